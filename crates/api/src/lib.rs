@@ -1,0 +1,1 @@
+//! What clients speak: the OpenAI shapes and the JSON face of every noun.

@@ -1,0 +1,1 @@
+//! Re-executes receipts and challenges the false ones.

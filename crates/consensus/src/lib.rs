@@ -1,0 +1,1 @@
+//! Agreement on an order of blocks, and one threshold signature over each epoch.

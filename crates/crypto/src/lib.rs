@@ -1,0 +1,1 @@
+//! Digests, signatures and authenticated trees: the small code that everyone who verifies runs.

@@ -1,0 +1,1 @@
+//! Runs exact graphs fast, with the bits that the graph defines.

@@ -1,0 +1,1 @@
+//! The exact graph: what a model computes, defined to the bit.

@@ -1,0 +1,1 @@
+//! Models by content: published, fetched, checked against their root.

@@ -1,0 +1,1 @@
+//! The state machine: transactions in, state, epochs and settlements out.

@@ -1,0 +1,1 @@
+//! Loopback HTTP between nodes: servers, clients, limits.

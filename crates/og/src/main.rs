@@ -1,0 +1,3 @@
+//! The one binary: every verb of the network.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Every noun on the wire: its canonical bytes, its digest, its limits.

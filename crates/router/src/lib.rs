@@ -1,0 +1,1 @@
+//! Chooses a worker for a request: a pure function.

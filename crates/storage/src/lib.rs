@@ -1,0 +1,1 @@
+//! Durable local storage: a journal with group commit, sealed keys, files written whole or not at all.

@@ -1,0 +1,1 @@
+//! Consensus, ledger and its read interface, as one node.

@@ -1,0 +1,1 @@
+//! Serves models and signs a receipt for every answer.
