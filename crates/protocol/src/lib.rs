@@ -1,1 +1,50 @@
 //! Every noun on the wire: its canonical bytes, its digest, its limits.
+//!
+//! One noun has one encoding: decoding and encoding again gives the same bytes, trailing bytes are refused, and no
+//! length is believed before it is checked against its limit. Knows no serde, no clock, no I/O.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod bounded;
+mod canonical;
+mod nouns;
+mod scalars;
+mod value;
+
+pub mod bundle;
+pub mod epoch;
+pub mod receipt;
+pub mod registry;
+pub mod request;
+pub mod service;
+pub mod transaction;
+
+pub use bounded::{Bytes, List, Text, TooLong};
+pub use bundle::{Bundle, Trust};
+pub use canonical::{Canonical, DecodeError, Noun, Reader, Version};
+pub use epoch::{Certificate, EpochRecord};
+pub use receipt::{Opening, Receipt, SignedReceipt};
+pub use registry::{KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, Standing};
+pub use request::{Assurance, Element, Finish, Input, Message, Output, Parameters, Privacy, Request, Speaker, Tensor};
+pub use transaction::{Action, SignedTransaction, Transaction};
+pub use value::{Value, ValueError};
+
+pub use crypto::{Digest, PublicKey, Signature};
+
+/// Identity of a node: the digest of its first key, unchanged when keys rotate.
+pub type NodeId = Digest;
+/// Milliseconds since the Unix epoch.
+pub type Milliseconds = u64;
+/// Base units of OPG: 10^18 make one OPG.
+pub type Amount = u128;

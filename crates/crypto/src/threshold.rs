@@ -1,0 +1,64 @@
+//! The network's threshold signature: BLS12-381, signatures in G1 (48 bytes), key in G2 (96 bytes).
+//!
+//! Only checking lives here; signing belongs to the validators. The message form and the ciphersuite are those of
+//! `specs/consensus.md`, chosen so that an EVM contract with the EIP-2537 precompiles can check the same bytes.
+
+use blst::{BLST_ERROR, min_sig};
+
+/// Hash-to-curve suite of RFC 9380 with the proof-of-possession tag of the BLS signature draft.
+const SUITE: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
+
+/// The network's public key: a compressed point of G2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupKey(pub [u8; 96]);
+
+/// A threshold signature: a compressed point of G1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupSignature(pub [u8; 48]);
+
+impl GroupKey {
+    /// True only if a quorum of the key's holders signed `message` in `namespace`.
+    /// Points outside the prime-order subgroups, and the point at infinity, are refused.
+    pub fn verifies(&self, namespace: &[u8], message: &[u8], signature: &GroupSignature) -> bool {
+        let Ok(key) = min_sig::PublicKey::key_validate(&self.0) else { return false };
+        let Ok(signature) = min_sig::Signature::sig_validate(&signature.0, true) else { return false };
+        let Some(signed) = namespaced(namespace, message) else { return false };
+        signature.verify(false, &signed, SUITE, &[], &key, false) == BLST_ERROR::BLST_SUCCESS
+    }
+}
+
+/// `length of namespace (one byte, below 128) ‖ namespace ‖ message`.
+fn namespaced(namespace: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+    let length = u8::try_from(namespace.len()).ok().filter(|length| *length < 0x80)?;
+    Some([&[length], namespace, message].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sign(namespace: &[u8], message: &[u8]) -> (GroupKey, GroupSignature) {
+        let secret = min_sig::SecretKey::key_gen(&[5; 32], &[]).unwrap();
+        let signature = secret.sign(&namespaced(namespace, message).unwrap(), SUITE, &[]);
+        (GroupKey(secret.sk_to_pk().compress()), GroupSignature(signature.compress()))
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_namespace_and_message_only() {
+        let (key, signature) = sign(b"og-7_EPOCH", b"root");
+        assert!(key.verifies(b"og-7_EPOCH", b"root", &signature));
+        assert!(!key.verifies(b"og-8_EPOCH", b"root", &signature));
+        assert!(!key.verifies(b"og-7_EPOCH", b"rooT", &signature));
+    }
+
+    #[test]
+    fn infinity_and_garbage_are_refused() {
+        let (key, signature) = sign(b"n", b"m");
+        let mut infinity = [0; 48];
+        infinity[0] = 0xc0;
+        assert!(!key.verifies(b"n", b"m", &GroupSignature(infinity)));
+        assert!(!key.verifies(b"n", b"m", &GroupSignature([0xff; 48])));
+        assert!(!GroupKey([0; 96]).verifies(b"n", b"m", &signature));
+        assert!(!key.verifies(&[b'n'; 200], b"m", &signature));
+    }
+}

@@ -1,0 +1,126 @@
+//! The receipt: what a worker signs about one answer, made to be read years later (`specs/receipt.md`).
+
+use crypto::{Digest, PublicKey, Signature, SigningKey};
+
+use crate::{
+    Amount, Milliseconds, NodeId,
+    bounded::{Bytes, List},
+    canonical::{Canonical, Noun, Version},
+    nouns::record,
+    request::{
+        Assurance, Finish, Output, PARENTS_MAX, Parameters, Privacy, Request, StreamHead, TOKENS_MAX,
+        output_commitment, prompt_commitment, request_commitment,
+    },
+};
+
+const SIGNATURE_DOMAIN: &str = "og/receipt/signature/v1";
+
+record! {
+    /// What a worker says about one answer. Its digest is the receipt's id.
+    Receipt in "og/receipt/v1" {
+        version: Version<1>,
+        /// Version of the exact arithmetic that the answer was computed by.
+        spec_version: u16,
+        chain_id: u64,
+        request: Digest,
+        prompt: Digest,
+        output: Digest,
+        model: Digest,
+        parameters: Parameters,
+        template_time_ms: Milliseconds,
+        finish: Finish,
+        prompt_tokens: u32,
+        output_tokens: u32,
+        /// Head of the hash chain over the stream.
+        stream_head: Digest,
+        worker: NodeId,
+        worker_key: PublicKey,
+        /// The epoch since which the registry holds the key for this worker.
+        key_valid_from: u64,
+        gateway: PublicKey,
+        /// Counts this worker's receipts from zero: a withheld one leaves a gap.
+        sequence: u64,
+        /// The id of this worker's receipt before; zero for the first.
+        previous: Digest,
+        assurance: Assurance,
+        privacy: Privacy,
+        received_at_ms: Milliseconds,
+        finished_at_ms: Milliseconds,
+        parents: List<Digest, PARENTS_MAX>,
+        payment: Bytes<256>,
+        charge: Amount,
+        nonce: Digest,
+    }
+}
+
+record! {
+    /// A receipt with its worker's signature.
+    SignedReceipt {
+        receipt: Receipt,
+        signature: Signature,
+    }
+}
+
+record! {
+    /// What the receipt's commitments hide. The caller keeps it; an auditor may ask for it.
+    Opening in "og/opening/v1" {
+        request: Request,
+        request_salt: Digest,
+        prompt: List<u32, TOKENS_MAX>,
+        prompt_salt: Digest,
+        output: Output,
+        output_salt: Digest,
+    }
+}
+
+impl Receipt {
+    pub fn id(&self) -> Digest {
+        self.digest()
+    }
+
+    pub fn sign(self, key: &SigningKey) -> SignedReceipt {
+        let signature = key.sign(SIGNATURE_DOMAIN, &self.encode());
+        SignedReceipt { receipt: self, signature }
+    }
+}
+
+impl SignedReceipt {
+    /// True only if the key that the receipt names signed it.
+    pub fn signature_holds(&self) -> bool {
+        self.receipt.worker_key.verifies(SIGNATURE_DOMAIN, &self.receipt.encode(), &self.signature)
+    }
+}
+
+/// What an opening and a receipt disagree about: the receipt's field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch(pub &'static str);
+
+impl Opening {
+    /// Compares the opening with every field of the receipt that it determines; the first difference is named.
+    pub fn matches(&self, receipt: &Receipt) -> Result<(), Mismatch> {
+        let commitment = request_commitment(&self.request_salt, &self.request);
+        let output_tokens = match &self.output {
+            Output::Tokens(tokens) => tokens.len(),
+            Output::Tensors(_) => 0,
+        };
+        let same = [
+            ("chain_id", self.request.chain_id == receipt.chain_id),
+            ("request", commitment == receipt.request),
+            ("prompt", prompt_commitment(&self.prompt_salt, &self.prompt) == receipt.prompt),
+            ("output", output_commitment(&self.output_salt, &self.output) == receipt.output),
+            ("model", self.request.model == receipt.model),
+            ("parameters", self.request.parameters == receipt.parameters),
+            ("template_time_ms", self.request.template_time_ms == receipt.template_time_ms),
+            ("prompt_tokens", u32::try_from(self.prompt.len()) == Ok(receipt.prompt_tokens)),
+            ("output_tokens", u32::try_from(output_tokens) == Ok(receipt.output_tokens)),
+            ("stream_head", StreamHead::start(&commitment).after(&self.output).0 == receipt.stream_head),
+            ("gateway", self.request.gateway == receipt.gateway),
+            ("assurance", self.request.assurance == receipt.assurance),
+            ("privacy", self.request.privacy == receipt.privacy),
+            ("parents", self.request.parents == receipt.parents),
+            ("payment", self.request.payment == receipt.payment),
+            ("nonce", self.request.nonce == receipt.nonce),
+        ];
+        same.iter().find(|(_, equal)| !equal).map_or(Ok(()), |(field, _)| Err(Mismatch(field)))
+    }
+}

@@ -1,0 +1,141 @@
+//! What the ledger keeps about nodes, keys, models and receipts, and under which key of its state each is found.
+
+use crypto::{Digest, PublicKey, hash};
+
+use crate::{
+    Amount, Milliseconds, NodeId,
+    bounded::{List, Text},
+    nouns::{record, words},
+};
+
+/// The `valid_until` of a key that has not been retired.
+pub const OPEN_END: u64 = u64::MAX;
+
+words! {
+    /// What a node does.
+    Role {
+        Validator = 1, "validator";
+        Worker = 2, "worker";
+        Gateway = 3, "gateway";
+        Auditor = 4, "auditor";
+    }
+}
+
+words! {
+    /// Where an anchored receipt stands.
+    Standing {
+        /// In an epoch tree; nobody has said anything about it.
+        Anchored = 1, "anchored";
+        /// At least one auditor re-executed it and found the same bits.
+        Audited = 2, "audited";
+        /// A challenge is open.
+        Challenged = 3, "challenged";
+        /// A challenge was rejected by the validators' re-execution.
+        Upheld = 4, "upheld";
+        /// The validators' re-execution gave other bits: slashed.
+        Refuted = 5, "refuted";
+        /// The worker did not open its receipt in time: slashed as if refuted.
+        Withheld = 6, "withheld";
+    }
+}
+
+record! {
+    /// A node.
+    NodeRecord {
+        node: NodeId,
+        role: Role,
+        /// The account that registered the node and owns its stake.
+        operator: PublicKey,
+        endpoint: Text<256>,
+        stake: Amount,
+        /// Sum of all slashes so far.
+        slashed: Amount,
+        jailed: bool,
+        registered_epoch: u64,
+        /// Models that a worker serves.
+        models: List<Digest, 64>,
+    }
+}
+
+record! {
+    /// A key's interval of validity; kept for ever, so that old receipts stay checkable after rotation.
+    KeyRecord {
+        key: PublicKey,
+        node: NodeId,
+        role: Role,
+        /// First epoch in which the key counts.
+        valid_from: u64,
+        /// First epoch in which it no longer counts; `OPEN_END` while it does.
+        valid_until: u64,
+    }
+}
+
+record! {
+    /// A published model.
+    ModelRecord {
+        root: Digest,
+        name: Text<128>,
+        publisher: PublicKey,
+        published_epoch: u64,
+        published_at_ms: Milliseconds,
+    }
+}
+
+record! {
+    /// An anchored receipt.
+    ReceiptStatus {
+        receipt: Digest,
+        worker: NodeId,
+        gateway: NodeId,
+        /// The epoch whose tree holds it, and its place there.
+        epoch: u64,
+        index: u64,
+        standing: Standing,
+        /// Auditors that found it equal.
+        audits: u32,
+        /// What was slashed for it.
+        slashed: Amount,
+    }
+}
+
+/// Where the ledger's state keeps each record.
+pub mod state_key {
+    use super::{Digest, PublicKey, hash};
+
+    pub fn account(key: &PublicKey) -> Digest {
+        hash("og/state/account/v1", &[&key.0])
+    }
+    pub fn node(node: &Digest) -> Digest {
+        hash("og/state/node/v1", &[&node.0])
+    }
+    pub fn signing_key(key: &PublicKey) -> Digest {
+        hash("og/state/key/v1", &[&key.0])
+    }
+    pub fn model(root: &Digest) -> Digest {
+        hash("og/state/model/v1", &[&root.0])
+    }
+    pub fn receipt(id: &Digest) -> Digest {
+        hash("og/state/receipt/v1", &[&id.0])
+    }
+}
+
+/// The identity of the node whose first key is `key`.
+pub fn node_id(key: &PublicKey) -> NodeId {
+    hash("og/node/v1", &[&key.0])
+}
+
+impl Standing {
+    /// True where the receipt was found false and its worker slashed.
+    pub const fn is_refuted(self) -> bool {
+        match self {
+            Self::Refuted | Self::Withheld => true,
+            Self::Anchored | Self::Audited | Self::Challenged | Self::Upheld => false,
+        }
+    }
+}
+
+impl KeyRecord {
+    pub fn is_valid_in(&self, epoch: u64) -> bool {
+        self.valid_from <= epoch && epoch < self.valid_until
+    }
+}

@@ -1,0 +1,126 @@
+//! Canonical bytes of what needs no limit: integers, flags, options, digests, keys, signatures.
+
+use crypto::{
+    Digest, PublicKey, Signature,
+    digest::read_hex,
+    threshold::{GroupKey, GroupSignature},
+};
+
+use crate::{
+    canonical::{Canonical, DecodeError, Reader},
+    value::{EXACT_MAX, Value, ValueError},
+};
+
+macro_rules! integer {
+    ($($type:ty),*) => {$(
+        impl Canonical for $type {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_be_bytes());
+            }
+            fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(Self::from_be_bytes(reader.array()?))
+            }
+            fn to_value(&self) -> Value {
+                match u64::try_from(*self) {
+                    Ok(small) if small <= EXACT_MAX => Value::Number(small),
+                    Ok(_) | Err(_) => Value::Text(self.to_string()),
+                }
+            }
+            fn from_value(value: &Value) -> Result<Self, ValueError> {
+                let expected = concat!("an integer that fits ", stringify!($type));
+                let refused = || ValueError::new(value.kind(), expected);
+                match value {
+                    Value::Number(number) => Self::try_from(*number).map_err(|_| refused()),
+                    Value::Text(text) => {
+                        let number = text.parse::<Self>().map_err(|_| refused())?;
+                        // One noun, one face: "007", "+7" and a small number as text are refused.
+                        if number.to_value() == *value { Ok(number) } else { Err(refused()) }
+                    }
+                    Value::Null | Value::Flag(_) | Value::List(_) | Value::Record(_) => Err(refused()),
+                }
+            }
+        }
+    )*};
+}
+integer!(u8, u16, u32, u64, u128);
+
+impl Canonical for bool {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.array()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [found] => Err(DecodeError::Tag { field: reader.field(), found, expected: "0, 1" }),
+        }
+    }
+    fn to_value(&self) -> Value {
+        Value::Flag(*self)
+    }
+    fn from_value(value: &Value) -> Result<Self, ValueError> {
+        match value {
+            Value::Flag(flag) => Ok(*flag),
+            Value::Null | Value::Number(_) | Value::Text(_) | Value::List(_) | Value::Record(_) => {
+                Err(ValueError::new(value.kind(), "true or false"))
+            }
+        }
+    }
+}
+
+impl<T: Canonical> Canonical for Option<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.is_some().write(out);
+        if let Some(inner) = self {
+            inner.write(out);
+        }
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if bool::read(reader)? { T::read(reader).map(Some) } else { Ok(None) }
+    }
+    fn to_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Canonical::to_value)
+    }
+    fn from_value(value: &Value) -> Result<Self, ValueError> {
+        if *value == Value::Null { Ok(None) } else { T::from_value(value).map(Some) }
+    }
+}
+
+macro_rules! fixed {
+    ($($type:ident, $size:literal, $what:literal;)*) => {$(
+        impl Canonical for $type {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.0);
+            }
+            fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                reader.array().map(Self)
+            }
+            fn to_value(&self) -> Value {
+                Value::Text(hex(&self.0))
+            }
+            fn from_value(value: &Value) -> Result<Self, ValueError> {
+                let expected = concat!($what, ": ", stringify!($size), " bytes in lower-case hexadecimal");
+                let text = value.text(expected)?;
+                let bytes = read_hex(text).filter(|bytes: &[u8; $size]| hex(bytes) == text);
+                bytes.map(Self).ok_or_else(|| ValueError::new(value.kind(), expected))
+            }
+        }
+    )*};
+}
+fixed! {
+    Digest, 32, "a digest";
+    PublicKey, 32, "a public key";
+    Signature, 64, "a signature";
+    GroupKey, 96, "a group key";
+    GroupSignature, 48, "a group signature";
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,130 @@
+//! What nodes say to each other over HTTP (`specs/interfaces.md`): jobs, answer frames, opening requests, views.
+
+use crypto::{Digest, PublicKey, Signature, SigningKey};
+
+use crate::{
+    Milliseconds,
+    bounded::{List, Text},
+    canonical::{Canonical, Noun, Version},
+    epoch::{Certificate, EpochRecord},
+    nouns::{choice, record, words},
+    receipt::{Opening, SignedReceipt},
+    registry::{ReceiptStatus, Standing},
+    request::{Finish, Request, Tensor},
+};
+
+const JOB_DOMAIN: &str = "og/job/signature/v1";
+const OPENING_REQUEST_DOMAIN: &str = "og/opening-request/signature/v1";
+
+record! {
+    /// A request as a gateway hands it to a worker.
+    SignedJob { request: Request, signature: Signature, }
+}
+
+record! {
+    /// One token of an answer and the text that it adds; the text may be empty while a character is incomplete.
+    TokenFrame { token: u32, text: Text<4096>, }
+}
+
+record! {
+    /// The end of an answer: what was signed and what it opens to. Sent after both are durable.
+    DoneFrame { receipt: SignedReceipt, opening: Opening, finish: Finish, }
+}
+
+words! {
+    /// Why a worker ended a job without a receipt.
+    Failure {
+        /// The request can never be served: its sender should not try again.
+        BadRequest = 1, "bad_request";
+        UnknownModel = 2, "unknown_model";
+        ContextTooLong = 3, "context_too_long";
+        Unauthorised = 4, "unauthorised";
+        /// Another worker, or the same one later, may serve it.
+        Busy = 5, "busy";
+        Internal = 6, "internal";
+    }
+}
+
+record! {
+    /// Why there is no answer, for the caller's eyes.
+    FailedFrame { failure: Failure, message: Text<4096>, }
+}
+
+choice! {
+    /// What a worker streams back: on the wire each frame stands behind its length (32 bits, big-endian).
+    Frame {
+        Token(TokenFrame) = 1, "token";
+        Tensors(List<Tensor, 64>) = 2, "tensors";
+        Done(DoneFrame) = 3, "done";
+        Failed(FailedFrame) = 4, "failed";
+    }
+}
+
+record! {
+    /// An auditor's request for a receipt's opening.
+    OpeningRequest in "og/opening-request/v1" {
+        version: Version<1>,
+        chain_id: u64,
+        receipt: Digest,
+        auditor: PublicKey,
+        asked_at_ms: Milliseconds,
+    }
+}
+
+record! {
+    SignedOpeningRequest { request: OpeningRequest, signature: Signature, }
+}
+
+record! {
+    /// An epoch record with the network's signature, once there is one.
+    CertifiedEpoch { record: EpochRecord, certificate: Option<Certificate>, }
+}
+
+record! {
+    /// A receipt as the ledger sees it.
+    ReceiptView { receipt: SignedReceipt, status: ReceiptStatus, }
+}
+
+record! {
+    /// A verdict that changed a receipt's standing in an epoch.
+    VerdictRecord in "og/verdict/v1" { receipt: Digest, standing: Standing, epoch: u64, }
+}
+
+record! {
+    /// An open challenge, for validators to re-execute.
+    ChallengeView {
+        receipt: SignedReceipt,
+        challenger: PublicKey,
+        opened_epoch: u64,
+        /// Absent while a withheld receipt waits for its worker's response.
+        opening: Option<Opening>,
+    }
+}
+
+impl Request {
+    /// The job that `key`, the gateway that the request names, hands to a worker.
+    pub fn into_job(self, key: &SigningKey) -> SignedJob {
+        let signature = key.sign(JOB_DOMAIN, &self.digest().0);
+        SignedJob { request: self, signature }
+    }
+}
+
+impl SignedJob {
+    /// True only if the gateway that the request names signed it.
+    pub fn signature_holds(&self) -> bool {
+        self.request.gateway.verifies(JOB_DOMAIN, &self.request.digest().0, &self.signature)
+    }
+}
+
+impl OpeningRequest {
+    pub fn sign(self, key: &SigningKey) -> SignedOpeningRequest {
+        let signature = key.sign(OPENING_REQUEST_DOMAIN, &self.encode());
+        SignedOpeningRequest { request: self, signature }
+    }
+}
+
+impl SignedOpeningRequest {
+    pub fn signature_holds(&self) -> bool {
+        self.request.auditor.verifies(OPENING_REQUEST_DOMAIN, &self.request.encode(), &self.signature)
+    }
+}

@@ -1,0 +1,129 @@
+//! What changes the ledger: one signed action a transaction.
+
+use crypto::{Digest, PublicKey, Signature, SigningKey};
+
+use crate::{
+    Amount,
+    bounded::{List, Text},
+    canonical::{Canonical, Noun, Version},
+    nouns::{choice, record},
+    receipt::{Opening, SignedReceipt},
+    registry::Role,
+};
+
+const SIGNATURE_DOMAIN: &str = "og/transaction/signature/v1";
+const POSSESSION_DOMAIN: &str = "og/node/possession/v1";
+/// Most receipts in one batch.
+pub const BATCH_MAX: usize = 256;
+
+record! {
+    /// Moves OPG between accounts.
+    Transfer { to: PublicKey, amount: Amount, }
+}
+record! {
+    /// Enters a node into the registry and bonds its stake from the sender's account.
+    RegisterNode {
+        role: Role,
+        key: PublicKey,
+        /// The key's own signature over the sender, so that nobody registers a key that is not theirs.
+        possession: Signature,
+        endpoint: Text<256>,
+        stake: Amount,
+        models: List<Digest, 64>,
+    }
+}
+record! {
+    /// Replaces a node's key; sent by its operator. The old key ends with the epoch in which this is executed.
+    RotateKey { node: Digest, key: PublicKey, possession: Signature, }
+}
+record! {
+    /// Changes where a node is reached and what it serves; sent by its key.
+    UpdateNode { endpoint: Text<256>, models: List<Digest, 64>, }
+}
+record! {
+    /// Publishes a model under a name.
+    PublishModel { root: Digest, name: Text<128>, }
+}
+record! {
+    /// Anchors receipts; sent by the gateway that they name.
+    PostReceipts { receipts: List<SignedReceipt, BATCH_MAX>, }
+}
+record! {
+    /// An auditor says that it re-executed a receipt and found the same bits.
+    ReportAudit { receipt: Digest, }
+}
+record! {
+    /// An auditor says that a receipt is false (with its opening) or that the worker does not open it (without).
+    Challenge { receipt: Digest, opening: Option<Opening>, }
+}
+record! {
+    /// A worker opens a receipt that was challenged as withheld.
+    Respond { receipt: Digest, opening: Opening, }
+}
+record! {
+    /// A validator's own re-execution of a challenged receipt.
+    Vote { receipt: Digest, refuted: bool, }
+}
+
+choice! {
+    /// What a transaction does.
+    Action {
+        Transfer(Transfer) = 1, "transfer";
+        RegisterNode(RegisterNode) = 2, "register_node";
+        UpdateNode(UpdateNode) = 3, "update_node";
+        RotateKey(RotateKey) = 4, "rotate_key";
+        PublishModel(PublishModel) = 5, "publish_model";
+        PostReceipts(PostReceipts) = 6, "post_receipts";
+        ReportAudit(ReportAudit) = 7, "report_audit";
+        Challenge(Challenge) = 8, "challenge";
+        Respond(Respond) = 9, "respond";
+        Vote(Vote) = 10, "vote";
+    }
+}
+
+record! {
+    /// An action by `sender`; `nonce` counts the sender's transactions from zero.
+    Transaction in "og/transaction/v1" {
+        version: Version<1>,
+        chain_id: u64,
+        sender: PublicKey,
+        nonce: u64,
+        action: Action,
+    }
+}
+
+record! {
+    /// A transaction with its sender's signature.
+    SignedTransaction { transaction: Transaction, signature: Signature, }
+}
+
+impl Transaction {
+    pub fn sign(self, key: &SigningKey) -> SignedTransaction {
+        let signature = key.sign(SIGNATURE_DOMAIN, &self.encode());
+        SignedTransaction { transaction: self, signature }
+    }
+
+    pub fn id(&self) -> Digest {
+        self.digest()
+    }
+}
+
+impl SignedTransaction {
+    pub fn signature_holds(&self) -> bool {
+        let transaction = &self.transaction;
+        transaction.sender.verifies(SIGNATURE_DOMAIN, &transaction.encode(), &self.signature)
+    }
+}
+
+/// A node key's proof that it agrees to be registered by `operator` on this chain.
+pub fn prove_possession(key: &SigningKey, chain_id: u64, operator: &PublicKey) -> Signature {
+    key.sign(POSSESSION_DOMAIN, &possession_bytes(chain_id, operator))
+}
+
+pub fn possession_holds(key: &PublicKey, chain_id: u64, operator: &PublicKey, proof: &Signature) -> bool {
+    key.verifies(POSSESSION_DOMAIN, &possession_bytes(chain_id, operator), proof)
+}
+
+fn possession_bytes(chain_id: u64, operator: &PublicKey) -> Vec<u8> {
+    [&chain_id.to_be_bytes()[..], &operator.0].concat()
+}
