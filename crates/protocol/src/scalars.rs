@@ -86,6 +86,21 @@ impl<T: Canonical> Canonical for Option<T> {
     }
 }
 
+impl<T: Canonical> Canonical for Box<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        T::write(self, out);
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::read(reader).map(Self::new)
+    }
+    fn to_value(&self) -> Value {
+        T::to_value(self)
+    }
+    fn from_value(value: &Value) -> Result<Self, ValueError> {
+        T::from_value(value).map(Self::new)
+    }
+}
+
 macro_rules! fixed {
     ($($type:ident, $size:literal, $what:literal;)*) => {$(
         impl Canonical for $type {

@@ -55,7 +55,7 @@ choice! {
     Frame {
         Token(TokenFrame) = 1, "token";
         Tensors(List<Tensor, 64>) = 2, "tensors";
-        Done(DoneFrame) = 3, "done";
+        Done(Box<DoneFrame>) = 3, "done";
         Failed(FailedFrame) = 4, "failed";
     }
 }
