@@ -1,0 +1,213 @@
+//! Tables of bytes in one file (redb), with group commit: whoever writes at the same time shares one sync.
+//!
+//! A commit that was acknowledged survives a crash; one that was not is there whole or not at all.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+/// Commits that may wait for the disk before writers are held back.
+const QUEUE: usize = 1_024;
+
+type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// Why the store could not do what was asked.
+#[derive(Clone, Debug, Error)]
+pub enum StoreError {
+    #[error("failed to open {path}: {cause}")]
+    Open { path: PathBuf, cause: String },
+    #[error("failed to read: {0}")]
+    Read(String),
+    #[error("failed to commit: {0}")]
+    Commit(String),
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// One change of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub table: &'static str,
+    pub key: Vec<u8>,
+    /// `None` removes the key.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Change {
+    pub fn put(table: &'static str, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self { table, key: key.into(), value: Some(value.into()) }
+    }
+
+    pub fn remove(table: &'static str, key: impl Into<Vec<u8>>) -> Self {
+        Self { table, key: key.into(), value: None }
+    }
+}
+
+struct Commit {
+    changes: Vec<Change>,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// A handle on one file; clones share it. The file closes when the last one is dropped.
+#[derive(Clone)]
+pub struct Store {
+    database: Arc<Database>,
+    commits: mpsc::Sender<Commit>,
+}
+
+impl Store {
+    /// Opens or makes the file with these tables.
+    pub fn open(path: &Path, tables: &[&'static str]) -> Result<Self, StoreError> {
+        let failed = |cause: String| StoreError::Open { path: path.to_owned(), cause };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        }
+        let database = Arc::new(Database::create(path).map_err(|error| failed(error.to_string()))?);
+        let names: Vec<Change> = tables.iter().map(|table| Change { table, key: Vec::new(), value: None }).collect();
+        write(&database, &[names]).map_err(|error| failed(error.to_string()))?;
+        let (commits, queue) = mpsc::channel(QUEUE);
+        let writer = Arc::clone(&database);
+        thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || run_commits(&writer, queue))
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Self { database, commits })
+    }
+
+    pub fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = || -> Result<_, redb::Error> {
+            let table = self.database.begin_read()?.open_table(Table::new(table))?;
+            Ok(table.get(key)?.map(|value| value.value().to_vec()))
+        };
+        read().map_err(|error| StoreError::Read(error.to_string()))
+    }
+
+    /// Up to `limit` entries from key `from` on, in the order of keys.
+    pub fn scan(&self, table: &'static str, from: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let read = || -> Result<_, redb::Error> {
+            let table = self.database.begin_read()?.open_table(Table::new(table))?;
+            let mut entries = Vec::new();
+            for entry in table.range(from..)?.take(limit) {
+                let (key, value) = entry?;
+                entries.push((key.value().to_vec(), value.value().to_vec()));
+            }
+            Ok(entries)
+        };
+        read().map_err(|error| StoreError::Read(error.to_string()))
+    }
+
+    /// The entry with the greatest key.
+    pub fn last(&self, table: &'static str) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let read = || -> Result<_, redb::Error> {
+            let table = self.database.begin_read()?.open_table(Table::new(table))?;
+            Ok(table.last()?.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())))
+        };
+        read().map_err(|error| StoreError::Read(error.to_string()))
+    }
+
+    /// Makes all of `changes` durable together; returns when they are.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (done, durable) = oneshot::channel();
+        self.commits.send(Commit { changes, done }).await.map_err(|_| StoreError::Closed)?;
+        durable.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// The same, for callers outside an async runtime.
+    pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (done, durable) = oneshot::channel();
+        self.commits.blocking_send(Commit { changes, done }).map_err(|_| StoreError::Closed)?;
+        durable.blocking_recv().map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Takes everything that waits, writes it in one transaction, answers everyone.
+fn run_commits(database: &Database, mut queue: mpsc::Receiver<Commit>) {
+    let mut waiting = Vec::with_capacity(QUEUE);
+    while queue.blocking_recv_many(&mut waiting, QUEUE) > 0 {
+        let (changes, senders): (Vec<_>, Vec<_>) =
+            waiting.drain(..).map(|commit| (commit.changes, commit.done)).unzip();
+        let result = write(database, &changes).map_err(|error| StoreError::Commit(error.to_string()));
+        for done in senders {
+            // A caller that no longer waits has its data all the same.
+            let _ = done.send(result.clone());
+        }
+    }
+}
+
+fn write(database: &Database, batches: &[Vec<Change>]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    for change in batches.iter().flatten() {
+        let mut table = transaction.open_table(Table::new(change.table))?;
+        match &change.value {
+            Some(value) => table.insert(change.key.as_slice(), value.as_slice())?,
+            None => table.remove(change.key.as_slice())?,
+        };
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "table";
+
+    fn open(folder: &tempfile::TempDir) -> Store {
+        Store::open(&folder.path().join("store.redb"), &[TABLE]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_there_after_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        store.commit(vec![Change::put(TABLE, "a", "1"), Change::put(TABLE, "b", "2")]).await.unwrap();
+        store.commit(vec![Change::remove(TABLE, "a")]).await.unwrap();
+        let path = folder.path().join("store.redb");
+        drop(store);
+        let mut reopened = Store::open(&path, &[TABLE]);
+        // The writer thread closes the file just after the last handle is gone.
+        for _ in 0..100 {
+            if reopened.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            reopened = Store::open(&path, &[TABLE]);
+        }
+        let store = reopened.unwrap();
+        assert_eq!(store.get(TABLE, b"a").unwrap(), None);
+        assert_eq!(store.scan(TABLE, b"", 9).unwrap(), vec![(b"b".to_vec(), b"2".to_vec())]);
+        assert_eq!(store.last(TABLE).unwrap(), Some((b"b".to_vec(), b"2".to_vec())));
+    }
+
+    #[tokio::test]
+    async fn many_writers_share_syncs_and_all_are_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        let writers: Vec<_> = (0..200_u32)
+            .map(|i| {
+                let store = store.clone();
+                tokio::spawn(async move { store.commit(vec![Change::put(TABLE, i.to_be_bytes(), "x")]).await })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+        assert_eq!(store.scan(TABLE, b"", 1_000).unwrap().len(), 200);
+        assert_eq!(store.scan(TABLE, &150_u32.to_be_bytes(), 10).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_second_opening_of_the_same_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let _store = open(&folder);
+        let again = Store::open(&folder.path().join("store.redb"), &[TABLE]);
+        assert!(matches!(again, Err(StoreError::Open { .. })));
+    }
+}
