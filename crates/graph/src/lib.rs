@@ -1,1 +1,24 @@
-//! The exact graph: what a model computes, defined to the bit.
+//! The exact graph: what a model computes, defined to the bit, with a slow obvious evaluator as oracle.
+//!
+//! Reads no clock, no disk, no randomness and no environment; holds no state; nothing here depends on the CPU.
+//! The meaning of every operator is written in `specs/exact-graph.md` and once more, as code, under `ops/`.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
+
+pub mod attribute;
+pub mod bytes;
+pub mod evaluate;
+pub mod fixed;
+pub mod float;
+pub mod graph;
+pub mod operator;
+pub mod ops;
+pub mod shape;
+pub mod tensor;
+
+pub use attribute::{Attribute, Attributes};
+pub use evaluate::{Fault, evaluate, trace};
+pub use graph::{Checked, Constant, Graph, GraphRefusal, Input, Node, Output, Source};
+pub use operator::{Fact, Interval, Kind, Operator, Reach, Refusal, Site};
+pub use shape::{Dimension, Shape};
+pub use tensor::{Data, Element, Tensor};

@@ -1,0 +1,106 @@
+//! The table of operators: one file each, one row each.
+//!
+//! An operator is added by a file here, a row in [`OPERATORS`], its section in `specs/exact-graph.md` and, where it pays,
+//! a kernel of the same name in the engine. Names and meanings never change; a new meaning is a new operator.
+
+pub mod add;
+pub mod add_f32;
+pub mod attention;
+pub mod attention_f32;
+mod broadcast;
+pub mod gather_blocks_f32;
+pub mod gather_rows;
+pub mod linear;
+pub mod linear_blocks_f32;
+pub mod lookup;
+pub mod multiply;
+pub mod multiply_f32;
+pub mod requantise;
+pub mod rms_norm;
+pub mod rms_norm_f32;
+pub mod rope;
+pub mod rope_f32;
+pub mod silu_f32;
+
+use crate::{
+    evaluate::Fault,
+    operator::Operator,
+    tensor::{Data, Element, Tensor},
+};
+
+/// Every operator of the exact graph, in the order of their names.
+pub static OPERATORS: &[&Operator] = &[
+    &add::OPERATOR,
+    &add_f32::OPERATOR,
+    &attention::OPERATOR,
+    &attention_f32::OPERATOR,
+    &gather_blocks_f32::OPERATOR,
+    &gather_rows::OPERATOR,
+    &linear::OPERATOR,
+    &linear_blocks_f32::OPERATOR,
+    &lookup::OPERATOR,
+    &multiply::OPERATOR,
+    &multiply_f32::OPERATOR,
+    &requantise::OPERATOR,
+    &rms_norm::OPERATOR,
+    &rms_norm_f32::OPERATOR,
+    &rope::OPERATOR,
+    &rope_f32::OPERATOR,
+    &silu_f32::OPERATOR,
+];
+
+/// The operator of that name.
+pub fn find(name: &str) -> Option<&'static Operator> {
+    OPERATORS.iter().copied().find(|operator| operator.name == name)
+}
+
+// What meanings share. They index freely: shapes were checked before, and an oracle should read like its formula.
+
+fn excluded(operator: &'static str) -> Fault {
+    Fault::Excluded { operator }
+}
+
+/// The integers of an input, widened to 64 bits.
+fn integers(operator: &'static str, inputs: &[&Tensor], index: usize) -> Result<Vec<i64>, Fault> {
+    inputs.get(index).and_then(|tensor| tensor.integers()).ok_or(excluded(operator))
+}
+
+fn floats<'a>(operator: &'static str, inputs: &[&'a Tensor], index: usize) -> Result<&'a [f32], Fault> {
+    inputs.get(index).and_then(|tensor| tensor.floats()).ok_or(excluded(operator))
+}
+
+fn integer_tensor(
+    operator: &'static str,
+    element: Element,
+    shape: &[usize],
+    values: Vec<i64>,
+) -> Result<Tensor, Fault> {
+    Tensor::of_integers(element, shape, values).ok_or(excluded(operator))
+}
+
+fn float_tensor(operator: &'static str, shape: &[usize], values: Vec<f32>) -> Result<Tensor, Fault> {
+    Tensor::new(shape, Data::F32(values)).ok_or(excluded(operator))
+}
+
+/// `shape` with another innermost size.
+fn sizes_with_width(shape: &[usize], width: usize) -> Vec<usize> {
+    let mut sizes = shape.to_vec();
+    if let Some(last) = sizes.last_mut() {
+        *last = width;
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_in_the_order_of_their_names_and_each_name_is_found() {
+        assert!(OPERATORS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for operator in OPERATORS {
+            assert_eq!(find(operator.name).unwrap().name, operator.name);
+        }
+        assert!(find("nothing").is_none());
+    }
+}

@@ -1,0 +1,104 @@
+//! `requantise`: brings integers to another scale, `clamp((x · multiplier + 2^(shift-1)) >> shift, low, high)`.
+//!
+//! Multiplier and shift are constants, one for all or one for each index along `axis`. The clamp is also how a
+//! rectifier is written.
+
+use super::{excluded, integer_tensor, integers};
+use crate::{
+    attribute::Attributes,
+    evaluate::Fault,
+    fixed,
+    operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
+    shape::Dimension,
+    tensor::{Element, Tensor},
+};
+
+pub static OPERATOR: Operator = Operator {
+    name: "requantise",
+    kind: Kind::Integer,
+    reach: Reach::Row,
+    inputs: (3, 3),
+    attributes: &["axis", "element", "high", "low"],
+    shape,
+    bounds,
+    meaning,
+};
+
+const SHIFT_MAX: i64 = 62;
+
+fn shape(site: &Site) -> Result<Form, Refusal> {
+    let x = site.expect_integer(0)?;
+    let code = site.attributes.integer_in("element", 1, 5)?;
+    let element = u8::try_from(code).ok().and_then(Element::from_code);
+    let element = element.ok_or(Refusal::Attribute { name: "element", expected: "an element's code" })?;
+    let last_axis = i64::try_from(x.shape.rank()).unwrap_or(0).saturating_sub(1);
+    let axis = site.attributes.integer_in("axis", 0, last_axis)?;
+    let channels = usize::try_from(axis).ok().and_then(|axis| x.shape.0.get(axis).copied());
+    for (input, element) in [(1, Element::I32), (2, Element::U8)] {
+        site.expect_element(input, element)?;
+        site.expect_constant(input)?;
+        let found = &site.input(input)?.shape.0;
+        let fits = matches!(found.as_slice(), [Dimension::Fixed(1)])
+            || (found.len() == 1 && found.first() == channels.as_ref() && channels != Some(Dimension::Rows));
+        if !fits {
+            return Err(site.shape_refusal(input, "[1] or [the size along the axis]"));
+        }
+    }
+    Ok(Form { element, shape: x.shape.clone() })
+}
+
+fn bounds(site: &Site) -> Result<Interval, Refusal> {
+    let (low, high) = (site.attributes.integer("low")?, site.attributes.integer("high")?);
+    if low > high {
+        return Err(Refusal::AttributeRange { name: "low", value: low, low: i64::MIN, high });
+    }
+    let x = site.input(0)?.interval;
+    let (multipliers, shifts) = (site.input(1)?, site.input(2)?);
+    if multipliers.interval.low < 0 {
+        let found = multipliers.interval.low.to_string();
+        return Err(Refusal::Constant { input: 1, expected: "multipliers from 0", found });
+    }
+    if shifts.interval.high > SHIFT_MAX {
+        let found = shifts.interval.high.to_string();
+        return Err(Refusal::Constant { input: 2, expected: "shifts to 62", found });
+    }
+    let most = u128::from(x.magnitude()) * u128::from(multipliers.interval.high.unsigned_abs());
+    if most > 1 << 61 {
+        let magnitude = u64::try_from(most).unwrap_or(u64::MAX);
+        return Err(Refusal::Overflow { what: "the product's 2^61", magnitude });
+    }
+    Ok(image(site, x, Interval { low, high }))
+}
+
+/// The least and greatest result over all channels: the function rises with x.
+fn image(site: &Site, x: Interval, clamp: Interval) -> Interval {
+    let at = |input: usize, index: usize| {
+        let tensor = site.inputs.get(input).and_then(|fact| fact.constant.as_ref());
+        tensor.and_then(|tensor| tensor.integer(index).or_else(|| tensor.integer(0))).unwrap_or(0)
+    };
+    let channels = (1..3).filter_map(|input| site.inputs.get(input)?.constant.as_ref().map(|tensor| tensor.len()));
+    let mut image = Interval { low: clamp.high, high: clamp.low };
+    for channel in 0..channels.max().unwrap_or(1) {
+        let (multiplier, shift) = (at(1, channel), at(2, channel) as u32);
+        let of = |x: i64| fixed::requantise(x, multiplier, shift, clamp.low, clamp.high);
+        image.low = image.low.min(of(x.low));
+        image.high = image.high.max(of(x.high));
+    }
+    image
+}
+
+fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
+    let read = |name| attributes.integer(name).map_err(|_| excluded("requantise"));
+    let (low, high, axis) = (read("low")?, read("high")?, read("axis")? as usize);
+    let element = Element::from_code(read("element")? as u8).ok_or(excluded("requantise"))?;
+    let x = integers("requantise", inputs, 0)?;
+    let (multipliers, shifts) = (integers("requantise", inputs, 1)?, integers("requantise", inputs, 2)?);
+    let shape = inputs[0].shape();
+    let inner: usize = shape[axis + 1..].iter().product();
+    let at = |values: &[i64], channel: usize| if values.len() == 1 { values[0] } else { values[channel] };
+    let values = x.iter().enumerate().map(|(index, &x)| {
+        let channel = index / inner % shape[axis];
+        fixed::requantise(x, at(&multipliers, channel), at(&shifts, channel) as u32, low, high)
+    });
+    integer_tensor("requantise", element, shape, values.collect())
+}

@@ -1,0 +1,282 @@
+//! A dense tensor in row-major order, and the element types that exist.
+//!
+//! A tensor's data always has exactly as many elements as its shape says.
+
+/// Element types. The codes are frozen: they are written in artefacts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Element {
+    I8,
+    U8,
+    I16,
+    I32,
+    I64,
+    /// IEEE binary16, kept as its bits: stored only, never computed with.
+    F16,
+    F32,
+}
+
+impl Element {
+    pub const ALL: [Self; 7] = [Self::I8, Self::U8, Self::I16, Self::I32, Self::I64, Self::F16, Self::F32];
+
+    pub fn code(self) -> u8 {
+        match self {
+            Self::I8 => 1,
+            Self::U8 => 2,
+            Self::I16 => 3,
+            Self::I32 => 4,
+            Self::I64 => 5,
+            Self::F16 => 6,
+            Self::F32 => 7,
+        }
+    }
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|element| element.code() == code)
+    }
+
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 => 1,
+            Self::I16 | Self::F16 => 2,
+            Self::I32 | Self::F32 => 4,
+            Self::I64 => 8,
+        }
+    }
+
+    pub fn is_integer(self) -> bool {
+        !matches!(self, Self::F16 | Self::F32)
+    }
+
+    /// Least and greatest value of an integer type; floats have none.
+    pub fn range(self) -> Option<(i64, i64)> {
+        match self {
+            Self::I8 => Some((i8::MIN.into(), i8::MAX.into())),
+            Self::U8 => Some((0, u8::MAX.into())),
+            Self::I16 => Some((i16::MIN.into(), i16::MAX.into())),
+            Self::I32 => Some((i32::MIN.into(), i32::MAX.into())),
+            Self::I64 => Some((i64::MIN, i64::MAX)),
+            Self::F16 | Self::F32 => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::I8 => "i8",
+            Self::U8 => "u8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+        }
+    }
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Data {
+    I8(Vec<i8>),
+    U8(Vec<u8>),
+    I16(Vec<i16>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    F16(Vec<u16>),
+    F32(Vec<f32>),
+}
+
+/// Equality compares floats by their bits, so that a tensor equals itself even where it holds a NaN.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Data,
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.element() == other.element() && self.to_bytes() == other.to_bytes()
+    }
+}
+
+macro_rules! each_data {
+    ($data:expr, $values:ident => $body:expr) => {
+        match $data {
+            Data::I8($values) => $body,
+            Data::U8($values) => $body,
+            Data::I16($values) => $body,
+            Data::I32($values) => $body,
+            Data::I64($values) => $body,
+            Data::F16($values) => $body,
+            Data::F32($values) => $body,
+        }
+    };
+}
+
+impl Tensor {
+    /// `None` when the data has another number of elements than the shape says.
+    pub fn new(shape: &[usize], data: Data) -> Option<Self> {
+        let count = shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size))?;
+        (count == each_data!(&data, values => values.len())).then(|| Self { shape: shape.to_vec(), data })
+    }
+
+    /// Makes a tensor of integers, `None` where a value does not fit the element type or the count the shape.
+    pub fn of_integers(element: Element, shape: &[usize], values: impl IntoIterator<Item = i64>) -> Option<Self> {
+        let mut values = values.into_iter();
+        fn all<T: TryFrom<i64>>(values: &mut impl Iterator<Item = i64>) -> Option<Vec<T>> {
+            values.map(|value| T::try_from(value).ok()).collect()
+        }
+        let data = match element {
+            Element::I8 => Data::I8(all(&mut values)?),
+            Element::U8 => Data::U8(all(&mut values)?),
+            Element::I16 => Data::I16(all(&mut values)?),
+            Element::I32 => Data::I32(all(&mut values)?),
+            Element::I64 => Data::I64(values.collect()),
+            Element::F16 | Element::F32 => return None,
+        };
+        Self::new(shape, data)
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    pub fn element(&self) -> Element {
+        match &self.data {
+            Data::I8(_) => Element::I8,
+            Data::U8(_) => Element::U8,
+            Data::I16(_) => Element::I16,
+            Data::I32(_) => Element::I32,
+            Data::I64(_) => Element::I64,
+            Data::F16(_) => Element::F16,
+            Data::F32(_) => Element::F32,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        each_data!(&self.data, values => values.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The product of all sizes but the last, and the last: how a tensor is cut into rows and tiles.
+    pub fn rows_and_width(&self) -> (usize, usize) {
+        match self.shape.split_last() {
+            None => (1, 1),
+            Some((&width, rows)) => (rows.iter().product(), width),
+        }
+    }
+
+    /// The same data under another shape; `None` when the counts differ.
+    pub fn reshaped(&self, shape: &[usize]) -> Option<Self> {
+        Self::new(shape, self.data.clone())
+    }
+
+    /// The integer at a flat index; `None` outside of the tensor and for floats.
+    pub fn integer(&self, index: usize) -> Option<i64> {
+        match &self.data {
+            Data::I8(values) => values.get(index).map(|&value| value.into()),
+            Data::U8(values) => values.get(index).map(|&value| value.into()),
+            Data::I16(values) => values.get(index).map(|&value| value.into()),
+            Data::I32(values) => values.get(index).map(|&value| value.into()),
+            Data::I64(values) => values.get(index).copied(),
+            Data::F16(_) | Data::F32(_) => None,
+        }
+    }
+
+    /// All values of an integer tensor, widened; `None` for floats.
+    pub fn integers(&self) -> Option<Vec<i64>> {
+        self.element().is_integer().then(|| (0..self.len()).filter_map(|index| self.integer(index)).collect())
+    }
+
+    pub fn floats(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// Least and greatest value of an integer tensor; `None` for floats and where there are no values.
+    pub fn extremes(&self) -> Option<(i64, i64)> {
+        (0..self.len()).filter_map(|index| self.integer(index)).fold(None, |found, value| match found {
+            None => Some((value, value)),
+            Some((low, high)) => Some((value.min(low), value.max(high))),
+        })
+    }
+
+    /// Little-endian bytes of all values, in order.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match &self.data {
+            Data::U8(values) => values.clone(),
+            other => each_data!(other, values => values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        }
+    }
+
+    /// Reads what `to_bytes` wrote; `None` when the length does not fit the shape.
+    pub fn from_bytes(element: Element, shape: &[usize], bytes: &[u8]) -> Option<Self> {
+        let count = shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size))?;
+        if bytes.len() != count.checked_mul(element.bytes())? {
+            return None;
+        }
+        macro_rules! read {
+            ($kind:ty) => {
+                bytes
+                    .chunks_exact(size_of::<$kind>())
+                    .filter_map(|chunk| chunk.try_into().ok().map(<$kind>::from_le_bytes))
+                    .collect()
+            };
+        }
+        let data = match element {
+            Element::I8 => Data::I8(read!(i8)),
+            Element::U8 => Data::U8(bytes.to_vec()),
+            Element::I16 => Data::I16(read!(i16)),
+            Element::I32 => Data::I32(read!(i32)),
+            Element::I64 => Data::I64(read!(i64)),
+            Element::F16 => Data::F16(read!(u16)),
+            Element::F32 => Data::F32(read!(f32)),
+        };
+        Self::new(shape, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_a_tensor_read_back_for_every_element() {
+        for element in Element::ALL {
+            let bytes: Vec<u8> = (0..6 * element.bytes()).map(|i| (i * 7 + 1) as u8).collect();
+            let tensor = Tensor::from_bytes(element, &[2, 3], &bytes).unwrap();
+            assert_eq!(tensor.element(), element);
+            assert_eq!(tensor.to_bytes(), bytes);
+            assert_eq!(Tensor::from_bytes(element, &[2, 3], &bytes[1..]), None);
+            assert_eq!(Element::from_code(element.code()), Some(element));
+        }
+        assert_eq!(Element::from_code(0), None);
+    }
+
+    #[test]
+    fn a_shape_that_overflows_or_disagrees_is_no_tensor() {
+        assert_eq!(Tensor::new(&[usize::MAX, 2], Data::I8(vec![])), None);
+        assert_eq!(Tensor::new(&[2, 2], Data::I8(vec![0; 3])), None);
+        assert_eq!(Tensor::from_bytes(Element::I64, &[usize::MAX / 4], &[]), None);
+        assert_eq!(Tensor::of_integers(Element::I8, &[1], [128]), None);
+    }
+
+    #[test]
+    fn extremes_are_the_least_and_the_greatest() {
+        let tensor = Tensor::new(&[3], Data::I16(vec![4, -9, 2])).unwrap();
+        assert_eq!(tensor.extremes(), Some((-9, 4)));
+        assert_eq!(Tensor::new(&[1], Data::F32(vec![0.0])).unwrap().extremes(), None);
+    }
+}
