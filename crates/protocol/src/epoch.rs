@@ -44,6 +44,14 @@ record! {
     }
 }
 
+impl EpochRecord {
+    /// The last epoch in which a receipt that this epoch anchored can be challenged: a state as of that epoch, or a
+    /// later one, has seen every challenge there will be.
+    pub fn last_challenge_epoch(&self) -> u64 {
+        self.epoch.saturating_add(u64::from(self.challenge_window))
+    }
+}
+
 impl Certificate {
     /// True only if a quorum of the network's validators signed exactly this record.
     pub fn certifies(&self, record: &EpochRecord, network_key: &GroupKey) -> bool {

@@ -1,6 +1,6 @@
 //! The receipt: what a worker signs about one answer, made to be read years later (`specs/receipt.md`).
 
-use crypto::{Digest, PublicKey, Signature, SigningKey};
+use crypto::{Digest, PublicKey, Signature, SigningKey, merkle::SumNode};
 
 use crate::{
     Amount, Milliseconds, NodeId,
@@ -76,6 +76,11 @@ record! {
 impl Receipt {
     pub fn id(&self) -> Digest {
         self.digest()
+    }
+
+    /// The receipt's leaf in the tree of the epoch that anchors it: its id, and its charge as the amount.
+    pub fn leaf(&self) -> SumNode {
+        SumNode::leaf(&self.id(), self.charge)
     }
 
     pub fn sign(self, key: &SigningKey) -> SignedReceipt {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 macro_rules! integer {
-    ($($type:ty),*) => {$(
+    ($($type:ty, $face:ident, $hint:literal;)*) => {$(
         impl Canonical for $type {
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
@@ -21,28 +21,43 @@ macro_rules! integer {
                 Ok(Self::from_be_bytes(reader.array()?))
             }
             fn to_value(&self) -> Value {
-                match u64::try_from(*self) {
-                    Ok(small) if small <= EXACT_MAX => Value::Number(small),
-                    Ok(_) | Err(_) => Value::Text(self.to_string()),
-                }
+                $face(*self)
             }
             fn from_value(value: &Value) -> Result<Self, ValueError> {
-                let expected = concat!("an integer that fits ", stringify!($type));
-                let refused = || ValueError::new(value.kind(), expected);
-                match value {
-                    Value::Number(number) => Self::try_from(*number).map_err(|_| refused()),
-                    Value::Text(text) => {
-                        let number = text.parse::<Self>().map_err(|_| refused())?;
-                        // One noun, one face: "007", "+7" and a small number as text are refused.
-                        if number.to_value() == *value { Ok(number) } else { Err(refused()) }
-                    }
-                    Value::Null | Value::Flag(_) | Value::List(_) | Value::Record(_) => Err(refused()),
-                }
+                let number = match value {
+                    Value::Number(number) => Self::try_from(*number).ok(),
+                    Value::Text(text) => text.parse::<Self>().ok(),
+                    Value::Null | Value::Flag(_) | Value::List(_) | Value::Record(_) => None,
+                };
+                // One noun, one face: "007", "+7", a small number as text and a large one as a number are refused.
+                number.filter(|number| number.to_value() == *value).ok_or_else(|| {
+                    let expected = concat!("an integer that fits ", stringify!($type), $hint);
+                    ValueError::new(value.kind(), expected)
+                })
             }
         }
     )*};
 }
-integer!(u8, u16, u32, u64, u128);
+integer! {
+    u8, number, "";
+    u16, number, "";
+    u32, number, "";
+    u64, number, ", as text from 2^53 on";
+    u128, decimal_text, ", as decimal text";
+}
+
+/// The face of a count or a time: a number while every JSON reader keeps it exact, decimal text beyond.
+fn number(number: impl Into<u64>) -> Value {
+    match number.into() {
+        small if small <= EXACT_MAX => Value::Number(small),
+        large => decimal_text(large),
+    }
+}
+
+/// The face of an amount: decimal text, whatever its size, so that its type never depends on its value.
+fn decimal_text(amount: impl ToString) -> Value {
+    Value::Text(amount.to_string())
+}
 
 impl Canonical for bool {
     fn write(&self, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! The readable face of a noun: the same fields under the same names, for JSON and for the screen.
 //!
-//! Numbers beyond 2^53 and all amounts are decimal text, bytes are hexadecimal text; every field must be there and no
-//! other may be.
+//! Integers from 2^53 on and all amounts are decimal text, bytes are hexadecimal text; every field must be there once
+//! and no other may be. A noun has one face: a second spelling of the same number is refused.
 
 use thiserror::Error;
 
@@ -26,8 +26,8 @@ pub struct ValueError {
     pub expected: String,
 }
 
-/// Largest integer that every JSON reader keeps exact.
-pub const EXACT_MAX: u64 = 1 << 53;
+/// Largest integer that every JSON reader keeps exact (RFC 7493 §2.2).
+pub const EXACT_MAX: u64 = (1 << 53) - 1;
 
 impl ValueError {
     pub fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
@@ -79,14 +79,13 @@ impl Value {
         if let Some((name, _)) = fields.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             return Err(ValueError::new("an unknown field", names.join(", ")).within(name));
         }
-        if fields.len() > N {
-            return Err(ValueError::new("a field given twice", names.join(", ")));
-        }
         let mut found = [&Value::Null; N];
         for (slot, name) in found.iter_mut().zip(names) {
-            let Some((_, value)) = fields.iter().find(|(field, _)| field == name) else {
-                return Err(ValueError::new("nothing", "a value").within(name));
-            };
+            let mut same = fields.iter().filter(|(field, _)| field == name);
+            let Some((_, value)) = same.next() else { return Err(ValueError::new("nothing", "a value").within(name)) };
+            if same.next().is_some() {
+                return Err(ValueError::new("a field given twice", "one value").within(name));
+            }
             *slot = value;
         }
         Ok(found)
