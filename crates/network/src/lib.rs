@@ -1,1 +1,15 @@
-//! Loopback HTTP between nodes: servers, clients, limits.
+//! HTTP between nodes (`specs/interfaces.md`): a bounded server, a bounded client, frames on a stream.
+//!
+//! Every body has a limit that is checked before it is read; every wait has an end. Knows no node's duties.
+
+mod client;
+mod error;
+mod frames;
+mod server;
+
+pub use axum;
+pub use bytes::Bytes;
+pub use client::{Client, Frames};
+pub use error::{NetworkError, Refusal};
+pub use frames::{FRAME_BYTES_MAX, frame_bytes};
+pub use server::{Limits, Noun, Server, nouns};

@@ -1,0 +1,187 @@
+//! A client for other nodes' interfaces: one pool of connections, bounded answers, deadlines.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, Response, body::Incoming, header};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use protocol::{Canonical, Reader};
+
+use crate::{
+    error::NetworkError,
+    frames::{FRAME_BYTES_MAX, Oversized, Splitter},
+};
+
+/// Largest answer that is not a stream.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Items in a list of nouns.
+const LIST_MAX: usize = 1 << 20;
+
+/// Talks to nodes; clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    inner: legacy::Client<HttpConnector, Full<Bytes>>,
+    deadline: Duration,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(10))
+    }
+}
+
+impl Client {
+    /// `deadline` bounds each call; for a stream, each wait for the next frame.
+    pub fn new(deadline: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(2)));
+        let inner =
+            legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(20)).build(connector);
+        Self { inner, deadline }
+    }
+
+    pub async fn get_bytes(&self, url: &str) -> Result<Bytes, NetworkError> {
+        self.bytes(Method::GET, url, Bytes::new()).await
+    }
+
+    pub async fn post_bytes(&self, url: &str, body: impl Into<Bytes>) -> Result<Bytes, NetworkError> {
+        self.bytes(Method::POST, url, body.into()).await
+    }
+
+    pub async fn get<T: Canonical>(&self, url: &str) -> Result<T, NetworkError> {
+        decode(url, &self.get_bytes(url).await?)
+    }
+
+    pub async fn post<T: Canonical>(&self, url: &str, body: &impl Canonical) -> Result<T, NetworkError> {
+        decode(url, &self.post_bytes(url, body.encode()).await?)
+    }
+
+    /// A list as `nouns` writes it.
+    pub async fn get_list<T: Canonical>(&self, url: &str) -> Result<Vec<T>, NetworkError> {
+        let bytes = self.get_bytes(url).await?;
+        let mut reader = Reader::new(&bytes);
+        let mut read = || {
+            let count = reader.count(LIST_MAX)?;
+            (0..count).map(|_| T::read(&mut reader)).collect::<Result<Vec<_>, _>>()
+        };
+        read().map_err(|source| NetworkError::Decode { url: url.to_owned(), source })
+    }
+
+    /// Sends `body` and reads frames as they come. Dropping the frames cuts the connection.
+    pub async fn post_for_frames(&self, url: &str, body: &impl Canonical) -> Result<Frames, NetworkError> {
+        let response = self.send(Method::POST, url, body.encode().into()).await?;
+        Ok(Frames {
+            url: url.to_owned(),
+            body: response.into_body(),
+            splitter: Splitter::default(),
+            deadline: self.deadline,
+        })
+    }
+
+    async fn bytes(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, NetworkError> {
+        let whole = async {
+            let response = self.send(method, url, body).await?;
+            collect(url, response, ANSWER_BYTES_MAX).await
+        };
+        tokio::time::timeout(self.deadline, whole).await.map_err(|_| timeout(url))?
+    }
+
+    /// Sends and waits for the head of the answer; a status that is no success becomes an error with its reason.
+    async fn send(&self, method: Method, url: &str, body: Bytes) -> Result<Response<Incoming>, NetworkError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .body(Full::new(body))
+            .map_err(|_| NetworkError::Address { url: url.to_owned() })?;
+        let sent = tokio::time::timeout(self.deadline, self.inner.request(request)).await;
+        let response = sent.map_err(|_| timeout(url))?.map_err(|error| unreachable(url, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let reason = collect(url, response, 1 << 16).await.unwrap_or_default();
+        Err(NetworkError::refused(url, status.as_u16(), &reason))
+    }
+}
+
+/// Frames of one answer.
+pub struct Frames {
+    url: String,
+    body: Incoming,
+    splitter: Splitter,
+    deadline: Duration,
+}
+
+impl Frames {
+    /// The next frame; `None` at the end of the stream. A stream that ends inside a frame is an error.
+    pub async fn next<T: Canonical>(&mut self) -> Result<Option<T>, NetworkError> {
+        loop {
+            let frame = self
+                .splitter
+                .next()
+                .map_err(|Oversized(_)| NetworkError::TooLarge { url: self.url.clone(), limit: FRAME_BYTES_MAX })?;
+            if let Some(frame) = frame {
+                return decode(&self.url, &frame).map(Some);
+            }
+            match self.piece().await? {
+                Some(piece) => self.splitter.push(&piece),
+                None if self.splitter.is_empty() => return Ok(None),
+                None => return Err(self.cut()),
+            }
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, NetworkError> {
+        loop {
+            let waited = tokio::time::timeout(self.deadline, self.body.frame()).await;
+            match waited.map_err(|_| timeout(&self.url))? {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(self.cut()),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+            }
+        }
+    }
+
+    fn cut(&self) -> NetworkError {
+        NetworkError::Unreachable { url: self.url.clone(), cause: "the stream was cut".to_owned() }
+    }
+}
+
+async fn collect(url: &str, response: Response<Incoming>, limit: usize) -> Result<Bytes, NetworkError> {
+    let collected = Limited::new(response.into_body(), limit).collect().await;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            NetworkError::TooLarge { url: url.to_owned(), limit }
+        } else {
+            unreachable(url, error.as_ref())
+        }
+    })
+}
+
+fn decode<T: Canonical>(url: &str, bytes: &[u8]) -> Result<T, NetworkError> {
+    T::decode(bytes).map_err(|source| NetworkError::Decode { url: url.to_owned(), source })
+}
+
+fn timeout(url: &str) -> NetworkError {
+    NetworkError::Timeout { url: url.to_owned() }
+}
+
+fn unreachable(url: &str, error: &dyn std::error::Error) -> NetworkError {
+    let mut cause = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        cause = format!("{cause}: {inner}");
+        source = inner.source();
+    }
+    NetworkError::Unreachable { url: url.to_owned(), cause }
+}

@@ -1,0 +1,115 @@
+//! A server and a client over real loopback sockets: what comes back, what is refused, what ends.
+
+use std::{net::SocketAddr, time::Duration};
+
+use network::{
+    Bytes, Client, Limits, NetworkError, Noun, Refusal, Server,
+    axum::{
+        Router,
+        body::Body,
+        http::StatusCode,
+        response::IntoResponse as _,
+        routing::{get, post},
+    },
+    frame_bytes, nouns,
+};
+
+fn free() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn router() -> Router {
+    let frames = || async {
+        let pieces = (0..3_u64).map(|i| Ok::<_, std::io::Error>(frame_bytes(&i)));
+        Body::from_stream(futures::stream::iter(pieces)).into_response()
+    };
+    let cut = || async {
+        let whole = frame_bytes(&7_u64);
+        let pieces = [Ok(whole.clone()), Ok(Bytes::copy_from_slice(&whole[..6]))];
+        Body::from_stream(futures::stream::iter(pieces.map(|p: Result<_, std::io::Error>| p))).into_response()
+    };
+    Router::new()
+        .route("/double", post(|Noun(n): Noun<u64>| async move { Noun(n * 2) }))
+        .route("/list", get(|| async { nouns(&[1_u64, 2, 3]) }))
+        .route("/no", get(|| async { Refusal::new(StatusCode::CONFLICT, "nonce_too_low", "nonce too low") }))
+        .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(60)).await }))
+        .route("/frames", post(frames))
+        .route("/cut", post(cut))
+}
+
+async fn start() -> (Server, Client) {
+    let limits = Limits { body_bytes: 64, ..Limits::default() };
+    let server = Server::start(free(), router(), limits).await.unwrap();
+    (server, Client::new(Duration::from_millis(500)))
+}
+
+#[tokio::test]
+async fn nouns_lists_and_frames_come_back() {
+    let (server, client) = start().await;
+    let url = server.url();
+    assert_eq!(client.post::<u64>(&format!("{url}/double"), &21_u64).await.unwrap(), 42);
+    assert_eq!(client.get_list::<u64>(&format!("{url}/list")).await.unwrap(), [1, 2, 3]);
+    let mut frames = client.post_for_frames(&format!("{url}/frames"), &0_u8).await.unwrap();
+    let mut received = Vec::new();
+    while let Some(number) = frames.next::<u64>().await.unwrap() {
+        received.push(number);
+    }
+    assert_eq!(received, [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_refusal_arrives_with_its_code() {
+    let (server, client) = start().await;
+    let error = client.get_bytes(&format!("{}/no", server.url())).await.unwrap_err();
+    assert_eq!(error.code(), Some("nonce_too_low"));
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_or_not_canonical_is_refused() {
+    let (server, client) = start().await;
+    let url = format!("{}/double", server.url());
+    let error = client.post_bytes(&url, vec![0; 65]).await.unwrap_err();
+    assert_eq!(error.code(), Some("body_too_large"));
+    let error = client.post_bytes(&url, vec![0; 9]).await.unwrap_err();
+    assert_eq!(error.code(), Some("bad_encoding"));
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_inside_a_frame_is_an_error() {
+    let (server, client) = start().await;
+    let mut frames = client.post_for_frames(&format!("{}/cut", server.url()), &0_u8).await.unwrap();
+    assert_eq!(frames.next::<u64>().await.unwrap(), Some(7));
+    assert!(matches!(frames.next::<u64>().await, Err(NetworkError::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_is_given_up() {
+    let (server, client) = start().await;
+    let error = client.get_bytes(&format!("{}/slow", server.url())).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Timeout { .. }));
+    let gone = server.url();
+    server.stop().await;
+    let error = client.get_bytes(&format!("{gone}/list")).await.unwrap_err();
+    assert!(error.is_transient());
+    assert!(matches!(client.get_bytes("nowhere at all").await, Err(NetworkError::Address { .. })));
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let (server, _) = start().await;
+    let error = Server::start(server.address(), router(), Limits::default()).await.err().unwrap();
+    assert!(error.to_string().contains(&server.address().to_string()));
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_headers_is_dropped() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let limits = Limits { header_wait: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::start(free(), router(), limits).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(b"GET / HT").await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "still open");
+}
