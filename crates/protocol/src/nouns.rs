@@ -1,6 +1,7 @@
 //! Three ways to write a noun down once: a record, a choice of words, a choice of records.
 
 /// A record: fields in order, each `Canonical`; with a domain it is a `Noun` and has a digest.
+#[macro_export]
 macro_rules! record {
     ($(#[$meta:meta])* $name:ident $(in $domain:literal)? { $($(#[$about:meta])* $field:ident: $type:ty,)+ }) => {
         $(#[$meta])*
@@ -34,6 +35,7 @@ macro_rules! record {
 }
 
 /// A closed choice of words: one byte on the wire, the word on the screen.
+#[macro_export]
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $word:ident = $tag:literal, $text:literal;)+ }) => {
         $(#[$meta])*
@@ -82,6 +84,7 @@ macro_rules! words {
 }
 
 /// A closed choice of contents: one byte and the content on the wire, one field named after it on the screen.
+#[macro_export]
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $case:ident($type:ty) = $tag:literal, $text:literal;)+ }) => {
         $(#[$meta])*
