@@ -1,0 +1,138 @@
+//! `cargo xtask bars [area]`: what the project promises, measured afresh, each figure beside its goal.
+//!
+//! A bar that cannot be measured yet falls short and says what is missing; no figure is ever assumed.
+
+mod devnet;
+mod figure;
+mod http;
+mod network;
+mod state;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::check::cargo;
+use crate::stage;
+use crate::workspace::Workspace;
+use figure::{Goal, Outcome, Verdict};
+use state::State;
+
+/// What the verb takes.
+#[derive(Args)]
+#[command(after_help = "Example: cargo xtask bars network --small")]
+pub struct Options {
+    /// One area, e.g. `network`; all of them if none is named.
+    area: Option<String>,
+    /// One JSON object per bar instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// The small counts that a quick look needs, instead of the full ones.
+    #[arg(long)]
+    small: bool,
+    /// Measure everything again, even what an interrupted run on this very tree has measured.
+    #[arg(long)]
+    fresh: bool,
+    /// Only the bars whose name contains this.
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
+}
+
+/// One area's bars.
+struct Area {
+    name: &'static str,
+    bars: &'static [Bar],
+}
+
+/// One promise.
+struct Bar {
+    name: &'static str,
+    goal: Goal,
+    measure: fn(&mut Bench<'_>) -> Result<Outcome>,
+}
+
+static AREAS: &[&Area] = &[&network::AREA];
+
+/// What a measurement may use.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    small: bool,
+    state: &'a mut State,
+    row: String,
+}
+
+impl Bench<'_> {
+    /// The full count of a bar, or its small one.
+    fn count(&self, full: u32, small: u32) -> u32 {
+        if self.small { small } else { full }
+    }
+
+    /// What an interrupted run of this very bar had reached.
+    fn progress(&self) -> Option<serde_json::Value> {
+        self.state.progress(&self.row)
+    }
+
+    /// Remembers how far this bar has come, so that an interruption costs one step and not the whole bar.
+    fn keep_progress(&mut self, progress: serde_json::Value) -> Result<()> {
+        self.state.keep_progress(&self.row, progress)
+    }
+}
+
+/// Measures, prints, and tells whether every bar held.
+pub fn run(options: &Options) -> Result<bool> {
+    let workspace = Workspace::find()?;
+    let mut all_held = true;
+    for area in chosen(options.area.as_deref())? {
+        if !build(&workspace)? {
+            bail!("failed to build what is to be measured");
+        }
+        if !options.json {
+            println!("{}", figure::heading(area.name));
+        }
+        all_held &= run_area(&workspace, area, options)?;
+    }
+    Ok(all_held)
+}
+
+fn chosen(name: Option<&str>) -> Result<Vec<&'static Area>> {
+    let Some(name) = name else { return Ok(AREAS.to_vec()) };
+    match AREAS.iter().find(|area| area.name == name) {
+        Some(area) => Ok(vec![area]),
+        None => {
+            let names: Vec<&str> = AREAS.iter().map(|area| area.name).collect();
+            bail!("no area is called `{name}`\nhint: one of {}", names.join(", "))
+        }
+    }
+}
+
+fn build(workspace: &Workspace) -> Result<bool> {
+    stage::run("build", cargo(workspace).args(["build", "--quiet", "--release", "--package", "og"]))
+}
+
+fn run_area(workspace: &Workspace, area: &Area, options: &Options) -> Result<bool> {
+    let mut state = State::open(workspace, area.name, options.small, options.fresh)?;
+    let mut all_held = true;
+    for bar in area.bars.iter().filter(|bar| options.only.as_ref().is_none_or(|part| bar.name.contains(part))) {
+        let outcome = match state.outcome(bar.name) {
+            Some(known) => known,
+            None => measure(workspace, bar, options.small, &mut state)?,
+        };
+        let verdict = bar.goal.verdict(&outcome);
+        all_held &= verdict != Verdict::Short;
+        let row = figure::Row { bar: bar.name, goal: bar.goal, outcome: &outcome, verdict };
+        println!("{}", if options.json { row.json(area.name) } else { row.columns() });
+    }
+    Ok(all_held)
+}
+
+/// A measurement that fails is a bar that falls short, with the reason as its note; the next bar is still measured.
+fn measure(workspace: &Workspace, bar: &Bar, small: bool, state: &mut State) -> Result<Outcome> {
+    eprintln!("   measuring {} …", bar.name);
+    let mut bench = Bench { workspace, small, state, row: bar.name.to_owned() };
+    match (bar.measure)(&mut bench) {
+        Ok(outcome) => {
+            state.keep(bar.name, &outcome).with_context(|| format!("failed to keep the figure of `{}`", bar.name))?;
+            Ok(outcome)
+        }
+        Err(error) => Ok(Outcome::missing(format!("{error:#}").lines().next().unwrap_or_default())),
+    }
+}

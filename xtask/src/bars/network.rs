@@ -1,0 +1,242 @@
+//! The walking network: how soon it is up, answers, proves and punishes, and what it loses when it is killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::devnet::{Devnet, binary, wait_until};
+use super::figure::{Goal, Outcome, median};
+use super::{Area, Bar, Bench, http};
+use crate::check::cargo;
+
+pub static AREA: Area = Area {
+    name: "network",
+    bars: &[
+        Bar { name: "devnet ready", goal: Goal::AtMost(10.0, "s"), measure: ready },
+        Bar { name: "receipt anchored after the first answer", goal: Goal::AtMost(2.0, "s"), measure: anchored },
+        Bar { name: "held after the window closes", goal: Goal::AtMost(2.0, "s"), measure: held },
+        Bar { name: "finality p50, data in memory", goal: Goal::AtMost(40.0, "ms"), measure: finality_in_memory },
+        Bar { name: "finality p50, data on disk", goal: Goal::Told("ms"), measure: finality_on_disk },
+        Bar { name: "gateway overhead p50, stub model", goal: Goal::AtMost(1.0, "ms"), measure: gateway_overhead },
+        Bar { name: "audit ÷ generation, CPU time", goal: Goal::Told("×"), measure: audit_share },
+        Bar { name: "offline verify p50", goal: Goal::AtMost(10.0, "ms"), measure: offline_verify },
+        Bar { name: "acknowledged receipts lost to kills", goal: Goal::AtMost(0.0, "lost"), measure: kills },
+        Bar { name: "lying worker slashed", goal: Goal::AtMost(10.0, "s"), measure: liar_slashed },
+        Bar { name: "demo model passes its checker", goal: Goal::AtLeast(90.0, "%"), measure: checker_pass_rate },
+    ],
+};
+
+/// The devnet's challenge window.
+const WINDOW: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The states of a receipt that an epoch holds.
+const ANCHORED: &[&str] = &["anchored", "audited", "proven", "final"];
+
+fn in_memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+fn on_disk(bench: &Bench<'_>) -> PathBuf {
+    bench.workspace.target().join("bars")
+}
+
+fn question(text: &str) -> Value {
+    json!([{"role": "user", "content": text}])
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn ready(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let mut times = Vec::new();
+    for _ in 0..bench.count(5, 1) {
+        times.push(Devnet::start(bench.workspace, &on_disk(bench), &[])?.ready_after.as_secs_f64());
+    }
+    let worst = times.iter().copied().fold(0.0, f64::max);
+    Ok(Outcome::of(worst, format!("worst of {} starts on an empty folder", times.len())))
+}
+
+fn anchored(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &[])?;
+    let answer = devnet.chat(&question("What is a receipt?"), 32)?;
+    let seen = devnet.wait_for_state(&answer.receipt, ANCHORED, PATIENCE)?;
+    Ok(Outcome::of(seen.duration_since(answer.at).as_secs_f64(), "first answer of a fresh devnet"))
+}
+
+fn held(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &[])?;
+    let answer = devnet.chat(&question("What is a receipt?"), 32)?;
+    let closes = devnet.wait_for_state(&answer.receipt, ANCHORED, PATIENCE)? + WINDOW;
+    let trust = devnet.trust()?;
+    let held = wait_until(WINDOW + PATIENCE, || {
+        Ok(devnet.say(&["receipt", "verify", &answer.receipt, "--trust", trust])?.status == 0)
+    })?;
+    let held = held.context("`og receipt verify` never exited 0")?;
+    Ok(Outcome::of(held.saturating_duration_since(closes).as_secs_f64(), "`og receipt verify` by id, polled"))
+}
+
+fn finality_in_memory(bench: &mut Bench<'_>) -> Result<Outcome> {
+    finality(bench, &in_memory())
+}
+
+fn finality_on_disk(bench: &mut Bench<'_>) -> Result<Outcome> {
+    finality(bench, &on_disk(bench))
+}
+
+/// Each validator times its own blocks, from proposal to finalization; the network's figure is the slowest validator's.
+fn finality(bench: &mut Bench<'_>, parent: &Path) -> Result<Outcome> {
+    let devnet = Devnet::start(bench.workspace, parent, &[])?;
+    std::thread::sleep(Duration::from_secs(bench.count(30, 10).into()));
+    let validators = devnet.nodes("validator");
+    let mut slowest = None;
+    for validator in &validators {
+        let url = validator.get("url").and_then(Value::as_str).context("a validator has no `url`")?;
+        let status = http::get_json(url, "/status")?;
+        let p50 = status.get("finality_ms_p50").and_then(Value::as_f64).context("/status has no `finality_ms_p50`")?;
+        slowest = Some(slowest.map_or(p50, |slowest: f64| slowest.max(p50)));
+    }
+    let figure = slowest.context("the devnet told no validators")?;
+    Ok(Outcome::of(figure, format!("slowest of {} validators", validators.len())))
+}
+
+/// The gateway's own benchmark, which answers from a stub and keeps its journal in memory.
+fn gateway_overhead(bench: &mut Bench<'_>) -> Result<Outcome> {
+    if !bench.workspace.root().join("crates/gateway/benches/overhead.rs").is_file() {
+        return Ok(Outcome::missing("no benchmark crates/gateway/benches/overhead.rs"));
+    }
+    let mut command = cargo(bench.workspace);
+    command.args(["bench", "--quiet", "--package", "gateway", "--bench", "overhead"]).stderr(Stdio::inherit());
+    let output = command.output().context("failed to start cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figure = text.lines().find_map(|line| line.strip_prefix("overhead_ms_p50 ")?.trim().parse().ok());
+    let figure = figure.context("the benchmark printed no `overhead_ms_p50`")?;
+    Ok(Outcome::of(figure, "crates/gateway/benches/overhead.rs"))
+}
+
+fn audit_share(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &[])?;
+    let prompt = "Describe the devnet. ".repeat(6);
+    let mut shares = Vec::new();
+    for _ in 0..bench.count(9, 3) {
+        let answer = devnet.chat(&question(&prompt), 128)?;
+        devnet.wait_for_state(&answer.receipt, ANCHORED, PATIENCE)?;
+        let said = devnet.say(&["audit", &answer.receipt])?.json;
+        let seconds =
+            |key: &str| said.get(key).and_then(Value::as_f64).with_context(|| format!("`og audit` has no `{key}`"));
+        shares.push(seconds("audit_cpu_s")? / seconds("generation_cpu_s")?);
+    }
+    let count = shares.len();
+    let figure = median(shares).context("nothing was audited")?;
+    Ok(Outcome::of(figure, format!("median of {count} answers of up to 128 tokens")))
+}
+
+/// From the start of the process to its end, so that it is what a person waits.
+fn offline_verify(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &[])?;
+    let answer = devnet.chat(&question("What is a receipt?"), 32)?;
+    devnet.wait_for_state(&answer.receipt, ANCHORED, PATIENCE)?;
+    let bundle = devnet.export(&answer.receipt)?;
+    let mut times = Vec::new();
+    for _ in 0..bench.count(200, 20) {
+        let started = Instant::now();
+        let mut command = Command::new(binary(bench.workspace));
+        command.args(["receipt", "verify"]).arg(&bundle).args(["--trust", devnet.trust()?]);
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        times.push(milliseconds(started.elapsed()));
+        if !matches!(status.code(), Some(0 | 2)) {
+            bail!("`og receipt verify` refused an honest bundle");
+        }
+    }
+    let count = times.len();
+    Ok(Outcome::of(median(times).context("nothing was verified")?, format!("{count} processes, start to end")))
+}
+
+/// Processes are killed one at a time; after each restart every receipt that was acknowledged must be anchored.
+fn kills(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let wanted = bench.count(50, 20);
+    let kept = bench.progress().unwrap_or_default();
+    let number = |key: &str| kept.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let (mut done, mut lost, mut acknowledged) = (number("done"), number("lost"), number("acknowledged"));
+    while done < u64::from(wanted) {
+        let (lost_now, acknowledged_now) = one_kill(bench, done)?;
+        (done, lost, acknowledged) = (done + 1, lost + lost_now, acknowledged + acknowledged_now);
+        bench.keep_progress(json!({"done": done, "lost": lost, "acknowledged": acknowledged}))?;
+    }
+    Ok(Outcome::of(lost as f64, format!("{done} × kill -9, {acknowledged} receipts acknowledged")))
+}
+
+/// How many receipts one kill lost, of how many.
+fn one_kill(bench: &Bench<'_>, turn: u64) -> Result<(u64, u64)> {
+    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &["--processes"])?;
+    let victims: Vec<u64> = ["validator", "worker"]
+        .iter()
+        .flat_map(|role| devnet.nodes(role))
+        .filter_map(|node| node.get("pid").and_then(Value::as_u64))
+        .collect();
+    let chance = chance(turn);
+    let victim = usize::try_from(chance).ok().and_then(|chance| victims.get(chance.checked_rem(victims.len())?));
+    let victim = *victim.context("the devnet told no process ids")?;
+    let deadline = Instant::now() + Duration::from_millis(200 + (chance >> 8) % 2_000);
+    let mut receipts = Vec::new();
+    while Instant::now() < deadline {
+        receipts.push(devnet.chat(&question("What is a validator?"), 8)?.receipt);
+    }
+    Command::new("kill").args(["-9", &victim.to_string()]).status().context("failed to start kill")?;
+    let folder = devnet.folder();
+    drop(devnet);
+    let devnet = Devnet::resume(bench.workspace, folder, &["--processes"])?;
+    let lost = receipts.iter().filter(|receipt| devnet.wait_for_state(receipt, ANCHORED, PATIENCE).is_err()).count();
+    Ok((lost as u64, receipts.len() as u64))
+}
+
+/// Different on every turn and every run.
+fn chance(turn: u64) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(turn)
+}
+
+fn liar_slashed(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &["--adversary", "wrong-output"])?;
+    let mut times = Vec::new();
+    // The router may choose an honest worker; the lie is the receipt that gets refuted.
+    for _ in 0..bench.count(30, 10) {
+        let answer = devnet.chat(&question("What is a worker?"), 16)?;
+        let states = ["audited", "final", "refuted"];
+        let seen = devnet.wait_for_state(&answer.receipt, &states, WINDOW + PATIENCE)?;
+        let standing = http::get_json(devnet.gateway()?, &format!("/v1/receipts/{}", answer.receipt))?;
+        if standing.get("state").and_then(Value::as_str) == Some("refuted") {
+            times.push(seen.duration_since(answer.at).as_secs_f64());
+            break;
+        }
+    }
+    let slowest = times.into_iter().reduce(f64::max).context("no receipt was refuted")?;
+    Ok(Outcome::of(slowest, "from the false answer to its receipt refuted, which slashes in the same block"))
+}
+
+/// Asks the network every held-out question, greedy, and has the answers checked by the model's own checker.
+fn checker_pass_rate(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let folder = bench.workspace.root().join("models/demo");
+    let questions = folder.join("heldout.jsonl");
+    let text = std::fs::read_to_string(&questions).context("failed to read models/demo/heldout.jsonl")?;
+    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &[])?;
+    let mut answers = String::new();
+    for row in text.lines() {
+        let row: Value = serde_json::from_str(row).context("failed to read a held-out question")?;
+        let messages = row.get("messages").context("a held-out question has no `messages`")?;
+        let answer = devnet.chat(messages, 128)?;
+        answers.push_str(&format!("{}\n", json!({"id": row.get("id"), "answer": answer.text})));
+    }
+    let answers_file = on_disk(bench).join("answers.jsonl");
+    std::fs::write(&answers_file, answers).context("failed to write the answers")?;
+    let mut checker = Command::new("python3");
+    checker.arg("check.py").arg(&questions).arg(&answers_file).arg("--json").current_dir(folder);
+    let output = checker.env("PYTHONDONTWRITEBYTECODE", "1").output().context("failed to start python3")?;
+    let report: Value = serde_json::from_slice(&output.stdout).context("failed to read the checker's report")?;
+    let rate = report.get("pass_rate").and_then(Value::as_f64).context("the checker's report has no `pass_rate`")?;
+    Ok(Outcome::of(rate * 100.0, format!("{} held-out questions through the gateway", text.lines().count())))
+}

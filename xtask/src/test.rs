@@ -1,0 +1,139 @@
+//! `cargo xtask test`: check, then every test there is; the last line is how many passed and failed.
+//!
+//! A new test, crate or model needs no new line here: all are found where they lie.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::check::{self, cargo};
+use crate::python;
+use crate::stage;
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+
+/// Where the Rust tests find the interpreter that has the official clients installed.
+const INTERPRETER_VARIABLE: &str = "OG_TEST_PYTHON";
+
+/// Every stage runs even if an earlier one failed, so that one run tells all there is to mend.
+pub fn run(area: Option<&str>) -> Result<bool> {
+    let workspace = Workspace::find()?;
+    let scope = Scope::of(&workspace, area)?;
+    python::require_tools()?;
+    let interpreter = python::environment(&workspace)?;
+    let mut tally = Tally::default();
+    if scope.rust {
+        tally = tally + Tally::default().with_status(check::run(area)?);
+        tally = tally + rust_tests(&workspace, area, &interpreter)?;
+        tally = tally + doc_tests(&workspace, area)?;
+    }
+    for script in &scope.scripts {
+        tally = tally + python_test(&workspace, script)?;
+    }
+    println!("{tally}");
+    Ok(tally.failed == 0)
+}
+
+/// Which of the tests an area means.
+struct Scope {
+    rust: bool,
+    scripts: Vec<PathBuf>,
+}
+
+impl Scope {
+    fn of(workspace: &Workspace, area: Option<&str>) -> Result<Self> {
+        let models = workspace.folders("models", "")?;
+        match area {
+            None => Ok(Self { rust: true, scripts: scripts(workspace, &models)? }),
+            Some(area) if workspace.has_crate(area)? => Ok(Self { rust: true, scripts: Vec::new() }),
+            Some(area) if models.iter().any(|model| model == area) => {
+                Ok(Self { rust: false, scripts: scripts(workspace, &[area.to_owned()])? })
+            }
+            Some(area) => bail!(
+                "neither a crate nor a model is called `{area}`\nhint: one of {}, xtask, {}",
+                workspace.crates()?.join(", "),
+                models.join(", ")
+            ),
+        }
+    }
+}
+
+/// The files `test_*.py` in the folders of these models.
+fn scripts(workspace: &Workspace, models: &[String]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for model in models {
+        let folder = workspace.root().join("models").join(model);
+        for entry in folder.read_dir().with_context(|| format!("failed to list {}", folder.display()))? {
+            let path = entry?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.starts_with("test_") && name.ends_with(".py") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn rust_tests(workspace: &Workspace, area: Option<&str>, interpreter: &Path) -> Result<Tally> {
+    let has_nextest = cargo(workspace).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
+    let mut command = cargo(workspace);
+    if has_nextest {
+        command.args(["nextest", "run", "--no-fail-fast"]);
+    } else {
+        command.args(["test", "--no-fail-fast", "--tests"]);
+    }
+    command.args(packages(area)).env(INTERPRETER_VARIABLE, interpreter);
+    let outcome = stage::run_and_read("rust tests", &mut command)?;
+    let tally = if has_nextest { Tally::of_nextest(&outcome.output) } else { Tally::of_libtest(&outcome.output) };
+    // Nextest fails where there is nothing to run; a crate without tests yet is not a failed test.
+    let nothing = has_nextest && outcome.output.contains("no tests to run");
+    Ok(tally.with_status(outcome.succeeded || nothing))
+}
+
+fn doc_tests(workspace: &Workspace, area: Option<&str>) -> Result<Tally> {
+    if area.is_some_and(|area| !workspace.root().join("crates").join(area).join("src/lib.rs").is_file()) {
+        return Ok(Tally::default());
+    }
+    let mut command = cargo(workspace);
+    command.args(["test", "--quiet", "--doc", "--no-fail-fast"]).args(packages(area));
+    let outcome = stage::run_and_read("documentation tests", &mut command)?;
+    Ok(Tally::of_libtest(&outcome.output).with_status(outcome.succeeded))
+}
+
+fn packages(area: Option<&str>) -> Vec<&str> {
+    area.map_or_else(|| vec!["--workspace"], |area| vec!["--package", area])
+}
+
+/// The standard interpreter runs it, without packages: what a model's tests need must be in its own folder.
+fn python_test(workspace: &Workspace, script: &Path) -> Result<Tally> {
+    let name = script.strip_prefix(workspace.root()).unwrap_or(script).display().to_string();
+    let text = std::fs::read_to_string(script).with_context(|| format!("failed to read {name}"))?;
+    if !text.contains("__main__") {
+        eprintln!("{name}:1: a last line that runs the tests (`unittest.main()`), instead of definitions alone");
+        return Ok(Tally::ONE_FAILED);
+    }
+    let mut command = Command::new("python3");
+    command.arg(script).env("PYTHONDONTWRITEBYTECODE", "1");
+    if let Some(folder) = script.parent() {
+        command.current_dir(folder);
+    }
+    let outcome = stage::run_and_read(&name, &mut command)?;
+    let tally = Tally::of_unittest(&outcome.output);
+    Ok(tally
+        .unwrap_or(if outcome.succeeded { Tally::ONE_PASSED } else { Tally::ONE_FAILED })
+        .with_status(outcome.succeeded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_area_is_named_with_the_choices() {
+        let workspace = Workspace::find().unwrap();
+        let error = Scope::of(&workspace, Some("nowhere")).err().unwrap().to_string();
+        assert!(error.contains("`nowhere`") && error.contains("ledger"), "{error}");
+    }
+}
