@@ -13,6 +13,8 @@ pub enum Malformed {
     Text { what: &'static str },
     #[error("{what} has the unknown value {found}")]
     Unknown { what: &'static str, found: u64 },
+    #[error("there is no operator {name}")]
+    UnknownOperator { name: String },
     #[error("{what} is not in its one canonical form")]
     NotCanonical { what: &'static str },
     #[error("{count} bytes follow the end of {what}")]

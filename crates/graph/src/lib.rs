@@ -5,17 +5,22 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
 
+pub mod artefact;
 pub mod attribute;
 pub mod bytes;
+pub mod commit;
+pub mod encoding;
 pub mod evaluate;
 pub mod fixed;
 pub mod float;
 pub mod graph;
 pub mod operator;
 pub mod ops;
+pub mod sampling;
 pub mod shape;
 pub mod tensor;
 
+pub use artefact::{ArtefactRefusal, Defaults, Language, Model, Purpose};
 pub use attribute::{Attribute, Attributes};
 pub use evaluate::{Fault, evaluate, trace};
 pub use graph::{Checked, Constant, Graph, GraphRefusal, Input, Node, Output, Source};

@@ -1,0 +1,312 @@
+//! A model as one content-addressed file: the manifest whose digest is the model root, then all data it commits to.
+//!
+//! Reading is bounded by the file: sizes are believed only where the bytes are there, nothing is compressed, and every
+//! refusal has its own variant. What was read encodes to the same bytes again.
+
+use std::sync::Arc;
+
+use crypto::{Digest, hash};
+
+use crate::{
+    bytes::{Malformed, Reader, Writer},
+    commit::tensor_root,
+    encoding::{self, ConstantForm, NAME_BYTES_MAX},
+    graph::{Checked, Constant, Graph, GraphRefusal},
+    tensor::{Element, Tensor},
+};
+
+pub const MAGIC: &[u8; 8] = b"OGMODEL1";
+/// Version of the operators' meanings that the model is written against.
+pub const SPEC_VERSION: u16 = 1;
+pub const MANIFEST_BYTES_MAX: usize = 1 << 23;
+pub const TOKENIZER_BYTES_MAX: usize = 1 << 26;
+pub const TEMPLATE_BYTES_MAX: usize = 1 << 16;
+pub const STOP_TOKENS_MAX: usize = 64;
+/// Logits are brought to 16 fraction bits before sampling, so a model cannot have more.
+pub const FRACTION_BITS_MAX: u8 = 16;
+
+const ROOT: &str = "og/model/v1";
+const TEXT: &str = "og/model/text/v1";
+
+/// A model as the network knows it.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub name: String,
+    /// Trained numbers in the model, for its card.
+    pub parameters: u64,
+    pub graph: Checked,
+    pub purpose: Purpose,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Purpose {
+    /// Named tensors in, named tensors out.
+    Tensors,
+    /// Tokens in, the logits of the next token out, row by row.
+    Language(Box<Language>),
+}
+
+/// What turns a graph over tokens into a language model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Language {
+    /// `tokenizer.json`, byte for byte.
+    pub tokenizer: Vec<u8>,
+    pub template: String,
+    /// Strictly rising.
+    pub stop_tokens: Vec<u32>,
+    /// Integer logits count in units of 2^-fraction_bits; 0 for ordered models.
+    pub fraction_bits: u8,
+    pub defaults: Defaults,
+}
+
+/// Parameters that apply where the caller names none, in millionths where fractions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    pub max_tokens: u32,
+    pub temperature_micros: u32,
+    pub top_p_micros: u32,
+    pub top_k: u32,
+}
+
+/// Why bytes are no model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArtefactRefusal {
+    #[error("the file does not begin as a model artefact does")]
+    Magic,
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("the model is written against version {found} of the exact graph, this build knows {SPEC_VERSION}")]
+    SpecVersion { found: u16 },
+    #[error("the data of {name} does not match the manifest")]
+    Content { name: String },
+    #[error("the manifest says {stated} kind, the graph is {found}")]
+    Kind { stated: &'static str, found: &'static str },
+    #[error("the graph is refused: {0}")]
+    Graph(#[from] GraphRefusal),
+    #[error("the language model is refused: {what}")]
+    Language { what: &'static str },
+}
+
+impl Model {
+    /// `integer` (provable) or `ordered`.
+    pub fn kind(&self) -> &'static str {
+        kind(&self.graph)
+    }
+
+    /// The model's identity.
+    pub fn root(&self) -> Digest {
+        hash(ROOT, &[&self.manifest()])
+    }
+
+    /// The whole file.
+    pub fn to_artefact(&self) -> Vec<u8> {
+        let manifest = self.manifest();
+        let mut writer = Writer::new();
+        writer.raw(MAGIC).count(manifest.len()).raw(&manifest);
+        for constant in &self.graph.graph().constants {
+            writer.raw(&constant.tensor.to_bytes());
+        }
+        if let Purpose::Language(language) = &self.purpose {
+            writer.raw(&language.tokenizer).raw(language.template.as_bytes());
+        }
+        writer.finish()
+    }
+
+    /// Reads and checks a file; gives the model with its root.
+    pub fn from_artefact(bytes: &[u8]) -> Result<(Self, Digest), ArtefactRefusal> {
+        let mut reader = Reader::new("the artefact", bytes);
+        if reader.take(MAGIC.len()).ok() != Some(MAGIC.as_slice()) {
+            return Err(ArtefactRefusal::Magic);
+        }
+        let length = reader.count("the manifest", MANIFEST_BYTES_MAX, 1)?;
+        let manifest = reader.take(length)?;
+        let draft = Draft::read(manifest)?;
+        let model = draft.complete(&mut reader)?;
+        reader.finish()?;
+        // The roots were compared while reading; writing everything again also settles that there is one encoding.
+        if model.manifest() != manifest {
+            return Err(Malformed::NotCanonical { what: "the manifest" }.into());
+        }
+        Ok((model, hash(ROOT, &[manifest])))
+    }
+
+    fn manifest(&self) -> Vec<u8> {
+        let graph = self.graph.graph();
+        let roots: Vec<Digest> = graph.constants.iter().map(|constant| tensor_root(&constant.tensor)).collect();
+        let mut writer = Writer::new();
+        writer.u16(SPEC_VERSION).text(&self.name).text(self.kind()).u64(self.parameters);
+        writer.count(self.graph.rows_max());
+        encoding::write(graph, &roots, &mut writer);
+        match &self.purpose {
+            Purpose::Tensors => {
+                writer.u8(1);
+            }
+            Purpose::Language(language) => {
+                writer.u8(2);
+                language.write(&mut writer);
+            }
+        }
+        writer.finish()
+    }
+}
+
+fn kind(graph: &Checked) -> &'static str {
+    if graph.is_integer() { "integer" } else { "ordered" }
+}
+
+impl Language {
+    fn write(&self, writer: &mut Writer) {
+        for text in [self.tokenizer.as_slice(), self.template.as_bytes()] {
+            writer.count(text.len()).raw(&hash(TEXT, &[text]).0);
+        }
+        writer.count(self.stop_tokens.len());
+        for &token in &self.stop_tokens {
+            writer.u32(token);
+        }
+        let defaults = self.defaults;
+        writer.u8(self.fraction_bits).u32(defaults.max_tokens).u32(defaults.temperature_micros);
+        writer.u32(defaults.top_p_micros).u32(defaults.top_k);
+    }
+
+    /// What a graph must be for its last row of output to be read as the next token's logits.
+    fn check(&self, graph: &Checked) -> Result<(), ArtefactRefusal> {
+        use crate::{operator::Reach, shape::Dimension};
+        let refuse = |what| Err(ArtefactRefusal::Language { what });
+        let [input] = graph.graph().inputs.as_slice() else { return refuse("it takes one input, tokens") };
+        let [output] = graph.graph().outputs.as_slice() else { return refuse("it has one output, logits") };
+        if input.element != Element::I32 || input.shape.0 != [Dimension::Rows] || input.interval.low != 0 {
+            return refuse("its input is i32 [rows], from 0");
+        }
+        let vocabulary = usize::try_from(input.interval.high).unwrap_or(usize::MAX).saturating_add(1);
+        let Some(logits) = graph.fact(output.source) else { return refuse("it has one output, logits") };
+        if logits.shape != crate::Shape::rows(&[vocabulary]) {
+            return refuse("its output is [rows, vocabulary]");
+        }
+        let fits = match logits.element {
+            Element::I32 => self.fraction_bits <= FRACTION_BITS_MAX,
+            Element::F32 => self.fraction_bits == 0,
+            Element::I8 | Element::U8 | Element::I16 | Element::I64 | Element::F16 => false,
+        };
+        if !fits {
+            return refuse("its logits are i32 with at most 16 fraction bits, or f32 with none");
+        }
+        if graph.graph().nodes.iter().any(|node| node.operator.reach == Reach::All) {
+            return refuse("no position may depend on a later one");
+        }
+        let known = |token: &u32| usize::try_from(*token).is_ok_and(|token| token < vocabulary);
+        if !self.stop_tokens.iter().all(known) || !self.stop_tokens.is_sorted_by(|one, other| one < other) {
+            return refuse("its stop tokens are in the vocabulary and strictly rising");
+        }
+        Ok(())
+    }
+}
+
+/// A manifest that was read, before the data that it commits to.
+struct Draft {
+    name: String,
+    kind: String,
+    parameters: u64,
+    rows_max: usize,
+    graph: Graph,
+    constants: Vec<ConstantForm>,
+    language: Option<LanguageForm>,
+}
+
+struct LanguageForm {
+    tokenizer: (usize, Digest),
+    template: (usize, Digest),
+    stop_tokens: Vec<u32>,
+    fraction_bits: u8,
+    defaults: Defaults,
+}
+
+impl Draft {
+    fn read(manifest: &[u8]) -> Result<Self, ArtefactRefusal> {
+        let mut reader = Reader::new("the manifest", manifest);
+        let found = reader.u16()?;
+        if found != SPEC_VERSION {
+            return Err(ArtefactRefusal::SpecVersion { found });
+        }
+        let name = reader.text("the name of the model", NAME_BYTES_MAX)?;
+        let kind = reader.text("the kind of the model", 16)?;
+        let (parameters, rows_max) = (reader.u64()?, reader.u32()? as usize);
+        let (graph, constants) = encoding::read(&mut reader)?;
+        let language = match reader.u8()? {
+            1 => None,
+            2 => Some(LanguageForm::read(&mut reader)?),
+            tag => return Err(Malformed::Unknown { what: "the purpose", found: tag.into() }.into()),
+        };
+        reader.finish()?;
+        Ok(Self { name, kind, parameters, rows_max, graph, constants, language })
+    }
+
+    fn complete(self, reader: &mut Reader) -> Result<Model, ArtefactRefusal> {
+        let mut graph = self.graph;
+        for form in self.constants {
+            let count = form.sizes.iter().try_fold(form.element.bytes(), |all, &size| all.checked_mul(size));
+            let bytes = reader.take(count.unwrap_or(usize::MAX))?;
+            let tensor = Tensor::from_bytes(form.element, &form.sizes, bytes);
+            match tensor {
+                Some(tensor) if tensor_root(&tensor) == form.root => {
+                    graph.constants.push(Constant { name: form.name, tensor: Arc::new(tensor) });
+                }
+                _ => return Err(ArtefactRefusal::Content { name: form.name }),
+            }
+        }
+        let purpose = match self.language {
+            None => Purpose::Tensors,
+            Some(form) => Purpose::Language(Box::new(form.complete(reader)?)),
+        };
+        let graph = graph.check(self.rows_max)?;
+        let (stated, found) = (self.kind.as_str(), kind(&graph));
+        if stated != found {
+            let stated = if stated == "integer" { "integer" } else { "another" };
+            return Err(ArtefactRefusal::Kind { stated, found });
+        }
+        if let Purpose::Language(language) = &purpose {
+            language.check(&graph)?;
+        }
+        Ok(Model { name: self.name, parameters: self.parameters, graph, purpose })
+    }
+}
+
+impl LanguageForm {
+    fn read(reader: &mut Reader) -> Result<Self, ArtefactRefusal> {
+        let mut text = |what, limit: usize| -> Result<(usize, Digest), Malformed> {
+            let length = reader.u32()?;
+            match usize::try_from(length) {
+                Ok(count) if count <= limit => Ok((count, reader.digest()?)),
+                _ => Err(Malformed::TooMany { what, found: length.into(), limit: limit as u64 }),
+            }
+        };
+        let tokenizer = text("the tokenizer's bytes", TOKENIZER_BYTES_MAX)?;
+        let template = text("the chat template's bytes", TEMPLATE_BYTES_MAX)?;
+        let count = reader.count("stop tokens", STOP_TOKENS_MAX, 4)?;
+        let stop_tokens: Result<Vec<u32>, Malformed> = (0..count).map(|_| reader.u32()).collect();
+        let stop_tokens = stop_tokens?;
+        let fraction_bits = reader.u8()?;
+        let defaults = Defaults {
+            max_tokens: reader.u32()?,
+            temperature_micros: reader.u32()?,
+            top_p_micros: reader.u32()?,
+            top_k: reader.u32()?,
+        };
+        Ok(Self { tokenizer, template, stop_tokens, fraction_bits, defaults })
+    }
+
+    fn complete(self, reader: &mut Reader) -> Result<Language, ArtefactRefusal> {
+        let mut content = |(length, digest): (usize, Digest), name: &str| {
+            let bytes = reader.take(length)?;
+            if hash(TEXT, &[bytes]) == digest {
+                Ok(bytes.to_vec())
+            } else {
+                Err(ArtefactRefusal::Content { name: name.to_owned() })
+            }
+        };
+        let tokenizer = content(self.tokenizer, "the tokenizer")?;
+        let template = content(self.template, "the chat template")?;
+        let template = String::from_utf8(template).map_err(|_| Malformed::Text { what: "the chat template" })?;
+        let (stop_tokens, fraction_bits, defaults) = (self.stop_tokens, self.fraction_bits, self.defaults);
+        Ok(Language { tokenizer, template, stop_tokens, fraction_bits, defaults })
+    }
+}

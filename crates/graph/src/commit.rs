@@ -1,0 +1,105 @@
+//! Commitments to tensors and traces, cut into tiles, so that one tile can be opened alone.
+//!
+//! The tile is what a kernel computes at once and what a dispute ends at: 16 rows of 64 columns.
+
+use crypto::{Digest, Hasher, hash, history::History};
+
+use crate::tensor::{Data, Tensor};
+
+/// Rows and columns of a tile; the last tiles of a tensor may be smaller.
+pub const TILE_ROWS: usize = 16;
+pub const TILE_COLUMNS: usize = 64;
+
+const TILE: &str = "og/tile/v1";
+const TENSOR: &str = "og/tensor/v1";
+const TRACE: &str = "og/trace/v1";
+
+/// Root of a tensor: its element, its shape and the Merkle root over its tiles, by tile row, then tile column.
+pub fn tensor_root(tensor: &Tensor) -> Digest {
+    let mut hasher = Hasher::new(TENSOR);
+    hasher.update(&[tensor.element().code(), tensor.shape().len() as u8]);
+    for &size in tensor.shape() {
+        hasher.update(&(size as u64).to_le_bytes());
+    }
+    let mut tree = History::default();
+    for tile in tiles(tensor) {
+        tree.append(&hash(TILE, &[&tile]));
+    }
+    hasher.update(&tree.root().0);
+    hasher.finish()
+}
+
+/// Root of a run: the roots of all nodes' outputs, in the order of the nodes.
+pub fn trace_root(values: &[Tensor]) -> Digest {
+    let mut tree = History::default();
+    values.iter().for_each(|value| tree.append(&tensor_root(value)));
+    hash(TRACE, &[&(values.len() as u64).to_le_bytes(), &tree.root().0])
+}
+
+/// The bytes of each tile, row after row, little-endian.
+pub fn tiles(tensor: &Tensor) -> impl Iterator<Item = Vec<u8>> {
+    let (rows, width) = tensor.rows_and_width();
+    let size = tensor.element().bytes();
+    let bytes = canonical_bytes(tensor);
+    let corners = (0..rows)
+        .step_by(TILE_ROWS)
+        .flat_map(move |row| (0..width).step_by(TILE_COLUMNS).map(move |column| (row, column)));
+    corners.map(move |(row, column)| {
+        let columns = TILE_COLUMNS.min(width - column) * size;
+        let of_row = |row: usize| bytes[(row * width + column) * size..][..columns].iter().copied();
+        (row..rows.min(row + TILE_ROWS)).flat_map(of_row).collect()
+    })
+}
+
+/// A NaN has many bit patterns and its payload depends on the machine, so all are committed to as one.
+fn canonical_bytes(tensor: &Tensor) -> Vec<u8> {
+    match tensor.data() {
+        Data::F32(values) if values.iter().any(|value| value.is_nan()) => {
+            let canonical = |value: &f32| if value.is_nan() { 0x7fc0_0000 } else { value.to_bits() };
+            values.iter().flat_map(|value| canonical(value).to_le_bytes()).collect()
+        }
+        _ => tensor.to_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(rows: usize, width: usize) -> Tensor {
+        let values = (0..rows * width).map(|i| i as i16).collect();
+        Tensor::new(&[rows, width], Data::I16(values)).unwrap()
+    }
+
+    #[test]
+    fn a_tensor_is_cut_into_tiles_that_together_hold_every_byte_once() {
+        for (rows, width) in [(1, 1), (16, 64), (17, 65), (40, 200)] {
+            let tensor = tensor(rows, width);
+            let tiles: Vec<Vec<u8>> = tiles(&tensor).collect();
+            assert_eq!(tiles.len(), rows.div_ceil(16) * width.div_ceil(64));
+            let (mut found, mut expected) = (tiles.concat(), tensor.to_bytes());
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn shape_element_and_every_value_change_the_root() {
+        let root = tensor_root(&tensor(20, 70));
+        assert_ne!(root, tensor_root(&tensor(20, 70).reshaped(&[70, 20]).unwrap()));
+        assert_ne!(root, tensor_root(&tensor(20, 70).reshaped(&[1400]).unwrap()));
+        let mut values: Vec<i64> = tensor(20, 70).integers().unwrap();
+        values[1399] += 1;
+        let changed = Tensor::of_integers(crate::Element::I16, &[20, 70], values).unwrap();
+        assert_ne!(root, tensor_root(&changed));
+        assert_eq!(root.to_string(), "674ee055df48f4bb251cc9d5b9f39ce780ff74d8cfa4b6a5bfd46d9244d7291e");
+    }
+
+    #[test]
+    fn all_nans_are_one() {
+        let of = |bits: u32| tensor_root(&Tensor::new(&[1], Data::F32(vec![f32::from_bits(bits)])).unwrap());
+        assert_eq!(of(0x7fc0_0000), of(0xffc0_0001));
+        assert_ne!(of(0), of(0x8000_0000));
+    }
+}
