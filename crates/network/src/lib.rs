@@ -5,6 +5,7 @@
 mod client;
 mod error;
 mod frames;
+mod ledger_client;
 mod server;
 
 pub use axum;
@@ -12,4 +13,5 @@ pub use bytes::Bytes;
 pub use client::{Client, Frames};
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};
+pub use ledger_client::{AccountView, LedgerClient, Sender};
 pub use server::{Limits, Noun, Server, nouns};

@@ -1,4 +1,5 @@
 //! A server and a client over real loopback sockets: what comes back, what is refused, what ends.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -8,4 +8,4 @@ mod store;
 
 pub use file::{FileError, read_file, write_file};
 pub use sealed::{Passphrase, SealError, Sealer, random_bytes};
-pub use store::{Change, Store, StoreError};
+pub use store::{Change, Durable, Entry, Store, StoreError};

@@ -17,6 +17,9 @@ const QUEUE: usize = 1_024;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
+/// A key and what it holds.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// Why the store could not do what was asked.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {
@@ -54,6 +57,17 @@ struct Commit {
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
+/// Changes on their way to the disk.
+#[must_use]
+pub struct Durable(oneshot::Receiver<Result<(), StoreError>>);
+
+impl Durable {
+    /// Returns when the changes survive a crash.
+    pub async fn wait(self) -> Result<(), StoreError> {
+        self.0.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
 /// A handle on one file; clones share it. The file closes when the last one is dropped.
 #[derive(Clone)]
 pub struct Store {
@@ -89,7 +103,7 @@ impl Store {
     }
 
     /// Up to `limit` entries from key `from` on, in the order of keys.
-    pub fn scan(&self, table: &'static str, from: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn scan(&self, table: &'static str, from: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError> {
         let read = || -> Result<_, redb::Error> {
             let table = self.database.begin_read()?.open_table(Table::new(table))?;
             let mut entries = Vec::new();
@@ -103,7 +117,7 @@ impl Store {
     }
 
     /// The entry with the greatest key.
-    pub fn last(&self, table: &'static str) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn last(&self, table: &'static str) -> Result<Option<Entry>, StoreError> {
         let read = || -> Result<_, redb::Error> {
             let table = self.database.begin_read()?.open_table(Table::new(table))?;
             Ok(table.last()?.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())))
@@ -113,9 +127,15 @@ impl Store {
 
     /// Makes all of `changes` durable together; returns when they are.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.submit(changes).await?.wait().await
+    }
+
+    /// Hands `changes` over; what is handed over first is written first. Waiting for the disk is left to the caller,
+    /// who may let go of a lock before.
+    pub async fn submit(&self, changes: Vec<Change>) -> Result<Durable, StoreError> {
         let (done, durable) = oneshot::channel();
         self.commits.send(Commit { changes, done }).await.map_err(|_| StoreError::Closed)?;
-        durable.await.map_err(|_| StoreError::Closed)?
+        Ok(Durable(durable))
     }
 
     /// The same, for callers outside an async runtime.

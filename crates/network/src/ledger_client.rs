@@ -1,0 +1,192 @@
+//! The validators' interface as its users see it: asked in turn until one answers, transactions numbered for the sender.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use protocol::{
+    Action, Amount, Bundle, Canonical as _, Digest, KeyRecord, ModelRecord, NodeRecord, PublicKey, Transaction,
+    Version,
+    service::{CertifiedEpoch, ChallengeView, ReceiptView},
+};
+use tokio::sync::Mutex;
+
+use crate::{client::Client, error::NetworkError};
+
+/// Times a transaction is numbered anew when the ledger says that its nonce is taken.
+const NONCE_TRIES: usize = 8;
+
+/// What the ledger says about an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountView {
+    pub balance: Amount,
+    /// The nonce to use next, pending transactions counted.
+    pub nonce: u64,
+}
+
+/// Asks validators; clones share connections and remember together which one answered last.
+#[derive(Clone)]
+pub struct LedgerClient {
+    client: Client,
+    validators: Arc<[String]>,
+    preferred: Arc<AtomicUsize>,
+}
+
+impl LedgerClient {
+    /// `validators` are base addresses of the form `http://host:port`.
+    pub fn new(client: Client, validators: &[String]) -> Self {
+        Self { client, validators: validators.into(), preferred: Arc::default() }
+    }
+
+    pub async fn nodes(&self) -> Result<Vec<NodeRecord>, NetworkError> {
+        self.each(|url| async move { self.client.get_list(&format!("{url}/nodes")).await }).await
+    }
+
+    pub async fn models(&self) -> Result<Vec<ModelRecord>, NetworkError> {
+        self.each(|url| async move { self.client.get_list(&format!("{url}/models")).await }).await
+    }
+
+    pub async fn key(&self, key: &PublicKey) -> Result<KeyRecord, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/keys/{key}")).await }).await
+    }
+
+    pub async fn latest_epoch(&self) -> Result<CertifiedEpoch, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/epochs/latest")).await }).await
+    }
+
+    pub async fn epoch(&self, epoch: u64) -> Result<CertifiedEpoch, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/epochs/{epoch}")).await }).await
+    }
+
+    pub async fn epoch_receipts(&self, epoch: u64) -> Result<Vec<ReceiptView>, NetworkError> {
+        self.each(|url| async move { self.client.get_list(&format!("{url}/epochs/{epoch}/receipts")).await }).await
+    }
+
+    pub async fn receipt(&self, id: &Digest) -> Result<ReceiptView, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}")).await }).await
+    }
+
+    pub async fn bundle(&self, id: &Digest) -> Result<Bundle, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}/bundle")).await }).await
+    }
+
+    pub async fn challenges(&self) -> Result<Vec<ChallengeView>, NetworkError> {
+        self.each(|url| async move { self.client.get_list(&format!("{url}/challenges")).await }).await
+    }
+
+    pub async fn account(&self, key: &PublicKey) -> Result<AccountView, NetworkError> {
+        self.each(|url| async move {
+            let url = format!("{url}/accounts/{key}");
+            let bytes = self.client.get_bytes(&url).await?;
+            parse_account(&bytes)
+                .ok_or(NetworkError::Decode { url, source: protocol::DecodeError::Utf8 { field: "account" } })
+        })
+        .await
+    }
+
+    /// Asks one validator after the other, beginning with the one that answered last, until one gives an answer that
+    /// asking another would not change.
+    async fn each<'a, T, F>(&'a self, ask: impl Fn(&'a str) -> F) -> Result<T, NetworkError>
+    where
+        F: Future<Output = Result<T, NetworkError>>,
+    {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut last = NetworkError::Address { url: "(no validator configured)".to_owned() };
+        for turn in 0..self.validators.len() {
+            let index = (first + turn) % self.validators.len();
+            match ask(&self.validators[index]).await {
+                Err(error) if error.is_transient() => last = error,
+                answer => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    return answer;
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+fn parse_account(bytes: &[u8]) -> Option<AccountView> {
+    let body: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(AccountView { balance: body["balance"].as_str()?.parse().ok()?, nonce: body["nonce"].as_u64()? })
+}
+
+/// Sends the transactions of one key, in order.
+#[derive(Clone)]
+pub struct Sender {
+    ledger: LedgerClient,
+    key: crypto::SigningKey,
+    chain_id: u64,
+    /// The next nonce, once the ledger was asked; transactions leave one at a time.
+    next: Arc<Mutex<Option<u64>>>,
+}
+
+impl Sender {
+    pub fn new(ledger: LedgerClient, key: crypto::SigningKey, chain_id: u64) -> Self {
+        Self { ledger, key, chain_id, next: Arc::default() }
+    }
+
+    pub fn public_key(&self) -> PublicKey {
+        self.key.public_key()
+    }
+
+    /// Signs and submits `action`; returns the transaction's id once a validator has taken it into its pool.
+    pub async fn send(&self, action: Action) -> Result<Digest, NetworkError> {
+        let mut next = self.next.lock().await;
+        let mut last = None;
+        for _ in 0..NONCE_TRIES {
+            let nonce = match *next {
+                Some(nonce) => nonce,
+                None => self.ledger.account(&self.public_key()).await?.nonce,
+            };
+            match self.submit(nonce, action.clone()).await {
+                Ok(id) => {
+                    *next = Some(nonce.saturating_add(1));
+                    return Ok(id);
+                }
+                Err(error) if matches!(error.code(), Some("nonce_too_low" | "nonce_too_high")) => {
+                    *next = None;
+                    last = Some(error);
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+                Err(error) => {
+                    *next = None;
+                    return Err(error);
+                }
+            }
+        }
+        Err(last.unwrap_or(NetworkError::Timeout { url: "submit".to_owned() }))
+    }
+
+    async fn submit(&self, nonce: u64, action: Action) -> Result<Digest, NetworkError> {
+        let sender = self.public_key();
+        let transaction = Transaction { version: Version, chain_id: self.chain_id, sender, nonce, action };
+        let id = transaction.id();
+        let signed = transaction.sign(&self.key).encode();
+        let sent = self.ledger.each(|url| {
+            let body = signed.clone();
+            async move { self.ledger.client.post_bytes(&format!("{url}/transactions"), body).await }
+        });
+        match sent.await {
+            Ok(_) => Ok(id),
+            // It is there already: what the caller wanted.
+            Err(error) if error.code() == Some("already_known") => Ok(id),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_read_or_refused() {
+        let account = parse_account(br#"{"balance":"340282366920938463463374607431768211455","nonce":7}"#);
+        assert_eq!(account, Some(AccountView { balance: u128::MAX, nonce: 7 }));
+        for bad in ["", "{}", r#"{"balance":7,"nonce":7}"#, r#"{"balance":"7","nonce":-1}"#] {
+            assert_eq!(parse_account(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
