@@ -1,0 +1,31 @@
+//! Does the bundle show what the receipt's assurance level claims?
+//!
+//! `audited` claims that auditors could sample the receipt, not that one did: how often it was re-executed is said
+//! here and in the state. Levels whose evidence this version cannot carry are not believed without it.
+
+use protocol::Assurance;
+
+use crate::check::{Check, Fault, Finding, Subject};
+
+pub(crate) const CHECK: Check = Check {
+    name: "assurance",
+    needs: &["certificate", "status"],
+    optional: false,
+    run,
+    hint: "use a verifier and a bundle version that know the evidence of this level",
+};
+
+fn run(subject: &Subject<'_>) -> Finding {
+    let audits = subject.bundle.status.audits;
+    match subject.bundle.receipt.receipt.assurance {
+        Assurance::Signed => Ok("signed: a staked worker's word".to_owned()),
+        Assurance::Audited if audits == 0 => {
+            Ok("audited: open to sampling, re-executed by no auditor so far".to_owned())
+        }
+        Assurance::Audited => Ok(format!("audited: re-executed {audits} times with the same bits")),
+        level @ (Assurance::Attested | Assurance::Quorum | Assurance::Proven) => {
+            let reason = format!("{level} is claimed, and a bundle of version 1 carries no evidence of that");
+            Err(Fault::Unknown { reason, try_again_epoch: None })
+        }
+    }
+}

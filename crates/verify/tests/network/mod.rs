@@ -1,0 +1,314 @@
+//! A miniature network that makes whole bundles from a scenario: no clock, no randomness, the same bytes every time.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use blst::min_sig::SecretKey;
+use crypto::{
+    Digest, SigningKey, hash,
+    history::History,
+    merkle::{self, SumNode},
+    sparse::{self, Tree},
+    threshold::{GroupKey, GroupSignature},
+};
+use protocol::{
+    Amount, Assurance, Bundle, Canonical as _, Certificate, EpochRecord, Finish, Input, KeyRecord, List, Message,
+    Noun as _, Opening, Output, Parameters, Privacy, Receipt, ReceiptStatus, Request, Role, SignedReceipt, Speaker,
+    Standing, Tensor, Text, Trust, Version,
+    bundle::{ReceiptInclusion, StateProof, SumStep},
+    epoch::certificate_namespace,
+    registry::{OPEN_END, node_id, state_key},
+    request::{Element, StreamHead, output_commitment, prompt_commitment, request_commitment},
+};
+use protocol::{Bytes, PublicKey};
+
+const SUITE: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
+/// When the first epoch of every network here ended.
+const START_MS: u64 = 1_790_000_000_000;
+
+/// What happened on the network, as far as a bundle can show it; the default is a receipt that holds.
+#[derive(Clone)]
+pub struct Scenario {
+    pub chain_id: u64,
+    pub network_seed: u8,
+    pub anchoring_epoch: u64,
+    pub as_of_epoch: u64,
+    pub challenge_window: u32,
+    pub receipts_in_epoch: u64,
+    pub index: u64,
+    pub standing: Standing,
+    pub audits: u32,
+    pub slashed: Amount,
+    pub key_valid_from: u64,
+    pub key_valid_until: u64,
+    pub key_role: Role,
+    /// What the receipt says, where that is not what the registry says.
+    pub claimed_valid_from: Option<u64>,
+    pub assurance: Assurance,
+    pub tensors: bool,
+    pub with_opening: bool,
+    pub answered_in_ms: i64,
+    /// How long before the end of its epoch the answer was finished.
+    pub finished_before_ms: i64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            chain_id: 7,
+            network_seed: 1,
+            anchoring_epoch: 9,
+            as_of_epoch: 30,
+            challenge_window: 15,
+            receipts_in_epoch: 7,
+            index: 4,
+            standing: Standing::Audited,
+            audits: 1,
+            slashed: 0,
+            key_valid_from: 2,
+            key_valid_until: OPEN_END,
+            key_role: Role::Worker,
+            claimed_valid_from: None,
+            assurance: Assurance::Audited,
+            tensors: false,
+            with_opening: true,
+            answered_in_ms: 420,
+            finished_before_ms: 300,
+        }
+    }
+}
+
+pub fn digest(text: &str) -> Digest {
+    hash("og/test", &[text.as_bytes()])
+}
+
+pub fn worker_key() -> SigningKey {
+    SigningKey::from_seed(&[11; 32])
+}
+
+pub fn gateway_key() -> PublicKey {
+    SigningKey::from_seed(&[12; 32]).public_key()
+}
+
+fn texts<const MAX: usize>(text: &str) -> Text<MAX> {
+    Text::new(text).unwrap()
+}
+
+impl Scenario {
+    pub fn build(&self) -> (Bundle, Trust) {
+        (self.bundle(), self.trust())
+    }
+
+    pub fn trust(&self) -> Trust {
+        let network_key = GroupKey(self.network_secret().sk_to_pk().compress());
+        Trust { version: Version, network: texts("miniature"), chain_id: self.chain_id, network_key }
+    }
+
+    fn network_secret(&self) -> SecretKey {
+        SecretKey::key_gen(&[self.network_seed; 32], &[]).unwrap()
+    }
+
+    pub fn bundle(&self) -> Bundle {
+        let opening = self.opening();
+        let receipt = self.receipt(&opening);
+        let leaves = self.leaves(&receipt.receipt);
+        let (key, status) = (self.key(), self.status(&receipt.receipt));
+        let state = self.state(&key, &status);
+        let (epochs, history) = self.epochs(&leaves, &state);
+        let (anchoring, as_of) = (&epochs[self.anchoring_epoch as usize], &epochs[self.as_of_epoch as usize]);
+        let path = merkle::path(&leaves, self.index as usize).unwrap();
+        let history_path = match self.anchoring_epoch == self.as_of_epoch {
+            true => Vec::new(),
+            false => history.path(self.anchoring_epoch, self.as_of_epoch).unwrap(),
+        };
+        let prove = |place: Digest| StateProof::new(&state.prove(&place)).unwrap();
+        Bundle {
+            version: Version,
+            chain_id: self.chain_id,
+            opening: self.with_opening.then_some(opening),
+            inclusion: ReceiptInclusion {
+                epoch: anchoring.clone(),
+                index: self.index,
+                path: List::new(path.iter().map(SumStep::from).collect()).unwrap(),
+            },
+            as_of: as_of.clone(),
+            certificate: self.certify(as_of),
+            history: List::new(history_path).unwrap(),
+            key_proof: prove(state_key::signing_key(&key.key)),
+            status_proof: prove(state_key::receipt(&receipt.receipt.id())),
+            receipt,
+            key,
+            status,
+        }
+    }
+
+    /// The network's signature over any epoch record, as its validators together would make it.
+    pub fn certify(&self, record: &EpochRecord) -> Certificate {
+        let namespace = certificate_namespace(record.chain_id);
+        let message = [&[namespace.len() as u8], namespace.as_bytes(), &record.digest().0].concat();
+        let signature = self.network_secret().sign(&message, SUITE, &[]);
+        Certificate { epoch: record.epoch, signature: GroupSignature(signature.compress()) }
+    }
+
+    fn finished_at_ms(&self) -> u64 {
+        epoch_end_ms(self.anchoring_epoch).checked_add_signed(-self.finished_before_ms).unwrap()
+    }
+
+    fn request(&self) -> Request {
+        let parameters = Parameters {
+            max_tokens: 32,
+            temperature_micros: 700_000,
+            seed: 1 << 60,
+            stop: List::new(vec![texts("###")]).unwrap(),
+            ..Parameters::default()
+        };
+        let messages = vec![
+            Message { speaker: Speaker::System, content: texts("Answer briefly.") },
+            Message { speaker: Speaker::User, content: texts("What does an epoch commit to? ✓") },
+        ];
+        Request {
+            version: Version,
+            chain_id: self.chain_id,
+            model: digest("model"),
+            input: match self.tensors {
+                true => Input::Tensors(List::new(vec![tensor("window", 3)]).unwrap()),
+                false => Input::Chat(List::new(messages).unwrap()),
+            },
+            parameters,
+            assurance: self.assurance,
+            privacy: Privacy::Private,
+            template_time_ms: START_MS,
+            issued_at_ms: self.finished_at_ms() - 500,
+            gateway: gateway_key(),
+            parents: List::new(vec![digest("parent")]).unwrap(),
+            payment: Bytes::new(vec![0xde, 0xad]).unwrap(),
+            nonce: digest("nonce"),
+        }
+    }
+
+    pub fn opening(&self) -> Opening {
+        Opening {
+            request: self.request(),
+            request_salt: digest("request salt"),
+            prompt: List::new(if self.tensors { vec![] } else { vec![1, 17, 300, 4] }).unwrap(),
+            prompt_salt: digest("prompt salt"),
+            output: match self.tensors {
+                true => Output::Tensors(List::new(vec![tensor("score", 1)]).unwrap()),
+                false => Output::Tokens(List::new(vec![5, 6, 7]).unwrap()),
+            },
+            output_salt: digest("output salt"),
+        }
+    }
+
+    pub fn receipt(&self, opening: &Opening) -> SignedReceipt {
+        let (request, key) = (&opening.request, worker_key());
+        let commitment = request_commitment(&opening.request_salt, request);
+        let finished = self.finished_at_ms();
+        let receipt = Receipt {
+            version: Version,
+            spec_version: 1,
+            chain_id: self.chain_id,
+            request: commitment,
+            prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),
+            output: output_commitment(&opening.output_salt, &opening.output),
+            model: request.model,
+            parameters: request.parameters.clone(),
+            template_time_ms: request.template_time_ms,
+            finish: if self.tensors { Finish::Complete } else { Finish::Stop },
+            prompt_tokens: opening.prompt.len() as u32,
+            output_tokens: if self.tensors { 0 } else { 3 },
+            stream_head: StreamHead::start(&commitment).after(&opening.output).0,
+            worker: node_id(&key.public_key()),
+            worker_key: key.public_key(),
+            key_valid_from: self.claimed_valid_from.unwrap_or(self.key_valid_from),
+            gateway: request.gateway,
+            sequence: 3,
+            previous: digest("previous"),
+            assurance: request.assurance,
+            privacy: request.privacy,
+            received_at_ms: finished.checked_add_signed(-self.answered_in_ms).unwrap(),
+            finished_at_ms: finished,
+            parents: request.parents.clone(),
+            payment: request.payment.clone(),
+            charge: 1_500_000_000_000_000,
+            nonce: request.nonce,
+        };
+        receipt.sign(&key)
+    }
+
+    fn leaves(&self, receipt: &Receipt) -> Vec<SumNode> {
+        let other = |place: u64| SumNode::leaf(&digest(&format!("another receipt {place}")), u128::from(place) * 1_000);
+        let leaf = |place| if place == self.index { receipt.leaf() } else { other(place) };
+        (0..self.receipts_in_epoch).map(leaf).collect()
+    }
+
+    fn key(&self) -> KeyRecord {
+        let key = worker_key().public_key();
+        let (valid_from, valid_until) = (self.key_valid_from, self.key_valid_until);
+        KeyRecord { key, node: node_id(&key), role: self.key_role, valid_from, valid_until }
+    }
+
+    fn status(&self, receipt: &Receipt) -> ReceiptStatus {
+        ReceiptStatus {
+            receipt: receipt.id(),
+            worker: receipt.worker,
+            gateway: node_id(&receipt.gateway),
+            epoch: self.anchoring_epoch,
+            index: self.index,
+            standing: self.standing,
+            audits: self.audits,
+            slashed: self.slashed,
+        }
+    }
+
+    fn state(&self, key: &KeyRecord, status: &ReceiptStatus) -> Tree {
+        let others = (0..40).map(|i| (digest(&format!("account {i}")), vec![i]));
+        let ours =
+            [(state_key::signing_key(&key.key), key.encode()), (state_key::receipt(&status.receipt), status.encode())];
+        others
+            .chain(ours)
+            .fold(Tree::default(), |tree, (place, bytes)| tree.with(place, Some(sparse::value_digest(&bytes))))
+    }
+
+    fn epochs(&self, leaves: &[SumNode], state: &Tree) -> (Vec<EpochRecord>, History) {
+        let (mut history, mut epochs) = (History::default(), Vec::new());
+        for epoch in 0..=self.as_of_epoch {
+            let anchored = if epoch == self.anchoring_epoch { leaves } else { &[] };
+            let receipts = merkle::root(anchored).unwrap();
+            let state_root = match epoch == self.as_of_epoch {
+                true => state.root(),
+                false => digest(&format!("state {epoch}")),
+            };
+            let record = EpochRecord {
+                version: Version,
+                chain_id: self.chain_id,
+                epoch,
+                first_height: epoch * 40,
+                last_height: epoch * 40 + 39,
+                time_ms: epoch_end_ms(epoch),
+                history_root: history.root(),
+                receipts_root: receipts.digest,
+                receipts_count: anchored.len() as u64,
+                receipts_sum: receipts.sum,
+                verdicts_root: digest(&format!("verdicts {epoch}")),
+                state_root,
+                challenge_window: self.challenge_window,
+            };
+            history.append(&record.digest());
+            epochs.push(record);
+        }
+        (epochs, history)
+    }
+}
+
+fn epoch_end_ms(epoch: u64) -> u64 {
+    START_MS + epoch * 1_000
+}
+
+fn tensor(name: &str, elements: u64) -> Tensor {
+    let data = (0..elements * 4).map(|byte| byte as u8).collect();
+    Tensor {
+        name: texts(name),
+        element: Element::F32,
+        shape: List::new(vec![1, elements]).unwrap(),
+        data: Bytes::new(data).unwrap(),
+    }
+}
