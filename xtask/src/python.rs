@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 /// The program, how to ask whether it is there, and what installs it.
 const TOOLS: &[(&str, &[&str], &str)] = &[
-    ("python3", &["--version"], "install Python 3.9 or newer"),
+    ("python3", &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"], "install Python 3.11 or newer"),
     ("python3", &["-m", "venv", "--help"], "install Python's venv module (Debian: python3-venv)"),
     ("python3", &["-m", "ensurepip", "--version"], "install pip for Python 3 (Debian: python3-pip, python3-venv)"),
     ("node", &["--version"], "install Node.js 18 or newer"),

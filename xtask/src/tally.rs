@@ -12,8 +12,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub const ONE_PASSED: Self = Self { passed: 1, failed: 0 };
-    pub const ONE_FAILED: Self = Self { passed: 0, failed: 1 };
+    const ONE_FAILED: Self = Self { passed: 0, failed: 1 };
     const NONE: Self = Self { passed: 0, failed: 0 };
 
     /// A runner that failed without naming a failed test (its build broke, say) still counts as one failure.

@@ -39,6 +39,10 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             let declared = manifest.get("workspace").and_then(Value::as_table);
             let declared = declared.map(|workspace| dependencies(workspace, "dependencies")).unwrap_or_default();
             findings.extend(declared.iter().filter_map(|(name, value)| from_git(tree, path, name, value)));
+            for (name, _) in declared.iter().filter(|(name, _)| !is_used(tree, &manifests, name)) {
+                let wanted = "a dependency that some crate uses";
+                findings.push(Finding::new(path, tree.line_of(path, name), wanted, format!("`{name}`, used by none")));
+            }
             continue;
         }
         for (name, value) in KINDS.iter().flat_map(|kind| dependencies(&manifest, kind)) {
@@ -55,6 +59,15 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Our own rooms are declared for whoever comes to need them.
+fn is_used(tree: &Tree, manifests: &[String], name: &str) -> bool {
+    let uses = |path: &String| {
+        let manifest = tree.manifest(path);
+        KINDS.iter().any(|kind| dependencies(&manifest, kind).iter().any(|(used, _)| *used == name))
+    };
+    tree.rooms().any(|room| room == name) || manifests.iter().any(uses)
 }
 
 fn from_git(tree: &Tree, path: &str, name: &str, value: &Value) -> Option<Finding> {
@@ -113,7 +126,15 @@ mod tests {
     #[test]
     fn a_dependency_from_git_is_found_wherever_it_is_declared() {
         let root = ("Cargo.toml".to_owned(), "[workspace.dependencies]\nx = { git = \"y\" }\n".to_owned());
-        assert_eq!(findings_of(&[root]).first().unwrap().line, 2);
+        let findings = findings_of(&[root, room("a", "x.workspace = true")]);
+        assert_eq!((findings.len(), findings.first().unwrap().line), (1, 2));
+    }
+
+    #[test]
+    fn a_declaration_that_nothing_uses_is_found() {
+        let root = ("Cargo.toml".to_owned(), "[workspace.dependencies]\na = { path = \"a\" }\nx = \"1\"\n".to_owned());
+        assert_eq!(findings_of(&[root.clone(), room("a", "x.workspace = true")]), []);
+        assert_eq!(findings_of(&[root, room("a", "")]).first().unwrap().line, 3);
     }
 
     #[test]
