@@ -22,6 +22,7 @@ pub struct Devnet {
     child: Child,
     folder: PathBuf,
     og: PathBuf,
+    arguments: Vec<String>,
     /// The object that the devnet printed when it was ready.
     ready: Value,
     pub ready_after: Duration,
@@ -43,27 +44,48 @@ pub struct Said {
 impl Devnet {
     /// Starts one on an empty folder and waits until it says that it is ready.
     pub fn start(workspace: &Workspace, parent: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_binary(binary(workspace), parent, arguments)
+    }
+
+    fn start_binary(og: PathBuf, parent: &Path, arguments: &[&str]) -> Result<Self> {
         let folder = parent.join(format!("og-bars-{}", std::process::id()));
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("failed to empty {}", folder.display()))?;
         }
-        Self::resume(workspace, folder, arguments)
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let (child, lines) = spawn(&og, &folder, &arguments)?;
+        // From here on the child is ended by `drop`, whatever goes wrong.
+        let mut devnet = Self { child, folder, og, arguments, ready: Value::Null, ready_after: Duration::ZERO };
+        devnet.wait_for_ready(&lines)?;
+        Ok(devnet)
     }
 
-    /// Starts one on the folder of an earlier one.
-    pub fn resume(workspace: &Workspace, folder: PathBuf, arguments: &[&str]) -> Result<Self> {
-        let og = binary(workspace);
+    /// Ends it without a word to any of its nodes, then starts it again on what they had written.
+    pub fn crash_and_restart(&mut self) -> Result<()> {
+        self.end();
+        let (child, lines) = spawn(&self.og, &self.folder, &self.arguments)?;
+        self.child = child;
+        self.wait_for_ready(&lines)
+    }
+
+    fn wait_for_ready(&mut self, lines: &Receiver<String>) -> Result<()> {
         let started = Instant::now();
-        let mut command = Command::new(&og);
-        command.args(["devnet", "--json", "--dir"]).arg(&folder).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().with_context(|| format!("failed to start {}", og.display()))?;
-        let lines = child.stdout.take().map(read_lines).context("failed to read the devnet's output")?;
-        // From here on the child is ended by `drop`, whatever goes wrong.
-        let mut devnet = Self { child, folder, og, ready: Value::Null, ready_after: Duration::ZERO };
-        devnet.ready = wait_for_ready(&lines)?;
-        devnet.ready_after = started.elapsed();
-        Ok(devnet)
+        self.ready = ready_line(lines)?;
+        self.ready_after = started.elapsed();
+        Ok(())
+    }
+
+    /// Every process of it: the one that we started, and those that it told us of.
+    fn end(&mut self) {
+        let told = self.ready.get("nodes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for pid in told.iter().filter_map(|node| node.get("pid")?.as_u64()) {
+            if pid != u64::from(self.child.id()) {
+                kill(pid);
+            }
+        }
+        // A child that is gone already is what is wanted.
+        let _gone = self.child.kill();
+        let _waited = self.child.wait();
     }
 
     pub fn gateway(&self) -> Result<&str> {
@@ -135,19 +157,30 @@ impl Devnet {
         }
         Ok(file)
     }
-
-    /// The folder, for a devnet that continues there.
-    pub fn folder(&self) -> PathBuf {
-        self.folder.clone()
-    }
 }
 
 impl Drop for Devnet {
     fn drop(&mut self) {
-        // A child that is gone already is what is wanted.
-        let _gone = self.child.kill();
-        let _waited = self.child.wait();
+        self.end();
+        // In memory it would be in the way; on disk it is of no use.
+        let _removed = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// `kill -9`, of a process that a devnet of ours has told us of.
+pub fn kill(pid: u64) {
+    let mut command = Command::new("sh");
+    // A process that is gone already is what is wanted.
+    let _gone = command.args(["-c", "kill -9 \"$0\"", &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+fn spawn(og: &Path, folder: &Path, arguments: &[String]) -> Result<(Child, Receiver<String>)> {
+    let mut command = Command::new(og);
+    command.args(["devnet", "--json", "--dir"]).arg(folder).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().with_context(|| format!("failed to start {}", og.display()))?;
+    let lines = child.stdout.take().map(read_lines).context("failed to read the devnet's output")?;
+    Ok((child, lines))
 }
 
 /// The release binary that `bars` has built.
@@ -179,7 +212,7 @@ fn read_lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-fn wait_for_ready(lines: &Receiver<String>) -> Result<Value> {
+fn ready_line(lines: &Receiver<String>) -> Result<Value> {
     let deadline = Instant::now() + READY_PATIENCE;
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -193,5 +226,50 @@ fn wait_for_ready(lines: &Receiver<String>) -> Result<Value> {
             Err(RecvTimeoutError::Timeout) => bail!("`og devnet` was not ready within {} s", READY_PATIENCE.as_secs()),
             Err(RecvTimeoutError::Disconnected) => bail!("`og devnet` ended before it was ready"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program in place of `og` that does what `script` says; its arguments are `$1` and on. Another process writes it:
+    /// while one of ours had it open for writing, a child started by another test would keep it from being run.
+    fn stand_in(folder: &Path, script: &str) -> PathBuf {
+        let path = folder.join("stand-in");
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod +x "$0""#;
+        assert!(Command::new("sh").args(["-c", write]).arg(&path).arg(script).status().unwrap().success());
+        path
+    }
+
+    const READY: &str = r#"echo "starting"; mkdir -p "$4"; echo start >> "$4/starts"
+        echo '{"event":"ready","gateway":"http://localhost:1","nodes":[{"role":"worker","url":"u"}]}'; sleep 60"#;
+
+    #[test]
+    fn a_devnet_is_ready_when_it_says_so_and_gone_when_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let devnet = Devnet::start_binary(stand_in(folder.path(), READY), folder.path(), &[]).unwrap();
+        assert_eq!(devnet.gateway().unwrap(), "http://localhost:1");
+        assert_eq!((devnet.nodes("worker").len(), devnet.nodes("validator").len()), (1, 0));
+        assert!(devnet.trust().unwrap_err().to_string().contains("`trust`"));
+        let (pid, data) = (devnet.child.id(), devnet.folder.clone());
+        drop(devnet);
+        assert!(!data.exists());
+        assert!(!Path::new(&format!("/proc/{pid}/stat")).exists());
+    }
+
+    #[test]
+    fn a_devnet_that_crashed_starts_again_on_the_same_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut devnet = Devnet::start_binary(stand_in(folder.path(), READY), folder.path(), &[]).unwrap();
+        devnet.crash_and_restart().unwrap();
+        assert_eq!(std::fs::read_to_string(devnet.folder.join("starts")).unwrap(), "start\nstart\n");
+    }
+
+    #[test]
+    fn a_devnet_that_ends_at_once_is_no_devnet() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Devnet::start_binary(stand_in(folder.path(), "exit 1"), folder.path(), &[]).err().unwrap();
+        assert!(error.to_string().contains("ended before"), "{error}");
     }
 }

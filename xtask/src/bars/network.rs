@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::devnet::{Devnet, binary, wait_until};
+use super::devnet::{Devnet, binary, kill, wait_until};
 use super::figure::{Goal, Outcome, median};
 use super::{Area, Bar, Bench, http};
 use crate::check::cargo;
@@ -172,7 +172,7 @@ fn kills(bench: &mut Bench<'_>) -> Result<Outcome> {
 
 /// How many receipts one kill lost, of how many.
 fn one_kill(bench: &Bench<'_>, turn: u64) -> Result<(u64, u64)> {
-    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &["--processes"])?;
+    let mut devnet = Devnet::start(bench.workspace, &on_disk(bench), &["--processes"])?;
     let victims: Vec<u64> = ["validator", "worker"]
         .iter()
         .flat_map(|role| devnet.nodes(role))
@@ -186,10 +186,8 @@ fn one_kill(bench: &Bench<'_>, turn: u64) -> Result<(u64, u64)> {
     while Instant::now() < deadline {
         receipts.push(devnet.chat(&question("What is a validator?"), 8)?.receipt);
     }
-    Command::new("kill").args(["-9", &victim.to_string()]).status().context("failed to start kill")?;
-    let folder = devnet.folder();
-    drop(devnet);
-    let devnet = Devnet::resume(bench.workspace, folder, &["--processes"])?;
+    kill(victim);
+    devnet.crash_and_restart()?;
     let lost = receipts.iter().filter(|receipt| devnet.wait_for_state(receipt, ANCHORED, PATIENCE).is_err()).count();
     Ok((lost as u64, receipts.len() as u64))
 }
