@@ -1,0 +1,169 @@
+//! Errors as OpenAI clients understand them: an HTTP status, a type, a code, the parameter, and a hint.
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::json::JsonError;
+
+macro_rules! codes {
+    ($($(#[$about:meta])* $name:ident = $status:literal, $kind:literal, $word:literal;)+) => {
+        /// What went wrong, for code that branches: each has one HTTP status, one type and one word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($(#[$about])* $name,)+ }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+            /// The `type` of the error object.
+            pub const fn kind(self) -> &'static str {
+                match self { $(Self::$name => $kind,)+ }
+            }
+            /// The `code` of the error object.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson = 400, "invalid_request_error", "invalid_json";
+    InvalidType = 400, "invalid_request_error", "invalid_type";
+    InvalidValue = 400, "invalid_request_error", "invalid_value";
+    MissingParameter = 400, "invalid_request_error", "missing_required_parameter";
+    /// The parameter is known and nothing here can honour it.
+    UnsupportedParameter = 400, "invalid_request_error", "unsupported_parameter";
+    UnsupportedValue = 400, "invalid_request_error", "unsupported_value";
+    TooLong = 400, "invalid_request_error", "string_above_max_length";
+    TooMany = 400, "invalid_request_error", "array_above_max_length";
+    ContextLengthExceeded = 400, "invalid_request_error", "context_length_exceeded";
+    ModelNotFound = 404, "invalid_request_error", "model_not_found";
+    UnknownPath = 404, "invalid_request_error", "unknown_url";
+    UnknownReceipt = 404, "invalid_request_error", "unknown_receipt";
+    MethodNotAllowed = 405, "invalid_request_error", "method_not_allowed";
+    RequestTimeout = 408, "invalid_request_error", "request_timeout";
+    NotCertifiedYet = 409, "invalid_request_error", "not_certified_yet";
+    RequestTooLarge = 413, "invalid_request_error", "request_too_large";
+    UnsupportedMediaType = 415, "invalid_request_error", "unsupported_media_type";
+    /// This caller, or all callers together, ask too much at once.
+    RateLimitExceeded = 429, "rate_limit_error", "rate_limit_exceeded";
+    Internal = 500, "server_error", "internal_error";
+    /// A worker failed after the answer began, and no other could go on.
+    WorkerFailed = 502, "server_error", "worker_failed";
+    NoWorker = 503, "server_error", "no_worker_available";
+    ValidatorsAway = 503, "server_error", "validators_unreachable";
+    /// The receipt could not be stored: nothing was acknowledged.
+    NotDurable = 503, "server_error", "receipt_not_durable";
+}
+
+/// A refusal or a failure, ready for the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct ApiError {
+    pub code: Code,
+    pub message: String,
+    /// The parameter at fault, as in `messages[0].content`.
+    pub param: Option<String>,
+    pub hint: Option<String>,
+    /// Seconds after which to try again.
+    pub retry_after_s: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    code: &'static str,
+    param: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+impl ApiError {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), param: None, hint: None, retry_after_s: None }
+    }
+
+    #[must_use]
+    pub fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_retry_after_s(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    pub(crate) fn wrong_type(path: &str, found: &str, expected: &str) -> Self {
+        let message = format!("Invalid type for '{path}': expected {expected}, but got {found} instead.");
+        Self::new(Code::InvalidType, message).with_param(path)
+    }
+
+    pub(crate) fn wrong_value(path: &str, found: &str, expected: &str) -> Self {
+        let message = format!("Invalid value for '{path}': expected {expected}, but got {found} instead.");
+        Self::new(Code::InvalidValue, message).with_param(path)
+    }
+
+    pub(crate) fn missing(path: &str) -> Self {
+        Self::new(Code::MissingParameter, format!("Missing required parameter: '{path}'.")).with_param(path)
+    }
+
+    /// The JSON of the body.
+    pub fn to_json(&self) -> String {
+        let error = Body {
+            message: &self.message,
+            r#type: self.code.kind(),
+            code: self.code.word(),
+            param: self.param.as_deref(),
+            hint: self.hint.as_deref(),
+        };
+        // Strings and nulls alone cannot fail to be written.
+        serde_json::to_string(&Envelope { error }).unwrap_or_default()
+    }
+}
+
+impl From<JsonError> for ApiError {
+    fn from(error: JsonError) -> Self {
+        let message = format!("We could not parse the JSON body of your request: {error}.");
+        let refused = Self::new(Code::InvalidJson, message).with_hint("the body must be one JSON object in UTF-8");
+        if error.path.is_empty() { refused } else { refused.with_param(error.path) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_of_an_error_is_frozen() {
+        let error = ApiError::missing("messages").with_hint("give at least one");
+        assert_eq!(
+            error.to_json(),
+            r#"{"error":{"message":"Missing required parameter: 'messages'.","type":"invalid_request_error","code":"missing_required_parameter","param":"messages","hint":"give at least one"}}"#
+        );
+    }
+
+    #[test]
+    fn every_code_has_a_word_of_its_own_and_an_error_status() {
+        for (index, code) in Code::ALL.iter().enumerate() {
+            assert!((400..=599).contains(&code.status()), "{code:?}");
+            let same = Code::ALL.iter().filter(|other| other.word() == code.word()).count();
+            assert_eq!(same, 1, "{index} {code:?}");
+        }
+    }
+}

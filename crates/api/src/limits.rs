@@ -1,0 +1,31 @@
+//! How much of anything a client may send; what is beyond is refused with the limit in the message.
+
+/// Largest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of lists and objects.
+pub const DEPTH_MAX: usize = 32;
+/// Longest name of a model.
+pub const MODEL_NAME_BYTES_MAX: usize = 128;
+/// Most messages in a conversation.
+pub const MESSAGES_MAX: usize = protocol::request::MESSAGES_MAX;
+/// Longest content of one message, and of all messages together: prompt and answer must fit into an opening.
+pub const CONTENT_BYTES_MAX: usize = protocol::request::MESSAGE_BYTES_MAX;
+/// Most parts of one message's content.
+pub const PARTS_MAX: usize = 64;
+/// Most tokens that can be asked for.
+pub const TOKENS_MAX: u32 = 1 << 16;
+/// Most texts that end an answer, and the longest of them.
+pub const STOPS_MAX: usize = 8;
+pub const STOP_BYTES_MAX: usize = 256;
+/// Largest temperature and the largest share of probability kept, in millionths.
+pub const TEMPERATURE_MICROS_MAX: u32 = 2_000_000;
+pub const TOP_P_MICROS_MAX: u32 = 1_000_000;
+/// Most tensors in one inference, and the most dimensions of one.
+pub const TENSORS_MAX: usize = 64;
+pub const DIMENSIONS_MAX: usize = 8;
+pub const TENSOR_NAME_BYTES_MAX: usize = 128;
+pub const TENSOR_BYTES_MAX: usize = protocol::request::TENSOR_BYTES_MAX;
+/// Most receipts that a request builds on.
+pub const PARENTS_MAX: usize = protocol::request::PARENTS_MAX;
+
+const _: () = assert!(TOKENS_MAX as usize == protocol::request::TOKENS_MAX, "one limit, two types");

@@ -1,0 +1,253 @@
+//! Tensors in JSON: nested lists, or `{"shape", "dtype", "data"}`.
+//!
+//! Without a `dtype` booleans are `bool` and numbers are `f32`, each rounded to the nearest. A number that the element
+//! type cannot hold, a ragged list and what is no number are refused with their path; so nothing non-finite gets in.
+
+use protocol::{Bytes, Element, List, Tensor, Text};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeSeq, SerializeStruct},
+};
+
+use crate::{
+    error::{ApiError, Code},
+    field::Field,
+    json::Json,
+    limits::{DIMENSIONS_MAX, TENSOR_BYTES_MAX, TENSOR_NAME_BYTES_MAX},
+};
+
+/// Reads the tensor called `name` from `json`, which stands at `path`.
+pub fn read_tensor(name: &str, json: &Json, path: &str) -> Result<Tensor, ApiError> {
+    let (element, shape, data) = match json {
+        Json::Object(_) => described(&Field { path: path.to_owned(), json })?,
+        _ => nested(json, path, default_element(json))?,
+    };
+    let too_large = |error: protocol::TooLong| too_large(path, &error.to_string());
+    let named = Text::new(name).map_err(|_| {
+        let message = format!("the name of the tensor at '{path}' is over {TENSOR_NAME_BYTES_MAX} bytes");
+        ApiError::new(Code::TooLong, message).with_param(path)
+    })?;
+    Ok(Tensor {
+        name: named,
+        element,
+        shape: List::new(shape).map_err(too_large)?,
+        data: Bytes::new(data).map_err(too_large)?,
+    })
+}
+
+fn too_large(path: &str, why: &str) -> ApiError {
+    ApiError::new(Code::TooMany, format!("The tensor at '{path}' is too large: {why}.")).with_param(path)
+}
+
+type Parts = (Element, Vec<u64>, Vec<u8>);
+
+fn described(field: &Field<'_>) -> Result<Parts, ApiError> {
+    let object = field.object()?;
+    object.only(&["shape", "dtype", "data"])?;
+    let data = object.need("data")?;
+    let element = match object.get("dtype") {
+        Some(word) => element(&word)?,
+        None => default_element(data.json),
+    };
+    let (_, found, bytes) = nested(data.json, &data.path, element)?;
+    let Some(wish) = object.get("shape") else { return Ok((element, found, bytes)) };
+    let items = wish.list(DIMENSIONS_MAX)?;
+    let shape = items.iter().map(|item| item.natural(0, u64::from(u32::MAX))).collect::<Result<Vec<_>, _>>()?;
+    let count = shape.iter().try_fold(1_u64, |count, size| count.checked_mul(*size));
+    let held: u64 = found.iter().product();
+    let nested_otherwise = found.len() > 1 && found != shape;
+    if count != Some(held) || nested_otherwise {
+        let found = format!("data of shape {found:?}");
+        return Err(ApiError::wrong_value(&wish.path, &found, "a shape that holds exactly the data"));
+    }
+    Ok((element, shape, bytes))
+}
+
+fn element(word: &Field<'_>) -> Result<Element, ApiError> {
+    let text = word.text()?;
+    let numpy = match text {
+        "float32" => Some(Element::F32),
+        "float64" => Some(Element::F64),
+        "int8" => Some(Element::I8),
+        "uint8" => Some(Element::U8),
+        "int32" => Some(Element::I32),
+        "int64" => Some(Element::I64),
+        _ => None,
+    };
+    let expected = || format!("one of {}", Element::WORDS.join(", "));
+    Element::from_word(text).or(numpy).ok_or_else(|| ApiError::wrong_value(&word.path, "another word", &expected()))
+}
+
+fn default_element(json: &Json) -> Element {
+    match json {
+        Json::List(items) => items.first().map_or(Element::F32, default_element),
+        Json::Flag(_) => Element::Bool,
+        _ => Element::F32,
+    }
+}
+
+fn nested(json: &Json, path: &str, element: Element) -> Result<Parts, ApiError> {
+    let shape = shape_of(json, path)?;
+    let mut filling = Filling { element, shape: &shape, data: Vec::new(), at: Vec::new(), path };
+    filling.fill(json)?;
+    let data = filling.data;
+    Ok((element, shape, data))
+}
+
+/// The shape that the first item of each level promises.
+fn shape_of(json: &Json, path: &str) -> Result<Vec<u64>, ApiError> {
+    let (mut shape, mut inner) = (Vec::new(), json);
+    while let Json::List(items) = inner {
+        if shape.len() == DIMENSIONS_MAX {
+            return Err(too_large(path, &format!("at most {DIMENSIONS_MAX} dimensions expected")));
+        }
+        shape.push(u64::try_from(items.len()).unwrap_or(u64::MAX));
+        let Some(first) = items.first() else { break };
+        inner = first;
+    }
+    Ok(shape)
+}
+
+struct Filling<'a> {
+    element: Element,
+    shape: &'a [u64],
+    data: Vec<u8>,
+    /// Where the walk stands, for errors.
+    at: Vec<usize>,
+    path: &'a str,
+}
+
+impl Filling<'_> {
+    fn here(&self) -> String {
+        self.at.iter().fold(self.path.to_owned(), |path, index| format!("{path}[{index}]"))
+    }
+
+    fn fill(&mut self, json: &Json) -> Result<(), ApiError> {
+        match (json, self.shape.get(self.at.len())) {
+            (Json::List(items), Some(size)) if u64::try_from(items.len()) == Ok(*size) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.at.push(index);
+                    self.fill(item)?;
+                    self.at.pop();
+                }
+                Ok(())
+            }
+            (Json::List(items), Some(size)) => {
+                let found = format!("{} items", items.len());
+                Err(ApiError::wrong_value(&self.here(), &found, &format!("{size} items, as in the lists beside it")))
+            }
+            (Json::List(_), None) => Err(ApiError::wrong_type(&self.here(), "an array", "a number, as beside it")),
+            (_, Some(_)) => Err(ApiError::wrong_type(&self.here(), json.kind(), "an array, as beside it")),
+            (_, None) => self.push(json),
+        }
+    }
+
+    fn push(&mut self, json: &Json) -> Result<(), ApiError> {
+        if self.data.len() >= TENSOR_BYTES_MAX {
+            return Err(too_large(self.path, &format!("at most {TENSOR_BYTES_MAX} bytes of content expected")));
+        }
+        let expected = match self.element {
+            Element::Bool => "a boolean",
+            Element::F32 | Element::F64 => "a number (NaN and Infinity have no place)",
+            Element::I8 | Element::U8 | Element::I32 | Element::I64 => "an integer",
+        };
+        match write_element(self.element, json) {
+            Some(bytes) => {
+                self.data.extend_from_slice(&bytes);
+                Ok(())
+            }
+            None => match json {
+                Json::Natural(_) | Json::Negative(_) | Json::Decimal(_) if self.element != Element::Bool => {
+                    let expected = format!("{expected} that fits {}", self.element);
+                    Err(ApiError::wrong_value(&self.here(), "one that does not", &expected))
+                }
+                _ => Err(ApiError::wrong_type(&self.here(), json.kind(), expected)),
+            },
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "rounding to the nearest is the meaning"
+)]
+fn write_element(element: Element, json: &Json) -> Option<Vec<u8>> {
+    let float = || match json {
+        Json::Natural(number) => Some(*number as f64),
+        Json::Negative(number) => Some(*number as f64),
+        Json::Decimal(number) => Some(*number),
+        _ => None,
+    };
+    let integer = || match json {
+        Json::Natural(number) => Some(i128::from(*number)),
+        Json::Negative(number) => Some(i128::from(*number)),
+        Json::Decimal(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i128),
+        _ => None,
+    };
+    Some(match element {
+        Element::F32 => Some(float()? as f32).filter(|number| number.is_finite())?.to_le_bytes().to_vec(),
+        Element::F64 => float()?.to_le_bytes().to_vec(),
+        Element::I8 => i8::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::U8 => u8::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::I32 => i32::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::I64 => i64::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::Bool => match json {
+            Json::Flag(flag) => vec![u8::from(*flag)],
+            _ => return None,
+        },
+    })
+}
+
+/// A tensor as JSON: `shape`, `dtype` and `data` as one flat list. What is not finite, which JSON cannot say as a
+/// number, is the text `NaN`, `Infinity` or `-Infinity`.
+pub struct TensorFace<'a>(pub &'a Tensor);
+
+struct Data<'a>(&'a Tensor);
+
+impl Serialize for TensorFace<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("tensor", 3)?;
+        object.serialize_field("shape", &self.0.shape[..])?;
+        object.serialize_field("dtype", self.0.element.word())?;
+        object.serialize_field("data", &Data(self.0))?;
+        object.end()
+    }
+}
+
+fn not_finite(number: f64) -> &'static str {
+    match (number.is_nan(), number > 0.0) {
+        (true, _) => "NaN",
+        (false, true) => "Infinity",
+        (false, false) => "-Infinity",
+    }
+}
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (element, bytes) = (self.0.element, &self.0.data);
+        let mut list = serializer.serialize_seq(None)?;
+        for item in bytes.chunks_exact(element.bytes()) {
+            match (element, item) {
+                (Element::F32, &[a, b, c, d]) => match f32::from_le_bytes([a, b, c, d]) {
+                    number if number.is_finite() => list.serialize_element(&number)?,
+                    number => list.serialize_element(not_finite(f64::from(number)))?,
+                },
+                (Element::F64, &[a, b, c, d, e, f, g, h]) => match f64::from_le_bytes([a, b, c, d, e, f, g, h]) {
+                    number if number.is_finite() => list.serialize_element(&number)?,
+                    number => list.serialize_element(not_finite(number))?,
+                },
+                (Element::I8, &[a]) => list.serialize_element(&i8::from_le_bytes([a]))?,
+                (Element::U8, &[a]) => list.serialize_element(&a)?,
+                (Element::I32, &[a, b, c, d]) => list.serialize_element(&i32::from_le_bytes([a, b, c, d]))?,
+                (Element::I64, &[a, b, c, d, e, f, g, h]) => {
+                    list.serialize_element(&i64::from_le_bytes([a, b, c, d, e, f, g, h]))?;
+                }
+                (Element::Bool, &[a]) => list.serialize_element(&(a != 0))?,
+                // `chunks_exact` hands out exactly one element.
+                (_, _) => {}
+            }
+        }
+        list.end()
+    }
+}

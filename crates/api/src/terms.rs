@@ -1,0 +1,100 @@
+//! What a caller asks of the network besides the answer: the extension field `og`, and the headers beside it.
+
+use protocol::{Assurance, Digest, List, Privacy, request::PARENTS_MAX};
+
+use crate::{
+    error::{ApiError, Code},
+    field::{Field, Object},
+};
+
+/// Levels that the network gives today, strongest last.
+const OFFERED: [Assurance; 2] = [Assurance::Signed, Assurance::Audited];
+const AUTO: &str = "auto";
+/// Name of the header that asks for an assurance level.
+pub(crate) const ASSURANCE_HEADER: &str = "x-og-assurance";
+
+/// The wishes under `og`; unknown ones are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// `None` where the caller leaves the choice to the network.
+    pub assurance: Option<Assurance>,
+    pub privacy: Option<Privacy>,
+    pub parents: List<Digest, PARENTS_MAX>,
+    /// 0 keeps every token.
+    pub top_k: u32,
+}
+
+impl Terms {
+    pub(crate) fn read(body: &Object<'_>) -> Result<Self, ApiError> {
+        let Some(field) = body.get("og") else { return Ok(Self::default()) };
+        let wishes = field.object()?;
+        wishes.only(&["assurance", "privacy", "parents", "top_k"])?;
+        Ok(Self {
+            assurance: wishes.get("assurance").map(|wish| assurance(wish.text()?, &wish.path)).transpose()?.flatten(),
+            privacy: wishes.get("privacy").map(|wish| privacy(&wish)).transpose()?,
+            parents: wishes.get("parents").map(|wish| parents(&wish)).transpose()?.unwrap_or_default(),
+            top_k: wishes.get("top_k").map(|wish| wish.natural(0, u64::from(u32::MAX))).transpose()?.map_or(0, narrow),
+        })
+    }
+
+    /// Takes the level asked for in the header; one that contradicts the body is refused.
+    pub fn with_assurance_header(mut self, header: Option<&str>) -> Result<Self, ApiError> {
+        let Some(wish) = header.map(|word| assurance(word, ASSURANCE_HEADER)).transpose()?.flatten() else {
+            return Ok(self);
+        };
+        match self.assurance {
+            Some(other) if other != wish => {
+                Err(ApiError::wrong_value(ASSURANCE_HEADER, wish.word(), &format!("`{other}`, as under og.assurance")))
+            }
+            Some(_) | None => {
+                self.assurance = Some(wish);
+                Ok(self)
+            }
+        }
+    }
+
+    /// The level that the request will carry: what was asked for, else the strongest that is offered.
+    pub fn assurance(&self) -> Assurance {
+        self.assurance.unwrap_or(Assurance::Audited)
+    }
+
+    /// Nothing is opened to the public that the caller did not open.
+    pub fn privacy(&self) -> Privacy {
+        self.privacy.unwrap_or(Privacy::Private)
+    }
+}
+
+pub(crate) fn narrow(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn assurance(word: &str, path: &str) -> Result<Option<Assurance>, ApiError> {
+    if word == AUTO {
+        return Ok(None);
+    }
+    let offered = || OFFERED.map(Assurance::word).join(", ");
+    match Assurance::from_word(word) {
+        Some(level) if OFFERED.contains(&level) => Ok(Some(level)),
+        Some(level) => {
+            let message = format!("Unsupported value for '{path}': '{level}' is not offered by this network yet.");
+            let refused = ApiError::new(Code::UnsupportedValue, message).with_param(path);
+            Err(refused.with_hint(format!("ask for {AUTO}, {}", offered())))
+        }
+        None => Err(ApiError::wrong_value(path, "another word", &format!("one of {AUTO}, {}", offered()))),
+    }
+}
+
+fn privacy(wish: &Field<'_>) -> Result<Privacy, ApiError> {
+    let refused =
+        || ApiError::wrong_value(&wish.path, "another word", &format!("one of {}", Privacy::WORDS.join(", ")));
+    Privacy::from_word(wish.text()?).ok_or_else(refused)
+}
+
+fn parents(wish: &Field<'_>) -> Result<List<Digest, PARENTS_MAX>, ApiError> {
+    let read = |item: Field<'_>| {
+        let refused = || ApiError::wrong_value(&item.path, "other text", "a receipt's id: 64 hexadecimal digits");
+        Digest::from_hex(item.text()?).ok_or_else(refused)
+    };
+    let ids = wish.list(PARENTS_MAX)?.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    List::new(ids).map_err(|error| ApiError::new(Code::TooMany, error.to_string()).with_param(&wish.path))
+}

@@ -1,0 +1,224 @@
+//! What a chat request may say, what it may not, and how each refusal names its parameter.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use api::{ApiError, ChatCompletionRequest, Code, limits};
+use protocol::{Assurance, Parameters, Privacy, Speaker};
+
+fn parse(fields: &str) -> Result<ChatCompletionRequest, ApiError> {
+    let body = format!(r#"{{"model":"tiny","messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
+    ChatCompletionRequest::parse(body.as_bytes())
+}
+
+fn parse_messages(messages: &str) -> Result<ChatCompletionRequest, ApiError> {
+    ChatCompletionRequest::parse(format!(r#"{{"model":"tiny","messages":{messages}}}"#).as_bytes())
+}
+
+fn check_refused(result: Result<ChatCompletionRequest, ApiError>, code: Code, param: &str) {
+    let error = result.expect_err(param);
+    assert_eq!((error.code, error.param.as_deref()), (code, Some(param)), "{error}");
+    assert!(error.message.contains(param), "{error}");
+}
+
+#[test]
+fn the_shortest_request_takes_every_default() {
+    let request = parse("").unwrap();
+    assert_eq!(request.parameters(7), Parameters::default());
+    assert!(!request.stream && !request.include_usage);
+    assert_eq!((request.terms.assurance(), request.terms.privacy()), (Assurance::Audited, Privacy::Private));
+}
+
+#[test]
+fn every_parameter_arrives() {
+    let fields = r#","max_completion_tokens":9,"temperature":0.7,"top_p":0.95,"seed":42,"stop":["a","b"],"stream":true,
+        "stream_options":{"include_usage":true},"og":{"assurance":"signed","privacy":"full","top_k":5,"parents":[]}"#;
+    let request = parse(fields).unwrap();
+    let parameters = request.parameters(7);
+    assert_eq!((parameters.max_tokens, parameters.temperature_micros, parameters.top_p_micros), (9, 700_000, 950_000));
+    assert_eq!((parameters.seed, parameters.top_k), (42, 5));
+    assert_eq!(parameters.stop.iter().map(|stop| &stop[..]).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(request.stream && request.include_usage);
+    assert_eq!((request.terms.assurance(), request.terms.privacy()), (Assurance::Signed, Privacy::Full));
+}
+
+#[test]
+fn a_sampled_answer_without_a_seed_takes_a_fresh_one() {
+    assert_eq!(parse(r#","temperature":1"#).unwrap().parameters(7).seed, 7);
+    assert_eq!(parse(r#","temperature":1,"seed":3"#).unwrap().parameters(7).seed, 3);
+    assert_eq!(parse(r#","seed":-1"#).unwrap().parameters(7).seed, u64::MAX);
+}
+
+#[test]
+fn what_the_real_service_lets_pass_passes() {
+    let lenient = [
+        r#","user":"me","metadata":{"a":1},"store":false,"a_field_of_next_year":[1,2]"#,
+        r#","n":1,"logprobs":false,"tools":[],"response_format":{"type":"text"},"stop":null,"seed":null"#,
+        r#","presence_penalty":0,"frequency_penalty":0.0,"logit_bias":{},"tool_choice":"none","top_logprobs":0"#,
+        r#","max_tokens":5,"max_completion_tokens":5,"temperature":2,"top_p":1,"modalities":["text"]"#,
+        r#","stream":false,"stream_options":null,"og":null"#,
+    ];
+    for fields in lenient {
+        assert!(parse(fields).is_ok(), "{fields}: {:?}", parse(fields));
+    }
+}
+
+#[test]
+fn each_wrong_type_is_refused_by_name() {
+    let cases = [
+        (r#","temperature":"hot""#, "temperature"),
+        (r#","top_p":[]"#, "top_p"),
+        (r#","max_tokens":1.5"#, "max_tokens"),
+        (r#","max_completion_tokens":"9""#, "max_completion_tokens"),
+        (r#","seed":"x""#, "seed"),
+        (r#","stop":5"#, "stop"),
+        (r#","stop":["a",5]"#, "stop[1]"),
+        (r#","stream":"yes""#, "stream"),
+        (r#","stream":true,"stream_options":1"#, "stream_options"),
+        (r#","stream":true,"stream_options":{"include_usage":1}"#, "stream_options.include_usage"),
+        (r#","n":"1""#, "n"),
+        (r#","og":7"#, "og"),
+        (r#","og":{"assurance":7}"#, "og.assurance"),
+        (r#","og":{"parents":"x"}"#, "og.parents"),
+    ];
+    for (fields, param) in cases {
+        check_refused(parse(fields), Code::InvalidType, param);
+    }
+}
+
+#[test]
+fn each_value_out_of_range_is_refused_by_name() {
+    let cases = [
+        (r#","temperature":2.1"#, "temperature"),
+        (r#","temperature":-0.1"#, "temperature"),
+        (r#","top_p":1.1"#, "top_p"),
+        (r#","max_tokens":0"#, "max_tokens"),
+        (r#","max_tokens":-1"#, "max_tokens"),
+        (r#","max_tokens":65537"#, "max_tokens"),
+        (r#","max_tokens":1,"max_completion_tokens":2"#, "max_tokens"),
+        (r#","n":0"#, "n"),
+        (r#","stop":"""#, "stop"),
+        (r#","stream_options":{"include_usage":true}"#, "stream_options"),
+        (r#","og":{"assurance":"maybe"}"#, "og.assurance"),
+        (r#","og":{"privacy":"open"}"#, "og.privacy"),
+        (r#","og":{"parents":["abc"]}"#, "og.parents[0]"),
+    ];
+    for (fields, param) in cases {
+        check_refused(parse(fields), Code::InvalidValue, param);
+    }
+}
+
+#[test]
+fn what_nothing_honours_yet_is_refused_by_name() {
+    let cases = [
+        (r#","tools":[{"type":"function"}]"#, "tools"),
+        (r#","tool_choice":"required""#, "tool_choice"),
+        (r#","functions":[{}]"#, "functions"),
+        (r#","response_format":{"type":"json_object"}"#, "response_format"),
+        (r#","logprobs":true"#, "logprobs"),
+        (r#","top_logprobs":3"#, "top_logprobs"),
+        (r#","logit_bias":{"5":1}"#, "logit_bias"),
+        (r#","frequency_penalty":0.5"#, "frequency_penalty"),
+        (r#","presence_penalty":-1"#, "presence_penalty"),
+        (r#","modalities":["audio"]"#, "modalities"),
+        (r#","audio":{}"#, "audio"),
+        (r#","web_search_options":{}"#, "web_search_options"),
+        (r#","og":{"asurance":"signed"}"#, "og.asurance"),
+    ];
+    for (fields, param) in cases {
+        check_refused(parse(fields), Code::UnsupportedParameter, param);
+    }
+    check_refused(parse(r#","n":2"#), Code::UnsupportedValue, "n");
+    check_refused(parse(r#","og":{"assurance":"proven"}"#), Code::UnsupportedValue, "og.assurance");
+}
+
+#[test]
+fn each_way_to_write_messages_is_read() {
+    let request = parse_messages(
+        r#"[{"role":"developer","content":"be brief"},{"role":"system","content":""},
+            {"role":"user","content":[{"type":"text","text":"one "},{"type":"text","text":"two"}],"name":"ann"},
+            {"role":"assistant","content":"three","tool_calls":null},{"role":"tool","content":"4","tool_call_id":"x"}]"#,
+    )
+    .unwrap();
+    let speakers: Vec<Speaker> = request.messages.iter().map(|message| message.speaker).collect();
+    assert_eq!(speakers, [Speaker::System, Speaker::System, Speaker::User, Speaker::Assistant, Speaker::Tool]);
+    assert_eq!(&request.messages[2].content[..], "one two");
+}
+
+#[test]
+fn each_wrong_message_is_refused_by_name() {
+    let cases = [
+        ("[]", Code::InvalidValue, "messages"),
+        ("null", Code::MissingParameter, "messages"),
+        (r#""hi""#, Code::InvalidType, "messages"),
+        ("[5]", Code::InvalidType, "messages[0]"),
+        (r#"[{"content":"x"}]"#, Code::MissingParameter, "messages[0].role"),
+        (r#"[{"role":"user"}]"#, Code::MissingParameter, "messages[0].content"),
+        (r#"[{"role":"user","content":null}]"#, Code::MissingParameter, "messages[0].content"),
+        (r#"[{"role":"king","content":"x"}]"#, Code::InvalidValue, "messages[0].role"),
+        (r#"[{"role":"user","content":7}]"#, Code::InvalidType, "messages[0].content"),
+        (r#"[{"role":"user","content":["x"]}]"#, Code::InvalidType, "messages[0].content[0]"),
+        (r#"[{"role":"user","content":[{"type":"text"}]}]"#, Code::MissingParameter, "messages[0].content[0].text"),
+        (
+            r#"[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]"#,
+            Code::UnsupportedValue,
+            "messages[0].content[0].type",
+        ),
+        (
+            r#"[{"role":"assistant","content":"x","tool_calls":[{}]}]"#,
+            Code::UnsupportedParameter,
+            "messages[0].tool_calls",
+        ),
+    ];
+    for (messages, code, param) in cases {
+        check_refused(parse_messages(messages), code, param);
+    }
+}
+
+#[test]
+fn each_limit_holds_at_its_edge() {
+    let messages = |count: usize| format!("[{}]", vec![r#"{"role":"user","content":"x"}"#; count].join(","));
+    assert!(parse_messages(&messages(limits::MESSAGES_MAX)).is_ok());
+    check_refused(parse_messages(&messages(limits::MESSAGES_MAX + 1)), Code::TooMany, "messages");
+    let content = |bytes: usize| format!(r#"[{{"role":"user","content":"{}"}}]"#, "x".repeat(bytes));
+    assert!(parse_messages(&content(limits::CONTENT_BYTES_MAX)).is_ok());
+    check_refused(parse_messages(&content(limits::CONTENT_BYTES_MAX + 1)), Code::TooLong, "messages[0].content");
+    let half = format!(r#"{{"role":"user","content":"{}"}}"#, "x".repeat(limits::CONTENT_BYTES_MAX / 2 + 1));
+    check_refused(parse_messages(&format!("[{half},{half}]")), Code::ContextLengthExceeded, "messages");
+    let parts = vec![r#"{"type":"text","text":""}"#; limits::PARTS_MAX + 1].join(",");
+    check_refused(
+        parse_messages(&format!(r#"[{{"role":"user","content":[{parts}]}}]"#)),
+        Code::TooMany,
+        "messages[0].content",
+    );
+    check_refused(parse(&format!(r#","stop":["{}"]"#, "x".repeat(257))), Code::TooLong, "stop[0]");
+    check_refused(parse(&format!(r#","stop":[{}]"#, [r#""x""#; 9].join(","))), Code::TooMany, "stop");
+    let parents = vec![format!(r#""{}""#, "0".repeat(64)); limits::PARENTS_MAX + 1].join(",");
+    check_refused(parse(&format!(r#","og":{{"parents":[{parents}]}}"#)), Code::TooMany, "og.parents");
+}
+
+#[test]
+fn a_body_that_is_no_request_is_refused() {
+    let refused = |body: &str| ChatCompletionRequest::parse(body.as_bytes()).unwrap_err();
+    assert_eq!(refused("").code, Code::InvalidJson);
+    assert_eq!(refused("{\"model\":").code, Code::InvalidJson);
+    assert_eq!(refused("[]").code, Code::InvalidType);
+    assert_eq!(refused(r#"{"messages":[]}"#).param.as_deref(), Some("model"));
+    assert_eq!(refused(r#"{"model":5}"#).code, Code::InvalidType);
+    assert_eq!(refused(r#"{"model":""}"#).code, Code::InvalidValue);
+    assert_eq!(refused(&format!(r#"{{"model":"{}"}}"#, "m".repeat(129))).code, Code::TooLong);
+    let twice = refused(r#"{"model":"a","model":"b"}"#);
+    assert_eq!((twice.code, twice.param.as_deref()), (Code::InvalidJson, Some("model")));
+}
+
+#[test]
+fn the_assurance_header_is_taken_unless_it_contradicts_the_body() {
+    let terms = |fields: &str| parse(fields).unwrap().terms;
+    let asked = terms("").with_assurance_header(Some("signed")).unwrap();
+    assert_eq!(asked.assurance(), Assurance::Signed);
+    assert_eq!(terms("").with_assurance_header(Some("auto")).unwrap().assurance(), Assurance::Audited);
+    let both = r#","og":{"assurance":"audited"}"#;
+    assert!(terms(both).with_assurance_header(Some("audited")).is_ok());
+    assert!(terms(both).with_assurance_header(None).is_ok());
+    let error = terms(both).with_assurance_header(Some("signed")).unwrap_err();
+    assert_eq!((error.code, error.param.as_deref()), (Code::InvalidValue, Some("x-og-assurance")));
+    assert!(terms("").with_assurance_header(Some("quorum")).is_err());
+}
