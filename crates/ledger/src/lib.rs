@@ -1,1 +1,44 @@
-//! The state machine: transactions in, state, epochs and settlements out.
+//! The ledger: what finalized blocks do to accounts, nodes, models, receipts and challenges (`specs/ledger.md`).
+//!
+//! A pure state machine. Reads no clock, no disk, no randomness: block times are arguments, and two ledgers that
+//! executed the same blocks have the same roots. No transaction makes it panic, and none moves money into being.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod actions;
+mod archive;
+mod bundle;
+mod close;
+mod event;
+mod genesis;
+mod ledger;
+mod present;
+mod records;
+mod refusal;
+mod rules;
+mod snapshot;
+mod state;
+mod table;
+mod verdict;
+mod views;
+
+pub use archive::RECENT_EPOCHS;
+pub use bundle::BundleError;
+pub use event::{Event, Offence};
+pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode};
+pub use ledger::{Block, Executed, HeightGap, Ledger, NONCE_WINDOW, Outcome, TRANSACTION_BYTES_MAX};
+pub use records::{AccountRecord, AuditRecord, Ballot, ChallengeRecord, EquivocationRecord, NetworkRecord, key_of};
+pub use refusal::Refusal;
+pub use rules::{MILLION, OPG, Rules};
+pub use snapshot::RestoreError;

@@ -1,0 +1,114 @@
+//! The life of a challenge: opened by an auditor, answered by the worker where it must be, decided by the validators.
+
+use protocol::{
+    Canonical as _, List, Noun as _, Opening, PublicKey, Role, Standing,
+    request::OPENING_BYTES_MAX,
+    transaction::{Challenge, Respond, Vote},
+};
+
+use super::audit::auditable;
+use crate::{
+    event::Event,
+    present::Present,
+    records::{Ballot, ChallengeRecord, is_decided},
+    refusal::Refusal,
+    verdict::{quorum, refute, uphold},
+};
+
+pub(super) fn open(present: &mut Present, sender: &PublicKey, action: Challenge) -> Result<(), Refusal> {
+    let Challenge { receipt, opening } = action;
+    let (auditor, status) = auditable(present, sender, &receipt)?;
+    if status.standing == Standing::Challenged {
+        return Err(Refusal::UnderChallenge);
+    }
+    if is_decided(status.standing) {
+        return Err(Refusal::AlreadyDecided);
+    }
+    let (auditor, rules, epoch) = (auditor.node, &present.state.network.rules, present.open.epoch);
+    let own = present.state.challenges.rows().filter(|challenge| challenge.auditor == auditor).count();
+    if u32::try_from(own).unwrap_or(u32::MAX) >= rules.challenges_max {
+        return Err(Refusal::TooManyChallenges { limit: rules.challenges_max });
+    }
+    if let Some(opening) = &opening {
+        check_opening(present, &receipt, opening)?;
+    }
+    let epochs = if opening.is_some() { rules.vote_epochs } else { rules.response_epochs };
+    let (bond, withheld) = (rules.challenge_bond, opening.is_none());
+    present.state.bond(&auditor, bond)?;
+    present.state.challenges.put(ChallengeRecord {
+        receipt,
+        challenger: *sender,
+        auditor,
+        bond,
+        opened_epoch: epoch,
+        deadline: epoch.saturating_add(u64::from(epochs)),
+        withheld,
+        opening: opening.as_ref().map(Opening::digest),
+        ballots: List::default(),
+    });
+    if let Some(opening) = opening {
+        present.state.openings.insert(receipt, opening);
+    }
+    present.state.statuses.change(&receipt, |status| status.standing = Standing::Challenged);
+    present.events.push(Event::ChallengeOpened { receipt, auditor, withheld });
+    Ok(())
+}
+
+pub(super) fn respond(present: &mut Present, sender: &PublicKey, action: Respond) -> Result<(), Refusal> {
+    let Respond { receipt, opening } = action;
+    // A jailed worker may still defend itself.
+    let worker = present.acting_in_any_role(sender)?.node;
+    let challenge = present.state.challenges.get(&receipt).ok_or(Refusal::NoChallenge)?;
+    if present.state.statuses.get(&receipt).is_none_or(|status| status.worker != worker) {
+        return Err(Refusal::WrongWorker);
+    }
+    if challenge.opening.is_some() {
+        return Err(Refusal::AlreadyAnswered);
+    }
+    check_opening(present, &receipt, &opening)?;
+    let deadline = present.open.epoch.saturating_add(u64::from(present.state.network.rules.vote_epochs));
+    present.state.challenges.change(&receipt, |challenge| {
+        challenge.opening = Some(opening.digest());
+        challenge.deadline = deadline;
+    });
+    present.state.openings.insert(receipt, opening);
+    present.events.push(Event::ChallengeAnswered { receipt });
+    Ok(())
+}
+
+pub(super) fn vote(present: &mut Present, sender: &PublicKey, action: &Vote) -> Result<(), Refusal> {
+    let validator = present.acting(sender, Role::Validator)?.node;
+    let committee = &present.state.network.committee;
+    if !committee.contains(&validator) {
+        return Err(Refusal::NotInCommittee);
+    }
+    let mut challenge = present.state.challenges.get(&action.receipt).ok_or(Refusal::NoChallenge)?.clone();
+    if challenge.opening.is_none() {
+        return Err(Refusal::AwaitingResponse);
+    }
+    if challenge.ballots.iter().any(|ballot| ballot.validator == validator) {
+        return Err(Refusal::AlreadyVoted);
+    }
+    let mut ballots = challenge.ballots.into_inner();
+    ballots.push(Ballot { validator, refuted: action.refuted });
+    let agreed = ballots.iter().filter(|ballot| ballot.refuted == action.refuted).count();
+    let decided = agreed >= quorum(committee.len());
+    // Each committee member votes once, so the list cannot be longer than the committee.
+    challenge.ballots = List::new(ballots).map_err(|_| Refusal::AlreadyVoted)?;
+    present.state.challenges.put(challenge.clone());
+    match (decided, action.refuted) {
+        (false, _) => {}
+        (true, true) => refute(present, &challenge),
+        (true, false) => uphold(present, &challenge),
+    }
+    Ok(())
+}
+
+fn check_opening(present: &Present, receipt: &protocol::Digest, opening: &Opening) -> Result<(), Refusal> {
+    let found = opening.encode().len();
+    if found > OPENING_BYTES_MAX {
+        return Err(Refusal::OpeningTooLarge { found, limit: OPENING_BYTES_MAX });
+    }
+    let signed = present.state.receipts.get(receipt).ok_or(Refusal::UnknownReceipt)?;
+    opening.matches(&signed.receipt).map_err(|mismatch| Refusal::OpeningMismatch(mismatch.0))
+}

@@ -1,0 +1,28 @@
+//! One file for each kind of action: every check first, every effect after, so that a refused one changes nothing.
+
+mod audit;
+mod challenge;
+mod model;
+mod receipts;
+mod registry;
+mod transfer;
+
+use protocol::{Action, PublicKey};
+
+use crate::{present::Present, refusal::Refusal};
+
+/// Executes what `sender` asks for.
+pub(crate) fn apply(present: &mut Present, sender: &PublicKey, action: Action) -> Result<(), Refusal> {
+    match action {
+        Action::Transfer(transfer) => transfer::apply(present, sender, &transfer),
+        Action::RegisterNode(node) => registry::register(present, sender, node),
+        Action::UpdateNode(update) => registry::update(present, sender, update),
+        Action::RotateKey(rotation) => registry::rotate(present, sender, &rotation),
+        Action::PublishModel(model) => model::publish(present, sender, model),
+        Action::PostReceipts(batch) => receipts::post(present, sender, batch),
+        Action::ReportAudit(report) => audit::report(present, sender, &report),
+        Action::Challenge(challenge) => challenge::open(present, sender, challenge),
+        Action::Respond(response) => challenge::respond(present, sender, response),
+        Action::Vote(vote) => challenge::vote(present, sender, &vote),
+    }
+}

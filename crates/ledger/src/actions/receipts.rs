@@ -1,0 +1,139 @@
+//! Anchoring receipts: each stands on its own, so one bad receipt does not sink the others of its batch.
+
+use protocol::{Digest, PublicKey, Receipt, ReceiptStatus, Role, SignedReceipt, Standing, transaction::PostReceipts};
+
+use crate::{
+    event::{Event, Offence},
+    present::Present,
+    records::EquivocationRecord,
+    refusal::Refusal,
+    verdict::slashed,
+};
+
+pub(super) fn post(present: &mut Present, sender: &PublicKey, batch: PostReceipts) -> Result<(), Refusal> {
+    let gateway = present.acting(sender, Role::Gateway)?.node;
+    if batch.receipts.is_empty() {
+        return Err(Refusal::NoReceipts);
+    }
+    for signed in batch.receipts.into_inner() {
+        let receipt = signed.receipt.id();
+        if let Err(refusal) = check(present, sender, receipt, &signed) {
+            if let Refusal::Equivocation { first, .. } = refusal {
+                keep_evidence(present, first, signed);
+            }
+            present.events.push(Event::ReceiptRefused { receipt, refusal });
+        } else {
+            anchor(present, gateway, receipt, signed);
+        }
+    }
+    Ok(())
+}
+
+fn check(present: &Present, sender: &PublicKey, id: Digest, signed: &SignedReceipt) -> Result<(), Refusal> {
+    let (receipt, network) = (&signed.receipt, &present.state.network);
+    if receipt.chain_id != network.chain_id {
+        return Err(Refusal::WrongChain { found: receipt.chain_id, expected: network.chain_id });
+    }
+    if receipt.gateway != *sender {
+        return Err(Refusal::WrongGateway);
+    }
+    if present.state.receipts.contains_key(&id) {
+        return Err(Refusal::AlreadyAnchored);
+    }
+    check_key(present, receipt)?;
+    if !signed.signature_holds() {
+        return Err(Refusal::ReceiptSignature);
+    }
+    check_chain(present, id, receipt)?;
+    check_content(present, receipt)
+}
+
+/// The key is the named worker's, and valid in the epoch that would anchor the receipt.
+fn check_key(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
+    let node = present.acting_in_any_role(&receipt.worker_key)?;
+    if node.role != Role::Worker {
+        return Err(Refusal::WrongRole { found: node.role, expected: Role::Worker });
+    }
+    if node.node != receipt.worker {
+        return Err(Refusal::WrongWorker);
+    }
+    let key = present.state.keys.get(&receipt.worker_key).ok_or(Refusal::UnknownKey)?;
+    if key.valid_from != receipt.key_valid_from {
+        return Err(Refusal::WrongKeyStart { found: receipt.key_valid_from, expected: key.valid_from });
+    }
+    Ok(())
+}
+
+/// One receipt a number, each naming the one before.
+fn check_chain(present: &Present, id: Digest, receipt: &Receipt) -> Result<(), Refusal> {
+    let anchored = |sequence: u64| present.state.sequences.get(&(receipt.worker, sequence));
+    if let Some(first) = anchored(receipt.sequence) {
+        return Err(Refusal::Equivocation { first: *first, sequence: receipt.sequence });
+    }
+    let broken = Refusal::BrokenChain { before: receipt.sequence };
+    match receipt.sequence.checked_sub(1) {
+        None if receipt.previous != Digest::ZERO => return Err(broken),
+        Some(before) if anchored(before).is_some_and(|previous| *previous != receipt.previous) => return Err(broken),
+        None | Some(_) => {}
+    }
+    let next = receipt.sequence.checked_add(1).and_then(anchored).and_then(|next| present.state.receipts.get(next));
+    if next.is_some_and(|next| next.receipt.previous != id) {
+        return Err(broken);
+    }
+    Ok(())
+}
+
+fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
+    let (state, rules) = (&present.state, &present.state.network.rules);
+    if state.nodes.get(&receipt.worker).is_none_or(|worker| worker.jailed) {
+        return Err(Refusal::Jailed);
+    }
+    if !state.models.contains(&receipt.model) {
+        return Err(Refusal::UnknownModel(receipt.model));
+    }
+    if receipt.spec_version > rules.spec_version {
+        return Err(Refusal::UnknownSpec { found: receipt.spec_version, newest: rules.spec_version });
+    }
+    if receipt.finished_at_ms < receipt.received_at_ms {
+        return Err(Refusal::TimesReversed);
+    }
+    let latest = present.open.time_ms.saturating_add(u64::from(rules.clock_skew_ms));
+    if receipt.finished_at_ms > latest {
+        return Err(Refusal::InTheFuture { found: receipt.finished_at_ms, latest });
+    }
+    present.open.charges.checked_add(receipt.charge).map(|_| ()).ok_or(Refusal::ChargeOverflow)
+}
+
+fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedReceipt) {
+    let (worker, epoch) = (signed.receipt.worker, present.open.epoch);
+    let index = u64::try_from(present.open.receipts.len()).unwrap_or(u64::MAX);
+    present.open.receipts.push(id);
+    present.open.charges = present.open.charges.saturating_add(signed.receipt.charge);
+    present.state.statuses.put(ReceiptStatus {
+        receipt: id,
+        worker,
+        gateway,
+        epoch,
+        index,
+        standing: Standing::Anchored,
+        audits: 0,
+        slashed: 0,
+    });
+    present.state.sequences.insert((worker, signed.receipt.sequence), id);
+    present.state.receipts.insert(id, signed);
+    present.events.push(Event::ReceiptAnchored { receipt: id, worker, epoch, index });
+}
+
+/// The first contradiction under a sequence number is kept and slashed for; more of the same add nothing.
+fn keep_evidence(present: &mut Present, first: Digest, second: SignedReceipt) {
+    let (worker, sequence) = (second.receipt.worker, second.receipt.sequence);
+    if present.state.equivocations.contains(&(worker, sequence)) {
+        return;
+    }
+    let amount = present.state.slash(&worker, present.state.network.rules.slash_equivocation);
+    // All of it is burned: a gateway that got a share could buy the second signature from the worker.
+    present.state.burn(amount);
+    let epoch = present.open.epoch;
+    present.state.equivocations.put(EquivocationRecord { worker, sequence, first, second, epoch, slashed: amount });
+    slashed(present, worker, Offence::Equivocation, amount);
+}

@@ -1,0 +1,92 @@
+//! The registry: nodes, their keys and what they serve. A key is registered once and for ever.
+
+use std::collections::BTreeSet;
+
+use protocol::{
+    Digest, KeyRecord, NodeRecord, PublicKey,
+    registry::{OPEN_END, node_id},
+    transaction::{RegisterNode, RotateKey, UpdateNode, possession_holds},
+};
+
+use crate::{event::Event, present::Present, refusal::Refusal};
+
+pub(super) fn register(present: &mut Present, sender: &PublicKey, action: RegisterNode) -> Result<(), Refusal> {
+    let state = &present.state;
+    if state.keys.contains(&action.key) {
+        return Err(Refusal::KeyTaken);
+    }
+    if !possession_holds(&action.key, state.network.chain_id, sender, &action.possession) {
+        return Err(Refusal::BadPossession);
+    }
+    let wanted = state.network.rules.stake(action.role);
+    if action.stake < wanted {
+        return Err(Refusal::InsufficientStake { available: action.stake, wanted });
+    }
+    check_models(present, &action.models)?;
+    present.state.debit(sender, action.stake)?;
+    let (node, epoch) = (node_id(&action.key), present.open.epoch);
+    let record = NodeRecord {
+        node,
+        role: action.role,
+        operator: *sender,
+        endpoint: action.endpoint,
+        stake: action.stake,
+        slashed: 0,
+        jailed: false,
+        registered_epoch: epoch,
+        models: action.models,
+    };
+    let key = KeyRecord { key: action.key, node, role: action.role, valid_from: epoch, valid_until: OPEN_END };
+    present.state.enter(record, key);
+    present.events.push(Event::NodeRegistered { node, role: action.role });
+    Ok(())
+}
+
+pub(super) fn update(present: &mut Present, sender: &PublicKey, action: UpdateNode) -> Result<(), Refusal> {
+    let node = present.acting_in_any_role(sender)?.node;
+    check_models(present, &action.models)?;
+    present.state.nodes.change(&node, |record| {
+        record.endpoint = action.endpoint;
+        record.models = action.models;
+    });
+    present.events.push(Event::NodeUpdated { node });
+    Ok(())
+}
+
+/// The old key counts to the end of this epoch, the new one from the next: no epoch is without a key, none has two.
+pub(super) fn rotate(present: &mut Present, sender: &PublicKey, action: &RotateKey) -> Result<(), Refusal> {
+    let state = &present.state;
+    let node = state.nodes.get(&action.node).ok_or(Refusal::UnknownNode(action.node))?;
+    if node.operator != *sender {
+        return Err(Refusal::NotOperator);
+    }
+    if state.keys.contains(&action.key) {
+        return Err(Refusal::KeyTaken);
+    }
+    if !possession_holds(&action.key, state.network.chain_id, sender, &action.possession) {
+        return Err(Refusal::BadPossession);
+    }
+    let unknown = Refusal::UnknownNode(action.node);
+    let old = state.newest_keys.get(&action.node).and_then(|key| state.keys.get(key)).ok_or(unknown)?.clone();
+    if old.valid_from > present.open.epoch {
+        return Err(Refusal::RotatedAlready);
+    }
+    let valid_from = present.open.epoch.saturating_add(1);
+    present.state.keys.change(&old.key, |record| record.valid_until = valid_from);
+    present.state.add_key(KeyRecord { key: action.key, valid_from, ..old });
+    present.events.push(Event::KeyRotated { node: action.node, key: action.key });
+    Ok(())
+}
+
+fn check_models(present: &Present, models: &[Digest]) -> Result<(), Refusal> {
+    let mut seen = BTreeSet::new();
+    for model in models {
+        if !present.state.models.contains(model) {
+            return Err(Refusal::UnknownModel(*model));
+        }
+        if !seen.insert(model) {
+            return Err(Refusal::RepeatedModel(*model));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Bundles: a receipt with the proofs of where it stood as of one certified epoch.
+
+use crypto::merkle;
+use protocol::{
+    Bundle, Certificate, Digest, List, Version,
+    bundle::{ReceiptInclusion, StateProof, SumStep},
+};
+use thiserror::Error;
+
+use crate::{
+    archive::{Archive, ClosedEpoch, RECENT_EPOCHS, receipt_leaf},
+    ledger::Ledger,
+    table::{Row, Table},
+};
+
+/// Why there is no such bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BundleError {
+    #[error("failed to bundle receipt: it is not anchored")]
+    UnknownReceipt,
+    #[error("failed to bundle receipt: it was anchored in epoch {anchored}, after epoch {as_of}; hint: try again soon")]
+    NotCovered { anchored: u64, as_of: u64 },
+    #[error("failed to bundle receipt: epoch {as_of} is not closed")]
+    NotClosed { as_of: u64 },
+    #[error("failed to bundle receipt: epoch {as_of} is not among the {RECENT_EPOCHS} newest")]
+    TooOld { as_of: u64 },
+    #[error("failed to bundle receipt: the certificate is for epoch {found}, {as_of} expected")]
+    WrongCertificate { found: u64, as_of: u64 },
+    #[error("failed to bundle receipt: {0} is longer than its format allows")]
+    TooLong(&'static str),
+}
+
+impl Ledger {
+    /// The bundle of an anchored receipt as of a closed epoch, which `certificate` certifies; without an opening.
+    pub fn bundle(&self, id: &Digest, as_of: u64, certificate: Certificate) -> Result<Bundle, BundleError> {
+        let state = &self.present.state;
+        let (Some(receipt), Some(status)) = (state.receipts.get(id), state.statuses.get(id)) else {
+            return Err(BundleError::UnknownReceipt);
+        };
+        let newest = self.archive.epoch(as_of).ok_or(BundleError::NotClosed { as_of })?;
+        let anchored = status.epoch;
+        let not_covered = BundleError::NotCovered { anchored, as_of };
+        let anchoring = self.archive.epoch(anchored).filter(|_| anchored <= as_of).ok_or(not_covered)?;
+        if certificate.epoch != as_of {
+            return Err(BundleError::WrongCertificate { found: certificate.epoch, as_of });
+        }
+        let (status, status_proof) = prove(&self.archive, &state.statuses, as_of, id)?;
+        let (key, key_proof) = prove(&self.archive, &state.keys, as_of, &receipt.receipt.worker_key)?;
+        let history = if anchored == as_of {
+            Vec::new()
+        } else {
+            self.archive.history.path(anchored, as_of).ok_or(not_covered)?
+        };
+        Ok(Bundle {
+            version: Version,
+            chain_id: state.network.chain_id,
+            receipt: receipt.clone(),
+            opening: None,
+            inclusion: self.inclusion(anchoring, status.index)?,
+            as_of: newest.record.clone(),
+            certificate,
+            history: List::new(history).map_err(|_| BundleError::TooLong("the history path"))?,
+            key,
+            key_proof,
+            status,
+            status_proof,
+        })
+    }
+
+    fn inclusion(&self, anchoring: &ClosedEpoch, index: u64) -> Result<ReceiptInclusion, BundleError> {
+        let receipts = &self.present.state.receipts;
+        let leaf = |id: &Digest| receipts.get(id).map(|receipt| receipt_leaf(id, receipt));
+        let leaves: Vec<_> = anchoring.receipts.iter().filter_map(leaf).collect();
+        let place = usize::try_from(index).ok();
+        let path = place.and_then(|place| merkle::path(&leaves, place)).ok_or(BundleError::UnknownReceipt)?;
+        let path = List::new(path.iter().map(SumStep::from).collect());
+        let path = path.map_err(|_| BundleError::TooLong("the path to the receipt"))?;
+        Ok(ReceiptInclusion { epoch: anchoring.record.clone(), index, path })
+    }
+}
+
+/// A row as of a recent epoch, and its proof under that epoch's state root.
+fn prove<R: Row>(
+    archive: &Archive,
+    table: &Table<R>,
+    as_of: u64,
+    key: &R::Key,
+) -> Result<(R, StateProof), BundleError> {
+    let tree = archive.tree_as_of(as_of).ok_or(BundleError::TooOld { as_of })?;
+    let state_key = R::state_key(key);
+    let row = match archive.replaced_since(as_of, &state_key) {
+        Some(replaced) => replaced.and_then(|bytes| R::decode(bytes).ok()),
+        None => table.at_close(key).cloned(),
+    };
+    let row = row.ok_or(BundleError::UnknownReceipt)?;
+    let proof = StateProof::new(&tree.prove(&state_key)).ok_or(BundleError::TooLong("the path in the state"))?;
+    Ok((row, proof))
+}

@@ -1,0 +1,75 @@
+//! Closing an epoch: deadlines that end with it, then the roots over what it did and what it left.
+
+use protocol::{Digest, EpochRecord, Version};
+
+use crate::{
+    archive::{Archive, ClosedEpoch, receipt_leaf, sum_root, verdicts_root},
+    present::{OpenEpoch, Present},
+    verdict::{audits_of, lapse, withhold},
+};
+
+/// Closes the open epoch and opens the next, which covers no block yet.
+pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
+    end_challenges(present);
+    forget_audits(present, archive);
+    let changes = present.state.close();
+    let tree = archive.next_tree(&changes);
+    let record = record(present, archive, tree.root());
+    let next = OpenEpoch::after(present.open.epoch, present.open.last_height, present.open.time_ms);
+    let ended = std::mem::replace(&mut present.open, next);
+    let closed = ClosedEpoch { record: record.clone(), receipts: ended.receipts, verdicts: ended.verdicts };
+    archive.push(closed, tree, changes);
+    record
+}
+
+fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochRecord {
+    let (open, state) = (&present.open, &present.state);
+    let leaf = |id: &Digest| state.receipts.get(id).map(|receipt| receipt_leaf(id, receipt));
+    let leaves: Vec<_> = open.receipts.iter().filter_map(leaf).collect();
+    let receipts = sum_root(&leaves);
+    EpochRecord {
+        version: Version,
+        chain_id: state.network.chain_id,
+        epoch: open.epoch,
+        first_height: open.first_height,
+        last_height: open.last_height,
+        time_ms: open.time_ms,
+        history_root: archive.history.root(),
+        receipts_root: receipts.digest,
+        receipts_count: u64::try_from(leaves.len()).unwrap_or(u64::MAX),
+        receipts_sum: receipts.sum,
+        verdicts_root: verdicts_root(&open.verdicts),
+        state_root,
+        challenge_window: state.network.rules.challenge_window,
+    }
+}
+
+/// A response or a vote in the deadline's own epoch still counts: the deadline falls with the epoch's end.
+fn end_challenges(present: &mut Present) {
+    let epoch = present.open.epoch;
+    let due = present.state.challenges.rows().filter(|challenge| challenge.deadline <= epoch);
+    for challenge in due.cloned().collect::<Vec<_>>() {
+        if challenge.opening.is_none() {
+            withhold(present, &challenge);
+        } else {
+            lapse(present, &challenge);
+        }
+    }
+}
+
+/// A report is forgotten once nobody can refute its receipt any more.
+fn forget_audits(present: &mut Present, archive: &Archive) {
+    let window = u64::from(present.state.network.rules.challenge_window);
+    let over = present.open.epoch.checked_sub(window);
+    let anchored = over.and_then(|epoch| archive.epoch(epoch)).map(|closed| closed.receipts.as_slice());
+    let ids: Vec<_> = anchored.unwrap_or_default().iter().chain(&present.open.ended).copied().collect();
+    for id in ids {
+        let closed =
+            present.state.statuses.get(&id).is_some_and(|status| over.is_some_and(|over| status.epoch <= over));
+        if closed && !present.state.challenges.contains(&id) {
+            for audit in audits_of(present, &id) {
+                present.state.audits.remove(&(audit.receipt, audit.auditor));
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a block did, for whoever listens: indexes, logs, the screen. Never read back by the ledger.
+
+use protocol::{Amount, Digest, NodeId, PublicKey, Role, Standing, words};
+
+use crate::refusal::Refusal;
+
+words! {
+    /// What a node was slashed for.
+    Offence {
+        /// A receipt that the validators' re-execution refuted.
+        Refuted = 1, "refuted";
+        /// A receipt that its worker did not open in time.
+        Withheld = 2, "withheld";
+        /// Two receipts under one sequence number.
+        Equivocation = 3, "equivocation";
+        /// A validator's vote against the verdict.
+        FalseVote = 4, "false_vote";
+        /// An auditor's report of a receipt that was then refuted.
+        FalseAudit = 5, "false_audit";
+        /// A challenge that was rejected: its bond.
+        FalseChallenge = 6, "false_challenge";
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    NodeRegistered {
+        node: NodeId,
+        role: Role,
+    },
+    NodeUpdated {
+        node: NodeId,
+    },
+    KeyRotated {
+        node: NodeId,
+        key: PublicKey,
+    },
+    ModelPublished {
+        root: Digest,
+    },
+    ReceiptAnchored {
+        receipt: Digest,
+        worker: NodeId,
+        epoch: u64,
+        index: u64,
+    },
+    /// One receipt of a batch; the others stand on their own.
+    ReceiptRefused {
+        receipt: Digest,
+        refusal: Refusal,
+    },
+    ReceiptAudited {
+        receipt: Digest,
+        auditor: NodeId,
+    },
+    ChallengeOpened {
+        receipt: Digest,
+        auditor: NodeId,
+        withheld: bool,
+    },
+    ChallengeAnswered {
+        receipt: Digest,
+    },
+    /// The validators did not decide in time: the receipt stays challenged for ever and the bond goes back.
+    ChallengeLapsed {
+        receipt: Digest,
+    },
+    Decided {
+        receipt: Digest,
+        standing: Standing,
+    },
+    Slashed {
+        node: NodeId,
+        offence: Offence,
+        amount: Amount,
+    },
+    Jailed {
+        node: NodeId,
+    },
+}

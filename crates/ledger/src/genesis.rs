@@ -1,0 +1,175 @@
+//! The genesis: who owns what, who serves and votes, and by which rules, before the first block.
+//!
+//! Its digest is what consensus commits to at height zero. Whoever writes a genesis vouches for its keys: it holds no
+//! proofs of possession.
+
+use std::collections::BTreeSet;
+
+use protocol::{
+    Amount, Digest, KeyRecord, List, Milliseconds, ModelRecord, NodeRecord, Noun as _, PublicKey, Role, Text, Version,
+    record,
+    registry::{OPEN_END, node_id},
+};
+use thiserror::Error;
+
+use crate::{
+    records::{AccountRecord, COMMITTEE_MAX, NetworkRecord},
+    rules::{MILLION, Rules},
+    state::State,
+};
+
+record! {
+    GenesisAccount { key: PublicKey, balance: Amount, }
+}
+record! {
+    /// A node; its stake comes on top of the accounts.
+    GenesisNode {
+        role: Role,
+        key: PublicKey,
+        operator: PublicKey,
+        endpoint: Text<256>,
+        stake: Amount,
+        models: List<Digest, 64>,
+    }
+}
+record! {
+    GenesisModel { root: Digest, name: Text<128>, publisher: PublicKey, }
+}
+record! {
+    /// What the network starts from.
+    Genesis in "og/genesis/v1" {
+        version: Version<1>,
+        chain_id: u64,
+        time_ms: Milliseconds,
+        accounts: List<GenesisAccount, 65_536>,
+        nodes: List<GenesisNode, 4_096>,
+        models: List<GenesisModel, 4_096>,
+        reward_pool: Amount,
+        rules: Rules,
+    }
+}
+
+/// Why no ledger can start from a genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GenesisError {
+    #[error("failed to read genesis: rule {0} cannot be meant")]
+    Rule(&'static str),
+    #[error("failed to read genesis: account {0} is listed twice")]
+    RepeatedAccount(PublicKey),
+    #[error("failed to read genesis: key {0} is registered twice")]
+    RepeatedKey(PublicKey),
+    #[error("failed to read genesis: model {0} is listed twice")]
+    RepeatedModel(Digest),
+    #[error("failed to read genesis: node {node} serves model {model}, which is not listed")]
+    UnknownModel { node: PublicKey, model: Digest },
+    #[error("failed to read genesis: node {node} has a stake of {stake}, its role needs {minimum}")]
+    StakeTooLow { node: PublicKey, stake: Amount, minimum: Amount },
+    #[error("failed to read genesis: {found} validators, between 1 and {limit} expected")]
+    Validators { found: usize, limit: usize },
+    #[error("failed to read genesis: the supply is over the limit of {limit}")]
+    Supply { limit: Amount },
+}
+
+impl Genesis {
+    /// The state that the genesis describes.
+    pub(crate) fn state(&self) -> Result<State, GenesisError> {
+        if let Some(rule) = self.rules.fault() {
+            return Err(GenesisError::Rule(rule));
+        }
+        let mut state = State::new(self.network()?);
+        for account in self.accounts.iter() {
+            let row = AccountRecord { key: account.key, balance: account.balance, nonce: 0 };
+            if state.accounts.contains(&account.key) {
+                return Err(GenesisError::RepeatedAccount(account.key));
+            }
+            state.accounts.put(row);
+        }
+        self.models.iter().try_for_each(|model| self.add_model(&mut state, model))?;
+        self.nodes.iter().try_for_each(|node| self.add_node(&mut state, node))?;
+        Ok(state)
+    }
+
+    fn network(&self) -> Result<NetworkRecord, GenesisError> {
+        let validators = self.nodes.iter().filter(|node| node.role == Role::Validator);
+        let committee: Vec<_> = validators.map(|node| node_id(&node.key)).collect();
+        let found = committee.len();
+        let refused = GenesisError::Validators { found, limit: COMMITTEE_MAX };
+        if committee.is_empty() {
+            return Err(refused);
+        }
+        Ok(NetworkRecord {
+            chain_id: self.chain_id,
+            genesis: self.digest(),
+            genesis_time_ms: self.time_ms,
+            rules: self.rules.clone(),
+            committee: List::new(committee).map_err(|_| refused)?,
+            supply: self.supply()?,
+            burned: 0,
+            bonded: 0,
+            reward_pool: self.reward_pool,
+        })
+    }
+
+    /// All money, bounded so that a millionth share of any part of it is computed exactly.
+    fn supply(&self) -> Result<Amount, GenesisError> {
+        let limit = Amount::MAX.checked_div(Amount::from(MILLION)).unwrap_or(0);
+        let balances = self.accounts.iter().map(|account| account.balance);
+        let mut parts = balances.chain(self.nodes.iter().map(|node| node.stake));
+        let supply = parts.try_fold(self.reward_pool, Amount::checked_add);
+        supply.filter(|supply| *supply <= limit).ok_or(GenesisError::Supply { limit })
+    }
+
+    fn add_model(&self, state: &mut State, model: &GenesisModel) -> Result<(), GenesisError> {
+        if state.models.contains(&model.root) {
+            return Err(GenesisError::RepeatedModel(model.root));
+        }
+        state.models.put(ModelRecord {
+            root: model.root,
+            name: model.name.clone(),
+            publisher: model.publisher,
+            published_epoch: 0,
+            published_at_ms: self.time_ms,
+        });
+        Ok(())
+    }
+
+    fn add_node(&self, state: &mut State, node: &GenesisNode) -> Result<(), GenesisError> {
+        if state.keys.contains(&node.key) {
+            return Err(GenesisError::RepeatedKey(node.key));
+        }
+        let mut models = BTreeSet::new();
+        for model in node.models.iter() {
+            if !state.models.contains(model) {
+                return Err(GenesisError::UnknownModel { node: node.key, model: *model });
+            }
+            if !models.insert(model) {
+                return Err(GenesisError::RepeatedModel(*model));
+            }
+        }
+        let minimum = self.rules.stake(node.role);
+        if node.stake < minimum {
+            return Err(GenesisError::StakeTooLow { node: node.key, stake: node.stake, minimum });
+        }
+        state.enter(
+            NodeRecord {
+                node: node_id(&node.key),
+                role: node.role,
+                operator: node.operator,
+                endpoint: node.endpoint.clone(),
+                stake: node.stake,
+                slashed: 0,
+                jailed: false,
+                registered_epoch: 0,
+                models: node.models.clone(),
+            },
+            KeyRecord {
+                key: node.key,
+                node: node_id(&node.key),
+                role: node.role,
+                valid_from: 0,
+                valid_until: OPEN_END,
+            },
+        );
+        Ok(())
+    }
+}

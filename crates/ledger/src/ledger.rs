@@ -1,0 +1,170 @@
+//! Executing finalized blocks: one height after the other, transaction by transaction, epochs closing between blocks.
+
+use protocol::{Canonical as _, Digest, EpochRecord, Milliseconds, SignedTransaction};
+use thiserror::Error;
+
+use crate::{
+    actions,
+    archive::Archive,
+    close::close,
+    event::Event,
+    genesis::{Genesis, GenesisError},
+    present::{OpenEpoch, Present},
+    refusal::Refusal,
+};
+
+/// Longest transaction: a whole batch of receipts, or a challenge with its opening, and room to spare in one block.
+pub const TRANSACTION_BYTES_MAX: usize = 960 << 10;
+/// How far ahead of an account's next nonce the mempool may hold its transactions.
+pub const NONCE_WINDOW: u64 = 1_024;
+
+/// A finalized block, as the ledger sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    pub height: u64,
+    pub time_ms: Milliseconds,
+    pub transactions: Vec<Vec<u8>>,
+}
+
+/// What became of one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Absent where the bytes were no transaction.
+    pub id: Option<Digest>,
+    pub result: Result<(), Refusal>,
+}
+
+/// What a block did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    pub height: u64,
+    /// The epoch that closed before the block.
+    pub closed: Option<EpochRecord>,
+    /// One for each transaction, in order.
+    pub outcomes: Vec<Outcome>,
+    /// In order; those of the close come first.
+    pub events: Vec<Event>,
+}
+
+/// A block came before its predecessor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("failed to execute block {found}: {expected} is next; hint: deliver finalized blocks in order")]
+pub struct HeightGap {
+    pub found: u64,
+    pub expected: u64,
+}
+
+/// The state machine.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub(crate) present: Present,
+    pub(crate) archive: Archive,
+    pub(crate) height: u64,
+}
+
+impl Ledger {
+    pub fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
+        let open = OpenEpoch::genesis(genesis.time_ms);
+        let present = Present { state: genesis.state()?, open, events: Vec::new() };
+        Ok(Self { present, archive: Archive::default(), height: 0 })
+    }
+
+    /// Executes the next block. One that was executed before is `None` and changes nothing.
+    pub fn execute(&mut self, block: &Block) -> Result<Option<Executed>, HeightGap> {
+        let expected = self.height.saturating_add(1);
+        if block.height > expected {
+            return Err(HeightGap { found: block.height, expected });
+        }
+        if block.height < expected {
+            return Ok(None);
+        }
+        let closed = self.advance(block);
+        let outcomes = block.transactions.iter().map(|bytes| self.transact(bytes)).collect();
+        let events = std::mem::take(&mut self.present.events);
+        Ok(Some(Executed { height: block.height, closed, outcomes, events }))
+    }
+
+    /// Moves time to the block: closes the epoch if the block lies beyond it.
+    ///
+    /// Epochs lie on a grid from the genesis time, so that they do not drift; at most one closes, because a second
+    /// without a block is one in which nobody could have challenged.
+    fn advance(&mut self, block: &Block) -> Option<EpochRecord> {
+        // A final block is executed whatever its time says; time that goes back stands still.
+        let time_ms = block.time_ms.max(self.present.open.time_ms);
+        let length = u64::from(self.present.state.network.rules.epoch_ms);
+        let end = self.present.open.start_ms.saturating_add(length);
+        let closed =
+            (!self.present.open.is_empty() && time_ms >= end).then(|| close(&mut self.present, &mut self.archive));
+        let genesis_ms = self.present.state.network.genesis_time_ms;
+        let open = &mut self.present.open;
+        if open.is_empty() {
+            let into = time_ms.saturating_sub(genesis_ms).checked_rem(length).unwrap_or(0);
+            open.start_ms = time_ms.saturating_sub(into);
+        }
+        open.time_ms = time_ms;
+        open.last_height = block.height;
+        self.height = block.height;
+        closed
+    }
+
+    fn transact(&mut self, bytes: &[u8]) -> Outcome {
+        let signed = match read(bytes) {
+            Ok(signed) => signed,
+            Err(refusal) => return Outcome { id: None, result: Err(refusal) },
+        };
+        let id = Some(signed.transaction.id());
+        let result = self.authentic(&signed).and_then(|()| {
+            let (sender, given) = (signed.transaction.sender, signed.transaction.nonce);
+            let next = self.present.state.nonce(&sender);
+            if given > next {
+                return Err(Refusal::NonceTooHigh { given, next });
+            }
+            // Used up even if the action is refused: else what follows would wait for it for ever, and a refused
+            // transaction could be executed much later, when nobody expects it.
+            self.present.state.count(&sender);
+            actions::apply(&mut self.present, &sender, signed.transaction.action)
+        });
+        Outcome { id, result }
+    }
+
+    /// What the mempool asks before it keeps a transaction and shows it to others.
+    pub fn admit(&self, signed: &SignedTransaction) -> Result<(), Refusal> {
+        let found = signed.encode().len();
+        if found > TRANSACTION_BYTES_MAX {
+            return Err(Refusal::TooLarge { found, limit: TRANSACTION_BYTES_MAX });
+        }
+        self.authentic(signed)?;
+        let given = signed.transaction.nonce;
+        let next = self.present.state.nonce(&signed.transaction.sender);
+        if given >= next.saturating_add(NONCE_WINDOW) {
+            return Err(Refusal::NonceTooHigh { given, next });
+        }
+        Ok(())
+    }
+
+    /// For this chain, by a known sender, not executed before, and signed; the cheap checks first.
+    fn authentic(&self, signed: &SignedTransaction) -> Result<(), Refusal> {
+        let (state, transaction) = (&self.present.state, &signed.transaction);
+        let expected = state.network.chain_id;
+        if transaction.chain_id != expected {
+            return Err(Refusal::WrongChain { found: transaction.chain_id, expected });
+        }
+        let sender = &transaction.sender;
+        // Strangers cost nothing: without this, refused transactions of made-up senders would fill the state.
+        if !state.accounts.contains(sender) && !state.keys.contains(sender) {
+            return Err(Refusal::UnknownSender(*sender));
+        }
+        let next = state.nonce(sender);
+        if transaction.nonce < next {
+            return Err(Refusal::NonceTooLow { given: transaction.nonce, next });
+        }
+        if signed.signature_holds() { Ok(()) } else { Err(Refusal::BadSignature) }
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<SignedTransaction, Refusal> {
+    if bytes.len() > TRANSACTION_BYTES_MAX {
+        return Err(Refusal::TooLarge { found: bytes.len(), limit: TRANSACTION_BYTES_MAX });
+    }
+    SignedTransaction::decode(bytes).map_err(Refusal::Malformed)
+}

@@ -1,0 +1,88 @@
+//! What actions act on: the state, the epoch that is open, and the list of what happened.
+
+use protocol::{Amount, Digest, Milliseconds, NodeRecord, PublicKey, Role, service::VerdictRecord};
+
+use crate::{event::Event, refusal::Refusal, state::State};
+
+/// The epoch that is not closed yet.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenEpoch {
+    pub epoch: u64,
+    /// Where it lies on the grid of epochs; meaningless while it covers no block.
+    pub start_ms: Milliseconds,
+    pub first_height: u64,
+    /// Below `first_height` while it covers no block.
+    pub last_height: u64,
+    /// Time of the newest block, of this epoch or before.
+    pub time_ms: Milliseconds,
+    /// Receipts in the order of their anchoring, and the sum of their charges.
+    pub receipts: Vec<Digest>,
+    pub charges: Amount,
+    pub verdicts: Vec<VerdictRecord>,
+    /// Challenges that ended in this epoch.
+    pub ended: Vec<Digest>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Present {
+    pub state: State,
+    pub open: OpenEpoch,
+    pub events: Vec<Event>,
+}
+
+impl OpenEpoch {
+    /// The epoch after the one that ended with `last_height`; it covers no block yet.
+    pub fn after(epoch: u64, last_height: u64, time_ms: Milliseconds) -> Self {
+        Self {
+            epoch: epoch.saturating_add(1),
+            start_ms: time_ms,
+            first_height: last_height.saturating_add(1),
+            last_height,
+            time_ms,
+            receipts: Vec::new(),
+            charges: 0,
+            verdicts: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Epoch zero; the genesis is its first block.
+    pub fn genesis(time_ms: Milliseconds) -> Self {
+        Self { epoch: 0, first_height: 0, ..Self::after(0, 0, time_ms) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.last_height < self.first_height
+    }
+}
+
+impl Present {
+    /// The node for which `key` acts now in `role`.
+    pub fn acting(&self, key: &PublicKey, role: Role) -> Result<&NodeRecord, Refusal> {
+        let node = self.acting_in_any_role(key)?;
+        if node.role != role {
+            return Err(Refusal::WrongRole { found: node.role, expected: role });
+        }
+        if node.jailed {
+            return Err(Refusal::Jailed);
+        }
+        Ok(node)
+    }
+
+    /// The node whose valid key this is, jailed or not.
+    pub fn acting_in_any_role(&self, key: &PublicKey) -> Result<&NodeRecord, Refusal> {
+        let record = self.state.keys.get(key).ok_or(Refusal::UnknownKey)?;
+        let epoch = self.open.epoch;
+        if !record.is_valid_in(epoch) {
+            return Err(Refusal::KeyNotValid { from: record.valid_from, until: record.valid_until, epoch });
+        }
+        self.state.nodes.get(&record.node).ok_or(Refusal::UnknownNode(record.node))
+    }
+
+    /// Refuses a receipt whose challenge window is over.
+    pub fn within_window(&self, anchored: u64) -> Result<(), Refusal> {
+        let last = anchored.saturating_add(u64::from(self.state.network.rules.challenge_window));
+        let epoch = self.open.epoch;
+        if epoch > last { Err(Refusal::WindowClosed { last, epoch }) } else { Ok(()) }
+    }
+}

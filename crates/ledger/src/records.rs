@@ -1,0 +1,133 @@
+//! The ledger's own records, and where its state keeps them; those that others read too are `protocol`'s.
+
+use protocol::{
+    Amount, Digest, KeyRecord, List, Milliseconds, ModelRecord, NodeId, NodeRecord, PublicKey, ReceiptStatus,
+    SignedReceipt, Standing, record, registry::state_key,
+};
+
+use crate::{rules::Rules, table::Row};
+
+/// Most validators that vote.
+pub(crate) const COMMITTEE_MAX: usize = 256;
+
+record! {
+    /// What there is once: the rules, who votes, and the money that lies in no account.
+    NetworkRecord {
+        chain_id: u64,
+        genesis: Digest,
+        genesis_time_ms: Milliseconds,
+        rules: Rules,
+        /// The validators whose votes count: those of the genesis.
+        committee: List<NodeId, COMMITTEE_MAX>,
+        /// Everything that was ever issued; never changes.
+        supply: Amount,
+        burned: Amount,
+        /// Sum of the bonds of open challenges.
+        bonded: Amount,
+        /// What audit rewards are paid from.
+        reward_pool: Amount,
+    }
+}
+
+record! {
+    /// An account.
+    AccountRecord {
+        key: PublicKey,
+        balance: Amount,
+        /// The next transaction's nonce.
+        nonce: u64,
+    }
+}
+
+record! {
+    /// One validator's vote.
+    Ballot { validator: NodeId, refuted: bool, }
+}
+
+record! {
+    /// An open challenge; removed with the verdict.
+    ChallengeRecord {
+        receipt: Digest,
+        challenger: PublicKey,
+        auditor: NodeId,
+        bond: Amount,
+        opened_epoch: u64,
+        /// Last epoch of the present stage: for the worker's response, or for the votes.
+        deadline: u64,
+        /// True where the challenge began without an opening.
+        withheld: bool,
+        /// Digest of the opening that the validators re-execute; absent while the worker owes it.
+        opening: Option<Digest>,
+        ballots: List<Ballot, COMMITTEE_MAX>,
+    }
+}
+
+record! {
+    /// An auditor's word that a receipt holds; kept until it can no longer turn out false.
+    AuditRecord { receipt: Digest, auditor: NodeId, epoch: u64, }
+}
+
+record! {
+    /// Two receipts of one worker under one sequence number: the first is anchored, the second is kept here.
+    EquivocationRecord {
+        worker: NodeId,
+        sequence: u64,
+        first: Digest,
+        second: SignedReceipt,
+        epoch: u64,
+        slashed: Amount,
+    }
+}
+
+/// Keys of the state beside `protocol::registry::state_key`.
+pub mod key_of {
+    use crypto::{Digest, hash};
+
+    pub fn network() -> Digest {
+        hash("og/state/network/v1", &[])
+    }
+    pub fn challenge(receipt: &Digest) -> Digest {
+        hash("og/state/challenge/v1", &[&receipt.0])
+    }
+    pub fn audit(receipt: &Digest, auditor: &Digest) -> Digest {
+        hash("og/state/audit/v1", &[&receipt.0, &auditor.0])
+    }
+    pub fn equivocation(worker: &Digest, sequence: u64) -> Digest {
+        hash("og/state/equivocation/v1", &[&worker.0, &sequence.to_be_bytes()])
+    }
+}
+
+macro_rules! row {
+    ($($record:ident by $key:ty: |$row:ident| $of:expr, $state:expr;)*) => {$(
+        impl Row for $record {
+            type Key = $key;
+            fn key(&self) -> $key {
+                let $row = self;
+                $of
+            }
+            fn state_key(key: &$key) -> Digest {
+                $state(key)
+            }
+        }
+    )*};
+}
+row! {
+    AccountRecord by PublicKey: |row| row.key, state_key::account;
+    NodeRecord by NodeId: |row| row.node, state_key::node;
+    KeyRecord by PublicKey: |row| row.key, state_key::signing_key;
+    ModelRecord by Digest: |row| row.root, state_key::model;
+    ReceiptStatus by Digest: |row| row.receipt, state_key::receipt;
+    ChallengeRecord by Digest: |row| row.receipt, key_of::challenge;
+    AuditRecord by (Digest, NodeId): |row| (row.receipt, row.auditor),
+        |key: &(Digest, NodeId)| key_of::audit(&key.0, &key.1);
+    EquivocationRecord by (NodeId, u64): |row| (row.worker, row.sequence),
+        |key: &(NodeId, u64)| key_of::equivocation(&key.0, key.1);
+}
+
+/// True where a verdict, and not only an auditor, has spoken.
+pub(crate) const fn is_decided(standing: Standing) -> bool {
+    match standing {
+        Standing::Upheld | Standing::Refuted | Standing::Withheld => true,
+        Standing::Anchored | Standing::Audited | Standing::Challenged => false,
+    }
+}

@@ -1,0 +1,125 @@
+//! Why the ledger refuses a transaction, or one receipt of a batch: what was found, and what was expected.
+
+use protocol::{Amount, DecodeError, Digest, Milliseconds, Role};
+use thiserror::Error;
+
+/// Why a transaction, or a receipt in it, changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    #[error("transaction of {found} bytes is over the limit of {limit}; hint: send smaller batches")]
+    TooLarge { found: usize, limit: usize },
+    #[error("failed to read transaction: {0}")]
+    Malformed(#[source] DecodeError),
+    #[error("chain id {found} given, {expected} expected; hint: it was made for another network")]
+    WrongChain { found: u64, expected: u64 },
+    #[error("the sender's signature does not hold")]
+    BadSignature,
+    #[error("sender {0} is unknown; hint: an account must receive OPG, or a key be registered, before it acts")]
+    UnknownSender(protocol::PublicKey),
+    // Worded as on EVM chains, because clients retry by these words.
+    #[error("nonce too low: {given} given, {next} is next")]
+    NonceTooLow { given: u64, next: u64 },
+    #[error("nonce too high: {given} given, {next} is next")]
+    NonceTooHigh { given: u64, next: u64 },
+
+    #[error("amount is zero")]
+    ZeroAmount,
+    #[error("balance of {available} is less than {wanted}")]
+    InsufficientBalance { available: Amount, wanted: Amount },
+    #[error("stake of {available} is less than {wanted}")]
+    InsufficientStake { available: Amount, wanted: Amount },
+    #[error("the key's proof of possession does not hold; hint: it is bound to chain id and operator")]
+    BadPossession,
+    #[error("key is taken; hint: a key is registered once and for ever, make a new one")]
+    KeyTaken,
+    #[error("node {0} is unknown")]
+    UnknownNode(Digest),
+    #[error("sender is not the node's operator")]
+    NotOperator,
+    #[error("the node's key was rotated in this epoch already; hint: try again in the next")]
+    RotatedAlready,
+    #[error("model {0} is unknown; hint: publish it first")]
+    UnknownModel(Digest),
+    #[error("model {0} is named twice")]
+    RepeatedModel(Digest),
+    #[error("model {0} is published already")]
+    ModelTaken(Digest),
+    #[error("name is empty")]
+    EmptyName,
+
+    #[error("key is not registered")]
+    UnknownKey,
+    #[error("{found} key given, {expected} key expected")]
+    WrongRole { found: Role, expected: Role },
+    #[error("key is valid from epoch {from} until {until}, it is epoch {epoch}")]
+    KeyNotValid { from: u64, until: u64, epoch: u64 },
+    #[error("node is jailed: its stake is below the minimum of its role")]
+    Jailed,
+
+    #[error("batch holds no receipt")]
+    NoReceipts,
+    #[error("receipt names another gateway than the sender")]
+    WrongGateway,
+    #[error("the worker's signature under the receipt does not hold")]
+    ReceiptSignature,
+    #[error("the receipt's key belongs to another worker")]
+    WrongWorker,
+    #[error("receipt says that its key is valid from epoch {found}, the registry says {expected}")]
+    WrongKeyStart { found: u64, expected: u64 },
+    #[error("spec version {found} is unknown, at most {newest} expected")]
+    UnknownSpec { found: u16, newest: u16 },
+    #[error("receipt ends before it was begun")]
+    TimesReversed,
+    #[error("receipt ends at {found} ms, at most {latest} ms expected; hint: check the worker's clock")]
+    InTheFuture { found: Milliseconds, latest: Milliseconds },
+    #[error("receipt is anchored already")]
+    AlreadyAnchored,
+    #[error("worker signed receipt {first} under the same sequence number {sequence}")]
+    Equivocation { first: Digest, sequence: u64 },
+    #[error("the worker's receipts {before} and its next do not form one chain")]
+    BrokenChain { before: u64 },
+    #[error("the epoch's charges no longer fit in 128 bits")]
+    ChargeOverflow,
+
+    #[error("receipt is unknown")]
+    UnknownReceipt,
+    #[error("the receipt's challenge window closed after epoch {last}, it is epoch {epoch}")]
+    WindowClosed { last: u64, epoch: u64 },
+    #[error("auditor and worker have the same operator")]
+    OwnOperator,
+    #[error("this auditor has reported the receipt already")]
+    AlreadyReported,
+    #[error("receipt is under challenge")]
+    UnderChallenge,
+    #[error("the validators have decided about this receipt already")]
+    AlreadyDecided,
+    #[error("{limit} challenges of this auditor are open already")]
+    TooManyChallenges { limit: u32 },
+    #[error("opening of {found} bytes is over the limit of {limit}")]
+    OpeningTooLarge { found: usize, limit: usize },
+    #[error("opening and receipt differ in {0}")]
+    OpeningMismatch(&'static str),
+    #[error("no challenge of this receipt is open")]
+    NoChallenge,
+    #[error("receipt is opened already")]
+    AlreadyAnswered,
+    #[error("the worker has not opened the receipt yet; hint: vote after its response")]
+    AwaitingResponse,
+    #[error("validator is not in the committee")]
+    NotInCommittee,
+    #[error("this validator has voted already")]
+    AlreadyVoted,
+}
+
+impl Refusal {
+    /// The code of `specs/interfaces.md` under which a validator answers.
+    pub fn code(&self) -> &'static str {
+        if let Self::NonceTooLow { .. } = self {
+            "nonce_too_low"
+        } else if let Self::NonceTooHigh { .. } = self {
+            "nonce_too_high"
+        } else {
+            "bad_transaction"
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The ledger as bytes, as of the newest closed epoch: `content ‖ SHA-256 over it`.
+//!
+//! Everything in a snapshot is bound by the epoch records in it, and restoring recomputes every root from the content:
+//! whoever checks the newest record against its certificate can take a snapshot from anyone. What happened since that
+//! close is executed again from the blocks.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crypto::{
+    hash,
+    history::History,
+    sparse::{Tree, value_digest},
+};
+use protocol::{
+    Bytes, Canonical, DecodeError, Digest, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, Noun as _, Opening,
+    ReceiptStatus, SignedReceipt, Version, record, registry::OPEN_END, service::VerdictRecord,
+};
+use thiserror::Error;
+
+use crate::{
+    archive::{Archive, ClosedEpoch, RECENT_EPOCHS, Recent, Undo, receipt_leaf, sum_root, verdicts_root},
+    ledger::Ledger,
+    present::{OpenEpoch, Present},
+    records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
+    state::State,
+    table::{Row, Table},
+};
+
+const CHECKSUM: &str = "og/ledger/snapshot/v1";
+/// The wire's own limit: a count is 32 bits, and never more than the bytes that follow it.
+const MANY: usize = 4_294_967_295;
+
+record! {
+    EpochContent {
+        record: EpochRecord,
+        receipts: List<SignedReceipt, MANY>,
+        verdicts: List<VerdictRecord, MANY>,
+    }
+}
+record! {
+    ReceiptOpening { receipt: Digest, opening: Opening, }
+}
+record! {
+    Replaced { key: Digest, before: Option<Bytes<MANY>>, }
+}
+record! {
+    EpochUndo { replaced: List<Replaced, MANY>, }
+}
+record! {
+    Content {
+        version: Version<1>,
+        network: NetworkRecord,
+        accounts: List<AccountRecord, MANY>,
+        nodes: List<NodeRecord, MANY>,
+        keys: List<KeyRecord, MANY>,
+        models: List<ModelRecord, MANY>,
+        statuses: List<ReceiptStatus, MANY>,
+        challenges: List<ChallengeRecord, MANY>,
+        audits: List<AuditRecord, MANY>,
+        equivocations: List<EquivocationRecord, MANY>,
+        openings: List<ReceiptOpening, MANY>,
+        epochs: List<EpochContent, MANY>,
+        /// Of the recent epochs but the oldest, oldest first.
+        undo: List<EpochUndo, RECENT_EPOCHS>,
+    }
+}
+
+/// Why bytes are no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    #[error("failed to restore ledger: {found} bytes are no snapshot")]
+    Short { found: usize },
+    #[error("failed to restore ledger: the checksum differs; hint: the file is damaged, start from genesis or a peer")]
+    Checksum,
+    #[error("failed to restore ledger: {0}")]
+    Malformed(#[source] DecodeError),
+    #[error("failed to restore ledger: {what} in the snapshot differs from what its content gives")]
+    Mismatch { what: &'static str },
+}
+
+impl Ledger {
+    /// The ledger as of the newest closed epoch; `None` while none is closed. Its height is that epoch's last: blocks
+    /// after it are to be executed again.
+    pub fn snapshot_bytes(&self) -> Option<Vec<u8>> {
+        let mut bytes = self.content()?.encode();
+        let checksum = hash(CHECKSUM, &[&bytes]);
+        bytes.extend_from_slice(&checksum.0);
+        Some(bytes)
+    }
+
+    fn content(&self) -> Option<Content> {
+        let (state, archive) = (&self.present.state, &self.archive);
+        let open_at_close =
+            |receipt: &Digest| state.challenges.at_close(receipt).is_some_and(|row| row.opening.is_some());
+        let openings = state.openings.iter().filter(|(receipt, _)| open_at_close(receipt));
+        let openings =
+            openings.map(|(receipt, opening)| ReceiptOpening { receipt: *receipt, opening: opening.clone() });
+        let undo = archive.recent.iter().skip(1).map(|recent| epoch_undo(&recent.undo)).collect::<Option<Vec<_>>>();
+        let epochs = archive.epochs.iter().map(|closed| epoch_content(state, closed)).collect::<Option<Vec<_>>>();
+        Some(Content {
+            version: Version,
+            network: state.network_at_close()?.clone(),
+            accounts: List::new(state.accounts.rows_at_close()).ok()?,
+            nodes: List::new(state.nodes.rows_at_close()).ok()?,
+            keys: List::new(state.keys.rows_at_close()).ok()?,
+            models: List::new(state.models.rows_at_close()).ok()?,
+            statuses: List::new(state.statuses.rows_at_close()).ok()?,
+            challenges: List::new(state.challenges.rows_at_close()).ok()?,
+            audits: List::new(state.audits.rows_at_close()).ok()?,
+            equivocations: List::new(state.equivocations.rows_at_close()).ok()?,
+            openings: List::new(openings.collect()).ok()?,
+            epochs: List::new(epochs?).ok()?,
+            undo: List::new(undo?).ok()?,
+        })
+    }
+
+    /// Reads a snapshot and recomputes all that it claims.
+    pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
+        let short = RestoreError::Short { found: bytes.len() };
+        let (content, checksum) = bytes.split_last_chunk::<32>().ok_or(short)?;
+        if hash(CHECKSUM, &[content]).0 != *checksum {
+            return Err(RestoreError::Checksum);
+        }
+        let content = Content::decode(content).map_err(RestoreError::Malformed)?;
+        let newest = content.epochs.last().map(|epoch| epoch.record.clone()).ok_or(mismatch("the newest epoch"))?;
+        let (epochs, history, receipts) = restore_epochs(content.epochs.into_inner(), content.network.chain_id)?;
+        let mut state = State::closed(content.network);
+        state.accounts = table(content.accounts, "accounts")?;
+        state.nodes = table(content.nodes, "nodes")?;
+        state.keys = table(content.keys, "keys")?;
+        state.models = table(content.models, "models")?;
+        state.statuses = table(content.statuses, "statuses")?;
+        state.challenges = table(content.challenges, "challenges")?;
+        state.audits = table(content.audits, "audits")?;
+        state.equivocations = table(content.equivocations, "equivocations")?;
+        let tree = state.tree();
+        state.receipts = receipts;
+        restore_derived(&mut state, content.openings.into_inner())?;
+        let recent = restore_recent(&epochs, tree, content.undo.into_inner())?;
+        let open = OpenEpoch::after(newest.epoch, newest.last_height, newest.time_ms);
+        let present = Present { state, open, events: Vec::new() };
+        Ok(Self { present, archive: Archive { epochs, history, recent }, height: newest.last_height })
+    }
+}
+
+fn mismatch(what: &'static str) -> RestoreError {
+    RestoreError::Mismatch { what }
+}
+
+fn ensure(holds: bool, what: &'static str) -> Result<(), RestoreError> {
+    if holds { Ok(()) } else { Err(mismatch(what)) }
+}
+
+fn epoch_content(state: &State, closed: &ClosedEpoch) -> Option<EpochContent> {
+    let receipts = closed.receipts.iter().map(|id| state.receipts.get(id).cloned()).collect::<Option<Vec<_>>>()?;
+    Some(EpochContent {
+        record: closed.record.clone(),
+        receipts: List::new(receipts).ok()?,
+        verdicts: List::new(closed.verdicts.clone()).ok()?,
+    })
+}
+
+fn epoch_undo(undo: &Undo) -> Option<EpochUndo> {
+    let replaced = undo
+        .iter()
+        .map(|(key, before)| Some(Replaced { key: *key, before: before.clone().map(Bytes::new).transpose().ok()? }));
+    Some(EpochUndo { replaced: List::new(replaced.collect::<Option<Vec<_>>>()?).ok()? })
+}
+
+fn table<R: Row>(rows: List<R, MANY>, what: &'static str) -> Result<Table<R>, RestoreError> {
+    Table::closed(rows.into_inner()).ok_or(mismatch(what))
+}
+
+type Epochs = (Vec<ClosedEpoch>, History, BTreeMap<Digest, SignedReceipt>);
+
+/// Epochs in order, each record's roots recomputed from its content.
+fn restore_epochs(contents: Vec<EpochContent>, chain_id: u64) -> Result<Epochs, RestoreError> {
+    let (mut epochs, mut history, mut receipts) = (Vec::new(), History::default(), BTreeMap::new());
+    let mut next_height = 0;
+    for content in contents {
+        let record = content.record;
+        ensure(record.chain_id == chain_id && record.epoch == history.count(), "an epoch's place")?;
+        ensure(record.first_height == next_height && record.last_height >= next_height, "an epoch's heights")?;
+        ensure(record.history_root == history.root(), "a history root")?;
+        let (mut ids, mut leaves) = (Vec::new(), Vec::new());
+        for receipt in content.receipts.into_inner() {
+            let id = receipt.receipt.id();
+            leaves.push(receipt_leaf(&id, &receipt));
+            ids.push(id);
+            ensure(receipts.insert(id, receipt).is_none(), "a receipt anchored twice")?;
+        }
+        let (root, count) = (sum_root(&leaves), u64::try_from(leaves.len()));
+        let same = root.digest == record.receipts_root && root.sum == record.receipts_sum;
+        ensure(same && count == Ok(record.receipts_count), "a receipts root")?;
+        let verdicts = content.verdicts.into_inner();
+        ensure(verdicts_root(&verdicts) == record.verdicts_root, "a verdicts root")?;
+        next_height = record.last_height.saturating_add(1);
+        history.append(&record.digest());
+        epochs.push(ClosedEpoch { record, receipts: ids, verdicts });
+    }
+    Ok((epochs, history, receipts))
+}
+
+/// What follows from the tables, and the openings that they name by digest.
+fn restore_derived(state: &mut State, openings: Vec<ReceiptOpening>) -> Result<(), RestoreError> {
+    for (id, signed) in &state.receipts {
+        let place = (signed.receipt.worker, signed.receipt.sequence);
+        ensure(state.sequences.insert(place, *id).is_none(), "a sequence number")?;
+        ensure(state.statuses.contains(id), "a receipt's status")?;
+    }
+    let newest = state.keys.rows().filter(|key| key.valid_until == OPEN_END).map(|key| (key.node, key.key));
+    state.newest_keys = newest.collect();
+    let mut previous = None;
+    for ReceiptOpening { receipt, opening } in openings {
+        let named = state.challenges.get(&receipt).and_then(|challenge| challenge.opening);
+        ensure(previous < Some(receipt) && named == Some(opening.digest()), "an opening")?;
+        previous = Some(receipt);
+        state.openings.insert(receipt, opening);
+    }
+    let owed = state.challenges.rows().filter(|challenge| challenge.opening.is_some());
+    ensure(owed.count() == state.openings.len(), "the number of openings")
+}
+
+/// The recent trees, going back from the newest, each checked against its epoch's root.
+fn restore_recent(epochs: &[ClosedEpoch], tree: Tree, undo: Vec<EpochUndo>) -> Result<VecDeque<Recent>, RestoreError> {
+    let mut roots = epochs.iter().rev().map(|closed| closed.record.state_root);
+    ensure(roots.next() == Some(tree.root()), "the state root")?;
+    ensure(undo.len().saturating_add(1) == epochs.len().min(RECENT_EPOCHS), "the number of recent epochs")?;
+    let (mut recent, mut tree) = (VecDeque::new(), tree);
+    for epoch in undo.into_iter().rev() {
+        let (mut replaced, mut earlier) = (Undo::new(), tree.clone());
+        for Replaced { key, before } in epoch.replaced.into_inner() {
+            let before = before.map(Bytes::into_inner);
+            earlier = earlier.with(key, before.as_deref().map(value_digest));
+            ensure(replaced.last_key_value().is_none_or(|(last, _)| *last < key), "the order of what was replaced")?;
+            replaced.insert(key, before);
+        }
+        ensure(roots.next() == Some(earlier.root()), "a recent state root")?;
+        recent.push_front(Recent { tree, undo: replaced });
+        tree = earlier;
+    }
+    recent.push_front(Recent { tree, undo: Undo::new() });
+    Ok(recent)
+}

@@ -1,0 +1,209 @@
+//! The state: every table, and the money between them.
+//!
+//! Balances, stakes, open bonds, the reward pool and what was burned always add up to the supply: money moves only
+//! through the functions of this file.
+
+use std::collections::BTreeMap;
+
+use crypto::sparse::{Tree, value_digest};
+use protocol::{
+    Amount, Canonical as _, Digest, KeyRecord, ModelRecord, NodeId, NodeRecord, Opening, PublicKey, ReceiptStatus,
+    SignedReceipt, registry::OPEN_END,
+};
+
+use crate::{
+    records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord, key_of},
+    refusal::Refusal,
+    rules::part,
+    table::{Change, Table},
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub network: NetworkRecord,
+    /// The network record as it was when the last epoch closed; `None` before the first.
+    network_at_close: Option<NetworkRecord>,
+    pub accounts: Table<AccountRecord>,
+    pub nodes: Table<NodeRecord>,
+    pub keys: Table<KeyRecord>,
+    pub models: Table<ModelRecord>,
+    pub statuses: Table<ReceiptStatus>,
+    pub challenges: Table<ChallengeRecord>,
+    pub audits: Table<AuditRecord>,
+    pub equivocations: Table<EquivocationRecord>,
+    /// What the following hold is bound by the roots above: ids by receipts, openings by their digests.
+    pub receipts: BTreeMap<Digest, SignedReceipt>,
+    /// Which receipt is anchored under a worker's sequence number.
+    pub sequences: BTreeMap<(NodeId, u64), Digest>,
+    /// Openings of challenges, until the epoch after their end closes.
+    pub openings: BTreeMap<Digest, Opening>,
+    /// Each node's newest key.
+    pub newest_keys: BTreeMap<NodeId, PublicKey>,
+}
+
+impl State {
+    /// An empty state under `network`.
+    pub fn new(network: NetworkRecord) -> Self {
+        Self {
+            network,
+            network_at_close: None,
+            accounts: Table::default(),
+            nodes: Table::default(),
+            keys: Table::default(),
+            models: Table::default(),
+            statuses: Table::default(),
+            challenges: Table::default(),
+            audits: Table::default(),
+            equivocations: Table::default(),
+            receipts: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            openings: BTreeMap::new(),
+            newest_keys: BTreeMap::new(),
+        }
+    }
+
+    /// An empty state whose network record is committed to already.
+    pub fn closed(network: NetworkRecord) -> Self {
+        Self { network_at_close: Some(network.clone()), ..Self::new(network) }
+    }
+
+    /// The authenticated tree over everything, made anew.
+    pub fn tree(&self) -> Tree {
+        let network = [(key_of::network(), self.network.encode())].into_iter();
+        let rows = network
+            .chain(self.accounts.entries())
+            .chain(self.nodes.entries())
+            .chain(self.keys.entries())
+            .chain(self.models.entries())
+            .chain(self.statuses.entries())
+            .chain(self.challenges.entries())
+            .chain(self.audits.entries())
+            .chain(self.equivocations.entries());
+        rows.fold(Tree::default(), |tree, (key, value)| tree.with(key, Some(value_digest(&value))))
+    }
+
+    /// What changed since the last close, by state key; after it nothing has changed.
+    pub fn close(&mut self) -> BTreeMap<Digest, Change> {
+        let mut changes = BTreeMap::new();
+        if self.network_at_close.as_ref() != Some(&self.network) {
+            let before = self.network_at_close.as_ref().map(|network| network.encode());
+            changes.insert(key_of::network(), Change { before, after: Some(self.network.encode()) });
+            self.network_at_close = Some(self.network.clone());
+        }
+        self.accounts.close(&mut changes);
+        self.nodes.close(&mut changes);
+        self.keys.close(&mut changes);
+        self.models.close(&mut changes);
+        self.statuses.close(&mut changes);
+        self.challenges.close(&mut changes);
+        self.audits.close(&mut changes);
+        self.equivocations.close(&mut changes);
+        let challenges = &self.challenges;
+        self.openings.retain(|receipt, _| challenges.contains(receipt));
+        changes
+    }
+
+    /// The network record as the last close committed to it.
+    pub fn network_at_close(&self) -> Option<&NetworkRecord> {
+        self.network_at_close.as_ref()
+    }
+
+    /// Enters a node with its first key.
+    pub fn enter(&mut self, node: NodeRecord, key: KeyRecord) {
+        self.nodes.put(node);
+        self.add_key(key);
+    }
+
+    /// Adds a node's newest key.
+    pub fn add_key(&mut self, key: KeyRecord) {
+        if key.valid_until == OPEN_END {
+            self.newest_keys.insert(key.node, key.key);
+        }
+        self.keys.put(key);
+    }
+
+    pub fn nonce(&self, key: &PublicKey) -> u64 {
+        self.accounts.get(key).map_or(0, |account| account.nonce)
+    }
+
+    pub fn balance(&self, key: &PublicKey) -> Amount {
+        self.accounts.get(key).map_or(0, |account| account.balance)
+    }
+
+    /// Uses up the sender's next nonce.
+    pub fn count(&mut self, key: &PublicKey) {
+        self.touch(key, |account| account.nonce = account.nonce.saturating_add(1));
+    }
+
+    fn touch(&mut self, key: &PublicKey, change: impl FnOnce(&mut AccountRecord)) {
+        if !self.accounts.contains(key) {
+            self.accounts.put(AccountRecord { key: *key, balance: 0, nonce: 0 });
+        }
+        self.accounts.change(key, change);
+    }
+
+    /// Takes `amount` out of an account, all or nothing; the caller puts it elsewhere.
+    pub fn debit(&mut self, key: &PublicKey, amount: Amount) -> Result<(), Refusal> {
+        let available = self.balance(key);
+        let short = Refusal::InsufficientBalance { available, wanted: amount };
+        let rest = available.checked_sub(amount).ok_or(short)?;
+        self.touch(key, |account| account.balance = rest);
+        Ok(())
+    }
+
+    /// Puts `amount` into an account. It cannot saturate: the whole supply fits.
+    pub fn credit(&mut self, key: &PublicKey, amount: Amount) {
+        if amount > 0 {
+            self.touch(key, |account| account.balance = account.balance.saturating_add(amount));
+        }
+    }
+
+    pub fn burn(&mut self, amount: Amount) {
+        self.network.burned = self.network.burned.saturating_add(amount);
+    }
+
+    /// Moves a bond out of a node's stake.
+    pub fn bond(&mut self, node: &NodeId, amount: Amount) -> Result<(), Refusal> {
+        let available = self.nodes.get(node).map_or(0, |node| node.stake);
+        let short = Refusal::InsufficientStake { available, wanted: amount };
+        let rest = available.checked_sub(amount).ok_or(short)?;
+        self.nodes.change(node, |node| node.stake = rest);
+        self.network.bonded = self.network.bonded.saturating_add(amount);
+        Ok(())
+    }
+
+    /// Ends a bond: `forfeit` of it is the caller's to place, the rest returns to the stake. Gives what was forfeited.
+    pub fn unbond(&mut self, node: &NodeId, bond: Amount, forfeit: Amount) -> Amount {
+        let forfeit = forfeit.min(bond);
+        self.network.bonded = self.network.bonded.saturating_sub(bond);
+        self.nodes.change(node, |node| {
+            node.stake = node.stake.saturating_add(bond.saturating_sub(forfeit));
+        });
+        forfeit
+    }
+
+    /// Takes `share` millionths of a node's stake, never more than there is; the caller places it.
+    pub fn slash(&mut self, node: &NodeId, share: u32) -> Amount {
+        let stake = self.nodes.get(node).map_or(0, |node| node.stake);
+        let amount = part(stake, share).min(stake);
+        self.nodes.change(node, |node| {
+            node.stake = node.stake.saturating_sub(amount);
+            node.slashed = node.slashed.saturating_add(amount);
+        });
+        amount
+    }
+
+    /// Pays at most `amount` from the reward pool.
+    pub fn reward(&mut self, key: &PublicKey, amount: Amount) {
+        let paid = amount.min(self.network.reward_pool);
+        self.network.reward_pool = self.network.reward_pool.saturating_sub(paid);
+        self.credit(key, paid);
+    }
+
+    /// Stake and open bonds of a node.
+    pub fn backing(&self, node: &NodeId) -> Amount {
+        let stake = self.nodes.get(node).map_or(0, |node| node.stake);
+        let own = self.challenges.rows().filter(|challenge| challenge.auditor == *node);
+        own.fold(stake, |sum, challenge| sum.saturating_add(challenge.bond))
+    }
+}

@@ -1,0 +1,149 @@
+//! What may be asked of the ledger; answers are as of the newest executed block, unless they name an epoch.
+
+use protocol::{
+    Amount, Digest, EpochRecord, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, ReceiptStatus, SignedReceipt,
+    service::{ChallengeView, ReceiptView, VerdictRecord},
+};
+
+use crate::{
+    ledger::Ledger,
+    records::{AccountRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
+    rules::Rules,
+    verdict::quorum,
+};
+
+impl Ledger {
+    /// Height of the newest executed block, zero at genesis.
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// The epoch that is open.
+    pub fn open_epoch(&self) -> u64 {
+        self.present.open.epoch
+    }
+
+    /// Time of the newest executed block; never goes back.
+    pub fn time_ms(&self) -> u64 {
+        self.present.open.time_ms
+    }
+
+    pub fn chain_id(&self) -> u64 {
+        self.present.state.network.chain_id
+    }
+
+    /// Digest of the genesis that this ledger started from.
+    pub fn genesis(&self) -> Digest {
+        self.present.state.network.genesis
+    }
+
+    pub fn network(&self) -> &NetworkRecord {
+        &self.present.state.network
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.present.state.network.rules
+    }
+
+    /// Votes that decide a challenge.
+    pub fn quorum(&self) -> usize {
+        quorum(self.present.state.network.committee.len())
+    }
+
+    /// The account of `key`; an empty one where there is none.
+    pub fn account(&self, key: &PublicKey) -> AccountRecord {
+        let empty = AccountRecord { key: *key, balance: 0, nonce: 0 };
+        self.present.state.accounts.get(key).cloned().unwrap_or(empty)
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.present.state.nodes.rows()
+    }
+
+    pub fn node(&self, node: &NodeId) -> Option<&NodeRecord> {
+        self.present.state.nodes.get(node)
+    }
+
+    pub fn key(&self, key: &PublicKey) -> Option<&KeyRecord> {
+        self.present.state.keys.get(key)
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &KeyRecord> {
+        self.present.state.keys.rows()
+    }
+
+    pub fn models(&self) -> impl Iterator<Item = &ModelRecord> {
+        self.present.state.models.rows()
+    }
+
+    pub fn model(&self, root: &Digest) -> Option<&ModelRecord> {
+        self.present.state.models.get(root)
+    }
+
+    pub fn receipt(&self, id: &Digest) -> Option<&SignedReceipt> {
+        self.present.state.receipts.get(id)
+    }
+
+    pub fn status(&self, id: &Digest) -> Option<&ReceiptStatus> {
+        self.present.state.statuses.get(id)
+    }
+
+    pub fn receipt_view(&self, id: &Digest) -> Option<ReceiptView> {
+        Some(ReceiptView { receipt: self.receipt(id)?.clone(), status: self.status(id)?.clone() })
+    }
+
+    pub fn challenges(&self) -> impl Iterator<Item = &ChallengeRecord> {
+        self.present.state.challenges.rows()
+    }
+
+    /// Open challenges, with what the validators need to decide them.
+    pub fn open_challenges(&self) -> Vec<ChallengeView> {
+        let state = &self.present.state;
+        let view = |challenge: &ChallengeRecord| {
+            let opening = challenge.opening.and_then(|_| state.openings.get(&challenge.receipt).cloned());
+            Some(ChallengeView {
+                receipt: state.receipts.get(&challenge.receipt)?.clone(),
+                challenger: challenge.challenger,
+                opened_epoch: challenge.opened_epoch,
+                opening,
+            })
+        };
+        state.challenges.rows().filter_map(view).collect()
+    }
+
+    pub fn equivocations(&self) -> impl Iterator<Item = &EquivocationRecord> {
+        self.present.state.equivocations.rows()
+    }
+
+    /// The newest closed epoch.
+    pub fn closed_epoch(&self) -> Option<&EpochRecord> {
+        self.archive.epochs.last().map(|closed| &closed.record)
+    }
+
+    /// The record of a closed epoch.
+    pub fn epoch(&self, epoch: u64) -> Option<&EpochRecord> {
+        self.archive.epoch(epoch).map(|closed| &closed.record)
+    }
+
+    /// Receipts anchored in `epoch`, in the order of its tree; of the open epoch too, `None` of later ones.
+    pub fn epoch_receipts(&self, epoch: u64) -> Option<Vec<ReceiptView>> {
+        let open = &self.present.open;
+        let ids = if epoch == open.epoch { &open.receipts } else { &self.archive.epoch(epoch)?.receipts };
+        Some(ids.iter().filter_map(|id| self.receipt_view(id)).collect())
+    }
+
+    /// Verdicts given in a closed epoch, in the order of its tree.
+    pub fn epoch_verdicts(&self, epoch: u64) -> Option<&[VerdictRecord]> {
+        self.archive.epoch(epoch).map(|closed| closed.verdicts.as_slice())
+    }
+
+    /// Balances, stakes, bonds, reward pool and burned, added up; always the supply of the genesis.
+    pub fn money(&self) -> Option<Amount> {
+        let state = &self.present.state;
+        let network = &state.network;
+        let balances = state.accounts.rows().map(|account| account.balance);
+        let stakes = state.nodes.rows().map(|node| node.stake);
+        let rest = [network.burned, network.bonded, network.reward_pool];
+        balances.chain(stakes).chain(rest).try_fold(0, Amount::checked_add)
+    }
+}

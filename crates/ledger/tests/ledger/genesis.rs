@@ -1,0 +1,71 @@
+//! What a ledger starts from, and what it refuses to start from.
+
+use ledger::{Genesis, GenesisError, Ledger, MILLION, OPG, Rules};
+use protocol::{Canonical as _, List, Noun as _, Role};
+
+use crate::world::{ALICE, WORKER, genesis, model, public};
+
+fn refused(change: impl FnOnce(&mut Genesis)) -> GenesisError {
+    let mut genesis = genesis(Rules::default());
+    change(&mut genesis);
+    Ledger::new(&genesis).unwrap_err()
+}
+
+#[test]
+fn a_genesis_has_one_encoding_and_the_ledger_knows_its_digest() {
+    let genesis = genesis(Rules::default());
+    assert_eq!(Genesis::decode(&genesis.encode()).unwrap(), genesis);
+    assert_eq!(Genesis::from_value(&genesis.to_value()).unwrap(), genesis);
+    let ledger = Ledger::new(&genesis).unwrap();
+    assert_eq!(ledger.genesis(), genesis.digest());
+    assert_eq!(ledger.money(), Some(ledger.network().supply));
+    assert_eq!(ledger.quorum(), 3);
+    assert_eq!(ledger.height(), 0);
+}
+
+#[test]
+fn a_genesis_that_repeats_something_is_refused() {
+    let account = refused(|genesis| {
+        let twice = [genesis.accounts.to_vec(), genesis.accounts.to_vec()].concat();
+        genesis.accounts = List::new(twice).unwrap();
+    });
+    assert_eq!(account, GenesisError::RepeatedAccount(public(ALICE)));
+    let key = refused(|genesis| {
+        let mut nodes = genesis.nodes.to_vec();
+        nodes.push(nodes[4].clone());
+        genesis.nodes = List::new(nodes).unwrap();
+    });
+    assert_eq!(key, GenesisError::RepeatedKey(public(WORKER)));
+    let listed = refused(|genesis| {
+        let twice = [genesis.models.to_vec(), genesis.models.to_vec()].concat();
+        genesis.models = List::new(twice).unwrap();
+    });
+    assert_eq!(listed, GenesisError::RepeatedModel(model()));
+    let served = refused(|genesis| {
+        let mut nodes = genesis.nodes.to_vec();
+        nodes[4].models = List::new(vec![model(), model()]).unwrap();
+        genesis.nodes = List::new(nodes).unwrap();
+    });
+    assert_eq!(served, GenesisError::RepeatedModel(model()));
+}
+
+#[test]
+fn a_genesis_without_enough_is_refused() {
+    let validators = refused(|genesis| {
+        let nodes = genesis.nodes.iter().filter(|node| node.role != Role::Validator).cloned();
+        genesis.nodes = List::new(nodes.collect()).unwrap();
+    });
+    assert!(matches!(validators, GenesisError::Validators { found: 0, .. }));
+    let stake = refused(|genesis| genesis.rules.worker_stake = 1_000_000 * OPG);
+    assert!(matches!(stake, GenesisError::StakeTooLow { node, .. } if node == public(WORKER)));
+    let models = refused(|genesis| genesis.models = List::default());
+    assert_eq!(models, GenesisError::UnknownModel { node: public(WORKER), model: model() });
+}
+
+#[test]
+fn a_genesis_with_impossible_numbers_is_refused() {
+    assert_eq!(refused(|genesis| genesis.rules.challenge_window = 0), GenesisError::Rule("challenge_window"));
+    assert_eq!(refused(|genesis| genesis.rules.answer_share = MILLION + 1), GenesisError::Rule("answer_share"));
+    assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX), GenesisError::Supply { .. }));
+    assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX / 1_000_000), GenesisError::Supply { .. }));
+}

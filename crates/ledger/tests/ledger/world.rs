@@ -1,0 +1,288 @@
+//! A small network to tell stories in: four validators, two workers, a gateway, two auditors, one model.
+
+use std::collections::BTreeMap;
+
+use crypto::{Digest, PublicKey, SigningKey};
+use ledger::{Block, Event, Executed, Genesis, GenesisAccount, GenesisModel, GenesisNode, Ledger, OPG, Refusal, Rules};
+use protocol::{
+    Action, Assurance, Bytes, Canonical as _, EpochRecord, Finish, Input, List, Message, NodeId, Noun as _, Opening,
+    Output, Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text, Transaction,
+    Version,
+    registry::node_id,
+    request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
+    transaction::{Challenge, PostReceipts, ReportAudit, Respond, Vote},
+};
+
+pub const CHAIN: u64 = 7;
+pub const START_MS: u64 = 1_700_000_000_000;
+pub const ALICE: u8 = 1;
+pub const BOB: u8 = 2;
+pub const VALIDATORS: [u8; 4] = [10, 11, 12, 13];
+pub const WORKER: u8 = 30;
+pub const OTHER_WORKER: u8 = 31;
+pub const GATEWAY: u8 = 50;
+pub const AUDITOR: u8 = 60;
+pub const OTHER_AUDITOR: u8 = 61;
+/// An auditor of the same operator as the worker.
+pub const OWN_AUDITOR: u8 = 62;
+pub const STAKE: u128 = 20_000 * OPG;
+
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+pub fn public(seed: u8) -> PublicKey {
+    key(seed).public_key()
+}
+
+pub fn node(seed: u8) -> NodeId {
+    node_id(&public(seed))
+}
+
+/// The account that registered a node of the genesis.
+pub fn operator(seed: u8) -> PublicKey {
+    public(if seed == OWN_AUDITOR { WORKER + 100 } else { seed + 100 })
+}
+
+pub fn model() -> Digest {
+    crypto::hash("og/test/model", &[])
+}
+
+pub fn genesis(rules: Rules) -> Genesis {
+    let account = |seed, balance| GenesisAccount { key: public(seed), balance };
+    let listed = |role, seed: u8| GenesisNode {
+        role,
+        key: public(seed),
+        operator: operator(seed),
+        endpoint: Text::new(format!("http://127.0.0.1:{}", 9_000 + u16::from(seed))).unwrap(),
+        stake: STAKE,
+        models: List::new(if role == Role::Worker { vec![model()] } else { vec![] }).unwrap(),
+    };
+    let mut nodes: Vec<_> = VALIDATORS.iter().map(|seed| listed(Role::Validator, *seed)).collect();
+    nodes.extend([WORKER, OTHER_WORKER].map(|seed| listed(Role::Worker, seed)));
+    nodes.push(listed(Role::Gateway, GATEWAY));
+    nodes.extend([AUDITOR, OTHER_AUDITOR, OWN_AUDITOR].map(|seed| listed(Role::Auditor, seed)));
+    let published = GenesisModel { root: model(), name: Text::new("demo").unwrap(), publisher: public(ALICE) };
+    Genesis {
+        version: Version,
+        chain_id: CHAIN,
+        time_ms: START_MS,
+        accounts: List::new(vec![account(ALICE, 1_000_000 * OPG), account(BOB, 100_000 * OPG)]).unwrap(),
+        nodes: List::new(nodes).unwrap(),
+        models: List::new(vec![published]).unwrap(),
+        reward_pool: 1_000 * OPG,
+        rules,
+    }
+}
+
+#[derive(Clone)]
+pub struct World {
+    pub ledger: Ledger,
+    pub time_ms: u64,
+    /// Every block, to be executed again elsewhere.
+    pub blocks: Vec<Block>,
+    /// Each worker's newest receipt and next sequence number.
+    chains: BTreeMap<u8, (u64, Digest)>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Rules::default())
+    }
+
+    pub fn with(rules: Rules) -> Self {
+        let ledger = Ledger::new(&genesis(rules)).unwrap();
+        Self { ledger, time_ms: START_MS, blocks: Vec::new(), chains: BTreeMap::new() }
+    }
+
+    /// Executes a block of raw transactions at the present time.
+    pub fn raw_block(&mut self, transactions: Vec<Vec<u8>>) -> Executed {
+        let block = Block { height: self.ledger.height() + 1, time_ms: self.time_ms, transactions };
+        let executed = self.ledger.execute(&block).unwrap().unwrap();
+        assert_eq!(self.ledger.money(), Some(self.ledger.network().supply), "money came or went");
+        self.blocks.push(block);
+        executed
+    }
+
+    pub fn block(&mut self, transactions: &[SignedTransaction]) -> Executed {
+        self.raw_block(transactions.iter().map(|signed| signed.encode()).collect())
+    }
+
+    pub fn signed(&self, seed: u8, action: Action) -> SignedTransaction {
+        let nonce = self.ledger.account(&public(seed)).nonce;
+        self.signed_with(seed, nonce, action)
+    }
+
+    pub fn signed_with(&self, seed: u8, nonce: u64, action: Action) -> SignedTransaction {
+        let sender = public(seed);
+        Transaction { version: Version, chain_id: CHAIN, sender, nonce, action }.sign(&key(seed))
+    }
+
+    /// A block with one transaction: what became of it, and the events.
+    pub fn tell(&mut self, seed: u8, action: Action) -> (Result<(), Refusal>, Vec<Event>) {
+        let signed = self.signed(seed, action);
+        let executed = self.block(&[signed]);
+        (executed.outcomes[0].result.clone(), executed.events)
+    }
+
+    pub fn send(&mut self, seed: u8, action: Action) -> Result<(), Refusal> {
+        self.tell(seed, action).0
+    }
+
+    /// Closes the open epoch with an empty block of the next second.
+    pub fn next_epoch(&mut self) -> EpochRecord {
+        self.time_ms += 1_000;
+        self.raw_block(vec![]).closed.unwrap()
+    }
+
+    pub fn epochs(&mut self, count: u64) {
+        (0..count).for_each(|_| drop(self.next_epoch()));
+    }
+
+    /// The next receipt of a worker's chain.
+    pub fn answer(&mut self, worker: u8) -> Answer {
+        let (sequence, previous) = self.chains.get(&worker).copied().unwrap_or((0, Digest::ZERO));
+        let answer = Answer::new(worker, sequence, previous, self.time_ms);
+        self.chains.insert(worker, (sequence + 1, answer.id()));
+        answer
+    }
+
+    /// The next receipt of a worker's chain, anchored.
+    pub fn anchored(&mut self, worker: u8) -> Answer {
+        let answer = self.answer(worker);
+        self.send(GATEWAY, post([&answer.signed])).unwrap();
+        assert!(self.ledger.status(&answer.id()).is_some(), "the receipt was refused");
+        answer
+    }
+
+    /// An anchored receipt with a challenge that shows its opening.
+    pub fn challenged(&mut self) -> Answer {
+        let answer = self.anchored(WORKER);
+        self.send(AUDITOR, challenge(&answer, true)).unwrap();
+        answer
+    }
+
+    /// Posts one receipt and gives what the ledger said about it.
+    pub fn posting(&mut self, signed: &SignedReceipt) -> Result<(), Refusal> {
+        let (result, events) = self.tell(GATEWAY, post([signed]));
+        result.unwrap();
+        let refusals = events.into_iter().filter_map(|event| match event {
+            Event::ReceiptRefused { refusal, .. } => Some(refusal),
+            _ => None,
+        });
+        refusals.last().map_or(Ok(()), Err)
+    }
+
+    pub fn stake(&self, seed: u8) -> u128 {
+        self.ledger.node(&node(seed)).unwrap().stake
+    }
+}
+
+/// What a worker made for one request.
+#[derive(Clone)]
+pub struct Answer {
+    pub signed: SignedReceipt,
+    pub opening: Opening,
+}
+
+impl Answer {
+    pub fn new(worker: u8, sequence: u64, previous: Digest, time_ms: u64) -> Self {
+        let request = request(worker, sequence, time_ms);
+        let salt = |what: &'static [u8]| crypto::hash("og/test/salt", &[&[worker], &sequence.to_be_bytes(), what]);
+        let opening = Opening {
+            request,
+            request_salt: salt(b"request"),
+            prompt: List::new(vec![1, 2, 3]).unwrap(),
+            prompt_salt: salt(b"prompt"),
+            output: Output::Tokens(List::new(vec![4, 5]).unwrap()),
+            output_salt: salt(b"output"),
+        };
+        let signed = receipt(&opening, worker, sequence, previous, time_ms).sign(&key(worker));
+        Self { signed, opening }
+    }
+
+    pub fn id(&self) -> Digest {
+        self.signed.receipt.id()
+    }
+
+    /// The same receipt, changed and signed again.
+    pub fn changed(&self, signer: u8, change: impl FnOnce(&mut Receipt)) -> SignedReceipt {
+        let mut receipt = self.signed.receipt.clone();
+        change(&mut receipt);
+        receipt.sign(&key(signer))
+    }
+}
+
+fn request(worker: u8, sequence: u64, time_ms: u64) -> Request {
+    let content = Text::new("What is an epoch?").unwrap();
+    Request {
+        version: Version,
+        chain_id: CHAIN,
+        model: model(),
+        input: Input::Chat(List::new(vec![Message { speaker: Speaker::User, content }]).unwrap()),
+        parameters: Parameters::default(),
+        assurance: Assurance::Audited,
+        privacy: Privacy::Private,
+        template_time_ms: 0,
+        issued_at_ms: time_ms,
+        gateway: public(GATEWAY),
+        parents: List::default(),
+        payment: Bytes::default(),
+        nonce: crypto::hash("og/test/nonce", &[&[worker], &sequence.to_be_bytes()]),
+    }
+}
+
+fn receipt(opening: &Opening, worker: u8, sequence: u64, previous: Digest, time_ms: u64) -> Receipt {
+    let request = &opening.request;
+    let commitment = request_commitment(&opening.request_salt, request);
+    Receipt {
+        version: Version,
+        spec_version: 1,
+        chain_id: request.chain_id,
+        request: commitment,
+        prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),
+        output: output_commitment(&opening.output_salt, &opening.output),
+        model: request.model,
+        parameters: request.parameters.clone(),
+        template_time_ms: request.template_time_ms,
+        finish: Finish::Stop,
+        prompt_tokens: 3,
+        output_tokens: 2,
+        stream_head: StreamHead::start(&commitment).after(&opening.output).0,
+        worker: node(worker),
+        worker_key: public(worker),
+        key_valid_from: 0,
+        gateway: request.gateway,
+        sequence,
+        previous,
+        assurance: request.assurance,
+        privacy: request.privacy,
+        received_at_ms: time_ms,
+        finished_at_ms: time_ms,
+        parents: request.parents.clone(),
+        payment: request.payment.clone(),
+        charge: u128::from(sequence),
+        nonce: request.nonce,
+    }
+}
+
+pub fn post<'a>(receipts: impl IntoIterator<Item = &'a SignedReceipt>) -> Action {
+    Action::PostReceipts(PostReceipts { receipts: List::new(receipts.into_iter().cloned().collect()).unwrap() })
+}
+
+pub fn challenge(answer: &Answer, open: bool) -> Action {
+    Action::Challenge(Challenge { receipt: answer.id(), opening: open.then(|| answer.opening.clone()) })
+}
+
+pub fn respond(answer: &Answer) -> Action {
+    Action::Respond(Respond { receipt: answer.id(), opening: answer.opening.clone() })
+}
+
+pub fn vote(answer: &Answer, refuted: bool) -> Action {
+    Action::Vote(Vote { receipt: answer.id(), refuted })
+}
+
+pub fn report(answer: &Answer) -> Action {
+    Action::ReportAudit(ReportAudit { receipt: answer.id() })
+}
+
