@@ -1,0 +1,119 @@
+//! Samples of what is sent: transactions, one for each action, jobs, frames, opening requests, views.
+
+use protocol::{
+    Action, EpochRecord, Role, Signature, SignedTransaction, Standing, Transaction, Version,
+    request::Finish,
+    service::{
+        CertifiedEpoch, ChallengeView, DoneFrame, FailedFrame, Failure, Frame, OpeningRequest, ReceiptView, TokenFrame,
+        VerdictRecord,
+    },
+    transaction::{
+        Challenge, PostReceipts, PublishModel, RegisterNode, ReportAudit, Respond, RotateKey, Transfer, UpdateNode,
+        Vote, prove_possession,
+    },
+};
+
+use super::{
+    Kind, noun, plain,
+    records::{
+        certificate, chat_opening, digest, epoch, key, list, public, signed_receipt, status, tensor_frames, text,
+    },
+};
+
+pub fn kinds() -> Vec<Kind> {
+    let transactions: Vec<_> = actions().into_iter().map(|(name, action)| (name, transaction(action))).collect();
+    let signed: Vec<(_, SignedTransaction)> =
+        transactions.iter().take(1).map(|(name, transaction)| (*name, transaction.clone().sign(&key(1)))).collect();
+    let asked = OpeningRequest {
+        version: Version,
+        chain_id: 7,
+        receipt: digest("receipt"),
+        auditor: public(13),
+        asked_at_ms: 1_790_000_002_000,
+    };
+    vec![
+        noun("transaction", transactions),
+        plain("signed_transaction", signed),
+        plain("signed_job", vec![("chat", chat_opening().request.into_job(&key(12)))]),
+        plain("frame", frames()),
+        noun("opening_request", vec![("plain", asked.clone())]),
+        plain("signed_opening_request", vec![("plain", asked.sign(&key(13)))]),
+        plain("certified_epoch", vec![("certified", certified(epoch(41))), ("bare", bare(epoch(42)))]),
+        plain("receipt_view", vec![("plain", view())]),
+        noun("verdict_record", vec![("plain", verdict())]),
+        plain("challenge_view", vec![("open", challenge(true)), ("withheld", challenge(false))]),
+    ]
+}
+
+fn transaction(action: Action) -> Transaction {
+    Transaction { version: Version, chain_id: 7, sender: public(1), nonce: 9, action }
+}
+
+fn possession() -> Signature {
+    prove_possession(&key(11), 7, &public(1))
+}
+
+fn actions() -> Vec<(&'static str, Action)> {
+    let register = RegisterNode {
+        role: Role::Worker,
+        key: public(11),
+        possession: possession(),
+        endpoint: text("http://127.0.0.1:7101"),
+        stake: 10_000_000_000_000_000_000_000,
+        models: list(vec![digest("model")]),
+    };
+    let rotate = RotateKey { node: digest("node"), key: public(11), possession: possession() };
+    let update = UpdateNode { endpoint: text("http://127.0.0.1:7102"), models: list(vec![]) };
+    let (receipt, opening) = (digest("receipt"), chat_opening());
+    vec![
+        ("transfer", Action::Transfer(Transfer { to: public(2), amount: 1 })),
+        ("register_node", Action::RegisterNode(register)),
+        ("update_node", Action::UpdateNode(update)),
+        ("rotate_key", Action::RotateKey(rotate)),
+        ("publish_model", Action::PublishModel(PublishModel { root: digest("model"), name: text("og-demo") })),
+        ("post_receipts", Action::PostReceipts(PostReceipts { receipts: list(vec![signed_receipt()]) })),
+        ("report_audit", Action::ReportAudit(ReportAudit { receipt })),
+        ("challenge", Action::Challenge(Challenge { receipt, opening: Some(opening.clone()) })),
+        ("challenge_withheld", Action::Challenge(Challenge { receipt, opening: None })),
+        ("respond", Action::Respond(Respond { receipt, opening })),
+        ("vote", Action::Vote(Vote { receipt, refuted: true })),
+    ]
+}
+
+fn frames() -> Vec<(&'static str, Frame)> {
+    let done = DoneFrame { receipt: signed_receipt(), opening: chat_opening(), finish: Finish::Stop };
+    vec![
+        ("token", Frame::Token(TokenFrame { token: 17, text: text(" Ep") })),
+        ("tensors", Frame::Tensors(tensor_frames())),
+        ("done", Frame::Done(Box::new(done))),
+        (
+            "failed",
+            Frame::Failed(FailedFrame { failure: Failure::ContextTooLong, message: text("512 tokens at most") }),
+        ),
+    ]
+}
+
+fn certified(record: EpochRecord) -> CertifiedEpoch {
+    CertifiedEpoch { record, certificate: Some(certificate()) }
+}
+
+fn bare(record: EpochRecord) -> CertifiedEpoch {
+    CertifiedEpoch { record, certificate: None }
+}
+
+fn view() -> ReceiptView {
+    ReceiptView { receipt: signed_receipt(), status: status(Standing::Upheld) }
+}
+
+fn verdict() -> VerdictRecord {
+    VerdictRecord { receipt: digest("receipt"), standing: Standing::Refuted, epoch: 40 }
+}
+
+fn challenge(open: bool) -> ChallengeView {
+    ChallengeView {
+        receipt: signed_receipt(),
+        challenger: public(13),
+        opened_epoch: 39,
+        opening: open.then(chat_opening),
+    }
+}

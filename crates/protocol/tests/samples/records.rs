@@ -1,0 +1,254 @@
+//! Samples of what is kept: receipts, openings, epochs, registry records, bundles, trust.
+
+use crypto::{
+    PublicKey, SigningKey, hash,
+    threshold::{GroupKey, GroupSignature},
+};
+use protocol::{
+    Assurance, Bundle, Bytes, Certificate, Digest, Element, EpochRecord, Finish, Input, KeyRecord, List, Message,
+    ModelRecord, NodeRecord, Opening, Output, Parameters, Privacy, Receipt, ReceiptStatus, Request, Role,
+    SignedReceipt, Speaker, Standing, Tensor, Text, Trust, Version,
+    bundle::{ReceiptInclusion, StateLeaf, StateProof, SumStep},
+    registry::{OPEN_END, node_id},
+    request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
+};
+
+use super::{Kind, noun, plain};
+
+pub fn kinds() -> Vec<Kind> {
+    let (chat, tensors) = (opening(chat(), tokens()), opening(tensor_input(), tensor_output()));
+    vec![
+        noun("request", vec![("chat", chat.request.clone()), ("tensors", tensors.request.clone())]),
+        noun("receipt", vec![("chat", receipt(&chat)), ("tensors", receipt(&tensors))]),
+        plain("signed_receipt", vec![("chat", signed_receipt())]),
+        noun("opening", vec![("chat", chat), ("tensors", tensors)]),
+        noun("epoch_record", vec![("plain", epoch(41))]),
+        plain("certificate", vec![("plain", certificate())]),
+        noun("bundle", vec![("open", bundle(true)), ("closed", bundle(false))]),
+        plain("trust", vec![("plain", trust())]),
+        plain("node_record", vec![("worker", node_record())]),
+        plain("key_record", vec![("current", key_record(OPEN_END)), ("retired", key_record(99))]),
+        plain("model_record", vec![("plain", model_record())]),
+        plain("receipt_status", vec![("audited", status(Standing::Audited)), ("refuted", status(Standing::Refuted))]),
+    ]
+}
+
+pub fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+    Text::new(text).unwrap()
+}
+
+pub fn list<T, const MAX: usize>(items: Vec<T>) -> List<T, MAX> {
+    List::new(items).unwrap()
+}
+
+pub fn digest(name: &str) -> Digest {
+    hash("og/test", &[name.as_bytes()])
+}
+
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+pub fn public(seed: u8) -> PublicKey {
+    key(seed).public_key()
+}
+
+fn chat() -> Input {
+    let say = |speaker, content| Message { speaker, content: text(content) };
+    Input::Chat(list(vec![say(Speaker::System, "Be brief."), say(Speaker::User, "Wie geht's? ✓")]))
+}
+
+fn tokens() -> Output {
+    Output::Tokens(list(vec![5, 6, 4_000_000_000]))
+}
+
+fn tensor(name: &str, element: Element, shape: Vec<u64>) -> Tensor {
+    let bytes = shape.iter().product::<u64>() as usize * element.bytes();
+    let data = Bytes::new((0..bytes).map(|byte| byte as u8).collect()).unwrap();
+    Tensor { name: text(name), element, shape: list(shape), data }
+}
+
+fn tensor_input() -> Input {
+    Input::Tensors(list(vec![tensor("window", Element::F32, vec![1, 3]), tensor("flag", Element::Bool, vec![])]))
+}
+
+fn tensor_output() -> Output {
+    Output::Tensors(list(vec![tensor("score", Element::F64, vec![1])]))
+}
+
+pub fn request(input: Input) -> Request {
+    let stop = list(vec![text("###"), text("\n\n")]);
+    Request {
+        version: Version,
+        chain_id: 7,
+        model: digest("model"),
+        input,
+        parameters: Parameters {
+            max_tokens: 64,
+            temperature_micros: 700_000,
+            seed: u64::MAX,
+            stop,
+            ..Parameters::default()
+        },
+        assurance: Assurance::Audited,
+        privacy: Privacy::Private,
+        template_time_ms: 1_790_000_000_000,
+        issued_at_ms: 1_790_000_000_123,
+        gateway: public(12),
+        parents: list(vec![digest("parent")]),
+        payment: Bytes::new(vec![0xde, 0xad]).unwrap(),
+        nonce: digest("nonce"),
+    }
+}
+
+fn opening(input: Input, output: Output) -> Opening {
+    let prompt = if matches!(input, Input::Chat(_)) { vec![1, 17, 300] } else { vec![] };
+    Opening {
+        request: request(input),
+        request_salt: digest("request salt"),
+        prompt: list(prompt),
+        prompt_salt: digest("prompt salt"),
+        output,
+        output_salt: digest("output salt"),
+    }
+}
+
+pub fn chat_opening() -> Opening {
+    opening(chat(), tokens())
+}
+
+pub fn tensor_frames() -> List<Tensor, 64> {
+    list(vec![tensor("score", Element::I8, vec![2, 2])])
+}
+
+fn receipt(opening: &Opening) -> Receipt {
+    let (request, key) = (&opening.request, public(11));
+    let commitment = request_commitment(&opening.request_salt, request);
+    let (finish, output_tokens) = match &opening.output {
+        Output::Tokens(tokens) => (Finish::Stop, tokens.len()),
+        Output::Tensors(_) => (Finish::Complete, 0),
+    };
+    Receipt {
+        version: Version,
+        spec_version: 1,
+        chain_id: request.chain_id,
+        request: commitment,
+        prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),
+        output: output_commitment(&opening.output_salt, &opening.output),
+        model: request.model,
+        parameters: request.parameters.clone(),
+        template_time_ms: request.template_time_ms,
+        finish,
+        prompt_tokens: opening.prompt.len() as u32,
+        output_tokens: output_tokens as u32,
+        stream_head: StreamHead::start(&commitment).after(&opening.output).0,
+        worker: node_id(&key),
+        worker_key: key,
+        key_valid_from: 2,
+        gateway: request.gateway,
+        sequence: 3,
+        previous: digest("previous"),
+        assurance: request.assurance,
+        privacy: request.privacy,
+        received_at_ms: 1_790_000_000_200,
+        finished_at_ms: 1_790_000_000_900,
+        parents: request.parents.clone(),
+        payment: request.payment.clone(),
+        charge: 1_500_000_000_000_000_000_000,
+        nonce: request.nonce,
+    }
+}
+
+pub fn signed_receipt() -> SignedReceipt {
+    receipt(&chat_opening()).sign(&key(11))
+}
+
+pub fn epoch(number: u64) -> EpochRecord {
+    EpochRecord {
+        version: Version,
+        chain_id: 7,
+        epoch: number,
+        first_height: 1_600,
+        last_height: 1_639,
+        time_ms: 1_790_000_001_000,
+        history_root: digest("history"),
+        receipts_root: digest("receipts"),
+        receipts_count: 3,
+        receipts_sum: 4_500_000_000_000_000_000_000,
+        verdicts_root: digest("verdicts"),
+        state_root: digest("state"),
+        challenge_window: 15,
+    }
+}
+
+pub fn certificate() -> Certificate {
+    Certificate { epoch: 41, signature: GroupSignature([0xab; 48]) }
+}
+
+fn state_proof(found: Option<&str>) -> StateProof {
+    let found = found.map(|name| StateLeaf { key: digest(name), value: digest("value") });
+    StateProof { siblings: list(vec![digest("a"), Digest::ZERO, digest("b")]), found }
+}
+
+fn bundle(open: bool) -> Bundle {
+    let step = |name| SumStep { digest: digest(name), sum: u128::MAX };
+    Bundle {
+        version: Version,
+        chain_id: 7,
+        receipt: signed_receipt(),
+        opening: open.then(chat_opening),
+        inclusion: ReceiptInclusion { epoch: epoch(38), index: 1, path: list(vec![step("x"), step("y")]) },
+        as_of: epoch(41),
+        certificate: certificate(),
+        history: list(vec![digest("h0"), digest("h1")]),
+        key: key_record(OPEN_END),
+        key_proof: state_proof(Some("key")),
+        status: status(Standing::Anchored),
+        status_proof: state_proof(None),
+    }
+}
+
+fn trust() -> Trust {
+    Trust { version: Version, network: text("devnet"), chain_id: 7, network_key: GroupKey([0xcd; 96]) }
+}
+
+pub fn node_record() -> NodeRecord {
+    NodeRecord {
+        node: node_id(&public(11)),
+        role: Role::Worker,
+        operator: public(1),
+        endpoint: text("http://127.0.0.1:7101"),
+        stake: 10_000_000_000_000_000_000_000,
+        slashed: 0,
+        jailed: false,
+        registered_epoch: 2,
+        models: list(vec![digest("model"), digest("scorer")]),
+    }
+}
+
+fn key_record(valid_until: u64) -> KeyRecord {
+    KeyRecord { key: public(11), node: node_id(&public(11)), role: Role::Worker, valid_from: 2, valid_until }
+}
+
+fn model_record() -> ModelRecord {
+    ModelRecord {
+        root: digest("model"),
+        name: text("og-demo"),
+        publisher: public(1),
+        published_epoch: 0,
+        published_at_ms: 1_789_999_999_000,
+    }
+}
+
+pub fn status(standing: Standing) -> ReceiptStatus {
+    ReceiptStatus {
+        receipt: digest("receipt"),
+        worker: node_id(&public(11)),
+        gateway: node_id(&public(12)),
+        epoch: 38,
+        index: 1,
+        standing,
+        audits: 2,
+        slashed: 500_000_000_000_000_000_000,
+    }
+}
