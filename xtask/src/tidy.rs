@@ -7,6 +7,7 @@ mod circles;
 mod floors;
 mod heads;
 mod manifests;
+mod operators;
 mod papers;
 mod purity;
 mod python;
@@ -49,6 +50,7 @@ static RULES: &[Rule] = &[
     floors::check,
     heads::check,
     manifests::check,
+    operators::check,
     papers::check,
     purity::check,
     python::check,
