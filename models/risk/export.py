@@ -15,7 +15,7 @@ import data
 
 HERE = pathlib.Path(__file__).parent
 OPSET = 17
-PUBLISHED = ("risk.onnx", "risk-integer.ogm", "risk-ordered.ogm", "calibration.json", "example.json", "expected.json")
+PUBLISHED = ("risk.onnx", "risk-integer.ogm", "risk-ordered.ogm", "calibration.json", "example.json", "expected.json", "frozen.json")
 EXPECTED_ROWS, CALIBRATION_ROWS = 32, 256
 
 

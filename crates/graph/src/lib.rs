@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod fixed;
 pub mod float;
 pub mod graph;
+pub mod onnx;
 pub mod operator;
 pub mod ops;
 pub mod sampling;

@@ -41,7 +41,13 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 /// The size along `axis`, where it is fixed and all other sizes are as in the first tensor.
 fn other_sizes_equal(first: &Fact, fact: &Fact, axis: usize) -> Option<usize> {
     let same = first.shape.rank() == fact.shape.rank()
-        && first.shape.0.iter().zip(&fact.shape.0).enumerate().all(|(index, (one, other))| index == axis || one == other);
+        && first
+            .shape
+            .0
+            .iter()
+            .zip(&fact.shape.0)
+            .enumerate()
+            .all(|(index, (one, other))| index == axis || one == other);
     match (same, fact.shape.0.get(axis)) {
         (true, Some(Dimension::Fixed(size))) => Some(*size),
         _ => None,

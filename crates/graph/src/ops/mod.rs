@@ -8,19 +8,35 @@ pub mod add_f32;
 pub mod attention;
 pub mod attention_f32;
 mod broadcast;
+pub mod clip_f32;
+pub mod concat;
+pub mod dequantise;
+pub mod divide_f32;
+pub mod exp_f32;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
 pub mod linear;
 pub mod linear_blocks_f32;
+pub mod linear_f32;
 pub mod lookup;
+mod map_f32;
+pub mod mean_f32;
 pub mod multiply;
 pub mod multiply_f32;
+pub mod quantise;
+pub mod relu_f32;
 pub mod requantise;
+pub mod reshape;
 pub mod rms_norm;
 pub mod rms_norm_f32;
 pub mod rope;
 pub mod rope_f32;
+pub mod sigmoid_f32;
 pub mod silu_f32;
+pub mod softmax;
+pub mod softmax_f32;
+pub mod subtract_f32;
+pub mod tanh_f32;
 
 use crate::{
     evaluate::Fault,
@@ -34,19 +50,34 @@ pub static OPERATORS: &[&Operator] = &[
     &add_f32::OPERATOR,
     &attention::OPERATOR,
     &attention_f32::OPERATOR,
+    &clip_f32::OPERATOR,
+    &concat::OPERATOR,
+    &dequantise::OPERATOR,
+    &divide_f32::OPERATOR,
+    &exp_f32::OPERATOR,
     &gather_blocks_f32::OPERATOR,
     &gather_rows::OPERATOR,
     &linear::OPERATOR,
     &linear_blocks_f32::OPERATOR,
+    &linear_f32::OPERATOR,
     &lookup::OPERATOR,
+    &mean_f32::OPERATOR,
     &multiply::OPERATOR,
     &multiply_f32::OPERATOR,
+    &quantise::OPERATOR,
+    &relu_f32::OPERATOR,
     &requantise::OPERATOR,
+    &reshape::OPERATOR,
     &rms_norm::OPERATOR,
     &rms_norm_f32::OPERATOR,
     &rope::OPERATOR,
     &rope_f32::OPERATOR,
+    &sigmoid_f32::OPERATOR,
     &silu_f32::OPERATOR,
+    &softmax::OPERATOR,
+    &softmax_f32::OPERATOR,
+    &subtract_f32::OPERATOR,
+    &tanh_f32::OPERATOR,
 ];
 
 /// The operator of that name.

@@ -1,0 +1,64 @@
+//! An ONNX file as a model, in one call: the same bytes in give the same artefact out.
+
+use super::{OnnxError, import, integer};
+use crate::artefact::{Model, Purpose};
+use crate::evaluate::Fault;
+use crate::graph::{Checked, GraphRefusal};
+use crate::tensor::{Element, Tensor};
+
+/// Which arithmetic a model is compiled to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arithmetic {
+    /// f32 in a specified order: the file's own weights.
+    Ordered,
+    /// Integers alone between the floats of the caller: what can be proven.
+    Integer,
+}
+
+/// What a tensor model is compiled from.
+#[derive(Clone, Copy, Debug)]
+pub struct OnnxSources<'a> {
+    pub name: &'a str,
+    pub arithmetic: Arithmetic,
+    /// The ONNX file.
+    pub file: &'a [u8],
+    /// Sets of inputs, in the order of the model's inputs, that set the static scales; unused by the ordered form.
+    pub calibration: &'a [Vec<Tensor>],
+    /// The most rows that one call may have.
+    pub rows_max: usize,
+}
+
+/// Why an ONNX file was not compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    #[error("failed to read the ONNX file: {0}")]
+    Onnx(#[from] OnnxError),
+    #[error("failed to check the graph: {0}")]
+    Graph(#[from] GraphRefusal),
+    #[error("failed to run the model on its calibration inputs: {cause}")]
+    Calibration {
+        #[source]
+        cause: Fault,
+    },
+    #[error("the integer form needs calibration inputs, found none")]
+    NoCalibration,
+    #[error("no integer form exists for {nodes}\nhint: compile to the ordered form")]
+    NoIntegerForm { nodes: String },
+}
+
+/// Compiles an ONNX file.
+pub fn compile_onnx(sources: &OnnxSources) -> Result<Model, CompileError> {
+    let ordered = import(sources.file)?.check(sources.rows_max)?;
+    let parameters = parameters(&ordered);
+    let graph = match sources.arithmetic {
+        Arithmetic::Ordered => ordered,
+        Arithmetic::Integer => integer::quantised(&ordered, sources.calibration)?.check(sources.rows_max)?,
+    };
+    Ok(Model { name: sources.name.to_owned(), parameters, graph, purpose: Purpose::Tensors })
+}
+
+/// How many constant floats the file's graph uses.
+fn parameters(ordered: &Checked) -> u64 {
+    let constants = ordered.graph().constants.iter().filter(|constant| constant.tensor.element() == Element::F32);
+    constants.map(|constant| constant.tensor.len() as u64).sum()
+}

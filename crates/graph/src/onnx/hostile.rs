@@ -1,0 +1,1 @@
+//! Facts about files that are damaged, hostile or merely not supported.

@@ -1,0 +1,73 @@
+//! `Gemm`: `x · B (or its transpose) + C` with constant `B` and `C`; alpha, beta and a transposed `x` are refused unless
+//! they change nothing.
+
+use crate::Attributes;
+use crate::graph::Source;
+use crate::onnx::OnnxError;
+use crate::onnx::lower::{Lowering, Value, attribute, integer, output, problem};
+use crate::onnx::proto::{AttributeValue, Node};
+use crate::ops;
+use crate::tensor::{Data, Tensor};
+
+pub const ATTRIBUTES: &[&str] = &["alpha", "beta", "transA", "transB"];
+
+pub fn lower(lowering: &mut Lowering, node: &Node<'_>) -> Result<Value, OnnxError> {
+    for name in ["alpha", "beta"] {
+        match attribute(node, name) {
+            None | Some(AttributeValue::Float(1.0)) => {}
+            Some(_) => return Err(problem(node, format!("has an attribute {name:?} other than 1"))),
+        }
+    }
+    if integer(node, "transA", 0)? != 0 {
+        return Err(problem(node, "has a transposed first input".to_owned()));
+    }
+    let x = lowering.source(node, 0)?;
+    if lowering.shape(x).rank() != 2 {
+        return Err(problem(node, format!("has an input of shape {}, expected rank 2", lowering.shape(x))));
+    }
+    let weights = match integer(node, "transB", 0)? {
+        0 => transposed(lowering, node, 1)?,
+        _ => lowering.source(node, 1)?,
+    };
+    let mut inputs = vec![x, weights];
+    if node.inputs.get(2).is_some_and(|name| !name.is_empty()) {
+        let outputs = lowering.shape(weights).with_rows(1).first().copied().unwrap_or(0);
+        inputs.push(bias(lowering, node, outputs)?);
+    }
+    lowering.add(node, output(node), &ops::linear_f32::OPERATOR, Attributes::new(), &inputs).map(Value::Placed)
+}
+
+/// A constant `[inputs, outputs]` as `[outputs, inputs]`, which is how a linear operator holds its weights.
+pub fn transposed(lowering: &mut Lowering, node: &Node<'_>, index: usize) -> Result<Source, OnnxError> {
+    let tensor = lowering.floats(node, index)?;
+    let (Some(values), [rows, columns]) = (tensor.floats(), tensor.shape()) else {
+        return Err(problem(node, format!("has weights of shape {:?}, expected rank 2", tensor.shape())));
+    };
+    let mut turned = Vec::with_capacity(values.len());
+    for column in 0..*columns {
+        turned.extend(values.iter().skip(column).step_by(*columns).copied());
+    }
+    let turned = Tensor::new(&[*columns, *rows], Data::F32(turned));
+    let turned = turned.ok_or_else(|| problem(node, "has weights that cannot be transposed".to_owned()))?;
+    let name = format!("{}/transposed", node.inputs.get(index).copied().unwrap_or(""));
+    Ok(lowering.place(name, turned))
+}
+
+/// The constant `C`, one value for each output or one for all.
+fn bias(lowering: &mut Lowering, node: &Node<'_>, outputs: usize) -> Result<Source, OnnxError> {
+    let tensor = lowering.floats(node, 2)?;
+    let values = match (tensor.floats(), tensor.shape()) {
+        (Some(_), [size]) if *size == outputs => return lowering.source(node, 2),
+        (Some(values), [1, size]) if *size == outputs => values.to_vec(),
+        (Some(&[value]), [] | [1] | [1, 1]) => vec![value; outputs],
+        (_, shape) => {
+            return Err(problem(
+                node,
+                format!("has a third input of shape {shape:?}, expected [{outputs}] or one value"),
+            ));
+        }
+    };
+    let spread = Tensor::new(&[outputs], Data::F32(values));
+    let spread = spread.ok_or_else(|| problem(node, "has a third input that cannot be spread".to_owned()))?;
+    Ok(lowering.place(format!("{}/spread", node.inputs.get(2).copied().unwrap_or("")), spread))
+}
