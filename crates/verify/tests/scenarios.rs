@@ -1,4 +1,5 @@
 //! What a bundle shows of what happened on a network, and what `verify` says to it.
+#![allow(clippy::unwrap_used, reason = "a test stops where it finds what cannot be")]
 
 mod network;
 

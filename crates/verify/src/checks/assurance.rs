@@ -22,7 +22,7 @@ fn run(subject: &Subject<'_>) -> Finding {
         Assurance::Audited if audits == 0 => {
             Ok("audited: open to sampling, re-executed by no auditor so far".to_owned())
         }
-        Assurance::Audited => Ok(format!("audited: re-executed {audits} times with the same bits")),
+        Assurance::Audited => Ok(format!("audited: re-executed with the same bits (auditors: {audits})")),
         level @ (Assurance::Attested | Assurance::Quorum | Assurance::Proven) => {
             let reason = format!("{level} is claimed, and a bundle of version 1 carries no evidence of that");
             Err(Fault::Unknown { reason, try_again_epoch: None })

@@ -29,5 +29,10 @@ fn run(subject: &Subject<'_>) -> Finding {
             "the key counts from epoch {from} up to but not including {until}; the receipt was anchored in {anchoring}"
         )
     })?;
-    Ok(format!("of worker {} since epoch {}", short(&record.node), record.valid_from))
+    Ok(format!(
+        "of worker {} since epoch {}, in the state that epoch {} commits to",
+        short(&record.node),
+        record.valid_from,
+        bundle.as_of.epoch
+    ))
 }

@@ -24,5 +24,5 @@ fn run(subject: &Subject<'_>) -> Finding {
         bundle.status_proof.holds(&bundle.as_of.state_root, &state_key::receipt(&id), Some(&status.encode())),
         || format!("the receipt's status is not in the state of epoch {epoch}"),
     )?;
-    Ok(format!("{} as of epoch {epoch}", status.standing))
+    Ok(format!("{}, in the state that epoch {epoch} commits to", status.standing))
 }

@@ -26,5 +26,5 @@ fn run(subject: &Subject<'_>) -> Finding {
             epoch.epoch, epoch.time_ms
         )
     })?;
-    Ok(format!("answered in {} ms, before its epoch closed", finished.saturating_sub(received)))
+    Ok(format!("{} ms from request to answer, not after its epoch", finished.saturating_sub(received)))
 }

@@ -1,4 +1,5 @@
 //! A miniature network that makes whole bundles from a scenario: no clock, no randomness, the same bytes every time.
+#![allow(clippy::unwrap_used, reason = "a test stops where it finds what cannot be")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use blst::min_sig::SecretKey;

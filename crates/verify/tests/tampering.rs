@@ -1,0 +1,168 @@
+//! Every field of a bundle changed once: never held, and refused by the check that the table names.
+#![allow(clippy::unwrap_used, reason = "a test stops where it finds what cannot be")]
+
+#[path = "../../protocol/tests/faces/mod.rs"]
+mod faces;
+mod network;
+
+use faces::{places, replaced};
+use network::Scenario;
+use protocol::{Assurance, Bundle, Canonical as _, Element, Finish, Privacy, Role, Speaker, Standing, Trust, Value};
+use verify::{Outcome, Verdict, verify, verify_bytes};
+
+/// Which check refuses a change, by the beginning of the field's name; the first row that fits counts.
+const TABLE: &[(&str, &[&str])] = &[
+    ("chain_id", &["chain"]),
+    ("receipt.receipt.chain_id", &["chain"]),
+    ("opening.request.chain_id", &["chain"]),
+    ("inclusion.epoch.chain_id", &["chain"]),
+    ("as_of.chain_id", &["chain"]),
+    ("receipt", &["signature"]),
+    ("opening", &["opening"]),
+    ("inclusion.index", &["inclusion"]),
+    ("inclusion.path", &["inclusion"]),
+    ("inclusion.epoch.receipts_root", &["inclusion"]),
+    // Some other counts fit the same path; then the epoch is not the one in the history.
+    ("inclusion.epoch.receipts_count", &["inclusion", "history"]),
+    ("inclusion.epoch.receipts_sum", &["inclusion"]),
+    ("inclusion.epoch", &["history"]),
+    ("history", &["history"]),
+    ("as_of.history_root", &["history"]),
+    // Some other numbers fit the same path; then the certificate is what refuses.
+    ("as_of.epoch", &["history", "certificate"]),
+    ("as_of", &["certificate"]),
+    ("certificate", &["certificate"]),
+    ("key", &["key"]),
+    ("status", &["status"]),
+];
+
+fn expected(field: &str) -> &'static [&'static str] {
+    let fits =
+        |prefix: &str| field.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_']));
+    TABLE.iter().find(|(prefix, _)| fits(prefix)).unwrap_or_else(|| panic!("{field} is in no row")).1
+}
+
+/// Other values of the same kind.
+fn others(value: &Value) -> Vec<Value> {
+    let words =
+        [Assurance::WORDS, Element::WORDS, Finish::WORDS, Privacy::WORDS, Role::WORDS, Speaker::WORDS, Standing::WORDS];
+    match value {
+        Value::Null => vec![],
+        Value::Flag(flag) => vec![Value::Flag(!flag)],
+        Value::Number(number) => {
+            vec![
+                Value::Number(number + 1),
+                Value::Number(number.wrapping_sub(1)),
+                Value::Number(0),
+                Value::Number(1 << 31),
+            ]
+        }
+        Value::Text(text) => {
+            let flipped = |place: usize| {
+                let digit = |digit: char| if digit == '0' { '1' } else { '0' };
+                text.chars().enumerate().map(|(at, old)| if at == place { digit(old) } else { old }).collect::<String>()
+            };
+            let number = text.parse::<u128>().ok();
+            let texts = [
+                flipped(0),
+                flipped(text.len().saturating_sub(1)),
+                format!("{text}x"),
+                format!("{text}00"),
+                String::new(),
+            ];
+            let numbers = [number.and_then(|n| n.checked_add(1)), number.map(|_| 0)].into_iter().flatten();
+            let words = words.iter().flat_map(|words| words.iter()).map(|word| (*word).to_owned());
+            texts.into_iter().chain(numbers.map(|n| n.to_string())).chain(words).map(Value::Text).collect()
+        }
+        Value::List(items) => {
+            let mut lists =
+                vec![[&items[..], &items[..1.min(items.len())]].concat(), items.iter().skip(1).cloned().collect()];
+            lists.push(items.iter().rev().cloned().collect());
+            lists.into_iter().map(Value::List).collect()
+        }
+        Value::Record(_) => vec![Value::Null],
+    }
+}
+
+/// Changes every field of the bundle in every way that is still a bundle; returns how many changes there were.
+fn tamper(scenario: &Scenario) -> usize {
+    let (bundle, trust) = scenario.build();
+    assert!(matches!(verify(&bundle, &trust).verdict, Verdict::Held(_)));
+    let face = bundle.to_value();
+    let mut tried = 0;
+    for (place, value) in places(&face) {
+        let readable =
+            others(&value).into_iter().filter_map(|other| Bundle::from_value(&replaced(&face, &place, other)).ok());
+        let mut changes = 0;
+        for changed in readable.filter(|changed| *changed != bundle) {
+            changes += 1;
+            // A bundle may leave its opening out: then it shows less, and all that it shows is true.
+            if place.name == "opening" && changed.opening.is_none() {
+                assert!(matches!(verify(&changed, &trust).verdict, Verdict::Held(_)));
+                continue;
+            }
+            let report = verify(&changed, &trust);
+            let Verdict::Refused { check, reason } = &report.verdict else {
+                panic!("{}: {:#?}", place.name, report.lines())
+            };
+            assert!(expected(&place.name).contains(check), "{}: {check}: {reason}", place.name);
+            assert!(report.hint.is_some() && !reason.is_empty() && report.state.is_none());
+            let last_passed = report.checks.iter().take_while(|line| line.name != *check);
+            assert!(
+                last_passed.into_iter().all(|line| !matches!(line.outcome, Outcome::Failed(_) | Outcome::Unknown(_)))
+            );
+        }
+        let is_leaf = matches!(value, Value::Number(_) | Value::Text(_) | Value::Flag(_));
+        assert!(changes > 0 || !is_leaf || place.name.ends_with("version"), "{} was never changed", place.name);
+        tried += changes;
+    }
+    tried
+}
+
+#[test]
+fn every_changed_field_is_refused_by_the_check_that_the_table_names() {
+    let tokens = tamper(&Scenario::default());
+    let tensors = tamper(&Scenario { tensors: true, with_opening: true, index: 0, ..Scenario::default() });
+    assert!(tokens > 400 && tensors > 400, "{tokens} and {tensors} changes");
+}
+
+#[test]
+fn every_other_version_is_no_bundle_that_this_verifier_reads() {
+    let face = Scenario::default().bundle().to_value();
+    let versions: Vec<_> = places(&face).into_iter().filter(|(place, _)| place.name.ends_with("version")).collect();
+    let names: Vec<_> =
+        versions.iter().map(|(place, _)| place.name.as_str()).filter(|name| !name.ends_with("spec_version")).collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    for (place, _) in versions.iter().filter(|(place, _)| !place.name.ends_with("spec_version")) {
+        let error = Bundle::from_value(&replaced(&face, place, Value::Number(2))).unwrap_err();
+        assert_eq!(error.path, place.name);
+    }
+}
+
+#[test]
+fn every_changed_field_of_the_trust_ends_every_hold() {
+    let (bundle, trust) = Scenario::default().build();
+    let changed = |change: fn(&mut Trust)| {
+        let mut trust = trust.clone();
+        change(&mut trust);
+        verify(&bundle, &trust).verdict
+    };
+    assert!(matches!(changed(|trust| trust.chain_id = 8), Verdict::Refused { check: "chain", .. }));
+    assert!(matches!(changed(|trust| trust.network_key.0[7] ^= 1), Verdict::Refused { check: "certificate", .. }));
+    // The network's name is for people: it decides nothing.
+    assert!(matches!(changed(|trust| trust.network = protocol::Text::default()), Verdict::Held(_)));
+}
+
+#[test]
+fn every_flipped_byte_and_every_cut_of_a_bundle_is_refused() {
+    let (bundle, trust) = Scenario::default().build();
+    let (bytes, trust) = (bundle.encode(), trust.encode());
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1 << (place % 8);
+        let report = verify_bytes(&changed, &trust);
+        assert!(matches!(report.verdict, Verdict::Refused { .. }), "byte {place}: {:#?}", report.lines());
+        let report = verify_bytes(&bytes[..place], &trust);
+        assert!(matches!(report.verdict, Verdict::Refused { check: "format", .. }), "cut at {place}");
+    }
+}

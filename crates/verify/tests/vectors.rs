@@ -1,0 +1,73 @@
+//! Frozen vectors: whole bundles with the trust that pins their network, and the report that each must give.
+#![allow(clippy::unwrap_used, reason = "a test stops where it finds what cannot be")]
+
+#[path = "../../protocol/tests/faces/mod.rs"]
+mod faces;
+mod network;
+
+use std::{fs, path::PathBuf};
+
+use faces::{field, from_json, hex, to_json, unhex};
+use network::Scenario;
+use protocol::{Bundle, Canonical as _, Standing, Trust, Value};
+use verify::verify_bytes;
+
+fn path(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file)
+}
+
+/// Each file with its exit code and the scenario that it was made from; all against the trust of the first.
+fn cases() -> [(&'static str, u8, Scenario); 6] {
+    let refuted = Scenario { standing: Standing::Refuted, audits: 0, slashed: 250, ..Scenario::default() };
+    [
+        ("held.json", 0, Scenario::default()),
+        ("held_without_opening.json", 0, Scenario { with_opening: false, ..Scenario::default() }),
+        ("window_open.json", 2, Scenario { as_of_epoch: 12, ..Scenario::default() }),
+        ("refuted.json", 1, refuted),
+        ("forged_network.json", 1, Scenario { network_seed: 2, ..Scenario::default() }),
+        ("other_chain.json", 1, Scenario { chain_id: 8, ..Scenario::default() }),
+    ]
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn frozen(scenario: &Scenario) -> Value {
+    let (bundle, trust) = (scenario.bundle(), Scenario::default().trust());
+    let report = verify_bytes(&bundle.encode(), &trust.encode());
+    let fields = [
+        ("trust", trust.to_value()),
+        ("trust_bytes", text(&hex(&trust.encode()))),
+        ("lines", Value::List(report.lines().iter().map(|line| text(line)).collect())),
+        ("report", report.to_value()),
+        ("bundle", bundle.to_value()),
+        ("bundle_bytes", text(&hex(&bundle.encode()))),
+    ];
+    Value::Record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Writes the vectors that are not there yet. A frozen one is never overwritten: a format change deletes it by hand.
+#[test]
+#[ignore = "writes into the source tree"]
+fn freeze_what_is_new() {
+    for (file, _, scenario) in cases().iter().filter(|(file, ..)| !path(file).exists()) {
+        fs::write(path(file), to_json(&frozen(scenario))).unwrap();
+    }
+}
+
+#[test]
+fn every_frozen_bundle_gives_its_frozen_report() {
+    for (file, exit_code, scenario) in cases() {
+        let vector = from_json(&fs::read_to_string(path(file)).unwrap());
+        let bytes = |name| unhex(field(&vector, name).text("hexadecimal").unwrap());
+        let report = verify_bytes(&bytes("bundle_bytes"), &bytes("trust_bytes"));
+        assert_eq!(report.exit_code(), exit_code, "{file}");
+        let lines: Vec<_> = report.lines().iter().map(|line| text(line)).collect();
+        assert_eq!(field(&vector, "lines"), &Value::List(lines), "{file}");
+        assert_eq!(field(&vector, "report"), &from_json(&to_json(&report.to_value())), "{file}");
+        assert_eq!(Bundle::from_value(field(&vector, "bundle")).unwrap().encode(), bytes("bundle_bytes"), "{file}");
+        assert_eq!(Trust::from_value(field(&vector, "trust")).unwrap().encode(), bytes("trust_bytes"), "{file}");
+        assert_eq!(to_json(&frozen(&scenario)), fs::read_to_string(path(file)).unwrap(), "{file}: made as frozen");
+    }
+}
