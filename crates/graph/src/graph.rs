@@ -216,6 +216,11 @@ impl Checked {
         }
     }
 
+    /// What is known of a node's output.
+    pub fn node_fact(&self, node: usize) -> Option<&Fact> {
+        self.facts.get(node)
+    }
+
     /// True when no operator is `Ordered`: what a proof can speak about.
     pub fn is_integer(&self) -> bool {
         self.graph.nodes.iter().all(|node| node.operator.kind != Kind::Ordered)

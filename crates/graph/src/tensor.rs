@@ -123,6 +123,16 @@ impl Tensor {
         (count == each_data!(&data, values => values.len())).then(|| Self { shape: shape.to_vec(), data })
     }
 
+    /// Like `new`, for those who computed the data for this very shape; a foreign shape belongs to `new`.
+    ///
+    /// # Panics
+    /// When the counts differ.
+    pub fn of(shape: &[usize], data: Data) -> Self {
+        let tensor = Self::new(shape, data);
+        assert!(tensor.is_some(), "data was computed for another shape than {shape:?}");
+        tensor.unwrap_or(Self { shape: vec![0], data: Data::U8(Vec::new()) })
+    }
+
     /// Makes a tensor of integers, `None` where a value does not fit the element type or the count the shape.
     pub fn of_integers(element: Element, shape: &[usize], values: impl IntoIterator<Item = i64>) -> Option<Self> {
         let mut values = values.into_iter();

@@ -69,7 +69,7 @@ pub(super) fn node(kind: &str, inputs: &[&str], output: &str, settings: &[(&str,
     settings.iter().fold(message, |message, (name, setting)| message.message(5, &attribute(name, *setting)))
 }
 
-fn attribute(name: &str, setting: Setting) -> Message {
+pub(super) fn attribute(name: &str, setting: Setting) -> Message {
     let message = Message::default().text(1, name);
     match setting {
         Setting::Integer(value) => message.integer(3, value).integer(20, 2),

@@ -1,0 +1,191 @@
+//! Fast `attention`: keys are kept 16 positions side by side, so scores run over positions, never over the width.
+
+use graph::{Data, Element, Fault, fixed, ops::attention::SHIFT};
+
+use crate::{
+    cpu::{Level, versions},
+    kernel::{Call, Kernel, Making, State, excluded, sums_out},
+};
+
+/// Positions that lie side by side.
+pub const SIDE: usize = 16;
+
+/// Keys as `[kv head][block of 16 positions][width][16]`, values as `[position][kv heads · width]`.
+#[derive(Default)]
+pub struct Cache {
+    keys: Vec<Vec<i16>>,
+    values: Vec<i16>,
+}
+
+struct Attention {
+    heads: usize,
+    kv_heads: usize,
+    head: usize,
+    multiplier: i64,
+    shift: u32,
+    table: Vec<i16>,
+    /// Greatest absolute value that a value can have.
+    magnitude: u64,
+}
+
+pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
+    let Data::I16(table) = making.constant(3)? else { return None };
+    let heads = usize::try_from(making.integer("heads")?).ok()?;
+    let small =
+        |input: usize| making.inputs.get(input).is_some_and(|fact| matches!(fact.element, Element::I8 | Element::I16));
+    let kernel = Attention {
+        heads,
+        kv_heads: usize::try_from(making.integer("kv_heads")?).ok()?,
+        head: making.width(0)? / heads,
+        multiplier: making.integer("multiplier")?,
+        shift: u32::try_from(making.integer("shift")?).ok()?,
+        table: table.clone(),
+        magnitude: making.inputs.get(2)?.interval.magnitude(),
+    };
+    (0..3).all(small).then(|| Box::new(kernel) as Box<dyn Kernel>)
+}
+
+fn widened<'a>(data: Option<&&'a Data>) -> Result<std::borrow::Cow<'a, [i16]>, Fault> {
+    match data {
+        Some(Data::I8(values)) => Ok(values.iter().map(|&value| value.into()).collect::<Vec<i16>>().into()),
+        Some(Data::I16(values)) => Ok(values.as_slice().into()),
+        _ => Err(excluded("attention")),
+    }
+}
+
+impl Kernel for Attention {
+    fn state(&self) -> State {
+        State::Integer(Cache { keys: vec![Vec::new(); self.kv_heads], values: Vec::new() })
+    }
+
+    fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
+        let inputs = call.inputs;
+        let (q, k, v) = (widened(inputs.first())?, widened(inputs.get(1))?, widened(inputs.get(2))?);
+        let out = sums_out(out, "attention")?;
+        let kv_width = self.kv_heads * self.head;
+        for (row, place) in call.places.iter().enumerate() {
+            let Some(State::Integer(cache)) = states.get_mut(place.lane) else { return Err(excluded("attention")) };
+            cache.append(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width], self.head);
+        }
+        let caches: Vec<&Cache> = states
+            .iter()
+            .filter_map(|state| if let State::Integer(cache) = &**state { Some(cache) } else { None })
+            .collect();
+        let width = self.heads * self.head;
+        call.threads.each(out, width, 4, |first, out| {
+            let mut scratch = Scratch::default();
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let place = call.places[first + row];
+                let queries = &q[(first + row) * width..][..width];
+                for (head, out) in out.chunks_exact_mut(self.head).enumerate() {
+                    let query = &queries[head * self.head..][..self.head];
+                    let group = head / (self.heads / self.kv_heads);
+                    self.one(call.level, query, caches[place.lane], group, place.position, &mut scratch, out);
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Cache {
+    fn append(&mut self, position: usize, key: &[i16], value: &[i16], head: usize) {
+        let block = SIDE * head;
+        for (keys, key) in self.keys.iter_mut().zip(key.chunks_exact(head)) {
+            let start = position / SIDE * block;
+            if keys.len() < start + block {
+                keys.resize(start + block, 0);
+            }
+            for (column, &key) in key.iter().enumerate() {
+                keys[start + column * SIDE + position % SIDE] = key;
+            }
+        }
+        // A position may be written again after the text was cut back.
+        self.values.truncate(position * value.len());
+        self.values.extend_from_slice(value);
+    }
+}
+
+#[derive(Default)]
+struct Scratch {
+    scores: Vec<i32>,
+    weights: Vec<i32>,
+    narrow: Vec<i32>,
+    wide: Vec<i64>,
+}
+
+impl Attention {
+    #[allow(clippy::too_many_arguments, reason = "one head of one query: its place in five tables")]
+    fn one(
+        &self,
+        level: Level,
+        query: &[i16],
+        cache: &Cache,
+        group: usize,
+        position: usize,
+        scratch: &mut Scratch,
+        out: &mut [i32],
+    ) {
+        let count = position + 1;
+        let Scratch { scores, weights, narrow, wide } = scratch;
+        scores.resize(count.next_multiple_of(SIDE), 0);
+        score(level, query, &cache.keys[group], scores);
+        let most = i64::from(scores[..count].iter().copied().max().unwrap_or(0));
+        let last = self.table.len() - 1;
+        weights.clear();
+        weights.extend(scores[..count].iter().map(|&score| {
+            let distance = fixed::round_shift((most - i64::from(score)) * self.multiplier, self.shift) as usize;
+            i32::from(self.table[distance.min(last)])
+        }));
+        let sum: u64 = weights.iter().map(|&weight| weight as u64).sum();
+        let reciprocal = fixed::reciprocal(sum) as i64;
+        let (stride, start) = (self.kv_heads * self.head, group * self.head);
+        let finish = |sum: i64| ((sum * reciprocal + (1 << (SHIFT - 1))) >> SHIFT) as i32;
+        // Every partial sum is at most S · |v|, so the narrow sum is exact where that fits.
+        if sum * self.magnitude <= i32::MAX as u64 {
+            narrow.clear();
+            narrow.resize(self.head, 0);
+            mix_narrow(level, weights, &cache.values[start..], stride, narrow);
+            out.iter_mut().zip(narrow).for_each(|(out, sum)| *out = finish(i64::from(*sum)));
+        } else {
+            wide.clear();
+            wide.resize(self.head, 0);
+            mix_wide(level, weights, &cache.values[start..], stride, wide);
+            out.iter_mut().zip(wide).for_each(|(out, sum)| *out = finish(*sum));
+        }
+    }
+}
+
+versions! {
+    fn score(query: &[i16], keys: &[i16], scores: &mut [i32]) {
+        for (scores, block) in scores.chunks_exact_mut(SIDE).zip(keys.chunks_exact(query.len() * SIDE)) {
+            let mut sums = [0_i32; SIDE];
+            for (query, keys) in query.iter().zip(block.chunks_exact(SIDE)) {
+                for lane in 0..SIDE {
+                    sums[lane] += i32::from(*query) * i32::from(keys[lane]);
+                }
+            }
+            scores.copy_from_slice(&sums);
+        }
+    }
+}
+
+versions! {
+    fn mix_narrow(weights: &[i32], values: &[i16], stride: usize, sums: &mut [i32]) {
+        for (weight, values) in weights.iter().zip(values.chunks(stride)) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += weight * i32::from(*value);
+            }
+        }
+    }
+}
+
+versions! {
+    fn mix_wide(weights: &[i32], values: &[i16], stride: usize, sums: &mut [i64]) {
+        for (weight, values) in weights.iter().zip(values.chunks(stride)) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += i64::from(weight * i32::from(*value));
+            }
+        }
+    }
+}

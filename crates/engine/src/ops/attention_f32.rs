@@ -1,0 +1,152 @@
+//! Fast `attention_f32`: scores run over 16 positions at once, each a chain over the width.
+
+use graph::{
+    Data, Fault,
+    float::{exp, from_half, to_half},
+    ops::rms_norm_f32::{LANES, tree},
+};
+
+use super::attention::SIDE;
+use crate::{
+    cpu::{Level, versions},
+    kernel::{Call, Kernel, Making, State, excluded, floats, floats_out},
+};
+
+/// Keys and values after their rounding to binary16, laid out as the integer attention's.
+pub struct Cache {
+    keys: Vec<Vec<f32>>,
+    values: Vec<f32>,
+}
+
+struct Attention {
+    heads: usize,
+    kv_heads: usize,
+    head: usize,
+}
+
+pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
+    let heads = usize::try_from(making.integer("heads")?).ok()?;
+    let kv_heads = usize::try_from(making.integer("kv_heads")?).ok()?;
+    Some(Box::new(Attention { heads, kv_heads, head: making.width(0)? / heads }))
+}
+
+impl Kernel for Attention {
+    fn state(&self) -> State {
+        State::Float(Cache { keys: vec![Vec::new(); self.kv_heads], values: Vec::new() })
+    }
+
+    fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
+        let refuse = || excluded("attention_f32");
+        let (q, k, v) =
+            (floats(call, 0, "attention_f32")?, floats(call, 1, "attention_f32")?, floats(call, 2, "attention_f32")?);
+        let out = floats_out(out, "attention_f32")?;
+        let kv_width = self.kv_heads * self.head;
+        for (row, place) in call.places.iter().enumerate() {
+            let Some(State::Float(cache)) = states.get_mut(place.lane) else { return Err(refuse()) };
+            cache.append(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width], self.head);
+        }
+        let caches: Vec<&Cache> = states
+            .iter()
+            .filter_map(|state| if let State::Float(cache) = &**state { Some(cache) } else { None })
+            .collect();
+        let width = self.heads * self.head;
+        call.threads.each(out, width, 4, |first, out| {
+            let mut scores = Vec::new();
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let place = call.places[first + row];
+                let queries = &q[(first + row) * width..][..width];
+                for (head, out) in out.chunks_exact_mut(self.head).enumerate() {
+                    let query = &queries[head * self.head..][..self.head];
+                    let group = head / (self.heads / self.kv_heads);
+                    self.one(call.level, query, caches[place.lane], group, place.position, &mut scores, out);
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Cache {
+    fn append(&mut self, position: usize, key: &[f32], value: &[f32], head: usize) {
+        let round = |value: &f32| from_half(to_half(*value));
+        let block = SIDE * head;
+        for (keys, key) in self.keys.iter_mut().zip(key.chunks_exact(head)) {
+            let start = position / SIDE * block;
+            if keys.len() < start + block {
+                keys.resize(start + block, 0.0);
+            }
+            for (column, key) in key.iter().enumerate() {
+                keys[start + column * SIDE + position % SIDE] = round(key);
+            }
+        }
+        // A position may be written again after the text was cut back.
+        self.values.truncate(position * value.len());
+        self.values.extend(value.iter().map(round));
+    }
+}
+
+impl Attention {
+    #[allow(clippy::too_many_arguments, reason = "one head of one query: its place in four tables")]
+    fn one(
+        &self,
+        level: Level,
+        query: &[f32],
+        cache: &Cache,
+        group: usize,
+        position: usize,
+        scores: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
+        let count = position + 1;
+        scores.clear();
+        scores.resize(count.next_multiple_of(SIDE), 0.0);
+        score(level, query, &cache.keys[group], 1.0 / (self.head as f32).sqrt(), scores);
+        let most =
+            scores[..count].iter().fold(f32::NEG_INFINITY, |most, &score| if score > most { score } else { most });
+        let mut inverse = 0.0;
+        soften(level, &mut scores[..count], most, &mut inverse);
+        let (stride, start) = (self.kv_heads * self.head, group * self.head);
+        out.fill(0.0);
+        mix(level, &scores[..count], &cache.values[start..], stride, out);
+        out.iter_mut().for_each(|out| *out *= inverse);
+    }
+}
+
+versions! {
+    fn score(query: &[f32], keys: &[f32], scale: f32, scores: &mut [f32]) {
+        for (scores, block) in scores.chunks_exact_mut(SIDE).zip(keys.chunks_exact(query.len() * SIDE)) {
+            let mut sums = [0.0_f32; SIDE];
+            for (query, keys) in query.iter().zip(block.chunks_exact(SIDE)) {
+                for lane in 0..SIDE {
+                    sums[lane] = query.mul_add(keys[lane], sums[lane]);
+                }
+            }
+            for (score, sum) in scores.iter_mut().zip(sums) {
+                *score = sum * scale;
+            }
+        }
+    }
+}
+
+versions! {
+    fn soften(scores: &mut [f32], most: f32, inverse: &mut f32) {
+        let mut lanes = [0.0_f32; LANES];
+        for scores in scores.chunks_mut(LANES) {
+            for (score, lane) in scores.iter_mut().zip(&mut lanes) {
+                *score = exp(*score - most);
+                *lane += *score;
+            }
+        }
+        *inverse = 1.0 / tree(lanes);
+    }
+}
+
+versions! {
+    fn mix(weights: &[f32], values: &[f32], stride: usize, sums: &mut [f32]) {
+        for (weight, values) in weights.iter().zip(values.chunks(stride)) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum = weight.mul_add(*value, *sum);
+            }
+        }
+    }
+}

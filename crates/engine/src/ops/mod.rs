@@ -1,0 +1,65 @@
+//! The table of fast kernels: a file for each operator that has one, with the operator's name.
+//!
+//! Operators without a row run by their reference meaning.
+
+pub mod add;
+pub mod add_f32;
+pub mod attention;
+pub mod attention_f32;
+pub mod gather_blocks_f32;
+pub mod gather_rows;
+pub mod linear;
+pub mod linear_blocks_f32;
+pub mod lookup;
+pub mod multiply;
+pub mod multiply_f32;
+mod pairwise;
+mod reference;
+pub mod requantise;
+pub mod rms_norm;
+pub mod rms_norm_f32;
+pub mod rope;
+pub mod rope_f32;
+pub mod silu_f32;
+
+use graph::Node;
+
+use crate::kernel::{Kernel, Make, Making};
+
+/// Operators with fast kernels, in the order of their names.
+pub static KERNELS: &[(&str, Make)] = &[
+    ("add", add::make),
+    ("add_f32", add_f32::make),
+    ("attention", attention::make),
+    ("attention_f32", attention_f32::make),
+    ("gather_blocks_f32", gather_blocks_f32::make),
+    ("gather_rows", gather_rows::make),
+    ("linear", linear::make),
+    ("linear_blocks_f32", linear_blocks_f32::make),
+    ("lookup", lookup::make),
+    ("multiply", multiply::make),
+    ("multiply_f32", multiply_f32::make),
+    ("requantise", requantise::make),
+    ("rms_norm", rms_norm::make),
+    ("rms_norm_f32", rms_norm_f32::make),
+    ("rope", rope::make),
+    ("rope_f32", rope_f32::make),
+    ("silu_f32", silu_f32::make),
+];
+
+/// The kernel for a node: fast where there is one, else the reference meaning.
+pub fn make(node: &Node, making: &Making) -> Box<dyn Kernel> {
+    let fast = KERNELS.iter().find(|(name, _)| *name == node.operator.name);
+    fast.and_then(|(_, make)| make(making)).unwrap_or_else(|| reference::make(node, making))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_an_operator_and_stands_in_its_order() {
+        assert!(KERNELS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(KERNELS.iter().all(|(name, _)| graph::ops::find(name).is_some()));
+    }
+}

@@ -1,0 +1,47 @@
+//! Fast `rope`.
+
+use graph::{Data, Element, Fault};
+
+use crate::{
+    cpu::versions,
+    kernel::{Call, Kernel, Making, State, excluded, sums_out},
+};
+
+struct Rope {
+    width: usize,
+    head: usize,
+}
+
+pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
+    let kernel = Rope { width: making.width(0)?, head: making.width(1)? };
+    (making.inputs.first()?.element == Element::I16).then(|| Box::new(kernel) as Box<dyn Kernel>)
+}
+
+impl Kernel for Rope {
+    fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
+        let [Data::I16(x), Data::I16(table)] = call.inputs else { return Err(excluded("rope")) };
+        let out = sums_out(out, "rope")?;
+        let rows = x.chunks_exact(self.width).zip(out.chunks_exact_mut(self.width));
+        for ((x, out), place) in rows.zip(call.places) {
+            turn(call.level, x, &table[place.position * self.head..][..self.head], out);
+        }
+        Ok(())
+    }
+}
+
+versions! {
+    fn turn(x: &[i16], angles: &[i16], out: &mut [i32]) {
+        let half = angles.len() / 2;
+        let (cosines, sines) = angles.split_at(half);
+        for (x, out) in x.chunks_exact(angles.len()).zip(out.chunks_exact_mut(angles.len())) {
+            let (low, high) = x.split_at(half);
+            let (out_low, out_high) = out.split_at_mut(half);
+            for pair in 0..half {
+                let (one, other) = (i32::from(low[pair]), i32::from(high[pair]));
+                let (cosine, sine) = (i32::from(cosines[pair]), i32::from(sines[pair]));
+                out_low[pair] = one * cosine - other * sine;
+                out_high[pair] = other * cosine + one * sine;
+            }
+        }
+    }
+}
