@@ -1,1 +1,43 @@
 //! Agreement on an order of blocks, and one threshold signature over each epoch.
+//!
+//! Hides the consensus library behind a small face without type parameters: [`Validator::start`] runs one validator on
+//! its own threads, [`Application`] is what runs on top, [`Requests`] is what it may ask. Blocks carry opaque bytes;
+//! this room never interprets a transaction and holds no state of the ledger. Protocol and formats:
+//! `specs/consensus.md`.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+
+mod application;
+mod block;
+mod certifier;
+mod collector;
+mod committee;
+mod counters;
+mod delivery;
+mod engine;
+mod environment;
+mod evidence;
+mod limits;
+mod member;
+mod message;
+mod proposer;
+mod sharing;
+pub mod simulation;
+mod store;
+mod validator;
+
+pub use application::{Application, EpochCertificate, FinalizedBlock, Requests, ShareError, Turn};
+pub use block::{Block, BlockError};
+pub use committee::{CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, verify_epoch};
+pub use counters::Counts;
+pub use evidence::{EvidenceError, evidence};
+pub use limits::{
+    MAX_BLOCK_BYTES, MAX_CLOCK_SKEW_MS, MAX_SHARED_BYTES, MAX_TRANSACTIONS, MAX_VALIDATORS, TRANSACTION_BUDGET_BYTES,
+};
+pub use member::{Chain, Genesis, Keys, MemberError, Pacing, public_key};
+pub use store::StoreError;
+pub use validator::{Config, Handle, StartError, Validator};
+
+/// Votes are ed25519: attributable, so conflicting ones are evidence.
+pub(crate) type Scheme = commonware_consensus::simplex::scheme::ed25519::Scheme;
+pub(crate) type Mailbox =
+    commonware_consensus::marshal::core::Mailbox<Scheme, commonware_consensus::marshal::standard::Standard<Block>>;

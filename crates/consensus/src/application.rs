@@ -1,0 +1,148 @@
+//! The two sides of the room's door: what the application gives ([`Application`]) and what it may ask ([`Requests`]).
+//!
+//! No type parameter and no commonware type passes through it.
+
+use std::sync::Arc;
+
+use commonware_utils::{
+    channel::{mpsc, oneshot},
+    sync::Notify,
+};
+
+use crate::{Block, limits::MAX_SHARED_BYTES};
+
+/// A block that two thirds of the validators have committed to. It cannot be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinalizedBlock {
+    pub block: Arc<Block>,
+    /// SHA-256 over the block's canonical bytes.
+    pub digest: [u8; 32],
+}
+
+/// The network's signature over the root of one epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochCertificate {
+    pub epoch: u64,
+    pub digest: [u8; 32],
+    /// A compressed G1 point; see [`crate::epoch_message`] for what it signs.
+    pub signature: [u8; 48],
+}
+
+/// Our turn to propose: what a proposer needs to know.
+pub struct Turn<'a> {
+    pub parent_height: u64,
+    /// Ancestors that are not yet finalized, newest first. Their transactions must not be proposed again.
+    pub unfinalized: &'a [&'a Block],
+    /// The most bytes, each transaction counted with a length prefix of at most five bytes.
+    pub budget_bytes: usize,
+}
+
+/// What runs on top of agreement. All methods are called one at a time per kind, from the network's threads; only
+/// [`finalized`](Self::finalized) may take long, because it has a thread of its own.
+pub trait Application: Send + Sync + 'static {
+    /// The height of the newest block whose effects are durable here, zero at genesis. Delivery begins above it, from
+    /// our own archive if need be, so an application that restarts from an old snapshot only tells its height.
+    fn height(&self) -> u64;
+
+    /// Called once per start, before everything else. An application that holds epochs without a signature asks again
+    /// with [`Requests::certify`].
+    fn attach(&self, requests: Requests);
+
+    /// Pending transactions for the next block, none if nothing is pending. They stay pending until they arrive in
+    /// [`finalized`](Self::finalized): a proposal may be lost. Must be quick.
+    fn propose(&self, turn: &Turn<'_>) -> Vec<Vec<u8>>;
+
+    /// Whether the block may ever be valid. `false` is for permanent faults only, and every honest validator must say
+    /// the same. Must be quick.
+    fn check(&self, block: &Block) -> bool;
+
+    /// A finalized block, in height order, without gaps, at least once over all restarts and once per start. It is
+    /// acknowledged when this returns; what is not durable by then is delivered again if [`height`](Self::height)
+    /// says so at the next start.
+    fn finalized(&self, block: FinalizedBlock);
+
+    /// The certificate of an epoch that this application asked for. Epochs may arrive out of order and repeatedly.
+    fn certified(&self, certificate: EpochCertificate);
+
+    /// Bytes that another validator's application gave to [`Requests::share`]. Lossy, unordered, bounded.
+    fn shared(&self, from: [u8; 32], bytes: &[u8]);
+
+    /// A validator signed two votes that exclude each other. The evidence is checked; [`crate::evidence`] reads it.
+    fn misbehaviour(&self, culprit: [u8; 32], evidence: Vec<u8>);
+}
+
+/// What the application may ask of agreement. Cheap to clone; never blocks; without effect after shutdown.
+#[derive(Clone)]
+pub struct Requests {
+    wake: Arc<Notify>,
+    commands: mpsc::UnboundedSender<Command>,
+    shared: mpsc::Sender<Vec<u8>>,
+}
+
+/// The receiving ends of [`Requests`].
+pub(crate) struct Inbox {
+    pub wake: Arc<Notify>,
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    pub shared: mpsc::Receiver<Vec<u8>>,
+}
+
+/// What the certifier is asked to do.
+pub(crate) enum Command {
+    Certify {
+        epoch: u64,
+        digest: [u8; 32],
+    },
+    Certificate {
+        epoch: u64,
+        answer: oneshot::Sender<Option<EpochCertificate>>,
+    },
+    /// Answered when everything asked before is durable.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// Why bytes were not handed to the other validators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ShareError {
+    #[error(
+        "failed to share bytes: {length} given, at most {MAX_SHARED_BYTES} are allowed; hint: send smaller batches"
+    )]
+    TooLong { length: usize },
+    #[error("failed to share bytes: too many are waiting already; hint: they can be sent again later")]
+    Busy,
+}
+
+impl Requests {
+    /// How many hand-overs may wait for the network.
+    const SHARED_WAITING: usize = 64;
+
+    pub(crate) fn new() -> (Self, Inbox) {
+        let wake = Arc::new(Notify::new());
+        let (commands, command_inbox) = mpsc::unbounded_channel();
+        let (shared, shared_inbox) = mpsc::channel(Self::SHARED_WAITING);
+        let inbox = Inbox { wake: wake.clone(), commands: command_inbox, shared: shared_inbox };
+        (Self { wake, commands, shared }, inbox)
+    }
+
+    /// A transaction is pending: if it is our turn, propose now.
+    pub fn wake(&self) {
+        self.wake.notify_waiters();
+    }
+
+    /// The ledger closed an epoch. Idempotent; another digest for the same epoch is refused, logged and never signed.
+    pub fn certify(&self, epoch: u64, digest: [u8; 32]) {
+        self.command(Command::Certify { epoch, digest });
+    }
+
+    /// Gives bytes (say, a batch of transactions) to the other validators' applications. Lossy: it may be dropped.
+    pub fn share(&self, bytes: Vec<u8>) -> Result<(), ShareError> {
+        if bytes.len() > MAX_SHARED_BYTES {
+            return Err(ShareError::TooLong { length: bytes.len() });
+        }
+        self.shared.try_send(bytes).map_err(|_| ShareError::Busy)
+    }
+
+    /// A send fails only after shutdown, when nobody waits for the outcome.
+    pub(crate) fn command(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+}

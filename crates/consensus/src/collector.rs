@@ -1,0 +1,185 @@
+//! Collects partial signatures over epoch roots until they make a certificate: a pure machine.
+//!
+//! Reads no clock (times are arguments), sends nothing, stores nothing; the caller does what the [`Effect`]s say.
+//! A partial over another digest or a false one is refused and counted; it never stops anything. Partials wait for
+//! an epoch that we have not closed yet only up to [`EARLY_EPOCHS`] ahead, one per member.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use commonware_utils::Participant;
+
+use crate::{
+    committee::{EpochKey, Partial, Signature},
+    limits::{EARLY_EPOCHS, RESENDS_PER_TICK},
+    message::EpochMessage,
+};
+
+/// First wait before a partial is sent again; it doubles up to [`RESEND_MAX_MS`].
+const RESEND_FIRST_MS: u64 = 500;
+const RESEND_MAX_MS: u64 = 8_000;
+
+/// What the caller has to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Send to every other member.
+    Broadcast(EpochMessage),
+    /// Store and report.
+    Certified { epoch: u64, digest: [u8; 32], signature: Signature },
+    /// The sender lacks a certificate that our store may hold: answer with it.
+    Serve { to: Participant, epoch: u64 },
+}
+
+/// Messages that were refused, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// A member signed another root than ours for the same epoch.
+    pub other_digest: u64,
+    /// A signature that does not hold, or one sent for somebody else.
+    pub false_signature: u64,
+    /// An epoch too far ahead of ours.
+    pub too_early: u64,
+}
+
+/// One epoch that we closed and that has no certificate yet.
+struct Open {
+    digest: [u8; 32],
+    partials: BTreeMap<Participant, Partial>,
+    /// Members whose partial for this epoch was false; they get no second try.
+    barred: BTreeSet<Participant>,
+    resend_at_ms: u64,
+    wait_ms: u64,
+}
+
+pub(crate) struct Collector {
+    key: EpochKey,
+    open: BTreeMap<u64, Open>,
+    early: BTreeMap<u64, BTreeMap<Participant, ([u8; 32], Partial)>>,
+    newest_closed: u64,
+    pub refused: Refused,
+}
+
+impl Collector {
+    pub fn new(key: EpochKey, newest_closed: u64) -> Self {
+        Self { key, open: BTreeMap::new(), early: BTreeMap::new(), newest_closed, refused: Refused::default() }
+    }
+
+    pub fn is_open(&self, epoch: u64) -> bool {
+        self.open.contains_key(&epoch)
+    }
+
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// We closed `epoch` with `digest`, durably: sign it and tell the others.
+    pub fn close(&mut self, epoch: u64, digest: [u8; 32], now_ms: u64) -> Vec<Effect> {
+        if self.is_open(epoch) {
+            return Vec::new();
+        }
+        self.newest_closed = self.newest_closed.max(epoch);
+        let partial = self.key.sign(&digest);
+        let open = Open {
+            digest,
+            partials: BTreeMap::from([(self.key.me(), partial.clone())]),
+            barred: BTreeSet::new(),
+            resend_at_ms: now_ms.saturating_add(RESEND_FIRST_MS),
+            wait_ms: RESEND_FIRST_MS,
+        };
+        self.open.insert(epoch, open);
+        let mut effects = vec![Effect::Broadcast(EpochMessage::Partial { epoch, digest, partial })];
+        for (_, (digest, partial)) in self.early.remove(&epoch).unwrap_or_default() {
+            self.admit(epoch, digest, partial);
+        }
+        self.early = self.early.split_off(&epoch.saturating_sub(EARLY_EPOCHS));
+        effects.extend(self.try_recover(epoch));
+        effects
+    }
+
+    /// A message from another member.
+    pub fn receive(&mut self, from: Participant, message: EpochMessage) -> Vec<Effect> {
+        match message {
+            EpochMessage::Partial { epoch, digest, partial } => self.receive_partial(from, epoch, digest, partial),
+            EpochMessage::Certificate { epoch, signature } => self.receive_certificate(epoch, signature),
+        }
+    }
+
+    /// Sends our partial again for epochs that wait; whoever has the certificate answers with it.
+    pub fn tick(&mut self, now_ms: u64) -> Vec<Effect> {
+        let me = self.key.me();
+        let due = self.open.iter_mut().filter(|(_, open)| open.resend_at_ms <= now_ms).take(RESENDS_PER_TICK);
+        let messages = due.filter_map(|(epoch, open)| {
+            open.wait_ms = open.wait_ms.saturating_mul(2).min(RESEND_MAX_MS);
+            open.resend_at_ms = now_ms.saturating_add(open.wait_ms);
+            let partial = open.partials.get(&me)?.clone();
+            Some(Effect::Broadcast(EpochMessage::Partial { epoch: *epoch, digest: open.digest, partial }))
+        });
+        messages.collect()
+    }
+
+    fn receive_partial(&mut self, from: Participant, epoch: u64, digest: [u8; 32], partial: Partial) -> Vec<Effect> {
+        if partial.index != from {
+            self.refused.false_signature += 1;
+            return Vec::new();
+        }
+        if self.is_open(epoch) {
+            self.admit(epoch, digest, partial);
+            return self.try_recover(epoch).into_iter().collect();
+        }
+        if epoch <= self.newest_closed {
+            return vec![Effect::Serve { to: from, epoch }];
+        }
+        if epoch > self.newest_closed.saturating_add(EARLY_EPOCHS) {
+            self.refused.too_early += 1;
+            return Vec::new();
+        }
+        self.early.entry(epoch).or_default().insert(from, (digest, partial));
+        Vec::new()
+    }
+
+    /// Takes a partial for an open epoch without checking the signature: see [`Self::try_recover`].
+    fn admit(&mut self, epoch: u64, digest: [u8; 32], partial: Partial) {
+        let Some(open) = self.open.get_mut(&epoch) else { return };
+        if open.digest != digest {
+            self.refused.other_digest += 1;
+        } else if open.barred.contains(&partial.index) {
+            self.refused.false_signature += 1;
+        } else {
+            open.partials.entry(partial.index).or_insert(partial);
+        }
+    }
+
+    /// Recovers first and checks the result: with honest members one pairing product instead of one per partial.
+    /// Only when the result does not hold are the partials checked one by one and the false ones dropped.
+    fn try_recover(&mut self, epoch: u64) -> Option<Effect> {
+        let open = self.open.get_mut(&epoch)?;
+        while open.partials.len() >= self.key.required() {
+            if let Some(signature) = self.key.recover(&open.digest, open.partials.values()) {
+                let digest = open.digest;
+                self.open.remove(&epoch);
+                return Some(Effect::Certified { epoch, digest, signature });
+            }
+            let held = |_: &Participant, partial: &mut Partial| self.key.holds_partial(&open.digest, partial);
+            let before = open.partials.len();
+            let mut kept = std::mem::take(&mut open.partials);
+            open.barred.extend(kept.extract_if(.., |index, partial| !held(index, partial)).map(|(index, _)| index));
+            open.partials = kept;
+            let dropped = before.saturating_sub(open.partials.len());
+            self.refused.false_signature += u64::try_from(dropped).unwrap_or(u64::MAX);
+            if dropped == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn receive_certificate(&mut self, epoch: u64, signature: Signature) -> Vec<Effect> {
+        let Some(open) = self.open.get(&epoch) else { return Vec::new() };
+        let digest = open.digest;
+        if !self.key.holds(&digest, &signature) {
+            self.refused.false_signature += 1;
+            return Vec::new();
+        }
+        self.open.remove(&epoch);
+        vec![Effect::Certified { epoch, digest, signature }]
+    }
+}

@@ -1,0 +1,186 @@
+//! Who votes, and the key under which epochs are certified: plain bytes outside, commonware's types inside.
+//!
+//! Reads no clock and takes its randomness as an argument: the same generator gives the same dealing.
+
+use std::num::NonZeroU32;
+
+use commonware_codec::{Copying, Decode, DecodeExt, Encode};
+use commonware_cryptography::{
+    bls12381::{
+        dkg::feldman_desmedt,
+        primitives::{
+            group::Share,
+            ops::{self, threshold},
+            sharing::{Mode, ModeVersion, Sharing},
+            variant::{MinSig, PartialSignature, Variant},
+        },
+    },
+    ed25519::PublicKey,
+};
+use commonware_parallel::Sequential;
+use commonware_utils::{
+    N3f1, Participant,
+    ordered::{Quorum, Set},
+    union_unique,
+};
+use rand_core::CryptoRng;
+
+use crate::limits::MAX_VALIDATORS;
+
+pub(crate) type Signature = <MinSig as Variant>::Signature;
+pub(crate) type Partial = PartialSignature<MinSig>;
+
+/// Why keys do not make a committee.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CommitteeError {
+    #[error("failed to read validator key {index}: not an ed25519 public key")]
+    Key { index: usize },
+    #[error("failed to form committee: {count} validators, expected 1 to {MAX_VALIDATORS}")]
+    Size { count: usize },
+    #[error("failed to form committee: validator key {index} appears twice")]
+    Repeated { index: usize },
+    #[error("failed to read public polynomial: not the bytes of one; hint: deal() writes them into the genesis")]
+    Polynomial,
+    #[error("failed to use public polynomial: made for {made_for} validators with quorum {quorum}, there are {count}")]
+    PolynomialSize { made_for: u32, quorum: u32, count: usize },
+    #[error("failed to read key share: not the bytes of one")]
+    Share,
+    #[error("failed to use key share: it does not belong to this validator under this polynomial")]
+    ForeignShare,
+    #[error("failed to read group key: not a compressed G2 point")]
+    GroupKey,
+    #[error("failed to deal key shares: {0}")]
+    Deal(String),
+}
+
+/// A trusted dealing for devnets and tests: whoever ran it knew the group's secret key.
+pub struct Dealing {
+    /// Compressed G2 point: all that a light client needs.
+    pub group_key: [u8; 96],
+    /// The public polynomial, the same for all validators.
+    pub polynomial: Vec<u8>,
+    /// One secret share per validator, in the order in which the keys were given.
+    pub shares: Vec<Vec<u8>>,
+}
+
+/// Deals one key share to each validator; any two thirds and one can sign for all.
+pub fn deal(rng: &mut impl CryptoRng, validators: &[[u8; 32]]) -> Result<Dealing, CommitteeError> {
+    let keys = read_keys(validators)?;
+    let set = Set::from_iter_dedup(keys.iter().cloned());
+    let (output, shares) = feldman_desmedt::deal::<MinSig, _, N3f1>(rng, Mode::NonZeroCounter, set)
+        .map_err(|error| CommitteeError::Deal(error.to_string()))?;
+    let shares = keys.iter().filter_map(|key| Some(shares.get_value(key)?.encode().to_vec())).collect();
+    let mut group_key = [0; 96];
+    group_key.copy_from_slice(&output.public().public().encode());
+    Ok(Dealing { group_key, polynomial: output.public().encode().to_vec(), shares })
+}
+
+/// Each key, checked; none twice.
+pub(crate) fn read_keys(validators: &[[u8; 32]]) -> Result<Vec<PublicKey>, CommitteeError> {
+    let count = validators.len();
+    if !u32::try_from(count).is_ok_and(|count| (1..=MAX_VALIDATORS).contains(&count)) {
+        return Err(CommitteeError::Size { count });
+    }
+    let mut keys: Vec<PublicKey> = Vec::with_capacity(count);
+    for (index, bytes) in validators.iter().enumerate() {
+        let key = PublicKey::decode(Copying(bytes)).map_err(|_| CommitteeError::Key { index })?;
+        if keys.contains(&key) {
+            return Err(CommitteeError::Repeated { index });
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+/// The namespace of everything that the validators of one chain sign.
+pub(crate) fn vote_namespace(chain_id: u64) -> Vec<u8> {
+    format!("og-{chain_id}").into_bytes()
+}
+
+fn epoch_namespace(chain_id: u64) -> Vec<u8> {
+    format!("og-{chain_id}_EPOCH").into_bytes()
+}
+
+/// The hash-to-curve tag of an epoch certificate (RFC 9380, suite of the min-sig, proof-of-possession ciphersuite).
+pub const EPOCH_DST: &[u8] = MinSig::MESSAGE;
+
+/// The bytes that an epoch certificate signs under [`EPOCH_DST`]: `varint(len(ns)) ‖ ns ‖ digest`, ns = `og-<chain id>_EPOCH`.
+pub fn epoch_message(chain_id: u64, digest: &[u8; 32]) -> Vec<u8> {
+    union_unique(&epoch_namespace(chain_id), digest)
+}
+
+/// Whether `signature` is the network's over `digest`. Light clients use small code of their own; this is the yardstick.
+pub fn verify_epoch(
+    chain_id: u64,
+    group_key: &[u8; 96],
+    digest: &[u8; 32],
+    signature: &[u8; 48],
+) -> Result<bool, CommitteeError> {
+    let public = <MinSig as Variant>::Public::decode(Copying(group_key)).map_err(|_| CommitteeError::GroupKey)?;
+    let Ok(signature) = Signature::decode(Copying(signature)) else { return Ok(false) };
+    Ok(ops::verify_message::<MinSig>(&public, &epoch_namespace(chain_id), digest, &signature).is_ok())
+}
+
+/// Our share of the group's key and what is needed to check the others' partial signatures.
+#[derive(Clone)]
+pub(crate) struct EpochKey {
+    namespace: Vec<u8>,
+    sharing: Sharing<MinSig>,
+    share: Share,
+}
+
+impl EpochKey {
+    /// Reads the bytes that [`deal`] wrote and checks that they fit the committee and our place in it.
+    pub fn read(
+        chain_id: u64,
+        polynomial: &[u8],
+        share: &[u8],
+        members: &Set<PublicKey>,
+        me: &PublicKey,
+    ) -> Result<Self, CommitteeError> {
+        let limit = NonZeroU32::new(MAX_VALIDATORS).unwrap_or(NonZeroU32::MIN);
+        let sharing: Sharing<MinSig> = Sharing::decode_cfg(Copying(polynomial), &(limit, ModeVersion::v0()))
+            .map_err(|_| CommitteeError::Polynomial)?;
+        let quorum = members.quorum::<N3f1>();
+        if usize::try_from(sharing.total().get()) != Ok(members.len()) || sharing.required() != quorum {
+            let (made_for, quorum) = (sharing.total().get(), sharing.required());
+            return Err(CommitteeError::PolynomialSize { made_for, quorum, count: members.len() });
+        }
+        let share = Share::decode(Copying(share)).map_err(|_| CommitteeError::Share)?;
+        let place = Quorum::index(members, me);
+        let owned = place == Some(share.index)
+            && sharing.partial_public(share.index).is_ok_and(|public| public == share.public::<MinSig>());
+        if !owned {
+            return Err(CommitteeError::ForeignShare);
+        }
+        Ok(Self { namespace: epoch_namespace(chain_id), sharing, share })
+    }
+
+    /// How many partial signatures make a certificate.
+    pub fn required(&self) -> usize {
+        usize::try_from(self.sharing.required()).unwrap_or(usize::MAX)
+    }
+
+    /// Our place in the committee.
+    pub fn me(&self) -> Participant {
+        self.share.index
+    }
+
+    pub fn sign(&self, digest: &[u8; 32]) -> Partial {
+        threshold::sign_message::<MinSig>(&self.share, &self.namespace, digest)
+    }
+
+    pub fn holds_partial(&self, digest: &[u8; 32], partial: &Partial) -> bool {
+        threshold::verify_message::<MinSig>(&self.sharing, &self.namespace, digest, partial).is_ok()
+    }
+
+    pub fn holds(&self, digest: &[u8; 32], signature: &Signature) -> bool {
+        ops::verify_message::<MinSig>(self.sharing.public(), &self.namespace, digest, signature).is_ok()
+    }
+
+    /// The group's signature, if the partials make one that holds.
+    pub fn recover<'a>(&self, digest: &[u8; 32], partials: impl IntoIterator<Item = &'a Partial>) -> Option<Signature> {
+        let signature = threshold::recover::<MinSig, _>(&self.sharing, partials, &Sequential).ok()?;
+        self.holds(digest, &signature).then_some(signature)
+    }
+}

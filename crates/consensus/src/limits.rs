@@ -1,0 +1,20 @@
+//! Every bound of the room in one place.
+
+/// The longest canonical block.
+pub const MAX_BLOCK_BYTES: usize = 1 << 20;
+/// The most transactions in one block.
+pub const MAX_TRANSACTIONS: usize = 4096;
+/// What a proposer may fill with transactions, each counted with its length prefix; the rest is the header.
+pub const TRANSACTION_BUDGET_BYTES: usize = MAX_BLOCK_BYTES - 512;
+/// How far a block's time may be ahead of the local clock before the vote waits.
+pub const MAX_CLOCK_SKEW_MS: u64 = 500;
+/// The most validators that one committee may have.
+pub const MAX_VALIDATORS: u32 = 256;
+/// The most bytes of one hand-over between applications ([`crate::Requests::share`]).
+pub const MAX_SHARED_BYTES: usize = 256 << 10;
+/// How many epochs ahead of our own newest one partial signatures are kept.
+pub(crate) const EARLY_EPOCHS: u64 = 64;
+/// The most uncertified epochs for which one timer tick sends again.
+pub(crate) const RESENDS_PER_TICK: usize = 64;
+/// The most unfinalized ancestors shown to a proposer.
+pub(crate) const MAX_ANCESTORS: usize = 16;

@@ -1,0 +1,116 @@
+//! One validator's place: its keys, the others' keys, and what they all start from. Plain bytes in, checked values out.
+
+use commonware_codec::{Copying, DecodeExt};
+use commonware_cryptography::{
+    Digested, Signer,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_utils::ordered::Set;
+
+use crate::{
+    Block, Scheme,
+    committee::{CommitteeError, EpochKey, read_keys, vote_namespace},
+    engine::digested,
+};
+
+/// Where the chain starts. All validators must have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// What the application's genesis state hashes to.
+    pub digest: [u8; 32],
+    pub time_ms: u64,
+}
+
+/// How blocks follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// With nothing pending, a block follows its parent after this time. All validators must have the same.
+    pub idle_ms: u64,
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self { idle_ms: 200 }
+    }
+}
+
+/// What every validator of a chain must have the same.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    pub chain_id: u64,
+    pub genesis: Genesis,
+    /// ed25519 public keys; the order does not matter.
+    pub validators: Vec<[u8; 32]>,
+    /// From [`crate::Dealing`].
+    pub polynomial: Vec<u8>,
+    pub pacing: Pacing,
+}
+
+/// What only this validator has.
+#[derive(Clone)]
+pub struct Keys {
+    /// The ed25519 seed (RFC 8032's private key).
+    pub signing_key: [u8; 32],
+    /// From [`crate::Dealing`].
+    pub share: Vec<u8>,
+}
+
+/// [`Chain`] and [`Keys`], read and checked.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub signer: PrivateKey,
+    pub me: PublicKey,
+    pub members: Set<PublicKey>,
+    pub scheme: Scheme,
+    pub epoch_key: EpochKey,
+    pub namespace: Vec<u8>,
+    pub pacing: Pacing,
+    /// Before every name in the store: empty where the store is ours alone.
+    pub store_prefix: String,
+    genesis: Digested<Block>,
+}
+
+/// Why keys and chain do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
+    #[error(
+        "failed to join: the signing key belongs to no validator of this chain; hint: compare the key file with the genesis"
+    )]
+    NotAValidator,
+}
+
+impl Member {
+    pub fn read(chain: &Chain, keys: &Keys) -> Result<Self, MemberError> {
+        let members = Set::from_iter_dedup(read_keys(&chain.validators)?);
+        let signer = PrivateKey::decode(Copying(&keys.signing_key)).map_err(|_| MemberError::NotAValidator)?;
+        let me = signer.public_key();
+        let namespace = vote_namespace(chain.chain_id);
+        let scheme = Scheme::signer(&namespace, members.clone(), signer.clone()).ok_or(MemberError::NotAValidator)?;
+        let epoch_key = EpochKey::read(chain.chain_id, &chain.polynomial, &keys.share, &members, &me)?;
+        let first = members.get(0).ok_or(CommitteeError::Size { count: 0 })?;
+        let genesis = digested(Block::genesis(&chain.genesis, first));
+        Ok(Self {
+            signer,
+            me,
+            members,
+            scheme,
+            epoch_key,
+            namespace,
+            pacing: chain.pacing,
+            store_prefix: String::new(),
+            genesis,
+        })
+    }
+
+    pub fn genesis(&self) -> Digested<Block> {
+        self.genesis.clone()
+    }
+}
+
+/// The public key that belongs to a signing key.
+pub fn public_key(signing_key: &[u8; 32]) -> Option<[u8; 32]> {
+    let signer = PrivateKey::decode(Copying(signing_key)).ok()?;
+    Some(crate::block::key_bytes(&signer.public_key()))
+}

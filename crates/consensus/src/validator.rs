@@ -1,0 +1,296 @@
+//! One validator on real sockets and a real disk, with a runtime and threads of its own.
+//!
+//! Its directory belongs to it alone: two validators with one key would contradict each other, so a second start on
+//! the same directory is refused, and a directory must never be copied to another machine.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{Arc, mpsc as blocking},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use commonware_codec::{Copying, DecodeExt};
+use commonware_consensus::types::Height;
+use commonware_cryptography::{ChaCha20Poly1305, Digestible, ed25519::PublicKey};
+use commonware_p2p::{
+    Address, AddressableManager,
+    authenticated::lookup::{self, Network},
+};
+use commonware_runtime::{Metrics, Quota, Runner, Spawner, Supervisor, tokio};
+use commonware_stream::{
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZUsize, channel::oneshot, ordered::Map};
+use futures::{FutureExt, future, select_biased};
+
+use crate::{
+    Application, Chain, Counts, EpochCertificate, FinalizedBlock, Keys, MemberError, Requests, StoreError,
+    application::Command,
+    engine::{self, Channels, QUOTAS, Running, max_message_bytes},
+    member::Member,
+};
+
+/// Everything that a validator is started with.
+#[derive(Clone)]
+pub struct Config {
+    pub chain: Chain,
+    pub keys: Keys,
+    /// Where each validator is reached; our own entry is not used.
+    pub addresses: Vec<([u8; 32], SocketAddr)>,
+    /// Where we listen.
+    pub listen: SocketAddr,
+    /// Blocks, votes and certificates. Made if it does not exist.
+    pub directory: PathBuf,
+}
+
+/// Why a validator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Member(#[from] MemberError),
+    #[error("failed to start validator: no address for validator {}; hint: addresses must name every validator", hex(.0))]
+    NoAddress([u8; 32]),
+    #[error("failed to listen on {address}: {source}; hint: another process may use the port")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("failed to open directory {directory}: {source}")]
+    Directory { directory: PathBuf, source: std::io::Error },
+    #[error("failed to open directory {directory}: another validator runs on it")]
+    InUse { directory: PathBuf },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("failed to start validator: {0}")]
+    Thread(std::io::Error),
+    #[error("failed to start validator: it stopped while starting; hint: the log names the cause")]
+    Stopped,
+}
+
+fn hex(key: &[u8; 32]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A validator that stopped by itself: its disk failed, or the application panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("validator failed; hint: the log names the cause, the directory can be opened again")]
+pub struct Failed;
+
+/// Starts validators; see [`Validator::start`].
+pub struct Validator;
+
+impl Validator {
+    /// Starts a validator and returns once it listens, reads its archives and takes part.
+    pub fn start(config: Config, application: Arc<dyn Application>) -> Result<Handle, StartError> {
+        let member = Member::read(&config.chain, &config.keys)?;
+        let addresses = read_addresses(&config)?;
+        let lock = lock_directory(&config.directory)?;
+        // The network panics when it cannot bind, so ask first.
+        drop(TcpListener::bind(config.listen).map_err(|source| StartError::Listen { address: config.listen, source })?);
+
+        let (started, starting) = blocking::channel();
+        let (stop, stopped) = oneshot::channel();
+        let body = move || run(config, member, addresses, application, &started, stopped);
+        let thread =
+            std::thread::Builder::new().name("validator".to_owned()).spawn(body).map_err(StartError::Thread)?;
+        match starting.recv() {
+            Ok(Ok((running, context))) => {
+                Ok(Handle { running, context, stop: Some(stop), thread: Some(thread), _lock: lock })
+            }
+            Ok(Err(error)) => Err(StartError::Store(error)),
+            Err(blocking::RecvError) => Err(StartError::Stopped),
+        }
+    }
+}
+
+/// A running validator. Dropping it stops the validator.
+pub struct Handle {
+    running: Face,
+    context: tokio::Context,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// Held until the validator has stopped.
+    _lock: File,
+}
+
+/// The parts of [`Running`] that other threads may use.
+struct Face {
+    mailbox: crate::Mailbox,
+    requests: Requests,
+    counters: Arc<crate::counters::Counters>,
+}
+
+impl Handle {
+    /// What may be asked of agreement; the application got the same in [`Application::attach`].
+    pub fn requests(&self) -> Requests {
+        self.running.requests.clone()
+    }
+
+    /// The finalized block at `height`, if it has reached this validator's archive. Needs no particular runtime; must
+    /// not be waited for inside a callback of [`Application`].
+    pub async fn block(&self, height: u64) -> Option<FinalizedBlock> {
+        let block = self.running.mailbox.get_block(Height::new(height)).await?;
+        Some(FinalizedBlock { block: block.inner_shared(), digest: block.digest().0 })
+    }
+
+    /// The finalized blocks from `from` up to `to`, both included, as far as the archive goes without a gap.
+    pub async fn blocks(&self, from: u64, to: u64) -> Vec<FinalizedBlock> {
+        let mut blocks = Vec::new();
+        for height in from..=to {
+            let Some(block) = self.block(height).await else { break };
+            blocks.push(block);
+        }
+        blocks
+    }
+
+    /// The certificate of an epoch, if it is stored here.
+    pub async fn certificate(&self, epoch: u64) -> Option<EpochCertificate> {
+        let (answer, answered) = oneshot::channel();
+        self.running.requests.command(Command::Certificate { epoch, answer });
+        answered.await.ok().flatten()
+    }
+
+    /// What went wrong without stopping anything.
+    pub fn counts(&self) -> Counts {
+        self.running.counters.read()
+    }
+
+    /// All metrics in the Prometheus text format.
+    pub fn metrics(&self) -> String {
+        self.context.encode()
+    }
+
+    /// Whether the validator still takes part.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Stops the validator and waits until its directory can be opened again.
+    pub fn stop(mut self) -> Result<(), Failed> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Failed> {
+        if let Some(stop) = self.stop.take() {
+            // Fails only if the validator has stopped already.
+            let _ = stop.send(());
+        }
+        self.thread.take().map_or(Ok(()), |thread| thread.join().map_err(|_| Failed))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.end().is_err() {
+            tracing::error!("validator had failed before it was dropped");
+        }
+    }
+}
+
+fn read_addresses(config: &Config) -> Result<Map<PublicKey, Address>, StartError> {
+    let mut addresses = Vec::with_capacity(config.chain.validators.len());
+    for key in &config.chain.validators {
+        let found = config.addresses.iter().find(|(named, _)| named == key);
+        let (_, address) = found.ok_or(StartError::NoAddress(*key))?;
+        let public = PublicKey::decode(Copying(key)).map_err(|_| StartError::NoAddress(*key))?;
+        addresses.push((public, Address::from(*address)));
+    }
+    Ok(Map::from_iter_dedup(addresses))
+}
+
+fn lock_directory(directory: &std::path::Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Directory { directory: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(false).open(directory.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse { directory: directory.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+type Started = Result<(Face, tokio::Context), StoreError>;
+
+/// The validator's thread: ends when asked to, and fails when any part of the validator ends by itself.
+fn run(
+    config: Config,
+    member: Member,
+    addresses: Map<PublicKey, Address>,
+    application: Arc<dyn Application>,
+    started: &blocking::Sender<Started>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let runtime = tokio::Config::default()
+        .with_storage_directory(config.directory.join("agreement"))
+        .with_worker_threads(2)
+        .with_max_blocking_threads(8)
+        .with_thread_stack_size(2 << 20)
+        .with_tcp_nodelay(Some(true));
+    tokio::Runner::new(runtime).start(|context| async move {
+        let (network, channels, oracle) = open_network(&context, &config, &member, addresses);
+        let network = network.start();
+        let outcome = engine::start(context.child("validator"), member, application, channels, oracle.clone(), oracle);
+        let Running { mailbox, requests, counters, mut tasks } = match outcome.await {
+            Ok(running) => running,
+            Err(error) => {
+                let _ = started.send(Err(error));
+                return;
+            }
+        };
+        tasks.push(network);
+        let _ = started.send(Ok((Face { mailbox, requests, counters }, context.child("face"))));
+        select_biased! {
+            _ = stopped.fuse() => {}
+            _ = future::select_all(tasks).fuse() => {
+                tracing::error!("a part of the validator ended");
+                std::panic::panic_any("a part of the validator ended");
+            }
+        }
+        // Gives every actor the time to finish its write; what is not finished is repeated after the next start.
+        let _ = context.stop(0, Some(Duration::from_secs(2))).await;
+    });
+}
+
+type LookupNetwork =
+    Network<tokio::Context, Cups<Sake<commonware_cryptography::ed25519::PrivateKey>, ChaCha20Poly1305>>;
+type LookupChannels = Channels<lookup::Sender<PublicKey, tokio::Context>, lookup::Receiver<PublicKey>>;
+
+fn open_network(
+    context: &tokio::Context,
+    config: &Config,
+    member: &Member,
+    addresses: Map<PublicKey, Address>,
+) -> (LookupNetwork, LookupChannels, lookup::Oracle<PublicKey>) {
+    let sake = Sake {
+        signer: member.signer.clone(),
+        synchrony_bound: Duration::from_secs(5),
+        max_handshake_age: Duration::from_secs(10),
+        version: sake::Version::V1,
+    };
+    let handshake = Cups::<_, ChaCha20Poly1305>::new(sake, cups::Version::V1);
+    let peers = std::num::NonZeroUsize::new(addresses.len()).unwrap_or(std::num::NonZeroUsize::MIN);
+    let bytes = max_message_bytes(addresses.len());
+    let mut settings = lookup::Config::local(handshake, &member.namespace, config.listen, peers, bytes, NZUsize!(256));
+    settings.tracked_peer_sets = std::num::NonZeroUsize::MIN;
+    settings.peer_connection_cooldown = Duration::from_millis(500);
+    settings.dial_frequency = Duration::from_millis(100);
+    let (mut network, mut oracle) = Network::new(context.child("network"), settings);
+    oracle.track(0, addresses);
+    let [votes, certificates, resolver, blocks, backfill, epochs, shared] = QUOTAS.map(quota);
+    let channels = Channels {
+        votes: network.register(0, votes),
+        certificates: network.register(1, certificates),
+        resolver: network.register(2, resolver),
+        blocks: network.register(3, blocks),
+        backfill: network.register(4, backfill),
+        epochs: network.register(5, epochs),
+        shared: network.register(6, shared),
+    };
+    (network, channels, oracle)
+}
+
+pub(crate) fn quota(per_second: u32) -> Quota {
+    Quota::per_second(std::num::NonZeroU32::new(per_second).unwrap_or(std::num::NonZeroU32::MIN))
+}

@@ -1,0 +1,122 @@
+//! An application for tests: it records what it is given, closes an epoch every few blocks and keeps a pool.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use consensus::{Application, Block, EpochCertificate, FinalizedBlock, Requests, Turn};
+
+/// How many blocks make an epoch here.
+pub const EPOCH_BLOCKS: u64 = 5;
+
+#[derive(Clone, Default)]
+pub struct Record {
+    pub height: u64,
+    pub blocks: BTreeMap<u64, [u8; 32]>,
+    pub transactions: Vec<Vec<u8>>,
+    pub empty_blocks: u64,
+    /// Local clock minus block time at delivery, where the clock is real.
+    pub delays_ms: Vec<u64>,
+    pub certificates: BTreeMap<u64, EpochCertificate>,
+    pub pending: Vec<Vec<u8>>,
+    pub shared: Vec<Vec<u8>>,
+    pub misbehaviour: Vec<([u8; 32], Vec<u8>)>,
+}
+
+#[derive(Default)]
+pub struct Recorder {
+    record: Mutex<Record>,
+    requests: Mutex<Option<Requests>>,
+    /// Signs other roots than everybody else.
+    pub lies_about_roots: bool,
+}
+
+impl Recorder {
+    /// Starts from what was durable before.
+    pub fn from_snapshot(record: Record) -> Self {
+        Self { record: Mutex::new(record), ..Self::default() }
+    }
+
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap()
+    }
+
+    pub fn height(&self) -> u64 {
+        self.record().height
+    }
+
+    pub fn certified(&self) -> u64 {
+        u64::try_from(self.record().certificates.len()).unwrap()
+    }
+
+    /// Takes a transaction in, as a gateway would: keep, wake, pass on.
+    pub fn submit(&self, transaction: Vec<u8>) {
+        self.record().pending.push(transaction.clone());
+        let requests = self.requests.lock().unwrap().clone().unwrap();
+        requests.share(transaction).unwrap();
+        requests.wake();
+    }
+
+    fn close_epoch(&self, block: &FinalizedBlock) {
+        let height = block.block.height();
+        if !height.is_multiple_of(EPOCH_BLOCKS) {
+            return;
+        }
+        let mut digest = block.digest;
+        digest[0] ^= u8::from(self.lies_about_roots);
+        let requests = self.requests.lock().unwrap().clone().unwrap();
+        requests.certify(height / EPOCH_BLOCKS, digest);
+    }
+}
+
+impl Application for Recorder {
+    fn height(&self) -> u64 {
+        self.record().height
+    }
+
+    fn attach(&self, requests: Requests) {
+        *self.requests.lock().unwrap() = Some(requests);
+    }
+
+    fn propose(&self, turn: &Turn<'_>) -> Vec<Vec<u8>> {
+        let taken =
+            |transaction: &Vec<u8>| turn.unfinalized.iter().any(|block| block.transactions().contains(transaction));
+        self.record().pending.iter().filter(|transaction| !taken(transaction)).cloned().collect()
+    }
+
+    fn check(&self, block: &Block) -> bool {
+        block.transactions().iter().all(|transaction| transaction != b"invalid")
+    }
+
+    fn finalized(&self, block: FinalizedBlock) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let mut record = self.record();
+        assert_eq!(block.block.height(), record.height + 1, "delivery has a gap or repeats");
+        record.height = block.block.height();
+        record.blocks.insert(block.block.height(), block.digest);
+        let transactions = block.block.transactions();
+        record.empty_blocks += u64::from(transactions.is_empty());
+        record.transactions.extend_from_slice(transactions);
+        record.pending.retain(|pending| !transactions.contains(pending));
+        record.delays_ms.push(u64::try_from(now.as_millis()).unwrap().saturating_sub(block.block.time_ms()));
+        drop(record);
+        self.close_epoch(&block);
+    }
+
+    fn certified(&self, certificate: EpochCertificate) {
+        let earlier = self.record().certificates.insert(certificate.epoch, certificate.clone());
+        assert!(earlier.is_none_or(|earlier| earlier == certificate), "two certificates for one epoch");
+    }
+
+    fn shared(&self, _: [u8; 32], bytes: &[u8]) {
+        self.record().shared.push(bytes.to_vec());
+        self.record().pending.push(bytes.to_vec());
+        let requests = self.requests.lock().unwrap().clone().unwrap();
+        requests.wake();
+    }
+
+    fn misbehaviour(&self, culprit: [u8; 32], evidence: Vec<u8>) {
+        self.record().misbehaviour.push((culprit, evidence));
+    }
+}
