@@ -150,6 +150,10 @@ impl Genesis {
         if node.stake < minimum {
             return Err(GenesisError::StakeTooLow { node: node.key, stake: node.stake, minimum });
         }
+        // An operator without a balance still has to be known, to rotate its node's key.
+        if !state.accounts.contains(&node.operator) {
+            state.accounts.put(AccountRecord { key: node.operator, balance: 0, nonce: 0 });
+        }
         state.enter(
             NodeRecord {
                 node: node_id(&node.key),

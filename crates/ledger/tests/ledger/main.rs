@@ -1,6 +1,14 @@
 //! The ledger seen from outside: blocks in, outcomes, events and roots out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bundles;
 mod challenges;
+mod epochs;
 mod genesis;
+mod random;
+mod receipts;
+mod registry;
+mod snapshots;
+mod transactions;
+mod vectors;
 mod world;

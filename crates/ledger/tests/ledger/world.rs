@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use crypto::{Digest, PublicKey, SigningKey};
 use ledger::{Block, Event, Executed, Genesis, GenesisAccount, GenesisModel, GenesisNode, Ledger, OPG, Refusal, Rules};
 use protocol::{
-    Action, Assurance, Bytes, Canonical as _, EpochRecord, Finish, Input, List, Message, NodeId, Noun as _, Opening,
-    Output, Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text, Transaction,
-    Version,
+    Action, Assurance, Bytes, Canonical as _, EpochRecord, Finish, Input, List, Message, NodeId, Opening, Output,
+    Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text, Transaction, Version,
     registry::node_id,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
     transaction::{Challenge, PostReceipts, ReportAudit, Respond, Vote},
@@ -136,7 +135,9 @@ impl World {
     }
 
     pub fn epochs(&mut self, count: u64) {
-        (0..count).for_each(|_| drop(self.next_epoch()));
+        for _ in 0..count {
+            self.next_epoch();
+        }
     }
 
     /// The next receipt of a worker's chain.
@@ -166,11 +167,11 @@ impl World {
     pub fn posting(&mut self, signed: &SignedReceipt) -> Result<(), Refusal> {
         let (result, events) = self.tell(GATEWAY, post([signed]));
         result.unwrap();
-        let refusals = events.into_iter().filter_map(|event| match event {
+        let mut refusals = events.into_iter().filter_map(|event| match event {
             Event::ReceiptRefused { refusal, .. } => Some(refusal),
             _ => None,
         });
-        refusals.last().map_or(Ok(()), Err)
+        refusals.next_back().map_or(Ok(()), Err)
     }
 
     pub fn stake(&self, seed: u8) -> u128 {
@@ -285,4 +286,3 @@ pub fn vote(answer: &Answer, refuted: bool) -> Action {
 pub fn report(answer: &Answer) -> Action {
     Action::ReportAudit(ReportAudit { receipt: answer.id() })
 }
-

@@ -1,0 +1,174 @@
+//! Random histories: money neither comes nor goes, and whoever executes the same blocks has the same roots.
+
+use crypto::Digest;
+use ledger::{Executed, Ledger, OPG, Rules};
+use proptest::prelude::*;
+use protocol::{
+    Action, Canonical as _, List, Role, Text,
+    transaction::{PublishModel, RegisterNode, RotateKey, Transfer, UpdateNode, prove_possession},
+};
+
+use crate::{
+    bundles::{certificate, proofs_hold},
+    world::{
+        ALICE, AUDITOR, Answer, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, VALIDATORS, WORKER,
+        World, challenge, genesis, key, model, node, post, public, report, respond, vote,
+    },
+};
+
+const SENDERS: [u8; 12] =
+    [ALICE, BOB, WORKER, OTHER_WORKER, GATEWAY, AUDITOR, OTHER_AUDITOR, OWN_AUDITOR, 200, 201, WORKER + 100, 99];
+
+/// What happens next: a kind of event, and numbers that say who and which.
+type Step = (u8, u8, u8, u16);
+
+struct Story {
+    world: World,
+    answers: Vec<Answer>,
+}
+
+impl Story {
+    fn step(&mut self, (kind, who, which, number): Step) {
+        let sender = SENDERS[usize::from(who) % SENDERS.len()];
+        let auditor = [AUDITOR, OTHER_AUDITOR, OWN_AUDITOR][usize::from(who) % 3];
+        let worker = [WORKER, OTHER_WORKER][usize::from(which) % 2];
+        let answer = self.answers.get(usize::from(number) % self.answers.len().max(1)).cloned();
+        match (kind % 16, answer) {
+            (0, _) => self.send(sender, transfer(SENDERS[usize::from(which) % SENDERS.len()], number)),
+            (1 | 2, _) => self.answer(worker),
+            (3, Some(answer)) => self.send(GATEWAY, post([&answer.changed(worker, |r| r.output_tokens += 1)])),
+            (4, Some(answer)) => self.send(auditor, challenge(&answer, true)),
+            (5, Some(answer)) => self.send(auditor, challenge(&answer, false)),
+            (6, Some(answer)) => self.send(worker, respond(&answer)),
+            (7 | 8, Some(answer)) => VALIDATORS
+                .iter()
+                .enumerate()
+                .for_each(|(index, validator)| self.send(*validator, vote(&answer, which >> index & 1 == 1))),
+            (9, Some(answer)) => self.send(auditor, report(&answer)),
+            (10, _) => self.send(sender, rotation(node(worker), 210 + which % 8, sender)),
+            (11, _) => self.send(sender, registration(200 + which % 4, sender, number)),
+            (12, _) => self.send(sender, small(which, number)),
+            (13, _) => self.garbage(which, number),
+            _ => {
+                self.world.time_ms += u64::from(number) % 2_500;
+                self.world.raw_block(vec![]);
+            }
+        }
+    }
+
+    fn send(&mut self, sender: u8, action: Action) {
+        let _: Result<(), _> = self.world.send(sender, action);
+    }
+
+    fn answer(&mut self, worker: u8) {
+        let answer = self.world.answer(worker);
+        self.send(GATEWAY, post([&answer.signed]));
+        self.answers.push(answer);
+    }
+
+    /// An earlier transaction once more, whole or damaged.
+    fn garbage(&mut self, which: u8, number: u16) {
+        let earlier: Vec<_> = self.world.blocks.iter().flat_map(|block| block.transactions.clone()).collect();
+        let Some(bytes) = earlier.get(usize::from(which) % earlier.len().max(1)) else { return };
+        let mut damaged = bytes.clone();
+        let place = usize::from(number) % damaged.len().max(1);
+        if let Some(byte) = damaged.get_mut(place) {
+            *byte ^= 1 << (which % 8);
+        }
+        let executed: Executed = self.world.raw_block(vec![bytes.clone(), damaged]);
+        assert!(executed.outcomes.iter().all(|outcome| outcome.result.is_err()), "a replay was executed");
+    }
+}
+
+fn transfer(to: u8, number: u16) -> Action {
+    Action::Transfer(Transfer { to: public(to), amount: u128::from(number) * OPG / 7 })
+}
+
+fn rotation(of: Digest, to: u8, operator: u8) -> Action {
+    let possession = prove_possession(&key(to), CHAIN, &public(operator));
+    Action::RotateKey(RotateKey { node: of, key: public(to), possession })
+}
+
+fn registration(seed: u8, operator: u8, number: u16) -> Action {
+    Action::RegisterNode(RegisterNode {
+        role: Role::ALL[usize::from(number) % 4],
+        key: public(seed),
+        possession: prove_possession(&key(seed), CHAIN, &public(operator)),
+        endpoint: Text::default(),
+        stake: u128::from(number) * OPG,
+        models: List::default(),
+    })
+}
+
+fn small(which: u8, number: u16) -> Action {
+    if which.is_multiple_of(2) {
+        let root = crypto::hash("og/test/model", &[&[which]]);
+        Action::PublishModel(PublishModel { root, name: Text::new(number.to_string()).unwrap() })
+    } else {
+        let models = List::new(vec![model(); usize::from(number) % 3]).unwrap();
+        Action::UpdateNode(UpdateNode { endpoint: Text::new(number.to_string()).unwrap(), models })
+    }
+}
+
+fn rules() -> Rules {
+    Rules { challenge_window: 3, response_epochs: 2, vote_epochs: 4, audit_reward: OPG, ..Rules::default() }
+}
+
+fn check_bundles(story: &Story) {
+    let ledger = &story.world.ledger;
+    let Some(newest) = ledger.closed_epoch().map(|record| record.epoch) else { return };
+    for answer in &story.answers {
+        for as_of in 0..=newest {
+            if let Ok(bundle) = ledger.bundle(&answer.id(), as_of, certificate(as_of)) {
+                assert!(proofs_hold(ledger, &bundle));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn money_is_constant_and_every_replay_and_restart_gives_the_same_roots(
+        steps in prop::collection::vec(any::<Step>(), 1..120),
+        restart in 0_usize..120,
+    ) {
+        let mut story = Story { world: World::with(rules()), answers: Vec::new() };
+        let mut snapshot = None;
+        for (index, step) in steps.iter().enumerate() {
+            // After each block the world itself compares all money with the supply.
+            story.step(*step);
+            if index == restart {
+                snapshot = story.world.ledger.snapshot_bytes();
+            }
+        }
+        story.world.next_epoch();
+        let expected = story.world.ledger.snapshot_bytes().unwrap();
+        check_bundles(&story);
+
+        let mut again = Ledger::new(&genesis(rules())).unwrap();
+        let mut restarted = snapshot.map_or_else(|| again.clone(), |bytes| Ledger::restore(&bytes).unwrap());
+        for block in &story.world.blocks {
+            again.execute(block).unwrap();
+            restarted.execute(block).unwrap();
+        }
+        prop_assert_eq!(again.closed_epoch(), story.world.ledger.closed_epoch());
+        prop_assert!(again.snapshot_bytes().unwrap() == expected);
+        prop_assert!(restarted.snapshot_bytes().unwrap() == expected);
+        prop_assert!(Ledger::restore(&expected).unwrap().snapshot_bytes().unwrap() == expected);
+    }
+
+    #[test]
+    fn a_damaged_genesis_is_read_as_another_or_refused_but_never_panics(place in any::<u16>(), flip in 1_u8..) {
+        let mut bytes = genesis(rules()).encode();
+        let place = usize::from(place) % bytes.len();
+        bytes[place] ^= flip;
+        if let Ok(genesis) = ledger::Genesis::decode(&bytes) {
+            prop_assert_eq!(genesis.encode(), bytes);
+            if let Ok(ledger) = Ledger::new(&genesis) {
+                prop_assert_eq!(ledger.money(), Some(ledger.network().supply));
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Snapshots: a restarted ledger is the one that never stopped, and a damaged file is none.
+
+use crypto::{Digest, hash};
+use ledger::{Ledger, RECENT_EPOCHS, RestoreError, Rules};
+use protocol::Standing;
+
+use crate::{
+    bundles::{certificate, proofs_hold},
+    world::{
+        ALICE, AUDITOR, Answer, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, genesis, report,
+        respond, vote,
+    },
+};
+
+/// Something of everything: open and answered challenges, reports, verdicts, an equivocation.
+fn eventful() -> (World, Vec<Answer>) {
+    let mut world = World::new();
+    let answers: Vec<_> = (0..6).map(|_| world.anchored(OTHER_WORKER)).collect();
+    world.send(OTHER_AUDITOR, report(&answers[0])).unwrap();
+    world.send(AUDITOR, challenge(&answers[1], true)).unwrap();
+    world.next_epoch();
+    world.send(AUDITOR, challenge(&answers[2], false)).unwrap();
+    world.send(VALIDATORS[0], vote(&answers[1], false)).unwrap();
+    let worker = world.anchored(WORKER);
+    world.posting(&worker.changed(WORKER, |receipt| receipt.output_tokens += 1)).unwrap_err();
+    world.next_epoch();
+    // After the close, hence not in the snapshot:
+    world.send(OTHER_WORKER, respond(&answers[2])).unwrap();
+    VALIDATORS[1..3].iter().for_each(|validator| world.send(*validator, vote(&answers[1], false)).unwrap());
+    world.send(AUDITOR, challenge(&answers[3], true)).unwrap();
+    (world, answers)
+}
+
+/// Executes again what came after the snapshot.
+fn caught_up(bytes: &[u8], world: &World) -> Ledger {
+    let mut ledger = Ledger::restore(bytes).unwrap();
+    for block in &world.blocks {
+        ledger.execute(block).unwrap();
+    }
+    ledger
+}
+
+#[test]
+fn a_restored_ledger_is_the_one_that_never_stopped() {
+    let (mut world, answers) = eventful();
+    let bytes = world.ledger.snapshot_bytes().unwrap();
+    let restored = Ledger::restore(&bytes).unwrap();
+    assert_eq!(restored.height(), world.ledger.closed_epoch().unwrap().last_height);
+    assert_eq!(restored.snapshot_bytes().unwrap(), bytes);
+    assert_eq!(restored.genesis(), world.ledger.genesis());
+    assert_eq!(restored.open_challenges().len(), 2);
+    let mut ledger = caught_up(&bytes, &world);
+    for _ in 0..30 {
+        world.next_epoch();
+        let closed = ledger.execute(world.blocks.last().unwrap()).unwrap().unwrap().closed;
+        assert_eq!(closed.as_ref(), world.ledger.closed_epoch());
+    }
+    assert_eq!(ledger.snapshot_bytes(), world.ledger.snapshot_bytes());
+    assert_eq!(ledger.status(&answers[1].id()).unwrap().standing, Standing::Upheld);
+}
+
+#[test]
+fn a_restored_ledger_proves_as_of_the_same_epochs() {
+    let (mut world, answers) = eventful();
+    world.epochs(RECENT_EPOCHS as u64 + 3);
+    let restored = Ledger::restore(&world.ledger.snapshot_bytes().unwrap()).unwrap();
+    let newest = world.ledger.closed_epoch().unwrap().epoch;
+    for as_of in 0..=newest {
+        let (here, there) =
+            (&world.ledger, &restored).map(|ledger| ledger.bundle(&answers[0].id(), as_of, certificate(as_of)));
+        assert_eq!(here, there);
+        assert_eq!(here.is_ok(), as_of + RECENT_EPOCHS as u64 > newest, "{as_of} of {newest}");
+        assert!(here.is_err() || proofs_hold(&restored, &here.unwrap()));
+    }
+}
+
+trait Both {
+    type Item;
+    fn map<R>(self, f: impl Fn(Self::Item) -> R) -> (R, R);
+}
+impl<T> Both for (T, T) {
+    type Item = T;
+    fn map<R>(self, f: impl Fn(T) -> R) -> (R, R) {
+        (f(self.0), f(self.1))
+    }
+}
+
+#[test]
+fn there_is_no_snapshot_before_the_first_close() {
+    let mut world = World::new();
+    assert_eq!(world.ledger.snapshot_bytes(), None);
+    world.next_epoch();
+    let bytes = world.ledger.snapshot_bytes().unwrap();
+    assert_eq!(Ledger::restore(&bytes).unwrap().height(), 0);
+    let other = Ledger::new(&genesis(Rules { audit_reward: 1, ..Rules::default() })).unwrap();
+    assert_ne!(Ledger::restore(&bytes).unwrap().genesis(), other.genesis());
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused() {
+    let (world, _) = eventful();
+    let bytes = world.ledger.snapshot_bytes().unwrap();
+    let refused = |bytes: &[u8]| Ledger::restore(bytes).unwrap_err();
+    assert_eq!(refused(&[]), RestoreError::Short { found: 0 });
+    assert_eq!(refused(&bytes[..31]), RestoreError::Short { found: 31 });
+    for length in (32..bytes.len()).step_by(499) {
+        assert_eq!(refused(&bytes[..length]), RestoreError::Checksum);
+    }
+    for place in (0..bytes.len()).step_by(499) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1;
+        assert_eq!(refused(&damaged), RestoreError::Checksum);
+    }
+    assert!(matches!(refused(&sealed(&[0, 2])), RestoreError::Malformed(_)));
+}
+
+fn sealed(content: &[u8]) -> Vec<u8> {
+    [content, &hash("og/ledger/snapshot/v1", &[content]).0].concat()
+}
+
+/// Everything but the newest record (which its certificate binds) and the receipts' signatures (which no root binds)
+/// is recomputed, so that a forger gains nothing by a right checksum.
+#[test]
+fn a_forged_snapshot_is_refused_even_with_a_right_checksum() {
+    let (world, _) = eventful();
+    let bytes = world.ledger.snapshot_bytes().unwrap();
+    let content = &bytes[..bytes.len() - 32];
+    let newest = world.ledger.closed_epoch().unwrap();
+    let (mut refused, mut accepted) = (0, 0);
+    for place in (0..content.len()).step_by(7) {
+        let mut forged = content.to_vec();
+        forged[place] ^= 1 << (place % 8);
+        match Ledger::restore(&sealed(&forged)) {
+            Err(RestoreError::Malformed(_) | RestoreError::Mismatch { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+            Ok(ledger) if ledger.closed_epoch() != Some(newest) => accepted += 1,
+            Ok(ledger) => {
+                let all = (0..=newest.epoch).flat_map(|epoch| ledger.epoch_receipts(epoch).unwrap());
+                assert!(all.into_iter().any(|view| !view.receipt.signature_holds()), "byte {place}");
+                accepted += 1;
+            }
+        }
+    }
+    assert!(refused > 20 * accepted, "{refused} refused, {accepted} accepted");
+}
+
+#[test]
+fn a_truncated_content_is_refused_even_with_a_right_checksum() {
+    let (world, _) = eventful();
+    let bytes = world.ledger.snapshot_bytes().unwrap();
+    for length in (0..bytes.len() - 32).step_by(101) {
+        assert!(matches!(Ledger::restore(&sealed(&bytes[..length])), Err(RestoreError::Malformed(_))));
+    }
+    let longer = [&bytes[..bytes.len() - 32], &[0]].concat();
+    assert!(matches!(Ledger::restore(&sealed(&longer)), Err(RestoreError::Malformed(_))));
+}
+
+#[test]
+fn a_snapshot_of_a_long_idle_chain_restores() {
+    let mut world = World::new();
+    world.epochs(3 * RECENT_EPOCHS as u64);
+    world.send(ALICE, report(&Answer::new(WORKER, 0, Digest::ZERO, 0))).unwrap_err();
+    let ledger = caught_up(&world.ledger.snapshot_bytes().unwrap(), &world);
+    assert_eq!(ledger.height(), world.ledger.height());
+    assert_eq!(ledger.snapshot_bytes(), world.ledger.snapshot_bytes());
+}

@@ -1,0 +1,90 @@
+//! One history whose digests are frozen: another one is another format, or another rule.
+
+use std::fmt::Write as _;
+
+use crypto::hash;
+use ledger::{OPG, Rules};
+use protocol::{
+    Action, Noun as _, Text,
+    transaction::{PublishModel, RotateKey, Transfer, prove_possession},
+};
+
+use crate::world::{
+    ALICE, AUDITOR, BOB, CHAIN, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, genesis, key, node,
+    public, report, respond, vote,
+};
+
+const FROZEN: &str = include_str!("../../vectors/history.txt");
+
+/// Spelled out, so that new defaults do not look like a new format.
+fn rules() -> Rules {
+    Rules {
+        epoch_ms: 1_000,
+        challenge_window: 15,
+        response_epochs: 5,
+        vote_epochs: 600,
+        clock_skew_ms: 5_000,
+        spec_version: 1,
+        validator_stake: 10_000 * OPG,
+        worker_stake: 1_000 * OPG,
+        gateway_stake: 1_000 * OPG,
+        auditor_stake: 1_000 * OPG,
+        challenge_bond: 10 * OPG,
+        challenges_max: 16,
+        audit_reward: OPG,
+        slash_refuted: 500_000,
+        slash_withheld: 500_000,
+        slash_equivocation: 1_000_000,
+        slash_false_vote: 100_000,
+        slash_false_audit: 200_000,
+        challenger_share: 500_000,
+        accused_share: 500_000,
+        answer_share: 100_000,
+    }
+}
+
+fn history() -> World {
+    let mut world = World::with(rules());
+    world.send(ALICE, Action::Transfer(Transfer { to: public(BOB), amount: 5 * OPG })).unwrap();
+    let answers: Vec<_> = (0..5).map(|_| world.anchored(WORKER)).collect();
+    world.next_epoch();
+    world.send(OTHER_AUDITOR, report(&answers[0])).unwrap();
+    world.send(AUDITOR, challenge(&answers[0], true)).unwrap();
+    world.send(AUDITOR, challenge(&answers[1], true)).unwrap();
+    world.send(AUDITOR, challenge(&answers[2], false)).unwrap();
+    world.send(AUDITOR, challenge(&answers[3], false)).unwrap();
+    world.next_epoch();
+    for (validator, refuted) in VALIDATORS.iter().zip([true, false, true, true]) {
+        world.send(*validator, vote(&answers[0], refuted)).unwrap();
+    }
+    VALIDATORS[1..].iter().for_each(|validator| world.send(*validator, vote(&answers[1], false)).unwrap());
+    world.send(WORKER, respond(&answers[2])).unwrap();
+    let name = Text::new("another").unwrap();
+    world.send(BOB, Action::PublishModel(PublishModel { root: hash("og/test/another", &[]), name })).unwrap();
+    let operator = OTHER_WORKER + 100;
+    let possession = prove_possession(&key(201), CHAIN, &public(operator));
+    world
+        .send(operator, Action::RotateKey(RotateKey { node: node(OTHER_WORKER), key: public(201), possession }))
+        .unwrap();
+    let double = world.anchored(OTHER_WORKER);
+    world.posting(&double.changed(OTHER_WORKER, |receipt| receipt.output_tokens += 1)).unwrap_err();
+    world.epochs(7);
+    world
+}
+
+fn described() -> String {
+    let world = history();
+    let mut text = format!("genesis {}\n", genesis(rules()).digest());
+    for epoch in 0..=world.ledger.closed_epoch().unwrap().epoch {
+        writeln!(text, "epoch {epoch} {}", world.ledger.epoch(epoch).unwrap().digest()).unwrap();
+    }
+    let snapshot = world.ledger.snapshot_bytes().unwrap();
+    writeln!(text, "snapshot {}", hash("og/test/vector", &[&snapshot])).unwrap();
+    text
+}
+
+#[test]
+fn a_history_has_the_frozen_digests() {
+    let found = described();
+    assert_eq!(found, FROZEN, "what the history gives now:\n{found}");
+}
