@@ -1,5 +1,7 @@
 //! Facts about the published risk model: what its ONNX file becomes, and which bits come out.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 
 use graph::onnx::{Arithmetic, CompileError, OnnxSources, compile_onnx, import};

@@ -24,7 +24,7 @@ pub fn import(bytes: &[u8]) -> Result<Graph, OnnxError> {
     }
     names::check(&model.graph)?;
     check_supported(&model.graph.nodes)?;
-    let mut lowering = Lowering { graph: Graph::default(), facts: Vec::new(), values: BTreeMap::new() };
+    let mut lowering = Lowering::default();
     for tensor in &model.graph.initializers {
         lowering.values.insert(tensor.name.to_owned(), constant(tensor.name, tensor)?);
     }
@@ -67,12 +67,20 @@ pub(super) enum Value {
     Integers(Vec<i64>),
 }
 
+/// Most elements of weights and biases, each counted as often as a node uses it: many nodes that share one large
+/// tensor may not make memory or work grow past what the file's size suggests.
+const USED_ELEMENTS_MAX: usize = 1 << 28;
+
 /// The exact graph under construction.
+#[derive(Default)]
 pub(super) struct Lowering {
     graph: Graph,
     /// One for each node of the exact graph.
     facts: Vec<Fact>,
     values: BTreeMap<String, Value>,
+    /// Constants that the file does not hold as such, by what they were made of.
+    derived: BTreeMap<String, Source>,
+    used_elements: usize,
 }
 
 /// An ONNX constant as a value; floats must be finite.
@@ -200,9 +208,26 @@ impl Lowering {
         }
     }
 
-    /// Adds a constant that the file does not hold as such (a transposed weight).
-    pub fn place(&mut self, name: String, tensor: Tensor) -> Source {
-        self.graph.constant(name, tensor)
+    /// A constant that the file does not hold as such (a transposed weight), made once for each name.
+    pub fn derived(
+        &mut self,
+        name: String,
+        make: impl FnOnce() -> Result<Tensor, OnnxError>,
+    ) -> Result<Source, OnnxError> {
+        if let Some(&source) = self.derived.get(&name) {
+            return Ok(source);
+        }
+        let source = self.graph.constant(name.clone(), make()?);
+        self.derived.insert(name, source);
+        Ok(source)
+    }
+
+    /// Counts a use of `elements` constants.
+    pub fn charge(&mut self, elements: usize) -> Result<(), OnnxError> {
+        self.used_elements = self.used_elements.saturating_add(elements);
+        let (found, limit) = (self.used_elements, USED_ELEMENTS_MAX);
+        let what = "elements of weights, counted at each use";
+        if found > limit { Err(OnnxError::TooMany { what, found, limit }) } else { Ok(()) }
     }
 
     pub fn fact(&self, source: Source) -> Option<Fact> {

@@ -16,6 +16,8 @@ mod wire;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod twins;
+#[cfg(test)]
 mod write;
 
 pub use compile::{Arithmetic, CompileError, OnnxSources, compile_onnx};

@@ -21,5 +21,5 @@ pub static OPERATOR: Operator = Operator {
 };
 
 fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
-    apply("exp_f32", inputs, |x| float::exp(x))
+    apply("exp_f32", inputs, float::exp)
 }

@@ -51,6 +51,14 @@ impl<T> PerValue<T> {
             Source::Constant(_) => None,
         }
     }
+
+    fn get_mut(&mut self, source: Source) -> Option<&mut T> {
+        match source {
+            Source::Input(index) => self.inputs.get_mut(index),
+            Source::Node(index) => self.nodes.get_mut(index),
+            Source::Constant(_) => None,
+        }
+    }
 }
 
 impl Range {
@@ -103,15 +111,14 @@ pub fn ranges(ordered: &Checked, calibration: &[Vec<Tensor>]) -> Result<PerValue
 
 /// Clips say what their values can be better than calibration does, and so do copies of clipped values.
 fn widen_near_inputs(ordered: &Checked, ranges: &mut PerValue<Range>) {
+    let near = near_inputs(ordered);
     for (index, node) in ordered.graph().nodes.iter().enumerate() {
         let seen = |source: &Source| ranges.get(*source).copied();
         let range = match node.operator.name {
             "clip_f32" => clip_bounds(node).filter(|bounds| bounds.magnitude() <= CLIP_MAX),
-            "concat" if is_near_input(ordered, Source::Node(index)) => {
-                node.inputs.iter().filter_map(seen).reduce(Range::union)
-            }
-            "reshape" if is_near_input(ordered, Source::Node(index)) => node.inputs.first().and_then(seen),
-            "multiply_f32" if is_near_input(ordered, Source::Node(index)) => product(ordered, node, ranges),
+            "concat" if is_near(&near, Source::Node(index)) => node.inputs.iter().filter_map(seen).reduce(Range::union),
+            "reshape" if is_near(&near, Source::Node(index)) => node.inputs.first().and_then(seen),
+            "multiply_f32" if is_near(&near, Source::Node(index)) => product(ordered, node, ranges),
             _ => None,
         };
         if let (Some(range), Some(slot)) = (range, ranges.nodes.get_mut(index)) {
@@ -137,70 +144,113 @@ fn clip_bounds(node: &Node) -> Option<Range> {
     Some(Range { low: bound("low")?, high: bound("high")? })
 }
 
-/// True for inputs, and for what is made of them without a sum or a curve.
-fn is_near_input(ordered: &Checked, source: Source) -> bool {
-    let mut places = vec![source];
-    while let Some(source) = places.pop() {
-        let Source::Node(index) = source else { continue };
-        let Some(node) = ordered.graph().nodes.get(index) else { return false };
-        if !matches!(node.operator.name, "clip_f32" | "concat" | "multiply_f32" | "relu_f32" | "reshape" | "add_f32") {
-            return false;
-        }
-        places.extend(node.inputs.iter().copied());
+/// For each node, whether it is made of inputs and constants without a sum over many or a curve.
+fn near_inputs(ordered: &Checked) -> Vec<bool> {
+    let mut near: Vec<bool> = Vec::new();
+    for node in &ordered.graph().nodes {
+        let copies =
+            matches!(node.operator.name, "add_f32" | "clip_f32" | "concat" | "multiply_f32" | "relu_f32" | "reshape");
+        let is_near = copies && node.inputs.iter().all(|&source| is_near(&near, source));
+        near.push(is_near);
     }
-    true
+    near
+}
+
+fn is_near(near: &[bool], source: Source) -> bool {
+    match source {
+        Source::Input(_) | Source::Constant(_) => true,
+        Source::Node(index) => near.get(index).copied().unwrap_or(false),
+    }
+}
+
+/// Which nodes use a value.
+#[derive(Clone, Copy, PartialEq)]
+enum Users {
+    None,
+    One(usize),
+    /// Several nodes, or a node and the caller.
+    Several,
+}
+
+fn users(ordered: &Checked) -> PerValue<Users> {
+    let graph = ordered.graph();
+    let mut users =
+        PerValue { inputs: vec![Users::None; graph.inputs.len()], nodes: vec![Users::None; graph.nodes.len()] };
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for &source in &node.inputs {
+            if let Some(slot) = users.get_mut(source) {
+                *slot = if *slot == Users::None { Users::One(index) } else { Users::Several };
+            }
+        }
+    }
+    for output in &graph.outputs {
+        if let Some(slot) = users.get_mut(output.source).filter(|slot| **slot != Users::None) {
+            *slot = Users::Several;
+        }
+    }
+    users
+}
+
+struct Planner<'a> {
+    ordered: &'a Checked,
+    ranges: &'a PerValue<Range>,
+    near: Vec<bool>,
+    users: PerValue<Users>,
+    plan: PerValue<Encoding>,
 }
 
 /// The encoding of every input and node, users before what they use.
 pub fn plan(ordered: &Checked, ranges: &PerValue<Range>) -> PerValue<Encoding> {
     let graph = ordered.graph();
     let unset = Encoding { element: Element::I8, unit: 1.0, low: -127, high: 127 };
-    let mut plan = PerValue { inputs: vec![unset; graph.inputs.len()], nodes: vec![unset; graph.nodes.len()] };
-    for index in (0..graph.nodes.len()).rev() {
-        let encoding = choose(ordered, ranges, &plan, Source::Node(index));
-        if let Some(slot) = plan.nodes.get_mut(index) {
+    let plan = PerValue { inputs: vec![unset; graph.inputs.len()], nodes: vec![unset; graph.nodes.len()] };
+    let mut planner = Planner { ordered, ranges, near: near_inputs(ordered), users: users(ordered), plan };
+    let inputs = (0..graph.inputs.len()).map(Source::Input);
+    for source in (0..graph.nodes.len()).rev().map(Source::Node).chain(inputs) {
+        let encoding = planner.choose(source);
+        if let Some(slot) = planner.plan.get_mut(source) {
             *slot = encoding;
         }
     }
-    for index in 0..graph.inputs.len() {
-        let encoding = choose(ordered, ranges, &plan, Source::Input(index));
-        if let Some(slot) = plan.inputs.get_mut(index) {
-            *slot = encoding;
-        }
-    }
-    plan
+    planner.plan
 }
 
-fn choose(ordered: &Checked, ranges: &PerValue<Range>, plan: &PerValue<Encoding>, source: Source) -> Encoding {
-    let graph = ordered.graph();
-    let node = if let Source::Node(index) = source { graph.nodes.get(index) } else { None };
-    if node.is_some_and(|node| node.operator.name == "softmax_f32") {
-        return Encoding {
-            element: Element::I16,
-            unit: 1.0 / f64::from(1_u32 << softmax::FRACTION),
-            low: 0,
-            high: 1 << softmax::FRACTION,
-        };
+impl Planner<'_> {
+    fn node(&self, source: Source) -> Option<&Node> {
+        if let Source::Node(index) = source { self.ordered.graph().nodes.get(index) } else { None }
     }
-    let range = ranges.get(source).copied().unwrap_or(Range::NOTHING);
-    let users: Vec<(usize, &Node)> =
-        graph.nodes.iter().enumerate().filter(|(_, user)| user.inputs.contains(&source)).collect();
-    let leaves = graph.outputs.iter().any(|output| output.source == source);
-    let encoding = match (users.as_slice(), leaves) {
-        ([], _) => wide(range),
-        (&[(index, user)], false) => match user.operator.name {
+
+    fn choose(&self, source: Source) -> Encoding {
+        let node = self.node(source);
+        if node.is_some_and(|node| node.operator.name == "softmax_f32") {
+            let unit = 1.0 / f64::from(1_u32 << softmax::FRACTION);
+            return Encoding { element: Element::I16, unit, low: 0, high: 1 << softmax::FRACTION };
+        }
+        let range = self.ranges.get(source).copied().unwrap_or(Range::NOTHING);
+        let encoding = match self.users.get(source) {
+            None | Some(Users::None) => wide(range),
+            Some(Users::One(index)) => self.wanted(source, *index, range),
+            Some(Users::Several) => self.own(source, range),
+        };
+        clamped(encoding, node)
+    }
+
+    /// What the only user of a value would like best.
+    fn wanted(&self, source: Source, user: usize, range: Range) -> Encoding {
+        let name = self.node(Source::Node(user)).map_or("", |user| user.operator.name);
+        match name {
             "relu_f32" | "clip_f32" | "concat" | "reshape" => {
-                plan.get(Source::Node(index)).copied().unwrap_or_else(|| narrow(range))
+                self.plan.get(Source::Node(user)).copied().unwrap_or_else(|| self.own(source, range))
             }
             "exp_f32" | "sigmoid_f32" | "tanh_f32" => table_index(range),
             "softmax_f32" => near(range),
-            _ if is_near_input(ordered, source) => near(range),
-            _ => narrow(range),
-        },
-        _ if is_near_input(ordered, source) => near(range),
-        _ => narrow(range),
-    };
-    clamped(encoding, node)
+            _ => self.own(source, range),
+        }
+    }
+
+    fn own(&self, source: Source, range: Range) -> Encoding {
+        if is_near(&self.near, source) { near(range) } else { narrow(range) }
+    }
 }
 
 /// A rectifier's or a clip's own limits, in units of the encoding.

@@ -34,7 +34,7 @@ pub fn lower(lowering: &mut Lowering, node: &Node<'_>) -> Result<Value, OnnxErro
         let outputs = lowering.shape(weights).with_rows(1).first().copied().unwrap_or(0);
         inputs.push(bias(lowering, node, outputs)?);
     }
-    lowering.add(node, output(node), &ops::linear_f32::OPERATOR, Attributes::new(), &inputs).map(Value::Placed)
+    linear(lowering, node, &inputs)
 }
 
 /// A constant `[inputs, outputs]` as `[outputs, inputs]`, which is how a linear operator holds its weights.
@@ -43,14 +43,15 @@ pub fn transposed(lowering: &mut Lowering, node: &Node<'_>, index: usize) -> Res
     let (Some(values), [rows, columns]) = (tensor.floats(), tensor.shape()) else {
         return Err(problem(node, format!("has weights of shape {:?}, expected rank 2", tensor.shape())));
     };
-    let mut turned = Vec::with_capacity(values.len());
-    for column in 0..*columns {
-        turned.extend(values.iter().skip(column).step_by(*columns).copied());
-    }
-    let turned = Tensor::new(&[*columns, *rows], Data::F32(turned));
-    let turned = turned.ok_or_else(|| problem(node, "has weights that cannot be transposed".to_owned()))?;
     let name = format!("{}/transposed", node.inputs.get(index).copied().unwrap_or(""));
-    Ok(lowering.place(name, turned))
+    lowering.derived(name, || {
+        let mut turned = Vec::with_capacity(values.len());
+        for column in 0..*columns {
+            turned.extend(values.iter().skip(column).step_by(*columns).copied());
+        }
+        let turned = Tensor::new(&[*columns, *rows], Data::F32(turned));
+        turned.ok_or_else(|| problem(node, "has weights that cannot be transposed".to_owned()))
+    })
 }
 
 /// The constant `C`, one value for each output or one for all.
@@ -67,7 +68,16 @@ fn bias(lowering: &mut Lowering, node: &Node<'_>, outputs: usize) -> Result<Sour
             ));
         }
     };
-    let spread = Tensor::new(&[outputs], Data::F32(values));
-    let spread = spread.ok_or_else(|| problem(node, "has a third input that cannot be spread".to_owned()))?;
-    Ok(lowering.place(format!("{}/spread", node.inputs.get(2).copied().unwrap_or("")), spread))
+    let name = format!("{}/spread to {outputs}", node.inputs.get(2).copied().unwrap_or(""));
+    lowering.derived(name, || {
+        let spread = Tensor::new(&[outputs], Data::F32(values));
+        spread.ok_or_else(|| problem(node, "has a third input that cannot be spread".to_owned()))
+    })
+}
+
+/// Adds the exact `linear_f32`, after counting the weights that it uses.
+pub fn linear(lowering: &mut Lowering, node: &Node<'_>, inputs: &[Source]) -> Result<Value, OnnxError> {
+    let used = inputs.iter().skip(1).filter_map(|&source| lowering.shape(source).count(1)).sum();
+    lowering.charge(used)?;
+    lowering.add(node, output(node), &ops::linear_f32::OPERATOR, Attributes::new(), inputs).map(Value::Placed)
 }
