@@ -82,6 +82,7 @@ impl Threads {
         Self(rayon::ThreadPoolBuilder::new().num_threads(count).build().ok())
     }
 
+    #[cfg(test)]
     pub fn one() -> Self {
         Self(None)
     }

@@ -4,8 +4,23 @@
 //! tests hold each against the reference evaluator. Opens no file and no socket, reads no clock.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
 
+mod compile;
+mod course;
 pub mod cpu;
-pub mod dot;
-pub mod kernel;
-pub mod ops;
-pub mod plan;
+mod dot;
+mod kernel;
+mod language;
+mod model;
+mod ops;
+mod plan;
+mod template;
+mod tensors;
+mod tokenizer;
+
+pub use compile::{CheckpointFiles, CompileError, compile_checkpoint};
+pub use course::Step;
+pub use language::{Check, Flow, Generation, LanguageModel, RunError, Text};
+pub use model::{Card, LoadError, Model, Options};
+pub use template::PromptError;
+pub use tensors::{Port, TensorModel};
+pub use tokenizer::{Detokenizer, Special, Tokenizer, TokenizerError};

@@ -56,7 +56,7 @@ pub fn choose(logits: &[i64], choice: &Choice) -> usize {
     let total: u64 = candidates.iter().map(|(_, weight)| weight).sum();
     let digest = hash(DRAW, &[&choice.seed.to_be_bytes(), &choice.position.to_be_bytes()]);
     let first = digest.0.iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-    let threshold = u128::from(first) * u128::from(total) >> 64;
+    let threshold = (u128::from(first) * u128::from(total)) >> 64;
     let mut sum = 0_u128;
     for &(index, weight) in &candidates {
         sum += u128::from(weight);
@@ -96,13 +96,13 @@ fn candidates(logits: &[i64], choice: &Choice) -> Vec<(usize, u64)> {
 
 /// 2^31 · e^-distance, rounded down on the way, for a distance in units of 2^-16.
 pub fn weight(distance: u64) -> u64 {
-    let exponent = distance.min(1 << 24) * LOG2_E >> 16;
+    let exponent = (distance.min(1 << 24) * LOG2_E) >> 16;
     let (whole, fraction) = (exponent >> 16, (exponent & 0xffff) as usize);
     if whole > 31 {
         return 0;
     }
     let (coarse, fine) = &*POWERS;
-    (coarse[fraction >> 8] * fine[fraction & 0xff] >> 31) >> whole
+    ((coarse[fraction >> 8] * fine[fraction & 0xff]) >> 31) >> whole
 }
 
 type Powers = ([u64; 256], [u64; 256]);
@@ -119,7 +119,7 @@ fn powers() -> Powers {
     // Bit b of the index stands for 2^(-2^b / 2^top), which is roots[top - b].
     let of = |index: usize, top: usize| {
         let bits = (0..8).filter(|bit| index >> bit & 1 == 1);
-        let product = bits.fold(1_u128 << 62, |product, bit| product * roots[top - bit] >> 62);
+        let product = bits.fold(1_u128 << 62, |product, bit| (product * roots[top - bit]) >> 62);
         ((product + (1 << 30)) >> 31) as u64
     };
     (std::array::from_fn(|index| of(index, 8)), std::array::from_fn(|index| of(index, 16)))

@@ -98,7 +98,7 @@ impl Config {
             tied: value.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false),
             stop_tokens: stop_tokens(&value)?,
         };
-        if config.head == 0 || config.head % 2 != 0 || heads % config.kv_heads != 0 {
+        if config.head == 0 || !config.head.is_multiple_of(2) || !heads.is_multiple_of(config.kv_heads) {
             let found = format!("{} with {} heads, {} of them for keys", config.head, heads, config.kv_heads);
             return Err(ImportRefusal::Config { key: "head_dim", expected: "an even width of heads in groups", found });
         }

@@ -1,0 +1,100 @@
+//! A model made ready to serve from its artefact.
+
+use crypto::Digest;
+use graph::{ArtefactRefusal, Purpose};
+
+use crate::{cpu::Level, kernel::Threads, language::LanguageModel, tensors::TensorModel, tokenizer::TokenizerError};
+
+pub struct Model {
+    root: Digest,
+    card: Card,
+    body: Body,
+}
+
+enum Body {
+    Language(Box<LanguageModel>),
+    Tensors(Box<TensorModel>),
+}
+
+/// What a model says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    pub name: String,
+    /// `integer` (provable) or `ordered`.
+    pub kind: &'static str,
+    /// Trained numbers.
+    pub parameters: u64,
+    /// Most tokens of prompt and answer together; most rows of a tensor model.
+    pub context: usize,
+}
+
+/// How a model is run; none of it changes a bit of any result.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub threads: usize,
+    pub level: Level,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { threads: 1, level: Level::detect() }
+    }
+}
+
+/// Why an artefact cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    #[error("failed to read the artefact: {0}")]
+    Artefact(#[from] ArtefactRefusal),
+    #[error("failed to read the tokenizer: {0}")]
+    Tokenizer(#[from] TokenizerError),
+    #[error("failed to parse the chat template: {cause}")]
+    Template { cause: String },
+    #[error("{name} has elements {element}, which requests cannot carry")]
+    Port { name: String, element: &'static str },
+}
+
+impl Model {
+    /// Reads an artefact, checks all of it and packs its weights for this CPU.
+    pub fn load(artefact: &[u8]) -> Result<Self, LoadError> {
+        Self::load_with(artefact, Options::default())
+    }
+
+    pub fn load_with(artefact: &[u8], options: Options) -> Result<Self, LoadError> {
+        let (model, root) = graph::Model::from_artefact(artefact)?;
+        let (kind, context) = (model.kind(), model.graph.rows_max());
+        let card = Card { name: model.name, kind, parameters: model.parameters, context };
+        let threads = Threads::new(options.threads);
+        let body = match model.purpose {
+            Purpose::Language(language) => {
+                let language = LanguageModel::load(model.graph, *language, options.level, threads)?;
+                Body::Language(Box::new(language))
+            }
+            Purpose::Tensors => Body::Tensors(Box::new(TensorModel::load(model.graph, options.level, threads)?)),
+        };
+        Ok(Self { root, card, body })
+    }
+
+    /// The model's identity: the digest of its manifest.
+    pub fn root(&self) -> Digest {
+        self.root
+    }
+
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    pub fn as_language(&self) -> Option<&LanguageModel> {
+        match &self.body {
+            Body::Language(language) => Some(language),
+            Body::Tensors(_) => None,
+        }
+    }
+
+    pub fn as_tensor(&self) -> Option<&TensorModel> {
+        match &self.body {
+            Body::Tensors(tensors) => Some(tensors),
+            Body::Language(_) => None,
+        }
+    }
+}

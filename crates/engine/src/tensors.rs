@@ -1,0 +1,154 @@
+//! A tensor model: named tensors in, named tensors out, every refusal with what was expected.
+
+use graph::{Checked, Data, Dimension, Element, Shape, evaluate::check_inputs};
+use protocol::{Bytes, List, Tensor, Text};
+
+use crate::{
+    cpu::Level,
+    kernel::{Place, Threads},
+    language::RunError,
+    model::LoadError,
+    plan::{Chunk, Plan, Workspace},
+};
+
+pub struct TensorModel {
+    plan: Plan,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+}
+
+/// A named input or output as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    pub name: String,
+    pub element: protocol::Element,
+    /// `None` is the number of rows, which a call chooses.
+    pub shape: Vec<Option<u64>>,
+}
+
+impl TensorModel {
+    pub(crate) fn load(graph: Checked, level: Level, threads: Threads) -> Result<Self, LoadError> {
+        let inputs: Result<Vec<Port>, LoadError> =
+            graph.graph().inputs.iter().map(|input| port(&input.name, input.element, &input.shape)).collect();
+        let mut outputs = Vec::new();
+        for output in &graph.graph().outputs {
+            let fact = graph.fact(output.source);
+            let fact = fact.ok_or_else(|| LoadError::Port { name: output.name.clone(), element: "nothing" })?;
+            outputs.push(port(&output.name, fact.element, &fact.shape)?);
+        }
+        Ok(Self { inputs: inputs?, outputs, plan: Plan::new(graph, level, threads) })
+    }
+
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// Runs the model; inputs may come in any order.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.check_names(inputs)?;
+        let mut values = Vec::new();
+        for port in &self.inputs {
+            let found = inputs.iter().find(|tensor| *tensor.name == *port.name);
+            let missing = || RunError::MissingInput { name: port.name.clone(), expected: self.expected() };
+            values.push(self.read(port, found.ok_or_else(missing)?)?);
+        }
+        let checked = self.plan.checked();
+        let rows = check_inputs(checked, &values)?;
+        let data: Vec<Data> = values.iter().map(|tensor| tensor.data().clone()).collect();
+        let places: Vec<Place> = (0..rows).map(|position| Place { lane: 0, position }).collect();
+        let (mut space, mut lane) = (Workspace::default(), self.plan.lane());
+        self.plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &data, places: &places })?;
+        (0..self.outputs.len()).map(|index| self.write(index, &space, &data, rows)).collect()
+    }
+
+    fn expected(&self) -> String {
+        self.inputs.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn check_names(&self, inputs: &[Tensor]) -> Result<(), RunError> {
+        for (index, tensor) in inputs.iter().enumerate() {
+            let name = tensor.name.to_string();
+            if !self.inputs.iter().any(|port| *port.name == *tensor.name) {
+                return Err(RunError::UnknownInput { name, expected: self.expected() });
+            }
+            if inputs.iter().take(index).any(|other| other.name == tensor.name) {
+                return Err(RunError::DoubleInput { name });
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, port: &Port, tensor: &Tensor) -> Result<graph::Tensor, RunError> {
+        let name = port.name.clone();
+        if tensor.element != port.element {
+            let (expected, found) = (port.element.word(), tensor.element.word());
+            return Err(RunError::Element { name, expected, found });
+        }
+        let sizes: Vec<usize> = tensor.shape.iter().map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect();
+        // A port is only made for elements that the graph has.
+        let element = from_wire(port.element).unwrap_or(Element::U8);
+        graph::Tensor::from_bytes(element, &sizes, &tensor.data).ok_or_else(|| {
+            let count = sizes.iter().try_fold(element.bytes(), |all, &size| all.checked_mul(size));
+            let (shape, found) = (tensor.shape.to_vec(), tensor.data.len());
+            RunError::DataLength { name, shape, expected: count.unwrap_or(usize::MAX), found }
+        })
+    }
+
+    fn write(&self, index: usize, space: &Workspace, inputs: &[Data], rows: usize) -> Result<Tensor, RunError> {
+        let excluded = || RunError::Fault(graph::Fault::Excluded { operator: "output" });
+        let port = self.outputs.get(index).ok_or_else(excluded)?;
+        let data = self.plan.output(space, inputs, index).ok_or_else(excluded)?;
+        if let Data::F32(values) = data
+            && values.iter().any(|value| !value.is_finite())
+        {
+            return Err(RunError::NotFinite { name: port.name.clone() });
+        }
+        let shape: Vec<u64> = port.shape.iter().map(|size| size.unwrap_or(rows as u64)).collect();
+        let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+        let bytes = graph::Tensor::new(&sizes, data.clone()).ok_or_else(excluded)?.to_bytes();
+        let too_large =
+            |cause: protocol::TooLong| RunError::OutputSize { name: port.name.clone(), cause: cause.to_string() };
+        Ok(Tensor {
+            name: Text::new(port.name.clone()).map_err(too_large)?,
+            element: port.element,
+            shape: List::new(shape).map_err(too_large)?,
+            data: Bytes::new(bytes).map_err(too_large)?,
+        })
+    }
+}
+
+fn port(name: &str, element: Element, shape: &Shape) -> Result<Port, LoadError> {
+    let refuse = || LoadError::Port { name: name.to_owned(), element: element.name() };
+    let size = |dimension: &Dimension| match dimension {
+        Dimension::Fixed(size) => Some(*size as u64),
+        Dimension::Rows => None,
+    };
+    let shape = shape.0.iter().map(size).collect();
+    Ok(Port { name: name.to_owned(), element: to_wire(element).ok_or_else(refuse)?, shape })
+}
+
+fn to_wire(element: Element) -> Option<protocol::Element> {
+    match element {
+        Element::I8 => Some(protocol::Element::I8),
+        Element::U8 => Some(protocol::Element::U8),
+        Element::I32 => Some(protocol::Element::I32),
+        Element::I64 => Some(protocol::Element::I64),
+        Element::F32 => Some(protocol::Element::F32),
+        Element::I16 | Element::F16 => None,
+    }
+}
+
+fn from_wire(element: protocol::Element) -> Option<Element> {
+    match element {
+        protocol::Element::I8 => Some(Element::I8),
+        protocol::Element::U8 => Some(Element::U8),
+        protocol::Element::I32 => Some(Element::I32),
+        protocol::Element::I64 => Some(Element::I64),
+        protocol::Element::F32 => Some(Element::F32),
+        protocol::Element::F64 | protocol::Element::Bool => None,
+    }
+}
