@@ -201,15 +201,20 @@ pub struct ModelList {
     pub data: Vec<ModelCard>,
 }
 
-impl ModelList {
-    pub fn new(models: &[protocol::ModelRecord]) -> Self {
-        let card = |model: &protocol::ModelRecord| ModelCard {
+impl From<&protocol::ModelRecord> for ModelCard {
+    fn from(model: &protocol::ModelRecord) -> Self {
+        Self {
             id: model.name[..].to_owned(),
             object: "model",
             created: model.published_at_ms / 1_000,
             owned_by: model.publisher.to_string(),
             root: model.root.to_string(),
-        };
-        Self { object: "list", data: models.iter().map(card).collect() }
+        }
+    }
+}
+
+impl ModelList {
+    pub fn new(models: &[protocol::ModelRecord]) -> Self {
+        Self { object: "list", data: models.iter().map(ModelCard::from).collect() }
     }
 }

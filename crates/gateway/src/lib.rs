@@ -1,1 +1,22 @@
-//! The front door: takes a client request, has it served, hands back answer and receipt.
+//! The front door: takes a client's request, has it served, hands back answer and receipt.
+//!
+//! Believes no worker: what it streamed, what the worker signed and what the opening says must be one and the same, or
+//! the answer is not acknowledged. Acknowledges nothing before the receipt is durable in its outbox, and sends what is
+//! there until the ledger has anchored it. Keeps no global state: several can live in one process.
+#![forbid(unsafe_code)]
+
+mod checks;
+mod clock;
+mod delivery;
+mod directory;
+mod gateway;
+mod http;
+mod metrics;
+mod outbox;
+mod pace;
+mod prepare;
+mod shared;
+mod worker_error;
+
+pub use gateway::{Config, Gateway, GatewayError};
+pub use pace::Pace;

@@ -49,11 +49,6 @@ pub fn choose(workers: &[WorkerView], wanted: &Wanted, turn: u64) -> Option<Node
     draw(&equals, turn)
 }
 
-/// True if any worker could serve, were none excluded or jailed: tells "unknown" from "away".
-pub fn is_served(workers: &[WorkerView], model: &Digest) -> bool {
-    workers.iter().any(|worker| worker.models.contains(model))
-}
-
 fn fewest_failures<'a>(able: &[&'a WorkerView]) -> Vec<&'a WorkerView> {
     let fewest = able.iter().map(|worker| worker.failures).min().unwrap_or(0);
     able.iter().copied().filter(|worker| worker.failures == fewest).collect()

@@ -87,13 +87,6 @@ fn the_only_worker_is_asked_however_often_it_failed() {
     assert_eq!(choose(std::slice::from_ref(&failing), &wanted(), 3), Some(failing.node));
 }
 
-#[test]
-fn a_model_that_nobody_can_serve_now_is_still_served() {
-    let jailed = WorkerView { jailed: true, ..worker(1) };
-    assert!(is_served(&[jailed], &MODEL));
-    assert!(!is_served(&[worker(1)], &Digest::ZERO));
-}
-
 fn any_worker() -> impl Strategy<Value = WorkerView> {
     let traits = (0..8_u8, any::<bool>(), any::<bool>(), any::<u128>(), 0..4_u32, any::<u32>(), any::<Option<u64>>());
     traits.prop_map(|(name, jailed, serves, stake, in_flight, failures, last_latency_ms)| WorkerView {

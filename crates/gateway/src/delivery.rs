@@ -1,0 +1,296 @@
+//! One request on its way through one worker or, when that one breaks, several: pieces out, in order, each once.
+//!
+//! A worker that goes on where another broke must repeat its tokens and its text exactly. The last piece comes only
+//! after the final frame was checked and the receipt is durable; until then nothing is acknowledged.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::{ApiError, Code};
+use network::{Frames, NetworkError};
+use protocol::{
+    Finish, Input, NodeId, Opening, Request, SignedReceipt, Tensor,
+    service::{DoneFrame, Frame, SignedJob, TokenFrame},
+};
+
+use crate::{
+    checks::{Lie, Witnessed},
+    clock::now_ms,
+    directory::Lease,
+    shared::Shared,
+    worker_error::{Setback, give_up},
+};
+
+/// Workers that one request is tried at.
+const WORKERS_MAX: usize = 4;
+/// Workers that must refuse a request before the refusal counts, if so many serve the model.
+const REFUSALS: usize = 2;
+
+/// What comes out.
+pub enum Piece {
+    /// What one token adds; may be empty.
+    Text(String),
+    /// The end: checked and durable.
+    Done(Box<Delivered>),
+}
+
+/// An acknowledged answer.
+pub struct Delivered {
+    pub receipt: SignedReceipt,
+    pub opening: Opening,
+    pub finish: Finish,
+    /// All text of the answer; tensors are in the opening.
+    pub text: String,
+}
+
+struct Attempt {
+    lease: Lease,
+    frames: Frames,
+    /// Tokens that this worker has sent.
+    position: usize,
+    began_at: Instant,
+    has_begun: bool,
+}
+
+/// A request while it is served; dropping it cuts the worker's connection.
+pub struct Delivery {
+    shared: Arc<Shared>,
+    job: SignedJob,
+    /// Whether pieces leave as they come: what has left binds the next worker.
+    is_streamed: bool,
+    tokens: Vec<u32>,
+    texts: Vec<String>,
+    tensors: Option<Vec<Tensor>>,
+    attempt: Option<Attempt>,
+    tried: Vec<NodeId>,
+    setbacks: Vec<Setback>,
+    started_at: Instant,
+    waited: Duration,
+}
+
+impl Delivery {
+    /// `started_at` is when the client's request arrived.
+    pub fn new(shared: Arc<Shared>, request: Request, is_streamed: bool, started_at: Instant) -> Self {
+        let job = request.into_job(&shared.key);
+        Self {
+            shared,
+            job,
+            is_streamed,
+            tokens: Vec::new(),
+            texts: Vec::new(),
+            tensors: None,
+            attempt: None,
+            tried: Vec::new(),
+            setbacks: Vec::new(),
+            started_at,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// All pieces at once.
+    pub async fn whole(mut self) -> Result<Delivered, ApiError> {
+        loop {
+            if let Piece::Done(delivered) = self.next().await? {
+                return Ok(*delivered);
+            }
+        }
+    }
+
+    /// The next piece; after `Done` or an error there is none.
+    pub async fn next(&mut self) -> Result<Piece, ApiError> {
+        loop {
+            let taken = match self.attempt.take() {
+                Some(attempt) => Ok(attempt),
+                None => self.begin().await?,
+            };
+            let advanced = match taken {
+                Ok(attempt) => self.advance(attempt).await,
+                Err(setback) => Err(setback),
+            };
+            match advanced {
+                Ok(Some(Advance::Piece(piece))) => return Ok(piece),
+                Ok(Some(Advance::End(done))) => return self.acknowledge(done).await,
+                Ok(None) => {}
+                Err(setback) => self.note(setback)?,
+            }
+        }
+    }
+
+    /// Asks the next worker; the outer error is the end of all attempts.
+    async fn begin(&mut self) -> Result<Result<Attempt, Setback>, ApiError> {
+        let lease = if self.tried.len() < WORKERS_MAX {
+            self.shared.directory.choose(&self.job.request.model, &self.tried)
+        } else {
+            None
+        };
+        let Some(lease) = lease else { return Err(give_up(&self.setbacks, self.tokens.len())) };
+        self.tried.push(lease.node);
+        if self.tried.len() > 1 {
+            self.shared.metrics.continuations.add(1);
+        }
+        let began_at = Instant::now();
+        let url = format!("{}/jobs", lease.endpoint);
+        let asked = self.shared.workers.post_for_frames(&url, &self.job).await;
+        self.waited = self.waited.saturating_add(began_at.elapsed());
+        Ok(match asked {
+            Ok(frames) => Ok(Attempt { lease, frames, position: 0, began_at, has_begun: false }),
+            Err(error) => {
+                lease.failed();
+                Err(broken(&error))
+            }
+        })
+    }
+
+    /// Takes one frame. The attempt goes on unless this is the end or a setback, which drop it.
+    async fn advance(&mut self, mut attempt: Attempt) -> Result<Option<Advance>, Setback> {
+        match self.take(&mut attempt).await {
+            Ok(Some(Advance::End(done))) => {
+                attempt.lease.succeeded();
+                Ok(Some(Advance::End(done)))
+            }
+            Ok(other) => {
+                self.attempt = Some(attempt);
+                Ok(other)
+            }
+            Err(setback) => {
+                self.blame(&attempt.lease, &setback);
+                Err(setback)
+            }
+        }
+    }
+
+    async fn take(&mut self, attempt: &mut Attempt) -> Result<Option<Advance>, Setback> {
+        let asked_at = Instant::now();
+        let frame = attempt.frames.next::<Frame>().await;
+        self.waited = self.waited.saturating_add(asked_at.elapsed());
+        let Some(frame) = frame.map_err(|error| broken(&error))? else {
+            return Err(Setback::Broken("the worker ended without a receipt".to_owned()));
+        };
+        if !attempt.has_begun {
+            attempt.has_begun = true;
+            attempt.lease.began(attempt.began_at.elapsed());
+        }
+        match frame {
+            Frame::Token(token) => self.take_token(attempt, token),
+            Frame::Tensors(tensors) => self.take_tensors(tensors.into_inner()),
+            Frame::Done(done) => self.take_done(attempt, done).await,
+            Frame::Failed(failed) => Err(Setback::Refused(failed)),
+        }
+    }
+
+    fn take_token(&mut self, attempt: &mut Attempt, frame: TokenFrame) -> Result<Option<Advance>, Setback> {
+        let request = &self.job.request;
+        let is_chat = matches!(request.input, Input::Chat(_));
+        let position = attempt.position;
+        attempt.position = position.saturating_add(1);
+        match (self.tokens.get(position), self.texts.get(position)) {
+            (Some(token), Some(text)) if *token == frame.token && *text == frame.text[..] => Ok(None),
+            (Some(_), _) | (_, Some(_)) => Err(Setback::Differs),
+            (None, None) => {
+                let wanted = usize::try_from(request.parameters.max_tokens).unwrap_or(usize::MAX);
+                if !is_chat || position >= wanted {
+                    return Err(Setback::Broken("the worker sent more tokens than were asked for".to_owned()));
+                }
+                self.tokens.push(frame.token);
+                self.texts.push(frame.text[..].to_owned());
+                self.shared.metrics.tokens.add(1);
+                Ok(Some(Advance::Piece(Piece::Text(frame.text[..].to_owned()))))
+            }
+        }
+    }
+
+    fn take_tensors(&mut self, tensors: Vec<Tensor>) -> Result<Option<Advance>, Setback> {
+        let is_chat = matches!(self.job.request.input, Input::Chat(_));
+        match &self.tensors {
+            _ if is_chat => Err(Setback::Broken("the worker sent tensors where tokens were asked for".to_owned())),
+            Some(before) if *before == tensors => Ok(None),
+            Some(_) => Err(Setback::Differs),
+            None => {
+                self.tensors = Some(tensors);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn take_done(&mut self, attempt: &Attempt, done: Box<DoneFrame>) -> Result<Option<Advance>, Setback> {
+        if attempt.position != self.tokens.len() {
+            return Err(Setback::Differs);
+        }
+        let key = self.shared.directory.key(&done.receipt.receipt.worker_key).await;
+        let key = key.map_err(|error| broken(&error))?.ok_or(Setback::Lied(Lie::Key))?;
+        let witnessed = Witnessed {
+            request: &self.job.request,
+            worker: attempt.lease.node,
+            key: &key,
+            tokens: &self.tokens,
+            tensors: self.tensors.as_deref(),
+            now_ms: now_ms(),
+        };
+        witnessed.check(&done).map_err(Setback::Lied)?;
+        Ok(Some(Advance::End(done)))
+    }
+
+    fn blame(&self, lease: &Lease, setback: &Setback) {
+        let metrics = &self.shared.metrics;
+        match setback {
+            Setback::Lied(lie) => {
+                tracing::warn!(worker = %lease.node, %lie, "a worker lied");
+                metrics.worker_lies.add(1);
+                lease.lied();
+            }
+            Setback::Broken(_) | Setback::Differs => {
+                tracing::warn!(worker = %lease.node, ?setback, "a worker failed");
+                metrics.worker_failures.add(1);
+                lease.failed();
+            }
+            // An honest no; one that is not is outvoted by the next worker.
+            Setback::Refused(_) => {}
+        }
+    }
+
+    /// Remembers a setback; an error where asking others is pointless.
+    fn note(&mut self, setback: Setback) -> Result<(), ApiError> {
+        self.setbacks.push(setback);
+        if !self.is_streamed {
+            self.tokens.clear();
+            self.texts.clear();
+            self.tensors = None;
+        }
+        let refusals = self.setbacks.iter().filter(|setback| setback.is_about_the_request()).count();
+        if refusals >= REFUSALS && self.tokens.is_empty() {
+            return Err(give_up(&self.setbacks, 0));
+        }
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self, done: Box<DoneFrame>) -> Result<Piece, ApiError> {
+        let DoneFrame { receipt, opening, finish } = *done;
+        let synced_from = Instant::now();
+        let kept = match self.shared.outbox.put(receipt.clone()).await {
+            Ok(durable) => durable.wait().await,
+            Err(error) => Err(error),
+        };
+        kept.map_err(|error| {
+            tracing::error!(%error, "failed to keep a receipt");
+            ApiError::new(Code::NotDurable, "The receipt could not be stored, so the answer is not acknowledged.")
+                .with_retry_after_s(5)
+        })?;
+        let (disk, metrics) = (synced_from.elapsed(), &self.shared.metrics);
+        metrics.answers.add(1);
+        metrics.disk.observe(disk);
+        metrics.worker.observe(self.waited);
+        metrics.own.observe(self.started_at.elapsed().saturating_sub(disk).saturating_sub(self.waited));
+        Ok(Piece::Done(Box::new(Delivered { receipt, opening, finish, text: self.texts.concat() })))
+    }
+}
+
+enum Advance {
+    Piece(Piece),
+    End(Box<DoneFrame>),
+}
+
+fn broken(error: &NetworkError) -> Setback {
+    Setback::Broken(error.to_string())
+}

@@ -1,0 +1,205 @@
+//! Who can serve what: the last view of the ledger's nodes, models and keys, and how each worker did lately.
+//!
+//! The view stays when validators are away. Nothing here is trusted to be complete: whoever is missing is asked for.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use api::{ApiError, Code};
+use network::{LedgerClient, NetworkError};
+use protocol::{Digest, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, Role};
+use router::{Wanted, WorkerView};
+
+/// Keys that are remembered.
+const KEYS_MAX: usize = 4_096;
+/// A remembered key is asked for again after this, so that a rotated one is noticed.
+const KEY_LIFE: Duration = Duration::from_secs(5);
+/// Models that an error names.
+const NAMED_MAX: usize = 20;
+/// Failures in a row that a lie counts for.
+const LIE_FAILURES: u32 = 6;
+
+/// What the ledger said last.
+#[derive(Default)]
+pub struct View {
+    pub workers: Vec<NodeRecord>,
+    pub models: Vec<ModelRecord>,
+    /// `None` before the first answer.
+    pub seen_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Conduct {
+    in_flight: u32,
+    failures: u32,
+    last_latency_ms: Option<u64>,
+}
+
+struct KnownKey {
+    record: KeyRecord,
+    seen_at: Instant,
+}
+
+/// Shared by all requests of one gateway.
+pub struct Directory {
+    ledger: LedgerClient,
+    view: Mutex<Arc<View>>,
+    conduct: Mutex<BTreeMap<NodeId, Conduct>>,
+    keys: Mutex<BTreeMap<PublicKey, KnownKey>>,
+    turn: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing here panics while it holds a lock, and no value is left half-written.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Directory {
+    pub fn new(ledger: LedgerClient) -> Self {
+        Self {
+            ledger,
+            view: Mutex::default(),
+            conduct: Mutex::default(),
+            keys: Mutex::default(),
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&lock(&self.view))
+    }
+
+    /// Asks the ledger once for everything; on an error the last view stays.
+    pub async fn refresh(&self) -> Result<(), NetworkError> {
+        let (nodes, models) = (self.ledger.nodes().await?, self.ledger.models().await?);
+        let workers: Vec<NodeRecord> = nodes.into_iter().filter(|node| node.role == Role::Worker).collect();
+        let known = |node: &NodeId| workers.iter().any(|worker| worker.node == *node);
+        lock(&self.conduct).retain(|node, conduct| known(node) || conduct.in_flight > 0);
+        *lock(&self.view) = Arc::new(View { workers, models, seen_at: Some(Instant::now()) });
+        self.refresh_keys().await
+    }
+
+    async fn refresh_keys(&self) -> Result<(), NetworkError> {
+        let is_old = |known: &KnownKey| known.seen_at.elapsed() > KEY_LIFE;
+        let old: Vec<PublicKey> =
+            lock(&self.keys).iter().filter(|(_, known)| is_old(known)).map(|(key, _)| *key).collect();
+        for key in old {
+            self.fetch_key(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// The ledger's record of a key: remembered, or asked for. `None` if the ledger knows none.
+    pub async fn key(&self, key: &PublicKey) -> Result<Option<KeyRecord>, NetworkError> {
+        if let Some(known) = lock(&self.keys).get(key) {
+            return Ok(Some(known.record.clone()));
+        }
+        self.fetch_key(key).await
+    }
+
+    async fn fetch_key(&self, key: &PublicKey) -> Result<Option<KeyRecord>, NetworkError> {
+        match self.ledger.key(key).await {
+            Ok(record) => {
+                let mut keys = lock(&self.keys);
+                if keys.len() >= KEYS_MAX {
+                    keys.clear();
+                }
+                keys.insert(*key, KnownKey { record: record.clone(), seen_at: Instant::now() });
+                Ok(Some(record))
+            }
+            Err(NetworkError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The model that a client calls by its name or its root.
+    pub fn resolve(&self, wish: &str) -> Result<ModelRecord, ApiError> {
+        let view = self.view();
+        let root = Digest::from_hex(wish);
+        let is_meant = |model: &&ModelRecord| model.name[..] == *wish || Some(model.root) == root;
+        if let Some(model) = view.models.iter().find(is_meant) {
+            return Ok(model.clone());
+        }
+        if view.seen_at.is_none() {
+            let away =
+                ApiError::new(Code::ValidatorsAway, "The list of models is not known yet: no validator answered.");
+            return Err(away.with_retry_after_s(1));
+        }
+        let names: Vec<&str> = view.models.iter().take(NAMED_MAX).map(|model| &model.name[..]).collect();
+        let message = format!("The model `{wish}` does not exist; known are {}.", names.join(", "));
+        let unknown = ApiError::new(Code::ModelNotFound, message).with_param("model");
+        Err(unknown.with_hint("GET /v1/models lists all of them"))
+    }
+
+    /// A worker for `model`, none of `exclude`; it counts as busy until the lease is dropped.
+    pub fn choose(self: &Arc<Self>, model: &Digest, exclude: &[NodeId]) -> Option<Lease> {
+        let view = self.view();
+        let serving: Vec<&NodeRecord> = view.workers.iter().filter(|worker| worker.models.contains(model)).collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut conduct = lock(&self.conduct);
+        let views: Vec<WorkerView> = serving.iter().map(|worker| seen(worker, &conduct)).collect();
+        let node = router::choose(&views, &Wanted { model: *model, exclude: exclude.to_vec() }, turn)?;
+        let endpoint = serving.iter().find(|worker| worker.node == node)?.endpoint[..].to_owned();
+        let busy = conduct.entry(node).or_default();
+        busy.in_flight = busy.in_flight.saturating_add(1);
+        drop(conduct);
+        Some(Lease { directory: Arc::clone(self), node, endpoint })
+    }
+
+    fn note(&self, node: &NodeId, change: impl FnOnce(&mut Conduct)) {
+        change(lock(&self.conduct).entry(*node).or_default());
+    }
+}
+
+fn seen(worker: &NodeRecord, conduct: &BTreeMap<NodeId, Conduct>) -> WorkerView {
+    let conduct = conduct.get(&worker.node).copied().unwrap_or_default();
+    WorkerView {
+        node: worker.node,
+        endpoint: worker.endpoint[..].to_owned(),
+        models: worker.models.to_vec(),
+        jailed: worker.jailed,
+        stake: worker.stake,
+        in_flight: conduct.in_flight,
+        failures: conduct.failures,
+        last_latency_ms: conduct.last_latency_ms,
+    }
+}
+
+/// A worker while it answers one request.
+pub struct Lease {
+    directory: Arc<Directory>,
+    pub node: NodeId,
+    pub endpoint: String,
+}
+
+impl Lease {
+    /// Its first frame came after `latency`.
+    pub fn began(&self, latency: Duration) {
+        let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+        self.directory.note(&self.node, |conduct| conduct.last_latency_ms = Some(latency_ms));
+    }
+
+    pub fn succeeded(&self) {
+        self.directory.note(&self.node, |conduct| conduct.failures = 0);
+    }
+
+    pub fn failed(&self) {
+        self.directory.note(&self.node, |conduct| conduct.failures = conduct.failures.saturating_add(1));
+    }
+
+    pub fn lied(&self) {
+        self.directory.note(&self.node, |conduct| conduct.failures = conduct.failures.saturating_add(LIE_FAILURES));
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.directory.note(&self.node, |conduct| conduct.in_flight = conduct.in_flight.saturating_sub(1));
+    }
+}

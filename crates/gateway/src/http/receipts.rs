@@ -1,0 +1,108 @@
+//! `GET /v1/receipts/{id}` and its bundle: what the validators say, in JSON. Believed by nobody who verifies.
+
+use std::sync::Arc;
+
+use api::{ApiError, Code, face::Face};
+use network::{
+    NetworkError,
+    axum::{
+        extract::{Path, State},
+        response::Response,
+    },
+};
+use protocol::{Digest, ReceiptStatus, SignedReceipt, Standing, service::CertifiedEpoch};
+use serde::Serialize;
+
+use crate::{
+    http::{answered, refusal},
+    shared::Shared,
+};
+
+#[derive(Serialize)]
+struct ReceiptAnswer {
+    receipt_id: String,
+    state: &'static str,
+    receipt: Face,
+    /// Absent while the ledger has not anchored it.
+    status: Option<Face>,
+}
+
+pub async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    match find(&shared, &id).await {
+        Ok(answer) => answered::json(&answer),
+        Err(error) => refusal::respond(&error),
+    }
+}
+
+pub async fn bundle(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    let exported = async {
+        let id = read_id(&id)?;
+        shared.ledger.bundle(&id).await.map_err(|error| told(&shared, &error, &id))
+    };
+    match exported.await {
+        Ok(bundle) => answered::json(&Face::of(&bundle)),
+        Err(error) => refusal::respond(&error),
+    }
+}
+
+async fn find(shared: &Shared, id: &str) -> Result<ReceiptAnswer, ApiError> {
+    let id = read_id(id)?;
+    let view = match shared.ledger.receipt(&id).await {
+        Ok(view) => view,
+        Err(error) => {
+            let waiting = shared.outbox.find(&id).ok_or_else(|| told(shared, &error, &id))?;
+            return Ok(answer(&waiting, "evidenced", None));
+        }
+    };
+    let latest = shared.ledger.latest_epoch().await.ok();
+    Ok(answer(&view.receipt, state(&view.status, latest.as_ref()), Some(&view.status)))
+}
+
+fn answer(receipt: &SignedReceipt, state: &'static str, status: Option<&ReceiptStatus>) -> ReceiptAnswer {
+    ReceiptAnswer {
+        receipt_id: receipt.receipt.id().to_string(),
+        state,
+        receipt: Face::of(receipt),
+        status: status.map(Face::of),
+    }
+}
+
+fn read_id(id: &str) -> Result<Digest, ApiError> {
+    Digest::from_hex(id).ok_or_else(|| {
+        let message = "Invalid receipt id: expected 64 hexadecimal digits.";
+        ApiError::new(Code::InvalidValue, message).with_param("id")
+    })
+}
+
+/// The receipt's state in DESIGN's words; `final` once its window closed before the newest certified epoch.
+fn state(status: &ReceiptStatus, latest: Option<&CertifiedEpoch>) -> &'static str {
+    let closes = |record: &protocol::EpochRecord| status.epoch.saturating_add(u64::from(record.challenge_window));
+    let is_closed = latest.is_some_and(|latest| latest.record.epoch >= closes(&latest.record));
+    match status.standing {
+        Standing::Refuted | Standing::Withheld => "refuted",
+        Standing::Challenged => "challenged",
+        Standing::Anchored | Standing::Audited | Standing::Upheld if is_closed => "final",
+        Standing::Audited => "audited",
+        Standing::Anchored | Standing::Upheld => "anchored",
+    }
+}
+
+fn told(shared: &Shared, error: &NetworkError, id: &Digest) -> ApiError {
+    match (error, error.code()) {
+        (_, Some("not_certified_yet")) => {
+            let message = format!("The receipt {id} is not in a certified epoch yet.");
+            ApiError::new(Code::NotCertifiedYet, message).with_retry_after_s(1)
+        }
+        (NetworkError::Refused { status: 404, .. }, _) if shared.outbox.find(id).is_some() => {
+            let message = format!("The receipt {id} waits to be anchored.");
+            ApiError::new(Code::NotCertifiedYet, message).with_retry_after_s(1)
+        }
+        (NetworkError::Refused { status: 404, .. }, _) => {
+            ApiError::new(Code::UnknownReceipt, format!("The ledger knows no receipt {id}.")).with_param("id")
+        }
+        _ => {
+            let message = format!("No validator could answer: {error}.");
+            ApiError::new(Code::ValidatorsAway, message).with_retry_after_s(1)
+        }
+    }
+}

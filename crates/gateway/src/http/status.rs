@@ -1,0 +1,62 @@
+//! `GET /status` for people and `GET /metrics` for Prometheus.
+
+use std::sync::Arc;
+
+use network::axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use serde::Serialize;
+
+use crate::{http::answered, shared::Shared};
+
+#[derive(Serialize)]
+struct Status {
+    role: &'static str,
+    node: String,
+    key: String,
+    chain_id: u64,
+    workers: usize,
+    models: usize,
+    /// Since the validators answered last; null before the first answer.
+    view_age_ms: Option<u64>,
+    requests_in_flight: usize,
+    receipts_waiting: usize,
+    requests: u64,
+    answers: u64,
+    worker_lies: u64,
+}
+
+pub async fn status(State(shared): State<Arc<Shared>>) -> Response {
+    let (view, key) = (shared.directory.view(), shared.key.public_key());
+    let age = view.seen_at.map(|at| at.elapsed().as_millis());
+    answered::json(&Status {
+        role: "gateway",
+        node: protocol::registry::node_id(&key).to_string(),
+        key: key.to_string(),
+        chain_id: shared.chain_id,
+        workers: view.workers.len(),
+        models: view.models.len(),
+        view_age_ms: age.and_then(|age| u64::try_from(age).ok()),
+        requests_in_flight: in_flight(&shared),
+        receipts_waiting: shared.outbox.len(),
+        requests: shared.metrics.requests.get(),
+        answers: shared.metrics.answers.get(),
+        worker_lies: shared.metrics.worker_lies.get(),
+    })
+}
+
+pub async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let gauge = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let text = shared.metrics.text(&[
+        ("requests_in_flight", gauge(in_flight(&shared))),
+        ("receipts_waiting", gauge(shared.outbox.len())),
+        ("workers_known", gauge(shared.directory.view().workers.len())),
+    ]);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+fn in_flight(shared: &Shared) -> usize {
+    shared.pace.requests_max.saturating_sub(shared.places.available_permits())
+}

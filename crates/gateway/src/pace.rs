@@ -1,0 +1,46 @@
+//! How fast, how much and how long: the gateway's own limits, each with its default.
+
+use std::time::Duration;
+
+/// Limits and intervals.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two looks at the ledger's nodes and models.
+    pub poll: Duration,
+    /// How long receipts are gathered before they leave together.
+    pub flush: Duration,
+    /// Between two looks at whether a receipt was anchored, and how long to wait before it is sent again.
+    pub confirm: Duration,
+    pub resend: Duration,
+    /// Longest wait for a worker's next frame, for a validator's answer, for a client's body and for a client to read.
+    pub worker_wait: Duration,
+    pub validator_wait: Duration,
+    pub body_wait: Duration,
+    pub reader_wait: Duration,
+    /// A client that takes longer to send its headers, or idles longer between requests, is dropped.
+    pub header_wait: Duration,
+    pub connections: usize,
+    /// Requests that are answered at the same time.
+    pub requests_max: usize,
+    /// Receipts that may wait for the ledger.
+    pub outbox_max: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(500),
+            flush: Duration::from_millis(100),
+            confirm: Duration::from_millis(300),
+            resend: Duration::from_secs(5),
+            worker_wait: Duration::from_secs(60),
+            validator_wait: Duration::from_secs(3),
+            body_wait: Duration::from_secs(10),
+            reader_wait: Duration::from_secs(30),
+            header_wait: Duration::from_secs(30),
+            connections: 512,
+            requests_max: 256,
+            outbox_max: 65_536,
+        }
+    }
+}

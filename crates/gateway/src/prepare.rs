@@ -1,0 +1,53 @@
+//! From a client's wish to the request that a worker's receipt will commit to.
+
+use crypto::PublicKey;
+use protocol::{Bytes, Canonical, Digest, Input, Milliseconds, Parameters, Request, Version};
+
+use api::{ApiError, Code, Terms};
+
+/// Largest canonical request: its opening carries prompt and output beside it.
+const REQUEST_BYTES_MAX: usize = protocol::request::OPENING_BYTES_MAX / 4 * 3;
+
+/// What is asked of which model.
+pub struct Wish {
+    pub model: Digest,
+    pub input: Input,
+    pub parameters: Parameters,
+    pub terms: Terms,
+}
+
+/// What the gateway adds.
+#[derive(Clone, Copy)]
+pub struct Circumstances {
+    pub chain_id: u64,
+    pub gateway: PublicKey,
+    pub now_ms: Milliseconds,
+    /// Fresh randomness of the operating system.
+    pub nonce: Digest,
+}
+
+impl Wish {
+    pub fn into_request(self, circumstances: Circumstances) -> Result<Request, ApiError> {
+        let request = Request {
+            version: Version,
+            chain_id: circumstances.chain_id,
+            model: self.model,
+            input: self.input,
+            parameters: self.parameters,
+            assurance: self.terms.assurance(),
+            privacy: self.terms.privacy(),
+            template_time_ms: circumstances.now_ms,
+            issued_at_ms: circumstances.now_ms,
+            gateway: circumstances.gateway,
+            parents: self.terms.parents,
+            payment: Bytes::default(),
+            nonce: circumstances.nonce,
+        };
+        let bytes = request.encode().len();
+        if bytes > REQUEST_BYTES_MAX {
+            let message = format!("The request holds {bytes} bytes, at most {REQUEST_BYTES_MAX} expected.");
+            return Err(ApiError::new(Code::ContextLengthExceeded, message));
+        }
+        Ok(request)
+    }
+}

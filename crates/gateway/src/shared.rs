@@ -1,0 +1,53 @@
+//! What all requests of one gateway share.
+
+use std::sync::Arc;
+
+use api::{ApiError, Code};
+use crypto::{Digest, SigningKey};
+use network::{Client, LedgerClient};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    clock::now_ms, directory::Directory, metrics::Metrics, outbox::Outbox, pace::Pace, prepare::Circumstances,
+};
+
+pub struct Shared {
+    pub key: SigningKey,
+    pub chain_id: u64,
+    pub pace: Pace,
+    /// Talks to workers; each wait for a frame has its deadline.
+    pub workers: Client,
+    pub ledger: LedgerClient,
+    pub directory: Arc<Directory>,
+    pub outbox: Outbox,
+    pub metrics: Arc<Metrics>,
+    /// Places for requests that are being answered.
+    pub places: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// A place for one more request, if there is one and its receipt could be kept.
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        if self.outbox.is_full() {
+            let full =
+                ApiError::new(Code::NotDurable, "Too many receipts wait for the ledger to take another request.");
+            return Err(full.with_retry_after_s(5));
+        }
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let message = format!("All {} places of this gateway are taken.", self.pace.requests_max);
+            ApiError::new(Code::RateLimitExceeded, message).with_retry_after_s(1)
+        })
+    }
+
+    /// Time and fresh randomness for a request.
+    pub fn circumstances(&self) -> Result<Circumstances, ApiError> {
+        let nonce = fresh::<32>().map(Digest)?;
+        Ok(Circumstances { chain_id: self.chain_id, gateway: self.key.public_key(), now_ms: now_ms(), nonce })
+    }
+}
+
+/// Randomness of the operating system.
+pub fn fresh<const N: usize>() -> Result<[u8; N], ApiError> {
+    storage::random_bytes()
+        .map_err(|error| ApiError::new(Code::Internal, format!("The request got no nonce: {error}.")))
+}

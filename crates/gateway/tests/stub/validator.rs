@@ -1,0 +1,175 @@
+//! A ledger of one: anchors every receipt of a batch that it does not know yet, counts nonces, can go away.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use network::{
+    Noun, Refusal, Server,
+    axum::{
+        Json, Router,
+        extract::{Path, Request, State},
+        http::StatusCode,
+        middleware::{self, Next},
+        response::{IntoResponse, Response},
+        routing::{get, post},
+    },
+    nouns,
+};
+use protocol::{
+    Action, Digest, EpochRecord, KeyRecord, NodeRecord, PublicKey, ReceiptStatus, Role, SignedTransaction, Standing,
+    Version,
+    registry::OPEN_END,
+    service::{CertifiedEpoch, ReceiptView},
+};
+use serde_json::{Value, json};
+
+use super::{Worker, loopback, models, node};
+
+#[derive(Default)]
+pub struct Ledger {
+    pub nodes: Vec<NodeRecord>,
+    pub keys: BTreeMap<PublicKey, KeyRecord>,
+    pub receipts: BTreeMap<Digest, ReceiptView>,
+    pub nonces: BTreeMap<PublicKey, u64>,
+    /// How often each receipt was posted.
+    pub posted: BTreeMap<Digest, u32>,
+    pub batches: Vec<usize>,
+    /// Everything is answered with 503.
+    pub is_away: bool,
+    /// Takes transactions and loses them.
+    pub loses: bool,
+    /// Says this to the next transactions instead of taking them.
+    pub refuses: Vec<(u16, &'static str)>,
+}
+
+type Shared = Arc<Mutex<Ledger>>;
+
+pub struct Validator {
+    server: Server,
+    pub ledger: Shared,
+}
+
+impl Validator {
+    pub async fn start() -> Self {
+        let ledger = Shared::default();
+        let router = Router::new()
+            .route("/nodes", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().nodes) }))
+            .route("/models", get(|| async { nouns(&models()) }))
+            .route("/keys/{key}", get(key))
+            .route("/accounts/{key}", get(account))
+            .route("/transactions", post(take))
+            .route("/receipts/{id}", get(receipt))
+            .route("/receipts/{id}/bundle", get(bundle))
+            .route("/epochs/latest", get(|| async { Noun(epoch()) }))
+            .layer(middleware::from_fn_with_state(Arc::clone(&ledger), presence))
+            .with_state(Arc::clone(&ledger));
+        let server = Server::start(loopback(), router, network::Limits::default()).await.unwrap();
+        Self { server, ledger }
+    }
+
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    pub fn register(&self, worker: &Worker) {
+        let record = node(&worker.key, &worker.url());
+        let key = worker.key.public_key();
+        let mut ledger = self.ledger.lock().unwrap();
+        let node = record.node;
+        ledger.keys.insert(key, KeyRecord { key, node, role: Role::Worker, valid_from: 1, valid_until: OPEN_END });
+        ledger.nodes.push(record);
+    }
+
+    pub fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        change(&mut self.ledger.lock().unwrap())
+    }
+
+    pub fn anchored(&self) -> usize {
+        self.change(|ledger| ledger.receipts.len())
+    }
+}
+
+async fn presence(State(ledger): State<Shared>, request: Request, next: Next) -> Response {
+    if ledger.lock().unwrap().is_away {
+        return Refusal::unavailable("away", "away").into_response();
+    }
+    next.run(request).await
+}
+
+async fn key(State(ledger): State<Shared>, Path(key): Path<String>) -> Result<Noun<KeyRecord>, Refusal> {
+    let key = PublicKey::from_hex(&key).unwrap();
+    let known = ledger.lock().unwrap().keys.get(&key).cloned();
+    known.map(Noun).ok_or_else(|| Refusal::not_found("unknown_key", "unknown"))
+}
+
+async fn account(State(ledger): State<Shared>, Path(key): Path<String>) -> Json<Value> {
+    let nonce = ledger.lock().unwrap().nonces.get(&PublicKey::from_hex(&key).unwrap()).copied().unwrap_or(0);
+    Json(json!({ "balance": "1000", "nonce": nonce }))
+}
+
+async fn receipt(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Refusal> {
+    let known = ledger.lock().unwrap().receipts.get(&Digest::from_hex(&id).unwrap()).cloned();
+    known.map(Noun).ok_or_else(|| Refusal::not_found("unknown_receipt", "unknown"))
+}
+
+async fn bundle(State(ledger): State<Shared>, Path(id): Path<String>) -> Refusal {
+    match ledger.lock().unwrap().receipts.contains_key(&Digest::from_hex(&id).unwrap()) {
+        true => Refusal::new(StatusCode::CONFLICT, "not_certified_yet", "wait"),
+        false => Refusal::not_found("unknown_receipt", "unknown"),
+    }
+}
+
+async fn take(
+    State(ledger): State<Shared>,
+    Noun(signed): Noun<SignedTransaction>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let mut ledger = ledger.lock().unwrap();
+    if let Some((status, code)) = ledger.refuses.pop() {
+        return Err(Refusal::new(StatusCode::from_u16(status).unwrap(), code, "told to"));
+    }
+    assert!(signed.signature_holds());
+    let transaction = signed.transaction;
+    let next = ledger.nonces.get(&transaction.sender).copied().unwrap_or(0);
+    if transaction.nonce != next {
+        let code = if transaction.nonce < next { "nonce_too_low" } else { "nonce_too_high" };
+        return Err(Refusal::new(StatusCode::CONFLICT, code, "another nonce"));
+    }
+    let id = transaction.id();
+    if ledger.loses {
+        return Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() }))));
+    }
+    ledger.nonces.insert(transaction.sender, next + 1);
+    let Action::PostReceipts(batch) = transaction.action else { panic!("only receipts are posted") };
+    ledger.batches.push(batch.receipts.len());
+    for receipt in batch.receipts.into_inner() {
+        let id = receipt.receipt.id();
+        *ledger.posted.entry(id).or_default() += 1;
+        let (worker, gateway) = (receipt.receipt.worker, Digest::ZERO);
+        let index = u64::try_from(ledger.receipts.len()).unwrap();
+        let standing = Standing::Anchored;
+        let status = ReceiptStatus { receipt: id, worker, gateway, epoch: 5, index, standing, audits: 0, slashed: 0 };
+        ledger.receipts.entry(id).or_insert(ReceiptView { receipt, status });
+    }
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() }))))
+}
+
+fn epoch() -> CertifiedEpoch {
+    let record = EpochRecord {
+        version: Version,
+        chain_id: super::CHAIN,
+        epoch: 6,
+        first_height: 1,
+        last_height: 2,
+        time_ms: 1,
+        history_root: Digest::ZERO,
+        receipts_root: Digest::ZERO,
+        receipts_count: 0,
+        receipts_sum: 0,
+        verdicts_root: Digest::ZERO,
+        state_root: Digest::ZERO,
+        challenge_window: 15,
+    };
+    CertifiedEpoch { record, certificate: None }
+}

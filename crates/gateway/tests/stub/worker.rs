@@ -1,0 +1,256 @@
+//! A worker that answers every conversation with the same words, honestly or as told.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crypto::SigningKey;
+use network::{
+    Bytes, Noun, Server,
+    axum::{Router, body::Body, extract::State, routing::post},
+    frame_bytes,
+};
+use protocol::{
+    Digest, Element, Finish, Input, List, Opening, Output, Receipt, Request, Tensor, Text, Version,
+    receipt::SignedReceipt,
+    registry::node_id,
+    request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
+    service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob, TokenFrame},
+};
+use tokio::sync::mpsc;
+
+use super::loopback;
+
+pub const WORDS: [&str; 6] = ["The", " answer", " is", " forty", "-two", "."];
+
+/// What it does with each job.
+#[derive(Clone, Copy)]
+pub enum Behaviour {
+    Honest,
+    /// Waits this long before each token.
+    Slow(u64),
+    /// Changes the final frame; signs it again where told to.
+    Lies(fn(&mut DoneFrame, &SigningKey)),
+    /// Cuts the stream after so many tokens.
+    DiesAfter(usize),
+    /// Says `internal` after so many tokens.
+    FailsAfter(usize),
+    Refuses(Failure),
+    /// Takes the job and says nothing.
+    Silent,
+    /// Sends tokens that no other worker sends, and cuts the stream after three.
+    Raves,
+    /// Sends more tokens than were asked for.
+    Babbles,
+    /// Sends bytes that are no frame.
+    Garbles,
+}
+
+pub struct Worker {
+    pub key: SigningKey,
+    server: Server,
+    pub state: Arc<Stub>,
+}
+
+pub struct Stub {
+    key: SigningKey,
+    behaviour: Mutex<Behaviour>,
+    sequence: AtomicU64,
+    pub jobs: AtomicUsize,
+    /// Streams that the gateway cut.
+    pub cuts: AtomicUsize,
+    /// What was asked last.
+    pub last: Mutex<Option<Request>>,
+}
+
+impl Worker {
+    pub async fn start(seed: u8, behaviour: Behaviour) -> Self {
+        let key = SigningKey::from_seed(&[seed; 32]);
+        let state = Arc::new(Stub {
+            key: key.clone(),
+            behaviour: Mutex::new(behaviour),
+            sequence: AtomicU64::new(0),
+            jobs: AtomicUsize::new(0),
+            cuts: AtomicUsize::new(0),
+            last: Mutex::default(),
+        });
+        let router = Router::new().route("/jobs", post(take)).with_state(Arc::clone(&state));
+        let server = Server::start(loopback(), router, network::Limits::default()).await.unwrap();
+        Self { key, server, state }
+    }
+
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    pub fn behave(&self, behaviour: Behaviour) {
+        *self.state.behaviour.lock().unwrap() = behaviour;
+    }
+
+    pub fn jobs(&self) -> usize {
+        self.state.jobs.load(Ordering::SeqCst)
+    }
+
+    pub fn cuts(&self) -> usize {
+        self.state.cuts.load(Ordering::SeqCst)
+    }
+
+    pub fn last(&self) -> Request {
+        self.state.last.lock().unwrap().clone().unwrap()
+    }
+}
+
+async fn take(State(stub): State<Arc<Stub>>, Noun(job): Noun<SignedJob>) -> Body {
+    assert!(job.signature_holds());
+    stub.jobs.fetch_add(1, Ordering::SeqCst);
+    *stub.last.lock().unwrap() = Some(job.request.clone());
+    let behaviour = *stub.behaviour.lock().unwrap();
+    let (frames, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        if serve(&stub, behaviour, job.request, &frames).await.is_err() {
+            stub.cuts.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    Body::from_stream(futures::stream::unfold(receiver, |mut receiver: mpsc::Receiver<Option<Bytes>>| async move {
+        match receiver.recv().await? {
+            Some(frame) => Some((Ok::<_, std::io::Error>(frame), receiver)),
+            None => Some((Err(std::io::Error::other("killed")), receiver)),
+        }
+    }))
+}
+
+type Frames = mpsc::Sender<Option<Bytes>>;
+
+struct Cut;
+
+async fn send(frames: &Frames, frame: &Frame) -> Result<(), Cut> {
+    frames.send(Some(frame_bytes(frame))).await.map_err(|_| Cut)
+}
+
+fn failed(failure: Failure) -> Frame {
+    Frame::Failed(FailedFrame { failure, message: Text::new("told to").unwrap() })
+}
+
+async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Frames) -> Result<(), Cut> {
+    match behaviour {
+        Behaviour::Refuses(failure) => return send(frames, &failed(failure)).await,
+        Behaviour::Silent => {
+            frames.closed().await;
+            return Err(Cut);
+        }
+        Behaviour::Garbles => {
+            let garbage = Bytes::from_static(&[0, 0, 0, 3, 9, 9, 9]);
+            return frames.send(Some(garbage)).await.map_err(|_| Cut);
+        }
+        _ => {}
+    }
+    let output = match &request.input {
+        Input::Chat(_) => stream(behaviour, &request, frames).await?,
+        Input::Tensors(inputs) => {
+            let tensors = List::new(vec![score(inputs)]).unwrap();
+            send(frames, &Frame::Tensors(tensors.clone())).await?;
+            Some(Output::Tensors(tensors))
+        }
+    };
+    let Some(output) = output else { return Ok(()) };
+    let mut done = finish(stub, request, output);
+    if let Behaviour::Lies(lie) = behaviour {
+        lie(&mut done, &stub.key);
+    }
+    send(frames, &Frame::Done(Box::new(done))).await
+}
+
+/// Sends the words; `None` if the stream ended too early.
+async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Result<Option<Output>, Cut> {
+    let wanted = usize::try_from(request.parameters.max_tokens).unwrap();
+    let words: Vec<&str> = match behaviour {
+        Behaviour::Babbles => WORDS.iter().cycle().copied().take(wanted + 1).collect(),
+        _ => WORDS.iter().copied().take(wanted).collect(),
+    };
+    let mut tokens = Vec::new();
+    for (index, word) in words.into_iter().enumerate() {
+        match behaviour {
+            Behaviour::DiesAfter(count) if index == count => {
+                let _ = frames.send(None).await;
+                return Ok(None);
+            }
+            Behaviour::FailsAfter(count) if index == count => {
+                send(frames, &failed(Failure::Internal)).await?;
+                return Ok(None);
+            }
+            Behaviour::Raves if index == 3 => return Ok(None),
+            Behaviour::Slow(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+            _ => {}
+        }
+        let offset = if matches!(behaviour, Behaviour::Raves) { 100 } else { 1 };
+        let token = u32::try_from(index).unwrap() + offset;
+        tokens.push(token);
+        send(frames, &Frame::Token(TokenFrame { token, text: Text::new(word).unwrap() })).await?;
+    }
+    Ok(Some(Output::Tokens(List::new(tokens).unwrap())))
+}
+
+/// The sum of all numbers that came in.
+fn score(inputs: &[Tensor]) -> Tensor {
+    let numbers = inputs.iter().flat_map(|tensor| tensor.data.chunks_exact(4));
+    let sum: f32 = numbers.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).sum();
+    Tensor {
+        name: Text::new("score").unwrap(),
+        element: Element::F32,
+        shape: List::new(vec![1]).unwrap(),
+        data: protocol::Bytes::new(sum.to_le_bytes().to_vec()).unwrap(),
+    }
+}
+
+fn finish(stub: &Stub, request: Request, output: Output) -> DoneFrame {
+    let (finish, output_tokens) = match &output {
+        Output::Tokens(tokens) if tokens.len() < WORDS.len() => (Finish::Length, tokens.len()),
+        Output::Tokens(tokens) => (Finish::Stop, tokens.len()),
+        Output::Tensors(_) => (Finish::Complete, 0),
+    };
+    let (request_salt, prompt_salt, output_salt) = (Digest([3; 32]), Digest([4; 32]), Digest([5; 32]));
+    let prompt = List::new(vec![1, 2, 3]).unwrap();
+    let commitment = request_commitment(&request_salt, &request);
+    let receipt = Receipt {
+        version: Version,
+        spec_version: 1,
+        chain_id: request.chain_id,
+        request: commitment,
+        prompt: prompt_commitment(&prompt_salt, &prompt),
+        output: output_commitment(&output_salt, &output),
+        model: request.model,
+        parameters: request.parameters.clone(),
+        template_time_ms: request.template_time_ms,
+        finish,
+        prompt_tokens: 3,
+        output_tokens: u32::try_from(output_tokens).unwrap(),
+        stream_head: StreamHead::start(&commitment).after(&output).0,
+        worker: node_id(&stub.key.public_key()),
+        worker_key: stub.key.public_key(),
+        key_valid_from: 1,
+        gateway: request.gateway,
+        sequence: stub.sequence.fetch_add(1, Ordering::SeqCst),
+        previous: Digest::ZERO,
+        assurance: request.assurance,
+        privacy: request.privacy,
+        received_at_ms: request.issued_at_ms,
+        finished_at_ms: request.issued_at_ms + 1,
+        parents: request.parents.clone(),
+        payment: request.payment.clone(),
+        charge: 0,
+        nonce: request.nonce,
+    };
+    let opening = Opening { request, request_salt, prompt, prompt_salt, output, output_salt };
+    DoneFrame { receipt: receipt.sign(&stub.key), opening, finish }
+}
+
+/// Changes the receipt and signs it again, as a worker that lies on purpose would.
+pub fn resign(done: &mut DoneFrame, key: &SigningKey, change: impl FnOnce(&mut Receipt)) {
+    let SignedReceipt { mut receipt, .. } = done.receipt.clone();
+    change(&mut receipt);
+    done.receipt = receipt.sign(key);
+}
