@@ -136,7 +136,8 @@ impl Devnet {
     pub fn say(&self, arguments: &[&str]) -> Result<Said> {
         let output = Command::new(&self.og)
             .args(arguments)
-            .args(["--json", "--gateway", self.gateway()?])
+            .args(["--json", "--dir"])
+            .arg(&self.folder)
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("failed to start {}", self.og.display()))?;
@@ -176,7 +177,7 @@ pub fn kill(pid: u64) {
 
 fn spawn(og: &Path, folder: &Path, arguments: &[String]) -> Result<(Child, Receiver<String>)> {
     let mut command = Command::new(og);
-    command.args(["devnet", "--json", "--dir"]).arg(folder).args(arguments);
+    command.args(["devnet", "--json", "--port", "0", "--dir"]).arg(folder).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("failed to start {}", og.display()))?;
     let lines = child.stdout.take().map(read_lines).context("failed to read the devnet's output")?;
@@ -242,7 +243,7 @@ mod tests {
         path
     }
 
-    const READY: &str = r#"echo "starting"; mkdir -p "$4"; echo start >> "$4/starts"
+    const READY: &str = r#"echo "starting"; mkdir -p "$6"; echo start >> "$6/starts"
         echo '{"event":"ready","gateway":"http://localhost:1","nodes":[{"role":"worker","url":"u"}]}'; sleep 60"#;
 
     #[test]

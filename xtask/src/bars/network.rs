@@ -125,7 +125,7 @@ fn audit_share(bench: &mut Bench<'_>) -> Result<Outcome> {
     for _ in 0..bench.count(9, 3) {
         let answer = devnet.chat(&question(&prompt), 128)?;
         devnet.wait_for_state(&answer.receipt, ANCHORED, PATIENCE)?;
-        let said = devnet.say(&["audit", &answer.receipt])?.json;
+        let said = devnet.say(&["audit", &answer.receipt, "--timing"])?.json;
         let seconds =
             |key: &str| said.get(key).and_then(Value::as_f64).with_context(|| format!("`og audit` has no `{key}`"));
         shares.push(seconds("audit_cpu_s")? / seconds("generation_cpu_s")?);

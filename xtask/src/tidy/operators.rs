@@ -6,6 +6,7 @@ use super::tree::Tree;
 const MEANINGS: &str = "crates/graph/src/ops/";
 const KERNELS: &str = "crates/engine/src/ops/";
 const TABLE: &str = "crates/graph/src/ops/mod.rs";
+const KERNEL_TABLE: &str = "crates/engine/src/ops/mod.rs";
 const PAGE: &str = "specs/exact-graph.md";
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -24,14 +25,15 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             ));
         }
     }
-    for kernel in files(tree, KERNELS).filter(|name| tree.text(&format!("{MEANINGS}{name}.rs")).is_none()) {
+    for kernel in files(tree, KERNELS).filter(|name| is_kernel(tree, name)) {
         let path = format!("{KERNELS}{kernel}.rs");
-        findings.push(Finding::new(
-            &path,
-            1,
-            format!("a file of the same name in {MEANINGS}"),
-            "a kernel without a meaning",
-        ));
+        if tree.text(&format!("{MEANINGS}{kernel}.rs")).is_none() {
+            let wanted = format!("a file of the same name in {MEANINGS}");
+            findings.push(Finding::new(&path, 1, wanted, "a kernel without a meaning"));
+        }
+        if !tree.text(KERNEL_TABLE).unwrap_or_default().contains(&format!("(\"{kernel}\", {kernel}::")) {
+            findings.push(Finding::new(&path, 1, format!("a row in {KERNEL_TABLE}"), "a kernel that nothing runs"));
+        }
     }
     findings
 }
@@ -47,6 +49,11 @@ fn is_operator(tree: &Tree, name: &str) -> bool {
     tree.text(&format!("{MEANINGS}{name}.rs")).is_some_and(|text| text.contains("static OPERATOR:"))
 }
 
+/// What only serves several kernels is private to their folder.
+fn is_kernel(tree: &Tree, name: &str) -> bool {
+    tree.text(KERNEL_TABLE).is_some_and(|text| text.contains(&format!("pub mod {name};")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,9 +64,11 @@ mod tests {
     const SECTION: (&str, &str) = (PAGE, "### `add`");
     const KERNEL: (&str, &str) = ("crates/engine/src/ops/add.rs", "");
 
+    const KERNEL_ROW: (&str, &str) = (KERNEL_TABLE, "pub mod add; &[(\"add\", add::make)]");
+
     #[test]
     fn an_operator_with_row_section_and_kernel_passes() {
-        assert_eq!(check(&Tree::planted(&[ADD, SHARED, ROW, SECTION, KERNEL])), []);
+        assert_eq!(check(&Tree::planted(&[ADD, SHARED, ROW, SECTION, KERNEL, KERNEL_ROW])), []);
         assert_eq!(check(&Tree::planted(&[ADD, ROW, SECTION])), []);
     }
 
@@ -75,6 +84,16 @@ mod tests {
 
     #[test]
     fn a_kernel_without_a_meaning_is_found() {
-        assert_eq!(check(&Tree::planted(&[KERNEL])).len(), 1);
+        assert_eq!(check(&Tree::planted(&[KERNEL, KERNEL_ROW])).len(), 1);
+    }
+
+    #[test]
+    fn a_kernel_without_a_row_is_found() {
+        assert_eq!(check(&Tree::planted(&[ADD, ROW, SECTION, KERNEL, (KERNEL_TABLE, "pub mod add;")])).len(), 1);
+    }
+
+    #[test]
+    fn what_serves_several_kernels_needs_no_meaning() {
+        assert_eq!(check(&Tree::planted(&[KERNEL, (KERNEL_TABLE, "mod add;")])), []);
     }
 }
