@@ -10,7 +10,7 @@ use crypto::{
     merkle::{self, SumNode},
     sparse::{Tree, value_digest},
 };
-use protocol::{Digest, EpochRecord, Noun as _, SignedReceipt, service::VerdictRecord};
+use protocol::{Digest, EpochRecord, Noun as _, service::VerdictRecord};
 
 use crate::table::Change;
 
@@ -90,11 +90,6 @@ impl Archive {
         let undo = self.recent.iter().skip(later).find_map(|recent| recent.undo.get(key))?;
         Some(undo.as_deref())
     }
-}
-
-/// The leaf of an anchored receipt.
-pub(crate) fn receipt_leaf(id: &Digest, receipt: &SignedReceipt) -> SumNode {
-    SumNode::leaf(id, receipt.receipt.charge)
 }
 
 /// Root over the verdicts of an epoch: the same tree as over receipts, with amounts of zero.

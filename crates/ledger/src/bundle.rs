@@ -8,7 +8,7 @@ use protocol::{
 use thiserror::Error;
 
 use crate::{
-    archive::{Archive, ClosedEpoch, RECENT_EPOCHS, receipt_leaf},
+    archive::{Archive, ClosedEpoch, RECENT_EPOCHS},
     ledger::Ledger,
     table::{Row, Table},
 };
@@ -26,6 +26,7 @@ pub enum BundleError {
     TooOld { as_of: u64 },
     #[error("failed to bundle receipt: the certificate is for epoch {found}, {as_of} expected")]
     WrongCertificate { found: u64, as_of: u64 },
+    /// No path that the trees make is longer than the bundle's format allows; said rather than assumed.
     #[error("failed to bundle receipt: {0} is longer than its format allows")]
     TooLong(&'static str),
 }
@@ -69,7 +70,7 @@ impl Ledger {
 
     fn inclusion(&self, anchoring: &ClosedEpoch, index: u64) -> Result<ReceiptInclusion, BundleError> {
         let receipts = &self.present.state.receipts;
-        let leaf = |id: &Digest| receipts.get(id).map(|receipt| receipt_leaf(id, receipt));
+        let leaf = |id: &Digest| receipts.get(id).map(|signed| signed.receipt.leaf());
         let leaves: Vec<_> = anchoring.receipts.iter().filter_map(leaf).collect();
         let place = usize::try_from(index).ok();
         let path = place.and_then(|place| merkle::path(&leaves, place)).ok_or(BundleError::UnknownReceipt)?;

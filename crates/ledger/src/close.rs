@@ -3,7 +3,7 @@
 use protocol::{Digest, EpochRecord, Version};
 
 use crate::{
-    archive::{Archive, ClosedEpoch, receipt_leaf, sum_root, verdicts_root},
+    archive::{Archive, ClosedEpoch, sum_root, verdicts_root},
     present::{OpenEpoch, Present},
     verdict::{audits_of, lapse, withhold},
 };
@@ -24,7 +24,7 @@ pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord
 
 fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochRecord {
     let (open, state) = (&present.open, &present.state);
-    let leaf = |id: &Digest| state.receipts.get(id).map(|receipt| receipt_leaf(id, receipt));
+    let leaf = |id: &Digest| state.receipts.get(id).map(|signed| signed.receipt.leaf());
     let leaves: Vec<_> = open.receipts.iter().filter_map(leaf).collect();
     let receipts = sum_root(&leaves);
     EpochRecord {

@@ -1,8 +1,8 @@
 //! The ledger as bytes, as of the newest closed epoch: `content ‖ SHA-256 over it`.
 //!
-//! Everything in a snapshot is bound by the epoch records in it, and restoring recomputes every root from the content:
-//! whoever checks the newest record against its certificate can take a snapshot from anyone. What happened since that
-//! close is executed again from the blocks.
+//! Everything in a snapshot but the receipts' signatures is bound by its newest epoch record, and restoring recomputes
+//! every root from the content: whoever takes a snapshot from a stranger checks that record's certificate and those
+//! signatures. What happened since that close is executed again from the blocks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,7 +18,7 @@ use protocol::{
 use thiserror::Error;
 
 use crate::{
-    archive::{Archive, ClosedEpoch, RECENT_EPOCHS, Recent, Undo, receipt_leaf, sum_root, verdicts_root},
+    archive::{Archive, ClosedEpoch, RECENT_EPOCHS, Recent, Undo, sum_root, verdicts_root},
     ledger::Ledger,
     present::{OpenEpoch, Present},
     records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
@@ -82,36 +82,36 @@ impl Ledger {
     /// The ledger as of the newest closed epoch; `None` while none is closed. Its height is that epoch's last: blocks
     /// after it are to be executed again.
     pub fn snapshot_bytes(&self) -> Option<Vec<u8>> {
-        let mut bytes = self.content()?.encode();
+        let mut bytes = Vec::new();
+        self.write_content(&mut bytes)?;
         let checksum = hash(CHECKSUM, &[&bytes]);
         bytes.extend_from_slice(&checksum.0);
         Some(bytes)
     }
 
-    fn content(&self) -> Option<Content> {
+    /// Writes what `Content` reads, without a second copy of the state.
+    fn write_content(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        let open_at_close =
-            |receipt: &Digest| state.challenges.at_close(receipt).is_some_and(|row| row.opening.is_some());
-        let openings = state.openings.iter().filter(|(receipt, _)| open_at_close(receipt));
-        let openings =
-            openings.map(|(receipt, opening)| ReceiptOpening { receipt: *receipt, opening: opening.clone() });
-        let undo = archive.recent.iter().skip(1).map(|recent| epoch_undo(&recent.undo)).collect::<Option<Vec<_>>>();
-        let epochs = archive.epochs.iter().map(|closed| epoch_content(state, closed)).collect::<Option<Vec<_>>>();
-        Some(Content {
-            version: Version,
-            network: state.network_at_close()?.clone(),
-            accounts: List::new(state.accounts.rows_at_close()).ok()?,
-            nodes: List::new(state.nodes.rows_at_close()).ok()?,
-            keys: List::new(state.keys.rows_at_close()).ok()?,
-            models: List::new(state.models.rows_at_close()).ok()?,
-            statuses: List::new(state.statuses.rows_at_close()).ok()?,
-            challenges: List::new(state.challenges.rows_at_close()).ok()?,
-            audits: List::new(state.audits.rows_at_close()).ok()?,
-            equivocations: List::new(state.equivocations.rows_at_close()).ok()?,
-            openings: List::new(openings.collect()).ok()?,
-            epochs: List::new(epochs?).ok()?,
-            undo: List::new(undo?).ok()?,
-        })
+        Version::<1>.write(out);
+        state.network_at_close()?.write(out);
+        write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.nodes.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.keys.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.models.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.statuses.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.challenges.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.audits.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.equivocations.rows_at_close(), out, |row, out| row.write(out));
+        let open = |id: &Digest| state.challenges.at_close(id).is_some_and(|row| row.opening.is_some());
+        let openings: Vec<_> = state.openings.iter().filter(|(receipt, _)| open(receipt)).collect();
+        write_list(&openings, out, |(receipt, opening), out| {
+            receipt.write(out);
+            opening.write(out);
+        });
+        write_list(&archive.epochs, out, |closed, out| write_epoch(state, closed, out));
+        let undo: Vec<_> = archive.recent.iter().skip(1).map(|recent| &recent.undo).collect();
+        write_list(&undo, out, |undo, out| write_undo(undo, out));
+        Some(())
     }
 
     /// Reads a snapshot and recomputes all that it claims.
@@ -151,20 +151,27 @@ fn ensure(holds: bool, what: &'static str) -> Result<(), RestoreError> {
     if holds { Ok(()) } else { Err(mismatch(what)) }
 }
 
-fn epoch_content(state: &State, closed: &ClosedEpoch) -> Option<EpochContent> {
-    let receipts = closed.receipts.iter().map(|id| state.receipts.get(id).cloned()).collect::<Option<Vec<_>>>()?;
-    Some(EpochContent {
-        record: closed.record.clone(),
-        receipts: List::new(receipts).ok()?,
-        verdicts: List::new(closed.verdicts.clone()).ok()?,
-    })
+fn write_list<T>(items: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
+    u32::try_from(items.len()).unwrap_or(u32::MAX).write(out);
+    items.iter().for_each(|item| write(item, out));
 }
 
-fn epoch_undo(undo: &Undo) -> Option<EpochUndo> {
-    let replaced = undo
-        .iter()
-        .map(|(key, before)| Some(Replaced { key: *key, before: before.clone().map(Bytes::new).transpose().ok()? }));
-    Some(EpochUndo { replaced: List::new(replaced.collect::<Option<Vec<_>>>()?).ok()? })
+fn write_epoch(state: &State, closed: &ClosedEpoch, out: &mut Vec<u8>) {
+    closed.record.write(out);
+    let receipts: Vec<_> = closed.receipts.iter().filter_map(|id| state.receipts.get(id)).collect();
+    write_list(&receipts, out, |receipt, out| receipt.write(out));
+    write_list(&closed.verdicts, out, Canonical::write);
+}
+
+fn write_undo(undo: &Undo, out: &mut Vec<u8>) {
+    let replaced: Vec<_> = undo.iter().collect();
+    write_list(&replaced, out, |(key, before), out| {
+        key.write(out);
+        before.is_some().write(out);
+        if let Some(bytes) = before {
+            write_list(bytes, out, |byte, out| out.push(*byte));
+        }
+    });
 }
 
 fn table<R: Row>(rows: List<R, MANY>, what: &'static str) -> Result<Table<R>, RestoreError> {
@@ -185,7 +192,7 @@ fn restore_epochs(contents: Vec<EpochContent>, chain_id: u64) -> Result<Epochs, 
         let (mut ids, mut leaves) = (Vec::new(), Vec::new());
         for receipt in content.receipts.into_inner() {
             let id = receipt.receipt.id();
-            leaves.push(receipt_leaf(&id, &receipt));
+            leaves.push(receipt.receipt.leaf());
             ids.push(id);
             ensure(receipts.insert(id, receipt).is_none(), "a receipt anchored twice")?;
         }

@@ -93,11 +93,11 @@ impl<R: Row> Table<R> {
     }
 
     /// All rows as they were when the last epoch closed, in order.
-    pub fn rows_at_close(&self) -> Vec<R> {
-        let mut rows = self.rows.clone();
+    pub fn rows_at_close(&self) -> Vec<&R> {
+        let mut rows: BTreeMap<_, _> = self.rows.iter().collect();
         for (key, before) in &self.before {
             match before {
-                Some(row) => rows.insert(key.clone(), row.clone()),
+                Some(row) => rows.insert(key, row),
                 None => rows.remove(key),
             };
         }
@@ -139,16 +139,16 @@ mod tests {
         let mut table = Table::default();
         table.put(account(1, 10));
         table.put(account(2, 20));
-        assert_eq!(table.rows_at_close(), []);
+        assert!(table.rows_at_close().is_empty());
         assert_eq!(closed(&mut table), 2);
         table.change(&PublicKey([1; 32]), |row| row.balance = 11);
         table.change(&PublicKey([1; 32]), |row| row.balance = 12);
         table.remove(&PublicKey([2; 32]));
         table.put(account(3, 30));
-        assert_eq!(table.rows_at_close(), [account(1, 10), account(2, 20)]);
+        assert_eq!(table.rows_at_close(), [&account(1, 10), &account(2, 20)]);
         assert_eq!(table.at_close(&PublicKey([3; 32])), None);
         assert_eq!(closed(&mut table), 3);
-        assert_eq!(table.rows_at_close(), [account(1, 12), account(3, 30)]);
+        assert_eq!(table.rows_at_close(), [&account(1, 12), &account(3, 30)]);
     }
 
     #[test]
