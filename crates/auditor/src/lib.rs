@@ -1,1 +1,12 @@
 //! Re-executes receipts and challenges the false ones.
+//!
+//! `judge` is pure and is what everybody runs who re-executes: auditors, validators that vote on a challenge, and
+//! `og audit`. Nobody's word moves stake: an auditor's challenge only asks the validators to judge for themselves.
+
+mod judge;
+mod sample;
+mod service;
+
+pub use judge::{Difference, Judgement, judge};
+pub use sample::{RATE_WHOLE, is_sampled};
+pub use service::{Auditor, AuditorError, Config, fetch_opening};

@@ -6,12 +6,14 @@
 
 mod compile;
 mod course;
-pub mod cpu;
+mod cpu;
 mod dot;
 mod kernel;
 mod language;
 mod model;
 mod ops;
+#[cfg(test)]
+mod oracle;
 mod plan;
 mod template;
 mod tensors;
@@ -19,8 +21,11 @@ mod tokenizer;
 
 pub use compile::{CheckpointFiles, CompileError, compile_checkpoint};
 pub use course::Step;
+pub use cpu::Level;
 pub use language::{Check, Flow, Generation, LanguageModel, RunError, Text};
 pub use model::{Card, LoadError, Model, Options};
 pub use template::PromptError;
 pub use tensors::{Port, TensorModel};
 pub use tokenizer::{Detokenizer, Special, Tokenizer, TokenizerError};
+
+pub use graph::SPEC_VERSION;

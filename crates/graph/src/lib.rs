@@ -22,7 +22,7 @@ pub mod sampling;
 pub mod shape;
 pub mod tensor;
 
-pub use artefact::{ArtefactRefusal, Defaults, Language, Model, Purpose};
+pub use artefact::{ArtefactRefusal, Defaults, Language, Model, Purpose, SPEC_VERSION};
 pub use attribute::{Attribute, Attributes};
 pub use evaluate::{Fault, evaluate, trace};
 pub use graph::{Checked, Constant, Graph, GraphRefusal, Input, Node, Output, Source};

@@ -53,6 +53,15 @@ impl Client {
         self.bytes(Method::POST, url, body.into()).await
     }
 
+    /// Sends JSON with further headers, as a client of the gateway does.
+    pub async fn post_json(&self, url: &str, body: String, headers: &[(&str, &str)]) -> Result<Bytes, NetworkError> {
+        let mut request = Request::post(url).header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.whole(url, request.body(Full::new(body.into()))).await
+    }
+
     pub async fn get<T: Canonical>(&self, url: &str) -> Result<T, NetworkError> {
         decode(url, &self.get_bytes(url).await?)
     }
@@ -74,7 +83,7 @@ impl Client {
 
     /// Sends `body` and reads frames as they come. Dropping the frames cuts the connection.
     pub async fn post_for_frames(&self, url: &str, body: &impl Canonical) -> Result<Frames, NetworkError> {
-        let response = self.send(Method::POST, url, body.encode().into()).await?;
+        let response = self.send(url, octets(Method::POST, url, body.encode().into())).await?;
         Ok(Frames {
             url: url.to_owned(),
             body: response.into_body(),
@@ -84,21 +93,20 @@ impl Client {
     }
 
     async fn bytes(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, NetworkError> {
+        self.whole(url, octets(method, url, body)).await
+    }
+
+    async fn whole(&self, url: &str, request: Made) -> Result<Bytes, NetworkError> {
         let whole = async {
-            let response = self.send(method, url, body).await?;
+            let response = self.send(url, request).await?;
             collect(url, response, ANSWER_BYTES_MAX).await
         };
         tokio::time::timeout(self.deadline, whole).await.map_err(|_| timeout(url))?
     }
 
     /// Sends and waits for the head of the answer; a status that is no success becomes an error with its reason.
-    async fn send(&self, method: Method, url: &str, body: Bytes) -> Result<Response<Incoming>, NetworkError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .body(Full::new(body))
-            .map_err(|_| NetworkError::Address { url: url.to_owned() })?;
+    async fn send(&self, url: &str, request: Made) -> Result<Response<Incoming>, NetworkError> {
+        let request = request.map_err(|_| NetworkError::Address { url: url.to_owned() })?;
         let sent = tokio::time::timeout(self.deadline, self.inner.request(request)).await;
         let response = sent.map_err(|_| timeout(url))?.map_err(|error| unreachable(url, &error))?;
         let status = response.status();
@@ -108,6 +116,14 @@ impl Client {
         let reason = collect(url, response, 1 << 16).await.unwrap_or_default();
         Err(NetworkError::refused(url, status.as_u16(), &reason))
     }
+}
+
+/// A request, or the reason why its parts make none.
+type Made = Result<Request<Full<Bytes>>, hyper::http::Error>;
+
+fn octets(method: Method, url: &str, body: Bytes) -> Made {
+    let request = Request::builder().method(method).uri(url);
+    request.header(header::CONTENT_TYPE, "application/octet-stream").body(Full::new(body))
 }
 
 /// Frames of one answer.
