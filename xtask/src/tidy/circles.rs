@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
 use super::tokens::{self, Named};
-use super::tree::{Tree, is_test_path};
+use super::tree::Tree;
 
 /// A module's path from the crate's root, which is empty.
 type Module = Vec<String>;
@@ -31,7 +31,7 @@ struct Crate<'a> {
 
 fn check_crate(tree: &Tree, folder: &str) -> Vec<Finding> {
     let mut files = BTreeMap::new();
-    for (path, text) in tree.sources().filter(|(path, _)| !is_test_path(path)) {
+    for (path, text) in tree.sources().filter(|(path, _)| !tree.is_test(path)) {
         let Some(inner) = path.strip_prefix(folder).and_then(|inner| inner.strip_suffix(".rs")) else { continue };
         let named = tokens::code(text).map(|code| tokens::paths(&code)).unwrap_or_default();
         files.insert(module_of(inner), File { path, named });

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::tokens;
-use super::tree::{Tree, dependencies, is_test_path};
+use super::tree::{Tree, dependencies};
 
 static PURE_ROOMS: &[&str] = &["crypto", "graph", "ledger", "protocol", "verify"];
 
@@ -41,7 +41,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             }
         }
         let folder = format!("crates/{room}/src/");
-        for (path, text) in tree.sources().filter(|(path, _)| path.starts_with(&folder) && !is_test_path(path)) {
+        for (path, text) in tree.sources().filter(|(path, _)| path.starts_with(&folder) && !tree.is_test(path)) {
             findings.extend(check_source(path, text));
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Finding;
 use super::tokens;
-use super::tree::{Tree, is_test_path};
+use super::tree::Tree;
 
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 600;
@@ -12,7 +12,7 @@ const LIST: &str = "xtask/naughty.txt";
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let (mut list, mut findings) = read_list(tree.text(LIST).unwrap_or_default());
-    for (path, text) in tree.sources().filter(|(path, _)| !is_test_path(path)) {
+    for (path, text) in tree.sources().filter(|(path, _)| !tree.is_test(path)) {
         for long in long_things(path, text) {
             match list.remove(&long.key) {
                 None => findings.push(Finding::new(path, long.line, long.wanted, format!("{} lines", long.lines))),

@@ -76,6 +76,26 @@ impl Tree {
         self.text(path).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
+    /// Whether only tests (or benchmarks) compile a source: it lies in their folder, or a module above it is theirs.
+    pub fn is_test(&self, path: &str) -> bool {
+        let folders = path.split('/').rev().skip(1);
+        folders.into_iter().any(|folder| matches!(folder, "tests" | "benches" | "examples"))
+            || path.match_indices('/').map(|(at, _)| at).chain([path.len()]).any(|end| self.is_test_module(path, end))
+    }
+
+    /// Whether `path[..end]`, a source or its folder, is declared by the file above it as `#[cfg(test)] mod …;`.
+    fn is_test_module(&self, path: &str, end: usize) -> bool {
+        let Some((folder, name)) = path.get(..end).and_then(|start| start.rsplit_once('/')) else { return false };
+        let name = name.strip_suffix(".rs").unwrap_or(name);
+        let declaration = format!("#[cfg(test)] mod {name};");
+        let above = ["lib.rs", "main.rs", "mod.rs"].map(|file| format!("{folder}/{file}"));
+        above.iter().chain([&format!("{folder}.rs")]).filter_map(|path| self.text(path)).any(|text| {
+            // Only where the words stand at all is it worth folding the white space.
+            text.contains(&format!("mod {name};"))
+                && text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&declaration)
+        })
+    }
+
     /// The first line of `path` that begins with `start`, counted from 1; 1 if none does.
     pub fn line_of(&self, path: &str, start: &str) -> usize {
         let lines = self.text(path).unwrap_or_default().lines();
@@ -90,12 +110,6 @@ pub fn dependencies<'a>(manifest: &'a Table, kind: &str) -> Vec<(&'a str, &'a Va
     let tables = targets.filter_map(Value::as_table).chain([manifest]);
     let chosen = tables.filter_map(|table| table.get(kind)?.as_table());
     chosen.flat_map(|table| table.iter().map(|(name, value)| (name.as_str(), value))).collect()
-}
-
-/// Whether a path lies in a folder whose files only tests (or benchmarks) build.
-pub fn is_test_path(path: &str) -> bool {
-    path.split('/').rev().skip(1).any(|folder| matches!(folder, "tests" | "benches" | "examples"))
-        || path.ends_with("/tests.rs")
 }
 
 #[cfg(test)]
@@ -113,6 +127,18 @@ mod tests {
         let tree = Tree::read(folder.path()).unwrap();
         assert_eq!(tree.paths().collect::<Vec<_>>(), [".gitignore", "weights"]);
         assert_eq!(tree.text("weights"), None);
+    }
+
+    #[test]
+    fn a_module_for_tests_is_known_with_all_below_it() {
+        let tree = Tree::planted(&[
+            ("crates/a/src/lib.rs", "mod one;\n#[cfg(test)]\nmod oracle;\n"),
+            ("crates/a/src/one.rs", "#[cfg(test)]\nmod hostile;"),
+        ]);
+        let tests = ["crates/a/src/oracle.rs", "crates/a/src/oracle/cases.rs", "crates/a/src/one/hostile.rs"];
+        assert!(tests.iter().all(|path| tree.is_test(path)));
+        assert!(tree.is_test("crates/a/tests/facts.rs"));
+        assert!(!tree.is_test("crates/a/src/one.rs") && !tree.is_test("crates/a/src/lib.rs"));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! A frozen vector that no test reads freezes nothing.
 
 use super::Finding;
-use super::tree::{Tree, is_test_path};
+use super::tree::Tree;
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let tests: Vec<&str> = tree.texts().filter(|(path, text)| is_test(path, text)).map(|(_, text)| text).collect();
+    let tests: Vec<&str> =
+        tree.texts().filter(|(path, text)| is_test(tree, path, text)).map(|(_, text)| text).collect();
     let mut findings = Vec::new();
     for path in tree.paths().filter(|path| path.contains("/vectors/") || path.starts_with("vectors/")) {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -16,8 +17,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-fn is_test(path: &str, text: &str) -> bool {
-    let rust = path.ends_with(".rs") && (is_test_path(path) || text.contains("#[cfg(test)]"));
+fn is_test(tree: &Tree, path: &str, text: &str) -> bool {
+    let rust = path.ends_with(".rs") && (tree.is_test(path) || text.contains("#[cfg(test)]"));
     let python = path.ends_with(".py") && path.rsplit('/').next().is_some_and(|name| name.starts_with("test_"));
     rust || python
 }
