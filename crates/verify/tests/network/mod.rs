@@ -26,7 +26,7 @@ const SUITE: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
 const START_MS: u64 = 1_790_000_000_000;
 
 /// What happened on the network, as far as a bundle can show it; the default is a receipt that holds.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Scenario {
     pub chain_id: u64,
     pub network_seed: u8,
