@@ -11,4 +11,5 @@ mod registry;
 mod snapshots;
 mod transactions;
 mod vectors;
+mod verified;
 mod world;
