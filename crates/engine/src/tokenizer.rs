@@ -103,8 +103,10 @@ impl<'a> Detokenizer<'a> {
     pub fn push(&mut self, token: u32) -> String {
         self.tokens.push(token);
         let (before, now) = self.texts();
-        // An incomplete character decodes to the replacement character at the end.
-        if now.len() <= before.len() || now.ends_with('\u{fffd}') {
+        // An incomplete character decodes to the replacement character at the end; more tokens can still complete it,
+        // but not more than a character has bytes.
+        let waiting = self.tokens.len() - self.shown <= 4;
+        if now.len() <= before.len() || (waiting && now.ends_with(char::REPLACEMENT_CHARACTER)) {
             return String::new();
         }
         let piece = now.get(before.len()..).unwrap_or_default().to_owned();

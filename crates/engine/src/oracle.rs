@@ -1,0 +1,348 @@
+//! Every fast kernel against the reference evaluator: random shapes and values, every level of the CPU, one thread and
+//! several, cut into chunks, and together with another text.
+
+use graph::{
+    Attributes, Checked, Data, Dimension, Element, Graph, Input, Interval, Kind, Output, Reach, Shape, Source, Tensor,
+    evaluate, ops::find,
+};
+use proptest::prelude::*;
+
+use crate::{
+    cpu::Level,
+    kernel::{Place, Threads},
+    ops::KERNELS,
+    plan::{Chunk, Lane, Plan, Workspace},
+};
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() >> 11) as usize % limit
+    }
+
+    fn within(&mut self, low: i64, high: i64) -> i64 {
+        // The ends come up often: they are where sums are largest.
+        match self.below(8) {
+            0 => low,
+            1 => high,
+            _ => low + self.below((high - low + 1) as usize) as i64,
+        }
+    }
+
+    fn float(&mut self) -> f32 {
+        let scale = [1e-6, 0.1, 1.0, 30.0][self.below(4)];
+        (self.next() as i32 as f32) / 2_147_483_648.0 * scale
+    }
+
+    fn integers(&mut self, element: Element, shape: &[usize], interval: Interval) -> Tensor {
+        let count = shape.iter().product();
+        let values: Vec<i64> = (0..count).map(|_| self.within(interval.low, interval.high)).collect();
+        Tensor::of_integers(element, shape, values).unwrap()
+    }
+
+    fn floats(&mut self, shape: &[usize]) -> Tensor {
+        let count = shape.iter().product();
+        Tensor::of(shape, Data::F32((0..count).map(|_| self.float()).collect()))
+    }
+
+    fn halves(&mut self, shape: &[usize]) -> Tensor {
+        let count = shape.iter().product();
+        // Subnormals among them; never infinite.
+        Tensor::of(shape, Data::F16((0..count).map(|_| (self.next() as u16) & 0x3fff).collect()))
+    }
+}
+
+/// A graph of one node whose inputs are the arguments, constants among them.
+struct Case {
+    graph: Graph,
+    inputs: Vec<Tensor>,
+    sources: Vec<Source>,
+    rows: usize,
+}
+
+impl Case {
+    fn new(random: &mut Random) -> Self {
+        Self { graph: Graph::default(), inputs: Vec::new(), sources: Vec::new(), rows: 1 + random.below(40) }
+    }
+
+    fn shape(&self, sizes: &[usize]) -> Vec<usize> {
+        [self.rows].into_iter().chain(sizes.iter().copied()).collect()
+    }
+
+    fn argument(&mut self, tensor: Tensor, interval: Interval) {
+        let sizes = &tensor.shape()[1..];
+        let dimensions = [Dimension::Rows].into_iter().chain(sizes.iter().map(|&size| Dimension::Fixed(size)));
+        let (element, shape) = (tensor.element(), Shape(dimensions.collect()));
+        let name = format!("x{}", self.inputs.len());
+        self.graph.inputs.push(Input { name, element, shape, interval });
+        self.sources.push(Source::Input(self.inputs.len()));
+        self.inputs.push(tensor);
+    }
+
+    fn integers(&mut self, random: &mut Random, element: Element, sizes: &[usize], magnitude: i64) {
+        let interval = Interval { low: -magnitude, high: magnitude };
+        self.argument(random.integers(element, &self.shape(sizes), interval), interval);
+    }
+
+    fn floats(&mut self, random: &mut Random, sizes: &[usize]) {
+        let interval = Interval { low: 0, high: 0 };
+        self.argument(random.floats(&self.shape(sizes)), interval);
+    }
+
+    fn indices(&mut self, random: &mut Random, count: usize) {
+        let interval = Interval { low: 0, high: count as i64 - 1 };
+        self.argument(random.integers(Element::I32, &self.shape(&[]), interval), interval);
+    }
+
+    fn constant(&mut self, tensor: Tensor) {
+        let name = format!("c{}", self.graph.constants.len());
+        let source = self.graph.constant(name, tensor);
+        self.sources.push(source);
+    }
+
+    fn node(mut self, name: &str, attributes: Attributes) -> (Checked, Vec<Tensor>, usize) {
+        let node = self.graph.node("node", find(name).unwrap(), attributes, &self.sources);
+        self.graph.outputs.push(Output { name: "y".into(), source: node });
+        (self.graph.check(64).unwrap(), self.inputs, self.rows)
+    }
+}
+
+fn bytes(low: i64, high: i64) -> Interval {
+    Interval { low, high }
+}
+
+fn small(random: &mut Random) -> (Element, i64) {
+    if random.below(2) == 0 { (Element::I8, 127) } else { (Element::I16, 4000) }
+}
+
+/// A random graph of that operator, inputs for it, and their rows.
+fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
+    let mut case = Case::new(random);
+    let width = 1 + random.below(70);
+    let none = Attributes::new();
+    match name {
+        "add" | "multiply" => {
+            let (element, magnitude) = if random.below(2) == 0 { (Element::I8, 127) } else { (Element::I16, 32_767) };
+            case.integers(random, element, &[width], magnitude);
+            case.integers(random, Element::I16, &[width], 32_767);
+            case.node(name, none)
+        }
+        "add_f32" | "multiply_f32" => {
+            case.floats(random, &[width]);
+            case.floats(random, &[width]);
+            case.node(name, none)
+        }
+        "silu_f32" => {
+            case.floats(random, &[width]);
+            case.node(name, none)
+        }
+        "gather_rows" => {
+            let table = 1 + random.below(30);
+            case.indices(random, table);
+            case.constant(random.integers(Element::I16, &[table, width], bytes(-32_768, 32_767)));
+            case.node(name, none)
+        }
+        "gather_blocks_f32" => {
+            let (table, blocks) = (1 + random.below(30), 1 + random.below(4));
+            case.indices(random, table);
+            case.constant(random.integers(Element::I8, &[table, blocks * 32], bytes(-128, 127)));
+            case.constant(random.halves(&[table, blocks]));
+            case.node(name, none)
+        }
+        "linear" => {
+            let (outputs, (element, magnitude)) = (1 + random.below(50), small(random));
+            case.integers(random, element, &[width], magnitude);
+            case.constant(random.integers(Element::I8, &[outputs, width], bytes(-128, 127)));
+            if random.below(2) == 0 {
+                case.constant(random.integers(Element::I32, &[outputs], bytes(-100_000, 100_000)));
+            }
+            case.node(name, none)
+        }
+        "linear_blocks_f32" => {
+            let (outputs, blocks) = (1 + random.below(50), 1 + random.below(5));
+            case.floats(random, &[blocks * 32]);
+            case.constant(random.integers(Element::I8, &[outputs, blocks * 32], bytes(-128, 127)));
+            case.constant(random.halves(&[outputs, blocks]));
+            case.node(name, none)
+        }
+        "lookup" => {
+            case.integers(random, Element::I16, &[width], 100);
+            case.constant(random.integers(Element::I16, &[201], bytes(-32_768, 32_767)));
+            case.node(name, none.with("first", -100))
+        }
+        "requantise" => requantise(case, random, width),
+        "rms_norm" => {
+            case.integers(random, Element::I16, &[width], 32_767);
+            case.node(name, none.with("epsilon", random.within(1, 1 << 20)))
+        }
+        "rms_norm_f32" => {
+            case.floats(random, &[width]);
+            case.constant(random.floats(&[width]));
+            case.node(name, none.with("epsilon", 1e-5_f32))
+        }
+        "rope" | "rope_f32" => {
+            let (heads, head) = (1 + random.below(3), 2 * (1 + random.below(20)));
+            if name == "rope" {
+                case.integers(random, Element::I16, &[heads * head], 32_767);
+                case.constant(random.integers(Element::I16, &[64, head], bytes(-16_384, 16_384)));
+            } else {
+                case.floats(random, &[heads * head]);
+                case.constant(random.floats(&[64, head]));
+            }
+            case.node(name, none)
+        }
+        "attention" | "attention_f32" => attention(name, case, random),
+        other => panic!("no case for {other}"),
+    }
+}
+
+fn requantise(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
+    if random.below(3) == 0 {
+        case.integers(random, Element::I16, &[width], 32_767);
+    } else {
+        case.integers(random, Element::I32, &[width], 1 << 30);
+    }
+    let channels = if random.below(2) == 0 { 1 } else { width };
+    case.constant(random.integers(Element::I32, &[channels], bytes(0, 32_767)));
+    case.constant(random.integers(Element::U8, &[channels], bytes(0, 40)));
+    let (element, limit) = [(Element::I8, 127), (Element::I16, 2047), (Element::I32, 1 << 30)][random.below(3)];
+    let attributes = Attributes::new()
+        .with("axis", 1)
+        .with("element", i64::from(element.code()))
+        .with("low", if random.below(2) == 0 { 0 } else { -limit })
+        .with("high", limit);
+    case.node("requantise", attributes)
+}
+
+fn attention(name: &str, mut case: Case, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
+    let (groups, kv_heads, head) = (1 + random.below(3), 1 + random.below(2), 2 * (1 + random.below(20)));
+    let attributes = Attributes::new().with("heads", (groups * kv_heads) as i64).with("kv_heads", kv_heads as i64);
+    let (queries, keys) = (groups * kv_heads * head, kv_heads * head);
+    if name == "attention_f32" {
+        for width in [queries, keys, keys] {
+            case.floats(random, &[width]);
+        }
+        return case.node(name, attributes);
+    }
+    // Wide values with a heavy table leave 32 bits: both ways of mixing are met.
+    let (element, magnitude) = if random.below(2) == 0 { (Element::I8, 127) } else { (Element::I16, 32_767) };
+    case.integers(random, Element::I16, &[queries], 1000);
+    case.integers(random, Element::I8, &[keys], 127);
+    case.integers(random, element, &[keys], magnitude);
+    let first = random.within(1, 32_767);
+    let mut table = random.integers(Element::I16, &[50], bytes(0, first)).integers().unwrap();
+    table[0] = first;
+    case.constant(Tensor::of_integers(Element::I16, &[50], table).unwrap());
+    let attributes = attributes.with("multiplier", random.within(0, 1000)).with("shift", random.within(0, 20));
+    case.node(name, attributes)
+}
+
+/// The rows `from..to` of each input.
+fn cut(inputs: &[Tensor], rows: usize, from: usize, to: usize) -> Vec<Data> {
+    let slice = |tensor: &Tensor| {
+        let row = tensor.len() / rows;
+        let bytes = tensor.element().bytes() * row;
+        let shape = [(to - from) * row];
+        Tensor::from_bytes(tensor.element(), &shape, &tensor.to_bytes()[from * bytes..to * bytes])
+            .unwrap()
+            .data()
+            .clone()
+    };
+    inputs.iter().map(slice).collect()
+}
+
+fn to_bytes(data: &Data, count: usize) -> Vec<u8> {
+    Tensor::new(&[count], data.clone()).unwrap().to_bytes()
+}
+
+/// Runs in chunks of the given sizes (the last as often as needed), alone.
+fn in_chunks(plan: &Plan, inputs: &[Tensor], rows: usize, chunks: &[usize]) -> Vec<u8> {
+    let (mut lane, mut space, mut bytes) = (plan.lane(), Workspace::default(), Vec::new());
+    let mut sizes = chunks.iter().copied().chain(std::iter::repeat(*chunks.last().unwrap()));
+    while lane.length < rows {
+        let from = lane.length;
+        let to = rows.min(from + sizes.next().unwrap());
+        let inputs = cut(inputs, rows, from, to);
+        let places: Vec<Place> = (from..to).map(|position| Place { lane: 0, position }).collect();
+        plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &inputs, places: &places }).unwrap();
+        let width = plan.checked().node_fact(0).unwrap().shape.count(1).unwrap();
+        bytes.extend(to_bytes(plan.output(&space, &inputs, 0).unwrap(), (to - from) * width));
+    }
+    bytes
+}
+
+/// Runs two texts row by row, a row of each in every call.
+fn together(plan: &Plan, inputs: &[Tensor], rows: usize) -> [Vec<u8>; 2] {
+    let (mut one, mut other, mut space) = (plan.lane(), plan.lane(), Workspace::default());
+    let mut bytes = [Vec::new(), Vec::new()];
+    let width = plan.checked().node_fact(0).unwrap().shape.count(1).unwrap();
+    for position in 0..rows {
+        let single = cut(inputs, rows, position, position + 1);
+        let inputs: Vec<Data> = single.iter().map(doubled).collect();
+        let places = [Place { lane: 0, position }, Place { lane: 1, position }];
+        let mut lanes: Vec<&mut Lane> = vec![&mut one, &mut other];
+        plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places }).unwrap();
+        let all = to_bytes(plan.output(&space, &inputs, 0).unwrap(), 2 * width);
+        let (first, second) = all.split_at(all.len() / 2);
+        bytes[0].extend(first);
+        bytes[1].extend(second);
+    }
+    bytes
+}
+
+fn doubled(data: &Data) -> Data {
+    match data {
+        Data::I8(values) => Data::I8(values.repeat(2)),
+        Data::U8(values) => Data::U8(values.repeat(2)),
+        Data::I16(values) => Data::I16(values.repeat(2)),
+        Data::I32(values) => Data::I32(values.repeat(2)),
+        Data::I64(values) => Data::I64(values.repeat(2)),
+        Data::F16(values) => Data::F16(values.repeat(2)),
+        Data::F32(values) => Data::F32(values.repeat(2)),
+    }
+}
+
+fn check(name: &str, seed: u64) {
+    let mut random = Random(seed | 1);
+    let (checked, inputs, rows) = case(name, &mut random);
+    let expected = evaluate(&checked, &inputs).unwrap()[0].to_bytes();
+    let interval = checked.node_fact(0).unwrap().interval;
+    if checked.graph().nodes[0].operator.kind != Kind::Ordered {
+        let (low, high) = evaluate(&checked, &inputs).unwrap()[0].extremes().unwrap();
+        assert!(low >= interval.low && high <= interval.high, "{name}: {low} to {high} left {interval:?}");
+    }
+    for level in Level::available() {
+        for threads in [1, 3] {
+            let plan = Plan::new(checked.clone(), level, Threads::new(threads));
+            let chunks = [1 + random.below(rows), 1 + random.below(5)];
+            for chunks in [&[rows][..], &chunks] {
+                let found = in_chunks(&plan, &inputs, rows, chunks);
+                assert!(found == expected, "{name} seed {seed} {} {threads} threads {chunks:?}", level.name());
+            }
+        }
+        let plan = Plan::new(checked.clone(), level, Threads::one());
+        if checked.graph().nodes[0].operator.reach != Reach::All {
+            for found in together(&plan, &inputs, rows) {
+                assert!(found == expected, "{name} seed {seed} {} together", level.name());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn every_kernel_has_the_bits_of_its_meaning_in_any_cut(seed: u64) {
+        for (name, _) in KERNELS {
+            check(name, seed);
+        }
+    }
+}

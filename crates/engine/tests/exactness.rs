@@ -1,0 +1,77 @@
+//! Whole language models: the same bits from the oracle, in any chunks, on any number of threads, alone or together.
+
+mod support;
+
+use engine::Options;
+use graph::{Data, Tensor, evaluate, sampling};
+use proptest::prelude::*;
+use support::{CONTEXT, KINDS, VOCABULARY, model, model_with, tokens};
+
+#[test]
+fn the_engine_has_the_logits_of_the_reference_evaluator() {
+    for kind in KINDS {
+        let (oracle, _) = graph::Model::from_artefact(&support::artefact(kind)).unwrap();
+        let text = tokens(CONTEXT, 3);
+        let input = Tensor::of(&[CONTEXT], Data::I32(text.iter().map(|&token| token as i32).collect()));
+        let expected = evaluate(&oracle.graph, &[input]).unwrap().remove(0);
+        let expected: Vec<Vec<i64>> = match expected.data() {
+            Data::I32(logits) => logits
+                .chunks(VOCABULARY)
+                .map(|row| sampling::from_integers(row.iter().map(|&logit| logit.into()), 12))
+                .collect(),
+            Data::F32(logits) => logits.chunks(VOCABULARY).map(|row| sampling::from_floats(row).unwrap()).collect(),
+            other => panic!("{other:?}"),
+        };
+        for level in engine::Level::available() {
+            let model = model_with(kind, Options { threads: 1, level });
+            assert!(model.as_language().unwrap().logits(&text).unwrap() == expected, "{kind:?} {}", level.name());
+        }
+    }
+}
+
+#[test]
+fn a_random_model_is_no_trivial_one() {
+    for kind in KINDS {
+        let model = model(kind);
+        let logits = model.as_language().unwrap().logits(&tokens(40, 5)).unwrap();
+        let greatest: std::collections::BTreeSet<usize> = logits.iter().map(|row| sampling::greatest(row)).collect();
+        assert!(greatest.len() > 5, "{greatest:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn prefill_in_any_chunks_equals_token_by_token(seed: u64, count in 1..=CONTEXT, chunk in 1..=CONTEXT, threads in 1..4_usize) {
+        for kind in KINDS {
+            let alone = model(kind);
+            let several = model_with(kind, Options { threads, ..Options::default() });
+            let text = tokens(count, seed);
+            let mut steps = alone.as_language().unwrap().text();
+            let expected: Vec<_> = text.iter().flat_map(|&token| steps.extend(&[token]).unwrap()).collect();
+            let mut pieces = several.as_language().unwrap().text().with_chunk(chunk);
+            prop_assert!(pieces.extend(&text).unwrap() == expected);
+        }
+    }
+
+    #[test]
+    fn texts_run_together_equal_each_alone(seed: u64, lengths in prop::collection::vec(1..30_usize, 2..5)) {
+        for kind in KINDS {
+            let model = model(kind);
+            let language = model.as_language().unwrap();
+            let texts: Vec<Vec<u32>> = lengths.iter().zip(seed..).map(|(&length, seed)| tokens(length + 8, seed)).collect();
+            let alone: Vec<Vec<i64>> = texts.iter().map(|text| language.logits(text).unwrap().pop().unwrap()).collect();
+            let mut lanes: Vec<_> = texts.iter().map(|_| language.text()).collect();
+            // Prompts of different lengths at once, then single steps, as a server would mix them.
+            let prompts: Vec<&[u32]> = texts.iter().map(|text| &text[..text.len() - 8]).collect();
+            language.extend_together(&mut lanes, &prompts).unwrap();
+            let mut last = Vec::new();
+            for step in 0..8 {
+                let single: Vec<&[u32]> = texts.iter().map(|text| &text[text.len() - 8 + step..][..1]).collect();
+                last = language.extend_together(&mut lanes, &single).unwrap();
+            }
+            prop_assert!(last == alone);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A tiny Llama checkpoint with random weights and a byte tokenizer: small enough to run the oracle on.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use engine::{CheckpointFiles, Model, Options, compile_checkpoint};
+use graph::{Defaults, LanguageKind};
+use protocol::{Message, Parameters, Speaker, Text};
+use serde_json::{Map, Value, json};
+
+pub const VOCABULARY: usize = 262;
+pub const CONTEXT: usize = 96;
+pub const DEFAULTS: Defaults = Defaults { max_tokens: 64, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+pub const TEMPLATE: &str = "{%- for m in messages -%}{{- \"<|im_start|>\" ~ m.role ~ \"\\n\" ~ m.content ~ \"<|im_end|>\\n\" -}}{%- endfor -%}{%- if add_generation_prompt -%}{{- \"<|im_start|>assistant\\n\" -}}{%- endif -%}";
+
+pub struct Checkpoint {
+    pub weights: Vec<u8>,
+    pub config: Vec<u8>,
+    pub tokenizer: Vec<u8>,
+}
+
+pub fn checkpoint(seed: u64) -> Checkpoint {
+    let (width, heads, kv_heads, head, inner, layers) = (32, 4, 2, 16, 64, 2);
+    let config = json!({
+        "model_type": "llama", "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head, "vocab_size": VOCABULARY,
+        "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
+        "tie_word_embeddings": true, "eos_token_id": 2,
+    });
+    let mut shapes: Vec<(String, Vec<usize>)> =
+        vec![("model.embed_tokens.weight".into(), vec![VOCABULARY, width]), ("model.norm.weight".into(), vec![width])];
+    for layer in 0..layers {
+        let mut add = |part: &str, shape: &[usize]| {
+            shapes.push((format!("model.layers.{layer}.{part}.weight"), shape.to_vec()));
+        };
+        add("input_layernorm", &[width]);
+        add("self_attn.q_proj", &[heads * head, width]);
+        add("self_attn.k_proj", &[kv_heads * head, width]);
+        add("self_attn.v_proj", &[kv_heads * head, width]);
+        add("self_attn.o_proj", &[width, heads * head]);
+        add("post_attention_layernorm", &[width]);
+        add("mlp.gate_proj", &[inner, width]);
+        add("mlp.up_proj", &[inner, width]);
+        add("mlp.down_proj", &[width, inner]);
+    }
+    let config = config.to_string().into_bytes();
+    Checkpoint { weights: safetensors(&shapes, seed), config, tokenizer: tokenizer() }
+}
+
+/// Random weights in the safetensors container: a length, a JSON head, the data.
+fn safetensors(shapes: &[(String, Vec<usize>)], seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state as i32 as f32) / 2_147_483_648.0
+    };
+    let (mut head, mut data) = (Map::new(), Vec::new());
+    for (name, shape) in shapes {
+        let start = data.len();
+        let scale = shape.get(1).map_or(0.0, |columns| 2.0 / (*columns as f32).sqrt());
+        for _ in 0..shape.iter().product::<usize>() {
+            let weight = if shape.len() == 1 { 1.0 + 0.2 * next() } else { next() * scale };
+            data.extend(weight.to_le_bytes());
+        }
+        head.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
+    }
+    let head = Value::Object(head).to_string();
+    [&(head.len() as u64).to_le_bytes()[..], head.as_bytes(), &data].concat()
+}
+
+/// One token for each byte, after six special ones.
+fn tokenizer() -> Vec<u8> {
+    let specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "<|five|>"];
+    let mut vocabulary = Map::new();
+    for (id, special) in specials.iter().enumerate() {
+        vocabulary.insert((*special).into(), json!(id));
+    }
+    let mut next = 256;
+    for byte in 0..=255_u8 {
+        // The alphabet of byte-level tokenizers: printable bytes stand for themselves, others for letters from U+0100.
+        let plain = matches!(byte, 33..=126 | 161..=172 | 174..=255);
+        let letter = if plain { char::from(byte) } else { char::from_u32(next).unwrap() };
+        next += u32::from(!plain);
+        vocabulary.insert(letter.to_string(), json!(usize::from(byte) + specials.len()));
+    }
+    let added: Vec<Value> = specials
+        .iter()
+        .enumerate()
+        .map(|(id, content)| {
+            json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
+        })
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "post_processor": null,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+            "vocab": vocabulary, "merges": []},
+    })
+    .to_string()
+    .into_bytes()
+}
+
+pub fn artefact(kind: LanguageKind) -> Vec<u8> {
+    let Checkpoint { weights, config, tokenizer } = checkpoint(7);
+    let calibration = ["A word.", "Why 12 of 345?", "Näher"].map(|text| {
+        json!({"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "So it is."}]})
+            .to_string()
+    });
+    let calibration = calibration.join("\n");
+    let files = CheckpointFiles {
+        weights: &weights,
+        config: &config,
+        tokenizer: &tokenizer,
+        template: TEMPLATE,
+        calibration: &calibration,
+    };
+    compile_checkpoint(&files, "tiny", kind, DEFAULTS).unwrap()
+}
+
+pub const KINDS: [LanguageKind; 2] = [LanguageKind::Integer, LanguageKind::Ordered];
+
+pub fn model(kind: LanguageKind) -> Model {
+    Model::load(&artefact(kind)).unwrap()
+}
+
+pub fn model_with(kind: LanguageKind, options: Options) -> Model {
+    Model::load_with(&artefact(kind), options).unwrap()
+}
+
+pub fn user(content: &str) -> Message {
+    Message { speaker: Speaker::User, content: Text::new(content).unwrap() }
+}
+
+pub fn sampled(seed: u64) -> Parameters {
+    Parameters { max_tokens: 24, temperature_micros: 900_000, seed, ..Parameters::default() }
+}
+
+/// A text of that many tokens that are no special ones.
+pub fn tokens(count: usize, seed: u64) -> Vec<u32> {
+    (0..count as u64)
+        .map(|i| 6 + ((i + 1).wrapping_mul(seed | 1).wrapping_mul(0x9e37_79b9) >> 7) as u32 % 256)
+        .collect()
+}
