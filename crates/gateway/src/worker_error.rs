@@ -64,7 +64,7 @@ pub fn give_up(setbacks: &[Setback], streamed: usize) -> ApiError {
 }
 
 fn about_the_request(frame: &FailedFrame) -> ApiError {
-    let message = &frame.message[..];
+    let message = format!("The workers refused the request: {}.", frame.message[..].trim_end_matches('.'));
     match frame.failure {
         Failure::ContextTooLong => ApiError::new(Code::ContextLengthExceeded, message)
             .with_param("messages")

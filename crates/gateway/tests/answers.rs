@@ -175,9 +175,9 @@ async fn a_receipt_is_shown_with_its_state() {
 #[tokio::test]
 async fn fifty_at_once_are_all_answered_and_anchored() {
     let stage = Stage::with(&[Behaviour::Honest, Behaviour::Honest, Behaviour::Slow(5)]).await;
-    let ask = |index: usize| {
+    let ask = |index: u32| {
         let client = stage.client;
-        tokio::spawn(async move { client.chat(if index % 2 == 0 { "" } else { r#","stream":true"# }).await })
+        tokio::spawn(async move { client.chat(if index.is_multiple_of(2) { "" } else { r#","stream":true"# }).await })
     };
     let asked: Vec<_> = (0..50).map(ask).collect();
     for answer in asked {
