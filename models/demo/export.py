@@ -18,6 +18,7 @@ import release
 import tokens
 from eval import shipped_model
 from model import DemoModel
+from train import STEPS
 
 PROMPTS = [
     [("user", "What is a receipt?")],
@@ -111,7 +112,7 @@ def main():
     release.write_text_files()
     corpus = json.loads((state / "corpus.json").read_text())
     parameters = sum(p.numel() for p in model.parameters())
-    training = {"parameters": parameters, "steps": saved["step"], "planned_steps": saved["steps"],
+    training = {"parameters": parameters, "steps": saved["step"], "planned_steps": STEPS,
                 "exported": time.strftime("%Y-%m-%d")}
     release.write_manifest(corpus, training)
     print(json.dumps(training))

@@ -43,7 +43,8 @@ def heldout_rows():
 
 def calibration_rows():
     """Training dialogues whose activations set the static scales of the integer model."""
-    return [{"messages": as_messages(build.training_dialogue(index))} for index in range(CALIBRATION_DIALOGUES)]
+    first = build.STAGE_TWO_FROM
+    return [{"messages": as_messages(build.training_dialogue(first + at))} for at in range(CALIBRATION_DIALOGUES)]
 
 
 def lines(rows):
@@ -75,6 +76,12 @@ def write_text_files():
     (HERE / "calibration.jsonl").write_text(lines(calibration_rows()), encoding="utf-8")
 
 
+def sample_of_corpus(first, count=1000):
+    """A part of the corpus that a test can generate again in no time."""
+    digest = build.digest_of(build.training_dialogue(index) for index in range(first, first + count))
+    return {"first": first, "dialogues": count, "sha256": digest}
+
+
 def write_manifest(corpus, training):
     manifest = {
         "format": 1,
@@ -82,7 +89,7 @@ def write_manifest(corpus, training):
             name: {"sha256": sha256(HERE / name), "bytes": (HERE / name).stat().st_size} for name in ARTEFACTS
         },
         "corpus": corpus,
-        "corpus_first_1000_sha256": build.digest_of(build.training_dialogue(index) for index in range(1000)),
+        "corpus_samples": [sample_of_corpus(first) for first in (0, build.STAGE_TWO_FROM)],
         "training": training,
     }
     (HERE / "MANIFEST.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from corpus import build, concepts, dialogues, markets, sensors, sums
 
 SAY = {"concept": concepts.answer, "market": markets.answer, "sensor": sensors.answer, "dialogue": dialogues.answer,
        "arithmetic": sums.answer}
-SAMPLE_OF_TRAINING = 20_000
+SAMPLE_OF_EACH_STAGE = 10_000
 
 
 def manifest():
@@ -66,8 +66,9 @@ class Manifest(unittest.TestCase):
 
 class Corpus(unittest.TestCase):
     def test_the_generator_gives_the_corpus_of_the_manifest(self):
-        first = (build.training_dialogue(index) for index in range(1000))
-        self.assertEqual(build.digest_of(first), manifest()["corpus_first_1000_sha256"])
+        for stage in manifest()["corpus_samples"]:
+            sample = (build.training_dialogue(index) for index in range(stage["first"], stage["first"] + stage["dialogues"]))
+            self.assertEqual(build.digest_of(sample), stage["sha256"])
 
     def test_the_held_out_questions_and_the_calibration_are_those_of_the_generator(self):
         for name, rows in [("heldout.jsonl", release.heldout_rows()), ("calibration.jsonl", release.calibration_rows())]:
@@ -76,7 +77,8 @@ class Corpus(unittest.TestCase):
 
     def test_no_held_out_question_is_asked_in_training(self):
         asked = {release.question_text(row["messages"]) for row in heldout()}
-        for index in range(SAMPLE_OF_TRAINING):
+        stages = [0, build.STAGE_TWO_FROM]
+        for index in (first + at for first in stages for at in range(SAMPLE_OF_EACH_STAGE)):
             repeated = asked & release.training_questions(build.training_dialogue(index))
             self.assertFalse(repeated, f"dialogue {index}")
 

@@ -1,6 +1,6 @@
 """Trains the demo model on the processors of one machine.
 
-    python3 train.py STATE --steps N [--workers 2]
+    python3 train.py STATE [--workers 2]
 
 Single-threaded workers share parameters and gradients in memory and take
 micro-batches and tensors from a common list, so a worker that is held up by
@@ -29,16 +29,19 @@ from model import DemoModel
 from optimizer import Optimizer
 
 SEED = 7
-WARM_UP_STEPS = 40
-FLAT_SHARE = 0.3
+STAGE_TWO_STEP = 1600
+STEPS = 2600
+# (step, share of the full rate), straight lines between: warm-up, flat, then
+# down to zero, which gives most of the quality. The rows of the second stage
+# begin at the fourth point.
+SCHEDULE = [(0, 1 / 40), (39, 1.0), (900, 1.0), (STAGE_TWO_STEP, 2 / 3), (STEPS, 0.0)]
 
 
-def rate_factor(step, steps):
-    """Warm-up, flat, then linear to zero: the decay gives most of the quality."""
-    flat_until = int(FLAT_SHARE * steps)
-    if step < flat_until:
-        return min(1.0, (step + 1) / WARM_UP_STEPS)
-    return (steps - step) / (steps - flat_until)
+def rate_factor(step):
+    for (left, low), (right, high) in zip(SCHEDULE, SCHEDULE[1:]):
+        if step < right:
+            return low + (high - low) * (step - left) / (right - left)
+    return 0.0
 
 
 class TaskList:
@@ -62,11 +65,13 @@ class Run:
 
     def __init__(self, options):
         self.options = options
-        self.rows = batches.Rows(options.state / "rows.npz")
-        self.micros = batches.plan(self.rows, SEED)
-        available = len(self.micros) // batches.MICROS_PER_STEP
-        if options.steps > available:
-            raise SystemExit(f"the corpus lasts for {available} steps, asked for {options.steps}")
+        self.stages = []
+        for stage, steps in [(1, STAGE_TWO_STEP), (2, STEPS - STAGE_TWO_STEP)]:
+            rows = batches.Rows(options.state / f"rows-{stage}.npz")
+            micros = batches.plan(rows, SEED if stage == 1 else f"{SEED} stage {stage}")
+            if steps * batches.MICROS_PER_STEP > len(micros):
+                raise SystemExit(f"rows-{stage}.npz lasts for {len(micros) // batches.MICROS_PER_STEP} of {steps} steps")
+            self.stages.append((rows, micros))
         torch.manual_seed(SEED)
         self.model = DemoModel()
         self.model.share_memory()
@@ -84,6 +89,13 @@ class Run:
         # The largest tensors first, so that no worker ends with a long one.
         self.tensor_order = sorted(range(len(self.parameters)), key=lambda i: (-self.parameters[i][1].numel(), i))
 
+    def micro_batch(self, step, task):
+        if step < STAGE_TWO_STEP:
+            (rows, micros), within = self.stages[0], step
+        else:
+            (rows, micros), within = self.stages[1], step - STAGE_TWO_STEP
+        return rows.micro_batch(micros[within * batches.MICROS_PER_STEP + task])
+
     def _resume(self):
         path = self.options.state / "checkpoint.pt"
         if not path.exists():
@@ -95,15 +107,13 @@ class Run:
 
     def save(self, step):
         path = self.options.state / "checkpoint.pt"
-        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.saved(), "step": step,
-                    "steps": self.options.steps}, f"{path}.new")
+        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.saved(), "step": step}, f"{path}.new")
         os.replace(f"{path}.new", path)
 
 
 def gradient_of(run, step, task):
     """Fills one gradient slot from one micro-batch."""
-    rows = run.micros[step * batches.MICROS_PER_STEP + task]
-    inputs, targets, weight = run.rows.micro_batch(rows)
+    inputs, targets, weight = run.micro_batch(step, task)
     logits = run.model(inputs)
     losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
     loss = (losses * weight.flatten()).sum() / (batches.MICRO_TOKENS * 0.45)
@@ -122,11 +132,11 @@ def worker(rank, run):
     examples = probe.examples(tokenizer) if rank == 0 else None
     log = open(run.options.state / "train.log", "a") if rank == 0 else None
     started, smooth = time.time(), None
-    for step in range(run.first_step, run.options.steps):
+    for step in range(run.first_step, STEPS):
         while (task := run.micro_tasks.take(step)) is not None:
             gradient_of(run, step, task)
         run.barrier.wait()
-        factor = rate_factor(step, run.options.steps)
+        factor = rate_factor(step)
         while (task := run.tensor_tasks.take(step)) is not None:
             at = run.tensor_order[task]
             run.optimizer.update(at, [slot[at] for slot in run.slots], step, factor)
@@ -135,10 +145,10 @@ def worker(rank, run):
             smooth = mean if smooth is None else 0.98 * smooth + 0.02 * mean
         run.barrier.wait()
         done = step + 1
-        if rank == 0 and (done % 50 == 0 or done == run.options.steps):
+        if rank == 0 and (done % 50 == 0 or done == STEPS):
             line = f"{time.strftime('%H:%M:%S')} step {done} loss {smooth:.4f} rate {factor:.3f}"
             line += f" {(time.time() - started) / (done - run.first_step):.3f} s/step load {os.getloadavg()[0]:.1f}"
-            if done % run.options.probe == 0 or done == run.options.steps:
+            if done % run.options.probe == 0 or done == STEPS:
                 line += " " + probe.report(run.model, examples)
                 run.save(done)
             print(line, file=log, flush=True)
@@ -150,12 +160,11 @@ def worker(rank, run):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("state", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--probe", type=int, default=200, help="steps between checkpoints")
     run = Run(parser.parse_args())
     total = sum(p.numel() for _, p in run.parameters)
-    print(f"{total} parameters, from step {run.first_step} of {run.options.steps}", flush=True)
+    print(f"{total} parameters, from step {run.first_step} of {STEPS}", flush=True)
     crew = [run.context.Process(target=worker, args=(rank, run)) for rank in range(run.options.workers)]
     for member in crew:
         member.start()

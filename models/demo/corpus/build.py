@@ -13,8 +13,13 @@ from .dice import Dice
 SEED = 20260301
 HELD_OUT_ONE_IN = 16
 KINDS = ["concept", "market", "sensor", "dialogue", "arithmetic"]
-# By dialogues; arithmetic has the shortest ones and needs the most examples.
-MIX = [("concept", 24), ("market", 19), ("sensor", 16), ("dialogue", 15), ("arithmetic", 26)]
+# Training walks through two stages; the second begins at this dialogue.
+STAGE_TWO_FROM = 320_000
+# By dialogues. The second stage has more of what needs copying.
+MIX = {
+    1: [("concept", 24), ("market", 19), ("sensor", 16), ("dialogue", 15), ("arithmetic", 26)],
+    2: [("concept", 24), ("market", 24), ("sensor", 14), ("dialogue", 20), ("arithmetic", 18)],
+}
 
 SYSTEM_LINES = [
     "You are a helpful assistant.",
@@ -39,22 +44,18 @@ def _question_between(dice):
 
 
 DRAW = {
-    "concept": concepts.draw,
-    "market": markets.draw,
-    "sensor": sensors.draw,
-    "dialogue": lambda dice: dialogues.draw(dice, _question_between),
-    "arithmetic": sums.draw,
+    "concept": lambda dice, stage: concepts.draw(dice),
+    "market": lambda dice, stage: markets.draw(dice),
+    "sensor": lambda dice, stage: sensors.draw(dice),
+    "dialogue": lambda dice, stage: dialogues.draw(dice, stage, _question_between),
+    "arithmetic": lambda dice, stage: sums.draw(dice),
 }
 
 
-def example(kind, *seed):
-    return DRAW[kind](Dice(SEED, kind, *seed))
-
-
-def _trainable(dice):
+def _trainable(dice, stage):
     """One example whose key is not held out."""
     while True:
-        drawn = DRAW[dice.weighted(MIX)](dice)
+        drawn = DRAW[dice.weighted(MIX[stage])](dice, stage)
         if not held_out(drawn["key"]):
             return drawn
 
@@ -65,13 +66,14 @@ def training_dialogue(index):
     Most hold one example; some continue with unrelated ones, because people
     do, and because positions up to the full context must be trained.
     """
+    stage = 2 if index >= STAGE_TWO_FROM else 1
     dice = Dice(SEED, "train", index)
     count = dice.weighted([(1, 84), (2, 12), (5, 4)])
     messages = []
     if dice.chance(8):
         messages.append(("system", dice.pick(SYSTEM_LINES)))
     for _ in range(count):
-        messages.extend(_trainable(dice)["messages"])
+        messages.extend(_trainable(dice, stage)["messages"])
     return messages
 
 
@@ -79,7 +81,7 @@ def held_out_example(kind, index):
     """Example `index` of the held-out set of a kind."""
     dice = Dice(SEED, "held out", kind, index)
     while True:
-        drawn = DRAW[kind](dice)
+        drawn = DRAW[kind](dice, stage=2)
         if held_out(drawn["key"]):
             return drawn
 

@@ -51,6 +51,11 @@ ATTRIBUTES = {
          "My colour is {v}.", "Of all colours I prefer {v}."],
         ["What is my favourite colour?", "Which colour do I like?", "Tell me my colour.", "What colour do I prefer?",
          "Do you remember my colour?", "Which colour is my favourite?", "What is my colour?"]),
+    "day": (lambda dice: dice.pick(words.DAYS), "day",
+        ["My meeting is on {v}.", "We meet on {v}.", "The meeting is on {v}.", "I come on {v}.", "I am free on {v}.",
+         "The best day is {v}.", "My day is {v}."],
+        ["On which day is my meeting?", "When is my meeting?", "Which day did I name?", "When do we meet?",
+         "What is my day?", "Do you remember the day?", "Tell me the day."]),
     "pet": (lambda dice: dice.pick(words.ANIMALS), "pet",
         ["I have a {v}.", "My pet is a {v}.", "At home I keep a {v}.", "I own a {v}.", "A {v} lives with me."],
         ["What is my pet?", "Which pet do I have?", "What animal do I have?", "Tell me my pet.",
@@ -80,9 +85,23 @@ def answer(slots):
     return text[0].upper() + text[1:]
 
 
-def draw(dice, question_between):
-    """`question_between(dice)` gives a question and its answer that have nothing to do with it."""
+def two_names(dice, stage):
+    """Which attributes a dialogue is about.
+
+    Days came to the second stage: in bulletins alone they are seven words
+    that mean the same to the model, and it never began to copy them.
+    """
+    if stage == 1:
+        return dice.shuffled(sorted(ATTRIBUTES.keys() - {"day"}))[:2]
     names = dice.shuffled(sorted(ATTRIBUTES))[:2]
+    if "day" not in names and dice.chance(20):
+        names[dice.below(2)] = "day"
+    return names
+
+
+def draw(dice, stage, question_between):
+    """`question_between(dice)` gives a question and its answer that have nothing to do with it."""
+    names = two_names(dice, stage)
     values = {name: ATTRIBUTES[name][0](dice) for name in names}
     tell = {name: dice.pick(ATTRIBUTES[name][2]).format(v=values[name]) for name in names}
     wanted = names[0]
