@@ -1,1 +1,15 @@
 //! Consensus, ledger and its read interface, as one node.
+//!
+//! `Node` is what runs on top of agreement: it holds the ledger and the pool and reads no clock, so that a simulation
+//! can drive it as production does. `Validator` adds sockets, disk and the re-execution of challenged receipts.
+
+mod node;
+mod pool;
+mod rpc;
+mod service;
+mod snapshot;
+mod vote;
+
+pub use node::{Node, NodeError, SubmitError};
+pub use pool::{Pool, PoolRefusal};
+pub use service::{Config, Validator, ValidatorError};

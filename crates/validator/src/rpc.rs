@@ -1,0 +1,202 @@
+//! The validator's interface (`specs/interfaces.md`): takes transactions, answers what the ledger holds.
+
+use std::sync::Arc;
+
+use api::face::Face;
+use consensus::Handle;
+use crypto::threshold::GroupSignature;
+use network::{
+    Noun, Refusal as Answer,
+    axum::{
+        Json, Router,
+        extract::{Path, State},
+        http::StatusCode,
+        response::Response,
+        routing::{get, post},
+    },
+    nouns,
+};
+use protocol::{
+    Bundle, Certificate, Digest, KeyRecord, NodeRecord, PublicKey, SignedTransaction, Trust,
+    registry::node_id,
+    service::{CertifiedEpoch, ReceiptView},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    node::{Node, SubmitError},
+    pool::PoolRefusal,
+};
+
+/// What the interface answers from.
+pub(crate) struct Desk {
+    pub node: Arc<Node>,
+    pub agreement: Handle,
+    pub trust: Trust,
+}
+
+type Shared = State<Arc<Desk>>;
+
+pub(crate) fn router(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/transactions", post(submit))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/trust", get(trust))
+        .route("/epochs/latest", get(latest_epoch))
+        .route("/epochs/{epoch}", get(epoch))
+        .route("/epochs/{epoch}/receipts", get(epoch_receipts))
+        .route("/receipts/{id}", get(receipt))
+        .route("/receipts/{id}/bundle", get(bundle))
+        .route("/challenges", get(challenges))
+        .route("/nodes", get(nodes_list))
+        .route("/nodes/{id}", get(node))
+        .route("/models", get(models))
+        .route("/keys/{key}", get(key))
+        .route("/accounts/{key}", get(account))
+        .with_state(desk)
+}
+
+async fn submit(
+    State(desk): Shared,
+    Noun(signed): Noun<SignedTransaction>,
+) -> Result<(StatusCode, Json<Value>), Answer> {
+    match desk.node.submit(&signed) {
+        Ok(id) => Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() })))),
+        Err(error) => Err(refusal(&error)),
+    }
+}
+
+fn refusal(error: &SubmitError) -> Answer {
+    let (status, code) = match error {
+        SubmitError::Ledger(ledger::Refusal::NonceTooLow { .. }) => (StatusCode::CONFLICT, "nonce_too_low"),
+        SubmitError::Ledger(ledger::Refusal::NonceTooHigh { .. })
+        | SubmitError::Pool(PoolRefusal::NonceTaken { .. }) => (StatusCode::CONFLICT, "nonce_too_high"),
+        SubmitError::Ledger(_) => (StatusCode::BAD_REQUEST, "bad_transaction"),
+        SubmitError::Pool(PoolRefusal::AlreadyKnown) => (StatusCode::CONFLICT, "already_known"),
+        SubmitError::Pool(PoolRefusal::SenderFull | PoolRefusal::Full) => {
+            (StatusCode::TOO_MANY_REQUESTS, "mempool_full")
+        }
+    };
+    Answer::new(status, code, error.to_string())
+}
+
+async fn status(State(desk): Shared) -> Json<Value> {
+    let certified = desk.node.newest_certified().map(|epoch| epoch.record.epoch);
+    let key = desk.node.key().public_key();
+    let ledger = desk.node.ledger();
+    Json(json!({
+        "role": "validator",
+        "node": node_id(&key).to_string(),
+        "key": key.to_string(),
+        "chain_id": ledger.chain_id(),
+        "height": ledger.height(),
+        "epoch": ledger.open_epoch(),
+        "certified_epoch": certified,
+        "pending": desk.node.pending(),
+        "running": desk.agreement.is_running(),
+        "misbehaviours": desk.node.misbehaviours(),
+        "finality_ms_p50": desk.node.finality_ms_p50(),
+        "burned": ledger.network().burned.to_string(),
+    }))
+}
+
+async fn metrics(State(desk): Shared) -> String {
+    desk.agreement.metrics()
+}
+
+async fn trust(State(desk): Shared) -> Json<Face> {
+    Json(Face::of(&desk.trust))
+}
+
+async fn latest_epoch(State(desk): Shared) -> Result<Noun<CertifiedEpoch>, Answer> {
+    desk.node.newest_certified().map(Noun).ok_or_else(not_certified)
+}
+
+async fn epoch(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Noun<CertifiedEpoch>, Answer> {
+    let record = desk.node.ledger().epoch(epoch).cloned();
+    let record = record.ok_or_else(|| Answer::not_found("unknown_epoch", format!("epoch {epoch} is not closed")))?;
+    Ok(Noun(CertifiedEpoch { record, certificate: certificate(&desk, epoch).await }))
+}
+
+/// The certificate at hand, or from agreement's own store.
+async fn certificate(desk: &Desk, epoch: u64) -> Option<Certificate> {
+    if let Some(certificate) = desk.node.certificate(epoch) {
+        return Some(certificate);
+    }
+    let stored = desk.agreement.certificate(epoch).await?;
+    Some(Certificate { epoch, signature: GroupSignature(stored.signature) })
+}
+
+async fn epoch_receipts(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Response, Answer> {
+    let receipts = desk.node.ledger().epoch_receipts(epoch);
+    let receipts = receipts.ok_or_else(|| Answer::not_found("unknown_epoch", format!("there is no epoch {epoch}")))?;
+    Ok(nouns(&receipts))
+}
+
+async fn receipt(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Answer> {
+    let id = digest(&id)?;
+    desk.node.ledger().receipt_view(&id).map(Noun).ok_or_else(|| unknown_receipt(&id))
+}
+
+async fn bundle(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<Bundle>, Answer> {
+    let id = digest(&id)?;
+    let newest = desk.node.newest_certified().ok_or_else(not_certified)?;
+    let certificate = newest.certificate.ok_or_else(not_certified)?;
+    let bundled = desk.node.ledger().bundle(&id, newest.record.epoch, certificate);
+    bundled.map(Noun).map_err(|error| match error {
+        ledger::BundleError::UnknownReceipt => unknown_receipt(&id),
+        other => Answer::new(StatusCode::CONFLICT, "not_certified_yet", other.to_string())
+            .with_hint("epochs are certified about every second"),
+    })
+}
+
+async fn challenges(State(desk): Shared) -> Response {
+    nouns(&desk.node.ledger().open_challenges())
+}
+
+async fn nodes_list(State(desk): Shared) -> Response {
+    let nodes_now: Vec<NodeRecord> = desk.node.ledger().nodes().cloned().collect();
+    nouns(&nodes_now)
+}
+
+async fn node(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<NodeRecord>, Answer> {
+    let id = digest(&id)?;
+    let found = desk.node.ledger().node(&id).cloned();
+    found.map(Noun).ok_or_else(|| Answer::not_found("unknown_node", format!("no node has the id {id}")))
+}
+
+async fn models(State(desk): Shared) -> Response {
+    let published: Vec<_> = desk.node.ledger().models().cloned().collect();
+    nouns(&published)
+}
+
+async fn key(State(desk): Shared, Path(text): Path<String>) -> Result<Noun<KeyRecord>, Answer> {
+    let key = public_key(&text)?;
+    let found = desk.node.ledger().key(&key).cloned();
+    found.map(Noun).ok_or_else(|| Answer::not_found("unknown_key", format!("key {key} is not registered")))
+}
+
+async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<Value>, Answer> {
+    let key = public_key(&text)?;
+    let balance = desk.node.ledger().account(&key).balance;
+    Ok(Json(json!({ "balance": balance.to_string(), "nonce": desk.node.next_nonce(&key) })))
+}
+
+fn digest(text: &str) -> Result<Digest, Answer> {
+    Digest::from_hex(text).ok_or_else(|| Answer::bad_request("bad_id", "an id is 64 hexadecimal digits"))
+}
+
+fn public_key(text: &str) -> Result<PublicKey, Answer> {
+    PublicKey::from_hex(text).ok_or_else(|| Answer::bad_request("bad_key", "a key is 64 hexadecimal digits"))
+}
+
+fn unknown_receipt(id: &Digest) -> Answer {
+    Answer::not_found("unknown_receipt", format!("receipt {id} is not anchored"))
+        .with_hint("a fresh receipt is anchored within a second")
+}
+
+fn not_certified() -> Answer {
+    Answer::new(StatusCode::CONFLICT, "not_certified_yet", "no epoch is certified yet")
+        .with_hint("epochs are certified about every second")
+}

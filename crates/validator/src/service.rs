@@ -1,0 +1,128 @@
+//! The validator as a node: agreement on its own threads, the interface and the votes on the caller's runtime.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use consensus::{Chain, Keys, Pacing};
+use crypto::{SigningKey, threshold::GroupKey};
+use hub::{Models, Shelf, ShelfError};
+use ledger::Genesis;
+use network::{Client, Limits, NetworkError, Server};
+use protocol::{Noun as _, Role, Text, Trust, Version};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+
+use crate::{
+    node::{Node, NodeError},
+    rpc::{Desk, router},
+    vote,
+};
+
+/// What a validator needs to start.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the interface listens.
+    pub listen: SocketAddr,
+    /// Where agreement listens, and where the other validators' agreement is reached.
+    pub agreement_listen: SocketAddr,
+    pub agreement_peers: Vec<([u8; 32], SocketAddr)>,
+    pub directory: PathBuf,
+    pub key: SigningKey,
+    /// This validator's share of the network key, and the public polynomial.
+    pub share: Vec<u8>,
+    pub polynomial: Vec<u8>,
+    pub network_key: GroupKey,
+    pub network: String,
+    pub genesis: Genesis,
+    pub hubs: Vec<String>,
+}
+
+/// Why a validator did not start.
+#[derive(Debug, Error)]
+pub enum ValidatorError {
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Agreement(#[from] consensus::StartError),
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error("the network's name is too long: {0}")]
+    Name(protocol::TooLong),
+    #[error("starting was interrupted")]
+    Interrupted,
+}
+
+/// A running validator.
+pub struct Validator {
+    server: Server,
+    desk: Arc<Desk>,
+    voting: JoinHandle<()>,
+}
+
+impl Validator {
+    pub async fn start(config: Config) -> Result<Self, ValidatorError> {
+        let snapshot = config.directory.join("ledger.snapshot");
+        let node = Arc::new(Node::new(&config.genesis, config.key.clone(), Some(snapshot), Some(now_ms))?);
+        let trust = Trust {
+            version: Version,
+            network: Text::new(config.network.clone()).map_err(ValidatorError::Name)?,
+            chain_id: config.genesis.chain_id,
+            network_key: config.network_key,
+        };
+        let shelf = Shelf::open(&config.directory.join("models"))?;
+        let models = Models::new(shelf, &config.hubs, Client::default());
+        let application = Arc::clone(&node);
+        let agreement_config = agreement(&config);
+        let started =
+            tokio::task::spawn_blocking(move || consensus::Validator::start(agreement_config, application)).await;
+        let agreement = started.map_err(|_| ValidatorError::Interrupted)??;
+        let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust });
+        let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
+        Ok(Self { server, desk, voting: tokio::spawn(vote::follow(node, models)) })
+    }
+
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    pub fn node(&self) -> &Arc<Node> {
+        &self.desk.node
+    }
+
+    /// Stops the interface, then agreement; returns when the directory can be opened again.
+    pub async fn stop(self) {
+        self.voting.abort();
+        self.server.stop().await;
+        let desk = self.desk;
+        // The last holder stops agreement, which blocks until its threads have ended.
+        let _ = tokio::task::spawn_blocking(move || drop(desk)).await;
+    }
+}
+
+fn agreement(config: &Config) -> consensus::Config {
+    let validators = config.genesis.nodes.iter().filter(|node| node.role == Role::Validator);
+    consensus::Config {
+        chain: Chain {
+            chain_id: config.genesis.chain_id,
+            genesis: consensus::Genesis { digest: config.genesis.digest().0, time_ms: config.genesis.time_ms },
+            validators: validators.map(|node| node.key.0).collect(),
+            polynomial: config.polynomial.clone(),
+            pacing: Pacing::default(),
+        },
+        keys: Keys { signing_key: config.key.seed(), share: config.share.clone() },
+        addresses: config.agreement_peers.clone(),
+        listen: config.agreement_listen,
+        directory: config.directory.clone(),
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
