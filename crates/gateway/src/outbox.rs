@@ -102,9 +102,10 @@ impl Outbox {
         self.len() >= self.pace.outbox_max
     }
 
-    /// A receipt that is still waiting.
+    /// A receipt that is still waiting, or was set aside.
     pub fn find(&self, id: &Digest) -> Option<SignedReceipt> {
-        self.lock().values().find(|waiting| waiting.id == *id).map(|waiting| waiting.receipt.clone())
+        let waiting = self.lock().values().find(|waiting| waiting.id == *id).map(|waiting| waiting.receipt.clone());
+        waiting.or_else(|| SignedReceipt::decode(&self.store.get(SET_ASIDE, &id.0).ok()??).ok())
     }
 
     /// Takes a receipt; it is durable once the returned value was waited for, and is sent in any case.

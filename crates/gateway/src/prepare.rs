@@ -28,6 +28,10 @@ pub struct Circumstances {
 
 impl Wish {
     pub fn into_request(self, circumstances: Circumstances) -> Result<Request, ApiError> {
+        let param = match &self.input {
+            Input::Chat(_) => "messages",
+            Input::Tensors(_) => "inputs",
+        };
         let request = Request {
             version: Version,
             chain_id: circumstances.chain_id,
@@ -46,7 +50,7 @@ impl Wish {
         let bytes = request.encode().len();
         if bytes > REQUEST_BYTES_MAX {
             let message = format!("The request holds {bytes} bytes, at most {REQUEST_BYTES_MAX} expected.");
-            return Err(ApiError::new(Code::ContextLengthExceeded, message));
+            return Err(ApiError::new(Code::ContextLengthExceeded, message).with_param(param));
         }
         Ok(request)
     }

@@ -167,3 +167,20 @@ async fn two_gateways_live_in_one_process_but_not_on_one_directory() {
     let error = gateway::Gateway::start(taken).await.err().unwrap();
     assert!(error.hint().contains("address"), "{error}");
 }
+
+#[tokio::test]
+async fn a_receipt_that_the_ledger_never_takes_is_set_aside_and_still_shown() {
+    let brisk = Duration::from_millis(1);
+    let pace = Pace { flush: brisk, confirm: brisk, resend: brisk, ..pace() };
+    let stage = Stage::paced(&[Behaviour::Honest], pace).await;
+    stage.validator.change(|ledger| ledger.loses = true);
+    let id = acknowledged(stage.client, 1).await.pop_first().unwrap();
+    for _ in 0..1_000 {
+        if stage.gateway.receipts_waiting() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((stage.gateway.receipts_waiting(), stage.validator.anchored()), (0, 0));
+    assert_eq!(stage.client.get(&format!("/v1/receipts/{id}")).await.json()["state"], "evidenced");
+}

@@ -21,6 +21,8 @@ async fn each_bad_body_has_its_status_code_and_parameter() {
     let stage = Stage::with(&[Behaviour::Honest]).await;
     let long = format!(r#"{{"model":"tiny","messages":[{{"role":"user","content":"{}"}}]}}"#, "x".repeat(300_000));
     let huge = " ".repeat((1 << 20) + 1);
+    let ones = format!(r#"{{"dtype":"u8","data":[{}]}}"#, vec!["1"; 210_000].join(","));
+    let wide = format!(r#"{{"model":"risk","inputs":{{"x":{ones},"y":{ones}}}}}"#);
     let cases = [
         (CHAT, "", 400, "invalid_json", ""),
         (CHAT, "{\"model\":", 400, "invalid_json", "model"),
@@ -34,6 +36,7 @@ async fn each_bad_body_has_its_status_code_and_parameter() {
         (CHAT, &huge, 413, "request_too_large", ""),
         ("/v1/infer", r#"{"model":"risk","inputs":{"x":[[1],[2,3]]}}"#, 400, "invalid_value", "inputs.x[1]"),
         ("/v1/infer", r#"{"model":"risk","inputs":{"x":[NaN]}}"#, 400, "invalid_json", "inputs.x[0]"),
+        ("/v1/infer", &wide, 400, "context_length_exceeded", "inputs"),
         ("/v1/infer", r#"{"model":"none","inputs":{"x":[1]}}"#, 404, "model_not_found", "model"),
         ("/v1/completions", "{}", 404, "unknown_url", ""),
         ("/v1/embeddings", "{}", 404, "unknown_url", ""),

@@ -3,11 +3,14 @@
 
 mod stub;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use crypto::SigningKey;
 use protocol::{
-    Digest, Finish, List, Output, PublicKey,
+    Canonical as _, Digest, Finish, List, Opening, Output, PublicKey, SignedReceipt,
     request::{StreamHead, output_commitment},
     service::{DoneFrame, Failure},
 };
@@ -92,6 +95,41 @@ async fn no_lie_is_ever_acknowledged() {
     assert_eq!(stage.validator.anchored() + stage.gateway.receipts_waiting(), 0);
     stage.workers[0].behave(Behaviour::Honest);
     assert_eq!(stage.client.chat("").await.status, 200, "the only worker is asked again");
+}
+
+/// Which byte of the final frame is changed next.
+static CHANGED: AtomicUsize = AtomicUsize::new(0);
+
+fn change_a_byte(done: &mut DoneFrame, _: &SigningKey) {
+    let mut bytes = done.encode();
+    let at = CHANGED.fetch_add(1, Ordering::SeqCst) % bytes.len();
+    bytes[at] ^= 1 << (at % 8);
+    match DoneFrame::decode(&bytes) {
+        Ok(changed) => *done = changed,
+        // What is no frame never reaches the checks; another lie takes its place.
+        Err(_) => done.receipt.signature.0[0] ^= 1,
+    }
+}
+
+#[tokio::test]
+async fn a_final_frame_with_any_byte_changed_is_not_acknowledged() {
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    let body = chat_body("");
+    let whole = stage.client.post_with(
+        "/v1/chat/completions",
+        "content-type: application/json\r\nx-og-opening: include\r\n",
+        &body,
+    );
+    let og = whole.await.json()["og"].clone();
+    let receipt: SignedReceipt = api::face::read(og["receipt"].to_string().as_bytes()).unwrap();
+    let opening: Opening = api::face::read(og["opening"].to_string().as_bytes()).unwrap();
+    let bytes = DoneFrame { receipt, opening, finish: Finish::Stop }.encode().len();
+    stage.workers[0].behave(Behaviour::Lies(change_a_byte));
+    for at in 0..bytes {
+        assert_eq!(stage.client.chat("").await.status, 502, "byte {at} of {bytes}");
+    }
+    assert_eq!(CHANGED.load(Ordering::SeqCst), bytes);
+    stage.settled(1).await;
 }
 
 #[tokio::test]

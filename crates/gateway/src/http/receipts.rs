@@ -106,3 +106,51 @@ fn told(shared: &Shared, error: &NetworkError, id: &Digest) -> ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::{EpochRecord, Version};
+
+    use super::*;
+
+    fn status(standing: Standing) -> ReceiptStatus {
+        let (receipt, worker, gateway) = (Digest::ZERO, Digest::ZERO, Digest::ZERO);
+        ReceiptStatus { receipt, worker, gateway, epoch: 10, index: 0, standing, audits: 0, slashed: 0 }
+    }
+
+    fn latest(epoch: u64) -> CertifiedEpoch {
+        let record = EpochRecord {
+            version: Version,
+            chain_id: 1,
+            epoch,
+            first_height: 0,
+            last_height: 0,
+            time_ms: 0,
+            history_root: Digest::ZERO,
+            receipts_root: Digest::ZERO,
+            receipts_count: 0,
+            receipts_sum: 0,
+            verdicts_root: Digest::ZERO,
+            state_root: Digest::ZERO,
+            challenge_window: 15,
+        };
+        CertifiedEpoch { record, certificate: None }
+    }
+
+    #[test]
+    fn a_receipt_is_final_once_its_window_has_closed_unless_it_is_challenged_or_refuted() {
+        let cases = [
+            (Standing::Anchored, "anchored", "final"),
+            (Standing::Audited, "audited", "final"),
+            (Standing::Upheld, "anchored", "final"),
+            (Standing::Challenged, "challenged", "challenged"),
+            (Standing::Refuted, "refuted", "refuted"),
+            (Standing::Withheld, "refuted", "refuted"),
+        ];
+        for (standing, open, closed) in cases {
+            assert_eq!(state(&status(standing), Some(&latest(24))), open, "{standing}");
+            assert_eq!(state(&status(standing), None), open, "{standing}");
+            assert_eq!(state(&status(standing), Some(&latest(25))), closed, "{standing}");
+        }
+    }
+}

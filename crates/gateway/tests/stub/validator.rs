@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crypto::threshold::GroupSignature;
 use network::{
     Noun, Refusal, Server,
     axum::{
@@ -18,8 +19,9 @@ use network::{
     nouns,
 };
 use protocol::{
-    Action, Digest, EpochRecord, KeyRecord, NodeRecord, PublicKey, ReceiptStatus, Role, SignedTransaction, Standing,
-    Version,
+    Action, Bundle, Certificate, Digest, EpochRecord, KeyRecord, List, NodeRecord, PublicKey, ReceiptStatus, Role,
+    SignedTransaction, Standing, Version,
+    bundle::{ReceiptInclusion, StateProof},
     registry::OPEN_END,
     service::{CertifiedEpoch, ReceiptView},
 };
@@ -40,6 +42,8 @@ pub struct Ledger {
     pub is_away: bool,
     /// Takes transactions and loses them.
     pub loses: bool,
+    /// Hands out bundles.
+    pub certifies: bool,
     /// Says this to the next transactions instead of taking them.
     pub refuses: Vec<(u16, &'static str)>,
 }
@@ -114,10 +118,32 @@ async fn receipt(State(ledger): State<Shared>, Path(id): Path<String>) -> Result
     known.map(Noun).ok_or_else(|| Refusal::not_found("unknown_receipt", "unknown"))
 }
 
-async fn bundle(State(ledger): State<Shared>, Path(id): Path<String>) -> Refusal {
-    match ledger.lock().unwrap().receipts.contains_key(&Digest::from_hex(&id).unwrap()) {
-        true => Refusal::new(StatusCode::CONFLICT, "not_certified_yet", "wait"),
-        false => Refusal::not_found("unknown_receipt", "unknown"),
+async fn bundle(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<Bundle>, Refusal> {
+    let ledger = ledger.lock().unwrap();
+    match ledger.receipts.get(&Digest::from_hex(&id).unwrap()) {
+        Some(view) if ledger.certifies => Ok(Noun(bundle_of(view, ledger.keys.values().next().unwrap()))),
+        Some(_) => Err(Refusal::new(StatusCode::CONFLICT, "not_certified_yet", "wait")),
+        None => Err(Refusal::not_found("unknown_receipt", "unknown")),
+    }
+}
+
+/// In the right shape; proves nothing.
+fn bundle_of(view: &ReceiptView, key: &KeyRecord) -> Bundle {
+    let record = epoch().record;
+    let proof = StateProof { siblings: List::default(), found: None };
+    Bundle {
+        version: Version,
+        chain_id: super::CHAIN,
+        receipt: view.receipt.clone(),
+        opening: None,
+        inclusion: ReceiptInclusion { epoch: record.clone(), index: 0, path: List::default() },
+        as_of: record,
+        certificate: Certificate { epoch: 6, signature: GroupSignature([7; 48]) },
+        history: List::default(),
+        key: key.clone(),
+        key_proof: proof.clone(),
+        status: view.status.clone(),
+        status_proof: proof,
     }
 }
 
