@@ -173,6 +173,15 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.constant(random.halves(&[outputs, blocks]));
             case.node(name, none)
         }
+        "linear_f32" => {
+            let outputs = 1 + random.below(50);
+            case.floats(random, &[width]);
+            case.constant(random.floats(&[outputs, width]));
+            if random.below(2) == 0 {
+                case.constant(random.floats(&[outputs]));
+            }
+            case.node(name, none)
+        }
         "lookup" => {
             case.integers(random, Element::I16, &[width], 100);
             case.constant(random.integers(Element::I16, &[201], bytes(-32_768, 32_767)));

@@ -10,6 +10,7 @@ pub mod gather_blocks_f32;
 pub mod gather_rows;
 pub mod linear;
 pub mod linear_blocks_f32;
+pub mod linear_f32;
 pub mod lookup;
 pub mod multiply;
 pub mod multiply_f32;
@@ -36,6 +37,7 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("gather_rows", gather_rows::make),
     ("linear", linear::make),
     ("linear_blocks_f32", linear_blocks_f32::make),
+    ("linear_f32", linear_f32::make),
     ("lookup", lookup::make),
     ("multiply", multiply::make),
     ("multiply_f32", multiply_f32::make),
