@@ -157,31 +157,7 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.constant(random.halves(&[table, blocks]));
             case.node(name, none)
         }
-        "linear" => {
-            let (outputs, (element, magnitude)) = (1 + random.below(50), small(random));
-            case.integers(random, element, &[width], magnitude);
-            case.constant(random.integers(Element::I8, &[outputs, width], bytes(-128, 127)));
-            if random.below(2) == 0 {
-                case.constant(random.integers(Element::I32, &[outputs], bytes(-100_000, 100_000)));
-            }
-            case.node(name, none)
-        }
-        "linear_blocks_f32" => {
-            let (outputs, blocks) = (1 + random.below(50), 1 + random.below(5));
-            case.floats(random, &[blocks * 32]);
-            case.constant(random.integers(Element::I8, &[outputs, blocks * 32], bytes(-128, 127)));
-            case.constant(random.halves(&[outputs, blocks]));
-            case.node(name, none)
-        }
-        "linear_f32" => {
-            let outputs = 1 + random.below(50);
-            case.floats(random, &[width]);
-            case.constant(random.floats(&[outputs, width]));
-            if random.below(2) == 0 {
-                case.constant(random.floats(&[outputs]));
-            }
-            case.node(name, none)
-        }
+        "linear" | "linear_blocks_f32" | "linear_f32" => linear(name, case, random, width),
         "lookup" => {
             case.integers(random, Element::I16, &[width], 100);
             case.constant(random.integers(Element::I16, &[201], bytes(-32_768, 32_767)));
@@ -211,6 +187,34 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
         "attention" | "attention_f32" => attention(name, case, random),
         other => panic!("no case for {other}"),
     }
+}
+
+fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
+    let outputs = 1 + random.below(50);
+    match name {
+        "linear" => {
+            let (element, magnitude) = small(random);
+            case.integers(random, element, &[width], magnitude);
+            case.constant(random.integers(Element::I8, &[outputs, width], bytes(-128, 127)));
+            if random.below(2) == 0 {
+                case.constant(random.integers(Element::I32, &[outputs], bytes(-100_000, 100_000)));
+            }
+        }
+        "linear_blocks_f32" => {
+            let blocks = 1 + random.below(5);
+            case.floats(random, &[blocks * 32]);
+            case.constant(random.integers(Element::I8, &[outputs, blocks * 32], bytes(-128, 127)));
+            case.constant(random.halves(&[outputs, blocks]));
+        }
+        _ => {
+            case.floats(random, &[width]);
+            case.constant(random.floats(&[outputs, width]));
+            if random.below(2) == 0 {
+                case.constant(random.floats(&[outputs]));
+            }
+        }
+    }
+    case.node(name, Attributes::new())
 }
 
 fn requantise(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
