@@ -72,6 +72,10 @@ pub enum Refusal {
     TimesReversed,
     #[error("receipt ends at {found} ms, at most {latest} ms expected; hint: check the worker's clock")]
     InTheFuture { found: Milliseconds, latest: Milliseconds },
+    #[error(
+        "receipt ended at {found} ms, {earliest} ms or later expected; hint: its worker need not keep what opens it for longer"
+    )]
+    TooOld { found: Milliseconds, earliest: Milliseconds },
     #[error("receipt is anchored already")]
     AlreadyAnchored,
     #[error("worker signed receipt {first} under the same sequence number {sequence}")]

@@ -6,6 +6,8 @@ use protocol::{Amount, Role, record};
 pub const OPG: Amount = 1_000_000_000_000_000_000;
 /// What a share is counted in.
 pub const MILLION: u32 = 1_000_000;
+/// What a worker adds to the time that it must keep evidence for: clocks that differ, epochs that last longer.
+const EVIDENCE_MARGIN_MS: u64 = 60_000;
 
 record! {
     /// Every number that the ledger decides by. Shares are in millionths.
@@ -20,6 +22,9 @@ record! {
         vote_epochs: u32,
         /// How far a receipt's end may lie ahead of the block's time.
         clock_skew_ms: u32,
+        /// How long after its end a receipt can still be anchored: until then, and while it can be challenged after
+        /// that, its worker must be able to open it.
+        receipt_age_ms: u32,
         /// Newest version of the exact arithmetic that the validators can re-execute.
         spec_version: u16,
         validator_stake: Amount,
@@ -55,6 +60,7 @@ impl Default for Rules {
             response_epochs: 5,
             vote_epochs: 600,
             clock_skew_ms: 5_000,
+            receipt_age_ms: 600_000,
             spec_version: 1,
             validator_stake: 10_000 * OPG,
             worker_stake: 1_000 * OPG,
@@ -86,6 +92,18 @@ impl Rules {
         }
     }
 
+    /// Epochs after an anchoring in which a worker may have to open the receipt: those in which it can be challenged,
+    /// counted with the one that anchors it, and those in which a challenge as withheld can be answered.
+    pub fn evidence_epochs(&self) -> u64 {
+        u64::from(self.challenge_window).saturating_add(u64::from(self.response_epochs)).saturating_add(1)
+    }
+
+    /// How long after a receipt's end its worker keeps what it needs to open it (`specs/evidence.md`).
+    pub fn evidence_ms(&self) -> u64 {
+        let challengeable = self.evidence_epochs().saturating_mul(u64::from(self.epoch_ms));
+        u64::from(self.receipt_age_ms).saturating_add(challengeable).saturating_add(EVIDENCE_MARGIN_MS)
+    }
+
     /// The first field that cannot be meant, if any.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let positive = [
@@ -93,6 +111,7 @@ impl Rules {
             ("challenge_window", self.challenge_window),
             ("response_epochs", self.response_epochs),
             ("vote_epochs", self.vote_epochs),
+            ("receipt_age_ms", self.receipt_age_ms),
             ("challenges_max", self.challenges_max),
         ];
         let shares = [
@@ -134,6 +153,16 @@ mod tests {
     fn rules_that_cannot_be_meant_are_named() {
         assert_eq!(Rules::default().fault(), None);
         assert_eq!(Rules { epoch_ms: 0, ..Rules::default() }.fault(), Some("epoch_ms"));
+        assert_eq!(Rules { receipt_age_ms: 0, ..Rules::default() }.fault(), Some("receipt_age_ms"));
         assert_eq!(Rules { slash_refuted: MILLION + 1, ..Rules::default() }.fault(), Some("slash_refuted"));
+    }
+
+    #[test]
+    fn evidence_outlives_every_challenge_that_the_rules_allow() {
+        let rules = Rules::default();
+        assert_eq!(rules.evidence_epochs(), 15 + 5 + 1);
+        assert_eq!(rules.evidence_ms(), 600_000 + 21_000 + 60_000);
+        let vast = Rules { epoch_ms: u32::MAX, challenge_window: u32::MAX, response_epochs: u32::MAX, ..rules };
+        assert_eq!(vast.evidence_ms(), u64::MAX, "more than a clock can count is for ever, not soon");
     }
 }

@@ -101,6 +101,11 @@ fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
     if receipt.finished_at_ms > latest {
         return Err(Refusal::InTheFuture { found: receipt.finished_at_ms, latest });
     }
+    // Its worker may have forgotten by now what opens it, and must not be challenged for that.
+    let earliest = present.open.time_ms.saturating_sub(u64::from(rules.receipt_age_ms));
+    if receipt.finished_at_ms < earliest {
+        return Err(Refusal::TooOld { found: receipt.finished_at_ms, earliest });
+    }
     present.open.charges.checked_add(receipt.charge).map(|_| ()).ok_or(Refusal::ChargeOverflow)
 }
 

@@ -1,6 +1,6 @@
 //! Anchoring receipts, and the games that workers and gateways may play with them.
 
-use ledger::{Event, Offence, Refusal};
+use ledger::{Event, Offence, Refusal, Rules};
 use protocol::{
     Action, Digest, List, Receipt, Role, Standing,
     transaction::{PostReceipts, RotateKey, prove_possession},
@@ -148,6 +148,31 @@ fn a_receipt_posted_late_or_out_of_order_is_anchored_all_the_same() {
     for index in [2, 0, 1] {
         world.posting(&answers[index].signed).unwrap();
     }
+}
+
+#[test]
+fn a_receipt_is_anchored_up_to_its_age_and_refused_beyond_it() {
+    let mut world = World::with(Rules { receipt_age_ms: 10_000, ..Rules::default() });
+    let (first, second) = (world.answer(WORKER), world.answer(WORKER));
+    let earliest = world.time_ms;
+    world.epochs(10);
+    world.posting(&first.signed).unwrap();
+    world.time_ms += 1;
+    let refusal = Refusal::TooOld { found: earliest, earliest: earliest + 1 };
+    assert_eq!(world.posting(&second.signed), Err(refusal));
+    assert_eq!(world.ledger.receipt(&second.id()), None);
+    let third = world.answer(WORKER);
+    assert_eq!(world.posting(&third.signed), Ok(()), "a gap where one came too late does not stop the chain");
+}
+
+#[test]
+fn a_contradiction_is_evidence_however_old_it_is() {
+    let mut world = World::with(Rules { receipt_age_ms: 10_000, ..Rules::default() });
+    let answer = world.anchored(WORKER);
+    world.epochs(40);
+    let other = answer.changed(WORKER, |receipt| receipt.output_tokens += 1);
+    assert_eq!(world.posting(&other), Err(Refusal::Equivocation { first: answer.id(), sequence: 0 }));
+    assert_eq!(world.stake(WORKER), 0);
 }
 
 #[test]

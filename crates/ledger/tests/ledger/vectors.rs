@@ -24,6 +24,7 @@ fn rules() -> Rules {
         response_epochs: 5,
         vote_epochs: 600,
         clock_skew_ms: 5_000,
+        receipt_age_ms: 600_000,
         spec_version: 1,
         validator_stake: 10_000 * OPG,
         worker_stake: 1_000 * OPG,
