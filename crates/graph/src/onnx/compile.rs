@@ -1,9 +1,9 @@
 //! An ONNX file as a model, in one call: the same bytes in give the same artefact out.
 
-use super::{OnnxError, import, integer};
+use super::error::CompileError;
+use super::{import, integer};
 use crate::artefact::{Model, Purpose};
-use crate::evaluate::Fault;
-use crate::graph::{Checked, GraphRefusal};
+use crate::graph::Checked;
 use crate::tensor::{Element, Tensor};
 
 /// Which arithmetic a model is compiled to.
@@ -26,24 +26,6 @@ pub struct OnnxSources<'a> {
     pub calibration: &'a [Vec<Tensor>],
     /// The most rows that one call may have.
     pub rows_max: usize,
-}
-
-/// Why an ONNX file was not compiled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CompileError {
-    #[error("failed to read the ONNX file: {0}")]
-    Onnx(#[from] OnnxError),
-    #[error("failed to check the graph: {0}")]
-    Graph(#[from] GraphRefusal),
-    #[error("failed to run the model on its calibration inputs: {cause}")]
-    Calibration {
-        #[source]
-        cause: Fault,
-    },
-    #[error("the integer form needs calibration inputs, found none")]
-    NoCalibration,
-    #[error("no integer form exists for {nodes}\nhint: compile to the ordered form")]
-    NoIntegerForm { nodes: String },
 }
 
 /// Compiles an ONNX file.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::OnnxError;
+use super::error::OnnxError;
 use super::proto::{Graph, Node};
 
 /// How a node is named in errors: by its name, else by what it makes.

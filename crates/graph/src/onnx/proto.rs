@@ -4,7 +4,7 @@
 //! functions, and no field twice: where two readers could understand a file differently, it is refused. Names borrow from
 //! the file; only numbers are copied, and each list is bounded before it grows.
 
-use super::OnnxError;
+use super::error::OnnxError;
 use super::wire::{Content, Field, Reader};
 
 /// Largest file that is read, in bytes.

@@ -4,7 +4,7 @@
 //! nothing, never copies weights, has no recursion, and lets its callers check each count before they keep anything.
 //! Groups (deprecated, and nestable without bound) are refused.
 
-use super::OnnxError;
+use super::error::OnnxError;
 
 /// One field's content, still undecoded.
 #[derive(Clone, Copy, Debug, PartialEq)]

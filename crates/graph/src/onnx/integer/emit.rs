@@ -5,7 +5,7 @@ use super::scale::Factor;
 use crate::Attributes;
 use crate::float::exp_wide;
 use crate::graph::{Checked, Graph, Node, Output, Source};
-use crate::onnx::compile::CompileError;
+use crate::onnx::error::CompileError;
 use crate::operator::Operator;
 use crate::ops;
 use crate::tensor::{Element, Tensor};

@@ -5,7 +5,7 @@
 
 use crate::evaluate::{Fault, trace};
 use crate::graph::{Checked, Node, Source};
-use crate::onnx::compile::CompileError;
+use crate::onnx::error::CompileError;
 use crate::ops::{dequantise, softmax};
 use crate::tensor::{Element, Tensor};
 

@@ -8,7 +8,7 @@ mod emit;
 mod encoding;
 mod scale;
 
-use super::compile::CompileError;
+use super::error::CompileError;
 use crate::graph::{Checked, Graph};
 use crate::tensor::Tensor;
 

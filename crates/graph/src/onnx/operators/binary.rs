@@ -1,8 +1,8 @@
 //! `Add`, `Sub`, `Mul` and `Div` of floats, with ONNX's broadcasting, which is the exact graph's too.
 
 use crate::Attributes;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, output};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, output};
 use crate::onnx::proto::Node;
 use crate::operator::Operator;
 use crate::ops;

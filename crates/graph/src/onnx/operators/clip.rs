@@ -1,8 +1,8 @@
 //! `Clip` with constant bounds; a bound that is left out is the largest finite float.
 
 use crate::Attributes;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, output, problem};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, output, problem};
 use crate::onnx::proto::Node;
 use crate::ops;
 

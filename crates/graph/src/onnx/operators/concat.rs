@@ -1,8 +1,8 @@
 //! `Concat` of floats along an axis of fixed sizes.
 
 use crate::Attributes;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, attribute, axis, integer, output, problem};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, attribute, axis, integer, output, problem};
 use crate::onnx::proto::Node;
 use crate::ops;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, constant, output, problem};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, constant, output, problem};
 use crate::onnx::proto::{AttributeValue, Node};
 use crate::tensor::{Data, Tensor};
 

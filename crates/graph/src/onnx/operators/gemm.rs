@@ -3,8 +3,8 @@
 
 use crate::Attributes;
 use crate::graph::Source;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, attribute, integer, output, problem};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, attribute, integer, output, problem};
 use crate::onnx::proto::{AttributeValue, Node};
 use crate::ops;
 use crate::tensor::{Data, Tensor};

@@ -1,8 +1,8 @@
 //! `MatMul` of a value with a constant matrix. A product of two computed matrices is refused.
 
 use super::gemm;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value};
 use crate::onnx::proto::Node;
 
 pub fn lower(lowering: &mut Lowering, node: &Node<'_>) -> Result<Value, OnnxError> {

@@ -11,8 +11,8 @@ mod reshape;
 mod softmax;
 mod unary;
 
-use super::OnnxError;
-use super::lower::{Lowering, Value};
+use super::error::OnnxError;
+use super::lowering::{Lowering, Value};
 use super::proto::Node;
 
 /// One ONNX operator of the standard domain.

@@ -2,8 +2,8 @@
 
 use crate::Attributes;
 use crate::graph::Source;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, attribute, axis, integer, output, problem};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, attribute, axis, integer, output, problem};
 use crate::onnx::operators::reshape;
 use crate::onnx::proto::{AttributeValue, Node};
 use crate::ops;

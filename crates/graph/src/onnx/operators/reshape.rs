@@ -2,8 +2,8 @@
 
 use crate::Attributes;
 use crate::graph::Source;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, axis, integer, output, problem};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, axis, integer, output, problem};
 use crate::onnx::proto::Node;
 use crate::ops;
 use crate::shape::{Dimension, Shape};

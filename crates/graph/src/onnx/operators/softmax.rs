@@ -1,8 +1,8 @@
 //! `Softmax` over the innermost axis, which is what ONNX defaults to.
 
 use crate::Attributes;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, axis, integer, output, problem};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, axis, integer, output, problem};
 use crate::onnx::proto::Node;
 use crate::ops;
 

@@ -1,8 +1,8 @@
 //! Operators on single elements, and `Identity`, which makes nothing.
 
 use crate::Attributes;
-use crate::onnx::OnnxError;
-use crate::onnx::lower::{Lowering, Value, output};
+use crate::onnx::error::OnnxError;
+use crate::onnx::lowering::{Lowering, Value, output};
 use crate::onnx::proto::Node;
 use crate::operator::Operator;
 use crate::ops;

@@ -1,4 +1,4 @@
-//! From the nodes of an ONNX graph to ordered operators, one after the other, shapes inferred on the way.
+//! The exact graph under construction: what each ONNX name stands for, and shapes inferred on the way.
 //!
 //! Every value has its shape from the exact operators' own shape rules; what the file states about outputs is only
 //! compared. Initializers that nothing uses are left out, so they cannot change a model's root.
@@ -6,55 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::names::{self, describe};
-use super::operators;
+use super::error::OnnxError;
+use super::names::describe;
 use super::proto::{self, AttributeValue, Dimension as Stated, Elements, Node, TYPE_FLOAT, ValueInfo};
-use super::{OPSETS, OnnxError};
 use crate::graph::{Graph, Input, Output, ROWS_MAX, Source};
 use crate::operator::{Fact, Interval, NO_BOUNDS, Operator, Site};
 use crate::shape::{Dimension, Shape};
 use crate::tensor::{Data, Element, Tensor};
 use crate::{Attributes, float};
-
-/// The ordered graph of an ONNX file. Its one symbolic dimension becomes `Rows`.
-pub fn import(bytes: &[u8]) -> Result<Graph, OnnxError> {
-    let model = proto::read_model(bytes)?;
-    if !OPSETS.contains(&model.opset) {
-        return Err(OnnxError::Opset { found: model.opset, low: *OPSETS.start(), high: *OPSETS.end() });
-    }
-    names::check(&model.graph)?;
-    check_supported(&model.graph.nodes)?;
-    let mut lowering = Lowering::default();
-    for tensor in &model.graph.initializers {
-        lowering.values.insert(tensor.name.to_owned(), constant(tensor.name, tensor)?);
-    }
-    lowering.add_inputs(&model.graph.inputs)?;
-    for node in &model.graph.nodes {
-        let value = lowering.lower(node)?;
-        for &output in &node.outputs {
-            lowering.values.insert(output.to_owned(), value.clone());
-        }
-    }
-    for output in &model.graph.outputs {
-        lowering.add_output(output)?;
-    }
-    Ok(lowering.graph)
-}
-
-/// Names every node whose operator is not in the table, up to a limit, before anything is computed.
-fn check_supported(nodes: &[Node<'_>]) -> Result<(), OnnxError> {
-    const NAMED_MAX: usize = 8;
-    let unknown: Vec<String> = nodes.iter().filter(|node| operators::find(node.kind).is_none()).map(describe).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let more = unknown.len().saturating_sub(NAMED_MAX);
-    let mut named = unknown.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        named.push_str(&format!(" and {more} more"));
-    }
-    Err(OnnxError::UnsupportedOperators { nodes: named })
-}
 
 /// What an ONNX name stands for.
 #[derive(Clone, Debug)]
@@ -101,7 +60,17 @@ pub(super) fn constant(name: &str, tensor: &proto::Tensor<'_>) -> Result<Value, 
 }
 
 impl Lowering {
-    fn add_inputs(&mut self, inputs: &[ValueInfo<'_>]) -> Result<(), OnnxError> {
+    /// Says what a name of the file stands for.
+    pub fn define(&mut self, name: &str, value: Value) {
+        self.values.insert(name.to_owned(), value);
+    }
+
+    pub fn finish(self) -> Graph {
+        self.graph
+    }
+
+    /// The graph's inputs, but for those that are initializers.
+    pub fn add_inputs(&mut self, inputs: &[ValueInfo<'_>]) -> Result<(), OnnxError> {
         let mut symbol = None;
         for input in inputs {
             if self.values.contains_key(input.name) {
@@ -123,29 +92,7 @@ impl Lowering {
         Ok(())
     }
 
-    fn lower(&mut self, node: &Node<'_>) -> Result<Value, OnnxError> {
-        let operator =
-            operators::find(node.kind).ok_or_else(|| OnnxError::UnsupportedOperators { nodes: describe(node) })?;
-        let (low, high) = operator.inputs;
-        let found = node.inputs.len();
-        if found < low || found > high {
-            return Err(problem(node, format!("has {found} inputs, expected {low} to {high}")));
-        }
-        if node.outputs.len() != 1 {
-            return Err(problem(node, format!("has {} outputs, expected 1", node.outputs.len())));
-        }
-        for (index, attribute) in node.attributes.iter().enumerate() {
-            if !operator.attributes.contains(&attribute.name) {
-                return Err(problem(node, format!("has the unknown attribute {:?}", attribute.name)));
-            }
-            if node.attributes.iter().take(index).any(|earlier| earlier.name == attribute.name) {
-                return Err(problem(node, format!("has the attribute {:?} twice", attribute.name)));
-            }
-        }
-        (operator.lower)(self, node)
-    }
-
-    fn add_output(&mut self, output: &ValueInfo<'_>) -> Result<(), OnnxError> {
+    pub fn add_output(&mut self, output: &ValueInfo<'_>) -> Result<(), OnnxError> {
         let value = self.values.get(output.name).cloned();
         let Some(Value::Placed(source)) = value else {
             return Err(OnnxError::Node {
