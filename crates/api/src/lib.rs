@@ -10,6 +10,7 @@ mod error;
 mod field;
 mod infer;
 mod json;
+mod stop;
 mod tensor;
 mod terms;
 
@@ -24,5 +25,6 @@ pub use chat::ChatCompletionRequest;
 pub use error::{ApiError, Code};
 pub use infer::{InferAnswer, InferRequest};
 pub use json::{Json, JsonError};
+pub use stop::StopText;
 pub use tensor::{TensorFace, read_tensor};
 pub use terms::Terms;

@@ -24,6 +24,8 @@ pub enum Lie {
     Opening(Mismatch),
     #[error("the opened output is not what was streamed")]
     Output,
+    #[error("the text is not what its tokens say")]
+    Text,
     #[error("the answer's end does not fit its kind")]
     Finish,
     #[error("the receipt's times are impossible")]

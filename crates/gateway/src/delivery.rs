@@ -20,6 +20,7 @@ use crate::{
     clock::now_ms,
     directory::Lease,
     shared::Shared,
+    vocabulary::says,
     worker_error::{Setback, give_up},
 };
 
@@ -229,7 +230,24 @@ impl Delivery {
             now_ms: now_ms(),
         };
         witnessed.check(&done).map_err(Setback::Lied)?;
+        self.check_text().await.map_err(Setback::Lied)?;
         Ok(Some(Advance::End(done)))
+    }
+
+    async fn check_text(&self) -> Result<(), Lie> {
+        if self.tensors.is_some() {
+            return Ok(());
+        }
+        let known = self.shared.vocabularies.of(&self.job.request.model);
+        let known = tokio::time::timeout(self.shared.pace.vocabulary_wait, known).await;
+        match known.ok().flatten() {
+            Some(tokenizer) if says(&tokenizer, &self.tokens, &self.texts.concat()) => Ok(()),
+            Some(_) => Err(Lie::Text),
+            None => {
+                self.shared.metrics.texts_unchecked.add(1);
+                Ok(())
+            }
+        }
     }
 
     fn blame(&self, lease: &Lease, setback: &Setback) {

@@ -18,6 +18,7 @@ use crate::{
     outbox::{Outbox, OutboxError},
     pace::Pace,
     shared::Shared,
+    vocabulary::Vocabularies,
 };
 
 /// What a gateway needs to start.
@@ -29,6 +30,8 @@ pub struct Config {
     pub chain_id: u64,
     /// Base addresses of the form `http://host:port`.
     pub validators: Vec<String>,
+    /// Base addresses of hubs, to check that text is what its tokens say; without any, text is passed on unchecked.
+    pub hubs: Vec<String>,
     /// Where receipts are kept until the ledger has them.
     pub directory: PathBuf,
     pub pace: Pace,
@@ -72,6 +75,7 @@ impl Gateway {
             pace,
             workers: Client::new(pace.worker_wait),
             directory: Arc::new(Directory::new(ledger.clone())),
+            vocabularies: Vocabularies::new(config.hubs, Client::new(pace.hub_wait)),
             ledger: ledger.clone(),
             outbox: outbox.clone(),
             metrics: Arc::new(Metrics::default()),
@@ -81,6 +85,7 @@ impl Gateway {
         let mut tasks = JoinSet::new();
         tasks.spawn(outbox.run(sender, ledger, Arc::clone(&shared.metrics)));
         tasks.spawn(keep_fresh(Arc::clone(&shared)));
+        tasks.spawn(keep_vocabularies(Arc::clone(&shared)));
         let limits = Limits {
             body_bytes: api::limits::BODY_BYTES_MAX,
             connections: pace.connections,
@@ -124,5 +129,15 @@ async fn keep_fresh(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(shared.pace.poll).await;
         refresh(&shared).await;
+    }
+}
+
+/// Fetches each model's tokenizer before an answer needs it; apart from the ledger's view, which must not wait for hubs.
+async fn keep_vocabularies(shared: Arc<Shared>) {
+    loop {
+        for model in &shared.directory.view().models {
+            let _known_now = shared.vocabularies.of(&model.root).await;
+        }
+        tokio::time::sleep(shared.pace.poll).await;
     }
 }

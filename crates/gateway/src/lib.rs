@@ -16,6 +16,7 @@ mod outbox;
 mod pace;
 mod prepare;
 mod shared;
+mod vocabulary;
 mod worker_error;
 
 pub use gateway::{Config, Gateway, GatewayError};

@@ -74,6 +74,8 @@ pub struct Metrics {
     pub continuations: Counter,
     pub worker_failures: Counter,
     pub worker_lies: Counter,
+    /// Answers whose text could not be held against their tokens.
+    pub texts_unchecked: Counter,
     pub receipts_anchored: Counter,
     pub receipts_resent: Counter,
     /// Waiting for workers, for the disk, and the gateway's own work: the whole of a request apart from these two.
@@ -94,6 +96,7 @@ impl Metrics {
             ("continuations", &self.continuations),
             ("worker_failures", &self.worker_failures),
             ("worker_lies", &self.worker_lies),
+            ("texts_unchecked", &self.texts_unchecked),
             ("receipts_anchored", &self.receipts_anchored),
             ("receipts_resent", &self.receipts_resent),
         ];

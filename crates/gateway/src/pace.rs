@@ -12,9 +12,12 @@ pub struct Pace {
     /// Between two looks at whether a receipt was anchored, and how long to wait before it is sent again.
     pub confirm: Duration,
     pub resend: Duration,
-    /// Longest wait for a worker's next frame, for a validator's answer, for a client's body and for a client to read.
+    /// Longest wait for a worker's next frame, for a validator's or a hub's answer, for a client's body and for a client to read.
     pub worker_wait: Duration,
     pub validator_wait: Duration,
+    pub hub_wait: Duration,
+    /// Longest that an answer waits for its model's tokenizer before it is passed on unchecked.
+    pub vocabulary_wait: Duration,
     pub body_wait: Duration,
     pub reader_wait: Duration,
     /// A client that takes longer to send its headers, or idles longer between requests, is dropped.
@@ -35,6 +38,8 @@ impl Default for Pace {
             resend: Duration::from_secs(5),
             worker_wait: Duration::from_secs(60),
             validator_wait: Duration::from_secs(3),
+            hub_wait: Duration::from_secs(30),
+            vocabulary_wait: Duration::from_secs(2),
             body_wait: Duration::from_secs(10),
             reader_wait: Duration::from_secs(30),
             header_wait: Duration::from_secs(30),

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     clock::now_ms, directory::Directory, metrics::Metrics, outbox::Outbox, pace::Pace, prepare::Circumstances,
+    vocabulary::Vocabularies,
 };
 
 pub struct Shared {
@@ -19,6 +20,7 @@ pub struct Shared {
     pub workers: Client,
     pub ledger: LedgerClient,
     pub directory: Arc<Directory>,
+    pub vocabularies: Vocabularies,
     pub outbox: Outbox,
     pub metrics: Arc<Metrics>,
     /// Places for requests that are being answered.

@@ -89,6 +89,18 @@ async fn what_was_asked_for_is_what_the_worker_is_told() {
 }
 
 #[tokio::test]
+async fn a_stop_text_is_no_part_of_the_answer() {
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    for (stop, text) in [("is forty", "The answer "), ("-two.", "The answer is forty"), ("two!", TEXT)] {
+        let whole = stage.client.chat(&format!(r#","stop":"{stop}""#)).await;
+        assert_eq!(whole.json()["choices"][0]["message"]["content"], text);
+        let streamed = stage.client.chat(&format!(r#","stream":true,"stop":["{stop}","zzz"]"#)).await;
+        assert_eq!(streamed.streamed_text(), text);
+        assert!(streamed.is_done());
+    }
+}
+
+#[tokio::test]
 async fn two_equal_requests_have_different_nonces_and_fresh_seeds() {
     let stage = Stage::with(&[Behaviour::Honest]).await;
     stage.client.chat(r#","temperature":1"#).await;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use api::{ApiError, ChatCompletion, ChatCompletionRequest};
+use api::{ApiError, ChatCompletion, ChatCompletionRequest, StopText};
 use network::axum::{body::Body, extract::State, http::HeaderMap, response::Response};
 use protocol::Input;
 
@@ -34,6 +34,7 @@ async fn serve(
     wish.terms = wish.terms.with_assurance_header(answered::assurance_wish(headers))?;
     let model = shared.directory.resolve(&wish.model)?;
     let parameters = wish.parameters(u64::from_be_bytes(fresh()?));
+    let mut stop = StopText::new(wish.stop.iter().map(|stop| &stop[..]));
     let asked = Wish { model: model.root, input: Input::Chat(wish.messages), parameters, terms: wish.terms };
     let request = asked.into_request(shared.circumstances()?)?;
     let head = stream::Head {
@@ -45,10 +46,11 @@ async fn serve(
     };
     let delivery = Delivery::new(Arc::clone(shared), request, wish.stream, started_at);
     if wish.stream {
-        return stream::respond(shared, delivery, head, place).await;
+        return stream::respond(shared, delivery, head, stop, place).await;
     }
     let mut delivered = delivery.whole().await?;
-    let (text, finish) = (std::mem::take(&mut delivered.text), delivered.finish);
+    let (all, finish) = (std::mem::take(&mut delivered.text), delivered.finish);
+    let text = stop.push(&all) + &stop.finish();
     let answer = answered::answered(delivered, head.include_opening);
     let completion = ChatCompletion::new(&head.id, head.created, &head.model, text, finish, &answer);
     Ok(answered::respond(&completion, &answer))

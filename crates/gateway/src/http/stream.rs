@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use api::{ApiError, ChatChunk};
+use api::{ApiError, ChatChunk, StopText};
 use network::{
     Bytes,
     axum::{
@@ -45,6 +45,7 @@ pub async fn respond(
     shared: &Arc<Shared>,
     mut delivery: Delivery,
     head: Head,
+    stop: StopText,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
     let first = delivery.next().await?;
@@ -55,7 +56,7 @@ pub async fn respond(
         tokio::select! {
             // Checked first: an answer that has ended is no disconnect.
             biased;
-            ended = writer.drive(delivery, first) => if ended.is_err() { writer.shared.metrics.disconnects.add(1); },
+            ended = writer.drive(delivery, first, stop) => if ended.is_err() { writer.shared.metrics.disconnects.add(1); },
             () = writer.events.closed() => writer.shared.metrics.disconnects.add(1),
         }
         drop(place);
@@ -78,15 +79,17 @@ struct Writer {
 }
 
 impl Writer {
-    async fn drive(&self, mut delivery: Delivery, first: Piece) -> Result<(), Gone> {
+    async fn drive(&self, mut delivery: Delivery, first: Piece, mut stop: StopText) -> Result<(), Gone> {
         let Head { id, created, model, .. } = &self.head;
         self.send(&ChatChunk::opening(id, *created, model)).await?;
         let mut piece: Result<Piece, ApiError> = Ok(first);
         loop {
             match piece {
-                Ok(Piece::Text(text)) if text.is_empty() => {}
-                Ok(Piece::Text(text)) => self.send(&ChatChunk::text(id, *created, model, &text)).await?,
-                Ok(Piece::Done(delivered)) => return self.finish(*delivered).await,
+                Ok(Piece::Text(text)) => self.show(&stop.push(&text)).await?,
+                Ok(Piece::Done(delivered)) => {
+                    self.show(&stop.finish()).await?;
+                    return self.finish(*delivered).await;
+                }
                 Err(error) => {
                     self.shared.metrics.refusals.add(1);
                     return self.write(format!("data: {}\n\n", error.to_json())).await;
@@ -94,6 +97,11 @@ impl Writer {
             }
             piece = delivery.next().await;
         }
+    }
+
+    async fn show(&self, text: &str) -> Result<(), Gone> {
+        let Head { id, created, model, .. } = &self.head;
+        if text.is_empty() { Ok(()) } else { self.send(&ChatChunk::text(id, *created, model, text)).await }
     }
 
     async fn finish(&self, delivered: Delivered) -> Result<(), Gone> {

@@ -107,6 +107,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir, pace: Pace) -> 
         key: SigningKey::from_seed(&[1; 32]),
         chain_id: CHAIN,
         validators: vec![validator.url()],
+        hubs: Vec::new(),
         directory: folder.path().to_owned(),
         pace,
     }

@@ -19,8 +19,8 @@ use network::{
     nouns,
 };
 use protocol::{
-    Action, Bundle, Certificate, Digest, EpochRecord, KeyRecord, List, NodeRecord, PublicKey, ReceiptStatus, Role,
-    SignedTransaction, Standing, Version,
+    Action, Bundle, Certificate, Digest, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
+    ReceiptStatus, Role, SignedTransaction, Standing, Version,
     bundle::{ReceiptInclusion, StateProof},
     registry::OPEN_END,
     service::{CertifiedEpoch, ReceiptView},
@@ -31,6 +31,7 @@ use super::{Worker, loopback, models, node};
 
 #[derive(Default)]
 pub struct Ledger {
+    pub models: Vec<ModelRecord>,
     pub nodes: Vec<NodeRecord>,
     pub keys: BTreeMap<PublicKey, KeyRecord>,
     pub receipts: BTreeMap<Digest, ReceiptView>,
@@ -58,9 +59,10 @@ pub struct Validator {
 impl Validator {
     pub async fn start() -> Self {
         let ledger = Shared::default();
+        ledger.lock().unwrap().models = models();
         let router = Router::new()
             .route("/nodes", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().nodes) }))
-            .route("/models", get(|| async { nouns(&models()) }))
+            .route("/models", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().models) }))
             .route("/keys/{key}", get(key))
             .route("/accounts/{key}", get(account))
             .route("/transactions", post(take))

@@ -27,6 +27,8 @@ use super::loopback;
 
 pub const WORDS: [&str; 6] = ["The", " answer", " is", " forty", "-two", "."];
 
+pub const SENTENCE: &str = "Näher: 1 + 1 = 2 €.";
+
 /// What it does with each job.
 #[derive(Clone, Copy)]
 pub enum Behaviour {
@@ -46,6 +48,8 @@ pub enum Behaviour {
     Raves,
     /// Sends more tokens than were asked for.
     Babbles,
+    /// Says a sentence in these tokens.
+    Says(fn(&str) -> Vec<(u32, String)>),
     /// Sends bytes that are no frame.
     Garbles,
 }
@@ -172,6 +176,13 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
         _ => WORDS.iter().copied().take(wanted).collect(),
     };
     let mut tokens = Vec::new();
+    if let Behaviour::Says(say) = behaviour {
+        for (token, text) in say(SENTENCE) {
+            tokens.push(token);
+            send(frames, &Frame::Token(TokenFrame { token, text: Text::new(text).unwrap() })).await?;
+        }
+        return Ok(Some(Output::Tokens(List::new(tokens).unwrap())));
+    }
     for (index, word) in words.into_iter().enumerate() {
         match behaviour {
             Behaviour::DiesAfter(count) if index == count => {

@@ -1,0 +1,99 @@
+//! What tokens say: tokenizers of models, fetched from hubs and believed because the artefact has the model's root.
+//!
+//! A receipt commits to tokens and a client reads text, so a worker could stream words that its tokens do not say.
+//! Where no hub has the model, text passes unchecked and is counted.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use engine::{Detokenizer, Tokenizer};
+use graph::Purpose;
+use network::Client;
+use protocol::Digest;
+
+/// After a failure no hub is asked for so long.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Tokenizers that are remembered.
+const KNOWN_MAX: usize = 256;
+
+/// A model's tokenizer; `None` for a model without text.
+type Known = Option<Arc<Tokenizer>>;
+
+pub struct Vocabularies {
+    hubs: Vec<String>,
+    client: Client,
+    known: Mutex<BTreeMap<Digest, Known>>,
+    /// One model is fetched at a time; until when none is, after a failure.
+    fetching: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl Vocabularies {
+    /// `hubs` are base addresses of the form `http://host:port`.
+    pub fn new(hubs: Vec<String>, client: Client) -> Self {
+        Self { hubs, client, known: Mutex::default(), fetching: tokio::sync::Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Known>> {
+        // Nothing here panics while it holds the lock, and no value is left half-written.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The model's tokenizer, if it has one and a hub has the model.
+    pub async fn of(&self, root: &Digest) -> Known {
+        if let Some(known) = self.lock().get(root) {
+            return known.clone();
+        }
+        let mut fetching = self.fetching.lock().await;
+        if let Some(known) = self.lock().get(root) {
+            return known.clone();
+        }
+        if fetching.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        for hub in &self.hubs {
+            if let Some(tokenizer) = self.fetch(hub, *root).await {
+                let mut all = self.lock();
+                if all.len() >= KNOWN_MAX {
+                    all.clear();
+                }
+                all.insert(*root, tokenizer.clone());
+                return tokenizer;
+            }
+        }
+        *fetching = Instant::now().checked_add(PAUSE);
+        None
+    }
+
+    async fn fetch(&self, hub: &str, root: Digest) -> Option<Known> {
+        let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}")).await;
+        let artefact = fetched.inspect_err(|error| tracing::debug!(%error, "failed to fetch a model")).ok()?;
+        // Reading checks every weight: not on a thread that others wait for.
+        let read = tokio::task::spawn_blocking(move || read(&artefact, &root)).await.ok()?;
+        if read.is_none() {
+            tracing::warn!(hub, model = %root, "a hub sent something else than the model");
+        }
+        read
+    }
+}
+
+/// The tokenizer of an artefact that has this root.
+fn read(artefact: &[u8], root: &Digest) -> Option<Known> {
+    let (model, found) = graph::Model::from_artefact(artefact).ok()?;
+    if found != *root {
+        return None;
+    }
+    match model.purpose {
+        Purpose::Language(language) => Some(Some(Arc::new(Tokenizer::load(&language.tokenizer, usize::MAX).ok()?))),
+        Purpose::Tensors => Some(None),
+    }
+}
+
+/// True only if `text` is what `tokens` say, with or without a last character that is not whole.
+pub fn says(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> bool {
+    let mut detokenizer = Detokenizer::new(tokenizer);
+    let whole: String = tokens.iter().map(|token| detokenizer.push(*token)).collect();
+    text == whole || text.strip_prefix(&whole).is_some_and(|rest| rest == detokenizer.finish())
+}
