@@ -1,3 +1,31 @@
 //! The one binary: every verb of the network.
+//!
+//! Data goes to standard output, talk to standard error. Exit codes: 0 done (held), 1 failed (refused), 2 could not tell
+//! or a wrong command line.
 
-fn main() {}
+mod cli;
+mod commands;
+mod devnet;
+mod genesis;
+mod home;
+mod keys;
+mod node;
+mod remote;
+mod screen;
+
+use std::{io, process::ExitCode};
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let command_line = cli::CommandLine::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OG_LOG").unwrap_or_else(|_| "error".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match commands::run(command_line) {
+        Ok(code) => code,
+        Err(error) => {
+            screen::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The command line as it was written; `commands` decides what it means.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use worker::Adversary;
+
+/// Host, serve, call and verify AI models.
+#[derive(Parser)]
+#[command(
+    name = "og",
+    version,
+    after_help = "Examples:\n  og devnet                              start a whole network here\n  og chat \"What is a receipt?\"           ask the demo model\n  og receipt verify <id>                 check an answer's receipt\n\nEnvironment: OG_DIR, OG_GATEWAY, OG_PASSPHRASE, OG_LOG (error, warn, info, debug)"
+)]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Args, Clone)]
+pub struct Common {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Folder of the devnet, its keys and its trust file.
+    #[arg(long, global = true, value_name = "FOLDER", env = "OG_DIR")]
+    pub dir: Option<PathBuf>,
+    /// Address of a gateway; without it, the one of the network in the folder.
+    #[arg(long, global = true, value_name = "URL", env = "OG_GATEWAY")]
+    pub gateway: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Start a whole network on this machine: validators, workers, gateway, hub, auditor.
+    Devnet(Devnet),
+    /// Ask a language model, and get the answer with its receipt.
+    Chat(Chat),
+    /// Run a tensor model on named inputs, and get the outputs with their receipt.
+    Infer(Infer),
+    /// Show, verify or export a receipt.
+    #[command(subcommand)]
+    Receipt(Receipt),
+    /// Re-execute a receipt here and compare bits.
+    Audit(Audit),
+    /// Start one node, or list a network's nodes.
+    #[command(subcommand)]
+    Node(Node),
+    /// List, show, compile or publish models.
+    #[command(subcommand)]
+    Model(Model),
+    /// Make or list keys.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// One line for each node of the network.
+    Status,
+}
+
+#[derive(Args, Clone)]
+#[command(
+    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --adversary wrong-output   (the last worker lies)"
+)]
+pub struct Devnet {
+    /// Give each node a process of its own, restarted when it ends.
+    #[arg(long)]
+    pub processes: bool,
+    /// First of the ports; 0 takes free ones. A network that exists keeps its ports.
+    #[arg(long, default_value_t = 8600)]
+    pub port: u16,
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub validators: u16,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub workers: u16,
+    /// Receipts that the auditor re-executes, in a million.
+    #[arg(long, default_value_t = auditor::RATE_WHOLE)]
+    pub audit_rate: u32,
+    /// Make the last worker misbehave: wrong-output, withhold.
+    #[arg(long)]
+    pub adversary: Option<Adversary>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  og chat \"What is a Merkle tree?\"")]
+pub struct Chat {
+    pub question: String,
+    #[arg(long, default_value = "demo-chat")]
+    pub model: String,
+    #[arg(long, default_value_t = 128)]
+    pub max_tokens: u32,
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  og infer --model risk-scorer --input models/risk/example.json")]
+pub struct Infer {
+    #[arg(long)]
+    pub model: String,
+    /// A JSON file: {"name": nested lists or {"shape", "dtype", "data"}}; - reads standard input.
+    #[arg(long)]
+    pub input: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub enum Receipt {
+    /// What a receipt says and where it stands.
+    Show { receipt: String },
+    /// Check a receipt by its id, or an exported bundle offline.
+    #[command(
+        after_help = "Exit codes: 0 held, 1 refused, 2 could not tell (yet).\nExamples:\n  og receipt verify <id>\n  og receipt verify bundle.json --trust trust.json   (offline)"
+    )]
+    Verify {
+        /// An id, or a bundle file.
+        receipt: String,
+        /// The pinned trust file; without it, the one in the folder.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
+    /// Write a receipt's bundle to a file that anyone can check offline.
+    Export {
+        receipt: String,
+        #[arg(long)]
+        out: PathBuf,
+        /// Leave prompt and answer out, even if they are kept in the folder.
+        #[arg(long)]
+        without_opening: bool,
+    },
+}
+
+#[derive(Args)]
+pub struct Audit {
+    /// An id, or a bundle file with its opening.
+    pub receipt: String,
+    /// Generate the answer anew as well, and tell both times.
+    #[arg(long)]
+    pub timing: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Node {
+    /// Start one node of a network.
+    #[command(after_help = "Example:\n  og node start --join net/network.json --name worker-1")]
+    Start(NodeStart),
+    /// The registered nodes.
+    List,
+}
+
+#[derive(Args)]
+pub struct NodeStart {
+    /// Role, checked against the node's file: validator, worker, gateway, hub, auditor.
+    #[arg(long)]
+    pub role: Option<String>,
+    /// The network file that `og devnet` writes.
+    #[arg(long, value_name = "FILE")]
+    pub join: PathBuf,
+    /// Name of the node in that network.
+    #[arg(long)]
+    pub name: String,
+    /// Listen here instead of where the node's file says.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    #[arg(long)]
+    pub adversary: Option<Adversary>,
+    /// End when standard input ends: for a node that another process keeps.
+    #[arg(long, hide = true)]
+    pub attached: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Model {
+    /// The published models.
+    List,
+    /// One model, by name or root.
+    Show { model: String },
+    /// Compile weights into an artefact of the exact graph.
+    Compile(ModelCompile),
+    /// Put an artefact on a hub and its root on the ledger.
+    Publish {
+        artefact: PathBuf,
+        #[arg(long)]
+        name: String,
+        /// The key that publishes.
+        #[arg(long, default_value = "publisher")]
+        key: String,
+    },
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  og model compile models/risk/risk.onnx --calibration models/risk/calibration.json --out risk.ogm\n  og model compile models/demo --ordered --out demo.ogm"
+)]
+pub struct ModelCompile {
+    /// An ONNX file, or a folder with config.json, weights.safetensors, tokenizer.json and chat_template.jinja.
+    pub source: PathBuf,
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The model's name; without it, the file's or the folder's.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Keep floats, in a specified order, instead of integers.
+    #[arg(long)]
+    pub ordered: bool,
+    /// Inputs to find integer scales by: named matrices, or dialogues for a checkpoint.
+    #[arg(long)]
+    pub calibration: Option<PathBuf>,
+    /// Most rows of one call, for an ONNX model.
+    #[arg(long, default_value_t = 256)]
+    pub rows_max: usize,
+}
+
+#[derive(Subcommand)]
+pub enum Keys {
+    /// Make a key and seal it with the passphrase.
+    New { name: String },
+    /// The keys in the folder.
+    List,
+}

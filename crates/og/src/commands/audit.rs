@@ -1,0 +1,115 @@
+//! `og audit`: re-executes a receipt on this machine and compares bits. Believes nobody but the model's root.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use auditor::{Judgement, fetch_opening, judge};
+use engine::{Flow, Model};
+use hub::{Models, Shelf};
+use protocol::{Bundle, Opening, Receipt, Role};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+
+use super::{receipt, show};
+use crate::{cli, cli::Common, keys, remote::Remote};
+
+pub async fn run(remote: &Remote, common: &Common, what: cli::Audit) -> Result<ExitCode> {
+    let bundle = bundle(remote, &what.receipt).await?;
+    let claimed = bundle.receipt.receipt.clone();
+    let opening = match bundle.opening {
+        Some(opening) => opening,
+        None => ask_worker(remote, &claimed).await?,
+    };
+    let model = model(remote, &claimed).await?;
+    let timing = what.timing;
+    let audited = tokio::task::spawn_blocking(move || audit(&model, &claimed, &opening, timing)).await?;
+    let (word, code) = match &audited.judgement {
+        Judgement::Equal => ("equal", ExitCode::SUCCESS),
+        Judgement::False(_) => ("different", ExitCode::FAILURE),
+        Judgement::OtherOpening(_) => ("the opening is another receipt's", ExitCode::from(2)),
+    };
+    let detail = match &audited.judgement {
+        Judgement::Equal => None,
+        Judgement::False(difference) => Some(format!("{difference:?}")),
+        Judgement::OtherOpening(field) => Some((*field).to_owned()),
+    };
+    let said = json!({
+        "receipt": bundle.receipt.receipt.id().to_string(),
+        "audit": word,
+        "detail": detail,
+        "prompt_tokens": bundle.receipt.receipt.prompt_tokens,
+        "output_tokens": bundle.receipt.receipt.output_tokens,
+        "audit_cpu_s": audited.audit_cpu_s,
+        "generation_cpu_s": audited.generation_cpu_s,
+    });
+    show(common, &said, |_| {
+        let mut lines = vec![format!("re-execution  {word}")];
+        lines.extend(detail.iter().map(|detail| format!("detail        {detail}")));
+        lines.push(format!("CPU time      {:.4} s", audited.audit_cpu_s));
+        lines.extend(audited.generation_cpu_s.map(|seconds| format!("to generate   {seconds:.4} s")));
+        lines
+    });
+    Ok(code)
+}
+
+struct Audited {
+    judgement: Judgement,
+    audit_cpu_s: f64,
+    generation_cpu_s: Option<f64>,
+}
+
+fn audit(model: &Model, claimed: &Receipt, opening: &Opening, timing: bool) -> Audited {
+    let started = cpu_seconds();
+    let judgement = judge(model, claimed, opening);
+    let audit_cpu_s = cpu_seconds() - started;
+    let generation_cpu_s = timing.then(|| generate(model, opening)).flatten();
+    Audited { judgement, audit_cpu_s, generation_cpu_s }
+}
+
+fn generate(model: &Model, opening: &Opening) -> Option<f64> {
+    let language = model.as_language()?;
+    let started = cpu_seconds();
+    language.generate(&opening.prompt, &opening.request.parameters, &mut |_| Flow::Continue).ok()?;
+    Some(cpu_seconds() - started)
+}
+
+/// CPU time of this process, all threads.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The bundle of a file, or of the network.
+async fn bundle(remote: &Remote, what: &str) -> Result<Bundle> {
+    match receipt::read_bundle_file(what) {
+        Some(bytes) => api::face::read(&bytes?).context("the bundle file cannot be read"),
+        None => receipt::fetch(remote, what, true).await,
+    }
+}
+
+/// As a registered auditor, with its key in the folder.
+async fn ask_worker(remote: &Remote, claimed: &Receipt) -> Result<Opening> {
+    let missing =
+        "the opening is not here; hint: audit from the folder in which the question was asked, or as an auditor";
+    let network = remote.network().context(missing)?;
+    let auditor = network.nodes.iter().find(|node| node.role == "auditor").context(missing)?;
+    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, &auditor.name).context(missing)?;
+    let nodes = remote.ledger()?.nodes().await?;
+    let worker = nodes.iter().find(|node| node.node == claimed.worker && node.role == Role::Worker);
+    let endpoint = &worker.context("the receipt's worker is not registered")?.endpoint;
+    Ok(fetch_opening(&remote.client, endpoint, network.chain_id, claimed.id(), &secrets.key).await?)
+}
+
+async fn model(remote: &Remote, claimed: &Receipt) -> Result<Arc<Model>> {
+    let hubs = remote.network().map(|network| network.urls("hub")).unwrap_or_default();
+    let shelf = Shelf::open(&remote.home.folder().join("models"))?;
+    if shelf.get(&claimed.model).is_none() {
+        // The models that this program brings need no hub.
+        for (_, artefact) in crate::genesis::MODELS {
+            if Model::load(artefact)?.root() == claimed.model {
+                shelf.put(artefact)?;
+            }
+        }
+    }
+    Ok(Models::new(shelf, &hubs, remote.client.clone()).get(claimed.model).await?)
+}

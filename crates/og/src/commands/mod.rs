@@ -1,0 +1,65 @@
+//! What each verb does: a file per verb.
+
+mod audit;
+mod compile;
+mod infer;
+mod keys;
+mod model;
+mod node;
+mod receipt;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::{
+    cli::{CommandLine, Common, Verb},
+    devnet,
+    home::Home,
+    remote::Remote,
+    screen::put,
+};
+
+/// Runs the verb to its end.
+pub fn run(line: CommandLine) -> Result<ExitCode> {
+    let common = line.common;
+    // Verifying reads two files at most: it needs no runtime.
+    if let Verb::Receipt(command) = &line.verb
+        && let Some(code) = receipt::offline(&common, command)?
+    {
+        return Ok(code);
+    }
+    let runtime = tokio::runtime::Runtime::new().context("failed to start the runtime")?;
+    let code = runtime.block_on(dispatch(common, line.verb));
+    // What still computes is of no use any more.
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Devnet(options) => devnet::run(&Home::new(common.dir.clone()), &options, common.json).await.map(done),
+        Verb::Chat(question) => infer::chat(&Remote::new(&common), &common, question).await.map(done),
+        Verb::Infer(input) => infer::infer(&Remote::new(&common), &common, input).await.map(done),
+        Verb::Receipt(command) => receipt::run(&Remote::new(&common), &common, command).await,
+        Verb::Audit(what) => audit::run(&Remote::new(&common), &common, what).await,
+        Verb::Node(command) => node::run(&common, command).await.map(done),
+        Verb::Model(command) => model::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Keys(command) => keys::run(&Home::new(common.dir.clone()), &common, command).map(done),
+        Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
+    }
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+/// Prints `value` as JSON, or what `lines` makes of it.
+fn show(common: &Common, value: &Value, lines: impl FnOnce(&Value) -> Vec<String>) {
+    if common.json {
+        put(&value.to_string());
+    } else {
+        lines(value).iter().for_each(|line| put(line));
+    }
+}

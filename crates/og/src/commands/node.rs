@@ -1,0 +1,110 @@
+//! `og node start | list`, `og status`.
+
+use anyhow::{Context as _, Result, bail};
+use network::Client;
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncReadExt as _,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::show;
+use crate::{
+    cli::{Common, Node, NodeStart},
+    devnet,
+    home::Home,
+    node::{self, Overrides},
+    remote::Remote,
+    screen::{row, tell},
+};
+
+pub async fn run(common: &Common, command: Node) -> Result<()> {
+    match command {
+        Node::Start(options) => start(options).await,
+        Node::List => list(&Remote::new(common), common).await,
+    }
+}
+
+async fn start(options: NodeStart) -> Result<()> {
+    let home = Home::of_network_file(&options.join);
+    let network = home.network()?;
+    let entry = network.node(&options.name)?;
+    if let Some(role) = options.role.filter(|role| *role != entry.role) {
+        bail!("{} has the role {}, not {role}", entry.name, entry.role);
+    }
+    let overrides = Overrides { listen: options.listen, adversary: options.adversary };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let running = tokio::select! {
+        running = node::start(&home, &network, &options.name, overrides) => running?,
+        () = keeper_gone(options.attached) => bail!("the process that keeps this node is gone"),
+    };
+    tell(&format!(
+        "{} runs at {}",
+        entry.name,
+        options.listen.map_or_else(|| entry.url(), |at| format!("http://{at}"))
+    ));
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        () = keeper_gone(options.attached) => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+/// Resolves when standard input ends, if that is what this process was told to watch.
+async fn keeper_gone(attached: bool) {
+    if !attached {
+        return std::future::pending().await;
+    }
+    let mut nothing = [0; 64];
+    // Anything but data means that the other end is closed.
+    while tokio::io::stdin().read(&mut nothing).await.is_ok_and(|count| count > 0) {}
+}
+
+/// The nodes as the ledger has them.
+async fn list(remote: &Remote, common: &Common) -> Result<()> {
+    let nodes = remote.ledger()?.nodes().await.context("no validator answers; hint: og devnet")?;
+    let listed: Vec<Value> = nodes
+        .iter()
+        .map(|node| {
+            json!({
+                "node": node.node.to_string(),
+                "role": node.role.word(),
+                "endpoint": &*node.endpoint,
+                "stake": node.stake.to_string(),
+                "slashed": node.slashed.to_string(),
+                "jailed": node.jailed,
+            })
+        })
+        .collect();
+    show(common, &Value::Array(listed), |listed| {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let widths = [("node", 64), ("role", 10), ("endpoint", 24), ("stake", 26), ("slashed", 26), ("jailed", 6)];
+        let header = row(&widths);
+        let rows = listed.as_array().into_iter().flatten().map(|node| {
+            let cells: Vec<(String, usize)> = widths.iter().map(|(key, width)| (text(&node[key]), *width)).collect();
+            row(&cells.iter().map(|(cell, width)| (cell.as_str(), *width)).collect::<Vec<_>>())
+        });
+        std::iter::once(header).chain(rows).collect()
+    });
+    Ok(())
+}
+
+/// What every node of the folder's network says of itself.
+pub async fn status(remote: &Remote, common: &Common) -> Result<()> {
+    let network = remote.network()?;
+    if common.json {
+        let client = Client::new(std::time::Duration::from_secs(2));
+        let mut said = serde_json::Map::new();
+        for entry in &network.nodes {
+            let status = devnet::status(&client, entry).await.unwrap_or(Value::Null);
+            said.insert(entry.name.clone(), status);
+        }
+        show(common, &Value::Object(said), |_| Vec::new());
+    } else {
+        let lines = devnet::status_lines(&network).await;
+        show(common, &Value::Null, |_| lines);
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! `og receipt show | verify | export`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use protocol::{Bundle, Canonical as _, Opening, Trust};
+use serde_json::Value;
+use verify::Report;
+
+use super::show;
+use crate::{
+    cli::{Common, Receipt},
+    home::{Home, read_trust},
+    remote::Remote,
+    screen::{put, tell},
+};
+
+const BUNDLE_BYTES_MAX: u64 = 16 << 20;
+
+/// Verifies a bundle file, if that is what is asked: no network, no runtime.
+pub fn offline(common: &Common, command: &Receipt) -> Result<Option<ExitCode>> {
+    let Receipt::Verify { receipt, trust } = command else { return Ok(None) };
+    let path = Path::new(receipt);
+    if crypto::Digest::from_hex(receipt).is_some() || !path.exists() {
+        return Ok(None);
+    }
+    let bundle = storage::read_file(path, BUNDLE_BYTES_MAX)?;
+    Ok(Some(judge(common, &bundle, trust.as_deref())))
+}
+
+pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<ExitCode> {
+    match command {
+        Receipt::Show { receipt } => {
+            let shown = match read_bundle_file(&receipt) {
+                Some(bytes) => serde_json::from_slice(&bytes?).context("the bundle file is not JSON")?,
+                None => remote.get_json(&format!("/v1/receipts/{}", id(&receipt)?)).await?,
+            };
+            show(common, &shown, lines);
+            Ok(ExitCode::SUCCESS)
+        }
+        Receipt::Verify { receipt, trust } => {
+            let bundle = fetch(remote, &receipt, true).await?;
+            Ok(judge(common, api::face::to_json(&bundle.to_value()).as_bytes(), trust.as_deref()))
+        }
+        Receipt::Export { receipt, out, without_opening } => {
+            let bundle = fetch(remote, &receipt, !without_opening).await?;
+            storage::write_file(&out, api::face::to_pretty_json(&bundle.to_value()).as_bytes())?;
+            tell(&format!("wrote {} as of epoch {}", out.display(), bundle.as_of.epoch));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The bundle of a receipt as of now, with its opening if that is kept in the folder and wanted.
+pub async fn fetch(remote: &Remote, receipt: &str, with_opening: bool) -> Result<Bundle> {
+    let id = id(receipt)?;
+    let bytes = remote.get(&format!("/v1/receipts/{id}/bundle")).await?;
+    let mut bundle: Bundle = api::face::read(&bytes).context("the gateway's bundle cannot be read")?;
+    if with_opening {
+        bundle.opening = kept_opening(&remote.home, id)?;
+    }
+    Ok(bundle)
+}
+
+/// The opening that `og chat` or `og infer` kept.
+pub fn kept_opening(home: &Home, id: &str) -> Result<Option<Opening>> {
+    let path = home.receipt_file(id);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = storage::read_file(&path, BUNDLE_BYTES_MAX)?;
+    api::face::read(&bytes).map(Some).with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// A bundle file's bytes, if `receipt` names a file.
+pub fn read_bundle_file(receipt: &str) -> Option<Result<Vec<u8>>> {
+    let path = Path::new(receipt);
+    let is_file = crypto::Digest::from_hex(receipt).is_none() && path.exists();
+    is_file.then(|| Ok(storage::read_file(path, BUNDLE_BYTES_MAX)?))
+}
+
+/// A receipt's id, or an error that says what one looks like.
+pub fn id(text: &str) -> Result<&str> {
+    crypto::Digest::from_hex(text)
+        .map(|_| text)
+        .with_context(|| format!("{text:?} is neither a file nor a receipt's id; hint: an id is 64 hexadecimal digits"))
+}
+
+fn judge(common: &Common, bundle: &[u8], trust: Option<&Path>) -> ExitCode {
+    let trust_file: PathBuf = trust.map_or_else(|| Home::new(common.dir.clone()).trust_file(), Path::to_owned);
+    let trust: Result<Trust, String> = read_trust(&trust_file).map_err(|error| format!("{error:#}"));
+    let bundle: Result<Bundle, String> = api::face::read(bundle).map_err(|error| error.to_string());
+    let report = verify::verify_parsed(bundle.as_ref().map_err(Clone::clone), trust.as_ref().map_err(Clone::clone));
+    print(common, &report);
+    ExitCode::from(report.exit_code())
+}
+
+fn print(common: &Common, report: &Report) {
+    if common.json {
+        put(&api::face::to_json(&report.to_value()));
+    } else {
+        report.lines().iter().for_each(|line| put(line));
+    }
+}
+
+/// The fields of a JSON object, one a line, nested ones indented.
+fn lines(value: &Value) -> Vec<String> {
+    fn add(value: &Value, depth: usize, out: &mut Vec<String>) {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            let indent = "  ".repeat(depth);
+            match value {
+                Value::Object(_) => {
+                    out.push(format!("{indent}{key}"));
+                    add(value, depth + 1, out);
+                }
+                Value::String(text) => out.push(format!("{indent}{key:<20}  {text}")),
+                other => out.push(format!("{indent}{key:<20}  {other}")),
+            }
+        }
+    }
+    let mut out = Vec::new();
+    add(value, 0, &mut out);
+    out
+}

@@ -1,0 +1,281 @@
+//! A whole network on this machine: in this process, or each node in its own.
+
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use network::{Client, LedgerClient};
+use serde_json::{Value, json};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+
+use crate::{
+    cli, genesis,
+    home::{Home, Network, NodeEntry},
+    node::{self, Overrides, Running},
+    screen::{put, row, tell},
+};
+
+/// How long a devnet may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(90);
+const POLL: Duration = Duration::from_millis(50);
+/// Between the end of a node's process and its next start.
+const RESTART_WAIT: Duration = Duration::from_millis(300);
+/// Nodes start in these groups, one after the other.
+const ORDER: [&[&str]; 3] = [&["hub"], &["validator"], &["worker", "gateway", "auditor"]];
+
+/// Runs until it is interrupted.
+pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
+    let started = Instant::now();
+    let network = if home.has_network() {
+        tell(&format!("resuming the network in {}", home.folder().display()));
+        home.network()?
+    } else {
+        tell(&format!("making a network in {}", home.folder().display()));
+        let (home, options) = (home.clone(), options.clone());
+        tokio::task::spawn_blocking(move || genesis::make(&home, &options)).await??
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut nodes = Nodes::start(home, &network, options).await?;
+    wait_until_ready(&network, &mut nodes).await?;
+    announce(home, &network, &nodes, json, started.elapsed()).await?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        error = nodes.failed() => return Err(error),
+    }
+    tell("stopping");
+    nodes.stop().await;
+    Ok(())
+}
+
+/// The running nodes.
+enum Nodes {
+    Inside(Vec<Running>),
+    Processes(JoinSet<Result<()>>),
+}
+
+impl Nodes {
+    async fn start(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Self> {
+        if options.processes {
+            return Self::spawn(home, network, options);
+        }
+        let mut running = Vec::new();
+        for roles in ORDER {
+            let mut starting = JoinSet::new();
+            for entry in network.nodes.iter().filter(|entry| roles.contains(&entry.role.as_str())) {
+                let (home, network, name) = (home.clone(), network.clone(), entry.name.clone());
+                let overrides = Overrides { listen: None, adversary: adversary(&network, entry, options) };
+                starting.spawn(async move { node::start(&home, &network, &name, overrides).await });
+            }
+            while let Some(started) = starting.join_next().await {
+                running.push(started??);
+            }
+        }
+        Ok(Self::Inside(running))
+    }
+
+    fn spawn(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut keepers = JoinSet::new();
+        for entry in &network.nodes {
+            let child = ChildNode {
+                program: program.clone(),
+                network_file: home.network_file(),
+                folder: home.node_folder(&entry.name),
+                name: entry.name.clone(),
+                adversary: adversary(network, entry, options).map(|adversary| adversary.to_string()),
+            };
+            std::fs::create_dir_all(&child.folder)?;
+            keepers.spawn(child.keep());
+        }
+        Ok(Self::Processes(keepers))
+    }
+
+    /// Resolves only if a node that should run cannot be kept running.
+    async fn failed(&mut self) -> anyhow::Error {
+        match self {
+            Self::Inside(_) => std::future::pending().await,
+            Self::Processes(keepers) => match keepers.join_next().await {
+                Some(Ok(Err(error))) => error,
+                _ => anyhow::anyhow!("a node's keeper ended"),
+            },
+        }
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Inside(running) => {
+                let mut stopping: JoinSet<()> = running.into_iter().map(Running::stop).collect();
+                while stopping.join_next().await.is_some() {}
+            }
+            // Each child is killed with its keeper.
+            Self::Processes(mut keepers) => keepers.shutdown().await,
+        }
+    }
+}
+
+/// The last worker misbehaves when told so, also in a network that exists.
+fn adversary(network: &Network, entry: &NodeEntry, options: &cli::Devnet) -> Option<worker::Adversary> {
+    let last = network.nodes.iter().rfind(|node| node.role == "worker");
+    options.adversary.filter(|_| last.is_some_and(|last| last.name == entry.name))
+}
+
+/// One node in a process of its own.
+struct ChildNode {
+    program: PathBuf,
+    network_file: PathBuf,
+    folder: PathBuf,
+    name: String,
+    adversary: Option<String>,
+}
+
+impl ChildNode {
+    /// Starts it again whenever it ends.
+    async fn keep(self) -> Result<()> {
+        loop {
+            let mut child = self.start()?;
+            let pid = child.id().unwrap_or_default();
+            storage::write_file(&self.folder.join("pid"), pid.to_string().as_bytes())?;
+            let status = child.wait().await?;
+            tell(&format!("{} (process {pid}) ended: {status}; starting it again", self.name));
+            tokio::time::sleep(RESTART_WAIT).await;
+        }
+    }
+
+    fn start(&self) -> Result<Child> {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let mut command = Command::new(&self.program);
+        command.args(["node", "start", "--join"]).arg(&self.network_file).args(["--name", &self.name, "--attached"]);
+        if let Some(adversary) = &self.adversary {
+            command.args(["--adversary", adversary]);
+        }
+        // The child ends when its standard input does, so none is left over however this process ends.
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+        command.spawn().with_context(|| format!("failed to start {}", self.name))
+    }
+}
+
+/// Ready: an epoch is certified, and the gateway has models and workers for them.
+async fn wait_until_ready(network: &Network, nodes: &mut Nodes) -> Result<()> {
+    let client = Client::new(Duration::from_secs(2));
+    let ledger = LedgerClient::new(client.clone(), &network.urls("validator"));
+    let gateway = network.urls("gateway").into_iter().next().context("the network has no gateway")?;
+    let ready = async {
+        loop {
+            let certified = ledger.latest_epoch().await.is_ok();
+            if certified && serves(&client, network, &gateway).await {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::select! {
+        ready = tokio::time::timeout(PATIENCE, ready) => {
+            ready.with_context(|| format!("not ready within {} s; hint: OG_LOG=info tells more", PATIENCE.as_secs()))
+        }
+        error = nodes.failed() => Err(error),
+    }
+}
+
+async fn serves(client: &Client, network: &Network, gateway: &str) -> bool {
+    for worker in network.urls("worker") {
+        if client.get_bytes(&format!("{worker}/status")).await.is_err() {
+            return false;
+        }
+    }
+    let Ok(bytes) = client.get_bytes(&format!("{gateway}/v1/models")).await else { return false };
+    let models: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    models["data"].as_array().is_some_and(|models| !models.is_empty())
+}
+
+async fn announce(home: &Home, network: &Network, nodes: &Nodes, json: bool, took: Duration) -> Result<()> {
+    let gateway = network.urls("gateway").into_iter().next().context("the network has no gateway")?;
+    if json {
+        let listed: Vec<Value> = network
+            .nodes
+            .iter()
+            .map(|node| json!({"name": node.name, "role": node.role, "url": node.url(), "pid": pid(home, node, nodes)}))
+            .collect();
+        put(&json!({
+            "event": "ready",
+            "seconds": took.as_secs_f64(),
+            "gateway": gateway,
+            "trust": home.trust_file(),
+            "network": home.network_file(),
+            "chat_model": "demo-chat",
+            "tensor_model": "risk-scorer",
+            "nodes": listed,
+        })
+        .to_string());
+        return Ok(());
+    }
+    put(&format!("ready after {:.1} s, chain {}\n", took.as_secs_f64(), network.chain_id));
+    for line in status_lines(network).await {
+        put(&line);
+    }
+    put("\nfunded test keys (sealed, in the keys folder)");
+    for file in crate::keys::list(home)? {
+        if network.nodes.iter().all(|node| node.name != file.name) {
+            put(&row(&[(&file.name, 12), (&file.public_key, 64)]));
+        }
+    }
+    put(&format!("\ntrust file   {}\ngateway      {gateway}/v1\n\ntry it:", home.trust_file().display()));
+    put(&format!(
+        "  curl {gateway}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{{\"model\":\"demo-chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is a receipt?\"}}]}}'"
+    ));
+    put("  og receipt verify <receipt id>\n\nctrl-c stops it; the same command resumes it");
+    Ok(())
+}
+
+fn pid(home: &Home, entry: &NodeEntry, nodes: &Nodes) -> Option<u32> {
+    match nodes {
+        Nodes::Inside(_) => Some(std::process::id()),
+        Nodes::Processes(_) => {
+            let bytes = storage::read_file(&home.node_folder(&entry.name).join("pid"), 32).ok()?;
+            String::from_utf8(bytes).ok()?.trim().parse().ok()
+        }
+    }
+}
+
+/// One line of fixed width for each node, from what it says of itself.
+pub async fn status_lines(network: &Network) -> Vec<String> {
+    let client = Client::new(Duration::from_secs(2));
+    let mut lines = vec![row(&[("node", 12), ("role", 10), ("address", 24), ("state", 0)])];
+    for entry in &network.nodes {
+        let state = match status(&client, entry).await {
+            Ok(status) => describe(&entry.role, &status),
+            Err(_) => "away".to_owned(),
+        };
+        lines.push(row(&[(&entry.name, 12), (&entry.role, 10), (&entry.url(), 24), (&state, 0)]));
+    }
+    lines
+}
+
+pub async fn status(client: &Client, entry: &NodeEntry) -> Result<Value> {
+    let bytes = client.get_bytes(&format!("{}/status", entry.url())).await?;
+    let status: Value = serde_json::from_slice(&bytes)?;
+    if status.is_object() { Ok(status) } else { bail!("{} said nothing", entry.name) }
+}
+
+fn describe(role: &str, status: &Value) -> String {
+    let fields: &[(&str, &str)] = match role {
+        "validator" => {
+            &[("height", "height"), ("epoch", "epoch"), ("certified", "certified_epoch"), ("pending", "pending")]
+        }
+        "worker" => &[("receipts", "receipts"), ("free", "free_places"), ("adversary", "adversary")],
+        "auditor" => &[("epoch", "epoch"), ("equal", "equal"), ("challenged", "challenged"), ("withheld", "withheld")],
+        "hub" => &[("artefacts", "artefacts")],
+        _ => &[("models", "models"), ("workers", "workers"), ("outbox", "receipts_waiting")],
+    };
+    let said = fields.iter().filter(|(_, key)| !status[key].is_null());
+    said.map(|(word, key)| format!("{word} {:<6}", status[key].to_string().trim_matches('"')))
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,189 @@
+//! A devnet's beginning: keys, stakes, shares of the network key, addresses; dealt by this process, once.
+//!
+//! Whoever deals knows the network's secret key while dealing: good for a devnet, and said so in SECURITY.md.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, bail};
+use crypto::{PublicKey, SigningKey, threshold::GroupKey};
+use engine::Model;
+use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, OPG, Rules};
+use protocol::{Amount, Digest, List, Noun as _, Role, Text, Trust, Version};
+use rand::{SeedableRng as _, rngs::StdRng};
+use storage::{Passphrase, random_bytes};
+
+use crate::{
+    cli,
+    home::{Home, Network, NodeEntry, hex},
+    keys,
+};
+
+/// What a devnet's receipts and signatures are bound to.
+pub const CHAIN_ID: u64 = 10_744_001;
+/// All OPG that there ever is.
+const SUPPLY: Amount = 1_000_000_000 * OPG;
+/// What each named test account starts with.
+const ALLOWANCE: Amount = 1_000_000 * OPG;
+const STAKE: Amount = 100_000 * OPG;
+/// Accounts for whoever tries the network.
+const ACCOUNTS: [&str; 3] = ["publisher", "alice", "bob"];
+
+/// Models that a devnet publishes: name and artefact.
+pub const MODELS: [(&str, &[u8]); 2] = [
+    ("demo-chat", include_bytes!("../../../models/demo/demo-integer.ogm")),
+    ("risk-scorer", include_bytes!("../../../models/risk/risk-integer.ogm")),
+];
+
+struct Seat {
+    entry: NodeEntry,
+    key: SigningKey,
+}
+
+/// Makes a network in `home` and returns how to join it.
+pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
+    keys::make_passphrase(home)?;
+    let passphrase = keys::passphrase(home)?;
+    let seats = seats(options)?;
+    let validators: Vec<[u8; 32]> =
+        seats.iter().filter(|seat| seat.entry.role == "validator").map(|seat| seat.key.public_key().0).collect();
+    let mut rng = StdRng::from_seed(random_bytes()?);
+    let dealing = consensus::deal(&mut rng, &validators).context("failed to deal the network key")?;
+    let mut shares = dealing.shares.into_iter();
+    for seat in &seats {
+        let share = if seat.entry.role == "validator" { shares.next().unwrap_or_default() } else { Vec::new() };
+        keys::make(home, &passphrase, &seat.entry.name, &seat.key, share)?;
+    }
+    let accounts = accounts(home, &passphrase)?;
+    let genesis = genesis(&seats, &accounts)?;
+    let network = Network {
+        network: "devnet".to_owned(),
+        chain_id: CHAIN_ID,
+        genesis: genesis.digest().to_string(),
+        network_key: hex(&dealing.group_key),
+        polynomial: hex(&dealing.polynomial),
+        nodes: seats.into_iter().map(|seat| seat.entry).collect(),
+    };
+    let trust = Trust {
+        version: Version,
+        network: Text::new(network.network.clone())?,
+        chain_id: CHAIN_ID,
+        network_key: GroupKey(dealing.group_key),
+    };
+    home.write_network(&network, &genesis, &trust)?;
+    Ok(network)
+}
+
+/// Test accounts by name, with keys in the folder.
+fn accounts(home: &Home, passphrase: &Passphrase) -> Result<Vec<PublicKey>> {
+    ACCOUNTS.iter().map(|name| keys::make(home, passphrase, name, &keys::random_key()?, Vec::new())).collect()
+}
+
+fn seats(options: &cli::Devnet) -> Result<Vec<Seat>> {
+    let mut ports = Ports::new(options.port);
+    // The gateway has the first port, because it is the one that people type.
+    let mut seats = vec![seat("gateway", "gateway", &mut ports)?, seat("hub", "hub", &mut ports)?];
+    for index in 1..=options.validators {
+        let mut validator = seat(&format!("validator-{index}"), "validator", &mut ports)?;
+        validator.entry.agreement = Some(ports.next()?);
+        seats.push(validator);
+    }
+    for index in 1..=options.workers {
+        let mut worker = seat(&format!("worker-{index}"), "worker", &mut ports)?;
+        let adversary = options.adversary.filter(|_| index == options.workers);
+        worker.entry.adversary = adversary.map(|adversary| adversary.to_string());
+        seats.push(worker);
+    }
+    let mut auditor = seat("auditor-1", "auditor", &mut ports)?;
+    auditor.entry.audit_rate = Some(options.audit_rate);
+    seats.push(auditor);
+    Ok(seats)
+}
+
+fn seat(name: &str, role: &str, ports: &mut Ports) -> Result<Seat> {
+    let key = keys::random_key()?;
+    let public = (role != "hub").then(|| key.public_key().to_string());
+    let entry = NodeEntry {
+        name: name.to_owned(),
+        role: role.to_owned(),
+        listen: ports.next()?,
+        agreement: None,
+        key: public,
+        audit_rate: None,
+        adversary: None,
+    };
+    Ok(Seat { entry, key })
+}
+
+/// Hands out loopback ports: one after the other from the first, or free ones.
+struct Ports {
+    next: u16,
+    /// Kept open until all are handed out, so that none is given twice.
+    held: Vec<TcpListener>,
+}
+
+impl Ports {
+    fn new(first: u16) -> Self {
+        Self { next: first, held: Vec::new() }
+    }
+
+    fn next(&mut self) -> Result<SocketAddr> {
+        if self.next == 0 {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+            let address = listener.local_addr()?;
+            self.held.push(listener);
+            return Ok(address);
+        }
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next));
+        if let Err(error) = TcpListener::bind(address) {
+            bail!("port {} is taken ({error}); hint: choose others with --port, or free ones with --port 0", self.next);
+        }
+        self.next = self.next.checked_add(1).context("ports run out; hint: choose a lower --port")?;
+        Ok(address)
+    }
+}
+
+fn genesis(seats: &[Seat], accounts: &[PublicKey]) -> Result<Genesis> {
+    let models: Vec<(Digest, &str)> =
+        MODELS.iter().map(|(name, artefact)| Ok((Model::load(artefact)?.root(), *name))).collect::<Result<_>>()?;
+    let publisher = *accounts.first().context("no publisher")?;
+    let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
+    let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, &models)).collect::<Result<_>>()?;
+    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * accounts.len() as Amount;
+    let mut balances: Vec<GenesisAccount> =
+        accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
+    // Everything else lies with the devnet's treasury, whose key nobody keeps.
+    balances.push(GenesisAccount { key: keys::random_key()?.public_key(), balance: SUPPLY - staked });
+    let listed = models.iter().map(|(root, name)| Ok(GenesisModel { root: *root, name: Text::new(*name)?, publisher }));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(Genesis {
+        version: Version,
+        chain_id: CHAIN_ID,
+        time_ms: u64::try_from(now.as_millis())?,
+        accounts: List::new(balances)?,
+        nodes: List::new(nodes)?,
+        models: List::new(listed.collect::<Result<_>>()?)?,
+        reward_pool: 0,
+        rules: Rules::default(),
+    })
+}
+
+fn genesis_node(seat: &Seat, role: Role, models: &[(Digest, &str)]) -> Result<GenesisNode> {
+    let served = if role == Role::Worker { models.iter().map(|(root, _)| *root).collect() } else { Vec::new() };
+    Ok(GenesisNode {
+        role,
+        key: seat.key.public_key(),
+        // Each devnet node is its own operator, so that auditors and workers are strangers to each other.
+        operator: seat.key.public_key(),
+        endpoint: Text::new(seat.entry.url())?,
+        stake: STAKE,
+        models: List::new(served)?,
+    })
+}
+
+/// The role in the registry; a hub is in no registry.
+pub fn role(word: &str) -> Option<Role> {
+    Role::from_word(word)
+}

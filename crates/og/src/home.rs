@@ -1,0 +1,169 @@
+//! The folder of a network: what is written in it, under which names.
+//!
+//! `network.json` tells how to join, `trust.json` what to pin, `keys/` holds sealed keys, `nodes/<name>/` a node's data.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use crypto::threshold::GroupKey;
+use ledger::Genesis;
+use protocol::{Canonical as _, Noun as _, Trust};
+use serde::{Deserialize, Serialize};
+use storage::{read_file, write_file};
+use worker::Adversary;
+
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// The folder where nothing is said.
+const DEFAULT: &str = ".og";
+
+/// A network's folder.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+/// How to join a network. Addresses are of nodes that anyone may ask.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    pub network: String,
+    pub chain_id: u64,
+    /// Digest of the genesis file beside this file.
+    pub genesis: String,
+    /// The network's public key and the polynomial behind it, in hexadecimal.
+    pub network_key: String,
+    pub polynomial: String,
+    pub nodes: Vec<NodeEntry>,
+}
+
+/// One node of the network.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeEntry {
+    pub name: String,
+    pub role: String,
+    /// Where its interface listens.
+    pub listen: SocketAddr,
+    /// Where a validator's agreement listens.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agreement: Option<SocketAddr>,
+    /// Its public key, in hexadecimal; a hub has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub audit_rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub adversary: Option<String>,
+}
+
+impl NodeEntry {
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    pub fn adversary(&self) -> Result<Option<Adversary>> {
+        self.adversary.as_deref().map(|word| word.parse().map_err(anyhow::Error::msg)).transpose()
+    }
+}
+
+impl Network {
+    pub fn urls(&self, role: &str) -> Vec<String> {
+        self.nodes.iter().filter(|node| node.role == role).map(NodeEntry::url).collect()
+    }
+
+    pub fn node(&self, name: &str) -> Result<&NodeEntry> {
+        let names = || self.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
+        self.nodes
+            .iter()
+            .find(|node| node.name == name)
+            .with_context(|| format!("no node {name:?}; there are: {}", names()))
+    }
+}
+
+impl Home {
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self(folder.unwrap_or_else(|| PathBuf::from(DEFAULT)))
+    }
+
+    /// The folder that a network file lies in.
+    pub fn of_network_file(file: &Path) -> Self {
+        Self(file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn network_file(&self) -> PathBuf {
+        self.0.join("network.json")
+    }
+
+    pub fn trust_file(&self) -> PathBuf {
+        self.0.join("trust.json")
+    }
+
+    pub fn node_folder(&self, name: &str) -> PathBuf {
+        self.0.join("nodes").join(name)
+    }
+
+    pub fn keys_folder(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// Where the openings of one's own requests are kept.
+    pub fn receipt_file(&self, id: &str) -> PathBuf {
+        self.0.join("receipts").join(format!("{id}.json"))
+    }
+
+    pub fn has_network(&self) -> bool {
+        self.network_file().exists()
+    }
+
+    pub fn network(&self) -> Result<Network> {
+        let path = self.network_file();
+        let bytes = read_file(&path, FILE_BYTES_MAX)
+            .with_context(|| format!("no network in {}; hint: start one with: og devnet", self.0.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("failed to read {}", path.display()))
+    }
+
+    pub fn genesis(&self, network: &Network) -> Result<Genesis> {
+        let path = self.0.join("genesis.bin");
+        let genesis = Genesis::decode(&read_file(&path, FILE_BYTES_MAX)?)
+            .with_context(|| format!("failed to read {}", path.display()))?;
+        let found = genesis.digest().to_string();
+        if found != network.genesis {
+            bail!("{} has the digest {found}, the network file says {}", path.display(), network.genesis);
+        }
+        Ok(genesis)
+    }
+
+    /// Writes all of a new network; the network file comes last, so that it is there only if all is.
+    pub fn write_network(&self, network: &Network, genesis: &Genesis, trust: &Trust) -> Result<()> {
+        write_file(&self.0.join("genesis.bin"), &genesis.encode())?;
+        write_file(&self.trust_file(), api::face::to_pretty_json(&trust.to_value()).as_bytes())?;
+        write_file(&self.network_file(), &serde_json::to_vec_pretty(network)?)?;
+        Ok(())
+    }
+}
+
+/// Reads a pinned trust file.
+pub fn read_trust(path: &Path) -> Result<Trust> {
+    let bytes = read_file(path, FILE_BYTES_MAX)?;
+    api::face::read(&bytes).with_context(|| format!("failed to read the trust file {}", path.display()))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn unhex(text: &str) -> Result<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    let read = |pair: &[u8]| crypto::digest::read_hex::<1>(std::str::from_utf8(pair).ok()?).map(|[byte]| byte);
+    pairs.map(read).collect::<Option<Vec<u8>>>().context("not hexadecimal")
+}
+
+pub fn network_key(network: &Network) -> Result<GroupKey> {
+    crypto::digest::read_hex(&network.network_key).map(GroupKey).context("network_key is not 96 bytes of hexadecimal")
+}

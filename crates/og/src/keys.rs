@@ -1,0 +1,123 @@
+//! Key files: a public part for reading, a sealed part that the passphrase opens.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use crypto::{PublicKey, SigningKey};
+use protocol::{Bytes, Canonical as _, Digest, Version};
+use serde::{Deserialize, Serialize};
+use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
+
+use crate::home::{Home, hex, unhex};
+
+const PURPOSE: &str = "og/key-file/v1";
+const FILE_BYTES_MAX: u64 = 1 << 16;
+
+protocol::record! {
+    /// What a key file seals.
+    SealedSecrets {
+        version: Version<1>,
+        seed: Digest,
+        /// Seals the node's evidence at rest.
+        data_key: Digest,
+        /// A validator's share of the network key; empty for everyone else.
+        share: Bytes<1_024>,
+    }
+}
+
+/// An opened key.
+pub struct Secrets {
+    pub key: SigningKey,
+    pub sealer: Sealer,
+    pub share: Vec<u8>,
+}
+
+/// A key file as it lies there.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFile {
+    pub name: String,
+    pub public_key: String,
+    pub sealed: String,
+}
+
+/// The passphrase of this folder: `OG_PASSPHRASE`, or the file that a devnet made for itself.
+pub fn passphrase(home: &Home) -> Result<Passphrase> {
+    if let Ok(text) = std::env::var("OG_PASSPHRASE") {
+        return Ok(Passphrase::new(text));
+    }
+    let path = home.folder().join("passphrase");
+    let bytes = read_file(&path, FILE_BYTES_MAX)
+        .context("no passphrase; hint: set OG_PASSPHRASE, or start a devnet, which makes its own")?;
+    Ok(Passphrase::new(String::from_utf8(bytes).context("the passphrase file is not text")?))
+}
+
+/// The devnet's own random passphrase, made once. It guards against a copied key file, not against whoever reads the
+/// whole folder.
+pub fn make_passphrase(home: &Home) -> Result<()> {
+    let path = home.folder().join("passphrase");
+    if std::env::var_os("OG_PASSPHRASE").is_none() && !path.exists() {
+        write_file(&path, hex(&random_bytes::<32>()?).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Makes a key under `name`; never over one that exists.
+pub fn make(home: &Home, passphrase: &Passphrase, name: &str, key: &SigningKey, share: Vec<u8>) -> Result<PublicKey> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        bail!("key name {name:?} may only hold letters, digits, - and _");
+    }
+    let path = home.keys_folder().join(format!("{name}.json"));
+    if path.exists() {
+        bail!("{} exists; hint: choose another name, keys are never overwritten", path.display());
+    }
+    let secrets = SealedSecrets {
+        version: Version,
+        seed: Digest(key.seed()),
+        data_key: Digest(random_bytes()?),
+        share: Bytes::new(share)?,
+    };
+    let sealed = passphrase.seal(PURPOSE, &secrets.encode())?;
+    let public_key = key.public_key();
+    let file = KeyFile { name: name.to_owned(), public_key: public_key.to_string(), sealed: hex(&sealed) };
+    write_file(&path, &serde_json::to_vec_pretty(&file)?)?;
+    Ok(public_key)
+}
+
+pub fn random_key() -> Result<SigningKey> {
+    Ok(SigningKey::from_seed(&random_bytes()?))
+}
+
+/// Opens the key under `name`.
+pub fn open(home: &Home, passphrase: &Passphrase, name: &str) -> Result<Secrets> {
+    let path = home.keys_folder().join(format!("{name}.json"));
+    let file = read(&path).with_context(|| format!("no key {name:?}; hint: og keys list"))?;
+    let sealed = unhex(&file.sealed).with_context(|| format!("failed to read {}", path.display()))?;
+    let opened = passphrase.open(PURPOSE, &sealed).with_context(|| format!("failed to open {}", path.display()))?;
+    let secrets = SealedSecrets::decode(&opened).with_context(|| format!("failed to read {}", path.display()))?;
+    let key = SigningKey::from_seed(&secrets.seed.0);
+    if key.public_key().to_string() != file.public_key {
+        bail!("{} names another public key than it seals", path.display());
+    }
+    Ok(Secrets { key, sealer: Sealer::new(secrets.data_key.0), share: secrets.share.into_inner() })
+}
+
+pub fn read(path: &Path) -> Result<KeyFile> {
+    Ok(serde_json::from_slice(&read_file(path, FILE_BYTES_MAX)?)?)
+}
+
+/// All key files of the folder, by name.
+pub fn list(home: &Home) -> Result<Vec<KeyFile>> {
+    let folder = home.keys_folder();
+    let mut files = Vec::new();
+    if folder.exists() {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("failed to read {}", folder.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                files.push(read(&path).with_context(|| format!("failed to read {}", path.display()))?);
+            }
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}

@@ -1,0 +1,168 @@
+//! Starts one node of a network from its folder, whatever its role.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use auditor::{Auditor, RATE_WHOLE};
+use gateway::Gateway;
+use hub::{Hub, Shelf};
+use protocol::Digest;
+use validator::Validator;
+use worker::{Adversary, Worker};
+
+use crate::{
+    genesis::MODELS,
+    home::{Home, Network, NodeEntry, network_key, unhex},
+    keys::{self, Secrets},
+};
+
+/// How long a devnet's worker keeps what an auditor may ask for: its challenge window and ample time to anchor.
+const EVIDENCE_MS: u64 = 120_000;
+
+/// A running node.
+pub enum Running {
+    Validator(Validator),
+    Worker(Worker),
+    Gateway(Gateway),
+    Hub(Hub),
+    Auditor(Auditor),
+}
+
+impl Running {
+    pub async fn stop(self) {
+        match self {
+            Self::Validator(node) => node.stop().await,
+            Self::Worker(node) => node.stop().await,
+            Self::Gateway(node) => node.stop().await,
+            Self::Hub(node) => node.stop().await,
+            Self::Auditor(node) => node.stop().await,
+        }
+    }
+}
+
+/// What may be said differently than the node's entry says it.
+#[derive(Clone, Copy, Default)]
+pub struct Overrides {
+    pub listen: Option<SocketAddr>,
+    pub adversary: Option<Adversary>,
+}
+
+/// Starts the node called `name`.
+pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overrides) -> Result<Running> {
+    let mut entry = network.node(name)?.clone();
+    if let Some(listen) = overrides.listen {
+        entry.listen = listen;
+    }
+    let directory = home.node_folder(name);
+    if entry.role == "hub" {
+        return Ok(Running::Hub(start_hub(&entry, &directory).await?));
+    }
+    let secrets = keys::open(home, &keys::passphrase(home)?, name)?;
+    let adversary = overrides.adversary.or(entry.adversary()?);
+    let context = || format!("failed to start {name}");
+    Ok(match entry.role.as_str() {
+        "validator" => {
+            Running::Validator(start_validator(home, network, &entry, &directory, secrets).await.with_context(context)?)
+        }
+        "worker" => {
+            let config = worker_config(home, network, &entry, &directory, secrets, adversary)?;
+            Running::Worker(Worker::start(config).await.with_context(context)?)
+        }
+        "gateway" => {
+            let config = gateway_config(network, &entry, &directory, &secrets);
+            Running::Gateway(Gateway::start(config).await.with_context(context)?)
+        }
+        "auditor" => {
+            let config = auditor_config(network, &entry, &directory, &secrets);
+            Running::Auditor(Auditor::start(config).await.with_context(context)?)
+        }
+        other => bail!("{name} has the role {other:?}; known: validator, worker, gateway, hub, auditor"),
+    })
+}
+
+async fn start_hub(entry: &NodeEntry, directory: &Path) -> Result<Hub> {
+    let shelf = Shelf::open(directory)?;
+    for (name, artefact) in MODELS {
+        shelf.put(artefact).with_context(|| format!("failed to shelve {name}"))?;
+    }
+    Ok(Hub::start(hub::Config { listen: entry.listen, directory: directory.to_owned() }).await?)
+}
+
+async fn start_validator(
+    home: &Home,
+    network: &Network,
+    entry: &NodeEntry,
+    directory: &Path,
+    secrets: Secrets,
+) -> Result<Validator> {
+    let peers = network.nodes.iter().filter_map(|node| Some((node.key.as_deref()?, node.agreement?)));
+    let peers = peers.map(|(key, address)| {
+        let key = crypto::PublicKey::from_hex(key).context("a validator's key is not 32 bytes of hexadecimal")?;
+        Ok((key.0, address))
+    });
+    let config = validator::Config {
+        listen: entry.listen,
+        agreement_listen: entry.agreement.context("a validator needs an agreement address")?,
+        agreement_peers: peers.collect::<Result<_>>()?,
+        directory: directory.to_owned(),
+        key: secrets.key,
+        share: secrets.share,
+        polynomial: unhex(&network.polynomial)?,
+        network_key: network_key(network)?,
+        network: network.network.clone(),
+        genesis: home.genesis(network)?,
+        hubs: network.urls("hub"),
+    };
+    Ok(Validator::start(config).await?)
+}
+
+fn worker_config(
+    home: &Home,
+    network: &Network,
+    entry: &NodeEntry,
+    directory: &Path,
+    secrets: Secrets,
+    adversary: Option<Adversary>,
+) -> Result<worker::Config> {
+    let key = secrets.key.public_key();
+    let genesis = home.genesis(network)?;
+    let own = genesis.nodes.iter().find(|node| node.key == key);
+    let models: Vec<Digest> = own.map(|node| node.models.to_vec()).unwrap_or_default();
+    Ok(worker::Config {
+        listen: entry.listen,
+        directory: directory.to_owned(),
+        chain_id: network.chain_id,
+        key: secrets.key,
+        sealer: secrets.sealer,
+        validators: network.urls("validator"),
+        hubs: network.urls("hub"),
+        models,
+        places: 2,
+        evidence_ms: EVIDENCE_MS,
+        adversary,
+    })
+}
+
+fn gateway_config(network: &Network, entry: &NodeEntry, directory: &Path, secrets: &Secrets) -> gateway::Config {
+    gateway::Config {
+        listen: entry.listen,
+        key: secrets.key.clone(),
+        chain_id: network.chain_id,
+        validators: network.urls("validator"),
+        hubs: network.urls("hub"),
+        directory: directory.to_owned(),
+        pace: gateway::Pace::default(),
+    }
+}
+
+fn auditor_config(network: &Network, entry: &NodeEntry, directory: &Path, secrets: &Secrets) -> auditor::Config {
+    auditor::Config {
+        listen: entry.listen,
+        directory: directory.to_owned(),
+        chain_id: network.chain_id,
+        key: secrets.key.clone(),
+        validators: network.urls("validator"),
+        hubs: network.urls("hub"),
+        rate: entry.audit_rate.unwrap_or(RATE_WHOLE),
+    }
+}

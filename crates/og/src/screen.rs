@@ -1,0 +1,37 @@
+//! What people read: errors with their hints, lines of fixed width.
+
+use anyhow::Error;
+
+/// Writes an error and its causes to standard error; every "hint:" gets a line of its own.
+pub fn complain(error: &Error) {
+    let mut hints = Vec::new();
+    let mut parts = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        let (message, hint) = cause.split_once("; hint: ").unwrap_or((&cause, ""));
+        // Libraries repeat their causes in their own words.
+        if !parts.iter().any(|part: &String| part.contains(message)) {
+            parts.push(message.to_owned());
+        }
+        if !hint.is_empty() {
+            hints.push(hint.to_owned());
+        }
+    }
+    eprintln!("error: {}", parts.join(": "));
+    hints.iter().for_each(|hint| eprintln!("hint: {hint}"));
+}
+
+/// A note to whoever watches.
+pub fn tell(message: &str) {
+    eprintln!("{message}");
+}
+
+/// Data.
+pub fn put(line: &str) {
+    println!("{line}");
+}
+
+/// Columns of fixed width, the last one open.
+pub fn row(cells: &[(&str, usize)]) -> String {
+    let padded: Vec<String> = cells.iter().map(|(cell, width)| format!("{cell:<width$}")).collect();
+    padded.join("  ").trim_end().to_owned()
+}
