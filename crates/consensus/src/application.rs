@@ -146,3 +146,28 @@ impl Requests {
         let _ = self.commands.send(command);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sharing_is_bounded_in_length_and_number() {
+        let (requests, _inbox) = Requests::new();
+        let length = MAX_SHARED_BYTES + 1;
+        assert_eq!(requests.share(vec![0; length]), Err(ShareError::TooLong { length }));
+        for _ in 0..Requests::SHARED_WAITING {
+            assert_eq!(requests.share(vec![0; MAX_SHARED_BYTES]), Ok(()));
+        }
+        assert_eq!(requests.share(Vec::new()), Err(ShareError::Busy));
+    }
+
+    #[test]
+    fn requests_after_shutdown_are_without_effect() {
+        let (requests, inbox) = Requests::new();
+        drop(inbox);
+        requests.wake();
+        requests.certify(1, [0; 32]);
+        assert_eq!(requests.share(Vec::new()), Err(ShareError::Busy));
+    }
+}

@@ -12,10 +12,10 @@ use commonware_consensus::{
     simplex::types::Context,
     types::{Epoch, Height, Round, View},
 };
-use commonware_cryptography::{Digestible, Hasher, Sha256, ed25519::PublicKey, sha256::Digest};
+use commonware_cryptography::{Digested, Digestible, Hasher, Sha256, ed25519::PublicKey, sha256::Digest};
 
+use crate::limits::MAX_TRANSACTIONS;
 pub use crate::limits::{MAX_BLOCK_BYTES, TRANSACTION_BUDGET_BYTES};
-use crate::{Genesis, limits::MAX_TRANSACTIONS};
 
 /// The first byte of every block; a new layout gets a new number.
 const FORMAT: u8 = 1;
@@ -23,6 +23,14 @@ const CONTEXT: &str = "consensus::Block";
 
 /// Where in the agreement a block was proposed: round, leader and certified parent.
 pub(crate) type BlockContext = Context<Digest, PublicKey>;
+
+/// Where the chain starts. All validators must have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// What the application's genesis state hashes to.
+    pub digest: [u8; 32],
+    pub time_ms: u64,
+}
 
 /// A proposed block. Its digest is SHA-256 over its canonical bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +134,12 @@ pub(crate) fn key_bytes(key: &PublicKey) -> [u8; 32] {
     bytes
 }
 
+/// The block with its digest, as agreement hands it around.
+pub(crate) fn digested(block: Block) -> Digested<Block> {
+    let digest = block.digest();
+    Digested::precomputed(block, digest)
+}
+
 impl Write for Block {
     fn write(&self, out: &mut impl BufMut) {
         FORMAT.write(out);
@@ -196,5 +210,120 @@ impl CertifiableBlock for Block {
 impl BoundedBlock for Block {
     fn max_encode_size(_: &()) -> usize {
         MAX_BLOCK_BYTES
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use commonware_cryptography::{Signer, ed25519::PrivateKey};
+
+    const VECTOR: &str = include_str!("../vectors/block.txt");
+
+    pub fn sample_genesis() -> Block {
+        let leader = PrivateKey::decode(Copying(&[1; 32])).unwrap().public_key();
+        Block::genesis(&Genesis { digest: [9; 32], time_ms: 1_000 }, &leader)
+    }
+
+    pub fn sample(time_ms: u64, transactions: &[&[u8]]) -> Block {
+        let genesis = sample_genesis();
+        let round = Round::new(Epoch::zero(), View::new(300));
+        let context =
+            Context { round, leader: genesis.context.leader.clone(), parent: (View::zero(), genesis.digest()) };
+        let transactions = transactions.iter().map(|transaction| transaction.to_vec()).collect();
+        Block::on(&genesis, context, time_ms, transactions)
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn with_transactions(count: usize, length: usize) -> Block {
+        let transaction = vec![3; length];
+        sample(2_000, &vec![transaction.as_slice(); count])
+    }
+
+    #[test]
+    fn the_format_is_frozen() {
+        let genesis = sample_genesis();
+        let block = sample(1_700_000_000_123, &[b"first", b"", &[255; 200]]);
+        let line =
+            |name: &str, block: &Block| format!("{name} {} {}\n", hex(&block.to_bytes()), hex(&block.compute_digest()));
+        assert_eq!(line("genesis", &genesis) + &line("block", &block), VECTOR, "crates/consensus/vectors/block.txt");
+    }
+
+    #[test]
+    fn what_was_written_reads_back_the_same() {
+        for block in [sample_genesis(), sample(5, &[]), with_transactions(MAX_TRANSACTIONS, 10)] {
+            let bytes = block.to_bytes();
+            assert_eq!(bytes.len(), block.encode_size());
+            assert_eq!(Block::from_bytes(&bytes).unwrap(), block);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_refused_or_makes_another_canonical_block() {
+        let block = sample(1_700_000_000_123, &[b"first", b"second"]);
+        let bytes = block.to_bytes();
+        for position in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[position] ^= 1 << bit;
+                if let Ok(other) = Block::from_bytes(&changed) {
+                    assert_eq!(other.to_bytes(), changed, "byte {position} bit {bit} decodes but is not canonical");
+                    assert_ne!(other.compute_digest(), block.compute_digest());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn missing_and_trailing_bytes_are_refused() {
+        let bytes = sample(5, &[b"transaction"]).to_bytes();
+        for length in 0..bytes.len() {
+            assert!(matches!(Block::from_bytes(&bytes[..length]), Err(BlockError::Malformed(_))), "length {length}");
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert!(matches!(Block::from_bytes(&longer), Err(BlockError::Malformed(CodecError::ExtraData(1)))));
+    }
+
+    #[test]
+    fn a_block_may_be_a_mebibyte_and_no_more() {
+        let room = MAX_BLOCK_BYTES - sample(2_000, &[]).encode_size() - 3;
+        let largest = with_transactions(1, room);
+        assert_eq!(largest.encode_size(), MAX_BLOCK_BYTES);
+        assert!(Block::from_bytes(&largest.to_bytes()).is_ok());
+        let larger = with_transactions(1, room + 1).to_bytes();
+        assert!(matches!(Block::from_bytes(&larger), Err(BlockError::TooLong { .. })));
+        // The network hands over bytes that may hold more than one block: the bound is the decoder's too.
+        assert!(matches!(Block::decode(Copying(&larger)), Err(CodecError::Invalid(..))));
+    }
+
+    #[test]
+    fn too_many_transactions_and_unknown_formats_are_refused() {
+        let many = with_transactions(MAX_TRANSACTIONS + 1, 0).to_bytes();
+        assert!(matches!(Block::from_bytes(&many), Err(BlockError::Malformed(CodecError::InvalidLength(_)))));
+        let mut unknown = sample(5, &[]).to_bytes();
+        unknown[0] = 2;
+        assert!(matches!(Block::from_bytes(&unknown), Err(BlockError::Malformed(CodecError::Invalid(..)))));
+    }
+
+    #[test]
+    fn a_proposal_keeps_the_longest_prefix_that_fits() {
+        let half = vec![1; TRANSACTION_BUDGET_BYTES / 2];
+        assert_eq!(fitting(vec![half.clone(), half.clone(), vec![2]]).len(), 1);
+        assert_eq!(fitting(vec![vec![2], half.clone(), half]).len(), 2);
+        assert_eq!(fitting(vec![vec![]; MAX_TRANSACTIONS + 5]).len(), MAX_TRANSACTIONS);
+        let full = fitting(vec![vec![1; 251]; 5_000]);
+        let refs: Vec<&[u8]> = full.iter().map(Vec::as_slice).collect();
+        assert!(sample(5, &refs).encode_size() <= MAX_BLOCK_BYTES);
+    }
+
+    #[test]
+    fn genesis_commits_to_the_applications_digest_and_time() {
+        let leader = &sample_genesis().context.leader;
+        let digest = |digest, time_ms| Block::genesis(&Genesis { digest, time_ms }, leader).compute_digest();
+        assert_ne!(digest([9; 32], 1_000), digest([8; 32], 1_000));
+        assert_ne!(digest([9; 32], 1_000), digest([9; 32], 1_001));
     }
 }

@@ -92,6 +92,7 @@ where
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "one lives at a time, on the stack")]
 enum Input {
     Command(Command),
     /// From whom, and what; nothing if the bytes are no message.

@@ -183,3 +183,129 @@ impl Collector {
         vec![Effect::Certified { epoch, digest, signature }]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::committee::tests::epoch_keys;
+
+    const ROOT: [u8; 32] = [1; 32];
+    const OTHER: [u8; 32] = [2; 32];
+
+    /// The collector of the first of four members, and the others' keys.
+    fn committee() -> (Collector, Vec<EpochKey>) {
+        let keys = epoch_keys(4);
+        (Collector::new(keys[0].clone(), 0), keys)
+    }
+
+    fn partial(epoch: u64, digest: [u8; 32], key: &EpochKey) -> EpochMessage {
+        EpochMessage::Partial { epoch, digest, partial: key.sign(&digest) }
+    }
+
+    fn receive(collector: &mut Collector, from: &EpochKey, message: EpochMessage) -> Vec<Effect> {
+        collector.receive(from.me(), message)
+    }
+
+    fn is_certified(effects: &[Effect], key: &EpochKey) -> bool {
+        matches!(effects, [Effect::Certified { digest: ROOT, signature, .. }] if key.holds(&ROOT, signature))
+    }
+
+    #[test]
+    fn three_of_four_make_a_certificate() {
+        let (mut collector, keys) = committee();
+        assert!(matches!(collector.close(1, ROOT, 0).as_slice(), [Effect::Broadcast(EpochMessage::Partial { .. })]));
+        assert_eq!(receive(&mut collector, &keys[1], partial(1, ROOT, &keys[1])), vec![]);
+        let effects = receive(&mut collector, &keys[2], partial(1, ROOT, &keys[2]));
+        assert!(is_certified(&effects, &keys[0]));
+        assert!(!collector.is_open(1));
+        assert_eq!(collector.refused, Refused::default());
+    }
+
+    #[test]
+    fn partials_that_come_before_the_epoch_is_closed_here_are_kept() {
+        let (mut collector, keys) = committee();
+        for key in &keys[1..3] {
+            assert_eq!(receive(&mut collector, key, partial(1, ROOT, key)), vec![]);
+        }
+        let effects = collector.close(1, ROOT, 0);
+        assert!(is_certified(&effects[1..], &keys[0]), "{effects:?}");
+    }
+
+    #[test]
+    fn a_partial_over_another_root_is_counted_and_stops_nothing() {
+        let (mut collector, keys) = committee();
+        collector.close(1, ROOT, 0);
+        assert_eq!(receive(&mut collector, &keys[1], partial(1, OTHER, &keys[1])), vec![]);
+        assert_eq!(collector.refused.other_digest, 1);
+        receive(&mut collector, &keys[2], partial(1, ROOT, &keys[2]));
+        let effects = receive(&mut collector, &keys[3], partial(1, ROOT, &keys[3]));
+        assert!(is_certified(&effects, &keys[0]));
+    }
+
+    #[test]
+    fn a_false_partial_is_found_counted_and_left_out() {
+        let (mut collector, keys) = committee();
+        collector.close(1, ROOT, 0);
+        let lie = EpochMessage::Partial { epoch: 1, digest: ROOT, partial: keys[1].sign(&OTHER) };
+        assert_eq!(receive(&mut collector, &keys[1], lie.clone()), vec![]);
+        assert_eq!(receive(&mut collector, &keys[2], partial(1, ROOT, &keys[2])), vec![]);
+        assert_eq!(collector.refused.false_signature, 1);
+        assert_eq!(receive(&mut collector, &keys[1], lie), vec![], "no second try");
+        assert_eq!(collector.refused.false_signature, 2);
+        let effects = receive(&mut collector, &keys[3], partial(1, ROOT, &keys[3]));
+        assert!(is_certified(&effects, &keys[0]));
+    }
+
+    #[test]
+    fn nobody_signs_for_another() {
+        let (mut collector, keys) = committee();
+        collector.close(1, ROOT, 0);
+        assert_eq!(receive(&mut collector, &keys[1], partial(1, ROOT, &keys[2])), vec![]);
+        assert_eq!(collector.refused.false_signature, 1);
+    }
+
+    #[test]
+    fn an_epoch_too_far_ahead_is_counted_and_forgotten() {
+        let (mut collector, keys) = committee();
+        receive(&mut collector, &keys[1], partial(EARLY_EPOCHS, ROOT, &keys[1]));
+        assert_eq!(collector.refused.too_early, 0);
+        receive(&mut collector, &keys[1], partial(EARLY_EPOCHS + 1, ROOT, &keys[1]));
+        assert_eq!(collector.refused.too_early, 1);
+        assert_eq!(collector.early.len(), 1);
+    }
+
+    #[test]
+    fn a_finished_certificate_closes_the_gap_and_a_false_one_does_not() {
+        let (mut collector, keys) = committee();
+        collector.close(1, ROOT, 0);
+        let signed = |digest| keys[0].recover(&digest, &keys.iter().map(|key| key.sign(&digest)).collect::<Vec<_>>());
+        let certificate = |digest| EpochMessage::Certificate { epoch: 1, signature: signed(digest).unwrap() };
+        assert_eq!(receive(&mut collector, &keys[1], certificate(OTHER)), vec![]);
+        assert_eq!(collector.refused.false_signature, 1);
+        assert!(is_certified(&receive(&mut collector, &keys[1], certificate(ROOT)), &keys[0]));
+        assert_eq!(receive(&mut collector, &keys[1], certificate(ROOT)), vec![], "late answers are dropped");
+    }
+
+    #[test]
+    fn whoever_asks_late_is_served() {
+        let (mut collector, keys) = committee();
+        collector.close(5, ROOT, 0);
+        let effects = receive(&mut collector, &keys[3], partial(4, ROOT, &keys[3]));
+        assert_eq!(effects, vec![Effect::Serve { to: keys[3].me(), epoch: 4 }]);
+    }
+
+    #[test]
+    fn an_epoch_that_waits_is_sent_again_at_growing_distances() {
+        let (mut collector, _) = committee();
+        collector.close(1, ROOT, 0);
+        let sent: Vec<u64> = (0..40).map(|step| step * 250).filter(|now| !collector.tick(*now).is_empty()).collect();
+        assert_eq!(sent, vec![500, 1_500, 3_500, 7_500]);
+    }
+
+    #[test]
+    fn closing_an_epoch_twice_changes_nothing() {
+        let (mut collector, _) = committee();
+        collector.close(1, ROOT, 0);
+        assert_eq!(collector.close(1, OTHER, 0), vec![]);
+    }
+}

@@ -104,12 +104,13 @@ fn epoch_namespace(chain_id: u64) -> Vec<u8> {
 /// The hash-to-curve tag of an epoch certificate (RFC 9380, suite of the min-sig, proof-of-possession ciphersuite).
 pub const EPOCH_DST: &[u8] = MinSig::MESSAGE;
 
-/// The bytes that an epoch certificate signs under [`EPOCH_DST`]: `varint(len(ns)) ‖ ns ‖ digest`, ns = `og-<chain id>_EPOCH`.
+/// The bytes that an epoch certificate signs under [`EPOCH_DST`]: `varint(len(ns)) ‖ ns ‖ digest`, with the namespace
+/// `og-<chain id>_EPOCH`.
 pub fn epoch_message(chain_id: u64, digest: &[u8; 32]) -> Vec<u8> {
     union_unique(&epoch_namespace(chain_id), digest)
 }
 
-/// Whether `signature` is the network's over `digest`. Light clients use small code of their own; this is the yardstick.
+/// Whether `signature` is the network's over `digest`. Light clients use small code of their own; this is its yardstick.
 pub fn verify_epoch(
     chain_id: u64,
     group_key: &[u8; 96],
@@ -182,5 +183,147 @@ impl EpochKey {
     pub fn recover<'a>(&self, digest: &[u8; 32], partials: impl IntoIterator<Item = &'a Partial>) -> Option<Signature> {
         let signature = threshold::recover::<MinSig, _>(&self.sharing, partials, &Sequential).ok()?;
         self.holds(digest, &signature).then_some(signature)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use commonware_cryptography::{Signer, ed25519::PrivateKey};
+    use rand::{SeedableRng, rngs::StdRng};
+
+    pub const CHAIN_ID: u64 = 31_337;
+    const VECTOR: &str = include_str!("../vectors/epoch-certificate.txt");
+
+    pub fn validators(count: u8) -> Vec<[u8; 32]> {
+        (1..=count).map(|seed| crate::public_key(&[seed; 32]).unwrap()).collect()
+    }
+
+    /// The epoch keys of a committee, in the committee's own order.
+    pub fn epoch_keys(count: u8) -> Vec<EpochKey> {
+        let dealing = deal(&mut StdRng::seed_from_u64(7), &validators(count)).unwrap();
+        let mut keys: Vec<_> = (0..count).map(|index| read(&dealing, count, index, index).unwrap()).collect();
+        keys.sort_by_key(EpochKey::me);
+        keys
+    }
+
+    fn read(dealing: &Dealing, count: u8, owner: u8, user: u8) -> Result<EpochKey, CommitteeError> {
+        let members = Set::from_iter_dedup(read_keys(&validators(count)).unwrap());
+        let me = PrivateKey::decode(Copying(&[user + 1; 32])).unwrap().public_key();
+        EpochKey::read(CHAIN_ID, &dealing.polynomial, &dealing.shares[usize::from(owner)], &members, &me)
+    }
+
+    fn bytes(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    fn vector(name: &str) -> Vec<u8> {
+        let line = VECTOR.lines().find(|line| line.split(' ').next() == Some(name)).unwrap();
+        bytes(line.split(' ').nth(1).unwrap())
+    }
+
+    #[test]
+    fn the_frozen_certificate_holds_for_blst_alone() {
+        use blst::{
+            BLST_ERROR,
+            min_sig::{PublicKey, Signature},
+        };
+        let key = PublicKey::key_validate(&vector("group-key")).unwrap();
+        let signature = Signature::sig_validate(&vector("signature"), true).unwrap();
+        let message = vector("message");
+        let verify = |message: &[u8], tag: &[u8]| signature.verify(true, message, tag, &[], &key, true);
+        assert_eq!(verify(&message, b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_"), BLST_ERROR::BLST_SUCCESS);
+        assert_ne!(verify(&message, b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"), BLST_ERROR::BLST_SUCCESS);
+        assert_ne!(verify(&message[1..], EPOCH_DST), BLST_ERROR::BLST_SUCCESS);
+    }
+
+    #[test]
+    fn the_frozen_message_is_what_is_signed() {
+        let digest: [u8; 32] = vector("digest").try_into().unwrap();
+        let namespace = b"og-31337_EPOCH";
+        let expected = [&[14], namespace.as_slice(), &digest].concat();
+        assert_eq!(epoch_message(CHAIN_ID, &digest), expected);
+        assert_eq!(vector("message"), expected);
+        let group_key: [u8; 96] = vector("group-key").try_into().unwrap();
+        let signature: [u8; 48] = vector("signature").try_into().unwrap();
+        assert_eq!(verify_epoch(CHAIN_ID, &group_key, &digest, &signature), Ok(true));
+        assert_eq!(verify_epoch(CHAIN_ID + 1, &group_key, &digest, &signature), Ok(false));
+        assert_eq!(verify_epoch(CHAIN_ID, &group_key, &digest, &[0; 48]), Ok(false));
+        assert_eq!(verify_epoch(CHAIN_ID, &[0; 96], &digest, &signature), Err(CommitteeError::GroupKey));
+    }
+
+    #[test]
+    fn the_frozen_shares_make_the_frozen_certificate_whichever_three_sign() {
+        let digest: [u8; 32] = vector("digest").try_into().unwrap();
+        let members = Set::from_iter_dedup(read_keys(&validators(4)).unwrap());
+        let read = |index: u8| {
+            let me = PrivateKey::decode(Copying(&[index + 1; 32])).unwrap().public_key();
+            let share = vector(&format!("share-{index}"));
+            EpochKey::read(CHAIN_ID, &vector("polynomial"), &share, &members, &me).unwrap()
+        };
+        let keys: Vec<EpochKey> = (0..4).map(read).collect();
+        for absent in 0..4 {
+            let present = keys.iter().enumerate().filter(|(index, _)| *index != absent);
+            let partials: Vec<Partial> = present.map(|(_, key)| key.sign(&digest)).collect();
+            let signature = keys[0].recover(&digest, &partials).unwrap();
+            assert_eq!(crate::store::signature_bytes(&signature).to_vec(), vector("signature"));
+            assert!(keys[0].recover(&digest, &partials[..2]).is_none(), "two of four are no quorum");
+        }
+    }
+
+    #[test]
+    fn equal_randomness_deals_equal_shares() {
+        let dealt = |seed| {
+            let dealing = deal(&mut StdRng::seed_from_u64(seed), &validators(4)).unwrap();
+            (dealing.group_key, dealing.polynomial, dealing.shares)
+        };
+        assert_eq!(dealt(1), dealt(1));
+        assert_ne!(dealt(1), dealt(2));
+    }
+
+    #[test]
+    fn keys_that_make_no_committee_are_refused() {
+        let dealt = |keys: &[[u8; 32]]| deal(&mut StdRng::seed_from_u64(1), keys).map(|_| ()).unwrap_err();
+        let keys = validators(4);
+        assert_eq!(dealt(&[]), CommitteeError::Size { count: 0 });
+        assert_eq!(dealt(&vec![keys[0]; 257]), CommitteeError::Size { count: 257 });
+        assert_eq!(dealt(&[keys[0], keys[1], keys[0]]), CommitteeError::Repeated { index: 2 });
+        let no_point = (0..).map(|byte| [byte; 32]).find(|bytes| PublicKey::decode(Copying(bytes)).is_err()).unwrap();
+        assert_eq!(dealt(&[keys[0], no_point]), CommitteeError::Key { index: 1 });
+    }
+
+    #[test]
+    fn a_share_serves_only_its_owner_under_its_polynomial() {
+        let dealing = deal(&mut StdRng::seed_from_u64(7), &validators(4)).unwrap();
+        let other = deal(&mut StdRng::seed_from_u64(8), &validators(4)).unwrap();
+        assert!(read(&dealing, 4, 2, 2).is_ok());
+        assert_eq!(read(&dealing, 4, 2, 3).err(), Some(CommitteeError::ForeignShare));
+        let mixed =
+            Dealing { polynomial: other.polynomial, ..deal(&mut StdRng::seed_from_u64(7), &validators(4)).unwrap() };
+        assert_eq!(read(&mixed, 4, 2, 2).err(), Some(CommitteeError::ForeignShare));
+    }
+
+    #[test]
+    fn damaged_dealings_are_refused_with_a_typed_error() {
+        let dealing = || deal(&mut StdRng::seed_from_u64(7), &validators(4)).unwrap();
+        let size = CommitteeError::PolynomialSize { made_for: 4, quorum: 3, count: 7 };
+        assert_eq!(read(&dealing(), 7, 0, 0).err(), Some(size));
+        let polynomial = dealing().polynomial;
+        for length in 0..polynomial.len() {
+            let damaged = Dealing { polynomial: polynomial[..length].to_vec(), ..dealing() };
+            assert_eq!(read(&damaged, 4, 0, 0).err(), Some(CommitteeError::Polynomial), "length {length}");
+        }
+        for position in 0..polynomial.len() {
+            let mut damaged = dealing();
+            damaged.polynomial[position] ^= 1;
+            assert!(read(&damaged, 4, 0, 0).is_err(), "byte {position} of the polynomial");
+        }
+        for position in 0..dealing().shares[0].len() {
+            let mut damaged = dealing();
+            damaged.shares[0][position] ^= 1;
+            assert!(read(&damaged, 4, 0, 0).is_err(), "byte {position} of the share");
+            damaged.shares[0].truncate(position);
+            assert_eq!(read(&damaged, 4, 0, 0).err(), Some(CommitteeError::Share));
+        }
     }
 }

@@ -26,7 +26,7 @@ use commonware_consensus::{
     types::{Epoch, FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
-    Digested, Digestible,
+    Digestible,
     certificate::{ConstantProvider, Verifier as _},
     ed25519::PublicKey,
     sha256::Digest,
@@ -282,10 +282,4 @@ pub(crate) fn max_message_bytes(validators: usize) -> u32 {
         crate::message::MAX_EPOCH_MESSAGE_BYTES,
         crate::limits::MAX_SHARED_BYTES,
     ])
-}
-
-/// Genesis as marshal wants it.
-pub(crate) fn digested(block: Block) -> Digested<Block> {
-    let digest = block.digest();
-    Digested::precomputed(block, digest)
 }

@@ -95,3 +95,93 @@ impl Reporter for Watch {
         Feedback::Ok
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        committee::tests::{CHAIN_ID, validators},
+        recorder::Recorder,
+    };
+    use commonware_codec::DecodeExt;
+    use commonware_consensus::{
+        simplex::types::{Finalize, Notarize, Nullify, Proposal},
+        types::{Epoch, Round, View},
+    };
+    use commonware_cryptography::ed25519::PrivateKey;
+
+    fn scheme(chain_id: u64, signer: u8) -> Scheme {
+        let members = Set::from_iter_dedup(read_keys(&validators(4)).unwrap());
+        let key = PrivateKey::decode(Copying(&[signer; 32])).unwrap();
+        Scheme::signer(&vote_namespace(chain_id), members, key).unwrap()
+    }
+
+    fn proposal(payload: u8) -> Proposal<Digest> {
+        Proposal::new(Round::new(Epoch::zero(), View::new(5)), View::new(4), Digest([payload; 32]))
+    }
+
+    fn conflicts(scheme: &Scheme) -> Vec<Vote> {
+        let notarize = |payload| Notarize::sign(scheme, proposal(payload)).unwrap();
+        let finalize = |payload| Finalize::sign(scheme, proposal(payload)).unwrap();
+        let nullify = Nullify::sign::<Digest>(scheme, proposal(1).round).unwrap();
+        vec![
+            Activity::ConflictingNotarize(ConflictingNotarize::new(notarize(1), notarize(2))),
+            Activity::ConflictingFinalize(ConflictingFinalize::new(finalize(1), finalize(2))),
+            Activity::NullifyFinalize(NullifyFinalize::new(nullify, finalize(1))),
+        ]
+    }
+
+    fn reported(votes: impl IntoIterator<Item = Vote>) -> Vec<([u8; 32], Vec<u8>)> {
+        let application = Arc::new(Recorder::default());
+        let members = Set::from_iter_dedup(read_keys(&validators(4)).unwrap());
+        let counters = Arc::new(Counters::default());
+        let mut watch = Watch {
+            scheme: scheme(CHAIN_ID, 1),
+            members,
+            application: application.clone(),
+            counters: counters.clone(),
+        };
+        votes.into_iter().for_each(|vote| assert_eq!(watch.report(vote), Feedback::Ok));
+        let reported = application.record().misbehaviour.clone();
+        assert_eq!(counters.read().misbehaviour, u64::try_from(reported.len()).unwrap());
+        reported
+    }
+
+    #[test]
+    fn conflicting_votes_are_reported_with_evidence_that_anyone_can_check() {
+        let reports = reported(conflicts(&scheme(CHAIN_ID, 3)));
+        assert_eq!(reports.len(), 3);
+        for (culprit, bytes) in reports {
+            assert_eq!(culprit, validators(4)[2]);
+            assert_eq!(evidence(CHAIN_ID, &validators(4), &bytes).unwrap(), culprit);
+        }
+    }
+
+    #[test]
+    fn forged_conflicts_and_honest_votes_are_not_reported() {
+        assert_eq!(reported(conflicts(&scheme(CHAIN_ID + 1, 3))), vec![]);
+        let vote = Notarize::sign(&scheme(CHAIN_ID, 3), proposal(1)).unwrap();
+        assert_eq!(reported([Activity::Notarize(vote)]), vec![]);
+    }
+
+    #[test]
+    fn bytes_that_prove_nothing_are_refused() {
+        let check = |bytes: &[u8]| evidence(CHAIN_ID, &validators(4), bytes);
+        let vote = Notarize::sign(&scheme(CHAIN_ID, 3), proposal(1)).unwrap();
+        let one_vote: Vote = Activity::Notarize(vote);
+        assert!(matches!(check(&one_vote.encode()), Err(EvidenceError::Malformed)));
+        for conflict in conflicts(&scheme(CHAIN_ID, 3)) {
+            let bytes = conflict.encode();
+            assert!(matches!(evidence(CHAIN_ID + 1, &validators(4), &bytes), Err(EvidenceError::False)));
+            assert!(matches!(evidence(CHAIN_ID, &[], &bytes), Err(EvidenceError::Committee(_))));
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.to_vec();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert!(check(&changed).is_err(), "bit {bit}");
+            }
+            for length in 0..bytes.len() {
+                assert!(matches!(check(&bytes[..length]), Err(EvidenceError::Malformed)), "length {length}");
+            }
+        }
+    }
+}

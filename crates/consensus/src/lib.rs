@@ -26,14 +26,14 @@ mod store;
 mod validator;
 
 pub use application::{Application, EpochCertificate, FinalizedBlock, Requests, ShareError, Turn};
-pub use block::{Block, BlockError};
+pub use block::{Block, BlockError, Genesis};
 pub use committee::{CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, verify_epoch};
 pub use counters::Counts;
 pub use evidence::{EvidenceError, evidence};
 pub use limits::{
     MAX_BLOCK_BYTES, MAX_CLOCK_SKEW_MS, MAX_SHARED_BYTES, MAX_TRANSACTIONS, MAX_VALIDATORS, TRANSACTION_BUDGET_BYTES,
 };
-pub use member::{Chain, Genesis, Keys, MemberError, Pacing, public_key};
+pub use member::{Chain, Keys, MemberError, Pacing, public_key};
 pub use store::StoreError;
 pub use validator::{Config, Handle, StartError, Validator};
 
@@ -41,3 +41,11 @@ pub use validator::{Config, Handle, StartError, Validator};
 pub(crate) type Scheme = commonware_consensus::simplex::scheme::ed25519::Scheme;
 pub(crate) type Mailbox =
     commonware_consensus::marshal::core::Mailbox<Scheme, commonware_consensus::marshal::standard::Standard<Block>>;
+
+/// Lets the tests' application, which is written for use from outside, serve the unit tests too.
+#[cfg(test)]
+extern crate self as consensus;
+#[cfg(test)]
+#[path = "../tests/recorder/mod.rs"]
+#[allow(dead_code, reason = "unit tests use a part of it")]
+mod recorder;

@@ -8,18 +8,10 @@ use commonware_cryptography::{
 use commonware_utils::ordered::Set;
 
 use crate::{
-    Block, Scheme,
+    Block, Genesis, Scheme,
+    block::digested,
     committee::{CommitteeError, EpochKey, read_keys, vote_namespace},
-    engine::digested,
 };
-
-/// Where the chain starts. All validators must have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Genesis {
-    /// What the application's genesis state hashes to.
-    pub digest: [u8; 32],
-    pub time_ms: u64,
-}
 
 /// How blocks follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +68,7 @@ pub enum MemberError {
     #[error(transparent)]
     Committee(#[from] CommitteeError),
     #[error(
-        "failed to join: the signing key belongs to no validator of this chain; hint: compare the key file with the genesis"
+        "failed to join: the signing key belongs to no validator of this chain; hint: compare key file and genesis"
     )]
     NotAValidator,
 }

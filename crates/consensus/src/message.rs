@@ -58,3 +58,44 @@ impl Read for EpochMessage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::committee::tests::epoch_keys;
+    use commonware_codec::{Copying, DecodeExt, Encode};
+
+    fn messages() -> Vec<Vec<u8>> {
+        let keys = epoch_keys(4);
+        let partials: Vec<Partial> = keys.iter().map(|key| key.sign(&[1; 32])).collect();
+        let signature = keys[0].recover(&[1; 32], &partials).unwrap();
+        let partial = EpochMessage::Partial { epoch: 9, digest: [1; 32], partial: partials[3].clone() };
+        let messages = [partial, EpochMessage::Certificate { epoch: u64::MAX, signature }];
+        messages.map(|message| message.encode().to_vec()).to_vec()
+    }
+
+    #[test]
+    fn what_was_written_reads_back_the_same_within_the_bound() {
+        for bytes in messages() {
+            assert!(bytes.len() <= MAX_EPOCH_MESSAGE_BYTES);
+            assert_eq!(EpochMessage::decode(Copying(&bytes)).unwrap().encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn damaged_messages_are_refused_or_canonical() {
+        for bytes in messages() {
+            for length in 0..bytes.len() {
+                assert!(EpochMessage::decode(Copying(&bytes[..length])).is_err());
+            }
+            assert!(EpochMessage::decode(Copying(&[bytes.as_slice(), &[0]].concat())).is_err());
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                if let Ok(message) = EpochMessage::decode(Copying(&changed)) {
+                    assert_eq!(message.encode(), changed);
+                }
+            }
+        }
+    }
+}

@@ -99,3 +99,122 @@ impl<E: Environment> commonware_consensus::Application<E> for Proposer {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        block::{
+            digested,
+            tests::{sample, sample_genesis},
+        },
+        recorder::Recorder,
+    };
+    use commonware_consensus::{Application as _, CertifiableBlock, marshal::ancestry};
+    use commonware_runtime::{Clock, Runner, Spawner, Supervisor, deterministic};
+    use std::time::SystemTime;
+
+    const START_MS: u64 = 1_000_000;
+
+    /// Runs at a simulated clock that shows [`START_MS`].
+    fn at_start<F: Future>(scenario: impl FnOnce(deterministic::Context, Proposer, Arc<Recorder>) -> F) -> F::Output {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_millis(START_MS);
+        let config = deterministic::Config::new().with_start_time(start);
+        let application = Arc::new(Recorder::default());
+        let proposer = Proposer {
+            application: application.clone(),
+            wake: Arc::new(Notify::new()),
+            delivered: Arc::new(AtomicU64::new(0)),
+            pacing: Pacing { idle_ms: 200 },
+        };
+        deterministic::Runner::new(config).start(|context| scenario(context, proposer, application))
+    }
+
+    /// The verdict on a block with this time and content on top of genesis (at 1,000 ms), and when it was given.
+    fn verdict(time_ms: u64, transactions: &[&[u8]]) -> (bool, u64) {
+        let block = sample(time_ms, transactions);
+        at_start(|context, mut proposer, _| async move {
+            let ancestry = ancestry::from_iter([digested(block.clone()), digested(sample_genesis())]);
+            let verdict = proposer.verify((context.child("verify"), block.context()), ancestry).await;
+            (verdict, now_ms(&context) - START_MS)
+        })
+    }
+
+    #[test]
+    fn a_block_from_the_future_is_waited_for_and_not_refused() {
+        let (valid, after_ms) = verdict(START_MS + MAX_CLOCK_SKEW_MS, &[]);
+        assert!(valid && after_ms < 10);
+        let (valid, after_ms) = verdict(START_MS + MAX_CLOCK_SKEW_MS + 3_000, &[]);
+        assert!(valid && (3_000..3_010).contains(&after_ms), "{after_ms}");
+    }
+
+    #[test]
+    fn a_block_older_than_its_parent_is_refused() {
+        assert!(verdict(1_000, &[]).0, "as old as the parent is allowed");
+        assert!(!verdict(999, &[]).0);
+    }
+
+    #[test]
+    fn a_block_that_the_application_refuses_is_refused() {
+        assert!(!verdict(START_MS, &[b"invalid"]).0);
+    }
+
+    /// What is proposed on a parent of this age, and after how long.
+    async fn propose(context: &deterministic::Context, mut proposer: Proposer, parent_age_ms: u64) -> (Block, u64) {
+        let parent = sample(START_MS - parent_age_ms, &[b"earlier"]);
+        let ancestry = ancestry::from_iter([digested(parent.clone()), digested(sample_genesis())]);
+        let block = proposer.propose((context.child("propose"), parent.context()), ancestry, ()).await.unwrap();
+        (block.inner().clone(), now_ms(context) - START_MS)
+    }
+
+    #[test]
+    fn with_nothing_pending_a_block_follows_its_parent_after_the_idle_time() {
+        let propose = |age| at_start(|context, proposer, _| async move { propose(&context, proposer, age).await });
+        let (block, after_ms) = propose(50);
+        assert!((150..160).contains(&after_ms), "{after_ms}");
+        assert_eq!(block.transactions().len(), 0);
+        assert!(propose(5_000).1 < 10, "an old parent is followed at once");
+    }
+
+    #[test]
+    fn a_parent_ahead_of_our_clock_does_not_prolong_the_wait() {
+        let (block, after_ms) = at_start(|context, proposer, _| async move {
+            let mut proposer = proposer;
+            let parent = sample(START_MS + 400, &[]);
+            let ancestry = ancestry::from_iter([digested(parent.clone()), digested(sample_genesis())]);
+            let block = proposer.propose((context.child("propose"), parent.context()), ancestry, ()).await.unwrap();
+            (block.inner().clone(), now_ms(&context) - START_MS)
+        });
+        assert!((200..210).contains(&after_ms), "{after_ms}");
+        assert_eq!(block.time_ms(), START_MS + 400, "never below the parent's");
+    }
+
+    #[test]
+    fn a_pending_transaction_is_proposed_at_once_and_one_that_arrives_ends_the_wait() {
+        let (block, after_ms) = at_start(|context, proposer, application| async move {
+            application.record().pending.push(b"now".to_vec());
+            propose(&context, proposer, 0).await
+        });
+        assert!(after_ms < 10 && block.transactions() == [b"now".to_vec()]);
+        let (block, after_ms) = at_start(|context, proposer, application| async move {
+            let wake = proposer.wake.clone();
+            context.child("client").spawn(move |context| async move {
+                context.sleep(Duration::from_millis(60)).await;
+                application.record().pending.push(b"later".to_vec());
+                wake.notify_waiters();
+            });
+            propose(&context, proposer, 0).await
+        });
+        assert!((60..70).contains(&after_ms), "{after_ms}");
+        assert_eq!(block.transactions(), [b"later".to_vec()]);
+    }
+
+    #[test]
+    fn what_an_unfinalized_ancestor_holds_is_not_proposed_again() {
+        let (block, _) = at_start(|context, proposer, application| async move {
+            application.record().pending = vec![b"earlier".to_vec(), b"new".to_vec()];
+            propose(&context, proposer, 0).await
+        });
+        assert_eq!(block.transactions(), [b"new".to_vec()]);
+    }
+}

@@ -52,7 +52,7 @@ pub struct Config {
 pub enum StartError {
     #[error(transparent)]
     Member(#[from] MemberError),
-    #[error("failed to start validator: no address for validator {}; hint: addresses must name every validator", hex(.0))]
+    #[error("failed to start validator: no address for validator {}; hint: name every validator", hex(.0))]
     NoAddress([u8; 32]),
     #[error("failed to listen on {address}: {source}; hint: another process may use the port")]
     Listen { address: SocketAddr, source: std::io::Error },

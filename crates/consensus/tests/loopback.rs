@@ -1,4 +1,5 @@
 //! Four validators over real loopback sockets and real files.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod recorder;
@@ -10,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use consensus::{Chain, Config, Genesis, Handle, Keys, Pacing, Validator, deal, public_key, verify_epoch};
+use consensus::{Chain, Config, Genesis, Handle, Keys, Pacing, StartError, Validator, deal, public_key, verify_epoch};
 use rand::{SeedableRng, rngs::StdRng};
-use recorder::Recorder;
+use recorder::{EPOCH_BLOCKS, Recorder};
 
 const CHAIN_ID: u64 = 31_337;
 
@@ -78,7 +79,7 @@ fn four_validators_finalize_the_same_blocks_and_certify_five_epochs() {
         }
         for epoch in 1..=5 {
             let certificate = &record.certificates[&epoch];
-            assert_eq!(certificate.digest, first.blocks[&(epoch * recorder::EPOCH_BLOCKS)]);
+            assert_eq!(certificate.digest, first.blocks[&(epoch * EPOCH_BLOCKS)]);
             assert!(verify_epoch(CHAIN_ID, &devnet.group_key, &certificate.digest, &certificate.signature).unwrap());
             assert_eq!(futures::executor::block_on(handle.certificate(epoch)).as_ref(), Some(certificate));
         }
@@ -89,4 +90,103 @@ fn four_validators_finalize_the_same_blocks_and_certify_five_epochs() {
         assert!(handle.is_running());
         assert!(handle.metrics().contains("finalized_height"));
     }
+}
+
+#[test]
+fn a_stopped_validator_catches_up_and_a_stopped_network_goes_on_from_its_directories() {
+    let directory = tempfile::tempdir().unwrap();
+    let devnet = devnet(directory.path(), 30);
+    let mut applications: Vec<_> = (0..4).map(|_| Arc::new(Recorder::default())).collect();
+    let mut handles: Vec<_> =
+        devnet.configs.iter().zip(&applications).map(|(config, app)| start(config, app)).collect();
+    wait("first certificates", LIMIT, || applications.iter().all(|application| application.certified() >= 2));
+
+    handles.remove(3).stop().unwrap();
+    let missed = applications[3].height();
+    wait("blocks without the fourth", LIMIT, || applications[0].height() >= missed + 3 * EPOCH_BLOCKS);
+    // Its application comes back from an older snapshot than its last block.
+    let mut snapshot = applications[3].record().clone();
+    snapshot.height -= 3;
+    applications[3] = Arc::new(Recorder::from_snapshot(snapshot));
+    handles.push(start(&devnet.configs[3], &applications[3]));
+    let epochs = applications[0].height() / EPOCH_BLOCKS;
+    wait("missed certificates", LIMIT, || {
+        applications[3].record().certificates.keys().copied().take_while(|epoch| *epoch <= epochs).count() as u64
+            == epochs
+    });
+
+    for handle in handles {
+        handle.stop().unwrap();
+    }
+    let before = applications.iter().map(|application| application.height()).max().unwrap();
+    let resumed: Vec<_> =
+        applications.iter().map(|app| Arc::new(Recorder::from_snapshot(app.record().clone()))).collect();
+    let handles: Vec<_> = devnet.configs.iter().zip(&resumed).map(|(config, app)| start(config, app)).collect();
+    let epochs = before / EPOCH_BLOCKS + 2;
+    wait("certificates after the restart", LIMIT, || {
+        resumed.iter().all(|application| application.certified() >= epochs)
+    });
+    let first = resumed[0].record().clone();
+    for application in &resumed {
+        let record = application.record().clone();
+        for (height, digest) in &record.blocks {
+            assert_eq!(first.blocks.get(height).unwrap_or(digest), digest, "fork at height {height}");
+        }
+    }
+    drop(handles);
+}
+
+#[test]
+fn a_transaction_given_to_one_validator_is_finalized_once_and_soon() {
+    let directory = tempfile::tempdir().unwrap();
+    // So long that only the transaction itself can be what ends the wait.
+    let devnet = devnet(directory.path(), 2_000);
+    let applications: Vec<_> = (0..4).map(|_| Arc::new(Recorder::default())).collect();
+    let handles: Vec<_> = devnet.configs.iter().zip(&applications).map(|(config, app)| start(config, app)).collect();
+    wait("a first block", LIMIT, || applications.iter().all(|application| application.height() >= 1));
+    let since = Instant::now();
+    for index in 0..8u8 {
+        applications[usize::from(index % 4)].submit(vec![index; 100]);
+        let arrived =
+            || applications.iter().all(|application| application.record().transactions.len() > usize::from(index));
+        wait("the transaction", LIMIT, arrived);
+    }
+    assert!(since.elapsed() < Duration::from_secs(8), "eight transactions one after the other: {:?}", since.elapsed());
+    for application in &applications {
+        let expected: Vec<Vec<u8>> = (0..8).map(|index| vec![index; 100]).collect();
+        assert_eq!(application.record().transactions, expected);
+    }
+    // A second root for a certified epoch is counted and changes nothing.
+    handles[0].requests().certify(0, [1; 32]);
+    handles[0].requests().certify(0, [2; 32]);
+    wait("the contradiction", LIMIT, || handles[0].counts().contradictions == 1);
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let devnet = devnet(directory.path(), 200);
+    let refusal = |change: &dyn Fn(&mut Config)| {
+        let mut config = devnet.configs[0].clone();
+        change(&mut config);
+        Validator::start(config, Arc::new(Recorder::default())).err().unwrap()
+    };
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = busy.local_addr().unwrap();
+    assert!(matches!(refusal(&|config| config.listen = listen), StartError::Listen { .. }));
+    assert!(matches!(refusal(&|config| config.addresses.truncate(3)), StartError::NoAddress(_)));
+    assert!(matches!(refusal(&|config| config.keys.signing_key = [99; 32]), StartError::Member(_)));
+    assert!(matches!(
+        refusal(&|config| config.keys.share = devnet.configs[1].keys.share.clone()),
+        StartError::Member(_)
+    ));
+    let file = directory.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    assert!(matches!(refusal(&|config| config.directory = file.clone()), StartError::Directory { .. }));
+
+    let handle = start(&devnet.configs[0], &Arc::new(Recorder::default()));
+    let listen = free_addresses(1)[0];
+    assert!(matches!(refusal(&|config| config.listen = listen), StartError::InUse { .. }));
+    handle.stop().unwrap();
+    start(&devnet.configs[0], &Arc::new(Recorder::default())).stop().unwrap();
 }

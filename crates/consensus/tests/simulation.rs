@@ -1,4 +1,5 @@
 //! Four validators on a simulated network: losses, crashes, a lying member, and runs that repeat bit for bit.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod recorder;
@@ -7,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use consensus::{
     Application, EpochCertificate,
-    simulation::{Outcome, Scenario, Settings, World, run},
+    simulation::{Outcome, Scenario, Settings, SimulationError, World, run},
 };
 use recorder::{EPOCH_BLOCKS, Recorder};
 
@@ -199,4 +200,56 @@ fn without_two_thirds_nothing_is_finalized_and_with_them_it_goes_on() {
     let mut network = Network::new(plan);
     assert!(run(&settings(6, 0), &mut network).unwrap().finished);
     network.assert_agreement();
+}
+
+#[test]
+fn a_block_that_the_applications_refuse_is_never_finalized() {
+    fn plan(network: &mut Network, world: &mut World) {
+        match network.step {
+            // Only this validator has it pending, so only its own proposals hold it.
+            0 if network.height(0) >= 3 => network.applications[3].record().pending.push(b"invalid".to_vec()),
+            1 if network.height(0) >= 30 => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    let mut network = Network::new(plan);
+    assert!(run(&settings(7, 0), &mut network).unwrap().finished);
+    network.assert_agreement();
+    for application in &network.applications {
+        assert_eq!(application.record().transactions, Vec::<Vec<u8>>::new());
+    }
+    assert_eq!(network.applications[3].record().pending, vec![b"invalid".to_vec()]);
+}
+
+#[test]
+fn an_idle_network_keeps_to_its_pace() {
+    fn plan(network: &mut Network, world: &mut World) {
+        if world.now_ms() >= 20_000 {
+            world.finish();
+        }
+        assert!(network.height(0) <= world.now_ms() / 200 + 1, "more blocks than the idle time allows");
+    }
+    let mut network = Network::new(plan);
+    assert!(run(&settings(8, 0), &mut network).unwrap().finished);
+    assert!(network.height(0) >= 75, "20 s at 200 ms and some travel: {}", network.height(0));
+}
+
+#[test]
+fn the_time_limit_ends_a_run_that_does_not_finish() {
+    let mut settings = settings(9, 0);
+    settings.limit_ms = 2_000;
+    let outcome = run(&settings, &mut Network::new(|_, _| {})).unwrap();
+    assert!(!outcome.finished);
+    let last_tick_ms = 2_000 + 2 * settings.tick_ms;
+    assert!((2_000..last_tick_ms).contains(&outcome.now_ms), "{}", outcome.now_ms);
+}
+
+#[test]
+fn an_order_for_nobody_is_refused() {
+    let mut network = Network::new(|_, world| world.crash(4));
+    assert!(matches!(run(&settings(10, 0), &mut network), Err(SimulationError::NoValidator(4))));
+    let mut strangers = settings(10, 0);
+    strangers.keys[0].signing_key = [99; 32];
+    assert!(matches!(run(&strangers, &mut network), Err(SimulationError::Member(_))));
 }
