@@ -15,7 +15,7 @@ import data
 import train
 
 HERE = pathlib.Path(__file__).parent
-CHUNK = 1024
+CHUNK = 256
 
 
 def run(artefact: pathlib.Path, rows: dict) -> dict[str, np.ndarray]:
@@ -23,7 +23,7 @@ def run(artefact: pathlib.Path, rows: dict) -> dict[str, np.ndarray]:
     for start in range(0, len(rows["returns"]), CHUNK):
         pick = slice(start, start + CHUNK)
         lines.append(json.dumps({key: rows[key][pick].tolist() for key in ("returns", "statistics")}))
-    command = ["cargo", "run", "--quiet", "-p", "graph", "--example", "onnx", "--", "run", str(artefact.resolve())]
+    command = ["cargo", "run", "--quiet", "-p", "graph", "--example", "evaluate", "--", str(artefact.resolve())]
     done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, cwd=HERE)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return {key: np.array([row for chunk in found for row in chunk[key]]) for key in train.HEADS}
