@@ -8,16 +8,13 @@ use gateway::Gateway;
 use hub::{Hub, Shelf};
 use protocol::Digest;
 use validator::Validator;
-use worker::{Adversary, Worker};
+use worker::{Adversary, Lifetime, Worker};
 
 use crate::{
     genesis::MODELS,
     home::{Home, Network, NodeEntry, network_key, unhex},
     keys::{self, Secrets},
 };
-
-/// How long a devnet's worker keeps what an auditor may ask for: its challenge window and ample time to anchor.
-const EVIDENCE_MS: u64 = 120_000;
 
 /// A running node.
 pub enum Running {
@@ -138,7 +135,11 @@ fn worker_config(
         hubs: network.urls("hub"),
         models,
         places: 2,
-        evidence_ms: EVIDENCE_MS,
+        evidence: Lifetime {
+            anchoring_ms: genesis.rules.receipt_age_ms.into(),
+            epochs: genesis.rules.evidence_epochs(),
+            least_ms: genesis.rules.evidence_ms(),
+        },
         adversary,
     })
 }

@@ -2,12 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use protocol::{Output, Tensor};
+use protocol::Tensor;
 
 /// A lie that is told consistently: the false answer is streamed, committed to and signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adversary {
-    /// The first token (or the first byte of the first tensor) is another one.
+    /// The first token (or the first bit of the first tensor that has any) is another one. An empty answer stays
+    /// empty, and where there is but one token there is none to lie with.
     WrongOutput,
     /// Answers are right, but no auditor ever gets to see the evidence.
     Withhold,
@@ -26,27 +27,29 @@ impl Adversary {
     /// The token that is streamed in place of the true one at `position`.
     pub(crate) fn token(self, position: usize, token: u32, vocabulary: u32) -> u32 {
         match self {
-            Self::WrongOutput if position == 0 => token.wrapping_add(1) % vocabulary.max(1),
+            Self::WrongOutput if position == 0 => token.wrapping_add(1).checked_rem(vocabulary).unwrap_or(token),
             Self::WrongOutput | Self::Withhold => token,
         }
     }
 
     pub(crate) fn tensors(self, tensors: Vec<Tensor>) -> Vec<Tensor> {
         match self {
-            Self::WrongOutput => tensors.into_iter().map(flip).collect(),
+            Self::WrongOutput => flipped(tensors),
             Self::Withhold => tensors,
         }
     }
 }
 
-fn flip(mut tensor: Tensor) -> Tensor {
-    let mut data = tensor.data.to_vec();
-    if let Some(first) = data.first_mut() {
-        *first ^= 1;
+fn flipped(mut tensors: Vec<Tensor>) -> Vec<Tensor> {
+    if let Some(tensor) = tensors.iter_mut().find(|tensor| !tensor.data.is_empty()) {
+        let mut data = tensor.data.to_vec();
+        if let Some(first) = data.first_mut() {
+            *first ^= 1;
+        }
+        // The length is unchanged, so the limit still holds.
+        tensor.data = protocol::Bytes::new(data).unwrap_or_default();
     }
-    // The length is unchanged, so the limit still holds.
-    tensor.data = protocol::Bytes::new(data).unwrap_or_default();
-    tensor
+    tensors
 }
 
 impl FromStr for Adversary {
@@ -64,21 +67,6 @@ impl fmt::Display for Adversary {
     }
 }
 
-/// The same lie over a whole output, for tests and simulations.
-impl Adversary {
-    pub fn output(self, output: Output, vocabulary: u32) -> Output {
-        match output {
-            Output::Tokens(tokens) => {
-                let lied = tokens.iter().enumerate().map(|(at, token)| self.token(at, *token, vocabulary)).collect();
-                Output::Tokens(protocol::List::new(lied).unwrap_or_default())
-            }
-            Output::Tensors(tensors) => {
-                Output::Tensors(protocol::List::new(self.tensors(tensors.into_inner())).unwrap_or_default())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,9 +79,29 @@ mod tests {
     }
 
     #[test]
-    fn a_lie_changes_the_output_and_nothing_else_does() {
-        let output = Output::Tokens(protocol::List::new(vec![4, 5]).unwrap());
-        assert_ne!(Adversary::WrongOutput.output(output.clone(), 10), output);
-        assert_eq!(Adversary::Withhold.output(output.clone(), 10), output);
+    fn a_lie_about_tokens_is_another_token_of_the_vocabulary_and_only_the_first() {
+        for token in 0..10 {
+            let lie = Adversary::WrongOutput.token(0, token, 10);
+            assert!(lie != token && lie < 10);
+            assert_eq!(Adversary::WrongOutput.token(1, token, 10), token);
+            assert_eq!(Adversary::Withhold.token(0, token, 10), token);
+        }
+        assert_eq!(Adversary::WrongOutput.token(0, u32::MAX, u32::MAX), 0);
+        assert_eq!(Adversary::WrongOutput.token(0, 0, 1), 0, "there is no other token");
+    }
+
+    #[test]
+    fn a_lie_about_tensors_is_one_bit_of_the_first_that_has_any() {
+        let tensor = |data: &[u8]| Tensor {
+            name: protocol::Text::default(),
+            element: protocol::Element::U8,
+            shape: protocol::List::default(),
+            data: protocol::Bytes::new(data.to_vec()).unwrap(),
+        };
+        let truth = vec![tensor(&[]), tensor(&[4, 4]), tensor(&[4])];
+        let lie = vec![tensor(&[]), tensor(&[5, 4]), tensor(&[4])];
+        assert_eq!(Adversary::WrongOutput.tensors(truth.clone()), lie);
+        assert_eq!(Adversary::Withhold.tensors(truth.clone()), truth);
+        assert_eq!(Adversary::WrongOutput.tensors(vec![]), []);
     }
 }

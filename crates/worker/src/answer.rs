@@ -2,8 +2,8 @@
 
 use engine::{Flow, LanguageModel, Model, TensorModel};
 use protocol::{
-    Finish, Input, List, Message, Output, Request, Tensor, Text,
-    request::TOKENS_MAX,
+    Canonical as _, Finish, Input, List, Message, Output, Request, Tensor, Text,
+    request::{OPENING_BYTES_MAX, TOKENS_MAX},
     service::{FailedFrame, Failure, Frame, TokenFrame},
 };
 
@@ -17,6 +17,27 @@ pub struct Answer {
     pub finish: Finish,
 }
 
+/// Bytes that an opening has besides request, prompt and output: three salts and the counts.
+const OPENING_REST: usize = 128;
+const TOKEN_BYTES: usize = 4;
+
+/// Refuses a request whose opening might not fit into a block: a worker that could not open what it signed would be
+/// slashed for withholding it.
+pub(crate) fn check_room(model: &Model, request: &Request) -> Result<(), FailedFrame> {
+    // Prompt and answer share the context.
+    let tokens = model.as_language().map_or(0, LanguageModel::context).saturating_mul(TOKEN_BYTES);
+    check_opening(request, tokens)
+}
+
+fn check_opening(request: &Request, rest: usize) -> Result<(), FailedFrame> {
+    let needed = request.encode().len().saturating_add(rest).saturating_add(OPENING_REST);
+    if needed <= OPENING_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("request and answer may have {needed} bytes, at most {OPENING_BYTES_MAX} can be audited");
+    Err(failed(Failure::ContextTooLong, &message))
+}
+
 /// Runs `request` on `model` and hands on each part as it is there; `deliver` says whether anyone still listens.
 pub fn answer(
     model: &Model,
@@ -26,7 +47,7 @@ pub fn answer(
 ) -> Result<Answer, FailedFrame> {
     match (&request.input, model.as_language(), model.as_tensor()) {
         (Input::Chat(messages), Some(language), _) => chat(language, request, messages, adversary, deliver),
-        (Input::Tensors(inputs), _, Some(tensors)) => compute(tensors, inputs, adversary, deliver),
+        (Input::Tensors(inputs), _, Some(tensors)) => compute(tensors, request, inputs, adversary, deliver),
         (Input::Chat(_), None, _) => Err(failed(Failure::BadRequest, "this model takes tensors, not messages")),
         (Input::Tensors(_), _, None) => Err(failed(Failure::BadRequest, "this model takes messages, not tensors")),
     }
@@ -45,29 +66,39 @@ fn chat(
     let vocabulary = u32::try_from(model.vocabulary()).unwrap_or(u32::MAX);
     let mut detokenizer = model.detokenizer();
     let mut tokens = Vec::new();
-    let mut listening = true;
+    let (mut listening, mut overlong) = (true, false);
     let generation = model
         .generate(&prompt, &request.parameters, &mut |token| {
             let token = adversary.map_or(token, |adversary| adversary.token(tokens.len(), token, vocabulary));
             tokens.push(token);
-            let text = Text::new(detokenizer.push(token)).unwrap_or_default();
-            listening = deliver(Frame::Token(TokenFrame { token, text }));
-            if listening { Flow::Continue } else { Flow::Stop }
+            match Text::new(detokenizer.push(token)) {
+                Ok(text) => listening = deliver(Frame::Token(TokenFrame { token, text })),
+                Err(_) => overlong = true,
+            }
+            if listening && !overlong { Flow::Continue } else { Flow::Stop }
         })
         .map_err(|error| failed(Failure::ContextTooLong, &error.to_string()))?;
+    if overlong {
+        return Err(failed(Failure::Internal, "a token of this model has more text than a frame can carry"));
+    }
     let finish = if listening { generation.finish } else { Finish::Cancelled };
     Ok(Answer { prompt: bounded(prompt)?, output: Output::Tokens(bounded(tokens)?), finish })
 }
 
 fn compute(
     model: &TensorModel,
+    request: &Request,
     inputs: &[Tensor],
     adversary: Option<Adversary>,
     deliver: &mut dyn FnMut(Frame) -> bool,
 ) -> Result<Answer, FailedFrame> {
     let outputs = model.run(inputs).map_err(|error| failed(Failure::BadRequest, &error.to_string()))?;
-    let outputs = adversary.map_or(outputs.clone(), |adversary| adversary.tensors(outputs));
+    let outputs = match adversary {
+        Some(adversary) => adversary.tensors(outputs),
+        None => outputs,
+    };
     let outputs = List::new(outputs).map_err(|error| failed(Failure::Internal, &error.to_string()))?;
+    check_opening(request, outputs.encode().len())?;
     let listening = deliver(Frame::Tensors(outputs.clone()));
     let finish = if listening { Finish::Complete } else { Finish::Cancelled };
     Ok(Answer { prompt: List::default(), output: Output::Tensors(outputs), finish })

@@ -3,7 +3,6 @@
 use crypto::{Digest, SigningKey};
 use protocol::{
     Finish, NodeId, Opening, Output, Receipt, Request, SignedReceipt, Version,
-    registry::node_id,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
 };
 
@@ -108,12 +107,8 @@ fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// The node that signs with `key`, if the key was its first.
-pub(crate) fn own_node(key: &SigningKey) -> NodeId {
-    node_id(&key.public_key())
-}
-
-/// What is finished, in the words of the caller's interface.
+/// True only if the answer may have a receipt: one that its reader left has none, else a worker could cut every answer
+/// short and say so.
 pub(crate) const fn is_complete(finish: Finish) -> bool {
     match finish {
         Finish::Stop | Finish::Length | Finish::Complete => true,

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crypto::Digest;
-use protocol::{Canonical as _, Opening, SignedReceipt};
+use protocol::{Canonical as _, Noun as _, Opening, SignedReceipt};
 use storage::{Change, Durable, Sealer, Store, StoreError};
 use thiserror::Error;
 
@@ -13,11 +13,13 @@ use crate::chain::Chain;
 
 const RECEIPTS: &str = "receipts";
 const OPENINGS: &str = "openings";
-/// Expiry time ‖ receipt id, so that what expires first comes first.
-const EXPIRIES: &str = "expiries";
+/// End of the receipt in ms ‖ its id, so that what ended first comes first.
+const ENDS: &str = "ends";
 const PURPOSE: &str = "og/evidence/v1";
 /// Openings deleted in one step.
 const SWEEP: usize = 256;
+/// Most answers that are looked through for jobs that must not be served again.
+const RECENT_MAX: usize = 65_536;
 
 /// Why the evidence store failed.
 #[derive(Debug, Error)]
@@ -39,7 +41,7 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     pub fn open(path: &Path, sealer: Sealer) -> Result<Self, EvidenceError> {
-        Ok(Self { store: Store::open(path, &[RECEIPTS, OPENINGS, EXPIRIES])?, sealer })
+        Ok(Self { store: Store::open(path, &[RECEIPTS, OPENINGS, ENDS])?, sealer })
     }
 
     /// Where the chain of receipts stands.
@@ -50,18 +52,13 @@ impl Evidence {
     }
 
     /// Hands receipt and opening to the disk together; they lie in the order of their sequence numbers.
-    pub async fn keep(
-        &self,
-        receipt: &SignedReceipt,
-        opening: &Opening,
-        expires_at_ms: u64,
-    ) -> Result<Durable, EvidenceError> {
+    pub async fn keep(&self, receipt: &SignedReceipt, opening: &Opening) -> Result<Durable, EvidenceError> {
         let id = receipt.receipt.id();
         let sealed = self.sealer.seal(PURPOSE, &opening.encode())?;
         let changes = vec![
             Change::put(RECEIPTS, receipt.receipt.sequence.to_be_bytes(), receipt.encode()),
             Change::put(OPENINGS, id.0, sealed),
-            Change::put(EXPIRIES, expiry_key(expires_at_ms, &id), []),
+            Change::put(ENDS, end_key(receipt.receipt.finished_at_ms, &id), []),
         ];
         Ok(self.store.submit(changes).await?)
     }
@@ -73,14 +70,28 @@ impl Evidence {
         Opening::decode(&opened).map(Some).map_err(|_| EvidenceError::Foreign("opening"))
     }
 
-    /// Deletes what has expired; returns how many openings.
-    pub async fn sweep(&self, now_ms: u64) -> Result<usize, EvidenceError> {
-        let expired = self.store.scan(EXPIRIES, &[], SWEEP)?;
-        let due = expired.into_iter().take_while(|(key, _)| expiry_ms(key).is_none_or(|at| at <= now_ms));
-        let changes: Vec<Change> = due
+    /// Digests of the requests that were answered since `since_ms`.
+    pub fn answered_since(&self, since_ms: u64) -> Result<Vec<Digest>, EvidenceError> {
+        let ends = self.store.scan(ENDS, &since_ms.to_be_bytes(), RECENT_MAX)?;
+        let ids = ends.iter().filter_map(|(key, _)| Some(Digest(key.get(8..)?.try_into().ok()?)));
+        let openings = ids.filter_map(|id| self.opening(&id).transpose());
+        openings.map(|opening| Ok(opening?.request.digest())).collect()
+    }
+
+    /// When the oldest answer ended whose opening is kept.
+    pub fn oldest_ms(&self) -> Result<Option<u64>, EvidenceError> {
+        let oldest = self.store.scan(ENDS, &[], 1)?;
+        Ok(oldest.first().map(|(key, _)| end_ms(key)))
+    }
+
+    /// Deletes the openings of answers that ended before `before_ms`, as many as one step may; returns how many.
+    pub async fn sweep(&self, before_ms: u64) -> Result<usize, EvidenceError> {
+        let oldest = self.store.scan(ENDS, &[], SWEEP)?;
+        let over = oldest.into_iter().take_while(|(key, _)| end_ms(key) < before_ms);
+        let changes: Vec<Change> = over
             .flat_map(|(key, _)| {
                 let id = key.get(8..).unwrap_or_default().to_vec();
-                [Change::remove(OPENINGS, id), Change::remove(EXPIRIES, key)]
+                [Change::remove(OPENINGS, id), Change::remove(ENDS, key)]
             })
             .collect();
         let count = changes.len() / 2;
@@ -91,10 +102,11 @@ impl Evidence {
     }
 }
 
-fn expiry_key(expires_at_ms: u64, id: &Digest) -> Vec<u8> {
-    [&expires_at_ms.to_be_bytes()[..], &id.0].concat()
+fn end_key(finished_at_ms: u64, id: &Digest) -> Vec<u8> {
+    [&finished_at_ms.to_be_bytes()[..], &id.0].concat()
 }
 
-fn expiry_ms(key: &[u8]) -> Option<u64> {
-    key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+fn end_ms(key: &[u8]) -> u64 {
+    // Only `keep` writes here; a key of another shape would count as old.
+    key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

@@ -1,4 +1,6 @@
 //! From a job to its frames: checked, run, signed, made durable, then acknowledged by the last frame.
+//!
+//! Nothing here waits for ever: a job ends when its reader leaves, and a model does not wait for a slow one.
 
 use std::{
     collections::BTreeMap,
@@ -7,39 +9,47 @@ use std::{
 
 use crypto::{Digest, SigningKey};
 use engine::Model;
-use hub::Models;
 use network::{Bytes, frame_bytes};
 use protocol::{
-    Noun as _, Request, Role,
+    NodeId, Noun as _, Request, Role,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
 
 use crate::{
     adversary::Adversary,
-    answer::{Answer, answer, failed},
-    chain::{Chain, Salts, Terms, is_complete, own_node},
+    answer::{Answer, answer, check_room, failed},
+    chain::{Chain, Salts, Terms, is_complete},
+    clock::now_ms,
     evidence::{Evidence, EvidenceError},
+    openings::Turnstile,
+    reader::{PATIENCE, Reader},
     registry::Registry,
-    service::now_ms,
 };
 
 /// A job older or newer than this is refused.
 const JOB_AGE_MS_MAX: u64 = 60_000;
+/// How long a job is remembered: as long as its age would let it be taken again, on either side of the clock.
+pub(crate) const MEMORY_MS: u64 = 2 * JOB_AGE_MS_MAX;
 /// Jobs that may wait for a place.
 pub(crate) const WAITING_MAX: usize = 64;
 /// Frames that may wait for a slow reader before the model is held back.
 const FRAMES_WAITING: usize = 256;
 
-/// All that serving a job needs.
+/// All that serving needs.
 pub(crate) struct Desk {
     pub chain_id: u64,
     pub key: SigningKey,
+    pub node: NodeId,
     pub key_valid_from: u64,
     pub adversary: Option<Adversary>,
-    pub evidence_ms: u64,
-    pub models: Models,
+    /// What this worker serves, loaded. Not fetched for a job: else whoever may send jobs could have it load everything.
+    pub models: BTreeMap<Digest, Arc<Model>>,
     pub registry: Registry,
+    pub turnstile: Turnstile,
     pub evidence: Evidence,
     /// Places for models to run, and for jobs to wait.
     pub places: Arc<Semaphore>,
@@ -55,28 +65,44 @@ impl Desk {
     pub fn serve(self: Arc<Self>, job: SignedJob) -> mpsc::Receiver<Bytes> {
         let (frames, receiver) = mpsc::channel(FRAMES_WAITING);
         tokio::spawn(async move {
-            if let Err(failure) = self.run(job, &frames).await {
-                // A reader that left needs no reason.
-                let _ = frames.send(frame_bytes(&Frame::Failed(failure))).await;
-            }
+            let last = match self.run(job, &frames).await {
+                Ok(Some(done)) => Frame::Done(Box::new(done)),
+                Ok(None) => return,
+                Err(failure) => Frame::Failed(failure),
+            };
+            // A reader that left needs no last frame, and one that is too slow for it gets none.
+            let _ = frames.send_timeout(frame_bytes(&last), PATIENCE).await;
         });
         receiver
     }
 
-    async fn run(&self, job: SignedJob, frames: &mpsc::Sender<Bytes>) -> Result<(), FailedFrame> {
+    /// `None` if the reader left before there was a receipt.
+    async fn run(&self, job: SignedJob, frames: &mpsc::Sender<Bytes>) -> Result<Option<DoneFrame>, FailedFrame> {
         let received_at_ms = now_ms();
-        self.check(&job, received_at_ms).await?;
-        let _place = self.place().await?;
-        let model = self.models.get(job.request.model).await;
-        let model = model.map_err(|error| failed(Failure::UnknownModel, &error.to_string()))?;
-        self.take(&job.request, received_at_ms)?;
-        let (request, answer) = self.execute(model, job.request, frames.clone()).await?;
-        if !is_complete(answer.finish) {
-            return Ok(());
+        let (model, place) = tokio::select! {
+            () = frames.closed() => return Ok(None),
+            admitted = self.admit(&job, received_at_ms) => admitted?,
+        };
+        let (request, answer) = self.execute(model, place, job.request, frames.clone()).await?;
+        if is_complete(answer.finish) {
+            return self.sign(request, answer, received_at_ms).await.map(Some);
         }
-        let done = self.sign(request, answer, received_at_ms).await?;
-        let _ = frames.send(frame_bytes(&Frame::Done(Box::new(done)))).await;
-        Ok(())
+        if frames.is_closed() {
+            return Ok(None);
+        }
+        Err(failed(Failure::Internal, &format!("the answer was not read for {} s", PATIENCE.as_secs())))
+    }
+
+    /// Checks the job and waits for a place: cheap checks first, and nothing is held while a stranger is looked up.
+    async fn admit(&self, job: &SignedJob, now: u64) -> Result<(Arc<Model>, OwnedSemaphorePermit), FailedFrame> {
+        self.check(job, now).await?;
+        let model = self.models.get(&job.request.model).cloned();
+        let unknown = || format!("this worker does not serve model {}", job.request.model);
+        let model = model.ok_or_else(|| failed(Failure::UnknownModel, &unknown()))?;
+        check_room(&model, &job.request)?;
+        let place = self.place().await?;
+        self.take(&job.request, now)?;
+        Ok((model, place))
     }
 
     async fn check(&self, job: &SignedJob, now: u64) -> Result<(), FailedFrame> {
@@ -108,23 +134,26 @@ impl Desk {
     /// Notes the job, so that a replayed one is refused.
     fn take(&self, request: &Request, now: u64) -> Result<(), FailedFrame> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|_, at| now.saturating_sub(*at) <= 2 * JOB_AGE_MS_MAX);
+        taken.retain(|_, at| now.saturating_sub(*at) <= MEMORY_MS);
         match taken.insert(request.digest(), now) {
             None => Ok(()),
             Some(_) => Err(failed(Failure::Unauthorised, "this job was served already")),
         }
     }
 
+    /// Runs the model on a thread of its own; the place is free again when that thread is done, whoever reads.
     async fn execute(
         &self,
         model: Arc<Model>,
+        place: OwnedSemaphorePermit,
         request: Request,
         frames: mpsc::Sender<Bytes>,
     ) -> Result<(Request, Answer), FailedFrame> {
-        let adversary = self.adversary;
+        let (adversary, mut reader) = (self.adversary, Reader::new(frames, PATIENCE, Handle::current()));
         let run = move || {
-            let mut deliver = |frame| frames.blocking_send(frame_bytes(&frame)).is_ok();
-            answer(&model, &request, adversary, &mut deliver).map(|answer| (request, answer))
+            let _place = place;
+            let answered = answer(&model, &request, adversary, &mut |frame| reader.deliver(&frame));
+            answered.map(|answer| (request, answer))
         };
         let ended = tokio::task::spawn_blocking(run).await;
         ended.map_err(|_| failed(Failure::Internal, "the model's run was interrupted"))?
@@ -143,18 +172,17 @@ impl Desk {
         received_at_ms: u64,
     ) -> Result<DoneFrame, EvidenceError> {
         let finish = answer.finish;
-        let finished_at_ms = now_ms();
         let terms = Terms {
             spec_version: engine::SPEC_VERSION,
-            worker: own_node(&self.key),
+            worker: self.node,
             key_valid_from: self.key_valid_from,
             received_at_ms,
-            finished_at_ms,
+            finished_at_ms: now_ms(),
         };
         let mut chain = self.chain.lock().await;
         let (receipt, opening) = chain.sign(&self.key, terms, salts()?, request, answer);
-        let expires_at_ms = finished_at_ms.saturating_add(self.evidence_ms);
-        let durable = self.evidence.keep(&receipt, &opening, expires_at_ms).await?;
+        let durable = self.evidence.keep(&receipt, &opening).await?;
+        // Never taken back: should the disk fail now, a number is left out. Used again, it could be signed twice.
         *chain = Chain::after(&receipt.receipt);
         drop(chain);
         durable.wait().await?;

@@ -1,17 +1,27 @@
 //! Serves models and signs a receipt for every answer.
 //!
 //! `answer` and `chain` are pure: what a worker says is a function of the request, the model and its last receipt.
-//! The rest is the edge: sockets, disk, clock. An answer's last frame leaves only after its receipt is durable.
+//! The rest is the edge: sockets, disk, clock. An answer's last frame leaves only after its receipt is durable. Never
+//! signs what it could not open on the ledger, and never waits for ever for whoever reads.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
 
 mod adversary;
 mod answer;
 mod chain;
+mod clock;
+mod defence;
 mod evidence;
 mod jobs;
+mod lifetime;
+mod openings;
+mod rate;
+mod reader;
 mod registry;
 mod service;
 
 pub use adversary::Adversary;
 pub use answer::{Answer, answer};
 pub use chain::{Chain, Salts, Terms};
+pub use lifetime::Lifetime;
 pub use service::{Config, Worker, WorkerError};

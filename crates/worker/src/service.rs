@@ -1,33 +1,21 @@
 //! The worker as a node: takes jobs, opens evidence to auditors, answers challenges, forgets what has expired.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::{Digest, SigningKey};
 use futures::StreamExt as _;
 use hub::{Models, Shelf, ShelfError};
 use network::{
-    Client, LedgerClient, Limits, NetworkError, Noun, Refusal, Sender, Server,
+    Client, LedgerClient, Limits, NetworkError, Noun, Sender, Server,
     axum::{
         Json, Router,
         body::Body,
         extract::State,
-        http::StatusCode,
         response::{IntoResponse as _, Response},
         routing::{get, post},
     },
 };
-use protocol::{
-    Action, Opening, Role, SignedReceipt,
-    request::OPENING_BYTES_MAX,
-    service::{SignedJob, SignedOpeningRequest},
-    transaction::Respond,
-};
+use protocol::{KeyRecord, Role, registry::OPEN_END, request::OPENING_BYTES_MAX, service::SignedJob};
 use serde_json::{Value, json};
 use storage::Sealer;
 use thiserror::Error;
@@ -38,16 +26,19 @@ use tokio::{
 
 use crate::{
     adversary::Adversary,
-    chain::{Chain, own_node},
+    chain::Chain,
+    clock::now_ms,
+    defence::defend,
     evidence::{Evidence, EvidenceError},
-    jobs::{Desk, WAITING_MAX},
+    jobs::{Desk, MEMORY_MS, WAITING_MAX},
+    lifetime::Lifetime,
+    openings::{Turnstile, open},
     registry::Registry,
 };
 
-/// Between two looks at the ledger's open challenges.
-const CHALLENGE_POLL: Duration = Duration::from_millis(500);
-/// An opening request older or newer than this is refused.
-const OPENING_AGE_MS_MAX: u64 = 60_000;
+/// Connections at a time; each may hold one job, so this bounds the memory that waiting jobs take.
+const CONNECTIONS: usize = 256;
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What a worker needs to start.
 #[derive(Clone)]
@@ -61,12 +52,12 @@ pub struct Config {
     /// Base addresses of validators and hubs.
     pub validators: Vec<String>,
     pub hubs: Vec<String>,
-    /// Models to have loaded before the first job.
+    /// Models to serve: loaded before the first job.
     pub models: Vec<Digest>,
     /// Jobs that run at the same time.
     pub places: usize,
     /// How long an opening is kept.
-    pub evidence_ms: u64,
+    pub evidence: Lifetime,
     pub adversary: Option<Adversary>,
 }
 
@@ -81,6 +72,10 @@ pub enum WorkerError {
     Models(#[from] hub::ModelsError),
     #[error(transparent)]
     Network(#[from] NetworkError),
+    #[error("the ledger holds this key for a {found}, a worker's expected; hint: start it with its own key")]
+    NotAWorker { found: Role },
+    #[error("the ledger retired this key in epoch {until}; hint: start it with the key that replaced it")]
+    Retired { until: u64 },
 }
 
 /// A running worker; dropping it stops it.
@@ -91,37 +86,41 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Waits until the ledger knows the worker's key, loads its models, then takes jobs.
+    /// Loads its models, waits until the ledger knows the worker's key, then takes jobs.
     pub async fn start(config: Config) -> Result<Self, WorkerError> {
         let client = Client::default();
         let ledger = LedgerClient::new(client.clone(), &config.validators);
         let evidence = Evidence::open(&config.directory.join("evidence.redb"), config.sealer.clone())?;
         let models = Models::new(Shelf::open(&config.directory.join("models"))?, &config.hubs, client);
+        let mut served = BTreeMap::new();
         for root in &config.models {
-            models.get(*root).await?;
+            served.insert(*root, models.get(*root).await?);
         }
-        let key_valid_from = registered_since(&ledger, &config.key).await?;
+        let record = registered(&ledger, &config.key).await?;
+        let now = now_ms();
+        let taken = evidence.answered_since(now.saturating_sub(MEMORY_MS))?;
         let desk = Arc::new(Desk {
             chain_id: config.chain_id,
             key: config.key.clone(),
-            key_valid_from,
+            node: record.node,
+            key_valid_from: record.valid_from,
             adversary: config.adversary,
-            evidence_ms: config.evidence_ms,
-            models,
+            models: served,
             registry: Registry::new(ledger.clone()),
+            turnstile: Turnstile::default(),
             chain: tokio::sync::Mutex::new(evidence.chain()?),
             evidence: evidence.clone(),
             places: Arc::new(Semaphore::new(config.places.max(1))),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
-            taken: std::sync::Mutex::default(),
+            taken: std::sync::Mutex::new(taken.into_iter().map(|job| (job, now)).collect()),
         });
-        let limits = Limits { body_bytes: OPENING_BYTES_MAX, ..Limits::default() };
+        let limits = Limits { body_bytes: OPENING_BYTES_MAX, connections: CONNECTIONS, ..Limits::default() };
         let server = Server::start(config.listen, router(Arc::clone(&desk)), limits).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(sweep(evidence));
+        tasks.spawn(sweep(evidence, ledger.clone(), config.evidence));
         if config.adversary != Some(Adversary::Withhold) {
             let sender = Sender::new(ledger.clone(), config.key, config.chain_id);
-            tasks.spawn(respond(ledger, sender, Arc::clone(&desk)));
+            tasks.spawn(defend(ledger, sender, Arc::clone(&desk)));
         }
         Ok(Self { server, desk, tasks })
     }
@@ -141,18 +140,25 @@ impl Worker {
     }
 }
 
-/// The epoch since which the ledger holds the key; waits for a registration that is under way.
-async fn registered_since(ledger: &LedgerClient, key: &SigningKey) -> Result<u64, NetworkError> {
-    loop {
+/// What the ledger holds about the key; waits for a registration that is under way.
+async fn registered(ledger: &LedgerClient, key: &SigningKey) -> Result<KeyRecord, WorkerError> {
+    let record = loop {
         match ledger.key(&key.public_key()).await {
-            Ok(record) => return Ok(record.valid_from),
+            Ok(record) => break record,
             Err(error) if error.is_transient() || error.code() == Some("unknown_key") => {
                 tracing::info!(%error, "waiting to be registered");
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
+    };
+    if record.role != Role::Worker {
+        return Err(WorkerError::NotAWorker { found: record.role });
     }
+    if record.valid_until != OPEN_END {
+        return Err(WorkerError::Retired { until: record.valid_until });
+    }
+    Ok(record)
 }
 
 fn router(desk: Arc<Desk>) -> Router {
@@ -171,93 +177,50 @@ async fn take_job(State(desk): State<Arc<Desk>>, Noun(job): Noun<SignedJob>) -> 
     Body::from_stream(stream.map(Ok::<_, Infallible>)).into_response()
 }
 
-async fn open(
-    State(desk): State<Arc<Desk>>,
-    Noun(signed): Noun<SignedOpeningRequest>,
-) -> Result<Noun<Opening>, Refusal> {
-    let request = &signed.request;
-    let fresh = now_ms().abs_diff(request.asked_at_ms) <= OPENING_AGE_MS_MAX;
-    if request.chain_id != desk.chain_id || !fresh || !signed.signature_holds() {
-        let message = "the request is for another chain, too old, or not signed by the auditor that it names";
-        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorised", message));
-    }
-    match desk.registry.allows(&request.auditor, &[Role::Auditor, Role::Validator]).await {
-        Ok(true) => {}
-        Ok(false) => {
-            let message = "only registered auditors and validators may ask for openings";
-            return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
-        }
-        Err(error) => return Err(Refusal::unavailable("ledger_unavailable", error.to_string())),
-    }
-    let kept =
-        if desk.adversary == Some(Adversary::Withhold) { Ok(None) } else { desk.evidence.opening(&request.receipt) };
-    match kept {
-        Ok(Some(opening)) => Ok(Noun(opening)),
-        Ok(None) => Err(Refusal::not_found("unknown_opening", format!("no opening is kept for {}", request.receipt))
-            .with_hint("openings are deleted after the challenge window")),
-        Err(error) => Err(Refusal::unavailable("storage", error.to_string())),
-    }
-}
-
 async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
     let chain = *desk.chain.lock().await;
     Json(json!({
         "role": "worker",
-        "node": own_node(&desk.key).to_string(),
+        "node": desk.node.to_string(),
         "key": desk.key.public_key().to_string(),
         "chain_id": desk.chain_id,
         "receipts": chain.sequence,
         "free_places": desk.places.available_permits(),
+        "waiting": WAITING_MAX.saturating_sub(desk.waiting.available_permits()),
         "adversary": desk.adversary.map(Adversary::word),
     }))
 }
 
-/// Deletes expired evidence, for ever.
-async fn sweep(evidence: Evidence) {
+/// Deletes evidence that is no longer needed, for ever.
+async fn sweep(evidence: Evidence, ledger: LedgerClient, lifetime: Lifetime) {
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if let Err(error) = evidence.sweep(now_ms()).await {
-            tracing::warn!(%error, "failed to delete expired evidence");
+        tokio::time::sleep(SWEEP).await;
+        match over_before(&evidence, &ledger, lifetime).await {
+            Ok(before_ms) => delete(&evidence, before_ms).await,
+            Err(error) => tracing::debug!(%error, "cannot see how far the ledger is: evidence is kept"),
         }
     }
 }
 
-/// Opens on the ledger what was challenged as withheld.
-async fn respond(ledger: LedgerClient, sender: Sender, desk: Arc<Desk>) {
-    let mut answered = std::collections::BTreeSet::new();
+async fn delete(evidence: &Evidence, before_ms: u64) {
     loop {
-        tokio::time::sleep(CHALLENGE_POLL).await;
-        let Ok(challenges) = ledger.challenges().await else { continue };
-        for challenge in challenges {
-            let id = challenge.receipt.receipt.id();
-            if challenge.opening.is_none() && is_mine(&desk, &challenge.receipt) && answered.insert(id) {
-                answer_challenge(&sender, &desk, id).await;
-            }
-        }
-        if answered.len() > 10_000 {
-            answered.clear();
+        match evidence.sweep(before_ms).await {
+            Ok(0) => return,
+            Ok(count) => tracing::debug!(count, "evidence deleted"),
+            Err(error) => return tracing::warn!(%error, "failed to delete evidence"),
         }
     }
 }
 
-fn is_mine(desk: &Desk, receipt: &SignedReceipt) -> bool {
-    receipt.receipt.worker_key == desk.key.public_key()
-}
-
-async fn answer_challenge(sender: &Sender, desk: &Desk, receipt: Digest) {
-    match desk.evidence.opening(&receipt) {
-        Ok(Some(opening)) => {
-            if let Err(error) = sender.send(Action::Respond(Respond { receipt, opening })).await {
-                tracing::warn!(%receipt, %error, "failed to respond to a challenge");
-            }
-        }
-        Ok(None) => tracing::warn!(%receipt, "challenged, and the opening is gone"),
-        Err(error) => tracing::warn!(%receipt, %error, "challenged, and the opening cannot be read"),
+/// The moment before which answers must have ended for their evidence to be deleted; asks the ledger only where the
+/// clock says that something is due.
+async fn over_before(evidence: &Evidence, ledger: &LedgerClient, lifetime: Lifetime) -> Result<u64, WorkerError> {
+    let now = now_ms();
+    if evidence.oldest_ms()?.is_none_or(|oldest| oldest >= lifetime.due_before(now)) {
+        return Ok(0);
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    let latest = ledger.latest_epoch().await?.record.epoch;
+    let Some(epoch) = latest.checked_sub(lifetime.epochs) else { return Ok(0) };
+    let ledger_ms = ledger.epoch(epoch).await?.record.time_ms;
+    Ok(lifetime.over_before(now, ledger_ms))
 }

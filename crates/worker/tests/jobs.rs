@@ -1,0 +1,218 @@
+//! Jobs over loopback: what is answered, what is refused, and what a reader's leaving means.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod stage;
+
+use std::time::Duration;
+
+use protocol::{
+    Digest, Finish, Input, List, Message, Output, Request, Role, Speaker, Text,
+    registry::node_id,
+    service::{FailedFrame, Failure},
+};
+use stage::{CHAIN, Stage, auditor_key, chat, chat_model, gateway_key, key, now_ms, risk, worker_key};
+use worker::{Worker, WorkerError};
+
+fn says(failed: &FailedFrame, failure: Failure, words: &str) {
+    assert_eq!(failed.failure, failure, "{}", &*failed.message);
+    assert!(failed.message.contains(words), "{}", &*failed.message);
+}
+
+#[tokio::test]
+async fn an_answer_is_streamed_and_its_receipt_is_whole() {
+    let stage = Stage::new().await;
+    let request = chat(9);
+    let answered = stage.ask(request.clone()).await;
+    let streamed: Vec<u32> = answered.tokens.iter().map(|frame| frame.token).collect();
+    let done = answered.done();
+    let receipt = &done.receipt.receipt;
+    assert!(done.receipt.signature_holds());
+    assert_eq!(done.opening.matches(receipt), Ok(()));
+    assert_eq!(done.opening.request, request);
+    assert_eq!(done.opening.output, Output::Tokens(List::new(streamed.clone()).unwrap()));
+    assert_eq!((done.finish, receipt.finish, streamed.len()), (Finish::Length, Finish::Length, 9));
+    assert_eq!((receipt.worker, receipt.key_valid_from), (node_id(&worker_key().public_key()), 3));
+    assert!(receipt.received_at_ms <= receipt.finished_at_ms && receipt.finished_at_ms <= now_ms());
+    let expected = chat_model();
+    let expected = expected.as_language().unwrap();
+    let truth = expected.generate(&done.opening.prompt, &request.parameters, &mut |_| engine::Flow::Continue);
+    assert_eq!(truth.unwrap().tokens, streamed);
+}
+
+#[tokio::test]
+async fn tensors_are_answered_and_receipts_form_a_chain() {
+    let stage = Stage::new().await;
+    let mut previous = Digest::ZERO;
+    for sequence in 0..3 {
+        let answered = stage.ask(risk()).await;
+        let outputs = answered.tensors.clone().unwrap();
+        let done = answered.done();
+        assert_eq!(done.opening.output, Output::Tensors(outputs));
+        let receipt = done.receipt.receipt;
+        assert_eq!((receipt.sequence, receipt.previous), (sequence, previous));
+        previous = receipt.id();
+    }
+    assert_eq!(stage.worker.chain().await.previous, previous);
+}
+
+#[tokio::test]
+async fn a_receipt_is_durable_before_the_last_frame_is_sent() {
+    let stage = Stage::new().await;
+    for _ in 0..5 {
+        let done = stage.ask(risk()).await.done();
+        // The store shows only what was committed.
+        let opening = stage.opening(done.receipt.receipt.id(), &auditor_key()).await.unwrap();
+        assert_eq!(opening, done.opening);
+    }
+}
+
+#[tokio::test]
+async fn each_wrong_job_is_refused_and_none_leaves_a_receipt() {
+    let stage = Stage::new().await;
+    let changed = |change: fn(&mut Request)| {
+        let mut request = risk();
+        change(&mut request);
+        request
+    };
+    let other_chain = stage.ask(changed(|request| request.chain_id = 1)).await.failed();
+    says(&other_chain, Failure::BadRequest, &format!("for chain 1, this is chain {CHAIN}"));
+    for (late, words) in [(-61_000_i64, "more than 60 s"), (61_000, "more than 60 s")] {
+        let request = Request { issued_at_ms: now_ms().saturating_add_signed(late), ..risk() };
+        says(&stage.ask(request).await.failed(), Failure::BadRequest, words);
+    }
+    let forged = risk().into_job(&key(8));
+    says(&stage.ask_signed(forged).await.failed(), Failure::Unauthorised, "not signed by the gateway that it names");
+    let stranger = Request { gateway: key(8).public_key(), ..risk() }.into_job(&key(8));
+    says(&stage.ask_signed(stranger).await.failed(), Failure::Unauthorised, "the gateway is not registered");
+    let auditor = Request { gateway: auditor_key().public_key(), ..risk() }.into_job(&auditor_key());
+    says(&stage.ask_signed(auditor).await.failed(), Failure::Unauthorised, "the gateway is not registered");
+    let unknown = stage.ask(changed(|request| request.model = Digest([7; 32]))).await.failed();
+    says(&unknown, Failure::UnknownModel, "does not serve model 0707");
+    let wrong = stage.ask(changed(|request| request.input = Input::Tensors(List::default()))).await.failed();
+    says(&wrong, Failure::BadRequest, "returns");
+    assert_eq!(stage.status().await["receipts"], 0);
+    stage.ask(risk()).await.done();
+}
+
+#[tokio::test]
+async fn a_retired_gateway_is_refused() {
+    let stage = Stage::new().await;
+    stage.validator.change(|ledger| ledger.keys.get_mut(&gateway_key().public_key()).unwrap().valid_until = 9);
+    says(&stage.ask(risk()).await.failed(), Failure::Unauthorised, "not registered");
+}
+
+#[tokio::test]
+async fn an_answer_that_could_not_be_opened_on_the_ledger_is_not_begun() {
+    let stage = Stage::new().await;
+    let message = Message { speaker: Speaker::User, content: Text::new("x".repeat(230 << 10)).unwrap() };
+    let input = Input::Chat(List::new(vec![message.clone(), message]).unwrap());
+    let refused = stage.ask(Request { input, ..chat(1) }).await;
+    assert!(refused.tokens.is_empty());
+    says(&refused.failed(), Failure::ContextTooLong, "at most 524288 can be audited");
+}
+
+#[tokio::test]
+async fn a_job_is_served_once_and_a_restart_does_not_forget_it() {
+    let stage = Stage::new().await;
+    let request = risk();
+    stage.ask(request.clone()).await.done();
+    says(&stage.ask(request.clone()).await.failed(), Failure::Unauthorised, "served already");
+    let stage = stage.restarted().await;
+    says(&stage.ask(request).await.failed(), Failure::Unauthorised, "served already");
+    assert_eq!(stage.ask(risk()).await.done().receipt.receipt.sequence, 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_frees_the_place_and_leaves_no_receipt() {
+    let stage = Stage::new().await;
+    let frames = stage.begin().await;
+    assert_eq!(stage.status().await["free_places"], 0);
+    drop(frames);
+    stage.until("free_places", 1).await;
+    assert_eq!(stage.status().await["receipts"], 0);
+    assert_eq!(stage.ask(risk()).await.done().receipt.receipt.sequence, 0, "no number was used up");
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_told_so_and_who_leaves_the_queue_makes_room() {
+    let stage = Stage::new().await;
+    let running = stage.begin().await;
+    let url = format!("{}/jobs", stage.worker.url());
+    let mut queue = Vec::new();
+    for _ in 0..64 {
+        queue.push(stage.client.post_for_frames(&url, &risk().into_job(&gateway_key())).await.unwrap());
+    }
+    stage.until("waiting", 64).await;
+    says(&stage.ask(risk()).await.failed(), Failure::Busy, "too many jobs are waiting");
+    drop(queue);
+    stage.until("waiting", 0).await;
+    drop(running);
+    stage.ask(risk()).await.done();
+    assert_eq!(stage.status().await["receipts"], 1, "those who left got none");
+}
+
+#[tokio::test]
+async fn strangers_cost_the_validators_little() {
+    let stage = Stage::new().await;
+    let lookups = || stage.validator.change(|ledger| ledger.lookups);
+    let job = |seed: u8| Request { gateway: key(seed).public_key(), ..risk() }.into_job(&key(seed));
+    let before = lookups();
+    for _ in 0..10 {
+        says(&stage.ask_signed(job(50)).await.failed(), Failure::Unauthorised, "not registered");
+    }
+    assert_eq!(lookups() - before, 1, "an unknown key is asked about once in a while");
+    let began = std::time::Instant::now();
+    let crowd = futures::future::join_all((60..=255).map(|seed| stage.ask_signed(job(seed)))).await;
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+    assert!(lookups() - before <= 1 + 64 * seconds, "{} lookups in {seconds} s", lookups() - before);
+    let crowded = crowd.into_iter().map(stage::Answered::failed).filter(|failed| failed.failure == Failure::Busy);
+    crowded.for_each(|failed| says(&failed, Failure::Busy, "too many unknown keys ask at once"));
+    stage.validator.register(&key(59).public_key(), Role::Gateway);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.ask_signed(job(59)).await.done();
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_known_is_served_while_no_validator_answers() {
+    let stage = Stage::new().await;
+    stage.ask(risk()).await.done();
+    stage.validator.change(|ledger| ledger.is_away = true);
+    stage.ask(risk()).await.done();
+    tokio::time::sleep(Duration::from_millis(5_100)).await;
+    stage.ask(risk()).await.done();
+    let stranger = Request { gateway: key(9).public_key(), ..risk() }.into_job(&key(9));
+    says(&stage.ask_signed(stranger).await.failed(), Failure::Busy, "failed to look the gateway up");
+}
+
+#[tokio::test]
+async fn a_worker_starts_with_a_workers_key_that_counts_and_with_no_other() {
+    let Stage { validator, worker, config, folder, .. } = Stage::new().await;
+    worker.stop().await;
+    let start = async |change: fn(&mut worker::Config)| {
+        let mut config = config.clone();
+        config.directory = tempfile::tempdir().unwrap().path().to_owned();
+        config.models = Vec::new();
+        change(&mut config);
+        Worker::start(config).await.map(|_| ()).unwrap_err()
+    };
+    let found = start(|config| config.key = auditor_key()).await;
+    assert!(matches!(found, WorkerError::NotAWorker { found: Role::Auditor }), "{found}");
+    let found = start(|config| config.models = vec![Digest([7; 32])]).await;
+    assert!(matches!(found, WorkerError::Models(_)), "{found}");
+    validator.change(|ledger| ledger.keys.get_mut(&worker_key().public_key()).unwrap().valid_until = 9);
+    let found = start(|_| {}).await;
+    assert!(matches!(found, WorkerError::Retired { until: 9 }), "{found}");
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_not_registered_yet_waits() {
+    let validator = stage::Validator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = worker::Config { key: key(30), ..stage::config(&validator, &folder) };
+    let starting = tokio::spawn(Worker::start(config));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!starting.is_finished());
+    validator.register(&key(30).public_key(), Role::Worker);
+    starting.await.unwrap().unwrap().stop().await;
+}
