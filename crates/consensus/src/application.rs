@@ -61,7 +61,8 @@ pub trait Application: Send + Sync + 'static {
     /// says so at the next start.
     fn finalized(&self, block: FinalizedBlock);
 
-    /// The certificate of an epoch that this application asked for. Epochs may arrive out of order and repeatedly.
+    /// The certificate of an epoch that this application asked for, in this life or an earlier one: after a restart it
+    /// may come before the block that closes the epoch is given again. Epochs may arrive out of order and repeatedly.
     fn certified(&self, certificate: EpochCertificate);
 
     /// Bytes that another validator's application gave to [`Requests::share`]. Lossy, unordered, bounded.
