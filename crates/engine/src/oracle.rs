@@ -131,6 +131,11 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
     match name {
         "add" | "multiply" => {
             let (element, magnitude) = if random.below(2) == 0 { (Element::I8, 127) } else { (Element::I16, 32_767) };
+            if name == "add" && random.below(3) == 0 {
+                case.integers(random, Element::I32, &[width], 1 << 29);
+                case.integers(random, Element::I32, &[width], 1 << 29);
+                return case.node(name, none);
+            }
             case.integers(random, element, &[width], magnitude);
             case.integers(random, Element::I16, &[width], 32_767);
             case.node(name, none)
@@ -165,7 +170,9 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
         }
         "requantise" => requantise(case, random, width),
         "rms_norm" => {
-            case.integers(random, Element::I16, &[width], 32_767);
+            let (element, magnitude) =
+                if random.below(2) == 0 { (Element::I16, 32_767) } else { (Element::I32, 1 << 23) };
+            case.integers(random, element, &[width], magnitude);
             case.node(name, none.with("epsilon", random.within(1, 1 << 20)))
         }
         "rms_norm_f32" => {

@@ -67,7 +67,7 @@ pub fn choose(logits: &[i64], choice: &Choice) -> usize {
     greatest(logits)
 }
 
-/// Tokens that may be drawn, from the most likely, with their weights: first top-k, then top-p.
+/// Tokens that may be drawn, by rising index, with their weights. Top-k is applied first, then top-p.
 fn candidates(logits: &[i64], choice: &Choice) -> Vec<(usize, u64)> {
     let most = logits.iter().copied().max().unwrap_or(0);
     let mut all: Vec<(usize, u64)> = logits
@@ -78,6 +78,9 @@ fn candidates(logits: &[i64], choice: &Choice) -> Vec<(usize, u64)> {
             (index, weight(distance / u64::from(choice.temperature_micros)))
         })
         .collect();
+    if choice.top_k == 0 && u64::from(choice.top_p_micros) >= MICROS {
+        return all;
+    }
     // By logit, not by weight: two logits of one weight still have an order.
     all.sort_unstable_by_key(|&(index, _)| (std::cmp::Reverse(logits.get(index).copied()), index));
     if choice.top_k > 0 {
@@ -91,6 +94,7 @@ fn candidates(logits: &[i64], choice: &Choice) -> Vec<(usize, u64)> {
         sum * u128::from(MICROS) >= enough
     });
     all.truncate(kept.map_or(all.len(), |last| last + 1));
+    all.sort_unstable();
     all
 }
 
@@ -180,7 +184,7 @@ mod tests {
         let logits: Vec<i64> = (0..100).map(|i| (i * 37 % 50) << 14).collect();
         let draw = |seed, position| choose(&logits, &Choice { seed, position, ..choice(1_500_000) });
         let drawn: Vec<usize> = (0..12).map(|position| draw(42, position)).collect();
-        assert_eq!(drawn, [27, 81, 66, 81, 58, 4, 58, 9, 31, 97, 39, 12]);
+        assert_eq!(drawn, [4, 35, 74, 35, 43, 13, 47, 89, 29, 81, 59, 58]);
         assert!((0..12).any(|position| draw(43, position) != drawn[position as usize]));
     }
 

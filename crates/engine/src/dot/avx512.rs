@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, Layout, ROWS, Sums};
+use super::{BLOCK_GROUPS, Block, Chain, GROUP, Layout, ROWS, Sums};
+
+const GROUP_BYTES: usize = ROWS * GROUP;
 
 /// # Safety
 /// The CPU has the features named; `x` holds `stride` words for each row but the last, and the layout's words a group
@@ -12,12 +14,12 @@ pub unsafe fn dots(layout: Layout, weights: &[i8], x: &[u32], stride: usize, sum
     // SAFETY: as the caller promises.
     unsafe {
         match (layout, sums.len()) {
-            (Layout::Biased, 1) => biased::<1>(weights, x, stride, sums),
+            (Layout::Biased, 1) => single_biased(weights, x, &mut sums[0]),
             (Layout::Biased, 2) => biased::<2>(weights, x, stride, sums),
             (Layout::Biased, 3) => biased::<3>(weights, x, stride, sums),
             (Layout::Biased, 4) => biased::<4>(weights, x, stride, sums),
             (Layout::Biased, 8) => biased::<8>(weights, x, stride, sums),
-            (Layout::Pairs, 1) => pairs::<1>(weights, x, stride, sums),
+            (Layout::Pairs, 1) => single_pairs(weights, x, &mut sums[0]),
             (Layout::Pairs, 2) => pairs::<2>(weights, x, stride, sums),
             (Layout::Pairs, 3) => pairs::<3>(weights, x, stride, sums),
             (Layout::Pairs, 4) => pairs::<4>(weights, x, stride, sums),
@@ -31,21 +33,70 @@ pub unsafe fn dots(layout: Layout, weights: &[i8], x: &[u32], stride: usize, sum
     }
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn load(weights: &[i8]) -> __m512i {
+    assert!(weights.len() >= GROUP_BYTES);
+    // SAFETY: a group is 64 bytes.
+    unsafe { _mm512_loadu_si512(weights.as_ptr().cast()) }
+}
+
+/// The columns 0 and 2, and 1 and 3, of each row of a group as pairs of i16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn load_pairs(weights: &[i8]) -> [__m512i; 2] {
+    let bytes = load(weights);
+    [_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(bytes)), _mm512_srai_epi16::<8>(bytes)]
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn each(word: u32) -> __m512i {
+    _mm512_set1_epi32(word.cast_signed())
+}
+
+/// One row: four sums side by side, because one alone would wait for itself.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn single_biased(weights: &[i8], x: &[u32], sums: &mut Sums) {
+    let mut lanes = [_mm512_setzero_si512(); 4];
+    let (four, rest) = weights.as_chunks::<{ 4 * GROUP_BYTES }>();
+    for (weights, x) in four.iter().zip(x.chunks_exact(4)) {
+        for (index, (lanes, weights)) in lanes.iter_mut().zip(weights.chunks_exact(GROUP_BYTES)).enumerate() {
+            *lanes = _mm512_dpbusd_epi32(*lanes, each(x[index]), load(weights));
+        }
+    }
+    for (weights, &word) in rest.chunks_exact(GROUP_BYTES).zip(&x[four.len() * 4..]) {
+        lanes[0] = _mm512_dpbusd_epi32(lanes[0], each(word), load(weights));
+    }
+    let sum = _mm512_add_epi32(_mm512_add_epi32(lanes[0], lanes[1]), _mm512_add_epi32(lanes[2], lanes[3]));
+    store(sum, sums);
+}
+
+/// One row, sums side by side as above.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn single_pairs(weights: &[i8], x: &[u32], sums: &mut Sums) {
+    let mut lanes = [_mm512_setzero_si512(); 4];
+    for (group, (weights, words)) in weights.chunks_exact(GROUP_BYTES).zip(x.chunks_exact(2)).enumerate() {
+        let [even, odd] = load_pairs(weights);
+        let side = group % 2 * 2;
+        lanes[side] = _mm512_dpwssd_epi32(lanes[side], even, each(words[0]));
+        lanes[side + 1] = _mm512_dpwssd_epi32(lanes[side + 1], odd, each(words[1]));
+    }
+    let sum = _mm512_add_epi32(_mm512_add_epi32(lanes[0], lanes[1]), _mm512_add_epi32(lanes[2], lanes[3]));
+    store(sum, sums);
+}
+
 /// # Safety
 /// As `dots`, with one word a group, and there are `R` sums.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn biased<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
     let mut lanes = [_mm512_setzero_si512(); R];
-    for (group, weights) in weights.chunks_exact(ROWS * GROUP).enumerate() {
-        // SAFETY: a group is 64 bytes.
-        let weights = unsafe { _mm512_loadu_si512(weights.as_ptr().cast()) };
+    for (group, weights) in weights.chunks_exact(GROUP_BYTES).enumerate() {
+        let weights = load(weights);
         for (row, lanes) in lanes.iter_mut().enumerate() {
             // SAFETY: the caller promises a word for every group of every row.
-            let x = unsafe { *x.as_ptr().add(row * stride + group) };
-            *lanes = _mm512_dpbusd_epi32(*lanes, _mm512_set1_epi32(x.cast_signed()), weights);
+            let word = unsafe { *x.as_ptr().add(row * stride + group) };
+            *lanes = _mm512_dpbusd_epi32(*lanes, each(word), weights);
         }
     }
-    store(&lanes, sums);
+    lanes.into_iter().zip(sums).for_each(|(lanes, sums)| store(lanes, sums));
 }
 
 /// # Safety
@@ -53,28 +104,83 @@ unsafe fn biased<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums:
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn pairs<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
     let mut lanes = [_mm512_setzero_si512(); R];
-    for (group, weights) in weights.chunks_exact(ROWS * GROUP).enumerate() {
-        // SAFETY: a group is 64 bytes.
-        let bytes = unsafe { _mm512_loadu_si512(weights.as_ptr().cast()) };
-        let even = _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(bytes));
-        let odd = _mm512_srai_epi16::<8>(bytes);
+    for (group, weights) in weights.chunks_exact(GROUP_BYTES).enumerate() {
+        let [even, odd] = load_pairs(weights);
         for (row, lanes) in lanes.iter_mut().enumerate() {
             // SAFETY: the caller promises two words for every group of every row.
             let (low, high) = unsafe {
                 let at = x.as_ptr().add(row * stride + group * 2);
                 (*at, *at.add(1))
             };
-            *lanes = _mm512_dpwssd_epi32(*lanes, even, _mm512_set1_epi32(low.cast_signed()));
-            *lanes = _mm512_dpwssd_epi32(*lanes, odd, _mm512_set1_epi32(high.cast_signed()));
+            *lanes = _mm512_dpwssd_epi32(*lanes, even, each(low));
+            *lanes = _mm512_dpwssd_epi32(*lanes, odd, each(high));
         }
     }
-    store(&lanes, sums);
+    lanes.into_iter().zip(sums).for_each(|(lanes, sums)| store(lanes, sums));
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn store(lanes: &[__m512i], sums: &mut [Sums]) {
-    for (lanes, sums) in lanes.iter().zip(sums) {
-        // SAFETY: 16 sums are one store.
-        unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), *lanes) };
+fn store(lanes: __m512i, sums: &mut Sums) {
+    // SAFETY: 16 sums are one store.
+    unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), lanes) };
+}
+
+/// Chains of blocks on biased bytes.
+///
+/// # Safety
+/// As `dots`, with one word a group; `scales` holds a scale for every block of every row, `stride / 8` a row.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub unsafe fn chains(weights: &[i8], x: &[u32], stride: usize, blocks: &[Block], scales: &[f32], out: &mut [Chain]) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match out.len() {
+            1 => block_chains::<1>(weights, x, stride, blocks, scales, out),
+            2 => block_chains::<2>(weights, x, stride, blocks, scales, out),
+            3 => block_chains::<3>(weights, x, stride, blocks, scales, out),
+            4 => block_chains::<4>(weights, x, stride, blocks, scales, out),
+            8 => block_chains::<8>(weights, x, stride, blocks, scales, out),
+            _ => {
+                let (one, other) = out.split_at_mut(4);
+                chains(weights, x, stride, blocks, scales, one);
+                chains(weights, &x[4 * stride..], stride, blocks, &scales[4 * (stride / BLOCK_GROUPS)..], other);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As `chains`, and there are `R` of them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn block_chains<const R: usize>(
+    weights: &[i8],
+    x: &[u32],
+    stride: usize,
+    blocks: &[Block],
+    scales: &[f32],
+    out: &mut [Chain],
+) {
+    let mut chains = [_mm512_setzero_ps(); R];
+    let of_blocks = weights.chunks_exact(BLOCK_GROUPS * GROUP_BYTES).zip(blocks).enumerate();
+    for (block, (weights, Block { scale, start })) in of_blocks {
+        // SAFETY: both are 16 values of 4 bytes.
+        let (scale, start) = unsafe { (_mm512_loadu_ps(scale.as_ptr()), _mm512_loadu_si512(start.as_ptr().cast())) };
+        let mut lanes = [start; R];
+        for (group, weights) in weights.chunks_exact(GROUP_BYTES).enumerate() {
+            let weights = load(weights);
+            for (row, lanes) in lanes.iter_mut().enumerate() {
+                // SAFETY: the caller promises a word for every group of every row.
+                let word = unsafe { *x.as_ptr().add(row * stride + block * BLOCK_GROUPS + group) };
+                *lanes = _mm512_dpbusd_epi32(*lanes, each(word), weights);
+            }
+        }
+        for (row, (chain, lanes)) in chains.iter_mut().zip(lanes).enumerate() {
+            // SAFETY: the caller promises a scale for every block of every row.
+            let x = unsafe { *scales.as_ptr().add(row * (stride / BLOCK_GROUPS) + block) };
+            *chain = _mm512_fmadd_ps(_mm512_mul_ps(scale, _mm512_set1_ps(x)), _mm512_cvtepi32_ps(lanes), *chain);
+        }
+    }
+    for (chain, out) in chains.iter().zip(out) {
+        // SAFETY: 16 values are one store.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), *chain) };
     }
 }

@@ -18,6 +18,19 @@ pub const GROUP: usize = 4;
 
 pub type Sums = [i32; ROWS];
 
+/// Groups of a block of 32 columns that share a scale.
+pub const BLOCK_GROUPS: usize = 8;
+
+/// Sums over blocks of 16 outputs.
+pub type Chain = [f32; ROWS];
+
+/// A block of a tile: the scales of its 16 rows, and what sums of biased activations begin with so that they end right.
+#[derive(Clone, Copy)]
+pub struct Block {
+    pub scale: [f32; ROWS],
+    pub start: Sums,
+}
+
 /// A constant int8 matrix, packed. Missing rows and columns are zeros.
 pub struct Tiles {
     pub outputs: usize,
@@ -112,6 +125,35 @@ pub struct Packed<'a> {
     /// `stride` words a row.
     pub words: &'a [u32],
     pub stride: usize,
+}
+
+/// For the rows `first..first + out.len()` of activations: the chains `fma(weights' scale · x's scale, dot, chain)` over
+/// a tile's blocks in their order. `scales` holds x's, a row after the other.
+#[allow(clippy::too_many_arguments, reason = "weights and activations, each with its scales and place")]
+pub fn chains(
+    level: Level,
+    tiles: &Tiles,
+    tile: usize,
+    x: &Packed,
+    first: usize,
+    blocks: &[Block],
+    scales: &[f32],
+    out: &mut [Chain],
+) {
+    let weights = tiles.groups_of(tile, 0, tiles.groups);
+    assert!(out.len() <= BATCH && !out.is_empty() && tiles.groups == blocks.len() * BLOCK_GROUPS);
+    // Each kernel indexes rows by the stride; this bounds all of it.
+    let words = &x.words[first * x.stride..][..out.len() * x.stride];
+    let scales = &scales[first * blocks.len()..][..out.len() * blocks.len()];
+    match level.instructions() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level was detected; slices were cut to what the kernels read.
+        Instructions::Avx512 => unsafe { avx512::chains(weights, words, x.stride, blocks, scales, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Instructions::Avx2 => unsafe { avx2::chains(weights, words, x.stride, blocks, scales, out) },
+        _ => portable::chains(weights, words, x.stride, blocks, scales, out),
+    }
 }
 
 /// Most rows of activations that one call of `dots` takes.

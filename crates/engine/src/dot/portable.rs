@@ -1,6 +1,6 @@
 //! The dot products as a plain loop, on activations in pairs.
 
-use super::{GROUP, ROWS, Sums};
+use super::{BLOCK_GROUPS, Block, Chain, GROUP, ROWS, Sums};
 
 pub fn dots(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
     for (row, sums) in sums.iter_mut().enumerate() {
@@ -14,6 +14,20 @@ pub fn dots(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
                 for (weight, x) in weights.iter().zip(x) {
                     *sum += i32::from(*weight) * x;
                 }
+            }
+        }
+    }
+}
+
+pub fn chains(weights: &[i8], x: &[u32], stride: usize, blocks: &[Block], scales: &[f32], out: &mut [Chain]) {
+    for (row, out) in out.iter_mut().enumerate() {
+        *out = [0.0; ROWS];
+        let of_blocks = weights.chunks_exact(BLOCK_GROUPS * ROWS * GROUP).zip(blocks).enumerate();
+        for (block, (weights, Block { scale, .. })) in of_blocks {
+            let mut sums = [[0; ROWS]];
+            dots(weights, &x[row * stride + block * BLOCK_GROUPS * 2..], BLOCK_GROUPS * 2, &mut sums);
+            for ((chain, sum), scale) in out.iter_mut().zip(sums[0]).zip(scale) {
+                *chain = (scale * scales[row * blocks.len() + block]).mul_add(sum as f32, *chain);
             }
         }
     }

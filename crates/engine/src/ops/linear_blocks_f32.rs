@@ -8,34 +8,32 @@ use graph::{
 
 use crate::{
     cpu::{Level, versions},
-    dot::{BATCH, GROUP, Layout, Packed, ROWS, Sums, Tiles, dots},
+    dot::{BATCH, BLOCK_GROUPS, Block, Layout, Packed, ROWS, Tiles, chains},
     kernel::{Call, Kernel, Making, State, floats, floats_out},
 };
-
-type Floats = [f32; ROWS];
 
 struct LinearBlocks {
     tiles: Tiles,
     columns: usize,
-    /// Of each block of each tile.
-    scales: Vec<Floats>,
-    biases: Vec<Sums>,
+    /// Of each tile, a block after the other.
+    blocks: Vec<Block>,
 }
-
-const GROUPS: usize = BLOCK / GROUP;
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let (Data::I8(weights), Data::F16(halves)) = (making.constant(1)?, making.constant(2)?) else { return None };
     let (columns, outputs) = (making.width(0)?, making.output.shape.width()?);
     let tiles = Tiles::pack(weights, outputs, columns);
-    let blocks = columns / BLOCK;
-    let places = (0..tiles.count()).flat_map(|tile| (0..blocks).map(move |block| (tile, block)));
+    let count = columns / BLOCK;
     let scale = |tile: usize, block: usize, lane: usize| {
-        halves.get((tile * ROWS + lane) * blocks + block).map_or(0.0, |&bits| from_half(bits))
+        halves.get((tile * ROWS + lane) * count + block).map_or(0.0, |&bits| from_half(bits))
     };
-    let scales = places.clone().map(|(tile, block)| std::array::from_fn(|lane| scale(tile, block, lane))).collect();
-    let biases = places.map(|(tile, block)| tiles.bias(tile, block * GROUPS, GROUPS)).collect();
-    Some(Box::new(LinearBlocks { tiles, columns, scales, biases }))
+    let block = |(tile, block): (usize, usize)| Block {
+        scale: std::array::from_fn(|lane| scale(tile, block, lane)),
+        start: tiles.bias(tile, block * BLOCK_GROUPS, BLOCK_GROUPS).map(|excess| -excess),
+    };
+    let places = (0..tiles.count()).flat_map(|tile| (0..count).map(move |block| (tile, block)));
+    let blocks = places.map(block).collect();
+    Some(Box::new(LinearBlocks { tiles, columns, blocks }))
 }
 
 impl Kernel for LinearBlocks {
@@ -69,36 +67,17 @@ versions! {
 
 impl LinearBlocks {
     fn rows(&self, level: Level, x: &Packed, scales: &[f32], first: usize, out: &mut [f32]) {
-        let (outputs, blocks) = (self.tiles.outputs, self.columns / BLOCK);
-        let biased = x.layout == Layout::Biased;
+        let (outputs, count) = (self.tiles.outputs, self.columns / BLOCK);
         for (batch, out) in out.chunks_mut(BATCH * outputs).enumerate() {
             let (rows, first) = (out.len() / outputs, first + batch * BATCH);
-            for tile in 0..self.tiles.count() {
-                let mut chains = [[0.0; ROWS]; BATCH];
-                for block in 0..blocks {
-                    let mut sums = [[0; ROWS]; BATCH];
-                    let span = (block * GROUPS, GROUPS);
-                    dots(level, &self.tiles, tile, span, x, first, &mut sums[..rows]);
-                    let at = tile * blocks + block;
-                    let bias = if biased { &self.biases[at] } else { &[0; ROWS] };
-                    for row in 0..rows {
-                        let scale = scales[(first + row) * blocks + block];
-                        chain(level, &sums[row], bias, &self.scales[at], scale, &mut chains[row]);
-                    }
-                }
+            for (tile, blocks) in self.blocks.chunks_exact(count).enumerate() {
+                let mut sums = [[0.0; ROWS]; BATCH];
+                chains(level, &self.tiles, tile, x, first, blocks, scales, &mut sums[..rows]);
                 let lanes = ROWS.min(outputs - tile * ROWS);
-                for (chain, out) in chains.iter().zip(out.chunks_exact_mut(outputs)) {
-                    out[tile * ROWS..][..lanes].copy_from_slice(&chain[..lanes]);
+                for (sums, out) in sums.iter().zip(out.chunks_exact_mut(outputs)) {
+                    out[tile * ROWS..][..lanes].copy_from_slice(&sums[..lanes]);
                 }
             }
-        }
-    }
-}
-
-versions! {
-    fn chain(sums: &Sums, bias: &Sums, weights: &Floats, x: f32, chain: &mut Floats) {
-        for lane in 0..ROWS {
-            chain[lane] = (weights[lane] * x).mul_add((sums[lane] - bias[lane]) as f32, chain[lane]);
         }
     }
 }

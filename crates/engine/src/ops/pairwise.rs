@@ -33,6 +33,7 @@ impl Kernel for Integers {
         let Data::I32(out) = out else { return Err(excluded("add or multiply")) };
         match (call.inputs, self.0) {
             // Bounds rules keep every sum and product within i32.
+            ([Data::I32(one), Data::I32(other)], Pairwise::Add) => zip(out, one, other, |a, b| a + b),
             ([Data::I16(one), Data::I16(other)], Pairwise::Add) => zip(out, one, other, |a, b| a + b),
             ([Data::I16(one), Data::I16(other)], Pairwise::Multiply) => zip(out, one, other, |a, b| a * b),
             ([one, other], pairwise) => {

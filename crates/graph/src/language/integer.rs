@@ -1,7 +1,8 @@
 //! The integer graph of a decoder: int8 weights, one static scale per site, tables for SiLU and the exponential.
 //!
-//! Norm gains are folded into the matrices behind them. The stream between layers, the turned queries' input and what
-//! enters the down projection are i16; all else that matrices multiply is i8.
+//! Norm gains are folded into the matrices behind them. The stream between layers has 21 bits, because it grows with
+//! depth and early layers write small into it; what enters rotation and the down projection is i16; all else that
+//! matrices multiply is i8.
 
 use super::{
     CompileRefusal, build,
@@ -24,6 +25,8 @@ pub const FRACTION_BITS: u8 = 12;
 /// Room above what calibration saw: little where a cut is harmless and resolution counts, more for the stream.
 const SITE_ROOM: f64 = 1.05;
 const STREAM_ROOM: f64 = 1.25;
+/// The stream's steps in either direction.
+const STREAM: Target = Target { element: Element::I32, limit: (1 << 20) - 1 };
 /// Gates are cut to 12 bits before the table of SiLU.
 const GATE_LIMIT: i64 = 2047;
 /// Bits of multipliers that are alone.
@@ -32,11 +35,15 @@ const BITS: u8 = 15;
 pub fn graph(decoder: &Decoder, survey: &Survey) -> Result<Graph, CompileRefusal> {
     let config = &decoder.config;
     let mut graph = build::start(config);
-    let stream = unit(survey.residual * STREAM_ROOM, 32_767);
-    let embedding = graph.constant("embedding", embedding(&decoder.embedding, stream));
+    let stream = unit(survey.residual * STREAM_ROOM, STREAM.limit);
+    let (table, embedding_unit) = embedding(&decoder.embedding);
+    let embedding = graph.constant("embedding", table);
     let rope = graph.constant("rope", tables::rope(config));
     let exponential = graph.constant("exponential", tables::exponential());
-    let mut x = graph.node("embed", &ops::gather_rows::OPERATOR, Attributes::new(), &[Source::Input(0), embedding]);
+    let rows = graph.node("embed_i16", &ops::gather_rows::OPERATOR, Attributes::new(), &[Source::Input(0), embedding]);
+    let step = Step { graph: &mut graph, config, prefix: "start".to_owned(), stream };
+    let factor = step.factor("embed", embedding_unit / stream)?;
+    let mut x = build::requantise(step.graph, "embed", rows, &[factor], STREAM);
     for (index, (layer, seen)) in decoder.layers.iter().zip(&survey.layers).enumerate() {
         let prefix = format!("layers.{index}");
         let mut step = Step { graph: &mut graph, config, prefix, stream };
@@ -59,9 +66,12 @@ fn unit(most: f64, limit: i64) -> f64 {
     if most > 0.0 { most / limit as f64 } else { 1.0 }
 }
 
-fn embedding(matrix: &Matrix, stream: f64) -> Tensor {
-    let value = |&weight: &f32| tables::nearest(f64::from(weight) / stream).clamp(-32_767, 32_767) as i16;
-    Tensor::of(&[matrix.rows, matrix.columns], Data::I16(matrix.values.iter().map(value).collect()))
+/// The embedding in i16 with one unit for all of it.
+fn embedding(matrix: &Matrix) -> (Tensor, f64) {
+    let most = matrix.values.iter().fold(0.0_f64, |most, weight| most.max(f64::from(weight.abs())));
+    let unit = unit(most, TO_I16.limit);
+    let value = |&weight: &f32| tables::nearest(f64::from(weight) / unit).clamp(-32_767, 32_767) as i16;
+    (Tensor::of(&[matrix.rows, matrix.columns], Data::I16(matrix.values.iter().map(value).collect())), unit)
 }
 
 /// A value of the graph and what one step of it stands for.
@@ -172,7 +182,7 @@ impl Step<'_> {
         let source = self.graph.node(name, &ops::attention::OPERATOR, attributes, &inputs);
         let mixed = Scaled { source, unit: value_unit / 256.0 };
         let mixed = self.requantise("mixed", mixed, seen.mixed, TO_I8)?;
-        let output = self.linear("output", mixed, &layer.output, self.stream, TO_I16)?;
+        let output = self.linear("output", mixed, &layer.output, self.stream, STREAM)?;
         Ok(self.join("after_attention", x, output))
     }
 
@@ -192,15 +202,15 @@ impl Step<'_> {
         let source = self.graph.node(name, &ops::multiply::OPERATOR, Attributes::new(), &[gate, up]);
         let inner = Scaled { source, unit: silu_unit * up_unit };
         let inner = self.requantise("inner_i16", inner, seen.inner, inner_target(&layer.down))?;
-        let down = self.linear("down", inner, &layer.down, self.stream, TO_I16)?;
+        let down = self.linear("down", inner, &layer.down, self.stream, STREAM)?;
         Ok(self.join("after_feed", x, down))
     }
 
-    /// The stream plus what a block adds to it, cut to i16.
+    /// The stream plus what a block adds to it, cut where the stream ends.
     fn join(&mut self, part: &str, x: Source, added: Source) -> Source {
         let name = self.name(part);
         let sum = self.graph.node(format!("{name}_sum"), &ops::add::OPERATOR, Attributes::new(), &[x, added]);
-        build::requantise(self.graph, &name, sum, &[Factor::ONE], TO_I16)
+        build::requantise(self.graph, &name, sum, &[Factor::ONE], STREAM)
     }
 }
 
