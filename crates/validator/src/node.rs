@@ -80,7 +80,16 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let snapshots = Snapshots::new(snapshot);
         let ledger = snapshots.load(genesis)?;
-        Ok(Self {
+        Ok(Self::on(ledger, key, snapshots, clock))
+    }
+
+    /// The node that goes on from `ledger`, keeps nothing on disk and measures nothing, as simulations need it.
+    pub fn resume(ledger: Ledger, key: SigningKey) -> Self {
+        Self::on(ledger, key, Snapshots::new(None), None)
+    }
+
+    fn on(ledger: Ledger, key: SigningKey, snapshots: Snapshots, clock: Option<Clock>) -> Self {
+        Self {
             key,
             durable_height: AtomicU64::new(ledger.height()),
             ledger: Mutex::new(ledger),
@@ -92,7 +101,7 @@ impl Node {
             challenged: Notify::new(),
             clock,
             finality: Mutex::default(),
-        })
+        }
     }
 
     /// The ledger, for reading; held briefly.

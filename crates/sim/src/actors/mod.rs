@@ -1,0 +1,11 @@
+//! Who acts in a run. Each looks at one validator's ledger as at a page that may be old, does what is to be done, and
+//! sends it until a ledger shows that it was executed: nothing depends on a message arriving.
+
+mod auditor;
+mod gateway;
+mod sender;
+mod validators;
+mod voter;
+mod worker;
+
+pub(crate) use self::{auditor::Auditor, gateway::Gateway, validators::Validators, voter::Voter, worker::Worker};

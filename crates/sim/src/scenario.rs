@@ -1,0 +1,111 @@
+//! What happens in a run: who takes part, who lies, what breaks and when.
+
+use std::sync::Arc;
+
+use worker::Adversary;
+
+use crate::draw::below;
+
+/// Validators of every run.
+pub const VALIDATORS: usize = 4;
+/// Small, so that a run is about the network and not about the model.
+const SCORER: &[u8] = include_bytes!("../../../models/risk/risk-integer.ogm");
+
+/// A run, before it is run. Equal scenarios give equal outcomes.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    /// Which dealing of the network key; another one is another network under the same genesis.
+    pub dealing: u64,
+    /// Messages lost between validators, of a hundred.
+    pub loss_percent: u8,
+    /// The model that workers serve; its kind decides what the gateway asks.
+    pub artefact: Arc<[u8]>,
+    /// One entry a worker: how it misbehaves, if it does.
+    pub workers: Vec<Option<Adversary>>,
+    /// Requests that the gateway hands to workers in turn, all told.
+    pub requests: u64,
+    /// Simulated time between two requests.
+    pub request_ms: u64,
+    pub auditors: Vec<Auditing>,
+    /// A validator that votes against the truth.
+    pub false_voter: Option<usize>,
+    /// What breaks, and at which simulated time.
+    pub faults: Vec<(u64, Fault)>,
+    /// A run that has not come to its end by then is given up.
+    pub limit_ms: u64,
+    pub status: Option<Status>,
+}
+
+/// How an auditor goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auditing {
+    Honest,
+    /// Challenges a receipt that it found to be true.
+    ChallengesTheTruth,
+    /// Says of a receipt that its worker does not open it, and never asked.
+    AsksInVain,
+}
+
+/// Something that breaks or is mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A validator dies: its pool and its ledger are gone, its disk stays.
+    Crash(usize),
+    /// It starts again on its disk, its ledger from genesis.
+    Start(usize),
+    /// It starts again on its disk, its ledger from the newest snapshot.
+    Resume(usize),
+    /// No message passes between one validator and the others.
+    Cut(usize),
+    Mend(usize),
+    /// All validators die at once and start again.
+    RestartAll,
+    /// The gateway takes this many requests at once and dies with their receipts in its outbox.
+    CrashGateway(u64),
+    StartGateway,
+}
+
+/// Lines that tell how a run goes, for whoever watches it.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    pub every_ms: u64,
+    pub print: fn(&str),
+}
+
+impl Scenario {
+    /// Two honest workers, one that lies, one auditor, and nothing that breaks.
+    pub fn calm(seed: u64) -> Self {
+        Self {
+            seed,
+            dealing: 0,
+            loss_percent: 0,
+            artefact: SCORER.into(),
+            workers: vec![None, None, Some(Adversary::WrongOutput)],
+            requests: 12,
+            request_ms: 150,
+            auditors: vec![Auditing::Honest],
+            false_voter: None,
+            faults: Vec::new(),
+            limit_ms: 120_000,
+            status: None,
+        }
+    }
+
+    /// The same with one in twenty messages lost, a validator that crashes and starts again, and a gateway that
+    /// restarts with a full outbox; who, when and for how long is the seed's to say.
+    pub fn storm(seed: u64) -> Self {
+        let between = |what, low: u64, high: u64| low + below(seed, what, 0, high - low);
+        let victim = usize::try_from(between("victim", 0, VALIDATORS as u64)).unwrap_or(0);
+        let crashed = between("crash", 500, 3_000);
+        let again = if between("snapshot", 0, 2) == 0 { Fault::Start(victim) } else { Fault::Resume(victim) };
+        let gateway_crashed = between("gateway", 300, 2_500);
+        let faults = vec![
+            (crashed, Fault::Crash(victim)),
+            (crashed + between("down", 300, 2_500), again),
+            (gateway_crashed, Fault::CrashGateway(between("burst", 2, 5))),
+            (gateway_crashed + between("gateway down", 100, 1_500), Fault::StartGateway),
+        ];
+        Self { loss_percent: 5, faults, ..Self::calm(seed) }
+    }
+}

@@ -1,0 +1,110 @@
+//! Who sits where: keys, genesis, rules and committee of a simulated network.
+
+use consensus::{
+    Chain, CommitteeError, Keys, Pacing,
+    simulation::{Link, Settings},
+};
+use crypto::{Digest, SigningKey, threshold::GroupKey};
+use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, OPG, Rules};
+use protocol::{Amount, List, NodeId, Noun as _, Role, Text, Trust, Version, registry::node_id};
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use crate::scenario::{Scenario, VALIDATORS};
+
+pub(crate) const CHAIN_ID: u64 = 31_337;
+/// What each node starts with: four verdicts make a lying worker fall below the minimum of its role.
+const STAKE: Amount = 12_000 * OPG;
+const TREASURY: Amount = 1_000_000 * OPG;
+const TICK_MS: u64 = 50;
+
+/// Epochs are short and the window is small, so that a run is.
+fn rules() -> Rules {
+    Rules { epoch_ms: 500, challenge_window: 8, response_epochs: 3, vote_epochs: 20, ..Rules::default() }
+}
+
+pub(crate) fn validator(index: usize) -> SigningKey {
+    key(10, index)
+}
+
+pub(crate) fn worker(index: usize) -> SigningKey {
+    key(50, index)
+}
+
+pub(crate) fn auditor(index: usize) -> SigningKey {
+    key(100, index)
+}
+
+pub(crate) fn gateway() -> SigningKey {
+    key(150, 0)
+}
+
+pub(crate) fn node(key: &SigningKey) -> NodeId {
+    node_id(&key.public_key())
+}
+
+fn key(first: u8, index: usize) -> SigningKey {
+    let index = u8::try_from(index).unwrap_or(u8::MAX);
+    SigningKey::from_seed(&[first.saturating_add(index); 32])
+}
+
+/// The genesis of a run; `model` is what its workers serve.
+pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
+    let keys = |role, count, key: fn(usize) -> SigningKey| (0..count).map(move |index| (role, key(index)));
+    let seats = keys(Role::Validator, VALIDATORS, validator)
+        .chain(keys(Role::Worker, scenario.workers.len(), worker))
+        .chain(keys(Role::Auditor, scenario.auditors.len(), auditor))
+        .chain([(Role::Gateway, gateway())]);
+    let nodes = seats.map(|(role, key)| GenesisNode {
+        role,
+        key: key.public_key(),
+        // Each is its own operator, so that auditors and workers are strangers to each other.
+        operator: key.public_key(),
+        endpoint: Text::default(),
+        stake: STAKE,
+        models: bounded(if role == Role::Worker { vec![model] } else { Vec::new() }),
+    });
+    let treasury = key(200, 0).public_key();
+    Genesis {
+        version: Version,
+        chain_id: CHAIN_ID,
+        time_ms: 0,
+        accounts: bounded(vec![GenesisAccount { key: treasury, balance: TREASURY }]),
+        nodes: bounded(nodes.collect()),
+        models: bounded(vec![GenesisModel { root: model, name: text("model"), publisher: treasury }]),
+        reward_pool: 0,
+        rules: rules(),
+    }
+}
+
+/// The committee on its simulated network, and what a stranger pins.
+pub(crate) fn committee(scenario: &Scenario, genesis: &Genesis) -> Result<(Settings, Trust), CommitteeError> {
+    let signers: Vec<SigningKey> = (0..VALIDATORS).map(validator).collect();
+    let validators: Vec<[u8; 32]> = signers.iter().map(|key| key.public_key().0).collect();
+    let dealing = consensus::deal(&mut StdRng::seed_from_u64(scenario.dealing), &validators)?;
+    let keys = signers.iter().zip(dealing.shares).map(|(key, share)| Keys { signing_key: key.seed(), share });
+    let settings = Settings {
+        seed: scenario.seed,
+        keys: keys.collect(),
+        chain: Chain {
+            chain_id: CHAIN_ID,
+            genesis: consensus::Genesis { digest: genesis.digest().0, time_ms: genesis.time_ms },
+            validators,
+            polynomial: dealing.polynomial,
+            pacing: Pacing { idle_ms: 100 },
+        },
+        link: Link { latency_ms: 10, jitter_ms: 3, loss_percent: scenario.loss_percent },
+        tick_ms: TICK_MS,
+        limit_ms: scenario.limit_ms,
+    };
+    let network_key = GroupKey(dealing.group_key);
+    Ok((settings, Trust { version: Version, network: text("simulated"), chain_id: CHAIN_ID, network_key }))
+}
+
+/// The seats of a run are few; a list that is too long comes out empty and is refused as a genesis.
+fn bounded<T, const MAX: usize>(items: Vec<T>) -> List<T, MAX> {
+    List::new(items).unwrap_or_default()
+}
+
+fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+    Text::new(text).unwrap_or_default()
+}
