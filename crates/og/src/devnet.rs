@@ -141,6 +141,8 @@ impl ChildNode {
     async fn keep(self) -> Result<()> {
         loop {
             let mut child = self.start()?;
+            // Waiting for a child closes its standard input, which would end it: hold it here.
+            let _held = child.stdin.take();
             let pid = child.id().unwrap_or_default();
             storage::write_file(&self.folder.join("pid"), pid.to_string().as_bytes())?;
             let status = child.wait().await?;

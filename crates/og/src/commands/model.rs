@@ -33,7 +33,7 @@ async fn list(remote: &Remote, common: &Common) -> Result<()> {
     let models = remote.get_json("/v1/models").await?;
     show(common, &models, |models| {
         let rows = models["data"].as_array().into_iter().flatten().map(|model| {
-            let root = model["og"]["root"].as_str().unwrap_or("-");
+            let root = model["root"].as_str().unwrap_or("-");
             row(&[(model["id"].as_str().unwrap_or("-"), 20), (root, 64)])
         });
         rows.collect()
@@ -44,7 +44,7 @@ async fn list(remote: &Remote, common: &Common) -> Result<()> {
 async fn find(remote: &Remote, wanted: &str) -> Result<Value> {
     let models = remote.get_json("/v1/models").await?;
     let listed = models["data"].as_array().cloned().unwrap_or_default();
-    let is_it = |model: &Value| model["id"] == wanted || model["og"]["root"] == wanted;
+    let is_it = |model: &Value| model["id"] == wanted || model["root"] == wanted;
     listed.into_iter().find(is_it).with_context(|| format!("no model {wanted:?}; hint: og model list"))
 }
 
