@@ -114,6 +114,11 @@ impl LanguageModel {
         if found > limit { Err(PromptError::TooLong { found, limit }) } else { Ok(tokens) }
     }
 
+    /// The tokens of a whole conversation, with nothing to follow.
+    pub fn whole(&self, messages: &[Message]) -> Result<Vec<u32>, PromptError> {
+        self.template.whole(&self.tokenizer, messages)
+    }
+
     /// Gives the text of an answer's tokens as they come.
     pub fn detokenizer(&self) -> Detokenizer<'_> {
         Detokenizer::new(&self.tokenizer)

@@ -10,6 +10,7 @@ mod cpu;
 mod dot;
 mod kernel;
 mod language;
+mod measure;
 mod model;
 mod ops;
 #[cfg(test)]
@@ -19,10 +20,11 @@ mod template;
 mod tensors;
 mod tokenizer;
 
-pub use compile::{CheckpointFiles, CompileError, compile_checkpoint};
+pub use compile::{CheckpointFiles, CompileError, compile_checkpoint, dialogue};
 pub use course::Step;
 pub use cpu::Level;
 pub use language::{Check, Flow, Generation, LanguageModel, RunError, Text};
+pub use measure::{Comparison, MeasureError, compare, greedy_answers};
 pub use model::{Card, LoadError, Model, Options};
 pub use template::PromptError;
 pub use tensors::{Port, TensorModel};

@@ -1,4 +1,5 @@
 //! A tensor model through its front door: what it takes, what it gives, what it refuses.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use engine::{LoadError, Model, RunError, TensorModel};
 use graph::{Attributes, Element, Fault, Graph, Input, Interval, Output, Purpose, Shape, ops::find};
