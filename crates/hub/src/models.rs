@@ -1,8 +1,10 @@
 //! Loaded models, fetched from hubs where they are not at hand; used by whoever runs or re-runs a model.
+//!
+//! Holds a bounded number of them. A model that cannot be had keeps nobody waiting but those who ask for it.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crypto::Digest;
@@ -11,6 +13,9 @@ use network::{Client, NetworkError};
 use thiserror::Error;
 
 use crate::shelf::{Shelf, ShelfError};
+
+/// Models held at the same time; the one that was not used for longest makes room.
+const LOADED_MAX: usize = 16;
 
 /// Why a model could not be had.
 #[derive(Debug, Error)]
@@ -33,67 +38,117 @@ pub struct Models {
     shelf: Shelf,
     hubs: Arc<[String]>,
     client: Client,
-    loaded: Arc<Mutex<BTreeMap<Digest, Arc<Model>>>>,
+    loaded: Arc<Mutex<Loaded>>,
+    /// Who brings which model: a crowd that wants the same one has it brought once.
+    turns: Arc<Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 impl Models {
     pub fn new(shelf: Shelf, hubs: &[String], client: Client) -> Self {
-        Self { shelf, hubs: hubs.into(), client, loaded: Arc::default() }
+        Self { shelf, hubs: hubs.into(), client, loaded: Arc::default(), turns: Arc::default() }
     }
 
     /// The model with this root: loaded, on the shelf, or from the first hub that has it.
     pub async fn get(&self, root: Digest) -> Result<Arc<Model>, ModelsError> {
-        if let Some(model) = self.lock().get(&root) {
-            return Ok(Arc::clone(model));
+        if let Some(model) = locked(&self.loaded).recall(&root) {
+            return Ok(model);
         }
-        if self.shelf.get(&root).is_none() {
-            self.fetch(root).await?;
-        }
-        let (shelf, loaded) = (self.shelf.clone(), Arc::clone(&self.loaded));
-        // Loading checks every weight: not on a thread that others wait for.
-        tokio::task::spawn_blocking(move || load(&shelf, &loaded, root))
-            .await
-            .map_err(|_| ModelsError::Interrupted { root })?
+        let turn = Arc::clone(locked(&self.turns).entry(root).or_default());
+        let held = turn.lock().await;
+        let recalled = locked(&self.loaded).recall(&root);
+        let brought = match recalled {
+            Some(model) => Ok(model),
+            None => self.bring(root).await,
+        };
+        drop(held);
+        // Whoever waits holds the turn itself.
+        locked(&self.turns).remove(&root);
+        brought
     }
 
-    async fn fetch(&self, root: Digest) -> Result<(), ModelsError> {
+    async fn bring(&self, root: Digest) -> Result<Arc<Model>, ModelsError> {
+        let shelf = self.shelf.clone();
+        // Loading checks every weight: not on a thread that others wait for.
+        let shelved = tokio::task::spawn_blocking(move || shelf.load(&root)).await;
+        let model = match shelved.map_err(|_| ModelsError::Interrupted { root })? {
+            Some(model) => model,
+            None => self.fetch(root).await?,
+        };
+        let model = Arc::new(model);
+        locked(&self.loaded).remember(root, &model);
+        Ok(model)
+    }
+
+    async fn fetch(&self, root: Digest) -> Result<Model, ModelsError> {
         let mut last = ModelsError::Nowhere { root };
         for hub in self.hubs.iter() {
             let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}")).await;
-            let stored = match fetched {
+            let kept = match fetched {
                 Ok(artefact) => self.keep(hub, root, artefact.to_vec()).await,
                 Err(source) => Err(ModelsError::Fetch { root, source }),
             };
-            match stored {
-                Ok(()) => return Ok(()),
+            match kept {
+                Ok(model) => return Ok(model),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    async fn keep(&self, hub: &str, root: Digest, artefact: Vec<u8>) -> Result<(), ModelsError> {
+    async fn keep(&self, hub: &str, root: Digest, artefact: Vec<u8>) -> Result<Model, ModelsError> {
         let shelf = self.shelf.clone();
-        let entry = tokio::task::spawn_blocking(move || shelf.put(&artefact))
-            .await
-            .map_err(|_| ModelsError::Interrupted { root })??;
-        if entry.root == root {
-            return Ok(());
-        }
-        Err(ModelsError::OtherRoot { hub: hub.to_owned(), root, found: entry.root })
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, Arc<Model>>> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+        let kept = tokio::task::spawn_blocking(move || shelf.put_expected(root, &artefact)).await;
+        kept.map_err(|_| ModelsError::Interrupted { root })?.map_err(|error| match error {
+            ShelfError::OtherRoot { found, .. } => ModelsError::OtherRoot { hub: hub.to_owned(), root, found },
+            other => ModelsError::Shelf(other),
+        })
     }
 }
 
-fn load(shelf: &Shelf, loaded: &Mutex<BTreeMap<Digest, Arc<Model>>>, root: Digest) -> Result<Arc<Model>, ModelsError> {
-    let artefact = shelf.get(&root).ok_or(ModelsError::Nowhere { root })?;
-    let model = Arc::new(Model::load(&artefact).map_err(ShelfError::from)?);
-    if model.root() != root {
-        return Err(ModelsError::OtherRoot { hub: "the shelf".to_owned(), root, found: model.root() });
+/// Models by root, and when each was used last, counted in uses.
+#[derive(Default)]
+struct Loaded {
+    models: BTreeMap<Digest, (Arc<Model>, u64)>,
+    uses: u64,
+}
+
+impl Loaded {
+    fn recall(&mut self, root: &Digest) -> Option<Arc<Model>> {
+        self.uses = self.uses.saturating_add(1);
+        let (model, used) = self.models.get_mut(root)?;
+        *used = self.uses;
+        Some(Arc::clone(model))
     }
-    loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(root, Arc::clone(&model));
-    Ok(model)
+
+    fn remember(&mut self, root: Digest, model: &Arc<Model>) {
+        self.uses = self.uses.saturating_add(1);
+        self.models.insert(root, (Arc::clone(model), self.uses));
+        while self.models.len() > LOADED_MAX {
+            let oldest = self.models.iter().min_by_key(|(_, (_, used))| *used).map(|(root, _)| *root);
+            oldest.and_then(|root| self.models.remove(&root));
+        }
+    }
+}
+
+/// Every holder leaves what it guards whole, so a panic elsewhere does not spoil it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_that_was_not_used_for_longest_makes_room() {
+        let model = Arc::new(Model::load(include_bytes!("../../../models/risk/risk-integer.ogm")).unwrap());
+        let root = |i: usize| Digest([u8::try_from(i).unwrap(); 32]);
+        let mut loaded = Loaded::default();
+        (0..LOADED_MAX).for_each(|i| loaded.remember(root(i), &model));
+        assert!(loaded.recall(&root(0)).is_some());
+        loaded.remember(root(LOADED_MAX), &model);
+        assert_eq!(loaded.models.len(), LOADED_MAX);
+        assert!(loaded.recall(&root(1)).is_none());
+        assert!(loaded.recall(&root(0)).is_some() && loaded.recall(&root(LOADED_MAX)).is_some());
+    }
 }

@@ -1,21 +1,31 @@
 //! The hub as a node: serves its shelf, takes what loads.
+//!
+//! Anyone who reaches it may put artefacts on it: few at a time, each within its time, all within the shelf's room.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::Digest;
 use network::{
     Bytes, Limits, NetworkError, Refusal, Server,
     axum::{
         Json, Router,
-        extract::{Path, State},
-        http::StatusCode,
+        extract::{FromRequest as _, Path, Request, State},
+        http::{StatusCode, header::CONTENT_LENGTH},
         routing::get,
     },
 };
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::shelf::{ARTEFACT_BYTES_MAX, Shelf, ShelfError};
+
+/// Connections at a time; each may hold one artefact in memory.
+const CONNECTIONS: usize = 64;
+/// Artefacts taken in at the same time: each is held whole and checked wholly.
+const UPLOADS: usize = 2;
+/// How long the bytes of one artefact may take to arrive.
+const UPLOAD_WAIT: Duration = Duration::from_secs(60);
 
 /// What a hub needs to start.
 #[derive(Clone, Debug)]
@@ -34,16 +44,20 @@ pub enum HubError {
     Network(#[from] NetworkError),
 }
 
-/// A running hub.
+/// A running hub; dropping it stops it.
 pub struct Hub {
     server: Server,
 }
 
 impl Hub {
     pub async fn start(config: Config) -> Result<Self, HubError> {
-        let shelf = Shelf::open(&config.directory)?;
-        let limits = Limits { body_bytes: ARTEFACT_BYTES_MAX, ..Limits::default() };
-        Ok(Self { server: Server::start(config.listen, router(shelf), limits).await? })
+        Self::serve(config.listen, Shelf::open(&config.directory)?).await
+    }
+
+    /// Serves a shelf that is open already.
+    pub async fn serve(listen: SocketAddr, shelf: Shelf) -> Result<Self, HubError> {
+        let limits = Limits { body_bytes: ARTEFACT_BYTES_MAX, connections: CONNECTIONS, ..Limits::default() };
+        Ok(Self { server: Server::start(listen, router(shelf), limits).await? })
     }
 
     pub fn url(&self) -> String {
@@ -55,48 +69,94 @@ impl Hub {
     }
 }
 
+#[derive(Clone)]
+struct Desk {
+    shelf: Shelf,
+    uploads: Arc<Semaphore>,
+}
+
 fn router(shelf: Shelf) -> Router {
     Router::new()
         .route("/artefacts", get(list).post(put))
         .route("/artefacts/{root}", get(artefact))
         .route("/status", get(status))
-        .with_state(shelf)
+        .with_state(Desk { shelf, uploads: Arc::new(Semaphore::new(UPLOADS)) })
 }
 
-async fn list(State(shelf): State<Shelf>) -> Json<Value> {
-    let entries: Vec<Value> = shelf
-        .list()
-        .iter()
-        .map(|entry| {
-            json!({ "root": entry.root.to_string(), "name": entry.name, "kind": entry.kind, "bytes": entry.bytes })
-        })
-        .collect();
-    Json(Value::Array(entries))
+async fn list(State(desk): State<Desk>) -> Json<Value> {
+    let entries = desk.shelf.list();
+    let entries = entries.iter().map(
+        |entry| json!({ "root": entry.root.to_string(), "name": entry.name, "kind": entry.kind, "bytes": entry.bytes }),
+    );
+    Json(Value::Array(entries.collect()))
 }
 
-async fn put(State(shelf): State<Shelf>, body: Bytes) -> Result<(StatusCode, Json<Value>), Refusal> {
+async fn put(State(desk): State<Desk>, request: Request) -> Result<(StatusCode, Json<Value>), Refusal> {
+    // Before the body is read: what waits for a place takes no memory.
+    let Ok(_place) = desk.uploads.try_acquire() else {
+        let message = format!("{UPLOADS} artefacts are being taken in already");
+        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).with_hint("try again in a moment"));
+    };
+    let body = body(request, UPLOAD_WAIT).await?;
+    let shelf = desk.shelf.clone();
     let taken = tokio::task::spawn_blocking(move || shelf.put(&body)).await;
-    let entry = taken.map_err(|_| Refusal::unavailable("interrupted", "the check of the artefact was interrupted"))?;
-    match entry {
-        Ok(entry) => Ok((StatusCode::CREATED, Json(json!({ "root": entry.root.to_string() })))),
-        Err(error @ (ShelfError::Load(_) | ShelfError::TooLarge { .. })) => {
-            Err(Refusal::bad_request("bad_artefact", error.to_string())
-                .with_hint("make artefacts with: og model compile"))
+    let taken = taken.map_err(|_| Refusal::unavailable("interrupted", "the check of the artefact was interrupted"))?;
+    let entry = taken.map_err(|error| refusal(&error))?;
+    Ok((StatusCode::CREATED, Json(json!({ "root": entry.root.to_string() }))))
+}
+
+async fn body(request: Request, wait: Duration) -> Result<Bytes, Refusal> {
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > ARTEFACT_BYTES_MAX) {
+        return Err(unread(StatusCode::PAYLOAD_TOO_LARGE, "the artefact is too large"));
+    }
+    let read = tokio::time::timeout(wait, Bytes::from_request(request, &())).await;
+    let slow = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the artefact did not arrive in time");
+    read.map_err(slow)?.map_err(|error| unread(error.status(), error.body_text()))
+}
+
+fn unread(status: StatusCode, message: impl Into<String>) -> Refusal {
+    let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "body_too_large" } else { "bad_body" };
+    Refusal::new(status, code, message).with_hint(format!("an artefact has at most {ARTEFACT_BYTES_MAX} bytes"))
+}
+
+fn refusal(error: &ShelfError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        ShelfError::Load(_) | ShelfError::TooLarge { .. } | ShelfError::OtherRoot { .. } => {
+            Refusal::bad_request("bad_artefact", message).with_hint("make artefacts with: og model compile")
         }
-        Err(error @ (ShelfError::File(_) | ShelfError::Folder { .. })) => {
-            Err(Refusal::unavailable("storage", error.to_string()))
-        }
+        ShelfError::Full { .. } => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "shelf_full", message),
+        ShelfError::File(_) | ShelfError::Folder { .. } => Refusal::unavailable("storage", message),
     }
 }
 
-async fn artefact(State(shelf): State<Shelf>, Path(root): Path<String>) -> Result<Vec<u8>, Refusal> {
+async fn artefact(State(desk): State<Desk>, Path(root): Path<String>) -> Result<Vec<u8>, Refusal> {
     let Some(root) = Digest::from_hex(&root) else {
         return Err(Refusal::bad_request("bad_root", "a root is 64 hexadecimal digits"));
     };
-    let found = tokio::task::spawn_blocking(move || shelf.get(&root)).await.ok().flatten();
+    let found = tokio::task::spawn_blocking(move || desk.shelf.get(&root)).await.ok().flatten();
     found.ok_or_else(|| Refusal::not_found("unknown_artefact", format!("no artefact has the root {root}")))
 }
 
-async fn status(State(shelf): State<Shelf>) -> Json<Value> {
-    Json(json!({ "role": "hub", "artefacts": shelf.list().len() }))
+async fn status(State(desk): State<Desk>) -> Json<Value> {
+    Json(json!({ "role": "hub", "artefacts": desk.shelf.list().len() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use network::axum::body::Body;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_artefact_that_never_arrives_frees_its_place() {
+        let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = body(Request::new(never), Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!((refused.status, refused.code), (StatusCode::REQUEST_TIMEOUT, "too_slow"));
+        let cut = Body::from_stream(futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("cut"))]));
+        let refused = body(Request::new(cut), UPLOAD_WAIT).await.unwrap_err();
+        assert_eq!((refused.status, refused.code), (StatusCode::BAD_REQUEST, "bad_body"));
+    }
 }
