@@ -84,6 +84,10 @@ fn compute(model: &TensorModel, finish: Finish, opening: &Opening) -> Option<Dif
     if finish != Finish::Complete {
         return Some(Difference::Finish);
     }
+    // Tensors have no prompt; one that was made up would be charged for.
+    if !opening.prompt.is_empty() {
+        return Some(Difference::Prompt);
+    }
     let outputs = match model.run(inputs) {
         Ok(outputs) => outputs,
         Err(error) => return Some(Difference::Impossible { reason: error.to_string() }),

@@ -3,10 +3,17 @@
 //! `judge` is pure and is what everybody runs who re-executes: auditors, validators that vote on a challenge, and
 //! `og audit`. Nobody's word moves stake: an auditor's challenge only asks the validators to judge for themselves.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
+
+mod audit;
+mod desk;
+mod follow;
 mod judge;
+mod marks;
 mod sample;
 mod service;
 
+pub use audit::fetch_opening;
 pub use judge::{Difference, Judgement, judge};
 pub use sample::{RATE_WHOLE, is_sampled};
-pub use service::{Auditor, AuditorError, Config, fetch_opening};
+pub use service::{Auditor, AuditorError, Config};

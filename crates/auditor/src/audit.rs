@@ -1,0 +1,209 @@
+//! One receipt's audit: its opening, our own re-execution, and what the ledger is told, until the ledger shows it.
+//!
+//! What fails is tried again while the receipt can be challenged. That a validator, a hub or our own machine is away is
+//! never held against a worker: it is challenged for withholding only if it was reached, or could not be reached
+//! while others could, again and again.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crypto::{Digest, SigningKey};
+use hub::ModelsError;
+use network::{Client, NetworkError};
+use protocol::{
+    Action, Canonical as _, Opening, Standing, Version,
+    request::OPENING_BYTES_MAX,
+    service::{OpeningRequest, ReceiptView},
+    transaction::{Challenge, ReportAudit},
+};
+use thiserror::Error;
+
+use crate::{
+    desk::Desk,
+    judge::{Judgement, judge},
+};
+
+/// After which waits a worker is asked for an opening before it is challenged for withholding it.
+const ASK_AFTER: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(300), Duration::from_millis(900), Duration::from_secs(2)];
+/// Between an attempt that failed and the next.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long the ledger has to show what it was told before it is told again.
+const CONFIRM: Duration = Duration::from_millis(1_500);
+/// A report that is lost harms nobody; a challenge is repeated until it is seen.
+const REPORTS_MAX: u32 = 3;
+
+/// Why nothing can be said about a receipt yet.
+#[derive(Debug, Error)]
+enum Setback {
+    #[error("cannot look its worker up: {0}")]
+    Ledger(#[from] NetworkError),
+    #[error("the ledger has no worker of this name")]
+    NoWorker,
+    #[error("its model cannot be had: {0}")]
+    Model(#[from] ModelsError),
+    #[error("it was made by arithmetic of version {0}, which this auditor does not know; hint: update it")]
+    Arithmetic(u16),
+    #[error("the re-execution was interrupted")]
+    Interrupted,
+}
+
+/// Audits the receipt until that is settled, or its window has closed after epoch `last`.
+pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
+    desk.counts.pending.fetch_add(1, Ordering::Relaxed);
+    let _pending = Pending(&desk.counts.pending);
+    let (id, epoch) = (view.receipt.receipt.id(), view.status.epoch);
+    let is_open = || desk.epoch() < last;
+    let action = loop {
+        match decide(&desk, &view).await {
+            Ok(action) => break action,
+            Err(setback) if is_open() => {
+                desk.counts.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(receipt = %id, %setback, "cannot audit, trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(setback) => {
+                desk.counts.missed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(receipt = %id, %setback, "not audited, and its window is closed");
+                return;
+            }
+        }
+    };
+    if tell(&desk, &view, &action, is_open).await {
+        if let Err(error) = desk.marks.set(epoch, &id).await {
+            // After a restart it is audited again, which does no harm.
+            tracing::warn!(%error, "failed to note a settled audit");
+        }
+    } else {
+        desk.counts.missed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(receipt = %id, what = action.word(), "the ledger did not take it before its window closed");
+    }
+}
+
+/// Counts an audit as under way while it lives.
+struct Pending<'a>(&'a AtomicU64);
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is to be said about the receipt.
+async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Action, Setback> {
+    let receipt = &view.receipt.receipt;
+    let id = receipt.id();
+    if receipt.spec_version > engine::SPEC_VERSION {
+        return Err(Setback::Arithmetic(receipt.spec_version));
+    }
+    let Some(opening) = opening(desk, view).await? else {
+        desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
+        return Ok(withheld(id));
+    };
+    let model = desk.models.get(receipt.model).await?;
+    // Never closed.
+    let place = desk.judging.acquire().await;
+    let receipt = receipt.clone();
+    let judging = tokio::task::spawn_blocking(move || (judge(&model, &receipt, &opening), opening));
+    let (judgement, opening) = judging.await.map_err(|_| Setback::Interrupted)?;
+    drop(place);
+    Ok(match judgement {
+        Judgement::Equal => {
+            desk.counts.equal.fetch_add(1, Ordering::Relaxed);
+            Action::ReportAudit(ReportAudit { receipt: id })
+        }
+        Judgement::False(difference) => {
+            desk.counts.challenged.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(receipt = %id, ?difference, "false receipt");
+            Action::Challenge(Challenge { receipt: id, opening: Some(opening) })
+        }
+        Judgement::OtherOpening(field) => {
+            desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(receipt = %id, field, "the worker sent another opening");
+            withheld(id)
+        }
+    })
+}
+
+fn withheld(receipt: Digest) -> Action {
+    Action::Challenge(Challenge { receipt, opening: None })
+}
+
+/// The opening, if the worker gives one within its tries; a wrong one and one that no block has room for are none.
+async fn opening(desk: &Desk, view: &ReceiptView) -> Result<Option<Opening>, Setback> {
+    let receipt = &view.receipt.receipt;
+    let id = receipt.id();
+    for wait in ASK_AFTER {
+        tokio::time::sleep(wait).await;
+        let endpoint = desk.workers.endpoint(&desk.ledger, &receipt.worker).await?.ok_or(Setback::NoWorker)?;
+        let places = desk.workers.asking(receipt.worker);
+        let place = places.acquire().await;
+        let fetched = fetch_opening(&desk.client, &endpoint, desk.chain_id, id, &desk.key).await;
+        drop(place);
+        match fetched {
+            Ok(opening) if opening.encode().len() > OPENING_BYTES_MAX => {
+                tracing::warn!(receipt = %id, "the worker sent an opening that no block has room for");
+            }
+            Ok(opening) => match opening.matches(receipt) {
+                Ok(()) => return Ok(Some(opening)),
+                Err(mismatch) => tracing::warn!(receipt = %id, field = mismatch.0, "the worker sent another opening"),
+            },
+            Err(error) => tracing::debug!(receipt = %id, %error, "no opening"),
+        }
+    }
+    Ok(None)
+}
+
+/// Tells the ledger until it shows what it was told; false if the window closed before.
+async fn tell(desk: &Desk, view: &ReceiptView, action: &Action, is_open: impl Fn() -> bool) -> bool {
+    let (id, what) = (view.receipt.receipt.id(), action.word());
+    let is_report = matches!(action, Action::ReportAudit(_));
+    let mut sent = 0_u32;
+    loop {
+        match desk.sender.send(action.clone()).await {
+            Ok(_) => {
+                sent = sent.saturating_add(1);
+                tracing::info!(receipt = %id, what, "sent");
+                tokio::time::sleep(CONFIRM).await;
+            }
+            Err(error) => {
+                desk.counts.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(receipt = %id, what, %error, "failed to send, trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+        match desk.ledger.receipt(&id).await {
+            Ok(now) if shows(view, &now, is_report) => return true,
+            Ok(_) if is_report && sent >= REPORTS_MAX => return true,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(receipt = %id, %error, "cannot see what became of it"),
+        }
+        if !is_open() {
+            return false;
+        }
+    }
+}
+
+/// True where the ledger shows that the action, or another one that makes it needless, was executed.
+fn shows(before: &ReceiptView, now: &ReceiptView, is_report: bool) -> bool {
+    match now.status.standing {
+        Standing::Challenged | Standing::Upheld | Standing::Refuted | Standing::Withheld => true,
+        Standing::Anchored | Standing::Audited => is_report && now.status.audits > before.status.audits,
+    }
+}
+
+/// Asks the worker at `endpoint` for a receipt's opening, as the registered node that holds `key`.
+pub async fn fetch_opening(
+    client: &Client,
+    endpoint: &str,
+    chain_id: u64,
+    receipt: Digest,
+    key: &SigningKey,
+) -> Result<Opening, NetworkError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let asked_at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    let request = OpeningRequest { version: Version, chain_id, receipt, auditor: key.public_key(), asked_at_ms };
+    client.post(&format!("{endpoint}/openings"), &request.sign(key)).await
+}

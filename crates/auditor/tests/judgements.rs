@@ -1,0 +1,179 @@
+//! What is true is found equal, and each way of lying is found and named.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod stage;
+
+use auditor::{Difference, Judgement, judge};
+use engine::{Model, Step};
+use protocol::{Digest, Finish, Input, List, Parameters, Text};
+use stage::{Draft, chat_model, floats, risk_model, tiny};
+
+fn judged(model: &Model, draft: &Draft) -> Judgement {
+    judge(model, &draft.sign().receipt, &draft.opening)
+}
+
+fn difference(model: &Model, draft: &Draft) -> Difference {
+    match judged(model, draft) {
+        Judgement::False(difference) => difference,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn greedy() -> Draft {
+    Draft::chat(Parameters { max_tokens: 6, ..Parameters::default() })
+}
+
+#[test]
+fn true_receipts_of_every_kind_are_equal() {
+    let (chat, risk) = (chat_model(), risk_model());
+    assert_eq!(judged(&risk, &Draft::risk()), Judgement::Equal);
+    assert_eq!(judged(&chat, &greedy()), Judgement::Equal);
+    for seed in 0..8 {
+        let draft = Draft::chat(tiny::sampled(seed));
+        assert_eq!(judged(&chat, &draft), Judgement::Equal, "seed {seed}");
+    }
+    let stopping = |stop: &str| {
+        let stop = List::new(vec![Text::new(stop).unwrap()]).unwrap();
+        Draft::chat(Parameters { stop, ..tiny::sampled(2) })
+    };
+    let free = Draft::chat(tiny::sampled(2));
+    let text = chat.as_language().unwrap().tokenizer().decode(&free.tokens());
+    let stop: String = text.chars().filter(char::is_ascii).skip(3).take(1).collect();
+    let stopped = stopping(&stop);
+    assert_eq!(stopped.finish, Finish::Stop);
+    assert_eq!(judged(&chat, &stopped), Judgement::Equal);
+    let nothing = Draft::chat(Parameters { max_tokens: 0, ..Parameters::default() });
+    assert_eq!((nothing.tokens().len(), judged(&chat, &nothing)), (0, Judgement::Equal));
+}
+
+#[test]
+fn another_token_is_found_where_it_stands() {
+    let (model, truth) = (chat_model(), greedy());
+    for position in 0..truth.tokens().len() {
+        let mut tokens = truth.tokens();
+        let expected = Step::Token(tokens[position]);
+        tokens[position] ^= 1;
+        let claimed = Step::Token(tokens[position]);
+        let found = difference(&model, &truth.clone().saying(tokens));
+        assert_eq!(found, Difference::Answer { position, expected, claimed });
+    }
+    let mut foreign = truth.tokens();
+    foreign[2] = u32::MAX;
+    assert!(matches!(difference(&model, &truth.saying(foreign)), Difference::Answer { position: 2, .. }));
+}
+
+#[test]
+fn an_answer_that_is_cut_or_goes_on_is_found_at_its_end() {
+    let (model, truth) = (chat_model(), greedy());
+    let tokens = truth.tokens();
+    for finish in [Finish::Stop, Finish::Length, Finish::Complete] {
+        let cut = truth.clone().saying(tokens[..3].to_vec()).changed(|draft| draft.finish = finish);
+        let expected = Difference::Answer { position: 3, expected: Step::Token(tokens[3]), claimed: Step::End(finish) };
+        assert_eq!(difference(&model, &cut), expected);
+    }
+    let longer = truth.clone().saying([tokens.clone(), vec![7]].concat());
+    assert!(matches!(difference(&model, &longer), Difference::Answer { position: 6, .. }));
+    let other_end = truth.changed(|draft| draft.finish = Finish::Stop);
+    assert!(matches!(difference(&model, &other_end), Difference::Answer { position: 6, .. }));
+}
+
+#[test]
+fn an_end_that_no_receipt_may_have_is_found() {
+    let cancelled = greedy().changed(|draft| draft.finish = Finish::Cancelled);
+    assert_eq!(difference(&chat_model(), &cancelled), Difference::Finish);
+    let cut = greedy();
+    let cut = cut.clone().saying(cut.tokens()[..2].to_vec()).changed(|draft| draft.finish = Finish::Cancelled);
+    assert_eq!(difference(&chat_model(), &cut), Difference::Finish, "nobody may cut an answer and say who left");
+    for finish in [Finish::Stop, Finish::Length, Finish::Cancelled] {
+        let stopped = Draft::risk().changed(|draft| draft.finish = finish);
+        assert_eq!(difference(&risk_model(), &stopped), Difference::Finish);
+    }
+}
+
+#[test]
+fn a_prompt_that_template_and_tokenizer_do_not_give_is_found() {
+    let other = greedy().changed(|draft| {
+        let mut prompt = draft.opening.prompt.to_vec();
+        prompt[4] ^= 1;
+        draft.opening.prompt = List::new(prompt).unwrap();
+    });
+    assert_eq!(difference(&chat_model(), &other), Difference::Prompt);
+    let longer = greedy().changed(|draft| {
+        draft.opening.prompt = List::new([draft.opening.prompt.to_vec(), vec![6]].concat()).unwrap();
+    });
+    assert_eq!(difference(&chat_model(), &longer), Difference::Prompt);
+    let invented = Draft::risk().changed(|draft| draft.opening.prompt = List::new(vec![1, 2, 3]).unwrap());
+    assert_eq!(difference(&risk_model(), &invented), Difference::Prompt, "it would be charged for");
+}
+
+#[test]
+fn another_tensor_is_found() {
+    let (model, truth) = (risk_model(), Draft::risk());
+    let tensors = truth.tensors();
+    for position in 0..tensors.len() {
+        let changed = |change: &dyn Fn(&mut protocol::Tensor)| {
+            let mut tensors = tensors.clone();
+            change(&mut tensors[position]);
+            difference(&model, &truth.clone().computing(tensors))
+        };
+        let found = Difference::Tensor { position };
+        let last_bit = |tensor: &mut protocol::Tensor| {
+            let mut data = tensor.data.to_vec();
+            data[0] ^= 1;
+            tensor.data = protocol::Bytes::new(data).unwrap();
+        };
+        assert_eq!(changed(&last_bit), found);
+        assert_eq!(changed(&|tensor| tensor.name = Text::new("other").unwrap()), found);
+        assert_eq!(changed(&|tensor| tensor.shape = List::default()), found);
+        assert_eq!(changed(&|tensor| tensor.data = protocol::Bytes::default()), found);
+    }
+    let count = tensors.len();
+    let more = truth.clone().computing([tensors.clone(), vec![floats("more", 1)]].concat());
+    assert_eq!(difference(&model, &more), Difference::Tensor { position: count });
+    let none = truth.computing(Vec::new());
+    assert_eq!(difference(&model, &none), Difference::Tensor { position: 0 });
+}
+
+#[test]
+fn an_answer_to_what_has_none_is_impossible() {
+    let (chat, risk) = (chat_model(), risk_model());
+    let reason = |model: &Model, draft: &Draft| match difference(model, draft) {
+        Difference::Impossible { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    let wrong_kind = greedy().changed(|draft| draft.opening.request.model = risk.root());
+    assert!(reason(&risk, &wrong_kind).contains("different kinds"));
+    let wrong_output = Draft::risk().saying(vec![1, 2]);
+    assert!(reason(&risk, &wrong_output).contains("different kinds"));
+    let no_inputs = Draft::risk().changed(|draft| draft.opening.request.input = Input::Tensors(List::default()));
+    assert!(reason(&risk, &no_inputs).contains("returns"));
+    let too_long = greedy().changed(|draft| {
+        let message = tiny::user(&"x".repeat(tiny::CONTEXT));
+        draft.opening.request.input = Input::Chat(List::new(vec![message]).unwrap());
+    });
+    assert!(reason(&chat, &too_long).contains(&format!("{}", tiny::CONTEXT - 1)));
+}
+
+#[test]
+fn arithmetic_of_another_version_is_named() {
+    let old = Draft::risk().changed(|draft| draft.spec_version = 0);
+    let expected = Difference::SpecVersion { claimed: 0, ours: engine::SPEC_VERSION };
+    assert_eq!(difference(&risk_model(), &old), expected);
+}
+
+#[test]
+fn nothing_is_said_about_a_receipt_by_another_opening_or_another_model() {
+    let (model, draft) = (risk_model(), Draft::risk());
+    let receipt = draft.sign().receipt;
+    let other = Draft::risk();
+    assert_eq!(judge(&model, &receipt, &other.opening), Judgement::OtherOpening("request"));
+    let salted = |change: fn(&mut protocol::Opening)| {
+        let mut opening = draft.opening.clone();
+        change(&mut opening);
+        judge(&model, &receipt, &opening)
+    };
+    assert_eq!(salted(|opening| opening.request_salt = Digest::ZERO), Judgement::OtherOpening("request"));
+    assert_eq!(salted(|opening| opening.prompt_salt = Digest::ZERO), Judgement::OtherOpening("prompt"));
+    assert_eq!(salted(|opening| opening.output_salt = Digest::ZERO), Judgement::OtherOpening("output"));
+    assert_eq!(judge(&chat_model(), &receipt, &draft.opening), Judgement::OtherOpening("model"));
+}
