@@ -1,6 +1,6 @@
 //! What a worker answers: a function of request and model alone. Pure.
 
-use engine::{Flow, LanguageModel, Model, TensorModel};
+use engine::{Flow, LanguageModel, Model, PromptError, TensorModel};
 use protocol::{
     Canonical as _, Finish, Input, List, Message, Output, Request, Tensor, Text,
     request::{OPENING_BYTES_MAX, TOKENS_MAX},
@@ -62,7 +62,7 @@ fn chat(
 ) -> Result<Answer, FailedFrame> {
     let prompt = model
         .prompt(messages, request.template_time_ms)
-        .map_err(|error| failed(Failure::BadRequest, &format!("failed to render the prompt: {error}")))?;
+        .map_err(|error| failed(failure(&error), &format!("failed to render the prompt: {error}")))?;
     let vocabulary = u32::try_from(model.vocabulary()).unwrap_or(u32::MAX);
     let mut detokenizer = model.detokenizer();
     let mut tokens = Vec::new();
@@ -83,6 +83,16 @@ fn chat(
     }
     let finish = if listening { generation.finish } else { Finish::Cancelled };
     Ok(Answer { prompt: bounded(prompt)?, output: Output::Tokens(bounded(tokens)?), finish })
+}
+
+/// Whose words the refusal of a prompt is told in: too long is the one that clients know how to mend.
+fn failure(error: &PromptError) -> Failure {
+    match error {
+        PromptError::TooLong { .. } | PromptError::Rendered { .. } => Failure::ContextTooLong,
+        PromptError::Empty | PromptError::Mark { .. } | PromptError::Template { .. } | PromptError::Tokenizer(_) => {
+            Failure::BadRequest
+        }
+    }
 }
 
 fn compute(
