@@ -9,9 +9,7 @@ use std::{
     thread,
 };
 
-use ledger::{Genesis, Ledger};
-
-use crate::node::NodeError;
+use ledger::{Genesis, GenesisError, Ledger};
 
 /// Closed epochs between two snapshots: what a restart executes again at most, besides the open epoch.
 const EVERY: u64 = 32;
@@ -32,7 +30,7 @@ impl Snapshots {
     }
 
     /// The ledger that was written last, or the genesis. A damaged snapshot is left aside: blocks tell the same.
-    pub fn load(&self, genesis: &Genesis) -> Result<Ledger, NodeError> {
+    pub fn load(&self, genesis: &Genesis) -> Result<Ledger, GenesisError> {
         if let Some(path) = self.path.as_deref().filter(|path| path.exists()) {
             match read(path, genesis) {
                 Ok(ledger) => {
@@ -42,7 +40,7 @@ impl Snapshots {
                 Err(reason) => tracing::warn!(path = %path.display(), reason, "snapshot left aside"),
             }
         }
-        Ok(Ledger::new(genesis)?)
+        Ledger::new(genesis)
     }
 
     /// Starts writing a snapshot if one is due and none is being written.
