@@ -1,7 +1,7 @@
 //! The network as a client sees it: a gateway, and where a folder says so its validators and hubs.
 
 use anyhow::{Context as _, Result};
-use network::{Client, LedgerClient};
+use network::{Client, LedgerClient, NetworkError};
 use serde_json::Value;
 
 use crate::{
@@ -28,8 +28,7 @@ impl Remote {
     }
 
     pub async fn get(&self, path: &str) -> Result<Vec<u8>> {
-        let answer = self.client.get_bytes(&format!("{}{path}", self.gateway)).await;
-        Ok(answer.context("is the network up? hint: og devnet")?.to_vec())
+        Ok(self.client.get_bytes(&format!("{}{path}", self.gateway)).await.map_err(explained)?.to_vec())
     }
 
     pub async fn get_json(&self, path: &str) -> Result<Value> {
@@ -38,7 +37,8 @@ impl Remote {
 
     pub async fn post_json(&self, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}{path}", self.gateway);
-        let answer = self.client.post_json(&url, body.to_string(), &[("x-og-opening", "include")]).await?;
+        let answer = self.client.post_json(&url, body.to_string(), &[("x-og-opening", "include")]).await;
+        let answer = answer.map_err(explained)?;
         serde_json::from_slice(&answer).context("the gateway's answer is not JSON")
     }
 
@@ -48,5 +48,14 @@ impl Remote {
 
     pub fn ledger(&self) -> Result<LedgerClient> {
         Ok(LedgerClient::new(self.client.clone(), &self.network()?.urls("validator")))
+    }
+}
+
+/// An error with what a person may do about it.
+fn explained(error: NetworkError) -> anyhow::Error {
+    match error {
+        NetworkError::Unreachable { .. } | NetworkError::Timeout { .. } => anyhow::Error::new(error)
+            .context("no gateway answers; hint: start a network with og devnet, or name one with --gateway"),
+        other => anyhow::Error::new(other),
     }
 }

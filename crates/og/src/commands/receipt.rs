@@ -3,11 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
+use network::NetworkError;
 use protocol::{Bundle, Canonical as _, Opening, Trust};
-use serde_json::Value;
+use serde_json::{Value, json};
 use verify::Report;
 
 use super::show;
@@ -19,6 +21,8 @@ use crate::{
 };
 
 const BUNDLE_BYTES_MAX: u64 = 16 << 20;
+/// How long a receipt that is in no certified epoch yet is waited for.
+const EARLY_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Verifies a bundle file, if that is what is asked: no network, no runtime.
 pub fn offline(common: &Common, command: &Receipt) -> Result<Option<ExitCode>> {
@@ -42,7 +46,10 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
             Ok(ExitCode::SUCCESS)
         }
         Receipt::Verify { receipt, trust } => {
-            let bundle = fetch(remote, &receipt, true).await?;
+            let bundle = match fetch(remote, &receipt, true).await {
+                Err(error) if is_early(&error) => return Ok(too_early(common, &receipt, &error)),
+                fetched => fetched?,
+            };
             Ok(judge(common, api::face::to_json(&bundle.to_value()).as_bytes(), trust.as_deref()))
         }
         Receipt::Export { receipt, out, without_opening } => {
@@ -57,12 +64,43 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
 /// The bundle of a receipt as of now, with its opening if that is kept in the folder and wanted.
 pub async fn fetch(remote: &Remote, receipt: &str, with_opening: bool) -> Result<Bundle> {
     let id = id(receipt)?;
-    let bytes = remote.get(&format!("/v1/receipts/{id}/bundle")).await?;
+    let bytes = wait_for_bundle(remote, id).await?;
     let mut bundle: Bundle = api::face::read(&bytes).context("the gateway's bundle cannot be read")?;
     if with_opening {
         bundle.opening = kept_opening(&remote.home, id)?;
     }
     Ok(bundle)
+}
+
+/// A fresh receipt is in a certified epoch within a second or two: that is waited for.
+async fn wait_for_bundle(remote: &Remote, id: &str) -> Result<Vec<u8>> {
+    let path = format!("/v1/receipts/{id}/bundle");
+    let deadline = Instant::now() + EARLY_PATIENCE;
+    loop {
+        match remote.get(&path).await {
+            Err(error) if is_early(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// True where the network says that there is no proof yet: neither for the receipt nor against it.
+fn is_early(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<NetworkError>().and_then(NetworkError::code);
+    matches!(code, Some("not_certified_yet" | "unknown_receipt"))
+}
+
+fn too_early(common: &Common, receipt: &str, error: &anyhow::Error) -> ExitCode {
+    if common.json {
+        let said =
+            json!({"verdict": "could_not_tell", "exit_code": 2, "receipt": receipt, "reason": error.to_string()});
+        put(&said.to_string());
+    } else {
+        put(&format!("verdict               could not tell yet: {error} (exit 2)"));
+    }
+    ExitCode::from(2)
 }
 
 /// The opening that `og chat` or `og infer` kept.
