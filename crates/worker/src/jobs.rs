@@ -11,7 +11,7 @@ use crypto::{Digest, SigningKey};
 use engine::Model;
 use network::{Bytes, frame_bytes};
 use protocol::{
-    NodeId, Noun as _, Request, Role,
+    NodeId, Noun as _, PublicKey, Request, Role,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
 use tokio::{
@@ -25,7 +25,7 @@ use crate::{
     chain::{Chain, Salts, Terms, is_complete},
     clock::now_ms,
     evidence::{Evidence, EvidenceError},
-    openings::Turnstile,
+    rate::Rate,
     reader::{PATIENCE, Reader},
     registry::Registry,
 };
@@ -49,7 +49,8 @@ pub(crate) struct Desk {
     /// What this worker serves, loaded. Not fetched for a job: else whoever may send jobs could have it load everything.
     pub models: BTreeMap<Digest, Arc<Model>>,
     pub registry: Registry,
-    pub turnstile: Turnstile,
+    /// Openings asked for, by auditor.
+    pub turnstile: Mutex<Rate<PublicKey>>,
     pub evidence: Evidence,
     /// Places for models to run, and for jobs to wait.
     pub places: Arc<Semaphore>,

@@ -19,18 +19,12 @@ const AGE_MS_MAX: u64 = 60_000;
 const PER_SECOND: u32 = 256;
 
 /// Counts who asks how often.
-pub(crate) struct Turnstile(Mutex<Rate<PublicKey>>);
-
-impl Default for Turnstile {
-    fn default() -> Self {
-        Self(Mutex::new(Rate::new(PER_SECOND)))
-    }
+pub(crate) fn turnstile() -> Mutex<Rate<PublicKey>> {
+    Mutex::new(Rate::new(PER_SECOND))
 }
 
-impl Turnstile {
-    fn admits(&self, auditor: PublicKey) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).admits(auditor, Instant::now())
-    }
+fn admits(turnstile: &Mutex<Rate<PublicKey>>, auditor: PublicKey) -> bool {
+    turnstile.lock().unwrap_or_else(PoisonError::into_inner).admits(auditor, Instant::now())
 }
 
 pub(crate) async fn open(
@@ -65,7 +59,7 @@ async fn check(desk: &Desk, signed: &SignedOpeningRequest) -> Result<(), Refusal
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorised", message));
     }
     match desk.registry.allows(&request.auditor, &[Role::Auditor, Role::Validator]).await {
-        Ok(true) if desk.turnstile.admits(request.auditor) => Ok(()),
+        Ok(true) if admits(&desk.turnstile, request.auditor) => Ok(()),
         Ok(true) => {
             let message = format!("an auditor is given at most {PER_SECOND} openings a second");
             Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_openings", message))
@@ -84,9 +78,9 @@ mod tests {
 
     #[test]
     fn an_auditor_that_asks_too_often_waits_and_keeps_no_other_waiting() {
-        let (turnstile, [curious, other]) = (Turnstile::default(), [PublicKey([1; 32]), PublicKey([2; 32])]);
-        let given = (0..2 * PER_SECOND).filter(|_| turnstile.admits(curious)).count();
+        let (turnstile, [curious, other]) = (turnstile(), [PublicKey([1; 32]), PublicKey([2; 32])]);
+        let given = (0..2 * PER_SECOND).filter(|_| admits(&turnstile, curious)).count();
         assert_eq!(given, PER_SECOND as usize);
-        assert!(turnstile.admits(other));
+        assert!(admits(&turnstile, other));
     }
 }

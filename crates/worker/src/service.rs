@@ -32,7 +32,7 @@ use crate::{
     evidence::{Evidence, EvidenceError},
     jobs::{Desk, MEMORY_MS, WAITING_MAX},
     lifetime::Lifetime,
-    openings::{Turnstile, open},
+    openings::{open, turnstile},
     registry::Registry,
 };
 
@@ -107,7 +107,7 @@ impl Worker {
             adversary: config.adversary,
             models: served,
             registry: Registry::new(ledger.clone()),
-            turnstile: Turnstile::default(),
+            turnstile: turnstile(),
             chain: tokio::sync::Mutex::new(evidence.chain()?),
             evidence: evidence.clone(),
             places: Arc::new(Semaphore::new(config.places.max(1))),
