@@ -5,7 +5,7 @@
 
 use graph::{Data, Fact, Fault, attribute::Attributes};
 
-use crate::cpu::Level;
+use crate::{cache::Cache, cpu::Level};
 
 /// Which row of which text a row of a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,8 +26,9 @@ pub struct Call<'a> {
 /// What a kernel keeps of a text's earlier rows.
 pub enum State {
     None,
-    Integer(crate::ops::attention::Cache),
-    Float(crate::ops::attention_f32::Cache),
+    Integer(Cache<i16>),
+    /// After their rounding to binary16.
+    Float(Cache<f32>),
 }
 
 pub trait Kernel: Send + Sync {

@@ -7,7 +7,7 @@ use crate::{
     course::{Course, Rules, Step},
     cpu::Level,
     kernel::{Place, Threads},
-    model::LoadError,
+    load::LoadError,
     plan::{Chunk, Lane, Plan, Workspace},
     template::{PromptError, Template},
     tokenizer::{Detokenizer, Tokenizer},

@@ -4,12 +4,14 @@
 //! tests hold each against the reference evaluator. Opens no file and no socket, reads no clock.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
 
+mod cache;
 mod compile;
 mod course;
 mod cpu;
 mod dot;
 mod kernel;
 mod language;
+mod load;
 mod measure;
 mod model;
 mod ops;
@@ -24,8 +26,9 @@ pub use compile::{CheckpointFiles, CompileError, compile_checkpoint, dialogue};
 pub use course::Step;
 pub use cpu::Level;
 pub use language::{Check, Flow, Generation, LanguageModel, RunError, Text};
+pub use load::LoadError;
 pub use measure::{Comparison, MeasureError, compare, greedy_answers};
-pub use model::{Card, LoadError, Model, Options};
+pub use model::{Card, Model, Options};
 pub use template::PromptError;
 pub use tensors::{Port, TensorModel};
 pub use tokenizer::{Detokenizer, Special, Tokenizer, TokenizerError};

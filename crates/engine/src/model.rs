@@ -1,9 +1,9 @@
 //! A model made ready to serve from its artefact.
 
 use crypto::Digest;
-use graph::{ArtefactRefusal, Purpose};
+use graph::Purpose;
 
-use crate::{cpu::Level, kernel::Threads, language::LanguageModel, tensors::TensorModel, tokenizer::TokenizerError};
+use crate::{cpu::Level, kernel::Threads, language::LanguageModel, load::LoadError, tensors::TensorModel};
 
 pub struct Model {
     root: Digest,
@@ -39,19 +39,6 @@ impl Default for Options {
     fn default() -> Self {
         Self { threads: 1, level: Level::detect() }
     }
-}
-
-/// Why an artefact cannot be served.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    #[error("failed to read the artefact: {0}")]
-    Artefact(#[from] ArtefactRefusal),
-    #[error("failed to read the tokenizer: {0}")]
-    Tokenizer(#[from] TokenizerError),
-    #[error("failed to parse the chat template: {cause}")]
-    Template { cause: String },
-    #[error("{name} has elements {element}, which requests cannot carry")]
-    Port { name: String, element: &'static str },
 }
 
 impl Model {

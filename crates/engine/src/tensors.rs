@@ -7,7 +7,7 @@ use crate::{
     cpu::Level,
     kernel::{Place, Threads},
     language::RunError,
-    model::LoadError,
+    load::LoadError,
     plan::{Chunk, Plan, Workspace},
 };
 

@@ -1,7 +1,6 @@
 //! The published risk model through the engine: the bits of the reference evaluator, whatever the batch, the threads and
 //! the CPU's instructions, and errors that say what was expected.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::operator::Refusal;
+use crate::refusal::Refusal;
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Attribute {

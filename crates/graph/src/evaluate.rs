@@ -4,28 +4,10 @@
 
 use crate::{
     graph::{Checked, Source},
-    tensor::{Element, Tensor},
+    tensor::Tensor,
 };
 
-/// Why a checked graph has no value for these inputs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    #[error("{found} inputs were passed, expected {expected}")]
-    Inputs { expected: usize, found: usize },
-    #[error("input {name} has elements {found}, expected {expected}")]
-    Element { name: String, expected: Element, found: Element },
-    #[error("input {name} has shape {found:?}, expected {expected}")]
-    Shape { name: String, expected: String, found: Vec<usize> },
-    #[error("the inputs have {found} rows, expected 1 to {limit}, the same for all")]
-    Rows { found: usize, limit: usize },
-    #[error("input {name} holds {found} at index {index}, expected {low} to {high}")]
-    Range { name: String, index: usize, found: i64, low: i64, high: i64 },
-    #[error("input {name} holds a float that is not finite at index {index}")]
-    NotFinite { name: String, index: usize },
-    /// Bounds and shapes exclude this; a meaning that meets it answers so instead of a wrong number.
-    #[error("operator {operator} met values that its rules exclude")]
-    Excluded { operator: &'static str },
-}
+pub use crate::refusal::Fault;
 
 /// The outputs for these inputs, in the order of the graph's outputs.
 pub fn evaluate(checked: &Checked, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {

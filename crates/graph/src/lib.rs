@@ -18,6 +18,7 @@ pub mod language;
 pub mod onnx;
 pub mod operator;
 pub mod ops;
+pub mod refusal;
 pub mod sampling;
 pub mod shape;
 pub mod tensor;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::{
     attribute::Attributes,
-    evaluate::Fault,
+    refusal::Fault,
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
 };
+
+pub use crate::refusal::Refusal;
 
 /// Which arithmetic an operator is made of. A graph is provable when none of its operators is `Ordered`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,29 +136,6 @@ pub const NO_BOUNDS: Interval = Interval { low: 0, high: 0 };
 /// The bounds rule of operators on floats.
 pub fn no_bounds(_: &Site) -> Result<Interval, Refusal> {
     Ok(NO_BOUNDS)
-}
-
-/// Why a node is no part of any exact graph.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("takes {low} to {high} inputs, found {found}")]
-    Inputs { low: usize, high: usize, found: usize },
-    #[error("input {input} has elements {found}, expected {expected}")]
-    Element { input: usize, expected: &'static str, found: Element },
-    #[error("input {input} has shape {found}, expected {expected}")]
-    Shape { input: usize, expected: String, found: Shape },
-    #[error("input {input} must be a constant")]
-    NotConstant { input: usize },
-    #[error("input {input} holds {found}, expected {expected}")]
-    Constant { input: usize, expected: &'static str, found: String },
-    #[error("attribute {name} is missing or is not {expected}")]
-    Attribute { name: &'static str, expected: &'static str },
-    #[error("attribute {name} is {value}, expected {low} to {high}")]
-    AttributeRange { name: &'static str, value: i64, low: i64, high: i64 },
-    #[error("attribute {name} is unknown")]
-    UnknownAttribute { name: String },
-    #[error("an integer could reach {magnitude}, outside of {what}")]
-    Overflow { what: &'static str, magnitude: u64 },
 }
 
 impl Site<'_> {

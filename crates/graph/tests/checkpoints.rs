@@ -42,8 +42,11 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
     shapes
 }
 
+/// Spoils a tensor's name, type, shape or values.
+type Change<'a> = &'a dyn Fn(&mut String, &mut &str, &mut Vec<usize>, &mut Vec<f32>);
+
 /// Random weights in the safetensors container; `change` may spoil a tensor's name, type, shape or values.
-fn weights(change: &dyn Fn(&mut String, &mut &str, &mut Vec<usize>, &mut Vec<f32>)) -> Vec<u8> {
+fn weights(change: Change) -> Vec<u8> {
     let mut state = 99_u64;
     let mut next = || {
         state ^= state << 13;
@@ -146,7 +149,7 @@ fn import(weights: &[u8], config: &Value) -> ImportRefusal {
 #[test]
 fn weights_that_are_missing_misshapen_or_not_finite_are_refused() {
     let key = "model.layers.1.self_attn.k_proj.weight";
-    let spoilt = |change: &dyn Fn(&mut String, &mut &str, &mut Vec<usize>, &mut Vec<f32>)| {
+    let spoilt = |change: Change| {
         let only = |name: &mut String, dtype: &mut &str, shape: &mut Vec<usize>, values: &mut Vec<f32>| {
             if name == key {
                 change(name, dtype, shape, values);

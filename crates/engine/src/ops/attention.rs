@@ -3,19 +3,10 @@
 use graph::{Data, Element, Fault, fixed, ops::attention::SHIFT};
 
 use crate::{
+    cache::{Cache, SIDE},
     cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, excluded, sums_out},
 };
-
-/// Positions that lie side by side.
-pub const SIDE: usize = 16;
-
-/// Keys as `[kv head][block of 16 positions][width][16]`, values as `[position][kv heads · width]`.
-#[derive(Default)]
-pub struct Cache {
-    keys: Vec<Vec<i16>>,
-    values: Vec<i16>,
-}
 
 struct Attention {
     heads: usize,
@@ -55,7 +46,7 @@ fn widened<'a>(data: Option<&&'a Data>) -> Result<std::borrow::Cow<'a, [i16]>, F
 
 impl Kernel for Attention {
     fn state(&self) -> State {
-        State::Integer(Cache { keys: vec![Vec::new(); self.kv_heads], values: Vec::new() })
+        State::Integer(Cache::new(self.kv_heads))
     }
 
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
@@ -67,7 +58,7 @@ impl Kernel for Attention {
             let Some(State::Integer(cache)) = states.get_mut(place.lane) else { return Err(excluded("attention")) };
             cache.append(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width], self.head);
         }
-        let caches: Vec<&Cache> = states
+        let caches: Vec<&Cache<i16>> = states
             .iter()
             .filter_map(|state| if let State::Integer(cache) = &**state { Some(cache) } else { None })
             .collect();
@@ -88,24 +79,6 @@ impl Kernel for Attention {
     }
 }
 
-impl Cache {
-    fn append(&mut self, position: usize, key: &[i16], value: &[i16], head: usize) {
-        let block = SIDE * head;
-        for (keys, key) in self.keys.iter_mut().zip(key.chunks_exact(head)) {
-            let start = position / SIDE * block;
-            if keys.len() < start + block {
-                keys.resize(start + block, 0);
-            }
-            for (column, &key) in key.iter().enumerate() {
-                keys[start + column * SIDE + position % SIDE] = key;
-            }
-        }
-        // A position may be written again after the text was cut back.
-        self.values.truncate(position * value.len());
-        self.values.extend_from_slice(value);
-    }
-}
-
 #[derive(Default)]
 struct Scratch {
     scores: Vec<i32>,
@@ -120,7 +93,7 @@ impl Attention {
         &self,
         level: Level,
         query: &[i16],
-        cache: &Cache,
+        cache: &Cache<i16>,
         group: usize,
         position: usize,
         scratch: &mut Scratch,

@@ -6,17 +6,11 @@ use graph::{
     ops::rms_norm_f32::{LANES, tree},
 };
 
-use super::attention::SIDE;
 use crate::{
+    cache::{Cache, SIDE},
     cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, excluded, floats, floats_out},
 };
-
-/// Keys and values after their rounding to binary16, laid out as the integer attention's.
-pub struct Cache {
-    keys: Vec<Vec<f32>>,
-    values: Vec<f32>,
-}
 
 struct Attention {
     heads: usize,
@@ -32,20 +26,21 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
 
 impl Kernel for Attention {
     fn state(&self) -> State {
-        State::Float(Cache { keys: vec![Vec::new(); self.kv_heads], values: Vec::new() })
+        State::Float(Cache::new(self.kv_heads))
     }
 
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let refuse = || excluded("attention_f32");
-        let (q, k, v) =
-            (floats(call, 0, "attention_f32")?, floats(call, 1, "attention_f32")?, floats(call, 2, "attention_f32")?);
+        let round = |values: &[f32]| -> Vec<f32> { values.iter().map(|&value| from_half(to_half(value))).collect() };
+        let q = floats(call, 0, "attention_f32")?;
+        let (k, v) = (round(floats(call, 1, "attention_f32")?), round(floats(call, 2, "attention_f32")?));
         let out = floats_out(out, "attention_f32")?;
         let kv_width = self.kv_heads * self.head;
         for (row, place) in call.places.iter().enumerate() {
             let Some(State::Float(cache)) = states.get_mut(place.lane) else { return Err(refuse()) };
             cache.append(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width], self.head);
         }
-        let caches: Vec<&Cache> = states
+        let caches: Vec<&Cache<f32>> = states
             .iter()
             .filter_map(|state| if let State::Float(cache) = &**state { Some(cache) } else { None })
             .collect();
@@ -66,32 +61,13 @@ impl Kernel for Attention {
     }
 }
 
-impl Cache {
-    fn append(&mut self, position: usize, key: &[f32], value: &[f32], head: usize) {
-        let round = |value: &f32| from_half(to_half(*value));
-        let block = SIDE * head;
-        for (keys, key) in self.keys.iter_mut().zip(key.chunks_exact(head)) {
-            let start = position / SIDE * block;
-            if keys.len() < start + block {
-                keys.resize(start + block, 0.0);
-            }
-            for (column, key) in key.iter().enumerate() {
-                keys[start + column * SIDE + position % SIDE] = round(key);
-            }
-        }
-        // A position may be written again after the text was cut back.
-        self.values.truncate(position * value.len());
-        self.values.extend(value.iter().map(round));
-    }
-}
-
 impl Attention {
     #[allow(clippy::too_many_arguments, reason = "one head of one query: its place in four tables")]
     fn one(
         &self,
         level: Level,
         query: &[f32],
-        cache: &Cache,
+        cache: &Cache<f32>,
         group: usize,
         position: usize,
         scores: &mut Vec<f32>,
