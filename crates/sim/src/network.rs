@@ -1,6 +1,9 @@
 //! The run itself: who acts at each tick of the simulated clock, what breaks, and when it is over.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use consensus::{
     Application, CommitteeError,
@@ -65,7 +68,10 @@ struct Network<'a> {
     auditors: Vec<Auditor>,
     /// Faults to come, in order of time.
     faults: Vec<(u64, Fault)>,
+    /// Validators that no message reaches or leaves.
+    cut: BTreeSet<usize>,
     promises: Vec<Promise>,
+    outbox_at_restart: Vec<usize>,
     pulses: Vec<Pulse>,
     request_at_ms: u64,
     status_at_ms: u64,
@@ -91,7 +97,9 @@ impl<'a> Network<'a> {
             gateway: Gateway::new(scenario.seed),
             auditors: auditors.map(|(index, auditing)| Auditor::new(index, *auditing)).collect(),
             faults,
+            cut: BTreeSet::new(),
             promises: Vec::new(),
+            outbox_at_restart: Vec::new(),
             pulses: Vec::new(),
             request_at_ms: 0,
             status_at_ms: 0,
@@ -105,9 +113,17 @@ impl<'a> Network<'a> {
         self.voters.get_mut(validator).into_iter().for_each(Voter::crash);
     }
 
-    fn connect(&self, validator: usize, world: &mut World, connected: bool) {
-        for other in (0..VALIDATORS).filter(|other| *other != validator) {
-            if connected { world.mend(validator, other) } else { world.cut(validator, other) }
+    /// Cuts a validator off from whoever is not cut off already.
+    fn cut(&mut self, validator: usize, world: &mut World) {
+        if self.cut.insert(validator) {
+            (0..VALIDATORS).filter(|other| !self.cut.contains(other)).for_each(|other| world.cut(validator, other));
+        }
+    }
+
+    fn mend(&mut self, validator: usize, world: &mut World) {
+        if self.cut.remove(&validator) {
+            let others = (0..VALIDATORS).filter(|other| *other != validator && !self.cut.contains(other));
+            others.for_each(|other| world.mend(validator, other));
         }
     }
 
@@ -122,9 +138,11 @@ impl<'a> Network<'a> {
                     self.resumes.get_mut(validator).into_iter().for_each(|resumes| *resumes = true);
                     world.start(validator);
                 }
-                Fault::Cut(validator) => self.connect(validator, world, false),
-                Fault::Mend(validator) => self.connect(validator, world, true),
+                Fault::Cut(validator) => self.cut(validator, world),
+                Fault::Mend(validator) => self.mend(validator, world),
                 Fault::RestartAll => {
+                    // A new life begins with all cables in.
+                    self.cut.clear();
                     (0..VALIDATORS).for_each(|validator| self.crash(validator, world));
                     // Ends this life of the network: what is ordered after it would be lost.
                     return world.restart_all();
@@ -133,7 +151,10 @@ impl<'a> Network<'a> {
                     (0..burst).for_each(|_| self.request(world.now_ms()));
                     self.gateway.crash();
                 }
-                Fault::StartGateway => self.gateway.start(),
+                Fault::StartGateway => {
+                    self.outbox_at_restart.push(self.gateway.waiting());
+                    self.gateway.start();
+                }
             }
         }
     }
@@ -225,6 +246,7 @@ impl<'a> Network<'a> {
             ledgers: up.iter().map(|node| node.ledger().clone()).collect(),
             promises: self.promises,
             set_aside: self.gateway.set_aside().to_vec(),
+            outbox_at_restart: self.outbox_at_restart,
             pulses: self.pulses,
         }
     }

@@ -41,6 +41,8 @@ pub struct Outcome {
     pub promises: Vec<Promise>,
     /// Receipts that the gateway gave up on, because the ledger refused them.
     pub set_aside: Vec<Digest>,
+    /// Receipts in the gateway's outbox at each of its restarts.
+    pub outbox_at_restart: Vec<usize>,
     pub pulses: Vec<Pulse>,
 }
 

@@ -99,7 +99,7 @@ impl Scenario {
         let victim = usize::try_from(between("victim", 0, VALIDATORS as u64)).unwrap_or(0);
         let crashed = between("crash", 500, 3_000);
         let again = if between("snapshot", 0, 2) == 0 { Fault::Start(victim) } else { Fault::Resume(victim) };
-        let gateway_crashed = between("gateway", 300, 2_500);
+        let gateway_crashed = between("gateway", 300, 1_400);
         let faults = vec![
             (crashed, Fault::Crash(victim)),
             (crashed + between("down", 300, 2_500), again),
@@ -107,5 +107,38 @@ impl Scenario {
             (gateway_crashed + between("gateway down", 100, 1_500), Fault::StartGateway),
         ];
         Self { loss_percent: 5, faults, ..Self::calm(seed) }
+    }
+
+    /// Everything at once: four faults in a row of any kind, up to eight in a hundred messages lost, and liars among
+    /// workers, auditors and validators.
+    pub fn tempest(seed: u64) -> Self {
+        let drawn = |what, index, bound| below(seed, what, index, bound);
+        let mut faults = Vec::new();
+        for index in 0..4 {
+            let victim = usize::try_from(drawn("victim", index, VALIDATORS as u64)).unwrap_or(0);
+            let (broken, mended) = match drawn("fault", index, 5) {
+                0 => (Fault::Crash(victim), Some(Fault::Start(victim))),
+                1 => (Fault::Crash(victim), Some(Fault::Resume(victim))),
+                2 => (Fault::Cut(victim), Some(Fault::Mend(victim))),
+                3 => (Fault::CrashGateway(3), Some(Fault::StartGateway)),
+                _ => (Fault::RestartAll, None),
+            };
+            let at_ms = 400 + 700 * index + drawn("at", index, 600);
+            faults.push((at_ms, broken));
+            // Often only after the next one broke too.
+            faults.extend(mended.map(|fault| (at_ms + 200 + drawn("for", index, 2_000), fault)));
+        }
+        let lie = [Adversary::WrongOutput, Adversary::Withhold][usize::from(drawn("lie", 0, 2) == 0)];
+        let auditing = [Auditing::ChallengesTheTruth, Auditing::AsksInVain][usize::from(drawn("auditing", 0, 2) == 0)];
+        let false_voter = usize::try_from(drawn("voter", 0, 2 * VALIDATORS as u64)).ok();
+        Self {
+            loss_percent: u8::try_from(drawn("loss", 0, 9)).unwrap_or(0),
+            faults,
+            workers: vec![None, Some(lie), None],
+            auditors: vec![Auditing::Honest, auditing],
+            // Half of all tempests have none.
+            false_voter: false_voter.filter(|voter| *voter < VALIDATORS),
+            ..Self::calm(seed)
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Ten storms with fixed seeds and one that nobody has seen before: messages are lost, a validator crashes and starts
 //! again, the gateway restarts with a full outbox, and one worker of three lies.
 //!
-//! `OG_SIM_SEED=<seed>` runs that one seed in their place.
+//! `OG_SIM_SEED=<seed>` runs that one seed in their place, `OG_SIM_FRESH=<count>` more that nobody has seen.
 
 use std::{
+    ops::RangeInclusive,
     sync::OnceLock,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -17,35 +18,40 @@ use crate::{facts, run};
 const HONEST: [usize; 2] = [0, 1];
 const LIAR: [usize; 1] = [2];
 
-fn seeds() -> Vec<u64> {
+fn seeds(fixed: RangeInclusive<u64>) -> Vec<u64> {
     if let Ok(seed) = std::env::var("OG_SIM_SEED") {
         return vec![seed.parse().unwrap()];
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let fresh = u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20);
-    (1..=10).chain([fresh]).collect()
+    let first = u64::from(now.subsec_nanos()) ^ (now.as_secs() << 20);
+    let count: u64 = std::env::var("OG_SIM_FRESH").map_or(1, |count| count.parse().unwrap());
+    fixed.chain(first..first + count).collect()
+}
+
+/// Runs all seeds, on two threads: each run has one of its own.
+fn run_all(what: &str, fixed: RangeInclusive<u64>, scenario: fn(u64) -> Scenario) -> Vec<Outcome> {
+    let seeds = seeds(fixed);
+    eprintln!("{what}s {seeds:?}; to see one again: OG_SIM_SEED=<seed>");
+    let (one, other) = seeds.split_at(seeds.len() / 2);
+    let all = |seeds: &[u64]| seeds.iter().map(|seed| run(scenario(*seed))).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| all(one));
+        let second = all(other);
+        first.join().unwrap().into_iter().chain(second).collect()
+    })
 }
 
 /// Every storm is run once, for all the facts below.
 fn storms() -> &'static [Outcome] {
     static STORMS: OnceLock<Vec<Outcome>> = OnceLock::new();
-    STORMS.get_or_init(|| {
-        let seeds = seeds();
-        eprintln!("seeds {seeds:?}; to see one again: OG_SIM_SEED=<seed>");
-        let (one, other) = seeds.split_at(seeds.len() / 2);
-        let all = |seeds: &[u64]| seeds.iter().map(|seed| run(Scenario::storm(*seed))).collect::<Vec<_>>();
-        thread::scope(|scope| {
-            let first = scope.spawn(|| all(one));
-            let second = all(other);
-            first.join().unwrap().into_iter().chain(second).collect()
-        })
-    })
+    STORMS.get_or_init(|| run_all("storm", 1..=10, Scenario::storm))
 }
 
 #[test]
 fn every_honest_receipt_is_anchored_once_and_audited() {
     for outcome in storms() {
         assert_eq!(facts::of(outcome, &HONEST).count(), 8, "seed {}", outcome.seed);
+        assert!(outcome.outbox_at_restart[0] >= 2, "seed {}: the gateway had nothing to lose", outcome.seed);
         facts::anchored_once(outcome, &HONEST);
         facts::all_stand(outcome, &HONEST, &[Standing::Audited]);
     }
@@ -108,5 +114,25 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     assert_eq!(first.digest(), again.digest(), "seed {}", first.seed);
     for other in &storms()[1..] {
         assert_ne!(first.digest(), other.digest(), "seeds {} and {}", first.seed, other.seed);
+    }
+}
+
+#[test]
+fn whatever_breaks_and_whoever_lies_the_truth_is_anchored_once_and_stands() {
+    const LIES: [Standing; 2] = [Standing::Refuted, Standing::Withheld];
+    let (truthful, liar) = ([0, 2], [1]);
+    for outcome in &run_all("tempest", 101..=105, Scenario::tempest) {
+        facts::anchored_once(outcome, &truthful);
+        facts::all_stand(outcome, &truthful, &[Standing::Audited, Standing::Upheld]);
+        for promise in facts::of(outcome, &liar) {
+            let standing = facts::standing(outcome, &promise.id);
+            assert!(standing.is_none_or(|standing| LIES.contains(&standing)), "seed {}: {standing:?}", outcome.seed);
+        }
+        truthful.iter().for_each(|place| assert_eq!(facts::node(outcome, Role::Worker, *place).slashed, 0));
+        facts::one_history(outcome);
+        facts::money_is_constant(outcome);
+        facts::certificates_hold(outcome);
+        facts::of(outcome, &truthful)
+            .for_each(|promise| facts::held_after_its_window_and_not_before(outcome, &promise.id));
     }
 }
