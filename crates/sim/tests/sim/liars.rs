@@ -70,6 +70,19 @@ fn a_validator_that_votes_against_the_truth_is_slashed_and_the_verdict_stands() 
 }
 
 #[test]
+fn a_language_models_false_answers_are_refuted_and_its_true_ones_are_held() {
+    let artefact = include_bytes!("../../../../models/demo/demo-integer.ogm").as_slice().into();
+    let outcome = run(Scenario { artefact, requests: 6, ..Scenario::calm(36) });
+    facts::anchored_once(&outcome, &ALL);
+    facts::all_stand(&outcome, &HONEST, &[Standing::Audited]);
+    facts::all_stand(&outcome, &[2], &[Standing::Refuted]);
+    let tokens = |promise: &sim::Promise| promise.receipt.receipt.output_tokens;
+    assert!(outcome.promises.iter().all(|promise| tokens(promise) > 0), "answers of no token say nothing");
+    facts::of(&outcome, &HONEST).for_each(|promise| facts::held_after_its_window_and_not_before(&outcome, &promise.id));
+    facts::of(&outcome, &[2]).for_each(|promise| facts::refused_and_never_held(&outcome, &promise.id));
+}
+
+#[test]
 fn a_bundle_of_a_forged_network_is_never_held() {
     let honest = run(honest(35));
     let forged = run(Scenario { dealing: 1, ..Scenario::calm(35) });

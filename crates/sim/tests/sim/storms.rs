@@ -34,11 +34,16 @@ fn run_all(what: &str, fixed: RangeInclusive<u64>, scenario: fn(u64) -> Scenario
     eprintln!("{what}s {seeds:?}; to see one again: OG_SIM_SEED=<seed>");
     let (one, other) = seeds.split_at(seeds.len() / 2);
     let all = |seeds: &[u64]| seeds.iter().map(|seed| run(scenario(*seed))).collect::<Vec<_>>();
-    thread::scope(|scope| {
+    let outcomes: Vec<Outcome> = thread::scope(|scope| {
         let first = scope.spawn(|| all(one));
         let second = all(other);
         first.join().unwrap().into_iter().chain(second).collect()
-    })
+    });
+    for outcome in &outcomes {
+        let (height, seconds) = (outcome.ledgers[0].height(), outcome.now_ms / 1_000);
+        eprintln!("{what} {:>20}  {height:>4} blocks  {seconds:>3} s  {}", outcome.seed, outcome.digest());
+    }
+    outcomes
 }
 
 /// Every storm is run once, for all the facts below.
