@@ -1,5 +1,7 @@
 //! A language model: prompts from messages, answers from prompts, and checks of answers that others claim.
 
+use std::sync::Mutex;
+
 use graph::{Checked, Data, Fault, Language, sampling};
 use protocol::{Finish, Message, Parameters};
 
@@ -23,7 +25,12 @@ pub struct LanguageModel {
     language: Language,
     vocabulary: usize,
     context: usize,
+    /// Workspaces of texts that have ended: their memory is warm.
+    spaces: Mutex<Vec<Workspace>>,
 }
+
+/// Workspaces that are kept for later texts.
+const SPACES_MAX: usize = 8;
 
 /// Whether to go on after a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +89,8 @@ impl LanguageModel {
         let tokenizer = Tokenizer::load(&language.tokenizer, vocabulary)?;
         let template = Template::parse(&language.template).map_err(|cause| LoadError::Template { cause })?;
         let context = graph.rows_max();
-        Ok(Self { plan: Plan::new(graph, level, threads), tokenizer, template, language, vocabulary, context })
+        let (plan, spaces) = (Plan::new(graph, level, threads), Mutex::default());
+        Ok(Self { plan, tokenizer, template, language, vocabulary, context, spaces })
     }
 
     /// Tokens of prompt and answer together.
@@ -133,6 +141,7 @@ impl LanguageModel {
     ) -> Result<Generation, RunError> {
         self.check_prompt(prompt)?;
         let mut text = self.text();
+        text.skip(prompt.len() - 1);
         let mut course = self.course(prompt, parameters);
         let mut logits = text.extend(prompt)?.pop().unwrap_or_default();
         let mut tokens = Vec::new();
@@ -170,21 +179,17 @@ impl LanguageModel {
         // The last claimed token's own logits matter only where another choice could follow it.
         run.extend(claimed.iter().take(known.min(room.saturating_sub(1))));
         text.skip(prompt.len() - 1);
-        let logits = text.extend(&run)?;
         let mut course = self.course(prompt, parameters);
-        for position in 0..=claimed.len() {
-            let claim = claimed.get(position).map_or(Step::End(finish), |&token| Step::Token(token));
-            let choose = || logits.get(position).map_or(Step::End(Finish::Length), |logits| course.step(logits));
-            let expected = course.ended().map_or_else(choose, Step::End);
-            // A caller may go away after any token.
-            if claim != expected && claim != Step::End(Finish::Cancelled) {
-                return Ok(Check::Differs { position, expected, claimed: claim });
-            }
-            if let Step::Token(token) = claim {
-                course.take(token);
-            }
+        let mut claims = claimed.iter().map(|&token| Step::Token(token)).chain([Step::End(finish)]);
+        let (mut position, mut differs) = (0, None);
+        text.run(&run, &mut |logits| {
+            compare(&mut course, &mut claims, &mut position, &mut differs, Some(logits));
+        })?;
+        // What is left has no logits because the answer had to end before it.
+        while differs.is_none() && position <= claimed.len() {
+            compare(&mut course, &mut claims, &mut position, &mut differs, None);
         }
-        Ok(Check::Equal)
+        Ok(differs.unwrap_or(Check::Equal))
     }
 
     /// Logits of 16 fraction bits after each token of a text: for measurements and tests.
@@ -195,7 +200,9 @@ impl LanguageModel {
 
     /// A text that can be run on in pieces.
     pub fn text(&self) -> Text<'_> {
-        let (lane, space) = (self.plan.lane(), Workspace::default());
+        // A lock that a panic poisoned holds nothing worth saving.
+        let space = self.spaces.lock().ok().and_then(|mut spaces| spaces.pop()).unwrap_or_default();
+        let lane = self.plan.lane();
         Text { model: self, lane, space, chunk: CHUNK, from: 0 }
     }
 
@@ -209,8 +216,9 @@ impl LanguageModel {
         let inputs = [Data::I32(pieces.concat().iter().map(|&token| token as i32).collect())];
         let mut lanes: Vec<&mut Lane> = texts.iter_mut().map(|text| &mut text.lane).collect();
         self.plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places })?;
-        let all = 0..places.len();
-        self.fixed(&space, &inputs, all)
+        let mut logits = Vec::new();
+        self.fixed(&space, &inputs, 0..places.len(), &mut |row| logits.push(row))?;
+        Ok(logits)
     }
 
     fn course<'a>(&'a self, prompt: &[u32], parameters: &'a Parameters) -> Course<'a> {
@@ -234,28 +242,50 @@ impl LanguageModel {
         }
     }
 
-    /// The logits of some rows of a run, brought to 16 fraction bits.
+    /// Calls `each` with the logits of some rows of a run, brought to 16 fraction bits.
     fn fixed(
         &self,
         space: &Workspace,
         inputs: &[Data],
         rows: std::ops::Range<usize>,
-    ) -> Result<Vec<Vec<i64>>, RunError> {
+        each: &mut dyn FnMut(Vec<i64>),
+    ) -> Result<(), RunError> {
         let width = self.vocabulary;
-        let refuse = || RunError::NotFinite { name: "logits".to_owned() };
-        match self.plan.output(space, inputs, 0) {
-            Some(Data::I32(logits)) => Ok(rows
-                .map(|row| {
+        let output = self.plan.output(space, inputs, 0);
+        for row in rows {
+            let logits = match output {
+                Some(Data::I32(logits)) => {
                     let row = logits[row * width..][..width].iter().map(|&logit| logit.into());
-                    sampling::from_integers(row, self.language.fraction_bits)
-                })
-                .collect()),
-            Some(Data::F32(logits)) => {
-                rows.map(|row| sampling::from_floats(&logits[row * width..][..width]).ok_or_else(refuse)).collect()
-            }
-            _ => Err(Fault::Excluded { operator: "logits" }.into()),
+                    Some(sampling::from_integers(row, self.language.fraction_bits))
+                }
+                Some(Data::F32(logits)) => sampling::from_floats(&logits[row * width..][..width]),
+                _ => return Err(Fault::Excluded { operator: "logits" }.into()),
+            };
+            each(logits.ok_or_else(|| RunError::NotFinite { name: "logits".to_owned() })?);
         }
+        Ok(())
     }
+}
+
+/// Compares one claim with what the course of the answer says, given the logits of its position where there are any.
+fn compare(
+    course: &mut Course,
+    claims: &mut dyn Iterator<Item = Step>,
+    position: &mut usize,
+    differs: &mut Option<Check>,
+    logits: Option<Vec<i64>>,
+) {
+    let Some(claimed) = claims.next().filter(|_| differs.is_none()) else { return };
+    let choose = || logits.map_or(Step::End(Finish::Length), |logits| course.step(&logits));
+    let expected = course.ended().map_or_else(choose, Step::End);
+    // A caller may go away after any token.
+    if claimed != expected && claimed != Step::End(Finish::Cancelled) {
+        *differs = Some(Check::Differs { position: *position, expected, claimed });
+    }
+    if let Step::Token(token) = claimed {
+        course.take(token);
+    }
+    *position += 1;
 }
 
 /// A text under way: what was run of it is kept.
@@ -287,17 +317,33 @@ impl Text<'_> {
     /// Runs more tokens; gives the logits after each of them that is not skipped. The tokens are in the vocabulary and
     /// the text stays within the context.
     pub fn extend(&mut self, tokens: &[u32]) -> Result<Vec<Vec<i64>>, RunError> {
+        let mut logits = Vec::new();
+        self.run(tokens, &mut |row| logits.push(row))?;
+        Ok(logits)
+    }
+
+    /// As `extend`, without keeping all logits at once.
+    pub fn run(&mut self, tokens: &[u32], each: &mut dyn FnMut(Vec<i64>)) -> Result<(), RunError> {
         let limit = self.model.context.saturating_sub(self.lane.length);
         self.model.check_tokens(tokens, limit)?;
-        let mut logits = Vec::new();
         for piece in tokens.chunks(self.chunk) {
             let start = self.lane.length;
             let places: Vec<Place> = (0..piece.len()).map(|index| Place { lane: 0, position: start + index }).collect();
             let inputs = [Data::I32(piece.iter().map(|&token| token as i32).collect())];
             self.model.plan.run(&mut self.space, &mut [&mut self.lane], &Chunk { inputs: &inputs, places: &places })?;
             let first = self.from.saturating_sub(start).min(piece.len());
-            logits.extend(self.model.fixed(&self.space, &inputs, first..piece.len())?);
+            self.model.fixed(&self.space, &inputs, first..piece.len(), each)?;
         }
-        Ok(logits)
+        Ok(())
+    }
+}
+
+impl Drop for Text<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut spaces) = self.model.spaces.lock()
+            && spaces.len() < SPACES_MAX
+        {
+            spaces.push(std::mem::take(&mut self.space));
+        }
     }
 }
