@@ -90,6 +90,7 @@ impl Gateway {
             body_bytes: api::limits::BODY_BYTES_MAX,
             connections: pace.connections,
             header_wait: pace.header_wait,
+            ..Limits::default()
         };
         let server = Server::start(config.listen, http::routes(Arc::clone(&shared)), limits).await?;
         Ok(Self { server, tasks, shared })

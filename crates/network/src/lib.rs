@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod frames;
 mod ledger_client;
+mod patient;
 mod server;
 
 pub use axum;

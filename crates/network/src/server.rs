@@ -20,7 +20,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::error::{NetworkError, Refusal};
+use crate::{
+    error::{NetworkError, Refusal},
+    patient::Patient,
+};
+
+/// How long the body of one noun may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(30);
 
 /// What a server accepts.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +35,18 @@ pub struct Limits {
     pub connections: usize,
     /// A client that takes longer to send its headers, or idles longer between requests, is dropped.
     pub header_wait: Duration,
+    /// A client that takes nothing of its answer for so long is dropped.
+    pub write_wait: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, connections: 1_024, header_wait: Duration::from_secs(30) }
+        Self {
+            body_bytes: 1 << 20,
+            connections: 1_024,
+            header_wait: Duration::from_secs(30),
+            write_wait: Duration::from_secs(60),
+        }
     }
 }
 
@@ -109,7 +122,7 @@ async fn serve(stream: TcpStream, router: Router, limits: Limits, mut stopped: w
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_wait)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, limits.write_wait)), service);
     tokio::select! {
         // A broken connection concerns nobody but its client.
         _ = connection => {}
@@ -124,15 +137,21 @@ impl<T: Canonical, S: Send + Sync> FromRequest<S> for Noun<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let bytes = bytes::Bytes::from_request(request, state).await.map_err(|error| {
-            let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "body_too_large" } else { "bad_body" };
-            Refusal::new(error.status(), code, error.body_text())
-        })?;
+        let bytes = body(request, state, BODY_WAIT).await?;
         T::decode(&bytes).map(Self).map_err(|error| {
             Refusal::bad_request("bad_encoding", format!("failed to decode the body: {error}"))
                 .with_hint("bodies are canonical bytes, see specs/interfaces.md")
         })
     }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S, wait: Duration) -> Result<bytes::Bytes, Refusal> {
+    let read = tokio::time::timeout(wait, bytes::Bytes::from_request(request, state)).await;
+    let slow = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive in time");
+    read.map_err(slow)?.map_err(|error| {
+        let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "body_too_large" } else { "bad_body" };
+        Refusal::new(error.status(), code, error.body_text())
+    })
 }
 
 impl<T: Canonical> IntoResponse for Noun<T> {
@@ -146,4 +165,18 @@ pub fn nouns<T: Canonical>(items: &[T]) -> Response {
     let mut bytes = u32::try_from(items.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
     items.iter().for_each(|item| item.write(&mut bytes));
     ([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_never_arrives_is_refused_after_a_while() {
+        let never = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let refused = body(Request::new(never), &(), Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!((refused.status, refused.code), (StatusCode::REQUEST_TIMEOUT, "too_slow"));
+    }
 }

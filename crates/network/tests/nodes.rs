@@ -1,7 +1,7 @@
 //! A server and a client over real loopback sockets: what comes back, what is refused, what ends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use network::{
     Bytes, Client, Limits, NetworkError, Noun, Refusal, Server,
@@ -113,4 +113,35 @@ async fn a_client_that_never_finishes_its_headers_is_dropped() {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
     assert!(read.is_ok(), "still open");
+}
+
+/// Tells when it is dropped.
+struct Leaving(Arc<tokio::sync::Notify>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answer_is_dropped() {
+    let dropped = Arc::new(tokio::sync::Notify::new());
+    let told = Arc::clone(&dropped);
+    let endless = move || async move {
+        let leaving = Leaving(told);
+        let pieces = futures::stream::repeat_with(move || {
+            let _held = &leaving;
+            Ok::<_, std::io::Error>(Bytes::from_static(&[7; 1 << 16]))
+        });
+        Body::from_stream(pieces).into_response()
+    };
+    let router = Router::new().route("/endless", get(endless));
+    let limits = Limits { write_wait: Duration::from_millis(200), ..Limits::default() };
+    let server = Server::start(free(), router, limits).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /endless HTTP/1.1\r\nhost: s\r\n\r\n").await.unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(20), dropped.notified()).await;
+    assert!(told.is_ok(), "the server still holds the answer");
+    drop(stream);
 }
