@@ -97,6 +97,23 @@ mod tests {
     }
 
     #[test]
+    fn traces_that_differ_in_one_value_differ_in_that_nodes_root_alone() {
+        let honest = [tensor(3, 5), tensor(20, 70), tensor(1, 9)];
+        let mut lying = honest.clone();
+        let mut values: Vec<i64> = lying[1].integers().unwrap();
+        values[777] -= 1;
+        lying[1] = Tensor::of_integers(crate::Element::I16, &[20, 70], values).unwrap();
+        assert_ne!(trace_root(&honest), trace_root(&lying));
+        assert_ne!(trace_root(&honest), trace_root(&honest[..2]));
+        let differ = |index: &usize| tensor_root(&honest[*index]) != tensor_root(&lying[*index]);
+        assert_eq!((0..3).filter(differ).collect::<Vec<_>>(), [1]);
+        let tiles = tiles(&honest[1]).zip(tiles(&lying[1])).enumerate();
+        let tiles: Vec<usize> = tiles.filter(|(_, (one, other))| one != other).map(|(tile, _)| tile).collect();
+        // Row 11, column 7: the first tile of four.
+        assert_eq!(tiles, [0]);
+    }
+
+    #[test]
     fn all_nans_are_one() {
         let of = |bits: u32| tensor_root(&Tensor::new(&[1], Data::F32(vec![f32::from_bits(bits)])).unwrap());
         assert_eq!(of(0x7fc0_0000), of(0xffc0_0001));
