@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::{Digest, SigningKey};
+use engine::Model;
 use futures::StreamExt as _;
-use hub::{Models, Shelf, ShelfError};
+use hub::{Models, ModelsError, Shelf, ShelfError};
 use network::{
     Client, LedgerClient, Limits, NetworkError, Noun, Sender, Server,
     axum::{
@@ -94,7 +95,7 @@ impl Worker {
         let models = Models::new(Shelf::open(&config.directory.join("models"))?, &config.hubs, client);
         let mut served = BTreeMap::new();
         for root in &config.models {
-            served.insert(*root, models.get(*root).await?);
+            served.insert(*root, fetched(&models, *root).await?);
         }
         let record = registered(&ledger, &config.key).await?;
         let now = now_ms();
@@ -137,6 +138,19 @@ impl Worker {
     pub async fn stop(mut self) {
         self.tasks.abort_all();
         self.server.stop().await;
+    }
+}
+
+/// The model; waits for a hub that is not up yet, because the nodes of a network start in any order.
+async fn fetched(models: &Models, root: Digest) -> Result<Arc<Model>, ModelsError> {
+    loop {
+        match models.get(root).await {
+            Err(ModelsError::Fetch { source, .. }) if source.is_transient() => {
+                tracing::info!(%source, "waiting for a hub");
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

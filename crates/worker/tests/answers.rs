@@ -165,3 +165,22 @@ fn a_clock_that_went_back_makes_no_receipt_that_ended_before_it_began() {
     let receipt = Chain::START.sign(&worker_key(), terms, salts(1), request, answer).0.receipt;
     assert_eq!((receipt.received_at_ms, receipt.finished_at_ms), (100, 100));
 }
+
+#[test]
+fn the_shipped_language_model_answers_in_words_and_signs_for_them() {
+    let model = Model::load(include_bytes!("../../../models/demo/demo-integer.ogm")).unwrap();
+    let request = Request { model: model.root(), ..chat(24) };
+    let (result, frames) = answered(&model, &request, None, |_| true);
+    let answer = result.unwrap();
+    assert_eq!(honest(&model, &request), answer);
+    let text: String = frames
+        .iter()
+        .map(|frame| match frame {
+            Frame::Token(token) => token.text.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(text.chars().any(char::is_alphabetic), "{text:?}");
+    let (signed, opening) = Chain::START.sign(&worker_key(), TERMS, salts(1), request, answer);
+    assert_eq!(opening.matches(&signed.receipt), Ok(()));
+}
