@@ -177,3 +177,16 @@ fn nothing_is_said_about_a_receipt_by_another_opening_or_another_model() {
     assert_eq!(salted(|opening| opening.output_salt = Digest::ZERO), Judgement::OtherOpening("output"));
     assert_eq!(judge(&chat_model(), &receipt, &draft.opening), Judgement::OtherOpening("model"));
 }
+
+#[test]
+fn a_true_and_a_false_answer_of_the_shipped_language_model_are_told_apart() {
+    let model = Model::load(include_bytes!("../../../models/demo/demo-integer.ogm")).unwrap();
+    let truth = Draft::said_by(&model, Parameters { max_tokens: 24, ..Parameters::default() });
+    assert_eq!(judged(&model, &truth), Judgement::Equal);
+    let mut tokens = truth.tokens();
+    let expected = Step::Token(tokens[0]);
+    tokens[0] += 1;
+    let claimed = Step::Token(tokens[0]);
+    let found = difference(&model, &truth.saying(tokens));
+    assert_eq!(found, Difference::Answer { position: 0, expected, claimed });
+}

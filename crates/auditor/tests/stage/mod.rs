@@ -70,9 +70,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The true answer to a question for the language model.
+    /// The true answer to a question for the tiny language model.
     pub fn chat(parameters: Parameters) -> Self {
-        let model = chat_model();
+        Self::said_by(&chat_model(), parameters)
+    }
+
+    /// The true answer of a language model.
+    pub fn said_by(model: &Model, parameters: Parameters) -> Self {
         let language = model.as_language().unwrap();
         let messages = vec![tiny::user("Why?")];
         let prompt = language.prompt(&messages, 1_700_000_000_000).unwrap();
