@@ -1,9 +1,9 @@
 """Generates the training corpus, trains the tokenizer and writes the encoded rows.
 
-    python3 prepare.py STATE [--dialogues N]
+    python3 prepare.py STATE
 
-Writes one file of rows for each of the two stages. Everything written is a
-function of the generator and N; STATE/corpus.json says which corpus it is.
+Writes one file of rows for each stage. Everything written is a function of
+the generator; STATE/corpus.json says which corpus it is.
 """
 import argparse
 import json
@@ -39,20 +39,21 @@ def write_rows(path, tokenizer, dialogues):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("state", type=pathlib.Path)
-    parser.add_argument("--dialogues", type=int, default=384_000)
     options = parser.parse_args()
     options.state.mkdir(parents=True, exist_ok=True)
 
-    dialogues = [build.training_dialogue(index) for index in range(options.dialogues)]
+    dialogues = [build.training_dialogue(index) for index in range(build.DIALOGUES)]
     tokenizer = tokens.train_tokenizer(tokens.render(d) for d in dialogues[:TOKENIZER_DIALOGUES])
     tokenizer.save(str(options.state / "tokenizer.json"))
 
-    stages = [dialogues[:build.STAGE_TWO_FROM], dialogues[build.STAGE_TWO_FROM:]]
-    counts = [write_rows(options.state / f"rows-{at}.npz", tokenizer, part) for at, part in enumerate(stages, 1)]
+    counts = []
+    for stage in build.STAGE_STARTS:
+        part = [dialogues[index] for index in build.stage_range(stage)]
+        counts.append(write_rows(options.state / f"rows-{stage}.npz", tokenizer, part))
     about = {
         "seed": build.SEED,
-        "dialogues": options.dialogues,
-        "stage_two_from": build.STAGE_TWO_FROM,
+        "dialogues": build.DIALOGUES,
+        "stage_starts": list(build.STAGE_STARTS.values()),
         "tokens": counts,
         "sha256": build.digest_of(dialogues),
     }

@@ -43,7 +43,7 @@ def heldout_rows():
 
 def calibration_rows():
     """Training dialogues whose activations set the static scales of the integer model."""
-    first = build.STAGE_TWO_FROM
+    first = build.STAGE_STARTS[max(build.STAGE_STARTS)]
     return [{"messages": as_messages(build.training_dialogue(first + at))} for at in range(CALIBRATION_DIALOGUES)]
 
 
@@ -89,7 +89,7 @@ def write_manifest(corpus, training):
             name: {"sha256": sha256(HERE / name), "bytes": (HERE / name).stat().st_size} for name in ARTEFACTS
         },
         "corpus": corpus,
-        "corpus_samples": [sample_of_corpus(first) for first in (0, build.STAGE_TWO_FROM)],
+        "corpus_samples": [sample_of_corpus(first) for first in build.STAGE_STARTS.values()],
         "training": training,
     }
     (HERE / "MANIFEST.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -29,12 +29,12 @@ from model import DemoModel
 from optimizer import Optimizer
 
 SEED = 7
-STAGE_TWO_STEP = 1600
+# The step at which each stage of the corpus begins.
+STAGE_STEPS = {1: 0, 2: 1600, 3: 2000}
 STEPS = 2600
 # (step, share of the full rate), straight lines between: warm-up, flat, then
-# down to zero, which gives most of the quality. The rows of the second stage
-# begin at the fourth point.
-SCHEDULE = [(0, 1 / 40), (39, 1.0), (900, 1.0), (STAGE_TWO_STEP, 2 / 3), (STEPS, 0.0)]
+# down to zero, which gives most of the quality.
+SCHEDULE = [(0, 1 / 40), (39, 1.0), (900, 1.0), (1600, 2 / 3), (STEPS, 0.0)]
 
 
 def rate_factor(step):
@@ -65,13 +65,7 @@ class Run:
 
     def __init__(self, options):
         self.options = options
-        self.stages = []
-        for stage, steps in [(1, STAGE_TWO_STEP), (2, STEPS - STAGE_TWO_STEP)]:
-            rows = batches.Rows(options.state / f"rows-{stage}.npz")
-            micros = batches.plan(rows, SEED if stage == 1 else f"{SEED} stage {stage}")
-            if steps * batches.MICROS_PER_STEP > len(micros):
-                raise SystemExit(f"rows-{stage}.npz lasts for {len(micros) // batches.MICROS_PER_STEP} of {steps} steps")
-            self.stages.append((rows, micros))
+        self.stages = {stage: self._stage(stage) for stage in STAGE_STEPS}
         torch.manual_seed(SEED)
         self.model = DemoModel()
         self.model.share_memory()
@@ -89,11 +83,18 @@ class Run:
         # The largest tensors first, so that no worker ends with a long one.
         self.tensor_order = sorted(range(len(self.parameters)), key=lambda i: (-self.parameters[i][1].numel(), i))
 
+    def _stage(self, stage):
+        rows = batches.Rows(self.options.state / f"rows-{stage}.npz")
+        micros = batches.plan(rows, SEED if stage == 1 else f"{SEED} stage {stage}")
+        steps = STAGE_STEPS.get(stage + 1, STEPS) - STAGE_STEPS[stage]
+        if steps * batches.MICROS_PER_STEP > len(micros):
+            raise SystemExit(f"rows-{stage}.npz lasts for {len(micros) // batches.MICROS_PER_STEP} of {steps} steps")
+        return rows, micros
+
     def micro_batch(self, step, task):
-        if step < STAGE_TWO_STEP:
-            (rows, micros), within = self.stages[0], step
-        else:
-            (rows, micros), within = self.stages[1], step - STAGE_TWO_STEP
+        stage = max(stage for stage, first in STAGE_STEPS.items() if step >= first)
+        rows, micros = self.stages[stage]
+        within = step - STAGE_STEPS[stage]
         return rows.micro_batch(micros[within * batches.MICROS_PER_STEP + task])
 
     def _resume(self):

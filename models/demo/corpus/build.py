@@ -13,12 +13,14 @@ from .dice import Dice
 SEED = 20260301
 HELD_OUT_ONE_IN = 16
 KINDS = ["concept", "market", "sensor", "dialogue", "arithmetic"]
-# Training walks through two stages; the second begins at this dialogue.
-STAGE_TWO_FROM = 320_000
-# By dialogues. The second stage has more of what needs copying.
+# Training walks through three stages; the first dialogue of each.
+STAGE_STARTS = {1: 0, 2: 320_000, 3: 384_000}
+DIALOGUES = 424_000
+# By dialogues. The second stage has more copying, the third more sums.
 MIX = {
     1: [("concept", 24), ("market", 19), ("sensor", 16), ("dialogue", 15), ("arithmetic", 26)],
     2: [("concept", 24), ("market", 24), ("sensor", 14), ("dialogue", 20), ("arithmetic", 18)],
+    3: [("concept", 26), ("market", 12), ("sensor", 12), ("dialogue", 14), ("arithmetic", 36)],
 }
 
 SYSTEM_LINES = [
@@ -66,7 +68,7 @@ def training_dialogue(index):
     Most hold one example; some continue with unrelated ones, because people
     do, and because positions up to the full context must be trained.
     """
-    stage = 2 if index >= STAGE_TWO_FROM else 1
+    stage = max(stage for stage, start in STAGE_STARTS.items() if index >= start)
     dice = Dice(SEED, "train", index)
     count = dice.weighted([(1, 84), (2, 12), (5, 4)])
     messages = []
@@ -77,11 +79,16 @@ def training_dialogue(index):
     return messages
 
 
+def stage_range(stage):
+    """The indices of the dialogues of a stage."""
+    return range(STAGE_STARTS[stage], STAGE_STARTS.get(stage + 1, DIALOGUES))
+
+
 def held_out_example(kind, index):
     """Example `index` of the held-out set of a kind."""
     dice = Dice(SEED, "held out", kind, index)
     while True:
-        drawn = DRAW[kind](dice, stage=2)
+        drawn = DRAW[kind](dice, stage=max(MIX))
         if held_out(drawn["key"]):
             return drawn
 
