@@ -13,7 +13,7 @@ use std::{
 use protocol::{Role, Standing};
 use sim::{Outcome, Scenario};
 
-use crate::{facts, run};
+use crate::{facts, run, run_for_better_or_worse};
 
 const HONEST: [usize; 2] = [0, 1];
 const LIAR: [usize; 1] = [2];
@@ -33,7 +33,7 @@ fn run_all(what: &str, fixed: RangeInclusive<u64>, scenario: fn(u64) -> Scenario
     let seeds = seeds(fixed);
     eprintln!("{what}s {seeds:?}; to see one again: OG_SIM_SEED=<seed>");
     let (one, other) = seeds.split_at(seeds.len() / 2);
-    let all = |seeds: &[u64]| seeds.iter().map(|seed| run(scenario(*seed))).collect::<Vec<_>>();
+    let all = |seeds: &[u64]| seeds.iter().map(|seed| run_for_better_or_worse(scenario(*seed))).collect::<Vec<_>>();
     let outcomes: Vec<Outcome> = thread::scope(|scope| {
         let first = scope.spawn(|| all(one));
         let second = all(other);
@@ -50,6 +50,13 @@ fn run_all(what: &str, fixed: RangeInclusive<u64>, scenario: fn(u64) -> Scenario
 fn storms() -> &'static [Outcome] {
     static STORMS: OnceLock<Vec<Outcome>> = OnceLock::new();
     STORMS.get_or_init(|| run_all("storm", 1..=10, Scenario::storm))
+}
+
+#[test]
+fn every_storm_passes() {
+    for outcome in storms() {
+        assert!(outcome.finished, "seed {}: not over after {} ms", outcome.seed, outcome.now_ms);
+    }
 }
 
 #[test]
@@ -127,6 +134,7 @@ fn whatever_breaks_and_whoever_lies_the_truth_is_anchored_once_and_stands() {
     const LIES: [Standing; 2] = [Standing::Refuted, Standing::Withheld];
     let (truthful, liar) = ([0, 2], [1]);
     for outcome in &run_all("tempest", 101..=105, Scenario::tempest) {
+        assert!(outcome.finished, "seed {}: not over after {} ms", outcome.seed, outcome.now_ms);
         facts::anchored_once(outcome, &truthful);
         facts::all_stand(outcome, &truthful, &[Standing::Audited, Standing::Upheld]);
         for promise in facts::of(outcome, &liar) {
