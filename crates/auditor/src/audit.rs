@@ -1,12 +1,11 @@
 //! One receipt's audit: its opening, our own re-execution, and what the ledger is told, until the ledger shows it.
 //!
 //! What fails is tried again while the receipt can be challenged. That a validator, a hub or our own machine is away is
-//! never held against a worker: it is challenged for withholding only if it was reached, or could not be reached
-//! while others could, again and again.
+//! never held against a worker; that the worker itself gives no opening, again and again, is.
 
 use std::{
     sync::{Arc, atomic::AtomicU64, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crypto::{Digest, SigningKey};
@@ -28,6 +27,9 @@ use crate::{
 /// After which waits a worker is asked for an opening before it is challenged for withholding it.
 const ASK_AFTER: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(300), Duration::from_millis(900), Duration::from_secs(2)];
+/// How long one receipt's worker may let itself be waited for in all, its other receipts' questions included: a third of
+/// a devnet's challenge window, so that one who stalls is challenged while that still counts.
+const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 /// Between an attempt that failed and the next.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the ledger has to show what it was told before it is told again.
@@ -114,9 +116,10 @@ async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Action, Setback> {
             desk.counts.equal.fetch_add(1, Ordering::Relaxed);
             Action::ReportAudit(ReportAudit { receipt: id })
         }
-        Judgement::False(difference) => {
+        // The difference holds tokens of the answer, which are not ours to write down.
+        Judgement::False(_) => {
             desk.counts.challenged.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(receipt = %id, ?difference, "false receipt");
+            tracing::warn!(receipt = %id, "false receipt");
             Action::Challenge(Challenge { receipt: id, opening: Some(opening) })
         }
         Judgement::OtherOpening(field) => {
@@ -135,13 +138,18 @@ fn withheld(receipt: Digest) -> Action {
 async fn opening(desk: &Desk, view: &ReceiptView) -> Result<Option<Opening>, Setback> {
     let receipt = &view.receipt.receipt;
     let id = receipt.id();
+    let mut patience = ASKING_PATIENCE;
     for wait in ASK_AFTER {
         tokio::time::sleep(wait).await;
         let endpoint = desk.workers.endpoint(&desk.ledger, &receipt.worker).await?.ok_or(Setback::NoWorker)?;
         let places = desk.workers.asking(receipt.worker);
-        let place = places.acquire().await;
-        let fetched = fetch_opening(&desk.client, &endpoint, desk.chain_id, id, &desk.key).await;
-        drop(place);
+        let asked_at = Instant::now();
+        let asking = async {
+            let _place = places.acquire().await;
+            fetch_opening(&desk.client, &endpoint, desk.chain_id, id, &desk.key).await
+        };
+        let Ok(fetched) = tokio::time::timeout(patience, asking).await else { break };
+        patience = patience.saturating_sub(asked_at.elapsed());
         match fetched {
             Ok(opening) if opening.encode().len() > OPENING_BYTES_MAX => {
                 tracing::warn!(receipt = %id, "the worker sent an opening that no block has room for");

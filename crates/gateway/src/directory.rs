@@ -122,8 +122,11 @@ impl Directory {
     pub fn resolve(&self, wish: &str) -> Result<ModelRecord, ApiError> {
         let view = self.view();
         let root = Digest::from_hex(wish);
-        let is_meant = |model: &&ModelRecord| model.name[..] == *wish || Some(model.root) == root;
-        if let Some(model) = view.models.iter().find(is_meant) {
+        let by_root = view.models.iter().find(|model| Some(model.root) == root);
+        // Names may be published again by anyone: the first to have published one keeps it.
+        let named = view.models.iter().filter(|model| model.name[..] == *wish);
+        let first = named.min_by_key(|model| (model.published_epoch, model.published_at_ms, model.root));
+        if let Some(model) = by_root.or(first) {
             return Ok(model.clone());
         }
         if view.seen_at.is_none() {

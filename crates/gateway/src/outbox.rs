@@ -177,11 +177,15 @@ impl Outbox {
             .take(BATCH_MAX)
             .map(|(place, waiting)| (*place, waiting.id))
             .collect();
-        let ask = |(place, id): (u64, Digest)| async move { (place, ledger.receipt(&id).await) };
+        let ask = |(place, id): (u64, Digest)| async move { (place, id, ledger.receipt(&id).await) };
         let mut answers = futures::stream::iter(due).map(ask).buffer_unordered(QUESTIONS);
         let mut changes = Vec::new();
-        while let Some((place, answer)) = answers.next().await {
+        while let Some((place, id, answer)) = answers.next().await {
             match answer {
+                Ok(view) if view.receipt.receipt.id() != id => {
+                    tracing::warn!(receipt = %id, "a validator answered with another receipt");
+                    self.ask_later(place);
+                }
                 Ok(_) => {
                     self.lock().remove(&place);
                     metrics.receipts_anchored.add(1);

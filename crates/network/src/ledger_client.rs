@@ -1,8 +1,11 @@
 //! The validators' interface as its users see it: asked in turn until one answers, transactions numbered for the sender.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use protocol::{
@@ -16,6 +19,9 @@ use crate::{client::Client, error::NetworkError};
 
 /// Times a transaction is numbered anew when the ledger says that its nonce is taken.
 const NONCE_TRIES: usize = 8;
+/// How long a number is counted on from: after a pause the ledger is asked, because a validator that restarted has
+/// forgotten what it had not shown to others, and what follows a gap would wait for ever.
+const NONCE_FRESH: Duration = Duration::from_secs(1);
 
 /// What the ledger says about an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +125,7 @@ pub struct Sender {
     key: crypto::SigningKey,
     chain_id: u64,
     /// The next nonce, once the ledger was asked; transactions leave one at a time.
-    next: Arc<Mutex<Option<u64>>>,
+    next: Arc<Mutex<Option<(u64, Instant)>>>,
 }
 
 impl Sender {
@@ -137,18 +143,18 @@ impl Sender {
         let mut last = None;
         for _ in 0..NONCE_TRIES {
             let nonce = match *next {
-                Some(nonce) => nonce,
-                None => self.ledger.account(&self.public_key()).await?.nonce,
+                Some((nonce, at)) if at.elapsed() < NONCE_FRESH => nonce,
+                _ => self.ledger.account(&self.public_key()).await?.nonce,
             };
             match self.submit(nonce, action.clone()).await {
                 Ok(id) => {
-                    *next = Some(nonce.saturating_add(1));
+                    *next = Some((nonce.saturating_add(1), Instant::now()));
                     return Ok(id);
                 }
                 Err(error) if matches!(error.code(), Some("nonce_too_low" | "nonce_too_high")) => {
                     *next = None;
                     last = Some(error);
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Err(error) => {
                     *next = None;

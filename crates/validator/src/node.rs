@@ -276,7 +276,7 @@ impl Application for Node {
             .collect();
         let ledger = self.ledger();
         let next = |sender: &_| ledger.account(sender).nonce;
-        locked(&self.pool).take(turn.budget_bytes, MAX_TRANSACTIONS, &proposed, next)
+        locked(&self.pool).take(turn.parent_height, turn.budget_bytes, MAX_TRANSACTIONS, &proposed, next)
     }
 
     fn check(&self, block: &Block) -> bool {

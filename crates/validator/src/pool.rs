@@ -7,6 +7,8 @@ use thiserror::Error;
 
 /// Most transactions of one sender.
 pub const SENDER_MAX: usize = 64;
+/// Most bytes of one sender: four of the largest transactions, so that no one fills the pool alone.
+pub const SENDER_BYTES_MAX: usize = 4 << 20;
 /// Most transactions in all.
 pub const POOL_MAX: usize = 8_192;
 /// Most bytes in all.
@@ -19,7 +21,7 @@ pub enum PoolRefusal {
     AlreadyKnown,
     #[error("another transaction with nonce {nonce} is pending; hint: wait for it, or use the next nonce")]
     NonceTaken { nonce: u64 },
-    #[error("the sender has {SENDER_MAX} pending transactions; hint: wait until some are executed")]
+    #[error("the sender has too many pending transactions or bytes; hint: wait until some are executed")]
     SenderFull,
     #[error("the pool is full; hint: try again in a second")]
     Full,
@@ -51,7 +53,8 @@ impl Pool {
             return Err(PoolRefusal::Full);
         }
         let queue = self.senders.entry(signed.transaction.sender).or_default();
-        if queue.len() >= SENDER_MAX {
+        let used: usize = queue.values().map(|pending| pending.bytes.len()).sum();
+        if queue.len() >= SENDER_MAX || used + bytes.len() > SENDER_BYTES_MAX {
             return Err(PoolRefusal::SenderFull);
         }
         self.count += 1;
@@ -67,9 +70,11 @@ impl Pool {
     }
 
     /// Transactions for one block of at most `budget` bytes (five more counted for each): every sender's in order of
-    /// nonce and without gaps from what `next` says, senders taking turns, none that is in `proposed` already.
+    /// nonce and without gaps from what `next` says, senders taking turns, none that is in `proposed` already. `turn`
+    /// says who begins, so that no key is first in every block.
     pub fn take(
         &self,
+        turn: u64,
         budget: usize,
         count: usize,
         proposed: &BTreeSet<Digest>,
@@ -84,6 +89,8 @@ impl Pool {
                 run.map(|((_, pending), _)| pending).filter(|pending| !proposed.contains(&pending.id))
             })
             .collect();
+        let begin = turn.checked_rem(queues.len() as u64).and_then(|begin| usize::try_from(begin).ok()).unwrap_or(0);
+        queues.rotate_left(begin);
         let (mut taken, mut used) = (Vec::new(), 0_usize);
         while !queues.is_empty() {
             queues.retain_mut(|queue| {
@@ -136,7 +143,7 @@ mod tests {
     }
 
     fn taken(pool: &Pool, budget: usize, next: u64) -> Vec<(PublicKey, u64)> {
-        let taken = pool.take(budget, 100, &BTreeSet::new(), |_| next);
+        let taken = pool.take(0, budget, 100, &BTreeSet::new(), |_| next);
         let read = |bytes: &Vec<u8>| SignedTransaction::decode(bytes).unwrap().transaction;
         taken.iter().map(read).map(|transaction| (transaction.sender, transaction.nonce)).collect()
     }
@@ -167,8 +174,20 @@ mod tests {
         assert_eq!(taken(&pool, 2 * size, 0).len(), 2);
         assert_eq!(taken(&pool, 2 * size - 1, 0).len(), 1);
         let proposed = BTreeSet::from([transfer(1, 0, 1).transaction.id()]);
-        assert_eq!(pool.take(usize::MAX / 2, 100, &proposed, |_| 0).len(), 4);
-        assert_eq!(pool.take(usize::MAX / 2, 3, &BTreeSet::new(), |_| 0).len(), 3);
+        assert_eq!(pool.take(0, usize::MAX / 2, 100, &proposed, |_| 0).len(), 4);
+        assert_eq!(pool.take(0, usize::MAX / 2, 3, &BTreeSet::new(), |_| 0).len(), 3);
+    }
+
+    #[test]
+    fn each_turn_begins_with_another_sender() {
+        let mut pool = Pool::default();
+        (1..=3).for_each(|sender| {
+            pool.add(&transfer(sender, 0, 1)).unwrap();
+        });
+        let first = |turn| pool.take(turn, usize::MAX / 2, 1, &BTreeSet::new(), |_| 0);
+        assert_ne!(first(0), first(1));
+        assert_ne!(first(1), first(2));
+        assert_eq!(first(0), first(3));
     }
 
     #[test]

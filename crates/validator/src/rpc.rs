@@ -61,6 +61,10 @@ async fn submit(
     State(desk): Shared,
     Noun(signed): Noun<SignedTransaction>,
 ) -> Result<(StatusCode, Json<Value>), Answer> {
+    if !desk.agreement.is_running() {
+        // What is taken here would wait for ever: let the sender ask another validator.
+        return Err(Answer::unavailable("agreement_stopped", "this validator no longer takes part in agreement"));
+    }
     match desk.node.submit(&signed) {
         Ok(id) => Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() })))),
         Err(error) => Err(refusal(&error)),
