@@ -23,12 +23,12 @@ pub(crate) async fn follow(node: Arc<Node>, models: Models) {
             // A vote is on its way for some blocks; after a while it may have been lost and is sent again.
             let looks = sent.entry(receipt).or_insert(0);
             *looks = looks.wrapping_add(1);
-            if *looks % 8 == 1 {
-                if let Some(refuted) = is_false(&models, view).await {
-                    match node.vote(receipt, refuted) {
-                        Ok(_) => tracing::info!(%receipt, refuted, "voted"),
-                        Err(error) => tracing::warn!(%receipt, %error, "failed to vote"),
-                    }
+            if *looks % 8 == 1
+                && let Some(refuted) = is_false(&models, view).await
+            {
+                match node.vote(receipt, refuted) {
+                    Ok(_) => tracing::info!(%receipt, refuted, "voted"),
+                    Err(error) => tracing::warn!(%receipt, %error, "failed to vote"),
                 }
             }
         }

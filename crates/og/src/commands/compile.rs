@@ -1,6 +1,6 @@
 //! `og model compile`: weights to an artefact. The same files give the same bytes on every machine.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use engine::{CheckpointFiles, Model, compile_checkpoint};
@@ -88,7 +88,7 @@ fn onnx(options: &ModelCompile, name: &str) -> Result<Vec<u8>> {
 }
 
 /// Named matrices, in the order of the model's inputs.
-fn matrices(path: &PathBuf, inputs: &[Input]) -> Result<Vec<Tensor>> {
+fn matrices(path: &Path, inputs: &[Input]) -> Result<Vec<Tensor>> {
     let named: Value =
         serde_json::from_slice(&read(path)?).with_context(|| format!("{} is not JSON", path.display()))?;
     let one = |input: &Input| {
