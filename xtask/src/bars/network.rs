@@ -109,33 +109,24 @@ fn finality(bench: &mut Bench<'_>, parent: &Path) -> Result<Outcome> {
 
 /// The gateway's own benchmark, which answers from a stub and keeps its journal in memory.
 fn gateway_overhead(bench: &mut Bench<'_>) -> Result<Outcome> {
-    if !bench.workspace.root().join("crates/gateway/benches/overhead.rs").is_file() {
-        return Ok(Outcome::missing("no benchmark crates/gateway/benches/overhead.rs"));
-    }
-    let mut command = cargo(bench.workspace);
-    command.args(["bench", "--quiet", "--package", "gateway", "--bench", "overhead"]).stderr(Stdio::inherit());
-    let output = command.output().context("failed to start cargo")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let figure = text.lines().find_map(|line| line.strip_prefix("overhead_ms_p50 ")?.trim().parse().ok());
-    let figure = figure.context("the benchmark printed no `overhead_ms_p50`")?;
+    let figure = benchmark(bench, "gateway", "overhead", "overhead_ms_p50")?;
     Ok(Outcome::of(figure, "crates/gateway/benches/overhead.rs"))
 }
 
+/// The engine's own benchmark: 32 tokens of prompt, 128 of answer, one thread.
 fn audit_share(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let devnet = Devnet::start(bench.workspace, &on_disk(bench), &[])?;
-    let prompt = "Describe the devnet. ".repeat(6);
-    let mut shares = Vec::new();
-    for _ in 0..bench.count(9, 3) {
-        let answer = devnet.chat(&question(&prompt), 128)?;
-        devnet.wait_for_state(&answer.receipt, ANCHORED, PATIENCE)?;
-        let said = devnet.say(&["audit", &answer.receipt, "--timing"])?.json;
-        let seconds =
-            |key: &str| said.get(key).and_then(Value::as_f64).with_context(|| format!("`og audit` has no `{key}`"));
-        shares.push(seconds("audit_cpu_s")? / seconds("generation_cpu_s")?);
-    }
-    let count = shares.len();
-    let figure = median(shares).context("nothing was audited")?;
-    Ok(Outcome::of(figure, format!("median of {count} answers of up to 128 tokens")))
+    let figure = benchmark(bench, "engine", "audit", "audit_share")?;
+    Ok(Outcome::of(figure, "32-token prompt, 128-token answer; crates/engine/benches/audit.rs"))
+}
+
+/// Runs a room's benchmark and reads the figure that it prints behind `key`.
+fn benchmark(bench: &Bench<'_>, room: &str, name: &str, key: &str) -> Result<f64> {
+    let mut command = cargo(bench.workspace);
+    command.args(["bench", "--quiet", "--package", room, "--bench", name]).stderr(Stdio::inherit());
+    let output = command.output().context("failed to start cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figure = text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
+    figure.with_context(|| format!("the benchmark {name} of {room} printed no `{key}`"))
 }
 
 /// From the start of the process to its end, so that it is what a person waits.
