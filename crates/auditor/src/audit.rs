@@ -5,12 +5,12 @@
 
 use std::{
     sync::{Arc, atomic::AtomicU64, atomic::Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use crypto::{Digest, SigningKey};
 use hub::ModelsError;
-use network::{Client, NetworkError};
+use network::{Client, NetworkError, now_ms};
 use protocol::{
     Action, Canonical as _, Opening, Standing, Version,
     request::OPENING_BYTES_MAX,
@@ -210,8 +210,7 @@ pub async fn fetch_opening(
     receipt: Digest,
     key: &SigningKey,
 ) -> Result<Opening, NetworkError> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let asked_at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    let request = OpeningRequest { version: Version, chain_id, receipt, auditor: key.public_key(), asked_at_ms };
+    let (auditor, asked_at_ms) = (key.public_key(), now_ms());
+    let request = OpeningRequest { version: Version, chain_id, receipt, auditor, asked_at_ms };
     client.post(&format!("{endpoint}/openings"), &request.sign(key)).await
 }

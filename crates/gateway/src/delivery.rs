@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{ApiError, Code};
-use network::{Frames, NetworkError};
+use network::{Frames, NetworkError, now_ms};
 use protocol::{
     Finish, Input, NodeId, Opening, Request, SignedReceipt, Tensor,
     service::{DoneFrame, Frame, SignedJob, TokenFrame},
@@ -17,7 +17,6 @@ use protocol::{
 
 use crate::{
     checks::{Lie, Witnessed},
-    clock::now_ms,
     directory::Lease,
     shared::Shared,
     vocabulary::says,

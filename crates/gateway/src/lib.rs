@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod checks;
-mod clock;
 mod delivery;
 mod directory;
 mod gateway;

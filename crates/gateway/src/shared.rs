@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use api::{ApiError, Code};
 use crypto::{Digest, SigningKey};
-use network::{Client, LedgerClient};
+use network::{Client, LedgerClient, now_ms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    clock::now_ms, directory::Directory, metrics::Metrics, outbox::Outbox, pace::Pace, prepare::Circumstances,
+    directory::Directory, metrics::Metrics, outbox::Outbox, pace::Pace, prepare::Circumstances,
     vocabulary::Vocabularies,
 };
 

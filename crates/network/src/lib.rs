@@ -3,6 +3,7 @@
 //! Every body has a limit that is checked before it is read; every wait has an end. Knows no node's duties.
 
 mod client;
+mod clock;
 mod error;
 mod frames;
 mod ledger_client;
@@ -12,6 +13,7 @@ mod server;
 pub use axum;
 pub use bytes::Bytes;
 pub use client::{Client, Frames};
+pub use clock::now_ms;
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};
 pub use ledger_client::{AccountView, LedgerClient, Sender};

@@ -52,6 +52,8 @@ pub enum SubmitError {
 /// The node; shared by agreement, interface and votes.
 pub struct Node {
     key: SigningKey,
+    /// Known without the ledger's lock: every block is checked against it.
+    chain_id: u64,
     ledger: Mutex<Ledger>,
     pool: Mutex<Pool>,
     certificates: Mutex<BTreeMap<u64, Certificate>>,
@@ -91,6 +93,7 @@ impl Node {
     fn on(ledger: Ledger, key: SigningKey, snapshots: Snapshots, clock: Option<Clock>) -> Self {
         Self {
             key,
+            chain_id: ledger.chain_id(),
             durable_height: AtomicU64::new(ledger.height()),
             ledger: Mutex::new(ledger),
             pool: Mutex::default(),
@@ -173,10 +176,9 @@ impl Node {
     /// Signs and submits this validator's vote.
     pub fn vote(&self, receipt: Digest, refuted: bool) -> Result<Digest, SubmitError> {
         let sender = self.key.public_key();
-        let chain_id = self.ledger().chain_id();
         let nonce = self.next_nonce(&sender);
         let action = Action::Vote(Vote { receipt, refuted });
-        self.submit(&Transaction { version: Version, chain_id, sender, nonce, action }.sign(&self.key))
+        self.submit(&Transaction { version: Version, chain_id: self.chain_id, sender, nonce, action }.sign(&self.key))
     }
 
     /// Resolves when a challenge may wait for a vote.
@@ -280,10 +282,9 @@ impl Application for Node {
     }
 
     fn check(&self, block: &Block) -> bool {
-        let chain_id = self.ledger().chain_id();
         block.transactions().iter().all(|bytes| {
             bytes.len() <= TRANSACTION_BYTES_MAX
-                && SignedTransaction::decode(bytes).is_ok_and(|signed| signed.transaction.chain_id == chain_id)
+                && SignedTransaction::decode(bytes).is_ok_and(|signed| signed.transaction.chain_id == self.chain_id)
         })
     }
 

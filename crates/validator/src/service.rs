@@ -1,17 +1,12 @@
 //! The validator as a node: agreement on its own threads, the interface and the votes on the caller's runtime.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use consensus::{Chain, Keys, Pacing};
 use crypto::{SigningKey, threshold::GroupKey};
 use hub::{Models, Shelf, ShelfError};
 use ledger::Genesis;
-use network::{Client, Limits, NetworkError, Server};
+use network::{Client, Limits, NetworkError, Server, now_ms};
 use protocol::{Noun as _, Role, Text, Trust, Version};
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -120,9 +115,4 @@ fn agreement(config: &Config) -> consensus::Config {
         listen: config.agreement_listen,
         directory: config.directory.clone(),
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use crypto::{Digest, SigningKey};
 use engine::Model;
-use network::{Bytes, frame_bytes};
+use network::{Bytes, frame_bytes, now_ms};
 use protocol::{
     NodeId, Noun as _, PublicKey, Request, Role,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
@@ -23,7 +23,6 @@ use crate::{
     adversary::Adversary,
     answer::{Answer, answer, check_room, failed},
     chain::{Chain, Salts, Terms, is_complete},
-    clock::now_ms,
     evidence::{Evidence, EvidenceError},
     rate::Rate,
     reader::{PATIENCE, Reader},

@@ -9,7 +9,6 @@
 mod adversary;
 mod answer;
 mod chain;
-mod clock;
 mod defence;
 mod evidence;
 mod jobs;

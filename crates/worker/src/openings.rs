@@ -8,10 +8,11 @@ use std::{
 use network::{
     Noun, Refusal,
     axum::{extract::State, http::StatusCode},
+    now_ms,
 };
 use protocol::{Opening, PublicKey, Role, service::SignedOpeningRequest};
 
-use crate::{adversary::Adversary, clock::now_ms, jobs::Desk, rate::Rate};
+use crate::{adversary::Adversary, jobs::Desk, rate::Rate};
 
 /// An opening request older or newer than this is refused.
 const AGE_MS_MAX: u64 = 60_000;

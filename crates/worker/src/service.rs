@@ -15,6 +15,7 @@ use network::{
         response::{IntoResponse as _, Response},
         routing::{get, post},
     },
+    now_ms,
 };
 use protocol::{KeyRecord, Role, registry::OPEN_END, request::OPENING_BYTES_MAX, service::SignedJob};
 use serde_json::{Value, json};
@@ -28,7 +29,6 @@ use tokio::{
 use crate::{
     adversary::Adversary,
     chain::Chain,
-    clock::now_ms,
     defence::defend,
     evidence::{Evidence, EvidenceError},
     jobs::{Desk, MEMORY_MS, WAITING_MAX},

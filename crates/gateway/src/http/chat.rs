@@ -8,18 +8,13 @@ use protocol::Input;
 
 use crate::{
     delivery::Delivery,
-    http::{answered, body, refusal, stream},
+    http::{answered, body, counted, stream},
     prepare::Wish,
     shared::{Shared, fresh},
 };
 
 pub async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
-    let started_at = Instant::now();
-    shared.metrics.requests.add(1);
-    serve(&shared, &headers, body, started_at).await.unwrap_or_else(|error| {
-        shared.metrics.refusals.add(1);
-        refusal::respond(&error)
-    })
+    counted(&shared, |started_at| serve(&shared, &headers, body, started_at)).await
 }
 
 async fn serve(

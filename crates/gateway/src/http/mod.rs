@@ -10,7 +10,7 @@ mod refusal;
 mod status;
 mod stream;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use network::axum::{
     Router,
@@ -53,4 +53,17 @@ async fn unknown_path(method: Method, uri: Uri) -> Response {
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     let message = format!("Not allowed to {method} on {}.", uri.path());
     refusal::respond(&ApiError::new(Code::MethodNotAllowed, message))
+}
+
+/// Counts a request and answers it, or says in its client's words why not. `serve` is told when it came.
+async fn counted<Served>(shared: &Shared, serve: impl FnOnce(Instant) -> Served) -> Response
+where
+    Served: Future<Output = Result<Response, ApiError>>,
+{
+    let started_at = Instant::now();
+    shared.metrics.requests.add(1);
+    serve(started_at).await.unwrap_or_else(|error| {
+        shared.metrics.refusals.add(1);
+        refusal::respond(&error)
+    })
 }

@@ -1,9 +1,27 @@
 //! Broadcasting of two operands: sizes are compared from the innermost outward, and a size of 1 repeats.
 
+use super::{float_tensor, floats};
 use crate::{
-    operator::{Refusal, Site},
+    evaluate::Fault,
+    operator::{Form, Refusal, Site},
     shape::{Dimension, Shape},
+    tensor::{Element, Tensor},
 };
+
+/// The form of a float operator of two operands.
+pub fn float_form(site: &Site) -> Result<Form, Refusal> {
+    site.expect_element(0, Element::F32)?;
+    site.expect_element(1, Element::F32)?;
+    Ok(Form { element: Element::F32, shape: shape(site)? })
+}
+
+/// One IEEE operation on each pair of elements.
+pub fn zip_floats(name: &'static str, inputs: &[&Tensor], each: fn(f32, f32) -> f32) -> Result<Tensor, Fault> {
+    let (left, right) = (floats(name, inputs, 0)?, floats(name, inputs, 1)?);
+    let (sizes, pairs) = pairs(inputs[0].shape(), inputs[1].shape());
+    let values = pairs.into_iter().map(|(one, other)| each(left[one], right[other])).collect();
+    float_tensor(name, &sizes, values)
+}
 
 /// The common shape of inputs 0 and 1.
 pub fn shape(site: &Site) -> Result<Shape, Refusal> {

@@ -1,4 +1,4 @@
-//! The clock of the machine, in the protocol's unit.
+//! The machine's clock in the protocol's unit, for stamping and judging messages; nothing that is executed reads it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
