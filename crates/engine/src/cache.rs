@@ -30,4 +30,14 @@ impl<T: Copy + Default> Cache<T> {
         self.values.truncate(position * value.len());
         self.values.extend_from_slice(value);
     }
+
+    /// The first `length` of `all` positions, in memory of their own.
+    pub fn share(&self, all: usize, length: usize) -> Self {
+        let first = |values: &[T], positions: usize, share: usize| {
+            values[..values.len().checked_div(positions).unwrap_or(0) * share].to_vec()
+        };
+        let blocks = (all.div_ceil(SIDE), length.div_ceil(SIDE));
+        let keys = self.keys.iter().map(|keys| first(keys, blocks.0, blocks.1)).collect();
+        Self { keys, values: first(&self.values, all, length) }
+    }
 }

@@ -31,10 +31,26 @@ pub enum State {
     Float(Cache<f32>),
 }
 
+impl State {
+    /// What a text of `all` positions keeps of its first `length`.
+    pub fn share(&self, all: usize, length: usize) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Integer(cache) => Self::Integer(cache.share(all, length)),
+            Self::Float(cache) => Self::Float(cache.share(all, length)),
+        }
+    }
+}
+
 pub trait Kernel: Send + Sync {
     /// What to keep for one text.
     fn state(&self) -> State {
         State::None
+    }
+
+    /// Bytes that the state of a text of that many positions takes.
+    fn bytes(&self, _positions: usize) -> usize {
+        0
     }
 
     /// Fills `out`, which holds the right number of elements of the right type. `states` has one for each lane.

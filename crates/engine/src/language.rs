@@ -215,9 +215,10 @@ impl LanguageModel {
         }
         let inputs = [Data::I32(pieces.concat().iter().map(|&token| token as i32).collect())];
         let mut lanes: Vec<&mut Lane> = texts.iter_mut().map(|text| &mut text.lane).collect();
-        self.plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places })?;
+        let wanted: Vec<usize> = (0..places.len()).collect();
+        self.plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places, wanted: &wanted })?;
         let mut logits = Vec::new();
-        self.fixed(&space, &inputs, 0..places.len(), &mut |row| logits.push(row))?;
+        self.fixed(&space, &inputs, places.len(), &mut |row| logits.push(row))?;
         Ok(logits)
     }
 
@@ -242,17 +243,17 @@ impl LanguageModel {
         }
     }
 
-    /// Calls `each` with the logits of some rows of a run, brought to 16 fraction bits.
+    /// Calls `each` with the logits of the wanted rows of a run, brought to 16 fraction bits.
     fn fixed(
         &self,
         space: &Workspace,
         inputs: &[Data],
-        rows: std::ops::Range<usize>,
+        rows: usize,
         each: &mut dyn FnMut(Vec<i64>),
     ) -> Result<(), RunError> {
         let width = self.vocabulary;
         let output = self.plan.output(space, inputs, 0);
-        for row in rows {
+        for row in 0..rows {
             let logits = match output {
                 Some(Data::I32(logits)) => {
                     let row = logits[row * width..][..width].iter().map(|&logit| logit.into());
@@ -330,9 +331,11 @@ impl Text<'_> {
             let start = self.lane.length;
             let places: Vec<Place> = (0..piece.len()).map(|index| Place { lane: 0, position: start + index }).collect();
             let inputs = [Data::I32(piece.iter().map(|&token| token as i32).collect())];
-            self.model.plan.run(&mut self.space, &mut [&mut self.lane], &Chunk { inputs: &inputs, places: &places })?;
             let first = self.from.saturating_sub(start).min(piece.len());
-            self.model.fixed(&self.space, &inputs, first..piece.len(), each)?;
+            let wanted: Vec<usize> = (first..piece.len()).collect();
+            let chunk = Chunk { inputs: &inputs, places: &places, wanted: &wanted };
+            self.model.plan.run(&mut self.space, &mut [&mut self.lane], &chunk)?;
+            self.model.fixed(&self.space, &inputs, wanted.len(), each)?;
         }
         Ok(())
     }

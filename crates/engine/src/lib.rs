@@ -18,6 +18,7 @@ mod ops;
 #[cfg(test)]
 mod oracle;
 mod plan;
+mod tail;
 mod template;
 mod tensors;
 mod tokenizer;

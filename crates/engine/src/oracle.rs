@@ -292,7 +292,8 @@ fn in_chunks(plan: &Plan, inputs: &[Tensor], rows: usize, chunks: &[usize]) -> V
         let to = rows.min(from + sizes.next().unwrap());
         let inputs = cut(inputs, rows, from, to);
         let places: Vec<Place> = (from..to).map(|position| Place { lane: 0, position }).collect();
-        plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &inputs, places: &places }).unwrap();
+        let wanted: Vec<usize> = (0..places.len()).collect();
+        plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &inputs, places: &places, wanted: &wanted }).unwrap();
         let width = plan.checked().node_fact(0).unwrap().shape.count(1).unwrap();
         bytes.extend(to_bytes(plan.output(&space, &inputs, 0).unwrap(), (to - from) * width));
     }
@@ -309,7 +310,7 @@ fn together(plan: &Plan, inputs: &[Tensor], rows: usize) -> [Vec<u8>; 2] {
         let inputs: Vec<Data> = single.iter().map(doubled).collect();
         let places = [Place { lane: 0, position }, Place { lane: 1, position }];
         let mut lanes: Vec<&mut Lane> = vec![&mut one, &mut other];
-        plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places }).unwrap();
+        plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places, wanted: &[0, 1] }).unwrap();
         let all = to_bytes(plan.output(&space, &inputs, 0).unwrap(), 2 * width);
         let (first, second) = all.split_at(all.len() / 2);
         bytes[0].extend(first);

@@ -49,6 +49,11 @@ impl Kernel for Attention {
         State::Integer(Cache::new(self.kv_heads))
     }
 
+    fn bytes(&self, positions: usize) -> usize {
+        let entry = size_of::<i16>();
+        positions.next_multiple_of(SIDE).saturating_mul(2 * self.kv_heads * self.head * entry)
+    }
+
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let inputs = call.inputs;
         let (q, k, v) = (widened(inputs.first())?, widened(inputs.get(1))?, widened(inputs.get(2))?);

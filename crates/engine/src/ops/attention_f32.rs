@@ -29,6 +29,11 @@ impl Kernel for Attention {
         State::Float(Cache::new(self.kv_heads))
     }
 
+    fn bytes(&self, positions: usize) -> usize {
+        let entry = size_of::<f32>();
+        positions.next_multiple_of(SIDE).saturating_mul(2 * self.kv_heads * self.head * entry)
+    }
+
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let refuse = || excluded("attention_f32");
         let round = |values: &[f32]| -> Vec<f32> { values.iter().map(|&value| from_half(to_half(value))).collect() };
