@@ -247,9 +247,15 @@ fn attention(name: &str, mut case: Case, random: &mut Random) -> (Checked, Vec<T
     let attributes = Attributes::new().with("heads", (groups * kv_heads) as i64).with("kv_heads", kv_heads as i64);
     let (queries, keys) = (groups * kv_heads * head, kv_heads * head);
     if name == "attention_f32" {
-        for width in [queries, keys, keys] {
+        let value = 1 + random.below(30);
+        for width in [queries, keys, kv_heads * value] {
             case.floats(random, &[width]);
         }
+        let attributes = match random.below(3) {
+            0 => attributes,
+            1 => attributes.with("window", random.within(1, 30)),
+            _ => attributes.with("scale", 0.3_f32).with("softcap", 5.0_f32).with("window", random.within(1, 20)),
+        };
         return case.node(name, attributes);
     }
     // Wide values with a heavy table leave 32 bits: both ways of mixing are met.

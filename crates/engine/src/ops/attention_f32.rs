@@ -3,7 +3,11 @@
 use graph::{
     Data, Fault,
     float::{exp, from_half, to_half},
-    ops::rms_norm_f32::{LANES, tree},
+    ops::{
+        attention_f32::Settings,
+        rms_norm_f32::{LANES, tree},
+        softcap_f32::softcap,
+    },
 };
 
 use crate::{
@@ -16,12 +20,17 @@ struct Attention {
     heads: usize,
     kv_heads: usize,
     head: usize,
+    /// Width of a value head.
+    value: usize,
+    settings: Settings,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let heads = usize::try_from(making.integer("heads")?).ok()?;
     let kv_heads = usize::try_from(making.integer("kv_heads")?).ok()?;
-    Some(Box::new(Attention { heads, kv_heads, head: making.width(0)? / heads }))
+    let (head, value) = (making.width(0)? / heads, making.width(2)? / kv_heads);
+    let settings = Settings::read(making.attributes, head).ok()?;
+    Some(Box::new(Attention { heads, kv_heads, head, value, settings }))
 }
 
 impl Kernel for Attention {
@@ -40,22 +49,22 @@ impl Kernel for Attention {
         let q = floats(call, 0, "attention_f32")?;
         let (k, v) = (round(floats(call, 1, "attention_f32")?), round(floats(call, 2, "attention_f32")?));
         let out = floats_out(out, "attention_f32")?;
-        let kv_width = self.kv_heads * self.head;
+        let (k_width, v_width) = (self.kv_heads * self.head, self.kv_heads * self.value);
         for (row, place) in call.places.iter().enumerate() {
             let Some(State::Float(cache)) = states.get_mut(place.lane) else { return Err(refuse()) };
-            cache.append(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width], self.head);
+            cache.append(place.position, &k[row * k_width..][..k_width], &v[row * v_width..][..v_width], self.head);
         }
         let caches: Vec<&Cache<f32>> = states
             .iter()
             .filter_map(|state| if let State::Float(cache) = &**state { Some(cache) } else { None })
             .collect();
         let width = self.heads * self.head;
-        call.threads.each(out, width, 4, |first, out| {
+        call.threads.each(out, self.heads * self.value, 4, |first, out| {
             let mut scores = Vec::new();
-            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            for (row, out) in out.chunks_exact_mut(self.heads * self.value).enumerate() {
                 let place = call.places[first + row];
                 let queries = &q[(first + row) * width..][..width];
-                for (head, out) in out.chunks_exact_mut(self.head).enumerate() {
+                for (head, out) in out.chunks_exact_mut(self.value).enumerate() {
                     let query = &queries[head * self.head..][..self.head];
                     let group = head / (self.heads / self.kv_heads);
                     self.one(call.level, query, caches[place.lane], group, place.position, &mut scores, out);
@@ -81,14 +90,19 @@ impl Attention {
         let count = position + 1;
         scores.clear();
         scores.resize(count.next_multiple_of(SIDE), 0.0);
-        score(level, query, &cache.keys[group], 1.0 / (self.head as f32).sqrt(), scores);
+        score(level, query, &cache.keys[group], self.settings.scale, scores);
+        if let Some(cap) = self.settings.softcap {
+            scores.iter_mut().for_each(|score| *score = softcap(*score, cap));
+        }
+        let first = self.settings.first(position);
         let most =
-            scores[..count].iter().fold(f32::NEG_INFINITY, |most, &score| if score > most { score } else { most });
+            scores[first..count].iter().fold(f32::NEG_INFINITY, |most, &score| if score > most { score } else { most });
         let mut inverse = 0.0;
-        soften(level, &mut scores[..count], most, &mut inverse);
-        let (stride, start) = (self.kv_heads * self.head, group * self.head);
+        soften(level, &mut scores[first..count], first % LANES, most, &mut inverse);
+        let stride = self.kv_heads * self.value;
+        let start = first * stride + group * self.value;
         out.fill(0.0);
-        mix(level, &scores[..count], &cache.values[start..], stride, out);
+        mix(level, &scores[first..count], &cache.values[start..], stride, out);
         out.iter_mut().for_each(|out| *out *= inverse);
     }
 }
@@ -110,7 +124,7 @@ versions! {
 }
 
 versions! {
-    fn soften(scores: &mut [f32], most: f32, inverse: &mut f32) {
+    fn soften(scores: &mut [f32], lane: usize, most: f32, inverse: &mut f32) {
         let mut lanes = [0.0_f32; LANES];
         for scores in scores.chunks_mut(LANES) {
             for (score, lane) in scores.iter_mut().zip(&mut lanes) {
@@ -118,6 +132,8 @@ versions! {
                 *lane += *score;
             }
         }
+        // The first score may belong to another lane than the first.
+        lanes.rotate_right(lane);
         *inverse = 1.0 / tree(lanes);
     }
 }

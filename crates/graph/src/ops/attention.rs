@@ -30,7 +30,14 @@ pub const SHIFT: u32 = 36;
 const HEADS_MAX: usize = 1 << 12;
 
 /// Query heads, key-value heads and the width of one, as attributes and shapes of inputs 0 to 2 say.
-pub(super) fn heads(site: &Site) -> Result<(usize, usize, usize), Refusal> {
+fn heads(site: &Site) -> Result<(usize, usize, usize), Refusal> {
+    let (heads, kv_heads, head) = queries_and_keys(site)?;
+    site.expect_shape(2, &Shape::rows(&[kv_heads * head]))?;
+    Ok((heads, kv_heads, head))
+}
+
+/// The same as attributes and shapes of inputs 0 and 1 say.
+pub(super) fn queries_and_keys(site: &Site) -> Result<(usize, usize, usize), Refusal> {
     let heads = site.attributes.size("heads", HEADS_MAX)?;
     let kv_heads = site.attributes.size("kv_heads", heads)?;
     let width = site.width(0)?;
@@ -39,9 +46,7 @@ pub(super) fn heads(site: &Site) -> Result<(usize, usize, usize), Refusal> {
     }
     let head = width / heads;
     site.expect_shape(0, &Shape(vec![Dimension::Rows, Dimension::Fixed(width)]))?;
-    for input in [1, 2] {
-        site.expect_shape(input, &Shape::rows(&[kv_heads * head]))?;
-    }
+    site.expect_shape(1, &Shape::rows(&[kv_heads * head]))?;
     Ok((heads, kv_heads, head))
 }
 

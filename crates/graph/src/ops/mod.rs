@@ -8,13 +8,16 @@ pub mod add_f32;
 pub mod attention;
 pub mod attention_f32;
 mod broadcast;
+pub mod choose_experts_f32;
 pub mod clip_f32;
+pub mod combine_experts_f32;
 pub mod concat;
 pub mod dequantise;
 pub mod divide_f32;
 pub mod exp_f32;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
+pub mod gelu_tanh_f32;
 pub mod linear;
 pub mod linear_blocks_f32;
 pub mod linear_f32;
@@ -33,10 +36,12 @@ pub mod rope;
 pub mod rope_f32;
 pub mod sigmoid_f32;
 pub mod silu_f32;
+pub mod softcap_f32;
 pub mod softmax;
 pub mod softmax_f32;
 pub mod subtract_f32;
 pub mod tanh_f32;
+pub mod weigh_experts_f32;
 
 use crate::{
     evaluate::Fault,
@@ -50,13 +55,16 @@ pub static OPERATORS: &[&Operator] = &[
     &add_f32::OPERATOR,
     &attention::OPERATOR,
     &attention_f32::OPERATOR,
+    &choose_experts_f32::OPERATOR,
     &clip_f32::OPERATOR,
+    &combine_experts_f32::OPERATOR,
     &concat::OPERATOR,
     &dequantise::OPERATOR,
     &divide_f32::OPERATOR,
     &exp_f32::OPERATOR,
     &gather_blocks_f32::OPERATOR,
     &gather_rows::OPERATOR,
+    &gelu_tanh_f32::OPERATOR,
     &linear::OPERATOR,
     &linear_blocks_f32::OPERATOR,
     &linear_f32::OPERATOR,
@@ -74,10 +82,12 @@ pub static OPERATORS: &[&Operator] = &[
     &rope_f32::OPERATOR,
     &sigmoid_f32::OPERATOR,
     &silu_f32::OPERATOR,
+    &softcap_f32::OPERATOR,
     &softmax::OPERATOR,
     &softmax_f32::OPERATOR,
     &subtract_f32::OPERATOR,
     &tanh_f32::OPERATOR,
+    &weigh_experts_f32::OPERATOR,
 ];
 
 /// The operator of that name.

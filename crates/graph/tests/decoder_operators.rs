@@ -1,0 +1,154 @@
+//! Facts about the operators that decoders beyond Llama need: what they compute, to the bit, and what they refuse.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use graph::{
+    Attributes, Data, Element, Graph, GraphRefusal, Input, Interval, Output, Shape, Source, Tensor, evaluate, ops,
+};
+
+fn floats(shape: &[usize], values: &[f32]) -> Tensor {
+    Tensor::new(shape, Data::F32(values.to_vec())).unwrap()
+}
+
+/// What a node is given: a value of the caller, or a constant.
+enum Given {
+    Value(Tensor, Interval),
+    Constant(Tensor),
+}
+
+fn value(shape: &[usize], values: &[f32]) -> Given {
+    Given::Value(floats(shape, values), Interval::of(Element::F32))
+}
+
+fn choice(shape: &[usize], values: &[i32], experts: i64) -> Given {
+    Given::Value(Tensor::of(shape, Data::I32(values.to_vec())), Interval { low: 0, high: experts - 1 })
+}
+
+fn run(name: &str, attributes: Attributes, given: Vec<Given>) -> Result<Tensor, GraphRefusal> {
+    let (mut graph, mut inputs, mut sources) = (Graph::default(), Vec::new(), Vec::new());
+    for given in given {
+        sources.push(match given {
+            Given::Constant(tensor) => graph.constant("c", tensor),
+            Given::Value(tensor, interval) => {
+                let shape = Shape::rows(&tensor.shape()[1..]);
+                graph.inputs.push(Input { name: "x".into(), element: tensor.element(), shape, interval });
+                inputs.push(tensor);
+                Source::Input(inputs.len() - 1)
+            }
+        });
+    }
+    let source = graph.node("node", ops::find(name).unwrap(), attributes, &sources);
+    graph.outputs.push(Output { name: "y".into(), source });
+    Ok(evaluate(&graph.check(8)?, &inputs).unwrap().remove(0))
+}
+
+fn refused(name: &str, attributes: Attributes, given: Vec<Given>, said: &str) {
+    let refusal = run(name, attributes, given).unwrap_err().to_string();
+    assert!(refusal.contains(said), "{refusal} lacks {said:?}");
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    tensor.floats().unwrap().iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn curves_give_their_frozen_bits() {
+    let x = || value(&[1, 6], &[-100.0, -1.5, -0.125, 0.0, 0.7, 90.0]);
+    let gelu = run("gelu_tanh_f32", Attributes::new(), vec![x()]).unwrap();
+    assert_eq!(bits(&gelu), GELU, "{:#010x?}", bits(&gelu));
+    let cap = run("softcap_f32", Attributes::new().with("cap", 30.0_f32), vec![x()]).unwrap();
+    assert_eq!(bits(&cap), SOFTCAP, "{:#010x?}", bits(&cap));
+    for cap in [0.0_f32, -1.0, f32::INFINITY] {
+        refused("softcap_f32", Attributes::new().with("cap", cap), vec![x()], "cap");
+    }
+}
+
+const GELU: [u32; 6] = [0x0000_0000, 0xbdcd_ad6c, 0xbd66_88cb, 0x0000_0000, 0x3f07_d372, 0x42b4_0000];
+const SOFTCAP: [u32; 6] = [0xc1ef_63d1, 0xbfbf_d715, 0xbdff_ff9f, 0x0000_0000, 0x3f33_2ae0, 0x41ee_d02a];
+
+fn attention(attributes: Attributes) -> Attributes {
+    attributes.with("heads", 1).with("kv_heads", 1)
+}
+
+#[test]
+fn a_window_hides_what_lies_further_back() {
+    let given = || {
+        let q = value(&[4, 2], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, -1.0]);
+        let k = value(&[4, 2], &[1.0, 2.0, -1.0, 0.5, 0.0, 3.0, 1.0, 1.0]);
+        vec![q, k, value(&[4, 1], &[1.0, 10.0, 100.0, 1000.0])]
+    };
+    let alone = run("attention_f32", attention(Attributes::new().with("window", 1)), given()).unwrap();
+    assert_eq!(alone, floats(&[4, 1], &[1.0, 10.0, 100.0, 1000.0]));
+    let wide = run("attention_f32", attention(Attributes::new().with("window", 4)), given()).unwrap();
+    assert_eq!(wide, run("attention_f32", attention(Attributes::new()), given()).unwrap());
+    let two = run("attention_f32", attention(Attributes::new().with("window", 2)), given()).unwrap();
+    assert!(two.floats().unwrap()[3] > 100.0 && two.floats().unwrap()[0] == 1.0, "{two:?}");
+    let scale = 1.0 / 2.0_f32.sqrt();
+    let scaled = run("attention_f32", attention(Attributes::new().with("scale", scale)), given()).unwrap();
+    assert_eq!(scaled, wide);
+    let flat = attention(Attributes::new().with("softcap", 1e-3_f32));
+    let flat = run("attention_f32", flat, given()).unwrap();
+    assert!((flat.floats().unwrap()[3] - 277.75).abs() < 1.0, "{flat:?}");
+    for (name, refusal) in [("window", "window"), ("scale", "scale"), ("softcap", "softcap")] {
+        let attributes = attention(Attributes::new());
+        let bad = if name == "window" { attributes.with(name, 0) } else { attributes.with(name, 0.0_f32) };
+        refused("attention_f32", bad, given(), refusal);
+    }
+    let mut odd = given();
+    odd[2] = value(&[4, 3], &[0.0; 12]);
+    let attributes = Attributes::new().with("heads", 2).with("kv_heads", 2);
+    odd[0] = value(&[4, 4], &[0.0; 16]);
+    odd[1] = value(&[4, 4], &[0.0; 16]);
+    refused("attention_f32", attributes, odd, "multiple of 2 heads");
+}
+
+#[test]
+fn the_greatest_experts_are_chosen_and_the_lowest_index_wins_ties() {
+    let choose = |attributes: Attributes, scores: &[f32], bias: Option<&[f32]>| {
+        let mut given = vec![value(&[1, scores.len()], scores)];
+        given.extend(bias.map(|bias| Given::Constant(floats(&[bias.len()], bias))));
+        run("choose_experts_f32", attributes, given).unwrap().integers().unwrap()
+    };
+    let count = |count: i64| Attributes::new().with("count", count);
+    assert_eq!(choose(count(3), &[1.0, 5.0, 5.0, -1.0, 5.0], None), [1, 2, 4]);
+    assert_eq!(choose(count(5), &[0.0, -0.0, 2.0, -3.0, 1.0], None), [2, 4, 0, 1, 3]);
+    assert_eq!(choose(count(2), &[1.0, 2.0, 3.0], Some(&[9.0, 0.0, 0.0])), [0, 2]);
+    let scores = [9.0, 0.0, 5.0, 6.0, 1.0, 9.5, 5.0, 5.5];
+    let groups = |best: i64| count(2).with("groups", 4).with("kept", 2).with("best", best);
+    assert_eq!(choose(groups(1), &scores, None), [5, 0]);
+    assert_eq!(choose(groups(2), &scores, None), [5, 3]);
+    let scores = || value(&[1, 4], &[0.0; 4]);
+    refused("choose_experts_f32", count(5), vec![scores()], "count");
+    refused("choose_experts_f32", count(1).with("groups", 3), vec![scores()], "groups");
+    refused("choose_experts_f32", count(3).with("groups", 2), vec![scores()], "count");
+    refused("choose_experts_f32", count(1).with("best", 9), vec![scores()], "best");
+    refused("choose_experts_f32", count(1).with("groups", 2).with("kept", 3), vec![scores()], "kept");
+    let wide = value(&[1, 4097], &[0.0; 4097]);
+    refused("choose_experts_f32", count(1), vec![wide], "4096 experts");
+    let bias = Given::Constant(floats(&[3], &[0.0; 3]));
+    refused("choose_experts_f32", count(1), vec![scores(), bias], "shape");
+}
+
+#[test]
+fn chosen_experts_are_weighed_and_combined_in_the_order_of_the_choice() {
+    let scores = || value(&[2, 3], &[1.0, 3.0, 4.0, 8.0, 2.0, 2.0]);
+    let weigh = |normalise: i64, scale: f32| Attributes::new().with("normalise", normalise).with("scale", scale);
+    let chosen = || choice(&[2, 2], &[2, 0, 0, 1], 3);
+    let plain = run("weigh_experts_f32", weigh(0, 2.0), vec![scores(), chosen()]).unwrap();
+    assert_eq!(plain, floats(&[2, 2], &[8.0, 2.0, 16.0, 4.0]));
+    let shares = run("weigh_experts_f32", weigh(1, 1.0), vec![scores(), chosen()]).unwrap();
+    assert_eq!(shares, floats(&[2, 2], &[4.0 / 5.0, 1.0 / 5.0, 0.8, 0.2]));
+    refused("weigh_experts_f32", weigh(2, 1.0), vec![scores(), chosen()], "normalise");
+    refused("weigh_experts_f32", weigh(1, f32::NAN), vec![scores(), chosen()], "scale");
+    refused("weigh_experts_f32", weigh(1, 1.0), vec![scores(), choice(&[2, 2], &[0; 4], 4)], "the rows of the table");
+    refused(
+        "weigh_experts_f32",
+        weigh(1, 1.0),
+        vec![scores(), choice(&[2, 1, 2], &[0; 4], 3)],
+        "but for the innermost",
+    );
+    let said = || value(&[2, 2, 2], &[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0]);
+    let weights = || value(&[2, 2], &[0.5, 2.0, 1.0, -1.0]);
+    let all = run("combine_experts_f32", Attributes::new(), vec![said(), weights()]).unwrap();
+    assert_eq!(all, floats(&[2, 2], &[20.5, 41.0, -27.0, -36.0]));
+    refused("combine_experts_f32", Attributes::new(), vec![weights(), said()], "one size behind");
+}
