@@ -5,6 +5,7 @@
 
 use graph::{Data, Fact, Fault, attribute::Attributes};
 
+pub use crate::threads::Threads;
 use crate::{cache::Cache, cpu::Level};
 
 /// Which row of which text a row of a call is.
@@ -27,17 +28,44 @@ pub struct Call<'a> {
 pub enum State {
     None,
     Integer(Cache<i16>),
-    /// After their rounding to binary16.
-    Float(Cache<f32>),
+    /// Binary16 as its bits.
+    Float(Cache<u16>),
 }
 
 impl State {
-    /// What a text of `all` positions keeps of its first `length`.
-    pub fn share(&self, all: usize, length: usize) -> Self {
+    /// Keeps the first `length` positions only; memory behind them is freed.
+    pub fn truncate(&mut self, length: usize) {
+        match self {
+            Self::None => {}
+            Self::Integer(cache) => cache.truncate(length),
+            Self::Float(cache) => cache.truncate(length),
+        }
+    }
+
+    /// The state of a text that begins with the first `length` positions, in the same memory until one of both writes.
+    pub fn share(&self, length: usize) -> Self {
         match self {
             Self::None => Self::None,
-            Self::Integer(cache) => Self::Integer(cache.share(all, length)),
-            Self::Float(cache) => Self::Float(cache.share(all, length)),
+            Self::Integer(cache) => Self::Integer(cache.share(length)),
+            Self::Float(cache) => Self::Float(cache.share(length)),
+        }
+    }
+
+    /// Memory held, shared or not.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Integer(cache) => cache.bytes(),
+            Self::Float(cache) => cache.bytes(),
+        }
+    }
+
+    /// Memory that so many positions take.
+    pub fn bytes_of(&self, positions: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Integer(cache) => cache.bytes_of(positions),
+            Self::Float(cache) => cache.bytes_of(positions),
         }
     }
 }
@@ -48,12 +76,8 @@ pub trait Kernel: Send + Sync {
         State::None
     }
 
-    /// Bytes that the state of a text of that many positions takes.
-    fn bytes(&self, _positions: usize) -> usize {
-        0
-    }
-
-    /// Fills `out`, which holds the right number of elements of the right type. `states` has one for each lane.
+    /// Fills `out`, which holds the right number of elements of the right type. `states` has one for each lane where
+    /// the kernel keeps something, else it is empty.
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault>;
 }
 
@@ -84,38 +108,6 @@ impl Making<'_> {
 
     pub fn constant_integers(&self, input: usize) -> Option<Vec<i64>> {
         self.inputs.get(input)?.constant.as_ref()?.integers()
-    }
-}
-
-/// A bounded number of threads; one means the caller's own.
-pub struct Threads(Option<rayon::ThreadPool>);
-
-impl Threads {
-    /// The threads wait in a pool between calls. Falls back to the caller's own where none can be started.
-    pub fn new(count: usize) -> Self {
-        if count < 2 {
-            return Self(None);
-        }
-        Self(rayon::ThreadPoolBuilder::new().num_threads(count).build().ok())
-    }
-
-    #[cfg(test)]
-    pub fn one() -> Self {
-        Self(None)
-    }
-
-    /// Calls `each(first row, rows of out)` for pieces of `out` that together are all of it. Rows are `width` wide;
-    /// a piece has at least `least` rows where there are so many.
-    pub fn each<T: Send>(&self, out: &mut [T], width: usize, least: usize, each: impl Fn(usize, &mut [T]) + Sync) {
-        let rows = out.len() / width.max(1);
-        let Some(pool) = self.0.as_ref().filter(|_| rows >= 2 * least) else { return each(0, out) };
-        let piece = rows.div_ceil(pool.current_num_threads()).max(least);
-        pool.in_place_scope(|scope| {
-            for (index, out) in out.chunks_mut(piece * width).enumerate() {
-                let each = &each;
-                scope.spawn(move |_| each(index * piece, out));
-            }
-        });
     }
 }
 

@@ -218,7 +218,7 @@ impl LanguageModel {
         let wanted: Vec<usize> = (0..places.len()).collect();
         self.plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places, wanted: &wanted })?;
         let mut logits = Vec::new();
-        self.fixed(&space, &inputs, places.len(), &mut |row| logits.push(row))?;
+        self.fixed(&space, &inputs, wanted.len(), &mut |row| logits.push(row))?;
         Ok(logits)
     }
 
@@ -315,6 +315,24 @@ impl Text<'_> {
         self.lane.length
     }
 
+    /// A text that begins with the first `length` tokens of this one; what they left is shared, not run again.
+    #[must_use]
+    pub fn share(&self, length: usize) -> Self {
+        let mut other = self.model.text().with_chunk(self.chunk);
+        other.lane = self.lane.share(length);
+        other
+    }
+
+    /// Goes back to the first `length` tokens.
+    pub fn truncate(&mut self, length: usize) {
+        self.lane.truncate(length);
+    }
+
+    /// Memory that the tokens' keys and values take, shared or not.
+    pub fn bytes(&self) -> usize {
+        self.lane.bytes()
+    }
+
     /// Runs more tokens; gives the logits after each of them that is not skipped. The tokens are in the vocabulary and
     /// the text stays within the context.
     pub fn extend(&mut self, tokens: &[u32]) -> Result<Vec<Vec<i64>>, RunError> {
@@ -331,8 +349,7 @@ impl Text<'_> {
             let start = self.lane.length;
             let places: Vec<Place> = (0..piece.len()).map(|index| Place { lane: 0, position: start + index }).collect();
             let inputs = [Data::I32(piece.iter().map(|&token| token as i32).collect())];
-            let first = self.from.saturating_sub(start).min(piece.len());
-            let wanted: Vec<usize> = (first..piece.len()).collect();
+            let wanted: Vec<usize> = (self.from.saturating_sub(start).min(piece.len())..piece.len()).collect();
             let chunk = Chunk { inputs: &inputs, places: &places, wanted: &wanted };
             self.model.plan.run(&mut self.space, &mut [&mut self.lane], &chunk)?;
             self.model.fixed(&self.space, &inputs, wanted.len(), each)?;

@@ -18,9 +18,9 @@ mod ops;
 #[cfg(test)]
 mod oracle;
 mod plan;
-mod tail;
 mod template;
 mod tensors;
+mod threads;
 mod tokenizer;
 
 pub use compile::{CheckpointFiles, CompileError, compile_checkpoint, dialogue};

@@ -1,22 +1,51 @@
 //! A checked graph made ready to run: one kernel for each node, and the walk over them for a chunk of rows.
 //!
-//! Nodes behind the last one that mixes rows run on the wanted rows alone: a prompt does not pay for its logits.
+//! Nodes that no row-mixing node needs are *late*: they run on those rows only whose outputs are wanted, so a prompt
+//! does not pay for logits that nobody reads. A value's memory is used again as soon as nobody needs the value.
 
-use graph::{Checked, Data, Element, Fault, Source};
+use graph::{Checked, Data, Dimension, Element, Fact, Fault, Reach, Shape, Source};
 
 use crate::{
     cpu::Level,
-    kernel::{Call, Kernel, Making, Place, State, Threads},
+    kernel::{Call, Kernel, Making, Place, State, Threads, excluded},
     ops,
-    tail::Tail,
 };
 
 pub struct Plan {
     checked: Checked,
-    kernels: Vec<Box<dyn Kernel>>,
-    tail: Tail,
+    steps: Vec<Step>,
+    /// The graph's outputs.
+    outputs: Vec<Feed>,
+    slots: usize,
     level: Level,
     threads: Threads,
+}
+
+struct Step {
+    work: Work,
+    inputs: Vec<Feed>,
+    element: Element,
+    shape: Shape,
+    /// Where the output lies.
+    slot: usize,
+    late: bool,
+    /// Which of a lane's states is the kernel's.
+    state: Option<usize>,
+}
+
+enum Work {
+    Kernel(Box<dyn Kernel>),
+    /// Takes the wanted rows out of all.
+    Pick,
+}
+
+/// Where a step's input comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Feed {
+    Input(usize),
+    Constant(usize),
+    /// The output of the step with that number while the plan is made, then its slot.
+    Made(usize),
 }
 
 /// What a text has left behind in each kernel.
@@ -27,20 +56,30 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A text that begins with the first `length` positions of this one; `length` counts whole pages.
+    /// A text that begins with the first `length` rows of this one; both use the same memory until one writes on.
+    #[must_use]
     pub fn share(&self, length: usize) -> Self {
         let length = length.min(self.length);
-        Self { states: self.states.iter().map(|state| state.share(self.length, length)).collect(), length }
+        Self { states: self.states.iter().map(|state| state.share(length)).collect(), length }
+    }
+
+    /// Forgets the rows from `length` on.
+    pub fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+        self.states.iter_mut().for_each(|state| state.truncate(length));
+    }
+
+    /// Memory held for earlier rows, also where it is shared.
+    pub fn bytes(&self) -> usize {
+        self.states.iter().map(State::bytes).sum()
     }
 }
 
 /// The values of one call, kept so that the next need not allocate.
 #[derive(Default)]
 pub struct Workspace {
-    values: Vec<Data>,
-    /// What the tail reads, cut to the wanted rows; unused where all rows are wanted.
-    narrow: Vec<Data>,
-    is_narrow: bool,
+    slots: Vec<Data>,
+    wanted: Vec<Place>,
 }
 
 /// Rows of several texts that are run in one call.
@@ -48,29 +87,19 @@ pub struct Chunk<'a> {
     /// The graph's inputs, for all rows.
     pub inputs: &'a [Data],
     pub places: &'a [Place],
-    /// Rising indices of the rows whose outputs are wanted; outputs have these rows and no others.
+    /// Indices, rising, of the rows whose outputs are wanted; outputs have these rows alone.
     pub wanted: &'a [usize],
 }
 
-/// What the nodes of one pass read.
-struct Pass<'a> {
-    inputs: &'a [Data],
-    places: &'a [Place],
-    is_narrow: bool,
-}
+const EMPTY: &Data = &Data::U8(Vec::new());
+/// Inputs of a node that are gathered without allocating; only `concat` may have more.
+const INPUTS: usize = 8;
 
 impl Plan {
     pub fn new(checked: Checked, level: Level, threads: Threads) -> Self {
-        let mut kernels = Vec::new();
-        for (index, node) in checked.graph().nodes.iter().enumerate() {
-            // A checked graph has a fact for every source.
-            let (Ok(inputs), Some(output)) = (checked.input_facts(node), checked.fact(Source::Node(index))) else {
-                break;
-            };
-            kernels.push(ops::make(node, &Making { attributes: &node.attributes, inputs: &inputs, output: &output }));
-        }
-        let tail = Tail::of(&checked);
-        Self { checked, kernels, tail, level, threads }
+        let (mut steps, mut outputs) = Sorting::new(&checked).steps();
+        let slots = assign(&mut steps, &mut outputs);
+        Self { checked, steps, outputs, slots, level, threads }
     }
 
     pub fn checked(&self) -> &Checked {
@@ -79,106 +108,271 @@ impl Plan {
 
     /// A text of which nothing was run.
     pub fn lane(&self) -> Lane {
-        Lane { states: self.kernels.iter().map(|kernel| kernel.state()).collect(), length: 0 }
+        let kernels = self.steps.iter().filter(|step| step.state.is_some());
+        let states =
+            kernels.map(|step| if let Work::Kernel(kernel) = &step.work { kernel.state() } else { State::None });
+        Lane { states: states.collect(), length: 0 }
     }
 
     pub fn threads(&self) -> &Threads {
         &self.threads
     }
 
-    /// Bytes that a text of that many positions keeps.
+    /// Memory that a text of so many positions keeps.
     pub fn lane_bytes(&self, positions: usize) -> usize {
-        self.kernels.iter().map(|kernel| kernel.bytes(positions)).fold(0, usize::saturating_add)
+        self.lane().states.iter().map(|state| state.bytes_of(positions)).fold(0, usize::saturating_add)
     }
 
     /// Runs all nodes for a chunk; `lanes` are the texts that its places speak of. A call that failed may be repeated.
     pub fn run(&self, space: &mut Workspace, lanes: &mut [&mut Lane], chunk: &Chunk) -> Result<(), Fault> {
-        space.values.resize(self.kernels.len(), Data::U8(Vec::new()));
-        space.is_narrow = chunk.wanted.len() < chunk.places.len();
-        let whole = Pass { inputs: chunk.inputs, places: chunk.places, is_narrow: false };
-        for node in 0..self.kernels.len() {
-            if !(space.is_narrow && self.tail.holds(node)) {
-                self.run_node(node, space, lanes, &whole)?;
+        space.slots.resize(self.slots, Data::U8(Vec::new()));
+        space.wanted.clear();
+        space.wanted.extend(chunk.wanted.iter().map(|&row| chunk.places[row]));
+        let wanted = std::mem::take(&mut space.wanted);
+        for step in &self.steps {
+            let places = if step.late { &wanted } else { chunk.places };
+            if places.is_empty() {
+                continue;
             }
+            let mut out = std::mem::replace(&mut space.slots[step.slot], Data::U8(Vec::new()));
+            prepare(step, places.len(), &mut out)?;
+            let outcome = self.step(step, space, lanes, chunk, places, &mut out);
+            space.slots[step.slot] = out;
+            outcome?;
         }
-        if space.is_narrow {
-            self.run_tail(space, lanes, chunk)?;
-        }
+        space.wanted = wanted;
         for place in chunk.places {
             lanes[place.lane].length = place.position + 1;
         }
         Ok(())
     }
 
-    /// Runs the nodes behind the last that mixes rows, on the wanted rows.
-    fn run_tail(&self, space: &mut Workspace, lanes: &mut [&mut Lane], chunk: &Chunk) -> Result<(), Fault> {
-        let mut narrow = std::mem::take(&mut space.narrow);
-        narrow.resize(self.tail.crossings().len(), Data::U8(Vec::new()));
-        for (&source, narrow) in self.tail.crossings().iter().zip(&mut narrow) {
-            let whole = self.data(space, chunk.inputs, source).ok_or(Fault::Excluded { operator: "plan" })?;
-            crate::tail::cut(whole, chunk.places.len(), chunk.wanted, narrow);
+    fn step(
+        &self,
+        step: &Step,
+        space: &Workspace,
+        lanes: &mut [&mut Lane],
+        chunk: &Chunk,
+        places: &[Place],
+        out: &mut Data,
+    ) -> Result<(), Fault> {
+        let mut few = [EMPTY; INPUTS];
+        let mut many = Vec::new();
+        let inputs = if step.inputs.len() <= INPUTS {
+            &mut few[..step.inputs.len()]
+        } else {
+            many.resize(step.inputs.len(), EMPTY);
+            &mut many[..]
+        };
+        for (input, &feed) in inputs.iter_mut().zip(&step.inputs) {
+            *input = self.data(space, chunk.inputs, feed).ok_or(excluded("plan"))?;
         }
-        space.narrow = narrow;
-        let places: Vec<Place> = chunk.wanted.iter().map(|&row| chunk.places[row]).collect();
-        let pass = Pass { inputs: chunk.inputs, places: &places, is_narrow: true };
-        let wanted = if places.is_empty() { 0 } else { self.kernels.len() };
-        (0..wanted).filter(|&node| self.tail.holds(node)).try_for_each(|node| self.run_node(node, space, lanes, &pass))
+        match &step.work {
+            Work::Pick => pick(inputs[0], chunk.places.len(), chunk.wanted, out),
+            Work::Kernel(kernel) => {
+                let call = Call { inputs, places, level: self.level, threads: &self.threads };
+                match step.state {
+                    None => kernel.run(&call, &mut [], out),
+                    Some(state) => {
+                        let mut states: Vec<&mut State> =
+                            lanes.iter_mut().map(|lane| &mut lane.states[state]).collect();
+                        kernel.run(&call, &mut states, out)
+                    }
+                }
+            }
+        }
     }
 
-    fn run_node(&self, index: usize, space: &mut Workspace, lanes: &mut [&mut Lane], pass: &Pass) -> Result<(), Fault> {
-        let (node, kernel) = (&self.checked.graph().nodes[index], &self.kernels[index]);
-        let mut out = std::mem::replace(&mut space.values[index], Data::U8(Vec::new()));
-        self.prepare(index, pass.places.len(), &mut out)?;
-        let source =
-            |&source| if pass.is_narrow { self.cut(space, source) } else { self.data(space, pass.inputs, source) };
-        let inputs: Option<Vec<&Data>> = node.inputs.iter().map(source).collect();
-        let inputs = inputs.ok_or(Fault::Excluded { operator: node.operator.name })?;
-        let call = Call { inputs: &inputs, places: pass.places, level: self.level, threads: &self.threads };
-        let mut states: Vec<&mut State> = lanes.iter_mut().map(|lane| &mut lane.states[index]).collect();
-        kernel.run(&call, &mut states, &mut out)?;
-        space.values[index] = out;
-        Ok(())
-    }
-
-    /// The output of that number after a run: the wanted rows.
+    /// The output of that number after a run: its wanted rows.
     pub fn output<'a>(&'a self, space: &'a Workspace, inputs: &'a [Data], output: usize) -> Option<&'a Data> {
-        let source = self.checked.graph().outputs.get(output)?.source;
-        if space.is_narrow { self.cut(space, source) } else { self.data(space, inputs, source) }
+        self.data(space, inputs, *self.outputs.get(output)?)
     }
 
-    fn data<'a>(&'a self, space: &'a Workspace, inputs: &'a [Data], source: Source) -> Option<&'a Data> {
-        match source {
-            Source::Input(index) => inputs.get(index),
-            Source::Constant(index) => self.checked.graph().constants.get(index).map(|found| found.tensor.data()),
-            Source::Node(index) => space.values.get(index),
+    fn data<'a>(&'a self, space: &'a Workspace, inputs: &'a [Data], feed: Feed) -> Option<&'a Data> {
+        match feed {
+            Feed::Input(index) => inputs.get(index),
+            Feed::Constant(index) => self.checked.graph().constants.get(index).map(|found| found.tensor.data()),
+            Feed::Made(slot) => space.slots.get(slot),
         }
+    }
+}
+
+/// Finds which nodes are late and puts the steps in order.
+struct Sorting<'a> {
+    checked: &'a Checked,
+    /// For each node.
+    late: Vec<bool>,
+    /// Steps of the nodes so far.
+    nodes: Vec<usize>,
+    /// Sources of which the wanted rows were picked, and the steps that did.
+    picked: Vec<(Source, usize)>,
+    steps: Vec<Step>,
+    states: usize,
+}
+
+impl<'a> Sorting<'a> {
+    fn new(checked: &'a Checked) -> Self {
+        let nodes = &checked.graph().nodes;
+        let mut late = vec![true; nodes.len()];
+        // Backward: a node is seen after all that use it.
+        for (index, node) in nodes.iter().enumerate().rev() {
+            let mixes = matches!(node.operator.reach, Reach::Before | Reach::All);
+            let by_rows = checked.node_fact(index).is_some_and(|fact| has_outer_rows(&fact.shape));
+            let feeds_by_rows = node.inputs.iter().all(|&input| fits(checked, input));
+            late[index] &= !mixes && by_rows && feeds_by_rows;
+            if !late[index] {
+                for input in &node.inputs {
+                    if let Source::Node(input) = *input {
+                        late[input] = false;
+                    }
+                }
+            }
+        }
+        Self { checked, late, nodes: Vec::new(), picked: Vec::new(), steps: Vec::new(), states: 0 }
     }
 
-    /// As `data`, on the wanted rows alone.
-    fn cut<'a>(&'a self, space: &'a Workspace, source: Source) -> Option<&'a Data> {
-        match self.tail.crossings().iter().position(|&crossing| crossing == source) {
-            Some(crossing) => space.narrow.get(crossing),
-            None => self.data(space, &[], source),
+    fn steps(mut self) -> (Vec<Step>, Vec<Feed>) {
+        let graph = self.checked.graph();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            // A checked graph has a fact for every source.
+            let (Ok(facts), Some(output)) = (self.checked.input_facts(node), self.checked.node_fact(index)) else {
+                break;
+            };
+            let late = self.late[index];
+            let inputs = node.inputs.iter().map(|&source| self.feed(source, late)).collect();
+            let kernel = ops::make(node, &Making { attributes: &node.attributes, inputs: &facts, output });
+            let state = (!matches!(kernel.state(), State::None)).then_some(self.states);
+            self.states += usize::from(state.is_some());
+            self.nodes.push(self.steps.len());
+            self.push(Work::Kernel(kernel), inputs, output, late, state);
         }
+        let outputs = graph.outputs.iter().map(|output| self.feed(output.source, fits(self.checked, output.source)));
+        let outputs = outputs.collect();
+        (self.steps, outputs)
     }
 
-    /// Gives `out` the type and length of a node's output.
-    fn prepare(&self, node: usize, rows: usize, out: &mut Data) -> Result<(), Fault> {
-        let refuse = Fault::Excluded { operator: "plan" };
-        let fact = self.checked.node_fact(node).ok_or(refuse.clone())?;
-        let count = fact.shape.count(rows).ok_or(refuse)?;
-        match (fact.element, out) {
-            (Element::I8, Data::I8(values)) => values.resize(count, 0),
-            (Element::U8, Data::U8(values)) => values.resize(count, 0),
-            (Element::I16, Data::I16(values)) => values.resize(count, 0),
-            (Element::I32, Data::I32(values)) => values.resize(count, 0),
-            (Element::I64, Data::I64(values)) => values.resize(count, 0),
-            (Element::F16, Data::F16(values)) => values.resize(count, 0),
-            (Element::F32, Data::F32(values)) => values.resize(count, 0.0),
-            (element, out) => *out = zeros(element, count),
-        }
-        Ok(())
+    fn push(&mut self, work: Work, inputs: Vec<Feed>, output: &Fact, late: bool, state: Option<usize>) {
+        let (element, shape) = (output.element, output.shape.clone());
+        self.steps.push(Step { work, inputs, element, shape, slot: 0, late, state });
     }
+
+    /// Where a late or early user finds a value.
+    fn feed(&mut self, source: Source, late: bool) -> Feed {
+        let feed = match source {
+            Source::Input(index) => Feed::Input(index),
+            Source::Constant(index) => return Feed::Constant(index),
+            Source::Node(index) => Feed::Made(self.nodes[index]),
+        };
+        let is_late = matches!(source, Source::Node(index) if self.late[index]);
+        let Some(fact) = self.checked.fact(source).filter(|fact| late && !is_late && has_outer_rows(&fact.shape))
+        else {
+            return feed;
+        };
+        if let Some((_, step)) = self.picked.iter().find(|(found, _)| *found == source) {
+            return Feed::Made(*step);
+        }
+        let step = self.steps.len();
+        self.picked.push((source, step));
+        self.push(Work::Pick, vec![feed], &fact, true, None);
+        Feed::Made(step)
+    }
+}
+
+/// Whether the rows are the outermost size and no other.
+fn has_outer_rows(shape: &Shape) -> bool {
+    shape.0.first() == Some(&Dimension::Rows) && !shape.0.iter().skip(1).any(|size| *size == Dimension::Rows)
+}
+
+/// Whether rows of a value can be picked, or it has none.
+fn fits(checked: &Checked, source: Source) -> bool {
+    checked.fact(source).is_some_and(|fact| has_outer_rows(&fact.shape) || !fact.shape.has_rows())
+}
+
+/// Gives each step's output a slot, one that is free if there is one of this element and shape: a slot never changes
+/// its length but with the rows. Says how many slots there are.
+fn assign(steps: &mut [Step], outputs: &mut [Feed]) -> usize {
+    let mut last = vec![0; steps.len()];
+    for (index, step) in steps.iter().enumerate() {
+        // An output that nobody uses is free after its own step.
+        last[index] = index;
+        for feed in &step.inputs {
+            if let Feed::Made(made) = *feed {
+                last[made] = index;
+            }
+        }
+    }
+    for output in outputs.iter() {
+        if let Feed::Made(made) = *output {
+            last[made] = usize::MAX;
+        }
+    }
+    let mut free: Vec<usize> = Vec::new();
+    let mut kinds: Vec<(Element, Shape, bool)> = Vec::new();
+    for index in 0..steps.len() {
+        let kind = (steps[index].element, steps[index].shape.clone(), steps[index].late);
+        let slot = match free.iter().position(|&slot| kinds[slot] == kind) {
+            Some(place) => free.swap_remove(place),
+            None => {
+                kinds.push(kind);
+                kinds.len() - 1
+            }
+        };
+        steps[index].slot = slot;
+        let ended = |&made: &usize| last[made] == index;
+        let mut done: Vec<usize> = steps[index].inputs.iter().filter_map(made).filter(ended).collect();
+        done.extend([index].iter().filter(|made| ended(made)));
+        done.sort_unstable();
+        done.dedup();
+        free.extend(done.iter().map(|&made| steps[made].slot));
+    }
+    let slots: Vec<usize> = steps.iter().map(|step| step.slot).collect();
+    for feed in steps.iter_mut().flat_map(|step| &mut step.inputs).chain(outputs) {
+        if let Feed::Made(made) = feed {
+            *made = slots[*made];
+        }
+    }
+    kinds.len()
+}
+
+fn made(feed: &Feed) -> Option<usize> {
+    if let Feed::Made(made) = *feed { Some(made) } else { None }
+}
+
+/// Copies the wanted ones of `rows` rows.
+fn pick(from: &Data, rows: usize, wanted: &[usize], out: &mut Data) -> Result<(), Fault> {
+    fn copy<T: Copy>(from: &[T], rows: usize, wanted: &[usize], out: &mut [T]) {
+        let width = from.len() / rows;
+        for (&row, out) in wanted.iter().zip(out.chunks_exact_mut(width.max(1))) {
+            out.copy_from_slice(&from[row * width..][..width]);
+        }
+    }
+    match (from, out) {
+        (Data::I8(from), Data::I8(out)) => copy(from, rows, wanted, out),
+        (Data::U8(from), Data::U8(out)) => copy(from, rows, wanted, out),
+        (Data::I16(from), Data::I16(out)) => copy(from, rows, wanted, out),
+        (Data::I32(from), Data::I32(out)) => copy(from, rows, wanted, out),
+        (Data::I64(from), Data::I64(out)) => copy(from, rows, wanted, out),
+        (Data::F16(from), Data::F16(out)) => copy(from, rows, wanted, out),
+        (Data::F32(from), Data::F32(out)) => copy(from, rows, wanted, out),
+        _ => return Err(excluded("plan")),
+    }
+    Ok(())
+}
+
+/// Gives `out` the type and length of a step's output.
+fn prepare(step: &Step, rows: usize, out: &mut Data) -> Result<(), Fault> {
+    let count = step.shape.count(rows).ok_or(excluded("plan"))?;
+    match (step.element, out) {
+        (Element::I8, Data::I8(values)) => values.resize(count, 0),
+        (Element::U8, Data::U8(values)) => values.resize(count, 0),
+        (Element::I16, Data::I16(values)) => values.resize(count, 0),
+        (Element::I32, Data::I32(values)) => values.resize(count, 0),
+        (Element::I64, Data::I64(values)) => values.resize(count, 0),
+        (Element::F16, Data::F16(values)) => values.resize(count, 0),
+        (Element::F32, Data::F32(values)) => values.resize(count, 0.0),
+        (element, out) => *out = zeros(element, count),
+    }
+    Ok(())
 }
 
 fn zeros(element: Element, count: usize) -> Data {

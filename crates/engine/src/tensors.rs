@@ -60,10 +60,9 @@ impl TensorModel {
         let rows = check_inputs(checked, &values)?;
         let data: Vec<Data> = values.iter().map(|tensor| tensor.data().clone()).collect();
         let places: Vec<Place> = (0..rows).map(|position| Place { lane: 0, position }).collect();
-        let wanted: Vec<usize> = (0..rows).collect();
         let (mut space, mut lane) = (Workspace::default(), self.plan.lane());
-        let chunk = Chunk { inputs: &data, places: &places, wanted: &wanted };
-        self.plan.run(&mut space, &mut [&mut lane], &chunk)?;
+        let wanted: Vec<usize> = (0..rows).collect();
+        self.plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &data, places: &places, wanted: &wanted })?;
         (0..self.outputs.len()).map(|index| self.write(index, &space, &data, rows)).collect()
     }
 

@@ -75,4 +75,37 @@ proptest! {
             prop_assert!(last == alone);
         }
     }
+
+    #[test]
+    fn a_shared_beginning_and_a_text_cut_back_equal_one_run_anew(seed: u64, count in 2..=CONTEXT, share: usize, back: usize) {
+        for kind in KINDS {
+            let model = model(kind);
+            let language = model.as_language().unwrap();
+            let text = tokens(count, seed);
+            let expected = language.logits(&text).unwrap();
+            let other = tokens(CONTEXT, seed ^ 1);
+            let (share, back) = (share % count, back % count);
+            // The first text goes on in its own way: the one that shares its beginning does not see it.
+            let mut first = language.text();
+            first.extend(&text).unwrap();
+            let mut second = first.share(share);
+            first.truncate(back);
+            first.extend(&other[..CONTEXT - back]).unwrap();
+            prop_assert!(second.extend(&text[share..]).unwrap() == expected[share..]);
+            first.truncate(back);
+            prop_assert!(first.extend(&text[back..]).unwrap() == expected[back..]);
+        }
+    }
+
+    #[test]
+    fn rows_whose_logits_are_left_out_change_no_other(seed: u64, count in 1..=CONTEXT, from: usize) {
+        for kind in KINDS {
+            let model = model(kind);
+            let language = model.as_language().unwrap();
+            let text = tokens(count, seed);
+            let mut skipping = language.text();
+            skipping.skip(from % count);
+            prop_assert!(skipping.extend(&text).unwrap() == language.logits(&text).unwrap()[from % count..]);
+        }
+    }
 }

@@ -84,7 +84,7 @@ pub enum Layout {
 
 impl Layout {
     pub fn of(level: Level, small: bool) -> Self {
-        if small && level.instructions() == Instructions::Avx512 { Self::Biased } else { Self::Pairs }
+        if small && level.vectors() == Instructions::Avx512 { Self::Biased } else { Self::Pairs }
     }
 
     pub fn words(self) -> usize {
@@ -145,7 +145,7 @@ pub fn chains(
     // Each kernel indexes rows by the stride; this bounds all of it.
     let words = &x.words[first * x.stride..][..out.len() * x.stride];
     let scales = &scales[first * blocks.len()..][..out.len() * blocks.len()];
-    match level.instructions() {
+    match level.vectors() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level was detected; slices were cut to what the kernels read.
         Instructions::Avx512 => unsafe { avx512::chains(weights, words, x.stride, blocks, scales, out) },
@@ -177,7 +177,7 @@ pub fn dots(
     let start = first * x.stride + from * words;
     assert!(sums.len() <= BATCH && !sums.is_empty());
     let rows = &x.words[start..][..(sums.len() - 1) * x.stride + count * words];
-    match level.instructions() {
+    match level.vectors() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level was detected; slices were cut to what the kernels read.
         Instructions::Avx512 => unsafe { avx512::dots(x.layout, weights, rows, x.stride, sums) },

@@ -3,7 +3,7 @@
 use graph::{Data, Element, Fault, fixed, ops::attention::SHIFT};
 
 use crate::{
-    cache::{Cache, SIDE},
+    cache::{Cache, Form, PAGE},
     cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, excluded, sums_out},
 };
@@ -46,12 +46,7 @@ fn widened<'a>(data: Option<&&'a Data>) -> Result<std::borrow::Cow<'a, [i16]>, F
 
 impl Kernel for Attention {
     fn state(&self) -> State {
-        State::Integer(Cache::new(self.kv_heads))
-    }
-
-    fn bytes(&self, positions: usize) -> usize {
-        let entry = size_of::<i16>();
-        positions.next_multiple_of(SIDE).saturating_mul(2 * self.kv_heads * self.head * entry)
+        State::Integer(Cache::new(Form { kv_heads: self.kv_heads, key: self.head, value: self.head, side: 1 }))
     }
 
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
@@ -61,7 +56,7 @@ impl Kernel for Attention {
         let kv_width = self.kv_heads * self.head;
         for (row, place) in call.places.iter().enumerate() {
             let Some(State::Integer(cache)) = states.get_mut(place.lane) else { return Err(excluded("attention")) };
-            cache.append(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width], self.head);
+            cache.put(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width]);
         }
         let caches: Vec<&Cache<i16>> = states
             .iter()
@@ -106,8 +101,10 @@ impl Attention {
     ) {
         let count = position + 1;
         let Scratch { scores, weights, narrow, wide } = scratch;
-        scores.resize(count.next_multiple_of(SIDE), 0);
-        score(level, query, &cache.keys[group], scores);
+        scores.resize(count.next_multiple_of(PAGE), 0);
+        for (page, scores) in scores.chunks_exact_mut(PAGE).enumerate() {
+            score(level, query, cache.keys(page, group), scores);
+        }
         let most = i64::from(scores[..count].iter().copied().max().unwrap_or(0));
         let last = self.table.len() - 1;
         weights.clear();
@@ -117,18 +114,22 @@ impl Attention {
         }));
         let sum: u64 = weights.iter().map(|&weight| weight as u64).sum();
         let reciprocal = fixed::reciprocal(sum) as i64;
-        let (stride, start) = (self.kv_heads * self.head, group * self.head);
+        let stride = self.head.next_multiple_of(16);
         let finish = |sum: i64| ((sum * reciprocal + (1 << (SHIFT - 1))) >> SHIFT) as i32;
         // Every partial sum is at most S · |v|, so the narrow sum is exact where that fits.
         if sum * self.magnitude <= i32::MAX as u64 {
             narrow.clear();
             narrow.resize(self.head, 0);
-            mix_narrow(level, weights, &cache.values[start..], stride, narrow);
+            for (page, weights) in weights.chunks(PAGE).enumerate() {
+                mix_narrow(level, weights, cache.values(page, group), stride, narrow);
+            }
             out.iter_mut().zip(narrow).for_each(|(out, sum)| *out = finish(i64::from(*sum)));
         } else {
             wide.clear();
             wide.resize(self.head, 0);
-            mix_wide(level, weights, &cache.values[start..], stride, wide);
+            for (page, weights) in weights.chunks(PAGE).enumerate() {
+                mix_wide(level, weights, cache.values(page, group), stride, wide);
+            }
             out.iter_mut().zip(wide).for_each(|(out, sum)| *out = finish(*sum));
         }
     }
@@ -136,10 +137,10 @@ impl Attention {
 
 versions! {
     fn score(query: &[i16], keys: &[i16], scores: &mut [i32]) {
-        for (scores, block) in scores.chunks_exact_mut(SIDE).zip(keys.chunks_exact(query.len() * SIDE)) {
-            let mut sums = [0_i32; SIDE];
-            for (query, keys) in query.iter().zip(block.chunks_exact(SIDE)) {
-                for lane in 0..SIDE {
+        for (scores, block) in scores.chunks_exact_mut(PAGE).zip(keys.chunks_exact(query.len() * PAGE)) {
+            let mut sums = [0_i32; PAGE];
+            for (query, keys) in query.iter().zip(block.chunks_exact(PAGE)) {
+                for lane in 0..PAGE {
                     sums[lane] += i32::from(*query) * i32::from(keys[lane]);
                 }
             }

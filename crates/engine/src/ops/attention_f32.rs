@@ -11,7 +11,7 @@ use graph::{
 };
 
 use crate::{
-    cache::{Cache, SIDE},
+    cache::{Cache, Form, PAGE},
     cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, excluded, floats, floats_out},
 };
@@ -35,26 +35,21 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
 
 impl Kernel for Attention {
     fn state(&self) -> State {
-        State::Float(Cache::new(self.kv_heads))
-    }
-
-    fn bytes(&self, positions: usize) -> usize {
-        let entry = size_of::<f32>();
-        positions.next_multiple_of(SIDE).saturating_mul(2 * self.kv_heads * self.head * entry)
+        State::Float(Cache::new(Form { kv_heads: self.kv_heads, key: self.head, value: self.value, side: 1 }))
     }
 
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let refuse = || excluded("attention_f32");
-        let round = |values: &[f32]| -> Vec<f32> { values.iter().map(|&value| from_half(to_half(value))).collect() };
+        let round = |values: &[f32]| -> Vec<u16> { values.iter().map(|&value| to_half(value)).collect() };
         let q = floats(call, 0, "attention_f32")?;
         let (k, v) = (round(floats(call, 1, "attention_f32")?), round(floats(call, 2, "attention_f32")?));
         let out = floats_out(out, "attention_f32")?;
         let (k_width, v_width) = (self.kv_heads * self.head, self.kv_heads * self.value);
         for (row, place) in call.places.iter().enumerate() {
             let Some(State::Float(cache)) = states.get_mut(place.lane) else { return Err(refuse()) };
-            cache.append(place.position, &k[row * k_width..][..k_width], &v[row * v_width..][..v_width], self.head);
+            cache.put(place.position, &k[row * k_width..][..k_width], &v[row * v_width..][..v_width]);
         }
-        let caches: Vec<&Cache<f32>> = states
+        let caches: Vec<&Cache<u16>> = states
             .iter()
             .filter_map(|state| if let State::Float(cache) = &**state { Some(cache) } else { None })
             .collect();
@@ -81,7 +76,7 @@ impl Attention {
         &self,
         level: Level,
         query: &[f32],
-        cache: &Cache<f32>,
+        cache: &Cache<u16>,
         group: usize,
         position: usize,
         scores: &mut Vec<f32>,
@@ -89,8 +84,11 @@ impl Attention {
     ) {
         let count = position + 1;
         scores.clear();
-        scores.resize(count.next_multiple_of(SIDE), 0.0);
-        score(level, query, &cache.keys[group], self.settings.scale, scores);
+        scores.resize(count.next_multiple_of(PAGE), 0.0);
+        let wide = |bits: &[u16]| -> Vec<f32> { bits.iter().map(|&bits| from_half(bits)).collect() };
+        for (page, scores) in scores.chunks_exact_mut(PAGE).enumerate() {
+            score(level, query, &wide(cache.keys(page, group)), self.settings.scale, scores);
+        }
         if let Some(cap) = self.settings.softcap {
             scores.iter_mut().for_each(|score| *score = softcap(*score, cap));
         }
@@ -99,20 +97,23 @@ impl Attention {
             scores[first..count].iter().fold(f32::NEG_INFINITY, |most, &score| if score > most { score } else { most });
         let mut inverse = 0.0;
         soften(level, &mut scores[first..count], first % LANES, most, &mut inverse);
-        let stride = self.kv_heads * self.value;
-        let start = first * stride + group * self.value;
         out.fill(0.0);
-        mix(level, &scores[first..count], &cache.values[start..], stride, out);
+        let stride = self.value.next_multiple_of(LANES);
+        for page in first / PAGE..count.div_ceil(PAGE) {
+            let (from, to) = (first.max(page * PAGE), count.min((page + 1) * PAGE));
+            let values = wide(cache.values(page, group));
+            mix(level, &scores[from..to], &values[from % PAGE * stride..], stride, out);
+        }
         out.iter_mut().for_each(|out| *out *= inverse);
     }
 }
 
 versions! {
     fn score(query: &[f32], keys: &[f32], scale: f32, scores: &mut [f32]) {
-        for (scores, block) in scores.chunks_exact_mut(SIDE).zip(keys.chunks_exact(query.len() * SIDE)) {
-            let mut sums = [0.0_f32; SIDE];
-            for (query, keys) in query.iter().zip(block.chunks_exact(SIDE)) {
-                for lane in 0..SIDE {
+        for (scores, block) in scores.chunks_exact_mut(PAGE).zip(keys.chunks_exact(query.len() * PAGE)) {
+            let mut sums = [0.0_f32; PAGE];
+            for (query, keys) in query.iter().zip(block.chunks_exact(PAGE)) {
+                for lane in 0..PAGE {
                     sums[lane] = query.mul_add(keys[lane], sums[lane]);
                 }
             }
