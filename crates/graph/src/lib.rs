@@ -13,6 +13,7 @@ pub mod encoding;
 pub mod evaluate;
 pub mod fixed;
 pub mod float;
+pub mod gguf;
 pub mod graph;
 pub mod language;
 pub mod onnx;
