@@ -180,7 +180,7 @@ fn nothing_is_said_about_a_receipt_by_another_opening_or_another_model() {
 
 #[test]
 fn a_true_and_a_false_answer_of_the_shipped_language_model_are_told_apart() {
-    let model = Model::load(include_bytes!("../../../models/demo/demo-integer.ogm")).unwrap();
+    let model = Model::load(&include_bytes!("../../../models/demo/demo-integer.ogm")[..]).unwrap();
     let truth = Draft::said_by(&model, Parameters { max_tokens: 24, ..Parameters::default() });
     assert_eq!(judged(&model, &truth), Judgement::Equal);
     let mut tokens = truth.tokens();

@@ -1,5 +1,6 @@
 //! A model made ready to serve from its artefact.
 
+use bytes::Bytes;
 use crypto::Digest;
 use graph::Purpose;
 
@@ -42,13 +43,22 @@ impl Default for Options {
 }
 
 impl Model {
-    /// Reads an artefact, checks all of it and packs its weights for this CPU.
-    pub fn load(artefact: &[u8]) -> Result<Self, LoadError> {
+    /// Reads an artefact and checks all of it. Weights are not copied: they are read where they lie.
+    pub fn load(artefact: impl Into<Bytes>) -> Result<Self, LoadError> {
         Self::load_with(artefact, Options::default())
     }
 
-    pub fn load_with(artefact: &[u8], options: Options) -> Result<Self, LoadError> {
-        let (model, root) = graph::Model::from_artefact(artefact)?;
+    pub fn load_with(artefact: impl Into<Bytes>, options: Options) -> Result<Self, LoadError> {
+        Self::of(graph::Model::from_artefact(&artefact.into())?, options)
+    }
+
+    /// As `load_with`, for an artefact that was loaded before and that nobody else could change since: its weights are
+    /// not hashed again.
+    pub fn load_kept(artefact: impl Into<Bytes>, options: Options) -> Result<Self, LoadError> {
+        Self::of(graph::Model::from_kept_artefact(&artefact.into())?, options)
+    }
+
+    fn of((model, root): (graph::Model, Digest), options: Options) -> Result<Self, LoadError> {
         let (kind, context) = (model.kind(), model.graph.rows_max());
         let card = Card { name: model.name, kind, parameters: model.parameters, context };
         let threads = Threads::new(options.threads);

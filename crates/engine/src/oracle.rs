@@ -2,8 +2,8 @@
 //! several, cut into chunks, and together with another text.
 
 use graph::{
-    Attributes, Checked, Data, Dimension, Element, Graph, Input, Interval, Kind, Output, Reach, Shape, Source, Tensor,
-    evaluate, ops::find,
+    Attributes, Checked, Data, Dimension, Element, Format, Graph, Input, Interval, Kind, Output, Reach, Shape, Source,
+    Tensor, evaluate, formats::Packer, ops::find,
 };
 use proptest::prelude::*;
 
@@ -53,10 +53,31 @@ impl Random {
         Tensor::of(shape, Data::F32((0..count).map(|_| self.float()).collect()))
     }
 
-    fn halves(&mut self, shape: &[usize]) -> Tensor {
-        let count = shape.iter().product();
-        // Subnormals among them; never infinite.
-        Tensor::of(shape, Data::F16((0..count).map(|_| (self.next() as u16) & 0x3fff).collect()))
+    /// Weights of a format; scales have subnormals among them, and nothing is infinite.
+    fn packed(&mut self, format: Format, shape: &[usize]) -> Tensor {
+        let layout = format.layout();
+        let blocks = format.blocks(shape[1]).unwrap();
+        let mut packer = Packer::new(format, shape).unwrap();
+        for _ in 0..shape[0] {
+            let mut source: Vec<u8> = match format {
+                Format::F32 => (0..shape[1]).flat_map(|_| self.float().to_le_bytes()).collect(),
+                Format::I8 => (0..shape[1]).map(|_| self.within(-128, 127) as u8).collect(),
+                _ => (0..blocks * layout.source).map(|_| self.within(0, 255) as u8).collect(),
+            };
+            for block in source.chunks_mut(layout.source) {
+                let halves: &[usize] = match format {
+                    Format::Q8_0 | Format::Q4_0 => &[1],
+                    Format::Q4K | Format::Q5K => &[1, 3],
+                    Format::Q6K => &[209],
+                    Format::F16 => &[1],
+                    Format::Bf16 => &[1],
+                    Format::F32 | Format::I8 => &[],
+                };
+                halves.iter().for_each(|&upper| block[upper] &= 0x3f);
+            }
+            packer.push(&source);
+        }
+        Tensor::packed(shape, packer.finish().unwrap())
     }
 }
 
@@ -158,8 +179,7 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
         "gather_blocks_f32" => {
             let (table, blocks) = (1 + random.below(30), 1 + random.below(4));
             case.indices(random, table);
-            case.constant(random.integers(Element::I8, &[table, blocks * 32], bytes(-128, 127)));
-            case.constant(random.halves(&[table, blocks]));
+            case.constant(random.packed(Format::Q8_0, &[table, blocks * 32]));
             case.node(name, none)
         }
         "linear" | "linear_blocks_f32" | "linear_f32" => linear(name, case, random, width),
@@ -202,7 +222,7 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
         "linear" => {
             let (element, magnitude) = small(random);
             case.integers(random, element, &[width], magnitude);
-            case.constant(random.integers(Element::I8, &[outputs, width], bytes(-128, 127)));
+            case.constant(random.packed(Format::I8, &[outputs, width]));
             if random.below(2) == 0 {
                 case.constant(random.integers(Element::I32, &[outputs], bytes(-100_000, 100_000)));
             }
@@ -210,12 +230,11 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
         "linear_blocks_f32" => {
             let blocks = 1 + random.below(5);
             case.floats(random, &[blocks * 32]);
-            case.constant(random.integers(Element::I8, &[outputs, blocks * 32], bytes(-128, 127)));
-            case.constant(random.halves(&[outputs, blocks]));
+            case.constant(random.packed(Format::Q8_0, &[outputs, blocks * 32]));
         }
         _ => {
             case.floats(random, &[width]);
-            case.constant(random.floats(&[outputs, width]));
+            case.constant(random.packed(Format::F32, &[outputs, width]));
             if random.below(2) == 0 {
                 case.constant(random.floats(&[outputs]));
             }
@@ -334,6 +353,7 @@ fn doubled(data: &Data) -> Data {
         Data::I64(values) => Data::I64(values.repeat(2)),
         Data::F16(values) => Data::F16(values.repeat(2)),
         Data::F32(values) => Data::F32(values.repeat(2)),
+        Data::Packed(_) => unreachable!("inputs are not packed"),
     }
 }
 

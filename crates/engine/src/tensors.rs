@@ -139,7 +139,7 @@ fn to_wire(element: Element) -> Option<protocol::Element> {
         Element::I32 => Some(protocol::Element::I32),
         Element::I64 => Some(protocol::Element::I64),
         Element::F32 => Some(protocol::Element::F32),
-        Element::I16 | Element::F16 => None,
+        Element::I16 | Element::F16 | Element::Packed(_) => None,
     }
 }
 

@@ -59,7 +59,7 @@ fn ids(case: &Value) -> Vec<u32> {
 #[test]
 fn the_importer_has_the_tokens_and_logits_that_training_saw() {
     let decoder = Decoder::import(&bytes("weights.safetensors"), &bytes("config.json")).unwrap();
-    let model = Model::load(&compile(LanguageKind::Ordered)).unwrap();
+    let model = Model::load(compile(LanguageKind::Ordered)).unwrap();
     let language = model.as_language().unwrap();
     for case in seen_in_training() {
         let messages = dialogue(&case.to_string()).unwrap();
@@ -95,7 +95,7 @@ fn the_artefacts_are_what_the_checkpoint_compiles_to_and_have_the_bits_that_are_
         let committed = bytes(&file);
         assert!(committed == compiled, "{file} is not what the checkpoint compiles to");
         assert!(committed.len() <= BYTES_MAX, "{file} has {} bytes", committed.len());
-        let model = Model::load(&committed).unwrap();
+        let model = Model::load(committed.clone()).unwrap();
         let logits = logits_digest(model.as_language().unwrap());
         found[name] = json!({"root": model.root().to_string(), "logits": logits, "bytes": committed.len()});
     }
@@ -110,7 +110,7 @@ fn the_exact_model_is_as_good_as_its_floats() {
     let decoder = Decoder::import(&bytes("weights.safetensors"), &bytes("config.json")).unwrap();
     let dialogues: Vec<String> = text("calibration.jsonl").lines().take(12).map(str::to_owned).collect();
     for (name, kind) in KINDS {
-        let model = Model::load(&compile(kind)).unwrap();
+        let model = Model::load(compile(kind)).unwrap();
         let comparison = compare(model.as_language().unwrap(), &decoder, &dialogues.join("\n")).unwrap();
         assert!(comparison.exact_perplexity < comparison.float_perplexity * 1.01, "{name}: {comparison:?}");
         assert!(comparison.agreement > 0.97, "{name}: {comparison:?}");
@@ -119,7 +119,7 @@ fn the_exact_model_is_as_good_as_its_floats() {
 
 #[test]
 fn every_held_out_question_gets_an_answer() {
-    let model = Model::load(&compile(LanguageKind::Ordered)).unwrap();
+    let model = Model::load(compile(LanguageKind::Ordered)).unwrap();
     let questions: Vec<String> = text("heldout.jsonl").lines().step_by(25).map(str::to_owned).collect();
     let answers = greedy_answers(model.as_language().unwrap(), &questions.join("\n")).unwrap();
     for (question, answer) in questions.iter().zip(answers.lines()) {

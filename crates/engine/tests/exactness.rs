@@ -11,7 +11,7 @@ use support::{CONTEXT, KINDS, VOCABULARY, model, model_with, tokens};
 #[test]
 fn the_engine_has_the_logits_of_the_reference_evaluator() {
     for kind in KINDS {
-        let (oracle, _) = graph::Model::from_artefact(&support::artefact(kind)).unwrap();
+        let (oracle, _) = graph::Model::from_artefact(&support::artefact(kind).into()).unwrap();
         let text = tokens(CONTEXT, 3);
         let input = Tensor::of(&[CONTEXT], Data::I32(text.iter().map(|&token| token as i32).collect()));
         let expected = evaluate(&oracle.graph, &[input]).unwrap().remove(0);

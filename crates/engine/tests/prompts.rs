@@ -34,10 +34,10 @@ fn special_tokens_in_contents_are_text() {
 
 #[test]
 fn a_template_that_begins_a_special_token_before_a_content_does_not_let_it_be_completed() {
-    let mut artefact = graph::Model::from_artefact(&support::artefact(KINDS[0])).unwrap().0;
+    let mut artefact = graph::Model::from_artefact(&support::artefact(KINDS[0]).into()).unwrap().0;
     let graph::Purpose::Language(language) = &mut artefact.purpose else { panic!("a language model") };
     language.template = "<|im_{{ messages[0].content }}".to_owned();
-    let model = engine::Model::load(&artefact.to_artefact()).unwrap();
+    let model = engine::Model::load(artefact.to_artefact()).unwrap();
     let prompt = model.as_language().unwrap().prompt(&[user("end|>")], 0).unwrap();
     assert!(prompt.iter().all(|&token| token >= 6), "{prompt:?}");
 }
@@ -55,10 +55,10 @@ fn conversations_that_have_no_prompt_are_refused_by_name() {
 #[test]
 fn templates_may_refuse_show_the_time_and_not_run_for_ever() {
     let with = |template: &str, messages: &[Message], time_ms| {
-        let mut artefact = graph::Model::from_artefact(&support::artefact(KINDS[0])).unwrap().0;
+        let mut artefact = graph::Model::from_artefact(&support::artefact(KINDS[0]).into()).unwrap().0;
         let graph::Purpose::Language(language) = &mut artefact.purpose else { panic!("a language model") };
         language.template = template.to_owned();
-        let model = engine::Model::load(&artefact.to_artefact()).unwrap();
+        let model = engine::Model::load(artefact.to_artefact()).unwrap();
         let language = model.as_language().unwrap();
         language.prompt(messages, time_ms).map(|tokens| language.tokenizer().decode(&tokens))
     };

@@ -18,9 +18,9 @@ static MODELS: LazyLock<Vec<(graph::Model, Vec<Model>)>> = LazyLock::new(|| FILE
 
 fn load(file: &str) -> (graph::Model, Vec<Model>) {
     let artefact = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/risk").join(file)).unwrap();
-    let reference = graph::Model::from_artefact(&artefact).unwrap().0;
+    let reference = graph::Model::from_artefact(&artefact.clone().into()).unwrap().0;
     let levels = Level::available().into_iter().flat_map(|level| [1, 3].map(|threads| Options { threads, level }));
-    (reference, levels.map(|options| Model::load_with(&artefact, options).unwrap()).collect())
+    (reference, levels.map(|options| Model::load_with(artefact.clone(), options).unwrap()).collect())
 }
 
 fn wire(name: &str, shape: &[usize], values: &[f32]) -> Tensor {

@@ -44,7 +44,7 @@ fn integers(values: &[i32]) -> Tensor {
 }
 
 fn run(inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-    let model = Model::load(&artefact()).unwrap();
+    let model = Model::load(artefact()).unwrap();
     assert!(model.as_language().is_none());
     let tensors: &TensorModel = model.as_tensor().unwrap();
     tensors.run(inputs)
@@ -100,6 +100,6 @@ fn a_model_whose_elements_no_request_can_carry_is_refused_when_it_is_loaded() {
     graph.outputs.push(Output { name: "y".into(), source: graph::Source::Input(0) });
     let graph = graph.check(4).unwrap();
     let artefact = graph::Model { name: "x".into(), parameters: 0, graph, purpose: Purpose::Tensors }.to_artefact();
-    let refused = Model::load(&artefact).err().unwrap();
+    let refused = Model::load(artefact).err().unwrap();
     assert_eq!(refused, LoadError::Port { name: "y".into(), element: "i16" });
 }

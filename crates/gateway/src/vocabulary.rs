@@ -81,7 +81,7 @@ impl Vocabularies {
 
 /// The tokenizer of an artefact that has this root.
 fn read(artefact: &[u8], root: &Digest) -> Option<Known> {
-    let (model, found) = graph::Model::from_artefact(artefact).ok()?;
+    let (model, found) = graph::Model::from_artefact(&artefact.to_vec().into()).ok()?;
     if found != *root {
         return None;
     }

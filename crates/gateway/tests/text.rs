@@ -41,7 +41,7 @@ async fn hub(artefact: Vec<u8>) -> Server {
 
 /// A stage whose gateway asks `hub`, and whose model is the tiny one.
 async fn stage(behaviour: Behaviour, hub: &Server) -> (Stage, String) {
-    let root = Model::load(&support::artefact(LanguageKind::Integer)).unwrap().root();
+    let root = Model::load(support::artefact(LanguageKind::Integer)).unwrap().root();
     let Stage { validator, gateway, folder, workers, .. } = Stage::with(&[behaviour]).await;
     gateway.stop().await;
     publish(&validator, root);

@@ -12,7 +12,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let file = std::env::args().nth(1).ok_or("expected an artefact, FILE.ogm")?;
-    let (model, _) = Model::from_artefact(&std::fs::read(file)?)?;
+    let (model, _) = Model::from_artefact(&std::fs::read(file)?.into())?;
     let graph = model.graph.graph();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in std::io::stdin().lock().lines() {

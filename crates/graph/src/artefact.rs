@@ -1,21 +1,24 @@
 //! A model as one content-addressed file: the manifest whose digest is the model root, then all data it commits to.
 //!
 //! Reading is bounded by the file: sizes are believed only where the bytes are there, nothing is compressed, and every
-//! refusal has its own variant. What was read encodes to the same bytes again.
+//! refusal has its own variant. What was read encodes to the same bytes again. Packed weights are not copied: they stay
+//! in the bytes that were given, which may be a mapped file.
 
 use std::sync::Arc;
 
+use ::bytes::Bytes;
 use crypto::{Digest, hash};
 
 use crate::{
     bytes::{Malformed, Reader, Writer},
     commit::tensor_root,
     encoding::{self, ConstantForm, NAME_BYTES_MAX},
+    formats::{ALIGNMENT, Packed},
     graph::{Checked, Constant, Graph, GraphRefusal},
-    tensor::{Element, Tensor},
+    tensor::{Data, Element, Tensor},
 };
 
-pub const MAGIC: &[u8; 8] = b"OGMODEL1";
+pub const MAGIC: &[u8; 8] = b"OGMODEL2";
 /// Version of the operators' meanings that the model is written against.
 pub const SPEC_VERSION: u16 = 1;
 pub const MANIFEST_BYTES_MAX: usize = 1 << 23;
@@ -93,50 +96,86 @@ impl Model {
         kind(&self.graph)
     }
 
-    /// The model's identity.
+    /// The model's identity. Reads all of its data.
     pub fn root(&self) -> Digest {
-        hash(ROOT, &[&self.manifest()])
+        hash(ROOT, &[&self.manifest(&self.roots())])
     }
 
     /// The whole file.
     pub fn to_artefact(&self) -> Vec<u8> {
-        let manifest = self.manifest();
+        let mut all = Vec::new();
+        self.pieces(&mut |piece| all.extend_from_slice(piece));
+        all
+    }
+
+    /// The whole file, a piece after the other.
+    pub fn pieces(&self, each: &mut dyn FnMut(&[u8])) {
+        let manifest = self.manifest(&self.roots());
         let mut writer = Writer::new();
         writer.raw(MAGIC).count(manifest.len()).raw(&manifest);
+        let head = writer.finish();
+        each(&head);
+        each(&[0; ALIGNMENT][..padding(head.len())]);
         for constant in &self.graph.graph().constants {
-            writer.raw(&constant.tensor.to_bytes());
+            let length = match constant.tensor.as_packed() {
+                Some(packed) => {
+                    each(packed.bytes());
+                    packed.bytes().len()
+                }
+                None => {
+                    let bytes = constant.tensor.to_bytes();
+                    each(&bytes);
+                    bytes.len()
+                }
+            };
+            each(&[0; ALIGNMENT][..padding(length)]);
         }
         if let Purpose::Language(language) = &self.purpose {
-            writer.raw(&language.tokenizer).raw(language.template.as_bytes());
+            each(&language.tokenizer);
+            each(language.template.as_bytes());
         }
-        writer.finish()
     }
 
     /// Reads and checks a file; gives the model with its root.
-    pub fn from_artefact(bytes: &[u8]) -> Result<(Self, Digest), ArtefactRefusal> {
-        let mut reader = Reader::new("the artefact", bytes);
+    pub fn from_artefact(file: &Bytes) -> Result<(Self, Digest), ArtefactRefusal> {
+        Self::read(file, true)
+    }
+
+    /// Reads a file that was checked before and that nobody else could change since: the data of its constants, most
+    /// of the work, is not compared with the manifest again.
+    pub fn from_kept_artefact(file: &Bytes) -> Result<(Self, Digest), ArtefactRefusal> {
+        Self::read(file, false)
+    }
+
+    fn read(file: &Bytes, hashed: bool) -> Result<(Self, Digest), ArtefactRefusal> {
+        let mut reader = Reader::new("the artefact", file);
         if reader.take(MAGIC.len()).ok() != Some(MAGIC.as_slice()) {
             return Err(ArtefactRefusal::Magic);
         }
         let length = reader.count("the manifest", MANIFEST_BYTES_MAX, 1)?;
         let manifest = reader.take(length)?;
+        take_padding(&mut reader, MAGIC.len() + 4 + length)?;
         let draft = Draft::read(manifest)?;
-        let model = draft.complete(&mut reader)?;
+        let roots: Vec<Digest> = draft.constants.iter().map(|form| form.root).collect();
+        let model = draft.complete(file, &mut reader, hashed)?;
         reader.finish()?;
-        // The roots were compared while reading; writing everything again also settles that there is one encoding.
-        if model.manifest() != manifest {
+        // Writing everything again settles that there is one encoding.
+        if model.manifest(&roots) != manifest {
             return Err(Malformed::NotCanonical { what: "the manifest" }.into());
         }
         Ok((model, hash(ROOT, &[manifest])))
     }
 
-    fn manifest(&self) -> Vec<u8> {
+    fn roots(&self) -> Vec<Digest> {
+        self.graph.graph().constants.iter().map(|constant| tensor_root(&constant.tensor)).collect()
+    }
+
+    fn manifest(&self, roots: &[Digest]) -> Vec<u8> {
         let graph = self.graph.graph();
-        let roots: Vec<Digest> = graph.constants.iter().map(|constant| tensor_root(&constant.tensor)).collect();
         let mut writer = Writer::new();
         writer.u16(SPEC_VERSION).text(&self.name).text(self.kind()).u64(self.parameters);
         writer.count(self.graph.rows_max());
-        encoding::write(graph, &roots, &mut writer);
+        encoding::write(graph, roots, &mut writer);
         match &self.purpose {
             Purpose::Tensors => {
                 writer.u8(1);
@@ -148,6 +187,16 @@ impl Model {
         }
         writer.finish()
     }
+}
+
+/// Zeros behind `length` bytes, so that what follows is aligned.
+fn padding(length: usize) -> usize {
+    length.next_multiple_of(ALIGNMENT).saturating_sub(length)
+}
+
+fn take_padding(reader: &mut Reader, length: usize) -> Result<(), Malformed> {
+    let zeros = reader.take(padding(length))?;
+    if zeros.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Malformed::NotCanonical { what: "the padding" }) }
 }
 
 fn kind(graph: &Checked) -> &'static str {
@@ -185,7 +234,7 @@ impl Language {
         let fits = match logits.element {
             Element::I32 => self.fraction_bits <= FRACTION_BITS_MAX,
             Element::F32 => self.fraction_bits == 0,
-            Element::I8 | Element::U8 | Element::I16 | Element::I64 | Element::F16 => false,
+            Element::I8 | Element::U8 | Element::I16 | Element::I64 | Element::F16 | Element::Packed(_) => false,
         };
         if !fits {
             return refuse("its logits are i32 with at most 16 fraction bits, or f32 with none");
@@ -240,14 +289,20 @@ impl Draft {
         Ok(Self { name, kind, parameters, rows_max, graph, constants, language })
     }
 
-    fn complete(self, reader: &mut Reader) -> Result<Model, ArtefactRefusal> {
+    fn complete(self, file: &Bytes, reader: &mut Reader, hashed: bool) -> Result<Model, ArtefactRefusal> {
         let mut graph = self.graph;
         for form in self.constants {
-            let count = form.sizes.iter().try_fold(form.element.bytes(), |all, &size| all.checked_mul(size));
-            let bytes = reader.take(count.unwrap_or(usize::MAX))?;
-            let tensor = Tensor::from_bytes(form.element, &form.sizes, bytes);
+            let bytes = reader.take(form.element.bytes_of(&form.sizes).unwrap_or(usize::MAX))?;
+            take_padding(reader, bytes.len())?;
+            let tensor = match form.element {
+                Element::Packed(format) => {
+                    let packed = Packed::new(format, &form.sizes, file.slice_ref(bytes));
+                    packed.and_then(|packed| Tensor::new(&form.sizes, Data::Packed(packed)))
+                }
+                _ => Tensor::from_bytes(form.element, &form.sizes, bytes),
+            };
             match tensor {
-                Some(tensor) if tensor_root(&tensor) == form.root => {
+                Some(tensor) if !hashed || tensor_root(&tensor) == form.root => {
                     graph.constants.push(Constant { name: form.name, tensor: Arc::new(tensor) });
                 }
                 _ => return Err(ArtefactRefusal::Content { name: form.name }),

@@ -14,7 +14,8 @@ const TILE: &str = "og/tile/v1";
 const TENSOR: &str = "og/tensor/v1";
 const TRACE: &str = "og/trace/v1";
 
-/// Root of a tensor: its element, its shape and the Merkle root over its tiles, by tile row, then tile column.
+/// Root of a tensor: its element, its shape and the Merkle root over its tiles, by tile row, then tile column. Packed
+/// weights have their own tiles, of 16 rows and all columns: what one tile of outputs is computed from.
 pub fn tensor_root(tensor: &Tensor) -> Digest {
     let mut hasher = Hasher::new(TENSOR);
     hasher.update(&[tensor.element().code(), tensor.shape().len() as u8]);
@@ -22,8 +23,9 @@ pub fn tensor_root(tensor: &Tensor) -> Digest {
         hasher.update(&(size as u64).to_le_bytes());
     }
     let mut tree = History::default();
-    for tile in tiles(tensor) {
-        tree.append(&hash(TILE, &[&tile]));
+    match tensor.as_packed() {
+        Some(packed) => packed.tiles().for_each(|tile| tree.append(&hash(TILE, &[tile]))),
+        None => tiles(tensor).for_each(|tile| tree.append(&hash(TILE, &[&tile]))),
     }
     hasher.update(&tree.root().0);
     hasher.finish()

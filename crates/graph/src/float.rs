@@ -3,8 +3,6 @@
 //! Only IEEE 754 additions, multiplications, divisions and fused multiply-adds in a written order, so every machine
 //! gives the same bits. Nothing here calls the platform's mathematical library.
 
-use crate::tensor::{Data, Tensor};
-
 /// The binary32 value of binary16 bits; exact.
 pub fn from_half(bits: u16) -> f32 {
     let sign = u32::from(bits >> 15) << 31;
@@ -127,15 +125,6 @@ pub fn log_wide(x: f64) -> f64 {
         sum = sum * square + 1.0 / f64::from(2 * k + 1);
     }
     exponent as f64 * std::f64::consts::LN_2 + 2.0 * t * sum
-}
-
-/// True when a tensor holds no infinity and no NaN.
-pub fn all_finite(tensor: &Tensor) -> bool {
-    match tensor.data() {
-        Data::F32(values) => values.iter().all(|value| value.is_finite()),
-        Data::F16(values) => values.iter().all(|bits| bits & 0x7c00 != 0x7c00),
-        Data::I8(_) | Data::U8(_) | Data::I16(_) | Data::I32(_) | Data::I64(_) => true,
-    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,10 @@ pub enum GraphRefusal {
     Rank { name: String, rank: usize, limit: usize },
     #[error("input {name} allows integers outside of {element}")]
     InputInterval { name: String, element: Element },
+    #[error("{name} is {element}, which only constants can be")]
+    Packed { name: String, element: Element },
+    #[error("constant {name} is filled up with something else than zeros")]
+    Padding { name: String },
     #[error("constant {name} holds a float that is not finite")]
     NotFinite { name: String },
     #[error("one call could need {bytes} bytes of intermediate values, at most {limit} are allowed")]
@@ -130,7 +134,10 @@ impl Graph {
             checked.facts.push(fact);
         }
         for output in &checked.graph.outputs {
-            checked.fact(output.source).ok_or_else(|| not_before(&output.name, output.source))?;
+            let fact = checked.fact(output.source).ok_or_else(|| not_before(&output.name, output.source))?;
+            if let Element::Packed(_) = fact.element {
+                return Err(GraphRefusal::Packed { name: output.name.clone(), element: fact.element });
+            }
         }
         checked.check_size()?;
         Ok(checked)
@@ -163,6 +170,9 @@ impl Graph {
             if input.shape.rank() > limit {
                 return Err(GraphRefusal::Rank { name: input.name.clone(), rank: input.shape.rank(), limit });
             }
+            if let Element::Packed(_) = input.element {
+                return Err(GraphRefusal::Packed { name: input.name.clone(), element: input.element });
+            }
             let (low, high) = (input.interval.low, input.interval.high);
             if input.element.is_integer() && (low > high || input.interval.within(input.element).is_err()) {
                 return Err(GraphRefusal::InputInterval { name: input.name.clone(), element: input.element });
@@ -173,8 +183,11 @@ impl Graph {
             if rank > limit {
                 return Err(GraphRefusal::Rank { name: constant.name.clone(), rank, limit });
             }
-            if !crate::float::all_finite(&constant.tensor) {
+            if !constant.tensor.is_finite() {
                 return Err(GraphRefusal::NotFinite { name: constant.name.clone() });
+            }
+            if constant.tensor.as_packed().is_some_and(|packed| !packed.padding_is_zero()) {
+                return Err(GraphRefusal::Padding { name: constant.name.clone() });
             }
         }
         Ok(())
@@ -251,6 +264,9 @@ impl Checked {
         if form.shape.rank() > Shape::RANK_MAX {
             let (rank, limit) = (form.shape.rank(), Shape::RANK_MAX);
             return Err(GraphRefusal::Rank { name: node.name.clone(), rank, limit });
+        }
+        if let Element::Packed(_) = form.element {
+            return Err(GraphRefusal::Packed { name: node.name.clone(), element: form.element });
         }
         let mut interval = (node.operator.bounds)(&site).map_err(refuse)?;
         if form.element.is_integer() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     attribute::Attributes,
+    formats::{Packed, Weights},
     refusal::Fault,
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
@@ -170,6 +171,31 @@ impl Site<'_> {
     pub fn expect_shape(&self, input: usize, expected: &Shape) -> Result<&Fact, Refusal> {
         let fact = self.input(input)?;
         if fact.shape == *expected { Ok(fact) } else { Err(self.shape_refusal(input, &expected.to_string())) }
+    }
+
+    /// The packed matrix `[outputs, inputs]` of constant weights, of one of these kinds.
+    pub fn expect_weights(&self, input: usize, kinds: Weights, expected: &'static str) -> Result<&Packed, Refusal> {
+        let fact = self.input(input)?;
+        let packed = self.expect_constant(input)?.as_packed().filter(|packed| packed.format().weights() == kinds);
+        let packed = packed.ok_or(Refusal::Element { input, expected, found: fact.element })?;
+        if fact.shape.rank() != 2 || packed.rows() == 0 {
+            return Err(self.shape_refusal(input, "[outputs, inputs]"));
+        }
+        Ok(packed)
+    }
+
+    /// Checks what every linear operator is given: `x [..., inputs]`, weights `[outputs, inputs]`, and perhaps a constant
+    /// bias `[outputs]`. Says what comes out.
+    pub fn linear(&self, weights: &Packed, element: Element) -> Result<Form, Refusal> {
+        if self.width(0)? != weights.columns() {
+            return Err(self.shape_refusal(1, &format!("[outputs, {}]", self.width(0)?)));
+        }
+        if self.inputs.len() > 2 {
+            self.expect_element(2, element)?;
+            self.expect_constant(2)?;
+            self.expect_shape(2, &Shape::fixed(&[weights.rows()]))?;
+        }
+        Ok(Form { element, shape: with_width(&self.input(0)?.shape, weights.rows()) })
     }
 
     /// The innermost size of an input of rank 1 or more; it must be fixed and not zero.

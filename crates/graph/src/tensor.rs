@@ -2,6 +2,8 @@
 //!
 //! A tensor's data always has exactly as many elements as its shape says.
 
+use crate::formats::{Format, Packed};
+
 /// Element types. The codes are frozen: they are written in artefacts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Element {
@@ -13,9 +15,12 @@ pub enum Element {
     /// IEEE binary16, kept as its bits: stored only, never computed with.
     F16,
     F32,
+    /// Matrices of weights as kernels read them: constants only.
+    Packed(Format),
 }
 
 impl Element {
+    /// Every element that a value can have; packed ones come on top, for constants.
     pub const ALL: [Self; 7] = [Self::I8, Self::U8, Self::I16, Self::I32, Self::I64, Self::F16, Self::F32];
 
     pub fn code(self) -> u8 {
@@ -27,16 +32,27 @@ impl Element {
             Self::I64 => 5,
             Self::F16 => 6,
             Self::F32 => 7,
+            Self::Packed(format) => format.code(),
         }
     }
 
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|element| element.code() == code)
+        let plain = Self::ALL.into_iter().find(|element| element.code() == code);
+        plain.or_else(|| Format::from_code(code).map(Self::Packed))
     }
 
+    /// Bytes of a tensor of that shape; `None` where there is none.
+    pub fn bytes_of(self, shape: &[usize]) -> Option<usize> {
+        match self {
+            Self::Packed(format) => format.bytes(shape),
+            _ => shape.iter().try_fold(self.bytes(), |all, &size| all.checked_mul(size)),
+        }
+    }
+
+    /// Bytes of one element. Packed ones have no size of their own: 1 stands for them.
     pub fn bytes(self) -> usize {
         match self {
-            Self::I8 | Self::U8 => 1,
+            Self::I8 | Self::U8 | Self::Packed(_) => 1,
             Self::I16 | Self::F16 => 2,
             Self::I32 | Self::F32 => 4,
             Self::I64 => 8,
@@ -44,7 +60,7 @@ impl Element {
     }
 
     pub fn is_integer(self) -> bool {
-        !matches!(self, Self::F16 | Self::F32)
+        !matches!(self, Self::F16 | Self::F32 | Self::Packed(_))
     }
 
     /// Least and greatest value of an integer type; floats have none.
@@ -55,7 +71,7 @@ impl Element {
             Self::I16 => Some((i16::MIN.into(), i16::MAX.into())),
             Self::I32 => Some((i32::MIN.into(), i32::MAX.into())),
             Self::I64 => Some((i64::MIN, i64::MAX)),
-            Self::F16 | Self::F32 => None,
+            Self::F16 | Self::F32 | Self::Packed(_) => None,
         }
     }
 
@@ -68,6 +84,13 @@ impl Element {
             Self::I64 => "i64",
             Self::F16 => "f16",
             Self::F32 => "f32",
+            Self::Packed(format) => match format {
+                Format::F32 => "packed f32",
+                Format::F16 => "packed f16",
+                Format::Bf16 => "packed bf16",
+                Format::I8 => "packed i8",
+                Format::Q8_0 | Format::Q4_0 | Format::Q4K | Format::Q5K | Format::Q6K => format.name(),
+            },
         }
     }
 }
@@ -87,6 +110,7 @@ pub enum Data {
     I64(Vec<i64>),
     F16(Vec<u16>),
     F32(Vec<f32>),
+    Packed(Packed),
 }
 
 /// Equality compares floats by their bits, so that a tensor equals itself even where it holds a NaN.
@@ -112,6 +136,10 @@ macro_rules! each_data {
             Data::I64($values) => $body,
             Data::F16($values) => $body,
             Data::F32($values) => $body,
+            Data::Packed(packed) => {
+                let $values = packed.bytes();
+                $body
+            }
         }
     };
 }
@@ -119,8 +147,22 @@ macro_rules! each_data {
 impl Tensor {
     /// `None` when the data has another number of elements than the shape says.
     pub fn new(shape: &[usize], data: Data) -> Option<Self> {
-        let count = shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size))?;
-        (count == each_data!(&data, values => values.len())).then(|| Self { shape: shape.to_vec(), data })
+        let expected = match &data {
+            Data::Packed(packed) => {
+                let [.., rows, columns] = *shape else { return None };
+                ((rows, columns) == (packed.rows(), packed.columns())).then(|| packed.format().bytes(shape))?
+            }
+            _ => shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size)),
+        };
+        (expected? == each_data!(&data, values => values.len())).then(|| Self { shape: shape.to_vec(), data })
+    }
+
+    /// Weights under the shape `[…, rows, columns]` that they were packed for.
+    ///
+    /// # Panics
+    /// When the shape is another.
+    pub fn packed(shape: &[usize], packed: Packed) -> Self {
+        Self::of(shape, Data::Packed(packed))
     }
 
     /// Like `new`, for those who computed the data for this very shape; a foreign shape belongs to `new`.
@@ -145,7 +187,7 @@ impl Tensor {
             Element::I16 => Data::I16(all(&mut values)?),
             Element::I32 => Data::I32(all(&mut values)?),
             Element::I64 => Data::I64(values.collect()),
-            Element::F16 | Element::F32 => return None,
+            Element::F16 | Element::F32 | Element::Packed(_) => return None,
         };
         Self::new(shape, data)
     }
@@ -167,11 +209,13 @@ impl Tensor {
             Data::I64(_) => Element::I64,
             Data::F16(_) => Element::F16,
             Data::F32(_) => Element::F32,
+            Data::Packed(packed) => Element::Packed(packed.format()),
         }
     }
 
+    /// Elements; of packed weights those that the shape counts, without what fills up tiles.
     pub fn len(&self) -> usize {
-        each_data!(&self.data, values => values.len())
+        self.shape.iter().product()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -199,8 +243,12 @@ impl Tensor {
             Data::I16(values) => values.get(index).map(|&value| value.into()),
             Data::I32(values) => values.get(index).map(|&value| value.into()),
             Data::I64(values) => values.get(index).copied(),
-            Data::F16(_) | Data::F32(_) => None,
+            Data::F16(_) | Data::F32(_) | Data::Packed(_) => None,
         }
+    }
+
+    pub fn as_packed(&self) -> Option<&Packed> {
+        if let Data::Packed(packed) = &self.data { Some(packed) } else { None }
     }
 
     /// All values of an integer tensor, widened; `None` for floats.
@@ -223,18 +271,28 @@ impl Tensor {
         })
     }
 
+    /// True where no float is infinite or not a number.
+    pub fn is_finite(&self) -> bool {
+        match &self.data {
+            Data::F32(values) => values.iter().all(|value| value.is_finite()),
+            Data::F16(values) => values.iter().all(|bits| bits & 0x7c00 != 0x7c00),
+            Data::I8(_) | Data::U8(_) | Data::I16(_) | Data::I32(_) | Data::I64(_) => true,
+            Data::Packed(packed) => packed.is_finite(),
+        }
+    }
+
     /// Little-endian bytes of all values, in order.
     pub fn to_bytes(&self) -> Vec<u8> {
         match &self.data {
             Data::U8(values) => values.clone(),
+            Data::Packed(packed) => packed.bytes().to_vec(),
             other => each_data!(other, values => values.iter().flat_map(|value| value.to_le_bytes()).collect()),
         }
     }
 
     /// Reads what `to_bytes` wrote; `None` when the length does not fit the shape.
     pub fn from_bytes(element: Element, shape: &[usize], bytes: &[u8]) -> Option<Self> {
-        let count = shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size))?;
-        if bytes.len() != count.checked_mul(element.bytes())? {
+        if bytes.len() != element.bytes_of(shape)? {
             return None;
         }
         macro_rules! read {
@@ -253,6 +311,7 @@ impl Tensor {
             Element::I64 => Data::I64(read!(i64)),
             Element::F16 => Data::F16(read!(u16)),
             Element::F32 => Data::F32(read!(f32)),
+            Element::Packed(format) => Data::Packed(Packed::new(format, shape, bytes.to_vec().into())?),
         };
         Self::new(shape, data)
     }

@@ -2,13 +2,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use graph::{
-    Attributes, Data, Element, Graph, GraphRefusal, Input, Interval, Output, Shape, Source, Tensor, evaluate, ops,
+    Attributes, Data, Element, Format, Graph, GraphRefusal, Input, Interval, Output, Packed, Shape, Source, Tensor,
+    evaluate, ops,
 };
 
 const ROWS_MAX: usize = 8;
 
 fn floats(shape: &[usize], values: &[f32]) -> Tensor {
     Tensor::new(shape, Data::F32(values.to_vec())).unwrap()
+}
+
+fn packed(shape: &[usize], values: &[f32]) -> Tensor {
+    Tensor::packed(shape, Packed::of_floats(Format::F32, shape, values).unwrap())
 }
 
 fn integers(element: Element, shape: &[usize], values: &[i64]) -> Tensor {
@@ -80,7 +85,7 @@ fn simple_float_operators_compute_what_they_say() {
 #[test]
 fn a_linear_sum_is_a_chain_of_fused_steps_with_the_bias_last() {
     let x = floats(&[1, 3], &[1.0 + f32::EPSILON, 1e8, -1e8]);
-    let weights = floats(&[1, 3], &[1.0 - f32::EPSILON, 1.0, 1.0]);
+    let weights = packed(&[1, 3], &[1.0 - f32::EPSILON, 1.0, 1.0]);
     let chain = -1e8_f32 + 1e8_f32.mul_add(1.0, (1.0 + f32::EPSILON) * (1.0 - f32::EPSILON));
     let found = run("linear_f32", Attributes::new(), x, &[weights, floats(&[1], &[0.25])]);
     assert_eq!(bits(&found), [(chain + 0.25).to_bits()]);
@@ -156,11 +161,11 @@ fn what_does_not_fit_an_operator_is_refused() {
     refused("relu_f32", none(), Element::I8, 2, &[], "expected f32");
     refused("softmax_f32", none(), Element::F32, 0, &[], "innermost size that is fixed and not 0");
     refused("mean_f32", none(), Element::F32, (1 << 24) + 1, &[], "an innermost size up to 2^24");
-    let weights = floats(&[2, 3], &[0.0; 6]);
+    let weights = packed(&[2, 3], &[0.0; 6]);
     refused("linear_f32", none(), Element::F32, 2, std::slice::from_ref(&weights), "expected [outputs, 2]");
     refused("linear_f32", none(), Element::F32, 3, &[weights.clone(), floats(&[3], &[0.0; 3])], "expected [2]");
-    refused("linear_f32", none(), Element::F32, 3, &[floats(&[3], &[0.0; 3])], "expected [outputs, inputs]");
-    refused("linear_f32", none(), Element::F32, 3, &[integers(Element::I8, &[2, 3], &[0; 6])], "expected f32");
+    refused("linear_f32", none(), Element::F32, 3, &[packed(&[1, 2, 3], &[0.0; 6])], "expected [outputs, inputs]");
+    refused("linear_f32", none(), Element::F32, 3, &[floats(&[2, 3], &[0.0; 6])], "expected packed f32, f16 or bf16");
     refused("subtract_f32", none(), Element::F32, 3, &[floats(&[2], &[0.0; 2])], "broadcasts with [rows, 3]");
     for sizes in [vec![0, 3], vec![4], vec![0, -4], vec![2, 0], vec![0, 2, 0]] {
         refused("reshape", none().with("sizes", sizes), Element::F32, 4, &[], "attribute sizes");

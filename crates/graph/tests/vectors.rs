@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use graph::{
-    Attribute, Attributes, Dimension, Element, Graph, Input, Interval, Output, Shape, Source, Tensor, evaluate,
+    Attribute, Attributes, Dimension, Element, Format, Graph, Input, Interval, Output, Shape, Source, Tensor, evaluate,
     ops::find,
 };
 use serde_json::Value;
@@ -16,7 +16,8 @@ fn folder() -> PathBuf {
 
 fn tensor(value: &Value) -> Tensor {
     let name = value["element"].as_str().unwrap();
-    let element = Element::ALL.into_iter().find(|element| element.name() == name).unwrap();
+    let packed = Format::ALL.into_iter().map(Element::Packed);
+    let element = Element::ALL.into_iter().chain(packed).find(|element| element.name() == name).unwrap();
     let shape: Vec<usize> =
         value["shape"].as_array().unwrap().iter().map(|size| size.as_u64().unwrap() as usize).collect();
     let digits = value["data"].as_str().unwrap();

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_model_that_was_not_used_for_longest_makes_room() {
-        let model = Arc::new(Model::load(include_bytes!("../../../models/risk/risk-integer.ogm")).unwrap());
+        let model = Arc::new(Model::load(&include_bytes!("../../../models/risk/risk-integer.ogm")[..]).unwrap());
         let root = |i: usize| Digest([u8::try_from(i).unwrap(); 32]);
         let mut loaded = Loaded::default();
         (0..LOADED_MAX).for_each(|i| loaded.remember(root(i), &model));

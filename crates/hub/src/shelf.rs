@@ -103,8 +103,7 @@ impl Shelf {
 
     /// The model, if its artefact lies there and is what its name says.
     pub fn load(&self, root: &Digest) -> Option<Model> {
-        let model =
-            Model::load(&self.get(root)?).inspect_err(|error| tracing::warn!(%root, %error, "artefact damaged"));
+        let model = Model::load(self.get(root)?).inspect_err(|error| tracing::warn!(%root, %error, "artefact damaged"));
         model.ok().filter(|model| model.root() == *root)
     }
 
@@ -147,7 +146,7 @@ fn examine(artefact: &[u8]) -> Result<(Entry, Model), ShelfError> {
     if artefact.len() > ARTEFACT_BYTES_MAX {
         return Err(ShelfError::TooLarge { found: artefact.len() });
     }
-    let model = Model::load(artefact)?;
+    let model = Model::load(artefact.to_vec())?;
     let card = model.card();
     let entry = Entry {
         root: model.root(),

@@ -28,7 +28,7 @@ const INTEGER: &[u8] = include_bytes!("../../../models/risk/risk-integer.ogm");
 const ORDERED: &[u8] = include_bytes!("../../../models/risk/risk-ordered.ogm");
 
 fn root(artefact: &[u8]) -> Digest {
-    Model::load(artefact).unwrap().root()
+    Model::load(artefact.to_vec()).unwrap().root()
 }
 
 fn loopback() -> SocketAddr {

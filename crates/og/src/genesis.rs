@@ -147,7 +147,7 @@ impl Ports {
 
 fn genesis(seats: &[Seat], accounts: &[PublicKey]) -> Result<Genesis> {
     let models: Vec<(Digest, &str)> =
-        MODELS.iter().map(|(name, artefact)| Ok((Model::load(artefact)?.root(), *name))).collect::<Result<_>>()?;
+        MODELS.iter().map(|(name, artefact)| Ok((Model::load(*artefact)?.root(), *name))).collect::<Result<_>>()?;
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, &models)).collect::<Result<_>>()?;

@@ -168,7 +168,7 @@ fn a_clock_that_went_back_makes_no_receipt_that_ended_before_it_began() {
 
 #[test]
 fn the_shipped_language_model_answers_in_words_and_signs_for_them() {
-    let model = Model::load(include_bytes!("../../../models/demo/demo-integer.ogm")).unwrap();
+    let model = Model::load(&include_bytes!("../../../models/demo/demo-integer.ogm")[..]).unwrap();
     let request = Request { model: model.root(), ..chat(24) };
     let (result, frames) = answered(&model, &request, None, |_| true);
     let answer = result.unwrap();

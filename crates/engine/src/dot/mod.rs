@@ -9,6 +9,9 @@ mod avx2;
 mod avx512;
 mod portable;
 
+use bytes::Bytes;
+use graph::Format;
+
 use crate::cpu::{Instructions, Level};
 
 /// Rows of a tile.
@@ -31,25 +34,25 @@ pub struct Block {
     pub start: Sums,
 }
 
-/// A constant int8 matrix, packed. Missing rows and columns are zeros.
+/// A constant int8 matrix, as it lies in its artefact. Missing rows and columns are zeros.
 pub struct Tiles {
     pub outputs: usize,
     pub groups: usize,
-    bytes: Vec<i8>,
+    /// Bytes from one tile to the next.
+    stride: usize,
+    bytes: Bytes,
 }
 
 impl Tiles {
-    /// Packs `outputs` rows of `columns` weights.
-    pub fn pack(weights: &[i8], outputs: usize, columns: usize) -> Self {
-        let (tiles, groups) = (outputs.div_ceil(ROWS), columns.div_ceil(GROUP));
-        let mut bytes = vec![0; tiles * groups * ROWS * GROUP];
-        for (row, weights) in weights.chunks_exact(columns).enumerate() {
-            for (column, &weight) in weights.iter().enumerate() {
-                let at = (row / ROWS * groups + column / GROUP) * ROWS + row % ROWS;
-                bytes[at * GROUP + column % GROUP] = weight;
-            }
+    /// The tiles of a matrix of the formats `i8` and `q8_0`: they begin with the integers of all columns.
+    pub fn of(packed: &graph::Packed) -> Option<Self> {
+        let format = packed.format();
+        if !matches!(format, Format::I8 | Format::Q8_0) {
+            return None;
         }
-        Self { outputs, groups, bytes }
+        let columns = format.blocks(packed.columns())? * format.layout().columns;
+        let stride = format.tile_bytes(packed.columns())?;
+        Some(Self { outputs: packed.rows(), groups: columns / GROUP, stride, bytes: packed.bytes().clone() })
     }
 
     pub fn count(&self) -> usize {
@@ -58,7 +61,9 @@ impl Tiles {
 
     /// The bytes of the groups `from..from + count` of a tile.
     fn groups_of(&self, tile: usize, from: usize, count: usize) -> &[i8] {
-        &self.bytes[(tile * self.groups + from) * ROWS * GROUP..][..count * ROWS * GROUP]
+        let bytes = &self.bytes[tile * self.stride + from * ROWS * GROUP..][..count * ROWS * GROUP];
+        // SAFETY: any byte is an i8, and both have the same size and alignment.
+        unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
     }
 
     /// 128 times the sum of each row's weights over some groups: what biased bytes add too much.
@@ -207,7 +212,7 @@ mod tests {
             let mut next = || { state ^= state << 13; state ^= state >> 7; state ^= state << 17; state };
             let weights: Vec<i8> = (0..outputs * columns).map(|_| next() as i8).collect();
             let x: Vec<i16> = (0..rows * columns).map(|_| if small { next() as i8 as i16 } else { next() as i16 >> 2 }).collect();
-            let tiles = Tiles::pack(&weights, outputs, columns);
+            let tiles = Tiles::of(&graph::Packed::of_integers(&[outputs, columns], &weights).unwrap()).unwrap();
             for level in Level::available() {
                 let layout = Layout::of(level, small);
                 let stride = tiles.groups * layout.words();

@@ -17,12 +17,12 @@ struct Linear {
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let Data::I8(weights) = making.constant(1)? else { return None };
+    let Data::Packed(weights) = making.constant(1)? else { return None };
     let (columns, outputs) = (making.width(0)?, making.output.shape.width()?);
     if !matches!(making.inputs.first()?.element, Element::I8 | Element::I16) {
         return None;
     }
-    let tiles = Tiles::pack(weights, outputs, columns);
+    let tiles = Tiles::of(weights)?;
     let given = if making.inputs.len() == 3 { making.constant_integers(2)? } else { vec![0; outputs] };
     let lane = |tile: usize, lane: usize| given.get(tile * ROWS + lane).copied().unwrap_or(0) as i32;
     let bias: Vec<Sums> = (0..tiles.count()).map(|tile| std::array::from_fn(|index| lane(tile, index))).collect();

@@ -1,14 +1,14 @@
 //! Fast `linear_blocks_f32`: integer dots of each block, then one fused multiply-add a block and output, in order.
 
 use graph::{
-    Data, Fault,
+    Data, Fault, Format,
     float::from_half,
     ops::linear_blocks_f32::{BLOCK, quantise},
 };
 
 use crate::{
     cpu::{Level, versions},
-    dot::{BATCH, BLOCK_GROUPS, Block, Layout, Packed, ROWS, Tiles, chains},
+    dot::{BATCH, BLOCK_GROUPS, Block, GROUP, Layout, Packed, ROWS, Tiles, chains},
     kernel::{Call, Kernel, Making, State, floats, floats_out},
 };
 
@@ -20,12 +20,17 @@ struct LinearBlocks {
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let (Data::I8(weights), Data::F16(halves)) = (making.constant(1)?, making.constant(2)?) else { return None };
-    let (columns, outputs) = (making.width(0)?, making.output.shape.width()?);
-    let tiles = Tiles::pack(weights, outputs, columns);
+    let Data::Packed(weights) = making.constant(1)? else { return None };
+    if weights.format() != Format::Q8_0 || making.inputs.len() > 2 {
+        return None;
+    }
+    let columns = making.width(0)?;
+    let tiles = Tiles::of(weights)?;
     let count = columns / BLOCK;
+    let of_tiles: Vec<&[u8]> = weights.tiles().collect();
     let scale = |tile: usize, block: usize, lane: usize| {
-        halves.get((tile * ROWS + lane) * count + block).map_or(0.0, |&bits| from_half(bits))
+        let at = tiles.groups * ROWS * GROUP + 2 * (block * ROWS + lane);
+        from_half(u16::from_le_bytes([of_tiles[tile][at], of_tiles[tile][at + 1]]))
     };
     let block = |(tile, block): (usize, usize)| Block {
         scale: std::array::from_fn(|lane| scale(tile, block, lane)),

@@ -22,18 +22,19 @@ struct LinearFloats {
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let Data::F32(weights) = making.constant(1)? else { return None };
+    let Data::Packed(weights) = making.constant(1)? else { return None };
     let (columns, outputs) = (making.width(0)?, making.output.shape.width()?);
     let bias = match (making.inputs.len(), making.constant(2)) {
         (2, _) => None,
         (_, Some(Data::F32(bias))) => Some(bias.clone()),
         _ => return None,
     };
-    let weight = |output: usize, column: usize| {
-        if output < outputs { weights.get(output * columns + column).copied().unwrap_or(0.0) } else { 0.0 }
-    };
-    let places = (0..outputs.div_ceil(LANES)).flat_map(|tile| (0..columns).map(move |column| (tile, column)));
-    let tiles = places.map(|(tile, column)| std::array::from_fn(|lane| weight(tile * LANES + lane, column))).collect();
+    let mut tiles = Vec::new();
+    let rows: Vec<Vec<f32>> = (0..outputs).map(|output| weights.row(output)).collect();
+    for tile in rows.chunks(LANES) {
+        let lane = |lane: usize, column: usize| tile.get(lane).map_or(0.0, |row: &Vec<f32>| row[column]);
+        tiles.extend((0..columns).map(|column| std::array::from_fn(|index| lane(index, column))));
+    }
     Some(Box::new(LinearFloats { tiles, bias, columns, outputs }))
 }
 

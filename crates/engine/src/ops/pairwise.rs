@@ -67,7 +67,7 @@ fn wide(data: &Data) -> Option<Vec<i64>> {
         Data::I16(values) => Some(values.iter().map(|&value| value.into()).collect()),
         Data::I32(values) => Some(values.iter().map(|&value| value.into()).collect()),
         Data::I64(values) => Some(values.clone()),
-        Data::F16(_) | Data::F32(_) => None,
+        Data::F16(_) | Data::F32(_) | Data::Packed(_) => None,
     }
 }
 

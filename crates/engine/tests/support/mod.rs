@@ -123,11 +123,11 @@ pub fn artefact(kind: LanguageKind) -> Vec<u8> {
 pub const KINDS: [LanguageKind; 2] = [LanguageKind::Integer, LanguageKind::Ordered];
 
 pub fn model(kind: LanguageKind) -> Model {
-    Model::load(&artefact(kind)).unwrap()
+    Model::load(artefact(kind)).unwrap()
 }
 
 pub fn model_with(kind: LanguageKind, options: Options) -> Model {
-    Model::load_with(&artefact(kind), options).unwrap()
+    Model::load_with(artefact(kind), options).unwrap()
 }
 
 pub fn user(content: &str) -> Message {

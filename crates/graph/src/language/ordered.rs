@@ -7,22 +7,18 @@ use super::{
 };
 use crate::{
     attribute::Attributes,
-    float::{from_half, to_half},
+    formats::{BLOCK, Format, Packed},
     graph::{Graph, Source},
-    ops::{self, linear_blocks_f32::BLOCK},
-    tensor::{Data, Tensor},
+    ops,
+    tensor::{Data, Element, Tensor},
 };
-
-/// Constants of one matrix: its integers and its scales.
-type Blocks = [Source; 2];
 
 pub fn graph(decoder: &Decoder) -> Graph {
     let config = &decoder.config;
     let mut graph = build::start(config);
     let embedding = blocks(&mut graph, "embedding", &decoder.embedding);
     let rope = graph.constant("rope", tables::rope_f32(config));
-    let [quants, scales] = embedding;
-    let inputs = [Source::Input(0), quants, scales];
+    let inputs = [Source::Input(0), embedding];
     let mut x = graph.node("embed", &ops::gather_blocks_f32::OPERATOR, Attributes::new(), &inputs);
     for (index, layer) in decoder.layers.iter().enumerate() {
         let mut step = Step { graph: &mut graph, config, prefix: format!("layers.{index}") };
@@ -40,31 +36,14 @@ pub fn graph(decoder: &Decoder) -> Graph {
     graph
 }
 
-/// Weights as integers from -127 to 127 with a binary16 scale for each 32 of a row; short blocks are filled with zeros.
-fn quantise(matrix: &Matrix) -> (Vec<i8>, Vec<u16>) {
-    let (mut quants, mut scales) = (Vec::new(), Vec::new());
-    for row in matrix.values.chunks_exact(matrix.columns) {
-        for block in row.chunks(BLOCK) {
-            let most = block.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
-            // A scale beyond binary16 would be infinite; such weights are cut at its greatest value.
-            let scale = to_half((most / 127.0).min(65_504.0));
-            let unit = from_half(scale);
-            let quant = |weight: &f32| {
-                if unit > 0.0 { (weight / unit).round_ties_even().clamp(-127.0, 127.0) as i8 } else { 0 }
-            };
-            quants.extend(block.iter().map(quant));
-            scales.push(scale);
-        }
-    }
-    (quants, scales)
-}
-
-fn blocks(graph: &mut Graph, name: &str, matrix: &Matrix) -> Blocks {
-    let (quants, scales) = quantise(matrix);
-    let count = matrix.columns.div_ceil(BLOCK);
-    let quants = Tensor::of(&[matrix.rows, matrix.columns], Data::I8(quants));
-    let scales = Tensor::of(&[matrix.rows, count], Data::F16(scales));
-    [graph.constant(format!("{name}.weight"), quants), graph.constant(format!("{name}.scale"), scales)]
+fn blocks(graph: &mut Graph, name: &str, matrix: &Matrix) -> Source {
+    let shape = [matrix.rows, matrix.columns];
+    // Floats where the columns do not come out even: no block may be short.
+    let format = if matrix.columns.is_multiple_of(BLOCK) { Format::Q8_0 } else { Format::F32 };
+    let packed = Packed::of_floats(format, &shape, &matrix.values);
+    // Both formats are packed from floats, and import has checked the counts.
+    let packed = packed.unwrap_or_else(|| unreachable!("a matrix of {shape:?} packs"));
+    graph.constant(format!("{name}.weight"), Tensor::packed(&shape, packed))
 }
 
 /// Adds the nodes of one layer.
@@ -93,9 +72,17 @@ impl Step<'_> {
         self.linear_of(part, x, blocks)
     }
 
-    fn linear_of(&mut self, part: &str, x: Source, [quants, scales]: Blocks) -> Source {
+    fn linear_of(&mut self, part: &str, x: Source, weights: Source) -> Source {
         let name = self.name(part);
-        self.graph.node(name, &ops::linear_blocks_f32::OPERATOR, Attributes::new(), &[x, quants, scales])
+        let constant = match weights {
+            Source::Constant(index) => self.graph.constants.get(index),
+            Source::Input(_) | Source::Node(_) => None,
+        };
+        let operator = match constant.map(|constant| constant.tensor.element()) {
+            Some(Element::Packed(Format::F32)) => &ops::linear_f32::OPERATOR,
+            _ => &ops::linear_blocks_f32::OPERATOR,
+        };
+        self.graph.node(name, operator, Attributes::new(), &[x, weights])
     }
 
     fn pair(&mut self, part: &str, operator: &'static crate::Operator, one: Source, other: Source) -> Source {

@@ -1,7 +1,7 @@
 //! Real scales as multipliers of fixed point, and matrices as int8 with scales that such multipliers hit exactly.
 
 use super::{CompileRefusal, decoder::Matrix, tables::nearest};
-use crate::tensor::{Data, Tensor};
+use crate::{formats::Packed, tensor::Tensor};
 
 /// A positive factor as `multiplier / 2^shift`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +73,9 @@ pub fn quantise(site: &str, matrix: &Matrix, input: f64, output: f64) -> Result<
         factors.push(factor);
     }
     let shape = [matrix.rows, matrix.columns];
-    Ok(Quantised { weights: Tensor::of(&shape, Data::I8(values)), factors })
+    // Import has checked the counts.
+    let packed = Packed::of_integers(&shape, &values).unwrap_or_else(|| unreachable!("a matrix of {shape:?} packs"));
+    Ok(Quantised { weights: Tensor::packed(&shape, packed), factors })
 }
 
 /// `matrix` with column j multiplied by `gain[j]`.
@@ -106,7 +108,7 @@ mod tests {
     fn a_quantised_row_keeps_its_largest_weight_within_int8() {
         let matrix = Matrix { rows: 2, columns: 3, values: vec![0.5, -1.0, 0.25, 0.0, 0.0, 0.0] };
         let quantised = quantise("test", &matrix, 0.01, 0.02).unwrap();
-        let Data::I8(values) = quantised.weights.data() else { unreachable!() };
+        let values = quantised.weights.as_packed().unwrap().integers(0);
         assert!(values[1] <= -125 && values[0] * 2 >= 124, "{values:?}");
         assert_eq!(quantised.factors[1], Factor { multiplier: 0, shift: 0 });
     }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::error::OnnxError;
 use super::names::describe;
 use super::proto::{self, AttributeValue, Dimension as Stated, Elements, Node, TYPE_FLOAT, ValueInfo};
+use crate::Attributes;
 use crate::graph::{Graph, Input, Output, ROWS_MAX, Source};
 use crate::operator::{Fact, Interval, NO_BOUNDS, Operator, Site};
 use crate::shape::{Dimension, Shape};
 use crate::tensor::{Data, Element, Tensor};
-use crate::{Attributes, float};
 
 /// What an ONNX name stands for.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub(super) fn constant(name: &str, tensor: &proto::Tensor<'_>) -> Result<Value, 
         Elements::Integers(integers) => Ok(Value::Integers(integers.clone())),
         Elements::Floats(floats) => {
             let exact =
-                Tensor::new(&tensor.shape, Data::F32(floats.clone())).filter(float::all_finite).ok_or_else(|| {
+                Tensor::new(&tensor.shape, Data::F32(floats.clone())).filter(Tensor::is_finite).ok_or_else(|| {
                     OnnxError::Node {
                         node: format!("tensor {name:?}"),
                         problem: "holds a float that is not finite".to_owned(),

@@ -2,12 +2,12 @@
 //!
 //! `y[r, n] = bias[n] + Σ_k x[r, k] · w[n, k]`. Integer sums are associative, so any order gives these bits.
 
-use super::{integer_tensor, integers, sizes_with_width};
+use super::{integer_tensor, integers, sizes_with_width, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
-    operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
-    shape::Shape,
+    formats::{GROUP_COLUMNS, Packed, TILE_ROWS, Weights},
+    operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     tensor::{Element, Tensor},
 };
 
@@ -30,35 +30,20 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
     if !matches!(x.element, Element::I8 | Element::U8 | Element::I16) {
         return Err(Refusal::Element { input: 0, expected: "i8, u8 or i16", found: x.element });
     }
-    site.expect_element(1, Element::I8)?;
-    let [outputs, columns] = *site.expect_constant(1)?.shape() else {
-        return Err(site.shape_refusal(1, "[outputs, inputs]"));
-    };
-    if site.width(0)? != columns || outputs == 0 {
-        return Err(site.shape_refusal(1, &format!("[outputs, {}]", site.width(0)?)));
-    }
-    if site.inputs.len() == 3 {
-        site.expect_element(2, Element::I32)?;
-        site.expect_constant(2)?;
-        site.expect_shape(2, &Shape::fixed(&[outputs]))?;
-    }
-    Ok(Form { element: Element::I32, shape: with_width(&x.shape, outputs) })
+    site.linear(site.expect_weights(1, Weights::Integer, "packed i8")?, Element::I32)
 }
 
 /// Per output: |bias| + max |x| · Σ |w|.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let magnitude = u128::from(site.input(0)?.interval.magnitude());
-    let weights = site.expect_constant(1)?;
-    let (_, columns) = weights.rows_and_width();
-    let weights = weights.to_bytes();
+    let norms = norms(site.expect_weights(1, Weights::Integer, "packed i8")?);
     let mut worst = 0;
-    for (output, row) in weights.chunks_exact(columns.max(1)).enumerate() {
-        let norm: u128 = row.iter().map(|&weight| u128::from(weight.cast_signed().unsigned_abs())).sum();
+    for (output, norm) in norms.into_iter().enumerate() {
         let bias = match site.inputs.get(2).and_then(|fact| fact.constant.as_ref()) {
             Some(bias) => u128::from(bias.integer(output).unwrap_or(0).unsigned_abs()),
             None => 0,
         };
-        worst = worst.max(bias + magnitude * norm);
+        worst = worst.max(bias + magnitude * u128::from(norm));
     }
     if worst > ACCUMULATOR_MAX {
         let magnitude = u64::try_from(worst).unwrap_or(u64::MAX);
@@ -67,15 +52,31 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     Interval::symmetric(worst, Element::I32)
 }
 
+/// Σ |w| of each output, tile by tile: of all weights of a model, so without unpacking.
+fn norms(weights: &Packed) -> Vec<u64> {
+    let mut norms = Vec::new();
+    for tile in weights.tiles() {
+        let mut sums = [0_u64; TILE_ROWS];
+        for group in tile.chunks_exact(TILE_ROWS * GROUP_COLUMNS) {
+            for (sum, bytes) in sums.iter_mut().zip(group.chunks_exact(GROUP_COLUMNS)) {
+                *sum += bytes.iter().map(|byte| u64::from(byte.cast_signed().unsigned_abs())).sum::<u64>();
+            }
+        }
+        norms.extend(sums);
+    }
+    norms.truncate(weights.rows());
+    norms
+}
+
 fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
-    let (x, weights) = (integers("linear", inputs, 0)?, integers("linear", inputs, 1)?);
-    let (outputs, columns) = inputs[1].rows_and_width();
+    let (x, weights) = (integers("linear", inputs, 0)?, weights("linear", inputs, 1)?);
+    let outputs = weights.rows();
     let bias = if inputs.len() == 3 { integers("linear", inputs, 2)? } else { vec![0; outputs] };
+    let rows: Vec<Vec<i64>> = (0..outputs).map(|output| weights.integers(output)).collect();
     let mut values = Vec::new();
-    for row in x.chunks_exact(columns) {
-        for output in 0..outputs {
-            let products = row.iter().zip(&weights[output * columns..]).map(|(x, w)| x * w);
-            values.push(bias[output] + products.sum::<i64>());
+    for x in x.chunks_exact(weights.columns()) {
+        for (weights, bias) in rows.iter().zip(&bias) {
+            values.push(bias + x.iter().zip(weights).map(|(x, w)| x * w).sum::<i64>());
         }
     }
     integer_tensor("linear", Element::I32, &sizes_with_width(inputs[0].shape(), outputs), values)

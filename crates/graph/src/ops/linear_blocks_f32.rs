@@ -1,57 +1,36 @@
-//! `linear_blocks_f32`: f32 activations times int8 weights in blocks of 32, each block with a binary16 scale.
+//! `linear_blocks_f32`: f32 activations times constant weights in scaled blocks, plus an optional constant bias.
 //!
-//! Activations are quantised per block of 32; block dots are integers; the sum over blocks is one chain of fused
-//! multiply-adds in the order of the blocks.
+//! Activations are quantised by blocks of 32; dots of a scale's columns are integers; each output is one chain of fused
+//! multiply-adds from 0 over the groups that share a scale, in their order, each group's minimum right behind its dot.
 
-use super::{excluded, float_tensor, floats, integers, sizes_with_width};
+use super::{float_tensor, floats, sizes_with_width, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
-    float::from_half,
-    operator::{Form, Kind, Operator, Reach, Refusal, Site, no_bounds, with_width},
-    shape::Shape,
-    tensor::{Data, Element, Tensor},
+    formats::{Group, Weights},
+    operator::{Form, Kind, Operator, Reach, Refusal, Site, no_bounds},
+    tensor::{Element, Tensor},
 };
+
+pub use crate::formats::BLOCK;
 
 pub static OPERATOR: Operator = Operator {
     name: "linear_blocks_f32",
     kind: Kind::Ordered,
     reach: Reach::Row,
-    inputs: (3, 3),
+    inputs: (2, 3),
     attributes: &[],
     shape,
     bounds: no_bounds,
     meaning,
 };
 
-/// Weights per scale.
-pub const BLOCK: usize = 32;
-
 /// Adding and subtracting 1.5 · 2^23 rounds to the nearest integer, ties to even.
 const ROUND: f32 = 12_582_912.0;
 
-/// Rows and width of the weights (inputs 1 and 2), where they are constant int8 blocks with their scales.
-pub(super) fn blocks(site: &Site) -> Result<(usize, usize), Refusal> {
-    site.expect_element(1, Element::I8)?;
-    site.expect_element(2, Element::F16)?;
-    site.expect_constant(2)?;
-    let [rows, width] = *site.expect_constant(1)?.shape() else {
-        return Err(site.shape_refusal(1, "[outputs, inputs]"));
-    };
-    if rows == 0 || width == 0 || width % BLOCK != 0 {
-        return Err(site.shape_refusal(1, "[outputs, a multiple of 32]"));
-    }
-    site.expect_shape(2, &Shape::fixed(&[rows, width / BLOCK]))?;
-    Ok((rows, width))
-}
-
 fn shape(site: &Site) -> Result<Form, Refusal> {
-    let x = site.expect_element(0, Element::F32)?;
-    let (rows, width) = blocks(site)?;
-    if site.width(0)? != width {
-        return Err(site.shape_refusal(0, &format!("an innermost size of {width}")));
-    }
-    Ok(Form { element: Element::F32, shape: with_width(&x.shape, rows) })
+    site.expect_element(0, Element::F32)?;
+    site.linear(site.expect_weights(1, Weights::Blocks, "weights in blocks")?, Element::F32)
 }
 
 /// 32 activations as integers from -127 to 127, and their scale.
@@ -65,27 +44,48 @@ pub fn quantise(block: &[f32], quants: &mut [i8]) -> f32 {
     most / 127.0
 }
 
+/// A block of activations: integers, their scale, and their sum times the scale.
+struct Activations {
+    quants: [i8; BLOCK],
+    scale: f32,
+    sum: f32,
+}
+
+fn activations(block: &[f32]) -> Activations {
+    let mut quants = [0; BLOCK];
+    let scale = quantise(block, &mut quants);
+    let sum: i32 = quants.iter().map(|&quant| i32::from(quant)).sum();
+    Activations { quants, scale, sum: scale * sum as f32 }
+}
+
 fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
-    let (x, weights) = (floats("linear_blocks_f32", inputs, 0)?, integers("linear_blocks_f32", inputs, 1)?);
-    let Data::F16(scales) = inputs[2].data() else { return Err(excluded("linear_blocks_f32")) };
-    let (outputs, columns) = inputs[1].rows_and_width();
-    let count = columns / BLOCK;
+    let (x, weights) = (floats("linear_blocks_f32", inputs, 0)?, weights("linear_blocks_f32", inputs, 1)?);
+    let bias = if inputs.len() == 3 { Some(floats("linear_blocks_f32", inputs, 2)?) } else { None };
+    let rows: Vec<Vec<Group>> = (0..weights.rows()).map(|output| weights.groups(output)).collect();
     let mut values = Vec::new();
-    for row in x.chunks_exact(columns) {
-        let mut quants = vec![0_i8; columns];
-        let of_block = |(block, quants): (&[f32], &mut [i8])| quantise(block, quants);
-        let row_scales: Vec<f32> = row.chunks_exact(BLOCK).zip(quants.chunks_exact_mut(BLOCK)).map(of_block).collect();
-        for output in 0..outputs {
-            let mut sum = 0.0_f32;
-            for block in 0..count {
-                let dot: i64 = (0..BLOCK)
-                    .map(|i| i64::from(quants[block * BLOCK + i]) * weights[output * columns + block * BLOCK + i])
-                    .sum();
-                let scale = from_half(scales[output * count + block]) * row_scales[block];
-                sum = scale.mul_add(dot as f32, sum);
-            }
-            values.push(sum);
+    for x in x.chunks_exact(weights.columns()) {
+        let blocks: Vec<Activations> = x.chunks_exact(BLOCK).map(activations).collect();
+        for (output, groups) in rows.iter().enumerate() {
+            let sum = chain(&blocks, groups);
+            values.push(bias.map_or(sum, |bias| sum + bias[output]));
         }
     }
-    float_tensor("linear_blocks_f32", &sizes_with_width(inputs[0].shape(), outputs), values)
+    float_tensor("linear_blocks_f32", &sizes_with_width(inputs[0].shape(), weights.rows()), values)
+}
+
+/// One output. A group has 32 columns, or 16 where two share a block of activations.
+fn chain(blocks: &[Activations], groups: &[Group]) -> f32 {
+    let mut sum = 0.0_f32;
+    let mut column = 0;
+    for group in groups {
+        let block = &blocks[column / BLOCK];
+        let quants = &block.quants[column % BLOCK..];
+        let dot: i32 = group.quants.iter().zip(quants).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum();
+        sum = (group.scale * block.scale).mul_add(dot as f32, sum);
+        if let Some(minimum) = group.minimum {
+            sum = (-minimum).mul_add(block.sum, sum);
+        }
+        column += group.quants.len();
+    }
+    sum
 }

@@ -1,13 +1,13 @@
-//! `linear_f32`: f32 activations times a constant f32 matrix, plus an optional constant bias.
+//! `linear_f32`: f32 activations times a constant matrix of floats, plus an optional constant bias.
 //!
-//! Each sum is one chain of fused multiply-adds from 0 over k = 0, 1, …; the bias is added last, as one IEEE addition.
+//! Weights of 16 bits are widened, which is exact. Each sum is one chain of fused multiply-adds from 0 over k = 0, 1, …; the bias is added last, as one IEEE addition.
 
-use super::{float_tensor, floats, sizes_with_width};
+use super::{float_tensor, floats, sizes_with_width, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
-    operator::{Form, Kind, Operator, Reach, Refusal, Site, no_bounds, with_width},
-    shape::Shape,
+    formats::Weights,
+    operator::{Form, Kind, Operator, Reach, Refusal, Site, no_bounds},
     tensor::{Element, Tensor},
 };
 
@@ -23,33 +23,20 @@ pub static OPERATOR: Operator = Operator {
 };
 
 fn shape(site: &Site) -> Result<Form, Refusal> {
-    let x = site.expect_element(0, Element::F32)?;
-    site.expect_element(1, Element::F32)?;
-    let [outputs, columns] = *site.expect_constant(1)?.shape() else {
-        return Err(site.shape_refusal(1, "[outputs, inputs]"));
-    };
-    if site.width(0)? != columns || outputs == 0 {
-        return Err(site.shape_refusal(1, &format!("[outputs, {}]", site.width(0)?)));
-    }
-    if site.inputs.len() == 3 {
-        site.expect_element(2, Element::F32)?;
-        site.expect_constant(2)?;
-        site.expect_shape(2, &Shape::fixed(&[outputs]))?;
-    }
-    Ok(Form { element: Element::F32, shape: with_width(&x.shape, outputs) })
+    site.expect_element(0, Element::F32)?;
+    site.linear(site.expect_weights(1, Weights::Float, "packed f32, f16 or bf16")?, Element::F32)
 }
 
 fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
-    let (x, weights) = (floats("linear_f32", inputs, 0)?, floats("linear_f32", inputs, 1)?);
+    let (x, weights) = (floats("linear_f32", inputs, 0)?, weights("linear_f32", inputs, 1)?);
     let bias = if inputs.len() == 3 { Some(floats("linear_f32", inputs, 2)?) } else { None };
-    let (outputs, columns) = inputs[1].rows_and_width();
+    let rows: Vec<Vec<f32>> = (0..weights.rows()).map(|output| weights.row(output)).collect();
     let mut values = Vec::new();
-    for row in x.chunks_exact(columns) {
-        for output in 0..outputs {
-            let weights = &weights[output * columns..][..columns];
-            let sum = row.iter().zip(weights).fold(0.0_f32, |sum, (x, w)| x.mul_add(*w, sum));
+    for x in x.chunks_exact(weights.columns()) {
+        for (output, weights) in rows.iter().enumerate() {
+            let sum = x.iter().zip(weights).fold(0.0_f32, |sum, (x, w)| x.mul_add(*w, sum));
             values.push(bias.map_or(sum, |bias| sum + bias[output]));
         }
     }
-    float_tensor("linear_f32", &sizes_with_width(inputs[0].shape(), outputs), values)
+    float_tensor("linear_f32", &sizes_with_width(inputs[0].shape(), weights.rows()), values)
 }

@@ -45,6 +45,7 @@ pub mod weigh_experts_f32;
 
 use crate::{
     evaluate::Fault,
+    formats::Packed,
     operator::Operator,
     tensor::{Data, Element, Tensor},
 };
@@ -108,6 +109,10 @@ fn integers(operator: &'static str, inputs: &[&Tensor], index: usize) -> Result<
 
 fn floats<'a>(operator: &'static str, inputs: &[&'a Tensor], index: usize) -> Result<&'a [f32], Fault> {
     inputs.get(index).and_then(|tensor| tensor.floats()).ok_or(excluded(operator))
+}
+
+fn weights<'a>(operator: &'static str, inputs: &[&'a Tensor], index: usize) -> Result<&'a Packed, Fault> {
+    inputs.get(index).and_then(|tensor| tensor.as_packed()).ok_or(excluded(operator))
 }
 
 fn integer_tensor(

@@ -23,7 +23,7 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         None => stem(&options.source)?,
     };
     let artefact = if options.source.is_dir() { checkpoint(options, &name)? } else { onnx(options, &name)? };
-    let model = Model::load(&artefact).context("the compiled artefact does not load")?;
+    let model = Model::load(artefact.clone()).context("the compiled artefact does not load")?;
     storage::write_file(&options.out, &artefact)?;
     let card = model.card();
     let said = json!({

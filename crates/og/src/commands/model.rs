@@ -50,7 +50,7 @@ async fn find(remote: &Remote, wanted: &str) -> Result<Value> {
 
 async fn publish(remote: &Remote, common: &Common, artefact: &std::path::Path, name: &str, key: &str) -> Result<()> {
     let bytes = storage::read_file(artefact, ARTEFACT_BYTES_MAX)?;
-    let root = Model::load(&bytes).with_context(|| format!("{} is no artefact", artefact.display()))?.root();
+    let root = Model::load(bytes.clone()).with_context(|| format!("{} is no artefact", artefact.display()))?.root();
     let network = remote.network()?;
     let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, key)?;
     for hub in network.urls("hub") {

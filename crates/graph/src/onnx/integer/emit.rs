@@ -4,6 +4,7 @@ use super::encoding::{self, Encoding, INDEX_HIGH, INDEX_LOW, PerValue};
 use super::scale::Factor;
 use crate::Attributes;
 use crate::float::exp_wide;
+use crate::formats::Packed;
 use crate::graph::{Checked, Graph, Node, Output, Source};
 use crate::onnx::error::CompileError;
 use crate::operator::Operator;
@@ -186,8 +187,10 @@ impl Emitter<'_> {
         };
         let weights = floats(1).ok_or_else(|| lost(node))?;
         let bias = floats(2);
-        let (outputs, columns) = weights.rows_and_width();
-        let rows = weights.floats().unwrap_or(&[]).chunks_exact(columns.max(1));
+        let weights = weights.as_packed().ok_or_else(|| lost(node))?;
+        let (outputs, columns) = (weights.rows(), weights.columns());
+        let values = weights.values();
+        let rows = values.chunks_exact(columns.max(1));
         let (mut integers, mut biases, mut factors) = (Vec::new(), Vec::new(), Vec::new());
         for (output, row) in rows.enumerate() {
             let most = row.iter().fold(0.0_f64, |most, &weight| most.max(f64::from(weight).abs()));
@@ -197,12 +200,13 @@ impl Emitter<'_> {
             let factor = if least > 0.0 { Factor::above(x.encoding.unit * least / target.unit) } else { Factor::ONE };
             let unit = factor.value() * target.unit / x.encoding.unit;
             let weight = Encoding { element: Element::I8, unit, low: -127, high: 127 };
-            integers.extend(row.iter().map(|&value| encoding::rounded(value.into(), weight)));
+            integers.extend(row.iter().map(|&value| encoding::rounded(value.into(), weight) as i8));
             biases.push(encoding::rounded(float, accumulator(unit * x.encoding.unit)));
             factors.push(factor);
         }
-        let weights =
-            self.constant(node, &format!("{}/weights", node.name), Element::I8, &[outputs, columns], integers)?;
+        let shape = [outputs, columns];
+        let packed = Packed::of_integers(&shape, &integers).ok_or_else(|| lost(node))?;
+        let weights = self.graph.constant(format!("{}/weights", node.name), Tensor::packed(&shape, packed));
         let bias = self.constant(node, &format!("{}/bias", node.name), Element::I32, &[outputs], biases)?;
         let sums = self.graph.node(
             format!("{}/sums", node.name),

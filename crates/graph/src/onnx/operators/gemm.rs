@@ -8,6 +8,7 @@ use crate::onnx::lowering::{Lowering, Value, attribute, integer, output, problem
 use crate::onnx::proto::{AttributeValue, Node};
 use crate::ops;
 use crate::tensor::{Data, Tensor};
+use crate::{Format, Packed};
 
 pub const ATTRIBUTES: &[&str] = &["alpha", "beta", "transA", "transB"];
 
@@ -25,10 +26,7 @@ pub fn lower(lowering: &mut Lowering, node: &Node<'_>) -> Result<Value, OnnxErro
     if lowering.shape(x).rank() != 2 {
         return Err(problem(node, format!("has an input of shape {}, expected rank 2", lowering.shape(x))));
     }
-    let weights = match integer(node, "transB", 0)? {
-        0 => transposed(lowering, node, 1)?,
-        _ => lowering.source(node, 1)?,
-    };
+    let weights = weights(lowering, node, 1, integer(node, "transB", 0)? == 0)?;
     let mut inputs = vec![x, weights];
     if node.inputs.get(2).is_some_and(|name| !name.is_empty()) {
         let outputs = lowering.shape(weights).with_rows(1).first().copied().unwrap_or(0);
@@ -37,20 +35,25 @@ pub fn lower(lowering: &mut Lowering, node: &Node<'_>) -> Result<Value, OnnxErro
     linear(lowering, node, &inputs)
 }
 
-/// A constant `[inputs, outputs]` as `[outputs, inputs]`, which is how a linear operator holds its weights.
-pub fn transposed(lowering: &mut Lowering, node: &Node<'_>, index: usize) -> Result<Source, OnnxError> {
+/// A constant matrix as packed weights `[outputs, inputs]`; the file may hold it the other way round.
+pub fn weights(lowering: &mut Lowering, node: &Node<'_>, index: usize, turned: bool) -> Result<Source, OnnxError> {
     let tensor = lowering.floats(node, index)?;
     let (Some(values), [rows, columns]) = (tensor.floats(), tensor.shape()) else {
         return Err(problem(node, format!("has weights of shape {:?}, expected rank 2", tensor.shape())));
     };
-    let name = format!("{}/transposed", node.inputs.get(index).copied().unwrap_or(""));
+    let name =
+        format!("{}/{}", node.inputs.get(index).copied().unwrap_or(""), if turned { "turned" } else { "packed" });
     lowering.derived(name, || {
-        let mut turned = Vec::with_capacity(values.len());
-        for column in 0..*columns {
-            turned.extend(values.iter().skip(column).step_by(*columns).copied());
-        }
-        let turned = Tensor::new(&[*columns, *rows], Data::F32(turned));
-        turned.ok_or_else(|| problem(node, "has weights that cannot be transposed".to_owned()))
+        let column = |column: usize| values.iter().skip(column).step_by(*columns).copied();
+        let packed = if turned {
+            let values: Vec<f32> = (0..*columns).flat_map(column).collect();
+            let shape = [*columns, *rows];
+            Packed::of_floats(Format::F32, &shape, &values).map(|packed| Tensor::packed(&shape, packed))
+        } else {
+            let shape = [*rows, *columns];
+            Packed::of_floats(Format::F32, &shape, values).map(|packed| Tensor::packed(&shape, packed))
+        };
+        packed.ok_or_else(|| problem(node, "has weights that cannot be packed".to_owned()))
     })
 }
 

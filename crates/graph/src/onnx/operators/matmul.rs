@@ -6,6 +6,6 @@ use crate::onnx::lowering::{Lowering, Value};
 use crate::onnx::proto::Node;
 
 pub fn lower(lowering: &mut Lowering, node: &Node<'_>) -> Result<Value, OnnxError> {
-    let inputs = [lowering.source(node, 0)?, gemm::transposed(lowering, node, 1)?];
+    let inputs = [lowering.source(node, 0)?, gemm::weights(lowering, node, 1, true)?];
     gemm::linear(lowering, node, &inputs)
 }
