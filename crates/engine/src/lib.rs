@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
 
 mod cache;
+mod chains;
 mod compile;
 mod course;
 mod cpu;
@@ -18,6 +19,7 @@ mod ops;
 #[cfg(test)]
 mod oracle;
 mod plan;
+mod simd;
 mod template;
 mod tensors;
 mod threads;

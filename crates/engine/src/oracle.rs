@@ -132,7 +132,7 @@ impl Case {
     fn node(mut self, name: &str, attributes: Attributes) -> (Checked, Vec<Tensor>, usize) {
         let node = self.graph.node("node", find(name).unwrap(), attributes, &self.sources);
         self.graph.outputs.push(Output { name: "y".into(), source: node });
-        (self.graph.check(64).unwrap(), self.inputs, self.rows)
+        (self.graph.check(self.rows.max(64)).unwrap(), self.inputs, self.rows)
     }
 }
 
@@ -262,6 +262,8 @@ fn requantise(mut case: Case, random: &mut Random, width: usize) -> (Checked, Ve
 }
 
 fn attention(name: &str, mut case: Case, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
+    // Several pages of the cache, now and then.
+    case.rows += random.below(3) / 2 * random.below(150);
     let (groups, kv_heads, head) = (1 + random.below(3), 1 + random.below(2), 2 * (1 + random.below(20)));
     let attributes = Attributes::new().with("heads", (groups * kv_heads) as i64).with("kv_heads", kv_heads as i64);
     let (queries, keys) = (groups * kv_heads * head, kv_heads * head);

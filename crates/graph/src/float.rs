@@ -39,14 +39,14 @@ pub fn to_half(value: f32) -> u16 {
     sign | ((rounded - 0x3800_0000) >> 13) as u16
 }
 
-const LOG2_E: f32 = f32::from_bits(0x3fb8_aa3b);
+pub const LOG2_E: f32 = f32::from_bits(0x3fb8_aa3b);
 /// ln 2 in two parts, the first with few enough bits that its product with an exponent is exact.
-const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
-const LN2_LOW: f32 = f32::from_bits(0x35bf_be8e);
+pub const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
+pub const LN2_LOW: f32 = f32::from_bits(0x35bf_be8e);
 /// Adding and subtracting 1.5 · 2^23 rounds to the nearest integer, ties to even.
-const ROUND: f32 = 12_582_912.0;
+pub const ROUND: f32 = 12_582_912.0;
 /// 1/k!, from k = 6 down to 0.
-const EXP: [f32; 7] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+pub const EXP: [f32; 7] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
 
 /// e^x within about 2 units in the last place; `x` is first brought into [-87, 88].
 #[inline(always)]
@@ -54,7 +54,8 @@ pub fn exp(x: f32) -> f32 {
     // Comparisons instead of max/min: they say what happens to a NaN (it becomes -87).
     let x = if x > -87.0 { x } else { -87.0 };
     let x = if x < 88.0 { x } else { 88.0 };
-    let n = x.mul_add(LOG2_E, ROUND) - ROUND;
+    let shifted = x.mul_add(LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
     let mut p = EXP[0];
     p = p.mul_add(r, EXP[1]);
@@ -63,7 +64,8 @@ pub fn exp(x: f32) -> f32 {
     p = p.mul_add(r, EXP[4]);
     p = p.mul_add(r, EXP[5]);
     p = p.mul_add(r, EXP[6]);
-    let scale = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    // The low bits of 1.5 · 2^23 + n are those of n, and what stands above them is shifted out.
+    let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     p * scale
 }
 
