@@ -3,16 +3,19 @@
 //! A bar that cannot be measured yet falls short and says what is missing; no figure is ever assumed.
 
 mod devnet;
+mod engine;
 mod figure;
 mod http;
 mod network;
+mod rooms;
+mod speed;
 mod state;
+mod worker;
+mod yard;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::check::cargo;
-use crate::stage;
 use crate::workspace::Workspace;
 use figure::{Goal, Outcome, Verdict};
 use state::State;
@@ -40,6 +43,10 @@ pub struct Options {
 /// One area's bars.
 struct Area {
     name: &'static str,
+    /// What has to be built before anything is measured; false if that failed.
+    build: fn(&Workspace) -> Result<bool>,
+    /// What the figures depend on and a reader has to know: the machine.
+    about: fn() -> String,
     bars: &'static [Bar],
 }
 
@@ -50,7 +57,7 @@ struct Bar {
     measure: fn(&mut Bench<'_>) -> Result<Outcome>,
 }
 
-static AREAS: &[&Area] = &[&network::AREA];
+static AREAS: &[&Area] = &[&network::AREA, &engine::AREA];
 
 /// What a measurement may use.
 struct Bench<'a> {
@@ -82,11 +89,11 @@ pub fn run(options: &Options) -> Result<bool> {
     let workspace = Workspace::find()?;
     let mut all_held = true;
     for area in chosen(options.area.as_deref())? {
-        if !build(&workspace)? {
+        if !(area.build)(&workspace)? {
             bail!("failed to build what is to be measured");
         }
         if !options.json {
-            println!("{}", figure::heading(area.name));
+            println!("{}", figure::heading(area.name, &(area.about)()));
         }
         all_held &= run_area(&workspace, area, options)?;
     }
@@ -104,10 +111,6 @@ fn chosen(name: Option<&str>) -> Result<Vec<&'static Area>> {
     }
 }
 
-fn build(workspace: &Workspace) -> Result<bool> {
-    stage::run("build", cargo(workspace).args(["build", "--quiet", "--release", "--package", "og"]))
-}
-
 fn run_area(workspace: &Workspace, area: &Area, options: &Options) -> Result<bool> {
     let mut state = State::open(workspace, area.name, options.small, options.fresh)?;
     let mut all_held = true;
@@ -116,10 +119,11 @@ fn run_area(workspace: &Workspace, area: &Area, options: &Options) -> Result<boo
             Some(known) => known,
             None => measure(workspace, bar, options.small, &mut state)?,
         };
-        let verdict = bar.goal.verdict(&outcome);
+        let goal = bar.goal.here();
+        let verdict = goal.verdict(&outcome);
         all_held &= verdict != Verdict::Short;
-        let row = figure::Row { bar: bar.name, goal: bar.goal, outcome: &outcome, verdict };
-        println!("{}", if options.json { row.json(area.name) } else { row.columns() });
+        let row = figure::Row { bar: bar.name, goal, outcome: &outcome, verdict };
+        println!("{}", if options.json { row.json(area.name, &(area.about)()) } else { row.columns() });
     }
     Ok(all_held)
 }

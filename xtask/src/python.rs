@@ -1,6 +1,6 @@
-//! The Python and Node that the tests need: found or named as missing; a virtual environment under the build folder.
+//! The Python and Node that the tests need: found or named as missing; virtual environments under the build folder.
 //!
-//! Nothing is installed outside the build folder, and nothing that `tests/requirements.txt` does not pin.
+//! Nothing is installed outside the build folder, and nothing that a file of requirements does not pin.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,25 @@ const TOOLS: &[(&str, &[&str], &str)] = &[
     ("node", &["--version"], "install Node.js 18 or newer"),
 ];
 
-const REQUIREMENTS: &str = "tests/requirements.txt";
+/// A virtual environment: what pins it, where it lies, and what its packages are built with.
+pub struct Environment {
+    requirements: &'static str,
+    folder: &'static str,
+    variables: fn(&Workspace) -> Vec<(&'static str, String)>,
+}
+
+/// The official clients, and what the models' tests need.
+pub static TESTS: Environment =
+    Environment { requirements: "tests/requirements.txt", folder: "test-venv", variables: |_| Vec::new() };
+
+/// The engines that ours is measured beside. llama.cpp is built from its source, for the very CPU at hand: its best.
+pub static PEERS: Environment =
+    Environment { requirements: "models/peers/requirements.txt", folder: "peers/venv", variables: native };
+
+fn native(workspace: &Workspace) -> Vec<(&'static str, String)> {
+    let header = workspace.root().join("models/peers/tile.h");
+    vec![("CMAKE_ARGS", "-DGGML_NATIVE=ON".to_owned()), ("CXXFLAGS", format!("-include {}", header.display()))]
+}
 
 /// Refuses, naming every tool that is missing at once.
 pub fn require_tools() -> Result<()> {
@@ -38,10 +56,10 @@ fn answers(program: &str, arguments: &[&str]) -> bool {
 }
 
 /// The interpreter of an environment that holds exactly what is pinned; made anew when the pins changed.
-pub fn environment(workspace: &Workspace) -> Result<PathBuf> {
-    let pins = workspace.root().join(REQUIREMENTS);
-    let wanted = fs::read_to_string(&pins).with_context(|| format!("failed to read {REQUIREMENTS}"))?;
-    let folder = workspace.target().join("test-venv");
+pub fn environment(workspace: &Workspace, environment: &Environment) -> Result<PathBuf> {
+    let pins = workspace.root().join(environment.requirements);
+    let wanted = fs::read_to_string(&pins).with_context(|| format!("failed to read {}", environment.requirements))?;
+    let folder = workspace.target().join(environment.folder);
     let interpreter = folder.join("bin/python");
     // Written last, so that an interrupted installation is never taken for a whole one.
     let marker = folder.join("installed.txt");
@@ -54,7 +72,8 @@ pub fn environment(workspace: &Workspace) -> Result<PathBuf> {
     let made = stage::run("python environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let mut install = Command::new(&interpreter);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    let installed = made && stage::run("python packages", install.arg(&pins))?;
+    install.arg(&pins).envs((environment.variables)(workspace));
+    let installed = made && stage::run("python packages", &mut install)?;
     if !installed {
         bail!("failed to make the Python environment in {}\nhint: it needs the network once", folder.display());
     }

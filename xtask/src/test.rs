@@ -21,7 +21,7 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     let workspace = Workspace::find()?;
     let scope = Scope::of(&workspace, area)?;
     python::require_tools()?;
-    let interpreter = python::environment(&workspace)?;
+    let interpreter = python::environment(&workspace, &python::TESTS)?;
     let mut tally = Tally::default();
     if scope.rust {
         tally = tally + Tally::default().with_status(check::run(area)?);

@@ -10,6 +10,12 @@ pub enum Goal {
     AtLeast(f64, &'static str),
     /// Promised to be published, whatever it is.
     Told(&'static str),
+    /// At least the one where the CPU has VNNI, at least the other where it has only AVX2; without another it is told there.
+    ByCpu {
+        vnni: f64,
+        avx2: Option<f64>,
+        unit: &'static str,
+    },
 }
 
 /// What was measured.
@@ -40,6 +46,20 @@ impl Outcome {
 }
 
 impl Goal {
+    /// What is promised on the CPU at hand.
+    pub fn here(self) -> Self {
+        self.on(has_vnni())
+    }
+
+    fn on(self, has_vnni: bool) -> Self {
+        match self {
+            Self::ByCpu { vnni, unit, .. } if has_vnni => Self::AtLeast(vnni, unit),
+            Self::ByCpu { avx2: Some(least), unit, .. } => Self::AtLeast(least, unit),
+            Self::ByCpu { avx2: None, unit, .. } => Self::Told(unit),
+            other => other,
+        }
+    }
+
     /// What could not be measured falls short.
     pub fn verdict(self, outcome: &Outcome) -> Verdict {
         match (self, outcome.figure) {
@@ -52,7 +72,7 @@ impl Goal {
 
     fn unit(self) -> &'static str {
         match self {
-            Self::AtMost(_, unit) | Self::AtLeast(_, unit) | Self::Told(unit) => unit,
+            Self::AtMost(_, unit) | Self::AtLeast(_, unit) | Self::Told(unit) | Self::ByCpu { unit, .. } => unit,
         }
     }
 
@@ -61,6 +81,7 @@ impl Goal {
             Self::AtMost(limit, unit) => format!("≤ {limit} {unit}"),
             Self::AtLeast(limit, unit) => format!("≥ {limit} {unit}"),
             Self::Told(unit) => format!("told, {unit}"),
+            Self::ByCpu { unit, .. } => format!("by CPU, {unit}"),
         }
     }
 }
@@ -83,9 +104,20 @@ pub struct Row<'a> {
     pub verdict: Verdict,
 }
 
-/// The line above the rows.
-pub fn heading(area: &str) -> String {
-    columns(area, "goal", "figure", "verdict", "how, or why not")
+/// Dot products of bytes in one instruction; every Arm and other CPU is taken to have something like it.
+fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
+/// The line above the rows, and before it the machine where that matters.
+pub fn heading(area: &str, about: &str) -> String {
+    let columns = columns(area, "goal", "figure", "verdict", "how, or why not");
+    if about.is_empty() { columns } else { format!("{area} on {about}\n{columns}") }
 }
 
 impl Row<'_> {
@@ -94,9 +126,10 @@ impl Row<'_> {
         columns(self.bar, &self.goal.words(), &figure, self.verdict.word(), &self.outcome.note)
     }
 
-    pub fn json(&self, area: &str) -> String {
+    pub fn json(&self, area: &str, about: &str) -> String {
         json!({
             "area": area,
+            "on": about,
             "bar": self.bar,
             "goal": self.goal.words(),
             "figure": self.outcome.figure,
@@ -143,11 +176,20 @@ mod tests {
     }
 
     #[test]
+    fn a_goal_is_that_of_the_cpu() {
+        let goal = Goal::ByCpu { vnni: 2.0, avx2: Some(1.5), unit: "×" };
+        assert_eq!(goal.on(true).verdict(&Outcome::of(1.7, "")), Verdict::Short);
+        assert_eq!(goal.on(false).verdict(&Outcome::of(1.7, "")), Verdict::Held);
+        let goal = Goal::ByCpu { vnni: 2.0, avx2: None, unit: "×" };
+        assert_eq!(goal.on(false).verdict(&Outcome::of(0.1, "")), Verdict::Told);
+    }
+
+    #[test]
     fn columns_line_up() {
         let outcome = Outcome::of(3.5, "once");
         let row = Row { bar: "ready", goal: Goal::AtMost(10.0, "s"), outcome: &outcome, verdict: Verdict::Held };
         let place = |line: &str| line.chars().position(|character| character == 'h' || character == 'v');
-        assert_eq!(row.columns().find("held").map(|at| row.columns()[..at].chars().count()), place(&heading("x")));
+        assert_eq!(row.columns().find("held").map(|at| row.columns()[..at].chars().count()), place(&heading("x", "")));
     }
 
     #[test]

@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 
 use super::devnet::{Devnet, binary, kill, wait_until};
 use super::figure::{Goal, Outcome, median};
-use super::{Area, Bar, Bench, http};
+use super::{Area, Bar, Bench, http, rooms};
 use crate::check::cargo;
+use crate::stage;
 
 pub static AREA: Area = Area {
     name: "network",
+    build: |workspace| stage::run("build", cargo(workspace).args(["build", "--quiet", "--release", "--package", "og"])),
+    about: String::new,
     bars: &[
         Bar { name: "devnet ready", goal: Goal::AtMost(10.0, "s"), measure: ready },
         Bar { name: "receipt anchored after the first answer", goal: Goal::AtMost(2.0, "s"), measure: anchored },
@@ -109,24 +112,14 @@ fn finality(bench: &mut Bench<'_>, parent: &Path) -> Result<Outcome> {
 
 /// The gateway's own benchmark, which answers from a stub and keeps its journal in memory.
 fn gateway_overhead(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let figure = benchmark(bench, "gateway", "overhead", "overhead_ms_p50")?;
+    let figure = rooms::benchmark(bench.workspace, "gateway", "overhead", "overhead_ms_p50")?;
     Ok(Outcome::of(figure, "crates/gateway/benches/overhead.rs"))
 }
 
 /// The engine's own benchmark: 32 tokens of prompt, 128 of answer, one thread.
 fn audit_share(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let figure = benchmark(bench, "engine", "audit", "audit_share")?;
+    let figure = rooms::benchmark(bench.workspace, "engine", "audit", "audit_share")?;
     Ok(Outcome::of(figure, "32-token prompt, 128-token answer; crates/engine/benches/audit.rs"))
-}
-
-/// Runs a room's benchmark and reads the figure that it prints behind `key`.
-fn benchmark(bench: &Bench<'_>, room: &str, name: &str, key: &str) -> Result<f64> {
-    let mut command = cargo(bench.workspace);
-    command.args(["bench", "--quiet", "--package", room, "--bench", name]).stderr(Stdio::inherit());
-    let output = command.output().context("failed to start cargo")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let figure = text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
-    figure.with_context(|| format!("the benchmark {name} of {room} printed no `{key}`"))
 }
 
 /// From the start of the process to its end, so that it is what a person waits.

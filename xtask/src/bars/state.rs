@@ -76,7 +76,7 @@ impl State {
 }
 
 /// The commit, and a digest of what differs from it.
-fn tree_key(root: &Path) -> Result<String> {
+pub fn tree_key(root: &Path) -> Result<String> {
     let commit = git(root, &["rev-parse", "HEAD"])?;
     let difference = git(root, &["diff", "HEAD"])?;
     if difference.is_empty() {

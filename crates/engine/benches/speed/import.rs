@@ -1,0 +1,66 @@
+//! Sources to artefacts, so that a measurement starts where a server does: at an artefact on disk.
+
+use std::{fs, path::Path};
+
+use engine::{CheckpointFiles, compile_checkpoint};
+use graph::{
+    Defaults, LanguageKind, Tensor,
+    onnx::{Arithmetic, OnnxSources, compile_onnx},
+};
+
+use crate::Outcome;
+
+const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+
+pub fn import(source: &Path, target: &Path, kind: &str) -> Outcome<()> {
+    let bytes = match source.extension().and_then(|extension| extension.to_str()) {
+        Some("onnx") => onnx(source, kind)?,
+        None => checkpoint(source, kind)?,
+        Some(other) => return Err(format!("nothing imports .{other} files").into()),
+    };
+    // Whole or not at all: an interrupted run leaves nothing that looks finished.
+    let part = target.with_extension("part");
+    fs::write(&part, bytes)?;
+    Ok(fs::rename(part, target)?)
+}
+
+/// The static scales come from the inputs that lie beside the file, in the folder `<name>.inputs`.
+fn onnx(source: &Path, kind: &str) -> Outcome<Vec<u8>> {
+    let file = fs::read(source)?;
+    let arithmetic = if kind == "integer" { Arithmetic::Integer } else { Arithmetic::Ordered };
+    let calibration =
+        if kind == "integer" { calibration(&source.with_extension("inputs"), &file)? } else { Vec::new() };
+    let name = source.file_stem().and_then(|stem| stem.to_str()).unwrap_or("tensors");
+    let sources = OnnxSources { name, file: &file, arithmetic, calibration: &calibration, rows_max: 8 };
+    Ok(compile_onnx(&sources)?.to_artefact())
+}
+
+/// Sets of inputs: the files `SET-INPUT.raw`, both counted from 0.
+fn calibration(folder: &Path, file: &[u8]) -> Outcome<Vec<Vec<Tensor>>> {
+    let inputs = graph::onnx::import(file)?.inputs;
+    let mut sets = Vec::new();
+    while folder.join(format!("{}-0.raw", sets.len())).exists() {
+        let mut set = Vec::new();
+        for (index, input) in inputs.iter().enumerate() {
+            let bytes = fs::read(folder.join(format!("{}-{index}.raw", sets.len())))?;
+            let tensor = Tensor::from_bytes(input.element, &input.shape.with_rows(1), &bytes);
+            set.push(tensor.ok_or_else(|| format!("the file for input {} does not fit it", input.name))?);
+        }
+        sets.push(set);
+    }
+    Ok(sets)
+}
+
+fn checkpoint(folder: &Path, kind: &str) -> Outcome<Vec<u8>> {
+    let read = |name: &str| fs::read(folder.join(name)).map_err(|cause| format!("failed to read {name}: {cause}"));
+    let (template, calibration) = (read("chat_template.jinja")?, read("calibration.jsonl").unwrap_or_default());
+    let files = CheckpointFiles {
+        weights: &read("weights.safetensors")?,
+        config: &read("config.json")?,
+        tokenizer: &read("tokenizer.json")?,
+        template: std::str::from_utf8(&template)?,
+        calibration: std::str::from_utf8(&calibration)?,
+    };
+    let kind = if kind == "integer" { LanguageKind::Integer } else { LanguageKind::Ordered };
+    Ok(compile_checkpoint(&files, "speed", kind, DEFAULTS)?)
+}
