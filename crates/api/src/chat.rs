@@ -124,6 +124,7 @@ impl ChatCompletionRequest {
             top_k: self.terms.top_k,
             seed: self.seed.unwrap_or(unseeded),
             stop: self.stop.clone(),
+            ..default
         }
     }
 }
@@ -227,7 +228,7 @@ fn message(field: &Field<'_>) -> Result<Message, ApiError> {
     }
     let field = object.need("content")?;
     let content = content(&field)?;
-    Ok(Message { speaker, content: Text::new(content).map_err(|error| too_long(&field.path, &error))? })
+    Ok(Message::say(speaker, Text::new(content).map_err(|error| too_long(&field.path, &error))?))
 }
 
 fn speaker(role: &Field<'_>) -> Result<Speaker, ApiError> {

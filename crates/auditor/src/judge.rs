@@ -58,12 +58,12 @@ fn re_execute(model: &Model, finish: Finish, opening: &Opening) -> Option<Differ
 
 fn chat(model: &LanguageModel, finish: Finish, opening: &Opening, claimed: &[u32]) -> Option<Difference> {
     let request = &opening.request;
-    let Input::Chat(messages) = &request.input else { return Some(Difference::Prompt) };
+    let Input::Chat(chat) = &request.input else { return Some(Difference::Prompt) };
     // An answer that its caller left has no receipt; else a worker could cut every answer short and say so.
     if finish == Finish::Cancelled {
         return Some(Difference::Finish);
     }
-    let prompt = match model.prompt(messages, request.template_time_ms) {
+    let prompt = match model.prompt(&chat.messages, request.template_time_ms) {
         Ok(prompt) => prompt,
         Err(error) => return Some(Difference::Impossible { reason: error.to_string() }),
     };

@@ -149,7 +149,7 @@ fn an_answer_to_what_has_none_is_impossible() {
     assert!(reason(&risk, &no_inputs).contains("returns"));
     let too_long = greedy().changed(|draft| {
         let message = tiny::user(&"x".repeat(tiny::CONTEXT));
-        draft.opening.request.input = Input::Chat(List::new(vec![message]).unwrap());
+        draft.opening.request.input = Input::Chat(protocol::Chat::of(List::new(vec![message]).unwrap()));
     });
     assert!(reason(&chat, &too_long).contains(&format!("{}", tiny::CONTEXT - 1)));
 }

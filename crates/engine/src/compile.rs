@@ -84,5 +84,5 @@ fn message(value: &Value) -> Result<Message, String> {
         "tool" => Speaker::Tool,
         other => return Err(format!("{other} is no role")),
     };
-    Ok(Message { speaker, content: Text::new(word("content")?).map_err(|cause| cause.to_string())? })
+    Ok(Message::say(speaker, Text::new(word("content")?).map_err(|cause| cause.to_string())?))
 }

@@ -82,7 +82,7 @@ fn speakers_have_the_words_of_the_chat_interface() {
         (Speaker::Assistant, "assistant"),
         (Speaker::Tool, "tool"),
     ] {
-        let message = Message { speaker, content: Text::new("x").unwrap() };
+        let message = Message::say(speaker, Text::new("x").unwrap());
         let text = language.tokenizer().decode(&language.prompt(&[message], 0).unwrap());
         assert_eq!(text, format!("{word}\nx\nassistant\n"));
     }

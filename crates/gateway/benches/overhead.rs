@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crypto::SigningKey;
 use network::Client;
 use protocol::{
-    Assurance, Bytes, Digest, Input, List, Message, Parameters, Privacy, Request, Speaker, Text, Version,
+    Assurance, Bytes, Chat, Digest, Input, List, Message, Parameters, Privacy, Request, Speaker, Text, Version,
     service::Frame,
 };
 use stub::{Behaviour, CHAIN, CHAT, Stage};
@@ -50,14 +50,14 @@ async fn ask(worker: &Client, url: &str, round: usize) {
     let key = SigningKey::from_seed(&[1; 32]);
     let mut nonce = [0; 32];
     nonce[..8].copy_from_slice(&u64::try_from(round).unwrap().to_be_bytes());
-    let message = Message { speaker: Speaker::User, content: Text::new("hi").unwrap() };
+    let message = Message::say(Speaker::User, Text::new("hi").unwrap());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let now_ms = u64::try_from(now.as_millis()).unwrap();
     let request = Request {
         version: Version,
         chain_id: CHAIN,
         model: CHAT,
-        input: Input::Chat(List::new(vec![message]).unwrap()),
+        input: Input::Chat(Chat::of(List::new(vec![message]).unwrap())),
         parameters: Parameters::default(),
         assurance: Assurance::Audited,
         privacy: Privacy::Private,

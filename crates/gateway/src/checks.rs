@@ -79,7 +79,7 @@ impl Witnessed<'_> {
         match (output, self.tensors) {
             (Output::Tokens(tokens), None) => tokens[..] == *self.tokens,
             (Output::Tensors(tensors), Some(streamed)) => tensors[..] == *streamed && self.tokens.is_empty(),
-            (Output::Tokens(_), Some(_)) | (Output::Tensors(_), None) => false,
+            (Output::Tokens(_) | Output::Scored(_), Some(_)) | (Output::Tensors(_) | Output::Scored(_), None) => false,
         }
     }
 

@@ -176,6 +176,7 @@ impl Delivery {
             Frame::Token(token) => self.take_token(attempt, token),
             Frame::Tensors(tensors) => self.take_tensors(tensors.into_inner()),
             Frame::Done(done) => self.take_done(attempt, done).await,
+            Frame::PromptScores(_) => Err(Setback::Broken("the worker sent scores that were not asked for".to_owned())),
             Frame::Failed(failed) => Err(Setback::Refused(failed)),
         }
     }

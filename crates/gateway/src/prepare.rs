@@ -31,6 +31,8 @@ impl Wish {
         let param = match &self.input {
             Input::Chat(_) => "messages",
             Input::Tensors(_) => "inputs",
+            Input::Prompt(_) => "prompt",
+            Input::Embed(_) => "input",
         };
         let request = Request {
             version: Version,

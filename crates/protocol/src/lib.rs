@@ -36,7 +36,10 @@ pub use canonical::{Canonical, DecodeError, Noun, Reader, Version};
 pub use epoch::{Certificate, EpochRecord};
 pub use receipt::{Opening, Receipt, SignedReceipt};
 pub use registry::{KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, Standing};
-pub use request::{Assurance, Element, Finish, Input, Message, Output, Parameters, Privacy, Request, Speaker, Tensor};
+pub use request::{
+    Assurance, Chat, Constraint, Element, Finish, Input, Message, Output, Parameters, Privacy, Prompt, Request,
+    Speaker, Tensor, Tool, ToolCall,
+};
 pub use transaction::{Action, SignedTransaction, Transaction};
 pub use value::{Value, ValueError};
 

@@ -8,8 +8,8 @@ use crate::{
     canonical::{Canonical, Noun, Version},
     nouns::record,
     request::{
-        Assurance, Finish, Output, PARENTS_MAX, Parameters, Privacy, Request, StreamHead, TOKENS_MAX,
-        output_commitment, prompt_commitment, request_commitment,
+        Assurance, Finish, Output, PARENTS_MAX, Privacy, Request, Sampling, StreamHead, TOKENS_MAX, output_commitment,
+        prompt_commitment, request_commitment,
     },
 };
 
@@ -26,7 +26,7 @@ record! {
         prompt: Digest,
         output: Digest,
         model: Digest,
-        parameters: Parameters,
+        parameters: Sampling,
         template_time_ms: Milliseconds,
         finish: Finish,
         prompt_tokens: u32,
@@ -104,20 +104,16 @@ impl Opening {
     /// Compares the opening with every field of the receipt that it determines; the first difference is named.
     pub fn matches(&self, receipt: &Receipt) -> Result<(), Mismatch> {
         let commitment = request_commitment(&self.request_salt, &self.request);
-        let output_tokens = match &self.output {
-            Output::Tokens(tokens) => tokens.len(),
-            Output::Tensors(_) => 0,
-        };
         let same = [
             ("chain_id", self.request.chain_id == receipt.chain_id),
             ("request", commitment == receipt.request),
             ("prompt", prompt_commitment(&self.prompt_salt, &self.prompt) == receipt.prompt),
             ("output", output_commitment(&self.output_salt, &self.output) == receipt.output),
             ("model", self.request.model == receipt.model),
-            ("parameters", self.request.parameters == receipt.parameters),
+            ("parameters", Sampling::from(&self.request.parameters) == receipt.parameters),
             ("template_time_ms", self.request.template_time_ms == receipt.template_time_ms),
             ("prompt_tokens", u32::try_from(self.prompt.len()) == Ok(receipt.prompt_tokens)),
-            ("output_tokens", u32::try_from(output_tokens) == Ok(receipt.output_tokens)),
+            ("output_tokens", u32::try_from(self.output.tokens()) == Ok(receipt.output_tokens)),
             ("stream_head", StreamHead::start(&commitment).after(&self.output).0 == receipt.stream_head),
             ("gateway", self.request.gateway == receipt.gateway),
             ("assurance", self.request.assurance == receipt.assurance),

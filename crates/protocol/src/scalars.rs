@@ -44,6 +44,7 @@ integer! {
     u32, number, "";
     u64, number, ", as text from 2^53 on";
     u128, decimal_text, ", as decimal text";
+    i32, decimal_text, ", as decimal text";
 }
 
 /// The face of a count or a time: a number while every JSON reader keeps it exact, decimal text beyond.
@@ -54,7 +55,8 @@ fn number(number: impl Into<u64>) -> Value {
     }
 }
 
-/// The face of an amount: decimal text, whatever its size, so that its type never depends on its value.
+/// The face of an amount and of what may lie below zero: decimal text, whatever its size, so that its type never
+/// depends on its value.
 fn decimal_text(amount: impl ToString) -> Value {
     Value::Text(amount.to_string())
 }

@@ -10,7 +10,7 @@ use crate::{
     nouns::{choice, record, words},
     receipt::{Opening, SignedReceipt},
     registry::{ReceiptStatus, Standing},
-    request::{Finish, Request, Tensor},
+    request::{Finish, Request, Score, TENSORS_MAX, TOKENS_MAX, Tensor},
 };
 
 const JOB_DOMAIN: &str = "og/job/signature/v1";
@@ -22,8 +22,9 @@ record! {
 }
 
 record! {
-    /// One token of an answer and the text that it adds; the text may be empty while a character is incomplete.
-    TokenFrame { token: u32, text: Text<4096>, }
+    /// One token of an answer and the text that it adds; the text may be empty while a character is incomplete. Its
+    /// score is there exactly where scores were asked for.
+    TokenFrame { token: u32, text: Text<4096>, score: Option<Score>, }
 }
 
 record! {
@@ -54,9 +55,11 @@ choice! {
     /// What a worker streams back: on the wire each frame stands behind its length (32 bits, big-endian).
     Frame {
         Token(TokenFrame) = 1, "token";
-        Tensors(List<Tensor, 64>) = 2, "tensors";
+        Tensors(List<Tensor, TENSORS_MAX>) = 2, "tensors";
         Done(Box<DoneFrame>) = 3, "done";
         Failed(FailedFrame) = 4, "failed";
+        /// The prompt's scores, before the first token, where they were asked for.
+        PromptScores(List<Score, TOKENS_MAX>) = 5, "prompt_scores";
     }
 }
 

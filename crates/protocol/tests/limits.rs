@@ -8,11 +8,14 @@ use protocol::{
     Value,
     receipt::Mismatch,
     registry::{KeyRecord, OPEN_END},
-    request::StreamHead,
+    request::{Sampling, Scored, ScoredToken, StreamHead},
     service::{OpeningRequest, SignedJob, SignedOpeningRequest},
     transaction::{SignedTransaction, possession_holds, prove_possession},
 };
-use samples::{kinds, records::key};
+use samples::{
+    kinds,
+    records::{key, score},
+};
 
 fn sample<T: protocol::Canonical>(kind: &str) -> T {
     let kind = kinds().iter().find(|known| known.name == kind).unwrap();
@@ -56,6 +59,9 @@ fn what_is_over_its_limit_cannot_be_made_or_said() {
     assert_eq!(u64::from_value(&text("9007199254740992")), Ok(1 << 53));
     assert_eq!(u128::from_value(&text("0")), Ok(0));
     assert!(u128::from_value(&Value::Number(0)).is_err());
+    assert_eq!(i32::from_value(&text("-7")), Ok(-7));
+    assert!(["-0", "+7", "07", "2147483648"].iter().all(|face| i32::from_value(&text(face)).is_err()));
+    assert!(i32::from_value(&Value::Number(7)).is_err());
 }
 
 #[test]
@@ -122,6 +128,27 @@ fn a_stream_that_broke_off_can_be_proven_up_to_its_last_token() {
     assert_eq!(delivered.token(7), whole);
     assert_ne!(delivered, whole);
     assert_ne!(start.token(6).token(5), delivered);
+}
+
+#[test]
+fn a_stream_with_scores_commits_to_the_prompts_first() {
+    let start = StreamHead::start(&Digest::ZERO);
+    let token = |token| ScoredToken { token, score: score(-5) };
+    let prompt = List::new(vec![score(-1)]).unwrap();
+    let tokens = List::new(vec![token(5), token(6)]).unwrap();
+    let whole = start.after(&Output::Scored(Scored { prompt: prompt.clone(), tokens }));
+    assert_eq!(start.prompt(&prompt).scored(&token(5)).scored(&token(6)), whole);
+    assert_ne!(start.scored(&token(5)).scored(&token(6)), whole);
+}
+
+#[test]
+fn a_receipt_shows_the_numbers_of_its_parameters_and_none_of_their_words() {
+    let (opening, receipt) = (sample::<Opening>("opening"), sample::<Receipt>("receipt"));
+    let parameters = &opening.request.parameters;
+    assert_eq!(receipt.parameters, Sampling::from(parameters));
+    let face = format!("{:?}", receipt.to_value());
+    assert!(!parameters.stop.is_empty() && parameters.constraint.is_some() && !parameters.logit_bias.is_empty());
+    assert!(!face.contains("###") && !face.contains("object") && !face.contains("bias"), "{face}");
 }
 
 #[test]

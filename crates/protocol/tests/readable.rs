@@ -33,7 +33,10 @@ fn below(place: &Place, name: &str) -> String {
 
 /// A choice is a record of one field whose name decides: it is refused as a whole.
 fn is_choice(place: &Place) -> bool {
-    ["input", "output", "action"].iter().any(|name| place.name.rsplit('.').next() == Some(name))
+    let mut path = place.name.rsplit('.');
+    let (last, parent) = (path.next(), path.next());
+    let is_item = last.is_some_and(|last| last.parse::<usize>().is_ok()) && parent == Some("embed");
+    is_item || ["input", "output", "action", "prompt", "constraint"].iter().any(|name| last == Some(name))
 }
 
 #[test]

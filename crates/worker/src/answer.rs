@@ -2,7 +2,7 @@
 
 use engine::{Flow, LanguageModel, Model, PromptError, TensorModel};
 use protocol::{
-    Canonical as _, Finish, Input, List, Message, Output, Request, Tensor, Text,
+    Canonical as _, Chat, Finish, Input, List, Output, Request, Tensor, Text,
     request::{OPENING_BYTES_MAX, TOKENS_MAX},
     service::{FailedFrame, Failure, Frame, TokenFrame},
 };
@@ -46,22 +46,25 @@ pub fn answer(
     deliver: &mut dyn FnMut(Frame) -> bool,
 ) -> Result<Answer, FailedFrame> {
     match (&request.input, model.as_language(), model.as_tensor()) {
-        (Input::Chat(messages), Some(language), _) => chat(language, request, messages, adversary, deliver),
+        (Input::Chat(conversation), Some(language), _) => chat(language, request, conversation, adversary, deliver),
         (Input::Tensors(inputs), _, Some(tensors)) => compute(tensors, request, inputs, adversary, deliver),
         (Input::Chat(_), None, _) => Err(failed(Failure::BadRequest, "this model takes tensors, not messages")),
         (Input::Tensors(_), _, None) => Err(failed(Failure::BadRequest, "this model takes messages, not tensors")),
+        (Input::Prompt(_) | Input::Embed(_), _, _) => {
+            Err(failed(Failure::BadRequest, "this worker serves conversations and tensors"))
+        }
     }
 }
 
 fn chat(
     model: &LanguageModel,
     request: &Request,
-    messages: &[Message],
+    conversation: &Chat,
     adversary: Option<Adversary>,
     deliver: &mut dyn FnMut(Frame) -> bool,
 ) -> Result<Answer, FailedFrame> {
     let prompt = model
-        .prompt(messages, request.template_time_ms)
+        .prompt(&conversation.messages, request.template_time_ms)
         .map_err(|error| failed(failure(&error), &format!("failed to render the prompt: {error}")))?;
     let vocabulary = u32::try_from(model.vocabulary()).unwrap_or(u32::MAX);
     let mut detokenizer = model.detokenizer();
@@ -72,7 +75,7 @@ fn chat(
             let token = adversary.map_or(token, |adversary| adversary.token(tokens.len(), token, vocabulary));
             tokens.push(token);
             match Text::new(detokenizer.push(token)) {
-                Ok(text) => listening = deliver(Frame::Token(TokenFrame { token, text })),
+                Ok(text) => listening = deliver(Frame::Token(TokenFrame { token, text, score: None })),
                 Err(_) => overlong = true,
             }
             if listening && !overlong { Flow::Continue } else { Flow::Stop }

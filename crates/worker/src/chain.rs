@@ -2,7 +2,7 @@
 
 use crypto::{Digest, SigningKey};
 use protocol::{
-    Finish, NodeId, Opening, Output, Receipt, Request, SignedReceipt, Version,
+    Finish, NodeId, Opening, Receipt, Request, SignedReceipt, Version,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
 };
 
@@ -62,11 +62,11 @@ impl Chain {
             prompt: prompt_commitment(&salts.prompt, &answer.prompt),
             output: output_commitment(&salts.output, &answer.output),
             model: request.model,
-            parameters: request.parameters.clone(),
+            parameters: (&request.parameters).into(),
             template_time_ms: request.template_time_ms,
             finish: answer.finish,
             prompt_tokens: count(answer.prompt.len()),
-            output_tokens: output_tokens(&answer.output),
+            output_tokens: count(answer.output.tokens()),
             stream_head: StreamHead::start(&commitment).after(&answer.output).0,
             worker: terms.worker,
             worker_key: key.public_key(),
@@ -92,13 +92,6 @@ impl Chain {
             output_salt: salts.output,
         };
         (receipt.sign(key), opening)
-    }
-}
-
-fn output_tokens(output: &Output) -> u32 {
-    match output {
-        Output::Tokens(tokens) => count(tokens.len()),
-        Output::Tensors(_) => 0,
     }
 }
 

@@ -40,7 +40,7 @@ fn honest(model: &Model, request: &Request) -> Answer {
 fn tokens(output: &Output) -> Vec<u32> {
     match output {
         Output::Tokens(tokens) => tokens.to_vec(),
-        Output::Tensors(_) => panic!("tokens expected"),
+        Output::Tensors(_) | Output::Scored(_) => panic!("tokens expected"),
     }
 }
 
@@ -95,8 +95,8 @@ fn a_request_that_does_not_fit_its_model_is_refused() {
     assert_eq!(missing.failure, Failure::BadRequest);
     assert!(missing.message.contains("returns"), "{}", &*missing.message);
     let long = Text::new("x".repeat(20_000)).unwrap();
-    let long = protocol::Message { speaker: protocol::Speaker::User, content: long };
-    let long = Request { input: Input::Chat(List::new(vec![long]).unwrap()), ..chat(1) };
+    let long = protocol::Message::say(protocol::Speaker::User, long);
+    let long = Request { input: Input::Chat(protocol::Chat::of(List::new(vec![long]).unwrap())), ..chat(1) };
     assert!(refusal(&chat_model, &long).message.contains("failed to render the prompt"));
 }
 

@@ -104,8 +104,8 @@ async fn a_retired_gateway_is_refused() {
 #[tokio::test]
 async fn an_answer_that_could_not_be_opened_on_the_ledger_is_not_begun() {
     let stage = Stage::new().await;
-    let message = Message { speaker: Speaker::User, content: Text::new("x".repeat(230 << 10)).unwrap() };
-    let input = Input::Chat(List::new(vec![message.clone(), message]).unwrap());
+    let message = Message::say(Speaker::User, Text::new("x".repeat(230 << 10)).unwrap());
+    let input = Input::Chat(protocol::Chat::of(List::new(vec![message.clone(), message]).unwrap()));
     let refused = stage.ask(Request { input, ..chat(1) }).await;
     assert!(refused.tokens.is_empty());
     says(&refused.failed(), Failure::ContextTooLong, "at most 524288 can be audited");

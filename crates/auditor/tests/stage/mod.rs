@@ -22,7 +22,7 @@ use engine::{Flow, Model};
 use hub::Shelf;
 use network::Client;
 use protocol::{
-    Assurance, Bytes, Element, Finish, Input, List, Opening, Output, Parameters, Privacy, Receipt, Request,
+    Assurance, Bytes, Chat, Element, Finish, Input, List, Opening, Output, Parameters, Privacy, Receipt, Request,
     SignedReceipt, Tensor, Text, Version,
     registry::node_id,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
@@ -81,7 +81,7 @@ impl Draft {
         let messages = vec![tiny::user("Why?")];
         let prompt = language.prompt(&messages, 1_700_000_000_000).unwrap();
         let generation = language.generate(&prompt, &parameters, &mut |_| Flow::Continue).unwrap();
-        let input = Input::Chat(List::new(messages).unwrap());
+        let input = Input::Chat(Chat::of(List::new(messages).unwrap()));
         let output = Output::Tokens(List::new(generation.tokens).unwrap());
         Self::new(request(model.root(), input, parameters), prompt, output, generation.finish)
     }
@@ -112,14 +112,14 @@ impl Draft {
     pub fn tokens(&self) -> Vec<u32> {
         match &self.opening.output {
             Output::Tokens(tokens) => tokens.to_vec(),
-            Output::Tensors(_) => panic!("tokens expected"),
+            Output::Tensors(_) | Output::Scored(_) => panic!("tokens expected"),
         }
     }
 
     pub fn tensors(&self) -> Vec<Tensor> {
         match &self.opening.output {
             Output::Tensors(tensors) => tensors.to_vec(),
-            Output::Tokens(_) => panic!("tensors expected"),
+            Output::Tokens(_) | Output::Scored(_) => panic!("tensors expected"),
         }
     }
 
@@ -145,10 +145,6 @@ impl Draft {
     pub fn sign(&self) -> SignedReceipt {
         let (opening, request, key) = (&self.opening, &self.opening.request, key(self.worker));
         let commitment = request_commitment(&opening.request_salt, request);
-        let tokens = match &opening.output {
-            Output::Tokens(tokens) => tokens.len(),
-            Output::Tensors(_) => 0,
-        };
         let receipt = Receipt {
             version: Version,
             spec_version: self.spec_version,
@@ -157,11 +153,11 @@ impl Draft {
             prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),
             output: output_commitment(&opening.output_salt, &opening.output),
             model: request.model,
-            parameters: request.parameters.clone(),
+            parameters: (&request.parameters).into(),
             template_time_ms: request.template_time_ms,
             finish: self.finish,
             prompt_tokens: u32::try_from(opening.prompt.len()).unwrap(),
-            output_tokens: u32::try_from(tokens).unwrap(),
+            output_tokens: u32::try_from(opening.output.tokens()).unwrap(),
             stream_head: StreamHead::start(&commitment).after(&opening.output).0,
             worker: node_id(&key.public_key()),
             worker_key: key.public_key(),

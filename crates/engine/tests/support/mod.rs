@@ -131,7 +131,7 @@ pub fn model_with(kind: LanguageKind, options: Options) -> Model {
 }
 
 pub fn user(content: &str) -> Message {
-    Message { speaker: Speaker::User, content: Text::new(content).unwrap() }
+    Message::say(Speaker::User, Text::new(content).unwrap())
 }
 
 pub fn sampled(seed: u64) -> Parameters {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use api::{ApiError, ChatCompletion, ChatCompletionRequest, StopText};
 use network::axum::{body::Body, extract::State, http::HeaderMap, response::Response};
-use protocol::Input;
+use protocol::{Chat, Input};
 
 use crate::{
     delivery::Delivery,
@@ -30,7 +30,7 @@ async fn serve(
     let model = shared.directory.resolve(&wish.model)?;
     let parameters = wish.parameters(u64::from_be_bytes(fresh()?));
     let mut stop = StopText::new(wish.stop.iter().map(|stop| &stop[..]));
-    let asked = Wish { model: model.root, input: Input::Chat(wish.messages), parameters, terms: wish.terms };
+    let asked = Wish { model: model.root, input: Input::Chat(Chat::of(wish.messages)), parameters, terms: wish.terms };
     let request = asked.into_request(shared.circumstances()?)?;
     let head = stream::Head {
         id: format!("chatcmpl-{}", request.nonce.to_string().get(..32).unwrap_or_default()),

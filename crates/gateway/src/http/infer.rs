@@ -36,7 +36,7 @@ async fn serve(
     let outputs = match &answer.opening.output {
         Output::Tensors(tensors) => &tensors[..],
         // The checks let no tokens through where tensors were asked for.
-        Output::Tokens(_) => &[],
+        Output::Tokens(_) | Output::Scored(_) => &[],
     };
     Ok(answered::respond(&InferAnswer { model: &model.name, outputs, og: (&answer).into() }, &answer))
 }

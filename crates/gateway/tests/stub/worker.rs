@@ -153,7 +153,7 @@ async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Fra
         _ => {}
     }
     let output = match &request.input {
-        Input::Chat(_) => stream(behaviour, &request, frames).await?,
+        Input::Chat(_) | Input::Prompt(_) | Input::Embed(_) => stream(behaviour, &request, frames).await?,
         Input::Tensors(inputs) => {
             let tensors = List::new(vec![score(inputs)]).unwrap();
             send(frames, &Frame::Tensors(tensors.clone())).await?;
@@ -179,7 +179,7 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
     if let Behaviour::Says(say) = behaviour {
         for (token, text) in say(SENTENCE) {
             tokens.push(token);
-            send(frames, &Frame::Token(TokenFrame { token, text: Text::new(text).unwrap() })).await?;
+            send(frames, &Frame::Token(TokenFrame { token, text: Text::new(text).unwrap(), score: None })).await?;
         }
         return Ok(Some(Output::Tokens(List::new(tokens).unwrap())));
     }
@@ -200,7 +200,7 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
         let offset = if matches!(behaviour, Behaviour::Raves) { 100 } else { 1 };
         let token = u32::try_from(index).unwrap() + offset;
         tokens.push(token);
-        send(frames, &Frame::Token(TokenFrame { token, text: Text::new(word).unwrap() })).await?;
+        send(frames, &Frame::Token(TokenFrame { token, text: Text::new(word).unwrap(), score: None })).await?;
     }
     Ok(Some(Output::Tokens(List::new(tokens).unwrap())))
 }
@@ -218,10 +218,10 @@ fn score(inputs: &[Tensor]) -> Tensor {
 }
 
 fn finish(stub: &Stub, request: Request, output: Output) -> DoneFrame {
-    let (finish, output_tokens) = match &output {
-        Output::Tokens(tokens) if tokens.len() < WORDS.len() => (Finish::Length, tokens.len()),
-        Output::Tokens(tokens) => (Finish::Stop, tokens.len()),
-        Output::Tensors(_) => (Finish::Complete, 0),
+    let finish = match &output {
+        Output::Tensors(_) => Finish::Complete,
+        answer if answer.tokens() < WORDS.len() => Finish::Length,
+        Output::Tokens(_) | Output::Scored(_) => Finish::Stop,
     };
     let (request_salt, prompt_salt, output_salt) = (Digest([3; 32]), Digest([4; 32]), Digest([5; 32]));
     let prompt = List::new(vec![1, 2, 3]).unwrap();
@@ -234,11 +234,11 @@ fn finish(stub: &Stub, request: Request, output: Output) -> DoneFrame {
         prompt: prompt_commitment(&prompt_salt, &prompt),
         output: output_commitment(&output_salt, &output),
         model: request.model,
-        parameters: request.parameters.clone(),
+        parameters: (&request.parameters).into(),
         template_time_ms: request.template_time_ms,
         finish,
         prompt_tokens: 3,
-        output_tokens: u32::try_from(output_tokens).unwrap(),
+        output_tokens: u32::try_from(output.tokens()).unwrap(),
         stream_head: StreamHead::start(&commitment).after(&output).0,
         worker: node_id(&stub.key.public_key()),
         worker_key: stub.key.public_key(),

@@ -182,8 +182,9 @@ fn an_opening_beyond_the_limit_is_refused() {
     let mut world = World::new();
     let mut answer = world.anchored(WORKER);
     let text = protocol::Text::new("x".repeat(protocol::request::MESSAGE_BYTES_MAX)).unwrap();
-    let long = protocol::Message { speaker: protocol::Speaker::User, content: text };
-    answer.opening.request.input = protocol::Input::Chat(protocol::List::new(vec![long.clone(), long]).unwrap());
+    let long = protocol::Message::say(protocol::Speaker::User, text);
+    answer.opening.request.input =
+        protocol::Input::Chat(protocol::Chat::of(protocol::List::new(vec![long.clone(), long]).unwrap()));
     let refusal = world.send(AUDITOR, challenge(&answer, true)).unwrap_err();
     assert!(matches!(refusal, Refusal::OpeningTooLarge { .. }));
 }

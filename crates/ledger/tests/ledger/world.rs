@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crypto::{Digest, PublicKey, SigningKey};
 use ledger::{Block, Event, Executed, Genesis, GenesisAccount, GenesisModel, GenesisNode, Ledger, OPG, Refusal, Rules};
 use protocol::{
-    Action, Assurance, Bytes, Canonical as _, EpochRecord, Finish, Input, List, Message, NodeId, Opening, Output,
+    Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, Finish, Input, List, Message, NodeId, Opening, Output,
     Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text, Transaction, Version,
     registry::node_id,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
@@ -220,7 +220,7 @@ fn request(worker: u8, sequence: u64, time_ms: u64) -> Request {
         version: Version,
         chain_id: CHAIN,
         model: model(),
-        input: Input::Chat(List::new(vec![Message { speaker: Speaker::User, content }]).unwrap()),
+        input: Input::Chat(Chat::of(List::new(vec![Message::say(Speaker::User, content)]).unwrap())),
         parameters: Parameters::default(),
         assurance: Assurance::Audited,
         privacy: Privacy::Private,
@@ -244,7 +244,7 @@ fn receipt(opening: &Opening, worker: u8, sequence: u64, previous: Digest, time_
         prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),
         output: output_commitment(&opening.output_salt, &opening.output),
         model: request.model,
-        parameters: request.parameters.clone(),
+        parameters: (&request.parameters).into(),
         template_time_ms: request.template_time_ms,
         finish: Finish::Stop,
         prompt_tokens: 3,

@@ -16,7 +16,7 @@ use protocol::{
 use super::{
     Kind, noun, plain,
     records::{
-        certificate, chat_opening, digest, epoch, key, list, public, signed_receipt, status, tensor_frames, text,
+        certificate, chat_opening, digest, epoch, key, list, public, score, signed_receipt, status, tensor_frames, text,
     },
 };
 
@@ -83,7 +83,9 @@ fn actions() -> Vec<(&'static str, Action)> {
 fn frames() -> Vec<(&'static str, Frame)> {
     let done = DoneFrame { receipt: signed_receipt(), opening: chat_opening(), finish: Finish::Stop };
     vec![
-        ("token", Frame::Token(TokenFrame { token: 17, text: text(" Ep") })),
+        ("token", Frame::Token(TokenFrame { token: 17, text: text(" Ep"), score: None })),
+        ("scored_token", Frame::Token(TokenFrame { token: 17, text: text(" Ep"), score: Some(score(-1_250_000)) })),
+        ("prompt_scores", Frame::PromptScores(list(vec![score(0), score(i32::MIN)]))),
         ("tensors", Frame::Tensors(tensor_frames())),
         ("done", Frame::Done(Box::new(done))),
         (

@@ -5,23 +5,37 @@ use crypto::{
     threshold::{GroupKey, GroupSignature},
 };
 use protocol::{
-    Assurance, Bundle, Bytes, Certificate, Digest, Element, EpochRecord, Finish, Input, KeyRecord, List, Message,
-    ModelRecord, NodeRecord, Opening, Output, Parameters, Privacy, Receipt, ReceiptStatus, Request, Role,
-    SignedReceipt, Speaker, Standing, Tensor, Text, Trust, Version,
+    Assurance, Bundle, Bytes, Certificate, Chat, Constraint, Digest, Element, EpochRecord, Finish, Input, KeyRecord,
+    List, Message, ModelRecord, NodeRecord, Opening, Output, Parameters, Privacy, Prompt, Receipt, ReceiptStatus,
+    Request, Role, SignedReceipt, Speaker, Standing, Tensor, Text, Tool, ToolCall, Trust, Version,
     bundle::{ReceiptInclusion, StateLeaf, StateProof, SumStep},
     registry::{OPEN_END, node_id},
-    request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
+    request::{
+        Alternative, Score, Scored, ScoredToken, StreamHead, TokenBias, output_commitment, prompt_commitment,
+        request_commitment,
+    },
 };
 
 use super::{Kind, noun, plain};
 
 pub fn kinds() -> Vec<Kind> {
     let (chat, tensors) = (opening(chat(), tokens()), opening(tensor_input(), tensor_output()));
+    let (prompt, tools) = (opening(prompt(), scored()), opening(tools(), tokens()));
+    let embed = opening(embed(), tensor_output());
     vec![
-        noun("request", vec![("chat", chat.request.clone()), ("tensors", tensors.request.clone())]),
+        noun(
+            "request",
+            requests([
+                ("chat", &chat),
+                ("tensors", &tensors),
+                ("prompt", &prompt),
+                ("tools", &tools),
+                ("embed", &embed),
+            ]),
+        ),
         noun("receipt", vec![("chat", receipt(&chat)), ("tensors", receipt(&tensors))]),
         plain("signed_receipt", vec![("chat", signed_receipt())]),
-        noun("opening", vec![("chat", chat), ("tensors", tensors)]),
+        noun("opening", vec![("chat", chat), ("tensors", tensors), ("prompt", prompt)]),
         noun("epoch_record", vec![("plain", epoch(41))]),
         plain("certificate", vec![("plain", certificate())]),
         noun("bundle", vec![("open", bundle(true)), ("closed", bundle(false))]),
@@ -54,8 +68,47 @@ pub fn public(seed: u8) -> PublicKey {
 }
 
 fn chat() -> Input {
-    let say = |speaker, content| Message { speaker, content: text(content) };
-    Input::Chat(list(vec![say(Speaker::System, "Be brief."), say(Speaker::User, "Wie geht's? ✓")]))
+    let say = |speaker, content| Message::say(speaker, text(content));
+    Input::Chat(Chat::of(list(vec![say(Speaker::System, "Be brief."), say(Speaker::User, "Wie geht's? ✓")])))
+}
+
+fn tools() -> Input {
+    let call = ToolCall { id: text("call_1"), name: text("height"), arguments: text(r#"{"of":"K2"}"#) };
+    let asks = Message {
+        reasoning: text("I do not know it."),
+        tool_calls: list(vec![call]),
+        ..Message::say(Speaker::Assistant, text(""))
+    };
+    let answers =
+        Message { tool_call_id: text("call_1"), name: text("height"), ..Message::say(Speaker::Tool, text("8611 m")) };
+    let parameters = text(r#"{"type":"object","properties":{"of":{"type":"string"}}}"#);
+    Input::Chat(Chat {
+        messages: list(vec![Message::say(Speaker::User, text("How high is K2?")), asks, answers]),
+        tools: list(vec![Tool { name: text("height"), description: text("Of a mountain."), parameters }]),
+        template_arguments: text(r#"{"enable_thinking":false}"#),
+    })
+}
+
+fn prompt() -> Input {
+    Input::Prompt(Prompt::Text(text("Once upon")))
+}
+
+fn embed() -> Input {
+    Input::Embed(list(vec![Prompt::Text(text("a")), Prompt::Tokens(list(vec![1, 2]))]))
+}
+
+pub fn score(logprob_micros: i32) -> Score {
+    let other = |token, logprob_micros| Alternative { token, logprob_micros };
+    Score { logprob_micros, alternatives: list(vec![other(5, -1), other(9, -2_000_000_000)]) }
+}
+
+fn scored() -> Output {
+    let tokens = list(vec![ScoredToken { token: 5, score: score(-1) }]);
+    Output::Scored(Scored { prompt: list(vec![score(-3), score(-4)]), tokens })
+}
+
+fn requests<const N: usize>(openings: [(&'static str, &Opening); N]) -> Vec<(&'static str, Request)> {
+    openings.into_iter().map(|(name, opening)| (name, opening.request.clone())).collect()
 }
 
 fn tokens() -> Output {
@@ -88,6 +141,9 @@ pub fn request(input: Input) -> Request {
             temperature_micros: 700_000,
             seed: u64::MAX,
             stop,
+            presence_penalty_micros: -2_000_000,
+            logit_bias: list(vec![TokenBias { token: 3, bias_micros: -100_000_000 }]),
+            constraint: Some(Constraint::JsonSchema(text(r#"{"type":"object"}"#))),
             ..Parameters::default()
         },
         assurance: Assurance::Audited,
@@ -102,7 +158,7 @@ pub fn request(input: Input) -> Request {
 }
 
 fn opening(input: Input, output: Output) -> Opening {
-    let prompt = if matches!(input, Input::Chat(_)) { vec![1, 17, 300] } else { vec![] };
+    let prompt = if matches!(input, Input::Tensors(_)) { vec![] } else { vec![1, 17, 300] };
     Opening {
         request: request(input),
         request_salt: digest("request salt"),
@@ -124,10 +180,7 @@ pub fn tensor_frames() -> List<Tensor, 64> {
 fn receipt(opening: &Opening) -> Receipt {
     let (request, key) = (&opening.request, public(11));
     let commitment = request_commitment(&opening.request_salt, request);
-    let (finish, output_tokens) = match &opening.output {
-        Output::Tokens(tokens) => (Finish::Stop, tokens.len()),
-        Output::Tensors(_) => (Finish::Complete, 0),
-    };
+    let finish = if matches!(opening.output, Output::Tensors(_)) { Finish::Complete } else { Finish::Stop };
     Receipt {
         version: Version,
         spec_version: 1,
@@ -136,11 +189,11 @@ fn receipt(opening: &Opening) -> Receipt {
         prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),
         output: output_commitment(&opening.output_salt, &opening.output),
         model: request.model,
-        parameters: request.parameters.clone(),
+        parameters: (&request.parameters).into(),
         template_time_ms: request.template_time_ms,
         finish,
         prompt_tokens: opening.prompt.len() as u32,
-        output_tokens: output_tokens as u32,
+        output_tokens: opening.output.tokens() as u32,
         stream_head: StreamHead::start(&commitment).after(&opening.output).0,
         worker: node_id(&key),
         worker_key: key,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crypto::{Digest, SigningKey};
 use engine::Model;
 use protocol::{
-    Action, Assurance, Bytes, Element, Input, List, Message, Opening, Parameters, Privacy, Request, SignedReceipt,
-    Speaker, Tensor, Text, Version,
+    Action, Assurance, Bytes, Chat, Element, Input, List, Message, Opening, Parameters, Privacy, Request,
+    SignedReceipt, Speaker, Tensor, Text, Version,
     transaction::{BATCH_MAX, PostReceipts},
 };
 
@@ -100,10 +100,10 @@ impl Gateway {
     fn next_request(&self, model: &Model, now_ms: u64) -> Request {
         let number = self.issued;
         let input = match model.as_language() {
-            Some(_) => Input::Chat(bounded(vec![Message {
-                speaker: Speaker::User,
-                content: Text::new(format!("What is an epoch? ({number})")).unwrap_or_default(),
-            }])),
+            Some(_) => Input::Chat(Chat::of(bounded(vec![Message::say(
+                Speaker::User,
+                Text::new(format!("What is an epoch? ({number})")).unwrap_or_default(),
+            )]))),
             None => Input::Tensors(bounded(self.tensors(model))),
         };
         Request {

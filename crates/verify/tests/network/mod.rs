@@ -11,7 +11,7 @@ use crypto::{
     threshold::{GroupKey, GroupSignature},
 };
 use protocol::{
-    Amount, Assurance, Bundle, Canonical as _, Certificate, EpochRecord, Finish, Input, KeyRecord, List, Message,
+    Amount, Assurance, Bundle, Canonical as _, Certificate, Chat, EpochRecord, Finish, Input, KeyRecord, List, Message,
     Noun as _, Opening, Output, Parameters, Privacy, Receipt, ReceiptStatus, Request, Role, SignedReceipt, Speaker,
     Standing, Tensor, Text, Trust, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
@@ -162,8 +162,8 @@ impl Scenario {
             ..Parameters::default()
         };
         let messages = vec![
-            Message { speaker: Speaker::System, content: texts("Answer briefly.") },
-            Message { speaker: Speaker::User, content: texts("What does an epoch commit to? ✓") },
+            Message::say(Speaker::System, texts("Answer briefly.")),
+            Message::say(Speaker::User, texts("What does an epoch commit to? ✓")),
         ];
         Request {
             version: Version,
@@ -171,7 +171,7 @@ impl Scenario {
             model: digest("model"),
             input: match self.tensors {
                 true => Input::Tensors(List::new(vec![tensor("window", 3)]).unwrap()),
-                false => Input::Chat(List::new(messages).unwrap()),
+                false => Input::Chat(Chat::of(List::new(messages).unwrap())),
             },
             parameters,
             assurance: self.assurance,
@@ -211,7 +211,7 @@ impl Scenario {
             prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),
             output: output_commitment(&opening.output_salt, &opening.output),
             model: request.model,
-            parameters: request.parameters.clone(),
+            parameters: (&request.parameters).into(),
             template_time_ms: request.template_time_ms,
             finish: if self.tensors { Finish::Complete } else { Finish::Stop },
             prompt_tokens: opening.prompt.len() as u32,

@@ -21,7 +21,7 @@ use graph::LanguageKind;
 use hub::Shelf;
 use network::{Client, NetworkError};
 use protocol::{
-    Assurance, Bytes, Element, Input, List, Opening, Parameters, Privacy, Request, Tensor, Text, Version,
+    Assurance, Bytes, Chat, Element, Input, List, Opening, Parameters, Privacy, Request, Tensor, Text, Version,
     service::{DoneFrame, FailedFrame, Frame, OpeningRequest, TokenFrame},
 };
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ pub fn now_ms() -> u64 {
 /// A fresh question for the language model.
 pub fn chat(max_tokens: u32) -> Request {
     static ROOT: OnceLock<Digest> = OnceLock::new();
-    let input = Input::Chat(List::new(vec![tiny::user(PROMPT)]).unwrap());
+    let input = Input::Chat(Chat::of(List::new(vec![tiny::user(PROMPT)]).unwrap()));
     request(*ROOT.get_or_init(|| chat_model().root()), input, max_tokens)
 }
 
@@ -190,6 +190,7 @@ impl Stage {
             match frame {
                 Frame::Token(token) => answered.tokens.push(token),
                 Frame::Tensors(tensors) => answered.tensors = Some(tensors),
+                Frame::PromptScores(_) => panic!("nobody asked for scores"),
                 Frame::Done(done) => answered.last = Some(Ok(*done)),
                 Frame::Failed(failed) => answered.last = Some(Err(failed)),
             }
