@@ -1,0 +1,332 @@
+//! The tensors of a model's files, found by what they are for, and packed row by row.
+//!
+//! Weights keep the numbers that the file has; rows may come in another order. One matrix at a time is in memory, and what
+//! is packed is handed to the caller, who may keep it elsewhere.
+
+pub mod names;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use safetensors::{Dtype, SafeTensors};
+
+use super::{ImportRefusal, settings::Dialect};
+use crate::{
+    float::from_half,
+    formats::{BLOCK, Format, Packed, Packer, Weights as Kind, q8_0},
+    gguf::{Gguf, TensorKind},
+    tensor::Tensor,
+};
+use names::Part;
+
+/// A tensor as its file has it.
+#[derive(Clone, Debug)]
+struct Stored {
+    shape: Vec<usize>,
+    format: Format,
+    bytes: Bytes,
+}
+
+/// Whether matrices of floats are kept or quantised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Precision {
+    #[default]
+    AsStored,
+    /// In `q8_0`, where the columns come out even.
+    Blocks,
+}
+
+/// Takes packed weights and gives them back from where they are kept: memory, or a file.
+pub type Keep<'a> = &'a mut dyn FnMut(Bytes) -> std::io::Result<Bytes>;
+
+pub struct Weights<'a> {
+    pub dialect: Dialect,
+    pub precision: Precision,
+    tensors: BTreeMap<String, Stored>,
+    used: BTreeSet<String>,
+    keep: Keep<'a>,
+}
+
+/// A part of a layer, or of the whole model.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub part: &'static Part,
+    pub layer: Option<usize>,
+}
+
+/// A matrix to be made of a tensor's rows.
+pub struct Rows {
+    pub place: Place,
+    /// Rows of the whole tensor; others are refused.
+    pub of: usize,
+    pub columns: usize,
+    /// The rows that are taken, in order.
+    pub order: Vec<usize>,
+}
+
+impl Rows {
+    /// All rows, in their order.
+    pub fn all(place: Place, rows: usize, columns: usize) -> Self {
+        Self { place, of: rows, columns, order: (0..rows).collect() }
+    }
+}
+
+impl<'a> Weights<'a> {
+    pub fn of_gguf(file: &Gguf, keep: Keep<'a>) -> Self {
+        let stored = |info: &crate::gguf::TensorInfo| Stored {
+            shape: info.shape(),
+            format: format_of(info.kind),
+            bytes: info.data.clone(),
+        };
+        let tensors = file.tensors.iter().map(|(name, info)| (name.clone(), stored(info))).collect();
+        Self { dialect: Dialect::Gguf, precision: Precision::AsStored, tensors, used: BTreeSet::new(), keep }
+    }
+
+    /// Several files of one model hold different tensors.
+    pub fn of_safetensors(files: &[Bytes], precision: Precision, keep: Keep<'a>) -> Result<Self, ImportRefusal> {
+        let mut tensors = BTreeMap::new();
+        for file in files {
+            let views =
+                SafeTensors::deserialize(file).map_err(|cause| ImportRefusal::Weights { cause: cause.to_string() })?;
+            for (name, view) in views.iter() {
+                let format = match view.dtype() {
+                    Dtype::F32 => Format::F32,
+                    Dtype::F16 => Format::F16,
+                    Dtype::BF16 => Format::Bf16,
+                    other => {
+                        let (expected, found) = ("F32, F16 or BF16", format!("{other:?}"));
+                        return Err(ImportRefusal::Element { name: name.to_owned(), expected, found });
+                    }
+                };
+                let stored = Stored { shape: view.shape().to_vec(), format, bytes: file.slice_ref(view.data()) };
+                if tensors.insert(name.to_owned(), stored).is_some() {
+                    return Err(ImportRefusal::Twice { name: name.to_owned() });
+                }
+            }
+        }
+        Ok(Self { dialect: Dialect::HuggingFace, precision, tensors, used: BTreeSet::new(), keep })
+    }
+
+    pub fn has(&self, place: Place, suffix: &str) -> bool {
+        self.find(&self.names(place, suffix)).is_some()
+    }
+
+    /// Rows of a matrix that is not taken yet.
+    pub fn rows_of(&self, place: Place) -> Result<usize, ImportRefusal> {
+        let names = self.names(place, "weight");
+        let missing = || ImportRefusal::Missing { name: names.first().cloned().unwrap_or_default() };
+        let (name, stored) = self.find(&names).ok_or_else(missing)?;
+        match *stored.shape.as_slice() {
+            [rows, _] => Ok(rows),
+            _ => Err(ImportRefusal::Shape { name, expected: vec![0, 0], found: stored.shape }),
+        }
+    }
+
+    /// A matrix in the format that its file has it in, or quantised where that was asked for.
+    pub fn matrix(&mut self, rows: &Rows) -> Result<Tensor, ImportRefusal> {
+        let (name, stored) = self.take(&self.names(rows.place, "weight"))?;
+        stored.expect(&name, &[rows.of, rows.columns])?;
+        let format = self.format(&stored, rows.columns);
+        let mut stack = Stack::new(&[rows.order.len(), rows.columns], format)?;
+        stack.push(&name, &stored, &rows.order)?;
+        self.finish(&name, stack)
+    }
+
+    /// A matrix that is never quantised further: choices among experts hang on it.
+    pub fn exact_matrix(&mut self, rows: &Rows) -> Result<Tensor, ImportRefusal> {
+        let precision = std::mem::take(&mut self.precision);
+        let tensor = self.matrix(rows);
+        self.precision = precision;
+        tensor
+    }
+
+    /// A matrix for each of some: all in one tensor, `[count, of, columns]`, of which `order` is taken of each.
+    pub fn stack(&mut self, rows: &Rows, count: usize) -> Result<Tensor, ImportRefusal> {
+        let (name, stored) = self.take(&self.names(rows.place, "weight"))?;
+        stored.expect(&name, &[count, rows.of, rows.columns])?;
+        let format = self.format(&stored, rows.columns);
+        let mut stack = Stack::new(&[count, rows.order.len(), rows.columns], format)?;
+        for index in 0..count {
+            let order: Vec<usize> = rows.order.iter().map(|row| index * rows.of + row).collect();
+            stack.push(&name, &stored, &order)?;
+        }
+        self.finish(&name, stack)
+    }
+
+    /// The same where each matrix has its own tensor, `{}` in the name standing for its number.
+    pub fn gathered(&mut self, rows: &Rows, count: usize) -> Result<Tensor, ImportRefusal> {
+        let mut all: Option<Stack> = None;
+        let mut last = String::new();
+        for index in 0..count {
+            let names = self.names(rows.place, "weight");
+            let names: Vec<String> = names.iter().map(|name| name.replace("{}", &index.to_string())).collect();
+            let (name, stored) = self.take(&names)?;
+            stored.expect(&name, &[rows.of, rows.columns])?;
+            let format = self.format(&stored, rows.columns);
+            let stack = match &mut all {
+                Some(stack) => stack,
+                None => all.insert(Stack::new(&[count, rows.order.len(), rows.columns], format)?),
+            };
+            stack.push(&name, &stored, &rows.order)?;
+            last = name;
+        }
+        let missing = || ImportRefusal::Missing { name: "of any expert".to_owned() };
+        self.finish(&last, all.ok_or_else(missing)?)
+    }
+
+    /// A stack of matrices made of numbers that the caller computed from a tensor.
+    pub fn computed(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor, ImportRefusal> {
+        let width = shape.last().copied().unwrap_or(0);
+        let even = self.precision == Precision::Blocks && width.is_multiple_of(BLOCK);
+        let packed = Packed::of_floats(if even { Format::Q8_0 } else { Format::F32 }, shape, values);
+        self.keep(name, shape, packed)
+    }
+
+    /// All numbers of a tensor of floats.
+    pub fn floats(&mut self, place: Place, shape: &[usize]) -> Result<Vec<f32>, ImportRefusal> {
+        let (name, stored) = self.take(&self.names(place, "weight"))?;
+        stored.expect(&name, shape)?;
+        stored.floats(&name)
+    }
+
+    /// A vector of floats; one number may also stand as a matrix of one row.
+    pub fn vector(&mut self, place: Place, suffix: &str, length: usize) -> Result<Vec<f32>, ImportRefusal> {
+        let (name, stored) = self.take(&self.names(place, suffix))?;
+        if stored.shape != [1, length] {
+            stored.expect(&name, &[length])?;
+        }
+        stored.floats(&name)
+    }
+
+    /// Refuses what was not used; says how many numbers were.
+    pub fn finish_all(self, architecture: &'static str, layers: usize) -> Result<u64, ImportRefusal> {
+        let left = |name: &&String| !self.used.contains(*name) && !names::may_be_left(name, self.dialect, layers);
+        if let Some(name) = self.tensors.keys().find(left) {
+            return Err(ImportRefusal::Unused { name: name.clone(), architecture });
+        }
+        let used = self.tensors.iter().filter(|(name, _)| self.used.contains(*name));
+        Ok(used.map(|(_, stored)| stored.shape.iter().product::<usize>() as u64).sum())
+    }
+
+    fn names(&self, place: Place, suffix: &str) -> Vec<String> {
+        place.part.names(self.dialect, place.layer, suffix)
+    }
+
+    fn find(&self, names: &[String]) -> Option<(String, Stored)> {
+        names.iter().find_map(|name| self.tensors.get_key_value(name)).map(|(name, stored)| (name.clone(), stored.clone()))
+    }
+
+    fn take(&mut self, names: &[String]) -> Result<(String, Stored), ImportRefusal> {
+        let missing = || ImportRefusal::Missing { name: names.first().cloned().unwrap_or_default() };
+        let (name, stored) = self.find(names).ok_or_else(missing)?;
+        self.used.insert(name.clone());
+        Ok((name, stored))
+    }
+
+    fn format(&self, stored: &Stored, columns: usize) -> Format {
+        let quantise = self.precision == Precision::Blocks && stored.format.weights() == Kind::Float;
+        if quantise && columns.is_multiple_of(BLOCK) { Format::Q8_0 } else { stored.format }
+    }
+
+    fn finish(&mut self, name: &str, stack: Stack) -> Result<Tensor, ImportRefusal> {
+        let shape = stack.shape.clone();
+        self.keep(name, &shape, stack.packer.finish())
+    }
+
+    fn keep(&mut self, name: &str, shape: &[usize], packed: Option<Packed>) -> Result<Tensor, ImportRefusal> {
+        let refuse = || ImportRefusal::Shape { name: name.to_owned(), expected: shape.to_vec(), found: Vec::new() };
+        let packed = packed.ok_or_else(refuse)?;
+        let (format, bytes) = (packed.format(), packed.bytes().clone());
+        drop(packed);
+        let kept = (self.keep)(bytes).map_err(|cause| ImportRefusal::Keep { cause: cause.to_string() })?;
+        let packed = Packed::new(format, shape, kept).ok_or_else(refuse)?;
+        Ok(Tensor::packed(shape, packed))
+    }
+}
+
+/// Matrices on their way into tiles.
+struct Stack {
+    shape: Vec<usize>,
+    format: Format,
+    packer: Packer,
+}
+
+impl Stack {
+    fn new(shape: &[usize], format: Format) -> Result<Self, ImportRefusal> {
+        let refuse = || ImportRefusal::Element {
+            name: format!("of shape {shape:?}"),
+            expected: "a format that has such rows",
+            found: format.name().to_owned(),
+        };
+        let packer = Packer::new(format, shape).ok_or_else(refuse)?;
+        Ok(Self { shape: shape.to_vec(), format, packer })
+    }
+
+    fn push(&mut self, name: &str, stored: &Stored, order: &[usize]) -> Result<(), ImportRefusal> {
+        for &row in order {
+            let refuse =
+                || ImportRefusal::Shape { name: name.to_owned(), expected: self.shape.clone(), found: stored.shape.clone() };
+            let bytes = stored.row(row).ok_or_else(refuse)?;
+            if stored.format == self.format {
+                self.packer.push(bytes);
+            } else if self.format == Format::Q8_0 {
+                self.packer.push(&q8_0::quantise(&stored.widened(bytes, name)?));
+            } else {
+                let (expected, found) = (self.format.name(), stored.format.name().to_owned());
+                return Err(ImportRefusal::Element { name: name.to_owned(), expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stored {
+    fn expect(&self, name: &str, shape: &[usize]) -> Result<(), ImportRefusal> {
+        if self.shape == shape {
+            return Ok(());
+        }
+        Err(ImportRefusal::Shape { name: name.to_owned(), expected: shape.to_vec(), found: self.shape.clone() })
+    }
+
+    /// The bytes of a row; rows count through all matrices.
+    fn row(&self, row: usize) -> Option<&[u8]> {
+        let row_bytes = self.format.blocks(*self.shape.last()?)?.checked_mul(self.format.layout().source)?;
+        self.bytes.get(row.checked_mul(row_bytes)?..)?.get(..row_bytes)
+    }
+
+    fn floats(&self, name: &str) -> Result<Vec<f32>, ImportRefusal> {
+        self.widened(&self.bytes, name)
+    }
+
+    /// Floats of a file, widened; exact.
+    fn widened(&self, bytes: &[u8], name: &str) -> Result<Vec<f32>, ImportRefusal> {
+        let pairs = || bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let four = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+        let values: Vec<f32> = match self.format {
+            Format::F32 => bytes.chunks_exact(4).map(four).collect(),
+            Format::F16 => pairs().map(from_half).collect(),
+            Format::Bf16 => pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+            other => {
+                let (expected, found) = ("F32, F16 or BF16", other.name().to_owned());
+                return Err(ImportRefusal::Element { name: name.to_owned(), expected, found });
+            }
+        };
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(ImportRefusal::NotFinite { name: name.to_owned(), index }),
+            None => Ok(values),
+        }
+    }
+}
+
+fn format_of(kind: TensorKind) -> Format {
+    match kind {
+        TensorKind::F32 => Format::F32,
+        TensorKind::F16 => Format::F16,
+        TensorKind::Bf16 => Format::Bf16,
+        TensorKind::Q4_0 => Format::Q4_0,
+        TensorKind::Q8_0 => Format::Q8_0,
+        TensorKind::Q4K => Format::Q4K,
+        TensorKind::Q5K => Format::Q5K,
+        TensorKind::Q6K => Format::Q6K,
+    }
+}
