@@ -1,6 +1,6 @@
 //! Small steps that both kinds of language graph are built from.
 
-use super::{decoder::Config, scale::Factor};
+use super::scale::Factor;
 use crate::{
     attribute::Attributes,
     graph::{Graph, Input, Output, Source},
@@ -11,14 +11,16 @@ use crate::{
 };
 
 /// A graph that takes tokens.
-pub fn start(config: &Config) -> Graph {
-    let interval = Interval { low: 0, high: config.vocabulary as i64 - 1 };
+pub fn start(vocabulary: usize) -> Graph {
+    let interval = Interval { low: 0, high: vocabulary as i64 - 1 };
     let shape = Shape(vec![Dimension::Rows]);
     Graph { inputs: vec![Input { name: "tokens".into(), element: Element::I32, shape, interval }], ..Graph::default() }
 }
 
-pub fn finish(graph: &mut Graph, logits: Source) {
+/// The outputs: logits, and perhaps what the head was given.
+pub fn finish(graph: &mut Graph, logits: Source, hidden: Option<Source>) {
     graph.outputs.push(Output { name: "logits".into(), source: logits });
+    graph.outputs.extend(hidden.map(|source| Output { name: "hidden".into(), source }));
 }
 
 /// What accumulators are brought to: an element and the magnitude at which they are cut.

@@ -12,6 +12,8 @@ pub struct Config {
     /// What the norms add to the mean square.
     pub epsilon: f32,
     pub stop_tokens: Vec<u32>,
+    /// Whether logits are made by the embedding, even where the file has another matrix for them.
+    pub tied: bool,
     pub embedding_scale: Option<f32>,
     /// Cap of the logits.
     pub softcap: Option<f32>,

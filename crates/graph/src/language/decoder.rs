@@ -1,27 +1,17 @@
-//! A Llama checkpoint in memory: `config.json` and a safetensors file, checked against each other.
+//! A decoder in memory, in floats: what the integer kind is calibrated and compiled from.
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde_json::Value;
+use bytes::Bytes;
 
-use crate::float::from_half;
-
-/// The numbers of `config.json` that decide the shape.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    pub width: usize,
-    pub feed_forward: usize,
-    pub layers: usize,
-    pub heads: usize,
-    pub kv_heads: usize,
-    /// Width of one head.
-    pub head: usize,
-    pub vocabulary: usize,
-    pub context: usize,
-    pub epsilon: f32,
-    pub theta: f64,
-    pub tied: bool,
-    pub stop_tokens: Vec<u32>,
-}
+use super::{
+    ImportRefusal, architectures,
+    config::{Activation, Config, FeedKind, Norms},
+    rotation::{Rotation, Scaling, head_order},
+    settings::Settings,
+    weights::{
+        Place, Precision, Rows, Weights,
+        names::{self, Part},
+    },
+};
 
 /// A matrix of `rows` outputs, each `columns` weights wide.
 #[derive(Clone, Debug)]
@@ -54,139 +44,45 @@ pub struct Decoder {
     pub head: Option<Matrix>,
 }
 
-/// Why files are no checkpoint that can be imported.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ImportRefusal {
-    #[error("the configuration is no JSON object: {cause}")]
-    Json { cause: String },
-    #[error("the configuration's {key} is {found}, expected {expected}")]
-    Config { key: &'static str, expected: &'static str, found: String },
-    #[error("the weights are no safetensors file: {cause}")]
-    Weights { cause: String },
-    #[error("the weights have no tensor {name}")]
-    Missing { name: String },
-    #[error("tensor {name} has shape {found:?}, expected {expected:?}")]
-    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
-    #[error("tensor {name} has elements {found}, expected F32, F16 or BF16")]
-    Element { name: String, found: String },
-    #[error("tensor {name} holds a number that is not finite, at index {index}")]
-    NotFinite { name: String, index: usize },
-}
-
-const SIZE_MAX: u64 = 1 << 20;
-
-impl Config {
-    pub fn parse(json: &[u8]) -> Result<Self, ImportRefusal> {
-        let value: Value =
-            serde_json::from_slice(json).map_err(|cause| ImportRefusal::Json { cause: cause.to_string() })?;
-        check_supported(&value)?;
-        let heads = size(&value, "num_attention_heads")?;
-        let width = size(&value, "hidden_size")?;
-        let optional =
-            |key, otherwise| if value.get(key).is_none_or(Value::is_null) { Ok(otherwise) } else { size(&value, key) };
-        let config = Self {
-            width,
-            feed_forward: size(&value, "intermediate_size")?,
-            layers: size(&value, "num_hidden_layers")?,
-            heads,
-            kv_heads: optional("num_key_value_heads", heads)?,
-            head: optional("head_dim", width / heads)?,
-            vocabulary: size(&value, "vocab_size")?,
-            context: size(&value, "max_position_embeddings")?,
-            epsilon: number(&value, "rms_norm_eps")? as f32,
-            theta: if value.get("rope_theta").is_some() { number(&value, "rope_theta")? } else { 10_000.0 },
-            tied: value.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false),
-            stop_tokens: stop_tokens(&value)?,
-        };
-        if config.head == 0 || !config.head.is_multiple_of(2) || !heads.is_multiple_of(config.kv_heads) {
-            let found = format!("{} with {} heads, {} of them for keys", config.head, heads, config.kv_heads);
-            return Err(ImportRefusal::Config { key: "head_dim", expected: "an even width of heads in groups", found });
-        }
-        Ok(config)
-    }
-}
-
-/// Refuses what a Llama decoder may have and this compiler would silently leave out.
-fn check_supported(value: &Value) -> Result<(), ImportRefusal> {
-    let refuse = |key: &'static str, expected: &'static str| {
-        let found = value.get(key).map_or_else(|| "missing".to_owned(), Value::to_string);
-        Err(ImportRefusal::Config { key, expected, found })
-    };
-    if value.get("model_type").and_then(Value::as_str) != Some("llama") {
-        return refuse("model_type", "\"llama\"");
-    }
-    if value.get("hidden_act").and_then(Value::as_str).is_some_and(|name| name != "silu") {
-        return refuse("hidden_act", "\"silu\"");
-    }
-    for key in ["attention_bias", "mlp_bias"] {
-        if value.get(key).and_then(Value::as_bool) == Some(true) {
-            return refuse(key, "false");
-        }
-    }
-    if value.get("rope_scaling").is_some_and(|scaling| !scaling.is_null()) {
-        return refuse("rope_scaling", "null");
-    }
-    Ok(())
-}
-
-fn size(value: &Value, key: &'static str) -> Result<usize, ImportRefusal> {
-    match value.get(key).and_then(Value::as_u64) {
-        Some(size) if (1..=SIZE_MAX).contains(&size) => Ok(size as usize),
-        _ => {
-            let found = value.get(key).map_or_else(|| "missing".to_owned(), Value::to_string);
-            Err(ImportRefusal::Config { key, expected: "an integer from 1 to 1048576", found })
-        }
-    }
-}
-
-fn number(value: &Value, key: &'static str) -> Result<f64, ImportRefusal> {
-    match value.get(key).and_then(Value::as_f64) {
-        Some(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => {
-            let found = value.get(key).map_or_else(|| "missing".to_owned(), Value::to_string);
-            Err(ImportRefusal::Config { key, expected: "a number above 0", found })
-        }
-    }
-}
-
-/// `eos_token_id`: one token, a list, or none.
-fn stop_tokens(value: &Value) -> Result<Vec<u32>, ImportRefusal> {
-    let found = value.get("eos_token_id").cloned().unwrap_or(Value::Null);
-    let list = match &found {
-        Value::Null => Vec::new(),
-        Value::Array(items) => items.clone(),
-        _ => vec![found.clone()],
-    };
-    let tokens: Option<Vec<u32>> =
-        list.iter().map(|token| token.as_u64().and_then(|token| u32::try_from(token).ok())).collect();
-    let expected = "a token or a list of tokens";
-    let mut tokens = tokens.ok_or(ImportRefusal::Config { key: "eos_token_id", expected, found: found.to_string() })?;
-    tokens.sort_unstable();
-    tokens.dedup();
-    Ok(tokens)
-}
-
 impl Decoder {
+    /// Reads a safetensors file and its `config.json`.
     pub fn import(weights: &[u8], config: &[u8]) -> Result<Self, ImportRefusal> {
-        let config = Config::parse(config)?;
-        let file =
-            SafeTensors::deserialize(weights).map_err(|cause| ImportRefusal::Weights { cause: cause.to_string() })?;
-        let matrix = |name: &str, rows, columns| -> Result<Matrix, ImportRefusal> {
-            Ok(Matrix { rows, columns, values: read(&file, name, &[rows, columns])? })
-        };
-        let embedding = matrix("model.embed_tokens.weight", config.vocabulary, config.width)?;
+        let settings = Settings::of_json(config)?;
+        let mut keep = |bytes| Ok(bytes);
+        let files = [Bytes::copy_from_slice(weights)];
+        let mut weights = Weights::of_safetensors(&files, Precision::AsStored, &mut keep)?;
+        let decoder = Self::read(&settings, &mut weights, None)?;
+        weights.finish_all("the integer kind", decoder.layers.len())?;
+        Ok(decoder)
+    }
+
+    /// Reads what is like Llama; refuses, by its feature, what has no integer form yet.
+    pub fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) -> Result<Self, ImportRefusal> {
+        let reading = architectures::read(settings, weights, context)?;
+        let config = reading.config;
+        refuse_unsupported(&config)?;
+        let mut reader = Reader { weights, interleaved: reading.interleaved, config: &config, layer: None };
+        let embedding = reader.matrix(&names::EMBEDDING, config.vocabulary, config.width)?;
         let mut layers = Vec::new();
-        for layer in 0..config.layers {
-            layers.push(Layer::import(&file, &config, layer)?);
+        for layer in 0..config.layers.len() {
+            reader.layer = Some(layer);
+            layers.push(reader.layer()?);
         }
-        let norm = read(&file, "model.norm.weight", &[config.width])?;
-        let head = if config.tied { None } else { Some(matrix("lm_head.weight", config.vocabulary, config.width)?) };
+        reader.layer = None;
+        let norm = reader.weights.vector(Place { part: &names::NORM, layer: None }, "weight", config.width)?;
+        let head = reader.head()?;
         Ok(Self { config, embedding, layers, norm, head })
     }
 
     /// The matrix that makes logits.
     pub fn head(&self) -> &Matrix {
         self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// How all of its heads turn.
+    pub fn rotation(&self) -> Rotation {
+        let plain = || Rotation::plain(10_000.0, self.config.attention.head);
+        self.config.rotations.first().cloned().unwrap_or_else(plain)
     }
 
     /// Trained numbers.
@@ -203,51 +99,82 @@ impl Decoder {
     }
 }
 
-impl Layer {
-    fn import(file: &SafeTensors, config: &Config, layer: usize) -> Result<Self, ImportRefusal> {
-        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
-        let matrix = |part: &str, rows, columns| -> Result<Matrix, ImportRefusal> {
-            Ok(Matrix { rows, columns, values: read(file, &name(part), &[rows, columns])? })
-        };
-        let (width, inner) = (config.width, config.feed_forward);
-        let (queries, keys) = (config.heads * config.head, config.kv_heads * config.head);
-        Ok(Self {
-            attention_norm: read(file, &name("input_layernorm"), &[width])?,
-            query: matrix("self_attn.q_proj", queries, width)?,
-            key: matrix("self_attn.k_proj", keys, width)?,
-            value: matrix("self_attn.v_proj", keys, width)?,
-            output: matrix("self_attn.o_proj", width, queries)?,
-            feed_norm: read(file, &name("post_attention_layernorm"), &[width])?,
-            gate: matrix("mlp.gate_proj", inner, width)?,
-            up: matrix("mlp.up_proj", inner, width)?,
-            down: matrix("mlp.down_proj", width, inner)?,
+/// The features that have no integer form yet.
+fn refuse_unsupported(config: &Config) -> Result<(), ImportRefusal> {
+    let attention = &config.attention;
+    let turned = config.rotations.first();
+    let features = [
+        ("experts", config.layers.iter().any(|layer| layer.feed == FeedKind::Experts)),
+        ("compressed keys and values", attention.latent.is_some()),
+        ("a cap on scores", attention.softcap.is_some()),
+        ("a cap on logits", config.softcap.is_some()),
+        ("a scale of scores", attention.scale.is_some()),
+        ("windows", config.layers.iter().any(|layer| layer.window.is_some())),
+        ("norms behind its parts", config.norms == Norms::Around),
+        ("a scale of the embedding", config.embedding_scale.is_some()),
+        ("gates by GELU", config.activation != Activation::Silu),
+        ("several rotations", config.rotations.len() > 1),
+        ("a rotation with a magnitude", turned.is_some_and(|turned| turned.magnitude != 1.0)),
+        ("a scaled rotation", turned.is_some_and(|turned| turned.scaling != Scaling::None)),
+    ];
+    match features.into_iter().find(|(_, has)| *has) {
+        Some((feature, _)) => Err(ImportRefusal::Integer { feature }),
+        None => Ok(()),
+    }
+}
+
+struct Reader<'a, 'b> {
+    weights: &'a mut Weights<'b>,
+    config: &'a Config,
+    interleaved: bool,
+    layer: Option<usize>,
+}
+
+impl Reader<'_, '_> {
+    fn matrix(&mut self, part: &'static Part, rows: usize, columns: usize) -> Result<Matrix, ImportRefusal> {
+        let rows = Rows::all(Place { part, layer: self.layer }, rows, columns);
+        self.read(&rows)
+    }
+
+    fn read(&mut self, rows: &Rows) -> Result<Matrix, ImportRefusal> {
+        Ok(Matrix { rows: rows.order.len(), columns: rows.columns, values: self.weights.widened(rows)? })
+    }
+
+    /// Queries or keys, their pairs in halves.
+    fn turned(&mut self, part: &'static Part, heads: usize) -> Result<Matrix, ImportRefusal> {
+        let head = self.config.attention.head;
+        let turned = self.config.rotations.first().map_or(head, |rotation| rotation.width);
+        let within = head_order(head, turned, self.interleaved);
+        let order = (0..heads).flat_map(|index| within.iter().map(move |place| index * head + place)).collect();
+        let place = Place { part, layer: self.layer };
+        self.read(&Rows { place, of: heads * head, columns: self.config.width, order })
+    }
+
+    fn layer(&mut self) -> Result<Layer, ImportRefusal> {
+        let Config { width, feed_forward: inner, .. } = *self.config;
+        let attention = &self.config.attention;
+        let (queries, keys) = (attention.heads * attention.head, attention.kv_heads * attention.head);
+        let gain =
+            |reader: &mut Self, part| reader.weights.vector(Place { part, layer: reader.layer }, "weight", width);
+        Ok(Layer {
+            attention_norm: gain(self, &names::ATTENTION_NORM)?,
+            query: self.turned(&names::QUERY, attention.heads)?,
+            key: self.turned(&names::KEY, attention.kv_heads)?,
+            value: self.matrix(&names::VALUE, keys, width)?,
+            output: self.matrix(&names::OUTPUT, width, queries)?,
+            feed_norm: gain(self, &names::FEED_NORM)?,
+            gate: self.matrix(&names::GATE, inner, width)?,
+            up: self.matrix(&names::UP, inner, width)?,
+            down: self.matrix(&names::DOWN, width, inner)?,
         })
     }
-}
 
-fn read(file: &SafeTensors, name: &str, expected: &[usize]) -> Result<Vec<f32>, ImportRefusal> {
-    let tensor = file.tensor(name).map_err(|_| ImportRefusal::Missing { name: name.to_owned() })?;
-    if tensor.shape() != expected {
-        let found = tensor.shape().to_vec();
-        return Err(ImportRefusal::Shape { name: name.to_owned(), expected: expected.to_vec(), found });
-    }
-    let values = floats(&tensor)
-        .ok_or_else(|| ImportRefusal::Element { name: name.to_owned(), found: format!("{:?}", tensor.dtype()) })?;
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(ImportRefusal::NotFinite { name: name.to_owned(), index }),
-        None => Ok(values),
-    }
-}
-
-fn floats(tensor: &TensorView) -> Option<Vec<f32>> {
-    let bytes = tensor.data();
-    let pairs = || bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    match tensor.dtype() {
-        Dtype::F32 => {
-            Some(bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
+    fn head(&mut self) -> Result<Option<Matrix>, ImportRefusal> {
+        let place = Place { part: &names::HEAD, layer: None };
+        if self.config.tied || !self.weights.has(place, "weight") {
+            self.weights.pass_over(place);
+            return Ok(None);
         }
-        Dtype::F16 => Some(pairs().map(from_half).collect()),
-        Dtype::BF16 => Some(pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()),
-        _ => None,
+        self.matrix(&names::HEAD, self.config.vocabulary, self.config.width).map(Some)
     }
 }

@@ -7,7 +7,9 @@
 use super::{
     CompileRefusal, build,
     build::{TO_I8, TO_I16, Target},
-    decoder::{Config, Decoder, Layer, Matrix},
+    config::Config,
+    decoder::{Decoder, Layer, Matrix},
+    rotation::ROPE_ONE,
     scale::{Factor, quantise, with_gain},
     survey::{LayerSurvey, Survey},
     tables,
@@ -34,11 +36,11 @@ const BITS: u8 = 15;
 
 pub fn graph(decoder: &Decoder, survey: &Survey) -> Result<Graph, CompileRefusal> {
     let config = &decoder.config;
-    let mut graph = build::start(config);
+    let mut graph = build::start(config.vocabulary);
     let stream = unit(survey.residual * STREAM_ROOM, STREAM.limit);
     let (table, embedding_unit) = embedding(&decoder.embedding);
     let embedding = graph.constant("embedding", table);
-    let rope = graph.constant("rope", tables::rope(config));
+    let rope = graph.constant("rope", decoder.rotation().table_i16(config.context, config.attention.head));
     let exponential = graph.constant("exponential", tables::exponential());
     let rows = graph.node("embed_i16", &ops::gather_rows::OPERATOR, Attributes::new(), &[Source::Input(0), embedding]);
     let step = Step { graph: &mut graph, config, prefix: "start".to_owned(), stream };
@@ -57,7 +59,7 @@ pub fn graph(decoder: &Decoder, survey: &Survey) -> Result<Graph, CompileRefusal
     // Cut far beyond any logit: the operator wants a limit.
     let logits = Target { element: Element::I32, limit: 1 << 30 };
     let logits = step.linear("logits", normed, &head, fine, logits)?;
-    build::finish(&mut graph, logits);
+    build::finish(&mut graph, logits, None);
     Ok(graph)
 }
 
@@ -153,7 +155,7 @@ impl Step<'_> {
         let straight = self.linear(part, x, matrix, fine, TO_I16)?;
         let name = self.name(&format!("{part}_turned"));
         let source = self.graph.node(name, &ops::rope::OPERATOR, Attributes::new(), &[straight, rope]);
-        let turned = Scaled { source, unit: fine / tables::ROPE_ONE };
+        let turned = Scaled { source, unit: fine / ROPE_ONE };
         self.requantise(&format!("{part}_cut"), turned, most, to)
     }
 
@@ -170,11 +172,11 @@ impl Step<'_> {
         let key = self.turned("key", h, &with_gain(&layer.key, gain), rope, seen.key, TO_I8)?;
         let value_unit = unit(seen.value * SITE_ROOM, TO_I8.limit);
         let value = self.linear("value", h, &with_gain(&layer.value, gain), value_unit, TO_I8)?;
-        let nats = query.unit * key.unit / (self.config.head as f64).sqrt();
+        let nats = query.unit * key.unit / (self.config.attention.head as f64).sqrt();
         let factor = self.factor("attention", nats * tables::EXP_STEPS)?;
         let attributes = Attributes::new()
-            .with("heads", self.config.heads as i64)
-            .with("kv_heads", self.config.kv_heads as i64)
+            .with("heads", self.config.attention.heads as i64)
+            .with("kv_heads", self.config.attention.kv_heads as i64)
             .with("multiplier", factor.multiplier)
             .with("shift", i64::from(factor.shift));
         let name = self.name("attention");

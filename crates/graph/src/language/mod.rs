@@ -1,22 +1,34 @@
-//! Language models: from a Llama checkpoint to an exact graph of either kind.
+//! Language models: from the files that models come in to an exact graph of either kind.
 //!
 //! Compiling is a function of its arguments: the same checkpoint, settings and calibration texts give the same bytes on
 //! every machine. It computes with IEEE operations in a fixed order and its own exp, log, sin and cos.
 
+pub mod architectures;
 mod build;
+pub mod config;
 pub mod decoder;
 mod integer;
 mod ordered;
+mod refusal;
+pub mod rotation;
 mod scale;
+pub mod settings;
 mod survey;
 mod tables;
+pub mod weights;
+
+use bytes::Bytes;
 
 use crate::{
     artefact::{Defaults, Language, Model, Purpose},
-    graph::{Graph, GraphRefusal},
+    gguf::Gguf,
+    graph::GraphRefusal,
 };
+use settings::Settings;
+use weights::{Keep, Precision, Weights};
 
-pub use decoder::{Decoder, ImportRefusal};
+pub use decoder::Decoder;
+pub use refusal::ImportRefusal;
 pub use survey::float_logits;
 
 /// Which arithmetic the graph is made of.
@@ -24,18 +36,31 @@ pub use survey::float_logits;
 pub enum LanguageKind {
     /// Int8 weights, static scales, tables: provable.
     Integer,
-    /// Int8 weights in blocks of 32, f32 in a fixed order.
+    /// Weights as their files have them, or in blocks of 32; f32 in a fixed order.
     Ordered,
+}
+
+/// Where a model's shape and weights come from.
+#[derive(Clone, Copy)]
+pub enum Files<'a> {
+    Gguf(&'a Gguf),
+    /// One file or several, and their `config.json`.
+    Safetensors {
+        weights: &'a [Bytes],
+        config: &'a [u8],
+        precision: Precision,
+    },
 }
 
 /// What a language model is compiled from.
 pub struct LanguageSources<'a> {
     pub name: &'a str,
     pub kind: LanguageKind,
-    /// A safetensors file with Llama names.
-    pub weights: &'a [u8],
-    /// The checkpoint's `config.json`.
-    pub config: &'a [u8],
+    pub files: Files<'a>,
+    /// The longest text, where it is to be less than what the model was trained for.
+    pub context: Option<usize>,
+    /// Tokens that end an answer, beside those that the files name.
+    pub stop_tokens: &'a [u32],
     pub tokenizer: &'a [u8],
     pub template: &'a str,
     pub defaults: Defaults,
@@ -60,27 +85,43 @@ pub enum CompileRefusal {
     Graph(#[from] GraphRefusal),
 }
 
-/// Compiles a checkpoint.
-pub fn compile_language(sources: &LanguageSources) -> Result<Model, CompileRefusal> {
-    let decoder = Decoder::import(sources.weights, sources.config)?;
-    let (graph, fraction_bits): (Graph, u8) = match sources.kind {
-        LanguageKind::Integer => {
-            let survey = survey::survey(&decoder, sources.calibration)?;
-            (integer::graph(&decoder, &survey)?, integer::FRACTION_BITS)
+/// Compiles a model. `keep` is given packed weights, a matrix at a time, and says where they lie from then on.
+pub fn compile_language(sources: &LanguageSources, keep: Keep) -> Result<Model, CompileRefusal> {
+    let (settings, mut weights) = match sources.files {
+        Files::Gguf(file) => (Settings::of_gguf(file)?, Weights::of_gguf(file, keep)),
+        Files::Safetensors { weights, config, precision } => {
+            (Settings::of_json(config)?, Weights::of_safetensors(weights, precision, keep)?)
         }
-        LanguageKind::Ordered => (ordered::graph(&decoder), 0),
     };
+    let (graph, config, parameters, fraction_bits) = match sources.kind {
+        LanguageKind::Integer => {
+            let decoder = Decoder::read(&settings, &mut weights, sources.context)?;
+            let survey = survey::survey(&decoder, sources.calibration)?;
+            let graph = integer::graph(&decoder, &survey)?;
+            let parameters = weights.finish_all("the integer kind", decoder.layers.len())?;
+            (graph, decoder.config, parameters, integer::FRACTION_BITS)
+        }
+        LanguageKind::Ordered => {
+            let reading = architectures::read(&settings, &mut weights, sources.context)?;
+            let graph = ordered::graph(&reading, &mut weights)?;
+            let parameters = weights.finish_all(reading.architecture, reading.config.layers.len())?;
+            (graph, reading.config, parameters, 0)
+        }
+    };
+    let mut stop_tokens = [config.stop_tokens.as_slice(), sources.stop_tokens].concat();
+    stop_tokens.sort_unstable();
+    stop_tokens.dedup();
     let language = Language {
         tokenizer: sources.tokenizer.to_vec(),
         template: sources.template.to_owned(),
-        stop_tokens: decoder.config.stop_tokens.clone(),
+        stop_tokens,
         fraction_bits,
         defaults: sources.defaults,
     };
     Ok(Model {
         name: sources.name.to_owned(),
-        parameters: decoder.parameters(),
-        graph: graph.check(decoder.config.context)?,
+        parameters,
+        graph: graph.check(config.context)?,
         purpose: Purpose::Language(Box::new(language)),
     })
 }

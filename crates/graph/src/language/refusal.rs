@@ -27,6 +27,8 @@ pub enum ImportRefusal {
     Element { name: String, expected: &'static str, found: String },
     #[error("tensor {name} holds a number that is not finite, at index {index}")]
     NotFinite { name: String, index: usize },
+    #[error("the model has {feature}, which has no integer form")]
+    Integer { feature: &'static str },
     #[error("failed to put packed weights aside: {cause}")]
     Keep { cause: String },
 }

@@ -29,9 +29,16 @@ pub struct Rotation {
 pub enum Scaling {
     None,
     /// All rates divided by one factor.
-    Linear { factor: f64 },
+    Linear {
+        factor: f64,
+    },
     /// Slow pairs divided by the factor, fast ones kept, between them a straight mix.
-    Llama3 { factor: f64, low: f64, high: f64, original: f64 },
+    Llama3 {
+        factor: f64,
+        low: f64,
+        high: f64,
+        original: f64,
+    },
     Yarn(Yarn),
     /// A factor for each pair.
     Factors(Vec<f64>),
@@ -104,7 +111,8 @@ impl Rotation {
 impl Yarn {
     /// 0 for pairs that are kept, 1 for those that are stretched.
     fn ramp(&self, pair: usize, width: usize, theta: f64) -> f64 {
-        let pair_of = |turns: f64| width as f64 * log_wide(self.original / (turns * 2.0 * PI)) / (2.0 * log_wide(theta));
+        let pair_of =
+            |turns: f64| width as f64 * log_wide(self.original / (turns * 2.0 * PI)) / (2.0 * log_wide(theta));
         let low = pair_of(self.fast).floor().max(0.0);
         let high = pair_of(self.slow).ceil().min(width as f64 - 1.0);
         let span = if low == high { 0.001 } else { high - low };

@@ -191,10 +191,15 @@ mod tests {
     #[test]
     fn missing_null_and_zero_are_told_apart_where_it_matters() {
         let found = settings(r#"{"none": null, "zero": 0, "one": 1, "half": 0.5, "word": "x"}"#);
-        assert_eq!((found.size_or("none", 7), found.size_or("gone", 7), found.size_or("one", 7)), (Ok(7), Ok(7), Ok(1)));
+        assert_eq!(
+            (found.size_or("none", 7), found.size_or("gone", 7), found.size_or("one", 7)),
+            (Ok(7), Ok(7), Ok(1))
+        );
         assert_eq!((found.count("zero"), found.optional_size("zero"), found.count("gone")), (Ok(0), Ok(None), Ok(0)));
         assert_eq!((found.optional_number("zero"), found.optional_number("half")), (Ok(None), Ok(Some(0.5))));
-        for (key, refusal) in [("zero", found.size("zero")), ("half", found.size("half")), ("word", found.count("word"))] {
+        for (key, refusal) in
+            [("zero", found.size("zero")), ("half", found.size("half")), ("word", found.count("word"))]
+        {
             assert!(matches!(refusal, Err(ImportRefusal::Config { key: named, .. }) if named == key), "{key}");
         }
         assert!(found.number("zero").is_err() && found.number("word").is_err() && found.flag_or("one", true).is_err());

@@ -5,7 +5,6 @@
 use super::{
     CompileRefusal,
     decoder::{Decoder, Layer, Matrix},
-    tables,
 };
 use crate::float::exp_wide;
 
@@ -115,7 +114,7 @@ impl<'a> Walk<'a> {
             up: Transposed::new(&layer.up),
             down: Transposed::new(&layer.down),
         };
-        let rope = tables::rope_f32(&decoder.config);
+        let rope = decoder.rotation().table_f32(decoder.config.context, decoder.config.attention.head);
         let rope = rope.floats().unwrap_or_default().to_vec();
         let layers = vec![LayerSurvey::default(); decoder.layers.len()];
         let survey = Survey { layers, residual: 0.0, head_input: 0.0 };
@@ -156,7 +155,7 @@ impl<'a> Walk<'a> {
         let (layer, weights) = (&self.layers[index], &self.decoder.layers[index]);
         let h = gained(&normed, &weights.attention_norm);
         let (mut q, mut k, v) = (layer.query.apply(&h), layer.key.apply(&h), layer.value.apply(&h));
-        let config = &self.decoder.config;
+        let config = &self.decoder.config.attention;
         rotate(&mut q, config.heads, config.head, &self.rope);
         rotate(&mut k, config.kv_heads, config.head, &self.rope);
         let mixed = mix(&q, &k, &v, config.heads, config.kv_heads, config.head);

@@ -73,6 +73,12 @@ fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
     float_tensor("linear_blocks_f32", &sizes_with_width(inputs[0].shape(), weights.rows()), values)
 }
 
+/// What rows of weights make of one row of activations, without a bias.
+pub(super) fn output(x: &[f32], rows: impl Iterator<Item = Vec<Group>>) -> Vec<f32> {
+    let blocks: Vec<Activations> = x.chunks_exact(BLOCK).map(activations).collect();
+    rows.map(|groups| chain(&blocks, &groups)).collect()
+}
+
 /// One output. A group has 32 columns, or 16 where two share a block of activations.
 fn chain(blocks: &[Activations], groups: &[Group]) -> f32 {
     let mut sum = 0.0_f32;

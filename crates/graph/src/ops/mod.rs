@@ -20,6 +20,8 @@ pub mod gather_rows;
 pub mod gelu_tanh_f32;
 pub mod linear;
 pub mod linear_blocks_f32;
+pub mod linear_experts_blocks_f32;
+pub mod linear_experts_f32;
 pub mod linear_f32;
 pub mod lookup;
 mod map_f32;
@@ -68,6 +70,8 @@ pub static OPERATORS: &[&Operator] = &[
     &gelu_tanh_f32::OPERATOR,
     &linear::OPERATOR,
     &linear_blocks_f32::OPERATOR,
+    &linear_experts_blocks_f32::OPERATOR,
+    &linear_experts_f32::OPERATOR,
     &linear_f32::OPERATOR,
     &lookup::OPERATOR,
     &mean_f32::OPERATOR,

@@ -1,8 +1,13 @@
 //! DeepSeek V2 and V3: keys and values compressed to one narrow row for all heads, experts chosen in groups, some shared.
 
 use super::{Architecture, shared};
-use crate::language::{ImportRefusal, config::{Attention, Config, Experts, FeedKind, Groups, Latent, Scores}, rotation::{Scaling, Yarn},
-    settings::{Dialect, Settings}, weights::Weights};
+use crate::language::{
+    ImportRefusal,
+    config::{Attention, Config, Experts, FeedKind, Groups, Latent, Scores},
+    rotation::{Scaling, Yarn},
+    settings::{Dialect, Settings},
+    weights::Weights,
+};
 
 pub static ARCHITECTURE: Architecture = Architecture {
     name: "DeepSeek",
@@ -87,7 +92,9 @@ fn sharpness(settings: &Settings, factor: f64, magnitude: f64) -> Result<(f64, f
 }
 
 fn experts(settings: &Settings) -> Result<Option<Experts>, ImportRefusal> {
-    let Some(count) = settings.optional_size(settings.key("expert_count", "n_routed_experts"))? else { return Ok(None) };
+    let Some(count) = settings.optional_size(settings.key("expert_count", "n_routed_experts"))? else {
+        return Ok(None);
+    };
     let width = settings.size(settings.key("expert_feed_forward_length", "moe_intermediate_size"))?;
     let is_third = settings.architecture().is_ok_and(|name| name.contains("V3") || name.contains("v3"));
     let normalise = match settings.dialect {

@@ -1,7 +1,12 @@
 //! Gemma 2: norms around each part, caps on scores and logits, a window on every other layer.
 
 use super::{Architecture, shared};
-use crate::language::{ImportRefusal, config::{Activation, Config, Norms}, settings::{Dialect, Settings}, weights::Weights};
+use crate::language::{
+    ImportRefusal,
+    config::{Activation, Config, Norms},
+    settings::{Dialect, Settings},
+    weights::Weights,
+};
 
 pub static ARCHITECTURE: Architecture = Architecture {
     name: "Gemma 2",

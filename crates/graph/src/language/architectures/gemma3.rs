@@ -2,8 +2,13 @@
 //! that sees everything.
 
 use super::{Architecture, shared};
-use crate::language::{ImportRefusal, config::Config, rotation::Rotation,
-    settings::{Dialect, Settings}, weights::Weights};
+use crate::language::{
+    ImportRefusal,
+    config::Config,
+    rotation::Rotation,
+    settings::{Dialect, Settings},
+    weights::Weights,
+};
 
 pub static ARCHITECTURE: Architecture = Architecture {
     name: "Gemma 3",

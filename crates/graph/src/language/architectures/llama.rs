@@ -1,7 +1,12 @@
 //! Llama 2 and 3, Mistral, SmolLM and what else shares their shape; in GGUF Mixtral too, which is told by its experts.
 
 use super::{Architecture, shared};
-use crate::language::{ImportRefusal, config::{Config, FeedKind}, settings::Settings, weights::Weights};
+use crate::language::{
+    ImportRefusal,
+    config::{Config, FeedKind},
+    settings::Settings,
+    weights::Weights,
+};
 
 pub static ARCHITECTURE: Architecture = Architecture {
     name: "Llama",

@@ -1,7 +1,12 @@
 //! Mixtral: Llama with experts in every layer, as safetensors.
 
 use super::{Architecture, shared};
-use crate::language::{ImportRefusal, config::{Config, FeedKind}, settings::Settings, weights::Weights};
+use crate::language::{
+    ImportRefusal,
+    config::{Config, FeedKind},
+    settings::Settings,
+    weights::Weights,
+};
 
 pub static ARCHITECTURE: Architecture = Architecture {
     name: "Mixtral",

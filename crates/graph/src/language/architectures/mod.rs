@@ -14,7 +14,10 @@ mod qwen3;
 mod qwen3_moe;
 mod shared;
 
-use super::{ImportRefusal, config::Config, settings::{Dialect, Settings},
+use super::{
+    ImportRefusal,
+    config::Config,
+    settings::{Dialect, Settings},
     weights::Weights,
 };
 
@@ -62,7 +65,10 @@ pub fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) 
     let is = |architecture: &&&Architecture| names(architecture, settings.dialect).contains(&name);
     let Some(architecture) = ARCHITECTURES.iter().find(is) else {
         let known = ARCHITECTURES.iter().flat_map(|architecture| names(architecture, settings.dialect)).copied();
-        return Err(ImportRefusal::Architecture { found: name.to_owned(), known: known.collect::<Vec<_>>().join(", ") });
+        return Err(ImportRefusal::Architecture {
+            found: name.to_owned(),
+            known: known.collect::<Vec<_>>().join(", "),
+        });
     };
     let config = (architecture.read)(settings, weights, context)?;
     let (interleaved, gain_offset) = match settings.dialect {

@@ -1,7 +1,12 @@
 //! Qwen3 with experts, none of them shared.
 
 use super::{Architecture, shared};
-use crate::language::{ImportRefusal, config::Config, settings::{Dialect, Settings}, weights::Weights};
+use crate::language::{
+    ImportRefusal,
+    config::Config,
+    settings::{Dialect, Settings},
+    weights::Weights,
+};
 
 pub static ARCHITECTURE: Architecture = Architecture {
     name: "Qwen3-MoE",

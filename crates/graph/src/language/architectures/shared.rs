@@ -39,6 +39,7 @@ pub fn plain(settings: &Settings, weights: &mut Weights, context: Option<usize>)
         context,
         epsilon: settings.number(settings.key("attention.layer_norm_rms_epsilon", "rms_norm_eps"))? as f32,
         stop_tokens: stop_tokens(settings)?,
+        tied: settings.dialect == Dialect::HuggingFace && settings.flag_or("tie_word_embeddings", false)?,
         embedding_scale: None,
         softcap: None,
         norms: Norms::Before,
@@ -155,7 +156,9 @@ fn hugging_face_rotation(
             }
             let factor = scaled.number("factor")?;
             let (fast, slow) = (scaled.number_or("beta_fast", 32.0)?, scaled.number_or("beta_slow", 1.0)?);
-            let sharpness = |key| Ok(scaled.optional_number(key)?.map(|weight| Yarn::sharpness(factor, weight)));
+            let sharpness = |key| -> Result<Option<f64>, ImportRefusal> {
+                Ok(scaled.optional_number(key)?.map(|weight| Yarn::sharpness(factor, weight)))
+            };
             let magnitude = match (sharpness("mscale")?, sharpness("mscale_all_dim")?) {
                 (Some(one), Some(all)) => one / all,
                 _ => Yarn::sharpness(factor, 1.0),
@@ -236,7 +239,10 @@ pub fn window(config: &Config, window: Option<usize>) -> Option<usize> {
 pub fn named_windows(settings: &Settings, layers: usize) -> Result<Option<Vec<bool>>, ImportRefusal> {
     let Some(list) = settings.find("layer_types") else { return Ok(None) };
     let expected = "full_attention or sliding_attention for each layer";
-    let kinds = list.as_array().filter(|kinds| kinds.len() == layers).ok_or_else(|| settings.refuse("layer_types", expected))?;
+    let kinds = list
+        .as_array()
+        .filter(|kinds| kinds.len() == layers)
+        .ok_or_else(|| settings.refuse("layer_types", expected))?;
     let kind = |kind: &serde_json::Value| match kind.as_str() {
         Some("full_attention") => Some(false),
         Some("sliding_attention") => Some(true),

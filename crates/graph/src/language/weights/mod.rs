@@ -182,6 +182,28 @@ impl<'a> Weights<'a> {
         self.keep(name, shape, packed)
     }
 
+    /// Numbers as floats whatever was asked for.
+    pub fn unquantised(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor, ImportRefusal> {
+        self.keep(name, shape, Packed::of_floats(Format::F32, shape, values))
+    }
+
+    /// The numbers of a matrix, widened.
+    pub fn widened(&mut self, rows: &Rows) -> Result<Vec<f32>, ImportRefusal> {
+        let (name, stored) = self.take(&self.names(rows.place, "weight"))?;
+        stored.expect(&name, &[rows.of, rows.columns])?;
+        let mut values = Vec::with_capacity(rows.order.len() * rows.columns);
+        for &row in &rows.order {
+            values.extend(stored.widened(stored.row(row).unwrap_or_default(), &name)?);
+        }
+        Ok(values)
+    }
+
+    /// Takes a tensor for used that nothing is made of.
+    pub fn pass_over(&mut self, place: Place) {
+        let names = self.names(place, "weight");
+        self.used.extend(self.find(&names).map(|(name, _)| name));
+    }
+
     /// All numbers of a tensor of floats.
     pub fn floats(&mut self, place: Place, shape: &[usize]) -> Result<Vec<f32>, ImportRefusal> {
         let (name, stored) = self.take(&self.names(place, "weight"))?;
@@ -213,7 +235,10 @@ impl<'a> Weights<'a> {
     }
 
     fn find(&self, names: &[String]) -> Option<(String, Stored)> {
-        names.iter().find_map(|name| self.tensors.get_key_value(name)).map(|(name, stored)| (name.clone(), stored.clone()))
+        names
+            .iter()
+            .find_map(|name| self.tensors.get_key_value(name))
+            .map(|(name, stored)| (name.clone(), stored.clone()))
     }
 
     fn take(&mut self, names: &[String]) -> Result<(String, Stored), ImportRefusal> {
@@ -264,8 +289,11 @@ impl Stack {
 
     fn push(&mut self, name: &str, stored: &Stored, order: &[usize]) -> Result<(), ImportRefusal> {
         for &row in order {
-            let refuse =
-                || ImportRefusal::Shape { name: name.to_owned(), expected: self.shape.clone(), found: stored.shape.clone() };
+            let refuse = || ImportRefusal::Shape {
+                name: name.to_owned(),
+                expected: self.shape.clone(),
+                found: stored.shape.clone(),
+            };
             let bytes = stored.row(row).ok_or_else(refuse)?;
             if stored.format == self.format {
                 self.packer.push(bytes);
