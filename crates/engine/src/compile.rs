@@ -1,7 +1,14 @@
-//! A checkpoint folder's files to an artefact: the tokenizer turns calibration dialogues into the texts that `graph`
-//! calibrates with.
+//! A model's files to an artefact: the tokenizer turns calibration dialogues into the texts that `graph` calibrates with.
 
-use graph::{CompileRefusal, Defaults, LanguageKind, LanguageSources, compile_language};
+use bytes::Bytes;
+use graph::{
+    CompileRefusal, Defaults, LanguageKind, LanguageSources, compile_language,
+    gguf::Gguf,
+    language::{
+        Files,
+        weights::{Keep, Precision},
+    },
+};
 use protocol::{Message, Speaker, Text};
 use serde_json::Value;
 
@@ -10,18 +17,44 @@ use crate::{
     tokenizer::{Tokenizer, TokenizerError},
 };
 
-/// The files of a checkpoint, as they lie in its folder.
+/// The files of a model.
 pub struct CheckpointFiles<'a> {
-    /// `weights.safetensors`.
-    pub weights: &'a [u8],
-    /// `config.json`.
-    pub config: &'a [u8],
+    pub weights: WeightFiles<'a>,
     /// `tokenizer.json`.
     pub tokenizer: &'a [u8],
     /// `chat_template.jinja`.
     pub template: &'a str,
-    /// `calibration.jsonl`: a dialogue a line, `{"messages": [{"role", "content"}]}`.
+    /// `calibration.jsonl`: a dialogue a line, `{"messages": [{"role", "content"}]}`. Only the integer kind needs it.
     pub calibration: &'a str,
+}
+
+/// What holds a model's shape and numbers.
+#[derive(Clone, Copy)]
+pub enum WeightFiles<'a> {
+    Gguf(&'a Gguf),
+    /// One safetensors file or several, and their `config.json`.
+    Safetensors {
+        files: &'a [Bytes],
+        config: &'a [u8],
+    },
+}
+
+/// What is chosen when a model is compiled.
+#[derive(Clone, Copy)]
+pub struct CompileOptions {
+    pub kind: LanguageKind,
+    /// Of safetensors in the ordered kind; GGUF files are kept as they are.
+    pub precision: Precision,
+    /// The longest text, where it is to be less than what the model was trained for.
+    pub context: Option<usize>,
+    pub defaults: Defaults,
+}
+
+impl CompileOptions {
+    /// Weights in blocks, and the context that the model has.
+    pub fn of(kind: LanguageKind, defaults: Defaults) -> Self {
+        Self { kind, precision: Precision::Blocks, context: None, defaults }
+    }
 }
 
 /// Why a checkpoint gives no artefact.
@@ -39,32 +72,55 @@ pub enum CompileError {
     Refused(#[from] CompileRefusal),
 }
 
-/// Compiles a checkpoint to an artefact's bytes. The same files give the same bytes on every machine.
+/// Compiles a model that fits in memory to an artefact's bytes. The same files give the same bytes on every machine.
 pub fn compile_checkpoint(
     files: &CheckpointFiles,
     name: &str,
-    kind: LanguageKind,
-    defaults: Defaults,
+    options: &CompileOptions,
 ) -> Result<Vec<u8>, CompileError> {
+    Ok(compile_with(files, name, options, &mut |bytes| Ok(bytes))?.to_artefact())
+}
+
+/// Compiles a model whose packed weights `keep` puts where they are to lie, a matrix at a time.
+pub fn compile_with(
+    files: &CheckpointFiles,
+    name: &str,
+    options: &CompileOptions,
+    keep: Keep,
+) -> Result<graph::Model, CompileError> {
     let tokenizer = Tokenizer::load(files.tokenizer, usize::MAX)?;
     let template = Template::parse(files.template).map_err(|cause| CompileError::Template { cause })?;
-    let mut calibration = Vec::new();
-    for (line, text) in files.calibration.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-        let messages = dialogue(text).map_err(|cause| CompileError::Dialogue { line, cause })?;
-        let tokens = template.whole(&tokenizer, &messages).map_err(|cause| CompileError::Prompt { line, cause })?;
-        calibration.push(tokens);
-    }
+    let calibration = match options.kind {
+        LanguageKind::Integer => calibration(files.calibration, &tokenizer, &template)?,
+        LanguageKind::Ordered => Vec::new(),
+    };
+    let weights = match files.weights {
+        WeightFiles::Gguf(file) => Files::Gguf(file),
+        WeightFiles::Safetensors { files, config } => {
+            Files::Safetensors { weights: files, config, precision: options.precision }
+        }
+    };
     let sources = LanguageSources {
         name,
-        kind,
-        weights: files.weights,
-        config: files.config,
+        kind: options.kind,
+        files: weights,
+        context: options.context,
+        stop_tokens: &[],
         tokenizer: files.tokenizer,
         template: files.template,
-        defaults,
+        defaults: options.defaults,
         calibration: &calibration,
     };
-    Ok(compile_language(&sources)?.to_artefact())
+    Ok(compile_language(&sources, keep)?)
+}
+
+fn calibration(lines: &str, tokenizer: &Tokenizer, template: &Template) -> Result<Vec<Vec<u32>>, CompileError> {
+    let mut texts = Vec::new();
+    for (line, text) in lines.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        let messages = dialogue(text).map_err(|cause| CompileError::Dialogue { line, cause })?;
+        texts.push(template.whole(tokenizer, &messages).map_err(|cause| CompileError::Prompt { line, cause })?);
+    }
+    Ok(texts)
 }
 
 /// The messages of `{"messages": [{"role", "content"}]}`; other keys are passed over.

@@ -25,7 +25,9 @@ mod tensors;
 mod threads;
 mod tokenizer;
 
-pub use compile::{CheckpointFiles, CompileError, compile_checkpoint, dialogue};
+pub use compile::{
+    CheckpointFiles, CompileError, CompileOptions, WeightFiles, compile_checkpoint, compile_with, dialogue,
+};
 pub use course::Step;
 pub use cpu::Level;
 pub use language::{Check, Flow, Generation, LanguageModel, RunError, Text};

@@ -6,7 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{CheckpointFiles, LanguageModel, Model, compare, compile_checkpoint, dialogue, greedy_answers};
+use engine::{
+    CheckpointFiles, CompileOptions, LanguageModel, Model, WeightFiles, compare, compile_checkpoint, dialogue,
+    greedy_answers,
+};
 use graph::{
     Defaults, LanguageKind,
     language::{Decoder, float_logits},
@@ -38,13 +41,12 @@ fn updating() -> bool {
 fn compile(kind: LanguageKind) -> Vec<u8> {
     let (weights, config, tokenizer) = (bytes("weights.safetensors"), bytes("config.json"), bytes("tokenizer.json"));
     let files = CheckpointFiles {
-        weights: &weights,
-        config: &config,
+        weights: WeightFiles::Safetensors { files: &[weights.into()], config: &config },
         tokenizer: &tokenizer,
         template: &text("chat_template.jinja"),
         calibration: &text("calibration.jsonl"),
     };
-    compile_checkpoint(&files, "demo-chat", kind, DEFAULTS).unwrap()
+    compile_checkpoint(&files, "demo-chat", &CompileOptions::of(kind, DEFAULTS)).unwrap()
 }
 
 /// The dialogues of `logits.json`, each with its tokens and its most likely next ones.

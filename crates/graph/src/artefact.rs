@@ -222,12 +222,22 @@ impl Language {
         use crate::{operator::Reach, shape::Dimension};
         let refuse = |what| Err(ArtefactRefusal::Language { what });
         let [input] = graph.graph().inputs.as_slice() else { return refuse("it takes one input, tokens") };
-        let [output] = graph.graph().outputs.as_slice() else { return refuse("it has one output, logits") };
+        let (output, hidden) = match graph.graph().outputs.as_slice() {
+            [output] => (output, None),
+            [output, hidden] => (output, Some(hidden)),
+            _ => return refuse("its outputs are logits, and perhaps hidden"),
+        };
         if input.element != Element::I32 || input.shape.0 != [Dimension::Rows] || input.interval.low != 0 {
             return refuse("its input is i32 [rows], from 0");
         }
         let vocabulary = usize::try_from(input.interval.high).unwrap_or(usize::MAX).saturating_add(1);
-        let Some(logits) = graph.fact(output.source) else { return refuse("it has one output, logits") };
+        let Some(logits) = graph.fact(output.source) else {
+            return refuse("its outputs are logits, and perhaps hidden");
+        };
+        let is_hidden = |fact: crate::operator::Fact| fact.shape.rank() == 2 && fact.shape.has_rows();
+        if hidden.is_some_and(|hidden| hidden.name != "hidden" || !graph.fact(hidden.source).is_some_and(is_hidden)) {
+            return refuse("its second output is hidden, [rows, width]");
+        }
         if logits.shape != crate::Shape::rows(&[vocabulary]) {
             return refuse("its output is [rows, vocabulary]");
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     attribute::Attributes,
-    operator::{Fact, Interval, Kind, Operator, Refusal, Site},
+    operator::{Fact, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::Shape,
     tensor::{Element, Tensor},
 };
@@ -94,6 +94,8 @@ pub const PORTS_MAX: usize = 256;
 pub const ROWS_MAX: usize = 1 << 20;
 /// All intermediate values of one call with the most rows, together.
 pub const INTERMEDIATE_BYTES_MAX: u64 = 1 << 36;
+/// Rows of a call of a graph over texts: longer texts are run in pieces.
+pub const PIECE_ROWS: usize = 1024;
 
 /// A graph of which every node has been checked, with what is known of every node's output.
 #[derive(Clone, Debug)]
@@ -277,8 +279,12 @@ impl Checked {
 
     fn check_size(&self) -> Result<(), GraphRefusal> {
         let limit = INTERMEDIATE_BYTES_MAX;
+        let reach = self.graph.nodes.iter().map(|node| node.operator.reach);
+        let is_text =
+            reach.clone().any(|reach| reach == Reach::Before) && !reach.clone().any(|reach| reach == Reach::All);
+        let rows = if is_text { self.rows_max.min(PIECE_ROWS) } else { self.rows_max };
         let size = |fact: &Fact| {
-            let count = u64::try_from(fact.shape.count(self.rows_max)?).ok()?;
+            let count = u64::try_from(fact.shape.count(rows)?).ok()?;
             count.checked_mul(u64::try_from(fact.element.bytes()).ok()?)
         };
         let inputs: Option<u64> = self

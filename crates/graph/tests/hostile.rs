@@ -116,7 +116,9 @@ fn a_language_model_is_more_than_a_graph() {
     assert_eq!(with(&|graph, _| graph.inputs[0].interval.high = 1), "its output is [rows, vocabulary]");
     assert_eq!(with(&|graph, _| graph.inputs[0].interval.low = 1), "its input is i32 [rows], from 0");
     let second = |graph: &mut Graph| graph.outputs.push(graph.outputs[0].clone());
-    assert_eq!(with(&|graph, _| second(graph)), "it has one output, logits");
+    assert_eq!(with(&|graph, _| second(graph)), "its second output is hidden, [rows, width]");
+    let third = |graph: &mut Graph| graph.outputs.extend([graph.outputs[0].clone(), graph.outputs[0].clone()]);
+    assert_eq!(with(&|graph, _| third(graph)), "its outputs are logits, and perhaps hidden");
     let second = |graph: &mut Graph| graph.inputs.push(graph.inputs[0].clone());
     assert_eq!(with(&|graph, _| second(graph)), "it takes one input, tokens");
 }

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use engine::{CheckpointFiles, compile_checkpoint};
+use engine::{CheckpointFiles, CompileOptions, WeightFiles, compile_checkpoint};
 use graph::{
     Defaults, LanguageKind, Tensor,
+    gguf::Gguf,
     onnx::{Arithmetic, OnnxSources, compile_onnx},
 };
 
@@ -15,6 +16,7 @@ const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, to
 pub fn import(source: &Path, target: &Path, kind: &str) -> Outcome<()> {
     let bytes = match source.extension().and_then(|extension| extension.to_str()) {
         Some("onnx") => onnx(source, kind)?,
+        Some("gguf") => gguf(source)?,
         None => checkpoint(source, kind)?,
         Some(other) => return Err(format!("nothing imports .{other} files").into()),
     };
@@ -54,13 +56,27 @@ fn calibration(folder: &Path, file: &[u8]) -> Outcome<Vec<Vec<Tensor>>> {
 fn checkpoint(folder: &Path, kind: &str) -> Outcome<Vec<u8>> {
     let read = |name: &str| fs::read(folder.join(name)).map_err(|cause| format!("failed to read {name}: {cause}"));
     let (template, calibration) = (read("chat_template.jinja")?, read("calibration.jsonl").unwrap_or_default());
+    let (weights, config, tokenizer) = (read("weights.safetensors")?, read("config.json")?, read("tokenizer.json")?);
     let files = CheckpointFiles {
-        weights: &read("weights.safetensors")?,
-        config: &read("config.json")?,
-        tokenizer: &read("tokenizer.json")?,
+        weights: WeightFiles::Safetensors { files: &[weights.into()], config: &config },
+        tokenizer: &tokenizer,
         template: std::str::from_utf8(&template)?,
         calibration: std::str::from_utf8(&calibration)?,
     };
     let kind = if kind == "integer" { LanguageKind::Integer } else { LanguageKind::Ordered };
-    Ok(compile_checkpoint(&files, "speed", kind, DEFAULTS)?)
+    Ok(compile_checkpoint(&files, "speed", &CompileOptions::of(kind, DEFAULTS))?)
+}
+
+/// What is measured are tokens, not words: any vocabulary does.
+const WORDS: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+    "decoder": null, "truncation": null, "padding": null,
+    "model": {"type": "WordLevel", "vocab": {"word": 0}, "unk_token": "word"}}"#;
+
+/// The ordered kind; weights stay as they are.
+fn gguf(source: &Path) -> Outcome<Vec<u8>> {
+    let file = Gguf::read(&fs::read(source)?.into())?;
+    let template = "{% for message in messages %}{{ message.content }}{% endfor %}";
+    let weights = WeightFiles::Gguf(&file);
+    let files = CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "" };
+    Ok(compile_checkpoint(&files, "speed", &CompileOptions::of(LanguageKind::Ordered, DEFAULTS))?)
 }

@@ -1,7 +1,7 @@
 //! A tiny Llama checkpoint with random weights and a byte tokenizer: small enough to run the oracle on.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that cannot go on fails")]
 
-use engine::{CheckpointFiles, Model, Options, compile_checkpoint};
+use engine::{CheckpointFiles, CompileOptions, Model, Options, WeightFiles, compile_checkpoint};
 use graph::{Defaults, LanguageKind};
 use protocol::{Message, Parameters, Speaker, Text};
 use serde_json::{Map, Value, json};
@@ -111,13 +111,12 @@ pub fn artefact(kind: LanguageKind) -> Vec<u8> {
     });
     let calibration = calibration.join("\n");
     let files = CheckpointFiles {
-        weights: &weights,
-        config: &config,
+        weights: WeightFiles::Safetensors { files: &[weights.into()], config: &config },
         tokenizer: &tokenizer,
         template: TEMPLATE,
         calibration: &calibration,
     };
-    compile_checkpoint(&files, "tiny", kind, DEFAULTS).unwrap()
+    compile_checkpoint(&files, "tiny", &CompileOptions::of(kind, DEFAULTS)).unwrap()
 }
 
 pub const KINDS: [LanguageKind; 2] = [LanguageKind::Integer, LanguageKind::Ordered];

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use engine::{CheckpointFiles, Model, compile_checkpoint};
+use engine::{CheckpointFiles, CompileOptions, Model, WeightFiles, compile_checkpoint};
 use graph::{
     Data, Defaults, Input, LanguageKind, Tensor,
     onnx::{Arithmetic, OnnxSources, compile_onnx, import},
@@ -63,14 +63,13 @@ fn checkpoint(options: &ModelCompile, name: &str) -> Result<Vec<u8>> {
         (read(&file("weights.safetensors"))?, read(&file("config.json"))?, read(&file("tokenizer.json"))?);
     let (template, calibration) = (read_text(&file("chat_template.jinja"))?, read_text(&calibration)?);
     let files = CheckpointFiles {
-        weights: &weights,
-        config: &config,
+        weights: WeightFiles::Safetensors { files: &[weights.into()], config: &config },
         tokenizer: &tokenizer,
         template: &template,
         calibration: &calibration,
     };
     let kind = if options.ordered { LanguageKind::Ordered } else { LanguageKind::Integer };
-    Ok(compile_checkpoint(&files, name, kind, DEFAULTS)?)
+    Ok(compile_checkpoint(&files, name, &CompileOptions::of(kind, DEFAULTS))?)
 }
 
 fn onnx(options: &ModelCompile, name: &str) -> Result<Vec<u8>> {

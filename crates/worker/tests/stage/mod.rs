@@ -16,7 +16,7 @@ use std::{
 };
 
 use crypto::{Digest, SigningKey};
-use engine::{CheckpointFiles, Model, compile_checkpoint};
+use engine::{CheckpointFiles, CompileOptions, Model, WeightFiles, compile_checkpoint};
 use graph::LanguageKind;
 use hub::Shelf;
 use network::{Client, NetworkError};
@@ -70,13 +70,12 @@ pub fn chat_artefact() -> &'static [u8] {
         });
         let calibration = turns.join("\n");
         let files = CheckpointFiles {
-            weights: &files.weights,
-            config: config.as_bytes(),
+            weights: WeightFiles::Safetensors { files: &[files.weights.into()], config: config.as_bytes() },
             tokenizer: &files.tokenizer,
             template: tiny::TEMPLATE,
             calibration: &calibration,
         };
-        compile_checkpoint(&files, "tiny", LanguageKind::Integer, tiny::DEFAULTS).unwrap()
+        compile_checkpoint(&files, "tiny", &CompileOptions::of(LanguageKind::Integer, tiny::DEFAULTS)).unwrap()
     })
 }
 
