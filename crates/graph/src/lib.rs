@@ -20,6 +20,7 @@ pub mod language;
 pub mod onnx;
 pub mod operator;
 pub mod ops;
+pub mod program;
 pub mod refusal;
 pub mod sampling;
 pub mod shape;

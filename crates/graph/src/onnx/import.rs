@@ -34,17 +34,8 @@ pub fn import(bytes: &[u8]) -> Result<Graph, OnnxError> {
 
 /// Names every node whose operator is not in the table, up to a limit, before anything is computed.
 fn check_supported(nodes: &[Node<'_>]) -> Result<(), OnnxError> {
-    const NAMED_MAX: usize = 8;
     let unknown: Vec<String> = nodes.iter().filter(|node| operators::find(node.kind).is_none()).map(describe).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let more = unknown.len().saturating_sub(NAMED_MAX);
-    let mut named = unknown.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        named.push_str(&format!(" and {more} more"));
-    }
-    Err(OnnxError::UnsupportedOperators { nodes: named })
+    if unknown.is_empty() { Ok(()) } else { Err(OnnxError::UnsupportedOperators { nodes: names::list_of(unknown) }) }
 }
 
 fn lower(lowering: &mut Lowering, node: &Node<'_>) -> Result<Value, OnnxError> {

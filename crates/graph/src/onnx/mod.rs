@@ -10,8 +10,10 @@ mod error;
 mod import;
 mod integer;
 mod lowering;
+mod messages;
 mod names;
 mod operators;
+mod program;
 mod proto;
 mod wire;
 
@@ -25,6 +27,8 @@ mod write;
 pub use compile::{Arithmetic, OnnxSources, compile_onnx};
 pub use error::{CompileError, OnnxError};
 pub use import::import;
+pub use messages::read_value;
+pub use program::import_program;
 pub use proto::{ELEMENTS_MAX, FILE_BYTES_MAX, GRAPH_ITEMS_MAX, NAME_BYTES_MAX, NODE_ITEMS_MAX};
 
 /// The versions of the standard operator set in which every operator of the table has the meaning that is implemented.

@@ -13,6 +13,17 @@ pub(super) fn describe(node: &Node<'_>) -> String {
     format!("node {name:?} ({})", node.kind)
 }
 
+/// The first names of a list, and how many more there are.
+pub(super) fn list_of(names: Vec<String>) -> String {
+    const NAMED_MAX: usize = 8;
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let mut named = names.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        named.push_str(&format!(" and {more} more"));
+    }
+    named
+}
+
 /// Refuses names made twice, uses of what nothing makes, and cycles.
 pub(super) fn check(graph: &Graph<'_>) -> Result<(), OnnxError> {
     for (what, empty) in

@@ -1,0 +1,179 @@
+//! Operators that compute each place of the output from the same place of their inputs, after broadcasting.
+
+use super::array::{Array, both, count};
+use super::context::Context;
+use super::element::{Element, Family};
+use super::index::{broadcast, spread};
+use super::operator::{Inputs, Outcome};
+use super::problem::Problem;
+use super::real::{Real, precision};
+
+/// A function of one float: for f32 (and what is computed in it), and for f64.
+pub fn float(
+    inputs: &Inputs,
+    context: &mut Context,
+    single: impl Fn(f32) -> f32,
+    double: impl Fn(f64) -> f64,
+) -> Outcome {
+    let x = inputs.tensor(0)?;
+    context.room(x.shape(), x.element())?;
+    map_float(x, single, double).ok_or_else(|| inputs.element(0, "floats"))?.map(|y| vec![y.into()])
+}
+
+fn map_float(x: &Array, single: impl Fn(f32) -> f32, double: impl Fn(f64) -> f64) -> Option<Result<Array, Problem>> {
+    match x.element().family() {
+        Family::Real32 => {
+            let values = f32::read(x)?.iter().map(|&value| single(value)).collect();
+            Some(f32::write(x.element(), x.shape(), values))
+        }
+        Family::Real64 => {
+            let values = f64::read(x)?.iter().map(|&value| double(value)).collect();
+            Some(f64::write(x.element(), x.shape(), values))
+        }
+        _ => None,
+    }
+}
+
+/// A function of f64 for all floats, rounded once.
+pub fn by(inputs: &Inputs, context: &mut Context, function: fn(f64) -> f64) -> Outcome {
+    float(inputs, context, |x| function(x.into()) as f32, function)
+}
+
+/// A function of one number: floats as in `float`, integers exactly, cut to their width.
+pub fn number(
+    inputs: &Inputs,
+    context: &mut Context,
+    single: impl Fn(f32) -> f32,
+    double: impl Fn(f64) -> f64,
+    whole: impl Fn(i128) -> i128,
+) -> Outcome {
+    let x = inputs.tensor(0)?;
+    if x.element().family() != Family::Whole {
+        return float(inputs, context, single, double);
+    }
+    context.room(x.shape(), x.element())?;
+    let values = x.integers().ok_or(Problem::Excluded)?;
+    Ok(vec![Array::wholes(x.element(), x.shape(), values.into_iter().map(whole))?.into()])
+}
+
+/// What an arithmetic operator does to two floats, two doubles, two integers (`None`: refused).
+pub struct Arithmetic {
+    pub single: fn(f32, f32) -> f32,
+    pub double: fn(f64, f64) -> f64,
+    pub whole: fn(i128, i128) -> Result<i128, Problem>,
+}
+
+/// Two tensors of one element, broadcast to one shape: their flat indices for each place of it.
+pub struct Pairing {
+    pub shape: Vec<usize>,
+    pub one: Vec<usize>,
+    pub other: Vec<usize>,
+}
+
+/// Refuses tensors of different elements; asks for room for an output of `element`.
+pub fn pair(one: &Array, other: &Array, element: Element, context: &mut Context) -> Result<Pairing, Problem> {
+    if one.element() != other.element() {
+        let (expected, found) = (one.element().name(), other.element().name());
+        return Err(Problem::Element { input: 1, expected, found });
+    }
+    let shape = broadcast(one.shape(), other.shape())?;
+    let places = context.room(&shape, element)?;
+    context.bytes((places as u64).saturating_mul(16))?;
+    let (one, other) = (spread(one.shape(), &shape), spread(other.shape(), &shape));
+    Ok(Pairing { shape, one, other })
+}
+
+/// Two tensors, place by place.
+pub fn binary(inputs: &Inputs, context: &mut Context, rule: &Arithmetic) -> Outcome {
+    Ok(vec![combine(inputs.tensor(0)?, inputs.tensor(1)?, context, rule)?.into()])
+}
+
+/// One or more tensors, folded from the first to the last.
+pub fn variadic(inputs: &Inputs, context: &mut Context, rule: &Arithmetic) -> Result<Array, Problem> {
+    let mut all = inputs.tensor(0)?.as_ref().clone();
+    for input in 1..inputs.len() {
+        all = combine(&all, inputs.tensor(input)?, context, rule)?;
+    }
+    Ok(all)
+}
+
+fn combine(one: &Array, other: &Array, context: &mut Context, rule: &Arithmetic) -> Result<Array, Problem> {
+    let pairing = pair(one, other, one.element(), context)?;
+    let places = || pairing.one.iter().zip(&pairing.other);
+    let refused = || Problem::Element { input: 0, expected: "numbers", found: one.element().name() };
+    let element = one.element();
+    match element.family() {
+        Family::Real32 => {
+            let (a, b) = (f32::read(one).ok_or_else(refused)?, f32::read(other).ok_or_else(refused)?);
+            f32::write(element, &pairing.shape, places().map(|(&i, &j)| (rule.single)(a[i], b[j])).collect())
+        }
+        Family::Real64 => {
+            let (a, b) = (f64::read(one).ok_or_else(refused)?, f64::read(other).ok_or_else(refused)?);
+            f64::write(element, &pairing.shape, places().map(|(&i, &j)| (rule.double)(a[i], b[j])).collect())
+        }
+        Family::Whole => {
+            let (a, b) = (one.integers().ok_or_else(refused)?, other.integers().ok_or_else(refused)?);
+            let values: Result<Vec<i128>, Problem> = places().map(|(&i, &j)| (rule.whole)(a[i], b[j])).collect();
+            Array::wholes(element, &pairing.shape, values?.into_iter())
+        }
+        Family::Bool | Family::Text | Family::Complex | Family::Tiny => Err(refused()),
+    }
+}
+
+/// How two values are ordered, as an operator asks: floats with a NaN are `None`.
+pub type Order = Option<std::cmp::Ordering>;
+
+/// A comparison of two tensors of numbers, truth values or texts.
+pub fn compare(inputs: &Inputs, context: &mut Context, holds: fn(Order) -> bool) -> Outcome {
+    let (one, other) = (inputs.tensor(0)?, inputs.tensor(1)?);
+    let pairing = pair(one, other, Element::Bool, context)?;
+    let places = || pairing.one.iter().zip(&pairing.other);
+    let result: Vec<bool> = precision!(one.element(), T => {
+        let (a, b) = (T::read(one).ok_or(Problem::Excluded)?, T::read(other).ok_or(Problem::Excluded)?);
+        places().map(|(&i, &j)| holds(a[i].partial_cmp(&b[j]))).collect()
+    }, else => match (one.integers(), other.integers(), one.as_texts(), other.as_texts()) {
+        (Some(a), Some(b), _, _) => places().map(|(&i, &j)| holds(Some(a[i].cmp(&b[j])))).collect(),
+        (_, _, Some(a), Some(b)) => places().map(|(&i, &j)| holds(Some(a[i].cmp(&b[j])))).collect(),
+        _ => return Err(inputs.element(0, "numbers, bool or string")),
+    });
+    Ok(vec![Array::bools(&pairing.shape, result)?.into()])
+}
+
+/// A function of two truth values.
+pub fn logic(inputs: &Inputs, context: &mut Context, rule: fn(bool, bool) -> bool) -> Outcome {
+    let (one, other) = (inputs.tensor(0)?, inputs.tensor(1)?);
+    let (a, b) = (inputs.bools(0)?, inputs.bools(1)?);
+    let pairing = pair(one, other, Element::Bool, context)?;
+    let values = pairing.one.iter().zip(&pairing.other).map(|(&i, &j)| rule(a[i], b[j])).collect();
+    Ok(vec![Array::bools(&pairing.shape, values)?.into()])
+}
+
+/// A function of the bits of two integers of one element.
+pub fn bitwise(inputs: &Inputs, context: &mut Context, rule: fn(i128, i128) -> i128) -> Outcome {
+    let (one, other) = (inputs.tensor(0)?, inputs.tensor(1)?);
+    let pairing = pair(one, other, one.element(), context)?;
+    if one.element().family() != Family::Whole {
+        return Err(inputs.element(0, "integers"));
+    }
+    let (a, b) = (one.integers().ok_or(Problem::Excluded)?, other.integers().ok_or(Problem::Excluded)?);
+    let values = pairing.one.iter().zip(&pairing.other).map(|(&i, &j)| rule(a[i], b[j]));
+    Ok(vec![Array::wholes(one.element(), &pairing.shape, values)?.into()])
+}
+
+/// Each place from `one` where `condition` holds, else from `other`.
+pub fn choose(condition: &Array, one: &Array, other: &Array, context: &mut Context) -> Result<Array, Problem> {
+    let flags = condition.as_bools().ok_or(Problem::Excluded)?;
+    let shape = broadcast(&broadcast(one.shape(), other.shape())?, condition.shape())?;
+    context.room(&shape, one.element())?;
+    context.bytes(count(&shape).unwrap_or(usize::MAX) as u64 * 24)?;
+    let (at, i, j) = (spread(condition.shape(), &shape), spread(one.shape(), &shape), spread(other.shape(), &shape));
+    let refused = || Problem::Element { input: 2, expected: one.element().name(), found: other.element().name() };
+    if one.element() != other.element() {
+        return Err(refused());
+    }
+    let data = both!(one.data(), other.data(), a, b => {
+        let places = at.iter().zip(i.iter().zip(&j));
+        places.map(|(&at, (&i, &j))| if flags[at] { a[i].clone() } else { b[j].clone() }).collect()
+    });
+    Array::of(one.element(), &shape, data.ok_or_else(refused)?)
+}

@@ -1,0 +1,30 @@
+//! Ordered tensor programs: ONNX's operators over values whose shapes are only known when they run.
+//!
+//! The second form of a model, beside the static exact graph: tensors of every element, sequences, optionals and maps; nodes
+//! with many outputs; branches and loops. Every operator has one file with its row and its meaning, exact to the bit
+//! and of one order of operations; who computes faster must give the same bits. A run is bounded by accounts of bytes
+//! and operations that are themselves exact. Reads no clock, no disk and no randomness but the seeded.
+
+pub mod array;
+pub mod context;
+pub mod element;
+pub mod elementwise;
+pub mod execute;
+pub mod index;
+pub mod math;
+pub mod minifloat;
+pub mod node;
+pub mod operator;
+pub mod ops;
+pub mod problem;
+pub mod real;
+pub mod value;
+
+pub use array::{Array, Data};
+pub use context::{Context, Limits};
+pub use element::{Element, Family};
+pub use execute::meaning;
+pub use node::{Attribute, Body, Node, Port, Program, Source};
+pub use operator::{Inputs, Meaning, Operator, Outcome};
+pub use problem::{Problem, ProgramFault};
+pub use value::{Size, Type, Value};

@@ -1,0 +1,15 @@
+//! `Div`: quotients; of integers cut toward zero.
+
+use super::prelude::*;
+
+pub static OPERATOR: Operator = Operator {
+    name: "Div",
+    domain: "",
+    versions: &[7, 13, 14],
+    inputs: (2, 2),
+    outputs: (1, 1),
+    attributes: &[],
+    run: |_, inputs, context| elementwise::binary(inputs, context, &RULE),
+};
+
+const RULE: Arithmetic = Arithmetic { single: |a, b| a / b, double: |a, b| a / b, whole: |a, b| a.checked_div(b).ok_or(Problem::DivisionByZero) };

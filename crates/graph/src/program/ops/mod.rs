@@ -1,0 +1,57 @@
+//! The operators, a file each: one row and one meaning.
+
+/// What every operator's file uses.
+#[allow(unused_imports, reason = "each file uses some of them")]
+pub(crate) mod prelude {
+    pub(crate) use crate::program::array::{Array, Data, both, count, each, map_data};
+    pub(crate) use crate::program::context::Context;
+    pub(crate) use crate::program::element::{Element, Family};
+    pub(crate) use crate::program::elementwise::{self, Arithmetic};
+    pub(crate) use crate::program::index::{self, Around};
+    pub(crate) use crate::program::math;
+    pub(crate) use crate::program::node::{Attribute, Node};
+    pub(crate) use crate::program::operator::{Inputs, MANY, Operator, Outcome};
+    pub(crate) use crate::program::problem::Problem;
+    pub(crate) use crate::program::real::{Real, precision};
+    pub(crate) use crate::program::value::Value;
+}
+
+use super::operator::Operator;
+
+/// Declares the modules and the table: a line an operator, by name.
+macro_rules! operators {
+    ($($name:ident)*) => {
+        $(mod $name;)*
+        /// All operators, by file name.
+        pub static OPERATORS: &[&Operator] = &[$(&$name::OPERATOR),*];
+    };
+}
+
+operators! {
+    abs
+    add
+    cast
+    concat
+    div
+    exp
+    gather
+    greater
+    identity
+    r#if
+    r#loop
+    matmul
+    mul
+    relu
+    reshape
+    shape
+    sigmoid
+    sub
+    transpose
+    unsqueeze
+}
+
+/// The row of an operator; the standard's main domain has two names.
+pub fn find(domain: &str, name: &str) -> Option<&'static Operator> {
+    let domain = if domain == "ai.onnx" { "" } else { domain };
+    OPERATORS.iter().copied().find(|operator| operator.name == name && operator.domain == domain)
+}
