@@ -49,16 +49,7 @@ impl Model {
     }
 
     pub fn load_with(artefact: impl Into<Bytes>, options: Options) -> Result<Self, LoadError> {
-        Self::of(graph::Model::from_artefact(&artefact.into())?, options)
-    }
-
-    /// As `load_with`, for an artefact that was loaded before and that nobody else could change since: its weights are
-    /// not hashed again.
-    pub fn load_kept(artefact: impl Into<Bytes>, options: Options) -> Result<Self, LoadError> {
-        Self::of(graph::Model::from_kept_artefact(&artefact.into())?, options)
-    }
-
-    fn of((model, root): (graph::Model, Digest), options: Options) -> Result<Self, LoadError> {
+        let (model, root) = graph::Model::from_artefact(&artefact.into())?;
         let (kind, context) = (model.kind(), model.graph.rows_max());
         let card = Card { name: model.name, kind, parameters: model.parameters, context };
         let threads = Threads::new(options.threads);

@@ -1,4 +1,4 @@
-//! What tokens say: tokenizers of models, fetched from hubs and believed because the artefact has the model's root.
+//! What tokens say: tokenizers of models, fetched from hubs and believed because the model's root commits to them.
 //!
 //! A receipt commits to tokens and a client reads text, so a worker could stream words that its tokens do not say.
 //! Where no hub has the model, text passes unchecked and is counted.
@@ -10,7 +10,7 @@ use std::{
 };
 
 use engine::{Detokenizer, Tokenizer};
-use graph::Purpose;
+use graph::Head;
 use network::Client;
 use protocol::Digest;
 
@@ -68,10 +68,10 @@ impl Vocabularies {
     }
 
     async fn fetch(&self, hub: &str, root: Digest) -> Option<Known> {
-        let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}")).await;
-        let artefact = fetched.inspect_err(|error| tracing::debug!(%error, "failed to fetch a model")).ok()?;
-        // Reading checks every weight: not on a thread that others wait for.
-        let read = tokio::task::spawn_blocking(move || read(&artefact, &root)).await.ok()?;
+        let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}/head")).await;
+        let head = fetched.inspect_err(|error| tracing::debug!(%error, "failed to fetch a model's head")).ok()?;
+        // A tokenizer is large: not on a thread that others wait for.
+        let read = tokio::task::spawn_blocking(move || read(&head, &root)).await.ok()?;
         if read.is_none() {
             tracing::warn!(hub, model = %root, "a hub sent something else than the model");
         }
@@ -79,15 +79,12 @@ impl Vocabularies {
     }
 }
 
-/// The tokenizer of an artefact that has this root.
-fn read(artefact: &[u8], root: &Digest) -> Option<Known> {
-    let (model, found) = graph::Model::from_artefact(&artefact.to_vec().into()).ok()?;
-    if found != *root {
-        return None;
-    }
-    match model.purpose {
-        Purpose::Language(language) => Some(Some(Arc::new(Tokenizer::load(&language.tokenizer, usize::MAX).ok()?))),
-        Purpose::Tensors => Some(None),
+/// The tokenizer of the model that has this root.
+fn read(head: &[u8], root: &Digest) -> Option<Known> {
+    let head = Head::read(head).ok().filter(|head| head.root == *root)?;
+    match head.language {
+        Some(language) => Some(Some(Arc::new(Tokenizer::load(&language.tokenizer, usize::MAX).ok()?))),
+        None => Some(None),
     }
 }
 

@@ -305,7 +305,8 @@ async fn a_client_that_never_reads_is_left() {
     let stage = Stage::paced(&[Behaviour::Babbles], pace).await;
     // Far more than fits into all buffers on the way.
     let body = chat_body(r#","stream":true,"max_tokens":65536"#);
-    let stuck = stage.client.open(&request("/v1/chat/completions", "content-type: application/json\r\n", &body)).await;
+    let stuck =
+        stage.client.open_narrow(&request("/v1/chat/completions", "content-type: application/json\r\n", &body)).await;
     let mut in_flight = u64::MAX;
     for _ in 0..200 {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -138,26 +138,12 @@ impl Model {
 
     /// Reads and checks a file; gives the model with its root.
     pub fn from_artefact(file: &Bytes) -> Result<(Self, Digest), ArtefactRefusal> {
-        Self::read(file, true)
-    }
-
-    /// Reads a file that was checked before and that nobody else could change since: the data of its constants, most
-    /// of the work, is not compared with the manifest again.
-    pub fn from_kept_artefact(file: &Bytes) -> Result<(Self, Digest), ArtefactRefusal> {
-        Self::read(file, false)
-    }
-
-    fn read(file: &Bytes, hashed: bool) -> Result<(Self, Digest), ArtefactRefusal> {
         let mut reader = Reader::new("the artefact", file);
-        if reader.take(MAGIC.len()).ok() != Some(MAGIC.as_slice()) {
-            return Err(ArtefactRefusal::Magic);
-        }
-        let length = reader.count("the manifest", MANIFEST_BYTES_MAX, 1)?;
-        let manifest = reader.take(length)?;
-        take_padding(&mut reader, MAGIC.len() + 4 + length)?;
+        let manifest = take_manifest(&mut reader)?;
+        take_padding(&mut reader, MAGIC.len() + 4 + manifest.len())?;
         let draft = Draft::read(manifest)?;
         let roots: Vec<Digest> = draft.constants.iter().map(|form| form.root).collect();
-        let model = draft.complete(file, &mut reader, hashed)?;
+        let model = draft.complete(file, &mut reader)?;
         reader.finish()?;
         // Writing everything again settles that there is one encoding.
         if model.manifest(&roots) != manifest {
@@ -187,6 +173,49 @@ impl Model {
         }
         writer.finish()
     }
+}
+
+/// What the beginning of an artefact says of the model: enough to list it, and to read and write its texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub root: Digest,
+    pub name: String,
+    /// As the manifest states it; only reading the whole artefact compares it with the graph.
+    pub kind: String,
+    /// `None` for models of tensors.
+    pub language: Option<Language>,
+}
+
+impl Head {
+    /// The bytes that `read` takes, cut from a whole artefact: its beginning and its texts, without its weights.
+    pub fn cut(file: &Bytes) -> Result<Vec<u8>, ArtefactRefusal> {
+        let mut reader = Reader::new("the artefact", file);
+        let manifest = take_manifest(&mut reader)?;
+        let texts = Draft::read(manifest)?.language.map_or(0, |form| form.tokenizer.0.saturating_add(form.template.0));
+        let behind = file.len().checked_sub(texts).and_then(|at| file.get(at..));
+        let behind = behind.ok_or(Malformed::Truncated { what: "the artefact", at: file.len() })?;
+        let mut writer = Writer::new();
+        writer.raw(MAGIC).count(manifest.len()).raw(manifest).raw(behind);
+        Ok(writer.finish())
+    }
+
+    /// Reads and checks what `cut` gave: the root commits to all of it.
+    pub fn read(bytes: &[u8]) -> Result<Self, ArtefactRefusal> {
+        let mut reader = Reader::new("the head of an artefact", bytes);
+        let manifest = take_manifest(&mut reader)?;
+        let draft = Draft::read(manifest)?;
+        let language = draft.language.map(|form| form.complete(&mut reader)).transpose()?;
+        reader.finish()?;
+        Ok(Self { root: hash(ROOT, &[manifest]), name: draft.name, kind: draft.kind, language })
+    }
+}
+
+fn take_manifest<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], ArtefactRefusal> {
+    if reader.take(MAGIC.len()).ok() != Some(MAGIC.as_slice()) {
+        return Err(ArtefactRefusal::Magic);
+    }
+    let length = reader.count("the manifest", MANIFEST_BYTES_MAX, 1)?;
+    Ok(reader.take(length)?)
 }
 
 /// Zeros behind `length` bytes, so that what follows is aligned.
@@ -299,7 +328,7 @@ impl Draft {
         Ok(Self { name, kind, parameters, rows_max, graph, constants, language })
     }
 
-    fn complete(self, file: &Bytes, reader: &mut Reader, hashed: bool) -> Result<Model, ArtefactRefusal> {
+    fn complete(self, file: &Bytes, reader: &mut Reader) -> Result<Model, ArtefactRefusal> {
         let mut graph = self.graph;
         for form in self.constants {
             let bytes = reader.take(form.element.bytes_of(&form.sizes).unwrap_or(usize::MAX))?;
@@ -312,7 +341,7 @@ impl Draft {
                 _ => Tensor::from_bytes(form.element, &form.sizes, bytes),
             };
             match tensor {
-                Some(tensor) if !hashed || tensor_root(&tensor) == form.root => {
+                Some(tensor) if tensor_root(&tensor) == form.root => {
                     graph.constants.push(Constant { name: form.name, tensor: Arc::new(tensor) });
                 }
                 _ => return Err(ArtefactRefusal::Content { name: form.name }),

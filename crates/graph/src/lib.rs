@@ -26,7 +26,7 @@ pub mod sampling;
 pub mod shape;
 pub mod tensor;
 
-pub use artefact::{ArtefactRefusal, Defaults, Language, Model, Purpose, SPEC_VERSION};
+pub use artefact::{ArtefactRefusal, Defaults, Head, Language, Model, Purpose, SPEC_VERSION};
 pub use attribute::{Attribute, Attributes};
 pub use evaluate::{Fault, evaluate, trace};
 pub use formats::{Format, Packed};

@@ -82,12 +82,7 @@ impl Models {
     async fn fetch(&self, root: Digest) -> Result<Model, ModelsError> {
         let mut last = ModelsError::Nowhere { root };
         for hub in self.hubs.iter() {
-            let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}")).await;
-            let kept = match fetched {
-                Ok(artefact) => self.keep(hub, root, artefact.to_vec()).await,
-                Err(source) => Err(ModelsError::Fetch { root, source }),
-            };
-            match kept {
+            match self.fetch_from(hub, root).await {
                 Ok(model) => return Ok(model),
                 Err(error) => last = error,
             }
@@ -95,10 +90,18 @@ impl Models {
         Err(last)
     }
 
-    async fn keep(&self, hub: &str, root: Digest, artefact: Vec<u8>) -> Result<Model, ModelsError> {
+    async fn fetch_from(&self, hub: &str, root: Digest) -> Result<Model, ModelsError> {
+        let failed = |source| ModelsError::Fetch { root, source };
+        let mut pieces = self.client.get_pieces(&format!("{hub}/artefacts/{root}")).await.map_err(failed)?;
+        let mut incoming = self.shelf.incoming()?;
+        while let Some(piece) = pieces.next().await.map_err(failed)? {
+            incoming.write(&piece).map_err(ShelfError::from)?;
+        }
         let shelf = self.shelf.clone();
-        let kept = tokio::task::spawn_blocking(move || shelf.put_expected(root, &artefact)).await;
-        kept.map_err(|_| ModelsError::Interrupted { root })?.map_err(|error| match error {
+        // Loading checks every weight: not on a thread that others wait for.
+        let taken = tokio::task::spawn_blocking(move || shelf.take(incoming, Some(root))).await;
+        let taken = taken.map_err(|_| ModelsError::Interrupted { root })?;
+        taken.map(|(_, model)| model).map_err(|error| match error {
             ShelfError::OtherRoot { found, .. } => ModelsError::OtherRoot { hub: hub.to_owned(), root, found },
             other => ModelsError::Shelf(other),
         })

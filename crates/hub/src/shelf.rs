@@ -1,4 +1,6 @@
 //! A folder of artefacts, each under its root: `<root>.ogm`. Takes only what loads, and no more than it has room for.
+//!
+//! Artefacts arrive piece by piece and are mapped, never held in memory: they may be larger than it.
 
 use std::{
     collections::BTreeMap,
@@ -9,12 +11,15 @@ use std::{
 
 use crypto::Digest;
 use engine::Model;
+use graph::Head;
+use network::Bytes;
+use storage::{FileError, Incoming, map_file};
 use thiserror::Error;
 
 /// Largest artefact that a shelf takes.
-pub const ARTEFACT_BYTES_MAX: usize = 64 << 20;
+pub const ARTEFACT_BYTES_MAX: u64 = 1 << 36;
 /// Bytes of all artefacts of a shelf together, unless it is told otherwise: whoever reaches a hub may put on it.
-const ROOM_BYTES: u64 = 8 << 30;
+const ROOM_BYTES: u64 = 32 << 30;
 const ENDING: &str = "ogm";
 
 /// What a shelf knows about an artefact without opening it again.
@@ -31,16 +36,25 @@ pub struct Entry {
 pub enum ShelfError {
     #[error("failed to load the artefact: {0}")]
     Load(#[from] engine::LoadError),
-    #[error("the artefact has {found} bytes, at most {ARTEFACT_BYTES_MAX} are taken")]
-    TooLarge { found: usize },
+    #[error("the artefact has more than {limit} bytes, the most that is taken")]
+    TooLarge { limit: u64 },
     #[error("the artefact has the root {found}, {expected} expected")]
     OtherRoot { expected: Digest, found: Digest },
     #[error("the shelf is full: it holds at most {room} bytes")]
     Full { room: u64 },
     #[error(transparent)]
-    File(#[from] storage::FileError),
+    File(FileError),
     #[error("failed to read the folder {path}: {source}")]
     Folder { path: PathBuf, source: std::io::Error },
+}
+
+impl From<FileError> for ShelfError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::TooLarge { limit, .. } => Self::TooLarge { limit },
+            other => Self::File(other),
+        }
+    }
 }
 
 /// The folder; clones share it.
@@ -52,7 +66,8 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Opens the folder and checks every artefact in it; one that does not load is reported and left alone.
+    /// Opens the folder and lists the artefacts in it by their heads; one that is not what its name says is reported
+    /// and left alone. Weights are checked when a model is loaded.
     pub fn open(folder: &Path) -> Result<Self, ShelfError> {
         let failed = |source| ShelfError::Folder { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
@@ -62,11 +77,10 @@ impl Shelf {
             if path.extension().is_none_or(|ending| ending != ENDING) {
                 continue;
             }
-            let read = storage::read_file(&path, ARTEFACT_BYTES_MAX as u64).map_err(ShelfError::from);
-            match read.and_then(|artefact| examine(&artefact)) {
+            match entry(&path) {
                 // Under another name it would not be found.
-                Ok((entry, _)) if shelf.path(&entry.root) == path => shelf.enter(entry),
-                Ok((entry, _)) => tracing::warn!(path = %path.display(), root = %entry.root, "artefact misnamed"),
+                Ok(entry) if shelf.path(&entry.root) == path => shelf.enter(entry),
+                Ok(entry) => tracing::warn!(path = %path.display(), root = %entry.root, "artefact misnamed"),
                 Err(error) => tracing::warn!(path = %path.display(), %error, "artefact left out"),
             }
         }
@@ -79,26 +93,40 @@ impl Shelf {
         Self { room, ..self }
     }
 
-    /// Loads the artefact, which checks it wholly, and keeps it.
-    pub fn put(&self, artefact: &[u8]) -> Result<Entry, ShelfError> {
-        let (entry, _) = examine(artefact)?;
-        self.keep(&entry, artefact)?;
-        Ok(entry)
+    /// Where an artefact can be written to, piece by piece, before the shelf takes it.
+    pub fn incoming(&self) -> Result<Incoming, ShelfError> {
+        Ok(Incoming::new(&self.folder, ARTEFACT_BYTES_MAX)?)
     }
 
-    /// Keeps the artefact only if it has this root, and gives the model.
-    pub fn put_expected(&self, expected: Digest, artefact: &[u8]) -> Result<Model, ShelfError> {
-        let (entry, model) = examine(artefact)?;
-        if entry.root != expected {
-            return Err(ShelfError::OtherRoot { expected, found: entry.root });
+    /// Loads what has come in, which checks it wholly, and keeps it if it has the expected root, or any where none is
+    /// expected.
+    pub fn take(&self, mut incoming: Incoming, expected: Option<Digest>) -> Result<(Entry, Model), ShelfError> {
+        let model = Model::load(incoming.bytes()?)?;
+        let (root, card) = (model.root(), model.card());
+        if let Some(expected) = expected.filter(|expected| *expected != root) {
+            return Err(ShelfError::OtherRoot { expected, found: root });
         }
-        self.keep(&entry, artefact)?;
-        Ok(model)
+        let entry = Entry { root, name: card.name.clone(), kind: card.kind.to_owned(), bytes: incoming.length() };
+        let others: u64 = self.lock().values().filter(|other| other.root != root).map(|other| other.bytes).sum();
+        if others.saturating_add(entry.bytes) > self.room {
+            return Err(ShelfError::Full { room: self.room });
+        }
+        // Also where one lies there: it may be damaged.
+        incoming.keep(&self.path(&root))?;
+        self.enter(entry.clone());
+        Ok((entry, model))
+    }
+
+    /// Takes an artefact that is in memory.
+    pub fn put(&self, artefact: &[u8]) -> Result<Entry, ShelfError> {
+        let mut incoming = self.incoming()?;
+        incoming.write(artefact)?;
+        self.take(incoming, None).map(|(entry, _)| entry)
     }
 
     /// The artefact's bytes, as they lie there: check the root.
-    pub fn get(&self, root: &Digest) -> Option<Vec<u8>> {
-        storage::read_file(&self.path(root), ARTEFACT_BYTES_MAX as u64).ok()
+    pub fn get(&self, root: &Digest) -> Option<Bytes> {
+        map_file(&self.path(root)).ok()
     }
 
     /// The model, if its artefact lies there and is what its name says.
@@ -110,21 +138,6 @@ impl Shelf {
     /// All entries, in the order of their roots.
     pub fn list(&self) -> Vec<Entry> {
         self.lock().values().cloned().collect()
-    }
-
-    /// Listed only once it lies there.
-    fn keep(&self, entry: &Entry, artefact: &[u8]) -> Result<(), ShelfError> {
-        // What lies there may be damaged.
-        if self.get(&entry.root).is_none_or(|there| there != artefact) {
-            let others: u64 =
-                self.lock().values().filter(|other| other.root != entry.root).map(|other| other.bytes).sum();
-            if others.saturating_add(entry.bytes) > self.room {
-                return Err(ShelfError::Full { room: self.room });
-            }
-            storage::write_file(&self.path(&entry.root), artefact)?;
-        }
-        self.enter(entry.clone());
-        Ok(())
     }
 
     fn enter(&self, entry: Entry) {
@@ -141,18 +154,9 @@ impl Shelf {
     }
 }
 
-/// Loads an artefact and says what it is.
-fn examine(artefact: &[u8]) -> Result<(Entry, Model), ShelfError> {
-    if artefact.len() > ARTEFACT_BYTES_MAX {
-        return Err(ShelfError::TooLarge { found: artefact.len() });
-    }
-    let model = Model::load(artefact.to_vec())?;
-    let card = model.card();
-    let entry = Entry {
-        root: model.root(),
-        name: card.name.clone(),
-        kind: card.kind.to_string(),
-        bytes: artefact.len() as u64,
-    };
-    Ok((entry, model))
+/// What the head of an artefact says.
+fn entry(path: &Path) -> Result<Entry, ShelfError> {
+    let file = map_file(path)?;
+    let head = Head::cut(&file).and_then(|head| Head::read(&head)).map_err(engine::LoadError::from)?;
+    Ok(Entry { root: head.root, name: head.name, kind: head.kind, bytes: file.len() as u64 })
 }

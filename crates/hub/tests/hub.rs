@@ -83,9 +83,11 @@ fn what_does_not_load_is_neither_kept_nor_listed() {
         }
     }
     assert!(shelf.get(&root(INTEGER)).is_none());
-    let large = vec![0; ARTEFACT_BYTES_MAX + 1];
-    assert!(matches!(shelf.put(&large), Err(ShelfError::TooLarge { found }) if found == large.len()));
-    let wrong = shelf.put_expected(root(ORDERED), INTEGER).map(|_| ());
+    let large = storage::FileError::TooLarge { path: folder.path().to_owned(), limit: 7 };
+    assert!(matches!(ShelfError::from(large), ShelfError::TooLarge { limit: 7 }));
+    let mut incoming = shelf.incoming().unwrap();
+    incoming.write(INTEGER).unwrap();
+    let wrong = shelf.take(incoming, Some(root(ORDERED))).map(|_| ());
     assert!(matches!(wrong, Err(ShelfError::OtherRoot { found, .. }) if found == root(INTEGER)));
     assert!(shelf.get(&root(INTEGER)).is_none());
 }
@@ -164,7 +166,7 @@ async fn hostile_artefacts_are_refused_by_name_and_the_hub_goes_on() {
 }
 
 /// Says no more than the head of an upload, and reads the answer.
-async fn announce(hub: &Hub, length: usize) -> (TcpStream, String) {
+async fn announce(hub: &Hub, length: u64) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(hub.url().strip_prefix("http://").unwrap()).await.unwrap();
     let head = format!("POST /artefacts HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -172,6 +174,25 @@ async fn announce(hub: &Hub, length: usize) -> (TcpStream, String) {
     let read = tokio::time::timeout(Duration::from_millis(500), stream.read(&mut answer)).await;
     let count = read.map_or(0, Result::unwrap);
     (stream, String::from_utf8_lossy(&answer[..count]).into_owned())
+}
+
+#[tokio::test]
+async fn a_head_says_what_a_model_is_without_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = start(folder.path()).await;
+    let demo = include_bytes!("../../../models/demo/demo-integer.ogm");
+    let client = Client::default();
+    client.post_bytes(&format!("{}/artefacts", hub.url()), &demo[..]).await.unwrap();
+    let head = client.get_bytes(&format!("{}/artefacts/{}/head", hub.url(), root(demo))).await.unwrap();
+    let read = graph::Head::read(&head).unwrap();
+    assert_eq!((read.root, read.kind.as_str()), (root(demo), "integer"));
+    assert!(head.len() < 200_000 && read.language.unwrap().template.contains("im_start"));
+    for at in (0..head.len()).step_by(97) {
+        let mut changed = head.to_vec();
+        changed[at] ^= 1;
+        assert!(!graph::Head::read(&changed).is_ok_and(|read| read.root == root(demo)), "byte {at}");
+        assert!(graph::Head::read(&head[..at]).is_err());
+    }
 }
 
 #[tokio::test]

@@ -84,12 +84,17 @@ impl Client {
     /// Sends `body` and reads frames as they come. Dropping the frames cuts the connection.
     pub async fn post_for_frames(&self, url: &str, body: &impl Canonical) -> Result<Frames, NetworkError> {
         let response = self.send(url, octets(Method::POST, url, body.encode().into())).await?;
-        Ok(Frames {
-            url: url.to_owned(),
-            body: response.into_body(),
-            splitter: Splitter::default(),
-            deadline: self.deadline,
-        })
+        Ok(Frames { pieces: self.pieces(url, response), splitter: Splitter::default() })
+    }
+
+    /// Reads an answer of any length piece by piece. Dropping the pieces cuts the connection.
+    pub async fn get_pieces(&self, url: &str) -> Result<Pieces, NetworkError> {
+        let response = self.send(url, octets(Method::GET, url, Bytes::new())).await?;
+        Ok(self.pieces(url, response))
+    }
+
+    fn pieces(&self, url: &str, response: Response<Incoming>) -> Pieces {
+        Pieces { url: url.to_owned(), body: response.into_body(), deadline: self.deadline }
     }
 
     async fn bytes(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, NetworkError> {
@@ -126,34 +131,42 @@ fn octets(method: Method, url: &str, body: Bytes) -> Made {
     request.header(header::CONTENT_TYPE, "application/octet-stream").body(Full::new(body))
 }
 
-/// Frames of one answer.
-pub struct Frames {
+/// An answer as it arrives.
+pub struct Pieces {
     url: String,
     body: Incoming,
-    splitter: Splitter,
     deadline: Duration,
+}
+
+/// Frames of one answer.
+pub struct Frames {
+    pieces: Pieces,
+    splitter: Splitter,
 }
 
 impl Frames {
     /// The next frame; `None` at the end of the stream. A stream that ends inside a frame is an error.
     pub async fn next<T: Canonical>(&mut self) -> Result<Option<T>, NetworkError> {
         loop {
-            let frame = self
-                .splitter
-                .next()
-                .map_err(|Oversized(_)| NetworkError::TooLarge { url: self.url.clone(), limit: FRAME_BYTES_MAX })?;
+            let frame = self.splitter.next().map_err(|Oversized(_)| NetworkError::TooLarge {
+                url: self.pieces.url.clone(),
+                limit: FRAME_BYTES_MAX,
+            })?;
             if let Some(frame) = frame {
-                return decode(&self.url, &frame).map(Some);
+                return decode(&self.pieces.url, &frame).map(Some);
             }
-            match self.piece().await? {
+            match self.pieces.next().await? {
                 Some(piece) => self.splitter.push(&piece),
                 None if self.splitter.is_empty() => return Ok(None),
-                None => return Err(self.cut()),
+                None => return Err(self.pieces.cut()),
             }
         }
     }
+}
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, NetworkError> {
+impl Pieces {
+    /// The next piece; `None` at the end of the answer. Each wait is bounded by the client's deadline.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, NetworkError> {
         loop {
             let waited = tokio::time::timeout(self.deadline, self.body.frame()).await;
             match waited.map_err(|_| timeout(&self.url))? {

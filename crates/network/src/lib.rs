@@ -12,7 +12,7 @@ mod server;
 
 pub use axum;
 pub use bytes::Bytes;
-pub use client::{Client, Frames};
+pub use client::{Client, Frames, Pieces};
 pub use clock::now_ms;
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};

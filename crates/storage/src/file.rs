@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use thiserror::Error;
 
 /// Why a file could not be read or written.
@@ -17,6 +18,68 @@ pub enum FileError {
     Write { path: PathBuf, source: io::Error },
     #[error("{path} is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
+}
+
+/// A file that grows piece by piece and is there only once it is kept; dropped before, it leaves nothing.
+pub struct Incoming {
+    file: io::BufWriter<tempfile::NamedTempFile>,
+    folder: PathBuf,
+    length: u64,
+    limit: u64,
+}
+
+/// Pieces are written in runs of this size: a file written so can be mapped with large pages.
+const RUN_BYTES: usize = 4 << 20;
+
+impl Incoming {
+    /// Begins a file of at most `limit` bytes in a folder, readable by its owner only.
+    pub fn new(folder: &Path, limit: u64) -> Result<Self, FileError> {
+        let begun = fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
+        let file = begun.map_err(|source| FileError::Write { path: folder.to_owned(), source })?;
+        let file = io::BufWriter::with_capacity(RUN_BYTES, file);
+        Ok(Self { file, folder: folder.to_owned(), length: 0, limit })
+    }
+
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), FileError> {
+        self.length = self.length.saturating_add(piece.len() as u64);
+        if self.length > self.limit {
+            return Err(FileError::TooLarge { path: self.folder.clone(), limit: self.limit });
+        }
+        self.file.write_all(piece).map_err(|source| FileError::Write { path: self.folder.clone(), source })
+    }
+
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What was written so far, mapped.
+    pub fn bytes(&mut self) -> Result<Bytes, FileError> {
+        let path = self.file.get_ref().path().to_owned();
+        self.file.flush().map_err(|source| FileError::Write { path: path.clone(), source })?;
+        map_file(&path)
+    }
+
+    /// Gives the file its name, durably.
+    pub fn keep(self, path: &Path) -> Result<(), FileError> {
+        let failed = |source| FileError::Write { path: path.to_owned(), source };
+        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(path).map_err(|error| failed(error.error))?;
+        fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+/// A file's bytes where they lie: read from disk as they are used, shared by all who map them, never copied. Only for
+/// files that this program keeps and never writes again.
+pub fn map_file(path: &Path) -> Result<Bytes, FileError> {
+    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let file = fs::File::open(path).map_err(failed)?;
+    // SAFETY: the file lies in a folder of this program, is readable by its owner only, and is replaced by renaming,
+    // never written in place: its bytes do not change while they are mapped.
+    let mapped = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
+    #[cfg(target_os = "linux")]
+    let _ = mapped.advise(memmap2::Advice::HugePage);
+    Ok(Bytes::from_owner(mapped))
 }
 
 /// Writes `bytes` to `path`, readable by its owner only, so that a crash leaves the old file or the new one.
@@ -59,6 +122,27 @@ mod tests {
         assert_eq!(read_file(&path, 3).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_grows_is_there_only_once_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut dropped = Incoming::new(folder.path(), 8).unwrap();
+        dropped.write(b"12345").unwrap();
+        assert!(matches!(dropped.write(b"6789"), Err(FileError::TooLarge { limit: 8, .. })));
+        drop(dropped);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let mut kept = Incoming::new(folder.path(), 8).unwrap();
+        kept.write(b"1234").unwrap();
+        kept.write(b"5678").unwrap();
+        let before = kept.bytes().unwrap();
+        let path = folder.path().join("kept");
+        kept.keep(&path).unwrap();
+        assert_eq!((&before[..], &map_file(&path).unwrap()[..]), (&b"12345678"[..], &b"12345678"[..]));
+        // Another file under the same name leaves what is mapped as it was.
+        write_file(&path, b"other").unwrap();
+        assert_eq!(before, &b"12345678"[..]);
+        assert!(matches!(map_file(&folder.path().join("none")), Err(FileError::Read { .. })));
     }
 
     #[test]

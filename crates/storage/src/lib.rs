@@ -6,6 +6,6 @@ mod file;
 mod sealed;
 mod store;
 
-pub use file::{FileError, read_file, write_file};
+pub use file::{FileError, Incoming, map_file, read_file, write_file};
 pub use sealed::{Passphrase, SealError, Sealer, random_bytes};
 pub use store::{Change, Durable, Entry, Store, StoreError};

@@ -202,6 +202,11 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
         tokens.push(token);
         send(frames, &Frame::Token(TokenFrame { token, text: Text::new(word).unwrap(), score: None })).await?;
     }
+    if matches!(behaviour, Behaviour::Babbles) {
+        // Buffers on the way may hold all of it: it ends only when it is cut.
+        frames.closed().await;
+        return Err(Cut);
+    }
     Ok(Some(Output::Tokens(List::new(tokens).unwrap())))
 }
 
