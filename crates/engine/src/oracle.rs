@@ -162,13 +162,31 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.node(name, none)
         }
         "add_f32" | "multiply_f32" => {
-            case.floats(random, &[width]);
+            // Each operand as long as the output, one number, or repeated for each row.
+            let sizes = [if random.below(2) == 0 { width } else { 1 }];
+            match random.below(4) {
+                0 => {
+                    case.constant(random.floats(&sizes));
+                    case.floats(random, &[width]);
+                }
+                1 => {
+                    case.floats(random, &[width]);
+                    case.constant(random.floats(&sizes));
+                }
+                _ => {
+                    case.floats(random, &[width]);
+                    case.floats(random, &[width]);
+                }
+            }
+            case.node(name, none)
+        }
+        "silu_f32" | "gelu_tanh_f32" => {
             case.floats(random, &[width]);
             case.node(name, none)
         }
-        "silu_f32" => {
+        "softcap_f32" => {
             case.floats(random, &[width]);
-            case.node(name, none)
+            case.node(name, none.with("cap", 7.5_f32))
         }
         "gather_rows" => {
             let table = 1 + random.below(30);

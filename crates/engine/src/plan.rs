@@ -3,6 +3,8 @@
 //! Nodes that no row-mixing node needs are *late*: they run on those rows only whose outputs are wanted, so a prompt
 //! does not pay for logits that nobody reads. A value's memory is used again as soon as nobody needs the value.
 
+use std::collections::BTreeMap;
+
 use graph::{Checked, Data, Dimension, Element, Fact, Fault, Reach, Shape, Source};
 
 use crate::{
@@ -205,9 +207,48 @@ struct Sorting<'a> {
     /// Steps of the nodes so far.
     nodes: Vec<usize>,
     /// Sources of which the wanted rows were picked, and the steps that did.
-    picked: Vec<(Source, usize)>,
+    picked: BTreeMap<Source, usize>,
     steps: Vec<Step>,
     states: usize,
+    fused: Vec<Fused>,
+}
+
+/// A product with an activation that only the product reads: one step for both.
+struct Fused {
+    activation: usize,
+    product: usize,
+    /// What goes into the activation, and the other factor.
+    inputs: [Source; 2],
+    kernel: Box<dyn Kernel>,
+}
+
+/// The products whose activations can be computed with them.
+fn fusions(checked: &Checked) -> Vec<Fused> {
+    let graph = checked.graph();
+    let mut users = vec![0; graph.nodes.len()];
+    let outputs = graph.outputs.iter().map(|output| output.source);
+    for source in graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).chain(outputs) {
+        if let Source::Node(node) = source {
+            users[node] += 1;
+        }
+    }
+    let mut fused = Vec::new();
+    for (product, node) in graph.nodes.iter().enumerate().filter(|(_, node)| node.operator.name == "multiply_f32") {
+        let (Some(output), [one, other]) = (checked.node_fact(product), &node.inputs[..]) else { continue };
+        let same = |source: Source| checked.fact(source).is_some_and(|fact| fact.shape == output.shape);
+        for (from, factor) in [(*one, *other), (*other, *one)] {
+            let Source::Node(activation) = from else { continue };
+            let inner = &graph.nodes[activation];
+            if !(same(from) && same(factor) && users[activation] == 1) {
+                continue;
+            }
+            if let (Some(kernel), [x]) = (ops::gated::make(inner.operator.name), &inner.inputs[..]) {
+                fused.push(Fused { activation, product, inputs: [*x, factor], kernel });
+                break;
+            }
+        }
+    }
+    fused
 }
 
 impl<'a> Sorting<'a> {
@@ -228,7 +269,15 @@ impl<'a> Sorting<'a> {
                 }
             }
         }
-        Self { checked, late, nodes: Vec::new(), picked: Vec::new(), steps: Vec::new(), states: 0 }
+        Self {
+            checked,
+            late,
+            nodes: Vec::new(),
+            picked: BTreeMap::new(),
+            steps: Vec::new(),
+            states: 0,
+            fused: fusions(checked),
+        }
     }
 
     fn steps(mut self) -> (Vec<Step>, Vec<Feed>) {
@@ -238,6 +287,18 @@ impl<'a> Sorting<'a> {
             let (Ok(facts), Some(output)) = (self.checked.input_facts(node), self.checked.node_fact(index)) else {
                 break;
             };
+            if self.fused.iter().any(|fused| fused.activation == index) {
+                // Nobody asks for the output of this node.
+                self.nodes.push(usize::MAX);
+                continue;
+            }
+            if let Some(place) = self.fused.iter().position(|fused| fused.product == index) {
+                let Fused { kernel, inputs, .. } = self.fused.swap_remove(place);
+                let inputs = inputs.map(|source| self.feed(source, self.late[index])).to_vec();
+                self.nodes.push(self.steps.len());
+                self.push(Work::Kernel(kernel), inputs, output, self.late[index], None);
+                continue;
+            }
             let late = self.late[index];
             let inputs = node.inputs.iter().map(|&source| self.feed(source, late)).collect();
             let kernel = ops::make(node, &Making { attributes: &node.attributes, inputs: &facts, output });
@@ -268,11 +329,11 @@ impl<'a> Sorting<'a> {
         else {
             return feed;
         };
-        if let Some((_, step)) = self.picked.iter().find(|(found, _)| *found == source) {
+        if let Some(step) = self.picked.get(&source) {
             return Feed::Made(*step);
         }
         let step = self.steps.len();
-        self.picked.push((source, step));
+        self.picked.insert(source, step);
         self.push(Work::Pick, vec![feed], &fact, true, None);
         Feed::Made(step)
     }
@@ -306,24 +367,19 @@ fn assign(steps: &mut [Step], outputs: &mut [Feed]) -> usize {
             last[made] = usize::MAX;
         }
     }
-    let mut free: Vec<usize> = Vec::new();
-    let mut kinds: Vec<(Element, Shape, bool)> = Vec::new();
+    let mut free: BTreeMap<(Element, Vec<Option<usize>>, bool), Vec<usize>> = BTreeMap::new();
+    let mut count = 0;
     for index in 0..steps.len() {
-        let kind = (steps[index].element, steps[index].shape.clone(), steps[index].late);
-        let slot = match free.iter().position(|&slot| kinds[slot] == kind) {
-            Some(place) => free.swap_remove(place),
-            None => {
-                kinds.push(kind);
-                kinds.len() - 1
-            }
-        };
-        steps[index].slot = slot;
+        steps[index].slot = free.get_mut(&kind(&steps[index])).and_then(Vec::pop).unwrap_or(count);
+        count = count.max(steps[index].slot + 1);
         let ended = |&made: &usize| last[made] == index;
         let mut done: Vec<usize> = steps[index].inputs.iter().filter_map(made).filter(ended).collect();
         done.extend([index].iter().filter(|made| ended(made)));
         done.sort_unstable();
         done.dedup();
-        free.extend(done.iter().map(|&made| steps[made].slot));
+        for made in done {
+            free.entry(kind(&steps[made])).or_default().push(steps[made].slot);
+        }
     }
     let slots: Vec<usize> = steps.iter().map(|step| step.slot).collect();
     for feed in steps.iter_mut().flat_map(|step| &mut step.inputs).chain(outputs) {
@@ -331,7 +387,13 @@ fn assign(steps: &mut [Step], outputs: &mut [Feed]) -> usize {
             *made = slots[*made];
         }
     }
-    kinds.len()
+    count
+}
+
+/// What outputs in one slot have in common.
+fn kind(step: &Step) -> (Element, Vec<Option<usize>>, bool) {
+    let size = |size: &Dimension| if let Dimension::Fixed(size) = size { Some(*size) } else { None };
+    (step.element, step.shape.0.iter().map(size).collect(), step.late)
 }
 
 fn made(feed: &Feed) -> Option<usize> {

@@ -196,6 +196,10 @@ impl Tensor {
         &self.shape
     }
 
+    pub fn into_data(self) -> Data {
+        self.data
+    }
+
     pub fn data(&self) -> &Data {
         &self.data
     }

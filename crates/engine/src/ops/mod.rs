@@ -6,12 +6,15 @@ pub mod add;
 pub mod add_f32;
 pub mod attention;
 pub mod attention_f32;
+pub mod gated;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
+pub mod gelu_tanh_f32;
 pub mod linear;
 pub mod linear_blocks_f32;
 pub mod linear_f32;
 pub mod lookup;
+mod map;
 pub mod multiply;
 pub mod multiply_f32;
 mod pairwise;
@@ -22,6 +25,7 @@ pub mod rms_norm_f32;
 pub mod rope;
 pub mod rope_f32;
 pub mod silu_f32;
+pub mod softcap_f32;
 
 use graph::Node;
 
@@ -35,6 +39,7 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("attention_f32", attention_f32::make),
     ("gather_blocks_f32", gather_blocks_f32::make),
     ("gather_rows", gather_rows::make),
+    ("gelu_tanh_f32", gelu_tanh_f32::make),
     ("linear", linear::make),
     ("linear_blocks_f32", linear_blocks_f32::make),
     ("linear_f32", linear_f32::make),
@@ -47,6 +52,7 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("rope", rope::make),
     ("rope_f32", rope_f32::make),
     ("silu_f32", silu_f32::make),
+    ("softcap_f32", softcap_f32::make),
 ];
 
 /// The kernel for a node: fast where there is one, else the reference meaning.

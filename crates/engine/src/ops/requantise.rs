@@ -2,8 +2,9 @@
 
 use graph::{Data, Element, Fault};
 
+use super::map::PIECE;
 use crate::{
-    cpu::versions,
+    cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, excluded},
 };
 
@@ -39,17 +40,25 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
 
 impl Kernel for Requantise {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        let level = call.level;
         match (call.inputs.first(), out) {
-            (Some(Data::I32(x)), Data::I8(out)) => sums_to_bytes(level, self, x, out),
-            (Some(Data::I32(x)), Data::I16(out)) => sums_to_words(level, self, x, out),
-            (Some(Data::I32(x)), Data::I32(out)) => sums_to_sums(level, self, x, out),
-            (Some(Data::I16(x)), Data::I8(out)) => words_to_bytes(level, self, x, out),
-            (Some(Data::I16(x)), Data::I16(out)) => words_to_words(level, self, x, out),
-            (Some(Data::I16(x)), Data::I32(out)) => words_to_sums(level, self, x, out),
+            (Some(Data::I32(x)), Data::I8(out)) => self.rows(call, x, out, sums_to_bytes),
+            (Some(Data::I32(x)), Data::I16(out)) => self.rows(call, x, out, sums_to_words),
+            (Some(Data::I32(x)), Data::I32(out)) => self.rows(call, x, out, sums_to_sums),
+            (Some(Data::I16(x)), Data::I8(out)) => self.rows(call, x, out, words_to_bytes),
+            (Some(Data::I16(x)), Data::I16(out)) => self.rows(call, x, out, words_to_words),
+            (Some(Data::I16(x)), Data::I32(out)) => self.rows(call, x, out, words_to_sums),
             _ => return Err(excluded("requantise")),
         }
         Ok(())
+    }
+}
+
+impl Requantise {
+    fn rows<T: Sync, U: Send>(&self, call: &Call, x: &[T], out: &mut [U], fill: fn(Level, &Self, &[T], &mut [U])) {
+        let width = self.multipliers.len();
+        call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
+            fill(call.level, self, &x[first * width..][..out.len()], out);
+        });
     }
 }
 

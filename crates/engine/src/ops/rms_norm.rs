@@ -2,8 +2,9 @@
 
 use graph::{Data, Element, Fault, fixed, ops::rms_norm::SHIFT};
 
+use super::map::PIECE;
 use crate::{
-    cpu::versions,
+    cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, excluded, sums_out},
 };
 
@@ -18,20 +19,22 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     covered.then(|| Box::new(kernel) as Box<dyn Kernel>)
 }
 
+impl RmsNorm {
+    fn rows<T: Sync>(&self, call: &Call, x: &[T], out: &mut [i32], one: fn(Level, &[T], i64, &mut [i32])) {
+        let width = self.width;
+        call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
+            let rows = x[first * width..].chunks_exact(width).zip(out.chunks_exact_mut(width));
+            rows.for_each(|(x, out)| one(call.level, x, self.epsilon, out));
+        });
+    }
+}
+
 impl Kernel for RmsNorm {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let out = sums_out(out, "rms_norm")?;
         match call.inputs.first() {
-            Some(Data::I16(x)) => {
-                for (x, out) in x.chunks_exact(self.width).zip(out.chunks_exact_mut(self.width)) {
-                    words(call.level, x, self.epsilon, out);
-                }
-            }
-            Some(Data::I32(x)) => {
-                for (x, out) in x.chunks_exact(self.width).zip(out.chunks_exact_mut(self.width)) {
-                    sums(call.level, x, self.epsilon, out);
-                }
-            }
+            Some(Data::I16(x)) => self.rows(call, x, out, words),
+            Some(Data::I32(x)) => self.rows(call, x, out, sums),
             _ => return Err(excluded("rms_norm")),
         }
         Ok(())

@@ -5,6 +5,7 @@ use graph::{
     ops::rms_norm_f32::{LANES, tree},
 };
 
+use super::map::PIECE;
 use crate::{
     cpu::versions,
     kernel::{Call, Kernel, Making, State, floats, floats_out},
@@ -22,9 +23,11 @@ impl Kernel for RmsNorm {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let (x, gain) = (floats(call, 0, "rms_norm_f32")?, floats(call, 1, "rms_norm_f32")?);
         let out = floats_out(out, "rms_norm_f32")?;
-        for (x, out) in x.chunks_exact(gain.len()).zip(out.chunks_exact_mut(gain.len())) {
-            normalise(call.level, x, gain, self.epsilon, out);
-        }
+        let width = gain.len();
+        call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
+            let rows = x[first * width..].chunks_exact(width).zip(out.chunks_exact_mut(width));
+            rows.for_each(|(x, out)| normalise(call.level, x, gain, self.epsilon, out));
+        });
         Ok(())
     }
 }

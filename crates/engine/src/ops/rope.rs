@@ -2,6 +2,7 @@
 
 use graph::{Data, Element, Fault};
 
+use super::map::PIECE;
 use crate::{
     cpu::versions,
     kernel::{Call, Kernel, Making, State, excluded, sums_out},
@@ -21,10 +22,13 @@ impl Kernel for Rope {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let [Data::I16(x), Data::I16(table)] = call.inputs else { return Err(excluded("rope")) };
         let out = sums_out(out, "rope")?;
-        let rows = x.chunks_exact(self.width).zip(out.chunks_exact_mut(self.width));
-        for ((x, out), place) in rows.zip(call.places) {
-            turn(call.level, x, &table[place.position * self.head..][..self.head], out);
-        }
+        let (width, head) = (self.width, self.head);
+        call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
+            let rows = x[first * width..].chunks_exact(width).zip(out.chunks_exact_mut(width));
+            for ((x, out), place) in rows.zip(&call.places[first..]) {
+                turn(call.level, x, &table[place.position * head..][..head], out);
+            }
+        });
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use graph::{Data, Fault};
 
+use super::map::PIECE;
 use crate::{
     cpu::versions,
     kernel::{Call, Kernel, Making, State, floats, floats_out},
@@ -20,10 +21,13 @@ impl Kernel for Rope {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let (x, table) = (floats(call, 0, "rope_f32")?, floats(call, 1, "rope_f32")?);
         let out = floats_out(out, "rope_f32")?;
-        let rows = x.chunks_exact(self.width).zip(out.chunks_exact_mut(self.width));
-        for ((x, out), place) in rows.zip(call.places) {
-            turn(call.level, x, &table[place.position * self.head..][..self.head], out);
-        }
+        let (width, head) = (self.width, self.head);
+        call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
+            let rows = x[first * width..].chunks_exact(width).zip(out.chunks_exact_mut(width));
+            for ((x, out), place) in rows.zip(&call.places[first..]) {
+                turn(call.level, x, &table[place.position * head..][..head], out);
+            }
+        });
         Ok(())
     }
 }

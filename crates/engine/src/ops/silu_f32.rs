@@ -1,23 +1,15 @@
 //! Fast `silu_f32`: the reference function under wider instructions.
 
-use graph::{Data, Fault, float};
+use graph::float;
 
+use super::map::Map;
 use crate::{
     cpu::versions,
-    kernel::{Call, Kernel, Making, State, floats, floats_out},
+    kernel::{Kernel, Making},
 };
 
-struct Silu;
-
 pub fn make(_: &Making) -> Option<Box<dyn Kernel>> {
-    Some(Box::new(Silu))
-}
-
-impl Kernel for Silu {
-    fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        silu(call.level, floats(call, 0, "silu_f32")?, floats_out(out, "silu_f32")?);
-        Ok(())
-    }
+    Some(Box::new(Map { operator: "silu_f32", fill: silu }))
 }
 
 versions! {

@@ -24,6 +24,7 @@ const RATE: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
 /// `u = x·√(2/π)·(1 + 0.044715·x²)`, products left to right.
+#[inline(always)]
 pub fn gelu(x: f32) -> f32 {
     let inner = x * RATE * (x * x).mul_add(CUBIC, 1.0);
     let half = 0.5 * x;

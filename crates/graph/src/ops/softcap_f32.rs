@@ -19,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
     meaning,
 };
 
+#[inline(always)]
 pub fn softcap(x: f32, cap: f32) -> f32 {
     super::tanh_f32::tanh(x / cap) * cap
 }
