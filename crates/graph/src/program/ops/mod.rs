@@ -29,25 +29,83 @@ macro_rules! operators {
 
 operators! {
     abs
+    acos
+    acosh
     add
+    and
+    asin
+    asinh
+    atan
+    atanh
+    bit_shift
+    bitwise_and
+    bitwise_not
+    bitwise_or
+    bitwise_xor
     cast
+    ceil
+    celu
+    clip
     concat
+    cos
+    cosh
     div
+    elu
+    equal
+    erf
     exp
+    floor
     gather
+    gelu
     greater
+    greater_or_equal
+    hard_sigmoid
+    hard_swish
     identity
     r#if
+    is_inf
+    is_nan
+    leaky_relu
+    less
+    less_or_equal
+    log
     r#loop
     matmul
+    max
+    mean
+    min
+    mish
+    modulo
     mul
+    neg
+    not
+    or
+    pow
+    prelu
+    reciprocal
     relu
     reshape
+    round
+    selu
     shape
+    shrink
     sigmoid
+    sign
+    sin
+    sinh
+    softplus
+    softsign
+    sqrt
     sub
+    sum
+    swish
+    tan
+    tanh
+    thresholded_relu
     transpose
     unsqueeze
+    r#where
+    xor
 }
 
 /// The row of an operator; the standard's main domain has two names.

@@ -1,0 +1,13 @@
+//! `Acosh`: the inverse hyperbolic cosine, of f64, rounded once.
+
+use super::prelude::*;
+
+pub static OPERATOR: Operator = Operator {
+    name: "Acosh",
+    domain: "",
+    versions: &[9, 22],
+    inputs: (1, 1),
+    outputs: (1, 1),
+    attributes: &[],
+    run: |_, inputs, context| elementwise::by(inputs, context, math::acosh),
+};

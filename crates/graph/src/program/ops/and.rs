@@ -1,0 +1,13 @@
+//! `And`: both.
+
+use super::prelude::*;
+
+pub static OPERATOR: Operator = Operator {
+    name: "And",
+    domain: "",
+    versions: &[7],
+    inputs: (2, 2),
+    outputs: (1, 1),
+    attributes: &[],
+    run: |_, inputs, context| elementwise::logic(inputs, context, |a, b| a && b),
+};

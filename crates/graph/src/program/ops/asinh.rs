@@ -1,0 +1,13 @@
+//! `Asinh`: the inverse hyperbolic sine, of f64, rounded once.
+
+use super::prelude::*;
+
+pub static OPERATOR: Operator = Operator {
+    name: "Asinh",
+    domain: "",
+    versions: &[9, 22],
+    inputs: (1, 1),
+    outputs: (1, 1),
+    attributes: &[],
+    run: |_, inputs, context| elementwise::by(inputs, context, math::asinh),
+};

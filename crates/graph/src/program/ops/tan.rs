@@ -1,0 +1,13 @@
+//! `Tan`: the tangent, of f64, rounded once.
+
+use super::prelude::*;
+
+pub static OPERATOR: Operator = Operator {
+    name: "Tan",
+    domain: "",
+    versions: &[7, 22],
+    inputs: (1, 1),
+    outputs: (1, 1),
+    attributes: &[],
+    run: |_, inputs, context| elementwise::by(inputs, context, math::tan),
+};

@@ -1,0 +1,22 @@
+//! `ThresholdedRelu`: x where it is greater than alpha, else 0.
+
+use super::prelude::*;
+
+pub static OPERATOR: Operator = Operator {
+    name: "ThresholdedRelu",
+    domain: "",
+    versions: &[10, 22],
+    inputs: (1, 1),
+    outputs: (1, 1),
+    attributes: &["alpha"],
+    run,
+};
+
+fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
+    let alpha = node.float("alpha", 1.0)?;
+    elementwise::float(inputs, context, |x| activation(x, alpha), |x| activation(x, alpha.into()))
+}
+
+fn activation<T: Real>(x: T, alpha: T) -> T {
+    if x > alpha || x.is_nan() { x } else { T::ZERO }
+}
