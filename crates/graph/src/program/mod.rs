@@ -18,6 +18,8 @@ pub mod operator;
 pub mod ops;
 pub mod problem;
 pub mod real;
+pub mod reduce;
+pub mod scatter;
 pub mod value;
 
 pub use array::{Array, Data};

@@ -33,6 +33,8 @@ operators! {
     acosh
     add
     and
+    arg_max
+    arg_min
     asin
     asinh
     atan
@@ -49,13 +51,19 @@ operators! {
     concat
     cos
     cosh
+    cum_prod
+    cum_sum
     div
     elu
     equal
     erf
     exp
+    expand
+    flatten
     floor
     gather
+    gather_elements
+    gather_nd
     gelu
     greater
     greater_or_equal
@@ -83,9 +91,22 @@ operators! {
     pow
     prelu
     reciprocal
+    reduce_l1
+    reduce_l2
+    reduce_log_sum
+    reduce_log_sum_exp
+    reduce_max
+    reduce_mean
+    reduce_min
+    reduce_prod
+    reduce_sum
+    reduce_sum_square
     relu
     reshape
     round
+    scatter
+    scatter_elements
+    scatter_nd
     selu
     shape
     shrink
@@ -93,16 +114,24 @@ operators! {
     sign
     sin
     sinh
+    size
+    slice
     softplus
     softsign
+    split
     sqrt
+    squeeze
     sub
     sum
     swish
     tan
     tanh
+    tensor_scatter
     thresholded_relu
+    tile
+    top_k
     transpose
+    trilu
     unsqueeze
     r#where
     xor

@@ -1,0 +1,26 @@
+//! `ReduceL1`: the sum of magnitudes from +0, in order.
+
+use super::prelude::*;
+use crate::program::reduce::{self, Reduction};
+
+pub static OPERATOR: Operator = Operator {
+    name: "ReduceL1",
+    domain: "",
+    versions: &[1, 11, 13, 18],
+    inputs: (1, 2),
+    outputs: (1, 1),
+    attributes: &["axes", "keepdims", "noop_with_empty_axes"],
+    run: |node, inputs, context| reduce::reduce(node, inputs, context, &RULE),
+};
+
+const RULE: Reduction = Reduction { single: real, double: real, whole };
+
+fn real<T: Real>(values: &mut dyn Iterator<Item = T>, count: usize) -> T {
+    let _ = count;
+    values.fold(T::ZERO, |sum, value| sum + value.magnitude())
+}
+
+fn whole(values: &mut dyn Iterator<Item = i128>, count: usize, element: Element) -> i128 {
+    let _ = (count, element);
+    values.fold(0, |sum, value| sum.wrapping_add(value.wrapping_abs()))
+}

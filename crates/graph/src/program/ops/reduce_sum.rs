@@ -1,0 +1,26 @@
+//! `ReduceSum`: the sum from +0, in order; integers wrap around at their width.
+
+use super::prelude::*;
+use crate::program::reduce::{self, Reduction};
+
+pub static OPERATOR: Operator = Operator {
+    name: "ReduceSum",
+    domain: "",
+    versions: &[1, 11, 13],
+    inputs: (1, 2),
+    outputs: (1, 1),
+    attributes: &["axes", "keepdims", "noop_with_empty_axes"],
+    run: |node, inputs, context| reduce::reduce(node, inputs, context, &RULE),
+};
+
+const RULE: Reduction = Reduction { single: real, double: real, whole };
+
+fn real<T: Real>(values: &mut dyn Iterator<Item = T>, count: usize) -> T {
+    let _ = count;
+    values.fold(T::ZERO, |sum, value| sum + value)
+}
+
+fn whole(values: &mut dyn Iterator<Item = i128>, count: usize, element: Element) -> i128 {
+    let _ = (count, element);
+    values.fold(0, i128::wrapping_add)
+}
