@@ -14,6 +14,12 @@ pub enum Difference {
     Prompt,
     /// The answer leaves the truth at this position, by another token or by another end.
     Answer { position: usize, expected: Step, claimed: Step },
+    /// The answer is the truth so far, but not how probable its token in this place was said to be.
+    Score { position: usize },
+    /// As `Score`, of the prompt's token in this place, counted from the second.
+    PromptScore { position: usize },
+    /// The answer has scores that nobody asked for, or lacks those that were asked for.
+    Form,
     /// The end of the answer is one that no receipt may have.
     Finish,
     /// This output tensor has other bits, another name or another shape.
@@ -73,6 +79,9 @@ fn chat(model: &LanguageModel, finish: Finish, opening: &Opening, claimed: &[u32
     match model.check(&prompt, &request.parameters, claimed, finish) {
         Ok(Check::Equal) => None,
         Ok(Check::Differs { position, expected, claimed }) => Some(Difference::Answer { position, expected, claimed }),
+        Ok(Check::Score { position }) => Some(Difference::Score { position }),
+        Ok(Check::PromptScore { position }) => Some(Difference::PromptScore { position }),
+        Ok(Check::Form) => Some(Difference::Form),
         Err(error) => Some(Difference::Impossible { reason: error.to_string() }),
     }
 }

@@ -1,9 +1,15 @@
 //! The course of one answer: when it ends, and which token comes next. Generating and checking both follow it.
 
-use graph::sampling::{self, Choice};
-use protocol::{Finish, Parameters};
+use graph::sampling::{self, Adjustment, Choice, Penalties, Scale, Scratch, Seen};
+use protocol::{
+    Finish, List, Parameters,
+    request::{ALTERNATIVES_MAX, Alternative, Score},
+};
 
-use crate::tokenizer::{Detokenizer, Tokenizer};
+use crate::{
+    guide::{Allowed, ConstraintError, Guide},
+    tokenizer::{Detokenizer, Tokenizer},
+};
 
 /// What an answer does at one position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,30 +18,103 @@ pub enum Step {
     End(Finish),
 }
 
-/// The rules of an answer, the same at every position.
-pub struct Rules<'a> {
-    pub parameters: &'a Parameters,
-    /// Tokens of the prompt.
-    pub prompt: usize,
+/// A step, and the score of its token where scores are asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Said {
+    pub step: Step,
+    pub score: Option<Score>,
+}
+
+/// The rules of one answer, read out of a request's parameters.
+pub struct Rules {
+    max_tokens: usize,
+    choice: Choice,
+    penalties: Penalties,
+    biases: Vec<(u32, i32)>,
+    stops: Vec<String>,
+    guide: Option<Guide>,
+    /// How many alternatives each score names; no scores for `None`.
+    alternatives: Option<usize>,
+    scores_prompt: bool,
+    /// Lets a test see what a panic in a choice comes to.
+    #[cfg(test)]
+    pub panics: bool,
+}
+
+/// What of a model the course of an answer depends on, besides its logits.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    pub tokenizer: &'a Tokenizer,
+    pub stop_tokens: &'a [u32],
     /// Tokens of prompt and answer together.
     pub context: usize,
-    pub stop_tokens: &'a [u32],
 }
 
 pub struct Course<'a> {
-    rules: Rules<'a>,
+    rules: Rules,
+    surroundings: Surroundings<'a>,
     detokenizer: Detokenizer<'a>,
     /// The end of the answer's text: as much as a stop text could still begin in.
     tail: String,
+    seen: Seen,
+    prompt: usize,
     /// Tokens of the answer.
     length: usize,
     stopped: bool,
+    prompt_scores: Vec<Score>,
+}
+
+impl Rules {
+    /// `guide` follows the parameters' constraint.
+    pub fn new(parameters: &Parameters, guide: Option<Guide>) -> Self {
+        let choice = Choice {
+            temperature_micros: parameters.temperature_micros,
+            min_p_micros: parameters.min_p_micros,
+            top_k: parameters.top_k,
+            top_p_micros: parameters.top_p_micros,
+            seed: parameters.seed,
+            position: 0,
+        };
+        let penalties = Penalties {
+            repetition_micros: parameters.repetition_penalty_micros,
+            presence_micros: parameters.presence_penalty_micros,
+            frequency_micros: parameters.frequency_penalty_micros,
+        };
+        let has_scores = parameters.scores > 0 || parameters.prompt_scores;
+        Self {
+            max_tokens: parameters.max_tokens as usize,
+            choice,
+            penalties,
+            biases: parameters.logit_bias.iter().map(|bias| (bias.token, bias.bias_micros)).collect(),
+            stops: parameters.stop.iter().filter(|stop| !stop.is_empty()).map(|stop| (**stop).to_owned()).collect(),
+            guide,
+            alternatives: has_scores.then(|| usize::from(parameters.scores.saturating_sub(1))),
+            scores_prompt: parameters.prompt_scores,
+            #[cfg(test)]
+            panics: false,
+        }
+    }
+}
+
+impl Rules {
+    pub fn scores_prompt(&self) -> bool {
+        self.scores_prompt
+    }
 }
 
 impl<'a> Course<'a> {
-    pub fn new(rules: Rules<'a>, tokenizer: &'a Tokenizer) -> Self {
-        let detokenizer = Detokenizer::new(tokenizer);
-        Self { rules, detokenizer, tail: String::new(), length: 0, stopped: false }
+    pub fn new(surroundings: Surroundings<'a>, rules: Rules, prompt: &[u32]) -> Self {
+        Self {
+            detokenizer: Detokenizer::new(surroundings.tokenizer),
+            tail: String::new(),
+            seen: if rules.penalties == Penalties::default() { Seen::default() } else { Seen::of_prompt(prompt) },
+            prompt: prompt.len(),
+            length: 0,
+            stopped: false,
+            prompt_scores: Vec::new(),
+            rules,
+            surroundings,
+        }
     }
 
     /// The end that was reached without another choice.
@@ -43,39 +122,107 @@ impl<'a> Course<'a> {
         if self.stopped {
             return Some(Finish::Stop);
         }
-        let used_up = self.length >= self.rules.parameters.max_tokens as usize
-            || self.rules.prompt + self.length >= self.rules.context;
+        let used_up = self.length >= self.rules.max_tokens || self.prompt + self.length >= self.surroundings.context;
         used_up.then_some(Finish::Length)
     }
 
+    /// Whether the prompt's tokens are scored.
+    pub fn scores_prompt(&self) -> bool {
+        self.rules.scores_prompt
+    }
+
+    pub fn has_scores(&self) -> bool {
+        self.rules.alternatives.is_some()
+    }
+
+    /// The first position whose logits are wanted.
+    pub fn first_wanted(&self) -> usize {
+        if self.rules.scores_prompt { 0 } else { self.prompt - 1 }
+    }
+
+    /// Notes how probable a token of the prompt was after those before it.
+    pub fn score_prompt(&mut self, logits: &[i64], token: u32) {
+        let score = self.score(logits, token);
+        self.prompt_scores.push(score);
+    }
+
+    /// How probable a token was, and which were the most probable ones.
+    pub fn score(&self, logits: &[i64], token: u32) -> Score {
+        score(logits, token, self.rules.alternatives.unwrap_or(0))
+    }
+
+    /// The scores of the prompt's tokens from the second on.
+    pub fn take_prompt_scores(&mut self) -> Vec<Score> {
+        std::mem::take(&mut self.prompt_scores)
+    }
+
     /// What these logits, of 16 fraction bits, make of the next position.
-    pub fn step(&self, logits: &[i64]) -> Step {
-        let parameters = self.rules.parameters;
-        let choice = Choice {
-            temperature_micros: parameters.temperature_micros,
-            top_p_micros: parameters.top_p_micros,
-            top_k: parameters.top_k,
-            seed: parameters.seed,
-            position: (self.rules.prompt + self.length) as u64,
+    pub fn step(&mut self, logits: &[i64], scratch: &mut Scratch) -> Result<Said, ConstraintError> {
+        #[cfg(test)]
+        assert!(!self.rules.panics, "as the test wants it");
+        let allowed = match self.rules.guide.as_mut().map(Guide::allowed).transpose()? {
+            Some(Allowed::End) => return Ok(Said { step: Step::End(Finish::Stop), score: None }),
+            Some(Allowed::Tokens(mask)) => Some(mask),
+            None => None,
         };
-        let token = sampling::choose(logits, &choice) as u32;
-        if self.rules.stop_tokens.contains(&token) { Step::End(Finish::Stop) } else { Step::Token(token) }
+        let adjustment = Adjustment {
+            penalties: self.rules.penalties,
+            seen: &self.seen,
+            biases: &self.rules.biases,
+            allowed: allowed.as_deref(),
+        };
+        let choice = Choice { position: (self.prompt + self.length) as u64, ..self.rules.choice };
+        let chosen = sampling::choose(logits, &adjustment, &choice, scratch);
+        let token = chosen.ok_or(ConstraintError::Stuck { cause: "no token may be chosen".to_owned() })? as u32;
+        if self.surroundings.stop_tokens.contains(&token) {
+            return Ok(Said { step: Step::End(Finish::Stop), score: None });
+        }
+        let score = self.rules.alternatives.map(|count| score(logits, token, count));
+        Ok(Said { step: Step::Token(token), score })
+    }
+
+    /// The next step, gone on with where it is a token.
+    pub fn advance(&mut self, logits: &[i64], scratch: &mut Scratch) -> Result<Said, ConstraintError> {
+        if let Some(finish) = self.ended() {
+            return Ok(Said { step: Step::End(finish), score: None });
+        }
+        let said = self.step(logits, scratch)?;
+        if let Step::Token(token) = said.step {
+            self.take(token)?;
+        }
+        Ok(said)
     }
 
     /// Goes on with a token of the answer.
-    pub fn take(&mut self, token: u32) {
+    pub fn take(&mut self, token: u32) -> Result<(), ConstraintError> {
         self.length += 1;
-        if self.rules.parameters.stop.is_empty() {
-            return;
+        if self.rules.penalties != Penalties::default() {
+            self.seen.take(token);
+        }
+        if let Some(guide) = &mut self.rules.guide {
+            guide.take(token)?;
+        }
+        if self.rules.stops.is_empty() {
+            return Ok(());
         }
         self.tail.push_str(&self.detokenizer.push(token));
-        let stops = self.rules.parameters.stop.iter().filter(|stop| !stop.is_empty());
-        self.stopped = stops.clone().any(|stop| self.tail.contains(&**stop));
-        let longest = stops.map(|stop| stop.len()).max().unwrap_or(0);
+        self.stopped = self.rules.stops.iter().any(|stop| self.tail.contains(stop));
+        let longest = self.rules.stops.iter().map(String::len).max().unwrap_or(0);
         let mut cut = self.tail.len().saturating_sub(longest);
         while !self.tail.is_char_boundary(cut) {
             cut -= 1;
         }
         self.tail.drain(..cut);
+        Ok(())
     }
+}
+
+/// How probable a token was, and which were the most probable ones.
+fn score(logits: &[i64], token: u32, alternatives: usize) -> Score {
+    let scale = Scale::of(logits);
+    let logprob = |token: u32| scale.logprob_micros(logits.get(token as usize).copied().unwrap_or(i64::MIN));
+    let best = sampling::best(logits, alternatives.min(ALTERNATIVES_MAX));
+    let named = |token| Alternative { token, logprob_micros: logprob(token) };
+    let alternatives = List::new(best.into_iter().map(named).collect()).unwrap_or_default();
+    Score { logprob_micros: logprob(token), alternatives }
 }

@@ -1,22 +1,23 @@
-//! A language model: prompts from messages, answers from prompts, and checks of answers that others claim.
+//! A language model: prompts from messages, and answers from prompts, one text at a time.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
-use graph::{Checked, Data, Fault, Language, sampling};
-use protocol::{Finish, Message, Parameters};
+use graph::{
+    Checked, Data, Fault, Language,
+    sampling::{self, Scratch},
+};
+use protocol::{Finish, Message, Parameters, request::Score};
 
 use crate::{
-    course::{Course, Rules, Step},
+    course::{Course, Rules, Said, Step, Surroundings},
     cpu::Level,
-    kernel::{Place, Threads},
+    guide::{ConstraintError, Grammars},
+    kernel::Threads,
     load::LoadError,
-    plan::{Chunk, Lane, Plan, Workspace},
+    plan::{Plan, Workspace},
     template::{PromptError, Template},
     tokenizer::{Detokenizer, Tokenizer},
 };
-
-/// Rows of one prefill call: enough to use each weight many times, few enough to stay in the cache.
-const CHUNK: usize = 64;
 
 pub struct LanguageModel {
     plan: Plan,
@@ -25,12 +26,26 @@ pub struct LanguageModel {
     language: Language,
     vocabulary: usize,
     context: usize,
-    /// Workspaces of texts that have ended: their memory is warm.
-    spaces: Mutex<Vec<Workspace>>,
+    /// Made when the first constraint is asked for.
+    grammars: OnceLock<Result<Grammars, ConstraintError>>,
+    /// Memory of texts that have ended, and of choices made: it is warm.
+    spaces: Pool<Workspace>,
+    samplers: Pool<Sampler>,
 }
 
-/// Workspaces that are kept for later texts.
-const SPACES_MAX: usize = 8;
+/// What is kept for the next who needs it.
+#[derive(Default)]
+pub(crate) struct Pool<T>(Mutex<Vec<T>>);
+
+/// Most that a pool keeps.
+const POOL_MAX: usize = 8;
+
+/// Memory for the choice of one token.
+#[derive(Default)]
+struct Sampler {
+    logits: Vec<i64>,
+    scratch: Scratch,
+}
 
 /// Whether to go on after a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,22 +55,24 @@ pub enum Flow {
     Stop,
 }
 
+/// A part of an answer, in the order in which they come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Of the prompt's tokens from the second on, once and before all tokens, where they are asked for.
+    PromptScores(Vec<Score>),
+    Token {
+        token: u32,
+        score: Option<Score>,
+    },
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Generation {
     pub tokens: Vec<u32>,
+    /// One for each token, where they are asked for.
+    pub scores: Vec<Score>,
+    pub prompt_scores: Vec<Score>,
     pub finish: Finish,
-}
-
-/// The outcome of comparing a claimed answer with what the model says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Check {
-    Equal,
-    /// The first position, counted from the start of the answer, at which they differ.
-    Differs {
-        position: usize,
-        expected: Step,
-        claimed: Step,
-    },
 }
 
 /// Why a model does not run on what it was given.
@@ -80,6 +97,10 @@ pub enum RunError {
     #[error("output {name} is too large for an answer: {cause}")]
     OutputSize { name: String, cause: String },
     #[error(transparent)]
+    Constraint(#[from] ConstraintError),
+    #[error("the model's run was interrupted")]
+    Interrupted,
+    #[error(transparent)]
     Fault(#[from] Fault),
 }
 
@@ -89,8 +110,9 @@ impl LanguageModel {
         let tokenizer = Tokenizer::load(&language.tokenizer, vocabulary)?;
         let template = Template::parse(&language.template).map_err(|cause| LoadError::Template { cause })?;
         let context = graph.rows_max();
-        let (plan, spaces) = (Plan::new(graph, level, threads), Mutex::default());
-        Ok(Self { plan, tokenizer, template, language, vocabulary, context, spaces })
+        let plan = Plan::new(graph, level, threads);
+        let (grammars, spaces, samplers) = (OnceLock::new(), Pool::default(), Pool::default());
+        Ok(Self { plan, tokenizer, template, language, vocabulary, context, grammars, spaces, samplers })
     }
 
     /// Tokens of prompt and answer together.
@@ -132,64 +154,47 @@ impl LanguageModel {
         Detokenizer::new(&self.tokenizer)
     }
 
-    /// Generates an answer; `each` is called for every token of it, as it is found. The stop token is no part of it.
+    /// Generates an answer; `each` is called for every part of it, as it is found. The stop token is no part of it.
     pub fn generate(
         &self,
         prompt: &[u32],
         parameters: &Parameters,
-        each: &mut dyn FnMut(u32) -> Flow,
+        each: &mut dyn FnMut(&Part) -> Flow,
     ) -> Result<Generation, RunError> {
         self.check_prompt(prompt)?;
-        let mut text = self.text();
-        text.skip(prompt.len() - 1);
-        let mut course = self.course(prompt, parameters);
-        let mut logits = text.extend(prompt)?.pop().unwrap_or_default();
-        let mut tokens = Vec::new();
-        loop {
-            let step = course.ended().map_or_else(|| course.step(&logits), Step::End);
+        let mut course = self.course(prompt, self.rules(parameters)?);
+        let (mut text, mut next) = (self.text(), None);
+        text.skip(course.first_wanted());
+        text.run(prompt, &mut |position, logits, scratch| {
+            match prompt.get(position + 1) {
+                Some(&token) => course.score_prompt(logits, token),
+                None => next = Some(course.advance(logits, scratch)?),
+            }
+            Ok(())
+        })?;
+        let mut said = Generation::of_prompt(course.take_prompt_scores());
+        if course.scores_prompt() && each(&Part::PromptScores(said.prompt_scores.clone())) == Flow::Stop {
+            return Ok(said);
+        }
+        while let Some(Said { step, score }) = next.take() {
             let token = match step {
-                Step::End(finish) => return Ok(Generation { tokens, finish }),
+                Step::End(finish) => return Ok(Generation { finish, ..said }),
                 Step::Token(token) => token,
             };
-            course.take(token);
-            tokens.push(token);
-            if each(token) == Flow::Stop {
-                return Ok(Generation { tokens, finish: Finish::Cancelled });
+            said.tokens.push(token);
+            said.scores.extend(score.clone());
+            if each(&Part::Token { token, score }) == Flow::Stop {
+                return Ok(said);
             }
-            if course.ended().is_none() {
-                logits = text.extend(&[token])?.pop().unwrap_or_default();
+            if let Some(finish) = course.ended() {
+                return Ok(Generation { finish, ..said });
             }
+            text.run(&[token], &mut |_, logits, scratch| {
+                next = Some(course.advance(logits, scratch)?);
+                Ok(())
+            })?;
         }
-    }
-
-    /// Compares a claimed answer with what this model says, by one prefill over prompt and claim.
-    pub fn check(
-        &self,
-        prompt: &[u32],
-        parameters: &Parameters,
-        claimed: &[u32],
-        finish: Finish,
-    ) -> Result<Check, RunError> {
-        self.check_prompt(prompt)?;
-        let mut text = self.text();
-        // What no honest answer could hold is not run: it differs where it begins.
-        let room = (parameters.max_tokens as usize).min(self.context - prompt.len());
-        let known = claimed.iter().take(room).take_while(|&&token| (token as usize) < self.vocabulary).count();
-        let mut run = prompt.to_vec();
-        // The last claimed token's own logits matter only where another choice could follow it.
-        run.extend(claimed.iter().take(known.min(room.saturating_sub(1))));
-        text.skip(prompt.len() - 1);
-        let mut course = self.course(prompt, parameters);
-        let mut claims = claimed.iter().map(|&token| Step::Token(token)).chain([Step::End(finish)]);
-        let (mut position, mut differs) = (0, None);
-        text.run(&run, &mut |logits| {
-            compare(&mut course, &mut claims, &mut position, &mut differs, Some(logits));
-        })?;
-        // What is left has no logits because the answer had to end before it.
-        while differs.is_none() && position <= claimed.len() {
-            compare(&mut course, &mut claims, &mut position, &mut differs, None);
-        }
-        Ok(differs.unwrap_or(Check::Equal))
+        Ok(said)
     }
 
     /// Logits of 16 fraction bits after each token of a text: for measurements and tests.
@@ -198,41 +203,43 @@ impl LanguageModel {
         self.text().extend(tokens)
     }
 
-    /// A text that can be run on in pieces.
-    pub fn text(&self) -> Text<'_> {
-        // A lock that a panic poisoned holds nothing worth saving.
-        let space = self.spaces.lock().ok().and_then(|mut spaces| spaces.pop()).unwrap_or_default();
-        let lane = self.plan.lane();
-        Text { model: self, lane, space, chunk: CHUNK, from: 0 }
+    /// Says whether these parameters can be followed, before anything runs.
+    pub fn check_parameters(&self, parameters: &Parameters) -> Result<(), RunError> {
+        self.rules(parameters).map(|_| ())
     }
 
-    /// Runs pieces of several texts together, as they might be served; each is extended as if it were alone.
-    pub fn extend_together(&self, texts: &mut [Text], pieces: &[&[u32]]) -> Result<Vec<Vec<i64>>, RunError> {
-        let mut space = Workspace::default();
-        let mut places = Vec::new();
-        for (lane, (text, piece)) in texts.iter().zip(pieces).enumerate() {
-            places.extend((0..piece.len()).map(|index| Place { lane, position: text.lane.length + index }));
-        }
-        let inputs = [Data::I32(pieces.concat().iter().map(|&token| token as i32).collect())];
-        let mut lanes: Vec<&mut Lane> = texts.iter_mut().map(|text| &mut text.lane).collect();
-        let wanted: Vec<usize> = (0..places.len()).collect();
-        self.plan.run(&mut space, &mut lanes, &Chunk { inputs: &inputs, places: &places, wanted: &wanted })?;
-        let mut logits = Vec::new();
-        self.fixed(&space, &inputs, wanted.len(), &mut |row| logits.push(row))?;
-        Ok(logits)
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
-    fn course<'a>(&'a self, prompt: &[u32], parameters: &'a Parameters) -> Course<'a> {
-        let stop_tokens = &self.language.stop_tokens;
-        let rules = Rules { parameters, prompt: prompt.len(), context: self.context, stop_tokens };
-        Course::new(rules, &self.tokenizer)
+    pub(crate) fn spaces(&self) -> &Pool<Workspace> {
+        &self.spaces
     }
 
-    fn check_prompt(&self, prompt: &[u32]) -> Result<(), RunError> {
+    /// The rules of an answer with these parameters; a grammar is compiled here.
+    pub(crate) fn rules(&self, parameters: &Parameters) -> Result<Rules, RunError> {
+        let guide = match &parameters.constraint {
+            Some(constraint) => Some(self.grammars()?.guide(constraint)?),
+            None => None,
+        };
+        Ok(Rules::new(parameters, guide))
+    }
+
+    pub(crate) fn course(&self, prompt: &[u32], rules: Rules) -> Course<'_> {
+        let (tokenizer, stop_tokens) = (&self.tokenizer, &self.language.stop_tokens);
+        Course::new(Surroundings { tokenizer, stop_tokens, context: self.context }, rules, prompt)
+    }
+
+    fn grammars(&self) -> Result<&Grammars, ConstraintError> {
+        let make = || Grammars::new(&self.tokenizer.pieces(self.vocabulary), &self.language.stop_tokens);
+        self.grammars.get_or_init(make).as_ref().map_err(Clone::clone)
+    }
+
+    pub(crate) fn check_prompt(&self, prompt: &[u32]) -> Result<(), RunError> {
         self.check_tokens(prompt, self.context - 1)
     }
 
-    fn check_tokens(&self, prompt: &[u32], limit: usize) -> Result<(), RunError> {
+    pub(crate) fn check_tokens(&self, prompt: &[u32], limit: usize) -> Result<(), RunError> {
         if prompt.is_empty() || prompt.len() > limit {
             return Err(RunError::PromptLength { found: prompt.len(), limit });
         }
@@ -243,127 +250,51 @@ impl LanguageModel {
         }
     }
 
-    /// Calls `each` with the logits of the wanted rows of a run, brought to 16 fraction bits.
-    fn fixed(
+    /// Calls `each` with the logits of one wanted row of a run, brought to 16 fraction bits.
+    pub(crate) fn with_logits<T>(
         &self,
         space: &Workspace,
         inputs: &[Data],
-        rows: usize,
-        each: &mut dyn FnMut(Vec<i64>),
-    ) -> Result<(), RunError> {
+        row: usize,
+        each: impl FnOnce(&[i64], &mut Scratch) -> T,
+    ) -> Result<T, RunError> {
+        let mut sampler = self.samplers.take();
+        let Sampler { logits, scratch } = &mut sampler;
         let width = self.vocabulary;
-        let output = self.plan.output(space, inputs, 0);
-        for row in 0..rows {
-            let logits = match output {
-                Some(Data::I32(logits)) => {
-                    let row = logits[row * width..][..width].iter().map(|&logit| logit.into());
-                    Some(sampling::from_integers(row, self.language.fraction_bits))
-                }
-                Some(Data::F32(logits)) => sampling::from_floats(&logits[row * width..][..width]),
-                _ => return Err(Fault::Excluded { operator: "logits" }.into()),
-            };
-            each(logits.ok_or_else(|| RunError::NotFinite { name: "logits".to_owned() })?);
+        let is_finite = match self.plan.output(space, inputs, 0) {
+            Some(Data::I32(all)) => {
+                sampling::fill_from_integers(&all[row * width..][..width], self.language.fraction_bits, logits);
+                true
+            }
+            Some(Data::F32(all)) => sampling::fill_from_floats(&all[row * width..][..width], logits),
+            _ => return Err(Fault::Excluded { operator: "logits" }.into()),
+        };
+        if !is_finite {
+            return Err(RunError::NotFinite { name: "logits".to_owned() });
         }
-        Ok(())
+        let outcome = each(logits, scratch);
+        self.samplers.give(sampler);
+        Ok(outcome)
     }
 }
 
-/// Compares one claim with what the course of the answer says, given the logits of its position where there are any.
-fn compare(
-    course: &mut Course,
-    claims: &mut dyn Iterator<Item = Step>,
-    position: &mut usize,
-    differs: &mut Option<Check>,
-    logits: Option<Vec<i64>>,
-) {
-    let Some(claimed) = claims.next().filter(|_| differs.is_none()) else { return };
-    let choose = || logits.map_or(Step::End(Finish::Length), |logits| course.step(&logits));
-    let expected = course.ended().map_or_else(choose, Step::End);
-    // A caller may go away after any token.
-    if claimed != expected && claimed != Step::End(Finish::Cancelled) {
-        *differs = Some(Check::Differs { position: *position, expected, claimed });
-    }
-    if let Step::Token(token) = claimed {
-        course.take(token);
-    }
-    *position += 1;
-}
-
-/// A text under way: what was run of it is kept.
-pub struct Text<'a> {
-    model: &'a LanguageModel,
-    lane: Lane,
-    space: Workspace,
-    chunk: usize,
-    from: usize,
-}
-
-impl Text<'_> {
-    /// Runs in chunks of that many rows; the bits are the same for any.
-    #[must_use]
-    pub fn with_chunk(mut self, rows: usize) -> Self {
-        self.chunk = rows.max(1);
-        self
-    }
-
-    /// Leaves out the logits of the positions before `from`.
-    pub fn skip(&mut self, from: usize) {
-        self.from = from;
-    }
-
-    pub fn length(&self) -> usize {
-        self.lane.length
-    }
-
-    /// A text that begins with the first `length` tokens of this one; what they left is shared, not run again.
-    #[must_use]
-    pub fn share(&self, length: usize) -> Self {
-        let mut other = self.model.text().with_chunk(self.chunk);
-        other.lane = self.lane.share(length);
-        other
-    }
-
-    /// Goes back to the first `length` tokens.
-    pub fn truncate(&mut self, length: usize) {
-        self.lane.truncate(length);
-    }
-
-    /// Memory that the tokens' keys and values take, shared or not.
-    pub fn bytes(&self) -> usize {
-        self.lane.bytes()
-    }
-
-    /// Runs more tokens; gives the logits after each of them that is not skipped. The tokens are in the vocabulary and
-    /// the text stays within the context.
-    pub fn extend(&mut self, tokens: &[u32]) -> Result<Vec<Vec<i64>>, RunError> {
-        let mut logits = Vec::new();
-        self.run(tokens, &mut |row| logits.push(row))?;
-        Ok(logits)
-    }
-
-    /// As `extend`, without keeping all logits at once.
-    pub fn run(&mut self, tokens: &[u32], each: &mut dyn FnMut(Vec<i64>)) -> Result<(), RunError> {
-        let limit = self.model.context.saturating_sub(self.lane.length);
-        self.model.check_tokens(tokens, limit)?;
-        for piece in tokens.chunks(self.chunk) {
-            let start = self.lane.length;
-            let places: Vec<Place> = (0..piece.len()).map(|index| Place { lane: 0, position: start + index }).collect();
-            let inputs = [Data::I32(piece.iter().map(|&token| token as i32).collect())];
-            let wanted: Vec<usize> = (self.from.saturating_sub(start).min(piece.len())..piece.len()).collect();
-            let chunk = Chunk { inputs: &inputs, places: &places, wanted: &wanted };
-            self.model.plan.run(&mut self.space, &mut [&mut self.lane], &chunk)?;
-            self.model.fixed(&self.space, &inputs, wanted.len(), each)?;
-        }
-        Ok(())
+impl Generation {
+    fn of_prompt(prompt_scores: Vec<Score>) -> Self {
+        Self { tokens: Vec::new(), scores: Vec::new(), prompt_scores, finish: Finish::Cancelled }
     }
 }
 
-impl Drop for Text<'_> {
-    fn drop(&mut self) {
-        if let Ok(mut spaces) = self.model.spaces.lock()
-            && spaces.len() < SPACES_MAX
+impl<T: Default> Pool<T> {
+    pub fn take(&self) -> T {
+        // A lock that a panic poisoned holds nothing worth saving.
+        self.0.lock().ok().and_then(|mut kept| kept.pop()).unwrap_or_default()
+    }
+
+    pub fn give(&self, item: T) {
+        if let Ok(mut kept) = self.0.lock()
+            && kept.len() < POOL_MAX
         {
-            spaces.push(std::mem::take(&mut self.space));
+            kept.push(item);
         }
     }
 }

@@ -4,12 +4,17 @@
 //! tests hold each against the reference evaluator. Opens no file and no socket, reads no clock.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
 
+#[cfg(test)]
+extern crate self as engine;
+
+mod audit;
 mod cache;
 mod chains;
 mod compile;
 mod course;
 mod cpu;
 mod dot;
+mod guide;
 mod kernel;
 mod language;
 mod load;
@@ -18,24 +23,30 @@ mod model;
 mod ops;
 #[cfg(test)]
 mod oracle;
+mod pieces;
 mod plan;
+pub mod serve;
 mod simd;
 mod template;
 mod tensors;
+mod text;
 mod threads;
 mod tokenizer;
 
+pub use audit::Check;
 pub use compile::{
     CheckpointFiles, CompileError, CompileOptions, WeightFiles, compile_checkpoint, compile_with, dialogue,
 };
 pub use course::Step;
 pub use cpu::Level;
-pub use language::{Check, Flow, Generation, LanguageModel, RunError, Text};
+pub use guide::ConstraintError;
+pub use language::{Flow, Generation, LanguageModel, Part, RunError};
 pub use load::LoadError;
 pub use measure::{Comparison, MeasureError, compare, greedy_answers};
 pub use model::{Card, Model, Options};
 pub use template::PromptError;
 pub use tensors::{Port, TensorModel};
+pub use text::Text;
 pub use tokenizer::{Detokenizer, Special, Tokenizer, TokenizerError};
 
 pub use graph::SPEC_VERSION;

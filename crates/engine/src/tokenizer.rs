@@ -3,6 +3,8 @@
 use serde_json::Value;
 use tokenizers::Tokenizer as Inner;
 
+use crate::pieces::pieces;
+
 /// Why a `tokenizer.json` cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenizerError {
@@ -60,6 +62,11 @@ impl Tokenizer {
     pub fn decode(&self, tokens: &[u32]) -> String {
         let plain: Vec<u32> = tokens.iter().copied().filter(|&token| !self.is_special(token)).collect();
         self.inner.decode(&plain, false).unwrap_or_default()
+    }
+
+    /// The bytes that each token of a vocabulary stands for; none for special ones.
+    pub(crate) fn pieces(&self, vocabulary: usize) -> Vec<Option<Vec<u8>>> {
+        pieces(&self.inner, vocabulary, |token| self.is_special(token))
     }
 
     fn is_special(&self, token: u32) -> bool {

@@ -16,10 +16,7 @@ fn the_engine_has_the_logits_of_the_reference_evaluator() {
         let input = Tensor::of(&[CONTEXT], Data::I32(text.iter().map(|&token| token as i32).collect()));
         let expected = evaluate(&oracle.graph, &[input]).unwrap().remove(0);
         let expected: Vec<Vec<i64>> = match expected.data() {
-            Data::I32(logits) => logits
-                .chunks(VOCABULARY)
-                .map(|row| sampling::from_integers(row.iter().map(|&logit| logit.into()), 12))
-                .collect(),
+            Data::I32(logits) => logits.chunks(VOCABULARY).map(|row| sampling::from_integers(row, 12)).collect(),
             Data::F32(logits) => logits.chunks(VOCABULARY).map(|row| sampling::from_floats(row).unwrap()).collect(),
             other => panic!("{other:?}"),
         };

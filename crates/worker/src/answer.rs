@@ -1,6 +1,6 @@
 //! What a worker answers: a function of request and model alone. Pure.
 
-use engine::{Flow, LanguageModel, Model, PromptError, TensorModel};
+use engine::{Flow, LanguageModel, Model, Part, PromptError, TensorModel};
 use protocol::{
     Canonical as _, Chat, Finish, Input, List, Output, Request, Tensor, Text,
     request::{OPENING_BYTES_MAX, TOKENS_MAX},
@@ -71,7 +71,8 @@ fn chat(
     let mut tokens = Vec::new();
     let (mut listening, mut overlong) = (true, false);
     let generation = model
-        .generate(&prompt, &request.parameters, &mut |token| {
+        .generate(&prompt, &request.parameters, &mut |part| {
+            let Part::Token { token, .. } = *part else { return Flow::Continue };
             let token = adversary.map_or(token, |adversary| adversary.token(tokens.len(), token, vocabulary));
             tokens.push(token);
             match Text::new(detokenizer.push(token)) {

@@ -1,0 +1,271 @@
+//! Which tokens may come next, so that an answer has the form that was asked for.
+//!
+//! A token may come exactly if its bytes, after those of the answer so far, begin some text of the grammar; a stop
+//! token, exactly if the answer is such a text. That is a function of grammar and answer: the auditor finds the same.
+
+use std::sync::Arc;
+
+use llguidance::{
+    Matcher, ParserFactory,
+    api::{ParserLimits, StopReason, TopLevelGrammar},
+    toktrie::{ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie},
+};
+use protocol::Constraint;
+use serde_json::{Value, json};
+
+/// Whitespace between the parts of JSON: an answer that is nothing but space would never end.
+const SPACE: &str = r"[ \n\r\t]{0,8}";
+/// What one grammar may cost; part of the meaning, since a grammar that costs more has no answer.
+const LIMITS: ParserLimits = ParserLimits {
+    max_items_in_row: 2_000,
+    initial_lexer_fuel: 1_000_000,
+    step_lexer_fuel: 200_000,
+    step_max_items: 50_000,
+    max_lexer_states: 50_000,
+    max_grammar_size: 100_000,
+    precompute_large_lexemes: true,
+    verbose_errors: false,
+};
+
+/// Why a constraint cannot be followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConstraintError {
+    #[error("the {kind} is refused: {cause}")]
+    Refused { kind: &'static str, cause: String },
+    #[error("the constraint cannot be followed any further: {cause}")]
+    Stuck { cause: String },
+}
+
+/// A vocabulary made ready for grammars.
+pub struct Grammars {
+    factory: ParserFactory,
+    stop_tokens: Vec<u32>,
+}
+
+impl Grammars {
+    /// For the bytes of each token; stop tokens stand for none.
+    pub fn new(pieces: &[Option<Vec<u8>>], stop_tokens: &[u32]) -> Result<Self, ConstraintError> {
+        let in_vocabulary = |token: &&u32| (**token as usize) < pieces.len();
+        let stop_tokens: Vec<u32> = stop_tokens.iter().filter(in_vocabulary).copied().collect();
+        let info = TokRxInfo::new(pieces.len() as u32, stop_tokens.first().copied().unwrap_or(INVALID_TOKEN));
+        let word = |(token, piece): (usize, &Option<Vec<u8>>)| match piece {
+            Some(bytes) if !stop_tokens.contains(&(token as u32)) => bytes.clone(),
+            _ => Vec::new(),
+        };
+        let words: Vec<Vec<u8>> = pieces.iter().enumerate().map(word).collect();
+        let mut trie = TokTrie::from(&info, &words);
+        if !stop_tokens.is_empty() {
+            trie = trie.with_eos_tokens(&stop_tokens);
+        }
+        let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
+        let slices = llguidance::earley::SlicedBiasComputer::general_slices();
+        let mut factory = ParserFactory::new(&environment, InferenceCapabilities::default(), &slices)
+            .map_err(|cause| ConstraintError::Refused { kind: "vocabulary", cause: said(&cause) })?;
+        factory.quiet();
+        *factory.limits_mut() = LIMITS;
+        Ok(Self { factory, stop_tokens })
+    }
+
+    /// Follows a constraint from the beginning of an answer.
+    pub fn guide(&self, constraint: &Constraint) -> Result<Guide, ConstraintError> {
+        let (kind, grammar) = grammar(constraint)?;
+        let matcher = Matcher::new(self.factory.create_parser(grammar));
+        match matcher.get_error() {
+            Some(cause) => Err(ConstraintError::Refused { kind, cause: short(&cause) }),
+            None => Ok(Guide { matcher, stop_tokens: self.stop_tokens.clone() }),
+        }
+    }
+}
+
+fn grammar(constraint: &Constraint) -> Result<(&'static str, TopLevelGrammar), ConstraintError> {
+    match constraint {
+        Constraint::JsonSchema(schema) => {
+            let kind = "JSON schema";
+            let schema: Value = serde_json::from_str(schema)
+                .map_err(|cause| ConstraintError::Refused { kind, cause: cause.to_string() })?;
+            Ok((kind, TopLevelGrammar::from_json_schema(with_space(schema))))
+        }
+        Constraint::Regex(pattern) => Ok(("regular expression", TopLevelGrammar::from_regex(pattern))),
+        Constraint::Grammar(grammar) => Ok(("grammar", TopLevelGrammar::from_lark(grammar.to_string()))),
+    }
+}
+
+/// The schema with our bound on whitespace; nothing that the caller says changes how it is read.
+fn with_space(schema: Value) -> Value {
+    match schema {
+        Value::Object(mut schema) => {
+            schema.insert("x-guidance".to_owned(), json!({"whitespace_pattern": SPACE}));
+            Value::Object(schema)
+        }
+        // `true` allows everything, and says so in an object as well.
+        Value::Bool(true) => with_space(json!({})),
+        other => other,
+    }
+}
+
+/// What may follow an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// A bit for each token, the lowest in the lowest bit of the first word.
+    Tokens(Vec<u32>),
+    /// Nothing: the answer is whole.
+    End,
+}
+
+/// A constraint that is being followed.
+pub struct Guide {
+    matcher: Matcher,
+    stop_tokens: Vec<u32>,
+}
+
+impl Guide {
+    pub fn allowed(&mut self) -> Result<Allowed, ConstraintError> {
+        if self.matcher.is_stopped() {
+            return self.ended();
+        }
+        let is_whole = self.matcher.is_accepting().map_err(|cause| stuck(&cause))?;
+        let mut mask = self.matcher.compute_mask().map_err(|cause| stuck(&cause))?;
+        for &token in &self.stop_tokens {
+            mask.set(token as usize, is_whole);
+        }
+        match (mask.is_zero(), is_whole) {
+            (false, _) => Ok(Allowed::Tokens(mask.as_slice().to_vec())),
+            (true, true) => Ok(Allowed::End),
+            (true, false) => Err(ConstraintError::Stuck { cause: "no token fits".to_owned() }),
+        }
+    }
+
+    /// Goes on with a token of the answer.
+    pub fn take(&mut self, token: u32) -> Result<(), ConstraintError> {
+        self.matcher.consume_token(token).map_err(|cause| stuck(&cause))
+    }
+
+    fn ended(&self) -> Result<Allowed, ConstraintError> {
+        let reason = self.matcher.stop_reason();
+        if matches!(reason, StopReason::NoExtension | StopReason::EndOfSentence) {
+            return Ok(Allowed::End);
+        }
+        Err(ConstraintError::Stuck { cause: self.matcher.get_error().unwrap_or_else(|| reason.to_string()) })
+    }
+}
+
+fn stuck(cause: &impl std::fmt::Display) -> ConstraintError {
+    ConstraintError::Stuck { cause: said(cause) }
+}
+
+fn said(cause: &impl std::fmt::Display) -> String {
+    short(&cause.to_string())
+}
+
+/// A cause may quote a whole grammar.
+fn short(cause: &str) -> String {
+    cause.chars().take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vocabulary of all bytes, a few longer tokens, and the stop token 0.
+    fn grammars() -> Grammars {
+        let bytes = (0..=255_u8).map(|byte| Some(vec![byte]));
+        let longer = ["{\"", "true", "\": ", "ab"].map(|text| Some(text.as_bytes().to_vec()));
+        let pieces: Vec<Option<Vec<u8>>> = [None].into_iter().chain(bytes).chain(longer).collect();
+        Grammars::new(&pieces, &[0]).unwrap()
+    }
+
+    fn token(byte: u8) -> u32 {
+        u32::from(byte) + 1
+    }
+
+    fn tokens(guide: &mut Guide) -> Vec<u32> {
+        match guide.allowed().unwrap() {
+            Allowed::Tokens(mask) => {
+                (0..261).filter(|token| mask[*token as usize / 32] >> (token % 32) & 1 == 1).collect()
+            }
+            Allowed::End => Vec::new(),
+        }
+    }
+
+    fn regex(pattern: &str) -> Constraint {
+        Constraint::Regex(protocol::Text::new(pattern).unwrap())
+    }
+
+    fn schema(schema: &str) -> Constraint {
+        Constraint::JsonSchema(protocol::Text::new(schema).unwrap())
+    }
+
+    #[test]
+    fn what_may_follow_is_what_begins_a_text_of_the_grammar() {
+        let grammars = grammars();
+        let mut guide = grammars.guide(&regex("ab?c|x")).unwrap();
+        assert_eq!(tokens(&mut guide), [token(b'a'), token(b'x'), 260]);
+        guide.take(token(b'a')).unwrap();
+        assert_eq!(tokens(&mut guide), [token(b'b'), token(b'c')]);
+        guide.take(token(b'c')).unwrap();
+        assert!(matches!(guide.allowed().unwrap(), Allowed::End) || tokens(&mut guide) == [0]);
+    }
+
+    #[test]
+    fn an_answer_may_stop_only_where_it_is_whole() {
+        let grammars = grammars();
+        let mut guide = grammars.guide(&regex("a+")).unwrap();
+        assert!(!tokens(&mut guide).contains(&0));
+        guide.take(token(b'a')).unwrap();
+        assert_eq!(tokens(&mut guide), [0, token(b'a')]);
+        assert!(matches!(guide.take(token(b'b')), Err(ConstraintError::Stuck { .. })));
+        assert!(guide.allowed().is_err());
+    }
+
+    #[test]
+    fn schemas_are_followed_to_their_last_brace() {
+        let grammars = grammars();
+        let asked = r##"{"type": "object", "properties": {"z": {"$ref": "#/$defs/b"}, "a": {"enum": [1]}}, "required": ["z", "a"],
+            "additionalProperties": false, "$defs": {"b": {"type": "boolean"}}}"##;
+        let mut guide = grammars.guide(&schema(asked)).unwrap();
+        for byte in br#"{"z": true, "a": 1}"# {
+            assert!(tokens(&mut guide).contains(&token(*byte)), "{}", char::from(*byte));
+            assert!(!tokens(&mut guide).contains(&0));
+            guide.take(token(*byte)).unwrap();
+        }
+        assert!(matches!(guide.allowed().unwrap(), Allowed::End) || tokens(&mut guide) == [0]);
+        let mut spaces = grammars.guide(&schema(r#"{"type": "object"}"#)).unwrap();
+        spaces.take(token(b'{')).unwrap();
+        let taken = (0..20).take_while(|_| {
+            let may = tokens(&mut spaces).contains(&token(b' '));
+            may && spaces.take(token(b' ')).is_ok()
+        });
+        assert_eq!(taken.count(), 8, "whitespace ends");
+    }
+
+    #[test]
+    fn what_is_no_grammar_or_costs_too_much_is_refused_before_anything_runs() {
+        let grammars = grammars();
+        let grammar = |text: &str| Constraint::Grammar(protocol::Text::new(text).unwrap());
+        let deep = format!("{}{}", "(".repeat(3_000), ")".repeat(3_000));
+        for constraint in [
+            regex("(unclosed"),
+            regex(&deep),
+            schema("{"),
+            schema("[1]"),
+            schema(r##"{"$ref": "#/nowhere"}"##),
+            schema(r#"{"$ref": "https://example.org/schema"}"#),
+            schema(r#"{"type": "strange"}"#),
+            grammar("start: missing"),
+            grammar(""),
+        ] {
+            let refused = grammars.guide(&constraint).err();
+            assert!(matches!(refused, Some(ConstraintError::Refused { .. })), "{constraint:?}");
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_without_a_stop_token_ends_where_nothing_can_follow() {
+        let pieces: Vec<Option<Vec<u8>>> = (0..=255_u8).map(|byte| Some(vec![byte])).collect();
+        let grammars = Grammars::new(&pieces, &[]).unwrap();
+        let mut guide = grammars.guide(&regex("ab")).unwrap();
+        guide.take(u32::from(b'a')).unwrap();
+        guide.take(u32::from(b'b')).unwrap();
+        assert_eq!(guide.allowed().unwrap(), Allowed::End);
+    }
+}

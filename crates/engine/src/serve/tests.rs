@@ -1,0 +1,441 @@
+//! Texts in company say what they say alone, and none can hurt another.
+
+#[path = "../../tests/support/mod.rs"]
+pub mod support;
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use proptest::prelude::*;
+use protocol::{
+    Constraint, Finish, List, Parameters,
+    request::{Score, TokenBias},
+};
+use support::{CONTEXT, KINDS, VOCABULARY, model, sampled, tokens};
+
+use super::*;
+use crate::{Flow, Generation, cache::PAGE};
+
+const LIMITS: Limits = Limits { texts: 8, waiting: 4, prompt_rows: 16, memory_bytes: 1 << 30, tokens_ahead: 1_000 };
+
+fn alone(language: &LanguageModel, job: &Job) -> Generation {
+    language.generate(&job.prompt, &job.parameters, &mut |_| Flow::Continue).unwrap()
+}
+
+/// What came on a stream: the parts put together, or the failure.
+fn heard(stream: &mut Stream) -> Result<Generation, RunError> {
+    let mut said =
+        Generation { tokens: Vec::new(), scores: Vec::new(), prompt_scores: Vec::new(), finish: Finish::Cancelled };
+    while let Some(event) = stream.next() {
+        match event {
+            Event::Part(crate::Part::PromptScores(scores)) => said.prompt_scores = scores,
+            Event::Part(crate::Part::Token { token, score }) => {
+                said.tokens.push(token);
+                said.scores.extend(score);
+            }
+            Event::End(finish) => return Ok(Generation { finish, ..said }),
+            Event::Failed(error) => return Err(error),
+        }
+    }
+    panic!("a stream has an end");
+}
+
+fn job(length: usize, seed: u64) -> Job {
+    Job { prompt: tokens(length, seed), parameters: sampled(seed) }
+}
+
+/// A batch that is stepped by hand.
+struct Hand<'a> {
+    language: &'a LanguageModel,
+    limits: Limits,
+    desk: Arc<Desk>,
+    batch: Batch<'a>,
+}
+
+impl<'a> Hand<'a> {
+    fn new(language: &'a LanguageModel, limits: Limits) -> Self {
+        Self { language, limits, desk: Arc::default(), batch: Batch::new(language, limits) }
+    }
+
+    fn ticket(&self, job: &Job) -> (Ticket, Stream) {
+        ticket(self.language, job.clone(), self.limits, &self.desk).unwrap()
+    }
+
+    fn submit(&self, job: &Job) -> Stream {
+        let (ticket, stream) = self.ticket(job);
+        self.desk.submit(ticket, self.limits.waiting).unwrap();
+        stream
+    }
+
+    fn step(&mut self) -> Counts {
+        self.desk.admit(&mut self.batch);
+        self.batch.step();
+        self.desk.set_counts(self.batch.counts());
+        self.desk.counts()
+    }
+
+    fn finish(&mut self) {
+        let mut steps = 0;
+        while self.desk.counts().waiting > 0 || !self.batch.is_idle() {
+            self.step();
+            steps += 1;
+            assert!(steps < 10_000, "the batch comes to an end");
+        }
+    }
+}
+
+/// How many parts wait on a stream.
+fn ready(stream: &mut Stream) -> usize {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut count = 0;
+    while let Poll::Ready(Some(_)) = stream.poll_next(&mut context) {
+        count += 1;
+    }
+    count
+}
+
+fn parameters() -> impl Strategy<Value = Parameters> {
+    let penalties = (1..3_000_000_u32, -2_000_000..2_000_000_i32, -2_000_000..2_000_000_i32);
+    let choice = (0..2_000_000_u32, 0..8_u32, 1..=1_000_000_u32, 0..200_000_u32, any::<u64>());
+    let extras = (0..4_u8, any::<bool>(), prop::option::of(0..VOCABULARY as u32), 0..3_u8);
+    (0..20_u32, choice, prop::option::of(penalties), extras).prop_map(|(max_tokens, choice, penalties, extras)| {
+        let (temperature_micros, top_k, top_p_micros, min_p_micros, seed) = choice;
+        let (repetition, presence, frequency) = penalties.unwrap_or((1_000_000, 0, 0));
+        let (scores, prompt_scores, bias, constraint) = extras;
+        let biases = bias.map(|token| TokenBias { token, bias_micros: 3_000_000 }).into_iter().collect();
+        let text = |text: &str| protocol::Text::new(text).unwrap();
+        Parameters {
+            max_tokens,
+            temperature_micros,
+            top_k,
+            top_p_micros,
+            min_p_micros,
+            seed,
+            repetition_penalty_micros: repetition,
+            presence_penalty_micros: presence,
+            frequency_penalty_micros: frequency,
+            logit_bias: List::new(biases).unwrap(),
+            scores,
+            prompt_scores,
+            constraint: match constraint {
+                1 => Some(Constraint::Regex(text("[a-z ]{3,9}!|[0-9]+"))),
+                2 => Some(Constraint::JsonSchema(text(r#"{"type":"object"}"#))),
+                _ => None,
+            },
+            ..Parameters::default()
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn in_any_company_a_text_is_what_it_is_alone(
+        jobs in prop::collection::vec((1..CONTEXT, 0..3_u64, 0..6_usize, parameters()), 1..7),
+        prompt_rows in 1..70_usize, texts in 1..6_usize, tokens_ahead in 1..4_usize,
+    ) {
+        for kind in KINDS {
+            let model = model(kind);
+            let language = model.as_language().unwrap();
+            let limits = Limits { texts, prompt_rows, tokens_ahead, waiting: 9, ..LIMITS };
+            let mut hand = Hand::new(language, limits);
+            let mut heard: Vec<(Job, Stream, Vec<Event>)> = Vec::new();
+            let mut context = Context::from_waker(Waker::noop());
+            let mut listen = |heard: &mut Vec<(Job, Stream, Vec<Event>)>| {
+                for (_, stream, events) in heard {
+                    if let Poll::Ready(Some(event)) = stream.poll_next(&mut context) {
+                        events.push(event);
+                    }
+                }
+            };
+            // Few seeds, so that prompts have beginnings in common.
+            for (length, seed, steps, parameters) in &jobs {
+                let job = Job { prompt: tokens(*length, *seed), parameters: parameters.clone() };
+                let stream = hand.submit(&job);
+                heard.push((job, stream, Vec::new()));
+                for _ in 0..*steps {
+                    hand.step();
+                    listen(&mut heard);
+                }
+            }
+            for _ in 0..2_000 {
+                hand.step();
+                listen(&mut heard);
+            }
+            for (job, _, events) in heard {
+                let expected = alone(language, &job);
+                let mut parts = Vec::new();
+                if job.parameters.prompt_scores {
+                    parts.push(Event::Part(crate::Part::PromptScores(expected.prompt_scores)));
+                }
+                for (index, &token) in expected.tokens.iter().enumerate() {
+                    parts.push(Event::Part(crate::Part::Token { token, score: expected.scores.get(index).cloned() }));
+                }
+                parts.push(Event::End(expected.finish));
+                prop_assert_eq!(events, parts);
+            }
+            prop_assert_eq!((hand.batch.counts().running, hand.batch.counts().reserved_bytes), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_long_prompt_stalls_no_answer_and_prompts_are_read_in_the_order_of_their_arrival() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let mut hand = Hand::new(language, LIMITS);
+    let mut answering = hand.submit(&Job { parameters: Parameters { max_tokens: 60, ..sampled(1) }, ..job(4, 1) });
+    hand.step();
+    assert_eq!(ready(&mut answering), 1);
+    let mut first = hand.submit(&job(80, 2));
+    let mut second = hand.submit(&job(40, 3));
+    for step in 0..7 {
+        let before = hand.batch.counts().rows;
+        hand.step();
+        let rows = hand.batch.counts().rows - before;
+        assert_eq!(ready(&mut answering), 1, "a token in each step");
+        assert!(rows <= 1 + 1 + 16, "{rows} rows");
+        assert_eq!(ready(&mut first), usize::from(step >= 4), "80 rows in steps of 16");
+        assert_eq!(ready(&mut second), 0, "whoever came later waits");
+    }
+    hand.step();
+    assert_eq!(ready(&mut second), 1);
+}
+
+#[test]
+fn a_slow_reader_pauses_only_its_own_text() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let mut hand = Hand::new(language, Limits { tokens_ahead: 3, ..LIMITS });
+    let (slow_job, quick_job) = (job(5, 1), job(6, 2));
+    let (mut slow, mut quick) = (hand.submit(&slow_job), hand.submit(&quick_job));
+    let mut taken = 0;
+    for _ in 0..30 {
+        hand.step();
+        taken += ready(&mut quick);
+    }
+    assert_eq!(taken, alone(language, &quick_job).tokens.len() + 1);
+    assert!(hand.batch.is_idle() && hand.batch.counts().running == 1);
+    let rows = hand.batch.counts().rows;
+    hand.step();
+    assert_eq!(hand.batch.counts().rows, rows, "a paused text costs nothing");
+    let mut tokens = Vec::new();
+    for _ in 0..30 {
+        if let Poll::Ready(Some(Event::Part(crate::Part::Token { token, .. }))) =
+            slow.poll_next(&mut Context::from_waker(Waker::noop()))
+        {
+            tokens.push(token);
+        }
+        hand.step();
+    }
+    assert_eq!(tokens, alone(language, &slow_job).tokens);
+}
+
+#[test]
+fn a_reader_that_left_frees_its_place_at_the_next_step() {
+    let model = model(KINDS[0]);
+    let mut hand = Hand::new(model.as_language().unwrap(), Limits { texts: 1, ..LIMITS });
+    let running = hand.submit(&job(5, 1));
+    let (waiting, mut last) = (hand.submit(&job(5, 2)), hand.submit(&job(5, 3)));
+    assert_eq!((hand.step().running, hand.step().waiting), (1, 2));
+    drop((running, waiting));
+    hand.step();
+    assert_eq!((hand.batch.counts().running, hand.desk.counts().waiting, ready(&mut last)), (1, 0, 1));
+    drop(last);
+    hand.step();
+    assert_eq!((hand.batch.counts().running, hand.batch.counts().reserved_bytes), (0, 0));
+}
+
+#[test]
+fn a_poisoned_text_ends_alone_whatever_its_poison() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let mut hand = Hand::new(language, LIMITS);
+    let good: Vec<Job> = (0..3).map(|seed| job(20, seed)).collect();
+    let mut streams = vec![hand.submit(&good[0])];
+    // No token of the vocabulary: the kernel that looks it up panics.
+    let (mut ticket, mut unknown) = hand.ticket(&job(9, 8));
+    ticket.prompt[3] = u32::MAX;
+    hand.desk.submit(ticket, 9).unwrap();
+    streams.push(hand.submit(&good[1]));
+    let (mut ticket, mut panics) = hand.ticket(&job(9, 9));
+    ticket.rules.panics = true;
+    hand.desk.submit(ticket, 9).unwrap();
+    hand.step();
+    streams.push(hand.submit(&good[2]));
+    hand.finish();
+    assert_eq!(heard(&mut unknown), Err(RunError::Interrupted));
+    assert_eq!(heard(&mut panics), Err(RunError::Interrupted));
+    for (stream, job) in streams.iter_mut().zip(&good) {
+        assert_eq!(heard(stream).unwrap(), alone(language, job));
+    }
+}
+
+#[test]
+fn memory_is_promised_before_a_text_begins_and_is_never_exceeded() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let page = language.plan().lane_bytes(PAGE);
+    let limits = Limits { memory_bytes: 3 * page, ..LIMITS };
+    let mut hand = Hand::new(language, limits);
+    let jobs: Vec<Job> = (0..4).map(|seed| job(70, seed)).collect();
+    let mut streams: Vec<Stream> = jobs.iter().map(|job| hand.submit(job)).collect();
+    for _ in 0..200 {
+        let counts = hand.step();
+        assert!(counts.running <= 1 && counts.reserved_bytes + counts.prefix_bytes <= 3 * page, "{counts:?}");
+    }
+    for (stream, job) in streams.iter_mut().zip(&jobs) {
+        assert_eq!(heard(stream).unwrap(), alone(language, job));
+    }
+    let limits = Limits { memory_bytes: page, ..LIMITS };
+    let refused = ticket(language, jobs[0].clone(), limits, &hand.desk).err();
+    assert_eq!(refused, Some(ServeError::TooLarge { needed: 2 * page, limit: page }));
+}
+
+#[test]
+fn what_was_read_before_is_not_read_again_and_says_the_same() {
+    for kind in KINDS {
+        let model = model(kind);
+        let language = model.as_language().unwrap();
+        let mut hand = Hand::new(language, LIMITS);
+        let common = tokens(PAGE, 5);
+        let with = |end: &[u32]| Job { prompt: [&common, end].concat(), parameters: sampled(6) };
+        let jobs = [with(&[9, 9, 9]), with(&[8, 7]), with(&[9]), with(&[9, 9, 9])];
+        for (index, job) in jobs.iter().enumerate() {
+            let mut stream = hand.submit(job);
+            hand.finish();
+            assert_eq!(heard(&mut stream).unwrap(), alone(language, job));
+            assert_eq!(hand.batch.counts().rows_remembered, (index * PAGE) as u64);
+        }
+        let scored = Job { parameters: Parameters { prompt_scores: true, ..sampled(6) }, ..with(&[9, 9, 9]) };
+        let mut stream = hand.submit(&scored);
+        hand.finish();
+        assert_eq!(heard(&mut stream).unwrap(), alone(language, &scored));
+        assert_eq!(hand.batch.counts().rows_remembered, 3 * PAGE as u64, "scores need every row");
+    }
+}
+
+#[test]
+fn of_texts_with_one_beginning_the_first_reads_it_for_all() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let mut hand = Hand::new(language, Limits { waiting: 9, ..LIMITS });
+    let jobs: Vec<Job> = (0..5).map(|seed| Job { prompt: tokens(80, 7), parameters: sampled(seed) }).collect();
+    let other = job(10, 3);
+    let mut streams: Vec<Stream> = jobs.iter().map(|job| hand.submit(job)).collect();
+    let mut passing = hand.submit(&other);
+    assert_eq!((hand.step().running, ready(&mut passing)), (2, 0));
+    hand.finish();
+    for (stream, job) in streams.iter_mut().zip(&jobs) {
+        assert_eq!(heard(stream).unwrap(), alone(language, job));
+    }
+    assert_eq!(hand.batch.counts().rows_remembered, 4 * PAGE as u64);
+}
+
+fn server(limits: Limits) -> Server {
+    Server::start(Arc::new(model(KINDS[0])), limits).unwrap()
+}
+
+#[test]
+fn many_threads_are_served_at_once_and_each_gets_its_own_answer() {
+    let server = server(Limits { waiting: 64, tokens_ahead: 2, ..LIMITS });
+    std::thread::scope(|scope| {
+        for seed in 0..12 {
+            let server = &server;
+            scope.spawn(move || {
+                let job = job(10 + seed as usize * 5, seed);
+                let said = heard(&mut server.submit(job.clone()).unwrap()).unwrap();
+                assert_eq!(said, alone(server.model().as_language().unwrap(), &job));
+            });
+        }
+    });
+    assert!(server.counts().steps > 0);
+}
+
+#[test]
+fn what_is_wrong_or_too_much_is_refused_at_once() {
+    let server = server(Limits { texts: 1, waiting: 2, tokens_ahead: 1, ..LIMITS });
+    let limit = CONTEXT - 1;
+    let empty = Job { prompt: Vec::new(), ..job(1, 1) };
+    assert_eq!(server.submit(empty).err(), Some(RunError::PromptLength { found: 0, limit }.into()));
+    let broken = Constraint::Regex(protocol::Text::new("(").unwrap());
+    let broken = Parameters { constraint: Some(broken), ..sampled(1) };
+    let refused = server.submit(Job { parameters: broken, ..job(1, 1) }).err();
+    assert!(matches!(refused, Some(ServeError::Run(RunError::Constraint(_)))), "{refused:?}");
+    let mut running = server.submit(job(5, 1)).unwrap();
+    assert!(matches!(running.next(), Some(Event::Part(_))));
+    let waiting = [server.submit(job(5, 2)).unwrap(), server.submit(job(5, 3)).unwrap()];
+    assert_eq!(server.submit(job(5, 4)).err(), Some(ServeError::Busy { waiting: 2 }));
+    drop(waiting);
+    let mut next = server.submit(job(5, 5)).unwrap();
+    drop(running);
+    assert!(matches!(next.next(), Some(Event::Part(_))), "who left the queue makes room, and who left makes place");
+}
+
+#[test]
+fn a_server_that_stops_tells_everyone_who_listens() {
+    let server = server(Limits { texts: 1, tokens_ahead: 1, ..LIMITS });
+    let (mut running, mut waiting) = (server.submit(job(5, 1)).unwrap(), server.submit(job(5, 2)).unwrap());
+    running.next();
+    let desk = Arc::clone(&server.desk);
+    drop(server);
+    assert_eq!(heard(&mut running), Err(RunError::Interrupted));
+    assert_eq!((heard(&mut waiting), waiting.next()), (Err(RunError::Interrupted), None));
+    let model = model(KINDS[0]);
+    let (ticket, _) = ticket(model.as_language().unwrap(), job(5, 1), LIMITS, &desk).unwrap();
+    assert_eq!(desk.submit(ticket, 9), Err(ServeError::Stopped));
+}
+
+#[test]
+fn a_model_of_tensors_is_not_served_here() {
+    let risk = Model::load(&include_bytes!("../../../../models/risk/risk-integer.ogm")[..]).unwrap();
+    assert!(matches!(Server::start(Arc::new(risk), LIMITS), Err(ServeError::NotLanguage)));
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[test]
+fn a_task_that_waits_is_woken_by_every_part_and_by_the_end() {
+    let server = server(LIMITS);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let expected = alone(server.model().as_language().unwrap(), &job(5, 1));
+    let mut stream = pin!(server.submit(job(5, 1)).unwrap());
+    let mut parts = 0;
+    loop {
+        match stream.poll_next(&mut context) {
+            Poll::Ready(Some(_)) => parts += 1,
+            Poll::Ready(None) => break,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+    assert_eq!(parts, expected.tokens.len() + 1);
+}
+
+#[test]
+fn prompts_are_scored_as_their_own_continuation_would_be() {
+    let model = model(KINDS[1]);
+    let language = model.as_language().unwrap();
+    let parameters = Parameters { max_tokens: 0, scores: 4, prompt_scores: true, ..Parameters::default() };
+    let prompt = tokens(20, 3);
+    let said = alone(language, &Job { prompt: prompt.clone(), parameters: parameters.clone() });
+    assert_eq!((said.tokens.len(), said.finish, said.prompt_scores.len()), (0, Finish::Length, 19));
+    for (position, score) in said.prompt_scores.iter().enumerate() {
+        let after = Parameters { max_tokens: 1, scores: 4, ..Parameters::default() };
+        let next = alone(language, &Job { prompt: prompt[..=position].to_vec(), parameters: after });
+        let best: &Score = &next.scores[0];
+        assert_eq!(best.alternatives, score.alternatives);
+        assert_eq!(best.alternatives[0].token, next.tokens[0]);
+        assert!(score.logprob_micros <= best.logprob_micros);
+    }
+}
