@@ -246,9 +246,13 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
             }
         }
         "linear_blocks_f32" => {
-            let blocks = 1 + random.below(5);
-            case.floats(random, &[blocks * 32]);
-            case.constant(random.packed(Format::Q8_0, &[outputs, blocks * 32]));
+            let format = [Format::Q8_0, Format::Q4_0, Format::Q4K, Format::Q5K, Format::Q6K][random.below(5)];
+            let columns = (1 + random.below(5)) * format.layout().columns;
+            case.floats(random, &[columns]);
+            case.constant(random.packed(format, &[outputs, columns]));
+            if random.below(2) == 0 {
+                case.constant(random.floats(&[outputs]));
+            }
         }
         _ => {
             case.floats(random, &[width]);

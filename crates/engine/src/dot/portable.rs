@@ -1,34 +1,46 @@
-//! The dot products as a plain loop, on activations in pairs.
+//! A panel times activations in plain words: what the other levels are held against.
 
-use super::{BLOCK_GROUPS, Block, Chain, GROUP, ROWS, Sums};
+use super::{
+    BLOCK, Chain, Corner, ROWS,
+    blocks::Blocks,
+    panel::{BLOCK_BYTES, Panel, Steps, Values},
+};
 
-pub fn dots(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
-    for (row, sums) in sums.iter_mut().enumerate() {
-        *sums = [0; ROWS];
-        let words = &x[row * stride..];
-        for (group, pair) in weights.chunks_exact(ROWS * GROUP).zip(words.chunks_exact(2)) {
-            let low = |word: u32| i32::from((word as u16).cast_signed());
-            let high = |word: u32| word.cast_signed() >> 16;
-            let x = [low(pair[0]), low(pair[1]), high(pair[0]), high(pair[1])];
-            for (sum, weights) in sums.iter_mut().zip(group.chunks_exact(GROUP)) {
-                for (weight, x) in weights.iter().zip(x) {
-                    *sum += i32::from(*weight) * x;
+/// Takes a chain of 16 outputs for each row of activations through the panel's blocks, from a corner of both on.
+pub fn multiply(panel: &Panel, x: &Blocks, from: Corner, chains: &mut [Chain]) {
+    let blocks = panel.checked_blocks();
+    for (index, chains) in chains.chunks_mut(ROWS).enumerate() {
+        let group = x.group(from.group + index, from.block);
+        group.assert_blocks(blocks);
+        for (row, chain) in chains.iter_mut().enumerate() {
+            for block in 0..blocks {
+                let cell = block * group.width + row;
+                let quants = &group.quants[cell * BLOCK..][..BLOCK];
+                let bytes = &panel.bytes[block * BLOCK_BYTES..][..BLOCK_BYTES];
+                let steps = if panel.steps == Steps::Halves { 2 } else { 1 };
+                for step in 0..steps {
+                    let columns = BLOCK / steps * step..BLOCK / steps * (step + 1);
+                    let scales = &panel.scales[(block * steps + step) * ROWS..][..ROWS];
+                    for (output, (chain, scale)) in chain.iter_mut().zip(scales).enumerate() {
+                        let weight = |column: usize| weight(panel.values, bytes, column, output);
+                        let dot: i32 = columns.clone().map(|column| i32::from(quants[column]) * weight(column)).sum();
+                        *chain = (scale * group.scales[cell]).mul_add(dot as f32, *chain);
+                    }
+                }
+                if panel.steps == Steps::Minimum {
+                    for (chain, minimum) in chain.iter_mut().zip(&panel.minima[block * ROWS..]) {
+                        *chain = minimum.mul_add(group.sums[cell], *chain);
+                    }
                 }
             }
         }
     }
 }
 
-pub fn chains(weights: &[i8], x: &[u32], stride: usize, blocks: &[Block], scales: &[f32], out: &mut [Chain]) {
-    for (row, out) in out.iter_mut().enumerate() {
-        *out = [0.0; ROWS];
-        let of_blocks = weights.chunks_exact(BLOCK_GROUPS * ROWS * GROUP).zip(blocks).enumerate();
-        for (block, (weights, Block { scale, .. })) in of_blocks {
-            let mut sums = [[0; ROWS]];
-            dots(weights, &x[row * stride + block * BLOCK_GROUPS * 2..], BLOCK_GROUPS * 2, &mut sums);
-            for ((chain, sum), scale) in out.iter_mut().zip(sums[0]).zip(scale) {
-                *chain = (scale * scales[row * blocks.len() + block]).mul_add(sum as f32, *chain);
-            }
-        }
+fn weight(values: Values, bytes: &[u8], column: usize, output: usize) -> i32 {
+    let byte = bytes[(column / 4 * ROWS + output) * 4 + column % 4];
+    match values {
+        Values::Signed => i32::from(byte.cast_signed()),
+        Values::Nibbles { offset } => i32::from(byte) - offset,
     }
 }

@@ -4,7 +4,7 @@ use graph::{Data, Element, Fault};
 
 use crate::{
     cpu::Level,
-    dot::{BATCH, Layout, Packed, ROWS, Sums, Tiles, dots, pack_pairs},
+    dot::integer::{BATCH, Layout, Packed, ROWS, Sums, Tiles, dots, pack_pairs},
     kernel::{Call, Kernel, Making, State, excluded, sums_out},
 };
 

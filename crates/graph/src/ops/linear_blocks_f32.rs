@@ -33,11 +33,17 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
     site.linear(site.expect_weights(1, Weights::Blocks, "weights in blocks")?, Element::F32)
 }
 
+/// What activations are multiplied by: `127 / most`, or 0 where that is not finite. No quant is beyond ±127 then.
+pub fn inverse(most: f32) -> f32 {
+    let inverse = 127.0 / most;
+    if inverse < f32::INFINITY { inverse } else { 0.0 }
+}
+
 /// 32 activations as integers from -127 to 127, and their scale.
 pub fn quantise(block: &[f32], quants: &mut [i8]) -> f32 {
     // Comparisons, not max: a NaN is passed over here and becomes 0 below.
     let most = block.iter().fold(0.0_f32, |most, x| if x.abs() > most { x.abs() } else { most });
-    let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
+    let inverse = inverse(most);
     for (quant, x) in quants.iter_mut().zip(block) {
         *quant = (x * inverse + ROUND - ROUND) as i8;
     }

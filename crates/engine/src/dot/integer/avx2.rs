@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_GROUPS, Block, Chain, GROUP, ROWS, Sums};
+use super::{GROUP, ROWS, Sums};
 
 /// # Safety
 /// The CPU has AVX2; `x` holds `stride` words for each row but the last, and two words a group for that.
@@ -53,42 +53,6 @@ unsafe fn rows<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums: &
         unsafe {
             _mm256_storeu_si256(sums.as_mut_ptr().cast(), lanes[0]);
             _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), lanes[1]);
-        }
-    }
-}
-
-/// Chains of blocks on pairs, up to four rows at a time.
-///
-/// # Safety
-/// As `dots`, and the CPU has FMA; `scales` holds a scale for every block of every row.
-#[target_feature(enable = "avx2,fma")]
-pub unsafe fn chains(weights: &[i8], x: &[u32], stride: usize, blocks: &[Block], scales: &[f32], out: &mut [Chain]) {
-    for (index, out) in out.chunks_mut(4).enumerate() {
-        let (x, scales) = (&x[index * 4 * stride..], &scales[index * 4 * blocks.len()..]);
-        let mut chains = [[_mm256_setzero_ps(); 2]; 4];
-        let of_blocks = weights.chunks_exact(BLOCK_GROUPS * ROWS * GROUP).zip(blocks).enumerate();
-        for (block, (weights, Block { scale, .. })) in of_blocks {
-            let mut sums = [[0; ROWS]; 4];
-            // SAFETY: as the caller promises; the words of this block and the blocks behind it are there.
-            unsafe { dots(weights, &x[block * BLOCK_GROUPS * 2..], stride, &mut sums[..out.len()]) };
-            for (row, (chains, sums)) in chains.iter_mut().zip(&sums).take(out.len()).enumerate() {
-                let x = _mm256_set1_ps(scales[row * blocks.len() + block]);
-                for (half, chain) in chains.iter_mut().enumerate() {
-                    // SAFETY: 16 values are two loads of 8.
-                    let (scale, sum) = unsafe {
-                        let at = half * 8;
-                        (_mm256_loadu_ps(scale.as_ptr().add(at)), _mm256_loadu_si256(sums.as_ptr().add(at).cast()))
-                    };
-                    *chain = _mm256_fmadd_ps(_mm256_mul_ps(scale, x), _mm256_cvtepi32_ps(sum), *chain);
-                }
-            }
-        }
-        for (chains, out) in chains.iter().zip(out) {
-            // SAFETY: 16 values are two stores of 8.
-            unsafe {
-                _mm256_storeu_ps(out.as_mut_ptr(), chains[0]);
-                _mm256_storeu_ps(out.as_mut_ptr().add(8), chains[1]);
-            }
         }
     }
 }

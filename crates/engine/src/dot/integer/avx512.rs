@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_GROUPS, Block, Chain, GROUP, Layout, ROWS, Sums};
+use super::{GROUP, Layout, ROWS, Sums};
 
 const GROUP_BYTES: usize = ROWS * GROUP;
 
@@ -123,64 +123,4 @@ unsafe fn pairs<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums: 
 fn store(lanes: __m512i, sums: &mut Sums) {
     // SAFETY: 16 sums are one store.
     unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), lanes) };
-}
-
-/// Chains of blocks on biased bytes.
-///
-/// # Safety
-/// As `dots`, with one word a group; `scales` holds a scale for every block of every row, `stride / 8` a row.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub unsafe fn chains(weights: &[i8], x: &[u32], stride: usize, blocks: &[Block], scales: &[f32], out: &mut [Chain]) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        match out.len() {
-            1 => block_chains::<1>(weights, x, stride, blocks, scales, out),
-            2 => block_chains::<2>(weights, x, stride, blocks, scales, out),
-            3 => block_chains::<3>(weights, x, stride, blocks, scales, out),
-            4 => block_chains::<4>(weights, x, stride, blocks, scales, out),
-            8 => block_chains::<8>(weights, x, stride, blocks, scales, out),
-            _ => {
-                let (one, other) = out.split_at_mut(4);
-                chains(weights, x, stride, blocks, scales, one);
-                chains(weights, &x[4 * stride..], stride, blocks, &scales[4 * (stride / BLOCK_GROUPS)..], other);
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As `chains`, and there are `R` of them.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn block_chains<const R: usize>(
-    weights: &[i8],
-    x: &[u32],
-    stride: usize,
-    blocks: &[Block],
-    scales: &[f32],
-    out: &mut [Chain],
-) {
-    let mut chains = [_mm512_setzero_ps(); R];
-    let of_blocks = weights.chunks_exact(BLOCK_GROUPS * GROUP_BYTES).zip(blocks).enumerate();
-    for (block, (weights, Block { scale, start })) in of_blocks {
-        // SAFETY: both are 16 values of 4 bytes.
-        let (scale, start) = unsafe { (_mm512_loadu_ps(scale.as_ptr()), _mm512_loadu_si512(start.as_ptr().cast())) };
-        let mut lanes = [start; R];
-        for (group, weights) in weights.chunks_exact(GROUP_BYTES).enumerate() {
-            let weights = load(weights);
-            for (row, lanes) in lanes.iter_mut().enumerate() {
-                // SAFETY: the caller promises a word for every group of every row.
-                let word = unsafe { *x.as_ptr().add(row * stride + block * BLOCK_GROUPS + group) };
-                *lanes = _mm512_dpbusd_epi32(*lanes, each(word), weights);
-            }
-        }
-        for (row, (chain, lanes)) in chains.iter_mut().zip(lanes).enumerate() {
-            // SAFETY: the caller promises a scale for every block of every row.
-            let x = unsafe { *scales.as_ptr().add(row * (stride / BLOCK_GROUPS) + block) };
-            *chain = _mm512_fmadd_ps(_mm512_mul_ps(scale, _mm512_set1_ps(x)), _mm512_cvtepi32_ps(lanes), *chain);
-        }
-    }
-    for (chain, out) in chains.iter().zip(out) {
-        // SAFETY: 16 values are one store.
-        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), *chain) };
-    }
 }

@@ -1,0 +1,193 @@
+//! A packed matrix times rows of activations: how the work is cut over threads, tiles, columns and rows.
+
+use std::ops::Range;
+
+use graph::{Format, Packed};
+
+use super::{
+    BLOCK, Chain, Corner, ROWS,
+    blocks::Blocks,
+    panel::{Expand, PANEL_BLOCKS, Scratch, Tile, expansion},
+    table::{Several, several, single},
+};
+use crate::{
+    cpu::Level,
+    threads::{Cut, Threads},
+};
+
+/// Tiles whose chains wait together while their columns are gone through: the rows of a span of columns stay in the
+/// second level of the cache meanwhile.
+const TILES: usize = 8;
+/// Groups of rows that are gone through together.
+const GROUPS: usize = 32;
+/// Pieces for each thread: late threads then cost little.
+const PIECES: usize = 4;
+
+/// One matrix of packed weights.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    pub format: Format,
+    pub outputs: usize,
+    pub columns: usize,
+    bytes: &'a [u8],
+    tile_bytes: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// The matrix of that number in a stack; `None` where there is none.
+    pub fn of(packed: &'a Packed, index: usize) -> Option<Self> {
+        let (format, outputs, columns) = (packed.format(), packed.rows(), packed.columns());
+        let tile_bytes = format.tile_bytes(columns)?;
+        let length = packed.tiles_of_matrix() * tile_bytes;
+        let bytes = packed.bytes().get(index.checked_mul(length)?..)?.get(..length)?;
+        Some(Self { format, outputs, columns, bytes, tile_bytes })
+    }
+
+    pub fn tiles(&self) -> usize {
+        self.outputs.div_ceil(ROWS)
+    }
+
+    pub fn tile(&self, index: usize) -> &'a [u8] {
+        &self.bytes[index * self.tile_bytes..][..self.tile_bytes]
+    }
+
+    fn blocks_of(&self, tile: usize) -> Tile<'a> {
+        Tile { bytes: self.tile(tile), total: self.columns / BLOCK }
+    }
+}
+
+/// How tiles are cut into pieces for threads.
+pub fn pieces(threads: &Threads, tiles: usize, each: impl Fn(Range<usize>) + Sync) {
+    let count = if threads.count() == 1 { 1 } else { threads.count() * PIECES };
+    let piece = tiles.div_ceil(count).max(1);
+    threads.pieces(tiles.div_ceil(piece), |index| each(index * piece..tiles.min((index + 1) * piece)));
+}
+
+/// Where outputs go: rows of `stride` values, of which each tile has its own columns.
+pub struct Output<'a, T> {
+    cut: Cut<'a, T>,
+    stride: usize,
+}
+
+impl<'a, T: Copy> Output<'a, T> {
+    pub fn new(out: &'a mut [T], stride: usize) -> Self {
+        Self { cut: Cut::new(out, stride), stride }
+    }
+
+    /// Writes a tile's outputs of a row, those that are not padding.
+    ///
+    /// # Safety
+    /// A tile is in one hand only.
+    #[inline]
+    pub unsafe fn write(&self, row: usize, tile: usize, values: &[T; ROWS]) {
+        let lanes = ROWS.min(self.stride - tile * ROWS);
+        // SAFETY: as the caller promises; a part that is not there panics.
+        let out = unsafe { self.cut.part(row * self.stride + tile * ROWS, lanes) };
+        match out.as_mut_array() {
+            // The usual case, without a call to copy.
+            Some(out) => *out = *values,
+            None => out.copy_from_slice(&values[..lanes]),
+        }
+    }
+}
+
+/// `out[row][output]` of a format with blocks; the bias is added last.
+pub fn multiply_blocks(
+    level: Level,
+    threads: &Threads,
+    weights: &Matrix,
+    x: &Blocks,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    assert_eq!(out.len(), x.rows() * weights.outputs, "an output for every row and tile");
+    assert_eq!(x.count() * BLOCK, weights.columns, "columns on both sides");
+    let out = Output::new(out, weights.outputs);
+    let task = Task { level, weights, x, bias, out: &out };
+    pieces(threads, weights.tiles(), |tiles| task.piece(tiles));
+}
+
+struct Task<'a> {
+    level: Level,
+    weights: &'a Matrix<'a>,
+    x: &'a Blocks,
+    bias: Option<&'a [f32]>,
+    out: &'a Output<'a, f32>,
+}
+
+impl Task<'_> {
+    fn piece(&self, tiles: Range<usize>) {
+        if self.x.rows() == 1 && self.single(tiles.clone()) {
+            return;
+        }
+        let Some(expand) = expansion(self.weights.format) else { return };
+        let mut scratch = Scratch::new();
+        let mut chains = vec![[0.0; ROWS]; TILES * (GROUPS * ROWS).min(self.x.rows())];
+        for group in (0..self.x.groups()).step_by(GROUPS) {
+            for from in tiles.clone().step_by(TILES) {
+                let tiles = from..tiles.end.min(from + TILES);
+                self.several(expand, tiles, group, &mut scratch, &mut chains);
+            }
+        }
+    }
+
+    /// One row, two tiles at a time, far apart. False where there is no kernel for it.
+    fn single(&self, tiles: Range<usize>) -> bool {
+        let Some((one, two)) = single(self.level.vectors(), self.weights.format) else { return false };
+        let group = self.x.group(0, 0);
+        let half = tiles.len() / 2;
+        for index in tiles.start..tiles.start + half {
+            let mut chains = [[0.0; ROWS]; 2];
+            let pair = [index, index + half].map(|tile| self.weights.blocks_of(tile));
+            // SAFETY: the level's instructions are there.
+            unsafe { two(pair, &group, &mut chains) };
+            self.finish(0, index, chains[0]);
+            self.finish(0, index + half, chains[1]);
+        }
+        if tiles.len() % 2 == 1 {
+            let mut chains = [[0.0; ROWS]];
+            // SAFETY: as above.
+            unsafe { one([self.weights.blocks_of(tiles.end - 1)], &group, &mut chains) };
+            self.finish(0, tiles.end - 1, chains[0]);
+        }
+        true
+    }
+
+    /// Some tiles times up to `GROUPS` groups of rows.
+    fn several(&self, expand: Expand, tiles: Range<usize>, group: usize, scratch: &mut Scratch, chains: &mut [Chain]) {
+        let multiply: Several = several(self.level.instructions());
+        let rows = (self.x.rows() - group * ROWS).min(GROUPS * ROWS);
+        let chains = &mut chains[..tiles.len() * rows];
+        chains.fill([0.0; ROWS]);
+        let count = self.x.count();
+        for block in (0..count).step_by(PANEL_BLOCKS) {
+            let blocks = block..count.min(block + PANEL_BLOCKS);
+            for (tile, chains) in tiles.clone().zip(chains.chunks_exact_mut(rows)) {
+                let mut panel = expand(self.level, self.weights.blocks_of(tile), blocks.clone(), scratch);
+                // The next tile's, or the first tile's next columns.
+                let last = tile + 1 == tiles.end;
+                let (next, from) = if last { (tiles.start, blocks.end) } else { (tile + 1, blocks.start) };
+                let to = count.min(from + PANEL_BLOCKS);
+                panel.next = self.weights.blocks_of(next).quants(self.weights.format, from..to);
+                // SAFETY: the level's instructions are there.
+                unsafe { multiply(&panel, self.x, Corner { group, block }, chains) };
+            }
+        }
+        // Row by row, so that what is written lies together.
+        for row in 0..rows {
+            for (index, tile) in tiles.clone().enumerate() {
+                self.finish(group * ROWS + row, tile, chains[index * rows + row]);
+            }
+        }
+    }
+
+    /// Writes a tile's outputs of a row.
+    #[inline]
+    fn finish(&self, row: usize, tile: usize, mut chain: Chain) {
+        if let Some(bias) = self.bias {
+            chain.iter_mut().zip(&bias[tile * ROWS..]).for_each(|(sum, bias)| *sum += bias);
+        }
+        // SAFETY: every tile is in one piece, and pieces are done once.
+        unsafe { self.out.write(row, tile, &chain) };
+    }
+}
