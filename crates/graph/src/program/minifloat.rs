@@ -92,11 +92,14 @@ pub fn narrow(element: Element, value: f64, saturate: bool) -> u16 {
         ),
         Top::OnesAreNan => ((1 << sign_at) - 2, (1 << sign_at) - 1, None),
         Top::MinusZeroIsNan => ((1 << sign_at) - 1, 1 << sign_at, None),
-        Top::Finite => ((1 << sign_at) - 1, (1 << sign_at) - 1, None),
+        Top::Finite => ((1 << sign_at) - 1, 1 << sign_at, None),
     };
     if value.is_nan() {
-        // A finite format has no NaN: the greatest number stands for it.
-        return if format.top == Top::MinusZeroIsNan { nan as u16 } else { (sign | nan) as u16 };
+        // A finite format has no NaN: minus zero stands for it.
+        return match format.top {
+            Top::MinusZeroIsNan | Top::Finite => nan as u16,
+            Top::Ieee | Top::OnesAreNan => (sign | nan) as u16,
+        };
     }
     let magnitude = rounded(format, value.abs());
     let bits = if magnitude <= greatest {

@@ -7,6 +7,7 @@
 
 pub mod array;
 pub mod context;
+pub mod convolution;
 pub mod element;
 pub mod elementwise;
 pub mod execute;
@@ -14,13 +15,19 @@ pub mod index;
 pub mod math;
 pub mod minifloat;
 pub mod node;
+pub mod normal;
 pub mod operator;
 pub mod ops;
+pub mod pool;
 pub mod problem;
 pub mod real;
+pub mod recurrent;
 pub mod reduce;
+pub mod scaling;
 pub mod scatter;
+pub mod stack;
 pub mod value;
+pub mod window;
 
 pub use array::{Array, Data};
 pub use context::{Context, Limits};

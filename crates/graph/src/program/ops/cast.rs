@@ -1,7 +1,7 @@
 //! `Cast`: each element as another type.
 //!
-//! Float to float rounds once, ties to even. Float to integer cuts toward zero, and saturates at the integer's ends; a NaN is
-//! 0. Integer to integer is cut to its width. Anything but zero is true.
+//! Float to float rounds once, ties to even. Float to integer cuts toward zero, and saturates at the integer's ends, or is cut to
+//! its width where that is less than 8 bits; a NaN is 0. Integer to integer is cut to its width. Anything but zero is true.
 
 use super::prelude::*;
 use crate::program::minifloat::{narrow, narrow_power};
@@ -68,7 +68,10 @@ fn from_reals(
 ) -> Result<Array, Problem> {
     match to.family() {
         Family::Whole => {
-            let (low, high) = to.range().ok_or(Problem::Excluded)?;
+            let (low, high) = match to.bits() {
+                ..8 => (i64::MIN.into(), i64::MAX.into()),
+                _ => to.range().ok_or(Problem::Excluded)?,
+            };
             Array::wholes(to, shape, values.map(|value| (value as i128).clamp(low, high)))
         }
         Family::Bool => Array::bools(shape, values.map(|value| value != 0.0).collect()),

@@ -19,7 +19,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
 }
 
 /// The tensors joined along an axis that exists in all of them.
-pub(super) fn join(arrays: &[&Array], axis: i64, context: &mut Context) -> Result<Array, Problem> {
+pub(in crate::program) fn join(arrays: &[&Array], axis: i64, context: &mut Context) -> Result<Array, Problem> {
     let first = arrays.first().ok_or(Problem::Missing { input: 0 })?;
     let axis = index::axis(axis, first.rank())?;
     let mut shape = first.shape().to_vec();

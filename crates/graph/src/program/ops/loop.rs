@@ -1,6 +1,7 @@
 //! `Loop`: runs its body while a condition holds and a count allows; carries values on, and stacks what each round adds.
 
 use super::prelude::*;
+use crate::program::stack::pile;
 
 pub static OPERATOR: Operator = Operator {
     name: "Loop",
@@ -36,21 +37,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         stacks.iter_mut().zip(new).for_each(|(stack, value)| stack.push(value.clone()));
         round += 1;
     }
-    let stacked: Result<Vec<Value>, Problem> = stacks.iter().map(|stack| pile(stack, context).map(Value::from)).collect();
+    let stacked: Result<Vec<Value>, Problem> = stacks.iter().map(|stack| pile(stack, 0, context).map(Value::from)).collect();
     carried.extend(stacked?);
     Ok(carried)
-}
-
-/// Tensors of one shape, one upon the other along a new first axis.
-pub(super) fn pile(values: &[Value], context: &mut Context) -> Result<Array, Problem> {
-    let Some(first) = values.first() else { return Array::f32s(&[0], Vec::new()) };
-    let arrays: Option<Vec<&Array>> = values.iter().map(|value| value.as_tensor().map(AsRef::as_ref)).collect();
-    let refused = Problem::Kind { input: 0, expected: "tensors", found: first.name() };
-    let flat: Result<Vec<Array>, Problem> = arrays
-        .ok_or(refused)?
-        .into_iter()
-        .map(|array| array.reshaped(&[&[1], array.shape()].concat()))
-        .collect();
-    let flat = flat?;
-    super::concat::join(&flat.iter().collect::<Vec<_>>(), 0, context)
 }

@@ -16,6 +16,9 @@ pub(crate) mod prelude {
     pub(crate) use crate::program::value::Value;
 }
 
+pub(in crate::program) use concat::join;
+pub(in crate::program) use split_to_sequence::cut;
+
 use super::operator::Operator;
 
 /// Declares the modules and the table: a line an operator, by name.
@@ -39,57 +42,95 @@ operators! {
     asinh
     atan
     atanh
+    average_pool
+    batch_normalization
     bit_shift
     bitwise_and
     bitwise_not
     bitwise_or
     bitwise_xor
     cast
+    cast_like
     ceil
     celu
     clip
+    col2im
     concat
+    concat_from_sequence
+    constant_of_shape
+    conv
+    conv_integer
+    conv_transpose
     cos
     cosh
     cum_prod
     cum_sum
+    deform_conv
+    dequantize_linear
     div
+    dynamic_quantize_linear
     elu
     equal
     erf
     exp
     expand
+    eye_like
     flatten
     floor
     gather
     gather_elements
     gather_nd
     gelu
+    gemm
+    global_average_pool
+    global_lp_pool
+    global_max_pool
     greater
     greater_or_equal
+    group_normalization
+    gru
     hard_sigmoid
     hard_swish
+    hardmax
     identity
     r#if
+    instance_normalization
     is_inf
     is_nan
+    layer_normalization
     leaky_relu
     less
     less_or_equal
     log
+    log_softmax
     r#loop
+    lp_normalization
+    lp_pool
+    lrn
+    lstm
     matmul
+    matmul_integer
     max
+    max_pool
+    max_unpool
     mean
+    mean_variance_normalization
     min
     mish
     modulo
     mul
     neg
     not
+    optional
+    optional_get_element
+    optional_has_element
     or
     pow
     prelu
+    q_linear_conv
+    q_linear_matmul
+    quantize_linear
+    range
     reciprocal
     reduce_l1
     reduce_l2
@@ -103,11 +144,21 @@ operators! {
     reduce_sum_square
     relu
     reshape
+    rms_normalization
+    rnn
     round
+    scan
     scatter
     scatter_elements
     scatter_nd
     selu
+    sequence_at
+    sequence_construct
+    sequence_empty
+    sequence_erase
+    sequence_insert
+    sequence_length
+    sequence_map
     shape
     shrink
     sigmoid
@@ -116,9 +167,11 @@ operators! {
     sinh
     size
     slice
+    softmax
     softplus
     softsign
     split
+    split_to_sequence
     sqrt
     squeeze
     sub

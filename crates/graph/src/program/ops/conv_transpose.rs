@@ -1,0 +1,137 @@
+//! `ConvTranspose`: each output is a chain by fma from +0 over the group's input channels, and within a channel over the kernel's
+//! places, in order, that an input reaches it by; the bias is added last.
+
+use super::prelude::*;
+use crate::program::window::{image, sizes};
+
+pub static OPERATOR: Operator = Operator {
+    name: "ConvTranspose",
+    domain: "",
+    versions: &[1, 11, 22],
+    inputs: (2, 3),
+    outputs: (1, 1),
+    attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"],
+    run,
+};
+
+/// One axis: its sizes and how inputs reach outputs.
+struct Axis {
+    input: usize,
+    kernel: usize,
+    output: usize,
+    stride: usize,
+    dilation: usize,
+    before: i64,
+}
+
+impl Axis {
+    /// The kernel's places and the inputs that reach an output, places in order.
+    fn reaching(&self, output: usize) -> Vec<(usize, usize)> {
+        let places = (0..self.kernel).filter_map(|place| {
+            let at = output as i64 + self.before - (place * self.dilation) as i64;
+            let input = usize::try_from(at).ok().filter(|at| at % self.stride == 0)? / self.stride;
+            (input < self.input).then_some((place, input))
+        });
+        places.collect()
+    }
+}
+
+fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
+    let (x, w, bias) = (inputs.tensor(0)?, inputs.tensor(1)?, inputs.tensor_or_none(2)?);
+    let (batch, channels, spatial) = image(x.shape(), 0)?;
+    let (all, of_group, kernel) = image(w.shape(), 1)?;
+    let groups = usize::try_from(node.integer("group", 1)?).unwrap_or(0);
+    if groups == 0 || all != channels || channels % groups != 0 || kernel.len() != spatial.len() || kernel.contains(&0) {
+        return Err(Problem::shape(1, format!("{channels} channels in {groups} groups"), w.shape()));
+    }
+    let axes = axes(node, spatial, kernel)?;
+    let mut shape = vec![batch, of_group.saturating_mul(groups)];
+    shape.extend(axes.iter().map(|axis| axis.output));
+    let outputs = context.room(&shape, x.element())? as u64;
+    let places = count(kernel).unwrap_or(usize::MAX) as u64;
+    context.spend(outputs.saturating_mul(places).saturating_mul((channels / groups) as u64))?;
+    if bias.is_some_and(|bias| bias.shape() != [shape[1]]) {
+        return Err(Problem::shape(2, format!("[{}]", shape[1]), inputs.tensor(2)?.shape()));
+    }
+    let taps = taps(&axes, context)?;
+    let (plane, size): (usize, usize) = (spatial.iter().product(), kernel.iter().product());
+    precision!(x.element(), T => {
+        let of = |input, array| T::read(array).ok_or_else(|| inputs.element(input, "the floats of input 0"));
+        let (values, weights) = (of(0, x)?, of(1, w)?);
+        let bias = bias.map(|bias| of(2, bias)).transpose()?;
+        let mut all = Vec::new();
+        for batch in 0..batch {
+            for output in 0..shape[1] {
+                let (group, inside) = (output / of_group, output % of_group);
+                for taps in &taps {
+                    let mut sum = T::ZERO;
+                    for input in group * (channels / groups)..(group + 1) * (channels / groups) {
+                        let x = &values[(batch * channels + input) * plane..];
+                        let w = &weights[(input * of_group + inside) * size..];
+                        sum = taps.iter().fold(sum, |sum, &(place, at)| x[at].fma(w[place], sum));
+                    }
+                    all.push(bias.as_ref().map_or(sum, |bias| sum + bias[output]));
+                }
+            }
+        }
+        Ok(vec![T::write(x.element(), &shape, all)?.into()])
+    }, else => Err(inputs.element(0, "floats")))
+}
+
+fn axes(node: &Node, spatial: &[usize], kernel: &[usize]) -> Result<Vec<Axis>, Problem> {
+    let rank = spatial.len();
+    let strides = sizes(node, "strides", rank, 1, 1)?;
+    let dilations = sizes(node, "dilations", rank, 1, 1)?;
+    let more = sizes(node, "output_padding", rank, 0, 0)?;
+    let pads = sizes(node, "pads", rank * 2, 0, 0)?;
+    let stated = node.integers("output_shape")?.map(|_| sizes(node, "output_shape", rank, 0, 0)).transpose()?;
+    let named = node.text("auto_pad", "NOTSET")?;
+    let one = |axis: usize| {
+        let (input, stride, dilation) = (spatial[axis], strides[axis], dilations[axis]);
+        let reach = (stride * input.saturating_sub(1) + (kernel[axis] - 1) * dilation + 1 + more[axis]) as i64;
+        let wanted = match (&stated, named) {
+            (Some(stated), _) => Some(stated[axis]),
+            (None, "SAME_UPPER" | "SAME_LOWER") => Some(input * stride),
+            (None, _) => None,
+        };
+        let (before, output) = match wanted {
+            Some(wanted) => {
+                let total = (reach - wanted as i64).max(0);
+                let before = if named == "SAME_UPPER" { total / 2 } else { total - total / 2 };
+                (before, wanted)
+            }
+            None if named == "VALID" => (0, reach as usize),
+            None => {
+                let (before, after) = (pads[axis] as i64, pads[rank + axis] as i64);
+                (before, (reach - before - after).max(0) as usize)
+            }
+        };
+        Axis { input, kernel: kernel[axis], output: if input == 0 { 0 } else { output }, stride, dilation, before }
+    };
+    Ok((0..rank).map(one).collect())
+}
+
+/// For each output place, the flat places of kernel and input that meet there.
+fn taps(axes: &[Axis], context: &mut Context) -> Result<Vec<Vec<(usize, usize)>>, Problem> {
+    let outputs: Vec<usize> = axes.iter().map(|axis| axis.output).collect();
+    let inputs: Vec<usize> = axes.iter().map(|axis| axis.input).collect();
+    let kernels: Vec<usize> = axes.iter().map(|axis| axis.kernel).collect();
+    let all = count(&outputs).zip(count(&kernels)).and_then(|(outputs, kernels)| outputs.checked_mul(kernels));
+    context.bytes(all.map_or(u64::MAX, |all| (all as u64).saturating_mul(16)))?;
+    let mut taps = vec![vec![(0, 0)]];
+    for axis in 0..axes.len() {
+        let (kernel, input) = (kernels[axis], inputs[axis]);
+        let reaching: Vec<Vec<(usize, usize)>> = (0..outputs[axis]).map(|output| axes[axis].reaching(output)).collect();
+        let grow = |taps: &Vec<(usize, usize)>| -> Vec<Vec<(usize, usize)>> {
+            let one = |list: &Vec<(usize, usize)>| {
+                let pairs = taps.iter().flat_map(|&(k, i)| {
+                    list.iter().map(move |&(place, at)| (k * kernel + place, i * input + at))
+                });
+                pairs.collect()
+            };
+            reaching.iter().map(one).collect()
+        };
+        taps = taps.iter().flat_map(grow).collect();
+    }
+    Ok(taps)
+}

@@ -1,0 +1,27 @@
+//! `RNN`: `h = f(gate)`, the gate as in `recurrent.rs`.
+
+use super::prelude::*;
+use crate::program::recurrent::{self, Cell, Weights};
+
+pub static OPERATOR: Operator = Operator {
+    name: "RNN",
+    domain: "",
+    versions: &[7, 14, 22],
+    inputs: (3, 6),
+    outputs: (0, 2),
+    attributes: &["activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout"],
+    run: recurrent::run::<Rnn>,
+};
+
+struct Rnn;
+
+impl Cell for Rnn {
+    const GATES: usize = 1;
+    const ACTIVATIONS: &'static [&'static str] = &["tanh"];
+    const HAS_CELL: bool = false;
+    const VARIANT: Option<&'static str> = None;
+
+    fn step<T: Real>(weights: &Weights<'_, T>, x: &[T], h: &[T], _: &mut [T]) -> Vec<T> {
+        (0..weights.hidden).map(|unit| weights.activate(0, weights.gate(0, unit, x, h))).collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! `Softmax`: along an axis, `exp(x - greatest)` divided by the sum of these from +0, in order. Before version 13 the axes from
+//! `axis` on are one.
+
+use super::prelude::*;
+
+pub static OPERATOR: Operator = Operator {
+    name: "Softmax",
+    domain: "",
+    versions: &[1, 11, 13],
+    inputs: (1, 1),
+    outputs: (1, 1),
+    attributes: &["axis"],
+    run: |node, inputs, context| {
+        let (x, around) = line(node, inputs, context)?;
+        precision!(x.element(), T => {
+            let mut values = T::read(x).ok_or(Problem::Excluded)?.into_owned();
+            each_line(&mut values, around, softmax::<T>);
+            Ok(vec![T::write(x.element(), x.shape(), values)?.into()])
+        }, else => Err(inputs.element(0, "floats")))
+    },
+};
+
+/// The input, and the axis that the operator runs along.
+pub(super) fn line<'i>(node: &Node, inputs: &'i Inputs, context: &mut Context) -> Result<(&'i Array, Around), Problem> {
+    let x = inputs.tensor(0)?;
+    context.room(x.shape(), x.element())?;
+    context.spend((x.len() as u64).saturating_mul(4))?;
+    let around = if node.version >= 13 {
+        Around::new(x.shape(), index::axis(node.integer("axis", -1)?, x.rank())?)
+    } else {
+        let found = node.integer("axis", 1)?;
+        let axis = if found == x.rank() as i64 { x.rank() } else { index::axis(found, x.rank())? };
+        let (outer, size) = x.shape().split_at(axis);
+        Around { outer: outer.iter().product(), size: size.iter().product(), inner: 1 }
+    };
+    Ok((x, around))
+}
+
+/// Rewrites each line of elements along the axis.
+pub(super) fn each_line<T: Copy>(values: &mut [T], around: Around, rewrite: impl Fn(&mut [T])) {
+    let mut line = Vec::with_capacity(around.size);
+    for (outer, inner) in around.lines() {
+        line.clear();
+        line.extend((0..around.size).map(|place| values[around.at(outer, place, inner)]));
+        rewrite(&mut line);
+        line.iter().enumerate().for_each(|(place, &value)| values[around.at(outer, place, inner)] = value);
+    }
+}
+
+/// The meaning over one line.
+pub fn softmax<T: Real>(line: &mut [T]) {
+    let most = line.iter().fold(-T::INFINITY, |most, &value| value.greater(most));
+    line.iter_mut().for_each(|value| *value = (*value - most).exp());
+    let sum = line.iter().fold(T::ZERO, |sum, &value| sum + value);
+    line.iter_mut().for_each(|value| *value = *value / sum);
+}

@@ -1,0 +1,61 @@
+//! What poolings share: the windows over each channel, and where a tensor's channels begin.
+
+use super::array::{Array, count};
+use super::context::Context;
+use super::node::Node;
+use super::problem::Problem;
+use super::window::{Taps, Windows, image, sizes};
+
+/// One pooling, its shapes checked.
+pub struct Pooling {
+    pub windows: Windows,
+    pub taps: Taps,
+    /// Batch times channels.
+    pub lines: usize,
+    /// Elements of one line.
+    pub plane: usize,
+    pub shape: Vec<usize>,
+}
+
+impl Pooling {
+    /// The windows that the attributes state.
+    pub fn new(node: &Node, x: &Array, context: &mut Context) -> Result<Self, Problem> {
+        let (_, _, spatial) = image(x.shape(), 0)?;
+        let missing = Problem::Attribute { name: "kernel_shape", expected: "one size an axis" };
+        let kernel = sizes(node, "kernel_shape", spatial.len(), 1, 0)?;
+        if kernel.contains(&0) {
+            return Err(missing);
+        }
+        let windows = Windows::new(node, spatial, &kernel)?;
+        Self::over(x, windows, context)
+    }
+
+    fn over(x: &Array, windows: Windows, context: &mut Context) -> Result<Self, Problem> {
+        let (batch, channels, spatial) = image(x.shape(), 0)?;
+        let taps = windows.taps(context)?;
+        let lines = batch * channels;
+        let mut shape = vec![batch, channels];
+        shape.extend_from_slice(&windows.output);
+        let outputs = count(&shape).unwrap_or(usize::MAX) as u64;
+        context.spend(outputs.saturating_mul(windows.kernel.iter().product::<usize>() as u64))?;
+        Ok(Self { windows, taps, lines, plane: spatial.iter().product(), shape })
+    }
+
+    /// One value for each window, from the line's elements and the window's taps.
+    pub fn each<T, U>(&self, values: &[T], mut pool: impl FnMut(usize, &[T], &[(u32, u32)]) -> U) -> Vec<U> {
+        let mut all = Vec::new();
+        for line in 0..self.lines {
+            let plane = &values[line * self.plane..][..self.plane];
+            all.extend(self.taps.windows().enumerate().map(|(window, taps)| pool(window, plane, taps)));
+        }
+        all
+    }
+}
+
+/// The shape of a pooling over all spatial axes, and the elements of one line.
+pub fn global(x: &Array) -> Result<(Vec<usize>, usize), Problem> {
+    let (batch, channels, spatial) = image(x.shape(), 0)?;
+    let mut shape = vec![batch, channels];
+    shape.resize(x.rank(), 1);
+    Ok((shape, spatial.iter().product()))
+}

@@ -1,0 +1,324 @@
+//! What RNN, GRU and LSTM share: directions, layouts, sequence lengths, gates and activations.
+//!
+//! A gate is `((x·W chain by fma from +0) + (h·R chain by fma from +0)) + (Wb + Rb)`, clipped, then activated.
+
+use super::array::Array;
+use super::context::Context;
+use super::math;
+use super::node::Node;
+use super::operator::{Inputs, Outcome};
+use super::problem::Problem;
+use super::real::{Real, precision};
+use super::value::Value;
+
+/// An activation with its constants.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    name: String,
+    alpha: f32,
+    beta: f32,
+}
+
+impl Activation {
+    pub fn apply<T: Real>(&self, x: T) -> T {
+        let (alpha, beta) = (T::of(self.alpha.into()), T::of(self.beta.into()));
+        let positive = |x: T| if x > T::ZERO { x } else { T::ZERO };
+        match self.name.as_str() {
+            "sigmoid" => x.sigmoid(),
+            "relu" => positive(x),
+            "affine" => alpha * x + beta,
+            "leakyrelu" => {
+                if x < T::ZERO {
+                    alpha * x
+                } else {
+                    x
+                }
+            }
+            "thresholdedrelu" => {
+                if x > alpha {
+                    x
+                } else {
+                    T::ZERO
+                }
+            }
+            "scaledtanh" => alpha * (beta * x).tanh(),
+            "hardsigmoid" => positive(alpha * x + beta).lesser(T::ONE),
+            "elu" => {
+                if x < T::ZERO {
+                    alpha * (x.exp() - T::ONE)
+                } else {
+                    x
+                }
+            }
+            "softsign" => x / (T::ONE + x.magnitude()),
+            "softplus" => {
+                x.by(|x| if x > 0.0 { x + math::ln_one_more(math::exp(-x)) } else { math::ln_one_more(math::exp(x)) })
+            }
+            _ => x.tanh(),
+        }
+    }
+}
+
+const KNOWN: [(&str, f32, f32); 11] = [
+    ("tanh", 0.0, 0.0),
+    ("sigmoid", 0.0, 0.0),
+    ("relu", 0.0, 0.0),
+    ("affine", 1.0, 0.0),
+    ("leakyrelu", 0.01, 0.0),
+    ("thresholdedrelu", 1.0, 0.0),
+    ("scaledtanh", 1.0, 1.0),
+    ("hardsigmoid", 0.2, 0.5),
+    ("elu", 1.0, 0.0),
+    ("softsign", 0.0, 0.0),
+    ("softplus", 0.0, 0.0),
+];
+
+/// The activations of all directions, `each` of them a direction; `usual` where none are stated.
+fn activations(node: &Node, usual: &[&str], directions: usize) -> Result<Vec<Activation>, Problem> {
+    let expected =
+        Problem::Attribute { name: "activations", expected: "known activations, as many as there are gates" };
+    let names: Vec<String> = match node.texts("activations")? {
+        Some(names) => names.iter().map(|name| name.to_lowercase()).collect(),
+        None => usual.iter().cycle().take(usual.len() * directions).map(|&name| name.to_owned()).collect(),
+    };
+    if names.len() != usual.len() * directions {
+        return Err(expected);
+    }
+    let constants = |name| node.floats(name).map(|list| list.unwrap_or(&[]).iter().copied());
+    let (mut alphas, mut betas) = (constants("activation_alpha")?, constants("activation_beta")?);
+    names
+        .into_iter()
+        .map(|name| {
+            let &(_, alpha, beta) = KNOWN.iter().find(|known| known.0 == name).ok_or_else(|| expected.clone())?;
+            // Constants stand in the order of the activations that have any.
+            let takes_alpha = alpha != 0.0;
+            let takes_beta = matches!(name.as_str(), "affine" | "scaledtanh" | "hardsigmoid");
+            let alpha = if takes_alpha { alphas.next().unwrap_or(alpha) } else { alpha };
+            let beta = if takes_beta { betas.next().unwrap_or(beta) } else { beta };
+            Ok(Activation { name, alpha, beta })
+        })
+        .collect()
+}
+
+/// What one direction's cell computes with.
+pub struct Weights<'a, T> {
+    pub hidden: usize,
+    pub inputs: usize,
+    /// `[gates · hidden, inputs]`.
+    pub w: &'a [T],
+    /// `[gates · hidden, hidden]`.
+    pub r: &'a [T],
+    /// Wb of all gates, then Rb; or nothing.
+    pub bias: &'a [T],
+    /// The peepholes of an LSTM, or nothing.
+    pub peepholes: &'a [T],
+    pub activations: &'a [Activation],
+    pub clip: Option<T>,
+    /// `linear_before_reset` of a GRU, `input_forget` of an LSTM.
+    pub variant: bool,
+}
+
+impl<T: Real> Weights<'_, T> {
+    fn chain(row: &[T], x: &[T]) -> T {
+        row.iter().zip(x).fold(T::ZERO, |sum, (&weight, &x)| x.fma(weight, sum))
+    }
+
+    /// The input's part of a gate for one unit.
+    pub fn of_input(&self, gate: usize, unit: usize, x: &[T]) -> T {
+        Self::chain(&self.w[(gate * self.hidden + unit) * self.inputs..][..self.inputs], x)
+    }
+
+    /// The state's part.
+    pub fn of_state(&self, gate: usize, unit: usize, h: &[T]) -> T {
+        Self::chain(&self.r[(gate * self.hidden + unit) * self.hidden..][..self.hidden], h)
+    }
+
+    pub fn bias_of_input(&self, gate: usize, unit: usize) -> T {
+        self.bias.get(gate * self.hidden + unit).copied().unwrap_or(T::ZERO)
+    }
+
+    pub fn bias_of_state(&self, gate: usize, unit: usize) -> T {
+        self.bias.get(self.bias.len() / 2 + gate * self.hidden + unit).copied().unwrap_or(T::ZERO)
+    }
+
+    pub fn clipped(&self, value: T) -> T {
+        match self.clip {
+            Some(clip) if value > clip => clip,
+            Some(clip) if value < -clip => -clip,
+            _ => value,
+        }
+    }
+
+    /// A gate before its activation.
+    pub fn gate(&self, gate: usize, unit: usize, x: &[T], h: &[T]) -> T {
+        let sums = self.of_input(gate, unit, x) + self.of_state(gate, unit, h);
+        sums + (self.bias_of_input(gate, unit) + self.bias_of_state(gate, unit))
+    }
+
+    pub fn activate(&self, which: usize, value: T) -> T {
+        self.activations[which].apply(self.clipped(value))
+    }
+}
+
+/// A kind of cell.
+pub trait Cell {
+    const GATES: usize;
+    const ACTIVATIONS: &'static [&'static str];
+    /// Whether there is a second state (an LSTM's cell).
+    const HAS_CELL: bool;
+    /// The attribute that changes the cell, if there is one.
+    const VARIANT: Option<&'static str>;
+    /// The next state, and the next second state in place.
+    fn step<T: Real>(weights: &Weights<'_, T>, x: &[T], h: &[T], c: &mut [T]) -> Vec<T>;
+}
+
+/// All sizes of a call, checked.
+struct Sizes {
+    steps: usize,
+    batch: usize,
+    inputs: usize,
+    hidden: usize,
+    directions: usize,
+    batch_first: bool,
+}
+
+/// Runs a recurrent operator: outputs Y, Y_h and, where there is one, Y_c.
+pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
+    let x = inputs.tensor(0)?;
+    let sizes = sizes::<C>(node, inputs)?;
+    let element = x.element();
+    let states = sizes.directions * sizes.batch * sizes.hidden;
+    let work = (sizes.steps * sizes.directions * sizes.batch) as u64;
+    context.spend(work.saturating_mul((C::GATES * sizes.hidden * (sizes.hidden + sizes.inputs)) as u64))?;
+    let y_shape = if sizes.batch_first {
+        [sizes.batch, sizes.steps, sizes.directions, sizes.hidden]
+    } else {
+        [sizes.steps, sizes.directions, sizes.batch, sizes.hidden]
+    };
+    context.room(&y_shape, element)?;
+    let lengths = lengths(inputs, &sizes)?;
+    let activations = activations(node, C::ACTIVATIONS, sizes.directions)?;
+    let variant = C::VARIANT.map_or(Ok(false), |name| node.flag(name, false))?;
+    let h_shape = if sizes.batch_first {
+        [sizes.batch, sizes.directions, sizes.hidden]
+    } else {
+        [sizes.directions, sizes.batch, sizes.hidden]
+    };
+    precision!(element, T => {
+        let of = |input: usize| -> Result<Vec<T>, Problem> {
+            let array = inputs.tensor_or_none(input)?;
+            let read = |array: &Array| T::read(array).map(|values| values.into_owned());
+            array.map_or(Ok(Vec::new()), |array| {
+                read(array).ok_or_else(|| inputs.element(input, "the floats of input 0"))
+            })
+        };
+        let (values, w, r, bias) = (of(0)?, of(1)?, of(2)?, of(3)?);
+        let start = |input: usize| -> Result<Vec<T>, Problem> {
+            let given = if input < 8 { of(input)? } else { Vec::new() };
+            Ok(if given.is_empty() { vec![T::ZERO; states] } else { given })
+        };
+        let (mut h, mut c) = (start(5)?, if C::HAS_CELL { start(6)? } else { Vec::new() });
+        let peepholes = if C::HAS_CELL { of(7)? } else { Vec::new() };
+        let clip = node.float_or_none("clip")?.map(|clip| T::of(clip.into()));
+        let mut y = vec![T::ZERO; y_shape.iter().product()];
+        for direction in 0..sizes.directions {
+            let part = |all: &[T]| -> (usize, usize) { let one = all.len() / sizes.directions; (direction * one, one) };
+            let cut = |all: &'_ [T]| -> Vec<T> { let (from, one) = part(all); all[from..from + one].to_vec() };
+            let (w, r, bias, peepholes) = (cut(&w), cut(&r), cut(&bias), cut(&peepholes));
+            let weights = Weights {
+                hidden: sizes.hidden,
+                inputs: sizes.inputs,
+                w: &w,
+                r: &r,
+                bias: &bias,
+                peepholes: &peepholes,
+                activations: &activations[direction * C::ACTIVATIONS.len()..],
+                clip,
+                variant,
+            };
+            let backward = direction == 1 || node.text("direction", "forward")? == "reverse";
+            for batch in 0..sizes.batch {
+                let state = sizes.state(direction, batch);
+                for step in 0..lengths[batch] {
+                    let at = if backward { lengths[batch] - 1 - step } else { step };
+                    let x = &values[sizes.input(at, batch)..][..sizes.inputs];
+                    let cell = if C::HAS_CELL { &mut c[state..][..sizes.hidden] } else { &mut [] };
+                    let next = C::step(&weights, x, &h[state..][..sizes.hidden], cell);
+                    y[sizes.output(at, direction, batch)..][..sizes.hidden].copy_from_slice(&next);
+                    h[state..][..sizes.hidden].copy_from_slice(&next);
+                }
+            }
+        }
+        let mut outputs: Vec<Value> =
+            vec![T::write(element, &y_shape, y)?.into(), T::write(element, &h_shape, h)?.into()];
+        if C::HAS_CELL {
+            outputs.push(T::write(element, &h_shape, c)?.into());
+        }
+        Ok(outputs)
+    }, else => Err(inputs.element(0, "floats")))
+}
+
+impl Sizes {
+    fn state(&self, direction: usize, batch: usize) -> usize {
+        let place = if self.batch_first { batch * self.directions + direction } else { direction * self.batch + batch };
+        place * self.hidden
+    }
+
+    fn input(&self, step: usize, batch: usize) -> usize {
+        let place = if self.batch_first { batch * self.steps + step } else { step * self.batch + batch };
+        place * self.inputs
+    }
+
+    fn output(&self, step: usize, direction: usize, batch: usize) -> usize {
+        let place = match self.batch_first {
+            true => (batch * self.steps + step) * self.directions + direction,
+            false => (step * self.directions + direction) * self.batch + batch,
+        };
+        place * self.hidden
+    }
+}
+
+fn sizes<C: Cell>(node: &Node, inputs: &Inputs) -> Result<Sizes, Problem> {
+    let (x, w, r) = (inputs.tensor(0)?.shape(), inputs.tensor(1)?.shape(), inputs.tensor(2)?.shape());
+    let batch_first = node.flag("layout", false)?;
+    let directions = match node.text("direction", "forward")? {
+        "forward" | "reverse" => 1,
+        "bidirectional" => 2,
+        _ => return Err(Problem::Attribute { name: "direction", expected: "forward, reverse or bidirectional" }),
+    };
+    let &[first, second, size] = x else { return Err(Problem::shape(0, "rank 3", x)) };
+    let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
+    let &[_, _, hidden] = r else { return Err(Problem::shape(2, "rank 3", r)) };
+    let gates = C::GATES * hidden;
+    if w != [directions, gates, size] {
+        return Err(Problem::shape(1, format!("[{directions}, {gates}, {size}]"), w));
+    }
+    if r != [directions, gates, hidden] {
+        return Err(Problem::shape(2, format!("[{directions}, {gates}, {hidden}]"), r));
+    }
+    let state = if batch_first { [batch, directions, hidden] } else { [directions, batch, hidden] };
+    let mut expected = vec![(3, vec![directions, gates * 2]), (5, state.to_vec())];
+    if C::HAS_CELL {
+        expected.extend([(6, state.to_vec()), (7, vec![directions, 3 * hidden])]);
+    }
+    for (input, expected) in expected {
+        let Some(found) = inputs.tensor_or_none(input)? else { continue };
+        if found.shape() != expected {
+            return Err(Problem::shape(input, format!("{expected:?}"), found.shape()));
+        }
+    }
+    Ok(Sizes { steps, batch, inputs: size, hidden, directions, batch_first })
+}
+
+fn lengths(inputs: &Inputs, sizes: &Sizes) -> Result<Vec<usize>, Problem> {
+    let Some(stated) = inputs.integers_or_none(4)? else { return Ok(vec![sizes.steps; sizes.batch]) };
+    let fits = |&length: &i64| usize::try_from(length).ok().filter(|&length| length <= sizes.steps);
+    let lengths: Option<Vec<usize>> = stated.iter().map(fits).collect();
+    lengths.filter(|lengths| lengths.len() == sizes.batch).ok_or_else(|| {
+        Problem::value(
+            "the sequence lengths",
+            format!("{} of at most {}", sizes.batch, sizes.steps),
+            format!("{stated:?}"),
+        )
+    })
+}
