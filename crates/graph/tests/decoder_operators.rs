@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use graph::{
-    Attributes, Data, Element, Graph, GraphRefusal, Input, Interval, Output, Shape, Source, Tensor, evaluate, ops,
+    Attributes, Data, Element, Format, Graph, GraphRefusal, Input, Interval, Output, Packed, Shape, Source, Tensor, evaluate, ops,
 };
 
 fn floats(shape: &[usize], values: &[f32]) -> Tensor {
@@ -151,4 +151,54 @@ fn chosen_experts_are_weighed_and_combined_in_the_order_of_the_choice() {
     let all = run("combine_experts_f32", Attributes::new(), vec![said(), weights()]).unwrap();
     assert_eq!(all, floats(&[2, 2], &[20.5, 41.0, -27.0, -36.0]));
     refused("combine_experts_f32", Attributes::new(), vec![weights(), said()], "one size behind");
+}
+
+/// Numbers that come out even in every format.
+fn numbers(count: usize, seed: i32) -> Vec<f32> {
+    (0..count as i32).map(|i| ((i * 37 + seed * 11) % 61 - 30) as f32 / 16.0).collect()
+}
+
+fn packed(format: Format, shape: &[usize], values: &[f32]) -> Given {
+    Given::Constant(Tensor::packed(shape, Packed::of_floats(format, shape, values).unwrap()))
+}
+
+#[test]
+fn each_slot_passes_the_matrix_of_its_expert_with_the_bits_of_that_matrix_alone() {
+    let (experts, outputs, columns) = (3, 5, 32);
+    let all = numbers(experts * outputs * columns, 1);
+    let cases = [
+        ("linear_experts_f32", "linear_f32", Format::F32),
+        ("linear_experts_blocks_f32", "linear_blocks_f32", Format::Q8_0),
+    ];
+    for (name, alone, format) in cases {
+        let stack = || packed(format, &[experts, outputs, columns], &all);
+        let one = |expert: usize, x: &[f32]| {
+            let matrix = packed(format, &[outputs, columns], &all[expert * outputs * columns..][..outputs * columns]);
+            bits(&run(alone, Attributes::new(), vec![value(&[1, columns], x), matrix]).unwrap())
+        };
+        let x = numbers(2 * columns, 5);
+        let chosen = || choice(&[2, 2], &[2, 0, 1, 1], 3);
+        let shared = run(name, Attributes::new(), vec![value(&[2, columns], &x), stack(), chosen()]).unwrap();
+        assert_eq!(shared.shape(), [2, 2, outputs]);
+        let expected = [one(2, &x[..32]), one(0, &x[..32]), one(1, &x[32..]), one(1, &x[32..])];
+        assert_eq!(bits(&shared), expected.concat(), "{name}");
+        let own = numbers(4 * columns, 9);
+        let apart = run(name, Attributes::new(), vec![value(&[2, 2, columns], &own), stack(), chosen()]).unwrap();
+        let slot = |index: usize, expert: usize| one(expert, &own[index * 32..][..32]);
+        assert_eq!(bits(&apart), [slot(0, 2), slot(1, 0), slot(2, 1), slot(3, 1)].concat(), "{name}");
+        let own = numbers(3 * columns, 3);
+        let each = run(name, Attributes::new(), vec![value(&[1, 3, columns], &own), stack()]).unwrap();
+        let slot = |index: usize| one(index, &own[index * 32..][..32]);
+        assert_eq!(bits(&each), [slot(0), slot(1), slot(2)].concat(), "{name}");
+        let x = || value(&[2, columns], &x);
+        let refused = |given, said| refused(name, Attributes::new(), given, said);
+        refused(vec![x(), stack()], "a slot for each of 3 matrices");
+        refused(vec![x(), stack(), choice(&[2, 2], &[0; 4], 4)], "the rows of the table");
+        refused(vec![x(), stack(), choice(&[2, 1, 2], &[0; 4], 3)], "or that with a size behind");
+        refused(vec![value(&[2, 31], &numbers(62, 1)), stack(), chosen()], "[experts, outputs, 31]");
+        let flat = packed(format, &[outputs, columns], &all[..outputs * columns]);
+        refused(vec![x(), flat, chosen()], "[experts, outputs, inputs]");
+        let other = if format == Format::F32 { Format::Q8_0 } else { Format::F32 };
+        refused(vec![x(), packed(other, &[experts, outputs, columns], &all), chosen()], "elements");
+    }
 }

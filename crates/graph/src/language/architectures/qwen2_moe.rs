@@ -16,7 +16,8 @@ pub static ARCHITECTURE: Architecture = Architecture {
 fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) -> Result<Config, ImportRefusal> {
     let mut config = shared::plain(settings, weights, context)?;
     super::qwen2::windows(settings, &mut config)?;
-    let count = settings.size(settings.key("expert_count", "num_experts"))?;
+    let own = if settings.find("num_experts").is_some() { "num_experts" } else { "num_local_experts" };
+    let count = settings.size(settings.key("expert_count", own))?;
     let width = settings.size(settings.key("expert_feed_forward_length", "moe_intermediate_size"))?;
     let mut experts = shared::experts(settings, count, width, settings.flag_or("norm_topk_prob", false)?)?;
     let key = settings.key("expert_shared_feed_forward_length", "shared_expert_intermediate_size");

@@ -21,7 +21,9 @@ pub static ARCHITECTURE: Architecture = Architecture {
 fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) -> Result<Config, ImportRefusal> {
     let mut config = shared::plain(settings, weights, context)?;
     super::qwen2::windows(settings, &mut config)?;
-    let count = settings.size(settings.key("expert_count", "num_experts"))?;
+    // Newer files have taken the name that others use.
+    let own = if settings.find("num_experts").is_some() { "num_experts" } else { "num_local_experts" };
+    let count = settings.size(settings.key("expert_count", own))?;
     let width = settings.size(settings.key("expert_feed_forward_length", "moe_intermediate_size"))?;
     // GGUF files do not say it; all of this family divide.
     let normalise = settings.dialect == Dialect::Gguf || settings.flag_or("norm_topk_prob", false)?;

@@ -1,0 +1,46 @@
+//! Tiny models of every family of decoders: the engine, in any cut, on any level and number of threads, has the bits of the
+//! reference evaluator.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+
+use bytes::Bytes;
+use engine::{CheckpointFiles, CompileOptions, Level, Model, Options, WeightFiles, compile_checkpoint};
+use graph::{Data, Defaults, LanguageKind, Tensor, evaluate, gguf::Gguf};
+use serde_json::Value;
+
+const DEFAULTS: Defaults = Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+const WORDS: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+    "post_processor": null, "decoder": null, "truncation": null, "padding": null,
+    "model": {"type": "WordLevel", "vocab": {"word": 0}, "unk_token": "word"}}"#;
+
+#[test]
+fn every_family_runs_with_the_bits_of_its_graph() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/architectures");
+    let mut families = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(file) = std::fs::read(path.join("model.gguf")) else { continue };
+        families += 1;
+        let file = Gguf::read(&file.into()).unwrap();
+        let (weights, template) = (WeightFiles::Gguf(&file), "x");
+        let files = CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "" };
+        let options = CompileOptions::of(LanguageKind::Ordered, DEFAULTS);
+        let artefact = Bytes::from(compile_checkpoint(&files, "tiny", &options).unwrap());
+        let expected: Value = serde_json::from_slice(&std::fs::read(path.join("expected.json")).unwrap()).unwrap();
+        let tokens: Vec<u32> =
+            expected["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as u32).collect();
+        let input = Tensor::of(&[tokens.len()], Data::I32(tokens.iter().map(|&token| token as i32).collect()));
+        let (graph, _) = graph::Model::from_artefact(&artefact).unwrap();
+        let exact = evaluate(&graph.graph, &[input]).unwrap().remove(0);
+        for (level, threads) in Level::available().into_iter().flat_map(|level| [(level, 1), (level, 2)]) {
+            let model = Model::load_with(artefact.clone(), Options { level, threads, ..Options::default() }).unwrap();
+            let language = model.as_language().unwrap();
+            let found: Vec<i64> = language.logits(&tokens).unwrap().into_iter().flatten().collect();
+            let fixed = |&logit: &f32| (f64::from(logit) * 65_536.0).round_ties_even() as i64;
+            let expected: Vec<i64> = exact.floats().unwrap().iter().map(fixed).collect();
+            assert!(found == expected, "{} on {} with {threads} threads", path.display(), level.name());
+        }
+    }
+    assert_eq!(families, 14);
+}
