@@ -34,7 +34,7 @@ fn every_family_runs_with_the_bits_of_its_graph() {
         let (graph, _) = graph::Model::from_artefact(&artefact).unwrap();
         let exact = evaluate(&graph.graph, &[input]).unwrap().remove(0);
         for (level, threads) in Level::available().into_iter().flat_map(|level| [(level, 1), (level, 2)]) {
-            let model = Model::load_with(artefact.clone(), Options { level, threads, ..Options::default() }).unwrap();
+            let model = Model::load_with(artefact.clone(), Options { level, threads }).unwrap();
             let language = model.as_language().unwrap();
             let found: Vec<i64> = language.logits(&tokens).unwrap().into_iter().flatten().collect();
             let fixed = |&logit: &f32| (f64::from(logit) * 65_536.0).round_ties_even() as i64;

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use graph::{
-    Attributes, Data, Element, Format, Graph, GraphRefusal, Input, Interval, Output, Packed, Shape, Source, Tensor, evaluate, ops,
+    Attributes, Data, Element, Format, Graph, GraphRefusal, Input, Interval, Output, Packed, Shape, Source, Tensor,
+    evaluate, ops,
 };
 
 fn floats(shape: &[usize], values: &[f32]) -> Tensor {
