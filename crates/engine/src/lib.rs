@@ -23,7 +23,6 @@ mod model;
 mod ops;
 #[cfg(test)]
 mod oracle;
-mod pieces;
 mod plan;
 pub mod serve;
 mod simd;
@@ -47,6 +46,9 @@ pub use model::{Card, Model, Options};
 pub use template::PromptError;
 pub use tensors::{Port, TensorModel};
 pub use text::Text;
-pub use tokenizer::{Detokenizer, Special, Tokenizer, TokenizerError};
+pub use tokenizer::{
+    Detokenizer, Special, Tokenizer, TokenizerError, stop_tokens_from_gguf, template_from_gguf, tokenizer_from_files,
+    tokenizer_from_gguf,
+};
 
 pub use graph::SPEC_VERSION;

@@ -123,6 +123,9 @@ fn tokens(tokenizer: &Tokenizer, rendered: &str) -> Result<Vec<u32>, PromptError
             tokens.extend(tokenizer.encode(&std::mem::take(&mut plain))?);
             tokens.push(special.id);
             rest = rest.get(special.content.len()..).unwrap_or_default();
+            if special.strips_after {
+                rest = rest.trim_start_matches(|letter: char| letter.is_whitespace() || letter == MARK);
+            }
             continue;
         }
         if letter != MARK {
