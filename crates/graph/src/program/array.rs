@@ -216,6 +216,25 @@ impl Array {
         Self::of(self.element, shape, data)
     }
 
+    /// The elements at flat indices, or `fill`'s one element where an index is beyond all.
+    pub fn take_or(&self, shape: &[usize], indices: &[usize], fill: &Self) -> Result<Self, Problem> {
+        let data = both!(&self.data, &fill.data, values, fill => {
+            let fill = fill.first().ok_or(Problem::Excluded)?;
+            indices.iter().map(|&index| values.get(index).unwrap_or(fill).clone()).collect()
+        });
+        Self::of(self.element, shape, data.ok_or(Problem::Excluded)?)
+    }
+
+    /// Zeros, empty texts, or what is false.
+    pub fn zeros(element: Element, shape: &[usize]) -> Result<Self, Problem> {
+        let size = count(shape).ok_or(Problem::Excluded)?;
+        let zeros = match element {
+            Element::Text => return Self::texts(shape, vec![String::new(); size]),
+            _ => vec![0; size.saturating_mul(element.bytes())],
+        };
+        Self::from_bytes(element, shape, &zeros).ok_or(Problem::Excluded)
+    }
+
     /// Integers and truth values, widened; `None` for all else.
     pub fn integers(&self) -> Option<Vec<i128>> {
         match &self.data {

@@ -4,6 +4,7 @@
 //! with many outputs; branches and loops. Every operator has one file with its row and its meaning, exact to the bit
 //! and of one order of operations; who computes faster must give the same bits. A run is bounded by accounts of bytes
 //! and operations that are themselves exact. Reads no clock, no disk and no randomness but the seeded.
+#![allow(clippy::clone_on_copy, reason = "one expression runs over all elements, and texts are not Copy")]
 
 pub mod array;
 pub mod context;
@@ -20,6 +21,7 @@ pub mod operator;
 pub mod ops;
 pub mod pool;
 pub mod problem;
+pub mod random;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;

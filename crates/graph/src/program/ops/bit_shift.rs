@@ -1,4 +1,4 @@
-//! `BitShift`: integers shifted by as many bits as the second says; all bits go where it is too many.
+//! `BitShift`: integers shifted by as many bits as the second says; where those are negative or too many, only the sign that a right shift extends is left.
 
 use super::prelude::*;
 
@@ -13,14 +13,10 @@ pub static OPERATOR: Operator = Operator {
 };
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
-    let bits = inputs.tensor(0)?.element().bits() as i128;
-    if inputs.tensor(1)?.integers().is_some_and(|places| places.iter().any(|&places| places < 0 || places > bits)) {
-        let amounts = Problem::value("a shift", format!("0 to {bits}"), "beyond");
-        return Err(amounts);
-    }
     match node.text("direction", "")? {
-        "LEFT" => elementwise::bitwise(inputs, context, |a, places| a << places),
-        "RIGHT" => elementwise::bitwise(inputs, context, |a, places| a >> places),
+        // An i128 holds all bits of any element shifted by as many; what is beyond the element's is cut.
+        "LEFT" => elementwise::bitwise(inputs, context, |a, places| if (0..64).contains(&places) { a << places } else { 0 }),
+        "RIGHT" => elementwise::bitwise(inputs, context, |a, places| a >> if (0..64).contains(&places) { places } else { 127 }),
         other => Err(Problem::value("attribute direction", "LEFT or RIGHT", other)),
     }
 }

@@ -44,6 +44,8 @@ operators! {
     atanh
     average_pool
     batch_normalization
+    bernoulli
+    bit_cast
     bit_shift
     bitwise_and
     bitwise_not
@@ -53,8 +55,10 @@ operators! {
     cast_like
     ceil
     celu
+    center_crop_pad
     clip
     col2im
+    compress
     concat
     concat_from_sequence
     constant_of_shape
@@ -69,6 +73,11 @@ operators! {
     dequantize_linear
     div
     dynamic_quantize_linear
+    depth_to_space
+    det
+    div
+    dropout
+    einsum
     elu
     equal
     erf
@@ -119,18 +128,26 @@ operators! {
     mish
     modulo
     mul
+    multinomial
     neg
+    non_zero
     not
     optional
     optional_get_element
     optional_has_element
+    one_hot
     or
+    pad
     pow
     prelu
     q_linear_conv
     q_linear_matmul
     quantize_linear
     range
+    random_normal
+    random_normal_like
+    random_uniform
+    random_uniform_like
     reciprocal
     reduce_l1
     reduce_l2
@@ -146,6 +163,7 @@ operators! {
     reshape
     rms_normalization
     rnn
+    reverse_sequence
     round
     scan
     scatter
@@ -170,6 +188,7 @@ operators! {
     softmax
     softplus
     softsign
+    space_to_depth
     split
     split_to_sequence
     sqrt
@@ -185,6 +204,7 @@ operators! {
     top_k
     transpose
     trilu
+    unique
     unsqueeze
     r#where
     xor

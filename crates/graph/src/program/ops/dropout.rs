@@ -1,0 +1,37 @@
+//! `Dropout`: the input as it is; in training, each element by chance zero, else scaled by 1 / (1 - ratio).
+
+use super::prelude::*;
+use crate::program::random::Random;
+
+pub static OPERATOR: Operator = Operator {
+    name: "Dropout",
+    domain: "",
+    versions: &[7, 10, 12, 13, 22],
+    inputs: (1, 3),
+    outputs: (1, 2),
+    attributes: &["consumed_inputs", "is_test", "ratio", "seed"],
+    run,
+};
+
+fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
+    let x = inputs.tensor(0)?;
+    let training = inputs.tensor_or_none(2)?.map(|_| inputs.bool(2)).transpose()?.unwrap_or(false);
+    let ratio = match inputs.tensor_or_none(1)? {
+        Some(_) => inputs.number(1)?,
+        None => 0.5,
+    };
+    context.room(x.shape(), Element::Bool)?;
+    context.room(x.shape(), x.element())?;
+    if !training || ratio == 0.0 {
+        return Ok(vec![x.as_ref().clone().into(), Array::bools(x.shape(), vec![true; x.len()])?.into()]);
+    }
+    let random = Random::of(node)?;
+    let kept: Vec<bool> = (0..x.len()).map(|place| random.uniform(place as u64) >= ratio).collect();
+    let dropped = precision!(x.element(), T => {
+        let scale = T::ONE / (T::ONE - T::of(ratio));
+        let values = T::read(x).ok_or(Problem::Excluded)?;
+        let one = |(&value, &kept): (&T, &bool)| if kept { value * scale } else { T::ZERO };
+        T::write(x.element(), x.shape(), values.iter().zip(&kept).map(one).collect())
+    }, else => Err(inputs.element(0, "floats")));
+    Ok(vec![dropped?.into(), Array::bools(x.shape(), kept)?.into()])
+}

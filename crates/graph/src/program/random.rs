@@ -1,0 +1,57 @@
+//! Randomness of tensor programs: a function of a seed and a place, the same everywhere. A node without a seed has seed 0.
+
+use super::node::Node;
+use super::problem::Problem;
+
+/// Numbers by their place (SplitMix64: Steele, Lea, Flood 2014, over the seed's bits).
+#[derive(Clone, Copy)]
+pub struct Random(u64);
+
+impl Random {
+    /// Of a node's attribute `seed`.
+    pub fn of(node: &Node) -> Result<Self, Problem> {
+        // An integer in one operator, a float in the others.
+        let whole = node.integer_or_none("seed").ok().flatten();
+        Ok(Self(match whole {
+            Some(seed) => seed as u64,
+            None => u64::from(node.float("seed", 0.0)?.to_bits()),
+        }))
+    }
+
+    fn bits(self, place: u64) -> u64 {
+        let state = (self.0 << 32).wrapping_add(place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// From 0 to below 1, in steps of 2^-53.
+    pub fn uniform(self, place: u64) -> f64 {
+        (self.bits(place) >> 11) as f64 / 9_007_199_254_740_992.0
+    }
+
+    /// Of mean 0 and deviation 1: the first of each two by Box and Muller.
+    pub fn normal(self, place: u64) -> f64 {
+        let (radius, angle) =
+            (self.uniform(place.wrapping_mul(2)), self.uniform(place.wrapping_mul(2).wrapping_add(1)));
+        let radius = (-2.0 * super::math::ln(1.0 - radius)).sqrt();
+        radius * super::math::cos((2.0 * angle - 1.0) * std::f64::consts::PI)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_mean_and_spread_and_are_frozen() {
+        let random = Random(7);
+        let count = 20_000_u64;
+        let mean = |number: &dyn Fn(u64) -> f64| (0..count).map(number).sum::<f64>() / count as f64;
+        assert!((mean(&|place| random.uniform(place)) - 0.5).abs() < 0.01);
+        assert!(mean(&|place| random.normal(place)).abs() < 0.03);
+        assert!((mean(&|place| random.normal(place).powi(2)) - 1.0).abs() < 0.03);
+        assert_ne!(random.bits(0), Random(8).bits(0));
+        assert_eq!(random.bits(3), 15_359_123_805_359_554_989);
+    }
+}
