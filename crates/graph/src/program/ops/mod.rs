@@ -70,13 +70,12 @@ operators! {
     cum_prod
     cum_sum
     deform_conv
-    dequantize_linear
-    div
-    dynamic_quantize_linear
     depth_to_space
+    dequantize_linear
     det
     div
     dropout
+    dynamic_quantize_linear
     einsum
     elu
     equal
@@ -132,10 +131,10 @@ operators! {
     neg
     non_zero
     not
+    one_hot
     optional
     optional_get_element
     optional_has_element
-    one_hot
     or
     pad
     pow
@@ -143,11 +142,11 @@ operators! {
     q_linear_conv
     q_linear_matmul
     quantize_linear
-    range
     random_normal
     random_normal_like
     random_uniform
     random_uniform_like
+    range
     reciprocal
     reduce_l1
     reduce_l2
@@ -161,9 +160,9 @@ operators! {
     reduce_sum_square
     relu
     reshape
+    reverse_sequence
     rms_normalization
     rnn
-    reverse_sequence
     round
     scan
     scatter
