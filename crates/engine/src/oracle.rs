@@ -109,7 +109,8 @@ impl Case {
     }
 
     fn integers(&mut self, random: &mut Random, element: Element, sizes: &[usize], magnitude: i64) {
-        let interval = Interval { low: -magnitude, high: magnitude };
+        let low = if element == Element::U8 { 0 } else { -magnitude };
+        let interval = Interval { low, high: magnitude };
         self.argument(random.integers(element, &self.shape(sizes), interval), interval);
     }
 
@@ -141,7 +142,7 @@ fn bytes(low: i64, high: i64) -> Interval {
 }
 
 fn small(random: &mut Random) -> (Element, i64) {
-    if random.below(2) == 0 { (Element::I8, 127) } else { (Element::I16, 4000) }
+    [(Element::I8, 127), (Element::U8, 255), (Element::I16, 4000)][random.below(3)]
 }
 
 /// A random graph of that operator, inputs for it, and their rows.
@@ -256,7 +257,8 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
         }
         _ => {
             case.floats(random, &[width]);
-            case.constant(random.packed(Format::F32, &[outputs, width]));
+            let format = [Format::F32, Format::F16, Format::Bf16][random.below(3)];
+            case.constant(random.packed(format, &[outputs, width]));
             if random.below(2) == 0 {
                 case.constant(random.floats(&[outputs]));
             }

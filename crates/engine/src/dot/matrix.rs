@@ -8,7 +8,7 @@ use super::{
     BLOCK, Chain, Corner, ROWS,
     blocks::Blocks,
     panel::{Expand, PANEL_BLOCKS, Scratch, Tile, expansion},
-    table::{Several, several, single},
+    table::{Several, direct, several},
 };
 use crate::{
     cpu::Level,
@@ -117,7 +117,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn piece(&self, tiles: Range<usize>) {
-        if self.x.rows() == 1 && self.single(tiles.clone()) {
+        if self.direct(tiles.clone()) {
             return;
         }
         let Some(expand) = expansion(self.weights.format) else { return };
@@ -131,24 +131,25 @@ impl Task<'_> {
         }
     }
 
-    /// One row, two tiles at a time, far apart. False where there is no kernel for it.
-    fn single(&self, tiles: Range<usize>) -> bool {
-        let Some((one, two)) = single(self.level.vectors(), self.weights.format) else { return false };
+    /// Few rows, the weights as they are packed. False where there is no kernel for it.
+    fn direct(&self, tiles: Range<usize>) -> bool {
+        let rows = self.x.rows();
+        let Some(kernels) = direct(self.level.vectors(), self.weights.format, rows) else { return false };
         let group = self.x.group(0, 0);
-        let half = tiles.len() / 2;
+        // One row takes tiles in pairs that lie far apart.
+        let half = if rows == 1 { tiles.len() / 2 } else { 0 };
+        let mut chains = [[0.0; ROWS]; ROWS];
         for index in tiles.start..tiles.start + half {
-            let mut chains = [[0.0; ROWS]; 2];
             let pair = [index, index + half].map(|tile| self.weights.blocks_of(tile));
             // SAFETY: the level's instructions are there.
-            unsafe { two(pair, &group, &mut chains) };
+            unsafe { (kernels.two)(pair, &group, &mut chains[..2]) };
             self.finish(0, index, chains[0]);
             self.finish(0, index + half, chains[1]);
         }
-        if tiles.len() % 2 == 1 {
-            let mut chains = [[0.0; ROWS]];
+        for tile in tiles.start + 2 * half..tiles.end {
             // SAFETY: as above.
-            unsafe { one([self.weights.blocks_of(tiles.end - 1)], &group, &mut chains) };
-            self.finish(0, tiles.end - 1, chains[0]);
+            unsafe { (kernels.few)(self.weights.blocks_of(tile), &group, 0, &mut chains[..rows]) };
+            chains[..rows].iter().enumerate().for_each(|(row, chain)| self.finish(row, tile, *chain));
         }
         true
     }

@@ -5,6 +5,8 @@
 //! steps in the order that the graph defines, so every level has the same bits, for any number of rows and threads.
 //!
 //! - `blocks`: activations quantised by 32, times formats with block scales.
+//! - `integer`: activations of 8 and 16 bits times `i8`.
+//! - `floats`: binary32 times floating formats, one chain an output.
 //! - One row reads weights as they are packed; several rows share a `panel`, into which weights are expanded once.
 
 #[cfg(target_arch = "x86_64")]
@@ -13,9 +15,10 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-pub mod blocks;
+mod blocks;
+mod floats;
 mod halves;
-pub mod integer;
+mod integer;
 mod matrix;
 mod panel;
 mod portable;
@@ -27,6 +30,8 @@ mod tiles;
 mod ways;
 
 pub use blocks::Blocks;
+pub use floats::multiply_floats;
+pub use integer::{Planes, multiply_integers};
 pub use matrix::{Matrix, multiply_blocks};
 
 /// Outputs of a tile, and rows of activations that lie side by side.

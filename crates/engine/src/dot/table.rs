@@ -14,9 +14,21 @@ use crate::cpu::Instructions;
 
 /// Several rows times a panel. Unsafe to call unless the CPU has the level's instructions.
 pub type Several = unsafe fn(&Panel, &Blocks, Corner, &mut [Chain]);
-/// One row times one tile, or two of one size. Unsafe to call unless the CPU has the level's instructions.
-pub type One = unsafe fn([Tile; 1], &Group, &mut [Chain; 1]);
-pub type Two = unsafe fn([Tile; 2], &Group, &mut [Chain; 2]);
+/// One row times two tiles of one size, a chain each. Unsafe to call unless the CPU has the level's instructions.
+pub type Two = unsafe fn([Tile; 2], &Group, &mut [Chain]);
+/// As many rows of a group as there are chains, from one on, times one tile. Unsafe as above.
+pub type Few = unsafe fn(Tile, &Group, usize, &mut [Chain]);
+
+/// Kernels that read weights as they are packed.
+#[derive(Clone, Copy)]
+pub struct Direct {
+    level: Instructions,
+    format: Format,
+    /// Rows that are served faster so than by panels.
+    pub rows_max: usize,
+    pub two: Two,
+    pub few: Few,
+}
 
 /// Kernels for panels: a row for each level.
 static SEVERAL: &[(Instructions, Several)] = &[
@@ -29,26 +41,31 @@ static SEVERAL: &[(Instructions, Several)] = &[
     (Instructions::Amx, amx::multiply),
 ];
 
-/// Kernels for one row. Levels and formats without one expand panels.
+/// Direct kernels. Levels and formats without one expand panels, however few the rows are.
 #[cfg(target_arch = "x86_64")]
-static SINGLE: &[(Instructions, Format, One, Two)] = &[
-    (Instructions::Avx2, Format::Q8_0, avx2::single::q8_0, avx2::single::q8_0),
-    (Instructions::Avx2, Format::Q4_0, avx2::single::q4_0, avx2::single::q4_0),
-    (Instructions::Avx512, Format::Q8_0, avx512::single::q8_0, avx512::single::q8_0),
-    (Instructions::Avx512, Format::Q4_0, avx512::single::q4_0, avx512::single::q4_0),
-    (Instructions::Avx512, Format::Q4K, avx512::single::q4_k, avx512::single::q4_k),
-    (Instructions::Avx512, Format::Q5K, avx512::single::q5_k, avx512::single::q5_k),
-    (Instructions::Avx512, Format::Q6K, avx512::single::q6_k, avx512::single::q6_k),
-];
+static DIRECT: &[Direct] = {
+    use Format::{Q4_0, Q4K, Q5K, Q6K, Q8_0};
+    use Instructions::{Avx2, Avx512};
+    use avx2::single as old;
+    use avx512::single as new;
+    &[
+        Direct { level: Avx2, format: Q8_0, rows_max: 1, two: old::two_q8_0, few: old::one_q8_0 },
+        Direct { level: Avx2, format: Q4_0, rows_max: 1, two: old::two_q4_0, few: old::one_q4_0 },
+        Direct { level: Avx512, format: Q8_0, rows_max: 8, two: new::two_q8_0, few: new::few_q8_0 },
+        Direct { level: Avx512, format: Q4_0, rows_max: 8, two: new::two_q4_0, few: new::few_q4_0 },
+        Direct { level: Avx512, format: Q4K, rows_max: 8, two: new::two_q4_k, few: new::few_q4_k },
+        Direct { level: Avx512, format: Q5K, rows_max: 8, two: new::two_q5_k, few: new::few_q5_k },
+        Direct { level: Avx512, format: Q6K, rows_max: 4, two: new::two_q6_k, few: new::few_q6_k },
+    ]
+};
 #[cfg(not(target_arch = "x86_64"))]
-static SINGLE: &[(Instructions, Format, One, Two)] = &[];
+static DIRECT: &[Direct] = &[];
 
 pub fn several(level: Instructions) -> Several {
     SEVERAL.iter().find(|(of, _)| *of == level).map_or(portable::multiply, |(_, kernel)| *kernel)
 }
 
-/// Kernels of a level with vectors (`Level::vectors`) for one row.
-pub fn single(vectors: Instructions, format: Format) -> Option<(One, Two)> {
-    let found = SINGLE.iter().find(|(level, of, ..)| *level == vectors && *of == format);
-    found.map(|(_, _, one, two)| (*one, *two))
+/// The direct kernels of a level with vectors (`Level::vectors`) for so many rows.
+pub fn direct(vectors: Instructions, format: Format, rows: usize) -> Option<&'static Direct> {
+    DIRECT.iter().find(|direct| direct.level == vectors && direct.format == format && rows <= direct.rows_max)
 }

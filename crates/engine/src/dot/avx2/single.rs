@@ -16,26 +16,42 @@ const HALF_LINE: usize = 32;
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub unsafe fn q8_0<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+pub unsafe fn two_q8_0(tiles: [Tile; 2], x: &Group, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
-    unsafe { run::<S, false>(tiles, x, out) }
+    unsafe { run::<2, false>(tiles, x, out) }
 }
 
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub unsafe fn q4_0<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+pub unsafe fn one_q8_0(tile: Tile, x: &Group, _: usize, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
-    unsafe { run::<S, true>(tiles, x, out) }
+    unsafe { run::<1, false>([tile], x, out) }
+}
+
+/// # Safety
+/// The CPU has the features named.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn two_q4_0(tiles: [Tile; 2], x: &Group, out: &mut [Chain]) {
+    // SAFETY: as the caller promises.
+    unsafe { run::<2, true>(tiles, x, out) }
+}
+
+/// # Safety
+/// The CPU has the features named.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn one_q4_0(tile: Tile, x: &Group, _: usize, out: &mut [Chain]) {
+    // SAFETY: as the caller promises.
+    unsafe { run::<1, true>([tile], x, out) }
 }
 
 /// # Safety
 /// The CPU has the features named.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn run<const S: usize, const NIBBLES: bool>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+unsafe fn run<const S: usize, const NIBBLES: bool>(tiles: [Tile; S], x: &Group, out: &mut [Chain]) {
     let blocks = tiles[0].total;
-    assert!(x.width == 1, "one row");
+    assert!(x.width == 1 && out.len() == S, "one row, and a chain for every tile");
     x.assert_blocks(blocks);
     let block_bytes = if NIBBLES { BLOCK_BYTES / 2 } else { BLOCK_BYTES };
     let quants = tiles.map(|tile| {

@@ -1,5 +1,5 @@
-//! One row of activations with AVX-512 VNNI, the weights as they are packed: bound by memory, so two tiles are read at
-//! a time, two streams of memory, each asked for well ahead.
+//! A few rows of activations with AVX-512 VNNI, the weights as they are packed: bound by memory, so they are asked for
+//! well ahead, and one row reads two tiles at a time, two streams of memory.
 
 use std::arch::x86_64::*;
 
@@ -33,19 +33,23 @@ unsafe fn half_line(at: *const u8) -> __m512 {
     unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(at.cast())) }
 }
 
-/// What a kernel reads of one row of activations.
-struct Row {
+/// What a kernel reads of `R` rows of a group.
+struct Rows<const R: usize> {
+    width: usize,
+    first: usize,
     quants: *const i32,
     scales: *const f32,
     sums: *const f32,
     starts: *const i32,
 }
 
-impl Row {
-    fn of(x: &Group, blocks: usize) -> Self {
-        assert!(x.width == 1, "one row");
+impl<const R: usize> Rows<R> {
+    fn of(x: &Group, first: usize, blocks: usize) -> Self {
+        assert!(first + R <= x.width, "rows of the group");
         x.assert_blocks(blocks);
         Self {
+            width: x.width,
+            first,
             quants: x.quants.as_ptr().cast(),
             scales: x.scales.as_ptr(),
             sums: x.sums.as_ptr(),
@@ -53,36 +57,58 @@ impl Row {
         }
     }
 
-    /// Four columns, everywhere.
+    /// Adds the products of unsigned weights with four columns of each row.
     ///
     /// # Safety
-    /// The row has the block.
+    /// The rows have the block.
     #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn word(&self, block: usize, group: usize) -> __m512i {
-        // SAFETY: a block is 8 words.
-        unsafe { _mm512_set1_epi32(self.quants.add(block * 8 + group).read_unaligned()) }
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn add(&self, block: usize, group: usize, weights: __m512i, sums: &mut [__m512i; R]) {
+        let at = self.quants.wrapping_add((block * self.width + self.first) * 8 + group);
+        for (row, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: a row's block is 8 words.
+            let word = unsafe { at.add(row * 8).read_unaligned() };
+            *sum = _mm512_dpbusd_epi32(*sum, weights, _mm512_set1_epi32(word));
+        }
     }
 
     /// # Safety
-    /// The row has the block.
+    /// The rows have the block.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn start<const SHIFT: u32>(&self, block: usize, kind: usize) -> __m512i {
+    unsafe fn starts<const SHIFT: u32>(&self, block: usize, kind: usize) -> [__m512i; R] {
+        let at = self.starts.wrapping_add((block * STARTS + kind) * self.width + self.first);
         // SAFETY: a block has all starts. They are multiples of 128, so this divides without rest.
-        unsafe { _mm512_srai_epi32::<SHIFT>(_mm512_set1_epi32(*self.starts.add(block * STARTS + kind))) }
+        std::array::from_fn(|row| unsafe { _mm512_srai_epi32::<SHIFT>(_mm512_set1_epi32(*at.add(row))) })
     }
 
-    /// `fma(scale · dx, sum, chain)`.
+    /// `fma(scale · dx, sum, chain)` for each row.
     ///
     /// # Safety
-    /// The row has the block.
+    /// The rows have the block.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn take(&self, block: usize, scale: __m512, sum: __m512i, chain: __m512) -> __m512 {
-        // SAFETY: a scale for each block.
-        let dx = unsafe { _mm512_set1_ps(*self.scales.add(block)) };
-        _mm512_fmadd_ps(_mm512_mul_ps(scale, dx), _mm512_cvtepi32_ps(sum), chain)
+    unsafe fn take(&self, block: usize, scale: __m512, sums: [__m512i; R], chains: &mut [__m512; R]) {
+        let at = self.scales.wrapping_add(block * self.width + self.first);
+        for (row, (chain, sum)) in chains.iter_mut().zip(sums).enumerate() {
+            // SAFETY: a scale for each block and row.
+            let dx = unsafe { _mm512_set1_ps(*at.add(row)) };
+            *chain = _mm512_fmadd_ps(_mm512_mul_ps(scale, dx), _mm512_cvtepi32_ps(sum), *chain);
+        }
+    }
+
+    /// `fma(minimum, sum, chain)` for each row.
+    ///
+    /// # Safety
+    /// The rows have the block.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn subtract(&self, block: usize, minimum: __m512, chains: &mut [__m512; R]) {
+        let at = self.sums.wrapping_add(block * self.width + self.first);
+        for (row, chain) in chains.iter_mut().enumerate() {
+            // SAFETY: a sum for each block and row.
+            *chain = _mm512_fmadd_ps(minimum, unsafe { _mm512_set1_ps(*at.add(row)) }, *chain);
+        }
     }
 }
 
@@ -96,33 +122,70 @@ fn starts_of<const S: usize>(tiles: [Tile; S], superblocks: usize, bytes: usize)
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store<const S: usize>(chains: [__m512; S], out: &mut [Chain; S]) {
-    for (chain, out) in chains.into_iter().zip(out) {
+fn store<const S: usize, const R: usize>(chains: [[__m512; R]; S], out: &mut [Chain]) {
+    assert_eq!(out.len(), S * R, "a chain for every tile and row");
+    for (chain, out) in chains.into_iter().flatten().zip(out) {
         // SAFETY: a chain is 16 floats.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), chain) };
     }
 }
 
+/// The kernels of a format: one row times two tiles, `[tile]` chains; or rows from some one on, as many as there are
+/// chains, times one tile.
+macro_rules! format {
+    ($two:ident, $few:ident, $kernel:ident, $most:literal: $($rows:literal)*) => {
+        /// # Safety
+        /// The CPU has the features named.
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        pub unsafe fn $two(tiles: [Tile; 2], x: &Group, out: &mut [Chain]) {
+            // SAFETY: as the caller promises.
+            unsafe { $kernel::<2, 1>(tiles, x, 0, out) }
+        }
+
+        /// # Safety
+        /// The CPU has the features named.
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        pub unsafe fn $few(tile: Tile, x: &Group, first: usize, out: &mut [Chain]) {
+            for (pass, out) in out.chunks_mut($most).enumerate() {
+                let first = first + pass * $most;
+                // SAFETY: as the caller promises.
+                unsafe {
+                    match out.len() {
+                        $($rows => $kernel::<1, $rows>([tile], x, first, out),)*
+                        _ => $kernel::<1, $most>([tile], x, first, out),
+                    }
+                }
+            }
+        }
+    };
+}
+format!(two_q8_0, few_q8_0, q8_0, 8: 1 2 3 4 5 6 7);
+format!(two_q4_0, few_q4_0, q4_0, 8: 1 2 3 4 5 6 7);
+format!(two_q4_k, few_q4_k, q4_k, 8: 1 2 3 4 5 6 7);
+format!(two_q5_k, few_q5_k, q5_k, 8: 1 2 3 4 5 6 7);
+// Four sums a row: as many stay in registers.
+format!(two_q6_k, few_q6_k, q6_k, 5: 1 2 3 4);
+
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub unsafe fn q8_0<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+unsafe fn q8_0<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
     let blocks = tiles[0].total;
-    let (row, quants) = (Row::of(x, blocks), starts_of(tiles, blocks, BLOCK_BYTES + 2 * ROWS));
+    let (rows, quants) = (Rows::<R>::of(x, first, blocks), starts_of(tiles, blocks, BLOCK_BYTES + 2 * ROWS));
     let scales = quants.map(|tile| tile.wrapping_add(blocks * BLOCK_BYTES));
     let top = _mm512_set1_epi8(-128);
-    let mut chains = [_mm512_setzero_ps(); S];
+    let mut chains = [[_mm512_setzero_ps(); R]; S];
     for block in 0..blocks {
         // SAFETY: row and tiles hold the block.
         unsafe {
             for tile in 0..S {
-                let mut sum = row.start::<0>(block, 0);
+                let mut sums = rows.starts::<0>(block, 0);
                 let at = quants[tile].add(block * BLOCK_BYTES);
                 for group in 0..8 {
                     let weights = _mm512_xor_si512(line(at.add(group * LINE)), top);
-                    sum = _mm512_dpbusd_epi32(sum, weights, row.word(block, group));
+                    rows.add(block, group, weights, &mut sums);
                 }
-                chains[tile] = row.take(block, half_line(scales[tile].add(block * 2 * ROWS)), sum, chains[tile]);
+                rows.take(block, half_line(scales[tile].add(block * 2 * ROWS)), sums, &mut chains[tile]);
             }
         }
     }
@@ -132,26 +195,26 @@ pub unsafe fn q8_0<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub unsafe fn q4_0<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+unsafe fn q4_0<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
     let blocks = tiles[0].total;
-    let (row, quants) = (Row::of(x, blocks), starts_of(tiles, blocks, BLOCK_BYTES / 2 + 2 * ROWS));
+    let (rows, quants) = (Rows::<R>::of(x, first, blocks), starts_of(tiles, blocks, BLOCK_BYTES / 2 + 2 * ROWS));
     let scales = quants.map(|tile| tile.wrapping_add(blocks * BLOCK_BYTES / 2));
     let low = _mm512_set1_epi8(15);
-    let mut chains = [_mm512_setzero_ps(); S];
+    let mut chains = [[_mm512_setzero_ps(); R]; S];
     for block in 0..blocks {
         // SAFETY: row and tiles hold the block.
         unsafe {
             for tile in 0..S {
                 // -8 of the -128.
-                let mut sum = row.start::<4>(block, 0);
+                let mut sums = rows.starts::<4>(block, 0);
                 let at = quants[tile].add(block * BLOCK_BYTES / 2);
                 for group in 0..4 {
                     let weights = line(at.add(group * LINE));
                     let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(weights), low);
-                    sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(weights, low), row.word(block, group));
-                    sum = _mm512_dpbusd_epi32(sum, upper, row.word(block, 4 + group));
+                    rows.add(block, group, _mm512_and_si512(weights, low), &mut sums);
+                    rows.add(block, 4 + group, upper, &mut sums);
                 }
-                chains[tile] = row.take(block, half_line(scales[tile].add(block * 2 * ROWS)), sum, chains[tile]);
+                rows.take(block, half_line(scales[tile].add(block * 2 * ROWS)), sums, &mut chains[tile]);
             }
         }
     }
@@ -164,14 +227,19 @@ pub unsafe fn q4_0<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain
 /// The CPU has the features named.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn with_minima<const S: usize, const FIFTH: bool>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+unsafe fn with_minima<const S: usize, const R: usize, const FIFTH: bool>(
+    tiles: [Tile; S],
+    x: &Group,
+    first: usize,
+    out: &mut [Chain],
+) {
     const NIBBLES: usize = SUBS / 2 * BLOCK_BYTES;
     const SCALES: usize = (4 + 2 * SUBS) * ROWS;
     let packed = if FIFTH { NIBBLES + SUBS * BLOCK_BYTES / 8 } else { NIBBLES };
-    let (row, superblocks) = (Row::of(x, tiles[0].total), tiles[0].total / SUBS);
+    let (rows, superblocks) = (Rows::<R>::of(x, first, tiles[0].total), tiles[0].total / SUBS);
     let quants = starts_of(tiles, superblocks, packed + SCALES);
     let (low, sixteen) = (_mm512_set1_epi8(15), _mm512_set1_epi8(16));
-    let mut chains = [_mm512_setzero_ps(); S];
+    let mut chains = [[_mm512_setzero_ps(); R]; S];
     for (superblock, tile) in (0..superblocks).flat_map(|superblock| (0..S).map(move |tile| (superblock, tile))) {
         // SAFETY: row and tiles hold the superblock.
         unsafe {
@@ -184,7 +252,7 @@ unsafe fn with_minima<const S: usize, const FIFTH: bool>(tiles: [Tile; S], x: &G
                 _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
             };
             for pair in 0..SUBS / 2 {
-                let mut sums = [_mm512_setzero_si512(); 2];
+                let mut sums = [[_mm512_setzero_si512(); R]; 2];
                 let block = superblock * SUBS + 2 * pair;
                 for group in 0..8 {
                     let weights = line(at.add(pair * BLOCK_BYTES + group * LINE));
@@ -195,14 +263,13 @@ unsafe fn with_minima<const S: usize, const FIFTH: bool>(tiles: [Tile; S], x: &G
                             let bits = at.add(NIBBLES + ((2 * pair + half) * 8 + group) * 8).cast::<u64>();
                             weights = _mm512_mask_add_epi8(weights, bits.read_unaligned(), weights, sixteen);
                         }
-                        sums[half] = _mm512_dpbusd_epi32(sums[half], weights, row.word(block + half, group));
+                        rows.add(block + half, group, weights, &mut sums[half]);
                     }
                 }
-                for (half, sum) in sums.into_iter().enumerate() {
+                for (half, sums) in sums.into_iter().enumerate() {
                     let (block, sub) = (block + half, 2 * pair + half);
-                    chains[tile] = row.take(block, _mm512_mul_ps(scale, factor(sub)), sum, chains[tile]);
-                    let minimum = _mm512_mul_ps(minimum, factor(SUBS + sub));
-                    chains[tile] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(*row.sums.add(block)), chains[tile]);
+                    rows.take(block, _mm512_mul_ps(scale, factor(sub)), sums, &mut chains[tile]);
+                    rows.subtract(block, _mm512_mul_ps(minimum, factor(SUBS + sub)), &mut chains[tile]);
                 }
             }
         }
@@ -213,30 +280,30 @@ unsafe fn with_minima<const S: usize, const FIFTH: bool>(tiles: [Tile; S], x: &G
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub unsafe fn q4_k<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+unsafe fn q4_k<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
-    unsafe { with_minima::<S, false>(tiles, x, out) }
+    unsafe { with_minima::<S, R, false>(tiles, x, first, out) }
 }
 
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub unsafe fn q5_k<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+unsafe fn q5_k<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
-    unsafe { with_minima::<S, true>(tiles, x, out) }
+    unsafe { with_minima::<S, R, true>(tiles, x, first, out) }
 }
 
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub unsafe fn q6_k<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain; S]) {
+unsafe fn q6_k<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
     const NIBBLES: usize = SUBS / 2 * BLOCK_BYTES;
     const PACKED: usize = NIBBLES + 2 * BLOCK_BYTES;
     const SCALES: usize = (2 + 2 * SUBS) * ROWS;
-    let (row, superblocks) = (Row::of(x, tiles[0].total), tiles[0].total / SUBS);
+    let (rows, superblocks) = (Rows::<R>::of(x, first, tiles[0].total), tiles[0].total / SUBS);
     let quants = starts_of(tiles, superblocks, PACKED + SCALES);
     let (low, high) = (_mm512_set1_epi8(15), _mm512_set1_epi8(48));
-    let mut chains = [_mm512_setzero_ps(); S];
+    let mut chains = [[_mm512_setzero_ps(); R]; S];
     for (superblock, tile) in (0..superblocks).flat_map(|superblock| (0..S).map(move |tile| (superblock, tile))) {
         // SAFETY: row and tiles hold the superblock.
         unsafe {
@@ -246,10 +313,8 @@ pub unsafe fn q6_k<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain
             for pair in 0..SUBS / 2 {
                 let block = superblock * SUBS + 2 * pair;
                 // -32 of the -128, for each half of each of the two blocks.
-                let mut sums = [
-                    [row.start::<2>(block, 1), row.start::<2>(block, 2)],
-                    [row.start::<2>(block + 1, 1), row.start::<2>(block + 1, 2)],
-                ];
+                let start = |of: usize| rows.starts::<2>(block + of / 2, 1 + of % 2);
+                let mut sums = [start(0), start(1), start(2), start(3)];
                 for group in 0..8 {
                     let weights = line(at.add(pair * BLOCK_BYTES + group * LINE));
                     let upper = line(at.add(NIBBLES + pair / 2 * BLOCK_BYTES + group * LINE));
@@ -263,13 +328,13 @@ pub unsafe fn q6_k<const S: usize>(tiles: [Tile; S], x: &Group, out: &mut [Chain
                         |weights, upper| _mm512_or_si512(_mm512_and_si512(weights, low), _mm512_and_si512(upper, high));
                     let (one, other) = (join(weights, first), join(_mm512_srli_epi16::<4>(weights), second));
                     let half = group / 4;
-                    sums[0][half] = _mm512_dpbusd_epi32(sums[0][half], one, row.word(block, group));
-                    sums[1][half] = _mm512_dpbusd_epi32(sums[1][half], other, row.word(block + 1, group));
+                    rows.add(block, group, one, &mut sums[half]);
+                    rows.add(block + 1, group, other, &mut sums[2 + half]);
                 }
-                for (index, sum) in sums.into_iter().flatten().enumerate() {
+                for (index, sums) in sums.into_iter().enumerate() {
                     let factors = _mm_loadu_si128(scales.add((2 + 4 * pair + index) * ROWS).cast());
                     let factor = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(factors));
-                    chains[tile] = row.take(block + index / 2, _mm512_mul_ps(scale, factor), sum, chains[tile]);
+                    rows.take(block + index / 2, _mm512_mul_ps(scale, factor), sums, &mut chains[tile]);
                 }
             }
         }

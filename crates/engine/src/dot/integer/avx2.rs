@@ -1,58 +1,78 @@
-//! The dot products with AVX2: weights widened to i16, `vpmaddwd` on pairs. Exact whatever the operands.
+//! Integer products with AVX2: both sides widened to i16, `vpmaddwd` on pairs. Exact whatever the operands.
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, ROWS, Sums};
+use super::{
+    Planes, ROWS, SPAN, SPAN_BYTES, Sums, Work,
+    planes::{Group, Sign},
+};
+
+/// Rows of one pass.
+const PASS: usize = 4;
 
 /// # Safety
-/// The CPU has AVX2; `x` holds `stride` words for each row but the last, and two words a group for that.
+/// The CPU has AVX2.
 #[target_feature(enable = "avx2")]
-pub unsafe fn dots(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        match sums {
-            [_] => rows::<1>(weights, x, stride, sums),
-            [_, _] => rows::<2>(weights, x, stride, sums),
-            [_, _, _] => rows::<3>(weights, x, stride, sums),
-            [_, _, _, _] => rows::<4>(weights, x, stride, sums),
-            _ => {
-                let (one, other) = sums.split_at_mut(4);
-                rows::<4>(weights, x, stride, one);
-                dots(weights, &x[4 * stride..], stride, other);
+pub unsafe fn multiply(work: Work, x: &Planes, sums: &mut [Sums]) {
+    work.check(x, sums);
+    let planes = x.signs().len();
+    for (index, sums) in sums.chunks_exact_mut(work.rows).enumerate() {
+        let tile = &work.tiles[index / planes][..work.spans * SPAN_BYTES];
+        for (group, sums) in sums.chunks_mut(ROWS).enumerate() {
+            let group = x.group(index % planes, work.group + group, work.span);
+            for (pass, sums) in sums.chunks_mut(PASS).enumerate() {
+                // SAFETY: the lengths were checked; these rows are among the group's.
+                unsafe {
+                    match sums.len() {
+                        1 => run::<1>(tile, &group, pass * PASS, sums),
+                        2 => run::<2>(tile, &group, pass * PASS, sums),
+                        3 => run::<3>(tile, &group, pass * PASS, sums),
+                        _ => run::<PASS>(tile, &group, pass * PASS, sums),
+                    }
+                }
             }
         }
     }
 }
 
 /// # Safety
-/// As `dots`, and there are `R` sums.
+/// The CPU has AVX2; the group has every span of the tile, and `R` rows from `first` on; there are `R` sums.
 #[target_feature(enable = "avx2")]
-unsafe fn rows<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
+unsafe fn run<const R: usize>(tile: &[u8], x: &Group, first: usize, sums: &mut [Sums]) {
+    let low = _mm256_set1_epi16(255);
+    let signed = x.sign == Sign::Signed;
     let mut lanes = [[_mm256_setzero_si256(); 2]; R];
-    for (group, weights) in weights.chunks_exact(ROWS * GROUP).enumerate() {
-        for half in 0..2 {
-            // SAFETY: a group is 64 bytes, two loads of 32.
-            let bytes = unsafe { _mm256_loadu_si256(weights.as_ptr().add(half * 32).cast()) };
-            let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(bytes));
-            let odd = _mm256_srai_epi16::<8>(bytes);
+    for (span, weights) in tile.chunks_exact(SPAN_BYTES).enumerate() {
+        for group in 0..SPAN / 4 {
+            // The columns 0 and 2, and 1 and 3, of each output as pairs of i16.
+            let halves: [[__m256i; 2]; 2] = std::array::from_fn(|half| {
+                // SAFETY: a group of 4 columns is two vectors.
+                let bytes = unsafe { _mm256_loadu_si256(weights.as_ptr().add(group * 64 + half * 32).cast()) };
+                [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(bytes)), _mm256_srai_epi16::<8>(bytes)]
+            });
             for (row, lanes) in lanes.iter_mut().enumerate() {
-                // SAFETY: the caller promises two words for every group of every row.
-                let at = unsafe { x.as_ptr().add(row * stride + group * 2) };
-                // SAFETY: as above.
-                let (low, high) = unsafe { (*at, *at.add(1)) };
-                let sum = _mm256_add_epi32(
-                    _mm256_madd_epi16(even, _mm256_set1_epi32(low.cast_signed())),
-                    _mm256_madd_epi16(odd, _mm256_set1_epi32(high.cast_signed())),
-                );
-                lanes[half] = _mm256_add_epi32(lanes[half], sum);
+                let at = (span * x.width + first + row) * SPAN + group * 4;
+                // SAFETY: as the caller promises.
+                let x = unsafe { _mm256_set1_epi32(x.bytes.as_ptr().add(at).cast::<i32>().read_unaligned()) };
+                let [even, odd] = if signed {
+                    [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(x)), _mm256_srai_epi16::<8>(x)]
+                } else {
+                    [_mm256_and_si256(x, low), _mm256_srli_epi16::<8>(x)]
+                };
+                for (lanes, weights) in lanes.iter_mut().zip(halves) {
+                    let sum = _mm256_add_epi32(_mm256_madd_epi16(weights[0], even), _mm256_madd_epi16(weights[1], odd));
+                    *lanes = _mm256_add_epi32(*lanes, sum);
+                }
             }
         }
     }
     for (lanes, sums) in lanes.iter().zip(sums) {
-        // SAFETY: 16 sums are two stores of 8.
-        unsafe {
-            _mm256_storeu_si256(sums.as_mut_ptr().cast(), lanes[0]);
-            _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), lanes[1]);
+        for (half, lanes) in lanes.iter().enumerate() {
+            // SAFETY: 16 sums are two vectors.
+            unsafe {
+                let at = sums.as_mut_ptr().add(8 * half).cast::<__m256i>();
+                _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), *lanes));
+            }
         }
     }
 }

@@ -1,126 +1,144 @@
-//! The dot products with AVX-512 VNNI: `vpdpbusd` on biased bytes, `vpdpwssd` on pairs. Neither saturates.
+//! Integer products with AVX-512 VNNI: `vpdpbusd`, which takes one side unsigned and never saturates. For a signed
+//! plane the weights are made unsigned by their top bit, and sums begin below 0 for it.
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, Layout, ROWS, Sums};
+use super::{
+    Planes, ROWS, SPAN, SPAN_BYTES, Sums, Work,
+    planes::{Group, Sign},
+};
 
-const GROUP_BYTES: usize = ROWS * GROUP;
+/// Rows of one pass over two tiles, or one.
+const PASS: usize = 8;
+/// How far ahead a row alone asks for weights.
+const AHEAD: usize = 2048;
 
 /// # Safety
-/// The CPU has the features named; `x` holds `stride` words for each row but the last, and the layout's words a group
-/// for that.
+/// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub unsafe fn dots(layout: Layout, weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        match (layout, sums.len()) {
-            (Layout::Biased, 1) => single_biased(weights, x, &mut sums[0]),
-            (Layout::Biased, 2) => biased::<2>(weights, x, stride, sums),
-            (Layout::Biased, 3) => biased::<3>(weights, x, stride, sums),
-            (Layout::Biased, 4) => biased::<4>(weights, x, stride, sums),
-            (Layout::Biased, 8) => biased::<8>(weights, x, stride, sums),
-            (Layout::Pairs, 1) => single_pairs(weights, x, &mut sums[0]),
-            (Layout::Pairs, 2) => pairs::<2>(weights, x, stride, sums),
-            (Layout::Pairs, 3) => pairs::<3>(weights, x, stride, sums),
-            (Layout::Pairs, 4) => pairs::<4>(weights, x, stride, sums),
-            (Layout::Pairs, 8) => pairs::<8>(weights, x, stride, sums),
-            _ => {
-                let (one, other) = sums.split_at_mut(4);
-                dots(layout, weights, x, stride, one);
-                dots(layout, weights, &x[4 * stride..], stride, other);
+pub unsafe fn multiply(work: Work, x: &Planes, sums: &mut [Sums]) {
+    work.check(x, sums);
+    let signs = x.signs();
+    if work.rows == 1 {
+        // SAFETY: the lengths were checked.
+        return unsafe { single(work, x, sums) };
+    }
+    for (index, sums) in sums.chunks_exact_mut(work.rows).enumerate() {
+        let tile = &work.tiles[index / signs.len()][..work.spans * SPAN_BYTES];
+        for (group, sums) in sums.chunks_mut(ROWS).enumerate() {
+            let group = x.group(index % signs.len(), work.group + group, work.span);
+            for (pass, sums) in sums.chunks_mut(PASS).enumerate() {
+                // SAFETY: the lengths were checked; these rows are among the group's.
+                unsafe { by_rows(tile, &group, pass * PASS, sums) };
             }
         }
     }
 }
 
+/// One row times one or two tiles, two streams of memory; all planes in one pass over the weights.
+///
+/// # Safety
+/// The CPU has the features named; the work was checked.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn load(weights: &[i8]) -> __m512i {
-    assert!(weights.len() >= GROUP_BYTES);
-    // SAFETY: a group is 64 bytes.
-    unsafe { _mm512_loadu_si512(weights.as_ptr().cast()) }
-}
-
-/// The columns 0 and 2, and 1 and 3, of each row of a group as pairs of i16.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn load_pairs(weights: &[i8]) -> [__m512i; 2] {
-    let bytes = load(weights);
-    [_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(bytes)), _mm512_srai_epi16::<8>(bytes)]
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn each(word: u32) -> __m512i {
-    _mm512_set1_epi32(word.cast_signed())
-}
-
-/// One row: four sums side by side, because one alone would wait for itself.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn single_biased(weights: &[i8], x: &[u32], sums: &mut Sums) {
-    let mut lanes = [_mm512_setzero_si512(); 4];
-    let (four, rest) = weights.as_chunks::<{ 4 * GROUP_BYTES }>();
-    for (weights, x) in four.iter().zip(x.chunks_exact(4)) {
-        for (index, (lanes, weights)) in lanes.iter_mut().zip(weights.chunks_exact(GROUP_BYTES)).enumerate() {
-            *lanes = _mm512_dpbusd_epi32(*lanes, each(x[index]), load(weights));
+unsafe fn single(work: Work, x: &Planes, sums: &mut [Sums]) {
+    let groups: Vec<Group> = (0..x.signs().len()).map(|plane| x.group(plane, work.group, work.span)).collect();
+    // SAFETY: as the caller promises.
+    unsafe {
+        match (work.count, groups.as_slice()) {
+            (1, [one]) => stream::<1, 1>(work, [*one], sums),
+            (2, [one]) => stream::<2, 1>(work, [*one], sums),
+            (1, [one, other]) => stream::<1, 2>(work, [*one, *other], sums),
+            (2, [one, other]) => stream::<2, 2>(work, [*one, *other], sums),
+            _ => unreachable!("one or two tiles, one or two planes"),
         }
     }
-    for (weights, &word) in rest.chunks_exact(GROUP_BYTES).zip(&x[four.len() * 4..]) {
-        lanes[0] = _mm512_dpbusd_epi32(lanes[0], each(word), load(weights));
-    }
-    let sum = _mm512_add_epi32(_mm512_add_epi32(lanes[0], lanes[1]), _mm512_add_epi32(lanes[2], lanes[3]));
-    store(sum, sums);
-}
-
-/// One row, sums side by side as above.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn single_pairs(weights: &[i8], x: &[u32], sums: &mut Sums) {
-    let mut lanes = [_mm512_setzero_si512(); 4];
-    for (group, (weights, words)) in weights.chunks_exact(GROUP_BYTES).zip(x.chunks_exact(2)).enumerate() {
-        let [even, odd] = load_pairs(weights);
-        let side = group % 2 * 2;
-        lanes[side] = _mm512_dpwssd_epi32(lanes[side], even, each(words[0]));
-        lanes[side + 1] = _mm512_dpwssd_epi32(lanes[side + 1], odd, each(words[1]));
-    }
-    let sum = _mm512_add_epi32(_mm512_add_epi32(lanes[0], lanes[1]), _mm512_add_epi32(lanes[2], lanes[3]));
-    store(sum, sums);
 }
 
 /// # Safety
-/// As `dots`, with one word a group, and there are `R` sums.
+/// As `single`, for `S` tiles and `P` planes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn biased<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
-    let mut lanes = [_mm512_setzero_si512(); R];
-    for (group, weights) in weights.chunks_exact(GROUP_BYTES).enumerate() {
-        let weights = load(weights);
-        for (row, lanes) in lanes.iter_mut().enumerate() {
-            // SAFETY: the caller promises a word for every group of every row.
-            let word = unsafe { *x.as_ptr().add(row * stride + group) };
-            *lanes = _mm512_dpbusd_epi32(*lanes, each(word), weights);
-        }
-    }
-    lanes.into_iter().zip(sums).for_each(|(lanes, sums)| store(lanes, sums));
-}
-
-/// # Safety
-/// As `dots`, with two words a group, and there are `R` sums.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn pairs<const R: usize>(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
-    let mut lanes = [_mm512_setzero_si512(); R];
-    for (group, weights) in weights.chunks_exact(GROUP_BYTES).enumerate() {
-        let [even, odd] = load_pairs(weights);
-        for (row, lanes) in lanes.iter_mut().enumerate() {
-            // SAFETY: the caller promises two words for every group of every row.
-            let (low, high) = unsafe {
-                let at = x.as_ptr().add(row * stride + group * 2);
-                (*at, *at.add(1))
+unsafe fn stream<const S: usize, const P: usize>(work: Work, planes: [Group; P], sums: &mut [Sums]) {
+    let top = _mm512_set1_epi8(-128);
+    let mut lanes = [[_mm512_setzero_si512(); P]; S];
+    for group in 0..work.spans * SPAN / 4 {
+        for (tile, lanes) in work.tiles.iter().zip(lanes.iter_mut()) {
+            let at = tile.as_ptr().wrapping_add(group * 64);
+            // SAFETY: a group of 4 columns is 64 bytes; prefetching reads nothing.
+            let weights = unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
+                _mm512_loadu_si512(at.cast())
             };
-            *lanes = _mm512_dpwssd_epi32(*lanes, even, each(low));
-            *lanes = _mm512_dpwssd_epi32(*lanes, odd, each(high));
+            for (plane, lanes) in planes.iter().zip(lanes) {
+                // SAFETY: one row has 4 bytes a group, and as many groups.
+                let word = unsafe { plane.bytes.as_ptr().add(group * 4).cast::<i32>().read_unaligned() };
+                let x = _mm512_set1_epi32(word);
+                *lanes = match plane.sign {
+                    Sign::Signed => _mm512_dpbusd_epi32(*lanes, _mm512_xor_si512(weights, top), x),
+                    Sign::Unsigned => _mm512_dpbusd_epi32(*lanes, x, weights),
+                };
+            }
         }
     }
-    lanes.into_iter().zip(sums).for_each(|(lanes, sums)| store(lanes, sums));
+    for (lanes, sums) in lanes.into_iter().flatten().zip(sums) {
+        add(lanes, sums);
+    }
 }
 
+macro_rules! by_rows {
+    ($($rows:literal)*) => {
+        /// # Safety
+        /// As `run`, for any number of sums up to eight.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+        unsafe fn by_rows(tile: &[u8], x: &Group, first: usize, sums: &mut [Sums]) {
+            // SAFETY: as the caller promises.
+            unsafe {
+                match (sums.len(), x.sign) {
+                    $(($rows, Sign::Signed) => run::<$rows, true>(tile, x, first, sums),
+                    ($rows, Sign::Unsigned) => run::<$rows, false>(tile, x, first, sums),)*
+                    _ => unreachable!("a pass has at most eight rows"),
+                }
+            }
+        }
+    };
+}
+by_rows!(1 2 3 4 5 6 7 8);
+
+/// # Safety
+/// The CPU has the features named; the group has every span of the tile, and `R` rows from `first` on; there are `R`
+/// sums.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn store(lanes: __m512i, sums: &mut Sums) {
-    // SAFETY: 16 sums are one store.
-    unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), lanes) };
+unsafe fn run<const R: usize, const SIGNED: bool>(tile: &[u8], x: &Group, first: usize, sums: &mut [Sums]) {
+    let top = _mm512_set1_epi8(-128);
+    let mut lanes = [_mm512_setzero_si512(); R];
+    for (span, weights) in tile.chunks_exact(SPAN_BYTES).enumerate() {
+        let x = x.bytes.as_ptr().wrapping_add((span * x.width + first) * SPAN);
+        for group in 0..SPAN / 4 {
+            // SAFETY: a group of 4 columns is 64 bytes.
+            let mut weights = unsafe { _mm512_loadu_si512(weights.as_ptr().add(group * 64).cast()) };
+            if SIGNED {
+                weights = _mm512_xor_si512(weights, top);
+            }
+            for (row, lanes) in lanes.iter_mut().enumerate() {
+                // SAFETY: as the caller promises.
+                let word = unsafe { x.add(row * SPAN + group * 4).cast::<i32>().read_unaligned() };
+                let x = _mm512_set1_epi32(word);
+                *lanes = if SIGNED {
+                    _mm512_dpbusd_epi32(*lanes, weights, x)
+                } else {
+                    _mm512_dpbusd_epi32(*lanes, x, weights)
+                };
+            }
+        }
+    }
+    lanes.into_iter().zip(sums).for_each(|(lanes, sums)| add(lanes, sums));
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add(lanes: __m512i, sums: &mut Sums) {
+    // SAFETY: 16 sums are one vector.
+    unsafe {
+        let at = sums.as_mut_ptr();
+        _mm512_storeu_si512(at.cast(), _mm512_add_epi32(_mm512_loadu_si512(at.cast()), lanes));
+    }
 }

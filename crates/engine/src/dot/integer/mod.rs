@@ -1,200 +1,171 @@
-//! Integer dot products of activations with int8 weights that are packed into tiles of 16 rows.
+//! Integer products: activations of 8 or 16 bits times the `i8` format, exact in 32 bits.
 //!
-//! A tile lies as `[group of 4 columns][16 rows][4 bytes]`: a vector holds the same 4 columns of 16 (or 8) outputs, so
-//! kernels run over outputs and no lane is ever summed with another. All sums are exact, so every level has the same.
+//! Sums wrap on the way where a level's trick makes them; they end within what the bounds rule of `linear` promises.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod planes;
 mod portable;
+#[cfg(test)]
+mod tests;
 
-use bytes::Bytes;
-use graph::Format;
+use std::ops::Range;
 
-use crate::cpu::{Instructions, Level};
+pub use planes::Planes;
+use planes::{SPAN, Sign};
 
-/// Rows of a tile.
-pub const ROWS: usize = 16;
-/// Columns of a group.
-pub const GROUP: usize = 4;
+use super::{
+    Matrix, ROWS,
+    matrix::{Output, pieces},
+};
+use crate::{
+    cpu::{Instructions, Level},
+    threads::Threads,
+};
 
+/// The sums of 16 outputs.
 pub type Sums = [i32; ROWS];
 
-/// A constant int8 matrix, as it lies in its artefact. Missing rows and columns are zeros.
-pub struct Tiles {
-    pub outputs: usize,
-    pub groups: usize,
-    /// Bytes from one tile to the next.
-    stride: usize,
-    bytes: Bytes,
+/// Bytes of a span of a tile.
+const SPAN_BYTES: usize = SPAN * ROWS;
+/// Spans that are gone through together: the weights of two tiles stay in the first level of the cache.
+const SPANS: usize = 16;
+/// Tiles whose sums wait together, and groups of rows that are gone through together.
+const TILES: usize = 8;
+const GROUPS: usize = 32;
+
+/// Some spans of one or two tiles, and where in the activations they begin.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    /// `SPAN_BYTES` a span.
+    tiles: [&'a [u8]; 2],
+    /// One or two.
+    count: usize,
+    spans: usize,
+    group: usize,
+    span: usize,
+    rows: usize,
 }
 
-impl Tiles {
-    /// The tiles of a matrix of the formats `i8` and `q8_0`: they begin with the integers of all columns.
-    pub fn of(packed: &graph::Packed) -> Option<Self> {
-        let format = packed.format();
-        if !matches!(format, Format::I8 | Format::Q8_0) {
-            return None;
-        }
-        let columns = format.blocks(packed.columns())? * format.layout().columns;
-        let stride = format.tile_bytes(packed.columns())?;
-        Some(Self { outputs: packed.rows(), groups: columns / GROUP, stride, bytes: packed.bytes().clone() })
-    }
-
-    pub fn count(&self) -> usize {
-        self.outputs.div_ceil(ROWS)
-    }
-
-    /// The bytes of the groups `from..from + count` of a tile.
-    fn groups_of(&self, tile: usize, from: usize, count: usize) -> &[i8] {
-        let bytes = &self.bytes[tile * self.stride + from * ROWS * GROUP..][..count * ROWS * GROUP];
-        // SAFETY: any byte is an i8, and both have the same size and alignment.
-        unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
-    }
-
-    /// 128 times the sum of each row's weights over some groups: what biased bytes add too much.
-    pub fn bias(&self, tile: usize, from: usize, count: usize) -> Sums {
-        let mut sums = [0; ROWS];
-        for group in self.groups_of(tile, from, count).chunks_exact(ROWS * GROUP) {
-            for (sum, bytes) in sums.iter_mut().zip(group.chunks_exact(GROUP)) {
-                *sum += bytes.iter().map(|&weight| i32::from(weight) * 128).sum::<i32>();
-            }
-        }
-        sums
+impl Work<'_> {
+    /// Panics unless everything is as long as the rest says: kernels rely on it.
+    fn check(&self, x: &Planes, sums: &[Sums]) {
+        assert!((1..=2).contains(&self.count), "one or two tiles");
+        assert!(self.tiles.iter().all(|tile| tile.len() >= self.spans * SPAN_BYTES), "weights of every span");
+        assert!(self.span + self.spans <= x.count(), "activations of every span");
+        assert!(self.group * ROWS + self.rows <= x.rows(), "activations of every row");
+        assert!(self.rows.is_multiple_of(ROWS) || self.group * ROWS + self.rows == x.rows(), "whole groups");
+        assert_eq!(sums.len(), self.count * x.signs().len() * self.rows, "sums of every tile, plane and row");
     }
 }
 
-/// How a level wants activations: one 32-bit word a group, or two.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Layout {
-    /// Four bytes, each with 128 added.
-    Biased,
-    /// (x0, x2) and (x1, x3) as pairs of i16.
-    Pairs,
+/// Adds to `[tile][plane][row]` sums. Unsafe to call unless the CPU has the level's instructions.
+type Multiply = unsafe fn(Work, &Planes, &mut [Sums]);
+
+static KERNELS: &[(Instructions, Multiply)] = &[
+    (Instructions::Portable, portable::multiply),
+    #[cfg(target_arch = "x86_64")]
+    (Instructions::Avx2, avx2::multiply),
+    #[cfg(target_arch = "x86_64")]
+    (Instructions::Avx512, avx512::multiply),
+    #[cfg(target_arch = "x86_64")]
+    (Instructions::Amx, amx::multiply),
+];
+
+/// One row is bound by memory: vectors serve it as well as tiles, and start at once.
+fn kernel(level: Level, rows: usize) -> (Instructions, Multiply) {
+    let wanted = if rows == 1 { level.vectors() } else { level.instructions() };
+    let found = KERNELS.iter().find(|(of, _)| *of == wanted);
+    found.map_or((Instructions::Portable, portable::multiply), |found| *found)
 }
 
-impl Layout {
-    pub fn of(level: Level, small: bool) -> Self {
-        if small && level.vectors() == Instructions::Avx512 { Self::Biased } else { Self::Pairs }
-    }
-
-    pub fn words(self) -> usize {
-        match self {
-            Self::Biased => 1,
-            Self::Pairs => 2,
-        }
-    }
-
-    /// Packs one row of i8.
-    pub fn pack_bytes(self, row: &[i8], words: &mut [u32]) {
-        match self {
-            Self::Biased => {
-                for (word, four) in words.iter_mut().zip(row.chunks(GROUP)) {
-                    let mut bytes = [128; GROUP];
-                    bytes.iter_mut().zip(four).for_each(|(byte, x)| *byte = x.cast_unsigned() ^ 128);
-                    *word = u32::from_le_bytes(bytes);
-                }
-            }
-            Self::Pairs => pack_pairs(row, words),
-        }
-    }
-}
-
-/// Packs one row as pairs of i16.
-pub fn pack_pairs<T: Copy + Into<i16>>(row: &[T], words: &mut [u32]) {
-    for (pair, four) in words.chunks_exact_mut(2).zip(row.chunks(GROUP)) {
-        let mut x = [0_u32; GROUP];
-        x.iter_mut().zip(four).for_each(|(x, &value)| *x = u32::from(value.into().cast_unsigned()));
-        pair[0] = x[0] | x[2] << 16;
-        pair[1] = x[1] | x[3] << 16;
-    }
-}
-
-/// Activations of several rows, packed.
-pub struct Packed<'a> {
-    pub layout: Layout,
-    /// `stride` words a row.
-    pub words: &'a [u32],
-    pub stride: usize,
-}
-
-/// Most rows of activations that one call of `dots` takes.
-pub const BATCH: usize = 8;
-
-/// For the rows `first..first + sums.len()` of activations: the dot products with the 16 rows of a tile over the groups
-/// `from..from + count`. Biased activations give sums that are too great by the tile's `bias`.
-pub fn dots(
+/// `out[row][output]`, each sum begun at its bias.
+pub fn multiply_integers(
     level: Level,
-    tiles: &Tiles,
-    tile: usize,
-    span: (usize, usize),
-    x: &Packed,
-    first: usize,
-    sums: &mut [Sums],
+    threads: &Threads,
+    weights: &Matrix,
+    x: &Planes,
+    bias: Option<&[i32]>,
+    out: &mut [i32],
 ) {
-    let (from, count) = span;
-    let weights = tiles.groups_of(tile, from, count);
-    let words = x.layout.words();
-    // Each kernel indexes rows by the stride; this bounds all of it.
-    let start = first * x.stride + from * words;
-    assert!(sums.len() <= BATCH && !sums.is_empty());
-    let rows = &x.words[start..][..(sums.len() - 1) * x.stride + count * words];
-    match level.vectors() {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level was detected; slices were cut to what the kernels read.
-        Instructions::Avx512 => unsafe { avx512::dots(x.layout, weights, rows, x.stride, sums) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Instructions::Avx2 => unsafe { avx2::dots(weights, rows, x.stride, sums) },
-        _ => portable::dots(weights, rows, x.stride, sums),
-    }
+    assert_eq!(out.len(), x.rows() * weights.outputs, "an output for every row and tile");
+    assert_eq!(x.count(), weights.columns.div_ceil(SPAN), "columns on both sides");
+    let task = Task { kernel: kernel(level, x.rows()), weights, x, bias, out: &Output::new(out, weights.outputs) };
+    pieces(threads, weights.tiles(), |tiles| task.piece(tiles));
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+struct Task<'a> {
+    kernel: (Instructions, Multiply),
+    weights: &'a Matrix<'a>,
+    x: &'a Planes,
+    bias: Option<&'a [i32]>,
+    out: &'a Output<'a, i32>,
+}
 
-    use super::*;
-
-    fn direct(weights: &[i8], columns: usize, x: &[i16], row: usize) -> i32 {
-        weights[row * columns..][..columns].iter().zip(x).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum()
-    }
-
-    proptest! {
-        #[test]
-        fn every_level_has_the_sums_of_the_plain_loop(
-            outputs in 1_usize..40, columns in 1_usize..150, rows in 1_usize..=BATCH, small: bool, seed: u64,
-        ) {
-            let mut state = seed | 1;
-            let mut next = || { state ^= state << 13; state ^= state >> 7; state ^= state << 17; state };
-            let weights: Vec<i8> = (0..outputs * columns).map(|_| next() as i8).collect();
-            let x: Vec<i16> = (0..rows * columns).map(|_| if small { next() as i8 as i16 } else { next() as i16 >> 2 }).collect();
-            let tiles = Tiles::of(&graph::Packed::of_integers(&[outputs, columns], &weights).unwrap()).unwrap();
-            for level in Level::available() {
-                let layout = Layout::of(level, small);
-                let stride = tiles.groups * layout.words();
-                let mut words = vec![0; rows * stride];
-                for (row, words) in x.chunks_exact(columns).zip(words.chunks_exact_mut(stride)) {
-                    if small {
-                        layout.pack_bytes(&row.iter().map(|&x| x as i8).collect::<Vec<_>>(), words);
-                    } else {
-                        pack_pairs(row, words);
-                    }
-                }
-                let packed = Packed { layout, words: &words, stride };
-                for tile in 0..tiles.count() {
-                    let mut sums = vec![[0; ROWS]; rows];
-                    dots(level, &tiles, tile, (0, tiles.groups), &packed, 0, &mut sums);
-                    let bias = if layout == Layout::Biased { tiles.bias(tile, 0, tiles.groups) } else { [0; ROWS] };
-                    for (row, sums) in sums.iter().enumerate() {
-                        for lane in 0..ROWS.min(outputs - tile * ROWS) {
-                            let expected = direct(&weights, columns, &x[row * columns..], tile * ROWS + lane);
-                            prop_assert_eq!(sums[lane] - bias[lane], expected, "{} row {} lane {}", level.name(), row, lane);
-                        }
-                    }
-                }
+impl Task<'_> {
+    fn piece(&self, tiles: Range<usize>) {
+        let rows = self.x.rows().min(GROUPS * ROWS);
+        let mut sums = vec![[0; ROWS]; TILES * self.x.signs().len() * rows];
+        for group in (0..self.x.groups()).step_by(GROUPS) {
+            for from in tiles.clone().step_by(TILES) {
+                self.unit(from..tiles.end.min(from + TILES), group, &mut sums);
             }
         }
+    }
+
+    /// Some tiles times some groups of rows.
+    fn unit(&self, tiles: Range<usize>, group: usize, sums: &mut [Sums]) {
+        let rows = (self.x.rows() - group * ROWS).min(GROUPS * ROWS);
+        let (planes, count) = (self.x.signs().len(), self.x.count());
+        let sums = &mut sums[..tiles.len() * planes * rows];
+        self.start(group, rows, sums);
+        // A row alone goes through a tile at once, as memory has it.
+        let spans = if self.x.rows() == 1 { count } else { SPANS };
+        let half = tiles.len().div_ceil(2);
+        for span in (0..count).step_by(spans) {
+            let spans = spans.min(count - span);
+            for (pair, sums) in sums.chunks_mut(2 * planes * rows).enumerate().take(half) {
+                let first = tiles.start + 2 * pair;
+                let count = 2.min(tiles.end - first);
+                let tile = |tile: usize| &self.weights.tile(tile)[span * SPAN_BYTES..][..spans * SPAN_BYTES];
+                let tiles = [tile(first), tile(first + count - 1)];
+                // SAFETY: the level's instructions are there.
+                unsafe { (self.kernel.1)(Work { tiles, count, spans, group, span, rows }, self.x, sums) };
+            }
+        }
+        for row in 0..rows {
+            for (index, tile) in tiles.clone().enumerate() {
+                self.finish(group * ROWS + row, tile, &sums[index * planes * rows + row..], rows);
+            }
+        }
+    }
+
+    /// What sums begin with: where weights are made unsigned, they become too great by 128 times the activations.
+    fn start(&self, group: usize, rows: usize, sums: &mut [Sums]) {
+        let biased = self.kernel.0 == Instructions::Avx512;
+        for (index, sums) in sums.chunks_exact_mut(rows).enumerate() {
+            let signed = self.x.signs()[index % self.x.signs().len()] == Sign::Signed;
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let start = if biased && signed { self.x.sum(group * ROWS + row).wrapping_mul(-128) } else { 0 };
+                *sums = [start; ROWS];
+            }
+        }
+    }
+
+    /// Writes a tile's outputs of a row; the next plane's sums are `rows` further on.
+    fn finish(&self, row: usize, tile: usize, sums: &[Sums], rows: usize) {
+        let mut out = sums[0];
+        if let [_, _] = self.x.signs() {
+            out.iter_mut().zip(sums[rows]).for_each(|(sum, low)| *sum = sum.wrapping_mul(256).wrapping_add(low));
+        }
+        if let Some(bias) = self.bias {
+            out.iter_mut().zip(&bias[tile * ROWS..]).for_each(|(sum, bias)| *sum = sum.wrapping_add(*bias));
+        }
+        // SAFETY: every tile is in one piece, and pieces are done once.
+        unsafe { self.out.write(row, tile, &out) };
     }
 }

@@ -1,20 +1,33 @@
-//! The dot products as a plain loop, on activations in pairs.
+//! Integer products in plain words: what the other levels are held against.
 
-use super::{GROUP, ROWS, Sums};
+use super::{
+    Planes, ROWS, SPAN, SPAN_BYTES, Sums, Work,
+    planes::{Group, Sign},
+};
 
-pub fn dots(weights: &[i8], x: &[u32], stride: usize, sums: &mut [Sums]) {
-    for (row, sums) in sums.iter_mut().enumerate() {
-        *sums = [0; ROWS];
-        let words = &x[row * stride..];
-        for (group, pair) in weights.chunks_exact(ROWS * GROUP).zip(words.chunks_exact(2)) {
-            let low = |word: u32| i32::from((word as u16).cast_signed());
-            let high = |word: u32| word.cast_signed() >> 16;
-            let x = [low(pair[0]), low(pair[1]), high(pair[0]), high(pair[1])];
-            for (sum, weights) in sums.iter_mut().zip(group.chunks_exact(GROUP)) {
-                for (weight, x) in weights.iter().zip(x) {
-                    *sum += i32::from(*weight) * x;
+pub fn multiply(work: Work, x: &Planes, sums: &mut [Sums]) {
+    work.check(x, sums);
+    let planes = x.signs().len();
+    for (index, sums) in sums.chunks_exact_mut(work.rows).enumerate() {
+        for (group, sums) in sums.chunks_mut(ROWS).enumerate() {
+            let group = x.group(index % planes, work.group + group, work.span);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (output, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.wrapping_add(dot(work.tiles[index / planes], &group, row, output, work.spans));
                 }
             }
         }
     }
+}
+
+fn dot(tile: &[u8], group: &Group, row: usize, output: usize, spans: usize) -> i32 {
+    let mut sum = 0;
+    for column in 0..spans * SPAN {
+        let (span, place) = (column / SPAN, column % SPAN);
+        let byte = group.bytes[(span * group.width + row) * SPAN + place];
+        let x = if group.sign == Sign::Signed { i32::from(byte.cast_signed()) } else { i32::from(byte) };
+        let weight = tile[span * SPAN_BYTES + (place / 4 * ROWS + output) * 4 + place % 4].cast_signed();
+        sum += x * i32::from(weight);
+    }
+    sum
 }
