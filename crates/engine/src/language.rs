@@ -102,6 +102,8 @@ pub enum RunError {
     Interrupted,
     #[error(transparent)]
     Fault(#[from] Fault),
+    #[error(transparent)]
+    Program(#[from] graph::program::ProgramFault),
 }
 
 impl LanguageModel {

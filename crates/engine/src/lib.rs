@@ -24,6 +24,8 @@ mod ops;
 #[cfg(test)]
 mod oracle;
 mod plan;
+mod program_ops;
+mod programs;
 pub mod serve;
 mod simd;
 mod template;

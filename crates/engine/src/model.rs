@@ -58,6 +58,7 @@ impl Model {
                 let language = LanguageModel::load(model.graph, *language, options.level, threads)?;
                 Body::Language(Box::new(language))
             }
+            Purpose::Program(program) => Body::Tensors(Box::new(TensorModel::of_program(*program, options.level)?)),
             Purpose::Tensors => Body::Tensors(Box::new(TensorModel::load(model.graph, options.level, threads)?)),
         };
         Ok(Self { root, card, body })

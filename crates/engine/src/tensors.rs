@@ -1,6 +1,6 @@
 //! A tensor model: named tensors in, named tensors out, every refusal with what was expected.
 
-use graph::{Checked, Data, Dimension, Element, Shape, evaluate::check_inputs};
+use graph::{Checked, Data, Dimension, Element, Shape, evaluate::check_inputs, program::Program};
 use protocol::{Bytes, List, Tensor, Text};
 
 use crate::{
@@ -9,12 +9,18 @@ use crate::{
     language::RunError,
     load::LoadError,
     plan::{Chunk, Plan, Workspace},
+    programs,
 };
 
 pub struct TensorModel {
-    plan: Plan,
+    body: Body,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+}
+
+enum Body {
+    Graph(Plan),
+    Program(Box<Program>, Level),
 }
 
 /// A named input or output as a caller sees it.
@@ -22,7 +28,7 @@ pub struct TensorModel {
 pub struct Port {
     pub name: String,
     pub element: protocol::Element,
-    /// `None` is the number of rows, which a call chooses.
+    /// `None` is a size that a call chooses: the number of rows, or, in a program, any.
     pub shape: Vec<Option<u64>>,
 }
 
@@ -36,7 +42,13 @@ impl TensorModel {
             let fact = fact.ok_or_else(|| LoadError::Port { name: output.name.clone(), element: "nothing" })?;
             outputs.push(port(&output.name, fact.element, &fact.shape)?);
         }
-        Ok(Self { inputs: inputs?, outputs, plan: Plan::new(graph, level, threads) })
+        Ok(Self { inputs: inputs?, outputs, body: Body::Graph(Plan::new(graph, level, threads)) })
+    }
+
+    pub(crate) fn of_program(program: Program, level: Level) -> Result<Self, LoadError> {
+        let ports = |ports: &[graph::program::Port]| ports.iter().map(programs::port).collect::<Result<Vec<Port>, _>>();
+        let (inputs, outputs) = (ports(&program.inputs)?, ports(&program.outputs)?);
+        Ok(Self { inputs, outputs, body: Body::Program(Box::new(program), level) })
     }
 
     pub fn inputs(&self) -> &[Port] {
@@ -50,20 +62,30 @@ impl TensorModel {
     /// Runs the model; inputs may come in any order.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         self.check_names(inputs)?;
-        let mut values = Vec::new();
+        let mut found = Vec::new();
         for port in &self.inputs {
-            let found = inputs.iter().find(|tensor| *tensor.name == *port.name);
+            let tensor = inputs.iter().find(|tensor| *tensor.name == *port.name);
             let missing = || RunError::MissingInput { name: port.name.clone(), expected: self.expected() };
-            values.push(self.read(port, found.ok_or_else(missing)?)?);
+            found.push((port, tensor.ok_or_else(missing)?));
         }
-        let checked = self.plan.checked();
-        let rows = check_inputs(checked, &values)?;
+        match &self.body {
+            Body::Graph(plan) => self.run_graph(plan, &found),
+            Body::Program(program, level) => programs::run(program, *level, &found),
+        }
+    }
+
+    fn run_graph(&self, plan: &Plan, found: &[(&Port, &Tensor)]) -> Result<Vec<Tensor>, RunError> {
+        let values: Result<Vec<graph::Tensor>, RunError> =
+            found.iter().map(|(port, tensor)| read(port, tensor)).collect();
+        let values = values?;
+        let rows = check_inputs(plan.checked(), &values)?;
         let data: Vec<Data> = values.iter().map(|tensor| tensor.data().clone()).collect();
         let places: Vec<Place> = (0..rows).map(|position| Place { lane: 0, position }).collect();
-        let (mut space, mut lane) = (Workspace::default(), self.plan.lane());
+        let (mut space, mut lane) = (Workspace::default(), plan.lane());
         let wanted: Vec<usize> = (0..rows).collect();
-        self.plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &data, places: &places, wanted: &wanted })?;
-        (0..self.outputs.len()).map(|index| self.write(index, &space, &data, rows)).collect()
+        plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &data, places: &places, wanted: &wanted })?;
+        let outputs = self.outputs.iter().enumerate();
+        outputs.map(|(index, port)| write(port, plan.output(&space, &data, index), rows)).collect()
     }
 
     fn expected(&self) -> String {
@@ -82,44 +104,52 @@ impl TensorModel {
         }
         Ok(())
     }
+}
 
-    fn read(&self, port: &Port, tensor: &Tensor) -> Result<graph::Tensor, RunError> {
-        let name = port.name.clone();
-        if tensor.element != port.element {
-            let (expected, found) = (port.element.word(), tensor.element.word());
-            return Err(RunError::Element { name, expected, found });
-        }
-        let sizes: Vec<usize> = tensor.shape.iter().map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect();
-        // A port is only made for elements that the graph has.
-        let element = from_wire(port.element).unwrap_or(Element::U8);
-        graph::Tensor::from_bytes(element, &sizes, &tensor.data).ok_or_else(|| {
-            let count = sizes.iter().try_fold(element.bytes(), |all, &size| all.checked_mul(size));
-            let (shape, found) = (tensor.shape.to_vec(), tensor.data.len());
-            RunError::DataLength { name, shape, expected: count.unwrap_or(usize::MAX), found }
-        })
+fn read(port: &Port, tensor: &Tensor) -> Result<graph::Tensor, RunError> {
+    let name = port.name.clone();
+    if tensor.element != port.element {
+        let (expected, found) = (port.element.word(), tensor.element.word());
+        return Err(RunError::Element { name, expected, found });
     }
+    let sizes: Vec<usize> = tensor.shape.iter().map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect();
+    // A port is only made for elements that the graph has.
+    let element = from_wire(port.element).unwrap_or(Element::U8);
+    graph::Tensor::from_bytes(element, &sizes, &tensor.data).ok_or_else(|| {
+        let count = sizes.iter().try_fold(element.bytes(), |all, &size| all.checked_mul(size));
+        let (shape, found) = (tensor.shape.to_vec(), tensor.data.len());
+        RunError::DataLength { name, shape, expected: count.unwrap_or(usize::MAX), found }
+    })
+}
 
-    fn write(&self, index: usize, space: &Workspace, inputs: &[Data], rows: usize) -> Result<Tensor, RunError> {
-        let excluded = || RunError::Fault(graph::Fault::Excluded { operator: "output" });
-        let port = self.outputs.get(index).ok_or_else(excluded)?;
-        let data = self.plan.output(space, inputs, index).ok_or_else(excluded)?;
-        if let Data::F32(values) = data
-            && values.iter().any(|value| !value.is_finite())
-        {
-            return Err(RunError::NotFinite { name: port.name.clone() });
-        }
-        let shape: Vec<u64> = port.shape.iter().map(|size| size.unwrap_or(rows as u64)).collect();
-        let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
-        let bytes = graph::Tensor::new(&sizes, data.clone()).ok_or_else(excluded)?.to_bytes();
-        let too_large =
-            |cause: protocol::TooLong| RunError::OutputSize { name: port.name.clone(), cause: cause.to_string() };
-        Ok(Tensor {
-            name: Text::new(port.name.clone()).map_err(too_large)?,
-            element: port.element,
-            shape: List::new(shape).map_err(too_large)?,
-            data: Bytes::new(bytes).map_err(too_large)?,
-        })
+fn write(port: &Port, data: Option<&Data>, rows: usize) -> Result<Tensor, RunError> {
+    let excluded = || RunError::Fault(graph::Fault::Excluded { operator: "output" });
+    let data = data.ok_or_else(excluded)?;
+    if let Data::F32(values) = data
+        && values.iter().any(|value| !value.is_finite())
+    {
+        return Err(RunError::NotFinite { name: port.name.clone() });
     }
+    let shape: Vec<u64> = port.shape.iter().map(|size| size.unwrap_or(rows as u64)).collect();
+    let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+    let bytes = graph::Tensor::new(&sizes, data.clone()).ok_or_else(excluded)?.to_bytes();
+    answer(&port.name, port.element, shape, bytes)
+}
+
+/// A tensor as an answer carries it.
+pub(crate) fn answer(
+    name: &str,
+    element: protocol::Element,
+    shape: Vec<u64>,
+    bytes: Vec<u8>,
+) -> Result<Tensor, RunError> {
+    let too_large = |cause: protocol::TooLong| RunError::OutputSize { name: name.to_owned(), cause: cause.to_string() };
+    Ok(Tensor {
+        name: Text::new(name.to_owned()).map_err(too_large)?,
+        element,
+        shape: List::new(shape).map_err(too_large)?,
+        data: Bytes::new(bytes).map_err(too_large)?,
+    })
 }
 
 fn port(name: &str, element: Element, shape: &Shape) -> Result<Port, LoadError> {

@@ -15,6 +15,7 @@ use crate::{
     encoding::{self, ConstantForm, NAME_BYTES_MAX},
     formats::{ALIGNMENT, Packed},
     graph::{Checked, Constant, Graph, GraphRefusal},
+    program::{Program, encoding as programs},
     tensor::{Data, Element, Tensor},
 };
 
@@ -30,6 +31,7 @@ pub const FRACTION_BITS_MAX: u8 = 16;
 
 const ROOT: &str = "og/model/v1";
 const TEXT: &str = "og/model/text/v1";
+const PROGRAM: &str = "og/model/program/v1";
 
 /// A model as the network knows it.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub enum Purpose {
     Tensors,
     /// Tokens in, the logits of the next token out, row by row.
     Language(Box<Language>),
+    /// Named values in and out, by a program instead of a graph, which is then empty.
+    Program(Box<Program>),
 }
 
 /// What turns a graph over tokens into a language model.
@@ -93,7 +97,7 @@ pub enum ArtefactRefusal {
 impl Model {
     /// `integer` (provable) or `ordered`.
     pub fn kind(&self) -> &'static str {
-        kind(&self.graph)
+        kind(&self.graph, matches!(self.purpose, Purpose::Program(_)))
     }
 
     /// The model's identity. Reads all of its data.
@@ -130,9 +134,13 @@ impl Model {
             };
             each(&[0; ALIGNMENT][..padding(length)]);
         }
-        if let Purpose::Language(language) = &self.purpose {
-            each(&language.tokenizer);
-            each(language.template.as_bytes());
+        match &self.purpose {
+            Purpose::Tensors => {}
+            Purpose::Language(language) => {
+                each(&language.tokenizer);
+                each(language.template.as_bytes());
+            }
+            Purpose::Program(program) => each(&programs::write(program)),
         }
     }
 
@@ -170,6 +178,10 @@ impl Model {
                 writer.u8(2);
                 language.write(&mut writer);
             }
+            Purpose::Program(program) => {
+                let bytes = programs::write(program);
+                writer.u8(3).u64(bytes.len() as u64).raw(&hash(PROGRAM, &[&bytes]).0);
+            }
         }
         writer.finish()
     }
@@ -191,7 +203,10 @@ impl Head {
     pub fn cut(file: &Bytes) -> Result<Vec<u8>, ArtefactRefusal> {
         let mut reader = Reader::new("the artefact", file);
         let manifest = take_manifest(&mut reader)?;
-        let texts = Draft::read(manifest)?.language.map_or(0, |form| form.tokenizer.0.saturating_add(form.template.0));
+        let texts = match Draft::read(manifest)?.purpose {
+            PurposeForm::Language(form) => form.tokenizer.0.saturating_add(form.template.0),
+            PurposeForm::Tensors | PurposeForm::Program(..) => 0,
+        };
         let behind = file.len().checked_sub(texts).and_then(|at| file.get(at..));
         let behind = behind.ok_or(Malformed::Truncated { what: "the artefact", at: file.len() })?;
         let mut writer = Writer::new();
@@ -204,7 +219,10 @@ impl Head {
         let mut reader = Reader::new("the head of an artefact", bytes);
         let manifest = take_manifest(&mut reader)?;
         let draft = Draft::read(manifest)?;
-        let language = draft.language.map(|form| form.complete(&mut reader)).transpose()?;
+        let language = match draft.purpose {
+            PurposeForm::Language(form) => Some(form.complete(&mut reader)?),
+            PurposeForm::Tensors | PurposeForm::Program(..) => None,
+        };
         reader.finish()?;
         Ok(Self { root: hash(ROOT, &[manifest]), name: draft.name, kind: draft.kind, language })
     }
@@ -228,8 +246,8 @@ fn take_padding(reader: &mut Reader, length: usize) -> Result<(), Malformed> {
     if zeros.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Malformed::NotCanonical { what: "the padding" }) }
 }
 
-fn kind(graph: &Checked) -> &'static str {
-    if graph.is_integer() { "integer" } else { "ordered" }
+fn kind(graph: &Checked, is_program: bool) -> &'static str {
+    if graph.is_integer() && !is_program { "integer" } else { "ordered" }
 }
 
 impl Language {
@@ -297,7 +315,14 @@ struct Draft {
     rows_max: usize,
     graph: Graph,
     constants: Vec<ConstantForm>,
-    language: Option<LanguageForm>,
+    purpose: PurposeForm,
+}
+
+enum PurposeForm {
+    Tensors,
+    Language(LanguageForm),
+    /// Length and digest of the program's bytes.
+    Program(u64, Digest),
 }
 
 struct LanguageForm {
@@ -319,13 +344,14 @@ impl Draft {
         let kind = reader.text("the kind of the model", 16)?;
         let (parameters, rows_max) = (reader.u64()?, reader.u32()? as usize);
         let (graph, constants) = encoding::read(&mut reader)?;
-        let language = match reader.u8()? {
-            1 => None,
-            2 => Some(LanguageForm::read(&mut reader)?),
+        let purpose = match reader.u8()? {
+            1 => PurposeForm::Tensors,
+            2 => PurposeForm::Language(LanguageForm::read(&mut reader)?),
+            3 => PurposeForm::Program(reader.u64()?, reader.digest()?),
             tag => return Err(Malformed::Unknown { what: "the purpose", found: tag.into() }.into()),
         };
         reader.finish()?;
-        Ok(Self { name, kind, parameters, rows_max, graph, constants, language })
+        Ok(Self { name, kind, parameters, rows_max, graph, constants, purpose })
     }
 
     fn complete(self, file: &Bytes, reader: &mut Reader) -> Result<Model, ArtefactRefusal> {
@@ -347,12 +373,21 @@ impl Draft {
                 _ => return Err(ArtefactRefusal::Content { name: form.name }),
             }
         }
-        let purpose = match self.language {
-            None => Purpose::Tensors,
-            Some(form) => Purpose::Language(Box::new(form.complete(reader)?)),
+        let purpose = match self.purpose {
+            PurposeForm::Tensors => Purpose::Tensors,
+            PurposeForm::Language(form) => Purpose::Language(Box::new(form.complete(reader)?)),
+            PurposeForm::Program(length, digest) => {
+                let bytes = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+                if hash(PROGRAM, &[bytes]) != digest {
+                    return Err(ArtefactRefusal::Content { name: "the program".to_owned() });
+                }
+                Purpose::Program(Box::new(programs::read(bytes)?))
+            }
         };
-        let graph = graph.check(self.rows_max)?;
-        let (stated, found) = (self.kind.as_str(), kind(&graph));
+        let is_program = matches!(purpose, Purpose::Program(_));
+        // Beside a program the graph is empty: what it held would be written and never run.
+        let graph = if is_program { Checked::empty() } else { graph.check(self.rows_max)? };
+        let (stated, found) = (self.kind.as_str(), kind(&graph, is_program));
         if stated != found {
             let stated = if stated == "integer" { "integer" } else { "another" };
             return Err(ArtefactRefusal::Kind { stated, found });

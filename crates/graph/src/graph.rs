@@ -209,6 +209,11 @@ impl Constant {
 }
 
 impl Checked {
+    /// The graph of a model that is a program: nothing.
+    pub(crate) fn empty() -> Self {
+        Self { graph: Graph::default(), rows_max: 1, constants: Vec::new(), facts: Vec::new() }
+    }
+
     pub fn graph(&self) -> &Graph {
         &self.graph
     }

@@ -1,7 +1,7 @@
 //! An ONNX file as a model, in one call: the same bytes in give the same artefact out.
 
 use super::error::CompileError;
-use super::{import, integer};
+use super::{import, import_program, integer};
 use crate::artefact::{Model, Purpose};
 use crate::graph::Checked;
 use crate::tensor::{Element, Tensor};
@@ -9,7 +9,7 @@ use crate::tensor::{Element, Tensor};
 /// Which arithmetic a model is compiled to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arithmetic {
-    /// f32 in a specified order: the file's own weights.
+    /// Floats in a specified order, the file's own weights: a static graph where the file is one, else a program.
     Ordered,
     /// Integers alone between the floats of the caller: what can be proven.
     Integer,
@@ -30,13 +30,26 @@ pub struct OnnxSources<'a> {
 
 /// Compiles an ONNX file.
 pub fn compile_onnx(sources: &OnnxSources) -> Result<Model, CompileError> {
-    let ordered = import(sources.file)?.check(sources.rows_max)?;
+    let ordered = match (import(sources.file), sources.arithmetic) {
+        (Ok(graph), _) => graph.check(sources.rows_max)?,
+        // What no static graph can hold is a program.
+        (Err(_), Arithmetic::Ordered) => return program(sources),
+        (Err(error), Arithmetic::Integer) => return Err(error.into()),
+    };
     let parameters = parameters(&ordered);
     let graph = match sources.arithmetic {
         Arithmetic::Ordered => ordered,
         Arithmetic::Integer => integer::quantised(&ordered, sources.calibration)?.check(sources.rows_max)?,
     };
     Ok(Model { name: sources.name.to_owned(), parameters, graph, purpose: Purpose::Tensors })
+}
+
+fn program(sources: &OnnxSources) -> Result<Model, CompileError> {
+    let program = import_program(sources.file)?;
+    let floats = program.constants.iter().filter(|constant| constant.element().is_real());
+    let parameters = floats.map(|constant| constant.len() as u64).sum();
+    let purpose = Purpose::Program(Box::new(program));
+    Ok(Model { name: sources.name.to_owned(), parameters, graph: Checked::empty(), purpose })
 }
 
 /// How many constant floats the file's graph uses.

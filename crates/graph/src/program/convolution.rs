@@ -1,18 +1,19 @@
 //! What convolutions share: groups, weights, and the order of their sums.
 //!
-//! Each output is a chain from +0 over the group's input channels, and within a channel over the kernel's places that lie on
-//! the input, in order; the bias is added last, in one addition.
+//! Each output is a chain from +0 over the group's input channels, and within a channel over all places of the kernel, in order,
+//! the input being +0 on the padding; the bias is added last, in one addition.
 
 use super::array::{Array, count};
 use super::context::Context;
 use super::node::Node;
 use super::problem::Problem;
-use super::window::{Taps, Windows, image};
+use super::window::{PADDING, Windows, image};
 
 /// One convolution, its shapes checked.
 pub struct Convolution {
     pub windows: Windows,
-    pub taps: Taps,
+    /// As `Windows::patches` gives them.
+    pub patches: Vec<u32>,
     pub batch: usize,
     pub groups: usize,
     /// Input channels of one group.
@@ -45,8 +46,8 @@ impl Convolution {
         let outputs = count(&shape).unwrap_or(usize::MAX) as u64;
         let each = (inputs as u64).saturating_mul(count(kernel).unwrap_or(usize::MAX) as u64);
         context.spend(outputs.saturating_mul(each))?;
-        let taps = windows.taps(context)?;
-        Ok(Self { windows, taps, batch, groups, inputs, outputs: all / groups, shape })
+        let patches = windows.patches(context)?;
+        Ok(Self { windows, patches, batch, groups, inputs, outputs: all / groups, shape })
     }
 
     /// All sums, in the order of the output. `bias` has a value an output channel.
@@ -66,13 +67,14 @@ impl Convolution {
             for channel in 0..self.groups * self.outputs {
                 let group = channel / self.outputs;
                 let from = (batch * self.groups + group) * self.inputs;
-                for taps in self.taps.windows() {
+                for patch in self.patches.chunks_exact(kernel) {
                     let mut sum = zero;
                     for input in 0..self.inputs {
                         let (values, weights) =
                             (&x[(from + input) * plane..], &w[(channel * self.inputs + input) * kernel..]);
-                        for &(place, at) in taps {
-                            sum = step(values[at as usize], weights[place as usize], sum);
+                        for (&at, &weight) in patch.iter().zip(weights) {
+                            let value = if at == PADDING { zero } else { values[at as usize] };
+                            sum = step(value, weight, sum);
                         }
                     }
                     all.push(bias.map_or(sum, |bias| add(sum, bias[channel])));

@@ -159,14 +159,18 @@ impl Node {
 }
 
 impl Program {
-    /// The same program with what each body may forget after each node.
-    pub(crate) fn released(mut self) -> Self {
+    /// The same program with what each body may forget after each node: fit to run.
+    pub fn released(mut self) -> Self {
         self.body.derive_release();
         self
     }
 }
 
 impl Body {
+    pub fn new(inputs: Vec<u32>, nodes: Vec<Node>, outputs: Vec<Source>) -> Self {
+        Self { inputs, nodes, outputs, release: Vec::new() }
+    }
+
     /// Finds, from the last node to the first, after which node nothing reads a slot of this body any more.
     fn derive_release(&mut self) {
         let mut own: Vec<u32> = self.inputs.clone();

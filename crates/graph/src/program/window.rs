@@ -18,6 +18,9 @@ pub struct Windows {
     after: Vec<usize>,
 }
 
+/// A place of a kernel that lies on the padding.
+pub const PADDING: u32 = u32::MAX;
+
 /// Which input each window reads: `(place in the kernel, place in the input)`, window after window, places in order.
 pub struct Taps {
     taps: Vec<(u32, u32)>,
@@ -137,6 +140,18 @@ impl Windows {
             places.collect()
         };
         (0..self.output[axis]).map(one).collect()
+    }
+
+    /// For each window, in order, the input place under each place of the kernel; [`PADDING`] where there is none.
+    pub fn patches(&self, context: &mut Context) -> Result<Vec<u32>, Problem> {
+        let taps = self.taps(context)?;
+        let kernel: usize = self.kernel.iter().product();
+        context.bytes((taps.ends.len() as u64).saturating_mul(kernel as u64 * 4))?;
+        let mut patches = vec![PADDING; taps.ends.len() * kernel];
+        for (patch, taps) in patches.chunks_exact_mut(kernel).zip(taps.windows()) {
+            taps.iter().for_each(|&(place, at)| patch[place as usize] = at);
+        }
+        Ok(patches)
     }
 
     /// All taps of all windows over one channel.

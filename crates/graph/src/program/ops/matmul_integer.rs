@@ -1,8 +1,8 @@
 //! `MatMulInteger`: matrix products of 8-bit integers less their zero points (one for all, or one a row of A and a column of B), into
 //! int32; exact, wrapping at 32 bits.
 
-use super::matmul::{Plan, plan, sums};
 use super::prelude::*;
+use crate::program::product::{Plan, plan, sums};
 
 pub static OPERATOR: Operator = Operator {
     name: "MatMulInteger",

@@ -1,8 +1,8 @@
 //! `QLinearMatMul`: the sums of `MatMulInteger`, times `a_scale·b_scale / y_scale` in f32, rounded, ties to even, plus the zero point.
 
-use super::matmul::plan;
 use super::matmul_integer::integer_sums;
 use super::prelude::*;
+use crate::program::product::plan;
 use crate::program::scaling::Requantise;
 
 pub static OPERATOR: Operator = Operator {
