@@ -419,3 +419,27 @@ proptest! {
         }
     }
 }
+
+/// Run on other CPUs too, where what is printed must be the same.
+#[test]
+fn every_level_and_the_reference_have_one_digest() {
+    let digest = |digest: u64, bytes: &[u8]| {
+        bytes.iter().fold(digest, |digest, &byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    };
+    let mut expected = 0xcbf2_9ce4_8422_2325;
+    let mut found: Vec<(Level, u64)> = Level::available().into_iter().map(|level| (level, expected)).collect();
+    for (name, _) in KERNELS {
+        for seed in 1..5 {
+            let (checked, inputs, rows) = case(name, &mut Random(seed * 7 + 1));
+            expected = digest(expected, &evaluate(&checked, &inputs).unwrap()[0].to_bytes());
+            for (level, found) in &mut found {
+                let plan = Plan::new(checked.clone(), *level, Threads::new(2));
+                *found = digest(*found, &in_chunks(&plan, &inputs, rows, &[7]));
+            }
+        }
+    }
+    println!("digest {expected:016x}");
+    for (level, found) in found {
+        assert_eq!(found, expected, "{}", level.name());
+    }
+}

@@ -27,6 +27,24 @@ fn the_engine_has_the_logits_of_the_reference_evaluator() {
     }
 }
 
+/// Run on other CPUs too, where what is printed must be the same.
+#[test]
+fn every_level_has_one_digest_of_logits() {
+    let text = tokens(CONTEXT, 11);
+    let digest = |options: Options| {
+        KINDS.iter().fold(0xcbf2_9ce4_8422_2325_u64, |digest, &kind| {
+            let model = model_with(kind, options);
+            let logits = model.as_language().unwrap().logits(&text).unwrap();
+            logits.concat().iter().fold(digest, |digest, logit| (digest ^ *logit as u64).wrapping_mul(0x0100_0000_01b3))
+        })
+    };
+    let expected = digest(Options::default());
+    println!("digest {expected:016x}");
+    for level in engine::Level::available() {
+        assert_eq!(digest(Options { threads: 2, level, ..Options::default() }), expected, "{}", level.name());
+    }
+}
+
 #[test]
 fn a_random_model_is_no_trivial_one() {
     for kind in KINDS {
