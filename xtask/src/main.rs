@@ -8,6 +8,7 @@
 mod bars;
 mod bench;
 mod check;
+mod emulated;
 mod python;
 mod stage;
 mod tally;

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::check::{self, cargo};
+use crate::emulated;
 use crate::python;
 use crate::stage;
 use crate::tally::Tally;
@@ -27,6 +28,9 @@ pub fn run(area: Option<&str>) -> Result<bool> {
         tally = tally + Tally::default().with_status(check::run(area)?);
         tally = tally + rust_tests(&workspace, area, &interpreter)?;
         tally = tally + doc_tests(&workspace, area)?;
+        if area.is_none_or(|area| area == "engine") {
+            tally = tally + emulated::run(&workspace)?;
+        }
     }
     for script in &scope.scripts {
         tally = tally + python_test(&workspace, script, &interpreter)?;
