@@ -4,6 +4,7 @@ use super::array::{Array, both, count};
 use super::context::Context;
 use super::element::{Element, Family};
 use super::index::{broadcast, spread};
+use super::node::Node;
 use super::operator::{Inputs, Outcome};
 use super::problem::Problem;
 use super::real::{Real, precision};
@@ -158,6 +159,23 @@ pub fn bitwise(inputs: &Inputs, context: &mut Context, rule: fn(i128, i128) -> i
     let (a, b) = (one.integers().ok_or(Problem::Excluded)?, other.integers().ok_or(Problem::Excluded)?);
     let values = pairing.one.iter().zip(&pairing.other).map(|(&i, &j)| rule(a[i], b[j]));
     Ok(vec![Array::wholes(one.element(), &pairing.shape, values)?.into()])
+}
+
+/// A window of as many places as the input says: a function of the turn from 0 to 2π.
+pub fn window(node: &Node, inputs: &Inputs, context: &mut Context, shape: fn(f64) -> f64) -> Outcome {
+    let refused = || Problem::value("the size", "0 or more", "less");
+    let size = usize::try_from(inputs.integer(0)?).map_err(|_| refused())?;
+    let wanted = Problem::Attribute { name: "output_datatype", expected: "an element of numbers" };
+    let element = Element::from_code(node.integer("output_datatype", 1)?).ok_or(wanted.clone())?;
+    context.room(&[size], element)?;
+    let whole = if node.flag("periodic", true)? { size } else { size.saturating_sub(1) };
+    let value = |place: usize| shape(place as f64 * std::f64::consts::TAU / whole.max(1) as f64);
+    let values = (0..size).map(value);
+    let made = precision!(element, T => T::write(element, &[size], values.map(T::of).collect()), else => {
+        let whole = values.map(|value| value as i128);
+        Array::wholes(element, &[size], whole).map_err(|_| wanted)
+    });
+    Ok(vec![made?.into()])
 }
 
 /// Each place from `one` where `condition` holds, else from `other`.

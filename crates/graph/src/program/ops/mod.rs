@@ -35,6 +35,7 @@ operators! {
     acos
     acosh
     add
+    affine_grid
     and
     arg_max
     arg_min
@@ -51,6 +52,7 @@ operators! {
     bitwise_not
     bitwise_or
     bitwise_xor
+    blackman_window
     cast
     cast_like
     ceil
@@ -95,8 +97,11 @@ operators! {
     global_max_pool
     greater
     greater_or_equal
+    grid_sample
     group_normalization
     gru
+    hamming_window
+    hann_window
     hard_sigmoid
     hard_swish
     hardmax
@@ -129,6 +134,8 @@ operators! {
     mul
     multinomial
     neg
+    negative_log_likelihood_loss
+    non_max_suppression
     non_zero
     not
     one_hot
@@ -160,9 +167,11 @@ operators! {
     reduce_sum_square
     relu
     reshape
+    resize
     reverse_sequence
     rms_normalization
     rnn
+    rotary_embedding
     round
     scan
     scatter
@@ -185,6 +194,7 @@ operators! {
     size
     slice
     softmax
+    softmax_cross_entropy_loss
     softplus
     softsign
     space_to_depth
@@ -192,8 +202,12 @@ operators! {
     split_to_sequence
     sqrt
     squeeze
+    string_concat
+    string_normalizer
+    string_split
     sub
     sum
+    swiglu
     swish
     tan
     tanh
@@ -205,6 +219,7 @@ operators! {
     trilu
     unique
     unsqueeze
+    upsample
     r#where
     xor
 }
