@@ -5,7 +5,7 @@ use graph::{
     CompileRefusal, Defaults, LanguageKind, LanguageSources, compile_language,
     gguf::Gguf,
     language::{
-        Files,
+        Decoder, Files,
         weights::{Keep, Precision},
     },
 };
@@ -20,12 +20,14 @@ use crate::{
 /// The files of a model.
 pub struct CheckpointFiles<'a> {
     pub weights: WeightFiles<'a>,
-    /// `tokenizer.json`.
+    /// `tokenizer.json`, or what `tokenizer_from_gguf` gives.
     pub tokenizer: &'a [u8],
     /// `chat_template.jinja`.
     pub template: &'a str,
     /// `calibration.jsonl`: a dialogue a line, `{"messages": [{"role", "content"}]}`. Only the integer kind needs it.
     pub calibration: &'a str,
+    /// Tokens that end an answer, beside those that the settings name.
+    pub stop_tokens: &'a [u32],
 }
 
 /// What holds a model's shape and numbers.
@@ -105,13 +107,22 @@ pub fn compile_with(
         kind: options.kind,
         files: weights,
         context: options.context,
-        stop_tokens: &[],
+        stop_tokens: files.stop_tokens,
         tokenizer: files.tokenizer,
         template: files.template,
         defaults: options.defaults,
         calibration: &calibration,
     };
     Ok(compile_language(&sources, keep)?)
+}
+
+/// The floats that an integer model was made of: what it is measured beside.
+pub fn float_decoder(files: &CheckpointFiles, context: Option<usize>) -> Result<Decoder, CompileError> {
+    let decoder = match files.weights {
+        WeightFiles::Gguf(file) => Decoder::of_gguf(file, context),
+        WeightFiles::Safetensors { files, config } => Decoder::of_safetensors(files, config, context),
+    };
+    Ok(decoder.map_err(CompileRefusal::Import)?)
 }
 
 fn calibration(lines: &str, tokenizer: &Tokenizer, template: &Template) -> Result<Vec<Vec<u32>>, CompileError> {

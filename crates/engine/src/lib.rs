@@ -37,6 +37,7 @@ mod tokenizer;
 pub use audit::Check;
 pub use compile::{
     CheckpointFiles, CompileError, CompileOptions, WeightFiles, compile_checkpoint, compile_with, dialogue,
+    float_decoder,
 };
 pub use course::Step;
 pub use cpu::Level;

@@ -24,7 +24,8 @@ fn every_family_runs_with_the_bits_of_its_graph() {
         families += 1;
         let file = Gguf::read(&file.into()).unwrap();
         let (weights, template) = (WeightFiles::Gguf(&file), "x");
-        let files = CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "" };
+        let files =
+            CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "", stop_tokens: &[] };
         let options = CompileOptions::of(LanguageKind::Ordered, DEFAULTS);
         let artefact = Bytes::from(compile_checkpoint(&files, "tiny", &options).unwrap());
         let expected: Value = serde_json::from_slice(&std::fs::read(path.join("expected.json")).unwrap()).unwrap();

@@ -45,6 +45,7 @@ fn compile(kind: LanguageKind) -> Vec<u8> {
         tokenizer: &tokenizer,
         template: &text("chat_template.jinja"),
         calibration: &text("calibration.jsonl"),
+        stop_tokens: &[],
     };
     compile_checkpoint(&files, "demo-chat", &CompileOptions::of(kind, DEFAULTS)).unwrap()
 }

@@ -130,6 +130,36 @@ fn weights_in_blocks_are_near_those_that_were_stored() {
     }
 }
 
+#[test]
+fn what_is_like_llama_has_an_integer_form_near_its_floats() {
+    for family in ["llama", "mixed", "qwen2", "qwen3"] {
+        let from = if family == "mixed" { "qwen3" } else { family };
+        let expected = expected(from);
+        let calibration = [expected.tokens.iter().map(|&token| token as u32).collect()];
+        let file = Gguf::read(&read(from, "model.gguf").into()).unwrap();
+        let (weights, config) = ([Bytes::from(read(from, "model.safetensors"))], read(from, "config.json"));
+        let files = match family {
+            "mixed" => Files::Gguf(&file),
+            _ => Files::Safetensors { weights: &weights, config: &config, precision: Precision::AsStored },
+        };
+        let sources = LanguageSources { kind: LanguageKind::Integer, files, calibration: &calibration, ..sources() };
+        let model = compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap();
+        assert_eq!(model.kind(), "integer");
+        let input = Tensor::of(&[expected.tokens.len()], Data::I32(expected.tokens.clone()));
+        let logits = evaluate(&model.graph, &[input]).unwrap().remove(0).integers().unwrap();
+        let logits: Vec<f64> = logits.iter().map(|&logit| logit as f64).collect();
+        let near = cosine(&logits, &expected.torch, 64);
+        assert!(near > 0.98, "{family}: {near}");
+    }
+    for (family, feature) in [("gemma2", "a cap on scores"), ("mixtral", "experts"), ("deepseek2", "experts")] {
+        let (weights, config) = ([Bytes::from(read(family, "model.safetensors"))], read(family, "config.json"));
+        let files = Files::Safetensors { weights: &weights, config: &config, precision: Precision::AsStored };
+        let sources = LanguageSources { kind: LanguageKind::Integer, files, ..sources() };
+        let refused = compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap_err();
+        assert_eq!(refused, ImportRefusal::Integer { feature }.into(), "{family}");
+    }
+}
+
 fn refused(family: &str, change: impl FnOnce(&mut Value)) -> ImportRefusal {
     let (weights, config) = ([Bytes::from(read(family, "model.safetensors"))], read(family, "config.json"));
     let mut config: Value = serde_json::from_slice(&config).unwrap();

@@ -191,10 +191,10 @@ pub enum Model {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  og model compile models/risk/risk.onnx --calibration models/risk/calibration.json --out risk.ogm\n  og model compile models/demo --ordered --out demo.ogm"
+    after_help = "Examples:\n  og model compile models/risk/risk.onnx --calibration models/risk/calibration.json --out risk.ogm\n  og model compile models/demo --ordered --out demo.ogm\n  og model compile model-q4_k_m.gguf --out model.ogm"
 )]
 pub struct ModelCompile {
-    /// An ONNX file, or a folder with config.json, weights.safetensors, tokenizer.json and chat_template.jinja.
+    /// A GGUF file, an ONNX file, or a folder with config.json, safetensors and tokenizer.json.
     pub source: PathBuf,
     #[arg(long)]
     pub out: PathBuf,
@@ -204,6 +204,15 @@ pub struct ModelCompile {
     /// Keep floats, in a specified order, instead of integers.
     #[arg(long)]
     pub ordered: bool,
+    /// Nothing but integers: what a proof can speak of. Needs calibration.
+    #[arg(long, conflicts_with = "ordered")]
+    pub provable: bool,
+    /// Keep safetensors as they are, instead of 8 bits with a scale for each 32.
+    #[arg(long)]
+    pub keep_floats: bool,
+    /// The longest text, prompt and answer together; without it, the model's own, at most 32768.
+    #[arg(long)]
+    pub context: Option<usize>,
     /// Inputs to find integer scales by: named matrices, or dialogues for a checkpoint.
     #[arg(long)]
     pub calibration: Option<PathBuf>,

@@ -62,6 +62,7 @@ fn checkpoint(folder: &Path, kind: &str) -> Outcome<Vec<u8>> {
         tokenizer: &tokenizer,
         template: std::str::from_utf8(&template)?,
         calibration: std::str::from_utf8(&calibration)?,
+        stop_tokens: &[],
     };
     let kind = if kind == "integer" { LanguageKind::Integer } else { LanguageKind::Ordered };
     Ok(compile_checkpoint(&files, "speed", &CompileOptions::of(kind, DEFAULTS))?)
@@ -77,6 +78,6 @@ fn gguf(source: &Path) -> Outcome<Vec<u8>> {
     let file = Gguf::read(&fs::read(source)?.into())?;
     let template = "{% for message in messages %}{{ message.content }}{% endfor %}";
     let weights = WeightFiles::Gguf(&file);
-    let files = CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "" };
+    let files = CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "", stop_tokens: &[] };
     Ok(compile_checkpoint(&files, "speed", &CompileOptions::of(LanguageKind::Ordered, DEFAULTS))?)
 }

@@ -115,6 +115,7 @@ pub fn artefact(kind: LanguageKind) -> Vec<u8> {
         tokenizer: &tokenizer,
         template: TEMPLATE,
         calibration: &calibration,
+        stop_tokens: &[],
     };
     compile_checkpoint(&files, "tiny", &CompileOptions::of(kind, DEFAULTS)).unwrap()
 }

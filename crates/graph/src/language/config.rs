@@ -71,6 +71,13 @@ pub struct Attention {
     pub latent: Option<Latent>,
 }
 
+impl Attention {
+    /// What a dot of a query and a key is multiplied with.
+    pub fn nats(&self) -> f64 {
+        self.scale.map_or_else(|| 1.0 / (self.head as f64).sqrt(), f64::from)
+    }
+}
+
 /// Queries and keys through narrow matrices; keys and values of all heads share one compressed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latent {

@@ -10,7 +10,7 @@ use super::{
     config::Config,
     decoder::{Decoder, Layer, Matrix},
     rotation::ROPE_ONE,
-    scale::{Factor, quantise, with_gain},
+    scale::{Factor, migration, quantise, with_gain, with_scales},
     survey::{LayerSurvey, Survey},
     tables,
 };
@@ -53,12 +53,14 @@ pub fn graph(decoder: &Decoder, survey: &Survey) -> Result<Graph, CompileRefusal
         x = step.feed_forward(x, layer, seen)?;
     }
     let mut step = Step { graph: &mut graph, config, prefix: "head".to_owned(), stream };
-    let normed = step.norm("norm", x, survey.head_input)?;
     let head = with_gain(decoder.head(), &decoder.norm);
+    let scales = migration(&survey.head_input, &[&head]);
+    let normed = step.norm("norm", x, &survey.head_input, &scales)?;
+    let head = with_scales(&head, &scales);
     let fine = 1.0 / f64::from(1_u32 << FRACTION_BITS);
     // Cut far beyond any logit: the operator wants a limit.
     let logits = Target { element: Element::I32, limit: 1 << 30 };
-    let logits = step.linear("logits", normed, &head, fine, logits)?;
+    let logits = step.linear("logits", normed, &head, &[fine], logits)?;
     build::finish(&mut graph, logits, None);
     Ok(graph)
 }
@@ -81,6 +83,16 @@ fn embedding(matrix: &Matrix) -> (Tensor, f64) {
 struct Scaled {
     source: Source,
     unit: f64,
+}
+
+/// Queries or keys on their way to be turned.
+struct Heads<'a> {
+    matrix: Matrix,
+    /// Gain of the norm of single heads.
+    norm: Option<&'a [f32]>,
+    /// The greatest before that norm, and after turning.
+    straight: f64,
+    turned: f64,
 }
 
 /// Adds the nodes of one layer.
@@ -111,52 +123,108 @@ impl Step<'_> {
         Ok(Scaled { source, unit })
     }
 
+    /// Brings columns to i8, each divided by its scale first.
+    fn columns(
+        &mut self,
+        part: &str,
+        x: Source,
+        units: &[f64],
+        seen: &[f64],
+        scales: &[f64],
+    ) -> Result<Scaled, CompileRefusal> {
+        let most = seen.iter().zip(scales).fold(0.0, |most, (seen, scale)| f64::max(most, seen / scale));
+        let unit = unit(most * SITE_ROOM, TO_I8.limit);
+        let units = units.iter().cycle().zip(scales);
+        let factors: Result<Vec<Factor>, CompileRefusal> =
+            units.map(|(from, scale)| self.factor(part, from / (unit * scale))).collect();
+        let name = self.name(part);
+        Ok(Scaled { source: build::requantise(self.graph, &name, x, &factors?, TO_I8), unit })
+    }
+
     /// The norm without its gain, as i8.
-    fn norm(&mut self, part: &str, x: Source, most: f64) -> Result<Scaled, CompileRefusal> {
+    fn norm(&mut self, part: &str, x: Source, seen: &[f64], scales: &[f64]) -> Result<Scaled, CompileRefusal> {
         let width = self.config.width as f64;
         let epsilon = tables::nearest(f64::from(self.config.epsilon) * width / (self.stream * self.stream));
         let attributes = Attributes::new().with("epsilon", epsilon.clamp(1, 1 << 60));
         let name = self.name(part);
         let source = self.graph.node(name, &ops::rms_norm::OPERATOR, attributes, &[x]);
         // The operator divides by the root of the sum, the norm by the root of the mean.
-        let normed = Scaled { source, unit: width.sqrt() / 65_536.0 };
-        self.requantise(&format!("{part}_i8"), normed, most, TO_I8)
+        self.columns(&format!("{part}_i8"), source, &[width.sqrt() / 65_536.0], seen, scales)
     }
 
-    /// A matrix, its accumulators brought to `unit` per step.
+    /// A matrix, its accumulators brought to `units` per step: one for each output, or one for all.
     fn linear(
         &mut self,
         part: &str,
         x: Scaled,
         matrix: &Matrix,
-        unit: f64,
+        units: &[f64],
         to: Target,
     ) -> Result<Source, CompileRefusal> {
         let name = self.name(part);
-        let quantised = quantise(&name, matrix, x.unit, unit)?;
+        let quantised = quantise(&name, matrix, x.unit, units)?;
         let weights = self.graph.constant(format!("{name}.weight"), quantised.weights);
-        let sums =
-            self.graph.node(format!("{name}_sums"), &ops::linear::OPERATOR, Attributes::new(), &[x.source, weights]);
+        let bias = quantised.bias.map(|bias| self.graph.constant(format!("{name}.bias"), bias));
+        let inputs: Vec<Source> = [x.source, weights].into_iter().chain(bias).collect();
+        let sums = self.graph.node(format!("{name}_sums"), &ops::linear::OPERATOR, Attributes::new(), &inputs);
         Ok(build::requantise(self.graph, &name, sums, &quantised.factors, to))
     }
 
-    /// A query or key: the matrix to i16, turned by its position, then cut to `to`.
-    fn turned(
-        &mut self,
-        part: &str,
-        x: Scaled,
-        matrix: &Matrix,
-        rope: Source,
-        most: f64,
-        to: Target,
-    ) -> Result<Scaled, CompileRefusal> {
+    /// A query or key: the matrix to i16, normed head by head where the model does so, turned by its position, then cut
+    /// to i8.
+    fn turned(&mut self, part: &str, x: Scaled, heads: &Heads, rope: Source) -> Result<Scaled, CompileRefusal> {
         // Turning keeps the length of each pair, so √2 times the greatest turned value bounds both before.
-        let fine = unit(most * SITE_ROOM * std::f64::consts::SQRT_2, TO_I16.limit);
-        let straight = self.linear(part, x, matrix, fine, TO_I16)?;
+        let fine = unit(heads.turned * SITE_ROOM * std::f64::consts::SQRT_2, TO_I16.limit);
+        let straight = match heads.norm {
+            None => self.linear(part, x, &heads.matrix, &[fine], TO_I16)?,
+            Some(gain) => self.normed_heads(part, x, heads, gain, fine)?,
+        };
         let name = self.name(&format!("{part}_turned"));
         let source = self.graph.node(name, &ops::rope::OPERATOR, Attributes::new(), &[straight, rope]);
         let turned = Scaled { source, unit: fine / ROPE_ONE };
-        self.requantise(&format!("{part}_cut"), turned, most, to)
+        self.requantise(&format!("{part}_cut"), turned, heads.turned, TO_I8)
+    }
+
+    /// Heads in units of `fine`, each normed by itself.
+    fn normed_heads(
+        &mut self,
+        part: &str,
+        x: Scaled,
+        heads: &Heads,
+        gain: &[f32],
+        fine: f64,
+    ) -> Result<Source, CompileRefusal> {
+        let head = gain.len();
+        let before = unit(heads.straight * SITE_ROOM, TO_I16.limit);
+        // Multipliers are not negative: a negative gain turns its row's sign instead.
+        let sign = |row: usize| if gain[row % head] < 0.0 { -1.0 } else { 1.0 };
+        let mut matrix = heads.matrix.clone();
+        for (row, values) in matrix.values.chunks_exact_mut(matrix.columns).enumerate() {
+            values.iter_mut().for_each(|value| *value *= sign(row));
+        }
+        for (row, bias) in matrix.bias.iter_mut().flatten().enumerate() {
+            *bias *= sign(row);
+        }
+        let straight = self.linear(part, x, &matrix, &[before], TO_I16)?;
+        let reshape = |step: &mut Self, part: &str, x, sizes: Vec<i64>| {
+            let name = step.name(part);
+            step.graph.node(name, &ops::reshape::OPERATOR, Attributes::new().with("sizes", sizes), &[x])
+        };
+        let (count, width) = (matrix.rows / head, head as i64);
+        let apart = reshape(self, &format!("{part}_heads"), straight, vec![0, count as i64, width]);
+        let epsilon = tables::nearest(f64::from(self.config.epsilon) * head as f64 / (before * before));
+        let attributes = Attributes::new().with("epsilon", epsilon.clamp(1, 1 << 60));
+        let name = self.name(&format!("{part}_norm"));
+        let normed = self.graph.node(name, &ops::rms_norm::OPERATOR, attributes, &[apart]);
+        let joined = reshape(self, &format!("{part}_normed"), normed, vec![0, count as i64 * width]);
+        let of_norm = (head as f64).sqrt() / 65_536.0;
+        let factor = |row: usize| match f64::from(gain[row % head].abs()) {
+            0.0 => Ok(Factor { multiplier: 0, shift: 0 }),
+            gain => self.factor(part, of_norm * gain / fine),
+        };
+        let factors: Result<Vec<Factor>, CompileRefusal> = (0..matrix.rows).map(factor).collect();
+        let name = self.name(&format!("{part}_gained"));
+        Ok(build::requantise(self.graph, &name, joined, &factors?, TO_I16))
     }
 
     fn attention(
@@ -166,45 +234,57 @@ impl Step<'_> {
         seen: &LayerSurvey,
         [rope, exponential]: [Source; 2],
     ) -> Result<Source, CompileRefusal> {
-        let h = self.norm("attention_norm", x, seen.attention_input)?;
         let gain = &layer.attention_norm;
-        let query = self.turned("query", h, &with_gain(&layer.query, gain), rope, seen.query, TO_I8)?;
-        let key = self.turned("key", h, &with_gain(&layer.key, gain), rope, seen.key, TO_I8)?;
-        let value_unit = unit(seen.value * SITE_ROOM, TO_I8.limit);
-        let value = self.linear("value", h, &with_gain(&layer.value, gain), value_unit, TO_I8)?;
-        let nats = query.unit * key.unit / (self.config.attention.head as f64).sqrt();
-        let factor = self.factor("attention", nats * tables::EXP_STEPS)?;
+        let [query, key, value] = [&layer.query, &layer.key, &layer.value].map(|matrix| with_gain(matrix, gain));
+        let scales = migration(&seen.attention_input, &[&query, &key, &value]);
+        let [query, key, value] = [&query, &key, &value].map(|matrix| with_scales(matrix, &scales));
+        let h = self.norm("attention_norm", x, &seen.attention_input, &scales)?;
+        let (norm, straight) = (layer.query_norm.as_deref(), seen.query_straight);
+        let query = self.turned("query", h, &Heads { matrix: query, norm, straight, turned: seen.query }, rope)?;
+        let (norm, straight) = (layer.key_norm.as_deref(), seen.key_straight);
+        let key = self.turned("key", h, &Heads { matrix: key, norm, straight, turned: seen.key }, rope)?;
+        let units: Vec<f64> = seen.value.iter().map(|most| unit(most * SITE_ROOM, TO_I8.limit)).collect();
+        let value = self.linear("value", h, &value, &units, TO_I8)?;
+        let attention = &self.config.attention;
+        let (heads, kv_heads, head) = (attention.heads, attention.kv_heads, attention.head);
+        let factor = self.factor("attention", query.unit * key.unit * attention.nats() * tables::EXP_STEPS)?;
         let attributes = Attributes::new()
-            .with("heads", self.config.attention.heads as i64)
-            .with("kv_heads", self.config.attention.kv_heads as i64)
+            .with("heads", heads as i64)
+            .with("kv_heads", kv_heads as i64)
             .with("multiplier", factor.multiplier)
             .with("shift", i64::from(factor.shift));
         let name = self.name("attention");
         let inputs = [query.source, key.source, value, exponential];
-        let source = self.graph.node(name, &ops::attention::OPERATOR, attributes, &inputs);
-        let mixed = Scaled { source, unit: value_unit / 256.0 };
-        let mixed = self.requantise("mixed", mixed, seen.mixed, TO_I8)?;
-        let output = self.linear("output", mixed, &layer.output, self.stream, STREAM)?;
+        let mixed = self.graph.node(name, &ops::attention::OPERATOR, attributes, &inputs);
+        // Heads of a group have the columns, and the units, of one value head.
+        let column = |column: usize| units[column / head / (heads / kv_heads) * head + column % head] / 256.0;
+        let units: Vec<f64> = (0..heads * head).map(column).collect();
+        let scales = migration(&seen.mixed, &[&layer.output]);
+        let mixed = self.columns("mixed", mixed, &units, &seen.mixed, &scales)?;
+        let output = self.linear("output", mixed, &with_scales(&layer.output, &scales), &[self.stream], STREAM)?;
         Ok(self.join("after_attention", x, output))
     }
 
     fn feed_forward(&mut self, x: Source, layer: &Layer, seen: &LayerSurvey) -> Result<Source, CompileRefusal> {
-        let h = self.norm("feed_norm", x, seen.feed_input)?;
+        let [gate, up] = [&layer.gate, &layer.up].map(|matrix| with_gain(matrix, &layer.feed_norm));
+        let scales = migration(&seen.feed_input, &[&gate, &up]);
+        let [gate, up] = [&gate, &up].map(|matrix| with_scales(matrix, &scales));
+        let h = self.norm("feed_norm", x, &seen.feed_input, &scales)?;
         let gate_unit = unit(seen.gate * SITE_ROOM, GATE_LIMIT);
         let to_gate = Target { element: Element::I16, limit: GATE_LIMIT };
-        let gate = self.linear("gate", h, &with_gain(&layer.gate, &layer.feed_norm), gate_unit, to_gate)?;
+        let gate = self.linear("gate", h, &gate, &[gate_unit], to_gate)?;
         let silu_unit = gate_unit * GATE_LIMIT as f64 / TO_I16.limit as f64;
         let name = self.name("silu");
         let table = self.graph.constant(format!("{name}.table"), tables::silu(GATE_LIMIT, gate_unit, silu_unit));
         let attributes = Attributes::new().with("first", -GATE_LIMIT);
         let gate = self.graph.node(name, &ops::lookup::OPERATOR, attributes, &[gate, table]);
         let up_unit = unit(seen.up * SITE_ROOM, TO_I16.limit);
-        let up = self.linear("up", h, &with_gain(&layer.up, &layer.feed_norm), up_unit, TO_I16)?;
+        let up = self.linear("up", h, &up, &[up_unit], TO_I16)?;
         let name = self.name("inner");
         let source = self.graph.node(name, &ops::multiply::OPERATOR, Attributes::new(), &[gate, up]);
         let inner = Scaled { source, unit: silu_unit * up_unit };
         let inner = self.requantise("inner_i16", inner, seen.inner, inner_target(&layer.down))?;
-        let down = self.linear("down", inner, &layer.down, self.stream, STREAM)?;
+        let down = self.linear("down", inner, &layer.down, &[self.stream], STREAM)?;
         Ok(self.join("after_feed", x, down))
     }
 

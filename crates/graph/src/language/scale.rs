@@ -1,7 +1,10 @@
 //! Real scales as multipliers of fixed point, and matrices as int8 with scales that such multipliers hit exactly.
 
 use super::{CompileRefusal, decoder::Matrix, tables::nearest};
-use crate::{formats::Packed, tensor::Tensor};
+use crate::{
+    formats::Packed,
+    tensor::{Data, Tensor},
+};
 
 /// A positive factor as `multiplier / 2^shift`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,19 +51,30 @@ fn normalise(ratio: f64, bits: u8) -> Option<(f64, u8)> {
 /// A matrix in int8 whose accumulators a factor per output brings to the output's scale.
 pub struct Quantised {
     pub weights: Tensor,
+    pub bias: Option<Tensor>,
     pub factors: Vec<Factor>,
 }
+
+/// Half of what the accumulator holds.
+const BIAS_MAX: i64 = 1 << 29;
 
 /// Bits of the multipliers: few, so that products stay small, at the price of up to 1/64 of the weights' range.
 const BITS: u8 = 7;
 
-/// Quantises rows for inputs in units of `input` and outputs in units of `output`.
-pub fn quantise(site: &str, matrix: &Matrix, input: f64, output: f64) -> Result<Quantised, CompileRefusal> {
+/// Quantises rows for inputs in units of `input` and outputs in units of `outputs`: one for each, or one for all.
+pub fn quantise(site: &str, matrix: &Matrix, input: f64, outputs: &[f64]) -> Result<Quantised, CompileRefusal> {
     let mut values = Vec::with_capacity(matrix.values.len());
-    let mut factors = Vec::with_capacity(matrix.rows);
-    for row in matrix.values.chunks_exact(matrix.columns) {
-        let most = row.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
+    let (mut factors, mut biases) = (Vec::with_capacity(matrix.rows), Vec::new());
+    for (index, row) in matrix.values.chunks_exact(matrix.columns).enumerate() {
+        let bias = matrix.bias.as_ref().and_then(|bias| bias.get(index).copied()).unwrap_or(0.0);
+        let output = outputs.get(index % outputs.len().max(1)).copied().unwrap_or(1.0);
+        let mut most = row.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
         if most == 0.0 {
+            // A row of zeros may still have a bias, which then sets the unit.
+            most = bias.abs();
+        }
+        if most == 0.0 {
+            biases.push(0);
             factors.push(Factor { multiplier: 0, shift: 0 });
             values.extend(row.iter().map(|_| 0_i8));
             continue;
@@ -71,11 +85,14 @@ pub fn quantise(site: &str, matrix: &Matrix, input: f64, output: f64) -> Result<
         let unit = factor.value() * output / input;
         values.extend(row.iter().map(|&weight| nearest(f64::from(weight) / unit).clamp(-127, 127) as i8));
         factors.push(factor);
+        // Cut where the accumulator would refuse it; no trained bias comes near.
+        biases.push(nearest(f64::from(bias) / (input * unit)).clamp(-BIAS_MAX, BIAS_MAX) as i32);
     }
+    let bias = matrix.bias.as_ref().map(|_| Tensor::of(&[matrix.rows], Data::I32(biases)));
     let shape = [matrix.rows, matrix.columns];
     // Import has checked the counts.
     let packed = Packed::of_integers(&shape, &values).unwrap_or_else(|| unreachable!("a matrix of {shape:?} packs"));
-    Ok(Quantised { weights: Tensor::packed(&shape, packed), factors })
+    Ok(Quantised { weights: Tensor::packed(&shape, packed), bias, factors })
 }
 
 /// `matrix` with column j multiplied by `gain[j]`.
@@ -85,7 +102,26 @@ pub fn with_gain(matrix: &Matrix, gain: &[f32]) -> Matrix {
         .chunks_exact(matrix.columns)
         .flat_map(|row| row.iter().zip(gain).map(|(weight, gain)| weight * gain))
         .collect();
-    Matrix { values, ..*matrix }
+    Matrix { values, bias: matrix.bias.clone(), ..*matrix }
+}
+
+/// What each column of activations is divided by, and each column of the matrices behind multiplied with, so that columns
+/// that are large in one and small in the other share the loss of being cut to 8 bits: `√(activation / weight)`.
+pub fn migration(seen: &[f64], matrices: &[&Matrix]) -> Vec<f64> {
+    let mut weights = vec![0.0_f64; seen.len()];
+    for row in matrices.iter().flat_map(|matrix| matrix.values.chunks_exact(matrix.columns)) {
+        weights.iter_mut().zip(row).for_each(|(most, weight)| *most = most.max(f64::from(weight.abs())));
+    }
+    let of_column = |(&seen, &weight): (&f64, &f64)| {
+        if seen > 0.0 && weight > 0.0 { (seen / weight).sqrt() } else { 1.0 }
+    };
+    seen.iter().zip(&weights).map(of_column).collect()
+}
+
+/// `matrix` with column j multiplied by `scales[j]`.
+pub fn with_scales(matrix: &Matrix, scales: &[f64]) -> Matrix {
+    let scales: Vec<f32> = scales.iter().map(|scale| *scale as f32).collect();
+    with_gain(matrix, &scales)
 }
 
 #[cfg(test)]
@@ -106,10 +142,31 @@ mod tests {
 
     #[test]
     fn a_quantised_row_keeps_its_largest_weight_within_int8() {
-        let matrix = Matrix { rows: 2, columns: 3, values: vec![0.5, -1.0, 0.25, 0.0, 0.0, 0.0] };
-        let quantised = quantise("test", &matrix, 0.01, 0.02).unwrap();
+        let matrix = Matrix { rows: 2, columns: 3, values: vec![0.5, -1.0, 0.25, 0.0, 0.0, 0.0], bias: None };
+        let quantised = quantise("test", &matrix, 0.01, &[0.02]).unwrap();
         let values = quantised.weights.as_packed().unwrap().integers(0);
         assert!(values[1] <= -125 && values[0] * 2 >= 124, "{values:?}");
         assert_eq!(quantised.factors[1], Factor { multiplier: 0, shift: 0 });
+    }
+
+    #[test]
+    fn a_bias_counts_in_units_of_its_accumulator_and_a_row_of_zeros_keeps_its_own() {
+        let bias = Some(vec![2.0, -3.0]);
+        let matrix = Matrix { rows: 2, columns: 2, values: vec![1.0, -0.5, 0.0, 0.0], bias };
+        let quantised = quantise("test", &matrix, 0.01, &[0.02, 0.05]).unwrap();
+        let bias = quantised.bias.unwrap().integers().unwrap();
+        for ((bias, factor), (real, unit)) in bias.iter().zip(&quantised.factors).zip([(2.0, 0.02), (-3.0, 0.05)]) {
+            let said = *bias as f64 * factor.value() * unit;
+            assert!((said - real).abs() < 0.02 * f64::abs(real), "{said} for {real}");
+        }
+    }
+
+    #[test]
+    fn migration_makes_columns_of_activations_and_weights_equally_large() {
+        let matrix = Matrix { rows: 1, columns: 3, values: vec![0.01, 1.0, 0.0], bias: None };
+        let seen = [100.0, 4.0, 5.0];
+        let scales = migration(&seen, &[&matrix]);
+        assert!((scales[0] - 100.0).abs() < 1e-4 && scales[1..] == [2.0, 1.0], "{scales:?}");
+        assert_eq!(with_scales(&matrix, &[100.0, 2.0, 1.0]).values, [1.0, 2.0, 0.0]);
     }
 }

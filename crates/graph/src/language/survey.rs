@@ -4,6 +4,7 @@
 
 use super::{
     CompileRefusal,
+    config::Attention,
     decoder::{Decoder, Layer, Matrix},
 };
 use crate::float::exp_wide;
@@ -11,12 +12,16 @@ use crate::float::exp_wide;
 /// Greatest absolute values at the sites of one layer.
 #[derive(Clone, Debug, Default)]
 pub struct LayerSurvey {
-    pub attention_input: f64,
+    /// One for each column, as are those of `value`, `mixed` and `feed_input`.
+    pub attention_input: Vec<f64>,
+    /// Before the norms of single heads, where there are such.
+    pub query_straight: f64,
+    pub key_straight: f64,
     pub query: f64,
     pub key: f64,
-    pub value: f64,
-    pub mixed: f64,
-    pub feed_input: f64,
+    pub value: Vec<f64>,
+    pub mixed: Vec<f64>,
+    pub feed_input: Vec<f64>,
     pub gate: f64,
     pub up: f64,
     pub inner: f64,
@@ -26,7 +31,7 @@ pub struct LayerSurvey {
 pub struct Survey {
     pub layers: Vec<LayerSurvey>,
     pub residual: f64,
-    pub head_input: f64,
+    pub head_input: Vec<f64>,
 }
 
 pub fn survey(decoder: &Decoder, texts: &[Vec<u32>]) -> Result<Survey, CompileRefusal> {
@@ -60,13 +65,14 @@ struct Transposed {
     outputs: usize,
     inputs: usize,
     values: Vec<f32>,
+    bias: Option<Vec<f32>>,
 }
 
 impl Transposed {
     fn new(matrix: &Matrix) -> Self {
         let (outputs, inputs) = (matrix.rows, matrix.columns);
         let value = |index: usize| matrix.values[index % outputs * inputs + index / outputs];
-        Self { outputs, inputs, values: (0..outputs * inputs).map(value).collect() }
+        Self { outputs, inputs, values: (0..outputs * inputs).map(value).collect(), bias: matrix.bias.clone() }
     }
 
     fn apply(&self, x: &[f32]) -> Vec<f32> {
@@ -81,6 +87,9 @@ impl Transposed {
                     }
                 }
             }
+        }
+        for sums in sums.chunks_exact_mut(self.outputs) {
+            self.bias.iter().flatten().zip(sums).for_each(|(bias, sum)| *sum += bias);
         }
         sums
     }
@@ -117,7 +126,7 @@ impl<'a> Walk<'a> {
         let rope = decoder.rotation().table_f32(decoder.config.context, decoder.config.attention.head);
         let rope = rope.floats().unwrap_or_default().to_vec();
         let layers = vec![LayerSurvey::default(); decoder.layers.len()];
-        let survey = Survey { layers, residual: 0.0, head_input: 0.0 };
+        let survey = Survey { layers, residual: 0.0, head_input: Vec::new() };
         Ok(Self { decoder, layers: decoder.layers.iter().map(of).collect(), rope, survey })
     }
 
@@ -136,12 +145,15 @@ impl<'a> Walk<'a> {
             see(&mut self.survey.residual, &x);
         }
         let normed = self.normed(&x);
-        see(&mut self.survey.head_input, &normed);
+        see_columns(&mut self.survey.head_input, &normed, self.decoder.config.width);
         normed
     }
 
     fn normed(&self, x: &[f32]) -> Vec<f32> {
-        let width = self.decoder.config.width;
+        self.normed_by(x, self.decoder.config.width)
+    }
+
+    fn normed_by(&self, x: &[f32], width: usize) -> Vec<f32> {
         let of_row = |row: &[f32]| {
             let mean = row.iter().map(|x| x * x).sum::<f32>() / width as f32;
             let scale = 1.0 / (mean + self.decoder.config.epsilon).sqrt();
@@ -156,15 +168,26 @@ impl<'a> Walk<'a> {
         let h = gained(&normed, &weights.attention_norm);
         let (mut q, mut k, v) = (layer.query.apply(&h), layer.key.apply(&h), layer.value.apply(&h));
         let config = &self.decoder.config.attention;
+        let straight = [&q, &k].map(|values| most(values));
+        if let Some(gain) = &weights.query_norm {
+            q = gained(&self.normed_by(&q, config.head), gain);
+        }
+        if let Some(gain) = &weights.key_norm {
+            k = gained(&self.normed_by(&k, config.head), gain);
+        }
         rotate(&mut q, config.heads, config.head, &self.rope);
         rotate(&mut k, config.kv_heads, config.head, &self.rope);
-        let mixed = mix(&q, &k, &v, config.heads, config.kv_heads, config.head);
+        let mixed = mix(&q, &k, &v, config);
+        let (keys, width) = (config.kv_heads * config.head, self.decoder.config.width);
+        let queries = config.heads * config.head;
         let seen = &mut self.survey.layers[index];
-        see(&mut seen.attention_input, &normed);
+        see_columns(&mut seen.attention_input, &normed, width);
+        seen.query_straight = seen.query_straight.max(straight[0]);
+        seen.key_straight = seen.key_straight.max(straight[1]);
         see(&mut seen.query, &q);
         see(&mut seen.key, &k);
-        see(&mut seen.value, &v);
-        see(&mut seen.mixed, &mixed);
+        see_columns(&mut seen.value, &v, keys);
+        see_columns(&mut seen.mixed, &mixed, queries);
         layer.output.apply(&mixed)
     }
 
@@ -176,7 +199,7 @@ impl<'a> Walk<'a> {
         let silu = |x: f32| (f64::from(x) / (1.0 + exp_wide(-f64::from(x)))) as f32;
         let inner: Vec<f32> = gate.iter().zip(&up).map(|(gate, up)| silu(*gate) * up).collect();
         let seen = &mut self.survey.layers[index];
-        see(&mut seen.feed_input, &normed);
+        see_columns(&mut seen.feed_input, &normed, self.decoder.config.width);
         see(&mut seen.gate, &gate);
         see(&mut seen.up, &up);
         see(&mut seen.inner, &inner);
@@ -184,8 +207,19 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn see(most: &mut f64, values: &[f32]) {
-    *most = values.iter().fold(*most, |most, value| most.max(f64::from(value.abs())));
+fn most(values: &[f32]) -> f64 {
+    values.iter().fold(0.0, |most, value| f64::max(most, f64::from(value.abs())))
+}
+
+fn see(seen: &mut f64, values: &[f32]) {
+    *seen = seen.max(most(values));
+}
+
+fn see_columns(seen: &mut Vec<f64>, values: &[f32], width: usize) {
+    seen.resize(width, 0.0);
+    for row in values.chunks_exact(width) {
+        seen.iter_mut().zip(row).for_each(|(seen, value)| *seen = seen.max(f64::from(value.abs())));
+    }
 }
 
 fn add(x: &mut [f32], added: &[f32]) {
@@ -211,7 +245,9 @@ fn rotate(x: &mut [f32], heads: usize, head: usize, rope: &[f32]) {
     }
 }
 
-fn mix(q: &[f32], k: &[f32], v: &[f32], heads: usize, kv_heads: usize, head: usize) -> Vec<f32> {
+fn mix(q: &[f32], k: &[f32], v: &[f32], config: &Attention) -> Vec<f32> {
+    let Attention { heads, kv_heads, head, .. } = *config;
+    let scale = config.nats();
     let (width, kv_width) = (heads * head, kv_heads * head);
     let mut mixed = vec![0.0_f32; q.len()];
     for (i, (query, mixed)) in q.chunks_exact(width).zip(mixed.chunks_exact_mut(width)).enumerate() {
@@ -220,7 +256,7 @@ fn mix(q: &[f32], k: &[f32], v: &[f32], heads: usize, kv_heads: usize, head: usi
             let of = |values: &'_ [f32], j: usize, d: usize| values[j * kv_width + start + d];
             let score = |j: usize| {
                 let dot: f32 = (0..head).map(|d| query[h * head + d] * of(k, j, d)).sum();
-                f64::from(dot) / (head as f64).sqrt()
+                f64::from(dot) * scale
             };
             let scores: Vec<f64> = (0..=i).map(score).collect();
             let most = scores.iter().fold(f64::NEG_INFINITY, |most, &score| most.max(score));

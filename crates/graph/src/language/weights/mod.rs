@@ -193,7 +193,7 @@ impl<'a> Weights<'a> {
         stored.expect(&name, &[rows.of, rows.columns])?;
         let mut values = Vec::with_capacity(rows.order.len() * rows.columns);
         for &row in &rows.order {
-            values.extend(stored.widened(stored.row(row).unwrap_or_default(), &name)?);
+            values.extend(stored.row_values(row, &name)?);
         }
         Ok(values)
     }
@@ -320,6 +320,20 @@ impl Stored {
     fn row(&self, row: usize) -> Option<&[u8]> {
         let row_bytes = self.format.blocks(*self.shape.last()?)?.checked_mul(self.format.layout().source)?;
         self.bytes.get(row.checked_mul(row_bytes)?..)?.get(..row_bytes)
+    }
+
+    /// The numbers that a row stands for.
+    fn row_values(&self, row: usize, name: &str) -> Result<Vec<f32>, ImportRefusal> {
+        let bytes = self.row(row).unwrap_or_default();
+        if self.format.weights() == Kind::Float {
+            return self.widened(bytes, name);
+        }
+        let packer = self.shape.last().and_then(|&columns| Packer::new(self.format, &[1, columns]));
+        let packed = packer.and_then(|mut packer| {
+            packer.push(bytes);
+            packer.finish()
+        });
+        Ok(packed.map(|packed| packed.row(0)).unwrap_or_default())
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>, ImportRefusal> {

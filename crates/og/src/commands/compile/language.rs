@@ -1,0 +1,179 @@
+//! A GGUF file, or a folder with safetensors, to an artefact. Weights are packed a matrix at a time into a file beside the
+//! artefact, so that a model larger than memory compiles.
+
+use std::path::{Component, Path};
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use engine::{
+    CheckpointFiles, Comparison, CompileOptions, Model, WeightFiles, compare, compile_with, float_decoder,
+    stop_tokens_from_gguf, template_from_gguf, tokenizer_from_files, tokenizer_from_gguf,
+};
+use graph::{
+    Defaults, LanguageKind,
+    gguf::Gguf,
+    language::{Decoder, weights::Precision},
+};
+use serde_json::Value;
+use storage::Incoming;
+
+use super::{read, read_text};
+use crate::cli::ModelCompile;
+
+/// What a request that says nothing gets.
+const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+const ARTEFACT_BYTES_MAX: u64 = 1 << 42;
+/// For models that do not say how they chat.
+const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
+
+/// What an integer model is measured beside.
+pub struct Measure {
+    floats: Decoder,
+    dialogues: String,
+}
+
+impl Measure {
+    pub fn of(&self, model: &Model) -> Result<Comparison> {
+        let language = model.as_language().context("a model of tensors has no perplexity")?;
+        Ok(compare(language, &self.floats, &self.dialogues)?)
+    }
+}
+
+/// The files of a model, read or mapped.
+struct Sources {
+    gguf: Option<Gguf>,
+    weights: Vec<Bytes>,
+    config: Vec<u8>,
+    tokenizer: Vec<u8>,
+    template: String,
+    stop_tokens: Vec<u32>,
+    calibration: Option<String>,
+}
+
+/// Writes the artefact; gives what its numbers are to be compared with where it is made of integers.
+pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Option<Measure>> {
+    let sources = if is_gguf { of_gguf(options)? } else { of_folder(options)? };
+    let provable = options.provable || (!options.ordered && !is_gguf && sources.calibration.is_some());
+    let kind = if provable { LanguageKind::Integer } else { LanguageKind::Ordered };
+    let calibration = match (&sources.calibration, kind) {
+        (Some(calibration), _) => calibration.as_str(),
+        (None, LanguageKind::Ordered) => "",
+        (None, LanguageKind::Integer) => {
+            bail!("the integer kind needs dialogues to find its scales by; hint: --calibration FILE, or --ordered")
+        }
+    };
+    let weights = match &sources.gguf {
+        Some(file) => WeightFiles::Gguf(file),
+        None => WeightFiles::Safetensors { files: &sources.weights, config: &sources.config },
+    };
+    let (tokenizer, template) = (sources.tokenizer.as_slice(), sources.template.as_str());
+    let files = CheckpointFiles { weights, tokenizer, template, calibration, stop_tokens: &sources.stop_tokens };
+    let precision = if options.keep_floats { Precision::AsStored } else { Precision::Blocks };
+    let chosen = CompileOptions { kind, precision, context: options.context, defaults: DEFAULTS };
+    write(&options.out, &files, name, &chosen)?;
+    if !provable {
+        return Ok(None);
+    }
+    let floats = float_decoder(&files, options.context)?;
+    Ok(Some(Measure { floats, dialogues: calibration.to_owned() }))
+}
+
+/// Compiles with packed weights kept in a file, then copies them behind the manifest.
+fn write(out: &Path, files: &CheckpointFiles, name: &str, options: &CompileOptions) -> Result<()> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut packed = Incoming::new(folder, ARTEFACT_BYTES_MAX)?;
+    let mut keep = |bytes: Bytes| -> std::io::Result<Bytes> {
+        let start = usize::try_from(packed.length()).map_err(std::io::Error::other)?;
+        packed.write(&bytes).map_err(std::io::Error::other)?;
+        Ok(packed.bytes().map_err(std::io::Error::other)?.slice(start..start + bytes.len()))
+    };
+    let model = compile_with(files, name, options, &mut keep)?;
+    let mut artefact = Incoming::new(folder, ARTEFACT_BYTES_MAX)?;
+    let mut written = Ok(());
+    model.pieces(&mut |piece| {
+        if written.is_ok() {
+            written = artefact.write(piece);
+        }
+    });
+    written?;
+    Ok(artefact.keep(out)?)
+}
+
+fn of_gguf(options: &ModelCompile) -> Result<Sources> {
+    let file = Gguf::read(&storage::map_file(&options.source)?)?;
+    Ok(Sources {
+        tokenizer: tokenizer_from_gguf(&file)?,
+        template: template_from_gguf(&file)?.unwrap_or_else(|| PLAIN_TEMPLATE.to_owned()),
+        stop_tokens: stop_tokens_from_gguf(&file)?,
+        calibration: options.calibration.as_deref().map(read_text).transpose()?,
+        gguf: Some(file),
+        weights: Vec::new(),
+        config: Vec::new(),
+    })
+}
+
+fn of_folder(options: &ModelCompile) -> Result<Sources> {
+    let file = |name: &str| options.source.join(name);
+    let optional = |name: &str| file(name).exists().then(|| read(&file(name))).transpose();
+    let json = |bytes: &Option<Vec<u8>>| -> Value {
+        bytes.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    };
+    let tokenizer_config = optional("tokenizer_config.json")?;
+    let template = match (file("chat_template.jinja"), json(&tokenizer_config).get("chat_template")) {
+        (path, _) if path.exists() => read_text(&path)?,
+        (_, Some(Value::String(template))) => template.clone(),
+        _ => PLAIN_TEMPLATE.to_owned(),
+    };
+    let mut tokenizer = read(&file("tokenizer.json"))?;
+    // Only templates that write these tokens by name need to know them.
+    if let Some(config) = tokenizer_config.filter(|_| template.contains("bos_token") || template.contains("eos_token"))
+    {
+        tokenizer = tokenizer_from_files(&tokenizer, &config)?;
+    }
+    let generation = json(&optional("generation_config.json")?);
+    let calibration = match &options.calibration {
+        Some(path) => Some(read_text(path)?),
+        None => file("calibration.jsonl").exists().then(|| read_text(&file("calibration.jsonl"))).transpose()?,
+    };
+    Ok(Sources {
+        gguf: None,
+        weights: shards(&options.source)?,
+        config: read(&file("config.json"))?,
+        tokenizer,
+        template,
+        stop_tokens: stop_tokens(generation.get("eos_token_id")),
+        calibration,
+    })
+}
+
+/// One token, or a list of them; what is neither is left to `config.json`.
+fn stop_tokens(value: Option<&Value>) -> Vec<u32> {
+    let token = |value: &Value| value.as_u64().and_then(|token| u32::try_from(token).ok());
+    match value {
+        Some(Value::Array(list)) => list.iter().filter_map(token).collect(),
+        Some(value) => token(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The files of the weights, mapped: one, or those that the index names.
+fn shards(folder: &Path) -> Result<Vec<Bytes>> {
+    let one = ["model.safetensors", "weights.safetensors"].map(|name| folder.join(name));
+    if let Some(path) = one.iter().find(|path| path.exists()) {
+        return Ok(vec![storage::map_file(path)?]);
+    }
+    let index: Value = serde_json::from_slice(&read(&folder.join("model.safetensors.index.json"))?)
+        .context("model.safetensors.index.json is not JSON")?;
+    let map = index.get("weight_map").and_then(Value::as_object).context("the index has no weight_map")?;
+    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    let shard = |name: &&str| -> Result<Bytes> {
+        // An index speaks of files beside it and of nothing else.
+        match Path::new(name).components().collect::<Vec<_>>().as_slice() {
+            [Component::Normal(_)] => Ok(storage::map_file(&folder.join(name))?),
+            _ => bail!("the index names {name}, expected a file beside it"),
+        }
+    };
+    names.iter().map(shard).collect()
+}

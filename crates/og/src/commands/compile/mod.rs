@@ -1,0 +1,69 @@
+//! `og model compile`: weights to an artefact. The same files give the same bytes on every machine.
+
+mod language;
+mod onnx;
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use engine::Model;
+use serde_json::json;
+
+use super::show;
+use crate::cli::{Common, ModelCompile};
+
+const FILE_BYTES_MAX: u64 = 4 << 30;
+
+pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
+    let name = match &options.name {
+        Some(name) => name.clone(),
+        None => stem(&options.source)?,
+    };
+    let is_gguf = options.source.extension().is_some_and(|extension| extension == "gguf");
+    let measured = if options.source.is_dir() || is_gguf {
+        language::compile(options, &name, is_gguf)?
+    } else {
+        storage::write_file(&options.out, &onnx::compile(options, &name)?)?;
+        None
+    };
+    let artefact = storage::map_file(&options.out)?;
+    let bytes = artefact.len();
+    let model = Model::load(artefact).context("the compiled artefact does not load")?;
+    let card = model.card();
+    let mut said = json!({
+        "name": card.name,
+        "kind": card.kind,
+        "parameters": card.parameters,
+        "context": card.context,
+        "root": model.root().to_string(),
+        "bytes": bytes,
+        "file": options.out,
+    });
+    if let Some(measured) = measured {
+        let measured = measured.of(&model)?;
+        said["tokens_measured"] = json!(measured.tokens);
+        said["perplexity"] = json!(measured.exact_perplexity);
+        said["perplexity_in_floats"] = json!(measured.float_perplexity);
+        said["same_first_token"] = json!(measured.agreement);
+    }
+    let beside = options.out.with_extension("card.json");
+    storage::write_file(&beside, format!("{said:#}\n").as_bytes())?;
+    show(common, &said, |said| {
+        let fields = said.as_object().into_iter().flatten();
+        fields.map(|(key, value)| format!("{key:<21} {}", value.to_string().trim_matches('"'))).collect()
+    });
+    Ok(())
+}
+
+fn stem(path: &Path) -> Result<String> {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    stem.map(str::to_owned).context("the model needs a name; hint: --name")
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    Ok(storage::read_file(path, FILE_BYTES_MAX)?)
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).with_context(|| format!("{} is not text", path.display()))
+}
