@@ -136,15 +136,16 @@ impl Task<'_> {
         let rows = self.x.rows();
         let Some(kernels) = direct(self.level.vectors(), self.weights.format, rows) else { return false };
         let group = self.x.group(0, 0);
-        // One row takes tiles in pairs that lie far apart.
-        let half = if rows == 1 { tiles.len() / 2 } else { 0 };
-        let mut chains = [[0.0; ROWS]; ROWS];
+        // Pairs of tiles that lie far apart are two streams of memory.
+        let half = tiles.len() / 2;
+        let mut chains = [[0.0; ROWS]; 2 * ROWS];
         for index in tiles.start..tiles.start + half {
             let pair = [index, index + half].map(|tile| self.weights.blocks_of(tile));
             // SAFETY: the level's instructions are there.
-            unsafe { (kernels.two)(pair, &group, &mut chains[..2]) };
-            self.finish(0, index, chains[0]);
-            self.finish(0, index + half, chains[1]);
+            unsafe { (kernels.two)(pair, &group, 0, &mut chains[..2 * rows]) };
+            for (at, chain) in chains[..2 * rows].iter().enumerate() {
+                self.finish(at % rows, index + at / rows * half, *chain);
+            }
         }
         for tile in tiles.start + 2 * half..tiles.end {
             // SAFETY: as above.

@@ -14,9 +14,10 @@ use crate::cpu::Instructions;
 
 /// Several rows times a panel. Unsafe to call unless the CPU has the level's instructions.
 pub type Several = unsafe fn(&Panel, &Blocks, Corner, &mut [Chain]);
-/// One row times two tiles of one size, a chain each. Unsafe to call unless the CPU has the level's instructions.
-pub type Two = unsafe fn([Tile; 2], &Group, &mut [Chain]);
-/// As many rows of a group as there are chains, from one on, times one tile. Unsafe as above.
+/// Rows of a group, from one on, times two tiles of one size: `[tile][row]` chains. Unsafe to call unless the CPU has the
+/// level's instructions.
+pub type Two = unsafe fn([Tile; 2], &Group, usize, &mut [Chain]);
+/// As many rows as there are chains times one tile. Unsafe as above.
 pub type Few = unsafe fn(Tile, &Group, usize, &mut [Chain]);
 
 /// Kernels that read weights as they are packed.

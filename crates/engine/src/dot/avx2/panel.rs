@@ -166,11 +166,11 @@ fn subtract(minima: &[f32], sums: &[f32], chains: &mut [Chain]) {
     // SAFETY: as asserted.
     let minima = unsafe { pair(minima.as_ptr()) };
     for (chain, sum) in chains.iter_mut().zip(sums) {
-        for half in 0..2 {
+        for (half, minima) in minima.iter().enumerate() {
             // SAFETY: a chain is two vectors.
             unsafe {
                 let at = chain.as_mut_ptr().add(8 * half);
-                let stepped = _mm256_fmadd_ps(minima[half], _mm256_set1_ps(*sum), _mm256_loadu_ps(at));
+                let stepped = _mm256_fmadd_ps(*minima, _mm256_set1_ps(*sum), _mm256_loadu_ps(at));
                 _mm256_storeu_ps(at, stepped);
             }
         }

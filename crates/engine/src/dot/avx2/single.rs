@@ -16,7 +16,7 @@ const HALF_LINE: usize = 32;
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub unsafe fn two_q8_0(tiles: [Tile; 2], x: &Group, out: &mut [Chain]) {
+pub unsafe fn two_q8_0(tiles: [Tile; 2], x: &Group, _: usize, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
     unsafe { run::<2, false>(tiles, x, out) }
 }
@@ -32,7 +32,7 @@ pub unsafe fn one_q8_0(tile: Tile, x: &Group, _: usize, out: &mut [Chain]) {
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub unsafe fn two_q4_0(tiles: [Tile; 2], x: &Group, out: &mut [Chain]) {
+pub unsafe fn two_q4_0(tiles: [Tile; 2], x: &Group, _: usize, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
     unsafe { run::<2, true>(tiles, x, out) }
 }

@@ -130,16 +130,26 @@ fn store<const S: usize, const R: usize>(chains: [[__m512; R]; S], out: &mut [Ch
     }
 }
 
-/// The kernels of a format: one row times two tiles, `[tile]` chains; or rows from some one on, as many as there are
-/// chains, times one tile.
+/// The kernels of a format for rows from some one on: times two tiles, `[tile][row]` chains, or times one tile. Two are
+/// taken together where the sums and chains of both stay in registers.
 macro_rules! format {
-    ($two:ident, $few:ident, $kernel:ident, $most:literal: $($rows:literal)*) => {
+    ($two:ident, $few:ident, $kernel:ident, $most:literal: $($rows:literal)*, together $together:literal: $($pairs:literal)*) => {
         /// # Safety
         /// The CPU has the features named.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        pub unsafe fn $two(tiles: [Tile; 2], x: &Group, out: &mut [Chain]) {
+        pub unsafe fn $two(tiles: [Tile; 2], x: &Group, first: usize, out: &mut [Chain]) {
             // SAFETY: as the caller promises.
-            unsafe { $kernel::<2, 1>(tiles, x, 0, out) }
+            unsafe {
+                match out.len() / 2 {
+                    $($pairs => $kernel::<2, $pairs>(tiles, x, first, out),)*
+                    $together => $kernel::<2, $together>(tiles, x, first, out),
+                    rows => {
+                        let (one, other) = out.split_at_mut(rows);
+                        $few(tiles[0], x, first, one);
+                        $few(tiles[1], x, first, other);
+                    }
+                }
+            }
         }
 
         /// # Safety
@@ -159,12 +169,12 @@ macro_rules! format {
         }
     };
 }
-format!(two_q8_0, few_q8_0, q8_0, 8: 1 2 3 4 5 6 7);
-format!(two_q4_0, few_q4_0, q4_0, 8: 1 2 3 4 5 6 7);
-format!(two_q4_k, few_q4_k, q4_k, 8: 1 2 3 4 5 6 7);
-format!(two_q5_k, few_q5_k, q5_k, 8: 1 2 3 4 5 6 7);
-// Four sums a row: as many stay in registers.
-format!(two_q6_k, few_q6_k, q6_k, 5: 1 2 3 4);
+format!(two_q8_0, few_q8_0, q8_0, 8: 1 2 3 4 5 6 7, together 8: 1 2 3 4 5 6 7);
+format!(two_q4_0, few_q4_0, q4_0, 8: 1 2 3 4 5 6 7, together 8: 1 2 3 4 5 6 7);
+// Two sums a row, and four: as many stay in registers.
+format!(two_q4_k, few_q4_k, q4_k, 8: 1 2 3 4 5 6 7, together 5: 1 2 3 4);
+format!(two_q5_k, few_q5_k, q5_k, 8: 1 2 3 4 5 6 7, together 5: 1 2 3 4);
+format!(two_q6_k, few_q6_k, q6_k, 5: 1 2 3 4, together 4: 1 2 3);
 
 /// # Safety
 /// The CPU has the features named.

@@ -33,7 +33,7 @@ versions! {
         for (bits, bytes) in bits.iter().zip(bytes.as_chunks_mut::<8>().0) {
             // Each of the eight bits to bit 4 of its own byte.
             let spread = (u64::from(*bits) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
-            let ones = (spread + 0x7f7f_7f7f_7f7f_7f7f | spread) >> 7 & 0x0101_0101_0101_0101;
+            let ones = (spread + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101;
             let sum = u64::from_le_bytes(*bytes) | ones << 4;
             *bytes = sum.to_le_bytes();
         }
