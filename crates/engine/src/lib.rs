@@ -8,6 +8,7 @@
 extern crate self as engine;
 
 mod audit;
+mod blocks;
 mod cache;
 mod chains;
 mod compile;
@@ -23,6 +24,7 @@ mod model;
 mod ops;
 #[cfg(test)]
 mod oracle;
+mod pairs;
 mod plan;
 mod program_ops;
 mod programs;

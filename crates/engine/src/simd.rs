@@ -238,7 +238,7 @@ macro_rules! by_level {
                 // SAFETY: the features are those of the vectors; the rest is the caller's promise.
                 unsafe { $name::<Avx2>($($argument),*) }
             }
-            #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+            #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
             unsafe fn avx512($($argument: $kind),*) {
                 // SAFETY: as above.
                 unsafe { $name::<Avx512>($($argument),*) }

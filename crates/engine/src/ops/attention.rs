@@ -1,11 +1,17 @@
-//! Fast `attention`: keys are kept 16 positions side by side, so scores run over positions, never over the width.
+//! Fast `attention`: the queries that share keys and values, tokens of a chunk and heads of a group, go over a page
+//! together; two columns of a key, and two positions of the values, are multiplied at once.
+
+use std::cell::RefCell;
 
 use graph::{Data, Element, Fault, fixed, ops::attention::SHIFT};
 
 use crate::{
+    blocks::{Block, QUERIES},
     cache::{Cache, Form, PAGE},
     cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, excluded, sums_out},
+    pairs::PairSums,
+    threads::Cut,
 };
 
 struct Attention {
@@ -44,9 +50,26 @@ fn widened<'a>(data: Option<&&'a Data>) -> Result<std::borrow::Cow<'a, [i16]>, F
     }
 }
 
+/// What one thread keeps from call to call.
+#[derive(Default)]
+struct Scratch {
+    /// The queries of a block, padded to pairs.
+    factors: Vec<i16>,
+    scores: Vec<i32>,
+    distances: Vec<i32>,
+    weights: Vec<i16>,
+    sums: Vec<i32>,
+    wide: Vec<i64>,
+    queries: Vec<(usize, usize)>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
 impl Kernel for Attention {
     fn state(&self) -> State {
-        State::Integer(Cache::new(Form { kv_heads: self.kv_heads, key: self.head, value: self.head, side: 1 }))
+        State::Integer(Cache::new(self.form()))
     }
 
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
@@ -62,108 +85,137 @@ impl Kernel for Attention {
             .iter()
             .filter_map(|state| if let State::Integer(cache) = &**state { Some(cache) } else { None })
             .collect();
-        let width = self.heads * self.head;
-        call.threads.each(out, width, 4, |first, out| {
-            let mut scratch = Scratch::default();
-            for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                let place = call.places[first + row];
-                let queries = &q[(first + row) * width..][..width];
-                for (head, out) in out.chunks_exact_mut(self.head).enumerate() {
-                    let query = &queries[head * self.head..][..self.head];
-                    let group = head / (self.heads / self.kv_heads);
-                    self.one(call.level, query, caches[place.lane], group, place.position, &mut scratch, out);
-                }
-            }
+        let group = self.heads / self.kv_heads;
+        let blocks = Block::cut(call.places, (QUERIES / group).max(1));
+        let cut = Cut::new(out, self.heads * self.head);
+        call.threads.pieces(blocks.len() * self.kv_heads, |piece| {
+            let (block, kv_head) = (&blocks[piece / self.kv_heads], piece % self.kv_heads);
+            let unit =
+                Unit { attention: self, level: call.level, cache: caches[block.place.lane], block, kv_head, group };
+            SCRATCH.with_borrow_mut(|scratch| unit.run(&q, scratch, &cut));
         });
         Ok(())
     }
 }
 
-#[derive(Default)]
-struct Scratch {
-    scores: Vec<i32>,
-    weights: Vec<i32>,
-    narrow: Vec<i32>,
-    wide: Vec<i64>,
+impl Attention {
+    fn form(&self) -> Form {
+        Form { kv_heads: self.kv_heads, key: self.head, value: self.head, side: 2 }
+    }
 }
 
-impl Attention {
-    #[allow(clippy::too_many_arguments, reason = "one head of one query: its place in five tables")]
-    fn one(
-        &self,
-        level: Level,
-        query: &[i16],
-        cache: &Cache<i16>,
-        group: usize,
-        position: usize,
-        scratch: &mut Scratch,
-        out: &mut [i32],
-    ) {
-        let count = position + 1;
-        let Scratch { scores, weights, narrow, wide } = scratch;
-        scores.resize(count.next_multiple_of(PAGE), 0);
-        for (page, scores) in scores.chunks_exact_mut(PAGE).enumerate() {
-            score(level, query, cache.keys(page, group), scores);
+/// The queries of a block's rows for one key-value head.
+struct Unit<'a> {
+    attention: &'a Attention,
+    level: Level,
+    cache: &'a Cache<i16>,
+    block: &'a Block,
+    kv_head: usize,
+    /// Query heads of the key-value head.
+    group: usize,
+}
+
+impl Unit<'_> {
+    fn run(&self, q: &[i16], scratch: &mut Scratch, out: &Cut<i32>) {
+        let head = self.attention.head;
+        let count = self.block.rows * self.group;
+        let pages = self.end(count - 1).div_ceil(PAGE);
+        let (width, padded) = (pages * PAGE, head.next_multiple_of(2));
+        let Scratch { factors, scores, queries, .. } = scratch;
+        factors.clear();
+        factors.resize(count * padded, 0);
+        for (index, factors) in factors.chunks_exact_mut(padded).enumerate() {
+            factors[..head].copy_from_slice(&q[self.head(index) * head..][..head]);
         }
-        let most = i64::from(scores[..count].iter().copied().max().unwrap_or(0));
-        let last = self.table.len() - 1;
-        weights.clear();
-        weights.extend(scores[..count].iter().map(|&score| {
-            let distance = fixed::round_shift((most - i64::from(score)) * self.multiplier, self.shift) as usize;
-            i32::from(self.table[distance.min(last)])
-        }));
-        let sum: u64 = weights.iter().map(|&weight| weight as u64).sum();
+        scores.clear();
+        scores.resize(count * width, 0);
+        for page in 0..pages {
+            queries.clear();
+            queries.extend((0..count).map(|index| (index * padded, index * width + page * PAGE)));
+            let table = self.cache.keys(page, self.kv_head);
+            PairSums { table, columns: PAGE, count: padded / 2, factors, queries }.run(self.level, scores);
+        }
+        for index in 0..count {
+            // SAFETY: each query has its own part, and each is in one unit.
+            let out = unsafe { out.part(self.head(index) * head, head) };
+            self.one(index, width, scratch, out);
+        }
+    }
+
+    /// The output of a query whose scores are there.
+    fn one(&self, index: usize, width: usize, scratch: &mut Scratch, out: &mut [i32]) {
+        let (form, end) = (self.attention.form(), self.end(index));
+        let Scratch { scores, distances, weights, sums, wide, queries, .. } = scratch;
+        let sum = self.weigh(&scores[index * width..][..end], distances, weights);
         let reciprocal = fixed::reciprocal(sum) as i64;
-        let stride = self.head.next_multiple_of(16);
         let finish = |sum: i64| ((sum * reciprocal + (1 << (SHIFT - 1))) >> SHIFT) as i32;
+        let pages = end.div_ceil(PAGE);
         // Every partial sum is at most S · |v|, so the narrow sum is exact where that fits.
-        if sum * self.magnitude <= i32::MAX as u64 {
-            narrow.clear();
-            narrow.resize(self.head, 0);
-            for (page, weights) in weights.chunks(PAGE).enumerate() {
-                mix_narrow(level, weights, cache.values(page, group), stride, narrow);
+        if sum.saturating_mul(self.attention.magnitude) <= i32::MAX as u64 {
+            sums.clear();
+            sums.resize(form.stride(), 0);
+            for page in 0..pages {
+                let count = (end - page * PAGE).min(PAGE).div_ceil(2);
+                queries.clear();
+                queries.push((page * PAGE, 0));
+                let table = self.cache.values(page, self.kv_head);
+                PairSums { table, columns: form.stride(), count, factors: weights, queries }.run(self.level, sums);
             }
-            out.iter_mut().zip(narrow).for_each(|(out, sum)| *out = finish(i64::from(*sum)));
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = finish(i64::from(*sum)));
         } else {
             wide.clear();
-            wide.resize(self.head, 0);
+            wide.resize(form.stride(), 0);
             for (page, weights) in weights.chunks(PAGE).enumerate() {
-                mix_wide(level, weights, cache.values(page, group), stride, wide);
+                mix_wide(self.level, weights, self.cache.values(page, self.kv_head), wide);
             }
             out.iter_mut().zip(wide).for_each(|(out, sum)| *out = finish(*sum));
         }
     }
+
+    /// The weights of scores, padded with a zero to pairs; gives their sum.
+    fn weigh(&self, scores: &[i32], distances: &mut Vec<i32>, weights: &mut Vec<i16>) -> u64 {
+        let Attention { multiplier, shift, table, .. } = self.attention;
+        distances.clear();
+        distances.resize(scores.len(), 0);
+        away(self.level, scores, *multiplier, *shift, table.len() - 1, distances);
+        weights.clear();
+        weights.extend(distances.iter().map(|&distance| table[distance as usize]));
+        let sum = weights.iter().map(|&weight| i64::from(weight)).sum::<i64>().unsigned_abs();
+        weights.resize(weights.len().next_multiple_of(2), 0);
+        sum
+    }
+
+    /// Which head of all rows the query of that number is.
+    fn head(&self, index: usize) -> usize {
+        let (row, head) = (self.block.first + index / self.group, self.kv_head * self.group + index % self.group);
+        row * self.attention.heads + head
+    }
+
+    /// The position behind the last that a query sees.
+    fn end(&self, index: usize) -> usize {
+        self.block.place.position + index / self.group + 1
+    }
 }
 
 versions! {
-    fn score(query: &[i16], keys: &[i16], scores: &mut [i32]) {
-        for (scores, block) in scores.chunks_exact_mut(PAGE).zip(keys.chunks_exact(query.len() * PAGE)) {
-            let mut sums = [0_i32; PAGE];
-            for (query, keys) in query.iter().zip(block.chunks_exact(PAGE)) {
-                for lane in 0..PAGE {
-                    sums[lane] += i32::from(*query) * i32::from(keys[lane]);
+    /// How far each score is from the greatest, in steps of the table, which ends at `last`.
+    fn away(scores: &[i32], multiplier: i64, shift: u32, last: usize, distances: &mut [i32]) {
+        let most = scores.iter().fold(i32::MIN, |most, &score| most.max(score));
+        let half = (1_i64 << shift) >> 1;
+        for (distance, &score) in distances.iter_mut().zip(scores) {
+            let scaled = (i64::from(most) - i64::from(score)) * multiplier;
+            *distance = ((scaled + half) >> shift).min(last as i64) as i32;
+        }
+    }
+}
+
+versions! {
+    fn mix_wide(weights: &[i16], values: &[i16], sums: &mut [i64]) {
+        for (weights, values) in weights.chunks(2).zip(values.chunks_exact(sums.len() * 2)) {
+            for (sum, values) in sums.iter_mut().zip(values.chunks_exact(2)) {
+                for (weight, value) in weights.iter().zip(values) {
+                    *sum += i64::from(i32::from(*weight) * i32::from(*value));
                 }
-            }
-            scores.copy_from_slice(&sums);
-        }
-    }
-}
-
-versions! {
-    fn mix_narrow(weights: &[i32], values: &[i16], stride: usize, sums: &mut [i32]) {
-        for (weight, values) in weights.iter().zip(values.chunks(stride)) {
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += weight * i32::from(*value);
-            }
-        }
-    }
-}
-
-versions! {
-    fn mix_wide(weights: &[i32], values: &[i16], stride: usize, sums: &mut [i64]) {
-        for (weight, values) in weights.iter().zip(values.chunks(stride)) {
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += i64::from(weight * i32::from(*value));
             }
         }
     }

@@ -16,17 +16,15 @@ use graph::{
 };
 
 use crate::{
+    blocks::{Block, QUERIES},
     cache::{Cache, Form, PAGE},
     chains::{Chains, Table, from_halves, to_halves},
     cpu::{Level, versions},
-    kernel::{Call, Kernel, Making, Place, State, excluded, floats, floats_out},
+    kernel::{Call, Kernel, Making, State, excluded, floats, floats_out},
     simd::{Vector, by_level, exp},
     threads::Cut,
 };
 
-/// Queries of one unit of work: enough that bringing a page to binary32 costs little, few enough that their scores stay
-/// near.
-const QUERIES: usize = 48;
 /// Below so many queries a page is read as binary16 each time.
 const FEW: usize = 7;
 /// Queries that are mixed together where they do not see the same positions.
@@ -44,13 +42,6 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let (key, value) = (making.width(0)? / heads, making.width(2)? / kv_heads);
     let settings = Settings::read(making.attributes, key).ok()?;
     Some(Box::new(Attention { heads, form: Form { kv_heads, key, value, side: 1 }, settings }))
-}
-
-/// Rows of one text, one after the other, that are worked on together.
-struct Block {
-    first: usize,
-    rows: usize,
-    place: Place,
 }
 
 /// What one thread keeps from call to call.
@@ -84,7 +75,7 @@ impl Kernel for Attention {
             .filter_map(|state| if let State::Float(cache) = &**state { Some(cache) } else { None })
             .collect();
         let group = self.heads / self.form.kv_heads;
-        let blocks = blocks(call.places, (QUERIES / group).max(1));
+        let blocks = Block::cut(call.places, (QUERIES / group).max(1));
         let cut = Cut::new(out, self.heads * self.form.value);
         call.threads.pieces(blocks.len() * self.form.kv_heads, |piece| {
             let (block, kv_head) = (&blocks[piece / self.form.kv_heads], piece % self.form.kv_heads);
@@ -113,18 +104,6 @@ impl Attention {
             Ok(())
         })
     }
-}
-
-/// Cuts rows into blocks of at most `most`, each of one text.
-fn blocks(places: &[Place], most: usize) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    for (row, &place) in places.iter().enumerate() {
-        match blocks.last_mut() {
-            Some(block) if block.place.lane == place.lane && block.rows < most => block.rows += 1,
-            _ => blocks.push(Block { first: row, rows: 1, place }),
-        }
-    }
-    blocks
 }
 
 /// The queries of a block's rows for one key-value head.
