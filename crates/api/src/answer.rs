@@ -1,9 +1,9 @@
-//! What goes back to a client: completions, chunks, the list of models, and our own fields under `og`.
+//! What answers of all endpoints have in common: token counts, the list of models, and our own fields under `og`.
 
-use protocol::{Assurance, Finish};
+use protocol::Assurance;
 use serde::Serialize;
 
-use crate::face::Face;
+use crate::{face::Face, said::Said};
 
 /// Fields that every answer carries beside what OpenAI clients read.
 #[derive(Clone, Debug, Serialize)]
@@ -44,6 +44,21 @@ impl From<&Answered> for OgAnswer {
     }
 }
 
+/// The receipt of an answer, or those of several in their order.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum OgAnswers {
+    One(OgAnswer),
+    Many(Vec<OgAnswer>),
+}
+
+pub(crate) fn og(said: &[Said]) -> OgAnswers {
+    match said {
+        [one] => OgAnswers::One((&one.answered).into()),
+        many => OgAnswers::Many(many.iter().map(|said| (&said.answered).into()).collect()),
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Usage {
     pub prompt_tokens: u32,
@@ -57,133 +72,9 @@ impl Usage {
     }
 }
 
-/// Why an answer ended, in the words that OpenAI clients know.
-pub fn finish_word(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Length => "length",
-        Finish::Stop | Finish::Cancelled | Finish::Complete => "stop",
-    }
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct ChatMessage {
-    pub role: &'static str,
-    pub content: String,
-    pub refusal: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct ChatChoice {
-    pub index: u32,
-    pub message: ChatMessage,
-    pub logprobs: Option<()>,
-    pub finish_reason: &'static str,
-}
-
-/// A whole answer.
-#[derive(Clone, Debug, Serialize)]
-pub struct ChatCompletion<'a> {
-    pub id: &'a str,
-    pub object: &'static str,
-    /// Seconds since the Unix epoch.
-    pub created: u64,
-    pub model: &'a str,
-    pub choices: [ChatChoice; 1],
-    pub usage: Usage,
-    pub og: OgAnswer,
-}
-
-impl<'a> ChatCompletion<'a> {
-    pub fn new(
-        id: &'a str,
-        created: u64,
-        model: &'a str,
-        content: String,
-        finish: Finish,
-        answered: &Answered,
-    ) -> Self {
-        let receipt = &answered.receipt.receipt;
-        let message = ChatMessage { role: "assistant", content, refusal: None };
-        let choice = ChatChoice { index: 0, message, logprobs: None, finish_reason: finish_word(finish) };
-        Self {
-            id,
-            object: "chat.completion",
-            created,
-            model,
-            choices: [choice],
-            usage: Usage::new(receipt.prompt_tokens, receipt.output_tokens),
-            og: answered.into(),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content: Option<&'a str>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct StreamChoice<'a> {
-    pub index: u32,
-    pub delta: Delta<'a>,
-    pub logprobs: Option<()>,
-    pub finish_reason: Option<&'static str>,
-}
-
-/// One event of a streamed answer.
-#[derive(Clone, Debug, Serialize)]
-pub struct ChatChunk<'a> {
-    pub id: &'a str,
-    pub object: &'static str,
-    pub created: u64,
-    pub model: &'a str,
-    /// Empty in the last chunk of a client that asked for usage, as in the real service.
-    pub choices: Vec<StreamChoice<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub og: Option<OgAnswer>,
-}
-
-impl<'a> ChatChunk<'a> {
-    fn with(id: &'a str, created: u64, model: &'a str, choices: Vec<StreamChoice<'a>>) -> Self {
-        Self { id, object: "chat.completion.chunk", created, model, choices, usage: None, og: None }
-    }
-
-    /// The first chunk says who speaks.
-    pub fn opening(id: &'a str, created: u64, model: &'a str) -> Self {
-        let delta = Delta { role: Some("assistant"), content: Some("") };
-        Self::with(id, created, model, vec![StreamChoice { index: 0, delta, logprobs: None, finish_reason: None }])
-    }
-
-    pub fn text(id: &'a str, created: u64, model: &'a str, text: &'a str) -> Self {
-        let delta = Delta { role: None, content: Some(text) };
-        Self::with(id, created, model, vec![StreamChoice { index: 0, delta, logprobs: None, finish_reason: None }])
-    }
-
-    /// The chunk that says why the answer ended.
-    pub fn finish(id: &'a str, created: u64, model: &'a str, finish: Finish) -> Self {
-        let finish_reason = Some(finish_word(finish));
-        let choice = StreamChoice { index: 0, delta: Delta::default(), logprobs: None, finish_reason };
-        Self::with(id, created, model, vec![choice])
-    }
-
-    /// The chunk after it, for clients that asked for usage.
-    pub fn usage(id: &'a str, created: u64, model: &'a str) -> Self {
-        Self::with(id, created, model, Vec::new())
-    }
-
-    /// The last chunk before `[DONE]` carries what the receipt says.
-    #[must_use]
-    pub fn with_receipt(mut self, answered: &Answered) -> Self {
-        let receipt = &answered.receipt.receipt;
-        self.usage = Some(Usage::new(receipt.prompt_tokens, receipt.output_tokens));
-        self.og = Some(answered.into());
-        self
-    }
+/// A log-probability in nats.
+pub(crate) fn nats(micros: i32) -> f64 {
+    f64::from(micros) / 1e6
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -1,237 +1,188 @@
 //! A chat completion as a client asks for it, read as strictly and as leniently as the real service does.
 //!
 //! Fields that nobody knows are ignored and null counts as absent. A field that would change the answer and that nothing
-//! here honours yet is refused by name, never ignored: tools, structured output, log-probabilities and penalties.
+//! here honours is refused by name, never ignored.
 
-use protocol::{List, Message, Parameters, Speaker, Text};
+mod told;
+
+use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall};
 
 use crate::{
+    call::{Call, Calling, Job},
     error::{ApiError, Code},
     field::{Field, Object},
     json::Json,
-    limits::{
-        CONTENT_BYTES_MAX, MESSAGES_MAX, MODEL_NAME_BYTES_MAX, PARTS_MAX, STOP_BYTES_MAX, STOPS_MAX,
-        TEMPERATURE_MICROS_MAX, TOKENS_MAX, TOP_P_MICROS_MAX,
+    limits::{ALTERNATIVES_MAX, CONTENT_BYTES_MAX, MESSAGES_MAX, PARTS_MAX, TOOLS_MAX},
+    parameters::{
+        Unsupported, empty, flag, format, include_usage, max_tokens, model, never, refuse_unsupported, sampling, stops,
+        template_arguments, text_only,
     },
-    terms::{Terms, narrow},
+    terms::Terms,
+    tools::{Choice, named, read_tools},
 };
 
-/// What was asked for; absent wishes are `None`, so that whoever runs the model can tell them from a wish for the default.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChatCompletionRequest {
-    /// A model's name, or its root in hexadecimal.
-    pub model: String,
-    pub messages: List<Message, MESSAGES_MAX>,
-    pub max_tokens: Option<u32>,
-    pub temperature_micros: Option<u32>,
-    pub top_p_micros: Option<u32>,
-    pub seed: Option<u64>,
-    pub stop: List<Text<STOP_BYTES_MAX>, STOPS_MAX>,
-    pub stream: bool,
-    pub include_usage: bool,
-    pub terms: Terms,
-}
+pub(crate) use told::Chatting;
 
-/// A parameter that changes the answer, and what it may say because saying it changes nothing.
-struct Unsupported {
-    name: &'static str,
-    harmless: fn(&Json) -> bool,
-    until: &'static str,
-}
-
-fn never(_: &Json) -> bool {
-    false
-}
-fn empty(json: &Json) -> bool {
-    match json {
-        Json::List(items) => items.is_empty(),
-        Json::Object(fields) => fields.is_empty(),
-        _ => false,
-    }
-}
-fn zero(json: &Json) -> bool {
-    match json {
-        Json::Natural(number) => *number == 0,
-        Json::Decimal(number) => *number == 0.0,
-        _ => false,
-    }
-}
-fn off(json: &Json) -> bool {
-    *json == Json::Flag(false)
-}
-fn text_only(json: &Json) -> bool {
-    *json == Json::List(vec![Json::Text("text".to_owned())])
-}
-fn text_format(json: &Json) -> bool {
-    let is_text = |(name, value): &(String, Json)| name == "type" && *value == Json::Text("text".to_owned());
-    matches!(json, Json::Object(fields) if fields.iter().any(is_text))
-}
-fn no_tool(json: &Json) -> bool {
-    matches!(json, Json::Text(word) if word == "none" || word == "auto")
-}
+/// Tokens of an answer where the caller names no number.
+const ANSWER_TOKENS: u32 = 256;
 
 static UNSUPPORTED: &[Unsupported] = &[
-    Unsupported { name: "tools", harmless: empty, until: "tool calls come with the serving engine" },
-    Unsupported { name: "tool_choice", harmless: no_tool, until: "tool calls come with the serving engine" },
-    Unsupported { name: "functions", harmless: empty, until: "tool calls come with the serving engine" },
-    Unsupported { name: "function_call", harmless: no_tool, until: "tool calls come with the serving engine" },
-    Unsupported {
-        name: "response_format",
-        harmless: text_format,
-        until: "structured output comes with the serving engine",
-    },
-    Unsupported { name: "logprobs", harmless: off, until: "log-probabilities come with the serving engine" },
-    Unsupported { name: "top_logprobs", harmless: zero, until: "log-probabilities come with the serving engine" },
-    Unsupported { name: "logit_bias", harmless: empty, until: "biases come with the serving engine" },
-    Unsupported { name: "frequency_penalty", harmless: zero, until: "penalties come with the serving engine" },
-    Unsupported { name: "presence_penalty", harmless: zero, until: "penalties come with the serving engine" },
-    Unsupported { name: "modalities", harmless: text_only, until: "models here read and write text" },
-    Unsupported { name: "audio", harmless: never, until: "models here read and write text" },
-    Unsupported { name: "web_search_options", harmless: never, until: "models here answer from the prompt alone" },
+    Unsupported { name: "functions", harmless: empty, why: "say 'tools'" },
+    Unsupported { name: "function_call", harmless: |json| is_word(json, &["none", "auto"]), why: "say 'tool_choice'" },
+    Unsupported { name: "modalities", harmless: text_only, why: "models here read and write text" },
+    Unsupported { name: "audio", harmless: never, why: "models here read and write text" },
+    Unsupported { name: "web_search_options", harmless: never, why: "models here answer from the prompt alone" },
+    Unsupported { name: "prediction", harmless: never, why: "an answer is what the model computes" },
 ];
 
-impl ChatCompletionRequest {
-    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let json = Json::parse(body)?;
-        let body = Object::body(&json)?;
-        let model = model(&body)?;
-        refuse_unsupported(&body)?;
-        let stream = body.get("stream").map(|field| field.flag()).transpose()?.unwrap_or(false);
-        Ok(Self {
-            model,
-            messages: messages(&body.need("messages")?)?,
-            max_tokens: max_tokens(&body)?,
-            temperature_micros: micros(&body, "temperature", TEMPERATURE_MICROS_MAX)?,
-            top_p_micros: micros(&body, "top_p", TOP_P_MICROS_MAX)?,
-            seed: body.get("seed").map(|field| seed(&field)).transpose()?,
-            stop: body.get("stop").map(|field| stop(&field)).transpose()?.unwrap_or_default(),
-            stream,
-            include_usage: include_usage(&body, stream)?,
-            terms: Terms::read(&body)?,
-        })
-    }
+pub(crate) fn is_word(json: &Json, words: &[&str]) -> bool {
+    matches!(json, Json::Text(word) if words.contains(&word.as_str()))
+}
 
-    /// The parameters that the request will carry. A sampled answer without a seed takes `fresh_seed`, so that its
-    /// receipt can be re-executed; a greedy one needs none.
-    pub fn parameters(&self, fresh_seed: u64) -> Parameters {
-        let default = Parameters::default();
-        let temperature_micros = self.temperature_micros.unwrap_or(default.temperature_micros);
-        let unseeded = if temperature_micros == 0 { default.seed } else { fresh_seed };
-        Parameters {
-            max_tokens: self.max_tokens.unwrap_or(default.max_tokens),
-            temperature_micros,
-            top_p_micros: self.top_p_micros.unwrap_or(default.top_p_micros),
-            top_k: self.terms.top_k,
-            seed: self.seed.unwrap_or(unseeded),
-            stop: self.stop.clone(),
-            ..default
+pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
+    let json = Json::parse(body)?;
+    let body = Object::body(&json)?;
+    let model = model(&body)?;
+    refuse_unsupported(&body, UNSUPPORTED)?;
+    let terms = Terms::read(&body)?;
+    let stream = flag(&body, "stream")?;
+    let max_tokens = max_tokens(&body, &["max_tokens", "max_completion_tokens"], 1)?.unwrap_or(ANSWER_TOKENS);
+    let (mut parameters, is_seeded) = sampling(&body, &terms, max_tokens)?;
+    parameters.stop = stops(&body, "stop")?;
+    parameters.scores = scores(&body)?;
+    if let Some(field) = body.get("response_format") {
+        parameters.constraint = format(&field, Some("json_schema"))?.or(parameters.constraint);
+    }
+    let messages = messages(&body.need("messages")?)?;
+    let (tools, calling) = tools(&body)?;
+    let chat = Chat { messages, tools, template_arguments: template_arguments(&body)? };
+    let times = body.get("n").map(|field| field.natural(1, 128)).transpose()?.unwrap_or(1);
+    let job = Job::new(Input::Chat(chat), parameters, is_seeded);
+    let teller = Chatting { include_usage: include_usage(&body, stream)?, has_scores: job.parameters.scores > 0 };
+    let jobs = Call::times(vec![job], times, "n")?;
+    Ok(Call { model, jobs, terms, stream, calling, teller: Box::new(teller) })
+}
+
+/// `logprobs` and `top_logprobs` as one number.
+fn scores(body: &Object<'_>) -> Result<u8, ApiError> {
+    let wanted = body.get("top_logprobs").map(|field| field.natural(0, ALTERNATIVES_MAX)).transpose()?;
+    match (flag(body, "logprobs")?, wanted) {
+        (false, None | Some(0)) => Ok(0),
+        (false, Some(_)) => {
+            let message = "'top_logprobs' is only allowed when 'logprobs' is true.";
+            Err(ApiError::new(Code::InvalidValue, message).with_param("top_logprobs"))
         }
+        (true, alternatives) => Ok(u8::try_from(alternatives.unwrap_or(0)).unwrap_or(u8::MAX).saturating_add(1)),
     }
 }
 
-pub(crate) fn model(body: &Object<'_>) -> Result<String, ApiError> {
-    let field = body.need("model")?;
-    match field.text_of_at_most(MODEL_NAME_BYTES_MAX)? {
-        "" => Err(ApiError::wrong_value(&field.path, "an empty one", "a model's name or root")),
-        name => Ok(name.to_owned()),
-    }
+type Tools = List<Tool, TOOLS_MAX>;
+
+/// The tools that the template is shown, and how they may be called: none are where calls are forbidden.
+fn tools(body: &Object<'_>) -> Result<(Tools, Option<Calling>), ApiError> {
+    let tools = body.get("tools").map(|field| read_tools(&field, Some("function"), "parameters")).transpose()?;
+    let tools = tools.unwrap_or_default();
+    let choice = match body.get("tool_choice") {
+        Some(field) => choice(&field, &tools)?,
+        None => Some(Choice::Auto),
+    };
+    let parallel = body.get("parallel_tool_calls").map(|field| field.flag()).transpose()?.unwrap_or(true);
+    Ok(calling(tools, choice, parallel))
 }
 
-fn refuse_unsupported(body: &Object<'_>) -> Result<(), ApiError> {
-    for parameter in UNSUPPORTED {
-        if let Some(field) = body.get(parameter.name).filter(|field| !(parameter.harmless)(field.json)) {
-            let message = format!("Unsupported parameter: '{}' is not supported yet: {}.", field.path, parameter.until);
-            return Err(ApiError::new(Code::UnsupportedParameter, message).with_param(field.path));
+/// What is shown and what is bound; `None` for the choice forbids calls.
+pub(crate) fn calling(tools: Tools, choice: Option<Choice>, parallel: bool) -> (Tools, Option<Calling>) {
+    match choice {
+        Some(choice) if !tools.is_empty() => {
+            let calling = Calling { tools: tools.to_vec(), choice, parallel };
+            (tools, Some(calling))
         }
-    }
-    match body.get("n") {
-        Some(field) if field.natural(1, 128)? != 1 => {
-            let message = "Unsupported value: 'n' must be 1: one request has one answer and one receipt.";
-            Err(ApiError::new(Code::UnsupportedValue, message).with_param(field.path))
-        }
-        Some(_) | None => Ok(()),
+        Some(_) | None => (List::default(), None),
     }
 }
 
-fn max_tokens(body: &Object<'_>) -> Result<Option<u32>, ApiError> {
-    let read = |name| body.get(name).map(|field| field.natural(1, u64::from(TOKENS_MAX)).map(narrow)).transpose();
-    match (read("max_tokens")?, read("max_completion_tokens")?) {
-        (Some(old), Some(new)) if old != new => {
-            let message = "'max_tokens' and 'max_completion_tokens' say two different things: give one of them.";
-            Err(ApiError::new(Code::InvalidValue, message).with_param("max_tokens"))
-        }
-        (old, new) => Ok(new.or(old)),
-    }
-}
-
-fn micros(body: &Object<'_>, name: &str, max: u32) -> Result<Option<u32>, ApiError> {
-    body.get(name).map(|field| field.micros(max)).transpose()
-}
-
-/// The real service takes any 64-bit integer: one below zero stands for its two's complement.
-fn seed(field: &Field<'_>) -> Result<u64, ApiError> {
+fn choice(field: &Field<'_>, tools: &[Tool]) -> Result<Option<Choice>, ApiError> {
+    let required = || match tools {
+        [] => Err(ApiError::wrong_value(&field.path, "'required' without tools", "tools to call")),
+        _ => Ok(Some(Choice::Required)),
+    };
     match field.json {
-        Json::Negative(number) => Ok(number.cast_unsigned()),
-        _ => field.natural(0, u64::MAX),
+        Json::Text(word) => match word.as_str() {
+            "none" => Ok(None),
+            "auto" => Ok(Some(Choice::Auto)),
+            "required" => required(),
+            _ => Err(ApiError::wrong_value(&field.path, "another word", "one of none, auto, required, or a function")),
+        },
+        _ => {
+            let wish = field.object()?;
+            let function = wish.get("function").map(|function| function.object()).transpose()?.unwrap_or(wish);
+            named(&function.need("name")?, tools).map(Some)
+        }
     }
 }
 
-fn stop(field: &Field<'_>) -> Result<List<Text<STOP_BYTES_MAX>, STOPS_MAX>, ApiError> {
-    let one = |item: &Field<'_>| match item.text_of_at_most(STOP_BYTES_MAX)? {
-        "" => Err(ApiError::wrong_value(&item.path, "an empty one", "a string that can occur in an answer")),
-        text => Text::new(text).map_err(|error| too_long(&item.path, &error)),
-    };
-    let texts = match field.json {
-        Json::Text(_) => vec![one(field)?],
-        Json::List(_) => field.list(STOPS_MAX)?.iter().map(one).collect::<Result<_, _>>()?,
-        other => return Err(ApiError::wrong_type(&field.path, other.kind(), "a string or an array of strings")),
-    };
-    List::new(texts).map_err(|error| too_long(&field.path, &error))
-}
-
-fn too_long(path: &str, error: &protocol::TooLong) -> ApiError {
-    ApiError::new(Code::TooLong, format!("'{path}' is too long: {error}.")).with_param(path)
-}
-
-fn include_usage(body: &Object<'_>, stream: bool) -> Result<bool, ApiError> {
-    let Some(field) = body.get("stream_options") else { return Ok(false) };
-    if !stream {
-        let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
-        return Err(ApiError::new(Code::InvalidValue, message).with_param(field.path));
-    }
-    let include = field.object()?.get("include_usage").map(|field| field.flag()).transpose()?;
-    Ok(include.unwrap_or(false))
-}
-
-fn messages(field: &Field<'_>) -> Result<List<Message, MESSAGES_MAX>, ApiError> {
+pub(crate) fn messages(field: &Field<'_>) -> Result<List<Message, MESSAGES_MAX>, ApiError> {
     let items = field.list(MESSAGES_MAX)?;
     if items.is_empty() {
         return Err(ApiError::wrong_value(&field.path, "an empty array", "at least one message"));
     }
-    let messages = items.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+    bounded(items.iter().map(message).collect::<Result<Vec<_>, _>>()?, field)
+}
+
+/// Refuses more text than an opening could carry.
+pub(crate) fn bounded(messages: Vec<Message>, field: &Field<'_>) -> Result<List<Message, MESSAGES_MAX>, ApiError> {
     let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
     if bytes > CONTENT_BYTES_MAX {
         let message = format!("'{}' hold {bytes} bytes of text, at most {CONTENT_BYTES_MAX} expected.", field.path);
         return Err(ApiError::new(Code::ContextLengthExceeded, message).with_param(&field.path));
     }
-    List::new(messages).map_err(|error| too_long(&field.path, &error))
+    List::new(messages).map_err(|error| field.too_long(error))
 }
 
 fn message(field: &Field<'_>) -> Result<Message, ApiError> {
     let object = field.object()?;
     let speaker = speaker(&object.need("role")?)?;
-    for name in ["tool_calls", "function_call", "audio"] {
+    for name in ["function_call", "audio"] {
         if let Some(field) = object.get(name).filter(|field| !empty(field.json)) {
-            let message = format!("Unsupported parameter: '{}' is not supported yet: messages are text.", field.path);
-            return Err(ApiError::new(Code::UnsupportedParameter, message).with_param(field.path));
+            return Err(field.unsupported("messages are text and calls of tools"));
         }
     }
-    let field = object.need("content")?;
-    let content = content(&field)?;
-    Ok(Message::say(speaker, Text::new(content).map_err(|error| too_long(&field.path, &error))?))
+    let tool_calls = match object.get("tool_calls") {
+        Some(calls) => {
+            calls.list(protocol::request::TOOL_CALLS_MAX)?.iter().map(tool_call).collect::<Result<_, _>>()?
+        }
+        None => Vec::new(),
+    };
+    let content = match object.get("content") {
+        None if !tool_calls.is_empty() => Text::default(),
+        _ => content(&object.need("content")?)?,
+    };
+    let text = |name| object.get(name).map(|field| field.bounded()).transpose();
+    let reasoning = match object.get("reasoning_content").or_else(|| object.get("reasoning")) {
+        Some(field) => field.bounded()?,
+        None => Text::default(),
+    };
+    Ok(Message {
+        speaker,
+        content,
+        reasoning,
+        tool_calls: List::new(tool_calls).map_err(|error| field.too_long(error))?,
+        tool_call_id: text("tool_call_id")?.unwrap_or_default(),
+        name: text("name")?.unwrap_or_default(),
+    })
 }
 
-fn speaker(role: &Field<'_>) -> Result<Speaker, ApiError> {
+fn tool_call(field: &Field<'_>) -> Result<ToolCall, ApiError> {
+    let call = field.object()?;
+    if let Some(kind) = call.get("type").filter(|kind| !is_word(kind.json, &["function"])) {
+        return Err(kind.unsupported_value("only calls of functions are known here"));
+    }
+    let function = call.need("function")?.object()?;
+    let id = call.get("id").map(|id| id.bounded()).transpose()?.unwrap_or_default();
+    Ok(ToolCall { id, name: function.need("name")?.bounded()?, arguments: function.need("arguments")?.bounded()? })
+}
+
+pub(crate) fn speaker(role: &Field<'_>) -> Result<Speaker, ApiError> {
     match role.text()? {
         "system" | "developer" => Ok(Speaker::System),
         "user" => Ok(Speaker::User),
@@ -245,22 +196,24 @@ fn speaker(role: &Field<'_>) -> Result<Speaker, ApiError> {
     }
 }
 
-fn content(field: &Field<'_>) -> Result<String, ApiError> {
-    match field.json {
-        Json::Text(_) => Ok(field.text_of_at_most(CONTENT_BYTES_MAX)?.to_owned()),
-        Json::List(_) => field.list(PARTS_MAX)?.iter().map(part).collect(),
-        other => Err(ApiError::wrong_type(&field.path, other.kind(), "a string or an array of text parts")),
-    }
+/// Text, or a list of parts that are text.
+pub(crate) fn content<const MAX: usize>(field: &Field<'_>) -> Result<Text<MAX>, ApiError> {
+    let whole = match field.json {
+        Json::Text(_) => field.text_of_at_most(CONTENT_BYTES_MAX)?.to_owned(),
+        Json::List(_) => field.list(PARTS_MAX)?.iter().map(part).collect::<Result<String, _>>()?,
+        other => {
+            return Err(ApiError::wrong_type(&field.path, other.kind(), "a string or an array of text parts"));
+        }
+    };
+    Text::new(whole).map_err(|error| field.too_long(error))
 }
 
 fn part<'a>(field: &Field<'a>) -> Result<&'a str, ApiError> {
     let part = field.object()?;
     let kind = part.need("type")?;
     match kind.text()? {
-        "text" => part.need("text")?.text_of_at_most(CONTENT_BYTES_MAX),
-        _ => {
-            let message = format!("Unsupported value: '{}' must be 'text': models here read text.", kind.path);
-            Err(ApiError::new(Code::UnsupportedValue, message).with_param(kind.path))
-        }
+        "text" | "input_text" | "output_text" => part.need("text")?.text_of_at_most(CONTENT_BYTES_MAX),
+        "refusal" => part.need("refusal")?.text_of_at_most(CONTENT_BYTES_MAX),
+        _ => Err(kind.unsupported_value("models here read text")),
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::json::JsonError;
+use crate::{json::JsonError, sse::json};
 
 macro_rules! codes {
     ($($(#[$about:meta])* $name:ident = $status:literal, $kind:literal, $word:literal;)+) => {
@@ -59,6 +59,44 @@ codes! {
     NotDurable = 503, "server_error", "receipt_not_durable";
 }
 
+/// Whose clients are spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    OpenAi,
+    Anthropic,
+}
+
+/// Who can mend what went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Caller,
+    Network,
+}
+
+impl Code {
+    pub const fn fault(self) -> Fault {
+        // 429 is nobody's fault but load, which the network has to carry.
+        if self.status() < 500 && self.status() != 429 { Fault::Caller } else { Fault::Network }
+    }
+
+    /// True where the same request may be answered later.
+    pub const fn may_retry(self) -> bool {
+        matches!(self.status(), 408 | 409 | 429 | 502 | 503)
+    }
+
+    /// The `type` of the error object in Anthropic's words.
+    const fn anthropic_kind(self) -> &'static str {
+        match self.status() {
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            500 => "api_error",
+            502 | 503 => "overloaded_error",
+            _ => "invalid_request_error",
+        }
+    }
+}
+
 /// A refusal or a failure, ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
@@ -84,6 +122,15 @@ struct Body<'a> {
     code: &'static str,
     param: Option<&'a str>,
     hint: Option<&'a str>,
+    /// `caller` or `network`: who can mend it; and whether the same request may be answered later.
+    fault: &'static str,
+    retry: bool,
+}
+
+#[derive(Serialize)]
+struct AnthropicEnvelope<'a> {
+    r#type: &'static str,
+    error: Body<'a>,
 }
 
 impl ApiError {
@@ -124,16 +171,23 @@ impl ApiError {
     }
 
     /// The JSON of the body.
-    pub fn to_json(&self) -> String {
-        let error = Body {
+    pub fn to_json(&self, dialect: Dialect) -> String {
+        let body = |kind| Body {
             message: &self.message,
-            r#type: self.code.kind(),
+            r#type: kind,
             code: self.code.word(),
             param: self.param.as_deref(),
             hint: self.hint.as_deref(),
+            fault: match self.code.fault() {
+                Fault::Caller => "caller",
+                Fault::Network => "network",
+            },
+            retry: self.code.may_retry(),
         };
-        // Strings and nulls alone cannot fail to be written.
-        serde_json::to_string(&Envelope { error }).unwrap_or_default()
+        match dialect {
+            Dialect::OpenAi => json(&Envelope { error: body(self.code.kind()) }),
+            Dialect::Anthropic => json(&AnthropicEnvelope { r#type: "error", error: body(self.code.anthropic_kind()) }),
+        }
     }
 }
 
@@ -153,9 +207,12 @@ mod tests {
     fn the_json_of_an_error_is_frozen() {
         let error = ApiError::missing("messages").with_hint("give at least one");
         assert_eq!(
-            error.to_json(),
-            r#"{"error":{"message":"Missing required parameter: 'messages'.","type":"invalid_request_error","code":"missing_required_parameter","param":"messages","hint":"give at least one"}}"#
+            error.to_json(Dialect::OpenAi),
+            r#"{"error":{"message":"Missing required parameter: 'messages'.","type":"invalid_request_error","code":"missing_required_parameter","param":"messages","hint":"give at least one","fault":"caller","retry":false}}"#
         );
+        let busy = ApiError::new(Code::NoWorker, "All are busy.").to_json(Dialect::Anthropic);
+        let frozen = r#"{"type":"error","error":{"message":"All are busy.","type":"overloaded_error","code":"no_worker_available","param":null,"hint":null,"fault":"network","retry":true}}"#;
+        assert_eq!(busy, frozen);
     }
 
     #[test]

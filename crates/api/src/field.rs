@@ -1,8 +1,11 @@
 //! A value of a request's JSON with its path, so that a wrong one is refused by name.
 
+use protocol::{Text, TooLong};
+
 use crate::{
     error::{ApiError, Code},
     json::Json,
+    sse::json,
 };
 
 /// A value that is there and not null.
@@ -120,6 +123,51 @@ impl<'a> Field<'a> {
         let max = f64::from(micros_max) / 1e6;
         let refused = || ApiError::wrong_value(&self.path, "a number beyond it", &format!("a decimal from 0 to {max}"));
         micros.filter(|micros| *micros <= micros_max).ok_or_else(refused)
+    }
+
+    /// A decimal on either side of zero in millionths.
+    pub fn signed_micros(&self, micros_max: u32) -> Result<i32, ApiError> {
+        let (below, size) = match self.json {
+            Json::Negative(number) => (true, Json::Natural(number.unsigned_abs())),
+            Json::Decimal(number) => (*number < 0.0, Json::Decimal(number.abs())),
+            other => (false, other.clone()),
+        };
+        let max = f64::from(micros_max) / 1e6;
+        let micros =
+            Field { path: self.path.clone(), json: &size }.micros(micros_max).map_err(|error| match error.code {
+                Code::InvalidValue => {
+                    ApiError::wrong_value(&self.path, "a number beyond it", &format!("a decimal from -{max} to {max}"))
+                }
+                _ => error,
+            })?;
+        let micros = i32::try_from(micros).unwrap_or(i32::MAX);
+        Ok(if below { -micros } else { micros })
+    }
+
+    /// Refuses what nothing here can honour, with the reason.
+    pub fn unsupported(&self, why: &str) -> ApiError {
+        let message = format!("Unsupported parameter: '{}' is not supported: {why}.", self.path);
+        ApiError::new(Code::UnsupportedParameter, message).with_param(&self.path)
+    }
+
+    pub fn unsupported_value(&self, why: &str) -> ApiError {
+        let message = format!("Unsupported value for '{}': {why}.", self.path);
+        ApiError::new(Code::UnsupportedValue, message).with_param(&self.path)
+    }
+
+    /// Bounded text for a noun.
+    pub fn bounded<const MAX: usize>(&self) -> Result<Text<MAX>, ApiError> {
+        let text = self.text_of_at_most(MAX)?;
+        Text::new(text).map_err(|error| self.too_long(error))
+    }
+
+    /// The value's compact JSON, bounded.
+    pub fn json_text<const MAX: usize>(&self) -> Result<Text<MAX>, ApiError> {
+        Text::new(json(self.json)).map_err(|error| self.too_long(error))
+    }
+
+    pub fn too_long(&self, error: TooLong) -> ApiError {
+        ApiError::new(Code::TooLong, format!("'{}' is too long: {error}.", self.path)).with_param(&self.path)
     }
 }
 

@@ -1,62 +1,69 @@
 //! A tensor inference: `POST /v1/infer`.
 
-use protocol::{List, Parameters, Tensor};
+use protocol::{Input, List, Output, Parameters, Tensor};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    answer::OgAnswer,
-    chat::model,
+    answer::{OgAnswers, og},
+    call::{Call, Head, Job, Teller},
     error::{ApiError, Code},
     field::Object,
     json::Json,
     limits::TENSORS_MAX,
+    parameters::model,
+    said::Said,
+    sse::json,
     tensor::{TensorFace, read_tensor},
     terms::Terms,
 };
 
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InferRequest {
-    /// A model's name, or its root in hexadecimal.
-    pub model: String,
-    /// In the order of their names, so that the same wish is the same request.
-    pub inputs: List<Tensor, TENSORS_MAX>,
-    pub terms: Terms,
+/// Reads a body of which every field is ours, so that a misspelt one is refused.
+pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
+    let json = Json::parse(body)?;
+    let body = Object::body(&json)?;
+    body.only(&["model", "inputs", "og"])?;
+    let model = model(&body)?;
+    let wish = body.need("inputs")?;
+    let read = |(name, field): (&str, crate::field::Field<'_>)| read_tensor(name, field.json, &field.path);
+    let mut inputs = wish.object()?.all().map(read).collect::<Result<Vec<_>, _>>()?;
+    // In the order of their names, so that the same wish is the same request.
+    inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    if inputs.is_empty() {
+        return Err(ApiError::wrong_value(&wish.path, "an empty object", "at least one input by its name"));
+    }
+    let inputs: List<_, TENSORS_MAX> = List::new(inputs).map_err(|error| {
+        ApiError::new(Code::TooMany, format!("'{}' holds too many: {error}.", wish.path)).with_param(&wish.path)
+    })?;
+    Ok(Call {
+        model,
+        // A tensor model's answer depends on its inputs alone.
+        jobs: vec![Job::new(Input::Tensors(inputs), Parameters::default(), true)],
+        terms: Terms::read(&body)?,
+        stream: false,
+        calling: None,
+        teller: Box::new(Inference),
+    })
 }
 
-impl InferRequest {
-    /// Reads a body of which every field is ours, so that a misspelt one is refused.
-    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let json = Json::parse(body)?;
-        let body = Object::body(&json)?;
-        body.only(&["model", "inputs", "og"])?;
-        let model = model(&body)?;
-        let wish = body.need("inputs")?;
-        let read = |(name, field): (&str, crate::field::Field<'_>)| read_tensor(name, field.json, &field.path);
-        let mut inputs = wish.object()?.all().map(read).collect::<Result<Vec<_>, _>>()?;
-        inputs.sort_by(|a, b| a.name.cmp(&b.name));
-        if inputs.is_empty() {
-            return Err(ApiError::wrong_value(&wish.path, "an empty object", "at least one input by its name"));
-        }
-        let too_many = |error: protocol::TooLong| {
-            ApiError::new(Code::TooMany, format!("'{}' holds too many: {error}.", wish.path)).with_param(&wish.path)
-        };
-        Ok(Self { model, inputs: List::new(inputs).map_err(too_many)?, terms: Terms::read(&body)? })
-    }
+struct Inference;
 
-    /// A tensor model's answer depends on its inputs alone.
-    pub fn parameters(&self) -> Parameters {
-        Parameters::default()
+impl Teller for Inference {
+    fn whole(&self, head: &Head, said: &[Said]) -> String {
+        let outputs = match said.first().map(|said| &said.answered.opening.output) {
+            Some(Output::Tensors(tensors)) => &tensors[..],
+            Some(Output::Tokens(_) | Output::Scored(_)) | None => &[],
+        };
+        json(&InferAnswer { model: &head.model, outputs, og: og(said) })
     }
 }
 
 /// What comes back.
 #[derive(Serialize)]
-pub struct InferAnswer<'a> {
-    pub model: &'a str,
+struct InferAnswer<'a> {
+    model: &'a str,
     #[serde(serialize_with = "by_name")]
-    pub outputs: &'a [Tensor],
-    pub og: OgAnswer,
+    outputs: &'a [Tensor],
+    og: OgAnswers,
 }
 
 fn by_name<S: Serializer>(outputs: &&[Tensor], serializer: S) -> Result<S::Ok, S::Error> {

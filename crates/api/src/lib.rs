@@ -1,30 +1,41 @@
-//! What clients speak: the OpenAI shapes, JSON tensors, and the JSON face of every noun.
+//! What clients speak: the shapes of OpenAI's and Anthropic's interfaces, JSON tensors, and the JSON face of every noun.
 //!
 //! Reads no clock, no randomness and no socket: bytes in, nouns or a typed error out. No number, list or text is taken
-//! beyond its limit (`limits`), and every refusal names the parameter, what was found and what was expected.
+//! beyond its limit (`limits`), and every refusal names the parameter, what was found and what was expected. Three
+//! dialects share one `Call` and one sequence of parts; each has one file that reads and one that tells.
 #![forbid(unsafe_code)]
 
 mod answer;
+mod call;
 mod chat;
+mod completions;
+mod embeddings;
+mod endpoint;
 mod error;
 mod field;
 mod infer;
 mod json;
+mod messages;
+mod parameters;
+mod responses;
+mod said;
+mod sse;
 mod stop;
 mod tensor;
 mod terms;
+mod tools;
 
 pub mod face;
 pub mod limits;
 
-pub use answer::{
-    Answered, ChatChoice, ChatChunk, ChatCompletion, ChatMessage, Delta, ModelCard, ModelList, OgAnswer, StreamChoice,
-    Usage, finish_word,
-};
-pub use chat::ChatCompletionRequest;
-pub use error::{ApiError, Code};
-pub use infer::{InferAnswer, InferRequest};
+pub use answer::{Answered, ModelCard, ModelList, OgAnswer, Usage};
+pub use call::{Call, Calling, Head, Job, Teller};
+pub use endpoint::{ENDPOINTS, Endpoint, Gives};
+pub use error::{ApiError, Code, Dialect, Fault};
 pub use json::{Json, JsonError};
+pub use said::{End, Part, Reading, Said, SaidToken};
+pub use sse::Events;
 pub use stop::StopText;
 pub use tensor::{TensorFace, read_tensor};
 pub use terms::Terms;
+pub use tools::{CallReader, Choice, Family};

@@ -25,6 +25,22 @@ pub const TENSORS_MAX: usize = 64;
 pub const DIMENSIONS_MAX: usize = 8;
 pub const TENSOR_NAME_BYTES_MAX: usize = 128;
 pub const TENSOR_BYTES_MAX: usize = protocol::request::TENSOR_BYTES_MAX;
+/// Most answers that one call may ask for: `n`, prompts of a list, texts to embed in groups.
+pub const JOBS_MAX: u64 = 128;
+/// Most prompts or texts in one list.
+pub const PROMPTS_MAX: usize = 2_048;
+/// Most tools, the longest name and description of one, and the longest schema, expression or grammar.
+pub const TOOLS_MAX: usize = protocol::request::TOOLS_MAX;
+pub const NAME_BYTES_MAX: usize = protocol::request::NAME_BYTES_MAX;
+pub const DESCRIPTION_BYTES_MAX: usize = protocol::request::DESCRIPTION_BYTES_MAX;
+pub const SCHEMA_BYTES_MAX: usize = protocol::request::SCHEMA_BYTES_MAX;
+/// Most tokens with a bias, and the greatest bias.
+pub const BIASES_MAX: usize = protocol::request::BIASES_MAX;
+pub const BIAS_MICROS_MAX: u32 = 100_000_000;
+/// Greatest penalty, on either side of zero.
+pub const PENALTY_MICROS_MAX: u32 = 2_000_000;
+/// Most alternatives to a token.
+pub const ALTERNATIVES_MAX: u64 = 20;
 /// Most receipts that a request builds on.
 pub const PARENTS_MAX: usize = protocol::request::PARENTS_MAX;
 

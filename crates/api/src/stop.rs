@@ -6,23 +6,25 @@ pub struct StopText {
     stops: Vec<String>,
     /// The end of what came, as far as it begins a stop text.
     held: String,
-    is_over: bool,
+    /// The stop text that ended the answer.
+    found: Option<String>,
 }
 
 impl StopText {
     pub fn new<'a>(stops: impl IntoIterator<Item = &'a str>) -> Self {
         let stops = stops.into_iter().filter(|stop| !stop.is_empty()).map(str::to_owned).collect();
-        Self { stops, held: String::new(), is_over: false }
+        Self { stops, held: String::new(), found: None }
     }
 
     /// What can be shown after `piece` has come.
     pub fn push(&mut self, piece: &str) -> String {
-        if self.is_over {
+        if self.found.is_some() {
             return String::new();
         }
         self.held.push_str(piece);
-        if let Some(begin) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
-            self.is_over = true;
+        let found = self.stops.iter().filter_map(|stop| Some((self.held.find(stop.as_str())?, stop)));
+        if let Some((begin, stop)) = found.min_by_key(|(begin, _)| *begin) {
+            self.found = Some(stop.clone());
             self.held.truncate(begin);
             return std::mem::take(&mut self.held);
         }
@@ -33,6 +35,11 @@ impl StopText {
     /// What was held back, when no more comes.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
+    }
+
+    /// The stop text that ended the answer, if one did.
+    pub fn into_found(self) -> Option<String> {
+        self.found
     }
 
     /// Where the longest end begins that is the beginning of a stop text.

@@ -1,6 +1,6 @@
 //! What a caller asks of the network besides the answer: the extension field `og`, and the headers beside it.
 
-use protocol::{Assurance, Digest, List, Privacy, request::PARENTS_MAX};
+use protocol::{Assurance, Constraint, Digest, List, Privacy, request::PARENTS_MAX};
 
 use crate::{
     error::{ApiError, Code},
@@ -22,18 +22,21 @@ pub struct Terms {
     pub parents: List<Digest, PARENTS_MAX>,
     /// 0 keeps every token.
     pub top_k: u32,
+    /// An expression or a grammar that the answer must match.
+    pub constraint: Option<Constraint>,
 }
 
 impl Terms {
     pub(crate) fn read(body: &Object<'_>) -> Result<Self, ApiError> {
         let Some(field) = body.get("og") else { return Ok(Self::default()) };
         let wishes = field.object()?;
-        wishes.only(&["assurance", "privacy", "parents", "top_k"])?;
+        wishes.only(&["assurance", "privacy", "parents", "top_k", "regex", "grammar"])?;
         Ok(Self {
             assurance: wishes.get("assurance").map(|wish| assurance(wish.text()?, &wish.path)).transpose()?.flatten(),
             privacy: wishes.get("privacy").map(|wish| privacy(&wish)).transpose()?,
             parents: wishes.get("parents").map(|wish| parents(&wish)).transpose()?.unwrap_or_default(),
             top_k: wishes.get("top_k").map(|wish| wish.natural(0, u64::from(u32::MAX))).transpose()?.map_or(0, narrow),
+            constraint: constraint(&wishes)?,
         })
     }
 
@@ -81,6 +84,17 @@ fn assurance(word: &str, path: &str) -> Result<Option<Assurance>, ApiError> {
             Err(refused.with_hint(format!("ask for {AUTO}, {}", offered())))
         }
         None => Err(ApiError::wrong_value(path, "another word", &format!("one of {AUTO}, {}", offered()))),
+    }
+}
+
+fn constraint(wishes: &Object<'_>) -> Result<Option<Constraint>, ApiError> {
+    match (wishes.get("regex"), wishes.get("grammar")) {
+        (None, None) => Ok(None),
+        (Some(regex), None) => Ok(Some(Constraint::Regex(regex.bounded()?))),
+        (None, Some(grammar)) => Ok(Some(Constraint::Grammar(grammar.bounded()?))),
+        (Some(_), Some(grammar)) => {
+            Err(ApiError::wrong_value(&grammar.path, "a grammar beside an expression", "one of the two"))
+        }
     }
 }
 

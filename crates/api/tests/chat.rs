@@ -1,19 +1,26 @@
 //! What a chat request may say, what it may not, and how each refusal names its parameter.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use api::{ApiError, ChatCompletionRequest, Code, limits};
-use protocol::{Assurance, Parameters, Privacy, Speaker};
+mod support;
 
-fn parse(fields: &str) -> Result<ChatCompletionRequest, ApiError> {
+use api::{ApiError, Call, Code, limits};
+use protocol::{Assurance, Chat, Constraint, Input, Parameters, Privacy, Speaker};
+
+fn parse(fields: &str) -> Result<Call, ApiError> {
     let body = format!(r#"{{"model":"tiny","messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
-    ChatCompletionRequest::parse(body.as_bytes())
+    support::read("/v1/chat/completions", body.as_bytes())
 }
 
-fn parse_messages(messages: &str) -> Result<ChatCompletionRequest, ApiError> {
-    ChatCompletionRequest::parse(format!(r#"{{"model":"tiny","messages":{messages}}}"#).as_bytes())
+fn parse_messages(messages: &str) -> Result<Call, ApiError> {
+    support::read("/v1/chat/completions", format!(r#"{{"model":"tiny","messages":{messages}}}"#).as_bytes())
 }
 
-fn check_refused(result: Result<ChatCompletionRequest, ApiError>, code: Code, param: &str) {
+fn chat(call: &Call) -> &Chat {
+    let Input::Chat(chat) = &call.jobs[0].input else { panic!("a conversation expected") };
+    chat
+}
+
+fn check_refused(result: Result<Call, ApiError>, code: Code, param: &str) {
     let error = result.expect_err(param);
     assert_eq!((error.code, error.param.as_deref()), (code, Some(param)), "{error}");
     assert!(error.message.contains(param), "{error}");
@@ -22,8 +29,8 @@ fn check_refused(result: Result<ChatCompletionRequest, ApiError>, code: Code, pa
 #[test]
 fn the_shortest_request_takes_every_default() {
     let request = parse("").unwrap();
-    assert_eq!(request.parameters(7), Parameters::default());
-    assert!(!request.stream && !request.include_usage);
+    assert_eq!(request.jobs[0].parameters(7), Parameters::default());
+    assert!(!request.stream && request.jobs.len() == 1);
     assert_eq!((request.terms.assurance(), request.terms.privacy()), (Assurance::Audited, Privacy::Private));
 }
 
@@ -32,19 +39,67 @@ fn every_parameter_arrives() {
     let fields = r#","max_completion_tokens":9,"temperature":0.7,"top_p":0.95,"seed":42,"stop":["a","b"],"stream":true,
         "stream_options":{"include_usage":true},"og":{"assurance":"signed","privacy":"full","top_k":5,"parents":[]}"#;
     let request = parse(fields).unwrap();
-    let parameters = request.parameters(7);
+    let parameters = request.jobs[0].parameters(7);
     assert_eq!((parameters.max_tokens, parameters.temperature_micros, parameters.top_p_micros), (9, 700_000, 950_000));
     assert_eq!((parameters.seed, parameters.top_k), (42, 5));
     assert_eq!(parameters.stop.iter().map(|stop| &stop[..]).collect::<Vec<_>>(), ["a", "b"]);
-    assert!(request.stream && request.include_usage);
+    assert!(request.stream);
     assert_eq!((request.terms.assurance(), request.terms.privacy()), (Assurance::Signed, Privacy::Full));
 }
 
 #[test]
+fn what_bends_and_binds_an_answer_arrives() {
+    let fields = r#","min_p":0.1,"repetition_penalty":1.1,"presence_penalty":-0.5,"frequency_penalty":2,"top_k":7,
+        "logit_bias":{"9":-100,"3":0.5},"logprobs":true,"top_logprobs":20,
+        "response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"array"}}}"#;
+    let parameters = parse(fields).unwrap().jobs[0].parameters(0);
+    assert_eq!(
+        (parameters.min_p_micros, parameters.repetition_penalty_micros, parameters.top_k),
+        (100_000, 1_100_000, 7)
+    );
+    assert_eq!((parameters.presence_penalty_micros, parameters.frequency_penalty_micros), (-500_000, 2_000_000));
+    let biases: Vec<_> = parameters.logit_bias.iter().map(|bias| (bias.token, bias.bias_micros)).collect();
+    assert_eq!(biases, [(3, 500_000), (9, -100_000_000)], "rising by token");
+    assert_eq!(parameters.scores, 21);
+    let schema = |text: &str| Some(Constraint::JsonSchema(protocol::Text::new(text).unwrap()));
+    assert_eq!(parameters.constraint, schema(r#"{"type":"array"}"#));
+    let any = parse(r#","response_format":{"type":"json_object"}"#).unwrap();
+    assert_eq!(any.jobs[0].parameters(0).constraint, schema(r#"{"type":"object"}"#));
+}
+
+#[test]
+fn several_answers_are_as_many_jobs_with_seeds_of_their_own() {
+    let call = parse(r#","n":3,"temperature":1,"seed":5"#).unwrap();
+    assert_eq!(call.jobs.iter().map(|job| job.parameters(9).seed).collect::<Vec<_>>(), [5, 6, 7]);
+    let call = parse(r#","n":2,"temperature":1"#).unwrap();
+    assert_eq!(call.jobs.iter().map(|job| job.parameters(9).seed).collect::<Vec<_>>(), [9, 10]);
+}
+
+#[test]
+fn tools_are_shown_unless_calls_are_forbidden() {
+    let tools =
+        r#","tools":[{"type":"function","function":{"name":"find","description":"d","parameters":{"type":"object"}}}]"#;
+    let call = parse(tools).unwrap();
+    let tool = &chat(&call).tools[0];
+    assert_eq!((&tool.name[..], &tool.description[..], &tool.parameters[..]), ("find", "d", r#"{"type":"object"}"#));
+    assert_eq!(call.calling.unwrap().choice, api::Choice::Auto);
+    let none = parse(&format!(r#"{tools},"tool_choice":"none""#)).unwrap();
+    assert!(chat(&none).tools.is_empty() && none.calling.is_none());
+    let named = parse(&format!(r#"{tools},"tool_choice":{{"type":"function","function":{{"name":"find"}}}}"#)).unwrap();
+    assert_eq!(named.calling.unwrap().choice, api::Choice::Named("find".to_owned()));
+}
+
+#[test]
+fn the_template_is_told_what_it_may_know() {
+    let call = parse(r#","chat_template_kwargs":{"enable_thinking":false},"reasoning_effort":"low""#).unwrap();
+    assert_eq!(&chat(&call).template_arguments[..], r#"{"enable_thinking":false,"reasoning_effort":"low"}"#);
+}
+
+#[test]
 fn a_sampled_answer_without_a_seed_takes_a_fresh_one() {
-    assert_eq!(parse(r#","temperature":1"#).unwrap().parameters(7).seed, 7);
-    assert_eq!(parse(r#","temperature":1,"seed":3"#).unwrap().parameters(7).seed, 3);
-    assert_eq!(parse(r#","seed":-1"#).unwrap().parameters(7).seed, u64::MAX);
+    assert_eq!(parse(r#","temperature":1"#).unwrap().jobs[0].parameters(7).seed, 7);
+    assert_eq!(parse(r#","temperature":1,"seed":3"#).unwrap().jobs[0].parameters(7).seed, 3);
+    assert_eq!(parse(r#","seed":-1"#).unwrap().jobs[0].parameters(7).seed, u64::MAX);
 }
 
 #[test]
@@ -95,6 +150,22 @@ fn each_value_out_of_range_is_refused_by_name() {
         (r#","max_tokens":65537"#, "max_tokens"),
         (r#","max_tokens":1,"max_completion_tokens":2"#, "max_tokens"),
         (r#","n":0"#, "n"),
+        (r#","n":129"#, "n"),
+        (r#","presence_penalty":2.1"#, "presence_penalty"),
+        (r#","frequency_penalty":-2.1"#, "frequency_penalty"),
+        (r#","repetition_penalty":0"#, "repetition_penalty"),
+        (r#","min_p":1.5"#, "min_p"),
+        (r#","logit_bias":{"x":1}"#, "logit_bias.x"),
+        (r#","logit_bias":{"07":1}"#, "logit_bias.07"),
+        (r#","logit_bias":{"5":101}"#, "logit_bias.5"),
+        (r#","top_logprobs":3"#, "top_logprobs"),
+        (r#","logprobs":true,"top_logprobs":21"#, "top_logprobs"),
+        (r#","tool_choice":"required""#, "tool_choice"),
+        (r#","tool_choice":"sometimes""#, "tool_choice"),
+        (r#","tool_choice":{"type":"function","function":{"name":"find"}}"#, "tool_choice.function.name"),
+        (r#","tools":[{"type":"function","function":{"name":""}}]"#, "tools[0].function.name"),
+        (r#","response_format":{"type":"poem"}"#, "response_format.type"),
+        (r#","og":{"regex":"a","grammar":"b"}"#, "og.grammar"),
         (r#","stop":"""#, "stop"),
         (r#","stream_options":{"include_usage":true}"#, "stream_options"),
         (r#","og":{"assurance":"maybe"}"#, "og.assurance"),
@@ -107,26 +178,18 @@ fn each_value_out_of_range_is_refused_by_name() {
 }
 
 #[test]
-fn what_nothing_honours_yet_is_refused_by_name() {
+fn what_nothing_honours_is_refused_by_name() {
     let cases = [
-        (r#","tools":[{"type":"function"}]"#, "tools"),
-        (r#","tool_choice":"required""#, "tool_choice"),
         (r#","functions":[{}]"#, "functions"),
-        (r#","response_format":{"type":"json_object"}"#, "response_format"),
-        (r#","logprobs":true"#, "logprobs"),
-        (r#","top_logprobs":3"#, "top_logprobs"),
-        (r#","logit_bias":{"5":1}"#, "logit_bias"),
-        (r#","frequency_penalty":0.5"#, "frequency_penalty"),
-        (r#","presence_penalty":-1"#, "presence_penalty"),
         (r#","modalities":["audio"]"#, "modalities"),
         (r#","audio":{}"#, "audio"),
+        (r#","prediction":{}"#, "prediction"),
         (r#","web_search_options":{}"#, "web_search_options"),
         (r#","og":{"asurance":"signed"}"#, "og.asurance"),
     ];
     for (fields, param) in cases {
         check_refused(parse(fields), Code::UnsupportedParameter, param);
     }
-    check_refused(parse(r#","n":2"#), Code::UnsupportedValue, "n");
     check_refused(parse(r#","og":{"assurance":"proven"}"#), Code::UnsupportedValue, "og.assurance");
 }
 
@@ -135,12 +198,17 @@ fn each_way_to_write_messages_is_read() {
     let request = parse_messages(
         r#"[{"role":"developer","content":"be brief"},{"role":"system","content":""},
             {"role":"user","content":[{"type":"text","text":"one "},{"type":"text","text":"two"}],"name":"ann"},
-            {"role":"assistant","content":"three","tool_calls":null},{"role":"tool","content":"4","tool_call_id":"x"}]"#,
+            {"role":"assistant","content":null,"reasoning_content":"hm",
+             "tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]},
+            {"role":"tool","content":"4","tool_call_id":"x"}]"#,
     )
     .unwrap();
-    let speakers: Vec<Speaker> = request.messages.iter().map(|message| message.speaker).collect();
+    let speakers: Vec<Speaker> = chat(&request).messages.iter().map(|message| message.speaker).collect();
     assert_eq!(speakers, [Speaker::System, Speaker::System, Speaker::User, Speaker::Assistant, Speaker::Tool]);
-    assert_eq!(&request.messages[2].content[..], "one two");
+    let messages = &chat(&request).messages;
+    assert_eq!((&messages[2].content[..], &messages[2].name[..]), ("one two", "ann"));
+    assert_eq!((&messages[3].content[..], &messages[3].reasoning[..]), ("", "hm"));
+    assert_eq!((&messages[3].tool_calls[0].name[..], &messages[4].tool_call_id[..]), ("f", "x"));
 }
 
 #[test]
@@ -164,8 +232,8 @@ fn each_wrong_message_is_refused_by_name() {
         ),
         (
             r#"[{"role":"assistant","content":"x","tool_calls":[{}]}]"#,
-            Code::UnsupportedParameter,
-            "messages[0].tool_calls",
+            Code::MissingParameter,
+            "messages[0].tool_calls[0].function",
         ),
     ];
     for (messages, code, param) in cases {
@@ -197,7 +265,7 @@ fn each_limit_holds_at_its_edge() {
 
 #[test]
 fn a_body_that_is_no_request_is_refused() {
-    let refused = |body: &str| ChatCompletionRequest::parse(body.as_bytes()).unwrap_err();
+    let refused = |body: &str| support::read("/v1/chat/completions", body.as_bytes()).unwrap_err();
     assert_eq!(refused("").code, Code::InvalidJson);
     assert_eq!(refused("{\"model\":").code, Code::InvalidJson);
     assert_eq!(refused("[]").code, Code::InvalidType);

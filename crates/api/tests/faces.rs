@@ -1,7 +1,7 @@
 //! The JSON face of nouns, and that hostile bodies end in typed errors, never in a panic.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use api::{ApiError, ChatCompletionRequest, InferRequest, face};
+use api::{Dialect, ENDPOINTS, Endpoint, face};
 use proptest::prelude::*;
 use protocol::{Digest, ModelRecord, PublicKey, Text, Value};
 
@@ -52,44 +52,71 @@ fn any_value() -> impl Strategy<Value = Value> {
 }
 
 const CHAT: &str = r#"{"model":"tiny","messages":[{"role":"system","content":"é"},{"role":"user","content":[{"type":
-"text","text":"hi \u00e9"}]}],"temperature":0.7,"top_p":1e-1,"seed":-5,"stop":["x"],"stream":true,"max_tokens":16,
+"text","text":"hi \u00e9"}]},{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f",
+"arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"1"}],"temperature":0.7,"top_p":1e-1,"seed":-5,
+"stop":["x"],"stream":true,"max_tokens":16,"n":2,"logprobs":true,"top_logprobs":2,"logit_bias":{"7":-1.5},
+"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"tool_choice":"required",
+"response_format":{"type":"json_schema","json_schema":{"schema":{}}},"presence_penalty":-1,
 "stream_options":{"include_usage":true},"og":{"assurance":"signed","parents":[]}}"#;
+const COMPLETION: &str =
+    r#"{"model":"tiny","prompt":["a",[1,2]],"echo":true,"logprobs":2,"n":2,"best_of":2,"suffix":null}"#;
+const EMBEDDING: &str = r#"{"model":"tiny","input":["a",[1,2]],"encoding_format":"base64"}"#;
+const RESPONSE: &str = r#"{"model":"tiny","instructions":"be brief","input":[{"role":"user","content":[{"type":"input_text",
+"text":"hi"}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}]},{"type":"function_call","call_id":"a",
+"name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"1"}],"tools":[{"type":"function",
+"name":"f","parameters":{}}],"tool_choice":{"type":"function","name":"f"},"text":{"format":{"type":"json_schema","schema":
+{}}},"include":["message.output_text.logprobs"],"reasoning":{"effort":"low"},"max_output_tokens":9,"store":false}"#;
+const MESSAGES: &str = r#"{"model":"tiny","max_tokens":9,"system":[{"type":"text","text":"s"}],"messages":[{"role":"user",
+"content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm"},{"type":"tool_use","id":"a","name":"f",
+"input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"1"},{"type":"text","text":"go"}
+]}],"tools":[{"name":"f","input_schema":{}}],"tool_choice":{"type":"any"},"stop_sequences":["x"],"top_k":3}"#;
 const INFER: &str =
     r#"{"model":"risk","inputs":{"x":[[1,2.5e0],[-3,4]],"y":{"shape":[2],"dtype":"i8","data":[1,-2]}}}"#;
 
-fn check_told(result: Result<(), ApiError>) {
-    if let Err(error) = result {
+/// A body for each endpoint, in the order of the table.
+const BODIES: [&str; 7] = [CHAT, COMPLETION, EMBEDDING, RESPONSE, MESSAGES, MESSAGES, INFER];
+
+/// A refusal names the caller's fault in its dialect's words.
+fn check_told(endpoint: &Endpoint, body: &[u8]) -> bool {
+    let read = (endpoint.read)(body);
+    if let Err(error) = &read {
         assert!(!error.message.is_empty());
         assert_eq!(error.code.status() / 100, 4, "{error:?}");
-        assert!(error.to_json().starts_with(r#"{"error":{"message":"#));
+        let told = error.to_json(endpoint.dialect);
+        let begin = match endpoint.dialect {
+            Dialect::OpenAi => r#"{"error":{"message":"#,
+            Dialect::Anthropic => r#"{"type":"error","error":{"message":"#,
+        };
+        assert!(told.starts_with(begin), "{told}");
     }
+    read.is_ok()
 }
 
-fn check_both(body: &[u8]) {
-    check_told(ChatCompletionRequest::parse(body).map(|_| ()));
-    check_told(InferRequest::parse(body).map(|_| ()));
+#[test]
+fn every_endpoint_has_a_body_that_it_reads() {
+    assert_eq!(ENDPOINTS.len(), BODIES.len());
+    for (endpoint, body) in ENDPOINTS.iter().zip(BODIES) {
+        assert!(check_told(endpoint, body.as_bytes()), "{}: {:?}", endpoint.path, (endpoint.read)(body.as_bytes()));
+    }
 }
 
 #[test]
 fn a_body_cut_anywhere_is_refused() {
-    for (body, whole) in [(CHAT, true), (INFER, false)] {
-        assert_eq!(ChatCompletionRequest::parse(body.as_bytes()).is_ok(), whole);
+    for (endpoint, body) in ENDPOINTS.iter().zip(BODIES) {
         for end in 0..body.len() {
-            let cut = &body.as_bytes()[..end];
-            assert!(ChatCompletionRequest::parse(cut).is_err() && InferRequest::parse(cut).is_err(), "{end}");
-            check_both(cut);
+            assert!(!check_told(endpoint, &body.as_bytes()[..end]), "{} {end}", endpoint.path);
         }
     }
 }
 
 #[test]
 fn a_body_with_any_byte_changed_is_read_or_refused_but_never_panics() {
-    for body in [CHAT, INFER] {
+    for (endpoint, body) in ENDPOINTS.iter().zip(BODIES) {
         for at in 0..body.len() {
             for change in [1, 2, 4, 0x10, 0x20, 0x80, 0xff] {
                 let mut changed = body.as_bytes().to_vec();
                 changed[at] ^= change;
-                check_both(&changed);
+                check_told(endpoint, &changed);
             }
         }
     }
@@ -103,7 +130,9 @@ proptest! {
 
     #[test]
     fn bytes_of_any_kind_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        check_both(&bytes);
+        for endpoint in ENDPOINTS {
+            check_told(endpoint, &bytes);
+        }
         let _refused_or_read = face::from_json(&bytes);
     }
 }

@@ -1,12 +1,17 @@
 //! Tensors as clients write them, each refusal with the path of what is wrong, and what goes back.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use api::{ApiError, Code, InferRequest, TensorFace};
-use protocol::{Bytes, Element, List, Tensor, Text};
+mod support;
+
+use api::{ApiError, Code, TensorFace};
+use protocol::{Bytes, Element, Input, List, Tensor, Text};
 
 fn parse(input: &str) -> Result<Tensor, ApiError> {
     let body = format!(r#"{{"model":"risk","inputs":{{"x":{input}}}}}"#);
-    InferRequest::parse(body.as_bytes()).map(|request| request.inputs[0].clone())
+    support::read("/v1/infer", body.as_bytes()).map(|call| match &call.jobs[0].input {
+        Input::Tensors(inputs) => inputs[0].clone(),
+        other => panic!("tensors expected, {} found", other.word()),
+    })
 }
 
 fn tensor(element: Element, shape: &[u64], data: Vec<u8>) -> Tensor {
@@ -75,7 +80,7 @@ fn a_tensor_beyond_the_limit_is_refused() {
 #[test]
 fn a_body_that_is_no_inference_is_refused_by_name() {
     let refused = |body: &str| {
-        let error = InferRequest::parse(body.as_bytes()).unwrap_err();
+        let error = support::read("/v1/infer", body.as_bytes()).unwrap_err();
         (error.code, error.param.unwrap_or_default())
     };
     assert_eq!(refused(r#"{"inputs":{"x":1}}"#), (Code::MissingParameter, "model".to_owned()));
@@ -91,9 +96,9 @@ fn a_body_that_is_no_inference_is_refused_by_name() {
 
 #[test]
 fn inputs_stand_in_the_order_of_their_names() {
-    let one = InferRequest::parse(br#"{"model":"m","inputs":{"a":1,"b":2}}"#).unwrap();
-    let two = InferRequest::parse(br#"{"model":"m","inputs":{"b":2,"a":1}}"#).unwrap();
-    assert_eq!(one, two);
+    let one = support::read("/v1/infer", br#"{"model":"m","inputs":{"a":1,"b":2}}"#).unwrap();
+    let two = support::read("/v1/infer", br#"{"model":"m","inputs":{"b":2,"a":1}}"#).unwrap();
+    assert_eq!(one.jobs, two.jobs);
 }
 
 #[test]

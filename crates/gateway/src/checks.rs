@@ -2,7 +2,7 @@
 
 use protocol::{
     Finish, KeyRecord, Milliseconds, NodeId, Output, Request, Role, Tensor, receipt::Mismatch, registry::OPEN_END,
-    service::DoneFrame,
+    request::Score, service::DoneFrame,
 };
 use thiserror::Error;
 
@@ -41,6 +41,9 @@ pub struct Witnessed<'a> {
     pub worker: NodeId,
     pub key: &'a KeyRecord,
     pub tokens: &'a [u32],
+    /// As long as `tokens` where scores were asked for, else empty.
+    pub scores: &'a [Score],
+    pub prompt_scores: &'a [Score],
     pub tensors: Option<&'a [Tensor]>,
     pub now_ms: Milliseconds,
 }
@@ -76,10 +79,18 @@ impl Witnessed<'_> {
     }
 
     fn is_what_was_streamed(&self, output: &Output) -> bool {
+        let is_scored = self.request.parameters.scores > 0;
         match (output, self.tensors) {
-            (Output::Tokens(tokens), None) => tokens[..] == *self.tokens,
+            (Output::Tokens(tokens), None) => tokens[..] == *self.tokens && !is_scored,
+            (Output::Scored(scored), None) => {
+                let pairs = self.tokens.iter().zip(self.scores);
+                is_scored
+                    && scored.prompt[..] == *self.prompt_scores
+                    && self.scores.len() == self.tokens.len()
+                    && scored.tokens.iter().map(|token| (&token.token, &token.score)).eq(pairs)
+            }
             (Output::Tensors(tensors), Some(streamed)) => tensors[..] == *streamed && self.tokens.is_empty(),
-            (Output::Tokens(_) | Output::Scored(_), Some(_)) | (Output::Tensors(_) | Output::Scored(_), None) => false,
+            (Output::Tokens(_) | Output::Scored(_), Some(_)) | (Output::Tensors(_), None) => false,
         }
     }
 

@@ -11,7 +11,8 @@ use std::{
 use api::{ApiError, Code};
 use network::{Frames, NetworkError, now_ms};
 use protocol::{
-    Finish, Input, NodeId, Opening, Request, SignedReceipt, Tensor,
+    Finish, Input, List, NodeId, Opening, Request, SignedReceipt, Tensor,
+    request::{Score, TOKENS_MAX},
     service::{DoneFrame, Frame, SignedJob, TokenFrame},
 };
 
@@ -30,8 +31,12 @@ const REFUSALS: usize = 2;
 
 /// What comes out.
 pub enum Piece {
-    /// What one token adds; may be empty.
-    Text(String),
+    /// The scores of the prompt's tokens from the second on.
+    Prompt(Vec<Score>),
+    /// A token, its score where scores were asked for, and what it adds to the text, which may be nothing.
+    Token { token: u32, text: String, score: Option<Score> },
+    /// All that came before is void: another worker answers from the start. Never where pieces leave as they come.
+    Afresh,
     /// The end: checked and durable.
     Done(Box<Delivered>),
 }
@@ -41,8 +46,6 @@ pub struct Delivered {
     pub receipt: SignedReceipt,
     pub opening: Opening,
     pub finish: Finish,
-    /// All text of the answer; tensors are in the opening.
-    pub text: String,
 }
 
 struct Attempt {
@@ -50,6 +53,7 @@ struct Attempt {
     frames: Frames,
     /// Tokens that this worker has sent.
     position: usize,
+    has_prompt_scores: bool,
     began_at: Instant,
     has_begun: bool,
 }
@@ -62,6 +66,9 @@ pub struct Delivery {
     is_streamed: bool,
     tokens: Vec<u32>,
     texts: Vec<String>,
+    /// As long as `tokens` where scores were asked for.
+    scores: Vec<Score>,
+    prompt_scores: Option<List<Score, TOKENS_MAX>>,
     tensors: Option<Vec<Tensor>>,
     attempt: Option<Attempt>,
     tried: Vec<NodeId>,
@@ -80,21 +87,14 @@ impl Delivery {
             is_streamed,
             tokens: Vec::new(),
             texts: Vec::new(),
+            scores: Vec::new(),
+            prompt_scores: None,
             tensors: None,
             attempt: None,
             tried: Vec::new(),
             setbacks: Vec::new(),
             started_at,
             waited: Duration::ZERO,
-        }
-    }
-
-    /// All pieces at once.
-    pub async fn whole(mut self) -> Result<Delivered, ApiError> {
-        loop {
-            if let Piece::Done(delivered) = self.next().await? {
-                return Ok(*delivered);
-            }
         }
     }
 
@@ -113,7 +113,11 @@ impl Delivery {
                 Ok(Some(Advance::Piece(piece))) => return Ok(piece),
                 Ok(Some(Advance::End(done))) => return self.acknowledge(done).await,
                 Ok(None) => {}
-                Err(setback) => self.note(setback)?,
+                Err(setback) => {
+                    if self.note(setback)? {
+                        return Ok(Piece::Afresh);
+                    }
+                }
             }
         }
     }
@@ -135,7 +139,9 @@ impl Delivery {
         let asked = self.shared.workers.post_for_frames(&url, &self.job).await;
         self.waited = self.waited.saturating_add(began_at.elapsed());
         Ok(match asked {
-            Ok(frames) => Ok(Attempt { lease, frames, position: 0, began_at, has_begun: false }),
+            Ok(frames) => {
+                Ok(Attempt { lease, frames, position: 0, has_prompt_scores: false, began_at, has_begun: false })
+            }
             Err(error) => {
                 lease.failed();
                 Err(broken(&error))
@@ -176,36 +182,68 @@ impl Delivery {
             Frame::Token(token) => self.take_token(attempt, token),
             Frame::Tensors(tensors) => self.take_tensors(tensors.into_inner()),
             Frame::Done(done) => self.take_done(attempt, done).await,
-            Frame::PromptScores(_) => Err(Setback::Broken("the worker sent scores that were not asked for".to_owned())),
+            Frame::PromptScores(scores) => self.take_prompt_scores(attempt, scores),
             Frame::Failed(failed) => Err(Setback::Refused(failed)),
         }
     }
 
     fn take_token(&mut self, attempt: &mut Attempt, frame: TokenFrame) -> Result<Option<Advance>, Setback> {
         let request = &self.job.request;
-        let is_chat = matches!(request.input, Input::Chat(_));
+        let is_written = is_written(&request.input);
+        let lacks = request.parameters.prompt_scores && !attempt.has_prompt_scores;
+        if lacks || frame.score.is_some() != (request.parameters.scores > 0) {
+            return Err(Setback::Broken("the worker sent other scores than were asked for".to_owned()));
+        }
         let position = attempt.position;
         attempt.position = position.saturating_add(1);
         match (self.tokens.get(position), self.texts.get(position)) {
-            (Some(token), Some(text)) if *token == frame.token && *text == frame.text[..] => Ok(None),
+            (Some(token), Some(text))
+                if *token == frame.token
+                    && *text == frame.text[..]
+                    && self.scores.get(position) == frame.score.as_ref() =>
+            {
+                Ok(None)
+            }
             (Some(_), _) | (_, Some(_)) => Err(Setback::Differs),
             (None, None) => {
                 let wanted = usize::try_from(request.parameters.max_tokens).unwrap_or(usize::MAX);
-                if !is_chat || position >= wanted {
+                if !is_written || position >= wanted {
                     return Err(Setback::Broken("the worker sent more tokens than were asked for".to_owned()));
                 }
                 self.tokens.push(frame.token);
                 self.texts.push(frame.text[..].to_owned());
+                self.scores.extend(frame.score.clone());
                 self.shared.metrics.tokens.add(1);
-                Ok(Some(Advance::Piece(Piece::Text(frame.text[..].to_owned()))))
+                let TokenFrame { token, text, score } = frame;
+                Ok(Some(Advance::Piece(Piece::Token { token, text: text[..].to_owned(), score })))
+            }
+        }
+    }
+
+    fn take_prompt_scores(
+        &mut self,
+        attempt: &mut Attempt,
+        scores: List<Score, TOKENS_MAX>,
+    ) -> Result<Option<Advance>, Setback> {
+        if !self.job.request.parameters.prompt_scores || attempt.has_prompt_scores || attempt.position > 0 {
+            return Err(Setback::Broken("the worker sent scores that were not asked for".to_owned()));
+        }
+        attempt.has_prompt_scores = true;
+        match &self.prompt_scores {
+            Some(before) if *before == scores => Ok(None),
+            Some(_) => Err(Setback::Differs),
+            None => {
+                self.prompt_scores = Some(scores.clone());
+                Ok(Some(Advance::Piece(Piece::Prompt(scores.into_inner()))))
             }
         }
     }
 
     fn take_tensors(&mut self, tensors: Vec<Tensor>) -> Result<Option<Advance>, Setback> {
-        let is_chat = matches!(self.job.request.input, Input::Chat(_));
         match &self.tensors {
-            _ if is_chat => Err(Setback::Broken("the worker sent tensors where tokens were asked for".to_owned())),
+            _ if is_written(&self.job.request.input) => {
+                Err(Setback::Broken("the worker sent tensors where tokens were asked for".to_owned()))
+            }
             Some(before) if *before == tensors => Ok(None),
             Some(_) => Err(Setback::Differs),
             None => {
@@ -226,6 +264,8 @@ impl Delivery {
             worker: attempt.lease.node,
             key: &key,
             tokens: &self.tokens,
+            scores: &self.scores,
+            prompt_scores: self.prompt_scores.as_deref().unwrap_or_default(),
             tensors: self.tensors.as_deref(),
             now_ms: now_ms(),
         };
@@ -241,7 +281,7 @@ impl Delivery {
         let known = self.shared.vocabularies.of(&self.job.request.model);
         let known = tokio::time::timeout(self.shared.pace.vocabulary_wait, known).await;
         match known.ok().flatten() {
-            Some(tokenizer) if says(&tokenizer, &self.tokens, &self.texts.concat()) => Ok(()),
+            Some(words) if says(&words.tokenizer, &self.tokens, &self.texts.concat()) => Ok(()),
             Some(_) => Err(Lie::Text),
             None => {
                 self.shared.metrics.texts_unchecked.add(1);
@@ -268,19 +308,22 @@ impl Delivery {
         }
     }
 
-    /// Remembers a setback; an error where asking others is pointless.
-    fn note(&mut self, setback: Setback) -> Result<(), ApiError> {
+    /// Remembers a setback and says whether what was given out is void; an error where asking others is pointless.
+    fn note(&mut self, setback: Setback) -> Result<bool, ApiError> {
         self.setbacks.push(setback);
+        let is_void = !self.is_streamed && !(self.tokens.is_empty() && self.prompt_scores.is_none());
         if !self.is_streamed {
             self.tokens.clear();
             self.texts.clear();
+            self.scores.clear();
+            self.prompt_scores = None;
             self.tensors = None;
         }
         let refusals = self.setbacks.iter().filter(|setback| setback.is_about_the_request()).count();
         if refusals >= REFUSALS && self.tokens.is_empty() {
             return Err(give_up(&self.setbacks, 0));
         }
-        Ok(())
+        Ok(is_void)
     }
 
     async fn acknowledge(&mut self, done: Box<DoneFrame>) -> Result<Piece, ApiError> {
@@ -300,13 +343,21 @@ impl Delivery {
         metrics.disk.observe(disk);
         metrics.worker.observe(self.waited);
         metrics.own.observe(self.started_at.elapsed().saturating_sub(disk).saturating_sub(self.waited));
-        Ok(Piece::Done(Box::new(Delivered { receipt, opening, finish, text: self.texts.concat() })))
+        Ok(Piece::Done(Box::new(Delivered { receipt, opening, finish })))
     }
 }
 
 enum Advance {
     Piece(Piece),
     End(Box<DoneFrame>),
+}
+
+/// True where tokens come out, false where tensors do.
+const fn is_written(input: &Input) -> bool {
+    match input {
+        Input::Chat(_) | Input::Prompt(_) => true,
+        Input::Tensors(_) | Input::Embed(_) => false,
+    }
 }
 
 fn broken(error: &NetworkError) -> Setback {

@@ -28,14 +28,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// A place for one more request, if there is one and its receipt could be kept.
-    pub fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// Places for so many more requests, if there are any and their receipts could be kept.
+    pub fn admit(&self, jobs: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         if self.outbox.is_full() {
             let full =
                 ApiError::new(Code::NotDurable, "Too many receipts wait for the ledger to take another request.");
             return Err(full.with_retry_after_s(5));
         }
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+        let wanted = u32::try_from(jobs).unwrap_or(u32::MAX);
+        Arc::clone(&self.places).try_acquire_many_owned(wanted).map_err(|_| {
             let message = format!("All {} places of this gateway are taken.", self.pace.requests_max);
             ApiError::new(Code::RateLimitExceeded, message).with_retry_after_s(1)
         })

@@ -9,18 +9,45 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{Detokenizer, Tokenizer};
+use api::{Family, SaidToken};
+use engine::{Detokenizer, Template, Tokenizer};
 use graph::Head;
 use network::Client;
-use protocol::Digest;
+use protocol::{Digest, request::Score};
 
 /// After a failure no hub is asked for so long.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Tokenizers that are remembered.
 const KNOWN_MAX: usize = 256;
 
-/// A model's tokenizer; `None` for a model without text.
-type Known = Option<Arc<Tokenizer>>;
+/// What a language model's words are, and how its template frames them.
+pub struct Words {
+    pub tokenizer: Tokenizer,
+    pub template: Template,
+    /// How it calls tools.
+    pub family: &'static Family,
+}
+
+/// A model's words; `None` for a model without text.
+type Known = Option<Arc<Words>>;
+
+impl Words {
+    /// The text of one token by itself; a control token shows its name.
+    fn word(&self, token: u32) -> String {
+        let special = self.tokenizer.specials().iter().find(|special| special.id == token);
+        special.map_or_else(|| self.tokenizer.decode(&[token]), |special| special.content.clone())
+    }
+
+    /// A token and its score, in words.
+    pub fn said(&self, token: u32, score: Option<&Score>) -> SaidToken {
+        let alternatives = score.map(|score| &score.alternatives[..]).unwrap_or_default();
+        SaidToken {
+            text: self.word(token),
+            logprob_micros: score.map(|score| score.logprob_micros),
+            alternatives: alternatives.iter().map(|other| (self.word(other.token), other.logprob_micros)).collect(),
+        }
+    }
+}
 
 pub struct Vocabularies {
     hubs: Vec<String>,
@@ -41,7 +68,7 @@ impl Vocabularies {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The model's tokenizer, if it has one and a hub has the model.
+    /// The model's words, if it has any and a hub has the model.
     pub async fn of(&self, root: &Digest) -> Known {
         if let Some(known) = self.lock().get(root) {
             return known.clone();
@@ -54,13 +81,13 @@ impl Vocabularies {
             return None;
         }
         for hub in &self.hubs {
-            if let Some(tokenizer) = self.fetch(hub, *root).await {
+            if let Some(words) = self.fetch(hub, *root).await {
                 let mut all = self.lock();
                 if all.len() >= KNOWN_MAX {
                     all.clear();
                 }
-                all.insert(*root, tokenizer.clone());
-                return tokenizer;
+                all.insert(*root, words.clone());
+                return words;
             }
         }
         *fetching = Instant::now().checked_add(PAUSE);
@@ -79,11 +106,16 @@ impl Vocabularies {
     }
 }
 
-/// The tokenizer of the model that has this root.
+/// The words of the model that has this root.
 fn read(head: &[u8], root: &Digest) -> Option<Known> {
     let head = Head::read(head).ok().filter(|head| head.root == *root)?;
     match head.language {
-        Some(language) => Some(Some(Arc::new(Tokenizer::load(&language.tokenizer, usize::MAX).ok()?))),
+        Some(language) => {
+            let tokenizer = Tokenizer::load(&language.tokenizer, usize::MAX).ok()?;
+            let template = Template::parse(&language.template).ok()?;
+            let family = Family::of(&language.template);
+            Some(Some(Arc::new(Words { tokenizer, template, family })))
+        }
         None => Some(None),
     }
 }

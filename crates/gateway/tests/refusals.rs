@@ -30,7 +30,7 @@ async fn each_bad_body_has_its_status_code_and_parameter() {
         (CHAT, r#"{"model":"none","messages":[{"role":"user","content":"x"}]}"#, 404, "model_not_found", "model"),
         (CHAT, r#"{"model":"tiny","messages":[]}"#, 400, "invalid_value", "messages"),
         (CHAT, r#"{"model":"tiny"}"#, 400, "missing_required_parameter", "messages"),
-        (CHAT, &chat_body(r#","tools":[{}]"#), 400, "unsupported_parameter", "tools"),
+        (CHAT, &chat_body(r#","tools":[{}]"#), 400, "missing_required_parameter", "tools[0].function"),
         (CHAT, &chat_body(r#","temperature":"x""#), 400, "invalid_type", "temperature"),
         (CHAT, &long, 400, "string_above_max_length", "messages[0].content"),
         (CHAT, &huge, 413, "request_too_large", ""),
@@ -38,8 +38,9 @@ async fn each_bad_body_has_its_status_code_and_parameter() {
         ("/v1/infer", r#"{"model":"risk","inputs":{"x":[NaN]}}"#, 400, "invalid_json", "inputs.x[0]"),
         ("/v1/infer", &wide, 400, "context_length_exceeded", "inputs"),
         ("/v1/infer", r#"{"model":"none","inputs":{"x":[1]}}"#, 404, "model_not_found", "model"),
-        ("/v1/completions", "{}", 404, "unknown_url", ""),
-        ("/v1/embeddings", "{}", 404, "unknown_url", ""),
+        ("/v1/completions", "{}", 400, "missing_required_parameter", "model"),
+        ("/v1/embeddings", "{}", 400, "missing_required_parameter", "model"),
+        ("/v1/edits", "{}", 404, "unknown_url", ""),
         ("/v1/models", "{}", 405, "method_not_allowed", ""),
     ];
     for (path, body, status, code, param) in cases {

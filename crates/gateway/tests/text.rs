@@ -15,22 +15,8 @@ use network::{
 };
 use stub::{
     Behaviour, Client, Stage, Validator, config, pace, restart,
-    worker::{SENTENCE, WORDS},
+    worker::{SENTENCE, WORDS, bytes_as_tokens},
 };
-
-/// The tokens of the tiny model's tokenizer: one for each byte, after six special ones.
-fn bytes_as_tokens(text: &str) -> Vec<(u32, String)> {
-    text.chars()
-        .flat_map(|character| {
-            let bytes = character.to_string().into_bytes();
-            let last = bytes.len() - 1;
-            // A character's text comes with its last byte.
-            bytes.into_iter().enumerate().map(move |(index, byte)| {
-                (u32::from(byte) + 6, if index == last { character.to_string() } else { String::new() })
-            })
-        })
-        .collect()
-}
 
 async fn hub(artefact: Vec<u8>) -> Server {
     // What is no artefact has no head, and goes out as it is.
@@ -94,4 +80,37 @@ async fn a_hub_that_lies_or_is_away_stops_no_answer_but_is_counted() {
         let metrics = stage.client.get("/metrics").await.body;
         assert!(metrics.contains("og_gateway_texts_unchecked_total 1\n"), "{metrics}");
     }
+}
+
+#[tokio::test]
+async fn scores_are_told_in_the_words_of_the_models_tokenizer() {
+    let hub = hub(support::artefact(LanguageKind::Integer)).await;
+    let (stage, body) = stage(Behaviour::Utters("ab"), &hub).await;
+    let scored = body.replace(r#""stream":true"#, r#""logprobs":true,"top_logprobs":2"#);
+    let answer = stage.client.post("/v1/chat/completions", &scored).await;
+    let told = answer.json()["choices"][0]["logprobs"]["content"].clone();
+    assert_eq!((told[0]["token"].as_str(), told[1]["token"].as_str()), (Some("a"), Some("b")), "{}", answer.body);
+    assert_eq!(told[1]["logprob"], -0.104);
+    assert_eq!(told[0]["top_logprobs"].as_array().unwrap().len(), 2);
+    assert_eq!(told[0]["bytes"], serde_json::json!([97]));
+    let model = stage.validator.change(|ledger| ledger.models[0].root);
+    let completion = format!(r#"{{"model":"{model}","prompt":[103,104,105],"echo":true,"logprobs":1,"max_tokens":1}}"#);
+    let answer = stage.client.post("/v1/completions", &completion).await.json();
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["text"], "abca");
+    assert_eq!(choice["logprobs"]["tokens"], serde_json::json!(["a", "b", "c", "a"]));
+    assert_eq!(choice["logprobs"]["token_logprobs"], serde_json::json!([null, -0.104, -0.105, -0.103]));
+    assert_eq!(choice["logprobs"]["text_offset"], serde_json::json!([0, 1, 2, 3]));
+    assert!(choice["logprobs"]["top_logprobs"][0].is_null());
+}
+
+#[tokio::test]
+async fn tokens_of_a_conversation_are_counted_without_a_worker() {
+    let hub = hub(support::artefact(LanguageKind::Integer)).await;
+    let (stage, _) = stage(Behaviour::Honest, &hub).await;
+    let model = stage.validator.change(|ledger| ledger.models[0].root);
+    let ask = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
+    let counted = stage.client.post("/v1/messages/count_tokens", &ask).await;
+    assert!(counted.json()["input_tokens"].as_u64().is_some_and(|count| count > 2), "{}", counted.body);
+    assert_eq!(stage.workers[0].jobs(), 0);
 }

@@ -46,7 +46,9 @@ def refused(error, **changes):
 assert refused(openai.NotFoundError, model="nobody").code == "model_not_found"
 assert refused(openai.BadRequestError, messages=[]).param == "messages"
 assert refused(openai.BadRequestError, temperature=9).param == "temperature"
-assert refused(openai.BadRequestError, n=2).param == "n"
+assert refused(openai.BadRequestError, n=0).param == "n"
+both = client.chat.completions.create(model="demo-chat", messages=question, temperature=0, n=2, max_tokens=4)
+assert len(both.choices) == 2 and len({each["receipt_id"] for each in both.og}) == 2, both
 too_long = [{"role": "user", "content": "word " * 3000}]
 assert refused(openai.BadRequestError, messages=too_long).code == "context_length_exceeded"
 print("the official client is content")

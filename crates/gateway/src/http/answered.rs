@@ -1,6 +1,6 @@
 //! What every answer says about its receipt.
 
-use api::Answered;
+use api::{Answered, Said};
 use network::axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -26,12 +26,13 @@ pub fn answered(delivered: Delivered, include_opening: bool) -> Answered {
     Answered { receipt: delivered.receipt, opening: delivered.opening, include_opening }
 }
 
-/// `body` as JSON, the receipt's id beside it.
-pub fn respond(body: &impl Serialize, answered: &Answered) -> Response {
-    let id = answered.receipt.receipt.id().to_string();
-    let mut response = json(body);
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(RECEIPT, value);
+/// A body of JSON, the receipts' ids beside it.
+pub fn respond(body: String, said: &[Said]) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    for said in said {
+        if let Ok(value) = HeaderValue::from_str(&said.answered.receipt.receipt.id().to_string()) {
+            response.headers_mut().append(RECEIPT, value);
+        }
     }
     response
 }

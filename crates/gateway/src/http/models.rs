@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{ModelCard, ModelList};
+use api::{Dialect, ModelCard, ModelList};
 use network::axum::{
     extract::{Path, State},
     response::Response,
@@ -20,6 +20,6 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Response {
 pub async fn show(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match shared.directory.resolve(&name) {
         Ok(model) => answered::json(&ModelCard::from(&model)),
-        Err(error) => refusal::respond(&error),
+        Err(error) => refusal::respond(&error, Dialect::OpenAi),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{ApiError, Code, face::Face};
+use api::{ApiError, Code, Dialect, face::Face};
 use network::{
     NetworkError,
     axum::{
@@ -30,7 +30,7 @@ struct ReceiptAnswer {
 pub async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
     match find(&shared, &id).await {
         Ok(answer) => answered::json(&answer),
-        Err(error) => refusal::respond(&error),
+        Err(error) => refusal::respond(&error, Dialect::OpenAi),
     }
 }
 
@@ -41,7 +41,7 @@ pub async fn bundle(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -
     };
     match exported.await {
         Ok(bundle) => answered::json(&Face::of(&bundle)),
-        Err(error) => refusal::respond(&error),
+        Err(error) => refusal::respond(&error, Dialect::OpenAi),
     }
 }
 

@@ -3,9 +3,10 @@
 //! A task of its own drives the answer: it ends, and the worker's connection with it, when the client leaves or stops
 //! reading.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
-use api::{ApiError, ChatChunk, StopText};
+use api::{ApiError, Code, Events, Head, Said, Teller};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use network::{
     Bytes,
     axum::{
@@ -14,12 +15,10 @@ use network::{
         response::{IntoResponse as _, Response},
     },
 };
-use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{
-    delivery::{Delivered, Delivery, Piece},
-    http::answered,
+    http::telling::{Course, Told},
     shared::Shared,
 };
 
@@ -28,38 +27,39 @@ const EVENTS_WAITING: usize = 64;
 /// Tells a proxy in front to pass events on as they come.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What all chunks of one answer say.
-pub struct Head {
-    pub id: String,
-    pub created: u64,
-    pub model: String,
-    pub include_usage: bool,
-    pub include_opening: bool,
-}
-
 /// The client has left, or no longer reads.
 struct Gone;
 
-/// Waits for the first piece, so that what fails before it has a status of its own; then streams.
+/// Places of requests that are being answered; free again when dropped.
+pub type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
+/// Waits for the first part, so that what fails before it has a status of its own; then streams.
 pub async fn respond(
     shared: &Arc<Shared>,
-    mut delivery: Delivery,
+    courses: Vec<Course>,
     head: Head,
-    stop: StopText,
-    place: OwnedSemaphorePermit,
+    teller: Box<dyn Teller>,
+    places: Places,
 ) -> Result<Response, ApiError> {
-    let first = delivery.next().await?;
-    let (events, receiver) = mpsc::channel(EVENTS_WAITING);
+    let jobs = courses.len();
+    let mut coming: Coming = courses.into_iter().enumerate().map(|(choice, course)| next(choice, course)).collect();
+    let Some((choice, course, told)) = coming.next().await else {
+        return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
+    };
+    let first = (choice, course, Ok(told?));
+    let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        let writer = Writer { events, head, shared };
+        let said = (0..jobs).map(|_| None).collect();
+        let mut writer = Writer { sender, head, teller, said, shared };
+        let gone = writer.sender.clone();
         tokio::select! {
             // Checked first: an answer that has ended is no disconnect.
             biased;
-            ended = writer.drive(delivery, first, stop) => if ended.is_err() { writer.shared.metrics.disconnects.add(1); },
-            () = writer.events.closed() => writer.shared.metrics.disconnects.add(1),
+            ended = writer.drive(first, coming) => if ended.is_err() { writer.shared.metrics.disconnects.add(1); },
+            () = gone.closed() => writer.shared.metrics.disconnects.add(1),
         }
-        drop(place);
+        drop(places);
     });
     let stream = futures::stream::unfold(receiver, |mut receiver: mpsc::Receiver<Bytes>| async move {
         receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
@@ -72,58 +72,65 @@ pub async fn respond(
     Ok((headers, Body::from_stream(stream)).into_response())
 }
 
+type Next = (usize, Course, Result<Told, ApiError>);
+/// The next part of every answer that has not ended.
+type Coming = FuturesUnordered<Pin<Box<dyn Future<Output = Next> + Send>>>;
+
+fn next(choice: usize, mut course: Course) -> Pin<Box<dyn Future<Output = Next> + Send>> {
+    Box::pin(async move {
+        let told = course.next().await;
+        (choice, course, told)
+    })
+}
+
 struct Writer {
-    events: mpsc::Sender<Bytes>,
+    sender: mpsc::Sender<Bytes>,
     head: Head,
+    teller: Box<dyn Teller>,
+    /// Answers that have ended.
+    said: Vec<Option<Said>>,
     shared: Arc<Shared>,
 }
 
 impl Writer {
-    async fn drive(&self, mut delivery: Delivery, first: Piece, mut stop: StopText) -> Result<(), Gone> {
-        let Head { id, created, model, .. } = &self.head;
-        self.send(&ChatChunk::opening(id, *created, model)).await?;
-        let mut piece: Result<Piece, ApiError> = Ok(first);
-        loop {
-            match piece {
-                Ok(Piece::Text(text)) => self.show(&stop.push(&text)).await?,
-                Ok(Piece::Done(delivered)) => {
-                    self.show(&stop.finish()).await?;
-                    return self.finish(*delivered).await;
+    async fn drive(&mut self, first: Next, mut coming: Coming) -> Result<(), Gone> {
+        let mut events = Events::default();
+        self.teller.begin(&self.head, self.said.len(), &mut events);
+        let mut next_told = Some(first);
+        while let Some((choice, course, told)) = next_told {
+            match told {
+                Ok(Told::Part(part)) => {
+                    self.teller.part(&self.head, choice, &part, &mut events);
+                    coming.push(next(choice, course));
+                }
+                Ok(Told::End(said)) => {
+                    if !said.last.is_empty() {
+                        self.teller.part(&self.head, choice, &said.last, &mut events);
+                    }
+                    self.teller.ended(&self.head, choice, &said, &mut events);
+                    if let Some(place) = self.said.get_mut(choice) {
+                        *place = Some(*said);
+                    }
                 }
                 Err(error) => {
                     self.shared.metrics.refusals.add(1);
-                    return self.write(format!("data: {}\n\n", error.to_json())).await;
+                    self.teller.failed(&error, &mut events);
+                    return self.write(&mut events).await;
                 }
             }
-            piece = delivery.next().await;
+            self.write(&mut events).await?;
+            next_told = coming.next().await;
         }
+        let said: Vec<Said> = self.said.drain(..).flatten().collect();
+        self.teller.end(&self.head, &said, &mut events);
+        self.write(&mut events).await
     }
 
-    async fn show(&self, text: &str) -> Result<(), Gone> {
-        let Head { id, created, model, .. } = &self.head;
-        if text.is_empty() { Ok(()) } else { self.send(&ChatChunk::text(id, *created, model, text)).await }
-    }
-
-    async fn finish(&self, delivered: Delivered) -> Result<(), Gone> {
-        let Head { id, created, model, include_usage, include_opening } = &self.head;
-        let finish = ChatChunk::finish(id, *created, model, delivered.finish);
-        let answered = answered::answered(delivered, *include_opening);
-        if *include_usage {
-            self.send(&finish).await?;
-            self.send(&ChatChunk::usage(id, *created, model).with_receipt(&answered)).await?;
-        } else {
-            self.send(&finish.with_receipt(&answered)).await?;
+    async fn write(&self, events: &mut Events) -> Result<(), Gone> {
+        if events.is_empty() {
+            return Ok(());
         }
-        self.write("data: [DONE]\n\n".to_owned()).await
-    }
-
-    async fn send(&self, event: &impl Serialize) -> Result<(), Gone> {
-        let json = serde_json::to_string(event).map_err(|_| Gone)?;
-        self.write(format!("data: {json}\n\n")).await
-    }
-
-    async fn write(&self, event: String) -> Result<(), Gone> {
-        let sent = self.events.send_timeout(Bytes::from(event), self.shared.pace.reader_wait).await;
+        let sent = self.sender.send_timeout(Bytes::from(events.take()), self.shared.pace.reader_wait).await;
         sent.map_err(|_| Gone)
     }
 }

@@ -15,10 +15,12 @@ use network::{
     frame_bytes,
 };
 use protocol::{
-    Digest, Element, Finish, Input, List, Opening, Output, Receipt, Request, Tensor, Text, Version,
+    Digest, Element, Finish, Input, List, Opening, Output, Parameters, Prompt, Receipt, Request, Tensor, Text, Version,
     receipt::SignedReceipt,
     registry::node_id,
-    request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
+    request::{
+        Alternative, Score, Scored, ScoredToken, StreamHead, output_commitment, prompt_commitment, request_commitment,
+    },
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob, TokenFrame},
 };
 use tokio::sync::mpsc;
@@ -28,6 +30,9 @@ use super::loopback;
 pub const WORDS: [&str; 6] = ["The", " answer", " is", " forty", "-two", "."];
 
 pub const SENTENCE: &str = "Näher: 1 + 1 = 2 €.";
+
+/// What it takes every prompt for: `abc` in the tiny model's tokens.
+pub const PROMPT: [u32; 3] = [103, 104, 105];
 
 /// What it does with each job.
 #[derive(Clone, Copy)]
@@ -50,6 +55,10 @@ pub enum Behaviour {
     Babbles,
     /// Says a sentence in these tokens.
     Says(fn(&str) -> Vec<(u32, String)>),
+    /// Says this, a token a byte as the tiny model's tokenizer has them.
+    Utters(&'static str),
+    /// Scores what nobody asked to be scored.
+    Scores,
     /// Sends bytes that are no frame.
     Garbles,
 }
@@ -153,7 +162,12 @@ async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Fra
         _ => {}
     }
     let output = match &request.input {
-        Input::Chat(_) | Input::Prompt(_) | Input::Embed(_) => stream(behaviour, &request, frames).await?,
+        Input::Chat(_) | Input::Prompt(_) => stream(behaviour, &request, frames).await?,
+        Input::Embed(texts) => {
+            let tensors = List::new(texts.iter().map(embedding).collect()).unwrap();
+            send(frames, &Frame::Tensors(tensors.clone())).await?;
+            Some(Output::Tensors(tensors))
+        }
         Input::Tensors(inputs) => {
             let tensors = List::new(vec![score(inputs)]).unwrap();
             send(frames, &Frame::Tensors(tensors.clone())).await?;
@@ -176,14 +190,24 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
         _ => WORDS.iter().copied().take(wanted).collect(),
     };
     let mut tokens = Vec::new();
+    if request.parameters.prompt_scores {
+        send(frames, &Frame::PromptScores(List::new(prompt_scores(request)).unwrap())).await?;
+    }
+    if let Behaviour::Utters(text) = behaviour {
+        for (token, text) in bytes_as_tokens(text).into_iter().take(wanted) {
+            tokens.push(token);
+            send(frames, &word(request, token, text)).await?;
+        }
+        return Ok(Some(said(request, tokens)));
+    }
     if let Behaviour::Says(say) = behaviour {
         for (token, text) in say(SENTENCE) {
             tokens.push(token);
-            send(frames, &Frame::Token(TokenFrame { token, text: Text::new(text).unwrap(), score: None })).await?;
+            send(frames, &word(request, token, text)).await?;
         }
-        return Ok(Some(Output::Tokens(List::new(tokens).unwrap())));
+        return Ok(Some(said(request, tokens)));
     }
-    for (index, word) in words.into_iter().enumerate() {
+    for (index, text) in words.into_iter().enumerate() {
         match behaviour {
             Behaviour::DiesAfter(count) if index == count => {
                 let _ = frames.send(None).await;
@@ -200,14 +224,80 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
         let offset = if matches!(behaviour, Behaviour::Raves) { 100 } else { 1 };
         let token = u32::try_from(index).unwrap() + offset;
         tokens.push(token);
-        send(frames, &Frame::Token(TokenFrame { token, text: Text::new(word).unwrap(), score: None })).await?;
+        let frame = match behaviour {
+            Behaviour::Scores => {
+                let text = Text::new(text).unwrap();
+                Frame::Token(TokenFrame { token, text, score: Some(scored(token, 1)) })
+            }
+            _ => word(request, token, text.to_owned()),
+        };
+        send(frames, &frame).await?;
     }
     if matches!(behaviour, Behaviour::Babbles) {
         // Buffers on the way may hold all of it: it ends only when it is cut.
         frames.closed().await;
         return Err(Cut);
     }
-    Ok(Some(Output::Tokens(List::new(tokens).unwrap())))
+    Ok(Some(said(request, tokens)))
+}
+
+/// The tokens of the tiny model's tokenizer: one for each byte, after six special ones.
+pub fn bytes_as_tokens(text: &str) -> Vec<(u32, String)> {
+    text.chars()
+        .flat_map(|character| {
+            let bytes = character.to_string().into_bytes();
+            let last = bytes.len() - 1;
+            // A character's text comes with its last byte.
+            bytes.into_iter().enumerate().map(move |(index, byte)| {
+                (u32::from(byte) + 6, if index == last { character.to_string() } else { String::new() })
+            })
+        })
+        .collect()
+}
+
+/// Each token is as probable as its number says, and the letters from `a` on are its alternatives.
+fn scored(token: u32, scores: u8) -> Score {
+    let nats = |token: u32| -i32::try_from(token).unwrap() * 1_000;
+    let alternatives = (0..u32::from(scores) - 1).map(|index| 103 + index);
+    let alternatives = alternatives.map(|token| Alternative { token, logprob_micros: nats(token) }).collect();
+    Score { logprob_micros: nats(token), alternatives: List::new(alternatives).unwrap() }
+}
+
+/// Of the prompt's tokens from the second on.
+fn prompt_scores(request: &Request) -> Vec<Score> {
+    PROMPT[1..].iter().map(|token| scored(*token, request.parameters.scores)).collect()
+}
+
+fn word(request: &Request, token: u32, text: String) -> Frame {
+    let scores = request.parameters.scores;
+    let score = (scores > 0).then(|| scored(token, scores));
+    Frame::Token(TokenFrame { token, text: Text::new(text).unwrap(), score })
+}
+
+fn said(request: &Request, tokens: Vec<u32>) -> Output {
+    let Parameters { scores, prompt_scores: has_prompt, .. } = request.parameters;
+    if scores == 0 {
+        return Output::Tokens(List::new(tokens).unwrap());
+    }
+    let prompt = if has_prompt { prompt_scores(request) } else { Vec::new() };
+    let tokens = tokens.into_iter().map(|token| ScoredToken { token, score: scored(token, scores) }).collect();
+    Output::Scored(Scored { prompt: List::new(prompt).unwrap(), tokens: List::new(tokens).unwrap() })
+}
+
+/// The text's length and its opposite.
+fn embedding(text: &Prompt) -> Tensor {
+    let length = match text {
+        Prompt::Text(text) => text.len(),
+        Prompt::Tokens(tokens) => tokens.len(),
+    };
+    let length = f32::from(u16::try_from(length).unwrap());
+    let data = [length, -length].iter().flat_map(|number| number.to_le_bytes()).collect();
+    Tensor {
+        name: Text::new("embedding").unwrap(),
+        element: Element::F32,
+        shape: List::new(vec![2]).unwrap(),
+        data: protocol::Bytes::new(data).unwrap(),
+    }
 }
 
 /// The sum of all numbers that came in.
@@ -223,13 +313,14 @@ fn score(inputs: &[Tensor]) -> Tensor {
 }
 
 fn finish(stub: &Stub, request: Request, output: Output) -> DoneFrame {
+    let wanted = usize::try_from(request.parameters.max_tokens).unwrap();
     let finish = match &output {
         Output::Tensors(_) => Finish::Complete,
-        answer if answer.tokens() < WORDS.len() => Finish::Length,
+        answer if answer.tokens() != WORDS.len() && answer.tokens() >= wanted => Finish::Length,
         Output::Tokens(_) | Output::Scored(_) => Finish::Stop,
     };
     let (request_salt, prompt_salt, output_salt) = (Digest([3; 32]), Digest([4; 32]), Digest([5; 32]));
-    let prompt = List::new(vec![1, 2, 3]).unwrap();
+    let prompt = List::new(PROMPT.to_vec()).unwrap();
     let commitment = request_commitment(&request_salt, &request);
     let receipt = Receipt {
         version: Version,

@@ -1,0 +1,157 @@
+//! What every endpoint's body becomes, whatever its dialect: jobs for workers, and someone to tell the answers.
+//!
+//! A job is one request and gets one receipt. Answers come as parts in the order of their tokens; whoever tells them
+//! turns parts into the events of its dialect, or all of them into one body.
+
+use protocol::{Constraint, Input, Parameters, Text, TooLong, Tool};
+
+use crate::{
+    answer::Answered,
+    error::{ApiError, Code, Dialect},
+    limits::JOBS_MAX,
+    said::{Part, Said},
+    sse::Events,
+    terms::Terms,
+    tools::{Choice, Family},
+};
+
+/// Everything that a body asks for.
+pub struct Call {
+    /// A model's name, or its root in hexadecimal.
+    pub model: String,
+    pub jobs: Vec<Job>,
+    pub terms: Terms,
+    pub stream: bool,
+    /// Where tools are offered: how answers may call them.
+    pub calling: Option<Calling>,
+    pub teller: Box<dyn Teller>,
+}
+
+/// One request to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub input: Input,
+    pub parameters: Parameters,
+    /// The caller chose the seed; else a sampled answer gets a fresh one, so that its receipt can be re-executed.
+    pub is_seeded: bool,
+    /// Which of several answers to one question this is: each has a seed of its own.
+    pub draw: u64,
+    /// The answer begins with its prompt.
+    pub echo: bool,
+}
+
+/// How tools may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calling {
+    pub tools: Vec<Tool>,
+    pub choice: Choice,
+    /// More than one call in one answer.
+    pub parallel: bool,
+}
+
+/// What all parts of one answer say.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Hexadecimal; each dialect puts its own word before it.
+    pub id: String,
+    /// Seconds since the Unix epoch.
+    pub created: u64,
+    pub model: String,
+}
+
+/// Tells answers in a dialect. `choice` counts the jobs of the call.
+pub trait Teller: Send + Sync {
+    /// All answers in one body.
+    fn whole(&self, head: &Head, said: &[Said]) -> String;
+
+    /// What comes before the first part.
+    fn begin(&mut self, _head: &Head, _jobs: usize, _events: &mut Events) {}
+    fn part(&mut self, _head: &Head, _choice: usize, _part: &Part, _events: &mut Events) {}
+    /// One answer has ended and its receipt is durable.
+    fn ended(&mut self, _head: &Head, _choice: usize, _said: &Said, _events: &mut Events) {}
+    /// All have.
+    fn end(&mut self, _head: &Head, _said: &[Said], _events: &mut Events) {}
+
+    /// Whose words errors are told in.
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+    /// An error after the first event.
+    fn failed(&self, error: &ApiError, events: &mut Events) {
+        match self.dialect() {
+            Dialect::OpenAi => events.data(&error.to_json(Dialect::OpenAi)),
+            Dialect::Anthropic => events.named("error", &error.to_json(Dialect::Anthropic)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { model, jobs, terms, stream, calling, teller: _ } = self;
+        let mut shown = formatter.debug_struct("Call");
+        shown.field("model", model).field("jobs", jobs).field("terms", terms).field("stream", stream);
+        shown.field("calling", calling).finish_non_exhaustive()
+    }
+}
+
+impl Job {
+    pub fn new(input: Input, parameters: Parameters, is_seeded: bool) -> Self {
+        Self { input, parameters, is_seeded, draw: 0, echo: false }
+    }
+
+    /// The parameters that the request will carry.
+    pub fn parameters(&self, fresh_seed: u64) -> Parameters {
+        let mut parameters = self.parameters.clone();
+        if !self.is_seeded {
+            parameters.seed = if parameters.temperature_micros == 0 { 0 } else { fresh_seed };
+        }
+        parameters.seed = parameters.seed.wrapping_add(self.draw);
+        parameters
+    }
+}
+
+impl Call {
+    /// `times` answers to each job, answers to one job beside each other.
+    pub(crate) fn times(jobs: Vec<Job>, times: u64, path: &str) -> Result<Vec<Job>, ApiError> {
+        let wanted = u64::try_from(jobs.len()).unwrap_or(u64::MAX).saturating_mul(times);
+        if wanted > JOBS_MAX {
+            let message = format!("'{path}' asks for {wanted} answers at once, at most {JOBS_MAX} expected.");
+            return Err(ApiError::new(Code::TooMany, message).with_param(path));
+        }
+        Ok(jobs.into_iter().flat_map(|job| (0..times).map(move |draw| Job { draw, ..job.clone() })).collect())
+    }
+
+    /// Binds answers to what tools and their choice allow, in the words of the model's own template.
+    pub fn bind(&mut self, family: &Family) -> Result<(), ApiError> {
+        let Some(calling) = &self.calling else { return Ok(()) };
+        for job in &mut self.jobs {
+            let answer = job.parameters.constraint.take();
+            let grammar = family.grammar(calling, answer.as_ref())?;
+            job.parameters.constraint = match grammar {
+                None => answer,
+                Some(grammar) => Some(Constraint::Grammar(Text::new(grammar).map_err(|error: TooLong| {
+                    let message = format!("The tools' schemas are too large to bind an answer to: {error}.");
+                    ApiError::new(Code::TooLong, message).with_param("tools")
+                })?)),
+            };
+        }
+        Ok(())
+    }
+
+    /// True where answers need the model's vocabulary to be told: scores name tokens, echoes show them.
+    pub fn needs_words(&self) -> bool {
+        self.jobs.iter().any(|job| {
+            let shows_tokens = job.echo && !matches!(job.input, Input::Prompt(protocol::Prompt::Text(_)));
+            job.parameters.scores > 0 || shows_tokens
+        })
+    }
+}
+
+/// Token counts of all receipts: what is said is what each receipt commits to.
+pub(crate) fn usage(said: &[Said]) -> crate::answer::Usage {
+    let sum = |count: fn(&Answered) -> u32| said.iter().map(|said| count(&said.answered)).fold(0, u32::saturating_add);
+    crate::answer::Usage::new(
+        sum(|answered| answered.receipt.receipt.prompt_tokens),
+        sum(|answered| answered.receipt.receipt.output_tokens),
+    )
+}

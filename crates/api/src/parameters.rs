@@ -1,0 +1,197 @@
+//! Parameters that several endpoints spell alike.
+
+use protocol::{Constraint, List, Parameters, Text, request::TokenBias};
+
+use crate::{
+    error::{ApiError, Code},
+    field::{Field, Object},
+    json::Json,
+    limits::{
+        BIAS_MICROS_MAX, BIASES_MAX, MODEL_NAME_BYTES_MAX, PENALTY_MICROS_MAX, STOP_BYTES_MAX, STOPS_MAX,
+        TEMPERATURE_MICROS_MAX, TOKENS_MAX, TOP_P_MICROS_MAX,
+    },
+    sse::json,
+    terms::{Terms, narrow},
+};
+
+/// A parameter that changes the answer and that nothing here honours, and what it may say because that changes nothing.
+pub(crate) struct Unsupported {
+    pub name: &'static str,
+    pub harmless: fn(&Json) -> bool,
+    pub why: &'static str,
+}
+
+pub(crate) fn never(_: &Json) -> bool {
+    false
+}
+pub(crate) fn empty(json: &Json) -> bool {
+    match json {
+        Json::List(items) => items.is_empty(),
+        Json::Object(fields) => fields.is_empty(),
+        Json::Text(text) => text.is_empty(),
+        _ => false,
+    }
+}
+pub(crate) fn off(json: &Json) -> bool {
+    *json == Json::Flag(false)
+}
+pub(crate) fn text_only(json: &Json) -> bool {
+    *json == Json::List(vec![Json::Text("text".to_owned())])
+}
+
+pub(crate) fn refuse_unsupported(body: &Object<'_>, table: &[Unsupported]) -> Result<(), ApiError> {
+    let found = table.iter().find_map(|row| {
+        let field = body.get(row.name).filter(|field| !(row.harmless)(field.json))?;
+        Some(field.unsupported(row.why))
+    });
+    found.map_or(Ok(()), Err)
+}
+
+pub(crate) fn model(body: &Object<'_>) -> Result<String, ApiError> {
+    let field = body.need("model")?;
+    match field.text_of_at_most(MODEL_NAME_BYTES_MAX)? {
+        "" => Err(ApiError::wrong_value(&field.path, "an empty one", "a model's name or root")),
+        name => Ok(name.to_owned()),
+    }
+}
+
+pub(crate) fn flag(body: &Object<'_>, name: &str) -> Result<bool, ApiError> {
+    Ok(body.get(name).map(|field| field.flag()).transpose()?.unwrap_or(false))
+}
+
+/// What decides sampling, and whether the caller chose the seed.
+pub(crate) fn sampling(body: &Object<'_>, terms: &Terms, max_tokens: u32) -> Result<(Parameters, bool), ApiError> {
+    let default = Parameters::default();
+    let micros = |name, max| body.get(name).map(|field| field.micros(max)).transpose();
+    let penalty = |name| body.get(name).map(|field| field.signed_micros(PENALTY_MICROS_MAX)).transpose();
+    let seed = body.get("seed").map(|field| seed(&field)).transpose()?;
+    let top_k = body.get("top_k").map(|field| field.natural(0, u64::from(u32::MAX))).transpose()?;
+    let parameters = Parameters {
+        max_tokens,
+        temperature_micros: micros("temperature", TEMPERATURE_MICROS_MAX)?.unwrap_or(default.temperature_micros),
+        top_p_micros: micros("top_p", TOP_P_MICROS_MAX)?.unwrap_or(default.top_p_micros),
+        top_k: top_k.map_or(terms.top_k, narrow),
+        min_p_micros: micros("min_p", TOP_P_MICROS_MAX)?.unwrap_or(default.min_p_micros),
+        repetition_penalty_micros: repetition_penalty(body)?.unwrap_or(default.repetition_penalty_micros),
+        presence_penalty_micros: penalty("presence_penalty")?.unwrap_or_default(),
+        frequency_penalty_micros: penalty("frequency_penalty")?.unwrap_or_default(),
+        logit_bias: body.get("logit_bias").map(|field| logit_bias(&field)).transpose()?.unwrap_or_default(),
+        seed: seed.unwrap_or_default(),
+        stop: List::default(),
+        constraint: terms.constraint.clone(),
+        scores: 0,
+        prompt_scores: false,
+    };
+    Ok((parameters, seed.is_some()))
+}
+
+fn repetition_penalty(body: &Object<'_>) -> Result<Option<u32>, ApiError> {
+    let Some(field) = body.get("repetition_penalty") else { return Ok(None) };
+    match field.micros(PENALTY_MICROS_MAX)? {
+        0 => Err(ApiError::wrong_value(&field.path, "zero", "a decimal above 0, up to 2")),
+        micros => Ok(Some(micros)),
+    }
+}
+
+/// The real service takes any 64-bit integer: one below zero stands for its two's complement.
+fn seed(field: &Field<'_>) -> Result<u64, ApiError> {
+    match field.json {
+        Json::Negative(number) => Ok(number.cast_unsigned()),
+        _ => field.natural(0, u64::MAX),
+    }
+}
+
+fn logit_bias(field: &Field<'_>) -> Result<List<TokenBias, BIASES_MAX>, ApiError> {
+    let read = |(name, bias): (&str, Field<'_>)| {
+        let refused = || ApiError::wrong_value(&bias.path, "another key", "a token's number");
+        let token = name.parse::<u32>().ok().filter(|token| token.to_string() == name).ok_or_else(refused)?;
+        Ok(TokenBias { token, bias_micros: bias.signed_micros(BIAS_MICROS_MAX)? })
+    };
+    let mut biases = field.object()?.all().map(read).collect::<Result<Vec<_>, ApiError>>()?;
+    biases.sort_by_key(|bias| bias.token);
+    List::new(biases).map_err(|error| {
+        ApiError::new(Code::TooMany, format!("'{}' holds too many: {error}.", field.path)).with_param(&field.path)
+    })
+}
+
+/// Texts that end an answer: one, or a list.
+pub(crate) fn stops(body: &Object<'_>, name: &str) -> Result<List<Text<STOP_BYTES_MAX>, STOPS_MAX>, ApiError> {
+    let Some(field) = body.get(name) else { return Ok(List::default()) };
+    let one = |item: &Field<'_>| match item.text_of_at_most(STOP_BYTES_MAX)? {
+        "" => Err(ApiError::wrong_value(&item.path, "an empty one", "a string that can occur in an answer")),
+        _ => item.bounded(),
+    };
+    let texts = match field.json {
+        Json::List(_) => field.list(STOPS_MAX)?.iter().map(one).collect::<Result<Vec<_>, _>>()?,
+        Json::Text(_) => vec![one(&field)?],
+        other => return Err(ApiError::wrong_type(&field.path, other.kind(), "a string or an array of strings")),
+    };
+    List::new(texts).map_err(|error| field.too_long(error))
+}
+
+/// The first of `names` that is there; two that say different things are refused.
+pub(crate) fn max_tokens(body: &Object<'_>, names: &[&str], min: u64) -> Result<Option<u32>, ApiError> {
+    let mut found: Option<(&str, u32)> = None;
+    for name in names {
+        let Some(field) = body.get(name) else { continue };
+        let count = narrow(field.natural(min, u64::from(TOKENS_MAX))?);
+        match found {
+            Some((before, other)) if other != count => {
+                let message = format!("'{before}' and '{name}' say two different things: give one of them.");
+                return Err(ApiError::new(Code::InvalidValue, message).with_param(before));
+            }
+            _ => found = Some((name, count)),
+        }
+    }
+    Ok(found.map(|(_, count)| count))
+}
+
+/// `stream_options.include_usage`, which needs a stream.
+pub(crate) fn include_usage(body: &Object<'_>, stream: bool) -> Result<bool, ApiError> {
+    let Some(field) = body.get("stream_options") else { return Ok(false) };
+    if !stream {
+        let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
+        return Err(ApiError::new(Code::InvalidValue, message).with_param(field.path));
+    }
+    flag(&field.object()?, "include_usage")
+}
+
+/// What a schema's wrapper asks for: `{"type": "text" | "json_object" | "json_schema", …}`. The schema lies in the field
+/// `inside`, or in the wrapper itself.
+pub(crate) fn format(field: &Field<'_>, inside: Option<&str>) -> Result<Option<Constraint>, ApiError> {
+    let wrapper = field.object()?;
+    let kind = wrapper.need("type")?;
+    match kind.text()? {
+        "text" => Ok(None),
+        "json_object" => Ok(Some(Constraint::JsonSchema(Text::new(r#"{"type":"object"}"#).unwrap_or_default()))),
+        "json_schema" => {
+            let schema = match inside {
+                Some(name) => wrapper.need(name)?.object()?.need("schema")?,
+                None => wrapper.need("schema")?,
+            };
+            schema.object()?;
+            Ok(Some(Constraint::JsonSchema(schema.json_text()?)))
+        }
+        _ => Err(ApiError::wrong_value(&kind.path, "another word", "one of text, json_object, json_schema")),
+    }
+}
+
+/// Variables for the chat template: `chat_template_kwargs`, and the effort that some templates know.
+pub(crate) fn template_arguments<const MAX: usize>(body: &Object<'_>) -> Result<Text<MAX>, ApiError> {
+    let mut arguments = Vec::new();
+    if let Some(field) = body.get("chat_template_kwargs") {
+        arguments.extend(field.object()?.all().map(|(name, value)| (name.to_owned(), value.json.clone())));
+    }
+    if let Some(effort) = body.get("reasoning_effort") {
+        effort.text()?;
+        arguments.retain(|(name, _)| name != "reasoning_effort");
+        arguments.push(("reasoning_effort".to_owned(), effort.json.clone()));
+    }
+    if arguments.is_empty() {
+        return Ok(Text::default());
+    }
+    Text::new(json(&Json::Object(arguments))).map_err(|error| {
+        let message = format!("'chat_template_kwargs' is too long: {error}.");
+        ApiError::new(Code::TooLong, message).with_param("chat_template_kwargs")
+    })
+}

@@ -1,0 +1,205 @@
+//! `POST /v1/responses`: conversations as lists of items. Nothing is stored here, so what refers to something stored is
+//! refused by name.
+
+mod told;
+
+use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall, request::TOOLS_MAX};
+
+use crate::{
+    call::{Call, Calling, Job},
+    chat::{bounded, calling, content, is_word, speaker},
+    error::ApiError,
+    field::{Field, Object},
+    json::Json,
+    limits::{ALTERNATIVES_MAX, MESSAGES_MAX, PARTS_MAX},
+    parameters::{Unsupported, empty, flag, format, max_tokens, model, never, off, refuse_unsupported, sampling},
+    terms::Terms,
+    tools::{Choice, named, read_tools},
+};
+
+use told::{Asked, Responding};
+
+const ANSWER_TOKENS: u32 = 1_024;
+
+static UNSUPPORTED: &[Unsupported] = &[
+    Unsupported {
+        name: "previous_response_id",
+        harmless: never,
+        why: "nothing is stored: send the whole conversation",
+    },
+    Unsupported { name: "conversation", harmless: never, why: "nothing is stored: send the whole conversation" },
+    Unsupported { name: "prompt", harmless: never, why: "nothing is stored: send the prompt itself" },
+    Unsupported { name: "store", harmless: off, why: "nothing is stored: the receipt is what lasts" },
+    Unsupported { name: "background", harmless: off, why: "an answer comes on the connection that asked for it" },
+    Unsupported { name: "truncation", harmless: |json| is_word(json, &["disabled"]), why: "no message is left out" },
+    Unsupported {
+        name: "include",
+        harmless: only_logprobs,
+        why: "only 'message.output_text.logprobs' can be included",
+    },
+];
+
+const LOGPROBS: &str = "message.output_text.logprobs";
+
+fn only_logprobs(json: &Json) -> bool {
+    let is_known = |item: &Json| is_word(item, &[LOGPROBS, "reasoning.encrypted_content"]);
+    empty(json) || matches!(json, Json::List(items) if items.iter().all(is_known))
+}
+
+pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
+    let json = Json::parse(body)?;
+    let body = Object::body(&json)?;
+    let model = model(&body)?;
+    refuse_unsupported(&body, UNSUPPORTED)?;
+    let terms = Terms::read(&body)?;
+    let max_tokens = max_tokens(&body, &["max_output_tokens"], 1)?;
+    let (mut parameters, is_seeded) = sampling(&body, &terms, max_tokens.unwrap_or(ANSWER_TOKENS))?;
+    parameters.scores = scores(&body)?;
+    let wish = body.get("text").map(|text| text.object()).transpose()?.and_then(|text| text.get("format"));
+    if let Some(wish) = &wish {
+        parameters.constraint = format(wish, None)?.or(parameters.constraint);
+    }
+    let (tools, calling) = tools(&body)?;
+    let chat = Chat { messages: messages(&body)?, tools, template_arguments: effort(&body)? };
+    let asked = Asked::new(&body, max_tokens, &parameters);
+    let jobs = vec![Job::new(Input::Chat(chat), parameters, is_seeded)];
+    let stream = flag(&body, "stream")?;
+    Ok(Call { model, jobs, terms, stream, calling, teller: Box::new(Responding::new(asked)) })
+}
+
+/// Log-probabilities come where they are included, with as many alternatives as are asked for.
+fn scores(body: &Object<'_>) -> Result<u8, ApiError> {
+    let alternatives = body.get("top_logprobs").map(|field| field.natural(0, ALTERNATIVES_MAX)).transpose()?;
+    let included = body.get("include").is_some_and(|field| match field.json {
+        Json::List(items) => items.iter().any(|item| is_word(item, &[LOGPROBS])),
+        _ => false,
+    });
+    match (included, alternatives) {
+        (false, None | Some(0)) => Ok(0),
+        (_, alternatives) => Ok(u8::try_from(alternatives.unwrap_or(0)).unwrap_or(u8::MAX).saturating_add(1)),
+    }
+}
+
+fn effort(body: &Object<'_>) -> Result<Text<{ protocol::request::TEMPLATE_ARGUMENTS_BYTES_MAX }>, ApiError> {
+    match body.get("reasoning") {
+        Some(reasoning) => match reasoning.object()?.get("effort") {
+            Some(effort) => {
+                let arguments =
+                    Json::Object(vec![("reasoning_effort".to_owned(), Json::Text(effort.text()?.to_owned()))]);
+                Text::new(crate::sse::json(&arguments)).map_err(|error| effort.too_long(error))
+            }
+            None => Ok(Text::default()),
+        },
+        None => crate::parameters::template_arguments(body),
+    }
+}
+
+type Tools = List<Tool, TOOLS_MAX>;
+
+fn tools(body: &Object<'_>) -> Result<(Tools, Option<Calling>), ApiError> {
+    let tools = body.get("tools").map(|field| read_tools(&field, None, "parameters")).transpose()?.unwrap_or_default();
+    let parallel = body.get("parallel_tool_calls").map(|field| field.flag()).transpose()?.unwrap_or(true);
+    let Some(field) = body.get("tool_choice") else { return Ok(calling(tools, Some(Choice::Auto), parallel)) };
+    let choice = match field.json {
+        Json::Text(word) => match word.as_str() {
+            "none" => None,
+            "auto" => Some(Choice::Auto),
+            "required" if !tools.is_empty() => Some(Choice::Required),
+            _ => {
+                let expected = "one of none, auto, required (with tools), or a function";
+                return Err(ApiError::wrong_value(&field.path, "another word", expected));
+            }
+        },
+        _ => {
+            let wish = field.object()?;
+            if let Some(kind) = wish.get("type").filter(|kind| !is_word(kind.json, &["function"])) {
+                return Err(kind.unsupported_value("only a function can be chosen"));
+            }
+            Some(named(&wish.need("name")?, &tools)?)
+        }
+    };
+    Ok(calling(tools, choice, parallel))
+}
+
+fn messages(body: &Object<'_>) -> Result<List<Message, MESSAGES_MAX>, ApiError> {
+    let mut all = Vec::new();
+    if let Some(instructions) = body.get("instructions") {
+        all.push(Message::say(Speaker::System, instructions.bounded()?));
+    }
+    let input = body.need("input")?;
+    match input.json {
+        Json::Text(_) => all.push(Message::say(Speaker::User, input.bounded()?)),
+        _ => {
+            let items = input.list(MESSAGES_MAX)?;
+            if items.is_empty() {
+                return Err(ApiError::wrong_value(&input.path, "an empty array", "at least one item"));
+            }
+            for field in &items {
+                item(field, &mut all)?;
+            }
+        }
+    }
+    bounded(all, &input)
+}
+
+fn item(field: &Field<'_>, all: &mut Vec<Message>) -> Result<(), ApiError> {
+    let object = field.object()?;
+    let kind = object.get("type");
+    match kind.as_ref().map(|kind| kind.text()).transpose()?.unwrap_or("message") {
+        "message" => {
+            let (speaker, content) = (speaker(&object.need("role")?)?, content(&object.need("content")?)?);
+            match all.last_mut() {
+                // Thoughts stand before what was said after them.
+                Some(last) if speaker == Speaker::Assistant && is_thought(last) => last.content = content,
+                _ => all.push(Message::say(speaker, content)),
+            }
+        }
+        "function_call" => function_call(&object, field, all)?,
+        "function_call_output" => {
+            let tool_call_id = object.need("call_id")?.bounded()?;
+            let content = content(&object.need("output")?)?;
+            all.push(Message { tool_call_id, ..Message::say(Speaker::Tool, content) });
+        }
+        "reasoning" => {
+            let reasoning = thought(&object)?;
+            all.push(Message { reasoning, ..Message::say(Speaker::Assistant, Text::default()) });
+        }
+        _ => {
+            return Err(
+                field.unsupported_value("items are messages, thoughts, and calls of functions and their outputs")
+            );
+        }
+    }
+    Ok(())
+}
+
+fn is_thought(message: &Message) -> bool {
+    message.speaker == Speaker::Assistant && message.content.is_empty() && message.tool_calls.is_empty()
+}
+
+/// A call belongs to the assistant's turn before it.
+fn function_call(object: &Object<'_>, field: &Field<'_>, all: &mut Vec<Message>) -> Result<(), ApiError> {
+    let call = ToolCall {
+        id: object.need("call_id")?.bounded()?,
+        name: object.need("name")?.bounded()?,
+        arguments: object.need("arguments")?.bounded()?,
+    };
+    if all.last().is_none_or(|last| last.speaker != Speaker::Assistant) {
+        all.push(Message::say(Speaker::Assistant, Text::default()));
+    }
+    let Some(last) = all.last_mut() else { return Ok(()) };
+    let calls = [&last.tool_calls[..], &[call]].concat();
+    last.tool_calls = List::new(calls).map_err(|error| field.too_long(error))?;
+    Ok(())
+}
+
+fn thought<const MAX: usize>(object: &Object<'_>) -> Result<Text<MAX>, ApiError> {
+    let mut whole = String::new();
+    for name in ["content", "summary"] {
+        let Some(parts) = object.get(name).filter(|_| whole.is_empty()) else { continue };
+        for part in parts.list(PARTS_MAX)? {
+            whole.push_str(part.object()?.need("text")?.text_of_at_most(MAX)?);
+        }
+    }
+    Text::new(whole).map_err(|error| ApiError::wrong_value("input", &error.to_string(), "shorter thoughts"))
+}

@@ -1,0 +1,248 @@
+//! Responses as they go back: whole, and as the sequence of numbered events from `response.created` to
+//! `response.completed`.
+
+use protocol::{Parameters, ToolCall};
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{nats, og},
+    call::{Head, Teller, usage},
+    error::{ApiError, Dialect},
+    field::Object,
+    said::{End, Part, Said, SaidToken},
+    sse::Events,
+};
+
+/// What a response repeats of its request.
+pub(super) struct Asked {
+    fields: Value,
+}
+
+impl Asked {
+    pub fn new(body: &Object<'_>, max_tokens: Option<u32>, parameters: &Parameters) -> Self {
+        let given = |name: &str| body.get(name).and_then(|field| serde_json::to_value(field.json).ok());
+        let millionths = |micros: u32| f64::from(micros) / 1e6;
+        let format = given("text").and_then(|text| text.get("format").cloned());
+        let fields = json!({
+            "instructions": given("instructions"),
+            "tools": given("tools").unwrap_or_else(|| json!([])),
+            "tool_choice": given("tool_choice").unwrap_or_else(|| json!("auto")),
+            "parallel_tool_calls": given("parallel_tool_calls").unwrap_or(Value::Bool(true)),
+            "text": { "format": format.unwrap_or_else(|| json!({ "type": "text" })) },
+            "temperature": millionths(parameters.temperature_micros),
+            "top_p": millionths(parameters.top_p_micros),
+            "presence_penalty": nats(parameters.presence_penalty_micros),
+            "frequency_penalty": nats(parameters.frequency_penalty_micros),
+            "top_logprobs": parameters.scores.saturating_sub(1),
+            "reasoning": given("reasoning"),
+            "max_output_tokens": max_tokens,
+            "max_tool_calls": given("max_tool_calls"),
+            "metadata": given("metadata").unwrap_or_else(|| json!({})),
+            "safety_identifier": given("safety_identifier"),
+            "prompt_cache_key": given("prompt_cache_key"),
+            "previous_response_id": null,
+            "truncation": "disabled",
+            "store": false,
+            "background": false,
+            "service_tier": "default",
+        });
+        Self { fields }
+    }
+}
+
+/// Where a stream of items stands.
+pub(super) struct Responding {
+    asked: Asked,
+    sequence: u64,
+    /// Finished items.
+    items: Vec<Value>,
+    /// The text of the message that is open, and its scores.
+    text: Option<(String, Vec<Value>)>,
+}
+
+fn scores(tokens: &[SaidToken]) -> Vec<Value> {
+    let score = |text: &str, micros: i32| {
+        let bytes = if text.contains(char::REPLACEMENT_CHARACTER) { &[] } else { text.as_bytes() };
+        json!({ "token": text, "logprob": nats(micros), "bytes": bytes })
+    };
+    let scored = |token: &SaidToken| {
+        let mut scored = score(&token.text, token.logprob_micros.unwrap_or_default());
+        scored["top_logprobs"] = token.alternatives.iter().map(|(text, micros)| score(text, *micros)).collect();
+        scored
+    };
+    tokens.iter().map(scored).collect()
+}
+
+fn text_part(text: &str, logprobs: &[Value]) -> Value {
+    json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": logprobs })
+}
+
+fn message(head: &Head, item: usize, status: &str, content: &[Value]) -> Value {
+    let id = format!("msg_{}{item}", head.id);
+    json!({ "type": "message", "id": id, "status": status, "role": "assistant", "content": content })
+}
+
+fn function_call(head: &Head, item: usize, status: &str, call: &ToolCall, arguments: &str) -> Value {
+    json!({
+        "type": "function_call",
+        "id": format!("fc_{}{item}", head.id),
+        "call_id": &call.id[..],
+        "name": &call.name[..],
+        "arguments": arguments,
+        "status": status,
+    })
+}
+
+impl Responding {
+    pub fn new(asked: Asked) -> Self {
+        Self { asked, sequence: 0, items: Vec::new(), text: None }
+    }
+
+    /// The response while it comes, or, with what was said, when it is whole.
+    fn response(&self, head: &Head, output: &[Value], said: Option<&[Said]>) -> Value {
+        let mut response = self.asked.fields.clone();
+        let end = said.and_then(|said| said.first()).map(|said| &said.end);
+        let status = match end {
+            None => "in_progress",
+            Some(End::Length) => "incomplete",
+            Some(End::Stop | End::StopText(_) | End::Calls | End::Complete) => "completed",
+        };
+        response["id"] = format!("resp_{}", head.id).into();
+        response["object"] = "response".into();
+        response["created_at"] = head.created.into();
+        response["completed_at"] = (status == "completed").then_some(head.created).into();
+        response["status"] = status.into();
+        response["model"] = head.model.as_str().into();
+        response["error"] = Value::Null;
+        let incomplete = (status == "incomplete").then(|| json!({ "reason": "max_output_tokens" }));
+        response["incomplete_details"] = incomplete.unwrap_or_default();
+        response["output"] = output.into();
+        response["usage"] = Value::Null;
+        if let Some(said) = said {
+            let usage = usage(said);
+            response["usage"] = json!({
+                "input_tokens": usage.prompt_tokens,
+                "input_tokens_details": { "cached_tokens": 0 },
+                "output_tokens": usage.completion_tokens,
+                "output_tokens_details": { "reasoning_tokens": 0 },
+                "total_tokens": usage.total_tokens,
+            });
+            response["og"] = serde_json::to_value(og(said)).unwrap_or_default();
+        }
+        response
+    }
+
+    fn send(&mut self, events: &mut Events, name: &str, mut event: Value) {
+        event["type"] = name.into();
+        event["sequence_number"] = self.sequence.into();
+        self.sequence = self.sequence.saturating_add(1);
+        events.named(name, &event.to_string());
+    }
+
+    fn show(&mut self, head: &Head, part: &Part, events: &mut Events) {
+        let item = self.items.len();
+        let id = format!("msg_{}{item}", head.id);
+        if self.text.is_none() {
+            let added = message(head, item, "in_progress", &[]);
+            self.send(events, "response.output_item.added", json!({ "output_index": item, "item": added }));
+            let place = json!({ "item_id": id, "output_index": item, "content_index": 0, "part": text_part("", &[]) });
+            self.send(events, "response.content_part.added", place);
+        }
+        let logprobs = scores(&part.tokens);
+        let (text, all) = self.text.get_or_insert_default();
+        text.push_str(&part.text);
+        all.extend_from_slice(&logprobs);
+        let delta = json!({
+            "item_id": id, "output_index": item, "content_index": 0, "delta": part.text, "logprobs": logprobs,
+        });
+        self.send(events, "response.output_text.delta", delta);
+    }
+
+    /// Ends the message that is open, if one is.
+    fn close(&mut self, head: &Head, status: &str, events: &mut Events) {
+        let Some((text, logprobs)) = self.text.take() else { return };
+        let item = self.items.len();
+        let place = || json!({ "item_id": format!("msg_{}{item}", head.id), "output_index": item, "content_index": 0 });
+        let (mut done, mut part) = (place(), place());
+        done["text"] = text.as_str().into();
+        done["logprobs"] = logprobs.as_slice().into();
+        self.send(events, "response.output_text.done", done);
+        part["part"] = text_part(&text, &logprobs);
+        self.send(events, "response.content_part.done", part);
+        let whole = message(head, item, status, &[text_part(&text, &logprobs)]);
+        self.send(events, "response.output_item.done", json!({ "output_index": item, "item": whole }));
+        self.items.push(whole);
+    }
+
+    fn call(&mut self, head: &Head, call: &ToolCall, events: &mut Events) {
+        self.close(head, "completed", events);
+        let item = self.items.len();
+        let added = function_call(head, item, "in_progress", call, "");
+        let id = added["id"].clone();
+        self.send(events, "response.output_item.added", json!({ "output_index": item, "item": added }));
+        let arguments = &call.arguments[..];
+        let delta = json!({ "item_id": id, "output_index": item, "delta": arguments });
+        self.send(events, "response.function_call_arguments.delta", delta);
+        let done = json!({ "item_id": id, "output_index": item, "name": &call.name[..], "arguments": arguments });
+        self.send(events, "response.function_call_arguments.done", done);
+        let whole = function_call(head, item, "completed", call, arguments);
+        self.send(events, "response.output_item.done", json!({ "output_index": item, "item": whole }));
+        self.items.push(whole);
+    }
+}
+
+fn status(said: &Said) -> &'static str {
+    if said.end == End::Length { "incomplete" } else { "completed" }
+}
+
+impl Teller for Responding {
+    fn whole(&self, head: &Head, said: &[Said]) -> String {
+        let Some(first) = said.first() else { return String::new() };
+        let mut items = Vec::new();
+        if !first.text.is_empty() || first.calls.is_empty() {
+            items.push(message(head, 0, status(first), &[text_part(&first.text, &scores(&first.tokens))]));
+        }
+        for call in &first.calls {
+            items.push(function_call(head, items.len(), "completed", call, &call.arguments));
+        }
+        self.response(head, &items, Some(said)).to_string()
+    }
+
+    fn begin(&mut self, head: &Head, _jobs: usize, events: &mut Events) {
+        for name in ["response.created", "response.in_progress"] {
+            let response = self.response(head, &[], None);
+            self.send(events, name, json!({ "response": response }));
+        }
+    }
+
+    fn part(&mut self, head: &Head, _choice: usize, part: &Part, events: &mut Events) {
+        if !part.text.is_empty() || !part.tokens.is_empty() && part.calls.is_empty() {
+            self.show(head, part, events);
+        }
+        for call in &part.calls {
+            self.call(head, call, events);
+        }
+    }
+
+    fn end(&mut self, head: &Head, said: &[Said], events: &mut Events) {
+        let Some(first) = said.first() else { return };
+        if self.text.is_none() && self.items.is_empty() {
+            self.show(head, &Part::default(), events);
+        }
+        self.close(head, status(first), events);
+        let items = std::mem::take(&mut self.items);
+        let response = self.response(head, &items, Some(said));
+        self.send(events, &format!("response.{}", status(first)), json!({ "response": response }));
+        events.data("[DONE]");
+    }
+
+    fn failed(&self, error: &ApiError, events: &mut Events) {
+        let mut event: Value = serde_json::from_str(&error.to_json(Dialect::OpenAi)).unwrap_or_default();
+        event["type"] = "error".into();
+        event["code"] = error.code.word().into();
+        event["message"] = error.message.as_str().into();
+        event["param"] = error.param.as_deref().into();
+        event["sequence_number"] = self.sequence.into();
+        events.named("error", &event.to_string());
+    }
+}

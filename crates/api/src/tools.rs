@@ -1,0 +1,332 @@
+//! Tools: how a model's text calls them, which its template's family decides, and how an answer is bound to calls.
+//!
+//! A call is taken out of the text only when it is whole and can be read; what cannot be read stays text, so nothing
+//! that a model said is lost. Reading is the same however the text is cut.
+
+mod deepseek;
+mod generic;
+mod hermes;
+mod llama;
+mod mistral;
+
+use protocol::{Constraint, List, Text, Tool, ToolCall};
+
+use crate::{
+    call::Calling,
+    error::{ApiError, Code},
+    field::{Field, Object},
+    json::Json,
+    limits::TOOLS_MAX,
+    parameters::flag,
+    sse::json,
+};
+
+/// How a family of templates writes calls.
+pub struct Family {
+    pub name: &'static str,
+    /// Whether a chat template is of this family.
+    is_spoken_by: fn(template: &str) -> bool,
+    /// What begins calls anywhere in an answer.
+    opens: &'static [&'static str],
+    /// What begins calls at an answer's start only.
+    opens_at_start: &'static [&'static str],
+    /// What ends them; without it they go on to the answer's end.
+    close: Option<&'static str>,
+    /// The calls of what stands after the opening (an opening at the start is part of it) and before the close.
+    read: fn(text: &str) -> Option<Vec<Spoken>>,
+    /// A rule of a grammar, in Lark's notation, for one call or more; `call` gives the JSON of a call.
+    rule: fn(calls: &str, parallel: bool) -> String,
+    /// The name of the arguments in a call's JSON.
+    arguments: &'static str,
+    /// Ids are nine letters and digits long where the template takes no other.
+    has_short_ids: bool,
+}
+
+/// Asked in this order: the first whose template it is.
+static FAMILIES: &[&Family] = &[&hermes::FAMILY, &mistral::FAMILY, &deepseek::FAMILY, &llama::FAMILY];
+
+/// A call as the text has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    pub name: String,
+    pub arguments: String,
+}
+
+/// Which tools must or may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Auto,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+impl Family {
+    pub const GENERIC: &'static Self = &generic::FAMILY;
+
+    /// The family of a chat template.
+    pub fn of(template: &str) -> &'static Self {
+        FAMILIES.iter().copied().find(|family| (family.is_spoken_by)(template)).unwrap_or(Self::GENERIC)
+    }
+
+    /// The grammar that binds an answer: calls where they must be, `answer` or calls where both may be; `None` where
+    /// nothing is bound, or `answer` alone.
+    pub(crate) fn grammar(&self, calling: &Calling, answer: Option<&Constraint>) -> Result<Option<String>, ApiError> {
+        let allowed: Vec<&Tool> = match &calling.choice {
+            Choice::Named(name) => calling.tools.iter().filter(|tool| tool.name[..] == **name).collect(),
+            Choice::Auto | Choice::Required => calling.tools.iter().collect(),
+        };
+        let start = match (&calling.choice, answer) {
+            (Choice::Auto, None) => return Ok(None),
+            (Choice::Auto, Some(Constraint::JsonSchema(schema))) => {
+                format!("answer | calls\nanswer: %json {}", &schema[..])
+            }
+            (Choice::Auto, Some(Constraint::Regex(_) | Constraint::Grammar(_))) => {
+                let message = "An expression or a grammar cannot be combined with tools that may be called.";
+                return Err(ApiError::new(Code::UnsupportedValue, message).with_param("tools"));
+            }
+            (Choice::Required | Choice::Named(_), _) => "calls".to_owned(),
+        };
+        let parallel = calling.parallel && !matches!(calling.choice, Choice::Named(_));
+        let call = json(&Json::Object(vec![(
+            "anyOf".to_owned(),
+            Json::List(allowed.iter().map(|tool| self.call_schema(tool)).collect()),
+        )]));
+        Ok(Some(format!("start: {start}\n{}call: %json {call}\n", (self.rule)("call", parallel))))
+    }
+
+    fn call_schema(&self, tool: &Tool) -> Json {
+        let text = |text: &str| Json::Text(text.to_owned());
+        let object = |fields: Vec<(&str, Json)>| {
+            Json::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        };
+        let parameters = Json::parse(tool.parameters.as_bytes()).ok();
+        let arguments = parameters.unwrap_or_else(|| object(vec![("type", text("object"))]));
+        let properties = vec![("name", object(vec![("const", text(&tool.name))])), (self.arguments, arguments)];
+        object(vec![
+            ("type", text("object")),
+            ("properties", object(properties)),
+            ("required", Json::List(vec![text("name"), text(self.arguments)])),
+            ("additionalProperties", Json::Flag(false)),
+        ])
+    }
+}
+
+/// Where the reading stands.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Nothing but white space has come.
+    Start,
+    /// In text.
+    Text,
+    /// Behind a call: white space between two calls is nobody's text.
+    Between,
+    /// Behind an opening, whose words stand before what is held.
+    Inside { opening: &'static str },
+}
+
+/// Takes calls out of a text that comes in pieces.
+#[derive(Clone)]
+pub struct CallReader {
+    family: &'static Family,
+    seed: String,
+    place: Place,
+    held: String,
+    count: usize,
+}
+
+impl CallReader {
+    pub fn new(family: &'static Family, seed: &str) -> Self {
+        Self { family, seed: seed.to_owned(), place: Place::Start, held: String::new(), count: 0 }
+    }
+
+    /// The text that can be shown and the calls that are whole after `piece` has come.
+    pub fn push(&mut self, piece: &str) -> (String, Vec<ToolCall>) {
+        self.held.push_str(piece);
+        let (mut shown, mut calls) = (String::new(), Vec::new());
+        while self.step(&mut shown, &mut calls) {}
+        (shown, calls)
+    }
+
+    /// What was held back, when no more comes.
+    pub fn finish(&mut self) -> (String, Vec<ToolCall>) {
+        let rest = std::mem::take(&mut self.held);
+        let opening = match self.place {
+            Place::Inside { opening } => opening,
+            Place::Start | Place::Text | Place::Between => return (rest, Vec::new()),
+        };
+        match (self.family.read)(&rest) {
+            Some(spoken) => (String::new(), self.named(spoken)),
+            None => (format!("{opening}{rest}"), Vec::new()),
+        }
+    }
+
+    /// One step; false where more text is needed.
+    fn step(&mut self, shown: &mut String, calls: &mut Vec<ToolCall>) -> bool {
+        match self.place {
+            Place::Start => self.start(),
+            Place::Text => self.text(shown),
+            Place::Between => self.between(),
+            Place::Inside { opening } => self.inside(opening, shown, calls),
+        }
+    }
+
+    fn start(&mut self) -> bool {
+        let come = self.held.trim_start();
+        if come.is_empty() {
+            return false;
+        }
+        let at_start = self.family.opens_at_start;
+        if at_start.iter().any(|open| come.starts_with(open)) {
+            self.held = come.to_owned();
+            self.place = Place::Inside { opening: "" };
+            return true;
+        }
+        if at_start.iter().any(|open| open.starts_with(come)) {
+            return false;
+        }
+        self.place = Place::Text;
+        true
+    }
+
+    fn text(&mut self, shown: &mut String) -> bool {
+        let opens = self.family.opens.iter().filter_map(|open| Some((self.held.find(open)?, *open)));
+        if let Some((at, opening)) = opens.min_by_key(|(at, _)| *at) {
+            shown.push_str(self.held.get(..at).unwrap_or_default());
+            self.held = self.held.get(at.saturating_add(opening.len())..).unwrap_or_default().to_owned();
+            self.place = Place::Inside { opening };
+            return true;
+        }
+        let begins = |at: &usize| {
+            self.held.get(*at..).is_some_and(|end| self.family.opens.iter().any(|open| open.starts_with(end)))
+        };
+        let kept = (0..self.held.len()).find(begins).unwrap_or(self.held.len());
+        let kept = self.held.split_off(kept);
+        shown.push_str(&std::mem::replace(&mut self.held, kept));
+        false
+    }
+
+    fn inside(&mut self, opening: &'static str, shown: &mut String, calls: &mut Vec<ToolCall>) -> bool {
+        let Some(close) = self.family.close else { return false };
+        let Some(at) = self.held.find(close) else { return false };
+        let rest = self.held.split_off(at.saturating_add(close.len()));
+        let whole = std::mem::replace(&mut self.held, rest);
+        if let Some(spoken) = (self.family.read)(whole.get(..at).unwrap_or_default()) {
+            calls.extend(self.named(spoken));
+            self.place = Place::Between;
+        } else {
+            shown.push_str(opening);
+            shown.push_str(&whole);
+            self.place = Place::Text;
+        }
+        true
+    }
+
+    fn between(&mut self) -> bool {
+        self.held = self.held.trim_start().to_owned();
+        if self.held.is_empty() {
+            return false;
+        }
+        self.place = Place::Text;
+        true
+    }
+
+    fn named(&mut self, spoken: Vec<Spoken>) -> Vec<ToolCall> {
+        let mut call = |spoken: Spoken| {
+            let id = self.id();
+            self.count = self.count.saturating_add(1);
+            Some(ToolCall {
+                id: Text::new(id).ok()?,
+                name: Text::new(spoken.name).ok()?,
+                arguments: Text::new(spoken.arguments).ok()?,
+            })
+        };
+        spoken.into_iter().filter_map(&mut call).collect()
+    }
+
+    /// An id that no other call of any answer has: the answer's own id and the call's number.
+    fn id(&self) -> String {
+        let seed: String = self.seed.chars().take(24).collect();
+        if self.family.has_short_ids {
+            let start: String = seed.chars().take(6).collect();
+            format!("{start:0<6}{:03}", self.count % 1_000)
+        } else {
+            format!("call_{seed}{}", self.count)
+        }
+    }
+}
+
+/// The call that an object with a name and arguments is.
+fn spoken(json: &Json) -> Option<Spoken> {
+    let Json::Object(fields) = json else { return None };
+    let field = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    let Some(Json::Text(name)) = field("name") else { return None };
+    let arguments = match field("arguments").or_else(|| field("parameters")) {
+        None | Some(Json::Null) => "{}".to_owned(),
+        // Some models write the arguments as text that is JSON.
+        Some(Json::Text(text)) => text.clone(),
+        Some(arguments @ Json::Object(_)) => json_of(arguments),
+        Some(_) => return None,
+    };
+    Some(Spoken { name: name.clone(), arguments })
+}
+
+fn json_of(value: &Json) -> String {
+    json(value)
+}
+
+/// One call, or a list of calls, and nothing else.
+fn one_or_list(text: &str) -> Option<Vec<Spoken>> {
+    match Json::parse(text.trim().as_bytes()).ok()? {
+        Json::List(items) if !items.is_empty() => items.iter().map(spoken).collect(),
+        object => Some(vec![spoken(&object)?]),
+    }
+}
+
+/// Tools in OpenAI's chat shape, `{"type": "function", "function": {…}}`, or flat where `inside` is `None`.
+pub(crate) fn read_tools(
+    field: &Field<'_>,
+    inside: Option<&str>,
+    parameters: &str,
+) -> Result<List<Tool, TOOLS_MAX>, ApiError> {
+    let read = |item: &Field<'_>| {
+        let wrapper = item.object()?;
+        if let Some(kind) = wrapper.get("type").filter(|kind| !matches!(kind.text(), Ok("function" | "custom"))) {
+            return Err(kind.unsupported_value("only tools of type 'function' can be called here"));
+        }
+        let tool = match inside {
+            Some(name) => wrapper.need(name)?.object()?,
+            None => wrapper,
+        };
+        read_tool(&tool, parameters)
+    };
+    let tools = field.list(TOOLS_MAX)?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    List::new(tools).map_err(|error| field.too_long(error))
+}
+
+fn read_tool(tool: &Object<'_>, parameters: &str) -> Result<Tool, ApiError> {
+    let name = tool.need("name")?;
+    if name.text()?.is_empty() {
+        return Err(ApiError::wrong_value(&name.path, "an empty one", "a tool's name"));
+    }
+    let schema = tool.get(parameters).map(|schema| schema.object().and_then(|_| schema.json_text())).transpose()?;
+    flag(tool, "strict")?;
+    Ok(Tool {
+        name: name.bounded()?,
+        description: tool.get("description").map(|text| text.bounded()).transpose()?.unwrap_or_default(),
+        parameters: schema.unwrap_or_default(),
+    })
+}
+
+/// Refuses a choice of a tool that is not there.
+pub(crate) fn named(name: &Field<'_>, tools: &[Tool]) -> Result<Choice, ApiError> {
+    let wish = name.text()?;
+    match tools.iter().any(|tool| tool.name[..] == *wish) {
+        true => Ok(Choice::Named(wish.to_owned())),
+        false => Err(ApiError::wrong_value(&name.path, "another name", "the name of one of the tools")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

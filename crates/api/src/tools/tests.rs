@@ -1,0 +1,159 @@
+//! Calls are taken out of texts, however these are cut, and nothing else is.
+
+use proptest::prelude::*;
+
+use super::*;
+
+struct Case {
+    family: &'static Family,
+    text: &'static str,
+    shown: &'static str,
+    calls: &'static [(&'static str, &'static str)],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        family: &hermes::FAMILY,
+        text: "Let me look.\n<tool_call>\n{\"name\": \"find\", \"arguments\": {\"q\": \"a<b\"}}\n</tool_call>\n<tool_call>{\"name\":\"now\"}</tool_call>",
+        shown: "Let me look.\n",
+        calls: &[("find", r#"{"q":"a<b"}"#), ("now", "{}")],
+    },
+    Case { family: &hermes::FAMILY, text: "a <tool> b", shown: "a <tool> b", calls: &[] },
+    Case {
+        family: &hermes::FAMILY,
+        text: "x<tool_call>{broken</tool_call> y",
+        shown: "x<tool_call>{broken</tool_call> y",
+        calls: &[],
+    },
+    Case { family: &hermes::FAMILY, text: "x<tool_call>{\"name\"", shown: "x<tool_call>{\"name\"", calls: &[] },
+    Case {
+        family: &mistral::FAMILY,
+        text: r#"[TOOL_CALLS] [{"name": "find", "arguments": {"q": 1}}, {"name": "now", "arguments": {}}]"#,
+        shown: "",
+        calls: &[("find", r#"{"q":1}"#), ("now", "{}")],
+    },
+    Case {
+        family: &mistral::FAMILY,
+        text: r#"[{"name": "find", "arguments": {"q": 1}}]"#,
+        shown: "",
+        calls: &[("find", r#"{"q":1}"#)],
+    },
+    Case {
+        family: &mistral::FAMILY,
+        text: r#"[TOOL_CALLS]find[ARGS]{"q": 1}[TOOL_CALLS]now[ARGS]{}"#,
+        shown: "",
+        calls: &[("find", r#"{"q": 1}"#), ("now", "{}")],
+    },
+    Case { family: &mistral::FAMILY, text: "[1] is a note", shown: "[1] is a note", calls: &[] },
+    Case {
+        family: &llama::FAMILY,
+        text: r#"{"name": "find", "parameters": {"q": "a;b"}}; {"name": "now", "parameters": {}}"#,
+        shown: "",
+        calls: &[("find", r#"{"q":"a;b"}"#), ("now", "{}")],
+    },
+    Case {
+        family: &llama::FAMILY,
+        text: r#"<|python_tag|>{"name": "now", "parameters": {}}"#,
+        shown: "",
+        calls: &[("now", "{}")],
+    },
+    Case { family: &llama::FAMILY, text: r#"{"answer": 1}"#, shown: r#"{"answer": 1}"#, calls: &[] },
+    Case {
+        family: &deepseek::FAMILY,
+        text: "Wait.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>find\n```json\n{\"q\":1}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        shown: "Wait.",
+        calls: &[("find", r#"{"q":1}"#)],
+    },
+    Case {
+        family: &generic::FAMILY,
+        text: "```json\n{\"name\": \"find\", \"arguments\": \"{}\"}\n```",
+        shown: "",
+        calls: &[("find", "{}")],
+    },
+    Case { family: &generic::FAMILY, text: "plain words", shown: "plain words", calls: &[] },
+];
+
+fn read(family: &'static Family, pieces: &[&str]) -> (String, Vec<ToolCall>) {
+    let mut reader = CallReader::new(family, "0123456789abcdef");
+    let (mut shown, mut calls) = (String::new(), Vec::new());
+    let mut take = |(text, found): (String, Vec<ToolCall>)| {
+        shown.push_str(&text);
+        calls.extend(found);
+    };
+    pieces.iter().for_each(|piece| take(reader.push(piece)));
+    take(reader.finish());
+    (shown, calls)
+}
+
+#[test]
+fn every_family_reads_its_own_calls_and_leaves_the_rest_as_text() {
+    for case in CASES {
+        let (shown, calls) = read(case.family, &[case.text]);
+        let calls: Vec<_> = calls.iter().map(|call| (&call.name[..], &call.arguments[..])).collect();
+        assert_eq!((shown.as_str(), calls.as_slice()), (case.shown, case.calls), "{}", case.text);
+    }
+}
+
+#[test]
+fn each_call_has_an_id_of_its_own_in_the_form_that_its_template_takes() {
+    let (_, calls) = read(&mistral::FAMILY, &[CASES[4].text]);
+    assert_eq!(calls.iter().map(|call| &call.id[..]).collect::<Vec<_>>(), ["012345000", "012345001"]);
+    let (_, calls) = read(&hermes::FAMILY, &[CASES[0].text]);
+    assert_eq!(
+        calls.iter().map(|call| &call.id[..]).collect::<Vec<_>>(),
+        ["call_0123456789abcdef0", "call_0123456789abcdef1"]
+    );
+}
+
+#[test]
+fn a_template_belongs_to_the_family_whose_marks_it_writes() {
+    let cases = [
+        ("... <tool_call> ...", "hermes"),
+        ("... [TOOL_CALLS] ...", "mistral"),
+        ("... <|python_tag|> ...", "llama"),
+        ("... <｜tool▁calls▁begin｜> ...", "deepseek"),
+        ("{{ messages }}", "generic"),
+    ];
+    for (template, name) in cases {
+        assert_eq!(Family::of(template).name, name);
+    }
+}
+
+#[test]
+fn an_answer_is_bound_to_calls_only_where_the_choice_says_so() {
+    let tool = |name: &str| Tool {
+        name: Text::new(name).unwrap(),
+        description: Text::default(),
+        parameters: Text::new(r#"{"type":"object","properties":{"q":{"type":"integer"}}}"#).unwrap(),
+    };
+    let calling = |choice, parallel| Calling { tools: vec![tool("find"), tool("now")], choice, parallel };
+    let schema = Constraint::JsonSchema(Text::new(r#"{"type":"array"}"#).unwrap());
+    let grammar = |choice, parallel, answer| hermes::FAMILY.grammar(&calling(choice, parallel), answer).unwrap();
+    assert_eq!(grammar(Choice::Auto, true, None), None);
+    let both = grammar(Choice::Auto, true, Some(&schema)).unwrap();
+    assert!(both.starts_with("start: answer | calls\nanswer: %json {\"type\":\"array\"}\n"), "{both}");
+    let required = grammar(Choice::Required, true, None).unwrap();
+    assert!(
+        required.contains("(one \"\\n\"?)+") && required.contains("\"find\"") && required.contains("\"now\""),
+        "{required}"
+    );
+    let named = grammar(Choice::Named("now".to_owned()), true, None).unwrap();
+    assert!(!named.contains("\"find\"") && !named.contains(")+"), "{named}");
+    let regex = Constraint::Regex(Text::new("a+").unwrap());
+    assert!(hermes::FAMILY.grammar(&calling(Choice::Auto, true), Some(&regex)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn calls_are_read_the_same_however_the_text_is_cut(
+        case in 0..CASES.len(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let case = &CASES[case];
+        let letters: Vec<usize> = case.text.char_indices().map(|(at, _)| at).collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| letters[cut.index(letters.len())]).collect();
+        cuts.extend([0, case.text.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<&str> = cuts.windows(2).map(|cut| &case.text[cut[0]..cut[1]]).collect();
+        prop_assert_eq!(read(case.family, &pieces), read(case.family, &[case.text]));
+    }
+}

@@ -1,0 +1,121 @@
+//! Every endpoint that answers from a model: one way for all, and a row of `api`'s table says what differs.
+
+use std::{sync::Arc, time::Instant};
+
+use api::{ApiError, Call, Code, Endpoint, Gives, Head, Reading};
+use futures::{StreamExt as _, TryStreamExt as _};
+use network::{
+    axum::{body::Body, http::HeaderMap, response::Response},
+    now_ms,
+};
+use protocol::{Input, Prompt, Request};
+use serde_json::json;
+
+use crate::{
+    delivery::Delivery,
+    http::{answered, body, counted, stream, telling::Course},
+    prepare::Wish,
+    shared::{Shared, fresh},
+    vocabulary::Words,
+};
+
+/// Answers of one call that are waited for at the same time.
+const AT_ONCE: usize = 16;
+
+pub async fn handle(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: HeaderMap, body: Body) -> Response {
+    counted(&shared, endpoint.dialect, |started_at| serve(&shared, endpoint, &headers, body, started_at)).await
+}
+
+async fn serve(
+    shared: &Arc<Shared>,
+    endpoint: &'static Endpoint,
+    headers: &HeaderMap,
+    body: Body,
+    started_at: Instant,
+) -> Result<Response, ApiError> {
+    let body = body::read(headers, body, shared.pace.body_wait).await?;
+    let first = shared.admit(1)?;
+    let mut call = (endpoint.read)(&body)?;
+    call.terms = call.terms.with_assurance_header(answered::assurance_wish(headers))?;
+    let more = call.jobs.len().saturating_sub(1);
+    let places = (first, (more > 0).then(|| shared.admit(more)).transpose()?);
+    let model = shared.directory.resolve(&call.model)?;
+    let words = words(shared, &call, endpoint, &model.root).await?;
+    if endpoint.gives == Gives::Count {
+        return count(&call, words.as_deref());
+    }
+    let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
+    call.bind(family)?;
+    let requests = requests(shared, &call, model.root)?;
+    let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
+        return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
+    };
+    let id = nonce.get(..32).unwrap_or_default().to_owned();
+    let head = Head { id, created: now_ms() / 1_000, model: model.name[..].to_owned() };
+    let courses = call.jobs.iter().zip(requests).enumerate().map(|(choice, (job, request))| {
+        let family = call.calling.is_some().then_some(family);
+        let stops = request.parameters.stop.clone();
+        let reading = Reading::new(stops.iter().map(|stop| &stop[..]), family, &format!("{}{choice}", head.id));
+        let delivery = Delivery::new(Arc::clone(shared), request, call.stream, started_at);
+        Course::new(delivery, reading, words.clone(), echo(job, words.as_deref()), answered::wants_opening(headers))
+    });
+    let courses: Vec<Course> = courses.collect();
+    if call.stream {
+        return stream::respond(shared, courses, head, call.teller, places).await;
+    }
+    let said: Vec<_> = futures::stream::iter(courses).map(Course::whole).buffered(AT_ONCE).try_collect().await?;
+    Ok(answered::respond(call.teller.whole(&head, &said), &said))
+}
+
+/// The model's words: asked for where the answer cannot be told without them, taken where they are at hand.
+async fn words(
+    shared: &Shared,
+    call: &Call,
+    endpoint: &Endpoint,
+    root: &protocol::Digest,
+) -> Result<Option<Arc<Words>>, ApiError> {
+    let is_needed = call.needs_words() || endpoint.gives == Gives::Count;
+    if !is_needed && call.calling.is_none() {
+        return Ok(None);
+    }
+    let known = tokio::time::timeout(shared.pace.vocabulary_wait, shared.vocabularies.of(root)).await.ok().flatten();
+    if is_needed && known.is_none() {
+        let message = "The model's vocabulary is not known here yet, without which tokens have no names.";
+        return Err(ApiError::new(Code::NoWorker, message).with_retry_after_s(2));
+    }
+    Ok(known)
+}
+
+fn count(call: &Call, words: Option<&Words>) -> Result<Response, ApiError> {
+    let chat = call.jobs.iter().find_map(|job| match &job.input {
+        Input::Chat(chat) => Some(chat),
+        Input::Tensors(_) | Input::Prompt(_) | Input::Embed(_) => None,
+    });
+    let (Some(chat), Some(words)) = (chat, words) else {
+        return Err(ApiError::new(Code::InvalidValue, "Only conversations with language models have tokens to count."));
+    };
+    let prompt = words.template.prompt(&words.tokenizer, &chat.messages, now_ms());
+    let refused = |error: engine::PromptError| {
+        let message = format!("The model's template refuses the conversation: {error}.");
+        ApiError::new(Code::InvalidValue, message).with_param("messages")
+    };
+    Ok(answered::json(&json!({ "input_tokens": prompt.map_err(refused)?.len() })))
+}
+
+fn requests(shared: &Shared, call: &Call, model: protocol::Digest) -> Result<Vec<Request>, ApiError> {
+    let seed = u64::from_be_bytes(fresh()?);
+    let request = |job: &api::Job| {
+        let (input, parameters, terms) = (job.input.clone(), job.parameters(seed), call.terms.clone());
+        Wish { model, input, parameters, terms }.into_request(shared.circumstances()?)
+    };
+    call.jobs.iter().map(request).collect()
+}
+
+/// The text that an answer begins with where its caller wants the prompt back.
+fn echo(job: &api::Job, words: Option<&Words>) -> Option<String> {
+    let Input::Prompt(prompt) = &job.input else { return None };
+    job.echo.then(|| match prompt {
+        Prompt::Text(text) => text[..].to_owned(),
+        Prompt::Tokens(tokens) => words.map(|words| words.tokenizer.decode(tokens)).unwrap_or_default(),
+    })
+}

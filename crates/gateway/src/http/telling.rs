@@ -1,0 +1,121 @@
+//! One answer on its way from its worker to whoever tells it: pieces become parts, the last becomes the whole.
+
+use std::sync::Arc;
+
+use api::{ApiError, Part, Reading, Said, SaidToken};
+use protocol::request::Score;
+
+use crate::{
+    delivery::{Delivered, Delivery, Piece},
+    http::answered,
+    vocabulary::Words,
+};
+
+pub struct Course {
+    delivery: Delivery,
+    /// As it was before the first piece.
+    fresh: Reading,
+    /// `None` after the end.
+    reading: Option<Reading>,
+    words: Option<Arc<Words>>,
+    /// The prompt's text, where the answer begins with it.
+    echo: Option<String>,
+    has_echoed: bool,
+    prompt_scores: Vec<Score>,
+    include_opening: bool,
+}
+
+/// What comes out of a course.
+pub enum Told {
+    Part(Part),
+    End(Box<Said>),
+}
+
+impl Course {
+    pub fn new(
+        delivery: Delivery,
+        reading: Reading,
+        words: Option<Arc<Words>>,
+        echo: Option<String>,
+        include_opening: bool,
+    ) -> Self {
+        Self {
+            delivery,
+            fresh: reading.clone(),
+            reading: Some(reading),
+            words,
+            echo,
+            has_echoed: false,
+            prompt_scores: Vec::new(),
+            include_opening,
+        }
+    }
+
+    /// The whole answer at once.
+    pub async fn whole(mut self) -> Result<Said, ApiError> {
+        loop {
+            if let Told::End(said) = self.next().await? {
+                return Ok(*said);
+            }
+        }
+    }
+
+    /// The next part that shows anything, or the end; after the end or an error there is none.
+    pub async fn next(&mut self) -> Result<Told, ApiError> {
+        loop {
+            let piece = self.delivery.next().await?;
+            let Some(reading) = &mut self.reading else {
+                return Err(ApiError::new(api::Code::Internal, "The answer has ended."));
+            };
+            let mut part = match piece {
+                Piece::Afresh => {
+                    *reading = self.fresh.clone();
+                    self.prompt_scores.clear();
+                    self.has_echoed = false;
+                    continue;
+                }
+                Piece::Prompt(scores) => {
+                    self.prompt_scores = scores;
+                    Part::default()
+                }
+                Piece::Token { token, text, score } => {
+                    let said = score.and_then(|score| Some(self.words.as_ref()?.said(token, Some(&score))));
+                    reading.push(&text, said)
+                }
+                Piece::Done(delivered) => return Ok(self.end(*delivered)),
+            };
+            if let Some(echo) = self.echo.as_ref().filter(|_| !self.has_echoed) {
+                self.has_echoed = true;
+                part.text.insert_str(0, echo);
+            }
+            if !part.is_empty() {
+                return Ok(Told::Part(part));
+            }
+        }
+    }
+
+    /// The whole; what was held back is the part before it.
+    fn end(&mut self, delivered: Delivered) -> Told {
+        let Some(mut reading) = self.reading.take() else { return Told::Part(Part::default()) };
+        let last = reading.finish();
+        let prompt = self.prompt_tokens(&delivered);
+        let finish = delivered.finish;
+        let mut said = reading.into_said(finish, answered::answered(delivered, self.include_opening));
+        said.last = last;
+        if let Some(echo) = &self.echo {
+            said.text.insert_str(0, echo);
+            if !self.has_echoed {
+                said.last.text.insert_str(0, echo);
+            }
+            said.tokens.splice(..0, prompt);
+        }
+        Told::End(Box::new(said))
+    }
+
+    /// The prompt's tokens in words: the first has no score, because nothing comes before it.
+    fn prompt_tokens(&self, delivered: &Delivered) -> Vec<SaidToken> {
+        let Some(words) = self.words.as_ref().filter(|_| !self.prompt_scores.is_empty()) else { return Vec::new() };
+        let scores = [None].into_iter().chain(self.prompt_scores.iter().map(Some));
+        delivered.opening.prompt.iter().zip(scores).map(|(token, score)| words.said(*token, score)).collect()
+    }
+}
