@@ -23,6 +23,8 @@ pub unsafe fn multiply(panel: &Panel, x: &Blocks, from: Corner, chains: &mut [Ch
     let blocks = panel.checked_blocks();
     assert!(panel.values != Values::Nibbles { offset: 8 }, "this level's panels are signed, or nibbles as they are");
     let mut tiles = None;
+    // Each group asks for its part of what is wanted next, so that memory is busy all the time.
+    let part = panel.next.len().div_ceil(chains.len().div_ceil(ROWS).max(1)).next_multiple_of(64).max(64);
     for (index, chains) in chains.chunks_mut(ROWS).enumerate() {
         let group = x.group(from.group + index, from.block);
         group.assert_blocks(blocks);
@@ -36,8 +38,9 @@ pub unsafe fn multiply(panel: &Panel, x: &Blocks, from: Corner, chains: &mut [Ch
             // SAFETY: as the caller promises.
             tiles = Some((unsafe { Tiles::configure(&shapes(group.width)) }, group.width));
         }
+        let next = panel.next.chunks(part).nth(index).unwrap_or(&[]);
         // SAFETY: the tiles are configured for this width, and all lengths were asserted.
-        unsafe { by_width(panel, blocks, &group, index == 0, chains) };
+        unsafe { by_width(panel, blocks, &group, next, chains) };
     }
 }
 
@@ -52,13 +55,13 @@ macro_rules! by_width {
         /// # Safety
         /// As `run`, for any width.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-        unsafe fn by_width(panel: &Panel, blocks: usize, x: &Group, ahead: bool, chains: &mut [Chain]) {
+        unsafe fn by_width(panel: &Panel, blocks: usize, x: &Group, next: &[u8], chains: &mut [Chain]) {
             // SAFETY: as the caller promises; a group's width is from 1 to 16.
             unsafe {
                 match (x.width, panel.steps) {
-                    $(($width, Steps::Whole) => run::<$width, Whole>(panel, blocks, x, ahead, chains),
-                    ($width, Steps::Minimum) => run::<$width, Minimum>(panel, blocks, x, ahead, chains),
-                    ($width, Steps::Halves) => run::<$width, Halves>(panel, blocks, x, ahead, chains),)*
+                    $(($width, Steps::Whole) => run::<$width, Whole>(panel, blocks, x, next, chains),
+                    ($width, Steps::Minimum) => run::<$width, Minimum>(panel, blocks, x, next, chains),
+                    ($width, Steps::Halves) => run::<$width, Halves>(panel, blocks, x, next, chains),)*
                     _ => unreachable!("a group has at most 16 rows"),
                 }
             }
@@ -80,7 +83,7 @@ const fn held_back(rows: usize) -> usize {
 /// # Safety
 /// The tiles are configured for `T` rows; panel and group hold `blocks` blocks, at least one, and there are `T` chains.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn run<const T: usize, W: Way>(panel: &Panel, blocks: usize, x: &Group, ahead: bool, chains: &mut [Chain]) {
+unsafe fn run<const T: usize, W: Way>(panel: &Panel, blocks: usize, x: &Group, next: &[u8], chains: &mut [Chain]) {
     let mut waiting = std::mem::MaybeUninit::<Waiting>::uninit();
     let waiting: *mut i32 = waiting.as_mut_ptr().cast();
     let depth = const { held_back(T) };
@@ -93,9 +96,7 @@ unsafe fn run<const T: usize, W: Way>(panel: &Panel, blocks: usize, x: &Group, a
     }
     for block in 0..blocks {
         let from = place(block);
-        if ahead {
-            ask(panel.next, block, blocks);
-        }
+        ask(next, block, blocks);
         let (scales, dx) = (panel.scales.as_ptr().wrapping_add(block * W::STEPS * ROWS), x.scales.as_ptr());
         let dx = dx.wrapping_add(block * T);
         for step in 0..W::STEPS {
@@ -131,7 +132,7 @@ unsafe fn run<const T: usize, W: Way>(panel: &Panel, blocks: usize, x: &Group, a
 #[inline(always)]
 fn ask(next: &[u8], block: usize, blocks: usize) {
     let share = next.len().div_ceil(blocks).next_multiple_of(64);
-    for line in (0..share).step_by(64) {
+    for line in (0..share.min(next.len().saturating_sub(block * share))).step_by(64) {
         // SAFETY: prefetching reads nothing, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(next.as_ptr().wrapping_add(block * share + line).cast()) };
     }
