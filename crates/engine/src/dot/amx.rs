@@ -74,10 +74,12 @@ by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
 #[repr(C, align(64))]
 struct Waiting([[[i32; ROWS * ROWS]; 2]; DEPTH_MAX]);
 
-/// Blocks whose sums wait, where rows are few and where they are many.
+/// Places for sums that wait: one more, at least, than sums are ahead of their floats, because a block's sums are asked
+/// for while those of an earlier one are read.
 const DEPTH_MAX: usize = 4;
+/// How many blocks sums are ahead: more where rows are few, and floats hide less.
 const fn held_back(rows: usize) -> usize {
-    if rows <= 8 { DEPTH_MAX } else { 2 }
+    if rows <= 8 { 3 } else { 2 }
 }
 
 /// # Safety
@@ -87,7 +89,7 @@ unsafe fn run<const T: usize, W: Way>(panel: &Panel, blocks: usize, x: &Group, n
     let mut waiting = std::mem::MaybeUninit::<Waiting>::uninit();
     let waiting: *mut i32 = waiting.as_mut_ptr().cast();
     let depth = const { held_back(T) };
-    let place = |block: usize| waiting.wrapping_add(block % depth * W::STEPS * ROWS * ROWS);
+    let place = |block: usize| waiting.wrapping_add(block % DEPTH_MAX * W::STEPS * ROWS * ROWS);
     // SAFETY: there are `T` chains of 16 floats.
     let mut held: [__m512; T] = std::array::from_fn(|row| unsafe { _mm512_loadu_ps(chains.as_ptr().add(row).cast()) });
     for block in 0..blocks.min(depth) {
@@ -96,6 +98,10 @@ unsafe fn run<const T: usize, W: Way>(panel: &Panel, blocks: usize, x: &Group, n
     }
     for block in 0..blocks {
         let from = place(block);
+        if block + depth < blocks {
+            // SAFETY: as above.
+            unsafe { sum::<T, W>(panel, x, block + depth, place(block + depth)) };
+        }
         ask(next, block, blocks);
         let (scales, dx) = (panel.scales.as_ptr().wrapping_add(block * W::STEPS * ROWS), x.scales.as_ptr());
         let dx = dx.wrapping_add(block * T);
@@ -116,10 +122,6 @@ unsafe fn run<const T: usize, W: Way>(panel: &Panel, blocks: usize, x: &Group, n
                     subtract(chain, minimum, x.sums.as_ptr().add(block * T + row));
                 }
             }
-        }
-        if block + depth < blocks {
-            // SAFETY: as above.
-            unsafe { sum::<T, W>(panel, x, block + depth, from) };
         }
     }
     for (chain, held) in chains.iter_mut().zip(held) {
