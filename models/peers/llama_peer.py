@@ -2,7 +2,7 @@
 
     prefill N            one prompt of N tokens                               seconds
     decode N             N tokens, one at a time, behind that prompt          seconds
-    chats PROMPT N       N steps of one token for each sequence, together     seconds
+    chats TEXTS PROMPT N N steps of one token for each of several texts       seconds
     logits IDS FILE      logits after every token of IDS (with commas)        raw f32 in FILE
 
 Only llama.cpp's own interface is called, and only its calls are timed. Options are its defaults (AMX and repacked weights where
@@ -33,7 +33,7 @@ def model_of(path):
 
 class Worker:
     def __init__(self, path, threads=1, sequences=1):
-        self.model, self.sequences = model_of(path), sequences
+        self.model = model_of(path)
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = CONTEXT * sequences
         parameters.n_batch = parameters.n_ubatch = 512
@@ -69,13 +69,13 @@ class Worker:
     def decode(self, count):
         return self.steps(int(count), 1)
 
-    def chats(self, prompt, count):
+    def chats(self, texts, prompt, count):
         self.forget()
         self.length = int(prompt)
-        for sequence in range(self.sequences):
+        for sequence in range(int(texts)):
             self.fill([(token(index + sequence), index, sequence) for index in range(self.length)], every=False)
             self.run()
-        return self.steps(int(count), self.sequences)
+        return self.steps(int(count), int(texts))
 
     def steps(self, count, sequences):
         seconds = {"cpu_s": 0.0, "wall_s": 0.0}

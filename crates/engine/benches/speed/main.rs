@@ -31,7 +31,7 @@ fn main() -> Outcome<()> {
         ["serve", artefact] => serve(artefact, 1),
         ["serve", artefact, threads] => serve(artefact, threads.parse()?),
         ["read", bytes] => {
-            println!("{}", memory::read(bytes.parse()?));
+            println!("{}", memory::read(bytes.parse()?)?);
             Ok(())
         }
         [] => demo(),
