@@ -11,12 +11,13 @@ use graph::{
 
 use crate::Outcome;
 
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/demo");
 const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
 
 pub fn import(source: &Path, target: &Path, kind: &str) -> Outcome<()> {
     let bytes = match source.extension().and_then(|extension| extension.to_str()) {
         Some("onnx") => onnx(source, kind)?,
-        Some("gguf") => gguf(source)?,
+        Some("gguf") => gguf(source, kind)?,
         None => checkpoint(source, kind)?,
         Some(other) => return Err(format!("nothing imports .{other} files").into()),
     };
@@ -53,31 +54,31 @@ fn calibration(folder: &Path, file: &[u8]) -> Outcome<Vec<Vec<Tensor>>> {
     Ok(sets)
 }
 
+/// A GGUF file as it is. Speed asks for no words, so tokenizer, template and calibration are the demo model's.
+fn gguf(source: &Path, kind: &str) -> Outcome<Vec<u8>> {
+    let file = Gguf::read(&storage::map_file(source)?)?;
+    compile(WeightFiles::Gguf(&file), Path::new(DEMO), kind)
+}
+
 fn checkpoint(folder: &Path, kind: &str) -> Outcome<Vec<u8>> {
-    let read = |name: &str| fs::read(folder.join(name)).map_err(|cause| format!("failed to read {name}: {cause}"));
-    let (template, calibration) = (read("chat_template.jinja")?, read("calibration.jsonl").unwrap_or_default());
-    let (weights, config, tokenizer) = (read("weights.safetensors")?, read("config.json")?, read("tokenizer.json")?);
+    let files = [storage::map_file(&folder.join("weights.safetensors"))?];
+    let config = fs::read(folder.join("config.json"))?;
+    compile(WeightFiles::Safetensors { files: &files, config: &config }, folder, kind)
+}
+
+fn compile(weights: WeightFiles, words: &Path, kind: &str) -> Outcome<Vec<u8>> {
+    let read =
+        |name: &str| fs::read_to_string(words.join(name)).map_err(|cause| format!("failed to read {name}: {cause}"));
+    let (tokenizer, template) = (read("tokenizer.json")?, read("chat_template.jinja")?);
+    // A few positions set the scales of random weights as well as many would.
+    let calibration = read("calibration.jsonl")?.lines().next().unwrap_or_default().to_owned();
     let files = CheckpointFiles {
-        weights: WeightFiles::Safetensors { files: &[weights.into()], config: &config },
-        tokenizer: &tokenizer,
-        template: std::str::from_utf8(&template)?,
-        calibration: std::str::from_utf8(&calibration)?,
+        weights,
+        tokenizer: tokenizer.as_bytes(),
+        template: &template,
+        calibration: &calibration,
         stop_tokens: &[],
     };
     let kind = if kind == "integer" { LanguageKind::Integer } else { LanguageKind::Ordered };
     Ok(compile_checkpoint(&files, "speed", &CompileOptions::of(kind, DEFAULTS))?)
-}
-
-/// What is measured are tokens, not words: any vocabulary does.
-const WORDS: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
-    "decoder": null, "truncation": null, "padding": null,
-    "model": {"type": "WordLevel", "vocab": {"word": 0}, "unk_token": "word"}}"#;
-
-/// The ordered kind; weights stay as they are.
-fn gguf(source: &Path) -> Outcome<Vec<u8>> {
-    let file = Gguf::read(&fs::read(source)?.into())?;
-    let template = "{% for message in messages %}{{ message.content }}{% endfor %}";
-    let weights = WeightFiles::Gguf(&file);
-    let files = CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "", stop_tokens: &[] };
-    Ok(compile_checkpoint(&files, "speed", &CompileOptions::of(LanguageKind::Ordered, DEFAULTS))?)
 }

@@ -12,7 +12,6 @@
 mod clock;
 mod import;
 mod language;
-mod map;
 mod memory;
 mod tensors;
 
@@ -41,9 +40,8 @@ fn main() -> Outcome<()> {
 
 /// Answers commands until there are no more.
 fn serve(artefact: &str, threads: usize) -> Outcome<()> {
-    // The importer has just written it: no use to hash it again.
     let options = Options { threads, ..Options::default() };
-    let model = Model::load_kept(map::file(artefact.as_ref())?, options)?;
+    let model = Model::load_with(storage::map_file(artefact.as_ref())?, options)?;
     println!("{}", json!({"ready": true, "level": Level::detect().name()}));
     let mut worker = Worker::of(&model)?;
     for line in std::io::stdin().lock().lines() {
@@ -80,7 +78,7 @@ impl<'a> Worker<'a> {
 fn demo() -> Outcome<()> {
     for kind in ["integer", "ordered"] {
         let path = format!("{}/../../models/demo/demo-{kind}.ogm", env!("CARGO_MANIFEST_DIR"));
-        let model = Model::load(map::file(path.as_ref())?)?;
+        let model = Model::load(storage::map_file(path.as_ref())?)?;
         let mut worker = Worker::of(&model)?;
         for (work, tokens) in [("prefill", 120.0), ("decode", 32.0)] {
             let mut times = Vec::new();
