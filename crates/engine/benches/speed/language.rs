@@ -118,9 +118,10 @@ impl<'a> Worker<'a> {
         let run = [prompt, &answer[..claimed]].concat();
         let (equal, seconds) = timed(|| -> Outcome<bool> {
             let (mut position, mut equal) = (0, true);
-            self.start(prompt.len()).run(&run, &mut |logits| {
-                equal &= greedy(&logits) == answer[position];
+            self.start(prompt.len()).run(&run, &mut |_row, logits, _scratch| {
+                equal &= greedy(logits) == answer[position];
                 position += 1;
+                Ok(())
             })?;
             Ok(equal && position == answer.len())
         });
