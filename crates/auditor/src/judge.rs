@@ -1,7 +1,7 @@
 //! Is this receipt true? Re-executes the opening and compares bits. Pure: no clock, no I/O, no tolerance.
 
 use engine::{Check, LanguageModel, Model, Step, TensorModel};
-use protocol::{Finish, Input, Opening, Output, Receipt};
+use protocol::{Element, Finish, Input, Opening, Output, Prompt, Receipt, Tensor};
 
 /// Where a false receipt differs from the truth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,27 +56,41 @@ pub fn judge(model: &Model, receipt: &Receipt, opening: &Opening) -> Judgement {
 
 fn re_execute(model: &Model, finish: Finish, opening: &Opening) -> Option<Difference> {
     match (&opening.request.input, &opening.output, model.as_language(), model.as_tensor()) {
-        (Input::Chat(_), Output::Tokens(tokens), Some(language), _) => chat(language, finish, opening, tokens),
+        (Input::Chat(_) | Input::Prompt(_), Output::Tokens(_) | Output::Scored(_), Some(language), _) => {
+            say(language, finish, opening)
+        }
+        (Input::Embed(texts), Output::Tensors(claimed), Some(language), _) => {
+            embed(language, finish, opening, texts, claimed)
+        }
         (Input::Tensors(_), Output::Tensors(_), _, Some(tensors)) => compute(tensors, finish, opening),
         _ => Some(Difference::Impossible { reason: "input, output and model are of different kinds".to_owned() }),
     }
 }
 
-fn chat(model: &LanguageModel, finish: Finish, opening: &Opening, claimed: &[u32]) -> Option<Difference> {
+fn say(model: &LanguageModel, finish: Finish, opening: &Opening) -> Option<Difference> {
     let request = &opening.request;
-    let Input::Chat(chat) = &request.input else { return Some(Difference::Prompt) };
     // An answer that its caller left has no receipt; else a worker could cut every answer short and say so.
     if finish == Finish::Cancelled {
         return Some(Difference::Finish);
     }
-    let prompt = match model.prompt(&chat.messages, request.template_time_ms) {
+    let prompt = match &request.input {
+        Input::Chat(chat) => model.prompt(&chat.messages, request.template_time_ms),
+        Input::Prompt(prompt) => model.plain_prompt(prompt),
+        Input::Tensors(_) | Input::Embed(_) => return Some(Difference::Prompt),
+    };
+    let prompt = match prompt {
         Ok(prompt) => prompt,
         Err(error) => return Some(Difference::Impossible { reason: error.to_string() }),
     };
     if prompt.as_slice() != &opening.prompt[..] {
         return Some(Difference::Prompt);
     }
-    match model.check(&prompt, &request.parameters, claimed, finish) {
+    let checked = match &opening.output {
+        Output::Tokens(claimed) => model.check(&prompt, &request.parameters, claimed, finish),
+        Output::Scored(claimed) => model.check_scored(&prompt, &request.parameters, claimed, finish),
+        Output::Tensors(_) => return Some(Difference::Form),
+    };
+    match checked {
         Ok(Check::Equal) => None,
         Ok(Check::Differs { position, expected, claimed }) => Some(Difference::Answer { position, expected, claimed }),
         Ok(Check::Score { position }) => Some(Difference::Score { position }),
@@ -84,6 +98,48 @@ fn chat(model: &LanguageModel, finish: Finish, opening: &Opening, claimed: &[u32
         Ok(Check::Form) => Some(Difference::Form),
         Err(error) => Some(Difference::Impossible { reason: error.to_string() }),
     }
+}
+
+fn embed(
+    model: &LanguageModel,
+    finish: Finish,
+    opening: &Opening,
+    texts: &[Prompt],
+    claimed: &[Tensor],
+) -> Option<Difference> {
+    if finish != Finish::Complete {
+        return Some(Difference::Finish);
+    }
+    let impossible = |reason: String| Some(Difference::Impossible { reason });
+    let mut prompt = Vec::new();
+    let mut embeddings = Vec::new();
+    for text in texts {
+        let tokens = match model.embedded_prompt(text) {
+            Ok(tokens) => tokens,
+            Err(error) => return impossible(error.to_string()),
+        };
+        match model.embed(&tokens) {
+            Ok(embedding) => embeddings.push(embedding),
+            Err(error) => return impossible(error.to_string()),
+        }
+        prompt.extend(tokens);
+    }
+    if prompt.as_slice() != &opening.prompt[..] {
+        return Some(Difference::Prompt);
+    }
+    if embeddings.len() != claimed.len() {
+        return Some(Difference::Tensor { position: embeddings.len().min(claimed.len()) });
+    }
+    let position = embeddings.iter().zip(claimed).position(|(ours, theirs)| !is_embedding(theirs, ours))?;
+    Some(Difference::Tensor { position })
+}
+
+fn is_embedding(tensor: &Tensor, values: &[f32]) -> bool {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    *tensor.name == *"embedding"
+        && tensor.element == Element::F32
+        && tensor.shape[..] == [values.len() as u64]
+        && tensor.data.iter().copied().eq(bytes)
 }
 
 fn compute(model: &TensorModel, finish: Finish, opening: &Opening) -> Option<Difference> {

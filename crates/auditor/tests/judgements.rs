@@ -78,6 +78,50 @@ fn an_answer_that_is_cut_or_goes_on_is_found_at_its_end() {
 }
 
 #[test]
+fn a_false_score_is_found_and_so_is_one_that_nobody_asked_for() {
+    let model = chat_model();
+    let truth = Draft::chat(Parameters { scores: 2, prompt_scores: true, max_tokens: 6, ..Parameters::default() });
+    assert_eq!(judged(&model, &truth), Judgement::Equal);
+    let scored = truth.scored();
+    let mut lie = scored.clone();
+    let mut tokens = lie.tokens.to_vec();
+    tokens[2].score.logprob_micros -= 1;
+    lie.tokens = List::new(tokens).unwrap();
+    assert_eq!(difference(&model, &truth.clone().scoring(lie)), Difference::Score { position: 2 });
+    let mut lie = scored.clone();
+    lie.prompt = List::new(scored.prompt[..5].to_vec()).unwrap();
+    assert_eq!(difference(&model, &truth.clone().scoring(lie)), Difference::PromptScore { position: 5 });
+    let tokens = scored.tokens.iter().map(|scored| scored.token).collect();
+    assert_eq!(difference(&model, &truth.saying(tokens)), Difference::Form);
+    assert_eq!(difference(&model, &greedy().scoring(scored)), Difference::Form);
+}
+
+#[test]
+fn embeddings_are_judged_by_their_bits_and_by_the_tokens_that_are_charged_for() {
+    let model = Model::load(tiny::artefact(tiny::KINDS[1])).unwrap();
+    let truth = Draft::embedded(&model, &["one text", "another"]);
+    assert_eq!(judged(&model, &truth), Judgement::Equal);
+    let flipped = |position: usize| {
+        let mut tensors = truth.tensors();
+        let mut data = tensors[position].data.to_vec();
+        data[0] ^= 1;
+        tensors[position].data = protocol::Bytes::new(data).unwrap();
+        truth.clone().computing(tensors)
+    };
+    for position in 0..2 {
+        assert_eq!(difference(&model, &flipped(position)), Difference::Tensor { position });
+    }
+    let fewer = truth.clone().computing(truth.tensors()[..1].to_vec());
+    assert_eq!(difference(&model, &fewer), Difference::Tensor { position: 1 });
+    let longer = truth.clone().changed(|draft| {
+        draft.opening.prompt = List::new([draft.opening.prompt.to_vec(), vec![7]].concat()).unwrap();
+    });
+    assert_eq!(difference(&model, &longer), Difference::Prompt);
+    let stopped = truth.changed(|draft| draft.finish = Finish::Stop);
+    assert_eq!(difference(&model, &stopped), Difference::Finish);
+}
+
+#[test]
 fn an_end_that_no_receipt_may_have_is_found() {
     let cancelled = greedy().changed(|draft| draft.finish = Finish::Cancelled);
     assert_eq!(difference(&chat_model(), &cancelled), Difference::Finish);

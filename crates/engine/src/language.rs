@@ -100,6 +100,8 @@ pub enum RunError {
     Constraint(#[from] ConstraintError),
     #[error("the model's run was interrupted")]
     Interrupted,
+    #[error("the model has no output that embeddings are made of")]
+    NoEmbedding,
     #[error(transparent)]
     Fault(#[from] Fault),
     #[error(transparent)]

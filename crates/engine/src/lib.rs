@@ -15,6 +15,7 @@ mod compile;
 mod course;
 mod cpu;
 mod dot;
+mod embedding;
 mod guide;
 mod kernel;
 mod language;

@@ -1,6 +1,6 @@
 //! A text that is run on in pieces, and texts that are run together.
 
-use graph::{Data, sampling::Scratch};
+use graph::{Data, Fault, sampling::Scratch};
 
 use crate::{
     kernel::Place,
@@ -97,18 +97,37 @@ impl Text<'_> {
         self.model.check_tokens(tokens, limit)?;
         for piece in tokens.chunks(self.chunk) {
             let start = self.lane.length;
-            let places: Vec<Place> = (0..piece.len()).map(|index| Place { lane: 0, position: start + index }).collect();
-            let inputs = [Data::I32(piece.iter().map(|&token| token as i32).collect())];
             let first = self.from.saturating_sub(start).min(piece.len());
-            let wanted: Vec<usize> = (first..piece.len()).collect();
-            let chunk = Chunk { inputs: &inputs, places: &places, wanted: &wanted };
-            self.model.plan().run(&mut self.space, &mut [&mut self.lane], &chunk)?;
+            let inputs = self.call(piece, first)?;
             for (row, position) in (start + first..start + piece.len()).enumerate() {
                 let each = |logits: &[i64], scratch: &mut Scratch| each(position, logits, scratch);
                 self.model.with_logits(&self.space, &inputs, row, each)??;
             }
         }
         Ok(())
+    }
+
+    /// Runs tokens that are none too many; gives an output of the last of them.
+    pub(crate) fn last_output(&mut self, tokens: &[u32], output: usize) -> Result<Data, RunError> {
+        let mut last = None;
+        let pieces = tokens.len().div_ceil(self.chunk);
+        for (index, piece) in tokens.chunks(self.chunk).enumerate() {
+            let wanted = usize::from(index + 1 == pieces);
+            let inputs = self.call(piece, piece.len() - wanted)?;
+            last = self.model.plan().output(&self.space, &inputs, output).filter(|_| wanted > 0).cloned();
+        }
+        last.ok_or_else(|| Fault::Excluded { operator: "output" }.into())
+    }
+
+    /// One call over rows of this text, whose outputs from row `first` on are wanted; gives its inputs.
+    fn call(&mut self, piece: &[u32], first: usize) -> Result<[Data; 1], RunError> {
+        let start = self.lane.length;
+        let places: Vec<Place> = (0..piece.len()).map(|index| Place { lane: 0, position: start + index }).collect();
+        let inputs = [Data::I32(piece.iter().map(|&token| token as i32).collect())];
+        let wanted: Vec<usize> = (first..piece.len()).collect();
+        let chunk = Chunk { inputs: &inputs, places: &places, wanted: &wanted };
+        self.model.plan().run(&mut self.space, &mut [&mut self.lane], &chunk)?;
+        Ok(inputs)
     }
 }
 

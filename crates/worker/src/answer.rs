@@ -1,9 +1,12 @@
 //! What a worker answers: a function of request and model alone. Pure.
 
-use engine::{Flow, LanguageModel, Model, Part, PromptError, TensorModel};
+use engine::{
+    Detokenizer, Flow, LanguageModel, Model, Part, PromptError, RunError, TensorModel,
+    serve::{Job, ServeError},
+};
 use protocol::{
-    Canonical as _, Chat, Finish, Input, List, Output, Request, Tensor, Text,
-    request::{OPENING_BYTES_MAX, TOKENS_MAX},
+    Canonical as _, Element, Finish, Input, List, Output, Parameters, Prompt, Request, Tensor, Text,
+    request::{OPENING_BYTES_MAX, Score, Scored, ScoredToken, TOKENS_MAX},
     service::{FailedFrame, Failure, Frame, TokenFrame},
 };
 
@@ -20,13 +23,79 @@ pub struct Answer {
 /// Bytes that an opening has besides request, prompt and output: three salts and the counts.
 const OPENING_REST: usize = 128;
 const TOKEN_BYTES: usize = 4;
+/// Bytes of a score, and of each alternative that it names.
+const SCORE_BYTES: usize = 8;
+const ALTERNATIVE_BYTES: usize = 8;
 
-/// Refuses a request whose opening might not fit into a block: a worker that could not open what it signed would be
-/// slashed for withholding it.
-pub(crate) fn check_room(model: &Model, request: &Request) -> Result<(), FailedFrame> {
-    // Prompt and answer share the context.
-    let tokens = model.as_language().map_or(0, LanguageModel::context).saturating_mul(TOKEN_BYTES);
-    check_opening(request, tokens)
+/// Runs `request` on `model` and hands on each part as it is there; `deliver` says whether anyone still listens.
+pub fn answer(
+    model: &Model,
+    request: &Request,
+    adversary: Option<Adversary>,
+    deliver: &mut dyn FnMut(Frame) -> bool,
+) -> Result<Answer, FailedFrame> {
+    match (&request.input, model.as_language()) {
+        (Input::Chat(_) | Input::Prompt(_), Some(language)) => say(language, request, adversary, deliver),
+        _ => {
+            let answer = compute(model, request, adversary)?;
+            let Output::Tensors(outputs) = &answer.output else { return Ok(answer) };
+            let finish = if deliver(Frame::Tensors(outputs.clone())) { answer.finish } else { Finish::Cancelled };
+            Ok(Answer { finish, ..answer })
+        }
+    }
+}
+
+fn say(
+    model: &LanguageModel,
+    request: &Request,
+    adversary: Option<Adversary>,
+    deliver: &mut dyn FnMut(Frame) -> bool,
+) -> Result<Answer, FailedFrame> {
+    let job = job(model, request)?;
+    let mut telling = Telling::new(model, &request.parameters, adversary);
+    let mut refused = None;
+    let generation = model.generate(&job.prompt, &job.parameters, &mut |part| {
+        let told = telling.tell(part.clone()).map(&mut *deliver);
+        match told {
+            Ok(true) => Flow::Continue,
+            Ok(false) => Flow::Stop,
+            Err(failure) => {
+                refused = Some(failure);
+                Flow::Stop
+            }
+        }
+    });
+    let generation = generation.map_err(|error| run_failed(&error))?;
+    refused.map_or(Ok(()), Err)?;
+    telling.into_answer(job.prompt, generation.finish)
+}
+
+/// What of a request a language model is to continue. Refuses a request whose opening might not fit into a block: a
+/// worker that could not open what it signed would be slashed for withholding it.
+pub(crate) fn job(model: &LanguageModel, request: &Request) -> Result<Job, FailedFrame> {
+    let prompt = match &request.input {
+        Input::Chat(chat) => model.prompt(&chat.messages, request.template_time_ms),
+        Input::Prompt(prompt) => model.plain_prompt(prompt),
+        Input::Tensors(_) | Input::Embed(_) => {
+            return Err(failed(Failure::BadRequest, "there is nothing to continue in this request"));
+        }
+    };
+    let prompt = prompt.map_err(|error| prompt_failed(&error))?;
+    let parameters = &request.parameters;
+    let answer = (parameters.max_tokens as usize).min(model.context().saturating_sub(prompt.len()));
+    let score = if scores(parameters) {
+        SCORE_BYTES + ALTERNATIVE_BYTES * usize::from(parameters.scores.saturating_sub(1))
+    } else {
+        0
+    };
+    let scored = if parameters.prompt_scores { prompt.len() } else { 0 };
+    check_opening(request, (prompt.len() + answer) * TOKEN_BYTES + (scored + answer) * score)?;
+    Ok(Job { prompt, parameters: parameters.clone() })
+}
+
+/// Whether an answer has scores.
+fn scores(parameters: &Parameters) -> bool {
+    parameters.scores > 0 || parameters.prompt_scores
 }
 
 fn check_opening(request: &Request, rest: usize) -> Result<(), FailedFrame> {
@@ -38,88 +107,139 @@ fn check_opening(request: &Request, rest: usize) -> Result<(), FailedFrame> {
     Err(failed(Failure::ContextTooLong, &message))
 }
 
-/// Runs `request` on `model` and hands on each part as it is there; `deliver` says whether anyone still listens.
-pub fn answer(
-    model: &Model,
-    request: &Request,
+/// An answer as it is told: part by part to the reader, and in the end as a whole.
+pub(crate) struct Telling<'a> {
+    detokenizer: Detokenizer<'a>,
+    vocabulary: u32,
     adversary: Option<Adversary>,
-    deliver: &mut dyn FnMut(Frame) -> bool,
-) -> Result<Answer, FailedFrame> {
-    match (&request.input, model.as_language(), model.as_tensor()) {
-        (Input::Chat(conversation), Some(language), _) => chat(language, request, conversation, adversary, deliver),
-        (Input::Tensors(inputs), _, Some(tensors)) => compute(tensors, request, inputs, adversary, deliver),
-        (Input::Chat(_), None, _) => Err(failed(Failure::BadRequest, "this model takes tensors, not messages")),
-        (Input::Tensors(_), _, None) => Err(failed(Failure::BadRequest, "this model takes messages, not tensors")),
-        (Input::Prompt(_) | Input::Embed(_), _, _) => {
-            Err(failed(Failure::BadRequest, "this worker serves conversations and tensors"))
-        }
-    }
+    has_scores: bool,
+    prompt_scores: List<Score, TOKENS_MAX>,
+    tokens: Vec<u32>,
+    scores: Vec<Score>,
 }
 
-fn chat(
-    model: &LanguageModel,
-    request: &Request,
-    conversation: &Chat,
-    adversary: Option<Adversary>,
-    deliver: &mut dyn FnMut(Frame) -> bool,
-) -> Result<Answer, FailedFrame> {
-    let prompt = model
-        .prompt(&conversation.messages, request.template_time_ms)
-        .map_err(|error| failed(failure(&error), &format!("failed to render the prompt: {error}")))?;
-    let vocabulary = u32::try_from(model.vocabulary()).unwrap_or(u32::MAX);
-    let mut detokenizer = model.detokenizer();
-    let mut tokens = Vec::new();
-    let (mut listening, mut overlong) = (true, false);
-    let generation = model
-        .generate(&prompt, &request.parameters, &mut |part| {
-            let Part::Token { token, .. } = *part else { return Flow::Continue };
-            let token = adversary.map_or(token, |adversary| adversary.token(tokens.len(), token, vocabulary));
-            tokens.push(token);
-            match Text::new(detokenizer.push(token)) {
-                Ok(text) => listening = deliver(Frame::Token(TokenFrame { token, text, score: None })),
-                Err(_) => overlong = true,
+impl<'a> Telling<'a> {
+    pub fn new(model: &'a LanguageModel, parameters: &Parameters, adversary: Option<Adversary>) -> Self {
+        Self {
+            detokenizer: model.detokenizer(),
+            vocabulary: u32::try_from(model.vocabulary()).unwrap_or(u32::MAX),
+            adversary,
+            has_scores: scores(parameters),
+            prompt_scores: List::default(),
+            tokens: Vec::new(),
+            scores: Vec::new(),
+        }
+    }
+
+    /// The frame that tells a part.
+    pub fn tell(&mut self, part: Part) -> Result<Frame, FailedFrame> {
+        match part {
+            Part::PromptScores(scores) => {
+                self.prompt_scores = bounded(scores)?;
+                Ok(Frame::PromptScores(self.prompt_scores.clone()))
             }
-            if listening && !overlong { Flow::Continue } else { Flow::Stop }
-        })
-        .map_err(|error| failed(Failure::ContextTooLong, &error.to_string()))?;
-    if overlong {
-        return Err(failed(Failure::Internal, "a token of this model has more text than a frame can carry"));
-    }
-    let finish = if listening { generation.finish } else { Finish::Cancelled };
-    Ok(Answer { prompt: bounded(prompt)?, output: Output::Tokens(bounded(tokens)?), finish })
-}
-
-/// Whose words the refusal of a prompt is told in: too long is the one that clients know how to mend.
-fn failure(error: &PromptError) -> Failure {
-    match error {
-        PromptError::TooLong { .. } | PromptError::Rendered { .. } => Failure::ContextTooLong,
-        PromptError::Empty | PromptError::Mark { .. } | PromptError::Template { .. } | PromptError::Tokenizer(_) => {
-            Failure::BadRequest
+            Part::Token { token, score } => {
+                let lie = |adversary: Adversary| adversary.token(self.tokens.len(), token, self.vocabulary);
+                let token = self.adversary.map_or(token, lie);
+                self.tokens.push(token);
+                self.scores.extend(score.clone());
+                let overlong = "a token of this model has more text than a frame can carry";
+                let text = Text::new(self.detokenizer.push(token)).map_err(|_| failed(Failure::Internal, overlong))?;
+                Ok(Frame::Token(TokenFrame { token, text, score }))
+            }
         }
     }
+
+    pub fn into_answer(self, prompt: Vec<u32>, finish: Finish) -> Result<Answer, FailedFrame> {
+        let output = if self.has_scores {
+            let scored = self.tokens.into_iter().zip(self.scores);
+            let tokens = bounded(scored.map(|(token, score)| ScoredToken { token, score }).collect())?;
+            Output::Scored(Scored { prompt: self.prompt_scores, tokens })
+        } else {
+            Output::Tokens(bounded(self.tokens)?)
+        };
+        Ok(Answer { prompt: bounded(prompt)?, output, finish })
+    }
 }
 
-fn compute(
-    model: &TensorModel,
-    request: &Request,
-    inputs: &[Tensor],
-    adversary: Option<Adversary>,
-    deliver: &mut dyn FnMut(Frame) -> bool,
-) -> Result<Answer, FailedFrame> {
-    let outputs = model.run(inputs).map_err(|error| failed(Failure::BadRequest, &error.to_string()))?;
+/// Answers that are there at once: of tensor models, and embeddings.
+pub(crate) fn compute(model: &Model, request: &Request, adversary: Option<Adversary>) -> Result<Answer, FailedFrame> {
+    let (prompt, outputs) = match (&request.input, model.as_language(), model.as_tensor()) {
+        (Input::Tensors(inputs), _, Some(tensors)) => (Vec::new(), run(tensors, inputs)?),
+        (Input::Embed(texts), Some(language), _) => embed(language, texts)?,
+        (Input::Chat(_) | Input::Prompt(_) | Input::Embed(_), _, _) => {
+            return Err(failed(Failure::BadRequest, "this model takes tensors, not messages"));
+        }
+        (Input::Tensors(_), _, None) => {
+            return Err(failed(Failure::BadRequest, "this model takes messages, not tensors"));
+        }
+    };
     let outputs = match adversary {
         Some(adversary) => adversary.tensors(outputs),
         None => outputs,
     };
     let outputs = List::new(outputs).map_err(|error| failed(Failure::Internal, &error.to_string()))?;
-    check_opening(request, outputs.encode().len())?;
-    let listening = deliver(Frame::Tensors(outputs.clone()));
-    let finish = if listening { Finish::Complete } else { Finish::Cancelled };
-    Ok(Answer { prompt: List::default(), output: Output::Tensors(outputs), finish })
+    check_opening(request, prompt.len() * TOKEN_BYTES + outputs.encode().len())?;
+    Ok(Answer { prompt: bounded(prompt)?, output: Output::Tensors(outputs), finish: Finish::Complete })
 }
 
-fn bounded<const MAX: usize>(tokens: Vec<u32>) -> Result<List<u32, MAX>, FailedFrame> {
-    List::new(tokens).map_err(|error| failed(Failure::ContextTooLong, &format!("tokens: {error}")))
+fn run(model: &TensorModel, inputs: &[Tensor]) -> Result<Vec<Tensor>, FailedFrame> {
+    model.run(inputs).map_err(|error| failed(Failure::BadRequest, &error.to_string()))
+}
+
+fn embed(model: &LanguageModel, texts: &[Prompt]) -> Result<(Vec<u32>, Vec<Tensor>), FailedFrame> {
+    let (mut all, mut outputs) = (Vec::new(), Vec::new());
+    for text in texts {
+        let tokens = model.embedded_prompt(text).map_err(|error| prompt_failed(&error))?;
+        outputs.push(embedding(&model.embed(&tokens).map_err(|error| run_failed(&error))?)?);
+        all.extend(tokens);
+    }
+    Ok((all, outputs))
+}
+
+fn embedding(values: &[f32]) -> Result<Tensor, FailedFrame> {
+    let internal = |error: &dyn std::fmt::Display| failed(Failure::Internal, &format!("an embedding: {error}"));
+    let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Ok(Tensor {
+        name: Text::new("embedding").map_err(|error| internal(&error))?,
+        element: Element::F32,
+        shape: List::new(vec![values.len() as u64]).map_err(|error| internal(&error))?,
+        data: protocol::Bytes::new(data).map_err(|error| internal(&error))?,
+    })
+}
+
+fn bounded<T, const MAX: usize>(items: Vec<T>) -> Result<List<T, MAX>, FailedFrame> {
+    List::new(items).map_err(|error| failed(Failure::ContextTooLong, &format!("tokens: {error}")))
+}
+
+/// In whose words the refusal of a prompt is told: too long is the one that clients know how to mend.
+fn prompt_failed(error: &PromptError) -> FailedFrame {
+    let failure = match error {
+        PromptError::TooLong { .. } | PromptError::Rendered { .. } => Failure::ContextTooLong,
+        PromptError::Empty | PromptError::Mark { .. } | PromptError::Template { .. } | PromptError::Tokenizer(_) => {
+            Failure::BadRequest
+        }
+    };
+    failed(failure, &format!("failed to render the prompt: {error}"))
+}
+
+pub(crate) fn run_failed(error: &RunError) -> FailedFrame {
+    let failure = match error {
+        RunError::PromptLength { .. } => Failure::ContextTooLong,
+        RunError::Interrupted | RunError::Fault(_) => Failure::Internal,
+        _ => Failure::BadRequest,
+    };
+    failed(failure, &error.to_string())
+}
+
+pub(crate) fn serve_failed(error: &ServeError) -> FailedFrame {
+    let failure = match error {
+        ServeError::Run(error) => return run_failed(error),
+        ServeError::Busy { .. } | ServeError::Stopped => Failure::Busy,
+        ServeError::TooLarge { .. } => Failure::ContextTooLong,
+        ServeError::NotLanguage | ServeError::Thread { .. } => Failure::Internal,
+    };
+    failed(failure, &error.to_string())
 }
 
 /// The frame that tells a caller why there is no answer.

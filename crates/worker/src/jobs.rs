@@ -4,24 +4,25 @@
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use crypto::{Digest, SigningKey};
-use engine::Model;
+use engine::{
+    Model,
+    serve::{Event, Server, Stream},
+};
 use network::{Bytes, frame_bytes, now_ms};
 use protocol::{
-    NodeId, Noun as _, PublicKey, Request, Role,
+    Finish, Input, NodeId, Noun as _, Output, PublicKey, Request, Role,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
     adversary::Adversary,
-    answer::{Answer, answer, check_room, failed},
+    answer::{Answer, Telling, compute, failed, job, run_failed, serve_failed},
     chain::{Chain, Salts, Terms, is_complete},
     evidence::{Evidence, EvidenceError},
     rate::Rate,
@@ -38,6 +39,24 @@ pub(crate) const WAITING_MAX: usize = 64;
 /// Frames that may wait for a slow reader before the model is held back.
 const FRAMES_WAITING: usize = 256;
 
+/// A model that is served.
+#[derive(Clone)]
+pub(crate) enum Served {
+    /// Many texts in one batch, on the server's own thread.
+    Language(Arc<Server>),
+    /// Each request on a thread of its own.
+    Tensors(Arc<Model>),
+}
+
+impl Served {
+    fn model(&self) -> &Arc<Model> {
+        match self {
+            Self::Language(server) => server.model(),
+            Self::Tensors(model) => model,
+        }
+    }
+}
+
 /// All that serving needs.
 pub(crate) struct Desk {
     pub chain_id: u64,
@@ -46,7 +65,7 @@ pub(crate) struct Desk {
     pub key_valid_from: u64,
     pub adversary: Option<Adversary>,
     /// What this worker serves, loaded. Not fetched for a job: else whoever may send jobs could have it load everything.
-    pub models: BTreeMap<Digest, Arc<Model>>,
+    pub models: BTreeMap<Digest, Served>,
     pub registry: Registry,
     /// Openings asked for, by auditor.
     pub turnstile: Mutex<Rate<PublicKey>>,
@@ -79,11 +98,13 @@ impl Desk {
     /// `None` if the reader left before there was a receipt.
     async fn run(&self, job: SignedJob, frames: &mpsc::Sender<Bytes>) -> Result<Option<DoneFrame>, FailedFrame> {
         let received_at_ms = now_ms();
-        let (model, place) = tokio::select! {
+        let (served, place) = tokio::select! {
             () = frames.closed() => return Ok(None),
             admitted = self.admit(&job, received_at_ms) => admitted?,
         };
-        let (request, answer) = self.execute(model, place, job.request, frames.clone()).await?;
+        let answered = self.execute(served, job.request, &mut Reader::new(frames.clone(), PATIENCE)).await;
+        drop(place);
+        let (request, answer) = answered?;
         if is_complete(answer.finish) {
             return self.sign(request, answer, received_at_ms).await.map(Some);
         }
@@ -94,15 +115,14 @@ impl Desk {
     }
 
     /// Checks the job and waits for a place: cheap checks first, and nothing is held while a stranger is looked up.
-    async fn admit(&self, job: &SignedJob, now: u64) -> Result<(Arc<Model>, OwnedSemaphorePermit), FailedFrame> {
+    async fn admit(&self, job: &SignedJob, now: u64) -> Result<(Served, OwnedSemaphorePermit), FailedFrame> {
         self.check(job, now).await?;
-        let model = self.models.get(&job.request.model).cloned();
+        let served = self.models.get(&job.request.model).cloned();
         let unknown = || format!("this worker does not serve model {}", job.request.model);
-        let model = model.ok_or_else(|| failed(Failure::UnknownModel, &unknown()))?;
-        check_room(&model, &job.request)?;
+        let served = served.ok_or_else(|| failed(Failure::UnknownModel, &unknown()))?;
         let place = self.place().await?;
         self.take(&job.request, now)?;
-        Ok((model, place))
+        Ok((served, place))
     }
 
     async fn check(&self, job: &SignedJob, now: u64) -> Result<(), FailedFrame> {
@@ -141,22 +161,70 @@ impl Desk {
         }
     }
 
-    /// Runs the model on a thread of its own; the place is free again when that thread is done, whoever reads.
+    /// Runs a request and hands its answer on as it comes.
     async fn execute(
         &self,
-        model: Arc<Model>,
-        place: OwnedSemaphorePermit,
+        served: Served,
         request: Request,
-        frames: mpsc::Sender<Bytes>,
+        reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
-        let (adversary, mut reader) = (self.adversary, Reader::new(frames, PATIENCE, Handle::current()));
-        let run = move || {
-            let _place = place;
-            let answered = answer(&model, &request, adversary, &mut |frame| reader.deliver(&frame));
-            answered.map(|answer| (request, answer))
+        match (served, &request.input) {
+            (Served::Language(server), Input::Chat(_) | Input::Prompt(_)) => {
+                self.converse(server, request, reader).await
+            }
+            (served, _) => self.compute(Arc::clone(served.model()), request, reader).await,
+        }
+    }
+
+    /// Has the model's server answer, in company with all that it serves.
+    async fn converse(
+        &self,
+        server: Arc<Server>,
+        request: Request,
+        reader: &mut Reader,
+    ) -> Result<(Request, Answer), FailedFrame> {
+        let model = Arc::clone(server.model());
+        let language = model.as_language().ok_or_else(|| failed(Failure::Internal, "no language model is served"))?;
+        // Templates and grammars take a while, and what they take it from is not the threads that others wait for.
+        let submitted = tokio::task::spawn_blocking(move || submit(&server, &request).map(|taken| (request, taken)));
+        let (request, (prompt, mut stream)) = submitted.await.map_err(|_| interrupted())??;
+        let mut telling = Telling::new(language, &request.parameters, self.adversary);
+        let finish = loop {
+            let event = tokio::select! {
+                event = poll_fn(|context| stream.poll_next(context)) => event,
+                () = reader.left() => break Finish::Cancelled,
+            };
+            match event {
+                Some(Event::Part(part)) => {
+                    if !reader.deliver(&telling.tell(part)?).await {
+                        break Finish::Cancelled;
+                    }
+                }
+                Some(Event::End(finish)) => break finish,
+                Some(Event::Failed(error)) => return Err(run_failed(&error)),
+                None => return Err(interrupted()),
+            }
         };
-        let ended = tokio::task::spawn_blocking(run).await;
-        ended.map_err(|_| failed(Failure::Internal, "the model's run was interrupted"))?
+        let answer = telling.into_answer(prompt, finish)?;
+        Ok((request, answer))
+    }
+
+    /// Runs the model on a thread of its own.
+    async fn compute(
+        &self,
+        model: Arc<Model>,
+        request: Request,
+        reader: &mut Reader,
+    ) -> Result<(Request, Answer), FailedFrame> {
+        let adversary = self.adversary;
+        let run = move || compute(&model, &request, adversary).map(|answer| (request, answer));
+        let (request, mut answer) = tokio::task::spawn_blocking(run).await.map_err(|_| interrupted())??;
+        if let Output::Tensors(outputs) = &answer.output
+            && !reader.deliver(&Frame::Tensors(outputs.clone())).await
+        {
+            answer.finish = Finish::Cancelled;
+        }
+        Ok((request, answer))
     }
 
     async fn sign(&self, request: Request, answer: Answer, received_at_ms: u64) -> Result<DoneFrame, FailedFrame> {
@@ -188,6 +256,18 @@ impl Desk {
         durable.wait().await?;
         Ok(DoneFrame { receipt, opening, finish })
     }
+}
+
+/// The prompt, and where its answer comes.
+fn submit(server: &Server, request: &Request) -> Result<(Vec<u32>, Stream), FailedFrame> {
+    let language = server.model().as_language().ok_or_else(interrupted)?;
+    let job = job(language, request)?;
+    let prompt = job.prompt.clone();
+    Ok((prompt, server.submit(job).map_err(|error| serve_failed(&error))?))
+}
+
+fn interrupted() -> FailedFrame {
+    failed(Failure::Internal, "the model's run was interrupted")
 }
 
 fn salts() -> Result<Salts, EvidenceError> {

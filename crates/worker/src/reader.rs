@@ -6,39 +6,39 @@ use std::time::{Duration, Instant};
 
 use network::{Bytes, frame_bytes};
 use protocol::service::Frame;
-use tokio::{
-    runtime::Handle,
-    sync::mpsc::{Sender, error::TrySendError},
-};
+use tokio::sync::mpsc::{Sender, error::TrySendError};
 
 /// How long a model waits for its reader, in all waits of one answer together.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The reading end as the model's thread sees it.
+/// The reading end as the worker sees it.
 pub(crate) struct Reader {
     frames: Sender<Bytes>,
     patience: Duration,
-    runtime: Handle,
 }
 
 impl Reader {
-    /// Used on a thread that may block; `runtime` drives the waits.
-    pub fn new(frames: Sender<Bytes>, patience: Duration, runtime: Handle) -> Self {
-        Self { frames, patience, runtime }
+    pub fn new(frames: Sender<Bytes>, patience: Duration) -> Self {
+        Self { frames, patience }
     }
 
     /// Hands a frame on; false if the reader left or was too slow.
-    pub fn deliver(&mut self, frame: &Frame) -> bool {
+    pub async fn deliver(&mut self, frame: &Frame) -> bool {
         match self.frames.try_send(frame_bytes(frame)) {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(frame)) => {
                 let since = Instant::now();
-                let sent = self.runtime.block_on(self.frames.send_timeout(frame, self.patience));
+                let sent = self.frames.send_timeout(frame, self.patience).await;
                 self.patience = self.patience.saturating_sub(since.elapsed());
                 sent.is_ok()
             }
         }
+    }
+
+    /// Returns when the reader left.
+    pub async fn left(&self) {
+        self.frames.closed().await;
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     /// What delivering `count` frames comes to, with a channel of two and a reader that waits before each frame.
     async fn delivered(count: usize, patience: Duration, wait: Option<Duration>) -> (usize, Duration) {
         let (frames, mut receiver) = mpsc::channel(2);
-        let mut reader = Reader::new(frames, patience, Handle::current());
+        let mut reader = Reader::new(frames, patience);
         let reading = tokio::spawn(async move {
             while let Some(wait) = wait {
                 tokio::time::sleep(wait).await;
@@ -70,8 +70,10 @@ mod tests {
             drop(receiver);
         });
         let since = Instant::now();
-        let model = tokio::task::spawn_blocking(move || (0..count).take_while(|_| reader.deliver(&frame())).count());
-        let sent = model.await.unwrap();
+        let mut sent = 0;
+        while sent < count && reader.deliver(&frame()).await {
+            sent += 1;
+        }
         reading.abort();
         (sent, since.elapsed())
     }

@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::{Digest, SigningKey};
-use engine::Model;
+use engine::{
+    Model,
+    serve::{ServeError, Server},
+};
 use futures::StreamExt as _;
 use hub::{Models, ModelsError, Shelf, ShelfError};
 use network::{
-    Client, LedgerClient, Limits, NetworkError, Noun, Sender, Server,
+    Client, LedgerClient, Limits, NetworkError, Noun, Sender, Server as Listener,
     axum::{
         Json, Router,
         body::Body,
@@ -31,7 +34,7 @@ use crate::{
     chain::Chain,
     defence::defend,
     evidence::{Evidence, EvidenceError},
-    jobs::{Desk, MEMORY_MS, WAITING_MAX},
+    jobs::{Desk, MEMORY_MS, Served, WAITING_MAX},
     lifetime::Lifetime,
     openings::{open, turnstile},
     registry::Registry,
@@ -72,6 +75,8 @@ pub enum WorkerError {
     #[error(transparent)]
     Models(#[from] hub::ModelsError),
     #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
     Network(#[from] NetworkError),
     #[error("the ledger holds this key for a {found}, a worker's expected; hint: start it with its own key")]
     NotAWorker { found: Role },
@@ -81,7 +86,7 @@ pub enum WorkerError {
 
 /// A running worker; dropping it stops it.
 pub struct Worker {
-    server: Server,
+    server: Listener,
     desk: Arc<Desk>,
     tasks: JoinSet<()>,
 }
@@ -95,7 +100,7 @@ impl Worker {
         let models = Models::new(Shelf::open(&config.directory.join("models"))?, &config.hubs, client);
         let mut served = BTreeMap::new();
         for root in &config.models {
-            served.insert(*root, fetched(&models, *root).await?);
+            served.insert(*root, serve(fetched(&models, *root).await?, config.places)?);
         }
         let record = registered(&ledger, &config.key).await?;
         let now = now_ms();
@@ -116,7 +121,7 @@ impl Worker {
             taken: std::sync::Mutex::new(taken.into_iter().map(|job| (job, now)).collect()),
         });
         let limits = Limits { body_bytes: OPENING_BYTES_MAX, connections: CONNECTIONS, ..Limits::default() };
-        let server = Server::start(config.listen, router(Arc::clone(&desk)), limits).await?;
+        let server = Listener::start(config.listen, router(Arc::clone(&desk)), limits).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(sweep(evidence, ledger.clone(), config.evidence));
         if config.adversary != Some(Adversary::Withhold) {
@@ -139,6 +144,16 @@ impl Worker {
         self.tasks.abort_all();
         self.server.stop().await;
     }
+}
+
+/// Starts the server of a language model, with as many places as the worker has.
+fn serve(model: Arc<Model>, places: usize) -> Result<Served, WorkerError> {
+    if model.as_language().is_none() {
+        return Ok(Served::Tensors(model));
+    }
+    let places = places.max(1);
+    let limits = engine::serve::Limits { texts: places, waiting: places, ..Default::default() };
+    Ok(Served::Language(Arc::new(Server::start(model, limits)?)))
 }
 
 /// The model; waits for a hub that is not up yet, because the nodes of a network start in any order.

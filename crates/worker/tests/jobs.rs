@@ -6,7 +6,7 @@ mod stage;
 use std::time::Duration;
 
 use protocol::{
-    Digest, Finish, Input, List, Message, Output, Request, Role, Speaker, Text,
+    Constraint, Digest, Finish, Input, List, Output, Parameters, Prompt, Request, Role, Text,
     registry::node_id,
     service::{FailedFrame, Failure},
 };
@@ -104,11 +104,65 @@ async fn a_retired_gateway_is_refused() {
 #[tokio::test]
 async fn an_answer_that_could_not_be_opened_on_the_ledger_is_not_begun() {
     let stage = Stage::new().await;
-    let message = Message::say(Speaker::User, Text::new("x".repeat(230 << 10)).unwrap());
-    let input = Input::Chat(protocol::Chat::of(List::new(vec![message.clone(), message]).unwrap()));
-    let refused = stage.ask(Request { input, ..chat(1) }).await;
+    let parameters = Parameters { scores: 21, ..chat(10_000).parameters };
+    let refused = stage.ask(Request { parameters, ..chat(1) }).await;
     assert!(refused.tokens.is_empty());
     says(&refused.failed(), Failure::ContextTooLong, "at most 524288 can be audited");
+}
+
+#[tokio::test]
+async fn many_texts_are_answered_at_once_each_as_if_it_were_alone() {
+    let stage = Stage::with(|config| config.places = 6).await;
+    let asked = (0..12).map(|seed| {
+        let parameters = Parameters { seed, temperature_micros: 900_000, ..chat(20 + 5 * seed as u32).parameters };
+        stage.ask(Request { parameters, ..chat(1) })
+    });
+    let model = chat_model();
+    for answered in futures::future::join_all(asked).await {
+        let streamed: Vec<u32> = answered.tokens.iter().map(|frame| frame.token).collect();
+        let done = answered.done();
+        let parameters = &done.opening.request.parameters;
+        let truth =
+            model.as_language().unwrap().generate(&done.opening.prompt, parameters, &mut |_| engine::Flow::Continue);
+        assert_eq!(truth.unwrap().tokens, streamed);
+        assert_eq!(done.opening.output, Output::Tokens(List::new(streamed).unwrap()));
+    }
+    stage.until("free_places", 6).await;
+}
+
+#[tokio::test]
+async fn texts_without_a_template_are_continued_and_scored() {
+    let stage = Stage::new().await;
+    let parameters =
+        Parameters { scores: 3, prompt_scores: true, constraint: Some(regex("[a-f]{4,9}")), ..chat(5).parameters };
+    let input = Input::Prompt(Prompt::Text(Text::new("Once upon").unwrap()));
+    let answered = stage.ask(Request { input, parameters, ..chat(1) }).await;
+    let (frames, scores) = (answered.tokens.clone(), answered.prompt_scores.clone().unwrap());
+    let done = answered.done();
+    let Output::Scored(scored) = &done.opening.output else { panic!("scores were asked for") };
+    assert_eq!((done.opening.prompt.len(), scores.len()), (9, 8));
+    assert_eq!((&scored.prompt, scored.tokens.len()), (&scores, 5));
+    for (frame, token) in frames.iter().zip(scored.tokens.iter()) {
+        assert_eq!((frame.token, frame.score.as_ref()), (token.token, Some(&token.score)));
+        assert!(frame.text.chars().all(|letter| ('a'..='f').contains(&letter)), "{:?}", &*frame.text);
+        assert_eq!(token.score.alternatives.len(), 2);
+    }
+    assert_eq!(done.opening.matches(&done.receipt.receipt), Ok(()));
+}
+
+#[tokio::test]
+async fn a_constraint_that_cannot_be_followed_is_the_callers_mistake_and_runs_nothing() {
+    let stage = Stage::new().await;
+    let parameters = Parameters { constraint: Some(regex("(")), ..chat(5).parameters };
+    let refused = stage.ask(Request { parameters, ..chat(1) }).await;
+    assert!(refused.tokens.is_empty());
+    says(&refused.failed(), Failure::BadRequest, "the regular expression is refused");
+    let input = Input::Embed(List::new(vec![Prompt::Tokens(List::new(vec![7]).unwrap())]).unwrap());
+    says(&stage.ask(Request { input, ..chat(1) }).await.failed(), Failure::BadRequest, "no output that embeddings");
+}
+
+fn regex(pattern: &str) -> Constraint {
+    Constraint::Regex(Text::new(pattern).unwrap())
 }
 
 #[tokio::test]

@@ -22,10 +22,10 @@ use engine::{Flow, Model};
 use hub::Shelf;
 use network::Client;
 use protocol::{
-    Assurance, Bytes, Chat, Element, Finish, Input, List, Opening, Output, Parameters, Privacy, Receipt, Request,
-    SignedReceipt, Tensor, Text, Version,
+    Assurance, Bytes, Chat, Element, Finish, Input, List, Opening, Output, Parameters, Privacy, Prompt, Receipt,
+    Request, SignedReceipt, Tensor, Text, Version,
     registry::node_id,
-    request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
+    request::{Scored, ScoredToken, StreamHead, output_commitment, prompt_commitment, request_commitment},
 };
 use serde_json::Value;
 
@@ -82,8 +82,34 @@ impl Draft {
         let prompt = language.prompt(&messages, 1_700_000_000_000).unwrap();
         let generation = language.generate(&prompt, &parameters, &mut |_| Flow::Continue).unwrap();
         let input = Input::Chat(Chat::of(List::new(messages).unwrap()));
-        let output = Output::Tokens(List::new(generation.tokens).unwrap());
+        let output = if parameters.scores > 0 || parameters.prompt_scores {
+            let scored = generation.tokens.iter().zip(generation.scores);
+            let tokens = scored.map(|(&token, score)| ScoredToken { token, score }).collect();
+            let prompt = List::new(generation.prompt_scores).unwrap();
+            Output::Scored(Scored { prompt, tokens: List::new(tokens).unwrap() })
+        } else {
+            Output::Tokens(List::new(generation.tokens).unwrap())
+        };
         Self::new(request(model.root(), input, parameters), prompt, output, generation.finish)
+    }
+
+    /// The true embeddings of some texts.
+    pub fn embedded(model: &Model, texts: &[&str]) -> Self {
+        let language = model.as_language().unwrap();
+        let texts: Vec<Prompt> = texts.iter().map(|text| Prompt::Text(Text::new(*text).unwrap())).collect();
+        let prompts: Vec<Vec<u32>> = texts.iter().map(|text| language.embedded_prompt(text).unwrap()).collect();
+        let embedding = |prompt: &Vec<u32>| {
+            let values = language.embed(prompt).unwrap();
+            Tensor {
+                name: Text::new("embedding").unwrap(),
+                element: Element::F32,
+                shape: List::new(vec![values.len() as u64]).unwrap(),
+                data: Bytes::new(values.iter().flat_map(|value| value.to_le_bytes()).collect()).unwrap(),
+            }
+        };
+        let outputs = List::new(prompts.iter().map(embedding).collect()).unwrap();
+        let request = request(model.root(), Input::Embed(List::new(texts).unwrap()), Parameters::default());
+        Self::new(request, prompts.concat(), Output::Tensors(outputs), Finish::Complete)
     }
 
     /// The true answer to a question for the tensor model.
@@ -126,6 +152,19 @@ impl Draft {
     #[must_use]
     pub fn saying(mut self, tokens: Vec<u32>) -> Self {
         self.opening.output = Output::Tokens(List::new(tokens).unwrap());
+        self
+    }
+
+    pub fn scored(&self) -> Scored {
+        match &self.opening.output {
+            Output::Scored(scored) => scored.clone(),
+            Output::Tokens(_) | Output::Tensors(_) => panic!("scores expected"),
+        }
+    }
+
+    #[must_use]
+    pub fn scoring(mut self, scored: Scored) -> Self {
+        self.opening.output = Output::Scored(scored);
         self
     }
 

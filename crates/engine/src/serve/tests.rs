@@ -12,12 +12,12 @@ use std::{
 use proptest::prelude::*;
 use protocol::{
     Constraint, Finish, List, Parameters,
-    request::{Score, TokenBias},
+    request::{Score, Scored, ScoredToken, TokenBias},
 };
 use support::{CONTEXT, KINDS, VOCABULARY, model, sampled, tokens};
 
 use super::*;
-use crate::{Flow, Generation, cache::PAGE};
+use crate::{Check, Flow, Generation, cache::PAGE};
 
 const LIMITS: Limits = Limits { texts: 8, waiting: 4, prompt_rows: 16, memory_bytes: 1 << 30, tokens_ahead: 1_000 };
 
@@ -41,6 +41,21 @@ fn heard(stream: &mut Stream) -> Result<Generation, RunError> {
         }
     }
     panic!("a stream has an end");
+}
+
+/// What an audit says of an answer.
+fn checked(language: &LanguageModel, job: &Job, said: &Generation) -> Check {
+    let Job { prompt, parameters } = job;
+    if parameters.scores == 0 && !parameters.prompt_scores {
+        return language.check(prompt, parameters, &said.tokens, said.finish).unwrap();
+    }
+    language.check_scored(prompt, parameters, &scored(said), said.finish).unwrap()
+}
+
+fn scored(said: &Generation) -> Scored {
+    let tokens = said.tokens.iter().zip(&said.scores);
+    let tokens = tokens.map(|(&token, score)| ScoredToken { token, score: score.clone() }).collect();
+    Scored { prompt: List::new(said.prompt_scores.clone()).unwrap(), tokens: List::new(tokens).unwrap() }
 }
 
 fn job(length: usize, seed: u64) -> Job {
@@ -168,6 +183,7 @@ proptest! {
             }
             for (job, _, events) in heard {
                 let expected = alone(language, &job);
+                prop_assert_eq!(checked(language, &job, &expected), Check::Equal);
                 let mut parts = Vec::new();
                 if job.parameters.prompt_scores {
                     parts.push(Event::Part(crate::Part::PromptScores(expected.prompt_scores)));
@@ -438,4 +454,62 @@ fn prompts_are_scored_as_their_own_continuation_would_be() {
         assert_eq!(best.alternatives[0].token, next.tokens[0]);
         assert!(score.logprob_micros <= best.logprob_micros);
     }
+}
+
+#[test]
+fn a_score_that_is_off_by_one_and_scores_that_nobody_asked_for_are_found() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let parameters = Parameters { max_tokens: 6, scores: 3, prompt_scores: true, ..sampled(1) };
+    let job = Job { prompt: tokens(9, 1), parameters };
+    let said = alone(language, &job);
+    let lie = |change: fn(&mut Generation)| {
+        let mut lie = said.clone();
+        change(&mut lie);
+        checked(language, &job, &lie)
+    };
+    assert_eq!(lie(|_| {}), Check::Equal);
+    assert_eq!(lie(|said| said.scores[4].logprob_micros += 1), Check::Score { position: 4 });
+    assert_eq!(lie(|said| said.scores[0].alternatives = List::default()), Check::Score { position: 0 });
+    assert_eq!(lie(|said| said.prompt_scores[7].logprob_micros -= 1), Check::PromptScore { position: 7 });
+    assert_eq!(lie(|said| said.prompt_scores.truncate(3)), Check::PromptScore { position: 3 });
+    let bare = language.check(&job.prompt, &job.parameters, &said.tokens, said.finish).unwrap();
+    assert_eq!(bare, Check::Form);
+    let plain = Parameters { scores: 0, prompt_scores: false, ..job.parameters.clone() };
+    assert_eq!(language.check_scored(&job.prompt, &plain, &scored(&said), said.finish).unwrap(), Check::Form);
+}
+
+#[test]
+fn a_constraint_is_kept_whatever_the_model_would_rather_say() {
+    for kind in KINDS {
+        let model = model(kind);
+        let language = model.as_language().unwrap();
+        for seed in 0..6 {
+            let pattern = Constraint::Regex(protocol::Text::new("(yes|no), [0-9]{2}").unwrap());
+            let parameters = Parameters { constraint: Some(pattern), max_tokens: 40, ..sampled(seed) };
+            let job = Job { prompt: tokens(9, seed), parameters };
+            let said = alone(language, &job);
+            let text = language.tokenizer().decode(&said.tokens);
+            let digits = text.strip_prefix("yes, ").or_else(|| text.strip_prefix("no, ")).unwrap();
+            assert!(digits.len() == 2 && digits.parse::<u32>().is_ok(), "{text}");
+            assert_eq!((said.finish, checked(language, &job, &said)), (Finish::Stop, Check::Equal));
+            let mut lie = said.clone();
+            lie.tokens[0] = if text.starts_with('y') { 6 + u32::from(b'n') } else { 6 + u32::from(b'y') };
+            assert!(matches!(checked(language, &job, &lie), Check::Differs { position: 0, .. }));
+        }
+    }
+}
+
+#[test]
+fn embeddings_have_the_same_bits_on_every_level_and_need_an_output_that_they_are_made_of() {
+    let text = tokens(80, 3);
+    let embed = |level| {
+        let model = support::model_with(KINDS[1], crate::Options { level, ..Default::default() });
+        model.as_language().unwrap().embed(&text).unwrap()
+    };
+    let expected = embed(crate::Level::PORTABLE);
+    assert!((expected.iter().map(|value| value * value).sum::<f32>() - 1.0).abs() < 1e-5);
+    assert!(crate::Level::available().into_iter().all(|level| embed(level) == expected));
+    let model = model(KINDS[0]);
+    assert_eq!(model.as_language().unwrap().embed(&text), Err(RunError::NoEmbedding));
 }

@@ -22,6 +22,7 @@ use hub::Shelf;
 use network::{Client, NetworkError};
 use protocol::{
     Assurance, Bytes, Chat, Element, Input, List, Opening, Parameters, Privacy, Request, Tensor, Text, Version,
+    request::{Score, TOKENS_MAX},
     service::{DoneFrame, FailedFrame, Frame, OpeningRequest, TokenFrame},
 };
 use serde_json::{Value, json};
@@ -136,6 +137,7 @@ fn request(model: Digest, input: Input, max_tokens: u32) -> Request {
 pub struct Answered {
     pub tokens: Vec<TokenFrame>,
     pub tensors: Option<List<Tensor, 64>>,
+    pub prompt_scores: Option<List<Score, TOKENS_MAX>>,
     pub last: Option<Result<DoneFrame, FailedFrame>>,
 }
 
@@ -184,13 +186,13 @@ impl Stage {
 
     pub async fn ask_signed(&self, job: protocol::service::SignedJob) -> Answered {
         let mut frames = self.client.post_for_frames(&format!("{}/jobs", self.worker.url()), &job).await.unwrap();
-        let mut answered = Answered { tokens: Vec::new(), tensors: None, last: None };
+        let mut answered = Answered { tokens: Vec::new(), tensors: None, prompt_scores: None, last: None };
         while let Some(frame) = frames.next::<Frame>().await.unwrap() {
             assert!(answered.last.is_none(), "nothing follows the last frame");
             match frame {
                 Frame::Token(token) => answered.tokens.push(token),
                 Frame::Tensors(tensors) => answered.tensors = Some(tensors),
-                Frame::PromptScores(_) => panic!("nobody asked for scores"),
+                Frame::PromptScores(scores) => answered.prompt_scores = Some(scores),
                 Frame::Done(done) => answered.last = Some(Ok(*done)),
                 Frame::Failed(failed) => answered.last = Some(Err(failed)),
             }
