@@ -119,7 +119,7 @@ impl Comparison<'_, '_> {
         }
     }
 
-    /// Compares one claim with what the course of the answer says, given the logits of its position where there are any.
+    /// Compares one claim with what the course of the answer says, given its position's logits where there are any.
     fn answer(&mut self, logits: Option<(&[i64], &mut Scratch)>) -> Result<(), RunError> {
         if self.found.is_some() || self.position > self.claim.tokens.len() {
             return Ok(());

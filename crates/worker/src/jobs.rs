@@ -64,7 +64,7 @@ pub(crate) struct Desk {
     pub node: NodeId,
     pub key_valid_from: u64,
     pub adversary: Option<Adversary>,
-    /// What this worker serves, loaded. Not fetched for a job: else whoever may send jobs could have it load everything.
+    /// What this worker serves, loaded. Not fetched for a job: whoever may send jobs could have it load everything.
     pub models: BTreeMap<Digest, Served>,
     pub registry: Registry,
     /// Openings asked for, by auditor.
