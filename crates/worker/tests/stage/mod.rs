@@ -75,7 +75,7 @@ pub fn chat_artefact() -> &'static [u8] {
             tokenizer: &files.tokenizer,
             template: tiny::TEMPLATE,
             calibration: &calibration,
-        stop_tokens: &[],
+            stop_tokens: &[],
         };
         compile_checkpoint(&files, "tiny", &CompileOptions::of(LanguageKind::Integer, tiny::DEFAULTS)).unwrap()
     })
