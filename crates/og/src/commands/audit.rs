@@ -106,7 +106,7 @@ async fn model(remote: &Remote, claimed: &Receipt) -> Result<Arc<Model>> {
     if shelf.get(&claimed.model).is_none() {
         // The models that this program brings need no hub.
         for (_, artefact) in crate::genesis::MODELS {
-            if Model::load(*artefact)?.root() == claimed.model {
+            if Model::load(artefact)?.root() == claimed.model {
                 shelf.put(artefact)?;
             }
         }
