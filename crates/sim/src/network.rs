@@ -42,7 +42,7 @@ pub enum SimulationError {
 
 /// Runs a scenario to its end, or to its time limit.
 pub fn run(scenario: &Scenario) -> Result<Outcome, SimulationError> {
-    let model = engine::Model::load(scenario.artefact.clone())?;
+    let model = engine::Model::load(scenario.artefact.to_vec())?;
     let genesis = seats::genesis(scenario, model.root());
     let (settings, trust) = seats::committee(scenario, &genesis)?;
     let mut network = Network::new(scenario, &model, Ledger::new(&genesis)?);
