@@ -3,6 +3,7 @@
 //! A bar that cannot be measured yet falls short and says what is missing; no figure is ever assumed.
 
 mod devnet;
+mod elsewhere;
 mod engine;
 mod figure;
 mod http;

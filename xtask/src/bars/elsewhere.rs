@@ -1,0 +1,51 @@
+//! What the rooms' own tests and benchmarks tell of the engine, and what nothing measures yet.
+
+use anyhow::{Result, bail};
+
+use super::Bench;
+use super::figure::Outcome;
+use super::rooms::benchmark;
+use crate::check::cargo;
+use crate::emulated;
+use crate::stage;
+
+/// Every family of decoders, from both kinds of file, against torch: the test holds every cosine above 0.99999.
+pub fn families(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let mut command = cargo(bench.workspace);
+    command.args(["test", "--quiet", "--package", "graph", "--test", "architectures"]);
+    let failed = !stage::run("families of decoders", &mut command)?;
+    Ok(Outcome::of(
+        f64::from(u8::from(failed)),
+        "crates/graph/tests/architectures.rs: every cosine to torch above 0.99999",
+    ))
+}
+
+/// Digests over all kernels and whole models, on emulated CPUs.
+pub fn same_bits(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let tally = emulated::run(bench.workspace)?;
+    if tally.passed + tally.failed == 0 {
+        bail!("no emulator is installed (Debian: qemu-user)");
+    }
+    Ok(Outcome::of(tally.failed as f64, format!("digests equal on {} emulated CPUs", tally.passed)))
+}
+
+pub fn gateway_overhead(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let figure = benchmark(bench.workspace, "gateway", "overhead", "overhead_ms_p50")?;
+    Ok(Outcome::of(figure, "crates/gateway/benches/overhead.rs, one request at a time"))
+}
+
+pub fn gateway_under_load(_: &mut Bench<'_>) -> Result<Outcome> {
+    Ok(Outcome::missing("no benchmark asks 2,000 times a second yet"))
+}
+
+pub fn quantised_fidelity(_: &mut Bench<'_>) -> Result<Outcome> {
+    Ok(Outcome::missing("nothing compares quantised logits with llama.cpp's on the same file yet"))
+}
+
+pub fn conformance(_: &mut Bench<'_>) -> Result<Outcome> {
+    Ok(Outcome::missing("run by hand so far: models/onnx/cases.py, then graph's example `conformance`"))
+}
+
+pub fn words(_: &mut Bench<'_>) -> Result<Outcome> {
+    Ok(Outcome::missing("the public vocabularies and templates are not fetched by this command yet"))
+}
