@@ -95,6 +95,12 @@ pub enum ArtefactRefusal {
 }
 
 impl Model {
+    /// A model that is a program.
+    pub fn of_program(name: &str, parameters: u64, program: Program) -> Self {
+        let purpose = Purpose::Program(Box::new(program));
+        Self { name: name.to_owned(), parameters, graph: Checked::empty(), purpose }
+    }
+
     /// `integer` (provable) or `ordered`.
     pub fn kind(&self) -> &'static str {
         kind(&self.graph, matches!(self.purpose, Purpose::Program(_)))

@@ -48,8 +48,7 @@ fn program(sources: &OnnxSources) -> Result<Model, CompileError> {
     let program = import_program(sources.file)?;
     let floats = program.constants.iter().filter(|constant| constant.element().is_real());
     let parameters = floats.map(|constant| constant.len() as u64).sum();
-    let purpose = Purpose::Program(Box::new(program));
-    Ok(Model { name: sources.name.to_owned(), parameters, graph: Checked::empty(), purpose })
+    Ok(Model::of_program(sources.name, parameters, program))
 }
 
 /// How many constant floats the file's graph uses.

@@ -7,7 +7,7 @@ use crate::program::pool::Pooling;
 pub static OPERATOR: Operator = Operator {
     name: "AveragePool",
     domain: "",
-    versions: &[7, 10, 11, 19, 22],
+    versions: &[1, 7, 10, 11, 19, 22],
     inputs: (1, 1),
     outputs: (1, 1),
     attributes: &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"],

@@ -1,0 +1,154 @@
+//! Kernels of programs against the operators' meanings, and programs through the front door of tensor models.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+
+use engine::{Level, LoadError, Model, Options, RunError};
+use graph::program::{
+    Array, Attribute, Body, Element, Limits, Node, Port, Program, Size, Source, Type, Value, ops::find,
+};
+use proptest::prelude::*;
+use protocol::{Bytes, List, Tensor, Text};
+
+/// Numbers from -1 to 1 that look irregular.
+fn noise(shape: &[usize], seed: u32) -> Array {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    Array::f32s(shape, (0..shape.iter().product()).map(|_| next()).collect()).unwrap()
+}
+
+fn port(name: &str, array: &Array) -> Port {
+    let shape = array.shape().iter().map(|_| Size::Free("n".to_owned())).collect();
+    Port { name: name.to_owned(), kind: Type::Tensor { element: array.element(), shape: Some(shape) } }
+}
+
+/// One node over these inputs.
+fn one_node(name: &str, version: u16, attributes: &[(&str, Attribute)], inputs: &[Array]) -> Program {
+    let count = inputs.len() as u32;
+    let attributes: BTreeMap<String, Attribute> =
+        attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let node = Node {
+        name: "it".to_owned(),
+        operator: find("", name).unwrap(),
+        version,
+        attributes,
+        inputs: (0..count).map(Source::Slot).collect(),
+        outputs: vec![Some(count)],
+    };
+    let body = Body::new((0..count).collect(), vec![node], vec![Source::Slot(count)]);
+    let ports = inputs.iter().enumerate().map(|(index, array)| port(&format!("x{index}"), array)).collect();
+    let outputs = vec![port("y", &inputs[0])];
+    Program { inputs: ports, outputs, constants: Vec::new(), body, slots: count + 1 }.released()
+}
+
+fn wire(name: &str, array: &Array) -> Tensor {
+    let shape = List::new(array.shape().iter().map(|&size| size as u64).collect::<Vec<u64>>()).unwrap();
+    let (name, data) = (Text::new(name).unwrap(), Bytes::new(array.to_bytes()).unwrap());
+    Tensor { name, element: protocol::Element::F32, shape, data }
+}
+
+fn artefact(program: &Program) -> Vec<u8> {
+    graph::Model::of_program("one", 0, program.clone()).to_artefact()
+}
+
+/// Every level gives the bits of the meaning.
+fn check(program: &Program, inputs: &[Array]) {
+    let values = inputs.iter().cloned().map(Value::from).collect();
+    let meant = program.run(values, Limits::default()).unwrap();
+    let tensors: Vec<Tensor> = program.inputs.iter().zip(inputs).map(|(port, array)| wire(&port.name, array)).collect();
+    let file = artefact(program);
+    for level in Level::available() {
+        let model = Model::load_with(file.clone(), Options { threads: 1, level }).unwrap();
+        let outputs = model.as_tensor().unwrap().run(&tensors).unwrap();
+        assert_eq!(outputs[0].data[..], meant[0].as_tensor().unwrap().to_bytes()[..], "{}", level.name());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn products_of_matrices_have_the_meaning_s_bits(
+        batch in 1_usize..3, rows in 0_usize..12, inner in 0_usize..40, columns in 0_usize..80, seed: u32,
+    ) {
+        let inputs = [noise(&[batch, rows, inner], seed), noise(&[1, inner, columns], seed ^ 1)];
+        check(&one_node("MatMul", 13, &[], &inputs), &inputs);
+        let inputs = [noise(&[inner, rows], seed), noise(&[columns, inner], seed ^ 2), noise(&[1, columns], seed ^ 3)];
+        let attributes = [
+            ("alpha", Attribute::Float(0.7)),
+            ("beta", Attribute::Float(1.5)),
+            ("transA", Attribute::Integer(1)),
+            ("transB", Attribute::Integer(1)),
+        ];
+        check(&one_node("Gemm", 13, &attributes, &inputs), &inputs);
+    }
+
+    #[test]
+    fn convolutions_have_the_meaning_s_bits(
+        groups in 1_usize..3, channels in 1_usize..4, outputs in 1_usize..6, height in 1_usize..12, width in 1_usize..12,
+        kernel in 1_i64..4, stride in 1_i64..3, dilation in 1_i64..3, pad in 0_i64..3, seed: u32,
+    ) {
+        let size = kernel as usize;
+        let inputs = [
+            noise(&[2, groups * channels, height, width], seed),
+            noise(&[groups * outputs, channels, size, size], seed ^ 1),
+            noise(&[groups * outputs], seed ^ 2),
+        ];
+        let attributes = [
+            ("group", Attribute::Integer(groups as i64)),
+            ("strides", Attribute::Integers(vec![stride; 2])),
+            ("dilations", Attribute::Integers(vec![dilation; 2])),
+            ("pads", Attribute::Integers(vec![pad; 4])),
+        ];
+        check(&one_node("Conv", 11, &attributes, &inputs), &inputs);
+    }
+}
+
+#[test]
+fn wrong_inputs_of_a_program_are_refused_by_name() {
+    let x = noise(&[2, 3], 1);
+    let program = one_node("Relu", 14, &[], std::slice::from_ref(&x));
+    let model = Model::load(artefact(&program)).unwrap();
+    assert_eq!(model.card().kind, "ordered");
+    let tensors = model.as_tensor().unwrap();
+    assert_eq!(tensors.inputs()[0].shape, [None, None]);
+    assert!(tensors.run(&[wire("x0", &x)]).is_ok());
+    assert!(matches!(tensors.run(&[wire("z", &x)]), Err(RunError::UnknownInput { .. })));
+    assert!(matches!(tensors.run(&[]), Err(RunError::MissingInput { .. })));
+    let mut short = wire("x0", &x);
+    short.data = Bytes::new(vec![0; 5]).unwrap();
+    assert!(matches!(tensors.run(&[short]), Err(RunError::DataLength { expected: 24, found: 5, .. })));
+    let mut other = wire("x0", &x);
+    other.element = protocol::Element::I32;
+    assert!(matches!(tensors.run(&[other]), Err(RunError::Element { .. })));
+    assert!(matches!(tensors.run(&[wire("x0", &noise(&[6], 1))]), Err(RunError::Program(_))));
+}
+
+#[test]
+fn ports_that_requests_cannot_carry_are_refused_at_load() {
+    let mut program = one_node("Relu", 14, &[], &[noise(&[1], 1)]);
+    program.inputs[0].kind = Type::Tensor { element: Element::F16, shape: None };
+    let load = |program: &Program| Model::load(artefact(program)).err();
+    assert!(matches!(load(&program), Some(LoadError::Port { element: "float16", .. })));
+    program.inputs[0].kind = Type::Sequence(Box::new(Type::Tensor { element: Element::F32, shape: None }));
+    assert!(matches!(load(&program), Some(LoadError::Port { element: "that are no tensor", .. })));
+}
+
+#[test]
+fn a_program_that_asks_for_too_much_is_refused_before_it_gets_it() {
+    let mut program = one_node("Relu", 14, &[], &[noise(&[1], 1)]);
+    program.body.nodes[0].operator = find("", "ConstantOfShape").unwrap();
+    program.body.nodes[0].version = 9;
+    program.inputs[0].kind = Type::Tensor { element: Element::I64, shape: None };
+    let model = Model::load(artefact(&program)).unwrap();
+    let mut shape = wire("x0", &noise(&[2], 1));
+    shape.element = protocol::Element::I64;
+    shape.data =
+        Bytes::new([1_u64 << 40, 1 << 20].iter().flat_map(|size| size.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    shape.shape = List::new(vec![2]).unwrap();
+    let refused = model.as_tensor().unwrap().run(&[shape]).err().unwrap().to_string();
+    assert!(refused.contains("bytes of values would live at once") && refused.contains("\"it\""), "{refused}");
+}
