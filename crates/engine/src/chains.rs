@@ -136,6 +136,7 @@ unsafe fn block<V: Vector, S: Stored, const Q: usize>(
 ///
 /// # Safety
 /// As `block`, and there are so many columns.
+#[allow(clippy::needless_range_loop, reason = "three arrays in step, each a register a place")]
 #[inline(always)]
 unsafe fn tile<V: Vector, S: Stored, const Q: usize, const N: usize>(
     chains: &Chains,

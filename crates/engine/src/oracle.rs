@@ -163,22 +163,7 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.node(name, none)
         }
         "add_f32" | "multiply_f32" => {
-            // Each operand as long as the output, one number, or repeated for each row.
-            let sizes = [if random.below(2) == 0 { width } else { 1 }];
-            match random.below(4) {
-                0 => {
-                    case.constant(random.floats(&sizes));
-                    case.floats(random, &[width]);
-                }
-                1 => {
-                    case.floats(random, &[width]);
-                    case.constant(random.floats(&sizes));
-                }
-                _ => {
-                    case.floats(random, &[width]);
-                    case.floats(random, &[width]);
-                }
-            }
+            operands(&mut case, random, width);
             case.node(name, none)
         }
         "silu_f32" | "gelu_tanh_f32" => {
@@ -220,18 +205,36 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.node(name, none.with("epsilon", 1e-5_f32))
         }
         "rope" | "rope_f32" => {
-            let (heads, head) = (1 + random.below(3), 2 * (1 + random.below(20)));
-            if name == "rope" {
-                case.integers(random, Element::I16, &[heads * head], 32_767);
-                case.constant(random.integers(Element::I16, &[64, head], bytes(-16_384, 16_384)));
-            } else {
-                case.floats(random, &[heads * head]);
-                case.constant(random.floats(&[64, head]));
-            }
+            turned(name, &mut case, random);
             case.node(name, none)
         }
         "attention" | "attention_f32" => attention(name, case, random),
         other => panic!("no case for {other}"),
+    }
+}
+
+/// Two operands as long as the output, or one of them a number or a row that repeats.
+fn operands(case: &mut Case, random: &mut Random, width: usize) {
+    let sizes = [if random.below(2) == 0 { width } else { 1 }];
+    let repeated = random.below(4);
+    for operand in 0..2 {
+        if operand == repeated {
+            case.constant(random.floats(&sizes));
+        } else {
+            case.floats(random, &[width]);
+        }
+    }
+}
+
+/// Heads, and a table of angles.
+fn turned(name: &str, case: &mut Case, random: &mut Random) {
+    let (heads, head) = (1 + random.below(3), 2 * (1 + random.below(20)));
+    if name == "rope" {
+        case.integers(random, Element::I16, &[heads * head], 32_767);
+        case.constant(random.integers(Element::I16, &[64, head], bytes(-16_384, 16_384)));
+    } else {
+        case.floats(random, &[heads * head]);
+        case.constant(random.floats(&[64, head]));
     }
 }
 

@@ -175,6 +175,7 @@ unsafe fn block<V: Dots, const Q: usize>(work: &PairSums, queries: &[(usize, usi
 ///
 /// # Safety
 /// As `block`, and there are so many columns.
+#[allow(clippy::needless_range_loop, reason = "three arrays in step, each a register a place")]
 #[inline(always)]
 unsafe fn tile<V: Dots, const Q: usize, const N: usize>(
     work: &PairSums,

@@ -367,7 +367,7 @@ fn assign(steps: &mut [Step], outputs: &mut [Feed]) -> usize {
             last[made] = usize::MAX;
         }
     }
-    let mut free: BTreeMap<(Element, Vec<Option<usize>>, bool), Vec<usize>> = BTreeMap::new();
+    let mut free: BTreeMap<SlotKind, Vec<usize>> = BTreeMap::new();
     let mut count = 0;
     for index in 0..steps.len() {
         steps[index].slot = free.get_mut(&kind(&steps[index])).and_then(Vec::pop).unwrap_or(count);
@@ -390,8 +390,10 @@ fn assign(steps: &mut [Step], outputs: &mut [Feed]) -> usize {
     count
 }
 
-/// What outputs in one slot have in common.
-fn kind(step: &Step) -> (Element, Vec<Option<usize>>, bool) {
+/// What outputs in one slot have in common: element, sizes without the rows, and whether all rows or the wanted ones.
+type SlotKind = (Element, Vec<Option<usize>>, bool);
+
+fn kind(step: &Step) -> SlotKind {
     let size = |size: &Dimension| if let Dimension::Fixed(size) = size { Some(*size) } else { None };
     (step.element, step.shape.0.iter().map(size).collect(), step.late)
 }

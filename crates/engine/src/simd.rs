@@ -20,7 +20,6 @@ pub trait Vector: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn subtract(self, other: Self) -> Self;
     unsafe fn multiply(self, other: Self) -> Self;
-    unsafe fn divide(self, other: Self) -> Self;
     /// `self · factor + addend`, rounded once.
     unsafe fn fused(self, factor: Self, addend: Self) -> Self;
     /// `self` where it is greater, else `other`.
@@ -112,10 +111,6 @@ impl Vector for Plain {
         each!(lane => self.0[lane] * other.0[lane])
     }
     #[inline(always)]
-    unsafe fn divide(self, other: Self) -> Self {
-        each!(lane => self.0[lane] / other.0[lane])
-    }
-    #[inline(always)]
     unsafe fn fused(self, factor: Self, addend: Self) -> Self {
         each!(lane => self.0[lane].mul_add(factor.0[lane], addend.0[lane]))
     }
@@ -175,7 +170,6 @@ mod wide {
             add(self: Self, other: Self) -> Self = Self(_mm256_add_ps(self.0, other.0));
             subtract(self: Self, other: Self) -> Self = Self(_mm256_sub_ps(self.0, other.0));
             multiply(self: Self, other: Self) -> Self = Self(_mm256_mul_ps(self.0, other.0));
-            divide(self: Self, other: Self) -> Self = Self(_mm256_div_ps(self.0, other.0));
             fused(self: Self, factor: Self, addend: Self) -> Self = Self(_mm256_fmadd_ps(self.0, factor.0, addend.0));
             // Both answer the second operand where one is a NaN.
             greater(self: Self, other: Self) -> Self = Self(_mm256_max_ps(self.0, other.0));
@@ -208,7 +202,6 @@ mod wide {
             add(self: Self, other: Self) -> Self = Self(_mm512_add_ps(self.0, other.0));
             subtract(self: Self, other: Self) -> Self = Self(_mm512_sub_ps(self.0, other.0));
             multiply(self: Self, other: Self) -> Self = Self(_mm512_mul_ps(self.0, other.0));
-            divide(self: Self, other: Self) -> Self = Self(_mm512_div_ps(self.0, other.0));
             fused(self: Self, factor: Self, addend: Self) -> Self = Self(_mm512_fmadd_ps(self.0, factor.0, addend.0));
             // Both answer the second operand where one is a NaN.
             greater(self: Self, other: Self) -> Self = Self(_mm512_max_ps(self.0, other.0));
@@ -295,7 +288,6 @@ mod tests {
                 scalar(place, one.add(other), &|x, y| x + y);
                 scalar(place, one.subtract(other), &|x, y| x - y);
                 scalar(place, one.multiply(other), &|x, y| x * y);
-                scalar(place, one.divide(other), &|x, y| x / y);
                 scalar(place, one.fused(other, V::splat(0.3)), &|x, y| x.mul_add(y, 0.3));
                 scalar(place, one.greater(other), &|x, y| if x > y { x } else { y });
                 scalar(place, one.less(other), &|x, y| if x < y { x } else { y });
