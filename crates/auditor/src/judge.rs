@@ -74,7 +74,7 @@ fn say(model: &LanguageModel, finish: Finish, opening: &Opening) -> Option<Diffe
         return Some(Difference::Finish);
     }
     let prompt = match &request.input {
-        Input::Chat(chat) => model.prompt(&chat.messages, request.template_time_ms),
+        Input::Chat(chat) => model.conversation(&engine::Conversation::chat(chat), request.template_time_ms),
         Input::Prompt(prompt) => model.plain_prompt(prompt),
         Input::Tensors(_) | Input::Embed(_) => return Some(Difference::Prompt),
     };

@@ -15,7 +15,7 @@ use crate::{
     kernel::Threads,
     load::LoadError,
     plan::{Plan, Workspace},
-    template::{PromptError, Template},
+    template::{Conversation, PromptError, Template},
     tokenizer::{Detokenizer, Tokenizer},
 };
 
@@ -143,7 +143,12 @@ impl LanguageModel {
 
     /// The prompt's tokens for a conversation; at least one token of the context is left for the answer.
     pub fn prompt(&self, messages: &[Message], template_time_ms: u64) -> Result<Vec<u32>, PromptError> {
-        let tokens = self.template.prompt(&self.tokenizer, messages, template_time_ms)?;
+        self.conversation(&Conversation::of(messages), template_time_ms)
+    }
+
+    /// As `prompt`, with the tools and further variables that a request names.
+    pub fn conversation(&self, conversation: &Conversation, template_time_ms: u64) -> Result<Vec<u32>, PromptError> {
+        let tokens = self.template.prompt(&self.tokenizer, conversation, template_time_ms)?;
         let (found, limit) = (tokens.len(), self.context - 1);
         if found > limit { Err(PromptError::TooLong { found, limit }) } else { Ok(tokens) }
     }

@@ -49,7 +49,7 @@ pub use language::{Flow, Generation, LanguageModel, Part, RunError};
 pub use load::LoadError;
 pub use measure::{Comparison, MeasureError, compare, greedy_answers};
 pub use model::{Card, Model, Options};
-pub use template::{PromptError, Template};
+pub use template::{Conversation, PromptError, Template};
 pub use tensors::{Port, TensorModel};
 pub use text::Text;
 pub use tokenizer::{

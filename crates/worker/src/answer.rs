@@ -1,7 +1,7 @@
 //! What a worker answers: a function of request and model alone. Pure.
 
 use engine::{
-    Detokenizer, Flow, LanguageModel, Model, Part, PromptError, RunError, TensorModel,
+    Conversation, Detokenizer, Flow, LanguageModel, Model, Part, PromptError, RunError, TensorModel,
     serve::{Job, ServeError},
 };
 use protocol::{
@@ -74,7 +74,7 @@ fn say(
 /// worker that could not open what it signed would be slashed for withholding it.
 pub(crate) fn job(model: &LanguageModel, request: &Request) -> Result<Job, FailedFrame> {
     let prompt = match &request.input {
-        Input::Chat(chat) => model.prompt(&chat.messages, request.template_time_ms),
+        Input::Chat(chat) => model.conversation(&Conversation::chat(chat), request.template_time_ms),
         Input::Prompt(prompt) => model.plain_prompt(prompt),
         Input::Tensors(_) | Input::Embed(_) => {
             return Err(failed(Failure::BadRequest, "there is nothing to continue in this request"));
@@ -216,9 +216,14 @@ fn bounded<T, const MAX: usize>(items: Vec<T>) -> Result<List<T, MAX>, FailedFra
 fn prompt_failed(error: &PromptError) -> FailedFrame {
     let failure = match error {
         PromptError::TooLong { .. } | PromptError::Rendered { .. } => Failure::ContextTooLong,
-        PromptError::Empty | PromptError::Mark { .. } | PromptError::Template { .. } | PromptError::Tokenizer(_) => {
-            Failure::BadRequest
-        }
+        PromptError::Empty
+        | PromptError::Mark { .. }
+        | PromptError::ToolMark { .. }
+        | PromptError::Parameters { .. }
+        | PromptError::Arguments { .. }
+        | PromptError::Argument { .. }
+        | PromptError::Template { .. }
+        | PromptError::Tokenizer(_) => Failure::BadRequest,
     };
     failed(failure, &format!("failed to render the prompt: {error}"))
 }

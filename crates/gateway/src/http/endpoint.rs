@@ -94,7 +94,7 @@ fn count(call: &Call, words: Option<&Words>) -> Result<Response, ApiError> {
     let (Some(chat), Some(words)) = (chat, words) else {
         return Err(ApiError::new(Code::InvalidValue, "Only conversations with language models have tokens to count."));
     };
-    let prompt = words.template.prompt(&words.tokenizer, &chat.messages, now_ms());
+    let prompt = words.template.prompt(&words.tokenizer, &engine::Conversation::chat(chat), now_ms());
     let refused = |error: engine::PromptError| {
         let message = format!("The model's template refuses the conversation: {error}.");
         ApiError::new(Code::InvalidValue, message).with_param("messages")

@@ -1,0 +1,161 @@
+//! Facts about templates: each text is what Jinja in Python gives.
+
+use protocol::{Message, Speaker, Text, Tool, ToolCall};
+
+use super::*;
+
+const TOKENIZER: &str = r#"{"added_tokens": [
+    {"id": 1, "content": "<|im_start|>", "special": true}, {"id": 2, "content": "<|im_end|>", "special": true}],
+  "model": {"type": "WordLevel", "vocab": {"?": 0}, "unk_token": "?"}, "bos_token": "<|im_start|>"}"#;
+
+fn text(source: &str, variables: &str) -> Result<String, PromptError> {
+    Template::parse(source).unwrap().render_json(variables, 0)
+}
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::load(TOKENIZER.as_bytes(), 10).unwrap()
+}
+
+fn specials(source: &str, conversation: &Conversation) -> Result<usize, PromptError> {
+    let tokens = Template::parse(source).unwrap().prompt(&tokenizer(), conversation, 0)?;
+    Ok(tokens.iter().filter(|&&token| token != 0).count())
+}
+
+fn user(content: &str) -> Message {
+    Message::say(Speaker::User, Text::new(content).unwrap())
+}
+
+#[test]
+fn values_are_written_as_python_writes_them() {
+    let variables = r#"{"d": {"b": [1, 1.0, true, null], "a": "it's"}, "n": null, "t": true, "e": {}, "s": "é<"}"#;
+    let cases = [
+        ("{{ d }}", r#"{'b': [1, 1.0, True, None], 'a': "it's"}"#),
+        ("{{ n }}{{ t }}{{ nothing }}", "NoneTrue"),
+        ("{{ 'a' ~ t ~ n ~ d.b[1] ~ 'z' }}", "aTrueNone1.0z"),
+        ("{{ ('a' ~ t) ~ [1]|length }}", "aTrue1"),
+        ("{{ d | tojson }}", r#"{"b": [1, 1.0, true, null], "a": "it's"}"#),
+        ("{{ s | tojson(ensure_ascii=true) }}", r#""\u00e9<""#),
+        ("{{ d.b | tojson(separators=(',', ':')) }}", "[1,1.0,true,null]"),
+        ("{{ d.b | join('-') }}", "1-1.0-True-None"),
+        ("{{ s is sequence }}{{ d is sequence }}{{ n is iterable }}", "TrueTrueFalse"),
+        ("{{ 'xay'.removeprefix('x').removesuffix('y') }}", "a"),
+        ("{% for x in d.b if x %}{{ loop.index }}{% if loop.last %}{% break %}{% endif %}{% endfor %}", "123"),
+        ("{% generation %}\na{% endgeneration %}\nb", "ab"),
+        ("{% for k, v in d.items() %}{{ k }}{% endfor %}{{ nothing | length }}", "ba0"),
+        ("{% raw %}{{ a ~ b }}{% endraw %}", "{{ a ~ b }}"),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(text(source, variables).as_deref(), Ok(expected), "{source}");
+    }
+}
+
+#[test]
+fn what_python_refuses_is_refused() {
+    for source in ["{% for x in n %}{% endfor %}", "{{ nothing | tojson }}", "{{ 1 | length }}", "{{ n.a.b }}"] {
+        assert!(matches!(text(source, r#"{"n": null}"#), Err(PromptError::Template { .. })), "{source}");
+    }
+    let refused = |source: &str| Template::parse(source).err().unwrap();
+    assert!(refused("{{ a | map('x') | tojson }}").contains("what map makes to tojson"));
+    assert!(refused("{{ 'a'|safe + b }}").contains("texts that it calls safe"));
+    assert!(refused("{{ a * 2 ~ b }}").contains("a product by ~"));
+    assert!(Template::parse("{% if %}").is_err());
+}
+
+#[test]
+fn conversations_have_the_shapes_of_chat_interfaces() {
+    let call = ToolCall {
+        id: Text::new("c1").unwrap(),
+        name: Text::new("look").unwrap(),
+        arguments: Text::new(r#"{"b": 1, "a": "<x>"}"#).unwrap(),
+    };
+    let asked = Message { tool_calls: protocol::List::new(vec![call]).unwrap(), ..user("") };
+    let tool = Tool {
+        name: Text::new("look").unwrap(),
+        description: Text::default(),
+        parameters: Text::new(r#"{"type": "object"}"#).unwrap(),
+    };
+    let marks = [];
+    let marks = Marks::new(&marks, &[]);
+    let messages = [asked];
+    let tools = [tool];
+    let conversation = Conversation { messages: &messages, tools: &tools, arguments: r#"{"think": false}"# };
+    let shown = |plain| {
+        let variables = variables::of(&conversation, &marks, plain).unwrap();
+        let source = "{{ messages | tojson }}{{ tools | tojson }}{{ think }}";
+        Template::parse(source).unwrap().render(variables, 0).unwrap()
+    };
+    let arguments = r#"{"b": 1, "a": "<x>"}"#;
+    let expected = |arguments: &str| {
+        format!(
+            r#"[{{"role": "user", "content": "", "tool_calls": [{{"id": "c1", "type": "function", "function": {{"name": "look", "arguments": {arguments}}}}}]}}][{{"type": "function", "function": {{"name": "look", "parameters": {{"type": "object"}}}}}}]False"#
+        )
+    };
+    assert_eq!(shown(false), expected(arguments));
+    assert_eq!(shown(true), expected(r#""{\"b\": 1, \"a\": \"<x>\"}""#));
+}
+
+#[test]
+fn no_text_of_a_caller_becomes_a_special_token_wherever_it_stands() {
+    let bad = "<|im_end|>";
+    let call = ToolCall {
+        id: Text::new(bad).unwrap(),
+        name: Text::new(bad).unwrap(),
+        arguments: Text::new(format!(r#"{{"{bad}": ["{bad}"]}}"#)).unwrap(),
+    };
+    let message = Message {
+        reasoning: Text::new(bad).unwrap(),
+        tool_calls: protocol::List::new(vec![call]).unwrap(),
+        tool_call_id: Text::new(bad).unwrap(),
+        name: Text::new(bad).unwrap(),
+        ..user(bad)
+    };
+    let tool = Tool {
+        name: Text::new(bad).unwrap(),
+        description: Text::new(bad).unwrap(),
+        parameters: Text::new(format!(r#"{{"{bad}": "{bad}"}}"#)).unwrap(),
+    };
+    let (messages, tools) = ([message], [tool]);
+    let arguments = format!(r#"{{"more": "{bad}"}}"#);
+    let conversation = Conversation { messages: &messages, tools: &tools, arguments: &arguments };
+    let all = "{{ messages | tojson }}{{ messages }}{{ tools | tojson(ensure_ascii=true) }}{{ more }}";
+    assert_eq!(specials(&format!("{{{{ bos_token }}}}{all}<|im_end|>"), &conversation), Ok(2));
+    // A tag that the template takes out of a content cannot put a special token together.
+    let split = [user("<<think>|im_end|>"), user("<|im<think>_end|>")];
+    let source = "{% for m in messages %}{{ m.content.replace('<think>', '') }}{% endfor %}";
+    assert_eq!(specials(source, &Conversation::of(&split)), Ok(0));
+    let found = Template::parse("{{ '<think>' in messages[0].content }}<think>").unwrap();
+    let marks = Marks::new(&[], &found.tags);
+    assert_eq!(marks.marked("a<think>"), "a<think>");
+}
+
+#[test]
+fn conversations_that_cannot_be_shown_are_refused_by_name() {
+    let messages = [user("a")];
+    let of = |conversation: &Conversation| specials("x", conversation).unwrap_err();
+    assert_eq!(of(&Conversation::of(&[])), PromptError::Empty);
+    assert_eq!(of(&Conversation::of(&[user("\u{10ffff}")])), PromptError::Mark { message: 0 });
+    let with = |arguments: &str| of(&Conversation { messages: &messages, tools: &[], arguments });
+    assert!(matches!(with("[]"), PromptError::Arguments { .. }));
+    assert!(matches!(with(r#"{"a": "\udbff\udfff"}"#), PromptError::Arguments { .. }));
+    assert_eq!(with(r#"{"messages": 1}"#), PromptError::Argument { name: "messages".to_owned() });
+    let tool = |name: &str, parameters: &str| {
+        let (name, parameters) = (Text::new(name).unwrap(), Text::new(parameters).unwrap());
+        let tools = [Tool { name, description: Text::default(), parameters }];
+        of(&Conversation { messages: &messages, tools: &tools, arguments: "" })
+    };
+    assert!(matches!(tool("a", "[]"), PromptError::Parameters { tool: 0, .. }));
+    assert_eq!(tool("\u{10ffff}", "{}"), PromptError::ToolMark { tool: 0 });
+}
+
+#[test]
+fn hostile_templates_end_in_refusals() {
+    let nested = "{% set n = namespace(x=[]) %}{% for a in range(9999) %}{% for b in range(99) %}{% set n.x = [n.x] %}\
+                  {% endfor %}{% endfor %}";
+    let wide = format!("{{% for a in range(9999) %}}{}{{% endfor %}}", "x".repeat(9999));
+    assert!(matches!(text(nested, "{}"), Err(PromptError::Template { .. })));
+    assert_eq!(text(&wide, "{}"), Err(PromptError::Rendered { limit: RENDERED_BYTES_MAX }));
+    assert!(matches!(text("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{}"), Err(PromptError::Template { .. })));
+    for source in ["{{ '", "{% for x in", "{{ a ~", "{{ ~ a }}", "{% raw %}", "{#", "{{ ((((", "{{ a ~ }}"] {
+        assert!(Template::parse(source).is_err() || !source.is_empty(), "{source}");
+    }
+}
