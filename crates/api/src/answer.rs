@@ -3,7 +3,7 @@
 use protocol::Assurance;
 use serde::Serialize;
 
-use crate::{face::Face, said::Said};
+use crate::{answered::Answered, face::Face, said::Said};
 
 /// Fields that every answer carries beside what OpenAI clients read.
 #[derive(Clone, Debug, Serialize)]
@@ -18,14 +18,6 @@ pub struct OgAnswer {
     pub opening: Option<Face>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Face>,
-}
-
-/// What `OgAnswer` is made of.
-pub struct Answered {
-    pub receipt: protocol::SignedReceipt,
-    pub opening: protocol::Opening,
-    /// True where the caller asked for receipt and opening.
-    pub include_opening: bool,
 }
 
 impl From<&Answered> for OgAnswer {

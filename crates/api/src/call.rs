@@ -6,7 +6,7 @@
 use protocol::{Constraint, Input, Parameters, Text, TooLong, Tool};
 
 use crate::{
-    answer::Answered,
+    answered::Answered,
     error::{ApiError, Code, Dialect},
     limits::JOBS_MAX,
     said::{Part, Said},

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod answered;
 mod call;
 mod chat;
 mod completions;
@@ -28,7 +29,8 @@ mod tools;
 pub mod face;
 pub mod limits;
 
-pub use answer::{Answered, ModelCard, ModelList, OgAnswer, Usage};
+pub use answer::{ModelCard, ModelList, OgAnswer, Usage};
+pub use answered::Answered;
 pub use call::{Call, Calling, Head, Job, Teller};
 pub use endpoint::{ENDPOINTS, Endpoint, Gives};
 pub use error::{ApiError, Code, Dialect, Fault};

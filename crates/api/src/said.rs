@@ -3,7 +3,7 @@
 use protocol::{Finish, ToolCall};
 
 use crate::{
-    answer::Answered,
+    answered::Answered,
     stop::StopText,
     tools::{CallReader, Family},
 };

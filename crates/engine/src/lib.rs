@@ -27,6 +27,7 @@ mod ops;
 mod oracle;
 mod pairs;
 mod plan;
+mod port;
 mod program_ops;
 mod programs;
 pub mod serve;
@@ -49,8 +50,9 @@ pub use language::{Flow, Generation, LanguageModel, Part, RunError};
 pub use load::LoadError;
 pub use measure::{Comparison, MeasureError, compare, greedy_answers};
 pub use model::{Card, Model, Options};
+pub use port::Port;
 pub use template::{Conversation, PromptError, Template};
-pub use tensors::{Port, TensorModel};
+pub use tensors::TensorModel;
 pub use text::Text;
 pub use tokenizer::{
     Detokenizer, Special, Tokenizer, TokenizerError, stop_tokens_from_gguf, template_from_gguf, tokenizer_from_files,

@@ -242,7 +242,7 @@ fn fusions(checked: &Checked) -> Vec<Fused> {
             if !(same(from) && same(factor) && users[activation] == 1) {
                 continue;
             }
-            if let (Some(kernel), [x]) = (ops::gated::make(inner.operator.name), &inner.inputs[..]) {
+            if let (Some(kernel), [x]) = (ops::gated(inner.operator.name), &inner.inputs[..]) {
                 fused.push(Fused { activation, product, inputs: [*x, factor], kernel });
                 break;
             }

@@ -10,8 +10,8 @@ use crate::{
     cpu::Level,
     language::RunError,
     load::LoadError,
+    port::{Port, answer},
     program_ops,
-    tensors::{Port, answer},
 };
 
 /// An input or output as a caller sees it; only tensors of elements that requests carry can be one.

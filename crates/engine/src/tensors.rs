@@ -1,7 +1,7 @@
 //! A tensor model: named tensors in, named tensors out, every refusal with what was expected.
 
 use graph::{Checked, Data, Dimension, Element, Shape, evaluate::check_inputs, program::Program};
-use protocol::{Bytes, List, Tensor, Text};
+use protocol::Tensor;
 
 use crate::{
     cpu::Level,
@@ -9,6 +9,7 @@ use crate::{
     language::RunError,
     load::LoadError,
     plan::{Chunk, Plan, Workspace},
+    port::{Port, answer},
     programs,
 };
 
@@ -21,15 +22,6 @@ pub struct TensorModel {
 enum Body {
     Graph(Plan),
     Program(Box<Program>, Level),
-}
-
-/// A named input or output as a caller sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    pub name: String,
-    pub element: protocol::Element,
-    /// `None` is a size that a call chooses: the number of rows, or, in a program, any.
-    pub shape: Vec<Option<u64>>,
 }
 
 impl TensorModel {
@@ -134,22 +126,6 @@ fn write(port: &Port, data: Option<&Data>, rows: usize) -> Result<Tensor, RunErr
     let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
     let bytes = graph::Tensor::new(&sizes, data.clone()).ok_or_else(excluded)?.to_bytes();
     answer(&port.name, port.element, shape, bytes)
-}
-
-/// A tensor as an answer carries it.
-pub(crate) fn answer(
-    name: &str,
-    element: protocol::Element,
-    shape: Vec<u64>,
-    bytes: Vec<u8>,
-) -> Result<Tensor, RunError> {
-    let too_large = |cause: protocol::TooLong| RunError::OutputSize { name: name.to_owned(), cause: cause.to_string() };
-    Ok(Tensor {
-        name: Text::new(name.to_owned()).map_err(too_large)?,
-        element,
-        shape: List::new(shape).map_err(too_large)?,
-        data: Bytes::new(bytes).map_err(too_large)?,
-    })
 }
 
 fn port(name: &str, element: Element, shape: &Shape) -> Result<Port, LoadError> {

@@ -6,7 +6,7 @@ pub mod add;
 pub mod add_f32;
 pub mod attention;
 pub mod attention_f32;
-pub mod gated;
+mod gated;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
 pub mod gelu_tanh_f32;
@@ -27,6 +27,7 @@ pub mod rope_f32;
 pub mod silu_f32;
 pub mod softcap_f32;
 
+pub use gated::make as gated;
 use graph::Node;
 
 use crate::kernel::{Kernel, Make, Making};

@@ -9,10 +9,10 @@ use graph::Data;
 
 use super::{
     Counts, Limits,
-    desk::{Admission, Ticket},
     prefix::Prefixes,
     stream::Event,
     text::Text,
+    ticket::{Admission, Ticket},
 };
 use crate::{
     cache::PAGE,

@@ -2,34 +2,26 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Counts, ServeError, batch::Batch, stream::Outbox};
-use crate::course::Rules;
-
-/// A job that was checked.
-pub(super) struct Ticket {
-    pub prompt: Vec<u32>,
-    pub rules: Rules,
-    /// Memory that the text needs when it is as long as it may become.
-    pub needed: usize,
-    pub outbox: Outbox,
-}
+use super::{
+    Counts, ServeError,
+    batch::Batch,
+    bell::Bell,
+    ticket::{Admission, Ticket},
+};
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Ticket>,
-    /// Something happened that the batch has not looked at.
-    is_rung: bool,
-    is_stopped: bool,
     counts: Counts,
 }
 
 #[derive(Default)]
 pub struct Desk {
     state: Mutex<State>,
-    bell: Condvar,
+    bell: Arc<Bell>,
 }
 
 impl Desk {
@@ -38,9 +30,14 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
     pub(super) fn submit(&self, ticket: Ticket, limit: usize) -> Result<(), ServeError> {
         let mut state = self.lock();
-        if state.is_stopped {
+        // Who stops the bell empties the queue after that: nothing is left in it.
+        if self.bell.is_stopped() {
             return Err(ServeError::Stopped);
         }
         if state.waiting.len() >= limit {
@@ -52,35 +49,15 @@ impl Desk {
         }
         state.waiting.push_back(ticket);
         state.counts.waiting = waiting + 1;
-        state.is_rung = true;
         drop(state);
-        self.bell.notify_one();
+        self.bell.ring();
         Ok(())
     }
 
-    /// Wakes the batch: there may be room where there was none, or a place.
-    pub(super) fn ring(&self) {
-        self.lock().is_rung = true;
-        self.bell.notify_one();
-    }
-
     pub(super) fn stop(&self) {
-        let mut state = self.lock();
-        state.is_stopped = true;
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        self.bell.notify_one();
+        self.bell.stop();
+        let waiting = std::mem::take(&mut self.lock().waiting);
         drop(waiting);
-    }
-
-    /// Returns when there may be something to do: at once where the batch is not idle. False when all is over.
-    pub(super) fn wait(&self, is_idle: bool) -> bool {
-        let mut state = self.lock();
-        while is_idle && !state.is_rung && !state.is_stopped {
-            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.is_rung = false;
-        !state.is_stopped
     }
 
     /// Hands waiting jobs to the batch, in the order of their arrival, until it takes no more.
@@ -111,14 +88,6 @@ impl Desk {
         let mut state = self.lock();
         state.counts = Counts { waiting: state.waiting.len(), ..counts };
     }
-}
-
-/// Whether a waiting text can be begun.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Admission {
-    Now,
-    AfterOther,
-    Later,
 }
 
 fn drop_left(waiting: &mut VecDeque<Ticket>) {

@@ -6,10 +6,12 @@
 //! queues without bound: what is too much is refused with what it is that is full.
 
 mod batch;
+mod bell;
 mod desk;
 mod prefix;
 mod stream;
 mod text;
+mod ticket;
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +31,9 @@ use crate::{
     model::Model,
 };
 use batch::Batch;
-use desk::{Desk, Ticket};
+use desk::Desk;
 use stream::channel;
+use ticket::Ticket;
 
 /// How much one model serves at a time; none of it changes a bit of any answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +160,7 @@ fn ticket(
     if needed > limit {
         return Err(ServeError::TooLarge { needed, limit });
     }
-    let (outbox, stream) = channel(limits.tokens_ahead, Arc::clone(desk));
+    let (outbox, stream) = channel(limits.tokens_ahead, Arc::clone(desk.bell()));
     Ok((Ticket { prompt: job.prompt, rules, needed, outbox }, stream))
 }
 
@@ -166,7 +169,7 @@ fn serve(model: &Model, desk: &Desk, limits: Limits) {
     let Some(language) = model.as_language() else { return };
     let run = || {
         let mut batch = Batch::new(language, limits);
-        while desk.wait(batch.is_idle()) {
+        while desk.bell().wait(batch.is_idle()) {
             desk.admit(&mut batch);
             batch.step();
             desk.set_counts(batch.counts());

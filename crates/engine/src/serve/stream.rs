@@ -8,7 +8,7 @@ use std::{
 
 use protocol::Finish;
 
-use super::desk::Desk;
+use super::bell::Bell;
 use crate::language::{Part, RunError};
 
 /// What a reader gets: the parts of an answer, then one end.
@@ -52,13 +52,13 @@ pub(super) struct Outbox {
 pub struct Stream {
     shared: Arc<Shared>,
     capacity: usize,
-    desk: Arc<Desk>,
+    bell: Arc<Bell>,
 }
 
-pub(super) fn channel(capacity: usize, desk: Arc<Desk>) -> (Outbox, Stream) {
+pub(super) fn channel(capacity: usize, bell: Arc<Bell>) -> (Outbox, Stream) {
     let shared = Arc::new(Shared { state: Mutex::default(), sent: Condvar::new() });
     let capacity = capacity.max(1);
-    (Outbox { shared: Arc::clone(&shared), capacity }, Stream { shared, capacity, desk })
+    (Outbox { shared: Arc::clone(&shared), capacity }, Stream { shared, capacity, bell })
 }
 
 impl Outbox {
@@ -136,7 +136,7 @@ impl Stream {
         let was_full = state.events.len() >= self.capacity;
         let event = state.events.pop_front()?;
         if was_full && !state.is_over {
-            self.desk.ring();
+            self.bell.ring();
         }
         Some(event)
     }
@@ -148,6 +148,6 @@ impl Drop for Stream {
         state.is_left = true;
         state.events.clear();
         drop(state);
-        self.desk.ring();
+        self.bell.ring();
     }
 }

@@ -8,8 +8,8 @@ use std::{
 use graph::{Data, sampling::Scratch};
 
 use super::{
-    desk::Ticket,
     stream::{Event, Outbox},
+    ticket::Ticket,
 };
 use crate::{
     cache::PAGE,
