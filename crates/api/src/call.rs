@@ -3,7 +3,7 @@
 //! A job is one request and gets one receipt. Answers come as parts in the order of their tokens; whoever tells them
 //! turns parts into the events of its dialect, or all of them into one body.
 
-use protocol::{Constraint, Input, Parameters, Text, TooLong, Tool};
+use protocol::{Constraint, Input, Parameters, Text, TooLong};
 
 use crate::{
     answered::Answered,
@@ -12,7 +12,7 @@ use crate::{
     said::{Part, Said},
     sse::Events,
     terms::Terms,
-    tools::{Choice, Family},
+    tools::{Calling, Family},
 };
 
 /// Everything that a body asks for.
@@ -38,15 +38,6 @@ pub struct Job {
     pub draw: u64,
     /// The answer begins with its prompt.
     pub echo: bool,
-}
-
-/// How tools may be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Calling {
-    pub tools: Vec<Tool>,
-    pub choice: Choice,
-    /// More than one call in one answer.
-    pub parallel: bool,
 }
 
 /// What all parts of one answer say.

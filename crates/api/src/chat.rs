@@ -8,7 +8,7 @@ mod told;
 use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall};
 
 use crate::{
-    call::{Call, Calling, Job},
+    call::{Call, Job},
     error::{ApiError, Code},
     field::{Field, Object},
     json::Json,
@@ -18,7 +18,7 @@ use crate::{
         template_arguments, text_only,
     },
     terms::Terms,
-    tools::{Choice, named, read_tools},
+    tools::{Calling, Choice, named, read_tools},
 };
 
 pub(crate) use told::Chatting;

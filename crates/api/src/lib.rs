@@ -31,7 +31,7 @@ pub mod limits;
 
 pub use answer::{ModelCard, ModelList, OgAnswer, Usage};
 pub use answered::Answered;
-pub use call::{Call, Calling, Head, Job, Teller};
+pub use call::{Call, Head, Job, Teller};
 pub use endpoint::{ENDPOINTS, Endpoint, Gives};
 pub use error::{ApiError, Code, Dialect, Fault};
 pub use json::{Json, JsonError};
@@ -40,4 +40,4 @@ pub use sse::Events;
 pub use stop::StopText;
 pub use tensor::{TensorFace, read_tensor};
 pub use terms::Terms;
-pub use tools::{CallReader, Choice, Family};
+pub use tools::{CallReader, Calling, Choice, Family};

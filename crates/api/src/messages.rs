@@ -67,7 +67,7 @@ fn schema<'a>(body: &Object<'a>) -> Result<Option<Field<'a>>, ApiError> {
 
 type Tools = List<Tool, TOOLS_MAX>;
 
-fn tools(body: &Object<'_>) -> Result<(Tools, Option<crate::call::Calling>), ApiError> {
+fn tools(body: &Object<'_>) -> Result<(Tools, Option<crate::tools::Calling>), ApiError> {
     let tools =
         body.get("tools").map(|field| read_tools(&field, None, "input_schema")).transpose()?.unwrap_or_default();
     let Some(field) = body.get("tool_choice") else { return Ok(calling(tools, Some(Choice::Auto), true)) };

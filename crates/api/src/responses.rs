@@ -6,7 +6,7 @@ mod told;
 use protocol::{Chat, Input, List, Message, Speaker, Text, Tool, ToolCall, request::TOOLS_MAX};
 
 use crate::{
-    call::{Call, Calling, Job},
+    call::{Call, Job},
     chat::{bounded, calling, content, is_word, speaker},
     error::ApiError,
     field::{Field, Object},
@@ -14,7 +14,7 @@ use crate::{
     limits::{ALTERNATIVES_MAX, MESSAGES_MAX, PARTS_MAX},
     parameters::{Unsupported, empty, flag, format, max_tokens, model, never, off, refuse_unsupported, sampling},
     terms::Terms,
-    tools::{Choice, named, read_tools},
+    tools::{Calling, Choice, named, read_tools},
 };
 
 use told::{Asked, Responding};

@@ -12,7 +12,6 @@ mod mistral;
 use protocol::{Constraint, List, Text, Tool, ToolCall};
 
 use crate::{
-    call::Calling,
     error::{ApiError, Code},
     field::{Field, Object},
     json::Json,
@@ -20,6 +19,15 @@ use crate::{
     parameters::flag,
     sse::json,
 };
+
+/// How tools may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calling {
+    pub tools: Vec<Tool>,
+    pub choice: Choice,
+    /// More than one call in one answer.
+    pub parallel: bool,
+}
 
 /// How a family of templates writes calls.
 pub struct Family {

@@ -7,7 +7,7 @@ use super::error::OnnxError;
 use super::messages::{self, Content, Function, Graph, Model};
 use super::names::list_of;
 use crate::program::{
-    Array, Attribute, Body, Data, Element, Node, Port, Program, Source, Type, operator::Operator, ops,
+    Array, Attribute, Body, Data, Element, Node, Port, Program, Source, Type, machine::Operator, ops,
 };
 
 /// Deepest nesting of functions that call functions.

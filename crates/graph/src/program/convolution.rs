@@ -4,8 +4,8 @@
 //! the input being +0 on the padding; the bias is added last, in one addition.
 
 use super::array::{Array, count};
-use super::context::Context;
-use super::node::Node;
+use super::machine::Context;
+use super::machine::Node;
 use super::problem::Problem;
 use super::window::{PADDING, Windows, image};
 

@@ -1,11 +1,11 @@
 //! Operators that compute each place of the output from the same place of their inputs, after broadcasting.
 
 use super::array::{Array, both, count};
-use super::context::Context;
 use super::element::{Element, Family};
 use super::index::{broadcast, spread};
-use super::node::Node;
-use super::operator::{Inputs, Outcome};
+use super::machine::Context;
+use super::machine::Node;
+use super::machine::{Inputs, Outcome};
 use super::problem::Problem;
 use super::real::{Real, precision};
 

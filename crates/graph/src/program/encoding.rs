@@ -6,10 +6,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::array::Array;
-use super::context::RANK_MAX;
 use super::element::Element;
-use super::node::{Attribute, Body, Node, Port, Program, Source};
-use super::operator::MANY;
+use super::machine::MANY;
+use super::machine::RANK_MAX;
+use super::machine::{Attribute, Body, Node, Port, Program, Source};
 use super::ops;
 use super::value::{Size, Type};
 use crate::bytes::{Malformed, Reader, Writer};

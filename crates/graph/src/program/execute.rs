@@ -3,9 +3,9 @@
 use crypto::{Digest, Hasher, hash, history::History};
 
 use super::array::Array;
-use super::context::{Context, Limits, Watch};
-use super::node::Program;
-use super::operator::{Meaning, Operator};
+use super::machine::Program;
+use super::machine::{Context, Limits, Watch};
+use super::machine::{Meaning, Operator};
 use super::problem::ProgramFault;
 use super::value::Value;
 
@@ -47,7 +47,7 @@ impl Program {
     /// Runs the program; gives the outputs and the root over the outputs of all nodes that ran, in order.
     pub fn trace(&self, inputs: Vec<Value>, limits: Limits) -> Result<(Vec<Value>, Digest), ProgramFault> {
         let mut tree = History::default();
-        let mut watch = |_: &super::node::Node, outputs: &[Value]| {
+        let mut watch = |_: &super::machine::Node, outputs: &[Value]| {
             outputs.iter().for_each(|value| tree.append(&value_root(value)));
         };
         let outputs = self.run_with(inputs, limits, meaning, Some(&mut watch))?;

@@ -1,10 +1,10 @@
 //! What `Gemm` does before and after its product of matrices.
 
 use super::array::Array;
-use super::context::Context;
 use super::index;
-use super::node::Node;
-use super::operator::Inputs;
+use super::machine::Context;
+use super::machine::Inputs;
+use super::machine::Node;
 use super::problem::Problem;
 use super::real::{Real, precision};
 

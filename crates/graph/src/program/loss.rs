@@ -1,10 +1,10 @@
 //! The loss of class labels under log-probabilities, weighted by class; sums in row-major order from +0.
 
 use super::array::{Array, count};
-use super::context::Context;
 use super::index::Around;
-use super::node::Node;
-use super::operator::{Inputs, Outcome};
+use super::machine::Context;
+use super::machine::Node;
+use super::machine::{Inputs, Outcome};
 use super::problem::Problem;
 use super::real::{Real, precision};
 

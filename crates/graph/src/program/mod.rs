@@ -7,7 +7,6 @@
 #![allow(clippy::clone_on_copy, reason = "one expression runs over all elements, and texts are not Copy")]
 
 pub mod array;
-pub mod context;
 pub mod convolution;
 pub mod element;
 pub mod elementwise;
@@ -16,11 +15,10 @@ pub mod execute;
 pub mod gemm;
 pub mod index;
 pub mod loss;
+pub mod machine;
 pub mod math;
 pub mod minifloat;
-pub mod node;
 pub mod normal;
-pub mod operator;
 pub mod ops;
 pub mod pool;
 pub mod problem;
@@ -37,10 +35,8 @@ pub mod value;
 pub mod window;
 
 pub use array::{Array, Data};
-pub use context::{Context, Limits};
 pub use element::{Element, Family};
 pub use execute::meaning;
-pub use node::{Attribute, Body, Node, Port, Program, Source};
-pub use operator::{Inputs, Meaning, Operator, Outcome};
+pub use machine::{Attribute, Body, Context, Inputs, Limits, Meaning, Node, Operator, Outcome, Port, Program, Source};
 pub use problem::{Problem, ProgramFault};
 pub use value::{Size, Type, Value};

@@ -1,8 +1,8 @@
 //! What poolings share: the windows over each channel, and where a tensor's channels begin.
 
 use super::array::{Array, count};
-use super::context::Context;
-use super::node::Node;
+use super::machine::Context;
+use super::machine::Node;
 use super::problem::Problem;
 use super::window::{Taps, Windows, image, sizes};
 

@@ -1,8 +1,8 @@
 //! Matrix products: which matrices meet, and the order of their sums.
 
 use super::array::count;
-use super::context::Context;
 use super::index;
+use super::machine::Context;
 use super::problem::Problem;
 
 /// Where the matrices of a product lie.

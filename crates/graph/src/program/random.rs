@@ -1,6 +1,6 @@
 //! Randomness of tensor programs: a function of a seed and a place, the same everywhere. A node without a seed has seed 0.
 
-use super::node::Node;
+use super::machine::Node;
 use super::problem::Problem;
 
 /// Numbers by their place (SplitMix64: Steele, Lea, Flood 2014, over the seed's bits).

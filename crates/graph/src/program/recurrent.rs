@@ -3,10 +3,10 @@
 //! A gate is `((x·W chain by fma from +0) + (h·R chain by fma from +0)) + (Wb + Rb)`, clipped, then activated.
 
 use super::array::Array;
-use super::context::Context;
+use super::machine::Context;
+use super::machine::Node;
+use super::machine::{Inputs, Outcome};
 use super::math;
-use super::node::Node;
-use super::operator::{Inputs, Outcome};
 use super::problem::Problem;
 use super::real::{Real, precision};
 use super::value::Value;
@@ -190,20 +190,11 @@ pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
     let states = sizes.directions * sizes.batch * sizes.hidden;
     let work = (sizes.steps * sizes.directions * sizes.batch) as u64;
     context.spend(work.saturating_mul((C::GATES * sizes.hidden * (sizes.hidden + sizes.inputs)) as u64))?;
-    let y_shape = if sizes.batch_first {
-        [sizes.batch, sizes.steps, sizes.directions, sizes.hidden]
-    } else {
-        [sizes.steps, sizes.directions, sizes.batch, sizes.hidden]
-    };
+    let (y_shape, h_shape) = sizes.shapes();
     context.room(&y_shape, element)?;
     let lengths = lengths(inputs, &sizes)?;
     let activations = activations(node, C::ACTIVATIONS, sizes.directions)?;
     let variant = C::VARIANT.map_or(Ok(false), |name| node.flag(name, false))?;
-    let h_shape = if sizes.batch_first {
-        [sizes.batch, sizes.directions, sizes.hidden]
-    } else {
-        [sizes.directions, sizes.batch, sizes.hidden]
-    };
     precision!(element, T => {
         let of = |input: usize| -> Result<Vec<T>, Problem> {
             let array = inputs.tensor_or_none(input)?;
@@ -259,6 +250,15 @@ pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
 }
 
 impl Sizes {
+    /// Of all states, and of the last ones.
+    fn shapes(&self) -> ([usize; 4], [usize; 3]) {
+        let Self { batch, steps, directions, hidden, .. } = *self;
+        match self.batch_first {
+            true => ([batch, steps, directions, hidden], [batch, directions, hidden]),
+            false => ([steps, directions, batch, hidden], [directions, batch, hidden]),
+        }
+    }
+
     fn state(&self, direction: usize, batch: usize) -> usize {
         let place = if self.batch_first { batch * self.directions + direction } else { direction * self.batch + batch };
         place * self.hidden

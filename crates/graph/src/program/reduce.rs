@@ -1,11 +1,11 @@
 //! Reductions: one value for all places along some axes, taken in row-major order.
 
 use super::array::{Array, count};
-use super::context::Context;
 use super::element::{Element, Family};
 use super::index::{self, strides, walk};
-use super::node::Node;
-use super::operator::{Inputs, Outcome};
+use super::machine::Context;
+use super::machine::Node;
+use super::machine::{Inputs, Outcome};
 use super::problem::Problem;
 use super::real::{Real, precision};
 

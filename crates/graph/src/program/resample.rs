@@ -3,9 +3,9 @@
 //! All in binary64, rounded once at the end. Sums go by fma from +0 in the order of the taps.
 
 use super::array::Array;
-use super::context::Context;
 use super::element::Family;
 use super::index::Around;
+use super::machine::Context;
 use super::problem::Problem;
 use super::real::{Real, precision};
 

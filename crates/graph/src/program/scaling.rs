@@ -1,12 +1,12 @@
 //! Quantised tensors: which scale and zero point belong to an element, and rounding into an element type.
 
 use super::array::{Array, Data};
-use super::context::Context;
 use super::element::{Element, Family};
 use super::index::{self, Around};
+use super::machine::Context;
+use super::machine::Inputs;
+use super::machine::Node;
 use super::minifloat::narrow;
-use super::node::Node;
-use super::operator::Inputs;
 use super::problem::Problem;
 
 /// For each element of `x`, the index of its scale: one for all, one a place of the axis, or one a block along it.

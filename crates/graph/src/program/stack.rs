@@ -1,8 +1,8 @@
 //! Tensors of one shape laid upon each other along a new axis, and taken apart again: what loops give and take.
 
 use super::array::Array;
-use super::context::Context;
 use super::index;
+use super::machine::Context;
 use super::ops::{cut, join};
 use super::problem::Problem;
 use super::value::Value;

@@ -1,9 +1,9 @@
 //! Sliding windows over the spatial axes of a tensor `[batch, channels, spatial…]`: what convolutions and poolings share.
 
 use super::array::count;
-use super::context::Context;
 use super::index::strides;
-use super::node::Node;
+use super::machine::Context;
+use super::machine::Node;
 use super::problem::Problem;
 
 /// The windows of one node over one shape.

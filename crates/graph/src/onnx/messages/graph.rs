@@ -2,10 +2,9 @@
 
 use super::super::error::OnnxError;
 use super::super::wire::Reader;
-use super::model::standard;
 use super::tensor::{read_sparse_tensor, read_tensor};
 use super::types::read_type;
-use super::{Account, LIST_MAX, TEXT_BYTES_MAX, name, once, push_floats, push_integers, text};
+use super::{Account, LIST_MAX, TEXT_BYTES_MAX, name, once, push_floats, push_integers, standard, text};
 use crate::program::{Array, Type};
 
 #[derive(Default)]

@@ -130,3 +130,8 @@ fn push_doubles(list: &mut Vec<f64>, field: &Field<'_>, limit: usize) -> Result<
     }
     bounded("doubles of a list", list.len(), limit)
 }
+
+/// The standard's main domain has two names; here it has one.
+pub(in crate::onnx) fn standard(domain: &str) -> &str {
+    if domain == "ai.onnx" { "" } else { domain }
+}

@@ -6,7 +6,7 @@ use super::super::error::OnnxError;
 use super::super::proto::FILE_BYTES_MAX;
 use super::super::wire::Reader;
 use super::graph::{Attribute, Graph, Node, read_attribute, read_graph, read_node};
-use super::{Account, bounded, name, once};
+use super::{Account, bounded, name, once, standard};
 
 /// Versions of operator sets, by domain.
 pub(in crate::onnx) type Opsets<'a> = BTreeMap<&'a str, i64>;
@@ -72,11 +72,6 @@ fn read_opset<'a>(bytes: &'a [u8], opsets: &mut Opsets<'a>) -> Result<(), OnnxEr
         Some(other) if other != version => Err(OnnxError::Twice { message: "ModelProto", field: 8 }),
         _ => bounded("operator sets", opsets.len(), 256),
     }
-}
-
-/// The standard's main domain has two names; here it has one.
-pub(in crate::onnx) fn standard(domain: &str) -> &str {
-    if domain == "ai.onnx" { "" } else { domain }
 }
 
 fn read_function<'a>(bytes: &'a [u8], account: &mut Account) -> Result<Function<'a>, OnnxError> {

@@ -4,13 +4,13 @@
 #[allow(unused_imports, reason = "each file uses some of them")]
 pub(crate) mod prelude {
     pub(crate) use crate::program::array::{Array, Data, both, count, each, map_data};
-    pub(crate) use crate::program::context::Context;
     pub(crate) use crate::program::element::{Element, Family};
     pub(crate) use crate::program::elementwise::{self, Arithmetic};
     pub(crate) use crate::program::index::{self, Around};
+    pub(crate) use crate::program::machine::Context;
+    pub(crate) use crate::program::machine::{Attribute, Node};
+    pub(crate) use crate::program::machine::{Inputs, MANY, Operator, Outcome};
     pub(crate) use crate::program::math;
-    pub(crate) use crate::program::node::{Attribute, Node};
-    pub(crate) use crate::program::operator::{Inputs, MANY, Operator, Outcome};
     pub(crate) use crate::program::problem::Problem;
     pub(crate) use crate::program::real::{Real, precision};
     pub(crate) use crate::program::value::Value;
@@ -19,7 +19,7 @@ pub(crate) mod prelude {
 pub(in crate::program) use concat::join;
 pub(in crate::program) use split_to_sequence::cut;
 
-use super::operator::Operator;
+use super::machine::Operator;
 
 /// Declares the modules and the table: a line an operator, by name.
 macro_rules! operators {

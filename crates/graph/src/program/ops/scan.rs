@@ -4,7 +4,7 @@
 
 use crate::program::stack::{pile, unpile};
 use super::prelude::*;
-use crate::program::node::Body;
+use crate::program::machine::Body;
 
 pub static OPERATOR: Operator = Operator {
     name: "Scan",
