@@ -40,7 +40,7 @@ pub fn finish(node: &Node, inputs: &Inputs, product: Array, context: &mut Contex
         let mut sums: Vec<T> = sums.iter().map(|&sum| scaled(sum, alpha)).collect();
         if let (Some(c), Some(places)) = (c, places) {
             let c = T::read(c).ok_or_else(|| inputs.element(2, "the floats of input 0"))?;
-            sums.iter_mut().zip(places).for_each(|(sum, place)| *sum = *sum + scaled(c[place], beta));
+            sums.iter_mut().zip(places).for_each(|(sum, place)| *sum += scaled(c[place], beta));
         }
         T::write(element, product.shape(), sums)
     }, else => {

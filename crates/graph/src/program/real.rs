@@ -17,6 +17,7 @@ pub trait Real:
     + Default
     + std::fmt::Debug
     + std::ops::Add<Output = Self>
+    + std::ops::AddAssign
     + std::ops::Sub<Output = Self>
     + std::ops::Mul<Output = Self>
     + std::ops::Div<Output = Self>

@@ -45,7 +45,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         for line in 0..batch * channels {
             for &(place, column, at) in &falls {
                 let sum = &mut sums[line * plane + at as usize];
-                *sum = *sum + values[(line * places + place as usize) * columns + column];
+                *sum += values[(line * places + place as usize) * columns + column];
             }
         }
         Ok(vec![T::write(x.element(), &shape, sums)?.into()])

@@ -29,7 +29,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let (mut sums, mut squares) = (vec![T::ZERO; lines], vec![T::ZERO; lines]);
         for (&value, &cell) in values.iter().zip(&cells) {
-            sums[cell] = sums[cell] + value;
+            sums[cell] += value;
             squares[cell] = value.fma(value, squares[cell]);
         }
         let count = T::count(size);

@@ -34,7 +34,7 @@ fn resolve(x: &Array, target: &[i64], allow_zero: bool) -> Result<Vec<usize>, Pr
     }
     if let Some(place) = inferred {
         let others = count(&shape).ok_or_else(refused)?;
-        shape[place] = if others == 0 { 0 } else { x.len() / others };
+        shape[place] = x.len().checked_div(others).unwrap_or(0);
     }
     if count(&shape) == Some(x.len()) { Ok(shape) } else { Err(refused()) }
 }
