@@ -20,7 +20,7 @@ pub struct TensorModel {
 }
 
 enum Body {
-    Graph(Plan),
+    Graph(Box<Plan>),
     Program(Box<Program>, Level),
 }
 
@@ -34,7 +34,7 @@ impl TensorModel {
             let fact = fact.ok_or_else(|| LoadError::Port { name: output.name.clone(), element: "nothing" })?;
             outputs.push(port(&output.name, fact.element, &fact.shape)?);
         }
-        Ok(Self { inputs: inputs?, outputs, body: Body::Graph(Plan::new(graph, level, threads)) })
+        Ok(Self { inputs: inputs?, outputs, body: Body::Graph(Box::new(Plan::new(graph, level, threads))) })
     }
 
     pub(crate) fn of_program(program: Program, level: Level) -> Result<Self, LoadError> {

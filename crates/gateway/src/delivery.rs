@@ -311,7 +311,7 @@ impl Delivery {
     /// Remembers a setback and says whether what was given out is void; an error where asking others is pointless.
     fn note(&mut self, setback: Setback) -> Result<bool, ApiError> {
         self.setbacks.push(setback);
-        let is_void = !self.is_streamed && !(self.tokens.is_empty() && self.prompt_scores.is_none());
+        let is_void = !self.is_streamed && (!self.tokens.is_empty() || self.prompt_scores.is_some());
         if !self.is_streamed {
             self.tokens.clear();
             self.texts.clear();

@@ -134,7 +134,7 @@ fn worker_config(
         validators: network.urls("validator"),
         hubs: network.urls("hub"),
         models,
-        places: 2,
+        places: 16,
         evidence: Lifetime {
             anchoring_ms: genesis.rules.receipt_age_ms.into(),
             epochs: genesis.rules.evidence_epochs(),

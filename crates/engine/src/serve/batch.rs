@@ -165,7 +165,9 @@ impl<'a> Batch<'a> {
     /// Puts the rows of a call together: which tokens, of which texts, and whose logits are wanted.
     fn gather(&mut self, shares: &mut [Share]) {
         let Rows { tokens, places, wanted } = &mut self.rows;
-        (tokens.clear(), places.clear(), wanted.clear());
+        tokens.clear();
+        places.clear();
+        wanted.clear();
         for (lane, share) in shares.iter_mut().enumerate() {
             let text = &self.texts[share.text];
             let positions = text.lane.length..text.lane.length + share.rows;

@@ -105,7 +105,7 @@ impl Drop for Outbox {
 
 impl Stream {
     /// Waits for the next event on the caller's thread; `None` after the last.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn wait_next(&mut self) -> Option<Event> {
         let mut state = self.shared.lock();
         loop {
             if let Some(event) = self.take(&mut state) {

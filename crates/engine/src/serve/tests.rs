@@ -29,7 +29,7 @@ fn alone(language: &LanguageModel, job: &Job) -> Generation {
 fn heard(stream: &mut Stream) -> Result<Generation, RunError> {
     let mut said =
         Generation { tokens: Vec::new(), scores: Vec::new(), prompt_scores: Vec::new(), finish: Finish::Cancelled };
-    while let Some(event) = stream.next() {
+    while let Some(event) = stream.wait_next() {
         match event {
             Event::Part(crate::Part::PromptScores(scores)) => said.prompt_scores = scores,
             Event::Part(crate::Part::Token { token, score }) => {
@@ -383,24 +383,27 @@ fn what_is_wrong_or_too_much_is_refused_at_once() {
     let refused = server.submit(Job { parameters: broken, ..job(1, 1) }).err();
     assert!(matches!(refused, Some(ServeError::Run(RunError::Constraint(_)))), "{refused:?}");
     let mut running = server.submit(job(5, 1)).unwrap();
-    assert!(matches!(running.next(), Some(Event::Part(_))));
+    assert!(matches!(running.wait_next(), Some(Event::Part(_))));
     let waiting = [server.submit(job(5, 2)).unwrap(), server.submit(job(5, 3)).unwrap()];
     assert_eq!(server.submit(job(5, 4)).err(), Some(ServeError::Busy { waiting: 2 }));
     drop(waiting);
     let mut next = server.submit(job(5, 5)).unwrap();
     drop(running);
-    assert!(matches!(next.next(), Some(Event::Part(_))), "who left the queue makes room, and who left makes place");
+    assert!(
+        matches!(next.wait_next(), Some(Event::Part(_))),
+        "who left the queue makes room, and who left makes place"
+    );
 }
 
 #[test]
 fn a_server_that_stops_tells_everyone_who_listens() {
     let server = server(Limits { texts: 1, tokens_ahead: 1, ..LIMITS });
     let (mut running, mut waiting) = (server.submit(job(5, 1)).unwrap(), server.submit(job(5, 2)).unwrap());
-    running.next();
+    running.wait_next();
     let desk = Arc::clone(&server.desk);
     drop(server);
     assert_eq!(heard(&mut running), Err(RunError::Interrupted));
-    assert_eq!((heard(&mut waiting), waiting.next()), (Err(RunError::Interrupted), None));
+    assert_eq!((heard(&mut waiting), waiting.wait_next()), (Err(RunError::Interrupted), None));
     let model = model(KINDS[0]);
     let (ticket, _) = ticket(model.as_language().unwrap(), job(5, 1), LIMITS, &desk).unwrap();
     assert_eq!(desk.submit(ticket, 9), Err(ServeError::Stopped));

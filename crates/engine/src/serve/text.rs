@@ -90,9 +90,9 @@ impl<'a> Text<'a> {
     /// Goes on with the logits of its wanted rows, the last of which may speak of the next token.
     pub fn go_on(&mut self, language: &LanguageModel, space: &Workspace, inputs: &[Data], rows: Range<usize>) {
         let run = || {
-            let mut position = self.lane.length - rows.len();
-            for row in rows {
-                position += 1;
+            // A row speaks of the token behind it.
+            let first = self.lane.length - rows.len() + 1;
+            for (position, row) in (first..).zip(rows) {
                 language.with_logits(space, inputs, row, |logits, scratch| match self.tokens.get(position) {
                     Some(&token) => {
                         self.course.score_prompt(logits, token);

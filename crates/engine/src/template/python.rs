@@ -123,13 +123,11 @@ struct Style {
 /// The filter `tojson` as chat templates have it: `json.dumps`, and letters beyond ASCII as they are.
 pub(super) fn to_json(value: &Value, arguments: &Kwargs, ascii: Option<bool>, mark: char) -> Result<String, Error> {
     let indent: Option<Value> = arguments.get("indent")?;
-    let indent = match indent.filter(|indent| !indent.is_none() && !indent.is_undefined()) {
-        None => None,
-        Some(indent) => Some(match indent.as_str() {
-            Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(indent).unwrap_or(0).min(16)),
-        }),
-    };
+    let stated = indent.filter(|indent| !indent.is_none() && !indent.is_undefined());
+    let indent = stated.map(|indent| match indent.as_str() {
+        Some(text) => text.to_owned(),
+        None => " ".repeat(usize::try_from(indent).unwrap_or(0).min(16)),
+    });
     let separators: Option<Value> = arguments.get("separators")?;
     let (mut item, mut key) = (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned());
     if let Some(separators) = separators.filter(|separators| !separators.is_none()) {
