@@ -14,7 +14,7 @@ use crate::{
     screen::row,
 };
 
-const ARTEFACT_BYTES_MAX: u64 = hub::ARTEFACT_BYTES_MAX as u64;
+const ARTEFACT_BYTES_MAX: u64 = hub::ARTEFACT_BYTES_MAX;
 
 pub async fn run(remote: &Remote, common: &Common, command: cli::Model) -> Result<()> {
     match command {
