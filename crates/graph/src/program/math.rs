@@ -118,7 +118,8 @@ pub fn pow(x: f64, y: f64) -> f64 {
     }
     let odd = whole && y.abs() < 9_007_199_254_740_992.0 && y % 2.0 != 0.0;
     if y == 0.5 {
-        return (x + 0.0).sqrt();
+        // The root of -∞ alone is none, and its power is.
+        return if x == f64::NEG_INFINITY { f64::INFINITY } else { (x + 0.0).sqrt() };
     }
     if x < 0.0 {
         if !whole && x.is_finite() {
