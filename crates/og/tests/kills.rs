@@ -43,7 +43,9 @@ fn nothing_acknowledged_is_lost_to_kills_at_random_instants() {
     assert!(acknowledged.len() >= 10, "only {} answers came between the kills", acknowledged.len());
     for receipt in &acknowledged {
         let states = ["anchored", "audited", "final"];
-        assert!(devnet.wait_for(receipt, &states, SETTLED_WITHIN).is_some(), "{receipt} was acknowledged and is lost");
+        let found = devnet.wait_for(receipt, &states, SETTLED_WITHIN);
+        let said = || devnet.og(&["receipt", "show", "--json", receipt]);
+        assert!(found.is_some(), "{receipt} was acknowledged and is lost: {:?}", said());
     }
 }
 
