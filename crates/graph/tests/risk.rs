@@ -9,8 +9,8 @@ use graph::{Checked, Data, Fault, Model, Tensor, evaluate};
 use serde_json::Value;
 
 const ROWS_MAX: usize = 256;
-const INTEGER_ROOT: &str = "ef4a458e2b1058de27b7cafa16160b0c3384a4ab1186d6aff1bd83c6a60799f0";
-const ORDERED_ROOT: &str = "4853eaaf3eaaa01facc9f3fc26dc0cf30c6a61fe3fb259f727303ed446190a86";
+const INTEGER_ROOT: &str = "00b82d49d02473de220e10c0c60b6852cf24b08f9621be1cf75b198866b06702";
+const ORDERED_ROOT: &str = "2712591a4c0ee8a4b594d7dc154a07c04096db1803e3e3899e3aa9e32c19566d";
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/risk").join(name)

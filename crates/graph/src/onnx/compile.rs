@@ -2,6 +2,7 @@
 
 use super::error::CompileError;
 use super::{import, import_program, integer};
+use crate::Format;
 use crate::artefact::{Model, Purpose};
 use crate::graph::Checked;
 use crate::tensor::{Element, Tensor};
@@ -53,6 +54,7 @@ fn program(sources: &OnnxSources) -> Result<Model, CompileError> {
 
 /// How many constant floats the file's graph uses.
 fn parameters(ordered: &Checked) -> u64 {
-    let constants = ordered.graph().constants.iter().filter(|constant| constant.tensor.element() == Element::F32);
+    let is_float = |element| matches!(element, Element::F32 | Element::Packed(Format::F32));
+    let constants = ordered.graph().constants.iter().filter(|constant| is_float(constant.tensor.element()));
     constants.map(|constant| constant.tensor.len() as u64).sum()
 }
