@@ -7,6 +7,7 @@ use super::machine::Context;
 use super::machine::Node;
 use super::machine::{Inputs, Outcome};
 use super::problem::Problem;
+pub use super::real::Arithmetic;
 use super::real::{Real, precision};
 
 /// A function of one float: for f32 (and what is computed in it), and for f64.
@@ -55,13 +56,6 @@ pub fn number(
     context.room(x.shape(), x.element())?;
     let values = x.integers().ok_or(Problem::Excluded)?;
     Ok(vec![Array::wholes(x.element(), x.shape(), values.into_iter().map(whole))?.into()])
-}
-
-/// What an arithmetic operator does to two floats, two doubles, two integers (`None`: refused).
-pub struct Arithmetic {
-    pub single: fn(f32, f32) -> f32,
-    pub double: fn(f64, f64) -> f64,
-    pub whole: fn(i128, i128) -> Result<i128, Problem>,
 }
 
 /// Two tensors of one element, broadcast to one shape: their flat indices for each place of it.

@@ -28,6 +28,7 @@ pub mod real;
 pub mod recurrent;
 pub mod reduce;
 pub mod resample;
+pub mod running;
 pub mod scaling;
 pub mod scatter;
 pub mod stack;

@@ -1,7 +1,47 @@
 //! Randomness of tensor programs: a function of a seed and a place, the same everywhere. A node without a seed has seed 0.
 
-use super::machine::Node;
+use super::element::Element;
+use super::machine::{Context, Node, Outcome};
 use super::problem::Problem;
+use super::real::{Real, precision};
+
+/// The shape that an operator without inputs states.
+pub fn stated_shape(node: &Node) -> Result<Vec<usize>, Problem> {
+    let sizes = node.integers("shape")?.ok_or(Problem::Attribute { name: "shape", expected: "a list of integers" })?;
+    let shape: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();
+    shape.ok_or(Problem::Attribute { name: "shape", expected: "sizes from 0" })
+}
+
+/// Uniform numbers from the attribute `low` to below `high`.
+pub fn uniforms(node: &Node, context: &mut Context, shape: &[usize], default: Element) -> Outcome {
+    let (low, high) = (f64::from(node.float("low", 0.0)?), f64::from(node.float("high", 1.0)?));
+    fill(node, context, shape, default, |random, place| low + random.uniform(place) * (high - low))
+}
+
+/// Normal numbers of the attributes `mean` and `scale`.
+pub fn normals(node: &Node, context: &mut Context, shape: &[usize], default: Element) -> Outcome {
+    let (mean, scale) = (f64::from(node.float("mean", 0.0)?), f64::from(node.float("scale", 1.0)?));
+    fill(node, context, shape, default, |random, place| mean + random.normal(place) * scale)
+}
+
+/// A number for each place, of the element that the attribute `dtype` names, or of the default.
+fn fill(
+    node: &Node,
+    context: &mut Context,
+    shape: &[usize],
+    default: Element,
+    number: impl Fn(Random, u64) -> f64,
+) -> Outcome {
+    let element = match node.integer_or_none("dtype")? {
+        Some(code) => Element::from_code(code).ok_or(Problem::Attribute { name: "dtype", expected: "an element" })?,
+        None => default,
+    };
+    let (random, total) = (Random::of(node)?, context.room(shape, element)?);
+    let places = 0..total as u64;
+    let made = precision!(element, T => T::write(element, shape, places.map(|place| T::of(number(random, place))).collect()),
+        else => Err(Problem::Attribute { name: "dtype", expected: "a float" }));
+    Ok(vec![made?.into()])
+}
 
 /// Numbers by their place (SplitMix64: Steele, Lea, Flood 2014, over the seed's bits).
 #[derive(Clone, Copy)]

@@ -10,6 +10,13 @@ use super::math;
 use super::minifloat::narrow;
 use super::problem::Problem;
 
+/// What an arithmetic operator does to two floats, two doubles, two integers (which may be refused).
+pub struct Arithmetic {
+    pub single: fn(f32, f32) -> f32,
+    pub double: fn(f64, f64) -> f64,
+    pub whole: fn(i128, i128) -> Result<i128, Problem>,
+}
+
 /// IEEE arithmetic and our own functions; no platform mathematics.
 pub trait Real:
     Copy
@@ -36,6 +43,8 @@ pub trait Real:
     fn fma(self, factor: Self, sum: Self) -> Self;
     fn square_root(self) -> Self;
     fn exp(self) -> Self;
+    /// What an arithmetic operator makes of two numbers of this precision.
+    fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self;
     /// The elements of an array in this precision; `None` where it has others.
     fn read(array: &Array) -> Option<Cow<'_, [Self]>>;
     /// An array of a real element of this precision, each value rounded once.
@@ -96,6 +105,9 @@ impl Real for f32 {
     fn exp(self) -> Self {
         math::exp_single(self)
     }
+    fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self {
+        (rule.single)(one, other)
+    }
     fn read(array: &Array) -> Option<Cow<'_, [Self]>> {
         array.floats().filter(|_| array.element().is_real())
     }
@@ -131,6 +143,9 @@ impl Real for f64 {
     }
     fn exp(self) -> Self {
         math::exp(self)
+    }
+    fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self {
+        (rule.double)(one, other)
     }
     fn read(array: &Array) -> Option<Cow<'_, [Self]>> {
         array.doubles().filter(|_| array.element() == Element::F64)

@@ -12,4 +12,4 @@ pub static OPERATOR: Operator = Operator {
     run: |_, inputs, context| elementwise::binary(inputs, context, &RULE),
 };
 
-const RULE: Arithmetic = Arithmetic { single: |a, b| a + b, double: |a, b| a + b, whole: |a, b| Ok(a.wrapping_add(b)) };
+pub(super) const RULE: Arithmetic = Arithmetic { single: |a, b| a + b, double: |a, b| a + b, whole: |a, b| Ok(a.wrapping_add(b)) };

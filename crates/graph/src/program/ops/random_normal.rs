@@ -1,7 +1,7 @@
 //! `RandomNormal`: normal numbers by place, of a seed.
 
 use super::prelude::*;
-use crate::program::random::Random;
+use crate::program::random;
 
 pub static OPERATOR: Operator = Operator {
     name: "RandomNormal",
@@ -10,22 +10,5 @@ pub static OPERATOR: Operator = Operator {
     inputs: (0, 0),
     outputs: (1, 1),
     attributes: &["dtype", "mean", "scale", "seed", "shape"],
-    run,
+    run: |node, _, context| random::normals(node, context, &random::stated_shape(node)?, Element::F32),
 };
-
-fn run(node: &Node, _: &Inputs, context: &mut Context) -> Outcome {
-    let sizes = node.integers("shape")?.ok_or(Problem::Attribute { name: "shape", expected: "a list of integers" })?;
-    let shape: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();
-    let shape = shape.ok_or(Problem::Attribute { name: "shape", expected: "sizes from 0" })?;
-    let default = Element::F32;
-    let element = match node.integer_or_none("dtype")? {
-        Some(code) => Element::from_code(code).ok_or(Problem::Attribute { name: "dtype", expected: "an element" })?,
-        None => default,
-    };
-    let (random, total) = (Random::of(node)?, context.room(&shape, element)?);
-    let (mean, scale) = (f64::from(node.float("mean", 0.0)?), f64::from(node.float("scale", 1.0)?));
-    let number = |place| mean + random.normal(place) * scale;
-    let made = precision!(element, T => T::write(element, &shape, (0..total as u64).map(|place| T::of(number(place))).collect()),
-        else => Err(Problem::Attribute { name: "dtype", expected: "a float" }));
-    Ok(vec![made?.into()])
-}

@@ -1,7 +1,7 @@
 //! `RandomUniformLike`: uniform numbers by place, of a seed, in the shape of the input.
 
 use super::prelude::*;
-use crate::program::random::Random;
+use crate::program::random;
 
 pub static OPERATOR: Operator = Operator {
     name: "RandomUniformLike",
@@ -15,16 +15,5 @@ pub static OPERATOR: Operator = Operator {
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let x = inputs.tensor(0)?;
-    let shape = x.shape().to_vec();
-    let default = x.element();
-    let element = match node.integer_or_none("dtype")? {
-        Some(code) => Element::from_code(code).ok_or(Problem::Attribute { name: "dtype", expected: "an element" })?,
-        None => default,
-    };
-    let (random, total) = (Random::of(node)?, context.room(&shape, element)?);
-    let (low, high) = (f64::from(node.float("low", 0.0)?), f64::from(node.float("high", 1.0)?));
-    let number = |place| low + random.uniform(place) * (high - low);
-    let made = precision!(element, T => T::write(element, &shape, (0..total as u64).map(|place| T::of(number(place))).collect()),
-        else => Err(Problem::Attribute { name: "dtype", expected: "a float" }));
-    Ok(vec![made?.into()])
+    random::uniforms(node, context, x.shape(), x.element())
 }
