@@ -7,6 +7,7 @@ mod elsewhere;
 mod engine;
 mod figure;
 mod http;
+mod ledger;
 mod network;
 mod rooms;
 mod speed;
@@ -58,7 +59,7 @@ struct Bar {
     measure: fn(&mut Bench<'_>) -> Result<Outcome>,
 }
 
-static AREAS: &[&Area] = &[&network::AREA, &engine::AREA];
+static AREAS: &[&Area] = &[&network::AREA, &engine::AREA, &ledger::AREA];
 
 /// What a measurement may use.
 struct Bench<'a> {

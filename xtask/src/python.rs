@@ -34,6 +34,13 @@ pub static TESTS: Environment =
 pub static PEERS: Environment =
     Environment { requirements: "models/peers/requirements.txt", folder: "peers/venv", variables: native };
 
+/// The executable specification of Ethereum.
+pub static SPECIFICATION: Environment = Environment {
+    requirements: "crates/evm/tests/conformance/requirements.txt",
+    folder: "ledger/venv",
+    variables: |_| Vec::new(),
+};
+
 fn native(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let header = workspace.root().join("models/peers/tile.h");
     vec![("CMAKE_ARGS", "-DGGML_NATIVE=ON".to_owned()), ("CXXFLAGS", format!("-include {}", header.display()))]

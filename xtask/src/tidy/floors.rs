@@ -7,7 +7,7 @@ use super::tree::{Tree, dependencies};
 static FLOORS: &[(u8, &[&str])] = &[
     (1, &["crypto"]),
     (2, &["graph", "protocol", "storage"]),
-    (3, &["engine", "consensus", "network", "api", "router"]),
+    (3, &["engine", "consensus", "network", "api", "router", "evm"]),
     (4, &["verify", "hub", "gateway"]),
     (5, &["worker", "auditor", "ledger"]),
     (6, &["validator"]),

@@ -9,6 +9,7 @@ const KINDS: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencie
 
 /// What costs minutes to build or shapes the code around it. A name that ends in `*` is a family, owned as one.
 static HEAVY: &[&str] = &[
+    "alloy-evm",
     "argon2",
     "aws-lc-rs",
     "axum",
@@ -23,6 +24,7 @@ static HEAVY: &[&str] = &[
     "redb",
     "reqwest",
     "revm",
+    "revm-*",
     "rustls",
     "safetensors",
     "tokenizers",

@@ -4,7 +4,7 @@ use super::Finding;
 use super::tokens;
 use super::tree::{Tree, dependencies};
 
-static PURE_ROOMS: &[&str] = &["crypto", "graph", "ledger", "protocol", "verify"];
+static PURE_ROOMS: &[&str] = &["crypto", "evm", "graph", "ledger", "protocol", "verify"];
 
 /// What a pure room never depends on; its tests may.
 static IMPURE_DEPENDENCIES: &[&str] =

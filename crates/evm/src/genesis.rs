@@ -1,0 +1,114 @@
+//! The first state and the first header of a chain.
+
+use std::collections::BTreeMap;
+
+use alloy_consensus::constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS};
+use alloy_consensus::{EMPTY_ROOT_HASH, Header, Sealable as _, Sealed};
+use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use thiserror::Error;
+
+use crate::chain::Chain;
+use crate::history;
+use crate::modules::{self, opg};
+use crate::state::{Account, Changes, Code};
+use crate::world::World;
+
+/// Where EIP-1559 starts.
+const BASE_FEE: u64 = 1_000_000_000;
+
+/// An account as a chain begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GenesisAccount {
+    pub balance: U256,
+    pub nonce: u64,
+    pub code: Bytes,
+    pub storage: BTreeMap<U256, U256>,
+}
+
+/// How a chain begins. Native modules and the contract of block hashes are added by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Genesis {
+    pub timestamp: u64,
+    pub accounts: BTreeMap<Address, GenesisAccount>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum GenesisError {
+    #[error("account {0} has a place that the chain itself fills")]
+    Taken(Address),
+    #[error("the balances of the genesis do not fit 256 bits")]
+    Supply,
+    #[error("account {0} has storage but neither nonce, balance nor code, so it would count as empty")]
+    Empty(Address),
+}
+
+impl Genesis {
+    /// Where the contract of block hashes is (EIP-2935).
+    pub const HISTORY: Address = history::ADDRESS;
+
+    /// State and header of block 0.
+    pub fn build(&self, chain: &Chain) -> Result<(World, Sealed<Header>), GenesisError> {
+        let mut changes = Changes::default();
+        let mut supply = U256::ZERO;
+        for (address, account) in &self.accounts {
+            supply = supply.checked_add(account.balance).ok_or(GenesisError::Supply)?;
+            place(&mut changes, *address, account);
+            let is_empty = changes.accounts.get(address).copied().flatten().is_none_or(|account| account.is_empty());
+            if is_empty && !account.storage.is_empty() {
+                return Err(GenesisError::Empty(*address));
+            }
+        }
+        for (address, account) in fixtures(chain, supply) {
+            if self.accounts.contains_key(&address) {
+                return Err(GenesisError::Taken(address));
+            }
+            place(&mut changes, address, &account);
+        }
+        let mut world = World::default();
+        let state_root = world.apply(&changes);
+        Ok((world, self.header(chain, state_root).seal_slow()))
+    }
+
+    fn header(&self, chain: &Chain, state_root: B256) -> Header {
+        Header {
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            state_root,
+            transactions_root: EMPTY_ROOT_HASH,
+            receipts_root: EMPTY_ROOT_HASH,
+            gas_limit: chain.gas_limit,
+            timestamp: self.timestamp,
+            base_fee_per_gas: Some(BASE_FEE),
+            withdrawals_root: Some(EMPTY_WITHDRAWALS),
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(0),
+            parent_beacon_block_root: Some(B256::ZERO),
+            requests_hash: Some(EMPTY_REQUESTS_HASH),
+            ..Header::default()
+        }
+    }
+}
+
+/// What every chain of this kind has from the start.
+fn fixtures(chain: &Chain, supply: U256) -> Vec<(Address, GenesisAccount)> {
+    let history = GenesisAccount { nonce: 1, code: history::code(), ..GenesisAccount::default() };
+    let mut fixtures = vec![(history::ADDRESS, history)];
+    for module in chain.modules {
+        // Code, because Solidity asks for it before a call; a nonce, because an account with storage alone counts as empty.
+        let code = Bytes::from_static(modules::CODE);
+        let storage = if module.address == opg::ADDRESS { opg::genesis_storage(supply) } else { BTreeMap::new() };
+        fixtures.push((module.address, GenesisAccount { nonce: 1, code, storage, ..GenesisAccount::default() }));
+    }
+    fixtures
+}
+
+fn place(changes: &mut Changes, address: Address, account: &GenesisAccount) {
+    let code = Code::new_raw(account.code.clone());
+    let code_hash = if account.code.is_empty() { Account::default().code_hash } else { code.hash_slow() };
+    if !account.code.is_empty() {
+        changes.codes.insert(code_hash, code);
+    }
+    let placed = Account { nonce: account.nonce, balance: account.balance, code_hash };
+    changes.accounts.insert(address, Some(placed));
+    changes.slots.extend(account.storage.iter().map(|(slot, value)| ((address, *slot), *value)));
+}

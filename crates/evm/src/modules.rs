@@ -1,0 +1,68 @@
+//! Native modules: contracts written in Rust, each at a fixed address with a Solidity interface in `contracts/`.
+//!
+//! Their state lies in the storage of their account, in Solidity's layout, so that one root and one form of proof cover all.
+//! A module touches state through its `Frame` only, which meters and which refuses what would be unsafe.
+
+mod frame;
+pub mod opg;
+
+use alloy_evm::precompiles::{DynPrecompile, PrecompileInput, PrecompilesMap};
+use alloy_primitives::{Address, Bytes};
+use alloy_sol_types::{SolCall, sol};
+use revm::context_interface::cfg::GasParams;
+use revm::precompile::PrecompileId;
+use revm::primitives::hardfork::SpecId;
+
+pub use frame::{Frame, Stop};
+
+sol!("../../contracts/IModule.sol");
+
+/// What the account of a module has as code: never executed, but there, because Solidity looks before it calls.
+pub const CODE: &[u8] = &[0xfe];
+
+/// Every native module of the network.
+pub static ALL: &[Module] = &[opg::MODULE];
+
+/// One module.
+#[derive(Debug)]
+pub struct Module {
+    pub name: &'static str,
+    pub address: Address,
+    pub methods: &'static [Method],
+}
+
+/// One method of a module.
+#[derive(Debug)]
+pub struct Method {
+    pub selector: [u8; 4],
+    pub signature: &'static str,
+    /// Whether it may change state: if not, it is refused the means.
+    pub writes: bool,
+    run: fn(&mut Frame<'_>) -> Result<Bytes, Stop>,
+}
+
+impl Method {
+    /// A method that only reads.
+    pub const fn view<C: SolCall>(run: fn(&mut Frame<'_>) -> Result<Bytes, Stop>) -> Self {
+        Self { selector: C::SELECTOR, signature: C::SIGNATURE, writes: false, run }
+    }
+
+    /// A method that writes.
+    pub const fn write<C: SolCall>(run: fn(&mut Frame<'_>) -> Result<Bytes, Stop>) -> Self {
+        Self { selector: C::SELECTOR, signature: C::SIGNATURE, writes: true, run }
+    }
+}
+
+/// Puts modules at their addresses.
+pub(crate) fn install(modules: &'static [Module], precompiles: &mut PrecompilesMap) {
+    if modules.is_empty() {
+        return;
+    }
+    let prices = GasParams::new_spec(SpecId::OSAKA);
+    for module in modules {
+        let prices = prices.clone();
+        let run = move |input: PrecompileInput<'_>| frame::run(module, input, &prices);
+        let precompile = DynPrecompile::new_stateful(PrecompileId::custom(module.name), run);
+        precompiles.apply_precompile(&module.address, |_| Some(precompile));
+    }
+}

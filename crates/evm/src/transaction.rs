@@ -1,0 +1,154 @@
+//! A transaction whose bytes, chain and signature hold: the only way to one is through `decode` or `from_envelope`.
+//!
+//! The sender is recovered here, once; so are the authorities of an EIP-7702 list. Everything that needs no state is checked
+//! here too, so that what a pool keeps can only become invalid through the state.
+
+use alloy_consensus::transaction::SignerRecoverable;
+use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_eips::eip2718::{Decodable2718, Encodable2718};
+use alloy_evm::FromRecoveredTx;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use revm::context::TxEnv;
+
+use crate::chain::Chain;
+use crate::machine;
+use crate::refusal::{Quoted, Refusal};
+use crate::state::{Account, Code};
+
+/// The largest transaction; what Ethereum's pools take.
+pub const TRANSACTION_BYTES_MAX: usize = 128 * 1024;
+
+const BLOB_TYPE: u8 = 0x03;
+/// From here on the first byte is the head of a legacy transaction's list.
+const LEGACY_FROM: u8 = 0xc0;
+
+/// A transaction that this chain could execute, with its sender.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    envelope: TxEnvelope,
+    sender: Address,
+    raw: Bytes,
+    prepared: TxEnv,
+}
+
+impl PartialEq for Transaction {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl Eq for Transaction {}
+
+impl Transaction {
+    /// Reads one from the bytes that clients send, refusing what is not exactly one transaction of this chain.
+    pub fn decode(raw: &[u8], chain: &Chain) -> Result<Self, Refusal> {
+        if raw.len() > TRANSACTION_BYTES_MAX {
+            return Err(Refusal::TooLarge { size: raw.len(), max: TRANSACTION_BYTES_MAX });
+        }
+        match raw.first() {
+            Some(&BLOB_TYPE) => return Err(Refusal::Blob),
+            Some(&kind) if kind < LEGACY_FROM && !matches!(kind, 0x01 | 0x02 | 0x04) => {
+                return Err(Refusal::UnknownType(kind));
+            }
+            Some(_) => {}
+            None => return Err(Refusal::Malformed("no bytes".to_owned())),
+        }
+        let envelope = TxEnvelope::decode_2718_exact(raw).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        Self::of(envelope, Bytes::copy_from_slice(raw), chain)
+    }
+
+    /// The same for one that was made here.
+    pub fn from_envelope(envelope: TxEnvelope, chain: &Chain) -> Result<Self, Refusal> {
+        if matches!(envelope, TxEnvelope::Eip4844(_)) {
+            return Err(Refusal::Blob);
+        }
+        let raw = Bytes::from(envelope.encoded_2718());
+        if raw.len() > TRANSACTION_BYTES_MAX {
+            return Err(Refusal::TooLarge { size: raw.len(), max: TRANSACTION_BYTES_MAX });
+        }
+        Self::of(envelope, raw, chain)
+    }
+
+    fn of(envelope: TxEnvelope, raw: Bytes, chain: &Chain) -> Result<Self, Refusal> {
+        match envelope.chain_id() {
+            None => return Err(Refusal::NoChainId { expected: chain.id }),
+            Some(found) if found != chain.id => return Err(Refusal::WrongChain { found, expected: chain.id }),
+            Some(_) => {}
+        }
+        // Before the signature, because it costs a thousandth.
+        let unsigned = TxEnv::from_recovered_tx(&envelope, Address::ZERO);
+        machine::check_without_state(chain, unsigned)?;
+        let sender = envelope.recover_signer().map_err(|_| Refusal::BadSignature)?;
+        let prepared = TxEnv::from_recovered_tx(&envelope, sender);
+        Ok(Self { envelope, sender, raw, prepared })
+    }
+
+    pub fn envelope(&self) -> &TxEnvelope {
+        &self.envelope
+    }
+
+    pub fn sender(&self) -> Address {
+        self.sender
+    }
+
+    /// Keccak-256 of the bytes, by which clients ask for it.
+    pub fn hash(&self) -> B256 {
+        *self.envelope.tx_hash()
+    }
+
+    /// The bytes as they were sent.
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    pub fn nonce(&self) -> u64 {
+        self.envelope.nonce()
+    }
+
+    pub fn gas_limit(&self) -> u64 {
+        self.envelope.gas_limit()
+    }
+
+    /// The most that its sender may lose by it; `None` if that does not fit 256 bits.
+    pub fn cost_max(&self) -> Option<U256> {
+        let gas = U256::from(self.gas_limit()).checked_mul(U256::from(self.envelope.max_fee_per_gas()))?;
+        gas.checked_add(self.envelope.value())
+    }
+
+    /// What each unit of gas costs in a block with this base fee.
+    pub fn gas_price(&self, base_fee: u64) -> u128 {
+        self.envelope.effective_gas_price(Some(base_fee))
+    }
+
+    /// A pool's question about its sender: could it be executed some day from here on? A nonce that is ahead is no refusal.
+    pub fn check_sender(&self, account: Option<&Account>, code: Option<&Code>) -> Result<(), Refusal> {
+        let account = account.copied().unwrap_or_default();
+        if self.nonce() < account.nonce {
+            return Err(Refusal::NonceTooLow { found: self.nonce(), expected: account.nonce });
+        }
+        if account.has_code() && !code.is_some_and(Code::is_eip7702) {
+            return Err(Refusal::SenderHasCode);
+        }
+        let cost = self.cost_max().ok_or(Refusal::CostOverflow)?;
+        if cost > account.balance {
+            return Err(Refusal::InsufficientFunds { balance: account.balance, cost });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn prepared(&self) -> TxEnv {
+        self.prepared.clone()
+    }
+
+    pub(crate) fn quoted(&self, chain: &Chain, base_fee: u64) -> Quoted {
+        Quoted {
+            gas: self.gas_limit(),
+            gas_limit: chain.gas_limit,
+            fee: self.envelope.max_fee_per_gas(),
+            base_fee,
+            input: self.envelope.input().len(),
+            chain_id: self.envelope.chain_id(),
+            expected_chain_id: chain.id,
+        }
+    }
+}
