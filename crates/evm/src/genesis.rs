@@ -6,6 +6,7 @@ use alloy_consensus::constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS};
 use alloy_consensus::{EMPTY_ROOT_HASH, Header, Sealable as _, Sealed};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B256, Bytes, U256};
+use revm::bytecode::BytecodeDecodeError;
 use thiserror::Error;
 
 use crate::chain::Chain;
@@ -39,6 +40,8 @@ pub enum GenesisError {
     Taken(Address),
     #[error("the balances of the genesis do not fit 256 bits")]
     Supply,
+    #[error("account {0} has code that begins as a delegation and is none")]
+    Code(Address),
     #[error("account {0} has storage but neither nonce, balance nor code, so it would count as empty")]
     Empty(Address),
 }
@@ -53,7 +56,7 @@ impl Genesis {
         let mut supply = U256::ZERO;
         for (address, account) in &self.accounts {
             supply = supply.checked_add(account.balance).ok_or(GenesisError::Supply)?;
-            place(&mut changes, *address, account);
+            place(&mut changes, *address, account).map_err(|_| GenesisError::Code(*address))?;
             let is_empty = changes.accounts.get(address).copied().flatten().is_none_or(|account| account.is_empty());
             if is_empty && !account.storage.is_empty() {
                 return Err(GenesisError::Empty(*address));
@@ -63,7 +66,7 @@ impl Genesis {
             if self.accounts.contains_key(&address) {
                 return Err(GenesisError::Taken(address));
             }
-            place(&mut changes, address, &account);
+            place(&mut changes, address, &account).map_err(|_| GenesisError::Code(address))?;
         }
         let mut world = World::default();
         let state_root = world.apply(&changes);
@@ -102,8 +105,8 @@ fn fixtures(chain: &Chain, supply: U256) -> Vec<(Address, GenesisAccount)> {
     fixtures
 }
 
-fn place(changes: &mut Changes, address: Address, account: &GenesisAccount) {
-    let code = Code::new_raw(account.code.clone());
+fn place(changes: &mut Changes, address: Address, account: &GenesisAccount) -> Result<(), BytecodeDecodeError> {
+    let code = Code::new_raw_checked(account.code.clone())?;
     let code_hash = if account.code.is_empty() { Account::default().code_hash } else { code.hash_slow() };
     if !account.code.is_empty() {
         changes.codes.insert(code_hash, code);
@@ -111,4 +114,5 @@ fn place(changes: &mut Changes, address: Address, account: &GenesisAccount) {
     let placed = Account { nonce: account.nonce, balance: account.balance, code_hash };
     changes.accounts.insert(address, Some(placed));
     changes.slots.extend(account.storage.iter().map(|(slot, value)| ((address, *slot), *value)));
+    Ok(())
 }

@@ -125,6 +125,9 @@ fn a_genesis_leaves_the_chains_own_places_alone() {
     let ghost = GenesisAccount { storage: [(U256::ZERO, U256::ONE)].into(), ..GenesisAccount::default() };
     let genesis = Genesis { accounts: [(LOGGER, ghost)].into(), ..Genesis::default() };
     assert_eq!(genesis.build(&CHAIN).err(), Some(GenesisError::Empty(LOGGER)));
+    let broken = GenesisAccount { code: bytes!("ef01"), ..GenesisAccount::default() };
+    let genesis = Genesis { accounts: [(LOGGER, broken)].into(), ..Genesis::default() };
+    assert_eq!(genesis.build(&CHAIN).err(), Some(GenesisError::Code(LOGGER)));
     let rich = GenesisAccount { balance: U256::MAX, ..GenesisAccount::default() };
     let genesis = Genesis { accounts: [(LOGGER, rich.clone()), (DOOM, rich)].into(), ..Genesis::default() };
     assert_eq!(genesis.build(&CHAIN).err(), Some(GenesisError::Supply));

@@ -366,7 +366,7 @@ def fees(rng, index, tools):
     if rng.random() < 0.3:
         accounts[tools.SENDERS[0]] = {"balance": rng.choice([0, 21_000 * tools.BASE_FEE, 10**15]), "nonce": rng.choice([0, 3])}
     if rng.random() < 0.1:
-        accounts[tools.SENDERS[0]] = {"balance": 10**20, "code": rng.choice([op(STOP), b"\xef\x01\x00" + A, b"\xef\x01\x01" + A])}
+        accounts[tools.SENDERS[0]] = {"balance": 10**20, "code": rng.choice([op(STOP), b"\xef\x01\x00" + A])}
     kind = index % 3
     content = rng.choice([b"", bytes(rng.randrange(0, 900)), rng.randbytes(rng.randrange(0, 900))])
     listed = [(rng.choice([A, B, rng.randbytes(20)]), [rng.randrange(0, 6).to_bytes(32, "big") for _ in range(rng.randrange(0, 4))]) for _ in range(rng.randrange(0, 4))]
