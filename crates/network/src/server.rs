@@ -122,7 +122,8 @@ async fn serve(stream: TcpStream, router: Router, limits: Limits, mut stopped: w
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_wait)
-        .serve_connection(TokioIo::new(Patient::new(stream, limits.write_wait)), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, limits.write_wait)), service)
+        .with_upgrades();
     tokio::select! {
         // A broken connection concerns nobody but its client.
         _ = connection => {}

@@ -8,8 +8,8 @@ static FLOORS: &[(u8, &[&str])] = &[
     (1, &["crypto"]),
     (2, &["graph", "protocol", "storage"]),
     (3, &["engine", "consensus", "network", "api", "router", "evm"]),
-    (4, &["verify", "hub", "gateway"]),
-    (5, &["worker", "auditor", "ledger"]),
+    (4, &["verify", "hub", "gateway", "rpc"]),
+    (5, &["worker", "auditor", "ledger", "devchain"]),
     (6, &["validator"]),
     (7, &["og", "sim"]),
 ];

@@ -1,0 +1,23 @@
+//! JSON-RPC 2.0 as Ethereum's clients speak it (`specs/rpc.md`): one POST route and one WebSocket on the same path.
+//!
+//! A file per group of methods and one table. Everything foreign is bounded: bodies, batches, ranges, results, filters, subscriptions,
+//! what waits for a slow reader. Knows one chain, through `ChainNode`, and none of its insides; holds no keys and signs nothing.
+
+mod answer;
+mod blocks;
+mod dispatch;
+mod error;
+mod faces;
+mod filters;
+mod limits;
+mod methods;
+mod node;
+mod params;
+mod server;
+mod socket;
+mod state;
+
+pub use error::RpcError;
+pub use limits::Limits;
+pub use node::{ChainNode, Event, NodeError, Place, State, SubmitError};
+pub use server::Server;

@@ -1,0 +1,49 @@
+//! What waits for a block.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, U64};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Method, Run};
+use crate::answer::{Answer, answer};
+use crate::faces;
+use crate::params::Params;
+use crate::state::Desk;
+
+pub(super) static METHODS: &[Method] = &[
+    Method { name: "txpool_status", run: Run::Read(status) },
+    Method { name: "txpool_content", run: Run::Read(content) },
+];
+
+/// How many could be in the next block, and how many wait for a nonce before theirs.
+fn status(desk: &Desk, params: &mut Params) -> Answer {
+    params.end()?;
+    let all = desk.node.all_waiting();
+    let queued = all.iter().filter(|transaction| is_queued(desk, transaction)).count();
+    let pending = all.len().saturating_sub(queued);
+    answer(&json!({ "pending": U64::from(pending), "queued": U64::from(queued) }))
+}
+
+fn is_queued(desk: &Desk, transaction: &evm::Transaction) -> bool {
+    desk.node.nonce_after_waiting(&transaction.sender()).is_none_or(|next| transaction.nonce() >= next)
+}
+
+#[derive(Default, Serialize)]
+struct Content<T> {
+    pending: BTreeMap<Address, BTreeMap<String, T>>,
+    queued: BTreeMap<Address, BTreeMap<String, T>>,
+}
+
+fn content(desk: &Desk, params: &mut Params) -> Answer {
+    params.end()?;
+    let (mut pending, mut queued) = (BTreeMap::new(), BTreeMap::new());
+    for transaction in desk.node.all_waiting() {
+        let part: &mut BTreeMap<Address, BTreeMap<String, _>> =
+            if is_queued(desk, &transaction) { &mut queued } else { &mut pending };
+        let of_sender = part.entry(transaction.sender()).or_default();
+        of_sender.insert(transaction.nonce().to_string(), faces::transaction_waiting(&transaction));
+    }
+    answer(&Content { pending, queued })
+}

@@ -1,0 +1,76 @@
+//! The face of a chain: what the methods ask of whatever keeps blocks, state and waiting transactions.
+
+use std::sync::Arc;
+
+use alloy_consensus::{Header, Sealed};
+use alloy_primitives::{Address, B256};
+use evm::{Block, Chain, NextBlock, Refusal, StateRead, Transaction};
+use futures::future::BoxFuture;
+use thiserror::Error;
+use tokio::sync::broadcast;
+
+/// A state that does not change while it is read.
+pub type State = Arc<dyn StateRead + Send + Sync>;
+
+/// Where a transaction is in the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub block: u64,
+    pub index: usize,
+}
+
+/// What happened to a chain. Blocks come in order, each once: what is in a block is final.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Block(Arc<Block>),
+    /// A transaction waits for a block.
+    Waiting(Arc<Transaction>),
+}
+
+/// Why a chain could not tell.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum NodeError {
+    #[error("failed to read the chain: {0}")]
+    Read(String),
+    #[error("the state of block {asked} is no longer kept: the oldest is that of block {oldest}")]
+    StateGone { asked: u64, oldest: u64 },
+}
+
+/// Why a transaction was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum SubmitError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("already known")]
+    AlreadyKnown,
+    #[error("replacement transaction underpriced: at least {wanted} per gas replaces the one with this nonce")]
+    Underpriced { wanted: u128 },
+    #[error("txpool is full: {0}")]
+    Full(String),
+    #[error("the chain does not take transactions: {0}")]
+    Closed(String),
+}
+
+/// A chain, as clients ask for it. Reads return at once or wait for a disk, never for other clients.
+pub trait ChainNode: Send + Sync + 'static {
+    fn chain(&self) -> &Chain;
+    /// Number of the newest block; final.
+    fn head(&self) -> u64;
+    fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError>;
+    fn block(&self, number: u64) -> Result<Option<Arc<Block>>, NodeError>;
+    fn number_of(&self, block: &B256) -> Result<Option<u64>, NodeError>;
+    fn place_of(&self, transaction: &B256) -> Result<Option<Place>, NodeError>;
+    /// The state that the block of this number led to.
+    fn state(&self, number: u64) -> Result<State, NodeError>;
+    /// Surroundings of the block that would come next.
+    fn upcoming(&self) -> NextBlock;
+    /// A transaction that waits for a block.
+    fn waiting(&self, transaction: &B256) -> Option<Arc<Transaction>>;
+    /// All that wait, by sender and nonce.
+    fn all_waiting(&self) -> Vec<Arc<Transaction>>;
+    /// The nonce after those that wait without a gap; `None` if none of the sender's waits.
+    fn nonce_after_waiting(&self, sender: &Address) -> Option<u64>;
+    /// Returns once the transaction cannot be lost any more: in a durable block, or durably waiting for one.
+    fn submit(&self, transaction: Transaction) -> BoxFuture<'_, Result<(), SubmitError>>;
+    fn events(&self) -> broadcast::Receiver<Event>;
+}

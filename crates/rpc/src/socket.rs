@@ -1,0 +1,273 @@
+//! A WebSocket: requests as by POST, and what it subscribed to, pushed.
+//!
+//! Three parts share one queue to the reader: answers, news, signs of life. The queue is bounded in messages and bytes; a
+//! reader that lets it fill up is dropped, because nothing else would bound what waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use alloy_primitives::U128;
+use alloy_rpc_types_eth::Filter;
+use bytes::Bytes;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt as _, StreamExt as _};
+use network::axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::answer::{Answer, answer};
+use crate::dispatch::{Connection, respond};
+use crate::error::RpcError;
+use crate::faces;
+use crate::node::Event;
+use crate::params::Params;
+use crate::state::Desk;
+
+/// What is already queued may still be read for so long.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What a WebSocket can subscribe to.
+#[derive(Clone)]
+enum Topic {
+    Heads,
+    Logs(Box<Filter>),
+    /// Hashes, or whole transactions.
+    Waiting {
+        whole: bool,
+    },
+    /// Said once: nothing that is behind is served.
+    Syncing,
+}
+
+/// One connection's subscriptions, and the queue to its reader.
+struct Socket {
+    desk: Arc<Desk>,
+    topics: Mutex<BTreeMap<U128, Topic>>,
+    queue: Queue,
+}
+
+/// Messages on their way to the reader.
+#[derive(Clone)]
+struct Queue {
+    messages: mpsc::Sender<Message>,
+    bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
+}
+
+impl Queue {
+    /// False if there is no room: the reader is too slow.
+    fn push(&self, message: Message) -> bool {
+        let length = length(&message);
+        if self.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length) > self.bytes_max {
+            return false;
+        }
+        self.messages.try_send(message).is_ok()
+    }
+}
+
+fn length(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    }
+}
+
+/// Serves until the other end leaves, is too slow or too silent, or the server stops.
+pub(crate) async fn serve(connection: WebSocket, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
+    let (messages, waiting) = mpsc::channel(desk.limits.backlog);
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let queue = Queue { messages, bytes: Arc::clone(&bytes), bytes_max: desk.limits.backlog_bytes };
+    let events = desk.node.events();
+    let socket = Socket { desk, topics: Mutex::new(BTreeMap::new()), queue };
+    let (sink, stream) = connection.split();
+    let mut writing = std::pin::pin!(write(sink, waiting, bytes));
+    let ended = tokio::select! {
+        () = &mut writing => return,
+        ended = socket.requests(stream) => ended,
+        ended = socket.news(events) => ended,
+        _ = stopped.wait_for(|stopped| *stopped) => End::Stopped,
+    };
+    // Best effort: a reader that is too slow may not read why.
+    let (code, reason) = ended.words();
+    let _ = socket.queue.messages.try_send(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
+    drop(socket);
+    let _ = tokio::time::timeout(FAREWELL, writing).await;
+}
+
+/// Why a WebSocket ended.
+#[derive(Clone, Copy)]
+enum End {
+    Left,
+    Slow,
+    Silent,
+    Stopped,
+}
+
+impl End {
+    const fn words(self) -> (u16, &'static str) {
+        match self {
+            Self::Left => (close_code::NORMAL, "bye"),
+            Self::Slow => (close_code::POLICY, "too slow: the backlog is full"),
+            Self::Silent => (close_code::POLICY, "no sign of life"),
+            Self::Stopped => (close_code::AWAY, "the server stops"),
+        }
+    }
+}
+
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut waiting: mpsc::Receiver<Message>, bytes: Arc<AtomicUsize>) {
+    while let Some(message) = waiting.recv().await {
+        let length = length(&message);
+        if sink.send(message).await.is_err() {
+            return;
+        }
+        bytes.fetch_sub(length, Ordering::Relaxed);
+    }
+}
+
+impl Socket {
+    /// One request after the other, so that answers keep the order of requests.
+    async fn requests(&self, mut stream: SplitStream<WebSocket>) -> End {
+        let mut silences = 0;
+        loop {
+            let message = match tokio::time::timeout(self.desk.limits.ping, stream.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(None | Some(Err(_))) => return End::Left,
+                Err(_) if silences >= 2 => return End::Silent,
+                Err(_) => {
+                    silences += 1;
+                    if !self.queue.push(Message::Ping(Bytes::new())) {
+                        return End::Slow;
+                    }
+                    continue;
+                }
+            };
+            silences = 0;
+            let body = match message {
+                Message::Text(text) => Bytes::from(text),
+                Message::Binary(bytes) => bytes,
+                Message::Close(_) => return End::Left,
+                Message::Ping(_) | Message::Pong(_) => continue,
+            };
+            if let Some(answered) = respond(&self.desk, self, &body).await
+                && !self.queue.push(Message::Text(answered.into()))
+            {
+                return End::Slow;
+            }
+        }
+    }
+
+    /// What happens on the chain, to whoever subscribed to it.
+    async fn news(&self, mut events: broadcast::Receiver<Event>) -> End {
+        loop {
+            match events.recv().await {
+                Ok(event) => {
+                    if !self.tell(&event) {
+                        return End::Slow;
+                    }
+                }
+                // News that were missed cannot be made up for, and to leave them out would be a lie.
+                Err(broadcast::error::RecvError::Lagged(_)) if self.has_topics() => return End::Slow,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return End::Stopped,
+            }
+        }
+    }
+
+    fn has_topics(&self) -> bool {
+        !self.topics.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// False if the reader is too slow.
+    fn tell(&self, event: &Event) -> bool {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        topics.iter().all(|(id, topic)| match (event, topic) {
+            (Event::Block(block), Topic::Heads) => self.notify(*id, &faces::header(&block.header)),
+            (Event::Block(block), Topic::Logs(filter)) => {
+                let is_possible = filter.matches_bloom(block.header.logs_bloom);
+                !is_possible
+                    || faces::logs(block).filter(|log| filter.matches(&log.inner)).all(|log| self.notify(*id, &log))
+            }
+            (Event::Waiting(transaction), Topic::Waiting { whole: false }) => self.notify(*id, &transaction.hash()),
+            (Event::Waiting(transaction), Topic::Waiting { whole: true }) => {
+                self.notify(*id, &faces::transaction_waiting(transaction))
+            }
+            (Event::Block(_), Topic::Waiting { .. } | Topic::Syncing)
+            | (Event::Waiting(_), Topic::Heads | Topic::Logs(_) | Topic::Syncing) => true,
+        })
+    }
+
+    fn notify<T: Serialize>(&self, subscription: U128, result: &T) -> bool {
+        #[derive(Serialize)]
+        struct News<'a, T> {
+            subscription: U128,
+            result: &'a T,
+        }
+        #[derive(Serialize)]
+        struct Notification<'a, T> {
+            jsonrpc: &'static str,
+            method: &'static str,
+            params: News<'a, T>,
+        }
+        let params = News { subscription, result };
+        let notification = Notification { jsonrpc: "2.0", method: "eth_subscription", params };
+        serde_json::to_string(&notification).is_ok_and(|text| self.queue.push(Message::Text(text.into())))
+    }
+
+    fn subscribe(&self, params: Option<&RawValue>) -> Answer {
+        let mut params = Params::read(params)?;
+        let topic = topic(&mut params)?;
+        params.end()?;
+        let id = storage::random_bytes().map_err(|error| RpcError::internal(error.to_string()))?;
+        let id = U128::from_be_bytes::<16>(id);
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = self.desk.limits.subscriptions;
+        if topics.len() >= most {
+            return Err(RpcError::limit(format!("too many subscriptions on this connection: {most}")));
+        }
+        topics.insert(id, topic);
+        answer(&id)
+    }
+
+    fn unsubscribe(&self, params: Option<&RawValue>) -> Answer {
+        let mut params = Params::read(params)?;
+        let id: U128 = params.required("subscription", "a subscription's id as 0x…")?;
+        params.end()?;
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        answer(&topics.remove(&id).is_some())
+    }
+}
+
+fn topic(params: &mut Params) -> Result<Topic, RpcError> {
+    const NAMES: &str = "newHeads, logs, newPendingTransactions or syncing";
+    let name: String = params.required("subscription", NAMES)?;
+    Ok(match name.as_str() {
+        "newHeads" => Topic::Heads,
+        "logs" => {
+            let filter = params.optional::<Filter>("filter", "an object with address and topics")?;
+            Topic::Logs(Box::new(filter.unwrap_or_default()))
+        }
+        "newPendingTransactions" => {
+            let whole = params.optional::<bool>("fullTransactions", "true or false")?;
+            Topic::Waiting { whole: whole.unwrap_or_default() }
+        }
+        "syncing" => Topic::Syncing,
+        other => {
+            let name: String = other.chars().take(40).collect();
+            return Err(RpcError::params(format!("no {name:?} subscription: expected {NAMES}")));
+        }
+    })
+}
+
+impl Connection for Socket {
+    fn own(&self, method: &str, params: Option<&RawValue>) -> Option<Answer> {
+        match method {
+            "eth_subscribe" => Some(self.subscribe(params)),
+            "eth_unsubscribe" => Some(self.unsubscribe(params)),
+            _ => None,
+        }
+    }
+}

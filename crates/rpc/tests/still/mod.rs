@@ -1,0 +1,135 @@
+//! A chain in memory that stands still: what the interface's own rules are tested on.
+#![allow(dead_code, reason = "each test file uses its part of it")]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::sync::Arc;
+
+use alloy_consensus::{Header, Sealable as _, Sealed};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use evm::{Block, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use network::Client;
+use rpc::{ChainNode, Event, Limits, NodeError, Place, Server, State, SubmitError};
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+pub const CHAIN: Chain = Chain::plain(8_453);
+/// Loops for ever.
+pub const LOOP: Address = Address::repeat_byte(0x11);
+/// Reverts with 32 bytes of 0x00…2a.
+pub const REVERT: Address = Address::repeat_byte(0x22);
+
+/// Blocks that hold nothing, all on the first state.
+pub struct Still {
+    blocks: Vec<Arc<Block>>,
+    world: World,
+    events: broadcast::Sender<Event>,
+}
+
+impl Still {
+    pub fn of(blocks: u64) -> Arc<Self> {
+        let contract = |code: &'static [u8]| GenesisAccount {
+            nonce: 1,
+            code: Bytes::from_static(code),
+            ..GenesisAccount::default()
+        };
+        let mut genesis = Genesis { timestamp: 1_000, ..Genesis::default() };
+        genesis.accounts.insert(LOOP, contract(&[0x5b, 0x5f, 0x56]));
+        genesis.accounts.insert(REVERT, contract(&[0x60, 0x2a, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xfd]));
+        let rich = GenesisAccount { balance: U256::from(1_u64 << 60), ..GenesisAccount::default() };
+        genesis.accounts.insert(Address::repeat_byte(0x33), rich);
+        let (world, first) = genesis.build(&CHAIN).unwrap();
+        let mut headers = vec![first];
+        for number in 1..=blocks {
+            let parent = headers.last().unwrap();
+            let header = Header { number, parent_hash: parent.hash(), ..parent.inner().clone() };
+            headers.push(header.seal_slow());
+        }
+        let block = |header| Arc::new(Block { header, transactions: Vec::new(), receipts: Vec::new() });
+        Arc::new(Self { blocks: headers.into_iter().map(block).collect(), world, events: broadcast::channel(4).0 })
+    }
+
+    /// Tells the newest block again.
+    pub fn tell(&self) {
+        let _ = self.events.send(Event::Block(Arc::clone(self.blocks.last().unwrap())));
+    }
+}
+
+impl ChainNode for Still {
+    fn chain(&self) -> &Chain {
+        &CHAIN
+    }
+    fn head(&self) -> u64 {
+        self.blocks.len() as u64 - 1
+    }
+    fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError> {
+        Ok(self.blocks.get(number as usize).map(|block| block.header.clone()))
+    }
+    fn block(&self, number: u64) -> Result<Option<Arc<Block>>, NodeError> {
+        Ok(self.blocks.get(number as usize).cloned())
+    }
+    fn number_of(&self, hash: &B256) -> Result<Option<u64>, NodeError> {
+        Ok(self.blocks.iter().position(|block| block.header.hash() == *hash).map(|number| number as u64))
+    }
+    fn place_of(&self, _: &B256) -> Result<Option<Place>, NodeError> {
+        Ok(None)
+    }
+    fn state(&self, asked: u64) -> Result<State, NodeError> {
+        if asked < 2 { Err(NodeError::StateGone { asked, oldest: 2 }) } else { Ok(Arc::new(self.world.clone())) }
+    }
+    fn upcoming(&self) -> NextBlock {
+        NextBlock { timestamp: 2_000, ..NextBlock::default() }
+    }
+    fn waiting(&self, _: &B256) -> Option<Arc<Transaction>> {
+        None
+    }
+    fn all_waiting(&self) -> Vec<Arc<Transaction>> {
+        Vec::new()
+    }
+    fn nonce_after_waiting(&self, _: &Address) -> Option<u64> {
+        None
+    }
+    fn submit(&self, _: Transaction) -> BoxFuture<'_, Result<(), SubmitError>> {
+        futures::future::ready(Err(SubmitError::Closed("it stands still".to_owned()))).boxed()
+    }
+    fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+}
+
+/// A server on such a chain.
+pub struct Desk {
+    pub server: Server,
+    pub chain: Arc<Still>,
+}
+
+impl Desk {
+    pub async fn with(limits: Limits) -> Self {
+        let chain = Still::of(20);
+        let node: Arc<dyn ChainNode> = Arc::clone(&chain) as Arc<dyn ChainNode>;
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), node, "og/test", limits).await.unwrap();
+        Self { server, chain }
+    }
+
+    pub async fn post(&self, body: impl Into<String>) -> Value {
+        let bytes = Client::default().post_json(&self.server.url(), body.into(), &[]).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    pub async fn call(&self, method: &str, params: Value) -> Value {
+        let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        self.post(body.to_string()).await
+    }
+
+    /// The code and the words of a refusal.
+    pub async fn refused(&self, method: &str, params: Value) -> (i64, String) {
+        error(&self.call(method, params).await)
+    }
+}
+
+pub fn error(answer: &Value) -> (i64, String) {
+    let error = &answer["error"];
+    assert!(error.is_object(), "no refusal: {answer}");
+    (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())
+}
