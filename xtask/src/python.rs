@@ -1,4 +1,4 @@
-//! The Python and Node that the tests need: found or named as missing; virtual environments under the build folder.
+//! The Python and Node that the tests need: found or named as missing; their packages under the build folder.
 //!
 //! Nothing is installed outside the build folder, and nothing that a file of requirements does not pin.
 
@@ -17,6 +17,7 @@ const TOOLS: &[(&str, &[&str], &str)] = &[
     ("python3", &["-m", "venv", "--help"], "install Python's venv module (Debian: python3-venv)"),
     ("python3", &["-m", "ensurepip", "--version"], "install pip for Python 3 (Debian: python3-pip, python3-venv)"),
     ("node", &["--version"], "install Node.js 18 or newer"),
+    ("npm", &["--version"], "install npm, which comes with Node.js (Debian: npm)"),
 ];
 
 /// A virtual environment: what pins it, where it lies, and what its packages are built with.
@@ -86,6 +87,35 @@ pub fn environment(workspace: &Workspace, environment: &Environment) -> Result<P
     }
     fs::write(&marker, wanted).with_context(|| format!("failed to write {}", marker.display()))?;
     Ok(interpreter)
+}
+
+/// Node's packages that the tests run: pinned here, installed there.
+const PACKAGES: &str = "tests/clients";
+const PACKAGES_FOLDER: &str = "test-npm";
+
+/// The folder beside whose packages a script of the clients' tests must lie; made anew when the pins changed.
+pub fn packages(workspace: &Workspace) -> Result<PathBuf> {
+    let (source, folder) = (workspace.root().join(PACKAGES), workspace.target().join(PACKAGES_FOLDER));
+    let lock = source.join("package-lock.json");
+    let wanted = fs::read_to_string(&lock).with_context(|| format!("failed to read {}", lock.display()))?;
+    let marker = folder.join("installed.json");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(source.join(name), folder.join(name)).with_context(|| format!("failed to copy {name}"))?;
+    }
+    let mut install = Command::new("npm");
+    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
+    if !stage::run("node packages", &mut install)? {
+        bail!("failed to install Node's packages in {}\nhint: it needs the network once", folder.display());
+    }
+    fs::write(&marker, wanted).with_context(|| format!("failed to write {}", marker.display()))?;
+    Ok(folder)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use crate::workspace::Workspace;
 
 /// Where the Rust tests find the interpreter that has the official clients installed.
 const INTERPRETER_VARIABLE: &str = "OG_TEST_PYTHON";
+/// Where they find Node's packages.
+const PACKAGES_VARIABLE: &str = "OG_TEST_NODE";
 
 /// Every stage runs even if an earlier one failed, so that one run tells all there is to mend.
 pub fn run(area: Option<&str>) -> Result<bool> {
@@ -23,10 +25,12 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     let scope = Scope::of(&workspace, area)?;
     python::require_tools()?;
     let interpreter = python::environment(&workspace, &python::TESTS)?;
+    let packages = python::packages(&workspace)?;
     let mut tally = Tally::default();
     if scope.rust {
         tally = tally + Tally::default().with_status(check::run(area)?);
-        tally = tally + rust_tests(&workspace, area, &interpreter)?;
+        tally = tally
+            + rust_tests(&workspace, area, [(INTERPRETER_VARIABLE, &interpreter), (PACKAGES_VARIABLE, &packages)])?;
         tally = tally + doc_tests(&workspace, area)?;
         if area.is_none_or(|area| area == "engine") {
             tally = tally + emulated::run(&workspace)?;
@@ -80,7 +84,7 @@ fn scripts(workspace: &Workspace, models: &[String]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn rust_tests(workspace: &Workspace, area: Option<&str>, interpreter: &Path) -> Result<Tally> {
+fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 2]) -> Result<Tally> {
     let has_nextest = cargo(workspace).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut command = cargo(workspace);
     if has_nextest {
@@ -88,7 +92,7 @@ fn rust_tests(workspace: &Workspace, area: Option<&str>, interpreter: &Path) -> 
     } else {
         command.args(["test", "--no-fail-fast", "--tests"]);
     }
-    command.args(packages(area)).env(INTERPRETER_VARIABLE, interpreter);
+    command.args(packages(area)).envs(variables);
     let outcome = stage::run_and_read("rust tests", &mut command)?;
     let tally = if has_nextest { Tally::of_nextest(&outcome.output) } else { Tally::of_libtest(&outcome.output) };
     // Nextest fails where there is nothing to run; a crate without tests yet is not a failed test.

@@ -1,0 +1,16 @@
+//! A chain of one node with instant blocks: what the devnet has in Base's place (`specs/rpc.md`).
+//!
+//! A block is made as soon as something can be in it. What was acknowledged is durable: blocks with receipts, the state that they
+//! led to, and what waits. Nobody agrees with anybody here, so nothing but a devnet or a test should run on it.
+
+mod chain;
+mod funded;
+mod kept;
+mod maker;
+mod pool;
+mod shared;
+mod undo;
+
+pub use chain::{Config, DevChain, OpenError};
+pub use funded::FundedKey;
+pub use pool::PoolLimits;
