@@ -163,7 +163,8 @@ def quantise(name, source, target):
     reader = type("Reader", (quantization.CalibrationDataReader,), {"get_next": lambda self: next(examples, None)})()
     with tempfile.TemporaryDirectory() as folder:
         ready = os.path.join(folder, "ready.onnx")
-        quantization.shape_inference.quant_pre_process(source, ready)
+        # Every shape is known here, so nothing has to be found symbolically.
+        quantization.shape_inference.quant_pre_process(source, ready, skip_symbolic_shape=True)
         quantization.quantize_static(ready, target, reader, per_channel=True)
 
 

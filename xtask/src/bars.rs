@@ -5,12 +5,14 @@
 mod devnet;
 mod elsewhere;
 mod engine;
+mod fidelity;
 mod figure;
 mod http;
 mod ledger;
 mod network;
 mod rooms;
 mod speed;
+mod standards;
 mod state;
 mod worker;
 mod yard;

@@ -37,15 +37,3 @@ pub fn gateway_overhead(bench: &mut Bench<'_>) -> Result<Outcome> {
 pub fn gateway_under_load(_: &mut Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::missing("no benchmark asks 2,000 times a second yet"))
 }
-
-pub fn quantised_fidelity(_: &mut Bench<'_>) -> Result<Outcome> {
-    Ok(Outcome::missing("nothing compares quantised logits with llama.cpp's on the same file yet"))
-}
-
-pub fn conformance(_: &mut Bench<'_>) -> Result<Outcome> {
-    Ok(Outcome::missing("run by hand so far: models/onnx/cases.py, then graph's example `conformance`"))
-}
-
-pub fn words(_: &mut Bench<'_>) -> Result<Outcome> {
-    Ok(Outcome::missing("the public vocabularies and templates are not fetched by this command yet"))
-}

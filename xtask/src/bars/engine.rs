@@ -3,7 +3,7 @@
 //! Verdicts are of one core in CPU seconds, both engines in one run, turn by turn, medians. Goals differ where a CPU has only AVX2.
 
 use super::figure::Goal;
-use super::{Area, Bar, elsewhere, speed};
+use super::{Area, Bar, elsewhere, fidelity, speed, standards};
 use crate::workspace::Workspace;
 
 pub static AREA: Area = Area {
@@ -38,14 +38,10 @@ pub static AREA: Area = Area {
             goal: Goal::AtMost(0.0, "failed"),
             measure: elsewhere::families,
         },
-        Bar {
-            name: "Q8_0, Q4_K error ÷ llama.cpp's",
-            goal: Goal::AtMost(1.0, "×"),
-            measure: elsewhere::quantised_fidelity,
-        },
+        Bar { name: "Q8_0, Q4_K error ÷ llama.cpp's", goal: Goal::AtMost(1.0, "×"), measure: fidelity::quantised },
         Bar { name: "other bits on emulated CPUs", goal: Goal::AtMost(0.0, "CPUs"), measure: elsewhere::same_bits },
-        Bar { name: "ONNX backend cases that pass", goal: Goal::AtLeast(80.0, "%"), measure: elsewhere::conformance },
-        Bar { name: "tokenizer and template cases", goal: Goal::AtMost(0.0, "failed"), measure: elsewhere::words },
+        Bar { name: "ONNX backend cases that pass", goal: Goal::AtLeast(80.0, "%"), measure: standards::conformance },
+        Bar { name: "tokenizer and template cases", goal: Goal::AtMost(0.0, "failed"), measure: standards::words },
         Bar { name: "gateway overhead p50", goal: Goal::AtMost(0.3, "ms"), measure: elsewhere::gateway_overhead },
         Bar {
             name: "gateway overhead p99 at 2,000/s",

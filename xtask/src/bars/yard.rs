@@ -52,6 +52,15 @@ impl<'a> Yard<'a> {
         self.made("random_gguf.py", &[size, kind], &format!("{size}-{kind}"), "gguf", &[])
     }
 
+    /// The shipped model as GGUF in floats, with texts and what it says of them; and the same as llama.cpp quantises it.
+    pub fn small_gguf(&self) -> Result<(PathBuf, [(&'static str, PathBuf); 2])> {
+        const KINDS: [(&str, &str); 2] = [("Q8_0", "q8_0.gguf"), ("Q4_K_M", "q4_k_m.gguf")];
+        let demo = self.workspace.root().join("models/demo").display().to_string();
+        let floats = self.made("small_gguf.py", &[&demo], "small", "gguf", &KINDS.map(|(_, kind)| kind))?;
+        let files = KINDS.map(|(format, kind)| (format, floats.with_extension(kind)));
+        Ok((floats, files))
+    }
+
     /// An ONNX file with random weights, and the same as onnxruntime quantises it.
     pub fn onnx(&self, name: &str) -> Result<(PathBuf, PathBuf)> {
         let floats = self.made("random_onnx.py", &[name], name, "onnx", &["int8.onnx"])?;
@@ -118,7 +127,8 @@ fn forget_other_trees(folder: &Path, key: &str) -> Result<()> {
     fs::write(marker, key).context("failed to mark the folder of artefacts")
 }
 
-fn digest(bytes: &[u8]) -> u64 {
+/// What a made thing's name says of the script that made it.
+pub fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
