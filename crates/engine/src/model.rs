@@ -49,10 +49,11 @@ impl Model {
     }
 
     pub fn load_with(artefact: impl Into<Bytes>, options: Options) -> Result<Self, LoadError> {
-        let (model, root) = graph::Model::from_artefact(&artefact.into())?;
+        let threads = Threads::new(options.threads);
+        let pieces = |count: usize, each: &(dyn Fn(usize) + Sync)| threads.pieces(count, each);
+        let (model, root) = graph::Model::from_artefact_by(&artefact.into(), &pieces)?;
         let (kind, context) = (model.kind(), model.graph.rows_max());
         let card = Card { name: model.name, kind, parameters: model.parameters, context };
-        let threads = Threads::new(options.threads);
         let body = match model.purpose {
             Purpose::Language(language) => {
                 let language = LanguageModel::load(model.graph, *language, options.level, threads)?;

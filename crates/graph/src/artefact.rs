@@ -11,7 +11,7 @@ use crypto::{Digest, hash};
 
 use crate::{
     bytes::{Malformed, Reader, Writer},
-    commit::tensor_root,
+    commit::{Pieces, in_turn, tensor_root, tensor_root_by},
     encoding::{self, ConstantForm, NAME_BYTES_MAX},
     formats::{ALIGNMENT, Packed},
     graph::{Checked, Constant, Graph, GraphRefusal},
@@ -152,12 +152,17 @@ impl Model {
 
     /// Reads and checks a file; gives the model with its root.
     pub fn from_artefact(file: &Bytes) -> Result<(Self, Digest), ArtefactRefusal> {
+        Self::from_artefact_by(file, &in_turn)
+    }
+
+    /// The same by as many threads as `pieces` has: most of the work is hashing the weights.
+    pub fn from_artefact_by(file: &Bytes, pieces: Pieces) -> Result<(Self, Digest), ArtefactRefusal> {
         let mut reader = Reader::new("the artefact", file);
         let manifest = take_manifest(&mut reader)?;
         take_padding(&mut reader, MAGIC.len() + 4 + manifest.len())?;
         let draft = Draft::read(manifest)?;
         let roots: Vec<Digest> = draft.constants.iter().map(|form| form.root).collect();
-        let model = draft.complete(file, &mut reader)?;
+        let model = draft.complete(file, &mut reader, pieces)?;
         reader.finish()?;
         // Writing everything again settles that there is one encoding.
         if model.manifest(&roots) != manifest {
@@ -360,7 +365,7 @@ impl Draft {
         Ok(Self { name, kind, parameters, rows_max, graph, constants, purpose })
     }
 
-    fn complete(self, file: &Bytes, reader: &mut Reader) -> Result<Model, ArtefactRefusal> {
+    fn complete(self, file: &Bytes, reader: &mut Reader, pieces: Pieces) -> Result<Model, ArtefactRefusal> {
         let mut graph = self.graph;
         for form in self.constants {
             let bytes = reader.take(form.element.bytes_of(&form.sizes).unwrap_or(usize::MAX))?;
@@ -373,7 +378,7 @@ impl Draft {
                 _ => Tensor::from_bytes(form.element, &form.sizes, bytes),
             };
             match tensor {
-                Some(tensor) if tensor_root(&tensor) == form.root => {
+                Some(tensor) if tensor_root_by(&tensor, pieces) == form.root => {
                     graph.constants.push(Constant { name: form.name, tensor: Arc::new(tensor) });
                 }
                 _ => return Err(ArtefactRefusal::Content { name: form.name }),

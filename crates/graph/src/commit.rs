@@ -2,9 +2,14 @@
 //!
 //! The tile is what a kernel computes at once and what a dispute ends at: 16 rows of 64 columns.
 
+use std::sync::OnceLock;
+
 use crypto::{Digest, Hasher, hash, history::History};
 
-use crate::tensor::{Data, Tensor};
+use crate::{
+    formats::Packed,
+    tensor::{Data, Tensor},
+};
 
 /// Rows and columns of a tile; the last tiles of a tensor may be smaller.
 pub const TILE_ROWS: usize = 16;
@@ -14,9 +19,25 @@ const TILE: &str = "og/tile/v1";
 const TENSOR: &str = "og/tensor/v1";
 const TRACE: &str = "og/trace/v1";
 
+/// Calls a function once for every number below a count, in any order and on any threads: how whoever has threads lends them.
+pub type Pieces<'a> = &'a dyn Fn(usize, &(dyn Fn(usize) + Sync));
+
+/// Bytes of packed weights that are worth another thread's while.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// One after the other, on the caller's own thread.
+pub fn in_turn(count: usize, each: &(dyn Fn(usize) + Sync)) {
+    (0..count).for_each(each);
+}
+
 /// Root of a tensor: its element, its shape and the Merkle root over its tiles, by tile row, then tile column. Packed
 /// weights have their own tiles, of 16 rows and all columns: what one tile of outputs is computed from.
 pub fn tensor_root(tensor: &Tensor) -> Digest {
+    tensor_root_by(tensor, &in_turn)
+}
+
+/// The same, the tiles of packed weights hashed in pieces.
+pub fn tensor_root_by(tensor: &Tensor, pieces: Pieces) -> Digest {
     let mut hasher = Hasher::new(TENSOR);
     hasher.update(&[tensor.element().code(), tensor.shape().len() as u8]);
     for &size in tensor.shape() {
@@ -24,11 +45,31 @@ pub fn tensor_root(tensor: &Tensor) -> Digest {
     }
     let mut tree = History::default();
     match tensor.as_packed() {
-        Some(packed) => packed.tiles().for_each(|tile| tree.append(&hash(TILE, &[tile]))),
+        Some(packed) => packed_tiles(packed, pieces).iter().for_each(|tile| tree.append(tile)),
         None => tiles(tensor).for_each(|tile| tree.append(&hash(TILE, &[&tile]))),
     }
     hasher.update(&tree.root().0);
     hasher.finish()
+}
+
+/// The digests of packed tiles, in their order.
+fn packed_tiles(packed: &Packed, pieces: Pieces) -> Vec<Digest> {
+    let tiles: Vec<&[u8]> = packed.tiles().collect();
+    let piece = PIECE_BYTES.div_ceil(tiles.first().map_or(1, |tile| tile.len().max(1)));
+    let runs: Vec<&[&[u8]]> = tiles.chunks(piece).collect();
+    let of_run = |run: &[&[u8]]| run.iter().map(|tile| hash(TILE, &[tile])).collect::<Vec<Digest>>();
+    let digests: Vec<OnceLock<Vec<Digest>>> = runs.iter().map(|_| OnceLock::new()).collect();
+    pieces(runs.len(), &|index| {
+        if let (Some(run), Some(digests)) = (runs.get(index), digests.get(index)) {
+            digests.get_or_init(|| of_run(run));
+        }
+    });
+    // A piece that was left out is made up for: the root does not depend on who computed it.
+    digests
+        .into_iter()
+        .zip(&runs)
+        .flat_map(|(digests, run)| digests.into_inner().unwrap_or_else(|| of_run(run)))
+        .collect()
 }
 
 /// Root of a run: the roots of all nodes' outputs, in the order of the nodes.
@@ -113,6 +154,26 @@ mod tests {
         let tiles: Vec<usize> = tiles.filter(|(_, (one, other))| one != other).map(|(tile, _)| tile).collect();
         // Row 11, column 7: the first tile of four.
         assert_eq!(tiles, [0]);
+    }
+
+    #[test]
+    fn the_root_of_packed_weights_does_not_depend_on_who_hashes_which_piece() {
+        let (format, shape) = (crate::Format::Q8_0, [16 * 40, 1024]);
+        let bytes = (0..format.bytes(&shape).unwrap()).map(|i| (i % 251) as u8 & 0x3f).collect::<Vec<u8>>();
+        let packed = Packed::new(format, &shape, bytes.into()).unwrap();
+        let tensor = Tensor::new(&shape, Data::Packed(packed)).unwrap();
+        let root = tensor_root(&tensor);
+        let backward = |count: usize, each: &(dyn Fn(usize) + Sync)| {
+            assert!(count > 2, "several pieces");
+            (0..count).rev().for_each(each);
+        };
+        let together = |count: usize, each: &(dyn Fn(usize) + Sync)| {
+            std::thread::scope(|scope| (0..count).for_each(|index| drop(scope.spawn(move || each(index)))));
+        };
+        let lazy = |count: usize, each: &(dyn Fn(usize) + Sync)| (1..count).for_each(each);
+        assert_eq!(tensor_root_by(&tensor, &backward), root);
+        assert_eq!(tensor_root_by(&tensor, &together), root);
+        assert_eq!(tensor_root_by(&tensor, &lazy), root);
     }
 
     #[test]

@@ -269,6 +269,10 @@ impl Tensor {
 
     /// Least and greatest value of an integer tensor; `None` for floats and where there are no values.
     pub fn extremes(&self) -> Option<(i64, i64)> {
+        // Packed weights may be a thousand million numbers, none of which is an integer here.
+        if !self.element().is_integer() {
+            return None;
+        }
         (0..self.len()).filter_map(|index| self.integer(index)).fold(None, |found, value| match found {
             None => Some((value, value)),
             Some((low, high)) => Some((value.min(low), value.max(high))),

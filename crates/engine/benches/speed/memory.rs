@@ -40,53 +40,66 @@ fn numbers(bytes: usize) -> Outcome<&'static [u64]> {
     Ok(numbers)
 }
 
+/// Reads every number: with the widest vectors that the CPU has, a turn of each stream after the other.
 fn sum(numbers: &[u64], streams: usize) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: only needs the feature that was just found.
-        return unsafe { sum_avx512(numbers, streams) };
+        return unsafe { vectors::avx512(numbers, streams) };
     } else if is_x86_feature_detected!("avx2") {
-        // SAFETY: only needs the feature that was just found.
-        return unsafe { sum_avx2(numbers, streams) };
+        // SAFETY: as above.
+        return unsafe { vectors::avx2(numbers, streams) };
     }
-    dispatch(numbers, streams)
+    let add = |sum: u64, number: &u64| sum.wrapping_add(*number);
+    numbers.iter().fold(0, add)
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn sum_avx512(numbers: &[u64], streams: usize) -> u64 {
-    dispatch(numbers, streams)
-}
+mod vectors {
+    use std::arch::x86_64::*;
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn sum_avx2(numbers: &[u64], streams: usize) -> u64 {
-    dispatch(numbers, streams)
-}
+    use super::TURN;
 
-#[inline(always)]
-fn dispatch(numbers: &[u64], streams: usize) -> u64 {
-    match streams {
-        1 => sum_streams::<1>(numbers),
-        2 => sum_streams::<2>(numbers),
-        4 => sum_streams::<4>(numbers),
-        _ => sum_streams::<8>(numbers),
-    }
-}
-
-/// Several parts of the memory in turns.
-#[inline(always)]
-fn sum_streams<const STREAMS: usize>(numbers: &[u64]) -> u64 {
-    let part = numbers.len() / STREAMS / TURN * TURN;
-    let mut sums = [0_u64; TURN];
-    for turn in (0..part).step_by(TURN) {
-        for stream in 0..STREAMS {
-            for (sum, number) in sums.iter_mut().zip(&numbers[stream * part + turn..][..TURN]) {
-                *sum = sum.wrapping_add(*number);
+    /// # Safety
+    /// The CPU has AVX-512 F.
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn avx512(numbers: &[u64], streams: usize) -> u64 {
+        let part = numbers.len() / streams / TURN * TURN;
+        let mut sums = [_mm512_setzero_si512(); TURN / 8];
+        for turn in (0..part).step_by(TURN) {
+            for stream in 0..streams {
+                let at = numbers[stream * part + turn..][..TURN].as_ptr();
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: the slice has a whole turn.
+                    *sum = _mm512_add_epi64(*sum, unsafe { _mm512_loadu_si512(at.add(8 * index).cast()) });
+                }
             }
         }
+        sums.into_iter().fold(0, |all, sum| all.wrapping_add(_mm512_reduce_add_epi64(sum).cast_unsigned()))
     }
-    sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
+
+    /// # Safety
+    /// The CPU has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn avx2(numbers: &[u64], streams: usize) -> u64 {
+        let part = numbers.len() / streams / TURN * TURN;
+        let mut sums = [_mm256_setzero_si256(); TURN / 4];
+        for turn in (0..part).step_by(TURN) {
+            for stream in 0..streams {
+                let at = numbers[stream * part + turn..][..TURN].as_ptr();
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: the slice has a whole turn.
+                    *sum = _mm256_add_epi64(*sum, unsafe { _mm256_loadu_si256(at.add(4 * index).cast()) });
+                }
+            }
+        }
+        let mut lanes = [0_u64; TURN];
+        // SAFETY: as many lanes as there are sums.
+        sums.iter().enumerate().for_each(|(index, sum)| unsafe {
+            _mm256_storeu_si256(lanes.as_mut_ptr().add(4 * index).cast(), *sum);
+        });
+        lanes.iter().fold(0, |all, lane| all.wrapping_add(*lane))
+    }
 }
 
 /// The most memory that this process ever held at once, mapped files that it touched included.

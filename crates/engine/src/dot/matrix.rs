@@ -7,8 +7,8 @@ use graph::{Format, Packed};
 use super::{
     BLOCK, Chain, Corner, ROWS,
     blocks::Blocks,
-    panel::{Expand, PANEL_BLOCKS, Scratch, Tile, expansion},
-    table::{Several, direct, several},
+    panel::{Expand, PANEL_BLOCKS, Panel, Scratch, Tile, expansion},
+    table::{Several, direct, several, several_two},
 };
 use crate::{
     cpu::Level,
@@ -20,8 +20,8 @@ use crate::{
 const TILES: usize = 8;
 /// Groups of rows that are gone through together.
 const GROUPS: usize = 32;
-/// Pieces for each thread: late threads then cost little.
-const PIECES: usize = 4;
+/// Pieces for each thread, at least and at most: late threads then cost little.
+const PIECES: (usize, usize) = (4, 16);
 
 /// One matrix of packed weights.
 #[derive(Clone, Copy)]
@@ -58,8 +58,9 @@ impl<'a> Matrix<'a> {
 
 /// How tiles are cut into pieces for threads.
 pub fn pieces(threads: &Threads, tiles: usize, each: impl Fn(Range<usize>) + Sync) {
-    let count = if threads.count() == 1 { 1 } else { threads.count() * PIECES };
-    let piece = tiles.div_ceil(count).max(1);
+    let cut = |each: usize| tiles.div_ceil(threads.count() * each).max(1);
+    // As small as pays: tiles that share what is read of the rows stay together.
+    let piece = if threads.count() == 1 { tiles.max(1) } else { cut(PIECES.1).max(TILES.min(cut(PIECES.0))) };
     threads.pieces(tiles.div_ceil(piece), |index| each(index * piece..tiles.min((index + 1) * piece)));
 }
 
@@ -121,7 +122,7 @@ impl Task<'_> {
             return;
         }
         let Some(expand) = expansion(self.weights.format) else { return };
-        let mut scratch = Scratch::new();
+        let mut scratch = [Scratch::new(), Scratch::new()];
         let mut chains = vec![[0.0; ROWS]; TILES * (GROUPS * ROWS).min(self.x.rows())];
         for group in (0..self.x.groups()).step_by(GROUPS) {
             for from in tiles.clone().step_by(TILES) {
@@ -136,15 +137,16 @@ impl Task<'_> {
         let rows = self.x.rows();
         let Some(kernels) = direct(self.level.vectors(), self.weights.format, rows) else { return false };
         let group = self.x.group(0, 0);
-        // Pairs of tiles that lie far apart are two streams of memory.
-        let half = tiles.len() / 2;
         let mut chains = [[0.0; ROWS]; 2 * ROWS];
-        for index in tiles.start..tiles.start + half {
-            let pair = [index, index + half].map(|tile| self.weights.blocks_of(tile));
-            // SAFETY: the level's instructions are there.
-            unsafe { (kernels.two)(pair, &group, 0, &mut chains[..2 * rows]) };
-            for (at, chain) in chains[..2 * rows].iter().enumerate() {
-                self.finish(at % rows, index + at / rows * half, *chain);
+        let half = kernels.two.map_or(0, |_| tiles.len() / 2);
+        if let Some(two) = kernels.two {
+            for index in tiles.start..tiles.start + half {
+                let pair = [index, index + half].map(|tile| self.weights.blocks_of(tile));
+                // SAFETY: the level's instructions are there.
+                unsafe { two(pair, &group, 0, &mut chains[..2 * rows]) };
+                for (at, chain) in chains[..2 * rows].iter().enumerate() {
+                    self.finish(at % rows, index + at / rows * half, *chain);
+                }
             }
         }
         for tile in tiles.start + 2 * half..tiles.end {
@@ -156,23 +158,37 @@ impl Task<'_> {
     }
 
     /// Some tiles times up to `GROUPS` groups of rows.
-    fn several(&self, expand: Expand, tiles: Range<usize>, group: usize, scratch: &mut Scratch, chains: &mut [Chain]) {
-        let multiply: Several = several(self.level.instructions());
+    fn several(
+        &self,
+        expand: Expand,
+        tiles: Range<usize>,
+        group: usize,
+        scratch: &mut [Scratch; 2],
+        chains: &mut [Chain],
+    ) {
+        let level = self.level.instructions();
+        let (one, two): (Several, _) = (several(level), several_two(level));
+        let together = if two.is_some() { 2 } else { 1 };
         let rows = (self.x.rows() - group * ROWS).min(GROUPS * ROWS);
         let chains = &mut chains[..tiles.len() * rows];
         chains.fill([0.0; ROWS]);
         let count = self.x.count();
         for block in (0..count).step_by(PANEL_BLOCKS) {
-            let blocks = block..count.min(block + PANEL_BLOCKS);
-            for (tile, chains) in tiles.clone().zip(chains.chunks_exact_mut(rows)) {
-                let mut panel = expand(self.level, self.weights.blocks_of(tile), blocks.clone(), scratch);
-                // The next tile's, or the first tile's next columns.
-                let last = tile + 1 == tiles.end;
-                let (next, from) = if last { (tiles.start, blocks.end) } else { (tile + 1, blocks.start) };
-                let to = count.min(from + PANEL_BLOCKS);
-                panel.next = self.weights.blocks_of(next).quants(self.weights.format, from..to);
+            let (blocks, corner) = (block..count.min(block + PANEL_BLOCKS), Corner { group, block });
+            let [first, second] = &mut *scratch;
+            for (tile, chains) in tiles.clone().step_by(together).zip(chains.chunks_mut(together * rows)) {
+                let (chains, others) = chains.split_at_mut(rows);
+                let panel = self.panel(expand, tile, &tiles, together, &blocks, first);
                 // SAFETY: the level's instructions are there.
-                unsafe { multiply(&panel, self.x, Corner { group, block }, chains) };
+                unsafe {
+                    match two.filter(|_| !others.is_empty()) {
+                        Some(two) => {
+                            let other = self.panel(expand, tile + 1, &tiles, together, &blocks, second);
+                            two([&panel, &other], self.x, corner, [chains, others]);
+                        }
+                        None => one(&panel, self.x, corner, chains),
+                    }
+                }
             }
         }
         // Row by row, so that what is written lies together.
@@ -181,6 +197,26 @@ impl Task<'_> {
                 self.finish(group * ROWS + row, tile, chains[index * rows + row]);
             }
         }
+    }
+
+    /// Some blocks of a tile expanded, and what is wanted when they are done: the same of the tile that many further on, or
+    /// of the first ones the next columns.
+    fn panel<'a>(
+        &'a self,
+        expand: Expand,
+        tile: usize,
+        tiles: &Range<usize>,
+        together: usize,
+        blocks: &Range<usize>,
+        scratch: &'a mut Scratch,
+    ) -> Panel<'a> {
+        let mut panel = expand(self.level, self.weights.blocks_of(tile), blocks.clone(), scratch);
+        let later = (tile + together, blocks.start);
+        let first = (tiles.start + (tile - tiles.start) % together, blocks.end);
+        let (next, from) = if later.0 < tiles.end { later } else { first };
+        let to = self.x.count().min(from + PANEL_BLOCKS);
+        panel.next = self.weights.blocks_of(next).quants(self.weights.format, from..to);
+        panel
     }
 
     /// Writes a tile's outputs of a row.

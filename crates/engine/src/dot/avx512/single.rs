@@ -1,5 +1,6 @@
 //! A few rows of activations with AVX-512 VNNI, the weights as they are packed: bound by memory, so they are asked for
-//! well ahead, and one row reads two tiles at a time, two streams of memory.
+//! well ahead, across the end of a tile into the next one. Tiles follow each other: one stream of memory, and a thin one of
+//! scales, is what the hardware follows best.
 
 use std::arch::x86_64::*;
 
@@ -10,19 +11,59 @@ use crate::dot::{
 };
 
 /// How far ahead weights are asked for.
-const AHEAD: usize = 2048;
+const AHEAD: usize = 4096;
 const LINE: usize = 64;
 /// Blocks of a superblock.
 const SUBS: usize = 8;
 
+/// One tile as a stream of quants with one of scales behind it.
+struct Stream {
+    quants: *const u8,
+    scales: *const u8,
+    /// Bytes of all quants, and of the whole tile.
+    length: usize,
+    tile: usize,
+}
+
+impl Stream {
+    /// Panics unless the tile holds so many parts, each with so many bytes of quants and of scales.
+    fn of(tile: Tile, parts: usize, quants: usize, scales: usize) -> Self {
+        assert!(tile.bytes.len() >= parts * (quants + scales), "a tile of every block");
+        let start = tile.bytes.as_ptr();
+        let length = parts * quants;
+        Self { quants: start, scales: start.wrapping_add(length), length, tile: tile.bytes.len() }
+    }
+
+    /// How far ahead of a place in the quants memory is asked for: behind the last of them come those of the next tile.
+    #[inline(always)]
+    fn ahead(&self, place: usize) -> usize {
+        if place + AHEAD < self.length { AHEAD } else { AHEAD + self.tile - self.length }
+    }
+
+    /// Scales at a place, and asks for as many of the next tile's.
+    #[inline(always)]
+    fn scales(&self, place: usize, bytes: usize) -> *const u8 {
+        let at = self.scales.wrapping_add(place);
+        for line in (0..bytes).step_by(LINE) {
+            // SAFETY: prefetching reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(self.tile + line).cast()) };
+        }
+        at
+    }
+}
+
+#[inline(always)]
+fn ask(at: *const u8, ahead: usize) {
+    // SAFETY: prefetching reads nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(ahead).cast()) };
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn line(at: *const u8) -> __m512i {
-    // SAFETY: the caller promises 64 bytes; prefetching reads nothing.
-    unsafe {
-        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
-        _mm512_loadu_si512(at.cast())
-    }
+unsafe fn line(at: *const u8, ahead: usize) -> __m512i {
+    ask(at, ahead);
+    // SAFETY: the caller promises 64 bytes.
+    unsafe { _mm512_loadu_si512(at.cast()) }
 }
 
 /// 16 halves as floats.
@@ -112,46 +153,19 @@ impl<const R: usize> Rows<R> {
     }
 }
 
-/// Panics unless the tiles hold as many blocks, each of a superblock's bytes; then their first bytes.
-fn starts_of<const S: usize>(tiles: [Tile; S], superblocks: usize, bytes: usize) -> [*const u8; S] {
-    tiles.map(|tile| {
-        assert!(tile.bytes.len() >= superblocks * bytes, "a tile of every block");
-        tile.bytes.as_ptr()
-    })
-}
-
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store<const S: usize, const R: usize>(chains: [[__m512; R]; S], out: &mut [Chain]) {
-    assert_eq!(out.len(), S * R, "a chain for every tile and row");
-    for (chain, out) in chains.into_iter().flatten().zip(out) {
+fn store<const R: usize>(chains: [__m512; R], out: &mut [Chain]) {
+    assert_eq!(out.len(), R, "a chain for every row");
+    for (chain, out) in chains.into_iter().zip(out) {
         // SAFETY: a chain is 16 floats.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), chain) };
     }
 }
 
-/// The kernels of a format for rows from some one on: times two tiles, `[tile][row]` chains, or times one tile. Two are
-/// taken together where the sums and chains of both stay in registers.
+/// The kernel of a format for rows from some one on, as many at a time as its sums and chains leave in registers.
 macro_rules! format {
-    ($two:ident, $few:ident, $kernel:ident, $most:literal: $($rows:literal)*, together $together:literal: $($pairs:literal)*) => {
-        /// # Safety
-        /// The CPU has the features named.
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        pub unsafe fn $two(tiles: [Tile; 2], x: &Group, first: usize, out: &mut [Chain]) {
-            // SAFETY: as the caller promises.
-            unsafe {
-                match out.len() / 2 {
-                    $($pairs => $kernel::<2, $pairs>(tiles, x, first, out),)*
-                    $together => $kernel::<2, $together>(tiles, x, first, out),
-                    rows => {
-                        let (one, other) = out.split_at_mut(rows);
-                        $few(tiles[0], x, first, one);
-                        $few(tiles[1], x, first, other);
-                    }
-                }
-            }
-        }
-
+    ($few:ident, $kernel:ident, $most:literal: $($rows:literal)*) => {
         /// # Safety
         /// The CPU has the features named.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -161,42 +175,40 @@ macro_rules! format {
                 // SAFETY: as the caller promises.
                 unsafe {
                     match out.len() {
-                        $($rows => $kernel::<1, $rows>([tile], x, first, out),)*
-                        _ => $kernel::<1, $most>([tile], x, first, out),
+                        $($rows => $kernel::<$rows>(tile, x, first, out),)*
+                        _ => $kernel::<$most>(tile, x, first, out),
                     }
                 }
             }
         }
     };
 }
-format!(two_q8_0, few_q8_0, q8_0, 8: 1 2 3 4 5 6 7, together 8: 1 2 3 4 5 6 7);
-format!(two_q4_0, few_q4_0, q4_0, 8: 1 2 3 4 5 6 7, together 8: 1 2 3 4 5 6 7);
-// Two sums a row, and four: as many stay in registers.
-format!(two_q4_k, few_q4_k, q4_k, 8: 1 2 3 4 5 6 7, together 5: 1 2 3 4);
-format!(two_q5_k, few_q5_k, q5_k, 8: 1 2 3 4 5 6 7, together 5: 1 2 3 4);
-format!(two_q6_k, few_q6_k, q6_k, 5: 1 2 3 4, together 4: 1 2 3);
+format!(few_q8_0, q8_0, 8: 1 2 3 4 5 6 7);
+format!(few_q4_0, q4_0, 8: 1 2 3 4 5 6 7);
+// Two sums a row, and four.
+format!(few_q4_k, q4_k, 8: 1 2 3 4 5 6 7);
+format!(few_q5_k, q5_k, 8: 1 2 3 4 5 6 7);
+format!(few_q6_k, q6_k, 5: 1 2 3 4);
 
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn q8_0<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
-    let blocks = tiles[0].total;
-    let (rows, quants) = (Rows::<R>::of(x, first, blocks), starts_of(tiles, blocks, BLOCK_BYTES + 2 * ROWS));
-    let scales = quants.map(|tile| tile.wrapping_add(blocks * BLOCK_BYTES));
+unsafe fn q8_0<const R: usize>(tile: Tile, x: &Group, first: usize, out: &mut [Chain]) {
+    let blocks = tile.total;
+    let (rows, stream) = (Rows::<R>::of(x, first, blocks), Stream::of(tile, blocks, BLOCK_BYTES, 2 * ROWS));
     let top = _mm512_set1_epi8(-128);
-    let mut chains = [[_mm512_setzero_ps(); R]; S];
+    let mut chains = [_mm512_setzero_ps(); R];
     for block in 0..blocks {
-        // SAFETY: row and tiles hold the block.
+        // SAFETY: rows and tile hold the block.
         unsafe {
-            for tile in 0..S {
-                let mut sums = rows.starts::<0>(block, 0);
-                let at = quants[tile].add(block * BLOCK_BYTES);
-                for group in 0..8 {
-                    let weights = _mm512_xor_si512(line(at.add(group * LINE)), top);
-                    rows.add(block, group, weights, &mut sums);
-                }
-                rows.take(block, half_line(scales[tile].add(block * 2 * ROWS)), sums, &mut chains[tile]);
+            let place = block * BLOCK_BYTES;
+            let (at, ahead) = (stream.quants.add(place), stream.ahead(place));
+            let mut sums = rows.starts::<0>(block, 0);
+            for group in 0..8 {
+                let weights = _mm512_xor_si512(line(at.add(group * LINE), ahead), top);
+                rows.add(block, group, weights, &mut sums);
             }
+            rows.take(block, half_line(stream.scales(block * 2 * ROWS, 2 * ROWS)), sums, &mut chains);
         }
     }
     store(chains, out);
@@ -205,27 +217,26 @@ unsafe fn q8_0<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, firs
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn q4_0<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
-    let blocks = tiles[0].total;
-    let (rows, quants) = (Rows::<R>::of(x, first, blocks), starts_of(tiles, blocks, BLOCK_BYTES / 2 + 2 * ROWS));
-    let scales = quants.map(|tile| tile.wrapping_add(blocks * BLOCK_BYTES / 2));
+unsafe fn q4_0<const R: usize>(tile: Tile, x: &Group, first: usize, out: &mut [Chain]) {
+    const PACKED: usize = BLOCK_BYTES / 2;
+    let blocks = tile.total;
+    let (rows, stream) = (Rows::<R>::of(x, first, blocks), Stream::of(tile, blocks, PACKED, 2 * ROWS));
     let low = _mm512_set1_epi8(15);
-    let mut chains = [[_mm512_setzero_ps(); R]; S];
+    let mut chains = [_mm512_setzero_ps(); R];
     for block in 0..blocks {
-        // SAFETY: row and tiles hold the block.
+        // SAFETY: rows and tile hold the block.
         unsafe {
-            for tile in 0..S {
-                // -8 of the -128.
-                let mut sums = rows.starts::<4>(block, 0);
-                let at = quants[tile].add(block * BLOCK_BYTES / 2);
-                for group in 0..4 {
-                    let weights = line(at.add(group * LINE));
-                    let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(weights), low);
-                    rows.add(block, group, _mm512_and_si512(weights, low), &mut sums);
-                    rows.add(block, 4 + group, upper, &mut sums);
-                }
-                rows.take(block, half_line(scales[tile].add(block * 2 * ROWS)), sums, &mut chains[tile]);
+            let place = block * PACKED;
+            let (at, ahead) = (stream.quants.add(place), stream.ahead(place));
+            // -8 of the -128.
+            let mut sums = rows.starts::<4>(block, 0);
+            for group in 0..4 {
+                let weights = line(at.add(group * LINE), ahead);
+                let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(weights), low);
+                rows.add(block, group, _mm512_and_si512(weights, low), &mut sums);
+                rows.add(block, 4 + group, upper, &mut sums);
             }
+            rows.take(block, half_line(stream.scales(block * 2 * ROWS, 2 * ROWS)), sums, &mut chains);
         }
     }
     store(chains, out);
@@ -237,24 +248,19 @@ unsafe fn q4_0<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, firs
 /// The CPU has the features named.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn with_minima<const S: usize, const R: usize, const FIFTH: bool>(
-    tiles: [Tile; S],
-    x: &Group,
-    first: usize,
-    out: &mut [Chain],
-) {
+unsafe fn with_minima<const R: usize, const FIFTH: bool>(tile: Tile, x: &Group, first: usize, out: &mut [Chain]) {
     const NIBBLES: usize = SUBS / 2 * BLOCK_BYTES;
     const SCALES: usize = (4 + 2 * SUBS) * ROWS;
     let packed = if FIFTH { NIBBLES + SUBS * BLOCK_BYTES / 8 } else { NIBBLES };
-    let (rows, superblocks) = (Rows::<R>::of(x, first, tiles[0].total), tiles[0].total / SUBS);
-    let quants = starts_of(tiles, superblocks, packed + SCALES);
+    let superblocks = tile.total / SUBS;
+    let (rows, stream) = (Rows::<R>::of(x, first, tile.total), Stream::of(tile, superblocks, packed, SCALES));
     let (low, sixteen) = (_mm512_set1_epi8(15), _mm512_set1_epi8(16));
-    let mut chains = [[_mm512_setzero_ps(); R]; S];
-    for (superblock, tile) in (0..superblocks).flat_map(|superblock| (0..S).map(move |tile| (superblock, tile))) {
-        // SAFETY: row and tiles hold the superblock.
+    let mut chains = [_mm512_setzero_ps(); R];
+    for superblock in 0..superblocks {
+        // SAFETY: rows and tile hold the superblock.
         unsafe {
-            let at = quants[tile].add(superblock * packed);
-            let scales = quants[tile].add(superblocks * packed + superblock * SCALES);
+            let at = stream.quants.add(superblock * packed);
+            let scales = stream.scales(superblock * SCALES, SCALES);
             let (scale, minimum) = (half_line(scales), half_line(scales.add(2 * ROWS)));
             let minimum = _mm512_sub_ps(_mm512_set1_ps(-0.0), minimum);
             let factor = |index: usize| {
@@ -264,13 +270,19 @@ unsafe fn with_minima<const S: usize, const R: usize, const FIFTH: bool>(
             for pair in 0..SUBS / 2 {
                 let mut sums = [[_mm512_setzero_si512(); R]; 2];
                 let block = superblock * SUBS + 2 * pair;
+                let ahead = stream.ahead(superblock * packed + pair * BLOCK_BYTES);
+                let fifths = at.wrapping_add(NIBBLES + 2 * pair * LINE);
+                if FIFTH {
+                    ask(fifths, ahead);
+                    ask(fifths.wrapping_add(LINE), ahead);
+                }
                 for group in 0..8 {
-                    let weights = line(at.add(pair * BLOCK_BYTES + group * LINE));
+                    let weights = line(at.add(pair * BLOCK_BYTES + group * LINE), ahead);
                     let upper = _mm512_srli_epi16::<4>(weights);
                     for (half, weights) in [weights, upper].into_iter().enumerate() {
                         let mut weights = _mm512_and_si512(weights, low);
                         if FIFTH {
-                            let bits = at.add(NIBBLES + ((2 * pair + half) * 8 + group) * 8).cast::<u64>();
+                            let bits = fifths.add((half * 8 + group) * 8).cast::<u64>();
                             weights = _mm512_mask_add_epi8(weights, bits.read_unaligned(), weights, sixteen);
                         }
                         rows.add(block + half, group, weights, &mut sums[half]);
@@ -278,8 +290,8 @@ unsafe fn with_minima<const S: usize, const R: usize, const FIFTH: bool>(
                 }
                 for (half, sums) in sums.into_iter().enumerate() {
                     let (block, sub) = (block + half, 2 * pair + half);
-                    rows.take(block, _mm512_mul_ps(scale, factor(sub)), sums, &mut chains[tile]);
-                    rows.subtract(block, _mm512_mul_ps(minimum, factor(SUBS + sub)), &mut chains[tile]);
+                    rows.take(block, _mm512_mul_ps(scale, factor(sub)), sums, &mut chains);
+                    rows.subtract(block, _mm512_mul_ps(minimum, factor(SUBS + sub)), &mut chains);
                 }
             }
         }
@@ -290,44 +302,45 @@ unsafe fn with_minima<const S: usize, const R: usize, const FIFTH: bool>(
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn q4_k<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
+unsafe fn q4_k<const R: usize>(tile: Tile, x: &Group, first: usize, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
-    unsafe { with_minima::<S, R, false>(tiles, x, first, out) }
+    unsafe { with_minima::<R, false>(tile, x, first, out) }
 }
 
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn q5_k<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
+unsafe fn q5_k<const R: usize>(tile: Tile, x: &Group, first: usize, out: &mut [Chain]) {
     // SAFETY: as the caller promises.
-    unsafe { with_minima::<S, R, true>(tiles, x, first, out) }
+    unsafe { with_minima::<R, true>(tile, x, first, out) }
 }
 
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn q6_k<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, first: usize, out: &mut [Chain]) {
+unsafe fn q6_k<const R: usize>(tile: Tile, x: &Group, first: usize, out: &mut [Chain]) {
     const NIBBLES: usize = SUBS / 2 * BLOCK_BYTES;
     const PACKED: usize = NIBBLES + 2 * BLOCK_BYTES;
     const SCALES: usize = (2 + 2 * SUBS) * ROWS;
-    let (rows, superblocks) = (Rows::<R>::of(x, first, tiles[0].total), tiles[0].total / SUBS);
-    let quants = starts_of(tiles, superblocks, PACKED + SCALES);
+    let superblocks = tile.total / SUBS;
+    let (rows, stream) = (Rows::<R>::of(x, first, tile.total), Stream::of(tile, superblocks, PACKED, SCALES));
     let (low, high) = (_mm512_set1_epi8(15), _mm512_set1_epi8(48));
-    let mut chains = [[_mm512_setzero_ps(); R]; S];
-    for (superblock, tile) in (0..superblocks).flat_map(|superblock| (0..S).map(move |tile| (superblock, tile))) {
-        // SAFETY: row and tiles hold the superblock.
+    let mut chains = [_mm512_setzero_ps(); R];
+    for superblock in 0..superblocks {
+        // SAFETY: rows and tile hold the superblock.
         unsafe {
-            let at = quants[tile].add(superblock * PACKED);
-            let scales = quants[tile].add(superblocks * PACKED + superblock * SCALES);
+            let at = stream.quants.add(superblock * PACKED);
+            let scales = stream.scales(superblock * SCALES, SCALES);
             let scale = half_line(scales);
             for pair in 0..SUBS / 2 {
                 let block = superblock * SUBS + 2 * pair;
+                let ahead = stream.ahead(superblock * PACKED + pair * BLOCK_BYTES);
                 // -32 of the -128, for each half of each of the two blocks.
                 let start = |of: usize| rows.starts::<2>(block + of / 2, 1 + of % 2);
                 let mut sums = [start(0), start(1), start(2), start(3)];
                 for group in 0..8 {
-                    let weights = line(at.add(pair * BLOCK_BYTES + group * LINE));
-                    let upper = line(at.add(NIBBLES + pair / 2 * BLOCK_BYTES + group * LINE));
+                    let weights = line(at.add(pair * BLOCK_BYTES + group * LINE), ahead);
+                    let upper = line(at.add(NIBBLES + pair / 2 * BLOCK_BYTES + group * LINE), ahead);
                     // Bits 0 and 1 of the pair's four are of the first block; they go to bits 4 and 5.
                     let (first, second) = if pair % 2 == 0 {
                         (_mm512_slli_epi16::<4>(upper), _mm512_slli_epi16::<2>(upper))
@@ -344,7 +357,7 @@ unsafe fn q6_k<const S: usize, const R: usize>(tiles: [Tile; S], x: &Group, firs
                 for (index, sums) in sums.into_iter().enumerate() {
                     let factors = _mm_loadu_si128(scales.add((2 + 4 * pair + index) * ROWS).cast());
                     let factor = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(factors));
-                    rows.take(block + index / 2, _mm512_mul_ps(scale, factor), sums, &mut chains[tile]);
+                    rows.take(block + index / 2, _mm512_mul_ps(scale, factor), sums, &mut chains);
                 }
             }
         }
