@@ -146,6 +146,7 @@ fn every_number_of_rows_has_its_kernel() {
 fn columns_beyond_one_panel_and_rows_beyond_one_pass_go_on_where_they_were() {
     for format in FORMATS {
         check(format, 20, 2304, 3, 5);
+        check(format, 40, 2304, 19, 8);
         check(format, 150, 256, 2, 6);
         check(format, 3, 256, 530, 7);
     }
