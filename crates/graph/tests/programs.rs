@@ -8,7 +8,7 @@ use graph::Model;
 use graph::bytes::Malformed;
 use graph::program::{
     Array, Attribute, Body, Element, Limits, Node, Port, Problem, Program, ProgramFault, Size, Source, Type, Value,
-    encoding, ops::find,
+    encoding, machine::Derived, ops::find,
 };
 
 fn node(name: &str, version: u16, inputs: &[Source], outputs: &[u32]) -> Node {
@@ -19,6 +19,7 @@ fn node(name: &str, version: u16, inputs: &[Source], outputs: &[u32]) -> Node {
         attributes: BTreeMap::new(),
         inputs: inputs.to_vec(),
         outputs: outputs.iter().copied().map(Some).collect(),
+        derived: Derived::default(),
     }
 }
 

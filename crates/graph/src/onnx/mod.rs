@@ -20,6 +20,8 @@ mod wire;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hostile_programs;
+#[cfg(test)]
 mod twins;
 #[cfg(test)]
 mod write;

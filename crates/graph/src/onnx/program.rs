@@ -7,7 +7,9 @@ use super::error::OnnxError;
 use super::messages::{self, Content, Function, Graph, Model};
 use super::names::list_of;
 use crate::program::{
-    Array, Attribute, Body, Data, Element, Node, Port, Program, Source, Type, machine::Operator, ops,
+    Array, Attribute, Body, Data, Element, Node, Port, Program, Source, Type,
+    machine::{Derived, Operator},
+    ops,
 };
 
 /// Deepest nesting of functions that call functions.
@@ -213,7 +215,7 @@ impl<'m, 'a: 'm> Build<'m, 'a> {
         let outputs = self.outputs(&node.outputs, scopes)?;
         let name = if node.name.is_empty() { node.outputs.first().copied().unwrap_or("") } else { node.name };
         let name = format!("{}{name}", call.prefix);
-        built.push(Node { name, operator, version, attributes, inputs, outputs });
+        built.push(Node { name, operator, version, attributes, inputs, outputs, derived: Derived::default() });
         Ok(())
     }
 

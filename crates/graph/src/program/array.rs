@@ -1,6 +1,7 @@
 //! A dense tensor of any ONNX element, row-major; it always holds as many elements as its shape says.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::element::{Element, Family};
 use super::minifloat;
@@ -98,12 +99,12 @@ macro_rules! both {
 }
 pub(crate) use both;
 
-/// Equality is that of bits, so that an array equals itself even where it holds a NaN.
+/// Equality is that of bits, so that an array equals itself even where it holds a NaN. Cheap to copy: the elements are shared.
 #[derive(Clone, Debug)]
 pub struct Array {
     element: Element,
     shape: Vec<usize>,
-    data: Data,
+    data: Arc<Data>,
 }
 
 impl PartialEq for Array {
@@ -125,7 +126,7 @@ impl Array {
     /// `None` where the data has another number of elements than the shape says, or is held as another element is.
     pub fn new(element: Element, shape: &[usize], data: Data) -> Option<Self> {
         let fits = count(shape)? == each!(&data, values => values.len()) && held_as(element, &data);
-        fits.then(|| Self { element, shape: shape.to_vec(), data })
+        fits.then(|| Self { element, shape: shape.to_vec(), data: Arc::new(data) })
     }
 
     /// Like `new`, for operators that computed the data for this very shape.
@@ -186,7 +187,7 @@ impl Array {
     }
 
     pub fn len(&self) -> usize {
-        each!(&self.data, values => values.len())
+        each!(&*self.data, values => values.len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -195,7 +196,7 @@ impl Array {
 
     /// What the array weighs in the accounts of a call.
     pub fn weight(&self) -> u64 {
-        let texts = match &self.data {
+        let texts = match &*self.data {
             Data::Text(texts) => texts.iter().map(|text| text.len() as u64).sum(),
             _ => 0,
         };
@@ -204,12 +205,15 @@ impl Array {
 
     /// The same elements under another shape.
     pub fn reshaped(&self, shape: &[usize]) -> Result<Self, Problem> {
-        Self::of(self.element, shape, self.data.clone())
+        match count(shape) == Some(self.len()) {
+            true => Ok(Self { element: self.element, shape: shape.to_vec(), data: self.data.clone() }),
+            false => Err(Problem::Excluded),
+        }
     }
 
     /// The elements at flat indices, under a shape of as many.
     pub fn take(&self, shape: &[usize], indices: &[usize]) -> Result<Self, Problem> {
-        let data = map_data!(&self.data, values => {
+        let data = map_data!(&*self.data, values => {
             let taken: Option<Vec<_>> = indices.iter().map(|&index| values.get(index).cloned()).collect();
             taken.ok_or(Problem::Excluded)?
         });
@@ -218,7 +222,7 @@ impl Array {
 
     /// The elements at flat indices, or `fill`'s one element where an index is beyond all.
     pub fn take_or(&self, shape: &[usize], indices: &[usize], fill: &Self) -> Result<Self, Problem> {
-        let data = both!(&self.data, &fill.data, values, fill => {
+        let data = both!(&*self.data, &*fill.data, values, fill => {
             let fill = fill.first().ok_or(Problem::Excluded)?;
             indices.iter().map(|&index| values.get(index).unwrap_or(fill).clone()).collect()
         });
@@ -237,7 +241,7 @@ impl Array {
 
     /// Integers and truth values, widened; `None` for all else.
     pub fn integers(&self) -> Option<Vec<i128>> {
-        match &self.data {
+        match &*self.data {
             Data::Bool(values) => Some(values.iter().map(|&value| value.into()).collect()),
             _ if self.element.family() != Family::Whole => None,
             Data::I8(values) => Some(values.iter().map(|&value| value.into()).collect()),
@@ -254,7 +258,7 @@ impl Array {
 
     /// The floats of up to 32 bits as f32, exactly; `None` for all else.
     pub fn floats(&self) -> Option<Cow<'_, [f32]>> {
-        match (self.element, &self.data) {
+        match (self.element, &*self.data) {
             (Element::F32, Data::F32(values)) => Some(Cow::Borrowed(values)),
             (Element::F16, Data::U16(bits)) => Some(bits.iter().map(|&bits| crate::float::from_half(bits)).collect()),
             (Element::BF16, Data::U16(bits)) => {
@@ -269,21 +273,21 @@ impl Array {
 
     /// Floats of up to 64 bits as f64, exactly; `None` for all else.
     pub fn doubles(&self) -> Option<Cow<'_, [f64]>> {
-        match &self.data {
+        match &*self.data {
             Data::F64(values) => Some(Cow::Borrowed(values)),
             _ => self.floats().map(|values| values.iter().map(|&value| value.into()).collect()),
         }
     }
 
     pub fn as_bools(&self) -> Option<&[bool]> {
-        match &self.data {
+        match &*self.data {
             Data::Bool(values) => Some(values),
             _ => None,
         }
     }
 
     pub fn as_texts(&self) -> Option<&[String]> {
-        match &self.data {
+        match &*self.data {
             Data::Text(values) => Some(values),
             _ => None,
         }
@@ -294,7 +298,7 @@ impl Array {
     pub fn to_bytes(&self) -> Vec<u8> {
         let single = |value: f32| if value.is_nan() { 0x7fc0_0000 } else { value.to_bits() }.to_le_bytes();
         let double = |value: f64| if value.is_nan() { 0x7ff8_0000_0000_0000 } else { value.to_bits() }.to_le_bytes();
-        match &self.data {
+        match &*self.data {
             Data::Bool(values) => values.iter().map(|&value| value.into()).collect(),
             Data::I8(values) => values.iter().map(|&value| value as u8).collect(),
             Data::U8(values) => values.clone(),
@@ -350,7 +354,7 @@ impl Array {
     /// Small integers and floats use only the bits that they have.
     fn in_range(&self) -> bool {
         let bits = self.element.bits();
-        match &self.data {
+        match &*self.data {
             Data::U8(values) if bits < 8 => values.iter().all(|&value| value >> bits == 0),
             Data::I8(values) if bits < 8 => values.iter().all(|&value| value << (8 - bits) >> (8 - bits) == value),
             _ => true,

@@ -12,7 +12,7 @@ use super::window::{PADDING, Windows, image};
 /// One convolution, its shapes checked.
 pub struct Convolution {
     pub windows: Windows,
-    /// As `Windows::patches` gives them.
+    /// As `Windows::patches` gives them; empty where only the shapes were asked for.
     pub patches: Vec<u32>,
     pub batch: usize,
     pub groups: usize,
@@ -26,6 +26,12 @@ pub struct Convolution {
 impl Convolution {
     /// Reads a convolution of `x` (input 0) by the weights `w` (input `at`).
     pub fn new(node: &Node, x: &Array, w: &Array, at: usize, context: &mut Context) -> Result<Self, Problem> {
+        let shaped = Self::shaped(node, x, w, at, context)?;
+        Ok(Self { patches: shaped.windows.patches(), ..shaped })
+    }
+
+    /// Like `new`, with the same requests, for whoever needs no patches.
+    pub fn shaped(node: &Node, x: &Array, w: &Array, at: usize, context: &mut Context) -> Result<Self, Problem> {
         let (batch, channels, spatial) = image(x.shape(), 0)?;
         let (all, inputs, kernel) = image(w.shape(), at)?;
         let groups = usize::try_from(node.integer("group", 1)?).unwrap_or(0);
@@ -46,8 +52,8 @@ impl Convolution {
         let outputs = count(&shape).unwrap_or(usize::MAX) as u64;
         let each = (inputs as u64).saturating_mul(count(kernel).unwrap_or(usize::MAX) as u64);
         context.spend(outputs.saturating_mul(each))?;
-        let patches = windows.patches(context)?;
-        Ok(Self { windows, patches, batch, groups, inputs, outputs: all / groups, shape })
+        windows.ask_patches(context)?;
+        Ok(Self { windows, patches: Vec::new(), batch, groups, inputs, outputs: all / groups, shape })
     }
 
     /// All sums, in the order of the output. `bias` has a value an output channel.

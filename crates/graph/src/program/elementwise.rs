@@ -65,8 +65,8 @@ pub struct Pairing {
     pub other: Vec<usize>,
 }
 
-/// Refuses tensors of different elements; asks for room for an output of `element`.
-pub fn pair(one: &Array, other: &Array, element: Element, context: &mut Context) -> Result<Pairing, Problem> {
+/// The shape of two tensors broadcast; refuses tensors of different elements and asks for room for an output of `element`.
+pub fn paired(one: &Array, other: &Array, element: Element, context: &mut Context) -> Result<Vec<usize>, Problem> {
     if one.element() != other.element() {
         let (expected, found) = (one.element().name(), other.element().name());
         return Err(Problem::Element { input: 1, expected, found });
@@ -74,6 +74,12 @@ pub fn pair(one: &Array, other: &Array, element: Element, context: &mut Context)
     let shape = broadcast(one.shape(), other.shape())?;
     let places = context.room(&shape, element)?;
     context.bytes((places as u64).saturating_mul(16))?;
+    Ok(shape)
+}
+
+/// Like `paired`, with where each place's operands lie.
+pub fn pair(one: &Array, other: &Array, element: Element, context: &mut Context) -> Result<Pairing, Problem> {
+    let shape = paired(one, other, element, context)?;
     let (one, other) = (spread(one.shape(), &shape), spread(other.shape(), &shape));
     Ok(Pairing { shape, one, other })
 }

@@ -9,7 +9,7 @@ use super::array::Array;
 use super::element::Element;
 use super::machine::MANY;
 use super::machine::RANK_MAX;
-use super::machine::{Attribute, Body, Node, Port, Program, Source};
+use super::machine::{Attribute, Body, Derived, Node, Port, Program, Source};
 use super::ops;
 use super::value::{Size, Type};
 use crate::bytes::{Malformed, Reader, Writer};
@@ -301,7 +301,7 @@ impl Reading {
         let count = reader.count("outputs of a node", MANY, 4)?;
         let outputs: Result<Vec<Option<u32>>, Malformed> =
             (0..bounded("the outputs of a node", count, operator.outputs)?).map(|_| self.output(reader)).collect();
-        Ok(Node { name, operator, version, attributes, inputs, outputs: outputs? })
+        Ok(Node { name, operator, version, attributes, inputs, outputs: outputs?, derived: Derived::default() })
     }
 
     fn output(&mut self, reader: &mut Reader) -> Result<Option<u32>, Malformed> {

@@ -4,7 +4,9 @@
 //! Every value that nodes make has one number in the whole program, subgraphs included, so that a run keeps one frame and
 //! a subgraph reads what surrounds it by the same numbers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use super::array::{Array, count};
 use super::element::Element;
@@ -53,6 +55,37 @@ pub struct Node {
     pub inputs: Vec<Source>,
     /// Slots; `None` where nothing reads the output.
     pub outputs: Vec<Option<u32>>,
+    pub derived: Derived,
+}
+
+/// What an operator makes of a node's attributes once, at its first run; no part of the node's meaning.
+#[derive(Default)]
+pub struct Derived(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl Derived {
+    /// What was made before, or is made now.
+    pub fn get<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Result<T, Problem>) -> Result<Arc<T>, Problem> {
+        let held = match self.0.get() {
+            Some(held) => held.clone(),
+            None => {
+                let made: Arc<dyn Any + Send + Sync> = Arc::new(make()?);
+                self.0.get_or_init(|| made).clone()
+            }
+        };
+        held.downcast().map_err(|_| Problem::Excluded)
+    }
+}
+
+impl Clone for Derived {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl std::fmt::Debug for Derived {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Derived")
+    }
 }
 
 impl PartialEq for Node {

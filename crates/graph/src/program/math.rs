@@ -12,6 +12,7 @@ const LN2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
 const PI: f64 = std::f64::consts::PI;
 
 /// e^x in binary32: infinite above 88.7228…, 0 below -103.97…, NaN for NaN; within about 2 units of the last place.
+#[inline]
 pub fn exp_single(x: f32) -> f32 {
     if x.is_nan() {
         return f32::NAN;
@@ -31,6 +32,7 @@ pub fn exp_single(x: f32) -> f32 {
 }
 
 /// 2^power times x, rounded once at the end, for powers within ±2200.
+#[inline]
 fn scaled(x: f64, power: i32) -> f64 {
     let of = |power: i32| f64::from_bits(((power + 1023) as u64) << 52);
     let first = power / 2;
@@ -41,6 +43,7 @@ fn scaled(x: f64, power: i32) -> f64 {
 }
 
 /// e^x: x = n·ln 2 + r with ln 2 in two parts, a Taylor sum of 14 terms on r by fma, times 2^n.
+#[inline]
 pub fn exp(x: f64) -> f64 {
     if x.is_nan() {
         return f64::NAN;
@@ -61,6 +64,7 @@ pub fn exp(x: f64) -> f64 {
 }
 
 /// e^x - 1: by the same Taylor sum without its first term near 0.
+#[inline]
 pub fn exp_less_one(x: f64) -> f64 {
     if !(-0.5..=0.5).contains(&x) {
         return exp(x) - 1.0;
@@ -73,6 +77,7 @@ pub fn exp_less_one(x: f64) -> f64 {
 }
 
 /// ln x: NaN below 0, -∞ at 0.
+#[inline]
 pub fn ln(x: f64) -> f64 {
     if x.is_nan() || x < 0.0 {
         return f64::NAN;
@@ -90,6 +95,7 @@ pub fn ln(x: f64) -> f64 {
 }
 
 /// ln(1 + x): an arctanh series near 0.
+#[inline]
 pub fn ln_one_more(x: f64) -> f64 {
     if !(-0.25..=0.25).contains(&x) {
         return ln(1.0 + x);
@@ -244,6 +250,7 @@ pub fn cosh(x: f64) -> f64 {
     (half / 2.0) * half + 0.5 / half / half
 }
 
+#[inline]
 pub fn tanh(x: f64) -> f64 {
     if x.is_nan() || x == 0.0 {
         return x;
@@ -288,6 +295,7 @@ pub fn atanh(x: f64) -> f64 {
 }
 
 /// The error function: its Taylor series below 2.5, a continued fraction of 60 terms above; ±1 beyond 6.
+#[inline]
 pub fn erf(x: f64) -> f64 {
     if x.is_nan() {
         return f64::NAN;

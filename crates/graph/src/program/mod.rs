@@ -7,19 +7,25 @@
 #![allow(clippy::clone_on_copy, reason = "one expression runs over all elements, and texts are not Copy")]
 
 pub mod array;
+pub mod attention;
 pub mod convolution;
 pub mod element;
 pub mod elementwise;
 pub mod encoding;
 pub mod execute;
+pub mod features;
+pub mod fourier;
 pub mod gemm;
+pub mod heads;
 pub mod index;
+pub mod lookup;
 pub mod loss;
 pub mod machine;
 pub mod math;
 pub mod minifloat;
 pub mod normal;
 pub mod ops;
+pub mod pattern;
 pub mod pool;
 pub mod problem;
 pub mod product;
@@ -32,6 +38,10 @@ pub mod running;
 pub mod scaling;
 pub mod scatter;
 pub mod stack;
+pub mod support;
+pub mod training;
+pub mod transposed;
+pub mod trees;
 pub mod value;
 pub mod window;
 

@@ -20,6 +20,12 @@ pub struct Pooling {
 impl Pooling {
     /// The windows that the attributes state.
     pub fn new(node: &Node, x: &Array, context: &mut Context) -> Result<Self, Problem> {
+        let shaped = Self::shaped(node, x, context)?;
+        Ok(Self { taps: shaped.windows.listed(), ..shaped })
+    }
+
+    /// Like `new`, with the same requests, for whoever needs no taps.
+    pub fn shaped(node: &Node, x: &Array, context: &mut Context) -> Result<Self, Problem> {
         let (_, _, spatial) = image(x.shape(), 0)?;
         let missing = Problem::Attribute { name: "kernel_shape", expected: "one size an axis" };
         let kernel = sizes(node, "kernel_shape", spatial.len(), 1, 0)?;
@@ -32,13 +38,13 @@ impl Pooling {
 
     fn over(x: &Array, windows: Windows, context: &mut Context) -> Result<Self, Problem> {
         let (batch, channels, spatial) = image(x.shape(), 0)?;
-        let taps = windows.taps(context)?;
+        windows.ask_taps(context)?;
         let lines = batch * channels;
         let mut shape = vec![batch, channels];
         shape.extend_from_slice(&windows.output);
         let outputs = count(&shape).unwrap_or(usize::MAX) as u64;
         context.spend(outputs.saturating_mul(windows.kernel.iter().product::<usize>() as u64))?;
-        Ok(Self { windows, taps, lines, plane: spatial.iter().product(), shape })
+        Ok(Self { windows, taps: Taps::default(), lines, plane: spatial.iter().product(), shape })
     }
 
     /// One value for each window, from the line's elements and the window's taps.

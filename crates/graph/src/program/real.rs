@@ -17,6 +17,16 @@ pub struct Arithmetic {
     pub whole: fn(i128, i128) -> Result<i128, Problem>,
 }
 
+/// For each output, the chain by fma from +0 over its line of weights: `(weights, x, outputs)`. Who computes them must give these bits.
+pub type Chains = fn(&[f32], &[f32], &mut [f32]);
+
+/// The chains one after the other.
+pub fn chains<T: Real>(weights: &[T], x: &[T], out: &mut [T]) {
+    for (line, out) in weights.chunks_exact(x.len().max(1)).zip(out) {
+        *out = line.iter().zip(x).fold(T::ZERO, |sum, (&weight, &x)| x.fma(weight, sum));
+    }
+}
+
 /// IEEE arithmetic and our own functions; no platform mathematics.
 pub trait Real:
     Copy
@@ -43,6 +53,8 @@ pub trait Real:
     fn fma(self, factor: Self, sum: Self) -> Self;
     fn square_root(self) -> Self;
     fn exp(self) -> Self;
+    /// The chains of a recurrent cell, those of binary32 as given.
+    fn chains(by: Chains, weights: &[Self], x: &[Self], out: &mut [Self]);
     /// What an arithmetic operator makes of two numbers of this precision.
     fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self;
     /// The elements of an array in this precision; `None` where it has others.
@@ -105,6 +117,9 @@ impl Real for f32 {
     fn exp(self) -> Self {
         math::exp_single(self)
     }
+    fn chains(by: Chains, weights: &[Self], x: &[Self], out: &mut [Self]) {
+        by(weights, x, out);
+    }
     fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self {
         (rule.single)(one, other)
     }
@@ -143,6 +158,9 @@ impl Real for f64 {
     }
     fn exp(self) -> Self {
         math::exp(self)
+    }
+    fn chains(_: Chains, weights: &[Self], x: &[Self], out: &mut [Self]) {
+        chains(weights, x, out);
     }
     fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self {
         (rule.double)(one, other)

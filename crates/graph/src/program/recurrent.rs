@@ -2,13 +2,14 @@
 //!
 //! A gate is `((x·W chain by fma from +0) + (h·R chain by fma from +0)) + (Wb + Rb)`, clipped, then activated.
 
-use super::array::Array;
+use std::borrow::Cow;
+
 use super::machine::Context;
 use super::machine::Node;
 use super::machine::{Inputs, Outcome};
 use super::math;
 use super::problem::Problem;
-use super::real::{Real, precision};
+use super::real::{Chains, Real, chains, precision};
 use super::value::Value;
 
 /// An activation with its constants.
@@ -116,21 +117,23 @@ pub struct Weights<'a, T> {
     pub clip: Option<T>,
     /// `linear_before_reset` of a GRU, `input_forget` of an LSTM.
     pub variant: bool,
+    pub chains: Chains,
 }
 
 impl<T: Real> Weights<'_, T> {
-    fn chain(row: &[T], x: &[T]) -> T {
-        row.iter().zip(x).fold(T::ZERO, |sum, (&weight, &x)| x.fma(weight, sum))
+    /// The input's part of all gates.
+    fn of_input(&self, x: &[T]) -> Vec<T> {
+        let mut sums = vec![T::ZERO; self.r.len().checked_div(self.hidden).unwrap_or(0)];
+        T::chains(self.chains, self.w, x, &mut sums);
+        sums
     }
 
-    /// The input's part of a gate for one unit.
-    pub fn of_input(&self, gate: usize, unit: usize, x: &[T]) -> T {
-        Self::chain(&self.w[(gate * self.hidden + unit) * self.inputs..][..self.inputs], x)
-    }
-
-    /// The state's part.
-    pub fn of_state(&self, gate: usize, unit: usize, h: &[T]) -> T {
-        Self::chain(&self.r[(gate * self.hidden + unit) * self.hidden..][..self.hidden], h)
+    /// The state's part of some gates.
+    pub fn of_state(&self, gates: std::ops::Range<usize>, h: &[T]) -> Vec<T> {
+        let mut sums = vec![T::ZERO; gates.len() * self.hidden];
+        let line = self.hidden * self.hidden;
+        T::chains(self.chains, &self.r[gates.start * line..gates.end * line], h, &mut sums);
+        sums
     }
 
     pub fn bias_of_input(&self, gate: usize, unit: usize) -> T {
@@ -149,10 +152,9 @@ impl<T: Real> Weights<'_, T> {
         }
     }
 
-    /// A gate before its activation.
-    pub fn gate(&self, gate: usize, unit: usize, x: &[T], h: &[T]) -> T {
-        let sums = self.of_input(gate, unit, x) + self.of_state(gate, unit, h);
-        sums + (self.bias_of_input(gate, unit) + self.bias_of_state(gate, unit))
+    /// A gate before its activation, from the parts of input and state.
+    pub fn gate(&self, gate: usize, unit: usize, of_input: T, of_state: T) -> T {
+        (of_input + of_state) + (self.bias_of_input(gate, unit) + self.bias_of_state(gate, unit))
     }
 
     pub fn activate(&self, which: usize, value: T) -> T {
@@ -168,7 +170,7 @@ pub trait Cell {
     const HAS_CELL: bool;
     /// The attribute that changes the cell, if there is one.
     const VARIANT: Option<&'static str>;
-    /// The next state, and the next second state in place.
+    /// The next state, and the next second state in place; `x` is the input's part of all gates.
     fn step<T: Real>(weights: &Weights<'_, T>, x: &[T], h: &[T], c: &mut [T]) -> Vec<T>;
 }
 
@@ -184,6 +186,11 @@ struct Sizes {
 
 /// Runs a recurrent operator: outputs Y, Y_h and, where there is one, Y_c.
 pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
+    run_by::<C>(node, inputs, context, chains::<f32>)
+}
+
+/// Like `run`, the chains of binary32 computed by another.
+pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, chains: Chains) -> Outcome {
     let x = inputs.tensor(0)?;
     let sizes = sizes::<C>(node, inputs)?;
     let element = x.element();
@@ -196,36 +203,33 @@ pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
     let activations = activations(node, C::ACTIVATIONS, sizes.directions)?;
     let variant = C::VARIANT.map_or(Ok(false), |name| node.flag(name, false))?;
     precision!(element, T => {
-        let of = |input: usize| -> Result<Vec<T>, Problem> {
-            let array = inputs.tensor_or_none(input)?;
-            let read = |array: &Array| T::read(array).map(|values| values.into_owned());
-            array.map_or(Ok(Vec::new()), |array| {
-                read(array).ok_or_else(|| inputs.element(input, "the floats of input 0"))
-            })
+        let of = |input: usize| -> Result<Cow<'_, [T]>, Problem> {
+            match inputs.tensor_or_none(input)? {
+                Some(array) => T::read(array).ok_or_else(|| inputs.element(input, "the floats of input 0")),
+                None => Ok(Cow::Borrowed(&[])),
+            }
         };
         let (values, w, r, bias) = (of(0)?, of(1)?, of(2)?, of(3)?);
         let start = |input: usize| -> Result<Vec<T>, Problem> {
-            let given = if input < 8 { of(input)? } else { Vec::new() };
-            Ok(if given.is_empty() { vec![T::ZERO; states] } else { given })
+            let given = of(input)?;
+            Ok(if given.is_empty() { vec![T::ZERO; states] } else { given.into_owned() })
         };
         let (mut h, mut c) = (start(5)?, if C::HAS_CELL { start(6)? } else { Vec::new() });
-        let peepholes = if C::HAS_CELL { of(7)? } else { Vec::new() };
+        let peepholes = if C::HAS_CELL { of(7)? } else { Cow::Borrowed(&[][..]) };
         let clip = node.float_or_none("clip")?.map(|clip| T::of(clip.into()));
         let mut y = vec![T::ZERO; y_shape.iter().product()];
         for direction in 0..sizes.directions {
-            let part = |all: &[T]| -> (usize, usize) { let one = all.len() / sizes.directions; (direction * one, one) };
-            let cut = |all: &'_ [T]| -> Vec<T> { let (from, one) = part(all); all[from..from + one].to_vec() };
-            let (w, r, bias, peepholes) = (cut(&w), cut(&r), cut(&bias), cut(&peepholes));
             let weights = Weights {
                 hidden: sizes.hidden,
                 inputs: sizes.inputs,
-                w: &w,
-                r: &r,
-                bias: &bias,
-                peepholes: &peepholes,
+                w: part(&w, direction, sizes.directions),
+                r: part(&r, direction, sizes.directions),
+                bias: part(&bias, direction, sizes.directions),
+                peepholes: part(&peepholes, direction, sizes.directions),
                 activations: &activations[direction * C::ACTIVATIONS.len()..],
                 clip,
                 variant,
+                chains,
             };
             let backward = direction == 1 || node.text("direction", "forward")? == "reverse";
             for batch in 0..sizes.batch {
@@ -234,7 +238,7 @@ pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
                     let at = if backward { lengths[batch] - 1 - step } else { step };
                     let x = &values[sizes.input(at, batch)..][..sizes.inputs];
                     let cell = if C::HAS_CELL { &mut c[state..][..sizes.hidden] } else { &mut [] };
-                    let next = C::step(&weights, x, &h[state..][..sizes.hidden], cell);
+                    let next = C::step(&weights, &weights.of_input(x), &h[state..][..sizes.hidden], cell);
                     y[sizes.output(at, direction, batch)..][..sizes.hidden].copy_from_slice(&next);
                     h[state..][..sizes.hidden].copy_from_slice(&next);
                 }
@@ -247,6 +251,12 @@ pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
         }
         Ok(outputs)
     }, else => Err(inputs.element(0, "floats")))
+}
+
+/// What belongs to one direction.
+fn part<T>(all: &[T], direction: usize, directions: usize) -> &[T] {
+    let one = all.len() / directions;
+    &all[direction * one..][..one]
 }
 
 impl Sizes {

@@ -25,7 +25,7 @@ pub struct Groups {
 
 /// The axes as an attribute, or as an input where the operator has one; none means all, or with
 /// `noop_with_empty_axes` none.
-fn axes(node: &Node, inputs: &Inputs, rank: usize) -> Result<Vec<usize>, Problem> {
+pub fn axes(node: &Node, inputs: &Inputs, rank: usize) -> Result<Vec<usize>, Problem> {
     let stated = match inputs.integers_or_none(1)? {
         Some(axes) => axes,
         None => node.integers("axes")?.unwrap_or_default().to_vec(),

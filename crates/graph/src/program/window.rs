@@ -12,9 +12,10 @@ pub struct Windows {
     pub input: Vec<usize>,
     pub kernel: Vec<usize>,
     pub output: Vec<usize>,
-    strides: Vec<usize>,
-    dilations: Vec<usize>,
-    before: Vec<usize>,
+    pub strides: Vec<usize>,
+    pub dilations: Vec<usize>,
+    /// Padding in front of the input.
+    pub before: Vec<usize>,
     after: Vec<usize>,
 }
 
@@ -22,6 +23,7 @@ pub struct Windows {
 pub const PADDING: u32 = u32::MAX;
 
 /// Which input each window reads: `(place in the kernel, place in the input)`, window after window, places in order.
+#[derive(Default)]
 pub struct Taps {
     taps: Vec<(u32, u32)>,
     ends: Vec<usize>,
@@ -142,55 +144,63 @@ impl Windows {
         (0..self.output[axis]).map(one).collect()
     }
 
+    /// Asks for what `patches` needs.
+    pub fn ask_patches(&self, context: &mut Context) -> Result<(), Problem> {
+        self.ask_taps(context)?;
+        let places = count(&self.output).zip(count(&self.kernel));
+        let all = places.map_or(u64::MAX, |(windows, kernel)| (windows as u64).saturating_mul(kernel as u64 * 4));
+        context.bytes(all)
+    }
+
     /// For each window, in order, the input place under each place of the kernel; [`PADDING`] where there is none.
-    pub fn patches(&self, context: &mut Context) -> Result<Vec<u32>, Problem> {
-        let taps = self.taps(context)?;
+    pub fn patches(&self) -> Vec<u32> {
+        let taps = self.listed();
         let kernel: usize = self.kernel.iter().product();
-        context.bytes((taps.ends.len() as u64).saturating_mul(kernel as u64 * 4))?;
         let mut patches = vec![PADDING; taps.ends.len() * kernel];
         for (patch, taps) in patches.chunks_exact_mut(kernel).zip(taps.windows()) {
             taps.iter().for_each(|&(place, at)| patch[place as usize] = at);
         }
-        Ok(patches)
+        patches
     }
 
-    /// All taps of all windows over one channel.
-    pub fn taps(&self, context: &mut Context) -> Result<Taps, Problem> {
+    /// Asks for what `listed` needs.
+    pub fn ask_taps(&self, context: &mut Context) -> Result<(), Problem> {
         let (windows, places) = (count(&self.output), count(&self.kernel));
-        let all = windows.zip(places).map_or(u64::MAX, |(windows, places)| windows as u64 * places as u64);
+        let all =
+            windows.zip(places).map_or(u64::MAX, |(windows, places)| (windows as u64).saturating_mul(places as u64));
         if count(&self.input).is_none_or(|inputs| inputs > 1 << 31) || all > 1 << 32 {
             return Err(Problem::Unsupported { what: "a window over so many places" });
         }
         context.bytes(all * 8)?;
-        context.spend(all)?;
+        context.spend(all)
+    }
+
+    /// All taps of all windows over one channel.
+    pub fn listed(&self) -> Taps {
         let by_axis: Vec<Vec<Vec<(usize, usize)>>> = (0..self.input.len()).map(|axis| self.axis_taps(axis)).collect();
         let (of_kernel, of_input) = (strides(&self.kernel), strides(&self.input));
         let mut taps = Taps { taps: Vec::new(), ends: Vec::new() };
-        for window in 0..windows.unwrap_or(0) {
-            let mut partial = vec![(0, 0)];
+        let (mut partial, mut grown) = (Vec::new(), Vec::new());
+        let mut places = vec![0; self.output.len()];
+        for window in 0..count(&self.output).unwrap_or(0) {
             let mut rest = window;
-            let places: Vec<usize> = self
-                .output
-                .iter()
-                .rev()
-                .map(|&size| {
-                    let at = rest % size;
-                    rest /= size;
-                    at
-                })
-                .collect();
-            for (axis, &place) in places.iter().rev().enumerate() {
-                let lists = &by_axis[axis][place];
-                partial = partial
-                    .iter()
-                    .flat_map(|&(k, i)| lists.iter().map(move |&(place, at)| (k, i, place, at)))
-                    .map(|(k, i, place, at)| (k + place * of_kernel[axis], i + at * of_input[axis]))
-                    .collect();
+            for (place, &size) in places.iter_mut().zip(&self.output).rev() {
+                (*place, rest) = (rest % size, rest / size);
             }
-            taps.taps.extend(partial.into_iter().map(|(k, i)| (k as u32, i as u32)));
+            partial.clear();
+            partial.push((0, 0));
+            for (axis, &place) in places.iter().enumerate() {
+                grown.clear();
+                for &(k, i) in &partial {
+                    let list = by_axis[axis][place].iter();
+                    grown.extend(list.map(|&(place, at)| (k + place * of_kernel[axis], i + at * of_input[axis])));
+                }
+                std::mem::swap(&mut partial, &mut grown);
+            }
+            taps.taps.extend(partial.iter().map(|&(k, i)| (k as u32, i as u32)));
             taps.ends.push(taps.taps.len());
         }
-        Ok(taps)
+        taps
     }
 }
 

@@ -30,6 +30,11 @@ pub(super) struct Rounding<'a> {
     pub mode: &'a str,
 }
 
+/// As `Cast` converts without attributes.
+pub(in crate::program) fn converted(x: &Array, to: Element, context: &mut Context) -> Result<Array, Problem> {
+    convert(x, to, Rounding { saturate: true, mode: "up" }, context)
+}
+
 pub(super) fn convert(x: &Array, to: Element, rounding: Rounding, context: &mut Context) -> Result<Array, Problem> {
     context.room(x.shape(), to)?;
     if x.element() == to {

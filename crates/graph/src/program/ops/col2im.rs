@@ -31,7 +31,8 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     shape.extend_from_slice(&picture);
     let all = context.room(&shape, x.element())?;
     context.spend(x.len() as u64)?;
-    let taps = windows.taps(context)?;
+    windows.ask_taps(context)?;
+    let taps = windows.listed();
     let mut falls: Vec<(u32, usize, u32)> = Vec::new();
     context.bytes(x.len() as u64 * 16)?;
     for (column, taps) in taps.windows().enumerate() {

@@ -2,7 +2,8 @@
 //! places, in order, that an input reaches it by; the bias is added last.
 
 use super::prelude::*;
-use crate::program::window::{image, sizes};
+use crate::program::transposed::{Axis, ask, axes};
+use crate::program::window::image;
 
 pub static OPERATOR: Operator = Operator {
     name: "ConvTranspose",
@@ -13,28 +14,6 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"],
     run,
 };
-
-/// One axis: its sizes and how inputs reach outputs.
-struct Axis {
-    input: usize,
-    kernel: usize,
-    output: usize,
-    stride: usize,
-    dilation: usize,
-    before: i64,
-}
-
-impl Axis {
-    /// The kernel's places and the inputs that reach an output, places in order.
-    fn reaching(&self, output: usize) -> Vec<(usize, usize)> {
-        let places = (0..self.kernel).filter_map(|place| {
-            let at = output as i64 + self.before - (place * self.dilation) as i64;
-            let input = usize::try_from(at).ok().filter(|at| at % self.stride == 0)? / self.stride;
-            (input < self.input).then_some((place, input))
-        });
-        places.collect()
-    }
-}
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, w, bias) = (inputs.tensor(0)?, inputs.tensor(1)?, inputs.tensor_or_none(2)?);
@@ -78,46 +57,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     }, else => Err(inputs.element(0, "floats")))
 }
 
-fn axes(node: &Node, spatial: &[usize], kernel: &[usize]) -> Result<Vec<Axis>, Problem> {
-    let rank = spatial.len();
-    let strides = sizes(node, "strides", rank, 1, 1)?;
-    let dilations = sizes(node, "dilations", rank, 1, 1)?;
-    let more = sizes(node, "output_padding", rank, 0, 0)?;
-    let pads = sizes(node, "pads", rank * 2, 0, 0)?;
-    let stated = node.integers("output_shape")?.map(|_| sizes(node, "output_shape", rank, 0, 0)).transpose()?;
-    let named = node.text("auto_pad", "NOTSET")?;
-    let one = |axis: usize| {
-        let (input, stride, dilation) = (spatial[axis], strides[axis], dilations[axis]);
-        let reach = (stride * input.saturating_sub(1) + (kernel[axis] - 1) * dilation + 1 + more[axis]) as i64;
-        let wanted = match (&stated, named) {
-            (Some(stated), _) => Some(stated[axis]),
-            (None, "SAME_UPPER" | "SAME_LOWER") => Some(input * stride),
-            (None, _) => None,
-        };
-        let (before, output) = match wanted {
-            Some(wanted) => {
-                let total = (reach - wanted as i64).max(0);
-                let before = if named == "SAME_UPPER" { total / 2 } else { total - total / 2 };
-                (before, wanted)
-            }
-            None if named == "VALID" => (0, reach as usize),
-            None => {
-                let (before, after) = (pads[axis] as i64, pads[rank + axis] as i64);
-                (before, (reach - before - after).max(0) as usize)
-            }
-        };
-        Axis { input, kernel: kernel[axis], output: if input == 0 { 0 } else { output }, stride, dilation, before }
-    };
-    Ok((0..rank).map(one).collect())
-}
-
 /// For each output place, the flat places of kernel and input that meet there.
 fn taps(axes: &[Axis], context: &mut Context) -> Result<Vec<Vec<(usize, usize)>>, Problem> {
     let outputs: Vec<usize> = axes.iter().map(|axis| axis.output).collect();
     let inputs: Vec<usize> = axes.iter().map(|axis| axis.input).collect();
     let kernels: Vec<usize> = axes.iter().map(|axis| axis.kernel).collect();
-    let all = count(&outputs).zip(count(&kernels)).and_then(|(outputs, kernels)| outputs.checked_mul(kernels));
-    context.bytes(all.map_or(u64::MAX, |all| (all as u64).saturating_mul(16)))?;
+    ask(axes, context)?;
     let mut taps = vec![vec![(0, 0)]];
     for axis in 0..axes.len() {
         let (kernel, input) = (kernels[axis], inputs[axis]);

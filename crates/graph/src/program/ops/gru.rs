@@ -23,7 +23,7 @@ pub static OPERATOR: Operator = Operator {
     run: recurrent::run::<Gru>,
 };
 
-struct Gru;
+pub struct Gru;
 
 impl Cell for Gru {
     const GATES: usize = 3;
@@ -32,17 +32,22 @@ impl Cell for Gru {
     const VARIANT: Option<&'static str> = Some("linear_before_reset");
 
     fn step<T: Real>(weights: &Weights<'_, T>, x: &[T], h: &[T], _: &mut [T]) -> Vec<T> {
+        let state = weights.of_state(0..2, h);
         let gate = |which: usize| -> Vec<T> {
-            (0..weights.hidden).map(|unit| weights.activate(0, weights.gate(which, unit, x, h))).collect()
+            let at = |unit: usize| which * weights.hidden + unit;
+            let one = |unit: usize| weights.activate(0, weights.gate(which, unit, x[at(unit)], state[at(unit)]));
+            (0..weights.hidden).map(one).collect()
         };
         let (update, reset) = (gate(0), gate(1));
         let kept: Vec<T> = reset.iter().zip(h).map(|(&reset, &h)| reset * h).collect();
+        let last = weights.of_state(2..3, if weights.variant { h } else { &kept });
         let candidate = |unit: usize| {
+            let x = x[2 * weights.hidden + unit];
             let sum = if weights.variant {
-                let state = weights.of_state(2, unit, h) + weights.bias_of_state(2, unit);
-                (weights.of_input(2, unit, x) + reset[unit] * state) + weights.bias_of_input(2, unit)
+                let state = last[unit] + weights.bias_of_state(2, unit);
+                (x + reset[unit] * state) + weights.bias_of_input(2, unit)
             } else {
-                weights.gate(2, unit, x, &kept)
+                weights.gate(2, unit, x, last[unit])
             };
             weights.activate(1, sum)
         };

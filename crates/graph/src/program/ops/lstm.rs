@@ -23,7 +23,7 @@ pub static OPERATOR: Operator = Operator {
     run: recurrent::run::<Lstm>,
 };
 
-struct Lstm;
+pub struct Lstm;
 
 impl Cell for Lstm {
     const GATES: usize = 4;
@@ -36,8 +36,10 @@ impl Cell for Lstm {
             weights.peepholes.get(which * weights.hidden + unit).map(|&peephole| peephole * cell)
         };
         let with_hole = |gate: T, hole: Option<T>| hole.map_or(gate, |hole| gate + hole);
+        let state = weights.of_state(0..4, h);
         let step = |(unit, cell): (usize, &mut T)| {
-            let gate = |which: usize| weights.gate(which, unit, x, h);
+            let at = |which: usize| which * weights.hidden + unit;
+            let gate = |which: usize| weights.gate(which, unit, x[at(which)], state[at(which)]);
             let input = weights.activate(0, with_hole(gate(0), hole(0, unit, *cell)));
             let forget = match weights.variant {
                 true => T::ONE - input,

@@ -16,7 +16,12 @@ pub(crate) mod prelude {
     pub(crate) use crate::program::value::Value;
 }
 
+pub(in crate::program) use cast::converted;
 pub(in crate::program) use concat::join;
+pub use gru::Gru;
+pub use lstm::Lstm;
+pub use rnn::Rnn;
+pub(in crate::program) use softmax::softmax as softmax_line;
 pub(in crate::program) use split_to_sequence::cut;
 
 use super::machine::Operator;
@@ -25,15 +30,19 @@ use super::machine::Operator;
 macro_rules! operators {
     ($($name:ident)*) => {
         $(mod $name;)*
-        /// All operators, by file name.
-        pub static OPERATORS: &[&Operator] = &[$(&$name::OPERATOR),*];
+        /// All operators of the folder, by file name.
+        pub static OPERATORS: &[&$crate::program::machine::Operator] = &[$(&$name::OPERATOR),*];
     };
 }
+
+pub mod ml;
 
 operators! {
     abs
     acos
     acosh
+    adagrad
+    adam
     add
     affine_grid
     and
@@ -43,6 +52,7 @@ operators! {
     asinh
     atan
     atanh
+    attention
     average_pool
     batch_normalization
     bernoulli
@@ -55,6 +65,7 @@ operators! {
     blackman_window
     cast
     cast_like
+    causal_conv_with_state
     ceil
     celu
     center_crop_pad
@@ -75,6 +86,7 @@ operators! {
     depth_to_space
     dequantize_linear
     det
+    dft
     div
     dropout
     dynamic_quantize_linear
@@ -86,6 +98,7 @@ operators! {
     expand
     eye_like
     flatten
+    flex_attention
     floor
     gather
     gather_elements
@@ -114,6 +127,7 @@ operators! {
     leaky_relu
     less
     less_or_equal
+    linear_attention
     log
     log_softmax
     r#loop
@@ -128,9 +142,11 @@ operators! {
     max_unpool
     mean
     mean_variance_normalization
+    mel_weight_matrix
     min
     mish
     modulo
+    momentum
     mul
     multinomial
     neg
@@ -165,12 +181,14 @@ operators! {
     reduce_prod
     reduce_sum
     reduce_sum_square
+    regex_full_match
     relu
     reshape
     resize
     reverse_sequence
     rms_normalization
     rnn
+    roi_align
     rotary_embedding
     round
     scan
@@ -202,6 +220,7 @@ operators! {
     split_to_sequence
     sqrt
     squeeze
+    stft
     string_concat
     string_normalizer
     string_split
@@ -212,6 +231,7 @@ operators! {
     tan
     tanh
     tensor_scatter
+    tfidf_vectorizer
     thresholded_relu
     tile
     top_k
@@ -227,5 +247,5 @@ operators! {
 /// The row of an operator; the standard's main domain has two names.
 pub fn find(domain: &str, name: &str) -> Option<&'static Operator> {
     let domain = if domain == "ai.onnx" { "" } else { domain };
-    OPERATORS.iter().copied().find(|operator| operator.name == name && operator.domain == domain)
+    OPERATORS.iter().chain(ml::OPERATORS).copied().find(|operator| operator.name == name && operator.domain == domain)
 }

@@ -13,7 +13,7 @@ pub static OPERATOR: Operator = Operator {
     run: recurrent::run::<Rnn>,
 };
 
-struct Rnn;
+pub struct Rnn;
 
 impl Cell for Rnn {
     const GATES: usize = 1;
@@ -22,6 +22,7 @@ impl Cell for Rnn {
     const VARIANT: Option<&'static str> = None;
 
     fn step<T: Real>(weights: &Weights<'_, T>, x: &[T], h: &[T], _: &mut [T]) -> Vec<T> {
-        (0..weights.hidden).map(|unit| weights.activate(0, weights.gate(0, unit, x, h))).collect()
+        let state = weights.of_state(0..1, h);
+        (0..weights.hidden).map(|unit| weights.activate(0, weights.gate(0, unit, x[unit], state[unit]))).collect()
     }
 }

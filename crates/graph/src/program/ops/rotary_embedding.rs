@@ -1,6 +1,7 @@
 //! `RotaryEmbedding`: pairs of a head turned by the angles of their position: `x·cos - y·sin` and `x·sin + y·cos`, the second product by fma.
 
 use super::prelude::*;
+use crate::program::heads::Heads;
 
 pub static OPERATOR: Operator = Operator {
     name: "RotaryEmbedding",
@@ -14,10 +15,10 @@ pub static OPERATOR: Operator = Operator {
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, cosines, sines) = (inputs.tensor(0)?, inputs.tensor(1)?, inputs.tensor(2)?);
-    let layout = Layout::of(node, x)?;
+    let layout = Heads::of(node, "num_heads", x, 0)?;
     let turned = match usize::try_from(node.integer("rotary_embedding_dim", 0)?) {
-        Ok(0) => layout.head,
-        Ok(turned) if turned <= layout.head => turned,
+        Ok(0) => layout.width,
+        Ok(turned) if turned <= layout.width => turned,
         _ => return Err(Problem::Attribute { name: "rotary_embedding_dim", expected: "at most the head's width" }),
     };
     let half = turned / 2;
@@ -42,7 +43,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let (mut values, cosines, sines) = (read(x)?, read(cosines)?, read(sines)?);
         for token in 0..tokens {
             for head in 0..layout.heads {
-                let start = layout.at(token, head);
+                let start = layout.at(token / layout.length, head, token % layout.length);
                 for pair in 0..half {
                     let (one, other) = if interleaved { (2 * pair, 2 * pair + 1) } else { (pair, pair + half) };
                     let (a, b) = (values[start + one], values[start + other]);
@@ -55,37 +56,4 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         T::write(x.element(), x.shape(), values)
     }, else => Err(inputs.element(0, "floats")));
     Ok(vec![result?.into()])
-}
-
-/// Where the heads lie: `[batch, length, heads · head]` or `[batch, heads, length, head]`.
-struct Layout {
-    batch: usize,
-    length: usize,
-    heads: usize,
-    head: usize,
-    heads_first: bool,
-}
-
-impl Layout {
-    fn of(node: &Node, x: &Array) -> Result<Self, Problem> {
-        match *x.shape() {
-            [batch, heads, length, head] => Ok(Self { batch, length, heads, head, heads_first: true }),
-            [batch, length, width] => {
-                let heads = usize::try_from(node.integer("num_heads", 0)?).ok().filter(|&heads| heads > 0 && width % heads == 0);
-                let heads = heads.ok_or(Problem::Attribute { name: "num_heads", expected: "a divisor of the width" })?;
-                Ok(Self { batch, length, heads, head: width / heads, heads_first: false })
-            }
-            _ => Err(Problem::shape(0, "3 or 4 sizes", x.shape())),
-        }
-    }
-
-    /// Where the head of a token begins.
-    fn at(&self, token: usize, head: usize) -> usize {
-        let (batch, place) = (token / self.length, token % self.length);
-        let index = match self.heads_first {
-            true => (batch * self.heads + head) * self.length + place,
-            false => token * self.heads + head,
-        };
-        index * self.head
-    }
 }

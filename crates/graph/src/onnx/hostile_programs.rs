@@ -1,0 +1,164 @@
+//! Facts about files that become programs, or do not: damaged, hostile, or with what is not known.
+
+use proptest::prelude::*;
+
+use super::write::{Message, Parts, Setting, float_tensor, integer_tensor, node, tensor_head, value};
+use super::{OnnxError, import_program};
+use crate::program::{Array, Limits, Program, ProgramFault, Value};
+
+const LIMITS: Limits = Limits { bytes: 1 << 24, operations: 1 << 26 };
+
+/// The file is refused, and the words say why.
+fn refused(file: &[u8], said: &str) -> OnnxError {
+    let error = import_program(file).expect_err(said);
+    assert!(error.to_string().contains(said), "{error} lacks {said:?}");
+    error
+}
+
+/// The file is a program whose run is refused, and the words say why and where.
+fn stopped(file: &[u8], inputs: Vec<Value>, said: &str) {
+    let fault = import_program(file).expect("a program").run(inputs, LIMITS).expect_err(said);
+    assert!(matches!(fault, ProgramFault::Node { .. }), "{fault}");
+    assert!(fault.to_string().contains(said), "{fault} lacks {said:?}");
+}
+
+fn small() -> Parts {
+    Parts {
+        nodes: vec![node("MatMul", &["x", "w"], "h", &[]), node("Relu", &["h"], "y", &[])],
+        initializers: vec![float_tensor("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])],
+        inputs: vec![value("x", &[0, 2])],
+        outputs: vec![value("y", &[0, 3])],
+    }
+}
+
+fn row(values: &[f32]) -> Vec<Value> {
+    vec![Array::f32s(&[1, values.len()], values.to_vec()).unwrap().into()]
+}
+
+/// Whatever a damaged file still is, running it ends in outputs or a fault, within its accounts.
+fn run_if_fit(file: &[u8]) -> bool {
+    let Ok(program) = import_program(file) else { return false };
+    let zeros = |program: &Program| -> Option<Vec<Value>> {
+        let one = |port: &crate::program::Port| match &port.kind {
+            crate::program::Type::Tensor { element, .. } => Array::zeros(*element, &[1, 2]).ok().map(Value::from),
+            _ => None,
+        };
+        program.inputs.iter().map(one).collect()
+    };
+    if let Some(inputs) = zeros(&program) {
+        let _ = program.run(inputs, LIMITS);
+    }
+    true
+}
+
+#[test]
+fn the_starting_point_runs() {
+    let outputs = import_program(&small().file()).unwrap().run(row(&[1.0, -1.0]), LIMITS).unwrap();
+    assert_eq!(outputs, [Array::f32s(&[1, 3], vec![0.0; 3]).unwrap().into()]);
+}
+
+#[test]
+fn every_cut_is_refused_and_every_flipped_bit_ends_in_a_program_or_a_typed_refusal() {
+    let file = small().file();
+    for at in 0..file.len() {
+        import_program(&file[..at]).expect_err("a cut file");
+        for bit in 0..8 {
+            let mut flipped = file.clone();
+            flipped[at] ^= 1 << bit;
+            run_if_fit(&flipped);
+        }
+    }
+}
+
+#[test]
+fn exported_models_with_flipped_bits_never_panic() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/onnx/classical");
+    let (mut fit, mut all) = (0, 0);
+    for (index, name) in ["gradient_boosting_three", "svc_chances", "mixed_columns", "lightgbm_two"].iter().enumerate()
+    {
+        let file = std::fs::read(format!("{root}/{name}/model.onnx")).unwrap();
+        for at in (index..file.len()).step_by(23) {
+            let mut flipped = file.clone();
+            flipped[at] ^= 1 << (at % 8);
+            all += 1;
+            fit += usize::from(run_if_fit(&flipped));
+        }
+    }
+    assert!(fit > 0 && fit < all, "{fit} of {all}");
+}
+
+proptest! {
+    #[test]
+    fn a_small_file_with_any_bytes_overwritten_never_panics(
+        changes in prop::collection::vec((0_usize..400, any::<u8>()), 1..12),
+    ) {
+        let mut file = small().file();
+        for (at, byte) in changes {
+            let at = at % file.len();
+            file[at] = byte;
+        }
+        run_if_fit(&file);
+    }
+
+    #[test]
+    fn any_bytes_at_all_never_panic(file in prop::collection::vec(any::<u8>(), 0..300)) {
+        run_if_fit(&file);
+    }
+}
+
+#[test]
+fn sizes_that_the_file_does_not_hold_are_refused_before_anything_is_kept() {
+    refused(&[0x3a, 0x80, 0x80, 0x80, 0x80, 0x04], "claims 1073741824 bytes, 0 left in the file");
+    let with = |tensor: Message| Parts { initializers: vec![tensor], ..small() }.file();
+    refused(&with(tensor_head("w", &[1 << 40, 1 << 40], 1).bytes(9, &[0; 8])), "elements of a tensor");
+    refused(&with(tensor_head("w", &[1 << 20], 1).bytes(9, &[0; 8])), "its shape says 1048576");
+    refused(&with(tensor_head("w", &[-2, 3], 1).bytes(9, &[0; 24])), "has a dimension of -2");
+    refused(&with(tensor_head("w", &[2, 3], 99).bytes(9, &[0; 24])), "has elements of ONNX type 99");
+    refused(&with(tensor_head("w", &[2, 3], 1).integer(14, 1)), "external data (a second file)");
+    refused(&with(tensor_head("w", &[1; 20], 1).bytes(9, &[0; 4])), "integers of a list, at most 16");
+}
+
+#[test]
+fn a_graph_that_does_not_hang_together_is_refused() {
+    let nodes = |nodes: Vec<Message>| Parts { nodes, ..small() }.file();
+    refused(&nodes(vec![node("Add", &["x", "b"], "a", &[]), node("Relu", &["a"], "b", &[])]), "uses value \"b\"");
+    refused(&nodes(vec![node("Relu", &["y"], "y", &[])]), "uses value \"y\"");
+    refused(&nodes(vec![node("Relu", &["nobody"], "y", &[])]), "uses value \"nobody\"");
+    refused(&nodes(vec![node("Relu", &["x"], "y", &[]), node("Relu", &["x"], "y", &[])]), "value \"y\" is made twice");
+    refused(&nodes(vec![node("Relu", &["x", "x"], "y", &[])]), "has 2 inputs, expected 1 to 1");
+    refused(&nodes(vec![node("Relu", &["x"], "y", &[("slope", Setting::Float(1.0))])]), "unknown attribute \"slope\"");
+}
+
+#[test]
+fn unknown_operators_are_all_named_with_their_nodes_before_anything_runs() {
+    let nodes = vec![node("Wish", &["x"], "a", &[]), node("Relu", &["a"], "b", &[]), node("Hope", &["b"], "y", &[])];
+    let error = refused(&Parts { nodes, ..small() }.file(), "\"the_a\" (ai.onnx.Wish");
+    assert!(
+        matches!(error, OnnxError::UnsupportedOperators { .. })
+            && error.to_string().contains("\"the_y\" (ai.onnx.Hope")
+    );
+}
+
+#[test]
+fn bombs_of_shape_stop_at_the_accounts_of_a_run_and_name_the_node() {
+    let grown = |kind: &str, sizes: &[i64]| {
+        Parts {
+            nodes: vec![node(kind, &["x", "s"], "y", &[])],
+            initializers: vec![integer_tensor("s", sizes)],
+            ..small()
+        }
+        .file()
+    };
+    stopped(&grown("Expand", &[1 << 30, 2]), row(&[1.0, 2.0]), "bytes of values would live at once");
+    stopped(&grown("Tile", &[1 << 20, 1 << 20]), row(&[1.0, 2.0]), "bytes of values would live at once");
+    stopped(&grown("Expand", &[i64::MAX, 2]), row(&[1.0, 2.0]), "bytes of values would live at once");
+    stopped(&grown("Reshape", &[-5, 2]), row(&[1.0, 2.0]), "");
+    // Each node doubles: sixty of them ask for 2^61 numbers.
+    let mut nodes = vec![node("Concat", &["x", "x"], "n0", &[("axis", Setting::Integer(0))])];
+    for step in 1..60 {
+        let (from, to) = (format!("n{}", step - 1), format!("n{step}"));
+        nodes.push(node("Concat", &[&from, &from], &to, &[("axis", Setting::Integer(0))]));
+    }
+    let outputs = vec![value("n59", &[0, 2])];
+    stopped(&Parts { nodes, outputs, ..small() }.file(), row(&[1.0, 2.0]), "bytes of values would live at once");
+}

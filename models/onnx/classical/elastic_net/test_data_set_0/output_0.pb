@@ -1,0 +1,1 @@
+BvariableJ0İîÜÁÈÂ‚wƒA¾¾fÀ½BY4ÑBK{BôÄ AÅ_Â”ŒlÁqacB¤¥Á

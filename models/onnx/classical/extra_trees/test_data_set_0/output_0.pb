@@ -1,0 +1,1 @@
+BvariableJ0´	´ÁÅ²Â Ñ@£“@”S@BhÀßBŞ9vBU¹AÌgÅÁeão@òndBÙ§¾À

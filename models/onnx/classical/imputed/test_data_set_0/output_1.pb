@@ -1,0 +1,1 @@
+BprobabilitiesJ`33s?млL=хgщ=Sd?rG?9▌c>33s?млL=хgщ=Sd?хgщ=Sd?33s?млL=хgщ=Sd?33s?млL=хgщ=Sd?33s?млL=33s?млL=

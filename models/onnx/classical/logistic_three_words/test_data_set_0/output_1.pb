@@ -1,0 +1,3 @@
+
+output_probability2*"high"low"mid*JÄ#<•?¶¸Ä>2*"high"low"mid*JÝc?Å¬=·ò™=2*"high"low"mid*J¡j)?¸®^>‰M÷=2*"high"low"mid*J
+u?ý‘=ª–Î>2*"high"low"mid*J‚?Ò¸¬>Ø¹=2*"high"low"mid*Jå·E?ÐT8>{.C=2*"high"low"mid*JüU?Ê8ß=hÎa=2*"high"low"mid*J¤o+?BÙ<íY¤>2*"high"low"mid*JdP?Œ?>øÀ0=2*"high"low"mid*J¤¢>W7?ºâ¥=2*"high"low"mid*J_5Á<æ"w?æÛ4<2*"high"low"mid*JfÜ?Î3×<ùÓØ>
