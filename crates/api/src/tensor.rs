@@ -1,6 +1,6 @@
 //! Tensors in JSON: nested lists, or `{"shape", "dtype", "data"}`.
 //!
-//! Without a `dtype` booleans are `bool` and numbers are `f32`, each rounded to the nearest. A number that the element
+//! Without a `dtype` booleans are `bool`, texts are `text` and numbers are `f32`, each rounded to the nearest. A number that the element
 //! type cannot hold, a ragged list and what is no number are refused with their path; so nothing non-finite gets in.
 
 use protocol::{Bytes, Element, List, Tensor, Text};
@@ -72,6 +72,13 @@ fn element(word: &Field<'_>) -> Result<Element, ApiError> {
         "uint8" => Some(Element::U8),
         "int32" => Some(Element::I32),
         "int64" => Some(Element::I64),
+        "int16" => Some(Element::I16),
+        "uint16" => Some(Element::U16),
+        "uint32" => Some(Element::U32),
+        "uint64" => Some(Element::U64),
+        "float16" => Some(Element::F16),
+        "bfloat16" => Some(Element::Bf16),
+        "string" => Some(Element::Text),
         _ => None,
     };
     let expected = || format!("one of {}", Element::WORDS.join(", "));
@@ -82,6 +89,7 @@ fn default_element(json: &Json) -> Element {
     match json {
         Json::List(items) => items.first().map_or(Element::F32, default_element),
         Json::Flag(_) => Element::Bool,
+        Json::Text(_) => Element::Text,
         _ => Element::F32,
     }
 }
@@ -148,8 +156,10 @@ impl Filling<'_> {
         }
         let expected = match self.element {
             Element::Bool => "a boolean",
-            Element::F32 | Element::F64 => "a number (NaN and Infinity have no place)",
-            Element::I8 | Element::U8 | Element::I32 | Element::I64 => "an integer",
+            Element::Text => "a text",
+            Element::F32 | Element::F64 | Element::F16 | Element::Bf16 => "a number (NaN and Infinity have no place)",
+            Element::I8 | Element::U8 | Element::I16 | Element::U16 => "an integer",
+            Element::I32 | Element::U32 | Element::I64 | Element::U64 => "an integer",
         };
         match write_element(self.element, json) {
             Some(bytes) => {
@@ -157,7 +167,9 @@ impl Filling<'_> {
                 Ok(())
             }
             None => match json {
-                Json::Natural(_) | Json::Negative(_) | Json::Decimal(_) if self.element != Element::Bool => {
+                Json::Natural(_) | Json::Negative(_) | Json::Decimal(_)
+                    if !matches!(self.element, Element::Bool | Element::Text) =>
+                {
                     let expected = format!("{expected} that fits {}", self.element);
                     Err(ApiError::wrong_value(&self.here(), "one that does not", &expected))
                 }
@@ -192,11 +204,75 @@ fn write_element(element: Element, json: &Json) -> Option<Vec<u8>> {
         Element::U8 => u8::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
         Element::I32 => i32::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
         Element::I64 => i64::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::I16 => i16::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::U16 => u16::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::U32 => u32::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::U64 => u64::try_from(integer()?).ok()?.to_le_bytes().to_vec(),
+        Element::F16 => HALF.narrow(float()?)?.to_le_bytes().to_vec(),
+        Element::Bf16 => BRAIN.narrow(float()?)?.to_le_bytes().to_vec(),
+        Element::Text => match json {
+            Json::Text(text) => {
+                let length = u32::try_from(text.len()).ok()?;
+                [&length.to_le_bytes(), text.as_bytes()].concat()
+            }
+            _ => return None,
+        },
         Element::Bool => match json {
             Json::Flag(flag) => vec![u8::from(*flag)],
             _ => return None,
         },
     })
+}
+
+/// A float of 16 bits: how many of them are behind the point, and the exponent's bias.
+struct Short {
+    bits: u32,
+    bias: i32,
+}
+
+const HALF: Short = Short { bits: 10, bias: 15 };
+const BRAIN: Short = Short { bits: 7, bias: 127 };
+
+/// 2^power, for powers of normal numbers.
+fn power(power: i32) -> f64 {
+    f64::from_bits(u64::try_from(power + 1023).unwrap_or(0) << 52)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "every number here is within 16 bits"
+)]
+impl Short {
+    /// Rounded to the nearest, halves to even; `None` beyond the greatest.
+    fn narrow(&self, value: f64) -> Option<u16> {
+        let sign = u16::from(value.is_sign_negative()) << 15;
+        let own = ((value.to_bits() >> 52) & 0x7ff) as i32 - 1023;
+        let mut exponent = own.max(1 - self.bias);
+        let mut steps = (value.abs() / power(exponent - self.bits as i32)).round_ties_even() as u32;
+        if steps == 2 << self.bits {
+            (steps, exponent) = (1 << self.bits, exponent + 1);
+        }
+        let whole = 1 << self.bits;
+        match steps.checked_sub(whole) {
+            None => Some(sign | steps as u16),
+            Some(_) if exponent > self.bias => None,
+            Some(rest) => Some(sign | ((exponent + self.bias) as u16) << self.bits | rest as u16),
+        }
+    }
+
+    fn widen(&self, bits: u16) -> f64 {
+        let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+        let exponent = i32::from((bits & 0x7fff) >> self.bits);
+        let rest = f64::from(bits & ((1 << self.bits) - 1));
+        let one = f64::from(1_u32 << self.bits);
+        match exponent {
+            0 => sign * rest * power(1 - self.bias - self.bits as i32),
+            top if top > 2 * self.bias => sign * if rest == 0.0 { f64::INFINITY } else { f64::NAN },
+            _ => sign * (one + rest) * power(exponent - self.bias - self.bits as i32),
+        }
+    }
 }
 
 /// A tensor as JSON: `shape`, `dtype` and `data` as one flat list. What is not finite, which JSON cannot say as a
@@ -227,6 +303,16 @@ impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (element, bytes) = (self.0.element, &self.0.data);
         let mut list = serializer.serialize_seq(None)?;
+        if element == Element::Text {
+            let mut rest: &[u8] = bytes;
+            while let Some((length, after)) = rest.split_first_chunk::<4>() {
+                let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+                let (text, after) = after.split_at_checked(length).unwrap_or((after, &[]));
+                list.serialize_element(&String::from_utf8_lossy(text))?;
+                rest = after;
+            }
+            return list.end();
+        }
         for item in bytes.chunks_exact(element.bytes()) {
             match (element, item) {
                 (Element::F32, &[a, b, c, d]) => match f32::from_le_bytes([a, b, c, d]) {
@@ -242,6 +328,19 @@ impl Serialize for Data<'_> {
                 (Element::I32, &[a, b, c, d]) => list.serialize_element(&i32::from_le_bytes([a, b, c, d]))?,
                 (Element::I64, &[a, b, c, d, e, f, g, h]) => {
                     list.serialize_element(&i64::from_le_bytes([a, b, c, d, e, f, g, h]))?;
+                }
+                (Element::I16, &[a, b]) => list.serialize_element(&i16::from_le_bytes([a, b]))?,
+                (Element::U16, &[a, b]) => list.serialize_element(&u16::from_le_bytes([a, b]))?,
+                (Element::U32, &[a, b, c, d]) => list.serialize_element(&u32::from_le_bytes([a, b, c, d]))?,
+                (Element::U64, &[a, b, c, d, e, f, g, h]) => {
+                    list.serialize_element(&u64::from_le_bytes([a, b, c, d, e, f, g, h]))?;
+                }
+                (Element::F16 | Element::Bf16, &[a, b]) => {
+                    let form = if element == Element::F16 { HALF } else { BRAIN };
+                    match form.widen(u16::from_le_bytes([a, b])) {
+                        number if number.is_finite() => list.serialize_element(&number)?,
+                        number => list.serialize_element(not_finite(number))?,
+                    }
                 }
                 (Element::Bool, &[a]) => list.serialize_element(&(a != 0))?,
                 // `chunks_exact` hands out exactly one element.

@@ -3,7 +3,7 @@
 //! A run is bounded by accounts that are part of its meaning, so a model that asks for too much is refused the same way
 //! everywhere.
 
-use graph::program::{Array, Element, Limits, Port as Declared, Program, Type, Value, value::Size};
+use graph::program::{Array, Element, Limits, Port as Declared, Program, Type, Value, machine::Watch, value::Size};
 use protocol::Tensor;
 
 use crate::{
@@ -27,11 +27,73 @@ pub fn port(declared: &Declared) -> Result<Port, LoadError> {
     Ok(Port { name: declared.name.clone(), element, shape })
 }
 
+/// The outputs as a caller sees them. A sequence of maps (what classifiers give by label) becomes a table and, beside it, the keys of its columns.
+pub fn outputs(declared: &[Declared]) -> Result<Vec<Port>, LoadError> {
+    let mut ports = Vec::new();
+    for declared in declared {
+        let Some((key, value)) = table_of(&declared.kind) else {
+            ports.push(port(declared)?);
+            continue;
+        };
+        let element = |element: Element| {
+            let refused = LoadError::Port { name: declared.name.clone(), element: element.name() };
+            to_wire(element).ok_or(refused)
+        };
+        ports.push(Port { name: declared.name.clone(), element: element(value)?, shape: vec![None, None] });
+        ports.push(Port { name: format!("{}.keys", declared.name), element: element(key)?, shape: vec![None] });
+    }
+    Ok(ports)
+}
+
+/// The elements of keys and values, where a type is a sequence of maps to single values.
+fn table_of(kind: &Type) -> Option<(Element, Element)> {
+    let Type::Sequence(inner) = kind else { return None };
+    let Type::Map { key, value } = inner.as_ref() else { return None };
+    match value.as_ref() {
+        Type::Tensor { element, .. } => Some((*key, *element)),
+        _ => None,
+    }
+}
+
 /// Runs a program on inputs in the order of its ports.
-pub fn run(program: &Program, level: Level, inputs: &[(&Port, &Tensor)]) -> Result<Vec<Tensor>, RunError> {
+pub fn run(
+    program: &Program,
+    level: Level,
+    inputs: &[(&Port, &Tensor)],
+    watch: Option<Watch<'_>>,
+) -> Result<Vec<Tensor>, RunError> {
     let values: Result<Vec<Value>, RunError> = inputs.iter().map(|(port, tensor)| read(port, tensor)).collect();
-    let outputs = program.run_with(values?, Limits::default(), program_ops::pick(level), None)?;
-    program.outputs.iter().zip(&outputs).map(|(port, value)| write(port, value)).collect()
+    let outputs = program.run_with(values?, Limits::default(), program_ops::pick(level), watch)?;
+    let mut tensors = Vec::new();
+    for (port, value) in program.outputs.iter().zip(&outputs) {
+        match (table_of(&port.kind), value) {
+            (Some((key, element)), Value::Sequence(rows)) => tensors.extend(table(port, rows, key, element)?),
+            _ => tensors.push(write(port, value)?),
+        }
+    }
+    Ok(tensors)
+}
+
+/// Rows of maps with equal keys as their values, and the keys.
+fn table(port: &Declared, rows: &[Value], key: Element, element: Element) -> Result<[Tensor; 2], RunError> {
+    let refused = |what: &str| {
+        let cause = format!("an answer cannot carry {what}");
+        RunError::OutputSize { name: port.name.clone(), cause }
+    };
+    let mut bytes = Vec::new();
+    let mut keys: Option<&Array> = None;
+    for row in rows {
+        let Value::Map(own, values) = row else { return Err(refused(row.name())) };
+        if **keys.get_or_insert(own) != **own {
+            return Err(refused("maps of different keys"));
+        }
+        bytes.extend(values.to_bytes());
+    }
+    let wire = |element: Element| to_wire(element).ok_or_else(|| refused(element.name()));
+    let columns = keys.map_or(0, Array::len) as u64;
+    let values = answer(&port.name, wire(element)?, vec![rows.len() as u64, columns], bytes)?;
+    let name = format!("{}.keys", port.name);
+    Ok([values, answer(&name, wire(key)?, vec![columns], keys.map_or(Vec::new(), Array::to_bytes))?])
 }
 
 fn read(port: &Port, tensor: &Tensor) -> Result<Value, RunError> {
@@ -64,6 +126,13 @@ fn to_wire(element: Element) -> Option<protocol::Element> {
         Element::I32 => Some(protocol::Element::I32),
         Element::I64 => Some(protocol::Element::I64),
         Element::Bool => Some(protocol::Element::Bool),
+        Element::I16 => Some(protocol::Element::I16),
+        Element::U16 => Some(protocol::Element::U16),
+        Element::U32 => Some(protocol::Element::U32),
+        Element::U64 => Some(protocol::Element::U64),
+        Element::F16 => Some(protocol::Element::F16),
+        Element::BF16 => Some(protocol::Element::Bf16),
+        Element::Text => Some(protocol::Element::Text),
         _ => None,
     }
 }
@@ -77,5 +146,12 @@ fn from_wire(element: protocol::Element) -> Element {
         protocol::Element::I32 => Element::I32,
         protocol::Element::I64 => Element::I64,
         protocol::Element::Bool => Element::Bool,
+        protocol::Element::I16 => Element::I16,
+        protocol::Element::U16 => Element::U16,
+        protocol::Element::U32 => Element::U32,
+        protocol::Element::U64 => Element::U64,
+        protocol::Element::F16 => Element::F16,
+        protocol::Element::Bf16 => Element::BF16,
+        protocol::Element::Text => Element::Text,
     }
 }

@@ -1,6 +1,10 @@
 //! A tensor model: named tensors in, named tensors out, every refusal with what was expected.
 
-use graph::{Checked, Data, Dimension, Element, Shape, evaluate::check_inputs, program::Program};
+use graph::{
+    Checked, Data, Dimension, Element, Shape,
+    evaluate::check_inputs,
+    program::{Program, machine::Watch},
+};
 use protocol::Tensor;
 
 use crate::{
@@ -39,7 +43,7 @@ impl TensorModel {
 
     pub(crate) fn of_program(program: Program, level: Level) -> Result<Self, LoadError> {
         let ports = |ports: &[graph::program::Port]| ports.iter().map(programs::port).collect::<Result<Vec<Port>, _>>();
-        let (inputs, outputs) = (ports(&program.inputs)?, ports(&program.outputs)?);
+        let (inputs, outputs) = (ports(&program.inputs)?, programs::outputs(&program.outputs)?);
         Ok(Self { inputs, outputs, body: Body::Program(Box::new(program), level) })
     }
 
@@ -53,6 +57,11 @@ impl TensorModel {
 
     /// Runs the model; inputs may come in any order.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.run_watched(inputs, None)
+    }
+
+    /// Like `run`; a program tells each node and its outputs as soon as it ran.
+    pub fn run_watched(&self, inputs: &[Tensor], watch: Option<Watch<'_>>) -> Result<Vec<Tensor>, RunError> {
         self.check_names(inputs)?;
         let mut found = Vec::new();
         for port in &self.inputs {
@@ -62,7 +71,7 @@ impl TensorModel {
         }
         match &self.body {
             Body::Graph(plan) => self.run_graph(plan, &found),
-            Body::Program(program, level) => programs::run(program, *level, &found),
+            Body::Program(program, level) => programs::run(program, *level, &found, watch),
         }
     }
 
@@ -156,6 +165,8 @@ fn from_wire(element: protocol::Element) -> Option<Element> {
         protocol::Element::I32 => Some(Element::I32),
         protocol::Element::I64 => Some(Element::I64),
         protocol::Element::F32 => Some(Element::F32),
-        protocol::Element::F64 | protocol::Element::Bool => None,
+        protocol::Element::F64 | protocol::Element::Bool | protocol::Element::Text => None,
+        protocol::Element::I16 | protocol::Element::U16 | protocol::Element::U32 | protocol::Element::U64 => None,
+        protocol::Element::F16 | protocol::Element::Bf16 => None,
     }
 }

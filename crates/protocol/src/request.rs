@@ -82,6 +82,14 @@ words! {
         I32 = 5, "i32";
         I64 = 6, "i64";
         Bool = 7, "bool";
+        I16 = 8, "i16";
+        U16 = 9, "u16";
+        U32 = 10, "u32";
+        U64 = 11, "u64";
+        F16 = 12, "f16";
+        Bf16 = 13, "bf16";
+        /// Texts one after the other, each with its length in bytes (32 bits) in front.
+        Text = 14, "text";
     }
 }
 
@@ -100,12 +108,13 @@ words! {
 }
 
 impl Element {
-    /// Size of one element in bytes.
+    /// Size of one element in bytes; of a text, of its length alone.
     pub const fn bytes(self) -> usize {
         match self {
             Self::I8 | Self::U8 | Self::Bool => 1,
-            Self::F32 | Self::I32 => 4,
-            Self::F64 | Self::I64 => 8,
+            Self::I16 | Self::U16 | Self::F16 | Self::Bf16 => 2,
+            Self::F32 | Self::I32 | Self::U32 | Self::Text => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
         }
     }
 }
