@@ -37,6 +37,7 @@ fn one_node(name: &str, version: u16, attributes: &[(&str, Attribute)], inputs: 
         attributes,
         inputs: (0..count).map(Source::Slot).collect(),
         outputs: vec![Some(count)],
+        derived: Default::default(),
     };
     let body = Body::new((0..count).collect(), vec![node], vec![Source::Slot(count)]);
     let ports = inputs.iter().enumerate().map(|(index, array)| port(&format!("x{index}"), array)).collect();
@@ -107,6 +108,155 @@ proptest! {
     }
 }
 
+fn integers(values: &[i64]) -> Attribute {
+    Attribute::Integers(values.to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn convolutions_of_few_windows_and_along_lines_have_the_meaning_s_bits(
+        channels in 1_usize..5, outputs in 15_usize..40, width in 1_usize..70, kernel in 1_usize..6, stride in 1_i64..4,
+        dilation in 1_i64..3, before in 0_i64..4, after in 0_i64..4, seed: u32,
+    ) {
+        let inputs = [noise(&[2, channels, width], seed), noise(&[outputs, channels, kernel], seed ^ 1)];
+        let attributes = [
+            ("strides", integers(&[stride])),
+            ("dilations", integers(&[dilation])),
+            ("pads", integers(&[before, after])),
+        ];
+        check(&one_node("Conv", 11, &attributes, &inputs), &inputs);
+    }
+
+    #[test]
+    fn transposed_convolutions_have_the_meaning_s_bits(
+        groups in 1_usize..3, channels in 1_usize..4, outputs in 1_usize..4, height in 1_usize..7, width in 1_usize..9,
+        kernel in 1_usize..5, stride in 1_i64..4, dilation in 1_i64..3, pad in 0_i64..2, seed: u32,
+    ) {
+        let inputs = [
+            noise(&[2, groups * channels, height, width], seed),
+            noise(&[groups * channels, outputs, kernel, kernel], seed ^ 1),
+            noise(&[groups * outputs], seed ^ 2),
+        ];
+        let attributes = [
+            ("group", Attribute::Integer(groups as i64)),
+            ("strides", integers(&[stride; 2])),
+            ("dilations", integers(&[dilation; 2])),
+            ("pads", integers(&[pad; 4])),
+        ];
+        check(&one_node("ConvTranspose", 11, &attributes, &inputs), &inputs);
+    }
+
+    #[test]
+    fn poolings_have_the_meaning_s_bits(
+        height in 3_usize..12, width in 3_usize..40, kernel in 1_i64..4, stride in 1_i64..4, pad in 0_i64..2,
+        ceil in 0_i64..2, counted in 0_i64..2, seed: u32,
+    ) {
+        let x = [noise(&[2, 3, height, width], seed)];
+        let pad = pad.min(kernel - 1);
+        let mut attributes = vec![
+            ("kernel_shape", integers(&[kernel; 2])),
+            ("strides", integers(&[stride; 2])),
+            ("pads", integers(&[pad; 4])),
+            ("ceil_mode", Attribute::Integer(ceil)),
+        ];
+        check(&one_node("MaxPool", 12, &attributes, &x), &x);
+        attributes.push(("count_include_pad", Attribute::Integer(counted)));
+        check(&one_node("AveragePool", 19, &attributes, &x), &x);
+        check(&one_node("GlobalAveragePool", 1, &[], &x), &x);
+        for axes in [vec![2, 3], vec![3], vec![1], vec![-1, 1, 2]] {
+            check(&one_node("ReduceMean", 13, &[("axes", integers(&axes))], &x), &x);
+        }
+    }
+
+    #[test]
+    fn arithmetic_of_any_broadcast_has_the_meaning_s_bits(
+        sizes in prop::collection::vec(0_usize..4, 0..5), ones in 0_u32..1024, drop in 0_usize..3, seed: u32,
+    ) {
+        let side = |bits: u32| -> Vec<usize> {
+            sizes.iter().enumerate().map(|(axis, &size)| if bits >> axis & 1 == 1 { 1 } else { size }).collect()
+        };
+        let (one, other) = (side(ones), side(ones >> 5));
+        let other = other[drop.min(other.len())..].to_vec();
+        let inputs = [noise(&one, seed), noise(&other, seed ^ 1)];
+        for name in ["Add", "Sub", "Mul", "Div"] {
+            check(&one_node(name, 14, &[], &inputs), &inputs);
+        }
+    }
+
+    #[test]
+    fn functions_have_the_meaning_s_bits(bits in prop::collection::vec(any::<u32>(), 40), scale in 0_u32..3) {
+        // All floats there are, and those near the places at which functions change.
+        let near = [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 88.7228, 88.73, -87.0, -103.97, 88.0, 3.0, -3.0];
+        let scaled = |bits: u32| (bits as f32 / 2.0_f32.powi(31) - 1.0) * [1.0, 10.0, 100.0][scale as usize];
+        let values: Vec<f32> = bits.iter().flat_map(|&bits| [f32::from_bits(bits), scaled(bits)]).chain(near).collect();
+        let x = [Array::f32s(&[2, values.len() / 2], values).unwrap()];
+        for name in ["Erf", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Softmax"] {
+            check(&one_node(name, 22, &[], &x), &x);
+        }
+        for power in [2.0, 0.5, 3.0] {
+            let inputs = [x[0].clone(), Array::f32s(&[1], vec![power]).unwrap()];
+            check(&one_node("Pow", 15, &[], &inputs), &inputs);
+        }
+        let finite: Vec<f32> = bits.iter().map(|&bits| scaled(bits)).collect();
+        let x = [Array::f32s(&[4, 10], finite).unwrap()];
+        check(&one_node("Softmax", 13, &[("axis", Attribute::Integer(-1))], &x), &x);
+        check(&one_node("Softmax", 13, &[("axis", Attribute::Integer(0))], &x), &x);
+    }
+
+    #[test]
+    fn recurrent_cells_have_the_meaning_s_bits(
+        steps in 1_usize..4, batch in 1_usize..3, size in 1_usize..12, hidden in 1_usize..20, both: bool, variant in 0_i64..2, seed: u32,
+    ) {
+        let directions = if both { 2 } else { 1 };
+        let direction = ("direction", Attribute::Text(if both { "bidirectional" } else { "reverse" }.to_owned()));
+        for (name, gates) in [("LSTM", 4), ("GRU", 3), ("RNN", 1)] {
+            let inputs = [
+                noise(&[steps, batch, size], seed),
+                noise(&[directions, gates * hidden, size], seed ^ 1),
+                noise(&[directions, gates * hidden, hidden], seed ^ 2),
+                noise(&[directions, 2 * gates * hidden], seed ^ 3),
+            ];
+            let mut attributes = vec![direction.clone()];
+            if name == "GRU" {
+                attributes.push(("linear_before_reset", Attribute::Integer(variant)));
+            }
+            check(&one_node(name, 14, &attributes, &inputs), &inputs);
+        }
+    }
+
+    #[test]
+    fn normalised_batches_have_the_meaning_s_bits(channels in 1_usize..5, width in 0_usize..9, seed: u32) {
+        let positive = noise(&[channels], seed ^ 4).floats().unwrap().iter().map(|x| x.abs() + 0.1).collect();
+        let inputs = [
+            noise(&[2, channels, width], seed),
+            noise(&[channels], seed ^ 1),
+            noise(&[channels], seed ^ 2),
+            noise(&[channels], seed ^ 3),
+            Array::f32s(&[channels], positive).unwrap(),
+        ];
+        check(&one_node("BatchNormalization", 15, &[], &inputs), &inputs);
+    }
+}
+
+#[test]
+fn rows_of_maps_come_back_as_a_table_and_its_keys() {
+    let x = noise(&[3, 2], 9);
+    let words = vec!["no".to_owned(), "yes".to_owned()];
+    let mut program = one_node("Relu", 14, &[], std::slice::from_ref(&x));
+    let node = &mut program.body.nodes[0];
+    (node.operator, node.version) = (find("ai.onnx.ml", "ZipMap").unwrap(), 1);
+    node.attributes.insert("classlabels_strings".to_owned(), Attribute::Texts(words));
+    let value = Box::new(Type::Tensor { element: Element::F32, shape: None });
+    program.outputs[0].kind = Type::Sequence(Box::new(Type::Map { key: Element::Text, value }));
+    let model = Model::load(artefact(&program)).unwrap();
+    let outputs = model.as_tensor().unwrap().run(&[wire("x0", &x)]).unwrap();
+    assert_eq!((&outputs[0].data[..], &outputs[0].shape[..]), (&x.to_bytes()[..], &[3, 2][..]));
+    assert_eq!((&*outputs[1].name, outputs[1].element), ("y.keys", protocol::Element::Text));
+    assert_eq!(outputs[1].data[..], *b"\x02\0\0\0no\x03\0\0\0yes");
+}
+
 #[test]
 fn wrong_inputs_of_a_program_are_refused_by_name() {
     let x = noise(&[2, 3], 1);
@@ -130,9 +280,9 @@ fn wrong_inputs_of_a_program_are_refused_by_name() {
 #[test]
 fn ports_that_requests_cannot_carry_are_refused_at_load() {
     let mut program = one_node("Relu", 14, &[], &[noise(&[1], 1)]);
-    program.inputs[0].kind = Type::Tensor { element: Element::F16, shape: None };
+    program.inputs[0].kind = Type::Tensor { element: Element::C64, shape: None };
     let load = |program: &Program| Model::load(artefact(program)).err();
-    assert!(matches!(load(&program), Some(LoadError::Port { element: "float16", .. })));
+    assert!(matches!(load(&program), Some(LoadError::Port { element: "complex64", .. })));
     program.inputs[0].kind = Type::Sequence(Box::new(Type::Tensor { element: Element::F32, shape: None }));
     assert!(matches!(load(&program), Some(LoadError::Port { element: "that are no tensor", .. })));
 }

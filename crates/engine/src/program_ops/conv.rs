@@ -1,12 +1,21 @@
-//! `Conv` in binary32: the patches of a block of windows lie side by side as columns, the weights of a channel are a row.
+//! `Conv` in binary32: over padded channels, so that what a place of the kernel meets for neighbouring windows lies side by side.
+//!
+//! A channel is laid out in phases: with a stride of s, every s-th number makes a plane of its own, and windows that follow each other read
+//! numbers that follow each other. All windows of a plane, row by row, are then one line of columns; the columns that lie between two rows of the
+//! output are computed and not kept. Few windows turn it round: the output's channels are the columns.
 
-use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, Problem};
+use std::sync::Arc;
+
+use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, Problem, Source};
 use graph::program::{convolution::Convolution, window::PADDING};
 
-use super::Row;
-use super::product::{Avx2, Avx512, Build, COLUMNS, Portable, columns};
+use super::product::{Build, COLUMNS, columns, product};
+use super::{Row, row};
 
-pub const ROW: Row = Row { name: "Conv", portable: run::<Portable>, avx2: run::<Avx2>, avx512: run::<Avx512> };
+pub const ROW: Row = row!("Conv", run);
+
+/// Fewer windows than these make the output's channels the columns.
+const WINDOWS_FEW: usize = 16;
 
 fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, w, bias) = (inputs.tensor(0)?, inputs.tensor(1)?, inputs.tensor_or_none(2)?);
@@ -14,28 +23,195 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     if !singles || bias.is_some_and(|bias| bias.rank() != 1) {
         return (node.operator.run)(node, inputs, context);
     }
-    let plan = Convolution::new(node, x, w, 1, context)?;
+    let plan = Convolution::shaped(node, x, w, 1, context)?;
     let places = context.room(&plan.shape, Element::F32)?;
     if bias.is_some_and(|bias| bias.len() != plan.channels()) {
         return Err(Problem::shape(2, format!("[{}]", plan.channels()), inputs.tensor(2)?.shape()));
     }
     let (Data::F32(values), Data::F32(weights)) = (x.data(), w.data()) else { return Err(Problem::Excluded) };
     let mut sums = vec![0.0; places];
-    convolve::<B>(&plan, values, weights, &mut sums);
+    let windows: usize = plan.windows.output.iter().product();
+    if windows > 0 && places > 0 {
+        if windows < WINDOWS_FEW && plan.outputs >= COLUMNS / 2 {
+            turned::<B>(&plan, values, &by_input(node, &plan, weights)?, &mut sums);
+        } else {
+            match Phases::of(&plan) {
+                Some(phases) => convolve::<B>(&plan, &phases, values, weights, &mut sums),
+                None => gathered::<B>(&plan, values, weights, &mut sums),
+            }
+        }
+    }
     if let Some(Data::F32(bias)) = bias.map(|bias| bias.data()) {
-        let windows = plan.windows.output.iter().product::<usize>().max(1);
-        for (at, line) in sums.chunks_exact_mut(windows).enumerate() {
+        for (at, line) in sums.chunks_exact_mut(windows.max(1)).enumerate() {
             line.iter_mut().for_each(|sum| *sum += bias[at % bias.len()]);
         }
     }
     Ok(vec![Array::f32s(&plan.shape, sums)?.into()])
 }
 
-fn convolve<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &mut [f32]) {
+/// How the numbers of a channel lie, seen as rows and columns (one row where there is one spatial axis).
+struct Phases {
+    input: [usize; 2],
+    before: [usize; 2],
+    stride: [usize; 2],
+    output: [usize; 2],
+    /// Rows and columns of the plane of one phase.
+    plane: [usize; 2],
+    /// Where each place of the kernel begins, for each channel of a group.
+    starts: Vec<u32>,
+    channel: usize,
+}
+
+impl Phases {
+    /// `None` where there are more than two axes, or where strides and padding would make the layout much larger than the input.
+    fn of(plan: &Convolution) -> Option<Self> {
+        let windows = &plan.windows;
+        let both = |sizes: &[usize], missing: usize| match *sizes {
+            [rows, columns] => [rows, columns],
+            [columns] => [missing, columns],
+            _ => [missing; 2],
+        };
+        let (kernel, dilation) = (both(&windows.kernel, 1), both(&windows.dilations, 1));
+        let (stride, output) = (both(&windows.strides, 1), both(&windows.output, 1));
+        let plane: [usize; 2] =
+            std::array::from_fn(|axis| output[axis] + (kernel[axis] - 1) * dilation[axis] / stride[axis]);
+        let size = plane[0] * plane[1];
+        let channel = stride[0].checked_mul(stride[1])?.checked_mul(size)?;
+        let most = windows.input.iter().product::<usize>() * 4 + 4096;
+        if windows.input.len() > 2 || channel > most || plan.inputs.checked_mul(channel)? > 1 << 30 {
+            return None;
+        }
+        let mut starts = Vec::with_capacity(plan.inputs * kernel[0] * kernel[1]);
+        for input in 0..plan.inputs {
+            for row in (0..kernel[0]).map(|row| row * dilation[0]) {
+                for column in (0..kernel[1]).map(|column| column * dilation[1]) {
+                    let phase = row % stride[0] * stride[1] + column % stride[1];
+                    let at = row / stride[0] * plane[1] + column / stride[1];
+                    starts.push((input * channel + phase * size + at) as u32);
+                }
+            }
+        }
+        Some(Self {
+            input: both(&windows.input, 1),
+            before: both(&windows.before, 0),
+            stride,
+            output,
+            plane,
+            starts,
+            channel,
+        })
+    }
+
+    /// Lays one channel out.
+    fn fill(&self, x: &[f32], out: &mut [f32]) {
+        let size = self.plane[0] * self.plane[1];
+        for (phase, out) in out.chunks_exact_mut(size).enumerate() {
+            let (first, shift) = (phase / self.stride[1], phase % self.stride[1]);
+            for (row, line) in out.chunks_exact_mut(self.plane[1]).enumerate() {
+                let from = (row * self.stride[0] + first).checked_sub(self.before[0]).filter(|&at| at < self.input[0]);
+                let Some(from) = from else { continue };
+                let x = &x[from * self.input[1]..][..self.input[1]];
+                // The first column that is no padding.
+                let skipped = self.before[1].saturating_sub(shift).div_ceil(self.stride[1]);
+                let at = skipped * self.stride[1] + shift - self.before[1].min(skipped * self.stride[1] + shift);
+                let line = line.iter_mut().skip(skipped);
+                match self.stride[1] {
+                    1 => line.zip(x.iter().skip(at)).for_each(|(to, &value)| *to = value),
+                    step => line.zip(x.iter().skip(at).step_by(step)).for_each(|(to, &value)| *to = value),
+                }
+            }
+        }
+    }
+}
+
+fn convolve<B: Build>(plan: &Convolution, phases: &Phases, values: &[f32], weights: &[f32], out: &mut [f32]) {
     let plane: usize = plan.windows.input.iter().product();
+    let inner = phases.starts.len();
+    let windows = phases.output[0] * phases.output[1];
+    let pitch = phases.plane[1];
+    let all = (phases.output[0] - 1) * pitch + phases.output[1];
+    // The last block reads on behind the last window.
+    let mut laid = vec![0.0; plan.inputs * phases.channel + COLUMNS];
+    for group in 0..plan.batch * plan.groups {
+        let x = &values[group * plan.inputs * plane..][..plan.inputs * plane];
+        for (x, laid) in x.chunks_exact(plane).zip(laid.chunks_exact_mut(phases.channel)) {
+            phases.fill(x, laid);
+        }
+        let w = &weights[group % plan.groups * plan.outputs * inner..][..plan.outputs * inner];
+        let out = &mut out[group * plan.outputs * windows..][..plan.outputs * windows];
+        for from in (0..all).step_by(COLUMNS) {
+            columns::<B>(w, plan.outputs, &laid[from..], &phases.starts, |row, sums| {
+                let line = &mut out[row * windows..][..windows];
+                let end = COLUMNS.min(all - from);
+                let mut at = 0;
+                while at < end {
+                    let (y, x) = ((from + at) / pitch, (from + at) % pitch);
+                    let run = (pitch - x).min(end - at);
+                    let kept = phases.output[1].saturating_sub(x).min(run);
+                    if kept > 0 {
+                        line[y * phases.output[1] + x..][..kept].copy_from_slice(&sums[at..][..kept]);
+                    }
+                    at += run;
+                }
+            });
+        }
+    }
+}
+
+/// The weights of each group with the output's channels innermost; kept where they are the model's own.
+fn by_input(node: &Node, plan: &Convolution, weights: &[f32]) -> Result<Arc<Vec<f32>>, Problem> {
+    let turn = || {
+        let inner = plan.inputs * plan.windows.kernel.iter().product::<usize>();
+        let mut turned = vec![0.0; weights.len()];
+        for (w, turned) in weights.chunks_exact(plan.outputs * inner).zip(turned.chunks_exact_mut(plan.outputs * inner))
+        {
+            for (output, line) in w.chunks_exact(inner).enumerate() {
+                line.iter().enumerate().for_each(|(k, &weight)| turned[k * plan.outputs + output] = weight);
+            }
+        }
+        turned
+    };
+    match node.inputs.get(1) {
+        Some(Source::Constant(_)) => node.derived.get(|| Ok(turn())),
+        _ => Ok(Arc::new(turn())),
+    }
+}
+
+/// Windows as rows, output channels as columns.
+fn turned<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &mut [f32]) {
+    let plane: usize = plan.windows.input.iter().product();
+    let (windows, patches) = (plan.windows.output.iter().product::<usize>(), plan.windows.patches());
+    let kernel = patches.len() / windows;
+    let inner = plan.inputs * kernel;
+    let mut rows = vec![0.0; windows * inner];
+    let mut sums = vec![0.0; windows * plan.outputs];
+    for group in 0..plan.batch * plan.groups {
+        let x = &values[group * plan.inputs * plane..][..plan.inputs * plane];
+        for (row, patch) in rows.chunks_exact_mut(inner).zip(patches.chunks_exact(kernel)) {
+            for (places, x) in row.chunks_exact_mut(kernel).zip(x.chunks_exact(plane)) {
+                places
+                    .iter_mut()
+                    .zip(patch)
+                    .for_each(|(to, &at)| *to = if at == PADDING { 0.0 } else { x[at as usize] });
+            }
+        }
+        let w = &weights[group % plan.groups * plan.outputs * inner..][..plan.outputs * inner];
+        product::<B>(&rows, w, windows, inner, plan.outputs, &mut sums);
+        let out = &mut out[group * plan.outputs * windows..][..plan.outputs * windows];
+        for (window, sums) in sums.chunks_exact(plan.outputs).enumerate() {
+            sums.iter().enumerate().for_each(|(output, &sum)| out[output * windows + window] = sum);
+        }
+    }
+}
+
+/// Any number of spatial axes: the patches of a block of windows lie side by side as columns.
+fn gathered<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &mut [f32]) {
+    let plane: usize = plan.windows.input.iter().product();
+    let patches = plan.windows.patches();
     let kernel: usize = plan.windows.kernel.iter().product();
     let windows: usize = plan.windows.output.iter().product();
     let inner = plan.inputs * kernel;
+    let starts: Vec<u32> = (0..inner).map(|k| (k * COLUMNS) as u32).collect();
     let mut panel = vec![0.0; inner * COLUMNS];
     for group in 0..plan.batch * plan.groups {
         let x = &values[group * plan.inputs * plane..][..plan.inputs * plane];
@@ -43,18 +219,17 @@ fn convolve<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: 
         let out = &mut out[group * plan.outputs * windows..][..plan.outputs * windows];
         for from in (0..windows).step_by(COLUMNS) {
             let width = COLUMNS.min(windows - from);
-            let patches = &plan.patches[from * kernel..][..width * kernel];
-            for (input, lines) in panel.chunks_exact_mut(kernel * COLUMNS).enumerate() {
-                let x = &x[input * plane..][..plane];
+            let patches = &patches[from * kernel..][..width * kernel];
+            for (lines, x) in panel.chunks_exact_mut(kernel * COLUMNS).zip(x.chunks_exact(plane)) {
                 for (column, patch) in patches.chunks_exact(kernel).enumerate() {
                     for (place, &at) in patch.iter().enumerate() {
-                        let value = if at == PADDING { 0.0 } else { x[at as usize] };
-                        lines[place * COLUMNS + column] = value;
+                        lines[place * COLUMNS + column] = if at == PADDING { 0.0 } else { x[at as usize] };
                     }
                 }
             }
-            let into = (&mut out[from..], windows, width);
-            columns::<B>(w, (plan.outputs, inner), (&panel, COLUMNS), into);
+            columns::<B>(w, plan.outputs, &panel, &starts, |row, sums| {
+                out[row * windows + from..][..width].copy_from_slice(&sums[..width]);
+            });
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, Problem, product::plan};
 
-use super::Row;
-use super::product::{Avx2, Avx512, Build, Portable, product};
+use super::product::{Build, product};
+use super::{Row, row};
 
-pub const ROW: Row = Row { name: "MatMul", portable: run::<Portable>, avx2: run::<Avx2>, avx512: run::<Avx512> };
+pub const ROW: Row = row!("MatMul", run);
 
 fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (one, other) = (inputs.tensor(0)?, inputs.tensor(1)?);

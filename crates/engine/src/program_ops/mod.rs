@@ -1,11 +1,22 @@
 //! Kernels of programs' operators: the bits of the meanings, faster. An operator without one runs by its meaning.
 //!
-//! Kernels vectorise over outputs and never over a sum: each output's chain is the one that the meaning states.
+//! Kernels vectorise over outputs and never over a sum: each output's chain is the one that the meaning states. They ask for the same
+//! bytes and operations as the meanings do.
 
+mod batch_normalization;
 mod conv;
+mod conv_transpose;
+mod floats;
 mod gemm;
+mod global_average_pool;
 mod matmul;
+mod pairs;
+mod pool;
+mod pow;
 mod product;
+mod recurrent;
+mod reduce_mean;
+mod softmax;
 
 use graph::program::{Meaning, Operator};
 
@@ -19,10 +30,39 @@ struct Row {
     avx512: Meaning,
 }
 
-static ROWS: &[Row] = &[conv::ROW, gemm::ROW, matmul::ROW];
+/// The row of a function that is generic over [`product::Build`], and over what stands behind it.
+macro_rules! row {
+    ($name:literal, $run:ident $(, $more:ty)*) => {
+        $crate::program_ops::Row {
+            name: $name,
+            portable: $run::<$crate::program_ops::product::Portable $(, $more)*>,
+            avx2: $run::<$crate::program_ops::product::Avx2 $(, $more)*>,
+            avx512: $run::<$crate::program_ops::product::Avx512 $(, $more)*>,
+        }
+    };
+}
+use row;
+
+static ROWS: &[&[Row]] = &[
+    &[
+        batch_normalization::ROW,
+        conv::ROW,
+        conv_transpose::ROW,
+        gemm::ROW,
+        global_average_pool::ROW,
+        matmul::ROW,
+        pow::ROW,
+        reduce_mean::ROW,
+        softmax::ROW,
+    ],
+    pool::ROWS,
+    floats::ROWS,
+    pairs::ROWS,
+    recurrent::ROWS,
+];
 
 fn find(operator: &'static Operator) -> Option<&'static Row> {
-    ROWS.iter().find(|row| operator.domain.is_empty() && row.name == operator.name)
+    ROWS.iter().copied().flatten().find(|row| operator.domain.is_empty() && row.name == operator.name)
 }
 
 /// Who computes each operator on a CPU of that level.
