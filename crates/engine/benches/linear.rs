@@ -12,6 +12,8 @@ mod cpu;
 mod dot;
 #[path = "../src/simd.rs"]
 mod simd;
+#[path = "../src/tail.rs"]
+mod tail;
 #[path = "../src/threads.rs"]
 mod threads;
 

@@ -147,18 +147,18 @@ mod amx {
 /// Builds one plain function three times, for each level, and calls the one that `level` allows. Rust neither fuses
 /// nor reorders float operations, so the three have the same bits.
 macro_rules! versions {
-    ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $body:block) => {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "the level comes on top of what the function needs")]
-        $visible fn $name(level: $crate::cpu::Level, $($argument: $kind),*) {
+        $visible fn $name(level: $crate::cpu::Level, $($argument: $kind),*) $(-> $result)? {
             #[inline(always)]
-            fn portable($($argument: $kind),*) $body
+            fn portable($($argument: $kind),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma,f16c")]
-                fn avx2($($argument: $kind),*) { portable($($argument),*) }
+                fn avx2($($argument: $kind),*) $(-> $result)? { portable($($argument),*) }
                 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-                fn avx512($($argument: $kind),*) { portable($($argument),*) }
+                fn avx512($($argument: $kind),*) $(-> $result)? { portable($($argument),*) }
                 match level.vectors() {
                     $crate::cpu::Instructions::Portable => portable($($argument),*),
                     // SAFETY: only detection of these very features makes the level.

@@ -3,10 +3,12 @@
 //! A kernel computes rows of its output from rows of its inputs. Which rows come together in a call, in how many calls
 //! and on how many threads they are computed never changes a bit.
 
+use std::sync::Arc;
+
 use graph::{Data, Fact, Fault, attribute::Attributes};
 
 pub use crate::threads::Threads;
-use crate::{cache::Cache, cpu::Level};
+use crate::{cache::Cache, cpu::Level, tail::Tail};
 
 /// Which row of which text a row of a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +87,10 @@ pub trait Kernel: Send + Sync {
 pub struct Making<'a> {
     pub attributes: &'a Attributes,
     pub inputs: &'a [Fact],
+    /// Of what the kernel gives: the tail's output where it has one.
     pub output: &'a Fact,
+    /// What is behind the operator; only those of `ops::TAILED` are given any.
+    pub tail: Arc<Tail>,
 }
 
 /// `None` where the fast kernel does not cover the case; the reference meaning is used then.
@@ -127,6 +132,15 @@ pub fn floats_out<'a>(out: &'a mut Data, operator: &'static str) -> Result<&'a m
     if let Data::F32(values) = out { Ok(values) } else { Err(excluded(operator)) }
 }
 
-pub fn sums_out<'a>(out: &'a mut Data, operator: &'static str) -> Result<&'a mut [i32], Fault> {
-    if let Data::I32(values) = out { Ok(values) } else { Err(excluded(operator)) }
+/// Calls work with the numbers of an output of any element that a tail gives.
+macro_rules! cells {
+    ($data:expr, $operator:literal, $out:ident => $work:expr) => {
+        match $data {
+            graph::Data::I8($out) => $work,
+            graph::Data::I16($out) => $work,
+            graph::Data::I32($out) => $work,
+            _ => return Err($crate::kernel::excluded($operator)),
+        }
+    };
 }
+pub(crate) use cells;

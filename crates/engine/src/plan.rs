@@ -3,12 +3,13 @@
 //! Nodes that no row-mixing node needs are *late*: they run on those rows only whose outputs are wanted, so a prompt
 //! does not pay for logits that nobody reads. A value's memory is used again as soon as nobody needs the value.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use graph::{Checked, Data, Dimension, Element, Fact, Fault, Reach, Shape, Source};
 
 use crate::{
     cpu::Level,
+    fusion::{Fused, fusions},
     kernel::{Call, Kernel, Making, Place, State, Threads, excluded},
     ops,
 };
@@ -213,44 +214,6 @@ struct Sorting<'a> {
     fused: Vec<Fused>,
 }
 
-/// A product with an activation that only the product reads: one step for both.
-struct Fused {
-    activation: usize,
-    product: usize,
-    /// What goes into the activation, and the other factor.
-    inputs: [Source; 2],
-    kernel: Box<dyn Kernel>,
-}
-
-/// The products whose activations can be computed with them.
-fn fusions(checked: &Checked) -> Vec<Fused> {
-    let graph = checked.graph();
-    let mut users = vec![0; graph.nodes.len()];
-    let outputs = graph.outputs.iter().map(|output| output.source);
-    for source in graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).chain(outputs) {
-        if let Source::Node(node) = source {
-            users[node] += 1;
-        }
-    }
-    let mut fused = Vec::new();
-    for (product, node) in graph.nodes.iter().enumerate().filter(|(_, node)| node.operator.name == "multiply_f32") {
-        let (Some(output), [one, other]) = (checked.node_fact(product), &node.inputs[..]) else { continue };
-        let same = |source: Source| checked.fact(source).is_some_and(|fact| fact.shape == output.shape);
-        for (from, factor) in [(*one, *other), (*other, *one)] {
-            let Source::Node(activation) = from else { continue };
-            let inner = &graph.nodes[activation];
-            if !(same(from) && same(factor) && users[activation] == 1) {
-                continue;
-            }
-            if let (Some(kernel), [x]) = (ops::gated(inner.operator.name), &inner.inputs[..]) {
-                fused.push(Fused { activation, product, inputs: [*x, factor], kernel });
-                break;
-            }
-        }
-    }
-    fused
-}
-
 impl<'a> Sorting<'a> {
     fn new(checked: &'a Checked) -> Self {
         let nodes = &checked.graph().nodes;
@@ -269,15 +232,13 @@ impl<'a> Sorting<'a> {
                 }
             }
         }
-        Self {
-            checked,
-            late,
-            nodes: Vec::new(),
-            picked: BTreeMap::new(),
-            steps: Vec::new(),
-            states: 0,
-            fused: fusions(checked),
+        let fused = fusions(checked);
+        for fused in &fused {
+            // What mixes rows needs all of them, and so all that is computed with it.
+            let all = fused.hidden.iter().all(|&node| late[node]);
+            late[fused.last] &= all;
         }
+        Self { checked, late, nodes: Vec::new(), picked: BTreeMap::new(), steps: Vec::new(), states: 0, fused }
     }
 
     fn steps(mut self) -> (Vec<Step>, Vec<Feed>) {
@@ -287,21 +248,23 @@ impl<'a> Sorting<'a> {
             let (Ok(facts), Some(output)) = (self.checked.input_facts(node), self.checked.node_fact(index)) else {
                 break;
             };
-            if self.fused.iter().any(|fused| fused.activation == index) {
+            if self.fused.iter().any(|fused| fused.hidden.contains(&index)) {
                 // Nobody asks for the output of this node.
                 self.nodes.push(usize::MAX);
                 continue;
             }
-            if let Some(place) = self.fused.iter().position(|fused| fused.product == index) {
-                let Fused { kernel, inputs, .. } = self.fused.swap_remove(place);
-                let inputs = inputs.map(|source| self.feed(source, self.late[index])).to_vec();
-                self.nodes.push(self.steps.len());
-                self.push(Work::Kernel(kernel), inputs, output, self.late[index], None);
-                continue;
-            }
-            let late = self.late[index];
-            let inputs = node.inputs.iter().map(|&source| self.feed(source, late)).collect();
-            let kernel = ops::make(node, &Making { attributes: &node.attributes, inputs: &facts, output });
+            let (late, tail) = (self.late[index], Arc::default());
+            let (kernel, inputs) = match self.fused.iter().position(|fused| fused.last == index) {
+                Some(place) => {
+                    let Fused { kernel, inputs, .. } = self.fused.swap_remove(place);
+                    (kernel, inputs)
+                }
+                None => {
+                    let making = Making { attributes: &node.attributes, inputs: &facts, output, tail };
+                    (ops::make(node, &making), node.inputs.clone())
+                }
+            };
+            let inputs = inputs.into_iter().map(|source| self.feed(source, late)).collect();
             let state = (!matches!(kernel.state(), State::None)).then_some(self.states);
             self.states += usize::from(state.is_some());
             self.nodes.push(self.steps.len());

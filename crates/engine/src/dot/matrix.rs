@@ -75,6 +75,17 @@ impl<'a, T: Copy> Output<'a, T> {
         Self { cut: Cut::new(out, stride), stride }
     }
 
+    /// The places of the outputs of some tiles of a row, padding left out.
+    ///
+    /// # Safety
+    /// A tile is in one hand only.
+    #[allow(clippy::mut_from_ref, reason = "tiles do not overlap, and the caller has each once")]
+    pub unsafe fn part(&self, row: usize, tiles: Range<usize>) -> &mut [T] {
+        let (from, to) = (tiles.start * ROWS, self.stride.min(tiles.end * ROWS));
+        // SAFETY: as the caller promises; a part that is not there panics.
+        unsafe { self.cut.part(row * self.stride + from, to - from) }
+    }
+
     /// Writes a tile's outputs of a row, those that are not padding.
     ///
     /// # Safety

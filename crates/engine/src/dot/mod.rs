@@ -31,7 +31,9 @@ mod ways;
 
 pub use blocks::Blocks;
 pub use floats::multiply_floats;
-pub use integer::{Planes, multiply_integers};
+#[allow(unused_imports, reason = "as for the function")]
+pub use integer::multiply_integers;
+pub use integer::{Planes, multiply_integers_then};
 pub use matrix::{Matrix, multiply_blocks};
 
 /// Outputs of a tile, and rows of activations that lie side by side.

@@ -1,7 +1,7 @@
 //! Fast `attention`: the queries that share keys and values, tokens of a chunk and heads of a group, go over a page
 //! together; two columns of a key, and two positions of the values, are multiplied at once.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use graph::{Data, Element, Fault, fixed, ops::attention::SHIFT};
 
@@ -9,8 +9,9 @@ use crate::{
     blocks::{Block, QUERIES},
     cache::{Cache, Form, PAGE},
     cpu::{Level, versions},
-    kernel::{Call, Kernel, Making, State, excluded, sums_out},
+    kernel::{Call, Kernel, Making, State, cells, excluded},
     pairs::PairSums,
+    tail::{Cell, Tail},
     threads::Cut,
 };
 
@@ -23,6 +24,7 @@ struct Attention {
     table: Vec<i16>,
     /// Greatest absolute value that a value can have.
     magnitude: u64,
+    tail: Arc<Tail>,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
@@ -38,6 +40,7 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
         shift: u32::try_from(making.integer("shift")?).ok()?,
         table: table.clone(),
         magnitude: making.inputs.get(2)?.interval.magnitude(),
+        tail: Arc::clone(&making.tail),
     };
     (0..3).all(small).then(|| Box::new(kernel) as Box<dyn Kernel>)
 }
@@ -60,6 +63,7 @@ struct Scratch {
     weights: Vec<i16>,
     sums: Vec<i32>,
     wide: Vec<i64>,
+    means: Vec<i32>,
     queries: Vec<(usize, usize)>,
 }
 
@@ -75,7 +79,6 @@ impl Kernel for Attention {
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let inputs = call.inputs;
         let (q, k, v) = (widened(inputs.first())?, widened(inputs.get(1))?, widened(inputs.get(2))?);
-        let out = sums_out(out, "attention")?;
         let kv_width = self.kv_heads * self.head;
         for (row, place) in call.places.iter().enumerate() {
             let Some(State::Integer(cache)) = states.get_mut(place.lane) else { return Err(excluded("attention")) };
@@ -85,6 +88,13 @@ impl Kernel for Attention {
             .iter()
             .filter_map(|state| if let State::Integer(cache) = &**state { Some(cache) } else { None })
             .collect();
+        cells!(out, "attention", out => self.blocks(call, &caches, &q, out));
+        Ok(())
+    }
+}
+
+impl Attention {
+    fn blocks<T: Cell>(&self, call: &Call, caches: &[&Cache<i16>], q: &[i16], out: &mut [T]) {
         let group = self.heads / self.kv_heads;
         let blocks = Block::cut(call.places, (QUERIES / group).max(1));
         let cut = Cut::new(out, self.heads * self.head);
@@ -92,13 +102,10 @@ impl Kernel for Attention {
             let (block, kv_head) = (&blocks[piece / self.kv_heads], piece % self.kv_heads);
             let unit =
                 Unit { attention: self, level: call.level, cache: caches[block.place.lane], block, kv_head, group };
-            SCRATCH.with_borrow_mut(|scratch| unit.run(&q, scratch, &cut));
+            SCRATCH.with_borrow_mut(|scratch| unit.run(q, scratch, &cut));
         });
-        Ok(())
     }
-}
 
-impl Attention {
     fn form(&self) -> Form {
         Form { kv_heads: self.kv_heads, key: self.head, value: self.head, side: 2 }
     }
@@ -116,7 +123,7 @@ struct Unit<'a> {
 }
 
 impl Unit<'_> {
-    fn run(&self, q: &[i16], scratch: &mut Scratch, out: &Cut<i32>) {
+    fn run<T: Cell>(&self, q: &[i16], scratch: &mut Scratch, out: &Cut<T>) {
         let head = self.attention.head;
         let count = self.block.rows * self.group;
         let pages = self.end(count - 1).div_ceil(PAGE);
@@ -143,12 +150,12 @@ impl Unit<'_> {
     }
 
     /// The output of a query whose scores are there.
-    fn one(&self, index: usize, width: usize, scratch: &mut Scratch, out: &mut [i32]) {
+    fn one<T: Cell>(&self, index: usize, width: usize, scratch: &mut Scratch, out: &mut [T]) {
         let (form, end) = (self.attention.form(), self.end(index));
-        let Scratch { scores, distances, weights, sums, wide, queries, .. } = scratch;
+        let Scratch { scores, distances, weights, sums, wide, means, queries, .. } = scratch;
         let sum = self.weigh(&scores[index * width..][..end], distances, weights);
         let reciprocal = fixed::reciprocal(sum) as i64;
-        let finish = |sum: i64| ((sum * reciprocal + (1 << (SHIFT - 1))) >> SHIFT) as i32;
+        means.resize(out.len(), 0);
         let pages = end.div_ceil(PAGE);
         // Every partial sum is at most S · |v|, so the narrow sum is exact where that fits.
         if sum.saturating_mul(self.attention.magnitude) <= i32::MAX as u64 {
@@ -161,15 +168,18 @@ impl Unit<'_> {
                 let table = self.cache.values(page, self.kv_head);
                 PairSums { table, columns: form.stride(), count, factors: weights, queries }.run(self.level, sums);
             }
-            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = finish(i64::from(*sum)));
+            divide(self.level, sums, reciprocal, means);
         } else {
             wide.clear();
             wide.resize(form.stride(), 0);
             for (page, weights) in weights.chunks(PAGE).enumerate() {
                 mix_wide(self.level, weights, self.cache.values(page, self.kv_head), wide);
             }
-            out.iter_mut().zip(wide).for_each(|(out, sum)| *out = finish(*sum));
+            divide_wide(self.level, wide, reciprocal, means);
         }
+        // Where in its row the head lies.
+        let column = self.head(index) % self.attention.heads * self.attention.head;
+        T::fill(self.level, &self.attention.tail, column, means, out);
     }
 
     /// The weights of scores, padded with a zero to pairs; gives their sum.
@@ -206,6 +216,23 @@ versions! {
             let scaled = (i64::from(most) - i64::from(score)) * multiplier;
             *distance = ((scaled + half) >> shift).min(last as i64) as i32;
         }
+    }
+}
+
+#[inline(always)]
+fn mean(sum: i64, reciprocal: i64) -> i32 {
+    ((sum * reciprocal + (1 << (SHIFT - 1))) >> SHIFT) as i32
+}
+
+versions! {
+    fn divide(sums: &[i32], reciprocal: i64, means: &mut [i32]) {
+        means.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = self::mean((*sum).into(), reciprocal));
+    }
+}
+
+versions! {
+    fn divide_wide(sums: &[i64], reciprocal: i64, means: &mut [i32]) {
+        means.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = self::mean(*sum, reciprocal));
     }
 }
 

@@ -1,15 +1,19 @@
-//! Fast `linear`: activations as planes of bytes, times packed weights where they lie.
+//! Fast `linear`: activations as planes of bytes, times packed weights where they lie, and what is behind it.
+
+use std::sync::Arc;
 
 use graph::{Data, Element, Fault, Format, Packed};
 
 use crate::{
-    dot::{Matrix, Planes, multiply_integers},
-    kernel::{Call, Kernel, Making, State, excluded, sums_out},
+    dot::{Matrix, Planes, multiply_integers_then},
+    kernel::{Call, Kernel, Making, State, cells, excluded},
+    tail::Tail,
 };
 
 struct Linear {
     weights: Packed,
     bias: Option<Vec<i32>>,
+    tail: Arc<Tail>,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
@@ -20,17 +24,17 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
         _ => return None,
     };
     let small = matches!(making.inputs.first()?.element, Element::I8 | Element::U8 | Element::I16);
-    (small && weights.format() == Format::I8)
-        .then(|| Box::new(Linear { weights: weights.clone(), bias }) as Box<dyn Kernel>)
+    let kernel = Linear { weights: weights.clone(), bias, tail: Arc::clone(&making.tail) };
+    (small && weights.format() == Format::I8).then(|| Box::new(kernel) as Box<dyn Kernel>)
 }
 
 impl Kernel for Linear {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let refuse = || excluded("linear");
-        let out = sums_out(out, "linear")?;
         let weights = Matrix::of(&self.weights, 0).ok_or_else(refuse)?;
-        let x = call.inputs.first().and_then(|x| Planes::of(x, weights.columns)).ok_or_else(refuse)?;
-        multiply_integers(call.level, call.threads, &weights, &x, self.bias.as_deref(), out);
+        let x = call.inputs.first().and_then(|x| Planes::at(call.level, x, weights.columns)).ok_or_else(refuse)?;
+        let (level, bias) = (call.level, self.bias.as_deref());
+        cells!(out, "linear", out => multiply_integers_then(level, call.threads, &weights, &x, bias, &self.tail, out));
         Ok(())
     }
 }

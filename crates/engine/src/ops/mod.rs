@@ -56,10 +56,17 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("softcap_f32", softcap_f32::make),
 ];
 
+/// Operators whose kernels take a tail.
+pub const TAILED: &[&str] = &["add", "attention", "linear", "multiply", "rms_norm", "rope"];
+
+/// The fast kernel for a node, if there is one.
+pub fn fast(node: &Node, making: &Making) -> Option<Box<dyn Kernel>> {
+    KERNELS.iter().find(|(name, _)| *name == node.operator.name).and_then(|(_, make)| make(making))
+}
+
 /// The kernel for a node: fast where there is one, else the reference meaning.
 pub fn make(node: &Node, making: &Making) -> Box<dyn Kernel> {
-    let fast = KERNELS.iter().find(|(name, _)| *name == node.operator.name);
-    fast.and_then(|(_, make)| make(making)).unwrap_or_else(|| reference::make(node, making))
+    fast(node, making).unwrap_or_else(|| reference::make(node, making))
 }
 
 #[cfg(test)]

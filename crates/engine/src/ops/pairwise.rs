@@ -1,13 +1,19 @@
 //! Sums and products of two tensors, element by element, where an operand is as long as the output or repeats for each
 //! row of it.
 
+use std::sync::Arc;
+
 use graph::{Data, Fact, Fault};
 
 use super::map::PIECE;
 use crate::{
     cpu::versions,
-    kernel::{Call, Kernel, Making, State, excluded, floats, floats_out},
+    kernel::{Call, Kernel, Making, State, cells, excluded, floats, floats_out},
+    tail::{Cell, Tail},
 };
+
+/// Columns whose sums or products wait together for what is behind them.
+const COLUMNS: usize = 512;
 
 #[derive(Clone, Copy)]
 pub enum Pairwise {
@@ -15,7 +21,11 @@ pub enum Pairwise {
     Multiply,
 }
 
-struct Integers(Pairwise);
+struct Integers {
+    pairwise: Pairwise,
+    width: usize,
+    tail: Arc<Tail>,
+}
 
 struct Floats {
     pairwise: Pairwise,
@@ -28,7 +38,8 @@ fn same_shape(making: &Making) -> bool {
 }
 
 pub fn integers(making: &Making, pairwise: Pairwise) -> Option<Box<dyn Kernel>> {
-    same_shape(making).then(|| Box::new(Integers(pairwise)) as Box<dyn Kernel>)
+    let kernel = Integers { pairwise, width: making.width(0)?, tail: Arc::clone(&making.tail) };
+    same_shape(making).then(|| Box::new(kernel) as Box<dyn Kernel>)
 }
 
 pub fn of_floats(making: &Making, pairwise: Pairwise) -> Option<Box<dyn Kernel>> {
@@ -51,13 +62,35 @@ fn period(operand: &Fact, output: &Fact) -> Option<usize> {
 
 impl Kernel for Integers {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        let (Data::I32(out), [one, other]) = (out, call.inputs) else { return Err(excluded("add or multiply")) };
+        let [one, other] = call.inputs else { return Err(excluded("add or multiply")) };
         let known = |data: &Data| !matches!(data, Data::F16(_) | Data::F32(_) | Data::Packed(_));
         if !(known(one) && known(other)) {
             return Err(excluded("add or multiply"));
         }
-        call.threads.each(out, 1, PIECE, |first, out| integer_piece(call, self.0, one, other, first, out));
+        if let (Tail::Sums, Data::I32(out)) = (&*self.tail, &mut *out) {
+            let each = |first: usize, out: &mut [i32]| integer_piece(call, self.pairwise, one, other, first, out);
+            call.threads.each(out, 1, PIECE, each);
+            return Ok(());
+        }
+        cells!(out, "add or multiply", out => self.rows(call, one, other, out));
         Ok(())
+    }
+}
+
+impl Integers {
+    /// A few columns at a time, so that sums and products stay in the first level of the cache.
+    fn rows<T: Cell>(&self, call: &Call, one: &Data, other: &Data, out: &mut [T]) {
+        let width = self.width;
+        call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
+            let mut wide = [0; COLUMNS];
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                for (piece, out) in out.chunks_mut(COLUMNS).enumerate() {
+                    let (column, wide) = (piece * COLUMNS, &mut wide[..out.len()]);
+                    integer_piece(call, self.pairwise, one, other, (first + row) * width + column, wide);
+                    T::fill(call.level, &self.tail, column, wide, out);
+                }
+            }
+        });
     }
 }
 

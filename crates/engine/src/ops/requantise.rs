@@ -1,23 +1,20 @@
-//! Fast `requantise` along the innermost axis.
+//! Fast `requantise` along the innermost axis: alone, or behind the operator that makes its input.
 
 use graph::{Data, Element, Fault};
 
 use super::map::PIECE;
 use crate::{
-    cpu::{Level, versions},
-    kernel::{Call, Kernel, Making, State, excluded},
+    kernel::{Call, Kernel, Making, State, cells, excluded},
+    tail::{Cell, Requantise, Tail},
 };
 
-struct Requantise {
-    /// One for each column.
-    multipliers: Vec<i64>,
-    halves: Vec<i64>,
-    shifts: Vec<i64>,
-    low: i64,
-    high: i64,
+struct Alone {
+    width: usize,
+    tail: Tail,
 }
 
-pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
+/// The factors of a requantisation.
+pub fn factors(making: &Making) -> Option<Requantise> {
     let (width, x) = (making.width(0)?, making.inputs.first()?);
     let (multipliers, shifts) = (making.constant_integers(1)?, making.constant_integers(2)?);
     let innermost = making.integer("axis")? == i64::try_from(x.shape.rank()).ok()? - 1;
@@ -27,57 +24,39 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     if !(covered && (innermost || single)) {
         return None;
     }
-    let each = |values: &[i64]| (0..width).map(|column| values[column % values.len()]).collect::<Vec<i64>>();
-    let shifts = each(&shifts);
-    Some(Box::new(Requantise {
-        multipliers: each(&multipliers),
-        halves: shifts.iter().map(|&shift| (1_i64 << shift) >> 1).collect(),
-        shifts,
-        low: making.integer("low")?,
-        high: making.integer("high")?,
-    }))
+    let clamp = (making.integer("low")?, making.integer("high")?);
+    Requantise::new((&multipliers, &shifts), width, clamp, x.interval.magnitude())
 }
 
-impl Kernel for Requantise {
+pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
+    Some(Box::new(Alone { width: making.width(0)?, tail: Tail::Requantise(factors(making)?) }))
+}
+
+impl Kernel for Alone {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        match (call.inputs.first(), out) {
-            (Some(Data::I32(x)), Data::I8(out)) => self.rows(call, x, out, sums_to_bytes),
-            (Some(Data::I32(x)), Data::I16(out)) => self.rows(call, x, out, sums_to_words),
-            (Some(Data::I32(x)), Data::I32(out)) => self.rows(call, x, out, sums_to_sums),
-            (Some(Data::I16(x)), Data::I8(out)) => self.rows(call, x, out, words_to_bytes),
-            (Some(Data::I16(x)), Data::I16(out)) => self.rows(call, x, out, words_to_words),
-            (Some(Data::I16(x)), Data::I32(out)) => self.rows(call, x, out, words_to_sums),
+        match call.inputs.first() {
+            Some(Data::I32(x)) => cells!(out, "requantise", out => self.sums(call, x, out)),
+            Some(Data::I16(x)) => cells!(out, "requantise", out => self.words(call, x, out)),
             _ => return Err(excluded("requantise")),
         }
         Ok(())
     }
 }
 
-impl Requantise {
-    fn rows<T: Sync, U: Send>(&self, call: &Call, x: &[T], out: &mut [U], fill: fn(Level, &Self, &[T], &mut [U])) {
-        let width = self.multipliers.len();
+impl Alone {
+    fn sums<T: Cell>(&self, call: &Call, x: &[i32], out: &mut [T]) {
+        let width = self.width;
         call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
-            fill(call.level, self, &x[first * width..][..out.len()], out);
+            let rows = out.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width));
+            rows.for_each(|(out, x)| T::fill(call.level, &self.tail, 0, x, out));
+        });
+    }
+
+    fn words<T: Cell>(&self, call: &Call, x: &[i16], out: &mut [T]) {
+        let (width, Tail::Requantise(by)) = (self.width, &self.tail) else { return };
+        call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
+            let rows = out.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width));
+            rows.for_each(|(out, x)| T::requantise_words(call.level, by, 0, x, out));
         });
     }
 }
-
-#[inline(always)]
-fn fill<T: Copy + Into<i64>, U>(by: &Requantise, x: &[T], out: &mut [U], narrow: impl Fn(i64) -> U) {
-    let width = by.multipliers.len();
-    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        let factors = by.multipliers.iter().zip(&by.halves).zip(&by.shifts);
-        for ((out, &x), ((&multiplier, &half), &shift)) in out.iter_mut().zip(x).zip(factors) {
-            let scaled = (x.into() * multiplier + half) >> shift;
-            *out = narrow(scaled.max(by.low).min(by.high));
-        }
-    }
-}
-
-// The clamp lies within the output's element, which the bounds rule has checked.
-versions! { fn sums_to_bytes(by: &Requantise, x: &[i32], out: &mut [i8]) { fill(by, x, out, |value| value as i8) } }
-versions! { fn sums_to_words(by: &Requantise, x: &[i32], out: &mut [i16]) { fill(by, x, out, |value| value as i16) } }
-versions! { fn sums_to_sums(by: &Requantise, x: &[i32], out: &mut [i32]) { fill(by, x, out, |value| value as i32) } }
-versions! { fn words_to_bytes(by: &Requantise, x: &[i16], out: &mut [i8]) { fill(by, x, out, |value| value as i8) } }
-versions! { fn words_to_words(by: &Requantise, x: &[i16], out: &mut [i16]) { fill(by, x, out, |value| value as i16) } }
-versions! { fn words_to_sums(by: &Requantise, x: &[i16], out: &mut [i32]) { fill(by, x, out, |value| value as i32) } }

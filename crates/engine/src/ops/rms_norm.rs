@@ -1,40 +1,47 @@
-//! Fast `rms_norm`.
+//! Fast `rms_norm`, and what is behind it.
+
+use std::sync::Arc;
 
 use graph::{Data, Element, Fault, fixed, ops::rms_norm::SHIFT};
 
 use super::map::PIECE;
 use crate::{
     cpu::{Level, versions},
-    kernel::{Call, Kernel, Making, State, excluded, sums_out},
+    kernel::{Call, Kernel, Making, State, cells, excluded},
+    tail::{Cell, Tail},
 };
 
 struct RmsNorm {
     width: usize,
     epsilon: i64,
+    tail: Arc<Tail>,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let kernel = RmsNorm { width: making.width(0)?, epsilon: making.integer("epsilon")? };
+    let (width, epsilon) = (making.width(0)?, making.integer("epsilon")?);
+    let kernel = RmsNorm { width, epsilon, tail: Arc::clone(&making.tail) };
     let covered = matches!(making.inputs.first()?.element, Element::I16 | Element::I32);
     covered.then(|| Box::new(kernel) as Box<dyn Kernel>)
 }
 
 impl RmsNorm {
-    fn rows<T: Sync>(&self, call: &Call, x: &[T], out: &mut [i32], one: fn(Level, &[T], i64, &mut [i32])) {
+    fn rows<X: Sync, T: Cell>(&self, call: &Call, x: &[X], out: &mut [T], one: fn(Level, &[X], i64, &mut [i32])) {
         let width = self.width;
         call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
-            let rows = x[first * width..].chunks_exact(width).zip(out.chunks_exact_mut(width));
-            rows.for_each(|(x, out)| one(call.level, x, self.epsilon, out));
+            let mut normed = vec![0; width];
+            for (x, out) in x[first * width..].chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+                one(call.level, x, self.epsilon, &mut normed);
+                T::fill(call.level, &self.tail, 0, &normed, out);
+            }
         });
     }
 }
 
 impl Kernel for RmsNorm {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        let out = sums_out(out, "rms_norm")?;
         match call.inputs.first() {
-            Some(Data::I16(x)) => self.rows(call, x, out, words),
-            Some(Data::I32(x)) => self.rows(call, x, out, sums),
+            Some(Data::I16(x)) => cells!(out, "rms_norm", out => self.rows(call, x, out, words)),
+            Some(Data::I32(x)) => cells!(out, "rms_norm", out => self.rows(call, x, out, sums)),
             _ => return Err(excluded("rms_norm")),
         }
         Ok(())

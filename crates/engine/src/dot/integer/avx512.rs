@@ -10,7 +10,7 @@ use super::{
 
 /// Rows of one pass over two tiles, or one.
 const PASS: usize = 8;
-/// How far ahead a row alone asks for weights.
+/// How far ahead a row alone asks for weights, which nobody needs again soon: other things may stay in the caches.
 const AHEAD: usize = 2048;
 
 /// # Safety
@@ -23,16 +23,56 @@ pub unsafe fn multiply(work: Work, x: &Planes, sums: &mut [Sums]) {
         // SAFETY: the lengths were checked.
         return unsafe { single(work, x, sums) };
     }
-    for (index, sums) in sums.chunks_exact_mut(work.rows).enumerate() {
-        let tile = &work.tiles[index / signs.len()][..work.spans * SPAN_BYTES];
-        for (group, sums) in sums.chunks_mut(ROWS).enumerate() {
-            let group = x.group(index % signs.len(), work.group + group, work.span);
-            for (pass, sums) in sums.chunks_mut(PASS).enumerate() {
+    let planes = signs.len();
+    // The check has seen that there are sums of every tile, plane and row.
+    let all = sums.as_mut_ptr();
+    for plane in 0..planes {
+        for (group, start) in (0..work.rows).step_by(ROWS).enumerate() {
+            let x = x.group(plane, work.group + group, work.span);
+            let end = work.rows.min(start + ROWS);
+            for from in (start..end).step_by(PASS) {
+                let rows = from..end.min(from + PASS);
+                let place = |tile: usize| all.wrapping_add((tile * planes + plane) * work.rows + from);
+                let places = [place(0), place(work.count - 1)];
+                let ahead = if plane == 0 { Ahead::of(work, &rows) } else { Ahead::NOTHING };
+                let pass = Pass { tiles: work.tiles, spans: work.spans, x, first: from - start, places, ahead };
                 // SAFETY: the lengths were checked; these rows are among the group's.
-                unsafe { by_rows(tile, &group, pass * PASS, sums) };
+                unsafe { by_rows(&pass, rows.len(), work.count) };
             }
         }
     }
+}
+
+/// Weights to ask for during a pass: some lines of each of two tiles.
+#[derive(Clone, Copy)]
+struct Ahead {
+    tiles: [*const u8; 2],
+    lines: usize,
+}
+
+impl Ahead {
+    const NOTHING: Self = Self { tiles: [std::ptr::null(); 2], lines: 0 };
+
+    /// A share of the next weights, so that all passes over these rows ask for all of them.
+    fn of(work: Work, rows: &std::ops::Range<usize>) -> Self {
+        let passes = work.rows.div_ceil(PASS);
+        let least = work.next.map(<[u8]>::len).into_iter().min().unwrap_or(0) / 64;
+        let lines = least.div_ceil(passes);
+        let first = rows.start / PASS * lines;
+        let tiles = work.next.map(|tile| tile.as_ptr().wrapping_add(first * 64));
+        Self { tiles, lines: lines.min(least.saturating_sub(first)) }
+    }
+}
+
+/// Rows of a group, from one on, times one or two tiles.
+struct Pass<'a> {
+    tiles: [&'a [u8]; 2],
+    spans: usize,
+    x: Group<'a>,
+    first: usize,
+    /// Sums of these rows, of each tile.
+    places: [*mut Sums; 2],
+    ahead: Ahead,
 }
 
 /// One row times one or two tiles, two streams of memory; all planes in one pass over the weights.
@@ -41,15 +81,14 @@ pub unsafe fn multiply(work: Work, x: &Planes, sums: &mut [Sums]) {
 /// The CPU has the features named; the work was checked.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn single(work: Work, x: &Planes, sums: &mut [Sums]) {
-    let groups: Vec<Group> = (0..x.signs().len()).map(|plane| x.group(plane, work.group, work.span)).collect();
+    let plane = |plane: usize| x.group(plane, work.group, work.span);
     // SAFETY: as the caller promises.
     unsafe {
-        match (work.count, groups.as_slice()) {
-            (1, [one]) => stream::<1, 1>(work, [*one], sums),
-            (2, [one]) => stream::<2, 1>(work, [*one], sums),
-            (1, [one, other]) => stream::<1, 2>(work, [*one, *other], sums),
-            (2, [one, other]) => stream::<2, 2>(work, [*one, *other], sums),
-            _ => unreachable!("one or two tiles, one or two planes"),
+        match (work.count, x.signs().len()) {
+            (1, 1) => stream::<1, 1>(work, [plane(0)], sums),
+            (_, 1) => stream::<2, 1>(work, [plane(0)], sums),
+            (1, _) => stream::<1, 2>(work, [plane(0), plane(1)], sums),
+            _ => stream::<2, 2>(work, [plane(0), plane(1)], sums),
         }
     }
 }
@@ -65,7 +104,7 @@ unsafe fn stream<const S: usize, const P: usize>(work: Work, planes: [Group; P],
             let at = tile.as_ptr().wrapping_add(group * 64);
             // SAFETY: a group of 4 columns is 64 bytes; prefetching reads nothing.
             let weights = unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
+                _mm_prefetch::<_MM_HINT_NTA>(at.wrapping_add(AHEAD).cast());
                 _mm512_loadu_si512(at.cast())
             };
             for (plane, lanes) in planes.iter().zip(lanes) {
@@ -87,14 +126,16 @@ unsafe fn stream<const S: usize, const P: usize>(work: Work, planes: [Group; P],
 macro_rules! by_rows {
     ($($rows:literal)*) => {
         /// # Safety
-        /// As `run`, for any number of sums up to eight.
+        /// As `run`, for so many rows, up to eight, and one tile or two.
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-        unsafe fn by_rows(tile: &[u8], x: &Group, first: usize, sums: &mut [Sums]) {
+        unsafe fn by_rows(pass: &Pass, rows: usize, tiles: usize) {
             // SAFETY: as the caller promises.
             unsafe {
-                match (sums.len(), x.sign) {
-                    $(($rows, Sign::Signed) => run::<$rows, true>(tile, x, first, sums),
-                    ($rows, Sign::Unsigned) => run::<$rows, false>(tile, x, first, sums),)*
+                match (rows, tiles, pass.x.sign) {
+                    $(($rows, 1, Sign::Signed) => run::<$rows, 1, true>(pass),
+                    ($rows, 1, Sign::Unsigned) => run::<$rows, 1, false>(pass),
+                    ($rows, _, Sign::Signed) => run::<$rows, 2, true>(pass),
+                    ($rows, _, Sign::Unsigned) => run::<$rows, 2, false>(pass),)*
                     _ => unreachable!("a pass has at most eight rows"),
                 }
             }
@@ -103,34 +144,55 @@ macro_rules! by_rows {
 }
 by_rows!(1 2 3 4 5 6 7 8);
 
+/// Eight rows times two tiles: 16 sums stay in registers, enough that two products can begin in each cycle, and ten loads
+/// serve 16 of them.
+///
 /// # Safety
-/// The CPU has the features named; the group has every span of the tile, and `R` rows from `first` on; there are `R`
-/// sums.
+/// The CPU has the features named; `S` tiles and the group have every span, and the group `R` rows from the first on;
+/// there are `R` sums of each tile, and no others hold them.
+#[allow(clippy::needless_range_loop, reason = "arrays in step, each a register a place")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn run<const R: usize, const SIGNED: bool>(tile: &[u8], x: &Group, first: usize, sums: &mut [Sums]) {
+unsafe fn run<const R: usize, const S: usize, const SIGNED: bool>(pass: &Pass) {
     let top = _mm512_set1_epi8(-128);
-    let mut lanes = [_mm512_setzero_si512(); R];
-    for (span, weights) in tile.chunks_exact(SPAN_BYTES).enumerate() {
-        let x = x.bytes.as_ptr().wrapping_add((span * x.width + first) * SPAN);
+    let mut lanes = [[_mm512_setzero_si512(); R]; S];
+    let mut wanted = 0;
+    for span in 0..pass.spans {
+        let x = pass.x.bytes.as_ptr().wrapping_add((span * pass.x.width + pass.first) * SPAN);
         for group in 0..SPAN / 4 {
-            // SAFETY: a group of 4 columns is 64 bytes.
-            let mut weights = unsafe { _mm512_loadu_si512(weights.as_ptr().add(group * 64).cast()) };
-            if SIGNED {
-                weights = _mm512_xor_si512(weights, top);
+            if wanted < pass.ahead.lines {
+                for tile in pass.ahead.tiles {
+                    // Reads nothing, so it may point anywhere.
+                    _mm_prefetch::<_MM_HINT_T1>(tile.wrapping_add(wanted * 64).cast());
+                }
+                wanted += 1;
             }
-            for (row, lanes) in lanes.iter_mut().enumerate() {
+            let mut weights = [top; S];
+            for tile in 0..S {
+                // SAFETY: a group of 4 columns is 64 bytes, and tiles have every span.
+                let loaded =
+                    unsafe { _mm512_loadu_si512(pass.tiles[tile].as_ptr().add(span * SPAN_BYTES + group * 64).cast()) };
+                weights[tile] = if SIGNED { _mm512_xor_si512(loaded, top) } else { loaded };
+            }
+            for row in 0..R {
                 // SAFETY: as the caller promises.
                 let word = unsafe { x.add(row * SPAN + group * 4).cast::<i32>().read_unaligned() };
                 let x = _mm512_set1_epi32(word);
-                *lanes = if SIGNED {
-                    _mm512_dpbusd_epi32(*lanes, weights, x)
-                } else {
-                    _mm512_dpbusd_epi32(*lanes, x, weights)
-                };
+                for tile in 0..S {
+                    lanes[tile][row] = if SIGNED {
+                        _mm512_dpbusd_epi32(lanes[tile][row], weights[tile], x)
+                    } else {
+                        _mm512_dpbusd_epi32(lanes[tile][row], x, weights[tile])
+                    };
+                }
             }
         }
     }
-    lanes.into_iter().zip(sums).for_each(|(lanes, sums)| add(lanes, sums));
+    for tile in 0..S {
+        for row in 0..R {
+            // SAFETY: as the caller promises.
+            unsafe { add(lanes[tile][row], &mut *pass.places[tile].add(row)) };
+        }
+    }
 }
 
 #[inline]

@@ -6,7 +6,10 @@
 
 use graph::Data;
 
-use crate::dot::ROWS;
+use crate::{
+    cpu::{Level, versions},
+    dot::ROWS,
+};
 
 /// Columns of a span.
 pub const SPAN: usize = 64;
@@ -49,17 +52,36 @@ pub struct Group<'a> {
 }
 
 impl Planes {
-    /// `None` for elements that are no small integers, or rows that are not of `columns`.
+    /// Laid out by plain code.
+    #[allow(dead_code, reason = "for kernels that have no level at hand")]
     pub fn of(x: &Data, columns: usize) -> Option<Self> {
+        Self::at(Level::PORTABLE, x, columns)
+    }
+
+    /// Laid out by the vectors of a level. `None` for elements that are no small integers, or rows that are not of
+    /// `columns`.
+    pub fn at(level: Level, x: &Data, columns: usize) -> Option<Self> {
         match x {
-            Data::I8(x) => Self::fill(x, columns, SIGNED, |x| [x.cast_unsigned(), 0]),
-            Data::U8(x) => Self::fill(x, columns, UNSIGNED, |x| [x, 0]),
-            Data::I16(x) => Self::fill(x, columns, SPLIT, |x| [(x >> 8) as u8, x as u8]),
+            Data::I8(x) => Self::fill(x, columns, SIGNED, |_, x, line| signed(level, x, line)),
+            Data::U8(x) => Self::fill(x, columns, UNSIGNED, |_, x, line| {
+                line.0[..x.len()].copy_from_slice(x);
+                0
+            }),
+            Data::I16(x) => Self::fill(x, columns, SPLIT, |plane, x, line| match plane {
+                0 => upper(level, x, line),
+                _ => lower(level, x, line),
+            }),
             _ => None,
         }
     }
 
-    fn fill<T: Copy>(x: &[T], columns: usize, signs: &'static [Sign], bytes: impl Fn(T) -> [u8; 2]) -> Option<Self> {
+    /// `line` fills a span of a plane and adds up its bytes where they are signed.
+    fn fill<T>(
+        x: &[T],
+        columns: usize,
+        signs: &'static [Sign],
+        line: impl Fn(usize, &[T], &mut Line) -> i32,
+    ) -> Option<Self> {
         if columns == 0 || !x.len().is_multiple_of(columns) {
             return None;
         }
@@ -70,11 +92,7 @@ impl Planes {
             for (row, x) in x.chunks_exact(columns).enumerate() {
                 let (group, width) = (row / ROWS, ROWS.min(rows - row / ROWS * ROWS));
                 for (span, x) in x.chunks(SPAN).enumerate() {
-                    let line = &mut lines[group * ROWS * count + span * width + row % ROWS].0;
-                    line.iter_mut().zip(x).for_each(|(byte, &x)| *byte = bytes(x)[plane]);
-                    if signs[plane] == Sign::Signed {
-                        sums[row] += line.iter().map(|byte| i32::from(byte.cast_signed())).sum::<i32>();
-                    }
+                    sums[row] += line(plane, x, &mut lines[group * ROWS * count + span * width + row % ROWS]);
                 }
             }
         }
@@ -112,5 +130,34 @@ impl Planes {
         // SAFETY: a line is 64 bytes without padding.
         let bytes = unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * SPAN) };
         Group { width, sign: self.signs[plane], bytes }
+    }
+}
+
+versions! {
+    fn signed(x: &[i8], line: &mut Line) -> i32 {
+        let mut sum = 0;
+        for (byte, &x) in line.0.iter_mut().zip(x) {
+            *byte = x.cast_unsigned();
+            sum += i32::from(x);
+        }
+        sum
+    }
+}
+
+versions! {
+    fn upper(x: &[i16], line: &mut Line) -> i32 {
+        let mut sum = 0;
+        for (byte, &x) in line.0.iter_mut().zip(x) {
+            *byte = (x >> 8) as u8;
+            sum += i32::from(x >> 8);
+        }
+        sum
+    }
+}
+
+versions! {
+    fn lower(x: &[i16], line: &mut Line) -> i32 {
+        line.0.iter_mut().zip(x).for_each(|(byte, &x)| *byte = x as u8);
+        0
     }
 }

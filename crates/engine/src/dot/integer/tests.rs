@@ -3,8 +3,8 @@
 use graph::{Data, Packed};
 use proptest::prelude::*;
 
-use super::{Planes, multiply_integers};
-use crate::{cpu::Level, dot::Matrix, threads::Threads};
+use super::{Planes, multiply_integers_then};
+use crate::{cpu::Level, dot::Matrix, tail::Tail, threads::Threads};
 
 fn check(outputs: usize, columns: usize, rows: usize, seed: u64) {
     let mut state = seed | 1;
@@ -41,12 +41,12 @@ fn check(outputs: usize, columns: usize, rows: usize, seed: u64) {
             products.fold(bias[output], |sum, (x, &w)| sum.wrapping_add(x * i32::from(w)))
         };
         let expected: Vec<i32> = (0..rows * outputs).map(|at| sum(at / outputs, at % outputs)).collect();
-        let planes = Planes::of(&x, columns).unwrap();
         for level in Level::available() {
+            let planes = Planes::at(level, &x, columns).unwrap();
             for threads in [Threads::one(), Threads::new(3)] {
                 let mut found = vec![7; rows * outputs];
                 let matrix = Matrix::of(&packed, 0).unwrap();
-                multiply_integers(level, &threads, &matrix, &planes, Some(&bias), &mut found);
+                multiply_integers_then(level, &threads, &matrix, &planes, Some(&bias), &Tail::Sums, &mut found);
                 assert!(found == expected, "{} {outputs}x{columns}, {rows} rows, seed {seed}", level.name());
             }
         }
@@ -70,7 +70,7 @@ fn columns_beyond_one_run_of_spans_and_rows_beyond_one_pass_go_on_where_they_wer
 
 #[test]
 fn only_small_integers_have_planes() {
-    assert!(Planes::of(&Data::I32(vec![0; 4]), 4).is_none());
-    assert!(Planes::of(&Data::I8(vec![0; 5]), 4).is_none());
-    assert!(Planes::of(&Data::I8(Vec::new()), 0).is_none());
+    assert!(Planes::at(Level::PORTABLE, &Data::I32(vec![0; 4]), 4).is_none());
+    assert!(Planes::at(Level::PORTABLE, &Data::I8(vec![0; 5]), 4).is_none());
+    assert!(Planes::at(Level::PORTABLE, &Data::I8(Vec::new()), 0).is_none());
 }
