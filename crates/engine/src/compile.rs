@@ -13,9 +13,15 @@ use protocol::{Message, Speaker, Text};
 use serde_json::Value;
 
 use crate::{
+    calculator::Fast,
+    cpu::Level,
     template::{PromptError, Template},
+    threads::Threads,
     tokenizer::{Tokenizer, TokenizerError},
 };
+
+/// Threads of a conversion, where there are so many cores.
+const THREADS_MAX: usize = 16;
 
 /// The files of a model.
 pub struct CheckpointFiles<'a> {
@@ -112,17 +118,24 @@ pub fn compile_with(
         template: files.template,
         defaults: options.defaults,
         calibration: &calibration,
+        calculator: &calculator(),
     };
     Ok(compile_language(&sources, keep)?)
 }
 
 /// The floats that an integer model was made of: what it is measured beside.
-pub fn float_decoder(files: &CheckpointFiles, context: Option<usize>) -> Result<Decoder, CompileError> {
+pub fn float_decoder(files: &CheckpointFiles, context: Option<usize>) -> Result<Decoder<'static>, CompileError> {
     let decoder = match files.weights {
         WeightFiles::Gguf(file) => Decoder::of_gguf(file, context),
         WeightFiles::Safetensors { files, config } => Decoder::of_safetensors(files, config, context),
     };
     Ok(decoder.map_err(CompileRefusal::Import)?)
+}
+
+/// All of this CPU: what it calculates is the same on any.
+pub fn calculator() -> Fast {
+    let count = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    Fast::new(Level::detect(), Threads::new(count))
 }
 
 fn calibration(lines: &str, tokenizer: &Tokenizer, template: &Template) -> Result<Vec<Vec<u32>>, CompileError> {
@@ -152,4 +165,37 @@ fn message(value: &Value) -> Result<Message, String> {
         other => return Err(format!("{other} is no role")),
     };
     Ok(Message::say(speaker, Text::new(word("content")?).map_err(|cause| cause.to_string())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use graph::language::calculator::{Calculator, Plain};
+
+    use super::*;
+
+    #[test]
+    fn plain_words_and_vectors_convert_to_the_same_bytes() {
+        let read =
+            |name: &str| std::fs::read(format!("{}/../../models/demo/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let (weights, config) = ([Bytes::from(read("weights.safetensors"))], read("config.json"));
+        let compiled = |calculator: &dyn Calculator| {
+            let sources = LanguageSources {
+                name: "demo",
+                kind: LanguageKind::Integer,
+                files: Files::Safetensors { weights: &weights, config: &config, precision: Precision::Blocks },
+                context: Some(64),
+                stop_tokens: &[],
+                tokenizer: b"{}",
+                template: "",
+                defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
+                calibration: &[(0..40).map(|token| token * 31 + 5).collect(), vec![7; 3]],
+                calculator,
+            };
+            compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap().to_artefact()
+        };
+        let expected = compiled(&Plain);
+        for level in Level::available() {
+            assert!(compiled(&Fast::new(level, Threads::new(2))) == expected, "{}", level.name());
+        }
+    }
 }

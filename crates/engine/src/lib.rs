@@ -10,6 +10,7 @@ extern crate self as engine;
 mod audit;
 mod blocks;
 mod cache;
+mod calculator;
 mod chains;
 mod compile;
 mod course;

@@ -9,7 +9,7 @@ use protocol::Parameters;
 use serde_json::{Value, json};
 
 use crate::{
-    compile::dialogue,
+    compile::{calculator, dialogue},
     language::{Flow, LanguageModel, RunError},
     template::PromptError,
 };
@@ -57,29 +57,52 @@ pub struct Comparison {
 }
 
 /// Compares over every token of a file of dialogues, a line each: `{"messages"}`.
-pub fn compare(language: &LanguageModel, decoder: &Decoder, dialogues: &str) -> Result<Comparison, MeasureError> {
-    let (mut tokens, mut agreed, mut exact_loss, mut float_loss) = (0, 0, 0.0, 0.0);
+pub fn compare(language: &LanguageModel, decoder: &mut Decoder, dialogues: &str) -> Result<Comparison, MeasureError> {
+    let mut texts = Vec::new();
     for (line, text) in dialogues.lines().enumerate() {
         let messages = dialogue(text).map_err(|cause| MeasureError::Dialogue { line, cause })?;
-        let text = language.whole(&messages).map_err(|cause| MeasureError::Prompt { line, cause })?;
-        let exact = language.logits(&text)?;
-        let floats = float_logits(decoder, &text)?;
-        for ((exact, floats), &next) in exact.iter().zip(floats.chunks(language.vocabulary())).zip(&text[1..]) {
+        texts.push(language.whole(&messages).map_err(|cause| MeasureError::Prompt { line, cause })?);
+    }
+    let mut sums = Sums::default();
+    let mut outcome = Ok(());
+    float_logits(decoder, &texts, &calculator(), &mut |text, floats| {
+        if outcome.is_ok() {
+            outcome = language.logits(&texts[text]).map(|exact| sums.add(&texts[text], &exact, floats));
+        }
+    })?;
+    outcome?;
+    sums.comparison().ok_or(MeasureError::Nothing)
+}
+
+/// What is counted over all texts.
+#[derive(Default)]
+struct Sums {
+    tokens: usize,
+    agreed: usize,
+    exact_loss: f64,
+    float_loss: f64,
+}
+
+impl Sums {
+    fn add(&mut self, text: &[u32], exact: &[Vec<i64>], floats: &[f32]) {
+        let vocabulary = exact.first().map_or(1, Vec::len);
+        for ((exact, floats), &next) in exact.iter().zip(floats.chunks(vocabulary)).zip(&text[1..]) {
             let exact: Vec<f64> = exact.iter().map(|&logit| logit as f64 / 65_536.0).collect();
             let floats: Vec<f64> = floats.iter().map(|&logit| f64::from(logit)).collect();
-            exact_loss += loss(&exact, next as usize);
-            float_loss += loss(&floats, next as usize);
+            self.exact_loss += loss(&exact, next as usize);
+            self.float_loss += loss(&floats, next as usize);
             let first = |logits: &[f64]| greatest(&logits.iter().map(|x| (x * 65_536.0) as i64).collect::<Vec<_>>());
-            agreed += usize::from(first(&exact) == first(&floats));
-            tokens += 1;
+            self.agreed += usize::from(first(&exact) == first(&floats));
+            self.tokens += 1;
         }
     }
-    if tokens == 0 {
-        return Err(MeasureError::Nothing);
+
+    fn comparison(&self) -> Option<Comparison> {
+        let each = (self.tokens > 0).then_some(self.tokens as f64)?;
+        let (exact_perplexity, float_perplexity) = ((self.exact_loss / each).exp(), (self.float_loss / each).exp());
+        let agreement = self.agreed as f64 / each;
+        Some(Comparison { tokens: self.tokens, exact_perplexity, float_perplexity, agreement })
     }
-    let each = tokens as f64;
-    let (exact_perplexity, float_perplexity) = ((exact_loss / each).exp(), (float_loss / each).exp());
-    Ok(Comparison { tokens, exact_perplexity, float_perplexity, agreement: agreed as f64 / each })
 }
 
 /// Minus the logarithm of the probability of `token`.

@@ -12,7 +12,7 @@ use engine::{
 };
 use graph::{
     Defaults, LanguageKind,
-    language::{Decoder, float_logits},
+    language::{Decoder, calculator::Plain, float_logits},
 };
 use serde_json::{Value, json};
 
@@ -61,13 +61,15 @@ fn ids(case: &Value) -> Vec<u32> {
 
 #[test]
 fn the_importer_has_the_tokens_and_logits_that_training_saw() {
-    let decoder = Decoder::import(&bytes("weights.safetensors"), &bytes("config.json")).unwrap();
+    let mut decoder = Decoder::import(&bytes("weights.safetensors"), &bytes("config.json")).unwrap();
     let model = Model::load(compile(LanguageKind::Ordered)).unwrap();
     let language = model.as_language().unwrap();
-    for case in seen_in_training() {
+    let texts: Vec<Vec<u32>> = seen_in_training().iter().map(ids).collect();
+    let mut all = Vec::new();
+    float_logits(&mut decoder, &texts, &Plain, &mut |_, logits| all.push(logits.to_vec())).unwrap();
+    for (case, logits) in seen_in_training().iter().zip(all) {
         let messages = dialogue(&case.to_string()).unwrap();
-        assert_eq!(language.prompt(&messages, 0).unwrap(), ids(&case));
-        let logits = float_logits(&decoder, &ids(&case)).unwrap();
+        assert_eq!(language.prompt(&messages, 0).unwrap(), ids(case));
         let last = &logits[logits.len() - language.vocabulary()..];
         for top in case["top"].as_array().unwrap() {
             let (id, logit) = (top["id"].as_u64().unwrap() as usize, top["logit"].as_f64().unwrap());
@@ -110,11 +112,11 @@ fn the_artefacts_are_what_the_checkpoint_compiles_to_and_have_the_bits_that_are_
 
 #[test]
 fn the_exact_model_is_as_good_as_its_floats() {
-    let decoder = Decoder::import(&bytes("weights.safetensors"), &bytes("config.json")).unwrap();
+    let mut decoder = Decoder::import(&bytes("weights.safetensors"), &bytes("config.json")).unwrap();
     let dialogues: Vec<String> = text("calibration.jsonl").lines().take(12).map(str::to_owned).collect();
     for (name, kind) in KINDS {
         let model = Model::load(compile(kind)).unwrap();
-        let comparison = compare(model.as_language().unwrap(), &decoder, &dialogues.join("\n")).unwrap();
+        let comparison = compare(model.as_language().unwrap(), &mut decoder, &dialogues.join("\n")).unwrap();
         assert!(comparison.exact_perplexity < comparison.float_perplexity * 1.01, "{name}: {comparison:?}");
         assert!(comparison.agreement > 0.97, "{name}: {comparison:?}");
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use graph::{
     CompileRefusal, Data, Defaults, LanguageKind, LanguageSources, Model, Tensor, compile_language, evaluate,
     gguf::Gguf,
-    language::{Files, ImportRefusal, weights::Precision},
+    language::{Files, ImportRefusal, calculator::Plain, weights::Precision},
 };
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ fn sources() -> LanguageSources<'static> {
         template: "",
         defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
         calibration: &[],
+        calculator: &Plain,
     }
 }
 

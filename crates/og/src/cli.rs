@@ -216,6 +216,9 @@ pub struct ModelCompile {
     /// Inputs to find integer scales by: named matrices, or dialogues for a checkpoint.
     #[arg(long)]
     pub calibration: Option<PathBuf>,
+    /// Dialogues that an integer model is measured on beside its floats; without them, those of its calibration.
+    #[arg(long)]
+    pub measure: Option<PathBuf>,
     /// Most rows of one call, for an ONNX model.
     #[arg(long, default_value_t = 256)]
     pub rows_max: usize,

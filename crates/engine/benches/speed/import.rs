@@ -2,29 +2,34 @@
 
 use std::{fs, path::Path};
 
-use engine::{CheckpointFiles, CompileOptions, WeightFiles, compile_checkpoint};
+use bytes::Bytes;
+use engine::{CheckpointFiles, CompileOptions, WeightFiles, compile_with};
 use graph::{
     Defaults, LanguageKind, Tensor,
     gguf::Gguf,
     onnx::{Arithmetic, OnnxSources, compile_onnx},
 };
 
+use storage::Incoming;
+
 use crate::Outcome;
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/demo");
+const BYTES_MAX: u64 = 1 << 40;
 const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
 
+/// Whole or not at all: an interrupted run leaves nothing that looks finished.
 pub fn import(source: &Path, target: &Path, kind: &str) -> Outcome<()> {
-    let bytes = match source.extension().and_then(|extension| extension.to_str()) {
-        Some("onnx") => onnx(source, kind)?,
-        Some("gguf") => gguf(source, kind)?,
-        None => checkpoint(source, kind)?,
-        Some(other) => return Err(format!("nothing imports .{other} files").into()),
-    };
-    // Whole or not at all: an interrupted run leaves nothing that looks finished.
-    let part = target.with_extension("part");
-    fs::write(&part, bytes)?;
-    Ok(fs::rename(part, target)?)
+    match source.extension().and_then(|extension| extension.to_str()) {
+        Some("onnx") => {
+            let part = target.with_extension("part");
+            fs::write(&part, onnx(source, kind)?)?;
+            Ok(fs::rename(part, target)?)
+        }
+        Some("gguf") => gguf(source, target, kind),
+        None => checkpoint(source, target, kind),
+        Some(other) => Err(format!("nothing imports .{other} files").into()),
+    }
 }
 
 /// The static scales come from the inputs that lie beside the file, in the folder `<name>.inputs`.
@@ -55,18 +60,19 @@ fn calibration(folder: &Path, file: &[u8]) -> Outcome<Vec<Vec<Tensor>>> {
 }
 
 /// A GGUF file as it is. Speed asks for no words, so tokenizer, template and calibration are the demo model's.
-fn gguf(source: &Path, kind: &str) -> Outcome<Vec<u8>> {
+fn gguf(source: &Path, target: &Path, kind: &str) -> Outcome<()> {
     let file = Gguf::read(&storage::map_file(source)?)?;
-    compile(WeightFiles::Gguf(&file), Path::new(DEMO), kind)
+    compile(WeightFiles::Gguf(&file), Path::new(DEMO), target, kind)
 }
 
-fn checkpoint(folder: &Path, kind: &str) -> Outcome<Vec<u8>> {
+fn checkpoint(folder: &Path, target: &Path, kind: &str) -> Outcome<()> {
     let files = [storage::map_file(&folder.join("weights.safetensors"))?];
     let config = fs::read(folder.join("config.json"))?;
-    compile(WeightFiles::Safetensors { files: &files, config: &config }, folder, kind)
+    compile(WeightFiles::Safetensors { files: &files, config: &config }, folder, target, kind)
 }
 
-fn compile(weights: WeightFiles, words: &Path, kind: &str) -> Outcome<Vec<u8>> {
+/// Packed weights go to a file, a matrix at a time, as `og model compile` does it.
+fn compile(weights: WeightFiles, words: &Path, target: &Path, kind: &str) -> Outcome<()> {
     let read =
         |name: &str| fs::read_to_string(words.join(name)).map_err(|cause| format!("failed to read {name}: {cause}"));
     let (tokenizer, template) = (read("tokenizer.json")?, read("chat_template.jinja")?);
@@ -80,5 +86,21 @@ fn compile(weights: WeightFiles, words: &Path, kind: &str) -> Outcome<Vec<u8>> {
         stop_tokens: &[],
     };
     let kind = if kind == "integer" { LanguageKind::Integer } else { LanguageKind::Ordered };
-    Ok(compile_checkpoint(&files, "speed", &CompileOptions::of(kind, DEFAULTS))?)
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut packed = Incoming::new(folder, BYTES_MAX)?;
+    let mut keep = |bytes: Bytes| -> std::io::Result<Bytes> {
+        let start = usize::try_from(packed.length()).map_err(std::io::Error::other)?;
+        packed.write(&bytes).map_err(std::io::Error::other)?;
+        Ok(packed.bytes().map_err(std::io::Error::other)?.slice(start..start + bytes.len()))
+    };
+    let model = compile_with(&files, "speed", &CompileOptions::of(kind, DEFAULTS), &mut keep)?;
+    let mut artefact = Incoming::new(folder, BYTES_MAX)?;
+    let mut written = Ok(());
+    model.pieces(&mut |piece| {
+        if written.is_ok() {
+            written = artefact.write(piece);
+        }
+    });
+    written?;
+    Ok(artefact.keep(target)?)
 }

@@ -1,4 +1,6 @@
-//! A decoder in memory, in floats: what the integer kind is calibrated and compiled from.
+//! A decoder in floats: what the integer kind is calibrated and compiled from.
+//!
+//! Matrices are read when they are needed, a layer at a time, so that a model needs the memory of one layer and not of all.
 
 use bytes::Bytes;
 
@@ -12,7 +14,7 @@ use super::{
         names::{self, Part},
     },
 };
-use crate::gguf::Gguf;
+use crate::{formats::Packed, gguf::Gguf, tensor::Tensor};
 
 /// A matrix of `rows` outputs, each `columns` weights wide, and perhaps a number to add to each.
 #[derive(Clone, Debug)]
@@ -39,60 +41,60 @@ pub struct Layer {
     pub down: Matrix,
 }
 
-#[derive(Clone, Debug)]
-pub struct Decoder {
+/// Where a decoder's matrices are, and its shape.
+pub struct Decoder<'a> {
     pub config: Config,
-    pub embedding: Matrix,
-    pub layers: Vec<Layer>,
-    pub norm: Vec<f32>,
-    /// `None` where the head is the embedding.
-    pub head: Option<Matrix>,
+    interleaved: bool,
+    weights: Weights<'a>,
 }
 
-impl Decoder {
-    /// Reads a safetensors file and its `config.json`.
+impl Decoder<'static> {
+    /// Opens a safetensors file and its `config.json`.
     pub fn import(weights: &[u8], config: &[u8]) -> Result<Self, ImportRefusal> {
         Self::of_safetensors(&[Bytes::copy_from_slice(weights)], config, None)
     }
 
     pub fn of_safetensors(files: &[Bytes], config: &[u8], context: Option<usize>) -> Result<Self, ImportRefusal> {
         let settings = Settings::of_json(config)?;
-        let mut keep = |bytes| Ok(bytes);
-        let mut weights = Weights::of_safetensors(files, Precision::AsStored, &mut keep)?;
-        let decoder = Self::read(&settings, &mut weights, context)?;
-        weights.finish_all("the integer kind", decoder.layers.len())?;
-        Ok(decoder)
+        Self::open(&settings, Weights::of_safetensors(files, Precision::AsStored, None)?, context)
     }
 
     pub fn of_gguf(file: &Gguf, context: Option<usize>) -> Result<Self, ImportRefusal> {
-        let mut keep = |bytes| Ok(bytes);
-        let mut weights = Weights::of_gguf(file, &mut keep);
-        let decoder = Self::read(&Settings::of_gguf(file)?, &mut weights, context)?;
-        weights.finish_all("the integer kind", decoder.layers.len())?;
-        Ok(decoder)
+        Self::open(&Settings::of_gguf(file)?, Weights::of_gguf(file, None), context)
+    }
+}
+
+impl<'a> Decoder<'a> {
+    /// Takes what is like Llama; refuses, by its feature, what has no integer form yet.
+    pub fn open(settings: &Settings, mut weights: Weights<'a>, context: Option<usize>) -> Result<Self, ImportRefusal> {
+        let reading = architectures::read(settings, &mut weights, context)?;
+        refuse_unsupported(&reading.config)?;
+        Ok(Self { config: reading.config, interleaved: reading.interleaved, weights })
     }
 
-    /// Reads what is like Llama; refuses, by its feature, what has no integer form yet.
-    pub fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) -> Result<Self, ImportRefusal> {
-        let reading = architectures::read(settings, weights, context)?;
-        let config = reading.config;
-        refuse_unsupported(&config)?;
-        let mut reader = Reader { weights, interleaved: reading.interleaved, config: &config, layer: None };
-        let embedding = reader.matrix(&names::EMBEDDING, config.vocabulary, config.width)?;
-        let mut layers = Vec::new();
-        for layer in 0..config.layers.len() {
-            reader.layer = Some(layer);
-            layers.push(reader.layer()?);
-        }
-        reader.layer = None;
-        let norm = reader.weights.vector(Place { part: &names::NORM, layer: None }, "weight", config.width)?;
-        let head = reader.head()?;
-        Ok(Self { config, embedding, layers, norm, head })
+    pub fn embedding(&mut self) -> Result<Matrix, ImportRefusal> {
+        let (rows, columns) = (self.config.vocabulary, self.config.width);
+        self.reader(None).matrix(&names::EMBEDDING, rows, columns)
+    }
+
+    pub fn layer(&mut self, index: usize) -> Result<Layer, ImportRefusal> {
+        self.reader(Some(index)).layer()
+    }
+
+    /// Gains of the norm before the head.
+    pub fn norm(&mut self) -> Result<Vec<f32>, ImportRefusal> {
+        self.weights.vector(Place { part: &names::NORM, layer: None }, "weight", self.config.width)
     }
 
     /// The matrix that makes logits.
-    pub fn head(&self) -> &Matrix {
-        self.head.as_ref().unwrap_or(&self.embedding)
+    pub fn head(&mut self) -> Result<Matrix, ImportRefusal> {
+        let place = Place { part: &names::HEAD, layer: None };
+        if self.config.tied || !self.weights.has(place, "weight") {
+            self.weights.pass_over(place);
+            return self.embedding();
+        }
+        let (rows, columns) = (self.config.vocabulary, self.config.width);
+        self.reader(None).matrix(&names::HEAD, rows, columns)
     }
 
     /// How all of its heads turn.
@@ -101,19 +103,29 @@ impl Decoder {
         self.config.rotations.first().cloned().unwrap_or_else(plain)
     }
 
-    /// Trained numbers.
-    pub fn parameters(&self) -> u64 {
-        let of_layer = |layer: &Layer| {
-            let Layer { attention_norm, query, key, query_norm, key_norm, value, output, feed_norm, gate, up, down } =
-                layer;
-            let numbers = |matrix: &Matrix| matrix.values.len() + matrix.bias.as_ref().map_or(0, Vec::len);
-            let matrices: usize = [query, key, value, output, gate, up, down].map(numbers).iter().sum();
-            let norms = [query_norm, key_norm].map(|norm| norm.as_ref().map_or(0, Vec::len));
-            attention_norm.len() + feed_norm.len() + matrices + norms.iter().sum::<usize>()
-        };
-        let layers: usize = self.layers.iter().map(of_layer).sum();
-        let head = self.head.as_ref().map_or(0, |head| head.values.len());
-        (self.embedding.values.len() + layers + self.norm.len() + head) as u64
+    /// Trained numbers. Reads all matrices, so that whatever is wrong with one is refused, as is a tensor that has no use.
+    pub fn parameters(&mut self) -> Result<u64, ImportRefusal> {
+        self.embedding()?;
+        for layer in 0..self.config.layers.len() {
+            self.layer(layer)?;
+        }
+        self.norm()?;
+        self.head()?;
+        self.used()
+    }
+
+    /// The numbers of all that was read; refuses what was not.
+    pub(super) fn used(&self) -> Result<u64, ImportRefusal> {
+        self.weights.finish_all("the integer kind", self.config.layers.len())
+    }
+
+    /// Puts packed weights where the artefact's are kept.
+    pub(super) fn keep(&mut self, name: &str, shape: &[usize], packed: Packed) -> Result<Tensor, ImportRefusal> {
+        self.weights.keep(name, shape, Some(packed))
+    }
+
+    fn reader(&mut self, layer: Option<usize>) -> Reader<'_, 'a> {
+        Reader { weights: &mut self.weights, config: &self.config, interleaved: self.interleaved, layer }
     }
 }
 
@@ -206,14 +218,5 @@ impl Reader<'_, '_> {
             up: self.matrix(&names::UP, inner, width)?,
             down: self.matrix(&names::DOWN, width, inner)?,
         })
-    }
-
-    fn head(&mut self) -> Result<Option<Matrix>, ImportRefusal> {
-        let place = Place { part: &names::HEAD, layer: None };
-        if self.config.tied || !self.weights.has(place, "weight") {
-            self.weights.pass_over(place);
-            return Ok(None);
-        }
-        self.matrix(&names::HEAD, self.config.vocabulary, self.config.width).map(Some)
     }
 }

@@ -1,21 +1,23 @@
 //! The integer graph of a decoder: int8 weights, one static scale per site, tables for SiLU and the exponential.
 //!
 //! Norm gains are folded into the matrices behind them. The stream between layers has 21 bits, because it grows with
-//! depth and early layers write small into it; what enters rotation and the down projection is i16; all else that
-//! matrices multiply is i8.
+//! depth and early layers write small into it; what enters rotation is i16. What matrices multiply is i8, and i16 before
+//! a down projection for which calibration says that 8 bits are too few.
 
 use super::{
-    CompileRefusal, build,
+    CompileRefusal, ImportRefusal, build,
     build::{TO_I8, TO_I16, Target},
+    calculator::Calculator,
     config::Config,
     decoder::{Decoder, Layer, Matrix},
     rotation::ROPE_ONE,
-    scale::{Factor, migration, quantise, with_gain, with_scales},
+    scale::{Factor, Units, migration, quantise, with_gain, with_scales},
     survey::{LayerSurvey, Survey},
     tables,
 };
 use crate::{
     attribute::Attributes,
+    formats::Packed,
     graph::{Graph, Source},
     ops::{self, linear::ACCUMULATOR_MAX},
     tensor::{Data, Element, Tensor},
@@ -31,29 +33,31 @@ const STREAM_ROOM: f64 = 1.25;
 const STREAM: Target = Target { element: Element::I32, limit: (1 << 20) - 1 };
 /// Gates are cut to 12 bits before the table of SiLU.
 const GATE_LIMIT: i64 = 2047;
+/// What 8 bits may cost at the input of a down projection, as a share of its output, before they are 16.
+const NOISE_MAX: f64 = 0.03;
 /// Bits of multipliers that are alone.
 const BITS: u8 = 15;
 
-pub fn graph(decoder: &Decoder, survey: &Survey) -> Result<Graph, CompileRefusal> {
-    let config = &decoder.config;
+pub fn graph(decoder: &mut Decoder, survey: &Survey, calculator: &dyn Calculator) -> Result<Graph, CompileRefusal> {
+    let config = &decoder.config.clone();
     let mut graph = build::start(config.vocabulary);
     let stream = unit(survey.residual * STREAM_ROOM, STREAM.limit);
-    let (table, embedding_unit) = embedding(&decoder.embedding);
+    let (table, embedding_unit) = embedding(&decoder.embedding()?);
     let embedding = graph.constant("embedding", table);
     let rope = graph.constant("rope", decoder.rotation().table_i16(config.context, config.attention.head));
     let exponential = graph.constant("exponential", tables::exponential());
     let rows = graph.node("embed_i16", &ops::gather_rows::OPERATOR, Attributes::new(), &[Source::Input(0), embedding]);
-    let step = Step { graph: &mut graph, config, prefix: "start".to_owned(), stream };
+    let mut step = Step { graph: &mut graph, decoder, config, calculator, prefix: "start".to_owned(), stream };
     let factor = step.factor("embed", embedding_unit / stream)?;
     let mut x = build::requantise(step.graph, "embed", rows, &[factor], STREAM);
-    for (index, (layer, seen)) in decoder.layers.iter().zip(&survey.layers).enumerate() {
-        let prefix = format!("layers.{index}");
-        let mut step = Step { graph: &mut graph, config, prefix, stream };
-        x = step.attention(x, layer, seen, [rope, exponential])?;
-        x = step.feed_forward(x, layer, seen)?;
+    for (index, seen) in survey.layers.iter().enumerate() {
+        step.prefix = format!("layers.{index}");
+        let layer = step.decoder.layer(index)?;
+        x = step.attention(x, &layer, seen, [rope, exponential])?;
+        x = step.feed_forward(x, &layer, seen, survey.tokens)?;
     }
-    let mut step = Step { graph: &mut graph, config, prefix: "head".to_owned(), stream };
-    let head = with_gain(decoder.head(), &decoder.norm);
+    step.prefix = "head".to_owned();
+    let head = with_gain(&step.decoder.head()?, &step.decoder.norm()?);
     let scales = migration(&survey.head_input, &[&head]);
     let normed = step.norm("norm", x, &survey.head_input, &scales)?;
     let head = with_scales(&head, &scales);
@@ -96,15 +100,17 @@ struct Heads<'a> {
 }
 
 /// Adds the nodes of one layer.
-struct Step<'a> {
+struct Step<'a, 'b> {
     graph: &'a mut Graph,
+    decoder: &'a mut Decoder<'b>,
     config: &'a Config,
+    calculator: &'a dyn Calculator,
     prefix: String,
     /// Unit of the stream between layers.
     stream: f64,
 }
 
-impl Step<'_> {
+impl Step<'_, '_> {
     fn name(&self, part: &str) -> String {
         format!("{}.{part}", self.prefix)
     }
@@ -162,8 +168,13 @@ impl Step<'_> {
         to: Target,
     ) -> Result<Source, CompileRefusal> {
         let name = self.name(part);
-        let quantised = quantise(&name, matrix, x.unit, units)?;
-        let weights = self.graph.constant(format!("{name}.weight"), quantised.weights);
+        let quantised = quantise(&name, matrix, Units { input: x.unit, outputs: units }, self.calculator)?;
+        let (weight, shape) = (format!("{name}.weight"), [matrix.rows, matrix.columns]);
+        let packed = Packed::of_integers(&shape, &quantised.weights);
+        let unpacked =
+            || ImportRefusal::Shape { name: weight.clone(), expected: shape.to_vec(), found: shape.to_vec() };
+        let kept = self.decoder.keep(&weight, &shape, packed.ok_or_else(unpacked)?)?;
+        let weights = self.graph.constant(weight, kept);
         let bias = quantised.bias.map(|bias| self.graph.constant(format!("{name}.bias"), bias));
         let inputs: Vec<Source> = [x.source, weights].into_iter().chain(bias).collect();
         let sums = self.graph.node(format!("{name}_sums"), &ops::linear::OPERATOR, Attributes::new(), &inputs);
@@ -265,7 +276,13 @@ impl Step<'_> {
         Ok(self.join("after_attention", x, output))
     }
 
-    fn feed_forward(&mut self, x: Source, layer: &Layer, seen: &LayerSurvey) -> Result<Source, CompileRefusal> {
+    fn feed_forward(
+        &mut self,
+        x: Source,
+        layer: &Layer,
+        seen: &LayerSurvey,
+        tokens: usize,
+    ) -> Result<Source, CompileRefusal> {
         let [gate, up] = [&layer.gate, &layer.up].map(|matrix| with_gain(matrix, &layer.feed_norm));
         let scales = migration(&seen.feed_input, &[&gate, &up]);
         let [gate, up] = [&gate, &up].map(|matrix| with_scales(matrix, &scales));
@@ -282,10 +299,27 @@ impl Step<'_> {
         let up = self.linear("up", h, &up, &[up_unit], TO_I16)?;
         let name = self.name("inner");
         let source = self.graph.node(name, &ops::multiply::OPERATOR, Attributes::new(), &[gate, up]);
-        let inner = Scaled { source, unit: silu_unit * up_unit };
-        let inner = self.requantise("inner_i16", inner, seen.inner, inner_target(&layer.down))?;
-        let down = self.linear("down", inner, &layer.down, &[self.stream], STREAM)?;
+        let down = self.down(Scaled { source, unit: silu_unit * up_unit }, layer, seen, tokens)?;
         Ok(self.join("after_feed", x, down))
+    }
+
+    /// The down projection, of i8 where calibration says that 8 bits are enough of its input, else of i16.
+    fn down(
+        &mut self,
+        inner: Scaled,
+        layer: &Layer,
+        seen: &LayerSurvey,
+        tokens: usize,
+    ) -> Result<Source, CompileRefusal> {
+        let scales = migration(&seen.inner, &[&layer.down]);
+        let down = with_scales(&layer.down, &scales);
+        if noise(&down, &scales, seen, tokens) <= NOISE_MAX {
+            let inner = self.columns("inner_i8", inner.source, &[inner.unit], &seen.inner, &scales)?;
+            return self.linear("down", inner, &down, &[self.stream], STREAM);
+        }
+        let most = seen.inner.iter().copied().fold(0.0, f64::max);
+        let inner = self.requantise("inner_i16", inner, most, inner_target(&layer.down))?;
+        self.linear("down", inner, &layer.down, &[self.stream], STREAM)
     }
 
     /// The stream plus what a block adds to it, cut where the stream ends.
@@ -294,6 +328,22 @@ impl Step<'_> {
         let sum = self.graph.node(format!("{name}_sum"), &ops::add::OPERATOR, Attributes::new(), &[x, added]);
         build::requantise(self.graph, &name, sum, &[Factor::ONE], STREAM)
     }
+}
+
+/// What cutting a matrix's input to 8 bits adds to its outputs, as a share of what they are: the root of expected squares,
+/// as if columns were independent. The matrix has its columns multiplied with `scales`.
+fn noise(matrix: &Matrix, scales: &[f64], seen: &LayerSurvey, tokens: usize) -> f64 {
+    let mut weights = vec![0.0_f64; matrix.columns];
+    for row in matrix.values.chunks_exact(matrix.columns) {
+        weights.iter_mut().zip(row).for_each(|(sum, weight)| *sum += f64::from(*weight) * f64::from(*weight));
+    }
+    let most = seen.inner.iter().zip(scales).fold(0.0, |most, (seen, scale)| f64::max(most, seen / scale));
+    let unit = unit(most * SITE_ROOM, TO_I8.limit);
+    // A step's error is even over its width.
+    let cut: f64 = weights.iter().map(|weight| weight * unit * unit / 12.0).sum();
+    let of_column = |((weight, scale), squares): ((&f64, &f64), &f64)| weight * squares / (scale * scale);
+    let all: f64 = weights.iter().zip(scales).zip(&seen.inner_squares).map(of_column).sum();
+    if all > 0.0 { (cut * tokens as f64 / all).sqrt() } else { 0.0 }
 }
 
 /// The finest i16 grid for the down projection's input whose sums cannot leave the accumulator. Each weight is within

@@ -5,6 +5,7 @@
 
 pub mod architectures;
 mod build;
+pub mod calculator;
 pub mod config;
 pub mod decoder;
 mod integer;
@@ -24,6 +25,7 @@ use crate::{
     gguf::Gguf,
     graph::GraphRefusal,
 };
+use calculator::Calculator;
 use settings::Settings;
 use weights::{Keep, Precision, Weights};
 
@@ -66,6 +68,8 @@ pub struct LanguageSources<'a> {
     pub defaults: Defaults,
     /// Texts, as tokens, whose activations set the static scales; unused by the ordered kind.
     pub calibration: &'a [Vec<u32>],
+    /// Does the heavy arithmetic of the integer kind; `calculator::Plain` is as good, and slow.
+    pub calculator: &'a dyn Calculator,
 }
 
 /// Why a checkpoint does not compile.
@@ -88,17 +92,17 @@ pub enum CompileRefusal {
 /// Compiles a model. `keep` is given packed weights, a matrix at a time, and says where they lie from then on.
 pub fn compile_language(sources: &LanguageSources, keep: Keep) -> Result<Model, CompileRefusal> {
     let (settings, mut weights) = match sources.files {
-        Files::Gguf(file) => (Settings::of_gguf(file)?, Weights::of_gguf(file, keep)),
+        Files::Gguf(file) => (Settings::of_gguf(file)?, Weights::of_gguf(file, Some(keep))),
         Files::Safetensors { weights, config, precision } => {
-            (Settings::of_json(config)?, Weights::of_safetensors(weights, precision, keep)?)
+            (Settings::of_json(config)?, Weights::of_safetensors(weights, precision, Some(keep))?)
         }
     };
     let (graph, config, parameters, fraction_bits) = match sources.kind {
         LanguageKind::Integer => {
-            let decoder = Decoder::read(&settings, &mut weights, sources.context)?;
-            let survey = survey::survey(&decoder, sources.calibration)?;
-            let graph = integer::graph(&decoder, &survey)?;
-            let parameters = weights.finish_all("the integer kind", decoder.layers.len())?;
+            let mut decoder = Decoder::open(&settings, weights, sources.context)?;
+            let survey = survey::survey(&mut decoder, sources.calibration, sources.calculator)?;
+            let graph = integer::graph(&mut decoder, &survey, sources.calculator)?;
+            let parameters = decoder.used()?;
             (graph, decoder.config, parameters, integer::FRACTION_BITS)
         }
         LanguageKind::Ordered => {

@@ -1,10 +1,7 @@
 //! Real scales as multipliers of fixed point, and matrices as int8 with scales that such multipliers hit exactly.
 
-use super::{CompileRefusal, decoder::Matrix, tables::nearest};
-use crate::{
-    formats::Packed,
-    tensor::{Data, Tensor},
-};
+use super::{CompileRefusal, calculator::Calculator, decoder::Matrix, tables::nearest};
+use crate::tensor::{Data, Tensor};
 
 /// A positive factor as `multiplier / 2^shift`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +47,8 @@ fn normalise(ratio: f64, bits: u8) -> Option<(f64, u8)> {
 
 /// A matrix in int8 whose accumulators a factor per output brings to the output's scale.
 pub struct Quantised {
-    pub weights: Tensor,
+    /// A row after the other.
+    pub weights: Vec<i8>,
     pub bias: Option<Tensor>,
     pub factors: Vec<Factor>,
 }
@@ -61,11 +59,25 @@ const BIAS_MAX: i64 = 1 << 29;
 /// Bits of the multipliers: few, so that products stay small, at the price of up to 1/64 of the weights' range.
 const BITS: u8 = 7;
 
-/// Quantises rows for inputs in units of `input` and outputs in units of `outputs`: one for each, or one for all.
-pub fn quantise(site: &str, matrix: &Matrix, input: f64, outputs: &[f64]) -> Result<Quantised, CompileRefusal> {
-    let mut values = Vec::with_capacity(matrix.values.len());
+/// What outputs and inputs of a matrix count in.
+#[derive(Clone, Copy)]
+pub struct Units<'a> {
+    pub input: f64,
+    /// One for each output, or one for all.
+    pub outputs: &'a [f64],
+}
+
+pub fn quantise(
+    site: &str,
+    matrix: &Matrix,
+    units: Units,
+    calculator: &dyn Calculator,
+) -> Result<Quantised, CompileRefusal> {
+    let Units { input, outputs } = units;
+    let mut weights = vec![0; matrix.values.len()];
     let (mut factors, mut biases) = (Vec::with_capacity(matrix.rows), Vec::new());
-    for (index, row) in matrix.values.chunks_exact(matrix.columns).enumerate() {
+    let rows = matrix.values.chunks_exact(matrix.columns).zip(weights.chunks_exact_mut(matrix.columns));
+    for (index, (row, weights)) in rows.enumerate() {
         let bias = matrix.bias.as_ref().and_then(|bias| bias.get(index).copied()).unwrap_or(0.0);
         let output = outputs.get(index % outputs.len().max(1)).copied().unwrap_or(1.0);
         let mut most = row.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
@@ -76,23 +88,19 @@ pub fn quantise(site: &str, matrix: &Matrix, input: f64, outputs: &[f64]) -> Res
         if most == 0.0 {
             biases.push(0);
             factors.push(Factor { multiplier: 0, shift: 0 });
-            values.extend(row.iter().map(|_| 0_i8));
             continue;
         }
         let ratio = input * (f64::from(most) / 127.0) / output;
         let refuse = || CompileRefusal::Scale { site: site.to_owned(), ratio: ratio.to_string() };
         let factor = Factor::above(ratio, BITS).ok_or_else(refuse)?;
         let unit = factor.value() * output / input;
-        values.extend(row.iter().map(|&weight| nearest(f64::from(weight) / unit).clamp(-127, 127) as i8));
+        calculator.quantise(row, unit, weights);
         factors.push(factor);
         // Cut where the accumulator would refuse it; no trained bias comes near.
         biases.push(nearest(f64::from(bias) / (input * unit)).clamp(-BIAS_MAX, BIAS_MAX) as i32);
     }
     let bias = matrix.bias.as_ref().map(|_| Tensor::of(&[matrix.rows], Data::I32(biases)));
-    let shape = [matrix.rows, matrix.columns];
-    // Import has checked the counts.
-    let packed = Packed::of_integers(&shape, &values).unwrap_or_else(|| unreachable!("a matrix of {shape:?} packs"));
-    Ok(Quantised { weights: Tensor::packed(&shape, packed), bias, factors })
+    Ok(Quantised { weights, bias, factors })
 }
 
 /// `matrix` with column j multiplied by `gain[j]`.
@@ -126,7 +134,7 @@ pub fn with_scales(matrix: &Matrix, scales: &[f64]) -> Matrix {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::calculator::Plain, *};
 
     #[test]
     fn factors_are_within_half_a_unit_and_above_means_above() {
@@ -143,9 +151,9 @@ mod tests {
     #[test]
     fn a_quantised_row_keeps_its_largest_weight_within_int8() {
         let matrix = Matrix { rows: 2, columns: 3, values: vec![0.5, -1.0, 0.25, 0.0, 0.0, 0.0], bias: None };
-        let quantised = quantise("test", &matrix, 0.01, &[0.02]).unwrap();
-        let values = quantised.weights.as_packed().unwrap().integers(0);
-        assert!(values[1] <= -125 && values[0] * 2 >= 124, "{values:?}");
+        let quantised = quantise("test", &matrix, Units { input: 0.01, outputs: &[0.02] }, &Plain).unwrap();
+        let values = quantised.weights;
+        assert!(values[1] <= -125 && values[0] >= 62, "{values:?}");
         assert_eq!(quantised.factors[1], Factor { multiplier: 0, shift: 0 });
     }
 
@@ -153,7 +161,7 @@ mod tests {
     fn a_bias_counts_in_units_of_its_accumulator_and_a_row_of_zeros_keeps_its_own() {
         let bias = Some(vec![2.0, -3.0]);
         let matrix = Matrix { rows: 2, columns: 2, values: vec![1.0, -0.5, 0.0, 0.0], bias };
-        let quantised = quantise("test", &matrix, 0.01, &[0.02, 0.05]).unwrap();
+        let quantised = quantise("test", &matrix, Units { input: 0.01, outputs: &[0.02, 0.05] }, &Plain).unwrap();
         let bias = quantised.bias.unwrap().integers().unwrap();
         for ((bias, factor), (real, unit)) in bias.iter().zip(&quantised.factors).zip([(2.0, 0.02), (-3.0, 0.05)]) {
             let said = *bias as f64 * factor.value() * unit;

@@ -1,11 +1,13 @@
 //! The checkpoint run in floats over calibration texts, to see how large every site's values become.
 //!
-//! Sums run over the inputs in order, multiplied and added apart, so every machine sees the same maxima.
+//! All texts go through a layer before the next is read. Sums run over the inputs in order, multiplied and added apart, so
+//! every machine sees the same maxima.
 
 use super::{
     CompileRefusal,
-    config::Attention,
-    decoder::{Decoder, Layer, Matrix},
+    calculator::Calculator,
+    config::{Attention, Config},
+    decoder::{Decoder, Layer},
 };
 use crate::float::exp_wide;
 
@@ -24,161 +26,133 @@ pub struct LayerSurvey {
     pub feed_input: Vec<f64>,
     pub gate: f64,
     pub up: f64,
-    pub inner: f64,
+    /// One for each column, as are their squares added up.
+    pub inner: Vec<f64>,
+    pub inner_squares: Vec<f64>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Survey {
+    /// Tokens of all texts.
+    pub tokens: usize,
     pub layers: Vec<LayerSurvey>,
     pub residual: f64,
     pub head_input: Vec<f64>,
 }
 
-pub fn survey(decoder: &Decoder, texts: &[Vec<u32>]) -> Result<Survey, CompileRefusal> {
-    let mut walk = Walk::new(decoder)?;
+pub fn survey(
+    decoder: &mut Decoder,
+    texts: &[Vec<u32>],
+    calculator: &dyn Calculator,
+) -> Result<Survey, CompileRefusal> {
     if texts.is_empty() {
         return Err(CompileRefusal::NoCalibration);
     }
+    let (limit, vocabulary) = (decoder.config.context, decoder.config.vocabulary);
     for (text, tokens) in texts.iter().enumerate() {
-        let limit = decoder.config.context;
         if tokens.is_empty() || tokens.len() > limit {
             return Err(CompileRefusal::CalibrationLength { text, tokens: tokens.len(), limit });
         }
-        let vocabulary = decoder.config.vocabulary;
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(CompileRefusal::CalibrationToken { text, token, vocabulary });
         }
-        walk.text(tokens);
     }
+    let mut walk = Walk::new(decoder, calculator);
+    walk.texts(decoder, texts)?;
     Ok(walk.survey)
 }
 
-/// Logits of every position, in floats: what a compiled graph is compared with. Tokens must be in the vocabulary.
-pub fn float_logits(decoder: &Decoder, tokens: &[u32]) -> Result<Vec<f32>, CompileRefusal> {
-    let mut walk = Walk::new(decoder)?;
-    let normed = walk.text(tokens);
-    Ok(Transposed::new(decoder.head()).apply(&gained(&normed, &decoder.norm)))
-}
-
-/// A matrix with its inputs outermost, so that one input's products with all outputs lie side by side.
-struct Transposed {
-    outputs: usize,
-    inputs: usize,
-    values: Vec<f32>,
-    bias: Option<Vec<f32>>,
-}
-
-impl Transposed {
-    fn new(matrix: &Matrix) -> Self {
-        let (outputs, inputs) = (matrix.rows, matrix.columns);
-        let value = |index: usize| matrix.values[index % outputs * inputs + index / outputs];
-        Self { outputs, inputs, values: (0..outputs * inputs).map(value).collect(), bias: matrix.bias.clone() }
+/// Logits of every position of each text, in floats: what a compiled graph is compared with. `each` is given them text by
+/// text. Tokens must be in the vocabulary.
+pub fn float_logits(
+    decoder: &mut Decoder,
+    texts: &[Vec<u32>],
+    calculator: &dyn Calculator,
+    each: &mut dyn FnMut(usize, &[f32]),
+) -> Result<(), CompileRefusal> {
+    let mut walk = Walk::new(decoder, calculator);
+    let normed = walk.texts(decoder, texts)?;
+    let (gain, head) = (decoder.norm()?, decoder.head()?);
+    for (text, normed) in normed.iter().enumerate() {
+        each(text, &calculator.multiply(&head, &gained(normed, &gain)));
     }
-
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let mut sums = vec![0.0_f32; x.len() / self.inputs * self.outputs];
-        // A few rows at a time share each pass over the weights.
-        for (rows, sums) in x.chunks(8 * self.inputs).zip(sums.chunks_mut(8 * self.outputs)) {
-            for (input, weights) in self.values.chunks_exact(self.outputs).enumerate() {
-                for (row, sums) in rows.chunks_exact(self.inputs).zip(sums.chunks_exact_mut(self.outputs)) {
-                    let x = row[input];
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += x * weight;
-                    }
-                }
-            }
-        }
-        for sums in sums.chunks_exact_mut(self.outputs) {
-            self.bias.iter().flatten().zip(sums).for_each(|(bias, sum)| *sum += bias);
-        }
-        sums
-    }
-}
-
-struct LayerWalk {
-    query: Transposed,
-    key: Transposed,
-    value: Transposed,
-    output: Transposed,
-    gate: Transposed,
-    up: Transposed,
-    down: Transposed,
+    Ok(())
 }
 
 struct Walk<'a> {
-    decoder: &'a Decoder,
-    layers: Vec<LayerWalk>,
+    config: Config,
+    calculator: &'a dyn Calculator,
     rope: Vec<f32>,
     survey: Survey,
 }
 
 impl<'a> Walk<'a> {
-    fn new(decoder: &'a Decoder) -> Result<Self, CompileRefusal> {
-        let of = |layer: &Layer| LayerWalk {
-            query: Transposed::new(&layer.query),
-            key: Transposed::new(&layer.key),
-            value: Transposed::new(&layer.value),
-            output: Transposed::new(&layer.output),
-            gate: Transposed::new(&layer.gate),
-            up: Transposed::new(&layer.up),
-            down: Transposed::new(&layer.down),
-        };
-        let rope = decoder.rotation().table_f32(decoder.config.context, decoder.config.attention.head);
+    fn new(decoder: &Decoder, calculator: &'a dyn Calculator) -> Self {
+        let config = decoder.config.clone();
+        let rope = decoder.rotation().table_f32(config.context, config.attention.head);
         let rope = rope.floats().unwrap_or_default().to_vec();
-        let layers = vec![LayerSurvey::default(); decoder.layers.len()];
-        let survey = Survey { layers, residual: 0.0, head_input: Vec::new() };
-        Ok(Self { decoder, layers: decoder.layers.iter().map(of).collect(), rope, survey })
+        let layers = vec![LayerSurvey::default(); config.layers.len()];
+        let survey = Survey { tokens: 0, layers, residual: 0.0, head_input: Vec::new() };
+        Self { config, calculator, rope, survey }
     }
 
-    /// Runs one text; gives the normed input of the head, before its gain.
-    fn text(&mut self, tokens: &[u32]) -> Vec<f32> {
-        let width = self.decoder.config.width;
-        let row = |&token: &u32| &self.decoder.embedding.values[token as usize * width..][..width];
-        let mut x: Vec<f32> = tokens.iter().flat_map(row).copied().collect();
-        see(&mut self.survey.residual, &x);
-        for index in 0..self.layers.len() {
-            let added = self.attention(index, &x);
-            add(&mut x, &added);
-            see(&mut self.survey.residual, &x);
-            let added = self.feed_forward(index, &x);
-            add(&mut x, &added);
-            see(&mut self.survey.residual, &x);
+    /// Runs texts; gives the normed inputs of the head, before its gain.
+    fn texts(&mut self, decoder: &mut Decoder, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, CompileRefusal> {
+        let width = self.config.width;
+        let embedding = decoder.embedding()?;
+        let row = |&token: &u32| &embedding.values[token as usize * width..][..width];
+        let mut streams: Vec<Vec<f32>> =
+            texts.iter().map(|tokens| tokens.iter().flat_map(row).copied().collect()).collect();
+        drop(embedding);
+        self.survey.tokens += texts.iter().map(Vec::len).sum::<usize>();
+        streams.iter().for_each(|x| see(&mut self.survey.residual, x));
+        for index in 0..self.config.layers.len() {
+            let layer = decoder.layer(index)?;
+            for x in &mut streams {
+                let added = self.attention(index, &layer, x);
+                add(x, &added);
+                see(&mut self.survey.residual, x);
+                let added = self.feed_forward(index, &layer, x);
+                add(x, &added);
+                see(&mut self.survey.residual, x);
+            }
         }
-        let normed = self.normed(&x);
-        see_columns(&mut self.survey.head_input, &normed, self.decoder.config.width);
-        normed
+        for x in &mut streams {
+            *x = self.normed(x);
+            see_columns(&mut self.survey.head_input, x, width);
+        }
+        Ok(streams)
     }
 
     fn normed(&self, x: &[f32]) -> Vec<f32> {
-        self.normed_by(x, self.decoder.config.width)
+        self.normed_by(x, self.config.width)
     }
 
     fn normed_by(&self, x: &[f32], width: usize) -> Vec<f32> {
         let of_row = |row: &[f32]| {
             let mean = row.iter().map(|x| x * x).sum::<f32>() / width as f32;
-            let scale = 1.0 / (mean + self.decoder.config.epsilon).sqrt();
+            let scale = 1.0 / (mean + self.config.epsilon).sqrt();
             row.iter().map(move |x| x * scale).collect::<Vec<f32>>()
         };
         x.chunks_exact(width).flat_map(of_row).collect()
     }
 
-    fn attention(&mut self, index: usize, x: &[f32]) -> Vec<f32> {
+    fn attention(&mut self, index: usize, layer: &Layer, x: &[f32]) -> Vec<f32> {
+        let (by, config) = (self.calculator, self.config.attention.clone());
         let normed = self.normed(x);
-        let (layer, weights) = (&self.layers[index], &self.decoder.layers[index]);
-        let h = gained(&normed, &weights.attention_norm);
-        let (mut q, mut k, v) = (layer.query.apply(&h), layer.key.apply(&h), layer.value.apply(&h));
-        let config = &self.decoder.config.attention;
+        let h = gained(&normed, &layer.attention_norm);
+        let [mut q, mut k, v] = [&layer.query, &layer.key, &layer.value].map(|matrix| by.multiply(matrix, &h));
         let straight = [&q, &k].map(|values| most(values));
-        if let Some(gain) = &weights.query_norm {
+        if let Some(gain) = &layer.query_norm {
             q = gained(&self.normed_by(&q, config.head), gain);
         }
-        if let Some(gain) = &weights.key_norm {
+        if let Some(gain) = &layer.key_norm {
             k = gained(&self.normed_by(&k, config.head), gain);
         }
         rotate(&mut q, config.heads, config.head, &self.rope);
         rotate(&mut k, config.kv_heads, config.head, &self.rope);
-        let mixed = mix(&q, &k, &v, config);
-        let (keys, width) = (config.kv_heads * config.head, self.decoder.config.width);
+        let mixed = mix(&q, &k, &v, &config);
+        let (keys, width) = (config.kv_heads * config.head, self.config.width);
         let queries = config.heads * config.head;
         let seen = &mut self.survey.layers[index];
         see_columns(&mut seen.attention_input, &normed, width);
@@ -188,22 +162,23 @@ impl<'a> Walk<'a> {
         see(&mut seen.key, &k);
         see_columns(&mut seen.value, &v, keys);
         see_columns(&mut seen.mixed, &mixed, queries);
-        layer.output.apply(&mixed)
+        by.multiply(&layer.output, &mixed)
     }
 
-    fn feed_forward(&mut self, index: usize, x: &[f32]) -> Vec<f32> {
+    fn feed_forward(&mut self, index: usize, layer: &Layer, x: &[f32]) -> Vec<f32> {
+        let by = self.calculator;
         let normed = self.normed(x);
-        let (layer, weights) = (&self.layers[index], &self.decoder.layers[index]);
-        let h = gained(&normed, &weights.feed_norm);
-        let (gate, up) = (layer.gate.apply(&h), layer.up.apply(&h));
+        let h = gained(&normed, &layer.feed_norm);
+        let (gate, up) = (by.multiply(&layer.gate, &h), by.multiply(&layer.up, &h));
         let silu = |x: f32| (f64::from(x) / (1.0 + exp_wide(-f64::from(x)))) as f32;
         let inner: Vec<f32> = gate.iter().zip(&up).map(|(gate, up)| silu(*gate) * up).collect();
         let seen = &mut self.survey.layers[index];
-        see_columns(&mut seen.feed_input, &normed, self.decoder.config.width);
+        see_columns(&mut seen.feed_input, &normed, self.config.width);
         see(&mut seen.gate, &gate);
         see(&mut seen.up, &up);
-        see(&mut seen.inner, &inner);
-        layer.down.apply(&inner)
+        see_columns(&mut seen.inner, &inner, self.config.feed_forward);
+        add_squares(&mut seen.inner_squares, &inner, self.config.feed_forward);
+        by.multiply(&layer.down, &inner)
     }
 }
 
@@ -219,6 +194,13 @@ fn see_columns(seen: &mut Vec<f64>, values: &[f32], width: usize) {
     seen.resize(width, 0.0);
     for row in values.chunks_exact(width) {
         seen.iter_mut().zip(row).for_each(|(seen, value)| *seen = seen.max(f64::from(value.abs())));
+    }
+}
+
+fn add_squares(sums: &mut Vec<f64>, values: &[f32], width: usize) {
+    sums.resize(width, 0.0);
+    for row in values.chunks_exact(width) {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value) * f64::from(*value));
     }
 }
 

@@ -13,7 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::{ImportRefusal, settings::Dialect};
 use crate::{
     float::from_half,
-    formats::{BLOCK, Format, Packed, Packer, Weights as Kind, q8_0},
+    formats::{BLOCK, Format, Packed, Packer, TILE_ROWS, Weights as Kind, q8_0},
     gguf::{Gguf, TensorKind},
     tensor::Tensor,
 };
@@ -44,7 +44,8 @@ pub struct Weights<'a> {
     pub precision: Precision,
     tensors: BTreeMap<String, Stored>,
     used: BTreeSet<String>,
-    keep: Keep<'a>,
+    /// Without it they stay in memory.
+    keep: Option<Keep<'a>>,
 }
 
 /// A part of a layer, or of the whole model.
@@ -72,7 +73,7 @@ impl Rows {
 }
 
 impl<'a> Weights<'a> {
-    pub fn of_gguf(file: &Gguf, keep: Keep<'a>) -> Self {
+    pub fn of_gguf(file: &Gguf, keep: Option<Keep<'a>>) -> Self {
         let stored = |info: &crate::gguf::TensorInfo| Stored {
             shape: info.shape(),
             format: format_of(info.kind),
@@ -83,7 +84,11 @@ impl<'a> Weights<'a> {
     }
 
     /// Several files of one model hold different tensors.
-    pub fn of_safetensors(files: &[Bytes], precision: Precision, keep: Keep<'a>) -> Result<Self, ImportRefusal> {
+    pub fn of_safetensors(
+        files: &[Bytes],
+        precision: Precision,
+        keep: Option<Keep<'a>>,
+    ) -> Result<Self, ImportRefusal> {
         let mut tensors = BTreeMap::new();
         for file in files {
             let views =
@@ -192,8 +197,8 @@ impl<'a> Weights<'a> {
         let (name, stored) = self.take(&self.names(rows.place, "weight"))?;
         stored.expect(&name, &[rows.of, rows.columns])?;
         let mut values = Vec::with_capacity(rows.order.len() * rows.columns);
-        for &row in &rows.order {
-            values.extend(stored.row_values(row, &name)?);
+        for rows in rows.order.chunks(TILE_ROWS) {
+            stored.widen_rows(rows, &name, &mut values)?;
         }
         Ok(values)
     }
@@ -221,7 +226,7 @@ impl<'a> Weights<'a> {
     }
 
     /// Refuses what was not used; says how many numbers were.
-    pub fn finish_all(self, architecture: &'static str, layers: usize) -> Result<u64, ImportRefusal> {
+    pub fn finish_all(&self, architecture: &'static str, layers: usize) -> Result<u64, ImportRefusal> {
         let left = |name: &&String| !self.used.contains(*name) && !names::may_be_left(name, self.dialect, layers);
         if let Some(name) = self.tensors.keys().find(left) {
             return Err(ImportRefusal::Unused { name: name.clone(), architecture });
@@ -258,12 +263,21 @@ impl<'a> Weights<'a> {
         self.keep(name, &shape, stack.packer.finish())
     }
 
-    fn keep(&mut self, name: &str, shape: &[usize], packed: Option<Packed>) -> Result<Tensor, ImportRefusal> {
+    /// Puts packed weights where they are kept; refuses by name what does not pack.
+    pub(super) fn keep(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        packed: Option<Packed>,
+    ) -> Result<Tensor, ImportRefusal> {
         let refuse = || ImportRefusal::Shape { name: name.to_owned(), expected: shape.to_vec(), found: Vec::new() };
         let packed = packed.ok_or_else(refuse)?;
         let (format, bytes) = (packed.format(), packed.bytes().clone());
         drop(packed);
-        let kept = (self.keep)(bytes).map_err(|cause| ImportRefusal::Keep { cause: cause.to_string() })?;
+        let kept = match &mut self.keep {
+            Some(keep) => keep(bytes).map_err(|cause| ImportRefusal::Keep { cause: cause.to_string() })?,
+            None => bytes,
+        };
         let packed = Packed::new(format, shape, kept).ok_or_else(refuse)?;
         Ok(Tensor::packed(shape, packed))
     }
@@ -322,18 +336,25 @@ impl Stored {
         self.bytes.get(row.checked_mul(row_bytes)?..)?.get(..row_bytes)
     }
 
-    /// The numbers that a row stands for.
-    fn row_values(&self, row: usize, name: &str) -> Result<Vec<f32>, ImportRefusal> {
-        let bytes = self.row(row).unwrap_or_default();
+    /// Appends the numbers that some rows stand for.
+    fn widen_rows(&self, rows: &[usize], name: &str, values: &mut Vec<f32>) -> Result<(), ImportRefusal> {
         if self.format.weights() == Kind::Float {
-            return self.widened(bytes, name);
+            for &row in rows {
+                values.extend(self.widened(self.row(row).unwrap_or_default(), name)?);
+            }
+            return Ok(());
         }
-        let packer = self.shape.last().and_then(|&columns| Packer::new(self.format, &[1, columns]));
+        let packer = self.shape.last().and_then(|&columns| Packer::new(self.format, &[rows.len(), columns]));
         let packed = packer.and_then(|mut packer| {
-            packer.push(bytes);
+            for &row in rows {
+                packer.push(self.row(row).unwrap_or_default());
+            }
             packer.finish()
         });
-        Ok(packed.map(|packed| packed.row(0)).unwrap_or_default())
+        if let Some(packed) = packed {
+            (0..rows.len()).for_each(|row| values.extend(packed.row(row)));
+        }
+        Ok(())
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>, ImportRefusal> {

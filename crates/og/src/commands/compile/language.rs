@@ -28,14 +28,14 @@ const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}
 
 /// What an integer model is measured beside.
 pub struct Measure {
-    floats: Decoder,
+    floats: Decoder<'static>,
     dialogues: String,
 }
 
 impl Measure {
-    pub fn of(&self, model: &Model) -> Result<Comparison> {
+    pub fn of(mut self, model: &Model) -> Result<Comparison> {
         let language = model.as_language().context("a model of tensors has no perplexity")?;
-        Ok(compare(language, &self.floats, &self.dialogues)?)
+        Ok(compare(language, &mut self.floats, &self.dialogues)?)
     }
 }
 
@@ -75,7 +75,8 @@ pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Opti
         return Ok(None);
     }
     let floats = float_decoder(&files, options.context)?;
-    Ok(Some(Measure { floats, dialogues: calibration.to_owned() }))
+    let dialogues = options.measure.as_deref().map(read_text).transpose()?;
+    Ok(Some(Measure { floats, dialogues: dialogues.unwrap_or_else(|| calibration.to_owned()) }))
 }
 
 /// Compiles with packed weights kept in a file, then copies them behind the manifest.
