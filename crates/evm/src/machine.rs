@@ -69,8 +69,8 @@ fn stopped(error: EVMError<StateError>, quoted: Quoted) -> Stopped {
     }
 }
 
-/// All checks of a transaction that need neither state nor block.
-pub(crate) fn check_without_state(chain: &Chain, transaction: TxEnv) -> Result<(), Refusal> {
+/// All checks of a transaction that need neither state nor block; the transaction back.
+pub(crate) fn check_without_state(chain: &Chain, transaction: TxEnv) -> Result<TxEnv, Refusal> {
     let quoted = Quoted {
         gas: transaction.gas_limit,
         gas_limit: chain.gas_limit,
@@ -97,7 +97,8 @@ pub(crate) fn check_without_state(chain: &Chain, transaction: TxEnv) -> Result<(
         chain.gas_limit,
         None,
     );
-    intrinsic.map(|_| ()).map_err(|invalid| Refusal::of(invalid, quoted))
+    intrinsic.map_err(|invalid| Refusal::of(invalid, quoted))?;
+    Ok(context.tx)
 }
 
 /// Logs and output of what came to its end, whatever end.

@@ -56,6 +56,7 @@ impl<'a> Overlay<'a> {
     /// they became more, which no transaction can bring about.
     pub fn absorb(&mut self, state: EvmState) -> Result<Option<U256>, StateError> {
         let (mut before, mut after) = (U256::ZERO, U256::ZERO);
+        // The map has no order and needs none: every entry has a place of its own, and sums do not depend on order.
         for (address, changed) in state {
             if !changed.is_touched() {
                 continue;

@@ -1,5 +1,7 @@
 //! What a caller imagines about block and state before a call.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::{B256, U256};
 use alloy_rpc_types_eth::BlockOverrides;
 use alloy_rpc_types_eth::state::StateOverride;
@@ -38,7 +40,8 @@ pub(crate) fn imagine_block(
 }
 
 pub(crate) fn imagine_state(imagined: &StateOverride, overlay: &mut Overlay<'_>) -> Result<(), CallError> {
-    for (address, wanted) in imagined {
+    // In order, so that of two mistakes always the same one is told.
+    for (address, wanted) in imagined.iter().collect::<BTreeMap<_, _>>() {
         if wanted.move_precompile_to.is_some() {
             return Err(CallError::Request("movePrecompileToAddress is not supported".to_owned()));
         }

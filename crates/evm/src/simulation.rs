@@ -18,7 +18,8 @@ use crate::refusal::{Quoted, Refusal};
 use crate::state::StateRead;
 use crate::watch::Watch;
 
-/// A state, and the block that a request on it believes to be in: the block that led to the state, or the pending one.
+/// A state, and the block that a request on it believes to be in: the block that led to the state, or the pending one
+/// (`NextBlock::header`; its parent's hash is not in the state yet, so `BLOCKHASH` of the parent is zero there).
 #[derive(Clone, Copy)]
 pub struct Snapshot<'a> {
     pub chain: &'a Chain,
@@ -29,7 +30,7 @@ pub struct Snapshot<'a> {
 /// What a request may cost.
 #[derive(Clone, Copy)]
 pub struct Bounds<'a> {
-    /// Gas, over everything that the request runs once.
+    /// Gas of one run; it bounds memory too, of which 30 million buy four mebibytes.
     pub gas: u64,
     /// Asked again and again while it runs; `false` ends it. A caller has a clock, this room has none.
     pub wanted: &'a dyn Fn() -> bool,

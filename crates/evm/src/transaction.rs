@@ -1,14 +1,17 @@
 //! A transaction whose bytes, chain and signature hold: the only way to one is through `decode` or `from_envelope`.
 //!
-//! The sender is recovered here, once; so are the authorities of an EIP-7702 list. Everything that needs no state is checked
-//! here too, so that what a pool keeps can only become invalid through the state.
+//! The sender is recovered here, once. Everything that needs no state is checked here too, so that what a pool keeps can only
+//! become invalid through the state. The authorities of an EIP-7702 list are recovered by execution, which is paid for: a
+//! thousand signatures in a transaction that nobody can pay would be a cheap attack on every pool.
 
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_eips::Typed2718 as _;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_evm::FromRecoveredTx;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use revm::context::TxEnv;
+use revm::context_interface::either::Either;
 
 use crate::chain::Chain;
 use crate::machine;
@@ -76,11 +79,9 @@ impl Transaction {
             Some(_) => {}
         }
         // Before the signature, because it costs a thousandth.
-        let unsigned = TxEnv::from_recovered_tx(&envelope, Address::ZERO);
-        machine::check_without_state(chain, unsigned)?;
+        let unsigned = machine::check_without_state(chain, prepare(&envelope))?;
         let sender = envelope.recover_signer().map_err(|_| Refusal::BadSignature)?;
-        let prepared = TxEnv::from_recovered_tx(&envelope, sender);
-        Ok(Self { envelope, sender, raw, prepared })
+        Ok(Self { envelope, sender, raw, prepared: TxEnv { caller: sender, ..unsigned } })
     }
 
     pub fn envelope(&self) -> &TxEnvelope {
@@ -150,5 +151,25 @@ impl Transaction {
             chain_id: self.envelope.chain_id(),
             expected_chain_id: chain.id,
         }
+    }
+}
+
+/// What the machine takes, but for the sender.
+fn prepare(envelope: &TxEnvelope) -> TxEnv {
+    let TxEnvelope::Eip7702(signed) = envelope else { return TxEnv::from_recovered_tx(envelope, Address::ZERO) };
+    let transaction = signed.tx();
+    TxEnv {
+        tx_type: envelope.ty(),
+        gas_limit: transaction.gas_limit,
+        gas_price: transaction.max_fee_per_gas,
+        gas_priority_fee: Some(transaction.max_priority_fee_per_gas),
+        kind: TxKind::Call(transaction.to),
+        value: transaction.value,
+        data: transaction.input.clone(),
+        nonce: transaction.nonce,
+        chain_id: Some(transaction.chain_id),
+        access_list: transaction.access_list.clone(),
+        authorization_list: transaction.authorization_list.iter().cloned().map(Either::Left).collect(),
+        ..TxEnv::default()
     }
 }
