@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 
 use super::figure::{Goal, Outcome};
+use super::rooms::benchmark;
 use super::{Area, Bar, Bench};
 use crate::check::cargo;
 use crate::python::{SPECIFICATION, environment};
@@ -22,6 +23,7 @@ pub static AREA: Area = Area {
     about: || "fresh seeds; counts of what differs".to_owned(),
     bars: &[
         Bar { name: "EVM cases not as EELS says", goal: Goal::AtMost(0.0, "cases"), measure: specification },
+        Bar { name: "OPG transfers, one core, in memory", goal: Goal::Told("a second"), measure: transfers },
         Bar { name: "random blocks not as anvil's", goal: Goal::AtMost(0.0, "histories"), measure: anvil },
     ],
 };
@@ -43,6 +45,12 @@ fn specification(bench: &mut Bench<'_>) -> Result<Outcome> {
     let outcome = stage::run_and_read("cases", &mut check)?;
     let differ = differing(&outcome.output, outcome.succeeded)?;
     Ok(Outcome::of(differ, format!("about {count} cases, seed {seed}: state after, gas and logs")))
+}
+
+/// Everything that a validator does with a transfer but agree on it and store it.
+fn transfers(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let figure = benchmark(bench.workspace, "evm", "execution", "opg_per_second")?;
+    Ok(Outcome::of(figure, "crates/evm/benches/execution.rs: recovery, execution and all roots, blocks of 400"))
 }
 
 /// How many cases the test found different.
