@@ -4,7 +4,7 @@
 //! one that is sent twice is anchored once, because the ledger knows it by its id.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -12,8 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
-use network::{LedgerClient, NetworkError, Sender};
+use network::{LedgerClient, NetworkError, ReceiptIds, Sender};
 use protocol::{
     Action, Canonical, Digest, List, SignedReceipt,
     transaction::{BATCH_MAX, PostReceipts},
@@ -27,11 +26,9 @@ use crate::{metrics::Metrics, pace::Pace};
 /// Receipts on their way, by the order in which they came; and those that the ledger would not take.
 const WAITING: &str = "outbox";
 const SET_ASIDE: &str = "set_aside";
-/// Sendings after which a receipt is set aside; with growing pauses this is a quarter of an hour.
+/// Sendings after which a receipt is set aside; with growing pauses this is longer than the ledger would take it.
 const SENDINGS_MAX: u32 = 16;
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Questions that stand open at the same time.
-const QUESTIONS: usize = 16;
 
 /// Why the outbox could not be opened.
 #[derive(Debug, Error)]
@@ -126,9 +123,14 @@ impl Outbox {
                 self.arrived.notified().await;
             }
             tokio::time::sleep(self.pace.flush).await;
-            self.confirm(&ledger, &metrics).await;
+            if self.confirm(&ledger, &metrics).await {
+                // What took them may have lost them, and may never take part again.
+                ledger.prefer_another();
+                sender.recount().await;
+            }
             if let Err(error) = self.send(&sender, &metrics).await {
                 tracing::warn!(%error, "failed to post receipts; they stay in the outbox");
+                ledger.prefer_another();
                 tokio::time::sleep(self.pace.confirm).await;
             }
         }
@@ -167,43 +169,79 @@ impl Outbox {
         }
     }
 
-    /// Asks after what was sent; forgets what is anchored, marks what is overdue.
-    async fn confirm(&self, ledger: &LedgerClient, metrics: &Metrics) {
-        let now = Instant::now();
-        let due: Vec<(u64, Digest)> = self
+    /// Asks after what was sent; forgets what is anchored, marks what is overdue. True where anything is to be sent again.
+    ///
+    /// About what is overdue every validator is asked, because the first one may be behind.
+    async fn confirm(&self, ledger: &LedgerClient, metrics: &Metrics) -> bool {
+        let (now, mut is_lost) = (Instant::now(), false);
+        loop {
+            let (asked, lost) = self.confirm_some(ledger, metrics, now).await;
+            is_lost |= lost;
+            if asked < BATCH_MAX {
+                return is_lost;
+            }
+        }
+    }
+
+    /// The same for one batch of those that were due at `now`: how many were asked after, none of which is any more.
+    async fn confirm_some(&self, ledger: &LedgerClient, metrics: &Metrics, now: Instant) -> (usize, bool) {
+        let (overdue, due): (Vec<_>, Vec<_>) = self
             .lock()
             .iter()
             .filter(|(_, waiting)| waiting.sent_at.is_some() && waiting.ask_at <= now)
             .take(BATCH_MAX)
-            .map(|(place, waiting)| (*place, waiting.id))
-            .collect();
-        let ask = |(place, id): (u64, Digest)| async move { (place, id, ledger.receipt(&id).await) };
-        let mut answers = futures::stream::iter(due).map(ask).buffer_unordered(QUESTIONS);
-        let mut changes = Vec::new();
-        while let Some((place, id, answer)) = answers.next().await {
-            match answer {
-                Ok(view) if view.receipt.receipt.id() != id => {
-                    tracing::warn!(receipt = %id, "a validator answered with another receipt");
-                    self.ask_later(place);
+            .map(|(place, waiting)| ((*place, waiting.id), self.is_overdue(waiting, now)))
+            .partition(|(_, is_overdue)| *is_overdue);
+        let (count, mut is_lost) = (due.len().saturating_add(overdue.len()), false);
+        let (mut changes, mut aside) = (Vec::new(), Vec::new());
+        for (asked, is_overdue) in [(due, false), (overdue, true)] {
+            let ids: Vec<Digest> = asked.iter().map(|((_, id), _)| *id).collect();
+            let ids = ReceiptIds::new(ids).unwrap_or_default();
+            if ids.is_empty() {
+                continue;
+            }
+            let answer = if is_overdue { ledger.anchored_anywhere(&ids).await } else { ledger.anchored(&ids).await };
+            let anchored: BTreeSet<Digest> = match answer {
+                Ok(anchored) => anchored.into_iter().collect(),
+                Err(error) => {
+                    tracing::debug!(%error, "failed to ask after receipts");
+                    asked.iter().for_each(|((place, _), _)| self.ask_later(*place));
+                    continue;
                 }
-                Ok(_) => {
+            };
+            for ((place, id), _) in asked {
+                if anchored.contains(&id) {
                     self.lock().remove(&place);
                     metrics.receipts_anchored.add(1);
                     changes.push(Change::remove(WAITING, place.to_be_bytes()));
-                }
-                Err(NetworkError::Refused { status: 404, .. }) => changes.extend(self.note_missing(place)),
-                Err(error) => {
-                    tracing::debug!(%error, "failed to ask after a receipt");
-                    self.ask_later(place);
+                } else {
+                    match self.note_missing(place, now) {
+                        Missing::Young => {}
+                        Missing::Lost => is_lost = true,
+                        Missing::Refused(moved) => {
+                            aside.push(place);
+                            changes.extend(moved);
+                        }
+                    }
                 }
             }
         }
-        if !changes.is_empty()
-            && let Err(error) = self.store.commit(changes).await
-        {
-            // They are asked for again after a restart, and found anchored.
-            tracing::warn!(%error, "failed to forget anchored receipts");
+        if !changes.is_empty() {
+            match self.store.commit(changes).await {
+                // Not before: whoever asks for one meanwhile finds it in one place or the other.
+                Ok(()) => aside.iter().for_each(|place| drop(self.lock().remove(place))),
+                // They are asked for again after a restart, and found anchored.
+                Err(error) => tracing::warn!(%error, "failed to forget anchored receipts"),
+            }
         }
+        (count, is_lost)
+    }
+
+    /// Sent so long ago that it should have been anchored.
+    fn is_overdue(&self, waiting: &Waiting, now: Instant) -> bool {
+        let doublings = waiting.sendings.saturating_sub(1).min(8);
+        let pause = self.pace.resend.saturating_mul(1 << doublings).min(PAUSE_MAX.max(self.pace.resend));
+        waiting.sent_at.is_none_or(|sent_at| now.saturating_duration_since(sent_at) >= pause)
     }
 
     fn ask_later(&self, place: u64) {
@@ -212,25 +250,31 @@ impl Outbox {
         }
     }
 
-    /// The ledger does not know it yet: sent again when overdue, set aside when refused for long.
-    fn note_missing(&self, place: u64) -> Vec<Change> {
+    /// The ledger does not know it yet. `asked_at` is when it was found due: what became overdue later was not asked of
+    /// everyone.
+    fn note_missing(&self, place: u64, asked_at: Instant) -> Missing {
         let mut all = self.lock();
-        let Some(waiting) = all.get_mut(&place) else { return Vec::new() };
-        let now = Instant::now();
-        waiting.ask_at = now.checked_add(self.pace.confirm).unwrap_or(now);
-        let pause = self.pace.resend.saturating_mul(1 << waiting.sendings.min(8)).min(PAUSE_MAX.max(self.pace.resend));
-        let is_overdue = waiting.sent_at.is_none_or(|sent_at| now.duration_since(sent_at) >= pause);
-        if !is_overdue {
-            return Vec::new();
+        let Some(waiting) = all.get_mut(&place) else { return Missing::Young };
+        waiting.ask_at = Instant::now().checked_add(self.pace.confirm).unwrap_or(asked_at);
+        if !self.is_overdue(waiting, asked_at) {
+            return Missing::Young;
         }
         if waiting.sendings < SENDINGS_MAX {
             waiting.sent_at = None;
-            return Vec::new();
+            return Missing::Lost;
         }
         tracing::error!(receipt = %waiting.id, "set a receipt aside that the ledger does not take");
-        let bytes = waiting.receipt.encode();
-        let id = waiting.id;
-        all.remove(&place);
-        vec![Change::put(SET_ASIDE, id.0, bytes), Change::remove(WAITING, place.to_be_bytes())]
+        let put = Change::put(SET_ASIDE, waiting.id.0, waiting.receipt.encode());
+        Missing::Refused([put, Change::remove(WAITING, place.to_be_bytes())])
     }
+}
+
+/// A receipt that the ledger does not know.
+enum Missing {
+    /// It was sent only just now.
+    Young,
+    /// It is to be sent again.
+    Lost,
+    /// Refused for long: it moves to those that are set aside.
+    Refused([Change; 2]),
 }

@@ -124,6 +124,43 @@ async fn the_next_validator_is_asked_where_one_is_away() {
 }
 
 #[tokio::test]
+async fn a_validator_that_takes_everything_and_is_cut_off_holds_no_receipt_back() {
+    let cut_off = Validator::start().await;
+    let Stage { validator, gateway, folder, workers, .. } = Stage::with(&[Behaviour::Honest]).await;
+    cut_off.register(&workers[0]);
+    cut_off.change(|ledger| ledger.loses = true);
+    gateway.stop().await;
+    let mut both = config(&validator, &folder, pace());
+    both.validators = vec![cut_off.url(), validator.url()];
+    let gateway = restart(both).await;
+    let client = Client::new(gateway.address());
+    let stage = Stage { client, validator, gateway, folder, workers };
+    let ids = acknowledged(client, 3).await;
+    stage.settled(3).await;
+    assert_eq!(anchored(&stage.validator), ids);
+    // Whoever asks the gateway hears what the other one knows, whichever it asks first.
+    for _ in 0..2 {
+        for id in &ids {
+            assert_eq!(client.get(&format!("/v1/receipts/{id}")).await.json()["state"], "anchored");
+        }
+        cut_off.change(|ledger| ledger.is_away = true);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_transaction_holds_nothing_back_while_requests_go_on() {
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    stage.validator.change(|ledger| ledger.loses_next = 1);
+    let started = std::time::Instant::now();
+    // All that is posted after the lost one has a number after its own, and waits for it.
+    while stage.validator.anchored() == 0 {
+        assert!(started.elapsed() < Duration::from_secs(3), "nothing is anchored as long as requests come");
+        acknowledged(stage.client, 1).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_never_saw_a_validator_says_so_and_serves_once_it_has() {
     let stage = Stage::with(&[Behaviour::Honest]).await;
     stage.validator.change(|ledger| ledger.is_away = true);

@@ -72,13 +72,11 @@ impl Client {
 
     /// A list as `nouns` writes it.
     pub async fn get_list<T: Canonical>(&self, url: &str) -> Result<Vec<T>, NetworkError> {
-        let bytes = self.get_bytes(url).await?;
-        let mut reader = Reader::new(&bytes);
-        let mut read = || {
-            let count = reader.count(LIST_MAX)?;
-            (0..count).map(|_| T::read(&mut reader)).collect::<Result<Vec<_>, _>>()
-        };
-        read().map_err(|source| NetworkError::Decode { url: url.to_owned(), source })
+        decode_list(url, &self.get_bytes(url).await?)
+    }
+
+    pub async fn post_for_list<T: Canonical>(&self, url: &str, body: &impl Canonical) -> Result<Vec<T>, NetworkError> {
+        decode_list(url, &self.post_bytes(url, body.encode()).await?)
     }
 
     /// Sends `body` and reads frames as they come. Dropping the frames cuts the connection.
@@ -199,6 +197,15 @@ async fn collect(url: &str, response: Response<Incoming>, limit: usize) -> Resul
 
 fn decode<T: Canonical>(url: &str, bytes: &[u8]) -> Result<T, NetworkError> {
     T::decode(bytes).map_err(|source| NetworkError::Decode { url: url.to_owned(), source })
+}
+
+fn decode_list<T: Canonical>(url: &str, bytes: &[u8]) -> Result<Vec<T>, NetworkError> {
+    let mut reader = Reader::new(bytes);
+    let mut read = || {
+        let count = reader.count(LIST_MAX)?;
+        (0..count).map(|_| T::read(&mut reader)).collect::<Result<Vec<_>, _>>()
+    };
+    read().map_err(|source| NetworkError::Decode { url: url.to_owned(), source })
 }
 
 fn timeout(url: &str) -> NetworkError {

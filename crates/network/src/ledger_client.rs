@@ -9,9 +9,10 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, Bundle, Canonical as _, Digest, KeyRecord, ModelRecord, NodeRecord, PublicKey, Transaction,
+    Action, Amount, Bundle, Canonical as _, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey, Transaction,
     Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
+    transaction::BATCH_MAX,
 };
 use tokio::sync::Mutex;
 
@@ -22,6 +23,9 @@ const NONCE_TRIES: usize = 8;
 /// How long a number is counted on from: after a pause the ledger is asked, because a validator that restarted has
 /// forgotten what it had not shown to others, and what follows a gap would wait for ever.
 const NONCE_FRESH: Duration = Duration::from_secs(1);
+
+/// Receipts that are asked after together.
+pub type ReceiptIds = List<Digest, BATCH_MAX>;
 
 /// What the ledger says about an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,55 @@ impl LedgerClient {
         self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}")).await }).await
     }
 
+    /// The receipt, if any validator that answers knows it: one that lags behind or is cut off knows of none.
+    pub async fn receipt_anywhere(&self, id: &Digest) -> Result<ReceiptView, NetworkError> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut missing = None;
+        let mut last = NetworkError::Address { url: "(no validator configured)".to_owned() };
+        for index in self.order(first) {
+            match self.client.get(&format!("{}/receipts/{id}", self.validators[index])).await {
+                Err(error @ NetworkError::Refused { status: 404, .. }) => missing = Some(error),
+                Err(error) if error.is_transient() => last = error,
+                answer => return answer,
+            }
+        }
+        Err(missing.unwrap_or(last))
+    }
+
+    /// Which of these receipts are anchored, as one validator says it.
+    pub async fn anchored(&self, ids: &ReceiptIds) -> Result<Vec<Digest>, NetworkError> {
+        self.each(|url| self.anchored_at(url, ids)).await
+    }
+
+    /// Which of these receipts any validator that answers shows anchored: one that lags behind or is cut off knows of
+    /// none. An error where nobody answers.
+    pub async fn anchored_anywhere(&self, ids: &ReceiptIds) -> Result<Vec<Digest>, NetworkError> {
+        let (mut all, mut last) =
+            (None::<Vec<Digest>>, NetworkError::Address { url: "(no validator configured)".to_owned() });
+        for url in self.validators.iter() {
+            match self.anchored_at(url, ids).await {
+                Ok(anchored) => all.get_or_insert_default().extend(anchored),
+                Err(error) => last = error,
+            }
+        }
+        all.ok_or(last)
+    }
+
+    async fn anchored_at(&self, url: &str, ids: &ReceiptIds) -> Result<Vec<Digest>, NetworkError> {
+        self.client.post_for_list(&format!("{url}/receipts"), ids).await
+    }
+
+    /// Begins with another validator from now on: the one that answers may be one that no longer keeps up.
+    pub fn prefer_another(&self) {
+        self.preferred.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The indices of all validators, once around from `first`.
+    fn order(&self, first: usize) -> impl Iterator<Item = usize> {
+        let count = self.validators.len();
+        (0..count).map(move |turn| (first % count + turn) % count)
+    }
+
     pub async fn bundle(&self, id: &Digest) -> Result<Bundle, NetworkError> {
         self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}/bundle")).await }).await
     }
@@ -99,8 +152,7 @@ impl LedgerClient {
     {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = NetworkError::Address { url: "(no validator configured)".to_owned() };
-        for turn in 0..self.validators.len() {
-            let index = (first + turn) % self.validators.len();
+        for index in self.order(first) {
             match ask(&self.validators[index]).await {
                 Err(error) if error.is_transient() => last = error,
                 answer => {
@@ -135,6 +187,12 @@ impl Sender {
 
     pub fn public_key(&self) -> PublicKey {
         self.key.public_key()
+    }
+
+    /// Asks the ledger for the next nonce before the next transaction: one that was taken may have been lost, and what
+    /// is numbered after it waits for it.
+    pub async fn recount(&self) {
+        *self.next.lock().await = None;
     }
 
     /// Signs and submits `action`; returns the transaction's id once a validator has taken it into its pool.

@@ -16,5 +16,5 @@ pub use client::{Client, Frames, Pieces};
 pub use clock::now_ms;
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};
-pub use ledger_client::{AccountView, LedgerClient, Sender};
+pub use ledger_client::{AccountView, LedgerClient, ReceiptIds, Sender};
 pub use server::{Limits, Noun, Server, nouns};

@@ -17,9 +17,10 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, KeyRecord, NodeRecord, PublicKey, SignedTransaction, Trust,
+    Bundle, Certificate, Digest, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction, Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
+    transaction::BATCH_MAX,
 };
 use serde_json::{Value, json};
 
@@ -46,6 +47,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/epochs/latest", get(latest_epoch))
         .route("/epochs/{epoch}", get(epoch))
         .route("/epochs/{epoch}/receipts", get(epoch_receipts))
+        .route("/receipts", post(anchored))
         .route("/receipts/{id}", get(receipt))
         .route("/receipts/{id}/bundle", get(bundle))
         .route("/challenges", get(challenges))
@@ -141,6 +143,14 @@ async fn epoch_receipts(State(desk): Shared, Path(epoch): Path<u64>) -> Result<R
 async fn receipt(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Answer> {
     let id = digest(&id)?;
     desk.node.ledger().receipt_view(&id).map(Noun).ok_or_else(|| unknown_receipt(&id))
+}
+
+/// Of these receipts, the ids of those that are anchored.
+async fn anchored(State(desk): Shared, Noun(ids): Noun<List<Digest, BATCH_MAX>>) -> Response {
+    let ledger = desk.node.ledger();
+    let known: Vec<Digest> = ids.iter().filter(|id| ledger.status(id).is_some()).copied().collect();
+    drop(ledger);
+    nouns(&known)
 }
 
 async fn bundle(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<Bundle>, Answer> {

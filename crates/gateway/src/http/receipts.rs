@@ -47,7 +47,7 @@ pub async fn bundle(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -
 
 async fn find(shared: &Shared, id: &str) -> Result<ReceiptAnswer, ApiError> {
     let id = read_id(id)?;
-    let view = match shared.ledger.receipt(&id).await {
+    let view = match shared.ledger.receipt_anywhere(&id).await {
         Ok(view) => view,
         Err(error) => {
             let waiting = shared.outbox.find(&id).ok_or_else(|| told(shared, &error, &id))?;

@@ -1,4 +1,4 @@
-//! A ledger of one: anchors every receipt of a batch that it does not know yet, counts nonces, can go away.
+//! A ledger of one: anchors every receipt of a batch that it does not know yet, in the order of nonces, can go away.
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +20,11 @@ use network::{
 };
 use protocol::{
     Action, Bundle, Certificate, Digest, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
-    ReceiptStatus, Role, SignedTransaction, Standing, Version,
+    ReceiptStatus, Role, SignedReceipt, SignedTransaction, Standing, Version,
     bundle::{ReceiptInclusion, StateProof},
     registry::OPEN_END,
     service::{CertifiedEpoch, ReceiptView},
+    transaction::BATCH_MAX,
 };
 use serde_json::{Value, json};
 
@@ -36,6 +37,8 @@ pub struct Ledger {
     pub keys: BTreeMap<PublicKey, KeyRecord>,
     pub receipts: BTreeMap<Digest, ReceiptView>,
     pub nonces: BTreeMap<PublicKey, u64>,
+    /// What waits for a transaction before it.
+    pub pool: BTreeMap<(PublicKey, u64), List<SignedReceipt, BATCH_MAX>>,
     /// How often each receipt was posted.
     pub posted: BTreeMap<Digest, u32>,
     pub batches: Vec<usize>,
@@ -43,6 +46,8 @@ pub struct Ledger {
     pub is_away: bool,
     /// Takes transactions and loses them.
     pub loses: bool,
+    /// Takes so many more transactions and loses them.
+    pub loses_next: usize,
     /// Hands out bundles.
     pub certifies: bool,
     /// Says this to the next transactions instead of taking them.
@@ -66,6 +71,7 @@ impl Validator {
             .route("/keys/{key}", get(key))
             .route("/accounts/{key}", get(account))
             .route("/transactions", post(take))
+            .route("/receipts", post(anchored))
             .route("/receipts/{id}", get(receipt))
             .route("/receipts/{id}/bundle", get(bundle))
             .route("/epochs/latest", get(|| async { Noun(epoch()) }))
@@ -111,13 +117,22 @@ async fn key(State(ledger): State<Shared>, Path(key): Path<String>) -> Result<No
 }
 
 async fn account(State(ledger): State<Shared>, Path(key): Path<String>) -> Json<Value> {
-    let nonce = ledger.lock().unwrap().nonces.get(&PublicKey::from_hex(&key).unwrap()).copied().unwrap_or(0);
-    Json(json!({ "balance": "1000", "nonce": nonce }))
+    let (ledger, key) = (ledger.lock().unwrap(), PublicKey::from_hex(&key).unwrap());
+    let next = ledger.nonces.get(&key).copied().unwrap_or(0);
+    let free = (next..).find(|nonce| !ledger.pool.contains_key(&(key, *nonce))).unwrap();
+    Json(json!({ "balance": "1000", "nonce": free }))
 }
 
 async fn receipt(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Refusal> {
     let known = ledger.lock().unwrap().receipts.get(&Digest::from_hex(&id).unwrap()).cloned();
     known.map(Noun).ok_or_else(|| Refusal::not_found("unknown_receipt", "unknown"))
+}
+
+/// Names one that nobody asked after as well, which is nobody's business.
+async fn anchored(State(ledger): State<Shared>, Noun(ids): Noun<List<Digest, BATCH_MAX>>) -> Response {
+    let ledger = ledger.lock().unwrap();
+    let known = ids.iter().filter(|id| ledger.receipts.contains_key(id)).copied();
+    nouns(&known.chain([Digest([0xaa; 32])]).collect::<Vec<_>>())
 }
 
 async fn bundle(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<Bundle>, Refusal> {
@@ -160,27 +175,41 @@ async fn take(
     assert!(signed.signature_holds());
     let transaction = signed.transaction;
     let next = ledger.nonces.get(&transaction.sender).copied().unwrap_or(0);
-    if transaction.nonce != next {
+    let place = (transaction.sender, transaction.nonce);
+    if transaction.nonce < next || ledger.pool.contains_key(&place) {
         let code = if transaction.nonce < next { "nonce_too_low" } else { "nonce_too_high" };
         return Err(Refusal::new(StatusCode::CONFLICT, code, "another nonce"));
     }
     let id = transaction.id();
-    if ledger.loses {
-        return Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() }))));
+    let taken = || Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() }))));
+    if ledger.loses || ledger.loses_next > 0 {
+        ledger.loses_next = ledger.loses_next.saturating_sub(1);
+        return taken();
     }
-    ledger.nonces.insert(transaction.sender, next + 1);
     let Action::PostReceipts(batch) = transaction.action else { panic!("only receipts are posted") };
-    ledger.batches.push(batch.receipts.len());
-    for receipt in batch.receipts.into_inner() {
-        let id = receipt.receipt.id();
-        *ledger.posted.entry(id).or_default() += 1;
-        let (worker, gateway) = (receipt.receipt.worker, Digest::ZERO);
-        let index = u64::try_from(ledger.receipts.len()).unwrap();
-        let standing = Standing::Anchored;
-        let status = ReceiptStatus { receipt: id, worker, gateway, epoch: 5, index, standing, audits: 0, slashed: 0 };
-        ledger.receipts.entry(id).or_insert(ReceiptView { receipt, status });
+    ledger.pool.insert(place, batch.receipts);
+    let mut next = (transaction.sender, next);
+    while let Some(receipts) = ledger.pool.remove(&next) {
+        ledger.anchor(receipts.into_inner());
+        next.1 += 1;
     }
-    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() }))))
+    ledger.nonces.insert(next.0, next.1);
+    taken()
+}
+
+impl Ledger {
+    fn anchor(&mut self, batch: Vec<SignedReceipt>) {
+        self.batches.push(batch.len());
+        for receipt in batch {
+            let id = receipt.receipt.id();
+            *self.posted.entry(id).or_default() += 1;
+            let (worker, gateway) = (receipt.receipt.worker, Digest::ZERO);
+            let index = u64::try_from(self.receipts.len()).unwrap();
+            let (epoch, standing) = (5, Standing::Anchored);
+            let status = ReceiptStatus { receipt: id, worker, gateway, epoch, index, standing, audits: 0, slashed: 0 };
+            self.receipts.entry(id).or_insert(ReceiptView { receipt, status });
+        }
+    }
 }
 
 fn epoch() -> CertifiedEpoch {
