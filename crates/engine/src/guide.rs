@@ -3,6 +3,8 @@
 //! A token may come exactly if its bytes, after those of the answer so far, begin some text of the grammar; a stop
 //! token, exactly if the answer is such a text. That is a function of grammar and answer: the auditor finds the same.
 
+mod depth;
+
 use std::sync::Arc;
 
 use llguidance::{
@@ -26,6 +28,10 @@ const LIMITS: ParserLimits = ParserLimits {
     precompute_large_lexemes: true,
     verbose_errors: false,
 };
+
+/// Stack for compiling a grammar: groups in groups in rules that refer to rules each take some. Only what is used of it
+/// takes memory.
+const STACK_BYTES: usize = 1 << 26;
 
 /// Why a constraint cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +75,13 @@ impl Grammars {
     /// Follows a constraint from the beginning of an answer.
     pub fn guide(&self, constraint: &Constraint) -> Result<Guide, ConstraintError> {
         let (kind, grammar) = grammar(constraint)?;
-        let matcher = Matcher::new(self.factory.create_parser(grammar));
+        let refused = |cause: String| ConstraintError::Refused { kind, cause };
+        let compile = || Matcher::new(self.factory.create_parser(grammar));
+        let matcher = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, compile);
+            let thread = thread.map_err(|cause| refused(cause.to_string()))?;
+            thread.join().map_err(|_| refused("it failed inside".to_owned()))
+        })?;
         match matcher.get_error() {
             Some(cause) => Err(ConstraintError::Refused { kind, cause: short(&cause) }),
             None => Ok(Guide { matcher, stop_tokens: self.stop_tokens.clone() }),
@@ -86,7 +98,14 @@ fn grammar(constraint: &Constraint) -> Result<(&'static str, TopLevelGrammar), C
             Ok((kind, TopLevelGrammar::from_json_schema(with_space(schema))))
         }
         Constraint::Regex(pattern) => Ok(("regular expression", TopLevelGrammar::from_regex(pattern))),
-        Constraint::Grammar(grammar) => Ok(("grammar", TopLevelGrammar::from_lark(grammar.to_string()))),
+        Constraint::Grammar(grammar) => {
+            let (kind, depth) = ("grammar", depth::depth(grammar));
+            if depth > depth::DEPTH_MAX {
+                let cause = format!("its rules refer to rules {depth} deep, at most {} expected", depth::DEPTH_MAX);
+                return Err(ConstraintError::Refused { kind, cause });
+            }
+            Ok((kind, TopLevelGrammar::from_lark(grammar.to_string())))
+        }
     }
 }
 
@@ -256,6 +275,81 @@ mod tests {
         ] {
             let refused = grammars.guide(&constraint).err();
             assert!(matches!(refused, Some(ConstraintError::Refused { .. })), "{constraint:?}");
+        }
+    }
+
+    /// The deepest that is taken: a chain of rules, each in as many groups as the notation allows.
+    #[test]
+    fn deep_grammars_are_followed_up_to_a_depth_and_refused_beyond() {
+        let grammars = grammars();
+        let grammar = |text: String| Constraint::Grammar(protocol::Text::new(text).unwrap());
+        let (open, close) = ("(\"-\"? ".repeat(27), ")".repeat(27));
+        let chain = |length: usize, name: &str, open: &str, close: &str| {
+            let rule = |rule: usize| format!("{name}{rule}: {open}{name}{} \"x\"{close}\n", rule + 1);
+            let rules: String = (0..length).map(rule).collect();
+            format!("start: {name}0\n{rules}{name}{length}: \"y\"\n")
+        };
+        for name in ["r", "R"] {
+            let mut guide = grammars.guide(&grammar(chain(depth::DEPTH_MAX - 2, name, "", ""))).unwrap();
+            for byte in [b'y', b'x', b'x'] {
+                assert!(tokens(&mut guide).contains(&token(byte)), "{name}");
+                guide.take(token(byte)).unwrap();
+            }
+            // Whether it costs too much or not, it ends.
+            let nested = grammars.guide(&grammar(chain(100, name, &open, &close)));
+            let first = nested.map(|mut guide| guide.allowed());
+            assert!(first.is_ok() || matches!(first, Err(ConstraintError::Refused { .. })));
+            for length in [depth::DEPTH_MAX, 3_000] {
+                let refused = grammars.guide(&grammar(chain(length, name, "", ""))).err().unwrap();
+                assert!(refused.to_string().contains("deep, at most 128"), "{refused}");
+            }
+        }
+        let properties: String =
+            (0..900).map(|at| format!(r##""d{at}": {{"$ref": "#/$defs/d{}"}},"##, at + 1)).collect();
+        let references =
+            format!(r##"{{"$ref": "#/$defs/d0", "$defs": {{{properties} "d900": {{"type": "boolean"}}}}}}"##);
+        for constraint in [schema(&references), regex(&"a?".repeat(30_000)), regex(&"(a|b)?".repeat(10_000))] {
+            let guide = grammars.guide(&constraint).map(|mut guide| {
+                let allowed = guide.allowed();
+                guide.take(token(b'a')).and(allowed)
+            });
+            assert!(matches!(guide, Ok(_) | Err(ConstraintError::Refused { .. })), "it ends");
+        }
+    }
+
+    #[test]
+    fn text_goes_on_beside_calls_until_a_call_is_opened() {
+        let grammars = grammars();
+        let call = r#"{"const":"go"}"#;
+        let beside = format!(
+            "start: (WORDS | MARK)* calls?\nWORDS: /[^<]+/\nMARK: /[<][^<]*/ & ~/<call>(?s:.*)/\n\
+             calls: \"<call>\" call \"</call>\"\ncall: %json {call}\n"
+        );
+        let instead = format!(
+            "start: calls | WORDS?\nWORDS: /(?s:.+)/ & ~/\\s*\\{{(?s:.*)/ & ~/(?s:.*)<call>(?s:.*)/\n\
+             calls: \"{{\" call \"}}\"\ncall: %json {call}\n"
+        );
+        // What is said, and whether it may be said to its end and end there.
+        for (grammar, said, is_whole) in [
+            (&beside, "", true),
+            (&beside, "a < b\n<call or <", true),
+            (&beside, "so: <call>\"go\"</call>", true),
+            (&beside, "so: <call>\"go\"", false),
+            (&beside, "so: <call>\"no", false),
+            (&beside, "<call> ", false),
+            (&instead, "", true),
+            (&instead, "words {", true),
+            (&instead, "{\"go\"}", true),
+            (&instead, "{\"no", false),
+            (&instead, " {", false),
+            (&instead, "a <call>", false),
+        ] {
+            let constraint = Constraint::Grammar(protocol::Text::new(grammar.clone()).unwrap());
+            let mut guide = grammars.guide(&constraint).unwrap();
+            let taken =
+                said.bytes().all(|byte| tokens(&mut guide).contains(&token(byte)) && guide.take(token(byte)).is_ok());
+            let ends = taken && (matches!(guide.allowed().unwrap(), Allowed::End) || tokens(&mut guide).contains(&0));
+            assert_eq!(ends, is_whole, "{said}");
         }
     }
 

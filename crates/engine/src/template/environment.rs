@@ -48,16 +48,10 @@ fn join(value: Value, between: Option<String>, arguments: Kwargs) -> Result<Stri
     let named: Option<String> = arguments.get("d")?;
     arguments.assert_all_used()?;
     let between = between.or(named).unwrap_or_default();
-    let mut joined = String::new();
-    for (index, entry) in value.try_iter()?.enumerate() {
-        joined.push_str(if index > 0 { &between } else { "" });
-        let entry = match &attribute {
-            Some(attribute) => entry.get_attr(attribute)?,
-            None => entry,
-        };
-        joined.push_str(&python::text(&entry)?);
-    }
-    Ok(joined)
+    python::join(&value, &between, |entry| match &attribute {
+        Some(attribute) => entry.get_attr(attribute),
+        None => Ok(entry),
+    })
 }
 
 /// What a loop goes through: `None` has no entries, not even none.
@@ -75,6 +69,18 @@ fn length(value: Value) -> Result<usize, Error> {
 /// Methods of Python's texts, lists and mappings.
 fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     let text = |index: usize| arguments.get(index).and_then(Value::as_str);
+    if let (Some(own), "join", [entries]) = (value.as_str(), name, arguments) {
+        return python::join(entries, own, Ok).map(Value::from);
+    }
+    if name == "format" && value.as_str().is_some() {
+        // What holds values is written here, where its length is bounded.
+        let written = |value: &Value| match value.kind() {
+            ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => python::text(value).map(Value::from),
+            _ => Ok(value.clone()),
+        };
+        let arguments: Vec<Value> = arguments.iter().map(written).collect::<Result<_, _>>()?;
+        return minijinja_contrib::pycompat::unknown_method_callback(state, value, name, &arguments);
+    }
     match (value.as_str(), name, text(0)) {
         (Some(own), "removeprefix", Some(part)) => Ok(Value::from(own.strip_prefix(part).unwrap_or(own))),
         (Some(own), "removesuffix", Some(part)) => Ok(Value::from(own.strip_suffix(part).unwrap_or(own))),

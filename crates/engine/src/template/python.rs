@@ -7,9 +7,42 @@ use minijinja::{
 
 /// Values in values, at most so deep.
 const DEPTH_MAX: usize = 200;
+/// Longest that a value may be when it is written: lists may hold the same list twice, and that one another, so that a
+/// few steps make a value whose text would fill any memory. Every value in a value writes at least a letter.
+const WRITTEN_BYTES_MAX: usize = super::RENDERED_BYTES_MAX;
 
 fn refused(cause: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidOperation, cause)
+}
+
+/// Refuses what is nested too deep, or is too long already.
+fn bounded(depth: usize, text: &str) -> Result<(), Error> {
+    if depth > DEPTH_MAX {
+        return Err(refused("a value is nested too deep to be written"));
+    }
+    if text.len() > WRITTEN_BYTES_MAX {
+        return Err(refused(format!("a value has more than {WRITTEN_BYTES_MAX} bytes when it is written")));
+    }
+    Ok(())
+}
+
+/// Entries one after another, each as `str` writes it or as `each` does.
+pub(super) fn join(
+    entries: &Value,
+    between: &str,
+    each: impl Fn(Value) -> Result<Value, Error>,
+) -> Result<String, Error> {
+    let mut joined = String::new();
+    for (index, entry) in entries.try_iter()?.enumerate() {
+        joined.push_str(if index > 0 { between } else { "" });
+        joined.push_str(&text(&each(entry)?)?);
+        bounded(0, &joined)?;
+        // Empty entries are no letters.
+        if index > WRITTEN_BYTES_MAX {
+            return Err(refused(format!("more than {WRITTEN_BYTES_MAX} entries are joined")));
+        }
+    }
+    Ok(joined)
 }
 
 /// A value as `str` writes it.
@@ -27,9 +60,7 @@ pub(super) fn text(value: &Value) -> Result<String, Error> {
 
 /// A value as `repr` writes it.
 fn represent(value: &Value, depth: usize, text: &mut String) -> Result<(), Error> {
-    if depth > DEPTH_MAX {
-        return Err(refused("a value is nested too deep to be written"));
-    }
+    bounded(depth, text)?;
     match value.kind() {
         ValueKind::Undefined => text.push_str("Undefined"),
         ValueKind::None => text.push_str("None"),
@@ -144,16 +175,15 @@ pub(super) fn to_json(value: &Value, arguments: &Kwargs, ascii: Option<bool>, ma
 }
 
 fn json(value: &Value, style: &Style, depth: usize, out: &mut String) -> Result<(), Error> {
-    if depth > DEPTH_MAX {
-        return Err(refused("a value is nested too deep to be written"));
-    }
+    bounded(depth, out)?;
     match value.kind() {
         ValueKind::None => out.push_str("null"),
         ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
         ValueKind::Number => out.push_str(&number(value).replace("nan", "NaN").replace("inf", "Infinity")),
         ValueKind::String => json_text(value.as_str().unwrap_or_default(), style, out),
         ValueKind::Seq => {
-            let entries: Vec<Value> = value.try_iter()?.collect();
+            // A list may be repeated without being there.
+            let entries: Vec<Value> = value.try_iter()?.take(WRITTEN_BYTES_MAX + 1).collect();
             bracket(('[', ']'), &entries, style, depth, out, &mut |entry, out| json(entry, style, depth + 1, out))?;
         }
         ValueKind::Map => {
@@ -198,6 +228,7 @@ fn bracket(
         }
     };
     for (index, entry) in entries.iter().enumerate() {
+        bounded(depth, out)?;
         out.push_str(if index > 0 { &style.item } else { "" });
         line(depth + 1, out);
         write(entry, out)?;

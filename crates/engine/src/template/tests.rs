@@ -155,6 +155,30 @@ fn hostile_templates_end_in_refusals() {
     assert!(matches!(text(nested, "{}"), Err(PromptError::Template { .. })));
     assert_eq!(text(&wide, "{}"), Err(PromptError::Rendered { limit: RENDERED_BYTES_MAX }));
     assert!(matches!(text("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{}"), Err(PromptError::Template { .. })));
+    // What is small in steps and boundless when it is written: doubled texts, lists that hold one another twice.
+    let doubled = |first: &str, step: &str, shown: &str| {
+        format!(
+            "{{% set n = namespace(x={first}) %}}{{% for a in range(60) %}}{{% set n.x = {step} %}}{{% endfor %}}{{{{ {shown} }}}}"
+        )
+    };
+    for source in [
+        doubled("'ab'", "n.x ~ n.x", "n.x | length"),
+        doubled("'ab'", "n.x + n.x", "n.x | length"),
+        doubled("'ab'", "n.x | replace('a', n.x)", "n.x | length"),
+        doubled("[]", "[n.x, n.x]", "n.x"),
+        doubled("[]", "[n.x, n.x]", "n.x | tojson"),
+        doubled("[]", "[n.x, n.x]", "n.x | string | length"),
+        doubled("[]", "[n.x, n.x]", "n.x | join('') | length"),
+        doubled("[]", "[n.x, n.x]", "'' .join(n.x) | length"),
+        doubled("[]", "[n.x, n.x]", "'{}'.format(n.x) | length"),
+        doubled("[]", "[n.x, n.x]", "('a' ~ n.x) | length"),
+        doubled("{}", "{'a': n.x, 'b': n.x}", "n.x | tojson"),
+        "{{ ([''] * 99999999) | join('') | length }}".to_owned(),
+        "{{ ([''] * 99999999) | tojson }}".to_owned(),
+    ] {
+        let refused = text(&source, "{}");
+        assert!(matches!(refused, Err(PromptError::Template { .. })), "{source}: {refused:?}");
+    }
     for source in ["{{ '", "{% for x in", "{{ a ~", "{{ ~ a }}", "{% raw %}", "{#", "{{ ((((", "{{ a ~ }}"] {
         assert!(Template::parse(source).is_err() || !source.is_empty(), "{source}");
     }
