@@ -18,7 +18,7 @@ use crate::{
         template_arguments, text_only,
     },
     terms::Terms,
-    tools::{Calling, Choice, named, read_tools},
+    tools::{Calling, Choice, Offer, named, read_tools},
 };
 
 pub(crate) use told::Chatting;
@@ -80,21 +80,22 @@ type Tools = List<Tool, TOOLS_MAX>;
 
 /// The tools that the template is shown, and how they may be called: none are where calls are forbidden.
 fn tools(body: &Object<'_>) -> Result<(Tools, Option<Calling>), ApiError> {
-    let tools = body.get("tools").map(|field| read_tools(&field, Some("function"), "parameters")).transpose()?;
-    let tools = tools.unwrap_or_default();
+    let offer = body.get("tools").map(|field| read_tools(&field, Some("function"), "parameters")).transpose()?;
+    let offer = offer.unwrap_or_default();
     let choice = match body.get("tool_choice") {
-        Some(field) => choice(&field, &tools)?,
+        Some(field) => choice(&field, &offer.tools)?,
         None => Some(Choice::Auto),
     };
     let parallel = body.get("parallel_tool_calls").map(|field| field.flag()).transpose()?.unwrap_or(true);
-    Ok(calling(tools, choice, parallel))
+    Ok(calling(offer, choice, parallel))
 }
 
 /// What is shown and what is bound; `None` for the choice forbids calls.
-pub(crate) fn calling(tools: Tools, choice: Option<Choice>, parallel: bool) -> (Tools, Option<Calling>) {
+pub(crate) fn calling(offer: Offer, choice: Option<Choice>, parallel: bool) -> (Tools, Option<Calling>) {
+    let Offer { tools, strict } = offer;
     match choice {
         Some(choice) if !tools.is_empty() => {
-            let calling = Calling { tools: tools.to_vec(), choice, parallel };
+            let calling = Calling { tools: tools.to_vec(), strict, choice, parallel };
             (tools, Some(calling))
         }
         Some(_) | None => (List::default(), None),

@@ -11,8 +11,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gives {
     Answers,
-    /// How many tokens the prompt has; no model runs.
-    Count,
+    /// How many tokens the prompt has, tools and all; no model runs. `object` is what the answer calls itself, where it does.
+    Count {
+        object: Option<&'static str>,
+    },
 }
 
 /// A row of the table.
@@ -32,11 +34,17 @@ pub static ENDPOINTS: &[Endpoint] = &[
     answers("/v1/completions", Dialect::OpenAi, completions::read),
     answers("/v1/embeddings", Dialect::OpenAi, embeddings::read),
     answers("/v1/responses", Dialect::OpenAi, responses::read),
+    Endpoint {
+        path: "/v1/responses/input_tokens",
+        dialect: Dialect::OpenAi,
+        gives: Gives::Count { object: Some("response.input_tokens") },
+        read: responses::read,
+    },
     answers("/v1/messages", Dialect::Anthropic, messages::read),
     Endpoint {
         path: "/v1/messages/count_tokens",
         dialect: Dialect::Anthropic,
-        gives: Gives::Count,
+        gives: Gives::Count { object: None },
         read: messages::read_to_count,
     },
     answers("/v1/infer", Dialect::OpenAi, infer::read),

@@ -68,23 +68,23 @@ fn schema<'a>(body: &Object<'a>) -> Result<Option<Field<'a>>, ApiError> {
 type Tools = List<Tool, TOOLS_MAX>;
 
 fn tools(body: &Object<'_>) -> Result<(Tools, Option<crate::tools::Calling>), ApiError> {
-    let tools =
+    let offer =
         body.get("tools").map(|field| read_tools(&field, None, "input_schema")).transpose()?.unwrap_or_default();
-    let Some(field) = body.get("tool_choice") else { return Ok(calling(tools, Some(Choice::Auto), true)) };
+    let Some(field) = body.get("tool_choice") else { return Ok(calling(offer, Some(Choice::Auto), true)) };
     let wish = field.object()?;
     let parallel = !flag(&wish, "disable_parallel_tool_use")?;
     let kind = wish.need("type")?;
     let choice = match kind.text()? {
         "auto" => Some(Choice::Auto),
         "none" => None,
-        "any" if !tools.is_empty() => Some(Choice::Required),
-        "tool" => Some(named(&wish.need("name")?, &tools)?),
+        "any" if !offer.tools.is_empty() => Some(Choice::Required),
+        "tool" => Some(named(&wish.need("name")?, &offer.tools)?),
         _ => {
             let expected = "one of auto, any (with tools), tool, none";
             return Err(ApiError::wrong_value(&kind.path, "another word", expected));
         }
     };
-    Ok(calling(tools, choice, parallel))
+    Ok(calling(offer, choice, parallel))
 }
 
 fn messages(body: &Object<'_>) -> Result<List<Message, MESSAGES_MAX>, ApiError> {

@@ -97,14 +97,14 @@ fn effort(body: &Object<'_>) -> Result<Text<{ protocol::request::TEMPLATE_ARGUME
 type Tools = List<Tool, TOOLS_MAX>;
 
 fn tools(body: &Object<'_>) -> Result<(Tools, Option<Calling>), ApiError> {
-    let tools = body.get("tools").map(|field| read_tools(&field, None, "parameters")).transpose()?.unwrap_or_default();
+    let offer = body.get("tools").map(|field| read_tools(&field, None, "parameters")).transpose()?.unwrap_or_default();
     let parallel = body.get("parallel_tool_calls").map(|field| field.flag()).transpose()?.unwrap_or(true);
-    let Some(field) = body.get("tool_choice") else { return Ok(calling(tools, Some(Choice::Auto), parallel)) };
+    let Some(field) = body.get("tool_choice") else { return Ok(calling(offer, Some(Choice::Auto), parallel)) };
     let choice = match field.json {
         Json::Text(word) => match word.as_str() {
             "none" => None,
             "auto" => Some(Choice::Auto),
-            "required" if !tools.is_empty() => Some(Choice::Required),
+            "required" if !offer.tools.is_empty() => Some(Choice::Required),
             _ => {
                 let expected = "one of none, auto, required (with tools), or a function";
                 return Err(ApiError::wrong_value(&field.path, "another word", expected));
@@ -115,10 +115,10 @@ fn tools(body: &Object<'_>) -> Result<(Tools, Option<Calling>), ApiError> {
             if let Some(kind) = wish.get("type").filter(|kind| !is_word(kind.json, &["function"])) {
                 return Err(kind.unsupported_value("only a function can be chosen"));
             }
-            Some(named(&wish.need("name")?, &tools)?)
+            Some(named(&wish.need("name")?, &offer.tools)?)
         }
     };
-    Ok(calling(tools, choice, parallel))
+    Ok(calling(offer, choice, parallel))
 }
 
 fn messages(body: &Object<'_>) -> Result<List<Message, MESSAGES_MAX>, ApiError> {

@@ -3,11 +3,14 @@
 //! A call is taken out of the text only when it is whole and can be read; what cannot be read stays text, so nothing
 //! that a model said is lost. Reading is the same however the text is cut.
 
+mod beside;
 mod deepseek;
 mod generic;
 mod hermes;
 mod llama;
 mod mistral;
+
+use std::collections::BTreeSet;
 
 use protocol::{Constraint, List, Text, Tool, ToolCall};
 
@@ -21,12 +24,22 @@ use crate::{
 };
 
 /// How tools may be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calling {
     pub tools: Vec<Tool>,
+    /// Names of the tools whose calls keep to their schemas even where the model may choose not to call.
+    pub strict: BTreeSet<String>,
     pub choice: Choice,
     /// More than one call in one answer.
     pub parallel: bool,
+}
+
+/// The tools of a body.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Offer {
+    pub tools: List<Tool, TOOLS_MAX>,
+    /// Names of those that are to be called exactly as their schemas say.
+    pub strict: BTreeSet<String>,
 }
 
 /// How a family of templates writes calls.
@@ -61,8 +74,9 @@ pub struct Spoken {
 }
 
 /// Which tools must or may be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
+    #[default]
     Auto,
     /// At least one.
     Required,
@@ -85,31 +99,33 @@ impl Family {
             Choice::Named(name) => calling.tools.iter().filter(|tool| tool.name[..] == **name).collect(),
             Choice::Auto | Choice::Required => calling.tools.iter().collect(),
         };
-        let start = match (&calling.choice, answer) {
-            (Choice::Auto, None) => return Ok(None),
+        let rules = match (&calling.choice, answer) {
+            (Choice::Auto, None) if calling.strict.is_empty() => return Ok(None),
+            (Choice::Auto, None) => beside::rules(self),
             (Choice::Auto, Some(Constraint::JsonSchema(schema))) => {
-                format!("answer | calls\nanswer: %json {}", &schema[..])
+                format!("start: answer | calls\nanswer: %json {}\n", spaced(schema, ANSWER_SPACE))
             }
             (Choice::Auto, Some(Constraint::Regex(_) | Constraint::Grammar(_))) => {
                 let message = "An expression or a grammar cannot be combined with tools that may be called.";
                 return Err(ApiError::new(Code::UnsupportedValue, message).with_param("tools"));
             }
-            (Choice::Required | Choice::Named(_), _) => "calls".to_owned(),
+            (Choice::Required | Choice::Named(_), _) => "start: calls\n".to_owned(),
         };
         let parallel = calling.parallel && !matches!(calling.choice, Choice::Named(_));
-        let call = json(&Json::Object(vec![(
-            "anyOf".to_owned(),
-            Json::List(allowed.iter().map(|tool| self.call_schema(tool)).collect()),
-        )]));
-        Ok(Some(format!("start: {start}\n{}call: %json {call}\n", (self.rule)("call", parallel))))
+        // Where nothing has to be called, a tool that is not strict may be called with any arguments, as without a
+        // grammar.
+        let is_bound = |tool: &Tool| rules_bind_all(calling, answer) || calling.strict.contains(&tool.name[..]);
+        let calls = allowed.iter().map(|tool| self.call_schema(tool, is_bound(tool))).collect();
+        let call = with_space(vec![("anyOf".to_owned(), Json::List(calls))], CALL_SPACE);
+        Ok(Some(format!("{rules}{}call: %json {call}\n", (self.rule)("call", parallel))))
     }
 
-    fn call_schema(&self, tool: &Tool) -> Json {
+    fn call_schema(&self, tool: &Tool, is_bound: bool) -> Json {
         let text = |text: &str| Json::Text(text.to_owned());
         let object = |fields: Vec<(&str, Json)>| {
             Json::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
         };
-        let parameters = Json::parse(tool.parameters.as_bytes()).ok();
+        let parameters = Json::parse(tool.parameters.as_bytes()).ok().filter(|_| is_bound);
         let arguments = parameters.unwrap_or_else(|| object(vec![("type", text("object"))]));
         let properties = vec![("name", object(vec![("const", text(&tool.name))])), (self.arguments, arguments)];
         object(vec![
@@ -119,6 +135,33 @@ impl Family {
             ("additionalProperties", Json::Flag(false)),
         ])
     }
+}
+
+/// White space between the parts of a call, as models write it; and of an answer beside calls, as where it is alone. What
+/// may go on for ever would: a model that is made to call has nothing to say.
+const CALL_SPACE: &str = " ?";
+const ANSWER_SPACE: &str = r"[ \n\r\t]{0,8}";
+
+/// A schema's JSON with a bound on the white space between its parts, whatever it says of that itself.
+fn spaced(schema: &str, space: &str) -> String {
+    match Json::parse(schema.as_bytes()) {
+        Ok(Json::Object(fields)) => with_space(fields, space),
+        Ok(_) | Err(_) => schema.to_owned(),
+    }
+}
+
+fn with_space(mut fields: Vec<(String, Json)>, space: &str) -> String {
+    fields.retain(|(name, _)| name != GUIDANCE);
+    let pattern = vec![("whitespace_pattern".to_owned(), Json::Text(space.to_owned()))];
+    fields.push((GUIDANCE.to_owned(), Json::Object(pattern)));
+    json(&Json::Object(fields))
+}
+
+const GUIDANCE: &str = "x-guidance";
+
+/// Whether the grammar holds every call to its tool's schema.
+fn rules_bind_all(calling: &Calling, answer: Option<&Constraint>) -> bool {
+    calling.choice != Choice::Auto || answer.is_some()
 }
 
 /// Where the reading stands.
@@ -292,25 +335,29 @@ fn one_or_list(text: &str) -> Option<Vec<Spoken>> {
     }
 }
 
+/// What a tool without parameters takes; templates look into a schema without asking whether there is one.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{},"additionalProperties":false}"#;
+
 /// Tools in OpenAI's chat shape, `{"type": "function", "function": {…}}`, or flat where `inside` is `None`.
-pub(crate) fn read_tools(
-    field: &Field<'_>,
-    inside: Option<&str>,
-    parameters: &str,
-) -> Result<List<Tool, TOOLS_MAX>, ApiError> {
-    let read = |item: &Field<'_>| {
+pub(crate) fn read_tools(field: &Field<'_>, inside: Option<&str>, parameters: &str) -> Result<Offer, ApiError> {
+    let (mut tools, mut strict) = (Vec::new(), BTreeSet::new());
+    for item in field.list(TOOLS_MAX)? {
         let wrapper = item.object()?;
         if let Some(kind) = wrapper.get("type").filter(|kind| !matches!(kind.text(), Ok("function" | "custom"))) {
             return Err(kind.unsupported_value("only tools of type 'function' can be called here"));
         }
-        let tool = match inside {
+        let object = match inside {
             Some(name) => wrapper.need(name)?.object()?,
             None => wrapper,
         };
-        read_tool(&tool, parameters)
-    };
-    let tools = field.list(TOOLS_MAX)?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    List::new(tools).map_err(|error| field.too_long(error))
+        let tool = read_tool(&object, parameters)?;
+        if flag(&object, "strict")? {
+            strict.insert(tool.name[..].to_owned());
+        }
+        tools.push(tool);
+    }
+    let tools = List::new(tools).map_err(|error| field.too_long(error))?;
+    Ok(Offer { tools, strict })
 }
 
 fn read_tool(tool: &Object<'_>, parameters: &str) -> Result<Tool, ApiError> {
@@ -319,11 +366,10 @@ fn read_tool(tool: &Object<'_>, parameters: &str) -> Result<Tool, ApiError> {
         return Err(ApiError::wrong_value(&name.path, "an empty one", "a tool's name"));
     }
     let schema = tool.get(parameters).map(|schema| schema.object().and_then(|_| schema.json_text())).transpose()?;
-    flag(tool, "strict")?;
     Ok(Tool {
         name: name.bounded()?,
         description: tool.get("description").map(|text| text.bounded()).transpose()?.unwrap_or_default(),
-        parameters: schema.unwrap_or_default(),
+        parameters: schema.unwrap_or_else(|| Text::new(NO_PARAMETERS).unwrap_or_default()),
     })
 }
 

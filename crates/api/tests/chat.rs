@@ -85,6 +85,9 @@ fn tools_are_shown_unless_calls_are_forbidden() {
     assert_eq!(call.calling.unwrap().choice, api::Choice::Auto);
     let none = parse(&format!(r#"{tools},"tool_choice":"none""#)).unwrap();
     assert!(chat(&none).tools.is_empty() && none.calling.is_none());
+    let bare = parse(r#","tools":[{"type":"function","function":{"name":"now"}}]"#).unwrap();
+    let nothing = r#"{"type":"object","properties":{},"additionalProperties":false}"#;
+    assert_eq!(&chat(&bare).tools[0].parameters[..], nothing, "templates look into a schema without asking for one");
     let named = parse(&format!(r#"{tools},"tool_choice":{{"type":"function","function":{{"name":"find"}}}}"#)).unwrap();
     assert_eq!(named.calling.unwrap().choice, api::Choice::Named("find".to_owned()));
 }

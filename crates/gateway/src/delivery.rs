@@ -20,6 +20,7 @@ use crate::{
     checks::{Lie, Witnessed},
     directory::Lease,
     shared::Shared,
+    stages::Stages,
     vocabulary::says,
     worker_error::{Setback, give_up},
 };
@@ -73,13 +74,13 @@ pub struct Delivery {
     attempt: Option<Attempt>,
     tried: Vec<NodeId>,
     setbacks: Vec<Setback>,
-    started_at: Instant,
+    stages: Arc<Stages>,
     waited: Duration,
 }
 
 impl Delivery {
-    /// `started_at` is when the client's request arrived.
-    pub fn new(shared: Arc<Shared>, request: Request, is_streamed: bool, started_at: Instant) -> Self {
+    /// `stages` began when the client's request arrived.
+    pub fn new(shared: Arc<Shared>, request: Request, is_streamed: bool, stages: Arc<Stages>) -> Self {
         let job = request.into_job(&shared.key);
         Self {
             shared,
@@ -93,7 +94,7 @@ impl Delivery {
             attempt: None,
             tried: Vec::new(),
             setbacks: Vec::new(),
-            started_at,
+            stages,
             waited: Duration::ZERO,
         }
     }
@@ -342,7 +343,8 @@ impl Delivery {
         metrics.answers.add(1);
         metrics.disk.observe(disk);
         metrics.worker.observe(self.waited);
-        metrics.own.observe(self.started_at.elapsed().saturating_sub(disk).saturating_sub(self.waited));
+        metrics.own.observe(self.stages.began_at().elapsed().saturating_sub(disk).saturating_sub(self.waited));
+        self.stages.ended(self.waited, disk);
         Ok(Piece::Done(Box::new(Delivered { receipt, opening, finish })))
     }
 }

@@ -15,6 +15,7 @@ mod outbox;
 mod pace;
 mod prepare;
 mod shared;
+mod stages;
 mod vocabulary;
 mod worker_error;
 

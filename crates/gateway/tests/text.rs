@@ -109,8 +109,23 @@ async fn tokens_of_a_conversation_are_counted_without_a_worker() {
     let hub = hub(support::artefact(LanguageKind::Integer)).await;
     let (stage, _) = stage(Behaviour::Honest, &hub).await;
     let model = stage.validator.change(|ledger| ledger.models[0].root);
-    let ask = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
-    let counted = stage.client.post("/v1/messages/count_tokens", &ask).await;
-    assert!(counted.json()["input_tokens"].as_u64().is_some_and(|count| count > 2), "{}", counted.body);
+    let tool =
+        |name: &str| format!(r#"{{"type":"function","name":"find","description":"d","{name}":{{"type":"object"}}}}"#);
+    let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
+    for (path, asked, tools, object) in [
+        ("/v1/messages/count_tokens", messages, tool("input_schema"), None),
+        ("/v1/responses/input_tokens", r#""input":"hi""#, tool("parameters"), Some("response.input_tokens")),
+    ] {
+        let mut counts = Vec::new();
+        for tools in ["", &format!(r#","tools":[{tools}]"#)] {
+            let ask = format!(r#"{{"model":"{model}",{asked}{tools}}}"#);
+            let counted = stage.client.post(path, &ask).await.json();
+            assert_eq!(counted["object"].as_str(), object);
+            counts.push(counted["input_tokens"].as_u64().unwrap());
+        }
+        assert!(counts[0] > 2, "{path}: {counts:?}");
+        // The tiny model's template shows no tools; where one does, they count.
+        assert!(counts[1] >= counts[0], "{path}: {counts:?}");
+    }
     assert_eq!(stage.workers[0].jobs(), 0);
 }

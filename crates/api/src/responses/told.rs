@@ -25,16 +25,16 @@ impl Asked {
         let format = given("text").and_then(|text| text.get("format").cloned());
         let fields = json!({
             "instructions": given("instructions"),
-            "tools": given("tools").unwrap_or_else(|| json!([])),
+            "tools": given("tools").map_or_else(|| json!([]), tools),
             "tool_choice": given("tool_choice").unwrap_or_else(|| json!("auto")),
             "parallel_tool_calls": given("parallel_tool_calls").unwrap_or(Value::Bool(true)),
-            "text": { "format": format.unwrap_or_else(|| json!({ "type": "text" })) },
+            "text": { "format": format.map_or_else(|| json!({ "type": "text" }), told_format) },
             "temperature": millionths(parameters.temperature_micros),
             "top_p": millionths(parameters.top_p_micros),
             "presence_penalty": nats(parameters.presence_penalty_micros),
             "frequency_penalty": nats(parameters.frequency_penalty_micros),
             "top_logprobs": parameters.scores.saturating_sub(1),
-            "reasoning": given("reasoning"),
+            "reasoning": given("reasoning").map(|reasoning| with(reasoning, &["effort", "summary"])),
             "max_output_tokens": max_tokens,
             "max_tool_calls": given("max_tool_calls"),
             "metadata": given("metadata").unwrap_or_else(|| json!({})),
@@ -48,6 +48,31 @@ impl Asked {
         });
         Self { fields }
     }
+}
+
+/// With a null for each of `names` that is not there: what a caller may leave out, an answer says.
+fn with(mut object: Value, names: &[&str]) -> Value {
+    if let Value::Object(fields) = &mut object {
+        names.iter().for_each(|name| {
+            fields.entry(*name).or_insert(Value::Null);
+        });
+    }
+    object
+}
+
+fn tools(given: Value) -> Value {
+    let Value::Array(tools) = given else { return given };
+    tools.into_iter().map(|tool| with(tool, &["description", "parameters", "strict"])).collect()
+}
+
+/// A schema is kept to whether it was asked to be strict or not, and its echo says so.
+fn told_format(format: Value) -> Value {
+    if format["type"] != "json_schema" {
+        return format;
+    }
+    let mut format = with(format, &["name", "description"]);
+    format["strict"] = true.into();
+    format
 }
 
 /// Where a stream of items stands.

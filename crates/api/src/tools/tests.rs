@@ -126,12 +126,19 @@ fn an_answer_is_bound_to_calls_only_where_the_choice_says_so() {
         description: Text::default(),
         parameters: Text::new(r#"{"type":"object","properties":{"q":{"type":"integer"}}}"#).unwrap(),
     };
-    let calling = |choice, parallel| Calling { tools: vec![tool("find"), tool("now")], choice, parallel };
+    let calling = |choice, parallel| {
+        let tools = vec![tool("find"), tool("now")];
+        Calling { tools, choice, parallel, ..Calling::default() }
+    };
     let schema = Constraint::JsonSchema(Text::new(r#"{"type":"array"}"#).unwrap());
     let grammar = |choice, parallel, answer| hermes::FAMILY.grammar(&calling(choice, parallel), answer).unwrap();
     assert_eq!(grammar(Choice::Auto, true, None), None);
     let both = grammar(Choice::Auto, true, Some(&schema)).unwrap();
-    assert!(both.starts_with("start: answer | calls\nanswer: %json {\"type\":\"array\"}\n"), "{both}");
+    let begins = r#"start: answer | calls
+answer: %json {"type":"array","x-guidance":{"whitespace_pattern":"[ \\n\\r\\t]{0,8}"}}
+"#;
+    assert!(both.starts_with(begins), "{both}");
+    assert!(both.trim_end().ends_with(r#""x-guidance":{"whitespace_pattern":" ?"}}"#), "calls end: {both}");
     let required = grammar(Choice::Required, true, None).unwrap();
     assert!(
         required.contains("(one \"\\n\"?)+") && required.contains("\"find\"") && required.contains("\"now\""),
@@ -141,6 +148,26 @@ fn an_answer_is_bound_to_calls_only_where_the_choice_says_so() {
     assert!(!named.contains("\"find\"") && !named.contains(")+"), "{named}");
     let regex = Constraint::Regex(Text::new("a+").unwrap());
     assert!(hermes::FAMILY.grammar(&calling(Choice::Auto, true), Some(&regex)).is_err());
+}
+
+#[test]
+fn one_strict_tool_binds_answers_that_need_not_call_and_only_its_own_arguments() {
+    let tool = |name: &str| Tool {
+        name: Text::new(name).unwrap(),
+        description: Text::default(),
+        parameters: Text::new(r#"{"type":"object","properties":{"q":{"type":"integer"}}}"#).unwrap(),
+    };
+    let strict = std::collections::BTreeSet::from(["find".to_owned()]);
+    let calling = Calling { tools: vec![tool("find"), tool("now")], strict, choice: Choice::Auto, parallel: true };
+    let grammar = |family: &Family| family.grammar(&calling, None).unwrap().unwrap();
+    let text = grammar(&hermes::FAMILY);
+    let begins = "start: (WORDS | MARK)* calls?\nWORDS: /[^<]+/\nMARK: /[<][^<]*/ & ~/<tool_call>(?s:.*)/\ncalls: ";
+    assert!(text.starts_with(begins), "{text}");
+    assert_eq!(text.matches("\"integer\"").count(), 1, "the other tool takes any object: {text}");
+    let text = grammar(&mistral::FAMILY);
+    let begins =
+        "start: calls | WORDS?\nWORDS: /(?s:.+)/ & ~/\\s*\\[\\{(?s:.*)/ & ~/(?s:.*)\\[TOOL_CALLS\\](?s:.*)/\ncalls: ";
+    assert!(text.starts_with(begins), "{text}");
 }
 
 proptest! {

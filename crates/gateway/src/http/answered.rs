@@ -7,9 +7,10 @@ use network::axum::{
 };
 use serde::Serialize;
 
-use crate::delivery::Delivered;
+use crate::{delivery::Delivered, stages::Stages};
 
 const RECEIPT: HeaderName = HeaderName::from_static("x-og-receipt");
+const STAGES: HeaderName = HeaderName::from_static("server-timing");
 
 /// True where the caller asks for receipt and opening in the answer.
 pub fn wants_opening(headers: &HeaderMap) -> bool {
@@ -26,9 +27,12 @@ pub fn answered(delivered: Delivered, include_opening: bool) -> Answered {
     Answered { receipt: delivered.receipt, opening: delivered.opening, include_opening }
 }
 
-/// A body of JSON, the receipts' ids beside it.
-pub fn respond(body: String, said: &[Said]) -> Response {
+/// A body of JSON, the receipts' ids beside it, and where the time went.
+pub fn respond(body: String, said: &[Said], stages: &Stages) -> Response {
     let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    if let Ok(told) = HeaderValue::from_str(&stages.told()) {
+        response.headers_mut().insert(STAGES, told);
+    }
     for said in said {
         if let Ok(value) = HeaderValue::from_str(&said.answered.receipt.receipt.id().to_string()) {
             response.headers_mut().append(RECEIPT, value);

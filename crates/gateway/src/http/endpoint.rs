@@ -16,6 +16,7 @@ use crate::{
     http::{answered, body, counted, stream, telling::Course},
     prepare::Wish,
     shared::{Shared, fresh},
+    stages::Stages,
     vocabulary::Words,
 };
 
@@ -41,8 +42,8 @@ async fn serve(
     let places = (first, (more > 0).then(|| shared.admit(more)).transpose()?);
     let model = shared.directory.resolve(&call.model)?;
     let words = words(shared, &call, endpoint, &model.root).await?;
-    if endpoint.gives == Gives::Count {
-        return count(&call, words.as_deref());
+    if let Gives::Count { object } = endpoint.gives {
+        return count(&call, words.as_deref(), object);
     }
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
@@ -52,11 +53,12 @@ async fn serve(
     };
     let id = nonce.get(..32).unwrap_or_default().to_owned();
     let head = Head { id, created: now_ms() / 1_000, model: model.name[..].to_owned() };
+    let stages = Arc::new(Stages::new(started_at));
     let courses = call.jobs.iter().zip(requests).enumerate().map(|(choice, (job, request))| {
         let family = call.calling.is_some().then_some(family);
         let stops = request.parameters.stop.clone();
         let reading = Reading::new(stops.iter().map(|stop| &stop[..]), family, &format!("{}{choice}", head.id));
-        let delivery = Delivery::new(Arc::clone(shared), request, call.stream, started_at);
+        let delivery = Delivery::new(Arc::clone(shared), request, call.stream, Arc::clone(&stages));
         Course::new(delivery, reading, words.clone(), echo(job, words.as_deref()), answered::wants_opening(headers))
     });
     let courses: Vec<Course> = courses.collect();
@@ -64,7 +66,7 @@ async fn serve(
         return stream::respond(shared, courses, head, call.teller, places).await;
     }
     let said: Vec<_> = futures::stream::iter(courses).map(Course::whole).buffered(AT_ONCE).try_collect().await?;
-    Ok(answered::respond(call.teller.whole(&head, &said), &said))
+    Ok(answered::respond(call.teller.whole(&head, &said), &said, &stages))
 }
 
 /// The model's words: asked for where the answer cannot be told without them, taken where they are at hand.
@@ -74,7 +76,7 @@ async fn words(
     endpoint: &Endpoint,
     root: &protocol::Digest,
 ) -> Result<Option<Arc<Words>>, ApiError> {
-    let is_needed = call.needs_words() || endpoint.gives == Gives::Count;
+    let is_needed = call.needs_words() || endpoint.gives != Gives::Answers;
     if !is_needed && call.calling.is_none() {
         return Ok(None);
     }
@@ -86,7 +88,7 @@ async fn words(
     Ok(known)
 }
 
-fn count(call: &Call, words: Option<&Words>) -> Result<Response, ApiError> {
+fn count(call: &Call, words: Option<&Words>, object: Option<&str>) -> Result<Response, ApiError> {
     let chat = call.jobs.iter().find_map(|job| match &job.input {
         Input::Chat(chat) => Some(chat),
         Input::Tensors(_) | Input::Prompt(_) | Input::Embed(_) => None,
@@ -99,7 +101,11 @@ fn count(call: &Call, words: Option<&Words>) -> Result<Response, ApiError> {
         let message = format!("The model's template refuses the conversation: {error}.");
         ApiError::new(Code::InvalidValue, message).with_param("messages")
     };
-    Ok(answered::json(&json!({ "input_tokens": prompt.map_err(refused)?.len() })))
+    let mut counted = json!({ "input_tokens": prompt.map_err(refused)?.len() });
+    if let Some(object) = object {
+        counted["object"] = object.into();
+    }
+    Ok(answered::json(&counted))
 }
 
 fn requests(shared: &Shared, call: &Call, model: protocol::Digest) -> Result<Vec<Request>, ApiError> {
