@@ -3,10 +3,10 @@
 
 mod support;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use support::{Devnet, run, verify_offline};
+use support::{Devnet, python, run, verify_offline};
 
 /// The challenge window of a devnet and ample time for an epoch to be certified.
 const WINDOW: Duration = Duration::from_secs(45);
@@ -56,10 +56,8 @@ fn infer(devnet: &Devnet) -> String {
 }
 
 fn the_official_client_works_unchanged(devnet: &Devnet) {
-    let python = std::env::var("OG_TEST_PYTHON");
-    let python = python.expect("OG_TEST_PYTHON is not set: `cargo xtask test` makes the environment and sets it");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openai_client.py");
-    let said = run(Command::new(python).arg(script).arg(devnet.text("gateway")));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/openai_chat.py");
+    let said = run(python().arg(script).arg(devnet.text("gateway")));
     assert_eq!(said.code, 0, "{said:?}");
 }
 

@@ -21,6 +21,12 @@ pub fn og() -> Command {
     command
 }
 
+/// The Python that has the official clients.
+pub fn python() -> Command {
+    let python = std::env::var("OG_TEST_PYTHON");
+    Command::new(python.expect("OG_TEST_PYTHON is not set: `cargo xtask test` makes the environment and sets it"))
+}
+
 /// How a call ended.
 #[derive(Debug)]
 pub struct Said {
