@@ -7,6 +7,7 @@ mod elsewhere;
 mod engine;
 mod fidelity;
 mod figure;
+mod harness;
 mod http;
 mod ledger;
 mod network;

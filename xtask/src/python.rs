@@ -42,6 +42,10 @@ pub static SPECIFICATION: Environment = Environment {
     variables: |_| Vec::new(),
 };
 
+/// The harness that scores a task of our own.
+pub static EVALUATION: Environment =
+    Environment { requirements: "tests/harness/lm-eval.txt", folder: "harness/lm-eval", variables: |_| Vec::new() };
+
 fn native(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let header = workspace.root().join("models/peers/tile.h");
     vec![("CMAKE_ARGS", "-DGGML_NATIVE=ON".to_owned()), ("CXXFLAGS", format!("-include {}", header.display()))]

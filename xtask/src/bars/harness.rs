@@ -1,0 +1,84 @@
+//! What a public harness finds when it asks a devnet to score a task of our own.
+//!
+//! It brings half a gigabyte of packages, so no test runs it; it needs no torch.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::Bench;
+use super::devnet::Devnet;
+use super::figure::Outcome;
+use crate::check::cargo;
+use crate::python::{EVALUATION, environment};
+use crate::stage;
+
+/// `lm-eval`'s `local-completions`: choices are ranked by the log-probabilities that echoed prompts come back with.
+pub fn evaluation(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let out = fresh(bench, "lm-eval-results")?;
+    let devnet = devnet(bench)?;
+    let model = format!(
+        "model=demo-chat,base_url={}/v1/completions,tokenizer_backend=huggingface,tokenizer=models/demo,num_concurrent=2",
+        devnet.gateway()?
+    );
+    let interpreter = environment(bench.workspace, &EVALUATION)?;
+    let mut command = Command::new(interpreter);
+    command.args(["-m", "lm_eval", "run", "--model", "local-completions", "--model_args", &model]);
+    command.args(["--tasks", "receipts", "--include_path", "tests/harness", "--output_path"]).arg(&out);
+    offline(&mut command, bench.workspace.root());
+    if !stage::run("lm-eval", &mut command)? {
+        bail!("lm-eval failed");
+    }
+    let results = results(&out, "results_")?;
+    let right =
+        results.pointer("/results/receipts/acc,none").and_then(Value::as_f64).context("no accuracy was told")?;
+    Ok(Outcome::of(right * 100.0, "tests/harness/receipts.yaml: 31 held-out questions, the likeliest of four facts"))
+}
+
+fn devnet(bench: &Bench<'_>) -> Result<Devnet> {
+    let mut build = cargo(bench.workspace);
+    build.args(["build", "--quiet", "--release", "--package", "og"]);
+    if !stage::run("build", &mut build)? {
+        bail!("failed to build the network");
+    }
+    Devnet::start(bench.workspace, &std::env::temp_dir(), &["--validators", "1", "--workers", "1"])
+}
+
+/// An empty folder for what a harness writes.
+fn fresh(bench: &Bench<'_>, name: &str) -> Result<PathBuf> {
+    let folder = bench.workspace.target().join("harness").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("failed to empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Nothing is fetched from anywhere: the task, its data and the tokenizer are files of this tree.
+fn offline(command: &mut Command, root: &Path) {
+    command
+        .current_dir(root)
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_DATASETS_OFFLINE", "1")
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("OPENAI_API_KEY", "none");
+}
+
+/// The first file below `folder` whose name begins so, as JSON.
+fn results(folder: &Path, name: &str) -> Result<Value> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().with_context(|| format!("failed to list {}", folder.display()))? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name().to_string_lossy().starts_with(name) {
+                let text = std::fs::read(entry.path()).context("failed to read the results")?;
+                return serde_json::from_slice(&text).context("the results are no JSON");
+            }
+        }
+    }
+    bail!("{} holds no {name}", folder.display())
+}
