@@ -1,4 +1,4 @@
-"""Llama files with random weights: python random_gguf.py {tiny|100m|1b} {f32|f16|q8_0|q4_0|q4_k_m|q6_k} out.gguf
+"""Llama files with random weights: python random_gguf.py {tiny|100m|1b|moe} {f32|f16|q8_0|q4_0|q4_k_m|q6_k} out.gguf
 
 For speed, where only shapes and formats count: quantised blocks are random bytes under scales that give every matrix a sensible
 deviation. The same arguments give the same file. The vocabulary is the 256 bytes, a few pairs of letters, and control tokens.
@@ -14,7 +14,9 @@ SHAPES = {  # width, layers, heads, key-value heads, feed-forward, vocabulary
     "tiny": (256, 2, 4, 2, 768, 1024),
     "100m": (768, 12, 12, 12, 2048, 32_000),
     "1b": (2048, 16, 32, 8, 8192, 32_000),
+    "moe": (1024, 8, 16, 4, 1024, 32_000),
 }
+EXPERTS = {"moe": (16, 4)}  # of each layer, and chosen; the feed-forward width is one expert's
 CONTEXT = 2048
 KINDS = {
     "f32": gguf.LlamaFileType.ALL_F32,
@@ -103,12 +105,21 @@ def write(size, kind, path):
     writer.add_rope_freq_base(10_000.0)
     writer.add_rope_dimension_count(head)
     writer.add_vocab_size(words)
+    experts, chosen = EXPERTS.get(size, (0, 0))
+    if experts:
+        writer.add_expert_count(experts)
+        writer.add_expert_used_count(chosen)
     vocabulary(writer, words)
 
     def add(name, rows, columns, deviation, layer=None):
         chosen = type_of(kind, name, layer, layers)
         place = name if layer is None else f"blk.{layer}.{name}"
         writer.add_tensor(f"{place}.weight", matrix(rng, chosen, rows, columns, deviation), raw_dtype=chosen)
+
+    def stack(name, rows, columns, layer):
+        kind_ = type_of(kind, name, layer, layers)
+        every = [matrix(rng, kind_, rows, columns, columns**-0.5) for _ in range(experts)]
+        writer.add_tensor(f"blk.{layer}.{name}.weight", np.stack(every), raw_dtype=kind_)
 
     def norm(name):
         writer.add_tensor(f"{name}.weight", rng.uniform(0.9, 1.1, width).astype(np.float32))
@@ -123,6 +134,13 @@ def write(size, kind, path):
         add("attn_k", kv_heads * head, width, 2 * width**-0.5, layer)
         add("attn_v", kv_heads * head, width, width**-0.5, layer)
         add("attn_output", width, width, width**-0.5, layer)
+        if experts:
+            router = matrix(rng, TYPE.F32, experts, width, width**-0.5)
+            writer.add_tensor(f"blk.{layer}.ffn_gate_inp.weight", router, raw_dtype=TYPE.F32)
+            stack("ffn_gate_exps", feed_forward, width, layer)
+            stack("ffn_up_exps", feed_forward, width, layer)
+            stack("ffn_down_exps", width, feed_forward, layer)
+            continue
         add("ffn_gate", feed_forward, width, width**-0.5, layer)
         add("ffn_up", feed_forward, width, width**-0.5, layer)
         add("ffn_down", width, feed_forward, feed_forward**-0.5, layer)

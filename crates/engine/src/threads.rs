@@ -80,7 +80,6 @@ impl Threads {
     }
 
     /// The caller's own thread alone.
-    #[cfg(test)]
     pub fn one() -> Self {
         Self(None)
     }

@@ -40,10 +40,39 @@ pub fn multiply_floats(
     let rows = Rows { x, columns: weights.columns };
     assert_eq!(x.len() * weights.outputs, out.len() * weights.columns, "an output for every row and tile");
     let out = Output::new(out, weights.outputs);
-    pieces(threads, weights.tiles(), |tiles| piece(level, weights, tiles, rows, bias, &out));
+    pieces(threads, weights.tiles(), |tiles| {
+        piece(level, weights, tiles, rows, |row, tile, chain| {
+            if let Some(bias) = bias {
+                chain.iter_mut().zip(&bias[tile * ROWS..]).for_each(|(sum, bias)| *sum += bias);
+            }
+            // SAFETY: every tile is in one piece, and pieces are done once.
+            unsafe { out.write(row, tile, chain) };
+        });
+    });
 }
 
-fn piece(level: Level, weights: &Matrix, tiles: Range<usize>, x: Rows, bias: Option<&[f32]>, out: &Output<f32>) {
+/// Some tiles of a matrix times activations, without a bias. Row i of the activations makes row `rows[i]` of the output:
+/// for callers that cut the work themselves.
+///
+/// # Safety
+/// No output of these rows and tiles is in another hand.
+pub unsafe fn multiply_float_tiles(
+    level: Level,
+    weights: &Matrix,
+    tiles: Range<usize>,
+    x: &[f32],
+    rows: &[usize],
+    out: &Output<f32>,
+) {
+    assert_eq!(x.len(), rows.len() * weights.columns, "a place for every row");
+    piece(level, weights, tiles, Rows { x, columns: weights.columns }, |row, tile, chain| {
+        // SAFETY: as the caller promises.
+        unsafe { out.write(rows[row], tile, chain) };
+    });
+}
+
+/// Goes through tiles; `finish` is told a row, a tile and its 16 sums.
+fn piece(level: Level, weights: &Matrix, tiles: Range<usize>, x: Rows, finish: impl Fn(usize, usize, &mut Chain)) {
     let mut wide = vec![0.0; COLUMNS * ROWS];
     let mut chains = vec![[0.0; ROWS]; x.x.len() / x.columns];
     for tile in tiles {
@@ -56,11 +85,7 @@ fn piece(level: Level, weights: &Matrix, tiles: Range<usize>, x: Rows, bias: Opt
             }
         }
         for (row, chain) in chains.iter_mut().enumerate() {
-            if let Some(bias) = bias {
-                chain.iter_mut().zip(&bias[tile * ROWS..]).for_each(|(sum, bias)| *sum += bias);
-            }
-            // SAFETY: every tile is in one piece, and pieces are done once.
-            unsafe { out.write(row, tile, chain) };
+            finish(row, tile, chain);
         }
     }
 }

@@ -115,8 +115,26 @@ pub fn multiply_blocks(
     assert_eq!(out.len(), x.rows() * weights.outputs, "an output for every row and tile");
     assert_eq!(x.count() * BLOCK, weights.columns, "columns on both sides");
     let out = Output::new(out, weights.outputs);
-    let task = Task { level, weights, x, bias, out: &out };
+    let task = Task { level, weights, x, bias, rows: None, out: &out };
     pieces(threads, weights.tiles(), |tiles| task.piece(tiles));
+}
+
+/// Some tiles of a matrix times activations, without a bias. Row i of the activations makes row `rows[i]` of the output:
+/// for callers that cut the work themselves.
+///
+/// # Safety
+/// No output of these rows and tiles is in another hand.
+pub unsafe fn multiply_block_tiles(
+    level: Level,
+    weights: &Matrix,
+    tiles: Range<usize>,
+    x: &Blocks,
+    rows: &[usize],
+    out: &Output<f32>,
+) {
+    assert_eq!(x.rows(), rows.len(), "a place for every row");
+    assert_eq!(x.count() * BLOCK, weights.columns, "columns on both sides");
+    Task { level, weights, x, bias: None, rows: Some(rows), out }.piece(tiles);
 }
 
 struct Task<'a> {
@@ -124,6 +142,8 @@ struct Task<'a> {
     weights: &'a Matrix<'a>,
     x: &'a Blocks,
     bias: Option<&'a [f32]>,
+    /// Where each row's outputs go, if not in the rows' own order.
+    rows: Option<&'a [usize]>,
     out: &'a Output<'a, f32>,
 }
 
@@ -236,6 +256,7 @@ impl Task<'_> {
         if let Some(bias) = self.bias {
             chain.iter_mut().zip(&bias[tile * ROWS..]).for_each(|(sum, bias)| *sum += bias);
         }
+        let row = self.rows.map_or(row, |rows| rows[row]);
         // SAFETY: every tile is in one piece, and pieces are done once.
         unsafe { self.out.write(row, tile, &chain) };
     }

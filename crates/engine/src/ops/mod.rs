@@ -6,12 +6,18 @@ pub mod add;
 pub mod add_f32;
 pub mod attention;
 pub mod attention_f32;
+pub mod choose_experts_f32;
+pub mod combine_experts_f32;
+pub mod concat;
+mod experts;
 mod gated;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
 pub mod gelu_tanh_f32;
 pub mod linear;
 pub mod linear_blocks_f32;
+pub mod linear_experts_blocks_f32;
+pub mod linear_experts_f32;
 pub mod linear_f32;
 pub mod lookup;
 mod map;
@@ -20,12 +26,16 @@ pub mod multiply_f32;
 mod pairwise;
 mod reference;
 pub mod requantise;
+pub mod reshape;
 pub mod rms_norm;
 pub mod rms_norm_f32;
 pub mod rope;
 pub mod rope_f32;
+pub mod sigmoid_f32;
 pub mod silu_f32;
 pub mod softcap_f32;
+pub mod softmax_f32;
+pub mod weigh_experts_f32;
 
 pub use gated::make as gated;
 use graph::Node;
@@ -38,22 +48,31 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("add_f32", add_f32::make),
     ("attention", attention::make),
     ("attention_f32", attention_f32::make),
+    ("choose_experts_f32", choose_experts_f32::make),
+    ("combine_experts_f32", combine_experts_f32::make),
+    ("concat", concat::make),
     ("gather_blocks_f32", gather_blocks_f32::make),
     ("gather_rows", gather_rows::make),
     ("gelu_tanh_f32", gelu_tanh_f32::make),
     ("linear", linear::make),
     ("linear_blocks_f32", linear_blocks_f32::make),
+    ("linear_experts_blocks_f32", linear_experts_blocks_f32::make),
+    ("linear_experts_f32", linear_experts_f32::make),
     ("linear_f32", linear_f32::make),
     ("lookup", lookup::make),
     ("multiply", multiply::make),
     ("multiply_f32", multiply_f32::make),
     ("requantise", requantise::make),
+    ("reshape", reshape::make),
     ("rms_norm", rms_norm::make),
     ("rms_norm_f32", rms_norm_f32::make),
     ("rope", rope::make),
     ("rope_f32", rope_f32::make),
+    ("sigmoid_f32", sigmoid_f32::make),
     ("silu_f32", silu_f32::make),
     ("softcap_f32", softcap_f32::make),
+    ("softmax_f32", softmax_f32::make),
+    ("weigh_experts_f32", weigh_experts_f32::make),
 ];
 
 /// Operators whose kernels take a tail.
