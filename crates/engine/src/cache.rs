@@ -18,13 +18,14 @@ pub struct Form {
     pub key: usize,
     /// Width of a head's value.
     pub value: usize,
-    /// How many numbers of one key lie side by side, and how many positions of one column of the values: 1, or what
-    /// a vector instruction multiplies and adds at once.
-    pub side: usize,
+    /// How many numbers of one key lie side by side: 1, or what a vector instruction multiplies and adds at once.
+    pub key_side: usize,
+    /// The same of the positions of one column of the values.
+    pub value_side: usize,
 }
 
 /// Keys as `[kv head][key / side][64 positions][side]`, values as `[kv head][64 positions / side][value][side]`: scores
-/// run over positions, sums over the width, and neither needs to turn anything around.
+/// run over positions, sums over the width, and neither needs to turn anything around. A width may be 0.
 #[derive(Clone)]
 pub struct Page<T> {
     keys: Vec<T>,
@@ -40,7 +41,7 @@ pub struct Cache<T> {
 impl Form {
     /// Elements of a head's keys in a page.
     pub fn keys(self) -> usize {
-        self.key.next_multiple_of(self.side) * PAGE
+        self.key.next_multiple_of(self.key_side) * PAGE
     }
 
     /// Elements from one row of a head's values to the next.
@@ -69,15 +70,18 @@ impl<T: Copy + Default> Cache<T> {
             self.pages.push(Arc::new(Page { keys, values }));
         }
         let (page, place) = (Arc::make_mut(&mut self.pages[position / PAGE]), position % PAGE);
-        for (keys, key) in page.keys.chunks_exact_mut(form.keys()).zip(key.chunks_exact(form.key)) {
+        let Form { key_side, value_side, .. } = form;
+        let keys = page.keys.chunks_exact_mut(form.keys().max(1)).zip(key.chunks_exact(form.key.max(1)));
+        for (keys, key) in keys {
             for (column, &key) in key.iter().enumerate() {
-                keys[(column / form.side * PAGE + place) * form.side + column % form.side] = key;
+                keys[(column / key_side * PAGE + place) * key_side + column % key_side] = key;
             }
         }
-        for (values, value) in page.values.chunks_exact_mut(form.values()).zip(value.chunks_exact(form.value)) {
-            let row = &mut values[place / form.side * form.side * form.stride()..];
+        let values = page.values.chunks_exact_mut(form.values().max(1)).zip(value.chunks_exact(form.value.max(1)));
+        for (values, value) in values {
+            let row = &mut values[place / value_side * value_side * form.stride()..];
             for (column, &value) in value.iter().enumerate() {
-                row[column * form.side + place % form.side] = value;
+                row[column * value_side + place % value_side] = value;
             }
         }
     }
@@ -118,7 +122,7 @@ impl<T: Copy + Default> Cache<T> {
 mod tests {
     use super::*;
 
-    const FORM: Form = Form { kv_heads: 2, key: 3, value: 5, side: 2 };
+    const FORM: Form = Form { kv_heads: 2, key: 3, value: 5, key_side: 2, value_side: 2 };
 
     fn filled(length: usize, salt: i16) -> Cache<i16> {
         let mut cache = Cache::new(FORM);

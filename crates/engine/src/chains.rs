@@ -3,7 +3,7 @@
 //! Each result is one chain in its own order, whoever computes it, so how the work is cut changes no bit.
 
 use crate::{
-    cpu::Level,
+    cpu::{Level, versions},
     simd::{Vector, by_level},
 };
 
@@ -15,6 +15,26 @@ pub const COLUMNS: usize = 16;
 pub enum Table<'a> {
     Floats(&'a [f32]),
     Halves(&'a [u16]),
+    Bytes(&'a [i8]),
+}
+
+impl Table<'_> {
+    /// The table from a number on.
+    pub fn behind(&self, start: usize) -> Self {
+        match self {
+            Self::Floats(table) => Self::Floats(&table[start..]),
+            Self::Halves(table) => Self::Halves(&table[start..]),
+            Self::Bytes(table) => Self::Bytes(&table[start..]),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Floats(table) => table.len(),
+            Self::Halves(table) => table.len(),
+            Self::Bytes(table) => table.len(),
+        }
+    }
 }
 
 /// For each query and each column: `out = (out + Σ factor[k] · table[k][column]) · scale`, a chain over k of fused
@@ -36,11 +56,7 @@ pub struct Chains<'a> {
 impl Chains<'_> {
     pub fn run(&self, level: Level, out: &mut [f32]) {
         let (chains, rows) = (self, self.count.max(1) - 1);
-        let table = match self.table {
-            Table::Floats(table) => table.len(),
-            Table::Halves(table) => table.len(),
-        };
-        assert!(self.columns.is_multiple_of(COLUMNS) && rows * self.stride + self.columns <= table);
+        assert!(self.columns.is_multiple_of(COLUMNS) && rows * self.stride + self.columns <= self.table.len());
         for &(from, to) in self.queries {
             assert!(from + self.count <= self.factors.len() && to + self.columns <= out.len());
         }
@@ -72,6 +88,14 @@ impl Stored for u16 {
     }
 }
 
+impl Stored for i8 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const Self) -> V {
+        // SAFETY: as the caller promises.
+        unsafe { V::load_bytes(from) }
+    }
+}
+
 /// # Safety
 /// As the methods of `V`, within the bounds that `Chains::run` asserts.
 #[inline(always)]
@@ -81,6 +105,7 @@ unsafe fn all<V: Vector>(chains: &Chains, out: &mut [f32]) {
         match chains.table {
             Table::Floats(table) => over::<V, f32>(chains, table.as_ptr(), out.as_mut_ptr()),
             Table::Halves(table) => over::<V, u16>(chains, table.as_ptr(), out.as_mut_ptr()),
+            Table::Bytes(table) => over::<V, i8>(chains, table.as_ptr(), out.as_mut_ptr()),
         }
     }
 }
@@ -196,6 +221,20 @@ pub fn from_halves(level: Level, from: &[u16], to: &mut Vec<f32>) {
     to.iter_mut().zip(from).skip(whole).for_each(|(to, &from)| *to = graph::float::from_half(from));
 }
 
+/// Converts bytes; `to` gets the length of `from`.
+pub fn from_bytes(level: Level, from: &[i8], to: &mut Vec<f32>) {
+    to.resize(from.len(), 0.0);
+    convert(level, from, to);
+}
+
+versions! {
+    fn convert(from: &[i8], to: &mut [f32]) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = f32::from(from);
+        }
+    }
+}
+
 /// Rounds to binary16; `to` gets the length of `from`.
 pub fn to_halves(level: Level, from: &[f32], to: &mut Vec<u16>) {
     to.resize(from.len(), 0);
@@ -239,14 +278,18 @@ mod tests {
     proptest! {
         #[test]
         fn every_level_has_the_chains_of_the_plain_loop(
-            queries in 1_usize..20, blocks in 1_usize..10, count in 0_usize..40, halves: bool, fresh: bool, seed: u64,
+            queries in 1_usize..20, blocks in 1_usize..10, count in 0_usize..40, kind in 0_usize..3, fresh: bool, seed: u64,
         ) {
             let mut state = seed | 1;
             let mut next = || { state ^= state << 13; state ^= state >> 7; state ^= state << 17; (state as i32 as f32) / 1e9 };
             let columns = blocks * COLUMNS;
             let stride = columns + 3;
             let bits: Vec<u16> = (0..(count + 1) * stride).map(|_| to_half(next())).collect();
-            let floats: Vec<f32> = bits.iter().map(|&bits| from_half(bits)).collect();
+            let bytes: Vec<i8> = bits.iter().map(|&bits| bits as i8).collect();
+            let floats: Vec<f32> = match kind {
+                2 => bytes.iter().map(|&byte| f32::from(byte)).collect(),
+                _ => bits.iter().map(|&bits| from_half(bits)).collect(),
+            };
             let factors: Vec<f32> = (0..queries * 50).map(|_| next()).collect();
             let start: Vec<f32> = (0..queries * columns).map(|_| next()).collect();
             let places: Vec<(usize, usize)> = (0..queries).map(|query| (query * 50 + 3, (queries - 1 - query) * columns)).collect();
@@ -260,7 +303,7 @@ mod tests {
             }
             for level in Level::available() {
                 let mut out = start.clone();
-                let table = if halves { Table::Halves(&bits) } else { Table::Floats(&floats) };
+                let table = [Table::Halves(&bits), Table::Floats(&floats), Table::Bytes(&bytes)][kind];
                 let chains = Chains { table, stride, columns, count, factors: &factors, queries: &places, scale: 0.7, fresh };
                 chains.run(level, &mut out);
                 prop_assert!(out.iter().zip(&expected).all(|(x, y)| x.to_bits() == y.to_bits()), "{}", level.name());
@@ -268,7 +311,9 @@ mod tests {
                 let mut wide = Vec::new();
                 from_halves(level, &bits, &mut wide);
                 to_halves(level, &wide, &mut back);
-                prop_assert!(back == bits && wide == floats, "{}", level.name());
+                prop_assert!(back == bits && (kind == 2 || wide == floats), "{}", level.name());
+                from_bytes(level, &bytes, &mut wide);
+                prop_assert!(wide.iter().zip(&bytes).all(|(wide, &byte)| *wide == f32::from(byte)), "{}", level.name());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use graph::{
-    CompileRefusal, Defaults, LanguageKind, LanguageSources, compile_language,
+    CacheFormat, CompileRefusal, Defaults, LanguageKind, LanguageSources, compile_language,
     gguf::Gguf,
     language::{
         Decoder, Files,
@@ -56,12 +56,14 @@ pub struct CompileOptions {
     /// The longest text, where it is to be less than what the model was trained for.
     pub context: Option<usize>,
     pub defaults: Defaults,
+    /// How the ordered kind keeps keys and values.
+    pub cache: CacheFormat,
 }
 
 impl CompileOptions {
-    /// Weights in blocks, and the context that the model has.
+    /// Weights in blocks, keys and values in binary16, and the context that the model has.
     pub fn of(kind: LanguageKind, defaults: Defaults) -> Self {
-        Self { kind, precision: Precision::Blocks, context: None, defaults }
+        Self { kind, precision: Precision::Blocks, context: None, defaults, cache: CacheFormat::Halves }
     }
 }
 
@@ -119,6 +121,7 @@ pub fn compile_with(
         defaults: options.defaults,
         calibration: &calibration,
         calculator: &calculator(),
+        cache: options.cache,
     };
     Ok(compile_language(&sources, keep)?)
 }
@@ -190,6 +193,7 @@ mod tests {
                 defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
                 calibration: &[(0..40).map(|token| token * 31 + 5).collect(), vec![7; 3]],
                 calculator,
+                cache: CacheFormat::Halves,
             };
             compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap().to_artefact()
         };

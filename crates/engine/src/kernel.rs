@@ -32,6 +32,8 @@ pub enum State {
     Integer(Cache<i16>),
     /// Binary16 as its bits.
     Float(Cache<u16>),
+    /// Bytes, and the scale of each head's row: of the keys, then of the values.
+    Scaled(Cache<i8>, Cache<f32>),
 }
 
 impl State {
@@ -41,6 +43,10 @@ impl State {
             Self::None => {}
             Self::Integer(cache) => cache.truncate(length),
             Self::Float(cache) => cache.truncate(length),
+            Self::Scaled(bytes, scales) => {
+                bytes.truncate(length);
+                scales.truncate(length);
+            }
         }
     }
 
@@ -50,6 +56,7 @@ impl State {
             Self::None => Self::None,
             Self::Integer(cache) => Self::Integer(cache.share(length)),
             Self::Float(cache) => Self::Float(cache.share(length)),
+            Self::Scaled(bytes, scales) => Self::Scaled(bytes.share(length), scales.share(length)),
         }
     }
 
@@ -59,6 +66,7 @@ impl State {
             Self::None => 0,
             Self::Integer(cache) => cache.bytes(),
             Self::Float(cache) => cache.bytes(),
+            Self::Scaled(bytes, scales) => bytes.bytes() + scales.bytes(),
         }
     }
 
@@ -68,6 +76,7 @@ impl State {
             Self::None => 0,
             Self::Integer(cache) => cache.bytes_of(positions),
             Self::Float(cache) => cache.bytes_of(positions),
+            Self::Scaled(bytes, scales) => bytes.bytes_of(positions) + scales.bytes_of(positions),
         }
     }
 }

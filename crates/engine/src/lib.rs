@@ -32,6 +32,7 @@ mod plan;
 mod port;
 mod program_ops;
 mod programs;
+mod quads;
 pub mod serve;
 mod simd;
 mod tail;

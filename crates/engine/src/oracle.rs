@@ -194,33 +194,9 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.node(name, none)
         }
         "linear" | "linear_blocks_f32" | "linear_f32" => linear(name, case, random, width),
+        "concat" | "reshape" => moved(name, case, random, width),
         "linear_experts_blocks_f32" | "linear_experts_f32" => through_experts(name, case, random, width),
-        "choose_experts_f32" => choose_experts(case, random, width),
-        "weigh_experts_f32" => {
-            let count = 1 + random.below(width);
-            case.floats(random, &[width]);
-            case.choice(random, &[count], width);
-            case.node(name, none.with("normalise", random.within(0, 1)).with("scale", 2.5_f32))
-        }
-        "combine_experts_f32" => {
-            let count = 1 + random.below(8);
-            case.floats(random, &[count, width]);
-            case.floats(random, &[count]);
-            case.node(name, none)
-        }
-        "concat" => {
-            let (axis, heads) = (1 + random.below(2), 1 + random.below(4));
-            for part in 1..2 + random.below(3) {
-                let sizes = if axis == 1 { [part, width] } else { [heads, part * width] };
-                case.floats(random, &sizes);
-            }
-            case.node(name, none.with("axis", axis as i64))
-        }
-        "reshape" => {
-            let parts = 1 + random.below(5);
-            case.integers(random, Element::I16, &[parts * width], 32_767);
-            case.node(name, none.with("sizes", vec![0, parts as i64, width as i64]))
-        }
+        "choose_experts_f32" | "weigh_experts_f32" | "combine_experts_f32" => of_experts(name, case, random, width),
         "lookup" => {
             case.integers(random, Element::I16, &[width], 100);
             case.constant(random.integers(Element::I16, &[201], bytes(-32_768, 32_767)));
@@ -242,7 +218,7 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             turned(name, &mut case, random);
             case.node(name, none)
         }
-        "attention" | "attention_f32" => attention(name, case, random),
+        "attention" | "attention_f32" | "attention_q8_f32" => attention(name, case, random),
         other => panic!("no case for {other}"),
     }
 }
@@ -302,6 +278,40 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
         }
     }
     case.node(name, Attributes::new())
+}
+
+/// Floats joined along an axis, or integers under other sizes.
+fn moved(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
+    if name == "reshape" {
+        let parts = 1 + random.below(5);
+        case.integers(random, Element::I16, &[parts * width], 32_767);
+        return case.node(name, Attributes::new().with("sizes", vec![0, parts as i64, width as i64]));
+    }
+    let (axis, heads) = (1 + random.below(2), 1 + random.below(4));
+    for part in 1..2 + random.below(3) {
+        let sizes = if axis == 1 { [part, width] } else { [heads, part * width] };
+        case.floats(random, &sizes);
+    }
+    case.node(name, Attributes::new().with("axis", axis as i64))
+}
+
+fn of_experts(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
+    match name {
+        "choose_experts_f32" => choose_experts(case, random, width),
+        "weigh_experts_f32" => {
+            let count = 1 + random.below(width);
+            case.floats(random, &[width]);
+            case.choice(random, &[count], width);
+            let attributes = Attributes::new().with("normalise", random.within(0, 1)).with("scale", 2.5_f32);
+            case.node(name, attributes)
+        }
+        _ => {
+            let count = 1 + random.below(8);
+            case.floats(random, &[count, width]);
+            case.floats(random, &[count]);
+            case.node(name, Attributes::new())
+        }
+    }
 }
 
 /// Slots with one row of activations for all, one each, or a matrix each without a choice.
@@ -371,7 +381,7 @@ fn attention(name: &str, mut case: Case, random: &mut Random) -> (Checked, Vec<T
     let (groups, kv_heads, head) = (1 + random.below(3), 1 + random.below(2), 2 * (1 + random.below(20)));
     let attributes = Attributes::new().with("heads", (groups * kv_heads) as i64).with("kv_heads", kv_heads as i64);
     let (queries, keys) = (groups * kv_heads * head, kv_heads * head);
-    if name == "attention_f32" {
+    if name != "attention" {
         let value = 1 + random.below(30);
         for width in [queries, keys, kv_heads * value] {
             case.floats(random, &[width]);

@@ -14,6 +14,8 @@ pub trait Vector: Copy {
     unsafe fn load(from: *const f32) -> Self;
     /// Widens binary16; exact.
     unsafe fn load_halves(from: *const u16) -> Self;
+    /// Converts bytes; exact.
+    unsafe fn load_bytes(from: *const i8) -> Self;
     unsafe fn store(self, to: *mut f32);
     /// Rounds to binary16, ties to even.
     unsafe fn store_halves(self, to: *mut u16);
@@ -86,6 +88,12 @@ impl Vector for Plain {
         // SAFETY: as the trait demands.
         let halves = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
         each!(lane => graph::float::from_half(halves[lane]))
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const i8) -> Self {
+        // SAFETY: as the trait demands.
+        let bytes = unsafe { from.cast::<[i8; 8]>().read_unaligned() };
+        each!(lane => f32::from(bytes[lane]))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -165,6 +173,9 @@ mod wide {
             splat(value: f32) -> Self = Self(_mm256_set1_ps(value));
             load(from: *const f32) -> Self = Self(_mm256_loadu_ps(from));
             load_halves(from: *const u16) -> Self = Self(_mm256_cvtph_ps(_mm_loadu_si128(from.cast())));
+            load_bytes(from: *const i8) -> Self = {
+                Self(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))))
+            };
             store(self: Self, to: *mut f32) = _mm256_storeu_ps(to, self.0);
             store_halves(self: Self, to: *mut u16) = _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<EVEN>(self.0));
             add(self: Self, other: Self) -> Self = Self(_mm256_add_ps(self.0, other.0));
@@ -197,6 +208,9 @@ mod wide {
             splat(value: f32) -> Self = Self(_mm512_set1_ps(value));
             load(from: *const f32) -> Self = Self(_mm512_loadu_ps(from));
             load_halves(from: *const u16) -> Self = Self(_mm512_cvtph_ps(_mm256_loadu_si256(from.cast())));
+            load_bytes(from: *const i8) -> Self = {
+                Self(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))))
+            };
             store(self: Self, to: *mut f32) = _mm512_storeu_ps(to, self.0);
             store_halves(self: Self, to: *mut u16) = _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<EVEN>(self.0));
             add(self: Self, other: Self) -> Self = Self(_mm512_add_ps(self.0, other.0));

@@ -55,6 +55,23 @@ fn a_random_model_is_no_trivial_one() {
     }
 }
 
+#[test]
+fn keys_and_values_as_bytes_take_less_memory_and_stay_near_the_halves() {
+    let text = tokens(CONTEXT, 5);
+    let [halves, bytes] = [support::Form::Ordered, support::Form::Bytes].map(|form| {
+        let model = model(form);
+        let language = model.as_language().unwrap();
+        let mut lane = language.text();
+        let logits = lane.extend(&text).unwrap().concat();
+        (logits, lane.bytes())
+    });
+    let dot = |one: &[i64], other: &[i64]| one.iter().zip(other).map(|(&x, &y)| x as f64 * y as f64).sum::<f64>();
+    let cosine = dot(&halves.0, &bytes.0) / (dot(&halves.0, &halves.0) * dot(&bytes.0, &bytes.0)).sqrt();
+    assert!(cosine > 0.9995, "{cosine}");
+    // Of heads of 16: 16 bytes and 4 of the scale, where halves take 32.
+    assert_eq!(bytes.1 * 32, halves.1 * 20);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 

@@ -31,7 +31,7 @@ pub use attribute::{Attribute, Attributes};
 pub use evaluate::{Fault, evaluate, trace};
 pub use formats::{Format, Packed};
 pub use graph::{Checked, Constant, Graph, GraphRefusal, Input, Node, Output, Source};
-pub use language::{CompileRefusal, LanguageKind, LanguageSources, compile_language};
+pub use language::{CacheFormat, CompileRefusal, LanguageKind, LanguageSources, compile_language};
 pub use operator::{Fact, Interval, Kind, Operator, Reach, Refusal, Site};
 pub use shape::{Dimension, Shape};
 pub use tensor::{Data, Element, Tensor};

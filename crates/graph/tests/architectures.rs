@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use graph::{
-    CompileRefusal, Data, Defaults, LanguageKind, LanguageSources, Model, Tensor, compile_language, evaluate,
+    CacheFormat, CompileRefusal, Data, Defaults, LanguageKind, LanguageSources, Model, Tensor, compile_language,
+    evaluate,
     gguf::Gguf,
     language::{Files, ImportRefusal, calculator::Plain, weights::Precision},
 };
@@ -50,6 +51,7 @@ fn sources() -> LanguageSources<'static> {
         defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
         calibration: &[],
         calculator: &Plain,
+        cache: CacheFormat::Halves,
     }
 }
 
@@ -155,9 +157,11 @@ fn what_is_like_llama_has_an_integer_form_near_its_floats() {
     for (family, feature) in [("gemma2", "a cap on scores"), ("mixtral", "experts"), ("deepseek2", "experts")] {
         let (weights, config) = ([Bytes::from(read(family, "model.safetensors"))], read(family, "config.json"));
         let files = Files::Safetensors { weights: &weights, config: &config, precision: Precision::AsStored };
-        let sources = LanguageSources { kind: LanguageKind::Integer, files, ..sources() };
-        let refused = compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap_err();
+        let integer = LanguageSources { kind: LanguageKind::Integer, files, ..sources() };
+        let refused = compile_language(&integer, &mut |bytes| Ok(bytes)).unwrap_err();
         assert_eq!(refused, ImportRefusal::Integer { feature }.into(), "{family}");
+        let bytes = LanguageSources { cache: CacheFormat::Bytes, ..integer };
+        assert_eq!(compile_language(&bytes, &mut |bytes| Ok(bytes)).unwrap_err(), CompileRefusal::Cache);
     }
 }
 

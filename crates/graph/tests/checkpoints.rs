@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use graph::{
-    CompileRefusal, Data, Defaults, LanguageKind, LanguageSources, Model, Tensor, compile_language, evaluate,
+    CacheFormat, CompileRefusal, Data, Defaults, LanguageKind, LanguageSources, Model, Tensor, compile_language,
+    evaluate,
     language::{Decoder, Files, ImportRefusal, calculator::Plain, float_logits, weights::Precision},
     sampling::greatest,
 };
@@ -93,6 +94,7 @@ fn compile(kind: LanguageKind, weights: &[u8], config: &Value, texts: &[Vec<u32>
         defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
         calibration: texts,
         calculator: &Plain,
+        cache: CacheFormat::Halves,
     };
     compile_language(&sources, &mut |bytes| Ok(bytes))
 }

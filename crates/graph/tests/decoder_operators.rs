@@ -103,6 +103,37 @@ fn a_window_hides_what_lies_further_back() {
 }
 
 #[test]
+fn attention_over_bytes_is_worked_out_by_hand() {
+    // A head's row [2, -1] has the scale 2/127 and the bytes 127 and -64 (63.5, to even).
+    let q = || value(&[2, 2], &[2.0, -1.0, 0.0, 0.0]);
+    let given = || vec![q(), value(&[2, 2], &[1.0, 1.0, 2.0, -1.0]), value(&[2, 1], &[3.0, -5.0])];
+    let alone = attention(Attributes::new().with("window", 1));
+    let alone = run("attention_q8_f32", alone, given()).unwrap();
+    // One weight of 1 and its sum: the byte is 127, so each value comes back but for the rounding of its scale.
+    let back = |value: f32| (value.abs() / 127.0).mul_add(127.0_f32.copysign(value), 0.0);
+    assert_eq!(alone, floats(&[2, 1], &[back(3.0), back(-5.0)]));
+    // A query of zeros weighs all alike.
+    let both = run("attention_q8_f32", attention(Attributes::new()), given()).unwrap();
+    let mean = (1.0 * (5.0 / 127.0_f32)).mul_add(-127.0, (1.0 * (3.0 / 127.0_f32)).mul_add(127.0, 0.0)) * 0.5;
+    assert_eq!(both.floats().unwrap()[1].to_bits(), mean.to_bits());
+    // Scores: 127·127 + 64·64 against 127·127 - 64·127, times the scales.
+    let capped = attention(Attributes::new().with("scale", 1.0_f32).with("softcap", 30.0_f32));
+    let mut turned = given();
+    turned[0] = value(&[2, 2], &[0.0, 0.0, 2.0, -1.0]);
+    let found = run("attention_q8_f32", capped, turned).unwrap().floats().unwrap()[1];
+    let score = |dot: f32, key: f32| ops::softcap_f32::softcap(dot * (2.0 / 127.0 * (key / 127.0)), 30.0);
+    let scores = [score(127.0 * 127.0 - 64.0 * 127.0, 1.0), score(127.0 * 127.0 + 64.0 * 64.0, 2.0)];
+    let weights = scores.map(|score| graph::float::exp(score - scores[1]));
+    let sum = (weights[1] * (5.0 / 127.0)).mul_add(-127.0, (weights[0] * (3.0 / 127.0)).mul_add(127.0, 0.0));
+    assert_eq!(found.to_bits(), (sum * (1.0 / (weights[0] + weights[1]))).to_bits());
+    let wide = Attributes::new().with("heads", 1).with("kv_heads", 1);
+    let row = vec![0.0; ops::attention_q8_f32::HEAD_MAX + 1];
+    let too_wide = vec![value(&[1, row.len()], &row), value(&[1, row.len()], &row), value(&[1, 1], &[0.0])];
+    refused("attention_q8_f32", wide, too_wide, "at most 65536 columns");
+    refused("attention_q8_f32", attention(Attributes::new().with("softcap", 0.0_f32)), given(), "softcap");
+}
+
+#[test]
 fn the_greatest_experts_are_chosen_and_the_lowest_index_wins_ties() {
     let choose = |attributes: Attributes, scores: &[f32], bias: Option<&[f32]>| {
         let mut given = vec![value(&[1, scores.len()], scores)];

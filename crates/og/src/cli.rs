@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use graph::CacheFormat;
 use worker::Adversary;
 
 /// Host, serve, call and verify AI models.
@@ -210,6 +211,10 @@ pub struct ModelCompile {
     /// Keep safetensors as they are, instead of 8 bits with a scale for each 32.
     #[arg(long)]
     pub keep_floats: bool,
+    /// How a language model of floats keeps a text's keys and values: int8 takes about half of the memory. Part of the
+    /// model's root.
+    #[arg(long, value_enum, default_value_t = CacheChoice::F16, conflicts_with = "provable")]
+    pub cache: CacheChoice,
     /// The longest text, prompt and answer together; without it, the model's own, at most 32768.
     #[arg(long)]
     pub context: Option<usize>,
@@ -222,6 +227,21 @@ pub struct ModelCompile {
     /// Most rows of one call, for an ONNX model.
     #[arg(long, default_value_t = 256)]
     pub rows_max: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CacheChoice {
+    F16,
+    Int8,
+}
+
+impl CacheChoice {
+    pub fn format(self) -> CacheFormat {
+        match self {
+            Self::F16 => CacheFormat::Halves,
+            Self::Int8 => CacheFormat::Bytes,
+        }
+    }
 }
 
 #[derive(Subcommand)]

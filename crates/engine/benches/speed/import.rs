@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use bytes::Bytes;
 use engine::{CheckpointFiles, CompileOptions, WeightFiles, compile_with};
 use graph::{
-    Defaults, LanguageKind, Tensor,
+    CacheFormat, Defaults, LanguageKind, Tensor,
     gguf::Gguf,
     onnx::{Arithmetic, OnnxSources, compile_onnx},
 };
@@ -85,6 +85,7 @@ fn compile(weights: WeightFiles, words: &Path, target: &Path, kind: &str) -> Out
         calibration: &calibration,
         stop_tokens: &[],
     };
+    let cache = if kind == "int8" { CacheFormat::Bytes } else { CacheFormat::Halves };
     let kind = if kind == "integer" { LanguageKind::Integer } else { LanguageKind::Ordered };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut packed = Incoming::new(folder, BYTES_MAX)?;
@@ -93,7 +94,8 @@ fn compile(weights: WeightFiles, words: &Path, target: &Path, kind: &str) -> Out
         packed.write(&bytes).map_err(std::io::Error::other)?;
         Ok(packed.bytes().map_err(std::io::Error::other)?.slice(start..start + bytes.len()))
     };
-    let model = compile_with(&files, "speed", &CompileOptions::of(kind, DEFAULTS), &mut keep)?;
+    let options = CompileOptions { cache, ..CompileOptions::of(kind, DEFAULTS) };
+    let model = compile_with(&files, "speed", &options, &mut keep)?;
     let mut artefact = Incoming::new(folder, BYTES_MAX)?;
     let mut written = Ok(());
     model.pieces(&mut |piece| {

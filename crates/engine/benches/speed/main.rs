@@ -2,7 +2,8 @@
 //! with other engines (`models/peers`, which speak the same protocol). `cargo xtask bars engine` does that.
 //!
 //! ```text
-//! speed import SOURCE TARGET {ordered|integer}    a GGUF or ONNX file or a checkpoint folder, to an artefact
+//! speed import SOURCE TARGET {ordered|integer|int8} a GGUF or ONNX file or a checkpoint folder, to an artefact; `int8` is
+//!                                                 ordered with keys and values as bytes
 //! speed serve ARTEFACT [threads]                  commands from standard input, a line each; see `language` and `tensors`
 //! speed read BYTES                                how fast one core reads memory
 //! ```

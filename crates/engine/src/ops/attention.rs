@@ -107,7 +107,7 @@ impl Attention {
     }
 
     fn form(&self) -> Form {
-        Form { kv_heads: self.kv_heads, key: self.head, value: self.head, side: 2 }
+        Form { kv_heads: self.kv_heads, key: self.head, value: self.head, key_side: 2, value_side: 2 }
     }
 }
 

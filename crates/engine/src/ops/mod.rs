@@ -6,6 +6,7 @@ pub mod add;
 pub mod add_f32;
 pub mod attention;
 pub mod attention_f32;
+pub mod attention_q8_f32;
 pub mod choose_experts_f32;
 pub mod combine_experts_f32;
 pub mod concat;
@@ -24,6 +25,7 @@ mod map;
 pub mod multiply;
 pub mod multiply_f32;
 mod pairwise;
+mod queries;
 mod reference;
 pub mod requantise;
 pub mod reshape;
@@ -48,6 +50,7 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("add_f32", add_f32::make),
     ("attention", attention::make),
     ("attention_f32", attention_f32::make),
+    ("attention_q8_f32", attention_q8_f32::make),
     ("choose_experts_f32", choose_experts_f32::make),
     ("combine_experts_f32", combine_experts_f32::make),
     ("concat", concat::make),

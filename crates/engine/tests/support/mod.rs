@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that cannot go on fails")]
 
 use engine::{CheckpointFiles, CompileOptions, Model, Options, WeightFiles, compile_checkpoint};
-use graph::{Defaults, LanguageKind};
+use graph::{CacheFormat, Defaults, LanguageKind};
 use protocol::{Message, Parameters, Speaker, Text};
 use serde_json::{Map, Value, json};
 
@@ -103,7 +103,27 @@ fn tokenizer() -> Vec<u8> {
     .into_bytes()
 }
 
-pub fn artefact(kind: LanguageKind) -> Vec<u8> {
+/// How the checkpoint is compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    Integer,
+    Ordered,
+    /// Ordered, with keys and values as bytes.
+    Bytes,
+}
+
+impl From<LanguageKind> for Form {
+    fn from(kind: LanguageKind) -> Self {
+        match kind {
+            LanguageKind::Integer => Self::Integer,
+            LanguageKind::Ordered => Self::Ordered,
+        }
+    }
+}
+
+pub const KINDS: [Form; 3] = [Form::Integer, Form::Ordered, Form::Bytes];
+
+pub fn artefact(kind: impl Into<Form>) -> Vec<u8> {
     let Checkpoint { weights, config, tokenizer } = checkpoint(7);
     let calibration = ["A word.", "Why 12 of 345?", "Näher"].map(|text| {
         json!({"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "So it is."}]})
@@ -117,16 +137,19 @@ pub fn artefact(kind: LanguageKind) -> Vec<u8> {
         calibration: &calibration,
         stop_tokens: &[],
     };
-    compile_checkpoint(&files, "tiny", &CompileOptions::of(kind, DEFAULTS)).unwrap()
+    let (kind, cache) = match kind.into() {
+        Form::Integer => (LanguageKind::Integer, CacheFormat::Halves),
+        Form::Ordered => (LanguageKind::Ordered, CacheFormat::Halves),
+        Form::Bytes => (LanguageKind::Ordered, CacheFormat::Bytes),
+    };
+    compile_checkpoint(&files, "tiny", &CompileOptions { cache, ..CompileOptions::of(kind, DEFAULTS) }).unwrap()
 }
 
-pub const KINDS: [LanguageKind; 2] = [LanguageKind::Integer, LanguageKind::Ordered];
-
-pub fn model(kind: LanguageKind) -> Model {
+pub fn model(kind: Form) -> Model {
     Model::load(artefact(kind)).unwrap()
 }
 
-pub fn model_with(kind: LanguageKind, options: Options) -> Model {
+pub fn model_with(kind: Form, options: Options) -> Model {
     Model::load_with(artefact(kind), options).unwrap()
 }
 

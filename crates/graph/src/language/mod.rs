@@ -42,6 +42,16 @@ pub enum LanguageKind {
     Ordered,
 }
 
+/// How the ordered kind keeps the keys and values of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CacheFormat {
+    /// Binary16.
+    #[default]
+    Halves,
+    /// Bytes with a scale for each head's row: about half of the memory, and a little further from the floats.
+    Bytes,
+}
+
 /// Where a model's shape and weights come from.
 #[derive(Clone, Copy)]
 pub enum Files<'a> {
@@ -70,6 +80,8 @@ pub struct LanguageSources<'a> {
     pub calibration: &'a [Vec<u32>],
     /// Does the heavy arithmetic of the integer kind; `calculator::Plain` is as good, and slow.
     pub calculator: &'a dyn Calculator,
+    /// The integer kind keeps integers of its own.
+    pub cache: CacheFormat,
 }
 
 /// Why a checkpoint does not compile.
@@ -83,6 +95,10 @@ pub enum CompileRefusal {
     CalibrationToken { text: usize, token: u32, vocabulary: usize },
     #[error("the integer kind needs at least one calibration text")]
     NoCalibration,
+    #[error(
+        "the integer kind keeps keys and values as its own integers; hint: an int8 cache is for the ordered kind (--ordered)"
+    )]
+    Cache,
     #[error("{site} needs the scale {ratio}, which no multiplier of fixed point gives")]
     Scale { site: String, ratio: String },
     #[error("the compiled graph is refused: {0}")]
@@ -91,6 +107,9 @@ pub enum CompileRefusal {
 
 /// Compiles a model. `keep` is given packed weights, a matrix at a time, and says where they lie from then on.
 pub fn compile_language(sources: &LanguageSources, keep: Keep) -> Result<Model, CompileRefusal> {
+    if sources.kind == LanguageKind::Integer && sources.cache != CacheFormat::Halves {
+        return Err(CompileRefusal::Cache);
+    }
     let (settings, mut weights) = match sources.files {
         Files::Gguf(file) => (Settings::of_gguf(file)?, Weights::of_gguf(file, Some(keep))),
         Files::Safetensors { weights, config, precision } => {
@@ -107,7 +126,7 @@ pub fn compile_language(sources: &LanguageSources, keep: Keep) -> Result<Model, 
         }
         LanguageKind::Ordered => {
             let reading = architectures::read(&settings, &mut weights, sources.context)?;
-            let graph = ordered::graph(&reading, &mut weights)?;
+            let graph = ordered::graph(&reading, &mut weights, sources.cache)?;
             let parameters = weights.finish_all(reading.architecture, reading.config.layers.len())?;
             (graph, reading.config, parameters, 0)
         }

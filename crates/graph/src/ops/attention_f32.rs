@@ -58,6 +58,11 @@ impl Settings {
 }
 
 fn shape(site: &Site) -> Result<Form, Refusal> {
+    form(site)
+}
+
+/// What comes out of queries, keys and values in f32.
+pub(super) fn form(site: &Site) -> Result<Form, Refusal> {
     for input in 0..3 {
         site.expect_element(input, Element::F32)?;
     }

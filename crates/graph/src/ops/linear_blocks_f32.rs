@@ -26,7 +26,7 @@ pub static OPERATOR: Operator = Operator {
 };
 
 /// Adding and subtracting 1.5 · 2^23 rounds to the nearest integer, ties to even.
-const ROUND: f32 = 12_582_912.0;
+pub const ROUND: f32 = 12_582_912.0;
 
 fn shape(site: &Site) -> Result<Form, Refusal> {
     site.expect_element(0, Element::F32)?;
@@ -39,7 +39,7 @@ pub fn inverse(most: f32) -> f32 {
     if inverse < f32::INFINITY { inverse } else { 0.0 }
 }
 
-/// 32 activations as integers from -127 to 127, and their scale.
+/// Activations, 32 or a whole row of a head, as integers from -127 to 127, and their scale.
 pub fn quantise(block: &[f32], quants: &mut [i8]) -> f32 {
     // Comparisons, not max: a NaN is passed over here and becomes 0 below.
     let most = block.iter().fold(0.0_f32, |most, x| if x.abs() > most { x.abs() } else { most });

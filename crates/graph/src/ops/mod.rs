@@ -7,6 +7,7 @@ pub mod add;
 pub mod add_f32;
 pub mod attention;
 pub mod attention_f32;
+pub mod attention_q8_f32;
 mod broadcast;
 pub mod choose_experts_f32;
 pub mod clip_f32;
@@ -58,6 +59,7 @@ pub static OPERATORS: &[&Operator] = &[
     &add_f32::OPERATOR,
     &attention::OPERATOR,
     &attention_f32::OPERATOR,
+    &attention_q8_f32::OPERATOR,
     &choose_experts_f32::OPERATOR,
     &clip_f32::OPERATOR,
     &combine_experts_f32::OPERATOR,

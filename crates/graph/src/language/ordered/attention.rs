@@ -5,7 +5,7 @@ use crate::{
     attribute::Attributes,
     graph::Source,
     language::{
-        ImportRefusal,
+        CacheFormat, ImportRefusal,
         config::LayerConfig,
         rotation::head_order,
         weights::{
@@ -104,6 +104,10 @@ impl Builder<'_, '_> {
         if let Some(window) = layer.window {
             attributes = attributes.with("window", window as i64);
         }
-        self.node("attention", &ops::attention_f32::OPERATOR, attributes, &[query, key, value])
+        let operator = match self.cache {
+            CacheFormat::Halves => &ops::attention_f32::OPERATOR,
+            CacheFormat::Bytes => &ops::attention_q8_f32::OPERATOR,
+        };
+        self.node("attention", operator, attributes, &[query, key, value])
     }
 }

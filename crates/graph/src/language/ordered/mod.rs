@@ -7,7 +7,7 @@ mod feed;
 mod latent;
 
 use super::{
-    ImportRefusal,
+    CacheFormat, ImportRefusal,
     architectures::Reading,
     build,
     config::{Activation, Config, FeedKind, Norms},
@@ -26,9 +26,10 @@ use crate::{
 };
 
 /// Builds the graph; its outputs are the logits and what the head is given.
-pub fn graph(reading: &Reading, weights: &mut Weights) -> Result<Graph, ImportRefusal> {
+pub fn graph(reading: &Reading, weights: &mut Weights, cache: CacheFormat) -> Result<Graph, ImportRefusal> {
     let config = &reading.config;
-    let mut builder = Builder { graph: build::start(config.vocabulary), reading, config, weights, layer: None };
+    let graph = build::start(config.vocabulary);
+    let mut builder = Builder { graph, reading, config, weights, cache, layer: None };
     let embedding =
         builder.matrix("embedding", &Rows::all(place(&names::EMBEDDING), config.vocabulary, config.width))?;
     let mut x =
@@ -74,6 +75,7 @@ struct Builder<'a, 'b> {
     reading: &'a Reading,
     config: &'a Config,
     weights: &'a mut Weights<'b>,
+    cache: CacheFormat,
     /// The layer that is being built.
     layer: Option<usize>,
 }

@@ -69,7 +69,8 @@ pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Opti
     let (tokenizer, template) = (sources.tokenizer.as_slice(), sources.template.as_str());
     let files = CheckpointFiles { weights, tokenizer, template, calibration, stop_tokens: &sources.stop_tokens };
     let precision = if options.keep_floats { Precision::AsStored } else { Precision::Blocks };
-    let chosen = CompileOptions { kind, precision, context: options.context, defaults: DEFAULTS };
+    let cache = options.cache.format();
+    let chosen = CompileOptions { kind, precision, context: options.context, defaults: DEFAULTS, cache };
     write(&options.out, &files, name, &chosen)?;
     if !provable {
         return Ok(None);

@@ -5,12 +5,12 @@ mod onnx;
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use engine::Model;
 use serde_json::json;
 
 use super::show;
-use crate::cli::{Common, ModelCompile};
+use crate::cli::{CacheChoice, Common, ModelCompile};
 
 const FILE_BYTES_MAX: u64 = 4 << 30;
 
@@ -22,6 +22,8 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
     let is_gguf = options.source.extension().is_some_and(|extension| extension == "gguf");
     let measured = if options.source.is_dir() || is_gguf {
         language::compile(options, &name, is_gguf)?
+    } else if options.cache != CacheChoice::F16 {
+        bail!("an ONNX model keeps no keys and values from call to call; hint: leave --cache out");
     } else {
         storage::write_file(&options.out, &onnx::compile(options, &name)?)?;
         None
