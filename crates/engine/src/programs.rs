@@ -56,11 +56,11 @@ fn table_of(kind: &Type) -> Option<(Element, Element)> {
 }
 
 /// Runs a program on inputs in the order of its ports.
-pub fn run(
-    program: &Program,
+pub fn run<'run>(
+    program: &'run Program,
     level: Level,
     inputs: &[(&Port, &Tensor)],
-    watch: Option<Watch<'_>>,
+    watch: Option<Watch<'run>>,
 ) -> Result<Vec<Tensor>, RunError> {
     let values: Result<Vec<Value>, RunError> = inputs.iter().map(|(port, tensor)| read(port, tensor)).collect();
     let outputs = program.run_with(values?, Limits::default(), program_ops::pick(level), watch)?;

@@ -61,7 +61,11 @@ impl TensorModel {
     }
 
     /// Like `run`; a program tells each node and its outputs as soon as it ran.
-    pub fn run_watched(&self, inputs: &[Tensor], watch: Option<Watch<'_>>) -> Result<Vec<Tensor>, RunError> {
+    pub fn run_watched<'run>(
+        &'run self,
+        inputs: &[Tensor],
+        watch: Option<Watch<'run>>,
+    ) -> Result<Vec<Tensor>, RunError> {
         self.check_names(inputs)?;
         let mut found = Vec::new();
         for port in &self.inputs {
