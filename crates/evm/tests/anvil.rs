@@ -401,7 +401,10 @@ fn random_histories_are_the_same_as_anvils() {
     let anvil = Anvil::start(&program, &genesis);
     anvil.ask(&[("anvil_setCoinbase", json!([BENEFICIARY]))]);
     let (mut world, header) = genesis.build(&CHAIN).unwrap();
-    let mut header = header.into_inner();
+    // Anvil gives its first block the base fee of the genesis, so an empty one goes before ours.
+    let mut header = Header { number: 1, timestamp: 1_002, ..header.into_inner() };
+    anvil.ask(&[("evm_setNextBlockTimestamp", json!([header.timestamp]))]);
+    anvil.ask(&[("evm_mine", json!([]))]);
     let (mut nonces, mut sent, mut succeeded) = ([0_u64; 8], 0, 0);
     while sent < wanted {
         let next = NextBlock { timestamp: header.timestamp + 2, beneficiary: BENEFICIARY, ..NextBlock::default() };
