@@ -53,7 +53,7 @@ fn each_wrong_tensor_is_refused_with_its_path() {
         ("[1,1e999]", Code::InvalidJson, "inputs.x[1]"),
         ("[1,1e39]", Code::InvalidValue, "inputs.x[1]"),
         ("[[[[[[[[[1]]]]]]]]]", Code::TooMany, "inputs.x"),
-        (r#"{"dtype":"f16","data":[1]}"#, Code::InvalidValue, "inputs.x.dtype"),
+        (r#"{"dtype":"f12","data":[1]}"#, Code::InvalidValue, "inputs.x.dtype"),
         (r#"{"dtype":"i8","data":[1,128]}"#, Code::InvalidValue, "inputs.x.data[1]"),
         (r#"{"dtype":"i32","data":[1.5]}"#, Code::InvalidValue, "inputs.x.data[0]"),
         (r#"{"dtype":"bool","data":[1]}"#, Code::InvalidType, "inputs.x.data[0]"),

@@ -193,7 +193,8 @@ proptest! {
         let values: Vec<f32> = bits.iter().flat_map(|&bits| [f32::from_bits(bits), scaled(bits)]).chain(near).collect();
         let x = [Array::f32s(&[2, values.len() / 2], values).unwrap()];
         for name in ["Erf", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Softmax"] {
-            check(&one_node(name, 22, &[], &x), &x);
+            let newest = *find("", name).unwrap().versions.last().unwrap();
+            check(&one_node(name, newest, &[], &x), &x);
         }
         for power in [2.0, 0.5, 3.0] {
             let inputs = [x[0].clone(), Array::f32s(&[1], vec![power]).unwrap()];
