@@ -1,5 +1,5 @@
 //! The frozen meanings: `vectors/<operator>.json` holds inputs and the output's bytes of each operator of language
-//! models. A change of any of them would be another operator.
+//! models, images and encoders. A change of any of them would be another operator.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
@@ -28,9 +28,10 @@ fn tensor(value: &Value) -> Tensor {
 
 fn attributes(value: &Value) -> Attributes {
     value.as_object().unwrap().iter().fold(Attributes::new(), |all, (name, value)| {
-        let attribute = match value.as_str() {
-            Some(bits) => Attribute::Float(f32::from_bits(u32::from_str_radix(bits, 16).unwrap())),
-            None => Attribute::Integer(value.as_i64().unwrap()),
+        let attribute = match value {
+            Value::String(bits) => Attribute::Float(f32::from_bits(u32::from_str_radix(bits, 16).unwrap())),
+            Value::Array(values) => Attribute::Integers(values.iter().map(|value| value.as_i64().unwrap()).collect()),
+            value => Attribute::Integer(value.as_i64().unwrap()),
         };
         all.with(name, attribute)
     })
@@ -72,21 +73,29 @@ fn every_vector_still_holds() {
     let expected = [
         "add",
         "add_f32",
+        "add_scaled",
+        "attend",
         "attention",
         "attention_f32",
+        "convolve",
         "gather_blocks_f32",
         "gather_rows",
+        "layer_norm",
         "linear",
         "linear_blocks_f32",
         "lookup",
         "multiply",
         "multiply_f32",
+        "pool_max",
+        "pool_sum",
         "requantise",
         "rms_norm",
         "rms_norm_f32",
         "rope",
         "rope_f32",
         "silu_f32",
+        "slice",
+        "transpose",
     ];
     assert_eq!(read, expected);
 }

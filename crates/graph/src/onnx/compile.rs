@@ -1,10 +1,12 @@
 //! An ONNX file as a model, in one call: the same bytes in give the same artefact out.
 
 use super::error::CompileError;
+use super::layers::{self, Pick};
 use super::{import, import_program, integer};
 use crate::Format;
 use crate::artefact::{Model, Purpose};
 use crate::graph::Checked;
+use crate::program::{self, Type, value::Size};
 use crate::tensor::{Element, Tensor};
 
 /// Which arithmetic a model is compiled to.
@@ -31,17 +33,59 @@ pub struct OnnxSources<'a> {
 
 /// Compiles an ONNX file.
 pub fn compile_onnx(sources: &OnnxSources) -> Result<Model, CompileError> {
+    compile_onnx_with(sources, layers::meanings)
+}
+
+/// The same, calibrated by kernels that have the bits of the meanings.
+pub fn compile_onnx_with(sources: &OnnxSources, pick: Pick) -> Result<Model, CompileError> {
     let ordered = match (import(sources.file), sources.arithmetic) {
-        (Ok(graph), _) => graph.check(sources.rows_max)?,
+        (Ok(graph), Arithmetic::Ordered) => graph.check(sources.rows_max)?,
+        (Ok(graph), Arithmetic::Integer) if integer::covers(&graph) => graph.check(sources.rows_max)?,
         // What no static graph can hold is a program.
         (Err(_), Arithmetic::Ordered) => return program(sources),
-        (Err(error), Arithmetic::Integer) => return Err(error.into()),
+        (_, Arithmetic::Integer) => return layered(sources, pick),
     };
     let parameters = parameters(&ordered);
     let graph = match sources.arithmetic {
         Arithmetic::Ordered => ordered,
         Arithmetic::Integer => integer::quantised(&ordered, sources.calibration)?.check(sources.rows_max)?,
     };
+    Ok(Model { name: sources.name.to_owned(), parameters, graph, purpose: Purpose::Tensors })
+}
+
+/// A name, an element and sizes, `None` where the call chooses, of each input that a file's integer form takes.
+pub type Inputs = Vec<(String, Element, Vec<Option<usize>>)>;
+
+/// The inputs of a file, in their order.
+pub fn onnx_inputs(file: &[u8]) -> Result<Inputs, CompileError> {
+    let program = import_program(file)?;
+    let each = program.inputs.iter().map(|port| {
+        let element = match &port.kind {
+            Type::Tensor { element, .. } => match element {
+                program::Element::F32 => Some(Element::F32),
+                program::Element::I32 => Some(Element::I32),
+                program::Element::I64 => Some(Element::I64),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Type::Tensor { shape, .. } = &port.kind else { return None };
+        let size = |size: &Size| if let Size::Fixed(size) = size { Some(*size) } else { None };
+        Some((port.name.clone(), element?, shape.iter().flatten().map(size).collect()))
+    });
+    let inputs: Option<Inputs> = each.collect();
+    inputs.ok_or_else(|| CompileError::Layer {
+        node: "an input".to_owned(),
+        problem: "is no tensor of f32, i32 or i64, which an integer model could take".to_owned(),
+    })
+}
+
+/// An integer graph from the program that the file is.
+fn layered(sources: &OnnxSources, pick: Pick) -> Result<Model, CompileError> {
+    let program = import_program(sources.file)?;
+    let floats = program.constants.iter().filter(|constant| constant.element().is_real());
+    let parameters = floats.map(|constant| constant.len() as u64).sum();
+    let graph = layers::quantised(&program, sources.calibration, pick)?.check(sources.rows_max)?;
     Ok(Model { name: sources.name.to_owned(), parameters, graph, purpose: Purpose::Tensors })
 }
 

@@ -1,6 +1,6 @@
 //! Why an ONNX file is no exact graph: one variant for each thing that can be wrong with it.
 
-use crate::{evaluate::Fault, graph::GraphRefusal, operator::Refusal};
+use crate::{evaluate::Fault, graph::GraphRefusal, operator::Refusal, program::problem::ProgramFault};
 
 /// Why a file is no model that can be run exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,13 @@ pub enum CompileError {
         #[source]
         cause: Fault,
     },
+    #[error("failed to run the model on its calibration inputs: {cause}")]
+    CalibrationRun {
+        #[source]
+        cause: ProgramFault,
+    },
+    #[error("{node}: {problem}\nhint: compile to the ordered form")]
+    Layer { node: String, problem: String },
     #[error("the integer form needs calibration inputs, found none")]
     NoCalibration,
     #[error("no integer form exists for {nodes}\nhint: compile to the ordered form")]

@@ -2,13 +2,15 @@
 //!
 //! `wire` reads protobuf within bounds, `proto` the messages of ONNX, `names` refuses graphs that do not hang together,
 //! `import` turns each node into ordered operators (one row per ONNX operator in `operators`), and `integer` makes the
-//! integer twin of the result. A foreign file decides nothing here but its own refusal: every count is bounded
+//! integer twin of the result. What is larger than these (images, sequences) becomes an integer graph by `layers`, from the
+//! program that the file is. A foreign file decides nothing here but its own refusal: every count is bounded
 //! before it is kept, no second file is opened, and unsupported operators are all named before anything is computed.
 
 mod compile;
 mod error;
 mod import;
 mod integer;
+mod layers;
 mod lowering;
 mod messages;
 mod names;
@@ -22,13 +24,16 @@ mod hostile;
 #[cfg(test)]
 mod hostile_programs;
 #[cfg(test)]
+mod layered;
+#[cfg(test)]
 mod twins;
 #[cfg(test)]
 mod write;
 
-pub use compile::{Arithmetic, OnnxSources, compile_onnx};
+pub use compile::{Arithmetic, Inputs, OnnxSources, compile_onnx, compile_onnx_with, onnx_inputs};
 pub use error::{CompileError, OnnxError};
 pub use import::import;
+pub use layers::Pick;
 pub use messages::read_value;
 pub use program::import_program;
 pub use proto::{ELEMENTS_MAX, FILE_BYTES_MAX, GRAPH_ITEMS_MAX, NAME_BYTES_MAX, NODE_ITEMS_MAX};

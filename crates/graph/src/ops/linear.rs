@@ -53,7 +53,7 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
 }
 
 /// Σ |w| of each output, tile by tile: of all weights of a model, so without unpacking.
-fn norms(weights: &Packed) -> Vec<u64> {
+pub(super) fn norms(weights: &Packed) -> Vec<u64> {
     let mut norms = Vec::new();
     for tile in weights.tiles() {
         let mut sums = [0_u64; TILE_ROWS];

@@ -5,6 +5,8 @@
 
 pub mod add;
 pub mod add_f32;
+pub mod add_scaled;
+pub mod attend;
 pub mod attention;
 pub mod attention_f32;
 pub mod attention_q8_f32;
@@ -13,12 +15,14 @@ pub mod choose_experts_f32;
 pub mod clip_f32;
 pub mod combine_experts_f32;
 pub mod concat;
+pub mod convolve;
 pub mod dequantise;
 pub mod divide_f32;
 pub mod exp_f32;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
 pub mod gelu_tanh_f32;
+pub mod layer_norm;
 pub mod linear;
 pub mod linear_blocks_f32;
 pub mod linear_experts_blocks_f32;
@@ -29,6 +33,8 @@ mod map_f32;
 pub mod mean_f32;
 pub mod multiply;
 pub mod multiply_f32;
+pub mod pool_max;
+pub mod pool_sum;
 pub mod quantise;
 pub mod relu_f32;
 pub mod requantise;
@@ -39,12 +45,15 @@ pub mod rope;
 pub mod rope_f32;
 pub mod sigmoid_f32;
 pub mod silu_f32;
+pub mod slice;
 pub mod softcap_f32;
 pub mod softmax;
 pub mod softmax_f32;
 pub mod subtract_f32;
 pub mod tanh_f32;
+pub mod transpose;
 pub mod weigh_experts_f32;
+mod window;
 
 use crate::{
     evaluate::Fault,
@@ -57,6 +66,8 @@ use crate::{
 pub static OPERATORS: &[&Operator] = &[
     &add::OPERATOR,
     &add_f32::OPERATOR,
+    &add_scaled::OPERATOR,
+    &attend::OPERATOR,
     &attention::OPERATOR,
     &attention_f32::OPERATOR,
     &attention_q8_f32::OPERATOR,
@@ -64,12 +75,14 @@ pub static OPERATORS: &[&Operator] = &[
     &clip_f32::OPERATOR,
     &combine_experts_f32::OPERATOR,
     &concat::OPERATOR,
+    &convolve::OPERATOR,
     &dequantise::OPERATOR,
     &divide_f32::OPERATOR,
     &exp_f32::OPERATOR,
     &gather_blocks_f32::OPERATOR,
     &gather_rows::OPERATOR,
     &gelu_tanh_f32::OPERATOR,
+    &layer_norm::OPERATOR,
     &linear::OPERATOR,
     &linear_blocks_f32::OPERATOR,
     &linear_experts_blocks_f32::OPERATOR,
@@ -79,6 +92,8 @@ pub static OPERATORS: &[&Operator] = &[
     &mean_f32::OPERATOR,
     &multiply::OPERATOR,
     &multiply_f32::OPERATOR,
+    &pool_max::OPERATOR,
+    &pool_sum::OPERATOR,
     &quantise::OPERATOR,
     &relu_f32::OPERATOR,
     &requantise::OPERATOR,
@@ -89,11 +104,13 @@ pub static OPERATORS: &[&Operator] = &[
     &rope_f32::OPERATOR,
     &sigmoid_f32::OPERATOR,
     &silu_f32::OPERATOR,
+    &slice::OPERATOR,
     &softcap_f32::OPERATOR,
     &softmax::OPERATOR,
     &softmax_f32::OPERATOR,
     &subtract_f32::OPERATOR,
     &tanh_f32::OPERATOR,
+    &transpose::OPERATOR,
     &weigh_experts_f32::OPERATOR,
 ];
 

@@ -48,38 +48,43 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 }
 
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
+    bounds_of(site, site.input(0)?.interval, [1, 2])
+}
+
+/// Of integers in `x`, with the multipliers and shifts of those inputs.
+pub(super) fn bounds_of(site: &Site, x: Interval, scale: [usize; 2]) -> Result<Interval, Refusal> {
     let (low, high) = (site.attributes.integer("low")?, site.attributes.integer("high")?);
     if low > high {
         return Err(Refusal::AttributeRange { name: "low", value: low, low: i64::MIN, high });
     }
-    let x = site.input(0)?.interval;
-    let (multipliers, shifts) = (site.input(1)?, site.input(2)?);
+    let (multipliers, shifts) = (site.input(scale[0])?, site.input(scale[1])?);
     if multipliers.interval.low < 0 {
         let found = multipliers.interval.low.to_string();
-        return Err(Refusal::Constant { input: 1, expected: "multipliers from 0", found });
+        return Err(Refusal::Constant { input: scale[0], expected: "multipliers from 0", found });
     }
     if shifts.interval.high > SHIFT_MAX {
         let found = shifts.interval.high.to_string();
-        return Err(Refusal::Constant { input: 2, expected: "shifts to 62", found });
+        return Err(Refusal::Constant { input: scale[1], expected: "shifts to 62", found });
     }
     let most = u128::from(x.magnitude()) * u128::from(multipliers.interval.high.unsigned_abs());
     if most > 1 << 61 {
         let magnitude = u64::try_from(most).unwrap_or(u64::MAX);
         return Err(Refusal::Overflow { what: "the product's 2^61", magnitude });
     }
-    Ok(image(site, x, Interval { low, high }))
+    Ok(image(site, x, Interval { low, high }, scale))
 }
 
 /// The least and greatest result over all channels: the function rises with x.
-fn image(site: &Site, x: Interval, clamp: Interval) -> Interval {
+fn image(site: &Site, x: Interval, clamp: Interval, scale: [usize; 2]) -> Interval {
     let at = |input: usize, index: usize| {
         let tensor = site.inputs.get(input).and_then(|fact| fact.constant.as_ref());
         tensor.and_then(|tensor| tensor.integer(index).or_else(|| tensor.integer(0))).unwrap_or(0)
     };
-    let channels = (1..3).filter_map(|input| site.inputs.get(input)?.constant.as_ref().map(|tensor| tensor.len()));
+    let channels =
+        scale.iter().filter_map(|&input| site.inputs.get(input)?.constant.as_ref().map(|tensor| tensor.len()));
     let mut image = Interval { low: clamp.high, high: clamp.low };
     for channel in 0..channels.max().unwrap_or(1) {
-        let (multiplier, shift) = (at(1, channel), at(2, channel) as u32);
+        let (multiplier, shift) = (at(scale[0], channel), at(scale[1], channel) as u32);
         let of = |x: i64| fixed::requantise(x, multiplier, shift, clamp.low, clamp.high);
         image.low = image.low.min(of(x.low));
         image.high = image.high.max(of(x.high));

@@ -80,6 +80,16 @@ impl Windows {
         Ok(windows)
     }
 
+    /// Strides, dilations, and the padding in front of each axis, then behind each, as far as a window reaches it.
+    pub fn lists(&self) -> [Vec<usize>; 3] {
+        let behind = |axis: usize| {
+            let end = self.output[axis].saturating_sub(1) * self.strides[axis] + self.span(axis);
+            end.saturating_sub(self.input[axis] + self.before[axis])
+        };
+        let pads = self.before.iter().copied().chain((0..self.input.len()).map(behind)).collect();
+        [self.strides.clone(), self.dilations.clone(), pads]
+    }
+
     /// From the first to behind the last input that a window spans.
     fn span(&self, axis: usize) -> usize {
         (self.kernel[axis] - 1).saturating_mul(self.dilations[axis]).saturating_add(1)

@@ -5,8 +5,8 @@
 //! same artefact on every machine. None of it runs when a model is served: only its integers remain.
 
 mod emit;
-mod encoding;
-mod scale;
+pub(super) mod encoding;
+pub(super) mod scale;
 
 use super::error::CompileError;
 use crate::graph::{Checked, Graph};
@@ -26,6 +26,11 @@ const SUPPORTED: [&str; 11] = [
     "softmax_f32",
     "tanh_f32",
 ];
+
+/// Whether every node of an ordered graph has an integer form here.
+pub(super) fn covers(ordered: &Graph) -> bool {
+    ordered.nodes.iter().all(|node| SUPPORTED.contains(&node.operator.name))
+}
 
 /// The integer graph that computes nearly what the ordered one computes on inputs like these.
 pub(super) fn quantised(ordered: &Checked, calibration: &[Vec<Tensor>]) -> Result<Graph, CompileError> {

@@ -21,6 +21,11 @@ impl Factor {
         Self::scaled(ratio, 16_384.0, f64::round_ties_even)
     }
 
+    /// The least of at least `ratio` with a multiplier of 15 bits.
+    pub fn least(ratio: f64) -> Self {
+        Self::scaled(ratio, 16_384.0, f64::ceil)
+    }
+
     /// The least of at least `ratio` with a multiplier of 6 bits, from 32 to 64: what a proof's range checks like.
     pub fn above(ratio: f64) -> Self {
         Self::scaled(ratio, 32.0, f64::ceil)

@@ -1,0 +1,32 @@
+//! How the users of a value would like it to be held.
+
+/// How the users of a value would like it, together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wish {
+    /// 8 bits, which a matrix multiplies.
+    pub eight: bool,
+    /// 8 bits with a sign, which attention multiplies.
+    pub signed: bool,
+    /// 8 bits although others would like 16: it is an image.
+    pub image: bool,
+    /// 16 bits.
+    pub sixteen: bool,
+    /// The index of a table.
+    pub index: bool,
+}
+
+impl Wish {
+    pub const EIGHT: Self = Self { eight: true, signed: false, image: false, sixteen: false, index: false };
+    pub const SIGNED: Self = Self { signed: true, ..Self::EIGHT };
+    pub const IMAGE: Self = Self { image: true, ..Self::EIGHT };
+    pub const SIXTEEN: Self = Self { eight: false, sixteen: true, ..Self::EIGHT };
+    pub const INDEX: Self = Self { eight: false, index: true, ..Self::EIGHT };
+
+    pub fn join(&mut self, other: Self) {
+        self.eight |= other.eight;
+        self.signed |= other.signed;
+        self.image |= other.image;
+        self.sixteen |= other.sixteen;
+        self.index |= other.index;
+    }
+}

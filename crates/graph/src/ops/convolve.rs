@@ -1,0 +1,108 @@
+//! `convolve`: windows of small integers times a constant int8 matrix, brought to another scale: the sums never leave.
+//!
+//! `y[…, window, n] = requantise(bias[n] + Σ_place Σ_c x[…, place of the window, c] · w[n, place, c])`, padding being 0. With
+//! groups, output n sees the channels of its group alone. A kernel without axes is a linear layer.
+
+use super::{excluded, integer_tensor, integers, linear::ACCUMULATOR_MAX, requantise, weights, window::Windows};
+use crate::{
+    attribute::Attributes,
+    evaluate::Fault,
+    fixed,
+    formats::{Packed, Weights},
+    operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
+    shape::Shape,
+    tensor::{Element, Tensor},
+};
+
+pub static OPERATOR: Operator = Operator {
+    name: "convolve",
+    kind: Kind::Integer,
+    reach: Reach::Row,
+    inputs: (5, 5),
+    attributes: &["dilations", "element", "groups", "high", "kernel", "low", "pads", "strides"],
+    shape,
+    bounds,
+    meaning,
+};
+
+fn packed<'a>(site: &'a Site) -> Result<&'a Packed, Refusal> {
+    site.expect_weights(1, Weights::Integer, "packed i8")
+}
+
+fn shape(site: &Site) -> Result<Form, Refusal> {
+    let x = site.input(0)?;
+    if !matches!(x.element, Element::I8 | Element::U8) {
+        return Err(Refusal::Element { input: 0, expected: "i8 or u8", found: x.element });
+    }
+    let (windows, channels) = Windows::of(site)?;
+    let groups = site.attributes.size("groups", channels)?;
+    let weights = packed(site)?;
+    let (outputs, columns) = (weights.rows(), windows.places().saturating_mul(channels / groups));
+    if channels % groups != 0 || outputs % groups != 0 || weights.columns() != columns {
+        let expected = format!("[outputs of {groups} groups, {columns}], and {channels} channels in all groups");
+        return Err(site.shape_refusal(1, &expected));
+    }
+    site.expect_element(2, Element::I32)?;
+    site.expect_constant(2)?;
+    site.expect_shape(2, &Shape::fixed(&[outputs]))?;
+    for (input, element) in [(3, Element::I32), (4, Element::U8)] {
+        site.expect_element(input, element)?;
+        site.expect_constant(input)?;
+        let found = &site.input(input)?.shape;
+        if *found != Shape::fixed(&[1]) && *found != Shape::fixed(&[outputs]) {
+            return Err(site.shape_refusal(input, &format!("[1] or [{outputs}]")));
+        }
+    }
+    let code = site.attributes.integer_in("element", 1, 4)?;
+    let element = u8::try_from(code).ok().and_then(Element::from_code);
+    let element = element.ok_or(Refusal::Attribute { name: "element", expected: "an element's code" })?;
+    Ok(Form { element, shape: windows.shape(site, outputs)? })
+}
+
+/// The sums as those of `linear`, then the scale as that of `requantise`.
+fn bounds(site: &Site) -> Result<Interval, Refusal> {
+    let magnitude = u128::from(site.input(0)?.interval.magnitude());
+    let bias = site.expect_constant(2)?;
+    let sums = super::linear::norms(packed(site)?).into_iter().enumerate().map(|(output, norm)| {
+        u128::from(bias.integer(output).unwrap_or(0).unsigned_abs()) + magnitude * u128::from(norm)
+    });
+    let worst = sums.max().unwrap_or(0);
+    if worst > ACCUMULATOR_MAX {
+        let magnitude = u64::try_from(worst).unwrap_or(u64::MAX);
+        return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude });
+    }
+    requantise::bounds_of(site, Interval::symmetric(worst, Element::I32)?, [3, 4])
+}
+
+fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
+    let read = |name| attributes.integer(name).map_err(|_| excluded("convolve"));
+    let (low, high, groups) = (read("low")?, read("high")?, read("groups")? as usize);
+    let element = Element::from_code(read("element")? as u8).ok_or(excluded("convolve"))?;
+    let (windows, channels) = Windows::at(attributes, inputs[0].shape()).ok_or(excluded("convolve"))?;
+    let (x, weights) = (integers("convolve", inputs, 0)?, weights("convolve", inputs, 1)?);
+    let (bias, multipliers) = (integers("convolve", inputs, 2)?, integers("convolve", inputs, 3)?);
+    let shifts = integers("convolve", inputs, 4)?;
+    let (outputs, width) = (weights.rows(), channels / groups);
+    let rows: Vec<Vec<i64>> = (0..outputs).map(|output| weights.integers(output)).collect();
+    let at = |values: &[i64], output: usize| if values.len() == 1 { values[0] } else { values[output] };
+    let mut values = Vec::new();
+    for image in x.chunks_exact(windows.inputs() * channels) {
+        for window in (0..windows.outputs()).map(|number| windows.window(number)) {
+            for (output, weights) in rows.iter().enumerate() {
+                let first = output / (outputs / groups) * width;
+                let mut sum = bias[output];
+                for (place, weights) in window.iter().zip(weights.chunks_exact(width)) {
+                    let Some(place) = place else { continue };
+                    let x = &image[place * channels + first..][..width];
+                    sum += x.iter().zip(weights).map(|(x, w)| x * w).sum::<i64>();
+                }
+                let shift = at(&shifts, output) as u32;
+                values.push(fixed::requantise(sum, at(&multipliers, output), shift, low, high));
+            }
+        }
+    }
+    let front = inputs[0].shape().len() - windows.input.len() - 1;
+    let sizes: Vec<usize> =
+        inputs[0].shape()[..front].iter().chain(&windows.output).chain([&outputs]).copied().collect();
+    integer_tensor("convolve", element, &sizes, values)
+}
