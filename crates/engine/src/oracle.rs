@@ -1,6 +1,8 @@
 //! Every fast kernel against the reference evaluator: random shapes and values, every level of the CPU, one thread and
 //! several, cut into chunks, and together with another text.
 
+mod images;
+
 use graph::{
     Attributes, Checked, Data, Dimension, Element, Format, Graph, Input, Interval, Kind, Output, Reach, Shape, Source,
     Tensor, evaluate, formats::Packer, ops::find,
@@ -122,7 +124,8 @@ impl Case {
 
     fn indices(&mut self, random: &mut Random, count: usize) {
         let interval = Interval { low: 0, high: count as i64 - 1 };
-        self.argument(random.integers(Element::I32, &self.shape(&[]), interval), interval);
+        let element = [Element::I32, Element::I64, Element::U8][random.below(3)];
+        self.argument(random.integers(element, &self.shape(&[]), interval), interval);
     }
 
     /// Indices below `limit`, so many for each row.
@@ -198,8 +201,11 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
         "linear_experts_blocks_f32" | "linear_experts_f32" => through_experts(name, case, random, width),
         "choose_experts_f32" | "weigh_experts_f32" | "combine_experts_f32" => of_experts(name, case, random, width),
         "lookup" => {
-            case.integers(random, Element::I16, &[width], 100);
-            case.constant(random.integers(Element::I16, &[201], bytes(-32_768, 32_767)));
+            let element = [Element::I8, Element::I16][random.below(2)];
+            case.integers(random, element, &[width], 100);
+            let (element, most) = [(Element::I8, 127), (Element::U8, 255), (Element::I16, 32_767)][random.below(3)];
+            let least = if element == Element::U8 { 0 } else { -most };
+            case.constant(random.integers(element, &[201], bytes(least, most)));
             case.node(name, none.with("first", -100))
         }
         "requantise" => requantise(case, random, width),
@@ -219,7 +225,7 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.node(name, none)
         }
         "attention" | "attention_f32" | "attention_q8_f32" => attention(name, case, random),
-        other => panic!("no case for {other}"),
+        other => images::case(other, case, random).unwrap_or_else(|| panic!("no case for {other}")),
     }
 }
 
@@ -358,19 +364,21 @@ fn choose_experts(mut case: Case, random: &mut Random, width: usize) -> (Checked
 }
 
 fn requantise(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
-    if random.below(3) == 0 {
-        case.integers(random, Element::I16, &[width], 32_767);
-    } else {
-        case.integers(random, Element::I32, &[width], 1 << 30);
+    match random.below(6) {
+        0 | 1 => case.integers(random, Element::I16, &[width], 32_767),
+        2 => case.integers(random, Element::I8, &[width], 127),
+        3 => case.integers(random, Element::U8, &[width], 255),
+        _ => case.integers(random, Element::I32, &[width], 1 << 30),
     }
     let channels = if random.below(2) == 0 { 1 } else { width };
     case.constant(random.integers(Element::I32, &[channels], bytes(0, 32_767)));
     case.constant(random.integers(Element::U8, &[channels], bytes(0, 40)));
-    let (element, limit) = [(Element::I8, 127), (Element::I16, 2047), (Element::I32, 1 << 30)][random.below(3)];
+    let (element, limit) =
+        [(Element::I8, 127), (Element::U8, 255), (Element::I16, 2047), (Element::I32, 1 << 30)][random.below(4)];
     let attributes = Attributes::new()
         .with("axis", 1)
         .with("element", i64::from(element.code()))
-        .with("low", if random.below(2) == 0 { 0 } else { -limit })
+        .with("low", if element == Element::U8 || random.below(2) == 0 { 0 } else { -limit })
         .with("high", limit);
     case.node("requantise", attributes)
 }

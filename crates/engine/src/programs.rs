@@ -96,6 +96,39 @@ fn table(port: &Declared, rows: &[Value], key: Element, element: Element) -> Res
     Ok([values, answer(&name, wire(key)?, vec![columns], keys.map_or(Vec::new(), Array::to_bytes))?])
 }
 
+/// Runs a program on tensors in the order of its ports, which may be larger than a request can carry.
+pub fn run_here(program: &Program, level: Level, inputs: &[graph::Tensor]) -> Result<Vec<graph::Tensor>, RunError> {
+    let refused = |name: &str, cause: String| RunError::OutputSize { name: name.to_owned(), cause };
+    let values = program.inputs.iter().zip(inputs).map(|(port, tensor)| {
+        let element = Element::ALL.into_iter().find(|element| element.name() == program_name(tensor.element()));
+        let array = element.and_then(|element| Array::from_bytes(element, tensor.shape(), &tensor.to_bytes()));
+        array.map(Value::from).ok_or_else(|| refused(&port.name, format!("no program takes {}", tensor.element())))
+    });
+    let values = values.collect::<Result<Vec<Value>, _>>()?;
+    let outputs = program.run_with(values, Limits::default(), program_ops::pick(level), None)?;
+    let tensor = |value: &Value| {
+        let array = value.as_tensor()?;
+        let element = graph::Element::ALL.into_iter().find(|element| program_name(*element) == array.element().name());
+        graph::Tensor::from_bytes(element?, array.shape(), &array.to_bytes())
+    };
+    let all: Option<Vec<graph::Tensor>> = outputs.iter().map(tensor).collect();
+    all.ok_or_else(|| refused("of the program", "an output is no tensor of plain numbers".to_owned()))
+}
+
+/// What the standard calls an element of static graphs.
+fn program_name(element: graph::Element) -> &'static str {
+    match element {
+        graph::Element::I8 => Element::I8.name(),
+        graph::Element::U8 => Element::U8.name(),
+        graph::Element::I16 => Element::I16.name(),
+        graph::Element::I32 => Element::I32.name(),
+        graph::Element::I64 => Element::I64.name(),
+        graph::Element::F16 => Element::F16.name(),
+        graph::Element::F32 => Element::F32.name(),
+        graph::Element::Packed(_) => "packed",
+    }
+}
+
 fn read(port: &Port, tensor: &Tensor) -> Result<Value, RunError> {
     let name = port.name.clone();
     if tensor.element != port.element {

@@ -79,18 +79,37 @@ impl TensorModel {
         }
     }
 
+    /// Runs the model on tensors in the order of its inputs, which may be larger than a request can carry.
+    pub fn run_here(&self, inputs: &[graph::Tensor]) -> Result<Vec<graph::Tensor>, RunError> {
+        match &self.body {
+            Body::Graph(plan) => {
+                let (data, rows) = self.outputs_of(plan, inputs)?;
+                let outputs = self.outputs.iter().zip(data);
+                outputs.map(|(port, data)| checked(port, data, rows)).collect()
+            }
+            Body::Program(program, level) => programs::run_here(program, *level, inputs),
+        }
+    }
+
     fn run_graph(&self, plan: &Plan, found: &[(&Port, &Tensor)]) -> Result<Vec<Tensor>, RunError> {
         let values: Result<Vec<graph::Tensor>, RunError> =
             found.iter().map(|(port, tensor)| read(port, tensor)).collect();
-        let values = values?;
-        let rows = check_inputs(plan.checked(), &values)?;
+        let (data, rows) = self.outputs_of(plan, &values?)?;
+        self.outputs.iter().zip(data).map(|(port, data)| write(port, data, rows)).collect()
+    }
+
+    /// The data of all outputs, and the rows of the call.
+    fn outputs_of(&self, plan: &Plan, values: &[graph::Tensor]) -> Result<(Vec<Data>, usize), RunError> {
+        let rows = check_inputs(plan.checked(), values)?;
         let data: Vec<Data> = values.iter().map(|tensor| tensor.data().clone()).collect();
         let places: Vec<Place> = (0..rows).map(|position| Place { lane: 0, position }).collect();
         let (mut space, mut lane) = (Workspace::default(), plan.lane());
         let wanted: Vec<usize> = (0..rows).collect();
         plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &data, places: &places, wanted: &wanted })?;
-        let outputs = self.outputs.iter().enumerate();
-        outputs.map(|(index, port)| write(port, plan.output(&space, &data, index), rows)).collect()
+        let excluded = || RunError::Fault(graph::Fault::Excluded { operator: "output" });
+        let outputs =
+            (0..self.outputs.len()).map(|index| plan.output(&space, &data, index).cloned().ok_or_else(excluded));
+        Ok((outputs.collect::<Result<_, _>>()?, rows))
     }
 
     fn expected(&self) -> String {
@@ -127,18 +146,21 @@ fn read(port: &Port, tensor: &Tensor) -> Result<graph::Tensor, RunError> {
     })
 }
 
-fn write(port: &Port, data: Option<&Data>, rows: usize) -> Result<Tensor, RunError> {
-    let excluded = || RunError::Fault(graph::Fault::Excluded { operator: "output" });
-    let data = data.ok_or_else(excluded)?;
-    if let Data::F32(values) = data
+/// An output as a tensor; one that is not finite is refused.
+fn checked(port: &Port, data: Data, rows: usize) -> Result<graph::Tensor, RunError> {
+    if let Data::F32(values) = &data
         && values.iter().any(|value| !value.is_finite())
     {
         return Err(RunError::NotFinite { name: port.name.clone() });
     }
-    let shape: Vec<u64> = port.shape.iter().map(|size| size.unwrap_or(rows as u64)).collect();
-    let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
-    let bytes = graph::Tensor::new(&sizes, data.clone()).ok_or_else(excluded)?.to_bytes();
-    answer(&port.name, port.element, shape, bytes)
+    let sizes: Vec<usize> = port.shape.iter().map(|size| size.map_or(rows, |size| size as usize)).collect();
+    graph::Tensor::new(&sizes, data).ok_or(RunError::Fault(graph::Fault::Excluded { operator: "output" }))
+}
+
+fn write(port: &Port, data: Data, rows: usize) -> Result<Tensor, RunError> {
+    let tensor = checked(port, data, rows)?;
+    let shape = tensor.shape().iter().map(|&size| size as u64).collect();
+    answer(&port.name, port.element, shape, tensor.to_bytes())
 }
 
 fn port(name: &str, element: Element, shape: &Shape) -> Result<Port, LoadError> {

@@ -3,11 +3,11 @@
 use std::{fs, path::Path};
 
 use bytes::Bytes;
-use engine::{CheckpointFiles, CompileOptions, WeightFiles, compile_with};
+use engine::{CheckpointFiles, CompileOptions, Level, WeightFiles, compile_with};
 use graph::{
     CacheFormat, Defaults, LanguageKind, Tensor,
     gguf::Gguf,
-    onnx::{Arithmetic, OnnxSources, compile_onnx},
+    onnx::{Arithmetic, OnnxSources, compile_onnx_with, onnx_inputs},
 };
 
 use storage::Incoming;
@@ -40,19 +40,20 @@ fn onnx(source: &Path, kind: &str) -> Outcome<Vec<u8>> {
         if kind == "integer" { calibration(&source.with_extension("inputs"), &file)? } else { Vec::new() };
     let name = source.file_stem().and_then(|stem| stem.to_str()).unwrap_or("tensors");
     let sources = OnnxSources { name, file: &file, arithmetic, calibration: &calibration, rows_max: 8 };
-    Ok(compile_onnx(&sources)?.to_artefact())
+    Ok(compile_onnx_with(&sources, engine::program_kernels(Level::detect()))?.to_artefact())
 }
 
 /// Sets of inputs: the files `SET-INPUT.raw`, both counted from 0.
 fn calibration(folder: &Path, file: &[u8]) -> Outcome<Vec<Vec<Tensor>>> {
-    let inputs = graph::onnx::import(file)?.inputs;
+    let inputs = onnx_inputs(file)?;
     let mut sets = Vec::new();
     while folder.join(format!("{}-0.raw", sets.len())).exists() {
         let mut set = Vec::new();
-        for (index, input) in inputs.iter().enumerate() {
+        for (index, (name, element, sizes)) in inputs.iter().enumerate() {
             let bytes = fs::read(folder.join(format!("{}-{index}.raw", sets.len())))?;
-            let tensor = Tensor::from_bytes(input.element, &input.shape.with_rows(1), &bytes);
-            set.push(tensor.ok_or_else(|| format!("the file for input {} does not fit it", input.name))?);
+            let sizes: Vec<usize> = sizes.iter().map(|size| size.unwrap_or(1)).collect();
+            let tensor = Tensor::from_bytes(*element, &sizes, &bytes);
+            set.push(tensor.ok_or_else(|| format!("the file for input {name} does not fit it"))?);
         }
         sets.push(set);
     }

@@ -7,7 +7,7 @@
 //! ```
 
 use engine::TensorModel;
-use protocol::{Bytes, List, Tensor, Text};
+use graph::{Element, Tensor};
 use serde_json::{Value, json};
 
 use crate::{Outcome, clock::timed};
@@ -38,24 +38,25 @@ impl<'a> Worker<'a> {
         }
         self.inputs.clear();
         for (port, file) in ports.iter().zip(files) {
-            let shape = port.shape.iter().map(|size| size.unwrap_or(1)).collect();
-            let (name, shape) = (Text::new(port.name.as_str())?, List::new(shape)?);
-            let data = Bytes::new(std::fs::read(file)?)?;
-            self.inputs.push(Tensor { name, element: port.element, shape, data });
+            let shape: Vec<usize> = port.shape.iter().map(|size| size.unwrap_or(1) as usize).collect();
+            let element = Element::ALL.into_iter().find(|element| element.name() == port.element.word());
+            let element = element.ok_or_else(|| format!("input {} has elements that no file holds", port.name))?;
+            let tensor = Tensor::from_bytes(element, &shape, &std::fs::read(file)?);
+            self.inputs.push(tensor.ok_or_else(|| format!("{file} does not fit input {}", port.name))?);
         }
         Ok(json!({"inputs": self.inputs.len()}))
     }
 
     fn run(&mut self, count: usize) -> Outcome<Value> {
-        let (outcome, seconds) = timed(|| (0..count).try_for_each(|_| self.model.run(&self.inputs).map(drop)));
+        let (outcome, seconds) = timed(|| (0..count).try_for_each(|_| self.model.run_here(&self.inputs).map(drop)));
         outcome?;
         Ok(seconds.json())
     }
 
     fn output(&mut self, file: &str) -> Outcome<Value> {
-        let outputs = self.model.run(&self.inputs)?;
+        let outputs = self.model.run_here(&self.inputs)?;
         let first = outputs.first().ok_or("the model has no output")?;
-        std::fs::write(file, &*first.data)?;
-        Ok(json!({"shape": &*first.shape}))
+        std::fs::write(file, first.to_bytes())?;
+        Ok(json!({"shape": first.shape()}))
     }
 }

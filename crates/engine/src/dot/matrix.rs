@@ -51,6 +51,11 @@ impl<'a> Matrix<'a> {
         &self.bytes[index * self.tile_bytes..][..self.tile_bytes]
     }
 
+    /// Tiles that lie one after the other, and the bytes of one.
+    pub fn span(&self, tiles: Range<usize>) -> (&'a [u8], usize) {
+        (&self.bytes[tiles.start * self.tile_bytes..tiles.end * self.tile_bytes], self.tile_bytes)
+    }
+
     fn blocks_of(&self, tile: usize) -> Tile<'a> {
         Tile { bytes: self.tile(tile), total: self.columns / BLOCK }
     }

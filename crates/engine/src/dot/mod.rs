@@ -7,6 +7,7 @@
 //! - `blocks`: activations quantised by 32, times formats with block scales.
 //! - `integer`: activations of 8 and 16 bits times `i8`.
 //! - `floats`: binary32 times floating formats, one chain an output.
+//! - `windows`: bytes in pieces (the windows of images) times `i8`.
 //! - One row reads weights as they are packed; several rows share a `panel`, into which weights are expanded once.
 
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +29,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 mod ways;
+pub mod windows;
 
 pub use blocks::Blocks;
 pub use floats::{multiply_float_tiles, multiply_floats};

@@ -2,6 +2,7 @@
 
 use graph::{Data, Fault};
 
+use super::gather_rows::indices_of;
 use crate::kernel::{Call, Kernel, Making, State, excluded, floats_out};
 
 struct GatherBlocks {
@@ -14,9 +15,8 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
 
 impl Kernel for GatherBlocks {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        let [Data::I32(indices), Data::Packed(table)] = call.inputs else {
-            return Err(excluded("gather_blocks_f32"));
-        };
+        let [indices, Data::Packed(table)] = call.inputs else { return Err(excluded("gather_blocks_f32")) };
+        let indices = indices_of(indices).ok_or(excluded("gather_blocks_f32"))?;
         let out = floats_out(out, "gather_blocks_f32")?;
         for (&index, out) in indices.iter().zip(out.chunks_exact_mut(self.width)) {
             out.copy_from_slice(&table.row(index as usize));

@@ -4,17 +4,24 @@
 
 pub mod add;
 pub mod add_f32;
+pub mod add_scaled;
+pub mod attend;
 pub mod attention;
 pub mod attention_f32;
 pub mod attention_q8_f32;
+mod bytewise;
 pub mod choose_experts_f32;
 pub mod combine_experts_f32;
 pub mod concat;
+pub mod convolve;
+pub mod dequantise;
 mod experts;
 mod gated;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
 pub mod gelu_tanh_f32;
+mod images;
+pub mod layer_norm;
 pub mod linear;
 pub mod linear_blocks_f32;
 pub mod linear_experts_blocks_f32;
@@ -25,6 +32,10 @@ mod map;
 pub mod multiply;
 pub mod multiply_f32;
 mod pairwise;
+mod pieces;
+pub mod pool_max;
+pub mod pool_sum;
+pub mod quantise;
 mod queries;
 mod reference;
 pub mod requantise;
@@ -33,10 +44,13 @@ pub mod rms_norm;
 pub mod rms_norm_f32;
 pub mod rope;
 pub mod rope_f32;
+mod scales;
 pub mod sigmoid_f32;
 pub mod silu_f32;
+pub mod slice;
 pub mod softcap_f32;
 pub mod softmax_f32;
+pub mod transpose;
 pub mod weigh_experts_f32;
 
 pub use gated::make as gated;
@@ -48,15 +62,20 @@ use crate::kernel::{Kernel, Make, Making};
 pub static KERNELS: &[(&str, Make)] = &[
     ("add", add::make),
     ("add_f32", add_f32::make),
+    ("add_scaled", add_scaled::make),
+    ("attend", attend::make),
     ("attention", attention::make),
     ("attention_f32", attention_f32::make),
     ("attention_q8_f32", attention_q8_f32::make),
     ("choose_experts_f32", choose_experts_f32::make),
     ("combine_experts_f32", combine_experts_f32::make),
     ("concat", concat::make),
+    ("convolve", convolve::make),
+    ("dequantise", dequantise::make),
     ("gather_blocks_f32", gather_blocks_f32::make),
     ("gather_rows", gather_rows::make),
     ("gelu_tanh_f32", gelu_tanh_f32::make),
+    ("layer_norm", layer_norm::make),
     ("linear", linear::make),
     ("linear_blocks_f32", linear_blocks_f32::make),
     ("linear_experts_blocks_f32", linear_experts_blocks_f32::make),
@@ -65,6 +84,9 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("lookup", lookup::make),
     ("multiply", multiply::make),
     ("multiply_f32", multiply_f32::make),
+    ("pool_max", pool_max::make),
+    ("pool_sum", pool_sum::make),
+    ("quantise", quantise::make),
     ("requantise", requantise::make),
     ("reshape", reshape::make),
     ("rms_norm", rms_norm::make),
@@ -73,8 +95,10 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("rope_f32", rope_f32::make),
     ("sigmoid_f32", sigmoid_f32::make),
     ("silu_f32", silu_f32::make),
+    ("slice", slice::make),
     ("softcap_f32", softcap_f32::make),
     ("softmax_f32", softmax_f32::make),
+    ("transpose", transpose::make),
     ("weigh_experts_f32", weigh_experts_f32::make),
 ];
 

@@ -2,7 +2,7 @@
 
 use graph::{Data, Element, Fault};
 
-use super::map::PIECE;
+use super::{bytewise, map::PIECE};
 use crate::{
     kernel::{Call, Kernel, Making, State, cells, excluded},
     tail::{Cell, Requantise, Tail},
@@ -29,7 +29,10 @@ pub fn factors(making: &Making) -> Option<Requantise> {
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    Some(Box::new(Alone { width: making.width(0)?, tail: Tail::Requantise(factors(making)?) }))
+    match factors(making) {
+        Some(factors) => Some(Box::new(Alone { width: making.width(0)?, tail: Tail::Requantise(factors) })),
+        None => bytewise::make(making),
+    }
 }
 
 impl Kernel for Alone {
