@@ -218,7 +218,7 @@ pub struct ModelCompile {
     /// The longest text, prompt and answer together; without it, the model's own, at most 32768.
     #[arg(long)]
     pub context: Option<usize>,
-    /// Inputs to find integer scales by: named matrices, or dialogues for a checkpoint.
+    /// Inputs to find integer scales by: JSON arrays by the inputs' names, or a list of such sets; dialogues for a checkpoint.
     #[arg(long)]
     pub calibration: Option<PathBuf>,
     /// Dialogues that an integer model is measured on beside its floats; without them, those of its calibration.

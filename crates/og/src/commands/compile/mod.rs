@@ -20,14 +20,16 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         None => stem(&options.source)?,
     };
     let is_gguf = options.source.extension().is_some_and(|extension| extension == "gguf");
-    let measured = if options.source.is_dir() || is_gguf {
-        language::compile(options, &name, is_gguf)?
+    let (mut measured, mut fidelity) = (None, None);
+    if options.source.is_dir() || is_gguf {
+        measured = language::compile(options, &name, is_gguf)?;
     } else if options.cache != CacheChoice::F16 {
         bail!("an ONNX model keeps no keys and values from call to call; hint: leave --cache out");
     } else {
-        storage::write_file(&options.out, &onnx::compile(options, &name)?)?;
-        None
-    };
+        let (artefact, of) = onnx::compile(options, &name)?;
+        storage::write_file(&options.out, &artefact)?;
+        fidelity = of;
+    }
     let artefact = storage::map_file(&options.out)?;
     let bytes = artefact.len();
     let model = Model::load(artefact).context("the compiled artefact does not load")?;
@@ -47,6 +49,12 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         said["perplexity"] = json!(measured.exact_perplexity);
         said["perplexity_in_floats"] = json!(measured.float_perplexity);
         said["same_first_token"] = json!(measured.agreement);
+    }
+    if let (Some(fidelity), Some(model)) = (fidelity, model.as_tensor()) {
+        let found = fidelity.of(model)?;
+        said["sets_measured"] = json!(found.sets);
+        said["cosine_to_floats"] = json!(found.cosine);
+        said["same_greatest"] = json!(found.agreement);
     }
     let beside = options.out.with_extension("card.json");
     storage::write_file(&beside, format!("{said:#}\n").as_bytes())?;

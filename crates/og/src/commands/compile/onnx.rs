@@ -2,20 +2,37 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use engine::{Fidelity, Level, TensorModel, fidelity, program_kernels};
 use graph::{
-    Data, Input, Tensor,
-    onnx::{Arithmetic, OnnxSources, compile_onnx, import},
+    Element, Tensor,
+    onnx::{Arithmetic, Inputs, OnnxSources, compile_onnx_with, onnx_inputs},
 };
 use serde_json::Value;
 
 use super::read;
 use crate::cli::ModelCompile;
 
-pub fn compile(options: &ModelCompile, name: &str) -> Result<Vec<u8>> {
+/// Most axes of an input.
+const RANK_MAX: usize = 8;
+
+/// What a model can be compared with: its file, and the sets of inputs that it was calibrated by.
+pub struct Measured {
+    file: Vec<u8>,
+    sets: Vec<Vec<Tensor>>,
+}
+
+impl Measured {
+    pub fn of(&self, model: &TensorModel) -> Result<Fidelity> {
+        fidelity(model, &self.file, &self.sets).context("failed to compare the model with its file")
+    }
+}
+
+/// An artefact, and what it is measured by where it is an integer model.
+pub fn compile(options: &ModelCompile, name: &str) -> Result<(Vec<u8>, Option<Measured>)> {
     let file = read(&options.source)?;
     let calibration = match (&options.calibration, options.ordered) {
-        (Some(path), _) => vec![matrices(path, &import(&file)?.inputs)?],
+        (Some(path), _) => sets(path, &onnx_inputs(&file)?)?,
         (None, true) => Vec::new(),
         (None, false) => {
             bail!("the integer kind needs inputs to find its scales by; hint: --calibration FILE, or --ordered")
@@ -23,24 +40,58 @@ pub fn compile(options: &ModelCompile, name: &str) -> Result<Vec<u8>> {
     };
     let arithmetic = if options.ordered { Arithmetic::Ordered } else { Arithmetic::Integer };
     let sources = OnnxSources { name, arithmetic, file: &file, calibration: &calibration, rows_max: options.rows_max };
-    Ok(compile_onnx(&sources)?.to_artefact())
+    let artefact = compile_onnx_with(&sources, program_kernels(Level::detect()))?.to_artefact();
+    Ok((artefact, (!options.ordered).then_some(Measured { file, sets: calibration })))
 }
 
-/// Named matrices, in the order of the model's inputs.
-fn matrices(path: &Path, inputs: &[Input]) -> Result<Vec<Tensor>> {
+/// One set of named arrays, or a list of such sets; each in the order of the model's inputs.
+fn sets(path: &Path, inputs: &Inputs) -> Result<Vec<Vec<Tensor>>> {
     let named: Value =
         serde_json::from_slice(&read(path)?).with_context(|| format!("{} is not JSON", path.display()))?;
-    let one = |input: &Input| {
-        matrix(&named[&input.name]).with_context(|| format!("{} holds no matrix {}", path.display(), input.name))
+    let all = match &named {
+        Value::Array(sets) => sets.iter().collect(),
+        one => vec![one],
     };
-    inputs.iter().map(one).collect()
+    let set = |set: &Value| inputs.iter().map(|(name, element, _)| tensor(&set[name], name, *element)).collect();
+    all.into_iter().map(set).collect::<Result<_>>().with_context(|| format!("failed to read {}", path.display()))
 }
 
-fn matrix(value: &Value) -> Option<Tensor> {
-    let rows = value.as_array()?;
-    let width = rows.first()?.as_array()?.len();
-    let cells = rows.iter().map(|row| row.as_array().filter(|row| row.len() == width));
-    let cells: Vec<&Vec<Value>> = cells.collect::<Option<_>>()?;
-    let values = cells.into_iter().flatten().map(|value| value.as_f64().map(|value| value as f32));
-    Tensor::new(&[rows.len(), width], Data::F32(values.collect::<Option<_>>()?))
+/// Nested arrays of numbers, as deep as the input has axes.
+fn tensor(value: &Value, name: &str, element: Element) -> Result<Tensor> {
+    let (mut shape, mut first) = (Vec::new(), value);
+    while let Value::Array(values) = first {
+        ensure!(shape.len() < RANK_MAX, "input {name} has more than {RANK_MAX} axes");
+        shape.push(values.len());
+        first = values.first().with_context(|| format!("input {name} has an empty axis"))?;
+    }
+    let mut numbers = Vec::new();
+    flatten(value, &shape, &mut numbers)
+        .with_context(|| format!("expected the numbers of input {name}, axis in axis"))?;
+    let bytes: Option<Vec<Vec<u8>>> = numbers
+        .into_iter()
+        .map(|number| {
+            Some(match element {
+                Element::F32 => (number.as_f64()? as f32).to_le_bytes().to_vec(),
+                Element::I32 => i32::try_from(number.as_i64()?).ok()?.to_le_bytes().to_vec(),
+                _ => number.as_i64()?.to_le_bytes().to_vec(),
+            })
+        })
+        .collect();
+    let bytes = bytes.with_context(|| format!("input {name} holds something that is no {element}"))?;
+    Tensor::from_bytes(element, &shape, &bytes.concat())
+        .with_context(|| format!("input {name} has axes of changing sizes"))
+}
+
+/// `None` where an axis has another size than its first one.
+fn flatten<'a>(value: &'a Value, shape: &[usize], numbers: &mut Vec<&'a Value>) -> Option<()> {
+    match (value, shape) {
+        (Value::Array(values), [size, inner @ ..]) if values.len() == *size => {
+            values.iter().try_for_each(|value| flatten(value, inner, numbers))
+        }
+        (Value::Array(_), _) | (_, [_, ..]) => None,
+        (number, []) => {
+            numbers.push(number);
+            Some(())
+        }
+    }
 }
