@@ -162,3 +162,29 @@ fn bombs_of_shape_stop_at_the_accounts_of_a_run_and_name_the_node() {
     let outputs = vec![value("n59", &[0, 2])];
     stopped(&Parts { nodes, outputs, ..small() }.file(), row(&[1.0, 2.0]), "bytes of values would live at once");
 }
+
+#[test]
+fn branches_in_any_order_of_the_file_make_a_program_that_reads_back() {
+    let branch = |kind: &str, output: &str| {
+        let inside = Parts {
+            nodes: vec![node(kind, &["x"], output, &[])],
+            outputs: vec![value(output, &[0, 2])],
+            ..Parts::default()
+        };
+        inside.graph()
+    };
+    let setting = |name: &str, graph: &Message| Message::default().text(1, name).message(6, graph).integer(20, 5);
+    let (then, other) = (setting("then_branch", &branch("Neg", "a")), setting("else_branch", &branch("Abs", "b")));
+    for (one, two) in [(&then, &other), (&other, &then)] {
+        let choice = node("If", &["flag"], "y", &[]).message(5, one).message(5, two);
+        let flag = tensor_head("flag", &[], 9).bytes(9, &[1]);
+        let file =
+            Parts { nodes: vec![choice], initializers: vec![flag], outputs: vec![value("y", &[0, 2])], ..small() }
+                .file();
+        let program = import_program(&file).unwrap();
+        let read = crate::program::encoding::read(&crate::program::encoding::write(&program)).unwrap();
+        assert_eq!(read, program);
+        let outputs = read.run(row(&[1.0, -2.0]), LIMITS).unwrap();
+        assert_eq!(outputs, [Array::f32s(&[1, 2], vec![-1.0, 2.0]).unwrap().into()]);
+    }
+}

@@ -237,7 +237,10 @@ impl<'m, 'a: 'm> Build<'m, 'a> {
     ) -> Result<BTreeMap<String, Attribute>, OnnxError> {
         let problem = |problem| OnnxError::Node { node: describe(node, call.opsets), problem };
         let mut attributes = BTreeMap::new();
-        for attribute in &node.attributes {
+        // Bodies are numbered in the order in which they are written, which is that of their names and not the file's.
+        let mut listed: Vec<_> = node.attributes.iter().collect();
+        listed.sort_by_key(|attribute| attribute.name);
+        for attribute in listed {
             if !operator.attributes.contains(&attribute.name) {
                 return Err(problem(format!("has the unknown attribute {:?}", attribute.name)));
             }

@@ -256,9 +256,10 @@ impl Reading {
         let nodes = reader.count("nodes", NODES_MAX, 26)?;
         let inputs: Result<Vec<u32>, Malformed> = (0..ports).map(|_| self.define()).collect();
         let nodes: Result<Vec<Node>, Malformed> = (0..nodes).map(|_| self.node(reader)).collect();
+        let nodes = nodes?;
         let outputs = reader.count("outputs of a body", MANY, 1)?;
         let outputs: Result<Vec<Source>, Malformed> = (0..outputs).map(|_| self.source(reader)).collect();
-        let body = Body { inputs: inputs?, nodes: nodes?, outputs: outputs?, ..Body::default() };
+        let body = Body { inputs: inputs?, nodes, outputs: outputs?, ..Body::default() };
         // What a body makes is out of sight behind it.
         self.seen.iter_mut().skip(first).for_each(|seen| *seen = false);
         self.depth -= 1;
