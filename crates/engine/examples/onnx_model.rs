@@ -12,8 +12,7 @@ use std::time::Instant;
 
 use engine::{Level, Model, Options};
 use graph::onnx::{Arithmetic, OnnxSources, compile_onnx, import_program, read_value};
-use graph::program::{Array, Limits, Node, Value, value::Type};
-use protocol::{Bytes, Element, List, Tensor, Text};
+use graph::program::{Limits, Node, Value, machine::Watch};
 
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap());
@@ -36,24 +35,18 @@ fn main() {
     for set in &sets {
         let values = read_all(set, "input", &program.inputs);
         let expected = read_all(set, "output", &program.outputs);
-        let inputs: Vec<Tensor> =
-            program.inputs.iter().zip(&values).map(|(port, value)| wire(&port.name, value)).collect();
-        let mut found: Vec<Vec<Tensor>> = Vec::new();
+        let mut found: Vec<Vec<Value>> = Vec::new();
         for (level, model) in &models {
-            found.push(model.as_tensor().unwrap().run(&inputs).unwrap());
+            found.push(run(model, &values, None));
             if set == &sets[0] {
-                timed(*level, model, &inputs);
+                timed(*level, model, &values);
             }
         }
         let meant = match fast {
-            true => read_back(&found[0]),
+            true => found[0].clone(),
             false => program.run(values, Limits::default()).unwrap(),
         };
-        for outputs in &found {
-            for (output, meant) in outputs.iter().zip(&meant) {
-                assert_eq!(&output.data[..], &meant.as_tensor().unwrap().to_bytes()[..], "other bits");
-            }
-        }
+        assert!(found.iter().all(|outputs| *outputs == meant), "a level has other bits");
         let (same, far) = compare(&meant, &expected);
         labels += usize::from(same);
         worst = worst.max(far);
@@ -61,16 +54,20 @@ fn main() {
     println!("{} of {} sets have the expected label, greatest difference {worst:e}", labels, sets.len());
 }
 
+fn run<'run>(model: &'run Model, values: &[Value], watch: Option<Watch<'run>>) -> Vec<Value> {
+    model.as_tensor().unwrap().run_values(values.to_vec(), watch).unwrap().unwrap()
+}
+
 /// The median of some runs, and the operators that take longest.
-fn timed(level: Level, model: &Model, inputs: &[Tensor]) {
+fn timed(level: Level, model: &Model, values: &[Value]) {
     let mut times = Vec::new();
     while times.len() < 9 && times.iter().sum::<f64>() < 2e3 {
         let start = Instant::now();
-        model.as_tensor().unwrap().run(inputs).unwrap();
+        run(model, values, None);
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    println!("{level:?}: {:.2} ms", times[times.len() / 2]);
+    println!("{level:?}: {:.2} ms, at best {:.2} ms", times[times.len() / 2], times[0]);
     let mut spent: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
     let mut last = Instant::now();
     let mut watch = |node: &Node, _: &[Value]| {
@@ -78,29 +75,12 @@ fn timed(level: Level, model: &Model, inputs: &[Tensor]) {
         *row = (row.0 + last.elapsed().as_secs_f64() * 1e3, row.1 + 1);
         last = Instant::now();
     };
-    model.as_tensor().unwrap().run_watched(inputs, Some(&mut watch)).unwrap();
+    run(model, values, Some(&mut watch));
     let mut rows: Vec<(&str, (f64, usize))> = spent.into_iter().collect();
     rows.sort_by(|one, other| other.1.0.total_cmp(&one.1.0));
     for (name, (milliseconds, count)) in rows.iter().take(8) {
         println!("    {name} x{count}: {milliseconds:.2} ms");
     }
-}
-
-fn read_back(outputs: &[Tensor]) -> Vec<Value> {
-    let element = |element: Element| match element {
-        Element::F32 => graph::program::Element::F32,
-        Element::F64 => graph::program::Element::F64,
-        Element::I32 => graph::program::Element::I32,
-        Element::I64 => graph::program::Element::I64,
-        Element::U8 => graph::program::Element::U8,
-        Element::Bool => graph::program::Element::Bool,
-        other => panic!("{other}"),
-    };
-    let one = |tensor: &Tensor| {
-        let shape: Vec<usize> = tensor.shape.iter().map(|&size| size as usize).collect();
-        Array::from_bytes(element(tensor.element), &shape, &tensor.data).unwrap().into()
-    };
-    outputs.iter().map(one).collect()
 }
 
 fn read_all(set: &Path, word: &str, ports: &[graph::program::Port]) -> Vec<Value> {
@@ -109,21 +89,6 @@ fn read_all(set: &Path, word: &str, ports: &[graph::program::Port]) -> Vec<Value
         read_value(&bytes, &port.kind).unwrap()
     };
     ports.iter().enumerate().map(read).collect()
-}
-
-fn wire(name: &str, value: &Value) -> Tensor {
-    let array = value.as_tensor().unwrap();
-    let kind = Type::Tensor { element: array.element(), shape: None };
-    let element = match array.element() {
-        graph::program::Element::F32 => Element::F32,
-        graph::program::Element::I32 => Element::I32,
-        graph::program::Element::I64 => Element::I64,
-        graph::program::Element::U8 => Element::U8,
-        graph::program::Element::Bool => Element::Bool,
-        _ => panic!("{kind}"),
-    };
-    let shape = List::new(array.shape().iter().map(|&size| size as u64).collect::<Vec<u64>>()).unwrap();
-    Tensor { name: Text::new(name).unwrap(), element, shape, data: Bytes::new(array.to_bytes()).unwrap() }
 }
 
 /// Whether the greatest of the first output stands at the same places, and the largest difference of all.

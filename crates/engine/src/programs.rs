@@ -3,7 +3,9 @@
 //! A run is bounded by accounts that are part of its meaning, so a model that asks for too much is refused the same way
 //! everywhere.
 
-use graph::program::{Array, Element, Limits, Port as Declared, Program, Type, Value, machine::Watch, value::Size};
+use graph::program::{
+    Array, Element, Limits, Port as Declared, Program, ProgramFault, Type, Value, machine::Watch, value::Size,
+};
 use protocol::Tensor;
 
 use crate::{
@@ -55,15 +57,20 @@ fn table_of(kind: &Type) -> Option<(Element, Element)> {
     }
 }
 
-/// Runs a program on inputs in the order of its ports.
-pub fn run<'run>(
+/// Runs a program on values in the order of its ports.
+pub fn run_values<'run>(
     program: &'run Program,
     level: Level,
-    inputs: &[(&Port, &Tensor)],
+    inputs: Vec<Value>,
     watch: Option<Watch<'run>>,
-) -> Result<Vec<Tensor>, RunError> {
+) -> Result<Vec<Value>, ProgramFault> {
+    program.run_with(inputs, Limits::default(), program_ops::pick(level), watch)
+}
+
+/// Runs a program on inputs in the order of its ports.
+pub fn run(program: &Program, level: Level, inputs: &[(&Port, &Tensor)]) -> Result<Vec<Tensor>, RunError> {
     let values: Result<Vec<Value>, RunError> = inputs.iter().map(|(port, tensor)| read(port, tensor)).collect();
-    let outputs = program.run_with(values?, Limits::default(), program_ops::pick(level), watch)?;
+    let outputs = run_values(program, level, values?, None)?;
     let mut tensors = Vec::new();
     for (port, value) in program.outputs.iter().zip(&outputs) {
         match (table_of(&port.kind), value) {

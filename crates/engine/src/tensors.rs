@@ -3,7 +3,7 @@
 use graph::{
     Checked, Data, Dimension, Element, Shape,
     evaluate::check_inputs,
-    program::{Program, machine::Watch},
+    program::{Program, ProgramFault, Value, machine::Watch},
 };
 use protocol::Tensor;
 
@@ -55,17 +55,21 @@ impl TensorModel {
         &self.outputs
     }
 
-    /// Runs the model; inputs may come in any order.
-    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        self.run_watched(inputs, None)
+    /// Runs a program on values of any kind and size, also such as requests do not carry; `None` where the model is no program. Each node and
+    /// its outputs are told as soon as it ran.
+    pub fn run_values<'run>(
+        &'run self,
+        inputs: Vec<Value>,
+        watch: Option<Watch<'run>>,
+    ) -> Option<Result<Vec<Value>, ProgramFault>> {
+        match &self.body {
+            Body::Graph(_) => None,
+            Body::Program(program, level) => Some(programs::run_values(program, *level, inputs, watch)),
+        }
     }
 
-    /// Like `run`; a program tells each node and its outputs as soon as it ran.
-    pub fn run_watched<'run>(
-        &'run self,
-        inputs: &[Tensor],
-        watch: Option<Watch<'run>>,
-    ) -> Result<Vec<Tensor>, RunError> {
+    /// Runs the model; inputs may come in any order.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         self.check_names(inputs)?;
         let mut found = Vec::new();
         for port in &self.inputs {
@@ -75,7 +79,7 @@ impl TensorModel {
         }
         match &self.body {
             Body::Graph(plan) => self.run_graph(plan, &found),
-            Body::Program(program, level) => programs::run(program, *level, &found, watch),
+            Body::Program(program, level) => programs::run(program, *level, &found),
         }
     }
 
