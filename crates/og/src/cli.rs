@@ -80,6 +80,12 @@ pub struct Devnet {
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,
+    /// Port of the devnet's Base; without it, 99 above the first of the ports, or a free one.
+    #[arg(long, value_name = "PORT")]
+    pub base_port: Option<u16>,
+    /// Use this RPC as Base instead of starting a chain.
+    #[arg(long, value_name = "URL", conflicts_with = "base_port")]
+    pub base_rpc: Option<String>,
 }
 
 #[derive(Args)]

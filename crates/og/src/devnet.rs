@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    base::{self, Base},
     cli, genesis,
     home::{Home, Network, NodeEntry},
     node::{self, Overrides, Running},
@@ -42,9 +43,10 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
         tokio::task::spawn_blocking(move || genesis::make(&home, &options)).await??
     };
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut nodes = Nodes::start(home, &network, options).await?;
+    let (base, mut nodes) =
+        tokio::try_join!(Base::start(home, &network, options), Nodes::start(home, &network, options))?;
     wait_until_ready(&network, &mut nodes).await?;
-    announce(home, &network, &nodes, json, started.elapsed()).await?;
+    announce(home, &network, &nodes, &base, json, started.elapsed()).await?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
@@ -52,6 +54,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     }
     tell("stopping");
     nodes.stop().await;
+    base.stop().await;
     Ok(())
 }
 
@@ -197,7 +200,14 @@ async fn serves(client: &Client, network: &Network, gateway: &str) -> bool {
     models["data"].as_array().is_some_and(|models| !models.is_empty())
 }
 
-async fn announce(home: &Home, network: &Network, nodes: &Nodes, json: bool, took: Duration) -> Result<()> {
+async fn announce(
+    home: &Home,
+    network: &Network,
+    nodes: &Nodes,
+    base: &Base,
+    json: bool,
+    took: Duration,
+) -> Result<()> {
     let gateway = network.urls("gateway").into_iter().next().context("the network has no gateway")?;
     if json {
         let listed: Vec<Value> = network
@@ -214,6 +224,7 @@ async fn announce(home: &Home, network: &Network, nodes: &Nodes, json: bool, too
             "chat_model": "demo-chat",
             "tensor_model": "risk-scorer",
             "nodes": listed,
+            "base": base.json(),
         })
         .to_string());
         return Ok(());
@@ -224,10 +235,11 @@ async fn announce(home: &Home, network: &Network, nodes: &Nodes, json: bool, too
     }
     put("\nfunded test keys (sealed, in the keys folder)");
     for file in crate::keys::list(home)? {
-        if network.nodes.iter().all(|node| node.name != file.name) {
+        if file.name != base::KEY && network.nodes.iter().all(|node| node.name != file.name) {
             put(&row(&[(&file.name, 12), (&file.public_key, 64)]));
         }
     }
+    base.lines().iter().for_each(|line| put(line));
     put(&format!("\ntrust file   {}\ngateway      {gateway}/v1\n\ntry it:", home.trust_file().display()));
     put(&format!(
         "  curl {gateway}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{{\"model\":\"demo-chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is a receipt?\"}}]}}'"

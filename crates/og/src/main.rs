@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to standard error. Exit codes: 0 done (held), 1 failed (refused), 2 could not tell
 //! or a wrong command line.
 
+mod base;
 mod cli;
 mod commands;
 mod devnet;

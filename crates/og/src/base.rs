@@ -1,0 +1,133 @@
+//! The devnet's Base: a chain of one node in this process, or whatever RPC is named in its place.
+//!
+//! It carries the real Base's id, so what is signed for it would be valid there too: its keys are the devnet's own, made from a sealed
+//! seed, and never well-known ones.
+
+use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc};
+
+use anyhow::{Context as _, Result, bail};
+use devchain::{Config, DevChain, FundedKey, PoolLimits};
+use rpc::{Limits, Server};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use storage::{read_file, write_file};
+use tokio::task::JoinHandle;
+
+use crate::{
+    cli,
+    home::{Home, Network},
+    keys,
+};
+
+const CHAIN_ID: u64 = 8_453;
+/// The key file that the others are derived from.
+pub const KEY: &str = "base";
+const KEYS: u32 = 5;
+/// Coins of each funded key: 10,000 ether.
+const ETHER: u128 = 1_000_000_000_000_000_000;
+const FUNDS: u128 = 10_000 * ETHER;
+/// States of the past that calls and traces can be asked of.
+const STATES: u64 = 1_024;
+/// From the devnet's first port to Base's, if none is named: above the most nodes that a devnet has.
+const PORT_STEP: u16 = 99;
+const FILE_BYTES_MAX: u64 = 1 << 10;
+
+/// What the devnet knows of its Base.
+pub struct Base {
+    pub url: String,
+    pub keys: Vec<FundedKey>,
+    own: Option<Own>,
+}
+
+struct Own {
+    server: Server,
+    chain: DevChain,
+    running: JoinHandle<()>,
+}
+
+/// Where it listens, kept so that a resumed network keeps its port.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    listen: SocketAddr,
+}
+
+impl Base {
+    pub async fn start(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Self> {
+        if let Some(url) = &options.base_rpc {
+            return Ok(Self { url: url.clone(), keys: Vec::new(), own: None });
+        }
+        let keys = funded(home)?;
+        let config = config(home, network, &keys)?;
+        let (chain, running) = DevChain::open(config).await.context("failed to start the devnet's Base")?;
+        let (file, node) = (home.folder().join("base.json"), Arc::new(chain.clone()));
+        let listen = listen(&file, options)?;
+        let client = format!("og/v{}/devnet-base", env!("CARGO_PKG_VERSION"));
+        let server = Server::start(listen, node, client, Limits::default()).await;
+        let server = server
+            .with_context(|| format!("port {} is taken; hint: choose another with --base-port", listen.port()))?;
+        write_file(&file, &serde_json::to_vec_pretty(&Kept { listen: server.address() })?)?;
+        Ok(Self { url: server.url(), keys, own: Some(Own { server, chain, running }) })
+    }
+
+    /// Ends it once what it took is durable.
+    pub async fn stop(self) {
+        let Some(Own { server, chain, running }) = self.own else { return };
+        server.stop().await;
+        drop(chain);
+        // Connections that were cut may hold the chain a moment longer.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), running).await;
+    }
+
+    pub fn json(&self) -> Value {
+        let keys = self.keys.iter().map(|key| json!({ "address": key.address, "secret": key.secret }));
+        json!({ "url": self.url, "chain_id": CHAIN_ID, "keys": keys.collect::<Vec<_>>() })
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("\nBase (chain {CHAIN_ID})  {}", self.url)];
+        if self.own.is_some() {
+            lines.push("its funded keys, this devnet's own: what they sign is valid on the real Base too".to_owned());
+        }
+        lines.extend(self.keys.iter().map(|key| format!("{}  {}", key.address, key.secret)));
+        lines
+    }
+}
+
+/// The devnet's own keys, the same ones each time it is resumed.
+fn funded(home: &Home) -> Result<Vec<FundedKey>> {
+    let passphrase = keys::passphrase(home)?;
+    if !home.keys_folder().join(format!("{KEY}.json")).exists() {
+        keys::make(home, &passphrase, KEY, &keys::random_key()?, Vec::new())?;
+    }
+    let seed = keys::open(home, &passphrase, KEY)?.key.seed();
+    Ok((0..KEYS).map(|index| FundedKey::derive(&seed, index)).collect())
+}
+
+fn config(home: &Home, network: &Network, keys: &[FundedKey]) -> Result<Config> {
+    let timestamp = home.genesis(network)?.time_ms / 1_000;
+    let addresses = keys.iter().map(|key| key.address);
+    Ok(Config {
+        chain: DevChain::plain(CHAIN_ID),
+        genesis: DevChain::genesis(timestamp, addresses, FUNDS),
+        directory: home.folder().join("base"),
+        beneficiary: Default::default(),
+        clock: || network::now_ms() / 1_000,
+        pool: PoolLimits::default(),
+        states: STATES,
+    })
+}
+
+fn listen(file: &std::path::Path, options: &cli::Devnet) -> Result<SocketAddr> {
+    if let Some(port) = options.base_port {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    if file.exists() {
+        let kept: Kept = serde_json::from_slice(&read_file(file, FILE_BYTES_MAX)?)
+            .with_context(|| format!("failed to read {}", file.display()))?;
+        return Ok(kept.listen);
+    }
+    let port = if options.port == 0 { Some(0) } else { options.port.checked_add(PORT_STEP) };
+    let Some(port) = port else { bail!("ports run out; hint: choose a lower --port, or --base-port") };
+    Ok((Ipv4Addr::LOCALHOST, port).into())
+}
