@@ -25,9 +25,9 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     let scope = Scope::of(&workspace, area)?;
     python::require_tools()?;
     let interpreter = python::environment(&workspace, &python::TESTS)?;
-    let packages = python::packages(&workspace)?;
     let mut tally = Tally::default();
     if scope.rust {
+        let packages = python::packages(&workspace)?;
         tally = tally + Tally::default().with_status(check::run(area)?);
         tally = tally
             + rust_tests(&workspace, area, [(INTERPRETER_VARIABLE, &interpreter), (PACKAGES_VARIABLE, &packages)])?;
