@@ -74,7 +74,7 @@ const INFER: &str =
     r#"{"model":"risk","inputs":{"x":[[1,2.5e0],[-3,4]],"y":{"shape":[2],"dtype":"i8","data":[1,-2]}}}"#;
 
 /// A body for each endpoint, in the order of the table.
-const BODIES: [&str; 7] = [CHAT, COMPLETION, EMBEDDING, RESPONSE, MESSAGES, MESSAGES, INFER];
+const BODIES: [&str; 8] = [CHAT, COMPLETION, EMBEDDING, RESPONSE, RESPONSE, MESSAGES, MESSAGES, INFER];
 
 /// A refusal names the caller's fault in its dialect's words.
 fn check_told(endpoint: &Endpoint, body: &[u8]) -> bool {
