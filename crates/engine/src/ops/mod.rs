@@ -35,6 +35,7 @@ mod pairwise;
 mod pieces;
 pub mod pool_max;
 pub mod pool_sum;
+mod pools;
 pub mod quantise;
 mod queries;
 mod reference;

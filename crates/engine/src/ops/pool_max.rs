@@ -2,22 +2,16 @@
 
 use graph::{Data, Fault};
 
-use super::images::Images;
+use super::pools::Pools;
 use crate::{
     cpu::versions,
     kernel::{Call, Kernel, Making, State, excluded},
 };
 
-struct PoolMax {
-    images: Images,
-    /// For each window of an image, where in the image its places lie.
-    windows: Vec<Vec<u32>>,
-}
+struct PoolMax(Pools);
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let images = Images::read(making.attributes, &making.inputs.first()?.shape.with_rows(1))?;
-    let windows = images.windows();
-    Some(Box::new(PoolMax { images, windows }))
+    Some(Box::new(PoolMax(Pools::read(making)?)))
 }
 
 impl Kernel for PoolMax {
@@ -25,31 +19,13 @@ impl Kernel for PoolMax {
         macro_rules! pool {
             ($($kind:ident $fill:ident),*) => {
                 match (call.inputs.first(), out) {
-                    $((Some(Data::$kind(x)), Data::$kind(out)) => self.all(call, x, out, $fill),)*
+                    $((Some(Data::$kind(x)), Data::$kind(out)) => self.0.fill(call, x, out, $fill),)*
                     _ => return Err(excluded("pool_max")),
                 }
             };
         }
         pool!(I8 bytes, U8 unsigned, I16 words, I32 wide);
         Ok(())
-    }
-}
-
-impl PoolMax {
-    fn all<T: Copy + Send + Sync>(
-        &self,
-        call: &Call,
-        x: &[T],
-        out: &mut [T],
-        fill: fn(crate::cpu::Level, &[T], &[u32], &mut [T]),
-    ) {
-        let (channels, count) = (self.images.channels, self.windows.len());
-        call.threads.each(out, channels, 64, |first, out| {
-            for (window, out) in out.chunks_exact_mut(channels).enumerate() {
-                let (image, window) = ((first + window) / count, (first + window) % count);
-                fill(call.level, &x[image * self.images.elements()..], &self.windows[window], out);
-            }
-        });
     }
 }
 

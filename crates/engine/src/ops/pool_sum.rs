@@ -2,53 +2,30 @@
 
 use graph::{Data, Element, Fault};
 
-use super::images::Images;
+use super::pools::Pools;
 use crate::{
     cpu::versions,
     kernel::{Call, Kernel, Making, State, excluded},
 };
 
-struct PoolSum {
-    images: Images,
-    windows: Vec<Vec<u32>>,
-}
+struct PoolSum(Pools);
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let x = making.inputs.first()?;
-    let images = Images::read(making.attributes, &x.shape.with_rows(1))?;
-    let windows = images.windows();
-    let small = matches!(x.element, Element::I8 | Element::U8 | Element::I16);
-    small.then(|| Box::new(PoolSum { images, windows }) as Box<dyn Kernel>)
+    let small = matches!(making.inputs.first()?.element, Element::I8 | Element::U8 | Element::I16);
+    let pools = Pools::read(making)?;
+    small.then(|| Box::new(PoolSum(pools)) as Box<dyn Kernel>)
 }
 
 impl Kernel for PoolSum {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let Data::I32(out) = out else { return Err(excluded("pool_sum")) };
         match call.inputs.first() {
-            Some(Data::I8(x)) => self.all(call, x, out, bytes),
-            Some(Data::U8(x)) => self.all(call, x, out, unsigned),
-            Some(Data::I16(x)) => self.all(call, x, out, words),
+            Some(Data::I8(x)) => self.0.fill(call, x, out, bytes),
+            Some(Data::U8(x)) => self.0.fill(call, x, out, unsigned),
+            Some(Data::I16(x)) => self.0.fill(call, x, out, words),
             _ => return Err(excluded("pool_sum")),
         }
         Ok(())
-    }
-}
-
-impl PoolSum {
-    fn all<T: Sync>(
-        &self,
-        call: &Call,
-        x: &[T],
-        out: &mut [i32],
-        fill: fn(crate::cpu::Level, &[T], &[u32], &mut [i32]),
-    ) {
-        let (channels, count) = (self.images.channels, self.windows.len());
-        call.threads.each(out, channels, 64, |first, out| {
-            for (window, out) in out.chunks_exact_mut(channels).enumerate() {
-                let (image, window) = ((first + window) / count, (first + window) % count);
-                fill(call.level, &x[image * self.images.elements()..], &self.windows[window], out);
-            }
-        });
     }
 }
 

@@ -101,13 +101,7 @@ fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault>
             };
             let first = settings.first(i);
             let scores: Vec<f32> = (first..=i).map(score).collect();
-            let most = scores.iter().fold(f32::NEG_INFINITY, |most, &s| if s > most { s } else { most });
-            let weights: Vec<f32> = scores.iter().map(|score| float::exp(score - most)).collect();
-            let mut lanes = [0.0_f32; rms_norm_f32::LANES];
-            for (j, weight) in (first..).zip(&weights) {
-                lanes[j % rms_norm_f32::LANES] += weight;
-            }
-            let inverse = 1.0 / rms_norm_f32::tree(lanes);
+            let (weights, inverse) = weigh(&scores, first);
             for d in 0..v_head {
                 let value = |j: usize| v[j * v_width + group * v_head + d];
                 let sum = (first..).zip(&weights).fold(0.0_f32, |sum, (j, weight)| weight.mul_add(value(j), sum));
@@ -116,4 +110,15 @@ fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault>
         }
     }
     float_tensor("attention_f32", &[rows, heads * v_head], values)
+}
+
+/// What each score weighs before they are divided, and one over their sum; `first` is the place of the first of them.
+pub fn weigh(scores: &[f32], first: usize) -> (Vec<f32>, f32) {
+    let most = scores.iter().fold(f32::NEG_INFINITY, |most, &s| if s > most { s } else { most });
+    let weights: Vec<f32> = scores.iter().map(|score| float::exp(score - most)).collect();
+    let mut lanes = [0.0_f32; rms_norm_f32::LANES];
+    for (j, weight) in (first..).zip(&weights) {
+        lanes[j % rms_norm_f32::LANES] += weight;
+    }
+    (weights, 1.0 / rms_norm_f32::tree(lanes))
 }

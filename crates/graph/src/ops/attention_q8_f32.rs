@@ -7,13 +7,15 @@
 //! scale, rounded, with the value's byte, times `1 / sum`.
 
 use super::{
-    attention, attention_f32, attention_f32::Settings, excluded, float_tensor, floats, linear_blocks_f32::quantise,
-    rms_norm_f32, softcap_f32::softcap,
+    attention, attention_f32,
+    attention_f32::{Settings, weigh},
+    excluded, float_tensor, floats,
+    linear_blocks_f32::quantise,
+    softcap_f32::softcap,
 };
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
-    float,
     operator::{Form, Kind, Operator, Reach, Refusal, Site, no_bounds},
     tensor::Tensor,
 };
@@ -82,13 +84,7 @@ fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault>
             };
             let first = settings.first(i);
             let scores: Vec<f32> = (first..=i).map(score).collect();
-            let most = scores.iter().fold(f32::NEG_INFINITY, |most, &s| if s > most { s } else { most });
-            let weights: Vec<f32> = scores.iter().map(|score| float::exp(score - most)).collect();
-            let mut lanes = [0.0_f32; rms_norm_f32::LANES];
-            for (j, weight) in (first..).zip(&weights) {
-                lanes[j % rms_norm_f32::LANES] += weight;
-            }
-            let inverse = 1.0 / rms_norm_f32::tree(lanes);
+            let (weights, inverse) = weigh(&scores, first);
             for d in 0..v_head {
                 let term = |sum: f32, (j, weight): (usize, &f32)| {
                     let (value, scale) = v.row(j * kv_heads + group);
