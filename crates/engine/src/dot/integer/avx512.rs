@@ -11,7 +11,7 @@ use super::{
 /// Rows of one pass over two tiles, or one.
 const PASS: usize = 8;
 /// How far ahead a row alone asks for weights, which nobody needs again soon: other things may stay in the caches.
-const AHEAD: usize = 2048;
+const AHEAD: usize = 4096;
 
 /// # Safety
 /// The CPU has the features named.
@@ -75,50 +75,49 @@ struct Pass<'a> {
     ahead: Ahead,
 }
 
-/// One row times one or two tiles, two streams of memory; all planes in one pass over the weights.
+/// One row times each tile; all planes in one pass over the weights.
 ///
 /// # Safety
 /// The CPU has the features named; the work was checked.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn single(work: Work, x: &Planes, sums: &mut [Sums]) {
     let plane = |plane: usize| x.group(plane, work.group, work.span);
-    // SAFETY: as the caller promises.
-    unsafe {
-        match (work.count, x.signs().len()) {
-            (1, 1) => stream::<1, 1>(work, [plane(0)], sums),
-            (_, 1) => stream::<2, 1>(work, [plane(0)], sums),
-            (1, _) => stream::<1, 2>(work, [plane(0), plane(1)], sums),
-            _ => stream::<2, 2>(work, [plane(0), plane(1)], sums),
+    let planes = x.signs().len();
+    for (tile, sums) in work.tiles.iter().take(work.count).zip(sums.chunks_exact_mut(planes)) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match planes {
+                1 => stream(tile, work.spans, [plane(0)], sums),
+                _ => stream(tile, work.spans, [plane(0), plane(1)], sums),
+            }
         }
     }
 }
 
 /// # Safety
-/// As `single`, for `S` tiles and `P` planes.
+/// As `single`, for one tile and `P` planes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn stream<const S: usize, const P: usize>(work: Work, planes: [Group; P], sums: &mut [Sums]) {
+unsafe fn stream<const P: usize>(tile: &[u8], spans: usize, planes: [Group; P], sums: &mut [Sums]) {
     let top = _mm512_set1_epi8(-128);
-    let mut lanes = [[_mm512_setzero_si512(); P]; S];
-    for group in 0..work.spans * SPAN / 4 {
-        for (tile, lanes) in work.tiles.iter().zip(lanes.iter_mut()) {
-            let at = tile.as_ptr().wrapping_add(group * 64);
-            // SAFETY: a group of 4 columns is 64 bytes; prefetching reads nothing.
-            let weights = unsafe {
-                _mm_prefetch::<_MM_HINT_NTA>(at.wrapping_add(AHEAD).cast());
-                _mm512_loadu_si512(at.cast())
+    let mut lanes = [_mm512_setzero_si512(); P];
+    for group in 0..spans * SPAN / 4 {
+        let at = tile.as_ptr().wrapping_add(group * 64);
+        // SAFETY: a group of 4 columns is 64 bytes; prefetching reads nothing.
+        let weights = unsafe {
+            _mm_prefetch::<_MM_HINT_NTA>(at.wrapping_add(AHEAD).cast());
+            _mm512_loadu_si512(at.cast())
+        };
+        for (plane, lanes) in planes.iter().zip(&mut lanes) {
+            // SAFETY: one row has 4 bytes a group, and as many groups.
+            let word = unsafe { plane.bytes.as_ptr().add(group * 4).cast::<i32>().read_unaligned() };
+            let x = _mm512_set1_epi32(word);
+            *lanes = match plane.sign {
+                Sign::Signed => _mm512_dpbusd_epi32(*lanes, _mm512_xor_si512(weights, top), x),
+                Sign::Unsigned => _mm512_dpbusd_epi32(*lanes, x, weights),
             };
-            for (plane, lanes) in planes.iter().zip(lanes) {
-                // SAFETY: one row has 4 bytes a group, and as many groups.
-                let word = unsafe { plane.bytes.as_ptr().add(group * 4).cast::<i32>().read_unaligned() };
-                let x = _mm512_set1_epi32(word);
-                *lanes = match plane.sign {
-                    Sign::Signed => _mm512_dpbusd_epi32(*lanes, _mm512_xor_si512(weights, top), x),
-                    Sign::Unsigned => _mm512_dpbusd_epi32(*lanes, x, weights),
-                };
-            }
         }
     }
-    for (lanes, sums) in lanes.into_iter().flatten().zip(sums) {
+    for (lanes, sums) in lanes.into_iter().zip(sums) {
         add(lanes, sums);
     }
 }

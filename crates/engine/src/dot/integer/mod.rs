@@ -146,27 +146,21 @@ impl<'a, T: Cell> Task<'a, T> {
         }
     }
 
-    /// One row: whole tiles as memory has them, two that lie far apart at a time, which are two streams.
+    /// One row: whole tiles in the order in which memory has them, one stream.
     fn single(&self, tiles: Range<usize>) {
         let (planes, spans) = (self.x.signs().len(), self.x.count());
-        let half = tiles.len().div_ceil(2);
-        for first in tiles.start..tiles.start + half {
-            let count = if first + half < tiles.end { 2 } else { 1 };
-            let index = |place: usize| first + place % count * half;
-            let both = [0, 1].map(|place| self.weights.tile(index(place)));
-            let mut sums = [[0; ROWS]; 4];
-            for (place, sums) in sums.chunks_exact_mut(planes).take(count).enumerate() {
-                self.start(index(place)..index(place) + 1, 0, 1, sums);
-            }
-            let work = Work { tiles: both, next: [&[]; 2], count, spans, group: 0, span: 0, rows: 1 };
+        for tile in tiles {
+            let mut sums = [[0; ROWS]; 2];
+            let sums = &mut sums[..planes];
+            self.start(tile..tile + 1, 0, 1, sums);
+            let weights = self.weights.tile(tile);
+            let work = Work { tiles: [weights; 2], next: [&[]; 2], count: 1, spans, group: 0, span: 0, rows: 1 };
             // SAFETY: the level's instructions are there.
-            unsafe { (self.kernel.1)(work, self.x, &mut sums[..count * planes]) };
-            for (place, sums) in sums.chunks_exact(planes).take(count).enumerate() {
-                let line = combined(sums, 1, 0);
-                // SAFETY: every tile is in one piece, and pieces are done once.
-                let out = unsafe { self.out.part(0, index(place)..index(place) + 1) };
-                T::fill(self.level, self.tail, index(place) * ROWS, &line[..out.len()], out);
-            }
+            unsafe { (self.kernel.1)(work, self.x, sums) };
+            let line = combined(sums, 1, 0);
+            // SAFETY: every tile is in one piece, and pieces are done once.
+            let out = unsafe { self.out.part(0, tile..tile + 1) };
+            T::fill(self.level, self.tail, tile * ROWS, &line[..out.len()], out);
         }
     }
 
