@@ -9,7 +9,7 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, Bundle, Canonical as _, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey, Transaction,
+    Action, Amount, Bundle, Canonical, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey, Transaction,
     Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     transaction::BATCH_MAX,
@@ -57,8 +57,9 @@ impl LedgerClient {
         self.each(|url| async move { self.client.get_list(&format!("{url}/models")).await }).await
     }
 
+    /// The key, if any validator that answers knows it: one that lags behind or is cut off knows of no new ones.
     pub async fn key(&self, key: &PublicKey) -> Result<KeyRecord, NetworkError> {
-        self.each(|url| async move { self.client.get(&format!("{url}/keys/{key}")).await }).await
+        self.anywhere(&format!("keys/{key}")).await
     }
 
     pub async fn latest_epoch(&self) -> Result<CertifiedEpoch, NetworkError> {
@@ -79,11 +80,16 @@ impl LedgerClient {
 
     /// The receipt, if any validator that answers knows it: one that lags behind or is cut off knows of none.
     pub async fn receipt_anywhere(&self, id: &Digest) -> Result<ReceiptView, NetworkError> {
+        self.anywhere(&format!("receipts/{id}")).await
+    }
+
+    /// What the first validator has that does not say that there is nothing; nothing only if nobody has it.
+    async fn anywhere<T: Canonical>(&self, path: &str) -> Result<T, NetworkError> {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut missing = None;
         let mut last = NetworkError::Address { url: "(no validator configured)".to_owned() };
         for index in self.order(first) {
-            match self.client.get(&format!("{}/receipts/{id}", self.validators[index])).await {
+            match self.client.get(&format!("{}/{path}", self.validators[index])).await {
                 Err(error @ NetworkError::Refused { status: 404, .. }) => missing = Some(error),
                 Err(error) if error.is_transient() => last = error,
                 answer => return answer,

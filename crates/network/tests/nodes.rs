@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use network::{
-    Bytes, Client, Limits, NetworkError, Noun, Refusal, Server,
+    Bytes, Client, LedgerClient, Limits, NetworkError, Noun, Refusal, Server,
     axum::{
         Router,
         body::Body,
@@ -14,6 +14,7 @@ use network::{
     },
     frame_bytes, nouns,
 };
+use protocol::{Digest, KeyRecord, PublicKey, Role, registry::OPEN_END};
 
 fn free() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -94,6 +95,30 @@ async fn a_node_that_does_not_answer_is_given_up() {
     let error = client.get_bytes(&format!("{gone}/list")).await.unwrap_err();
     assert!(error.is_transient());
     assert!(matches!(client.get_bytes("nowhere at all").await, Err(NetworkError::Address { .. })));
+}
+
+#[tokio::test]
+async fn a_key_that_one_validator_lacks_is_asked_of_the_others() {
+    let record = KeyRecord {
+        key: PublicKey([7; 32]),
+        node: Digest([8; 32]),
+        role: Role::Worker,
+        valid_from: 1,
+        valid_until: OPEN_END,
+    };
+    let lagging =
+        || Router::new().route("/keys/{key}", get(|| async { Refusal::not_found("unknown_key", "no such key") }));
+    let (known, asked) = (record.clone(), record.key);
+    let knowing = Router::new().route("/keys/{key}", get(move || async move { Noun(known) }));
+    let behind = Server::start(free(), lagging(), Limits::default()).await.unwrap();
+    let ahead = Server::start(free(), knowing, Limits::default()).await.unwrap();
+    let of = |servers: &[&Server]| {
+        let urls: Vec<String> = servers.iter().map(|server| server.url()).collect();
+        LedgerClient::new(Client::new(Duration::from_millis(500)), &urls)
+    };
+    assert_eq!(of(&[&behind, &ahead]).key(&asked).await.unwrap(), record);
+    let nobody = of(&[&behind, &behind]).key(&asked).await.unwrap_err();
+    assert!(matches!(nobody, NetworkError::Refused { status: 404, .. }), "{nobody}");
 }
 
 #[tokio::test]
