@@ -3,6 +3,8 @@
 //! CPU work takes no simulated time, so latencies that come from computing mean nothing here. Nothing in the run reads
 //! a real clock or the operating system's randomness; the [`Scenario`] must not either, nor iterate in hash order.
 
+mod traitor;
+
 use std::{sync::Arc, time::Duration};
 
 use commonware_cryptography::ed25519::PublicKey;
@@ -83,6 +85,7 @@ pub struct World {
 enum Order {
     Crash(usize),
     Start(usize),
+    Betray(usize),
     Connect(usize, usize, bool),
     RestartAll,
     Finish,
@@ -107,6 +110,11 @@ impl World {
     /// Starts a crashed validator on its disk.
     pub fn start(&mut self, validator: usize) {
         self.orders.push(Order::Start(validator));
+    }
+
+    /// Puts a traitor in a validator's seat, for the rest of this life of the network: it signs votes that exclude each other.
+    pub fn betray(&mut self, validator: usize) {
+        self.orders.push(Order::Betray(validator));
     }
 
     /// Cuts both directions between two validators.
@@ -315,6 +323,20 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Ends the honest validator and seats a traitor with its key.
+    async fn betray(&mut self, context: &deterministic::Context, validator: usize) -> Result<(), SimulationError> {
+        self.crash(validator).await?;
+        let member = self.member(validator)?;
+        let votes = self.oracle.control(member.me.clone()).register(0, quota(QUOTAS[0])).await?;
+        let child = context.child("traitor").with_attribute("index", validator);
+        let scheme = member.scheme.clone();
+        let task = child.spawn(move |_context| traitor::betray(scheme, votes));
+        if let Some(place) = self.running.get_mut(validator) {
+            *place = Some(task);
+        }
+        Ok(())
+    }
+
     async fn crash(&mut self, validator: usize) -> Result<(), SimulationError> {
         let place = self.running.get_mut(validator).ok_or(SimulationError::NoValidator(validator))?;
         if let Some(task) = place.take() {
@@ -335,6 +357,7 @@ impl<'a> Stage<'a> {
             match order {
                 Order::Crash(validator) => self.crash(validator).await?,
                 Order::Start(validator) => self.start(context, validator, scenario).await?,
+                Order::Betray(validator) => self.betray(context, validator).await?,
                 Order::Connect(one, other, connected) => self.connect(one, other, connected).await?,
                 Order::RestartAll => return Ok(Some(End::RestartAll)),
                 Order::Finish => return Ok(Some(End::Finished)),

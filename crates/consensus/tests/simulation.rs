@@ -137,6 +137,33 @@ fn a_validator_that_was_down_gets_the_missed_blocks_and_certificates() {
 }
 
 #[test]
+fn a_traitor_of_four_is_caught_with_evidence_and_cannot_make_a_fork_or_a_halt() {
+    fn plan(network: &mut Network, world: &mut World) {
+        match network.step {
+            0 if network.height(0) >= 3 => world.betray(2),
+            1 if [0, 1, 3].iter().all(|honest| network.height(*honest) >= 8 * EPOCH_BLOCKS) => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    for seed in 30..33 {
+        let mut network = Network::new(plan);
+        let settings = settings(seed, 3);
+        let outcome = run(&settings, &mut network).unwrap();
+        assert!(outcome.finished, "seed {seed}: heights {:?}", [0, 1, 3].map(|honest| network.height(honest)));
+        network.assert_agreement();
+        let reports: Vec<_> =
+            [0, 1, 3].iter().flat_map(|at| network.applications[*at].record().misbehaviour.clone()).collect();
+        assert!(!reports.is_empty(), "seed {seed}: nobody noticed");
+        for (culprit, bytes) in reports {
+            assert_eq!(culprit, consensus::public_key(&settings.keys[2].signing_key).unwrap(), "seed {seed}");
+            let (chain, validators) = (settings.chain.chain_id, &settings.chain.validators);
+            assert_eq!(consensus::evidence(chain, validators, &bytes).unwrap(), culprit, "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn an_application_that_forgot_everything_is_given_all_blocks_again() {
     fn plan(network: &mut Network, world: &mut World) {
         match network.step {

@@ -68,6 +68,8 @@ struct Network<'a> {
     auditors: Vec<Auditor>,
     /// Faults to come, in order of time.
     faults: Vec<(u64, Fault)>,
+    /// Seats in which traitors are.
+    traitors: BTreeSet<usize>,
     /// Validators that no message reaches or leaves.
     cut: BTreeSet<usize>,
     promises: Vec<Promise>,
@@ -97,6 +99,7 @@ impl<'a> Network<'a> {
             gateway: Gateway::new(scenario.seed),
             auditors: auditors.map(|(index, auditing)| Auditor::new(index, *auditing)).collect(),
             faults,
+            traitors: BTreeSet::new(),
             cut: BTreeSet::new(),
             promises: Vec::new(),
             outbox_at_restart: Vec::new(),
@@ -137,6 +140,11 @@ impl<'a> Network<'a> {
                 Fault::Resume(validator) => {
                     self.resumes.get_mut(validator).into_iter().for_each(|resumes| *resumes = true);
                     world.start(validator);
+                }
+                Fault::Betray(validator) => {
+                    self.crash(validator, world);
+                    self.traitors.insert(validator);
+                    world.betray(validator);
                 }
                 Fault::Cut(validator) => self.cut(validator, world),
                 Fault::Mend(validator) => self.mend(validator, world),
@@ -215,7 +223,7 @@ impl<'a> Network<'a> {
     fn is_over(&self) -> bool {
         let served = self.gateway.issued() >= self.scenario.requests && self.gateway.waiting() == 0;
         let up: Vec<&Arc<Node>> = self.nodes.iter().flatten().collect();
-        if !self.faults.is_empty() || !self.gateway.is_up() || !served || up.len() < VALIDATORS {
+        if !self.faults.is_empty() || !self.gateway.is_up() || !served || up.len() + self.traitors.len() < VALIDATORS {
             return false;
         }
         let end = up.iter().map(|node| self.last_challenge_epoch(&node.ledger())).max().unwrap_or(0);
@@ -244,6 +252,7 @@ impl<'a> Network<'a> {
             trust,
             certificates: up.iter().map(certificates).collect(),
             ledgers: up.iter().map(|node| node.ledger().clone()).collect(),
+            misbehaviours: up.iter().map(|node| node.misbehaviours()).collect(),
             promises: self.promises,
             set_aside: self.gateway.set_aside().to_vec(),
             outbox_at_restart: self.outbox_at_restart,

@@ -37,6 +37,8 @@ pub struct Outcome {
     pub trust: Trust,
     /// Of each validator that was up at the end.
     pub ledgers: Vec<Ledger>,
+    /// How often each of them was shown evidence against another.
+    pub misbehaviours: Vec<u64>,
     pub certificates: Vec<BTreeMap<u64, Certificate>>,
     pub promises: Vec<Promise>,
     /// Receipts that the gateway gave up on, because the ledger refused them.

@@ -59,6 +59,8 @@ pub enum Fault {
     /// No message passes between one validator and the others.
     Cut(usize),
     Mend(usize),
+    /// A traitor takes the validator's seat for good: it signs votes that exclude each other. One of four at most.
+    Betray(usize),
     /// All validators die at once and start again.
     RestartAll,
     /// The gateway takes this many requests at once and dies with their receipts in its outbox.
@@ -140,5 +142,18 @@ impl Scenario {
             false_voter: false_voter.filter(|voter| *voter < VALIDATORS),
             ..Self::calm(seed)
         }
+    }
+
+    /// A validator turns traitor while messages are lost, the gateway restarts with a full outbox and a worker lies.
+    pub fn treason(seed: u64) -> Self {
+        let drawn = |what, bound| below(seed, what, 0, bound);
+        let traitor = usize::try_from(drawn("traitor", VALIDATORS as u64)).unwrap_or(0);
+        let gateway_crashed = 300 + drawn("gateway", 1_100);
+        let faults = vec![
+            (500 + drawn("betray", 2_500), Fault::Betray(traitor)),
+            (gateway_crashed, Fault::CrashGateway(3)),
+            (gateway_crashed + 100 + drawn("gateway down", 1_400), Fault::StartGateway),
+        ];
+        Self { loss_percent: u8::try_from(drawn("loss", 6)).unwrap_or(0), faults, ..Self::calm(seed) }
     }
 }

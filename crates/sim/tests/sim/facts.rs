@@ -40,8 +40,13 @@ pub fn all_stand(outcome: &Outcome, workers: &[usize], allowed: &[Standing]) {
 }
 
 pub fn one_history(outcome: &Outcome) {
+    history_of(outcome, sim::VALIDATORS);
+}
+
+/// The same where only so many are honest.
+pub fn history_of(outcome: &Outcome, honest: usize) {
     let first = &outcome.ledgers[0];
-    assert_eq!(outcome.ledgers.len(), sim::VALIDATORS, "seed {}", outcome.seed);
+    assert_eq!(outcome.ledgers.len(), honest, "seed {}", outcome.seed);
     for (index, ledger) in outcome.ledgers.iter().enumerate() {
         let epochs = first.open_epoch().min(ledger.open_epoch());
         assert!(epochs > 0, "seed {}: validator {index} closed no epoch", outcome.seed);

@@ -1,5 +1,6 @@
 //! Ten storms with fixed seeds and one that nobody has seen before: messages are lost, a validator crashes and starts
-//! again, the gateway restarts with a full outbox, and one worker of three lies.
+//! again, the gateway restarts with a full outbox, and one worker of three lies. Tempests have every fault at once, treasons
+//! a validator that signs twice.
 //!
 //! `OG_SIM_SEED=<seed>` runs that one seed in their place, `OG_SIM_FRESH=<count>` more that nobody has seen.
 
@@ -146,6 +147,21 @@ fn whatever_breaks_and_whoever_lies_the_truth_is_anchored_once_and_stands() {
         facts::money_is_constant(outcome);
         facts::certificates_hold(outcome);
         facts::of(outcome, &truthful)
+            .for_each(|promise| facts::held_after_its_window_and_not_before(outcome, &promise.id));
+    }
+}
+
+#[test]
+fn whatever_a_traitor_signs_there_is_one_history_and_everyone_else_is_served() {
+    for outcome in &run_all("treason", 201..=204, Scenario::treason) {
+        assert!(outcome.finished, "seed {}: not over after {} ms", outcome.seed, outcome.now_ms);
+        assert!(outcome.misbehaviours.iter().any(|count| *count > 0), "seed {}: nobody noticed", outcome.seed);
+        facts::anchored_once(outcome, &HONEST);
+        facts::all_stand(outcome, &HONEST, &[Standing::Audited]);
+        facts::history_of(outcome, sim::VALIDATORS - 1);
+        facts::money_is_constant(outcome);
+        facts::certificates_hold(outcome);
+        facts::of(outcome, &HONEST)
             .for_each(|promise| facts::held_after_its_window_and_not_before(outcome, &promise.id));
     }
 }
