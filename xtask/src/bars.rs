@@ -15,6 +15,7 @@ mod rooms;
 mod speed;
 mod standards;
 mod state;
+mod survival;
 mod worker;
 mod yard;
 

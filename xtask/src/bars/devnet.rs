@@ -107,6 +107,12 @@ impl Devnet {
         nodes.iter().filter(|node| node.get("role").and_then(Value::as_str) == Some(role)).collect()
     }
 
+    /// The process that a node of a devnet in processes runs in now; it may be between two lives.
+    pub fn pid(&self, node: &str) -> Option<u64> {
+        let file = self.folder.join("nodes").join(node).join("pid");
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    }
+
     /// A chat with the demo model, greedy.
     pub fn chat(&self, messages: &Value, tokens_max: u32) -> Result<Answered> {
         let model = self.text("chat_model")?;

@@ -11,20 +11,23 @@ use anyhow::{Context as _, Result, bail};
 
 use super::figure::{Goal, Outcome};
 use super::rooms::benchmark;
-use super::{Area, Bar, Bench};
+use super::{Area, Bar, Bench, survival};
 use crate::check::cargo;
 use crate::python::{SPECIFICATION, environment};
 use crate::stage;
-use crate::workspace::Workspace;
 
 pub static AREA: Area = Area {
     name: "ledger",
-    build: |_: &Workspace| Ok(true),
+    build: super::network::build,
     about: || "fresh seeds; counts of what differs".to_owned(),
     bars: &[
         Bar { name: "EVM cases not as EELS says", goal: Goal::AtMost(0.0, "cases"), measure: specification },
         Bar { name: "OPG transfers, one core, in memory", goal: Goal::Told("a second"), measure: transfers },
         Bar { name: "random blocks not as anvil's", goal: Goal::AtMost(0.0, "histories"), measure: anvil },
+        Bar { name: "light client, bundle", goal: Goal::AtMost(4096.0, "bytes"), measure: survival::bundle_bytes },
+        Bar { name: "light client, verification p50", goal: Goal::AtMost(5.0, "ms"), measure: survival::light_client },
+        Bar { name: "simulated seeds that fail", goal: Goal::AtMost(0.0, "runs"), measure: survival::seeds },
+        Bar { name: "acknowledged writes lost to kill -9", goal: Goal::AtMost(0.0, "lost"), measure: survival::kills },
     ],
 };
 

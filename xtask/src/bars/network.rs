@@ -12,10 +12,11 @@ use super::figure::{Goal, Outcome, median};
 use super::{Area, Bar, Bench, http, rooms};
 use crate::check::cargo;
 use crate::stage;
+use crate::workspace::Workspace;
 
 pub static AREA: Area = Area {
     name: "network",
-    build: |workspace| stage::run("build", cargo(workspace).args(["build", "--quiet", "--release", "--package", "og"])),
+    build,
     about: String::new,
     bars: &[
         Bar { name: "devnet ready", goal: Goal::AtMost(10.0, "s"), measure: ready },
@@ -31,6 +32,11 @@ pub static AREA: Area = Area {
         Bar { name: "demo model passes its checker", goal: Goal::AtLeast(90.0, "%"), measure: checker_pass_rate },
     ],
 };
+
+/// The one binary, as it is shipped.
+pub fn build(workspace: &Workspace) -> Result<bool> {
+    stage::run("build", cargo(workspace).args(["build", "--quiet", "--release", "--package", "og"]))
+}
 
 /// The devnet's challenge window.
 const WINDOW: Duration = Duration::from_secs(15);
@@ -146,34 +152,45 @@ fn offline_verify(bench: &mut Bench<'_>) -> Result<Outcome> {
 /// Processes are killed one at a time; after each restart every receipt that was acknowledged must be anchored.
 fn kills(bench: &mut Bench<'_>) -> Result<Outcome> {
     let wanted = bench.count(50, 20);
+    killed(bench, wanted, 1)
+}
+
+/// So many kills, some in each life of a devnet, which ends with a crash of all of it; resumable.
+pub fn killed(bench: &mut Bench<'_>, wanted: u32, in_a_life: u32) -> Result<Outcome> {
     let kept = bench.progress().unwrap_or_default();
     let number = |key: &str| kept.get(key).and_then(Value::as_u64).unwrap_or(0);
     let (mut done, mut lost, mut acknowledged) = (number("done"), number("lost"), number("acknowledged"));
     while done < u64::from(wanted) {
-        let (lost_now, acknowledged_now) = one_kill(bench, done)?;
-        (done, lost, acknowledged) = (done + 1, lost + lost_now, acknowledged + acknowledged_now);
+        let (lost_now, acknowledged_now) = one_life(bench, done, in_a_life)?;
+        (done, lost, acknowledged) = (done + u64::from(in_a_life), lost + lost_now, acknowledged + acknowledged_now);
         bench.keep_progress(json!({"done": done, "lost": lost, "acknowledged": acknowledged}))?;
     }
     Ok(Outcome::of(lost as f64, format!("{done} × kill -9, {acknowledged} receipts acknowledged")))
 }
 
-/// How many receipts one kill lost, of how many.
-fn one_kill(bench: &Bench<'_>, turn: u64) -> Result<(u64, u64)> {
+/// How many receipts one life lost, of how many.
+fn one_life(bench: &Bench<'_>, turn: u64, kills: u32) -> Result<(u64, u64)> {
     let mut devnet = Devnet::start(bench.workspace, &on_disk(bench), &["--processes"])?;
-    let victims: Vec<u64> = ["validator", "worker"]
-        .iter()
-        .flat_map(|role| devnet.nodes(role))
-        .filter_map(|node| node.get("pid").and_then(Value::as_u64))
-        .collect();
-    let chance = chance(turn);
-    let victim = usize::try_from(chance).ok().and_then(|chance| victims.get(chance.checked_rem(victims.len())?));
-    let victim = *victim.context("the devnet told no process ids")?;
-    let deadline = Instant::now() + Duration::from_millis(200 + (chance >> 8) % 2_000);
+    let nodes = ["validator", "worker"].iter().flat_map(|role| devnet.nodes(role));
+    let victims: Vec<String> = nodes.filter_map(|node| Some(node.get("name")?.as_str()?.to_owned())).collect();
     let mut receipts = Vec::new();
-    while Instant::now() < deadline {
-        receipts.push(devnet.chat(&question("What is a validator?"), 8)?.receipt);
+    for kill_number in 0..u64::from(kills) {
+        let chance = chance(turn + kill_number);
+        let victim = usize::try_from(chance).ok().and_then(|chance| victims.get(chance.checked_rem(victims.len())?));
+        let victim = victim.context("the devnet named no nodes")?;
+        let deadline = Instant::now() + Duration::from_millis(200 + (chance >> 8) % 2_000);
+        while Instant::now() < deadline {
+            match devnet.chat(&question("What is a validator?"), 8) {
+                Ok(answer) => receipts.push(answer.receipt),
+                // Honest while nodes are down; of a network that was never hurt it is not.
+                Err(error) if kill_number == 0 => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+        if let Some(pid) = devnet.pid(victim) {
+            kill(pid);
+        }
     }
-    kill(victim);
     devnet.crash_and_restart()?;
     let lost = receipts.iter().filter(|receipt| devnet.wait_for_state(receipt, ANCHORED, PATIENCE).is_err()).count();
     Ok((lost as u64, receipts.len() as u64))

@@ -34,6 +34,8 @@ pub struct Scenario {
     pub as_of_epoch: u64,
     pub challenge_window: u32,
     pub receipts_in_epoch: u64,
+    /// Records in the state that nobody asks for.
+    pub other_records: u64,
     pub index: u64,
     pub standing: Standing,
     pub audits: u32,
@@ -60,6 +62,7 @@ impl Default for Scenario {
             as_of_epoch: 30,
             challenge_window: 15,
             receipts_in_epoch: 7,
+            other_records: 40,
             index: 4,
             standing: Standing::Audited,
             audits: 1,
@@ -261,7 +264,7 @@ impl Scenario {
     }
 
     fn state(&self, key: &KeyRecord, status: &ReceiptStatus) -> Tree {
-        let others = (0..40).map(|i| (digest(&format!("account {i}")), vec![i]));
+        let others = (0..self.other_records).map(|i| (digest(&format!("account {i}")), vec![i as u8]));
         let ours =
             [(state_key::signing_key(&key.key), key.encode()), (state_key::receipt(&status.receipt), status.encode())];
         others
