@@ -27,6 +27,26 @@ impl GroupKey {
     }
 }
 
+impl GroupKey {
+    /// The point as EVM contracts take it, but without their padding: x.c0, x.c1, y.c0, y.c1, 48 bytes each. `None` for what is no key.
+    pub fn uncompressed(&self) -> Option<[u8; 192]> {
+        let imaginary_first = min_sig::PublicKey::key_validate(&self.0).ok()?.serialize();
+        let mut real_first = [0; 192];
+        for (place, coordinate) in real_first.chunks_exact_mut(96).zip(imaginary_first.chunks_exact(96)) {
+            let (imaginary, real) = coordinate.split_at_checked(48)?;
+            place.iter_mut().zip(real.iter().chain(imaginary)).for_each(|(to, from)| *to = *from);
+        }
+        Some(real_first)
+    }
+}
+
+impl GroupSignature {
+    /// The point as EVM contracts take it, but without their padding: x, y, 48 bytes each. `None` for what is no signature.
+    pub fn uncompressed(&self) -> Option<[u8; 96]> {
+        min_sig::Signature::sig_validate(&self.0, true).ok().map(|signature| signature.serialize())
+    }
+}
+
 /// `length of namespace (one byte, below 128) ‖ namespace ‖ message`.
 fn namespaced(namespace: &[u8], message: &[u8]) -> Option<Vec<u8>> {
     let length = u8::try_from(namespace.len()).ok().filter(|length| *length < 0x80)?;
@@ -49,6 +69,17 @@ mod tests {
         assert!(key.verifies(b"og-7_EPOCH", b"root", &signature));
         assert!(!key.verifies(b"og-8_EPOCH", b"root", &signature));
         assert!(!key.verifies(b"og-7_EPOCH", b"rooT", &signature));
+    }
+
+    #[test]
+    fn uncompressed_points_begin_with_the_compressed_ones_but_for_flags_and_order() {
+        let (key, signature) = sign(b"n", b"m");
+        let (points, point) = (key.uncompressed().unwrap(), signature.uncompressed().unwrap());
+        assert_eq!((points[48] | key.0[0] & 0xe0, &points[49..96]), (key.0[0], &key.0[1..48]));
+        assert_eq!(points[..48], key.0[48..]);
+        assert_eq!((point[0] | signature.0[0] & 0xe0, &point[1..48]), (signature.0[0], &signature.0[1..]));
+        assert_eq!(GroupKey([0; 96]).uncompressed(), None);
+        assert_eq!(GroupSignature([0xff; 48]).uncompressed(), None);
     }
 
     #[test]

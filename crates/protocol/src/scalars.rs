@@ -8,6 +8,7 @@ use crypto::{
 
 use crate::{
     canonical::{Canonical, DecodeError, Reader},
+    settlement::EvmAddress,
     value::{EXACT_MAX, Value, ValueError},
 };
 
@@ -145,6 +146,7 @@ fixed! {
     Signature, 64, "a signature";
     GroupKey, 96, "a group key";
     GroupSignature, 48, "a group signature";
+    EvmAddress, 20, "an account on an EVM chain";
 }
 
 /// Lower-case hexadecimal.

@@ -4,6 +4,7 @@
 
 mod messages;
 pub mod records;
+mod settlement;
 
 use std::sync::LazyLock;
 
@@ -50,6 +51,6 @@ fn noun<T: Noun>(name: &'static str, samples: Vec<(&'static str, T)>) -> Kind {
 /// Every kind of noun with its samples.
 pub fn kinds() -> &'static [Kind] {
     static KINDS: LazyLock<Vec<Kind>> =
-        LazyLock::new(|| records::kinds().into_iter().chain(messages::kinds()).collect());
+        LazyLock::new(|| records::kinds().into_iter().chain(messages::kinds()).chain(settlement::kinds()).collect());
     &KINDS
 }
