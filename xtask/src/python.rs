@@ -93,13 +93,20 @@ pub fn environment(workspace: &Workspace, environment: &Environment) -> Result<P
     Ok(interpreter)
 }
 
-/// Node's packages that the tests run: pinned here, installed there.
-const PACKAGES: &str = "tests/clients";
-const PACKAGES_FOLDER: &str = "test-npm";
+/// Node's packages: where they are pinned, and where they are installed.
+pub struct Packages {
+    pins: &'static str,
+    folder: &'static str,
+}
 
-/// The folder beside whose packages a script of the clients' tests must lie; made anew when the pins changed.
-pub fn packages(workspace: &Workspace) -> Result<PathBuf> {
-    let (source, folder) = (workspace.root().join(PACKAGES), workspace.target().join(PACKAGES_FOLDER));
+/// Ethereum's clients, as the tests of the JSON-RPC run them.
+pub static CLIENTS: Packages = Packages { pins: "tests/clients", folder: "test-npm" };
+/// The compiler of the contracts, what they are built on, and the clients that sign for them.
+pub static CONTRACTS: Packages = Packages { pins: "contracts", folder: "contracts-npm" };
+
+/// The folder beside whose packages a script must lie; made anew when the pins changed.
+pub fn packages(workspace: &Workspace, packages: &Packages) -> Result<PathBuf> {
+    let (source, folder) = (workspace.root().join(packages.pins), workspace.target().join(packages.folder));
     let lock = source.join("package-lock.json");
     let wanted = fs::read_to_string(&lock).with_context(|| format!("failed to read {}", lock.display()))?;
     let marker = folder.join("installed.json");

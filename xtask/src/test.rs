@@ -16,8 +16,10 @@ use crate::workspace::Workspace;
 
 /// Where the Rust tests find the interpreter that has the official clients installed.
 const INTERPRETER_VARIABLE: &str = "OG_TEST_PYTHON";
-/// Where they find Node's packages.
-const PACKAGES_VARIABLE: &str = "OG_TEST_NODE";
+/// Where they find the Node packages of Ethereum's clients.
+const CLIENTS_VARIABLE: &str = "OG_TEST_NODE";
+/// Where they find those of the contracts.
+const CONTRACTS_VARIABLE: &str = "OG_TEST_CONTRACTS";
 
 /// Every stage runs even if an earlier one failed, so that one run tells all there is to mend.
 pub fn run(area: Option<&str>) -> Result<bool> {
@@ -27,10 +29,12 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     let interpreter = python::environment(&workspace, &python::TESTS)?;
     let mut tally = Tally::default();
     if scope.rust {
-        let packages = python::packages(&workspace)?;
+        let clients = python::packages(&workspace, &python::CLIENTS)?;
+        let contracts = python::packages(&workspace, &python::CONTRACTS)?;
         tally = tally + Tally::default().with_status(check::run(area)?);
-        tally = tally
-            + rust_tests(&workspace, area, [(INTERPRETER_VARIABLE, &interpreter), (PACKAGES_VARIABLE, &packages)])?;
+        let variables =
+            [(INTERPRETER_VARIABLE, &interpreter), (CLIENTS_VARIABLE, &clients), (CONTRACTS_VARIABLE, &contracts)];
+        tally = tally + rust_tests(&workspace, area, variables)?;
         tally = tally + doc_tests(&workspace, area)?;
         if area.is_none_or(|area| area == "engine") {
             tally = tally + emulated::run(&workspace)?;
@@ -84,7 +88,7 @@ fn scripts(workspace: &Workspace, models: &[String]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 2]) -> Result<Tally> {
+fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 3]) -> Result<Tally> {
     let has_nextest = cargo(workspace).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut command = cargo(workspace);
     if has_nextest {

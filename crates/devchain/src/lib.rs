@@ -3,6 +3,7 @@
 //! A block is made as soon as something can be in it. What was acknowledged is durable: blocks with receipts, the state that they
 //! led to, and what waits. Nobody agrees with anybody here, so nothing but a devnet or a test should run on it.
 
+mod base;
 mod chain;
 mod funded;
 mod kept;
@@ -11,6 +12,7 @@ mod pool;
 mod shared;
 mod undo;
 
+pub use base::{BaseError, BaseStart, canonical_accounts};
 pub use chain::{Config, DevChain, OpenError};
 pub use funded::FundedKey;
 pub use pool::PoolLimits;

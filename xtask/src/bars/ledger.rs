@@ -28,6 +28,7 @@ pub static AREA: Area = Area {
         Bar { name: "light client, verification p50", goal: Goal::AtMost(5.0, "ms"), measure: survival::light_client },
         Bar { name: "simulated seeds that fail", goal: Goal::AtMost(0.0, "runs"), measure: survival::seeds },
         Bar { name: "acknowledged writes lost to kill -9", goal: Goal::AtMost(0.0, "lost"), measure: survival::kills },
+        Bar { name: "an epoch's certificate on Base", goal: Goal::AtMost(320_000.0, "gas"), measure: settlement },
     ],
 };
 
@@ -54,6 +55,25 @@ fn specification(bench: &mut Bench<'_>) -> Result<Outcome> {
 fn transfers(bench: &mut Bench<'_>) -> Result<Outcome> {
     let figure = benchmark(bench.workspace, "evm", "execution", "opg_per_second")?;
     Ok(Outcome::of(figure, "crates/evm/benches/execution.rs: recovery, execution and all roots, blocks of 400"))
+}
+
+/// What it costs on Base to take over a settlement: one certificate, one path through the state, one root.
+fn settlement(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let mut check = cargo(bench.workspace);
+    check.args([
+        "test",
+        "--package",
+        "devchain",
+        "--test",
+        "settlement",
+        "the_cost_of_a_certificate",
+        "--",
+        "--nocapture",
+    ]);
+    let outcome = stage::run_and_read("a settlement on Base", &mut check)?;
+    let told = outcome.output.lines().find_map(|line| line.strip_prefix("settlement: ")).context("no cost was told")?;
+    let gas = told.strip_prefix("advance ").and_then(|rest| rest.split(' ').next()).and_then(|gas| gas.parse().ok());
+    Ok(Outcome::of(gas.context("no cost was told")?, format!("{told}; with real shares of a committee of four")))
 }
 
 /// How many cases the test found different.
