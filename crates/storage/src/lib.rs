@@ -1,11 +1,13 @@
-//! Durable local storage: tables with group commit, sealed secrets, files written whole or not at all.
+//! Durable local storage: tables and logs with group commit, sealed secrets, files written whole or not at all.
 //!
 //! What is acknowledged here survives a crash at any instant. Knows nothing of what it stores.
 
 mod file;
+mod log;
 mod sealed;
 mod store;
 
 pub use file::{FileError, Incoming, map_file, read_file, write_file};
+pub use log::{Log, LogError, RECORD_BYTES_MAX, Ticket};
 pub use sealed::{Passphrase, SealError, Sealer, random_bytes};
 pub use store::{Change, Durable, Entry, Store, StoreError};

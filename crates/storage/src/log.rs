@@ -1,0 +1,459 @@
+//! An append-only file of records with group commit: whoever appends at the same time shares one write and one sync.
+//!
+//! Records are durable in the order in which they were appended, so a crash leaves a prefix of them. What is torn at the end was
+//! never acknowledged and is cut off; damage before the end is refused, because what follows it was acknowledged. After a failed
+//! write or sync nothing is acknowledged any more: nobody knows what the disk has.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// Opens every frame; also what a search for frames behind damage looks for.
+const MAGIC: [u8; 4] = *b"ogL1";
+const HEADER_BYTES: usize = 4 + 8 + 4 + CHECK_BYTES;
+const CHECK_BYTES: usize = 16;
+const CHECK_DOMAIN: &str = "og/log/frame/v1";
+/// Largest record.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of one frame: what may wait for a disk before appending is refused.
+const FRAME_BYTES_MAX: usize = 256 << 20;
+
+/// Why a log could not be opened or written.
+#[derive(Clone, Debug, Error)]
+pub enum LogError {
+    #[error("failed to open {path}: {cause}")]
+    Open { path: PathBuf, cause: String },
+    #[error("{path} is in use by another process")]
+    InUse { path: PathBuf },
+    #[error("{path} is damaged at byte {offset}: an acknowledged record behind it can still be read")]
+    Damaged { path: PathBuf, offset: usize },
+    #[error("failed to write the log: {0}")]
+    Write(String),
+    #[error("a record has {found} bytes, at most {RECORD_BYTES_MAX} expected")]
+    TooLarge { found: usize },
+    #[error("the disk is too far behind: {FRAME_BYTES_MAX} bytes wait for it")]
+    Behind,
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// A record's place in the order; durable once [`Log::wait`] has returned for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// A handle; clones share the file, which closes when the last one is dropped.
+#[derive(Clone)]
+pub struct Log {
+    queue: Arc<Queue>,
+    durable: watch::Receiver<Durability>,
+    /// Ends the writer when the last handle is gone.
+    _open: Arc<Open>,
+}
+
+struct Open(Arc<Queue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.arrived.notify_all();
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Records behind their lengths.
+    bytes: Vec<u8>,
+    /// Ticket of the last record that was appended.
+    last: u64,
+    /// All that is to be kept: the file is begun anew with it, before `bytes`.
+    anew: Option<Vec<u8>>,
+    is_closed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Durability {
+    upto: u64,
+    bytes: u64,
+    failed: Option<LogError>,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it holds the lock, and no record is left half-appended.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    /// Opens or makes the file and returns what it holds, in order.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Vec<u8>>), LogError> {
+        let failed = |error: std::io::Error| LogError::Open { path: path.to_owned(), cause: error.to_string() };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let mut file = open_file(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        let read = read_frames(path, &bytes)?;
+        if read.length < bytes.len() {
+            file.set_len(read.length as u64).and_then(|()| file.sync_all()).map_err(failed)?;
+        }
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        let queue = Arc::new(Queue::default());
+        let (sender, durable) = watch::channel(Durability { bytes: read.length as u64, ..Durability::default() });
+        let writer = Writer { path: path.to_owned(), file, sequence: read.next, durable: sender };
+        let of_writer = Arc::clone(&queue);
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&of_writer)).map_err(failed)?;
+        let open = Arc::new(Open(Arc::clone(&queue)));
+        Ok((Self { queue, durable, _open: open }, read.records))
+    }
+
+    /// Hands a record over. Never waits for the disk, so it may be called under a lock that gives records their order.
+    pub fn append(&self, record: &[u8]) -> Result<Ticket, LogError> {
+        if record.len() > RECORD_BYTES_MAX {
+            return Err(LogError::TooLarge { found: record.len() });
+        }
+        if let Some(failed) = &self.durable.borrow().failed {
+            return Err(failed.clone());
+        }
+        let mut waiting = self.queue.lock();
+        if waiting.bytes.len().saturating_add(record.len()) > FRAME_BYTES_MAX - 8 {
+            return Err(LogError::Behind);
+        }
+        push(&mut waiting.bytes, record);
+        waiting.last += 1;
+        let ticket = Ticket(waiting.last);
+        drop(waiting);
+        self.queue.arrived.notify_one();
+        Ok(ticket)
+    }
+
+    /// Begins the file anew with `records`, which must say all that was appended so far. A crash leaves the old file or the new.
+    pub fn rewrite(&self, records: &[Vec<u8>]) -> Result<Ticket, LogError> {
+        let mut bytes = Vec::new();
+        for record in records {
+            if record.len() > RECORD_BYTES_MAX {
+                return Err(LogError::TooLarge { found: record.len() });
+            }
+            push(&mut bytes, record);
+        }
+        if bytes.len() > FRAME_BYTES_MAX {
+            return Err(LogError::Behind);
+        }
+        let mut waiting = self.queue.lock();
+        waiting.anew = Some(bytes);
+        // What waits is said by `records` already.
+        waiting.bytes.clear();
+        waiting.last += 1;
+        let ticket = Ticket(waiting.last);
+        drop(waiting);
+        self.queue.arrived.notify_one();
+        Ok(ticket)
+    }
+
+    /// Returns when the record, and all before it, survive a crash.
+    pub async fn wait(&self, ticket: Ticket) -> Result<(), LogError> {
+        let mut durable = self.durable.clone();
+        let reached = durable.wait_for(|now| now.failed.is_some() || now.upto >= ticket.0).await;
+        match reached.map_err(|_| LogError::Closed)?.failed.clone() {
+            Some(failed) => Err(failed),
+            None => Ok(()),
+        }
+    }
+
+    pub fn is_durable(&self, ticket: Ticket) -> bool {
+        let now = self.durable.borrow();
+        now.failed.is_none() && now.upto >= ticket.0
+    }
+
+    /// Size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.durable.borrow().bytes
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, LogError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let failed = |error: std::io::Error| LogError::Open { path: path.to_owned(), cause: error.to_string() };
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
+    file.try_lock().map_err(|_| LogError::InUse { path: path.to_owned() })?;
+    Ok(file)
+}
+
+fn push(bytes: &mut Vec<u8>, record: &[u8]) {
+    // Bounded by RECORD_BYTES_MAX.
+    bytes.extend_from_slice(&(record.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(record);
+}
+
+fn check(sequence: u64, body: &[u8]) -> [u8; CHECK_BYTES] {
+    let digest = crypto::hash(CHECK_DOMAIN, &[&sequence.to_be_bytes(), body]);
+    let mut check = [0; CHECK_BYTES];
+    check.copy_from_slice(&digest.0[..CHECK_BYTES]);
+    check
+}
+
+fn frame(sequence: u64, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&sequence.to_be_bytes());
+    bytes.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(&check(sequence, body));
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+struct Read {
+    records: Vec<Vec<u8>>,
+    /// Bytes of whole frames.
+    length: usize,
+    /// Sequence of the next frame.
+    next: u64,
+}
+
+fn read_frames(path: &Path, bytes: &[u8]) -> Result<Read, LogError> {
+    let mut read = Read { records: Vec::new(), length: 0, next: 0 };
+    while let Some((sequence, body)) = read_frame(&bytes[read.length..]).filter(|(sequence, _)| *sequence == read.next)
+    {
+        let damaged = || LogError::Damaged { path: path.to_owned(), offset: read.length };
+        let records = split(body).ok_or_else(damaged)?;
+        read.records.extend(records);
+        read.length += HEADER_BYTES + body.len();
+        read.next = sequence + 1;
+    }
+    let tail = &bytes[read.length..];
+    let is_followed = tail.windows(MAGIC.len()).enumerate().skip(1).any(|(at, window)| {
+        window == MAGIC && read_frame(&tail[at..]).is_some_and(|(sequence, _)| sequence > read.next)
+    });
+    if is_followed {
+        return Err(LogError::Damaged { path: path.to_owned(), offset: read.length });
+    }
+    Ok(read)
+}
+
+/// The whole frame at the beginning of `bytes`, if there is one.
+fn read_frame(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+    if header[..4] != MAGIC {
+        return None;
+    }
+    let sequence = u64::from_be_bytes(header[4..12].try_into().ok()?);
+    let length = u32::from_be_bytes(header[12..16].try_into().ok()?) as usize;
+    let body = rest.get(..length)?;
+    (check(sequence, body) == header[16..]).then_some((sequence, body))
+}
+
+fn split(mut body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut records = Vec::new();
+    while !body.is_empty() {
+        let (length, rest) = body.split_at_checked(4)?;
+        let (record, rest) = rest.split_at_checked(u32::from_be_bytes(length.try_into().ok()?) as usize)?;
+        records.push(record.to_vec());
+        body = rest;
+    }
+    Some(records)
+}
+
+struct Writer {
+    path: PathBuf,
+    file: File,
+    sequence: u64,
+    durable: watch::Sender<Durability>,
+}
+
+impl Writer {
+    /// Takes everything that waits, writes and syncs it at once, tells everyone.
+    fn run(mut self, queue: &Queue) {
+        loop {
+            let mut waiting = queue.lock();
+            while waiting.bytes.is_empty() && waiting.anew.is_none() {
+                if waiting.is_closed {
+                    return;
+                }
+                waiting = queue.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+            let (anew, bytes, last) = (waiting.anew.take(), std::mem::take(&mut waiting.bytes), waiting.last);
+            drop(waiting);
+            let written = self.write(anew.as_deref(), &bytes);
+            self.durable.send_modify(|durable| match &written {
+                Ok(length) => {
+                    durable.upto = last;
+                    durable.bytes = *length;
+                }
+                Err(error) => durable.failed = Some(LogError::Write(error.to_string())),
+            });
+            if written.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, anew: Option<&[u8]>, bytes: &[u8]) -> std::io::Result<u64> {
+        if let Some(kept) = anew {
+            self.begin_anew(kept)?;
+        }
+        if !bytes.is_empty() {
+            self.file.write_all(&frame(self.sequence, bytes))?;
+            self.sequence += 1;
+            self.file.sync_data()?;
+        }
+        self.file.stream_position()
+    }
+
+    fn begin_anew(&mut self, kept: &[u8]) -> std::io::Result<()> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+        beside.write_all(&frame(0, kept))?;
+        beside.as_file().sync_all()?;
+        // Locked before it has the name, so that no other process can slip in between.
+        beside.as_file().try_lock()?;
+        self.file = beside.persist(&self.path).map_err(|error| error.error)?;
+        self.sequence = 1;
+        File::open(folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reopen(path: &Path) -> Result<(Log, Vec<Vec<u8>>), LogError> {
+        for _ in 0..200 {
+            match Log::open(path) {
+                // The writer closes the file just after the last handle is gone.
+                Err(LogError::InUse { .. }) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                other => return other,
+            }
+        }
+        Log::open(path)
+    }
+
+    async fn written(path: &Path, records: &[&str]) {
+        let (log, _) = reopen(path).unwrap();
+        for record in records {
+            let ticket = log.append(record.as_bytes()).unwrap();
+            log.wait(ticket).await.unwrap();
+            assert!(log.is_durable(ticket));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_waited_for_is_there_in_its_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/log");
+        written(&path, &["one", "", "three"]).await;
+        written(&path, &["four"]).await;
+        let (_log, records) = reopen(&path).unwrap();
+        assert_eq!(records, [&b"one"[..], b"", b"three", b"four"]);
+    }
+
+    #[tokio::test]
+    async fn a_torn_end_is_cut_off_wherever_it_is_torn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        written(&path, &["one", "two"]).await;
+        let whole = std::fs::read(&path).unwrap();
+        let first = HEADER_BYTES + 4 + 3;
+        for length in first..whole.len() {
+            drop(reopen(&path));
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(reopen(&path).unwrap().1, [b"one"], "cut at {length}");
+        }
+        // A torn write may also leave zeroes where its bytes should be.
+        let mut zeroed = whole.clone();
+        zeroed[first..].fill(0);
+        drop(reopen(&path));
+        std::fs::write(&path, &zeroed).unwrap();
+        assert_eq!(reopen(&path).unwrap().1, [b"one"]);
+        written(&path, &["three"]).await;
+        assert_eq!(reopen(&path).unwrap().1, [&b"one"[..], b"three"]);
+    }
+
+    #[tokio::test]
+    async fn damage_before_the_end_is_refused_at_every_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        written(&path, &["one", "two"]).await;
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..HEADER_BYTES + 7 {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x55;
+            drop(reopen(&path));
+            std::fs::write(&path, &changed).unwrap();
+            let opened = reopen(&path);
+            assert!(matches!(opened, Err(LogError::Damaged { offset: 0, .. })), "byte {at}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_begun_anew_holds_what_was_kept_and_what_came_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let (log, _) = reopen(&path).unwrap();
+        for index in 0..100_u32 {
+            log.append(&index.to_be_bytes()).unwrap();
+        }
+        log.rewrite(&[b"kept".to_vec()]).unwrap();
+        let ticket = log.append(b"after").unwrap();
+        log.wait(ticket).await.unwrap();
+        assert_eq!(log.bytes(), std::fs::metadata(&path).unwrap().len());
+        drop(log);
+        let (log, records) = reopen(&path).unwrap();
+        assert_eq!(records, [&b"kept"[..], b"after"]);
+        assert!(matches!(Log::open(&path), Err(LogError::InUse { .. })), "the new file is locked as well");
+        drop(log);
+    }
+
+    #[tokio::test]
+    async fn many_who_append_share_syncs_and_all_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let (log, _) = reopen(&path).unwrap();
+        let writers: Vec<_> = (0..200_u32)
+            .map(|index| {
+                let log = log.clone();
+                tokio::spawn(async move {
+                    let ticket = log.append(&index.to_be_bytes()).unwrap();
+                    log.wait(ticket).await
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+        drop(log);
+        let (_log, records) = reopen(&path).unwrap();
+        assert_eq!(records.len(), 200);
+    }
+
+    #[test]
+    fn a_record_over_the_limit_and_a_second_opening_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let (log, _) = reopen(&path).unwrap();
+        let large = vec![0; RECORD_BYTES_MAX + 1];
+        assert!(matches!(log.append(&large), Err(LogError::TooLarge { .. })));
+        assert!(matches!(log.rewrite(&[large]), Err(LogError::TooLarge { .. })));
+        assert!(matches!(Log::open(&path), Err(LogError::InUse { .. })));
+    }
+
+    #[test]
+    fn a_path_that_is_a_folder_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Log::open(folder.path()), Err(LogError::Open { .. })));
+    }
+}
