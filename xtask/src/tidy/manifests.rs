@@ -27,6 +27,7 @@ static HEAVY: &[&str] = &[
     "revm-*",
     "rustls",
     "safetensors",
+    "secp256k1",
     "tokenizers",
     "ureq",
 ];

@@ -1,0 +1,197 @@
+//! One entry on the state. Total: an entry that speaks of what is not there changes nothing, so that no journal makes it panic.
+
+use crate::{
+    books::{
+        entry::{Charged, Entry, Matured, Owed, PaidOut, PurseRecord, Refunded, Settled},
+        state::{Books, Wallet, day},
+    },
+    price::{Holder, Part},
+    scheme::Scheme,
+};
+
+impl Books {
+    /// Writes one entry into the books.
+    pub fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Purse(record) => self.put_purse(record.clone()),
+            Entry::Raised(raised) => {
+                if let Some(purse) = self.purses.get_mut(&raised.purse).filter(|purse| purse.cap < raised.cap) {
+                    purse.cap = raised.cap;
+                    purse.proof = raised.proof.clone();
+                }
+            }
+            Entry::Call(record) => self.put_call(record.clone()),
+            Entry::Delivered(delivered) => {
+                if let Some(call) = self.calls.get_mut(&delivered.call) {
+                    call.delivered = delivered.amount;
+                    call.delivered_opg = delivered.opg;
+                }
+            }
+            Entry::Charged(charged) => self.put_charge(charged.clone()),
+            Entry::Released(call) => self.end_call(*call),
+            Entry::Settling(settling) => {
+                if let Some(purse) = self.purses.get_mut(&settling.purse) {
+                    purse.settling = Some(settling.clone());
+                }
+            }
+            Entry::Settled(settled) => self.put_settled(settled),
+            Entry::Unsettled(unsettled) => {
+                if let Some(purse) = self.purses.get_mut(&unsettled.purse) {
+                    purse.settling = None;
+                }
+            }
+            Entry::Refunded(refunded) => self.take_back(refunded),
+            Entry::Closed(purse) => {
+                if let Some(purse) = self.purses.get_mut(purse) {
+                    purse.is_closed = true;
+                }
+            }
+            Entry::Matured(matured) => self.free_upto(matured),
+            Entry::Freed(freed) => *self.free.entry(freed.holder).or_default() = freed.amount,
+            Entry::PaidOut(paid) => self.pay_out(paid),
+            Entry::Revenue(revenue) => {
+                self.revenue.insert((revenue.model, revenue.day), (revenue.amount, revenue.calls));
+            }
+            Entry::Name(name) => {
+                self.names.insert(name.name, name.clone());
+            }
+            Entry::NextCall(call) => self.next_call = self.next_call.max(*call),
+            Entry::Owed(owed) => {
+                self.owed.insert(wallet_of(owed), owed.amount);
+            }
+            Entry::Repaid(owed) => self.repay(owed),
+            Entry::Announced(told) => {
+                if let Some(purse) = self.purses.get_mut(&told.purse) {
+                    purse.announced = told.amount;
+                }
+            }
+            Entry::Forgotten(purse) => self.forget(purse),
+        }
+    }
+
+    fn put_purse(&mut self, record: PurseRecord) {
+        if record.scheme != Scheme::Batch {
+            let wallet = (record.network, record.asset, record.payer);
+            self.by_wallet.entry(wallet).or_default().insert(record.id);
+        }
+        self.purses.insert(record.id, record);
+    }
+
+    fn forget(&mut self, id: &protocol::Digest) {
+        let Some(record) = self.purses.remove(id) else { return };
+        let wallet = (record.network, record.asset, record.payer);
+        if let Some(purses) = self.by_wallet.get_mut(&wallet) {
+            purses.remove(id);
+            if purses.is_empty() {
+                self.by_wallet.remove(&wallet);
+            }
+        }
+    }
+
+    fn put_call(&mut self, record: crate::books::entry::CallRecord) {
+        self.next_call = self.next_call.max(record.call.saturating_add(1));
+        if let Some(purse) = self.purses.get_mut(&record.purse) {
+            purse.calls = purse.calls.saturating_add(1);
+        }
+        let reserved = self.reserved.entry(record.purse).or_default();
+        *reserved = reserved.saturating_add(record.max);
+        if let Some(name) = record.name {
+            let (purse, request, call, at_ms) = (record.purse, record.request, record.call, record.at_ms);
+            let named = crate::books::entry::NameRecord { name, purse, request, call, is_over: false, at_ms };
+            self.names.insert(name, named);
+        }
+        self.calls.insert(record.call, record);
+    }
+
+    /// Takes a call and what it reserved out of the books. A purse of `exact` takes no second one.
+    fn end_call(&mut self, call: u64) {
+        let Some(record) = self.calls.remove(&call) else { return };
+        if let Some(reserved) = self.reserved.get_mut(&record.purse) {
+            *reserved = reserved.saturating_sub(record.max);
+            if *reserved == 0 {
+                self.reserved.remove(&record.purse);
+            }
+        }
+        if let Some(name) = record.name.and_then(|name| self.names.get_mut(&name)) {
+            name.is_over = true;
+        }
+        if let Some(purse) = self.purses.get_mut(&record.purse) {
+            purse.is_closed |= purse.scheme == Scheme::Exact;
+        }
+    }
+
+    fn put_charge(&mut self, charged: Charged) {
+        // A charge counts once: with the call that it ends.
+        if self.calls.contains_key(&charged.call) {
+            self.end_call(charged.call);
+            if let Some(purse) = self.purses.get_mut(&charged.purse) {
+                purse.spent = purse.spent.saturating_add(charged.amount);
+            }
+            let (amount, calls) = self.revenue.entry((charged.model, day(charged.at_ms))).or_default();
+            *amount = amount.saturating_add(charged.opg);
+            *calls = calls.saturating_add(1);
+        }
+        self.next_call = self.next_call.max(charged.call.saturating_add(1));
+        self.held.insert(charged.call, charged);
+    }
+
+    fn put_settled(&mut self, settled: &Settled) {
+        if let Some(purse) = self.purses.get_mut(&settled.purse) {
+            purse.settled = purse.settled.max(settled.amount);
+            purse.settled_at_ms = settled.at_ms;
+            purse.settling = None;
+        }
+    }
+
+    /// Gives a charge back: where it is not settled it is as if it had never been made, else the payer is owed it.
+    fn take_back(&mut self, refunded: &Refunded) {
+        let Some(charged) = self.held.remove(&refunded.call) else { return };
+        let Some(purse) = self.purses.get_mut(&charged.purse) else { return };
+        let busy = purse.settling.as_ref().map_or(0, |settling| settling.amount);
+        let unsettled = purse.spent.saturating_sub(purse.settled.max(busy));
+        let undone = charged.amount.min(unsettled);
+        purse.spent = purse.spent.saturating_sub(undone);
+        let owed = charged.amount.saturating_sub(undone);
+        if owed > 0 {
+            let wallet = (purse.network, purse.asset, purse.payer);
+            let sum = self.owed.entry(wallet).or_default();
+            *sum = sum.saturating_add(owed);
+        }
+        let key = (charged.model, day(charged.at_ms));
+        if let Some((amount, calls)) = self.revenue.get_mut(&key) {
+            *amount = amount.saturating_sub(charged.opg);
+            *calls = calls.saturating_sub(1);
+        }
+    }
+
+    fn free_upto(&mut self, matured: &Matured) {
+        let calls: Vec<u64> =
+            self.held.iter().filter(|(_, charged)| charged.at_ms <= matured.upto_ms).map(|(call, _)| *call).collect();
+        for charged in calls.iter().filter_map(|call| self.held.remove(call)) {
+            for share in charged.shares.iter().filter(|share| share.part != Part::Burn) {
+                let free = self.free.entry(share.holder).or_default();
+                *free = free.saturating_add(share.amount);
+            }
+            for share in charged.shares.iter().filter(|share| share.part == Part::Burn) {
+                let burned = self.free.entry(Holder(alloy_primitives::Address::ZERO)).or_default();
+                *burned = burned.saturating_add(share.amount);
+            }
+        }
+    }
+
+    fn pay_out(&mut self, paid: &PaidOut) {
+        if let Some(free) = self.free.get_mut(&paid.holder) {
+            *free = free.saturating_sub(paid.amount);
+        }
+    }
+
+    fn repay(&mut self, owed: &Owed) {
+        if let Some(sum) = self.owed.get_mut(&wallet_of(owed)) {
+            *sum = sum.saturating_sub(owed.amount);
+        }
+    }
+}
+
+const fn wallet_of(owed: &Owed) -> Wallet {
+    (owed.network, owed.asset, owed.payer)
+}

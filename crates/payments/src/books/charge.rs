@@ -1,0 +1,114 @@
+//! How a call ends: charged for what was delivered, or released.
+
+use protocol::{Digest, List, Milliseconds};
+use thiserror::Error;
+
+use crate::{
+    books::{
+        entry::{CallRecord, Charged, Delivered, Entry, Matured, Refunded},
+        state::Books,
+    },
+    price::{Quote, Split},
+    scheme::{Refused, Scheme},
+};
+
+/// What a call is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub quote: Quote,
+    pub receipt: Digest,
+    pub now_ms: Milliseconds,
+}
+
+/// A bug of the caller's: nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ChargeError {
+    #[error("the call is over, or never was")]
+    NoCall,
+    #[error("a delivery that costs {found} after one that cost {before}")]
+    Backwards { before: u128, found: u128 },
+}
+
+impl Books {
+    /// Notes that a part of an answer has left. `exact` has no parts: it is all or nothing.
+    pub fn deliver(&self, call: u64, quote: Quote) -> Result<Option<Entry>, ChargeError> {
+        let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
+        let amount = quote.amount.min(record.max);
+        if amount < record.delivered {
+            return Err(ChargeError::Backwards { before: record.delivered, found: amount });
+        }
+        let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
+        let opg = capped_opg(quote, amount);
+        Ok((!is_exact && amount > record.delivered).then_some(Entry::Delivered(Delivered { call, amount, opg })))
+    }
+
+    /// Ends a call whose answer is whole. Never charges more than was reserved: what goes beyond is the network's loss.
+    pub fn charge(&self, call: u64, charge: Charge) -> Result<Entry, ChargeError> {
+        let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
+        let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
+        let amount = if is_exact { record.max } else { charge.quote.amount.min(record.max) };
+        let opg = capped_opg(charge.quote, amount);
+        Ok(ended(record, amount, opg, charge.receipt, charge.now_ms))
+    }
+
+    /// Ends a call whose answer broke off: charged for what was journalled as delivered, released where that is nothing.
+    pub fn abandon(&self, call: u64, now_ms: Milliseconds) -> Result<Entry, ChargeError> {
+        let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
+        if record.delivered == 0 {
+            return Ok(Entry::Released(call));
+        }
+        Ok(ended(record, record.delivered, record.delivered_opg, Digest::ZERO, now_ms))
+    }
+
+    /// Ends a call whose payer left while it was answered: charged for what was delivered. In `exact` the price is the call's, so whoever
+    /// took a part of the answer and left pays it whole; else everybody would leave before the last token.
+    pub fn leave(&self, call: u64, quote: Quote, now_ms: Milliseconds) -> Result<Entry, ChargeError> {
+        let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
+        if quote.amount == 0 {
+            return self.abandon(call, now_ms);
+        }
+        self.charge(record.call, Charge { quote, receipt: Digest::ZERO, now_ms })
+    }
+
+    /// Takes the charge of a refuted or undelivered answer back.
+    pub fn refund(&self, receipt: &Digest, now_ms: Milliseconds) -> Result<Entry, Refused> {
+        let (call, _) = self.charge_of(receipt).ok_or(Refused::Refund(0, 0))?;
+        Ok(Entry::Refunded(Refunded { call, at_ms: now_ms }))
+    }
+
+    /// Frees the shares of charges that are older than the challenge window.
+    pub fn mature(&self, now_ms: Milliseconds, window_ms: Milliseconds) -> Option<Entry> {
+        let upto_ms = now_ms.checked_sub(window_ms)?;
+        let is_due = self.held.values().any(|charged| charged.at_ms <= upto_ms);
+        is_due.then_some(Entry::Matured(Matured { upto_ms }))
+    }
+}
+
+/// The OPG of a quote whose amount was capped: in proportion, rounded down.
+fn capped_opg(quote: Quote, amount: u128) -> u128 {
+    use alloy_primitives::U256;
+    if amount >= quote.amount {
+        return quote.opg;
+    }
+    // `amount < quote.amount`, so that the divisor is not zero and the result is below `quote.opg`.
+    let opg = U256::from(quote.opg).saturating_mul(U256::from(amount)) / U256::from(quote.amount);
+    u128::try_from(opg).unwrap_or(quote.opg)
+}
+
+fn ended(record: &CallRecord, amount: u128, opg: u128, receipt: Digest, at_ms: Milliseconds) -> Entry {
+    if amount == 0 {
+        return Entry::Released(record.call);
+    }
+    // A split that was written down sums to one; one that somehow does not gives nothing away.
+    let shares = Split::of(record.split.clone()).map(|split| split.shares(opg)).unwrap_or_default();
+    Entry::Charged(Charged {
+        call: record.call,
+        purse: record.purse,
+        amount,
+        opg,
+        receipt,
+        model: record.model,
+        shares: List::new(shares).unwrap_or_default(),
+        at_ms,
+    })
+}

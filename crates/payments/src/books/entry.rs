@@ -1,0 +1,176 @@
+//! What is written down, in canonical bytes: changes as they happen, and the state itself where a journal is begun anew.
+
+use protocol::{Bytes, Digest, List, Milliseconds};
+
+use crate::{
+    price::{Holder, PARTS_MAX, Portion, Share},
+    scheme::{Method, PROOF_BYTES_MAX, Scheme},
+};
+
+protocol::record! {
+    /// What a payer signed, and what became of it.
+    PurseRecord {
+        id: Digest,
+        scheme: Scheme,
+        method: Method,
+        /// Chain id.
+        network: u64,
+        asset: Holder,
+        payer: Holder,
+        payee: Holder,
+        /// The most that may be charged in all.
+        cap: u128,
+        /// What settles it.
+        proof: Bytes<PROOF_BYTES_MAX>,
+        expires_at_s: u64,
+        opened_at_ms: Milliseconds,
+        /// Charged in all.
+        spent: u128,
+        /// Calls that ever drew on it.
+        calls: u32,
+        /// Settled on its chain in all.
+        settled: u128,
+        settled_at_ms: Milliseconds,
+        /// A settlement that was sent and whose end is not known.
+        settling: Option<Settling>,
+        /// Takes no more calls.
+        is_closed: bool,
+        /// Charged in all, as far as the payer was told.
+        announced: u128,
+    }
+}
+
+protocol::record! {
+    /// A newer voucher of a channel.
+    Raised { purse: Digest, cap: u128, proof: Bytes<PROOF_BYTES_MAX>, }
+}
+
+protocol::record! {
+    /// A call that is being answered.
+    CallRecord {
+        call: u64,
+        purse: Digest,
+        max: u128,
+        /// Digest of the request that is paid for.
+        request: Digest,
+        /// Digest of the payment identifier, if there is one.
+        name: Option<Digest>,
+        model: Digest,
+        split: List<Portion, PARTS_MAX>,
+        at_ms: Milliseconds,
+        /// What was delivered so far costs, in the payer's asset and in OPG.
+        delivered: u128,
+        delivered_opg: u128,
+    }
+}
+
+protocol::record! {
+    /// A part of an answer has left.
+    Delivered { call: u64, amount: u128, opg: u128, }
+}
+
+protocol::record! {
+    /// A call is over and paid for.
+    Charged {
+        call: u64,
+        purse: Digest,
+        amount: u128,
+        opg: u128,
+        /// Zero where the answer ended before its receipt.
+        receipt: Digest,
+        model: Digest,
+        /// Of `opg`.
+        shares: List<Share, PARTS_MAX>,
+        at_ms: Milliseconds,
+    }
+}
+
+protocol::record! {
+    /// A settlement under way.
+    Settling { purse: Digest, amount: u128, transaction: Digest, }
+}
+
+protocol::record! {
+    /// A settlement that its chain has; `amount` is what was settled of the purse in all.
+    Settled { purse: Digest, amount: u128, transaction: Digest, at_ms: Milliseconds, }
+}
+
+protocol::record! {
+    /// A settlement that its chain refused.
+    Unsettled { purse: Digest, transaction: Digest, }
+}
+
+protocol::record! {
+    /// The charge of a call is taken back.
+    Refunded { call: u64, at_ms: Milliseconds, }
+}
+
+protocol::record! {
+    /// Charges up to a moment can no longer be refunded: their shares are free.
+    Matured { upto_ms: Milliseconds, }
+}
+
+protocol::record! {
+    /// What a holder may have paid out; only where a journal is begun anew.
+    Freed { holder: Holder, amount: u128, }
+}
+
+protocol::record! {
+    /// A holder was paid.
+    PaidOut { holder: Holder, amount: u128, transaction: Digest, }
+}
+
+protocol::record! {
+    /// What a model earned on a day, in OPG; only where a journal is begun anew.
+    Revenue { model: Digest, day: u64, amount: u128, calls: u64, }
+}
+
+protocol::record! {
+    /// A payment identifier and what it was used for.
+    NameRecord { name: Digest, purse: Digest, request: Digest, call: u64, is_over: bool, at_ms: Milliseconds, }
+}
+
+protocol::choice! {
+    /// One line of the journal.
+    Entry {
+        /// A purse as it stands: new, or kept from a journal before.
+        Purse(PurseRecord) = 1, "purse";
+        Raised(Raised) = 2, "raised";
+        /// A call as it stands: reserved, or kept.
+        Call(CallRecord) = 3, "call";
+        Delivered(Delivered) = 4, "delivered";
+        Charged(Charged) = 5, "charged";
+        /// The call of this number ended without a charge.
+        Released(u64) = 6, "released";
+        Settling(Settling) = 7, "settling";
+        Settled(Settled) = 8, "settled";
+        Unsettled(Unsettled) = 9, "unsettled";
+        Refunded(Refunded) = 10, "refunded";
+        Closed(Digest) = 11, "closed";
+        Matured(Matured) = 12, "matured";
+        Freed(Freed) = 13, "freed";
+        PaidOut(PaidOut) = 14, "paid_out";
+        Revenue(Revenue) = 15, "revenue";
+        Name(NameRecord) = 16, "name";
+        /// Numbers of calls go on from here; only where a journal is begun anew.
+        NextCall(u64) = 17, "next_call";
+        /// What a payer is to get back; only where a journal is begun anew.
+        Owed(Owed) = 18, "owed";
+        /// A payer got back what it was owed.
+        Repaid(Owed) = 19, "repaid";
+        /// What was told to the payer as charged in all.
+        Announced(Raise) = 20, "announced";
+        /// The purse of this id is forgotten: settled, and past its time.
+        Forgotten(Digest) = 21, "forgotten";
+    }
+}
+
+protocol::record! {
+    /// An amount of a payer's asset.
+    Owed { network: u64, asset: Holder, payer: Holder, amount: u128, }
+}
+
+protocol::record! {
+    /// A sum of a purse.
+    Raise { purse: Digest, amount: u128, }
+}

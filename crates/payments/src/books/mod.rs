@@ -1,0 +1,23 @@
+//! The books: who has promised what, which calls draw on it, what was charged, to whom it belongs and what is settled.
+//!
+//! A pure state machine. Every change is an [`Entry`]; the state is the fold of all entries, so that what is written down is what is
+//! known after a crash. A *purse* is what a payer signed (a payment, a session's cap, a channel); a *call* draws on one purse.
+//! At every moment and for every purse: charged + reserved by open calls ≤ cap. For every charge: the shares sum to it.
+
+mod apply;
+mod charge;
+mod entry;
+mod open;
+mod recover;
+mod settle;
+mod state;
+
+pub use charge::{Charge, ChargeError};
+pub use entry::{
+    CallRecord, Charged, Delivered, Entry, Freed, Matured, NameRecord, PaidOut, PurseRecord, Raised, Refunded, Revenue,
+    Settled, Settling, Unsettled,
+};
+pub use open::Wanted;
+pub use recover::RecoverError;
+pub use settle::Due;
+pub use state::{Books, ChargeOf};

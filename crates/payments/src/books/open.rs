@@ -1,0 +1,174 @@
+//! What is taken: a payment becomes a purse, a voucher raises one, a call draws on one. Decisions only: each returns the entries that
+//! the caller writes down and applies, or a refusal that changes nothing.
+
+use protocol::{Bytes, Digest, Milliseconds};
+use serde_json::json;
+
+use crate::{
+    books::{
+        entry::{CallRecord, Entry, NameRecord, PurseRecord, Raised},
+        state::Books,
+    },
+    price::{Holder, Split},
+    scheme::{Authorised, Offer, Refused, Scheme, batch, batch::Voucher},
+};
+
+/// A call that somebody wants answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The most that it can cost.
+    pub max: u128,
+    pub request: Digest,
+    /// Digest of the payment identifier.
+    pub name: Option<Digest>,
+    pub model: Digest,
+    pub split: &'a Split,
+    pub now_ms: Milliseconds,
+}
+
+impl Books {
+    /// Opens a purse for a payment out of the payer's balance, unless it was used before or the payer has promised too much.
+    pub fn open(&self, authorised: &Authorised, now_ms: Milliseconds) -> Result<(Digest, Entry), Refused> {
+        let (claim, id) = (authorised.claim(), authorised.id());
+        if self.purses.contains_key(&id) {
+            return Err(Refused::NonceUsed);
+        }
+        let promised = self.promised(authorised.network(), authorised.asset(), claim.payer, authorised.asked_at_ms());
+        let left = authorised.funds().saturating_sub(promised);
+        if left < claim.cap {
+            return Err(Refused::Funds { held: authorised.funds(), needed: promised.saturating_add(claim.cap) });
+        }
+        let record = PurseRecord {
+            id,
+            scheme: claim.scheme,
+            method: claim.method,
+            network: authorised.network().chain_id(),
+            asset: Holder(authorised.asset()),
+            payer: Holder(claim.payer),
+            payee: Holder(authorised.payee()),
+            cap: claim.cap,
+            proof: claim.proof.clone(),
+            expires_at_s: claim.expires_at_s,
+            opened_at_ms: now_ms,
+            spent: 0,
+            calls: 0,
+            settled: 0,
+            settled_at_ms: 0,
+            settling: None,
+            is_closed: false,
+            announced: 0,
+        };
+        Ok((id, Entry::Purse(record)))
+    }
+
+    /// Takes a voucher for a call of at most `max`: its channel's purse, and the entries that raise it.
+    pub fn raise(
+        &self,
+        voucher: &Voucher,
+        max: u128,
+        offer: &Offer,
+        now_ms: Milliseconds,
+    ) -> Result<(Digest, Vec<Entry>), Refused> {
+        let id = voucher.purse();
+        let standing = self.standing(&id).ok_or(Refused::UnknownChannel)?;
+        batch::against(voucher, max, &standing)?;
+        let proof = voucher_proof(voucher)?;
+        let entry = match self.purses.get(&id) {
+            Some(purse) if purse.is_closed => return Err(Refused::Withdrawing),
+            // An older voucher that still covers the call changes nothing.
+            Some(purse) if purse.cap >= voucher.max_claimable => return Ok((id, Vec::new())),
+            Some(_) => Entry::Raised(Raised { purse: id, cap: voucher.max_claimable, proof }),
+            None => Entry::Purse(PurseRecord {
+                id,
+                scheme: Scheme::Batch,
+                method: offer.method,
+                network: voucher.network.chain_id(),
+                asset: Holder(voucher.config.token),
+                payer: Holder(voucher.config.payer),
+                payee: Holder(voucher.config.receiver),
+                cap: voucher.max_claimable,
+                proof,
+                expires_at_s: u64::MAX,
+                opened_at_ms: now_ms,
+                spent: standing.spent,
+                calls: 0,
+                settled: standing.spent,
+                settled_at_ms: now_ms,
+                settling: None,
+                is_closed: false,
+                announced: standing.spent,
+            }),
+        };
+        Ok((id, vec![entry]))
+    }
+
+    /// Lets a call draw on a purse.
+    pub fn reserve(&self, purse: &Digest, wanted: &Wanted<'_>) -> Result<(u64, Entry), Refused> {
+        let record = self.purses.get(purse).ok_or(Refused::UnknownSession)?;
+        self.check_name(purse, wanted)?;
+        let is_used = record.scheme == Scheme::Exact && record.calls > 0;
+        if is_used {
+            return Err(Refused::NonceUsed);
+        }
+        if record.is_closed {
+            return Err(Refused::UnknownSession);
+        }
+        let (left, needed) = (self.left(purse), wanted.max);
+        if needed > left {
+            return Err(Refused::SessionExhausted { left, needed });
+        }
+        let call = self.next_call;
+        let record = CallRecord {
+            call,
+            purse: *purse,
+            max: wanted.max,
+            request: wanted.request,
+            name: wanted.name,
+            model: wanted.model,
+            split: wanted.split.portions().clone(),
+            at_ms: wanted.now_ms,
+            delivered: 0,
+            delivered_opg: 0,
+        };
+        Ok((call, Entry::Call(record)))
+    }
+
+    /// A payment identifier stands for one request, paid once: whoever sends it again learns what became of it.
+    pub(crate) fn check_name(&self, purse: &Digest, wanted: &Wanted<'_>) -> Result<(), Refused> {
+        let Some(known) = wanted.name.and_then(|name| self.names.get(&name)) else { return Ok(()) };
+        if known.request != wanted.request || known.purse != *purse {
+            return Err(Refused::Conflict);
+        }
+        if known.is_over { Err(Refused::NonceUsed) } else { Err(Refused::InFlight) }
+    }
+
+    /// What a payment identifier was used for.
+    pub fn named(&self, name: &Digest) -> Option<&NameRecord> {
+        self.names.get(name)
+    }
+}
+
+/// Channel and newest voucher, as a claim needs them.
+fn voucher_proof<const N: usize>(voucher: &Voucher) -> Result<Bytes<N>, Refused> {
+    let config = &voucher.config;
+    let proof = json!({
+        "channelConfig": {
+            "payer": config.payer.to_checksum(None),
+            "payerAuthorizer": config.payer_authorizer.to_checksum(None),
+            "receiver": config.receiver.to_checksum(None),
+            "receiverAuthorizer": config.receiver_authorizer.to_checksum(None),
+            "token": config.token.to_checksum(None),
+            "withdrawDelay": config.withdraw_delay_s,
+            "salt": config.salt.to_string(),
+        },
+        "voucher": {
+            "channelId": voucher.channel.to_string(),
+            "maxClaimableAmount": voucher.max_claimable.to_string(),
+            "signature": alloy_primitives::hex::encode_prefixed(&voucher.signature),
+        },
+    });
+    let bytes = proof.to_string().into_bytes();
+    let found = bytes.len();
+    let too_large = |_| Refused::Wire(crate::wire::WireError::TooLarge { found, limit: N });
+    Bytes::new(bytes).map_err(too_large)
+}

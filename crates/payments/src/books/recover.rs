@@ -1,0 +1,72 @@
+//! From a journal to books, and back to the shortest journal that says the same.
+
+use protocol::{Canonical as _, DecodeError, Milliseconds};
+use thiserror::Error;
+
+use crate::books::{
+    entry::{Entry, Freed, Owed, Revenue},
+    state::Books,
+};
+
+/// Why a journal could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("line {line} of the payment journal cannot be read: {source}")]
+pub struct RecoverError {
+    pub line: usize,
+    #[source]
+    pub source: DecodeError,
+}
+
+impl Books {
+    /// Reads a journal. Calls that were open when it ended are ended now, charged for what it says was delivered: the entries that do so
+    /// are returned and must be written down before anything else.
+    pub fn recover(lines: &[Vec<u8>], now_ms: Milliseconds) -> Result<(Self, Vec<Entry>), RecoverError> {
+        let mut books = Self::default();
+        for (line, bytes) in lines.iter().enumerate() {
+            let entry = Entry::decode(bytes).map_err(|source| RecoverError { line, source })?;
+            books.apply(&entry);
+        }
+        let open: Vec<u64> = books.calls.keys().copied().collect();
+        let mut ends = Vec::new();
+        for call in open {
+            if let Ok(entry) = books.abandon(call, now_ms) {
+                books.apply(&entry);
+                ends.push(entry);
+            }
+        }
+        // No session survives a restart: its client signs a new cap.
+        let orphans: Vec<_> = books
+            .purses
+            .values()
+            .filter(|purse| purse.scheme != crate::scheme::Scheme::Batch && !purse.is_closed)
+            .map(|purse| Entry::Closed(purse.id))
+            .collect();
+        orphans.iter().for_each(|entry| books.apply(entry));
+        ends.extend(orphans);
+        Ok((books, ends))
+    }
+
+    /// The state as entries: applied to empty books they give these.
+    pub fn entries(&self) -> Vec<Entry> {
+        let mut entries = vec![Entry::NextCall(self.next_call)];
+        // Calls before purses and names, which count them.
+        entries.extend(self.calls.values().cloned().map(Entry::Call));
+        entries.extend(self.held.values().cloned().map(Entry::Charged));
+        entries.extend(self.purses.values().cloned().map(Entry::Purse));
+        entries.extend(self.names.values().cloned().map(Entry::Name));
+        entries
+            .extend(self.free.iter().map(|(holder, amount)| Entry::Freed(Freed { holder: *holder, amount: *amount })));
+        entries.extend(self.owed.iter().map(|((network, asset, payer), amount)| {
+            Entry::Owed(Owed { network: *network, asset: *asset, payer: *payer, amount: *amount })
+        }));
+        entries.extend(self.revenue.iter().map(|((model, day), (amount, calls))| {
+            Entry::Revenue(Revenue { model: *model, day: *day, amount: *amount, calls: *calls })
+        }));
+        entries
+    }
+
+    /// Forgets identifiers of calls that ended before `before_ms`; for a journal that is begun anew.
+    pub fn drop_names(&mut self, before_ms: Milliseconds) {
+        self.names.retain(|_, name| !name.is_over || name.at_ms >= before_ms);
+    }
+}

@@ -1,0 +1,92 @@
+//! What is to be settled on which chain, and when.
+
+use protocol::{Digest, Milliseconds};
+
+use crate::{
+    books::{
+        entry::{Entry, PurseRecord, Settled, Settling, Unsettled},
+        state::Books,
+    },
+    scheme::Scheme,
+};
+
+/// A purse that is to be settled now: `amount` in all, `fresh` of it not settled yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub purse: PurseRecord,
+    pub amount: u128,
+    pub fresh: u128,
+}
+
+impl Books {
+    /// Payments that are over and unsettled, and channels with at least `least` to claim, or whose payer withdraws.
+    pub fn due(&self, least: u128) -> Vec<Due> {
+        let due = |purse: &PurseRecord| {
+            let fresh = purse.spent.saturating_sub(purse.settled);
+            if fresh == 0 || purse.settling.is_some() {
+                return None;
+            }
+            let is_over = purse.is_closed && self.reserved(&purse.id) == 0;
+            let is_leaving = self.facts.get(&purse.id).is_some_and(|facts| facts.withdraw_requested_at_s != 0);
+            let is_due = match purse.scheme {
+                Scheme::Exact => is_over,
+                // Its signature settles once.
+                Scheme::Upto => is_over && purse.settled == 0,
+                Scheme::Batch => fresh >= least || is_leaving || is_over,
+            };
+            is_due.then(|| Due { purse: purse.clone(), amount: purse.spent, fresh })
+        };
+        self.purses.values().filter_map(due).collect()
+    }
+
+    /// Settlements that were under way when the books were closed: their chain is to be asked what became of them.
+    pub fn unsure(&self) -> Vec<Due> {
+        let unsure = |purse: &PurseRecord| {
+            let settling = purse.settling.as_ref()?;
+            let fresh = settling.amount.saturating_sub(purse.settled);
+            Some(Due { purse: purse.clone(), amount: settling.amount, fresh })
+        };
+        self.purses.values().filter_map(unsure).collect()
+    }
+
+    /// Sessions to close: used up below `least`, older than their last use allows, or near their deadline.
+    pub fn expiring(&self, now_s: u64, margin_s: u64) -> Vec<Digest> {
+        let is_near = |purse: &&PurseRecord| {
+            purse.scheme == Scheme::Upto && !purse.is_closed && purse.expires_at_s <= now_s.saturating_add(margin_s)
+        };
+        self.purses.values().filter(is_near).map(|purse| purse.id).collect()
+    }
+
+    /// Purses whose payment can never be sent again, and that have nothing left to settle.
+    pub fn forgettable(&self, now_s: u64, keep_s: u64) -> Vec<Digest> {
+        let is_past = |purse: &&PurseRecord| {
+            purse.scheme != Scheme::Batch
+                && purse.is_closed
+                && purse.settling.is_none()
+                && purse.spent <= purse.settled
+                && self.reserved(&purse.id) == 0
+                && purse.expires_at_s.saturating_add(keep_s) < now_s
+        };
+        self.purses.values().filter(is_past).map(|purse| purse.id).collect()
+    }
+
+    /// Before a transaction is sent. `None` where another one is on its way, or nothing is left.
+    pub fn settling(&self, purse: &Digest, amount: u128, transaction: Digest) -> Option<Entry> {
+        let record = self.purses.get(purse)?;
+        let may = record.settling.is_none() && amount > record.settled && amount <= record.spent;
+        may.then_some(Entry::Settling(Settling { purse: *purse, amount, transaction }))
+    }
+
+    /// After its chain has it.
+    pub fn settled(&self, purse: &Digest, transaction: Digest, now_ms: Milliseconds) -> Option<Entry> {
+        let settling =
+            self.purses.get(purse)?.settling.as_ref().filter(|settling| settling.transaction == transaction)?;
+        Some(Entry::Settled(Settled { purse: *purse, amount: settling.amount, transaction, at_ms: now_ms }))
+    }
+
+    /// After its chain refused it.
+    pub fn unsettled(&self, purse: &Digest, transaction: Digest) -> Option<Entry> {
+        self.purses.get(purse)?.settling.as_ref().filter(|settling| settling.transaction == transaction)?;
+        Some(Entry::Unsettled(Unsettled { purse: *purse, transaction }))
+    }
+}

@@ -1,0 +1,136 @@
+//! What is known: purses, calls, charges that may still be refunded, and what belongs to whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::Address;
+use protocol::{Digest, Milliseconds};
+
+use crate::{
+    books::entry::{CallRecord, Charged, NameRecord, PurseRecord},
+    price::Holder,
+    scheme::{ChannelFacts, batch::Standing},
+    wire::Network,
+};
+
+/// A payer's money in one asset.
+pub(super) type Wallet = (u64, Holder, Holder);
+
+/// The books of one gateway.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Books {
+    pub(super) purses: BTreeMap<Digest, PurseRecord>,
+    /// Purses that draw on a payer's own balance (channels draw on their deposit).
+    pub(super) by_wallet: BTreeMap<Wallet, BTreeSet<Digest>>,
+    /// Sum of what open calls have reserved, by purse.
+    pub(super) reserved: BTreeMap<Digest, u128>,
+    pub(super) calls: BTreeMap<u64, CallRecord>,
+    pub(super) next_call: u64,
+    pub(super) names: BTreeMap<Digest, NameRecord>,
+    /// Charges whose challenge window is open, by call.
+    pub(super) held: BTreeMap<u64, Charged>,
+    /// What holders may have paid out, in OPG.
+    pub(super) free: BTreeMap<Holder, u128>,
+    /// What payers are to get back.
+    pub(super) owed: BTreeMap<Wallet, u128>,
+    /// OPG and calls by model and day.
+    pub(super) revenue: BTreeMap<(Digest, u64), (u128, u64)>,
+    /// What chains say of channels; never written down, asked again after a restart.
+    pub(super) facts: BTreeMap<Digest, ChannelFacts>,
+}
+
+/// A charge that can still be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChargeOf {
+    pub purse: Digest,
+    pub amount: u128,
+    pub opg: u128,
+    pub at_ms: Milliseconds,
+}
+
+/// Days since 1970.
+pub(super) const fn day(at_ms: Milliseconds) -> u64 {
+    at_ms / 86_400_000
+}
+
+impl Books {
+    pub fn purse(&self, id: &Digest) -> Option<&PurseRecord> {
+        self.purses.get(id)
+    }
+
+    pub fn call(&self, call: u64) -> Option<&CallRecord> {
+        self.calls.get(&call)
+    }
+
+    pub fn open_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub fn reserved(&self, purse: &Digest) -> u128 {
+        self.reserved.get(purse).copied().unwrap_or_default()
+    }
+
+    /// What a purse may still be charged.
+    pub fn left(&self, purse: &Digest) -> u128 {
+        let Some(record) = self.purses.get(purse) else { return 0 };
+        record.cap.saturating_sub(record.spent).saturating_sub(self.reserved(purse))
+    }
+
+    /// A channel as it stands, if its chain was asked about it.
+    pub fn standing(&self, purse: &Digest) -> Option<Standing> {
+        let facts = *self.facts.get(purse)?;
+        // A channel that we never charged begins with what was claimed of it, by whoever kept these books before.
+        let spent = self.purses.get(purse).map_or(facts.total_claimed, |record| record.spent.max(facts.total_claimed));
+        Some(Standing { spent, reserved: self.reserved(purse), facts })
+    }
+
+    pub fn note_facts(&mut self, purse: Digest, facts: ChannelFacts) {
+        self.facts.insert(purse, facts);
+    }
+
+    /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`.
+    pub fn promised(&self, network: Network, asset: Address, payer: Address, asked_at_ms: Milliseconds) -> u128 {
+        let wallet = (network.chain_id(), Holder(asset), Holder(payer));
+        let purses = self.by_wallet.get(&wallet).into_iter().flatten().filter_map(|id| self.purses.get(id));
+        let promised = purses.map(|purse| {
+            let is_seen = purse.settled > 0 && purse.settled_at_ms < asked_at_ms;
+            match (purse.is_closed, is_seen) {
+                // The balance that was told is without it already.
+                (_, true) => 0,
+                (true, false) => purse.spent.saturating_add(self.reserved(&purse.id)),
+                (false, false) => purse.cap,
+            }
+        });
+        promised.fold(0_u128, u128::saturating_add)
+    }
+
+    /// Shares of charges that may still be refunded, by holder.
+    pub fn held_of(&self, holder: Holder) -> u128 {
+        let shares = self.held.values().flat_map(|charged| charged.shares.iter());
+        shares.filter(|share| share.holder == holder).fold(0, |sum: u128, share| sum.saturating_add(share.amount))
+    }
+
+    pub fn free_of(&self, holder: Holder) -> u128 {
+        self.free.get(&holder).copied().unwrap_or_default()
+    }
+
+    /// Everyone who may be paid out, in order.
+    pub fn free(&self) -> impl Iterator<Item = (Holder, u128)> {
+        self.free.iter().map(|(holder, amount)| (*holder, *amount))
+    }
+
+    pub fn owed(&self, network: Network, asset: Address, payer: Address) -> u128 {
+        self.owed.get(&(network.chain_id(), Holder(asset), Holder(payer))).copied().unwrap_or_default()
+    }
+
+    /// OPG and calls of each model and day.
+    pub fn revenue(&self) -> impl Iterator<Item = (&Digest, u64, u128, u64)> {
+        self.revenue.iter().map(|((model, day), (amount, calls))| (model, *day, *amount, *calls))
+    }
+
+    /// The newest charge of a receipt, while it may be refunded.
+    pub fn charge_of(&self, receipt: &Digest) -> Option<(u64, ChargeOf)> {
+        let (call, charged) = self.held.iter().rev().find(|(_, charged)| charged.receipt == *receipt)?;
+        let Charged { purse, amount, opg, at_ms, .. } = charged;
+        Some((*call, ChargeOf { purse: *purse, amount: *amount, opg: *opg, at_ms: *at_ms }))
+    }
+}

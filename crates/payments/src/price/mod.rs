@@ -1,0 +1,9 @@
+//! What a call costs, in which asset, and who is paid of it.
+
+mod feed;
+mod quote;
+mod split;
+
+pub use feed::{Feed, FeedError, Rate};
+pub use quote::{LEVELS, Money, Price, PriceError, Quote, Tariff, Unit, Usage, quote};
+pub use split::{Holder, MILLION, PARTS_MAX, Part, Portion, Share, Split, SplitError};

@@ -1,0 +1,130 @@
+//! A deposit: money that its payer lets into the channel, by EIP-3009 or Permit2, through x402's collectors.
+
+use alloy_primitives::{B256, U256};
+use serde_json::{Value, json};
+
+use crate::{
+    scheme::{
+        Method, Offer, Refused,
+        permit::{in_time, whole_seconds},
+    },
+    signing::{
+        channel::{self, ChannelConfig, PERMIT2_COLLECTOR, TRANSFER_COLLECTOR},
+        recover,
+        transfer::{By, signed},
+    },
+    wire::{SIGNATURE_BYTES_MAX, TransferAuthorization, json::Object},
+};
+
+/// A deposit whose signature was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deposit {
+    pub amount: u128,
+    pub method: DepositMethod,
+    pub signature: Vec<u8>,
+    pub expires_at_s: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DepositMethod {
+    Transfer { valid_after: U256, valid_before: U256, salt: B256, nonce: B256 },
+    Permit2 { nonce: U256, deadline: U256 },
+}
+
+impl Deposit {
+    pub fn read(
+        object: Object<'_>,
+        config: &ChannelConfig,
+        channel: B256,
+        offer: &Offer,
+        now_s: u64,
+    ) -> Result<Self, Refused> {
+        let amount = object.amount("amount")?;
+        let authorization = object.object("authorization")?;
+        let deposit = match offer.method {
+            Method::Transfer => {
+                let inner = authorization.object("erc3009Authorization")?;
+                read_transfer(inner, amount, config, channel, offer, now_s)?
+            }
+            Method::Permit2 => {
+                let inner = authorization.object("permit2Authorization")?;
+                read_permit(inner, amount, config, channel, offer, now_s)?
+            }
+        };
+        if amount == 0 {
+            return Err(Refused::Deposit { found: 0, expected: 1 });
+        }
+        Ok(deposit)
+    }
+
+    pub const fn nonce(&self) -> B256 {
+        match &self.method {
+            DepositMethod::Transfer { nonce, .. } => *nonce,
+            DepositMethod::Permit2 { nonce, .. } => B256::new(nonce.to_be_bytes::<32>()),
+        }
+    }
+
+    /// What the collector of this deposit is handed, for a log.
+    pub fn to_json(&self) -> Value {
+        json!({ "amount": self.amount.to_string(), "nonce": self.nonce().to_string() })
+    }
+}
+
+fn read_transfer(
+    inner: Object<'_>,
+    amount: u128,
+    config: &ChannelConfig,
+    channel: B256,
+    offer: &Offer,
+    now_s: u64,
+) -> Result<Deposit, Refused> {
+    let salt = inner.word("salt")?;
+    let nonce = channel::deposit_nonce(channel, salt);
+    let authorization = TransferAuthorization {
+        from: config.payer,
+        to: TRANSFER_COLLECTOR,
+        value: amount,
+        valid_after: inner.number("validAfter")?,
+        valid_before: inner.number("validBefore")?,
+        nonce,
+    };
+    let signature = inner.bytes("signature", SIGNATURE_BYTES_MAX)?;
+    let (valid_after, valid_before) = (authorization.valid_after, authorization.valid_before);
+    in_time(whole_seconds(valid_after), whole_seconds(valid_before), offer, now_s)?;
+    if recover(&signed(&authorization, By::Receiver, offer.asset.domain()), &signature)? != config.payer {
+        return Err(Refused::Signer);
+    }
+    let method = DepositMethod::Transfer { valid_after, valid_before, salt, nonce };
+    Ok(Deposit { amount, method, signature, expires_at_s: whole_seconds(valid_before) })
+}
+
+fn read_permit(
+    inner: Object<'_>,
+    amount: u128,
+    config: &ChannelConfig,
+    channel: B256,
+    offer: &Offer,
+    now_s: u64,
+) -> Result<Deposit, Refused> {
+    let permitted = inner.object("permitted")?;
+    let truths = [
+        (inner.address("from")? == config.payer, Refused::Signer),
+        (permitted.address("token")? == offer.asset.address, Refused::Token),
+        (inner.address("spender")? == PERMIT2_COLLECTOR, Refused::Spender),
+        (inner.object("witness")?.word("channelId")? == channel, Refused::ChannelId),
+    ];
+    truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))?;
+    let permitted = permitted.amount("amount")?;
+    if permitted != amount {
+        return Err(Refused::Amount { found: permitted, expected: amount });
+    }
+    let (nonce, deadline) = (inner.number("nonce")?, inner.number("deadline")?);
+    in_time(0, whole_seconds(deadline), offer, now_s)?;
+    let signature = inner.bytes("signature", SIGNATURE_BYTES_MAX)?;
+    let digest = channel::permit_deposit(offer.asset.address, amount, nonce, deadline, channel, offer.asset.permit2());
+    if recover(&digest, &signature)? != config.payer {
+        return Err(Refused::Signer);
+    }
+    let method = DepositMethod::Permit2 { nonce, deadline };
+    Ok(Deposit { amount, method, signature, expires_at_s: whole_seconds(deadline) })
+}

@@ -1,0 +1,184 @@
+//! Why a payment is not taken: the word that other implementations use, and a sentence for people.
+
+use thiserror::Error;
+
+use crate::{signing::SignatureError, wire::WireError};
+
+/// A payment that is not taken. Nothing was executed and nothing is charged.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    #[error("the payment cannot be read: {0}")]
+    Wire(#[from] WireError),
+    #[error("the payment takes up another offer than ours: `{0}` differs")]
+    Terms(&'static str),
+    #[error("the payment is for another resource: {0}")]
+    Resource(String),
+    #[error("the signature cannot be used: {0}")]
+    Signature(#[from] SignatureError),
+    #[error("the payer's key did not sign this payment")]
+    Signer,
+    #[error("the payer is a contract, whose consent may change before settlement; pay from a key")]
+    ContractWallet,
+    #[error("the payment goes to another recipient")]
+    Recipient,
+    #[error("the payment is in another token")]
+    Token,
+    #[error("the payment may be spent by another contract than the scheme's")]
+    Spender,
+    #[error("the payment names another facilitator")]
+    Facilitator,
+    #[error("the payment is over {found}, {expected} expected")]
+    Amount { found: u128, expected: u128 },
+    #[error("the payment is not valid before {valid_after}, and it is {now}")]
+    TooEarly { valid_after: u64, now: u64 },
+    #[error("the payment is valid until {valid_before}, and it must still be at {needed}")]
+    TooLate { valid_before: u64, needed: u64 },
+    #[error("the payment was used before")]
+    NonceUsed,
+    #[error("the payer holds {held}, and {needed} are needed beside what it has promised already")]
+    Funds { held: u128, needed: u128 },
+    #[error("Permit2 may take {allowed} of the payer's, and {needed} are needed")]
+    Allowance { allowed: u128, needed: u128 },
+    #[error("the channel's `{0}` is not what was offered")]
+    Channel(&'static str),
+    #[error("the channel id is not that of the channel's configuration")]
+    ChannelId,
+    #[error("the channel is not known, and the payment brings no deposit")]
+    UnknownChannel,
+    #[error("the voucher covers {found} in all, {expected} expected")]
+    Cumulative { found: u128, expected: u128 },
+    #[error("the voucher covers {found} in all, and {claimed} were claimed already")]
+    BelowClaimed { found: u128, claimed: u128 },
+    #[error("the voucher covers {found} in all, and the channel holds {balance}")]
+    OverBalance { found: u128, balance: u128 },
+    #[error("the deposit is {found}, at least {expected} expected")]
+    Deposit { found: u128, expected: u128 },
+    #[error("the payer is withdrawing from the channel")]
+    Withdrawing,
+    #[error("{0} cannot be refunded: {1} are neither charged nor reserved")]
+    Refund(u128, u128),
+    #[error("the payment's identifier was used with another payment or request")]
+    Conflict,
+    #[error("a request with this payment is being answered")]
+    InFlight,
+    #[error("the session is not known, or has ended")]
+    UnknownSession,
+    #[error("the session has {left} left, and {needed} are needed")]
+    SessionExhausted { left: u128, needed: u128 },
+    #[error("the session belongs to another payer")]
+    SessionHolder,
+    #[error("the chain could not be asked: {0}")]
+    Chain(String),
+    #[error("the payment could not be written down: {0}")]
+    NotDurable(String),
+}
+
+/// Who can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Another payment is needed: 402.
+    Payment,
+    /// What was sent makes no sense: 400.
+    Form,
+    /// The payer has to approve Permit2 first: 412.
+    Allowance,
+    /// The same identifier, something else: 409.
+    Conflict,
+    /// Ours: 503.
+    Ours,
+}
+
+impl Refused {
+    /// The word that clients branch on.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Wire(_) => "invalid_payload",
+            Self::Terms(_) => "invalid_payment_requirements",
+            Self::Resource(_) => "invalid_resource",
+            Self::Signature(_) | Self::Signer => "invalid_exact_evm_payload_signature",
+            Self::ContractWallet => "unsupported_contract_wallet",
+            Self::Recipient => "invalid_exact_evm_payload_recipient_mismatch",
+            Self::Token => "invalid_exact_evm_payload_token_mismatch",
+            Self::Spender => "invalid_permit2_spender",
+            Self::Facilitator => "invalid_upto_evm_facilitator_mismatch",
+            Self::Amount { .. } => "invalid_exact_evm_payload_authorization_value_mismatch",
+            Self::TooEarly { .. } => "invalid_exact_evm_payload_authorization_valid_after",
+            Self::TooLate { .. } => "invalid_exact_evm_payload_authorization_valid_before",
+            Self::NonceUsed => "invalid_transaction_state",
+            Self::Funds { .. } => "insufficient_funds",
+            Self::Allowance { .. } => "PERMIT2_ALLOWANCE_REQUIRED",
+            Self::Channel(field) => channel_reason(field),
+            Self::ChannelId => "invalid_batch_settlement_evm_channel_id_mismatch",
+            Self::UnknownChannel => "invalid_batch_settlement_evm_channel_not_found",
+            Self::Cumulative { .. } => "invalid_batch_settlement_evm_cumulative_amount_mismatch",
+            Self::BelowClaimed { .. } => "invalid_batch_settlement_evm_cumulative_below_claimed",
+            Self::OverBalance { .. } => "invalid_batch_settlement_evm_cumulative_exceeds_balance",
+            Self::Deposit { .. } => "invalid_batch_settlement_evm_deposit_below_min_deposit",
+            Self::Withdrawing => "invalid_batch_settlement_evm_channel_busy",
+            Self::Refund(..) => "invalid_batch_settlement_evm_refund_amount_invalid",
+            Self::Conflict => "payment_identifier_conflict",
+            Self::InFlight => "payment_in_flight",
+            Self::UnknownSession => "unknown_session",
+            Self::SessionExhausted { .. } => "session_exhausted",
+            Self::SessionHolder => "session_of_another_payer",
+            Self::Chain(_) => "unexpected_verify_error",
+            Self::NotDurable(_) => "unexpected_settle_error",
+        }
+    }
+
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Wire(_) => Fault::Form,
+            Self::Allowance { .. } => Fault::Allowance,
+            Self::Conflict | Self::InFlight => Fault::Conflict,
+            Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
+            Self::Terms(_)
+            | Self::Resource(_)
+            | Self::Signature(_)
+            | Self::Signer
+            | Self::ContractWallet
+            | Self::Recipient
+            | Self::Token
+            | Self::Spender
+            | Self::Facilitator
+            | Self::Amount { .. }
+            | Self::TooEarly { .. }
+            | Self::TooLate { .. }
+            | Self::NonceUsed
+            | Self::Funds { .. }
+            | Self::Channel(_)
+            | Self::ChannelId
+            | Self::UnknownChannel
+            | Self::Cumulative { .. }
+            | Self::BelowClaimed { .. }
+            | Self::OverBalance { .. }
+            | Self::Deposit { .. }
+            | Self::Withdrawing
+            | Self::Refund(..)
+            | Self::UnknownSession
+            | Self::SessionExhausted { .. }
+            | Self::SessionHolder => Fault::Payment,
+        }
+    }
+
+    pub const fn hint(&self) -> &'static str {
+        match self.fault() {
+            Fault::Payment => "sign a new payment for one of the offers in PAYMENT-REQUIRED",
+            Fault::Form => "PAYMENT-SIGNATURE is base64 of x402's PaymentPayload, see specs/payments.md",
+            Fault::Allowance => "approve Permit2 for the token first, or use a gas sponsoring extension",
+            Fault::Conflict => "use a new payment identifier for a new request",
+            Fault::Ours => "try again in a moment",
+        }
+    }
+}
+
+const fn channel_reason(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        b"receiver" => "invalid_batch_settlement_evm_receiver_mismatch",
+        b"receiverAuthorizer" => "invalid_batch_settlement_evm_receiver_authorizer_mismatch",
+        b"token" => "invalid_batch_settlement_evm_token_mismatch",
+        b"withdrawDelay" => "invalid_batch_settlement_evm_withdraw_delay_mismatch",
+        b"signature" => "invalid_batch_settlement_evm_voucher_signature",
+        _ => "invalid_batch_settlement_evm_payload_type",
+    }
+}

@@ -1,0 +1,10 @@
+//! What a wallet signs: typed data by EIP-712, and whose key made a signature.
+
+pub mod channel;
+pub mod permit2;
+mod recover;
+pub mod transfer;
+mod typed;
+
+pub use recover::{SignatureError, SignerKey, recover};
+pub use typed::{Domain, Words, digest};

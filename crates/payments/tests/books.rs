@@ -1,0 +1,400 @@
+//! The books under any sequence of events: nobody is charged more than was signed, shares sum, and a journal says all of it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod stage;
+
+use std::collections::BTreeMap;
+
+use payments::{
+    books::{Books, Charge, Entry},
+    price::Quote,
+    scheme::{Refused, batch},
+    signing::channel::ChannelConfig,
+};
+use proptest::prelude::*;
+use protocol::{Canonical as _, Digest};
+use stage::{
+    NOW_MS, NOW_S, PRICE, WAYS, Way, authorise, channel, deposited, holding, offer, pay, payer, split, wanted,
+};
+
+/// What may happen; numbers are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Event {
+    Open { way: usize, nonce: u64 },
+    Voucher { cover: u128 },
+    Reserve { purse: usize, max: u128, name: Option<u8> },
+    Deliver { call: usize, amount: u128 },
+    Charge { call: usize, amount: u128 },
+    Abandon { call: usize },
+    Leave { call: usize, amount: u128 },
+    Close { purse: usize },
+    Settle { purse: usize, is_refused: bool },
+    Refund { receipt: usize },
+    Mature { after_ms: u64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let small = 0_u128..2 * PRICE;
+    prop_oneof![
+        (0_usize..3, 0_u64..6).prop_map(|(way, nonce)| Event::Open { way, nonce }),
+        (0_u128..12 * PRICE).prop_map(|cover| Event::Voucher { cover }),
+        (any::<usize>(), small.clone(), proptest::option::of(0_u8..4)).prop_map(|(purse, max, name)| Event::Reserve {
+            purse,
+            max,
+            name
+        }),
+        (any::<usize>(), small.clone()).prop_map(|(call, amount)| Event::Deliver { call, amount }),
+        (any::<usize>(), small.clone()).prop_map(|(call, amount)| Event::Charge { call, amount }),
+        any::<usize>().prop_map(|call| Event::Abandon { call }),
+        (any::<usize>(), small).prop_map(|(call, amount)| Event::Leave { call, amount }),
+        any::<usize>().prop_map(|purse| Event::Close { purse }),
+        (any::<usize>(), any::<bool>()).prop_map(|(purse, is_refused)| Event::Settle { purse, is_refused }),
+        any::<usize>().prop_map(|receipt| Event::Refund { receipt }),
+        (0_u64..10).prop_map(|after_ms| Event::Mature { after_ms }),
+    ]
+}
+
+/// Books, their journal, and what must hold beside them.
+#[derive(Default)]
+struct World {
+    books: Books,
+    journal: Vec<Vec<u8>>,
+    /// Settled on the chain, by purse: it takes each signature once, except a channel's.
+    chain: BTreeMap<Digest, u128>,
+    receipts: u8,
+}
+
+impl World {
+    fn note(&mut self, entry: Entry) {
+        self.journal.push(entry.encode());
+        self.books.apply(&entry);
+    }
+
+    fn purses(&self) -> Vec<Digest> {
+        let purses = self.books.entries().into_iter();
+        purses.filter_map(|entry| if let Entry::Purse(purse) = entry { Some(purse.id) } else { None }).collect()
+    }
+
+    fn pick(&self, purse: usize) -> Option<Digest> {
+        let purses = self.purses();
+        purses.get(purse.checked_rem(purses.len())?).copied()
+    }
+
+    fn pick_call(&self, call: usize) -> Option<u64> {
+        let entries = self.books.entries().into_iter();
+        let calls: Vec<u64> =
+            entries.filter_map(|entry| if let Entry::Call(call) = entry { Some(call.call) } else { None }).collect();
+        calls.get(call.checked_rem(calls.len())?).copied()
+    }
+
+    fn step(&mut self, event: &Event) -> Option<()> {
+        match event {
+            Event::Open { way, nonce } => {
+                let offer = offer(WAYS[*way]);
+                let authorised = authorise(&pay(&payer(1), &offer, *nonce), &offer, &holding(3 * PRICE)).unwrap();
+                let (_, entry) = self.books.open(&authorised, NOW_MS).ok()?;
+                self.note(entry);
+            }
+            Event::Voucher { cover } => {
+                let offer = offer(Way::Batch);
+                let channel = channel(&payer(1), &offer);
+                let voucher = batch::read(&channel.voucher(&payer(1), *cover), &offer, NOW_S).unwrap();
+                self.books.note_facts(voucher.purse(), deposited(10 * PRICE));
+                let (_, entries) = self.books.raise(&voucher, 1, &offer, NOW_MS).ok()?;
+                entries.into_iter().for_each(|entry| self.note(entry));
+            }
+            Event::Reserve { purse, max, name } => {
+                let (split, purse) = (split(), self.pick(*purse)?);
+                let mut wanted = wanted(&offer(Way::Transfer), &split, 1);
+                (wanted.max, wanted.name) = (*max, name.map(|name| Digest([name; 32])));
+                let (_, entry) = self.books.reserve(&purse, &wanted).ok()?;
+                self.note(entry);
+            }
+            Event::Deliver { call, amount } => {
+                let quote = Quote { amount: *amount, opg: amount * 7 };
+                let entry = self.books.deliver(self.pick_call(*call)?, quote).ok()??;
+                self.note(entry);
+            }
+            Event::Charge { call, amount } => {
+                self.receipts = self.receipts.wrapping_add(1);
+                let quote = Quote { amount: *amount, opg: amount * 7 };
+                let charge = Charge { quote, receipt: Digest([self.receipts; 32]), now_ms: NOW_MS };
+                let entry = self.books.charge(self.pick_call(*call)?, charge).unwrap();
+                self.note(entry);
+            }
+            Event::Abandon { call } => {
+                let entry = self.books.abandon(self.pick_call(*call)?, NOW_MS).unwrap();
+                self.note(entry);
+            }
+            Event::Leave { call, amount } => {
+                let quote = Quote { amount: *amount, opg: amount * 7 };
+                let entry = self.books.leave(self.pick_call(*call)?, quote, NOW_MS).unwrap();
+                self.note(entry);
+            }
+            Event::Close { purse } => {
+                let purse = self.pick(*purse)?;
+                self.note(Entry::Closed(purse));
+            }
+            Event::Settle { purse, is_refused } => {
+                let due = self.books.due(1);
+                let due = due.get(purse.checked_rem(due.len())?)?.clone();
+                self.settle(&due, *is_refused);
+            }
+            Event::Refund { receipt } => {
+                let receipt = Digest([u8::try_from(*receipt % 256).unwrap(); 32]);
+                let entry = self.books.refund(&receipt, NOW_MS).ok()?;
+                self.note(entry);
+            }
+            Event::Mature { after_ms } => {
+                let entry = self.books.mature(NOW_MS + after_ms, 5)?;
+                self.note(entry);
+            }
+        }
+        Some(())
+    }
+
+    fn settle(&mut self, due: &payments::books::Due, is_refused: bool) {
+        let (id, transaction) = (due.purse.id, Digest([3; 32]));
+        let entry = self.books.settling(&id, due.amount, transaction).unwrap();
+        self.note(entry);
+        assert!(self.books.settling(&id, due.amount, transaction).is_none(), "one at a time");
+        if is_refused {
+            let entry = self.books.unsettled(&id, transaction).unwrap();
+            return self.note(entry);
+        }
+        let before = self.chain.insert(id, due.amount).unwrap_or_default();
+        assert!(before == 0 || due.purse.scheme == payments::scheme::Scheme::Batch, "a signature settles once");
+        assert!(before < due.amount && due.amount <= due.purse.cap, "never more than was signed");
+        let entry = self.books.settled(&id, transaction, NOW_MS + 1).unwrap();
+        self.note(entry);
+    }
+
+    fn check(&self) {
+        for entry in self.books.entries() {
+            match entry {
+                Entry::Purse(purse) => {
+                    let reserved = self.books.reserved(&purse.id);
+                    assert!(purse.spent + reserved <= purse.cap, "{} + {reserved} > {}", purse.spent, purse.cap);
+                }
+                Entry::Charged(charged) => {
+                    let sum: u128 = charged.shares.iter().map(|share| share.amount).sum();
+                    assert_eq!(sum, charged.opg, "the shares sum to the charge");
+                }
+                Entry::Call(call) => assert!(call.delivered <= call.max),
+                _ => {}
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn whatever_happens_the_books_are_right_and_the_journal_says_them(
+        events in proptest::collection::vec(event(), 1..60),
+    ) {
+        let mut world = World::default();
+        for event in &events {
+            let _ = world.step(event);
+            world.check();
+        }
+        // The journal from its beginning leads to the same books, but for what ends with a restart.
+        let (recovered, ends) = Books::recover(&world.journal, NOW_MS).unwrap();
+        let mut expected = world.books.clone();
+        ends.iter().for_each(|entry| expected.apply(entry));
+        prop_assert_eq!(recovered.entries(), expected.entries());
+        prop_assert_eq!(recovered.open_calls(), 0);
+        // So does the shortest journal that says the same.
+        let lines: Vec<Vec<u8>> = world.books.entries().iter().map(|entry| entry.encode()).collect();
+        let (kept, _) = Books::recover(&lines, NOW_MS).unwrap();
+        prop_assert_eq!(kept.entries(), expected.entries());
+    }
+
+    /// A journal cut anywhere: nobody is charged more than it says was delivered or charged.
+    #[test]
+    fn a_crash_after_any_line_charges_no_more_than_was_written_down(
+        events in proptest::collection::vec(event(), 1..60), cut: usize,
+    ) {
+        let mut world = World::default();
+        for event in &events {
+            let _ = world.step(event);
+        }
+        let lines = &world.journal[..cut % (world.journal.len() + 1)];
+        let mut before = Books::default();
+        lines.iter().for_each(|line| before.apply(&Entry::decode(line).unwrap()));
+        let (after, _) = Books::recover(lines, NOW_MS).unwrap();
+        for entry in before.entries() {
+            let Entry::Purse(purse) = entry else { continue };
+            let open = before.entries().into_iter().filter_map(|entry| match entry {
+                Entry::Call(call) if call.purse == purse.id => Some(call.delivered),
+                _ => None,
+            });
+            let delivered: u128 = open.sum();
+            prop_assert_eq!(after.purse(&purse.id).unwrap().spent, purse.spent + delivered);
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_refused_or_changes_no_invariant(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+        match Books::recover(&[line], NOW_MS) {
+            Ok((books, _)) => World { books, ..World::default() }.check_caps(),
+            Err(error) => prop_assert_eq!(error.line, 0),
+        }
+    }
+}
+
+impl World {
+    fn check_caps(&self) {
+        assert_eq!(self.books.open_calls(), 0);
+    }
+}
+
+#[test]
+fn ten_payments_from_a_wallet_that_holds_one_open_one_purse() {
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let (offer, mut books) = (offer(way), Books::default());
+        let opened = (0..10).filter(|index| {
+            let authorised = authorise(&pay(&payer(1), &offer, *index), &offer, &holding(PRICE)).unwrap();
+            match books.open(&authorised, NOW_MS) {
+                Ok((_, entry)) => {
+                    books.apply(&entry);
+                    true
+                }
+                Err(refused) => {
+                    assert!(matches!(refused, Refused::Funds { held: PRICE, .. }), "{refused}");
+                    false
+                }
+            }
+        });
+        assert_eq!(opened.count(), 1, "{way:?}");
+    }
+}
+
+#[test]
+fn what_a_balance_shows_already_is_not_counted_twice() {
+    let (offer, mut books, split) = (offer(Way::Transfer), Books::default(), split());
+    let mut facts = holding(PRICE);
+    let (purse, entry) = books.open(&authorise(&pay(&payer(1), &offer, 1), &offer, &facts).unwrap(), NOW_MS).unwrap();
+    books.apply(&entry);
+    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+    books.apply(&entry);
+    let quote = Quote { amount: PRICE, opg: PRICE };
+    books.apply(&books.charge(call, Charge { quote, receipt: Digest([1; 32]), now_ms: NOW_MS }).unwrap());
+    let open = |books: &Books, facts: &payments::scheme::WalletFacts| {
+        books.open(&authorise(&pay(&payer(1), &offer, 2), &offer, facts).unwrap(), NOW_MS)
+    };
+    assert!(open(&books, &facts).is_err(), "charged and not settled");
+    books.apply(&books.settling(&purse, PRICE, Digest([3; 32])).unwrap());
+    books.apply(&books.settled(&purse, Digest([3; 32]), NOW_MS + 10).unwrap());
+    assert!(open(&books, &facts).is_err(), "the balance was asked before the settlement");
+    facts.asked_at_ms = NOW_MS + 11;
+    assert!(open(&books, &facts).is_ok(), "the wallet was filled again");
+}
+
+#[test]
+fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
+    for is_settled in [false, true] {
+        let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
+        let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+        let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+        books.apply(&entry);
+        let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+        books.apply(&entry);
+        let charge = Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), now_ms: NOW_MS };
+        books.apply(&books.charge(call, charge).unwrap());
+        assert_eq!(books.held_of(split.portions()[0].holder), 360);
+        books.apply(&Entry::Closed(purse));
+        if is_settled {
+            books.apply(&books.settling(&purse, 600, Digest([3; 32])).unwrap());
+            books.apply(&books.settled(&purse, Digest([3; 32]), NOW_MS).unwrap());
+        }
+        books.apply(&books.refund(&Digest([1; 32]), NOW_MS).unwrap());
+        assert_eq!(books.held_of(split.portions()[0].holder), 0, "held credit is taken back first");
+        let owed = books.owed(offer.asset.network, offer.asset.address, payer(1).key().address());
+        let spent = books.purse(&purse).unwrap().spent;
+        assert_eq!((spent, owed), if is_settled { (600, 600) } else { (0, 0) });
+        assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err(), "once");
+        assert!(books.due(1).is_empty(), "nothing is left to settle");
+        assert_eq!(books.revenue().map(|(_, _, amount, calls)| (amount, calls)).collect::<Vec<_>>(), [(0, 0)]);
+    }
+}
+
+#[test]
+fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
+    let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
+    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+    books.apply(&entry);
+    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+    books.apply(&entry);
+    let charge = Charge { quote: Quote { amount: 600, opg: 601 }, receipt: Digest([1; 32]), now_ms: NOW_MS };
+    books.apply(&books.charge(call, charge).unwrap());
+    assert!(books.mature(NOW_MS + 14_999, 15_000).is_none());
+    books.apply(&books.mature(NOW_MS + 15_000, 15_000).unwrap());
+    assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err());
+    assert_eq!(books.free().map(|(_, amount)| amount).sum::<u128>(), 601);
+    let (holder, amount) = (split.portions()[0].holder, books.free_of(split.portions()[0].holder));
+    books.apply(&Entry::PaidOut(payments::books::PaidOut { holder, amount, transaction: Digest([4; 32]) }));
+    assert_eq!(books.free_of(holder), 0);
+}
+
+#[test]
+fn an_exact_payment_is_charged_whole_or_not_at_all() {
+    let (offer, split) = (offer(Way::Transfer), split());
+    let quote = |amount| Quote { amount, opg: amount };
+    let opened = || {
+        let mut books = Books::default();
+        let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+        let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+        books.apply(&entry);
+        let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+        books.apply(&entry);
+        assert_eq!(books.deliver(call, quote(10)).unwrap(), None);
+        (books, purse, call)
+    };
+    let (mut books, purse, call) = opened();
+    books.apply(&books.abandon(call, NOW_MS).unwrap());
+    assert_eq!(books.purse(&purse).unwrap().spent, 0, "our fault");
+    let (mut books, purse, call) = opened();
+    books.apply(&books.leave(call, quote(0), NOW_MS).unwrap());
+    assert_eq!(books.purse(&purse).unwrap().spent, 0, "left before anything came");
+    let (mut books, purse, call) = opened();
+    books.apply(&books.leave(call, quote(10), NOW_MS).unwrap());
+    assert_eq!(books.purse(&purse).unwrap().spent, PRICE, "left in the middle");
+    assert!(matches!(books.reserve(&purse, &wanted(&offer, &split, 1)), Err(Refused::NonceUsed)));
+}
+
+#[test]
+fn a_purse_is_forgotten_only_when_nothing_can_come_of_it_any_more() {
+    let (offer, mut books) = (offer(Way::Transfer), Books::default());
+    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+    books.apply(&entry);
+    let past = NOW_S + offer.max_timeout_s + 3_601;
+    assert!(books.forgettable(past, 3_600).is_empty(), "still open");
+    books.apply(&Entry::Closed(purse));
+    assert!(books.forgettable(past - 1, 3_600).is_empty(), "its payment could be sent again");
+    assert_eq!(books.forgettable(past, 3_600), [purse]);
+}
+
+#[test]
+fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
+    let (offer, mut books, split) = (offer(Way::Batch), Books::default(), split());
+    let channel = channel(&payer(1), &offer);
+    let _: ChannelConfig = channel.config;
+    let voucher = batch::read(&channel.voucher(&payer(1), PRICE), &offer, NOW_S).unwrap();
+    books.note_facts(voucher.purse(), deposited(10 * PRICE));
+    let (purse, entries) = books.raise(&voucher, PRICE, &offer, NOW_MS).unwrap();
+    entries.iter().for_each(|entry| books.apply(entry));
+    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+    books.apply(&entry);
+    let charge = Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), now_ms: NOW_MS };
+    books.apply(&books.charge(call, charge).unwrap());
+    assert!(books.due(601).is_empty());
+    assert_eq!(books.due(600).first().unwrap().amount, 600);
+    let mut facts = deposited(10 * PRICE);
+    facts.withdraw_requested_at_s = NOW_S;
+    books.note_facts(purse, facts);
+    assert_eq!(books.due(601).first().unwrap().fresh, 600, "claimed before the payer is gone");
+    assert!(matches!(books.raise(&voucher, 1, &offer, NOW_MS), Err(Refused::Withdrawing)), "and served no more");
+}

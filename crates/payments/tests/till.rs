@@ -1,0 +1,257 @@
+//! The till at work: a handler runs once, what has left is paid, and nothing that was acknowledged is lost.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod stage;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use payments::{UNPAID_TOKENS_MAX, price::Usage, scheme::Refused};
+use protocol::Digest;
+use stage::{PRICE, WAYS, Way, holding, offer, pay, payer, rich, split, take, till, wanted};
+
+fn output(tokens: u64) -> Usage {
+    Usage { input: 5, output: tokens }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_replays_at_once_run_the_handler_once() {
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let (till, offer, runs) = (till(folder.path()), offer(way), Arc::new(AtomicUsize::new(0)));
+        let payment = pay(&payer(1), &offer, 1);
+        let tasks: Vec<_> = (0..20)
+            .map(|_| {
+                let (till, offer, payment, runs) =
+                    (Arc::clone(&till), offer.clone(), payment.clone(), Arc::clone(&runs));
+                tokio::spawn(async move {
+                    let split = split();
+                    let reservation = take(&till, &payment, &offer, &rich(), &wanted(&offer, &split, 1))?;
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    reservation.durable().await?;
+                    reservation.charge(output(100), Digest([1; 32])).await
+                })
+            })
+            .collect();
+        let mut paid = 0;
+        for task in tasks {
+            paid += usize::from(task.await.unwrap().is_ok());
+        }
+        assert_eq!((runs.load(Ordering::SeqCst), paid), (1, 1), "{way:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_payments_from_a_wallet_that_holds_one_run_the_handler_once() {
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let (till, offer, runs) = (till(folder.path()), offer(way), Arc::new(AtomicUsize::new(0)));
+        let tasks: Vec<_> = (0..10)
+            .map(|index| {
+                let (till, offer, runs) = (Arc::clone(&till), offer.clone(), Arc::clone(&runs));
+                tokio::spawn(async move {
+                    let (split, payment) = (split(), pay(&payer(1), &offer, index));
+                    let taken = take(&till, &payment, &offer, &holding(PRICE), &wanted(&offer, &split, 1));
+                    if let Ok(reservation) = taken {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        reservation.charge(output(100), Digest([1; 32])).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), 1, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_leaves_in_the_middle_is_charged_for_what_was_delivered() {
+    for (way, charged) in [(Way::Transfer, PRICE), (Way::Permit2, PRICE), (Way::Upto, 200), (Way::Batch, 200)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (till, offer, split) = (till(folder.path()), offer(way), split());
+        let mut reservation =
+            take(&till, &pay(&payer(1), &offer, 1), &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        let purse = reservation.purse();
+        reservation.delivered(output(20)).await.unwrap();
+        drop(reservation);
+        assert_eq!(till.books().purse(&purse).unwrap().spent, charged, "{way:?}");
+        assert_eq!(till.books().reserved(&purse), 0);
+    }
+}
+
+#[tokio::test]
+async fn whoever_leaves_before_anything_came_is_charged_nothing_and_the_network_never_charges_for_its_own_faults() {
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let (till, offer, split) = (till(folder.path()), offer(way), split());
+        let taken = take(&till, &pay(&payer(1), &offer, 1), &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        let purse = taken.purse();
+        drop(taken);
+        assert_eq!(till.books().purse(&purse).unwrap().spent, 0, "{way:?}");
+        let other = payer(2);
+        let taken = take(&till, &pay(&other, &offer, 2), &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        taken.release();
+        let third = payer(3);
+        let mut taken = take(&till, &pay(&third, &offer, 3), &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        taken.delivered(output(20)).await.unwrap();
+        let ended = taken.fail().unwrap();
+        let parts = if matches!(way, Way::Transfer | Way::Permit2) { 0 } else { 200 };
+        assert_eq!(ended.charged, parts, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_at_any_token_no_more_is_charged_than_was_delivered_and_few_tokens_go_unpaid() {
+    for way in [Way::Upto, Way::Batch] {
+        for tokens in [1, 31, 32, 33, 63, 64, 65, 95, 96, 97] {
+            let folder = tempfile::tempdir().unwrap();
+            let (offer, split) = (offer(way), split());
+            let first = till(folder.path());
+            let payment = pay(&payer(1), &offer, 1);
+            let mut taken = take(&first, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+            let purse = taken.purse();
+            taken.durable().await.unwrap();
+            for token in 1..=tokens {
+                taken.delivered(output(token)).await.unwrap();
+            }
+            // The process ends here: nothing more is written. What is on the disk is copied as a crash would leave it.
+            let crashed = tempfile::tempdir().unwrap();
+            std::fs::copy(folder.path().join("payments.log"), crashed.path().join("payments.log")).unwrap();
+            std::mem::forget(taken);
+            let again = till(crashed.path());
+            let spent = again.books().purse(&purse).unwrap().spent;
+            let paid = u64::try_from(spent / 10).unwrap();
+            assert!(paid <= tokens && tokens - paid <= UNPAID_TOKENS_MAX, "{way:?}: {paid} of {tokens}");
+            assert_eq!(again.books().open_calls(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_payment_is_known_after_a_restart() {
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let (offer, split, payment) = (offer(way), split(), pay(&payer(1), &offer(way), 1));
+        let first = till(folder.path());
+        let taken = take(&first, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        taken.charge(output(100), Digest([1; 32])).await.unwrap();
+        drop(first);
+        let again = till(folder.path());
+        let refused = take(&again, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).err().unwrap();
+        let expected = if way == Way::Batch {
+            "invalid_batch_settlement_evm_cumulative_amount_mismatch"
+        } else {
+            "invalid_transaction_state"
+        };
+        assert_eq!(refused.reason(), expected, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_identifier_stands_for_one_request() {
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let (till, offer, split) = (till(folder.path()), offer(way), split());
+        let payment = pay(&payer(1), &offer, 1);
+        let mut first = wanted(&offer, &split, 1);
+        first.name = Some(Digest([7; 32]));
+        let taken = take(&till, &payment, &offer, &rich(), &first).unwrap();
+        if way != Way::Batch {
+            let again = take(&till, &payment, &offer, &rich(), &first).err();
+            assert_eq!(again, Some(Refused::InFlight), "{way:?}");
+        }
+        let mut other = wanted(&offer, &split, 2);
+        other.name = first.name;
+        let refused = take(&till, &payment, &offer, &rich(), &other).err().unwrap();
+        let conflict = [Refused::Conflict.reason(), "invalid_batch_settlement_evm_cumulative_amount_mismatch"];
+        assert!(conflict.contains(&refused.reason()), "{way:?}: {refused}");
+        taken.charge(output(10), Digest([1; 32])).await.unwrap();
+        let another = take(&till, &pay(&payer(2), &offer, 2), &offer, &rich(), &first).err();
+        assert_eq!(another, Some(Refused::Conflict), "{way:?}: another payment under the same name");
+    }
+}
+
+#[tokio::test]
+async fn a_charge_is_never_over_what_was_reserved() {
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let (till, offer, split) = (till(folder.path()), offer(way), split());
+        let taken = take(&till, &pay(&payer(1), &offer, 1), &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        let ended = taken.charge(output(1_000_000), Digest([1; 32])).await.unwrap();
+        assert_eq!((ended.charged, ended.spent), (PRICE, PRICE), "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_channel_pays_for_calls_side_by_side_as_far_as_its_voucher_covers_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (till, offer, split, payer) = (till(folder.path()), offer(Way::Batch), split(), payer(1));
+    let channel = stage::channel(&payer, &offer);
+    let voucher = |cover| {
+        let payload = channel.voucher(&payer, cover);
+        payments::payer::Channel::payment(&stage::required(&[]), &offer.requirements(), payload)
+    };
+    let wanted = wanted(&offer, &split, 1);
+    let one = take(&till, &voucher(PRICE), &offer, &rich(), &wanted).unwrap();
+    let refused = take(&till, &voucher(PRICE), &offer, &rich(), &wanted).err();
+    assert_eq!(refused, Some(Refused::Cumulative { found: PRICE, expected: 2 * PRICE }));
+    let two = take(&till, &voucher(2 * PRICE), &offer, &rich(), &wanted).unwrap();
+    assert_eq!(one.charge(output(30), Digest([1; 32])).await.unwrap().spent, 300);
+    assert_eq!(two.charge(output(40), Digest([2; 32])).await.unwrap().spent, 700);
+    // What was not charged is the payer's again: the voucher that covered two calls covers a third.
+    let three = take(&till, &voucher(2 * PRICE), &offer, &rich(), &wanted).unwrap();
+    assert_eq!(three.charge(output(100), Digest([3; 32])).await.unwrap().spent, 1_700);
+    let beyond = take(&till, &voucher(1_001 * PRICE), &offer, &rich(), &wanted).err();
+    assert_eq!(beyond, Some(Refused::OverBalance { found: 1_001 * PRICE, balance: 1_000 * PRICE }));
+}
+
+#[tokio::test]
+async fn a_session_pays_for_many_calls_and_never_more_than_its_cap() {
+    let folder = tempfile::tempdir().unwrap();
+    let (till, offer, split) = (till(folder.path()), offer(Way::Upto), split());
+    let mut wanted = wanted(&offer, &split, 1);
+    wanted.max = 400;
+    let first = take(&till, &pay(&payer(1), &offer, 1), &offer, &rich(), &wanted).unwrap();
+    let purse = first.purse();
+    let second = till.draw(&purse, &wanted, stage::tariff(&offer)).unwrap();
+    let third = till.draw(&purse, &wanted, stage::tariff(&offer)).err();
+    assert_eq!(third, Some(Refused::SessionExhausted { left: 200, needed: 400 }), "atomic: two are reserved");
+    first.charge(output(10), Digest([1; 32])).await.unwrap();
+    second.charge(output(40), Digest([2; 32])).await.unwrap();
+    assert_eq!(till.books().left(&purse), 500);
+    till.note(|_| Some(payments::books::Entry::Closed(purse))).unwrap();
+    assert_eq!(till.draw(&purse, &wanted, stage::tariff(&offer)).err(), Some(Refused::UnknownSession));
+    assert_eq!(till.books().due(1).first().unwrap().amount, 500);
+}
+
+#[tokio::test]
+async fn a_journal_that_is_begun_anew_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (offer, split) = (offer(Way::Upto), split());
+    let first = till(folder.path());
+    for index in 0..20 {
+        let payment = pay(&payer(1), &offer, index);
+        let taken = take(&first, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        taken.charge(output(index), Digest([1; 32])).await.unwrap();
+    }
+    let before = first.books().entries();
+    assert!(!first.compact(u64::MAX, 3_600).unwrap());
+    assert!(first.compact(0, 3_600).unwrap());
+    let ticket = first.note(|books| books.mature(stage::NOW_MS, 0)).unwrap().unwrap();
+    first.durable(ticket).await.unwrap();
+    assert_ne!(first.books().entries(), before);
+    let after = first.books().clone();
+    drop(first);
+    let again = till(folder.path());
+    let mut expected = after;
+    for purse in expected.entries() {
+        if let payments::books::Entry::Purse(purse) = purse {
+            expected.apply(&payments::books::Entry::Closed(purse.id));
+        }
+    }
+    assert_eq!(again.books().entries(), expected.entries());
+}
