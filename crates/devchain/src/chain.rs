@@ -73,7 +73,8 @@ impl DevChain {
     /// A beginning in which these addresses have so many coins each.
     pub fn genesis(timestamp: u64, funded: impl IntoIterator<Item = Address>, coins: u128) -> Genesis {
         let account = GenesisAccount { balance: U256::from(coins), ..GenesisAccount::default() };
-        Genesis { timestamp, accounts: funded.into_iter().map(|address| (address, account.clone())).collect() }
+        let accounts = funded.into_iter().map(|address| (address, account.clone())).collect();
+        Genesis { timestamp, accounts, ..Genesis::default() }
     }
 
     /// Opens or begins the chain in its folder. Must be called inside of a runtime, and reads the disk.

@@ -9,17 +9,18 @@ use alloy_consensus::{Header, ReceiptEnvelope, Sealable as _, Sealed};
 use alloy_eips::eip1559::BaseFeeParams;
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_evm::Evm as _;
-use alloy_primitives::{Address, B256, Bloom, Bytes};
+use alloy_primitives::{Address, B256, Bloom, Bytes, Log};
 use thiserror::Error;
 
 use crate::chain::Chain;
 use crate::history;
 use crate::machine::{self, Machine, Stopped};
-use crate::modules::opg;
+use crate::modules::{SystemCall, SystemError, opg};
 use crate::overlay::Overlay;
 use crate::receipt::{Receipt, Sums, receipt};
 use crate::refusal::Refusal;
 use crate::state::{Changes, StateError, StateRead};
+use crate::system;
 use crate::transaction::Transaction;
 
 /// What whoever orders blocks decides about the next one; the rest follows from its parent.
@@ -169,7 +170,7 @@ impl<'a> BlockBuilder<'a> {
         let overlay = self.machine.db_mut();
         let burned = overlay.absorb(ran.state)?;
         let burned = burned.ok_or_else(|| StateError(format!("transaction {} made coins", transaction.hash())))?;
-        if self.chain.modules.iter().any(|module| module.address == opg::ADDRESS) {
+        if self.chain.has_opg() {
             opg::book_burned(overlay, burned)?;
         }
         let receipt = receipt(&transaction, ran.result, base_fee, self.sums);
@@ -178,6 +179,12 @@ impl<'a> BlockBuilder<'a> {
         self.transactions.push(transaction);
         self.receipts.push(receipt);
         self.receipts.last().ok_or_else(|| StateError("a receipt was lost".to_owned()).into())
+    }
+
+    /// Does what the ledger itself has to do at this place of the block; refused, it leaves no trace. Its logs are no
+    /// transaction's, so no receipt has them.
+    pub fn system<C: SystemCall>(&mut self, call: &C) -> Result<(C::Outcome, Vec<Log>), SystemError> {
+        system::run(&mut self.machine, &self.chain, call)
     }
 
     /// What the block did so far, over the state that it began on.

@@ -39,6 +39,11 @@ impl Chain {
         Self { gas_limit, ..self }
     }
 
+    /// Whether its coin is OPG, whose books say what was burned.
+    pub(crate) fn has_opg(&self) -> bool {
+        self.modules.iter().any(|module| module.address == modules::opg::ADDRESS)
+    }
+
     pub(crate) fn rules(&self) -> CfgEnv {
         let mut rules = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(self.id);
         rules.tx_gas_limit_cap = Some(self.gas_limit);

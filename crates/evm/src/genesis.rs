@@ -5,14 +5,20 @@ use std::collections::BTreeMap;
 use alloy_consensus::constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS};
 use alloy_consensus::{EMPTY_ROOT_HASH, Header, Sealable as _, Sealed};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
+use alloy_evm::Evm as _;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::bytecode::BytecodeDecodeError;
 use thiserror::Error;
 
 use crate::chain::Chain;
 use crate::history;
-use crate::modules::{self, opg};
+use crate::machine;
+use crate::modules::parameters::SetParameter;
+use crate::modules::staking::{self, FoundNode, FoundPool};
+use crate::modules::{self, SystemError, opg};
+use crate::overlay::Overlay;
 use crate::state::{Account, Changes, Code};
+use crate::system;
 use crate::world::World;
 
 /// Where EIP-1559 starts.
@@ -32,6 +38,18 @@ pub struct GenesisAccount {
 pub struct Genesis {
     pub timestamp: u64,
     pub accounts: BTreeMap<Address, GenesisAccount>,
+    pub founding: Founding,
+}
+
+/// What a network's modules begin with. The coins are coins of the genesis beside those of its accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Founding {
+    /// Numbers that differ from the table of parameters.
+    pub parameters: Vec<SetParameter>,
+    /// Nodes with their operators' stake, in the order of their registration.
+    pub nodes: Vec<FoundNode>,
+    /// Coins from which nodes are rewarded.
+    pub reward_pool: u128,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -44,6 +62,10 @@ pub enum GenesisError {
     Code(Address),
     #[error("account {0} has storage but neither nonce, balance nor code, so it would count as empty")]
     Empty(Address),
+    #[error("failed to found the network: {0}")]
+    Founding(#[from] SystemError),
+    #[error("a chain without native modules has nothing to found")]
+    NothingToFound,
 }
 
 impl Genesis {
@@ -62,15 +84,39 @@ impl Genesis {
                 return Err(GenesisError::Empty(*address));
             }
         }
-        for (address, account) in fixtures(chain, supply) {
+        let staked = self.founding.coins().ok_or(GenesisError::Supply)?;
+        supply = supply.checked_add(staked).ok_or(GenesisError::Supply)?;
+        for (address, account) in fixtures(chain, supply, staked) {
             if self.accounts.contains_key(&address) {
                 return Err(GenesisError::Taken(address));
             }
             place(&mut changes, address, &account).map_err(|_| GenesisError::Code(address))?;
         }
         let mut world = World::default();
-        let state_root = world.apply(&changes);
+        world.apply(&changes);
+        if self.founding != Founding::default() {
+            let founded = self.found(chain, &world)?;
+            world.apply(&founded);
+        }
+        let state_root = world.root();
         Ok((world, self.header(chain, state_root).seal_slow()))
+    }
+
+    /// The modules' own first deeds, by the ways in which they act later.
+    fn found(&self, chain: &Chain, world: &World) -> Result<Changes, GenesisError> {
+        if chain.modules.is_empty() {
+            return Err(GenesisError::NothingToFound);
+        }
+        let surroundings = Chain::surroundings(&self.header(chain, B256::ZERO));
+        let mut machine = machine::build(chain, chain.rules(), surroundings, Overlay::over(world));
+        for parameter in &self.founding.parameters {
+            system::run(&mut machine, chain, parameter)?;
+        }
+        for node in &self.founding.nodes {
+            system::run(&mut machine, chain, node)?;
+        }
+        system::run(&mut machine, chain, &FoundPool { coins: self.founding.reward_pool })?;
+        Ok(machine.finish().0.into_changes())
     }
 
     fn header(&self, chain: &Chain, state_root: B256) -> Header {
@@ -92,15 +138,23 @@ impl Genesis {
     }
 }
 
+impl Founding {
+    fn coins(&self) -> Option<U256> {
+        let staked = self.nodes.iter().try_fold(0_u128, |sum, node| sum.checked_add(node.coins))?;
+        U256::from(staked).checked_add(U256::from(self.reward_pool))
+    }
+}
+
 /// What every chain of this kind has from the start.
-fn fixtures(chain: &Chain, supply: U256) -> Vec<(Address, GenesisAccount)> {
+fn fixtures(chain: &Chain, supply: U256, staked: U256) -> Vec<(Address, GenesisAccount)> {
     let history = GenesisAccount { nonce: 1, code: history::code(), ..GenesisAccount::default() };
     let mut fixtures = vec![(history::ADDRESS, history)];
     for module in chain.modules {
         // Code, because Solidity asks for it before a call; a nonce, because an account with storage alone counts as empty.
         let code = Bytes::from_static(modules::CODE);
         let storage = if module.address == opg::ADDRESS { opg::genesis_storage(supply) } else { BTreeMap::new() };
-        fixtures.push((module.address, GenesisAccount { nonce: 1, code, storage, ..GenesisAccount::default() }));
+        let balance = if module.address == staking::ADDRESS { staked } else { U256::ZERO };
+        fixtures.push((module.address, GenesisAccount { nonce: 1, code, storage, balance }));
     }
     fixtures
 }

@@ -4,7 +4,12 @@
 //! A module touches state through its `Frame` only, which meters and which refuses what would be unsafe.
 
 mod frame;
+mod layout;
 pub mod opg;
+pub mod parameters;
+pub mod staking;
+mod system;
+pub mod votes;
 
 use alloy_evm::precompiles::{DynPrecompile, PrecompileInput, PrecompilesMap};
 use alloy_primitives::{Address, Bytes};
@@ -14,6 +19,7 @@ use revm::precompile::PrecompileId;
 use revm::primitives::hardfork::SpecId;
 
 pub use frame::{Frame, Stop};
+pub use system::{SystemCall, SystemError};
 
 sol!("../../contracts/IModule.sol");
 
@@ -21,7 +27,7 @@ sol!("../../contracts/IModule.sol");
 pub const CODE: &[u8] = &[0xfe];
 
 /// Every native module of the network.
-pub static ALL: &[Module] = &[opg::MODULE];
+pub static ALL: &[Module] = &[opg::MODULE, staking::MODULE, votes::MODULE, parameters::MODULE];
 
 /// One module.
 #[derive(Debug)]
@@ -38,18 +44,25 @@ pub struct Method {
     pub signature: &'static str,
     /// Whether it may change state: if not, it is refused the means.
     pub writes: bool,
+    /// Whether coins may be sent with the call.
+    pub takes_value: bool,
     run: fn(&mut Frame<'_>) -> Result<Bytes, Stop>,
 }
 
 impl Method {
     /// A method that only reads.
     pub const fn view<C: SolCall>(run: fn(&mut Frame<'_>) -> Result<Bytes, Stop>) -> Self {
-        Self { selector: C::SELECTOR, signature: C::SIGNATURE, writes: false, run }
+        Self { selector: C::SELECTOR, signature: C::SIGNATURE, writes: false, takes_value: false, run }
     }
 
     /// A method that writes.
     pub const fn write<C: SolCall>(run: fn(&mut Frame<'_>) -> Result<Bytes, Stop>) -> Self {
-        Self { selector: C::SELECTOR, signature: C::SIGNATURE, writes: true, run }
+        Self { selector: C::SELECTOR, signature: C::SIGNATURE, writes: true, takes_value: false, run }
+    }
+
+    /// A method that writes and takes coins.
+    pub const fn payable<C: SolCall>(run: fn(&mut Frame<'_>) -> Result<Bytes, Stop>) -> Self {
+        Self { selector: C::SELECTOR, signature: C::SIGNATURE, writes: true, takes_value: true, run }
     }
 }
 

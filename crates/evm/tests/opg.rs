@@ -8,7 +8,7 @@ use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, B256, Bytes, U256, b256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolCall, SolError, SolEvent, SolStruct, sol};
 use common::{CHAIN, Net, OPG, address, plain, sign_digest, transaction};
-use evm::modules::{ALL, IModule, opg};
+use evm::modules::{IModule, opg};
 use evm::{Receipt, StateRead as _};
 use opg::IOPG;
 
@@ -319,20 +319,7 @@ fn a_canceled_authorization_is_worth_nothing() {
 
 #[test]
 fn the_table_has_a_row_for_every_function_of_the_interface() {
-    let source = include_str!("../../../contracts/IOPG.sol");
-    let declared = source.matches("function ").count();
-    assert_eq!(opg::MODULE.methods.len(), declared);
-    let mut selectors: Vec<[u8; 4]> = opg::MODULE.methods.iter().map(|method| method.selector).collect();
-    selectors.sort_unstable();
-    selectors.dedup();
-    assert_eq!(selectors.len(), declared);
-    for method in opg::MODULE.methods {
-        assert_eq!(method.selector, keccak256(method.signature)[..4], "{}", method.signature);
-        let name = method.signature.split('(').next().unwrap();
-        let head = source.split(&format!("function {name}(")).nth(1).unwrap();
-        assert_eq!(method.writes, !head.split(';').next().unwrap().contains("view"), "{name}");
-    }
-    assert_eq!(ALL.len(), 1);
+    common::table_is_whole(&opg::MODULE, include_str!("../../../contracts/IOPG.sol"));
 }
 
 #[test]

@@ -4,13 +4,15 @@
 //! the work, cold access costs what it costs a contract, nothing is written in a static call, no foreign storage or
 //! sender is borrowed by DELEGATECALL, no value is kept.
 
-use alloy_evm::EvmInternalsError;
 use alloy_evm::precompiles::PrecompileInput;
+use alloy_evm::{EvmInternals, EvmInternalsError};
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, Signature, U256, keccak256};
 use alloy_sol_types::{SolCall, SolError};
 use revm::context_interface::cfg::GasParams;
 use revm::context_interface::journaled_state::{JournalLoadError, TransferError};
 use revm::precompile::{PrecompileError, PrecompileHalt, PrecompileOutput, PrecompileResult};
+
+use crypto::{PublicKey, Signature as NodeSignature};
 
 use super::{IModule, Method, Module};
 
@@ -20,6 +22,8 @@ const WORD_GAS: u64 = 6;
 const LOG_GAS: u64 = 375;
 const HASH_GAS: u64 = 30;
 const RECOVER_GAS: u64 = 3000;
+/// An Ed25519 signature, checked strictly: about the work of a recovery.
+const VERIFY_GAS: u64 = 3000;
 /// A store needs more than this left (EIP-2200): what a callee may keep to log must not suffice to write.
 const STORE_SENTRY_GAS: u64 = 2300;
 
@@ -73,6 +77,24 @@ pub(super) fn run(module: &Module, input: PrecompileInput<'_>, prices: &GasParam
     }
 }
 
+impl<'a> Frame<'a> {
+    /// The means of the ledger itself, between transactions: the same as a call's, without a bound on gas.
+    pub(crate) fn system(internals: EvmInternals<'a>, prices: &'a GasParams) -> Self {
+        let input = PrecompileInput {
+            data: &[],
+            gas: u64::MAX,
+            reservoir: 0,
+            caller: Address::ZERO,
+            value: U256::ZERO,
+            target_address: Address::ZERO,
+            is_static: false,
+            bytecode_address: Address::ZERO,
+            internals,
+        };
+        Self { input, prices, module: Address::ZERO, writes: true, used: 0, refunded: 0 }
+    }
+}
+
 impl Frame<'_> {
     /// Everything that is refused before the arguments are read.
     fn enter<'m>(&mut self, module: &'m Module) -> Result<&'m Method, Stop> {
@@ -81,11 +103,11 @@ impl Frame<'_> {
         if !self.input.is_direct_call() {
             return Err(Stop::revert(&IModule::DirectCallOnly {}));
         }
-        if !self.input.value.is_zero() {
-            return Err(Stop::revert(&IModule::NotPayable { value: self.input.value }));
-        }
         let selector = self.selector();
         let method = module.methods.iter().find(|method| method.selector == selector);
+        if !self.input.value.is_zero() && !method.is_some_and(|method| method.takes_value) {
+            return Err(Stop::revert(&IModule::NotPayable { value: self.input.value }));
+        }
         let method = method.ok_or_else(|| Stop::revert(&IModule::UnknownMethod { selector: selector.into() }))?;
         if method.writes && self.input.is_static {
             return Err(Stop::revert(&IModule::WriteInStaticCall { selector: selector.into() }));
@@ -114,6 +136,11 @@ impl Frame<'_> {
         self.input.caller
     }
 
+    /// What was sent with the call; it is in the module's account by now.
+    pub fn value(&self) -> U256 {
+        self.input.value
+    }
+
     pub fn chain_id(&self) -> u64 {
         self.input.internals.chain_id()
     }
@@ -121,6 +148,19 @@ impl Frame<'_> {
     /// Seconds, as the block says.
     pub fn timestamp(&self) -> U256 {
         self.input.internals.block_timestamp()
+    }
+
+    /// The same in the width in which modules keep it.
+    pub fn now(&self) -> u64 {
+        self.timestamp().saturating_to()
+    }
+
+    /// Does another module's work inside this call: on its storage, with its coins, and its events are its own.
+    pub fn within<R>(&mut self, module: Address, work: impl FnOnce(&mut Self) -> Result<R, Stop>) -> Result<R, Stop> {
+        let home = std::mem::replace(&mut self.module, module);
+        let result = work(self);
+        self.module = home;
+        result
     }
 
     fn left(&self) -> u64 {
@@ -208,6 +248,22 @@ impl Frame<'_> {
         }
     }
 
+    /// Pays out of the module's account.
+    pub fn pay(&mut self, to: Address, value: U256) -> Result<(), Stop> {
+        self.transfer(self.module, to, value)
+    }
+
+    /// Destroys coins of the module's account; the machine books what disappears as burned.
+    pub fn burn(&mut self, value: U256) -> Result<(), Stop> {
+        self.must_write()?;
+        self.charge(self.prices.transfer_value_cost())?;
+        let mut account = self.input.internals.load_account_mut_skip_cold_load(self.module, false).map_err(stopped)?;
+        if account.data.decr_balance(value) {
+            return Ok(());
+        }
+        Err(Stop::Fatal(format!("{} cannot burn {value}", self.module)))
+    }
+
     /// Emits an event of the module.
     pub fn log(&mut self, event: LogData) -> Result<(), Stop> {
         self.must_write()?;
@@ -229,6 +285,25 @@ impl Frame<'_> {
     pub fn mapping(&mut self, slot: U256, key: B256) -> Result<U256, Stop> {
         let hash = self.hash(&[key.as_slice(), &slot.to_be_bytes::<32>()])?;
         Ok(U256::from_be_bytes(hash.0))
+    }
+
+    /// Where Solidity keeps the elements of the array at `slot`.
+    pub fn elements(&mut self, slot: U256) -> Result<U256, Stop> {
+        let hash = self.hash(&[&slot.to_be_bytes::<32>()])?;
+        Ok(U256::from_be_bytes(hash.0))
+    }
+
+    /// Whether a node's key signed a message in a domain.
+    pub fn verifies(
+        &mut self,
+        key: B256,
+        domain: &'static str,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Stop> {
+        self.charge(VERIFY_GAS)?;
+        let Ok(signature) = <[u8; 64]>::try_from(signature) else { return Ok(false) };
+        Ok(PublicKey(key.0).verifies(domain, message, &NodeSignature(signature)))
     }
 
     /// Who signed a digest; nobody, if the signature is none or not the one of its two forms that counts.

@@ -1,0 +1,137 @@
+//! Parameters: every number that the network decides by and that governance may change, within bounds that it may not.
+//!
+//! The table is code; storage holds only what differs from it. Other modules read a value through `Parameter::value`, in the
+//! storage of this module, so that one vote changes it for all.
+
+mod faces;
+mod table;
+
+use alloy_primitives::{Address, B256, U256, address};
+use alloy_sol_types::{SolEvent as _, sol};
+
+use super::{Frame, Method, Module, Stop, SystemCall};
+
+pub use table::*;
+
+sol!("../../contracts/IParameters.sol");
+
+/// Where the module lives.
+pub const ADDRESS: Address = address!("0000000000000000000000000000000000000a04");
+
+/// The module.
+pub const MODULE: Module = Module { name: "parameters", address: ADDRESS, methods: METHODS };
+
+static METHODS: &[Method] = &[faces::VALUE, faces::PARAMETER, faces::PARAMETERS];
+
+/// Places in the module's storage.
+mod slots {
+    use alloy_primitives::U256;
+
+    /// `mapping(bytes32 name => uint256)`: the value with its highest bit set; zero where the default holds.
+    pub const VALUES: U256 = U256::from_limbs([0, 0, 0, 0]);
+}
+
+/// Tells a value of zero from none.
+const SET_BIT: usize = 255;
+
+/// One number.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub default: u128,
+    pub least: u128,
+    pub most: u128,
+}
+
+impl Parameter {
+    /// The parameter of this name.
+    pub fn named(name: B256) -> Option<&'static Self> {
+        TABLE.iter().copied().find(|parameter| parameter.key() == name)
+    }
+
+    /// The name as contracts write it.
+    pub fn key(&self) -> B256 {
+        let mut key = [0; 32];
+        for (place, byte) in key.iter_mut().zip(self.name.bytes()) {
+            *place = byte;
+        }
+        B256::from(key)
+    }
+
+    /// What holds now.
+    pub(super) fn value(&self, frame: &mut Frame<'_>) -> Result<u128, Stop> {
+        frame.within(ADDRESS, |frame| {
+            let slot = frame.mapping(slots::VALUES, self.key())?;
+            let word = frame.load(slot)?;
+            Ok(if word.bit(SET_BIT) { word.wrapping_shl(1).wrapping_shr(1).saturating_to() } else { self.default })
+        })
+    }
+
+    /// The same for small numbers.
+    pub(super) fn small(&self, frame: &mut Frame<'_>) -> Result<u32, Stop> {
+        Ok(u32::try_from(self.value(frame)?).unwrap_or(u32::MAX))
+    }
+
+    /// Refuses a value outside of the bounds.
+    pub(super) fn check(&self, value: U256) -> Result<u128, Stop> {
+        let (least, most) = (U256::from(self.least), U256::from(self.most));
+        if value < least || value > most {
+            return Err(Stop::revert(&IParameters::ParameterOutOfBounds { name: self.key(), value, least, most }));
+        }
+        Ok(value.saturating_to())
+    }
+
+    /// Sets it, if the value is within the bounds.
+    pub(super) fn set(&self, frame: &mut Frame<'_>, value: U256) -> Result<(), Stop> {
+        self.check(value)?;
+        let before = U256::from(self.value(frame)?);
+        frame.within(ADDRESS, |frame| {
+            let slot = frame.mapping(slots::VALUES, self.key())?;
+            let mut word = value;
+            word.set_bit(SET_BIT, true);
+            frame.store(slot, word)?;
+            frame.log(IParameters::ParameterSet { name: self.key(), before, value }.encode_log_data())
+        })
+    }
+}
+
+/// A network begins with another value than the table's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetParameter {
+    pub name: String,
+    pub value: u128,
+}
+
+impl SystemCall for SetParameter {
+    type Outcome = ();
+
+    fn run(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        let parameter = TABLE.iter().find(|parameter| parameter.name == self.name);
+        let unknown = || Stop::revert(&IParameters::ParameterUnknown { name: shortened(&self.name) });
+        parameter.ok_or_else(unknown)?.set(frame, U256::from(self.value))
+    }
+}
+
+fn shortened(name: &str) -> B256 {
+    let mut key = [0; 32];
+    for (place, byte) in key.iter_mut().zip(name.bytes()) {
+        *place = byte;
+    }
+    B256::from(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_lies_within_its_bounds_and_every_name_fits_and_is_alone() {
+        for (index, parameter) in TABLE.iter().enumerate() {
+            assert!(parameter.least <= parameter.default && parameter.default <= parameter.most, "{}", parameter.name);
+            assert!(parameter.name.len() <= 32 && parameter.name.is_ascii(), "{}", parameter.name);
+            assert_eq!(TABLE.iter().position(|other| other.name == parameter.name), Some(index));
+            assert_eq!(Parameter::named(parameter.key()), Some(*parameter));
+        }
+        assert_eq!(Parameter::named(B256::ZERO), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! The table itself. A row may be added by a protocol upgrade; its name and its bounds never change.
+
+use super::Parameter;
+
+/// One OPG in base units.
+pub(in crate::modules) const OPG: u128 = 1_000_000_000_000_000_000;
+/// What a share is counted in.
+pub(in crate::modules) const MILLION: u128 = 1_000_000;
+
+/// Every parameter.
+pub static TABLE: &[&Parameter] = &[
+    &SELF_STAKE_VALIDATOR,
+    &SELF_STAKE_WORKER,
+    &SELF_STAKE_GATEWAY,
+    &SELF_STAKE_AUDITOR,
+    &DELEGATION_MIN,
+    &UNBONDING_TERMS,
+    &DOWNTIME_JAIL,
+    &EQUIVOCATION_SHARE,
+    &EQUIVOCATION_REPORTER,
+    &EQUIVOCATION_JAIL,
+    &INVALID_PROOF_SHARE,
+    &INVALID_PROOF_REPORTER,
+    &INVALID_PROOF_JAIL,
+    &REFUTED_RECEIPT_SHARE,
+    &REFUTED_RECEIPT_REPORTER,
+    &REFUTED_RECEIPT_JAIL,
+    &FALSE_VOTE_SHARE,
+    &FALSE_VOTE_REPORTER,
+    &FALSE_VOTE_JAIL,
+    &FALSE_AUDIT_SHARE,
+    &FALSE_AUDIT_REPORTER,
+    &FALSE_AUDIT_JAIL,
+    &LAZY_AUDIT_SHARE,
+    &LAZY_AUDIT_REPORTER,
+    &LAZY_AUDIT_JAIL,
+    &WITHHOLDING_SHARE,
+    &WITHHOLDING_REPORTER,
+    &WITHHOLDING_JAIL,
+    &SEATS,
+    &SEATS_OPERATOR_CAP,
+    &SEATS_MIN,
+];
+
+/// What a validator's operator must have staked itself.
+pub static SELF_STAKE_VALIDATOR: Parameter =
+    Parameter { name: "stake.self.validator", default: 10_000 * OPG, least: OPG, most: 10_000_000 * OPG };
+/// The same of a worker.
+pub static SELF_STAKE_WORKER: Parameter =
+    Parameter { name: "stake.self.worker", default: 1_000 * OPG, least: OPG, most: 10_000_000 * OPG };
+/// The same of a gateway.
+pub static SELF_STAKE_GATEWAY: Parameter =
+    Parameter { name: "stake.self.gateway", default: 1_000 * OPG, least: OPG, most: 10_000_000 * OPG };
+/// The same of an auditor.
+pub static SELF_STAKE_AUDITOR: Parameter =
+    Parameter { name: "stake.self.auditor", default: 1_000 * OPG, least: OPG, most: 10_000_000 * OPG };
+/// The least that is delegated at once.
+pub static DELEGATION_MIN: Parameter =
+    Parameter { name: "stake.delegation_min", default: OPG, least: 1, most: 1_000 * OPG };
+/// Terms for which stake that left can still be slashed.
+pub static UNBONDING_TERMS: Parameter = Parameter { name: "stake.unbonding_terms", default: 21, least: 1, most: 64 };
+/// Terms for which a node is jailed that was away. It loses nothing else.
+pub static DOWNTIME_JAIL: Parameter = Parameter { name: "jail.downtime_terms", default: 1, least: 1, most: 16 };
+/// Share of the stake taken for two signed messages that contradict each other.
+pub static EQUIVOCATION_SHARE: Parameter =
+    Parameter { name: "slash.equivocation.share", default: MILLION, least: 500_000, most: MILLION };
+/// Share of that for whoever showed it; the rest is burned. Nothing: a reward would let the culprit's friends buy it.
+pub static EQUIVOCATION_REPORTER: Parameter =
+    Parameter { name: "slash.equivocation.reporter", default: 0, least: 0, most: 0 };
+/// Terms in jail for it.
+pub static EQUIVOCATION_JAIL: Parameter = Parameter { name: "slash.equivocation.jail", default: 8, least: 0, most: 64 };
+/// Share of the stake taken for a proof or an attestation that does not hold.
+pub static INVALID_PROOF_SHARE: Parameter =
+    Parameter { name: "slash.invalid_proof.share", default: 500_000, least: 10_000, most: MILLION };
+/// Share of that for whoever showed it; the rest is burned.
+pub static INVALID_PROOF_REPORTER: Parameter =
+    Parameter { name: "slash.invalid_proof.reporter", default: 500_000, least: 0, most: 500_000 };
+/// Terms in jail for it.
+pub static INVALID_PROOF_JAIL: Parameter =
+    Parameter { name: "slash.invalid_proof.jail", default: 4, least: 0, most: 64 };
+/// Share of the stake taken for a receipt that the validators found false.
+pub static REFUTED_RECEIPT_SHARE: Parameter =
+    Parameter { name: "slash.refuted_receipt.share", default: 500_000, least: 10_000, most: MILLION };
+/// Share of that for whoever showed it; the rest is burned.
+pub static REFUTED_RECEIPT_REPORTER: Parameter =
+    Parameter { name: "slash.refuted_receipt.reporter", default: 500_000, least: 0, most: 500_000 };
+/// Terms in jail for it.
+pub static REFUTED_RECEIPT_JAIL: Parameter =
+    Parameter { name: "slash.refuted_receipt.jail", default: 4, least: 0, most: 64 };
+/// Share of the stake taken for a validator's verdict that the quorum contradicts.
+pub static FALSE_VOTE_SHARE: Parameter =
+    Parameter { name: "slash.false_vote.share", default: 100_000, least: 10_000, most: MILLION };
+/// Share of that for whoever showed it; the rest is burned.
+pub static FALSE_VOTE_REPORTER: Parameter =
+    Parameter { name: "slash.false_vote.reporter", default: 0, least: 0, most: 500_000 };
+/// Terms in jail for it.
+pub static FALSE_VOTE_JAIL: Parameter = Parameter { name: "slash.false_vote.jail", default: 4, least: 0, most: 64 };
+/// Share of the stake taken for an auditor's word for a receipt that was then refuted.
+pub static FALSE_AUDIT_SHARE: Parameter =
+    Parameter { name: "slash.false_audit.share", default: 200_000, least: 10_000, most: MILLION };
+/// Share of that for whoever showed it; the rest is burned.
+pub static FALSE_AUDIT_REPORTER: Parameter =
+    Parameter { name: "slash.false_audit.reporter", default: 0, least: 0, most: 500_000 };
+/// Terms in jail for it.
+pub static FALSE_AUDIT_JAIL: Parameter = Parameter { name: "slash.false_audit.jail", default: 4, least: 0, most: 64 };
+/// Share of the stake taken for an audit that was reported and cannot have been made.
+pub static LAZY_AUDIT_SHARE: Parameter =
+    Parameter { name: "slash.lazy_audit.share", default: 50_000, least: 10_000, most: MILLION };
+/// Share of that for whoever showed it; the rest is burned.
+pub static LAZY_AUDIT_REPORTER: Parameter =
+    Parameter { name: "slash.lazy_audit.reporter", default: 0, least: 0, most: 500_000 };
+/// Terms in jail for it.
+pub static LAZY_AUDIT_JAIL: Parameter = Parameter { name: "slash.lazy_audit.jail", default: 2, least: 0, most: 64 };
+/// Share of the stake taken for data or an opening that was not given in time.
+pub static WITHHOLDING_SHARE: Parameter =
+    Parameter { name: "slash.withholding.share", default: 500_000, least: 10_000, most: MILLION };
+/// Share of that for whoever showed it; the rest is burned.
+pub static WITHHOLDING_REPORTER: Parameter =
+    Parameter { name: "slash.withholding.reporter", default: 500_000, least: 0, most: 500_000 };
+/// Terms in jail for it.
+pub static WITHHOLDING_JAIL: Parameter = Parameter { name: "slash.withholding.jail", default: 4, least: 0, most: 64 };
+/// Seats of the committee.
+pub static SEATS: Parameter = Parameter { name: "seats.count", default: 64, least: 4, most: 256 };
+/// Share of the seats that one operator can have.
+pub static SEATS_OPERATOR_CAP: Parameter =
+    Parameter { name: "seats.operator_cap", default: 333_333, least: 10_000, most: MILLION };
+/// Fewest seats that make a committee; with fewer, the one before stays.
+pub static SEATS_MIN: Parameter = Parameter { name: "seats.minimum", default: 4, least: 1, most: 64 };
