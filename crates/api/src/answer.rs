@@ -76,6 +76,8 @@ pub struct ModelCard {
     pub created: u64,
     pub owned_by: String,
     pub root: String,
+    /// `exact`, or `float`: answers that are signed for, and that nobody can audit.
+    pub kind: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -92,6 +94,7 @@ impl From<&protocol::ModelRecord> for ModelCard {
             created: model.published_at_ms / 1_000,
             owned_by: model.publisher.to_string(),
             root: model.root.to_string(),
+            kind: model.kind.word(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a caller asks of the network besides the answer: the extension field `og`, and the headers beside it.
 
-use protocol::{Assurance, Constraint, Digest, List, Privacy, request::PARENTS_MAX};
+use protocol::{Assurance, Constraint, Digest, List, Privacy, registry::ModelKind, request::PARENTS_MAX};
 
 use crate::{
     error::{ApiError, Code},
@@ -56,9 +56,19 @@ impl Terms {
         }
     }
 
-    /// The level that the request will carry: what was asked for, else the strongest that is offered.
-    pub fn assurance(&self) -> Assurance {
-        self.assurance.unwrap_or(Assurance::Audited)
+    /// The level that the request will carry: what was asked for, else the strongest that is offered for such a model.
+    pub fn assurance_of(&self, kind: ModelKind) -> Result<Assurance, ApiError> {
+        match (kind, self.assurance) {
+            (ModelKind::Exact, asked) => Ok(asked.unwrap_or(Assurance::Audited)),
+            (ModelKind::Float, None) => Ok(Assurance::Signed),
+            (ModelKind::Float, Some(level)) if level.needs_exact_form() => {
+                let message =
+                    format!("'{level}' is asked for, and this model has no exact form: nobody can run it again.");
+                let refused = ApiError::new(Code::UnsupportedValue, message).with_param("og.assurance");
+                Err(refused.with_hint(format!("ask for {AUTO} or {}", Assurance::Signed)))
+            }
+            (ModelKind::Float, Some(level)) => Ok(level),
+        }
     }
 
     /// Nothing is opened to the public that the caller did not open.

@@ -4,7 +4,7 @@
 mod support;
 
 use api::{ApiError, Call, Code, limits};
-use protocol::{Assurance, Chat, Constraint, Input, Parameters, Privacy, Speaker};
+use protocol::{Assurance, Chat, Constraint, Input, Parameters, Privacy, Speaker, registry::ModelKind};
 
 fn parse(fields: &str) -> Result<Call, ApiError> {
     let body = format!(r#"{{"model":"tiny","messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
@@ -31,7 +31,10 @@ fn the_shortest_request_takes_every_default() {
     let request = parse("").unwrap();
     assert_eq!(request.jobs[0].parameters(7), Parameters::default());
     assert!(!request.stream && request.jobs.len() == 1);
-    assert_eq!((request.terms.assurance(), request.terms.privacy()), (Assurance::Audited, Privacy::Private));
+    assert_eq!(
+        (request.terms.assurance_of(ModelKind::Exact).unwrap(), request.terms.privacy()),
+        (Assurance::Audited, Privacy::Private)
+    );
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn every_parameter_arrives() {
     assert_eq!((parameters.seed, parameters.top_k), (42, 5));
     assert_eq!(parameters.stop.iter().map(|stop| &stop[..]).collect::<Vec<_>>(), ["a", "b"]);
     assert!(request.stream);
-    assert_eq!((request.terms.assurance(), request.terms.privacy()), (Assurance::Signed, Privacy::Full));
+    assert_eq!(
+        (request.terms.assurance_of(ModelKind::Exact).unwrap(), request.terms.privacy()),
+        (Assurance::Signed, Privacy::Full)
+    );
 }
 
 #[test]
@@ -284,8 +290,11 @@ fn a_body_that_is_no_request_is_refused() {
 fn the_assurance_header_is_taken_unless_it_contradicts_the_body() {
     let terms = |fields: &str| parse(fields).unwrap().terms;
     let asked = terms("").with_assurance_header(Some("signed")).unwrap();
-    assert_eq!(asked.assurance(), Assurance::Signed);
-    assert_eq!(terms("").with_assurance_header(Some("auto")).unwrap().assurance(), Assurance::Audited);
+    assert_eq!(asked.assurance_of(ModelKind::Exact).unwrap(), Assurance::Signed);
+    assert_eq!(
+        terms("").with_assurance_header(Some("auto")).unwrap().assurance_of(ModelKind::Exact).unwrap(),
+        Assurance::Audited
+    );
     let both = r#","og":{"assurance":"audited"}"#;
     assert!(terms(both).with_assurance_header(Some("audited")).is_ok());
     assert!(terms(both).with_assurance_header(None).is_ok());

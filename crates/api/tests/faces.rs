@@ -9,6 +9,7 @@ fn record() -> ModelRecord {
     ModelRecord {
         root: Digest([1; 32]),
         name: Text::new("tiny \"one\"").unwrap(),
+        kind: protocol::registry::ModelKind::Float,
         publisher: PublicKey([2; 32]),
         published_epoch: 3,
         published_at_ms: u64::MAX,

@@ -48,6 +48,8 @@ enum Setback {
     Model(#[from] ModelsError),
     #[error("it was made by arithmetic of version {0}, which this auditor does not know; hint: update it")]
     Arithmetic(u16),
+    #[error("a float model gave the answer: no re-execution shows it true or false")]
+    NotAuditable,
     #[error("the re-execution was interrupted")]
     Interrupted,
 }
@@ -122,6 +124,8 @@ async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Action, Setback> {
             tracing::warn!(receipt = %id, "false receipt");
             Action::Challenge(Challenge { receipt: id, opening: Some(opening) })
         }
+        // The ledger takes such receipts of float models alone, and those were left out before.
+        Judgement::NotDecidable => return Err(Setback::NotAuditable),
         Judgement::OtherOpening(field) => {
             desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(receipt = %id, field, "the worker sent another opening");

@@ -34,6 +34,8 @@ pub(crate) struct Counts {
     pub failed: AtomicU64,
     /// Receipts whose window closed before anything could be said about them.
     pub missed: AtomicU64,
+    /// Answers of float models, which nobody can audit.
+    pub not_auditable: AtomicU64,
     /// Audits under way.
     pub pending: AtomicU64,
     /// The newest certified epoch.
@@ -74,7 +76,15 @@ impl Desk {
                 false
             })
         };
-        is_open && is_sampled(&self.secret, &id, self.rate) && !is_settled()
+        if !is_open || !is_sampled(&self.secret, &id, self.rate) || is_settled() {
+            return false;
+        }
+        if !view.receipt.receipt.is_exact() {
+            self.counts.not_auditable.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(receipt = %id, "not auditable: a float model gave the answer");
+            return false;
+        }
+        true
     }
 
     pub fn epoch(&self) -> u64 {

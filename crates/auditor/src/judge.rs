@@ -8,6 +8,8 @@ use protocol::{Element, Finish, Input, Opening, Output, Prompt, Receipt, Tensor}
 pub enum Difference {
     /// The model was run by another version of the exact arithmetic than the receipt claims.
     SpecVersion { claimed: u16, ours: u16 },
+    /// The receipt says that exact arithmetic gave the answer of a model that has none.
+    NoExactForm,
     /// The input does not fit the model at all, so no output can be its answer.
     Impossible { reason: String },
     /// The prompt's tokens are not what template and tokenizer give.
@@ -31,6 +33,8 @@ pub enum Difference {
 pub enum Judgement {
     Equal,
     False(Difference),
+    /// A float model's answer, as its receipt says: no re-execution shows it true or false.
+    NotDecidable,
     /// The opening is not this receipt's: nothing can be said. Names the first field that differs.
     OtherOpening(&'static str),
 }
@@ -43,6 +47,9 @@ pub fn judge(model: &Model, receipt: &Receipt, opening: &Opening) -> Judgement {
     }
     if model.root() != receipt.model {
         return Judgement::OtherOpening("model");
+    }
+    if model.as_float().is_some() {
+        return if receipt.is_exact() { Judgement::False(Difference::NoExactForm) } else { Judgement::NotDecidable };
     }
     if receipt.spec_version != engine::SPEC_VERSION {
         let difference = Difference::SpecVersion { claimed: receipt.spec_version, ours: engine::SPEC_VERSION };

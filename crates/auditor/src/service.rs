@@ -109,6 +109,7 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "withheld": read(&desk.counts.withheld),
         "failed": read(&desk.counts.failed),
         "missed": read(&desk.counts.missed),
+        "not_auditable": read(&desk.counts.not_auditable),
         "pending": read(&desk.counts.pending),
     }))
 }

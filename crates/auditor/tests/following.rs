@@ -185,6 +185,16 @@ async fn what_cannot_be_audited_within_its_window_is_counted_as_missed() {
 }
 
 #[tokio::test]
+async fn an_answer_of_floats_is_left_out_and_counted() {
+    let stage = Stage::new().await;
+    let of_floats = Draft::risk().changed(|draft| draft.spec_version = protocol::receipt::NO_EXACT_FORM);
+    stage.anchor(&of_floats);
+    stage.until("not_auditable", 1).await;
+    stage.until("pending", 0).await;
+    assert_eq!(stage.validator.actions(), []);
+}
+
+#[tokio::test]
 async fn a_worker_that_keeps_us_waiting_keeps_us_from_no_other() {
     let stage = Stage::new().await;
     stage.worker.change(|desk| desk.manner = Manner::Hangs);

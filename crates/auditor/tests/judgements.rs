@@ -206,6 +206,21 @@ fn arithmetic_of_another_version_is_named() {
 }
 
 #[test]
+fn an_answer_of_floats_cannot_be_judged_unless_it_claims_to_be_exact() {
+    let float = graph::Model::of_float("floats", 9, b"an ONNX file".to_vec().into());
+    let model = Model::load(float.to_artefact()).unwrap();
+    assert_eq!((model.root(), model.card().kind), (float.root(), "float"));
+    assert_eq!(model.float_manifest().map(|manifest| protocol::registry::float_root(&manifest)), Some(model.root()));
+    let said = |spec_version| {
+        Draft::risk().changed(|draft| {
+            (draft.spec_version, draft.opening.request.model) = (spec_version, float.root());
+        })
+    };
+    assert_eq!(judged(&model, &said(protocol::receipt::NO_EXACT_FORM)), Judgement::NotDecidable);
+    assert_eq!(difference(&model, &said(engine::SPEC_VERSION)), Difference::NoExactForm);
+}
+
+#[test]
 fn nothing_is_said_about_a_receipt_by_another_opening_or_another_model() {
     let (model, draft) = (risk_model(), Draft::risk());
     let receipt = draft.sign().receipt;

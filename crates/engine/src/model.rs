@@ -8,6 +8,7 @@ use crate::{cpu::Level, kernel::Threads, language::LanguageModel, load::LoadErro
 
 pub struct Model {
     root: Digest,
+    float_manifest: Option<Digest>,
     card: Card,
     body: Body,
 }
@@ -15,13 +16,15 @@ pub struct Model {
 enum Body {
     Language(Box<LanguageModel>),
     Tensors(Box<TensorModel>),
+    /// A file for a float runtime.
+    Float(Bytes),
 }
 
 /// What a model says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     pub name: String,
-    /// `integer` (provable) or `ordered`.
+    /// `integer` (provable), `ordered`, or `float`: not exact, and not run here.
     pub kind: &'static str,
     /// Trained numbers.
     pub parameters: u64,
@@ -52,7 +55,7 @@ impl Model {
         let threads = Threads::new(options.threads);
         let pieces = |count: usize, each: &(dyn Fn(usize) + Sync)| threads.pieces(count, each);
         let (model, root) = graph::Model::from_artefact_by(&artefact.into(), &pieces)?;
-        let (kind, context) = (model.kind(), model.graph.rows_max());
+        let (kind, context, float_manifest) = (model.kind(), model.graph.rows_max(), model.float_manifest());
         let card = Card { name: model.name, kind, parameters: model.parameters, context };
         let body = match model.purpose {
             Purpose::Language(language) => {
@@ -60,9 +63,10 @@ impl Model {
                 Body::Language(Box::new(language))
             }
             Purpose::Program(program) => Body::Tensors(Box::new(TensorModel::of_program(*program, options.level)?)),
+            Purpose::Float(file) => Body::Float(file),
             Purpose::Tensors => Body::Tensors(Box::new(TensorModel::load(model.graph, options.level, threads)?)),
         };
-        Ok(Self { root, card, body })
+        Ok(Self { root, float_manifest, card, body })
     }
 
     /// The model's identity: the digest of its manifest.
@@ -77,14 +81,27 @@ impl Model {
     pub fn as_language(&self) -> Option<&LanguageModel> {
         match &self.body {
             Body::Language(language) => Some(language),
-            Body::Tensors(_) => None,
+            Body::Tensors(_) | Body::Float(_) => None,
         }
     }
 
     pub fn as_tensor(&self) -> Option<&TensorModel> {
         match &self.body {
             Body::Tensors(tensors) => Some(tensors),
-            Body::Language(_) => None,
+            Body::Language(_) | Body::Float(_) => None,
         }
+    }
+
+    /// The file of a model without an exact form, for a float runtime.
+    pub fn as_float(&self) -> Option<&Bytes> {
+        match &self.body {
+            Body::Float(file) => Some(file),
+            Body::Language(_) | Body::Tensors(_) => None,
+        }
+    }
+
+    /// The digest of such a model's manifest: publishing it shows that it has no exact form.
+    pub fn float_manifest(&self) -> Option<Digest> {
+        self.float_manifest
     }
 }

@@ -1,8 +1,11 @@
 //! Whether a worker's final frame is the truth about what was asked and what was streamed: pure, first lie named.
 
 use protocol::{
-    Finish, KeyRecord, Milliseconds, NodeId, Output, Request, Role, Tensor, receipt::Mismatch, registry::OPEN_END,
-    request::Score, service::DoneFrame,
+    Finish, KeyRecord, Milliseconds, NodeId, Output, Request, Role, Tensor,
+    receipt::Mismatch,
+    registry::{ModelKind, OPEN_END},
+    request::Score,
+    service::DoneFrame,
 };
 use thiserror::Error;
 
@@ -30,6 +33,8 @@ pub enum Lie {
     Finish,
     #[error("the receipt's times are impossible")]
     Times,
+    #[error("the receipt is of another form than the model")]
+    Form,
     #[error("the receipt charges what nobody agreed to pay")]
     Charge,
 }
@@ -37,6 +42,8 @@ pub enum Lie {
 /// What the gateway knows for itself about an answer.
 pub struct Witnessed<'a> {
     pub request: &'a Request,
+    /// What the ledger says of the model.
+    pub kind: ModelKind,
     /// The worker that was asked, and the ledger's record of the key that its receipt names.
     pub worker: NodeId,
     pub key: &'a KeyRecord,
@@ -63,6 +70,7 @@ impl Witnessed<'_> {
         let truths = [
             (self.is_what_was_streamed(&done.opening.output), Lie::Output),
             (self.ends_well(done), Lie::Finish),
+            (receipt.is_exact() == (self.kind == ModelKind::Exact), Lie::Form),
             (self.times_hold(receipt.received_at_ms, receipt.finished_at_ms), Lie::Times),
             (receipt.charge == 0, Lie::Charge),
         ];

@@ -262,6 +262,7 @@ impl Delivery {
         let key = key.map_err(|error| broken(&error))?.ok_or(Setback::Lied(Lie::Key))?;
         let witnessed = Witnessed {
             request: &self.job.request,
+            kind: self.shared.directory.kind(&self.job.request.model),
             worker: attempt.lease.node,
             key: &key,
             tokens: &self.tokens,

@@ -13,7 +13,7 @@ use std::{
 
 use api::{ApiError, Code};
 use network::{LedgerClient, NetworkError};
-use protocol::{Digest, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, Role};
+use protocol::{Digest, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, Role, registry::ModelKind};
 use router::{Wanted, WorkerView};
 
 /// Keys that are remembered.
@@ -138,6 +138,12 @@ impl Directory {
         let message = format!("The model `{wish}` does not exist; known are {}.", names.join(", "));
         let unknown = ApiError::new(Code::ModelNotFound, message).with_param("model");
         Err(unknown.with_hint("GET /v1/models lists all of them"))
+    }
+
+    /// Whether answers of a model can be held against it. One that left the list was exact, as far as is known here.
+    pub fn kind(&self, model: &Digest) -> ModelKind {
+        let view = self.view();
+        view.models.iter().find(|known| known.root == *model).map_or(ModelKind::Exact, |known| known.kind)
     }
 
     /// A worker for `model`, none of `exclude`; it counts as busy until the lease is dropped.

@@ -1,7 +1,7 @@
 //! From a client's wish to the request that a worker's receipt will commit to.
 
 use crypto::PublicKey;
-use protocol::{Bytes, Canonical, Digest, Input, Milliseconds, Parameters, Request, Version};
+use protocol::{Bytes, Canonical, Digest, Input, Milliseconds, Parameters, Request, Version, registry::ModelKind};
 
 use api::{ApiError, Code, Terms};
 
@@ -11,6 +11,7 @@ const REQUEST_BYTES_MAX: usize = protocol::request::OPENING_BYTES_MAX / 4 * 3;
 /// What is asked of which model.
 pub struct Wish {
     pub model: Digest,
+    pub kind: ModelKind,
     pub input: Input,
     pub parameters: Parameters,
     pub terms: Terms,
@@ -40,7 +41,7 @@ impl Wish {
             model: self.model,
             input: self.input,
             parameters: self.parameters,
-            assurance: self.terms.assurance(),
+            assurance: self.terms.assurance_of(self.kind)?,
             privacy: self.terms.privacy(),
             template_time_ms: circumstances.now_ms,
             issued_at_ms: circumstances.now_ms,

@@ -32,6 +32,9 @@ pub const FRACTION_BITS_MAX: u8 = 16;
 const ROOT: &str = "og/model/v1";
 const TEXT: &str = "og/model/text/v1";
 const PROGRAM: &str = "og/model/program/v1";
+/// Around the manifest's digest where the model has no exact form: a root of this kind can be shown to be one.
+const FLOAT_ROOT: &str = "og/model/float/v1";
+const FLOAT_FILE: &str = "og/model/float/file/v1";
 
 /// A model as the network knows it.
 #[derive(Clone, Debug)]
@@ -51,6 +54,9 @@ pub enum Purpose {
     Language(Box<Language>),
     /// Named values in and out, by a program instead of a graph, which is then empty.
     Program(Box<Program>),
+    /// No exact form: an ONNX file for a float runtime, which only signs for what it gives (`specs/float.md`). The graph is
+    /// empty.
+    Float(Bytes),
 }
 
 /// What turns a graph over tokens into a language model.
@@ -101,14 +107,29 @@ impl Model {
         Self { name: name.to_owned(), parameters, graph: Checked::empty(), purpose }
     }
 
-    /// `integer` (provable) or `ordered`.
+    /// A model without an exact form.
+    pub fn of_float(name: &str, parameters: u64, file: Bytes) -> Self {
+        Self { name: name.to_owned(), parameters, graph: Checked::empty(), purpose: Purpose::Float(file) }
+    }
+
+    /// `integer` (provable), `ordered`, or `float`, which is not exact.
     pub fn kind(&self) -> &'static str {
-        kind(&self.graph, matches!(self.purpose, Purpose::Program(_)))
+        match self.purpose {
+            Purpose::Float(_) => FLOAT,
+            Purpose::Program(_) => "ordered",
+            Purpose::Tensors | Purpose::Language(_) if self.graph.is_integer() => "integer",
+            Purpose::Tensors | Purpose::Language(_) => "ordered",
+        }
     }
 
     /// The model's identity. Reads all of its data.
     pub fn root(&self) -> Digest {
-        hash(ROOT, &[&self.manifest(&self.roots())])
+        root(&self.manifest(&self.roots()), matches!(self.purpose, Purpose::Float(_)))
+    }
+
+    /// Of a model without an exact form: the digest of its manifest, from which its root follows.
+    pub fn float_manifest(&self) -> Option<Digest> {
+        matches!(self.purpose, Purpose::Float(_)).then(|| hash(ROOT, &[&self.manifest(&self.roots())]))
     }
 
     /// The whole file.
@@ -147,6 +168,7 @@ impl Model {
                 each(language.template.as_bytes());
             }
             Purpose::Program(program) => each(&programs::write(program)),
+            Purpose::Float(file) => each(file),
         }
     }
 
@@ -168,7 +190,8 @@ impl Model {
         if model.manifest(&roots) != manifest {
             return Err(Malformed::NotCanonical { what: "the manifest" }.into());
         }
-        Ok((model, hash(ROOT, &[manifest])))
+        let root = root(manifest, matches!(model.purpose, Purpose::Float(_)));
+        Ok((model, root))
     }
 
     fn roots(&self) -> Vec<Digest> {
@@ -193,6 +216,9 @@ impl Model {
                 let bytes = programs::write(program);
                 writer.u8(3).u64(bytes.len() as u64).raw(&hash(PROGRAM, &[&bytes]).0);
             }
+            Purpose::Float(file) => {
+                writer.u8(4).u64(file.len() as u64).raw(&hash(FLOAT_FILE, &[file]).0);
+            }
         }
         writer.finish()
     }
@@ -216,7 +242,7 @@ impl Head {
         let manifest = take_manifest(&mut reader)?;
         let texts = match Draft::read(manifest)?.purpose {
             PurposeForm::Language(form) => form.tokenizer.0.saturating_add(form.template.0),
-            PurposeForm::Tensors | PurposeForm::Program(..) => 0,
+            PurposeForm::Tensors | PurposeForm::Program(..) | PurposeForm::Float(..) => 0,
         };
         let behind = file.len().checked_sub(texts).and_then(|at| file.get(at..));
         let behind = behind.ok_or(Malformed::Truncated { what: "the artefact", at: file.len() })?;
@@ -230,12 +256,14 @@ impl Head {
         let mut reader = Reader::new("the head of an artefact", bytes);
         let manifest = take_manifest(&mut reader)?;
         let draft = Draft::read(manifest)?;
+        let is_float = matches!(draft.purpose, PurposeForm::Float(..));
         let language = match draft.purpose {
             PurposeForm::Language(form) => Some(form.complete(&mut reader)?),
-            PurposeForm::Tensors | PurposeForm::Program(..) => None,
+            PurposeForm::Tensors | PurposeForm::Program(..) | PurposeForm::Float(..) => None,
         };
         reader.finish()?;
-        Ok(Self { root: hash(ROOT, &[manifest]), name: draft.name, kind: draft.kind, language })
+        let root = root(manifest, is_float);
+        Ok(Self { root, name: draft.name, kind: draft.kind, language })
     }
 }
 
@@ -257,8 +285,13 @@ fn take_padding(reader: &mut Reader, length: usize) -> Result<(), Malformed> {
     if zeros.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Malformed::NotCanonical { what: "the padding" }) }
 }
 
-fn kind(graph: &Checked, is_program: bool) -> &'static str {
-    if graph.is_integer() && !is_program { "integer" } else { "ordered" }
+const FLOAT: &str = "float";
+const KINDS: [&str; 3] = ["integer", "ordered", FLOAT];
+
+/// The root of a model with that manifest.
+fn root(manifest: &[u8], is_float: bool) -> Digest {
+    let digest = hash(ROOT, &[manifest]);
+    if is_float { hash(FLOAT_ROOT, &[&digest.0]) } else { digest }
 }
 
 impl Language {
@@ -334,6 +367,8 @@ enum PurposeForm {
     Language(LanguageForm),
     /// Length and digest of the program's bytes.
     Program(u64, Digest),
+    /// Length and digest of the runtime's file.
+    Float(u64, Digest),
 }
 
 struct LanguageForm {
@@ -359,6 +394,7 @@ impl Draft {
             1 => PurposeForm::Tensors,
             2 => PurposeForm::Language(LanguageForm::read(&mut reader)?),
             3 => PurposeForm::Program(reader.u64()?, reader.digest()?),
+            4 => PurposeForm::Float(reader.u64()?, reader.digest()?),
             tag => return Err(Malformed::Unknown { what: "the purpose", found: tag.into() }.into()),
         };
         reader.finish()?;
@@ -394,19 +430,27 @@ impl Draft {
                 }
                 Purpose::Program(Box::new(programs::read(bytes)?))
             }
+            PurposeForm::Float(length, digest) => {
+                let bytes = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+                if hash(FLOAT_FILE, &[bytes]) != digest {
+                    return Err(ArtefactRefusal::Content { name: "the float model".to_owned() });
+                }
+                Purpose::Float(file.slice_ref(bytes))
+            }
         };
-        let is_program = matches!(purpose, Purpose::Program(_));
-        // Beside a program the graph is empty: what it held would be written and never run.
-        let graph = if is_program { Checked::empty() } else { graph.check(self.rows_max)? };
-        let (stated, found) = (self.kind.as_str(), kind(&graph, is_program));
+        // Beside a program or a float model the graph is empty: what it held would be written and never run.
+        let is_empty = matches!(purpose, Purpose::Program(_) | Purpose::Float(_));
+        let graph = if is_empty { Checked::empty() } else { graph.check(self.rows_max)? };
+        let model = Model { name: self.name, parameters: self.parameters, graph, purpose };
+        let (stated, found) = (self.kind.as_str(), model.kind());
         if stated != found {
-            let stated = if stated == "integer" { "integer" } else { "another" };
+            let stated = KINDS.into_iter().find(|kind| *kind == stated).unwrap_or("another");
             return Err(ArtefactRefusal::Kind { stated, found });
         }
-        if let Purpose::Language(language) = &purpose {
-            language.check(&graph)?;
+        if let Purpose::Language(language) = &model.purpose {
+            language.check(&model.graph)?;
         }
-        Ok(Model { name: self.name, parameters: self.parameters, graph, purpose })
+        Ok(model)
     }
 }
 

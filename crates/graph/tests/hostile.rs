@@ -69,6 +69,29 @@ fn no_flipped_byte_and_no_truncation_is_taken_for_the_same_model() {
 }
 
 #[test]
+fn a_model_without_an_exact_form_has_a_root_of_its_own_kind_and_stays_whole() {
+    let model = Model::of_float("floats", 7, b"an ONNX file"[..].to_vec().into());
+    let bytes = model.to_artefact();
+    let (read, root) = Model::from_artefact(&bytes.clone().into()).unwrap();
+    assert_eq!((read.purpose.clone(), read.kind(), root), (model.purpose.clone(), "float", model.root()));
+    assert_eq!(model.root().to_string(), FLOAT_ROOT);
+    let manifest = model.float_manifest().unwrap();
+    assert_eq!(crypto::hash("og/model/float/v1", &[&manifest.0]), root);
+    let head = graph::Head::read(&graph::Head::cut(&bytes.clone().into()).unwrap()).unwrap();
+    assert_eq!((head.root, head.kind.as_str(), head.language), (root, "float", None));
+    for place in 0..bytes.len() {
+        let mut other = bytes.clone();
+        other[place] ^= 1;
+        let found = Model::from_artefact(&other.into()).map(|(_, root)| root);
+        assert!(found.is_err() || found != Ok(root), "byte {place}");
+        assert!(Model::from_artefact(&bytes[..place].to_vec().into()).is_err(), "cut at {place}");
+    }
+    assert_eq!(graph().check(4).map(|graph| Model { graph, ..model.clone() }.kind()).unwrap(), "float");
+}
+
+const FLOAT_ROOT: &str = "59e7488c2ff16a52c9490403b736004828dff43a488c3e506dbb0668289ef708";
+
+#[test]
 fn each_part_of_a_wrong_artefact_has_its_refusal() {
     let bytes = model().to_artefact();
     assert_eq!(refused(b"GGUF"), ArtefactRefusal::Magic);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use protocol::{
     Amount, Digest, KeyRecord, List, Milliseconds, ModelRecord, NodeRecord, Noun as _, PublicKey, Role, Text, Version,
     record,
-    registry::{OPEN_END, node_id},
+    registry::{OPEN_END, form, node_id},
 };
 use thiserror::Error;
 
@@ -33,7 +33,13 @@ record! {
     }
 }
 record! {
-    GenesisModel { root: Digest, name: Text<128>, publisher: PublicKey, }
+    GenesisModel {
+        root: Digest,
+        name: Text<128>,
+        publisher: PublicKey,
+        /// Of a model without an exact form: its manifest's digest, from which its root follows.
+        float_manifest: Option<Digest>,
+    }
 }
 record! {
     /// What the network starts from.
@@ -60,6 +66,8 @@ pub enum GenesisError {
     RepeatedKey(PublicKey),
     #[error("failed to read genesis: model {0} is listed twice")]
     RepeatedModel(Digest),
+    #[error("failed to read genesis: root {0} does not follow from the float manifest beside it")]
+    NotAFloatRoot(Digest),
     #[error("failed to read genesis: node {node} serves model {model}, which is not listed")]
     UnknownModel { node: PublicKey, model: Digest },
     #[error("failed to read genesis: node {node} has a stake of {stake}, its role needs {minimum}")]
@@ -126,6 +134,7 @@ impl Genesis {
         state.models.put(ModelRecord {
             root: model.root,
             name: model.name.clone(),
+            kind: form(&model.root, model.float_manifest.as_ref()).ok_or(GenesisError::NotAFloatRoot(model.root))?,
             publisher: model.publisher,
             published_epoch: 0,
             published_at_ms: self.time_ms,

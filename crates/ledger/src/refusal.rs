@@ -1,6 +1,6 @@
 //! Why the ledger refuses a transaction, or one receipt of a batch: what was found, and what was expected.
 
-use protocol::{Amount, DecodeError, Digest, Milliseconds, Role};
+use protocol::{Amount, Assurance, DecodeError, Digest, Milliseconds, Role, registry::ModelKind};
 use thiserror::Error;
 
 /// Why a transaction, or a receipt in it, changed nothing.
@@ -44,6 +44,8 @@ pub enum Refusal {
     RepeatedModel(Digest),
     #[error("model {0} is published already")]
     ModelTaken(Digest),
+    #[error("root {0} does not follow from the float manifest given; hint: an exact model is published without one")]
+    NotAFloatRoot(Digest),
     #[error("name is empty")]
     EmptyName,
 
@@ -68,6 +70,12 @@ pub enum Refusal {
     WrongKeyStart { found: u64, expected: u64 },
     #[error("spec version {found} is unknown, at most {newest} expected")]
     UnknownSpec { found: u16, newest: u16 },
+    #[error(
+        "the model is {0}, and the receipt speaks of the other form; hint: spec version 0 is a float model's alone"
+    )]
+    OtherForm(ModelKind),
+    #[error("a float model's receipt claims {0}, signed or attested expected: nobody can compute its bits again")]
+    ClaimsTooMuch(Assurance),
     #[error("receipt ends before it was begun")]
     TimesReversed,
     #[error("receipt ends at {found} ms, at most {latest} ms expected; hint: check the worker's clock")]
@@ -89,6 +97,8 @@ pub enum Refusal {
     UnknownReceipt,
     #[error("the receipt's challenge window closed after epoch {last}, it is epoch {epoch}")]
     WindowClosed { last: u64, epoch: u64 },
+    #[error("a float model gave this answer: no re-execution shows it true or false")]
+    NoExactForm,
     #[error("auditor and worker have the same operator")]
     OwnOperator,
     #[error("this auditor has reported the receipt already")]

@@ -57,11 +57,14 @@ pub enum Verb {
     Keys(Keys),
     /// One line for each node of the network.
     Status,
+    /// The process of a float runtime, as a worker starts it.
+    #[command(hide = true)]
+    FloatRuntime,
 }
 
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --adversary wrong-output   (the last worker lies)"
+    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --model model.ogm          (your own model beside the demo ones)\n  og devnet --adversary wrong-output   (the last worker lies)"
 )]
 pub struct Devnet {
     /// Give each node a process of its own, restarted when it ends.
@@ -74,6 +77,9 @@ pub struct Devnet {
     pub validators: u16,
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
     pub workers: u16,
+    /// An artefact that a new network publishes and its workers serve, beside the demo models; may be given again.
+    #[arg(long = "model", value_name = "ARTEFACT")]
+    pub models: Vec<PathBuf>,
     /// Receipts that the auditor re-executes, in a million.
     #[arg(long, default_value_t = auditor::RATE_WHOLE)]
     pub audit_rate: u32,
@@ -100,6 +106,9 @@ pub struct Chat {
     pub temperature: f64,
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Level to ask for: signed, audited, or auto for the strongest that the model bears.
+    #[arg(long, default_value = "auto")]
+    pub assurance: String,
 }
 
 #[derive(Args)]
@@ -110,6 +119,9 @@ pub struct Infer {
     /// A JSON file: {"name": nested lists or {"shape", "dtype", "data"}}; - reads standard input.
     #[arg(long)]
     pub input: PathBuf,
+    /// Level to ask for: signed, audited, or auto for the strongest that the model bears.
+    #[arg(long, default_value = "auto")]
+    pub assurance: String,
 }
 
 #[derive(Subcommand)]
@@ -211,6 +223,9 @@ pub struct ModelCompile {
     /// Keep floats, in a specified order, instead of integers.
     #[arg(long)]
     pub ordered: bool,
+    /// Keep an ONNX file as it is, for a float runtime: its answers are signed for, and nobody can audit them.
+    #[arg(long, conflicts_with_all = ["ordered", "provable", "calibration"])]
+    pub float: bool,
     /// Nothing but integers: what a proof can speak of. Needs calibration.
     #[arg(long, conflicts_with = "ordered")]
     pub provable: bool,

@@ -35,6 +35,9 @@ const ORDER: [&[&str]; 3] = [&["hub"], &["validator"], &["worker", "gateway", "a
 pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     let started = Instant::now();
     let network = if home.has_network() {
+        if !options.models.is_empty() {
+            bail!("the network in {} has its models already; hint: another --dir", home.folder().display());
+        }
         tell(&format!("resuming the network in {}", home.folder().display()));
         home.network()?
     } else {

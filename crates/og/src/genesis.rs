@@ -8,8 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, threshold::GroupKey};
 use engine::Model;
+use hub::Shelf;
 use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, OPG, Rules};
 use protocol::{Amount, Digest, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -37,6 +39,22 @@ pub const MODELS: [(&str, &[u8]); 2] = [
     ("risk-scorer", include_bytes!("../../../models/risk/risk-integer.ogm")),
 ];
 
+/// A model that the genesis publishes.
+struct Published {
+    artefact: Bytes,
+    root: Digest,
+    name: String,
+    float_manifest: Option<Digest>,
+}
+
+impl Published {
+    fn of(artefact: Bytes, name: Option<&str>) -> Result<Self> {
+        let model = Model::load(artefact.clone())?;
+        let name = name.unwrap_or(&model.card().name).to_owned();
+        Ok(Self { root: model.root(), name, float_manifest: model.float_manifest(), artefact })
+    }
+}
+
 struct Seat {
     entry: NodeEntry,
     key: SigningKey,
@@ -57,7 +75,18 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         keys::make(home, &passphrase, &seat.entry.name, &seat.key, share)?;
     }
     let accounts = accounts(home, &passphrase)?;
-    let genesis = genesis(&seats, &accounts)?;
+    let mut models: Vec<Published> = MODELS
+        .iter()
+        .map(|(name, artefact)| Published::of(Bytes::from_static(artefact), Some(name)))
+        .collect::<Result<_>>()?;
+    for path in &options.models {
+        let context = || format!("{} is no artefact", path.display());
+        models.push(Published::of(storage::map_file(path)?, None).with_context(context)?);
+    }
+    let genesis = genesis(&seats, &accounts, &models)?;
+    // The hub shelves the demo models by itself, whenever it starts.
+    let shelf = Shelf::open(&home.node_folder("hub"))?;
+    models.iter().skip(MODELS.len()).try_for_each(|model| shelf.put(&model.artefact).map(drop))?;
     let network = Network {
         network: "devnet".to_owned(),
         chain_id: CHAIN_ID,
@@ -145,18 +174,19 @@ impl Ports {
     }
 }
 
-fn genesis(seats: &[Seat], accounts: &[PublicKey]) -> Result<Genesis> {
-    let models: Vec<(Digest, &str)> =
-        MODELS.iter().map(|(name, artefact)| Ok((Model::load(*artefact)?.root(), *name))).collect::<Result<_>>()?;
+fn genesis(seats: &[Seat], accounts: &[PublicKey], models: &[Published]) -> Result<Genesis> {
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
-    let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, &models)).collect::<Result<_>>()?;
+    let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
     let staked = STAKE * nodes.len() as Amount + ALLOWANCE * accounts.len() as Amount;
     let mut balances: Vec<GenesisAccount> =
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
     // Everything else lies with the devnet's treasury, whose key nobody keeps.
     balances.push(GenesisAccount { key: keys::random_key()?.public_key(), balance: SUPPLY - staked });
-    let listed = models.iter().map(|(root, name)| Ok(GenesisModel { root: *root, name: Text::new(*name)?, publisher }));
+    let listed = models.iter().map(|model| {
+        let (root, float_manifest) = (model.root, model.float_manifest);
+        Ok(GenesisModel { root, name: Text::new(model.name.as_str())?, publisher, float_manifest })
+    });
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(Genesis {
         version: Version,
@@ -170,8 +200,8 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey]) -> Result<Genesis> {
     })
 }
 
-fn genesis_node(seat: &Seat, role: Role, models: &[(Digest, &str)]) -> Result<GenesisNode> {
-    let served = if role == Role::Worker { models.iter().map(|(root, _)| *root).collect() } else { Vec::new() };
+fn genesis_node(seat: &Seat, role: Role, models: &[Published]) -> Result<GenesisNode> {
+    let served = if role == Role::Worker { models.iter().map(|model| model.root).collect() } else { Vec::new() };
     Ok(GenesisNode {
         role,
         key: seat.key.public_key(),

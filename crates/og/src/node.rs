@@ -135,6 +135,7 @@ fn worker_config(
         hubs: network.urls("hub"),
         models,
         places: 16,
+        float: float_program()?,
         evidence: Lifetime {
             anchoring_ms: genesis.rules.receipt_age_ms.into(),
             epochs: genesis.rules.evidence_epochs(),
@@ -142,6 +143,12 @@ fn worker_config(
         },
         adversary,
     })
+}
+
+/// This program, as the process of a float runtime.
+pub fn float_program() -> Result<float::Program> {
+    let path = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(float::Program { path, arguments: vec!["float-runtime".into()] })
 }
 
 fn gateway_config(network: &Network, entry: &NodeEntry, directory: &Path, secrets: &Secrets) -> gateway::Config {

@@ -14,12 +14,14 @@ use crate::{
 };
 
 const SIGNATURE_DOMAIN: &str = "og/receipt/signature/v1";
+/// The `spec_version` of answers that no exact arithmetic gave.
+pub const NO_EXACT_FORM: u16 = 0;
 
 record! {
     /// What a worker says about one answer. Its digest is the receipt's id.
     Receipt in "og/receipt/v1" {
         version: Version<1>,
-        /// Version of the exact arithmetic that the answer was computed by.
+        /// Version of the exact arithmetic that the answer was computed by; `NO_EXACT_FORM` where a float runtime gave it.
         spec_version: u16,
         chain_id: u64,
         request: Digest,
@@ -76,6 +78,11 @@ record! {
 impl Receipt {
     pub fn id(&self) -> Digest {
         self.digest()
+    }
+
+    /// Whether somebody can run the model again and compare bits.
+    pub fn is_exact(&self) -> bool {
+        self.spec_version != NO_EXACT_FORM
     }
 
     /// The receipt's leaf in the tree of the epoch that anchors it: its id, and its charge as the amount.

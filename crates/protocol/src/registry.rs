@@ -22,6 +22,16 @@ words! {
 }
 
 words! {
+    /// What a model's answers can be held against.
+    ModelKind {
+        /// An exact graph or program: whoever runs it again has the same bits.
+        Exact = 1, "exact";
+        /// Whatever a float runtime gives: nobody can run it again and compare (`specs/float.md`).
+        Float = 2, "float";
+    }
+}
+
+words! {
     /// Where an anchored receipt stands.
     Standing {
         /// In an epoch tree; nobody has said anything about it.
@@ -75,6 +85,7 @@ record! {
     ModelRecord {
         root: Digest,
         name: Text<128>,
+        kind: ModelKind,
         publisher: PublicKey,
         published_epoch: u64,
         published_at_ms: Milliseconds,
@@ -116,6 +127,20 @@ pub mod state_key {
     }
     pub fn receipt(id: &Digest) -> Digest {
         hash("og/state/receipt/v1", &[&id.0])
+    }
+}
+
+/// The root of a model without an exact form, of its manifest's digest: no exact model has such a root, and whoever
+/// publishes one as float shows the digest.
+pub fn float_root(manifest: &Digest) -> Digest {
+    hash("og/model/float/v1", &[&manifest.0])
+}
+
+/// What a model is, as its publisher shows it; `None` where the manifest shown is of another root.
+pub fn form(root: &Digest, float_manifest: Option<&Digest>) -> Option<ModelKind> {
+    match float_manifest {
+        None => Some(ModelKind::Exact),
+        Some(manifest) => (float_root(manifest) == *root).then_some(ModelKind::Float),
     }
 }
 

@@ -53,6 +53,16 @@ words! {
     }
 }
 
+impl Assurance {
+    /// Whether the level speaks of bits that others can compute again: float models cannot have it.
+    pub const fn needs_exact_form(self) -> bool {
+        match self {
+            Self::Signed | Self::Attested => false,
+            Self::Audited | Self::Quorum | Self::Proven => true,
+        }
+    }
+}
+
 words! {
     /// How much of a receipt's leaf is opened to the public.
     Privacy {

@@ -42,7 +42,12 @@ record! {
 }
 record! {
     /// Publishes a model under a name.
-    PublishModel { root: Digest, name: Text<128>, }
+    PublishModel {
+        root: Digest,
+        name: Text<128>,
+        /// Of a model without an exact form: its manifest's digest, from which its root follows.
+        float_manifest: Option<Digest>,
+    }
 }
 record! {
     /// Anchors receipts; sent by the gateway that they name.

@@ -70,7 +70,12 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
         time_ms: 0,
         accounts: bounded(vec![GenesisAccount { key: treasury, balance: TREASURY }]),
         nodes: bounded(nodes.collect()),
-        models: bounded(vec![GenesisModel { root: model, name: text("model"), publisher: treasury }]),
+        models: bounded(vec![GenesisModel {
+            root: model,
+            name: text("model"),
+            publisher: treasury,
+            float_manifest: None,
+        }]),
         reward_pool: 0,
         rules: rules(),
     }

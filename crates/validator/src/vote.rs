@@ -50,6 +50,6 @@ async fn is_false(models: &Models, view: ChallengeView) -> Option<bool> {
     match judging.await.ok()? {
         Judgement::Equal => Some(false),
         Judgement::False(_) => Some(true),
-        Judgement::OtherOpening(_) => None,
+        Judgement::OtherOpening(_) | Judgement::NotDecidable => None,
     }
 }

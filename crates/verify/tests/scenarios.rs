@@ -164,6 +164,20 @@ fn a_level_whose_evidence_a_bundle_cannot_carry_is_not_believed() {
 }
 
 #[test]
+fn an_answer_of_floats_is_signed_for_and_whatever_claims_more_is_refused() {
+    let of_floats = Scenario { of_floats: true, standing: Standing::Anchored, audits: 0, ..Scenario::default() };
+    let signed = Scenario { assurance: Assurance::Signed, ..of_floats.clone() };
+    holds_as(&signed, "final (not audited)");
+    let report = check(&signed);
+    let line = report.checks.iter().find(|line| line.name == "assurance").unwrap();
+    assert!(line.detail.contains("signed") && line.detail.contains("nobody can re-execute"), "{}", line.detail);
+    cannot_tell(&Scenario { assurance: Assurance::Attested, ..of_floats.clone() }, "assurance", None);
+    for assurance in [Assurance::Audited, Assurance::Quorum, Assurance::Proven] {
+        refused_by(&Scenario { assurance, ..of_floats.clone() }, "assurance", "can at most be attested");
+    }
+}
+
+#[test]
 fn a_receipt_from_another_chain_is_refused_by_name() {
     let trust = Scenario::default().trust();
     let report = verify(&Scenario { chain_id: 8, ..Scenario::default() }.bundle(), &trust);

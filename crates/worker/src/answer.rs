@@ -4,6 +4,7 @@ use engine::{
     Conversation, Detokenizer, Flow, LanguageModel, Model, Part, PromptError, RunError, TensorModel,
     serve::{Job, ServeError},
 };
+use float::{Runtime, RuntimeError};
 use protocol::{
     Canonical as _, Element, Finish, Input, List, Output, Parameters, Prompt, Request, Tensor, Text,
     request::{OPENING_BYTES_MAX, Score, Scored, ScoredToken, TOKENS_MAX},
@@ -181,6 +182,26 @@ pub(crate) fn compute(model: &Model, request: &Request, adversary: Option<Advers
     let outputs = List::new(outputs).map_err(|error| failed(Failure::Internal, &error.to_string()))?;
     check_opening(request, prompt.len() * TOKEN_BYTES + outputs.encode().len())?;
     Ok(Answer { prompt: bounded(prompt)?, output: Output::Tensors(outputs), finish: Finish::Complete })
+}
+
+/// The answer of a model without an exact form.
+pub(crate) fn compute_floats(model: &Runtime, request: &Request) -> Result<Answer, FailedFrame> {
+    let Input::Tensors(inputs) = &request.input else {
+        return Err(failed(Failure::BadRequest, "this model takes tensors, not messages"));
+    };
+    let outputs = model.run(inputs).map_err(|error| float_failed(&error))?;
+    check_opening(request, outputs.encode().len())?;
+    Ok(Answer { prompt: List::default(), output: Output::Tensors(outputs), finish: Finish::Complete })
+}
+
+/// Other workers are not troubled with what ends a runtime here.
+fn float_failed(error: &RuntimeError) -> FailedFrame {
+    let whose = match error {
+        RuntimeError::Busy { .. } => Failure::Busy,
+        error if error.is_of_the_input() => Failure::BadRequest,
+        _ => Failure::Internal,
+    };
+    failed(whose, &error.to_string())
 }
 
 fn run(model: &TensorModel, inputs: &[Tensor]) -> Result<Vec<Tensor>, FailedFrame> {

@@ -13,16 +13,18 @@ use engine::{
     Model,
     serve::{Event, Server, Stream},
 };
+use float::Runtime;
 use network::{Bytes, frame_bytes, now_ms};
 use protocol::{
-    Finish, Input, NodeId, Noun as _, Output, PublicKey, Request, Role,
+    Assurance, Finish, Input, NodeId, Noun as _, Output, PublicKey, Request, Role,
+    receipt::NO_EXACT_FORM,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
     adversary::Adversary,
-    answer::{Answer, Telling, compute, failed, job, run_failed, serve_failed},
+    answer::{Answer, Telling, compute, compute_floats, failed, job, run_failed, serve_failed},
     chain::{Chain, Salts, Terms, is_complete},
     evidence::{Evidence, EvidenceError},
     rate::Rate,
@@ -46,13 +48,37 @@ pub(crate) enum Served {
     Language(Arc<Server>),
     /// Each request on a thread of its own.
     Tensors(Arc<Model>),
+    /// No exact form: this worker signs for what its runtime gives, and nobody can run it again.
+    Float(Arc<Runtime>),
 }
 
 impl Served {
-    fn model(&self) -> &Arc<Model> {
+    /// Refuses what no receipt of this model may claim.
+    fn bears(&self, level: Assurance) -> Result<(), FailedFrame> {
         match self {
-            Self::Language(server) => server.model(),
-            Self::Tensors(model) => model,
+            // Nor has this worker an enclave that could attest it.
+            Self::Float(_) if level != Assurance::Signed => {
+                let message = format!("{level} is asked for, and the model has no exact form: ask for signed");
+                Err(failed(Failure::BadRequest, &message))
+            }
+            Self::Language(_) | Self::Tensors(_) | Self::Float(_) => Ok(()),
+        }
+    }
+
+    /// The version of the exact arithmetic that its answers are computed by.
+    fn spec_version(&self) -> u16 {
+        match self {
+            Self::Language(_) | Self::Tensors(_) => engine::SPEC_VERSION,
+            Self::Float(_) => NO_EXACT_FORM,
+        }
+    }
+
+    /// Answers that are there at once.
+    fn compute(&self, request: &Request, adversary: Option<Adversary>) -> Result<Answer, FailedFrame> {
+        match self {
+            Self::Language(server) => compute(server.model(), request, adversary),
+            Self::Tensors(model) => compute(model, request, adversary),
+            Self::Float(model) => compute_floats(model, request),
         }
     }
 }
@@ -102,11 +128,12 @@ impl Desk {
             () = frames.closed() => return Ok(None),
             admitted = self.admit(&job, received_at_ms) => admitted?,
         };
+        let spec_version = served.spec_version();
         let answered = self.execute(served, job.request, &mut Reader::new(frames.clone(), PATIENCE)).await;
         drop(place);
         let (request, answer) = answered?;
         if is_complete(answer.finish) {
-            return self.sign(request, answer, received_at_ms).await.map(Some);
+            return self.sign(request, answer, spec_version, received_at_ms).await.map(Some);
         }
         if frames.is_closed() {
             return Ok(None);
@@ -120,6 +147,7 @@ impl Desk {
         let served = self.models.get(&job.request.model).cloned();
         let unknown = || format!("this worker does not serve model {}", job.request.model);
         let served = served.ok_or_else(|| failed(Failure::UnknownModel, &unknown()))?;
+        served.bears(job.request.assurance)?;
         let place = self.place().await?;
         self.take(&job.request, now)?;
         Ok((served, place))
@@ -172,7 +200,7 @@ impl Desk {
             (Served::Language(server), Input::Chat(_) | Input::Prompt(_)) => {
                 self.converse(server, request, reader).await
             }
-            (served, _) => self.compute(Arc::clone(served.model()), request, reader).await,
+            (served, _) => self.compute(served, request, reader).await,
         }
     }
 
@@ -212,12 +240,12 @@ impl Desk {
     /// Runs the model on a thread of its own.
     async fn compute(
         &self,
-        model: Arc<Model>,
+        served: Served,
         request: Request,
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
         let adversary = self.adversary;
-        let run = move || compute(&model, &request, adversary).map(|answer| (request, answer));
+        let run = move || served.compute(&request, adversary).map(|answer| (request, answer));
         let (request, mut answer) = tokio::task::spawn_blocking(run).await.map_err(|_| interrupted())??;
         if let Output::Tensors(outputs) = &answer.output
             && !reader.deliver(&Frame::Tensors(outputs.clone())).await
@@ -227,8 +255,14 @@ impl Desk {
         Ok((request, answer))
     }
 
-    async fn sign(&self, request: Request, answer: Answer, received_at_ms: u64) -> Result<DoneFrame, FailedFrame> {
-        self.sign_durably(request, answer, received_at_ms)
+    async fn sign(
+        &self,
+        request: Request,
+        answer: Answer,
+        spec_version: u16,
+        received_at_ms: u64,
+    ) -> Result<DoneFrame, FailedFrame> {
+        self.sign_durably(request, answer, spec_version, received_at_ms)
             .await
             .map_err(|error| failed(Failure::Internal, &format!("failed to keep the receipt: {error}")))
     }
@@ -237,11 +271,12 @@ impl Desk {
         &self,
         request: Request,
         answer: Answer,
+        spec_version: u16,
         received_at_ms: u64,
     ) -> Result<DoneFrame, EvidenceError> {
         let finish = answer.finish;
         let terms = Terms {
-            spec_version: engine::SPEC_VERSION,
+            spec_version,
             worker: self.node,
             key_valid_from: self.key_valid_from,
             received_at_ms,

@@ -7,6 +7,7 @@ use engine::{
     Model,
     serve::{ServeError, Server},
 };
+use float::{Limits as FloatLimits, Runtime};
 use futures::StreamExt as _;
 use hub::{Models, ModelsError, Shelf, ShelfError};
 use network::{
@@ -62,6 +63,8 @@ pub struct Config {
     pub places: usize,
     /// How long an opening is kept.
     pub evidence: Lifetime,
+    /// What runs models without an exact form.
+    pub float: float::Program,
     pub adversary: Option<Adversary>,
 }
 
@@ -76,6 +79,10 @@ pub enum WorkerError {
     Models(#[from] hub::ModelsError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    Float(#[from] float::RuntimeError),
+    #[error("the start of a model was interrupted")]
+    Interrupted,
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error("the ledger holds this key for a {found}, a worker's expected; hint: start it with its own key")]
@@ -100,7 +107,8 @@ impl Worker {
         let models = Models::new(Shelf::open(&config.directory.join("models"))?, &config.hubs, client);
         let mut served = BTreeMap::new();
         for root in &config.models {
-            served.insert(*root, serve(fetched(&models, *root).await?, config.places)?);
+            let model = fetched(&models, *root).await?;
+            served.insert(*root, serve(model, &config).await?);
         }
         let record = registered(&ledger, &config.key).await?;
         let now = now_ms();
@@ -146,12 +154,18 @@ impl Worker {
     }
 }
 
-/// Starts the server of a language model, with as many places as the worker has.
-fn serve(model: Arc<Model>, places: usize) -> Result<Served, WorkerError> {
+/// Starts what runs a model: the server of a language model, with as many places as the worker has, or a float runtime.
+async fn serve(model: Arc<Model>, config: &Config) -> Result<Served, WorkerError> {
+    if let Some(file) = model.as_float().cloned() {
+        let (program, limits) = (config.float.clone(), FloatLimits::of(file.len()));
+        let starting = tokio::task::spawn_blocking(move || Runtime::start(program, file, limits));
+        let started = starting.await.map_err(|_| WorkerError::Interrupted)??;
+        return Ok(Served::Float(Arc::new(started)));
+    }
     if model.as_language().is_none() {
         return Ok(Served::Tensors(model));
     }
-    let places = places.max(1);
+    let places = config.places.max(1);
     let limits = engine::serve::Limits { texts: places, waiting: places, ..Default::default() };
     Ok(Served::Language(Arc::new(Server::start(model, limits)?)))
 }

@@ -6,7 +6,7 @@ mod stage;
 use std::time::Duration;
 
 use protocol::{
-    Constraint, Digest, Finish, Input, List, Output, Parameters, Prompt, Request, Role, Text,
+    Assurance, Constraint, Digest, Finish, Input, List, Output, Parameters, Prompt, Request, Role, Text,
     registry::node_id,
     service::{FailedFrame, Failure},
 };
@@ -257,6 +257,54 @@ async fn a_worker_starts_with_a_workers_key_that_counts_and_with_no_other() {
     let found = start(|_| {}).await;
     assert!(matches!(found, WorkerError::Retired { until: 9 }), "{found}");
     drop(folder);
+}
+
+#[tokio::test]
+async fn a_float_models_answer_is_signed_for_as_such_and_nothing_more_is_promised() {
+    let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/risk/risk.onnx")).unwrap();
+    let float = graph::Model::of_float("floats", 1, file.into());
+    let root = float.root();
+    let stage = Stage::with(|config| {
+        let shelf = hub::Shelf::open(&config.directory.join("models")).unwrap();
+        config.models.push(shelf.put(&float.to_artefact()).unwrap().root);
+    })
+    .await;
+    let asked = |assurance| Request { model: root, assurance, ..risk() };
+    let done = stage.ask(asked(Assurance::Signed)).await.done();
+    let receipt = &done.receipt.receipt;
+    assert_eq!((receipt.model, receipt.spec_version), (root, protocol::receipt::NO_EXACT_FORM));
+    assert_eq!((receipt.assurance, done.opening.matches(receipt)), (Assurance::Signed, Ok(())));
+    assert!(!receipt.is_exact() && done.receipt.signature_holds());
+    // Beside it, an exact model's answer says by which arithmetic it was computed.
+    assert_eq!(stage.ask(risk()).await.done().receipt.receipt.spec_version, engine::SPEC_VERSION);
+    for assurance in [Assurance::Attested, Assurance::Audited, Assurance::Quorum, Assurance::Proven] {
+        let failed = stage.ask(asked(assurance)).await.failed();
+        says(&failed, Failure::BadRequest, "the model has no exact form");
+    }
+    let chatting = Request { input: chat(4).input, ..asked(Assurance::Signed) };
+    says(&stage.ask(chatting).await.failed(), Failure::BadRequest, "takes tensors");
+    let mut wrong = asked(Assurance::Signed);
+    wrong.input = Input::Tensors(List::default());
+    says(&stage.ask(wrong).await.failed(), Failure::BadRequest, "input returns is missing");
+}
+
+#[tokio::test]
+async fn a_float_model_that_the_runtime_does_not_take_keeps_the_worker_from_starting() {
+    let validator = stage::Validator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = stage::config(&validator, &folder);
+    let model = graph::Model::of_float("nonsense", 1, b"nonsense".to_vec().into());
+    let shelf = hub::Shelf::open(&config.directory.join("models")).unwrap();
+    config.models = vec![shelf.put(&model.to_artefact()).unwrap().root];
+    let refused = worker::Worker::start(config).await.err().unwrap();
+    assert!(refused.to_string().contains("does not take the model"), "{refused}");
+}
+
+#[test]
+#[ignore = "is the float runtime's process"]
+fn the_process() {
+    let refused = float::serve().err();
+    panic!("standard input is no socket: {refused:?}");
 }
 
 #[tokio::test]

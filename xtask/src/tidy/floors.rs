@@ -7,7 +7,7 @@ use super::tree::{Tree, dependencies};
 static FLOORS: &[(u8, &[&str])] = &[
     (1, &["crypto"]),
     (2, &["contracts", "graph", "protocol", "storage"]),
-    (3, &["engine", "consensus", "network", "api", "router", "evm", "payments"]),
+    (3, &["engine", "float", "consensus", "network", "api", "router", "evm", "payments"]),
     (4, &["verify", "hub", "gateway", "rpc"]),
     (5, &["worker", "auditor", "ledger", "devchain"]),
     (6, &["validator"]),

@@ -25,6 +25,7 @@ static HEAVY: &[&str] = &[
     "reqwest",
     "revm",
     "revm-*",
+    "rten",
     "rustls",
     "safetensors",
     "secp256k1",

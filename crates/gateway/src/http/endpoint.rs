@@ -8,7 +8,7 @@ use network::{
     axum::{body::Body, http::HeaderMap, response::Response},
     now_ms,
 };
-use protocol::{Input, Prompt, Request};
+use protocol::{Input, ModelRecord, Prompt, Request};
 use serde_json::json;
 
 use crate::{
@@ -47,7 +47,7 @@ async fn serve(
     }
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
-    let requests = requests(shared, &call, model.root)?;
+    let requests = requests(shared, &call, &model)?;
     let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
@@ -108,11 +108,11 @@ fn count(call: &Call, words: Option<&Words>, object: Option<&str>) -> Result<Res
     Ok(answered::json(&counted))
 }
 
-fn requests(shared: &Shared, call: &Call, model: protocol::Digest) -> Result<Vec<Request>, ApiError> {
+fn requests(shared: &Shared, call: &Call, model: &ModelRecord) -> Result<Vec<Request>, ApiError> {
     let seed = u64::from_be_bytes(fresh()?);
     let request = |job: &api::Job| {
         let (input, parameters, terms) = (job.input.clone(), job.parameters(seed), call.terms.clone());
-        Wish { model, input, parameters, terms }.into_request(shared.circumstances()?)
+        Wish { model: model.root, kind: model.kind, input, parameters, terms }.into_request(shared.circumstances()?)
     };
     call.jobs.iter().map(request).collect()
 }

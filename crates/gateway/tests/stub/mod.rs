@@ -38,6 +38,7 @@ pub fn pace() -> Pace {
 
 pub fn models() -> Vec<ModelRecord> {
     let model = |root, name: &str| ModelRecord {
+        kind: protocol::registry::ModelKind::Exact,
         root,
         name: Text::new(name).unwrap(),
         publisher: PublicKey([1; 32]),

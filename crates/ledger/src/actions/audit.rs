@@ -42,6 +42,9 @@ pub(super) fn auditable<'a>(
     let auditor = present.acting(sender, Role::Auditor)?;
     let status = present.state.statuses.get(receipt).ok_or(Refusal::UnknownReceipt)?;
     present.within_window(status.epoch)?;
+    if present.state.receipts.get(receipt).is_some_and(|signed| !signed.receipt.is_exact()) {
+        return Err(Refusal::NoExactForm);
+    }
     let worker = present.state.nodes.get(&status.worker);
     if worker.is_none_or(|worker| worker.operator == auditor.operator) {
         return Err(Refusal::OwnOperator);

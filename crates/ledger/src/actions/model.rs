@@ -1,6 +1,13 @@
 //! Publishing models: the first publisher of a root has it; names are for people and need not differ.
+//!
+//! A root says whether its model has an exact form, to whoever sees what it was made of: nobody can publish an exact model as a
+//! float one. A float model published as exact fools nobody for long: each of its receipts is false (`specs/float.md`).
 
-use protocol::{ModelRecord, PublicKey, transaction::PublishModel};
+use protocol::{
+    ModelRecord, PublicKey,
+    registry::{ModelKind, form},
+    transaction::PublishModel,
+};
 
 use crate::{event::Event, present::Present, refusal::Refusal};
 
@@ -8,12 +15,16 @@ pub(super) fn publish(present: &mut Present, sender: &PublicKey, model: PublishM
     if model.name.trim().is_empty() {
         return Err(Refusal::EmptyName);
     }
-    if present.state.models.contains(&model.root) {
+    let kind = form(&model.root, model.float_manifest.as_ref()).ok_or(Refusal::NotAFloatRoot(model.root))?;
+    // Who published a float model as exact has not published it: the proof of what it is takes the place.
+    let is_mended = |known: &ModelRecord| known.kind == ModelKind::Exact && kind == ModelKind::Float;
+    if present.state.models.get(&model.root).is_some_and(|known| !is_mended(known)) {
         return Err(Refusal::ModelTaken(model.root));
     }
     present.state.models.put(ModelRecord {
         root: model.root,
         name: model.name,
+        kind,
         publisher: *sender,
         published_epoch: present.open.epoch,
         published_at_ms: present.open.time_ms,

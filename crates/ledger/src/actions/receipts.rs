@@ -1,6 +1,9 @@
 //! Anchoring receipts: each stands on its own, so one bad receipt does not sink the others of its batch.
 
-use protocol::{Digest, PublicKey, Receipt, ReceiptStatus, Role, SignedReceipt, Standing, transaction::PostReceipts};
+use protocol::{
+    Digest, PublicKey, Receipt, ReceiptStatus, Role, SignedReceipt, Standing, registry::ModelKind,
+    transaction::PostReceipts,
+};
 
 use crate::{
     event::{Event, Offence},
@@ -88,9 +91,8 @@ fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
     if state.nodes.get(&receipt.worker).is_none_or(|worker| worker.jailed) {
         return Err(Refusal::Jailed);
     }
-    if !state.models.contains(&receipt.model) {
-        return Err(Refusal::UnknownModel(receipt.model));
-    }
+    let model = state.models.get(&receipt.model).ok_or(Refusal::UnknownModel(receipt.model))?;
+    check_form(model.kind, receipt)?;
     if receipt.spec_version > rules.spec_version {
         return Err(Refusal::UnknownSpec { found: receipt.spec_version, newest: rules.spec_version });
     }
@@ -107,6 +109,16 @@ fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
         return Err(Refusal::TooOld { found: receipt.finished_at_ms, earliest });
     }
     present.open.charges.checked_add(receipt.charge).map(|_| ()).ok_or(Refusal::ChargeOverflow)
+}
+
+/// A receipt is exact where its model is, and claims no more than its form bears.
+fn check_form(kind: ModelKind, receipt: &Receipt) -> Result<(), Refusal> {
+    match (kind, receipt.is_exact()) {
+        (ModelKind::Exact, true) => Ok(()),
+        (ModelKind::Float, false) if !receipt.assurance.needs_exact_form() => Ok(()),
+        (ModelKind::Float, false) => Err(Refusal::ClaimsTooMuch(receipt.assurance)),
+        (ModelKind::Exact, false) | (ModelKind::Float, true) => Err(Refusal::OtherForm(kind)),
+    }
 }
 
 fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedReceipt) {

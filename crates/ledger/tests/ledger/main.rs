@@ -4,6 +4,7 @@
 mod bundles;
 mod challenges;
 mod epochs;
+mod floats;
 mod genesis;
 mod random;
 mod receipts;

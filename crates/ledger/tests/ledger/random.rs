@@ -103,7 +103,7 @@ fn registration(seed: u8, operator: u8, number: u16) -> Action {
 fn small(which: u8, number: u16) -> Action {
     if which.is_multiple_of(2) {
         let root = crypto::hash("og/test/model", &[&[which]]);
-        Action::PublishModel(PublishModel { root, name: Text::new(number.to_string()).unwrap() })
+        Action::PublishModel(PublishModel { root, name: Text::new(number.to_string()).unwrap(), float_manifest: None })
     } else {
         let models = List::new(vec![model(); usize::from(number) % 3]).unwrap();
         Action::UpdateNode(UpdateNode { endpoint: Text::new(number.to_string()).unwrap(), models })

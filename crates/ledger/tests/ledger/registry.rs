@@ -34,7 +34,7 @@ fn update(models: Vec<Digest>) -> Action {
 }
 
 fn publish(root: Digest, name: &str) -> Action {
-    Action::PublishModel(PublishModel { root, name: Text::new(name).unwrap() })
+    Action::PublishModel(PublishModel { root, name: Text::new(name).unwrap(), float_manifest: None })
 }
 
 #[test]

@@ -61,7 +61,12 @@ fn history() -> World {
     VALIDATORS[1..].iter().for_each(|validator| world.send(*validator, vote(&answers[1], false)).unwrap());
     world.send(WORKER, respond(&answers[2])).unwrap();
     let name = Text::new("another").unwrap();
-    world.send(BOB, Action::PublishModel(PublishModel { root: hash("og/test/another", &[]), name })).unwrap();
+    world
+        .send(
+            BOB,
+            Action::PublishModel(PublishModel { root: hash("og/test/another", &[]), name, float_manifest: None }),
+        )
+        .unwrap();
     let operator = OTHER_WORKER + 100;
     let possession = prove_possession(&key(201), CHAIN, &public(operator));
     world

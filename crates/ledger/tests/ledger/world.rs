@@ -61,7 +61,12 @@ pub fn genesis(rules: Rules) -> Genesis {
     nodes.extend([WORKER, OTHER_WORKER].map(|seed| listed(Role::Worker, seed)));
     nodes.push(listed(Role::Gateway, GATEWAY));
     nodes.extend([AUDITOR, OTHER_AUDITOR, OWN_AUDITOR].map(|seed| listed(Role::Auditor, seed)));
-    let published = GenesisModel { root: model(), name: Text::new("demo").unwrap(), publisher: public(ALICE) };
+    let published = GenesisModel {
+        root: model(),
+        name: Text::new("demo").unwrap(),
+        publisher: public(ALICE),
+        float_manifest: None,
+    };
     Genesis {
         version: Version,
         chain_id: CHAIN,

@@ -26,10 +26,11 @@ pub async fn run(remote: &Remote, common: &Common, what: cli::Audit) -> Result<E
     let (word, code) = match &audited.judgement {
         Judgement::Equal => ("equal", ExitCode::SUCCESS),
         Judgement::False(_) => ("different", ExitCode::FAILURE),
+        Judgement::NotDecidable => ("not auditable: a float model gave the answer", ExitCode::from(2)),
         Judgement::OtherOpening(_) => ("the opening is another receipt's", ExitCode::from(2)),
     };
     let detail = match &audited.judgement {
-        Judgement::Equal => None,
+        Judgement::Equal | Judgement::NotDecidable => None,
         Judgement::False(difference) => Some(format!("{difference:?}")),
         Judgement::OtherOpening(field) => Some((*field).to_owned()),
     };

@@ -18,6 +18,7 @@ pub async fn chat(remote: &Remote, common: &Common, question: Chat) -> Result<()
         "max_tokens": question.max_tokens,
         "temperature": question.temperature,
         "seed": question.seed,
+        "og": {"assurance": question.assurance},
     });
     let answer = remote.post_json("/v1/chat/completions", &body).await?;
     keep_opening(remote, &answer)?;
@@ -38,7 +39,8 @@ pub async fn infer(remote: &Remote, common: &Common, input: Infer) -> Result<()>
     };
     let inputs: Value = serde_json::from_slice(&bytes)
         .with_context(|| format!("{} is not JSON; expected an object of named tensors", input.input.display()))?;
-    let answer = remote.post_json("/v1/infer", &json!({"model": input.model, "inputs": inputs})).await?;
+    let body = json!({"model": input.model, "inputs": inputs, "og": {"assurance": input.assurance}});
+    let answer = remote.post_json("/v1/infer", &body).await?;
     keep_opening(remote, &answer)?;
     show(common, &answer, |answer| {
         let outputs = answer["outputs"].as_object().into_iter().flatten();

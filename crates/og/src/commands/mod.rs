@@ -30,6 +30,10 @@ pub fn run(line: CommandLine) -> Result<ExitCode> {
     {
         return Ok(code);
     }
+    if let Verb::FloatRuntime = line.verb {
+        let error = float::serve().err().context("the float runtime's process ended")?;
+        return Err(error).context("only a worker can start the float runtime's process");
+    }
     let runtime = tokio::runtime::Runtime::new().context("failed to start the runtime")?;
     let code = runtime.block_on(dispatch(common, line.verb));
     // What still computes is of no use any more.
@@ -48,6 +52,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Model(command) => model::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Keys(command) => keys::run(&Home::new(common.dir.clone()), &common, command).map(done),
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
+        Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),
     }
 }
 

@@ -50,14 +50,15 @@ async fn find(remote: &Remote, wanted: &str) -> Result<Value> {
 
 async fn publish(remote: &Remote, common: &Common, artefact: &std::path::Path, name: &str, key: &str) -> Result<()> {
     let bytes = storage::read_file(artefact, ARTEFACT_BYTES_MAX)?;
-    let root = Model::load(bytes.clone()).with_context(|| format!("{} is no artefact", artefact.display()))?.root();
+    let model = Model::load(bytes.clone()).with_context(|| format!("{} is no artefact", artefact.display()))?;
+    let (root, float_manifest) = (model.root(), model.float_manifest());
     let network = remote.network()?;
     let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, key)?;
     for hub in network.urls("hub") {
         remote.client.post_bytes(&format!("{hub}/artefacts"), bytes.clone()).await?;
     }
     let sender = Sender::new(remote.ledger()?, secrets.key, network.chain_id);
-    let action = Action::PublishModel(PublishModel { root, name: Text::new(name)? });
+    let action = Action::PublishModel(PublishModel { root, name: Text::new(name)?, float_manifest });
     let id = sender.send(action).await?;
     let said = json!({"root": root.to_string(), "name": name, "transaction": id.to_string()});
     show(common, &said, |_| vec![row(&[(name, 20), (&root.to_string(), 64)])]);

@@ -2,6 +2,7 @@
 
 use protocol::{
     Action, EpochRecord, Role, Signature, SignedTransaction, Standing, Transaction, Version,
+    registry::float_root,
     request::Finish,
     service::{
         CertifiedEpoch, ChallengeView, DoneFrame, FailedFrame, Failure, Frame, OpeningRequest, ReceiptView, TokenFrame,
@@ -53,6 +54,11 @@ fn possession() -> Signature {
     prove_possession(&key(11), 7, &public(1))
 }
 
+fn publish_float() -> PublishModel {
+    let manifest = digest("float manifest");
+    PublishModel { root: float_root(&manifest), name: text("og-float"), float_manifest: Some(manifest) }
+}
+
 fn actions() -> Vec<(&'static str, Action)> {
     let register = RegisterNode {
         role: Role::Worker,
@@ -70,7 +76,11 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("register_node", Action::RegisterNode(register)),
         ("update_node", Action::UpdateNode(update)),
         ("rotate_key", Action::RotateKey(rotate)),
-        ("publish_model", Action::PublishModel(PublishModel { root: digest("model"), name: text("og-demo") })),
+        (
+            "publish_model",
+            Action::PublishModel(PublishModel { root: digest("model"), name: text("og-demo"), float_manifest: None }),
+        ),
+        ("publish_float_model", Action::PublishModel(publish_float())),
         ("post_receipts", Action::PostReceipts(PostReceipts { receipts: list(vec![signed_receipt()]) })),
         ("report_audit", Action::ReportAudit(ReportAudit { receipt })),
         ("challenge", Action::Challenge(Challenge { receipt, opening: Some(opening.clone()) })),

@@ -9,7 +9,7 @@ use protocol::{
     List, Message, ModelRecord, NodeRecord, Opening, Output, Parameters, Privacy, Prompt, Receipt, ReceiptStatus,
     Request, Role, SignedReceipt, Speaker, Standing, Tensor, Text, Tool, ToolCall, Trust, Version,
     bundle::{ReceiptInclusion, StateLeaf, StateProof, SumStep},
-    registry::{OPEN_END, node_id},
+    registry::{ModelKind, OPEN_END, node_id},
     request::{
         Alternative, Score, Scored, ScoredToken, StreamHead, TokenBias, output_commitment, prompt_commitment,
         request_commitment,
@@ -42,7 +42,10 @@ pub fn kinds() -> Vec<Kind> {
         plain("trust", vec![("plain", trust())]),
         plain("node_record", vec![("worker", node_record())]),
         plain("key_record", vec![("current", key_record(OPEN_END)), ("retired", key_record(99))]),
-        plain("model_record", vec![("plain", model_record())]),
+        plain(
+            "model_record",
+            vec![("plain", model_record(ModelKind::Exact)), ("float", model_record(ModelKind::Float))],
+        ),
         plain("receipt_status", vec![("audited", status(Standing::Audited)), ("refuted", status(Standing::Refuted))]),
     ]
 }
@@ -283,10 +286,11 @@ fn key_record(valid_until: u64) -> KeyRecord {
     KeyRecord { key: public(11), node: node_id(&public(11)), role: Role::Worker, valid_from: 2, valid_until }
 }
 
-fn model_record() -> ModelRecord {
+fn model_record(kind: ModelKind) -> ModelRecord {
     ModelRecord {
         root: digest("model"),
         name: text("og-demo"),
+        kind,
         publisher: public(1),
         published_epoch: 0,
         published_at_ms: 1_789_999_999_000,

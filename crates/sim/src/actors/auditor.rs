@@ -60,11 +60,12 @@ impl Auditor {
             *asked = asked.saturating_add(1);
             return (*asked >= ASKS_MAX).then_some(Action::Challenge(Challenge { receipt, opening: None }));
         };
-        Some(match judge(model, &view.receipt.receipt, opening) {
-            Judgement::Equal => Action::ReportAudit(ReportAudit { receipt }),
-            Judgement::False(_) => Action::Challenge(Challenge { receipt, opening: Some(opening.clone()) }),
-            Judgement::OtherOpening(_) => Action::Challenge(Challenge { receipt, opening: None }),
-        })
+        match judge(model, &view.receipt.receipt, opening) {
+            Judgement::Equal => Some(Action::ReportAudit(ReportAudit { receipt })),
+            Judgement::False(_) => Some(Action::Challenge(Challenge { receipt, opening: Some(opening.clone()) })),
+            Judgement::OtherOpening(_) => Some(Action::Challenge(Challenge { receipt, opening: None })),
+            Judgement::NotDecidable => None,
+        }
     }
 
     /// Challenges one receipt although it is true, until the ledger has taken the challenge.

@@ -15,9 +15,29 @@ pub(crate) const CHECK: Check = Check {
     hint: "use a verifier and a bundle version that know the evidence of this level",
 };
 
+/// No auditor, quorum or proof can speak of an answer whose bits nobody can compute again.
+fn of_floats(level: Assurance) -> Finding {
+    match level {
+        Assurance::Signed => {
+            Ok("signed: a staked worker's word; a float model's answer, which nobody can re-execute".into())
+        }
+        Assurance::Attested => {
+            let reason = "attested is claimed, and a bundle of version 1 carries no evidence of that".to_owned();
+            Err(Fault::Unknown { reason, try_again_epoch: None })
+        }
+        Assurance::Audited | Assurance::Quorum | Assurance::Proven => {
+            Err(Fault::Failed(format!("{level} is claimed of a float model's answer, which can at most be attested")))
+        }
+    }
+}
+
 fn run(subject: &Subject<'_>) -> Finding {
     let audits = subject.bundle.status.audits;
-    match subject.bundle.receipt.receipt.assurance {
+    let receipt = &subject.bundle.receipt.receipt;
+    if !receipt.is_exact() {
+        return of_floats(receipt.assurance);
+    }
+    match receipt.assurance {
         Assurance::Signed => Ok("signed: a staked worker's word".to_owned()),
         Assurance::Audited if audits == 0 => {
             Ok("audited: open to sampling, re-executed by no auditor so far".to_owned())

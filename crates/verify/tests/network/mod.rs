@@ -46,6 +46,8 @@ pub struct Scenario {
     /// What the receipt says, where that is not what the registry says.
     pub claimed_valid_from: Option<u64>,
     pub assurance: Assurance,
+    /// Whether a float model gave the answer.
+    pub of_floats: bool,
     pub tensors: bool,
     pub with_opening: bool,
     pub answered_in_ms: i64,
@@ -72,6 +74,7 @@ impl Default for Scenario {
             key_role: Role::Worker,
             claimed_valid_from: None,
             assurance: Assurance::Audited,
+            of_floats: false,
             tensors: false,
             with_opening: true,
             answered_in_ms: 420,
@@ -208,7 +211,7 @@ impl Scenario {
         let finished = self.finished_at_ms();
         let receipt = Receipt {
             version: Version,
-            spec_version: 1,
+            spec_version: u16::from(!self.of_floats),
             chain_id: self.chain_id,
             request: commitment,
             prompt: prompt_commitment(&opening.prompt_salt, &opening.prompt),

@@ -254,9 +254,16 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir) -> Config {
         hubs: Vec::new(),
         models,
         places: 1,
+        float: float_program(),
         evidence: Lifetime { anchoring_ms: 600_000, epochs: 21, least_ms: 681_000 },
         adversary: None,
     }
+}
+
+/// The test file that has `the_process` among its tests.
+pub fn float_program() -> float::Program {
+    let arguments = ["--exact", "the_process", "--ignored", "--nocapture"].map(Into::into).to_vec();
+    float::Program { path: std::env::current_exe().unwrap(), arguments }
 }
 
 /// The old file is released a moment after the old worker stopped.

@@ -22,6 +22,9 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
     let is_gguf = options.source.extension().is_some_and(|extension| extension == "gguf");
     let (mut measured, mut fidelity) = (None, None);
     if options.source.is_dir() || is_gguf {
+        if options.float {
+            bail!("only ONNX files have a float form; hint: --ordered keeps floats, exactly");
+        }
         measured = language::compile(options, &name, is_gguf)?;
     } else if options.cache != CacheChoice::F16 {
         bail!("an ONNX model keeps no keys and values from call to call; hint: leave --cache out");

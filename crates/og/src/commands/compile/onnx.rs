@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
 use engine::{Fidelity, Level, TensorModel, fidelity, program_kernels};
+use float::{Limits, Runtime};
 use graph::{
-    Element, Tensor,
+    Element, Model, Tensor,
     onnx::{Arithmetic, Inputs, OnnxSources, compile_onnx_with, onnx_inputs},
 };
 use serde_json::Value;
 
 use super::read;
-use crate::cli::ModelCompile;
+use crate::{cli::ModelCompile, node::float_program};
 
 /// Most axes of an input.
 const RANK_MAX: usize = 8;
@@ -31,6 +33,13 @@ impl Measured {
 /// An artefact, and what it is measured by where it is an integer model.
 pub fn compile(options: &ModelCompile, name: &str) -> Result<(Vec<u8>, Option<Measured>)> {
     let file = read(&options.source)?;
+    if options.float {
+        // The runtime that will serve it must take it: said now, not by the worker.
+        let (limits, file) = (Limits::of(file.len()), Bytes::from(file));
+        let runtime = Runtime::start(float_program()?, file.clone(), limits)
+            .context("failed to take the file as it is; hint: --ordered gives an exact form where there is one")?;
+        return Ok((Model::of_float(name, runtime.parameters(), file).to_artefact(), None));
+    }
     let calibration = match (&options.calibration, options.ordered) {
         (Some(path), _) => sets(path, &onnx_inputs(&file)?)?,
         (None, true) => Vec::new(),

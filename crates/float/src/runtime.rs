@@ -1,0 +1,289 @@
+//! The runtime's process as its worker sees it: started, asked within a time, ended and started again.
+
+use std::{
+    ffi::OsString,
+    io::{self, ErrorKind, Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use protocol::{Canonical as _, List, Tensor, request::TENSORS_MAX};
+
+use crate::talk::{FILE_BYTES_MAX, Kind, receive, send};
+
+/// What the process takes beside its model's numbers, which lie there as they came, as the runtime keeps them, and packed.
+const WORK_BYTES: u64 = 2 << 30;
+
+/// The program whose call of `serve` is the runtime's process.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub path: PathBuf,
+    pub arguments: Vec<OsString>,
+}
+
+/// What the process may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of address space, all in all.
+    pub memory_bytes: u64,
+    pub threads: u32,
+    pub load: Duration,
+    /// For one run, and before it for the runs of others.
+    pub run: Duration,
+}
+
+impl Limits {
+    /// For a file of that many bytes.
+    pub fn of(file_bytes: usize) -> Self {
+        let file = u64::try_from(file_bytes).unwrap_or(u64::MAX);
+        Self {
+            memory_bytes: file.saturating_mul(4).saturating_add(WORK_BYTES),
+            threads: 1,
+            load: Duration::from_secs(120),
+            run: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error("the model's file has {found} bytes, at most {FILE_BYTES_MAX} expected")]
+    File { found: u64 },
+    #[error("failed to start the float runtime's process")]
+    Start(#[source] io::Error),
+    /// The model's fault or the input's, in the runtime's words.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the float runtime took more than {ms} ms")]
+    TooSlow { ms: u128 },
+    #[error(
+        "the float runtime's process ended ({status}): the model wanted more than {memory_bytes} bytes of memory, or was too much for it otherwise"
+    )]
+    Ended { status: ExitStatus, memory_bytes: u64 },
+    #[error("the float runtime was busy with other inputs for {ms} ms")]
+    Busy { ms: u128 },
+    #[error("failed to speak with the float runtime's process")]
+    Talk(#[source] io::Error),
+}
+
+impl RuntimeError {
+    /// Whether another worker would say the same of this model and this input.
+    pub fn is_of_the_input(&self) -> bool {
+        match self {
+            Self::File { .. } | Self::Refused(_) | Self::TooSlow { .. } | Self::Ended { .. } => true,
+            Self::Start(_) | Self::Busy { .. } | Self::Talk(_) => false,
+        }
+    }
+}
+
+/// A model of floats in a process of its own. Calls take turns.
+pub struct Runtime {
+    program: Program,
+    file: Bytes,
+    limits: Limits,
+    parameters: u64,
+    slot: Mutex<Slot>,
+    freed: Condvar,
+}
+
+enum Slot {
+    /// The process, unless the last run ended it.
+    Free(Option<Running>),
+    Taken,
+}
+
+impl Runtime {
+    /// Starts the process and has it load the file.
+    pub fn start(program: Program, file: Bytes, limits: Limits) -> Result<Self, RuntimeError> {
+        let found = u64::try_from(file.len()).unwrap_or(u64::MAX);
+        if found > FILE_BYTES_MAX {
+            return Err(RuntimeError::File { found });
+        }
+        let (running, parameters) = Running::start(&program, &file, limits)?;
+        let slot = Mutex::new(Slot::Free(Some(running)));
+        Ok(Self { program, file, limits, parameters, slot, freed: Condvar::new() })
+    }
+
+    /// Trained numbers.
+    pub fn parameters(&self) -> u64 {
+        self.parameters
+    }
+
+    /// Runs the model; a process that was ended is started again first.
+    pub fn run(&self, inputs: &List<Tensor, TENSORS_MAX>) -> Result<List<Tensor, TENSORS_MAX>, RuntimeError> {
+        let mut turn = self.turn()?;
+        let mut running = match turn.running.take() {
+            Some(running) => running,
+            None => Running::start(&self.program, &self.file, self.limits)?.0,
+        };
+        let deadline = Deadline::within(self.limits.run);
+        let said = running.ask(Kind::Inputs, &inputs.encode(), deadline);
+        let (kind, bytes) = running.settled(said, self.limits, deadline)?;
+        let answer = match kind {
+            Kind::Outputs => List::decode(&bytes).map_err(|error| odd(&error.to_string()))?,
+            Kind::Refused => {
+                turn.running = Some(running);
+                return Err(RuntimeError::Refused(words(&bytes)));
+            }
+            Kind::Bounds | Kind::File | Kind::Inputs | Kind::Loaded => return Err(odd("no answer to a run")),
+        };
+        // Only a process that has said what was to be said is asked again.
+        turn.running = Some(running);
+        Ok(answer)
+    }
+
+    fn turn(&self) -> Result<Turn<'_>, RuntimeError> {
+        let is_taken = |slot: &mut Slot| matches!(slot, Slot::Taken);
+        let waited = self.freed.wait_timeout_while(self.slot(), self.limits.run, is_taken);
+        let (mut slot, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *slot, Slot::Taken) {
+            Slot::Free(running) => Ok(Turn { runtime: self, running }),
+            Slot::Taken => Err(RuntimeError::Busy { ms: self.limits.run.as_millis() }),
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to ask; dropping it hands it on, with the process where there still is one.
+struct Turn<'a> {
+    runtime: &'a Runtime,
+    running: Option<Running>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.runtime.slot() = Slot::Free(self.running.take());
+        self.runtime.freed.notify_one();
+    }
+}
+
+/// A process; dropping it ends it.
+struct Running {
+    child: Child,
+    socket: UnixStream,
+}
+
+impl Running {
+    fn start(program: &Program, file: &[u8], limits: Limits) -> Result<(Self, u64), RuntimeError> {
+        let (socket, other) = UnixStream::pair().map_err(RuntimeError::Start)?;
+        let mut command = Command::new(&program.path);
+        command.args(&program.arguments).stdin(OwnedFd::from(other)).stdout(Stdio::null()).stderr(Stdio::null());
+        // It needs nothing of this process's environment; the runtime's own pool of threads is bounded by a variable.
+        command.env_clear().env("RTEN_NUM_THREADS", limits.threads.to_string());
+        let child = command.spawn().map_err(RuntimeError::Start)?;
+        // With the command goes this side's copy of the other end: should the process end, its socket is closed.
+        drop(command);
+        let mut running = Self { child, socket };
+        let deadline = Deadline::within(limits.load);
+        let bounds = [&limits.memory_bytes.to_le_bytes()[..], &limits.threads.to_le_bytes()[..]].concat();
+        let said = send(&mut Timed { socket: &running.socket, deadline }, Kind::Bounds, &bounds)
+            .and_then(|()| running.ask(Kind::File, file, deadline));
+        let (kind, bytes) = running.settled(said, limits, deadline)?;
+        match (kind, bytes.first_chunk::<8>()) {
+            (Kind::Loaded, Some(parameters)) => Ok((running, u64::from_le_bytes(*parameters))),
+            (Kind::Refused, _) => Err(RuntimeError::Refused(words(&bytes))),
+            _ => Err(odd("no answer to a file")),
+        }
+    }
+
+    fn ask(&self, kind: Kind, bytes: &[u8], deadline: Deadline) -> io::Result<(Kind, Vec<u8>)> {
+        let mut timed = Timed { socket: &self.socket, deadline };
+        send(&mut timed, kind, bytes)?;
+        receive(&mut timed)
+    }
+
+    /// What was said, or why nothing was; then the process has ended.
+    fn settled<T>(&mut self, said: io::Result<T>, limits: Limits, deadline: Deadline) -> Result<T, RuntimeError> {
+        let error = match said {
+            Ok(said) => return Ok(said),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                Err(RuntimeError::TooSlow { ms: deadline.length.as_millis() })
+            }
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                // It has closed its socket, so it is about to end; should it not, it is made to.
+                let status = self.end().map_err(RuntimeError::Talk)?;
+                Err(RuntimeError::Ended { status, memory_bytes: limits.memory_bytes })
+            }
+            _ => Err(RuntimeError::Talk(error)),
+        }
+    }
+
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        for _ in 0..200 {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.child.kill()?;
+        self.child.wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Neither fails but where the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Deadline {
+    length: Duration,
+    at: Instant,
+}
+
+impl Deadline {
+    fn within(length: Duration) -> Self {
+        Self { length, at: Instant::now() + length }
+    }
+
+    fn left(self) -> io::Result<Duration> {
+        let left = self.at.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+/// A socket whose reads and writes end in time all together.
+struct Timed<'a> {
+    socket: &'a UnixStream,
+    deadline: Deadline,
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.deadline.left()?))?;
+        self.socket.read(into)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.deadline.left()?))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+fn words(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn odd(what: &str) -> RuntimeError {
+    RuntimeError::Talk(io::Error::new(ErrorKind::InvalidData, what.to_owned()))
+}
