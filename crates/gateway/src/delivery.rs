@@ -331,8 +331,8 @@ impl Delivery {
     async fn acknowledge(&mut self, done: Box<DoneFrame>) -> Result<Piece, ApiError> {
         let DoneFrame { receipt, opening, finish } = *done;
         let synced_from = Instant::now();
-        let kept = match self.shared.outbox.put(receipt.clone()).await {
-            Ok(durable) => durable.wait().await,
+        let kept = match self.shared.outbox.put(receipt.clone()) {
+            Ok(keeping) => keeping.wait().await,
             Err(error) => Err(error),
         };
         kept.map_err(|error| {

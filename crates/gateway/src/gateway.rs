@@ -1,10 +1,6 @@
 //! Assembly: opens the outbox, starts the tasks, listens.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crypto::SigningKey;
 use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server};
@@ -14,9 +10,9 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     directory::Directory,
     http,
-    metrics::Metrics,
     outbox::{Outbox, OutboxError},
     pace::Pace,
+    posting::Posting,
     shared::Shared,
     vocabulary::Vocabularies,
 };
@@ -42,6 +38,8 @@ pub struct Config {
 pub enum GatewayError {
     #[error("failed to open the outbox: {0}")]
     Outbox(#[from] OutboxError),
+    #[error("failed to start the outbox's thread: {0}")]
+    Thread(#[from] io::Error),
     #[error(transparent)]
     Network(#[from] NetworkError),
 }
@@ -50,6 +48,7 @@ impl GatewayError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Outbox(_) => "is another gateway running on the same directory?",
+            Self::Thread(_) => "how many threads may this user have (ulimit -u)?",
             Self::Network(_) => "is the address taken?",
         }
     }
@@ -59,6 +58,7 @@ impl GatewayError {
 pub struct Gateway {
     server: Server,
     tasks: JoinSet<()>,
+    posting: Posting,
     shared: Arc<Shared>,
 }
 
@@ -67,8 +67,8 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self, GatewayError> {
         let pace = config.pace;
         let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
-        let outbox = Outbox::open(&outbox_path(&config.directory), pace)?;
-        let sender = Sender::new(ledger.clone(), config.key.clone(), config.chain_id);
+        let outbox = Outbox::open(&config.directory, pace)?;
+        let key = config.key.clone();
         let shared = Arc::new(Shared {
             key: config.key,
             chain_id: config.chain_id,
@@ -76,14 +76,19 @@ impl Gateway {
             workers: Client::new(pace.worker_wait),
             directory: Arc::new(Directory::new(ledger.clone())),
             vocabularies: Vocabularies::new(config.hubs, Client::new(pace.hub_wait)),
-            ledger: ledger.clone(),
+            ledger,
             outbox: outbox.clone(),
-            metrics: Arc::new(Metrics::default()),
+            metrics: Arc::default(),
             places: Arc::new(Semaphore::new(pace.requests_max)),
         });
         refresh(&shared).await;
         let mut tasks = JoinSet::new();
-        tasks.spawn(outbox.run(sender, ledger, Arc::clone(&shared.metrics)));
+        let metrics = Arc::clone(&shared.metrics);
+        let posting = Posting::start(move || {
+            let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
+            let sender = Sender::new(ledger.clone(), key, config.chain_id);
+            outbox.run(sender, ledger, metrics)
+        })?;
         tasks.spawn(keep_fresh(Arc::clone(&shared)));
         tasks.spawn(keep_vocabularies(Arc::clone(&shared)));
         let limits = Limits {
@@ -93,7 +98,7 @@ impl Gateway {
             ..Limits::default()
         };
         let server = Server::start(config.listen, http::routes(Arc::clone(&shared)), limits).await?;
-        Ok(Self { server, tasks, shared })
+        Ok(Self { server, tasks, posting, shared })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -113,11 +118,8 @@ impl Gateway {
     pub async fn stop(mut self) {
         self.server.stop().await;
         self.tasks.shutdown().await;
+        self.posting.stop().await;
     }
-}
-
-fn outbox_path(directory: &Path) -> PathBuf {
-    directory.join("outbox.redb")
 }
 
 async fn refresh(shared: &Shared) {

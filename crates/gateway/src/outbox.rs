@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,14 +18,17 @@ use protocol::{
     Action, Canonical, Digest, List, SignedReceipt,
     transaction::{BATCH_MAX, PostReceipts},
 };
-use storage::{Change, Durable, Store, StoreError};
+use storage::{Change, LogError, Store, StoreError};
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::{metrics::Metrics, pace::Pace};
+use crate::{
+    kept::{Keeping, Kept, KeptError},
+    metrics::Metrics,
+    pace::Pace,
+};
 
-/// Receipts on their way, by the order in which they came; and those that the ledger would not take.
-const WAITING: &str = "outbox";
+/// Receipts that the ledger would not take; those on their way are in a log.
 const SET_ASIDE: &str = "set_aside";
 /// Sendings after which a receipt is set aside; with growing pauses this is longer than the ledger would take it.
 const SENDINGS_MAX: u32 = 16;
@@ -35,10 +39,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub enum OutboxError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("failed to read a waiting receipt: {0}")]
-    Receipt(#[from] protocol::DecodeError),
-    #[error("failed to read a waiting receipt: its key has {0} bytes, 8 expected")]
-    Key(usize),
+    #[error(transparent)]
+    Kept(#[from] KeptError),
 }
 
 #[derive(Clone)]
@@ -55,7 +57,9 @@ struct Waiting {
 /// A handle; clones share it.
 #[derive(Clone)]
 pub struct Outbox {
-    store: Store,
+    /// On disk, in the order in which `waiting` changes: what appends to it holds the lock.
+    kept: Kept,
+    aside: Store,
     waiting: Arc<Mutex<BTreeMap<u64, Waiting>>>,
     next: Arc<AtomicU64>,
     arrived: Arc<Notify>,
@@ -63,22 +67,23 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens the file and takes up what was waiting: asked for first, because it may have been anchored meanwhile.
-    pub fn open(path: &std::path::Path, pace: Pace) -> Result<Self, OutboxError> {
-        let store = Store::open(path, &[WAITING, SET_ASIDE])?;
+    /// Opens its files in a folder and takes up what was waiting: asked for first, because it may have been anchored
+    /// meanwhile.
+    pub fn open(folder: &Path, pace: Pace) -> Result<Self, OutboxError> {
+        let (kept, receipts) = Kept::open(&folder.join("outbox.log"))?;
+        let aside = Store::open(&folder.join("set_aside.redb"), &[SET_ASIDE])?;
         let now = Instant::now();
-        let mut waiting = BTreeMap::new();
-        for (key, value) in store.scan(WAITING, &[], usize::MAX)? {
-            let place = key.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| OutboxError::Key(key.len()))?;
-            let receipt = SignedReceipt::decode(&value)?;
+        // Long overdue, as far as sending is concerned.
+        let sent_at = Some(now.checked_sub(pace.resend).unwrap_or(now));
+        let taken_up = |(place, receipt): (u64, SignedReceipt)| {
             let id = receipt.receipt.id();
-            // Long overdue, as far as sending is concerned.
-            let sent_at = Some(now.checked_sub(pace.resend).unwrap_or(now));
-            waiting.insert(place, Waiting { receipt, id, sendings: 0, sent_at, ask_at: now });
-        }
+            (place, Waiting { receipt, id, sendings: 0, sent_at, ask_at: now })
+        };
+        let waiting: BTreeMap<u64, Waiting> = receipts.into_iter().map(taken_up).collect();
         let next = waiting.last_key_value().map_or(0, |(place, _)| place.saturating_add(1));
         Ok(Self {
-            store,
+            kept,
+            aside,
             waiting: Arc::new(Mutex::new(waiting)),
             next: Arc::new(AtomicU64::new(next)),
             arrived: Arc::default(),
@@ -102,18 +107,21 @@ impl Outbox {
     /// A receipt that is still waiting, or was set aside.
     pub fn find(&self, id: &Digest) -> Option<SignedReceipt> {
         let waiting = self.lock().values().find(|waiting| waiting.id == *id).map(|waiting| waiting.receipt.clone());
-        waiting.or_else(|| SignedReceipt::decode(&self.store.get(SET_ASIDE, &id.0).ok()??).ok())
+        waiting.or_else(|| SignedReceipt::decode(&self.aside.get(SET_ASIDE, &id.0).ok()??).ok())
     }
 
     /// Takes a receipt; it is durable once the returned value was waited for, and is sent in any case.
-    pub async fn put(&self, receipt: SignedReceipt) -> Result<Durable, StoreError> {
+    pub fn put(&self, receipt: SignedReceipt) -> Result<Keeping, LogError> {
         let place = self.next.fetch_add(1, Ordering::Relaxed);
-        let (bytes, id) = (receipt.encode(), receipt.receipt.id());
+        let (entry, id) = (Kept::came(place, &receipt), receipt.receipt.id());
         let waiting = Waiting { receipt, id, sendings: 0, sent_at: None, ask_at: Instant::now() };
+        let mut all = self.lock();
         // In memory first: a client that leaves now must not keep the receipt from being sent.
-        self.lock().insert(place, waiting);
+        all.insert(place, waiting);
+        let keeping = self.kept.append(&entry);
+        drop(all);
         self.arrived.notify_one();
-        self.store.submit(vec![Change::put(WAITING, place.to_be_bytes(), bytes)]).await
+        keeping
     }
 
     /// Sends and asks, for ever.
@@ -193,7 +201,7 @@ impl Outbox {
             .map(|(place, waiting)| ((*place, waiting.id), self.is_overdue(waiting, now)))
             .partition(|(_, is_overdue)| *is_overdue);
         let (count, mut is_lost) = (due.len().saturating_add(overdue.len()), false);
-        let (mut changes, mut aside) = (Vec::new(), Vec::new());
+        let (mut gone, mut aside) = (Vec::new(), Vec::new());
         for (asked, is_overdue) in [(due, false), (overdue, true)] {
             let ids: Vec<Digest> = asked.iter().map(|((_, id), _)| *id).collect();
             let ids = ReceiptIds::new(ids).unwrap_or_default();
@@ -211,30 +219,39 @@ impl Outbox {
             };
             for ((place, id), _) in asked {
                 if anchored.contains(&id) {
-                    self.lock().remove(&place);
                     metrics.receipts_anchored.add(1);
-                    changes.push(Change::remove(WAITING, place.to_be_bytes()));
+                    gone.push(place);
                 } else {
                     match self.note_missing(place, now) {
                         Missing::Young => {}
                         Missing::Lost => is_lost = true,
-                        Missing::Refused(moved) => {
-                            aside.push(place);
-                            changes.extend(moved);
-                        }
+                        Missing::Refused(moved) => aside.push((place, moved)),
                     }
                 }
             }
         }
-        if !changes.is_empty() {
-            match self.store.commit(changes).await {
-                // Not before: whoever asks for one meanwhile finds it in one place or the other.
-                Ok(()) => aside.iter().for_each(|place| drop(self.lock().remove(place))),
-                // They are asked for again after a restart, and found anchored.
-                Err(error) => tracing::warn!(%error, "failed to forget anchored receipts"),
-            }
+        let (places, changes): (Vec<u64>, Vec<Change>) = aside.into_iter().unzip();
+        match if changes.is_empty() { Ok(()) } else { self.aside.commit(changes).await } {
+            // Not before: whoever asks for one meanwhile finds it in one place or the other.
+            Ok(()) => gone.extend(places),
+            Err(error) => tracing::warn!(%error, "failed to set receipts aside"),
         }
+        self.forget(&gone);
         (count, is_lost)
+    }
+
+    /// What is anchored or set aside.
+    fn forget(&self, gone: &[u64]) {
+        if gone.is_empty() {
+            return;
+        }
+        let mut all = self.lock();
+        gone.iter().for_each(|place| drop(all.remove(place)));
+        let left = all.iter().map(|(place, waiting)| (*place, &waiting.receipt));
+        // Nobody waits for it: what a crash brings back is asked for after the restart, and found anchored.
+        if let Err(error) = self.kept.forget(gone, left) {
+            tracing::warn!(%error, "failed to forget anchored receipts");
+        }
     }
 
     /// Sent so long ago that it should have been anchored.
@@ -264,8 +281,7 @@ impl Outbox {
             return Missing::Lost;
         }
         tracing::error!(receipt = %waiting.id, "set a receipt aside that the ledger does not take");
-        let put = Change::put(SET_ASIDE, waiting.id.0, waiting.receipt.encode());
-        Missing::Refused([put, Change::remove(WAITING, place.to_be_bytes())])
+        Missing::Refused(Change::put(SET_ASIDE, waiting.id.0, waiting.receipt.encode()))
     }
 }
 
@@ -276,5 +292,5 @@ enum Missing {
     /// It is to be sent again.
     Lost,
     /// Refused for long: it moves to those that are set aside.
-    Refused([Change; 2]),
+    Refused(Change),
 }
