@@ -14,7 +14,7 @@ use crate::chain::Chain;
 use crate::history;
 use crate::machine;
 use crate::modules::parameters::SetParameter;
-use crate::modules::staking::{self, FoundNode, FoundPool};
+use crate::modules::staking::{self, FoundNode, FoundPool, FoundTerms};
 use crate::modules::{self, SystemError, opg};
 use crate::overlay::Overlay;
 use crate::state::{Account, Changes, Code};
@@ -94,9 +94,11 @@ impl Genesis {
         }
         let mut world = World::default();
         world.apply(&changes);
-        if self.founding != Founding::default() {
+        if !chain.modules.is_empty() {
             let founded = self.found(chain, &world)?;
             world.apply(&founded);
+        } else if self.founding != Founding::default() {
+            return Err(GenesisError::NothingToFound);
         }
         let state_root = world.root();
         Ok((world, self.header(chain, state_root).seal_slow()))
@@ -104,9 +106,6 @@ impl Genesis {
 
     /// The modules' own first deeds, by the ways in which they act later.
     fn found(&self, chain: &Chain, world: &World) -> Result<Changes, GenesisError> {
-        if chain.modules.is_empty() {
-            return Err(GenesisError::NothingToFound);
-        }
         let surroundings = Chain::surroundings(&self.header(chain, B256::ZERO));
         let mut machine = machine::build(chain, chain.rules(), surroundings, Overlay::over(world));
         for parameter in &self.founding.parameters {
@@ -116,6 +115,7 @@ impl Genesis {
             system::run(&mut machine, chain, node)?;
         }
         system::run(&mut machine, chain, &FoundPool { coins: self.founding.reward_pool })?;
+        system::run(&mut machine, chain, &FoundTerms)?;
         Ok(machine.finish().0.into_changes())
     }
 

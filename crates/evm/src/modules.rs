@@ -7,6 +7,7 @@ mod frame;
 mod layout;
 pub mod opg;
 pub mod parameters;
+pub mod seats;
 pub mod staking;
 mod system;
 pub mod votes;
@@ -27,7 +28,7 @@ sol!("../../contracts/IModule.sol");
 pub const CODE: &[u8] = &[0xfe];
 
 /// Every native module of the network.
-pub static ALL: &[Module] = &[opg::MODULE, staking::MODULE, votes::MODULE, parameters::MODULE];
+pub static ALL: &[Module] = &[opg::MODULE, staking::MODULE, votes::MODULE, seats::MODULE, parameters::MODULE];
 
 /// One module.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ pub use offence::Offence;
 pub use penalty::{Slash, Slashed};
 pub use register::possession_message;
 pub use rewards::{FoundPool, Reward};
-pub use term::BeginTerm;
+pub use term::{BeginTerm, FoundTerms};
 
 sol!("../../contracts/IStaking.sol");
 sol!("../../contracts/IStakedVotes.sol");
