@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::chain::Chain;
 use crate::history;
 use crate::machine;
+use crate::modules::governance::FoundTrust;
 use crate::modules::parameters::SetParameter;
 use crate::modules::staking::{self, FoundNode, FoundPool, FoundTerms};
 use crate::modules::{self, SystemError, opg};
@@ -50,6 +51,8 @@ pub struct Founding {
     pub nodes: Vec<FoundNode>,
     /// Coins from which nodes are rewarded.
     pub reward_pool: u128,
+    /// Whom and what it trusts, and who may take that back at once.
+    pub trust: FoundTrust,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -116,6 +119,7 @@ impl Genesis {
         }
         system::run(&mut machine, chain, &FoundPool { coins: self.founding.reward_pool })?;
         system::run(&mut machine, chain, &FoundTerms)?;
+        system::run(&mut machine, chain, &self.founding.trust)?;
         Ok(machine.finish().0.into_changes())
     }
 

@@ -4,6 +4,7 @@
 //! A module touches state through its `Frame` only, which meters and which refuses what would be unsafe.
 
 mod frame;
+pub mod governance;
 mod layout;
 pub mod opg;
 pub mod parameters;
@@ -28,7 +29,8 @@ sol!("../../contracts/IModule.sol");
 pub const CODE: &[u8] = &[0xfe];
 
 /// Every native module of the network.
-pub static ALL: &[Module] = &[opg::MODULE, staking::MODULE, votes::MODULE, seats::MODULE, parameters::MODULE];
+pub static ALL: &[Module] =
+    &[opg::MODULE, staking::MODULE, votes::MODULE, seats::MODULE, parameters::MODULE, governance::MODULE];
 
 /// One module.
 #[derive(Debug)]

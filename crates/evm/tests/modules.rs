@@ -6,7 +6,7 @@ mod common;
 use alloy_primitives::{Address, U256};
 use common::{Net, OPG, event, refused, table_is_whole, told};
 use evm::modules::parameters::{self, IParameters, Parameter, SetParameter, TABLE};
-use evm::modules::{ALL, IModule, SystemError, seats, staking, votes};
+use evm::modules::{ALL, IModule, SystemError, governance, seats, staking, votes};
 use evm::{Chain, Founding, Genesis, GenesisAccount, GenesisError};
 
 #[test]
@@ -14,6 +14,7 @@ fn the_tables_have_a_row_for_every_function_of_the_interfaces() {
     table_is_whole(&staking::MODULE, include_str!("../../../contracts/IStaking.sol"));
     table_is_whole(&votes::MODULE, include_str!("../../../contracts/IStakedVotes.sol"));
     table_is_whole(&seats::MODULE, include_str!("../../../contracts/ISeats.sol"));
+    table_is_whole(&governance::MODULE, include_str!("../../../contracts/IGovernance.sol"));
     table_is_whole(&parameters::MODULE, include_str!("../../../contracts/IParameters.sol"));
 }
 

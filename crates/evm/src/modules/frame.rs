@@ -145,12 +145,17 @@ impl Frame<'_> {
         self.input.internals.chain_id()
     }
 
+    /// The block's number.
+    pub fn number(&self) -> U256 {
+        self.input.internals.block_number()
+    }
+
     /// Seconds, as the block says.
     pub fn timestamp(&self) -> U256 {
         self.input.internals.block_timestamp()
     }
 
-    /// The same in the width in which modules keep it.
+    /// Seconds in the width in which modules keep them.
     pub fn now(&self) -> u64 {
         self.timestamp().saturating_to()
     }

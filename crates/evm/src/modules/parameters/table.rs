@@ -40,6 +40,14 @@ pub static TABLE: &[&Parameter] = &[
     &SEATS,
     &SEATS_OPERATOR_CAP,
     &SEATS_MIN,
+    &PROPOSAL_VOTES,
+    &VOTING_DELAY,
+    &VOTING_PERIOD,
+    &TIMELOCK,
+    &GRACE,
+    &QUORUM,
+    &MAJORITY,
+    &UPGRADE_NOTICE,
 ];
 
 /// What a validator's operator must have staked itself.
@@ -126,3 +134,26 @@ pub static SEATS_OPERATOR_CAP: Parameter =
     Parameter { name: "seats.operator_cap", default: 333_333, least: 10_000, most: MILLION };
 /// Fewest seats that make a committee; with fewer, the one before stays.
 pub static SEATS_MIN: Parameter = Parameter { name: "seats.minimum", default: 4, least: 1, most: 64 };
+/// Votes that whoever proposes must have.
+pub static PROPOSAL_VOTES: Parameter =
+    Parameter { name: "governance.proposal_votes", default: 100_000 * OPG, least: OPG, most: 10_000_000 * OPG };
+/// From a proposal to its snapshot, when voting begins.
+pub static VOTING_DELAY: Parameter =
+    Parameter { name: "governance.delay_seconds", default: 86_400, least: 1, most: 604_800 };
+/// For how long it is voted on.
+pub static VOTING_PERIOD: Parameter =
+    Parameter { name: "governance.period_seconds", default: 604_800, least: 60, most: 2_592_000 };
+/// From the end of the voting to when it may be done: time to leave.
+pub static TIMELOCK: Parameter =
+    Parameter { name: "governance.timelock_seconds", default: 172_800, least: 1, most: 2_592_000 };
+/// For how long it may be done.
+pub static GRACE: Parameter =
+    Parameter { name: "governance.grace_seconds", default: 1_209_600, least: 3_600, most: 2_592_000 };
+/// Share of all votes that those for and the abstentions must reach.
+pub static QUORUM: Parameter = Parameter { name: "governance.quorum", default: 334_000, least: 100_000, most: 800_000 };
+/// Share of the votes for and against that those for must exceed.
+pub static MAJORITY: Parameter =
+    Parameter { name: "governance.majority", default: 500_000, least: 500_000, most: 900_000 };
+/// Blocks between the decision for new rules and the first that may follow them.
+pub static UPGRADE_NOTICE: Parameter =
+    Parameter { name: "governance.upgrade_notice_blocks", default: 100_000, least: 100, most: 100_000_000 };

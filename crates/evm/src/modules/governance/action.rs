@@ -1,0 +1,126 @@
+//! What a vote can do: a closed set of typed actions, each checked when it is proposed and again when it is done.
+
+use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::SolEvent as _;
+
+use super::trust::{self, Vendor};
+use super::{IGovernance, slots};
+use crate::modules::layout::List;
+use crate::modules::parameters::{self, IParameters, Parameter};
+use crate::modules::{Frame, Stop};
+
+/// One thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    SetParameter { name: B256, value: U256 },
+    AcceptMeasurement { measurement: B256, vendor: Vendor },
+    RevokeMeasurement { measurement: B256 },
+    AcceptVendor(Vendor),
+    RevokeVendor(Vendor),
+    Upgrade { rules: B256, height: U256 },
+    CancelUpgrade { rules: B256 },
+    SetGuardian(Address),
+}
+
+impl Action {
+    /// Reads what the interface says, strictly.
+    pub fn read(action: &IGovernance::Action) -> Result<Self, Stop> {
+        let (kind, subject, value) = (action.kind, action.subject, action.value);
+        let malformed = || Stop::revert(&IGovernance::ActionMalformed { kind });
+        let read = match kind {
+            1 => Self::SetParameter { name: subject, value },
+            2 => Self::AcceptMeasurement { measurement: subject, vendor: Vendor::numbered(value)? },
+            3 if value.is_zero() => Self::RevokeMeasurement { measurement: subject },
+            4 if subject.is_zero() => Self::AcceptVendor(Vendor::numbered(value)?),
+            5 if subject.is_zero() => Self::RevokeVendor(Vendor::numbered(value)?),
+            6 if value.is_zero() => Self::CancelUpgrade { rules: subject },
+            6 => Self::Upgrade { rules: subject, height: value },
+            7 if value.is_zero() => {
+                let guardian = Address::from_word(subject);
+                if guardian.into_word() != subject {
+                    return Err(malformed());
+                }
+                Self::SetGuardian(guardian)
+            }
+            3..=5 | 7 => return Err(malformed()),
+            _ => return Err(Stop::revert(&IGovernance::ActionUnknown { kind })),
+        };
+        Ok(read)
+    }
+
+    /// Refuses what could not be done as things are.
+    pub fn check(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        match self {
+            Self::SetParameter { name, value } => named(*name)?.check(*value).map(|_| ()),
+            Self::Upgrade { rules, height } => check_upgrade(frame, *rules, *height),
+            Self::CancelUpgrade { rules } => must_be_ahead(frame, *rules).map(|_| ()),
+            Self::RevokeMeasurement { measurement } => trust::must_be_accepted(frame, *measurement),
+            Self::RevokeVendor(vendor) => trust::vendor_must_be_accepted(frame, *vendor),
+            Self::AcceptMeasurement { .. } | Self::AcceptVendor(_) | Self::SetGuardian(_) => Ok(()),
+        }
+    }
+
+    /// Does it.
+    pub fn apply(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        self.check(frame)?;
+        match self {
+            Self::SetParameter { name, value } => named(*name)?.set(frame, *value),
+            Self::AcceptMeasurement { measurement, vendor } => trust::accept(frame, *measurement, *vendor),
+            Self::RevokeMeasurement { measurement } => trust::revoke(frame, *measurement),
+            Self::AcceptVendor(vendor) => trust::accept_vendor(frame, *vendor),
+            Self::RevokeVendor(vendor) => trust::revoke_vendor(frame, *vendor),
+            Self::Upgrade { rules, height } => schedule(frame, *rules, *height),
+            Self::CancelUpgrade { rules } => take_back(frame, *rules),
+            Self::SetGuardian(guardian) => trust::set_guardian(frame, *guardian),
+        }
+    }
+}
+
+fn named(name: B256) -> Result<&'static Parameter, Stop> {
+    Parameter::named(name).ok_or_else(|| Stop::revert(&IParameters::ParameterUnknown { name }))
+}
+
+/// New rules need notice, so that everybody who runs a node can bring theirs along.
+fn check_upgrade(frame: &mut Frame<'_>, rules: B256, height: U256) -> Result<(), Stop> {
+    let notice = parameters::UPGRADE_NOTICE.value(frame)?;
+    let least = frame.number().saturating_add(U256::from(notice));
+    if height < least {
+        return Err(Stop::revert(&IGovernance::UpgradeTooSoon { height, least }));
+    }
+    let slot = frame.mapping(slots::UPGRADES, rules)?;
+    let before = frame.load(slot)?;
+    if !before.is_zero() && before <= frame.number() {
+        return Err(Stop::revert(&IGovernance::UpgradeInForce { rules, height: before }));
+    }
+    Ok(())
+}
+
+/// The height of rules that are scheduled and not in force.
+fn must_be_ahead(frame: &mut Frame<'_>, rules: B256) -> Result<U256, Stop> {
+    let slot = frame.mapping(slots::UPGRADES, rules)?;
+    let height = frame.load(slot)?;
+    if height.is_zero() {
+        return Err(Stop::revert(&IGovernance::UpgradeUnknown { rules }));
+    }
+    if height <= frame.number() {
+        return Err(Stop::revert(&IGovernance::UpgradeInForce { rules, height }));
+    }
+    Ok(slot)
+}
+
+fn schedule(frame: &mut Frame<'_>, rules: B256, height: U256) -> Result<(), Stop> {
+    let slot = frame.mapping(slots::UPGRADES, rules)?;
+    let list = List(slots::UPGRADE_LIST);
+    let known = list.page(frame, U256::ZERO, U256::MAX)?;
+    if !known.contains(&rules.into()) {
+        list.push(frame, rules.into())?;
+    }
+    frame.store(slot, height)?;
+    frame.log(IGovernance::UpgradeScheduled { rules, height }.encode_log_data())
+}
+
+fn take_back(frame: &mut Frame<'_>, rules: B256) -> Result<(), Stop> {
+    let slot = must_be_ahead(frame, rules)?;
+    frame.store(slot, U256::ZERO)?;
+    frame.log(IGovernance::UpgradeCanceled { rules }.encode_log_data())
+}
