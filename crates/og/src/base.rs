@@ -5,8 +5,10 @@
 
 use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc};
 
+use alloy_primitives::U256;
 use anyhow::{Context as _, Result, bail};
-use devchain::{Config, DevChain, FundedKey, PoolLimits};
+use contracts::addresses::{self, BASE_CHAIN_ID as CHAIN_ID};
+use devchain::{BaseStart, Config, DevChain, FundedKey, PoolLimits};
 use rpc::{Limits, Server};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,17 +17,19 @@ use tokio::task::JoinHandle;
 
 use crate::{
     cli,
-    home::{Home, Network},
+    home::{Home, Network, network_key},
     keys,
 };
 
-const CHAIN_ID: u64 = 8_453;
 /// The key file that the others are derived from.
 pub const KEY: &str = "base";
 const KEYS: u32 = 5;
-/// Coins of each funded key: 10,000 ether.
-const ETHER: u128 = 1_000_000_000_000_000_000;
-const FUNDS: u128 = 10_000 * ETHER;
+/// Of each funded key: 10,000 ether, 10,000 OPG, 10,000 dollars.
+const COIN: u128 = 1_000_000_000_000_000_000;
+const FUNDS: u128 = 10_000 * COIN;
+const DOLLARS: u64 = 10_000_000_000;
+/// OPG on Base from the start, which the ledger's genesis holds locked.
+pub const BRIDGED: u128 = FUNDS * KEYS as u128;
 /// States of the past that calls and traces can be asked of.
 const STATES: u64 = 1_024;
 /// From the devnet's first port to Base's, if none is named: above the most nodes that a devnet has.
@@ -81,7 +85,8 @@ impl Base {
 
     pub fn json(&self) -> Value {
         let keys = self.keys.iter().map(|key| json!({ "address": key.address, "secret": key.secret }));
-        json!({ "url": self.url, "chain_id": CHAIN_ID, "keys": keys.collect::<Vec<_>>() })
+        let contracts = self.own.as_ref().map(|_| contracts());
+        json!({ "url": self.url, "chain_id": CHAIN_ID, "keys": keys.collect::<Vec<_>>(), "contracts": contracts })
     }
 
     pub fn lines(&self) -> Vec<String> {
@@ -92,6 +97,17 @@ impl Base {
         lines.extend(self.keys.iter().map(|key| format!("{}  {}", key.address, key.secret)));
         lines
     }
+}
+
+/// What people look for there; everything else is where it is on the real Base.
+fn contracts() -> Value {
+    json!({
+        "opg": addresses::OPG,
+        "usdc": addresses::USDC,
+        "permit2": addresses::PERMIT2,
+        "batch_settlement": addresses::BATCH_SETTLEMENT,
+        "settlement": addresses::DEVNET_SETTLEMENT,
+    })
 }
 
 /// The devnet's own keys, the same ones each time it is resumed.
@@ -105,11 +121,19 @@ fn funded(home: &Home) -> Result<Vec<FundedKey>> {
 }
 
 fn config(home: &Home, network: &Network, keys: &[FundedKey]) -> Result<Config> {
-    let timestamp = home.genesis(network)?.time_ms / 1_000;
-    let addresses = keys.iter().map(|key| key.address);
+    let network_key = network_key(network)?.uncompressed().context("the network's key is none")?;
+    let start = BaseStart {
+        timestamp: home.genesis(network)?.time_ms / 1_000,
+        funded: keys.iter().map(|key| key.address).collect(),
+        coins: U256::from(FUNDS),
+        opg: U256::from(FUNDS),
+        dollars: U256::from(DOLLARS),
+        ledger_chain_id: network.chain_id,
+        network_key,
+    };
     Ok(Config {
         chain: DevChain::plain(CHAIN_ID),
-        genesis: DevChain::genesis(timestamp, addresses, FUNDS),
+        genesis: start.genesis()?,
         directory: home.folder().join("base"),
         beneficiary: Default::default(),
         clock: || network::now_ms() / 1_000,

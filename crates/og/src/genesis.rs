@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use crypto::{PublicKey, SigningKey, threshold::GroupKey};
+use crypto::{PublicKey, SigningKey, hash, threshold::GroupKey};
 use engine::Model;
 use hub::Shelf;
 use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, OPG, Rules};
@@ -18,6 +18,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use storage::{Passphrase, random_bytes};
 
 use crate::{
+    base::BRIDGED,
     cli,
     home::{Home, Network, NodeEntry, hex},
     keys,
@@ -178,9 +179,11 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey], models: &[Published]) -> Resu
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
-    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * accounts.len() as Amount;
+    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * accounts.len() as Amount + BRIDGED;
     let mut balances: Vec<GenesisAccount> =
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
+    // What is on the devnet's Base is locked here, with an account that no key opens.
+    balances.push(GenesisAccount { key: PublicKey(hash("og/bridge/escrow/v1", &[]).0), balance: BRIDGED });
     // Everything else lies with the devnet's treasury, whose key nobody keeps.
     balances.push(GenesisAccount { key: keys::random_key()?.public_key(), balance: SUPPLY - staked });
     let listed = models.iter().map(|model| {

@@ -29,6 +29,12 @@ fn a_client_works_against_base_and_a_crash_loses_nothing() {
     let (url, key) = (base["url"].as_str().unwrap(), base["keys"][0]["secret"].as_str().unwrap());
     let said = run(Command::new(python).arg(clients.join("web3_client.py")).args([url, key]).arg(&clients));
     assert_eq!(said.code, 0, "{said:?}");
+    let holder = base["keys"][1]["address"].as_str().unwrap().trim_start_matches("0x");
+    let held = json!([{ "to": base["contracts"]["opg"], "data": format!("0x70a08231{holder:0>64}") }, "latest"]);
+    assert_eq!(ask(&devnet, "eth_call", &held), format!("{:#066x}", 10_000_u128 * 1_000_000_000_000_000_000));
+    // The settlement listens to this network's ledger.
+    let chain = json!([{ "to": base["contracts"]["settlement"], "data": "0x60ccbffc" }, "latest"]);
+    assert_eq!(ask(&devnet, "eth_call", &chain), format!("{:#066x}", 10_744_001));
     let newest = ask(&devnet, "eth_getBlockByNumber", &json!(["latest", true]));
     let account = json!([base["keys"][0]["address"], "latest"]);
     let balance = ask(&devnet, "eth_getBalance", &account);
