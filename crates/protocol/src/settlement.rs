@@ -97,6 +97,31 @@ impl Payout {
 }
 
 impl SettlementRecord {
+    /// The settlement that continues `before` up to `last_epoch`; `None` when no epoch is left for it, or the sum does not fit.
+    pub fn after(
+        before: Option<&Self>,
+        chain_id: u64,
+        last_epoch: u64,
+        payouts: &[Payout],
+        burns: (u64, Digest),
+    ) -> Option<Self> {
+        let first_epoch = before.map_or(Some(0), |before| before.last_epoch.checked_add(1))?;
+        let root = Payout::root(payouts)?;
+        Some(Self {
+            version: Version,
+            chain_id,
+            number: before.map_or(Some(0), |before| before.number.checked_add(1))?,
+            first_epoch,
+            last_epoch: Some(last_epoch).filter(|last| *last >= first_epoch)?,
+            previous: before.map_or(Digest::ZERO, Noun::digest),
+            payouts_root: root.digest,
+            payouts_count: u64::try_from(payouts.len()).ok()?,
+            payouts_sum: root.sum,
+            burns: burns.0,
+            burns_digest: burns.1,
+        })
+    }
+
     /// Where the record of this number stands in the ledger's state.
     pub fn state_key(number: u64) -> Digest {
         hash("og/state/settlement/v1", &[&number.to_be_bytes()])
@@ -115,5 +140,37 @@ impl Burn {
     pub fn chained(&self, before: &Digest) -> Digest {
         let (serial, amount) = (self.serial.to_be_bytes(), self.amount.to_be_bytes());
         hash("og/burn/v1", &[&before.0, &serial, &self.from.0, &self.account.0, &amount])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paid(amounts: &[Amount]) -> Vec<Payout> {
+        let payout = |amount: &Amount| Payout { kind: PayoutKind::Pay, account: EvmAddress([1; 20]), amount: *amount };
+        amounts.iter().map(payout).collect()
+    }
+
+    #[test]
+    fn settlements_follow_each_other_without_a_gap() {
+        let none = (0, Digest::ZERO);
+        let first = SettlementRecord::after(None, 7, 4, &paid(&[1, 2]), none).unwrap();
+        let second = SettlementRecord::after(Some(&first), 7, 5, &[], none).unwrap();
+        assert_eq!((first.number, first.first_epoch, first.payouts_sum), (0, 0, 3));
+        assert_eq!((second.number, second.first_epoch, second.previous), (1, 5, first.digest()));
+        assert_eq!(SettlementRecord::after(Some(&second), 7, 5, &[], none), None, "its epoch is settled");
+        assert_eq!(SettlementRecord::after(None, 7, 4, &paid(&[Amount::MAX, 1]), none), None);
+    }
+
+    #[test]
+    fn the_payouts_of_a_settlement_have_paths_to_its_root() {
+        let payouts = paid(&[5, 6, 7]);
+        let root = Payout::root(&payouts).unwrap();
+        for (index, payout) in payouts.iter().enumerate() {
+            let path = Payout::path(&payouts, index).unwrap();
+            assert_eq!(merkle::climb(&payout.leaf(), index as u64, 3, &path), Some(root));
+        }
+        assert_eq!(Payout::path(&payouts, 3), None);
     }
 }

@@ -138,20 +138,8 @@ impl Ledger {
     /// Ends the epoch with a settlement over everything since the last one.
     pub fn settle(&mut self, payouts: Vec<Payout>) -> SettlementRecord {
         let before = self.settlements.last().map(|(record, _)| record);
-        let root = Payout::root(&payouts).unwrap();
-        let record = SettlementRecord {
-            version: Version,
-            chain_id: self.chain_id,
-            number: self.settlements.len() as u64,
-            first_epoch: before.map_or(0, |before| before.last_epoch + 1),
-            last_epoch: self.epoch,
-            previous: before.map_or(Digest::ZERO, |before| before.digest()),
-            payouts_root: root.digest,
-            payouts_count: payouts.len() as u64,
-            payouts_sum: root.sum,
-            burns: self.burns,
-            burns_digest: self.burns_digest,
-        };
+        let burns = (self.burns, self.burns_digest);
+        let record = SettlementRecord::after(before, self.chain_id, self.epoch, &payouts, burns).unwrap();
         self.write(SettlementRecord::state_key(record.number), record.encode());
         self.settlements.push((record.clone(), payouts));
         record
