@@ -65,6 +65,16 @@ interface ISettlement {
     function pay(uint64 number, uint64 index, Payout calldata payout, SumStep[] calldata siblings) external;
     function rotate(Proof calldata proof, bytes calldata record, bytes calldata newKey) external;
     function sendToLedger(uint128 amount, bytes32 account) external;
+    /// By the holder's signature (EIP-3009, payee this contract, nonce `keccak256(abi.encode(account, salt))`): sent by anyone.
+    function sendToLedgerWithAuthorization(
+        address from,
+        uint128 amount,
+        bytes32 account,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 salt,
+        bytes calldata signature
+    ) external;
     function multicall(bytes[] calldata data) external returns (bytes[] memory results);
 
     function token() external view returns (address);

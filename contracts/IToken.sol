@@ -34,9 +34,21 @@ interface IToken {
     function approve(address spender, uint256 value) external returns (bool);
     function transferFrom(address from, address to, uint256 value) external returns (bool);
 
-    // EIP-712
+    // EIP-712, EIP-5267
     function version() external view returns (string memory);
     function DOMAIN_SEPARATOR() external view returns (bytes32);
+    function eip712Domain()
+        external
+        view
+        returns (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        );
 
     // EIP-2612
     function nonces(address owner) external view returns (uint256);

@@ -13,6 +13,15 @@ import {Trees} from "./Trees.sol";
 interface IMintedToken {
     function mint(address to, uint256 value) external;
     function burn(address from, uint256 value) external;
+    function receiveWithAuthorization(
+        address from,
+        address to,
+        uint256 value,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce,
+        bytes memory signature
+    ) external;
 }
 
 /// The network's settlement on Base (`specs/settlement.md`). Has no owner and no upgrade: whatever it does, a certificate of the
@@ -126,14 +135,34 @@ contract Settlement is ISettlement, ReentrancyGuardTransient {
 
     /// Destroys tokens here for an account on the ledger, where as many are unlocked once validators have seen it.
     function sendToLedger(uint128 amount, bytes32 account) external nonReentrant {
-        if (amount == 0 || account == 0) revert NothingToSend();
-        bytes32 digest = sha256(
-            abi.encodePacked(hex"0a", "og/burn/v1", burnDigest[burns], burns, msg.sender, account, amount)
+        _book(msg.sender, amount, account);
+        IMintedToken(token).burn(msg.sender, amount);
+    }
+
+    /// The same for a holder without gas. The nonce names the account, so whoever sends it can change nothing.
+    function sendToLedgerWithAuthorization(
+        address from,
+        uint128 amount,
+        bytes32 account,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 salt,
+        bytes calldata signature
+    ) external nonReentrant {
+        _book(from, amount, account);
+        IMintedToken(token).receiveWithAuthorization(
+            from, address(this), amount, validAfter, validBefore, keccak256(abi.encode(account, salt)), signature
         );
+        IMintedToken(token).burn(address(this), amount);
+    }
+
+    function _book(address from, uint128 amount, bytes32 account) private {
+        if (amount == 0 || account == 0) revert NothingToSend();
+        bytes32 digest =
+            sha256(abi.encodePacked(hex"0a", "og/burn/v1", burnDigest[burns], burns, from, account, amount));
         burns += 1;
         burnDigest[burns] = digest;
-        emit SentToLedger(burns - 1, msg.sender, account, amount, digest);
-        IMintedToken(token).burn(msg.sender, amount);
+        emit SentToLedger(burns - 1, from, account, amount, digest);
     }
 
     function isPaid(uint64 number, uint64 index) public view returns (bool) {

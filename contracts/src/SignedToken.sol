@@ -47,6 +47,23 @@ abstract contract SignedToken is ERC20("", "") {
         );
     }
 
+    /// EIP-5267: name, version, chain and address make the domain.
+    function eip712Domain()
+        external
+        view
+        returns (
+            bytes1 fields,
+            string memory name_,
+            string memory version_,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        )
+    {
+        return (hex"0f", name(), version(), block.chainid, address(this), bytes32(0), new uint256[](0));
+    }
+
     // EIP-2612
 
     function permit(address owner, address spender, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s)

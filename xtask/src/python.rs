@@ -3,7 +3,7 @@
 //! Nothing is installed outside the build folder, and nothing that a file of requirements does not pin.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -91,6 +91,30 @@ pub fn environment(workspace: &Workspace, environment: &Environment) -> Result<P
     }
     fs::write(&marker, wanted).with_context(|| format!("failed to write {}", marker.display()))?;
     Ok(interpreter)
+}
+
+/// OpenGradient's fork of a package that the tests' environment has under the same name: so it lies in a folder of its own.
+const FORK: &str = "contracts/og-x402.txt";
+
+/// The folder that comes before others in the path of whoever wants the fork; made anew when its pin changed.
+pub fn fork(workspace: &Workspace, interpreter: &Path) -> Result<PathBuf> {
+    let (pins, folder) = (workspace.root().join(FORK), workspace.target().join("test-fork"));
+    let wanted = fs::read_to_string(&pins).with_context(|| format!("failed to read {FORK}"))?;
+    let marker = folder.join("installed.txt");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
+    }
+    let mut install = Command::new(interpreter);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
+    install.arg(&folder).arg("--requirement").arg(&pins);
+    if !stage::run("the fork of x402", &mut install)? {
+        bail!("failed to install {FORK} in {}\nhint: it needs the network once", folder.display());
+    }
+    fs::write(&marker, wanted).with_context(|| format!("failed to write {}", marker.display()))?;
+    Ok(folder)
 }
 
 /// Node's packages: where they are pinned, and where they are installed.

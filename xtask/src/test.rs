@@ -16,6 +16,8 @@ use crate::workspace::Workspace;
 
 /// Where the Rust tests find the interpreter that has the official clients installed.
 const INTERPRETER_VARIABLE: &str = "OG_TEST_PYTHON";
+/// Where they find OpenGradient's fork of x402's package.
+const FORK_VARIABLE: &str = "OG_TEST_FORK";
 /// Where they find the Node packages of Ethereum's clients.
 const CLIENTS_VARIABLE: &str = "OG_TEST_NODE";
 /// Where they find those of the contracts.
@@ -32,8 +34,13 @@ pub fn run(area: Option<&str>) -> Result<bool> {
         let clients = python::packages(&workspace, &python::CLIENTS)?;
         let contracts = python::packages(&workspace, &python::CONTRACTS)?;
         tally = tally + Tally::default().with_status(check::run(area)?);
-        let variables =
-            [(INTERPRETER_VARIABLE, &interpreter), (CLIENTS_VARIABLE, &clients), (CONTRACTS_VARIABLE, &contracts)];
+        let fork = python::fork(&workspace, &interpreter)?;
+        let variables = [
+            (INTERPRETER_VARIABLE, &interpreter),
+            (FORK_VARIABLE, &fork),
+            (CLIENTS_VARIABLE, &clients),
+            (CONTRACTS_VARIABLE, &contracts),
+        ];
         tally = tally + rust_tests(&workspace, area, variables)?;
         tally = tally + doc_tests(&workspace, area)?;
         if area.is_none_or(|area| area == "engine") {
@@ -88,7 +95,7 @@ fn scripts(workspace: &Workspace, models: &[String]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 3]) -> Result<Tally> {
+fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 4]) -> Result<Tally> {
     let has_nextest = cargo(workspace).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut command = cargo(workspace);
     if has_nextest {

@@ -3,6 +3,7 @@
 
 mod network;
 mod stage;
+mod typed;
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, TxKind, U256};
 use alloy_sol_types::{SolCall as _, SolError as _, SolValue as _};
@@ -258,7 +259,7 @@ fn whatever_is_not_the_networks_word_is_refused_by_name() {
 }
 
 #[test]
-fn every_byte_of_record_and_path_is_certified() {
+fn every_byte_of_record_epoch_and_path_is_certified() {
     let mut two = two();
     let (record, epoch) = two.settled(vec![payout(PayoutKind::Mint, ALICE, OPG)]);
     let honest = two.advancing(&record, &epoch);
@@ -266,6 +267,11 @@ fn every_byte_of_record_and_path_is_certified() {
         let mut call = honest.clone();
         byte(&mut call.record, place);
         assert!(two.base.send(0, SETTLEMENT, &call).is_err(), "byte {place}");
+    }
+    for place in 0..198 {
+        let mut call = honest.clone();
+        byte(&mut call.proof.epoch, place);
+        assert!(two.base.send(0, SETTLEMENT, &call).is_err(), "byte {place} of the epoch");
     }
     let expected = B256::from(epoch.state_root.0);
     let mut call = honest.clone();
@@ -471,6 +477,47 @@ fn burns_are_credited_once_in_order_and_only_if_they_were() {
     two.credit(1, OPG);
     two.advance(Vec::new());
     assert_eq!(two.base.view(SETTLEMENT, &ISettlement::burnsCreditedCall {}), 2);
+}
+
+#[test]
+fn a_holder_without_gas_sends_to_the_ledger_by_signature() {
+    let mut two = two();
+    let (account_there, salt) = (B256::repeat_byte(0x77), B256::repeat_byte(5));
+    let terms = typed::ReceiveWithAuthorization {
+        from: account(0),
+        to: SETTLEMENT,
+        value: U256::from(OPG),
+        validAfter: U256::ZERO,
+        validBefore: U256::from(stage::START + 600),
+        nonce: alloy_primitives::keccak256((account_there, salt).abi_encode()),
+    };
+    let domain = typed::domain("OpenGradient", Some("1"), 8_453, addresses::OPG);
+    let honest = ISettlement::sendToLedgerWithAuthorizationCall {
+        from: account(0),
+        amount: OPG,
+        account: account_there,
+        validAfter: terms.validAfter,
+        validBefore: terms.validBefore,
+        salt,
+        signature: typed::signed(0, &terms, &domain),
+    };
+    let invalid = IToken::InvalidSigner { authorizer: account(0) };
+    let elsewhere = B256::repeat_byte(0x78);
+    for forged in [
+        ISettlement::sendToLedgerWithAuthorizationCall { account: elsewhere, ..honest.clone() },
+        ISettlement::sendToLedgerWithAuthorizationCall { amount: OPG + 1, ..honest.clone() },
+        ISettlement::sendToLedgerWithAuthorizationCall { salt: B256::ZERO, ..honest.clone() },
+    ] {
+        refused(two.base.send(3, SETTLEMENT, &forged), &invalid);
+    }
+    let supply = two.supply();
+    let sent = events::<ISettlement::SentToLedger>(&two.base.send(3, SETTLEMENT, &honest).unwrap());
+    two.credit(0, OPG);
+    assert_eq!((sent[0].from, sent[0].digest), (account(0), B256::from(two.ledger.burns_digest.0)));
+    assert_eq!((two.supply(), two.balance(SETTLEMENT)), (supply - OPG, 0));
+    let used = IToken::AuthorizationUsedOrCanceled { authorizer: account(0), nonce: terms.nonce };
+    refused(two.base.send(3, SETTLEMENT, &honest), &used);
+    assert_eq!(two.base.view(SETTLEMENT, &ISettlement::burnsCall {}), 1, "what was refused is not booked");
 }
 
 impl Two {

@@ -212,6 +212,11 @@ fn a_permit_is_an_allowance_once_until_its_deadline() {
     refused(base.send(3, USDC, &late), &IToken::ERC2612ExpiredSignature { deadline });
 }
 
+fn domain_of(told: &IToken::eip712DomainReturn) -> Eip712Domain {
+    let (name, version) = (Some(told.name.clone().into()), Some(told.version.clone().into()));
+    Eip712Domain::new(name, version, Some(told.chainId), Some(told.verifyingContract), None)
+}
+
 #[test]
 fn domains_are_of_the_chain_and_the_address_at_hand() {
     for chain in [8_453, 84_532, stage::LEDGER] {
@@ -219,6 +224,9 @@ fn domains_are_of_the_chain_and_the_address_at_hand() {
         for token in [USDC, OPG] {
             let separator = base.view(token, &IToken::DOMAIN_SEPARATORCall {});
             assert_eq!(separator, token_domain(token, chain).separator());
+            let told = base.view(token, &IToken::eip712DomainCall {});
+            assert_eq!((told.chainId, told.verifyingContract), (U256::from(chain), token));
+            assert_eq!(domain_of(&told).separator(), separator);
         }
         let decimals = [USDC, OPG].map(|token| base.view(token, &IToken::decimalsCall {}));
         assert_eq!(decimals, [6, 18]);
