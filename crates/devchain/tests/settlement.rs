@@ -408,6 +408,26 @@ fn nobody_is_paid_twice_more_or_in_anothers_place() {
 }
 
 #[test]
+fn every_place_of_every_small_tree_is_paid_and_no_other() {
+    let mut two = two();
+    for count in 1..=17_u8 {
+        let number = u64::from(count) - 1;
+        two.advance((0..count).map(|to| payout(PayoutKind::Mint, Address::repeat_byte(0x40 + to), 1)).collect());
+        for index in 0..count.into() {
+            let honest = two.ledger.payment(number, index);
+            let elsewhere = (honest.index + 1) % u64::from(count);
+            if count > 1 {
+                let moved = ISettlement::payCall { index: elsewhere, ..honest.clone() };
+                assert!(two.base.send(0, SETTLEMENT, &moved).is_err(), "{index} as {elsewhere} of {count}");
+            }
+            two.base.send(0, SETTLEMENT, &honest).unwrap();
+        }
+        let root = two.base.view(SETTLEMENT, &ISettlement::rootsCall { number });
+        assert_eq!(root.paid, root.payoutsSum);
+    }
+}
+
+#[test]
 fn what_payers_did_not_bring_cannot_be_paid_out() {
     let mut two = two();
     two.bring(0, OPG);

@@ -71,7 +71,7 @@ fn settlement(bench: &mut Bench<'_>) -> Result<Outcome> {
         "--nocapture",
     ]);
     let outcome = stage::run_and_read("a settlement on Base", &mut check)?;
-    let told = outcome.output.lines().find_map(|line| line.strip_prefix("settlement: ")).context("no cost was told")?;
+    let told = outcome.output.lines().find_map(|line| line.split_once("settlement: ")).context("no cost was told")?.1;
     let gas = told.strip_prefix("advance ").and_then(|rest| rest.split(' ').next()).and_then(|gas| gas.parse().ok());
     Ok(Outcome::of(gas.context("no cost was told")?, format!("{told}; with real shares of a committee of four")))
 }

@@ -53,7 +53,10 @@ pub type Reverted = Bytes;
 
 impl Stage {
     pub fn new(chain_id: u64, genesis: &Genesis) -> Self {
-        let chain = Chain::plain(chain_id);
+        Self::on(Chain::plain(chain_id), genesis)
+    }
+
+    pub fn on(chain: Chain, genesis: &Genesis) -> Self {
         let (world, header) = genesis.build(&chain).unwrap();
         Self { chain, world, header: header.into_inner(), now: START }
     }
