@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 mod common;
+mod stage;
 
+use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, U256};
-use common::{Net, OPG, event, refused, table_is_whole, told};
+use common::{Net, OPG, address, event, plain, refused, table_is_whole, told, transaction};
 use evm::modules::parameters::{self, IParameters, Parameter, SetParameter, TABLE};
 use evm::modules::{ALL, IModule, SystemError, governance, seats, staking, votes};
-use evm::{Chain, Founding, Genesis, GenesisAccount, GenesisError};
+use evm::{Chain, Founding, Genesis, GenesisAccount, GenesisError, StateRead as _};
+use proptest::prelude::*;
 
 #[test]
 fn the_tables_have_a_row_for_every_function_of_the_interfaces() {
@@ -96,4 +99,47 @@ fn a_chain_without_modules_has_nothing_to_found() {
     let founding = Founding { reward_pool: 1, ..Founding::default() };
     let genesis = Genesis { founding, ..Genesis::default() };
     assert_eq!(genesis.build(&Chain::plain(8453)).err(), Some(GenesisError::NothingToFound));
+}
+
+/// Words that calls are made of: numbers, offsets, ids, addresses, and what is none of them.
+fn word() -> impl Strategy<Value = U256> {
+    prop_oneof![
+        (0_u64..10).prop_map(U256::from),
+        (0_u64..12).prop_map(|number| U256::from(number * 32)),
+        (0_u64..12).prop_map(|number| address(number).into_word().into()),
+        Just(stage::worker().into()),
+        Just(stage::validator().into()),
+        Just(parameters::LAZY_AUDIT_SHARE.key().into()),
+        Just(OPG),
+        Just(U256::MAX),
+        any::<[u8; 32]>().prop_map(U256::from_be_bytes),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever stands behind whatever selector: a block, and books that hold.
+    #[test]
+    fn nothing_behind_any_selector_ends_a_block(
+        calls in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), prop::collection::vec(word(), 0..14), 0_usize..32, 0_u64..4),
+            1..16,
+        ),
+    ) {
+        let mut stage = stage::Stage::new();
+        for (module, method, words, cut, value) in calls {
+            let module = &ALL[module.index(ALL.len())];
+            let method = &module.methods[method.index(module.methods.len())];
+            let mut input = method.selector.to_vec();
+            words.iter().for_each(|word| input.extend_from_slice(&word.to_be_bytes::<32>()));
+            // Often whole, sometimes cut off in a word.
+            input.truncate(input.len() - if cut > 24 { cut.min(input.len()) } else { 0 });
+            let value = if method.takes_value { OPG * U256::from(value) } else { U256::ZERO };
+            let nonce = stage.net.world.account(&address(3)).unwrap().unwrap().nonce;
+            let unsigned = TxEip1559 { input: input.into(), value, gas_limit: 3_000_000, ..plain(module.address, nonce) };
+            stage.net.send(transaction(3, unsigned));
+            stage.sound();
+        }
+    }
 }

@@ -493,3 +493,49 @@ fn a_network_is_founded_with_its_nodes() {
     let validators = net.ask(ADDRESS, &IStaking::validatorsCall { from: U256::ZERO, count: U256::MAX });
     assert_eq!(validators.unwrap(), [stage::validator()]);
 }
+
+/// Calls the module by `kind` with its input and its value, and ends with `end`.
+fn caller(kind: u8, end: &[u8]) -> Vec<u8> {
+    let mut code = vec![0x36, 0x5f, 0x5f, 0x37, 0x5f, 0x5f, 0x36, 0x5f, 0x34, 0x61, 0x0a, 0x01, 0x5a, kind];
+    code.extend(end);
+    code
+}
+
+const STOP: &[u8] = &[0x00];
+const REVERT: &[u8] = &[0x5f, 0x5f, 0xfd];
+const CONTRACTS: [Address; 3] = [Address::repeat_byte(0xf0), Address::repeat_byte(0xf1), Address::repeat_byte(0xf2)];
+
+fn with_contracts() -> Stage {
+    let (honest, reverter, borrower) = (caller(0xf1, STOP), caller(0xf1, REVERT), caller(0xf2, STOP));
+    let [first, second, third] = CONTRACTS;
+    Stage::of(Net::founded_with(stage::founding(), &[(first, &honest), (second, &reverter), (third, &borrower)]))
+}
+
+#[test]
+fn a_contract_stakes_for_itself() {
+    let mut stage = with_contracts();
+    let (call, node) = (IStaking::delegateCall { node: worker() }, worker());
+    assert!(stage.net.call(3, CONTRACTS[0], &call, opgs(5)).succeeded());
+    let position = stage.ask(&IStaking::positionCall { delegator: CONTRACTS[0], node });
+    assert_eq!((position.coins, stage.totals().bonded), (opgs(5), opgs(11_005)));
+    let out = IStaking::undelegateCall { node, coins: opgs(5) };
+    assert!(stage.net.call(4, CONTRACTS[0], &out, U256::ZERO).succeeded());
+    stage.terms(21);
+    // Whoever pokes it, it is paid itself.
+    assert!(stage.net.call(5, CONTRACTS[0], &IStaking::withdrawCall { most: U256::ONE }, U256::ZERO).succeeded());
+    assert_eq!(stage.net.balance(CONTRACTS[0]), opgs(5));
+    stage.sound();
+}
+
+#[test]
+fn a_frame_that_reverts_undoes_the_stake_and_has_its_coins_back() {
+    let mut stage = with_contracts();
+    let before = (stage.net.balance(ADDRESS), stage.totals().bonded);
+    let call = IStaking::delegateCall { node: worker() };
+    assert!(!stage.net.call(3, CONTRACTS[1], &call, opgs(5)).succeeded());
+    // By CALLCODE the coins stay with the borrower, and nothing is staked.
+    assert!(stage.net.call(3, CONTRACTS[2], &call, opgs(5)).succeeded());
+    assert_eq!(stage.net.balance(CONTRACTS[2]), opgs(5));
+    assert_eq!((stage.net.balance(ADDRESS), stage.totals().bonded), before);
+    stage.sound();
+}

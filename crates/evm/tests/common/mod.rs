@@ -81,7 +81,16 @@ impl Net {
 
     /// Twelve accounts with a million OPG each, and what a network is founded with.
     pub fn founded(founding: Founding) -> Self {
+        Self::founded_with(founding, &[])
+    }
+
+    /// The same with contracts.
+    pub fn founded_with(founding: Founding, contracts: &[(Address, &[u8])]) -> Self {
         let mut genesis = Genesis { timestamp: 1_000, founding, ..Genesis::default() };
+        for (address, code) in contracts {
+            let code = Bytes::copy_from_slice(code);
+            genesis.accounts.insert(*address, GenesisAccount { nonce: 1, code, ..GenesisAccount::default() });
+        }
         for number in 0..12 {
             let account = GenesisAccount { balance: OPG * U256::from(1_000_000), ..GenesisAccount::default() };
             genesis.accounts.insert(address(number), account);

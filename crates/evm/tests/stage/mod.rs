@@ -72,7 +72,10 @@ impl Stage {
     }
 
     pub fn with(founding: Founding) -> Self {
-        let net = Net::founded(founding);
+        Self::of(Net::founded(founding))
+    }
+
+    pub fn of(net: Net) -> Self {
         let supply = opg::supply_and_burned(&net.world).unwrap().0;
         Self { net, offences: 0, supply }
     }

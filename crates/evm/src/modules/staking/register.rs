@@ -130,3 +130,20 @@ pub(super) fn number_of(role: Role) -> u8 {
 pub(super) fn role_of(number: u8) -> Option<Role> {
     Role::ALL.iter().copied().find(|role| number_of(*role) == number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::Canonical as _;
+
+    #[test]
+    fn roles_are_numbered_as_on_the_wire() {
+        for role in Role::ALL {
+            let mut bytes = Vec::new();
+            role.write(&mut bytes);
+            assert_eq!(bytes, [number_of(*role)]);
+            assert_eq!(role_of(number_of(*role)), Some(*role));
+        }
+        assert_eq!(role_of(0), None);
+    }
+}
