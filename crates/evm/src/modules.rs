@@ -6,6 +6,7 @@
 mod frame;
 pub mod governance;
 mod layout;
+pub mod models;
 pub mod opg;
 pub mod parameters;
 pub mod seats;
@@ -29,8 +30,15 @@ sol!("../../contracts/IModule.sol");
 pub const CODE: &[u8] = &[0xfe];
 
 /// Every native module of the network.
-pub static ALL: &[Module] =
-    &[opg::MODULE, staking::MODULE, votes::MODULE, seats::MODULE, parameters::MODULE, governance::MODULE];
+pub static ALL: &[Module] = &[
+    opg::MODULE,
+    staking::MODULE,
+    votes::MODULE,
+    seats::MODULE,
+    parameters::MODULE,
+    governance::MODULE,
+    models::MODULE,
+];
 
 /// One module.
 #[derive(Debug)]

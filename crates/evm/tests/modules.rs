@@ -8,7 +8,7 @@ use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, U256};
 use common::{Net, OPG, address, event, plain, refused, table_is_whole, told, transaction};
 use evm::modules::parameters::{self, IParameters, Parameter, SetParameter, TABLE};
-use evm::modules::{ALL, IModule, SystemError, governance, seats, staking, votes};
+use evm::modules::{ALL, IModule, SystemError, governance, models, seats, staking, votes};
 use evm::{Chain, Founding, Genesis, GenesisAccount, GenesisError, StateRead as _};
 use proptest::prelude::*;
 
@@ -18,6 +18,7 @@ fn the_tables_have_a_row_for_every_function_of_the_interfaces() {
     table_is_whole(&votes::MODULE, include_str!("../../../contracts/IStakedVotes.sol"));
     table_is_whole(&seats::MODULE, include_str!("../../../contracts/ISeats.sol"));
     table_is_whole(&governance::MODULE, include_str!("../../../contracts/IGovernance.sol"));
+    table_is_whole(&models::MODULE, include_str!("../../../contracts/IModels.sol"));
     table_is_whole(&parameters::MODULE, include_str!("../../../contracts/IParameters.sol"));
 }
 

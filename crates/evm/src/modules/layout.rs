@@ -172,6 +172,52 @@ impl List {
     }
 }
 
+/// A text that is written once, as Solidity keeps `string`.
+pub(super) struct Text(pub U256);
+
+impl Text {
+    pub fn set(&self, frame: &mut Frame<'_>, text: &str) -> Result<(), Stop> {
+        let len = U256::from(text.len());
+        if text.len() < 32 {
+            return frame.store(self.0, padded(text.as_bytes()) | len.wrapping_shl(1));
+        }
+        frame.store(self.0, len.wrapping_shl(1) | U256::ONE)?;
+        let mut slot = frame.elements(self.0)?;
+        for chunk in text.as_bytes().chunks(32) {
+            frame.store(slot, padded(chunk))?;
+            slot = behind(slot, 1);
+        }
+        Ok(())
+    }
+
+    pub fn get(&self, frame: &mut Frame<'_>) -> Result<String, Stop> {
+        let word = frame.load(self.0)?;
+        let mut bytes = Vec::new();
+        let len = if word.bit(0) {
+            let len: u64 = word.wrapping_shr(1).saturating_to();
+            let start = frame.elements(self.0)?;
+            for index in 0..len.div_ceil(32) {
+                bytes.extend_from_slice(&frame.load(behind(start, index))?.to_be_bytes::<32>());
+            }
+            len
+        } else {
+            bytes.extend_from_slice(&word.to_be_bytes::<32>());
+            (word & U256::from(0xff)).wrapping_shr(1).saturating_to()
+        };
+        bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// At most 32 bytes at the high end of a word.
+fn padded(bytes: &[u8]) -> U256 {
+    let mut word = [0; 32];
+    for (place, byte) in word.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    U256::from_be_bytes(word)
+}
+
 /// A value and its past: an array of `(uint48 clock, uint208 value)`, one element a second at most.
 pub(super) struct History(pub U256);
 

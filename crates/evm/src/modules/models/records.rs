@@ -1,0 +1,121 @@
+//! A model as it is kept.
+
+use alloy_primitives::{Address, B256, U256};
+
+use super::{IModels, slots};
+use crate::modules::layout::{List, Reader, Text, Writer, behind};
+use crate::modules::{Frame, Stop};
+
+/// Places inside of a model's record.
+mod fields {
+    pub const IDENTITY: u64 = 0;
+    pub const TOKEN_PRICES: u64 = 1;
+    pub const CALL_PRICE: u64 = 2;
+    pub const NAME: u64 = 3;
+    pub const VERSION: u64 = 4;
+    pub const LICENCE: u64 = 5;
+    pub const SPLITS: u64 = 6;
+    pub const PARENTS: u64 = 7;
+    pub const PARENT_SHARES: u64 = 8;
+}
+
+/// A model, but for its texts and its lists.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub root: B256,
+    slot: U256,
+    pub publisher: Address,
+    pub published_at: u64,
+    pub retired: bool,
+    pub depth: u8,
+}
+
+impl Model {
+    /// A place for a model that is not published.
+    pub fn empty(frame: &mut Frame<'_>, root: B256) -> Result<Self, Stop> {
+        let slot = frame.mapping(slots::MODELS, root)?;
+        let mut word = Reader(frame.load(behind(slot, fields::IDENTITY))?);
+        let (publisher, published_at) = (word.address(), word.u48());
+        Ok(Self { root, slot, publisher, published_at, retired: word.flag(), depth: word.u8() })
+    }
+
+    pub fn is_published(&self) -> bool {
+        self.depth != 0
+    }
+
+    pub fn get(frame: &mut Frame<'_>, root: B256) -> Result<Self, Stop> {
+        let model = Self::empty(frame, root)?;
+        if model.is_published() { Ok(model) } else { Err(Stop::revert(&IModels::ModelUnknown { root })) }
+    }
+
+    /// Refuses whoever did not publish it.
+    pub fn of_caller(self, frame: &Frame<'_>) -> Result<Self, Stop> {
+        let caller = frame.caller();
+        if caller == self.publisher {
+            return Ok(self);
+        }
+        Err(Stop::revert(&IModels::PublisherOnly { caller, publisher: self.publisher }))
+    }
+
+    pub fn save(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        let word = Writer::default().address(self.publisher).u48(self.published_at).flag(self.retired).u8(self.depth);
+        frame.store(behind(self.slot, fields::IDENTITY), word.word())
+    }
+
+    pub fn price(&self, frame: &mut Frame<'_>) -> Result<IModels::Price, Stop> {
+        let mut tokens = Reader(frame.load(behind(self.slot, fields::TOKEN_PRICES))?);
+        let (input, output) = (tokens.u128(), tokens.u128());
+        let call = Reader(frame.load(behind(self.slot, fields::CALL_PRICE))?).u128();
+        Ok(IModels::Price { perCall: call, perInputToken: input, perOutputToken: output })
+    }
+
+    pub fn set_price(&self, frame: &mut Frame<'_>, price: &IModels::Price) -> Result<(), Stop> {
+        let tokens = Writer::default().u128(price.perInputToken).u128(price.perOutputToken);
+        frame.store(behind(self.slot, fields::TOKEN_PRICES), tokens.word())?;
+        frame.store(behind(self.slot, fields::CALL_PRICE), Writer::default().u128(price.perCall).word())
+    }
+
+    pub fn name(&self) -> Text {
+        Text(behind(self.slot, fields::NAME))
+    }
+
+    pub fn version(&self) -> Text {
+        Text(behind(self.slot, fields::VERSION))
+    }
+
+    pub fn licence(&self) -> Text {
+        Text(behind(self.slot, fields::LICENCE))
+    }
+
+    pub fn splits(&self, frame: &mut Frame<'_>) -> Result<Vec<IModels::Split>, Stop> {
+        let list = List(behind(self.slot, fields::SPLITS));
+        let split = |word| {
+            let mut word = Reader(word);
+            IModels::Split { payee: word.address(), share: word.u32() }
+        };
+        Ok(list.page(frame, U256::ZERO, U256::MAX)?.into_iter().map(split).collect())
+    }
+
+    pub fn add_split(&self, frame: &mut Frame<'_>, split: &IModels::Split) -> Result<(), Stop> {
+        let word = Writer::default().address(split.payee).u32(split.share).word();
+        List(behind(self.slot, fields::SPLITS)).push(frame, word).map(|_| ())
+    }
+
+    pub fn parents(&self, frame: &mut Frame<'_>) -> Result<Vec<IModels::Parent>, Stop> {
+        let roots = List(behind(self.slot, fields::PARENTS)).page(frame, U256::ZERO, U256::MAX)?;
+        let shares = List(behind(self.slot, fields::PARENT_SHARES)).page(frame, U256::ZERO, U256::MAX)?;
+        let parent = |(root, share): (U256, U256)| IModels::Parent { root: root.into(), share: share.saturating_to() };
+        Ok(roots.into_iter().zip(shares).map(parent).collect())
+    }
+
+    pub fn add_parent(&self, frame: &mut Frame<'_>, parent: &IModels::Parent) -> Result<(), Stop> {
+        List(behind(self.slot, fields::PARENTS)).push(frame, parent.root.into())?;
+        List(behind(self.slot, fields::PARENT_SHARES)).push(frame, U256::from(parent.share)).map(|_| ())
+    }
+}
+
+/// Where the versions of a publisher's name are found.
+pub(super) fn repository(frame: &mut Frame<'_>, publisher: Address, name: &str) -> Result<B256, Stop> {
+    let name = frame.hash(&[name.as_bytes()])?;
+    frame.hash(&[publisher.into_word().as_slice(), name.as_slice()])
+}
