@@ -175,6 +175,26 @@ fn an_income_goes_through_the_lineage_to_the_last_unit() {
     refused(&send(&mut net, 1, &call), &IModels::AmountTooLarge { amount, most });
 }
 
+/// The same publications give the same bytes, for ever.
+#[test]
+fn a_history_of_models_has_its_frozen_roots() {
+    let mut net = net();
+    let mut lines = Vec::new();
+    let licence = "a licence whose name is longer than a single word of storage holds".to_owned();
+    let first = IModels::Publication { licence, splits: vec![split(5, 250_000), split(6, 1)], ..publication(1) };
+    assert!(publish(&mut net, 1, first).succeeded());
+    lines.push(format!("published {}", net.world.root()));
+    let second = IModels::Publication { parents: vec![parent(1, 100_000)], ..publication(2) };
+    assert!(publish(&mut net, 2, second).succeeded());
+    lines.push(format!("descended {}", net.world.root()));
+    let price = IModels::Price { perCall: 5, perInputToken: 6, perOutputToken: 7 };
+    assert!(send(&mut net, 1, &IModels::setPriceCall { root: root(1), price }).succeeded());
+    lines.push(format!("priced {}", net.world.root()));
+    assert!(send(&mut net, 1, &IModels::setRetiredCall { root: root(1), retired: true }).succeeded());
+    lines.push(format!("retired {}", net.world.root()));
+    assert_eq!(lines.join("\n") + "\n", include_str!("../vectors/models.txt"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
