@@ -11,6 +11,7 @@ mod harness;
 mod http;
 mod ledger;
 mod network;
+mod payments;
 mod rooms;
 mod speed;
 mod standards;
@@ -63,7 +64,7 @@ struct Bar {
     measure: fn(&mut Bench<'_>) -> Result<Outcome>,
 }
 
-static AREAS: &[&Area] = &[&network::AREA, &engine::AREA, &ledger::AREA];
+static AREAS: &[&Area] = &[&network::AREA, &engine::AREA, &ledger::AREA, &payments::AREA];
 
 /// What a measurement may use.
 struct Bench<'a> {

@@ -3,7 +3,11 @@
 use protocol::Assurance;
 use serde::Serialize;
 
-use crate::{answered::Answered, face::Face, said::Said};
+use crate::{
+    answered::{Answered, Paid},
+    face::Face,
+    said::Said,
+};
 
 /// Fields that every answer carries beside what OpenAI clients read.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +22,8 @@ pub struct OgAnswer {
     pub opening: Option<Face>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Face>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Box<Paid>>,
 }
 
 impl From<&Answered> for OgAnswer {
@@ -32,6 +38,7 @@ impl From<&Answered> for OgAnswer {
             state: "evidenced",
             opening: answered.include_opening.then(|| Face::of(&answered.opening)),
             receipt: answered.include_opening.then(|| Face::of(&answered.receipt)),
+            payment: answered.payment.clone(),
         }
     }
 }

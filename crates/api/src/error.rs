@@ -40,12 +40,18 @@ codes! {
     TooLong = 400, "invalid_request_error", "string_above_max_length";
     TooMany = 400, "invalid_request_error", "array_above_max_length";
     ContextLengthExceeded = 400, "invalid_request_error", "context_length_exceeded";
+    /// The call has a price, and no payment that covers it came with it.
+    PaymentRequired = 402, "invalid_request_error", "payment_required";
     ModelNotFound = 404, "invalid_request_error", "model_not_found";
     UnknownPath = 404, "invalid_request_error", "unknown_url";
     UnknownReceipt = 404, "invalid_request_error", "unknown_receipt";
     MethodNotAllowed = 405, "invalid_request_error", "method_not_allowed";
     RequestTimeout = 408, "invalid_request_error", "request_timeout";
     NotCertifiedYet = 409, "invalid_request_error", "not_certified_yet";
+    /// A payment identifier, or a payment that is being served, beside another request.
+    PaymentConflict = 409, "invalid_request_error", "payment_conflict";
+    /// The payer has to approve Permit2 for its token first.
+    AllowanceRequired = 412, "invalid_request_error", "permit2_allowance_required";
     RequestTooLarge = 413, "invalid_request_error", "request_too_large";
     UnsupportedMediaType = 415, "invalid_request_error", "unsupported_media_type";
     /// This caller, or all callers together, ask too much at once.
@@ -55,6 +61,8 @@ codes! {
     WorkerFailed = 502, "server_error", "worker_failed";
     NoWorker = 503, "server_error", "no_worker_available";
     ValidatorsAway = 503, "server_error", "validators_unreachable";
+    /// What the call costs, or whether its payment is good, cannot be told at the moment.
+    PaymentsAway = 503, "server_error", "payments_unavailable";
     /// The receipt could not be stored: nothing was acknowledged.
     NotDurable = 503, "server_error", "receipt_not_durable";
 }

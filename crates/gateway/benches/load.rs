@@ -58,6 +58,7 @@ fn main() {
         hubs: Vec::new(),
         directory: folder.path().to_owned(),
         pace: Pace::default(),
+        payments: None,
     };
     let gateway = served.block_on(Gateway::start(config)).unwrap();
     let direct = ask_all(address(&worker.url()), &job());

@@ -12,6 +12,7 @@ use crate::{
     http,
     outbox::{Outbox, OutboxError},
     pace::Pace,
+    payment::{self, Desk, DeskError, Payments},
     posting::Posting,
     shared::Shared,
     vocabulary::Vocabularies,
@@ -31,6 +32,8 @@ pub struct Config {
     /// Where receipts are kept until the ledger has them.
     pub directory: PathBuf,
     pub pace: Pace,
+    /// How it is paid; `None` answers everybody for nothing.
+    pub payments: Option<Payments>,
 }
 
 /// Why a gateway did not start.
@@ -41,6 +44,8 @@ pub enum GatewayError {
     #[error("failed to start the outbox's thread: {0}")]
     Thread(#[from] io::Error),
     #[error(transparent)]
+    Payments(#[from] DeskError),
+    #[error(transparent)]
     Network(#[from] NetworkError),
 }
 
@@ -49,6 +54,9 @@ impl GatewayError {
         match self {
             Self::Outbox(_) => "is another gateway running on the same directory?",
             Self::Thread(_) => "how many threads may this user have (ulimit -u)?",
+            Self::Payments(_) => {
+                "a payment journal that is damaged is never repaired by guessing: restore it from a copy"
+            }
             Self::Network(_) => "is the address taken?",
         }
     }
@@ -69,6 +77,8 @@ impl Gateway {
         let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
         let outbox = Outbox::open(&config.directory, pace)?;
         let key = config.key.clone();
+        let open = |payments| Desk::open(payments, &config.directory, Client::new(pace.validator_wait)).map(Arc::new);
+        let desk = config.payments.map(open).transpose()?;
         let shared = Arc::new(Shared {
             key: config.key,
             chain_id: config.chain_id,
@@ -79,6 +89,7 @@ impl Gateway {
             ledger,
             outbox: outbox.clone(),
             metrics: Arc::default(),
+            desk: desk.clone(),
             places: Arc::new(Semaphore::new(pace.requests_max)),
         });
         refresh(&shared).await;
@@ -89,6 +100,9 @@ impl Gateway {
             let sender = Sender::new(ledger.clone(), key, config.chain_id);
             outbox.run(sender, ledger, metrics)
         })?;
+        if let Some(desk) = desk {
+            tasks.spawn(payment::run(desk));
+        }
         tasks.spawn(keep_fresh(Arc::clone(&shared)));
         tasks.spawn(keep_vocabularies(Arc::clone(&shared)));
         let limits = Limits {

@@ -14,6 +14,7 @@ mod kept;
 mod metrics;
 mod outbox;
 mod pace;
+mod payment;
 mod posting;
 mod prepare;
 mod shared;
@@ -23,3 +24,4 @@ mod worker_error;
 
 pub use gateway::{Config, Gateway, GatewayError};
 pub use pace::Pace;
+pub use payment::{DeskError, Payments, Prices};

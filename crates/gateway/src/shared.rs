@@ -8,7 +8,7 @@ use network::{Client, LedgerClient, now_ms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    directory::Directory, metrics::Metrics, outbox::Outbox, pace::Pace, prepare::Circumstances,
+    directory::Directory, metrics::Metrics, outbox::Outbox, pace::Pace, payment::Desk, prepare::Circumstances,
     vocabulary::Vocabularies,
 };
 
@@ -23,6 +23,8 @@ pub struct Shared {
     pub vocabularies: Vocabularies,
     pub outbox: Outbox,
     pub metrics: Arc<Metrics>,
+    /// Where calls have a price.
+    pub desk: Option<Arc<Desk>>,
     /// Places for requests that are being answered.
     pub places: Arc<Semaphore>,
 }

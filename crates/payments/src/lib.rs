@@ -4,6 +4,7 @@
 //! and a journal. Opens no socket; believes no echo of its own offers; charges no more than was signed, reserved and delivered.
 #![forbid(unsafe_code)]
 pub mod books;
+pub mod chain;
 pub mod payer;
 pub mod price;
 pub mod scheme;
@@ -11,4 +12,5 @@ pub mod signing;
 mod till;
 pub mod wire;
 
+pub use alloy_primitives::{Address, B256, Bytes, U256, hex};
 pub use till::{Ended, MARK_TOKENS, Reservation, Till, TillError, UNPAID_TOKENS_MAX};

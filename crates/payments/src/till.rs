@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     books::{Books, Charge, ChargeError, Entry, RecoverError, Wanted},
-    price::{Quote, Tariff, Usage},
+    price::{Holder, Quote, Tariff, Usage},
     scheme::{Authorised, Offer, Refused, batch::Voucher},
 };
 
@@ -277,13 +277,24 @@ impl Reservation {
         self.tariff.quote(self.usage).unwrap_or(Quote { amount: self.max, opg: 0 })
     }
 
-    /// Ends the call with its receipt; durable when it returns.
-    pub async fn charge(mut self, usage: Usage, receipt: Digest) -> Result<Ended, Refused> {
+    /// Ends the call with its receipt; durable once the ticket is.
+    pub fn charge_soon(
+        mut self,
+        usage: Usage,
+        receipt: Digest,
+        worker: Option<Holder>,
+    ) -> Result<(Ended, Option<Ticket>), Refused> {
         self.usage = usage;
         let quote = self.quote();
-        let (ended, ticket) = self.end(|books, call, now_ms| books.charge(call, Charge { quote, receipt, now_ms }))?;
+        self.end(|books, call, now_ms| books.charge(call, Charge { quote, receipt, worker, now_ms }))
+    }
+
+    /// Ends the call with its receipt; durable when it returns.
+    pub async fn charge(self, usage: Usage, receipt: Digest, worker: Option<Holder>) -> Result<Ended, Refused> {
+        let till = Arc::clone(&self.till);
+        let (ended, ticket) = self.charge_soon(usage, receipt, worker)?;
         if let Some(ticket) = ticket {
-            self.till.durable(ticket).await?;
+            till.durable(ticket).await?;
         }
         Ok(ended)
     }

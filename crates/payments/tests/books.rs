@@ -118,7 +118,7 @@ impl World {
             Event::Charge { call, amount } => {
                 self.receipts = self.receipts.wrapping_add(1);
                 let quote = Quote { amount: *amount, opg: amount * 7 };
-                let charge = Charge { quote, receipt: Digest([self.receipts; 32]), now_ms: NOW_MS };
+                let charge = Charge { quote, receipt: Digest([self.receipts; 32]), worker: None, now_ms: NOW_MS };
                 let entry = self.books.charge(self.pick_call(*call)?, charge).unwrap();
                 self.note(entry);
             }
@@ -279,7 +279,7 @@ fn what_a_balance_shows_already_is_not_counted_twice() {
     let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
     books.apply(&entry);
     let quote = Quote { amount: PRICE, opg: PRICE };
-    books.apply(&books.charge(call, Charge { quote, receipt: Digest([1; 32]), now_ms: NOW_MS }).unwrap());
+    books.apply(&books.charge(call, Charge { quote, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS }).unwrap());
     let open = |books: &Books, facts: &payments::scheme::WalletFacts| {
         books.open(&authorise(&pay(&payer(1), &offer, 2), &offer, facts).unwrap(), NOW_MS)
     };
@@ -300,7 +300,8 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
         books.apply(&entry);
         let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
         books.apply(&entry);
-        let charge = Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), now_ms: NOW_MS };
+        let charge =
+            Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS };
         books.apply(&books.charge(call, charge).unwrap());
         assert_eq!(books.held_of(split.portions()[0].holder), 360);
         books.apply(&Entry::Closed(purse));
@@ -327,7 +328,8 @@ fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
     books.apply(&entry);
     let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
     books.apply(&entry);
-    let charge = Charge { quote: Quote { amount: 600, opg: 601 }, receipt: Digest([1; 32]), now_ms: NOW_MS };
+    let charge =
+        Charge { quote: Quote { amount: 600, opg: 601 }, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS };
     books.apply(&books.charge(call, charge).unwrap());
     assert!(books.mature(NOW_MS + 14_999, 15_000).is_none());
     books.apply(&books.mature(NOW_MS + 15_000, 15_000).unwrap());
@@ -388,7 +390,8 @@ fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     entries.iter().for_each(|entry| books.apply(entry));
     let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
     books.apply(&entry);
-    let charge = Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), now_ms: NOW_MS };
+    let charge =
+        Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS };
     books.apply(&books.charge(call, charge).unwrap());
     assert!(books.due(601).is_empty());
     assert_eq!(books.due(600).first().unwrap().amount, 600);

@@ -24,7 +24,7 @@ pub fn assurance_wish(headers: &HeaderMap) -> Option<&str> {
 }
 
 pub fn answered(delivered: Delivered, include_opening: bool) -> Answered {
-    Answered { receipt: delivered.receipt, opening: delivered.opening, include_opening }
+    Answered { receipt: delivered.receipt, opening: delivered.opening, include_opening, payment: None }
 }
 
 /// A body of JSON, the receipts' ids beside it, and where the time went.

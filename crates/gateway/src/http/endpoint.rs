@@ -13,7 +13,8 @@ use serde_json::json;
 
 use crate::{
     delivery::Delivery,
-    http::{answered, body, counted, stream, telling::Course},
+    http::{answered, bill::bill, body, counted, stream, telling::Course},
+    payment::{Paid, Unpaid},
     prepare::Wish,
     shared::{Shared, fresh},
     stages::Stages,
@@ -48,6 +49,10 @@ async fn serve(
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
     let requests = requests(shared, &call, &model)?;
+    let paid = match paid_for(shared, headers, endpoint, &body, &requests, &model, words.as_deref()).await {
+        Ok(paid) => paid,
+        Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
+    };
     let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
@@ -59,14 +64,48 @@ async fn serve(
         let stops = request.parameters.stop.clone();
         let reading = Reading::new(stops.iter().map(|stop| &stop[..]), family, &format!("{}{choice}", head.id));
         let delivery = Delivery::new(Arc::clone(shared), request, call.stream, Arc::clone(&stages));
-        Course::new(delivery, reading, words.clone(), echo(job, words.as_deref()), answered::wants_opening(headers))
+        Course::new(
+            delivery,
+            reading,
+            words.clone(),
+            echo(job, words.as_deref()),
+            answered::wants_opening(headers),
+            paid.clone(),
+        )
     });
     let courses: Vec<Course> = courses.collect();
     if call.stream {
-        return stream::respond(shared, courses, head, call.teller, places).await;
+        return stream::respond(shared, courses, head, call.teller, places, paid).await;
     }
-    let said: Vec<_> = futures::stream::iter(courses).map(Course::whole).buffered(AT_ONCE).try_collect().await?;
-    Ok(answered::respond(call.teller.whole(&head, &said), &said, &stages))
+    let said = futures::stream::iter(courses).map(Course::whole).buffered(AT_ONCE).try_collect().await;
+    let mut said: Vec<_> = match (said, &paid) {
+        (Ok(said), _) => said,
+        (Err(error), None) => return Err(error),
+        (Err(error), Some(paid)) => {
+            paid.fail().await;
+            return Err(error);
+        }
+    };
+    let Some(paid) = paid else { return Ok(answered::respond(call.teller.whole(&head, &said), &said, &stages)) };
+    let ended = paid.finish(std::iter::empty(), &mut said).await?;
+    let mut response = answered::respond(call.teller.whole(&head, &said), &said, &stages);
+    paid.head_late(response.headers_mut(), &ended).await;
+    Ok(response)
+}
+
+/// The payment that covers a call; `None` where it costs nothing.
+async fn paid_for(
+    shared: &Shared,
+    headers: &HeaderMap,
+    endpoint: &'static Endpoint,
+    body: &[u8],
+    requests: &[Request],
+    model: &ModelRecord,
+    words: Option<&Words>,
+) -> Result<Option<Arc<Paid>>, Unpaid> {
+    let Some(desk) = shared.desk.as_ref().filter(|desk| !desk.price(&model.name).is_free()) else { return Ok(None) };
+    let billed = bill(headers, endpoint, body, requests, model, words);
+    desk.admit(headers, &billed.as_bill()).await.map(|paid| Some(Arc::new(paid)))
 }
 
 /// The model's words: asked for where the answer cannot be told without them, taken where they are at hand.
@@ -77,7 +116,7 @@ async fn words(
     root: &protocol::Digest,
 ) -> Result<Option<Arc<Words>>, ApiError> {
     let is_needed = call.needs_words() || endpoint.gives != Gives::Answers;
-    if !is_needed && call.calling.is_none() {
+    if !is_needed && call.calling.is_none() && shared.desk.is_none() {
         return Ok(None);
     }
     let known = tokio::time::timeout(shared.pace.vocabulary_wait, shared.vocabularies.of(root)).await.ok().flatten();

@@ -1,11 +1,13 @@
 //! The gateway's interface: routes to handlers, each of which answers or refuses in the words of OpenAI's clients.
 
 mod answered;
+mod bill;
 mod body;
+mod discovery;
 mod endpoint;
 mod models;
 mod receipts;
-mod refusal;
+pub mod refusal;
 mod status;
 mod stream;
 mod telling;
@@ -31,13 +33,15 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/v1/models/{*name}", get(models::show))
         .route("/v1/receipts/{id}", get(receipts::show))
         .route("/v1/receipts/{id}/bundle", get(receipts::bundle))
+        .route("/discovery/resources", get(discovery::resources))
         .route("/status", get(status::status))
         .route("/metrics", get(status::metrics));
     let row = |router: Router<Arc<Shared>>, endpoint: &'static Endpoint| {
         let serve = move |State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body| {
             endpoint::handle(shared, endpoint, headers, body)
         };
-        router.route(endpoint.path, post(serve))
+        let probe = move |State(shared): State<Arc<Shared>>, headers: HeaderMap| bill::probe(shared, endpoint, headers);
+        router.route(endpoint.path, post(serve).get(probe))
     };
     let router = ENDPOINTS.iter().fold(router, row);
     router.fallback(unknown_path).method_not_allowed_fallback(wrong_method).with_state(shared)

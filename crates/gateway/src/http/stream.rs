@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{
     http::telling::{Course, Told},
+    payment::Paid,
     shared::Shared,
 };
 
@@ -40,18 +41,29 @@ pub async fn respond(
     head: Head,
     teller: Box<dyn Teller>,
     places: Places,
+    paid: Option<Arc<Paid>>,
 ) -> Result<Response, ApiError> {
     let jobs = courses.len();
     let mut coming: Coming = courses.into_iter().enumerate().map(|(choice, course)| next(choice, course)).collect();
     let Some((choice, course, told)) = coming.next().await else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
-    let first = (choice, course, Ok(told?));
+    let told = match (told, &paid) {
+        (Err(error), Some(paid)) => {
+            paid.fail().await;
+            return Err(error);
+        }
+        (told, _) => told?,
+    };
+    let first = (choice, course, Ok(told));
+    if let Some(paid) = &paid {
+        paid.durable().await?;
+    }
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
-    let shared = Arc::clone(shared);
+    let (shared, paying) = (Arc::clone(shared), paid.clone());
     tokio::spawn(async move {
         let said = (0..jobs).map(|_| None).collect();
-        let mut writer = Writer { sender, head, teller, said, shared };
+        let mut writer = Writer { sender, head, teller, said, shared, paid: paying };
         let gone = writer.sender.clone();
         tokio::select! {
             // Checked first: an answer that has ended is no disconnect.
@@ -69,7 +81,11 @@ pub async fn respond(
         (header::CACHE_CONTROL, "no-cache"),
         (NO_BUFFERING, "no"),
     ];
-    Ok((headers, Body::from_stream(stream)).into_response())
+    let mut response = (headers, Body::from_stream(stream)).into_response();
+    if let Some(paid) = paid {
+        paid.head_early(response.headers_mut());
+    }
+    Ok(response)
 }
 
 type Next = (usize, Course, Result<Told, ApiError>);
@@ -90,6 +106,7 @@ struct Writer {
     /// Answers that have ended.
     said: Vec<Option<Said>>,
     shared: Arc<Shared>,
+    paid: Option<Arc<Paid>>,
 }
 
 impl Writer {
@@ -104,6 +121,10 @@ impl Writer {
                     coming.push(next(choice, course));
                 }
                 Ok(Told::End(said)) => {
+                    let said = match self.charge(said).await {
+                        Ok(said) => said,
+                        Err(error) => return self.fail(&error, &mut events).await,
+                    };
                     if !said.last.is_empty() {
                         self.teller.part(&self.head, choice, &said.last, &mut events);
                     }
@@ -112,18 +133,40 @@ impl Writer {
                         *place = Some(*said);
                     }
                 }
-                Err(error) => {
-                    self.shared.metrics.refusals.add(1);
-                    self.teller.failed(&error, &mut events);
-                    return self.write(&mut events).await;
-                }
+                Err(error) => return self.fail(&error, &mut events).await,
             }
             self.write(&mut events).await?;
+            if let Some(paid) = &self.paid
+                && let Err(error) = paid.delivered().await
+            {
+                return self.fail(&error, &mut events).await;
+            }
             next_told = coming.next().await;
         }
         let said: Vec<Said> = self.said.drain(..).flatten().collect();
         self.teller.end(&self.head, &said, &mut events);
         self.write(&mut events).await
+    }
+
+    /// With the last answer of a call, all of them are charged; what that comes to is told with it.
+    async fn charge(&self, said: Box<Said>) -> Result<Box<Said>, ApiError> {
+        let Some(paid) = &self.paid else { return Ok(said) };
+        if self.said.iter().filter(|said| said.is_none()).count() > 1 {
+            return Ok(said);
+        }
+        let mut last = [*said];
+        paid.finish(self.said.iter().flatten(), &mut last).await?;
+        let [said] = last;
+        Ok(Box::new(said))
+    }
+
+    async fn fail(&mut self, error: &ApiError, events: &mut Events) -> Result<(), Gone> {
+        if let Some(paid) = &self.paid {
+            paid.fail().await;
+        }
+        self.shared.metrics.refusals.add(1);
+        self.teller.failed(error, events);
+        self.write(events).await
     }
 
     async fn write(&self, events: &mut Events) -> Result<(), Gone> {

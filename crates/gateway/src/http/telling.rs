@@ -8,6 +8,7 @@ use protocol::request::Score;
 use crate::{
     delivery::{Delivered, Delivery, Piece},
     http::answered,
+    payment::Paid,
     vocabulary::Words,
 };
 
@@ -23,6 +24,7 @@ pub struct Course {
     has_echoed: bool,
     prompt_scores: Vec<Score>,
     include_opening: bool,
+    paid: Option<Arc<Paid>>,
 }
 
 /// What comes out of a course.
@@ -38,6 +40,7 @@ impl Course {
         words: Option<Arc<Words>>,
         echo: Option<String>,
         include_opening: bool,
+        paid: Option<Arc<Paid>>,
     ) -> Self {
         Self {
             delivery,
@@ -48,6 +51,7 @@ impl Course {
             has_echoed: false,
             prompt_scores: Vec::new(),
             include_opening,
+            paid,
         }
     }
 
@@ -79,6 +83,9 @@ impl Course {
                     Part::default()
                 }
                 Piece::Token { token, text, score } => {
+                    if let Some(paid) = &self.paid {
+                        paid.count();
+                    }
                     let said = score.and_then(|score| Some(self.words.as_ref()?.said(token, Some(&score))));
                     reading.push(&text, said)
                 }

@@ -111,6 +111,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir, pace: Pace) -> 
         hubs: Vec::new(),
         directory: folder.path().to_owned(),
         pace,
+        payments: None,
     }
 }
 

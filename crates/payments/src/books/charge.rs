@@ -8,7 +8,7 @@ use crate::{
         entry::{CallRecord, Charged, Delivered, Entry, Matured, Refunded},
         state::Books,
     },
-    price::{Quote, Split},
+    price::{Holder, Part, Quote, Split},
     scheme::{Refused, Scheme},
 };
 
@@ -17,6 +17,8 @@ use crate::{
 pub struct Charge {
     pub quote: Quote,
     pub receipt: Digest,
+    /// Who is paid the worker's part, now that it is known who served.
+    pub worker: Option<Holder>,
     pub now_ms: Milliseconds,
 }
 
@@ -48,7 +50,7 @@ impl Books {
         let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
         let amount = if is_exact { record.max } else { charge.quote.amount.min(record.max) };
         let opg = capped_opg(charge.quote, amount);
-        Ok(ended(record, amount, opg, charge.receipt, charge.now_ms))
+        Ok(ended(record, amount, opg, &charge))
     }
 
     /// Ends a call whose answer broke off: charged for what was journalled as delivered, released where that is nothing.
@@ -57,7 +59,9 @@ impl Books {
         if record.delivered == 0 {
             return Ok(Entry::Released(call));
         }
-        Ok(ended(record, record.delivered, record.delivered_opg, Digest::ZERO, now_ms))
+        let quote = Quote { amount: record.delivered, opg: record.delivered_opg };
+        let charge = Charge { quote, receipt: Digest::ZERO, worker: None, now_ms };
+        Ok(ended(record, record.delivered, record.delivered_opg, &charge))
     }
 
     /// Ends a call whose payer left while it was answered: charged for what was delivered. In `exact` the price is the call's, so whoever
@@ -67,7 +71,7 @@ impl Books {
         if quote.amount == 0 {
             return self.abandon(call, now_ms);
         }
-        self.charge(record.call, Charge { quote, receipt: Digest::ZERO, now_ms })
+        self.charge(record.call, Charge { quote, receipt: Digest::ZERO, worker: None, now_ms })
     }
 
     /// Takes the charge of a refuted or undelivered answer back.
@@ -95,20 +99,23 @@ fn capped_opg(quote: Quote, amount: u128) -> u128 {
     u128::try_from(opg).unwrap_or(quote.opg)
 }
 
-fn ended(record: &CallRecord, amount: u128, opg: u128, receipt: Digest, at_ms: Milliseconds) -> Entry {
+fn ended(record: &CallRecord, amount: u128, opg: u128, charge: &Charge) -> Entry {
     if amount == 0 {
         return Entry::Released(record.call);
     }
     // A split that was written down sums to one; one that somehow does not gives nothing away.
-    let shares = Split::of(record.split.clone()).map(|split| split.shares(opg)).unwrap_or_default();
+    let mut shares = Split::of(record.split.clone()).map(|split| split.shares(opg)).unwrap_or_default();
+    if let Some(worker) = charge.worker {
+        shares.iter_mut().filter(|share| share.part == Part::Worker).for_each(|share| share.holder = worker);
+    }
     Entry::Charged(Charged {
         call: record.call,
         purse: record.purse,
         amount,
         opg,
-        receipt,
+        receipt: charge.receipt,
         model: record.model,
         shares: List::new(shares).unwrap_or_default(),
-        at_ms,
+        at_ms: charge.now_ms,
     })
 }

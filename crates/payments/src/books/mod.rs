@@ -14,8 +14,8 @@ mod state;
 
 pub use charge::{Charge, ChargeError};
 pub use entry::{
-    CallRecord, Charged, Delivered, Entry, Freed, Matured, NameRecord, PaidOut, PurseRecord, Raised, Refunded, Revenue,
-    Settled, Settling, Unsettled,
+    CallRecord, Charged, Delivered, Entry, Freed, Matured, NameRecord, PaidOut, PurseRecord, Raise, Raised, Refunded,
+    Revenue, Settled, Settling, Unsettled,
 };
 pub use open::Wanted;
 pub use recover::RecoverError;

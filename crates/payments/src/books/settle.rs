@@ -21,22 +21,28 @@ pub struct Due {
 impl Books {
     /// Payments that are over and unsettled, and channels with at least `least` to claim, or whose payer withdraws.
     pub fn due(&self, least: u128) -> Vec<Due> {
-        let due = |purse: &PurseRecord| {
-            let fresh = purse.spent.saturating_sub(purse.settled);
-            if fresh == 0 || purse.settling.is_some() {
-                return None;
-            }
-            let is_over = purse.is_closed && self.reserved(&purse.id) == 0;
-            let is_leaving = self.facts.get(&purse.id).is_some_and(|facts| facts.withdraw_requested_at_s != 0);
-            let is_due = match purse.scheme {
-                Scheme::Exact => is_over,
-                // Its signature settles once.
-                Scheme::Upto => is_over && purse.settled == 0,
-                Scheme::Batch => fresh >= least || is_leaving || is_over,
-            };
-            is_due.then(|| Due { purse: purse.clone(), amount: purse.spent, fresh })
+        self.purses.values().filter_map(|purse| self.due_of_purse(purse, least)).collect()
+    }
+
+    /// The same for one purse.
+    pub fn due_of(&self, purse: &Digest) -> Option<Due> {
+        self.due_of_purse(self.purses.get(purse)?, 1)
+    }
+
+    fn due_of_purse(&self, purse: &PurseRecord, least: u128) -> Option<Due> {
+        let fresh = purse.spent.saturating_sub(purse.settled);
+        if fresh == 0 || purse.settling.is_some() {
+            return None;
+        }
+        let is_over = purse.is_closed && self.reserved(&purse.id) == 0;
+        let is_leaving = self.facts.get(&purse.id).is_some_and(|facts| facts.withdraw_requested_at_s != 0);
+        let is_due = match purse.scheme {
+            Scheme::Exact => is_over,
+            // Its signature settles once.
+            Scheme::Upto => is_over && purse.settled == 0,
+            Scheme::Batch => fresh >= least || is_leaving || is_over,
         };
-        self.purses.values().filter_map(due).collect()
+        is_due.then(|| Due { purse: purse.clone(), amount: purse.spent, fresh })
     }
 
     /// Settlements that were under way when the books were closed: their chain is to be asked what became of them.

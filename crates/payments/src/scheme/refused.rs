@@ -65,8 +65,6 @@ pub enum Refused {
     UnknownSession,
     #[error("the session has {left} left, and {needed} are needed")]
     SessionExhausted { left: u128, needed: u128 },
-    #[error("the session belongs to another payer")]
-    SessionHolder,
     #[error("the chain could not be asked: {0}")]
     Chain(String),
     #[error("the payment could not be written down: {0}")]
@@ -120,7 +118,6 @@ impl Refused {
             Self::InFlight => "payment_in_flight",
             Self::UnknownSession => "unknown_session",
             Self::SessionExhausted { .. } => "session_exhausted",
-            Self::SessionHolder => "session_of_another_payer",
             Self::Chain(_) => "unexpected_verify_error",
             Self::NotDurable(_) => "unexpected_settle_error",
         }
@@ -156,8 +153,7 @@ impl Refused {
             | Self::Withdrawing
             | Self::Refund(..)
             | Self::UnknownSession
-            | Self::SessionExhausted { .. }
-            | Self::SessionHolder => Fault::Payment,
+            | Self::SessionExhausted { .. } => Fault::Payment,
         }
     }
 

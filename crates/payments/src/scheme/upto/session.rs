@@ -56,8 +56,6 @@ impl std::fmt::Debug for SessionToken {
 pub struct Session {
     pub purse: Digest,
     pub payer: Address,
-    /// Requests must be signed by the payer's key as well: a stolen token alone is worth nothing.
-    pub is_bound: bool,
     pub used_at_ms: Milliseconds,
 }
 
@@ -120,7 +118,7 @@ mod tests {
     use super::*;
 
     fn session(purse: u8) -> Session {
-        Session { purse: Digest([purse; 32]), payer: Address::ZERO, is_bound: false, used_at_ms: 0 }
+        Session { purse: Digest([purse; 32]), payer: Address::ZERO, used_at_ms: 0 }
     }
 
     #[test]

@@ -1,0 +1,135 @@
+//! What is paid for: a request's address, digest, model, and the most that it can use.
+
+use std::sync::Arc;
+
+use api::{ApiError, Code, Endpoint};
+use network::{
+    axum::{
+        http::{HeaderMap, header},
+        response::Response,
+    },
+    now_ms,
+};
+use payments::price::Usage;
+use protocol::{Assurance, Digest, Input, ModelRecord, Prompt, PublicKey, Request};
+
+use crate::{http::refusal, payment::Bill, shared::Shared, vocabulary::Words};
+
+/// Tokens that a template may put around a conversation whose tokens cannot be counted here.
+const TEMPLATE_TOKENS: u64 = 64;
+
+/// A bill's parts.
+pub struct Billed {
+    url: String,
+    path: &'static str,
+    request: Digest,
+    model: Digest,
+    model_name: String,
+    publisher: PublicKey,
+    level: Assurance,
+    most: Usage,
+    counted_input: u64,
+}
+
+impl Billed {
+    pub fn as_bill(&self) -> Bill<'_> {
+        Bill {
+            url: &self.url,
+            path: self.path,
+            request: self.request,
+            model: self.model,
+            model_name: &self.model_name,
+            publisher: self.publisher,
+            level: self.level,
+            most: self.most,
+            counted_input: self.counted_input,
+        }
+    }
+}
+
+pub fn bill(
+    headers: &HeaderMap,
+    endpoint: &Endpoint,
+    body: &[u8],
+    requests: &[Request],
+    model: &ModelRecord,
+    words: Option<&Words>,
+) -> Billed {
+    let counted: Option<u64> = requests.iter().map(|request| counted(&request.input, words)).sum();
+    let input = counted.unwrap_or_else(|| requests.iter().map(|request| bounded(&request.input)).sum());
+    let output = requests.iter().map(|request| u64::from(request.parameters.max_tokens)).fold(0, u64::saturating_add);
+    Billed {
+        url: url(headers, endpoint.path),
+        path: endpoint.path,
+        request: crypto::hash("og/paid-request/v1", &[endpoint.path.as_bytes(), &[0], body]),
+        model: model.root,
+        model_name: model.name[..].to_owned(),
+        publisher: model.publisher,
+        level: requests.first().map_or(Assurance::Signed, |request| request.assurance),
+        most: Usage { input, output },
+        counted_input: counted.unwrap_or_default(),
+    }
+}
+
+/// `GET` on an endpoint that is paid for: what it costs at least, and refunds of channels.
+pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: HeaderMap) -> Response {
+    let refused = |error: &ApiError| refusal::respond(error, endpoint.dialect);
+    let not_allowed = || ApiError::new(Code::MethodNotAllowed, format!("Not allowed to GET on {}.", endpoint.path));
+    let Some(desk) = &shared.desk else { return refused(&not_allowed()) };
+    let view = shared.directory.view();
+    let Some(model) = view.models.iter().find(|model| !desk.price(&model.name).is_free()) else {
+        return refused(&not_allowed());
+    };
+    let billed = least(&headers, endpoint, model);
+    match desk.quote(&headers, &billed.as_bill()).await {
+        Ok(never) => refused(&never),
+        Err(unpaid) => unpaid.respond(endpoint.dialect),
+    }
+}
+
+/// The least that a call can cost: one token in, one out.
+pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, model: &ModelRecord) -> Billed {
+    Billed {
+        url: url(headers, endpoint.path),
+        path: endpoint.path,
+        request: Digest::ZERO,
+        model: model.root,
+        model_name: model.name[..].to_owned(),
+        publisher: model.publisher,
+        level: Assurance::Signed,
+        most: Usage { input: 1, output: 1 },
+        counted_input: 0,
+    }
+}
+
+/// The endpoint as its caller addresses it.
+fn url(headers: &HeaderMap, path: &str) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let is_host = host.len() <= 255 && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'/');
+    format!("http://{}{path}", if is_host { host } else { "localhost" })
+}
+
+/// Exactly the tokens of an input, where the model's vocabulary is at hand.
+fn counted(input: &Input, words: Option<&Words>) -> Option<u64> {
+    match input {
+        Input::Tensors(_) => Some(0),
+        Input::Prompt(Prompt::Tokens(tokens)) => u64::try_from(tokens.len()).ok(),
+        Input::Chat(chat) => {
+            let words = words?;
+            let prompt = words.template.prompt(&words.tokenizer, &engine::Conversation::chat(chat), now_ms()).ok()?;
+            u64::try_from(prompt.len()).ok()
+        }
+        Input::Prompt(Prompt::Text(_)) | Input::Embed(_) => None,
+    }
+}
+
+/// Never fewer tokens than an input has: each stands for a byte at least.
+fn bounded(input: &Input) -> u64 {
+    use protocol::Canonical as _;
+    match input {
+        Input::Tensors(_) => 0,
+        Input::Prompt(_) | Input::Chat(_) | Input::Embed(_) => {
+            u64::try_from(input.encode().len()).unwrap_or(u64::MAX).saturating_add(TEMPLATE_TOKENS)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A chain over JSON-RPC: questions in one batch, transactions of our own key one after the other.
+
+use network::{Client, NetworkError, now_ms};
+use payments::{
+    Address, B256, Bytes, U256,
+    chain::{Ask, Call, ChannelAsk, Fees, Signed, WalletAsk, sign},
+    hex,
+    scheme::{ChannelFacts, WalletFacts},
+    signing::SignerKey,
+    wire::Network,
+};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+const GAS_MAX: u64 = 16_000_000;
+const TIP: u128 = 1_000_000;
+
+/// Why a chain could not be asked or told.
+#[derive(Clone, Debug, Error)]
+pub enum ChainError {
+    #[error("{0}")]
+    Network(#[from] NetworkError),
+    #[error("the chain's RPC refused {method}: {message}")]
+    Refused { method: &'static str, message: String },
+    #[error("the chain's RPC gave no usable answer to {0}")]
+    Answer(&'static str),
+}
+
+impl ChainError {
+    /// True where the chain itself said no, so that the same again would be refused again.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
+
+/// One chain.
+#[derive(Clone)]
+pub struct ChainClient {
+    client: Client,
+    url: String,
+    pub network: Network,
+}
+
+impl ChainClient {
+    pub fn new(client: Client, url: String, network: Network) -> Self {
+        Self { client, url, network }
+    }
+
+    pub async fn wallet(&self, ask: &WalletAsk) -> Result<WalletFacts, ChainError> {
+        let asked_at_ms = now_ms();
+        let mut calls: Vec<Value> = ask.asks().iter().map(eth_call).collect();
+        calls.push(json!({ "method": "eth_getCode", "params": [ask.payer(), "latest"] }));
+        let mut answers = self.batch(calls).await?;
+        let has_code = answers.pop().is_some_and(|code| !code.is_empty());
+        ask.facts(&answers, has_code, asked_at_ms).ok_or(ChainError::Answer("eth_call"))
+    }
+
+    pub async fn channel(&self, channel: B256) -> Result<ChannelFacts, ChainError> {
+        let (ask, asked_at_ms) = (ChannelAsk { channel }, now_ms());
+        let answers = self.batch(ask.asks().iter().map(eth_call).collect()).await?;
+        ask.facts(&answers, asked_at_ms).ok_or(ChainError::Answer("eth_call"))
+    }
+
+    /// Signs `call` with what the chain asks for now. A call that would fail is refused here.
+    pub async fn prepare(&self, call: &Call, key: &SignerKey) -> Result<Signed, ChainError> {
+        let from = key.address();
+        let nonce = self.number("eth_getTransactionCount", json!([from, "pending"])).await?;
+        let price = self.number("eth_gasPrice", json!([])).await?;
+        let request = json!([{ "from": from, "to": call.to, "data": call.data }]);
+        let gas = self.number("eth_estimateGas", request).await?;
+        let gas = u64::try_from(gas).unwrap_or(GAS_MAX).saturating_mul(5).saturating_div(4).min(GAS_MAX);
+        let price = u128::try_from(price).unwrap_or(u128::MAX / 4);
+        let fees =
+            Fees { gas, max_fee_per_gas: price.saturating_mul(2).saturating_add(TIP), max_priority_fee_per_gas: TIP };
+        let nonce = u64::try_from(nonce).map_err(|_| ChainError::Answer("eth_getTransactionCount"))?;
+        Ok(sign(call, self.network.chain_id(), nonce, fees, key))
+    }
+
+    pub async fn send(&self, signed: &Signed) -> Result<(), ChainError> {
+        self.one("eth_sendRawTransaction", json!([signed.raw])).await.map(|_| ())
+    }
+
+    /// Whether a transaction is in a block, and whether it succeeded there.
+    pub async fn outcome(&self, transaction: B256) -> Result<Option<bool>, ChainError> {
+        let receipt = self.one("eth_getTransactionReceipt", json!([transaction])).await?;
+        if receipt.is_null() {
+            return Ok(None);
+        }
+        Ok(Some(receipt["status"].as_str() == Some("0x1")))
+    }
+
+    /// Waits for a transaction's block.
+    pub async fn wait(&self, transaction: B256, patience: std::time::Duration) -> Result<Option<bool>, ChainError> {
+        let asked = async {
+            loop {
+                if let Some(outcome) = self.outcome(transaction).await? {
+                    return Ok(Some(outcome));
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(patience, asked).await.unwrap_or(Ok(None))
+    }
+
+    async fn number(&self, method: &'static str, params: Value) -> Result<U256, ChainError> {
+        let answer = self.one(method, params).await?;
+        answer.as_str().and_then(|text| text.parse().ok()).ok_or(ChainError::Answer(method))
+    }
+
+    async fn one(&self, method: &'static str, params: Value) -> Result<Value, ChainError> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let bytes = self.client.post_json(&self.url, body.to_string(), &[]).await?;
+        let mut answer: Value = serde_json::from_slice(&bytes).map_err(|_| ChainError::Answer(method))?;
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+            let message = error["message"].as_str().unwrap_or("no reason").chars().take(300).collect();
+            return Err(ChainError::Refused { method, message });
+        }
+        Ok(answer["result"].take())
+    }
+
+    /// Several reads at once; each answer is bytes.
+    async fn batch(&self, calls: Vec<Value>) -> Result<Vec<Bytes>, ChainError> {
+        let count = calls.len();
+        let numbered = calls.into_iter().enumerate().map(|(id, mut call)| {
+            call["jsonrpc"] = "2.0".into();
+            call["id"] = id.into();
+            call
+        });
+        let body = Value::Array(numbered.collect()).to_string();
+        let bytes = self.client.post_json(&self.url, body, &[]).await?;
+        let answers: Vec<Value> = serde_json::from_slice(&bytes).map_err(|_| ChainError::Answer("a batch"))?;
+        let answer = |id: usize| {
+            let answer = answers.iter().find(|answer| answer["id"].as_u64() == u64::try_from(id).ok());
+            let text = answer.and_then(|answer| answer["result"].as_str()).ok_or(ChainError::Answer("a batch"))?;
+            hex::decode(text).map(Bytes::from).map_err(|_| ChainError::Answer("a batch"))
+        };
+        (0..count).map(answer).collect()
+    }
+}
+
+fn eth_call(ask: &Ask) -> Value {
+    let to: Address = ask.to;
+    json!({ "method": "eth_call", "params": [{ "to": to, "data": ask.data }, "latest"] })
+}

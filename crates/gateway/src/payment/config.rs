@@ -1,0 +1,58 @@
+//! What a gateway that takes money has to be told.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use payments::{
+    Address,
+    price::{Money, Price, Unit},
+    scheme::Asset,
+    wire::Network,
+};
+
+/// How a gateway is paid. Its key pays for the gas of settlements and needs coins on that chain.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    /// JSON-RPC of the chain that payers pay on.
+    pub rpc: String,
+    pub network: Network,
+    pub usdc: Option<Address>,
+    pub opg: Option<Address>,
+    /// The settling key's secret; `pay_to` is its address unless another is named.
+    pub secret: [u8; 32],
+    pub pay_to: Option<Address>,
+    pub prices: Prices,
+    /// What one OPG is worth, in billionths of a billionth of a dollar; `None` where nothing is quoted in the other unit.
+    pub usd_per_opg: Option<u128>,
+    /// What a session may spend in all, in base units of OPG.
+    pub session_cap: u128,
+    /// A session that nobody uses is settled after this; a channel's claims wait until then as well.
+    pub idle: Duration,
+    /// How long a charge can be refunded.
+    pub window: Duration,
+    /// The protocol's part of every charge, in millionths.
+    pub fee: u32,
+}
+
+/// Prices by model name; all others have the default.
+#[derive(Clone, Debug)]
+pub struct Prices {
+    pub default: Price,
+    pub by_model: BTreeMap<String, Price>,
+}
+
+impl Prices {
+    pub fn of(&self, model: &str) -> Price {
+        self.by_model.get(model).copied().unwrap_or(self.default)
+    }
+}
+
+impl Payments {
+    /// Dollars first: official clients spend them without being told to.
+    pub fn assets(&self) -> Vec<Asset> {
+        let usd = Money { unit: Unit::Usd, decimals: 6 };
+        let opg = Money { unit: Unit::Opg, decimals: 18 };
+        let usdc = self.usdc.map(|address| Asset::new(self.network, address, "USD Coin", "2", usd));
+        let opg = self.opg.map(|address| Asset::new(self.network, address, "OpenGradient", "1", opg));
+        usdc.into_iter().chain(opg).collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! The desk: what is offered for a call, and whatever all payments of one gateway share.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use network::{Client, now_ms};
+use payments::{
+    Address, Till, TillError,
+    price::{Feed, Part, Price, PriceError, Rate, Split, Tariff, Usage},
+    scheme::{Asset, Method, Offer, Recipient, Scheme, upto::Sessions},
+    signing::SignerKey,
+    wire::{PaymentRequired, Resource},
+};
+use protocol::{Assurance, Digest, Milliseconds, PublicKey};
+use thiserror::Error;
+
+use crate::payment::{chain::ChainClient, config::Payments};
+
+/// Payments must still be good for so long when they are taken.
+const MARGIN_S: u64 = 30;
+const EXACT_TIMEOUT_S: u64 = 300;
+const SESSION_TIMEOUT_S: u64 = 3_600;
+const WITHDRAW_DELAY_S: u64 = 86_400;
+/// Calls of the present price that a new channel should hold.
+const CALLS_A_DEPOSIT: u128 = 10;
+const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
+const HONOURED_FOR_MS: Milliseconds = 60_000;
+
+/// Why a gateway could not open its till.
+#[derive(Debug, Error)]
+pub enum DeskError {
+    #[error("failed to open the payment journal: {0}")]
+    Till(#[from] TillError),
+    #[error("the settling key is no key")]
+    Key,
+}
+
+/// Shared by all requests of one gateway.
+pub struct Desk {
+    pub config: Payments,
+    pub till: Arc<Till>,
+    pub chain: ChainClient,
+    pub key: SignerKey,
+    pub recipient: Recipient,
+    pub sessions: Mutex<Sessions>,
+    pub feed: Mutex<Feed>,
+    /// Transactions of our key leave one after the other: their nonces have an order.
+    pub sending: tokio::sync::Mutex<()>,
+    assets: Vec<Asset>,
+}
+
+/// A call that has a price.
+#[derive(Clone, Copy, Debug)]
+pub struct Bill<'a> {
+    /// The endpoint, as the caller addresses it.
+    pub url: &'a str,
+    pub path: &'static str,
+    pub request: Digest,
+    pub model: Digest,
+    pub model_name: &'a str,
+    pub publisher: PublicKey,
+    pub level: Assurance,
+    /// The most tokens that the call may use.
+    pub most: Usage,
+    /// Tokens of the prompt, where they could be counted; else zero.
+    pub counted_input: u64,
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing here panics while it holds a lock.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    pub fn open(config: Payments, directory: &Path, client: Client) -> Result<Self, DeskError> {
+        let key = SignerKey::from_secret(config.secret).ok_or(DeskError::Key)?;
+        let recipient = Recipient {
+            pay_to: config.pay_to.unwrap_or_else(|| key.address()),
+            facilitator: key.address(),
+            withdraw_delay_s: WITHDRAW_DELAY_S,
+        };
+        let idle_ms = Milliseconds::try_from(config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
+        let desk = Self {
+            till: Till::open(&directory.join("payments.log"), now_ms)?,
+            chain: ChainClient::new(client, config.rpc.clone(), config.network),
+            key,
+            recipient,
+            sessions: Mutex::new(Sessions::new(idle_ms)),
+            feed: Mutex::new(Feed::new(STALE_AFTER_MS, HONOURED_FOR_MS)),
+            sending: tokio::sync::Mutex::new(()),
+            assets: config.assets(),
+            config,
+        };
+        desk.tell_rate();
+        Ok(desk)
+    }
+
+    /// The configured rate, told anew: it does not grow old while its gateway runs.
+    pub fn tell_rate(&self) {
+        if let Some(usd_per_opg) = self.config.usd_per_opg {
+            let at_ms = now_ms();
+            // A rate that did not change cannot jump, and the clock may only have stood still.
+            let _told = lock(&self.feed).tell(Rate { usd_per_opg, at_ms }, at_ms);
+        }
+    }
+
+    pub fn price(&self, model: &str) -> Price {
+        self.config.prices.of(model)
+    }
+
+    /// What a call of this bill costs per token, by the rate of now or of a moment ago.
+    pub fn tariff(&self, bill: &Bill<'_>, asset: &Asset, rate: Option<Rate>) -> Tariff {
+        Tariff { price: self.price(bill.model_name), level: bill.level, money: asset.money, rate }
+    }
+
+    /// All ways to pay a bill by one rate; the ways that have no price without a rate are left out.
+    pub fn offers(&self, bill: &Bill<'_>, rate: Option<Rate>) -> Result<Vec<Offer>, PriceError> {
+        let mut offers = Vec::new();
+        let mut last = None;
+        for asset in &self.assets {
+            match self.tariff(bill, asset, rate).quote(bill.most) {
+                Ok(quote) => self.ways(asset, quote.amount, &mut offers),
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) if offers.is_empty() => Err(error),
+            Some(_) | None => Ok(offers),
+        }
+    }
+
+    fn ways(&self, asset: &Asset, amount: u128, offers: &mut Vec<Offer>) {
+        let is_opg = asset.money.unit == payments::price::Unit::Opg;
+        let offer = |scheme, method, amount, max_timeout_s| Offer {
+            scheme,
+            method,
+            asset: asset.clone(),
+            recipient: self.recipient,
+            amount,
+            max_timeout_s,
+            margin_s: MARGIN_S,
+            min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT),
+        };
+        if is_opg {
+            let cap = self.config.session_cap.max(amount);
+            offers.push(offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
+            offers.push(offer(Scheme::Exact, Method::Permit2, amount, EXACT_TIMEOUT_S));
+            offers.push(offer(Scheme::Batch, Method::Permit2, amount, EXACT_TIMEOUT_S));
+        } else {
+            offers.push(offer(Scheme::Exact, Method::Transfer, amount, EXACT_TIMEOUT_S));
+            offers.push(offer(Scheme::Batch, Method::Transfer, amount, EXACT_TIMEOUT_S));
+        }
+    }
+
+    /// Rates that may have been quoted by; at least one entry, so that prices that need no rate are found too.
+    pub fn rates(&self) -> Vec<Option<Rate>> {
+        let honoured = lock(&self.feed).honoured(now_ms());
+        if honoured.is_empty() { vec![None] } else { honoured.into_iter().map(Some).collect() }
+    }
+
+    pub fn required(&self, bill: &Bill<'_>, error: Option<String>) -> Result<PaymentRequired, PriceError> {
+        let rate = self.rates().into_iter().next().flatten();
+        let accepts = self.offers(bill, rate)?.iter().map(Offer::requirements).collect();
+        let resource = Resource {
+            url: bill.url.to_owned(),
+            description: Some(format!("{} by the model {}", bill.path.trim_start_matches("/v1/"), bill.model_name)),
+            mime_type: Some("application/json".to_owned()),
+        };
+        // None are named: the official Python client refuses those it cannot check with what it has installed. A payment identifier that
+        // comes all the same is honoured.
+        Ok(PaymentRequired { error, resource, accepts, extensions: serde_json::Map::new() })
+    }
+
+    /// How a charge for a model's answer is shared out. The worker's part is given to the one that served, once that is known.
+    pub fn split(&self, bill: &Bill<'_>) -> Split {
+        let fee = self.config.fee.min(200_000);
+        let rest = 1_000_000_u32.saturating_sub(fee);
+        let (publisher, auditors) = (rest / 5, rest / 20);
+        let worker = rest.saturating_sub(publisher).saturating_sub(auditors);
+        let parts = vec![
+            (Part::Worker, self.recipient.pay_to, worker),
+            (Part::Publisher, holder(&bill.publisher), publisher),
+            (Part::Auditors, self.recipient.pay_to, auditors),
+            (Part::Protocol, self.recipient.pay_to, fee),
+        ];
+        Split::new(parts).unwrap_or_else(|_| nobody(self.recipient.pay_to))
+    }
+}
+
+/// Everything to one holder: where a split cannot be made.
+fn nobody(pay_to: Address) -> Split {
+    let whole = Split::new(vec![(Part::Protocol, pay_to, 1_000_000)]);
+    whole.unwrap_or_else(|error| unreachable!("one part of a million sums to a million: {error}"))
+}
+
+/// The address that a ledger key is credited under: the last 20 bytes of its digest.
+pub fn holder(key: &PublicKey) -> Address {
+    let digest = crypto::hash("og/holder/v1", &[&key.0]);
+    Address::from_slice(digest.0.get(12..).unwrap_or_default())
+}

@@ -1,0 +1,233 @@
+//! A call that is paid for: from the reservation to what the caller is told.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use api::{ApiError, Code, Said};
+use network::axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use payments::{
+    Address, B256, Ended, Reservation,
+    books::Entry,
+    price::Usage,
+    scheme::{Refused, Scheme, upto::SessionToken},
+    wire::{Network, SettleResponse, header as wire},
+};
+use protocol::Digest;
+use serde_json::{Value, json};
+
+use crate::payment::desk::{Bill, Desk, holder};
+
+/// How a call is paid.
+pub enum Kind {
+    Exact,
+    Session(SessionToken),
+    Channel(B256),
+}
+
+/// Who pays, in what.
+#[derive(Clone, Copy, Debug)]
+pub struct Payer {
+    pub scheme: Scheme,
+    pub network: Network,
+    pub asset: Address,
+    pub address: Address,
+    /// Speaks version 1.
+    pub is_legacy: bool,
+}
+
+/// A paid call; shared by whoever delivers its answers. Dropped before its end, it is charged for what was delivered.
+pub struct Paid {
+    desk: Arc<Desk>,
+    kind: Kind,
+    payer: Payer,
+    purse: Digest,
+    max: u128,
+    reservation: tokio::sync::Mutex<Option<Reservation>>,
+    /// Tokens of the prompt, where they could be counted before.
+    input: u64,
+    output: AtomicU64,
+}
+
+impl Paid {
+    pub fn new(desk: Arc<Desk>, kind: Kind, payer: Payer, reservation: Reservation, bill: &Bill<'_>) -> Self {
+        Self {
+            desk,
+            kind,
+            payer,
+            purse: reservation.purse(),
+            max: reservation.max(),
+            reservation: tokio::sync::Mutex::new(Some(reservation)),
+            input: bill.counted_input,
+            output: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns when the first byte may leave.
+    pub async fn durable(&self) -> Result<(), ApiError> {
+        match &*self.reservation.lock().await {
+            Some(reservation) => reservation.durable().await.map_err(|error| not_durable(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// One more token is about to leave.
+    pub fn count(&self) {
+        self.output.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All tokens that were counted have left.
+    pub async fn delivered(&self) -> Result<(), ApiError> {
+        let usage = Usage { input: self.input, output: self.output.load(Ordering::Relaxed) };
+        match &mut *self.reservation.lock().await {
+            Some(reservation) => reservation.delivered(usage).await.map_err(|error| not_durable(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the call by our fault.
+    pub async fn fail(&self) {
+        if let Some(reservation) = self.reservation.lock().await.take() {
+            let _ended = reservation.fail();
+        }
+    }
+
+    /// Charges for all answers and writes what they cost into the last of them.
+    pub async fn finish<'a>(
+        &self,
+        before: impl Iterator<Item = &'a Said>,
+        said: &mut [Said],
+    ) -> Result<Ended, ApiError> {
+        let Some(reservation) = self.reservation.lock().await.take() else {
+            return Err(ApiError::new(Code::Internal, "The call has been charged before."));
+        };
+        let usage = said.iter().fold(before.fold(Usage::default(), add), add);
+        let last = said.last().map(|said| &said.answered.receipt.receipt);
+        let id = last.map_or(Digest::ZERO, protocol::Receipt::id);
+        let worker = last.map(|receipt| payments::price::Holder(holder(&receipt.worker_key)));
+        let ended = reservation.charge(usage, id, worker).await.map_err(|error| not_durable(&error))?;
+        if let Some(said) = said.last_mut() {
+            said.answered.payment = Some(Box::new(self.told(&ended)));
+        }
+        Ok(ended)
+    }
+
+    fn told(&self, ended: &Ended) -> api::Paid {
+        api::Paid {
+            scheme: self.payer.scheme.word(),
+            network: self.payer.network.to_string(),
+            asset: self.payer.asset.to_checksum(None),
+            payer: self.payer.address.to_checksum(None),
+            charged: ended.charged.to_string(),
+            max: self.max.to_string(),
+            charged_opg: ended.opg.to_string(),
+        }
+    }
+
+    /// The headers of a stream, which leave before the charge is known.
+    pub fn head_early(&self, headers: &mut HeaderMap) {
+        // A channel's payer counts the maximum until later responses take the difference off.
+        let announced = match self.kind {
+            Kind::Exact => self.max,
+            Kind::Session(_) => 0,
+            Kind::Channel(_) => self.announce(None).unwrap_or_default(),
+        };
+        self.head(headers, announced, String::new());
+    }
+
+    /// The headers of a whole answer. `exact` is settled before it leaves, if its chain is quick enough.
+    pub async fn head_late(&self, headers: &mut HeaderMap, ended: &Ended) {
+        let transaction = match self.kind {
+            Kind::Exact => self.desk.settle_soon(&self.purse).await.map(|hash| hash.to_string()),
+            Kind::Session(_) | Kind::Channel(_) => None,
+        };
+        let announced = self.announce(Some(ended)).unwrap_or(ended.charged);
+        self.head(headers, announced, transaction.unwrap_or_default());
+    }
+
+    /// What the payer of a channel is told to add to its sum, so that it meets ours: never below zero or above the call's maximum.
+    fn announce(&self, ended: Option<&Ended>) -> Option<u128> {
+        if !matches!(self.kind, Kind::Channel(_)) {
+            return ended.map(|ended| ended.charged);
+        }
+        let (mut added, max) = (0, self.max);
+        let noted = self.desk.till.note(|books| {
+            let purse = books.purse(&self.purse)?;
+            let taken = purse.spent.saturating_add(books.reserved(&self.purse));
+            added = taken.saturating_sub(purse.announced).min(max);
+            let amount = purse.announced.saturating_add(added);
+            Some(Entry::Announced(payments::books::Raise { purse: self.purse, amount }))
+        });
+        noted.ok().map(|_| added)
+    }
+
+    fn head(&self, headers: &mut HeaderMap, charged: u128, transaction: String) {
+        let mut response = SettleResponse::charged(self.payer.network, self.payer.address, charged, transaction);
+        match &self.kind {
+            Kind::Exact => {}
+            Kind::Session(token) => insert(headers, wire::SESSION, token.expose()),
+            Kind::Channel(channel) => {
+                let (state, signed) = self.desk.channel_state(&self.purse, *channel, None);
+                response.extra.insert("chargedAmount".to_owned(), charged.to_string().into());
+                response.extra.insert("channelState".to_owned(), state);
+                if let Some(signed) = signed {
+                    response.extra.insert("voucherState".to_owned(), signed);
+                }
+            }
+        }
+        let name = if self.payer.is_legacy { wire::LEGACY_RESPONSE } else { wire::RESPONSE };
+        insert(headers, name, &wire::write(&response.to_json()));
+        let exposed = HeaderValue::from_static("PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, X-Upto-Session, X-OG-Receipt");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        // An answer that somebody paid for is not for whoever asks a shared cache next.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl Desk {
+    /// A channel as we have it, and the payer's newest voucher, in the words of the official clients.
+    pub fn channel_state(&self, purse: &Digest, channel: B256, charged: Option<u128>) -> (Value, Option<Value>) {
+        let books = self.till.books();
+        let facts = books.standing(purse).map(|standing| standing.facts).unwrap_or_default();
+        let record = books.purse(purse);
+        let announced = || record.map_or(facts.total_claimed, |record| record.announced);
+        let charged = charged.unwrap_or_else(announced);
+        let state = json!({
+            "channelId": channel.to_string(),
+            "balance": facts.balance.to_string(),
+            "totalClaimed": facts.total_claimed.to_string(),
+            "withdrawRequestedAt": facts.withdraw_requested_at_s,
+            "refundNonce": facts.refund_nonce.to_string(),
+            "chargedCumulativeAmount": charged.to_string(),
+        });
+        let proof = record.and_then(|record| serde_json::from_slice::<Value>(&record.proof).ok());
+        let signed = proof.map(|proof| {
+            json!({
+                "signedMaxClaimable": proof["voucher"]["maxClaimableAmount"],
+                "signature": proof["voucher"]["signature"],
+            })
+        });
+        (state, signed)
+    }
+}
+
+/// Tokens of one more answer, as its receipt proves them.
+fn add(sum: Usage, said: &Said) -> Usage {
+    let receipt = &said.answered.receipt.receipt;
+    Usage {
+        input: sum.input.saturating_add(receipt.prompt_tokens.into()),
+        output: sum.output.saturating_add(receipt.output_tokens.into()),
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn not_durable(error: &Refused) -> ApiError {
+    let message = format!("The payment could not be written down, so nothing more is served: {error}.");
+    ApiError::new(Code::PaymentsAway, message).with_retry_after_s(5)
+}

@@ -1,0 +1,333 @@
+//! From a request's headers to a reservation, or to the reason why there is none.
+
+use std::sync::Arc;
+
+use api::{ApiError, Code};
+use network::{axum::http::HeaderMap, now_ms};
+use payments::{
+    Reservation,
+    books::{Entry, Raise, Wanted},
+    chain::WalletAsk,
+    price::{Rate, Tariff},
+    scheme::{
+        Offer, Refused, Scheme,
+        batch::{self, Voucher, VoucherKind},
+        exact,
+        upto::{self, Session, SessionToken},
+    },
+    wire::{PaymentPayload, PaymentRequired, WireError, header as wire},
+};
+use protocol::Digest;
+
+use crate::{
+    payment::{
+        desk::{Bill, Desk, lock},
+        paid::{Kind, Paid, Payer},
+        unpaid::Unpaid,
+    },
+    shared::fresh,
+};
+
+/// What a chain said of a channel is believed for so long; far below the delay of a withdrawal.
+const FACTS_LIFE_MS: u64 = 60_000;
+
+impl Desk {
+    /// Takes the payment that came with a request.
+    pub async fn admit(self: &Arc<Self>, headers: &HeaderMap, bill: &Bill<'_>) -> Result<Paid, Unpaid> {
+        let refused = |desk: &Self, refused: Refused| desk.refuse(bill, refused);
+        let payment = match read_payment(headers) {
+            Ok(payment) => payment,
+            Err(error) => return Err(refused(self, error.into())),
+        };
+        match (payment, session_of(headers)) {
+            (Some(payment), _) => self.take(&payment, bill).await,
+            (None, Some(token)) => self.draw(&token, bill).map_err(|error| refused(self, error)),
+            (None, None) => Err(match self.required(bill, None) {
+                Ok(required) => Unpaid::Nothing(Box::new(required)),
+                Err(error) => Unpaid::Error(unpriced(&error)),
+            }),
+        }
+    }
+
+    /// What is offered where nothing is asked for; a payment that comes with it can only be a refund.
+    pub async fn quote(self: &Arc<Self>, headers: &HeaderMap, bill: &Bill<'_>) -> Result<ApiError, Unpaid> {
+        match read_payment(headers) {
+            Ok(Some(payment)) if is_refund(&payment) => match self.take(&payment, bill).await {
+                Ok(_) => Ok(ApiError::new(Code::Internal, "A refund is no payment.")),
+                Err(unpaid) => Err(unpaid),
+            },
+            Ok(Some(_)) => Err(self.refuse(bill, Refused::Resource("GET".to_owned()))),
+            Ok(None) => Err(match self.required(bill, None) {
+                Ok(required) => Unpaid::Nothing(Box::new(required)),
+                Err(error) => Unpaid::Error(unpriced(&error)),
+            }),
+            Err(error) => Err(self.refuse(bill, error.into())),
+        }
+    }
+
+    /// The offers again, with what was wrong.
+    pub fn refuse(&self, bill: &Bill<'_>, refused: Refused) -> Unpaid {
+        match self.required(bill, Some(refused.reason().to_owned())) {
+            Ok(required) => Unpaid::Refused(refused, Box::new(required)),
+            Err(error) => Unpaid::Error(unpriced(&error)),
+        }
+    }
+
+    async fn take(self: &Arc<Self>, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<Paid, Unpaid> {
+        if let Err(refused) = check_resource(payment, bill) {
+            return Err(self.refuse(bill, refused));
+        }
+        if is_refund(payment) {
+            return self.refund(payment, bill).await;
+        }
+        let (offer, rate) = match self.chosen(payment, bill) {
+            Ok(chosen) => chosen,
+            Err(refused) => return Err(self.refuse(bill, refused)),
+        };
+        let taken = match offer.scheme {
+            Scheme::Exact | Scheme::Upto => self.take_signed(payment, &offer, rate, bill).await,
+            Scheme::Batch => return self.take_channel(payment, &offer, rate, bill).await,
+        };
+        taken.map_err(|error| self.refuse(bill, error))
+    }
+
+    /// The offer that a payment takes up, by any rate that still binds us.
+    fn chosen(&self, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<(Offer, Option<Rate>), Refused> {
+        let mut nearest = None;
+        for rate in self.rates() {
+            let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
+            match Offer::taken(&offers, payment) {
+                Ok(offer) => return Ok((offer.clone(), rate)),
+                Err(refused) => nearest = nearest.or(Some(refused)),
+            }
+        }
+        Err(nearest.unwrap_or(Refused::Terms("scheme")))
+    }
+
+    async fn take_signed(
+        self: &Arc<Self>,
+        payment: &PaymentPayload,
+        offer: &Offer,
+        rate: Option<Rate>,
+        bill: &Bill<'_>,
+    ) -> Result<Paid, Refused> {
+        let now_s = now_ms() / 1_000;
+        let claim = match offer.scheme {
+            Scheme::Upto => upto::read(&payment.payload, offer, now_s)?,
+            Scheme::Exact | Scheme::Batch => exact::read(&payment.payload, offer, now_s)?,
+        };
+        let ask = WalletAsk::new(claim.question(offer));
+        let facts = self.chain.wallet(&ask).await.map_err(|error| Refused::Chain(error.to_string()))?;
+        let payer = claim.payer;
+        let authorised = claim.settle_against(offer, &facts)?;
+        let tariff = self.tariff(bill, &offer.asset, rate);
+        let max = match offer.scheme {
+            Scheme::Upto => self.most(&tariff, bill)?,
+            Scheme::Exact | Scheme::Batch => offer.amount,
+        };
+        let split = self.split(bill);
+        let wanted = wanted(bill, max, &split, identifier(payment)?);
+        let reservation = self.till.take(&authorised, &wanted, tariff)?;
+        let kind = match offer.scheme {
+            Scheme::Upto => Kind::Session(self.open_session(&reservation, payer)?),
+            Scheme::Exact | Scheme::Batch => Kind::Exact,
+        };
+        Ok(self.paid(kind, offer, payer, reservation, bill, payment.accepted.is_legacy()))
+    }
+
+    fn open_session(&self, reservation: &Reservation, payer: payments::Address) -> Result<SessionToken, Refused> {
+        let random = fresh::<16>().map_err(|error| Refused::NotDurable(error.message))?;
+        let token = SessionToken::from_random(random);
+        let session = Session { purse: reservation.purse(), payer, used_at_ms: now_ms() };
+        // Without a session the cap pays for this call alone.
+        let _is_open = lock(&self.sessions).open(&token, session);
+        Ok(token)
+    }
+
+    /// Lets a call draw on an open session.
+    fn draw(self: &Arc<Self>, token: &SessionToken, bill: &Bill<'_>) -> Result<Paid, Refused> {
+        let session = lock(&self.sessions).touch(token, now_ms())?;
+        let rate = self.rates().into_iter().next().flatten();
+        let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
+        let offer = offers.into_iter().find(|offer| offer.scheme == Scheme::Upto).ok_or(Refused::UnknownSession)?;
+        let tariff = self.tariff(bill, &offer.asset, rate);
+        let max = self.most(&tariff, bill)?;
+        let split = self.split(bill);
+        let reservation = self.till.draw(&session.purse, &wanted(bill, max, &split, None), tariff)?;
+        Ok(self.paid(Kind::Session(token.clone()), &offer, session.payer, reservation, bill, false))
+    }
+
+    fn most(&self, tariff: &Tariff, bill: &Bill<'_>) -> Result<u128, Refused> {
+        tariff.quote(bill.most).map(|quote| quote.amount).map_err(|error| Refused::Chain(error.to_string()))
+    }
+
+    async fn take_channel(
+        self: &Arc<Self>,
+        payment: &PaymentPayload,
+        offer: &Offer,
+        rate: Option<Rate>,
+        bill: &Bill<'_>,
+    ) -> Result<Paid, Unpaid> {
+        let now_s = now_ms() / 1_000;
+        let voucher = batch::read(&payment.payload, offer, now_s).map_err(|error| self.refuse(bill, error))?;
+        match self.reserve_channel(&voucher, payment, offer, rate, bill).await {
+            Ok(paid) => Ok(paid),
+            Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. })) => {
+                Err(self.corrective(&voucher, bill, error))
+            }
+            Err(error) => Err(self.refuse(bill, error)),
+        }
+    }
+
+    async fn reserve_channel(
+        self: &Arc<Self>,
+        voucher: &Voucher,
+        payment: &PaymentPayload,
+        offer: &Offer,
+        rate: Option<Rate>,
+        bill: &Bill<'_>,
+    ) -> Result<Paid, Refused> {
+        self.know_channel(voucher, FACTS_LIFE_MS).await?;
+        if let VoucherKind::Deposit(deposit) = &voucher.kind {
+            if deposit.amount < offer.amount {
+                return Err(Refused::Deposit { found: deposit.amount, expected: offer.amount });
+            }
+            self.deposit(voucher, deposit).await?;
+        }
+        let tariff = self.tariff(bill, &offer.asset, rate);
+        let split = self.split(bill);
+        let wanted = wanted(bill, offer.amount, &split, identifier(payment)?);
+        let reservation = match self.till.take_voucher(voucher, offer, &wanted, tariff) {
+            // Its payer may have deposited meanwhile.
+            Err(Refused::OverBalance { .. }) => {
+                self.know_channel(voucher, 0).await?;
+                self.till.take_voucher(voucher, offer, &wanted, tariff)?
+            }
+            other => other?,
+        };
+        Ok(self.paid(Kind::Channel(voucher.channel), offer, voucher.config.payer, reservation, bill, false))
+    }
+
+    /// Asks the chain about a channel where that was not done for `life_ms`.
+    pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64) -> Result<(), Refused> {
+        let purse = voucher.purse();
+        let known = self.till.books().standing(&purse).map(|standing| standing.facts.asked_at_ms);
+        if known.is_some_and(|at_ms| now_ms().saturating_sub(at_ms) < life_ms) {
+            return Ok(());
+        }
+        let facts = self.chain.channel(voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))?;
+        self.till.books().note_facts(purse, facts);
+        Ok(())
+    }
+
+    fn paid(
+        self: &Arc<Self>,
+        kind: Kind,
+        offer: &Offer,
+        payer: payments::Address,
+        reservation: Reservation,
+        bill: &Bill<'_>,
+        is_legacy: bool,
+    ) -> Paid {
+        let payer = Payer {
+            scheme: offer.scheme,
+            network: offer.asset.network,
+            asset: offer.asset.address,
+            address: payer,
+            is_legacy,
+        };
+        Paid::new(Arc::clone(self), kind, payer, reservation, bill)
+    }
+
+    /// The offers with the channel's state as we have it and the payer's own last voucher as its proof.
+    fn corrective(&self, voucher: &Voucher, bill: &Bill<'_>, refused: Refused) -> Unpaid {
+        let reason = refused.reason().to_owned();
+        let required = match self.required(bill, Some(reason)) {
+            Ok(required) => required,
+            Err(error) => return Unpaid::Error(unpriced(&error)),
+        };
+        Unpaid::Refused(refused, Box::new(self.with_state(required, voucher)))
+    }
+
+    /// What the payer's next voucher has to begin from: all that is charged or promised. From now on it counts as told.
+    fn taken(&self, purse: &Digest) -> Option<u128> {
+        let mut taken = None;
+        let _told = self.till.note(|books| {
+            let record = books.purse(purse)?;
+            let amount = record.announced.max(record.spent.saturating_add(books.reserved(purse)));
+            taken = Some(amount);
+            Some(Entry::Announced(Raise { purse: *purse, amount }))
+        });
+        taken
+    }
+
+    fn with_state(&self, mut required: PaymentRequired, voucher: &Voucher) -> PaymentRequired {
+        let purse = voucher.purse();
+        let charged = self.taken(&purse);
+        let (state, signed) = self.channel_state(&purse, voucher.channel, charged);
+        for terms in required.accepts.iter_mut() {
+            if terms.scheme == Scheme::Batch.word() && terms.asset == voucher.config.token {
+                terms.extra.insert("channelState".to_owned(), state.clone());
+                if let Some(signed) = &signed {
+                    terms.extra.insert("voucherState".to_owned(), signed.clone());
+                }
+            }
+        }
+        required
+    }
+}
+
+pub fn unpriced(error: &payments::price::PriceError) -> ApiError {
+    ApiError::new(Code::PaymentsAway, format!("The call cannot be priced: {error}.")).with_retry_after_s(5)
+}
+
+fn wanted<'a>(bill: &Bill<'_>, max: u128, split: &'a payments::price::Split, name: Option<Digest>) -> Wanted<'a> {
+    Wanted { max, request: bill.request, name, model: bill.model, split, now_ms: now_ms() }
+}
+
+/// The payment among the headers. More than one is none: nobody knows which of them a proxy in front has seen.
+fn read_payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, WireError> {
+    for name in [wire::SIGNATURE, wire::LEGACY_SIGNATURE] {
+        let mut values = headers.get_all(name).iter();
+        let Some(value) = values.next() else { continue };
+        let more = values.count();
+        if more > 0 {
+            return Err(WireError::Repeated { name, found: more.saturating_add(1) });
+        }
+        return PaymentPayload::read(&wire::read(value.as_bytes())?).map(Some);
+    }
+    Ok(None)
+}
+
+fn session_of(headers: &HeaderMap) -> Option<SessionToken> {
+    headers.get(wire::SESSION).and_then(|value| SessionToken::from_header(value.to_str().ok()?))
+}
+
+fn is_refund(payment: &PaymentPayload) -> bool {
+    payment.accepted.scheme() == Scheme::Batch.word()
+        && payment.payload.get("type").is_some_and(|kind| kind == "refund")
+}
+
+/// A payment that says what it is for must say this. The host may differ: gateways stand behind others.
+fn check_resource(payment: &PaymentPayload, bill: &Bill<'_>) -> Result<(), Refused> {
+    let Some(resource) = &payment.resource else { return Ok(()) };
+    let rest = resource.url.split_once("://").map_or(resource.url.as_str(), |(_, rest)| rest);
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+    let path = path.split(['?', '#']).next().unwrap_or(path);
+    if path == bill.path { Ok(()) } else { Err(Refused::Resource(resource.url.chars().take(120).collect())) }
+}
+
+/// The digest of a payment identifier, where there is one.
+fn identifier(payment: &PaymentPayload) -> Result<Option<Digest>, Refused> {
+    let Some(id) = payment.extensions.get("payment-identifier").and_then(|extension| extension["info"]["id"].as_str())
+    else {
+        return Ok(None);
+    };
+    let is_good = (16..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if !is_good {
+        let wanted = "16 to 128 letters, digits, - or _";
+        return Err(WireError::field("extensions.payment-identifier.info.id", "another text", wanted).into());
+    }
+    Ok(Some(crypto::hash("og/payment-identifier/v1", &[id.as_bytes()])))
+}

@@ -1,0 +1,331 @@
+//! Payments at the front door: nothing is served unpaid, nothing is paid twice, and what was charged is told.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod stub;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use gateway::{Config, Gateway, Payments, Prices};
+use network::{
+    Limits, Server,
+    axum::{Json, Router, extract::State, http::StatusCode, routing::post},
+    now_ms,
+};
+use payments::{
+    Address, B256,
+    payer::{Channel, Payer},
+    price::{Price, Unit},
+    scheme::Scheme,
+    signing::SignerKey,
+    wire::{Network, PaymentPayload, PaymentRequired, Requirements, SettleResponse, header},
+};
+use serde_json::{Value, json};
+use stub::{Behaviour, Client, Validator, Worker, client::chat_body, pace};
+
+const PATH: &str = "/v1/chat/completions";
+const USDC: Address = Address::with_last_byte(0xdc);
+const OPG: Address = Address::with_last_byte(0x09);
+const WHOLE: u128 = 1_000_000_000_000_000_000;
+
+/// A chain that says of everybody that it is rich, has approved Permit2, and used nothing. Every transaction succeeds.
+struct Chain {
+    server: Server,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Chain {
+    async fn start() -> Self {
+        let is_away = Arc::new(AtomicBool::new(false));
+        let router = Router::new().route("/", post(answer)).with_state(Arc::clone(&is_away));
+        let server = Server::start(stub::loopback(), router, Limits::default()).await.unwrap();
+        Self { server, is_away }
+    }
+}
+
+async fn answer(State(is_away): State<Arc<AtomicBool>>, Json(request): Json<Value>) -> Result<Json<Value>, StatusCode> {
+    if is_away.load(Ordering::Relaxed) {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let one = |call: &Value| json!({ "jsonrpc": "2.0", "id": call["id"], "result": result(call) });
+    Ok(Json(match &request {
+        Value::Array(calls) => calls.iter().map(one).collect(),
+        call => one(call),
+    }))
+}
+
+fn result(call: &Value) -> Value {
+    let word = |number: u128| format!("{number:064x}");
+    match call["method"].as_str().unwrap() {
+        "eth_getCode" => json!("0x"),
+        "eth_getTransactionReceipt" => json!({ "status": "0x1" }),
+        "eth_sendRawTransaction" => json!(B256::ZERO),
+        "eth_call" => {
+            let data = call["params"][0]["data"].as_str().unwrap();
+            let is_channel = call["params"][0]["to"].as_str().unwrap().to_lowercase().starts_with("0x4020074e");
+            match (is_channel, call["id"].as_u64().unwrap()) {
+                // Balance, then what was claimed or when a withdrawal began.
+                (true, 0) => json!(format!("0x{}{}", word(10 * WHOLE), word(0))),
+                (true, 1) => json!(format!("0x{}{}", word(0), word(0))),
+                (true, _) | (false, 1) => json!(format!("0x{}", word(0))),
+                (false, _) => json!(format!("0x{}", word(100 * WHOLE + data.len() as u128))),
+            }
+        }
+        _ => json!("0x1"),
+    }
+}
+
+struct Paid {
+    gateway: Gateway,
+    client: Client,
+    worker: Worker,
+    chain: Chain,
+    _validator: Validator,
+    _folder: tempfile::TempDir,
+}
+
+async fn paid(behaviour: Behaviour) -> Paid {
+    let (validator, chain) = (Validator::start().await, Chain::start().await);
+    let worker = Worker::start(10, behaviour).await;
+    validator.register(&worker);
+    let folder = tempfile::tempdir().unwrap();
+    let price =
+        Price { unit: Unit::Usd, per_call: 0, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
+    let payments = Payments {
+        rpc: chain.server.url(),
+        network: Network::BASE,
+        usdc: Some(USDC),
+        opg: Some(OPG),
+        secret: [9; 32],
+        pay_to: None,
+        prices: Prices { default: price, by_model: BTreeMap::from([("risk".to_owned(), Price::FREE)]) },
+        usd_per_opg: Some(WHOLE / 10),
+        session_cap: WHOLE / 10,
+        idle: Duration::from_secs(60),
+        window: Duration::from_secs(60),
+        fee: 20_000,
+    };
+    let config = Config { payments: Some(payments), ..stub::config(&validator, &folder, pace()) };
+    let gateway = Gateway::start(config).await.unwrap();
+    let client = Client::new(gateway.address());
+    Paid { gateway, client, worker, chain, _validator: validator, _folder: folder }
+}
+
+fn payer() -> Payer {
+    Payer::new(SignerKey::from_secret([5; 32]).unwrap())
+}
+
+fn required(answer: &stub::client::Answer) -> PaymentRequired {
+    PaymentRequired::read(&header::read(answer.headers[header::REQUIRED].as_bytes()).unwrap()).unwrap()
+}
+
+fn response(answer: &stub::client::Answer) -> SettleResponse {
+    SettleResponse::read(&header::read(answer.headers[header::RESPONSE].as_bytes()).unwrap()).unwrap()
+}
+
+fn offer(required: &PaymentRequired, scheme: Scheme, asset: Address) -> Requirements {
+    let is_it = |terms: &&Requirements| terms.scheme == scheme.word() && terms.asset == asset;
+    required.accepts.iter().find(is_it).unwrap().clone()
+}
+
+fn line(payment: &PaymentPayload) -> String {
+    format!("payment-signature: {}\r\n", header::write(&payment.to_json().unwrap()))
+}
+
+impl Paid {
+    async fn ask(&self, lines: &str, fields: &str) -> stub::client::Answer {
+        let headers = format!("content-type: application/json\r\n{lines}");
+        self.client.post_with(PATH, &headers, &chat_body(fields)).await
+    }
+
+    async fn offers(&self, fields: &str) -> PaymentRequired {
+        let unpaid = self.ask("", fields).await;
+        assert_eq!(unpaid.status, 402, "{}", unpaid.body);
+        required(&unpaid)
+    }
+
+    async fn exact(&self, nonce: u8) -> String {
+        let required = self.offers("").await;
+        let terms = offer(&required, Scheme::Exact, USDC);
+        line(&payer().pay(&required, &terms, B256::repeat_byte(nonce), now_ms() / 1_000).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_served_unpaid_and_the_price_is_told() {
+    let stage = paid(Behaviour::Honest).await;
+    let unpaid = stage.ask("", r#","max_tokens":16"#).await;
+    assert_eq!(unpaid.error(), (402, "payment_required".to_owned(), String::new()));
+    let required = required(&unpaid);
+    assert_eq!(required.resource.url, format!("http://g{PATH}"));
+    let schemes: Vec<&str> = required.accepts.iter().map(|terms| &terms.scheme[..]).collect();
+    assert_eq!(schemes, ["exact", "batch-settlement", "upto", "exact", "batch-settlement"]);
+    assert_eq!(unpaid.json()["x402Version"], 1, "clients of version 1 read the body");
+    assert_eq!(unpaid.headers["cache-control"], "no-store");
+    assert_eq!(stage.worker.jobs(), 0);
+    let free = stage.client.post("/v1/infer", r#"{"model":"risk","inputs":{"x":[[1.0]]}}"#).await;
+    assert_ne!(free.status, 402, "a model without a price is free");
+}
+
+#[tokio::test]
+async fn an_exact_payment_is_settled_and_runs_the_handler_once() {
+    let stage = paid(Behaviour::Honest).await;
+    let payment = stage.exact(1).await;
+    let answer = stage.ask(&payment, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = &answer.json()["og"]["payment"];
+    assert_eq!(told["scheme"], "exact");
+    assert_eq!(told["charged"], told["max"]);
+    let settled = response(&answer);
+    assert!(settled.success && settled.transaction.starts_with("0x"), "{settled:?}");
+    let again = stage.ask(&payment, "").await;
+    assert_eq!(again.status, 402);
+    assert_eq!(required(&again).error.as_deref(), Some("invalid_transaction_state"));
+    assert_eq!(stage.worker.jobs(), 1);
+}
+
+#[tokio::test]
+async fn twenty_replays_at_once_run_the_handler_once() {
+    let stage = Arc::new(paid(Behaviour::Slow(20)).await);
+    let payment = stage.exact(1).await;
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            let (stage, payment) = (Arc::clone(&stage), payment.clone());
+            tokio::spawn(async move { stage.ask(&payment, "").await.status })
+        })
+        .collect();
+    let mut served = 0;
+    for asked in asked {
+        served += usize::from(asked.await.unwrap() == 200);
+    }
+    assert_eq!((served, stage.worker.jobs()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_stream_leaves_at_once_and_its_last_event_tells_the_charge() {
+    let stage = paid(Behaviour::Slow(100)).await;
+    let required = stage.offers(r#","stream":true"#).await;
+    let terms = offer(&required, Scheme::Batch, USDC);
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let payment = Channel::payment(&required, &terms, channel.voucher(&payer(), terms.amount));
+    let answer = stage.ask(&line(&payment), r#","stream":true"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let (first, last) = (answer.arrivals.first().unwrap().0, answer.arrivals.last().unwrap().0);
+    assert!(last.duration_since(first) >= Duration::from_millis(300), "it was not held back");
+    let announced = response(&answer);
+    assert_eq!(announced.extra["chargedAmount"], terms.amount.to_string(), "the most that it can be");
+    let events = answer.events();
+    let told = &events[events.len() - 2]["og"]["payment"];
+    let charged: u128 = told["charged"].as_str().unwrap().parse().unwrap();
+    assert!(0 < charged && charged < terms.amount, "{told}");
+    // What was announced too much is taken off the next answer.
+    let next = Channel::payment(&required, &terms, channel.voucher(&payer(), 2 * terms.amount));
+    let answer = stage.ask(&line(&next), r#","stream":false"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let next: u128 = answer.json()["og"]["payment"]["charged"].as_str().unwrap().parse().unwrap();
+    let state = &response(&answer).extra["channelState"];
+    let counted: u128 = state["chargedCumulativeAmount"].as_str().unwrap().parse().unwrap();
+    assert_eq!(counted, (charged + next).max(terms.amount), "the payer's sum meets ours");
+}
+
+#[tokio::test]
+async fn a_voucher_that_covers_too_little_is_corrected_with_the_payers_own_word() {
+    let stage = paid(Behaviour::Honest).await;
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let payment = |cover| line(&Channel::payment(&required_first, &terms, channel.voucher(&payer(), cover)));
+    assert_eq!(stage.ask(&payment(terms.amount), "").await.status, 200);
+    let replayed = stage.ask(&payment(terms.amount), "").await;
+    assert_eq!(replayed.status, 402);
+    let corrective = required(&replayed);
+    assert_eq!(corrective.error.as_deref(), Some("invalid_batch_settlement_evm_cumulative_amount_mismatch"));
+    let extra = offer(&corrective, Scheme::Batch, USDC).extra;
+    let charged: u128 = extra["channelState"]["chargedCumulativeAmount"].as_str().unwrap().parse().unwrap();
+    assert_eq!(extra["voucherState"]["signedMaxClaimable"], terms.amount.to_string());
+    assert_eq!(stage.ask(&payment(charged + terms.amount), "").await.status, 200);
+    assert_eq!(stage.worker.jobs(), 2);
+}
+
+#[tokio::test]
+async fn a_session_pays_for_the_next_calls_and_a_forged_one_for_none() {
+    let stage = paid(Behaviour::Honest).await;
+    let required = stage.offers("").await;
+    let terms = offer(&required, Scheme::Upto, OPG);
+    let payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+    let first = stage.ask(&line(&payment), "").await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    let token = first.headers[header::SESSION].clone();
+    assert_eq!(stage.ask(&format!("x-upto-session: {token}\r\n"), "").await.status, 200);
+    let forged = stage.ask("x-upto-session: 00000000-0000-4000-8000-000000000000\r\n", "").await;
+    assert_eq!(forged.status, 402);
+    assert!(forged.headers.contains_key(header::REQUIRED), "the client can sign at once");
+    assert_eq!(stage.ask(&line(&payment), "").await.status, 402, "the cap was taken once");
+    assert_eq!(stage.worker.jobs(), 2);
+}
+
+#[tokio::test]
+async fn what_is_for_elsewhere_doubled_damaged_or_too_large_is_refused_before_anything_runs() {
+    let stage = paid(Behaviour::Honest).await;
+    let required = stage.offers("").await;
+    let terms = offer(&required, Scheme::Exact, USDC);
+    let mut payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+    payment.resource.as_mut().unwrap().url = "http://g/v1/embeddings".to_owned();
+    let foreign = stage.ask(&line(&payment), "").await;
+    assert_eq!(self::required(&foreign).error.as_deref(), Some("invalid_resource"));
+    let good = stage.exact(2).await;
+    let doubled = stage.ask(&format!("{good}{good}"), "").await;
+    assert_eq!(doubled.error().0, 400, "{}", doubled.body);
+    let large = format!("payment-signature: {}\r\n", "A".repeat(header::HEADER_BYTES_MAX + 4));
+    assert_eq!(stage.ask(&large, "").await.status, 400);
+    for damaged in ["x", "e30=", "bnVsbA==", "eyJ4NDAyVmVyc2lvbiI6OX0="] {
+        assert_eq!(stage.ask(&format!("payment-signature: {damaged}\r\n"), "").await.status, 400, "{damaged}");
+    }
+    // A dearer request than the one that was priced.
+    let dearer = stage.ask(&good, r#","max_tokens":4096"#).await;
+    assert_eq!(self::required(&dearer).error.as_deref(), Some("invalid_payment_requirements"));
+    assert_eq!(stage.worker.jobs(), 0);
+    assert_eq!(stage.ask(&good, "").await.status, 200, "and the payment is still good");
+}
+
+#[tokio::test]
+async fn a_chain_that_is_away_lets_nobody_in_and_loses_no_payment() {
+    let stage = paid(Behaviour::Honest).await;
+    let payment = stage.exact(1).await;
+    stage.chain.is_away.store(true, Ordering::Relaxed);
+    let refused = stage.ask(&payment, "").await;
+    assert_eq!(refused.error().0, 503, "{}", refused.body);
+    assert_eq!(stage.worker.jobs(), 0);
+    stage.chain.is_away.store(false, Ordering::Relaxed);
+    assert_eq!(stage.ask(&payment, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_worker_that_fails_costs_the_payer_nothing_in_exact() {
+    let stage = paid(Behaviour::FailsAfter(2)).await;
+    let payment = stage.exact(1).await;
+    assert_eq!(stage.ask(&payment, "").await.status, 502);
+    stage.worker.behave(Behaviour::Honest);
+    let other = stage.exact(2).await;
+    assert_eq!(stage.ask(&other, "").await.status, 200);
+    let _: &Gateway = &stage.gateway;
+}
+
+#[tokio::test]
+async fn every_endpoint_with_a_price_is_found_without_asking_anybody() {
+    let stage = paid(Behaviour::Honest).await;
+    let found = stage.client.get("/discovery/resources?limit=2&offset=1").await.json();
+    assert_eq!(found["x402Version"], 2);
+    assert_eq!(found["items"].as_array().unwrap().len(), 2);
+    assert!(found["pagination"]["total"].as_u64().unwrap() >= 5);
+    assert_eq!(found["items"][0]["metadata"]["model"], "tiny");
+    assert_eq!(found["items"][0]["accepts"][0]["network"], "eip155:8453");
+    let probe = stage.client.get(PATH).await;
+    assert_eq!(probe.status, 402, "a client may ask what a call costs");
+}

@@ -1,0 +1,231 @@
+//! Settlements: from what a purse keeps to the call that takes the money.
+
+use alloy_primitives::{Address, B256, Bytes, U256, aliases::U40};
+use alloy_sol_types::{SolCall as _, SolValue as _};
+use contracts::abi::{IBatchSettlement, IExactPermit2Proxy, IToken, IUptoPermit2Proxy};
+use thiserror::Error;
+
+use crate::{
+    books::PurseRecord,
+    scheme::{
+        Method, Scheme,
+        batch::{Deposit, DepositMethod},
+    },
+    signing::{
+        Domain, SignerKey,
+        channel::{
+            self, BATCH_SETTLEMENT, ChannelConfig, ClaimEntry, PERMIT2_COLLECTOR, TRANSFER_COLLECTOR, channel_id,
+        },
+        permit2::{EXACT_PROXY, UPTO_PROXY},
+    },
+    wire::{
+        PermitAuthorization, SIGNATURE_BYTES_MAX, TransferAuthorization, WireError,
+        json::{self, Object},
+    },
+};
+
+/// What a transaction does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub to: Address,
+    pub data: Bytes,
+}
+
+/// Why a purse's own record cannot be settled: it was not written by these books.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SettleError {
+    #[error("the payment that was kept cannot be read: {0}")]
+    Proof(#[from] WireError),
+    #[error("the signature that was kept has {0} bytes, 65 expected")]
+    Signature(usize),
+    #[error("a channel is claimed, not settled by itself")]
+    Channel,
+}
+
+/// Takes `amount` of a payment by `exact` or `upto`.
+pub fn payment(purse: &PurseRecord, amount: u128) -> Result<Call, SettleError> {
+    let proof = json::parse(&purse.proof)?;
+    let object = Object::new("proof", &proof);
+    let signature = object.bytes("signature", SIGNATURE_BYTES_MAX)?;
+    match (purse.scheme, purse.method) {
+        (Scheme::Exact, Method::Transfer) => {
+            let signed = TransferAuthorization::read(object.object("authorization")?)?;
+            Ok(Call { to: purse.asset.0, data: transfer(&signed, &signature)?.into() })
+        }
+        (Scheme::Exact, Method::Permit2) => {
+            let signed = PermitAuthorization::read(object.object("permit2Authorization")?)?;
+            Ok(Call { to: EXACT_PROXY, data: exact_permit(&signed, signature).into() })
+        }
+        (Scheme::Upto, _) => {
+            let signed = PermitAuthorization::read(object.object("permit2Authorization")?)?;
+            Ok(Call { to: UPTO_PROXY, data: upto_permit(&signed, amount, signature).into() })
+        }
+        (Scheme::Batch, _) => Err(SettleError::Channel),
+    }
+}
+
+fn transfer(signed: &TransferAuthorization, signature: &[u8]) -> Result<Vec<u8>, SettleError> {
+    let [r @ .., v] = signature else { return Err(SettleError::Signature(0)) };
+    let (Some(r), Some(s)) = (r.get(..32), r.get(32..64)) else { return Err(SettleError::Signature(signature.len())) };
+    let call = IToken::transferWithAuthorization_0Call {
+        from: signed.from,
+        to: signed.to,
+        value: U256::from(signed.value),
+        validAfter: signed.valid_after,
+        validBefore: signed.valid_before,
+        nonce: signed.nonce,
+        v: *v,
+        r: B256::from_slice(r),
+        s: B256::from_slice(s),
+    };
+    Ok(call.abi_encode())
+}
+
+fn exact_permit(signed: &PermitAuthorization, signature: Vec<u8>) -> Vec<u8> {
+    let permitted = IExactPermit2Proxy::TokenPermissions { token: signed.token, amount: U256::from(signed.amount) };
+    let (nonce, deadline) = (signed.nonce, signed.deadline);
+    let call = IExactPermit2Proxy::settleCall {
+        permit: IExactPermit2Proxy::PermitTransferFrom { permitted, nonce, deadline },
+        owner: signed.from,
+        witness: IExactPermit2Proxy::Witness { to: signed.to, validAfter: signed.valid_after },
+        signature: signature.into(),
+    };
+    call.abi_encode()
+}
+
+fn upto_permit(signed: &PermitAuthorization, amount: u128, signature: Vec<u8>) -> Vec<u8> {
+    let permitted = IUptoPermit2Proxy::TokenPermissions { token: signed.token, amount: U256::from(signed.amount) };
+    let (nonce, deadline) = (signed.nonce, signed.deadline);
+    let (to, facilitator) = (signed.to, signed.facilitator.unwrap_or_default());
+    let call = IUptoPermit2Proxy::settleCall {
+        permit: IUptoPermit2Proxy::PermitTransferFrom { permitted, nonce, deadline },
+        amount: U256::from(amount),
+        owner: signed.from,
+        witness: IUptoPermit2Proxy::Witness { to, facilitator, validAfter: signed.valid_after },
+        signature: signature.into(),
+    };
+    call.abi_encode()
+}
+
+/// One channel's line of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimLine {
+    pub config: ChannelConfig,
+    pub max_claimable: u128,
+    pub signature: Vec<u8>,
+    pub total_claimed: u128,
+}
+
+impl ClaimLine {
+    /// What a channel's purse keeps, to be claimed up to `total_claimed`.
+    pub fn of(purse: &PurseRecord, total_claimed: u128) -> Result<Self, SettleError> {
+        let proof = json::parse(&purse.proof)?;
+        let object = Object::new("proof", &proof);
+        let config = object.object("channelConfig")?;
+        let voucher = object.object("voucher")?;
+        Ok(Self {
+            config: ChannelConfig {
+                payer: config.address("payer")?,
+                payer_authorizer: config.address("payerAuthorizer")?,
+                receiver: config.address("receiver")?,
+                receiver_authorizer: config.address("receiverAuthorizer")?,
+                token: config.address("token")?,
+                withdraw_delay_s: config.whole("withdrawDelay")?,
+                salt: config.word("salt")?,
+            },
+            max_claimable: voucher.amount("maxClaimableAmount")?,
+            signature: voucher.bytes("signature", SIGNATURE_BYTES_MAX)?,
+            total_claimed,
+        })
+    }
+
+    pub fn channel(&self, domain: &Domain) -> B256 {
+        channel_id(&self.config, domain)
+    }
+}
+
+/// Claims from many channels at once, signed by our key as their receiver's authorizer.
+pub fn claim(lines: &[ClaimLine], domain: &Domain, key: &SignerKey) -> Call {
+    let entry = |line: &ClaimLine| ClaimEntry {
+        channel: line.channel(domain),
+        max_claimable: line.max_claimable,
+        total_claimed: line.total_claimed,
+    };
+    let entries: Vec<ClaimEntry> = lines.iter().map(entry).collect();
+    let signature = key.sign(&channel::claim_batch(&entries, domain));
+    let claims = lines.iter().map(|line| IBatchSettlement::VoucherClaim {
+        voucher: IBatchSettlement::Voucher { channel: config_of(&line.config), maxClaimableAmount: line.max_claimable },
+        signature: line.signature.clone().into(),
+        totalClaimed: line.total_claimed,
+    });
+    let call = IBatchSettlement::claimWithSignatureCall {
+        voucherClaims: claims.collect(),
+        authorizerSignature: signature.to_vec().into(),
+    };
+    Call { to: BATCH_SETTLEMENT, data: call.abi_encode().into() }
+}
+
+/// Sends what was claimed to its receiver.
+pub fn sweep(receiver: Address, token: Address) -> Call {
+    Call { to: BATCH_SETTLEMENT, data: IBatchSettlement::settleCall { receiver, token }.abi_encode().into() }
+}
+
+/// Puts a deposit into its channel.
+pub fn deposit(config: &ChannelConfig, deposit: &Deposit) -> Call {
+    let signature = Bytes::from(deposit.signature.clone());
+    let (collector, data) = match &deposit.method {
+        DepositMethod::Transfer { valid_after, valid_before, salt, .. } => {
+            let salt = U256::from_be_bytes(salt.0);
+            (TRANSFER_COLLECTOR, (*valid_after, *valid_before, salt, signature).abi_encode_params())
+        }
+        DepositMethod::Permit2 { nonce, deadline } => {
+            (PERMIT2_COLLECTOR, (*nonce, *deadline, signature, Bytes::new()).abi_encode_params())
+        }
+    };
+    let call = IBatchSettlement::depositCall {
+        config: config_of(config),
+        amount: deposit.amount,
+        collector,
+        collectorData: data.into(),
+    };
+    Call { to: BATCH_SETTLEMENT, data: call.abi_encode().into() }
+}
+
+/// Gives `amount` back to a channel's payer, after claiming what is ours.
+pub fn refund(
+    line: Option<&ClaimLine>,
+    config: &ChannelConfig,
+    amount: u128,
+    nonce: U256,
+    domain: &Domain,
+    key: &SignerKey,
+) -> Call {
+    let digest = channel::refund(channel_id(config, domain), nonce, amount, domain);
+    let refund = IBatchSettlement::refundWithSignatureCall {
+        config: config_of(config),
+        amount,
+        nonce,
+        receiverAuthorizerSignature: key.sign(&digest).to_vec().into(),
+    };
+    let refund = refund.abi_encode();
+    let data = match line {
+        None => refund,
+        Some(line) => {
+            let claimed = claim(std::slice::from_ref(line), domain, key).data;
+            IBatchSettlement::multicallCall { data: vec![claimed, refund.into()] }.abi_encode()
+        }
+    };
+    Call { to: BATCH_SETTLEMENT, data: data.into() }
+}
+
+fn config_of(config: &ChannelConfig) -> IBatchSettlement::ChannelConfig {
+    IBatchSettlement::ChannelConfig {
+        payer: config.payer,
+        payerAuthorizer: config.payer_authorizer,
+        receiver: config.receiver,
+        receiverAuthorizer: config.receiver_authorizer,
+        token: config.token,
+        withdrawDelay: U40::saturating_from(config.withdraw_delay_s),
+        salt: config.salt,
+    }
+}
