@@ -86,6 +86,9 @@ pub struct Devnet {
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,
+    /// Calls have prices: the gateway takes x402 payments on the devnet's Base. Once said, a network keeps it.
+    #[arg(long)]
+    pub paid: bool,
     /// Port of the devnet's Base; without it, 99 above the first of the ports, or a free one.
     #[arg(long, value_name = "PORT")]
     pub base_port: Option<u16>,

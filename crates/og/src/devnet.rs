@@ -20,6 +20,7 @@ use crate::{
     cli, genesis,
     home::{Home, Network, NodeEntry},
     node::{self, Overrides, Running},
+    paid,
     screen::{put, row, tell},
 };
 
@@ -46,8 +47,14 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
         tokio::task::spawn_blocking(move || genesis::make(&home, &options)).await??
     };
     let mut terminate = signal(SignalKind::terminate())?;
-    let (base, mut nodes) =
-        tokio::try_join!(Base::start(home, &network, options), Nodes::start(home, &network, options))?;
+    let (base, mut nodes) = if paid::is_paid(home, options) {
+        // The gateway has to know where payers pay.
+        let base = Base::start(home, &network, options).await?;
+        paid::write(home, &base)?;
+        (base, Nodes::start(home, &network, options).await?)
+    } else {
+        tokio::try_join!(Base::start(home, &network, options), Nodes::start(home, &network, options))?
+    };
     wait_until_ready(&network, &mut nodes).await?;
     announce(home, &network, &nodes, &base, json, started.elapsed()).await?;
     tokio::select! {

@@ -11,6 +11,7 @@ mod genesis;
 mod home;
 mod keys;
 mod node;
+mod paid;
 mod remote;
 mod screen;
 

@@ -66,7 +66,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
             Running::Worker(Worker::start(config).await.with_context(context)?)
         }
         "gateway" => {
-            let config = gateway_config(network, &entry, &directory, &secrets);
+            let config = gateway_config(home, network, &entry, &directory, &secrets)?;
             Running::Gateway(Gateway::start(config).await.with_context(context)?)
         }
         "auditor" => {
@@ -151,8 +151,14 @@ pub fn float_program() -> Result<float::Program> {
     Ok(float::Program { path, arguments: vec!["float-runtime".into()] })
 }
 
-fn gateway_config(network: &Network, entry: &NodeEntry, directory: &Path, secrets: &Secrets) -> gateway::Config {
-    gateway::Config {
+fn gateway_config(
+    home: &Home,
+    network: &Network,
+    entry: &NodeEntry,
+    directory: &Path,
+    secrets: &Secrets,
+) -> Result<gateway::Config> {
+    Ok(gateway::Config {
         listen: entry.listen,
         key: secrets.key.clone(),
         chain_id: network.chain_id,
@@ -160,7 +166,8 @@ fn gateway_config(network: &Network, entry: &NodeEntry, directory: &Path, secret
         hubs: network.urls("hub"),
         directory: directory.to_owned(),
         pace: gateway::Pace::default(),
-    }
+        payments: crate::paid::payments(home)?,
+    })
 }
 
 fn auditor_config(network: &Network, entry: &NodeEntry, directory: &Path, secrets: &Secrets) -> auditor::Config {

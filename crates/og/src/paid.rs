@@ -1,0 +1,132 @@
+//! How the devnet's gateway is paid: prices and the chain in `payments.json`, its settling key among Base's sealed ones.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use devchain::FundedKey;
+use gateway::{Payments, Prices};
+use payments::{
+    Address,
+    price::{Price, Unit},
+    wire::Network,
+};
+use serde::{Deserialize, Serialize};
+use storage::{read_file, write_file};
+
+use crate::{
+    base::{self, Base},
+    cli,
+    home::Home,
+    keys,
+};
+
+const FILE_BYTES_MAX: u64 = 1 << 16;
+/// Which of Base's keys settles: the last one.
+const KEY_INDEX: u32 = 4;
+/// 10^18.
+const WHOLE: u128 = 1_000_000_000_000_000_000;
+/// What a session may spend, as on the real network: a tenth of an OPG.
+const SESSION_CAP: u128 = WHOLE / 10;
+/// The devnet's OPG is worth ten cents.
+const USD_PER_OPG: u128 = WHOLE / 10;
+/// Idle sessions and channels are settled after this: a devnet's users do not want to wait.
+const IDLE: Duration = Duration::from_secs(10);
+/// The devnet's challenge window.
+const WINDOW: Duration = Duration::from_secs(15);
+/// Two in a hundred.
+const FEE: u32 = 20_000;
+
+/// Prices as people write them: billionths of a dollar, each.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPrice {
+    per_call: u64,
+    per_input_token: u64,
+    per_output_token: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    rpc: String,
+    usdc: String,
+    opg: String,
+    /// In billionths of a dollar.
+    default_price: WrittenPrice,
+    prices: BTreeMap<String, WrittenPrice>,
+}
+
+fn file(home: &Home) -> PathBuf {
+    home.folder().join("payments.json")
+}
+
+/// True where this network takes payments, or is to from now on.
+pub fn is_paid(home: &Home, options: &cli::Devnet) -> bool {
+    options.paid || file(home).exists()
+}
+
+/// Writes how to be paid on `base`; prices that somebody wrote are kept.
+pub fn write(home: &Home, base: &Base) -> Result<()> {
+    let path = file(home);
+    let mut written = if path.exists() { read(home)? } else { demo() };
+    written.rpc = base.url.clone();
+    write_file(&path, &serde_json::to_vec_pretty(&written)?)?;
+    Ok(())
+}
+
+/// A dollar a million tokens in, ten a million out, nothing for being called.
+fn demo() -> Written {
+    Written {
+        rpc: String::new(),
+        usdc: contracts::addresses::USDC.to_string(),
+        opg: contracts::addresses::OPG.to_string(),
+        default_price: WrittenPrice { per_call: 0, per_input_token: 1_000, per_output_token: 10_000 },
+        prices: BTreeMap::from([(
+            "risk-scorer".to_owned(),
+            WrittenPrice { per_call: 1_000_000, per_input_token: 0, per_output_token: 0 },
+        )]),
+    }
+}
+
+fn read(home: &Home) -> Result<Written> {
+    let path = file(home);
+    serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?)
+        .with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// What the gateway is told, if this network takes payments.
+pub fn payments(home: &Home) -> Result<Option<Payments>> {
+    if !file(home).exists() {
+        return Ok(None);
+    }
+    let written = read(home)?;
+    let address = |text: &str| -> Result<Address> { text.parse().with_context(|| format!("{text:?} is no address")) };
+    let seed = keys::open(home, &keys::passphrase(home)?, base::KEY)?.key.seed();
+    let prices = written.prices.iter().map(|(model, price)| (model.clone(), price.meant())).collect();
+    Ok(Some(Payments {
+        rpc: written.rpc.clone(),
+        network: Network::BASE,
+        usdc: Some(address(&written.usdc)?),
+        opg: Some(address(&written.opg)?),
+        secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
+        pay_to: None,
+        prices: Prices { default: written.default_price.meant(), by_model: prices },
+        usd_per_opg: Some(USD_PER_OPG),
+        session_cap: SESSION_CAP,
+        idle: IDLE,
+        window: WINDOW,
+        fee: FEE,
+    }))
+}
+
+impl WrittenPrice {
+    fn meant(self) -> Price {
+        let billionth = |count: u64| u128::from(count).saturating_mul(WHOLE / 1_000_000_000);
+        Price {
+            unit: Unit::Usd,
+            per_call: billionth(self.per_call),
+            per_input_token: billionth(self.per_input_token),
+            per_output_token: billionth(self.per_output_token),
+        }
+    }
+}
