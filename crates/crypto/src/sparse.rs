@@ -61,6 +61,54 @@ impl Tree {
         }
     }
 
+    /// The tree after many changes, in strict order of their keys: what lies on the way to several is hashed once.
+    #[must_use]
+    pub fn with_all(&self, changes: &[(Digest, Option<Digest>)]) -> Self {
+        self.changed(changes, 0)
+    }
+
+    fn changed(&self, changes: &[(Digest, Option<Digest>)], depth: usize) -> Self {
+        let (key, value) = match changes {
+            [] => return self.clone(),
+            [(key, value), ..] => (key, value),
+        };
+        if changes.len() == 1 {
+            return match value {
+                Some(value) => self.insert(Leaf { key: *key, value: *value }, depth),
+                None => self.remove(key, depth),
+            };
+        }
+        match self.0.as_deref() {
+            None => Self::built(&leaves(changes), depth),
+            Some(Node::Leaf(old, _)) => {
+                let mut all = leaves(changes);
+                if let Err(place) = changes.binary_search_by(|(key, _)| key.cmp(&old.key)) {
+                    let before = changes.iter().take(place).filter(|(_, value)| value.is_some()).count();
+                    all.insert(before, *old);
+                }
+                Self::built(&all, depth)
+            }
+            Some(Node::Branch(left, right, _)) => {
+                let below = depth.saturating_add(1);
+                let (low, high) = changes.split_at(changes.partition_point(|(key, _)| !bit(key, depth)));
+                Self::collapsed(left.changed(low, below), right.changed(high, below))
+            }
+        }
+    }
+
+    /// The tree of these leaves, in order of their keys.
+    fn built(leaves: &[Leaf], depth: usize) -> Self {
+        match leaves {
+            [] => Self::default(),
+            [leaf] => Self::leaf(*leaf),
+            more => {
+                let below = depth.saturating_add(1);
+                let (low, high) = more.split_at(more.partition_point(|leaf| !bit(&leaf.key, depth)));
+                Self::branch(Self::built(low, below), Self::built(high, below))
+            }
+        }
+    }
+
     /// Proof of what `key` holds in this tree.
     pub fn prove(&self, key: &Digest) -> Proof {
         let (mut node, mut siblings) = (self, Vec::new());
@@ -167,6 +215,10 @@ impl Proof {
     }
 }
 
+fn leaves(changes: &[(Digest, Option<Digest>)]) -> Vec<Leaf> {
+    changes.iter().filter_map(|(key, value)| Some(Leaf { key: *key, value: (*value)? })).collect()
+}
+
 fn leaf_digest(leaf: &Leaf) -> Digest {
     hash(LEAF, &[&leaf.key.0, &leaf.value.0])
 }
@@ -219,6 +271,26 @@ mod tests {
                 prop_assert!(!proof.holds(&fresh.root(), &key(k), Some(&Digest::ZERO)));
                 if value.is_some() {
                     prop_assert!(!proof.holds(&fresh.root(), &key(k), None));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn many_changes_at_once_come_to_the_same_as_one_after_the_other(
+            batches in prop::collection::vec(prop::collection::btree_map(0_u16..90, any::<Option<u8>>(), 0..70), 1..6)
+        ) {
+            let (mut one_by_one, mut at_once) = (Tree::default(), Tree::default());
+            for batch in batches {
+                let mut changes: Vec<_> =
+                    batch.into_iter().map(|(k, v)| (key(k), v.map(|v| value_digest(&[v])))).collect();
+                changes.sort_unstable();
+                one_by_one = changes.iter().fold(one_by_one, |tree, (k, v)| tree.with(*k, *v));
+                at_once = at_once.with_all(&changes);
+                prop_assert_eq!(at_once.root(), one_by_one.root());
+                for k in 0..90 {
+                    prop_assert_eq!(at_once.prove(&key(k)), one_by_one.prove(&key(k)));
                 }
             }
         }
