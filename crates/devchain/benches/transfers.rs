@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
-use devchain::{Config, DevChain, FundedKey, PoolLimits};
+use devchain::{Config, FundedKey, PoolLimits};
 use k256::ecdsa::SigningKey;
 use network::Client;
 use rpc::{Limits, Server};
@@ -40,15 +40,15 @@ async fn own() {
     let folder = tempfile::tempdir().unwrap();
     let rich = FundedKey::derive(&[9; 32], 0);
     let config = Config {
-        chain: DevChain::plain(8_453),
-        genesis: DevChain::genesis(1, [rich.address], 1_000_000 * ETHER),
+        chain: devchain::plain(8_453),
+        genesis: devchain::genesis(1, [rich.address], 1_000_000 * ETHER),
         directory: folder.path().to_owned(),
         beneficiary: Address::ZERO,
         clock: || network::now_ms() / 1_000,
         pool: PoolLimits::default(),
         states: 1_024,
     };
-    let (chain, running) = DevChain::open(config).await.unwrap();
+    let (chain, running) = devchain::open(config).await.unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
     let server = Server::start(listen, Arc::new(chain.clone()), "og/bench", Limits::default()).await.unwrap();
     measure(&Node::at(server.url()).await, rich.secret).await;

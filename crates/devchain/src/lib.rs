@@ -8,11 +8,10 @@ mod chain;
 mod funded;
 mod kept;
 mod maker;
-mod pool;
-mod shared;
+mod surroundings;
 mod undo;
 
 pub use base::{BaseError, BaseStart, canonical_accounts};
-pub use chain::{Config, DevChain, OpenError};
+pub use blocks::PoolLimits;
+pub use chain::{Config, DevChain, Front, OpenError, genesis, open, plain};
 pub use funded::FundedKey;
-pub use pool::PoolLimits;

@@ -1,17 +1,18 @@
 //! Takes what arrives, makes blocks of what is ready, makes all of it durable with one commit, and only then tells anyone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
+use blocks::{Index, Recent, Room, View};
 use evm::{Block, BlockBuilder, PushError, Refusal, StateRead as _, Transaction};
 use rpc::{Event, NodeError, SubmitError};
 use storage::Change;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::kept;
-use crate::shared::{Recent, Shared, Surroundings};
+use crate::kept::{self, Kept};
+use crate::surroundings::Surroundings;
 use crate::undo::Undo;
 
 /// Transactions that one commit takes at most.
@@ -27,7 +28,8 @@ pub(crate) struct Arrival {
 
 /// The only one who makes blocks.
 pub(crate) struct Maker {
-    shared: Arc<Shared>,
+    view: Arc<View>,
+    kept: Kept,
     surroundings: Surroundings,
     states: u64,
     /// Set for ever by a commit that failed: what is in memory may then be ahead of the disk.
@@ -48,7 +50,7 @@ struct Step {
 pub(crate) async fn run(mut maker: Maker, mut arrivals: mpsc::Receiver<Arrival>) {
     let mut batch = Vec::new();
     loop {
-        let has_waiting = !maker.shared.live().pool.is_empty();
+        let has_waiting = !maker.view.live().pool.is_empty();
         tokio::select! {
             count = arrivals.recv_many(&mut batch, BATCH) => if count == 0 { return },
             () = tokio::time::sleep(TICK), if has_waiting => {}
@@ -66,8 +68,8 @@ pub(crate) async fn run(mut maker: Maker, mut arrivals: mpsc::Receiver<Arrival>)
 }
 
 impl Maker {
-    pub fn new(shared: Arc<Shared>, surroundings: Surroundings, states: u64) -> Self {
-        Self { shared, surroundings, states, broken: None }
+    pub fn new(view: Arc<View>, kept: Kept, surroundings: Surroundings, states: u64) -> Self {
+        Self { view, kept, surroundings, states, broken: None }
     }
 
     fn step(&mut self, arrived: Vec<Arrival>) {
@@ -85,11 +87,7 @@ impl Maker {
         let made = self.make_all(is_tick, &mut step).map_err(|error| error.to_string());
         let changes = std::mem::take(&mut step.changes);
         let durable = made.and_then(|()| {
-            if changes.is_empty() {
-                Ok(())
-            } else {
-                self.shared.kept.store.commit_blocking(changes).map_err(|error| error.to_string())
-            }
+            if changes.is_empty() { Ok(()) } else { self.kept.commit(changes).map_err(|error| error.to_string()) }
         });
         match durable {
             Ok(()) => self.publish(step),
@@ -109,11 +107,11 @@ impl Maker {
         match self.take(&transaction) {
             Ok(replaced) => {
                 if let Some(replaced) = replaced {
-                    step.changes.push(kept::no_longer_waiting(&replaced.hash()));
+                    step.changes.push(Index::remove_waiting(&replaced.hash()));
                 }
-                step.changes.push(kept::waiting(&transaction));
+                step.changes.push(Index::put_waiting(&transaction));
                 step.answers.insert(hash, answer);
-                self.shared.tell(Event::Waiting(transaction));
+                self.view.tell(Event::Waiting(transaction));
             }
             Err(error) => {
                 let _ = answer.send(Err(error));
@@ -123,26 +121,15 @@ impl Maker {
 
     fn take(&self, transaction: &Arc<Transaction>) -> Result<Option<Arc<Transaction>>, SubmitError> {
         let unreadable = |error: NodeError| SubmitError::Closed(error.to_string());
-        if self.shared.kept.place_of(&transaction.hash()).map_err(unreadable)?.is_some() {
+        if self.view.place_of(&transaction.hash()).map_err(unreadable)?.is_some() {
             return Err(SubmitError::AlreadyKnown);
         }
-        let mut live = self.shared.live_mut();
-        let newest = live.newest().map_err(unreadable)?.clone();
-        let next = self.surroundings.next(&newest.block.header);
-        let header = next.header(&self.shared.kept.chain, newest.block.header.inner());
-        let base_fee = header.ok().and_then(|header| header.base_fee_per_gas).unwrap_or_default();
-        let failed = |error: evm::StateError| SubmitError::Closed(error.to_string());
-        let account = newest.world.account(&transaction.sender()).map_err(failed)?;
-        let code = match account.filter(evm::Account::has_code) {
-            Some(account) => newest.world.code(&account.code_hash).map_err(failed)?,
-            None => None,
-        };
-        live.pool.add(Arc::clone(transaction), account.as_ref(), code.as_ref(), base_fee)
+        self.view.live_mut().admit(transaction)
     }
 
     /// Blocks until nothing is ready; on a tick at least one, if something waits for a lower base fee.
     fn make_all(&self, is_tick: bool, step: &mut Step) -> Result<(), NodeError> {
-        let mut parent = self.shared.live().newest()?.clone();
+        let mut parent = self.view.live().newest()?.clone();
         let mut may_be_empty = is_tick;
         loop {
             let ready = self.ready(&parent, step)?;
@@ -161,12 +148,9 @@ impl Maker {
 
     /// What the pool could give to the block after `parent`, but for what this step used already.
     fn ready(&self, parent: &Recent, step: &Step) -> Result<Vec<Arc<Transaction>>, NodeError> {
-        let chain = &self.shared.kept.chain;
-        let header = self.surroundings.next(&parent.block.header).header(chain, parent.block.header.inner());
-        let header = header.map_err(|error| NodeError::Read(error.to_string()))?;
-        let base_fee = header.base_fee_per_gas.unwrap_or_default();
+        let room = Room::of_gas(evm::base_fee_after(parent.block.header.inner()), self.view.chain().gas_limit);
         let nonce = |address: &_| parent.world.account(address).ok().flatten().unwrap_or_default().nonce;
-        let ready = self.shared.live().pool.ready(nonce, base_fee, chain.gas_limit);
+        let ready = self.view.live().pool.ready(nonce, room, &HashSet::new());
         // Those after a dropped one wait for another with its nonce.
         let follows = |one: &Transaction, dropped: &Transaction| {
             one.sender() == dropped.sender() && one.nonce() >= dropped.nonce()
@@ -178,7 +162,7 @@ impl Maker {
     /// Whether something waits that only a lower base fee lets in.
     fn is_held_back(&self, parent: &Recent) -> bool {
         let nonce = |address: &_| parent.world.account(address).ok().flatten().unwrap_or_default().nonce;
-        !self.shared.live().pool.ready(nonce, 0, u64::MAX).is_empty()
+        !self.view.live().pool.ready(nonce, Room::of_gas(0, u64::MAX), &HashSet::new()).is_empty()
     }
 
     /// One block; none if all that was ready was refused after all.
@@ -192,7 +176,7 @@ impl Maker {
         let failed = |error: &dyn std::fmt::Display| NodeError::Read(format!("no block could be made: {error}"));
         let next = self.surroundings.next(&parent.block.header);
         let header = parent.block.header.inner();
-        let begun = BlockBuilder::begin(&self.shared.kept.chain, header, &parent.world, &next);
+        let begun = BlockBuilder::begin(self.view.chain(), header, &parent.world, &next);
         let mut builder = begun.map_err(|error| failed(&error))?;
         let mut count = 0_usize;
         for transaction in ready {
@@ -201,7 +185,7 @@ impl Maker {
                 // One before it was refused just now.
                 Err(PushError::Refused(Refusal::NonceTooHigh { .. })) => {}
                 Err(PushError::Refused(refusal)) => {
-                    step.changes.push(kept::no_longer_waiting(&transaction.hash()));
+                    step.changes.push(Index::remove_waiting(&transaction.hash()));
                     step.dropped.push((Arc::clone(transaction), refusal.into()));
                 }
                 Err(PushError::State(error)) => return Err(failed(&error)),
@@ -216,23 +200,22 @@ impl Maker {
         let root = world.apply(&executed.changes);
         let (block, changes): (Block, _) = executed.seal(root);
         let put = kept::block_changes(&block, &changes, &undo);
-        Ok(Some((Recent { block: Arc::new(block), world }, put)))
+        Ok(Some((Recent { block: Arc::new(block), before: parent.world.clone(), world }, put)))
     }
 
     /// It is durable: readers may see it, and whoever waits may know.
     fn publish(&self, step: Step) {
         {
-            let mut live = self.shared.live_mut();
+            let mut live = self.view.live_mut();
             for made in &step.blocks {
-                made.block.transactions.iter().for_each(|transaction| live.pool.remove(&transaction.hash()));
-                live.recent.insert(made.block.header.number, made.clone());
+                live.push(made.clone());
             }
             step.dropped.iter().for_each(|(dropped, _)| live.pool.remove(&dropped.hash()));
             let oldest = live.head().saturating_sub(self.states.saturating_sub(1));
-            live.recent = live.recent.split_off(&oldest);
+            live.forget_below(oldest);
         }
         for made in step.blocks {
-            self.shared.tell(Event::Block(made.block));
+            self.view.tell(Event::Block(made.block));
         }
         let mut answers = step.answers;
         for (dropped, error) in step.dropped {

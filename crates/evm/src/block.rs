@@ -88,6 +88,11 @@ impl BlockError {
     }
 }
 
+/// What a unit of gas costs at least in the block after this one (EIP-1559).
+pub fn base_fee_after(parent: &Header) -> u64 {
+    parent.next_block_base_fee(BaseFeeParams::ethereum()).unwrap_or_default()
+}
+
 impl NextBlock {
     /// The header as far as it is known before execution: what a call on the pending block sees.
     pub fn header(&self, chain: &Chain, parent: &Header) -> Result<Header, BlockError> {

@@ -40,7 +40,7 @@ mod watch;
 mod world;
 
 pub use access_list::{ListedAccess, create_access_list};
-pub use block::{Block, BlockBuilder, BlockError, Executed, NextBlock, PushError, execute};
+pub use block::{Block, BlockBuilder, BlockError, Executed, NextBlock, PushError, base_fee_after, execute};
 pub use call::{Returned, call};
 pub use chain::Chain;
 pub use estimate::estimate_gas;
@@ -52,5 +52,5 @@ pub use refusal::Refusal;
 pub use simulation::{Bounds, Overrides, Snapshot};
 pub use state::{Account, Changes, Code, StateError, StateRead};
 pub use trace::{TraceError, trace_call, trace_transaction};
-pub use transaction::{TRANSACTION_BYTES_MAX, Transaction};
+pub use transaction::{TRANSACTION_BYTES_MAX, Transaction, hash_of};
 pub use world::{World, account_digest, account_key, slot_digest, slot_key};

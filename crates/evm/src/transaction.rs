@@ -1,4 +1,5 @@
-//! A transaction whose bytes, chain and signature hold: the only way to one is through `decode` or `from_envelope`.
+//! A transaction whose bytes, chain and signature hold: the only way to one is through `decode` or `from_envelope`, or through
+//! `recall` for what came through one of these before.
 //!
 //! The sender is recovered here, once. Everything that needs no state is checked here too, so that what a pool keeps can only
 //! become invalid through the state. The authorities of an EIP-7702 list are recovered by execution, which is paid for: a
@@ -9,7 +10,7 @@ use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::Typed2718 as _;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_evm::FromRecoveredTx;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use revm::context::TxEnv;
 use revm::context_interface::either::Either;
 
@@ -57,7 +58,14 @@ impl Transaction {
             None => return Err(Refusal::Malformed("no bytes".to_owned())),
         }
         let envelope = TxEnvelope::decode_2718_exact(raw).map_err(|error| Refusal::Malformed(error.to_string()))?;
-        Self::of(envelope, Bytes::copy_from_slice(raw), chain)
+        Self::of(envelope, Bytes::copy_from_slice(raw), chain, None)
+    }
+
+    /// One that was decoded here before and written down with its sender: checked like any other, but not recovered again.
+    /// Never for what others wrote.
+    pub fn recall(raw: &[u8], sender: Address, chain: &Chain) -> Result<Self, Refusal> {
+        let envelope = TxEnvelope::decode_2718_exact(raw).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        Self::of(envelope, Bytes::copy_from_slice(raw), chain, Some(sender))
     }
 
     /// The same for one that was made here.
@@ -69,10 +77,10 @@ impl Transaction {
         if raw.len() > TRANSACTION_BYTES_MAX {
             return Err(Refusal::TooLarge { size: raw.len(), max: TRANSACTION_BYTES_MAX });
         }
-        Self::of(envelope, raw, chain)
+        Self::of(envelope, raw, chain, None)
     }
 
-    fn of(envelope: TxEnvelope, raw: Bytes, chain: &Chain) -> Result<Self, Refusal> {
+    fn of(envelope: TxEnvelope, raw: Bytes, chain: &Chain, known: Option<Address>) -> Result<Self, Refusal> {
         match envelope.chain_id() {
             None => return Err(Refusal::NoChainId { expected: chain.id }),
             Some(found) if found != chain.id => return Err(Refusal::WrongChain { found, expected: chain.id }),
@@ -80,7 +88,10 @@ impl Transaction {
         }
         // Before the signature, because it costs a thousandth.
         let unsigned = machine::check_without_state(chain, prepare(&envelope))?;
-        let sender = envelope.recover_signer().map_err(|_| Refusal::BadSignature)?;
+        let sender = match known {
+            Some(sender) => sender,
+            None => envelope.recover_signer().map_err(|_| Refusal::BadSignature)?,
+        };
         Ok(Self { envelope, sender, raw, prepared: TxEnv { caller: sender, ..unsigned } })
     }
 
@@ -152,6 +163,11 @@ impl Transaction {
             expected_chain_id: chain.id,
         }
     }
+}
+
+/// By what a transaction with these bytes is asked for, whether it is one or not.
+pub fn hash_of(raw: &[u8]) -> B256 {
+    keccak256(raw)
 }
 
 /// What the machine takes, but for the sender.

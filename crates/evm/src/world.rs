@@ -38,6 +38,7 @@ impl World {
 
     /// Takes over a block's changes; the root after it.
     pub fn apply(&mut self, changes: &Changes) -> B256 {
+        let mut leaves = Vec::with_capacity(changes.accounts.len().saturating_add(changes.slots.len()));
         for (hash, code) in &changes.codes {
             self.codes.insert_mut(*hash, code.clone());
         }
@@ -45,11 +46,11 @@ impl World {
             match account.filter(|account| !account.is_empty()) {
                 Some(account) => {
                     self.accounts.insert_mut(*address, account);
-                    self.tree = self.tree.with(account_key(address), Some(account_digest(&account)));
+                    leaves.push((account_key(address), Some(account_digest(&account))));
                 }
                 None => {
                     self.accounts.remove_mut(address);
-                    self.tree = self.tree.with(account_key(address), None);
+                    leaves.push((account_key(address), None));
                 }
             }
         }
@@ -57,12 +58,14 @@ impl World {
             let (key, place) = (slot_key(address, slot), (*address, *slot));
             if value.is_zero() {
                 self.slots.remove_mut(&place);
-                self.tree = self.tree.with(key, None);
+                leaves.push((key, None));
             } else {
                 self.slots.insert_mut(place, *value);
-                self.tree = self.tree.with(key, Some(slot_digest(value)));
+                leaves.push((key, Some(slot_digest(value))));
             }
         }
+        leaves.sort_unstable_by_key(|(key, _)| *key);
+        self.tree = self.tree.with_all(&leaves);
         self.root()
     }
 

@@ -63,7 +63,7 @@ impl Base {
         }
         let keys = funded(home)?;
         let config = config(home, network, &keys)?;
-        let (chain, running) = DevChain::open(config).await.context("failed to start the devnet's Base")?;
+        let (chain, running) = devchain::open(config).await.context("failed to start the devnet's Base")?;
         let (file, node) = (home.folder().join("base.json"), Arc::new(chain.clone()));
         let listen = listen(&file, options)?;
         let client = format!("og/v{}/devnet-base", env!("CARGO_PKG_VERSION"));
@@ -92,7 +92,10 @@ impl Base {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("\nBase (chain {CHAIN_ID})  {}", self.url)];
         if self.own.is_some() {
-            lines.push("its funded keys, this devnet's own: what they sign is valid on the real Base too".to_owned());
+            lines.push(
+                "funded keys of both, this devnet's own: what they sign for Base is valid on the real Base too"
+                    .to_owned(),
+            );
         }
         lines.extend(self.keys.iter().map(|key| format!("{}  {}", key.address, key.secret)));
         lines
@@ -110,8 +113,8 @@ fn contracts() -> Value {
     })
 }
 
-/// The devnet's own keys, the same ones each time it is resumed.
-fn funded(home: &Home) -> Result<Vec<FundedKey>> {
+/// The devnet's own keys, the same ones each time it is resumed; they have coins on Base and on the ledger.
+pub fn funded(home: &Home) -> Result<Vec<FundedKey>> {
     let passphrase = keys::passphrase(home)?;
     if !home.keys_folder().join(format!("{KEY}.json")).exists() {
         keys::make(home, &passphrase, KEY, &keys::random_key()?, Vec::new())?;
@@ -132,7 +135,7 @@ fn config(home: &Home, network: &Network, keys: &[FundedKey]) -> Result<Config> 
         network_key,
     };
     Ok(Config {
-        chain: DevChain::plain(CHAIN_ID),
+        chain: devchain::plain(CHAIN_ID),
         genesis: start.genesis()?,
         directory: home.folder().join("base"),
         beneficiary: Default::default(),

@@ -19,5 +19,5 @@ mod state;
 
 pub use error::RpcError;
 pub use limits::Limits;
-pub use node::{ChainNode, Event, NodeError, Place, State, SubmitError};
+pub use node::{ChainNode, Event, FinalHeader, Hash, NodeError, Place, State, SubmitError};
 pub use server::Server;

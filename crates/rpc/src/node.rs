@@ -12,6 +12,12 @@ use tokio::sync::broadcast;
 /// A state that does not change while it is read.
 pub type State = Arc<dyn StateRead + Send + Sync>;
 
+/// By which blocks and transactions are asked for.
+pub type Hash = B256;
+
+/// A header with its hash.
+pub type FinalHeader = Sealed<Header>;
+
 /// Where a transaction is in the chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
@@ -62,6 +68,11 @@ pub trait ChainNode: Send + Sync + 'static {
     fn place_of(&self, transaction: &B256) -> Result<Option<Place>, NodeError>;
     /// The state that the block of this number led to.
     fn state(&self, number: u64) -> Result<State, NodeError>;
+    /// The state before the first transaction of the block of this number: it may be another than its parent's, where a chain
+    /// does more between two blocks than execute transactions.
+    fn state_before(&self, number: u64) -> Result<State, NodeError> {
+        self.state(number.saturating_sub(1))
+    }
     /// Surroundings of the block that would come next.
     fn upcoming(&self) -> NextBlock;
     /// A transaction that waits for a block.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -14,6 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Commits that may wait for the disk before writers are held back.
 const QUEUE: usize = 1_024;
+
+/// Between two looks at a full queue.
+const FULL_WAIT: Duration = Duration::from_millis(1);
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -65,6 +69,17 @@ impl Durable {
     /// Returns when the changes survive a crash.
     pub async fn wait(self) -> Result<(), StoreError> {
         self.0.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Durable {
+    /// Whether they survive a crash by now; `None` while that is not known.
+    pub fn poll(&mut self) -> Option<Result<(), StoreError>> {
+        match self.0.try_recv() {
+            Ok(result) => Some(result),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(StoreError::Closed)),
+        }
     }
 }
 
@@ -138,7 +153,26 @@ impl Store {
         Ok(Durable(durable))
     }
 
-    /// The same, for callers outside an async runtime.
+    /// The same as `submit`, where no runtime can be waited in: the thread sleeps where too much waits already.
+    pub fn submit_sleeping(&self, changes: Vec<Change>) -> Result<Durable, StoreError> {
+        let (done, durable) = oneshot::channel();
+        let mut commit = Commit { changes, done };
+        loop {
+            commit = match self.commits.try_send(commit) {
+                Ok(()) => return Ok(Durable(durable)),
+                Err(mpsc::error::TrySendError::Full(commit)) => commit,
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(StoreError::Closed),
+            };
+            thread::sleep(FULL_WAIT);
+        }
+    }
+
+    /// Hands over what need not be written: nobody waits for it, and it is let go where too much waits already.
+    pub fn offer(&self, changes: Vec<Change>) {
+        let _ = self.commits.try_send(Commit { changes, done: oneshot::channel().0 });
+    }
+
+    /// The same as `commit`, for callers outside an async runtime.
     pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let (done, durable) = oneshot::channel();
         self.commits.blocking_send(Commit { changes, done }).map_err(|_| StoreError::Closed)?;
@@ -221,6 +255,20 @@ mod tests {
         }
         assert_eq!(store.scan(TABLE, b"", 1_000).unwrap().len(), 200);
         assert_eq!(store.scan(TABLE, &150_u32.to_be_bytes(), 10).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn what_is_handed_over_without_a_runtime_is_durable_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        let mut handed: Vec<Durable> = (0..3_000_u32)
+            .map(|i| store.submit_sleeping(vec![Change::put(TABLE, "k", i.to_be_bytes())]).unwrap())
+            .collect();
+        store.offer(vec![Change::put(TABLE, "offered", "x")]);
+        store.commit_blocking(Vec::new()).unwrap();
+        assert!(handed.iter_mut().all(|durable| matches!(durable.poll(), Some(Ok(())))));
+        assert_eq!(store.get(TABLE, b"k").unwrap(), Some(2_999_u32.to_be_bytes().to_vec()));
+        assert_eq!(store.get(TABLE, b"offered").unwrap(), Some(b"x".to_vec()));
     }
 
     #[test]

@@ -9,8 +9,8 @@ static FLOORS: &[(u8, &[&str])] = &[
     (2, &["contracts", "graph", "protocol", "storage"]),
     (3, &["engine", "float", "consensus", "network", "api", "router", "evm", "payments"]),
     (4, &["verify", "hub", "gateway", "rpc"]),
-    (5, &["worker", "auditor", "ledger", "devchain"]),
-    (6, &["validator"]),
+    (5, &["worker", "auditor", "ledger", "blocks"]),
+    (6, &["validator", "devchain"]),
     (7, &["og", "sim"]),
 ];
 

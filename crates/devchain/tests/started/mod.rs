@@ -48,7 +48,7 @@ pub struct Started {
 
 impl Started {
     pub async fn with(config: Config) -> Result<Self, OpenError> {
-        let (chain, running) = DevChain::open(config).await?;
+        let (chain, running) = devchain::open(config).await?;
         Ok(Self { chain, running })
     }
 

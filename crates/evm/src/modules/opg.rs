@@ -22,6 +22,9 @@ sol!("../../contracts/IOPG.sol");
 /// Where the module lives.
 pub const ADDRESS: Address = address!("0000000000000000000000000000000000000a00");
 
+/// Where the module's storage says what was burned.
+pub const BURNED: U256 = slots::BURNED;
+
 /// The module.
 pub const MODULE: Module = Module { name: "opg", address: ADDRESS, methods: METHODS };
 

@@ -1,6 +1,6 @@
 //! What waits for a block: at most one transaction for each nonce of a sender, none without the means to pay. Pure.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
@@ -26,23 +26,57 @@ impl Default for PoolLimits {
     }
 }
 
+/// What a block still has room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    pub base_fee: u64,
+    pub gas: u64,
+    pub transactions: usize,
+    pub bytes: usize,
+}
+
+impl Room {
+    /// A block that only gas fills.
+    pub fn of_gas(base_fee: u64, gas: u64) -> Self {
+        Self { base_fee, gas, transactions: usize::MAX, bytes: usize::MAX }
+    }
+
+    fn less(self, transaction: &Transaction) -> Option<Self> {
+        Some(Self {
+            gas: self.gas.checked_sub(transaction.gas_limit())?,
+            transactions: self.transactions.checked_sub(1)?,
+            // A block puts the length before each.
+            bytes: self.bytes.checked_sub(transaction.raw().len() + 5)?,
+            ..self
+        })
+    }
+}
+
 struct Entry {
     transaction: Arc<Transaction>,
     arrival: u64,
 }
 
+/// What one sender has waiting.
+#[derive(Default)]
+struct Queue {
+    entries: BTreeMap<u64, Entry>,
+    /// The most that all of it may cost.
+    cost: U256,
+}
+
 /// The waiting transactions.
-pub(crate) struct Pool {
+pub struct Pool {
     limits: PoolLimits,
-    senders: BTreeMap<Address, BTreeMap<u64, Entry>>,
-    places: BTreeMap<B256, (Address, u64)>,
+    senders: BTreeMap<Address, Queue>,
+    places: HashMap<B256, (Address, u64)>,
     bytes: usize,
     arrivals: u64,
 }
 
 impl Pool {
     pub fn new(limits: PoolLimits) -> Self {
-        Self { limits, senders: BTreeMap::new(), places: BTreeMap::new(), bytes: 0, arrivals: 0 }
+        Self { limits, senders: BTreeMap::new(), places: HashMap::new(), bytes: 0, arrivals: 0 }
     }
 
     /// Takes one, and returns what it replaced.
@@ -85,7 +119,7 @@ impl Pool {
     /// The one with the same nonce, if this one offers enough to take its place.
     fn replaceable(&self, transaction: &Transaction) -> Result<Option<Arc<Transaction>>, SubmitError> {
         let of_sender = self.senders.get(&transaction.sender());
-        let Some(entry) = of_sender.and_then(|all| all.get(&transaction.nonce())) else { return Ok(None) };
+        let Some(entry) = of_sender.and_then(|queue| queue.entries.get(&transaction.nonce())) else { return Ok(None) };
         let (old, new) = (entry.transaction.envelope(), transaction.envelope());
         let (fee, tip) = (raised(old.max_fee_per_gas()), raised(tip_of(&entry.transaction)));
         if new.max_fee_per_gas() < fee || tip_of(transaction) < tip {
@@ -101,12 +135,9 @@ impl Pool {
         account: &Account,
         replaced: Option<&Transaction>,
     ) -> Result<(), SubmitError> {
-        let of_sender = self.senders.get(&transaction.sender()).into_iter().flat_map(BTreeMap::values);
-        let others = of_sender.map(|entry| entry.transaction.as_ref()).filter(|other| Some(*other) != replaced);
-        let mut cost = transaction.cost_max().ok_or(Refusal::CostOverflow)?;
-        for other in others {
-            cost = cost.saturating_add(other.cost_max().unwrap_or(U256::MAX));
-        }
+        let waiting = self.senders.get(&transaction.sender()).map_or(U256::ZERO, |queue| queue.cost);
+        let others = waiting.saturating_sub(replaced.map_or(U256::ZERO, cost));
+        let cost = transaction.cost_max().ok_or(Refusal::CostOverflow)?.saturating_add(others);
         if cost > account.balance {
             return Err(Refusal::InsufficientFunds { balance: account.balance, cost }.into());
         }
@@ -115,7 +146,7 @@ impl Pool {
 
     fn check_room(&self, transaction: &Transaction) -> Result<(), SubmitError> {
         let PoolLimits { transactions, bytes, per_sender } = self.limits;
-        let of_sender = self.senders.get(&transaction.sender()).map_or(0, BTreeMap::len);
+        let of_sender = self.senders.get(&transaction.sender()).map_or(0, |queue| queue.entries.len());
         let full = if of_sender >= per_sender {
             format!("{per_sender} transactions of this sender wait")
         } else if self.places.len() >= transactions {
@@ -133,28 +164,44 @@ impl Pool {
         self.bytes = self.bytes.saturating_add(transaction.raw().len());
         self.places.insert(transaction.hash(), (sender, nonce));
         self.arrivals = self.arrivals.saturating_add(1);
-        self.senders.entry(sender).or_default().insert(nonce, Entry { transaction, arrival: self.arrivals });
+        let queue = self.senders.entry(sender).or_default();
+        queue.cost = queue.cost.saturating_add(cost(&transaction));
+        queue.entries.insert(nonce, Entry { transaction, arrival: self.arrivals });
     }
 
     pub fn remove(&mut self, hash: &B256) {
         let Some((sender, nonce)) = self.places.remove(hash) else { return };
-        let Some(of_sender) = self.senders.get_mut(&sender) else { return };
-        if let Some(entry) = of_sender.remove(&nonce) {
+        let Some(queue) = self.senders.get_mut(&sender) else { return };
+        if let Some(entry) = queue.entries.remove(&nonce) {
             self.bytes = self.bytes.saturating_sub(entry.transaction.raw().len());
+            queue.cost = queue.cost.saturating_sub(cost(&entry.transaction));
         }
-        if of_sender.is_empty() {
+        if queue.entries.is_empty() {
             self.senders.remove(&sender);
         }
     }
 
+    /// Forgets what a sender's account has passed: everything below its next nonce. Returns what it was.
+    pub fn settle(&mut self, sender: &Address, next: u64) -> Vec<B256> {
+        let Some(queue) = self.senders.get(sender) else { return Vec::new() };
+        let passed: Vec<B256> = queue.entries.range(..next).map(|(_, entry)| entry.transaction.hash()).collect();
+        passed.iter().for_each(|hash| self.remove(hash));
+        passed
+    }
+
     pub fn get(&self, hash: &B256) -> Option<Arc<Transaction>> {
         let (sender, nonce) = self.places.get(hash)?;
-        self.senders.get(sender)?.get(nonce).map(|entry| Arc::clone(&entry.transaction))
+        self.senders.get(sender)?.entries.get(nonce).map(|entry| Arc::clone(&entry.transaction))
     }
 
     /// By sender and nonce.
     pub fn all(&self) -> Vec<Arc<Transaction>> {
-        self.senders.values().flat_map(BTreeMap::values).map(|entry| Arc::clone(&entry.transaction)).collect()
+        let entries = self.senders.values().flat_map(|queue| queue.entries.values());
+        entries.map(|entry| Arc::clone(&entry.transaction)).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.places.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -163,30 +210,40 @@ impl Pool {
 
     /// The nonce after those that follow `next` without a gap; `None` if none of the sender's wait so.
     pub fn nonce_after(&self, sender: &Address, next: u64) -> Option<u64> {
-        let of_sender = self.senders.get(sender)?;
-        let follow = of_sender.range(next..).zip(next..).take_while(|((nonce, _), wanted)| **nonce == *wanted).count();
+        let entries = &self.senders.get(sender)?.entries;
+        let follow = entries.range(next..).zip(next..).take_while(|((nonce, _), wanted)| **nonce == *wanted).count();
         (follow > 0).then(|| next.saturating_add(follow as u64))
     }
 
-    /// What a block on this state could hold, best paid first, each sender's in order: at most a block's gas.
-    pub fn ready(&self, nonce_of: impl Fn(&Address) -> u64, base_fee: u64, gas: u64) -> Vec<Arc<Transaction>> {
+    /// What a block on this state could hold, best paid first, each sender's in order. What is `promised` to blocks that are
+    /// not executed yet counts as done and is not given again.
+    pub fn ready(
+        &self,
+        nonce_of: impl Fn(&Address) -> u64,
+        room: Room,
+        promised: &HashSet<B256>,
+    ) -> Vec<Arc<Transaction>> {
         let mut heads = BinaryHeap::new();
         for sender in self.senders.keys() {
-            heads.extend(self.head(sender, nonce_of(sender), base_fee));
+            heads.extend(self.head(sender, nonce_of(sender), room.base_fee));
         }
-        let (mut ready, mut left) = (Vec::new(), gas);
+        let (mut ready, mut left) = (Vec::new(), room);
         while let Some(head) = heads.pop() {
-            let Some(entry) = self.senders.get(&head.sender).and_then(|all| all.get(&head.nonce)) else { continue };
-            let Some(rest) = left.checked_sub(entry.transaction.gas_limit()) else { break };
-            left = rest;
-            ready.push(Arc::clone(&entry.transaction));
-            heads.extend(self.head(&head.sender, head.nonce.saturating_add(1), base_fee));
+            let Some(entry) = self.senders.get(&head.sender).and_then(|queue| queue.entries.get(&head.nonce)) else {
+                continue;
+            };
+            if !promised.contains(&entry.transaction.hash()) {
+                let Some(rest) = left.less(&entry.transaction) else { break };
+                left = rest;
+                ready.push(Arc::clone(&entry.transaction));
+            }
+            heads.extend(self.head(&head.sender, head.nonce.saturating_add(1), room.base_fee));
         }
         ready
     }
 
     fn head(&self, sender: &Address, nonce: u64, base_fee: u64) -> Option<Head> {
-        let entry = self.senders.get(sender)?.get(&nonce)?;
+        let entry = self.senders.get(sender)?.entries.get(&nonce)?;
         let tip = entry.transaction.envelope().effective_tip_per_gas(base_fee)?;
         Some(Head { tip, arrival: std::cmp::Reverse(entry.arrival), sender: *sender, nonce })
     }
@@ -199,6 +256,10 @@ struct Head {
     arrival: std::cmp::Reverse<u64>,
     sender: Address,
     nonce: u64,
+}
+
+fn cost(transaction: &Transaction) -> U256 {
+    transaction.cost_max().unwrap_or(U256::MAX)
 }
 
 fn tip_of(transaction: &Transaction) -> u128 {

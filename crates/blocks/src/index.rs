@@ -1,0 +1,182 @@
+//! Blocks on the disk, by number, by hash and by what is in them; and the transactions that wait, so that a restart finds them.
+//!
+//! Whoever has the blocks can make it anew. What is read from it was written here, so senders are kept and not recovered again.
+
+use std::sync::Arc;
+
+use alloy_consensus::{Header, ReceiptEnvelope, Sealable as _, Sealed, Transaction as _};
+use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_rlp::{RlpDecodable, RlpEncodable};
+use evm::{Block, Chain, Receipt, Transaction};
+use rpc::{NodeError, Place};
+use storage::{Change, Store};
+
+const HEADERS: &str = "headers";
+const BODIES: &str = "bodies";
+const NUMBERS: &str = "numbers";
+const PLACES: &str = "places";
+const WAITING: &str = "waiting";
+
+/// Entries that one read takes from a table.
+const PAGE: usize = 16_384;
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct Body {
+    transactions: Vec<Bytes>,
+    senders: Vec<Address>,
+    /// Typed envelopes, as the receipts root commits to them.
+    receipts: Vec<Bytes>,
+}
+
+/// What cannot be read although it was written here.
+pub(crate) fn broken(what: impl std::fmt::Display) -> NodeError {
+    NodeError::Read(format!("what is kept cannot be read: {what}"))
+}
+
+fn read<T: alloy_rlp::Decodable>(bytes: &[u8], what: &str) -> Result<T, NodeError> {
+    alloy_rlp::decode_exact(bytes).map_err(|error| broken(format!("{what}: {error}")))
+}
+
+/// The tables of one chain in a file, which may hold others beside.
+#[derive(Clone)]
+pub struct Index {
+    store: Store,
+    chain: Chain,
+}
+
+impl Index {
+    /// What its file must have been opened with.
+    pub const TABLES: &[&str] = &[HEADERS, BODIES, NUMBERS, PLACES, WAITING];
+
+    pub fn new(store: Store, chain: Chain) -> Self {
+        Self { store, chain }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, NodeError> {
+        self.store.get(table, key).map_err(broken)
+    }
+
+    /// Number of the newest block.
+    pub fn head(&self) -> Result<Option<u64>, NodeError> {
+        let last = self.store.last(HEADERS).map_err(broken)?;
+        last.map(|(key, _)| number(&key)).transpose()
+    }
+
+    pub fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError> {
+        let bytes = self.get(HEADERS, &number.to_be_bytes())?;
+        bytes.map(|bytes| Ok(read::<Header>(&bytes, "a header")?.seal_slow())).transpose()
+    }
+
+    pub fn block(&self, number: u64) -> Result<Option<Arc<Block>>, NodeError> {
+        let Some(header) = self.header(number)? else { return Ok(None) };
+        let body = self.get(BODIES, &number.to_be_bytes())?.ok_or_else(|| broken("a block without a body"))?;
+        let body: Body = read(&body, "a body")?;
+        if body.senders.len() != body.transactions.len() {
+            return Err(broken("a transaction without a sender"));
+        }
+        let known = body.transactions.iter().zip(body.senders);
+        let recalled = known.map(|(raw, sender)| Transaction::recall(raw, sender, &self.chain).map_err(broken));
+        let transactions: Vec<Transaction> = recalled.collect::<Result<_, _>>()?;
+        let receipts = receipts(&transactions, &body.receipts, header.base_fee_per_gas.unwrap_or_default())?;
+        Ok(Some(Arc::new(Block { header, transactions, receipts })))
+    }
+
+    pub fn number_of(&self, hash: &B256) -> Result<Option<u64>, NodeError> {
+        self.get(NUMBERS, hash.as_slice())?.map(|bytes| number(&bytes)).transpose()
+    }
+
+    pub fn place_of(&self, hash: &B256) -> Result<Option<Place>, NodeError> {
+        let Some(bytes) = self.get(PLACES, hash.as_slice())? else { return Ok(None) };
+        let (block, index) = bytes.split_at_checked(8).ok_or_else(|| broken("a place"))?;
+        let index = usize::try_from(number(index)?).map_err(broken)?;
+        Ok(Some(Place { block: number(block)?, index }))
+    }
+
+    /// All that waited, in no order that matters.
+    pub fn waiting(&self) -> Result<Vec<Transaction>, NodeError> {
+        let all = self.all(WAITING)?;
+        all.iter().map(|(_, raw)| Transaction::decode(raw, &self.chain).map_err(broken)).collect()
+    }
+
+    /// All entries of a table.
+    pub fn all(&self, table: &'static str) -> Result<Vec<storage::Entry>, NodeError> {
+        let (mut all, mut from) = (Vec::new(), Vec::new());
+        loop {
+            let page = self.store.scan(table, &from, PAGE).map_err(broken)?;
+            let is_last = page.len() < PAGE;
+            all.extend(page);
+            match all.last() {
+                Some((key, _)) if !is_last => {
+                    from.clone_from(key);
+                    from.push(0);
+                }
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// What makes a block readable here.
+    pub fn put(block: &Block) -> Vec<Change> {
+        let number = block.header.number.to_be_bytes();
+        let body = Body {
+            transactions: block.transactions.iter().map(|transaction| transaction.raw().clone()).collect(),
+            senders: block.transactions.iter().map(Transaction::sender).collect(),
+            receipts: block.receipts.iter().map(|receipt| receipt.envelope.encoded_2718().into()).collect(),
+        };
+        let mut put = vec![
+            Change::put(HEADERS, number, alloy_rlp::encode(block.header.inner())),
+            Change::put(BODIES, number, alloy_rlp::encode(&body)),
+            Change::put(NUMBERS, block.header.hash().as_slice(), number),
+        ];
+        for (index, transaction) in block.transactions.iter().enumerate() {
+            let place = [number, (index as u64).to_be_bytes()].concat();
+            put.push(Change::put(PLACES, transaction.hash().as_slice(), place));
+        }
+        put
+    }
+
+    /// What makes a restart find a transaction that waits.
+    pub fn put_waiting(transaction: &Transaction) -> Change {
+        Change::put(WAITING, transaction.hash().as_slice(), transaction.raw().to_vec())
+    }
+
+    pub fn remove_waiting(hash: &B256) -> Change {
+        Change::remove(WAITING, hash.as_slice())
+    }
+}
+
+fn number(bytes: &[u8]) -> Result<u64, NodeError> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| broken("a number"))
+}
+
+/// What follows from the envelopes is not kept: gas, price, where logs begin, which contract was made.
+fn receipts(transactions: &[Transaction], kept: &[Bytes], base_fee: u64) -> Result<Vec<Receipt>, NodeError> {
+    let (mut gas_before, mut logs_before) = (0_u64, 0_u64);
+    let mut receipts = Vec::with_capacity(kept.len());
+    for (transaction, bytes) in transactions.iter().zip(kept) {
+        let envelope = ReceiptEnvelope::decode_2718_exact(bytes).map_err(broken)?;
+        let makes = transaction.envelope().is_create() && envelope.status();
+        let (gas, logs) = (envelope.cumulative_gas_used(), envelope.logs().len() as u64);
+        receipts.push(Receipt {
+            gas_used: gas.saturating_sub(gas_before),
+            effective_gas_price: transaction.gas_price(base_fee),
+            contract: makes.then(|| transaction.sender().create(transaction.nonce())),
+            logs_before,
+            output: Bytes::new(),
+            halt: None,
+            envelope,
+        });
+        gas_before = gas;
+        logs_before = logs_before.saturating_add(logs);
+    }
+    if receipts.len() != transactions.len() { Err(broken("a transaction without a receipt")) } else { Ok(receipts) }
+}

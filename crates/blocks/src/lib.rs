@@ -1,0 +1,15 @@
+//! Executed blocks and waiting transactions, as whoever serves a chain needs them (`specs/rpc.md`).
+//!
+//! The newest blocks are in memory with their states, older ones in an index on disk; what waits is in a pool with Ethereum's
+//! rules. `Served` answers JSON-RPC from them. Makes no block, orders nothing and decides nothing about the chain: that is left
+//! to a `Source`, of which there are two: a devchain that makes blocks itself, and a validator that executes what was agreed on.
+
+mod index;
+mod pool;
+mod served;
+mod view;
+
+pub use index::Index;
+pub use pool::{Pool, PoolLimits, Room};
+pub use served::{Served, Source};
+pub use view::{Live, Recent, View};

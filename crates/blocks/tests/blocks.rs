@@ -1,0 +1,218 @@
+//! Blocks and waiting transactions from outside: what is found where, what a proposal gets, what is forgotten.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use blocks::{Index, Live, Pool, PoolLimits, Recent, Room, View};
+use evm::{Block, BlockBuilder, Chain, Genesis, GenesisAccount, NextBlock, StateRead as _, Transaction, World};
+use k256::ecdsa::SigningKey;
+use rpc::{NodeError, SubmitError};
+use storage::Store;
+
+const CHAIN: Chain = Chain::network(77);
+const GWEI: u128 = 1_000_000_000;
+const WIDE: Room = Room { base_fee: 1, gas: u64::MAX, transactions: usize::MAX, bytes: usize::MAX };
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_slice(&[seed; 32]).unwrap()
+}
+
+fn address(seed: u8) -> Address {
+    Address::from_public_key(key(seed).verifying_key())
+}
+
+/// A payment of one wei, with so many gwei as tip.
+fn payment(from: u8, nonce: u64, tip: u128) -> Arc<Transaction> {
+    let unsigned = TxEip1559 {
+        chain_id: CHAIN.id,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: (tip + 2) * GWEI,
+        max_priority_fee_per_gas: tip * GWEI,
+        to: TxKind::Call(Address::repeat_byte(0x77)),
+        value: U256::from(1),
+        access_list: Default::default(),
+        input: Bytes::new(),
+    };
+    let signature = key(from).sign_prehash_recoverable(unsigned.signature_hash().as_slice()).unwrap();
+    let envelope = TxEnvelope::from(unsigned.into_signed(Signature::from(signature)));
+    Arc::new(Transaction::from_envelope(envelope, &CHAIN).unwrap())
+}
+
+fn begin() -> Recent {
+    let mut genesis = Genesis::default();
+    for seed in 1..=3 {
+        let balance = U256::from(1_000_000) * U256::from(GWEI);
+        genesis.accounts.insert(address(seed), GenesisAccount { balance, ..GenesisAccount::default() });
+    }
+    let (world, header) = genesis.build(&CHAIN).unwrap();
+    let block = Arc::new(Block { header, transactions: Vec::new(), receipts: Vec::new() });
+    Recent { block, before: World::default(), world }
+}
+
+/// The block after another, of these transactions.
+fn after(parent: &Recent, transactions: &[Arc<Transaction>]) -> Recent {
+    let next = NextBlock { beneficiary: Address::repeat_byte(0xbe), ..NextBlock::default() };
+    let mut builder = BlockBuilder::begin(&CHAIN, parent.block.header.inner(), &parent.world, &next).unwrap();
+    transactions.iter().for_each(|transaction| drop(builder.push((**transaction).clone()).unwrap()));
+    let done = builder.finish();
+    let mut world = parent.world.clone();
+    let root = world.apply(&done.changes);
+    Recent { block: Arc::new(done.seal(root).0), before: parent.world.clone(), world }
+}
+
+fn live(limits: PoolLimits) -> Live {
+    Live::new([begin()], Pool::new(limits))
+}
+
+fn hashes(transactions: &[Arc<Transaction>]) -> Vec<B256> {
+    transactions.iter().map(|transaction| transaction.hash()).collect()
+}
+
+fn ready(live: &Live, room: Room, promised: &[Arc<Transaction>]) -> Vec<B256> {
+    let promised: HashSet<B256> = promised.iter().map(|transaction| transaction.hash()).collect();
+    hashes(&live.pool.ready(|sender| live.nonce(sender), room, &promised))
+}
+
+#[test]
+fn a_proposal_takes_the_best_paid_first_and_each_senders_in_order() {
+    let mut live = live(PoolLimits::default());
+    let (cheap, dear, later) = (payment(1, 0, 1), payment(2, 0, 5), payment(1, 1, 9));
+    for transaction in [&later, &cheap, &dear] {
+        live.admit(transaction).unwrap();
+    }
+    assert_eq!(ready(&live, WIDE, &[]), hashes(&[dear.clone(), cheap.clone(), later.clone()]));
+    assert_eq!(ready(&live, Room { transactions: 2, ..WIDE }, &[]), hashes(&[dear.clone(), cheap.clone()]));
+    assert_eq!(ready(&live, Room { gas: 21_000, ..WIDE }, &[]), hashes(std::slice::from_ref(&dear)));
+    let bytes = dear.raw().len() + 5;
+    assert_eq!(ready(&live, Room { bytes, ..WIDE }, &[]), hashes(std::slice::from_ref(&dear)));
+    assert!(ready(&live, Room { bytes: bytes - 1, ..WIDE }, &[]).is_empty());
+    assert!(ready(&live, Room { base_fee: u64::MAX, ..WIDE }, &[]).is_empty());
+}
+
+#[test]
+fn what_an_unfinalized_block_holds_is_not_given_again_but_what_follows_it_is() {
+    let mut live = live(PoolLimits::default());
+    let (first, second) = (payment(1, 0, 1), payment(1, 1, 1));
+    live.admit(&first).unwrap();
+    live.admit(&second).unwrap();
+    assert_eq!(ready(&live, WIDE, std::slice::from_ref(&first)), hashes(std::slice::from_ref(&second)));
+    assert!(ready(&live, WIDE, &[first, second]).is_empty());
+}
+
+#[test]
+fn a_block_takes_what_it_holds_and_what_its_senders_have_passed_out_of_the_pool() {
+    let mut live = live(PoolLimits::default());
+    let (rival, executed, next) = (payment(1, 0, 1), payment(1, 0, 3), payment(1, 1, 1));
+    live.admit(&rival).unwrap();
+    live.admit(&next).unwrap();
+    let parent = live.newest().unwrap().clone();
+    assert_eq!(live.push(after(&parent, std::slice::from_ref(&executed))), hashes(&[rival]));
+    assert_eq!(ready(&live, WIDE, &[]), hashes(&[next]));
+    assert_eq!(live.admit(&executed), Err(SubmitError::AlreadyKnown));
+    assert!(matches!(live.admit(&payment(1, 0, 9)), Err(SubmitError::Refused(evm::Refusal::NonceTooLow { .. }))));
+}
+
+#[test]
+fn a_replacement_offers_a_tenth_more_and_its_means_are_counted_once() {
+    let mut live = live(PoolLimits { per_sender: 2, ..PoolLimits::default() });
+    live.admit(&payment(1, 0, 10)).unwrap();
+    assert!(matches!(live.admit(&payment(1, 0, 10)), Err(SubmitError::AlreadyKnown)));
+    assert!(matches!(live.admit(&payment(1, 0, 9)), Err(SubmitError::Underpriced { .. })));
+    let better = payment(1, 0, 12);
+    assert_eq!(live.admit(&better).unwrap().map(|replaced| replaced.nonce()), Some(0));
+    live.admit(&payment(1, 1, 12)).unwrap();
+    assert!(matches!(live.admit(&payment(1, 2, 12)), Err(SubmitError::Refused(evm::Refusal::NonceTooHigh { .. }))));
+    // 21,000 gas at 30 gwei and more: the second is more than a million gwei with the first.
+    let mut poor = self::live(PoolLimits::default());
+    poor.admit(&payment(1, 0, 28)).unwrap();
+    assert!(matches!(poor.admit(&payment(1, 1, 28)), Err(SubmitError::Refused(evm::Refusal::InsufficientFunds { .. }))));
+    poor.admit(&payment(1, 0, 40)).unwrap();
+}
+
+#[test]
+fn a_full_pool_says_so() {
+    let mut live = live(PoolLimits { transactions: 1, ..PoolLimits::default() });
+    live.admit(&payment(1, 0, 1)).unwrap();
+    let refused = live.admit(&payment(2, 0, 1)).unwrap_err();
+    assert_eq!(refused.to_string(), "txpool is full: 1 transactions wait");
+}
+
+#[test]
+fn what_was_written_is_read_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    assert_eq!(index.head().unwrap(), None);
+    let first = begin();
+    let second = after(&first, &[payment(1, 0, 1), payment(2, 0, 2)]);
+    for recent in [&first, &second] {
+        index.store().commit_blocking(Index::put(&recent.block)).unwrap();
+    }
+    assert_eq!(index.head().unwrap(), Some(1));
+    let read = index.block(1).unwrap().unwrap();
+    assert_eq!((&read.header, &read.transactions), (&second.block.header, &second.block.transactions));
+    let senders = |block: &Block| block.transactions.iter().map(Transaction::sender).collect::<Vec<_>>();
+    assert_eq!(senders(&read), senders(&second.block));
+    for (read, made) in read.receipts.iter().zip(&second.block.receipts) {
+        assert_eq!((&read.envelope, read.gas_used, read.logs_before), (&made.envelope, made.gas_used, made.logs_before));
+    }
+    let place = index.place_of(&second.block.transactions[1].hash()).unwrap().unwrap();
+    assert_eq!((place.block, place.index), (1, 1));
+    assert_eq!(index.number_of(&second.block.header.hash()).unwrap(), Some(1));
+    assert!(index.block(2).unwrap().is_none());
+
+    let waiting = payment(3, 0, 1);
+    index.store().commit_blocking(vec![Index::put_waiting(&waiting)]).unwrap();
+    assert_eq!(index.waiting().unwrap(), [(*waiting).clone()]);
+    index.store().commit_blocking(vec![Index::remove_waiting(&waiting.hash())]).unwrap();
+    assert!(index.waiting().unwrap().is_empty());
+}
+
+#[test]
+fn damaged_bytes_are_an_error_of_the_index_and_no_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    let block = after(&begin(), &[payment(1, 0, 1)]).block;
+    let changes = Index::put(&block);
+    let body = changes.iter().position(|change| change.table == "bodies").unwrap();
+    for place in 0..changes[body].value.as_ref().unwrap().len() {
+        let mut damaged = changes.clone();
+        damaged[body].value.as_mut().unwrap()[place] ^= 0x55;
+        index.store().commit_blocking(damaged).unwrap();
+        // Another block of the same shape, or an error: never a panic.
+        if let Err(error) = index.block(1) {
+            assert!(matches!(error, NodeError::Read(_)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn blocks_that_are_no_longer_recent_come_from_the_index_or_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    let first = begin();
+    let second = after(&first, &[payment(1, 0, 1)]);
+    let third = after(&second, &[]);
+    for recent in [&first, &second, &third] {
+        index.store().commit_blocking(Index::put(&recent.block)).unwrap();
+    }
+    let hash = second.block.transactions[0].hash();
+    for (index, is_there) in [(Some(index), true), (None, false)] {
+        let live = Live::new([first.clone(), second.clone()], Pool::new(PoolLimits::default()));
+        let view = View::new(CHAIN, index, live);
+        assert_eq!(view.place_of(&hash).unwrap().unwrap().block, 1);
+        assert!(view.header(2).unwrap().is_none(), "what is not shown yet is not told, though it is on the disk");
+        view.live_mut().push(third.clone());
+        view.live_mut().forget_below(9);
+        assert_eq!(view.live().head(), 2, "the newest stays");
+        assert_eq!(view.place_of(&hash).unwrap().is_some(), is_there);
+        assert_eq!(view.block(1).unwrap().is_some(), is_there);
+        assert_eq!(view.number_of(&second.block.header.hash()).unwrap().is_some(), is_there);
+        assert!(matches!(view.state(1), Err(NodeError::StateGone { asked: 1, oldest: 2 })));
+        let nonce = |state: rpc::State| state.account(&address(1)).unwrap().unwrap().nonce;
+        assert_eq!((nonce(view.state_before(2).unwrap()), nonce(view.state(2).unwrap())), (1, 1));
+    }
+}
