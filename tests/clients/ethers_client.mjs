@@ -77,7 +77,8 @@ const pushed = new Promise((resolve) => meter.connect(socket).once("Counted", (b
 await socket.send("eth_chainId", []);
 await new Promise((resolve) => setTimeout(resolve, 200));
 const next = await (await meter.add(1n, "pushed")).wait();
-assert.equal(await head, next.blockNumber);
+// A chain may make blocks all the time, and tells of each.
+assert.ok((await head) <= next.blockNumber);
 assert.equal(await pushed, "pushed");
 await socket.destroy();
 provider.destroy();

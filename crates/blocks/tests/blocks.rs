@@ -129,7 +129,10 @@ fn a_replacement_offers_a_tenth_more_and_its_means_are_counted_once() {
     // 21,000 gas at 30 gwei and more: the second is more than a million gwei with the first.
     let mut poor = self::live(PoolLimits::default());
     poor.admit(&payment(1, 0, 28)).unwrap();
-    assert!(matches!(poor.admit(&payment(1, 1, 28)), Err(SubmitError::Refused(evm::Refusal::InsufficientFunds { .. }))));
+    assert!(matches!(
+        poor.admit(&payment(1, 1, 28)),
+        Err(SubmitError::Refused(evm::Refusal::InsufficientFunds { .. }))
+    ));
     poor.admit(&payment(1, 0, 40)).unwrap();
 }
 
@@ -157,7 +160,10 @@ fn what_was_written_is_read_back_the_same() {
     let senders = |block: &Block| block.transactions.iter().map(Transaction::sender).collect::<Vec<_>>();
     assert_eq!(senders(&read), senders(&second.block));
     for (read, made) in read.receipts.iter().zip(&second.block.receipts) {
-        assert_eq!((&read.envelope, read.gas_used, read.logs_before), (&made.envelope, made.gas_used, made.logs_before));
+        assert_eq!(
+            (&read.envelope, read.gas_used, read.logs_before),
+            (&made.envelope, made.gas_used, made.logs_before)
+        );
     }
     let place = index.place_of(&second.block.transactions[1].hash()).unwrap().unwrap();
     assert_eq!((place.block, place.index), (1, 1));

@@ -10,7 +10,6 @@ use alloy_sol_types::{SolCall as _, SolError as _, SolValue as _};
 use contracts::abi::{IBridgedOPG, ISettlement, IToken};
 use contracts::{Artefact, SettlementStart, addresses};
 use crypto::{Digest, threshold::GroupKey};
-use devchain::DevChain;
 use evm::{Receipt, StateRead as _};
 use network::{Committee, Ledger};
 use protocol::{Burn, Canonical as _, EpochRecord, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord};
@@ -677,5 +676,5 @@ fn a_key_funded_twice_or_where_a_contract_lies_is_seen() {
     assert_eq!(taken.genesis(), Err(devchain::BaseError::Taken(addresses::PERMIT2)));
     let much = devchain::BaseStart { opg: U256::MAX, ..start([0; 192]) };
     assert_eq!(much.genesis(), Err(devchain::BaseError::Supply));
-    let _ = DevChain::plain(8_453);
+    let _ = devchain::plain(8_453);
 }

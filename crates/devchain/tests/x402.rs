@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::U256;
-use devchain::{BaseStart, Config, DevChain, FundedKey, PoolLimits};
+use devchain::{BaseStart, Config, FundedKey, PoolLimits};
 use rpc::{Limits, Server};
 
 fn now() -> u64 {
@@ -25,7 +25,7 @@ fn config(folder: &Path, keys: &[FundedKey]) -> Config {
         network_key: [0; 192],
     };
     Config {
-        chain: DevChain::plain(8_453),
+        chain: devchain::plain(8_453),
         genesis: start.genesis().unwrap(),
         directory: folder.to_owned(),
         beneficiary: Default::default(),
@@ -48,7 +48,7 @@ fn sources() -> PathBuf {
 async fn works(mut client: Command) {
     let folder = tempfile::tempdir().unwrap();
     let keys: Vec<FundedKey> = (0..2).map(|index| FundedKey::derive(&[1; 32], index)).collect();
-    let (chain, _running) = DevChain::open(config(folder.path(), &keys)).await.unwrap();
+    let (chain, _running) = devchain::open(config(folder.path(), &keys)).await.unwrap();
     let node = Arc::new(chain);
     let server = Server::start("127.0.0.1:0".parse().unwrap(), node, "og/test", Limits::default()).await.unwrap();
     client.arg(server.url()).args(keys.iter().map(|key| key.secret.to_string()));

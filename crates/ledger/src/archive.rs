@@ -55,9 +55,8 @@ impl Archive {
 
     /// The tree after `changes` to the newest closed epoch's.
     pub fn next_tree(&self, changes: &BTreeMap<Digest, Change>) -> Tree {
-        changes
-            .iter()
-            .fold(self.tree(), |tree, (key, change)| tree.with(*key, change.after.as_deref().map(value_digest)))
+        let digest = |(key, change): (&Digest, &Change)| (*key, change.after.as_deref().map(value_digest));
+        self.tree().with_all(&changes.iter().map(digest).collect::<Vec<_>>())
     }
 
     pub fn push(&mut self, closed: ClosedEpoch, tree: Tree, changes: BTreeMap<Digest, Change>) {

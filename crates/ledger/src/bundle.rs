@@ -2,7 +2,7 @@
 
 use crypto::merkle;
 use protocol::{
-    Bundle, Certificate, Digest, List, Version,
+    Bundle, Canonical as _, Certificate, Digest, List, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
 };
 use thiserror::Error;
@@ -10,8 +10,17 @@ use thiserror::Error;
 use crate::{
     archive::{Archive, ClosedEpoch, RECENT_EPOCHS},
     ledger::Ledger,
+    records::{EvmRecord, key_of},
     table::{Row, Table},
 };
+
+/// Where the EVM stood at the end of an epoch, provably.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundEvm {
+    pub record: EvmRecord,
+    /// Of the record at `key_of::evm`, under the epoch's state root.
+    pub proof: StateProof,
+}
 
 /// Why there is no such bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -66,6 +75,16 @@ impl Ledger {
             status,
             status_proof,
         })
+    }
+
+    /// Where the EVM stood at the end of a recent epoch, and the proof of it under that epoch's state root.
+    pub fn evm_record(&self, as_of: u64) -> Option<BoundEvm> {
+        let tree = self.archive.tree_as_of(as_of)?;
+        let record = match self.archive.replaced_since(as_of, &key_of::evm()) {
+            Some(replaced) => EvmRecord::decode(replaced?).ok()?,
+            None => EvmRecord::of(self.present.state.evm_at_close()?),
+        };
+        Some(BoundEvm { record, proof: StateProof::new(&tree.prove(&key_of::evm()))? })
     }
 
     fn inclusion(&self, anchoring: &ClosedEpoch, index: u64) -> Result<ReceiptInclusion, BundleError> {

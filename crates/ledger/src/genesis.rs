@@ -3,16 +3,19 @@
 //! Its digest is what consensus commits to at height zero. Whoever writes a genesis vouches for its keys: it holds no
 //! proofs of possession.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use alloy_primitives::{Address, U256};
+use evm::Chain;
 use protocol::{
-    Amount, Digest, KeyRecord, List, Milliseconds, ModelRecord, NodeRecord, Noun as _, PublicKey, Role, Text, Version,
-    record,
+    Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, NodeRecord, Noun as _, PublicKey, Role,
+    Text, Version, record,
     registry::{OPEN_END, form, node_id},
 };
 use thiserror::Error;
 
 use crate::{
+    purse::{Head, LOCKED, address_of, locked_at_genesis},
     records::{AccountRecord, COMMITTEE_MAX, NetworkRecord},
     rules::{MILLION, Rules},
     state::State,
@@ -20,6 +23,10 @@ use crate::{
 
 record! {
     GenesisAccount { key: PublicKey, balance: Amount, }
+}
+record! {
+    /// An account of the EVM that is no ed25519 key's: a wallet.
+    GenesisWallet { address: EvmAddress, balance: Amount, }
 }
 record! {
     /// A node; its stake comes on top of the accounts.
@@ -43,11 +50,12 @@ record! {
 }
 record! {
     /// What the network starts from.
-    Genesis in "og/genesis/v1" {
-        version: Version<1>,
+    Genesis in "og/genesis/v2" {
+        version: Version<2>,
         chain_id: u64,
         time_ms: Milliseconds,
         accounts: List<GenesisAccount, 65_536>,
+        wallets: List<GenesisWallet, 65_536>,
         nodes: List<GenesisNode, 4_096>,
         models: List<GenesisModel, 4_096>,
         reward_pool: Amount,
@@ -62,6 +70,10 @@ pub enum GenesisError {
     Rule(&'static str),
     #[error("failed to read genesis: account {0} is listed twice")]
     RepeatedAccount(PublicKey),
+    #[error("failed to read genesis: address {} is listed twice, or has a listed key", alloy_primitives::Address::from(.0.0))]
+    RepeatedWallet(EvmAddress),
+    #[error("failed to read genesis: {0}")]
+    Evm(#[from] evm::GenesisError),
     #[error("failed to read genesis: key {0} is registered twice")]
     RepeatedKey(PublicKey),
     #[error("failed to read genesis: model {0} is listed twice")]
@@ -84,13 +96,12 @@ impl Genesis {
         if let Some(rule) = self.rules.fault() {
             return Err(GenesisError::Rule(rule));
         }
-        let mut state = State::new(self.network()?);
+        let mut state = State::new(self.network()?, self.evm()?);
         for account in self.accounts.iter() {
-            let row = AccountRecord { key: account.key, balance: account.balance, nonce: 0 };
             if state.accounts.contains(&account.key) {
                 return Err(GenesisError::RepeatedAccount(account.key));
             }
-            state.accounts.put(row);
+            state.accounts.put(AccountRecord { key: account.key, nonce: 0 });
         }
         self.models.iter().try_for_each(|model| self.add_model(&mut state, model))?;
         self.nodes.iter().try_for_each(|node| self.add_node(&mut state, node))?;
@@ -112,17 +123,37 @@ impl Genesis {
             rules: self.rules.clone(),
             committee: List::new(committee).map_err(|_| refused)?,
             supply: self.supply()?,
-            burned: 0,
             bonded: 0,
             reward_pool: self.reward_pool,
         })
+    }
+
+    /// The EVM as the network begins: all money is in it.
+    fn evm(&self) -> Result<Head, GenesisError> {
+        let locked = self.nodes.iter().fold(self.reward_pool, |sum, node| sum.saturating_add(node.stake));
+        let mut accounts = BTreeMap::from([(Address::from(LOCKED.0), locked_at_genesis(locked))]);
+        let keys = self.accounts.iter().map(|account| (address_of(&account.key), account.balance));
+        // A key that is listed twice is refused as such.
+        let keys: BTreeMap<_, _> = keys.filter(|(_, balance)| *balance > 0).collect();
+        let wallets = self.wallets.iter().map(|wallet| (wallet.address, wallet.balance));
+        for (address, balance) in keys.into_iter().chain(wallets) {
+            let account = evm::GenesisAccount { balance: U256::from(balance), ..evm::GenesisAccount::default() };
+            if accounts.insert(Address::from(address.0), account).is_some() {
+                return Err(GenesisError::RepeatedWallet(address));
+            }
+        }
+        let timestamp = self.time_ms.checked_div(1_000).unwrap_or_default();
+        let genesis = evm::Genesis { timestamp, accounts, ..evm::Genesis::default() };
+        let (world, header) = genesis.build(&Chain::network(self.chain_id))?;
+        Ok(Head { world, header })
     }
 
     /// All money, bounded so that a millionth share of any part of it is computed exactly.
     fn supply(&self) -> Result<Amount, GenesisError> {
         let limit = Amount::MAX.checked_div(Amount::from(MILLION)).unwrap_or(0);
         let balances = self.accounts.iter().map(|account| account.balance);
-        let mut parts = balances.chain(self.nodes.iter().map(|node| node.stake));
+        let wallets = self.wallets.iter().map(|wallet| wallet.balance);
+        let mut parts = balances.chain(wallets).chain(self.nodes.iter().map(|node| node.stake));
         let supply = parts.try_fold(self.reward_pool, Amount::checked_add);
         supply.filter(|supply| *supply <= limit).ok_or(GenesisError::Supply { limit })
     }
@@ -161,7 +192,7 @@ impl Genesis {
         }
         // An operator without a balance still has to be known, to rotate its node's key.
         if !state.accounts.contains(&node.operator) {
-            state.accounts.put(AccountRecord { key: node.operator, balance: 0, nonce: 0 });
+            state.accounts.put(AccountRecord { key: node.operator, nonce: 0 });
         }
         state.enter(
             NodeRecord {

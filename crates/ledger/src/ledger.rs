@@ -1,6 +1,7 @@
-//! Executing finalized blocks: one height after the other, transaction by transaction, epochs closing between blocks.
+//! Executing finalized blocks: one height after the other, epochs closing between blocks, natives before Ethereum's.
 
-use protocol::{Canonical as _, Digest, EpochRecord, Milliseconds, SignedTransaction};
+use evm::Chain;
+use protocol::{Canonical as _, Digest, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
 use thiserror::Error;
 
 use crate::{
@@ -9,8 +10,10 @@ use crate::{
     close::close,
     event::Event,
     genesis::{Genesis, GenesisError},
+    ordered::Ordered,
     present::{OpenEpoch, Present},
     refusal::Refusal,
+    work::{Begun, Ran, Work, surroundings},
 };
 
 /// Longest transaction: a whole batch of receipts, or a challenge with its opening, and room to spare in one block.
@@ -23,7 +26,17 @@ pub const NONCE_WINDOW: u64 = 1_024;
 pub struct Block {
     pub height: u64,
     pub time_ms: Milliseconds,
+    /// Who gets the tips of its Ethereum transactions.
+    pub proposer: PublicKey,
     pub transactions: Vec<Vec<u8>>,
+}
+
+/// A block without its transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heading {
+    pub height: u64,
+    pub time_ms: Milliseconds,
+    pub proposer: PublicKey,
 }
 
 /// What became of one transaction.
@@ -71,6 +84,19 @@ impl Ledger {
 
     /// Executes the next block. One that was executed before is `None` and changes nothing.
     pub fn execute(&mut self, block: &Block) -> Result<Option<Executed>, HeightGap> {
+        if block.height <= self.height {
+            return Ok(None);
+        }
+        let chain = self.chain();
+        let read = block.transactions.iter().map(|bytes| Ordered::read(bytes, &chain)).collect();
+        let heading = Heading { height: block.height, time_ms: block.time_ms, proposer: block.proposer };
+        let begun = self.begin(heading, read)?;
+        Ok(begun.map(|begun| self.finish(begun.run())))
+    }
+
+    /// Executes the native part of the next block, whose transactions were read before. What `Begun::run` makes of the rest
+    /// has to come back to `finish`; until then the EVM is the one before the block. A block that was executed before is `None`.
+    pub fn begin(&mut self, block: Heading, transactions: Vec<Ordered>) -> Result<Option<Begun>, HeightGap> {
         let expected = self.height.saturating_add(1);
         if block.height > expected {
             return Err(HeightGap { found: block.height, expected });
@@ -78,17 +104,38 @@ impl Ledger {
         if block.height < expected {
             return Ok(None);
         }
-        let closed = self.advance(block);
-        let outcomes = block.transactions.iter().map(|bytes| self.transact(bytes)).collect();
+        let closed = self.advance(&block);
+        let (mut outcomes, mut ethereum) = (Vec::with_capacity(transactions.len()), Vec::new());
+        for (index, ordered) in transactions.into_iter().enumerate() {
+            let id = ordered.id();
+            let result = match ordered {
+                Ordered::Native { signed, is_signed } => self.transact(*signed, is_signed),
+                Ordered::Ethereum(transaction) => {
+                    ethereum.push((index, transaction));
+                    Ok(())
+                }
+                Ordered::Unreadable(refusal) => Err(refusal),
+            };
+            outcomes.push(Outcome { id, result });
+        }
+        let head = self.present.state.purse.settle().clone();
+        let next = surroundings(&head.header, self.present.open.time_ms, &block.proposer);
         let events = std::mem::take(&mut self.present.events);
-        Ok(Some(Executed { height: block.height, closed, outcomes, events }))
+        let executed = Executed { height: block.height, closed, outcomes, events };
+        Ok(Some(Begun { executed, work: Work { chain: self.chain(), head, next, transactions: ethereum } }))
+    }
+
+    /// Takes over what the Ethereum part of the block that was begun has come to.
+    pub fn finish(&mut self, ran: Ran) -> Executed {
+        self.present.state.purse.set_head(ran.after);
+        ran.executed
     }
 
     /// Moves time to the block: closes the epoch if the block lies beyond it.
     ///
     /// Epochs lie on a grid from the genesis time, so that they do not drift; at most one closes, because a second
     /// without a block is one in which nobody could have challenged.
-    fn advance(&mut self, block: &Block) -> Option<EpochRecord> {
+    fn advance(&mut self, block: &Heading) -> Option<EpochRecord> {
         // A final block is executed whatever its time says; time that goes back stands still.
         let time_ms = block.time_ms.max(self.present.open.time_ms);
         let length = u64::from(self.present.state.network.rules.epoch_ms);
@@ -107,33 +154,38 @@ impl Ledger {
         closed
     }
 
-    fn transact(&mut self, bytes: &[u8]) -> Outcome {
-        let signed = match read(bytes) {
-            Ok(signed) => signed,
-            Err(refusal) => return Outcome { id: None, result: Err(refusal) },
-        };
-        let id = Some(signed.transaction.id());
-        let result = self.authentic(&signed).and_then(|()| {
-            let (sender, given) = (signed.transaction.sender, signed.transaction.nonce);
-            let next = self.present.state.nonce(&sender);
-            if given > next {
-                return Err(Refusal::NonceTooHigh { given, next });
-            }
-            // Used up even if the action is refused: else what follows would wait for it for ever, and a refused
-            // transaction could be executed much later, when nobody expects it.
-            self.present.state.count(&sender);
-            actions::apply(&mut self.present, &sender, signed.transaction.action)
-        });
-        Outcome { id, result }
+    fn transact(&mut self, signed: SignedTransaction, is_signed: bool) -> Result<(), Refusal> {
+        self.admissible(&signed.transaction)?;
+        if !is_signed {
+            return Err(Refusal::BadSignature);
+        }
+        let (sender, given) = (signed.transaction.sender, signed.transaction.nonce);
+        let next = self.present.state.nonce(&sender);
+        if given > next {
+            return Err(Refusal::NonceTooHigh { given, next });
+        }
+        // Used up even if the action is refused: else what follows would wait for it for ever, and a refused transaction could
+        // be executed much later, when nobody expects it.
+        self.present.state.count(&sender);
+        actions::apply(&mut self.present, &sender, signed.transaction.action)
     }
 
-    /// What the mempool asks before it keeps a transaction and shows it to others.
+    /// What the mempool asks before it keeps a native transaction and shows it to others.
     pub fn admit(&self, signed: &SignedTransaction) -> Result<(), Refusal> {
         let found = signed.encode().len();
         if found > TRANSACTION_BYTES_MAX {
             return Err(Refusal::TooLarge { found, limit: TRANSACTION_BYTES_MAX });
         }
-        self.authentic(signed)?;
+        self.admissible(&signed.transaction)?;
+        if !signed.signature_holds() {
+            return Err(Refusal::BadSignature);
+        }
+        self.admit_signed(signed)
+    }
+
+    /// The same for one whose signature holds: what is left to ask is quick.
+    pub fn admit_signed(&self, signed: &SignedTransaction) -> Result<(), Refusal> {
+        self.admissible(&signed.transaction)?;
         let given = signed.transaction.nonce;
         let next = self.present.state.nonce(&signed.transaction.sender);
         if given >= next.saturating_add(NONCE_WINDOW) {
@@ -142,29 +194,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// For this chain, by a known sender, not executed before, and signed; the cheap checks first.
-    fn authentic(&self, signed: &SignedTransaction) -> Result<(), Refusal> {
-        let (state, transaction) = (&self.present.state, &signed.transaction);
+    /// For this chain, by a known sender, not executed before; signed or not.
+    pub fn admissible(&self, transaction: &Transaction) -> Result<(), Refusal> {
+        let state = &self.present.state;
         let expected = state.network.chain_id;
         if transaction.chain_id != expected {
             return Err(Refusal::WrongChain { found: transaction.chain_id, expected });
         }
         let sender = &transaction.sender;
         // Strangers cost nothing: without this, refused transactions of made-up senders would fill the state.
-        if !state.accounts.contains(sender) && !state.keys.contains(sender) {
+        if !state.knows(sender) {
             return Err(Refusal::UnknownSender(*sender));
         }
         let next = state.nonce(sender);
         if transaction.nonce < next {
             return Err(Refusal::NonceTooLow { given: transaction.nonce, next });
         }
-        if signed.signature_holds() { Ok(()) } else { Err(Refusal::BadSignature) }
+        Ok(())
     }
-}
 
-fn read(bytes: &[u8]) -> Result<SignedTransaction, Refusal> {
-    if bytes.len() > TRANSACTION_BYTES_MAX {
-        return Err(Refusal::TooLarge { found: bytes.len(), limit: TRANSACTION_BYTES_MAX });
+    /// The EVM's constants on this network.
+    pub fn chain(&self) -> Chain {
+        Chain::network(self.present.state.network.chain_id)
     }
-    SignedTransaction::decode(bytes).map_err(Refusal::Malformed)
 }

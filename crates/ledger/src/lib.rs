@@ -1,4 +1,4 @@
-//! The ledger: what finalized blocks do to accounts, nodes, models, receipts and challenges (`specs/ledger.md`).
+//! The ledger: what finalized blocks do to accounts, contracts, nodes, models, receipts and challenges (`specs/ledger.md`).
 //!
 //! A pure state machine. Reads no clock, no disk, no randomness: block times are arguments, and two ledgers that
 //! executed the same blocks have the same roots. No transaction makes it panic, and none moves money into being.
@@ -21,9 +21,12 @@ mod archive;
 mod bundle;
 mod close;
 mod event;
+mod evm_content;
 mod genesis;
 mod ledger;
+mod ordered;
 mod present;
+mod purse;
 mod records;
 mod refusal;
 mod rules;
@@ -32,13 +35,20 @@ mod state;
 mod table;
 mod verdict;
 mod views;
+mod work;
 
 pub use archive::RECENT_EPOCHS;
-pub use bundle::BundleError;
+pub use bundle::{BoundEvm, BundleError};
 pub use event::{Event, Offence};
-pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode};
-pub use ledger::{Block, Executed, HeightGap, Ledger, NONCE_WINDOW, Outcome, TRANSACTION_BYTES_MAX};
-pub use records::{AccountRecord, AuditRecord, Ballot, ChallengeRecord, EquivocationRecord, NetworkRecord, key_of};
+pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode, GenesisWallet};
+pub use ledger::{Block, Executed, Heading, HeightGap, Ledger, NONCE_WINDOW, Outcome, TRANSACTION_BYTES_MAX};
+pub use ordered::{Kind, Ordered};
+pub use purse::{Head, LOCKED, address_of};
+pub use records::{
+    AccountRecord, AuditRecord, Ballot, ChallengeRecord, EquivocationRecord, EvmRecord, NetworkRecord, key_of,
+};
 pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules};
-pub use snapshot::RestoreError;
+pub use snapshot::{RestoreError, Snapshot};
+pub use views::Account;
+pub use work::{Begun, Ran, surroundings};

@@ -11,7 +11,7 @@ use crate::{rules::Rules, table::Row};
 pub(crate) const COMMITTEE_MAX: usize = 256;
 
 record! {
-    /// What there is once: the rules, who votes, and the money that lies in no account.
+    /// What there is once: the rules, who votes, and what is locked beside the stakes.
     NetworkRecord {
         chain_id: u64,
         genesis: Digest,
@@ -21,7 +21,6 @@ record! {
         committee: List<NodeId, COMMITTEE_MAX>,
         /// Everything that was ever issued; never changes.
         supply: Amount,
-        burned: Amount,
         /// Sum of the bonds of open challenges.
         bonded: Amount,
         /// What audit rewards are paid from.
@@ -30,12 +29,22 @@ record! {
 }
 
 record! {
-    /// An account.
+    /// What the EVM does not keep of an ed25519 key's account: its balance is there, at `address_of` the key.
     AccountRecord {
         key: PublicKey,
-        balance: Amount,
         /// The next transaction's nonce.
         nonce: u64,
+    }
+}
+
+record! {
+    /// Where the EVM stands: one leaf of the state, so that the state's root binds its accounts, blocks and receipts.
+    EvmRecord {
+        number: u64,
+        /// Keccak-256 of the newest block's header.
+        hash: Digest,
+        /// Root of the EVM's state after that block and after the deadlines that end with the epoch.
+        state_root: Digest,
     }
 }
 
@@ -85,6 +94,9 @@ pub mod key_of {
 
     pub fn network() -> Digest {
         hash("og/state/network/v1", &[])
+    }
+    pub fn evm() -> Digest {
+        hash("og/state/evm/v1", &[])
     }
     pub fn challenge(receipt: &Digest) -> Digest {
         hash("og/state/challenge/v1", &[&receipt.0])

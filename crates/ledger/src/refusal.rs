@@ -1,6 +1,6 @@
 //! Why the ledger refuses a transaction, or one receipt of a batch: what was found, and what was expected.
 
-use protocol::{Amount, Assurance, DecodeError, Digest, Milliseconds, Role, registry::ModelKind};
+use protocol::{Amount, Assurance, DecodeError, Digest, EvmAddress, Milliseconds, Role, registry::ModelKind};
 use thiserror::Error;
 
 /// Why a transaction, or a receipt in it, changed nothing.
@@ -22,6 +22,13 @@ pub enum Refusal {
     #[error("nonce too high: {given} given, {next} is next")]
     NonceTooHigh { given: u64, next: u64 },
 
+    #[error(transparent)]
+    Ethereum(evm::Refusal),
+    #[error("the block's Ethereum transactions could not be executed: {0}")]
+    Unexecutable(String),
+
+    #[error("coins at {} would be nobody's", hex(.0))]
+    Receiver(EvmAddress),
     #[error("amount is zero")]
     ZeroAmount,
     #[error("balance of {available} is less than {wanted}")]
@@ -123,6 +130,10 @@ pub enum Refusal {
     NotInCommittee,
     #[error("this validator has voted already")]
     AlreadyVoted,
+}
+
+fn hex(address: &EvmAddress) -> String {
+    alloy_primitives::Address::from(address.0).to_string()
 }
 
 impl Refusal {

@@ -1,4 +1,4 @@
-//! The ledger as bytes, as of the newest closed epoch: `content ‖ SHA-256 over it`.
+//! The ledger as bytes, as of the newest closed epoch: `tables ‖ EVM ‖ SHA-256 over both`.
 //!
 //! Everything in a snapshot but the receipts' signatures is bound by its newest epoch record, and restoring recomputes
 //! every root from the content: whoever takes a snapshot from a stranger checks that record's certificate and those
@@ -19,16 +19,18 @@ use thiserror::Error;
 
 use crate::{
     archive::{Archive, ClosedEpoch, RECENT_EPOCHS, Recent, Undo, sum_root, verdicts_root},
+    evm_content::{EvmContent, restore_evm, write_evm},
     ledger::Ledger,
     present::{OpenEpoch, Present},
+    purse::Head,
     records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
     state::State,
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v1";
+const CHECKSUM: &str = "og/ledger/snapshot/v2";
 /// The wire's own limit: a count is 32 bits, and never more than the bytes that follow it.
-const MANY: usize = 4_294_967_295;
+pub(crate) const MANY: usize = 4_294_967_295;
 
 record! {
     EpochContent {
@@ -48,7 +50,7 @@ record! {
 }
 record! {
     Content {
-        version: Version<1>,
+        version: Version<2>,
         network: NetworkRecord,
         accounts: List<AccountRecord, MANY>,
         nodes: List<NodeRecord, MANY>,
@@ -62,6 +64,7 @@ record! {
         epochs: List<EpochContent, MANY>,
         /// Of the recent epochs but the oldest, oldest first.
         undo: List<EpochUndo, RECENT_EPOCHS>,
+        evm: EvmContent,
     }
 }
 
@@ -78,21 +81,46 @@ pub enum RestoreError {
     Mismatch { what: &'static str },
 }
 
+/// A snapshot whose larger part is still shared with the ledger that it was taken of, and written without it.
+#[derive(Debug)]
+pub struct Snapshot {
+    tables: Vec<u8>,
+    evm: Head,
+}
+
+impl Snapshot {
+    /// Number of the newest block in it.
+    pub fn height(&self) -> u64 {
+        self.evm.header.number
+    }
+
+    /// All of it as bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.tables;
+        write_evm(&self.evm, &mut bytes);
+        let checksum = hash(CHECKSUM, &[&bytes]);
+        bytes.extend_from_slice(&checksum.0);
+        bytes
+    }
+}
+
 impl Ledger {
     /// The ledger as of the newest closed epoch; `None` while none is closed. Its height is that epoch's last: blocks
     /// after it are to be executed again.
-    pub fn snapshot_bytes(&self) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.write_content(&mut bytes)?;
-        let checksum = hash(CHECKSUM, &[&bytes]);
-        bytes.extend_from_slice(&checksum.0);
-        Some(bytes)
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let mut tables = Vec::new();
+        self.write_tables(&mut tables)?;
+        Some(Snapshot { tables, evm: self.present.state.evm_at_close()?.clone() })
     }
 
-    /// Writes what `Content` reads, without a second copy of the state.
-    fn write_content(&self, out: &mut Vec<u8>) -> Option<()> {
+    pub fn snapshot_bytes(&self) -> Option<Vec<u8>> {
+        self.snapshot().map(Snapshot::into_bytes)
+    }
+
+    /// Writes what `Content` reads but for the EVM, without a second copy of the state.
+    fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        Version::<1>.write(out);
+        Version::<2>.write(out);
         state.network_at_close()?.write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.nodes.rows_at_close(), out, |row, out| row.write(out));
@@ -124,7 +152,9 @@ impl Ledger {
         let content = Content::decode(content).map_err(RestoreError::Malformed)?;
         let newest = content.epochs.last().map(|epoch| epoch.record.clone()).ok_or(mismatch("the newest epoch"))?;
         let (epochs, history, receipts) = restore_epochs(content.epochs.into_inner(), content.network.chain_id)?;
-        let mut state = State::closed(content.network);
+        let evm = restore_evm(content.evm)?;
+        ensure(evm.header.number == newest.last_height, "the number of the newest EVM block")?;
+        let mut state = State::closed(content.network, evm);
         state.accounts = table(content.accounts, "accounts")?;
         state.nodes = table(content.nodes, "nodes")?;
         state.keys = table(content.keys, "keys")?;
@@ -143,15 +173,15 @@ impl Ledger {
     }
 }
 
-fn mismatch(what: &'static str) -> RestoreError {
+pub(crate) fn mismatch(what: &'static str) -> RestoreError {
     RestoreError::Mismatch { what }
 }
 
-fn ensure(holds: bool, what: &'static str) -> Result<(), RestoreError> {
+pub(crate) fn ensure(holds: bool, what: &'static str) -> Result<(), RestoreError> {
     if holds { Ok(()) } else { Err(mismatch(what)) }
 }
 
-fn write_list<T>(items: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
+pub(crate) fn write_list<T>(items: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
     u32::try_from(items.len()).unwrap_or(u32::MAX).write(out);
     items.iter().for_each(|item| write(item, out));
 }

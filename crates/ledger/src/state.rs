@@ -1,7 +1,7 @@
-//! The state: every table, and the money between them.
+//! The state: every table, the EVM beside them, and the money that is locked.
 //!
-//! Balances, stakes, open bonds, the reward pool and what was burned always add up to the supply: money moves only
-//! through the functions of this file.
+//! What is locked in stakes, bonds and the reward pool is at `LOCKED` in the EVM: it moves only through the functions of this
+//! file, together with the record that says whose it is.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,8 @@ use protocol::{
 };
 
 use crate::{
-    records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord, key_of},
+    purse::{Head, LOCKED, Purse, address_of},
+    records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, EvmRecord, NetworkRecord, key_of},
     refusal::Refusal,
     rules::part,
     table::{Change, Table},
@@ -23,6 +24,9 @@ pub(crate) struct State {
     pub network: NetworkRecord,
     /// The network record as it was when the last epoch closed; `None` before the first.
     network_at_close: Option<NetworkRecord>,
+    pub purse: Purse,
+    /// The EVM as it was when the last epoch closed; `None` before the first.
+    evm_at_close: Option<Head>,
     pub accounts: Table<AccountRecord>,
     pub nodes: Table<NodeRecord>,
     pub keys: Table<KeyRecord>,
@@ -42,11 +46,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// An empty state under `network`.
-    pub fn new(network: NetworkRecord) -> Self {
+    /// An empty state under `network`, beside the EVM's.
+    pub fn new(network: NetworkRecord, evm: Head) -> Self {
         Self {
             network,
             network_at_close: None,
+            purse: Purse::new(evm),
+            evm_at_close: None,
             accounts: Table::default(),
             nodes: Table::default(),
             keys: Table::default(),
@@ -62,15 +68,18 @@ impl State {
         }
     }
 
-    /// An empty state whose network record is committed to already.
-    pub fn closed(network: NetworkRecord) -> Self {
-        Self { network_at_close: Some(network.clone()), ..Self::new(network) }
+    /// An empty state whose network record and EVM are committed to already.
+    pub fn closed(network: NetworkRecord, evm: Head) -> Self {
+        let (network_at_close, evm_at_close) = (Some(network.clone()), Some(evm.clone()));
+        Self { network_at_close, evm_at_close, ..Self::new(network, evm) }
     }
 
     /// The authenticated tree over everything, made anew.
     pub fn tree(&self) -> Tree {
-        let network = [(key_of::network(), self.network.encode())].into_iter();
-        let rows = network
+        let single =
+            [(key_of::network(), self.network.encode()), (key_of::evm(), EvmRecord::of(self.purse.head()).encode())];
+        let rows = single
+            .into_iter()
             .chain(self.accounts.entries())
             .chain(self.nodes.entries())
             .chain(self.keys.entries())
@@ -90,6 +99,13 @@ impl State {
             changes.insert(key_of::network(), Change { before, after: Some(self.network.encode()) });
             self.network_at_close = Some(self.network.clone());
         }
+        let evm = self.purse.settle().clone();
+        let (before, after) = (self.evm_at_close.as_ref().map(EvmRecord::of), EvmRecord::of(&evm));
+        if before.as_ref() != Some(&after) {
+            let before = before.map(|record| record.encode());
+            changes.insert(key_of::evm(), Change { before, after: Some(after.encode()) });
+        }
+        self.evm_at_close = Some(evm);
         self.accounts.close(&mut changes);
         self.nodes.close(&mut changes);
         self.keys.close(&mut changes);
@@ -106,6 +122,11 @@ impl State {
     /// The network record as the last close committed to it.
     pub fn network_at_close(&self) -> Option<&NetworkRecord> {
         self.network_at_close.as_ref()
+    }
+
+    /// The EVM as the last close committed to it.
+    pub fn evm_at_close(&self) -> Option<&Head> {
+        self.evm_at_close.as_ref()
     }
 
     /// Enters a node with its first key.
@@ -127,39 +148,47 @@ impl State {
     }
 
     pub fn balance(&self, key: &PublicKey) -> Amount {
-        self.accounts.get(key).map_or(0, |account| account.balance)
+        self.purse.balance(&address_of(key))
+    }
+
+    /// Whether the sender is anybody: it has acted, has a key, or owns something.
+    pub fn knows(&self, key: &PublicKey) -> bool {
+        self.accounts.contains(key) || self.keys.contains(key) || self.purse.contains(&address_of(key))
     }
 
     /// Uses up the sender's next nonce.
     pub fn count(&mut self, key: &PublicKey) {
-        self.touch(key, |account| account.nonce = account.nonce.saturating_add(1));
-    }
-
-    fn touch(&mut self, key: &PublicKey, change: impl FnOnce(&mut AccountRecord)) {
         if !self.accounts.contains(key) {
-            self.accounts.put(AccountRecord { key: *key, balance: 0, nonce: 0 });
+            self.accounts.put(AccountRecord { key: *key, nonce: 0 });
         }
-        self.accounts.change(key, change);
+        self.accounts.change(key, |account| account.nonce = account.nonce.saturating_add(1));
     }
 
-    /// Takes `amount` out of an account, all or nothing; the caller puts it elsewhere.
-    pub fn debit(&mut self, key: &PublicKey, amount: Amount) -> Result<(), Refusal> {
-        let available = self.balance(key);
-        let short = Refusal::InsufficientBalance { available, wanted: amount };
-        let rest = available.checked_sub(amount).ok_or(short)?;
-        self.touch(key, |account| account.balance = rest);
-        Ok(())
+    /// Locks `amount` of an account, all or nothing; the caller writes down for what.
+    pub fn lock(&mut self, key: &PublicKey, amount: Amount) -> Result<(), Refusal> {
+        self.purse.pay(&address_of(key), &LOCKED, amount)
     }
 
-    /// Puts `amount` into an account. It cannot saturate: the whole supply fits.
-    pub fn credit(&mut self, key: &PublicKey, amount: Amount) {
+    /// Gives so much of what is locked to an account; the caller has written it off before.
+    pub fn release(&mut self, key: &PublicKey, amount: Amount) {
         if amount > 0 {
-            self.touch(key, |account| account.balance = account.balance.saturating_add(amount));
+            // What is written off is there: stakes, bonds and pool add up to what is locked.
+            let _: Result<(), _> = self.purse.pay(&LOCKED, &address_of(key), amount);
         }
     }
 
+    /// Burns so much of what is locked; the caller has written it off before.
     pub fn burn(&mut self, amount: Amount) {
-        self.network.burned = self.network.burned.saturating_add(amount);
+        if amount > 0 {
+            self.purse.burn(amount);
+        }
+    }
+
+    /// What is locked, added up from the records that say whose it is.
+    pub fn locked(&self) -> Amount {
+        let (bonded, pool) = (self.network.bonded, self.network.reward_pool);
+        let stakes = self.nodes.rows().map(|node| node.stake);
+        stakes.fold(bonded.saturating_add(pool), Amount::saturating_add)
     }
 
     /// Moves a bond out of a node's stake.
@@ -197,7 +226,7 @@ impl State {
     pub fn reward(&mut self, key: &PublicKey, amount: Amount) {
         let paid = amount.min(self.network.reward_pool);
         self.network.reward_pool = self.network.reward_pool.saturating_sub(paid);
-        self.credit(key, paid);
+        self.release(key, paid);
     }
 
     /// Stake and open bonds of a node.
@@ -205,5 +234,11 @@ impl State {
         let stake = self.nodes.get(node).map_or(0, |node| node.stake);
         let own = self.challenges.rows().filter(|challenge| challenge.auditor == *node);
         own.fold(stake, |sum, challenge| sum.saturating_add(challenge.bond))
+    }
+}
+
+impl EvmRecord {
+    pub fn of(head: &Head) -> Self {
+        Self { number: head.header.number, hash: Digest(head.header.hash().0), state_root: Digest(head.world.root().0) }
     }
 }

@@ -124,8 +124,8 @@ mod tests {
     use super::*;
     use crate::records::AccountRecord;
 
-    fn account(key: u8, balance: u128) -> AccountRecord {
-        AccountRecord { key: PublicKey([key; 32]), balance, nonce: 0 }
+    fn account(key: u8, nonce: u64) -> AccountRecord {
+        AccountRecord { key: PublicKey([key; 32]), nonce }
     }
 
     fn closed(table: &mut Table<AccountRecord>) -> usize {
@@ -141,8 +141,8 @@ mod tests {
         table.put(account(2, 20));
         assert!(table.rows_at_close().is_empty());
         assert_eq!(closed(&mut table), 2);
-        table.change(&PublicKey([1; 32]), |row| row.balance = 11);
-        table.change(&PublicKey([1; 32]), |row| row.balance = 12);
+        table.change(&PublicKey([1; 32]), |row| row.nonce = 11);
+        table.change(&PublicKey([1; 32]), |row| row.nonce = 12);
         table.remove(&PublicKey([2; 32]));
         table.put(account(3, 30));
         assert_eq!(table.rows_at_close(), [&account(1, 10), &account(2, 20)]);
@@ -158,8 +158,8 @@ mod tests {
         closed(&mut table);
         table.put(account(2, 1));
         table.remove(&PublicKey([2; 32]));
-        table.change(&PublicKey([1; 32]), |row| row.balance = 11);
-        table.change(&PublicKey([1; 32]), |row| row.balance = 10);
+        table.change(&PublicKey([1; 32]), |row| row.nonce = 11);
+        table.change(&PublicKey([1; 32]), |row| row.nonce = 10);
         assert_eq!(closed(&mut table), 0);
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     present.state.challenges.remove(&challenge.receipt);
     let forfeit = present.state.unbond(&challenge.auditor, challenge.bond, forfeit);
     let paid = operator(present, worker).map_or(0, |operator| {
-        present.state.credit(&operator, to_worker);
+        present.state.release(&operator, to_worker);
         to_worker
     });
     present.state.burn(forfeit.saturating_sub(paid));
@@ -102,7 +102,7 @@ fn condemn(present: &mut Present, challenge: &ChallengeRecord, share: u32, offen
     let amount = worker.map_or(0, |worker| present.state.slash(&worker, share));
     let reward = part(amount, present.state.network.rules.challenger_share);
     let paid = operator(present, Some(challenge.auditor)).map_or(0, |operator| {
-        present.state.credit(&operator, reward);
+        present.state.release(&operator, reward);
         reward
     });
     present.state.burn(amount.saturating_sub(paid));

@@ -1,16 +1,27 @@
 //! What may be asked of the ledger; answers are as of the newest executed block, unless they name an epoch.
 
 use protocol::{
-    Amount, Digest, EpochRecord, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, ReceiptStatus, SignedReceipt,
+    Amount, Digest, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, ReceiptStatus,
+    SignedReceipt,
     service::{ChallengeView, ReceiptView, VerdictRecord},
 };
 
 use crate::{
     ledger::Ledger,
-    records::{AccountRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
+    purse::{Head, address_of},
+    records::{AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
     rules::Rules,
     verdict::quorum,
 };
+
+/// An ed25519 key's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub address: EvmAddress,
+    pub balance: Amount,
+    /// The next native transaction's.
+    pub nonce: u64,
+}
 
 impl Ledger {
     /// Height of the newest executed block, zero at genesis.
@@ -50,10 +61,30 @@ impl Ledger {
         quorum(self.present.state.network.committee.len())
     }
 
-    /// The account of `key`; an empty one where there is none.
-    pub fn account(&self, key: &PublicKey) -> AccountRecord {
-        let empty = AccountRecord { key: *key, balance: 0, nonce: 0 };
-        self.present.state.accounts.get(key).cloned().unwrap_or(empty)
+    /// The account of an ed25519 key; an empty one where there is none.
+    pub fn account(&self, key: &PublicKey) -> Account {
+        let state = &self.present.state;
+        Account { address: address_of(key), balance: state.balance(key), nonce: state.nonce(key) }
+    }
+
+    /// The next nonce of native transactions of `key`.
+    pub fn nonce(&self, key: &PublicKey) -> u64 {
+        self.present.state.nonce(key)
+    }
+
+    /// What an account of the EVM holds.
+    pub fn balance(&self, address: &EvmAddress) -> Amount {
+        self.present.state.purse.balance(address)
+    }
+
+    /// What is burned for ever.
+    pub fn burned(&self) -> Amount {
+        self.present.state.purse.burned()
+    }
+
+    /// The EVM after the newest block.
+    pub fn evm(&self) -> &Head {
+        self.present.state.purse.head()
     }
 
     pub fn nodes(&self) -> impl Iterator<Item = &NodeRecord> {
@@ -111,6 +142,11 @@ impl Ledger {
         state.challenges.rows().filter_map(view).collect()
     }
 
+    /// Reports whose receipts can still be refuted.
+    pub fn audits(&self) -> impl Iterator<Item = &AuditRecord> {
+        self.present.state.audits.rows()
+    }
+
     pub fn equivocations(&self) -> impl Iterator<Item = &EquivocationRecord> {
         self.present.state.equivocations.rows()
     }
@@ -137,13 +173,13 @@ impl Ledger {
         self.archive.epoch(epoch).map(|closed| closed.verdicts.as_slice())
     }
 
-    /// Balances, stakes, bonds, reward pool and burned, added up; always the supply of the genesis.
+    /// All balances and what is burned, added up; always the supply of the genesis.
     pub fn money(&self) -> Option<Amount> {
-        let state = &self.present.state;
-        let network = &state.network;
-        let balances = state.accounts.rows().map(|account| account.balance);
-        let stakes = state.nodes.rows().map(|node| node.stake);
-        let rest = [network.burned, network.bonded, network.reward_pool];
-        balances.chain(stakes).chain(rest).try_fold(0, Amount::checked_add)
+        self.present.state.purse.total()
+    }
+
+    /// Stakes, bonds and reward pool, added up; never more than `LOCKED` holds.
+    pub fn locked(&self) -> Amount {
+        self.present.state.locked()
     }
 }

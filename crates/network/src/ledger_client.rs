@@ -141,13 +141,18 @@ impl LedgerClient {
     }
 
     pub async fn account(&self, key: &PublicKey) -> Result<AccountView, NetworkError> {
-        self.each(|url| async move {
-            let url = format!("{url}/accounts/{key}");
-            let bytes = self.client.get_bytes(&url).await?;
-            parse_account(&bytes)
-                .ok_or(NetworkError::Decode { url, source: protocol::DecodeError::Utf8 { field: "account" } })
-        })
-        .await
+        self.each(|url| self.account_at(format!("{url}/accounts/{key}"))).await
+    }
+
+    /// What an account of the EVM holds, by its address behind 0x; the nonce is that of the wallet's own transactions.
+    pub async fn wallet(&self, address: &str) -> Result<AccountView, NetworkError> {
+        self.each(|url| self.account_at(format!("{url}/accounts/{address}"))).await
+    }
+
+    async fn account_at(&self, url: String) -> Result<AccountView, NetworkError> {
+        let bytes = self.client.get_bytes(&url).await?;
+        let source = protocol::DecodeError::Utf8 { field: "account" };
+        parse_account(&bytes).ok_or(NetworkError::Decode { url, source })
     }
 
     /// Asks one validator after the other, beginning with the one that answered last, until one gives an answer that

@@ -55,6 +55,11 @@ pub enum Verb {
     /// Make or list keys.
     #[command(subcommand)]
     Keys(Keys),
+    /// OPG on the ledger: who has how much, and payments.
+    #[command(subcommand)]
+    Wallet(Wallet),
+    /// Pay some OPG of the devnet's faucet to whoever needs it.
+    Faucet(Faucet),
     /// One line for each node of the network.
     Status,
     /// The process of a float runtime, as a worker starts it.
@@ -266,6 +271,35 @@ impl CacheChoice {
             Self::Int8 => CacheFormat::Bytes,
         }
     }
+}
+
+#[derive(Subcommand)]
+pub enum Wallet {
+    /// Balance and next nonce of an address, a public key or a key of the folder.
+    #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show 0x77…77")]
+    Show { who: String },
+    /// Pay from a key of the folder.
+    #[command(after_help = "Example:\n  og wallet pay --from alice --to bob --amount 1.5")]
+    Pay {
+        #[arg(long, value_name = "NAME")]
+        from: String,
+        /// An address, a public key or the name of a key.
+        #[arg(long)]
+        to: String,
+        /// In OPG.
+        #[arg(long, value_name = "OPG")]
+        amount: String,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  og faucet 0x77…77 --amount 10")]
+pub struct Faucet {
+    /// An address, a public key or the name of a key.
+    pub to: String,
+    /// In OPG.
+    #[arg(long, value_name = "OPG", default_value = "100")]
+    pub amount: String,
 }
 
 #[derive(Subcommand)]

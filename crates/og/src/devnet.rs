@@ -219,6 +219,7 @@ async fn announce(
     took: Duration,
 ) -> Result<()> {
     let gateway = network.urls("gateway").into_iter().next().context("the network has no gateway")?;
+    let ledger = network.ethereum_urls().into_iter().next().context("the network has no validator")?;
     if json {
         let listed: Vec<Value> = network
             .nodes
@@ -234,6 +235,7 @@ async fn announce(
             "chat_model": "demo-chat",
             "tensor_model": "risk-scorer",
             "nodes": listed,
+            "ledger": { "chain_id": network.chain_id, "url": ledger, "urls": network.ethereum_urls() },
             "base": base.json(),
         })
         .to_string());
@@ -249,6 +251,7 @@ async fn announce(
             put(&row(&[(&file.name, 12), (&file.public_key, 64)]));
         }
     }
+    put(&format!("\nledger (chain {})  {ledger}", network.chain_id));
     base.lines().iter().for_each(|line| put(line));
     put(&format!("\ntrust file   {}\ngateway      {gateway}/v1\n\ntry it:", home.trust_file().display()));
     put(&format!(

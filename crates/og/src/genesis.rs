@@ -12,13 +12,13 @@ use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, hash, threshold::GroupKey};
 use engine::Model;
 use hub::Shelf;
-use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, OPG, Rules};
-use protocol::{Amount, Digest, List, Noun as _, Role, Text, Trust, Version};
+use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisWallet, OPG, Rules};
+use protocol::{Amount, Digest, EvmAddress, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
 use storage::{Passphrase, random_bytes};
 
 use crate::{
-    base::BRIDGED,
+    base::{self, BRIDGED},
     cli,
     home::{Home, Network, NodeEntry, hex},
     keys,
@@ -32,7 +32,7 @@ const SUPPLY: Amount = 1_000_000_000 * OPG;
 const ALLOWANCE: Amount = 1_000_000 * OPG;
 const STAKE: Amount = 100_000 * OPG;
 /// Accounts for whoever tries the network.
-const ACCOUNTS: [&str; 3] = ["publisher", "alice", "bob"];
+const ACCOUNTS: [&str; 4] = ["publisher", "alice", "bob", keys::FAUCET];
 
 /// Models that a devnet publishes: name and artefact.
 pub const MODELS: [(&str, &[u8]); 2] = [
@@ -84,7 +84,8 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         let context = || format!("{} is no artefact", path.display());
         models.push(Published::of(storage::map_file(path)?, None).with_context(context)?);
     }
-    let genesis = genesis(&seats, &accounts, &models)?;
+    let wallets: Vec<EvmAddress> = base::funded(home)?.iter().map(|key| EvmAddress(key.address.into_array())).collect();
+    let genesis = genesis(&seats, &accounts, &wallets, &models)?;
     // The hub shelves the demo models by itself, whenever it starts.
     let shelf = Shelf::open(&home.node_folder("hub"))?;
     models.iter().skip(MODELS.len()).try_for_each(|model| shelf.put(&model.artefact).map(drop))?;
@@ -118,6 +119,7 @@ fn seats(options: &cli::Devnet) -> Result<Vec<Seat>> {
     for index in 1..=options.validators {
         let mut validator = seat(&format!("validator-{index}"), "validator", &mut ports)?;
         validator.entry.agreement = Some(ports.next()?);
+        validator.entry.ethereum = Some(ports.next()?);
         seats.push(validator);
     }
     for index in 1..=options.workers {
@@ -140,6 +142,7 @@ fn seat(name: &str, role: &str, ports: &mut Ports) -> Result<Seat> {
         role: role.to_owned(),
         listen: ports.next()?,
         agreement: None,
+        ethereum: None,
         key: public,
         audit_rate: None,
         adversary: None,
@@ -175,11 +178,17 @@ impl Ports {
     }
 }
 
-fn genesis(seats: &[Seat], accounts: &[PublicKey], models: &[Published]) -> Result<Genesis> {
+fn genesis(
+    seats: &[Seat],
+    accounts: &[PublicKey],
+    wallets: &[EvmAddress],
+    models: &[Published],
+) -> Result<Genesis> {
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
-    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * accounts.len() as Amount + BRIDGED;
+    let funded = (accounts.len() + wallets.len()) as Amount;
+    let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + BRIDGED;
     let mut balances: Vec<GenesisAccount> =
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
     // What is on the devnet's Base is locked here, with an account that no key opens.
@@ -196,6 +205,9 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey], models: &[Published]) -> Resu
         chain_id: CHAIN_ID,
         time_ms: u64::try_from(now.as_millis())?,
         accounts: List::new(balances)?,
+        wallets: List::new(
+            wallets.iter().map(|address| GenesisWallet { address: *address, balance: ALLOWANCE }).collect(),
+        )?,
         nodes: List::new(nodes)?,
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,

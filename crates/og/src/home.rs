@@ -49,6 +49,9 @@ pub struct NodeEntry {
     /// Where a validator's agreement listens.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agreement: Option<SocketAddr>,
+    /// Where a validator speaks Ethereum's JSON-RPC.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ethereum: Option<SocketAddr>,
     /// Its public key, in hexadecimal; a hub has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
@@ -71,6 +74,11 @@ impl NodeEntry {
 impl Network {
     pub fn urls(&self, role: &str) -> Vec<String> {
         self.nodes.iter().filter(|node| node.role == role).map(NodeEntry::url).collect()
+    }
+
+    /// Where the ledger's JSON-RPC is found, one address for each validator.
+    pub fn ethereum_urls(&self) -> Vec<String> {
+        self.nodes.iter().filter_map(|node| Some(format!("http://{}", node.ethereum?))).collect()
     }
 
     pub fn node(&self, name: &str) -> Result<&NodeEntry> {

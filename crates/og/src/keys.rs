@@ -10,6 +10,8 @@ use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
 
 use crate::home::{Home, hex, unhex};
 
+/// The key that a devnet's faucet pays from; other networks have none of this name.
+pub const FAUCET: &str = "faucet";
 const PURPOSE: &str = "og/key-file/v1";
 const FILE_BYTES_MAX: u64 = 1 << 16;
 

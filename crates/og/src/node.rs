@@ -99,6 +99,8 @@ async fn start_validator(
     });
     let config = validator::Config {
         listen: entry.listen,
+        ethereum_listen: entry.ethereum.context("a validator needs an address for JSON-RPC")?,
+        client: format!("og/v{}/validator", env!("CARGO_PKG_VERSION")),
         agreement_listen: entry.agreement.context("a validator needs an agreement address")?,
         agreement_peers: peers.collect::<Result<_>>()?,
         directory: directory.to_owned(),

@@ -9,6 +9,7 @@ use crate::{
     nouns::{choice, record},
     receipt::{Opening, SignedReceipt},
     registry::Role,
+    settlement::EvmAddress,
 };
 
 const SIGNATURE_DOMAIN: &str = "og/transaction/signature/v1";
@@ -17,8 +18,8 @@ const POSSESSION_DOMAIN: &str = "og/node/possession/v1";
 pub const BATCH_MAX: usize = 256;
 
 record! {
-    /// Moves OPG between accounts.
-    Transfer { to: PublicKey, amount: Amount, }
+    /// Moves OPG to an account of the EVM: a wallet's, a contract's, or that of another key.
+    Transfer { to: EvmAddress, amount: Amount, }
 }
 record! {
     /// Enters a node into the registry and bonds its stake from the sender's account.

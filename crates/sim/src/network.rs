@@ -273,7 +273,11 @@ impl simulation::Scenario for Network<'_> {
             }
             None => self.genesis.clone(),
         };
-        let node = Arc::new(Node::resume(ledger, seats::validator(validator)));
+        let node = match Node::resume(ledger, seats::validator(validator)) {
+            Ok(node) => Arc::new(node),
+            // Only an index on disk could be unreadable, and none is kept here.
+            Err(error) => std::panic::panic_any(error.to_string()),
+        };
         self.nodes.get_mut(validator).into_iter().for_each(|place| *place = Some(Arc::clone(&node)));
         node
     }

@@ -70,6 +70,7 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
         time_ms: 0,
         accounts: bounded(vec![GenesisAccount { key: treasury, balance: TREASURY }]),
         nodes: bounded(nodes.collect()),
+        wallets: bounded(Vec::new()),
         models: bounded(vec![GenesisModel {
             root: model,
             name: text("model"),

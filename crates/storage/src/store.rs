@@ -167,9 +167,10 @@ impl Store {
         }
     }
 
-    /// Hands over what need not be written: nobody waits for it, and it is let go where too much waits already.
-    pub fn offer(&self, changes: Vec<Change>) {
-        let _ = self.commits.try_send(Commit { changes, done: oneshot::channel().0 });
+    /// The same as `submit` without any wait: `None`, and nothing is written, where too much waits already.
+    pub fn try_submit(&self, changes: Vec<Change>) -> Option<Durable> {
+        let (done, durable) = oneshot::channel();
+        self.commits.try_send(Commit { changes, done }).ok().map(|()| Durable(durable))
     }
 
     /// The same as `commit`, for callers outside an async runtime.
@@ -196,12 +197,17 @@ fn run_commits(database: &Database, mut queue: mpsc::Receiver<Commit>) {
 
 fn write(database: &Database, batches: &[Vec<Change>]) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    for change in batches.iter().flatten() {
-        let mut table = transaction.open_table(Table::new(change.table))?;
-        match &change.value {
-            Some(value) => table.insert(change.key.as_slice(), value.as_slice())?,
-            None => table.remove(change.key.as_slice())?,
-        };
+    let mut changes: Vec<&Change> = batches.iter().flatten().collect();
+    // Opening a table costs more than a change of it. The sort is stable: what came first to a key stays first.
+    changes.sort_by_key(|change| change.table);
+    for of_table in changes.chunk_by(|one, other| one.table == other.table) {
+        let mut table = transaction.open_table(Table::new(of_table[0].table))?;
+        for change in of_table {
+            match &change.value {
+                Some(value) => table.insert(change.key.as_slice(), value.as_slice())?,
+                None => table.remove(change.key.as_slice())?,
+            };
+        }
     }
     transaction.commit()?;
     Ok(())
@@ -264,11 +270,11 @@ mod tests {
         let mut handed: Vec<Durable> = (0..3_000_u32)
             .map(|i| store.submit_sleeping(vec![Change::put(TABLE, "k", i.to_be_bytes())]).unwrap())
             .collect();
-        store.offer(vec![Change::put(TABLE, "offered", "x")]);
+        assert!(store.try_submit(vec![Change::put(TABLE, "tried", "x")]).is_some());
         store.commit_blocking(Vec::new()).unwrap();
         assert!(handed.iter_mut().all(|durable| matches!(durable.poll(), Some(Ok(())))));
         assert_eq!(store.get(TABLE, b"k").unwrap(), Some(2_999_u32.to_be_bytes().to_vec()));
-        assert_eq!(store.get(TABLE, b"offered").unwrap(), Some(b"x".to_vec()));
+        assert_eq!(store.get(TABLE, b"tried").unwrap(), Some(b"x".to_vec()));
     }
 
     #[test]

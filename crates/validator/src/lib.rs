@@ -3,9 +3,12 @@
 //! `Node` is what runs on top of agreement: it holds the ledger and the pool and reads no clock, so that a simulation
 //! can drive it as production does. `Validator` adds sockets, disk and the re-execution of challenged receipts.
 
+mod ethereum;
+mod front;
 mod node;
 mod pool;
-mod rpc;
+mod relay;
+mod routes;
 mod service;
 mod snapshot;
 mod vote;

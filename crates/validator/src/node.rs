@@ -3,19 +3,20 @@
 //! Executes finalized blocks only. Reads no clock and opens no socket; whoever holds it adds those.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use blocks::Index;
 use consensus::{Application, Block, EpochCertificate, FinalizedBlock, MAX_TRANSACTIONS, Requests, Turn};
 use crypto::{SigningKey, threshold::GroupSignature};
-use ledger::{Event, Genesis, GenesisError, Ledger, Refusal, TRANSACTION_BYTES_MAX};
+use ledger::{Event, Genesis, GenesisError, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
-    Action, Canonical as _, Certificate, Digest, Noun as _, SignedTransaction, Transaction, Version,
+    Action, Canonical as _, Certificate, Digest, Noun as _, PublicKey, SignedTransaction, Transaction, Version,
     service::{CertifiedEpoch, ChallengeView},
     transaction::Vote,
 };
@@ -23,21 +24,39 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::{
+    ethereum::{Ethereum, block_of},
     pool::{Pool, PoolRefusal},
+    relay::{self, Inbox, Outbox},
     snapshot::Snapshots,
 };
 
 /// Certificates kept at hand; older ones are asked from agreement's own store.
 const CERTIFICATES_MAX: usize = 4_096;
 
+/// Blocks that execution may be behind agreement for a proposal to hold anything.
+const LAG_MAX: u64 = 8;
+
 /// Own blocks whose finality is remembered.
 const FINALITY_SAMPLES: usize = 256;
+
+/// Keccak-256, by which Ethereum's things are asked for.
+pub(crate) type Hash = rpc::Hash;
 
 /// Why a node could not be made.
 #[derive(Debug, Error)]
 pub enum NodeError {
     #[error(transparent)]
-    Genesis(#[from] GenesisError),
+    Ledger(#[from] GenesisError),
+    #[error("the genesis has no block of the EVM")]
+    Genesis,
+    #[error(transparent)]
+    Store(#[from] storage::StoreError),
+    #[error(transparent)]
+    Index(#[from] rpc::NodeError),
+    #[error(
+        "{path} holds another network's blocks: its first is {found}, expected {expected}; hint: move it away, it is made anew"
+    )]
+    OtherNetwork { path: PathBuf, found: Hash, expected: Hash },
 }
 
 /// Why a transaction was not taken.
@@ -56,8 +75,12 @@ pub struct Node {
     chain_id: u64,
     ledger: Mutex<Ledger>,
     pool: Mutex<Pool>,
+    pub(crate) ethereum: Ethereum,
     certificates: Mutex<BTreeMap<u64, Certificate>>,
     requests: OnceLock<Requests>,
+    /// Where transactions go out and come in beside everything else; absent in simulations.
+    outbox: OnceLock<Outbox>,
+    inbox: OnceLock<Inbox>,
     snapshots: Snapshots,
     /// Height that a restart would begin from.
     durable_height: AtomicU64,
@@ -73,38 +96,58 @@ pub struct Node {
 pub type Clock = fn() -> u64;
 
 impl Node {
-    /// The node of the validator that signs with `key`; its ledger is kept at `snapshot`, if anywhere.
+    /// The node of the validator that signs with `key`; its ledger and its index of blocks are kept in `directory`, if anywhere.
     pub fn new(
         genesis: &Genesis,
         key: SigningKey,
-        snapshot: Option<PathBuf>,
+        directory: Option<&Path>,
         clock: Option<Clock>,
     ) -> Result<Self, NodeError> {
-        let snapshots = Snapshots::new(snapshot);
-        let ledger = snapshots.load(genesis)?;
-        Ok(Self::on(ledger, key, snapshots, clock))
+        let begin = Ledger::new(genesis)?;
+        let index = directory.map(|directory| open_index(directory, &begin)).transpose()?;
+        let snapshots = Snapshots::new(directory.map(|directory| directory.join("ledger.snapshot")));
+        let ledger = snapshots.load(&begin);
+        match block_of(ledger.evm(), index.as_ref())? {
+            Some(block) => Self::on(ledger, block, index, key, snapshots, clock),
+            None => {
+                tracing::warn!(height = ledger.height(), "the index of blocks is behind the snapshot: beginning anew");
+                let block = block_of(begin.evm(), None)?.ok_or(NodeError::Genesis)?;
+                Self::on(begin, block, index, key, snapshots, clock)
+            }
+        }
     }
 
     /// The node that goes on from `ledger`, keeps nothing on disk and measures nothing, as simulations need it.
-    pub fn resume(ledger: Ledger, key: SigningKey) -> Self {
-        Self::on(ledger, key, Snapshots::new(None), None)
+    pub fn resume(ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
+        let block = block_of(ledger.evm(), None)?.ok_or(NodeError::Genesis)?;
+        Self::on(ledger, block, None, key, Snapshots::new(None), None)
     }
 
-    fn on(ledger: Ledger, key: SigningKey, snapshots: Snapshots, clock: Option<Clock>) -> Self {
-        Self {
+    fn on(
+        ledger: Ledger,
+        block: Arc<evm::Block>,
+        index: Option<Index>,
+        key: SigningKey,
+        snapshots: Snapshots,
+        clock: Option<Clock>,
+    ) -> Result<Self, NodeError> {
+        Ok(Self {
             key,
             chain_id: ledger.chain_id(),
             durable_height: AtomicU64::new(ledger.height()),
+            ethereum: Ethereum::new(ledger.chain(), ledger.evm(), block, index)?,
             ledger: Mutex::new(ledger),
             pool: Mutex::default(),
             certificates: Mutex::default(),
             requests: OnceLock::new(),
+            outbox: OnceLock::new(),
+            inbox: OnceLock::new(),
             snapshots,
             misbehaviours: AtomicU64::new(0),
             challenged: Notify::new(),
             clock,
             finality: Mutex::default(),
-        }
+        })
     }
 
     /// The ledger, for reading; held briefly.
@@ -112,8 +155,9 @@ impl Node {
         locked(&self.ledger)
     }
 
+    /// Transactions of both kinds that wait for a block.
     pub fn pending(&self) -> usize {
-        locked(&self.pool).len()
+        locked(&self.pool).len() + self.ethereum.waiting()
     }
 
     pub fn misbehaviours(&self) -> u64 {
@@ -143,19 +187,13 @@ impl Node {
     /// Takes a transaction, shows it to the other validators and asks for a block.
     pub fn submit(&self, signed: &SignedTransaction) -> Result<Digest, SubmitError> {
         let id = self.take(signed)?;
-        if let Some(requests) = self.requests.get() {
-            if let Err(error) = requests.share(signed.encode()) {
-                // Lossy by design: it still waits for our own turn.
-                tracing::debug!(%error, "transaction not shared");
-            }
-            requests.wake();
-        }
+        self.show(signed.encode());
         Ok(id)
     }
 
     /// The nonce that `sender` uses next, pending transactions counted.
     pub fn next_nonce(&self, sender: &protocol::PublicKey) -> u64 {
-        let executed = self.ledger().account(sender).nonce;
+        let executed = self.ledger().nonce(sender);
         locked(&self.pool).free_nonce(sender, executed)
     }
 
@@ -202,22 +240,90 @@ impl Node {
     }
 
     fn take(&self, signed: &SignedTransaction) -> Result<Digest, SubmitError> {
-        self.ledger().admit(signed)?;
+        // The cheap checks first, and no signature under the ledger's lock.
+        self.ledger().admissible(&signed.transaction)?;
+        if !signed.signature_holds() {
+            return Err(Refusal::BadSignature.into());
+        }
+        self.ledger().admit_signed(signed)?;
         Ok(locked(&self.pool).add(signed)?)
     }
 
+    /// Takes a wallet's transaction, shows it to the other validators and asks for a block. What it gives tells when a crash
+    /// can no longer lose it.
+    pub(crate) fn submit_wallet(
+        &self,
+        transaction: &Arc<evm::Transaction>,
+    ) -> Result<Option<storage::Durable>, rpc::SubmitError> {
+        let durable = self.ethereum.admit_durably(transaction)?;
+        self.show(transaction.raw().to_vec());
+        Ok(durable)
+    }
+
+    /// Shows a transaction to the other validators and asks for a block.
+    fn show(&self, bytes: Vec<u8>) {
+        let Some(requests) = self.requests.get() else { return };
+        if let Some(outbox) = self.outbox.get() {
+            // Full: others see it when it is proposed.
+            let _ = outbox.try_send(bytes);
+        } else {
+            for message in relay::messages([bytes]) {
+                if let Err(error) = requests.share(message) {
+                    tracing::debug!(%error, "transaction not shared");
+                }
+            }
+        }
+        requests.wake();
+    }
+
+    /// Sends and takes in transactions beside everything else, where there are threads.
+    pub(crate) fn connect(&self, outbox: Outbox, inbox: Inbox) {
+        // Once per start.
+        let _ = self.outbox.set(outbox);
+        let _ = self.inbox.set(inbox);
+    }
+
+    /// Takes in what another validator has shown.
+    pub(crate) fn take_shared(&self, message: &[u8]) {
+        let Some(transactions) = relay::read(message) else {
+            tracing::warn!("shared bytes are no transactions");
+            return;
+        };
+        let mut is_news = false;
+        for ordered in self.ethereum.read_unknown(&transactions) {
+            let taken = match ordered {
+                Ordered::Native { signed, .. } => self.take(&signed).map(|_| ()).map_err(|error| error.to_string()),
+                Ordered::Ethereum(transaction) => self.ethereum.admit(&transaction).map_err(|error| error.to_string()),
+                Ordered::Unreadable(refusal) => Err(refusal.to_string()),
+            };
+            match taken {
+                Ok(()) => is_news = true,
+                Err(refusal) => tracing::debug!(refusal, "shared transaction refused"),
+            }
+        }
+        if let Some(requests) = self.requests.get().filter(|_| is_news) {
+            requests.wake();
+        }
+    }
+
     fn execute(&self, block: &Block) {
-        let mut ledger = self.ledger();
-        let transactions = block.transactions().to_vec();
-        let executed =
-            ledger.execute(&ledger::Block { height: block.height(), time_ms: block.time_ms(), transactions });
-        let executed = match executed {
-            Ok(Some(executed)) => executed,
+        let heading =
+            Heading { height: block.height(), time_ms: block.time_ms(), proposer: PublicKey(block.proposer()) };
+        let read = self.ethereum.read(block.transactions());
+        let begun = self.ledger().begin(heading, read);
+        let ran = match begun {
+            // What executes wallets' transactions holds no lock.
+            Ok(Some(begun)) => begun.run(),
             Ok(None) => return,
             // Agreement delivers without gaps; going on would mean another state than everyone else's.
             Err(gap) => std::panic::panic_any(gap.to_string()),
         };
-        locked(&self.pool).forget(|sender| ledger.account(sender).nonce);
+        self.ethereum.publish(&ran);
+        let mut ledger = self.ledger();
+        let executed = ledger.finish(ran);
+        locked(&self.pool).forget(|sender| ledger.nonce(sender));
+        let snapshot = executed.closed.as_ref().and_then(|_| self.snapshots.due(&ledger));
+        drop(ledger);
         for outcome in &executed.outcomes {
             if let Err(refusal) = &outcome.result {
                 tracing::debug!(height = executed.height, %refusal, "transaction refused");
@@ -225,10 +331,27 @@ impl Node {
         }
         if let (Some(record), Some(requests)) = (&executed.closed, self.requests.get()) {
             requests.certify(record.epoch, record.digest().0);
-            self.snapshots.offer(&ledger);
         }
-        drop(ledger);
+        if let Some(snapshot) = snapshot {
+            self.snapshots.write(snapshot, self.ethereum.view().index().map(|index| index.store().clone()));
+        }
         self.notice(&executed.events);
+    }
+
+    /// Bytes of blocks that are not executed yet, by what they are asked for.
+    fn promised(turn: &Turn<'_>) -> (BTreeSet<Digest>, HashSet<Hash>) {
+        let (mut natives, mut wallets) = (BTreeSet::new(), HashSet::new());
+        for bytes in turn.unfinalized.iter().flat_map(|block| block.transactions()) {
+            match Kind::of(bytes) {
+                Kind::Native => {
+                    natives.extend(SignedTransaction::decode(bytes).ok().map(|signed| signed.transaction.id()));
+                }
+                Kind::Ethereum => {
+                    wallets.insert(evm::hash_of(bytes));
+                }
+            }
+        }
+        (natives, wallets)
     }
 
     fn notice(&self, events: &[Event]) {
@@ -250,6 +373,22 @@ impl Node {
     }
 }
 
+/// The index of blocks, with the network's first in it.
+fn open_index(directory: &Path, begin: &Ledger) -> Result<Index, NodeError> {
+    let path = directory.join("blocks.redb");
+    let index = Index::new(storage::Store::open(&path, Index::TABLES)?, begin.chain());
+    let expected = begin.evm().header.hash();
+    match index.header(0)?.map(|header| header.hash()) {
+        Some(found) if found != expected => return Err(NodeError::OtherNetwork { path, found, expected }),
+        Some(_) => {}
+        None => {
+            let first = block_of(begin.evm(), None)?.ok_or(NodeError::Genesis)?;
+            index.store().commit_blocking(Index::put(&first))?;
+        }
+    }
+    Ok(index)
+}
+
 impl Application for Node {
     fn height(&self) -> u64 {
         self.durable_height.load(Ordering::Relaxed)
@@ -269,22 +408,33 @@ impl Application for Node {
     }
 
     fn propose(&self, turn: &Turn<'_>) -> Vec<Vec<u8>> {
-        let proposed: BTreeSet<Digest> = turn
-            .unfinalized
-            .iter()
-            .flat_map(|block| block.transactions())
-            .filter_map(|bytes| SignedTransaction::decode(bytes).ok())
-            .map(|signed| signed.transaction.id())
-            .collect();
-        let ledger = self.ledger();
-        let next = |sender: &_| ledger.account(sender).nonce;
-        locked(&self.pool).take(turn.parent_height, turn.budget_bytes, MAX_TRANSACTIONS, &proposed, next)
+        // Who orders more than can be executed makes everybody wait for what was acknowledged long ago.
+        if turn.parent_height.saturating_sub(self.ledger().height()) > LAG_MAX {
+            return Vec::new();
+        }
+        let (natives, wallets) = Self::promised(turn);
+        let take_natives = |count, bytes| {
+            let ledger = self.ledger();
+            let next = |sender: &_| ledger.nonce(sender);
+            locked(&self.pool).take(turn.parent_height, bytes, count, &natives, next)
+        };
+        let take_wallets = |count, bytes| self.ethereum.propose(count, bytes, &wallets);
+        // Each kind has the first word in every other block, so that neither starves the other.
+        if turn.parent_height.is_multiple_of(2) {
+            filled(turn.budget_bytes, take_natives, take_wallets)
+        } else {
+            filled(turn.budget_bytes, take_wallets, take_natives)
+        }
     }
 
     fn check(&self, block: &Block) -> bool {
-        block.transactions().iter().all(|bytes| {
-            bytes.len() <= TRANSACTION_BYTES_MAX
-                && SignedTransaction::decode(bytes).is_ok_and(|signed| signed.transaction.chain_id == self.chain_id)
+        block.transactions().iter().all(|bytes| match Kind::of(bytes) {
+            Kind::Native => {
+                bytes.len() <= TRANSACTION_BYTES_MAX
+                    && SignedTransaction::decode(bytes).is_ok_and(|signed| signed.transaction.chain_id == self.chain_id)
+            }
+            // What is more to it costs a recovery, and is left out at execution if it is bad.
+            Kind::Ethereum => bytes.len() <= evm::TRANSACTION_BYTES_MAX,
         })
     }
 
@@ -302,16 +452,11 @@ impl Application for Node {
         }
     }
 
-    fn shared(&self, from: [u8; 32], bytes: &[u8]) {
-        let taken = SignedTransaction::decode(bytes).ok().map(|signed| self.take(&signed));
-        match taken {
-            Some(Ok(_)) => {
-                if let Some(requests) = self.requests.get() {
-                    requests.wake();
-                }
-            }
-            Some(Err(refusal)) => tracing::debug!(from = %Digest(from), %refusal, "shared transaction refused"),
-            None => tracing::warn!(from = %Digest(from), "shared bytes are no transaction"),
+    fn shared(&self, _: [u8; 32], bytes: &[u8]) {
+        match self.inbox.get() {
+            // Full: the sender proposes it itself.
+            Some(inbox) => drop(inbox.try_send(bytes.to_vec())),
+            None => self.take_shared(bytes),
         }
     }
 
@@ -321,7 +466,20 @@ impl Application for Node {
     }
 }
 
+/// A block of what one gives, and then of what the other gives for the rest.
+fn filled(
+    budget: usize,
+    first: impl FnOnce(usize, usize) -> Vec<Vec<u8>>,
+    second: impl FnOnce(usize, usize) -> Vec<Vec<u8>>,
+) -> Vec<Vec<u8>> {
+    let mut taken = first(MAX_TRANSACTIONS, budget);
+    let used: usize = taken.iter().map(|bytes| bytes.len() + 5).sum();
+    let count = MAX_TRANSACTIONS.saturating_sub(taken.len());
+    taken.extend(second(count, budget.saturating_sub(used)));
+    taken
+}
+
 /// Every holder leaves what it guards whole, so a panic elsewhere does not spoil it.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -138,7 +138,7 @@ mod tests {
 
     fn transfer(sender: u8, nonce: u64, amount: u128) -> SignedTransaction {
         let key = SigningKey::from_seed(&[sender; 32]);
-        let action = Action::Transfer(Transfer { to: PublicKey([9; 32]), amount });
+        let action = Action::Transfer(Transfer { to: protocol::EvmAddress([9; 20]), amount });
         Transaction { version: Version, chain_id: 1, sender: key.public_key(), nonce, action }.sign(&key)
     }
 

@@ -12,8 +12,10 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use crate::{
+    front,
     node::{Node, NodeError},
-    rpc::{Desk, router},
+    relay,
+    routes::{Desk, router},
     vote,
 };
 
@@ -22,6 +24,10 @@ use crate::{
 pub struct Config {
     /// Where the interface listens.
     pub listen: SocketAddr,
+    /// Where wallets and contracts' clients find Ethereum's JSON-RPC.
+    pub ethereum_listen: SocketAddr,
+    /// What JSON-RPC says of this node.
+    pub client: String,
     /// Where agreement listens, and where the other validators' agreement is reached.
     pub agreement_listen: SocketAddr,
     pub agreement_peers: Vec<([u8; 32], SocketAddr)>,
@@ -56,14 +62,19 @@ pub enum ValidatorError {
 /// A running validator.
 pub struct Validator {
     server: Server,
+    ethereum: rpc::Server,
     desk: Arc<Desk>,
-    voting: JoinHandle<()>,
+    /// Votes, and transactions on their way to others.
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Validator {
     pub async fn start(config: Config) -> Result<Self, ValidatorError> {
-        let snapshot = config.directory.join("ledger.snapshot");
-        let node = Arc::new(Node::new(&config.genesis, config.key.clone(), Some(snapshot), Some(now_ms))?);
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            Node::new(&opening.genesis, opening.key, Some(&opening.directory), Some(now_ms))
+        });
+        let node = Arc::new(opened.await.map_err(|_| ValidatorError::Interrupted)??);
         let trust = Trust {
             version: Version,
             network: Text::new(config.network.clone()).map_err(ValidatorError::Name)?,
@@ -77,9 +88,20 @@ impl Validator {
         let started =
             tokio::task::spawn_blocking(move || consensus::Validator::start(agreement_config, application)).await;
         let agreement = started.map_err(|_| ValidatorError::Interrupted)??;
+        let (outbox, sending) = relay::send(agreement.requests());
+        let inbox = relay::receive(Arc::downgrade(&node)).map_err(|_| ValidatorError::Interrupted)?;
+        node.connect(outbox, inbox);
         let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust });
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
-        Ok(Self { server, desk, voting: tokio::spawn(vote::follow(node, models)) })
+        let served = Arc::new(front::served(&desk));
+        let ethereum =
+            rpc::Server::start(config.ethereum_listen, served, config.client, rpc::Limits::default()).await?;
+        Ok(Self { server, ethereum, desk, tasks: [tokio::spawn(vote::follow(node, models)), sending] })
+    }
+
+    /// Where Ethereum's clients find it.
+    pub fn ethereum_url(&self) -> String {
+        self.ethereum.url()
     }
 
     pub fn url(&self) -> String {
@@ -92,7 +114,8 @@ impl Validator {
 
     /// Stops the interface, then agreement; returns when the directory can be opened again.
     pub async fn stop(self) {
-        self.voting.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.ethereum.stop().await;
         self.server.stop().await;
         let desk = self.desk;
         // The last holder stops agreement, which blocks until its threads have ended.

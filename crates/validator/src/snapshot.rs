@@ -9,7 +9,8 @@ use std::{
     thread,
 };
 
-use ledger::{Genesis, GenesisError, Ledger};
+use ledger::{Ledger, Snapshot};
+use storage::Store;
 
 /// Closed epochs between two snapshots: what a restart executes again at most, besides the open epoch.
 const EVERY: u64 = 32;
@@ -29,33 +30,48 @@ impl Snapshots {
         Self { path, written: AtomicU64::new(0), writing: Arc::default() }
     }
 
-    /// The ledger that was written last, or the genesis. A damaged snapshot is left aside: blocks tell the same.
-    pub fn load(&self, genesis: &Genesis) -> Result<Ledger, GenesisError> {
+    /// The ledger that was written last, or the one that the network begins with. A damaged snapshot is left aside: blocks tell
+    /// the same.
+    pub fn load(&self, begin: &Ledger) -> Ledger {
         if let Some(path) = self.path.as_deref().filter(|path| path.exists()) {
-            match read(path, genesis) {
+            match read(path, begin) {
                 Ok(ledger) => {
                     self.written.store(ledger.open_epoch(), Ordering::Relaxed);
-                    return Ok(ledger);
+                    return ledger;
                 }
                 Err(reason) => tracing::warn!(path = %path.display(), reason, "snapshot left aside"),
             }
         }
-        Ledger::new(genesis)
+        begin.clone()
     }
 
-    /// Starts writing a snapshot if one is due and none is being written.
-    pub fn offer(&self, ledger: &Ledger) {
-        let (Some(path), epoch) = (self.path.clone(), ledger.open_epoch()) else { return };
+    /// Takes a snapshot if one is due and none is being written. What is large in it is shared with the ledger.
+    pub fn due(&self, ledger: &Ledger) -> Option<Snapshot> {
+        let epoch = ledger.open_epoch();
         let due = epoch >= self.written.load(Ordering::Relaxed).saturating_add(EVERY);
-        if !due || self.writing.swap(true, Ordering::AcqRel) {
-            return;
+        if self.path.is_none() || !due || self.writing.swap(true, Ordering::AcqRel) {
+            return None;
         }
-        let Some(bytes) = ledger.snapshot_bytes() else { return self.writing.store(false, Ordering::Release) };
-        self.written.store(epoch, Ordering::Relaxed);
+        let snapshot = ledger.snapshot();
+        match &snapshot {
+            Some(_) => self.written.store(epoch, Ordering::Relaxed),
+            None => self.writing.store(false, Ordering::Release),
+        }
+        snapshot
+    }
+
+    /// Writes a snapshot beside the execution, once all that `index` was given before is durable: a restart looks there for the
+    /// snapshot's newest block.
+    pub fn write(&self, snapshot: Snapshot, index: Option<Store>) {
+        let Some(path) = self.path.clone() else { return };
         let writing = Arc::clone(&self.writing);
         let write = move || {
-            if let Err(error) = storage::write_file(&path, &bytes) {
-                tracing::warn!(%error, "failed to write a snapshot");
+            let indexed = index.map_or(Ok(()), |index| index.commit_blocking(Vec::new()));
+            let written = indexed
+                .map_err(|error| error.to_string())
+                .and_then(|()| storage::write_file(&path, &snapshot.into_bytes()).map_err(|error| error.to_string()));
+            if let Err(error) = written {
+                tracing::warn!(error, "failed to write a snapshot");
             }
             writing.store(false, Ordering::Release);
         };
@@ -66,9 +82,8 @@ impl Snapshots {
     }
 }
 
-fn read(path: &Path, genesis: &Genesis) -> Result<Ledger, String> {
+fn read(path: &Path, begin: &Ledger) -> Result<Ledger, String> {
     let bytes = storage::read_file(path, BYTES_MAX).map_err(|error| error.to_string())?;
     let ledger = Ledger::restore(&bytes).map_err(|error| error.to_string())?;
-    let expected = protocol::Noun::digest(genesis);
-    if ledger.genesis() == expected { Ok(ledger) } else { Err("it is another network's".to_owned()) }
+    if ledger.genesis() == begin.genesis() { Ok(ledger) } else { Err("it is another network's".to_owned()) }
 }

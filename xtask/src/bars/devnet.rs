@@ -101,6 +101,11 @@ impl Devnet {
         self.ready.get(key).and_then(Value::as_str).with_context(|| format!("the devnet's `ready` line has no `{key}`"))
     }
 
+    /// Something else that the devnet told when it was ready, by its path.
+    pub fn at(&self, path: &str) -> Result<&Value> {
+        self.ready.pointer(path).with_context(|| format!("the devnet's `ready` line has no `{path}`"))
+    }
+
     /// Nodes as the devnet told them: name, role, url, pid.
     pub fn nodes(&self, role: &str) -> Vec<&Value> {
         let nodes = self.ready.get("nodes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

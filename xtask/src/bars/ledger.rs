@@ -3,14 +3,16 @@
 //! The committed cases run with the tests; here fresh ones are made each time, from a seed that the note tells.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::devnet::Devnet;
 use super::figure::{Goal, Outcome};
-use super::rooms::benchmark;
+use super::network::in_memory;
+use super::rooms::{benchmark, executable};
 use super::{Area, Bar, Bench, survival};
 use crate::check::cargo;
 use crate::python::{SPECIFICATION, environment};
@@ -23,6 +25,15 @@ pub static AREA: Area = Area {
     bars: &[
         Bar { name: "EVM cases not as EELS says", goal: Goal::AtMost(0.0, "cases"), measure: specification },
         Bar { name: "OPG transfers, one core, in memory", goal: Goal::Told("a second"), measure: transfers },
+        Bar {
+            name: "OPG transfers, 4 validators, over RPC",
+            goal: Goal::AtLeast(4_000.0, "a second"),
+            measure: pressed,
+        },
+        Bar { name: "100 transfers a second, final p50", goal: Goal::AtMost(30.0, "ms"), measure: steady_p50 },
+        Bar { name: "100 transfers a second, final p99", goal: Goal::AtMost(120.0, "ms"), measure: steady_p99 },
+        Bar { name: "the same p50, data on disk", goal: Goal::Told("ms"), measure: steady_on_disk },
+        Bar { name: "memory of a validator under load", goal: Goal::AtMost(512.0, "MiB"), measure: memory },
         Bar { name: "random blocks not as anvil's", goal: Goal::AtMost(0.0, "histories"), measure: anvil },
         Bar { name: "light client, bundle", goal: Goal::AtMost(4096.0, "bytes"), measure: survival::bundle_bytes },
         Bar { name: "light client, verification p50", goal: Goal::AtMost(5.0, "ms"), measure: survival::light_client },
@@ -74,6 +85,74 @@ fn settlement(bench: &mut Bench<'_>) -> Result<Outcome> {
     let told = outcome.output.lines().find_map(|line| line.split_once("settlement: ")).context("no cost was told")?.1;
     let gas = told.strip_prefix("advance ").and_then(|rest| rest.split(' ').next()).and_then(|gas| gas.parse().ok());
     Ok(Outcome::of(gas.context("no cost was told")?, format!("{told}; with real shares of a committee of four")))
+}
+
+fn pressed(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let loaded = loaded(bench, &in_memory())?;
+    let note = "each validator a process that recovers every sender itself; pre-signed batches of 100; data in memory";
+    Ok(Outcome::of(loaded.figure("transfers_per_second ")?, note))
+}
+
+fn steady_p50(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let figure = loaded(bench, &in_memory())?.figure("latency_ms_p50 ")?;
+    Ok(Outcome::of(figure, "from sending to the head on the last of four validators, data in memory"))
+}
+
+fn steady_p99(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let figure = loaded(bench, &in_memory())?.figure("latency_ms_p99 ")?;
+    Ok(Outcome::of(figure, "from sending to the head on the last of four validators, data in memory"))
+}
+
+fn steady_on_disk(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let folder = folder(bench)?;
+    let loaded = loaded(bench, &folder)?;
+    let note = format!("p99 {} ms", loaded.figure("latency_ms_p99 ")?);
+    Ok(Outcome::of(loaded.figure("latency_ms_p50 ")?, note))
+}
+
+fn memory(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let loaded = loaded(bench, &in_memory())?;
+    Ok(Outcome::of(loaded.memory, format!("most of four, after {} transfers", loaded.figure("transfers ")?)))
+}
+
+/// What a load of transfers came to.
+struct Loaded {
+    text: String,
+    /// Most MiB that one validator had.
+    memory: f64,
+}
+
+impl Loaded {
+    fn figure(&self, key: &str) -> Result<f64> {
+        let figure = self.text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
+        figure.with_context(|| format!("the benchmark printed no `{key}`: {}", self.text))
+    }
+}
+
+/// A devnet of processes with its data in `parent`, under the load of `crates/validator/benches/ledger.rs`.
+fn loaded(bench: &mut Bench<'_>, parent: &Path) -> Result<Loaded> {
+    let program = executable(bench.workspace, "validator", "ledger")?;
+    let devnet = Devnet::start(bench.workspace, parent, &["--processes", "--workers", "1"])?;
+    let urls = devnet.at("/ledger/urls")?.as_array().context("the devnet's `ledger` has no `urls`")?;
+    let urls: Vec<&str> = urls.iter().filter_map(serde_json::Value::as_str).collect();
+    let key = devnet.at("/base/keys/0/secret")?.as_str().context("the devnet told no funded key")?;
+    let mut command = Command::new(program);
+    command.env("OG_BENCH_URLS", urls.join(",")).env("OG_BENCH_KEY", key);
+    command.env("OG_BENCH_SECONDS", bench.count(60, 10).to_string());
+    let output = command.output().context("failed to start the load")?;
+    if !output.status.success() {
+        bail!("the load ended early: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let memory = devnet.nodes("validator").into_iter().filter_map(most_memory).fold(0.0, f64::max);
+    Ok(Loaded { text: String::from_utf8_lossy(&output.stdout).into_owned(), memory })
+}
+
+/// The most that a node's process ever had, in MiB.
+fn most_memory(node: &serde_json::Value) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", node.get("pid")?.as_u64()?)).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
 }
 
 /// How many cases the test found different.

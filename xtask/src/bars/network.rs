@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The states of a receipt that an epoch holds.
 const ANCHORED: &[&str] = &["anchored", "audited", "proven", "final"];
 
-fn in_memory() -> PathBuf {
+pub fn in_memory() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
 }

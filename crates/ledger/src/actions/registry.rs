@@ -23,7 +23,7 @@ pub(super) fn register(present: &mut Present, sender: &PublicKey, action: Regist
         return Err(Refusal::InsufficientStake { available: action.stake, wanted });
     }
     check_models(present, &action.models)?;
-    present.state.debit(sender, action.stake)?;
+    present.state.lock(sender, action.stake)?;
     let (node, epoch) = (node_id(&action.key), present.open.epoch);
     let record = NodeRecord {
         node,

@@ -34,7 +34,7 @@ fn a_lying_worker_is_slashed_when_a_quorum_of_validators_finds_other_bits() {
     assert_eq!(world.ledger.status(&answer.id()).unwrap().slashed, STAKE / 2);
     assert_eq!(world.stake(AUDITOR), STAKE, "the bond came back");
     assert_eq!(world.ledger.account(&operator(AUDITOR)).balance, STAKE / 4);
-    assert_eq!(world.ledger.network().burned, STAKE / 4);
+    assert_eq!(world.ledger.burned(), STAKE / 4);
     assert_eq!(world.ledger.network().bonded, 0);
     assert_eq!(world.ledger.challenges().count(), 0);
 }
@@ -51,7 +51,7 @@ fn a_false_challenge_costs_its_bond() {
     assert_eq!(world.stake(AUDITOR), STAKE - bond);
     assert_eq!(world.ledger.node(&node(AUDITOR)).unwrap().slashed, bond);
     assert_eq!(world.ledger.account(&operator(WORKER)).balance, bond / 2);
-    assert_eq!(world.ledger.network().burned, bond / 2);
+    assert_eq!(world.ledger.burned(), bond / 2);
     assert_eq!(world.stake(WORKER), STAKE);
 }
 
@@ -343,11 +343,10 @@ fn reports_are_forgotten_when_nobody_can_refute_them_any_more() {
     let mut world = World::new();
     let answer = world.anchored(WORKER);
     world.send(AUDITOR, report(&answer)).unwrap();
-    let before = world.next_epoch().state_root;
     world.epochs(15);
-    assert_ne!(world.ledger.closed_epoch().unwrap().state_root, before);
-    let after = world.ledger.closed_epoch().unwrap().state_root;
-    assert_eq!(world.next_epoch().state_root, after);
+    assert_eq!(world.ledger.audits().count(), 1);
+    world.next_epoch();
+    assert_eq!(world.ledger.audits().count(), 0);
     assert_eq!(
         world.send(AUDITOR, post([&answer.signed])),
         Err(Refusal::WrongRole { found: Role::Auditor, expected: Role::Gateway })

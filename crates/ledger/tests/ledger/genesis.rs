@@ -1,7 +1,7 @@
 //! What a ledger starts from, and what it refuses to start from.
 
-use ledger::{Genesis, GenesisError, Ledger, MILLION, OPG, Rules};
-use protocol::{Canonical as _, List, Noun as _, Role};
+use ledger::{Genesis, GenesisError, GenesisWallet, Ledger, MILLION, OPG, Rules, address_of};
+use protocol::{Canonical as _, EvmAddress, List, Noun as _, Role};
 
 use crate::world::{ALICE, WORKER, genesis, model, public};
 
@@ -30,6 +30,16 @@ fn a_genesis_that_repeats_something_is_refused() {
         genesis.accounts = List::new(twice).unwrap();
     });
     assert_eq!(account, GenesisError::RepeatedAccount(public(ALICE)));
+    let wallet = refused(|genesis| {
+        let taken = GenesisWallet { address: address_of(&public(ALICE)), balance: 1 };
+        genesis.wallets = List::new(vec![taken]).unwrap();
+    });
+    assert_eq!(wallet, GenesisError::RepeatedWallet(address_of(&public(ALICE))));
+    let module = refused(|genesis| {
+        let taken = GenesisWallet { address: EvmAddress(evm::modules::opg::ADDRESS.into_array()), balance: 1 };
+        genesis.wallets = List::new(vec![taken]).unwrap();
+    });
+    assert!(matches!(module, GenesisError::Evm(evm::GenesisError::Taken(_))));
     let key = refused(|genesis| {
         let mut nodes = genesis.nodes.to_vec();
         nodes.push(nodes[4].clone());

@@ -13,4 +13,5 @@ mod snapshots;
 mod transactions;
 mod vectors;
 mod verified;
+mod wallets;
 mod world;

@@ -1,7 +1,9 @@
 //! Random histories: money neither comes nor goes, and whoever executes the same blocks has the same roots.
 
+use alloy_primitives::TxKind;
 use crypto::Digest;
-use ledger::{Executed, Ledger, OPG, Rules};
+use evm::StateRead as _;
+use ledger::{Executed, Kind, LOCKED, Ledger, OPG, Rules, address_of};
 use proptest::prelude::*;
 use protocol::{
     Action, Canonical as _, List, Role, Text,
@@ -10,6 +12,7 @@ use protocol::{
 
 use crate::{
     bundles::{certificate, proofs_hold},
+    wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet},
     world::{
         ALICE, AUDITOR, Answer, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, VALIDATORS, WORKER,
         World, challenge, genesis, key, model, node, post, public, report, respond, vote,
@@ -18,6 +21,9 @@ use crate::{
 
 const SENDERS: [u8; 12] =
     [ALICE, BOB, WORKER, OTHER_WORKER, GATEWAY, AUDITOR, OTHER_AUDITOR, OWN_AUDITOR, 200, 201, WORKER + 100, 99];
+
+/// The first has coins from the beginning.
+const WALLETS: [u8; 3] = [WALLET, 2, 3];
 
 /// What happens next: a kind of event, and numbers that say who and which.
 type Step = (u8, u8, u8, u16);
@@ -33,7 +39,7 @@ impl Story {
         let auditor = [AUDITOR, OTHER_AUDITOR, OWN_AUDITOR][usize::from(who) % 3];
         let worker = [WORKER, OTHER_WORKER][usize::from(which) % 2];
         let answer = self.answers.get(usize::from(number) % self.answers.len().max(1)).cloned();
-        match (kind % 16, answer) {
+        match (kind % 20, answer) {
             (0, _) => self.send(sender, transfer(SENDERS[usize::from(which) % SENDERS.len()], number)),
             (1 | 2, _) => self.answer(worker),
             (3, Some(answer)) => self.send(GATEWAY, post([&answer.changed(worker, |r| r.output_tokens += 1)])),
@@ -49,6 +55,8 @@ impl Story {
             (11, _) => self.send(sender, registration(200 + which % 4, sender, number)),
             (12, _) => self.send(sender, small(which, number)),
             (13, _) => self.garbage(which, number),
+            (14 | 15, _) => self.wallet(which, number),
+            (16, _) => self.mixed(sender, which, number),
             _ => {
                 self.world.time_ms += u64::from(number) % 2_500;
                 self.world.raw_block(vec![]);
@@ -66,9 +74,42 @@ impl Story {
         self.answers.push(answer);
     }
 
+    /// The next transaction of a wallet: a payment to whoever, or a contract that destroys itself with what it was given.
+    fn next_of_wallet(&self, which: u8, number: u16) -> Vec<u8> {
+        let from = WALLETS[usize::from(which) % WALLETS.len()];
+        let sender = alloy_primitives::Address::from(wallet(from).0);
+        let account = self.world.ledger.evm().world.account(&sender).unwrap().unwrap_or_default();
+        let value = u128::from(number) * OPG / 11;
+        let to = match number % 5 {
+            0 => address_of(&public(SENDERS[usize::from(which) % SENDERS.len()])),
+            1 => address_of(&public(VALIDATORS[0])),
+            2 => LOCKED,
+            _ => wallet(WALLETS[usize::from(number) % WALLETS.len()]),
+        };
+        let payment = payment(from, account.nonce + u64::from(which / 64), to, value);
+        let destroying = Wanted { to: TxKind::Create, input: TO_ITSELF.into(), ..payment.clone() };
+        if number.is_multiple_of(7) { destroying.bytes() } else { payment.bytes() }
+    }
+
+    fn wallet(&mut self, which: u8, number: u16) {
+        let bytes = self.next_of_wallet(which, number);
+        self.world.raw_block(vec![bytes]);
+    }
+
+    /// Both kinds in one block: what a key gives to a wallet, the wallet can spend at once.
+    fn mixed(&mut self, sender: u8, which: u8, number: u16) {
+        let to = wallet(WALLETS[usize::from(which) % WALLETS.len()]);
+        let amount = u128::from(number) * OPG / 3;
+        let gift = self.world.signed(sender, Action::Transfer(Transfer { to, amount })).encode();
+        let spent = self.next_of_wallet(which % 64, number);
+        self.world.raw_block(vec![spent, gift]);
+    }
+
     /// An earlier transaction once more, whole or damaged.
     fn garbage(&mut self, which: u8, number: u16) {
-        let earlier: Vec<_> = self.world.blocks.iter().flat_map(|block| block.transactions.clone()).collect();
+        // A wallet's transaction that was refused once may be executed later: its nonce is not used up.
+        let all = self.world.blocks.iter().flat_map(|block| block.transactions.clone());
+        let earlier: Vec<_> = all.filter(|bytes| Kind::of(bytes) == Kind::Native).collect();
         let Some(bytes) = earlier.get(usize::from(which) % earlier.len().max(1)) else { return };
         let mut damaged = bytes.clone();
         let place = usize::from(number) % damaged.len().max(1);
@@ -94,7 +135,7 @@ impl Story {
 }
 
 fn transfer(to: u8, number: u16) -> Action {
-    Action::Transfer(Transfer { to: public(to), amount: u128::from(number) * OPG / 7 })
+    Action::Transfer(Transfer { to: address_of(&public(to)), amount: u128::from(number) * OPG / 7 })
 }
 
 fn rotation(of: Digest, to: u8, operator: u8) -> Action {

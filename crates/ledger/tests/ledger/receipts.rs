@@ -195,7 +195,7 @@ fn two_receipts_under_one_sequence_number_are_kept_as_evidence_and_slashed_once(
     let kept: Vec<_> = world.ledger.equivocations().collect();
     assert_eq!(kept.len(), 1);
     assert_eq!((kept[0].first, &kept[0].second, kept[0].slashed), (answer.id(), &other, STAKE));
-    assert_eq!((world.stake(WORKER), world.ledger.network().burned), (0, STAKE));
+    assert_eq!((world.stake(WORKER), world.ledger.burned()), (0, STAKE));
 }
 
 #[test]

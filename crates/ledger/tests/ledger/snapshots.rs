@@ -111,11 +111,11 @@ fn a_damaged_snapshot_is_refused() {
         damaged[place] ^= 1;
         assert_eq!(refused(&damaged), RestoreError::Checksum);
     }
-    assert!(matches!(refused(&sealed(&[0, 2])), RestoreError::Malformed(_)));
+    assert!(matches!(refused(&sealed(&[0, 1])), RestoreError::Malformed(_)));
 }
 
 fn sealed(content: &[u8]) -> Vec<u8> {
-    [content, &hash("og/ledger/snapshot/v1", &[content]).0].concat()
+    [content, &hash("og/ledger/snapshot/v2", &[content]).0].concat()
 }
 
 /// Everything but the newest record (which its certificate binds) and the receipts' signatures (which no root binds)

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
+use alloy_primitives::TxKind;
 use crypto::hash;
-use ledger::{OPG, Rules};
+use ledger::{OPG, Rules, address_of};
 use protocol::{
     Action, Noun as _, Text,
     transaction::{PublishModel, RotateKey, Transfer, prove_possession},
 };
 
+use crate::wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet};
 use crate::world::{
     ALICE, AUDITOR, BOB, CHAIN, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, genesis, key, node,
     public, report, respond, vote,
@@ -46,7 +48,7 @@ fn rules() -> Rules {
 
 fn history() -> World {
     let mut world = World::with(rules());
-    world.send(ALICE, Action::Transfer(Transfer { to: public(BOB), amount: 5 * OPG })).unwrap();
+    world.send(ALICE, Action::Transfer(Transfer { to: address_of(&public(BOB)), amount: 5 * OPG })).unwrap();
     let answers: Vec<_> = (0..5).map(|_| world.anchored(WORKER)).collect();
     world.next_epoch();
     world.send(OTHER_AUDITOR, report(&answers[0])).unwrap();
@@ -74,6 +76,9 @@ fn history() -> World {
         .unwrap();
     let double = world.anchored(OTHER_WORKER);
     world.posting(&double.changed(OTHER_WORKER, |receipt| receipt.output_tokens += 1)).unwrap_err();
+    let destroying = Wanted { to: TxKind::Create, input: TO_ITSELF.into(), ..payment(WALLET, 1, wallet(2), 3 * OPG) };
+    let paying = payment(WALLET, 0, address_of(&public(BOB)), 2 * OPG);
+    world.raw_block(vec![paying.bytes(), destroying.bytes()]);
     world.epochs(7);
     world
 }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::wallets::{WALLET, wallet};
 use crypto::{Digest, PublicKey, SigningKey};
-use ledger::{Block, Event, Executed, Genesis, GenesisAccount, GenesisModel, GenesisNode, Ledger, OPG, Refusal, Rules};
+use ledger::{
+    Block, Event, Executed, Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisWallet, LOCKED, Ledger, OPG,
+    Refusal, Rules,
+};
 use protocol::{
     Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, Finish, Input, List, Message, NodeId, Opening, Output,
     Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text, Transaction, Version,
@@ -73,6 +77,7 @@ pub fn genesis(rules: Rules) -> Genesis {
         time_ms: START_MS,
         accounts: List::new(vec![account(ALICE, 1_000_000 * OPG), account(BOB, 100_000 * OPG)]).unwrap(),
         nodes: List::new(nodes).unwrap(),
+        wallets: List::new(vec![GenesisWallet { address: wallet(WALLET), balance: 1_000 * OPG }]).unwrap(),
         models: List::new(vec![published]).unwrap(),
         reward_pool: 1_000 * OPG,
         rules,
@@ -101,9 +106,11 @@ impl World {
 
     /// Executes a block of raw transactions at the present time.
     pub fn raw_block(&mut self, transactions: Vec<Vec<u8>>) -> Executed {
-        let block = Block { height: self.ledger.height() + 1, time_ms: self.time_ms, transactions };
+        let proposer = public(VALIDATORS[0]);
+        let block = Block { height: self.ledger.height() + 1, time_ms: self.time_ms, proposer, transactions };
         let executed = self.ledger.execute(&block).unwrap().unwrap();
         assert_eq!(self.ledger.money(), Some(self.ledger.network().supply), "money came or went");
+        assert_eq!(self.ledger.balance(&LOCKED), self.ledger.locked(), "what is locked is not what the records say");
         self.blocks.push(block);
         executed
     }

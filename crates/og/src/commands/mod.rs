@@ -7,6 +7,7 @@ mod keys;
 mod model;
 mod node;
 mod receipt;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Node(command) => node::run(&common, command).await.map(done),
         Verb::Model(command) => model::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Keys(command) => keys::run(&Home::new(common.dir.clone()), &common, command).map(done),
+        Verb::Wallet(command) => wallet::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
         Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),
     }

@@ -1,7 +1,7 @@
 //! Samples of what is sent: transactions, one for each action, jobs, frames, opening requests, views.
 
 use protocol::{
-    Action, EpochRecord, Role, Signature, SignedTransaction, Standing, Transaction, Version,
+    Action, EpochRecord, EvmAddress, Role, Signature, SignedTransaction, Standing, Transaction, Version,
     registry::float_root,
     request::Finish,
     service::{
@@ -72,7 +72,7 @@ fn actions() -> Vec<(&'static str, Action)> {
     let update = UpdateNode { endpoint: text("http://127.0.0.1:7102"), models: list(vec![]) };
     let (receipt, opening) = (digest("receipt"), chat_opening());
     vec![
-        ("transfer", Action::Transfer(Transfer { to: public(2), amount: 1 })),
+        ("transfer", Action::Transfer(Transfer { to: EvmAddress([2; 20]), amount: 1 })),
         ("register_node", Action::RegisterNode(register)),
         ("update_node", Action::UpdateNode(update)),
         ("rotate_key", Action::RotateKey(rotate)),

@@ -25,7 +25,7 @@ impl Sender {
 
     /// True if nothing is under way any more, as far as this validator knows; sends again what has waited for long.
     pub fn is_idle(&mut self, node: &Node, now_ms: u64) -> bool {
-        let executed = node.ledger().account(&self.key.public_key()).nonce;
+        let executed = node.ledger().nonce(&self.key.public_key());
         self.next = self.next.max(executed);
         self.under_way = self.under_way.split_off(&executed);
         if !self.under_way.is_empty() && now_ms.saturating_sub(self.sent_at_ms) >= AGAIN_MS {

@@ -17,7 +17,7 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction, Trust,
+    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction, Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -103,7 +103,7 @@ async fn status(State(desk): Shared) -> Json<Value> {
         "running": desk.agreement.is_running(),
         "misbehaviours": desk.node.misbehaviours(),
         "finality_ms_p50": desk.node.finality_ms_p50(),
-        "burned": ledger.network().burned.to_string(),
+        "burned": ledger.burned().to_string(),
     }))
 }
 
@@ -191,10 +191,30 @@ async fn key(State(desk): Shared, Path(text): Path<String>) -> Result<Noun<KeyRe
     found.map(Noun).ok_or_else(|| Answer::not_found("unknown_key", format!("key {key} is not registered")))
 }
 
+/// By a public key, or by an address; both with the balance, each with the nonce of its own kind of transactions.
 async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<Value>, Answer> {
+    if let Some(address) = address(&text) {
+        let balance = desk.node.ledger().balance(&address);
+        let nonce = desk.node.ethereum.next_nonce(&address);
+        return Ok(Json(json!({ "balance": balance.to_string(), "nonce": nonce, "address": text })));
+    }
     let key = public_key(&text)?;
-    let balance = desk.node.ledger().account(&key).balance;
-    Ok(Json(json!({ "balance": balance.to_string(), "nonce": desk.node.next_nonce(&key) })))
+    let account = desk.node.ledger().account(&key);
+    let address = EvmAddress(account.address.0);
+    Ok(Json(json!({
+        "balance": account.balance.to_string(),
+        "nonce": desk.node.next_nonce(&key),
+        "address": format!("0x{}", hex(&address.0)),
+    })))
+}
+
+/// Forty hexadecimal digits behind 0x.
+fn address(text: &str) -> Option<EvmAddress> {
+    crypto::digest::read_hex(text.strip_prefix("0x")?).map(EvmAddress)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn digest(text: &str) -> Result<Digest, Answer> {
@@ -202,7 +222,8 @@ fn digest(text: &str) -> Result<Digest, Answer> {
 }
 
 fn public_key(text: &str) -> Result<PublicKey, Answer> {
-    PublicKey::from_hex(text).ok_or_else(|| Answer::bad_request("bad_key", "a key is 64 hexadecimal digits"))
+    PublicKey::from_hex(text)
+        .ok_or_else(|| Answer::bad_request("bad_key", "a key is 64 hexadecimal digits, an address 40 behind 0x"))
 }
 
 fn unknown_receipt(id: &Digest) -> Answer {

@@ -1,0 +1,210 @@
+//! Ethereum's transactions on the ledger: what they move, what is left out, and what binds it all to the certified root.
+
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, hex};
+use crypto::sparse::value_digest;
+use evm::StateRead as _;
+use k256::ecdsa::SigningKey;
+use ledger::{Kind, LOCKED, Ledger, OPG, Ordered, Refusal, address_of, key_of};
+use protocol::{Action, Canonical as _, Digest, EvmAddress, transaction::Transfer};
+
+use crate::world::{ALICE, CHAIN, VALIDATORS, World, public};
+
+/// The wallet of the test's genesis.
+pub const WALLET: u8 = 1;
+const GWEI: u128 = 1_000_000_000;
+/// Destroys itself with all that it has, within its creation: ADDRESS, SELFDESTRUCT.
+pub const TO_ITSELF: &[u8] = &hex!("30ff");
+
+fn signing(seed: u8) -> SigningKey {
+    SigningKey::from_slice(&[seed; 32]).unwrap()
+}
+
+pub fn wallet(seed: u8) -> EvmAddress {
+    EvmAddress(Address::from_public_key(signing(seed).verifying_key()).into_array())
+}
+
+/// A transaction with the least that most tests need.
+#[derive(Clone)]
+pub struct Wanted {
+    pub from: u8,
+    pub nonce: u64,
+    pub to: TxKind,
+    pub value: u128,
+    pub gas: u64,
+    pub chain: u64,
+    pub input: Bytes,
+}
+
+pub fn payment(from: u8, nonce: u64, to: EvmAddress, value: u128) -> Wanted {
+    let to = TxKind::Call(Address::from(to.0));
+    Wanted { from, nonce, to, value, gas: 100_000, chain: CHAIN, input: Bytes::new() }
+}
+
+impl Wanted {
+    pub fn bytes(&self) -> Vec<u8> {
+        let unsigned = TxEip1559 {
+            chain_id: self.chain,
+            nonce: self.nonce,
+            gas_limit: self.gas,
+            max_fee_per_gas: 3 * GWEI,
+            max_priority_fee_per_gas: GWEI,
+            to: self.to,
+            value: U256::from(self.value),
+            access_list: Default::default(),
+            input: self.input.clone(),
+        };
+        let hash = unsigned.signature_hash();
+        let signature = signing(self.from).sign_prehash_recoverable(hash.as_slice()).unwrap();
+        TxEnvelope::from(unsigned.into_signed(Signature::from(signature))).encoded_2718()
+    }
+}
+
+fn burned_by_gas(world: &World, gas: u128) -> u128 {
+    gas * u128::from(world.ledger.evm().header.base_fee_per_gas.unwrap())
+}
+
+#[test]
+fn the_first_byte_tells_the_kind() {
+    let mut world = World::new();
+    let native = world.signed(ALICE, Action::Transfer(Transfer { to: wallet(2), amount: 1 })).encode();
+    assert_eq!(Kind::of(&native), Kind::Native);
+    assert_eq!(Kind::of(&payment(WALLET, 0, wallet(2), 1).bytes()), Kind::Ethereum);
+    assert_eq!(Kind::of(&[]), Kind::Native);
+    assert_eq!(Kind::of(&[0xf8]), Kind::Ethereum);
+    let refused = world.raw_block(vec![vec![0x03, 1], vec![0x7f], vec![0xf8, 1]]);
+    let refusals: Vec<_> = refused.outcomes.iter().map(|outcome| outcome.result.clone().unwrap_err()).collect();
+    assert_eq!(refusals[0], Refusal::Ethereum(evm::Refusal::Blob));
+    assert_eq!(refusals[1], Refusal::Ethereum(evm::Refusal::UnknownType(0x7f)));
+    assert!(matches!(refusals[2], Refusal::Ethereum(evm::Refusal::Malformed(_))));
+}
+
+#[test]
+fn a_wallet_pays_and_the_proposer_has_the_tip() {
+    let mut world = World::new();
+    let executed = world.raw_block(vec![payment(WALLET, 0, wallet(2), OPG).bytes()]);
+    assert_eq!(executed.outcomes[0].result, Ok(()));
+    let (base, tip) = (burned_by_gas(&world, 21_000), 21_000 * GWEI);
+    assert_eq!(world.ledger.balance(&wallet(2)), OPG);
+    assert_eq!(world.ledger.balance(&wallet(WALLET)), 999 * OPG - base - tip);
+    assert_eq!(world.ledger.account(&public(VALIDATORS[0])).balance, tip);
+    assert_eq!(world.ledger.burned(), base);
+    let header = &world.ledger.evm().header;
+    assert_eq!((header.number, header.timestamp), (world.ledger.height(), world.time_ms / 1_000));
+}
+
+#[test]
+fn natives_of_a_block_come_before_its_ethereum_transactions() {
+    let mut world = World::new();
+    // The wallet owns nothing when the block begins, and its transaction stands first.
+    let spends = payment(7, 0, wallet(8), OPG).bytes();
+    let gives = world.signed(ALICE, Action::Transfer(Transfer { to: wallet(7), amount: 2 * OPG })).encode();
+    let executed = world.raw_block(vec![spends, gives]);
+    assert!(executed.outcomes.iter().all(|outcome| outcome.result.is_ok()), "{:?}", executed.outcomes);
+    assert_eq!(world.ledger.balance(&wallet(8)), OPG);
+}
+
+#[test]
+fn a_wallet_makes_an_ed25519_key_known_by_paying_it() {
+    let mut world = World::new();
+    let stranger = world.signed(99, Action::Transfer(Transfer { to: wallet(2), amount: 1 }));
+    assert_eq!(world.ledger.admit(&stranger), Err(Refusal::UnknownSender(public(99))));
+    world.raw_block(vec![payment(WALLET, 0, address_of(&public(99)), OPG).bytes()]);
+    assert_eq!(world.ledger.admit(&stranger), Ok(()));
+    assert_eq!(world.send(99, stranger.transaction.action), Ok(()));
+    assert_eq!(world.ledger.balance(&wallet(2)), 1);
+}
+
+#[test]
+fn what_is_refused_is_left_out_and_leaves_no_trace() {
+    let mut world = World::new();
+    let poor = payment(9, 0, wallet(2), OPG);
+    let foreign = Wanted { chain: CHAIN + 1, ..payment(WALLET, 0, wallet(2), OPG) };
+    let good = payment(WALLET, 0, wallet(2), 5);
+    let again = good.clone();
+    let late = payment(WALLET, 2, wallet(2), 5);
+    let wanted = [poor, foreign, good, again, late];
+    let executed = world.raw_block(wanted.iter().map(Wanted::bytes).collect());
+    let results: Vec<_> = executed.outcomes.into_iter().map(|outcome| outcome.result).collect();
+    assert!(matches!(results[0], Err(Refusal::Ethereum(evm::Refusal::InsufficientFunds { .. }))));
+    assert!(matches!(results[1], Err(Refusal::Ethereum(evm::Refusal::WrongChain { .. }))));
+    assert_eq!(results[2], Ok(()));
+    assert_eq!(results[3], Err(Refusal::Ethereum(evm::Refusal::NonceTooLow { found: 0, expected: 1 })));
+    assert_eq!(results[4], Err(Refusal::Ethereum(evm::Refusal::NonceTooHigh { found: 2, expected: 1 })));
+    assert_eq!(world.ledger.balance(&wallet(2)), 5);
+    assert!(results[3].as_ref().unwrap_err().to_string().starts_with("nonce too low"));
+}
+
+#[test]
+fn coins_that_a_contract_destroys_are_booked_as_burned() {
+    let mut world = World::new();
+    let create = Wanted { to: TxKind::Create, value: 7, input: TO_ITSELF.into(), ..payment(WALLET, 0, wallet(2), 0) };
+    let executed = world.raw_block(vec![create.bytes()]);
+    assert_eq!(executed.outcomes[0].result, Ok(()));
+    let header = &world.ledger.evm().header;
+    assert_eq!(world.ledger.burned(), 7 + burned_by_gas(&world, header.gas_used.into()));
+}
+
+#[test]
+fn nobody_pays_into_what_is_locked() {
+    let mut world = World::new();
+    let action = |to| Action::Transfer(Transfer { to, amount: 1 });
+    for to in [LOCKED, EvmAddress([0; 20]), EvmAddress(evm::modules::opg::ADDRESS.into_array())] {
+        assert_eq!(world.send(ALICE, action(to)), Err(Refusal::Receiver(to)));
+    }
+    let before = world.ledger.balance(&LOCKED);
+    world.raw_block(vec![payment(WALLET, 0, LOCKED, OPG).bytes()]);
+    assert_eq!(world.ledger.balance(&LOCKED), before, "its code fails");
+}
+
+#[test]
+fn the_certified_root_binds_accounts_of_the_evm() {
+    let mut world = World::new();
+    world.raw_block(vec![payment(WALLET, 0, wallet(2), 5).bytes()]);
+    let evm = world.ledger.evm().clone();
+    let record = world.next_epoch();
+    let bound = world.ledger.evm_record(record.epoch).unwrap();
+    assert_eq!((bound.record.number, bound.record.hash), (record.last_height, Digest(evm.header.hash().0)));
+    assert!(bound.proof.holds(&record.state_root, &key_of::evm(), Some(&bound.record.encode())));
+    let address = Address::from(wallet(2).0);
+    let account = evm.world.account(&address).unwrap().unwrap();
+    let proof = evm.world.prove_account(&address);
+    let digest = evm::account_digest(&account);
+    assert!(proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&digest)));
+    assert!(!proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&value_digest(b"more"))));
+    assert_eq!(world.ledger.evm_record(record.epoch + 1), None);
+}
+
+#[test]
+fn a_restored_ledger_has_the_evm_and_goes_on_alike() {
+    let mut world = World::new();
+    let store = Wanted {
+        to: TxKind::Create,
+        input: hex!("6001600055605b60005360016000f3").into(),
+        ..payment(WALLET, 0, LOCKED, 0)
+    };
+    world.raw_block(vec![store.bytes(), payment(WALLET, 1, wallet(2), 5).bytes()]);
+    world.next_epoch();
+    world.raw_block(vec![payment(WALLET, 2, wallet(2), 5).bytes()]);
+    let bytes = world.ledger.snapshot_bytes().unwrap();
+    let mut restored = Ledger::restore(&bytes).unwrap();
+    assert_eq!(restored.evm().header.number, restored.height());
+    assert_eq!(restored.snapshot_bytes().unwrap(), bytes);
+    for block in &world.blocks {
+        restored.execute(block).unwrap();
+    }
+    assert_eq!(restored.evm().header, world.ledger.evm().header);
+    assert_eq!(restored.evm().world.root(), world.ledger.evm().world.root());
+    assert_eq!(world.ledger.evm_record(0), restored.evm_record(0));
+}
+
+#[test]
+fn read_elsewhere_is_read_the_same() {
+    let world = World::new();
+    let chain = world.ledger.chain();
+    let bytes = payment(WALLET, 0, wallet(2), 5).bytes();
+    let read = Ordered::read(&bytes, &chain);
+    assert_eq!(read.id(), Some(Digest(alloy_primitives::keccak256(&bytes).0)));
+    assert_eq!(Ordered::read(&bytes[1..], &chain).id(), None);
+}

@@ -1,0 +1,119 @@
+//! `og wallet show | pay` and `og faucet`: OPG on the ledger, from keys of the folder.
+
+use anyhow::{Context as _, Result, bail};
+use crypto::PublicKey;
+use ledger::{OPG, address_of};
+use network::Sender;
+use protocol::{Action, Amount, EvmAddress, transaction::Transfer};
+use serde_json::{Value, json};
+
+use super::show;
+use crate::{
+    cli::{self, Common},
+    home::hex,
+    keys,
+    remote::Remote,
+    screen::row,
+};
+
+/// Digits behind the point of an amount.
+const DECIMALS: usize = 18;
+
+pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Result<()> {
+    match command {
+        cli::Wallet::Show { who } => show_wallet(remote, common, &who).await,
+        cli::Wallet::Pay { from, to, amount } => pay(remote, common, &from, &to, &amount).await,
+    }
+}
+
+pub async fn faucet(remote: &Remote, common: &Common, options: &cli::Faucet) -> Result<()> {
+    let paid = pay(remote, common, keys::FAUCET, &options.to, &options.amount).await;
+    paid.context("the faucet paid nothing; hint: only a devnet's own folder has the key of one")
+}
+
+async fn show_wallet(remote: &Remote, common: &Common, who: &str) -> Result<()> {
+    let address = address(remote, who)?;
+    let wallet = remote.ledger()?.wallet(&written(&address)).await?;
+    let said = json!({
+        "address": written(&address),
+        "balance": wallet.balance.to_string(),
+        "opg": opg(wallet.balance),
+        "nonce": wallet.nonce,
+    });
+    show(common, &said, |_| vec![row(&[(&written(&address), 44), (&format!("{} OPG", opg(wallet.balance)), 0)])]);
+    Ok(())
+}
+
+async fn pay(remote: &Remote, common: &Common, from: &str, to: &str, amount: &str) -> Result<()> {
+    let (to, amount) = (address(remote, to)?, base_units(amount)?);
+    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, from)?;
+    let sender = Sender::new(remote.ledger()?, secrets.key, remote.network()?.chain_id);
+    let id = sender.send(Action::Transfer(Transfer { to, amount })).await?;
+    let said = json!({ "to": written(&to), "amount": amount.to_string(), "transaction": id.to_string() });
+    show(common, &said, |said: &Value| {
+        vec![format!(
+            "{} OPG to {}, transaction {}",
+            opg(amount),
+            written(&to),
+            said["transaction"].as_str().unwrap_or("-")
+        )]
+    });
+    Ok(())
+}
+
+/// An address behind 0x, a public key, or the name of a key in the folder.
+fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
+    if let Some(digits) = who.strip_prefix("0x") {
+        let bytes = crypto::digest::read_hex(digits);
+        return bytes.map(EvmAddress).with_context(|| format!("{who:?} is no address: 0x and 40 hexadecimal digits"));
+    }
+    if let Some(key) = PublicKey::from_hex(who) {
+        return Ok(address_of(&key));
+    }
+    let found = keys::list(&remote.home)?.into_iter().find(|file| file.name == who);
+    let file = found.with_context(|| format!("no key is called {who:?}; hint: og keys list, or name an address"))?;
+    let key = PublicKey::from_hex(&file.public_key).context("a key file holds no public key")?;
+    Ok(address_of(&key))
+}
+
+fn written(address: &EvmAddress) -> String {
+    format!("0x{}", hex(&address.0))
+}
+
+/// Base units as OPG, without needless zeros.
+fn opg(amount: Amount) -> String {
+    let (whole, part) = (amount / OPG, amount % OPG);
+    let text = format!("{whole}.{part:018}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// OPG as base units: digits, and up to eighteen behind a point.
+fn base_units(text: &str) -> Result<Amount> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = [whole, part].concat();
+    if digits.is_empty() || part.len() > DECIMALS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        bail!("{text:?} is no amount of OPG; hint: digits, and up to {DECIMALS} behind a point, as in 1.5");
+    }
+    let zeros = "0".repeat(DECIMALS - part.len());
+    format!("{digits}{zeros}").parse().with_context(|| format!("{text} OPG is more than there can be"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_and_written_exactly() {
+        for (text, amount) in [("1", OPG), ("1.5", OPG + OPG / 2), ("0.000000000000000001", 1), (".5", OPG / 2)] {
+            assert_eq!(base_units(text).unwrap(), amount, "{text}");
+        }
+        assert_eq!([opg(0), opg(OPG), opg(1), opg(OPG / 2)], ["0", "1", "0.000000000000000001", "0.5"]);
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for text in ["", ".", "-1", "1e3", "0.0000000000000000001", "1,5", "999999999999999999999999999999"] {
+            assert!(base_units(text).is_err(), "{text:?}");
+        }
+    }
+}

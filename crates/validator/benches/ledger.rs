@@ -1,0 +1,284 @@
+//! Wallets' transfers on a running network: how many a second when pressed, how late at a steady pace.
+//!
+//! `OG_BENCH_URLS` are the JSON-RPC addresses of all validators, `OG_BENCH_KEY` the secret of an account with coins; `og devnet
+//! --processes --json` tells both. `OG_BENCH_SECONDS` is how long each part lasts. Transactions are signed before time runs; a
+//! transfer counts once it is final, late means on the last of all validators.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement stops at what it did not expect, and tells"
+)]
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
+use futures::{SinkExt as _, StreamExt as _};
+use k256::ecdsa::SigningKey;
+use network::Client;
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+const SENDERS: usize = 256;
+const BATCH: usize = 100;
+/// Batches on their way to each validator at once.
+const CONNECTIONS: usize = 4;
+/// Transfers a second that are prepared: more than there is any hope for.
+const HOPED: u64 = 8_000;
+const STEADY: u64 = 100;
+const OPG: u128 = 1_000_000_000_000_000_000;
+
+#[tokio::main]
+async fn main() {
+    let Ok(urls) = std::env::var("OG_BENCH_URLS") else {
+        println!("OG_BENCH_URLS and OG_BENCH_KEY name the network: `cargo xtask bars ledger` starts one");
+        return;
+    };
+    let urls: Vec<String> = urls.split(',').map(str::to_owned).collect();
+    let rich: B256 = std::env::var("OG_BENCH_KEY").unwrap().parse().unwrap();
+    let seconds = std::env::var("OG_BENCH_SECONDS").map_or(60, |text| text.parse().unwrap());
+    let network = Network::at(&urls).await;
+    let senders = network.funded(rich).await;
+    let nonces = network.steady(&senders, seconds).await;
+    network.pressed(&senders, &nonces, seconds).await;
+}
+
+/// A key with its address.
+struct Wallet {
+    key: SigningKey,
+    address: Address,
+}
+
+impl Wallet {
+    fn of(secret: B256) -> Self {
+        let key = SigningKey::from_slice(secret.as_slice()).unwrap();
+        let address = Address::from_public_key(key.verifying_key());
+        Self { key, address }
+    }
+
+    fn pays(&self, chain_id: u64, nonce: u64, to: Address, value: u128) -> String {
+        let unsigned = TxEip1559 {
+            chain_id,
+            nonce,
+            gas_limit: 21_000,
+            max_fee_per_gas: 1_000_000_000_000,
+            max_priority_fee_per_gas: 1_000_000_000,
+            to: TxKind::Call(to),
+            value: U256::from(value),
+            access_list: Default::default(),
+            input: Bytes::new(),
+        };
+        let signature = self.key.sign_prehash_recoverable(unsigned.signature_hash().as_slice()).unwrap();
+        let envelope = TxEnvelope::from(unsigned.into_signed(Signature::from(signature)));
+        hex::encode_prefixed(envelope.encoded_2718())
+    }
+}
+
+/// The validators.
+#[derive(Clone)]
+struct Network {
+    client: Client,
+    urls: Vec<String>,
+    chain_id: u64,
+}
+
+fn number(value: &Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+impl Network {
+    async fn at(urls: &[String]) -> Self {
+        let mut network = Self { client: Client::new(Duration::from_secs(60)), urls: urls.to_vec(), chain_id: 0 };
+        network.chain_id = number(&network.ask(0, "eth_chainId", json!([])).await);
+        network
+    }
+
+    async fn post(&self, validator: usize, body: &Value) -> Value {
+        let bytes = self.client.post_json(&self.urls[validator], body.to_string(), &[]).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    async fn ask(&self, validator: usize, method: &str, params: Value) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let answer = self.post(validator, &body).await;
+        assert!(answer["error"].is_null(), "{answer}");
+        answer["result"].clone()
+    }
+
+    async fn nonce(&self, validator: usize, address: Address) -> u64 {
+        number(&self.ask(validator, "eth_getTransactionCount", json!([address, "latest"])).await)
+    }
+
+    /// Sends signed transactions in one batch, again where the pool was full.
+    async fn send(&self, validator: usize, signed: &[String]) {
+        let mut left = signed.to_vec();
+        while !left.is_empty() {
+            let request = |(id, raw): (usize, &String)| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_sendRawTransaction", "params": [raw] });
+            let answers = self.post(validator, &left.iter().enumerate().map(request).collect::<Value>()).await;
+            let mut again = Vec::new();
+            for (raw, answer) in left.iter().zip(answers.as_array().unwrap()) {
+                let message = answer["error"]["message"].as_str().unwrap_or_default();
+                if message.starts_with("txpool is full") || message.starts_with("nonce too high") {
+                    again.push(raw.clone());
+                } else {
+                    // Another validator may have shown it here already, or it is executed by now.
+                    let is_known = message == "already known" || message.starts_with("nonce too low");
+                    assert!(answer["error"].is_null() || is_known, "{answer}");
+                }
+            }
+            if !again.is_empty() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            left = again;
+        }
+    }
+
+    /// Wallets with coins.
+    async fn funded(&self, rich: B256) -> Vec<Wallet> {
+        let senders: Vec<Wallet> =
+            (0..SENDERS).map(|index| Wallet::of(keccak256(format!("og/bench/{index}")))).collect();
+        let rich = Wallet::of(rich);
+        let first = self.nonce(0, rich.address).await;
+        let pay = |(nonce, sender): (u64, &Wallet)| rich.pays(self.chain_id, nonce, sender.address, 1_000 * OPG);
+        let funding: Vec<String> = (first..).zip(&senders).map(pay).collect();
+        self.send(0, &funding).await;
+        for validator in 0..self.urls.len() {
+            while self.nonce(validator, rich.address).await < first + SENDERS as u64 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        senders
+    }
+
+    /// Tells the hashes of each block as soon as a validator shows it.
+    async fn watch(&self, validator: usize, seen: mpsc::UnboundedSender<(usize, Instant, Vec<String>)>) {
+        let url = self.urls[validator].replacen("http", "ws", 1);
+        let (mut socket, _) = connect_async(url).await.unwrap();
+        let subscribe = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"] });
+        socket.send(Message::text(subscribe.to_string())).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            let now = Instant::now();
+            let Ok(text) = message.into_text() else { continue };
+            let Ok(news) = serde_json::from_str::<Value>(&text) else { continue };
+            let head = &news["params"]["result"];
+            if head["number"].is_null() || head["gasUsed"] == "0x0" {
+                continue;
+            }
+            let block = self.ask(validator, "eth_getBlockByNumber", json!([head["number"], false])).await;
+            let hashes = block["transactions"].as_array().unwrap().iter().map(|hash| hash.as_str().unwrap().to_owned());
+            if seen.send((validator, now, hashes.collect())).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One transfer after the other at a steady pace, to one validator after the other; the senders' next nonces.
+    async fn steady(&self, senders: &[Wallet], seconds: u64) -> Vec<u64> {
+        let (seen, mut news) = mpsc::unbounded_channel();
+        let mut watching = JoinSet::new();
+        for validator in 0..self.urls.len() {
+            let (network, seen) = (self.clone(), seen.clone());
+            watching.spawn(async move { network.watch(validator, seen).await });
+        }
+        let mut nonces = Vec::new();
+        for sender in senders {
+            nonces.push(self.nonce(0, sender.address).await);
+        }
+        let count = usize::try_from(seconds * STEADY).unwrap();
+        let mut signed = Vec::new();
+        for index in 0..count {
+            let who = index % senders.len();
+            signed.push(senders[who].pays(self.chain_id, nonces[who], Address::repeat_byte(0x77), 1));
+            nonces[who] += 1;
+        }
+        let (mut sent, mut sending) = (HashMap::new(), JoinSet::new());
+        let mut pace = tokio::time::interval(Duration::from_millis(1_000 / STEADY));
+        for (index, raw) in signed.into_iter().enumerate() {
+            pace.tick().await;
+            let hash = keccak256(hex::decode(&raw).unwrap()).to_string();
+            sent.insert(hash, (Instant::now(), Vec::new()));
+            let network = self.clone();
+            sending.spawn(async move { network.send(index % network.urls.len(), &[raw]).await });
+        }
+        while sending.join_next().await.is_some_and(|sent| sent.is_ok()) {}
+        let deadline = tokio::time::sleep(Duration::from_secs(5));
+        tokio::pin!(deadline);
+        while sent.values().any(|(_, seen): &(Instant, Vec<Instant>)| seen.len() < self.urls.len()) {
+            tokio::select! {
+                Some((_, at, hashes)) = news.recv() => for hash in hashes {
+                    if let Some((_, seen)) = sent.get_mut(&hash) {
+                        seen.push(at);
+                    }
+                },
+                () = &mut deadline => break,
+            }
+        }
+        watching.abort_all();
+        let lost = sent.values().filter(|(_, seen)| seen.len() < self.urls.len()).count();
+        let last =
+            |(at, seen): &(Instant, Vec<Instant>)| Some(seen.iter().max()?.duration_since(*at).as_secs_f64() * 1e3);
+        let mut late: Vec<f64> = sent.values().filter_map(last).collect();
+        late.sort_unstable_by(f64::total_cmp);
+        let part = |share: usize| late.get(late.len() * share / 100).copied().unwrap_or(f64::NAN);
+        println!("latency_ms_p50 {:.1}\nlatency_ms_p99 {:.1}\nunseen {lost}", part(50), part(99));
+        nonces
+    }
+
+    /// As many as they take, in batches, to all validators at once, each sender always to the same.
+    async fn pressed(&self, senders: &[Wallet], nonces: &[u64], seconds: u64) {
+        let each = seconds * HOPED / senders.len() as u64;
+        let validators = self.urls.len();
+        let lanes = validators * CONNECTIONS;
+        let signing = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut signed: Vec<Vec<String>> = (0..lanes).map(|_| Vec::new()).collect();
+        std::thread::scope(|scope| {
+            for (thread, part) in signed.chunks_mut(lanes.div_ceil(signing)).enumerate() {
+                let first = thread * lanes.div_ceil(signing);
+                scope.spawn(move || {
+                    for (offset, lane) in part.iter_mut().enumerate() {
+                        let own = senders.iter().zip(nonces).skip(first + offset).step_by(lanes);
+                        let own: Vec<_> = own.collect();
+                        for round in 0..each {
+                            let pay = |(sender, nonce): &(&Wallet, &u64)| {
+                                sender.pays(self.chain_id, **nonce + round, Address::repeat_byte(0x77), 1)
+                            };
+                            lane.extend(own.iter().map(pay));
+                        }
+                    }
+                });
+            }
+        });
+        let before = self.executed(senders).await;
+        let (started, end) = (Instant::now(), Duration::from_secs(seconds));
+        let mut sending = JoinSet::new();
+        for (lane, signed) in signed.into_iter().enumerate() {
+            let network = self.clone();
+            sending.spawn(async move {
+                for batch in signed.chunks(BATCH) {
+                    if started.elapsed() >= end {
+                        return;
+                    }
+                    network.send(lane % network.urls.len(), batch).await;
+                }
+            });
+        }
+        tokio::time::sleep(end.saturating_sub(started.elapsed())).await;
+        let (done, took) = (self.executed(senders).await - before, started.elapsed().as_secs_f64());
+        println!("transfers {done}\ntransfers_per_second {:.0}", done as f64 / took);
+        sending.abort_all();
+    }
+
+    /// Transfers that are final on every validator.
+    async fn executed(&self, senders: &[Wallet]) -> u64 {
+        let mut least = u64::MAX;
+        for validator in 0..self.urls.len() {
+            let request = |(id, sender): (usize, &Wallet)| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_getTransactionCount", "params": [sender.address, "latest"] });
+            let answers = self.post(validator, &senders.iter().enumerate().map(request).collect::<Value>()).await;
+            least = least.min(answers.as_array().unwrap().iter().map(|answer| number(&answer["result"])).sum());
+        }
+        least
+    }
+}

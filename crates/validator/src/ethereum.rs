@@ -1,0 +1,275 @@
+//! The EVM at this node: newest blocks and the index of all, the pool of wallets' transactions, and reading them once.
+//!
+//! A transaction's sender is recovered when it comes in, by whatever way, and the pool keeps it: what a block then brings is found
+//! there by its hash. What is not is recovered on all cores. Nothing here holds a lock while it recovers or executes.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use blocks::{Index, Live, Pool, PoolLimits, Recent, Room, View};
+use evm::{Block, Chain, Transaction};
+use ledger::{Executed, Head, Kind, Ordered, Ran, Refusal};
+use protocol::Address;
+use rpc::{Event, NodeError, SubmitError};
+use storage::{Change, Durable};
+
+use crate::node::{Hash, locked};
+
+/// Newest blocks whose states are at hand.
+const STATES: u64 = 256;
+/// Blocks between two looks at what waited before a restart.
+const AGAIN: u64 = 16;
+/// From so many unknown senders on, more than one thread recovers them.
+const ALONE: usize = 16;
+const THREADS_MAX: usize = 8;
+pub(crate) const LIMITS: PoolLimits = PoolLimits { transactions: 32_768, bytes: 64 << 20, per_sender: 1_024 };
+
+pub(crate) struct Ethereum {
+    view: Arc<View>,
+    written: Mutex<Written>,
+}
+
+/// What has gone to the disk.
+#[derive(Default)]
+struct Written {
+    /// Blocks on their way, oldest first.
+    blocks: VecDeque<(u64, Durable)>,
+    /// Transactions that a restart would find waiting.
+    waiting: HashSet<Hash>,
+    /// Those that waited before this start, but that need a state which is to be executed first.
+    later: Vec<Arc<Transaction>>,
+}
+
+/// The block with this head, as the index or the genesis has it; `None` where the index does not know it.
+pub(crate) fn block_of(head: &Head, index: Option<&Index>) -> Result<Option<Arc<Block>>, NodeError> {
+    let (header, number) = (head.header.clone(), head.header.number);
+    let Some(index) = index.filter(|_| number > 0) else {
+        return Ok(Some(Arc::new(Block { header, transactions: Vec::new(), receipts: Vec::new() })));
+    };
+    Ok(index.block(number)?.filter(|block| block.header.hash() == header.hash()))
+}
+
+impl Ethereum {
+    /// At `head`, whose block this is; without an index nothing is kept on disk.
+    pub fn new(chain: Chain, head: &Head, block: Arc<Block>, index: Option<Index>) -> Result<Self, NodeError> {
+        let first = Recent { block, before: head.world.clone(), world: head.world.clone() };
+        let mut live = Live::new([first], Pool::new(LIMITS));
+        let mut written = Written::default();
+        for transaction in index.as_ref().map_or_else(|| Ok(Vec::new()), Index::waiting)? {
+            written.waiting.insert(transaction.hash());
+            let transaction = Arc::new(transaction);
+            if live.admit_at(&transaction, 0).is_err() {
+                written.later.push(transaction);
+            }
+        }
+        let view = Arc::new(View::new(chain, index, live));
+        Ok(Self { view, written: Mutex::new(written) })
+    }
+
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.view.live().pool.len()
+    }
+
+    /// The nonce that a wallet uses next, those that wait counted.
+    pub fn next_nonce(&self, address: &EvmAddress) -> u64 {
+        let address = address.0.into();
+        let live = self.view.live();
+        let next = live.nonce(&address);
+        live.pool.nonce_after(&address, next).unwrap_or(next)
+    }
+
+    /// Reads a block's transactions: known ones from the pool, the others on all cores.
+    pub fn read(&self, all: &[Vec<u8>]) -> Vec<Ordered> {
+        let mut read: Vec<Option<Ordered>> = {
+            let live = self.view.live();
+            let known = |bytes: &Vec<u8>| {
+                let hash = (Kind::of(bytes) == Kind::Ethereum).then(|| evm::hash_of(bytes))?;
+                live.pool.get(&hash).map(Ordered::Ethereum)
+            };
+            all.iter().map(known).collect()
+        };
+        let chain = *self.view.chain();
+        let mut unknown: Vec<(&Vec<u8>, &mut Option<Ordered>)> =
+            all.iter().zip(&mut read).filter(|(_, place)| place.is_none()).collect();
+        on_all_cores(&mut unknown, |(bytes, place)| **place = Some(Ordered::read(bytes, &chain)));
+        read.into_iter().flatten().collect()
+    }
+
+    /// Reads what others' nodes have shown, but for what is known here.
+    pub fn read_unknown(&self, all: &[Vec<u8>]) -> Vec<Ordered> {
+        let unknown: Vec<Vec<u8>> = {
+            let live = self.view.live();
+            let is_unknown =
+                |bytes: &&Vec<u8>| Kind::of(bytes) == Kind::Native || live.pool.get(&evm::hash_of(bytes)).is_none();
+            all.iter().filter(is_unknown).cloned().collect()
+        };
+        self.read(&unknown)
+    }
+
+    /// Takes a transaction into the pool. What it replaced is forgotten.
+    pub fn admit(&self, transaction: &Arc<Transaction>) -> Result<(), SubmitError> {
+        let replaced = self.view.live_mut().admit(transaction)?;
+        if let Some(replaced) = replaced {
+            self.forget([replaced.hash()]);
+        }
+        self.view.tell(Event::Waiting(Arc::clone(transaction)));
+        Ok(())
+    }
+
+    /// The same for one that came here first: what it gives tells when a restart would find it waiting.
+    pub fn admit_durably(&self, transaction: &Arc<Transaction>) -> Result<Option<Durable>, SubmitError> {
+        let Some(index) = self.view.index() else { return self.admit(transaction).map(|()| None) };
+        let hash = transaction.hash();
+        // One lock with what forgets: else a block could come in between, and it would wait on the disk for ever.
+        let mut written = locked(&self.written);
+        let replaced = self.view.live_mut().admit(transaction)?;
+        let mut changes = vec![Index::put_waiting(transaction)];
+        changes.extend(replaced.map(|replaced| replaced.hash()).filter(|hash| written.waiting.remove(hash)).map(
+            |hash| {
+                // Replaced here, whoever had it first.
+                Index::remove_waiting(&hash)
+            },
+        ));
+        let Some(durable) = index.store().try_submit(changes) else {
+            self.view.live_mut().pool.remove(&hash);
+            return Err(SubmitError::Full("the disk is behind".to_owned()));
+        };
+        written.waiting.insert(hash);
+        drop(written);
+        self.view.tell(Event::Waiting(Arc::clone(transaction)));
+        Ok(Some(durable))
+    }
+
+    fn forget(&self, hashes: impl IntoIterator<Item = Hash>) {
+        let Some(index) = self.view.index() else { return };
+        let mut written = locked(&self.written);
+        let gone: Vec<Change> = hashes
+            .into_iter()
+            .filter(|hash| written.waiting.remove(hash))
+            .map(|hash| Index::remove_waiting(&hash))
+            .collect();
+        if !gone.is_empty() {
+            // Not waited for: one that is found waiting again is executed already, and forgotten then.
+            let _ = index.store().try_submit(gone);
+        }
+    }
+
+    /// Looks again at what waited before a restart and did not fit the state as it was then.
+    fn look_again(&self) {
+        let later = std::mem::take(&mut locked(&self.written).later);
+        let (mut still, mut gone) = (Vec::new(), Vec::new());
+        for transaction in later {
+            match self.view.live_mut().admit_at(&transaction, 0) {
+                Ok(_) | Err(SubmitError::AlreadyKnown) => {}
+                Err(SubmitError::Refused(evm::Refusal::NonceTooLow { .. }) | SubmitError::Underpriced { .. }) => {
+                    gone.push(transaction.hash());
+                }
+                Err(_) => still.push(transaction),
+            }
+        }
+        self.forget(gone);
+        locked(&self.written).later = still;
+    }
+
+    /// What a proposal has room for, best paid first.
+    pub fn propose(&self, transactions: usize, bytes: usize, promised: &HashSet<Hash>) -> Vec<Vec<u8>> {
+        let live = self.view.live();
+        if live.pool.is_empty() {
+            return Vec::new();
+        }
+        let base_fee = live.newest().map_or(0, |newest| evm::base_fee_after(newest.block.header.inner()));
+        let room = Room { base_fee, gas: self.view.chain().gas_limit, transactions, bytes };
+        let ready = live.pool.ready(|sender| live.nonce(sender), room, promised);
+        ready.iter().map(|transaction| transaction.raw().to_vec()).collect()
+    }
+
+    /// Shows a block that was executed, and writes it down.
+    pub fn publish(&self, ran: &Ran) {
+        let Some(block) = ran.block() else { return };
+        let number = block.header.number;
+        let (before, world) = (ran.before().world.clone(), ran.after().world.clone());
+        let oldest = self.write(block);
+        let mut gone: Vec<Hash> = block.transactions.iter().map(Transaction::hash).collect();
+        gone.extend(hopeless(ran.executed()));
+        {
+            let mut live = self.view.live_mut();
+            gone.iter().for_each(|hash| live.pool.remove(hash));
+            gone.extend(live.push(Recent { block: Arc::clone(block), before, world }));
+            live.forget_below(oldest.min(number.saturating_sub(STATES - 1)));
+        }
+        self.forget(gone);
+        if number.is_multiple_of(AGAIN) {
+            self.look_again();
+        }
+        self.view.tell(Event::Block(Arc::clone(block)));
+    }
+
+    /// Hands a block to the index; the oldest that is not durable there yet.
+    fn write(&self, block: &Block) -> u64 {
+        let number = block.header.number;
+        let Some(index) = self.view.index() else { return number };
+        let durable = index.store().submit_sleeping(Index::put(block));
+        let mut written = locked(&self.written);
+        match durable {
+            Ok(durable) => written.blocks.push_back((number, durable)),
+            Err(error) => std::panic::panic_any(format!("the index of blocks cannot be written: {error}")),
+        }
+        while let Some((_, durable)) = written.blocks.front_mut() {
+            match durable.poll() {
+                None => break,
+                Some(Ok(())) => written.blocks.pop_front(),
+                // Going on would fill the memory with what the disk does not take.
+                Some(Err(error)) => std::panic::panic_any(format!("the index of blocks cannot be written: {error}")),
+            };
+        }
+        written.blocks.front().map_or(number, |(oldest, _)| *oldest)
+    }
+}
+
+/// Refused, and not only for now: no later block can hold them either.
+fn hopeless(executed: &Executed) -> impl Iterator<Item = Hash> + '_ {
+    executed.outcomes.iter().filter_map(|outcome| {
+        let Err(Refusal::Ethereum(refusal)) = &outcome.result else { return None };
+        let is_for_now = matches!(
+            refusal,
+            evm::Refusal::NoRoom { .. } | evm::Refusal::FeeTooLow { .. } | evm::Refusal::NonceTooHigh { .. }
+        );
+        Some(Hash::from(outcome.id?.0)).filter(|_| !is_for_now)
+    })
+}
+
+/// Does something to each of many, on as many threads as pay.
+fn on_all_cores<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
+    if items.len() < ALONE || cores < 2 {
+        return items.iter_mut().for_each(work);
+    }
+    let share = items.len().div_ceil(cores);
+    thread::scope(|scope| {
+        for part in items.chunks_mut(share) {
+            scope.spawn(|| part.iter_mut().for_each(&work));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_done_once_on_any_number_of_threads() {
+        for count in [0, 1, ALONE - 1, ALONE, 1_000] {
+            let mut items: Vec<usize> = (0..count).collect();
+            on_all_cores(&mut items, |item| *item += 1);
+            assert!(items.into_iter().eq(1..=count));
+        }
+    }
+}

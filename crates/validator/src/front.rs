@@ -1,0 +1,38 @@
+//! The ledger's EVM as JSON-RPC sees it: what is final, what waits here, and where transactions go.
+
+use std::sync::Arc;
+
+use blocks::{Served, Source};
+use evm::{NextBlock, Transaction};
+use futures::{FutureExt as _, future::BoxFuture};
+use network::now_ms;
+use rpc::{FinalHeader, SubmitError};
+
+use crate::routes::Desk;
+
+/// The node behind JSON-RPC.
+#[derive(Clone)]
+pub(crate) struct Front(Arc<Desk>);
+
+pub(crate) fn served(desk: &Arc<Desk>) -> Served<Front> {
+    Served { view: Arc::clone(desk.node.ethereum.view()), source: Front(Arc::clone(desk)) }
+}
+
+impl Source for Front {
+    fn upcoming(&self, newest: &FinalHeader) -> NextBlock {
+        ledger::surroundings(newest, now_ms(), &self.0.node.key().public_key())
+    }
+
+    /// Agreement begins while the disk takes it: whichever is first, an answer means that a crash loses nothing.
+    fn submit(&self, transaction: Arc<Transaction>) -> BoxFuture<'_, Result<(), SubmitError>> {
+        async move {
+            if !self.0.agreement.is_running() {
+                let words = "this validator no longer takes part in agreement: ask another";
+                return Err(SubmitError::Closed(words.to_owned()));
+            }
+            let Some(durable) = self.0.node.submit_wallet(&transaction)? else { return Ok(()) };
+            durable.wait().await.map_err(|error| SubmitError::Closed(error.to_string()))
+        }
+        .boxed()
+    }
+}
