@@ -5,12 +5,17 @@ use protocol::{Digest, EpochRecord, Version};
 use crate::{
     archive::{Archive, ClosedEpoch, sum_root, verdicts_root},
     present::{OpenEpoch, Present},
+    rules::part,
     verdict::{audits_of, lapse, withhold},
 };
+
+/// What an allocation gives out at once is at least this share of it, in millionths, or its rest: not every second a grain.
+const STEP: u32 = 100;
 
 /// Closes the open epoch and opens the next, which covers no block yet.
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
     end_challenges(present);
+    release(present);
     forget_audits(present, archive);
     let changes = present.state.close();
     let tree = archive.next_tree(&changes);
@@ -71,5 +76,26 @@ fn forget_audits(present: &mut Present, archive: &Archive) {
                 present.state.audits.remove(&(audit.receipt, audit.auditor));
             }
         }
+    }
+}
+
+/// Gives out what has come free by the end of the epoch.
+fn release(present: &mut Present) {
+    let time_ms = present.open.time_ms;
+    let due: Vec<_> = present
+        .state
+        .allocations
+        .rows()
+        .filter(|row| row.locked() > 0)
+        .filter_map(|row| {
+            let free = row.free_at(time_ms).min(row.amount);
+            let amount = free.saturating_sub(row.released);
+            let is_worth_it = amount >= part(row.amount, STEP).max(1) || (free == row.amount && amount > 0);
+            is_worth_it.then_some((row.beneficiary, amount))
+        })
+        .collect();
+    for (beneficiary, amount) in due {
+        present.state.allocations.change(&beneficiary, |row| row.released = row.released.saturating_add(amount));
+        present.state.give(&beneficiary, amount);
     }
 }

@@ -6,8 +6,8 @@ use evm::{Account, Changes, Code, StateRead as _, World};
 use protocol::{Bytes, Canonical as _, Digest, EvmAddress, List, record};
 
 use crate::{
+    content::{MANY, RestoreError, ensure, mismatch, write_list},
     purse::Head,
-    snapshot::{MANY, RestoreError, ensure, mismatch, write_list},
 };
 
 record! {

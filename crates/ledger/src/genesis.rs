@@ -15,6 +15,7 @@ use protocol::{
 use thiserror::Error;
 
 use crate::{
+    allocation::{AllocationRecord, GenesisAllocation},
     purse::{Head, LOCKED, address_of, locked_at_genesis},
     records::{AccountRecord, COMMITTEE_MAX, NetworkRecord},
     rules::{MILLION, Rules},
@@ -56,6 +57,7 @@ record! {
         time_ms: Milliseconds,
         accounts: List<GenesisAccount, 65_536>,
         wallets: List<GenesisWallet, 65_536>,
+        allocations: List<GenesisAllocation, 256>,
         nodes: List<GenesisNode, 4_096>,
         models: List<GenesisModel, 4_096>,
         reward_pool: Amount,
@@ -72,6 +74,10 @@ pub enum GenesisError {
     RepeatedAccount(PublicKey),
     #[error("failed to read genesis: address {} is listed twice, or has a listed key", alloy_primitives::Address::from(.0.0))]
     RepeatedWallet(EvmAddress),
+    #[error(
+        "failed to read genesis: allocation {0:?} is empty, has a share above one million, or a beneficiary that has one already"
+    )]
+    Allocation(String),
     #[error("failed to read genesis: {0}")]
     Evm(#[from] evm::GenesisError),
     #[error("failed to read genesis: key {0} is registered twice")]
@@ -103,6 +109,12 @@ impl Genesis {
             }
             state.accounts.put(AccountRecord { key: account.key, nonce: 0 });
         }
+        for allocation in self.allocations.iter() {
+            if !allocation.is_meant() || state.allocations.contains(&allocation.beneficiary) {
+                return Err(GenesisError::Allocation(allocation.name.to_string()));
+            }
+            state.allocations.put(allocation.record(self.time_ms));
+        }
         self.models.iter().try_for_each(|model| self.add_model(&mut state, model))?;
         self.nodes.iter().try_for_each(|node| self.add_node(&mut state, node))?;
         Ok(state)
@@ -130,13 +142,17 @@ impl Genesis {
 
     /// The EVM as the network begins: all money is in it.
     fn evm(&self) -> Result<Head, GenesisError> {
-        let locked = self.nodes.iter().fold(self.reward_pool, |sum, node| sum.saturating_add(node.stake));
+        let allocated: Vec<_> = self.allocations.iter().map(|allocation| allocation.record(self.time_ms)).collect();
+        let stakes = self.nodes.iter().map(|node| node.stake);
+        let locked = stakes.chain(allocated.iter().map(AllocationRecord::locked));
+        let locked = locked.fold(self.reward_pool, Amount::saturating_add);
         let mut accounts = BTreeMap::from([(Address::from(LOCKED.0), locked_at_genesis(locked))]);
         let keys = self.accounts.iter().map(|account| (address_of(&account.key), account.balance));
         // A key that is listed twice is refused as such.
         let keys: BTreeMap<_, _> = keys.filter(|(_, balance)| *balance > 0).collect();
         let wallets = self.wallets.iter().map(|wallet| (wallet.address, wallet.balance));
-        for (address, balance) in keys.into_iter().chain(wallets) {
+        let first = allocated.iter().filter(|row| row.released > 0).map(|row| (row.beneficiary, row.released));
+        for (address, balance) in keys.into_iter().chain(wallets).chain(first) {
             let account = evm::GenesisAccount { balance: U256::from(balance), ..evm::GenesisAccount::default() };
             if accounts.insert(Address::from(address.0), account).is_some() {
                 return Err(GenesisError::RepeatedWallet(address));
@@ -153,7 +169,8 @@ impl Genesis {
         let limit = Amount::MAX.checked_div(Amount::from(MILLION)).unwrap_or(0);
         let balances = self.accounts.iter().map(|account| account.balance);
         let wallets = self.wallets.iter().map(|wallet| wallet.balance);
-        let mut parts = balances.chain(wallets).chain(self.nodes.iter().map(|node| node.stake));
+        let allocated = self.allocations.iter().map(|allocation| allocation.amount);
+        let mut parts = balances.chain(wallets).chain(allocated).chain(self.nodes.iter().map(|node| node.stake));
         let supply = parts.try_fold(self.reward_pool, Amount::checked_add);
         supply.filter(|supply| *supply <= limit).ok_or(GenesisError::Supply { limit })
     }

@@ -1,23 +1,21 @@
 //! Executing finalized blocks: one height after the other, epochs closing between blocks, natives before Ethereum's.
 
 use evm::Chain;
-use protocol::{Canonical as _, Digest, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
+use protocol::{Canonical as _, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
 use thiserror::Error;
 
 use crate::{
     actions,
     archive::Archive,
     close::close,
-    event::Event,
+    executed::{Executed, Outcome},
     genesis::{Genesis, GenesisError},
-    ordered::Ordered,
+    ordered::{Ordered, TRANSACTION_BYTES_MAX},
     present::{OpenEpoch, Present},
     refusal::Refusal,
     work::{Begun, Ran, Work, surroundings},
 };
 
-/// Longest transaction: a whole batch of receipts, or a challenge with its opening, and room to spare in one block.
-pub const TRANSACTION_BYTES_MAX: usize = 960 << 10;
 /// How far ahead of an account's next nonce the mempool may hold its transactions.
 pub const NONCE_WINDOW: u64 = 1_024;
 
@@ -37,26 +35,6 @@ pub struct Heading {
     pub height: u64,
     pub time_ms: Milliseconds,
     pub proposer: PublicKey,
-}
-
-/// What became of one transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Absent where the bytes were no transaction.
-    pub id: Option<Digest>,
-    pub result: Result<(), Refusal>,
-}
-
-/// What a block did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Executed {
-    pub height: u64,
-    /// The epoch that closed before the block.
-    pub closed: Option<EpochRecord>,
-    /// One for each transaction, in order.
-    pub outcomes: Vec<Outcome>,
-    /// In order; those of the close come first.
-    pub events: Vec<Event>,
 }
 
 /// A block came before its predecessor.

@@ -17,11 +17,14 @@
 )]
 
 mod actions;
+mod allocation;
 mod archive;
 mod bundle;
 mod close;
+mod content;
 mod event;
 mod evm_content;
+mod executed;
 mod genesis;
 mod ledger;
 mod ordered;
@@ -37,18 +40,21 @@ mod verdict;
 mod views;
 mod work;
 
+pub use allocation::{AllocationRecord, GenesisAllocation};
 pub use archive::RECENT_EPOCHS;
 pub use bundle::{BoundEvm, BundleError};
+pub use content::RestoreError;
 pub use event::{Event, Offence};
+pub use executed::{Executed, Outcome};
 pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode, GenesisWallet};
-pub use ledger::{Block, Executed, Heading, HeightGap, Ledger, NONCE_WINDOW, Outcome, TRANSACTION_BYTES_MAX};
-pub use ordered::{Kind, Ordered};
+pub use ledger::{Block, Heading, HeightGap, Ledger, NONCE_WINDOW};
+pub use ordered::{Kind, Ordered, TRANSACTION_BYTES_MAX};
 pub use purse::{Head, LOCKED, address_of};
 pub use records::{
     AccountRecord, AuditRecord, Ballot, ChallengeRecord, EquivocationRecord, EvmRecord, NetworkRecord, key_of,
 };
 pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules};
-pub use snapshot::{RestoreError, Snapshot};
+pub use snapshot::Snapshot;
 pub use views::Account;
 pub use work::{Begun, Ran, surroundings};

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use evm::Chain;
 use protocol::{Canonical as _, Digest, SignedTransaction};
 
-use crate::{ledger::TRANSACTION_BYTES_MAX, refusal::Refusal};
+use crate::refusal::Refusal;
+
+/// Longest native transaction: a whole batch of receipts, or a challenge with its opening, and room to spare in one block.
+pub const TRANSACTION_BYTES_MAX: usize = 960 << 10;
 
 /// The kinds of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

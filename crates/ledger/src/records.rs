@@ -1,11 +1,11 @@
 //! The ledger's own records, and where its state keeps them; those that others read too are `protocol`'s.
 
 use protocol::{
-    Amount, Digest, KeyRecord, List, Milliseconds, ModelRecord, NodeId, NodeRecord, PublicKey, ReceiptStatus,
-    SignedReceipt, Standing, record, registry::state_key,
+    Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, NodeId, NodeRecord, PublicKey,
+    ReceiptStatus, SignedReceipt, Standing, record, registry::state_key,
 };
 
-use crate::{rules::Rules, table::Row};
+use crate::{allocation::AllocationRecord, rules::Rules, table::Row};
 
 /// Most validators that vote.
 pub(crate) const COMMITTEE_MAX: usize = 256;
@@ -91,12 +91,16 @@ record! {
 /// Keys of the state beside `protocol::registry::state_key`.
 pub mod key_of {
     use crypto::{Digest, hash};
+    use protocol::EvmAddress;
 
     pub fn network() -> Digest {
         hash("og/state/network/v1", &[])
     }
     pub fn evm() -> Digest {
         hash("og/state/evm/v1", &[])
+    }
+    pub fn allocation(beneficiary: &EvmAddress) -> Digest {
+        hash("og/state/allocation/v1", &[&beneficiary.0])
     }
     pub fn challenge(receipt: &Digest) -> Digest {
         hash("og/state/challenge/v1", &[&receipt.0])
@@ -124,6 +128,7 @@ macro_rules! row {
     )*};
 }
 row! {
+    AllocationRecord by EvmAddress: |row| row.beneficiary, key_of::allocation;
     AccountRecord by PublicKey: |row| row.key, state_key::account;
     NodeRecord by NodeId: |row| row.node, state_key::node;
     KeyRecord by PublicKey: |row| row.key, state_key::signing_key;

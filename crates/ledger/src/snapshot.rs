@@ -12,13 +12,14 @@ use crypto::{
     sparse::{Tree, value_digest},
 };
 use protocol::{
-    Bytes, Canonical, DecodeError, Digest, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, Noun as _, Opening,
-    ReceiptStatus, SignedReceipt, Version, record, registry::OPEN_END, service::VerdictRecord,
+    Bytes, Canonical, Digest, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, Noun as _, Opening, ReceiptStatus,
+    SignedReceipt, Version, record, registry::OPEN_END, service::VerdictRecord,
 };
-use thiserror::Error;
 
 use crate::{
+    allocation::AllocationRecord,
     archive::{Archive, ClosedEpoch, RECENT_EPOCHS, Recent, Undo, sum_root, verdicts_root},
+    content::{MANY, RestoreError, ensure, mismatch, write_list},
     evm_content::{EvmContent, restore_evm, write_evm},
     ledger::Ledger,
     present::{OpenEpoch, Present},
@@ -29,8 +30,6 @@ use crate::{
 };
 
 const CHECKSUM: &str = "og/ledger/snapshot/v2";
-/// The wire's own limit: a count is 32 bits, and never more than the bytes that follow it.
-pub(crate) const MANY: usize = 4_294_967_295;
 
 record! {
     EpochContent {
@@ -53,6 +52,7 @@ record! {
         version: Version<2>,
         network: NetworkRecord,
         accounts: List<AccountRecord, MANY>,
+        allocations: List<AllocationRecord, MANY>,
         nodes: List<NodeRecord, MANY>,
         keys: List<KeyRecord, MANY>,
         models: List<ModelRecord, MANY>,
@@ -66,19 +66,6 @@ record! {
         undo: List<EpochUndo, RECENT_EPOCHS>,
         evm: EvmContent,
     }
-}
-
-/// Why bytes are no snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum RestoreError {
-    #[error("failed to restore ledger: {found} bytes are no snapshot")]
-    Short { found: usize },
-    #[error("failed to restore ledger: the checksum differs; hint: the file is damaged, start from genesis or a peer")]
-    Checksum,
-    #[error("failed to restore ledger: {0}")]
-    Malformed(#[source] DecodeError),
-    #[error("failed to restore ledger: {what} in the snapshot differs from what its content gives")]
-    Mismatch { what: &'static str },
 }
 
 /// A snapshot whose larger part is still shared with the ledger that it was taken of, and written without it.
@@ -123,6 +110,7 @@ impl Ledger {
         Version::<2>.write(out);
         state.network_at_close()?.write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.allocations.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.nodes.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.keys.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.models.rows_at_close(), out, |row, out| row.write(out));
@@ -156,6 +144,7 @@ impl Ledger {
         ensure(evm.header.number == newest.last_height, "the number of the newest EVM block")?;
         let mut state = State::closed(content.network, evm);
         state.accounts = table(content.accounts, "accounts")?;
+        state.allocations = table(content.allocations, "allocations")?;
         state.nodes = table(content.nodes, "nodes")?;
         state.keys = table(content.keys, "keys")?;
         state.models = table(content.models, "models")?;
@@ -171,19 +160,6 @@ impl Ledger {
         let present = Present { state, open, events: Vec::new() };
         Ok(Self { present, archive: Archive { epochs, history, recent }, height: newest.last_height })
     }
-}
-
-pub(crate) fn mismatch(what: &'static str) -> RestoreError {
-    RestoreError::Mismatch { what }
-}
-
-pub(crate) fn ensure(holds: bool, what: &'static str) -> Result<(), RestoreError> {
-    if holds { Ok(()) } else { Err(mismatch(what)) }
-}
-
-pub(crate) fn write_list<T>(items: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
-    u32::try_from(items.len()).unwrap_or(u32::MAX).write(out);
-    items.iter().for_each(|item| write(item, out));
 }
 
 fn write_epoch(state: &State, closed: &ClosedEpoch, out: &mut Vec<u8>) {

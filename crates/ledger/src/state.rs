@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use crypto::sparse::{Tree, value_digest};
 use protocol::{
-    Amount, Canonical as _, Digest, KeyRecord, ModelRecord, NodeId, NodeRecord, Opening, PublicKey, ReceiptStatus,
-    SignedReceipt, registry::OPEN_END,
+    Amount, Canonical as _, Digest, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, Opening, PublicKey,
+    ReceiptStatus, SignedReceipt, registry::OPEN_END,
 };
 
 use crate::{
+    allocation::AllocationRecord,
     purse::{Head, LOCKED, Purse, address_of},
     records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, EvmRecord, NetworkRecord, key_of},
     refusal::Refusal,
@@ -28,6 +29,7 @@ pub(crate) struct State {
     /// The EVM as it was when the last epoch closed; `None` before the first.
     evm_at_close: Option<Head>,
     pub accounts: Table<AccountRecord>,
+    pub allocations: Table<AllocationRecord>,
     pub nodes: Table<NodeRecord>,
     pub keys: Table<KeyRecord>,
     pub models: Table<ModelRecord>,
@@ -54,6 +56,7 @@ impl State {
             purse: Purse::new(evm),
             evm_at_close: None,
             accounts: Table::default(),
+            allocations: Table::default(),
             nodes: Table::default(),
             keys: Table::default(),
             models: Table::default(),
@@ -81,6 +84,7 @@ impl State {
         let rows = single
             .into_iter()
             .chain(self.accounts.entries())
+            .chain(self.allocations.entries())
             .chain(self.nodes.entries())
             .chain(self.keys.entries())
             .chain(self.models.entries())
@@ -107,6 +111,7 @@ impl State {
         }
         self.evm_at_close = Some(evm);
         self.accounts.close(&mut changes);
+        self.allocations.close(&mut changes);
         self.nodes.close(&mut changes);
         self.keys.close(&mut changes);
         self.models.close(&mut changes);
@@ -169,11 +174,16 @@ impl State {
         self.purse.pay(&address_of(key), &LOCKED, amount)
     }
 
-    /// Gives so much of what is locked to an account; the caller has written it off before.
+    /// Gives so much of what is locked to a key's account; the caller has written it off before.
     pub fn release(&mut self, key: &PublicKey, amount: Amount) {
+        self.give(&address_of(key), amount);
+    }
+
+    /// The same to any account.
+    pub fn give(&mut self, address: &EvmAddress, amount: Amount) {
         if amount > 0 {
-            // What is written off is there: stakes, bonds and pool add up to what is locked.
-            let _: Result<(), _> = self.purse.pay(&LOCKED, &address_of(key), amount);
+            // What is written off is there: the records add up to what is locked.
+            let _: Result<(), _> = self.purse.pay(&LOCKED, address, amount);
         }
     }
 
@@ -188,7 +198,8 @@ impl State {
     pub fn locked(&self) -> Amount {
         let (bonded, pool) = (self.network.bonded, self.network.reward_pool);
         let stakes = self.nodes.rows().map(|node| node.stake);
-        stakes.fold(bonded.saturating_add(pool), Amount::saturating_add)
+        let allocated = self.allocations.rows().map(AllocationRecord::locked);
+        stakes.chain(allocated).fold(bonded.saturating_add(pool), Amount::saturating_add)
     }
 
     /// Moves a bond out of a node's stake.

@@ -7,6 +7,7 @@ use protocol::{
 };
 
 use crate::{
+    allocation::AllocationRecord,
     ledger::Ledger,
     purse::{Head, address_of},
     records::{AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
@@ -142,6 +143,11 @@ impl Ledger {
         state.challenges.rows().filter_map(view).collect()
     }
 
+    /// Allocations of the genesis, in the order of their beneficiaries.
+    pub fn allocations(&self) -> impl Iterator<Item = &AllocationRecord> {
+        self.present.state.allocations.rows()
+    }
+
     /// Reports whose receipts can still be refuted.
     pub fn audits(&self) -> impl Iterator<Item = &AuditRecord> {
         self.present.state.audits.rows()
@@ -178,7 +184,7 @@ impl Ledger {
         self.present.state.purse.total()
     }
 
-    /// Stakes, bonds and reward pool, added up; never more than `LOCKED` holds.
+    /// Stakes, bonds, reward pool and allocations that are not free yet, added up; never more than `LOCKED` holds.
     pub fn locked(&self) -> Amount {
         self.present.state.locked()
     }

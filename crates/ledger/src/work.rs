@@ -8,7 +8,7 @@ use evm::{BlockBuilder, BlockError, Chain, NextBlock, PushError};
 use protocol::PublicKey;
 
 use crate::{
-    ledger::Executed,
+    executed::Executed,
     purse::{Head, address_of},
     refusal::Refusal,
 };

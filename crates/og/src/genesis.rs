@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, hash, threshold::GroupKey};
 use engine::Model;
 use hub::Shelf;
-use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisWallet, OPG, Rules};
+use ledger::{Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisWallet, OPG, Rules};
 use protocol::{Amount, Digest, EvmAddress, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
 use storage::{Passphrase, random_bytes};
@@ -28,6 +28,27 @@ use crate::{
 pub const CHAIN_ID: u64 = 10_744_001;
 /// All OPG that there ever is.
 const SUPPLY: Amount = 1_000_000_000 * OPG;
+/// A bucket of the supply: its share, what of it is free at once (in millionths), and when the rest comes free.
+struct Bucket {
+    name: &'static str,
+    percent: Amount,
+    first_share: u32,
+    cliff_months: u64,
+    months: u64,
+}
+
+const LAUNCH: &str = "liquidity and launch";
+const MONTH_MS: u64 = 2_629_746_000;
+const BUCKETS: [Bucket; 7] = [
+    Bucket { name: "ecosystem", percent: 40, first_share: 100_000, cliff_months: 0, months: 60 },
+    Bucket { name: "foundation", percent: 15, first_share: 333_300, cliff_months: 0, months: 48 },
+    Bucket { name: "core contributors", percent: 15, first_share: 0, cliff_months: 12, months: 36 },
+    Bucket { name: "investors and advisors", percent: 10, first_share: 0, cliff_months: 12, months: 36 },
+    Bucket { name: "staking rewards", percent: 10, first_share: 0, cliff_months: 0, months: 96 },
+    Bucket { name: LAUNCH, percent: 6, first_share: 1_000_000, cliff_months: 0, months: 0 },
+    Bucket { name: "airdrop", percent: 4, first_share: 1_000_000, cliff_months: 0, months: 0 },
+];
+
 /// What each named test account starts with.
 const ALLOWANCE: Amount = 1_000_000 * OPG;
 const STAKE: Amount = 100_000 * OPG;
@@ -178,12 +199,7 @@ impl Ports {
     }
 }
 
-fn genesis(
-    seats: &[Seat],
-    accounts: &[PublicKey],
-    wallets: &[EvmAddress],
-    models: &[Published],
-) -> Result<Genesis> {
+fn genesis(seats: &[Seat], accounts: &[PublicKey], wallets: &[EvmAddress], models: &[Published]) -> Result<Genesis> {
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
@@ -193,8 +209,6 @@ fn genesis(
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
     // What is on the devnet's Base is locked here, with an account that no key opens.
     balances.push(GenesisAccount { key: PublicKey(hash("og/bridge/escrow/v1", &[]).0), balance: BRIDGED });
-    // Everything else lies with the devnet's treasury, whose key nobody keeps.
-    balances.push(GenesisAccount { key: keys::random_key()?.public_key(), balance: SUPPLY - staked });
     let listed = models.iter().map(|model| {
         let (root, float_manifest) = (model.root, model.float_manifest);
         Ok(GenesisModel { root, name: Text::new(model.name.as_str())?, publisher, float_manifest })
@@ -208,11 +222,28 @@ fn genesis(
         wallets: List::new(
             wallets.iter().map(|address| GenesisWallet { address: *address, balance: ALLOWANCE }).collect(),
         )?,
+        allocations: List::new(allocations(staked)?)?,
         nodes: List::new(nodes)?,
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
         rules: Rules::default(),
     })
+}
+
+/// The whole supply in its buckets, each with a key that nobody keeps: what a devnet stakes and hands out is taken from the launch's.
+fn allocations(spent: Amount) -> Result<Vec<GenesisAllocation>> {
+    let made = BUCKETS.iter().map(|bucket| -> Result<GenesisAllocation> {
+        let amount = SUPPLY / 100 * bucket.percent - if bucket.name == LAUNCH { spent } else { 0 };
+        Ok(GenesisAllocation {
+            name: Text::new(bucket.name)?,
+            beneficiary: ledger::address_of(&keys::random_key()?.public_key()),
+            amount,
+            first_share: bucket.first_share,
+            cliff_ms: bucket.cliff_months * MONTH_MS,
+            length_ms: bucket.months * MONTH_MS,
+        })
+    });
+    made.collect()
 }
 
 fn genesis_node(seat: &Seat, role: Role, models: &[Published]) -> Result<GenesisNode> {

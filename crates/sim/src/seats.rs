@@ -71,6 +71,7 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
         accounts: bounded(vec![GenesisAccount { key: treasury, balance: TREASURY }]),
         nodes: bounded(nodes.collect()),
         wallets: bounded(Vec::new()),
+        allocations: bounded(Vec::new()),
         models: bounded(vec![GenesisModel {
             root: model,
             name: text("model"),

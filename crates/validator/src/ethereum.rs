@@ -13,11 +13,11 @@ use std::{
 use blocks::{Index, Live, Pool, PoolLimits, Recent, Room, View};
 use evm::{Block, Chain, Transaction};
 use ledger::{Executed, Head, Kind, Ordered, Ran, Refusal};
-use protocol::Address;
-use rpc::{Event, NodeError, SubmitError};
+use protocol::EvmAddress;
+use rpc::{Event, Hash, NodeError, SubmitError};
 use storage::{Change, Durable};
 
-use crate::node::{Hash, locked};
+use crate::lock::locked;
 
 /// Newest blocks whose states are at hand.
 const STATES: u64 = 256;

@@ -5,6 +5,7 @@
 
 mod ethereum;
 mod front;
+mod lock;
 mod node;
 mod pool;
 mod relay;

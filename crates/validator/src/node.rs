@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::{
     ethereum::{Ethereum, block_of},
+    lock::locked,
     pool::{Pool, PoolRefusal},
     relay::{self, Inbox, Outbox},
     snapshot::Snapshots,
@@ -38,9 +39,6 @@ const LAG_MAX: u64 = 8;
 
 /// Own blocks whose finality is remembered.
 const FINALITY_SAMPLES: usize = 256;
-
-/// Keccak-256, by which Ethereum's things are asked for.
-pub(crate) type Hash = rpc::Hash;
 
 /// Why a node could not be made.
 #[derive(Debug, Error)]
@@ -56,7 +54,7 @@ pub enum NodeError {
     #[error(
         "{path} holds another network's blocks: its first is {found}, expected {expected}; hint: move it away, it is made anew"
     )]
-    OtherNetwork { path: PathBuf, found: Hash, expected: Hash },
+    OtherNetwork { path: PathBuf, found: rpc::Hash, expected: rpc::Hash },
 }
 
 /// Why a transaction was not taken.
@@ -339,7 +337,7 @@ impl Node {
     }
 
     /// Bytes of blocks that are not executed yet, by what they are asked for.
-    fn promised(turn: &Turn<'_>) -> (BTreeSet<Digest>, HashSet<Hash>) {
+    fn promised(turn: &Turn<'_>) -> (BTreeSet<Digest>, HashSet<rpc::Hash>) {
         let (mut natives, mut wallets) = (BTreeSet::new(), HashSet::new());
         for bytes in turn.unfinalized.iter().flat_map(|block| block.transactions()) {
             match Kind::of(bytes) {
@@ -477,9 +475,4 @@ fn filled(
     let count = MAX_TRANSACTIONS.saturating_sub(taken.len());
     taken.extend(second(count, budget.saturating_sub(used)));
     taken
-}
-
-/// Every holder leaves what it guards whole, so a panic elsewhere does not spoil it.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

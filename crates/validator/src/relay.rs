@@ -2,13 +2,11 @@
 //!
 //! Lossy by design: a transaction that got lost here waits for the turn of the validator that took it.
 
-use std::{sync::Weak, time::Duration};
+use std::time::Duration;
 
 use consensus::{MAX_SHARED_BYTES, Requests};
 use protocol::{Bytes, Canonical as _, List};
 use tokio::{sync::mpsc, task::JoinHandle};
-
-use crate::node::Node;
 
 /// Most transactions of one message.
 const BATCH: usize = 2_048;
@@ -71,15 +69,12 @@ pub(crate) fn send(requests: Requests) -> (Outbox, JoinHandle<()>) {
     (outbox, sending)
 }
 
-/// Takes in what others have shown, on a thread of its own: senders are recovered there. Ends with the node.
-pub(crate) fn receive(node: Weak<Node>) -> std::io::Result<Inbox> {
+/// Hands messages of others to `take`, on a thread of its own: senders are recovered there. Ends once `take` says so, or nobody can
+/// send any more.
+pub(crate) fn receive(take: impl Fn(&[u8]) -> bool + Send + 'static) -> std::io::Result<Inbox> {
     let (inbox, waiting) = std::sync::mpsc::sync_channel::<Vec<u8>>(INCOMING);
-    std::thread::Builder::new().name("intake".to_owned()).spawn(move || {
-        for message in waiting {
-            let Some(node) = node.upgrade() else { return };
-            node.take_shared(&message);
-        }
-    })?;
+    let take_in = move || while waiting.recv().is_ok_and(|message| take(&message)) {};
+    std::thread::Builder::new().name("intake".to_owned()).spawn(take_in)?;
     Ok(inbox)
 }
 

@@ -89,7 +89,9 @@ impl Validator {
             tokio::task::spawn_blocking(move || consensus::Validator::start(agreement_config, application)).await;
         let agreement = started.map_err(|_| ValidatorError::Interrupted)??;
         let (outbox, sending) = relay::send(agreement.requests());
-        let inbox = relay::receive(Arc::downgrade(&node)).map_err(|_| ValidatorError::Interrupted)?;
+        let taker = Arc::downgrade(&node);
+        let take = move |message: &[u8]| taker.upgrade().map(|node| node.take_shared(message)).is_some();
+        let inbox = relay::receive(take).map_err(|_| ValidatorError::Interrupted)?;
         node.connect(outbox, inbox);
         let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust });
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;

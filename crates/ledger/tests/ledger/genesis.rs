@@ -35,6 +35,10 @@ fn a_genesis_that_repeats_something_is_refused() {
         genesis.wallets = List::new(vec![taken]).unwrap();
     });
     assert_eq!(wallet, GenesisError::RepeatedWallet(address_of(&public(ALICE))));
+    let twice = refused(|genesis| {
+        genesis.allocations = List::new([genesis.allocations.to_vec(), genesis.allocations.to_vec()].concat()).unwrap();
+    });
+    assert_eq!(twice, GenesisError::Allocation("foundation".to_owned()));
     let module = refused(|genesis| {
         let taken = GenesisWallet { address: EvmAddress(evm::modules::opg::ADDRESS.into_array()), balance: 1 };
         genesis.wallets = List::new(vec![taken]).unwrap();
@@ -75,6 +79,12 @@ fn a_genesis_without_enough_is_refused() {
 #[test]
 fn a_genesis_with_impossible_numbers_is_refused() {
     assert_eq!(refused(|genesis| genesis.rules.challenge_window = 0), GenesisError::Rule("challenge_window"));
+    let empty = refused(|genesis| {
+        let mut allocations = genesis.allocations.to_vec();
+        allocations[0].amount = 0;
+        genesis.allocations = List::new(allocations).unwrap();
+    });
+    assert!(matches!(empty, GenesisError::Allocation(_)));
     assert_eq!(refused(|genesis| genesis.rules.answer_share = MILLION + 1), GenesisError::Rule("answer_share"));
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX), GenesisError::Supply { .. }));
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX / 1_000_000), GenesisError::Supply { .. }));

@@ -11,8 +11,9 @@ use protocol::{Action, Canonical as _, Digest, EvmAddress, transaction::Transfer
 
 use crate::world::{ALICE, CHAIN, VALIDATORS, World, public};
 
-/// The wallet of the test's genesis.
+/// The wallets of the test's genesis: one with coins, one whose coins come free with time.
 pub const WALLET: u8 = 1;
+pub const FOUNDATION: u8 = 40;
 const GWEI: u128 = 1_000_000_000;
 /// Destroys itself with all that it has, within its creation: ADDRESS, SELFDESTRUCT.
 pub const TO_ITSELF: &[u8] = &hex!("30ff");
@@ -174,6 +175,24 @@ fn the_certified_root_binds_accounts_of_the_evm() {
     assert!(proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&digest)));
     assert!(!proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&value_digest(b"more"))));
     assert_eq!(world.ledger.evm_record(record.epoch + 1), None);
+}
+
+#[test]
+fn an_allocation_comes_free_as_epochs_close() {
+    let mut world = World::new();
+    let held = |world: &World| world.ledger.balance(&wallet(FOUNDATION)) / OPG;
+    assert_eq!(held(&world), 1_000);
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        world.next_epoch();
+        seen.push(held(&world));
+    }
+    // An epoch's record speaks of the state at the time of its last block.
+    assert_eq!(seen, [1_000, 1_000, 1_000, 3_250, 5_500, 7_750, 10_000, 10_000]);
+    let row = world.ledger.allocations().next().unwrap();
+    assert_eq!((row.released, row.locked()), (10_000 * OPG, 0));
+    let free = payment(FOUNDATION, 0, wallet(2), 9_000 * OPG);
+    assert_eq!(world.raw_block(vec![free.bytes()]).outcomes[0].result, Ok(()));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::wallets::{WALLET, wallet};
+use crate::wallets::{FOUNDATION, WALLET, wallet};
 use crypto::{Digest, PublicKey, SigningKey};
 use ledger::{
-    Block, Event, Executed, Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisWallet, LOCKED, Ledger, OPG,
-    Refusal, Rules,
+    Block, Event, Executed, Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisWallet,
+    LOCKED, Ledger, OPG, Refusal, Rules,
 };
 use protocol::{
     Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, Finish, Input, List, Message, NodeId, Opening, Output,
@@ -78,9 +78,22 @@ pub fn genesis(rules: Rules) -> Genesis {
         accounts: List::new(vec![account(ALICE, 1_000_000 * OPG), account(BOB, 100_000 * OPG)]).unwrap(),
         nodes: List::new(nodes).unwrap(),
         wallets: List::new(vec![GenesisWallet { address: wallet(WALLET), balance: 1_000 * OPG }]).unwrap(),
+        allocations: List::new(vec![allocation()]).unwrap(),
         models: List::new(vec![published]).unwrap(),
         reward_pool: 1_000 * OPG,
         rules,
+    }
+}
+
+/// A tenth at once, nothing more for two seconds, the rest within four.
+pub fn allocation() -> GenesisAllocation {
+    GenesisAllocation {
+        name: Text::new("foundation").unwrap(),
+        beneficiary: wallet(FOUNDATION),
+        amount: 10_000 * OPG,
+        first_share: 100_000,
+        cliff_ms: 2_000,
+        length_ms: 4_000,
     }
 }
 
