@@ -7,7 +7,7 @@ use std::sync::Arc;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use blocks::{Index, Live, Pool, PoolLimits, Recent, Room, View};
-use evm::{Block, BlockBuilder, Chain, Genesis, GenesisAccount, NextBlock, StateRead as _, Transaction, World};
+use evm::{Block, BlockBuilder, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
 use k256::ecdsa::SigningKey;
 use rpc::{NodeError, SubmitError};
 use storage::Store;
@@ -57,7 +57,9 @@ fn begin() -> Recent {
 fn after(parent: &Recent, transactions: &[Arc<Transaction>]) -> Recent {
     let next = NextBlock { beneficiary: Address::repeat_byte(0xbe), ..NextBlock::default() };
     let mut builder = BlockBuilder::begin(&CHAIN, parent.block.header.inner(), &parent.world, &next).unwrap();
-    transactions.iter().for_each(|transaction| drop(builder.push((**transaction).clone()).unwrap()));
+    for transaction in transactions {
+        builder.push((**transaction).clone()).unwrap();
+    }
     let done = builder.finish();
     let mut world = parent.world.clone();
     let root = world.apply(&done.changes);

@@ -35,7 +35,7 @@ fn clients_work_against_four_validators_and_a_crash_loses_nothing() {
     let devnet = Devnet::start(&["--workers", "1"]);
     let urls: Vec<String> = serde_json::from_value(devnet.ready["ledger"]["urls"].clone()).unwrap();
     assert_eq!(urls.len(), 4);
-    let key = &devnet.ready["base"]["keys"][0];
+    let key = devnet.ready["base"]["keys"][0].clone();
     let (secret, address) = (key["secret"].as_str().unwrap(), &key["address"]);
     assert_eq!(ask(&urls[0], "eth_chainId", &json!([])), "0xa3f0c1");
 
