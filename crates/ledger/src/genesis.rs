@@ -102,7 +102,9 @@ impl Genesis {
         if let Some(rule) = self.rules.fault() {
             return Err(GenesisError::Rule(rule));
         }
-        let mut state = State::new(self.network()?, self.evm()?);
+        let network = self.network()?;
+        self.check_allocations()?;
+        let mut state = State::new(network, self.evm()?);
         for account in self.accounts.iter() {
             if state.accounts.contains(&account.key) {
                 return Err(GenesisError::RepeatedAccount(account.key));
@@ -110,9 +112,6 @@ impl Genesis {
             state.accounts.put(AccountRecord { key: account.key, nonce: 0 });
         }
         for allocation in self.allocations.iter() {
-            if !allocation.is_meant() || state.allocations.contains(&allocation.beneficiary) {
-                return Err(GenesisError::Allocation(allocation.name.to_string()));
-            }
             state.allocations.put(allocation.record(self.time_ms));
         }
         self.models.iter().try_for_each(|model| self.add_model(&mut state, model))?;
@@ -138,6 +137,13 @@ impl Genesis {
             bonded: 0,
             reward_pool: self.reward_pool,
         })
+    }
+
+    fn check_allocations(&self) -> Result<(), GenesisError> {
+        let mut seen = BTreeSet::new();
+        let is_bad = |allocation: &&GenesisAllocation| !allocation.is_meant() || !seen.insert(allocation.beneficiary);
+        let bad = self.allocations.iter().find(is_bad);
+        bad.map_or(Ok(()), |allocation| Err(GenesisError::Allocation(allocation.name.to_string())))
     }
 
     /// The EVM as the network begins: all money is in it.

@@ -58,9 +58,8 @@ impl Purse {
         if self.accounts.is_empty() && self.burned == 0 {
             return &self.head;
         }
-        let mut changes = Changes::default();
-        changes.accounts =
-            std::mem::take(&mut self.accounts).into_iter().map(|(at, account)| (at, Some(account))).collect();
+        let accounts = std::mem::take(&mut self.accounts).into_iter().map(|(at, account)| (at, Some(account)));
+        let mut changes = Changes { accounts: accounts.collect(), ..Changes::default() };
         if self.burned > 0 {
             let burned = opg::supply_and_burned(&self.head.world).map_or(U256::ZERO, |(_, burned)| burned);
             let burned = burned.saturating_add(U256::from(std::mem::take(&mut self.burned)));
