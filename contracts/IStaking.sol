@@ -98,6 +98,10 @@ interface IStaking {
     event Unjailed(bytes32 indexed node);
     event Tombstoned(bytes32 indexed node);
     event TermBegun(uint32 indexed term);
+    /// The operator's own stake stands for something for a while: it is out of the pool, and no slash of the node takes it.
+    event Bonded(bytes32 indexed node, uint256 coins);
+    /// A bond ended: so much went back to the operator's stake, so much to `to`, the rest is burned.
+    event BondEnded(bytes32 indexed node, uint256 back, uint256 burned, uint256 paid, address to);
 
     error RoleUnknown(uint8 role);
     error KeyRegistered(bytes32 key, bytes32 node);
@@ -159,6 +163,8 @@ interface IStaking {
     function validators(uint256 from, uint256 count) external view returns (bytes32[] memory);
     function node(bytes32 id) external view returns (Node memory);
     function facts(bytes32 node) external view returns (Facts memory);
+    /// Bonds that a node has open, and those of all nodes.
+    function bonds(bytes32 node) external view returns (uint256 open, uint256 all);
     function position(address delegator, bytes32 node) external view returns (Position memory);
     function positions(address delegator) external view returns (bytes32[] memory);
     function unbonding(address delegator, uint256 from, uint256 count) external view returns (Unbonding[] memory);

@@ -17,7 +17,7 @@ use crate::history;
 use crate::machine::{self, Machine, Stopped};
 use crate::modules::{SystemCall, SystemError, opg};
 use crate::overlay::Overlay;
-use crate::receipt::{Receipt, Sums, receipt};
+use crate::receipt::{Receipt, Sums, of_deeds, receipt};
 use crate::refusal::Refusal;
 use crate::state::{Changes, StateError, StateRead};
 use crate::system;
@@ -186,8 +186,19 @@ impl<'a> BlockBuilder<'a> {
         self.receipts.last().ok_or_else(|| StateError("a receipt was lost".to_owned()).into())
     }
 
+    /// Writes down what the ledger did since the parent, on the state that this block began on: one transaction of the ledger's own
+    /// before all others, whose receipt has the logs. Nothing where there are none, or where others came first.
+    pub fn note(&mut self, logs: Vec<Log>) {
+        if logs.is_empty() || !self.transactions.is_empty() {
+            return;
+        }
+        self.sums.logs = u64::try_from(logs.len()).unwrap_or(u64::MAX);
+        self.transactions.push(Transaction::of_ledger(&self.chain, self.header.number));
+        self.receipts.push(of_deeds(logs));
+    }
+
     /// Does what the ledger itself has to do at this place of the block; refused, it leaves no trace. Its logs are no
-    /// transaction's, so no receipt has them.
+    /// transaction's: whoever wants them in the block does it before the block, and notes them.
     pub fn system<C: SystemCall>(&mut self, call: &C) -> Result<(C::Outcome, Vec<Log>), SystemError> {
         system::run(&mut self.machine, &self.chain, call)
     }

@@ -51,6 +51,7 @@ pub use receipt::Receipt;
 pub use refusal::Refusal;
 pub use simulation::{Bounds, Overrides, Snapshot};
 pub use state::{Account, Changes, Code, StateError, StateRead};
+pub use system::{Done, ModuleCall, Moment, perform, perform_call};
 pub use trace::{TraceError, trace_call, trace_transaction};
-pub use transaction::{TRANSACTION_BYTES_MAX, Transaction, hash_of};
+pub use transaction::{LEDGER, TRANSACTION_BYTES_MAX, Transaction, hash_of};
 pub use world::{World, account_digest, account_key, slot_digest, slot_key};

@@ -21,8 +21,9 @@ use revm::context_interface::cfg::GasParams;
 use revm::precompile::PrecompileId;
 use revm::primitives::hardfork::SpecId;
 
+pub(crate) use frame::called;
 pub use frame::{Frame, Stop};
-pub use system::{SystemCall, SystemError};
+pub use system::{SystemCall, SystemError, explain};
 
 sol!("../../contracts/IModule.sol");
 

@@ -44,6 +44,20 @@ pub(crate) struct Sums {
     pub logs: u64,
 }
 
+/// Of what the ledger did before the first transaction of a block.
+pub(crate) fn of_deeds(logs: Vec<Log>) -> Receipt {
+    let body = Body { status: true.into(), cumulative_gas_used: 0, logs }.with_bloom();
+    Receipt {
+        envelope: ReceiptEnvelope::Legacy(body),
+        gas_used: 0,
+        effective_gas_price: 0,
+        contract: None,
+        logs_before: 0,
+        output: Bytes::new(),
+        halt: None,
+    }
+}
+
 pub(crate) fn receipt(transaction: &Transaction, result: ExecutionResult, base_fee: u64, sums: Sums) -> Receipt {
     let gas_used = result.tx_gas_used();
     let (status, logs, output, contract, halt) = match result {

@@ -3,17 +3,22 @@
 use std::cell::Cell;
 
 use alloy_consensus::Header;
+use alloy_primitives::{Log, U256};
 use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
+use alloy_rpc_types_trace::geth::{
+    CallFrame, CallLogFrame, DefaultFrame, GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions,
+    GethTrace, NoopFrame,
+};
 use revm_inspectors::tracing::{DebugInspector, TraceLimits, TransactionContext};
 use thiserror::Error;
 
-use crate::block::{BlockBuilder, BlockError, NextBlock};
+use crate::block::{Block, BlockBuilder, BlockError, NextBlock};
 use crate::chain::Chain;
 use crate::failure::CallError;
+use crate::receipt::Receipt;
 use crate::simulation::{Bounds, Overrides, Prepared, Snapshot, prepare, run};
 use crate::state::StateRead;
-use crate::transaction::Transaction;
+use crate::transaction::LEDGER;
 use crate::watch;
 
 /// Why there is no trace.
@@ -49,13 +54,17 @@ pub fn trace_call(
 pub fn trace_transaction(
     chain: &Chain,
     parent: (&Header, &dyn StateRead),
-    block: (&Header, &[Transaction]),
+    block: &Block,
     index: usize,
     options: GethDebugTracingOptions,
     bounds: &Bounds<'_>,
 ) -> Result<GethTrace, TraceError> {
-    let ((parent, state), (header, transactions)) = (parent, block);
+    let ((parent, state), (header, transactions)) = (parent, (block.header.inner(), &block.transactions));
     let wanted = transactions.get(index).ok_or(TraceError::Index { index, count: transactions.len() })?;
+    if wanted.is_of_ledger() {
+        let logs = block.receipts.get(index).map(Receipt::logs).unwrap_or_default();
+        return Ok(deeds(logs, &options));
+    }
     let next = NextBlock {
         timestamp: header.timestamp,
         beneficiary: header.beneficiary,
@@ -63,7 +72,9 @@ pub fn trace_transaction(
         extra_data: header.extra_data.clone(),
     };
     let mut builder = BlockBuilder::begin(chain, parent, state, &next)?;
-    for (index, transaction) in transactions.iter().take(index).enumerate() {
+    // What the ledger did is in the state before the block already.
+    let executed = transactions.iter().take(index).enumerate().filter(|(_, before)| !before.is_of_ledger());
+    for (index, transaction) in executed {
         if !(bounds.wanted)() {
             return Err(CallError::Unwanted.into());
         }
@@ -78,6 +89,33 @@ pub fn trace_transaction(
         tx_index: Some(index),
     };
     traced(chain, prepared, options, Some(context), bounds)
+}
+
+/// The ledger's deeds as a trace: no code ran, so there are logs and nothing else.
+fn deeds(logs: &[Log], options: &GethDebugTracingOptions) -> GethTrace {
+    match &options.tracer {
+        None => return GethTrace::Default(DefaultFrame::default()),
+        Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::CallTracer)) => {}
+        Some(_) => return GethTrace::NoopTracer(NoopFrame::default()),
+    }
+    let told = |(position, log): (usize, &Log)| CallLogFrame {
+        address: Some(log.address),
+        topics: Some(log.topics().to_vec()),
+        data: Some(log.data.data.clone()),
+        position: Some(0),
+        index: u64::try_from(position).ok(),
+    };
+    let shows = options.tracer_config.0.get("withLog").is_some_and(|value| value == true);
+    let logs = if shows { logs.iter().enumerate().map(told).collect() } else { Vec::new() };
+    let call = CallFrame {
+        from: LEDGER,
+        to: Some(LEDGER),
+        value: Some(U256::ZERO),
+        typ: "CALL".to_owned(),
+        logs,
+        ..CallFrame::default()
+    };
+    GethTrace::CallTracer(call)
 }
 
 /// Steps are kept one by one, with their stacks.

@@ -6,11 +6,11 @@
 //! thousand signatures in a transaction that nobody can pay would be a cheap attack on every pool.
 
 use alloy_consensus::transaction::SignerRecoverable;
-use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_consensus::{SignableTransaction as _, Transaction as _, TxEnvelope, TxLegacy};
 use alloy_eips::Typed2718 as _;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_evm::FromRecoveredTx;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, keccak256};
 use revm::context::TxEnv;
 use revm::context_interface::either::Either;
 
@@ -21,6 +21,9 @@ use crate::state::{Account, Code};
 
 /// The largest transaction; what Ethereum's pools take.
 pub const TRANSACTION_BYTES_MAX: usize = 128 * 1024;
+
+/// Who sends and receives what the ledger itself did in a block. No key has this address, and no signature is asked for it.
+pub const LEDGER: Address = address!("fffffffffffffffffffffffffffffffffffffffe");
 
 const BLOB_TYPE: u8 = 0x03;
 /// From here on the first byte is the head of a legacy transaction's list.
@@ -65,6 +68,10 @@ impl Transaction {
     /// Never for what others wrote.
     pub fn recall(raw: &[u8], sender: Address, chain: &Chain) -> Result<Self, Refusal> {
         let envelope = TxEnvelope::decode_2718_exact(raw).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        if sender == LEDGER {
+            let written = Self::of_ledger(chain, envelope.nonce());
+            return if *written.raw == *raw { Ok(written) } else { Err(Refusal::BadSignature) };
+        }
         Self::of(envelope, Bytes::copy_from_slice(raw), chain, Some(sender))
     }
 
@@ -93,6 +100,23 @@ impl Transaction {
             None => envelope.recover_signer().map_err(|_| Refusal::BadSignature)?,
         };
         Ok(Self { envelope, sender, raw, prepared: TxEnv { caller: sender, ..unsigned } })
+    }
+
+    /// What stands in block `number` for the deeds of the ledger itself, so that their logs have a transaction and a receipt as
+    /// clients know them: signed by nobody, without gas, and refused wherever somebody sends it.
+    pub(crate) fn of_ledger(chain: &Chain, number: u64) -> Self {
+        let unsigned =
+            TxLegacy { chain_id: Some(chain.id), nonce: number, to: TxKind::Call(LEDGER), ..TxLegacy::default() };
+        let signed = unsigned.into_signed(Signature::new(U256::ZERO, U256::ZERO, false));
+        let envelope = TxEnvelope::Legacy(signed);
+        let raw = Bytes::from(envelope.encoded_2718());
+        let prepared = TxEnv { caller: LEDGER, ..prepare(&envelope) };
+        Self { envelope, sender: LEDGER, raw, prepared }
+    }
+
+    /// Whether it stands for the ledger's deeds: it is never executed.
+    pub fn is_of_ledger(&self) -> bool {
+        self.sender == LEDGER
     }
 
     pub fn envelope(&self) -> &TxEnvelope {

@@ -218,12 +218,11 @@ fn a_transaction_is_traced_after_those_before_it() {
     let mut net = net();
     let (parent, before) = (net.header.clone(), net.world.clone());
     let (block, _) = net.block(vec![transaction(0, plain(COUNTER, 0)), transaction(1, plain(COUNTER, 0))]);
-    let parts = (block.header.inner(), block.transactions.as_slice());
-    let trace = trace_transaction(&CHAIN, (&parent, &before), parts, 1, call_tracer(), &ALWAYS).unwrap();
+    let trace = trace_transaction(&CHAIN, (&parent, &before), &block, 1, call_tracer(), &ALWAYS).unwrap();
     let GethTrace::CallTracer(frame) = trace else { panic!("{trace:?}") };
     assert_eq!(frame.output, Some(U256::ONE.to_be_bytes::<32>().into()));
     assert_eq!(frame.gas_used, U256::from(block.receipts[1].gas_used));
-    let error = trace_transaction(&CHAIN, (&parent, &before), parts, 2, call_tracer(), &ALWAYS).unwrap_err();
+    let error = trace_transaction(&CHAIN, (&parent, &before), &block, 2, call_tracer(), &ALWAYS).unwrap_err();
     assert_eq!(error, TraceError::Index { index: 2, count: 2 });
 }
 

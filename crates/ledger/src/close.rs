@@ -1,16 +1,21 @@
 //! Closing an epoch: deadlines that end with it, then the roots over what it did and what it left.
 
+use alloy_primitives::Address;
+use evm::modules::staking::Fill;
 use protocol::{Digest, EpochRecord, Version};
 
 use crate::{
     archive::{Archive, ClosedEpoch, sum_root, verdicts_root},
     present::{OpenEpoch, Present},
+    purse::{LOCKED, STAKING},
     rules::part,
     verdict::{audits_of, lapse, withhold},
 };
 
 /// What an allocation gives out at once is at least this share of it, in millionths, or its rest: not every second a grain.
 const STEP: u32 = 100;
+/// Challenges whose deadline can pass with one epoch: each may slash many. The others wait for the next.
+const DUE_MAX: usize = 256;
 
 /// Closes the open epoch and opens the next, which covers no block yet.
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
@@ -53,7 +58,7 @@ fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochReco
 fn end_challenges(present: &mut Present) {
     let epoch = present.open.epoch;
     let due = present.state.challenges.rows().filter(|challenge| challenge.deadline <= epoch);
-    for challenge in due.cloned().collect::<Vec<_>>() {
+    for challenge in due.take(DUE_MAX).cloned().collect::<Vec<_>>() {
         if challenge.opening.is_none() {
             withhold(present, &challenge);
         } else {
@@ -96,6 +101,11 @@ fn release(present: &mut Present) {
         .collect();
     for (beneficiary, amount) in due {
         present.state.allocations.change(&beneficiary, |row| row.released = row.released.saturating_add(amount));
-        present.state.give(&beneficiary, amount);
+        if beneficiary == STAKING {
+            // What is allocated to rewards goes into their pool; it is there, because it was written off.
+            let _: Result<(), _> = present.perform(&Fill { from: Address::from(LOCKED.0), coins: amount });
+        } else {
+            present.state.give(&beneficiary, amount);
+        }
     }
 }

@@ -19,6 +19,8 @@ words! {
         FalseAudit = 5, "false_audit";
         /// A challenge that was rejected: its bond.
         FalseChallenge = 6, "false_challenge";
+        /// Two votes of a validator in agreement that exclude each other.
+        DoubleVote = 7, "double_vote";
     }
 }
 
@@ -77,5 +79,13 @@ pub enum Event {
     },
     Jailed {
         node: NodeId,
+    },
+    TermBegun {
+        term: u32,
+    },
+    /// Out of the pool of rewards.
+    Rewarded {
+        node: NodeId,
+        amount: Amount,
     },
 }

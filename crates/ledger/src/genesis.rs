@@ -6,18 +6,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, U256};
-use evm::Chain;
+use evm::{
+    Chain, Founding,
+    modules::{
+        parameters::{self, Parameter, SetParameter},
+        staking,
+    },
+};
 use protocol::{
-    Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, NodeRecord, Noun as _, PublicKey, Role,
-    Text, Version, record,
+    Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, Noun as _, PublicKey, Role, Text, Version,
+    record,
     registry::{OPEN_END, form, node_id},
 };
 use thiserror::Error;
 
 use crate::{
+    actions::founding_of,
     allocation::{AllocationRecord, GenesisAllocation},
-    purse::{Head, LOCKED, address_of, locked_at_genesis},
-    records::{AccountRecord, COMMITTEE_MAX, NetworkRecord},
+    purse::{Head, LOCKED, STAKING, address_of, locked_at_genesis},
+    records::{AccountRecord, COMMITTEE_MAX, ListedNode, NetworkRecord},
     rules::{MILLION, Rules},
     state::State,
 };
@@ -50,9 +57,13 @@ record! {
     }
 }
 record! {
+    /// A number that differs from the table of the parameters module.
+    GenesisParameter { name: Text<32>, value: Amount, }
+}
+record! {
     /// What the network starts from.
-    Genesis in "og/genesis/v2" {
-        version: Version<2>,
+    Genesis in "og/genesis/v3" {
+        version: Version<3>,
         chain_id: u64,
         time_ms: Milliseconds,
         accounts: List<GenesisAccount, 65_536>,
@@ -60,7 +71,9 @@ record! {
         allocations: List<GenesisAllocation, 256>,
         nodes: List<GenesisNode, 4_096>,
         models: List<GenesisModel, 4_096>,
+        /// What nodes are rewarded from, beside what is allocated to the staking module.
         reward_pool: Amount,
+        parameters: List<GenesisParameter, 256>,
         rules: Rules,
     }
 }
@@ -92,6 +105,8 @@ pub enum GenesisError {
     StakeTooLow { node: PublicKey, stake: Amount, minimum: Amount },
     #[error("failed to read genesis: {found} validators, between 1 and {limit} expected")]
     Validators { found: usize, limit: usize },
+    #[error("failed to read genesis: parameter {0:?} is unknown, listed twice or out of its bounds")]
+    Parameter(String),
     #[error("failed to read genesis: the supply is over the limit of {limit}")]
     Supply { limit: Amount },
 }
@@ -104,6 +119,8 @@ impl Genesis {
         }
         let network = self.network()?;
         self.check_allocations()?;
+        self.check_parameters()?;
+        self.check_nodes()?;
         let mut state = State::new(network, self.evm()?);
         for account in self.accounts.iter() {
             if state.accounts.contains(&account.key) {
@@ -134,8 +151,6 @@ impl Genesis {
             rules: self.rules.clone(),
             committee: List::new(committee).map_err(|_| refused)?,
             supply: self.supply()?,
-            bonded: 0,
-            reward_pool: self.reward_pool,
         })
     }
 
@@ -149,15 +164,15 @@ impl Genesis {
     /// The EVM as the network begins: all money is in it.
     fn evm(&self) -> Result<Head, GenesisError> {
         let allocated: Vec<_> = self.allocations.iter().map(|allocation| allocation.record(self.time_ms)).collect();
-        let stakes = self.nodes.iter().map(|node| node.stake);
-        let locked = stakes.chain(allocated.iter().map(AllocationRecord::locked));
-        let locked = locked.fold(self.reward_pool, Amount::saturating_add);
+        let locked = allocated.iter().map(AllocationRecord::locked).fold(0, Amount::saturating_add);
         let mut accounts = BTreeMap::from([(Address::from(LOCKED.0), locked_at_genesis(locked))]);
         let keys = self.accounts.iter().map(|account| (address_of(&account.key), account.balance));
         // A key that is listed twice is refused as such.
         let keys: BTreeMap<_, _> = keys.filter(|(_, balance)| *balance > 0).collect();
         let wallets = self.wallets.iter().map(|wallet| (wallet.address, wallet.balance));
-        let first = allocated.iter().filter(|row| row.released > 0).map(|row| (row.beneficiary, row.released));
+        let is_pool = |row: &AllocationRecord| row.beneficiary == STAKING;
+        let free = allocated.iter().filter(|row| row.released > 0);
+        let first = free.clone().filter(|row| !is_pool(row)).map(|row| (row.beneficiary, row.released));
         for (address, balance) in keys.into_iter().chain(wallets).chain(first) {
             let account = evm::GenesisAccount { balance: U256::from(balance), ..evm::GenesisAccount::default() };
             if accounts.insert(Address::from(address.0), account).is_some() {
@@ -165,9 +180,50 @@ impl Genesis {
             }
         }
         let timestamp = self.time_ms.checked_div(1_000).unwrap_or_default();
-        let genesis = evm::Genesis { timestamp, accounts, ..evm::Genesis::default() };
+        let pooled =
+            free.filter(|row| is_pool(row)).fold(self.reward_pool, |sum, row| sum.saturating_add(row.released));
+        let genesis = evm::Genesis { timestamp, accounts, founding: self.founding(pooled) };
         let (world, header) = genesis.build(&Chain::network(self.chain_id))?;
         Ok(Head { world, header })
+    }
+
+    /// What the modules begin with.
+    fn founding(&self, reward_pool: Amount) -> Founding {
+        let nodes = self.nodes.iter().map(|node| founding_of(node.role, &node.key, &node.operator, node.stake));
+        let set = |set: &GenesisParameter| SetParameter { name: set.name.to_string(), value: set.value };
+        let parameters = self.parameters.iter().map(set).collect();
+        Founding { parameters, nodes: nodes.collect(), reward_pool, ..Founding::default() }
+    }
+
+    /// What a parameter is in the beginning.
+    fn parameter(&self, parameter: &Parameter) -> Amount {
+        let set = self.parameters.iter().find(|set| *set.name == *parameter.name);
+        set.map_or(parameter.default, |set| set.value)
+    }
+
+    fn check_parameters(&self) -> Result<(), GenesisError> {
+        let mut seen = BTreeSet::new();
+        let is_meant = |set: &GenesisParameter| {
+            let row = parameters::TABLE.iter().find(|row| *row.name == *set.name);
+            row.is_some_and(|row| (row.least..=row.most).contains(&set.value))
+        };
+        let bad = self.parameters.iter().find(|set| !seen.insert(set.name.clone()) || !is_meant(set));
+        bad.map_or(Ok(()), |set| Err(GenesisError::Parameter(set.name.to_string())))
+    }
+
+    /// Keys and stakes, before the staking module sees them.
+    fn check_nodes(&self) -> Result<(), GenesisError> {
+        let mut keys = BTreeSet::new();
+        for node in self.nodes.iter() {
+            if !keys.insert(node.key) {
+                return Err(GenesisError::RepeatedKey(node.key));
+            }
+            let minimum = self.parameter(staking::self_stake(node.role));
+            if node.stake < minimum {
+                return Err(GenesisError::StakeTooLow { node: node.key, stake: node.stake, minimum });
+            }
+        }
+        Ok(())
     }
 
     /// All money, bounded so that a millionth share of any part of it is computed exactly.
@@ -197,9 +253,6 @@ impl Genesis {
     }
 
     fn add_node(&self, state: &mut State, node: &GenesisNode) -> Result<(), GenesisError> {
-        if state.keys.contains(&node.key) {
-            return Err(GenesisError::RepeatedKey(node.key));
-        }
         let mut models = BTreeSet::new();
         for model in node.models.iter() {
             if !state.models.contains(model) {
@@ -209,23 +262,16 @@ impl Genesis {
                 return Err(GenesisError::RepeatedModel(*model));
             }
         }
-        let minimum = self.rules.stake(node.role);
-        if node.stake < minimum {
-            return Err(GenesisError::StakeTooLow { node: node.key, stake: node.stake, minimum });
-        }
         // An operator without a balance still has to be known, to rotate its node's key.
         if !state.accounts.contains(&node.operator) {
             state.accounts.put(AccountRecord { key: node.operator, nonce: 0 });
         }
         state.enter(
-            NodeRecord {
+            ListedNode {
                 node: node_id(&node.key),
                 role: node.role,
                 operator: node.operator,
                 endpoint: node.endpoint.clone(),
-                stake: node.stake,
-                slashed: 0,
-                jailed: false,
                 registered_epoch: 0,
                 models: node.models.clone(),
             },

@@ -8,6 +8,7 @@ use crate::{
     actions,
     archive::Archive,
     close::close,
+    duty,
     executed::{Executed, Outcome},
     genesis::{Genesis, GenesisError},
     ordered::{Ordered, TRANSACTION_BYTES_MAX},
@@ -83,6 +84,8 @@ impl Ledger {
             return Ok(None);
         }
         let closed = self.advance(&block);
+        let is_first_of_epoch = self.present.open.first_height == self.height;
+        duty::begin_block(&mut self.present, &block.proposer, is_first_of_epoch);
         let (mut outcomes, mut ethereum) = (Vec::with_capacity(transactions.len()), Vec::new());
         for (index, ordered) in transactions.into_iter().enumerate() {
             let id = ordered.id();
@@ -96,11 +99,11 @@ impl Ledger {
             };
             outcomes.push(Outcome { id, result });
         }
-        let head = self.present.state.purse.settle().clone();
+        let (head, logs) = self.present.state.settle();
         let next = surroundings(&head.header, self.present.open.time_ms, &block.proposer);
         let events = std::mem::take(&mut self.present.events);
         let executed = Executed { height: block.height, closed, outcomes, events };
-        Ok(Some(Begun { executed, work: Work { chain: self.chain(), head, next, transactions: ethereum } }))
+        Ok(Some(Begun { executed, work: Work { chain: self.chain(), head, next, logs, transactions: ethereum } }))
     }
 
     /// Takes over what the Ethereum part of the block that was begun has come to.

@@ -22,6 +22,7 @@ mod archive;
 mod bundle;
 mod close;
 mod content;
+mod duty;
 mod event;
 mod evm_content;
 mod executed;
@@ -46,10 +47,10 @@ pub use bundle::{BoundEvm, BundleError};
 pub use content::RestoreError;
 pub use event::{Event, Offence};
 pub use executed::{Executed, Outcome};
-pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode, GenesisWallet};
+pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet};
 pub use ledger::{Block, Heading, HeightGap, Ledger, NONCE_WINDOW};
 pub use ordered::{Kind, Ordered, TRANSACTION_BYTES_MAX};
-pub use purse::{Head, LOCKED, address_of};
+pub use purse::{Head, LOCKED, STAKING, address_of};
 pub use records::{
     AccountRecord, AuditRecord, Ballot, ChallengeRecord, EquivocationRecord, EvmRecord, NetworkRecord, key_of,
 };

@@ -1,8 +1,9 @@
 //! What actions act on: the state, the epoch that is open, and the list of what happened.
 
-use protocol::{Amount, Digest, Milliseconds, NodeRecord, PublicKey, Role, service::VerdictRecord};
+use evm::modules::{SystemCall, SystemError};
+use protocol::{Amount, Digest, Milliseconds, PublicKey, Role, service::VerdictRecord};
 
-use crate::{event::Event, refusal::Refusal, state::State};
+use crate::{event::Event, records::ListedNode, refusal::Refusal, state::State};
 
 /// The epoch that is not closed yet.
 #[derive(Clone, Debug)]
@@ -57,20 +58,25 @@ impl OpenEpoch {
 }
 
 impl Present {
+    /// A deed of the ledger on a module, as of now.
+    pub fn perform<C: SystemCall>(&mut self, call: &C) -> Result<C::Outcome, SystemError> {
+        self.state.purse.perform(self.open.time_ms, call)
+    }
+
     /// The node for which `key` acts now in `role`.
-    pub fn acting(&self, key: &PublicKey, role: Role) -> Result<&NodeRecord, Refusal> {
+    pub fn acting(&self, key: &PublicKey, role: Role) -> Result<&ListedNode, Refusal> {
         let node = self.acting_in_any_role(key)?;
         if node.role != role {
             return Err(Refusal::WrongRole { found: node.role, expected: role });
         }
-        if node.jailed {
+        if self.state.is_jailed(&node.node) {
             return Err(Refusal::Jailed);
         }
         Ok(node)
     }
 
     /// The node whose valid key this is, jailed or not.
-    pub fn acting_in_any_role(&self, key: &PublicKey) -> Result<&NodeRecord, Refusal> {
+    pub fn acting_in_any_role(&self, key: &PublicKey) -> Result<&ListedNode, Refusal> {
         let record = self.state.keys.get(key).ok_or(Refusal::UnknownKey)?;
         let epoch = self.open.epoch;
         if !record.is_valid_in(epoch) {

@@ -1,19 +1,24 @@
 //! Money: every balance is an account of the EVM, and native actions move it here before a block's Ethereum transactions do.
 //!
-//! What lies in no account (stakes, open bonds, the reward pool) lies at `LOCKED`. All balances and what OPG's slot has booked as
-//! burned add up to the supply of the genesis: money moves only through the functions of this file, and through the EVM.
-
-use std::collections::BTreeMap;
+//! Stakes, bonds and rewards are the staking module's; what is allocated and not free yet lies at `LOCKED`. All balances and what
+//! OPG's slot has booked as burned add up to the supply of the genesis: money moves only through the functions of this file, and
+//! through the EVM. What the ledger does to modules between two blocks is logged in the later one.
 
 use alloy_consensus::{Header, Sealed};
-use alloy_primitives::{Address, Bytes, U256, keccak256};
-use evm::{Account, Changes, GenesisAccount, StateRead as _, World, modules::opg};
-use protocol::{Amount, EvmAddress, PublicKey};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
+use evm::{
+    Account, Chain, Changes, Code, Done, GenesisAccount, Moment, StateError, StateRead, World,
+    modules::{SystemCall, SystemError, opg},
+};
+use protocol::{Amount, EvmAddress, Milliseconds, PublicKey};
 
 use crate::refusal::Refusal;
 
-/// Where stakes, bonds and the reward pool lie. It has code that does nothing but fail, so that nobody pays into it by mistake.
+/// Where allocations lie that are not free yet. It has code that does nothing but fail, so that nobody pays into it by mistake.
 pub const LOCKED: EvmAddress = EvmAddress([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xff]);
+
+/// The staking module. An allocation to it fills the pool from which nodes are rewarded.
+pub const STAKING: EvmAddress = EvmAddress(evm::modules::staking::ADDRESS.into_array());
 
 /// The account of an ed25519 key.
 pub fn address_of(key: &PublicKey) -> EvmAddress {
@@ -31,17 +36,45 @@ pub struct Head {
     pub header: Sealed<Header>,
 }
 
-/// The EVM's state, and what native actions have changed since its newest block.
+/// The EVM's state, and what the ledger has changed since its newest block.
 #[derive(Clone, Debug)]
 pub(crate) struct Purse {
+    chain: Chain,
     head: Head,
-    accounts: BTreeMap<Address, Account>,
-    burned: Amount,
+    changes: Changes,
+    /// What modules logged meanwhile, for the next block to write down.
+    logs: Vec<Log>,
+}
+
+/// What the ledger's own deeds meet: the newest block's state under what has changed since.
+struct Below<'a>(&'a Purse);
+
+impl StateRead for Below<'_> {
+    fn account(&self, address: &Address) -> Result<Option<Account>, StateError> {
+        match self.0.changes.accounts.get(address) {
+            Some(account) => Ok(*account),
+            None => self.0.head.world.account(address),
+        }
+    }
+
+    fn slot(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
+        match self.0.changes.slots.get(&(*address, *slot)) {
+            Some(value) => Ok(*value),
+            None => self.0.head.world.slot(address, slot),
+        }
+    }
+
+    fn code(&self, hash: &B256) -> Result<Option<Code>, StateError> {
+        match self.0.changes.codes.get(hash) {
+            Some(code) => Ok(Some(code.clone())),
+            None => self.0.head.world.code(hash),
+        }
+    }
 }
 
 impl Purse {
-    pub fn new(head: Head) -> Self {
-        Self { head, accounts: BTreeMap::new(), burned: 0 }
+    pub fn new(chain: Chain, head: Head) -> Self {
+        Self { chain, head, changes: Changes::default(), logs: Vec::new() }
     }
 
     /// The newest block and its state, without what has changed since.
@@ -55,25 +88,54 @@ impl Purse {
 
     /// Takes what has changed over into the state, and gives both.
     pub fn settle(&mut self) -> &Head {
-        if self.accounts.is_empty() && self.burned == 0 {
-            return &self.head;
+        if !self.changes.is_empty() {
+            self.head.world.apply(&std::mem::take(&mut self.changes));
         }
-        let accounts = std::mem::take(&mut self.accounts).into_iter().map(|(at, account)| (at, Some(account)));
-        let mut changes = Changes { accounts: accounts.collect(), ..Changes::default() };
-        if self.burned > 0 {
-            let burned = opg::supply_and_burned(&self.head.world).map_or(U256::ZERO, |(_, burned)| burned);
-            let burned = burned.saturating_add(U256::from(std::mem::take(&mut self.burned)));
-            changes.slots.insert((opg::ADDRESS, opg::BURNED), burned);
-        }
-        self.head.world.apply(&changes);
         &self.head
+    }
+
+    /// What modules logged since the newest block.
+    pub fn logs(&self) -> &[Log] {
+        &self.logs
+    }
+
+    pub fn set_logs(&mut self, logs: Vec<Log>) {
+        self.logs = logs;
+    }
+
+    pub fn take_logs(&mut self) -> Vec<Log> {
+        std::mem::take(&mut self.logs)
+    }
+
+    /// What there is now, for whoever only reads. A state in memory cannot fail to be read.
+    pub fn read<R>(&self, read: impl FnOnce(&dyn StateRead) -> Result<R, StateError>) -> Option<R> {
+        read(&Below(self)).ok()
+    }
+
+    /// A deed of the ledger on a module, at this second: whole or not at all.
+    pub fn perform<C: SystemCall>(&mut self, time_ms: Milliseconds, call: &C) -> Result<C::Outcome, SystemError> {
+        let done = evm::perform(&self.chain, self.moment(time_ms), &Below(self), call)?;
+        Ok(self.take_over(done))
+    }
+
+    /// The next block's number, because that block's receipts will tell; never before the newest block's second.
+    fn moment(&self, time_ms: Milliseconds) -> Moment {
+        let seconds = time_ms.checked_div(1_000).unwrap_or_default();
+        let (number, timestamp) = (self.head.header.number.saturating_add(1), seconds.max(self.head.header.timestamp));
+        Moment { number, timestamp }
+    }
+
+    fn take_over<O>(&mut self, done: Done<O>) -> O {
+        self.changes.accounts.extend(done.changes.accounts);
+        self.changes.slots.extend(done.changes.slots);
+        self.changes.codes.extend(done.changes.codes);
+        self.logs.extend(done.logs);
+        done.outcome
     }
 
     fn account(&self, address: &EvmAddress) -> Account {
         let address = Address::from(address.0);
-        let changed = self.accounts.get(&address).copied();
-        // A state in memory cannot fail to be read.
-        changed.or_else(|| self.head.world.account(&address).ok().flatten()).unwrap_or_default()
+        self.read(|state| state.account(&address)).flatten().unwrap_or_default()
     }
 
     /// Whether anything is known of the account.
@@ -87,8 +149,8 @@ impl Purse {
 
     /// What is burned for ever: by the base fee, by contracts, by slashing.
     pub fn burned(&self) -> Amount {
-        let booked = opg::supply_and_burned(&self.head.world).map_or(U256::ZERO, |(_, burned)| burned);
-        amount(booked).saturating_add(self.burned)
+        let booked = self.read(|state| state.slot(&opg::ADDRESS, &opg::BURNED));
+        amount(booked.unwrap_or_default())
     }
 
     /// All balances and what is burned, added up; `None` beyond 128 bits. Walks over all accounts: for tests and audits.
@@ -101,7 +163,7 @@ impl Purse {
 
     fn set(&mut self, address: &EvmAddress, balance: Amount) {
         let account = Account { balance: U256::from(balance), ..self.account(address) };
-        self.accounts.insert(Address::from(address.0), account);
+        self.changes.accounts.insert(Address::from(address.0), Some(account).filter(|account| !account.is_empty()));
     }
 
     /// Moves `amount` from one account to another, all or nothing.
@@ -113,14 +175,6 @@ impl Purse {
         // It cannot saturate: the whole supply fits.
         self.set(to, self.balance(to).saturating_add(amount));
         Ok(())
-    }
-
-    /// Burns so much of what is locked, never more than there is.
-    pub fn burn(&mut self, amount: Amount) {
-        let locked = self.balance(&LOCKED);
-        let amount = amount.min(locked);
-        self.set(&LOCKED, locked.saturating_sub(amount));
-        self.burned = self.burned.saturating_add(amount);
     }
 }
 

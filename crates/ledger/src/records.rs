@@ -1,17 +1,18 @@
 //! The ledger's own records, and where its state keeps them; those that others read too are `protocol`'s.
 
+use alloy_primitives::{Address, B256, Log};
 use protocol::{
-    Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, NodeId, NodeRecord, PublicKey,
-    ReceiptStatus, SignedReceipt, Standing, record, registry::state_key,
+    Amount, Bytes, Canonical as _, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, NodeId, PublicKey,
+    ReceiptStatus, Role, SignedReceipt, Standing, Text, record, registry::state_key,
 };
 
-use crate::{allocation::AllocationRecord, rules::Rules, table::Row};
+use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
 
 /// Most validators that vote.
 pub(crate) const COMMITTEE_MAX: usize = 256;
 
 record! {
-    /// What there is once: the rules, who votes, and what is locked beside the stakes.
+    /// What there is once: the rules and who votes.
     NetworkRecord {
         chain_id: u64,
         genesis: Digest,
@@ -21,10 +22,58 @@ record! {
         committee: List<NodeId, COMMITTEE_MAX>,
         /// Everything that was ever issued; never changes.
         supply: Amount,
-        /// Sum of the bonds of open challenges.
-        bonded: Amount,
-        /// What audit rewards are paid from.
-        reward_pool: Amount,
+    }
+}
+
+record! {
+    /// A node as the ledger lists it: where it is and what it serves. Its stake and its standing are the staking module's.
+    ListedNode {
+        node: NodeId,
+        role: Role,
+        operator: PublicKey,
+        endpoint: Text<256>,
+        registered_epoch: u64,
+        models: List<Digest, 64>,
+    }
+}
+
+record! {
+    /// What a validator of the committee did in the term so far.
+    DutyRecord { node: NodeId, proposed: u64, }
+}
+
+record! {
+    /// An event of a module.
+    LogRecord { address: EvmAddress, topics: List<Digest, 4>, data: Bytes<MANY>, }
+}
+
+record! {
+    /// What modules logged as the ledger acted on them, until the next block writes it down.
+    #[derive(Default)]
+    DeedsRecord { logs: List<LogRecord, MANY>, }
+}
+
+impl DeedsRecord {
+    pub fn of(logs: &[Log]) -> Self {
+        let record = |log: &Log| LogRecord {
+            address: EvmAddress(log.address.into_array()),
+            topics: List::new(log.topics().iter().map(|topic| Digest(topic.0)).collect()).unwrap_or_default(),
+            data: Bytes::new(log.data.data.to_vec()).unwrap_or_default(),
+        };
+        Self { logs: List::new(logs.iter().map(record).collect()).unwrap_or_default() }
+    }
+
+    pub fn logs(&self) -> Vec<Log> {
+        let log = |record: &LogRecord| {
+            let topics = record.topics.iter().map(|topic| B256::from(topic.0)).collect();
+            Log::new_unchecked(Address::from(record.address.0), topics, record.data.to_vec().into())
+        };
+        self.logs.iter().map(log).collect()
+    }
+
+    /// Where the state keeps it, if there is anything.
+    pub fn entry(&self) -> Option<(Digest, Vec<u8>)> {
+        (!self.logs.is_empty()).then(|| (key_of::deeds(), self.encode()))
     }
 }
 
@@ -99,6 +148,12 @@ pub mod key_of {
     pub fn evm() -> Digest {
         hash("og/state/evm/v1", &[])
     }
+    pub fn deeds() -> Digest {
+        hash("og/state/deeds/v1", &[])
+    }
+    pub fn duty(node: &Digest) -> Digest {
+        hash("og/state/duty/v1", &[&node.0])
+    }
     pub fn allocation(beneficiary: &EvmAddress) -> Digest {
         hash("og/state/allocation/v1", &[&beneficiary.0])
     }
@@ -130,7 +185,8 @@ macro_rules! row {
 row! {
     AllocationRecord by EvmAddress: |row| row.beneficiary, key_of::allocation;
     AccountRecord by PublicKey: |row| row.key, state_key::account;
-    NodeRecord by NodeId: |row| row.node, state_key::node;
+    ListedNode by NodeId: |row| row.node, state_key::node;
+    DutyRecord by NodeId: |row| row.node, key_of::duty;
     KeyRecord by PublicKey: |row| row.key, state_key::signing_key;
     ModelRecord by Digest: |row| row.root, state_key::model;
     ReceiptStatus by Digest: |row| row.receipt, state_key::receipt;

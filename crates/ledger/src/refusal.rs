@@ -1,5 +1,6 @@
 //! Why the ledger refuses a transaction, or one receipt of a batch: what was found, and what was expected.
 
+use evm::modules::SystemError;
 use protocol::{Amount, Assurance, DecodeError, Digest, EvmAddress, Milliseconds, Role, registry::ModelKind};
 use thiserror::Error;
 
@@ -27,6 +28,8 @@ pub enum Refusal {
     #[error("the block's Ethereum transactions could not be executed: {0}")]
     Unexecutable(String),
 
+    #[error("the module refuses: {0}")]
+    Module(String),
     #[error("coins at {} would be nobody's", hex(.0))]
     Receiver(EvmAddress),
     #[error("amount is zero")]
@@ -62,7 +65,7 @@ pub enum Refusal {
     WrongRole { found: Role, expected: Role },
     #[error("key is valid from epoch {from} until {until}, it is epoch {epoch}")]
     KeyNotValid { from: u64, until: u64, epoch: u64 },
-    #[error("node is jailed: its stake is below the minimum of its role")]
+    #[error("node is jailed; hint: its operator may end that when the term has come and enough stake is its own")]
     Jailed,
 
     #[error("batch holds no receipt")]
@@ -137,6 +140,11 @@ fn hex(address: &EvmAddress) -> String {
 }
 
 impl Refusal {
+    /// A native module's own refusal, in its words.
+    pub(crate) fn module(error: &SystemError) -> Self {
+        Self::Module(evm::modules::explain(error))
+    }
+
     /// The code of `specs/interfaces.md` under which a validator answers.
     pub fn code(&self) -> &'static str {
         if let Self::NonceTooLow { .. } = self {

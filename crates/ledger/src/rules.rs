@@ -1,6 +1,8 @@
-//! The rules in force: times, stakes, bonds and the slashing table, kept in the state so that they can be governed.
+//! The rules of the genesis: times, which nodes plan by and nobody changes. Stakes, bonds, rewards and the slashing table are governed
+//! and lie in the parameters module.
 
-use protocol::{Amount, Role, record};
+use alloy_primitives::U256;
+use protocol::{Amount, record};
 
 /// One OPG in base units.
 pub const OPG: Amount = 1_000_000_000_000_000_000;
@@ -10,7 +12,7 @@ pub const MILLION: u32 = 1_000_000;
 const EVIDENCE_MARGIN_MS: u64 = 60_000;
 
 record! {
-    /// Every number that the ledger decides by. Shares are in millionths.
+    /// Every number that the ledger decides by and that is not governed.
     Rules {
         /// Length of an epoch in block time.
         epoch_ms: u32,
@@ -27,28 +29,8 @@ record! {
         receipt_age_ms: u32,
         /// Newest version of the exact arithmetic that the validators can re-execute.
         spec_version: u16,
-        validator_stake: Amount,
-        worker_stake: Amount,
-        gateway_stake: Amount,
-        auditor_stake: Amount,
-        /// Taken from an auditor's stake while its challenge is open.
-        challenge_bond: Amount,
-        /// Most challenges that one auditor may have open at once.
-        challenges_max: u32,
-        /// Paid to an auditor's operator for a report, while the reward pool lasts.
-        audit_reward: Amount,
-        /// Shares of the culprit's stake.
-        slash_refuted: u32,
-        slash_withheld: u32,
-        slash_equivocation: u32,
-        slash_false_vote: u32,
-        slash_false_audit: u32,
-        /// Share of a refuted worker's slash that goes to the challenger; the rest is burned.
-        challenger_share: u32,
-        /// Share of a rejected challenge's bond that goes to the worker; the rest is burned.
-        accused_share: u32,
-        /// Share of the bond that pays a worker for opening on demand a receipt that then holds; the rest goes back.
-        answer_share: u32,
+        /// Epochs of a term.
+        term_epochs: u32,
     }
 }
 
@@ -62,34 +44,16 @@ impl Default for Rules {
             clock_skew_ms: 5_000,
             receipt_age_ms: 600_000,
             spec_version: 1,
-            validator_stake: 10_000 * OPG,
-            worker_stake: 1_000 * OPG,
-            gateway_stake: 1_000 * OPG,
-            auditor_stake: 1_000 * OPG,
-            challenge_bond: 10 * OPG,
-            challenges_max: 16,
-            audit_reward: 0,
-            slash_refuted: 500_000,
-            slash_withheld: 500_000,
-            slash_equivocation: 1_000_000,
-            slash_false_vote: 100_000,
-            slash_false_audit: 200_000,
-            challenger_share: 500_000,
-            accused_share: 500_000,
-            answer_share: 100_000,
+            term_epochs: 60,
         }
     }
 }
 
 impl Rules {
-    /// The least stake of a node in `role`; one that falls below it is jailed.
-    pub const fn stake(&self, role: Role) -> Amount {
-        match role {
-            Role::Validator => self.validator_stake,
-            Role::Worker => self.worker_stake,
-            Role::Gateway => self.gateway_stake,
-            Role::Auditor => self.auditor_stake,
-        }
+    /// The term that an epoch belongs to.
+    pub fn term_of(&self, epoch: u64) -> u32 {
+        let term = epoch.checked_div(u64::from(self.term_epochs)).unwrap_or(0);
+        u32::try_from(term).unwrap_or(u32::MAX)
     }
 
     /// Epochs after an anchoring in which a worker may have to open the receipt: those in which it can be challenged,
@@ -112,20 +76,9 @@ impl Rules {
             ("response_epochs", self.response_epochs),
             ("vote_epochs", self.vote_epochs),
             ("receipt_age_ms", self.receipt_age_ms),
-            ("challenges_max", self.challenges_max),
+            ("term_epochs", self.term_epochs),
         ];
-        let shares = [
-            ("slash_refuted", self.slash_refuted),
-            ("slash_withheld", self.slash_withheld),
-            ("slash_equivocation", self.slash_equivocation),
-            ("slash_false_vote", self.slash_false_vote),
-            ("slash_false_audit", self.slash_false_audit),
-            ("challenger_share", self.challenger_share),
-            ("accused_share", self.accused_share),
-            ("answer_share", self.answer_share),
-        ];
-        let zero = positive.iter().find(|(_, number)| *number == 0);
-        zero.or_else(|| shares.iter().find(|(_, share)| *share > MILLION)).map(|(field, _)| *field)
+        positive.iter().find(|(_, number)| *number == 0).map(|(field, _)| *field)
     }
 }
 
@@ -135,6 +88,12 @@ pub(crate) fn part(amount: Amount, share: u32) -> Amount {
     let share = Amount::from(share.min(MILLION));
     // The genesis check keeps the supply below 2^128 / 10^6, so the product is exact.
     amount.saturating_mul(share).checked_div(million).unwrap_or(0)
+}
+
+/// `amount × part ÷ whole`, rounded down; nothing of nothing.
+pub(crate) fn proportion(amount: Amount, part: Amount, whole: Amount) -> Amount {
+    let product = U256::from(amount).saturating_mul(U256::from(part));
+    product.checked_div(U256::from(whole)).unwrap_or_default().saturating_to()
 }
 
 #[cfg(test)]
@@ -154,7 +113,14 @@ mod tests {
         assert_eq!(Rules::default().fault(), None);
         assert_eq!(Rules { epoch_ms: 0, ..Rules::default() }.fault(), Some("epoch_ms"));
         assert_eq!(Rules { receipt_age_ms: 0, ..Rules::default() }.fault(), Some("receipt_age_ms"));
-        assert_eq!(Rules { slash_refuted: MILLION + 1, ..Rules::default() }.fault(), Some("slash_refuted"));
+        assert_eq!(Rules { term_epochs: 0, ..Rules::default() }.fault(), Some("term_epochs"));
+    }
+
+    #[test]
+    fn terms_are_as_many_epochs_as_the_rules_say() {
+        let rules = Rules { term_epochs: 10, ..Rules::default() };
+        assert_eq!([0, 9, 10, 25].map(|epoch| rules.term_of(epoch)), [0, 0, 1, 2]);
+        assert_eq!(rules.term_of(u64::MAX), u32::MAX);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crypto::{
     sparse::{Tree, value_digest},
 };
 use protocol::{
-    Bytes, Canonical, Digest, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, Noun as _, Opening, ReceiptStatus,
+    Bytes, Canonical, Digest, EpochRecord, KeyRecord, List, ModelRecord, Noun as _, Opening, ReceiptStatus,
     SignedReceipt, Version, record, registry::OPEN_END, service::VerdictRecord,
 };
 
@@ -24,12 +24,15 @@ use crate::{
     ledger::Ledger,
     present::{OpenEpoch, Present},
     purse::Head,
-    records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
+    records::{
+        AccountRecord, AuditRecord, ChallengeRecord, DeedsRecord, DutyRecord, EquivocationRecord, ListedNode,
+        NetworkRecord,
+    },
     state::State,
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v2";
+const CHECKSUM: &str = "og/ledger/snapshot/v3";
 
 record! {
     EpochContent {
@@ -49,11 +52,14 @@ record! {
 }
 record! {
     Content {
-        version: Version<2>,
+        version: Version<3>,
         network: NetworkRecord,
+        /// What the next block writes down of what was done before.
+        deeds: DeedsRecord,
         accounts: List<AccountRecord, MANY>,
         allocations: List<AllocationRecord, MANY>,
-        nodes: List<NodeRecord, MANY>,
+        nodes: List<ListedNode, MANY>,
+        duties: List<DutyRecord, MANY>,
         keys: List<KeyRecord, MANY>,
         models: List<ModelRecord, MANY>,
         statuses: List<ReceiptStatus, MANY>,
@@ -107,11 +113,13 @@ impl Ledger {
     /// Writes what `Content` reads but for the EVM, without a second copy of the state.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        Version::<2>.write(out);
+        Version::<3>.write(out);
         state.network_at_close()?.write(out);
+        state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.allocations.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.nodes.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.duties.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.keys.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.models.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.statuses.rows_at_close(), out, |row, out| row.write(out));
@@ -142,10 +150,11 @@ impl Ledger {
         let (epochs, history, receipts) = restore_epochs(content.epochs.into_inner(), content.network.chain_id)?;
         let evm = restore_evm(content.evm)?;
         ensure(evm.header.number == newest.last_height, "the number of the newest EVM block")?;
-        let mut state = State::closed(content.network, evm);
+        let mut state = State::closed(content.network, evm, content.deeds);
         state.accounts = table(content.accounts, "accounts")?;
         state.allocations = table(content.allocations, "allocations")?;
         state.nodes = table(content.nodes, "nodes")?;
+        state.duties = table(content.duties, "duties")?;
         state.keys = table(content.keys, "keys")?;
         state.models = table(content.models, "models")?;
         state.statuses = table(content.statuses, "statuses")?;

@@ -1,11 +1,19 @@
 //! The state: every table, the EVM beside them, and the money that is locked.
 //!
-//! What is locked in stakes, bonds and the reward pool is at `LOCKED` in the EVM: it moves only through the functions of this
-//! file, together with the record that says whose it is.
+//! Stakes, bonds and rewards are the staking module's, in the EVM. What is allocated and not free yet is at `LOCKED` there: it
+//! moves only through the functions of this file, together with the record that says whose it is.
 
 use std::collections::BTreeMap;
 
+use alloy_primitives::{B256, Log};
 use crypto::sparse::{Tree, value_digest};
+use evm::{
+    Chain,
+    modules::{
+        parameters::Parameter,
+        staking::{self, Staked},
+    },
+};
 use protocol::{
     Amount, Canonical as _, Digest, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, Opening, PublicKey,
     ReceiptStatus, SignedReceipt, registry::OPEN_END,
@@ -14,9 +22,10 @@ use protocol::{
 use crate::{
     allocation::AllocationRecord,
     purse::{Head, LOCKED, Purse, address_of},
-    records::{AccountRecord, AuditRecord, ChallengeRecord, EquivocationRecord, EvmRecord, NetworkRecord, key_of},
-    refusal::Refusal,
-    rules::part,
+    records::{
+        AccountRecord, AuditRecord, ChallengeRecord, DeedsRecord, DutyRecord, EquivocationRecord, EvmRecord,
+        ListedNode, NetworkRecord, key_of,
+    },
     table::{Change, Table},
 };
 
@@ -28,9 +37,12 @@ pub(crate) struct State {
     pub purse: Purse,
     /// The EVM as it was when the last epoch closed; `None` before the first.
     evm_at_close: Option<Head>,
+    /// What modules had logged when the last epoch closed, and no block had written down.
+    deeds_at_close: DeedsRecord,
     pub accounts: Table<AccountRecord>,
     pub allocations: Table<AllocationRecord>,
-    pub nodes: Table<NodeRecord>,
+    pub nodes: Table<ListedNode>,
+    pub duties: Table<DutyRecord>,
     pub keys: Table<KeyRecord>,
     pub models: Table<ModelRecord>,
     pub statuses: Table<ReceiptStatus>,
@@ -50,14 +62,17 @@ pub(crate) struct State {
 impl State {
     /// An empty state under `network`, beside the EVM's.
     pub fn new(network: NetworkRecord, evm: Head) -> Self {
+        let chain = Chain::network(network.chain_id);
         Self {
             network,
             network_at_close: None,
-            purse: Purse::new(evm),
+            purse: Purse::new(chain, evm),
             evm_at_close: None,
+            deeds_at_close: DeedsRecord::default(),
             accounts: Table::default(),
             allocations: Table::default(),
             nodes: Table::default(),
+            duties: Table::default(),
             keys: Table::default(),
             models: Table::default(),
             statuses: Table::default(),
@@ -71,10 +86,13 @@ impl State {
         }
     }
 
-    /// An empty state whose network record and EVM are committed to already.
-    pub fn closed(network: NetworkRecord, evm: Head) -> Self {
+    /// An empty state whose network record, EVM and deeds are committed to already.
+    pub fn closed(network: NetworkRecord, evm: Head, deeds: DeedsRecord) -> Self {
         let (network_at_close, evm_at_close) = (Some(network.clone()), Some(evm.clone()));
-        Self { network_at_close, evm_at_close, ..Self::new(network, evm) }
+        let mut state = Self { network_at_close, evm_at_close, ..Self::new(network, evm) };
+        state.purse.set_logs(deeds.logs());
+        state.deeds_at_close = deeds;
+        state
     }
 
     /// The authenticated tree over everything, made anew.
@@ -85,7 +103,9 @@ impl State {
             .into_iter()
             .chain(self.accounts.entries())
             .chain(self.allocations.entries())
+            .chain(self.deeds_at_close.entry())
             .chain(self.nodes.entries())
+            .chain(self.duties.entries())
             .chain(self.keys.entries())
             .chain(self.models.entries())
             .chain(self.statuses.entries())
@@ -110,9 +130,16 @@ impl State {
             changes.insert(key_of::evm(), Change { before, after: Some(after.encode()) });
         }
         self.evm_at_close = Some(evm);
+        let (before, deeds) = (self.deeds_at_close.entry(), DeedsRecord::of(self.purse.logs()));
+        if deeds != self.deeds_at_close {
+            let (before, after) = (before.map(|(_, bytes)| bytes), deeds.entry().map(|(_, bytes)| bytes));
+            changes.insert(key_of::deeds(), Change { before, after });
+            self.deeds_at_close = deeds;
+        }
         self.accounts.close(&mut changes);
         self.allocations.close(&mut changes);
         self.nodes.close(&mut changes);
+        self.duties.close(&mut changes);
         self.keys.close(&mut changes);
         self.models.close(&mut changes);
         self.statuses.close(&mut changes);
@@ -134,8 +161,19 @@ impl State {
         self.evm_at_close.as_ref()
     }
 
+    /// What modules had logged at the last close.
+    pub fn deeds_at_close(&self) -> &DeedsRecord {
+        &self.deeds_at_close
+    }
+
+    /// The EVM for the next block, and what that block has to write down.
+    pub fn settle(&mut self) -> (Head, Vec<Log>) {
+        let logs = self.purse.take_logs();
+        (self.purse.settle().clone(), logs)
+    }
+
     /// Enters a node with its first key.
-    pub fn enter(&mut self, node: NodeRecord, key: KeyRecord) {
+    pub fn enter(&mut self, node: ListedNode, key: KeyRecord) {
         self.nodes.put(node);
         self.add_key(key);
     }
@@ -169,17 +207,7 @@ impl State {
         self.accounts.change(key, |account| account.nonce = account.nonce.saturating_add(1));
     }
 
-    /// Locks `amount` of an account, all or nothing; the caller writes down for what.
-    pub fn lock(&mut self, key: &PublicKey, amount: Amount) -> Result<(), Refusal> {
-        self.purse.pay(&address_of(key), &LOCKED, amount)
-    }
-
-    /// Gives so much of what is locked to a key's account; the caller has written it off before.
-    pub fn release(&mut self, key: &PublicKey, amount: Amount) {
-        self.give(&address_of(key), amount);
-    }
-
-    /// The same to any account.
+    /// Gives so much of what is locked to an account; the caller has written it off before.
     pub fn give(&mut self, address: &EvmAddress, amount: Amount) {
         if amount > 0 {
             // What is written off is there: the records add up to what is locked.
@@ -187,64 +215,46 @@ impl State {
         }
     }
 
-    /// Burns so much of what is locked; the caller has written it off before.
-    pub fn burn(&mut self, amount: Amount) {
-        if amount > 0 {
-            self.purse.burn(amount);
-        }
-    }
-
     /// What is locked, added up from the records that say whose it is.
     pub fn locked(&self) -> Amount {
-        let (bonded, pool) = (self.network.bonded, self.network.reward_pool);
-        let stakes = self.nodes.rows().map(|node| node.stake);
-        let allocated = self.allocations.rows().map(AllocationRecord::locked);
-        stakes.chain(allocated).fold(bonded.saturating_add(pool), Amount::saturating_add)
+        self.allocations.rows().map(AllocationRecord::locked).fold(0, Amount::saturating_add)
     }
 
-    /// Moves a bond out of a node's stake.
-    pub fn bond(&mut self, node: &NodeId, amount: Amount) -> Result<(), Refusal> {
-        let available = self.nodes.get(node).map_or(0, |node| node.stake);
-        let short = Refusal::InsufficientStake { available, wanted: amount };
-        let rest = available.checked_sub(amount).ok_or(short)?;
-        self.nodes.change(node, |node| node.stake = rest);
-        self.network.bonded = self.network.bonded.saturating_add(amount);
-        Ok(())
+    /// What governance may change, as it holds now.
+    pub fn parameter(&self, parameter: &Parameter) -> Amount {
+        self.purse.read(|state| parameter.of(state)).unwrap_or(parameter.default)
     }
 
-    /// Ends a bond: `forfeit` of it is the caller's to place, the rest returns to the stake. Gives what was forfeited.
-    pub fn unbond(&mut self, node: &NodeId, bond: Amount, forfeit: Amount) -> Amount {
-        let forfeit = forfeit.min(bond);
-        self.network.bonded = self.network.bonded.saturating_sub(bond);
-        self.nodes.change(node, |node| {
-            node.stake = node.stake.saturating_add(bond.saturating_sub(forfeit));
-        });
-        forfeit
+    /// The same for shares and counts.
+    pub fn small(&self, parameter: &Parameter) -> u32 {
+        u32::try_from(self.parameter(parameter)).unwrap_or(u32::MAX)
     }
 
-    /// Takes `share` millionths of a node's stake, never more than there is; the caller places it.
-    pub fn slash(&mut self, node: &NodeId, share: u32) -> Amount {
-        let stake = self.nodes.get(node).map_or(0, |node| node.stake);
-        let amount = part(stake, share).min(stake);
-        self.nodes.change(node, |node| {
-            node.stake = node.stake.saturating_sub(amount);
-            node.slashed = node.slashed.saturating_add(amount);
-        });
-        amount
+    /// A node's stake and standing, as the staking module has them.
+    pub fn staked(&self, node: &NodeId) -> Option<Staked> {
+        self.purse.read(|state| staking::staked(state, B256::from(node.0))).flatten()
     }
 
-    /// Pays at most `amount` from the reward pool.
-    pub fn reward(&mut self, key: &PublicKey, amount: Amount) {
-        let paid = amount.min(self.network.reward_pool);
-        self.network.reward_pool = self.network.reward_pool.saturating_sub(paid);
-        self.release(key, paid);
+    /// Whether a node may neither act nor earn. One of which no stake is known never may.
+    pub fn is_jailed(&self, node: &NodeId) -> bool {
+        self.staked(node).is_none_or(|staked| staked.jailed)
     }
 
-    /// Stake and open bonds of a node.
-    pub fn backing(&self, node: &NodeId) -> Amount {
-        let stake = self.nodes.get(node).map_or(0, |node| node.stake);
-        let own = self.challenges.rows().filter(|challenge| challenge.auditor == *node);
-        own.fold(stake, |sum, challenge| sum.saturating_add(challenge.bond))
+    /// A node as others read it: what is listed here, and its stake.
+    pub fn node(&self, node: &NodeId) -> Option<NodeRecord> {
+        let listed = self.nodes.get(node)?.clone();
+        let staked = self.staked(node);
+        Some(NodeRecord {
+            node: listed.node,
+            role: listed.role,
+            operator: listed.operator,
+            endpoint: listed.endpoint,
+            stake: staked.map_or(0, |staked| staked.coins),
+            slashed: staked.map_or(0, |staked| staked.slashed),
+            jailed: staked.is_none_or(|staked| staked.jailed),
+            registered_epoch: listed.registered_epoch,
+            models: listed.models,
+        })
     }
 }
 

@@ -2,13 +2,20 @@
 //!
 //! Comes only after a quorum of validators or a missed response: nobody's word alone moves stake.
 
-use protocol::{Amount, Digest, NodeId, PublicKey, Standing, service::VerdictRecord};
+use alloy_primitives::{Address, B256};
+use crypto::hash;
+use evm::modules::{
+    parameters,
+    staking::{EndBond, Observe, Offence as Kind, Slash},
+};
+use protocol::{Amount, Digest, NodeId, Standing, service::VerdictRecord};
 
 use crate::{
     event::{Event, Offence},
     present::Present,
+    purse::address_of,
     records::{AuditRecord, Ballot, ChallengeRecord},
-    rules::{Rules, part},
+    rules::part,
 };
 
 /// How many of `committee` validators decide: all but the third that may lie, 2f + 1 of 3f + 1.
@@ -19,35 +26,25 @@ pub(crate) fn quorum(committee: usize) -> usize {
 
 /// The validators re-executed and found other bits: the worker is slashed, and with it whoever vouched.
 pub(crate) fn refute(present: &mut Present, challenge: &ChallengeRecord) {
-    let share = present.state.network.rules.slash_refuted;
-    condemn(present, challenge, share, Offence::Refuted, Standing::Refuted);
+    condemn(present, challenge, Offence::Refuted, Standing::Refuted);
     slash_voters(present, challenge, |ballot| !ballot.refuted);
 }
 
 /// The worker did not open its receipt in time: as bad as a false one, else lying workers would stay silent.
 pub(crate) fn withhold(present: &mut Present, challenge: &ChallengeRecord) {
-    let share = present.state.network.rules.slash_withheld;
-    condemn(present, challenge, share, Offence::Withheld, Standing::Withheld);
+    condemn(present, challenge, Offence::Withheld, Standing::Withheld);
 }
 
 /// The validators re-executed and found the same bits.
 pub(crate) fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
-    let rules = &present.state.network.rules;
-    let (forfeit, to_worker) = forfeited(rules, challenge);
+    let (forfeit, to_worker) = forfeited(present, challenge);
     let worker = present.state.statuses.get(&challenge.receipt).map(|status| status.worker);
-    present.state.challenges.remove(&challenge.receipt);
-    let forfeit = present.state.unbond(&challenge.auditor, challenge.bond, forfeit);
-    let paid = operator(present, worker).map_or(0, |operator| {
-        present.state.release(&operator, to_worker);
-        to_worker
-    });
-    present.state.burn(forfeit.saturating_sub(paid));
-    if !challenge.withheld {
-        present
-            .state
-            .nodes
-            .change(&challenge.auditor, |auditor| auditor.slashed = auditor.slashed.saturating_add(forfeit));
-        slashed(present, challenge.auditor, Offence::FalseChallenge, forfeit);
+    let paid = operator(present, worker).map(|operator| (operator, to_worker));
+    let is_fault = !challenge.withheld;
+    end_bond(present, challenge, EndBond { lost: forfeit, paid, is_fault, ..bond(challenge) });
+    if is_fault {
+        let node = challenge.auditor;
+        present.events.push(Event::Slashed { node, offence: Offence::FalseChallenge, amount: forfeit });
     }
     slash_voters(present, challenge, |ballot| ballot.refuted);
     decide(present, challenge.receipt, Standing::Upheld, 0);
@@ -56,8 +53,7 @@ pub(crate) fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
 /// The validators did not decide in time. What could not be re-executed is neither false nor held: the receipt stays
 /// challenged for ever, and nobody pays.
 pub(crate) fn lapse(present: &mut Present, challenge: &ChallengeRecord) {
-    present.state.challenges.remove(&challenge.receipt);
-    present.state.unbond(&challenge.auditor, challenge.bond, 0);
+    end_bond(present, challenge, bond(challenge));
     present.open.ended.push(challenge.receipt);
     present.events.push(Event::ChallengeLapsed { receipt: challenge.receipt });
 }
@@ -73,57 +69,90 @@ pub(crate) fn decide(present: &mut Present, receipt: Digest, standing: Standing,
     present.events.push(Event::Decided { receipt, standing });
 }
 
-/// Notes a slash, and jails a node whose backing fell below the minimum of its role.
-pub(crate) fn slashed(present: &mut Present, node: NodeId, offence: Offence, amount: Amount) {
-    present.events.push(Event::Slashed { node, offence, amount });
-    let backing = present.state.backing(&node);
-    let Some(record) = present.state.nodes.get(&node) else { return };
-    if backing < present.state.network.rules.stake(record.role) && !record.jailed {
-        present.state.nodes.change(&node, |record| record.jailed = true);
+/// Slashes a node by the module's table: what it lost. `shows` is what shows the offence, `epoch` when it happened.
+pub(crate) fn slash(
+    present: &mut Present,
+    node: NodeId,
+    offence: Offence,
+    (shows, epoch): (Digest, u64),
+    reporter: Option<Address>,
+) -> Amount {
+    let Some(kind) = kind_of(offence) else { return 0 };
+    let term = present.state.network.rules.term_of(epoch);
+    let call = Slash { node: B256::from(node.0), offence: kind, evidence: B256::from(shows.0), term, reporter };
+    let was_jailed = present.state.is_jailed(&node);
+    let Ok(slashed) = present.perform(&call) else { return 0 };
+    present.events.push(Event::Slashed { node, offence, amount: slashed.taken });
+    tell_of_jail(present, node, was_jailed);
+    slashed.taken
+}
+
+fn tell_of_jail(present: &mut Present, node: NodeId, was_jailed: bool) {
+    if !was_jailed && present.state.is_jailed(&node) {
         present.events.push(Event::Jailed { node });
+    }
+}
+
+/// The row of the module's table; a lost bond has none, because it is not a share.
+const fn kind_of(offence: Offence) -> Option<Kind> {
+    match offence {
+        Offence::Refuted => Some(Kind::RefutedReceipt),
+        Offence::Withheld => Some(Kind::Withholding),
+        Offence::Equivocation | Offence::DoubleVote => Some(Kind::Equivocation),
+        Offence::FalseVote => Some(Kind::FalseVote),
+        Offence::FalseAudit => Some(Kind::FalseAudit),
+        Offence::FalseChallenge => None,
     }
 }
 
 /// What a rejected challenge costs, and what of it goes to the worker. Who asked for an opening and got one on the
 /// ledger only pays the answer: it may have asked in vain before.
-fn forfeited(rules: &Rules, challenge: &ChallengeRecord) -> (Amount, Amount) {
+fn forfeited(present: &Present, challenge: &ChallengeRecord) -> (Amount, Amount) {
     if challenge.withheld {
-        let fee = part(challenge.bond, rules.answer_share);
+        let fee = part(challenge.bond, present.state.small(&parameters::CHALLENGE_ANSWER));
         (fee, fee)
     } else {
-        (challenge.bond, part(challenge.bond, rules.accused_share))
+        (challenge.bond, part(challenge.bond, present.state.small(&parameters::CHALLENGE_ACCUSED)))
     }
 }
 
-fn condemn(present: &mut Present, challenge: &ChallengeRecord, share: u32, offence: Offence, standing: Standing) {
-    let worker = present.state.statuses.get(&challenge.receipt).map(|status| status.worker);
+/// A challenge's bond as it goes back whole.
+fn bond(challenge: &ChallengeRecord) -> EndBond {
+    let node = B256::from(challenge.auditor.0);
+    EndBond { node, coins: challenge.bond, lost: 0, paid: None, is_fault: false }
+}
+
+fn end_bond(present: &mut Present, challenge: &ChallengeRecord, end: EndBond) {
     present.state.challenges.remove(&challenge.receipt);
-    present.state.unbond(&challenge.auditor, challenge.bond, 0);
-    let amount = worker.map_or(0, |worker| present.state.slash(&worker, share));
-    let reward = part(amount, present.state.network.rules.challenger_share);
-    let paid = operator(present, Some(challenge.auditor)).map_or(0, |operator| {
-        present.state.release(&operator, reward);
-        reward
+    let was_jailed = present.state.is_jailed(&challenge.auditor);
+    // What was put up is there.
+    let _: Result<_, _> = present.perform(&end);
+    tell_of_jail(present, challenge.auditor, was_jailed);
+}
+
+fn condemn(present: &mut Present, challenge: &ChallengeRecord, offence: Offence, standing: Standing) {
+    let status = present.state.statuses.get(&challenge.receipt);
+    let anchored = status.map(|status| (status.worker, status.epoch));
+    end_bond(present, challenge, bond(challenge));
+    let reporter = operator(present, Some(challenge.auditor));
+    let amount = anchored.map_or(0, |(worker, epoch)| {
+        let seen = Observe { node: B256::from(worker.0), audits_failed: 1, ..Observe::default() };
+        let _: Result<(), _> = present.perform(&seen);
+        slash(present, worker, offence, (challenge.receipt, epoch), reporter)
     });
-    present.state.burn(amount.saturating_sub(paid));
-    if let Some(worker) = worker {
-        slashed(present, worker, offence, amount);
-    }
     slash_auditors(present, &challenge.receipt);
     decide(present, challenge.receipt, standing, amount);
 }
 
-fn operator(present: &Present, node: Option<NodeId>) -> Option<PublicKey> {
-    present.state.nodes.get(&node?).map(|node| node.operator)
+fn operator(present: &Present, node: Option<NodeId>) -> Option<Address> {
+    present.state.nodes.get(&node?).map(|node| Address::from(address_of(&node.operator).0))
 }
 
 /// Auditors that reported the receipt as equal signed a falsehood.
 fn slash_auditors(present: &mut Present, receipt: &Digest) {
-    let share = present.state.network.rules.slash_false_audit;
     for audit in audits_of(present, receipt) {
-        let amount = present.state.slash(&audit.auditor, share);
-        present.state.burn(amount);
-        slashed(present, audit.auditor, Offence::FalseAudit, amount);
+        let shows = hash("og/evidence/false-audit/v1", &[&receipt.0, &audit.auditor.0]);
+        slash(present, audit.auditor, Offence::FalseAudit, (shows, audit.epoch), None);
     }
 }
 
@@ -133,11 +162,9 @@ pub(crate) fn audits_of(present: &Present, receipt: &Digest) -> Vec<AuditRecord>
 }
 
 fn slash_voters(present: &mut Present, challenge: &ChallengeRecord, lied: impl Fn(&Ballot) -> bool) {
-    let share = present.state.network.rules.slash_false_vote;
     for ballot in challenge.ballots.iter().filter(|ballot| lied(ballot)) {
-        let amount = present.state.slash(&ballot.validator, share);
-        present.state.burn(amount);
-        slashed(present, ballot.validator, Offence::FalseVote, amount);
+        let shows = hash("og/evidence/false-vote/v1", &[&challenge.receipt.0, &ballot.validator.0]);
+        slash(present, ballot.validator, Offence::FalseVote, (shows, challenge.opened_epoch), None);
     }
 }
 

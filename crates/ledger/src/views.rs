@@ -1,5 +1,6 @@
 //! What may be asked of the ledger; answers are as of the newest executed block, unless they name an epoch.
 
+use evm::modules::{parameters::Parameter, staking::Staked};
 use protocol::{
     Amount, Digest, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, ReceiptStatus,
     SignedReceipt,
@@ -88,12 +89,23 @@ impl Ledger {
         self.present.state.purse.head()
     }
 
-    pub fn nodes(&self) -> impl Iterator<Item = &NodeRecord> {
-        self.present.state.nodes.rows()
+    /// Nodes with their stakes, in the order of their ids.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeRecord> + '_ {
+        self.present.state.nodes.rows().filter_map(|listed| self.node(&listed.node))
     }
 
-    pub fn node(&self, node: &NodeId) -> Option<&NodeRecord> {
-        self.present.state.nodes.get(node)
+    pub fn node(&self, node: &NodeId) -> Option<NodeRecord> {
+        self.present.state.node(node)
+    }
+
+    /// A node's stake and standing, as the staking module has them.
+    pub fn staked(&self, node: &NodeId) -> Option<Staked> {
+        self.present.state.staked(node)
+    }
+
+    /// What governance may change, as it holds now.
+    pub fn parameter(&self, parameter: &Parameter) -> Amount {
+        self.present.state.parameter(parameter)
     }
 
     pub fn key(&self, key: &PublicKey) -> Option<&KeyRecord> {
@@ -184,7 +196,7 @@ impl Ledger {
         self.present.state.purse.total()
     }
 
-    /// Stakes, bonds, reward pool and allocations that are not free yet, added up; never more than `LOCKED` holds.
+    /// Allocations that are not free yet, added up; never more than `LOCKED` holds.
     pub fn locked(&self) -> Amount {
         self.present.state.locked()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{Header, Sealed};
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::{Address, Log, keccak256};
 use evm::{BlockBuilder, BlockError, Chain, NextBlock, PushError};
 use protocol::PublicKey;
 
@@ -20,6 +20,8 @@ pub(crate) struct Work {
     /// The state after the block's native transactions.
     pub head: Head,
     pub next: NextBlock,
+    /// What modules logged when the ledger acted on them.
+    pub logs: Vec<Log>,
     /// With their places among the block's transactions.
     pub transactions: Vec<(usize, Arc<evm::Transaction>)>,
 }
@@ -91,6 +93,7 @@ type Made = (evm::Executed, Vec<(usize, evm::Refusal)>);
 
 fn make(work: &Work, transactions: &[(usize, Arc<evm::Transaction>)]) -> Result<Made, BlockError> {
     let mut builder = BlockBuilder::begin(&work.chain, work.head.header.inner(), &work.head.world, &work.next)?;
+    builder.note(work.logs.clone());
     let mut refused = Vec::new();
     for (index, transaction) in transactions {
         match builder.push(transaction.as_ref().clone()) {

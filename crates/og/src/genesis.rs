@@ -12,7 +12,9 @@ use bytes::Bytes;
 use crypto::{PublicKey, SigningKey, hash, threshold::GroupKey};
 use engine::Model;
 use hub::Shelf;
-use ledger::{Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisWallet, OPG, Rules};
+use ledger::{
+    Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules,
+};
 use protocol::{Amount, Digest, EvmAddress, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
 use storage::{Passphrase, random_bytes};
@@ -39,12 +41,14 @@ struct Bucket {
 
 const LAUNCH: &str = "liquidity and launch";
 const MONTH_MS: u64 = 2_629_746_000;
+/// What comes free for those who stake goes into the pool from which nodes are rewarded.
+const REWARDS: &str = "staking rewards";
 const BUCKETS: [Bucket; 7] = [
     Bucket { name: "ecosystem", percent: 40, first_share: 100_000, cliff_months: 0, months: 60 },
     Bucket { name: "foundation", percent: 15, first_share: 333_300, cliff_months: 0, months: 48 },
     Bucket { name: "core contributors", percent: 15, first_share: 0, cliff_months: 12, months: 36 },
     Bucket { name: "investors and advisors", percent: 10, first_share: 0, cliff_months: 12, months: 36 },
-    Bucket { name: "staking rewards", percent: 10, first_share: 0, cliff_months: 0, months: 96 },
+    Bucket { name: REWARDS, percent: 10, first_share: 0, cliff_months: 0, months: 96 },
     Bucket { name: LAUNCH, percent: 6, first_share: 1_000_000, cliff_months: 0, months: 0 },
     Bucket { name: "airdrop", percent: 4, first_share: 1_000_000, cliff_months: 0, months: 0 },
 ];
@@ -226,17 +230,36 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey], wallets: &[EvmAddress], model
         nodes: List::new(nodes)?,
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
+        parameters: List::new(parameters(seats)?)?,
         rules: Rules::default(),
     })
+}
+
+/// A devnet decides in minutes, and its few operators share all seats.
+fn parameters(seats: &[Seat]) -> Result<Vec<GenesisParameter>> {
+    let validators = seats.iter().filter(|seat| seat.entry.role == "validator").count() as Amount;
+    let set = [
+        ("governance.delay_seconds", 5),
+        ("governance.period_seconds", 60),
+        ("governance.timelock_seconds", 5),
+        ("seats.operator_cap", 1_000_000_u128.div_ceil(validators.clamp(1, 3))),
+        ("seats.minimum", validators.clamp(1, 4)),
+    ];
+    set.into_iter().map(|(name, value)| Ok(GenesisParameter { name: Text::new(name)?, value })).collect()
 }
 
 /// The whole supply in its buckets, each with a key that nobody keeps: what a devnet stakes and hands out is taken from the launch's.
 fn allocations(spent: Amount) -> Result<Vec<GenesisAllocation>> {
     let made = BUCKETS.iter().map(|bucket| -> Result<GenesisAllocation> {
         let amount = SUPPLY / 100 * bucket.percent - if bucket.name == LAUNCH { spent } else { 0 };
+        let beneficiary = if bucket.name == REWARDS {
+            ledger::STAKING
+        } else {
+            ledger::address_of(&keys::random_key()?.public_key())
+        };
         Ok(GenesisAllocation {
             name: Text::new(bucket.name)?,
-            beneficiary: ledger::address_of(&keys::random_key()?.public_key()),
+            beneficiary,
             amount,
             first_share: bucket.first_share,
             cliff_ms: bucket.cliff_months * MONTH_MS,

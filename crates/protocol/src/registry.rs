@@ -50,7 +50,7 @@ words! {
 }
 
 record! {
-    /// A node.
+    /// A node as a validator shows it: what the ledger lists, and what the staking module says of it.
     NodeRecord {
         node: NodeId,
         role: Role,
@@ -117,7 +117,7 @@ pub mod state_key {
         hash("og/state/account/v1", &[&key.0])
     }
     pub fn node(node: &Digest) -> Digest {
-        hash("og/state/node/v1", &[&node.0])
+        hash("og/state/node/v2", &[&node.0])
     }
     pub fn signing_key(key: &PublicKey) -> Digest {
         hash("og/state/key/v1", &[&key.0])

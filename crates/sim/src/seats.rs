@@ -79,6 +79,7 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
             float_manifest: None,
         }]),
         reward_pool: 0,
+        parameters: bounded(Vec::new()),
         rules: rules(),
     }
 }

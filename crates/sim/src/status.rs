@@ -29,7 +29,7 @@ pub(crate) fn validator(now_ms: u64, index: usize, node: Option<&Node>) -> Strin
 
 /// A worker, as the asked validator's ledger has it.
 pub(crate) fn worker(now_ms: u64, index: usize, worker: &Worker, node: &Node) -> String {
-    let record = node.ledger().node(&seats::node(worker.key())).cloned();
+    let record = node.ledger().node(&seats::node(worker.key()));
     let state = if record.as_ref().is_some_and(|record| record.jailed) { "jail" } else { "up" };
     let whole = |amount: u128| u64::try_from(amount / OPG).unwrap_or(u64::MAX);
     let (stake, slashed) = record.map_or((0, 0), |record| (whole(record.stake), whole(record.slashed)));

@@ -170,13 +170,13 @@ async fn challenges(State(desk): Shared) -> Response {
 }
 
 async fn nodes_list(State(desk): Shared) -> Response {
-    let nodes_now: Vec<NodeRecord> = desk.node.ledger().nodes().cloned().collect();
+    let nodes_now: Vec<NodeRecord> = desk.node.ledger().nodes().collect();
     nouns(&nodes_now)
 }
 
 async fn node(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<NodeRecord>, Answer> {
     let id = digest(&id)?;
-    let found = desk.node.ledger().node(&id).cloned();
+    let found = desk.node.ledger().node(&id);
     found.map(Noun).ok_or_else(|| Answer::not_found("unknown_node", format!("no node has the id {id}")))
 }
 

@@ -61,6 +61,12 @@ pub struct Frame<'a> {
     refunded: i64,
 }
 
+/// Finds the method and runs it where no machine waits for the answer.
+pub(crate) fn called(module: &Module, input: PrecompileInput<'_>, prices: &GasParams) -> Result<Bytes, Stop> {
+    let mut frame = Frame { input, prices, module: module.address, writes: false, used: 0, refunded: 0 };
+    frame.enter(module).and_then(|method| (method.run)(&mut frame))
+}
+
 /// Finds the method and runs it.
 pub(super) fn run(module: &Module, input: PrecompileInput<'_>, prices: &GasParams) -> PrecompileResult {
     let reservoir = input.reservoir;

@@ -3,9 +3,10 @@
 //! Nothing here wraps or panics: a value that is wider than its field is cut to the field's largest, so bounds are checked
 //! where values come in.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 
 use super::{Frame, Stop};
+use crate::state::{StateError, StateRead};
 
 /// Most coins or shares that a record holds: 104 bits, twenty thousand times the supply of the network.
 pub(super) const AMOUNT_MAX: u128 = (1 << 104) - 1;
@@ -272,6 +273,26 @@ impl History {
         let len = List(self.0).len(frame)?;
         let Some(last) = len.checked_sub(1) else { return Ok(0) };
         Ok(split(List(self.0).get(frame, last)?).0)
+    }
+}
+
+/// Where Solidity keeps `mapping[key]` of the mapping at `slot`.
+pub(super) fn place_in(slot: U256, key: B256) -> U256 {
+    U256::from_be_bytes(keccak256([key.0, slot.to_be_bytes::<32>()].concat()).0)
+}
+
+/// The history at a slot of a module, read without a frame.
+pub(super) struct Past {
+    pub address: Address,
+    pub slot: U256,
+}
+
+impl Past {
+    pub fn latest(&self, state: &dyn StateRead) -> Result<U256, StateError> {
+        let len: u64 = state.slot(&self.address, &self.slot)?.saturating_to();
+        let Some(last) = len.checked_sub(1) else { return Ok(U256::ZERO) };
+        let start = U256::from_be_bytes(keccak256(self.slot.to_be_bytes::<32>()).0);
+        Ok(split(state.slot(&self.address, &behind(start, last))?).1)
     }
 }
 

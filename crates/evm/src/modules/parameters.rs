@@ -9,7 +9,9 @@ mod table;
 use alloy_primitives::{Address, B256, U256, address};
 use alloy_sol_types::{SolEvent as _, sol};
 
+use super::layout::place_in;
 use super::{Frame, Method, Module, Stop, SystemCall};
+use crate::state::{StateError, StateRead};
 
 pub use table::*;
 
@@ -58,12 +60,22 @@ impl Parameter {
         B256::from(key)
     }
 
+    /// What holds in a state.
+    pub fn of(&self, state: &dyn StateRead) -> Result<u128, StateError> {
+        let word = state.slot(&ADDRESS, &place_in(slots::VALUES, self.key()))?;
+        Ok(self.held(word))
+    }
+
+    fn held(&self, word: U256) -> u128 {
+        if word.bit(SET_BIT) { word.wrapping_shl(1).wrapping_shr(1).saturating_to() } else { self.default }
+    }
+
     /// What holds now.
     pub(super) fn value(&self, frame: &mut Frame<'_>) -> Result<u128, Stop> {
         frame.within(ADDRESS, |frame| {
             let slot = frame.mapping(slots::VALUES, self.key())?;
             let word = frame.load(slot)?;
-            Ok(if word.bit(SET_BIT) { word.wrapping_shl(1).wrapping_shr(1).saturating_to() } else { self.default })
+            Ok(self.held(word))
         })
     }
 

@@ -7,6 +7,7 @@
 
 pub(super) mod ballots;
 mod bond;
+mod bonds;
 mod commission;
 mod faces;
 mod facts;
@@ -14,6 +15,7 @@ mod found;
 mod jail;
 mod leave;
 mod move_on;
+mod now;
 mod offence;
 mod penalty;
 mod records;
@@ -26,13 +28,15 @@ use alloy_sol_types::sol;
 
 use super::{Method, Module};
 
+pub use bonds::{EndBond, PutUp};
 pub use facts::Observe;
-pub use found::FoundNode;
+pub use found::{Enroll, FoundNode};
 pub use jail::JailAbsent;
+pub use now::{Staked, reward_pool, spoken_for, staked, term};
 pub use offence::Offence;
 pub use penalty::{Slash, Slashed};
-pub use register::possession_message;
-pub use rewards::{FoundPool, Reward};
+pub use register::{possession_message, self_stake};
+pub use rewards::{Fill, FoundPool, Reward};
 pub use term::{BeginTerm, FoundTerms};
 
 sol!("../../contracts/IStaking.sol");
@@ -69,6 +73,7 @@ static METHODS: &[Method] = &[
     faces::VALIDATORS,
     faces::NODE,
     faces::FACTS,
+    bonds::BONDS,
     faces::POSITION,
     faces::POSITIONS,
     faces::UNBONDING,
@@ -110,4 +115,6 @@ mod slots {
     pub const VOTES: U256 = U256::from_limbs([13, 0, 0, 0]);
     /// `mapping(address voter => bytes32[])`: where it has or had votes.
     pub const VOTE_LISTS: U256 = U256::from_limbs([14, 0, 0, 0]);
+    /// `uint256`: coins that are out of the pools for a while.
+    pub const BONDS: U256 = U256::from_limbs([15, 0, 0, 0]);
 }

@@ -1,10 +1,18 @@
 //! An auditor's report that a receipt holds: counted, kept, and held against it if the receipt is refuted.
 
-use protocol::{
-    Digest, NodeRecord, PublicKey, ReceiptStatus, Role, Standing, service::VerdictRecord, transaction::ReportAudit,
+use alloy_primitives::B256;
+use evm::modules::{
+    parameters,
+    staking::{self, Observe, Reward},
 };
+use protocol::{Digest, PublicKey, ReceiptStatus, Role, Standing, service::VerdictRecord, transaction::ReportAudit};
 
-use crate::{event::Event, present::Present, records::AuditRecord, refusal::Refusal};
+use crate::{
+    event::Event,
+    present::Present,
+    records::{AuditRecord, ListedNode},
+    refusal::Refusal,
+};
 
 pub(super) fn report(present: &mut Present, sender: &PublicKey, action: &ReportAudit) -> Result<(), Refusal> {
     let receipt = action.receipt;
@@ -17,7 +25,7 @@ pub(super) fn report(present: &mut Present, sender: &PublicKey, action: &ReportA
     if present.state.audits.contains(&(receipt, auditor.node)) {
         return Err(Refusal::AlreadyReported);
     }
-    let (auditor, operator, epoch) = (auditor.node, auditor.operator, present.open.epoch);
+    let (auditor, worker, epoch) = (auditor.node, status.worker, present.open.epoch);
     if status.standing == Standing::Anchored {
         present.open.verdicts.push(VerdictRecord { receipt, standing: Standing::Audited, epoch });
     }
@@ -28,7 +36,13 @@ pub(super) fn report(present: &mut Present, sender: &PublicKey, action: &ReportA
             status.standing = Standing::Audited;
         }
     });
-    present.state.reward(&operator, present.state.network.rules.audit_reward);
+    let seen = Observe { node: B256::from(worker.0), audits_passed: 1, ..Observe::default() };
+    let _: Result<(), _> = present.perform(&seen);
+    let pool = present.state.purse.read(staking::reward_pool).unwrap_or(0);
+    let coins = present.state.parameter(&parameters::AUDIT_REWARD).min(pool);
+    if coins > 0 && present.perform(&Reward { node: B256::from(auditor.0), coins }).is_ok() {
+        present.events.push(Event::Rewarded { node: auditor, amount: coins });
+    }
     present.events.push(Event::ReceiptAudited { receipt, auditor });
     Ok(())
 }
@@ -38,7 +52,7 @@ pub(super) fn auditable<'a>(
     present: &'a Present,
     sender: &PublicKey,
     receipt: &Digest,
-) -> Result<(&'a NodeRecord, &'a ReceiptStatus), Refusal> {
+) -> Result<(&'a ListedNode, &'a ReceiptStatus), Refusal> {
     let auditor = present.acting(sender, Role::Auditor)?;
     let status = present.state.statuses.get(receipt).ok_or(Refusal::UnknownReceipt)?;
     present.within_window(status.epoch)?;

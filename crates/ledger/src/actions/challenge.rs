@@ -1,5 +1,7 @@
 //! The life of a challenge: opened by an auditor, answered by the worker where it must be, decided by the validators.
 
+use alloy_primitives::B256;
+use evm::modules::{parameters, staking::PutUp};
 use protocol::{
     Canonical as _, List, Noun as _, Opening, PublicKey, Role, Standing,
     request::OPENING_BYTES_MAX,
@@ -26,15 +28,19 @@ pub(super) fn open(present: &mut Present, sender: &PublicKey, action: Challenge)
     }
     let (auditor, rules, epoch) = (auditor.node, &present.state.network.rules, present.open.epoch);
     let own = present.state.challenges.rows().filter(|challenge| challenge.auditor == auditor).count();
-    if u32::try_from(own).unwrap_or(u32::MAX) >= rules.challenges_max {
-        return Err(Refusal::TooManyChallenges { limit: rules.challenges_max });
+    let limit = present.state.small(&parameters::CHALLENGES_OPEN);
+    if u32::try_from(own).unwrap_or(u32::MAX) >= limit {
+        return Err(Refusal::TooManyChallenges { limit });
     }
     if let Some(opening) = &opening {
         check_opening(present, &receipt, opening)?;
     }
     let epochs = if opening.is_some() { rules.vote_epochs } else { rules.response_epochs };
-    let (bond, withheld) = (rules.challenge_bond, opening.is_none());
-    present.state.bond(&auditor, bond)?;
+    let (wanted, withheld) = (present.state.parameter(&parameters::CHALLENGE_BOND), opening.is_none());
+    let bond = present.perform(&PutUp { node: B256::from(auditor.0), coins: wanted }).map_err(|_| {
+        let available = present.state.staked(&auditor).map_or(0, |staked| staked.own);
+        Refusal::InsufficientStake { available, wanted }
+    })?;
     present.state.challenges.put(ChallengeRecord {
         receipt,
         challenger: *sender,

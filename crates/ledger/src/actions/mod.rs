@@ -7,6 +7,8 @@ mod receipts;
 mod registry;
 mod transfer;
 
+pub(crate) use registry::founding_of;
+
 use protocol::{Action, PublicKey};
 
 use crate::{present::Present, refusal::Refusal};

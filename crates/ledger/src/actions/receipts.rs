@@ -1,5 +1,6 @@
 //! Anchoring receipts: each stands on its own, so one bad receipt does not sink the others of its batch.
 
+use crypto::hash;
 use protocol::{
     Digest, PublicKey, Receipt, ReceiptStatus, Role, SignedReceipt, Standing, registry::ModelKind,
     transaction::PostReceipts,
@@ -10,7 +11,7 @@ use crate::{
     present::Present,
     records::EquivocationRecord,
     refusal::Refusal,
-    verdict::slashed,
+    verdict::slash,
 };
 
 pub(super) fn post(present: &mut Present, sender: &PublicKey, batch: PostReceipts) -> Result<(), Refusal> {
@@ -88,7 +89,7 @@ fn check_chain(present: &Present, id: Digest, receipt: &Receipt) -> Result<(), R
 
 fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
     let (state, rules) = (&present.state, &present.state.network.rules);
-    if state.nodes.get(&receipt.worker).is_none_or(|worker| worker.jailed) {
+    if state.is_jailed(&receipt.worker) {
         return Err(Refusal::Jailed);
     }
     let model = state.models.get(&receipt.model).ok_or(Refusal::UnknownModel(receipt.model))?;
@@ -147,10 +148,11 @@ fn keep_evidence(present: &mut Present, first: Digest, second: SignedReceipt) {
     if present.state.equivocations.contains(&(worker, sequence)) {
         return;
     }
-    let amount = present.state.slash(&worker, present.state.network.rules.slash_equivocation);
-    // All of it is burned: a gateway that got a share could buy the second signature from the worker.
-    present.state.burn(amount);
     let epoch = present.open.epoch;
-    present.state.equivocations.put(EquivocationRecord { worker, sequence, first, second, epoch, slashed: amount });
-    slashed(present, worker, Offence::Equivocation, amount);
+    // The second receipt is shown now; when it was signed nobody knows, but the first was anchored then.
+    let signed = present.state.statuses.get(&first).map_or(epoch, |status| status.epoch);
+    let shows = hash("og/evidence/equivocation/v1", &[&worker.0, &sequence.to_be_bytes()]);
+    // All of it is burned: a gateway that got a share could buy the second signature from the worker.
+    let slashed = slash(present, worker, Offence::Equivocation, (shows, signed), None);
+    present.state.equivocations.put(EquivocationRecord { worker, sequence, first, second, epoch, slashed });
 }

@@ -2,37 +2,60 @@
 
 use std::collections::BTreeSet;
 
+use alloy_primitives::{Address, B256};
+use evm::modules::staking::{self, Enroll, FoundNode};
 use protocol::{
-    Digest, KeyRecord, NodeRecord, PublicKey,
+    Amount, Digest, KeyRecord, PublicKey, Role,
     registry::{OPEN_END, node_id},
     transaction::{RegisterNode, RotateKey, UpdateNode, possession_holds},
 };
 
-use crate::{event::Event, present::Present, refusal::Refusal};
+use crate::{event::Event, present::Present, purse::address_of, records::ListedNode, refusal::Refusal};
+
+/// Commission of a node that is registered without a word about it: none, and within which bounds and steps its operator may ask
+/// for some later, in millionths.
+const COMMISSION_MAX: u32 = 200_000;
+const COMMISSION_STEP: u32 = 10_000;
+
+/// A node as the staking module enters it.
+pub(crate) fn founding_of(role: Role, key: &PublicKey, operator: &PublicKey, coins: Amount) -> FoundNode {
+    FoundNode {
+        operator: Address::from(address_of(operator).0),
+        role,
+        key: B256::from(key.0),
+        coins,
+        commission: 0,
+        commission_max: COMMISSION_MAX,
+        commission_step: COMMISSION_STEP,
+    }
+}
 
 pub(super) fn register(present: &mut Present, sender: &PublicKey, action: RegisterNode) -> Result<(), Refusal> {
     let state = &present.state;
-    if state.keys.contains(&action.key) {
+    // A wallet may have registered it in the staking module.
+    if state.keys.contains(&action.key) || state.staked(&node_id(&action.key)).is_some() {
         return Err(Refusal::KeyTaken);
     }
     if !possession_holds(&action.key, state.network.chain_id, sender, &action.possession) {
         return Err(Refusal::BadPossession);
     }
-    let wanted = state.network.rules.stake(action.role);
+    let wanted = state.parameter(staking::self_stake(action.role));
     if action.stake < wanted {
         return Err(Refusal::InsufficientStake { available: action.stake, wanted });
     }
     check_models(present, &action.models)?;
-    present.state.lock(sender, action.stake)?;
+    let available = present.state.balance(sender);
+    if available < action.stake {
+        return Err(Refusal::InsufficientBalance { available, wanted: action.stake });
+    }
     let (node, epoch) = (node_id(&action.key), present.open.epoch);
-    let record = NodeRecord {
+    let staked = Enroll(founding_of(action.role, &action.key, sender, action.stake));
+    present.perform(&staked).map_err(|error| Refusal::module(&error))?;
+    let record = ListedNode {
         node,
         role: action.role,
         operator: *sender,
         endpoint: action.endpoint,
-        stake: action.stake,
-        slashed: 0,
-        jailed: false,
         registered_epoch: epoch,
         models: action.models,
     };

@@ -1,5 +1,6 @@
 //! Audits, challenges, votes and what they cost.
 
+use evm::modules::parameters;
 use ledger::{Event, OPG, Offence, Refusal, Rules};
 use protocol::{Role, Standing};
 
@@ -35,7 +36,7 @@ fn a_lying_worker_is_slashed_when_a_quorum_of_validators_finds_other_bits() {
     assert_eq!(world.stake(AUDITOR), STAKE, "the bond came back");
     assert_eq!(world.ledger.account(&operator(AUDITOR)).balance, STAKE / 4);
     assert_eq!(world.ledger.burned(), STAKE / 4);
-    assert_eq!(world.ledger.network().bonded, 0);
+    assert_eq!(world.bonds(AUDITOR), 0);
     assert_eq!(world.ledger.challenges().count(), 0);
 }
 
@@ -43,9 +44,9 @@ fn a_lying_worker_is_slashed_when_a_quorum_of_validators_finds_other_bits() {
 fn a_false_challenge_costs_its_bond() {
     let mut world = World::new();
     let answer = world.challenged();
-    let bond = world.ledger.rules().challenge_bond;
+    let bond = world.ledger.parameter(&parameters::CHALLENGE_BOND);
     assert_eq!(world.stake(AUDITOR), STAKE - bond);
-    assert_eq!(world.ledger.network().bonded, bond);
+    assert_eq!(world.bonds(AUDITOR), bond);
     votes(&mut world, &answer, &[false, false, false]);
     assert_eq!(standing(&world, &answer), Standing::Upheld);
     assert_eq!(world.stake(AUDITOR), STAKE - bond);
@@ -102,7 +103,7 @@ fn a_response_in_the_last_epoch_of_its_deadline_still_counts() {
     assert_eq!(standing(&world, &answer), Standing::Challenged, "undecided keeps it out of final");
     votes(&mut world, &answer, &[false, false, false]);
     assert_eq!(standing(&world, &answer), Standing::Upheld);
-    let fee = world.ledger.rules().challenge_bond / 10;
+    let fee = world.ledger.parameter(&parameters::CHALLENGE_BOND) / 10;
     assert_eq!(world.ledger.account(&operator(WORKER)).balance, fee, "the worker is paid for its answer");
     assert_eq!(world.stake(AUDITOR), STAKE - fee, "who asked for an answer and got it is no liar");
     assert_eq!(world.ledger.node(&node(AUDITOR)).unwrap().slashed, 0);
@@ -222,26 +223,27 @@ fn a_receipt_that_is_not_anchored_is_neither_challenged_nor_reported() {
 
 #[test]
 fn a_report_raises_the_standing_once_and_counts_each_auditor_once() {
-    let mut world = World::with(Rules { audit_reward: OPG, ..Rules::default() });
+    let mut world = World::governed(Rules::default(), &[(&parameters::AUDIT_REWARD, OPG)]);
     let answer = world.anchored(WORKER);
     world.send(AUDITOR, report(&answer)).unwrap();
     assert_eq!(standing(&world, &answer), Standing::Audited);
     assert_eq!(world.send(AUDITOR, report(&answer)), Err(Refusal::AlreadyReported));
     world.send(OTHER_AUDITOR, report(&answer)).unwrap();
     assert_eq!(world.ledger.status(&answer.id()).unwrap().audits, 2);
-    assert_eq!(world.ledger.account(&operator(AUDITOR)).balance, OPG);
+    assert_eq!(world.reward_pool(), 998 * OPG);
     let record = world.next_epoch();
     assert_eq!(world.ledger.epoch_verdicts(record.epoch).unwrap().len(), 1, "two reports, one change of standing");
 }
 
 #[test]
 fn audit_rewards_end_with_their_pool() {
-    let mut world = World::with(Rules { audit_reward: 999 * OPG, ..Rules::default() });
+    let mut world = World::governed(Rules::default(), &[(&parameters::AUDIT_REWARD, 999 * OPG)]);
     let (first, second) = (world.anchored(WORKER), world.anchored(WORKER));
     world.send(AUDITOR, report(&first)).unwrap();
-    world.send(AUDITOR, report(&second)).unwrap();
-    assert_eq!(world.ledger.account(&operator(AUDITOR)).balance, 1_000 * OPG);
-    assert_eq!(world.ledger.network().reward_pool, 0);
+    let (result, events) = world.tell(AUDITOR, report(&second));
+    result.unwrap();
+    assert!(events.contains(&Event::Rewarded { node: node(AUDITOR), amount: OPG }));
+    assert_eq!(world.reward_pool(), 0);
 }
 
 #[test]
@@ -273,24 +275,33 @@ fn a_receipt_is_challenged_once_and_not_reported_meanwhile() {
 
 #[test]
 fn an_auditor_that_challenges_everything_runs_out_of_challenges_or_stake() {
-    let mut world = World::with(Rules { challenges_max: 2, ..Rules::default() });
+    let mut world = World::governed(Rules::default(), &[(&parameters::CHALLENGES_OPEN, 2)]);
     let answers = [0; 3].map(|_| world.anchored(WORKER));
     world.send(AUDITOR, challenge(&answers[0], true)).unwrap();
     world.send(AUDITOR, challenge(&answers[1], false)).unwrap();
     assert_eq!(world.send(AUDITOR, challenge(&answers[2], true)), Err(Refusal::TooManyChallenges { limit: 2 }));
 
-    let mut world = World::with(Rules { challenge_bond: STAKE / 2 + 1, ..Rules::default() });
-    let answers = [0; 2].map(|_| world.anchored(WORKER));
+    let mut world = World::governed(Rules::default(), &[(&parameters::CHALLENGE_BOND, OPG * 10_000)]);
+    let answers = [0; 3].map(|_| world.anchored(WORKER));
     world.send(AUDITOR, challenge(&answers[0], true)).unwrap();
-    let short = Refusal::InsufficientStake { available: STAKE / 2 - 1, wanted: STAKE / 2 + 1 };
-    assert_eq!(world.send(AUDITOR, challenge(&answers[1], true)), Err(short));
+    world.send(AUDITOR, challenge(&answers[1], true)).unwrap();
+    let short = Refusal::InsufficientStake { available: 0, wanted: STAKE / 2 };
+    assert_eq!(world.send(AUDITOR, challenge(&answers[2], true)), Err(short));
     assert!(!world.ledger.node(&node(AUDITOR)).unwrap().jailed, "a locked bond still backs its auditor");
 }
 
 #[test]
 fn a_node_below_its_minimum_is_jailed_and_acts_no_more() {
-    let mut world =
-        World::with(Rules { worker_stake: STAKE, auditor_stake: STAKE, validator_stake: STAKE, ..Rules::default() });
+    let mut world = World::governed(
+        Rules::default(),
+        &[
+            (&parameters::SELF_STAKE_AUDITOR, STAKE),
+            (&parameters::REFUTED_RECEIPT_JAIL, 0),
+            (&parameters::SELF_STAKE_WORKER, STAKE),
+            (&parameters::FALSE_VOTE_JAIL, 0),
+            (&parameters::SELF_STAKE_VALIDATOR, STAKE),
+        ],
+    );
     let answer = world.challenged();
     let vouched = world.anchored(OTHER_WORKER);
     votes(&mut world, &answer, &[false, true, true, true]);
@@ -313,8 +324,7 @@ fn votes_from(world: &mut World, answer: &Answer, first: usize) {
 
 #[test]
 fn repeated_slashes_never_take_more_than_there_is() {
-    let rules = Rules { slash_refuted: 1_000_000, worker_stake: 0, ..Rules::default() };
-    let mut world = World::with(rules);
+    let mut world = World::governed(Rules::default(), &[(&parameters::REFUTED_RECEIPT_SHARE, 1_000_000)]);
     let (first, second) = (world.anchored(WORKER), world.anchored(WORKER));
     for answer in [&first, &second] {
         world.send(AUDITOR, challenge(answer, true)).unwrap();

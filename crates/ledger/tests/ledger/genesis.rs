@@ -1,9 +1,13 @@
 //! What a ledger starts from, and what it refuses to start from.
 
-use ledger::{Genesis, GenesisError, GenesisWallet, Ledger, MILLION, OPG, Rules, address_of};
-use protocol::{Canonical as _, EvmAddress, List, Noun as _, Role};
+use ledger::{Genesis, GenesisError, GenesisParameter, GenesisWallet, Ledger, OPG, Rules, address_of};
+use protocol::{Canonical as _, EvmAddress, List, Noun as _, Role, Text};
 
 use crate::world::{ALICE, WORKER, genesis, model, public};
+
+fn set(name: &str, value: u128) -> List<GenesisParameter, 256> {
+    List::new(vec![GenesisParameter { name: Text::new(name).unwrap(), value }]).unwrap()
+}
 
 fn refused(change: impl FnOnce(&mut Genesis)) -> GenesisError {
     let mut genesis = genesis(Rules::default());
@@ -70,7 +74,7 @@ fn a_genesis_without_enough_is_refused() {
         genesis.nodes = List::new(nodes.collect()).unwrap();
     });
     assert!(matches!(validators, GenesisError::Validators { found: 0, .. }));
-    let stake = refused(|genesis| genesis.rules.worker_stake = 1_000_000 * OPG);
+    let stake = refused(|genesis| genesis.parameters = set("stake.self.worker", 1_000_000 * OPG));
     assert!(matches!(stake, GenesisError::StakeTooLow { node, .. } if node == public(WORKER)));
     let models = refused(|genesis| genesis.models = List::default());
     assert_eq!(models, GenesisError::UnknownModel { node: public(WORKER), model: model() });
@@ -85,7 +89,12 @@ fn a_genesis_with_impossible_numbers_is_refused() {
         genesis.allocations = List::new(allocations).unwrap();
     });
     assert!(matches!(empty, GenesisError::Allocation(_)));
-    assert_eq!(refused(|genesis| genesis.rules.answer_share = MILLION + 1), GenesisError::Rule("answer_share"));
+    let twice = [set("slash.false_vote.jail", 1).to_vec(), set("slash.false_vote.jail", 1).to_vec()].concat();
+    let bad = [set("slash.false_vote.share", 1_000_001), set("nothing", 1), List::new(twice).unwrap()];
+    for parameters in bad {
+        let name = parameters[0].name.to_string();
+        assert_eq!(refused(|genesis| genesis.parameters = parameters), GenesisError::Parameter(name));
+    }
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX), GenesisError::Supply { .. }));
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX / 1_000_000), GenesisError::Supply { .. }));
 }

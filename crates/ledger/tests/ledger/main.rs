@@ -10,6 +10,7 @@ mod random;
 mod receipts;
 mod registry;
 mod snapshots;
+mod staking;
 mod transactions;
 mod vectors;
 mod verified;

@@ -2,7 +2,7 @@
 
 use alloy_primitives::TxKind;
 use crypto::Digest;
-use evm::StateRead as _;
+use evm::{StateRead as _, modules::parameters};
 use ledger::{Executed, Kind, LOCKED, Ledger, OPG, Rules, address_of};
 use proptest::prelude::*;
 use protocol::{
@@ -15,7 +15,7 @@ use crate::{
     wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet},
     world::{
         ALICE, AUDITOR, Answer, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, VALIDATORS, WORKER,
-        World, challenge, genesis, key, model, node, post, public, report, respond, vote,
+        World, challenge, governed, key, model, node, post, public, report, respond, vote,
     },
 };
 
@@ -165,7 +165,11 @@ fn small(which: u8, number: u16) -> Action {
 }
 
 fn rules() -> Rules {
-    Rules { challenge_window: 3, response_epochs: 2, vote_epochs: 4, audit_reward: OPG, ..Rules::default() }
+    Rules { challenge_window: 3, response_epochs: 2, vote_epochs: 4, term_epochs: 5, ..Rules::default() }
+}
+
+fn begin() -> ledger::Genesis {
+    governed(rules(), &[(&parameters::AUDIT_REWARD, OPG), (&parameters::UNBONDING_TERMS, 2)])
 }
 
 fn check_bundles(story: &Story) {
@@ -188,7 +192,7 @@ proptest! {
         steps in prop::collection::vec(any::<Step>(), 1..120),
         restart in 0_usize..120,
     ) {
-        let mut story = Story { world: World::with(rules()), answers: Vec::new() };
+        let mut story = Story { world: World::of(&begin()), answers: Vec::new() };
         let mut snapshot = None;
         for (index, step) in steps.iter().enumerate() {
             // After each block the world itself compares all money with the supply.
@@ -201,7 +205,7 @@ proptest! {
         let expected = story.world.ledger.snapshot_bytes().unwrap();
         check_bundles(&story);
 
-        let mut again = Ledger::new(&genesis(rules())).unwrap();
+        let mut again = Ledger::new(&begin()).unwrap();
         let mut restarted = snapshot.map_or_else(|| again.clone(), |bytes| Ledger::restore(&bytes).unwrap());
         for block in &story.world.blocks {
             again.execute(block).unwrap();
@@ -215,7 +219,7 @@ proptest! {
 
     #[test]
     fn a_damaged_genesis_is_read_as_another_or_refused_but_never_panics(place in any::<u16>(), flip in 1_u8..) {
-        let mut bytes = genesis(rules()).encode();
+        let mut bytes = begin().encode();
         let place = usize::from(place) % bytes.len();
         bytes[place] ^= flip;
         if let Ok(genesis) = ledger::Genesis::decode(&bytes) {

@@ -92,7 +92,7 @@ fn there_is_no_snapshot_before_the_first_close() {
     world.next_epoch();
     let bytes = world.ledger.snapshot_bytes().unwrap();
     assert_eq!(Ledger::restore(&bytes).unwrap().height(), 0);
-    let other = Ledger::new(&genesis(Rules { audit_reward: 1, ..Rules::default() })).unwrap();
+    let other = Ledger::new(&genesis(Rules { vote_epochs: 1, ..Rules::default() })).unwrap();
     assert_ne!(Ledger::restore(&bytes).unwrap().genesis(), other.genesis());
 }
 
@@ -115,7 +115,7 @@ fn a_damaged_snapshot_is_refused() {
 }
 
 fn sealed(content: &[u8]) -> Vec<u8> {
-    [content, &hash("og/ledger/snapshot/v2", &[content]).0].concat()
+    [content, &hash("og/ledger/snapshot/v3", &[content]).0].concat()
 }
 
 /// Everything but the newest record (which its certificate binds) and the receipts' signatures (which no root binds)

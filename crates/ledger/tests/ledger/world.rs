@@ -1,16 +1,19 @@
 //! A small network to tell stories in: four validators, two workers, a gateway, two auditors, one model.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::wallets::{FOUNDATION, WALLET, wallet};
+use alloy_primitives::U256;
 use crypto::{Digest, PublicKey, SigningKey};
+use evm::modules::{parameters::Parameter, staking};
 use ledger::{
-    Block, Event, Executed, Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisWallet,
-    LOCKED, Ledger, OPG, Refusal, Rules,
+    Block, Event, Executed, Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter,
+    GenesisWallet, Heading, LOCKED, Ledger, OPG, Ordered, Refusal, Rules,
 };
 use protocol::{
-    Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, Finish, Input, List, Message, NodeId, Opening, Output,
-    Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text, Transaction, Version,
+    Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, EvmAddress, Finish, Input, List, Message, NodeId,
+    Opening, Output, Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text,
+    Transaction, Version,
     registry::node_id,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
     transaction::{Challenge, PostReceipts, ReportAudit, Respond, Vote},
@@ -81,8 +84,18 @@ pub fn genesis(rules: Rules) -> Genesis {
         allocations: List::new(vec![allocation()]).unwrap(),
         models: List::new(vec![published]).unwrap(),
         reward_pool: 1_000 * OPG,
+        parameters: List::default(),
         rules,
     }
+}
+
+/// The same network with other governed numbers.
+pub fn governed(rules: Rules, parameters: &[(&Parameter, u128)]) -> Genesis {
+    let set = |(parameter, value): &(&Parameter, u128)| GenesisParameter {
+        name: Text::new(parameter.name).unwrap(),
+        value: *value,
+    };
+    Genesis { parameters: List::new(parameters.iter().map(set).collect()).unwrap(), ..genesis(rules) }
 }
 
 /// A tenth at once, nothing more for two seconds, the rest within four.
@@ -103,6 +116,8 @@ pub struct World {
     pub time_ms: u64,
     /// Every block, to be executed again elsewhere.
     pub blocks: Vec<Block>,
+    /// The newest block of the EVM.
+    pub newest: Option<Arc<evm::Block>>,
     /// Each worker's newest receipt and next sequence number.
     chains: BTreeMap<u8, (u64, Digest)>,
 }
@@ -113,17 +128,39 @@ impl World {
     }
 
     pub fn with(rules: Rules) -> Self {
-        let ledger = Ledger::new(&genesis(rules)).unwrap();
-        Self { ledger, time_ms: START_MS, blocks: Vec::new(), chains: BTreeMap::new() }
+        Self::of(&genesis(rules))
+    }
+
+    /// A network whose governed numbers are others than the table's.
+    pub fn governed(rules: Rules, parameters: &[(&Parameter, u128)]) -> Self {
+        Self::of(&governed(rules, parameters))
+    }
+
+    pub fn of(genesis: &Genesis) -> Self {
+        let ledger = Ledger::new(genesis).unwrap();
+        Self { ledger, time_ms: START_MS, blocks: Vec::new(), newest: None, chains: BTreeMap::new() }
     }
 
     /// Executes a block of raw transactions at the present time.
     pub fn raw_block(&mut self, transactions: Vec<Vec<u8>>) -> Executed {
         let proposer = public(VALIDATORS[0]);
+        self.raw_block_by(proposer, transactions)
+    }
+
+    /// The same by another proposer.
+    pub fn raw_block_by(&mut self, proposer: PublicKey, transactions: Vec<Vec<u8>>) -> Executed {
         let block = Block { height: self.ledger.height() + 1, time_ms: self.time_ms, proposer, transactions };
-        let executed = self.ledger.execute(&block).unwrap().unwrap();
+        let chain = self.ledger.chain();
+        let read = block.transactions.iter().map(|bytes| Ordered::read(bytes, &chain)).collect();
+        let heading = Heading { height: block.height, time_ms: block.time_ms, proposer };
+        let ran = self.ledger.begin(heading, read).unwrap().unwrap().run();
+        self.newest = ran.block().cloned();
+        let executed = self.ledger.finish(ran);
         assert_eq!(self.ledger.money(), Some(self.ledger.network().supply), "money came or went");
         assert_eq!(self.ledger.balance(&LOCKED), self.ledger.locked(), "what is locked is not what the records say");
+        let (module, world) = (EvmAddress(staking::ADDRESS.into_array()), &self.ledger.evm().world);
+        let spoken_for = staking::spoken_for(world).unwrap();
+        assert!(U256::from(self.ledger.balance(&module)) >= spoken_for, "the staking module owes more than it has");
         self.blocks.push(block);
         executed
     }
@@ -201,6 +238,16 @@ impl World {
 
     pub fn stake(&self, seed: u8) -> u128 {
         self.ledger.node(&node(seed)).unwrap().stake
+    }
+
+    /// What a node has put up.
+    pub fn bonds(&self, seed: u8) -> u128 {
+        self.ledger.staked(&node(seed)).unwrap().bonds
+    }
+
+    /// What nodes can still be rewarded from.
+    pub fn reward_pool(&self) -> u128 {
+        staking::reward_pool(&self.ledger.evm().world).unwrap()
     }
 }
 

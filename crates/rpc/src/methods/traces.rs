@@ -29,9 +29,8 @@ fn transaction(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer 
     let block = desk.block(place.block)?;
     let before = place.block.saturating_sub(1);
     let (parent, state) = (desk.header(before)?, desk.node.state_before(place.block)?);
-    let at = (block.header.inner(), block.transactions.as_slice());
     let trace = deadline.bounded(&desk.limits, |bounds| {
-        evm::trace_transaction(desk.node.chain(), (&parent, state.as_ref()), at, place.index, options, bounds)
+        evm::trace_transaction(desk.node.chain(), (&parent, state.as_ref()), &block, place.index, options, bounds)
     })?;
     answer(&trace)
 }

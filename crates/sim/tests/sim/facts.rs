@@ -78,9 +78,9 @@ pub fn node(outcome: &Outcome, role: Role, place: usize) -> NodeRecord {
     let ledger = &outcome.ledgers[0];
     let key = |promise: &Promise| promise.receipt.receipt.worker;
     match role {
-        Role::Worker => ledger.node(&of(outcome, &[place]).map(key).next().unwrap()).cloned().unwrap(),
+        Role::Worker => ledger.node(&of(outcome, &[place]).map(key).next().unwrap()).unwrap(),
         Role::Validator | Role::Gateway | Role::Auditor => {
-            let mut slashed: Vec<_> = ledger.nodes().filter(|node| node.role == role).cloned().collect();
+            let mut slashed: Vec<_> = ledger.nodes().filter(|node| node.role == role).collect();
             slashed.sort_by_key(|node| std::cmp::Reverse(node.slashed));
             slashed[place].clone()
         }

@@ -1,6 +1,6 @@
 //! Everyone who can lie does: workers, auditors, validators, and whole networks.
 
-use ledger::Rules;
+use ledger::OPG;
 use protocol::{Role, Standing};
 use sim::{Auditing, Scenario};
 use verify::verify;
@@ -26,7 +26,7 @@ fn an_auditor_that_challenges_a_true_receipt_loses_its_bond_and_the_receipt_is_u
         .collect::<Vec<_>>();
     assert_eq!(upheld.len(), 1);
     facts::held_after_its_window_and_not_before(&outcome, &upheld[0].id);
-    assert_eq!(facts::node(&outcome, Role::Auditor, 0).slashed, Rules::default().challenge_bond);
+    assert_eq!(facts::node(&outcome, Role::Auditor, 0).slashed, 10 * OPG);
     assert_eq!(facts::node(&outcome, Role::Auditor, 1).slashed, 0, "the honest auditor");
     assert_eq!(facts::node(&outcome, Role::Worker, upheld[0].worker).slashed, 0);
     facts::money_is_constant(&outcome);

@@ -37,6 +37,12 @@ pub static TABLE: &[&Parameter] = &[
     &WITHHOLDING_SHARE,
     &WITHHOLDING_REPORTER,
     &WITHHOLDING_JAIL,
+    &CHALLENGE_BOND,
+    &CHALLENGES_OPEN,
+    &CHALLENGE_ACCUSED,
+    &CHALLENGE_ANSWER,
+    &AUDIT_REWARD,
+    &TERM_REWARD,
     &SEATS,
     &SEATS_OPERATOR_CAP,
     &SEATS_MIN,
@@ -127,6 +133,21 @@ pub static WITHHOLDING_REPORTER: Parameter =
     Parameter { name: "slash.withholding.reporter", default: 500_000, least: 0, most: 500_000 };
 /// Terms in jail for it.
 pub static WITHHOLDING_JAIL: Parameter = Parameter { name: "slash.withholding.jail", default: 4, least: 0, most: 64 };
+/// What an auditor puts up for a challenge.
+pub static CHALLENGE_BOND: Parameter =
+    Parameter { name: "challenge.bond", default: 10 * OPG, least: 1, most: 10_000 * OPG };
+/// Most challenges that one auditor may have open at once.
+pub static CHALLENGES_OPEN: Parameter = Parameter { name: "challenge.open_max", default: 16, least: 1, most: 256 };
+/// Share of a rejected challenge's bond that goes to the worker; the rest is burned.
+pub static CHALLENGE_ACCUSED: Parameter =
+    Parameter { name: "challenge.accused_share", default: 500_000, least: 0, most: MILLION };
+/// Share of the bond that pays a worker for opening on demand a receipt that then holds; the rest goes back.
+pub static CHALLENGE_ANSWER: Parameter =
+    Parameter { name: "challenge.answer_share", default: 100_000, least: 0, most: MILLION };
+/// What an auditor earns by a report, while the pool of rewards lasts.
+pub static AUDIT_REWARD: Parameter = Parameter { name: "reward.audit", default: 0, least: 0, most: 1_000 * OPG };
+/// Share of the pool of rewards that the committee of a term can earn in it.
+pub static TERM_REWARD: Parameter = Parameter { name: "reward.term_share", default: 1_000, least: 0, most: 100_000 };
 /// Seats of the committee.
 pub static SEATS: Parameter = Parameter { name: "seats.count", default: 64, least: 4, most: 256 };
 /// Share of the seats that one operator can have.

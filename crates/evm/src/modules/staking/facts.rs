@@ -46,6 +46,13 @@ pub(super) fn count_offence(frame: &mut Frame<'_>, node: &Node, offence: Offence
     frame.store(node.faults(), after.word())
 }
 
+/// Counts coins that it lost without an offence of the table.
+pub(super) fn count_loss(frame: &mut Frame<'_>, node: &Node, lost: u128) -> Result<(), Stop> {
+    let mut word = Reader(frame.load(node.faults())?);
+    let after = Writer::default().u64(word.u64()).u64(word.u64()).u128(word.u128().saturating_add(lost));
+    frame.store(node.faults(), after.word())
+}
+
 pub(super) fn facts(frame: &mut Frame<'_>, node: &Node) -> Result<IStaking::Facts, Stop> {
     let mut work = Reader(frame.load(node.work())?);
     let mut faults = Reader(frame.load(node.faults())?);

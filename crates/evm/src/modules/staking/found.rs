@@ -1,6 +1,6 @@
 //! A network begins with nodes: registered without a signature, because whoever writes a genesis is believed for it.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use protocol::Role;
 
 use super::ADDRESS;
@@ -20,12 +20,14 @@ pub struct FoundNode {
     pub commission_step: u32,
 }
 
-impl SystemCall for FoundNode {
-    /// The node's id.
-    type Outcome = B256;
+/// The ledger registers a node whose possession of its key it has checked; the stake comes from the operator's account, which
+/// has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enroll(pub FoundNode);
 
-    fn run(&self, frame: &mut Frame<'_>) -> Result<B256, Stop> {
-        let terms = Terms {
+impl FoundNode {
+    fn terms(&self) -> Terms {
+        Terms {
             operator: self.operator,
             role: self.role,
             key: self.key,
@@ -33,7 +35,27 @@ impl SystemCall for FoundNode {
             commission: self.commission,
             commission_max: self.commission_max,
             commission_step: self.commission_step,
-        };
-        frame.within(ADDRESS, |frame| found(frame, &terms))
+        }
+    }
+}
+
+impl SystemCall for FoundNode {
+    /// The node's id.
+    type Outcome = B256;
+
+    fn run(&self, frame: &mut Frame<'_>) -> Result<B256, Stop> {
+        frame.within(ADDRESS, |frame| found(frame, &self.terms()))
+    }
+}
+
+impl SystemCall for Enroll {
+    /// The node's id.
+    type Outcome = B256;
+
+    fn run(&self, frame: &mut Frame<'_>) -> Result<B256, Stop> {
+        frame.within(ADDRESS, |frame| {
+            frame.transfer(self.0.operator, ADDRESS, U256::from(self.0.coins))?;
+            found(frame, &self.0.terms())
+        })
     }
 }

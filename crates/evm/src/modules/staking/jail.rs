@@ -54,7 +54,8 @@ pub(super) fn if_too_little_is_its_own(frame: &mut Frame<'_>, node: &mut Node) -
 /// The operator's own coins and what is asked of it, if they are too few.
 fn own_and_least(frame: &mut Frame<'_>, node: &Node) -> Result<Option<(u128, u128)>, Stop> {
     let own = Position::get(frame, node.operator, node.id)?.shares;
-    let own = node.pool(frame)?.worth(own);
+    // A bond is out of the pool only for a while.
+    let own = node.pool(frame)?.worth(own).saturating_add(node.bonds(frame)?);
     let Some(role) = role_of(node.role) else { return Ok(None) };
     let least = self_stake(role).value(frame)?;
     Ok(Some((own, least)).filter(|(own, least)| own < least))

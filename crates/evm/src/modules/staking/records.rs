@@ -24,6 +24,7 @@ mod fields {
     pub const COMMISSIONS: u64 = 8;
     pub const MOVED_ENDS: u64 = 9;
     pub const MOVED: u64 = 10;
+    pub const BONDS: u64 = 11;
 }
 
 /// A node, but for its pool and its counters.
@@ -162,6 +163,19 @@ impl Node {
     /// The slot of the counters of what it did wrong.
     pub fn faults(&self) -> U256 {
         behind(self.slot, fields::FAULTS)
+    }
+
+    /// Coins of its operator that are out of the pool for a while, because they stand for something.
+    pub fn bonds(&self, frame: &mut Frame<'_>) -> Result<u128, Stop> {
+        Ok(Reader(frame.load(behind(self.slot, fields::BONDS))?).u128())
+    }
+
+    /// Changes them, and the sum over all nodes.
+    pub fn change_bonds(&self, frame: &mut Frame<'_>, change: Change) -> Result<(), Stop> {
+        let (own, all) = (self.bonds(frame)?, Reader(frame.load(slots::BONDS)?).u128());
+        let (own, all) = (change.of(own)?, change.of(all)?);
+        frame.store(behind(self.slot, fields::BONDS), U256::from(own))?;
+        frame.store(slots::BONDS, U256::from(all))
     }
 
     /// First number of the stake that moved away and may still answer for this node, and the next that is free.

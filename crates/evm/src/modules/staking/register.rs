@@ -108,7 +108,7 @@ pub(super) fn enlist(frame: &mut Frame<'_>, node: &mut Node) -> Result<(), Stop>
 }
 
 /// What an operator must have staked itself behind a node of this role.
-pub(super) fn self_stake(role: Role) -> &'static Parameter {
+pub fn self_stake(role: Role) -> &'static Parameter {
     match role {
         Role::Validator => &parameters::SELF_STAKE_VALIDATOR,
         Role::Worker => &parameters::SELF_STAKE_WORKER,

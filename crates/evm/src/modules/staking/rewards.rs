@@ -1,6 +1,6 @@
 //! Rewards: from the pool to a node, by its shares; to its delegators when they ask.
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolEvent as _;
 
 use super::bond::{REWARD_SCALE_BITS, accrue, bond, coins_of};
@@ -26,6 +26,25 @@ pub struct Reward {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundPool {
     pub coins: u128,
+}
+
+/// Coins of another account go into the pool; the account has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    pub from: Address,
+    pub coins: u128,
+}
+
+impl SystemCall for Fill {
+    type Outcome = ();
+
+    fn run(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        frame.within(ADDRESS, |frame| {
+            frame.transfer(self.from, ADDRESS, U256::from(self.coins))?;
+            Totals::change_rewards(frame, Change::None, Change::Up(self.coins))?;
+            frame.log(IStaking::PoolFunded { from: self.from, coins: U256::from(self.coins) }.encode_log_data())
+        })
+    }
 }
 
 impl SystemCall for FoundPool {

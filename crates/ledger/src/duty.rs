@@ -1,0 +1,111 @@
+//! What a block begins with: as an epoch begins, a term may end, be paid for, and the next begin; and who proposed is counted.
+//!
+//! A term's duty is proposing: a finalized block says who proposed it, and nothing that the ledger sees says who voted. Bounded by the
+//! committee, whose size the genesis bounds.
+
+use alloy_primitives::B256;
+use evm::modules::{
+    parameters,
+    staking::{self, BeginTerm, JailAbsent, Observe, Reward},
+};
+use protocol::{Amount, NodeId, PublicKey, registry::node_id};
+
+use crate::{
+    event::Event,
+    present::Present,
+    records::DutyRecord,
+    rules::{part, proportion},
+};
+
+/// A validator that proposed nothing was away if it should have proposed at least so many blocks.
+const ABSENT_FROM: u64 = 16;
+
+/// One of the committee, and what became of its duty.
+struct Served {
+    node: NodeId,
+    proposed: u64,
+    /// What backs it, if it may earn.
+    coins: Amount,
+    is_jailed: bool,
+}
+
+/// Begins a block: before its transactions, after the close that came before it.
+pub(crate) fn begin_block(present: &mut Present, proposer: &PublicKey, is_first_of_epoch: bool) {
+    if is_first_of_epoch {
+        let due = present.state.network.rules.term_of(present.open.epoch);
+        let term = present.state.purse.read(staking::term).unwrap_or(due);
+        if term < due {
+            end_term(present);
+            // One that fails leaves everything as it was, and the next epoch tries again.
+            if let Ok(term) = present.perform(&BeginTerm) {
+                present.events.push(Event::TermBegun { term });
+            }
+        }
+    }
+    count(present, proposer);
+}
+
+fn count(present: &mut Present, proposer: &PublicKey) {
+    let node = node_id(proposer);
+    if !present.state.network.committee.contains(&node) {
+        return;
+    }
+    if !present.state.duties.contains(&node) {
+        present.state.duties.put(DutyRecord { node, proposed: 0 });
+    }
+    present.state.duties.change(&node, |duty| duty.proposed = duty.proposed.saturating_add(1));
+}
+
+/// Tells the module what the committee did, pays for it, and jails who was away.
+fn end_term(present: &mut Present) {
+    let served = served(present);
+    let blocks = served.iter().fold(0_u64, |sum, one| sum.saturating_add(one.proposed));
+    let expected = u64::try_from(served.len()).ok().and_then(|count| blocks.checked_div(count)).unwrap_or(0);
+    let backing = served.iter().fold(0, |sum: Amount, one| sum.saturating_add(one.coins));
+    let pool = present.state.purse.read(staking::reward_pool).unwrap_or(0);
+    let budget = part(pool, present.state.small(&parameters::TERM_REWARD));
+    for one in &served {
+        let (node, id) = (one.node, B256::from(one.node.0));
+        let missed = expected.saturating_sub(one.proposed);
+        let seen = Observe { node: id, signed: one.proposed, missed, audits_passed: 0, audits_failed: 0 };
+        let _: Result<(), _> = present.perform(&seen);
+        let whole = proportion(budget, one.coins, backing);
+        let coins = proportion(whole, Amount::from(one.proposed.min(expected)), Amount::from(expected));
+        if coins > 0 && present.perform(&Reward { node: id, coins }).is_ok() {
+            present.events.push(Event::Rewarded { node, amount: coins });
+        }
+        if one.proposed == 0 && expected >= ABSENT_FROM && !one.is_jailed {
+            let _: Result<(), _> = present.perform(&JailAbsent { node: id });
+            present.events.push(Event::Jailed { node });
+        }
+        present.state.duties.remove(&node);
+    }
+}
+
+fn served(present: &Present) -> Vec<Served> {
+    let state = &present.state;
+    let of = |node: &NodeId| {
+        let staked = state.staked(node);
+        let is_jailed = staked.is_none_or(|staked| staked.jailed);
+        Served {
+            node: *node,
+            proposed: state.duties.get(node).map_or(0, |duty| duty.proposed),
+            coins: staked.filter(|_| !is_jailed).map_or(0, |staked| staked.coins),
+            is_jailed,
+        }
+    };
+    state.network.committee.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::MILLION;
+
+    #[test]
+    fn the_whole_reward_of_a_term_is_at_most_its_share_of_the_pool() {
+        let shares = [3, 5, 7_u128].map(|coins| proportion(1_000, coins, 15));
+        assert!(shares.iter().sum::<u128>() <= 1_000);
+        assert_eq!(part(1_000_000, MILLION / 1_000), 1_000);
+    }
+}
