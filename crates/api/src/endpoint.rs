@@ -4,7 +4,9 @@ use crate::{
     call::Call,
     chat, completions, embeddings,
     error::{ApiError, Dialect},
-    infer, messages, responses,
+    infer,
+    limits::{BODY_BYTES_MAX, INFER_BODY_BYTES_MAX},
+    messages, responses,
 };
 
 /// What an endpoint gives.
@@ -22,11 +24,13 @@ pub struct Endpoint {
     pub path: &'static str,
     pub dialect: Dialect,
     pub gives: Gives,
+    /// Largest body.
+    pub body_bytes: usize,
     pub read: fn(body: &[u8]) -> Result<Call, ApiError>,
 }
 
 const fn answers(path: &'static str, dialect: Dialect, read: fn(&[u8]) -> Result<Call, ApiError>) -> Endpoint {
-    Endpoint { path, dialect, gives: Gives::Answers, read }
+    Endpoint { path, dialect, gives: Gives::Answers, body_bytes: BODY_BYTES_MAX, read }
 }
 
 pub static ENDPOINTS: &[Endpoint] = &[
@@ -38,6 +42,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
         path: "/v1/responses/input_tokens",
         dialect: Dialect::OpenAi,
         gives: Gives::Count { object: Some("response.input_tokens") },
+        body_bytes: BODY_BYTES_MAX,
         read: responses::read,
     },
     answers("/v1/messages", Dialect::Anthropic, messages::read),
@@ -45,9 +50,10 @@ pub static ENDPOINTS: &[Endpoint] = &[
         path: "/v1/messages/count_tokens",
         dialect: Dialect::Anthropic,
         gives: Gives::Count { object: None },
+        body_bytes: BODY_BYTES_MAX,
         read: messages::read_to_count,
     },
-    answers("/v1/infer", Dialect::OpenAi, infer::read),
+    Endpoint { body_bytes: INFER_BODY_BYTES_MAX, ..answers("/v1/infer", Dialect::OpenAi, infer::read) },
 ];
 
 impl Endpoint {

@@ -18,6 +18,7 @@ mod infer;
 mod json;
 mod messages;
 mod parameters;
+mod raw;
 mod responses;
 mod said;
 mod sse;

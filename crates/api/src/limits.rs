@@ -2,6 +2,8 @@
 
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest body where numbers are lists: the largest tensor of floats, 24 letters each.
+pub const INFER_BODY_BYTES_MAX: usize = 4 << 20;
 /// Deepest nesting of lists and objects.
 pub const DEPTH_MAX: usize = 32;
 /// Longest name of a model.

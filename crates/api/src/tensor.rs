@@ -1,4 +1,4 @@
-//! Tensors in JSON: nested lists, or `{"shape", "dtype", "data"}`.
+//! Tensors in JSON: nested lists, or `{"shape", "dtype", "data"}`, or `{"shape", "dtype", "base64"}`.
 //!
 //! Without a `dtype` booleans are `bool`, texts are `text` and numbers are `f32`, each rounded to the nearest. A number that the element
 //! type cannot hold, a ragged list and what is no number are refused with their path; so nothing non-finite gets in.
@@ -14,6 +14,7 @@ use crate::{
     field::Field,
     json::Json,
     limits::{DIMENSIONS_MAX, TENSOR_BYTES_MAX, TENSOR_NAME_BYTES_MAX},
+    raw,
 };
 
 /// Reads the tensor called `name` from `json`, which stands at `path`.
@@ -43,7 +44,15 @@ type Parts = (Element, Vec<u64>, Vec<u8>);
 
 fn described(field: &Field<'_>) -> Result<Parts, ApiError> {
     let object = field.object()?;
-    object.only(&["shape", "dtype", "data"])?;
+    object.only(&["shape", "dtype", "data", "base64"])?;
+    if let Some(bytes) = object.get("base64") {
+        if object.get("data").is_some() {
+            return Err(ApiError::wrong_value(&bytes.path, "bytes beside data", "one of the two"));
+        }
+        let (element, shape) = (element(&object.need("dtype")?)?, sizes(&object.need("shape")?)?);
+        let content = raw::read(&bytes, element, held(&shape))?;
+        return Ok((element, shape, content));
+    }
     let data = object.need("data")?;
     let element = match object.get("dtype") {
         Some(word) => element(&word)?,
@@ -51,16 +60,22 @@ fn described(field: &Field<'_>) -> Result<Parts, ApiError> {
     };
     let (_, found, bytes) = nested(data.json, &data.path, element)?;
     let Some(wish) = object.get("shape") else { return Ok((element, found, bytes)) };
-    let items = wish.list(DIMENSIONS_MAX)?;
-    let shape = items.iter().map(|item| item.natural(0, u64::from(u32::MAX))).collect::<Result<Vec<_>, _>>()?;
-    let count = shape.iter().try_fold(1_u64, |count, size| count.checked_mul(*size));
-    let held: u64 = found.iter().product();
+    let shape = sizes(&wish)?;
     let nested_otherwise = found.len() > 1 && found != shape;
-    if count != Some(held) || nested_otherwise {
+    if held(&shape) != held(&found) || nested_otherwise {
         let found = format!("data of shape {found:?}");
         return Err(ApiError::wrong_value(&wish.path, &found, "a shape that holds exactly the data"));
     }
     Ok((element, shape, bytes))
+}
+
+fn sizes(wish: &Field<'_>) -> Result<Vec<u64>, ApiError> {
+    wish.list(DIMENSIONS_MAX)?.iter().map(|item| item.natural(0, u64::from(u32::MAX))).collect()
+}
+
+/// Elements of a tensor of that shape.
+fn held(shape: &[u64]) -> Option<u64> {
+    shape.iter().try_fold(1_u64, |count, size| count.checked_mul(*size))
 }
 
 fn element(word: &Field<'_>) -> Result<Element, ApiError> {

@@ -35,6 +35,13 @@ fn each_way_to_write_a_tensor_is_read() {
     assert_eq!(wide, tensor(Element::I64, &[2, 1], bytes));
     assert_eq!(parse(r#"{"dtype":"uint8","data":[255, 0]}"#).unwrap(), tensor(Element::U8, &[2], vec![255, 0]));
     assert_eq!(parse(r#"{"dtype":"f64","data":0.1}"#).unwrap().data[..], 0.1_f64.to_le_bytes());
+    let bytes = r#"{"dtype":"float32","shape":[2,1],"base64":"AACAPwAAAMA="}"#;
+    assert_eq!(parse(bytes).unwrap(), floats(&[2, 1], &[1.0, -2.0]));
+    assert_eq!(
+        parse(r#"{"dtype":"bool","shape":[2],"base64":"AQA="}"#).unwrap(),
+        tensor(Element::Bool, &[2], vec![1, 0])
+    );
+    assert_eq!(parse(r#"{"dtype":"i8","shape":[0],"base64":""}"#).unwrap(), tensor(Element::I8, &[0], vec![]));
 }
 
 #[test]
@@ -62,6 +69,25 @@ fn each_wrong_tensor_is_refused_with_its_path() {
         (r#"{"shape":[4294967295,4294967295,4294967295],"data":[]}"#, Code::InvalidValue, "inputs.x.shape"),
         (r#"{"shape":[-1],"data":[]}"#, Code::InvalidValue, "inputs.x.shape[0]"),
         (r#"{"shape":[1]}"#, Code::MissingParameter, "inputs.x.data"),
+        (r#"{"dtype":"u8","shape":[1],"base64":"AQ"}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"u8","shape":[1],"base64":"A?=="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"u8","shape":[1],"base64":"AR=="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"u8","shape":[2],"base64":"AQ=="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (
+            r#"{"dtype":"u8","shape":[4294967295,4294967295,4294967295],"base64":"AQ=="}"#,
+            Code::InvalidValue,
+            "inputs.x.base64",
+        ),
+        (r#"{"dtype":"f32","shape":[1],"base64":"AACAfw=="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"f32","shape":[1],"base64":"AADA/w=="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"f64","shape":[1],"base64":"AAAAAAAA8H8="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"f16","shape":[1],"base64":"AHw="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"bf16","shape":[1],"base64":"gH8="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"bool","shape":[1],"base64":"Ag=="}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"text","shape":[0],"base64":""}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"u8","shape":[1],"base64":"AQ==","data":[1]}"#, Code::InvalidValue, "inputs.x.base64"),
+        (r#"{"dtype":"u8","base64":"AQ=="}"#, Code::MissingParameter, "inputs.x.shape"),
+        (r#"{"shape":[1],"base64":"AQ=="}"#, Code::MissingParameter, "inputs.x.dtype"),
         (r#"{"data":[1],"type":"f32"}"#, Code::UnsupportedParameter, "inputs.x.type"),
     ];
     for (input, code, param) in cases {
@@ -73,8 +99,14 @@ fn each_wrong_tensor_is_refused_with_its_path() {
 #[test]
 fn a_tensor_beyond_the_limit_is_refused() {
     let ones = |count: usize| format!("[{}]", vec!["1"; count].join(","));
-    assert!(parse(&ones(65_536)).is_ok());
-    assert_eq!(parse(&ones(65_537)).unwrap_err().code, Code::TooMany);
+    let most = api::limits::TENSOR_BYTES_MAX / 4;
+    assert!(most >= 3 * 224 * 224, "an image of the usual size");
+    assert!(parse(&ones(most)).is_ok());
+    assert_eq!(parse(&ones(most + 1)).unwrap_err().code, Code::TooMany);
+    let zeros =
+        |count: usize| format!(r#"{{"dtype":"u8","shape":[{}],"base64":"{}"}}"#, count * 3, "AAAA".repeat(count));
+    assert!(parse(&zeros(most * 4 / 3)).is_ok());
+    assert_eq!(parse(&zeros(most * 4 / 3 + 1)).unwrap_err().code, Code::TooMany);
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl Gateway {
             metrics: Arc::default(),
             desk: desk.clone(),
             places: Arc::new(Semaphore::new(pace.requests_max)),
+            large_bodies: Semaphore::new(pace.large_bodies_max),
         });
         refresh(&shared).await;
         let mut tasks = JoinSet::new();
@@ -106,7 +107,7 @@ impl Gateway {
         tasks.spawn(keep_fresh(Arc::clone(&shared)));
         tasks.spawn(keep_vocabularies(Arc::clone(&shared)));
         let limits = Limits {
-            body_bytes: api::limits::BODY_BYTES_MAX,
+            body_bytes: api::limits::INFER_BODY_BYTES_MAX,
             connections: pace.connections,
             header_wait: pace.header_wait,
             ..Limits::default()

@@ -25,6 +25,8 @@ pub struct Pace {
     pub connections: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
+    /// Bodies of more than a text's length that are read at the same time.
+    pub large_bodies_max: usize,
     /// Receipts that may wait for the ledger.
     pub outbox_max: usize,
 }
@@ -45,6 +47,7 @@ impl Default for Pace {
             header_wait: Duration::from_secs(30),
             connections: 512,
             requests_max: 256,
+            large_bodies_max: 32,
             outbox_max: 65_536,
         }
     }

@@ -1,12 +1,12 @@
 //! From a client's wish to the request that a worker's receipt will commit to.
 
 use crypto::PublicKey;
-use protocol::{Bytes, Canonical, Digest, Input, Milliseconds, Parameters, Request, Version, registry::ModelKind};
+use protocol::{
+    Bytes, Canonical, Digest, Input, Milliseconds, Parameters, Request, Version, registry::ModelKind,
+    request::REQUEST_BYTES_MAX,
+};
 
 use api::{ApiError, Code, Terms};
-
-/// Largest canonical request: its opening carries prompt and output beside it.
-const REQUEST_BYTES_MAX: usize = protocol::request::OPENING_BYTES_MAX / 4 * 3;
 
 /// What is asked of which model.
 pub struct Wish {

@@ -27,6 +27,8 @@ pub struct Shared {
     pub desk: Option<Arc<Desk>>,
     /// Places for requests that are being answered.
     pub places: Arc<Semaphore>,
+    /// Places for bodies that are larger than most endpoints take.
+    pub large_bodies: Semaphore,
 }
 
 impl Shared {

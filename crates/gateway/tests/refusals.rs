@@ -21,7 +21,7 @@ async fn each_bad_body_has_its_status_code_and_parameter() {
     let stage = Stage::with(&[Behaviour::Honest]).await;
     let long = format!(r#"{{"model":"tiny","messages":[{{"role":"user","content":"{}"}}]}}"#, "x".repeat(300_000));
     let huge = " ".repeat((1 << 20) + 1);
-    let ones = format!(r#"{{"dtype":"u8","data":[{}]}}"#, vec!["1"; 210_000].join(","));
+    let ones = format!(r#"{{"dtype":"u8","data":[{}]}}"#, vec!["1"; 350_000].join(","));
     let wide = format!(r#"{{"model":"risk","inputs":{{"x":{ones},"y":{ones}}}}}"#);
     let cases = [
         (CHAT, "", 400, "invalid_json", ""),
@@ -62,6 +62,26 @@ async fn a_body_of_unannounced_length_is_bounded_too() {
         format!("POST {CHAT} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n{JSON}transfer-encoding: chunked\r\n\r\n");
     let answer = stage.client.exchange(&format!("{chunked}{}0\r\n\r\n", piece.repeat(17))).await;
     assert_eq!(answer.error().1, "request_too_large");
+}
+
+#[tokio::test]
+async fn a_body_of_numbers_may_be_larger_as_long_as_there_is_a_place_for_it() {
+    let body = format!(r#"{{"model":"none","inputs":{{"x":[1]}}{}}}"#, " ".repeat(3 << 20));
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    // Read, and understood: more often than there are places, one after the other.
+    for _ in 0..pace().large_bodies_max + 1 {
+        assert_eq!(stage.client.post("/v1/infer", &body).await.error().1, "model_not_found");
+    }
+    // One that is announced as larger is refused before it comes.
+    let head = format!(
+        "POST /v1/infer HTTP/1.1\r\nhost: g\r\nconnection: close\r\n{JSON}content-length: {}\r\n\r\n",
+        (4 << 20) + 1
+    );
+    assert_eq!(stage.client.exchange(&head).await.error().0, 413);
+    let none = Stage::paced(&[Behaviour::Honest], Pace { large_bodies_max: 0, ..pace() }).await;
+    let answer = none.client.post("/v1/infer", &body).await;
+    assert_eq!((answer.status, answer.error().1), (429, "rate_limit_exceeded".to_owned()));
+    assert_eq!(none.client.chat("").await.status, 200);
 }
 
 #[tokio::test]

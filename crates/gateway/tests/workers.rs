@@ -10,7 +10,7 @@ use std::{
 
 use crypto::SigningKey;
 use protocol::{
-    Canonical as _, Digest, Finish, List, Opening, Output, PublicKey, SignedReceipt,
+    Assurance, Canonical as _, Digest, Finish, List, Opening, Output, PublicKey, SignedReceipt,
     request::{StreamHead, output_commitment},
     service::{DoneFrame, Failure},
 };
@@ -65,6 +65,7 @@ const LIES: &[(&str, Tell)] = &[
     ("times", |done, key| resign(done, key, |receipt| receipt.finished_at_ms = receipt.received_at_ms - 1)),
     ("times", |done, key| resign(done, key, |receipt| receipt.finished_at_ms += 600_000)),
     ("times", |done, key| resign(done, key, |receipt| receipt.received_at_ms -= 600_000)),
+    ("another form", |done, key| resign(done, key, |receipt| receipt.spec_version = 0)),
     ("charges", |done, key| resign(done, key, |receipt| receipt.charge = 1)),
 ];
 
@@ -137,6 +138,23 @@ async fn a_false_tensor_receipt_is_not_acknowledged() {
     let stage = Stage::with(&[Behaviour::Lies(|done, _| done.finish = Finish::Stop)]).await;
     let answer = stage.client.post("/v1/infer", r#"{"model":"risk","inputs":{"x":[1]}}"#).await;
     assert_eq!(answer.error().0, 502);
+}
+
+#[tokio::test]
+async fn a_float_model_is_asked_to_sign_and_no_more() {
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    let body = |terms: &str| format!(r#"{{"model":"wild","inputs":{{"x":[1]}}{terms}}}"#);
+    let answer = stage.client.post("/v1/infer", &body("")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(stage.workers[0].last().assurance, Assurance::Signed);
+    let refused = stage.client.post("/v1/infer", &body(r#","og":{"assurance":"audited"}"#)).await;
+    assert_eq!(refused.error(), (400, "unsupported_value".to_owned(), "og.assurance".to_owned()));
+    assert!(refused.body.contains("no exact form"), "{}", refused.body);
+    assert_eq!(stage.workers[0].jobs(), 1);
+    // Nor may its receipt speak of exact arithmetic.
+    stage.workers[0].behave(Behaviour::Lies(|done, key| resign(done, key, |receipt| receipt.spec_version = 1)));
+    let lied = stage.client.post("/v1/infer", &body("")).await;
+    assert!(lied.status == 502 && lied.body.contains("another form"), "{}", lied.body);
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use evm::Chain;
-use protocol::{Canonical as _, Digest, SignedTransaction};
+use protocol::{Canonical as _, Digest, SignedTransaction, request::OPENING_BYTES_MAX};
 
 use crate::refusal::Refusal;
 
 /// Longest native transaction: a whole batch of receipts, or a challenge with its opening, and room to spare in one block.
 pub const TRANSACTION_BYTES_MAX: usize = 960 << 10;
+
+const _: () = assert!(OPENING_BYTES_MAX + (4 << 10) <= TRANSACTION_BYTES_MAX, "a challenge carries its opening");
 
 /// The kinds of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

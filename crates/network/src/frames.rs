@@ -1,10 +1,12 @@
 //! Frames on a stream: each behind its length, 32 bits big-endian.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use protocol::Canonical;
+use protocol::{Canonical, request::OPENING_BYTES_MAX};
 
 /// Largest frame; a final frame carries a whole opening.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+const _: () = assert!(OPENING_BYTES_MAX + (16 << 10) <= FRAME_BYTES_MAX, "the last frame carries the opening");
 
 /// The bytes of one frame.
 pub fn frame_bytes<T: Canonical>(content: &T) -> Bytes {

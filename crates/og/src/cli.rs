@@ -124,7 +124,7 @@ pub struct Chat {
 pub struct Infer {
     #[arg(long)]
     pub model: String,
-    /// A JSON file: {"name": nested lists or {"shape", "dtype", "data"}}; - reads standard input.
+    /// A JSON file: {"name": nested lists, {"shape", "dtype", "data"} or {"shape", "dtype", "base64"}}; - reads standard input.
     #[arg(long)]
     pub input: PathBuf,
     /// Level to ask for: signed, audited, or auto for the strongest that the model bears.

@@ -13,8 +13,9 @@ use crate::{
 pub const MESSAGE_BYTES_MAX: usize = 1 << 18;
 /// Most messages in one conversation.
 pub const MESSAGES_MAX: usize = 1_024;
-/// Largest content of one tensor, in bytes.
-pub const TENSOR_BYTES_MAX: usize = 1 << 18;
+/// Largest content of one tensor, in bytes: an image of 3 x 224 x 224 as f32 has 602,112. What follows from it, down to the
+/// block, is in `specs/evidence.md`.
+pub const TENSOR_BYTES_MAX: usize = 640 << 10;
 /// Most tokens in one prompt or one answer.
 pub const TOKENS_MAX: usize = 1 << 16;
 /// Most tensors that go into or come out of a model at once.
@@ -38,9 +39,13 @@ pub const ALTERNATIVES_MAX: usize = 20;
 /// Most parents of one request.
 pub const PARENTS_MAX: usize = 16;
 /// An opening (request, prompt, output and salts) must fit into one block with room to spare.
-pub const OPENING_BYTES_MAX: usize = 1 << 19;
+pub const OPENING_BYTES_MAX: usize = 896 << 10;
+/// Largest request: what is left of its opening is its answer's.
+pub const REQUEST_BYTES_MAX: usize = OPENING_BYTES_MAX / 4 * 3;
 /// What a fixed-point parameter is counted in.
 pub const MICROS: u32 = 1_000_000;
+
+const _: () = assert!(TENSOR_BYTES_MAX + (16 << 10) <= REQUEST_BYTES_MAX, "the largest tensor fits into a request");
 
 words! {
     /// How the answer is assured (DESIGN: assurance levels).

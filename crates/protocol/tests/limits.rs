@@ -4,11 +4,11 @@
 mod samples;
 
 use protocol::{
-    Bytes, Canonical as _, DecodeError, Digest, List, Opening, Output, Receipt, SignedReceipt, Standing, Text, TooLong,
-    Value,
+    Bytes, Canonical as _, DecodeError, Digest, Element, List, Opening, Output, Receipt, SignedReceipt, Standing,
+    Tensor, Text, TooLong, Value,
     receipt::Mismatch,
     registry::{KeyRecord, OPEN_END},
-    request::{Sampling, Scored, ScoredToken, StreamHead},
+    request::{Sampling, Scored, ScoredToken, StreamHead, TENSOR_BYTES_MAX},
     service::{OpeningRequest, SignedJob, SignedOpeningRequest},
     transaction::{SignedTransaction, possession_holds, prove_possession},
 };
@@ -40,6 +40,22 @@ fn a_count_of_more_than_what_is_left_is_refused_before_anything_is_allocated() {
     assert_eq!(List::<u8, 2_000_000>::decode(&bytes).unwrap_err(), short);
     assert_eq!(Text::<2_000_000>::decode(&bytes).unwrap_err(), short);
     assert_eq!(Bytes::<2_000_000>::decode(&bytes).unwrap_err(), short);
+}
+
+#[test]
+fn an_image_of_the_usual_size_is_a_tensor_and_one_byte_beyond_the_limit_is_none() {
+    let image = |bytes: usize| {
+        let sizes = [1_u64, 3, 224, 224].map(u64::to_be_bytes).concat();
+        let length = u32::try_from(bytes).unwrap().to_be_bytes();
+        let shape = [&4_u32.to_be_bytes()[..], &sizes].concat();
+        let name = [&1_u32.to_be_bytes()[..], b"x", &Element::F32.encode()].concat();
+        [name, shape, length.to_vec(), vec![7; bytes]].concat()
+    };
+    let usual = 3 * 224 * 224 * 4;
+    assert_eq!(Tensor::decode(&image(usual)).unwrap().encode(), image(usual));
+    assert!(Tensor::decode(&image(TENSOR_BYTES_MAX)).is_ok());
+    let refused = Tensor::decode(&image(TENSOR_BYTES_MAX + 1)).unwrap_err();
+    assert_eq!(refused, DecodeError::Limit { field: "Tensor.data", found: 655_361, limit: 655_360 });
 }
 
 #[test]

@@ -12,7 +12,9 @@ use std::{
 };
 
 use blocks::Index;
-use consensus::{Application, Block, EpochCertificate, FinalizedBlock, MAX_TRANSACTIONS, Requests, Turn};
+use consensus::{
+    Application, Block, EpochCertificate, FinalizedBlock, MAX_TRANSACTIONS, Requests, TRANSACTION_BUDGET_BYTES, Turn,
+};
 use crypto::{SigningKey, threshold::GroupSignature};
 use ledger::{Event, Genesis, GenesisError, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
@@ -36,6 +38,8 @@ const CERTIFICATES_MAX: usize = 4_096;
 
 /// Blocks that execution may be behind agreement for a proposal to hold anything.
 const LAG_MAX: u64 = 8;
+
+const _: () = assert!(TRANSACTION_BYTES_MAX + (4 << 10) <= TRANSACTION_BUDGET_BYTES, "a block holds any transaction");
 
 /// Own blocks whose finality is remembered.
 const FINALITY_SAMPLES: usize = 256;

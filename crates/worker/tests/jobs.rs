@@ -107,7 +107,7 @@ async fn an_answer_that_could_not_be_opened_on_the_ledger_is_not_begun() {
     let parameters = Parameters { scores: 21, ..chat(10_000).parameters };
     let refused = stage.ask(Request { parameters, ..chat(1) }).await;
     assert!(refused.tokens.is_empty());
-    says(&refused.failed(), Failure::ContextTooLong, "at most 524288 can be audited");
+    says(&refused.failed(), Failure::ContextTooLong, "at most 917504 can be audited");
 }
 
 #[tokio::test]

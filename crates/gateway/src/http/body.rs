@@ -1,4 +1,5 @@
-//! A JSON body, read within its limit and its time.
+//! A JSON body, read within its limit and its time. Large ones have places of their own: else whoever opens many connections
+//! would hold that many of them in memory.
 
 use std::time::Duration;
 
@@ -8,15 +9,28 @@ use network::axum::{
     body::Body,
     http::{HeaderMap, header},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Reads all of `body`; a client that trickles it is not waited for.
-pub async fn read(headers: &HeaderMap, body: Body, wait: Duration) -> Result<Vec<u8>, ApiError> {
+/// A body, and its place where it is a large one.
+pub struct Read<'a> {
+    pub bytes: Vec<u8>,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+/// Reads all of `body`, at most `limit`; a client that trickles it is not waited for.
+pub async fn read<'a>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    wait: Duration,
+    large: &'a Semaphore,
+) -> Result<Read<'a>, ApiError> {
     check_type(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
-        return Err(too_large());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(too_large(limit));
     }
-    tokio::time::timeout(wait, collect(body)).await.map_err(|_| {
+    tokio::time::timeout(wait, collect(body, limit, large)).await.map_err(|_| {
         let message = format!("The body did not arrive within {} s.", wait.as_secs());
         ApiError::new(Code::RequestTimeout, message)
     })?
@@ -33,18 +47,28 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(Code::UnsupportedMediaType, message).with_hint("curl: -H 'content-type: application/json'"))
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(Code::RequestTooLarge, format!("The body is too large: at most {BODY_BYTES_MAX} bytes expected."))
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(Code::RequestTooLarge, format!("The body is too large: at most {limit} bytes expected."))
 }
 
-async fn collect(body: Body) -> Result<Vec<u8>, ApiError> {
+async fn collect(body: Body, limit: usize, large: &Semaphore) -> Result<Read<'_>, ApiError> {
     let (mut pieces, mut bytes) = (body.into_data_stream(), Vec::new());
+    let mut place = None;
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| ApiError::new(Code::InvalidJson, "The body was cut off."))?;
-        if piece.len() > BODY_BYTES_MAX.saturating_sub(bytes.len()) {
-            return Err(too_large());
+        if piece.len() > limit.saturating_sub(bytes.len()) {
+            return Err(too_large(limit));
+        }
+        if place.is_none() && piece.len() > BODY_BYTES_MAX.saturating_sub(bytes.len()) {
+            place = Some(large.try_acquire().map_err(|_| crowded())?);
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(bytes)
+    Ok(Read { bytes, _place: place })
+}
+
+fn crowded() -> ApiError {
+    let message = format!("Too many bodies of more than {BODY_BYTES_MAX} bytes are being read.");
+    let refused = ApiError::new(Code::RateLimitExceeded, message).with_retry_after_s(1);
+    refused.with_hint("tensors in base64 are a third as long")
 }

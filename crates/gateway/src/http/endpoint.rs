@@ -35,9 +35,9 @@ async fn serve(
     body: Body,
     started_at: Instant,
 ) -> Result<Response, ApiError> {
-    let body = body::read(headers, body, shared.pace.body_wait).await?;
+    let body = body::read(headers, body, endpoint.body_bytes, shared.pace.body_wait, &shared.large_bodies).await?;
     let first = shared.admit(1)?;
-    let mut call = (endpoint.read)(&body)?;
+    let mut call = (endpoint.read)(&body.bytes)?;
     call.terms = call.terms.with_assurance_header(answered::assurance_wish(headers))?;
     let more = call.jobs.len().saturating_sub(1);
     let places = (first, (more > 0).then(|| shared.admit(more)).transpose()?);
@@ -49,10 +49,11 @@ async fn serve(
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
     let requests = requests(shared, &call, &model)?;
-    let paid = match paid_for(shared, headers, endpoint, &body, &requests, &model, words.as_deref()).await {
+    let paid = match paid_for(shared, headers, endpoint, &body.bytes, &requests, &model, words.as_deref()).await {
         Ok(paid) => paid,
         Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
     };
+    drop(body);
     let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };

@@ -10,7 +10,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use crypto::SigningKey;
 use gateway::{Config, Gateway, Pace};
-use protocol::{Digest, ModelRecord, NodeRecord, PublicKey, Role, Text, registry::node_id};
+use protocol::{
+    Digest, ModelRecord, NodeRecord, PublicKey, Role, Text,
+    registry::{ModelKind, node_id},
+};
 
 pub use client::Client;
 pub use validator::Validator;
@@ -19,6 +22,8 @@ pub use worker::{Behaviour, Worker};
 pub const CHAIN: u64 = 31_337;
 pub const CHAT: Digest = Digest([7; 32]);
 pub const RISK: Digest = Digest([8; 32]);
+/// A model without an exact form.
+pub const WILD: Digest = Digest([9; 32]);
 
 pub fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -38,14 +43,14 @@ pub fn pace() -> Pace {
 
 pub fn models() -> Vec<ModelRecord> {
     let model = |root, name: &str| ModelRecord {
-        kind: protocol::registry::ModelKind::Exact,
+        kind: if root == WILD { ModelKind::Float } else { ModelKind::Exact },
         root,
         name: Text::new(name).unwrap(),
         publisher: PublicKey([1; 32]),
         published_epoch: 1,
         published_at_ms: 1_700_000_000_000,
     };
-    vec![model(CHAT, "tiny"), model(RISK, "risk")]
+    vec![model(CHAT, "tiny"), model(RISK, "risk"), model(WILD, "wild")]
 }
 
 pub fn node(key: &SigningKey, endpoint: &str) -> NodeRecord {
@@ -58,7 +63,7 @@ pub fn node(key: &SigningKey, endpoint: &str) -> NodeRecord {
         slashed: 0,
         jailed: false,
         registered_epoch: 1,
-        models: protocol::List::new(vec![CHAT, RISK]).unwrap(),
+        models: protocol::List::new(vec![CHAT, RISK, WILD]).unwrap(),
     }
 }
 

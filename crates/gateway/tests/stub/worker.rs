@@ -324,7 +324,7 @@ fn finish(stub: &Stub, request: Request, output: Output) -> DoneFrame {
     let commitment = request_commitment(&request_salt, &request);
     let receipt = Receipt {
         version: Version,
-        spec_version: 1,
+        spec_version: u16::from(request.model != super::WILD),
         chain_id: request.chain_id,
         request: commitment,
         prompt: prompt_commitment(&prompt_salt, &prompt),

@@ -182,12 +182,15 @@ fn an_opening_that_is_not_the_receipts_is_refused() {
 fn an_opening_beyond_the_limit_is_refused() {
     let mut world = World::new();
     let mut answer = world.anchored(WORKER);
-    let text = protocol::Text::new("x".repeat(protocol::request::MESSAGE_BYTES_MAX)).unwrap();
-    let long = protocol::Message::say(protocol::Speaker::User, text);
-    answer.opening.request.input =
-        protocol::Input::Chat(protocol::Chat::of(protocol::List::new(vec![long.clone(), long]).unwrap()));
-    let refusal = world.send(AUDITOR, challenge(&answer, true)).unwrap_err();
-    assert!(matches!(refusal, Refusal::OpeningTooLarge { .. }));
+    let mut refused = |kibibytes: &[usize]| {
+        let text = |size: &usize| protocol::Text::new("x".repeat(size << 10)).unwrap();
+        let say = |size| protocol::Message::say(protocol::Speaker::User, text(size));
+        let messages = protocol::List::new(kibibytes.iter().map(say).collect()).unwrap();
+        answer.opening.request.input = protocol::Input::Chat(protocol::Chat::of(messages));
+        world.send(AUDITOR, challenge(&answer, true)).unwrap_err()
+    };
+    assert!(matches!(refused(&[256, 256, 256, 128]), Refusal::OpeningTooLarge { limit: 917_504, .. }));
+    assert_eq!(refused(&[256, 256, 256, 127]), Refusal::OpeningMismatch("request"), "it is read");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     remote::Remote,
 };
 
-const INPUT_BYTES_MAX: u64 = 1 << 20;
+const INPUT_BYTES_MAX: u64 = api::limits::INFER_BODY_BYTES_MAX as u64;
 
 pub async fn chat(remote: &Remote, common: &Common, question: Chat) -> Result<()> {
     let body = json!({
