@@ -3,6 +3,7 @@
 //! Their state lies in the storage of their account, in Solidity's layout, so that one root and one form of proof cover all.
 //! A module touches state through its `Frame` only, which meters and which refuses what would be unsafe.
 
+mod explain;
 mod frame;
 pub mod governance;
 mod layout;
@@ -21,9 +22,10 @@ use revm::context_interface::cfg::GasParams;
 use revm::precompile::PrecompileId;
 use revm::primitives::hardfork::SpecId;
 
+pub use explain::explain;
 pub(crate) use frame::called;
 pub use frame::{Frame, Stop};
-pub use system::{SystemCall, SystemError, explain};
+pub use system::{SystemCall, SystemError};
 
 sol!("../../contracts/IModule.sol");
 
