@@ -20,4 +20,6 @@ interface IParameters {
     function value(bytes32 name) external view returns (uint256);
     function parameter(bytes32 name) external view returns (Parameter memory);
     function parameters() external view returns (Parameter[] memory);
+    /// When the value was last set, in seconds; zero where it is the one that the network began with.
+    function since(bytes32 name) external view returns (uint64);
 }

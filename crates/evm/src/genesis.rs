@@ -16,7 +16,7 @@ use crate::machine;
 use crate::modules::governance::FoundTrust;
 use crate::modules::parameters::SetParameter;
 use crate::modules::staking::{self, FoundNode, FoundPool, FoundTerms};
-use crate::modules::{self, SystemError, opg};
+use crate::modules::{self, SystemError, bridge, opg};
 use crate::overlay::Overlay;
 use crate::state::{Account, Changes, Code};
 use crate::system;
@@ -51,6 +51,8 @@ pub struct Founding {
     pub nodes: Vec<FoundNode>,
     /// Coins from which nodes are rewarded.
     pub reward_pool: u128,
+    /// Coins that are on Base from the beginning, and locked here.
+    pub bridged: u128,
     /// Whom and what it trusts, and who may take that back at once.
     pub trust: FoundTrust,
 }
@@ -88,8 +90,9 @@ impl Genesis {
             }
         }
         let staked = self.founding.coins().ok_or(GenesisError::Supply)?;
-        supply = supply.checked_add(staked).ok_or(GenesisError::Supply)?;
-        for (address, account) in fixtures(chain, supply, staked) {
+        let founded = staked.checked_add(U256::from(self.founding.bridged)).ok_or(GenesisError::Supply)?;
+        supply = supply.checked_add(founded).ok_or(GenesisError::Supply)?;
+        for (address, account) in fixtures(chain, supply, staked, U256::from(self.founding.bridged)) {
             if self.accounts.contains_key(&address) {
                 return Err(GenesisError::Taken(address));
             }
@@ -150,14 +153,18 @@ impl Founding {
 }
 
 /// What every chain of this kind has from the start.
-fn fixtures(chain: &Chain, supply: U256, staked: U256) -> Vec<(Address, GenesisAccount)> {
+fn fixtures(chain: &Chain, supply: U256, staked: U256, bridged: U256) -> Vec<(Address, GenesisAccount)> {
     let history = GenesisAccount { nonce: 1, code: history::code(), ..GenesisAccount::default() };
     let mut fixtures = vec![(history::ADDRESS, history)];
     for module in chain.modules {
         // Code, because Solidity asks for it before a call; a nonce, because an account with storage alone counts as empty.
         let code = Bytes::from_static(modules::CODE);
         let storage = if module.address == opg::ADDRESS { opg::genesis_storage(supply) } else { BTreeMap::new() };
-        let balance = if module.address == staking::ADDRESS { staked } else { U256::ZERO };
+        let balance = match module.address {
+            staking::ADDRESS => staked,
+            bridge::ADDRESS => bridged,
+            _ => U256::ZERO,
+        };
         fixtures.push((module.address, GenesisAccount { nonce: 1, code, storage, balance }));
     }
     fixtures

@@ -3,6 +3,7 @@
 //! Their state lies in the storage of their account, in Solidity's layout, so that one root and one form of proof cover all.
 //! A module touches state through its `Frame` only, which meters and which refuses what would be unsafe.
 
+pub mod bridge;
 mod explain;
 mod frame;
 pub mod governance;
@@ -41,6 +42,7 @@ pub static ALL: &[Module] = &[
     parameters::MODULE,
     governance::MODULE,
     models::MODULE,
+    bridge::MODULE,
 ];
 
 /// One module.

@@ -144,3 +144,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_parameter_says_since_when_its_value_holds() {
+    let mut net = Net::founded(Founding::default());
+    let name = parameters::RATE_USD_PER_OPG.key();
+    let since = |net: &Net| net.ask(parameters::ADDRESS, &IParameters::sinceCall { name }).unwrap();
+    assert_eq!(since(&net), 0, "the network began with it");
+    net.wait(60);
+    net.does(&SetParameter { name: "rate.usd_per_opg".to_owned(), value: 123_000_000_000_000_000 });
+    assert_eq!(since(&net), net.header.timestamp);
+    let unknown = U256::from(7).into();
+    let receipt = net.call(0, parameters::ADDRESS, &IParameters::sinceCall { name: unknown }, U256::ZERO);
+    refused(&receipt, &IParameters::ParameterUnknown { name: unknown });
+}

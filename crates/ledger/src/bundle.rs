@@ -100,7 +100,7 @@ impl Ledger {
 }
 
 /// A row as of a recent epoch, and its proof under that epoch's state root.
-fn prove<R: Row>(
+pub(crate) fn prove<R: Row>(
     archive: &Archive,
     table: &Table<R>,
     as_of: u64,

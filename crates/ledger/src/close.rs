@@ -9,6 +9,7 @@ use crate::{
     present::{OpenEpoch, Present},
     purse::{LOCKED, STAKING},
     rules::part,
+    settle::settle,
     verdict::{audits_of, lapse, withhold},
 };
 
@@ -21,6 +22,7 @@ const DUE_MAX: usize = 256;
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
     end_challenges(present);
     release(present);
+    settle(present);
     forget_audits(present, archive);
     let changes = present.state.close();
     let tree = archive.next_tree(&changes);

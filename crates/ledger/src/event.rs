@@ -1,6 +1,6 @@
 //! What a block did, for whoever listens: indexes, logs, the screen. Never read back by the ledger.
 
-use protocol::{Amount, Digest, NodeId, PublicKey, Role, Standing, words};
+use protocol::{Amount, Digest, EvmAddress, NodeId, PublicKey, Role, Standing, words};
 
 use crate::refusal::Refusal;
 
@@ -67,6 +67,22 @@ pub enum Event {
     /// The validators did not decide in time: the receipt stays challenged for ever and the bond goes back.
     ChallengeLapsed {
         receipt: Digest,
+    },
+    /// OPG destroyed on Base came back.
+    BurnCredited {
+        serial: u64,
+        to: EvmAddress,
+        amount: Amount,
+    },
+    /// An epoch's end wrote a settlement.
+    Settled {
+        number: u64,
+        payouts: u64,
+        sum: Amount,
+    },
+    /// A quorum named the network's next key.
+    KeyNamed {
+        serial: u64,
     },
     Decided {
         receipt: Digest,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use evm::{
     Chain, Founding,
     modules::{
@@ -74,6 +74,8 @@ record! {
         /// What nodes are rewarded from, beside what is allocated to the staking module.
         reward_pool: Amount,
         parameters: List<GenesisParameter, 256>,
+        /// What is on Base from the beginning, and locked here.
+        bridged: Amount,
         rules: Rules,
     }
 }
@@ -165,7 +167,8 @@ impl Genesis {
     fn evm(&self) -> Result<Head, GenesisError> {
         let allocated: Vec<_> = self.allocations.iter().map(|allocation| allocation.record(self.time_ms)).collect();
         let locked = allocated.iter().map(AllocationRecord::locked).fold(0, Amount::saturating_add);
-        let mut accounts = BTreeMap::from([(Address::from(LOCKED.0), locked_at_genesis(locked))]);
+        let mut accounts: BTreeMap<_, _> = canonical_accounts().collect();
+        accounts.insert(Address::from(LOCKED.0), locked_at_genesis(locked));
         let keys = self.accounts.iter().map(|account| (address_of(&account.key), account.balance));
         // A key that is listed twice is refused as such.
         let keys: BTreeMap<_, _> = keys.filter(|(_, balance)| *balance > 0).collect();
@@ -192,7 +195,7 @@ impl Genesis {
         let nodes = self.nodes.iter().map(|node| founding_of(node.role, &node.key, &node.operator, node.stake));
         let set = |set: &GenesisParameter| SetParameter { name: set.name.to_string(), value: set.value };
         let parameters = self.parameters.iter().map(set).collect();
-        Founding { parameters, nodes: nodes.collect(), reward_pool, ..Founding::default() }
+        Founding { parameters, nodes: nodes.collect(), reward_pool, bridged: self.bridged, ..Founding::default() }
     }
 
     /// What a parameter is in the beginning.
@@ -234,6 +237,7 @@ impl Genesis {
         let allocated = self.allocations.iter().map(|allocation| allocation.amount);
         let mut parts = balances.chain(wallets).chain(allocated).chain(self.nodes.iter().map(|node| node.stake));
         let supply = parts.try_fold(self.reward_pool, Amount::checked_add);
+        let supply = supply.and_then(|supply| supply.checked_add(self.bridged));
         supply.filter(|supply| *supply <= limit).ok_or(GenesisError::Supply { limit })
     }
 
@@ -285,4 +289,12 @@ impl Genesis {
         );
         Ok(())
     }
+}
+
+/// What clients of x402 and of wallets' libraries look for at the same addresses on every chain. A contract's nonce is one.
+fn canonical_accounts() -> impl Iterator<Item = (Address, evm::GenesisAccount)> {
+    contracts::CANONICAL.iter().map(|placed| {
+        let code = Bytes::from_static(placed.contract.code);
+        (placed.address, evm::GenesisAccount { nonce: 1, code, ..evm::GenesisAccount::default() })
+    })
 }

@@ -14,6 +14,7 @@ use crate::{
     ordered::{Ordered, TRANSACTION_BYTES_MAX},
     present::{OpenEpoch, Present},
     refusal::Refusal,
+    settle::take_sendings,
     work::{Begun, Ran, Work, surroundings},
 };
 
@@ -109,6 +110,9 @@ impl Ledger {
     /// Takes over what the Ethereum part of the block that was begun has come to.
     pub fn finish(&mut self, ran: Ran) -> Executed {
         self.present.state.purse.set_head(ran.after);
+        if let Some(block) = &ran.block {
+            take_sendings(&mut self.present.state, block);
+        }
         ran.executed
     }
 

@@ -34,6 +34,8 @@ mod purse;
 mod records;
 mod refusal;
 mod rules;
+mod settle;
+mod settled;
 mod snapshot;
 mod state;
 mod table;
@@ -52,10 +54,12 @@ pub use ledger::{Block, Heading, HeightGap, Ledger, NONCE_WINDOW};
 pub use ordered::{Kind, Ordered, TRANSACTION_BYTES_MAX};
 pub use purse::{Head, LOCKED, STAKING, address_of};
 pub use records::{
-    AccountRecord, AuditRecord, Ballot, ChallengeRecord, EquivocationRecord, EvmRecord, NetworkRecord, key_of,
+    AccountRecord, AuditRecord, Ballot, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, EvmRecord,
+    NamedKeyRecord, NetworkRecord, key_of,
 };
 pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules};
+pub use settle::{BRIDGE, PAYOUTS_MAX, PayoutCause};
 pub use snapshot::Snapshot;
 pub use views::Account;
 pub use work::{Begun, Ran, surroundings};

@@ -8,7 +8,7 @@ use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use evm::{
     Account, Chain, Changes, Code, Done, GenesisAccount, Moment, StateError, StateRead, World,
-    modules::{SystemCall, SystemError, opg},
+    modules::{SystemCall, SystemError, bridge, opg},
 };
 use protocol::{Amount, EvmAddress, Milliseconds, PublicKey};
 
@@ -26,6 +26,12 @@ pub fn address_of(key: &PublicKey) -> EvmAddress {
     let mut address = [0; 20];
     address.iter_mut().zip(hash.iter().skip(12)).for_each(|(to, from)| *to = *from);
     EvmAddress(address)
+}
+
+/// Whether coins there would be nobody's, as in OPG's own transfer; at the bridge they would be on Base, and nobody's there.
+pub(crate) fn is_nobodys(address: &EvmAddress) -> bool {
+    let modules = [opg::ADDRESS, bridge::ADDRESS].map(Address::into_array);
+    address.0 == [0; 20] || *address == LOCKED || modules.contains(&address.0)
 }
 
 /// The EVM as of one block.

@@ -1,9 +1,11 @@
 //! The ledger's own records, and where its state keeps them; those that others read too are `protocol`'s.
 
 use alloy_primitives::{Address, B256, Log};
+use crypto::threshold::GroupKey;
 use protocol::{
-    Amount, Bytes, Canonical as _, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, NodeId, PublicKey,
-    ReceiptStatus, Role, SignedReceipt, Standing, Text, record, registry::state_key,
+    Amount, BridgeRecord, Burn, Bytes, Canonical as _, Digest, EvmAddress, KeyRecord, KeyRotation, List, Milliseconds,
+    ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord, SignedReceipt, Standing, Text,
+    record, registry::state_key,
 };
 
 use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
@@ -137,10 +139,25 @@ record! {
     }
 }
 
+record! {
+    /// What is owed on Base and stands in no settlement yet: a row a payee and kind.
+    CreditRecord { kind: PayoutKind, account: EvmAddress, amount: Amount, }
+}
+
+record! {
+    /// A burn on Base that fewer validators than a quorum have seen, or that waits for those before it.
+    BurnRecord { burn: Burn, seen_by: List<NodeId, COMMITTEE_MAX>, }
+}
+
+record! {
+    /// Validators that agree on the network's next key, while they are fewer than a quorum.
+    NamedKeyRecord { serial: u64, key: GroupKey, named_by: List<NodeId, COMMITTEE_MAX>, }
+}
+
 /// Keys of the state beside `protocol::registry::state_key`.
 pub mod key_of {
     use crypto::{Digest, hash};
-    use protocol::EvmAddress;
+    use protocol::{EvmAddress, PayoutKind};
 
     pub fn network() -> Digest {
         hash("og/state/network/v1", &[])
@@ -162,6 +179,19 @@ pub mod key_of {
     }
     pub fn audit(receipt: &Digest, auditor: &Digest) -> Digest {
         hash("og/state/audit/v1", &[&receipt.0, &auditor.0])
+    }
+    pub fn bridge() -> Digest {
+        hash("og/state/bridge/v1", &[])
+    }
+    pub fn credit(kind: PayoutKind, account: &EvmAddress) -> Digest {
+        hash("og/state/credit/v1", &[kind.word().as_bytes(), &account.0])
+    }
+    /// What a burn is, apart from its place in the chain of all.
+    pub fn burn(serial: u64, content: &Digest) -> Digest {
+        hash("og/state/burn/v1", &[&serial.to_be_bytes(), &content.0])
+    }
+    pub fn named_key(serial: u64, key: &[u8]) -> Digest {
+        hash("og/state/named-key/v1", &[&serial.to_be_bytes(), key])
     }
     pub fn equivocation(worker: &Digest, sequence: u64) -> Digest {
         hash("og/state/equivocation/v1", &[&worker.0, &sequence.to_be_bytes()])
@@ -193,6 +223,15 @@ row! {
     ChallengeRecord by Digest: |row| row.receipt, key_of::challenge;
     AuditRecord by (Digest, NodeId): |row| (row.receipt, row.auditor),
         |key: &(Digest, NodeId)| key_of::audit(&key.0, &key.1);
+    BridgeRecord by (): |_row| (), |(): &()| key_of::bridge();
+    CreditRecord by (PayoutKind, EvmAddress): |row| (row.kind, row.account),
+        |key: &(PayoutKind, EvmAddress)| key_of::credit(key.0, &key.1);
+    BurnRecord by (u64, Digest): |row| (row.burn.serial, row.burn.chained(&Digest::ZERO)),
+        |key: &(u64, Digest)| key_of::burn(key.0, &key.1);
+    SettlementRecord by u64: |row| row.number, |number: &u64| SettlementRecord::state_key(*number);
+    NamedKeyRecord by (u64, [u8; 96]): |row| (row.serial, row.key.0),
+        |key: &(u64, [u8; 96])| key_of::named_key(key.0, &key.1);
+    KeyRotation by u64: |row| row.serial, |serial: &u64| KeyRotation::state_key(*serial);
     EquivocationRecord by (NodeId, u64): |row| (row.worker, row.sequence),
         |key: &(NodeId, u64)| key_of::equivocation(&key.0, key.1);
 }

@@ -129,6 +129,22 @@ pub enum Refusal {
     AlreadyAnswered,
     #[error("the worker has not opened the receipt yet; hint: vote after its response")]
     AwaitingResponse,
+    #[error("the report holds no burn")]
+    NoBurns,
+    #[error("burn {serial} is of nothing or for nobody; hint: the contract books none like it")]
+    NotABurn { serial: u64 },
+    #[error("burn {serial} is too far ahead: {next} is next, at most {limit} expected")]
+    BurnTooFar { serial: u64, next: u64, limit: u64 },
+    #[error("this validator has reported these burns already")]
+    BurnsReported,
+    #[error("burn {serial} is in the report twice")]
+    RepeatedBurn { serial: u64 },
+    #[error("rotation {found} given, {expected} is next")]
+    RotationNotNext { found: u64, expected: u64 },
+    #[error("what is named is no key: 96 bytes of a point of G2 expected")]
+    NotAGroupKey,
+    #[error("what is owed on Base no longer fits in 128 bits")]
+    OwedOverflow,
     #[error("validator is not in the committee")]
     NotInCommittee,
     #[error("this validator has voted already")]

@@ -12,8 +12,9 @@ use crypto::{
     sparse::{Tree, value_digest},
 };
 use protocol::{
-    Bytes, Canonical, Digest, EpochRecord, KeyRecord, List, ModelRecord, Noun as _, Opening, ReceiptStatus,
-    SignedReceipt, Version, record, registry::OPEN_END, service::VerdictRecord,
+    BridgeRecord, Bytes, Canonical, Digest, EpochRecord, KeyRecord, KeyRotation, List, ModelRecord, Noun as _, Opening,
+    Payout, ReceiptStatus, SettlementRecord, SignedReceipt, Version, record, registry::OPEN_END,
+    service::VerdictRecord,
 };
 
 use crate::{
@@ -25,8 +26,8 @@ use crate::{
     present::{OpenEpoch, Present},
     purse::Head,
     records::{
-        AccountRecord, AuditRecord, ChallengeRecord, DeedsRecord, DutyRecord, EquivocationRecord, ListedNode,
-        NetworkRecord,
+        AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
+        EquivocationRecord, ListedNode, NamedKeyRecord, NetworkRecord,
     },
     state::State,
     table::{Row, Table},
@@ -51,6 +52,9 @@ record! {
     EpochUndo { replaced: List<Replaced, MANY>, }
 }
 record! {
+    SettlementPayouts { payouts: List<Payout, MANY>, }
+}
+record! {
     Content {
         version: Version<3>,
         network: NetworkRecord,
@@ -66,6 +70,14 @@ record! {
         challenges: List<ChallengeRecord, MANY>,
         audits: List<AuditRecord, MANY>,
         equivocations: List<EquivocationRecord, MANY>,
+        bridge: List<BridgeRecord, MANY>,
+        credits: List<CreditRecord, MANY>,
+        burns: List<BurnRecord, MANY>,
+        settlements: List<SettlementRecord, MANY>,
+        named_keys: List<NamedKeyRecord, MANY>,
+        rotations: List<KeyRotation, MANY>,
+        /// Of each settlement.
+        payouts: List<SettlementPayouts, MANY>,
         openings: List<ReceiptOpening, MANY>,
         epochs: List<EpochContent, MANY>,
         /// Of the recent epochs but the oldest, oldest first.
@@ -126,6 +138,15 @@ impl Ledger {
         write_list(&state.challenges.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.audits.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.equivocations.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.bridge.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.credits.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.burns.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.settlements.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.named_keys.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.rotations.rows_at_close(), out, |row, out| row.write(out));
+        // Settlements are made as epochs close, so there are none that are newer than the close.
+        let payouts: Vec<_> = state.payouts.values().collect();
+        write_list(&payouts, out, |payouts, out| write_list(payouts, out, Canonical::write));
         let open = |id: &Digest| state.challenges.at_close(id).is_some_and(|row| row.opening.is_some());
         let openings: Vec<_> = state.openings.iter().filter(|(receipt, _)| open(receipt)).collect();
         write_list(&openings, out, |(receipt, opening), out| {
@@ -161,6 +182,13 @@ impl Ledger {
         state.challenges = table(content.challenges, "challenges")?;
         state.audits = table(content.audits, "audits")?;
         state.equivocations = table(content.equivocations, "equivocations")?;
+        state.bridge = table(content.bridge, "where the ledger stands with Base")?;
+        state.credits = table(content.credits, "credits")?;
+        state.burns = table(content.burns, "burns")?;
+        state.settlements = table(content.settlements, "settlements")?;
+        state.named_keys = table(content.named_keys, "keys named for the network")?;
+        state.rotations = table(content.rotations, "rotations of the network's key")?;
+        restore_payouts(&mut state, content.payouts.into_inner())?;
         let tree = state.tree();
         state.receipts = receipts;
         restore_derived(&mut state, content.openings.into_inner())?;
@@ -221,6 +249,20 @@ fn restore_epochs(contents: Vec<EpochContent>, chain_id: u64) -> Result<Epochs, 
         epochs.push(ClosedEpoch { record, receipts: ids, verdicts });
     }
     Ok((epochs, history, receipts))
+}
+
+/// Payouts in the order of their settlements, each list under the root that the settlement names.
+fn restore_payouts(state: &mut State, contents: Vec<SettlementPayouts>) -> Result<(), RestoreError> {
+    let records: Vec<_> = state.settlements.rows().cloned().collect();
+    ensure(records.len() == contents.len(), "the number of settlements")?;
+    for (record, content) in records.iter().zip(contents) {
+        let payouts = content.payouts.into_inner();
+        let root = Payout::root(&payouts);
+        let same = root.is_some_and(|root| root.digest == record.payouts_root && root.sum == record.payouts_sum);
+        ensure(same && u64::try_from(payouts.len()) == Ok(record.payouts_count), "a payouts root")?;
+        state.keep_payouts(record.number, payouts);
+    }
+    Ok(())
 }
 
 /// What follows from the tables, and the openings that they name by digest.

@@ -15,16 +15,16 @@ use evm::{
     },
 };
 use protocol::{
-    Amount, Canonical as _, Digest, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, Opening, PublicKey,
-    ReceiptStatus, SignedReceipt, registry::OPEN_END,
+    Amount, BridgeRecord, Canonical as _, Digest, EvmAddress, KeyRecord, KeyRotation, ModelRecord, NodeId, NodeRecord,
+    Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt, registry::OPEN_END,
 };
 
 use crate::{
     allocation::AllocationRecord,
     purse::{Head, LOCKED, Purse, address_of},
     records::{
-        AccountRecord, AuditRecord, ChallengeRecord, DeedsRecord, DutyRecord, EquivocationRecord, EvmRecord,
-        ListedNode, NetworkRecord, key_of,
+        AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
+        EquivocationRecord, EvmRecord, ListedNode, NamedKeyRecord, NetworkRecord, key_of,
     },
     table::{Change, Table},
 };
@@ -49,6 +49,12 @@ pub(crate) struct State {
     pub challenges: Table<ChallengeRecord>,
     pub audits: Table<AuditRecord>,
     pub equivocations: Table<EquivocationRecord>,
+    pub bridge: Table<BridgeRecord>,
+    pub credits: Table<CreditRecord>,
+    pub burns: Table<BurnRecord>,
+    pub settlements: Table<SettlementRecord>,
+    pub named_keys: Table<NamedKeyRecord>,
+    pub rotations: Table<KeyRotation>,
     /// What the following hold is bound by the roots above: ids by receipts, openings by their digests.
     pub receipts: BTreeMap<Digest, SignedReceipt>,
     /// Which receipt is anchored under a worker's sequence number.
@@ -57,6 +63,9 @@ pub(crate) struct State {
     pub openings: BTreeMap<Digest, Opening>,
     /// Each node's newest key.
     pub newest_keys: BTreeMap<NodeId, PublicKey>,
+    /// Payouts by settlement, and where each account has some.
+    pub payouts: BTreeMap<u64, Vec<Payout>>,
+    pub payees: BTreeMap<EvmAddress, Vec<(u64, u64)>>,
 }
 
 impl State {
@@ -79,10 +88,18 @@ impl State {
             challenges: Table::default(),
             audits: Table::default(),
             equivocations: Table::default(),
+            bridge: Table::default(),
+            credits: Table::default(),
+            burns: Table::default(),
+            settlements: Table::default(),
+            named_keys: Table::default(),
+            rotations: Table::default(),
             receipts: BTreeMap::new(),
             sequences: BTreeMap::new(),
             openings: BTreeMap::new(),
             newest_keys: BTreeMap::new(),
+            payouts: BTreeMap::new(),
+            payees: BTreeMap::new(),
         }
     }
 
@@ -111,7 +128,13 @@ impl State {
             .chain(self.statuses.entries())
             .chain(self.challenges.entries())
             .chain(self.audits.entries())
-            .chain(self.equivocations.entries());
+            .chain(self.equivocations.entries())
+            .chain(self.bridge.entries())
+            .chain(self.credits.entries())
+            .chain(self.burns.entries())
+            .chain(self.settlements.entries())
+            .chain(self.named_keys.entries())
+            .chain(self.rotations.entries());
         rows.fold(Tree::default(), |tree, (key, value)| tree.with(key, Some(value_digest(&value))))
     }
 
@@ -146,6 +169,12 @@ impl State {
         self.challenges.close(&mut changes);
         self.audits.close(&mut changes);
         self.equivocations.close(&mut changes);
+        self.bridge.close(&mut changes);
+        self.credits.close(&mut changes);
+        self.burns.close(&mut changes);
+        self.settlements.close(&mut changes);
+        self.named_keys.close(&mut changes);
+        self.rotations.close(&mut changes);
         let challenges = &self.challenges;
         self.openings.retain(|receipt, _| challenges.contains(receipt));
         changes

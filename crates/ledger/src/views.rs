@@ -2,8 +2,8 @@
 
 use evm::modules::{parameters::Parameter, staking::Staked};
 use protocol::{
-    Amount, Digest, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, PublicKey, ReceiptStatus,
-    SignedReceipt,
+    Amount, BridgeRecord, Digest, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, Payout,
+    PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt,
     service::{ChallengeView, ReceiptView, VerdictRecord},
 };
 
@@ -11,7 +11,7 @@ use crate::{
     allocation::AllocationRecord,
     ledger::Ledger,
     purse::{Head, address_of},
-    records::{AuditRecord, ChallengeRecord, EquivocationRecord, NetworkRecord},
+    records::{AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, NetworkRecord},
     rules::Rules,
     verdict::quorum,
 };
@@ -158,6 +158,30 @@ impl Ledger {
     /// Allocations of the genesis, in the order of their beneficiaries.
     pub fn allocations(&self) -> impl Iterator<Item = &AllocationRecord> {
         self.present.state.allocations.rows()
+    }
+
+    /// Where the ledger stands with Base.
+    pub fn bridge(&self) -> BridgeRecord {
+        self.present.state.bridge()
+    }
+
+    /// What is owed on Base and stands in no settlement yet.
+    pub fn credits(&self) -> impl Iterator<Item = &CreditRecord> {
+        self.present.state.credits.rows()
+    }
+
+    pub fn settlements(&self) -> impl Iterator<Item = &SettlementRecord> {
+        self.present.state.settlements.rows()
+    }
+
+    /// Payouts of a settlement, in the order of its tree.
+    pub fn payouts(&self, number: u64) -> Option<&[Payout]> {
+        self.present.state.payouts.get(&number).map(Vec::as_slice)
+    }
+
+    /// Burns on Base that are not credited yet.
+    pub fn burns(&self) -> impl Iterator<Item = &BurnRecord> {
+        self.present.state.burns.rows()
     }
 
     /// Reports whose receipts can still be refuted.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use crypto::{PublicKey, SigningKey, hash, threshold::GroupKey};
+use crypto::{PublicKey, SigningKey, threshold::GroupKey};
 use engine::Model;
 use hub::Shelf;
 use ledger::{
@@ -209,10 +209,8 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey], wallets: &[EvmAddress], model
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
     let funded = (accounts.len() + wallets.len()) as Amount;
     let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + BRIDGED;
-    let mut balances: Vec<GenesisAccount> =
+    let balances: Vec<GenesisAccount> =
         accounts.iter().map(|key| GenesisAccount { key: *key, balance: ALLOWANCE }).collect();
-    // What is on the devnet's Base is locked here, with an account that no key opens.
-    balances.push(GenesisAccount { key: PublicKey(hash("og/bridge/escrow/v1", &[]).0), balance: BRIDGED });
     let listed = models.iter().map(|model| {
         let (root, float_manifest) = (model.root, model.float_manifest);
         Ok(GenesisModel { root, name: Text::new(model.name.as_str())?, publisher, float_manifest })
@@ -231,6 +229,8 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey], wallets: &[EvmAddress], model
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
         parameters: List::new(parameters(seats)?)?,
+        // What is on the devnet's Base is locked here.
+        bridged: BRIDGED,
         rules: Rules::default(),
     })
 }

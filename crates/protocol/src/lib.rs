@@ -28,6 +28,7 @@ pub mod receipt;
 pub mod registry;
 pub mod request;
 pub mod service;
+pub mod settled;
 pub mod settlement;
 pub mod transaction;
 
@@ -41,7 +42,7 @@ pub use request::{
     Assurance, Chat, Constraint, Element, Finish, Input, Message, Output, Parameters, Privacy, Prompt, Request,
     Speaker, Tensor, Tool, ToolCall,
 };
-pub use settlement::{Burn, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord};
+pub use settlement::{Beneficiary, BridgeRecord, Burn, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord};
 pub use transaction::{Action, SignedTransaction, Transaction};
 pub use value::{Value, ValueError};
 

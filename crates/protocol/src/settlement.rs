@@ -3,7 +3,7 @@
 //! Each record stands in the ledger's state, so that the certificate of any later epoch vouches for it. `contracts/src/Settlement.sol`
 //! reads the same bytes at fixed places: every field here has a fixed width.
 
-use crypto::{Digest, hash, merkle, merkle::SumNode, threshold::GroupKey};
+use crypto::{Digest, PublicKey, hash, merkle, merkle::SumNode, threshold::GroupKey};
 
 use crate::{
     Amount,
@@ -76,6 +76,20 @@ record! {
     }
 }
 
+record! {
+    /// Where the ledger stands with Base.
+    BridgeRecord {
+        /// How many settlements and rotations were written.
+        settlements: u64,
+        rotations: u64,
+        /// What is owed on Base and stands in no settlement yet.
+        owed: Amount,
+        /// How many burns on Base were credited, and the digest of the last of them.
+        burns: u64,
+        burns_digest: Digest,
+    }
+}
+
 impl Payout {
     pub fn leaf(&self) -> SumNode {
         SumNode::leaf(&self.digest(), self.amount)
@@ -135,7 +149,40 @@ impl KeyRotation {
     }
 }
 
+/// Whose account on the ledger a burn names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beneficiary {
+    Wallet(EvmAddress),
+    Key(PublicKey),
+}
+
+impl Beneficiary {
+    /// How a burn names it.
+    pub fn account(&self) -> Digest {
+        match self {
+            Self::Key(key) => Digest(key.0),
+            Self::Wallet(address) => {
+                let mut word = [0; 32];
+                word.iter_mut().skip(12).zip(&address.0).for_each(|(to, from)| *to = *from);
+                Digest(word)
+            }
+        }
+    }
+}
+
 impl Burn {
+    /// Whom it is for: behind twelve bytes of zero an address of the EVM, else an ed25519 key.
+    pub fn beneficiary(&self) -> Beneficiary {
+        match self.account.0.split_first_chunk::<12>() {
+            Some(([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], address)) => {
+                let mut wallet = [0; 20];
+                wallet.iter_mut().zip(address).for_each(|(to, from)| *to = *from);
+                Beneficiary::Wallet(EvmAddress(wallet))
+            }
+            _ => Beneficiary::Key(PublicKey(self.account.0)),
+        }
+    }
+
     /// The digest after this burn, which commits to all before it as well.
     pub fn chained(&self, before: &Digest) -> Digest {
         let (serial, amount) = (self.serial.to_be_bytes(), self.amount.to_be_bytes());
@@ -161,6 +208,14 @@ mod tests {
         assert_eq!((second.number, second.first_epoch, second.previous), (1, 5, first.digest()));
         assert_eq!(SettlementRecord::after(Some(&second), 7, 5, &[], none), None, "its epoch is settled");
         assert_eq!(SettlementRecord::after(None, 7, 4, &paid(&[Amount::MAX, 1]), none), None);
+    }
+
+    #[test]
+    fn a_burn_names_a_wallet_or_a_key_and_both_come_back() {
+        let burn = |account| Burn { serial: 0, from: EvmAddress([1; 20]), account, amount: 1 };
+        for named in [Beneficiary::Wallet(EvmAddress([7; 20])), Beneficiary::Key(PublicKey([7; 32]))] {
+            assert_eq!(burn(named.account()).beneficiary(), named);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What changes the ledger: one signed action a transaction.
 
-use crypto::{Digest, PublicKey, Signature, SigningKey};
+use crypto::{Digest, PublicKey, Signature, SigningKey, threshold::GroupKey};
 
 use crate::{
     Amount,
@@ -9,13 +9,15 @@ use crate::{
     nouns::{choice, record},
     receipt::{Opening, SignedReceipt},
     registry::Role,
-    settlement::EvmAddress,
+    settlement::{Burn, EvmAddress},
 };
 
 const SIGNATURE_DOMAIN: &str = "og/transaction/signature/v1";
 const POSSESSION_DOMAIN: &str = "og/node/possession/v1";
 /// Most receipts in one batch.
 pub const BATCH_MAX: usize = 256;
+/// Most burns in one report.
+pub const BURNS_MAX: usize = 64;
 
 record! {
     /// Moves OPG to an account of the EVM: a wallet's, a contract's, or that of another key.
@@ -71,6 +73,15 @@ record! {
     Vote { receipt: Digest, refuted: bool, }
 }
 
+record! {
+    /// What a validator saw destroyed on Base, in blocks that are final there.
+    ReportBurns { burns: List<Burn, BURNS_MAX>, }
+}
+record! {
+    /// A validator of the committee agrees that `key` speaks for the network next.
+    NameKey { serial: u64, key: GroupKey, }
+}
+
 choice! {
     /// What a transaction does.
     Action {
@@ -84,6 +95,8 @@ choice! {
         Challenge(Challenge) = 8, "challenge";
         Respond(Respond) = 9, "respond";
         Vote(Vote) = 10, "vote";
+        ReportBurns(ReportBurns) = 11, "report_burns";
+        NameKey(NameKey) = 12, "name_key";
     }
 }
 

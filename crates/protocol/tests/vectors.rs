@@ -11,6 +11,7 @@ use protocol::Value;
 use samples::{Kind, kinds};
 
 const FILES: &[&str] = &[
+    "bridge_record.json",
     "bundle.json",
     "burn.json",
     "certificate.json",
@@ -25,6 +26,9 @@ const FILES: &[&str] = &[
     "opening.json",
     "opening_request.json",
     "payout.json",
+    "proven_payout.json",
+    "proven_rotation.json",
+    "proven_settlement.json",
     "receipt.json",
     "receipt_status.json",
     "receipt_view.json",

@@ -80,6 +80,7 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
         }]),
         reward_pool: 0,
         parameters: bounded(Vec::new()),
+        bridged: 0,
         rules: rules(),
     }
 }

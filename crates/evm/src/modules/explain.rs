@@ -2,6 +2,7 @@
 
 use alloy_primitives::{U256, hex};
 
+use super::bridge::IBridge;
 use super::governance::IGovernance;
 use super::models::IModels;
 use super::opg::IOPG;
@@ -25,6 +26,7 @@ pub fn explain(error: &SystemError) -> String {
         IParameters::IParametersErrors::name_by_selector,
         IGovernance::IGovernanceErrors::name_by_selector,
         IModels::IModelsErrors::name_by_selector,
+        IBridge::IBridgeErrors::name_by_selector,
     ];
     let name = names.iter().find_map(|name| name(*selector)).unwrap_or("an unknown error");
     let words: Vec<String> = arguments.chunks(32).map(readable).collect();

@@ -23,7 +23,7 @@ pub const ADDRESS: Address = address!("0000000000000000000000000000000000000a04"
 /// The module.
 pub const MODULE: Module = Module { name: "parameters", address: ADDRESS, methods: METHODS };
 
-static METHODS: &[Method] = &[faces::VALUE, faces::PARAMETER, faces::PARAMETERS];
+static METHODS: &[Method] = &[faces::VALUE, faces::PARAMETER, faces::PARAMETERS, faces::SINCE];
 
 /// Places in the module's storage.
 mod slots {
@@ -31,6 +31,8 @@ mod slots {
 
     /// `mapping(bytes32 name => uint256)`: the value with its highest bit set; zero where the default holds.
     pub const VALUES: U256 = U256::from_limbs([0, 0, 0, 0]);
+    /// `mapping(bytes32 name => uint64)`: when the value was set; zero where it is the table's.
+    pub const TIMES: U256 = U256::from_limbs([1, 0, 0, 0]);
 }
 
 /// Tells a value of zero from none.
@@ -79,7 +81,15 @@ impl Parameter {
         })
     }
 
-    /// The same for small numbers.
+    /// When it was last set, in seconds; zero where the table's value holds.
+    pub(super) fn since(&self, frame: &mut Frame<'_>) -> Result<u64, Stop> {
+        frame.within(ADDRESS, |frame| {
+            let slot = frame.mapping(slots::TIMES, self.key())?;
+            Ok(frame.load(slot)?.saturating_to())
+        })
+    }
+
+    /// What holds now, of small numbers.
     pub(super) fn small(&self, frame: &mut Frame<'_>) -> Result<u32, Stop> {
         Ok(u32::try_from(self.value(frame)?).unwrap_or(u32::MAX))
     }
@@ -102,6 +112,8 @@ impl Parameter {
             let mut word = value;
             word.set_bit(SET_BIT, true);
             frame.store(slot, word)?;
+            let time = frame.mapping(slots::TIMES, self.key())?;
+            frame.store(time, U256::from(frame.now()))?;
             frame.log(IParameters::ParameterSet { name: self.key(), before, value }.encode_log_data())
         })
     }

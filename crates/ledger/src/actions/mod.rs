@@ -1,6 +1,7 @@
 //! One file for each kind of action: every check first, every effect after, so that a refused one changes nothing.
 
 mod audit;
+mod base;
 mod challenge;
 mod model;
 mod receipts;
@@ -26,5 +27,7 @@ pub(crate) fn apply(present: &mut Present, sender: &PublicKey, action: Action) -
         Action::Challenge(challenge) => challenge::open(present, sender, challenge),
         Action::Respond(response) => challenge::respond(present, sender, response),
         Action::Vote(vote) => challenge::vote(present, sender, &vote),
+        Action::ReportBurns(report) => base::report_burns(present, sender, &report),
+        Action::NameKey(named) => base::name_key(present, sender, &named),
     }
 }

@@ -4,7 +4,7 @@ use protocol::{PublicKey, transaction::Transfer};
 
 use crate::{
     present::Present,
-    purse::{LOCKED, address_of},
+    purse::{address_of, is_nobodys},
     refusal::Refusal,
 };
 
@@ -12,9 +12,7 @@ pub(super) fn apply(present: &mut Present, sender: &PublicKey, transfer: &Transf
     if transfer.amount == 0 {
         return Err(Refusal::ZeroAmount);
     }
-    // Coins there would be nobody's, as in OPG's own transfer.
-    let nobodys = [[0; 20], evm::modules::opg::ADDRESS.into_array(), LOCKED.0];
-    if nobodys.contains(&transfer.to.0) {
+    if is_nobodys(&transfer.to) {
         return Err(Refusal::Receiver(transfer.to));
     }
     present.state.purse.pay(&address_of(sender), &transfer.to, transfer.amount)

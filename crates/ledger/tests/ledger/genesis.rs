@@ -1,5 +1,6 @@
 //! What a ledger starts from, and what it refuses to start from.
 
+use evm::StateRead as _;
 use ledger::{Genesis, GenesisError, GenesisParameter, GenesisWallet, Ledger, OPG, Rules, address_of};
 use protocol::{Canonical as _, EvmAddress, List, Noun as _, Role, Text};
 
@@ -97,4 +98,24 @@ fn a_genesis_with_impossible_numbers_is_refused() {
     }
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX), GenesisError::Supply { .. }));
     assert!(matches!(refused(|genesis| genesis.reward_pool = u128::MAX / 1_000_000), GenesisError::Supply { .. }));
+}
+
+#[test]
+fn what_clients_look_for_at_canonical_addresses_is_there_from_the_beginning() {
+    let ledger = Ledger::new(&genesis(Rules::default())).unwrap();
+    for placed in contracts::CANONICAL {
+        let account = ledger.evm().world.account(&placed.address).unwrap().unwrap();
+        assert_eq!((account.nonce, account.code_hash), (1, alloy_primitives::keccak256(placed.contract.code)));
+    }
+    let taken = EvmAddress(contracts::addresses::PERMIT2.into_array());
+    let refusal = refused(|genesis| {
+        genesis.wallets = List::new(vec![GenesisWallet { address: taken, balance: 1 }]).unwrap();
+    });
+    assert_eq!(refusal, GenesisError::RepeatedWallet(taken));
+}
+
+#[test]
+fn what_is_on_base_from_the_beginning_is_locked_here() {
+    let ledger = Ledger::new(&genesis(Rules::default())).unwrap();
+    assert_eq!(ledger.balance(&ledger::BRIDGE), genesis(Rules::default()).bridged);
 }

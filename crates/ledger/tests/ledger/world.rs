@@ -85,6 +85,7 @@ pub fn genesis(rules: Rules) -> Genesis {
         models: List::new(vec![published]).unwrap(),
         reward_pool: 1_000 * OPG,
         parameters: List::default(),
+        bridged: 500 * OPG,
         rules,
     }
 }

@@ -1,5 +1,6 @@
 //! Samples of what is sent: transactions, one for each action, jobs, frames, opening requests, views.
 
+use crypto::threshold::GroupKey;
 use protocol::{
     Action, EpochRecord, EvmAddress, Role, Signature, SignedTransaction, Standing, Transaction, Version,
     registry::float_root,
@@ -9,8 +10,8 @@ use protocol::{
         VerdictRecord,
     },
     transaction::{
-        Challenge, PostReceipts, PublishModel, RegisterNode, ReportAudit, Respond, RotateKey, Transfer, UpdateNode,
-        Vote, prove_possession,
+        Challenge, NameKey, PostReceipts, PublishModel, RegisterNode, ReportAudit, ReportBurns, Respond, RotateKey,
+        Transfer, UpdateNode, Vote, prove_possession,
     },
 };
 
@@ -87,6 +88,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("challenge_withheld", Action::Challenge(Challenge { receipt, opening: None })),
         ("respond", Action::Respond(Respond { receipt, opening })),
         ("vote", Action::Vote(Vote { receipt, refuted: true })),
+        ("report_burns", Action::ReportBurns(ReportBurns { burns: list(vec![super::settlement::burn()]) })),
+        ("name_key", Action::NameKey(NameKey { serial: 1, key: GroupKey([0xcd; 96]) })),
     ]
 }
 

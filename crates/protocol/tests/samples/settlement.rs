@@ -1,9 +1,16 @@
 //! Samples of what the ledger tells Base.
 
 use crypto::threshold::GroupKey;
-use protocol::{Burn, Digest, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord, Version};
+use protocol::{
+    BridgeRecord, Burn, Digest, EvmAddress, KeyRotation, List, Payout, PayoutKind, SettlementRecord, Version,
+    bundle::{StateProof, SumStep},
+    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
+};
 
-use super::{Kind, noun, plain, records::digest};
+use super::{
+    Kind, noun, plain,
+    records::{certificate, digest, epoch},
+};
 
 pub fn kinds() -> Vec<Kind> {
     vec![
@@ -11,6 +18,10 @@ pub fn kinds() -> Vec<Kind> {
         noun("settlement_record", vec![("first", settlement(0)), ("later", settlement(9))]),
         noun("key_rotation", vec![("plain", rotation())]),
         plain("burn", vec![("plain", burn())]),
+        plain("bridge_record", vec![("plain", bridge())]),
+        plain("proven_settlement", vec![("plain", proven_settlement())]),
+        plain("proven_rotation", vec![("plain", proven_rotation())]),
+        plain("proven_payout", vec![("plain", proven_payout())]),
     ]
 }
 
@@ -38,6 +49,27 @@ fn rotation() -> KeyRotation {
     KeyRotation { version: Version, chain_id: 7, serial: 1, key: GroupKey([0xcd; 96]) }
 }
 
-fn burn() -> Burn {
+pub fn burn() -> Burn {
     Burn { serial: 4, from: EvmAddress([0x22; 20]), account: digest("account"), amount: 1 }
+}
+
+fn bridge() -> BridgeRecord {
+    BridgeRecord { settlements: 3, rotations: 1, owed: 5, burns: 4, burns_digest: digest("burns") }
+}
+
+fn proof() -> StateProof {
+    StateProof { siblings: List::new(vec![digest("sibling")]).unwrap(), found: None }
+}
+
+fn proven_settlement() -> ProvenSettlement {
+    ProvenSettlement { record: settlement(9), as_of: epoch(9), certificate: certificate(), proof: proof() }
+}
+
+fn proven_rotation() -> ProvenRotation {
+    ProvenRotation { record: rotation(), as_of: epoch(9), certificate: certificate(), proof: proof() }
+}
+
+fn proven_payout() -> ProvenPayout {
+    let path = vec![SumStep { digest: digest("sibling"), sum: 7 }];
+    ProvenPayout { number: 9, index: 1, payout: payout(PayoutKind::Mint), path: List::new(path).unwrap() }
 }

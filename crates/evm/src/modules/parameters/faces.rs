@@ -8,6 +8,7 @@ use crate::modules::{Frame, Method, Stop};
 pub(super) const VALUE: Method = Method::view::<IParameters::valueCall>(value);
 pub(super) const PARAMETER: Method = Method::view::<IParameters::parameterCall>(parameter);
 pub(super) const PARAMETERS: Method = Method::view::<IParameters::parametersCall>(parameters);
+pub(super) const SINCE: Method = Method::view::<IParameters::sinceCall>(since);
 
 fn value(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let call = frame.arguments::<IParameters::valueCall>()?;
@@ -25,6 +26,12 @@ fn parameters(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     frame.arguments::<IParameters::parametersCall>()?;
     let all: Vec<_> = TABLE.iter().map(|parameter| told(frame, parameter)).collect::<Result<_, _>>()?;
     frame.returns::<IParameters::parametersCall>(&all)
+}
+
+fn since(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
+    let call = frame.arguments::<IParameters::sinceCall>()?;
+    let since = named(call.name)?.since(frame)?;
+    frame.returns::<IParameters::sinceCall>(&since)
 }
 
 fn named(name: B256) -> Result<&'static Parameter, Stop> {

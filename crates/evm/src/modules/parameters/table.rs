@@ -54,6 +54,7 @@ pub static TABLE: &[&Parameter] = &[
     &QUORUM,
     &MAJORITY,
     &UPGRADE_NOTICE,
+    &RATE_USD_PER_OPG,
 ];
 
 /// What a validator's operator must have staked itself.
@@ -178,3 +179,6 @@ pub static MAJORITY: Parameter =
 /// Blocks between the decision for new rules and the first that may follow them.
 pub static UPGRADE_NOTICE: Parameter =
     Parameter { name: "governance.upgrade_notice_blocks", default: 100_000, least: 100, most: 100_000_000 };
+/// What one OPG is worth where somebody pays in dollars, in 10^-18 dollars; with it goes the time since when.
+pub static RATE_USD_PER_OPG: Parameter =
+    Parameter { name: "rate.usd_per_opg", default: OPG / 10, least: OPG / 1_000_000, most: 1_000_000 * OPG };

@@ -1,0 +1,61 @@
+//! What is told of settlements, with proofs: to whoever carries them to Base, and to those who are paid there.
+
+use protocol::{
+    Certificate, EvmAddress, List, Payout,
+    bundle::SumStep,
+    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
+};
+
+use crate::{
+    bundle::{BundleError, prove},
+    ledger::Ledger,
+};
+
+impl Ledger {
+    /// The settlement of this number as of a closed epoch, which `certificate` certifies.
+    pub fn prove_settlement(
+        &self,
+        number: u64,
+        as_of: u64,
+        certificate: Certificate,
+    ) -> Result<ProvenSettlement, BundleError> {
+        let newest = self.certified(as_of, &certificate)?;
+        let (record, proof) = prove(&self.archive, &self.present.state.settlements, as_of, &number)?;
+        Ok(ProvenSettlement { record, as_of: newest, certificate, proof })
+    }
+
+    /// The rotation of this serial, in the same way.
+    pub fn prove_rotation(
+        &self,
+        serial: u64,
+        as_of: u64,
+        certificate: Certificate,
+    ) -> Result<ProvenRotation, BundleError> {
+        let newest = self.certified(as_of, &certificate)?;
+        let (record, proof) = prove(&self.archive, &self.present.state.rotations, as_of, &serial)?;
+        Ok(ProvenRotation { record, as_of: newest, certificate, proof })
+    }
+
+    /// A payout with its way to its settlement's root.
+    pub fn prove_payout(&self, number: u64, index: u64) -> Option<ProvenPayout> {
+        let payouts = self.present.state.payouts.get(&number)?;
+        let place = usize::try_from(index).ok()?;
+        let path = Payout::path(payouts, place)?.iter().map(SumStep::from).collect();
+        Some(ProvenPayout { number, index, payout: payouts.get(place)?.clone(), path: List::new(path).ok()? })
+    }
+
+    /// At most `count` payouts of an account from settlement `from` on, oldest first.
+    pub fn payouts_of(&self, account: &EvmAddress, from: u64, count: usize) -> Vec<ProvenPayout> {
+        let places = self.present.state.payees.get(account).map(Vec::as_slice).unwrap_or_default();
+        let later = places.iter().skip(places.partition_point(|(number, _)| *number < from));
+        later.take(count).filter_map(|(number, index)| self.prove_payout(*number, *index)).collect()
+    }
+
+    fn certified(&self, as_of: u64, certificate: &Certificate) -> Result<protocol::EpochRecord, BundleError> {
+        let newest = self.archive.epoch(as_of).ok_or(BundleError::NotClosed { as_of })?;
+        if certificate.epoch != as_of {
+            return Err(BundleError::WrongCertificate { found: certificate.epoch, as_of });
+        }
+        Ok(newest.record.clone())
+    }
+}
