@@ -1,10 +1,13 @@
 //! A model without an exact form, from its file to a receipt: signed for, and nothing that anybody could hold more against.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+#[path = "../../float/tests/files/mod.rs"]
+mod files;
 mod support;
 
 use std::{path::Path, time::Duration};
 
+use files::{FLOAT, Node, model, value};
 use serde_json::Value;
 use support::{Devnet, og, run};
 
@@ -61,6 +64,10 @@ fn what_no_runtime_takes_is_refused(folder: &Path) {
     let said = run(og().args(["model", "compile", "--float"]).arg(&nonsense).arg("--out").arg(&out));
     assert!(said.code != 0 && said.stderr.contains("does not take the model"), "{said:?}");
     assert!(!out.exists());
+    let unknown = model(&[value("x", FLOAT, &[1])], &[Node::of("Levitate", &["x"], "y")], &[value("y", FLOAT, &[1])]);
+    std::fs::write(&nonsense, unknown).unwrap();
+    let said = run(og().args(["model", "compile", "--ordered"]).arg(&nonsense).arg("--out").arg(&out));
+    assert!(said.code != 0 && said.stderr.contains("Levitate") && said.stderr.contains("hint: --float"), "{said:?}");
     let said = run(og().arg("float-runtime"));
     assert!(said.code != 0 && said.stderr.contains("only a worker can start"), "{said:?}");
 }

@@ -8,7 +8,7 @@ use engine::{Fidelity, Level, TensorModel, fidelity, program_kernels};
 use float::{Limits, Runtime};
 use graph::{
     Element, Model, Tensor,
-    onnx::{Arithmetic, Inputs, OnnxSources, compile_onnx_with, onnx_inputs},
+    onnx::{Arithmetic, CompileError, Inputs, OnnxError, OnnxSources, compile_onnx_with, onnx_inputs},
 };
 use serde_json::Value;
 
@@ -49,8 +49,20 @@ pub fn compile(options: &ModelCompile, name: &str) -> Result<(Vec<u8>, Option<Me
     };
     let arithmetic = if options.ordered { Arithmetic::Ordered } else { Arithmetic::Integer };
     let sources = OnnxSources { name, arithmetic, file: &file, calibration: &calibration, rows_max: options.rows_max };
-    let artefact = compile_onnx_with(&sources, program_kernels(Level::detect()))?.to_artefact();
+    let compiled = compile_onnx_with(&sources, program_kernels(Level::detect())).map_err(otherwise)?;
+    let artefact = compiled.to_artefact();
     Ok((artefact, (!options.ordered).then_some(Measured { file, sets: calibration })))
+}
+
+/// Where an operator has no exact meaning, there is still the float form.
+fn otherwise(error: CompileError) -> anyhow::Error {
+    let is_unknown = matches!(error, CompileError::Onnx(OnnxError::UnsupportedOperators { .. }));
+    let error = anyhow::Error::from(error);
+    if is_unknown {
+        return error
+            .context("no exact form; hint: --float keeps the file for a float runtime, whose answers are signed for");
+    }
+    error
 }
 
 /// One set of named arrays, or a list of such sets; each in the order of the model's inputs.
