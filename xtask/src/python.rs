@@ -46,6 +46,10 @@ pub static SPECIFICATION: Environment = Environment {
 pub static EVALUATION: Environment =
     Environment { requirements: "tests/harness/lm-eval.txt", folder: "harness/lm-eval", variables: |_| Vec::new() };
 
+/// The load generator that asks a devnet as its many users would.
+pub static LOAD: Environment =
+    Environment { requirements: "tests/harness/aiperf.txt", folder: "harness/aiperf", variables: |_| Vec::new() };
+
 fn native(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let header = workspace.root().join("models/peers/tile.h");
     vec![("CMAKE_ARGS", "-DGGML_NATIVE=ON".to_owned()), ("CXXFLAGS", format!("-include {}", header.display()))]

@@ -53,6 +53,7 @@ pub static AREA: Area = Area {
             measure: elsewhere::gateway_under_load,
         },
         Bar { name: "lm-eval, a task of our own", goal: Goal::AtLeast(90.0, "%"), measure: harness::evaluation },
+        Bar { name: "aiperf, requests that fail", goal: Goal::AtMost(0.0, "failed"), measure: harness::load },
     ],
 };
 

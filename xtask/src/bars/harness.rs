@@ -1,6 +1,6 @@
-//! What a public harness finds when it asks a devnet to score a task of our own.
+//! What public harnesses find when they ask a devnet: one scores a task of our own, one asks as many users at once.
 //!
-//! It brings half a gigabyte of packages, so no test runs it; it needs no torch.
+//! They bring a gigabyte of packages, so no test runs them; they need no torch.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use super::Bench;
 use super::devnet::Devnet;
 use super::figure::Outcome;
 use crate::check::cargo;
-use crate::python::{EVALUATION, environment};
+use crate::python::{EVALUATION, LOAD, environment};
 use crate::stage;
 
 /// `lm-eval`'s `local-completions`: choices are ranked by the log-probabilities that echoed prompts come back with.
@@ -35,6 +35,36 @@ pub fn evaluation(bench: &mut Bench<'_>) -> Result<Outcome> {
     let right =
         results.pointer("/results/receipts/acc,none").and_then(Value::as_f64).context("no accuracy was told")?;
     Ok(Outcome::of(right * 100.0, "tests/harness/receipts.yaml: 31 held-out questions, the likeliest of four facts"))
+}
+
+/// `aiperf`, streaming chats from eight users at once: how many of its requests failed, by its own count.
+pub fn load(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let out = fresh(bench, "aiperf-results")?;
+    let (requests, devnet) = (bench.count(200, 40).to_string(), devnet(bench)?);
+    environment(bench.workspace, &LOAD)?;
+    // The environment's own program: the module is not one that can be run.
+    let mut command = Command::new(bench.workspace.target().join("harness/aiperf/bin/aiperf"));
+    command.args(["profile", "--model", "demo-chat", "--endpoint-type", "chat", "--streaming", "--url"]);
+    command.arg(devnet.gateway()?);
+    command.args(["--tokenizer", "models/demo", "--concurrency", "8", "--request-count", &requests]);
+    command
+        .args(["--isl", "64", "--osl", "32", "--random-seed", "7", "--ui", "none", "--output-artifact-dir"])
+        .arg(&out);
+    // Its offline mode looks for tokenizers in a cache alone; the one that it is given is a folder of this tree, so nothing is fetched.
+    command.current_dir(bench.workspace.root()).env("HF_HUB_DISABLE_TELEMETRY", "1").env("OPENAI_API_KEY", "none");
+    if !stage::run("aiperf", &mut command)? {
+        bail!("aiperf failed");
+    }
+    let results = results(&out, "profile_export_aiperf.json")?;
+    let told =
+        |path: &str| results.pointer(path).and_then(Value::as_f64).with_context(|| format!("no {path} was told"));
+    let (answered, rate, first) =
+        (told("/request_count/avg")?, told("/request_throughput/avg")?, told("/time_to_first_token/p50")?);
+    let asked: f64 = requests.parse().context("a count is a number")?;
+    let note = format!(
+        "demo-chat, 8 streams, 64 tokens in and 32 out: {rate:.1} answers/s, first token p50 {first:.0} ms; guidellm needs torch"
+    );
+    Ok(Outcome::of(asked - answered, note))
 }
 
 fn devnet(bench: &Bench<'_>) -> Result<Devnet> {
