@@ -31,7 +31,7 @@ pub(crate) type Signature = <MinSig as Variant>::Signature;
 pub(crate) type Partial = PartialSignature<MinSig>;
 
 /// Why keys do not make a committee.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CommitteeError {
     #[error("failed to read validator key {index}: not an ed25519 public key")]
     Key { index: usize },
@@ -92,6 +92,32 @@ pub(crate) fn read_keys(validators: &[[u8; 32]]) -> Result<Vec<PublicKey>, Commi
     Ok(keys)
 }
 
+/// The public polynomial, if it was made for this many members.
+pub(crate) fn read_sharing(polynomial: &[u8], members: &Set<PublicKey>) -> Result<Sharing<MinSig>, CommitteeError> {
+    let limit = NonZeroU32::new(MAX_VALIDATORS).unwrap_or(NonZeroU32::MIN);
+    let sharing: Sharing<MinSig> = Sharing::decode_cfg(Copying(polynomial), &(limit, ModeVersion::v0()))
+        .map_err(|_| CommitteeError::Polynomial)?;
+    let quorum = members.quorum::<N3f1>();
+    if usize::try_from(sharing.total().get()) != Ok(members.len()) || sharing.required() != quorum {
+        let (made_for, quorum) = (sharing.total().get(), sharing.required());
+        return Err(CommitteeError::PolynomialSize { made_for, quorum, count: members.len() });
+    }
+    Ok(sharing)
+}
+
+/// The secret share, if it is this member's under this polynomial.
+pub(crate) fn read_share(
+    share: &[u8],
+    sharing: &Sharing<MinSig>,
+    members: &Set<PublicKey>,
+    me: &PublicKey,
+) -> Result<Share, CommitteeError> {
+    let share = Share::decode(Copying(share)).map_err(|_| CommitteeError::Share)?;
+    let owned = Quorum::index(members, me) == Some(share.index)
+        && sharing.partial_public(share.index).is_ok_and(|public| public == share.public::<MinSig>());
+    owned.then_some(share).ok_or(CommitteeError::ForeignShare)
+}
+
 /// The namespace of everything that the validators of one chain sign.
 pub(crate) fn vote_namespace(chain_id: u64) -> Vec<u8> {
     format!("og-{chain_id}").into_bytes()
@@ -139,21 +165,8 @@ impl EpochKey {
         members: &Set<PublicKey>,
         me: &PublicKey,
     ) -> Result<Self, CommitteeError> {
-        let limit = NonZeroU32::new(MAX_VALIDATORS).unwrap_or(NonZeroU32::MIN);
-        let sharing: Sharing<MinSig> = Sharing::decode_cfg(Copying(polynomial), &(limit, ModeVersion::v0()))
-            .map_err(|_| CommitteeError::Polynomial)?;
-        let quorum = members.quorum::<N3f1>();
-        if usize::try_from(sharing.total().get()) != Ok(members.len()) || sharing.required() != quorum {
-            let (made_for, quorum) = (sharing.total().get(), sharing.required());
-            return Err(CommitteeError::PolynomialSize { made_for, quorum, count: members.len() });
-        }
-        let share = Share::decode(Copying(share)).map_err(|_| CommitteeError::Share)?;
-        let place = Quorum::index(members, me);
-        let owned = place == Some(share.index)
-            && sharing.partial_public(share.index).is_ok_and(|public| public == share.public::<MinSig>());
-        if !owned {
-            return Err(CommitteeError::ForeignShare);
-        }
+        let sharing = read_sharing(polynomial, members)?;
+        let share = read_share(share, &sharing, members, me)?;
         Ok(Self { namespace: epoch_namespace(chain_id), sharing, share })
     }
 

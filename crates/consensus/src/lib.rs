@@ -20,6 +20,7 @@ mod limits;
 mod member;
 mod message;
 mod proposer;
+pub mod reshare;
 mod sharing;
 pub mod simulation;
 mod store;
