@@ -129,6 +129,8 @@ pub struct Packages {
 
 /// Ethereum's clients, as the tests of the JSON-RPC run them.
 pub static CLIENTS: Packages = Packages { pins: "tests/clients", folder: "test-npm" };
+/// x402's clients and middleware, as the tests of payments run them.
+pub static PAYERS: Packages = Packages { pins: "tests/payers", folder: "payers-npm" };
 /// The compiler of the contracts, what they are built on, and the clients that sign for them.
 pub static CONTRACTS: Packages = Packages { pins: "contracts", folder: "contracts-npm" };
 

@@ -23,6 +23,9 @@ const CLIENTS_VARIABLE: &str = "OG_TEST_NODE";
 /// Where they find those of the contracts.
 const CONTRACTS_VARIABLE: &str = "OG_TEST_CONTRACTS";
 
+/// Where they find those of x402's clients and middleware.
+const PAYERS_VARIABLE: &str = "OG_TEST_PAYERS";
+
 /// Every stage runs even if an earlier one failed, so that one run tells all there is to mend.
 pub fn run(area: Option<&str>) -> Result<bool> {
     let workspace = Workspace::find()?;
@@ -33,6 +36,7 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     if scope.rust {
         let clients = python::packages(&workspace, &python::CLIENTS)?;
         let contracts = python::packages(&workspace, &python::CONTRACTS)?;
+        let payers = python::packages(&workspace, &python::PAYERS)?;
         tally = tally + Tally::default().with_status(check::run(area)?);
         let fork = python::fork(&workspace, &interpreter)?;
         let variables = [
@@ -40,6 +44,7 @@ pub fn run(area: Option<&str>) -> Result<bool> {
             (FORK_VARIABLE, &fork),
             (CLIENTS_VARIABLE, &clients),
             (CONTRACTS_VARIABLE, &contracts),
+            (PAYERS_VARIABLE, &payers),
         ];
         tally = tally + rust_tests(&workspace, area, variables)?;
         tally = tally + doc_tests(&workspace, area)?;
@@ -95,7 +100,7 @@ fn scripts(workspace: &Workspace, models: &[String]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 4]) -> Result<Tally> {
+fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 5]) -> Result<Tally> {
     let has_nextest = cargo(workspace).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut command = cargo(workspace);
     if has_nextest {

@@ -9,6 +9,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     directory::Directory,
+    facilitator::{self, Booth},
     http,
     outbox::{Outbox, OutboxError},
     pace::Pace,
@@ -79,6 +80,8 @@ impl Gateway {
         let key = config.key.clone();
         let open = |payments| Desk::open(payments, &config.directory, Client::new(pace.validator_wait)).map(Arc::new);
         let desk = config.payments.map(open).transpose()?;
+        let beside = |desk: &Arc<Desk>| Booth::of_desk(desk, &config.directory).map(Arc::new);
+        let booth = desk.as_ref().map(beside).transpose().map_err(DeskError::from)?;
         let shared = Arc::new(Shared {
             key: config.key,
             chain_id: config.chain_id,
@@ -90,6 +93,7 @@ impl Gateway {
             outbox: outbox.clone(),
             metrics: Arc::default(),
             desk: desk.clone(),
+            booth: booth.clone(),
             places: Arc::new(Semaphore::new(pace.requests_max)),
             large_bodies: Semaphore::new(pace.large_bodies_max),
         });
@@ -103,6 +107,9 @@ impl Gateway {
         })?;
         if let Some(desk) = desk {
             tasks.spawn(payment::run(desk));
+        }
+        if let Some(booth) = booth {
+            tasks.spawn(facilitator::look_after(booth));
         }
         tasks.spawn(keep_fresh(Arc::clone(&shared)));
         tasks.spawn(keep_vocabularies(Arc::clone(&shared)));

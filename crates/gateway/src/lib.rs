@@ -8,6 +8,7 @@
 mod checks;
 mod delivery;
 mod directory;
+mod facilitator;
 mod gateway;
 mod http;
 mod kept;
@@ -22,6 +23,7 @@ mod stages;
 mod vocabulary;
 mod worker_error;
 
+pub use facilitator::{Facilitator, FacilitatorConfig, FacilitatorError, FacilitatorPace};
 pub use gateway::{Config, Gateway, GatewayError};
 pub use pace::Pace;
 pub use payment::{DeskError, Payments, Prices};

@@ -8,8 +8,8 @@ use network::{Client, LedgerClient, now_ms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    directory::Directory, metrics::Metrics, outbox::Outbox, pace::Pace, payment::Desk, prepare::Circumstances,
-    vocabulary::Vocabularies,
+    directory::Directory, facilitator::Booth, metrics::Metrics, outbox::Outbox, pace::Pace, payment::Desk,
+    prepare::Circumstances, vocabulary::Vocabularies,
 };
 
 pub struct Shared {
@@ -25,6 +25,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where calls have a price.
     pub desk: Option<Arc<Desk>>,
+    /// Settles for other servers, where this gateway takes payments itself.
+    pub booth: Option<Arc<Booth>>,
     /// Places for requests that are being answered.
     pub places: Arc<Semaphore>,
     /// Places for bodies that are larger than most endpoints take.

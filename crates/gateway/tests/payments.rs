@@ -109,6 +109,7 @@ async fn paid(behaviour: Behaviour) -> Paid {
         session_cap: WHOLE / 10,
         idle: Duration::from_secs(60),
         window: Duration::from_secs(60),
+        merchants: Vec::new(),
         fee: 20_000,
     };
     let config = Config { payments: Some(payments), ..stub::config(&validator, &folder, pace()) };

@@ -145,6 +145,14 @@ fn config(home: &Home, network: &Network, keys: &[FundedKey]) -> Result<Config> 
     })
 }
 
+/// Where the devnet of this folder has its Base.
+pub fn kept_url(home: &Home) -> Result<String> {
+    let path = home.folder().join("base.json");
+    let kept: Kept = serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?)
+        .with_context(|| format!("failed to read {}", path.display()))?;
+    Ok(format!("http://{}", kept.listen))
+}
+
 fn listen(file: &std::path::Path, options: &cli::Devnet) -> Result<SocketAddr> {
     if let Some(port) = options.base_port {
         return Ok((Ipv4Addr::LOCALHOST, port).into());

@@ -58,6 +58,9 @@ pub enum Verb {
     /// OPG on the ledger: who has how much, and payments.
     #[command(subcommand)]
     Wallet(Wallet),
+    /// Settle x402 payments for servers that take them.
+    #[command(subcommand)]
+    Facilitator(Facilitator),
     /// Pay some OPG of the devnet's faucet to whoever needs it.
     Faucet(Faucet),
     /// One line for each node of the network.
@@ -290,6 +293,39 @@ pub enum Wallet {
         #[arg(long, value_name = "OPG")]
         amount: String,
     },
+}
+
+#[derive(Subcommand)]
+pub enum Facilitator {
+    /// Start a facilitator: /verify, /settle, /supported, /discovery/resources.
+    Start(FacilitatorStart),
+    /// Make the token by which a receiver says how much of an `upto` payment is taken.
+    Token {
+        /// The receiver's address.
+        #[arg(long, value_name = "ADDRESS")]
+        pay_to: String,
+    },
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  og facilitator start                                    (for the devnet's Base)\n  og facilitator start --rpc https://… --key settler      (og keys new settler; its address needs coins)"
+)]
+pub struct FacilitatorStart {
+    #[arg(long, default_value = "127.0.0.1:8750")]
+    pub listen: SocketAddr,
+    /// JSON-RPC of the chain; without it, the devnet's Base.
+    #[arg(long, value_name = "URL")]
+    pub rpc: Option<String>,
+    /// Id of the chain.
+    #[arg(long, default_value_t = 8453)]
+    pub chain: u64,
+    /// The key of the folder that settles, and which of the addresses that come from it.
+    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/3")]
+    pub key: String,
+    /// A token besides USDC and OPG: its address, and name and version of its EIP-712 domain; may be given again.
+    #[arg(long = "asset", value_name = "ADDRESS,NAME,VERSION")]
+    pub assets: Vec<String>,
 }
 
 #[derive(Args)]

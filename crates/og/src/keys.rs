@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use crypto::{PublicKey, SigningKey};
+use devchain::FundedKey;
 use protocol::{Bytes, Canonical as _, Digest, Version};
 use serde::{Deserialize, Serialize};
 use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
@@ -102,6 +103,13 @@ pub fn open(home: &Home, passphrase: &Passphrase, name: &str) -> Result<Secrets>
         bail!("{} names another public key than it seals", path.display());
     }
     Ok(Secrets { key, sealer: Sealer::new(secrets.data_key.0), share: secrets.share.into_inner() })
+}
+
+/// An address of the payers' chain that comes from a key of the folder: `NAME`, or `NAME/INDEX` for another than the first.
+pub fn wallet(home: &Home, name: &str) -> Result<FundedKey> {
+    let (name, index) = name.split_once('/').unwrap_or((name, "0"));
+    let index = index.parse().with_context(|| format!("{index:?} is no index of an address"))?;
+    Ok(FundedKey::derive(&open(home, &passphrase(home)?, name)?.key.seed(), index))
 }
 
 pub fn read(path: &Path) -> Result<KeyFile> {

@@ -16,6 +16,7 @@ use storage::{read_file, write_file};
 use crate::{
     base::{self, Base},
     cli,
+    commands::facilitator,
     home::Home,
     keys,
 };
@@ -115,6 +116,7 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         session_cap: SESSION_CAP,
         idle: IDLE,
         window: WINDOW,
+        merchants: facilitator::merchants(home)?,
         fee: FEE,
     }))
 }

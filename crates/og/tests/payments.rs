@@ -33,3 +33,28 @@ fn npms_client_pays_within_its_own_limits_and_takes_back_what_is_left() {
     let said = run(&mut command);
     assert!(said.code == 0 && said.stdout.contains("x402 pays: ok"), "{}\n{}", said.stdout, said.stderr);
 }
+
+#[test]
+fn npms_axios_client_pays_and_spends_no_gas() {
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let base = devnet.ready["base"].clone();
+    let mut command = support::payer_script("x402_axios.mjs");
+    command.arg(devnet.text("gateway"));
+    command.arg(base["url"].as_str().unwrap()).arg(base["keys"][0]["secret"].as_str().unwrap());
+    let said = run(&mut command);
+    assert!(said.code == 0 && said.stdout.contains("x402 axios: ok"), "{}\n{}", said.stdout, said.stderr);
+}
+
+#[test]
+fn opengradients_fork_opens_a_session_and_draws_on_it() {
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let base = devnet.ready["base"].clone();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/og_x402_pays.py");
+    let fork = std::env::var("OG_TEST_FORK");
+    let mut command = python();
+    command.env("PYTHONPATH", fork.expect("OG_TEST_FORK is not set: `cargo xtask test` makes and sets it"));
+    command.arg(script).arg(devnet.text("gateway"));
+    command.arg(base["url"].as_str().unwrap()).arg(base["keys"][1]["secret"].as_str().unwrap());
+    let said = run(&mut command);
+    assert!(said.code == 0 && said.stdout.contains("og-x402 pays: ok"), "{}\n{}", said.stdout, said.stderr);
+}

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 pub mod books;
 pub mod chain;
+pub mod facilitator;
 pub mod payer;
 pub mod price;
 pub mod scheme;

@@ -31,7 +31,13 @@ pub struct Page {
 }
 
 pub async fn resources(State(shared): State<Arc<Shared>>, headers: HeaderMap, Query(page): Query<Page>) -> Response {
-    let all = shared.desk.as_ref().map(|desk| all(&shared, desk, &headers)).unwrap_or_default();
+    let mut found = shared.desk.as_ref().map(|desk| all(&shared, desk, &headers)).unwrap_or_default();
+    found.extend(shared.booth.iter().flat_map(|booth| booth.listed()));
+    self::page(found, &page)
+}
+
+/// One page of everything that was found.
+pub fn page(all: Vec<Value>, page: &Page) -> Response {
     let (limit, offset) = (page.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX), page.offset.unwrap_or(0));
     let total = all.len();
     let items: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();

@@ -3,7 +3,7 @@
 mod answered;
 mod bill;
 mod body;
-mod discovery;
+pub mod discovery;
 mod endpoint;
 mod models;
 mod receipts;
@@ -25,7 +25,7 @@ use network::axum::{
 
 use api::{ApiError, Code, Dialect, ENDPOINTS, Endpoint};
 
-use crate::shared::Shared;
+use crate::{facilitator, shared::Shared};
 
 pub fn routes(shared: Arc<Shared>) -> Router {
     let router = Router::new()
@@ -44,7 +44,9 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         router.route(endpoint.path, post(serve).get(probe))
     };
     let router = ENDPOINTS.iter().fold(router, row);
-    router.fallback(unknown_path).method_not_allowed_fallback(wrong_method).with_state(shared)
+    let facilitator = shared.booth.clone().map(facilitator::routes).unwrap_or_default();
+    let router = router.fallback(unknown_path).method_not_allowed_fallback(wrong_method).with_state(shared);
+    router.merge(facilitator)
 }
 
 async fn unknown_path(method: Method, uri: Uri) -> Response {

@@ -102,6 +102,18 @@ impl ChainClient {
         tokio::time::timeout(patience, asked).await.unwrap_or(Ok(None))
     }
 
+    /// How many transactions of an address are in blocks.
+    pub async fn count(&self, address: Address) -> Result<u64, ChainError> {
+        let method = "eth_getTransactionCount";
+        let count = self.number(method, json!([address, "latest"])).await?;
+        u64::try_from(count).map_err(|_| ChainError::Answer(method))
+    }
+
+    /// Sends a transaction that was signed and perhaps sent before.
+    pub async fn send_again(&self, raw: &[u8]) -> Result<(), ChainError> {
+        self.one("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)])).await.map(|_| ())
+    }
+
     async fn number(&self, method: &'static str, params: Value) -> Result<U256, ChainError> {
         let answer = self.one(method, params).await?;
         answer.as_str().and_then(|text| text.parse().ok()).ok_or(ChainError::Answer(method))

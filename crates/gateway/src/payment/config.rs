@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use payments::{
     Address,
+    facilitator::Merchant,
     price::{Money, Price, Unit},
     scheme::Asset,
     wire::Network,
@@ -29,6 +30,8 @@ pub struct Payments {
     pub idle: Duration,
     /// How long a charge can be refunded.
     pub window: Duration,
+    /// Servers whose `upto` payments this gateway settles for them, as their facilitator.
+    pub merchants: Vec<Merchant>,
     /// The protocol's part of every charge, in millionths.
     pub fee: u32,
 }

@@ -47,8 +47,8 @@ pub struct Desk {
     pub sessions: Mutex<Sessions>,
     pub feed: Mutex<Feed>,
     /// Transactions of our key leave one after the other: their nonces have an order.
-    pub sending: tokio::sync::Mutex<()>,
-    assets: Vec<Asset>,
+    pub sending: Arc<tokio::sync::Mutex<()>>,
+    pub assets: Vec<Asset>,
 }
 
 /// A call that has a price.
@@ -89,7 +89,7 @@ impl Desk {
             recipient,
             sessions: Mutex::new(Sessions::new(idle_ms)),
             feed: Mutex::new(Feed::new(STALE_AFTER_MS, HONOURED_FOR_MS)),
-            sending: tokio::sync::Mutex::new(()),
+            sending: Arc::default(),
             assets: config.assets(),
             config,
         };

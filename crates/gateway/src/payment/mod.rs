@@ -2,7 +2,7 @@
 //!
 //! What is right is decided in `payments`; here are its connections: headers in and out, a chain's RPC, the clock, the tasks.
 
-mod chain;
+pub mod chain;
 mod clerk;
 mod config;
 mod desk;
@@ -13,6 +13,6 @@ mod unpaid;
 
 pub use clerk::run;
 pub use config::{Payments, Prices};
-pub use desk::{Bill, Desk, DeskError};
+pub use desk::{Bill, Desk, DeskError, lock};
 pub use paid::Paid;
 pub use unpaid::Unpaid;

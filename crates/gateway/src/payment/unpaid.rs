@@ -69,7 +69,7 @@ fn with_legacy_body(response: Response, error: &ApiError, dialect: Dialect, requ
 fn told(refused: &Refused) -> ApiError {
     let code = match refused.fault() {
         Fault::Payment => Code::PaymentRequired,
-        Fault::Form => Code::InvalidValue,
+        Fault::Form | Fault::Unknown => Code::InvalidValue,
         Fault::Allowance => Code::AllowanceRequired,
         Fault::Conflict => Code::PaymentConflict,
         Fault::Ours => Code::PaymentsAway,

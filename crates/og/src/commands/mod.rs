@@ -2,6 +2,7 @@
 
 mod audit;
 mod compile;
+pub mod facilitator;
 mod infer;
 mod keys;
 mod model;
@@ -53,6 +54,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Model(command) => model::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Keys(command) => keys::run(&Home::new(common.dir.clone()), &common, command).map(done),
         Verb::Wallet(command) => wallet::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
         Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),

@@ -27,6 +27,45 @@ pub fn python() -> Command {
     Command::new(python.expect("OG_TEST_PYTHON is not set: `cargo xtask test` makes the environment and sets it"))
 }
 
+/// A script of `tests/clients` in Node, beside the packages of x402's clients and middleware.
+pub fn payer_script(name: &str) -> Command {
+    let folder = std::env::var("OG_TEST_PAYERS");
+    let folder = folder.expect("OG_TEST_PAYERS is not set: `cargo xtask test` makes and sets it");
+    let script = Path::new(&folder).join(name);
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name), &script).unwrap();
+    let mut command = Command::new("node");
+    command.arg(script);
+    command
+}
+
+/// A verb that runs until it is ended, on a devnet's folder; gone when dropped.
+pub struct Keeper {
+    child: Child,
+    pub ready: Value,
+}
+
+impl Keeper {
+    pub fn start(devnet: &Devnet, arguments: &[&str]) -> Self {
+        let mut command = og();
+        command.arg("--json").arg("--dir").arg(devnet.dir()).args(arguments).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().expect("it ended before it was ready").unwrap();
+        Self { child, ready: serde_json::from_str(&line).unwrap() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// How a call ended.
 #[derive(Debug)]
 pub struct Said {

@@ -7,5 +7,7 @@ mod settle;
 mod transaction;
 
 pub use ask::{Ask, ChannelAsk, WalletAsk};
-pub use settle::{Call, ClaimLine, SettleError, claim, deposit, payment, refund, sweep};
+pub use settle::{
+    Call, ClaimLine, SettleError, claim, claim_signed, deposit, pay, payment, refund, refund_signed, sweep,
+};
 pub use transaction::{Fees, Signed, sign};

@@ -44,13 +44,18 @@ pub enum SettleError {
 
 /// Takes `amount` of a payment by `exact` or `upto`.
 pub fn payment(purse: &PurseRecord, amount: u128) -> Result<Call, SettleError> {
-    let proof = json::parse(&purse.proof)?;
+    pay(purse.scheme, purse.method, purse.asset.0, &purse.proof, amount)
+}
+
+/// The same of what a payer signed.
+pub fn pay(scheme: Scheme, method: Method, asset: Address, proof: &[u8], amount: u128) -> Result<Call, SettleError> {
+    let proof = json::parse(proof)?;
     let object = Object::new("proof", &proof);
     let signature = object.bytes("signature", SIGNATURE_BYTES_MAX)?;
-    match (purse.scheme, purse.method) {
+    match (scheme, method) {
         (Scheme::Exact, Method::Transfer) => {
             let signed = TransferAuthorization::read(object.object("authorization")?)?;
-            Ok(Call { to: purse.asset.0, data: transfer(&signed, &signature)?.into() })
+            Ok(Call { to: asset, data: transfer(&signed, &signature)?.into() })
         }
         (Scheme::Exact, Method::Permit2) => {
             let signed = PermitAuthorization::read(object.object("permit2Authorization")?)?;
@@ -152,7 +157,11 @@ pub fn claim(lines: &[ClaimLine], domain: &Domain, key: &SignerKey) -> Call {
         total_claimed: line.total_claimed,
     };
     let entries: Vec<ClaimEntry> = lines.iter().map(entry).collect();
-    let signature = key.sign(&channel::claim_batch(&entries, domain));
+    claim_signed(lines, &key.sign(&channel::claim_batch(&entries, domain)))
+}
+
+/// Claims from many channels at once, with their receiver's authorizer's signature.
+pub fn claim_signed(lines: &[ClaimLine], signature: &[u8]) -> Call {
     let claims = lines.iter().map(|line| IBatchSettlement::VoucherClaim {
         voucher: IBatchSettlement::Voucher { channel: config_of(&line.config), maxClaimableAmount: line.max_claimable },
         signature: line.signature.clone().into(),
@@ -160,7 +169,7 @@ pub fn claim(lines: &[ClaimLine], domain: &Domain, key: &SignerKey) -> Call {
     });
     let call = IBatchSettlement::claimWithSignatureCall {
         voucherClaims: claims.collect(),
-        authorizerSignature: signature.to_vec().into(),
+        authorizerSignature: Bytes::copy_from_slice(signature),
     };
     Call { to: BATCH_SETTLEMENT, data: call.abi_encode().into() }
 }
@@ -201,19 +210,28 @@ pub fn refund(
     key: &SignerKey,
 ) -> Call {
     let digest = channel::refund(channel_id(config, domain), nonce, amount, domain);
+    let claimed = line.map(|line| claim(std::slice::from_ref(line), domain, key));
+    refund_signed(claimed, config, amount, nonce, &key.sign(&digest))
+}
+
+/// The same with the receiver's authorizer's signature, after what it claims.
+pub fn refund_signed(
+    claimed: Option<Call>,
+    config: &ChannelConfig,
+    amount: u128,
+    nonce: U256,
+    signature: &[u8],
+) -> Call {
     let refund = IBatchSettlement::refundWithSignatureCall {
         config: config_of(config),
         amount,
         nonce,
-        receiverAuthorizerSignature: key.sign(&digest).to_vec().into(),
+        receiverAuthorizerSignature: Bytes::copy_from_slice(signature),
     };
     let refund = refund.abi_encode();
-    let data = match line {
+    let data = match claimed {
         None => refund,
-        Some(line) => {
-            let claimed = claim(std::slice::from_ref(line), domain, key).data;
-            IBatchSettlement::multicallCall { data: vec![claimed, refund.into()] }.abi_encode()
-        }
+        Some(claimed) => IBatchSettlement::multicallCall { data: vec![claimed.data, refund.into()] }.abi_encode(),
     };
     Call { to: BATCH_SETTLEMENT, data: data.into() }
 }

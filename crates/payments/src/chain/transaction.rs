@@ -20,6 +20,8 @@ pub struct Fees {
 pub struct Signed {
     pub raw: Bytes,
     pub hash: B256,
+    /// Of its sender.
+    pub nonce: u64,
 }
 
 /// Signs `call` for a chain.
@@ -35,7 +37,7 @@ pub fn sign(call: &Call, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey)
     s.to_be_bytes_trimmed_vec().as_slice().encode(&mut signed);
     let mut raw = vec![TYPE];
     list(&signed, &mut raw);
-    Signed { hash: keccak256(&raw), raw: raw.into() }
+    Signed { hash: keccak256(&raw), raw: raw.into(), nonce }
 }
 
 fn body(call: &Call, chain_id: u64, nonce: u64, fees: Fees) -> Vec<u8> {

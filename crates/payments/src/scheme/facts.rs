@@ -1,6 +1,7 @@
 //! What a chain says of a payer or a channel; asked for by whoever has a connection, given here as an argument.
 
 use alloy_primitives::{Address, B256, U256};
+use protocol::Digest;
 
 use crate::{scheme::offer::Method, wire::Network};
 
@@ -14,6 +15,28 @@ pub struct Question {
     pub nonce: B256,
     /// A digest and a signature that only a contract could take for its own.
     pub contract_signature: Option<(B256, Vec<u8>)>,
+}
+
+impl Question {
+    /// The identity of the payment that is asked about.
+    pub fn id(&self) -> Digest {
+        payment_id(self.method, self.network, &self.asset, &self.payer, &self.nonce)
+    }
+}
+
+/// A payment's identity: what its chain takes once only.
+pub(super) fn payment_id(method: Method, network: Network, asset: &Address, payer: &Address, nonce: &B256) -> Digest {
+    let is_permit2 = method == Method::Permit2;
+    let parts: [&[u8]; 6] = [
+        &[u8::from(is_permit2)],
+        &network.chain_id().to_be_bytes(),
+        // Permit2 counts nonces for all tokens together, a token for itself.
+        if is_permit2 { &[] } else { asset.as_slice() },
+        payer.as_slice(),
+        nonce.as_slice(),
+        &[],
+    ];
+    crypto::hash("og/payment/v1", &parts)
 }
 
 /// What is known of a payer.

@@ -92,17 +92,8 @@ impl Authorised {
 
     /// The payment's identity: what its chain takes once only.
     pub fn id(&self) -> Digest {
-        let claim = &self.claim;
-        let parts: [&[u8]; 6] = [
-            &[u8::from(claim.method == Method::Permit2)],
-            &self.network.chain_id().to_be_bytes(),
-            // Permit2 counts nonces for all tokens together, a token for itself.
-            if claim.method == Method::Permit2 { &[] } else { self.asset.as_slice() },
-            claim.payer.as_slice(),
-            claim.nonce.as_slice(),
-            &[],
-        ];
-        crypto::hash("og/payment/v1", &parts)
+        let Claim { method, payer, nonce, .. } = &self.claim;
+        facts::payment_id(*method, self.network, &self.asset, payer, nonce)
     }
 }
 

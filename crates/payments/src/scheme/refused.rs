@@ -27,6 +27,14 @@ pub enum Refused {
     Spender,
     #[error("the payment names another facilitator")]
     Facilitator,
+    #[error("this {0} is none that is settled here")]
+    Unsupported(&'static str),
+    #[error("{found} are to be taken, and only {cap} are signed for")]
+    OverCap { found: u128, cap: u128 },
+    #[error("the receiver's authorizer did not consent: {0}")]
+    Authorizer(&'static str),
+    #[error("the amount of an `upto` payment is taken from its receiver only, who shows a token")]
+    Unauthorised,
     #[error("the payment is over {found}, {expected} expected")]
     Amount { found: u128, expected: u128 },
     #[error("the payment is not valid before {valid_after}, and it is {now}")]
@@ -67,6 +75,8 @@ pub enum Refused {
     SessionExhausted { left: u128, needed: u128 },
     #[error("the chain could not be asked: {0}")]
     Chain(String),
+    #[error("its chain would not take it: {0}")]
+    WouldFail(String),
     #[error("the payment could not be written down: {0}")]
     NotDurable(String),
 }
@@ -82,6 +92,8 @@ pub enum Fault {
     Allowance,
     /// The same identifier, something else: 409.
     Conflict,
+    /// Whoever asks is not who may: 401.
+    Unknown,
     /// Ours: 503.
     Ours,
 }
@@ -99,6 +111,10 @@ impl Refused {
             Self::Token => "invalid_exact_evm_payload_token_mismatch",
             Self::Spender => "invalid_permit2_spender",
             Self::Facilitator => "invalid_upto_evm_facilitator_mismatch",
+            Self::Unsupported(what) => unsupported_reason(what),
+            Self::OverCap { .. } => "invalid_settlement_exceeds_amount",
+            Self::Authorizer(_) => "invalid_batch_settlement_evm_authorizer_address_mismatch",
+            Self::Unauthorised => "unauthorized_settlement",
             Self::Amount { .. } => "invalid_exact_evm_payload_authorization_value_mismatch",
             Self::TooEarly { .. } => "invalid_exact_evm_payload_authorization_valid_after",
             Self::TooLate { .. } => "invalid_exact_evm_payload_authorization_valid_before",
@@ -119,6 +135,7 @@ impl Refused {
             Self::UnknownSession => "unknown_session",
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Chain(_) => "unexpected_verify_error",
+            Self::WouldFail(_) => "transaction_simulation_failed",
             Self::NotDurable(_) => "unexpected_settle_error",
         }
     }
@@ -128,6 +145,7 @@ impl Refused {
             Self::Wire(_) => Fault::Form,
             Self::Allowance { .. } => Fault::Allowance,
             Self::Conflict | Self::InFlight => Fault::Conflict,
+            Self::Unauthorised => Fault::Unknown,
             Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
             Self::Terms(_)
             | Self::Resource(_)
@@ -138,6 +156,10 @@ impl Refused {
             | Self::Token
             | Self::Spender
             | Self::Facilitator
+            | Self::Unsupported(_)
+            | Self::OverCap { .. }
+            | Self::Authorizer(_)
+            | Self::WouldFail(_)
             | Self::Amount { .. }
             | Self::TooEarly { .. }
             | Self::TooLate { .. }
@@ -163,8 +185,17 @@ impl Refused {
             Fault::Form => "PAYMENT-SIGNATURE is base64 of x402's PaymentPayload, see specs/payments.md",
             Fault::Allowance => "approve Permit2 for the token first, or use a gas sponsoring extension",
             Fault::Conflict => "use a new payment identifier for a new request",
+            Fault::Unknown => "send `Authorization: Bearer` with the receiver's token, see og facilitator token",
             Fault::Ours => "try again in a moment",
         }
+    }
+}
+
+const fn unsupported_reason(what: &'static str) -> &'static str {
+    match what.as_bytes() {
+        b"scheme" => "unsupported_scheme",
+        b"network" => "invalid_network",
+        _ => "unsupported_asset",
     }
 }
 

@@ -13,6 +13,8 @@ use crate::wire::{
 pub struct SettleResponse {
     pub success: bool,
     pub error_reason: Option<String>,
+    /// The same for people.
+    pub error_message: Option<String>,
     pub payer: Option<Address>,
     pub transaction: String,
     pub network: Network,
@@ -26,6 +28,7 @@ impl SettleResponse {
         Self {
             success: true,
             error_reason: None,
+            error_message: None,
             payer: Some(payer),
             transaction,
             network,
@@ -39,6 +42,7 @@ impl SettleResponse {
         Self {
             success: false,
             error_reason: Some(reason.into()),
+            error_message: None,
             payer,
             transaction: String::new(),
             network,
@@ -53,6 +57,9 @@ impl SettleResponse {
         map.insert("success".to_owned(), self.success.into());
         if let Some(reason) = &self.error_reason {
             map.insert("errorReason".to_owned(), reason.clone().into());
+        }
+        if let Some(message) = &self.error_message {
+            map.insert("errorMessage".to_owned(), message.clone().into());
         }
         if let Some(payer) = self.payer {
             map.insert("payer".to_owned(), payer.to_checksum(None).into());
@@ -75,6 +82,7 @@ impl SettleResponse {
         Ok(Self {
             success: object.flag("success")?,
             error_reason: object.optional_text("errorReason")?.map(str::to_owned),
+            error_message: object.optional_text("errorMessage")?.map(str::to_owned),
             payer: object.optional("payer").map(|_| object.address("payer")).transpose()?,
             transaction: object.optional_text("transaction")?.unwrap_or_default().to_owned(),
             network: object.text("network")?.parse()?,
@@ -86,10 +94,14 @@ impl SettleResponse {
 }
 
 /// A facilitator's word on whether a payment would settle.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct VerifyResponse {
     pub invalid_reason: Option<String>,
+    /// The same for people.
+    pub invalid_message: Option<String>,
     pub payer: Option<Address>,
+    /// What a scheme tells besides: a channel's state.
+    pub extra: Map<String, Value>,
 }
 
 impl VerifyResponse {
@@ -99,8 +111,14 @@ impl VerifyResponse {
         if let Some(reason) = &self.invalid_reason {
             map.insert("invalidReason".to_owned(), reason.clone().into());
         }
+        if let Some(message) = &self.invalid_message {
+            map.insert("invalidMessage".to_owned(), message.clone().into());
+        }
         if let Some(payer) = self.payer {
             map.insert("payer".to_owned(), payer.to_checksum(None).into());
+        }
+        if !self.extra.is_empty() {
+            map.insert("extra".to_owned(), Value::Object(self.extra.clone()));
         }
         Value::Object(map)
     }

@@ -90,6 +90,22 @@ impl Requirements {
         })
     }
 
+    /// As version 1 writes it, without what it says of the resource.
+    pub fn read_legacy(object: Object<'_>) -> Result<Self, WireError> {
+        let name = object.text("network")?;
+        let network = Network::from_legacy_name(name)
+            .ok_or_else(|| WireError::field("network", "another name", "base or base-sepolia in version 1"))?;
+        Ok(Self {
+            scheme: object.text("scheme")?.to_owned(),
+            network,
+            amount: object.amount("maxAmountRequired")?,
+            asset: object.address("asset")?,
+            pay_to: object.address("payTo")?,
+            max_timeout_s: object.whole("maxTimeoutSeconds")?,
+            extra: object.object_or_empty("extra")?,
+        })
+    }
+
     /// As version 1 writes it; `None` for a network without a name there.
     pub fn to_legacy_json(&self, resource: &Resource) -> Option<Value> {
         Some(json!({

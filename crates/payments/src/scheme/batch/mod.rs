@@ -8,3 +8,4 @@ mod voucher;
 
 pub use deposit::{Deposit, DepositMethod};
 pub use voucher::{Standing, Voucher, VoucherKind, against, read};
+pub(crate) use voucher::{check_config, read_config};

@@ -76,7 +76,7 @@ pub fn read(payload: &Map<String, Value>, offer: &Offer, now_s: u64) -> Result<V
     Ok(Voucher { config, channel, network: offer.asset.network, max_claimable, signature, kind })
 }
 
-fn read_config(object: Object<'_>) -> Result<ChannelConfig, WireError> {
+pub(crate) fn read_config(object: Object<'_>) -> Result<ChannelConfig, WireError> {
     Ok(ChannelConfig {
         payer: object.address("payer")?,
         payer_authorizer: object.address("payerAuthorizer")?,
@@ -89,7 +89,7 @@ fn read_config(object: Object<'_>) -> Result<ChannelConfig, WireError> {
 }
 
 /// A channel of another receiver, or of another gateway of ours, is none with us: its vouchers could be spent there too.
-fn check_config(config: &ChannelConfig, offer: &Offer) -> Result<(), Refused> {
+pub(crate) fn check_config(config: &ChannelConfig, offer: &Offer) -> Result<(), Refused> {
     let recipient = &offer.recipient;
     let truths = [
         (config.receiver == recipient.pay_to, "receiver"),

@@ -1,0 +1,379 @@
+//! One facilitator: asks the chain, writes errands down, sends them, waits for them.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use network::now_ms;
+use payments::{
+    Address, B256, TillError,
+    facilitator::{
+        Asked, Bucket, Buckets, ErrandBook, ErrandRecord, ErrandState, Found, Good, Known, Listed, Merchant,
+        MerchantToken, Merchants, Work,
+    },
+    price::Holder,
+    scheme::{Asset, ChannelFacts, Claim, Offer, Refused, Scheme},
+    signing::SignerKey,
+    wire::{SettleResponse, VERSION, VerifyResponse},
+};
+use protocol::{Bytes, Digest};
+use serde_json::{Map, Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::payment::{
+    Desk,
+    chain::{ChainClient, ChainError},
+    lock,
+};
+
+/// A payment must still be good for so long, so that its transaction can get into a block.
+const MARGIN_S: u64 = 6;
+/// Errands that somebody waits for are left alone for so long.
+const PAUSE_MS: u64 = 2_000;
+/// A transaction whose place another one took is given up only after this: of several nodes behind one RPC some are behind.
+const LOST_MS: u64 = 60_000;
+
+/// How much is served at once.
+#[derive(Clone, Copy, Debug)]
+pub struct FacilitatorPace {
+    /// Of each receiver.
+    pub settlements: Bucket,
+    pub verifications: Bucket,
+    /// Requests that are answered at once, of all.
+    pub places: usize,
+    /// How long an answer waits for its transaction's block.
+    pub patience: Duration,
+}
+
+impl Default for FacilitatorPace {
+    fn default() -> Self {
+        Self {
+            settlements: Bucket { a_second: 20, most: 200 },
+            verifications: Bucket { a_second: 200, most: 1_000 },
+            places: 256,
+            patience: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Why a request is not even looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Busy {
+    pub retry_after_s: u64,
+}
+
+/// What facilitators share among their requests.
+pub struct Booth {
+    assets: Vec<Asset>,
+    chain: ChainClient,
+    key: SignerKey,
+    /// Transactions of one key leave one after the other, whoever sends them.
+    sending: Arc<tokio::sync::Mutex<()>>,
+    book: ErrandBook,
+    merchants: Merchants,
+    settlements: Mutex<Buckets>,
+    verifications: Mutex<Buckets>,
+    places: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Booth {
+    pub fn open(
+        directory: &Path,
+        chain: ChainClient,
+        key: SignerKey,
+        assets: Vec<Asset>,
+        merchants: &[Merchant],
+        pace: FacilitatorPace,
+    ) -> Result<Self, TillError> {
+        Ok(Self {
+            assets,
+            chain,
+            key,
+            sending: Arc::default(),
+            book: ErrandBook::open(&directory.join("errands.log"))?,
+            merchants: Merchants::new(merchants),
+            settlements: Mutex::new(Buckets::new(pace.settlements)),
+            verifications: Mutex::new(Buckets::new(pace.verifications)),
+            places: Arc::new(Semaphore::new(pace.places)),
+            patience: pace.patience,
+        })
+    }
+
+    /// The facilitator of a gateway that takes payments itself: the same chain, key and order of transactions.
+    pub fn of_desk(desk: &Desk, directory: &Path) -> Result<Self, TillError> {
+        let (chain, key, assets) = (desk.chain.clone(), desk.key.clone(), desk.assets.clone());
+        let merchants = &desk.config.merchants;
+        let mut booth = Self::open(directory, chain, key, assets, merchants, FacilitatorPace::default())?;
+        booth.sending = Arc::clone(&desk.sending);
+        Ok(booth)
+    }
+
+    /// A place for one more request.
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Busy> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy { retry_after_s: 1 })
+    }
+
+    pub fn may_verify(&self, receiver: Address) -> Result<(), Busy> {
+        lock(&self.verifications).take(receiver, now_ms()).map_err(busy)
+    }
+
+    pub fn may_settle(&self, receiver: Address) -> Result<(), Busy> {
+        lock(&self.settlements).take(receiver, now_ms()).map_err(busy)
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known { assets: &self.assets, facilitator: self.key.address(), margin_s: MARGIN_S }
+    }
+
+    /// Whether a payment would be settled now.
+    pub async fn verify(&self, asked: &Asked) -> Result<VerifyResponse, Refused> {
+        let offer = asked.offer(self.known(), false)?;
+        let good = Good::read(asked, &offer, now_ms() / 1_000)?;
+        let payer = Some(good.payer());
+        let extra = match good {
+            Good::Wallet(claim) => {
+                self.check_wallet(claim, &offer).await?;
+                Map::new()
+            }
+            Good::Channel(voucher) => {
+                if let Some(claim) = voucher.wallet_claim() {
+                    self.check_wallet(claim, &offer).await?;
+                }
+                let facts = self.chain.channel(voucher.channel).await.map_err(away)?;
+                voucher.stands_against(facts)?;
+                state_of(voucher.channel, &facts)
+            }
+        };
+        Ok(VerifyResponse { payer, extra, ..VerifyResponse::default() })
+    }
+
+    /// What a wallet must hold and must not have used, here or on its chain.
+    async fn check_wallet(&self, claim: Claim, offer: &Offer) -> Result<(), Refused> {
+        let question = claim.question(offer);
+        let known = self.book.errands().get(&question.id()).map(|record| record.state);
+        match known {
+            Some(ErrandState::Sent | ErrandState::Done) => return Err(Refused::NonceUsed),
+            Some(ErrandState::Failed) | None => {}
+        }
+        let facts = self.chain.wallet(&payments::chain::WalletAsk::new(question)).await.map_err(away)?;
+        claim.settle_against(offer, &facts).map(|_| ())
+    }
+
+    /// Settles a payment, once: asked again, it answers the same.
+    pub async fn settle(&self, asked: &Asked, token: Option<&MerchantToken>) -> Result<SettleResponse, Refused> {
+        let digest = asked.digest();
+        let known = self.book.errands().same(&digest);
+        let offer = asked.offer(self.known(), true)?;
+        if let Some(record) = known {
+            return self.finish(asked, record, None).await;
+        }
+        let now_s = now_ms() / 1_000;
+        let work = Work::read(asked, &offer, now_s)?;
+        if offer.scheme == Scheme::Upto {
+            if !self.merchants.is(&asked.terms.pay_to, token) {
+                return Err(Refused::Unauthorised);
+            }
+            if work.amount() == 0 {
+                let payer = work.payer().unwrap_or_default();
+                return Ok(SettleResponse::charged(offer.asset.network, payer, 0, String::new()));
+            }
+        }
+        let record = self.begin(digest, &work, &offer, now_s).await?;
+        self.finish(asked, record, work.channel(&offer)).await
+    }
+
+    async fn begin(&self, asked: Digest, work: &Work, offer: &Offer, now_s: u64) -> Result<ErrandRecord, Refused> {
+        let call = work.call(offer).map_err(|error| Refused::WouldFail(error.to_string()))?;
+        let id = work.id(offer, &call, now_s);
+        if let Some(claim) = work.wallet_claim() {
+            match self.book.errands().find(&id, &asked) {
+                Found::Nothing => {}
+                Found::Same(record) => return Ok(*record),
+                Found::Other => return Err(Refused::NonceUsed),
+            }
+            self.check_wallet(claim, offer).await.or_else(|refused| self.unless_begun(&id, &asked, refused))?;
+        }
+        let _sending = self.sending.lock().await;
+        // Whoever waited here too has perhaps begun it.
+        match self.book.errands().find(&id, &asked) {
+            Found::Nothing => {}
+            Found::Same(record) => return Ok(*record),
+            Found::Other => return Err(Refused::NonceUsed),
+        }
+        let signed = self.chain.prepare(&call, &self.key).await.map_err(would_fail)?;
+        let record = ErrandRecord {
+            id,
+            asked,
+            network: offer.asset.network.chain_id(),
+            payer: Holder(work.payer().unwrap_or_default()),
+            amount: work.amount(),
+            transaction: Digest(signed.hash.0),
+            nonce: signed.nonce,
+            raw: Bytes::new(signed.raw.to_vec()).map_err(|error| Refused::WouldFail(error.to_string()))?,
+            begun_at_ms: now_ms(),
+            state: ErrandState::Sent,
+        };
+        self.book.begin(record.clone()).await?;
+        if let Err(error) = self.chain.send(&signed).await {
+            if error.is_refusal() {
+                // Never sent.
+                self.book.end(&record, false, now_ms());
+                return Err(would_fail(error));
+            }
+            tracing::warn!(id = %record.id, %error, "failed to send a settlement; it is sent again");
+        }
+        Ok(record)
+    }
+
+    /// Where the same errand was begun while the chain was asked, the chain may know of it already.
+    fn unless_begun(&self, id: &Digest, asked: &Digest, refused: Refused) -> Result<(), Refused> {
+        match self.book.errands().find(id, asked) {
+            Found::Same(_) => Ok(()),
+            Found::Nothing | Found::Other => Err(refused),
+        }
+    }
+
+    /// Waits for an errand's transaction and tells what came of it.
+    async fn finish(
+        &self,
+        asked: &Asked,
+        record: ErrandRecord,
+        channel: Option<B256>,
+    ) -> Result<SettleResponse, Refused> {
+        let network = asked.terms.network;
+        let (payer, hash) = (record.payer.0, B256::from(record.transaction.0));
+        let outcome = match record.state {
+            ErrandState::Done => Some(true),
+            ErrandState::Failed => Some(false),
+            ErrandState::Sent => self.chain.wait(hash, self.patience).await.unwrap_or(None),
+        };
+        if record.state == ErrandState::Sent
+            && let Some(has_succeeded) = outcome
+        {
+            self.book.end(&record, has_succeeded, now_ms());
+        }
+        let mut response = SettleResponse::charged(network, payer, record.amount, hash.to_string());
+        match outcome {
+            Some(true) => {
+                if record.amount == 0 {
+                    response.amount = None;
+                }
+                if let Some(listed) = Listed::of(asked, now_ms()) {
+                    self.book.list(listed);
+                }
+                if let Some(channel) = channel
+                    && let Ok(facts) = self.chain.channel(channel).await
+                {
+                    response.extra.insert("channelState".to_owned(), Value::Object(state_of(channel, &facts)));
+                }
+            }
+            Some(false) => {
+                response = SettleResponse::failed(network, Some(payer), "invalid_transaction_state");
+                response.error_message = Some(format!("transaction {hash} was reverted"));
+            }
+            None => {
+                response = SettleResponse::failed(network, Some(payer), "settlement_pending");
+                response.error_message = Some(format!("transaction {hash} is in no block yet; ask again"));
+                response.transaction = hash.to_string();
+            }
+        }
+        Ok(response)
+    }
+
+    /// Asks what became of errands that nobody waits for, and sends what may never have left.
+    pub async fn look_after(&self, least_ms: u64) {
+        let sent = self.book.errands().sent();
+        for record in sent.iter().filter(|record| now_ms().saturating_sub(record.begun_at_ms) >= least_ms) {
+            if let Err(error) = self.look_after_one(record).await {
+                tracing::warn!(id = %record.id, %error, "failed to look after a settlement");
+            }
+        }
+    }
+
+    async fn look_after_one(&self, record: &ErrandRecord) -> Result<(), ChainError> {
+        let hash = B256::from(record.transaction.0);
+        if let Some(has_succeeded) = self.chain.outcome(hash).await? {
+            self.book.end(record, has_succeeded, now_ms());
+            return Ok(());
+        }
+        match self.chain.send_again(&record.raw).await {
+            Err(error) if !error.is_refusal() => Err(error),
+            Ok(()) => Ok(()),
+            // Known already, or never to be taken: another transaction has its place.
+            Err(_) => {
+                let is_old = now_ms().saturating_sub(record.begun_at_ms) >= LOST_MS;
+                let has_passed = is_old && self.chain.count(self.key.address()).await? > record.nonce;
+                let outcome = self.chain.outcome(hash).await?;
+                if has_passed || outcome.is_some() {
+                    self.book.end(record, outcome.unwrap_or(false), now_ms());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub fn pause_ms() -> u64 {
+        PAUSE_MS
+    }
+
+    /// What is settled here.
+    pub fn supported(&self) -> Value {
+        let mut networks: Vec<_> = self.assets.iter().map(|asset| asset.network).collect();
+        networks.dedup();
+        let mut kinds = Vec::new();
+        for network in networks {
+            let kind = |scheme: Scheme, extra: Option<Value>| {
+                let mut kind =
+                    json!({ "x402Version": VERSION, "scheme": scheme.word(), "network": network.to_string() });
+                if let Some(extra) = extra {
+                    kind["extra"] = extra;
+                }
+                kind
+            };
+            kinds.push(kind(Scheme::Exact, None));
+            let facilitator = self.key.address().to_checksum(None);
+            kinds.push(kind(Scheme::Upto, Some(json!({ "facilitatorAddress": facilitator }))));
+            // No authorizer is offered: whoever is paid signs claims and refunds itself.
+            kinds.push(kind(Scheme::Batch, None));
+            if let Some(name) = network.legacy_name() {
+                kinds.push(json!({ "x402Version": 1, "scheme": "exact", "network": name }));
+            }
+        }
+        json!({
+            "kinds": kinds,
+            "extensions": ["bazaar"],
+            "signers": { "eip155:*": [self.key.address().to_checksum(None)] },
+        })
+    }
+
+    /// Resources that were paid for through this facilitator.
+    pub fn listed(&self) -> Vec<Value> {
+        self.book.errands().listed().map(payments::facilitator::listing).collect()
+    }
+}
+
+fn state_of(channel: B256, facts: &ChannelFacts) -> Map<String, Value> {
+    let state = json!({
+        "channelId": channel.to_string(),
+        "balance": facts.balance.to_string(),
+        "totalClaimed": facts.total_claimed.to_string(),
+        "withdrawRequestedAt": facts.withdraw_requested_at_s,
+        "refundNonce": facts.refund_nonce.to_string(),
+    });
+    state.as_object().cloned().unwrap_or_default()
+}
+
+fn busy(wait_ms: u64) -> Busy {
+    Busy { retry_after_s: wait_ms.div_ceil(1_000) }
+}
+
+fn away(error: ChainError) -> Refused {
+    Refused::Chain(error.to_string())
+}
+
+fn would_fail(error: ChainError) -> Refused {
+    if error.is_refusal() { Refused::WouldFail(error.to_string()) } else { Refused::Chain(error.to_string()) }
+}

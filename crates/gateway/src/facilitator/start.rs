@@ -1,0 +1,86 @@
+//! A facilitator by itself: opens its errands, sends what a crash left, listens.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use network::{Client, Limits, NetworkError, Server, axum::Router};
+use payments::{TillError, facilitator::Merchant, scheme::Asset, signing::SignerKey, wire::Network};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+
+use crate::{
+    facilitator::{
+        booth::{Booth, FacilitatorPace},
+        http,
+    },
+    payment::chain::ChainClient,
+};
+
+const BODY_BYTES: usize = 256 << 10;
+const CHAIN_WAIT: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a facilitator needs to start. Its key pays for the gas and needs coins on that chain.
+#[derive(Clone, Debug)]
+pub struct FacilitatorConfig {
+    pub listen: SocketAddr,
+    /// Where errands are kept.
+    pub directory: PathBuf,
+    pub rpc: String,
+    pub network: Network,
+    /// Tokens that it settles: others could cost its gas for nothing.
+    pub assets: Vec<Asset>,
+    pub secret: [u8; 32],
+    pub merchants: Vec<Merchant>,
+    pub pace: FacilitatorPace,
+}
+
+/// Why a facilitator did not start.
+#[derive(Debug, Error)]
+pub enum FacilitatorError {
+    #[error("failed to open the errands: {0}; hint: is another facilitator running on the same directory?")]
+    Errands(#[from] TillError),
+    #[error("the settling key is no key")]
+    Key,
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+}
+
+/// A running facilitator; dropping it stops it.
+pub struct Facilitator {
+    server: Server,
+    looking: JoinHandle<()>,
+}
+
+impl Facilitator {
+    pub async fn start(config: FacilitatorConfig) -> Result<Self, FacilitatorError> {
+        let key = SignerKey::from_secret(config.secret).ok_or(FacilitatorError::Key)?;
+        let chain = ChainClient::new(Client::new(CHAIN_WAIT), config.rpc, config.network);
+        let booth = Booth::open(&config.directory, chain, key, config.assets, &config.merchants, config.pace)?;
+        let booth = Arc::new(booth);
+        // What a crash left comes first: a new transaction could take its place otherwise.
+        booth.look_after(0).await;
+        let router = Router::new().merge(http::routes(Arc::clone(&booth))).merge(http::discovery(Arc::clone(&booth)));
+        let limits = Limits { body_bytes: BODY_BYTES, ..Limits::default() };
+        let server = Server::start(config.listen, router, limits).await?;
+        Ok(Self { server, looking: tokio::spawn(look_after(booth)) })
+    }
+
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Stops listening; what is under way is looked after by the next start.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        self.looking.abort();
+    }
+}
+
+/// Works for ever.
+pub async fn look_after(booth: Arc<Booth>) {
+    booth.look_after(0).await;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        booth.look_after(Booth::pause_ms()).await;
+    }
+}

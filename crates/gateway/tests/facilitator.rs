@@ -1,0 +1,383 @@
+//! The facilitator's interface before a chain that is slow, away, lies or forgets: one payment is one transaction, whatever happens.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod stub;
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use gateway::{Facilitator, FacilitatorConfig, FacilitatorPace};
+use network::{
+    Limits, Server,
+    axum::{Json, Router, extract::State, http::StatusCode, routing::post},
+    now_ms,
+};
+use payments::{
+    Address, B256,
+    facilitator::{Bucket, Merchant, MerchantToken},
+    payer::Payer,
+    price::{Money, Unit},
+    scheme::Asset,
+    signing::SignerKey,
+    wire::{Network, PaymentRequired, Requirements, Resource},
+};
+use serde_json::{Map, Value, json};
+use stub::{Client, client::Answer};
+
+const USDC: Address = Address::with_last_byte(0xdc);
+const OPG: Address = Address::with_last_byte(0x09);
+const RECEIVER: Address = Address::with_last_byte(0x44);
+
+/// What the chain does with transactions.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Mood {
+    #[default]
+    Quick,
+    /// Takes them, and has them in no block.
+    Slow,
+    Reverts,
+    /// Says that a call would fail.
+    Refuses,
+    /// Says nothing at all.
+    Away,
+    /// Takes them and says that it did not hear them: the answer is lost.
+    Deaf,
+}
+
+#[derive(Default)]
+struct Ledger {
+    mood: Mood,
+    /// Distinct transactions that were sent.
+    sent: BTreeSet<String>,
+    /// How often any was.
+    sends: usize,
+    count: u64,
+}
+
+struct Chain {
+    server: Server,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Chain {
+    async fn start() -> Self {
+        let ledger = Arc::<Mutex<Ledger>>::default();
+        let router = Router::new().route("/", post(answer)).with_state(Arc::clone(&ledger));
+        Self { server: Server::start(stub::loopback(), router, Limits::default()).await.unwrap(), ledger }
+    }
+
+    fn set(&self, mood: Mood) {
+        self.ledger.lock().unwrap().mood = mood;
+    }
+
+    fn sent(&self) -> usize {
+        self.ledger.lock().unwrap().sent.len()
+    }
+}
+
+async fn answer(
+    State(ledger): State<Arc<Mutex<Ledger>>>,
+    Json(request): Json<Value>,
+) -> Result<Json<Value>, StatusCode> {
+    let mut ledger = ledger.lock().unwrap();
+    if ledger.mood == Mood::Away {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let is_send = request["method"] == "eth_sendRawTransaction";
+    let mut one = |call: &Value| match result(&mut ledger, call) {
+        Ok(result) => json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }),
+        Err(message) => json!({ "jsonrpc": "2.0", "id": call["id"], "error": { "code": -32000, "message": message } }),
+    };
+    let body = match &request {
+        Value::Array(calls) => calls.iter().map(one).collect(),
+        call => one(call),
+    };
+    if is_send && ledger.mood == Mood::Deaf { Err(StatusCode::BAD_GATEWAY) } else { Ok(Json(body)) }
+}
+
+fn result(ledger: &mut Ledger, call: &Value) -> Result<Value, &'static str> {
+    let word = |number: u128| format!("0x{number:064x}");
+    Ok(match call["method"].as_str().unwrap() {
+        "eth_getCode" => json!("0x"),
+        "eth_getTransactionReceipt" => match ledger.mood {
+            Mood::Slow => Value::Null,
+            Mood::Reverts => json!({ "status": "0x0" }),
+            _ if ledger.sent.is_empty() => Value::Null,
+            _ => json!({ "status": "0x1" }),
+        },
+        "eth_sendRawTransaction" => {
+            let is_new = ledger.sent.insert(call["params"][0].as_str().unwrap().to_owned());
+            ledger.sends += 1;
+            if !is_new {
+                return Err("already known");
+            }
+            ledger.count += 1;
+            json!(B256::ZERO)
+        }
+        "eth_getTransactionCount" => json!(format!("{:#x}", ledger.count)),
+        "eth_estimateGas" if ledger.mood == Mood::Refuses => return Err("execution reverted"),
+        "eth_call" => match call["id"].as_u64().unwrap() {
+            1 => json!(word(0)),
+            _ => json!(word(1 << 100)),
+        },
+        _ => json!("0x5208"),
+    })
+}
+
+struct Stage {
+    chain: Chain,
+    facilitator: Facilitator,
+    client: Client,
+    token: MerchantToken,
+    folder: tempfile::TempDir,
+}
+
+fn config(chain: &Chain, folder: &Path, token: &MerchantToken) -> FacilitatorConfig {
+    let money = |unit, decimals| Money { unit, decimals };
+    FacilitatorConfig {
+        listen: stub::loopback(),
+        directory: folder.to_owned(),
+        rpc: chain.server.url(),
+        network: Network::BASE,
+        assets: vec![
+            Asset::new(Network::BASE, USDC, "USD Coin", "2", money(Unit::Usd, 6)),
+            Asset::new(Network::BASE, OPG, "OpenGradient", "1", money(Unit::Opg, 18)),
+        ],
+        secret: [9; 32],
+        merchants: vec![Merchant { pay_to: RECEIVER, token: token.digest() }],
+        pace: FacilitatorPace {
+            settlements: Bucket { a_second: 1, most: 30 },
+            verifications: Bucket { a_second: 1, most: 30 },
+            places: 64,
+            patience: Duration::from_secs(1),
+        },
+    }
+}
+
+async fn stage() -> Stage {
+    let (chain, folder) = (Chain::start().await, tempfile::tempdir().unwrap());
+    let token = MerchantToken::from_random([7; 32]);
+    let facilitator = Facilitator::start(config(&chain, folder.path(), &token)).await.unwrap();
+    let client = Client::new(facilitator.url().strip_prefix("http://").unwrap().parse().unwrap());
+    Stage { chain, facilitator, client, token, folder }
+}
+
+fn payer() -> Payer {
+    Payer::new(SignerKey::from_secret([1; 32]).unwrap())
+}
+
+fn terms(scheme: &str) -> Requirements {
+    let mut extra = Map::new();
+    let is_permit2 = scheme == "upto";
+    extra.insert("name".to_owned(), if is_permit2 { "OpenGradient" } else { "USD Coin" }.into());
+    extra.insert("version".to_owned(), if is_permit2 { "1" } else { "2" }.into());
+    if is_permit2 {
+        extra.insert("assetTransferMethod".to_owned(), "permit2".into());
+        let facilitator = SignerKey::from_secret([9; 32]).unwrap().address();
+        extra.insert("facilitatorAddress".to_owned(), json!(facilitator));
+    }
+    Requirements {
+        scheme: scheme.to_owned(),
+        network: Network::BASE,
+        amount: 1_000,
+        asset: if is_permit2 { OPG } else { USDC },
+        pay_to: RECEIVER,
+        max_timeout_s: 300,
+        extra,
+    }
+}
+
+/// A payment, to be settled for `amount`.
+fn body(scheme: &str, nonce: u8, amount: u128) -> String {
+    let terms = terms(scheme);
+    let resource = Resource { url: "http://shop/x".to_owned(), description: None, mime_type: None };
+    let required = PaymentRequired { error: None, resource, accepts: vec![terms.clone()], extensions: Map::new() };
+    let payment = payer().pay(&required, &terms, B256::repeat_byte(nonce), now_ms() / 1_000).unwrap();
+    let asked = Requirements { amount, ..terms };
+    json!({ "x402Version": 2, "paymentPayload": payment.to_json(), "paymentRequirements": asked.to_json() }).to_string()
+}
+
+impl Stage {
+    async fn settle(&self, body: &str) -> Answer {
+        self.client.post("/settle", body).await
+    }
+
+    async fn settle_as(&self, token: &MerchantToken, body: &str) -> Answer {
+        let headers = format!("content-type: application/json\r\nauthorization: Bearer {}\r\n", token.expose());
+        self.client.post_with("/settle", &headers, body).await
+    }
+
+    /// Ends it as a crash would and starts another on what it wrote.
+    async fn again(self) -> Self {
+        self.facilitator.stop().await;
+        let mut facilitator = None;
+        for _ in 0..400 {
+            match Facilitator::start(config(&self.chain, self.folder.path(), &self.token)).await {
+                Ok(started) => {
+                    facilitator = Some(started);
+                    break;
+                }
+                // What answers a request may hold the journal a moment longer.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        let facilitator = facilitator.unwrap();
+        let client = Client::new(facilitator.url().strip_prefix("http://").unwrap().parse().unwrap());
+        Self { facilitator, client, ..self }
+    }
+}
+
+#[tokio::test]
+async fn twenty_settlements_of_one_payment_at_once_are_one_transaction_and_one_answer() {
+    let stage = Arc::new(stage().await);
+    let body = body("exact", 1, 1_000);
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            let (stage, body) = (Arc::clone(&stage), body.clone());
+            tokio::spawn(async move { stage.settle(&body).await.json() })
+        })
+        .collect();
+    let mut answers = BTreeSet::new();
+    for asked in asked {
+        let answer = asked.await.unwrap();
+        assert_eq!(answer["success"], true, "{answer}");
+        answers.insert(answer.to_string());
+    }
+    assert_eq!((stage.chain.sent(), answers.len()), (1, 1));
+    let verified = stage.client.post("/verify", &body).await.json();
+    assert_eq!(
+        (&verified["isValid"], &verified["invalidReason"]),
+        (&json!(false), &json!("invalid_transaction_state"))
+    );
+}
+
+#[tokio::test]
+async fn a_good_payment_is_valid_and_says_who_pays() {
+    let stage = stage().await;
+    let verified = stage.client.post("/verify", &body("exact", 1, 1_000)).await;
+    assert_eq!((verified.status, &verified.json()["isValid"]), (200, &json!(true)), "{}", verified.body);
+    assert_eq!(verified.json()["payer"], payer().key().address().to_checksum(None));
+    let supported = stage.client.get("/supported").await.json();
+    let kinds: Vec<&str> =
+        supported["kinds"].as_array().unwrap().iter().map(|kind| kind["scheme"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["exact", "upto", "batch-settlement", "exact"]);
+    assert!(supported["signers"]["eip155:*"][0].as_str().unwrap().starts_with("0x"));
+    assert_eq!(supported["kinds"][2].get("extra"), None, "it signs nobody's claims");
+}
+
+#[tokio::test]
+async fn only_the_receiver_says_how_much_of_a_cap_is_taken() {
+    let stage = stage().await;
+    let part = body("upto", 1, 600);
+    let stranger = stage.settle(&part).await;
+    assert_eq!((stranger.status, &stranger.json()["errorReason"]), (401, &json!("unauthorized_settlement")));
+    let other = stage.settle_as(&MerchantToken::from_random([8; 32]), &part).await;
+    assert_eq!((other.status, stage.chain.sent()), (401, 0));
+    let settled = stage.settle_as(&stage.token, &part).await.json();
+    assert_eq!((&settled["success"], &settled["amount"]), (&json!(true), &json!("600")), "{settled}");
+    let again = stage.settle_as(&stage.token, &body("upto", 1, 700)).await.json();
+    assert_eq!(again["errorReason"], "invalid_transaction_state", "a cap is settled once, however much of it");
+    let nothing = stage.settle_as(&stage.token, &body("upto", 2, 0)).await.json();
+    assert_eq!((&nothing["success"], &nothing["transaction"]), (&json!(true), &json!("")));
+    let more = stage.settle_as(&stage.token, &body("upto", 3, 1_001)).await.json();
+    assert_eq!(more["errorReason"], "invalid_settlement_exceeds_amount");
+    assert_eq!(stage.chain.sent(), 1);
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_late_is_pending_and_is_never_sent_as_another() {
+    let stage = stage().await;
+    stage.chain.set(Mood::Slow);
+    let body = body("exact", 1, 1_000);
+    let late = stage.settle(&body).await.json();
+    assert_eq!((&late["success"], &late["errorReason"]), (&json!(false), &json!("settlement_pending")), "{late}");
+    assert!(late["transaction"].as_str().unwrap().starts_with("0x"));
+    stage.chain.set(Mood::Quick);
+    let settled = stage.settle(&body).await.json();
+    assert_eq!((&settled["success"], &settled["transaction"]), (&json!(true), &late["transaction"]));
+    assert_eq!(stage.chain.sent(), 1);
+}
+
+#[tokio::test]
+async fn after_a_crash_the_very_same_transaction_is_sent_again() {
+    let stage = stage().await;
+    // The chain took it, and nobody heard.
+    stage.chain.set(Mood::Deaf);
+    let body = body("exact", 1, 1_000);
+    let answer = tokio::time::timeout(Duration::from_secs(25), stage.settle(&body)).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    stage.chain.set(Mood::Slow);
+    let stage = stage.again().await;
+    stage.chain.set(Mood::Quick);
+    let settled = stage.settle(&body).await.json();
+    assert_eq!(settled["success"], true, "{settled}");
+    assert_eq!(stage.chain.sent(), 1, "sent again perhaps, and never as another");
+    let stage = stage.again().await;
+    assert_eq!(stage.settle(&body).await.json()["success"], true, "known after the next crash too");
+    assert_eq!(stage.chain.sent(), 1);
+}
+
+#[tokio::test]
+async fn what_its_chain_refuses_or_reverts_takes_nothing_and_may_be_tried_anew() {
+    let stage = stage().await;
+    let body = body("exact", 1, 1_000);
+    stage.chain.set(Mood::Refuses);
+    let refused = stage.settle(&body).await;
+    let reason = &refused.json()["errorReason"];
+    assert_eq!((refused.status, reason), (200, &json!("transaction_simulation_failed")), "{}", refused.body);
+    assert_eq!(stage.chain.sent(), 0);
+    stage.chain.set(Mood::Reverts);
+    let reverted = stage.settle(&body).await.json();
+    assert_eq!((&reverted["success"], &reverted["errorReason"]), (&json!(false), &json!("invalid_transaction_state")));
+    stage.chain.set(Mood::Quick);
+    assert_eq!(stage.settle(&body).await.json()["success"], true);
+}
+
+#[tokio::test]
+async fn a_chain_that_is_away_makes_nothing_valid() {
+    let stage = stage().await;
+    stage.chain.set(Mood::Away);
+    let verified = stage.client.post("/verify", &body("exact", 1, 1_000)).await;
+    assert_eq!((verified.status, &verified.json()["isValid"]), (503, &json!(false)));
+    let settled = stage.settle(&body("exact", 1, 1_000)).await;
+    assert_eq!((settled.status, &settled.json()["success"]), (503, &json!(false)));
+    assert!(settled.headers.contains_key("retry-after"));
+    stage.chain.set(Mood::Quick);
+    assert_eq!(stage.settle(&body("exact", 1, 1_000)).await.json()["success"], true);
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_too_often_waits_and_others_do_not() {
+    let stage = stage().await;
+    let body = body("exact", 1, 999);
+    let mut statuses = Vec::new();
+    for _ in 0..32 {
+        statuses.push(stage.settle(&body).await);
+    }
+    assert!(statuses[..30].iter().all(|answer| answer.status == 200), "refused, and answered");
+    let last = statuses.last().unwrap();
+    assert_eq!((last.status, &last.json()["errorReason"]), (429, &json!("rate_limited")));
+    assert_eq!(last.headers["retry-after"], "1");
+    let other = body.replace("0000000044", "0000000045");
+    assert_eq!(stage.settle(&other).await.status, 200);
+    assert_eq!(stage.client.post("/verify", &body).await.status, 200, "to verify is counted for itself");
+}
+
+#[tokio::test]
+async fn what_is_no_request_or_too_large_is_refused_before_anything_is_asked() {
+    let stage = stage().await;
+    for body in ["", "{", "[]", "{}", r#"{"paymentPayload":{},"paymentRequirements":{}}"#, r#"{"a":1,"a":2}"#] {
+        for path in ["/verify", "/settle"] {
+            let refused = stage.client.post(path, body).await;
+            assert_eq!(refused.status, 400, "{path} {body}: {}", refused.body);
+            assert!(refused.body.contains("invalid_payload"), "{}", refused.body);
+        }
+    }
+    let large = format!("{{\"a\":\"{}\"}}", "x".repeat(300 << 10));
+    assert!([400, 413].contains(&stage.client.post("/settle", &large).await.status));
+    assert_eq!(stage.chain.sent(), 0);
+}

@@ -1,0 +1,35 @@
+// npm's @x402/axios, unmodified, pays a devnet: node x402_axios.mjs <gateway> <base rpc> <secret>
+import assert from "node:assert";
+import axios from "axios";
+import { createPublicClient, http, parseAbi } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { wrapAxiosWithPaymentFromConfig, decodePaymentResponseHeader } from "@x402/axios";
+import { ExactEvmScheme } from "@x402/evm/exact/client";
+
+const [gateway, rpc, secret] = process.argv.slice(2);
+const account = privateKeyToAccount(secret);
+const chain = createPublicClient({ transport: http(rpc) });
+const usdc = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913";
+const abi = parseAbi(["function balanceOf(address) view returns (uint256)"]);
+const holds = () => chain.readContract({ address: usdc, abi, functionName: "balanceOf", args: [account.address] });
+const body = question => ({ model: "demo-chat", max_tokens: 16, messages: [{ role: "user", content: question }] });
+const api = wrapAxiosWithPaymentFromConfig(axios.create({ baseURL: gateway }), {
+  schemes: [{ network: "eip155:8453", client: new ExactEvmScheme(account) }],
+});
+
+const coins = await chain.getBalance({ address: account.address });
+for (const question of ["What is a receipt?", "What is an epoch?"]) {
+  const before = await holds();
+  const answer = await api.post("/v1/chat/completions", body(question));
+  assert.equal(answer.status, 200);
+  const { charged, scheme } = answer.data.og.payment;
+  assert.equal(scheme, "exact");
+  assert(BigInt(charged) > 0n && before - (await holds()) === BigInt(charged), "what was charged has left");
+  const settled = decodePaymentResponseHeader(answer.headers["payment-response"]);
+  assert(settled.success && settled.transaction.startsWith("0x"));
+}
+assert.equal(await chain.getBalance({ address: account.address }), coins, "the payer spent no gas");
+
+// an error of ours stays an error: nothing is paid for a model that is not there
+await assert.rejects(api.post("/v1/chat/completions", { ...body("?"), model: "nobody" }), error => error.response.status === 404);
+console.log("x402 axios: ok");

@@ -1,0 +1,184 @@
+//! The errands of one facilitator: the fold of its journal, behind one lock.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use protocol::{Canonical as _, Digest, Milliseconds, Text};
+use storage::{Log, Ticket};
+
+use crate::{
+    TillError,
+    books::RecoverError,
+    facilitator::{ErrandEnd, ErrandEntry, ErrandRecord, ErrandState, Listed, URL_BYTES_MAX},
+    scheme::Refused,
+};
+
+/// Errands that are over and still answered for: beyond them the chain's own nonces refuse what was settled before.
+pub const KEPT_MAX: usize = 65_536;
+pub const LISTED_MAX: usize = 4_096;
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+
+/// What is known of an errand that is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    Nothing,
+    Same(Box<ErrandRecord>),
+    /// The same payment, to be settled in another way.
+    Other,
+}
+
+/// All errands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Errands {
+    by_id: BTreeMap<Digest, ErrandRecord>,
+    by_asked: BTreeMap<Digest, Digest>,
+    listed: BTreeMap<Text<URL_BYTES_MAX>, Listed>,
+}
+
+impl Errands {
+    pub fn recover(lines: &[Vec<u8>]) -> Result<Self, RecoverError> {
+        let mut errands = Self::default();
+        for (line, bytes) in lines.iter().enumerate() {
+            errands.apply(&ErrandEntry::decode(bytes).map_err(|source| RecoverError { line, source })?);
+        }
+        Ok(errands)
+    }
+
+    pub fn apply(&mut self, entry: &ErrandEntry) {
+        match entry {
+            ErrandEntry::Errand(record) => {
+                if let Some(before) = self.by_id.insert(record.id, record.clone()) {
+                    self.by_asked.remove(&before.asked);
+                }
+                self.by_asked.insert(record.asked, record.id);
+            }
+            ErrandEntry::Ended(end) => self.end(end),
+            ErrandEntry::Listed(listed) => {
+                self.listed.insert(listed.url.clone(), listed.clone());
+            }
+        }
+    }
+
+    fn end(&mut self, end: &ErrandEnd) {
+        let is_it = |record: &&mut ErrandRecord| record.transaction == end.transaction;
+        if let Some(record) = self.by_id.get_mut(&end.id).filter(is_it) {
+            record.state = if end.has_succeeded { ErrandState::Done } else { ErrandState::Failed };
+            // Never sent again.
+            record.raw = Default::default();
+        }
+    }
+
+    pub fn find(&self, id: &Digest, asked: &Digest) -> Found {
+        match self.by_id.get(id) {
+            None => Found::Nothing,
+            // What failed on the chain took nothing: it may be tried anew, in any way.
+            Some(record) if record.state == ErrandState::Failed => Found::Nothing,
+            Some(record) if record.asked == *asked => Found::Same(Box::new(record.clone())),
+            Some(_) => Found::Other,
+        }
+    }
+
+    /// What was asked for in the very same words, unless it failed.
+    pub fn same(&self, asked: &Digest) -> Option<ErrandRecord> {
+        let record = self.by_id.get(self.by_asked.get(asked)?)?;
+        (record.state != ErrandState::Failed).then(|| record.clone())
+    }
+
+    pub fn get(&self, id: &Digest) -> Option<&ErrandRecord> {
+        self.by_id.get(id)
+    }
+
+    /// Those whose chain is to be asked.
+    pub fn sent(&self) -> Vec<ErrandRecord> {
+        self.by_id.values().filter(|record| record.state == ErrandState::Sent).cloned().collect()
+    }
+
+    pub fn listed(&self) -> impl Iterator<Item = &Listed> {
+        self.listed.values()
+    }
+
+    fn may_list(&self, url: &Text<URL_BYTES_MAX>) -> bool {
+        self.listed.contains_key(url) || self.listed.len() < LISTED_MAX
+    }
+
+    /// The state as entries: applied to none they give these.
+    pub fn entries(&self) -> Vec<ErrandEntry> {
+        let errands = self.by_id.values().cloned().map(ErrandEntry::Errand);
+        errands.chain(self.listed.values().cloned().map(ErrandEntry::Listed)).collect()
+    }
+
+    /// Forgets the oldest of those that are over, beyond `kept`.
+    pub fn forget(&mut self, kept: usize) {
+        let mut over: Vec<(Milliseconds, Digest)> = self
+            .by_id
+            .values()
+            .filter(|record| record.state != ErrandState::Sent)
+            .map(|record| (record.begun_at_ms, record.id))
+            .collect();
+        over.sort_unstable();
+        let count = over.len().saturating_sub(kept);
+        for (_, id) in over.into_iter().take(count) {
+            if let Some(record) = self.by_id.remove(&id) {
+                self.by_asked.remove(&record.asked);
+            }
+        }
+    }
+}
+
+/// Errands and their journal; shared.
+pub struct ErrandBook {
+    errands: Mutex<Errands>,
+    log: Log,
+}
+
+impl ErrandBook {
+    pub fn open(path: &Path) -> Result<Self, TillError> {
+        let (log, lines) = Log::open(path)?;
+        Ok(Self { errands: Mutex::new(Errands::recover(&lines)?), log })
+    }
+
+    /// Never held while waiting.
+    pub fn errands(&self) -> MutexGuard<'_, Errands> {
+        // Nothing panics while it holds the lock.
+        self.errands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes an errand down; its transaction may be sent once this has returned.
+    pub async fn begin(&self, record: ErrandRecord) -> Result<(), Refused> {
+        let ticket = self.note(&ErrandEntry::Errand(record))?;
+        self.log.wait(ticket).await.map_err(|error| Refused::NotDurable(error.to_string()))
+    }
+
+    /// Writes down what became of one. Its chain knows it better than the disk, so nobody waits.
+    pub fn end(&self, record: &ErrandRecord, has_succeeded: bool, at_ms: Milliseconds) {
+        let (id, transaction) = (record.id, record.transaction);
+        let _noted = self.note(&ErrandEntry::Ended(ErrandEnd { id, transaction, has_succeeded, at_ms }));
+        self.shorten();
+    }
+
+    /// Lists a resource, where there is room.
+    pub fn list(&self, listed: Listed) {
+        if self.errands().may_list(&listed.url) {
+            let _noted = self.note(&ErrandEntry::Listed(listed));
+        }
+    }
+
+    fn note(&self, entry: &ErrandEntry) -> Result<Ticket, Refused> {
+        let mut errands = self.errands();
+        let ticket = self.log.append(&entry.encode()).map_err(|error| Refused::NotDurable(error.to_string()))?;
+        errands.apply(entry);
+        Ok(ticket)
+    }
+
+    fn shorten(&self) {
+        let mut errands = self.errands();
+        errands.forget(KEPT_MAX);
+        if self.log.bytes() > JOURNAL_BYTES_MAX {
+            let lines: Vec<Vec<u8>> = errands.entries().iter().map(protocol::Canonical::encode).collect();
+            let _rewritten = self.log.rewrite(&lines);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What a facilitator does for servers that take payments: tell whether one is good, and settle it, once.
+//!
+//! The checks are those of the schemes, made against an offer that is built from what the server asks for ([`Asked::offer`]): there is no
+//! second verification. What is settled is an *errand*: written down with its signed transaction before that is sent, so that a crash can
+//! neither lose nor double it. A facilitator adds no consent of its own: it signs no claim and no refund (their receiver does), and a
+//! smaller amount than the signed cap of `upto` is taken only from the receiver itself, who shows a token. Holds nobody's money.
+
+mod asked;
+mod errand;
+mod ledger;
+mod listed;
+mod merchant;
+mod pace;
+mod work;
+
+pub use asked::{Asked, Known};
+pub use errand::{ErrandEnd, ErrandEntry, ErrandRecord, ErrandState, Listed, RAW_BYTES_MAX, URL_BYTES_MAX};
+pub use ledger::{ErrandBook, Errands, Found, KEPT_MAX, LISTED_MAX};
+pub use listed::listing;
+pub use merchant::{Merchant, MerchantToken, Merchants};
+pub use pace::{Bucket, Buckets};
+pub use work::{Good, LINES_MAX, Work};

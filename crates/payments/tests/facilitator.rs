@@ -1,0 +1,397 @@
+//! The facilitator in process: what a hostile server or payer may ask it for. `docs/payments-negative.md` has its cells.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod stage;
+
+use alloy_primitives::{Address, B256, U256};
+use payments::{
+    facilitator::{
+        Asked, ErrandBook, ErrandEntry, ErrandRecord, ErrandState, Errands, Found, Good, KEPT_MAX, Known, LINES_MAX,
+        Listed, Work, listing,
+    },
+    payer::{Channel, Payer},
+    price::Holder,
+    scheme::{ChannelFacts, Offer, Refused},
+    signing::{
+        SignerKey,
+        channel::{self, ChannelConfig, ClaimEntry},
+    },
+    wire::{Accepted, json::parse},
+};
+use protocol::{Bytes, Canonical as _, Digest};
+use serde_json::{Map, Value, json};
+use stage::{FACILITATOR, NOW_MS, NOW_S, PRICE, WAYS, Way, deposited, offer, opg, pay, payer, rich, usdc};
+
+const RECEIVER: u8 = 9;
+
+fn judge(asked: &Asked, is_settled: bool) -> Result<Offer, Refused> {
+    asked.offer(Known { assets: &[usdc(), opg()], facilitator: FACILITATOR, margin_s: 6 }, is_settled)
+}
+
+fn work(asked: &Asked) -> Result<Work, Refused> {
+    Work::read(asked, &judge(asked, true)?, NOW_S)
+}
+
+fn asked(way: Way) -> Asked {
+    let offer = offer(way);
+    Asked { payment: pay(&payer(1), &offer, 1), terms: offer.requirements() }
+}
+
+#[track_caller]
+fn refuses(asked: &Asked, reason: &str) {
+    let refused = judge(asked, false).and_then(|offer| Good::read(asked, &offer, NOW_S)).unwrap_err();
+    assert_eq!(refused.reason(), reason, "{refused}");
+}
+
+#[track_caller]
+fn will_not(asked: &Asked, reason: &str) {
+    let refused = work(asked).unwrap_err();
+    assert_eq!(refused.reason(), reason, "{refused}");
+}
+
+/// Bytes as a server sends them, read again.
+fn over_the_wire(asked: &Asked) -> Asked {
+    let body = json!({
+        "x402Version": 2,
+        "paymentPayload": asked.payment.to_json().unwrap(),
+        "paymentRequirements": asked.terms.to_json(),
+    });
+    Asked::read(&parse(body.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+#[test]
+fn what_a_gateway_would_take_a_facilitator_finds_good() {
+    for way in WAYS {
+        let asked = over_the_wire(&asked(way));
+        let offer = judge(&asked, false).unwrap();
+        match Good::read(&asked, &offer, NOW_S).unwrap() {
+            Good::Wallet(claim) => drop(claim.settle_against(&offer, &rich()).unwrap()),
+            Good::Channel(voucher) => voucher.stands_against(deposited(10 * PRICE)).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn what_is_not_settled_here_is_refused_by_name() {
+    let mut other = asked(Way::Transfer);
+    other.terms.scheme = "deferred".to_owned();
+    refuses(&other, "unsupported_scheme");
+    let mut other = asked(Way::Transfer);
+    other.terms.network = payments::wire::Network(1);
+    refuses(&other, "invalid_network");
+    let mut other = asked(Way::Transfer);
+    other.terms.asset = Address::with_last_byte(7);
+    refuses(&other, "unsupported_asset");
+    let mut other = asked(Way::Transfer);
+    other.terms.extra.insert("assetTransferMethod".to_owned(), "permit2".into());
+    refuses(&other, "invalid_payment_requirements");
+}
+
+#[test]
+fn a_server_that_asks_for_other_terms_than_the_payer_took_up_gets_nothing() {
+    for way in WAYS {
+        let mut other = asked(way);
+        other.terms.pay_to = Address::with_last_byte(0x77);
+        refuses(&other, "invalid_payment_requirements");
+        will_not(&other, "invalid_payment_requirements");
+        // Even where both lie alike, what was signed counts.
+        if let Accepted::Terms(terms) = &mut other.payment.accepted {
+            terms.pay_to = other.terms.pay_to;
+        }
+        let (upto, batch) =
+            ("invalid_exact_evm_payload_recipient_mismatch", "invalid_batch_settlement_evm_receiver_mismatch");
+        refuses(&other, if way == Way::Batch { batch } else { upto });
+    }
+}
+
+#[test]
+fn no_more_than_the_signed_cap_is_settled() {
+    let mut less = asked(Way::Upto);
+    less.terms.amount = PRICE / 3;
+    assert_eq!(work(&less).unwrap().amount(), PRICE / 3);
+    let mut more = asked(Way::Upto);
+    more.terms.amount = PRICE + 1;
+    will_not(&more, "invalid_settlement_exceeds_amount");
+    let mut exact = asked(Way::Transfer);
+    exact.terms.amount = PRICE - 1;
+    will_not(&exact, "invalid_payment_requirements");
+}
+
+#[test]
+fn a_payment_of_version_one_is_settled_by_version_ones_terms() {
+    let whole = asked(Way::Transfer);
+    let body = |network: &str| {
+        json!({
+            "x402Version": 1,
+            "paymentPayload": { "x402Version": 1, "scheme": "exact", "network": network, "payload": whole.payment.payload },
+            "paymentRequirements": whole.terms.to_legacy_json(whole.payment.resource.as_ref().unwrap()).unwrap(),
+        })
+    };
+    let asked = Asked::read(&parse(body("base").to_string().as_bytes()).unwrap()).unwrap();
+    assert_eq!(asked.terms.amount, PRICE);
+    assert_eq!(work(&asked).unwrap().payer(), Some(payer(1).key().address()));
+    assert!(Asked::read(&parse(body("eip155:8453").to_string().as_bytes()).unwrap()).is_err());
+}
+
+#[test]
+fn a_voucher_alone_settles_nothing() {
+    will_not(&asked(Way::Batch), "invalid_batch_settlement_evm_payload_type");
+}
+
+#[test]
+fn a_channel_must_hold_what_a_voucher_promises() {
+    let asked = asked(Way::Batch);
+    let Good::Channel(voucher) = Good::read(&asked, &judge(&asked, false).unwrap(), NOW_S).unwrap() else { panic!() };
+    let stands = |facts: ChannelFacts| voucher.stands_against(facts).map_err(|refused| refused.reason());
+    assert_eq!(stands(deposited(PRICE)), Ok(()));
+    assert_eq!(stands(deposited(0)), Err("invalid_batch_settlement_evm_channel_not_found"));
+    assert_eq!(stands(deposited(PRICE - 1)), Err("invalid_batch_settlement_evm_cumulative_exceeds_balance"));
+    let claimed = ChannelFacts { total_claimed: PRICE, ..deposited(2 * PRICE) };
+    assert_eq!(stands(claimed), Err("invalid_batch_settlement_evm_cumulative_amount_mismatch"));
+    let leaving = ChannelFacts { withdraw_requested_at_s: 1, ..deposited(2 * PRICE) };
+    assert_eq!(stands(leaving), Err("invalid_batch_settlement_evm_channel_busy"));
+}
+
+/// A channel whose receiver signs for itself, as its manager sends it to a facilitator.
+struct Managed {
+    receiver: SignerKey,
+    payer: Payer,
+    config: ChannelConfig,
+}
+
+impl Managed {
+    fn new() -> Self {
+        let (receiver, payer) = (SignerKey::from_secret([RECEIVER; 32]).unwrap(), payer(1));
+        let mut config = Channel::of(&offer(Way::Batch).requirements(), &payer, B256::ZERO).unwrap().config;
+        config.receiver_authorizer = receiver.address();
+        Self { receiver, payer, config }
+    }
+
+    fn id(&self) -> B256 {
+        channel::channel_id(&self.config, usdc().channels())
+    }
+
+    fn config(&self) -> Value {
+        let config = &self.config;
+        json!({
+            "payer": config.payer, "payerAuthorizer": config.payer_authorizer, "receiver": config.receiver,
+            "receiverAuthorizer": config.receiver_authorizer, "token": config.token,
+            "withdrawDelay": config.withdraw_delay_s, "salt": config.salt,
+        })
+    }
+
+    fn line(&self, max: u128, total: u128) -> Value {
+        let signature = self.payer.key().sign(&channel::voucher(self.id(), max, usdc().channels()));
+        json!({
+            "voucher": { "channel": self.config(), "maxClaimableAmount": max.to_string() },
+            "signature": alloy_primitives::hex::encode_prefixed(signature),
+            "totalClaimed": total.to_string(),
+        })
+    }
+
+    fn claim(&self, key: &SignerKey, max: u128, total: u128, count: usize) -> Asked {
+        let entry = ClaimEntry { channel: self.id(), max_claimable: max, total_claimed: total };
+        let signature = key.sign(&channel::claim_batch(&vec![entry; count], usdc().channels()));
+        self.asked(json!({
+            "type": "claim",
+            "claims": vec![self.line(max, total); count],
+            "claimAuthorizerSignature": alloy_primitives::hex::encode_prefixed(signature),
+        }))
+    }
+
+    fn refund(&self, key: &SignerKey, amount: u128) -> Asked {
+        let digest = channel::refund(self.id(), U256::ZERO, amount, usdc().channels());
+        let signature = alloy_primitives::hex::encode_prefixed(key.sign(&digest));
+        self.asked(json!({
+            "type": "refund", "channelConfig": self.config(), "amount": amount.to_string(), "refundNonce": "0",
+            "claims": [], "refundAuthorizerSignature": signature,
+        }))
+    }
+
+    fn asked(&self, payload: Value) -> Asked {
+        let mut terms = offer(Way::Batch).requirements();
+        terms.extra.insert("receiverAuthorizer".to_owned(), json!(self.receiver.address()));
+        let payload: Map<String, Value> = payload.as_object().unwrap().clone();
+        let mut asked = asked(Way::Batch);
+        asked.payment.payload = payload;
+        asked.payment.accepted = Accepted::Terms(terms.clone());
+        Asked { terms, ..asked }
+    }
+}
+
+#[test]
+fn a_claim_needs_its_receivers_consent_and_its_payers_vouchers() {
+    let managed = Managed::new();
+    let good = managed.claim(&managed.receiver, PRICE, PRICE, 1);
+    assert!(matches!(work(&good).unwrap(), Work::Claim(_)));
+    will_not(
+        &managed.claim(managed.payer.key(), PRICE, PRICE, 1),
+        "invalid_batch_settlement_evm_authorizer_address_mismatch",
+    );
+    let mut unsigned = good.clone();
+    unsigned.payment.payload.remove("claimAuthorizerSignature");
+    will_not(&unsigned, "invalid_batch_settlement_evm_authorizer_address_mismatch");
+    let mut forged = good.clone();
+    forged.payment.payload["claims"][0]["voucher"]["maxClaimableAmount"] = json!((2 * PRICE).to_string());
+    will_not(&forged, "invalid_batch_settlement_evm_voucher_signature");
+    will_not(&managed.claim(&managed.receiver, PRICE, PRICE + 1, 1), "invalid_settlement_exceeds_amount");
+    will_not(&managed.claim(&managed.receiver, PRICE, PRICE, 0), "invalid_payload");
+    will_not(&managed.claim(&managed.receiver, PRICE, PRICE, LINES_MAX + 1), "invalid_payload");
+}
+
+#[test]
+fn a_payer_takes_nothing_back_without_its_receiver() {
+    let managed = Managed::new();
+    assert!(matches!(work(&managed.refund(&managed.receiver, PRICE)).unwrap(), Work::Refund { .. }));
+    let authorizer = "invalid_batch_settlement_evm_authorizer_address_mismatch";
+    will_not(&managed.refund(managed.payer.key(), PRICE), authorizer);
+    let mut unsigned = managed.refund(&managed.receiver, PRICE);
+    unsigned.payment.payload.remove("refundAuthorizerSignature");
+    will_not(&unsigned, authorizer);
+    will_not(&managed.refund(&managed.receiver, 0), "invalid_batch_settlement_evm_refund_amount_invalid");
+    let mut other = managed.refund(&managed.receiver, PRICE);
+    other.payment.payload["amount"] = json!((2 * PRICE).to_string());
+    will_not(&other, authorizer);
+}
+
+#[test]
+fn a_sweep_is_of_a_token_that_is_known() {
+    let managed = Managed::new();
+    let sweep = |token: Address| managed.asked(json!({ "type": "settle", "receiver": stage::PAY_TO, "token": token }));
+    assert!(matches!(work(&sweep(stage::USDC)).unwrap(), Work::Sweep { .. }));
+    will_not(&sweep(Address::with_last_byte(3)), "invalid_exact_evm_payload_token_mismatch");
+}
+
+fn record(seed: u8, asked: u8, state: ErrandState) -> ErrandRecord {
+    ErrandRecord {
+        id: Digest([seed; 32]),
+        asked: Digest([asked; 32]),
+        network: 8_453,
+        payer: Holder(Address::with_last_byte(seed)),
+        amount: PRICE,
+        transaction: Digest([seed ^ 0xff; 32]),
+        nonce: seed.into(),
+        raw: Bytes::new(vec![2, seed]).unwrap(),
+        begun_at_ms: NOW_MS + u64::from(seed),
+        state,
+    }
+}
+
+#[test]
+fn an_errand_in_another_way_is_another_and_one_that_failed_is_none() {
+    let mut errands = Errands::default();
+    errands.apply(&ErrandEntry::Errand(record(1, 1, ErrandState::Sent)));
+    assert!(matches!(errands.find(&Digest([1; 32]), &Digest([1; 32])), Found::Same(_)));
+    assert_eq!(errands.find(&Digest([1; 32]), &Digest([2; 32])), Found::Other);
+    assert!(errands.same(&Digest([1; 32])).is_some());
+    errands.apply(&ErrandEntry::Errand(record(1, 1, ErrandState::Failed)));
+    assert_eq!(errands.find(&Digest([1; 32]), &Digest([2; 32])), Found::Nothing);
+    assert!(errands.same(&Digest([1; 32])).is_none());
+}
+
+#[tokio::test]
+async fn what_was_begun_is_known_after_a_crash_and_is_sent_until_its_chain_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("errands.log");
+    let book = ErrandBook::open(&path).unwrap();
+    book.begin(record(1, 1, ErrandState::Sent)).await.unwrap();
+    book.begin(record(2, 2, ErrandState::Sent)).await.unwrap();
+    book.end(&record(2, 2, ErrandState::Sent), true, NOW_MS);
+    // Of another transaction: changes nothing.
+    book.end(&ErrandRecord { transaction: Digest([3; 32]), ..record(1, 1, ErrandState::Sent) }, true, NOW_MS);
+    book.begin(record(3, 3, ErrandState::Sent)).await.unwrap();
+    drop(book);
+    let book = (0..400).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        ErrandBook::open(&path).ok()
+    });
+    let book = book.unwrap();
+    let sent: Vec<u64> = book.errands().sent().iter().map(|record| record.nonce).collect();
+    assert_eq!(sent, [1, 3]);
+    assert_eq!(book.errands().sent()[0].raw.to_vec(), [2, 1], "the very same transaction");
+    let done = book.errands().get(&Digest([2; 32])).unwrap().clone();
+    assert_eq!((done.state, done.raw.len()), (ErrandState::Done, 0));
+}
+
+#[test]
+fn a_journal_says_its_errands_and_a_damaged_line_is_refused_or_changes_no_other() {
+    let mut errands = Errands::default();
+    for seed in 1..6 {
+        errands.apply(&ErrandEntry::Errand(record(seed, seed, ErrandState::Sent)));
+    }
+    let lines: Vec<Vec<u8>> = errands.entries().iter().map(protocol::Canonical::encode).collect();
+    assert_eq!(Errands::recover(&lines).unwrap(), errands);
+    for at in 0..lines[2].len() {
+        let mut damaged = lines.clone();
+        damaged[2][at] ^= 0x41;
+        if let Ok(read) = Errands::recover(&damaged) {
+            assert!(read.get(&Digest([1; 32])).is_some() && read.entries().len() <= 5, "byte {at}");
+        }
+    }
+    let mut short = lines;
+    short[4].pop();
+    assert_eq!(Errands::recover(&short).unwrap_err().line, 4);
+}
+
+#[test]
+fn errands_have_one_form() {
+    let entry = ErrandEntry::Errand(record(1, 2, ErrandState::Done));
+    let digest = crypto::hash("og/test/errand", &[&entry.encode()]);
+    assert_eq!(digest.to_string(), FROZEN, "a format that changes needs a commit of its own");
+    assert_eq!(ErrandEntry::decode(&entry.encode()).unwrap(), entry);
+}
+
+const FROZEN: &str = "2dcf60d2061f9c80eb0d6cefaeec406769b108b35d6dd762d11226983482f105";
+
+#[test]
+fn old_errands_make_room_and_those_under_way_never_do() {
+    let mut errands = Errands::default();
+    for seed in 1..20 {
+        let state = if seed % 2 == 0 { ErrandState::Done } else { ErrandState::Sent };
+        errands.apply(&ErrandEntry::Errand(record(seed, seed, state)));
+    }
+    errands.forget(3);
+    assert_eq!((errands.sent().len(), errands.entries().len()), (10, 13));
+    assert!(errands.get(&Digest([18; 32])).is_some() && errands.get(&Digest([2; 32])).is_none());
+    assert!(errands.same(&Digest([2; 32])).is_none());
+    const { assert!(KEPT_MAX > 1_000) };
+}
+
+#[test]
+fn a_resource_is_listed_without_what_one_payer_asked_it() {
+    let mut wants = asked(Way::Transfer);
+    assert!(Listed::of(&wants, NOW_MS).is_none(), "its server does not want to be found");
+    wants.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "GET" } } }));
+    wants.payment.resource.as_mut().unwrap().url = "https://shop.example/weather?city=Rome#x".to_owned();
+    let listed = Listed::of(&wants, NOW_MS).unwrap();
+    let told = listing(&listed);
+    assert_eq!(told["resource"], "https://shop.example/weather");
+    assert_eq!(
+        (&told["accepts"][0]["amount"], &told["metadata"]["info"]["input"]["method"]),
+        (&json!("1000"), &json!("GET"))
+    );
+    for url in ["file:///etc/passwd", "javascript:x", "https://a b", &format!("https://{}", "a".repeat(600))] {
+        wants.payment.resource.as_mut().unwrap().url = url.to_owned();
+        assert!(Listed::of(&wants, NOW_MS).is_none(), "{url}");
+    }
+}
+
+#[test]
+fn a_damaged_request_is_never_a_panic() {
+    let asked = asked(Way::Upto);
+    let body = json!({
+        "x402Version": 2,
+        "paymentPayload": asked.payment.to_json().unwrap(),
+        "paymentRequirements": asked.terms.to_json(),
+    });
+    let bytes = body.to_string().into_bytes();
+    for at in 0..bytes.len() {
+        for flip in [1_u8, 0x20, 0x80] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            if let Ok(asked) = parse(&damaged).and_then(|map| Asked::read(&map)) {
+                let _judged = work(&asked);
+            }
+        }
+    }
+}
