@@ -84,18 +84,19 @@ impl RoundLogs {
         if bytes.len() > MAX_LOG_BYTES {
             return Err(LogError::Size { length: bytes.len() });
         }
-        // The dealer's key comes first: a stranger's points are never read.
+        // The dealer's key comes first: no points are read, which cost time, of a stranger or a second time.
         let dealer = bytes.first_chunk::<32>().and_then(|key| PublicKey::decode(Copying(key)).ok());
         let dealer = dealer.ok_or(LogError::Malformed)?;
         if self.round.dealers.position(&dealer).is_none() {
             return Err(LogError::Stranger);
         }
+        if self.recorded.contains(&dealer) {
+            return Err(LogError::Repeated);
+        }
         let log = SignedDealerLog::<MinSig, PublicKey>::decode_cfg(Copying(bytes), &self.round.player_limit())
             .map_err(|_| LogError::Malformed)?;
         let (dealer, log) = log.check(&self.round.info).ok_or(LogError::False)?;
-        if !self.recorded.insert(dealer.clone()) {
-            return Err(LogError::Repeated);
-        }
+        self.recorded.insert(dealer.clone());
         self.logs.record(dealer.clone(), log);
         Ok(key_bytes(&dealer))
     }

@@ -8,7 +8,7 @@ use commonware_cryptography::{
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_utils::{N3f1, ordered::Set};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{Rng as _, SeedableRng, rngs::StdRng};
 
 use super::{message, *};
 use crate::{
@@ -448,6 +448,88 @@ fn a_crash_at_any_message_changes_nothing() {
     }
 }
 
+/// What a seed makes of a network: who hears nobody and is not heard, and what befalls the messages of the others.
+struct Weather {
+    rng: StdRng,
+    cut_off: BTreeSet<Key>,
+}
+
+impl Weather {
+    fn one_in(&mut self, times: u64) -> bool {
+        self.rng.next_u64().is_multiple_of(times)
+    }
+
+    fn pick(&mut self, count: usize) -> usize {
+        usize::try_from(self.rng.next_u64() % u64::try_from(count).unwrap()).unwrap()
+    }
+
+    /// Messages in any order: a fifth is lost, some come twice, and nodes fall before or after they write.
+    fn exchange(&mut self, network: &mut Network) {
+        for now_ms in (0..8_000).step_by(500) {
+            for of in network.nodes.keys().copied().collect::<Vec<_>>() {
+                let effects = network.nodes.get_mut(&of).unwrap().running().tick(now_ms);
+                network.carry_out(of, effects);
+            }
+            while !network.queue.is_empty() {
+                let at = self.pick(network.queue.len());
+                let (from, to, bytes) = network.queue.swap_remove_back(at).unwrap();
+                if self.one_in(5) || self.cut_off.contains(&from) || self.cut_off.contains(&to) {
+                    continue;
+                }
+                if self.one_in(10) {
+                    network.queue.push_back((from, to, bytes.clone()));
+                }
+                self.deliver(network, from, to, &bytes);
+            }
+        }
+    }
+
+    fn deliver(&mut self, network: &mut Network, from: Key, to: Key, bytes: &[u8]) {
+        let round = network.round.clone();
+        let Some(node) = network.nodes.get_mut(&to) else { return };
+        let effects = node.running().receive(&from, bytes);
+        if self.one_in(60) {
+            node.start(&round);
+            return;
+        }
+        network.carry_out(to, effects);
+        if self.one_in(60) {
+            network.nodes.get_mut(&to).unwrap().start(&round);
+        }
+    }
+}
+
+/// Four of seven stay, two dealers or players or both may be cut off, and any number of logs may miss its term.
+fn storm(seed: u64) -> Result<Outcome, RoundFailure> {
+    let old = Term::dealt(1..=7);
+    let mut weather = Weather { rng: StdRng::seed_from_u64(seed), cut_off: BTreeSet::new() };
+    for _ in 0..weather.pick(4) {
+        let name = 1 + weather.pick(10);
+        weather.cut_off.insert(key(u8::try_from(name).unwrap()));
+    }
+    let mut network = Network::new(&plan(seed, Some(&old), 4..=10), &old.shares, 1..=10);
+    weather.exchange(&mut network);
+    let mut logs = network.logs();
+    let lost = weather.pick(4);
+    for _ in 0..lost {
+        let at = weather.pick(logs.len());
+        logs.swap_remove(at);
+    }
+    let (new, outcome) = network.finish(&logs)?;
+    assert_eq!(new.group_key, old.group_key, "seed {seed}");
+    assert_eq!(new.shares.len(), 7, "seed {seed}: nobody lost a share");
+    new.signs();
+    Ok(outcome)
+}
+
+#[test]
+fn in_any_weather_all_see_one_outcome_under_the_old_key_or_one_failure() {
+    let rounds: Vec<_> = (0..24).map(storm).collect();
+    let succeeded = rounds.iter().filter(|round| round.is_ok()).count();
+    assert!((6..24).contains(&succeeded), "{succeeded} of 24 succeeded: the seeds are to show both");
+    assert_eq!(storm(3), rounds[3], "a seed is a run");
+}
+
 #[test]
 fn a_player_whose_journal_is_lost_learns_the_outcome_and_that_its_share_is_lost() {
     let mut network = first_round(1..=4);
@@ -542,6 +624,7 @@ fn logs_that_do_not_belong_are_refused_with_a_typed_error() {
     let dealer = recorded.record(&logs[0]).unwrap();
     assert!(network.round.dealers.iter().any(|key| crate::block::key_bytes(key) == dealer));
     assert_eq!(recorded.record(&logs[0]), Err(LogError::Repeated));
+    assert_eq!(recorded.record(&flip_last(logs[0].clone())), Err(LogError::Repeated), "the first counts");
     let long = vec![0; MAX_LOG_BYTES + 1];
     assert_eq!(recorded.record(&long), Err(LogError::Size { length: MAX_LOG_BYTES + 1 }));
     assert_eq!(recorded.record(&[]), Err(LogError::Malformed));
