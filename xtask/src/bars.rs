@@ -2,6 +2,7 @@
 //!
 //! A bar that cannot be measured yet falls short and says what is missing; no figure is ever assumed.
 
+mod chain;
 mod devnet;
 mod elsewhere;
 mod engine;
@@ -12,6 +13,7 @@ mod http;
 mod ledger;
 mod network;
 mod payments;
+mod peers;
 mod rooms;
 mod speed;
 mod standards;

@@ -1,7 +1,8 @@
 //! Transfers a second, sent as signed JSON-RPC batches, until all are in blocks.
 //!
 //! Without arguments on a chain of its own, in a folder made for it; with `OG_BENCH_URL` and `OG_BENCH_KEY` on any other node, such as
-//! anvil, for comparison. Signing is not part of the time; decoding, recovering senders, executing and the disk are.
+//! anvil, for comparison. Signing is not part of the time; decoding, recovering senders, executing and the disk are. A sender's
+//! transfers go over one connection in the order of their nonces, because not every node lets one wait for another.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -21,7 +22,6 @@ use rpc::{Limits, Server};
 use serde_json::{Value, json};
 
 const SENDERS: u32 = 64;
-const EACH: u64 = 300;
 const BATCH: usize = 100;
 const CONNECTIONS: usize = 8;
 const ETHER: u128 = 1_000_000_000_000_000_000;
@@ -65,24 +65,27 @@ async fn measure(node: &Node, rich: B256) {
     node.send(&funding.collect::<Vec<_>>()).await;
     node.wait(senders.last().unwrap().address, |_, balance| !balance.is_zero()).await;
 
+    let each = std::env::var("OG_BENCH_EACH").map_or(300, |text| text.parse().unwrap());
     let mut nonces = Vec::new();
     for sender in &senders {
         nonces.push(node.nonce(sender.address).await);
     }
     let to = Address::repeat_byte(0x77);
-    let of_round = |round: u64| senders.iter().zip(&nonces).map(move |(sender, first)| (sender, first + round));
-    let signed: Vec<String> =
-        (0..EACH).flat_map(of_round).map(|(sender, nonce)| node.signed(sender.secret, nonce, to, 1)).collect();
+    let of_connection = |connection: usize| -> Vec<String> {
+        let own = || senders.iter().zip(&nonces).skip(connection).step_by(CONNECTIONS);
+        let of_round = |round: u64| own().map(move |(sender, first)| (sender, first + round));
+        (0..each).flat_map(of_round).map(|(sender, nonce)| node.signed(sender.secret, nonce, to, 1)).collect()
+    };
+    let signed: Vec<Vec<String>> = (0..CONNECTIONS).map(of_connection).collect();
+    let count = u64::from(SENDERS) * each;
 
     let started = Instant::now();
     let mut sending = tokio::task::JoinSet::new();
-    let batches: Vec<Vec<String>> = signed.chunks(BATCH).map(<[String]>::to_vec).collect();
-    for connection in 0..CONNECTIONS {
-        let own: Vec<_> = batches.iter().skip(connection).step_by(CONNECTIONS).cloned().collect();
+    for own in signed {
         let node = node.clone();
         sending.spawn(async move {
-            for batch in own {
-                node.send(&batch).await;
+            for batch in own.chunks(BATCH) {
+                node.send(batch).await;
             }
         });
     }
@@ -90,10 +93,10 @@ async fn measure(node: &Node, rich: B256) {
         sent.unwrap();
     }
     for (sender, first) in senders.iter().zip(&nonces) {
-        node.wait(sender.address, |nonce, _| nonce == first + EACH).await;
+        node.wait(sender.address, |nonce, _| nonce == first + each).await;
     }
     let seconds = started.elapsed().as_secs_f64();
-    println!("{} transfers in {seconds:.2} s: {:.0} a second", signed.len(), signed.len() as f64 / seconds);
+    println!("transfers {count}\nseconds {seconds:.2}\ntransfers_per_second {:.0}", count as f64 / seconds);
 }
 
 /// A node by its address.

@@ -2,7 +2,8 @@
 //!
 //! `OG_BENCH_URLS` are the JSON-RPC addresses of all validators, `OG_BENCH_KEY` the secret of an account with coins; `og devnet
 //! --processes --json` tells both. `OG_BENCH_SECONDS` is how long each part lasts. Transactions are signed before time runs; a
-//! transfer counts once it is final, late means on the last of all validators.
+//! transfer counts once it is final, late means on the last of all validators. With `OG_BENCH_FILL` nothing is measured: so many
+//! transfers are made, for a chain of some length.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -29,6 +30,8 @@ const CONNECTIONS: usize = 4;
 /// Transfers a second that are prepared: more than there is any hope for.
 const HOPED: u64 = 8_000;
 const STEADY: u64 = 100;
+/// Of one sender and round, where a chain is filled: as many as may wait.
+const FILL_EACH: u64 = 512;
 const OPG: u128 = 1_000_000_000_000_000_000;
 
 #[tokio::main]
@@ -42,6 +45,9 @@ async fn main() {
     let seconds = std::env::var("OG_BENCH_SECONDS").map_or(60, |text| text.parse().unwrap());
     let network = Network::at(&urls).await;
     let senders = network.funded(rich).await;
+    if let Ok(count) = std::env::var("OG_BENCH_FILL") {
+        return network.filled(&senders, count.parse().unwrap()).await;
+    }
     let nonces = network.steady(&senders, seconds).await;
     network.pressed(&senders, &nonces, seconds).await;
 }
@@ -269,6 +275,50 @@ impl Network {
         let (done, took) = (self.executed(senders).await - before, started.elapsed().as_secs_f64());
         println!("transfers {done}\ntransfers_per_second {:.0}", done as f64 / took);
         sending.abort_all();
+    }
+
+    /// So many transfers, a round of some thousands signed and sent after the other.
+    async fn filled(&self, senders: &[Wallet], count: u64) {
+        let before = self.executed(senders).await;
+        let mut nonces = Vec::new();
+        for sender in senders {
+            nonces.push(self.nonce(0, sender.address).await);
+        }
+        let mut made = 0;
+        while made < count {
+            let each = (count - made).div_ceil(senders.len() as u64).min(FILL_EACH);
+            let signed = std::thread::scope(|scope| {
+                let half = senders.len().div_ceil(2);
+                let of_half = |(senders, nonces): (&[Wallet], &[u64])| {
+                    let pay = |(sender, nonce): (&Wallet, &u64)| {
+                        let pay = |nonce| sender.pays(self.chain_id, nonce, Address::repeat_byte(0x77), 1);
+                        (*nonce..nonce + each).map(pay).collect::<Vec<_>>()
+                    };
+                    senders.iter().zip(nonces).flat_map(pay).collect::<Vec<_>>()
+                };
+                let parts = senders.chunks(half).zip(nonces.chunks(half));
+                let signing: Vec<_> = parts.map(|part| scope.spawn(move || of_half(part))).collect();
+                signing.into_iter().flat_map(|part| part.join().unwrap()).collect::<Vec<_>>()
+            });
+            let (lanes, mut sending) = (self.urls.len() * CONNECTIONS, JoinSet::new());
+            for (lane, own) in signed.chunks(signed.len().div_ceil(lanes)).map(<[String]>::to_vec).enumerate() {
+                let network = self.clone();
+                sending.spawn(async move {
+                    for batch in own.chunks(BATCH) {
+                        network.send(lane % network.urls.len(), batch).await;
+                    }
+                });
+            }
+            while let Some(sent) = sending.join_next().await {
+                sent.unwrap();
+            }
+            made += each * senders.len() as u64;
+            nonces.iter_mut().for_each(|nonce| *nonce += each);
+        }
+        while self.executed(senders).await < before + made {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        println!("transfers {made}");
     }
 
     /// Transfers that are final on every validator.

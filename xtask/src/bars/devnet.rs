@@ -68,6 +68,22 @@ impl Devnet {
         self.wait_for_ready(&lines)
     }
 
+    /// The same, with `change` made to the folder in between; when it was started again.
+    pub fn crash_change_and_restart(&mut self, change: impl FnOnce(&Path) -> Result<()>) -> Result<Instant> {
+        self.end();
+        change(&self.folder)?;
+        let started = Instant::now();
+        let (child, lines) = spawn(&self.og, &self.folder, &self.arguments)?;
+        self.child = child;
+        self.wait_for_ready(&lines)?;
+        Ok(started)
+    }
+
+    /// Where a node keeps what it has.
+    pub fn node_folder(&self, node: &str) -> PathBuf {
+        self.folder.join("nodes").join(node)
+    }
+
     fn wait_for_ready(&mut self, lines: &Receiver<String>) -> Result<()> {
         let started = Instant::now();
         self.ready = ready_line(lines)?;

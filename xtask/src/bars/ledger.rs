@@ -9,11 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::chain::folder;
 use super::devnet::Devnet;
 use super::figure::{Goal, Outcome};
 use super::network::in_memory;
 use super::rooms::{benchmark, executable};
-use super::{Area, Bar, Bench, survival};
+use super::{Area, Bar, Bench, chain, peers, survival};
 use crate::check::cargo;
 use crate::python::{SPECIFICATION, environment};
 use crate::stage;
@@ -34,6 +35,20 @@ pub static AREA: Area = Area {
         Bar { name: "100 transfers a second, final p99", goal: Goal::AtMost(120.0, "ms"), measure: steady_p99 },
         Bar { name: "the same p50, data on disk", goal: Goal::Told("ms"), measure: steady_on_disk },
         Bar { name: "memory of a validator under load", goal: Goal::AtMost(512.0, "MiB"), measure: memory },
+        Bar {
+            name: "replay of a long chain from disk",
+            goal: Goal::AtLeast(10_000.0, "a second"),
+            measure: chain::replay,
+        },
+        Bar { name: "disk, a million transfers", goal: Goal::Told("MiB"), measure: chain::growth },
+        Bar { name: "the same, 1,024 blocks kept", goal: Goal::Told("MiB"), measure: chain::pruned_growth },
+        Bar {
+            name: "receipts in signed batches, 4 validators",
+            goal: Goal::AtLeast(20_000.0, "a second"),
+            measure: receipts,
+        },
+        Bar { name: "our single node ÷ anvil, transfers", goal: Goal::AtLeast(2.0, "×"), measure: peers::anvil },
+        Bar { name: "our single node ÷ hardhat, transfers", goal: Goal::AtLeast(2.0, "×"), measure: peers::hardhat },
         Bar { name: "random blocks not as anvil's", goal: Goal::AtMost(0.0, "histories"), measure: anvil },
         Bar { name: "light client, bundle", goal: Goal::AtMost(4096.0, "bytes"), measure: survival::bundle_bytes },
         Bar { name: "light client, verification p50", goal: Goal::AtMost(5.0, "ms"), measure: survival::light_client },
@@ -91,6 +106,10 @@ fn pressed(bench: &mut Bench<'_>) -> Result<Outcome> {
     let loaded = loaded(bench, &in_memory())?;
     let note = "each validator a process that recovers every sender itself; pre-signed batches of 100; data in memory";
     Ok(Outcome::of(loaded.figure("transfers_per_second ")?, note))
+}
+
+fn receipts(_: &mut Bench<'_>) -> Result<Outcome> {
+    Ok(Outcome::missing("no load of batches yet; today every validator checks the signature of every receipt"))
 }
 
 fn steady_p50(bench: &mut Bench<'_>) -> Result<Outcome> {
@@ -188,20 +207,7 @@ fn anvil_program(bench: &Bench<'_>) -> Result<PathBuf> {
     if !stage::run("npm packages", &mut install)? {
         bail!("failed to install anvil\nhint: it needs npm, and the network once");
     }
-    let packages = folder.join("node_modules/@foundry-rs");
-    for entry in fs::read_dir(&packages).with_context(|| format!("failed to list {}", packages.display()))? {
-        let program = entry?.path().join("bin/anvil");
-        if program.is_file() {
-            return Ok(program);
-        }
-    }
-    bail!("the package of anvil has no program for this machine")
-}
-
-fn folder(bench: &Bench<'_>) -> Result<PathBuf> {
-    let folder = bench.workspace.target().join("ledger");
-    fs::create_dir_all(&folder).context("failed to make a folder for the ledger's bars")?;
-    Ok(folder)
+    peers::anvil_in(&folder)
 }
 
 fn seed() -> Result<String> {

@@ -1,0 +1,136 @@
+//! A long chain: how fast a validator executes it again from its disk, and how much of the disk it takes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::devnet::{Devnet, wait_until};
+use super::figure::Outcome;
+use super::rooms::executable;
+use super::{Bench, http};
+
+const VALIDATOR: &str = "validator-1";
+/// What a validator can make anew from its agreement's blocks.
+const DERIVED: [&str; 2] = ["ledger.snapshot", "blocks.redb"];
+const PATIENCE: Duration = Duration::from_secs(1_800);
+const MEBI: f64 = 1_048_576.0;
+
+/// A chain of one validator that holds many transfers.
+struct Long {
+    devnet: Devnet,
+    transfers: f64,
+    /// Bytes of the validator's folder before the transfers and after them.
+    before: u64,
+    after: u64,
+}
+
+impl Long {
+    fn grow(bench: &mut Bench<'_>, more: &[&str]) -> Result<Self> {
+        let program = executable(bench.workspace, "validator", "ledger")?;
+        let parent = folder(bench)?;
+        let arguments = [&["--processes", "--validators", "1", "--workers", "1"], more].concat();
+        let devnet = Devnet::start(bench.workspace, &parent, &arguments)?;
+        let before = bytes_in(&devnet.node_folder(VALIDATOR))?;
+        let url = devnet.at("/ledger/urls/0")?.as_str().context("the devnet's `ledger` has no `urls`")?;
+        let key = devnet.at("/base/keys/0/secret")?.as_str().context("the devnet told no funded key")?;
+        let mut command = Command::new(program);
+        command.env("OG_BENCH_URLS", url).env("OG_BENCH_KEY", key);
+        command.env("OG_BENCH_FILL", bench.count(1_000_000, 20_000).to_string());
+        let output = command.output().context("failed to start the load")?;
+        if !output.status.success() {
+            bail!("the load ended early: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let transfers = told.lines().find_map(|line| line.strip_prefix("transfers ")?.parse().ok());
+        let after = bytes_in(&devnet.node_folder(VALIDATOR))?;
+        Ok(Self { devnet, transfers: transfers.context("the load told no count")?, before, after })
+    }
+
+    fn height(&self) -> Result<u64> {
+        let nodes = self.devnet.nodes("validator");
+        let url = nodes.first().and_then(|node| node.get("url")?.as_str()).context("a validator without a `url`")?;
+        http::get_json(url, "/status")?.get("height").and_then(Value::as_u64).context("a status without a `height`")
+    }
+
+    fn mebibytes_per_million(&self) -> f64 {
+        self.after.saturating_sub(self.before) as f64 / MEBI / self.transfers * 1e6
+    }
+}
+
+/// From the start of the processes until all is executed again: reading, recovering every sender, executing, all roots, the index.
+pub fn replay(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let mut long = Long::grow(bench, &[])?;
+    let height = long.height()?;
+    let started = long.devnet.crash_change_and_restart(forget_derived)?;
+    let caught_up = wait_until(PATIENCE, || Ok(long.height().is_ok_and(|now| now >= height)))?;
+    let caught_up: Instant = caught_up.context("the validator never came to its own height again")?;
+    let seconds = caught_up.duration_since(started).as_secs_f64();
+    let note = format!(
+        "{} transfers in {height} blocks, nothing left but agreement's archive, {seconds:.1} s with the start of all processes",
+        long.transfers
+    );
+    Ok(Outcome::of(long.transfers / seconds, note))
+}
+
+/// What transfers leave on a validator's disk: agreement's blocks, the index, the snapshot.
+pub fn growth(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let long = Long::grow(bench, &[])?;
+    let note = format!("{} transfers, everything kept: agreement's archive and the index of blocks", long.transfers);
+    Ok(Outcome::of(long.mebibytes_per_million(), note))
+}
+
+/// The same where old blocks are removed: what is left, not what was written.
+pub fn pruned_growth(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let long = Long::grow(bench, &["--keep-blocks", "1024"])?;
+    let note = format!("{} transfers, newest 1,024 blocks kept; {} blocks in all", long.transfers, long.height()?);
+    Ok(Outcome::of(long.mebibytes_per_million(), note))
+}
+
+/// Where the ledger's bars keep what they make.
+pub fn folder(bench: &Bench<'_>) -> Result<PathBuf> {
+    let folder = bench.workspace.target().join("ledger");
+    fs::create_dir_all(&folder).context("failed to make a folder for the ledger's bars")?;
+    Ok(folder)
+}
+
+fn forget_derived(folder: &Path) -> Result<()> {
+    for name in DERIVED {
+        let path = folder.join("nodes").join(VALIDATOR).join(name);
+        if path.exists() {
+            fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the files below a folder take on the disk. Files that vanish meanwhile are nothing.
+fn bytes_in(folder: &Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let entries = fs::read_dir(folder).with_context(|| format!("failed to list {}", folder.display()))?;
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry?;
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { bytes_in(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_a_folder_is_counted_as_the_disk_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("deep")).unwrap();
+        fs::write(folder.path().join("deep/file"), vec![1; 10_000]).unwrap();
+        let bytes = bytes_in(folder.path()).unwrap();
+        assert!((10_000..20_000).contains(&bytes), "{bytes}");
+        assert!(bytes_in(&folder.path().join("none")).is_err());
+    }
+}
