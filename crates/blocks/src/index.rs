@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use alloy_consensus::proofs::{calculate_receipt_root, ordered_trie_root_with_encoder};
 use alloy_consensus::{Header, ReceiptEnvelope, Sealable as _, Sealed, Transaction as _};
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes};
@@ -71,6 +72,31 @@ impl Index {
         last.map(|(key, _)| number(&key)).transpose()
     }
 
+    /// The oldest block that is here with all after it. The first block stays for ever, whatever is removed behind it.
+    pub fn oldest(&self) -> Result<u64, NodeError> {
+        let after_first = self.store.scan(HEADERS, &1_u64.to_be_bytes(), 1).map_err(broken)?;
+        let oldest = after_first.first().map(|(key, _)| number(key)).transpose()?;
+        Ok(oldest.filter(|oldest| *oldest > 1).unwrap_or(0))
+    }
+
+    /// What removes these blocks, and whatever leads to them.
+    pub fn remove(&self, numbers: std::ops::Range<u64>) -> Result<Vec<Change>, NodeError> {
+        let mut changes = Vec::new();
+        for block in numbers.start.max(1)..numbers.end {
+            let key = block.to_be_bytes();
+            let Some(header) = self.header(block)? else { continue };
+            changes.push(Change::remove(NUMBERS, header.hash().as_slice()));
+            if let Some(body) = self.get(BODIES, &key)? {
+                let body: Body = read(&body, "a body")?;
+                let hashes = body.transactions.iter().map(|raw| evm::hash_of(raw));
+                changes.extend(hashes.map(|hash| Change::remove(PLACES, hash.as_slice())));
+            }
+            changes.push(Change::remove(BODIES, key));
+            changes.push(Change::remove(HEADERS, key));
+        }
+        Ok(changes)
+    }
+
     pub fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError> {
         let bytes = self.get(HEADERS, &number.to_be_bytes())?;
         bytes.map(|bytes| Ok(read::<Header>(&bytes, "a header")?.seal_slow())).transpose()
@@ -88,6 +114,26 @@ impl Index {
         let transactions: Vec<Transaction> = recalled.collect::<Result<_, _>>()?;
         let receipts = receipts(&transactions, &body.receipts, header.base_fee_per_gas.unwrap_or_default())?;
         Ok(Some(Arc::new(Block { header, transactions, receipts })))
+    }
+
+    /// A body as it is kept here.
+    pub fn body(&self, number: u64) -> Result<Option<Vec<u8>>, NodeError> {
+        self.get(BODIES, &number.to_be_bytes())
+    }
+
+    /// The block that a stranger's body and a header that is known to be right make: senders are recovered, roots compared.
+    pub fn checked(&self, header: &Sealed<Header>, body: &[u8]) -> Result<Block, NodeError> {
+        let body: Body = read(body, "a body")?;
+        let decoded = body.transactions.iter().map(|raw| Transaction::decode(raw, &self.chain).map_err(broken));
+        let transactions: Vec<Transaction> = decoded.collect::<Result<_, _>>()?;
+        let receipts = receipts(&transactions, &body.receipts, header.base_fee_per_gas.unwrap_or_default())?;
+        let raw: Vec<&Bytes> = transactions.iter().map(Transaction::raw).collect();
+        let transactions_root = ordered_trie_root_with_encoder(&raw, |raw, out| out.extend_from_slice(raw));
+        let envelopes: Vec<_> = receipts.iter().map(|receipt| receipt.envelope.clone()).collect();
+        if (transactions_root, calculate_receipt_root(&envelopes)) != (header.transactions_root, header.receipts_root) {
+            return Err(broken("a body that is not its header's"));
+        }
+        Ok(Block { header: header.clone(), transactions, receipts })
     }
 
     pub fn number_of(&self, hash: &B256) -> Result<Option<u64>, NodeError> {

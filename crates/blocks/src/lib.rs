@@ -5,11 +5,13 @@
 //! to a `Source`, of which there are two: a devchain that makes blocks itself, and a validator that executes what was agreed on.
 
 mod index;
+mod live;
 mod pool;
 mod served;
 mod view;
 
 pub use index::Index;
+pub use live::{Held, Keep, Live, Recent};
 pub use pool::{Pool, PoolLimits, Room};
 pub use served::{Served, Source};
-pub use view::{Live, Recent, View};
+pub use view::View;

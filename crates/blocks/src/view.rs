@@ -1,135 +1,34 @@
 //! What readers see of a chain: the newest blocks with their states, what waits, and older blocks from the disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use alloy_consensus::{Header, Sealed};
-use alloy_primitives::{Address, B256};
-use evm::{Block, Chain, StateError, StateRead as _, Transaction, World};
-use rpc::{Event, NodeError, Place, State, SubmitError};
+use alloy_primitives::B256;
+use evm::{Block, Chain, World};
+use rpc::{Event, NodeError, Place, State};
 use tokio::sync::broadcast;
 
 use crate::index::Index;
-use crate::pool::Pool;
+use crate::live::Live;
 
 /// News that a slow listener may be behind.
 const NEWS: usize = 4_096;
-
-/// A block with the states around it.
-#[derive(Clone)]
-pub struct Recent {
-    pub block: Arc<Block>,
-    /// The state before its first transaction.
-    pub before: World,
-    /// The state that it led to.
-    pub world: World,
-}
-
-/// The part that changes.
-pub struct Live {
-    /// The newest blocks, never empty; states share what they have in common.
-    recent: BTreeMap<u64, Recent>,
-    /// Where these blocks are by hash, and what is in them.
-    numbers: HashMap<B256, u64>,
-    places: HashMap<B256, Place>,
-    pub pool: Pool,
-}
 
 /// One chain for any number of readers and one writer. No lock is held while anything is executed or read from a disk.
 pub struct View {
     chain: Chain,
     index: Option<Index>,
     live: RwLock<Live>,
+    /// Older blocks were removed from the index, but for the first.
+    oldest: AtomicU64,
     events: broadcast::Sender<Event>,
-}
-
-impl Live {
-    /// Of these blocks, at least one.
-    pub fn new(recent: impl IntoIterator<Item = Recent>, pool: Pool) -> Self {
-        let mut live = Self { recent: BTreeMap::new(), numbers: HashMap::new(), places: HashMap::new(), pool };
-        for recent in recent {
-            live.push(recent);
-        }
-        live
-    }
-
-    /// Adds the newest block. What it holds waits no longer, nor what its senders' accounts have passed; returns the latter.
-    pub fn push(&mut self, recent: Recent) -> Vec<B256> {
-        let header = &recent.block.header;
-        let mut passed = Vec::new();
-        for (index, transaction) in recent.block.transactions.iter().enumerate() {
-            let hash = transaction.hash();
-            self.places.insert(hash, Place { block: header.number, index });
-            self.pool.remove(&hash);
-        }
-        for transaction in &recent.block.transactions {
-            let (sender, world) = (transaction.sender(), &recent.world);
-            let next = world.account(&sender).ok().flatten().map_or(0, |account| account.nonce);
-            passed.extend(self.pool.settle(&sender, next));
-        }
-        self.numbers.insert(header.hash(), header.number);
-        self.recent.insert(header.number, recent);
-        passed
-    }
-
-    /// Forgets blocks below `oldest`, but never the newest.
-    pub fn forget_below(&mut self, oldest: u64) {
-        while self.recent.len() > 1 && self.recent.keys().next().is_some_and(|number| *number < oldest) {
-            let Some((_, gone)) = self.recent.pop_first() else { return };
-            self.numbers.remove(&gone.block.header.hash());
-            for transaction in &gone.block.transactions {
-                self.places.remove(&transaction.hash());
-            }
-        }
-    }
-
-    pub fn head(&self) -> u64 {
-        self.recent.keys().next_back().copied().unwrap_or_default()
-    }
-
-    pub fn newest(&self) -> Result<&Recent, NodeError> {
-        let newest = self.recent.values().next_back();
-        newest.ok_or_else(|| NodeError::Read("there is no block".to_owned()))
-    }
-
-    /// The nonce that the newest state expects of an account.
-    pub fn nonce(&self, address: &Address) -> u64 {
-        let newest = self.recent.values().next_back();
-        let account = newest.and_then(|recent| recent.world.account(address).ok().flatten());
-        account.unwrap_or_default().nonce
-    }
-
-    /// Takes a transaction into the pool, as the newest state allows; returns what it replaced.
-    pub fn admit(&mut self, transaction: &Arc<Transaction>) -> Result<Option<Arc<Transaction>>, SubmitError> {
-        let newest = self.newest().map_err(|error| SubmitError::Closed(error.to_string()))?;
-        let base_fee = evm::base_fee_after(newest.block.header.inner());
-        self.admit_at(transaction, base_fee)
-    }
-
-    /// The same where the base fee is another: zero for what was admitted before.
-    pub fn admit_at(
-        &mut self,
-        transaction: &Arc<Transaction>,
-        base_fee: u64,
-    ) -> Result<Option<Arc<Transaction>>, SubmitError> {
-        if self.places.contains_key(&transaction.hash()) {
-            return Err(SubmitError::AlreadyKnown);
-        }
-        let failed = |error: StateError| SubmitError::Closed(error.to_string());
-        let newest = self.newest().map_err(|error| SubmitError::Closed(error.to_string()))?;
-        let account = newest.world.account(&transaction.sender()).map_err(failed)?;
-        let code = match account.filter(evm::Account::has_code) {
-            Some(account) => newest.world.code(&account.code_hash).map_err(failed)?,
-            None => None,
-        };
-        self.pool.add(Arc::clone(transaction), account.as_ref(), code.as_ref(), base_fee)
-    }
 }
 
 impl View {
     /// Without an index, blocks that are no longer recent are gone.
     pub fn new(chain: Chain, index: Option<Index>, live: Live) -> Self {
-        Self { chain, index, live: RwLock::new(live), events: broadcast::channel(NEWS).0 }
+        Self { chain, index, live: RwLock::new(live), oldest: AtomicU64::new(0), events: broadcast::channel(NEWS).0 }
     }
 
     pub fn chain(&self) -> &Chain {
@@ -148,6 +47,21 @@ impl View {
         self.live.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The number from which on blocks are kept.
+    pub fn oldest(&self) -> u64 {
+        self.oldest.load(Ordering::Relaxed)
+    }
+
+    /// Says that older blocks are gone, or are about to go.
+    pub fn keep_from(&self, oldest: u64) {
+        self.oldest.fetch_max(oldest, Ordering::Relaxed);
+    }
+
+    fn check_kept(&self, number: u64) -> Result<(), NodeError> {
+        let oldest = self.oldest();
+        if number > 0 && number < oldest { Err(NodeError::BlockGone { asked: number, oldest }) } else { Ok(()) }
+    }
+
     /// Tells whoever listens; nobody has to.
     pub fn tell(&self, event: Event) {
         let _ = self.events.send(event);
@@ -155,11 +69,6 @@ impl View {
 
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
-    }
-
-    /// A recent block; the newest is always there.
-    pub fn recent(&self, number: u64) -> Option<Recent> {
-        self.live().recent.get(&number).cloned()
     }
 
     /// What the index says of something that is not recent: nothing about blocks that are not told yet.
@@ -170,50 +79,61 @@ impl View {
     ) -> Result<Option<T>, NodeError> {
         let Some(index) = &self.index else { return Ok(None) };
         let head = self.live().head();
-        Ok(read(index)?.filter(|found| number(found) <= head))
+        let oldest = self.oldest();
+        Ok(read(index)?.filter(|found| {
+            let number = number(found);
+            number <= head && (number == 0 || number >= oldest)
+        }))
     }
 
     pub fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError> {
-        if let Some(recent) = self.live().recent.get(&number) {
-            return Ok(Some(recent.block.header.clone()));
+        if let Some(header) = self.live().header(number) {
+            return Ok(Some(header.clone()));
         }
+        self.check_kept(number)?;
         self.indexed(|index| index.header(number), |_| number)
     }
 
     pub fn block(&self, number: u64) -> Result<Option<Arc<Block>>, NodeError> {
-        if let Some(recent) = self.live().recent.get(&number) {
-            return Ok(Some(Arc::clone(&recent.block)));
+        if let Some(block) = self.live().block(number) {
+            return Ok(Some(Arc::clone(block)));
         }
+        self.check_kept(number)?;
         self.indexed(|index| index.block(number), |_| number)
     }
 
     pub fn number_of(&self, block: &B256) -> Result<Option<u64>, NodeError> {
-        if let Some(number) = self.live().numbers.get(block) {
-            return Ok(Some(*number));
+        if let Some(number) = self.live().number_of(block) {
+            return Ok(Some(number));
         }
         self.indexed(|index| index.number_of(block), |number| *number)
     }
 
     pub fn place_of(&self, transaction: &B256) -> Result<Option<Place>, NodeError> {
-        if let Some(place) = self.live().places.get(transaction) {
-            return Ok(Some(*place));
+        if let Some(place) = self.live().place_of(transaction) {
+            return Ok(Some(place));
         }
         self.indexed(|index| index.place_of(transaction), |place| place.block)
     }
 
-    /// A recent block's state: the one before its transactions, or after them.
-    fn state_of(&self, number: u64, choose: impl FnOnce(&Recent) -> &World) -> Result<State, NodeError> {
-        let live = self.live();
-        let oldest = live.recent.keys().next().copied().unwrap_or_default();
-        let found = live.recent.get(&number).map(|recent| Arc::new(choose(recent).clone()) as State);
-        found.ok_or(NodeError::StateGone { asked: number, oldest })
-    }
-
     pub fn state(&self, number: u64) -> Result<State, NodeError> {
-        self.state_of(number, |recent| &recent.world)
+        self.state_of(number, |(_, after)| after)
     }
 
     pub fn state_before(&self, number: u64) -> Result<State, NodeError> {
-        self.state_of(number, |recent| &recent.before)
+        self.state_of(number, |(before, _)| before)
+    }
+
+    /// A recent block's state: the one before its transactions, or after them.
+    fn state_of(
+        &self,
+        number: u64,
+        choose: impl for<'b> FnOnce((&'b World, &'b World)) -> &'b World,
+    ) -> Result<State, NodeError> {
+        let live = self.live();
+        match live.states(number) {
+            Ok(states) => Ok(Arc::new(choose(states).clone())),
+            Err(oldest) => Err(NodeError::StateGone { asked: number, oldest }),
+        }
     }
 }

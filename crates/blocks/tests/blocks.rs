@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use blocks::{Index, Live, Pool, PoolLimits, Recent, Room, View};
+use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View};
 use evm::{Block, BlockBuilder, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
 use k256::ecdsa::SigningKey;
 use rpc::{NodeError, SubmitError};
@@ -210,11 +210,12 @@ fn blocks_that_are_no_longer_recent_come_from_the_index_or_are_gone() {
     let hash = second.block.transactions[0].hash();
     for (index, is_there) in [(Some(index), true), (None, false)] {
         let live = Live::new([first.clone(), second.clone()], Pool::new(PoolLimits::default()));
+        let durable = index.as_ref().map(|_| 2);
         let view = View::new(CHAIN, index, live);
         assert_eq!(view.place_of(&hash).unwrap().unwrap().block, 1);
         assert!(view.header(2).unwrap().is_none(), "what is not shown yet is not told, though it is on the disk");
         view.live_mut().push(third.clone());
-        view.live_mut().forget_below(9);
+        view.live_mut().trim(&Keep::states(1), durable);
         assert_eq!(view.live().head(), 2, "the newest stays");
         assert_eq!(view.place_of(&hash).unwrap().is_some(), is_there);
         assert_eq!(view.block(1).unwrap().is_some(), is_there);
@@ -223,4 +224,65 @@ fn blocks_that_are_no_longer_recent_come_from_the_index_or_are_gone() {
         let nonce = |state: rpc::State| state.account(&address(1)).unwrap().unwrap().nonce;
         assert_eq!((nonce(view.state_before(2).unwrap()), nonce(view.state(2).unwrap())), (1, 1));
     }
+}
+
+#[test]
+fn a_body_that_is_too_much_comes_from_the_index_while_its_state_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    let first = begin();
+    let second = after(&first, &[payment(1, 0, 1)]);
+    let third = after(&second, &[payment(1, 1, 1)]);
+    for recent in [&first, &second, &third] {
+        index.store().commit_blocking(Index::put(&recent.block)).unwrap();
+    }
+    let hash = second.block.transactions[0].hash();
+    let all = [first, second.clone(), third];
+    let view = View::new(CHAIN, Some(index), Live::new(all, Pool::new(PoolLimits::default())));
+    let whole = view.live().held();
+    assert_eq!((whole.states, whole.bodies), (2, 2));
+    let bodies = Keep { body_bytes: 0, ..Keep::states(9) };
+    view.live_mut().trim(&bodies, Some(0));
+    assert_eq!(view.live().held().bodies, 1, "what is not durable stays");
+    view.live_mut().trim(&bodies, Some(2));
+    let held = view.live().held();
+    assert_eq!((held.bodies, held.body_bytes, held.states, held.state_bytes), (0, 0, 2, whole.state_bytes));
+    assert_eq!(view.block(1).unwrap().unwrap().transactions, second.block.transactions);
+    assert_eq!(view.place_of(&hash).unwrap().unwrap().block, 1);
+    assert_eq!(view.header(1).unwrap().unwrap(), second.block.header);
+    assert!(view.state(1).is_ok());
+    view.live_mut().trim(&Keep { state_bytes: 0, ..Keep::states(9) }, Some(2));
+    assert_eq!(view.live().held(), blocks::Held::default());
+    assert!(matches!(view.state(1), Err(NodeError::StateGone { asked: 1, oldest: 2 })));
+    assert!(view.state(2).is_ok());
+}
+
+#[test]
+fn what_is_removed_from_the_index_is_refused_by_number_and_unknown_by_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
+    let mut chain = vec![begin()];
+    for nonce in 0..4 {
+        chain.push(after(&chain[chain.len() - 1], &[payment(1, nonce, 1)]));
+    }
+    for recent in &chain {
+        index.store().commit_blocking(Index::put(&recent.block)).unwrap();
+    }
+    assert_eq!(index.oldest().unwrap(), 0);
+    index.store().commit_blocking(index.remove(0..3).unwrap()).unwrap();
+    assert_eq!((index.oldest().unwrap(), index.head().unwrap()), (3, Some(4)));
+    assert!(index.remove(0..3).unwrap().is_empty(), "nothing is left of them");
+    let view = View::new(CHAIN, Some(index.clone()), Live::new([chain[4].clone()], Pool::new(PoolLimits::default())));
+    view.keep_from(index.oldest().unwrap());
+    for asked in [1, 2] {
+        let gone = NodeError::BlockGone { asked, oldest: 3 };
+        assert_eq!(view.header(asked).unwrap_err(), gone);
+        assert_eq!(view.block(asked).unwrap_err(), gone);
+        let block = &chain[asked as usize].block;
+        assert_eq!(view.number_of(&block.header.hash()).unwrap(), None);
+        assert!(view.place_of(&block.transactions[0].hash()).unwrap().is_none());
+    }
+    assert_eq!(view.block(3).unwrap().unwrap().header, chain[3].block.header);
+    assert_eq!(view.header(0).unwrap().unwrap(), chain[0].block.header, "the first block stays");
+    assert!(view.header(5).unwrap().is_none());
 }

@@ -133,6 +133,8 @@ fn configs(directory: &std::path::Path, idle_ms: u64) -> Vec<Config> {
         listen: addresses[index].1,
         addresses: addresses.clone(),
         directory: directory.join(format!("validator-{index}")),
+        archive: consensus::Archive::Whole,
+        floor: None,
     };
     (0..VALIDATORS).map(config).collect()
 }

@@ -2,7 +2,10 @@
 //!
 //! No type parameter and no commonware type passes through it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use commonware_utils::{
     channel::{mpsc, oneshot},
@@ -78,6 +81,7 @@ pub struct Requests {
     wake: Arc<Notify>,
     commands: mpsc::UnboundedSender<Command>,
     shared: mpsc::Sender<Vec<u8>>,
+    keep_from: Arc<AtomicU64>,
 }
 
 /// The receiving ends of [`Requests`].
@@ -121,7 +125,7 @@ impl Requests {
         let (commands, command_inbox) = mpsc::unbounded_channel();
         let (shared, shared_inbox) = mpsc::channel(Self::SHARED_WAITING);
         let inbox = Inbox { wake: wake.clone(), commands: command_inbox, shared: shared_inbox };
-        (Self { wake, commands, shared }, inbox)
+        (Self { wake, commands, shared, keep_from: Arc::default() }, inbox)
     }
 
     /// A transaction is pending: if it is our turn, propose now.
@@ -140,6 +144,16 @@ impl Requests {
             return Err(ShareError::TooLong { length: bytes.len() });
         }
         self.shared.try_send(bytes).map_err(|_| ShareError::Busy)
+    }
+
+    /// Blocks below `height` are needed no more, neither here nor, as far as it is ours to say, by others. An archive that keeps
+    /// everything does not heed it.
+    pub fn keep_from(&self, height: u64) {
+        self.keep_from.fetch_max(height, Ordering::Relaxed);
+    }
+
+    pub(crate) fn kept_from(&self) -> u64 {
+        self.keep_from.load(Ordering::Relaxed)
     }
 
     /// A send fails only after shutdown, when nobody waits for the outcome.

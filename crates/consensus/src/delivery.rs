@@ -17,7 +17,10 @@ use commonware_utils::{
     channel::{mpsc, oneshot},
 };
 
-use crate::{Application, Block, FinalizedBlock, Mailbox, Requests, application::Command, environment::Environment};
+use crate::{
+    Application, Block, FinalizedBlock, Mailbox, Requests, application::Command, archive::BLOCKS_PER_SECTION,
+    environment::Environment,
+};
 
 type Delivered = (Digested<Block>, Exact);
 
@@ -64,6 +67,7 @@ impl Delivery {
     async fn run(self, mut queue: mpsc::UnboundedReceiver<Delivered>) {
         let processed = self.mailbox.get_processed().await.map_or(0, |processed| processed.height().get());
         self.replay(processed).await;
+        let mut kept_from = 0;
         while let Some((block, acknowledgement)) = queue.recv().await {
             let height = block.inner().height();
             self.replay(height.saturating_sub(1)).await;
@@ -72,6 +76,11 @@ impl Delivery {
                 self.await_requests().await;
             }
             acknowledgement.acknowledge();
+            let wanted = self.requests.kept_from();
+            if wanted >= kept_from + BLOCKS_PER_SECTION.get() {
+                self.mailbox.prune(Height::new(wanted));
+                kept_from = wanted;
+            }
         }
     }
 

@@ -34,12 +34,12 @@ use commonware_cryptography::{
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Handle as Task, buffer::paged::CacheRef};
-use commonware_storage::archive::immutable;
 use commonware_utils::{NZDuration, NZU64, NZUsize};
 
 use crate::{
     Application, Block, Mailbox, Requests, Scheme,
     application::Inbox,
+    archive,
     certifier::Certifier,
     counters::Counters,
     delivery::{Delivery, Queue},
@@ -48,7 +48,7 @@ use crate::{
     member::Member,
     proposer::Proposer,
     sharing,
-    store::{CertificateStore, REPLAY_BUFFER, StoreError, StoredBlock, WRITE_BUFFER, open_archive, page_cache},
+    store::{CertificateStore, REPLAY_BUFFER, StoreError, StoredBlock, WRITE_BUFFER, page_cache},
 };
 
 /// One sender and receiver per kind of message. The numbers are the channel ids, in order.
@@ -141,8 +141,8 @@ where
     Ok(Running { mailbox, requests, counters, tasks })
 }
 
-type Finalizations<E> = immutable::Archive<E, Digest, Finalization<Scheme, Digest>>;
-type Blocks<E> = immutable::Archive<E, Digest, StoredBlock>;
+type Finalizations<E> = archive::Store<E, Finalization<Scheme, Digest>>;
+type Blocks<E> = archive::Store<E, StoredBlock>;
 type Marshal<E> =
     Actor<E, Standard<Block>, ConstantProvider<Scheme, Epoch>, Finalizations<E>, Blocks<E>, FixedEpocher, Sequential>;
 
@@ -158,13 +158,14 @@ async fn open_marshal<E: Environment>(
 ) -> Result<(Marshal<E>, Mailbox), StoreError> {
     let prefix = &member.store_prefix;
     let codec = Scheme::certificate_codec_config_unbounded();
+    let (finalizations, blocks) = (context.child("finalizations"), context.child("blocks"));
     let finalizations =
-        open_archive(context.child("finalizations"), prefix, "finalizations", cache.clone(), codec).await?;
-    let blocks = open_archive(context.child("blocks"), prefix, "blocks", cache.clone(), ()).await?;
+        archive::Store::open(finalizations, member.archive, prefix, "finalizations", cache.clone(), codec).await?;
+    let blocks = archive::Store::open(blocks, member.archive, prefix, "blocks", cache.clone(), ()).await?;
     let config = marshal::Config {
         provider: ConstantProvider::new(member.scheme.clone()),
         epocher: epocher(),
-        start: marshal::Start::Genesis(member.genesis()),
+        start: member.floor.clone().map_or_else(|| marshal::Start::Genesis(member.genesis()), marshal::Start::Floor),
         partition_prefix: format!("{prefix}marshal"),
         mailbox_size: MAILBOX,
         view_retention: VIEW_RETENTION,
@@ -257,7 +258,7 @@ where
         partition: format!("{}simplex-0", member.store_prefix),
         mailbox_size: MAILBOX,
         epoch: Epoch::zero(),
-        floor: Floor::Genesis(member.genesis().digest()),
+        floor: member.floor.clone().map_or_else(|| Floor::Genesis(member.genesis().digest()), Floor::Finalized),
         replay_buffer: REPLAY_BUFFER,
         write_buffer: WRITE_BUFFER,
         page_cache,

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
 mod application;
+mod archive;
 mod block;
 mod certifier;
 mod collector;
@@ -27,6 +28,7 @@ mod store;
 mod validator;
 
 pub use application::{Application, EpochCertificate, FinalizedBlock, Requests, ShareError, Turn};
+pub use archive::Archive;
 pub use block::{Block, BlockError, Genesis};
 pub use committee::{CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, verify_epoch};
 pub use counters::Counts;

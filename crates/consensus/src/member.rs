@@ -1,14 +1,18 @@
 //! One validator's place: its keys, the others' keys, and what they all start from. Plain bytes in, checked values out.
 
-use commonware_codec::{Copying, DecodeExt};
+use commonware_codec::{Copying, Decode as _, DecodeExt};
+use commonware_consensus::{Epochable as _, Viewable as _, simplex::types::Finalization, types::Epoch};
 use commonware_cryptography::{
     Digested, Signer,
+    certificate::Verifier as _,
     ed25519::{PrivateKey, PublicKey},
+    sha256::Digest,
 };
+use commonware_parallel::Sequential;
 use commonware_utils::ordered::Set;
 
 use crate::{
-    Block, Genesis, Scheme,
+    Archive, Block, Genesis, Scheme,
     block::digested,
     committee::{CommitteeError, EpochKey, read_keys, vote_namespace},
 };
@@ -47,6 +51,9 @@ pub struct Keys {
     pub share: Vec<u8>,
 }
 
+/// A block's digest with the votes that finalized it.
+pub(crate) type Finality = Finalization<Scheme, Digest>;
+
 /// [`Chain`] and [`Keys`], read and checked.
 #[derive(Clone)]
 pub(crate) struct Member {
@@ -59,6 +66,9 @@ pub(crate) struct Member {
     pub pacing: Pacing,
     /// Before every name in the store: empty where the store is ours alone.
     pub store_prefix: String,
+    pub archive: Archive,
+    /// Where to begin, if not at the genesis.
+    pub floor: Option<Finality>,
     genesis: Digested<Block>,
 }
 
@@ -71,6 +81,8 @@ pub enum MemberError {
         "failed to join: the signing key belongs to no validator of this chain; hint: compare key file and genesis"
     )]
     NotAValidator,
+    #[error("failed to join: the floor is no finalization by two thirds of the validators; hint: sync from others")]
+    Floor,
 }
 
 impl Member {
@@ -92,8 +104,20 @@ impl Member {
             namespace,
             pacing: chain.pacing,
             store_prefix: String::new(),
+            archive: Archive::Whole,
+            floor: None,
             genesis,
         })
+    }
+
+    /// What finalized a block, read and checked: signed by two thirds of the validators.
+    pub fn read_floor(&self, bytes: &[u8]) -> Result<Finality, MemberError> {
+        let floor = Finality::decode_cfg(Copying(bytes), &self.scheme.certificate_codec_config());
+        let floor = floor.map_err(|_| MemberError::Floor)?;
+        let in_epoch = floor.epoch() == Epoch::zero() && !floor.view().is_zero();
+        // Signatures are checked together with weights that whoever made them must not know.
+        let holds = in_epoch && floor.verify(&mut rand::rng(), &self.scheme, &Sequential);
+        holds.then_some(floor).ok_or(MemberError::Floor)
     }
 
     pub fn genesis(&self) -> Digested<Block> {

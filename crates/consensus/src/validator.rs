@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use commonware_codec::{Copying, DecodeExt};
+use commonware_codec::{Copying, DecodeExt, Encode as _};
 use commonware_consensus::types::Height;
 use commonware_cryptography::{ChaCha20Poly1305, Digestible, ed25519::PublicKey};
 use commonware_p2p::{
@@ -28,11 +28,14 @@ use commonware_utils::{NZUsize, channel::oneshot, ordered::Map};
 use futures::{FutureExt, future, select_biased};
 
 use crate::{
-    Application, Chain, Counts, EpochCertificate, FinalizedBlock, Keys, MemberError, Requests, StoreError,
+    Application, Archive, Chain, Counts, EpochCertificate, FinalizedBlock, Keys, MemberError, Requests, StoreError,
     application::Command,
     engine::{self, Channels, QUOTAS, Running, max_message_bytes},
     member::Member,
 };
+
+/// Blocks in a row that may have been finalized by a descendant's votes only.
+const FLOOR_DEPTH: u64 = 64;
 
 /// Everything that a validator is started with.
 #[derive(Clone)]
@@ -45,6 +48,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Blocks, votes and certificates. Made if it does not exist.
     pub directory: PathBuf,
+    /// Which finalized blocks are kept. A directory that was begun with one cannot go on with the other.
+    pub archive: Archive,
+    /// What finalized the block to begin from, where the application begins from others' state; see [`Handle::floor`].
+    pub floor: Option<Vec<u8>>,
 }
 
 /// Why a validator did not start.
@@ -60,6 +67,10 @@ pub enum StartError {
     Directory { directory: PathBuf, source: std::io::Error },
     #[error("failed to open directory {directory}: another validator runs on it")]
     InUse { directory: PathBuf },
+    #[error(
+        "failed to open directory {directory}: it was begun with the archive `{found}`, now it is to be `{expected}`; hint: go on as before, or empty it and sync"
+    )]
+    OtherArchive { directory: PathBuf, found: String, expected: &'static str },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("failed to start validator: {0}")]
@@ -83,9 +94,12 @@ pub struct Validator;
 impl Validator {
     /// Starts a validator and returns once it listens, reads its archives and takes part.
     pub fn start(config: Config, application: Arc<dyn Application>) -> Result<Handle, StartError> {
-        let member = Member::read(&config.chain, &config.keys)?;
+        let mut member = Member::read(&config.chain, &config.keys)?;
+        member.archive = config.archive;
+        member.floor = config.floor.as_deref().map(|bytes| member.read_floor(bytes)).transpose()?;
         let addresses = read_addresses(&config)?;
         let lock = lock_directory(&config.directory)?;
+        settle_archive(&config.directory, config.archive)?;
         // The network panics when it cannot bind, so ask first.
         drop(TcpListener::bind(config.listen).map_err(|source| StartError::Listen { address: config.listen, source })?);
 
@@ -142,6 +156,17 @@ impl Handle {
             blocks.push(block);
         }
         blocks
+    }
+
+    /// What finalized the newest block up to `height` that has a finalization of its own: an application that holds the state after
+    /// `height` can begin from it.
+    pub async fn floor(&self, height: u64) -> Option<Vec<u8>> {
+        for height in (height.saturating_sub(FLOOR_DEPTH)..=height).rev() {
+            if let Some(found) = self.running.mailbox.get_finalization(Height::new(height)).await {
+                return Some(found.encode().to_vec());
+            }
+        }
+        None
     }
 
     /// The certificate of an epoch, if it is stored here.
@@ -208,6 +233,28 @@ fn lock_directory(directory: &std::path::Path) -> Result<File, StartError> {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(StartError::InUse { directory: directory.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Notes with which archive the directory is begun, or checks that it was.
+fn settle_archive(directory: &std::path::Path, archive: Archive) -> Result<(), StartError> {
+    let failed = |source| StartError::Directory { directory: directory.to_owned(), source };
+    let (file, expected) = (directory.join("archive"), archive.word());
+    let found = match std::fs::read_to_string(&file) {
+        Ok(found) => found.trim().to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // What was begun before there was a choice is whole.
+            let begun = directory.join("agreement").exists();
+            let word = if begun { Archive::Whole.word() } else { expected };
+            std::fs::write(&file, word).map_err(failed)?;
+            word.to_owned()
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if found == expected {
+        Ok(())
+    } else {
+        Err(StartError::OtherArchive { directory: directory.to_owned(), found, expected })
     }
 }
 

@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use consensus::{Chain, Config, Genesis, Handle, Keys, Pacing, StartError, Validator, deal, public_key, verify_epoch};
+use consensus::{
+    Archive, Chain, Config, Genesis, Handle, Keys, Pacing, StartError, Validator, deal, public_key, verify_epoch,
+};
 use rand::{SeedableRng, rngs::StdRng};
 use recorder::{EPOCH_BLOCKS, Recorder};
 
@@ -45,6 +47,8 @@ fn devnet(directory: &Path, idle_ms: u64) -> Devnet {
         listen: addresses[index].1,
         addresses: addresses.clone(),
         directory: directory.join(format!("validator-{index}")),
+        archive: Archive::Whole,
+        floor: None,
     });
     Devnet { configs: configs.collect(), group_key: dealing.group_key }
 }

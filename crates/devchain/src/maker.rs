@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use blocks::{Index, Recent, Room, View};
+use blocks::{Index, Keep, Recent, Room, View};
 use evm::{Block, BlockBuilder, PushError, Refusal, StateRead as _, Transaction};
 use rpc::{Event, NodeError, SubmitError};
 use storage::Change;
@@ -211,8 +211,9 @@ impl Maker {
                 live.push(made.clone());
             }
             step.dropped.iter().for_each(|(dropped, _)| live.pool.remove(&dropped.hash()));
-            let oldest = live.head().saturating_sub(self.states.saturating_sub(1));
-            live.forget_below(oldest);
+            // All of it is durable by now.
+            let head = live.head();
+            live.trim(&Keep::states(self.states), Some(head));
         }
         for made in step.blocks {
             self.view.tell(Event::Block(made.block));

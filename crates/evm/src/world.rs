@@ -17,7 +17,12 @@ pub struct World {
     slots: RedBlackTreeMapSync<(Address, U256), U256>,
     codes: RedBlackTreeMapSync<B256, Code>,
     tree: Tree,
+    /// Leaves that were ever written: what tells how far two states are apart.
+    written: u64,
 }
+
+/// About what a node takes in memory, of the tree and of a map together.
+const NODE_BYTES: u64 = 288;
 
 impl Default for World {
     fn default() -> Self {
@@ -26,6 +31,7 @@ impl Default for World {
             slots: RedBlackTreeMapSync::new_sync(),
             codes: RedBlackTreeMapSync::new_sync(),
             tree: Tree::default(),
+            written: 0,
         }
     }
 }
@@ -65,8 +71,19 @@ impl World {
             }
         }
         leaves.sort_unstable_by_key(|(key, _)| *key);
+        self.written = self.written.saturating_add(u64::try_from(leaves.len()).unwrap_or(u64::MAX));
         self.tree = self.tree.with_all(&leaves);
         self.root()
+    }
+
+    /// About how many bytes of an earlier state are not shared with this one, code not counted: where k of n leaves were written,
+    /// about k (2 + log n/k) nodes of a tree are new.
+    pub fn bytes_since(&self, earlier: &Self) -> usize {
+        let written = self.written.saturating_sub(earlier.written);
+        let size = u64::try_from(self.accounts.size().saturating_add(self.slots.size())).unwrap_or(u64::MAX);
+        let levels = size.checked_div(written).unwrap_or(0).checked_ilog2().unwrap_or(0);
+        let nodes = written.saturating_mul(u64::from(levels).saturating_add(2));
+        usize::try_from(nodes.saturating_mul(NODE_BYTES)).unwrap_or(usize::MAX)
     }
 
     /// Accounts in order of their addresses.

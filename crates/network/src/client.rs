@@ -45,6 +45,11 @@ impl Client {
         Self { inner, deadline }
     }
 
+    /// What bounds each call.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     pub async fn get_bytes(&self, url: &str) -> Result<Bytes, NetworkError> {
         self.bytes(Method::GET, url, Bytes::new()).await
     }

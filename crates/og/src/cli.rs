@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use graph::CacheFormat;
 use worker::Adversary;
 
+/// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
+const KEEP_BLOCKS_MIN: u64 = 1_024;
+
 /// Host, serve, call and verify AI models.
 #[derive(Parser)]
 #[command(
@@ -91,6 +94,9 @@ pub struct Devnet {
     /// Receipts that the auditor re-executes, in a million.
     #[arg(long, default_value_t = auditor::RATE_WHOLE)]
     pub audit_rate: u32,
+    /// Validators of a new network keep so many of the newest blocks, instead of all.
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(KEEP_BLOCKS_MIN..))]
+    pub keep_blocks: Option<u64>,
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,
@@ -193,6 +199,12 @@ pub struct NodeStart {
     /// Listen here instead of where the node's file says.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
+    /// A validator with nothing on its disk begins from a snapshot of the others, instead of executing every block.
+    #[arg(long)]
+    pub sync: bool,
+    /// A validator keeps so many of the newest blocks; one that keeps all cannot be started so.
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(KEEP_BLOCKS_MIN..))]
+    pub keep_blocks: Option<u64>,
     #[arg(long)]
     pub adversary: Option<Adversary>,
     /// End when standard input ends: for a node that another process keeps.

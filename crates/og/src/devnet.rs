@@ -84,7 +84,7 @@ impl Nodes {
             let mut starting = JoinSet::new();
             for entry in network.nodes.iter().filter(|entry| roles.contains(&entry.role.as_str())) {
                 let (home, network, name) = (home.clone(), network.clone(), entry.name.clone());
-                let overrides = Overrides { listen: None, adversary: adversary(&network, entry, options) };
+                let overrides = Overrides { adversary: adversary(&network, entry, options), ..Overrides::default() };
                 starting.spawn(async move { node::start(&home, &network, &name, overrides).await });
             }
             while let Some(started) = starting.join_next().await {

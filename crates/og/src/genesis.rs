@@ -145,6 +145,7 @@ fn seats(options: &cli::Devnet) -> Result<Vec<Seat>> {
         let mut validator = seat(&format!("validator-{index}"), "validator", &mut ports)?;
         validator.entry.agreement = Some(ports.next()?);
         validator.entry.ethereum = Some(ports.next()?);
+        validator.entry.keep_blocks = options.keep_blocks;
         seats.push(validator);
     }
     for index in 1..=options.workers {
@@ -170,6 +171,7 @@ fn seat(name: &str, role: &str, ports: &mut Ports) -> Result<Seat> {
         ethereum: None,
         key: public,
         audit_rate: None,
+        keep_blocks: None,
         adversary: None,
     };
     Ok(Seat { entry, key })

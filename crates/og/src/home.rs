@@ -57,6 +57,9 @@ pub struct NodeEntry {
     pub key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub audit_rate: Option<u32>,
+    /// How many of the newest blocks a validator keeps; all of them if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keep_blocks: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub adversary: Option<String>,
 }

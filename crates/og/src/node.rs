@@ -41,6 +41,9 @@ impl Running {
 #[derive(Clone, Copy, Default)]
 pub struct Overrides {
     pub listen: Option<SocketAddr>,
+    pub keep_blocks: Option<u64>,
+    /// A validator begins from the others' state.
+    pub sync: bool,
     pub adversary: Option<Adversary>,
 }
 
@@ -50,6 +53,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
     if let Some(listen) = overrides.listen {
         entry.listen = listen;
     }
+    entry.keep_blocks = overrides.keep_blocks.or(entry.keep_blocks);
     let directory = home.node_folder(name);
     if entry.role == "hub" {
         return Ok(Running::Hub(start_hub(&entry, &directory).await?));
@@ -58,9 +62,9 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
     let adversary = overrides.adversary.or(entry.adversary()?);
     let context = || format!("failed to start {name}");
     Ok(match entry.role.as_str() {
-        "validator" => {
-            Running::Validator(start_validator(home, network, &entry, &directory, secrets).await.with_context(context)?)
-        }
+        "validator" => Running::Validator(
+            start_validator(home, network, &entry, &directory, secrets, overrides.sync).await.with_context(context)?,
+        ),
         "worker" => {
             let config = worker_config(home, network, &entry, &directory, secrets, adversary)?;
             Running::Worker(Worker::start(config).await.with_context(context)?)
@@ -91,12 +95,14 @@ async fn start_validator(
     entry: &NodeEntry,
     directory: &Path,
     secrets: Secrets,
+    sync: bool,
 ) -> Result<Validator> {
     let peers = network.nodes.iter().filter_map(|node| Some((node.key.as_deref()?, node.agreement?)));
     let peers = peers.map(|(key, address)| {
         let key = crypto::PublicKey::from_hex(key).context("a validator's key is not 32 bytes of hexadecimal")?;
         Ok((key.0, address))
     });
+    let others = network.urls("validator").into_iter().filter(|url| *url != entry.url());
     let config = validator::Config {
         listen: entry.listen,
         ethereum_listen: entry.ethereum.context("a validator needs an address for JSON-RPC")?,
@@ -111,6 +117,8 @@ async fn start_validator(
         network: network.network.clone(),
         genesis: home.genesis(network)?,
         hubs: network.urls("hub"),
+        keep_blocks: entry.keep_blocks,
+        sync: if sync { others.collect() } else { Vec::new() },
     };
     Ok(Validator::start(config).await?)
 }

@@ -14,6 +14,8 @@ const INTERNAL: i64 = -32_603;
 const SERVER: i64 = -32_000;
 const NOT_FOUND: i64 = -32_001;
 const LIMIT: i64 = -32_005;
+/// What clients know as history that is no longer there.
+const PRUNED: i64 = 4_444;
 /// What all libraries take for a revert, whose bytes they then decode.
 const REVERTED: i64 = 3;
 
@@ -71,6 +73,7 @@ impl From<NodeError> for RpcError {
         match error {
             NodeError::Read(_) => Self::internal(error.to_string()),
             NodeError::StateGone { .. } => Self::server(error.to_string()),
+            NodeError::BlockGone { .. } => Self::new(PRUNED, error.to_string()),
         }
     }
 }

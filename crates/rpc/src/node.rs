@@ -40,6 +40,8 @@ pub enum NodeError {
     Read(String),
     #[error("the state of block {asked} is no longer kept: the oldest is that of block {oldest}")]
     StateGone { asked: u64, oldest: u64 },
+    #[error("block {asked} is no longer kept: blocks are kept from {oldest} on; hint: ask a node that keeps more")]
+    BlockGone { asked: u64, oldest: u64 },
 }
 
 /// Why a transaction was not taken.

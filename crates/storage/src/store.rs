@@ -11,13 +11,23 @@ use std::{
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 
 /// Commits that may wait for the disk before writers are held back.
 const QUEUE: usize = 1_024;
 
+/// Their bytes, in units: one commit alone may be larger.
+const WAITING_UNITS: u32 = 64 << 10;
+const UNIT_BYTES: usize = 1 << 10;
+
+/// Pages of a file that are kept in memory; the operating system caches more where it has room.
+const CACHE_BYTES: usize = 32 << 20;
+
 /// Between two looks at a full queue.
 const FULL_WAIT: Duration = Duration::from_millis(1);
+
+/// Looks at a file that is being closed.
+const CLOSING_LOOKS: u32 = 1_000;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -59,6 +69,14 @@ impl Change {
 struct Commit {
     changes: Vec<Change>,
     done: oneshot::Sender<Result<(), StoreError>>,
+    /// Its share of what may wait; given back when it is dropped.
+    _room: OwnedSemaphorePermit,
+}
+
+fn units(changes: &[Change]) -> u32 {
+    let bytes = |change: &Change| size_of::<Change>() + change.key.len() + change.value.as_ref().map_or(0, Vec::len);
+    let units = changes.iter().map(bytes).sum::<usize>().div_ceil(UNIT_BYTES);
+    u32::try_from(units).map_or(WAITING_UNITS, |units| units.clamp(1, WAITING_UNITS))
 }
 
 /// Changes on their way to the disk.
@@ -88,6 +106,7 @@ impl Durable {
 pub struct Store {
     database: Arc<Database>,
     commits: mpsc::Sender<Commit>,
+    room: Arc<Semaphore>,
 }
 
 impl Store {
@@ -97,16 +116,17 @@ impl Store {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         }
-        let database = Arc::new(Database::create(path).map_err(|error| failed(error.to_string()))?);
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        let database = Arc::new(database.map_err(|error| failed(error.to_string()))?);
         let names: Vec<Change> = tables.iter().map(|table| Change { table, key: Vec::new(), value: None }).collect();
-        write(&database, &[names]).map_err(|error| failed(error.to_string()))?;
+        write_changes(&database, names.iter().collect()).map_err(|error| failed(error.to_string()))?;
         let (commits, queue) = mpsc::channel(QUEUE);
         let writer = Arc::clone(&database);
         thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || run_commits(&writer, queue))
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { database, commits })
+        Ok(Self { database, commits, room: Arc::new(Semaphore::new(WAITING_UNITS as usize)) })
     }
 
     pub fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -148,15 +168,24 @@ impl Store {
     /// Hands `changes` over; what is handed over first is written first. Waiting for the disk is left to the caller,
     /// who may let go of a lock before.
     pub async fn submit(&self, changes: Vec<Change>) -> Result<Durable, StoreError> {
+        let room = Arc::clone(&self.room).acquire_many_owned(units(&changes)).await.map_err(|_| StoreError::Closed)?;
         let (done, durable) = oneshot::channel();
-        self.commits.send(Commit { changes, done }).await.map_err(|_| StoreError::Closed)?;
+        self.commits.send(Commit { changes, done, _room: room }).await.map_err(|_| StoreError::Closed)?;
         Ok(Durable(durable))
     }
 
     /// The same as `submit`, where no runtime can be waited in: the thread sleeps where too much waits already.
     pub fn submit_sleeping(&self, changes: Vec<Change>) -> Result<Durable, StoreError> {
+        let units = units(&changes);
+        let room = loop {
+            match Arc::clone(&self.room).try_acquire_many_owned(units) {
+                Ok(room) => break room,
+                Err(TryAcquireError::NoPermits) => thread::sleep(FULL_WAIT),
+                Err(TryAcquireError::Closed) => return Err(StoreError::Closed),
+            }
+        };
         let (done, durable) = oneshot::channel();
-        let mut commit = Commit { changes, done };
+        let mut commit = Commit { changes, done, _room: room };
         loop {
             commit = match self.commits.try_send(commit) {
                 Ok(()) => return Ok(Durable(durable)),
@@ -169,15 +198,31 @@ impl Store {
 
     /// The same as `submit` without any wait: `None`, and nothing is written, where too much waits already.
     pub fn try_submit(&self, changes: Vec<Change>) -> Option<Durable> {
+        let room = Arc::clone(&self.room).try_acquire_many_owned(units(&changes)).ok()?;
         let (done, durable) = oneshot::channel();
-        self.commits.try_send(Commit { changes, done }).ok().map(|()| Durable(durable))
+        self.commits.try_send(Commit { changes, done, _room: room }).ok().map(|()| Durable(durable))
     }
 
     /// The same as `commit`, for callers outside an async runtime.
     pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        let (done, durable) = oneshot::channel();
-        self.commits.blocking_send(Commit { changes, done }).map_err(|_| StoreError::Closed)?;
-        durable.blocking_recv().map_err(|_| StoreError::Closed)?
+        self.submit_sleeping(changes)?.0.blocking_recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// Returns once the file is closed, or soon after where another handle has it still.
+    pub fn close(self) {
+        let Self { database, commits, room: _ } = self;
+        drop(commits);
+        for _ in 0..CLOSING_LOOKS {
+            if Arc::strong_count(&database) == 1 {
+                return;
+            }
+            thread::sleep(FULL_WAIT);
+        }
+    }
+
+    /// Bytes that wait for the disk, in whole KiB.
+    pub fn waiting_bytes(&self) -> usize {
+        (WAITING_UNITS as usize).saturating_sub(self.room.available_permits()).saturating_mul(UNIT_BYTES)
     }
 }
 
@@ -185,19 +230,20 @@ impl Store {
 fn run_commits(database: &Database, mut queue: mpsc::Receiver<Commit>) {
     let mut waiting = Vec::with_capacity(QUEUE);
     while queue.blocking_recv_many(&mut waiting, QUEUE) > 0 {
-        let (changes, senders): (Vec<_>, Vec<_>) =
-            waiting.drain(..).map(|commit| (commit.changes, commit.done)).unzip();
-        let result = write(database, &changes).map_err(|error| StoreError::Commit(error.to_string()));
-        for done in senders {
+        let result = write(database, &waiting).map_err(|error| StoreError::Commit(error.to_string()));
+        for commit in waiting.drain(..) {
             // A caller that no longer waits has its data all the same.
-            let _ = done.send(result.clone());
+            let _ = commit.done.send(result.clone());
         }
     }
 }
 
-fn write(database: &Database, batches: &[Vec<Change>]) -> Result<(), redb::Error> {
+fn write(database: &Database, commits: &[Commit]) -> Result<(), redb::Error> {
+    write_changes(database, commits.iter().flat_map(|commit| &commit.changes).collect())
+}
+
+fn write_changes(database: &Database, mut changes: Vec<&Change>) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    let mut changes: Vec<&Change> = batches.iter().flatten().collect();
     // Opening a table costs more than a change of it. The sort is stable: what came first to a key stays first.
     changes.sort_by_key(|change| change.table);
     for of_table in changes.chunk_by(|one, other| one.table == other.table) {
@@ -230,17 +276,8 @@ mod tests {
         store.commit(vec![Change::put(TABLE, "a", "1"), Change::put(TABLE, "b", "2")]).await.unwrap();
         store.commit(vec![Change::remove(TABLE, "a")]).await.unwrap();
         let path = folder.path().join("store.redb");
-        drop(store);
-        let mut reopened = Store::open(&path, &[TABLE]);
-        // The writer thread closes the file just after the last handle is gone.
-        for _ in 0..100 {
-            if reopened.is_ok() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            reopened = Store::open(&path, &[TABLE]);
-        }
-        let store = reopened.unwrap();
+        store.close();
+        let store = Store::open(&path, &[TABLE]).unwrap();
         assert_eq!(store.get(TABLE, b"a").unwrap(), None);
         assert_eq!(store.scan(TABLE, b"", 9).unwrap(), vec![(b"b".to_vec(), b"2".to_vec())]);
         assert_eq!(store.last(TABLE).unwrap(), Some((b"b".to_vec(), b"2".to_vec())));
@@ -275,6 +312,22 @@ mod tests {
         assert!(handed.iter_mut().all(|durable| matches!(durable.poll(), Some(Ok(())))));
         assert_eq!(store.get(TABLE, b"k").unwrap(), Some(2_999_u32.to_be_bytes().to_vec()));
         assert_eq!(store.get(TABLE, b"tried").unwrap(), Some(b"x".to_vec()));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_a_larger_commit_waits_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        let whole = WAITING_UNITS as usize * UNIT_BYTES;
+        let large = |key: u8| vec![Change::put(TABLE, [key], vec![key; whole])];
+        let mut first = store.submit_sleeping(large(1)).unwrap();
+        assert!(store.try_submit(large(2)).is_none() || matches!(first.poll(), Some(Ok(()))));
+        // Waits until there is room again.
+        let mut second = store.submit_sleeping(large(3)).unwrap();
+        assert!(matches!(first.poll(), Some(Ok(()))));
+        store.commit_blocking(Vec::new()).unwrap();
+        assert!(matches!(second.poll(), Some(Ok(()))));
+        assert_eq!(store.get(TABLE, &[3]).unwrap().map(|value| value.len()), Some(whole));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use blocks::{Index, Live, Pool, PoolLimits, Recent, Room, View};
+use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View};
 use evm::{Block, Chain, Transaction};
 use ledger::{Executed, Head, Kind, Ordered, Ran, Refusal};
 use protocol::EvmAddress;
@@ -19,8 +19,8 @@ use storage::{Change, Durable};
 
 use crate::lock::locked;
 
-/// Newest blocks whose states are at hand.
-const STATES: u64 = 256;
+/// What of the past is in memory; a node without a disk has nothing else.
+const KEEP: Keep = Keep::states(256);
 /// Blocks between two looks at what waited before a restart.
 const AGAIN: u64 = 16;
 /// From so many unknown senders on, more than one thread recovers them.
@@ -28,9 +28,14 @@ const ALONE: usize = 16;
 const THREADS_MAX: usize = 8;
 pub(crate) const LIMITS: PoolLimits = PoolLimits { transactions: 32_768, bytes: 64 << 20, per_sender: 1_024 };
 
+/// Blocks that one block may push out of the index at most: more than one, so that a smaller bound is reached in time.
+const REMOVED_AT_ONCE: u64 = 4;
+
 pub(crate) struct Ethereum {
     view: Arc<View>,
     written: Mutex<Written>,
+    /// How many blocks the index keeps; all of them if absent.
+    keep_blocks: Option<u64>,
 }
 
 /// What has gone to the disk.
@@ -55,7 +60,13 @@ pub(crate) fn block_of(head: &Head, index: Option<&Index>) -> Result<Option<Arc<
 
 impl Ethereum {
     /// At `head`, whose block this is; without an index nothing is kept on disk.
-    pub fn new(chain: Chain, head: &Head, block: Arc<Block>, index: Option<Index>) -> Result<Self, NodeError> {
+    pub fn new(
+        chain: Chain,
+        head: &Head,
+        block: Arc<Block>,
+        index: Option<Index>,
+        keep_blocks: Option<u64>,
+    ) -> Result<Self, NodeError> {
         let first = Recent { block, before: head.world.clone(), world: head.world.clone() };
         let mut live = Live::new([first], Pool::new(LIMITS));
         let mut written = Written::default();
@@ -66,8 +77,10 @@ impl Ethereum {
                 written.later.push(transaction);
             }
         }
+        let oldest = index.as_ref().map_or(Ok(0), Index::oldest)?;
         let view = Arc::new(View::new(chain, index, live));
-        Ok(Self { view, written: Mutex::new(written) })
+        view.keep_from(oldest);
+        Ok(Self { view, written: Mutex::new(written), keep_blocks })
     }
 
     pub fn view(&self) -> &Arc<View> {
@@ -196,14 +209,14 @@ impl Ethereum {
         let Some(block) = ran.block() else { return };
         let number = block.header.number;
         let (before, world) = (ran.before().world.clone(), ran.after().world.clone());
-        let oldest = self.write(block);
+        let durable = self.write(block);
         let mut gone: Vec<Hash> = block.transactions.iter().map(Transaction::hash).collect();
         gone.extend(hopeless(ran.executed()));
         {
             let mut live = self.view.live_mut();
             gone.iter().for_each(|hash| live.pool.remove(hash));
             gone.extend(live.push(Recent { block: Arc::clone(block), before, world }));
-            live.forget_below(oldest.min(number.saturating_sub(STATES - 1)));
+            live.trim(&KEEP, durable);
         }
         self.forget(gone);
         if number.is_multiple_of(AGAIN) {
@@ -212,10 +225,29 @@ impl Ethereum {
         self.view.tell(Event::Block(Arc::clone(block)));
     }
 
-    /// Hands a block to the index; the oldest that is not durable there yet.
-    fn write(&self, block: &Block) -> u64 {
+    /// Removes blocks that are older than what is kept, but none above `needed`, which a restart begins from.
+    pub fn remove_old(&self, number: u64, needed: u64) {
+        let (Some(keep), Some(index)) = (self.keep_blocks, self.view.index()) else { return };
+        let (first, below) = (self.view.oldest().max(1), number.saturating_sub(keep.saturating_sub(1)).min(needed));
+        let until = below.min(first.saturating_add(REMOVED_AT_ONCE));
+        if until <= first {
+            return;
+        }
+        match index.remove(first..until) {
+            // Where the disk is behind, the next block tries again.
+            Ok(changes) => {
+                if index.store().try_submit(changes).is_some() {
+                    self.view.keep_from(until);
+                }
+            }
+            Err(error) => tracing::warn!(%error, first, "failed to remove old blocks"),
+        }
+    }
+
+    /// Hands a block to the index; the newest that is durable there, if there is one.
+    fn write(&self, block: &Block) -> Option<u64> {
         let number = block.header.number;
-        let Some(index) = self.view.index() else { return number };
+        let index = self.view.index()?;
         let durable = index.store().submit_sleeping(Index::put(block));
         let mut written = locked(&self.written);
         match durable {
@@ -230,7 +262,7 @@ impl Ethereum {
                 Some(Err(error)) => std::panic::panic_any(format!("the index of blocks cannot be written: {error}")),
             };
         }
-        written.blocks.front().map_or(number, |(oldest, _)| *oldest)
+        Some(written.blocks.front().map_or(number, |(oldest, _)| oldest.saturating_sub(1)))
     }
 }
 

@@ -7,13 +7,16 @@ mod ethereum;
 mod front;
 mod lock;
 mod node;
+mod offer;
 mod pool;
 mod relay;
 mod routes;
 mod service;
 mod snapshot;
+mod sync;
 mod vote;
 
 pub use node::{Node, NodeError, SubmitError};
 pub use pool::{Pool, PoolRefusal};
 pub use service::{Config, Validator, ValidatorError};
+pub use sync::SyncError;

@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use crate::{
     ethereum::{Ethereum, block_of},
     lock::locked,
+    offer::Offers,
     pool::{Pool, PoolRefusal},
     relay::{self, Inbox, Outbox},
     snapshot::Snapshots,
@@ -55,6 +56,10 @@ pub enum NodeError {
     Store(#[from] storage::StoreError),
     #[error(transparent)]
     Index(#[from] rpc::NodeError),
+    #[error(
+        "the snapshot in {path} cannot be used, and blocks up to {oldest} are removed; hint: empty the folder and sync"
+    )]
+    Removed { path: PathBuf, oldest: u64 },
     #[error(
         "{path} holds another network's blocks: its first is {found}, expected {expected}; hint: move it away, it is made anew"
     )]
@@ -103,18 +108,23 @@ impl Node {
         genesis: &Genesis,
         key: SigningKey,
         directory: Option<&Path>,
+        keep_blocks: Option<u64>,
         clock: Option<Clock>,
     ) -> Result<Self, NodeError> {
         let begin = Ledger::new(genesis)?;
         let index = directory.map(|directory| open_index(directory, &begin)).transpose()?;
-        let snapshots = Snapshots::new(directory.map(|directory| directory.join("ledger.snapshot")));
+        let snapshots = Snapshots::new(directory);
         let ledger = snapshots.load(&begin);
         match block_of(ledger.evm(), index.as_ref())? {
-            Some(block) => Self::on(ledger, block, index, key, snapshots, clock),
+            Some(block) => Self::on(ledger, block, (index, keep_blocks), key, snapshots, clock),
             None => {
+                let oldest = index.as_ref().map_or(Ok(0), Index::oldest)?;
+                if oldest > 0 {
+                    return Err(NodeError::Removed { path: directory.unwrap_or(Path::new(".")).to_owned(), oldest });
+                }
                 tracing::warn!(height = ledger.height(), "the index of blocks is behind the snapshot: beginning anew");
                 let block = block_of(begin.evm(), None)?.ok_or(NodeError::Genesis)?;
-                Self::on(begin, block, index, key, snapshots, clock)
+                Self::on(begin, block, (index, keep_blocks), key, snapshots, clock)
             }
         }
     }
@@ -122,13 +132,13 @@ impl Node {
     /// The node that goes on from `ledger`, keeps nothing on disk and measures nothing, as simulations need it.
     pub fn resume(ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
         let block = block_of(ledger.evm(), None)?.ok_or(NodeError::Genesis)?;
-        Self::on(ledger, block, None, key, Snapshots::new(None), None)
+        Self::on(ledger, block, (None, None), key, Snapshots::new(None), None)
     }
 
     fn on(
         ledger: Ledger,
         block: Arc<evm::Block>,
-        index: Option<Index>,
+        (index, keep_blocks): (Option<Index>, Option<u64>),
         key: SigningKey,
         snapshots: Snapshots,
         clock: Option<Clock>,
@@ -137,7 +147,7 @@ impl Node {
             key,
             chain_id: ledger.chain_id(),
             durable_height: AtomicU64::new(ledger.height()),
-            ethereum: Ethereum::new(ledger.chain(), ledger.evm(), block, index)?,
+            ethereum: Ethereum::new(ledger.chain(), ledger.evm(), block, index, keep_blocks)?,
             ledger: Mutex::new(ledger),
             pool: Mutex::default(),
             certificates: Mutex::default(),
@@ -155,6 +165,11 @@ impl Node {
     /// The ledger, for reading; held briefly.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         locked(&self.ledger)
+    }
+
+    /// Snapshots that others may begin from.
+    pub(crate) fn offers(&self) -> Option<&Offers> {
+        self.snapshots.offers()
     }
 
     /// Transactions of both kinds that wait for a block.
@@ -334,10 +349,24 @@ impl Node {
         if let (Some(record), Some(requests)) = (&executed.closed, self.requests.get()) {
             requests.certify(record.epoch, record.digest().0);
         }
+        self.remove_old(executed.height);
         if let Some(snapshot) = snapshot {
-            self.snapshots.write(snapshot, self.ethereum.view().index().map(|index| index.store().clone()));
+            let closed = executed.closed.as_ref().map_or(0, |record| record.epoch);
+            self.snapshots.write(
+                snapshot,
+                (self.chain_id, closed),
+                self.ethereum.view().index().map(|index| index.store().clone()),
+            );
         }
         self.notice(&executed.events);
+    }
+
+    /// Removes what is older than what is kept, here and in agreement's archive.
+    fn remove_old(&self, height: u64) {
+        self.ethereum.remove_old(height, self.snapshots.height());
+        if let Some(requests) = self.requests.get() {
+            requests.keep_from(self.ethereum.view().oldest());
+        }
     }
 
     /// Bytes of blocks that are not executed yet, by what they are asked for.

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::{
     node::{Node, SubmitError},
+    offer::Offers,
     pool::PoolRefusal,
 };
 
@@ -50,6 +51,10 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/receipts", post(anchored))
         .route("/receipts/{id}", get(receipt))
         .route("/receipts/{id}/bundle", get(bundle))
+        .route("/snapshots", get(snapshots))
+        .route("/snapshots/{epoch}/chunks/{chunk}", get(snapshot_chunk))
+        .route("/snapshots/{height}/block", get(snapshot_block))
+        .route("/floor/{height}", get(floor))
         .route("/challenges", get(challenges))
         .route("/nodes", get(nodes_list))
         .route("/nodes/{id}", get(node))
@@ -107,8 +112,28 @@ async fn status(State(desk): Shared) -> Json<Value> {
     }))
 }
 
+/// Agreement's own, and what of the chain is in memory and on its way to the disk.
 async fn metrics(State(desk): Shared) -> String {
-    desk.agreement.metrics()
+    let (view, mut text) = (desk.node.ethereum.view(), desk.agreement.metrics());
+    let (held, head) = {
+        let live = view.live();
+        (live.held(), live.head())
+    };
+    let waiting = view.index().map_or(0, |index| index.store().waiting_bytes());
+    let gauges = [
+        ("og_states", held.states),
+        ("og_state_bytes", held.state_bytes),
+        ("og_bodies", held.bodies),
+        ("og_body_bytes", held.body_bytes),
+        ("og_pending", desk.node.pending()),
+        ("og_disk_waiting_bytes", waiting),
+    ];
+    let heights = [("og_blocks_newest", head), ("og_blocks_oldest", view.oldest())];
+    let gauges = gauges.map(|(name, value)| (name, value as u64));
+    for (name, value) in gauges.into_iter().chain(heights) {
+        text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));
+    }
+    text
 }
 
 async fn trust(State(desk): Shared) -> Json<Face> {
@@ -163,6 +188,34 @@ async fn bundle(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<Bund
         other => Answer::new(StatusCode::CONFLICT, "not_certified_yet", other.to_string())
             .with_hint("epochs are certified about every second"),
     })
+}
+
+/// What a new node may begin from, newest last.
+async fn snapshots(State(desk): Shared) -> Response {
+    nouns(&desk.node.offers().map(Offers::all).unwrap_or_default())
+}
+
+async fn snapshot_chunk(
+    State(desk): Shared,
+    Path((epoch, chunk)): Path<(u64, usize)>,
+) -> Result<network::axum::body::Bytes, Answer> {
+    let reading = tokio::task::spawn_blocking(move || desk.node.offers()?.chunk(epoch, chunk));
+    let chunk = reading.await.ok().flatten();
+    chunk.map(Into::into).ok_or_else(|| {
+        Answer::not_found("unknown_chunk", format!("no such chunk of a snapshot of epoch {epoch} is offered"))
+    })
+}
+
+/// The EVM's block that a snapshot ends with, as the index keeps it.
+async fn snapshot_block(State(desk): Shared, Path(height): Path<u64>) -> Result<network::axum::body::Bytes, Answer> {
+    let body = desk.node.ethereum.view().index().and_then(|index| index.body(height).ok().flatten());
+    body.map(Into::into).ok_or_else(|| Answer::not_found("unknown_block", format!("block {height} is not kept here")))
+}
+
+/// What finalized the newest block up to this height, as agreement keeps it.
+async fn floor(State(desk): Shared, Path(height): Path<u64>) -> Result<network::axum::body::Bytes, Answer> {
+    let floor = desk.agreement.floor(height).await;
+    floor.map(Into::into).ok_or_else(|| Answer::not_found("unknown_block", format!("block {height} is not kept here")))
 }
 
 async fn challenges(State(desk): Shared) -> Response {

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use consensus::{Chain, Keys, Pacing};
+use consensus::{Archive, Chain, Keys, Pacing};
 use crypto::{SigningKey, threshold::GroupKey};
 use hub::{Models, Shelf, ShelfError};
-use ledger::Genesis;
+use ledger::{Genesis, Ledger};
 use network::{Client, Limits, NetworkError, Server, now_ms};
 use protocol::{Noun as _, Role, Text, Trust, Version};
 use thiserror::Error;
@@ -16,6 +16,8 @@ use crate::{
     node::{Node, NodeError},
     relay,
     routes::{Desk, router},
+    snapshot,
+    sync::{self, Sync, SyncError},
     vote,
 };
 
@@ -40,6 +42,10 @@ pub struct Config {
     pub network: String,
     pub genesis: Genesis,
     pub hubs: Vec<String>,
+    /// How many of the newest blocks are kept; all of them if absent.
+    pub keep_blocks: Option<u64>,
+    /// Whom an empty directory begins from, instead of executing every block since the genesis; nobody if empty.
+    pub sync: Vec<String>,
 }
 
 /// Why a validator did not start.
@@ -49,6 +55,8 @@ pub enum ValidatorError {
     Node(#[from] NodeError),
     #[error(transparent)]
     Agreement(#[from] consensus::StartError),
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     #[error(transparent)]
     Shelf(#[from] ShelfError),
     #[error(transparent)]
@@ -70,9 +78,10 @@ pub struct Validator {
 
 impl Validator {
     pub async fn start(config: Config) -> Result<Self, ValidatorError> {
+        begin_from_others(&config).await?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || {
-            Node::new(&opening.genesis, opening.key, Some(&opening.directory), Some(now_ms))
+            Node::new(&opening.genesis, opening.key, Some(&opening.directory), opening.keep_blocks, Some(now_ms))
         });
         let node = Arc::new(opened.await.map_err(|_| ValidatorError::Interrupted)??);
         let trust = Trust {
@@ -125,6 +134,24 @@ impl Validator {
     }
 }
 
+/// Loads others' state where that is wished and there is none here.
+async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
+    let is_begun = config.directory.join(snapshot::FILE).exists() || config.directory.join("agreement").exists();
+    if config.sync.is_empty() || is_begun {
+        return Ok(());
+    }
+    let begin = Ledger::new(&config.genesis).map_err(NodeError::Ledger)?;
+    let sync = Sync {
+        peers: &config.sync,
+        directory: &config.directory,
+        begin: &begin,
+        network_key: &config.network_key,
+        validators: config.genesis.nodes.iter().filter(|node| node.role == Role::Validator).count(),
+        client: Client::default(),
+    };
+    Ok(sync.run().await?)
+}
+
 fn agreement(config: &Config) -> consensus::Config {
     let validators = config.genesis.nodes.iter().filter(|node| node.role == Role::Validator);
     consensus::Config {
@@ -139,5 +166,7 @@ fn agreement(config: &Config) -> consensus::Config {
         addresses: config.agreement_peers.clone(),
         listen: config.agreement_listen,
         directory: config.directory.clone(),
+        floor: sync::floor(&config.directory),
+        archive: config.keep_blocks.map_or(Archive::Whole, |_| Archive::Newest),
     }
 }

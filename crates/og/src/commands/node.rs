@@ -32,7 +32,12 @@ async fn start(options: NodeStart) -> Result<()> {
     if let Some(role) = options.role.filter(|role| *role != entry.role) {
         bail!("{} has the role {}, not {role}", entry.name, entry.role);
     }
-    let overrides = Overrides { listen: options.listen, adversary: options.adversary };
+    let overrides = Overrides {
+        listen: options.listen,
+        keep_blocks: options.keep_blocks,
+        sync: options.sync,
+        adversary: options.adversary,
+    };
     let mut terminate = signal(SignalKind::terminate())?;
     let running = tokio::select! {
         running = node::start(&home, &network, &options.name, overrides) => running?,

@@ -1,0 +1,313 @@
+//! Beginning from others' snapshot: chunks from several peers, each checked as it comes, and the whole against the network's key.
+//!
+//! An offer is believed when more peers tell the same than may be faulty, so that a false chunk is found at once and its sender left
+//! aside. Nothing rests on that: what was loaded is proven by its own roots and the certificate of its newest epoch, and the
+//! receipts in it by their signatures. What came once lies on the disk, so an interrupted start goes on where it was.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use blocks::Index;
+use crypto::threshold::GroupKey;
+use ledger::Ledger;
+use network::{Client, NetworkError};
+use protocol::{Digest, Noun as _, service::CertifiedEpoch};
+use thiserror::Error;
+use tokio::task::JoinSet;
+
+use crate::{
+    lock::locked,
+    offer::{CHUNK_BYTES, CHUNKS_MAX, Offer, chunk_digest},
+    snapshot,
+};
+
+/// Chunks on their way at once.
+const LANES: usize = 4;
+/// Failures after which a peer is left aside; one false chunk is enough.
+const FAILURES_MAX: u32 = 3;
+/// Offers that one peer may make.
+const OFFERS_MAX: usize = 16;
+/// How long a network may take to make an offer, and to certify what it offered.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(500);
+/// A block's body, and what finalized a block.
+const PIECE_BYTES_MAX: usize = 16 << 20;
+/// The file that says from which block on agreement takes part.
+const FLOOR: &str = "floor";
+
+/// Why a node could not begin from others' state.
+#[derive(Debug, Error)]
+pub enum SyncError {
+    #[error("failed to sync: {wanted} peers have to tell the same, {found} are named; hint: name more validators")]
+    TooFewPeers { found: usize, wanted: usize },
+    #[error(
+        "failed to sync: no {wanted} of {peers} peers offer the same snapshot; hint: they make one every half a minute"
+    )]
+    NoOffer { peers: usize, wanted: usize },
+    #[error("failed to sync: no peer is left that gives chunk {chunk} of the snapshot of epoch {epoch}: {last}")]
+    NoChunk { epoch: u64, chunk: usize, last: String },
+    #[error("failed to sync: the snapshot of epoch {epoch} is refused: {reason}")]
+    Refused { epoch: u64, reason: String },
+    #[error("failed to sync: no peer has a certificate for epoch {epoch} that the network's key signed")]
+    NotCertified { epoch: u64 },
+    #[error("failed to sync: no peer gives {what} at height {height}")]
+    Missing { what: &'static str, height: u64 },
+    #[error("failed to keep what was loaded: {0}")]
+    Keep(String),
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, Error)]
+enum Fault {
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error("it took too long")]
+    Slow,
+    #[error("more than the {expected} bytes of this chunk")]
+    TooLarge { expected: usize },
+    #[error("{found} bytes instead of {expected}")]
+    Short { found: usize, expected: usize },
+    #[error("another digest than offered")]
+    False,
+}
+
+/// Where a node begins, and whom it asks.
+pub(crate) struct Sync<'a> {
+    pub peers: &'a [String],
+    pub directory: &'a Path,
+    /// The ledger as the network begins: whose network it must be.
+    pub begin: &'a Ledger,
+    pub network_key: &'a GroupKey,
+    /// Validators of which fewer than a third are faulty.
+    pub validators: usize,
+    pub client: Client,
+}
+
+/// What agreement begins from, where this node once began from others' state.
+pub(crate) fn floor(directory: &Path) -> Option<Vec<u8>> {
+    fs::read(directory.join(FLOOR)).ok()
+}
+
+impl Sync<'_> {
+    /// Loads the newest snapshot and leaves all in the directory that a start needs; the snapshot itself last.
+    pub async fn run(&self) -> Result<(), SyncError> {
+        let wanted = self.validators.saturating_sub(1) / 3 + 1;
+        if self.peers.len() < wanted {
+            return Err(SyncError::TooFewPeers { found: self.peers.len(), wanted });
+        }
+        let (offer, peers) = self.offer(wanted).await?;
+        tracing::info!(epoch = offer.epoch, height = offer.height, bytes = offer.length, "loading a snapshot");
+        let folder = self.directory.join("sync");
+        let bytes = Loading::new(&offer, &peers, &folder, &self.client)?.run().await?;
+        let ledger = self.proven(&offer, &bytes).await?;
+        let block =
+            self.piece("a block", offer.height, |peer| format!("{peer}/snapshots/{}/block", offer.height)).await?;
+        let floor =
+            self.piece("its finalization", offer.height, |peer| format!("{peer}/floor/{}", offer.height)).await?;
+        self.keep(&ledger, &block, &floor, &bytes)?;
+        fs::remove_dir_all(&folder).map_err(|error| SyncError::Keep(error.to_string()))
+    }
+
+    /// The newest offer that so many peers make, and who makes it.
+    async fn offer(&self, wanted: usize) -> Result<(Offer, Vec<String>), SyncError> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let mut found = BTreeMap::<Digest, (Offer, Vec<String>)>::new();
+            for peer in self.peers {
+                let offers: Vec<Offer> = match self.client.get_list(&format!("{peer}/snapshots")).await {
+                    Ok(offers) => offers,
+                    Err(error) => {
+                        tracing::debug!(peer, %error, "no offers");
+                        continue;
+                    }
+                };
+                for offer in offers.into_iter().rev().take(OFFERS_MAX) {
+                    let whole = offer.chain_id == self.begin.chain_id() && offer.bytes_of(0).is_some();
+                    let (_, peers) = found.entry(offer.digest()).or_insert_with(|| (offer, Vec::new()));
+                    if whole && !peers.contains(peer) {
+                        peers.push(peer.clone());
+                    }
+                }
+            }
+            let told = found.into_values().filter(|(_, peers)| peers.len() >= wanted);
+            if let Some(newest) = told.max_by_key(|(offer, _)| offer.epoch) {
+                return Ok(newest);
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(SyncError::NoOffer { peers: self.peers.len(), wanted });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The ledger that the bytes are, under a certificate of the network.
+    async fn proven(&self, offer: &Offer, bytes: &[u8]) -> Result<Ledger, SyncError> {
+        let epoch = offer.epoch;
+        let refused = |reason: String| SyncError::Refused { epoch, reason };
+        let ledger = Ledger::restore(bytes).map_err(|error| refused(error.to_string()))?;
+        if ledger.genesis() != self.begin.genesis() {
+            return Err(refused("it is another network's".to_owned()));
+        }
+        let record = ledger.closed_epoch().ok_or_else(|| refused("it has no epoch".to_owned()))?;
+        if (record.epoch, ledger.height()) != (epoch, offer.height) {
+            return Err(refused("it is of another epoch than offered".to_owned()));
+        }
+        let is_false = |epoch| {
+            let receipts = ledger.epoch_receipts(epoch).unwrap_or_default();
+            receipts.iter().any(|view| !view.receipt.signature_holds())
+        };
+        if (0..=epoch).any(is_false) {
+            return Err(refused("a receipt in it is not signed".to_owned()));
+        }
+        let started = tokio::time::Instant::now();
+        while started.elapsed() < PATIENCE {
+            for peer in self.peers {
+                let Ok(told) = self.client.get::<CertifiedEpoch>(&format!("{peer}/epochs/{epoch}")).await else {
+                    continue;
+                };
+                let certificate =
+                    told.certificate.filter(|certificate| certificate.certifies(record, self.network_key));
+                if certificate.is_some() {
+                    return Ok(ledger);
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(SyncError::NotCertified { epoch })
+    }
+
+    /// Something small that is checked later, of whoever has it.
+    async fn piece(&self, what: &'static str, height: u64, url: impl Fn(&str) -> String) -> Result<Vec<u8>, SyncError> {
+        for peer in self.peers {
+            match self.client.get_bytes(&url(peer)).await {
+                Ok(bytes) if bytes.len() <= PIECE_BYTES_MAX => return Ok(bytes.to_vec()),
+                Ok(bytes) => tracing::warn!(peer, bytes = bytes.len(), what, "too much"),
+                Err(error) => tracing::debug!(peer, %error, what, "not had"),
+            }
+        }
+        Err(SyncError::Missing { what, height })
+    }
+
+    fn keep(&self, ledger: &Ledger, block: &[u8], floor: &[u8], bytes: &[u8]) -> Result<(), SyncError> {
+        let keep = |error: &dyn std::fmt::Display| SyncError::Keep(error.to_string());
+        let store = storage::Store::open(&self.directory.join("blocks.redb"), Index::TABLES).map_err(|e| keep(&e))?;
+        let index = Index::new(store.clone(), ledger.chain());
+        let block = index.checked(&ledger.evm().header, block).map_err(|error| keep(&error))?;
+        index.store().commit_blocking(Index::put(&block)).map_err(|error| keep(&error))?;
+        drop(index);
+        store.close();
+        storage::write_file(&self.directory.join(FLOOR), floor).map_err(|error| keep(&error))?;
+        storage::write_file(&self.directory.join(snapshot::FILE), bytes).map_err(|error| keep(&error))
+    }
+}
+
+/// The chunks of one snapshot on their way.
+struct Loading {
+    offer: Offer,
+    folder: PathBuf,
+    client: Client,
+    /// Failures of each peer.
+    peers: Mutex<Vec<(String, u32)>>,
+}
+
+impl Loading {
+    fn new(offer: &Offer, peers: &[String], folder: &Path, client: &Client) -> Result<Arc<Self>, SyncError> {
+        fs::create_dir_all(folder).map_err(|error| SyncError::Keep(error.to_string()))?;
+        let peers = Mutex::new(peers.iter().map(|peer| (peer.clone(), 0)).collect());
+        Ok(Arc::new(Self { offer: offer.clone(), folder: folder.to_owned(), client: client.clone(), peers }))
+    }
+
+    /// All of it, in order.
+    async fn run(self: Arc<Self>) -> Result<Vec<u8>, SyncError> {
+        let (mut next, mut running) = (0..self.offer.chunks.len().min(CHUNKS_MAX), JoinSet::new());
+        let mut chunks = vec![Vec::new(); next.len()];
+        loop {
+            while running.len() < LANES
+                && let Some(chunk) = next.next()
+            {
+                let loading = Arc::clone(&self);
+                running.spawn(async move { loading.chunk(chunk).await.map(|bytes| (chunk, bytes)) });
+            }
+            let Some(loaded) = running.join_next().await else { return Ok(chunks.concat()) };
+            let (chunk, bytes) = loaded.map_err(|error| SyncError::Keep(error.to_string()))??;
+            if let Some(place) = chunks.get_mut(chunk) {
+                *place = bytes;
+            }
+        }
+    }
+
+    /// A chunk from the disk, or from one peer after the other.
+    async fn chunk(&self, chunk: usize) -> Result<Vec<u8>, SyncError> {
+        let digest = self.offer.chunks.get(chunk).copied().unwrap_or(Digest::ZERO);
+        let file = self.folder.join(digest.to_string());
+        if let Ok(bytes) = storage::read_file(&file, CHUNK_BYTES as u64)
+            && chunk_digest(&bytes) == digest
+        {
+            return Ok(bytes);
+        }
+        let mut last = "none was asked".to_owned();
+        for turn in chunk.. {
+            let Some(peer) = self.peer(turn) else { break };
+            match self.asked(&peer, chunk, &digest).await {
+                Ok(bytes) => {
+                    storage::write_file(&file, &bytes).map_err(|error| SyncError::Keep(error.to_string()))?;
+                    return Ok(bytes);
+                }
+                Err(fault) => {
+                    last = format!("{peer}: {fault}");
+                    tracing::warn!(peer, chunk, %fault, "a chunk is refused");
+                    self.blame(&peer, &fault);
+                }
+            }
+        }
+        Err(SyncError::NoChunk { epoch: self.offer.epoch, chunk, last })
+    }
+
+    /// One of those that are not left aside, in turns.
+    fn peer(&self, turn: usize) -> Option<String> {
+        let peers = locked(&self.peers);
+        let left: Vec<&String> =
+            peers.iter().filter(|(_, failures)| *failures < FAILURES_MAX).map(|(peer, _)| peer).collect();
+        left.get(turn.checked_rem(left.len())?).map(|peer| (*peer).clone())
+    }
+
+    fn blame(&self, peer: &str, fault: &Fault) {
+        let weight = match fault {
+            Fault::False | Fault::TooLarge { .. } => FAILURES_MAX,
+            Fault::Network(_) | Fault::Slow | Fault::Short { .. } => 1,
+        };
+        if let Some((_, failures)) = locked(&self.peers).iter_mut().find(|(known, _)| known == peer) {
+            *failures = failures.saturating_add(weight);
+        }
+    }
+
+    async fn asked(&self, peer: &str, chunk: usize, digest: &Digest) -> Result<Vec<u8>, Fault> {
+        let expected = self.offer.bytes_of(chunk).unwrap_or(0);
+        let url = format!("{peer}/snapshots/{}/chunks/{chunk}", self.offer.epoch);
+        let load = async {
+            let mut pieces = self.client.get_pieces(&url).await?;
+            let mut bytes = Vec::new();
+            while let Some(piece) = pieces.next().await? {
+                if bytes.len().saturating_add(piece.len()) > expected {
+                    return Err(Fault::TooLarge { expected });
+                }
+                bytes.extend_from_slice(&piece);
+            }
+            Ok(bytes)
+        };
+        // Also for one that gives a byte now and then.
+        let bytes = tokio::time::timeout(self.client.deadline() * 2, load).await.map_err(|_| Fault::Slow)??;
+        if bytes.len() < expected {
+            return Err(Fault::Short { found: bytes.len(), expected });
+        }
+        if chunk_digest(&bytes) == *digest { Ok(bytes) } else { Err(Fault::False) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
