@@ -108,7 +108,7 @@ mod tests {
         simplex::types::{Finalize, Notarize, Nullify, Proposal},
         types::{Epoch, Round, View},
     };
-    use commonware_cryptography::ed25519::PrivateKey;
+    use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
 
     fn scheme(chain_id: u64, signer: u8) -> Scheme {
         let members = Set::from_iter_dedup(read_keys(&validators(4)).unwrap());
@@ -155,6 +155,22 @@ mod tests {
             assert_eq!(culprit, validators(4)[2]);
             assert_eq!(evidence(CHAIN_ID, &validators(4), &bytes).unwrap(), culprit);
         }
+    }
+
+    /// What each of four validators signs against itself, of the keys and the chain that the ledger's tests use.
+    #[test]
+    fn conflicting_votes_have_the_frozen_bytes() {
+        let key = |seed: u8| PrivateKey::decode(Copying(&[seed; 32])).unwrap();
+        let members = Set::from_iter_dedup((10..14).map(|seed| key(seed).public_key()));
+        let mut text = String::new();
+        for seed in 10..14 {
+            let scheme = Scheme::signer(&vote_namespace(7), members.clone(), key(seed)).unwrap();
+            for vote in conflicts(&scheme) {
+                let hex: String = vote.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+                text += &format!("{seed} {hex}\n");
+            }
+        }
+        assert_eq!(text, include_str!("../vectors/double-votes.txt"), "what they are now:\n{text}");
     }
 
     #[test]

@@ -53,13 +53,24 @@ pub fn perform<C: SystemCall>(
     Ok(Done { outcome, logs, changes: machine.finish().0.into_changes() })
 }
 
-/// One call of a module on a state, before the block of that moment: what it returned. An error of the module, coins that are
-/// not there or too little gas are a refusal, and nothing happens.
+/// One call of a module on a state, before the block of that moment: what it returned, and the gas of its work. An error of the
+/// module, coins that are not there or too little gas are a refusal, and nothing happens.
 pub fn perform_call(
     chain: &Chain,
     moment: Moment,
     state: &dyn StateRead,
     call: &ModuleCall,
+) -> (Result<Done<Bytes>, SystemError>, u64) {
+    let mut used = 0;
+    (called(chain, moment, state, call, &mut used), used)
+}
+
+fn called(
+    chain: &Chain,
+    moment: Moment,
+    state: &dyn StateRead,
+    call: &ModuleCall,
+    used: &mut u64,
 ) -> Result<Done<Bytes>, SystemError> {
     let mut machine = machine_at(chain, moment, state);
     let module = chain.modules.iter().find(|module| module.address == call.module);
@@ -82,7 +93,9 @@ pub fn perform_call(
         bytecode_address: call.module,
         internals,
     };
-    let outcome = modules::called(module, input, &prices).map_err(|stop| match stop {
+    let (outcome, gas) = modules::called(module, input, &prices);
+    *used = gas;
+    let outcome = outcome.map_err(|stop| match stop {
         // The caller's limit, not a mistake of ours.
         modules::Stop::OutOfGas => SystemError::OutOfGas { gas: call.gas },
         other @ (modules::Stop::Revert(_) | modules::Stop::Fatal(_)) => other.into(),

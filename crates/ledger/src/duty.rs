@@ -1,10 +1,12 @@
-//! What a block begins with: as an epoch begins, a term may end, be paid for, and the next begin; and who proposed is counted.
+//! What a block begins with: as an epoch begins, what governance decided is done, a term may end, be paid for, and the next begin; and
+//! who proposed is counted.
 //!
 //! A term's duty is proposing: a finalized block says who proposed it, and nothing that the ledger sees says who voted. Bounded by the
 //! committee, whose size the genesis bounds.
 
 use alloy_primitives::B256;
 use evm::modules::{
+    governance::{Enact, FindDue},
     parameters,
     staking::{self, BeginTerm, JailAbsent, Observe, Reward},
 };
@@ -32,6 +34,7 @@ struct Served {
 /// Begins a block: before its transactions, after the close that came before it.
 pub(crate) fn begin_block(present: &mut Present, proposer: &PublicKey, is_first_of_epoch: bool) {
     if is_first_of_epoch {
+        enact(present);
         let due = present.state.network.rules.term_of(present.open.epoch);
         let term = present.state.purse.read(staking::term).unwrap_or(due);
         if term < due {
@@ -43,6 +46,15 @@ pub(crate) fn begin_block(present: &mut Present, proposer: &PublicKey, is_first_
         }
     }
     count(present, proposer);
+}
+
+/// Does what governance has decided, when its time has come. What cannot be done stays, until it can or expires.
+fn enact(present: &mut Present) {
+    for id in present.perform(&FindDue).unwrap_or_default() {
+        if present.perform(&Enact { id }).is_ok() {
+            present.events.push(Event::Enacted { proposal: id.saturating_to() });
+        }
+    }
 }
 
 fn count(present: &mut Present, proposer: &PublicKey) {

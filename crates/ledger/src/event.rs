@@ -96,6 +96,15 @@ pub enum Event {
     Jailed {
         node: NodeId,
     },
+    /// For ever, for two votes that exclude each other.
+    Tombstoned {
+        node: NodeId,
+        amount: Amount,
+    },
+    /// A decision of governance was done.
+    Enacted {
+        proposal: u64,
+    },
     TermBegun {
         term: u32,
     },

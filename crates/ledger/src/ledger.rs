@@ -58,7 +58,7 @@ pub struct Ledger {
 impl Ledger {
     pub fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
         let open = OpenEpoch::genesis(genesis.time_ms);
-        let present = Present { state: genesis.state()?, open, events: Vec::new() };
+        let present = Present { state: genesis.state()?, open, events: Vec::new(), call_gas: 0 };
         Ok(Self { present, archive: Archive::default(), height: 0 })
     }
 
@@ -85,6 +85,7 @@ impl Ledger {
             return Ok(None);
         }
         let closed = self.advance(&block);
+        self.present.call_gas = actions::BLOCK_CALL_GAS;
         let is_first_of_epoch = self.present.open.first_height == self.height;
         duty::begin_block(&mut self.present, &block.proposer, is_first_of_epoch);
         let (mut outcomes, mut ethereum) = (Vec::with_capacity(transactions.len()), Vec::new());

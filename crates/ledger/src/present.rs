@@ -29,6 +29,8 @@ pub(crate) struct Present {
     pub state: State,
     pub open: OpenEpoch,
     pub events: Vec<Event>,
+    /// Gas that calls of modules may still use in this block.
+    pub call_gas: u64,
 }
 
 impl OpenEpoch {

@@ -7,7 +7,7 @@
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use evm::{
-    Account, Chain, Changes, Code, Done, GenesisAccount, Moment, StateError, StateRead, World,
+    Account, Chain, Changes, Code, Done, GenesisAccount, ModuleCall, Moment, StateError, StateRead, World,
     modules::{SystemCall, SystemError, bridge, opg},
 };
 use protocol::{Amount, EvmAddress, Milliseconds, PublicKey};
@@ -122,6 +122,12 @@ impl Purse {
     pub fn perform<C: SystemCall>(&mut self, time_ms: Milliseconds, call: &C) -> Result<C::Outcome, SystemError> {
         let done = evm::perform(&self.chain, self.moment(time_ms), &Below(self), call)?;
         Ok(self.take_over(done))
+    }
+
+    /// A call of a module by an account that the ledger has checked; with the gas of its work.
+    pub fn perform_call(&mut self, time_ms: Milliseconds, call: &ModuleCall) -> (Result<Bytes, SystemError>, u64) {
+        let (done, used) = evm::perform_call(&self.chain, self.moment(time_ms), &Below(self), call);
+        (done.map(|done| self.take_over(done)), used)
     }
 
     /// The next block's number, because that block's receipts will tell; never before the newest block's second.

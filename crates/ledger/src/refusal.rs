@@ -30,6 +30,14 @@ pub enum Refusal {
 
     #[error("the module refuses: {0}")]
     Module(String),
+    #[error("{} is no native module; hint: contracts are called by wallets", hex(.0))]
+    UnknownModule(EvmAddress),
+    #[error("no room for calls of modules is left in this block; hint: send it again")]
+    NoCallRoom,
+    #[error("the votes prove nothing: {0}")]
+    Evidence(String),
+    #[error("the validator is tombstoned already")]
+    Tombstoned,
     #[error("coins at {} would be nobody's", hex(.0))]
     Receiver(EvmAddress),
     #[error("amount is zero")]

@@ -194,7 +194,7 @@ impl Ledger {
         restore_derived(&mut state, content.openings.into_inner())?;
         let recent = restore_recent(&epochs, tree, content.undo.into_inner())?;
         let open = OpenEpoch::after(newest.epoch, newest.last_height, newest.time_ms);
-        let present = Present { state, open, events: Vec::new() };
+        let present = Present { state, open, events: Vec::new(), call_gas: 0 };
         Ok(Self { present, archive: Archive { epochs, history, recent }, height: newest.last_height })
     }
 }

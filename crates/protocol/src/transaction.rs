@@ -4,7 +4,7 @@ use crypto::{Digest, PublicKey, Signature, SigningKey, threshold::GroupKey};
 
 use crate::{
     Amount,
-    bounded::{List, Text},
+    bounded::{Bytes, List, Text},
     canonical::{Canonical, Noun, Version},
     nouns::{choice, record},
     receipt::{Opening, SignedReceipt},
@@ -18,6 +18,11 @@ const POSSESSION_DOMAIN: &str = "og/node/possession/v1";
 pub const BATCH_MAX: usize = 256;
 /// Most burns in one report.
 pub const BURNS_MAX: usize = 64;
+
+/// Longest input of a call: a proposal of governance with its description.
+pub const CALL_BYTES_MAX: usize = 16 << 10;
+/// Two votes are some hundred bytes.
+pub const DOUBLE_VOTE_BYTES_MAX: usize = 2 << 10;
 
 record! {
     /// Moves OPG to an account of the EVM: a wallet's, a contract's, or that of another key.
@@ -81,6 +86,14 @@ record! {
     /// A validator of the committee agrees that `key` speaks for the network next.
     NameKey { serial: u64, key: GroupKey, }
 }
+record! {
+    /// Calls a native module as the account of the sender's key: what a wallet does with a transaction of its own.
+    Call { module: EvmAddress, value: Amount, input: Bytes<CALL_BYTES_MAX>, }
+}
+record! {
+    /// Shows that a validator signed two votes in agreement that exclude each other (`consensus::evidence`).
+    ShowDoubleVote { evidence: Bytes<DOUBLE_VOTE_BYTES_MAX>, }
+}
 
 choice! {
     /// What a transaction does.
@@ -97,6 +110,8 @@ choice! {
         Vote(Vote) = 10, "vote";
         ReportBurns(ReportBurns) = 11, "report_burns";
         NameKey(NameKey) = 12, "name_key";
+        Call(Call) = 13, "call";
+        ShowDoubleVote(ShowDoubleVote) = 14, "show_double_vote";
     }
 }
 

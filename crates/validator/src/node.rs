@@ -18,9 +18,11 @@ use consensus::{
 use crypto::{SigningKey, threshold::GroupSignature};
 use ledger::{Event, Genesis, GenesisError, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
-    Action, Canonical as _, Certificate, Digest, Noun as _, PublicKey, SignedTransaction, Transaction, Version,
+    Action, Bytes, Canonical as _, Certificate, Digest, NodeId, Noun as _, PublicKey, SignedTransaction, Transaction,
+    Version,
+    registry::node_id,
     service::{CertifiedEpoch, ChallengeView},
-    transaction::Vote,
+    transaction::{ShowDoubleVote, Vote},
 };
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -92,12 +94,17 @@ pub struct Node {
     /// Height that a restart would begin from.
     durable_height: AtomicU64,
     misbehaviours: AtomicU64,
+    /// Conflicting votes that this node has seen and that the ledger does not know yet, by who signed them.
+    seen: Mutex<BTreeMap<NodeId, Vec<u8>>>,
     /// Wakes whoever votes on challenges.
     challenged: Notify,
     /// Times from proposal to finalization of own blocks; only where there is a clock to measure them by.
     clock: Option<Clock>,
     finality: Mutex<VecDeque<u64>>,
 }
+
+/// Blocks between two looks at what conflicting votes the ledger does not know yet.
+const AGAIN: u64 = 64;
 
 /// Milliseconds since the Unix epoch, for measuring only: nothing that is executed depends on it.
 pub type Clock = fn() -> u64;
@@ -156,6 +163,7 @@ impl Node {
             inbox: OnceLock::new(),
             snapshots,
             misbehaviours: AtomicU64::new(0),
+            seen: Mutex::default(),
             challenged: Notify::new(),
             clock,
             finality: Mutex::default(),
@@ -230,9 +238,29 @@ impl Node {
 
     /// Signs and submits this validator's vote.
     pub fn vote(&self, receipt: Digest, refuted: bool) -> Result<Digest, SubmitError> {
+        self.act(Action::Vote(Vote { receipt, refuted }))
+    }
+
+    /// Shows the ledger what conflicting votes this node has seen, and forgets those whose signer is tombstoned.
+    fn show_conflicts(&self) {
+        let seen: Vec<(NodeId, Vec<u8>)> = locked(&self.seen).clone().into_iter().collect();
+        for (node, evidence) in seen {
+            let staked = self.ledger().staked(&node);
+            let evidence = Bytes::new(evidence).ok().filter(|_| staked.is_some_and(|staked| !staked.tombstoned));
+            let Some(evidence) = evidence else {
+                locked(&self.seen).remove(&node);
+                continue;
+            };
+            if let Err(error) = self.act(Action::ShowDoubleVote(ShowDoubleVote { evidence })) {
+                tracing::warn!(%node, %error, "failed to show conflicting votes");
+            }
+        }
+    }
+
+    /// Signs and submits an action of this validator's own.
+    fn act(&self, action: Action) -> Result<Digest, SubmitError> {
         let sender = self.key.public_key();
         let nonce = self.next_nonce(&sender);
-        let action = Action::Vote(Vote { receipt, refuted });
         self.submit(&Transaction { version: Version, chain_id: self.chain_id, sender, nonce, action }.sign(&self.key))
     }
 
@@ -359,6 +387,9 @@ impl Node {
             );
         }
         self.notice(&executed.events);
+        if executed.height.is_multiple_of(AGAIN) {
+            self.show_conflicts();
+        }
     }
 
     /// Removes what is older than what is kept, here and in agreement's archive.
@@ -494,6 +525,12 @@ impl Application for Node {
     fn misbehaviour(&self, culprit: [u8; 32], evidence: Vec<u8>) {
         self.misbehaviours.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(culprit = %Digest(culprit), bytes = evidence.len(), "a validator signed conflicting votes");
+        let node = node_id(&PublicKey(culprit));
+        // Once is enough: the first pair says all, and what gets lost on its way is shown again.
+        let is_new = locked(&self.seen).insert(node, evidence).is_none();
+        if is_new {
+            self.show_conflicts();
+        }
     }
 }
 

@@ -61,10 +61,11 @@ pub struct Frame<'a> {
     refunded: i64,
 }
 
-/// Finds the method and runs it where no machine waits for the answer.
-pub(crate) fn called(module: &Module, input: PrecompileInput<'_>, prices: &GasParams) -> Result<Bytes, Stop> {
+/// Finds the method and runs it where no machine waits for the answer; with the gas that it took.
+pub(crate) fn called(module: &Module, input: PrecompileInput<'_>, prices: &GasParams) -> (Result<Bytes, Stop>, u64) {
     let mut frame = Frame { input, prices, module: module.address, writes: false, used: 0, refunded: 0 };
-    frame.enter(module).and_then(|method| (method.run)(&mut frame))
+    let result = frame.enter(module).and_then(|method| (method.run)(&mut frame));
+    (result, frame.used)
 }
 
 /// Finds the method and runs it.

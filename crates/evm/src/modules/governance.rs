@@ -4,6 +4,7 @@
 //! thresholds are fixed when it is made, its votes are those of its snapshot. A guardian takes trust away, and gives none.
 
 mod action;
+mod due;
 mod faces;
 mod propose;
 mod records;
@@ -17,6 +18,7 @@ use super::layout::{Reader, behind};
 use super::{Method, Module};
 use crate::state::{StateError, StateRead};
 
+pub use due::{Enact, FindDue};
 pub use trust::{FoundTrust, Vendor};
 
 sol!("../../contracts/IGovernance.sol");

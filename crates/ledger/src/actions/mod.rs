@@ -2,12 +2,15 @@
 
 mod audit;
 mod base;
+mod call;
 mod challenge;
+mod double_vote;
 mod model;
 mod receipts;
 mod registry;
 mod transfer;
 
+pub(crate) use call::BLOCK_CALL_GAS;
 pub(crate) use registry::founding_of;
 
 use protocol::{Action, PublicKey};
@@ -29,5 +32,7 @@ pub(crate) fn apply(present: &mut Present, sender: &PublicKey, action: Action) -
         Action::Vote(vote) => challenge::vote(present, sender, &vote),
         Action::ReportBurns(report) => base::report_burns(present, sender, &report),
         Action::NameKey(named) => base::name_key(present, sender, &named),
+        Action::Call(call) => call::apply(present, sender, call),
+        Action::ShowDoubleVote(shown) => double_vote::show(present, sender, &shown),
     }
 }

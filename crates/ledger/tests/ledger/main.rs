@@ -3,7 +3,9 @@
 
 mod base;
 mod bundles;
+mod calls;
 mod challenges;
+mod double_votes;
 mod epochs;
 mod floats;
 mod genesis;

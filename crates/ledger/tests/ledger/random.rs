@@ -1,8 +1,11 @@
 //! Random histories: money neither comes nor goes, and whoever executes the same blocks has the same roots.
 
-use alloy_primitives::TxKind;
+use alloy_primitives::{TxKind, U256};
 use crypto::Digest;
-use evm::{StateRead as _, modules::parameters};
+use evm::StateRead as _;
+use evm::modules::governance::{ADDRESS as GOVERNANCE, IGovernance};
+use evm::modules::parameters;
+use evm::modules::staking::{ADDRESS, IStaking};
 use ledger::{Executed, Kind, LOCKED, Ledger, OPG, Rules, address_of};
 use proptest::prelude::*;
 use protocol::{
@@ -12,10 +15,11 @@ use protocol::{
 
 use crate::{
     bundles::{certificate, proofs_hold},
+    double_votes::{conflicts, show},
     wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet},
     world::{
         ALICE, AUDITOR, Answer, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, VALIDATORS, WORKER,
-        World, challenge, governed, key, model, node, post, public, report, respond, vote,
+        World, challenge, governed, key, model, module_call, node, post, public, report, respond, vote,
     },
 };
 
@@ -39,7 +43,7 @@ impl Story {
         let auditor = [AUDITOR, OTHER_AUDITOR, OWN_AUDITOR][usize::from(who) % 3];
         let worker = [WORKER, OTHER_WORKER][usize::from(which) % 2];
         let answer = self.answers.get(usize::from(number) % self.answers.len().max(1)).cloned();
-        match (kind % 20, answer) {
+        match (kind % 28, answer) {
             (0, _) => self.send(sender, transfer(SENDERS[usize::from(which) % SENDERS.len()], number)),
             (1 | 2, _) => self.answer(worker),
             (3, Some(answer)) => self.send(GATEWAY, post([&answer.changed(worker, |r| r.output_tokens += 1)])),
@@ -57,9 +61,17 @@ impl Story {
             (13, _) => self.garbage(which, number),
             (14 | 15, _) => self.wallet(which, number),
             (16, _) => self.mixed(sender, which, number),
+            (17..=19, _) => self.send(sender, staking_call(which, number)),
+            (20 | 21, _) => self.wallet_stakes(who, which, number),
+            (22, _) => self.send(VALIDATORS[usize::from(who) % 4] + 100, governing(which, number)),
+            (23, _) if who.is_multiple_of(16) => {
+                let conflicts = conflicts();
+                self.send(GATEWAY, show(&conflicts[usize::from(number) % conflicts.len()].1));
+            }
             _ => {
-                self.world.time_ms += u64::from(number) % 2_500;
-                self.world.raw_block(vec![]);
+                // Now and then long enough for a vote to be over.
+                self.world.time_ms += u64::from(number) % if which < 16 { 70_000 } else { 2_500 };
+                self.world.raw_block_by(public(VALIDATORS[usize::from(who) % 4]), vec![]);
             }
         }
     }
@@ -89,6 +101,17 @@ impl Story {
         let payment = payment(from, account.nonce + u64::from(which / 64), to, value);
         let destroying = Wanted { to: TxKind::Create, input: TO_ITSELF.into(), ..payment.clone() };
         if number.is_multiple_of(7) { destroying.bytes() } else { payment.bytes() }
+    }
+
+    /// A wallet calls the staking module itself.
+    fn wallet_stakes(&mut self, who: u8, which: u8, number: u16) {
+        let from = WALLETS[usize::from(who) % WALLETS.len()];
+        let sender = alloy_primitives::Address::from(wallet(from).0);
+        let nonce = self.world.ledger.evm().world.account(&sender).unwrap().unwrap_or_default().nonce;
+        let Action::Call(call) = staking_call(which, number) else { return };
+        let (to, input) = (TxKind::Call(ADDRESS), call.input.into_inner().into());
+        let wanted = Wanted { to, input, gas: 2_000_000, ..payment(from, nonce, wallet(from), call.value) };
+        self.world.raw_block(vec![wanted.bytes()]);
     }
 
     fn wallet(&mut self, which: u8, number: u16) {
@@ -134,6 +157,41 @@ impl Story {
     }
 }
 
+/// One of the ways in which stake moves.
+fn staking_call(which: u8, number: u16) -> Action {
+    let places = [WORKER, OTHER_WORKER, VALIDATORS[0], VALIDATORS[1], AUDITOR, OWN_AUDITOR, 200, 201];
+    let id = |place: usize| node(places[place % places.len()]).0.into();
+    let (here, there) = (id(usize::from(number)), id(usize::from(number / 8)));
+    let coins = if which.is_multiple_of(3) { U256::MAX } else { U256::from(u128::from(number) * OPG / 13 + 1) };
+    let value = u128::from(number) * OPG / 9;
+    match which % 9 {
+        0 | 1 => module_call(ADDRESS, value, &IStaking::delegateCall { node: here }),
+        2 => module_call(ADDRESS, 0, &IStaking::undelegateCall { node: here, coins }),
+        3 => module_call(ADDRESS, 0, &IStaking::redelegateCall { from: here, to: there, coins }),
+        4 => module_call(ADDRESS, 0, &IStaking::withdrawCall { most: U256::from(number % 5) }),
+        5 => module_call(ADDRESS, 0, &IStaking::claimCall { node: here }),
+        6 => module_call(ADDRESS, 0, &IStaking::compoundCall { node: here }),
+        7 => module_call(ADDRESS, 0, &IStaking::unjailCall { node: here }),
+        _ => module_call(ADDRESS, value, &IStaking::fundCall {}),
+    }
+}
+
+/// Proposals about what the ledger decides by, and votes on them.
+fn governing(which: u8, number: u16) -> Action {
+    let all = [&parameters::CHALLENGE_BOND, &parameters::REFUTED_RECEIPT_SHARE, &parameters::UNBONDING_TERMS];
+    let parameter = all[usize::from(number) % all.len()];
+    let value = U256::from(parameter.least + u128::from(number) % 60);
+    let id = U256::from(number % 4 + 1);
+    match which % 4 {
+        0 => {
+            let actions = vec![IGovernance::Action { kind: 1, subject: parameter.key(), value }];
+            module_call(GOVERNANCE, 0, &IGovernance::proposeCall { actions, description: String::new() })
+        }
+        1 | 2 => module_call(GOVERNANCE, 0, &IGovernance::castVoteCall { id, support: which % 3 }),
+        _ => module_call(GOVERNANCE, 0, &IGovernance::executeCall { id }),
+    }
+}
+
 fn transfer(to: u8, number: u16) -> Action {
     Action::Transfer(Transfer { to: address_of(&public(to)), amount: u128::from(number) * OPG / 7 })
 }
@@ -169,7 +227,18 @@ fn rules() -> Rules {
 }
 
 fn begin() -> ledger::Genesis {
-    governed(rules(), &[(&parameters::AUDIT_REWARD, OPG), (&parameters::UNBONDING_TERMS, 2)])
+    governed(
+        rules(),
+        &[
+            (&parameters::AUDIT_REWARD, OPG),
+            (&parameters::UNBONDING_TERMS, 2),
+            (&parameters::TERM_REWARD, 100_000),
+            (&parameters::PROPOSAL_VOTES, OPG),
+            (&parameters::VOTING_DELAY, 1),
+            (&parameters::VOTING_PERIOD, 60),
+            (&parameters::TIMELOCK, 1),
+        ],
+    )
 }
 
 fn check_bundles(story: &Story) {

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::wallets::{FOUNDATION, WALLET, wallet};
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
+use alloy_sol_types::SolCall;
 use crypto::{Digest, PublicKey, SigningKey};
 use evm::modules::{parameters::Parameter, staking};
 use ledger::{
@@ -16,7 +17,7 @@ use protocol::{
     Transaction, Version,
     registry::node_id,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
-    transaction::{Challenge, PostReceipts, ReportAudit, Respond, Vote},
+    transaction::{Call, Challenge, PostReceipts, ReportAudit, Respond, Vote},
 };
 
 pub const CHAIN: u64 = 7;
@@ -338,6 +339,12 @@ fn receipt(opening: &Opening, worker: u8, sequence: u64, previous: Digest, time_
         charge: u128::from(sequence),
         nonce: request.nonce,
     }
+}
+
+/// A native call of a module.
+pub fn module_call(module: Address, value: u128, call: &impl SolCall) -> Action {
+    let (module, input) = (EvmAddress(module.into_array()), Bytes::new(call.abi_encode()).unwrap());
+    Action::Call(Call { module, value, input })
 }
 
 pub fn post<'a>(receipts: impl IntoIterator<Item = &'a SignedReceipt>) -> Action {

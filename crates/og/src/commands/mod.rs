@@ -8,6 +8,7 @@ mod keys;
 mod model;
 mod node;
 mod receipt;
+mod stake;
 mod wallet;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Keys(command) => keys::run(&Home::new(common.dir.clone()), &common, command).map(done),
         Verb::Wallet(command) => wallet::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
+        Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
         Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),

@@ -62,7 +62,7 @@ async fn pay(remote: &Remote, common: &Common, from: &str, to: &str, amount: &st
 }
 
 /// An address behind 0x, a public key, or the name of a key in the folder.
-fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
+pub(super) fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
     if let Some(digits) = who.strip_prefix("0x") {
         let bytes = crypto::digest::read_hex(digits);
         return bytes.map(EvmAddress).with_context(|| format!("{who:?} is no address: 0x and 40 hexadecimal digits"));
@@ -76,19 +76,19 @@ fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
     Ok(address_of(&key))
 }
 
-fn written(address: &EvmAddress) -> String {
+pub(super) fn written(address: &EvmAddress) -> String {
     format!("0x{}", hex(&address.0))
 }
 
 /// Base units as OPG, without needless zeros.
-fn opg(amount: Amount) -> String {
+pub(super) fn opg(amount: Amount) -> String {
     let (whole, part) = (amount / OPG, amount % OPG);
     let text = format!("{whole}.{part:018}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// OPG as base units: digits, and up to eighteen behind a point.
-fn base_units(text: &str) -> Result<Amount> {
+pub(super) fn base_units(text: &str) -> Result<Amount> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = [whole, part].concat();
     if digits.is_empty() || part.len() > DECIMALS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

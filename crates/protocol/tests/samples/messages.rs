@@ -2,7 +2,7 @@
 
 use crypto::threshold::GroupKey;
 use protocol::{
-    Action, EpochRecord, EvmAddress, Role, Signature, SignedTransaction, Standing, Transaction, Version,
+    Action, Bytes, EpochRecord, EvmAddress, Role, Signature, SignedTransaction, Standing, Transaction, Version,
     registry::float_root,
     request::Finish,
     service::{
@@ -10,8 +10,8 @@ use protocol::{
         VerdictRecord,
     },
     transaction::{
-        Challenge, NameKey, PostReceipts, PublishModel, RegisterNode, ReportAudit, ReportBurns, Respond, RotateKey,
-        Transfer, UpdateNode, Vote, prove_possession,
+        Call, Challenge, NameKey, PostReceipts, PublishModel, RegisterNode, ReportAudit, ReportBurns, Respond,
+        RotateKey, ShowDoubleVote, Transfer, UpdateNode, Vote, prove_possession,
     },
 };
 
@@ -90,6 +90,11 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("vote", Action::Vote(Vote { receipt, refuted: true })),
         ("report_burns", Action::ReportBurns(ReportBurns { burns: list(vec![super::settlement::burn()]) })),
         ("name_key", Action::NameKey(NameKey { serial: 1, key: GroupKey([0xcd; 96]) })),
+        (
+            "call",
+            Action::Call(Call { module: EvmAddress([1; 20]), value: 5, input: Bytes::new(vec![0xde, 0xad]).unwrap() }),
+        ),
+        ("show_double_vote", Action::ShowDoubleVote(ShowDoubleVote { evidence: Bytes::new(vec![7; 3]).unwrap() })),
     ]
 }
 

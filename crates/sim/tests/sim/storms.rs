@@ -156,6 +156,10 @@ fn whatever_a_traitor_signs_there_is_one_history_and_everyone_else_is_served() {
     for outcome in &run_all("treason", 201..=204, Scenario::treason) {
         assert!(outcome.finished, "seed {}: not over after {} ms", outcome.seed, outcome.now_ms);
         assert!(outcome.misbehaviours.iter().any(|count| *count > 0), "seed {}: nobody noticed", outcome.seed);
+        let ledger = &outcome.ledgers[0];
+        let gone = |node: &protocol::NodeRecord| ledger.staked(&node.node).is_some_and(|staked| staked.tombstoned);
+        let gone: Vec<_> = ledger.nodes().filter(gone).collect();
+        assert!(matches!(&gone[..], [one] if one.role == Role::Validator && one.stake == 0), "{gone:?}");
         facts::anchored_once(outcome, &HONEST);
         facts::all_stand(outcome, &HONEST, &[Standing::Audited]);
         facts::history_of(outcome, sim::VALIDATORS - 1);

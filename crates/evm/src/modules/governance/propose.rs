@@ -110,13 +110,18 @@ fn cancel(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
 
 fn execute(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let call = frame.arguments::<IGovernance::executeCall>()?;
-    let mut proposal = Proposal::get(frame, call.id)?;
+    enact(frame, call.id)?;
+    Ok(Bytes::new())
+}
+
+/// Does what was decided, if it is time: all of it, or nothing.
+pub(super) fn enact(frame: &mut Frame<'_>, id: U256) -> Result<(), Stop> {
+    let mut proposal = Proposal::get(frame, id)?;
     proposal.must_be(frame, Stage::Executable)?;
     proposal.executed = true;
     proposal.save(frame)?;
     for action in proposal.all_actions(frame)? {
         Action::read(&action)?.apply(frame)?;
     }
-    frame.log(IGovernance::ProposalExecuted { id: call.id, by: frame.caller() }.encode_log_data())?;
-    Ok(Bytes::new())
+    frame.log(IGovernance::ProposalExecuted { id, by: frame.caller() }.encode_log_data())
 }

@@ -13,6 +13,8 @@ use crate::state::{StateError, StateRead};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Staked {
     pub operator: Address,
+    /// Its first key.
+    pub key: B256,
     pub role: Role,
     pub jailed: bool,
     pub jailed_until: u32,
@@ -34,6 +36,7 @@ pub fn staked(state: &dyn StateRead, node: B256) -> Result<Option<Staked>, State
     let operator = identity.address();
     let Some(role) = role_of(identity.u8()) else { return Ok(None) };
     let (jailed, tombstoned) = (identity.flag(), identity.flag());
+    let key = B256::from(field(1)?);
     let mut standing = Reader(field(2)?);
     let (_, jailed_until) = (standing.u32(), standing.u32());
     let mut faults = Reader(field(6)?);
@@ -43,7 +46,7 @@ pub fn staked(state: &dyn StateRead, node: B256) -> Result<Option<Staked>, State
     let shares = Reader(state.slot(&ADDRESS, &position)?).u104();
     let bonds = Reader(field(11)?).u128();
     let (coins, own) = (pool.coins, pool.worth(shares));
-    Ok(Some(Staked { operator, role, jailed, jailed_until, tombstoned, coins, own, bonds, slashed }))
+    Ok(Some(Staked { operator, key, role, jailed, jailed_until, tombstoned, coins, own, bonds, slashed }))
 }
 
 /// The term that has begun.
