@@ -10,6 +10,17 @@ use std::path::{Path, PathBuf};
 use graph::onnx::{import_program, read_value};
 use graph::program::{Array, Data, Element, Limits, Program, Value};
 
+/// Cases of the standard's list, by how their names begin, that our operators do not claim to answer, and why. Whatever else fails of an operator that
+/// we have is a mistake.
+const UNCLAIMED: &[(&str, &str)] = &[
+    (
+        "test_bernoulli",
+        "draws of one library's generator in a state that no file holds; the standard calls the operator non-deterministic",
+    ),
+    ("test_dft_inverse", "where the sum is 0, the rounding of one library's transform in binary32"),
+    ("test_image_decoder", "unsupported, and refused by name"),
+];
+
 /// What became of a case.
 #[derive(Clone, PartialEq)]
 enum Status {
@@ -49,6 +60,7 @@ fn main() {
     };
     let (list, only) = (option("--list"), option("--case"));
     let mut operators: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut broken: Vec<String> = Vec::new();
     for kind in ["node", "simple", "pytorch-converted", "pytorch-operator", "real"] {
         let (mut passed, mut all) = (0, 0);
         for folder in folders(&Path::new(data).join(kind)) {
@@ -63,6 +75,8 @@ fn main() {
                 let row = operators.entry(operator_of(&name, operator)).or_default();
                 row.0 += usize::from(status == Status::Pass);
                 row.1 += 1;
+                let is_claimed = !UNCLAIMED.iter().any(|(unclaimed, _)| name.starts_with(unclaimed));
+                broken.extend((is_claimed && status != Status::Pass).then(|| name.clone()));
             }
             let wanted = list.as_ref().is_some_and(|list| list == status.word() || list == "all");
             if wanted || only.is_some() {
@@ -74,6 +88,9 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--operators") {
         operators.iter().for_each(|(name, (passed, all))| println!("| {name} | {passed} | {all} |"));
     }
+    UNCLAIMED.iter().for_each(|(name, why)| println!("unclaimed {name}…: {why}"));
+    broken.iter().for_each(|name| println!("claimed, and fails: {name}"));
+    std::process::exit(i32::from(!broken.is_empty()));
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

@@ -137,6 +137,15 @@ fn unknown_operators_are_all_named_with_their_nodes_before_anything_runs() {
         matches!(error, OnnxError::UnsupportedOperators { .. })
             && error.to_string().contains("\"the_y\" (ai.onnx.Hope")
     );
+    // Also in a branch that may never be taken.
+    let branch = |name: &str, kind: &str| {
+        let graph = Parts { nodes: vec![node(kind, &["x"], "z", &[])], ..small() }.graph();
+        Message::default().text(1, name).integer(20, 5).message(6, &graph)
+    };
+    let choice = node("If", &["c"], "y", &[]);
+    let choice = choice.message(5, &branch("then_branch", "Relu")).message(5, &branch("else_branch", "Wish"));
+    let nested = Parts { nodes: vec![choice], ..small() };
+    refused(&nested.file(), "unsupported operators: \"the_z\" (ai.onnx.Wish, operator set 17)");
 }
 
 #[test]

@@ -173,6 +173,15 @@ impl Real for f64 {
     }
 }
 
+/// What an element of 16 bits would hold of a value; any other element holds it as it is.
+pub fn settled<T: Real>(element: Element, value: T) -> T {
+    match element {
+        Element::F16 => T::of(crate::float::from_half(narrow(element, value.wide(), false)).into()),
+        Element::BF16 => T::of(f32::from_bits(u32::from(narrow(element, value.wide(), false)) << 16).into()),
+        _ => value,
+    }
+}
+
 /// Runs an expression in the precision of a real element: `precision!(element, T => expression, else => other)`.
 macro_rules! precision {
     ($element:expr, $real:ident => $body:expr, else => $other:expr) => {

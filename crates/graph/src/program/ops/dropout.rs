@@ -1,7 +1,8 @@
-//! `Dropout`: the input as it is; in training, each element by chance zero, else scaled by 1 / (1 - ratio).
+//! `Dropout`: the input as it is; in training, each element by chance zero, else scaled by 1 / (1 - ratio). An element is kept
+//! where the twister's next number, in row-major order, is not below the ratio.
 
 use super::prelude::*;
-use crate::program::random::Random;
+use crate::program::random::Twister;
 
 pub static OPERATOR: Operator = Operator {
     name: "Dropout",
@@ -25,8 +26,8 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     if !training || ratio == 0.0 {
         return Ok(vec![x.as_ref().clone().into(), Array::bools(x.shape(), vec![true; x.len()])?.into()]);
     }
-    let random = Random::of(node)?;
-    let kept: Vec<bool> = (0..x.len()).map(|place| random.uniform(place as u64) >= ratio).collect();
+    let mut twister = Twister::of(node)?;
+    let kept: Vec<bool> = (0..x.len()).map(|_| twister.uniform() >= ratio).collect();
     let dropped = precision!(x.element(), T => {
         let scale = T::ONE / (T::ONE - T::of(ratio));
         let values = T::read(x).ok_or(Problem::Excluded)?;

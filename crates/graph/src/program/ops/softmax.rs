@@ -1,7 +1,9 @@
 //! `Softmax`: along an axis, `exp(x - greatest)` divided by the sum of these from +0, in order. Before version 13 the axes from
-//! `axis` on are one.
+//! `axis` on are one. The standard defines it as a function of four nodes, so in 16 bits what each of these makes (differences,
+//! exponentials, their sum) is rounded to the element, as a node's output is.
 
 use super::prelude::*;
+use crate::program::real::settled;
 
 pub static OPERATOR: Operator = Operator {
     name: "Softmax",
@@ -14,7 +16,7 @@ pub static OPERATOR: Operator = Operator {
         let (x, around) = line(node, inputs, context)?;
         precision!(x.element(), T => {
             let mut values = T::read(x).ok_or(Problem::Excluded)?.into_owned();
-            each_line(&mut values, around, softmax::<T>);
+            each_line(&mut values, around, |line| softmax_by(line, |value| settled(x.element(), value)));
             Ok(vec![T::write(x.element(), x.shape(), values)?.into()])
         }, else => Err(inputs.element(0, "floats")))
     },
@@ -49,8 +51,13 @@ pub(super) fn each_line<T: Copy>(values: &mut [T], around: Around, rewrite: impl
 
 /// The meaning over one line.
 pub fn softmax<T: Real>(line: &mut [T]) {
+    softmax_by(line, |value| value);
+}
+
+/// The same, with what is made in between put in its element by `settle`.
+fn softmax_by<T: Real>(line: &mut [T], settle: impl Fn(T) -> T) {
     let most = line.iter().fold(-T::INFINITY, |most, &value| value.greater(most));
-    line.iter_mut().for_each(|value| *value = (*value - most).exp());
-    let sum = line.iter().fold(T::ZERO, |sum, &value| sum + value);
+    line.iter_mut().for_each(|value| *value = settle(settle(*value - most).exp()));
+    let sum = settle(line.iter().fold(T::ZERO, |sum, &value| sum + value));
     line.iter_mut().for_each(|value| *value = *value / sum);
 }
