@@ -30,10 +30,14 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 }
 
 fn devnet(directory: &Path, idle_ms: u64) -> Devnet {
-    let signing_keys: Vec<[u8; 32]> = (1..=4).map(|seed| [seed; 32]).collect();
+    devnet_of(4, directory, idle_ms)
+}
+
+fn devnet_of(count: u8, directory: &Path, idle_ms: u64) -> Devnet {
+    let signing_keys: Vec<[u8; 32]> = (1..=count).map(|seed| [seed; 32]).collect();
     let validators: Vec<[u8; 32]> = signing_keys.iter().map(|key| public_key(key).unwrap()).collect();
     let dealing = deal(&mut StdRng::seed_from_u64(1), &validators).unwrap();
-    let addresses: Vec<_> = validators.iter().copied().zip(free_addresses(4)).collect();
+    let addresses: Vec<_> = validators.iter().copied().zip(free_addresses(count.into())).collect();
     let chain = Chain {
         chain_id: CHAIN_ID,
         genesis: Genesis { digest: [7; 32], time_ms: 1_000 },
@@ -41,7 +45,7 @@ fn devnet(directory: &Path, idle_ms: u64) -> Devnet {
         polynomial: dealing.polynomial,
         pacing: Pacing { idle_ms },
     };
-    let configs = (0..4).map(|index| Config {
+    let configs = (0..usize::from(count)).map(|index| Config {
         chain: chain.clone(),
         keys: Keys { signing_key: signing_keys[index], share: dealing.shares[index].clone() },
         listen: addresses[index].1,
@@ -193,4 +197,31 @@ fn what_cannot_start_says_why() {
     assert!(matches!(refusal(&|config| config.listen = listen), StartError::InUse { .. }));
     handle.stop().unwrap();
     start(&devnet.configs[0], &Arc::new(Recorder::default())).stop().unwrap();
+}
+
+#[test]
+fn an_archive_of_the_newest_loses_whole_sections_and_goes_on_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = devnet_of(1, directory.path(), 1).configs.remove(0);
+    config.archive = Archive::Newest;
+    let application = Arc::new(Recorder::default());
+    let handle = start(&config, &application);
+    let block = |handle: &Handle, height| futures::executor::block_on(handle.block(height));
+    wait("more than a section", LIMIT * 3, || application.height() > 1_100);
+    assert!(block(&handle, 5).is_some(), "nobody said that it is needed no more");
+    handle.requests().keep_from(1_030);
+    wait("the first section to go", LIMIT, || block(&handle, 5).is_none());
+    assert!(block(&handle, 1_030).is_some());
+    handle.stop().unwrap();
+
+    let resumed = Arc::new(Recorder::from_snapshot(application.record().clone()));
+    let before = resumed.height();
+    let handle = start(&config, &resumed);
+    wait("blocks after the restart", LIMIT, || resumed.height() > before + 10);
+    assert!(block(&handle, 5).is_none() && block(&handle, 1_030).is_some());
+    handle.stop().unwrap();
+
+    config.archive = Archive::Whole;
+    let refused = Validator::start(config, resumed).err().unwrap();
+    assert!(matches!(refused, StartError::OtherArchive { ref found, expected: "whole", .. } if found == "newest"));
 }

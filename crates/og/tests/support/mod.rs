@@ -141,6 +141,12 @@ impl Devnet {
         Self::start_in(folder, arguments)
     }
 
+    /// Ends it at once and leaves its folder.
+    pub fn stop(mut self) -> TempDir {
+        self.end();
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
     fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
