@@ -109,7 +109,10 @@ impl Sync<'_> {
             self.piece("a block", offer.height, |peer| format!("{peer}/snapshots/{}/block", offer.height)).await?;
         let floor =
             self.piece("its finalization", offer.height, |peer| format!("{peer}/floor/{}", offer.height)).await?;
-        self.keep(&ledger, &block, &floor, &bytes)?;
+        // It waits for the disk, which nothing that runs futures may do.
+        let directory = self.directory.to_owned();
+        let keeping = tokio::task::spawn_blocking(move || keep(&directory, &ledger, &block, &floor, &bytes));
+        keeping.await.map_err(|error| SyncError::Keep(error.to_string()))??;
         fs::remove_dir_all(&folder).map_err(|error| SyncError::Keep(error.to_string()))
     }
 
@@ -192,18 +195,19 @@ impl Sync<'_> {
         }
         Err(SyncError::Missing { what, height })
     }
+}
 
-    fn keep(&self, ledger: &Ledger, block: &[u8], floor: &[u8], bytes: &[u8]) -> Result<(), SyncError> {
-        let keep = |error: &dyn std::fmt::Display| SyncError::Keep(error.to_string());
-        let store = storage::Store::open(&self.directory.join("blocks.redb"), Index::TABLES).map_err(|e| keep(&e))?;
-        let index = Index::new(store.clone(), ledger.chain());
-        let block = index.checked(&ledger.evm().header, block).map_err(|error| keep(&error))?;
-        index.store().commit_blocking(Index::put(&block)).map_err(|error| keep(&error))?;
-        drop(index);
-        store.close();
-        storage::write_file(&self.directory.join(FLOOR), floor).map_err(|error| keep(&error))?;
-        storage::write_file(&self.directory.join(snapshot::FILE), bytes).map_err(|error| keep(&error))
-    }
+/// What a start needs, the snapshot last: it says that all else is there.
+fn keep(directory: &Path, ledger: &Ledger, block: &[u8], floor: &[u8], bytes: &[u8]) -> Result<(), SyncError> {
+    let failed = |error: &dyn std::fmt::Display| SyncError::Keep(error.to_string());
+    let store = storage::Store::open(&directory.join("blocks.redb"), Index::TABLES).map_err(|error| failed(&error))?;
+    let index = Index::new(store.clone(), ledger.chain());
+    let block = index.checked(&ledger.evm().header, block).map_err(|error| failed(&error))?;
+    index.store().commit_blocking(Index::put(&block)).map_err(|error| failed(&error))?;
+    drop(index);
+    store.close();
+    storage::write_file(&directory.join(FLOOR), floor).map_err(|error| failed(&error))?;
+    storage::write_file(&directory.join(snapshot::FILE), bytes).map_err(|error| failed(&error))
 }
 
 /// The chunks of one snapshot on their way.
