@@ -77,8 +77,8 @@ async fn another_opening_and_one_that_no_block_has_room_for_are_none() {
     assert_eq!(stage.validator.actions(), [challenge(id, None)]);
     stage.worker.change(|desk| desk.manner = Manner::Opens);
     let huge = Draft::risk().changed(|draft| {
-        let message = tiny::user(&"x".repeat(200 << 10));
-        draft.opening.request.input = Input::Chat(protocol::Chat::of(List::new(vec![message; 3]).unwrap()));
+        let message = tiny::user(&"x".repeat(230 << 10));
+        draft.opening.request.input = Input::Chat(protocol::Chat::of(List::new(vec![message; 4]).unwrap()));
     });
     let huge = stage.anchor(&huge);
     stage.settled(2).await;
