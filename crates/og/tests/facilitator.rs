@@ -19,7 +19,7 @@ fn npms_express_middleware_settles_every_scheme_through_it() {
     let (secret, token) = receiver(&devnet);
     let facilitator = Keeper::start(&devnet, &["facilitator", "start", "--listen", "127.0.0.1:0"]);
     let base = &devnet.ready["base"];
-    let mut command = support::payer_script("x402_facilitator.mjs");
+    let mut command = support::node_script("OG_TEST_PAYERS", "x402_facilitator.mjs");
     command.arg(facilitator.ready["facilitator"].as_str().unwrap()).arg(base["url"].as_str().unwrap());
     command.arg(base["keys"][1]["secret"].as_str().unwrap()).arg(secret).arg(token);
     let said = run(&mut command);

@@ -14,7 +14,7 @@ use payments::{
         MerchantToken, Merchants, Work,
     },
     price::Holder,
-    scheme::{Asset, ChannelFacts, Claim, Offer, Refused, Scheme},
+    scheme::{Asset, Claim, Offer, Refused, Scheme},
     signing::SignerKey,
     wire::{SettleResponse, VERSION, VerifyResponse},
 };
@@ -144,7 +144,7 @@ impl Booth {
                 }
                 let facts = self.chain.channel(voucher.channel).await.map_err(away)?;
                 voucher.stands_against(facts)?;
-                state_of(voucher.channel, &facts)
+                facts.state(voucher.channel)
             }
         };
         Ok(VerifyResponse { payer, extra, ..VerifyResponse::default() })
@@ -267,7 +267,7 @@ impl Booth {
                 if let Some(channel) = channel
                     && let Ok(facts) = self.chain.channel(channel).await
                 {
-                    response.extra.insert("channelState".to_owned(), Value::Object(state_of(channel, &facts)));
+                    response.extra.insert("channelState".to_owned(), Value::Object(facts.state(channel)));
                 }
             }
             Some(false) => {
@@ -353,17 +353,6 @@ impl Booth {
     pub fn listed(&self) -> Vec<Value> {
         self.book.errands().listed().map(payments::facilitator::listing).collect()
     }
-}
-
-fn state_of(channel: B256, facts: &ChannelFacts) -> Map<String, Value> {
-    let state = json!({
-        "channelId": channel.to_string(),
-        "balance": facts.balance.to_string(),
-        "totalClaimed": facts.total_claimed.to_string(),
-        "withdrawRequestedAt": facts.withdraw_requested_at_s,
-        "refundNonce": facts.refund_nonce.to_string(),
-    });
-    state.as_object().cloned().unwrap_or_default()
 }
 
 fn busy(wait_ms: u64) -> Busy {

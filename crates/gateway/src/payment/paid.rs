@@ -193,14 +193,8 @@ impl Desk {
         let record = books.purse(purse);
         let announced = || record.map_or(facts.total_claimed, |record| record.announced);
         let charged = charged.unwrap_or_else(announced);
-        let state = json!({
-            "channelId": channel.to_string(),
-            "balance": facts.balance.to_string(),
-            "totalClaimed": facts.total_claimed.to_string(),
-            "withdrawRequestedAt": facts.withdraw_requested_at_s,
-            "refundNonce": facts.refund_nonce.to_string(),
-            "chargedCumulativeAmount": charged.to_string(),
-        });
+        let mut state = facts.state(channel);
+        state.insert("chargedCumulativeAmount".to_owned(), charged.to_string().into());
         let proof = record.and_then(|record| serde_json::from_slice::<Value>(&record.proof).ok());
         let signed = proof.map(|proof| {
             json!({
@@ -208,7 +202,7 @@ impl Desk {
                 "signature": proof["voucher"]["signature"],
             })
         });
-        (state, signed)
+        (Value::Object(state), signed)
     }
 }
 

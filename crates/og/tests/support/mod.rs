@@ -27,10 +27,11 @@ pub fn python() -> Command {
     Command::new(python.expect("OG_TEST_PYTHON is not set: `cargo xtask test` makes the environment and sets it"))
 }
 
-/// A script of `tests/clients` in Node, beside the packages of x402's clients and middleware.
-pub fn payer_script(name: &str) -> Command {
-    let folder = std::env::var("OG_TEST_PAYERS");
-    let folder = folder.expect("OG_TEST_PAYERS is not set: `cargo xtask test` makes and sets it");
+/// A script of `tests/clients` in Node, beside the packages in the folder that a variable names.
+pub fn node_script(packages: &str, name: &str) -> Command {
+    let Ok(folder) = std::env::var(packages) else {
+        panic!("{packages} is not set: `cargo xtask test` makes and sets it")
+    };
     let script = Path::new(&folder).join(name);
     std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name), &script).unwrap();
     let mut command = Command::new("node");

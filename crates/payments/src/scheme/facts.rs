@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use protocol::Digest;
+use serde_json::{Map, Value};
 
 use crate::{scheme::offer::Method, wire::Network};
 
@@ -60,6 +61,20 @@ pub struct ChannelFacts {
     pub withdraw_requested_at_s: u64,
     pub refund_nonce: U256,
     pub asked_at_ms: u64,
+}
+
+impl ChannelFacts {
+    /// The channel's state as clients read it. Who keeps books adds what is charged and not claimed.
+    pub fn state(&self, channel: B256) -> Map<String, Value> {
+        let words = [
+            ("channelId", channel.to_string().into()),
+            ("balance", self.balance.to_string().into()),
+            ("totalClaimed", self.total_claimed.to_string().into()),
+            ("withdrawRequestedAt", self.withdraw_requested_at_s.into()),
+            ("refundNonce", self.refund_nonce.to_string().into()),
+        ];
+        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 /// Either.
