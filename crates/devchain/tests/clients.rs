@@ -81,6 +81,22 @@ async fn cast_works_unmodified() {
     assert!(words(&said.await.stdout).contains("cast: ok"));
 }
 
+/// Foundry's `forge`, with npm's compiler in place of the one that it would download.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[tokio::test]
+async fn forge_works_unmodified() {
+    let packages = variable("OG_TEST_NODE");
+    let forge = packages.join("node_modules/@foundry-rs/forge-linux-amd64/bin/forge");
+    let (script, _) = (sources().join("forge_client.sh"), beside_packages("forge_solc.mjs"));
+    let project = tempfile::tempdir().unwrap();
+    let said = served(0, move |url, key| {
+        let mut shell = Command::new("sh");
+        shell.arg(script).arg(forge).args([url, key]).arg(sources()).arg(packages).arg(project.path());
+        shell.output().unwrap()
+    });
+    assert!(words(&said.await.stdout).contains("forge: ok"));
+}
+
 #[test]
 fn the_test_contract_is_what_its_source_compiles_to() {
     let script = beside_packages("compile.mjs");
