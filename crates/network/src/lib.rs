@@ -8,6 +8,7 @@ mod error;
 mod frames;
 mod ledger_client;
 mod patient;
+mod places;
 mod server;
 
 pub use axum;

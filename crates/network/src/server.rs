@@ -8,7 +8,11 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use hyper::server::conn::http1;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -16,22 +20,27 @@ use hyper_util::{
 use protocol::Canonical;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinHandle,
+    time::timeout,
 };
 
 use crate::{
     error::{NetworkError, Refusal},
     patient::Patient,
+    places::{Exchange, Place, Places},
 };
 
 /// How long the body of one noun may take to arrive.
 const BODY_WAIT: Duration = Duration::from_secs(30);
+/// How long what was answered may take to leave a connection whose place is wanted.
+const LEAVE_WAIT: Duration = Duration::from_millis(100);
 
 /// What a server accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub body_bytes: usize,
+    /// Open at once. When all are, the one whose client owes a request for the longest gives way.
     pub connections: usize,
     /// A client that takes longer to send its headers, or idles longer between requests, is dropped.
     pub header_wait: Duration,
@@ -92,43 +101,57 @@ impl Drop for Server {
 }
 
 async fn accept(listener: TcpListener, router: Router, limits: Limits, stopped: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
     let mut stopping = stopped.clone();
     loop {
-        // Waiting for a place before accepting leaves what is too much in the kernel's queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|stopped| *stopped) => return,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let serving = serve(stream, router.clone(), limits, stopped.clone());
-                tokio::spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
-            }
+        let Ok((stream, _)) = accepted else {
             // Out of file descriptors, most likely: others will close some.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Only this one waits: what comes meanwhile stays in the kernel's queue.
+        let place = tokio::select! {
+            place = places.take() => place,
+            _ = stopping.wait_for(|stopped| *stopped) => return,
+        };
+        let Some(place) = place else { return };
+        tokio::spawn(serve(stream, place, router.clone(), limits, stopped.clone()));
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+async fn serve(
+    stream: TcpStream,
+    place: Arc<Place>,
+    router: Router,
+    limits: Limits,
+    mut stopped: watch::Receiver<bool>,
+) {
     // Small pieces of a streamed answer must leave at once.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
+    let (router, held) = (TowerToHyperService::new(router), Arc::clone(&place));
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let exchange = Exchange::begin(&held);
+        let answer = router.call(request.map(|body| exchange.asking(body)));
+        async move { answer.await.map(|answer| answer.map(|body| exchange.answering(body))) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_wait)
         .serve_connection(TokioIo::new(Patient::new(stream, limits.write_wait)), service)
         .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A broken connection concerns nobody but its client.
-        _ = connection => {}
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        _ = connection.as_mut() => return,
+        _ = stopped.wait_for(|stopped| *stopped) => return,
+        () = place.is_wanted() => {}
     }
+    connection.as_mut().graceful_shutdown();
+    while timeout(LEAVE_WAIT, connection.as_mut()).await.is_err() && place.is_answered() {}
 }
 
 /// One noun in canonical bytes, as a request's body or an answer.
