@@ -29,8 +29,8 @@ use network::{
     nouns,
 };
 use protocol::{
-    Assurance, Bytes, Canonical as _, Chat, Digest, Input, KeyRecord, List, Message, Parameters, Privacy, Request,
-    Role, Speaker, Text, Version, registry::OPEN_END,
+    Assurance, Canonical as _, Chat, Digest, Input, KeyRecord, List, Message, Parameters, Privacy, Request, Role,
+    Speaker, Text, Version, registry::OPEN_END,
 };
 use stub::{Behaviour, CHAIN, CHAT, Worker};
 use tokio::runtime::{Builder, Runtime};
@@ -244,7 +244,7 @@ fn job() -> Vec<u8> {
         issued_at_ms: 1,
         gateway: key.public_key(),
         parents: List::default(),
-        payment: Bytes::default(),
+        payment: None,
         nonce: Digest([9; 32]),
     };
     post("/jobs", "application/octet-stream", &request.into_job(&key).encode())

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use crypto::SigningKey;
 use network::Client;
 use protocol::{
-    Assurance, Bytes, Chat, Digest, Input, List, Message, Parameters, Privacy, Request, Speaker, Text, Version,
-    service::Frame,
+    Assurance, Chat, Digest, Input, List, Message, Parameters, Privacy, Request, Speaker, Text, Version, service::Frame,
 };
 use stub::{Behaviour, CHAIN, CHAT, Stage};
 
@@ -65,7 +64,7 @@ async fn ask(worker: &Client, url: &str, round: usize) {
         issued_at_ms: now_ms,
         gateway: key.public_key(),
         parents: List::default(),
-        payment: Bytes::default(),
+        payment: None,
         nonce: Digest(nonce),
     };
     let mut frames = worker.post_for_frames(url, &request.into_job(&key)).await.unwrap();

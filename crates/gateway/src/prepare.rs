@@ -2,7 +2,7 @@
 
 use crypto::PublicKey;
 use protocol::{
-    Bytes, Canonical, Digest, Input, Milliseconds, Parameters, Request, Version, registry::ModelKind,
+    Canonical, Digest, Input, Milliseconds, Parameters, Request, Version, registry::ModelKind,
     request::REQUEST_BYTES_MAX,
 };
 
@@ -47,7 +47,7 @@ impl Wish {
             issued_at_ms: circumstances.now_ms,
             gateway: circumstances.gateway,
             parents: self.terms.parents,
-            payment: Bytes::default(),
+            payment: None,
             nonce: circumstances.nonce,
         };
         let bytes = request.encode().len();

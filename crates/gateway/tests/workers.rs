@@ -66,7 +66,7 @@ const LIES: &[(&str, Tell)] = &[
     ("times", |done, key| resign(done, key, |receipt| receipt.finished_at_ms += 600_000)),
     ("times", |done, key| resign(done, key, |receipt| receipt.received_at_ms -= 600_000)),
     ("another form", |done, key| resign(done, key, |receipt| receipt.spec_version = 0)),
-    ("charges", |done, key| resign(done, key, |receipt| receipt.charge = 1)),
+    ("`charge`", |done, key| resign(done, key, |receipt| receipt.charge = 1)),
 ];
 
 /// A receipt and an opening that agree with each other, about another answer than the one that was streamed.

@@ -1,7 +1,9 @@
 //! Why the ledger refuses a transaction, or one receipt of a batch: what was found, and what was expected.
 
 use evm::modules::SystemError;
-use protocol::{Amount, Assurance, DecodeError, Digest, EvmAddress, Milliseconds, Role, registry::ModelKind};
+use protocol::{
+    Amount, Assurance, DecodeError, Digest, EvmAddress, Milliseconds, Role, receipt::ChargeFault, registry::ModelKind,
+};
 use thiserror::Error;
 
 /// Why a transaction, or a receipt in it, changed nothing.
@@ -108,6 +110,8 @@ pub enum Refusal {
     Equivocation { first: Digest, sequence: u64 },
     #[error("the worker's receipts {before} and its next do not form one chain")]
     BrokenChain { before: u64 },
+    #[error(transparent)]
+    Charge(#[from] ChargeFault),
     #[error("the epoch's charges no longer fit in 128 bits")]
     ChargeOverflow,
 

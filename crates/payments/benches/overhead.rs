@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{Address, B256, address};
 use payments::{
     Till,
-    books::Wanted,
+    books::{Answer, Wanted},
     payer::{Channel, Payer},
     price::{Money, Part, Price, Split, Tariff, Unit, Usage},
     scheme::{Asset, ChannelFacts, Method, Offer, Recipient, Scheme, batch},
     signing::SignerKey,
     wire::{Network, PaymentPayload, PaymentRequired, Resource, header},
 };
-use protocol::{Assurance, Digest};
+use protocol::Digest;
 
 const NOW_S: u64 = 1_800_000_000;
 const CALLS: usize = 20_000;
@@ -82,7 +82,7 @@ async fn main() {
     let split = split.unwrap();
     let price = Price { unit: Unit::Usd, per_call: 0, per_input_token: 0, per_output_token: 10_000_000_000_000 };
     let rate = payments::price::Rate { usd_per_opg: 100_000_000_000_000_000, at_ms: 0 };
-    let tariff = Tariff { price, level: Assurance::Signed, money: offer.asset.money, rate: Some(rate) };
+    let tariff = Tariff { price, per_mille: 1_000, money: offer.asset.money, rate: Some(rate) };
     let mut took = Vec::with_capacity(CALLS);
     let (began, cpu_before) = (Instant::now(), cpu());
     let mut last = None;
@@ -99,7 +99,9 @@ async fn main() {
         let (request, model) = (Digest([1; 32]), Digest([2; 32]));
         let wanted = Wanted { max: PRICE, request, name: None, model, split: &split, now_ms: NOW_S * 1_000 };
         let reservation = till.take_voucher(&voucher, &offer, &wanted, tariff).unwrap();
-        let ended = reservation.charge_soon(Usage { input: 20, output: 100 }, Digest([3; 32]), None).unwrap();
+        let quote = reservation.tariff().quote(Usage { input: 20, output: 100 }).unwrap();
+        let (receipt, amount, opg) = (Digest([3; 32]), quote.amount, quote.opg);
+        let ended = reservation.charge_soon(vec![Answer { receipt, amount, opg, worker: None }]).unwrap();
         took.push(started.elapsed());
         last = ended.1;
     }

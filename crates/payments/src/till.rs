@@ -14,8 +14,8 @@ use storage::{Log, LogError, Ticket};
 use thiserror::Error;
 
 use crate::{
-    books::{Books, Charge, ChargeError, Entry, RecoverError, Wanted},
-    price::{Holder, Quote, Tariff, Usage},
+    books::{Answer, Books, ChargeError, Entry, RecoverError, Wanted},
+    price::{Quote, Tariff, Usage},
     scheme::{Authorised, Offer, Refused, batch::Voucher},
 };
 
@@ -277,22 +277,15 @@ impl Reservation {
         self.tariff.quote(self.usage).unwrap_or(Quote { amount: self.max, opg: 0 })
     }
 
-    /// Ends the call with its receipt; durable once the ticket is.
-    pub fn charge_soon(
-        mut self,
-        usage: Usage,
-        receipt: Digest,
-        worker: Option<Holder>,
-    ) -> Result<(Ended, Option<Ticket>), Refused> {
-        self.usage = usage;
-        let quote = self.quote();
-        self.end(|books, call, now_ms| books.charge(call, Charge { quote, receipt, worker, now_ms }))
+    /// Ends the call with what its receipts charge; durable once the ticket is.
+    pub fn charge_soon(mut self, answers: Vec<Answer>) -> Result<(Ended, Option<Ticket>), Refused> {
+        self.end(|books, call, now_ms| books.charge(call, answers, now_ms))
     }
 
-    /// Ends the call with its receipt; durable when it returns.
-    pub async fn charge(self, usage: Usage, receipt: Digest, worker: Option<Holder>) -> Result<Ended, Refused> {
+    /// Ends the call with what its receipts charge; durable when it returns.
+    pub async fn charge(self, answers: Vec<Answer>) -> Result<Ended, Refused> {
         let till = Arc::clone(&self.till);
-        let (ended, ticket) = self.charge_soon(usage, receipt, worker)?;
+        let (ended, ticket) = self.charge_soon(answers)?;
         if let Some(ticket) = ticket {
             till.durable(ticket).await?;
         }
@@ -322,7 +315,7 @@ impl Reservation {
         let ticket = self.till.note(|books| {
             let entry = decide(books, call, now_ms).ok()?;
             if let Entry::Charged(charged) = &entry {
-                amounts = (charged.amount, charged.opg);
+                amounts = (charged.amount(), charged.opg());
             }
             Some(entry)
         })?;

@@ -6,7 +6,7 @@ mod stage;
 use std::collections::BTreeMap;
 
 use payments::{
-    books::{Books, Charge, Entry},
+    books::{Books, Entry},
     price::Quote,
     scheme::{Refused, batch},
     signing::channel::ChannelConfig,
@@ -14,7 +14,7 @@ use payments::{
 use proptest::prelude::*;
 use protocol::{Canonical as _, Digest};
 use stage::{
-    NOW_MS, NOW_S, PRICE, WAYS, Way, authorise, channel, deposited, holding, offer, pay, payer, split, wanted,
+    NOW_MS, NOW_S, PRICE, WAYS, Way, answer, authorise, channel, deposited, holding, offer, pay, payer, split, wanted,
 };
 
 /// What may happen; numbers are taken modulo what there is.
@@ -118,8 +118,13 @@ impl World {
             Event::Charge { call, amount } => {
                 self.receipts = self.receipts.wrapping_add(1);
                 let quote = Quote { amount: *amount, opg: amount * 7 };
-                let charge = Charge { quote, receipt: Digest([self.receipts; 32]), worker: None, now_ms: NOW_MS };
-                let entry = self.books.charge(self.pick_call(*call)?, charge).unwrap();
+                let mut charged = answer(quote.amount, quote.opg, self.receipts);
+                // Every third call has two answers.
+                if self.receipts.is_multiple_of(3) {
+                    self.receipts = self.receipts.wrapping_add(1);
+                    charged.extend(answer(quote.amount / 2, quote.opg / 2, self.receipts));
+                }
+                let entry = self.books.charge(self.pick_call(*call)?, charged, NOW_MS).unwrap();
                 self.note(entry);
             }
             Event::Abandon { call } => {
@@ -177,8 +182,10 @@ impl World {
                     assert!(purse.spent + reserved <= purse.cap, "{} + {reserved} > {}", purse.spent, purse.cap);
                 }
                 Entry::Charged(charged) => {
-                    let sum: u128 = charged.shares.iter().map(|share| share.amount).sum();
-                    assert_eq!(sum, charged.opg, "the shares sum to the charge");
+                    for answer in charged.answers.iter() {
+                        let sum: u128 = charged.shares(answer).iter().map(|share| share.amount).sum();
+                        assert_eq!(sum, answer.opg, "the shares sum to the charge");
+                    }
                 }
                 Entry::Call(call) => assert!(call.delivered <= call.max),
                 _ => {}
@@ -278,8 +285,7 @@ fn what_a_balance_shows_already_is_not_counted_twice() {
     books.apply(&entry);
     let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
     books.apply(&entry);
-    let quote = Quote { amount: PRICE, opg: PRICE };
-    books.apply(&books.charge(call, Charge { quote, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS }).unwrap());
+    books.apply(&books.charge(call, answer(PRICE, PRICE, 1), NOW_MS).unwrap());
     let open = |books: &Books, facts: &payments::scheme::WalletFacts| {
         books.open(&authorise(&pay(&payer(1), &offer, 2), &offer, facts).unwrap(), NOW_MS)
     };
@@ -300,9 +306,8 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
         books.apply(&entry);
         let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
         books.apply(&entry);
-        let charge =
-            Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS };
-        books.apply(&books.charge(call, charge).unwrap());
+        let charge = answer(600, 600, 1);
+        books.apply(&books.charge(call, charge, NOW_MS).unwrap());
         assert_eq!(books.held_of(split.portions()[0].holder), 360);
         books.apply(&Entry::Closed(purse));
         if is_settled {
@@ -328,9 +333,8 @@ fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
     books.apply(&entry);
     let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
     books.apply(&entry);
-    let charge =
-        Charge { quote: Quote { amount: 600, opg: 601 }, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS };
-    books.apply(&books.charge(call, charge).unwrap());
+    let charge = answer(600, 601, 1);
+    books.apply(&books.charge(call, charge, NOW_MS).unwrap());
     assert!(books.mature(NOW_MS + 14_999, 15_000).is_none());
     books.apply(&books.mature(NOW_MS + 15_000, 15_000).unwrap());
     assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err());
@@ -390,9 +394,8 @@ fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     entries.iter().for_each(|entry| books.apply(entry));
     let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
     books.apply(&entry);
-    let charge =
-        Charge { quote: Quote { amount: 600, opg: 600 }, receipt: Digest([1; 32]), worker: None, now_ms: NOW_MS };
-    books.apply(&books.charge(call, charge).unwrap());
+    let charge = answer(600, 600, 1);
+    books.apply(&books.charge(call, charge, NOW_MS).unwrap());
     assert!(books.due(601).is_empty());
     assert_eq!(books.due(600).first().unwrap().amount, 600);
     let mut facts = deposited(10 * PRICE);

@@ -10,7 +10,7 @@ use std::sync::{
 
 use payments::{UNPAID_TOKENS_MAX, price::Usage, scheme::Refused};
 use protocol::Digest;
-use stage::{PRICE, WAYS, Way, holding, offer, pay, payer, rich, split, take, till, wanted};
+use stage::{PRICE, WAYS, Way, answers, holding, offer, pay, payer, rich, split, take, till, wanted};
 
 fn output(tokens: u64) -> Usage {
     Usage { input: 5, output: tokens }
@@ -31,7 +31,7 @@ async fn twenty_replays_at_once_run_the_handler_once() {
                     let reservation = take(&till, &payment, &offer, &rich(), &wanted(&offer, &split, 1))?;
                     runs.fetch_add(1, Ordering::SeqCst);
                     reservation.durable().await?;
-                    reservation.charge(output(100), Digest([1; 32]), None).await
+                    reservation.charge(answers(100, 1)).await
                 })
             })
             .collect();
@@ -56,7 +56,7 @@ async fn ten_payments_from_a_wallet_that_holds_one_run_the_handler_once() {
                     let taken = take(&till, &payment, &offer, &holding(PRICE), &wanted(&offer, &split, 1));
                     if let Ok(reservation) = taken {
                         runs.fetch_add(1, Ordering::SeqCst);
-                        reservation.charge(output(100), Digest([1; 32]), None).await.unwrap();
+                        reservation.charge(answers(100, 1)).await.unwrap();
                     }
                 })
             })
@@ -138,7 +138,7 @@ async fn a_payment_is_known_after_a_restart() {
         let (offer, split, payment) = (offer(way), split(), pay(&payer(1), &offer(way), 1));
         let first = till(folder.path());
         let taken = take(&first, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
-        taken.charge(output(100), Digest([1; 32]), None).await.unwrap();
+        taken.charge(answers(100, 1)).await.unwrap();
         drop(first);
         let again = till(folder.path());
         let refused = take(&again, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).err().unwrap();
@@ -169,7 +169,7 @@ async fn a_payment_identifier_stands_for_one_request() {
         let refused = take(&till, &payment, &offer, &rich(), &other).err().unwrap();
         let conflict = [Refused::Conflict.reason(), "invalid_batch_settlement_evm_cumulative_amount_mismatch"];
         assert!(conflict.contains(&refused.reason()), "{way:?}: {refused}");
-        taken.charge(output(10), Digest([1; 32]), None).await.unwrap();
+        taken.charge(answers(10, 1)).await.unwrap();
         let another = take(&till, &pay(&payer(2), &offer, 2), &offer, &rich(), &first).err();
         assert_eq!(another, Some(Refused::Conflict), "{way:?}: another payment under the same name");
     }
@@ -181,7 +181,7 @@ async fn a_charge_is_never_over_what_was_reserved() {
         let folder = tempfile::tempdir().unwrap();
         let (till, offer, split) = (till(folder.path()), offer(way), split());
         let taken = take(&till, &pay(&payer(1), &offer, 1), &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
-        let ended = taken.charge(output(1_000_000), Digest([1; 32]), None).await.unwrap();
+        let ended = taken.charge(answers(1_000_000, 1)).await.unwrap();
         assert_eq!((ended.charged, ended.spent), (PRICE, PRICE), "{way:?}");
     }
 }
@@ -200,11 +200,11 @@ async fn a_channel_pays_for_calls_side_by_side_as_far_as_its_voucher_covers_them
     let refused = take(&till, &voucher(PRICE), &offer, &rich(), &wanted).err();
     assert_eq!(refused, Some(Refused::Cumulative { found: PRICE, expected: 2 * PRICE }));
     let two = take(&till, &voucher(2 * PRICE), &offer, &rich(), &wanted).unwrap();
-    assert_eq!(one.charge(output(30), Digest([1; 32]), None).await.unwrap().spent, 300);
-    assert_eq!(two.charge(output(40), Digest([2; 32]), None).await.unwrap().spent, 700);
+    assert_eq!(one.charge(answers(30, 1)).await.unwrap().spent, 300);
+    assert_eq!(two.charge(answers(40, 2)).await.unwrap().spent, 700);
     // What was not charged is the payer's again: the voucher that covered two calls covers a third.
     let three = take(&till, &voucher(2 * PRICE), &offer, &rich(), &wanted).unwrap();
-    assert_eq!(three.charge(output(100), Digest([3; 32]), None).await.unwrap().spent, 1_700);
+    assert_eq!(three.charge(answers(100, 3)).await.unwrap().spent, 1_700);
     let beyond = take(&till, &voucher(1_001 * PRICE), &offer, &rich(), &wanted).err();
     assert_eq!(beyond, Some(Refused::OverBalance { found: 1_001 * PRICE, balance: 1_000 * PRICE }));
 }
@@ -220,8 +220,8 @@ async fn a_session_pays_for_many_calls_and_never_more_than_its_cap() {
     let second = till.draw(&purse, &wanted, stage::tariff(&offer)).unwrap();
     let third = till.draw(&purse, &wanted, stage::tariff(&offer)).err();
     assert_eq!(third, Some(Refused::SessionExhausted { left: 200, needed: 400 }), "atomic: two are reserved");
-    first.charge(output(10), Digest([1; 32]), None).await.unwrap();
-    second.charge(output(40), Digest([2; 32]), None).await.unwrap();
+    first.charge(answers(10, 1)).await.unwrap();
+    second.charge(answers(40, 2)).await.unwrap();
     assert_eq!(till.books().left(&purse), 500);
     till.note(|_| Some(payments::books::Entry::Closed(purse))).unwrap();
     assert_eq!(till.draw(&purse, &wanted, stage::tariff(&offer)).err(), Some(Refused::UnknownSession));
@@ -236,7 +236,7 @@ async fn a_journal_that_is_begun_anew_says_the_same() {
     for index in 0..20 {
         let payment = pay(&payer(1), &offer, index);
         let taken = take(&first, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
-        taken.charge(output(index), Digest([1; 32]), None).await.unwrap();
+        taken.charge(answers(index, 1)).await.unwrap();
     }
     let before = first.books().entries();
     assert!(!first.compact(u64::MAX, 3_600).unwrap());

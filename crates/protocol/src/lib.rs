@@ -24,6 +24,8 @@ mod value;
 
 pub mod bundle;
 pub mod epoch;
+pub mod payment;
+pub mod price;
 pub mod receipt;
 pub mod registry;
 pub mod request;
@@ -36,6 +38,8 @@ pub use bounded::{Bytes, List, Text, TooLong};
 pub use bundle::{Bundle, Trust};
 pub use canonical::{Canonical, DecodeError, Noun, Reader, Version};
 pub use epoch::{Certificate, EpochRecord};
+pub use payment::{Paid, Payer, Payment, ShownPayer, Terms};
+pub use price::{Quote, Tariff, Usage};
 pub use receipt::{Opening, Receipt, SignedReceipt};
 pub use registry::{KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, Standing};
 pub use request::{

@@ -2,11 +2,15 @@
 
 use crypto::{Digest, PublicKey, Signature, SigningKey, merkle::SumNode};
 
+use thiserror::Error;
+
 use crate::{
     Amount, Milliseconds, NodeId,
-    bounded::{Bytes, List},
+    bounded::List,
     canonical::{Canonical, Noun, Version},
     nouns::record,
+    payment::{Paid, Payment, ShownPayer},
+    price::{Quote, Usage},
     request::{
         Assurance, Finish, Output, PARENTS_MAX, Privacy, Request, Sampling, StreamHead, TOKENS_MAX, output_commitment,
         prompt_commitment, request_commitment,
@@ -49,7 +53,9 @@ record! {
         received_at_ms: Milliseconds,
         finished_at_ms: Milliseconds,
         parents: List<Digest, PARENTS_MAX>,
-        payment: Bytes<256>,
+        /// What covers the answer and by which terms; absent where it cost nothing.
+        payment: Option<Paid>,
+        /// What the answer is charged, in base units of OPG.
         charge: Amount,
         nonce: Digest,
     }
@@ -85,6 +91,44 @@ impl Receipt {
         self.spec_version != NO_EXACT_FORM
     }
 
+    /// The tokens that the receipt proves.
+    pub fn usage(&self) -> Usage {
+        Usage { input: u64::from(self.prompt_tokens), output: u64::from(self.output_tokens) }
+    }
+
+    /// The receipt with what `request` says of its payment, and the charge that follows from the tokens.
+    #[must_use]
+    pub fn billed(mut self, request: &Request) -> Self {
+        if let Some(payment) = &request.payment {
+            let (paid, charge) = payment.paid(request.privacy, self.usage());
+            (self.payment, self.charge) = (Some(paid), charge);
+        }
+        self
+    }
+
+    /// What the receipt charges, in the payer's asset and in OPG.
+    pub fn charged(&self) -> Quote {
+        Quote { amount: self.payment.as_ref().map_or(0, |paid| paid.amount), opg: self.charge }
+    }
+
+    /// Whether the receipt charges what its terms and token counts give, and shows of its payer what its privacy says.
+    pub fn check_charge(&self) -> Result<(), ChargeFault> {
+        let (found, expected) = (self.charged(), self.owed());
+        if found != expected {
+            return Err(ChargeFault::Amount { found, expected });
+        }
+        let shown = self.payment.as_ref().map(|paid| paid.paid_by.privacy());
+        match shown.filter(|shown| *shown != self.privacy) {
+            Some(found) => Err(ChargeFault::Shown { found, expected: self.privacy }),
+            None => Ok(()),
+        }
+    }
+
+    /// What it must charge by its own terms and token counts: nothing where no payment covers it.
+    pub fn owed(&self) -> Quote {
+        self.payment.as_ref().map_or(Quote::ZERO, |paid| paid.terms.charge(self.usage()))
+    }
+
     /// The receipt's leaf in the tree of the epoch that anchors it: its id, and its charge as the amount.
     pub fn leaf(&self) -> SumNode {
         SumNode::leaf(&self.id(), self.charge)
@@ -96,11 +140,50 @@ impl Receipt {
     }
 }
 
+impl ShownPayer {
+    /// The privacy that shows as much.
+    pub const fn privacy(&self) -> Privacy {
+        match self {
+            Self::Private(_) => Privacy::Private,
+            Self::Hashed(_) => Privacy::Hashed,
+            Self::Full(_) => Privacy::Full,
+        }
+    }
+}
+
+impl Payment {
+    pub fn shown(&self, privacy: Privacy) -> ShownPayer {
+        match privacy {
+            Privacy::Private => ShownPayer::Private(self.payer.commitment(&self.salt)),
+            Privacy::Hashed => ShownPayer::Hashed(self.payer.purse),
+            Privacy::Full => ShownPayer::Full(self.payer),
+        }
+    }
+
+    /// What the receipt of a request shows that used so much, and its charge in OPG.
+    pub fn paid(&self, privacy: Privacy, usage: Usage) -> (Paid, u128) {
+        let charge = self.terms.charge(usage);
+        (Paid { paid_by: self.shown(privacy), terms: self.terms, amount: charge.amount }, charge.opg)
+    }
+}
+
 impl SignedReceipt {
     /// True only if the key that the receipt names signed it.
     pub fn signature_holds(&self) -> bool {
         self.receipt.worker_key.verifies(SIGNATURE_DOMAIN, &self.receipt.encode(), &self.signature)
     }
+}
+
+/// Why a receipt's charge cannot be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ChargeFault {
+    #[error(
+        "the receipt charges {} ({} OPG units), {} ({}) follow from its terms and tokens",
+        found.amount, found.opg, expected.amount, expected.opg
+    )]
+    Amount { found: Quote, expected: Quote },
+    #[error("the receipt shows its payer as a {found} one does, and is {expected}")]
+    Shown { found: Privacy, expected: Privacy },
 }
 
 /// What an opening and a receipt disagree about: the receipt's field.
@@ -126,9 +209,21 @@ impl Opening {
             ("assurance", self.request.assurance == receipt.assurance),
             ("privacy", self.request.privacy == receipt.privacy),
             ("parents", self.request.parents == receipt.parents),
-            ("payment", self.request.payment == receipt.payment),
+            ("payment", self.shows_the_payment(receipt)),
+            ("charge", receipt.charged() == receipt.owed()),
             ("nonce", self.request.nonce == receipt.nonce),
         ];
         same.iter().find(|(_, equal)| !equal).map_or(Ok(()), |(field, _)| Err(Mismatch(field)))
+    }
+
+    /// True only if the receipt shows of the request's payment exactly what the request's privacy says.
+    fn shows_the_payment(&self, receipt: &Receipt) -> bool {
+        match (&self.request.payment, &receipt.payment) {
+            (None, None) => true,
+            (Some(payment), Some(paid)) => {
+                payment.terms == paid.terms && payment.shown(self.request.privacy) == paid.paid_by
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     bounded::{Bytes, List, Text},
     canonical::{Canonical, Noun, Version},
     nouns::{choice, record, words},
+    payment::Payment,
 };
 
 /// Longest content of one message, in bytes.
@@ -408,8 +409,8 @@ record! {
         gateway: PublicKey,
         /// Receipts that this request builds on.
         parents: List<Digest, PARENTS_MAX>,
-        /// Empty, or the reference of the payment that covers this request.
-        payment: Bytes<256>,
+        /// What covers this request; absent where it costs nothing.
+        payment: Option<Payment>,
         nonce: Digest,
     }
 }

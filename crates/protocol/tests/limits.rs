@@ -97,7 +97,7 @@ fn an_opening_that_differs_from_its_receipt_in_any_field_is_refused_by_that_fiel
     let (opening, receipt) = (sample::<Opening>("opening"), sample::<Receipt>("receipt"));
     assert_eq!(opening.matches(&receipt), Ok(()));
     type Change = fn(&mut Receipt);
-    let changes: [(&str, Change); 16] = [
+    let changes: [(&str, Change); 17] = [
         ("chain_id", |receipt| receipt.chain_id += 1),
         ("request", |receipt| receipt.request = Digest::ZERO),
         ("prompt", |receipt| receipt.prompt = Digest::ZERO),
@@ -112,7 +112,8 @@ fn an_opening_that_differs_from_its_receipt_in_any_field_is_refused_by_that_fiel
         ("assurance", |receipt| receipt.assurance = protocol::Assurance::Signed),
         ("privacy", |receipt| receipt.privacy = protocol::Privacy::Full),
         ("parents", |receipt| receipt.parents = List::default()),
-        ("payment", |receipt| receipt.payment = Bytes::default()),
+        ("payment", |receipt| receipt.payment = None),
+        ("charge", |receipt| receipt.charge += 1),
         ("nonce", |receipt| receipt.nonce = Digest::ZERO),
     ];
     for (field, change) in changes {

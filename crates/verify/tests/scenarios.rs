@@ -236,7 +236,7 @@ fn an_unreadable_bundle_is_refused_with_what_was_wrong_and_nothing_else_runs() {
         assert!(matches!(report.verdict, Verdict::Refused { check: "format", .. }));
         assert_eq!((report.receipt, report.as_of_epoch, report.state), (None, None, None));
         assert!(report.checks[1..].iter().all(|line| matches!(line.outcome, Outcome::Skipped(_))));
-        assert_eq!(report.checks.len(), 13);
+        assert_eq!(report.checks.len(), 14);
     }
 }
 
@@ -305,4 +305,36 @@ fn an_opening_of_another_answer_is_refused_with_the_field() {
     bundle.opening = Some(Scenario { tensors: true, ..Scenario::default() }.opening());
     let report = verify(&bundle, &trust);
     assert!(matches!(&report.verdict, Verdict::Refused { check: "opening", reason } if reason.contains("`request`")));
+}
+
+fn charge_line(scenario: &Scenario) -> String {
+    let report = check(scenario);
+    report.checks.iter().find(|line| line.name == "charge").unwrap().detail.clone()
+}
+
+#[test]
+fn a_charge_is_counted_again_from_terms_and_tokens() {
+    // (4 * 1e-6 + 3 * 1e-5) dollars * 1.05 = 35.7 millionths, rounded up; an OPG is ten cents.
+    let told = charge_line(&Scenario::default());
+    assert!(told.starts_with("36 of at most 700 (metered, terms "), "{told}");
+    assert!(told.contains(", 357000000000000 in OPG, by a payer that is not shown"), "{told}");
+    holds_as(&Scenario { payment: None, ..Scenario::default() }, "final (audited)");
+    assert_eq!(charge_line(&Scenario { payment: None, ..Scenario::default() }), "free: no payment covers it");
+}
+
+#[test]
+fn a_receipt_shows_of_its_payer_what_its_privacy_says() {
+    let told = |privacy| charge_line(&Scenario { privacy, ..Scenario::default() });
+    assert!(told(protocol::Privacy::Hashed).ends_with(&format!("by purse {}", network::digest("purse"))));
+    assert!(told(protocol::Privacy::Full).ends_with(&format!("by 0x{}", "07".repeat(20))));
+}
+
+#[test]
+fn a_charge_that_does_not_follow_from_the_receipt_is_refused() {
+    let overcharged = Scenario { overcharge: 1, with_opening: false, ..Scenario::default() };
+    refused_by(&overcharged, "charge", "357000000000000) follow from its terms and tokens");
+    let unagreed = Scenario { payment: None, ..overcharged.clone() };
+    refused_by(&unagreed, "charge", "charges 0 (1 OPG units), 0 (0) follow");
+    // With the opening at hand it is noticed there.
+    refused_by(&Scenario { with_opening: true, ..overcharged }, "opening", "`charge`");
 }

@@ -7,7 +7,10 @@ mod network;
 
 use faces::{places, replaced};
 use network::Scenario;
-use protocol::{Assurance, Bundle, Canonical as _, Element, Finish, Privacy, Role, Speaker, Standing, Trust, Value};
+use protocol::{
+    Assurance, Bundle, Canonical as _, Element, Finish, Privacy, Role, Speaker, Standing, Trust, Value, payment::Basis,
+    price::Unit,
+};
 use verify::{Outcome, Verdict, verify, verify_bytes};
 
 /// Which check refuses a change, by the beginning of the field's name; the first row that fits counts.
@@ -44,8 +47,17 @@ fn expected(field: &str) -> &'static [&'static str] {
 
 /// Other values of the same kind.
 fn others(value: &Value) -> Vec<Value> {
-    let words =
-        [Assurance::WORDS, Element::WORDS, Finish::WORDS, Privacy::WORDS, Role::WORDS, Speaker::WORDS, Standing::WORDS];
+    let words = [
+        Assurance::WORDS,
+        Basis::WORDS,
+        Element::WORDS,
+        Finish::WORDS,
+        Privacy::WORDS,
+        Role::WORDS,
+        Speaker::WORDS,
+        Standing::WORDS,
+        Unit::WORDS,
+    ];
     match value {
         Value::Null => vec![],
         Value::Flag(flag) => vec![Value::Flag(!flag)],

@@ -79,10 +79,11 @@ impl Chain {
             received_at_ms: terms.received_at_ms,
             finished_at_ms: terms.finished_at_ms.max(terms.received_at_ms),
             parents: request.parents.clone(),
-            payment: request.payment.clone(),
+            payment: None,
             charge: 0,
             nonce: request.nonce,
-        };
+        }
+        .billed(&request);
         let opening = Opening {
             request,
             request_salt: salts.request,

@@ -209,7 +209,7 @@ impl Draft {
             received_at_ms: 1,
             finished_at_ms: 2,
             parents: request.parents.clone(),
-            payment: request.payment.clone(),
+            payment: None,
             charge: 0,
             nonce: request.nonce,
         };
@@ -240,7 +240,7 @@ fn request(model: Digest, input: Input, parameters: Parameters) -> Request {
         issued_at_ms: 1,
         gateway: key(2).public_key(),
         parents: List::default(),
-        payment: Bytes::default(),
+        payment: None,
         nonce: crypto::hash("og/test/nonce", &[&COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes()]),
     }
 }

@@ -27,7 +27,7 @@ pub struct Billed {
     model_name: String,
     publisher: PublicKey,
     level: Assurance,
-    most: Usage,
+    most: Vec<Usage>,
     counted_input: u64,
 }
 
@@ -41,7 +41,7 @@ impl Billed {
             model_name: &self.model_name,
             publisher: self.publisher,
             level: self.level,
-            most: self.most,
+            most: &self.most,
             counted_input: self.counted_input,
         }
     }
@@ -55,9 +55,11 @@ pub fn bill(
     model: &ModelRecord,
     words: Option<&Words>,
 ) -> Billed {
-    let counted: Option<u64> = requests.iter().map(|request| counted(&request.input, words)).sum();
-    let input = counted.unwrap_or_else(|| requests.iter().map(|request| bounded(&request.input)).sum());
-    let output = requests.iter().map(|request| u64::from(request.parameters.max_tokens)).fold(0, u64::saturating_add);
+    let counts: Vec<Option<u64>> = requests.iter().map(|request| counted(&request.input, words)).collect();
+    let most = |(request, counted): (&Request, &Option<u64>)| Usage {
+        input: counted.unwrap_or_else(|| bounded(&request.input)),
+        output: u64::from(request.parameters.max_tokens),
+    };
     Billed {
         url: url(headers, endpoint.path),
         path: endpoint.path,
@@ -66,8 +68,8 @@ pub fn bill(
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,
         level: requests.first().map_or(Assurance::Signed, |request| request.assurance),
-        most: Usage { input, output },
-        counted_input: counted.unwrap_or_default(),
+        most: requests.iter().zip(&counts).map(most).collect(),
+        counted_input: counts.iter().copied().sum::<Option<u64>>().unwrap_or_default(),
     }
 }
 
@@ -97,7 +99,7 @@ pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, model: &ModelReco
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,
         level: Assurance::Signed,
-        most: Usage { input: 1, output: 1 },
+        most: vec![Usage { input: 1, output: 1 }],
         counted_input: 0,
     }
 }

@@ -48,12 +48,13 @@ async fn serve(
     }
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
-    let requests = requests(shared, &call, &model)?;
+    let mut requests = requests(shared, &call, &model)?;
     let paid = match paid_for(shared, headers, endpoint, &body.bytes, &requests, &model, words.as_deref()).await {
         Ok(paid) => paid,
         Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
     };
     drop(body);
+    cover(&mut requests, paid.as_deref())?;
     let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
@@ -107,6 +108,15 @@ async fn paid_for(
     let Some(desk) = shared.desk.as_ref().filter(|desk| !desk.price(&model.name).is_free()) else { return Ok(None) };
     let billed = bill(headers, endpoint, body, requests, model, words);
     desk.admit(headers, &billed.as_bill()).await.map(|paid| Some(Arc::new(paid)))
+}
+
+/// Binds each request to its part of the payment.
+fn cover(requests: &mut [Request], paid: Option<&Paid>) -> Result<(), ApiError> {
+    let Some(paid) = paid else { return Ok(()) };
+    for (place, request) in requests.iter_mut().enumerate() {
+        request.payment = paid.covers(place, protocol::Digest(fresh()?));
+    }
+    Ok(())
 }
 
 /// The model's words: asked for where the answer cannot be told without them, taken where they are at hand.

@@ -8,7 +8,7 @@ use std::{
 use network::{Client, now_ms};
 use payments::{
     Address, Till, TillError,
-    price::{Feed, Part, Price, PriceError, Rate, Split, Tariff, Usage},
+    price::{Feed, Part, Price, PriceError, Quote, Rate, Split, Tariff, Usage, per_mille},
     scheme::{Asset, Method, Offer, Recipient, Scheme, upto::Sessions},
     signing::SignerKey,
     wire::{PaymentRequired, Resource},
@@ -62,8 +62,8 @@ pub struct Bill<'a> {
     pub model_name: &'a str,
     pub publisher: PublicKey,
     pub level: Assurance,
-    /// The most tokens that the call may use.
-    pub most: Usage,
+    /// The most tokens that each answer of the call may use.
+    pub most: &'a [Usage],
     /// Tokens of the prompt, where they could be counted; else zero.
     pub counted_input: u64,
 }
@@ -112,7 +112,16 @@ impl Desk {
 
     /// What a call of this bill costs per token, by the rate of now or of a moment ago.
     pub fn tariff(&self, bill: &Bill<'_>, asset: &Asset, rate: Option<Rate>) -> Tariff {
-        Tariff { price: self.price(bill.model_name), level: bill.level, money: asset.money, rate }
+        let (price, per_mille) = (self.price(bill.model_name), per_mille(bill.level));
+        Tariff { price, per_mille, money: asset.money, rate }
+    }
+
+    /// The most that each answer of a bill can cost, and all of them together.
+    pub fn most(tariff: &Tariff, bill: &Bill<'_>) -> Result<(Vec<Quote>, Quote), PriceError> {
+        let each = bill.most.iter().enumerate().map(|(place, usage)| of_answer(tariff, place).quote(*usage));
+        let each: Vec<Quote> = each.collect::<Result<_, _>>()?;
+        let sum = each.iter().try_fold(Quote::ZERO, |sum, quote| sum.checked_add(*quote));
+        Ok((each, sum.ok_or(PriceError::Overflow)?))
     }
 
     /// All ways to pay a bill by one rate; the ways that have no price without a rate are left out.
@@ -120,8 +129,8 @@ impl Desk {
         let mut offers = Vec::new();
         let mut last = None;
         for asset in &self.assets {
-            match self.tariff(bill, asset, rate).quote(bill.most) {
-                Ok(quote) => self.ways(asset, quote.amount, &mut offers),
+            match Self::most(&self.tariff(bill, asset, rate), bill) {
+                Ok((_, most)) => self.ways(asset, most.amount, &mut offers),
                 Err(error) => last = Some(error),
             }
         }
@@ -187,6 +196,12 @@ impl Desk {
         ];
         Split::new(parts).unwrap_or_else(|_| nobody(self.recipient.pay_to))
     }
+}
+
+/// The tariff of a call's answer at `place`: the first one pays for the call.
+pub fn of_answer(tariff: &Tariff, place: usize) -> Tariff {
+    let price = if place == 0 { tariff.price } else { tariff.price.of_a_further_answer() };
+    Tariff { price, ..*tariff }
 }
 
 /// Everything to one holder: where a split cannot be made.

@@ -9,15 +9,15 @@ use api::{ApiError, Code, Said};
 use network::axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use payments::{
     Address, B256, Ended, Reservation,
-    books::Entry,
-    price::Usage,
+    books::{Answer, Entry},
+    price::{Holder, Usage},
     scheme::{Refused, Scheme, upto::SessionToken},
     wire::{Network, SettleResponse, header as wire},
 };
-use protocol::Digest;
+use protocol::{Digest, EvmAddress, Payment, Terms, payment::Basis};
 use serde_json::{Value, json};
 
-use crate::payment::desk::{Bill, Desk, holder};
+use crate::payment::desk::{Bill, Desk, holder, of_answer};
 
 /// How a call is paid.
 pub enum Kind {
@@ -44,6 +44,8 @@ pub struct Paid {
     payer: Payer,
     purse: Digest,
     max: u128,
+    /// What each answer is priced by.
+    terms: Vec<Terms>,
     reservation: tokio::sync::Mutex<Option<Reservation>>,
     /// Tokens of the prompt, where they could be counted before.
     input: u64,
@@ -52,16 +54,33 @@ pub struct Paid {
 
 impl Paid {
     pub fn new(desk: Arc<Desk>, kind: Kind, payer: Payer, reservation: Reservation, bill: &Bill<'_>) -> Self {
+        let tariff = *reservation.tariff();
+        // What had a price when it was reserved still has it.
+        let most = Desk::most(&tariff, bill).map(|(each, _)| each).unwrap_or_default();
+        let basis = if matches!(kind, Kind::Exact) { Basis::Whole } else { Basis::Metered };
+        let terms = |(place, max)| Terms { tariff: of_answer(&tariff, place), basis, max };
         Self {
             desk,
             kind,
             payer,
+            terms: most.into_iter().enumerate().map(terms).collect(),
             purse: reservation.purse(),
             max: reservation.max(),
             reservation: tokio::sync::Mutex::new(Some(reservation)),
             input: bill.counted_input,
             output: AtomicU64::new(0),
         }
+    }
+
+    /// What covers the answer at `place` of the call, for its request. `salt` hides the payer in its receipt.
+    pub fn covers(&self, place: usize, salt: Digest) -> Option<Payment> {
+        let payer = protocol::Payer {
+            network: self.payer.network.chain_id(),
+            asset: EvmAddress(self.payer.asset.into_array()),
+            account: EvmAddress(self.payer.address.into_array()),
+            purse: self.purse,
+        };
+        self.terms.get(place).map(|terms| Payment { payer, salt, terms: *terms })
     }
 
     /// Returns when the first byte may leave.
@@ -102,11 +121,8 @@ impl Paid {
         let Some(reservation) = self.reservation.lock().await.take() else {
             return Err(ApiError::new(Code::Internal, "The call has been charged before."));
         };
-        let usage = said.iter().fold(before.fold(Usage::default(), add), add);
-        let last = said.last().map(|said| &said.answered.receipt.receipt);
-        let id = last.map_or(Digest::ZERO, protocol::Receipt::id);
-        let worker = last.map(|receipt| payments::price::Holder(holder(&receipt.worker_key)));
-        let ended = reservation.charge(usage, id, worker).await.map_err(|error| not_durable(&error))?;
+        let answers = before.map(answer).chain(said.iter().map(answer)).collect();
+        let ended = reservation.charge(answers).await.map_err(|error| not_durable(&error))?;
         if let Some(said) = said.last_mut() {
             said.answered.payment = Some(Box::new(self.told(&ended)));
         }
@@ -206,13 +222,11 @@ impl Desk {
     }
 }
 
-/// Tokens of one more answer, as its receipt proves them.
-fn add(sum: Usage, said: &Said) -> Usage {
+/// What an answer's receipt charges, and who is paid for the work.
+fn answer(said: &Said) -> Answer {
     let receipt = &said.answered.receipt.receipt;
-    Usage {
-        input: sum.input.saturating_add(receipt.prompt_tokens.into()),
-        output: sum.output.saturating_add(receipt.output_tokens.into()),
-    }
+    let (charged, worker) = (receipt.charged(), Some(Holder(holder(&receipt.worker_key))));
+    Answer { receipt: receipt.id(), amount: charged.amount, opg: charged.opg, worker }
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {

@@ -122,7 +122,7 @@ impl Desk {
         let authorised = claim.settle_against(offer, &facts)?;
         let tariff = self.tariff(bill, &offer.asset, rate);
         let max = match offer.scheme {
-            Scheme::Upto => self.most(&tariff, bill)?,
+            Scheme::Upto => self.most_of(&tariff, bill)?,
             Scheme::Exact | Scheme::Batch => offer.amount,
         };
         let split = self.split(bill);
@@ -151,14 +151,14 @@ impl Desk {
         let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
         let offer = offers.into_iter().find(|offer| offer.scheme == Scheme::Upto).ok_or(Refused::UnknownSession)?;
         let tariff = self.tariff(bill, &offer.asset, rate);
-        let max = self.most(&tariff, bill)?;
+        let max = self.most_of(&tariff, bill)?;
         let split = self.split(bill);
         let reservation = self.till.draw(&session.purse, &wanted(bill, max, &split, None), tariff)?;
         Ok(self.paid(Kind::Session(token.clone()), &offer, session.payer, reservation, bill, false))
     }
 
-    fn most(&self, tariff: &Tariff, bill: &Bill<'_>) -> Result<u128, Refused> {
-        tariff.quote(bill.most).map(|quote| quote.amount).map_err(|error| Refused::Chain(error.to_string()))
+    fn most_of(&self, tariff: &Tariff, bill: &Bill<'_>) -> Result<u128, Refused> {
+        Self::most(tariff, bill).map(|(_, most)| most.amount).map_err(|error| Refused::Chain(error.to_string()))
     }
 
     async fn take_channel(

@@ -347,10 +347,11 @@ fn finish(stub: &Stub, request: Request, output: Output) -> DoneFrame {
         received_at_ms: request.issued_at_ms,
         finished_at_ms: request.issued_at_ms + 1,
         parents: request.parents.clone(),
-        payment: request.payment.clone(),
+        payment: None,
         charge: 0,
         nonce: request.nonce,
-    };
+    }
+    .billed(&request);
     let opening = Opening { request, request_salt, prompt, prompt_salt, output, output_salt };
     DoneFrame { receipt: receipt.sign(&stub.key), opening, finish }
 }

@@ -109,6 +109,7 @@ fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
     if receipt.finished_at_ms < earliest {
         return Err(Refusal::TooOld { found: receipt.finished_at_ms, earliest });
     }
+    receipt.check_charge()?;
     present.open.charges.checked_add(receipt.charge).map(|_| ()).ok_or(Refusal::ChargeOverflow)
 }
 

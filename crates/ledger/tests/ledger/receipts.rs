@@ -2,11 +2,14 @@
 
 use ledger::{Event, Offence, Refusal, Rules};
 use protocol::{
-    Action, Digest, List, Receipt, Role, Standing,
+    Action, Digest, List, Privacy, Receipt, Role, Standing,
+    receipt::ChargeFault,
     transaction::{PostReceipts, RotateKey, prove_possession},
 };
 
-use crate::world::{ALICE, Answer, CHAIN, GATEWAY, OTHER_WORKER, STAKE, WORKER, World, key, node, post, public};
+use crate::world::{
+    ALICE, Answer, CHAIN, GATEWAY, OTHER_WORKER, STAKE, WORKER, World, charging, key, node, post, public,
+};
 
 /// What the ledger says about a worker's next receipt, changed and signed again.
 fn refused(change: impl FnOnce(&mut Receipt)) -> Refusal {
@@ -114,11 +117,21 @@ fn a_receipt_of_unknown_content_is_refused() {
 }
 
 #[test]
+fn a_charge_that_does_not_follow_from_its_terms_and_tokens_is_refused() {
+    let charged = refused(|receipt| receipt.charge += 1);
+    assert!(matches!(charged, Refusal::Charge(ChargeFault::Amount { .. })), "{charged}");
+    let unagreed = refused(|receipt| (receipt.payment, receipt.charge) = (None, 1));
+    assert!(matches!(unagreed, Refusal::Charge(ChargeFault::Amount { .. })), "{unagreed}");
+    let shown = refused(|receipt| receipt.privacy = Privacy::Full);
+    assert!(matches!(shown, Refusal::Charge(ChargeFault::Shown { .. })), "{shown}");
+}
+
+#[test]
 fn charges_that_would_overflow_the_epochs_sum_are_refused() {
     let mut world = World::new();
     let (first, second) = (world.answer(WORKER), world.answer(OTHER_WORKER));
-    let most = first.changed(WORKER, |receipt| receipt.charge = u128::MAX);
-    let one = second.changed(OTHER_WORKER, |receipt| receipt.charge = 1);
+    let most = first.changed(WORKER, |receipt| charging(receipt, u128::MAX));
+    let one = second.changed(OTHER_WORKER, |receipt| charging(receipt, 1));
     world.posting(&most).unwrap();
     assert_eq!(world.posting(&one), Err(Refusal::ChargeOverflow));
     let record = world.next_epoch();

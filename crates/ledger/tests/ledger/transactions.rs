@@ -127,7 +127,10 @@ fn the_mempool_refuses_what_would_not_be_read() {
     let mut world = World::new();
     let mut receipt = world.answer(crate::world::WORKER).signed;
     receipt.receipt.parents = protocol::List::new(vec![receipt.receipt.nonce; 16]).unwrap();
-    receipt.receipt.payment = protocol::Bytes::new(vec![1; 256]).unwrap();
+    let payment = crate::world::payment(1);
+    let (mut paid, charge) = payment.paid(protocol::Privacy::Full, receipt.receipt.usage());
+    paid.terms.tariff.rate = Some(protocol::price::Rate { usd_per_opg: 1, at_ms: 1 });
+    (receipt.receipt.payment, receipt.receipt.charge) = (Some(paid), charge);
     let signed = world.signed(GATEWAY, crate::world::post(vec![&receipt; 256]));
     assert_eq!(world.ledger.admit(&signed), Ok(()), "the fullest batch of the largest receipts is let in");
     let opening = crate::world::Answer::new(crate::world::WORKER, 0, receipt.receipt.nonce, 0).opening;

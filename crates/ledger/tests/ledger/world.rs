@@ -13,8 +13,10 @@ use ledger::{
 };
 use protocol::{
     Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, EvmAddress, Finish, Input, List, Message, NodeId,
-    Opening, Output, Parameters, Privacy, Receipt, Request, Role, SignedReceipt, SignedTransaction, Speaker, Text,
-    Transaction, Version,
+    Opening, Output, Parameters, Payer, Payment, Privacy, Quote, Receipt, Request, Role, SignedReceipt,
+    SignedTransaction, Speaker, Tariff, Terms, Text, Transaction, Version,
+    payment::Basis,
+    price::{Money, Price, Unit},
     registry::node_id,
     request::{StreamHead, output_commitment, prompt_commitment, request_commitment},
     transaction::{Call, Challenge, PostReceipts, ReportAudit, Respond, Vote},
@@ -302,7 +304,7 @@ fn request(worker: u8, sequence: u64, time_ms: u64) -> Request {
         issued_at_ms: time_ms,
         gateway: public(GATEWAY),
         parents: List::default(),
-        payment: Bytes::default(),
+        payment: Some(payment(u128::from(sequence))),
         nonce: crypto::hash("og/test/nonce", &[&[worker], &sequence.to_be_bytes()]),
     }
 }
@@ -335,10 +337,26 @@ fn receipt(opening: &Opening, worker: u8, sequence: u64, previous: Digest, time_
         received_at_ms: time_ms,
         finished_at_ms: time_ms,
         parents: request.parents.clone(),
-        payment: request.payment.clone(),
-        charge: u128::from(sequence),
+        payment: None,
+        charge: 0,
         nonce: request.nonce,
     }
+    .billed(request)
+}
+
+/// A payment that charges so much OPG, whatever is used.
+pub fn payment(opg: u128) -> Payment {
+    let payer = Payer { network: 8_453, asset: EvmAddress([1; 20]), account: EvmAddress([2; 20]), purse: Digest::ZERO };
+    let money = Money { unit: Unit::Opg, decimals: 18 };
+    let tariff = Tariff { price: Price::FREE, per_mille: 1_000, money, rate: None };
+    let terms = Terms { tariff, basis: Basis::Whole, max: Quote { amount: opg, opg } };
+    Payment { payer, salt: Digest::ZERO, terms }
+}
+
+/// The receipt with another charge, by terms that say the same.
+pub fn charging(receipt: &mut Receipt, opg: u128) {
+    let (paid, charge) = payment(opg).paid(receipt.privacy, receipt.usage());
+    (receipt.payment, receipt.charge) = (Some(paid), charge);
 }
 
 /// A native call of a module.

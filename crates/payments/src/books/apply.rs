@@ -1,8 +1,10 @@
 //! One entry on the state. Total: an entry that speaks of what is not there changes nothing, so that no journal makes it panic.
 
+use protocol::{Digest, List};
+
 use crate::{
     books::{
-        entry::{Charged, Entry, Matured, Owed, PaidOut, PurseRecord, Refunded, Settled},
+        entry::{Answer, Charged, Entry, Matured, Owed, PaidOut, PurseRecord, Refunded, Settled},
         state::{Books, Wallet, day},
     },
     price::{Holder, Part},
@@ -125,13 +127,15 @@ impl Books {
         if self.calls.contains_key(&charged.call) {
             self.end_call(charged.call);
             if let Some(purse) = self.purses.get_mut(&charged.purse) {
-                purse.spent = purse.spent.saturating_add(charged.amount);
+                purse.spent = purse.spent.saturating_add(charged.amount());
             }
             let (amount, calls) = self.revenue.entry((charged.model, day(charged.at_ms))).or_default();
-            *amount = amount.saturating_add(charged.opg);
+            *amount = amount.saturating_add(charged.opg());
             *calls = calls.saturating_add(1);
         }
         self.next_call = self.next_call.max(charged.call.saturating_add(1));
+        let receipts = charged.answers.iter().map(|answer| answer.receipt).filter(|receipt| *receipt != Digest::ZERO);
+        self.by_receipt.extend(receipts.map(|receipt| (receipt, charged.call)));
         self.held.insert(charged.call, charged);
     }
 
@@ -145,13 +149,13 @@ impl Books {
 
     /// Gives a charge back: where it is not settled it is as if it had never been made, else the payer is owed it.
     fn take_back(&mut self, refunded: &Refunded) {
-        let Some(charged) = self.held.remove(&refunded.call) else { return };
+        let Some((charged, answer)) = self.take_held(refunded) else { return };
         let Some(purse) = self.purses.get_mut(&charged.purse) else { return };
         let busy = purse.settling.as_ref().map_or(0, |settling| settling.amount);
         let unsettled = purse.spent.saturating_sub(purse.settled.max(busy));
-        let undone = charged.amount.min(unsettled);
+        let undone = answer.amount.min(unsettled);
         purse.spent = purse.spent.saturating_sub(undone);
-        let owed = charged.amount.saturating_sub(undone);
+        let owed = answer.amount.saturating_sub(undone);
         if owed > 0 {
             let wallet = (purse.network, purse.asset, purse.payer);
             let sum = self.owed.entry(wallet).or_default();
@@ -159,22 +163,38 @@ impl Books {
         }
         let key = (charged.model, day(charged.at_ms));
         if let Some((amount, calls)) = self.revenue.get_mut(&key) {
-            *amount = amount.saturating_sub(charged.opg);
-            *calls = calls.saturating_sub(1);
+            *amount = amount.saturating_sub(answer.opg);
+            *calls = calls.saturating_sub(u64::from(charged.answers.is_empty()));
         }
+    }
+
+    /// Takes an answer out of the charges that may be refunded: its call without it, and the answer.
+    fn take_held(&mut self, refunded: &Refunded) -> Option<(Charged, Answer)> {
+        let charged = self.held.get_mut(&refunded.call)?;
+        let mut answers = charged.answers.to_vec();
+        let place = answers.iter().position(|answer| answer.receipt == refunded.receipt)?;
+        let answer = answers.swap_remove(place);
+        charged.answers = List::new(answers).unwrap_or_default();
+        let charged = charged.clone();
+        if charged.answers.is_empty() {
+            self.held.remove(&refunded.call);
+        }
+        self.by_receipt.remove(&refunded.receipt);
+        Some((charged, answer))
     }
 
     fn free_upto(&mut self, matured: &Matured) {
         let calls: Vec<u64> =
             self.held.iter().filter(|(_, charged)| charged.at_ms <= matured.upto_ms).map(|(call, _)| *call).collect();
         for charged in calls.iter().filter_map(|call| self.held.remove(call)) {
-            for share in charged.shares.iter().filter(|share| share.part != Part::Burn) {
-                let free = self.free.entry(share.holder).or_default();
-                *free = free.saturating_add(share.amount);
-            }
-            for share in charged.shares.iter().filter(|share| share.part == Part::Burn) {
-                let burned = self.free.entry(Holder(alloy_primitives::Address::ZERO)).or_default();
-                *burned = burned.saturating_add(share.amount);
+            for answer in charged.answers.iter() {
+                self.by_receipt.remove(&answer.receipt);
+                for share in charged.shares(answer) {
+                    let nobody = Holder(alloy_primitives::Address::ZERO);
+                    let holder = if share.part == Part::Burn { nobody } else { share.holder };
+                    let free = self.free.entry(holder).or_default();
+                    *free = free.saturating_add(share.amount);
+                }
             }
         }
     }

@@ -5,22 +5,12 @@ use thiserror::Error;
 
 use crate::{
     books::{
-        entry::{CallRecord, Charged, Delivered, Entry, Matured, Refunded},
+        entry::{Answer, CallRecord, Charged, Delivered, Entry, Matured, Refunded},
         state::Books,
     },
-    price::{Holder, Part, Quote, Split},
+    price::Quote,
     scheme::{Refused, Scheme},
 };
-
-/// What a call is charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charge {
-    pub quote: Quote,
-    pub receipt: Digest,
-    /// Who is paid the worker's part, now that it is known who served.
-    pub worker: Option<Holder>,
-    pub now_ms: Milliseconds,
-}
 
 /// A bug of the caller's: nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -29,6 +19,8 @@ pub enum ChargeError {
     NoCall,
     #[error("a delivery that costs {found} after one that cost {before}")]
     Backwards { before: u128, found: u128 },
+    #[error("{0} answers in one call, at most 128 expected")]
+    TooMany(usize),
 }
 
 impl Books {
@@ -44,13 +36,18 @@ impl Books {
         Ok((!is_exact && amount > record.delivered).then_some(Entry::Delivered(Delivered { call, amount, opg })))
     }
 
-    /// Ends a call whose answer is whole. Never charges more than was reserved: what goes beyond is the network's loss.
-    pub fn charge(&self, call: u64, charge: Charge) -> Result<Entry, ChargeError> {
+    /// Ends a call whose answers are whole: each is charged what its receipt says. Never charges more than was reserved: what goes beyond
+    /// is the network's loss.
+    pub fn charge(&self, call: u64, mut answers: Vec<Answer>, now_ms: Milliseconds) -> Result<Entry, ChargeError> {
         let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
-        let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
-        let amount = if is_exact { record.max } else { charge.quote.amount.min(record.max) };
-        let opg = capped_opg(charge.quote, amount);
-        Ok(ended(record, amount, opg, &charge))
+        let mut left = record.max;
+        for answer in &mut answers {
+            let amount = answer.amount.min(left);
+            answer.opg = capped_opg(Quote { amount: answer.amount, opg: answer.opg }, amount);
+            answer.amount = amount;
+            left = left.saturating_sub(amount);
+        }
+        ended(record, answers, now_ms)
     }
 
     /// Ends a call whose answer broke off: charged for what was journalled as delivered, released where that is nothing.
@@ -59,9 +56,7 @@ impl Books {
         if record.delivered == 0 {
             return Ok(Entry::Released(call));
         }
-        let quote = Quote { amount: record.delivered, opg: record.delivered_opg };
-        let charge = Charge { quote, receipt: Digest::ZERO, worker: None, now_ms };
-        Ok(ended(record, record.delivered, record.delivered_opg, &charge))
+        ended(record, vec![cut_short(record.delivered, record.delivered_opg)], now_ms)
     }
 
     /// Ends a call whose payer left while it was answered: charged for what was delivered. In `exact` the price is the call's, so whoever
@@ -71,13 +66,15 @@ impl Books {
         if quote.amount == 0 {
             return self.abandon(call, now_ms);
         }
-        self.charge(record.call, Charge { quote, receipt: Digest::ZERO, worker: None, now_ms })
+        let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
+        let amount = if is_exact { record.max } else { quote.amount };
+        self.charge(call, vec![cut_short(amount, quote.opg)], now_ms)
     }
 
     /// Takes the charge of a refuted or undelivered answer back.
     pub fn refund(&self, receipt: &Digest, now_ms: Milliseconds) -> Result<Entry, Refused> {
         let (call, _) = self.charge_of(receipt).ok_or(Refused::Refund(0, 0))?;
-        Ok(Entry::Refunded(Refunded { call, at_ms: now_ms }))
+        Ok(Entry::Refunded(Refunded { call, receipt: *receipt, at_ms: now_ms }))
     }
 
     /// Frees the shares of charges that are older than the challenge window.
@@ -99,23 +96,22 @@ fn capped_opg(quote: Quote, amount: u128) -> u128 {
     u128::try_from(opg).unwrap_or(quote.opg)
 }
 
-fn ended(record: &CallRecord, amount: u128, opg: u128, charge: &Charge) -> Entry {
-    if amount == 0 {
-        return Entry::Released(record.call);
+/// An answer that ended before its receipt.
+const fn cut_short(amount: u128, opg: u128) -> Answer {
+    Answer { receipt: Digest::ZERO, amount, opg, worker: None }
+}
+
+fn ended(record: &CallRecord, answers: Vec<Answer>, now_ms: Milliseconds) -> Result<Entry, ChargeError> {
+    if answers.iter().all(|answer| answer.amount == 0) {
+        return Ok(Entry::Released(record.call));
     }
-    // A split that was written down sums to one; one that somehow does not gives nothing away.
-    let mut shares = Split::of(record.split.clone()).map(|split| split.shares(opg)).unwrap_or_default();
-    if let Some(worker) = charge.worker {
-        shares.iter_mut().filter(|share| share.part == Part::Worker).for_each(|share| share.holder = worker);
-    }
-    Entry::Charged(Charged {
+    let count = answers.len();
+    Ok(Entry::Charged(Charged {
         call: record.call,
         purse: record.purse,
-        amount,
-        opg,
-        receipt: charge.receipt,
         model: record.model,
-        shares: List::new(shares).unwrap_or_default(),
-        at_ms: charge.now_ms,
-    })
+        split: record.split.clone(),
+        answers: List::new(answers).map_err(|_| ChargeError::TooMany(count))?,
+        at_ms: now_ms,
+    }))
 }

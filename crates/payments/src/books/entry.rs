@@ -3,9 +3,12 @@
 use protocol::{Bytes, Digest, List, Milliseconds};
 
 use crate::{
-    price::{Holder, PARTS_MAX, Portion, Share},
+    price::{Holder, PARTS_MAX, Part, Portion, Share, Split},
     scheme::{Method, PROOF_BYTES_MAX, Scheme},
 };
+
+/// Most answers of one call.
+pub const ANSWERS_MAX: usize = 128;
 
 protocol::record! {
     /// What a payer signed, and what became of it.
@@ -70,18 +73,46 @@ protocol::record! {
 }
 
 protocol::record! {
+    /// What one answer of a call is charged.
+    Answer {
+        /// Zero where the answer ended before its receipt.
+        receipt: Digest,
+        amount: u128,
+        opg: u128,
+        /// Who is paid the worker's part, now that it is known who served.
+        worker: Option<Holder>,
+    }
+}
+
+protocol::record! {
     /// A call is over and paid for.
     Charged {
         call: u64,
         purse: Digest,
-        amount: u128,
-        opg: u128,
-        /// Zero where the answer ended before its receipt.
-        receipt: Digest,
         model: Digest,
-        /// Of `opg`.
-        shares: List<Share, PARTS_MAX>,
+        split: List<Portion, PARTS_MAX>,
+        answers: List<Answer, ANSWERS_MAX>,
         at_ms: Milliseconds,
+    }
+}
+
+impl Charged {
+    pub fn amount(&self) -> u128 {
+        self.answers.iter().fold(0, |sum, answer| sum.saturating_add(answer.amount))
+    }
+
+    pub fn opg(&self) -> u128 {
+        self.answers.iter().fold(0, |sum, answer| sum.saturating_add(answer.opg))
+    }
+
+    /// Who gets what of an answer's charge: together it, to the unit. A split that was written down sums to one; one that somehow
+    /// does not gives nothing away.
+    pub fn shares(&self, answer: &Answer) -> Vec<Share> {
+        let mut shares = Split::of(self.split.clone()).map(|split| split.shares(answer.opg)).unwrap_or_default();
+        if let Some(worker) = answer.worker {
+            shares.iter_mut().filter(|share| share.part == Part::Worker).for_each(|share| share.holder = worker);
+        }
+        shares
     }
 }
 
@@ -101,8 +132,8 @@ protocol::record! {
 }
 
 protocol::record! {
-    /// The charge of a call is taken back.
-    Refunded { call: u64, at_ms: Milliseconds, }
+    /// The charge of one answer is taken back.
+    Refunded { call: u64, receipt: Digest, at_ms: Milliseconds, }
 }
 
 protocol::record! {

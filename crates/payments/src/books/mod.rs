@@ -12,10 +12,10 @@ mod recover;
 mod settle;
 mod state;
 
-pub use charge::{Charge, ChargeError};
+pub use charge::ChargeError;
 pub use entry::{
-    CallRecord, Charged, Delivered, Entry, Freed, Matured, NameRecord, PaidOut, PurseRecord, Raise, Raised, Refunded,
-    Revenue, Settled, Settling, Unsettled,
+    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Entry, Freed, Matured, NameRecord, PaidOut, PurseRecord,
+    Raise, Raised, Refunded, Revenue, Settled, Settling, Unsettled,
 };
 pub use open::Wanted;
 pub use recover::RecoverError;

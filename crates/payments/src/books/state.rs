@@ -28,6 +28,8 @@ pub struct Books {
     pub(super) names: BTreeMap<Digest, NameRecord>,
     /// Charges whose challenge window is open, by call.
     pub(super) held: BTreeMap<u64, Charged>,
+    /// The call that a receipt is charged with, while it may be refunded.
+    pub(super) by_receipt: BTreeMap<Digest, u64>,
     /// What holders may have paid out, in OPG.
     pub(super) free: BTreeMap<Holder, u128>,
     /// What payers are to get back.
@@ -105,7 +107,8 @@ impl Books {
 
     /// Shares of charges that may still be refunded, by holder.
     pub fn held_of(&self, holder: Holder) -> u128 {
-        let shares = self.held.values().flat_map(|charged| charged.shares.iter());
+        let shares =
+            self.held.values().flat_map(|charged| charged.answers.iter().flat_map(|answer| charged.shares(answer)));
         shares.filter(|share| share.holder == holder).fold(0, |sum: u128, share| sum.saturating_add(share.amount))
     }
 
@@ -127,10 +130,12 @@ impl Books {
         self.revenue.iter().map(|((model, day), (amount, calls))| (model, *day, *amount, *calls))
     }
 
-    /// The newest charge of a receipt, while it may be refunded.
+    /// The charge of a receipt, while it may be refunded.
     pub fn charge_of(&self, receipt: &Digest) -> Option<(u64, ChargeOf)> {
-        let (call, charged) = self.held.iter().rev().find(|(_, charged)| charged.receipt == *receipt)?;
-        let Charged { purse, amount, opg, at_ms, .. } = charged;
-        Some((*call, ChargeOf { purse: *purse, amount: *amount, opg: *opg, at_ms: *at_ms }))
+        let call = *self.by_receipt.get(receipt)?;
+        let charged = self.held.get(&call)?;
+        let answer = charged.answers.iter().find(|answer| answer.receipt == *receipt)?;
+        let (amount, opg) = (answer.amount, answer.opg);
+        Some((call, ChargeOf { purse: charged.purse, amount, opg, at_ms: charged.at_ms }))
     }
 }

@@ -2,17 +2,8 @@
 
 use std::collections::VecDeque;
 
-use protocol::Milliseconds;
+use protocol::{Milliseconds, price::Rate};
 use thiserror::Error;
-
-/// What one OPG is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Billionths of a billionth of a dollar.
-    pub usd_per_opg: u128,
-    /// When it was so.
-    pub at_ms: Milliseconds,
-}
 
 /// Why there is no rate, or none was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -4,6 +4,6 @@ mod feed;
 mod quote;
 mod split;
 
-pub use feed::{Feed, FeedError, Rate};
-pub use quote::{LEVELS, Money, Price, PriceError, Quote, Tariff, Unit, Usage, quote};
+pub use feed::{Feed, FeedError};
+pub use quote::{LEVELS, Money, Price, PriceError, Quote, Rate, Tariff, Unit, Usage, per_mille};
 pub use split::{Holder, MILLION, PARTS_MAX, Part, Portion, Share, Split, SplitError};

@@ -10,7 +10,7 @@ use std::{
 use alloy_primitives::{Address, B256, address, keccak256};
 use payments::{
     Reservation, Till,
-    books::Wanted,
+    books::{Answer, Wanted},
     payer::{Channel, Payer},
     price::{Money, Part, Price, Split, Tariff, Unit},
     scheme::{
@@ -20,7 +20,7 @@ use payments::{
     signing::SignerKey,
     wire::{Network, PaymentPayload, PaymentRequired, Resource},
 };
-use protocol::{Assurance, Digest};
+use protocol::Digest;
 
 pub const NOW_S: u64 = 1_800_000_000;
 pub const NOW_MS: u64 = NOW_S * 1_000;
@@ -138,7 +138,7 @@ pub fn tariff(offer: &Offer) -> Tariff {
     let base = 10_u128.pow(18 - u32::from(offer.asset.money.decimals));
     let price = Price { unit, per_call: 0, per_input_token: 0, per_output_token: 10 * base };
     let rate = payments::price::Rate { usd_per_opg: 1_000_000_000_000_000_000, at_ms: 0 };
-    Tariff { price, level: Assurance::Signed, money: offer.asset.money, rate: Some(rate) }
+    Tariff { price, per_mille: 1_000, money: offer.asset.money, rate: Some(rate) }
 }
 
 pub fn wanted<'a>(offer: &Offer, split: &'a Split, request: u8) -> Wanted<'a> {
@@ -181,4 +181,15 @@ pub fn take(
     }
     let authorised = authorise(payment, offer, facts)?;
     till.take(&authorised, wanted, tariff(offer))
+}
+
+/// One answer that costs so much, under the receipt of this number.
+pub fn answer(amount: u128, opg: u128, receipt: u8) -> Vec<Answer> {
+    vec![Answer { receipt: Digest([receipt; 32]), amount, opg, worker: None }]
+}
+
+/// One answer of so many tokens, at ten units each.
+pub fn answers(tokens: u64, receipt: u8) -> Vec<Answer> {
+    let amount = u128::from(tokens) * 10;
+    answer(amount, amount, receipt)
 }

@@ -5,10 +5,13 @@ use crypto::{
     threshold::{GroupKey, GroupSignature},
 };
 use protocol::{
-    Assurance, Bundle, Bytes, Certificate, Chat, Constraint, Digest, Element, EpochRecord, Finish, Input, KeyRecord,
-    List, Message, ModelRecord, NodeRecord, Opening, Output, Parameters, Privacy, Prompt, Receipt, ReceiptStatus,
-    Request, Role, SignedReceipt, Speaker, Standing, Tensor, Text, Tool, ToolCall, Trust, Version,
+    Assurance, Bundle, Bytes, Certificate, Chat, Constraint, Digest, Element, EpochRecord, EvmAddress, Finish, Input,
+    KeyRecord, List, Message, ModelRecord, NodeRecord, Opening, Output, Parameters, Payer, Payment, Privacy, Prompt,
+    Quote, Receipt, ReceiptStatus, Request, Role, SignedReceipt, Speaker, Standing, Tariff, Tensor, Terms, Text, Tool,
+    ToolCall, Trust, Version,
     bundle::{ReceiptInclusion, StateLeaf, StateProof, SumStep},
+    payment::Basis,
+    price::{Money, Price, Rate, Unit, WHOLE},
     registry::{ModelKind, OPEN_END, node_id},
     request::{
         Alternative, Score, Scored, ScoredToken, StreamHead, TokenBias, output_commitment, prompt_commitment,
@@ -33,7 +36,15 @@ pub fn kinds() -> Vec<Kind> {
                 ("embed", &embed),
             ]),
         ),
-        noun("receipt", vec![("chat", receipt(&chat)), ("tensors", receipt(&tensors))]),
+        noun(
+            "receipt",
+            vec![
+                ("chat", receipt(&chat)),
+                ("tensors", receipt(&tensors)),
+                ("hashed", receipt_of(&prompt, Privacy::Hashed)),
+                ("full", receipt_of(&chat, Privacy::Full)),
+            ],
+        ),
         plain("signed_receipt", vec![("chat", signed_receipt())]),
         noun("opening", vec![("chat", chat), ("tensors", tensors), ("prompt", prompt)]),
         noun("epoch_record", vec![("plain", epoch(41))]),
@@ -132,7 +143,30 @@ fn tensor_output() -> Output {
     Output::Tensors(list(vec![tensor("score", Element::F64, vec![1])]))
 }
 
+/// Dollars for a chat, by the token; OPG for a prompt, by the call; nothing for tensors.
+fn payment(input: &Input) -> Option<Payment> {
+    let money = |unit, decimals| Money { unit, decimals };
+    let price =
+        |unit| Price { unit, per_call: 1, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
+    let rate = Some(Rate { usd_per_opg: WHOLE / 10, at_ms: 1_790_000_000_000 });
+    let (basis, tariff) = match input {
+        Input::Chat(_) => {
+            (Basis::Metered, Tariff { price: price(Unit::Usd), per_mille: 1_050, money: money(Unit::Usd, 6), rate })
+        }
+        Input::Prompt(_) => (
+            Basis::Whole,
+            Tariff { price: price(Unit::Opg), per_mille: 1_000, money: money(Unit::Opg, 18), rate: None },
+        ),
+        Input::Tensors(_) | Input::Embed(_) => return None,
+    };
+    let terms = Terms { tariff, basis, max: Quote { amount: 1_500, opg: u128::MAX } };
+    let (asset, account) = (EvmAddress([0xa5; 20]), EvmAddress([0x5a; 20]));
+    let payer = Payer { network: 8_453, asset, account, purse: digest("purse") };
+    Some(Payment { payer, salt: digest("payer salt"), terms })
+}
+
 pub fn request(input: Input) -> Request {
+    let payment = payment(&input);
     let stop = list(vec![text("###"), text("\n\n")]);
     Request {
         version: Version,
@@ -155,7 +189,7 @@ pub fn request(input: Input) -> Request {
         issued_at_ms: 1_790_000_000_123,
         gateway: public(12),
         parents: list(vec![digest("parent")]),
-        payment: Bytes::new(vec![0xde, 0xad]).unwrap(),
+        payment,
         nonce: digest("nonce"),
     }
 }
@@ -209,10 +243,17 @@ fn receipt(opening: &Opening) -> Receipt {
         received_at_ms: 1_790_000_000_200,
         finished_at_ms: 1_790_000_000_900,
         parents: request.parents.clone(),
-        payment: request.payment.clone(),
-        charge: 1_500_000_000_000_000_000_000,
+        payment: None,
+        charge: 0,
         nonce: request.nonce,
     }
+    .billed(request)
+}
+
+fn receipt_of(opening: &Opening, privacy: Privacy) -> Receipt {
+    let mut opening = opening.clone();
+    opening.request.privacy = privacy;
+    receipt(&opening)
 }
 
 pub fn signed_receipt() -> SignedReceipt {

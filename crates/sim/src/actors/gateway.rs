@@ -118,7 +118,7 @@ impl Gateway {
             issued_at_ms: now_ms,
             gateway: self.key.public_key(),
             parents: List::default(),
-            payment: Bytes::default(),
+            payment: None,
             nonce: draw(self.seed, "nonce", number),
         }
     }

@@ -3,6 +3,7 @@
 mod assurance;
 mod certificate;
 mod chain;
+mod charge;
 mod format;
 mod history;
 mod inclusion;
@@ -22,6 +23,7 @@ pub(crate) static CHECKS: &[Check] = &[
     chain::CHECK,
     signature::CHECK,
     opening::CHECK,
+    charge::CHECK,
     inclusion::CHECK,
     history::CHECK,
     certificate::CHECK,

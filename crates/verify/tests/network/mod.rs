@@ -11,11 +11,13 @@ use crypto::{
     threshold::{GroupKey, GroupSignature},
 };
 use protocol::{
-    Amount, Assurance, Bundle, Canonical as _, Certificate, Chat, EpochRecord, Finish, Input, KeyRecord, List, Message,
-    Noun as _, Opening, Output, Parameters, Privacy, Receipt, ReceiptStatus, Request, Role, SignedReceipt, Speaker,
-    Standing, Tensor, Text, Trust, Version,
+    Amount, Assurance, Bundle, Canonical as _, Certificate, Chat, EpochRecord, EvmAddress, Finish, Input, KeyRecord,
+    List, Message, Noun as _, Opening, Output, Parameters, Payer, Payment, Privacy, Quote, Receipt, ReceiptStatus,
+    Request, Role, SignedReceipt, Speaker, Standing, Tariff, Tensor, Terms, Text, Trust, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
     epoch::certificate_namespace,
+    payment::Basis,
+    price::{Money, Price, Rate, Unit, WHOLE},
     registry::{OPEN_END, node_id, state_key},
     request::{Element, StreamHead, output_commitment, prompt_commitment, request_commitment},
 };
@@ -50,6 +52,10 @@ pub struct Scenario {
     pub of_floats: bool,
     pub tensors: bool,
     pub with_opening: bool,
+    pub privacy: Privacy,
+    pub payment: Option<Payment>,
+    /// What the worker charges beyond what its receipt gives.
+    pub overcharge: Amount,
     pub answered_in_ms: i64,
     /// How long before the end of its epoch the answer was finished.
     pub finished_before_ms: i64,
@@ -77,6 +83,9 @@ impl Default for Scenario {
             of_floats: false,
             tensors: false,
             with_opening: true,
+            privacy: Privacy::Private,
+            payment: Some(payment()),
+            overcharge: 0,
             answered_in_ms: 420,
             finished_before_ms: 300,
         }
@@ -85,6 +94,19 @@ impl Default for Scenario {
 
 pub fn digest(text: &str) -> Digest {
     hash("og/test", &[text.as_bytes()])
+}
+
+/// Ten millionths of a dollar a token of the answer, paid in dollars.
+pub fn payment() -> Payment {
+    let price =
+        Price { unit: Unit::Usd, per_call: 0, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
+    let rate = Some(Rate { usd_per_opg: WHOLE / 10, at_ms: START_MS });
+    let tariff = Tariff { price, per_mille: 1_050, money: Money { unit: Unit::Usd, decimals: 6 }, rate };
+    let max = Quote { amount: 700, opg: 7 * WHOLE / 1_000 };
+    let terms = Terms { tariff, basis: Basis::Metered, max };
+    let (asset, account) = (EvmAddress([6; 20]), EvmAddress([7; 20]));
+    let payer = Payer { network: 8_453, asset, account, purse: digest("purse") };
+    Payment { payer, salt: digest("payer salt"), terms }
 }
 
 pub fn worker_key() -> SigningKey {
@@ -181,12 +203,12 @@ impl Scenario {
             },
             parameters,
             assurance: self.assurance,
-            privacy: Privacy::Private,
+            privacy: self.privacy,
             template_time_ms: START_MS,
             issued_at_ms: self.finished_at_ms() - 500,
             gateway: gateway_key(),
             parents: List::new(vec![digest("parent")]).unwrap(),
-            payment: Bytes::new(vec![0xde, 0xad]).unwrap(),
+            payment: self.payment,
             nonce: digest("nonce"),
         }
     }
@@ -209,7 +231,7 @@ impl Scenario {
         let (request, key) = (&opening.request, worker_key());
         let commitment = request_commitment(&opening.request_salt, request);
         let finished = self.finished_at_ms();
-        let receipt = Receipt {
+        let mut receipt = Receipt {
             version: Version,
             spec_version: u16::from(!self.of_floats),
             chain_id: self.chain_id,
@@ -234,10 +256,12 @@ impl Scenario {
             received_at_ms: finished.checked_add_signed(-self.answered_in_ms).unwrap(),
             finished_at_ms: finished,
             parents: request.parents.clone(),
-            payment: request.payment.clone(),
-            charge: 1_500_000_000_000_000,
+            payment: None,
+            charge: 0,
             nonce: request.nonce,
-        };
+        }
+        .billed(request);
+        receipt.charge += self.overcharge;
         receipt.sign(&key)
     }
 

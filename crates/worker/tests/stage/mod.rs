@@ -127,7 +127,7 @@ fn request(model: Digest, input: Input, max_tokens: u32) -> Request {
         issued_at_ms: now_ms(),
         gateway: gateway_key().public_key(),
         parents: List::default(),
-        payment: Bytes::default(),
+        payment: None,
         nonce,
     }
 }
