@@ -9,9 +9,10 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, Bundle, Canonical, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey, Transaction,
-    Version,
+    Action, Amount, BridgeRecord, Bundle, Canonical, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
+    Transaction, Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
+    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
     transaction::BATCH_MAX,
 };
 use tokio::sync::Mutex;
@@ -68,6 +69,26 @@ impl LedgerClient {
 
     pub async fn epoch(&self, epoch: u64) -> Result<CertifiedEpoch, NetworkError> {
         self.each(|url| async move { self.client.get(&format!("{url}/epochs/{epoch}")).await }).await
+    }
+
+    /// Where the ledger stands with Base.
+    pub async fn bridge(&self) -> Result<BridgeRecord, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/bridge")).await }).await
+    }
+
+    /// A settlement as of the newest certified epoch.
+    pub async fn settlement(&self, number: u64) -> Result<ProvenSettlement, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/settlements/{number}")).await }).await
+    }
+
+    /// A rotation of the network's key, in the same way.
+    pub async fn rotation(&self, serial: u64) -> Result<ProvenRotation, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/rotations/{serial}")).await }).await
+    }
+
+    /// Payouts of an account, behind 0x, from settlement `from` on; a page of them, oldest first.
+    pub async fn payouts(&self, account: &str, from: u64) -> Result<Vec<ProvenPayout>, NetworkError> {
+        self.each(|url| async move { self.client.get_list(&format!("{url}/payouts/{account}/{from}")).await }).await
     }
 
     pub async fn epoch_receipts(&self, epoch: u64) -> Result<Vec<ReceiptView>, NetworkError> {

@@ -69,6 +69,14 @@ pub enum Verb {
     Stake(Stake),
     /// Pay some OPG of the devnet's faucet to whoever needs it.
     Faucet(Faucet),
+    /// OPG between the ledger and Base.
+    #[command(subcommand)]
+    Bridge(Bridge),
+    /// What an account is owed on Base, and claims of it.
+    #[command(subcommand)]
+    Payout(Payout),
+    /// Carry settlements from the ledger to Base; a devnet does so by itself.
+    Relayer(Relayer),
     /// One line for each node of the network.
     Status,
     /// The process of a float runtime, as a worker starts it.
@@ -112,6 +120,12 @@ pub struct Devnet {
     /// Use this RPC as Base instead of starting a chain.
     #[arg(long, value_name = "URL", conflicts_with = "base_port")]
     pub base_rpc: Option<String>,
+    /// The network's settlement on that Base; without it, nothing is carried there and nothing comes from there.
+    #[arg(long, value_name = "ADDRESS", requires = "base_rpc")]
+    pub base_settlement: Option<relayer::Address>,
+    /// Leave it to others to carry settlements to Base (og relayer).
+    #[arg(long)]
+    pub no_relayer: bool,
 }
 
 #[derive(Args)]
@@ -401,6 +415,73 @@ pub struct StakeOf {
     /// A node's id, or its name in the folder's network.
     #[arg(long, value_name = "NODE")]
     pub node: String,
+}
+
+#[derive(Subcommand)]
+pub enum Bridge {
+    /// Lock OPG on the ledger, to be minted on Base.
+    #[command(after_help = "Example:\n  og bridge to-base 12.5 --key 0")]
+    ToBase {
+        /// In OPG.
+        amount: String,
+        /// Whose it is on Base; without it, the key's own.
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<String>,
+        /// A devnet's Base key by its number, or a file with a secret in hexadecimal.
+        #[arg(long, default_value = "0")]
+        key: String,
+    },
+    /// Destroy OPG on Base, to be unlocked on the ledger.
+    #[command(after_help = "Example:\n  og bridge to-ledger 3 --key 0 --to bob")]
+    ToLedger {
+        /// In OPG.
+        amount: String,
+        /// An address, a public key or the name of a key; without it, the key's own address.
+        #[arg(long)]
+        to: Option<String>,
+        /// A devnet's Base key by its number, or a file with a secret in hexadecimal.
+        #[arg(long, default_value = "0")]
+        key: String,
+    },
+    /// Where both sides stand.
+    Status,
+}
+
+#[derive(Subcommand)]
+pub enum Payout {
+    /// Payouts of an account, and where each stands.
+    List {
+        /// An address, a public key or the name of a key.
+        #[arg(long)]
+        of: String,
+    },
+    /// Have payouts paid on Base, whoever pays for the gas.
+    #[command(after_help = "Example:\n  og payout claim --of 0x77…77 --key 0")]
+    Claim {
+        /// An address, a public key or the name of a key; without it, the key's own address.
+        #[arg(long)]
+        of: Option<String>,
+        /// Pays for the gas: a devnet's Base key by its number, or a file with a secret in hexadecimal.
+        #[arg(long, default_value = "0")]
+        key: String,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  og relayer --base-rpc https://… --settlement 0x77…77 --key secret.txt")]
+pub struct Relayer {
+    /// Base's RPC; without it, the one that this network is joined to.
+    #[arg(long, value_name = "URL")]
+    pub base_rpc: Option<String>,
+    /// The network's settlement there.
+    #[arg(long, value_name = "ADDRESS")]
+    pub settlement: Option<relayer::Address>,
+    /// Pays for the gas: a devnet's Base key by its number, or a file with a secret in hexadecimal.
+    #[arg(long, default_value = "3")]
+    pub key: String,
+    /// Carry what there is and end.
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(Args)]

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::{
     base::{self, Base},
-    cli, genesis,
+    bridge, cli, genesis,
     home::{Home, Network, NodeEntry},
     node::{self, Overrides, Running},
     paid,
@@ -47,15 +47,16 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
         tokio::task::spawn_blocking(move || genesis::make(&home, &options)).await??
     };
     let mut terminate = signal(SignalKind::terminate())?;
-    let (base, mut nodes) = if paid::is_paid(home, options) {
-        // The gateway has to know where payers pay.
-        let base = Base::start(home, &network, options).await?;
+    // Validators have to know where OPG is destroyed for them, and the gateway where payers pay.
+    let base = Base::start(home, &network, options).await?;
+    let link = bridge::write(home, &base, options)?;
+    if paid::is_paid(home, options) {
         paid::write(home, &base)?;
-        (base, Nodes::start(home, &network, options).await?)
-    } else {
-        tokio::try_join!(Base::start(home, &network, options), Nodes::start(home, &network, options))?
-    };
+    }
+    let mut nodes = Nodes::start(home, &network, options).await?;
     wait_until_ready(&network, &mut nodes).await?;
+    let carried = link.filter(|_| !options.no_relayer);
+    let relayer = carried.map(|link| bridge::carry(home, &network, &link)).transpose()?;
     announce(home, &network, &nodes, &base, json, started.elapsed()).await?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
@@ -63,6 +64,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
         error = nodes.failed() => return Err(error),
     }
     tell("stopping");
+    relayer.iter().for_each(JoinHandle::abort);
     nodes.stop().await;
     base.stop().await;
     Ok(())

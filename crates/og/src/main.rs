@@ -4,6 +4,7 @@
 //! or a wrong command line.
 
 mod base;
+mod bridge;
 mod cli;
 mod commands;
 mod devnet;

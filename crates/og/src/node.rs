@@ -119,6 +119,7 @@ async fn start_validator(
         hubs: network.urls("hub"),
         keep_blocks: entry.keep_blocks,
         sync: if sync { others.collect() } else { Vec::new() },
+        base: crate::bridge::read(home)?.map(|link| link.watched()).transpose()?,
     };
     Ok(Validator::start(config).await?)
 }

@@ -8,7 +8,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use network::now_ms;
 use rpc::{FinalHeader, SubmitError};
 
-use crate::routes::Desk;
+use crate::desk::Desk;
 
 /// The node behind JSON-RPC.
 #[derive(Clone)]

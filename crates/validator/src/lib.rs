@@ -3,6 +3,8 @@
 //! `Node` is what runs on top of agreement: it holds the ledger and the pool and reads no clock, so that a simulation
 //! can drive it as production does. `Validator` adds sockets, disk and the re-execution of challenged receipts.
 
+mod burns;
+mod desk;
 mod ethereum;
 mod front;
 mod lock;
@@ -12,10 +14,12 @@ mod pool;
 mod relay;
 mod routes;
 mod service;
+mod settlements;
 mod snapshot;
 mod sync;
 mod vote;
 
+pub use burns::Base;
 pub use node::{Node, NodeError, SubmitError};
 pub use pool::{Pool, PoolRefusal};
 pub use service::{Config, Validator, ValidatorError};

@@ -18,11 +18,11 @@ use consensus::{
 use crypto::{SigningKey, threshold::GroupSignature};
 use ledger::{Event, Genesis, GenesisError, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
-    Action, Bytes, Canonical as _, Certificate, Digest, NodeId, Noun as _, PublicKey, SignedTransaction, Transaction,
-    Version,
+    Action, Burn, Bytes, Canonical as _, Certificate, Digest, List, NodeId, Noun as _, PublicKey, SignedTransaction,
+    Transaction, Version,
     registry::node_id,
     service::{CertifiedEpoch, ChallengeView},
-    transaction::{ShowDoubleVote, Vote},
+    transaction::{BURNS_MAX, ReportBurns, ShowDoubleVote, Vote},
 };
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -262,6 +262,19 @@ impl Node {
         let sender = self.key.public_key();
         let nonce = self.next_nonce(&sender);
         self.submit(&Transaction { version: Version, chain_id: self.chain_id, sender, nonce, action }.sign(&self.key))
+    }
+
+    /// Those of `burns` that this validator has not told the ledger yet.
+    pub(crate) fn untold(&self, burns: Vec<Burn>) -> Vec<Burn> {
+        let ledger = self.ledger();
+        let Some(own) = ledger.key(&self.key.public_key()).map(|record| record.node) else { return Vec::new() };
+        let told = |burn: &Burn| ledger.burns().any(|row| row.burn == *burn && row.seen_by.contains(&own));
+        burns.into_iter().filter(|burn| !told(burn)).collect()
+    }
+
+    /// Signs and submits what this validator saw destroyed on Base.
+    pub(crate) fn report_burns(&self, burns: List<Burn, BURNS_MAX>) -> Result<Digest, SubmitError> {
+        self.act(Action::ReportBurns(ReportBurns { burns }))
     }
 
     /// Resolves when a challenge may wait for a vote.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use api::face::Face;
-use consensus::Handle;
 use crypto::threshold::GroupSignature;
 use network::{
     Noun, Refusal as Answer,
@@ -17,7 +16,7 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction, Trust,
+    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -25,19 +24,12 @@ use protocol::{
 use serde_json::{Value, json};
 
 use crate::{
-    node::{Node, SubmitError},
+    desk::{Desk, Shared, address, not_certified},
+    node::SubmitError,
     offer::Offers,
     pool::PoolRefusal,
+    settlements,
 };
-
-/// What the interface answers from.
-pub(crate) struct Desk {
-    pub node: Arc<Node>,
-    pub agreement: Handle,
-    pub trust: Trust,
-}
-
-type Shared = State<Arc<Desk>>;
 
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
@@ -61,6 +53,11 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/models", get(models))
         .route("/keys/{key}", get(key))
         .route("/accounts/{key}", get(account))
+        .route("/bridge", get(settlements::bridge))
+        .route("/settlements/{number}", get(settlements::settlement))
+        .route("/settlements/{number}/payouts/{index}", get(settlements::payout))
+        .route("/rotations/{serial}", get(settlements::rotation))
+        .route("/payouts/{account}/{from}", get(settlements::payouts))
         .with_state(desk)
 }
 
@@ -261,11 +258,6 @@ async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<V
     })))
 }
 
-/// Forty hexadecimal digits behind 0x.
-fn address(text: &str) -> Option<EvmAddress> {
-    crypto::digest::read_hex(text.strip_prefix("0x")?).map(EvmAddress)
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -282,9 +274,4 @@ fn public_key(text: &str) -> Result<PublicKey, Answer> {
 fn unknown_receipt(id: &Digest) -> Answer {
     Answer::not_found("unknown_receipt", format!("receipt {id} is not anchored"))
         .with_hint("a fresh receipt is anchored within a second")
-}
-
-fn not_certified() -> Answer {
-    Answer::new(StatusCode::CONFLICT, "not_certified_yet", "no epoch is certified yet")
-        .with_hint("epochs are certified about every second")
 }

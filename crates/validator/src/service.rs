@@ -12,10 +12,12 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use crate::{
+    burns::{self, Base},
+    desk::Desk,
     front,
     node::{Node, NodeError},
     relay,
-    routes::{Desk, router},
+    routes::router,
     snapshot,
     sync::{self, Sync, SyncError},
     vote,
@@ -46,6 +48,8 @@ pub struct Config {
     pub keep_blocks: Option<u64>,
     /// Whom an empty directory begins from, instead of executing every block since the genesis; nobody if empty.
     pub sync: Vec<String>,
+    /// Where it reads Base, to tell what was destroyed there for the ledger; without it, it leaves that to the others.
+    pub base: Option<Base>,
 }
 
 /// Why a validator did not start.
@@ -72,8 +76,8 @@ pub struct Validator {
     server: Server,
     ethereum: rpc::Server,
     desk: Arc<Desk>,
-    /// Votes, and transactions on their way to others.
-    tasks: [JoinHandle<()>; 2],
+    /// Votes, transactions on their way to others, and burns on Base.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Validator {
@@ -107,7 +111,9 @@ impl Validator {
         let served = Arc::new(front::served(&desk));
         let ethereum =
             rpc::Server::start(config.ethereum_listen, served, config.client, rpc::Limits::default()).await?;
-        Ok(Self { server, ethereum, desk, tasks: [tokio::spawn(vote::follow(node, models)), sending] })
+        let reading = config.base.map(|base| tokio::spawn(burns::follow(Arc::clone(&node), base)));
+        let tasks = [tokio::spawn(vote::follow(node, models)), sending].into_iter().chain(reading).collect();
+        Ok(Self { server, ethereum, desk, tasks })
     }
 
     /// Where Ethereum's clients find it.

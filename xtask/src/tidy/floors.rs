@@ -9,7 +9,7 @@ static FLOORS: &[(u8, &[&str])] = &[
     (2, &["contracts", "graph", "protocol", "storage"]),
     (3, &["engine", "float", "consensus", "network", "api", "router", "evm", "payments"]),
     (4, &["verify", "hub", "gateway", "rpc"]),
-    (5, &["worker", "auditor", "ledger", "blocks"]),
+    (5, &["worker", "auditor", "ledger", "blocks", "relayer"]),
     (6, &["validator", "devchain"]),
     (7, &["og", "sim"]),
 ];

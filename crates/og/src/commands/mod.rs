@@ -1,6 +1,7 @@
 //! What each verb does: a file per verb.
 
 mod audit;
+mod bridge;
 mod compile;
 pub mod facilitator;
 mod infer;
@@ -58,6 +59,9 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
+        Verb::Bridge(command) => bridge::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Payout(command) => bridge::payout(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Relayer(options) => bridge::relay(&Remote::new(&common), &common, options).await.map(done),
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
         Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),
     }

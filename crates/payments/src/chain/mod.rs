@@ -10,4 +10,4 @@ pub use ask::{Ask, ChannelAsk, WalletAsk};
 pub use settle::{
     Call, ClaimLine, SettleError, claim, claim_signed, deposit, pay, payment, refund, refund_signed, sweep,
 };
-pub use transaction::{Fees, Signed, sign};
+pub use transaction::{Fees, Signed, sign, sign_paying};

@@ -26,7 +26,12 @@ pub struct Signed {
 
 /// Signs `call` for a chain.
 pub fn sign(call: &Call, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey) -> Signed {
-    let body = body(call, chain_id, nonce, fees);
+    sign_paying(call, 0, chain_id, nonce, fees, key)
+}
+
+/// The same with so many of the chain's coins.
+pub fn sign_paying(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey) -> Signed {
+    let body = body(call, value, chain_id, nonce, fees);
     let mut unsigned = vec![TYPE];
     list(&body, &mut unsigned);
     let signature = key.sign(&keccak256(&unsigned));
@@ -40,7 +45,7 @@ pub fn sign(call: &Call, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey)
     Signed { hash: keccak256(&raw), raw: raw.into(), nonce }
 }
 
-fn body(call: &Call, chain_id: u64, nonce: u64, fees: Fees) -> Vec<u8> {
+fn body(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fees) -> Vec<u8> {
     let mut body = Vec::new();
     chain_id.encode(&mut body);
     nonce.encode(&mut body);
@@ -48,8 +53,7 @@ fn body(call: &Call, chain_id: u64, nonce: u64, fees: Fees) -> Vec<u8> {
     fees.max_fee_per_gas.encode(&mut body);
     fees.gas.encode(&mut body);
     call.to.encode(&mut body);
-    // No coins.
-    0_u8.encode(&mut body);
+    value.encode(&mut body);
     call.data.encode(&mut body);
     // No access list.
     Header { list: true, payload_length: 0 }.encode(&mut body);

@@ -1,0 +1,138 @@
+//! How a network is joined to Base: where its settlement is, kept in `bridge.json`, and who pays to carry things there.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use devchain::FundedKey;
+use network::{Client, LedgerClient};
+use relayer::{Address, Chain, Depth, Relayer, SignerKey};
+use serde::{Deserialize, Serialize};
+use storage::{read_file, write_file};
+use tokio::task::JoinHandle;
+
+use crate::{
+    base::{self, Base},
+    cli,
+    home::{Home, Network, network_key},
+    keys,
+    screen::tell,
+};
+
+const FILE_BYTES_MAX: u64 = 1 << 12;
+/// Which of Base's keys carries settlements in a devnet.
+const KEY: &str = "3";
+/// A chain may take its time to answer.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where Base is, and the network's contract on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    pub rpc: String,
+    pub settlement: String,
+    /// Blocks on top of one that counts; without it, one counts when the chain calls it final.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub confirmations: Option<u64>,
+    pub first_block: u64,
+}
+
+fn file(home: &Home) -> PathBuf {
+    home.folder().join("bridge.json")
+}
+
+/// Writes how to reach the Base of a devnet. Another's RPC is a bridge only where its contract is named.
+pub fn write(home: &Home, base: &Base, options: &cli::Devnet) -> Result<Option<Link>> {
+    let path = file(home);
+    let own = contracts::addresses::DEVNET_SETTLEMENT;
+    let link = match (&options.base_rpc, options.base_settlement) {
+        (None, _) => {
+            Link { rpc: base.url.clone(), settlement: own.to_string(), confirmations: Some(0), first_block: 0 }
+        }
+        (Some(rpc), Some(named)) => {
+            Link { rpc: rpc.clone(), settlement: named.to_string(), confirmations: None, first_block: 0 }
+        }
+        (Some(_), None) => {
+            if path.exists() {
+                std::fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+            }
+            return Ok(None);
+        }
+    };
+    write_file(&path, &serde_json::to_vec_pretty(&link)?)?;
+    Ok(Some(link))
+}
+
+/// How this network is joined to Base, if it is.
+pub fn read(home: &Home) -> Result<Option<Link>> {
+    let path = file(home);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let link = serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?);
+    link.with_context(|| format!("failed to read {}", path.display())).map(Some)
+}
+
+impl Link {
+    pub fn settlement(&self) -> Result<Address> {
+        self.settlement.parse().with_context(|| format!("{:?} is no address of a settlement", self.settlement))
+    }
+
+    pub fn chain(&self) -> Chain {
+        Chain::new(Client::new(DEADLINE), self.rpc.clone())
+    }
+
+    /// What a validator reads burns by.
+    pub fn watched(&self) -> Result<validator::Base> {
+        Ok(validator::Base {
+            rpc: self.rpc.clone(),
+            settlement: self.settlement()?,
+            depth: self.confirmations.map_or(Depth::Finalized, Depth::Blocks),
+            first_block: self.first_block,
+        })
+    }
+
+    pub fn relayer(&self, network: &Network, key: SignerKey) -> Result<Relayer> {
+        Ok(Relayer {
+            base: self.chain(),
+            settlement: self.settlement()?,
+            ledger: LedgerClient::new(Client::default(), &network.urls("validator")),
+            network: network_key(network)?,
+            key,
+        })
+    }
+}
+
+/// A key for either chain: one of the devnet's Base keys by its number, or a file that holds a secret in hexadecimal.
+pub fn key(home: &Home, which: &str) -> Result<SignerKey> {
+    let secret = if let Ok(index) = which.parse::<u32>() {
+        let sealed = keys::open(home, &keys::passphrase(home)?, base::KEY);
+        FundedKey::derive(&sealed.context("hint: only a devnet's own folder has numbered keys")?.key.seed(), index)
+            .secret
+            .0
+    } else {
+        let text =
+            read_file(&PathBuf::from(which), FILE_BYTES_MAX).with_context(|| format!("failed to read {which}"))?;
+        let text = String::from_utf8(text).with_context(|| format!("{which} is not text"))?;
+        let digits = text.trim().trim_start_matches("0x");
+        crypto::digest::read_hex::<32>(digits)
+            .with_context(|| format!("{which} holds no key: 64 hexadecimal digits"))?
+    };
+    match SignerKey::from_secret(secret) {
+        Some(key) => Ok(key),
+        None => bail!("what {which} holds is no key of secp256k1"),
+    }
+}
+
+/// Carries settlements for as long as the devnet runs.
+pub fn carry(home: &Home, network: &Network, link: &Link) -> Result<JoinHandle<()>> {
+    let relayer = link.relayer(network, key(home, KEY)?)?;
+    let mut said = None;
+    Ok(tokio::spawn(relayer.run(move |told| {
+        let now = told.err().map(|error| error.to_string());
+        // Once for each trouble, not at every try.
+        if let Some(trouble) = now.as_ref().filter(|_| now != said) {
+            tell(&format!("relayer: {trouble}"));
+        }
+        said = now;
+    })))
+}

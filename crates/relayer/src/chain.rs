@@ -1,0 +1,195 @@
+//! A chain over JSON-RPC, as much of it as two ends of a bridge need: reads, logs, transactions of our own key.
+//!
+//! Every answer is foreign: read strictly, bounded by the client, and never believed where a certificate or a quorum decides.
+
+use std::time::Duration;
+
+use alloy_sol_types::SolCall;
+use network::{Client, NetworkError};
+use payments::{
+    Address, B256, Bytes, U256,
+    chain::{Call, Fees, sign_paying},
+    hex,
+    signing::SignerKey,
+};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+const GAS_MAX: u64 = 16_000_000;
+const TIP: u128 = 1_000_000;
+const POLL: Duration = Duration::from_millis(50);
+/// Characters of a foreign reason that are shown.
+const REASON_MAX: usize = 300;
+
+/// Why a chain could not be asked or told.
+#[derive(Clone, Debug, Error)]
+pub enum ChainError {
+    #[error("{0}")]
+    Network(#[from] NetworkError),
+    #[error("the chain's RPC refused {method}: {message}")]
+    Refused { method: &'static str, message: String },
+    #[error("the chain's RPC gave no usable answer to {0}")]
+    Answer(&'static str),
+    #[error("transaction {0} failed in its block")]
+    Failed(B256),
+    #[error(
+        "transaction {0} is in no block after {1} s; hint: it may still come, what follows from it is looked up anew"
+    )]
+    Waiting(B256, u64),
+}
+
+/// One event, as a log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub topics: Vec<B256>,
+    pub data: Bytes,
+}
+
+/// One chain.
+#[derive(Clone)]
+pub struct Chain {
+    client: Client,
+    url: String,
+}
+
+impl Chain {
+    pub fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    pub async fn id(&self) -> Result<u64, ChainError> {
+        self.small("eth_chainId", json!([])).await
+    }
+
+    /// Number of the newest block.
+    pub async fn number(&self) -> Result<u64, ChainError> {
+        self.small("eth_blockNumber", json!([])).await
+    }
+
+    /// Number of the newest block that the chain itself calls final.
+    pub async fn finalized(&self) -> Result<u64, ChainError> {
+        let method = "eth_getBlockByNumber";
+        let block = self.ask(method, json!(["finalized", false])).await?;
+        read_number(&block["number"]).and_then(|number| u64::try_from(number).ok()).ok_or(ChainError::Answer(method))
+    }
+
+    pub async fn balance(&self, of: Address) -> Result<U256, ChainError> {
+        self.whole("eth_getBalance", json!([of, "latest"])).await
+    }
+
+    /// What a method of a contract that only reads returns now.
+    pub async fn read<C: SolCall>(&self, contract: Address, call: &C) -> Result<C::Return, ChainError> {
+        let method = "eth_call";
+        let data = Bytes::from(call.abi_encode());
+        let answer = self.ask(method, json!([{ "to": contract, "data": data }, "latest"])).await?;
+        let bytes = answer.as_str().and_then(|text| hex::decode(text).ok()).ok_or(ChainError::Answer(method))?;
+        C::abi_decode_returns(&bytes).map_err(|_| ChainError::Answer(method))
+    }
+
+    /// Events of a contract in these blocks whose topics are among those given, in the chain's order.
+    pub async fn logs(
+        &self,
+        contract: Address,
+        blocks: (u64, u64),
+        topics: &[Vec<B256>],
+    ) -> Result<Vec<Seen>, ChainError> {
+        let method = "eth_getLogs";
+        let (from, to) = (format!("{:#x}", blocks.0), format!("{:#x}", blocks.1));
+        let filter = json!([{ "address": contract, "fromBlock": from, "toBlock": to, "topics": topics }]);
+        let answer = self.ask(method, filter).await?;
+        let logs = answer.as_array().ok_or(ChainError::Answer(method))?;
+        logs.iter().map(|log| read_log(log, contract).ok_or(ChainError::Answer(method))).collect()
+    }
+
+    /// Sends `call` with `value` coins from `key`, and waits until it is in a block. One that would fail is refused before.
+    pub async fn send(
+        &self,
+        call: &Call,
+        value: u128,
+        key: &SignerKey,
+        patience: Duration,
+    ) -> Result<B256, ChainError> {
+        let (from, chain_id) = (key.address(), self.id().await?);
+        let nonce = self.small("eth_getTransactionCount", json!([from, "pending"])).await?;
+        let price = u128::try_from(self.whole("eth_gasPrice", json!([])).await?).unwrap_or(u128::MAX / 4);
+        let asked = json!([{ "from": from, "to": call.to, "data": call.data, "value": format!("{value:#x}") }]);
+        let gas = self.small("eth_estimateGas", asked).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
+        let max_fee_per_gas = price.saturating_mul(2).saturating_add(TIP);
+        let fees = Fees { gas, max_fee_per_gas, max_priority_fee_per_gas: TIP };
+        let signed = sign_paying(call, value, chain_id, nonce, fees, key);
+        self.ask("eth_sendRawTransaction", json!([signed.raw])).await?;
+        match tokio::time::timeout(patience, self.included(signed.hash)).await {
+            Err(_) => Err(ChainError::Waiting(signed.hash, patience.as_secs())),
+            Ok(succeeded) => succeeded?.then_some(signed.hash).ok_or(ChainError::Failed(signed.hash)),
+        }
+    }
+
+    async fn included(&self, transaction: B256) -> Result<bool, ChainError> {
+        loop {
+            let receipt = self.ask("eth_getTransactionReceipt", json!([transaction])).await?;
+            if !receipt.is_null() {
+                return Ok(receipt["status"].as_str() == Some("0x1"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn small(&self, method: &'static str, params: Value) -> Result<u64, ChainError> {
+        u64::try_from(self.whole(method, params).await?).map_err(|_| ChainError::Answer(method))
+    }
+
+    async fn whole(&self, method: &'static str, params: Value) -> Result<U256, ChainError> {
+        read_number(&self.ask(method, params).await?).ok_or(ChainError::Answer(method))
+    }
+
+    async fn ask(&self, method: &'static str, params: Value) -> Result<Value, ChainError> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let bytes = self.client.post_json(&self.url, body.to_string(), &[]).await?;
+        let mut answer: Value = serde_json::from_slice(&bytes).map_err(|_| ChainError::Answer(method))?;
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+            let message = error["message"].as_str().unwrap_or("no reason").chars().take(REASON_MAX).collect();
+            return Err(ChainError::Refused { method, message });
+        }
+        Ok(answer["result"].take())
+    }
+}
+
+fn read_number(value: &Value) -> Option<U256> {
+    let digits = value.as_str()?.strip_prefix("0x")?;
+    U256::from_str_radix(digits, 16).ok()
+}
+
+/// A log of `contract` that still stands.
+fn read_log(log: &Value, contract: Address) -> Option<Seen> {
+    let address: Address = log["address"].as_str()?.parse().ok()?;
+    if address != contract || log["removed"].as_bool() == Some(true) {
+        return None;
+    }
+    let topics = log["topics"].as_array()?.iter().map(|topic| topic.as_str()?.parse().ok());
+    let data = hex::decode(log["data"].as_str()?).ok()?.into();
+    Some(Seen { topics: topics.collect::<Option<_>>()?, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_logs_are_read_or_are_none() {
+        assert_eq!(read_number(&json!("0x10")), Some(U256::from(16)));
+        for bad in [json!("10"), json!(16), json!("0x"), json!("0xzz"), json!(null)] {
+            assert!(read_number(&bad).is_none_or(|number| number.is_zero()), "{bad}");
+        }
+        let contract = Address::repeat_byte(1);
+        let log = json!({ "address": contract, "topics": [B256::repeat_byte(2)], "data": "0x0304" });
+        let seen = Seen { topics: vec![B256::repeat_byte(2)], data: vec![3, 4].into() };
+        assert_eq!(read_log(&log, contract), Some(seen));
+        assert_eq!(read_log(&log, Address::repeat_byte(9)), None, "another contract's");
+        let mut removed = log.clone();
+        removed["removed"] = true.into();
+        assert_eq!(read_log(&removed, contract), None);
+        let mut garbage = log;
+        garbage["data"] = "0x0".into();
+        assert_eq!(read_log(&garbage, contract), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! What whoever carries settlements to Base, and whoever is paid there, asks a validator.
+
+use network::{
+    Noun, Refusal as Answer,
+    axum::{
+        extract::{Path, State},
+        http::StatusCode,
+        response::Response,
+    },
+    nouns,
+};
+use protocol::{
+    BridgeRecord, Certificate,
+    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
+};
+
+use crate::desk::{Desk, Shared, address, not_certified};
+
+/// Payouts in one answer.
+const PAGE: usize = 256;
+
+pub(crate) async fn bridge(State(desk): Shared) -> Noun<BridgeRecord> {
+    Noun(desk.node.ledger().bridge())
+}
+
+pub(crate) async fn settlement(State(desk): Shared, Path(number): Path<u64>) -> Result<Noun<ProvenSettlement>, Answer> {
+    let made = desk.node.ledger().bridge().settlements;
+    if number >= made {
+        return Err(Answer::not_found(
+            "unknown_settlement",
+            format!("{made} settlements were made, counted from zero"),
+        ));
+    }
+    let (as_of, certificate) = newest(&desk)?;
+    let proven = desk.node.ledger().prove_settlement(number, as_of, certificate);
+    proven.map(Noun).map_err(|_| not_yet())
+}
+
+pub(crate) async fn rotation(State(desk): Shared, Path(serial): Path<u64>) -> Result<Noun<ProvenRotation>, Answer> {
+    let made = desk.node.ledger().bridge().rotations;
+    if serial == 0 || serial > made {
+        return Err(Answer::not_found("unknown_rotation", format!("{made} rotations were made, counted from one")));
+    }
+    let (as_of, certificate) = newest(&desk)?;
+    let proven = desk.node.ledger().prove_rotation(serial, as_of, certificate);
+    proven.map(Noun).map_err(|_| not_yet())
+}
+
+pub(crate) async fn payout(
+    State(desk): Shared,
+    Path((number, index)): Path<(u64, u64)>,
+) -> Result<Noun<ProvenPayout>, Answer> {
+    let found = desk.node.ledger().prove_payout(number, index);
+    let unknown = || Answer::not_found("unknown_payout", format!("settlement {number} has no payout {index}"));
+    found.map(Noun).ok_or_else(unknown)
+}
+
+/// A page of an account's payouts, from a settlement on.
+pub(crate) async fn payouts(
+    State(desk): Shared,
+    Path((account, from)): Path<(String, u64)>,
+) -> Result<Response, Answer> {
+    let account = address(&account)
+        .ok_or_else(|| Answer::bad_request("bad_address", "an address is 40 hexadecimal digits behind 0x"))?;
+    Ok(nouns(&desk.node.ledger().payouts_of(&account, from, PAGE)))
+}
+
+fn newest(desk: &Desk) -> Result<(u64, Certificate), Answer> {
+    let newest = desk.node.newest_certified().ok_or_else(not_certified)?;
+    Ok((newest.record.epoch, newest.certificate.ok_or_else(not_certified)?))
+}
+
+fn not_yet() -> Answer {
+    Answer::new(StatusCode::CONFLICT, "not_certified_yet", "the epoch that holds it is not certified yet")
+        .with_hint("epochs are certified about every second")
+}
