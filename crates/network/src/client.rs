@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Method, Request, Response, body::Incoming, header};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header};
 use protocol::{Canonical, Reader};
 
 use crate::{
     error::NetworkError,
     frames::{FRAME_BYTES_MAX, Oversized, Splitter},
+    transport::{Transport, TransportError},
 };
 
 /// Largest answer that is not a stream.
@@ -24,7 +21,7 @@ const LIST_MAX: usize = 1 << 20;
 /// Talks to nodes; clones share connections.
 #[derive(Clone)]
 pub struct Client {
-    inner: legacy::Client<HttpConnector, Full<Bytes>>,
+    transport: Transport,
     deadline: Duration,
 }
 
@@ -37,17 +34,20 @@ impl Default for Client {
 impl Client {
     /// `deadline` bounds each call; for a stream, each wait for the next frame.
     pub fn new(deadline: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(2)));
-        let inner =
-            legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(20)).build(connector);
-        Self { inner, deadline }
+        Self { transport: Transport::new(), deadline }
     }
 
     /// What bounds each call.
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Sends to any server, and gives its answer whatever the status is. No redirect is followed.
+    pub async fn ask(&self, request: Request<Bytes>) -> Result<Answer, NetworkError> {
+        let url = request.uri().to_string();
+        let response = self.sent(&url, request.map(Full::new)).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, body: self.pieces(&url, response) })
     }
 
     pub async fn get_bytes(&self, url: &str) -> Result<Bytes, NetworkError> {
@@ -115,14 +115,21 @@ impl Client {
     /// Sends and waits for the head of the answer; a status that is no success becomes an error with its reason.
     async fn send(&self, url: &str, request: Made) -> Result<Response<Incoming>, NetworkError> {
         let request = request.map_err(|_| NetworkError::Address { url: url.to_owned() })?;
-        let sent = tokio::time::timeout(self.deadline, self.inner.request(request)).await;
-        let response = sent.map_err(|_| timeout(url))?.map_err(|error| unreachable(url, &error))?;
+        let response = self.sent(url, request).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let reason = collect(url, response, 1 << 16).await.unwrap_or_default();
         Err(NetworkError::refused(url, status.as_u16(), &reason))
+    }
+
+    async fn sent(&self, url: &str, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, NetworkError> {
+        let sent = tokio::time::timeout(self.deadline, self.transport.request(request)).await;
+        sent.map_err(|_| timeout(url))?.map_err(|error| match error {
+            TransportError::Roots(cause) => NetworkError::Roots { url: url.to_owned(), cause },
+            TransportError::Failed(error) => unreachable(url, &error),
+        })
     }
 }
 
@@ -134,7 +141,14 @@ fn octets(method: Method, url: &str, body: Bytes) -> Made {
     request.header(header::CONTENT_TYPE, "application/octet-stream").body(Full::new(body))
 }
 
-/// An answer as it arrives.
+/// An answer of any status, its body still on its way.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Pieces,
+}
+
+/// An answer's body as it arrives.
 pub struct Pieces {
     url: String,
     body: Incoming,
@@ -182,6 +196,18 @@ impl Pieces {
                 }
             }
         }
+    }
+
+    /// All that is left of the answer, at most `limit` bytes of it.
+    pub async fn whole(mut self, limit: usize) -> Result<Bytes, NetworkError> {
+        let mut whole = Vec::new();
+        while let Some(piece) = self.next().await? {
+            whole.extend_from_slice(&piece);
+            if whole.len() > limit {
+                return Err(NetworkError::TooLarge { url: self.url, limit });
+            }
+        }
+        Ok(whole.into())
     }
 
     fn cut(&self) -> NetworkError {

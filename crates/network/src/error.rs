@@ -63,8 +63,12 @@ pub enum NetworkError {
     Refused { url: String, status: u16, code: String, message: String },
     #[error("{url} sent bytes that are not what was asked for: {source}")]
     Decode { url: String, source: DecodeError },
-    #[error("{url} is not an address of the form http://host:port")]
+    #[error("{url} is not an address of the form http://host:port or https://host")]
     Address { url: String },
+    #[error(
+        "{url} cannot be checked, because this machine has no roots of certificates: {cause}; hint: install ca-certificates, or name a file of roots in SSL_CERT_FILE"
+    )]
+    Roots { url: String, cause: String },
     #[error("failed to listen on {address}: {cause}")]
     Listen { address: String, cause: String },
 }
@@ -75,7 +79,11 @@ impl NetworkError {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::TooLarge { .. } | Self::Decode { .. } | Self::Address { .. } | Self::Listen { .. } => false,
+            Self::TooLarge { .. }
+            | Self::Decode { .. }
+            | Self::Address { .. }
+            | Self::Roots { .. }
+            | Self::Listen { .. } => false,
         }
     }
 
@@ -88,6 +96,7 @@ impl NetworkError {
             | Self::TooLarge { .. }
             | Self::Decode { .. }
             | Self::Address { .. }
+            | Self::Roots { .. }
             | Self::Listen { .. } => None,
         }
     }

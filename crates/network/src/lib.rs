@@ -10,10 +10,11 @@ mod ledger_client;
 mod patient;
 mod places;
 mod server;
+mod transport;
 
 pub use axum;
 pub use bytes::Bytes;
-pub use client::{Client, Frames, Pieces};
+pub use client::{Answer, Client, Frames, Pieces};
 pub use clock::now_ms;
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};

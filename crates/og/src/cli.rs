@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use graph::CacheFormat;
 use worker::Adversary;
 
+mod paying;
+
+pub use paying::{Approve, Limit, Pay};
+
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
 
@@ -61,6 +65,8 @@ pub enum Verb {
     /// OPG on the ledger: who has how much, and payments.
     #[command(subcommand)]
     Wallet(Wallet),
+    /// Ask any server, and pay what it asks for by x402, within the key's limits.
+    Pay(Pay),
     /// Settle x402 payments for servers that take them.
     #[command(subcommand)]
     Facilitator(Facilitator),
@@ -310,6 +316,12 @@ pub enum Wallet {
     /// Balance and next nonce of an address, a public key or a key of the folder.
     #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show 0x77…77")]
     Show { who: String },
+    /// Set what a key may spend on calls that og pay pays for.
+    Limit(Limit),
+    /// What keys may spend, and have spent today.
+    Limits,
+    /// Let Permit2 move a key's tokens, which offers by it need once.
+    Approve(Approve),
     /// Pay from a key of the folder.
     #[command(after_help = "Example:\n  og wallet pay --from alice --to bob --amount 1.5")]
     Pay {

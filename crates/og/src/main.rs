@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to standard error. Exit codes: 0 done (held), 1 failed (refused), 2 could not tell
 //! or a wrong command line.
 
+mod amount;
 mod base;
 mod bridge;
 mod cli;
@@ -15,6 +16,7 @@ mod node;
 mod paid;
 mod remote;
 mod screen;
+mod spending;
 
 use std::{io, process::ExitCode};
 

@@ -31,6 +31,14 @@ pub fn put(line: &str) {
     println!("{line}");
 }
 
+/// Data that is no line: an answer as it comes.
+pub fn put_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Columns of fixed width, the last one open.
 pub fn row(cells: &[(&str, usize)]) -> String {
     let padded: Vec<String> = cells.iter().map(|(cell, width)| format!("{cell:<width$}")).collect();

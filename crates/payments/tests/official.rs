@@ -4,6 +4,7 @@
 mod stage;
 
 use payments::{
+    payer::{Asked, Way},
     scheme::{Asset, Method, Offer, Recipient, Refused, Scheme, Signer, batch, exact, upto},
     wire::{Accepted, PaymentPayload, PaymentRequired, Requirements, header},
 };
@@ -172,6 +173,23 @@ proptest! {
         let header = engine.encode(bytes);
         if let Ok(map) = header::read(header.as_bytes()) && let Ok(payment) = PaymentPayload::read(&map) {
             let _ = payer(&payment, &offer);
+        }
+    }
+
+    /// What a server asks for, by either version, damaged: read as something or refused, and what is read has its way or none.
+    #[test]
+    fn a_damaged_offer_is_never_a_panic(index in 0_usize..9, at in 0_usize..1_500, byte in 0x20_u8..0x7f, is_legacy: bool) {
+        let offers = offers();
+        let documents: Vec<&Value> = offers.as_object().unwrap().values().collect();
+        let required = PaymentRequired::read(documents[index % documents.len()].as_object().unwrap()).unwrap();
+        let document = if is_legacy { required.to_legacy_json() } else { required.to_json() };
+        let mut bytes = document.to_string().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(asked) = Asked::read(&[], &bytes, "https://own/") {
+            for terms in &asked.required.accepts {
+                let _ = Way::of(terms, asked.is_legacy, &[]);
+            }
         }
     }
 }

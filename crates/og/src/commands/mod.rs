@@ -6,8 +6,10 @@ mod compile;
 pub mod facilitator;
 mod infer;
 mod keys;
+mod limits;
 mod model;
 mod node;
+mod pay;
 mod receipt;
 mod stake;
 mod wallet;
@@ -56,6 +58,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Model(command) => model::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Keys(command) => keys::run(&Home::new(common.dir.clone()), &common, command).map(done),
         Verb::Wallet(command) => wallet::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Pay(options) => pay::run(&Remote::new(&common), &common, options).await,
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),

@@ -1,14 +1,15 @@
-//! `og wallet show | pay` and `og faucet`: OPG on the ledger, from keys of the folder.
+//! `og wallet show | pay` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use crypto::PublicKey;
-use ledger::{OPG, address_of};
+use ledger::address_of;
 use network::Sender;
 use protocol::{Action, Amount, EvmAddress, transaction::Transfer};
 use serde_json::{Value, json};
 
-use super::show;
+use super::{limits, show};
 use crate::{
+    amount,
     cli::{self, Common},
     home::hex,
     keys,
@@ -17,11 +18,14 @@ use crate::{
 };
 
 /// Digits behind the point of an amount.
-const DECIMALS: usize = 18;
+const DECIMALS: u8 = 18;
 
 pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Result<()> {
     match command {
         cli::Wallet::Show { who } => show_wallet(remote, common, &who).await,
+        cli::Wallet::Limit(options) => limits::set(remote, common, &options),
+        cli::Wallet::Limits => limits::list(remote, common),
+        cli::Wallet::Approve(options) => limits::approve(remote, common, &options).await,
         cli::Wallet::Pay { from, to, amount } => pay(remote, common, &from, &to, &amount).await,
     }
 }
@@ -81,39 +85,11 @@ pub(super) fn written(address: &EvmAddress) -> String {
 }
 
 /// Base units as OPG, without needless zeros.
-pub(super) fn opg(amount: Amount) -> String {
-    let (whole, part) = (amount / OPG, amount % OPG);
-    let text = format!("{whole}.{part:018}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+pub(super) fn opg(units: Amount) -> String {
+    amount::write(units, DECIMALS)
 }
 
-/// OPG as base units: digits, and up to eighteen behind a point.
+/// OPG as base units.
 pub(super) fn base_units(text: &str) -> Result<Amount> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = [whole, part].concat();
-    if digits.is_empty() || part.len() > DECIMALS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        bail!("{text:?} is no amount of OPG; hint: digits, and up to {DECIMALS} behind a point, as in 1.5");
-    }
-    let zeros = "0".repeat(DECIMALS - part.len());
-    format!("{digits}{zeros}").parse().with_context(|| format!("{text} OPG is more than there can be"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_are_read_and_written_exactly() {
-        for (text, amount) in [("1", OPG), ("1.5", OPG + OPG / 2), ("0.000000000000000001", 1), (".5", OPG / 2)] {
-            assert_eq!(base_units(text).unwrap(), amount, "{text}");
-        }
-        assert_eq!([opg(0), opg(OPG), opg(1), opg(OPG / 2)], ["0", "1", "0.000000000000000001", "0.5"]);
-    }
-
-    #[test]
-    fn what_is_no_amount_is_refused() {
-        for text in ["", ".", "-1", "1e3", "0.0000000000000000001", "1,5", "999999999999999999999999999999"] {
-            assert!(base_units(text).is_err(), "{text:?}");
-        }
-    }
+    amount::read(text, DECIMALS, "OPG")
 }

@@ -2,16 +2,37 @@
 
 use alloy_primitives::{Address, B256, U256};
 use serde_json::{Map, Value, json};
+use thiserror::Error;
 
 use crate::{
     payer::sign::{Payer, Unpayable, map_of, token_domain},
     signing::{
         Domain,
         channel::{self, ChannelConfig, TRANSFER_COLLECTOR},
+        recover,
         transfer::{By, signed},
     },
-    wire::{Accepted, PaymentPayload, PaymentRequired, Requirements, TransferAuthorization, json::read_hex},
+    wire::{
+        Accepted, PaymentPayload, PaymentRequired, Requirements, TransferAuthorization, WireError,
+        json::{Object, read_hex},
+    },
 };
+
+/// A signature over a sum.
+const SIGNATURE_BYTES: usize = 65;
+
+/// What a receiver says of a channel and cannot be so.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Untrue {
+    #[error("{0}")]
+    Form(#[from] WireError),
+    #[error("it speaks of the channel {found}, and {expected} is this payer's")]
+    OtherChannel { found: B256, expected: B256 },
+    #[error("it shows a voucher that this payer's key did not sign")]
+    Signature,
+    #[error("{found} are said to be charged in all, and {signed} were signed")]
+    BeyondSigned { found: u128, signed: u128 },
+}
 
 /// What a payer knows of its channel with one gateway.
 #[derive(Clone, Debug)]
@@ -22,6 +43,8 @@ pub struct Channel {
     pub balance: u128,
     /// Charged in all, as far as the gateway told.
     pub charged: u128,
+    /// The most that any voucher was signed for: so much can be taken.
+    pub signed: u128,
     domain: Domain,
 }
 
@@ -40,7 +63,36 @@ impl Channel {
             salt,
         };
         let domain = channel::domain(terms.network.chain_id());
-        Ok(Self { config, id: channel::channel_id(&config, &domain), balance: 0, charged: 0, domain })
+        Ok(Self { config, id: channel::channel_id(&config, &domain), balance: 0, charged: 0, signed: 0, domain })
+    }
+
+    /// Takes over what the receiver says of the channel, in a response or to correct a voucher (`channelState`, `voucherState`): never
+    /// more than was signed, and what this payer has forgotten only by its own signature.
+    pub fn told(&mut self, extra: &Map<String, Value>) -> Result<(), Untrue> {
+        let told = Object::new("extra", extra);
+        let state = told.object("channelState")?;
+        let found = state.word("channelId")?;
+        if found != self.id {
+            return Err(Untrue::OtherChannel { found, expected: self.id });
+        }
+        let (charged, balance) = (state.amount("chargedCumulativeAmount")?, state.amount("balance")?);
+        let shown = told.optional("voucherState").map(|_| self.shown(told.object("voucherState")?)).transpose()?;
+        let signed = self.signed.max(shown.unwrap_or(0));
+        if charged > signed {
+            return Err(Untrue::BeyondSigned { found: charged, signed });
+        }
+        (self.charged, self.balance, self.signed) = (charged, balance, signed);
+        Ok(())
+    }
+
+    /// A sum that this channel's payer signed.
+    fn shown(&self, state: Object<'_>) -> Result<u128, Untrue> {
+        let (sum, signature) = (state.amount("signedMaxClaimable")?, state.bytes("signature", SIGNATURE_BYTES)?);
+        let signer = recover(&channel::voucher(self.id, sum, &self.domain), &signature);
+        if signer != Ok(self.config.payer_authorizer) {
+            return Err(Untrue::Signature);
+        }
+        Ok(sum)
     }
 
     /// The sum that the next call's voucher must cover.
@@ -126,6 +178,73 @@ impl Channel {
             resource: Some(required.resource.clone()),
             payload,
             extensions: Map::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{signing::SignerKey, wire::Network};
+
+    fn payer() -> Payer {
+        Payer::new(SignerKey::from_secret([7; 32]).unwrap())
+    }
+
+    fn channel() -> Channel {
+        let terms = Requirements {
+            scheme: "batch-settlement".to_owned(),
+            network: Network::BASE,
+            amount: 10,
+            asset: Address::repeat_byte(1),
+            pay_to: Address::repeat_byte(2),
+            max_timeout_s: 60,
+            extra: map_of(json!({ "receiverAuthorizer": Address::repeat_byte(3), "withdrawDelay": 900 })),
+        };
+        Channel { balance: 100, signed: 20, ..Channel::of(&terms, &payer(), B256::ZERO).unwrap() }
+    }
+
+    fn state(id: B256, charged: &str) -> Value {
+        json!({ "channelState": { "channelId": id, "balance": "90", "chargedCumulativeAmount": charged } })
+    }
+
+    /// What a receiver shows that it signed itself, or that the payer did.
+    fn shown(mut state: Value, sum: u128, by: &Payer) -> Map<String, Value> {
+        let voucher = channel().signed(by, sum);
+        state["voucherState"] = json!({
+            "signedMaxClaimable": sum.to_string(), "signature": voucher["voucher"]["signature"],
+        });
+        map_of(state)
+    }
+
+    #[test]
+    fn what_was_charged_is_taken_over_up_to_what_was_signed() {
+        let mut channel = channel();
+        channel.told(&map_of(state(channel.id, "20"))).unwrap();
+        assert_eq!((channel.charged, channel.balance, channel.signed), (20, 90, 20));
+        channel.told(&map_of(state(channel.id, "5"))).unwrap();
+        assert_eq!((channel.charged, channel.signed), (5, 20), "what was signed stays signed");
+        let beyond = channel.told(&map_of(state(channel.id, "21")));
+        assert_eq!(beyond, Err(Untrue::BeyondSigned { found: 21, signed: 20 }));
+        assert_eq!(channel.charged, 5, "and nothing changed");
+    }
+
+    #[test]
+    fn what_was_forgotten_is_believed_by_the_payers_own_signature_only() {
+        let mut forgotten = Channel { signed: 0, ..channel() };
+        let forged = shown(state(forgotten.id, "40"), 50, &Payer::new(SignerKey::from_secret([8; 32]).unwrap()));
+        assert_eq!(forgotten.told(&forged), Err(Untrue::Signature));
+        forgotten.told(&shown(state(forgotten.id, "40"), 50, &payer())).unwrap();
+        assert_eq!((forgotten.charged, forgotten.signed), (40, 50));
+    }
+
+    #[test]
+    fn another_channel_or_none_is_refused() {
+        let mut channel = channel();
+        let other = state(B256::repeat_byte(9), "1");
+        assert!(matches!(channel.told(&map_of(other)), Err(Untrue::OtherChannel { .. })));
+        for bad in [json!({}), json!({ "channelState": 1 }), state(channel.id, "-1"), state(channel.id, "01")] {
+            assert!(matches!(channel.told(&map_of(bad)), Err(Untrue::Form(_))));
         }
     }
 }

@@ -78,6 +78,18 @@ impl SettleResponse {
     }
 
     pub fn read(map: &Map<String, Value>) -> Result<Self, WireError> {
+        let network = Object::new("", map).text("network")?.parse()?;
+        Self::read_on(network, map)
+    }
+
+    /// As version 1 writes it, where networks have names.
+    pub fn read_legacy(map: &Map<String, Value>) -> Result<Self, WireError> {
+        let network = Network::from_legacy_name(Object::new("", map).text("network")?);
+        let wrong = || WireError::field("network", "another name", "base or base-sepolia in version 1");
+        Self::read_on(network.ok_or_else(wrong)?, map)
+    }
+
+    fn read_on(network: Network, map: &Map<String, Value>) -> Result<Self, WireError> {
         let object = Object::new("", map);
         Ok(Self {
             success: object.flag("success")?,
@@ -85,7 +97,7 @@ impl SettleResponse {
             error_message: object.optional_text("errorMessage")?.map(str::to_owned),
             payer: object.optional("payer").map(|_| object.address("payer")).transpose()?,
             transaction: object.optional_text("transaction")?.unwrap_or_default().to_owned(),
-            network: object.text("network")?.parse()?,
+            network,
             amount: object.optional("amount").map(|_| object.amount("amount")).transpose()?,
             extra: object.object_or_empty("extra")?,
             extensions: object.object_or_empty("extensions")?,

@@ -162,6 +162,27 @@ impl PaymentRequired {
         json!({ "x402Version": LEGACY_VERSION, "error": error, "accepts": accepts })
     }
 
+    /// Reads what a server of version 1 asks for; `url` stands where it does not say for what.
+    pub fn read_legacy(map: &Map<String, Value>, url: &str) -> Result<Self, WireError> {
+        let object = Object::new("", map);
+        let version = object.whole("x402Version")?;
+        if version != LEGACY_VERSION {
+            return Err(WireError::field("x402Version", version.to_string(), "1"));
+        }
+        let mut accepts = Vec::new();
+        let mut resource = Resource { url: url.to_owned(), ..Resource::default() };
+        for map in listed(object)? {
+            let offered = Object::new("accepts", map);
+            if let Ok(terms) = Requirements::read_legacy(offered) {
+                let text = |name| offered.optional_text(name).ok().flatten().map(str::to_owned);
+                resource.url = text("resource").unwrap_or(resource.url);
+                accepts.push(terms);
+            }
+        }
+        let error = object.optional_text("error")?.map(str::to_owned);
+        Ok(Self { error, resource, accepts, extensions: Map::new() })
+    }
+
     /// Reads what a server asks for, as a client does.
     pub fn read(map: &Map<String, Value>) -> Result<Self, WireError> {
         let object = Object::new("", map);
@@ -169,16 +190,9 @@ impl PaymentRequired {
         if version != VERSION {
             return Err(WireError::field("x402Version", version.to_string(), "2"));
         }
-        let listed = object.list("accepts")?;
-        if listed.len() > ACCEPTS_MAX {
-            return Err(WireError::field("accepts", format!("{} ways", listed.len()), "at most 64 ways to pay"));
-        }
-        let mut accepts = Vec::new();
-        for value in listed {
-            let map = value.as_object().ok_or_else(|| WireError::field("accepts", kind(value), "objects"))?;
-            // What this client cannot read it cannot pay: others of the list may do.
-            accepts.extend(Requirements::read(Object::new("accepts", map)));
-        }
+        // What this client cannot read it cannot pay: others of the list may do.
+        let accepts = listed(object)?.into_iter().flat_map(|map| Requirements::read(Object::new("accepts", map)));
+        let accepts = accepts.collect();
         Ok(Self {
             error: object.optional_text("error")?.map(str::to_owned),
             resource: Resource::read(object.object("resource")?)?,
@@ -186,4 +200,13 @@ impl PaymentRequired {
             extensions: object.object_or_empty("extensions")?,
         })
     }
+}
+
+fn listed<'a>(object: Object<'a>) -> Result<Vec<&'a Map<String, Value>>, WireError> {
+    let listed = object.list("accepts")?;
+    if listed.len() > ACCEPTS_MAX {
+        return Err(WireError::field("accepts", format!("{} ways", listed.len()), "at most 64 ways to pay"));
+    }
+    let map = |value: &'a Value| value.as_object().ok_or_else(|| WireError::field("accepts", kind(value), "objects"));
+    listed.iter().map(map).collect()
 }

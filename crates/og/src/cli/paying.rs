@@ -1,0 +1,82 @@
+//! What is said to pay for calls, and to bound what is paid.
+
+use clap::Args;
+
+/// What a key may spend of one token.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  og wallet limit --key base/0 --token USDC --per-call 0.05 --per-day 2\n  og wallet limit --key base/0 --token USDC --off"
+)]
+pub struct Limit {
+    /// The key of the folder, and which of the addresses that come from it.
+    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    pub key: String,
+    /// By its symbol, or its address.
+    #[arg(long, default_value = "USDC")]
+    pub token: String,
+    /// The most that one call may cost.
+    #[arg(long, value_name = "AMOUNT")]
+    pub per_call: Option<String>,
+    /// The most that is signed in a day (UTC).
+    #[arg(long, value_name = "AMOUNT")]
+    pub per_day: Option<String>,
+    /// Remove the limit: the key pays with --max only.
+    #[arg(long, conflicts_with_all = ["per_call", "per_day"])]
+    pub off: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  og wallet approve --key base/0 --token OPG --amount 5")]
+pub struct Approve {
+    /// The key of the folder, and which of the addresses that come from it; it pays the gas.
+    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    pub key: String,
+    /// By its symbol, or its address.
+    #[arg(long, default_value = "OPG")]
+    pub token: String,
+    /// How much Permit2 may move; without it, any amount.
+    #[arg(long)]
+    pub amount: Option<String>,
+    /// JSON-RPC of the chain; without it, the devnet's Base.
+    #[arg(long, value_name = "URL")]
+    pub rpc: Option<String>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  og pay https://api.example.com/weather --max 0.01\n  og pay /v1/chat/completions -d '{\"model\":\"demo-chat\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}' --dry-run\n  og pay /v1/infer -d @input.json --token USDC --deposit 1\n\nWhat a key may spend is set by og wallet limit; without a limit, nothing is paid but what --max allows."
+)]
+pub struct Pay {
+    /// The resource, or a path of the gateway.
+    pub url: String,
+    /// Body to send: text, @FILE, or - for standard input.
+    #[arg(short, long, value_name = "BODY")]
+    pub data: Option<String>,
+    /// Without it, POST with a body and GET else.
+    #[arg(short = 'X', long)]
+    pub method: Option<String>,
+    /// A header to send, as "Name: value"; may be given again.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+    /// The key of the folder that pays, and which of the addresses that come from it.
+    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    pub key: String,
+    /// The most that this call may cost, in the token that is paid.
+    #[arg(long, value_name = "AMOUNT")]
+    pub max: Option<String>,
+    /// Pay with this token only: its symbol, or its address.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Pay by this scheme only.
+    #[arg(long, value_parser = ["exact", "upto", "batch-settlement"])]
+    pub scheme: Option<String>,
+    /// Put so much into a channel where one is needed, and pay this and later calls out of it.
+    #[arg(long, value_name = "AMOUNT")]
+    pub deposit: Option<String>,
+    /// JSON-RPC of the payer's chain; without it, the devnet's Base, or no look at what the wallet holds.
+    #[arg(long, value_name = "URL")]
+    pub rpc: Option<String>,
+    /// Show what is asked for and what could be paid, and sign nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}

@@ -1,0 +1,113 @@
+//! What is asked of the server, as often as it has to be sent.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use network::{
+    Answer, Bytes, Client, NetworkError,
+    axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header},
+};
+use payments::wire::header as wire;
+use storage::read_file;
+
+use crate::cli;
+
+const BODY_BYTES_MAX: u64 = 64 << 20;
+/// What `og pay` itself says.
+static OWN: &[&str] = &[
+    wire::SIGNATURE,
+    wire::LEGACY_SIGNATURE,
+    wire::SESSION,
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+];
+
+/// One request.
+pub struct Call {
+    pub url: String,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Call {
+    /// `gateway` is where a path without a host leads.
+    pub fn read(options: &cli::Pay, gateway: &str) -> Result<Self> {
+        let url = if options.url.starts_with('/') { format!("{gateway}{}", options.url) } else { options.url.clone() };
+        let uri: Uri = url.parse().with_context(|| format!("{url:?} is no address"))?;
+        let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+        ensure!(is_whole, "{url:?} is no address of a resource; hint: https://host/path, or a path of the gateway");
+        let body = options.data.as_deref().map(read_body).transpose()?;
+        let method = match &options.method {
+            Some(word) => Method::from_bytes(word.as_bytes()).with_context(|| format!("{word:?} is no method"))?,
+            None if body.is_some() => Method::POST,
+            None => Method::GET,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("og/", env!("CARGO_PKG_VERSION"))));
+        if body.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for text in &options.headers {
+            let (name, value) = read_header(text)?;
+            headers.insert(name, value);
+        }
+        Ok(Self { url, method, uri, headers, body: body.unwrap_or_default() })
+    }
+
+    /// What a session is for: the method and the address without its query, as the official clients count it.
+    pub fn resource(&self) -> String {
+        let place = self.url.split(['?', '#']).next().unwrap_or_default();
+        format!("{} {place}", self.method)
+    }
+
+    /// Sends it, with further headers.
+    pub async fn send(&self, client: &Client, more: &[(&'static str, &str)]) -> Result<Answer> {
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        for (name, value) in more {
+            let value =
+                HeaderValue::from_str(value).with_context(|| format!("nothing that a header {name} can say"))?;
+            request.headers_mut().insert(*name, value);
+        }
+        let answer = client.ask(request).await.map_err(explained)?;
+        if answer.status.is_redirection() {
+            let to = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
+            let to: String = to.chars().take(300).collect();
+            bail!("{} leads on to {to:?}, and what is paid is not sent on; hint: pay that address itself", self.url);
+        }
+        Ok(answer)
+    }
+}
+
+fn explained(error: NetworkError) -> anyhow::Error {
+    anyhow::Error::new(error)
+}
+
+/// Text, `@FILE`, or `-` for standard input.
+fn read_body(text: &str) -> Result<Bytes> {
+    if text == "-" {
+        let mut bytes = Vec::new();
+        let limit = BODY_BYTES_MAX.saturating_add(1);
+        std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin(), limit), &mut bytes)?;
+        ensure!(bytes.len() as u64 <= BODY_BYTES_MAX, "a body of more than {BODY_BYTES_MAX} bytes on standard input");
+        return Ok(bytes.into());
+    }
+    match text.strip_prefix('@') {
+        Some(path) => Ok(read_file(std::path::Path::new(path), BODY_BYTES_MAX)?.into()),
+        None => Ok(text.to_owned().into()),
+    }
+}
+
+fn read_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
+    let (name, value) =
+        text.split_once(':').with_context(|| format!("{text:?} is no header; hint: \"Name: value\""))?;
+    let read = name.trim().to_ascii_lowercase();
+    ensure!(!OWN.contains(&read.as_str()), "the header {read:?} is og pay's own to write");
+    let name = read.parse().with_context(|| format!("{read:?} is no name of a header"))?;
+    Ok((name, value.trim().parse().with_context(|| format!("the header {read:?} has no value that can be sent"))?))
+}

@@ -1,0 +1,157 @@
+//! What the caller is shown: the answer on standard output, what it cost and its receipt beside it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use network::{Answer, axum::http::header};
+use serde_json::{Value, json};
+
+use super::{choice::Offered, sign::Paid, token, wallet::Wallet};
+use crate::{
+    cli::Common,
+    home::hex,
+    screen::{put, put_bytes, row, tell},
+};
+
+/// The longest answer that is shown as one JSON text.
+const BODY_BYTES_MAX: usize = 64 << 20;
+/// Of an answer that was shown as it came, so much of the end is looked at for its receipt.
+const TAIL_BYTES: usize = 1 << 18;
+
+/// Shows a server's answer, and what was paid for it.
+pub async fn answer(common: &Common, url: &str, mut answer: Answer, paid: Option<Paid>) -> Result<ExitCode> {
+    let (status, headers) = (answer.status, answer.headers.clone());
+    let mut tail = Vec::new();
+    if common.json {
+        tail = answer.body.whole(BODY_BYTES_MAX).await?.to_vec();
+    } else {
+        while let Some(piece) = answer.body.next().await? {
+            put_bytes(&piece)?;
+            tail.extend_from_slice(&piece);
+            let surplus = tail.len().saturating_sub(TAIL_BYTES);
+            tail.drain(..surplus);
+        }
+    }
+    let own = own(&tail);
+    let receipt = own.as_ref().and_then(|own| own["receipt_id"].as_str()).map(str::to_owned);
+    let receipt = receipt.or_else(|| headers.get("x-og-receipt")?.to_str().ok().map(str::to_owned));
+    let paid = paid.map(|paid| cost(&paid, own.as_ref()));
+    if common.json {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let mut said =
+            json!({ "url": url, "status": status.as_u16(), "content_type": kind, "paid": paid, "receipt": receipt });
+        let (name, body) = shown(&tail);
+        said[name] = body;
+        put(&said.to_string());
+    } else {
+        lines(paid.as_ref(), receipt.as_deref()).iter().for_each(|line| tell(line));
+    }
+    if status.is_success() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    tell(&format!("error: {url} answered {status}"));
+    Ok(ExitCode::FAILURE)
+}
+
+/// JSON as it is, text as text, anything else in hexadecimal.
+fn shown(body: &[u8]) -> (&'static str, Value) {
+    if let Ok(value) = serde_json::from_slice(body) {
+        return ("body", value);
+    }
+    match std::str::from_utf8(body) {
+        Ok(text) => ("body", text.into()),
+        Err(_) => ("body_hex", hex(body).into()),
+    }
+}
+
+/// What an answer of this network says of itself: in its body, or in the last events of its stream.
+fn own(tail: &[u8]) -> Option<Value> {
+    if let Ok(mut whole) = serde_json::from_slice::<Value>(tail) {
+        return Some(whole["og"].take()).filter(Value::is_object);
+    }
+    let text = String::from_utf8_lossy(tail);
+    let events = text.lines().rev().filter_map(|line| line.strip_prefix("data: "));
+    let mut objects = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+    objects.find_map(|mut event| Some(event["og"].take()).filter(|own| own["payment"].is_object()))
+}
+
+fn cost(paid: &Paid, own: Option<&Value>) -> Value {
+    let (terms, units) = (&paid.terms, |amount: u128| token::written(amount, &paid.token));
+    let outcome = paid.outcome.as_ref();
+    let charged = own.and_then(|own| own["payment"]["charged"].as_str()?.parse::<u128>().ok());
+    let charged = charged.or_else(|| outcome.and_then(|outcome| outcome.amount));
+    if charged.is_some_and(|charged| charged > terms.amount) {
+        tell("the server says that it charged more than was signed, which it cannot take");
+    }
+    if let Some(untrue) = &paid.untrue {
+        tell(&format!(
+            "what the server says of the channel cannot be so: {untrue}; all that was signed counts as charged"
+        ));
+    }
+    json!({
+        "scheme": terms.scheme,
+        "network": terms.network.to_string(),
+        "asset": terms.asset.to_checksum(None),
+        "token": paid.token.symbol,
+        "payer": paid.payer,
+        "pay_to": terms.pay_to.to_checksum(None),
+        "max": terms.amount.to_string(),
+        "max_tokens": units(terms.amount),
+        "charged": charged.map(|charged| charged.to_string()),
+        "charged_tokens": charged.map(units),
+        "untrue": paid.untrue,
+        "deposit": paid.deposit.map(|deposit| deposit.to_string()),
+        "settled": outcome.map(|outcome| outcome.success),
+        "transaction": outcome.map(|outcome| outcome.transaction.clone()).filter(|text| !text.is_empty()),
+    })
+}
+
+fn lines(paid: Option<&Value>, receipt: Option<&str>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(paid) = paid {
+        let text = |name: &str| paid[name].as_str().unwrap_or_default().to_owned();
+        let most = format!("at most {} {}", text("max_tokens"), text("token"));
+        let cost = match paid["charged_tokens"].as_str() {
+            Some(charged) => format!("{charged} {} ({most})", text("token")),
+            None => most,
+        };
+        lines.push(format!("\npaid     {cost} by {} to {}", text("scheme"), text("pay_to")));
+        if let Some(transaction) = paid["transaction"].as_str() {
+            lines.push(format!("settled  {transaction}"));
+        }
+    }
+    if let Some(receipt) = receipt {
+        lines.push(format!("receipt  {receipt}"));
+        lines.push(format!("check    og receipt verify {receipt}"));
+    }
+    lines
+}
+
+/// Every offer with what it may cost, and why it cannot be paid where it cannot.
+pub fn offers(common: &Common, url: &str, wallet: &Wallet, offered: &[Offered]) {
+    let all: Vec<Value> = offered.iter().map(Offered::json).collect();
+    if common.json {
+        put(&json!({ "url": url, "payer": wallet.written(), "offers": all }).to_string());
+        return;
+    }
+    put(&format!("{url} asks {} for one of these:", wallet.written()));
+    for offer in &all {
+        let cost = match offer["max_tokens"].as_str() {
+            Some(units) => format!("{units} {}", offer["token"].as_str().unwrap_or_default()),
+            None => format!(
+                "{} units of {}",
+                offer["max"].as_str().unwrap_or_default(),
+                offer["asset"].as_str().unwrap_or_default()
+            ),
+        };
+        let verdict = match offer["reason"].as_str() {
+            Some(reason) => format!("not payable: {}", reason.split("; hint:").next().unwrap_or(reason)),
+            None => "payable".to_owned(),
+        };
+        put(&row(&[
+            (offer["scheme"].as_str().unwrap_or_default(), 17),
+            (&format!("at most {cost}"), 34),
+            (&verdict, 0),
+        ]));
+    }
+}

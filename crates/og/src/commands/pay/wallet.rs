@@ -1,0 +1,86 @@
+//! The key that pays, and what its chain says of it.
+
+use anyhow::Result;
+use contracts::{
+    abi::{IBatchSettlement, IToken},
+    addresses,
+};
+use network::Client;
+use payments::{
+    Address, B256, U256,
+    payer::{Payer, Token},
+    signing::SignerKey,
+    wire::Network,
+};
+use relayer::{Chain, ChainError};
+
+use super::{error::PayError, token};
+use crate::{base, home::Home, keys, spending::Overspent};
+
+/// One address of a key in the folder.
+pub struct Wallet {
+    pub payer: Payer,
+    /// As the command line names it.
+    pub name: String,
+    home: Home,
+    client: Client,
+    rpc: Option<String>,
+}
+
+/// What a chain says of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct OnChain {
+    pub balance: u128,
+    pub claimed: u128,
+}
+
+impl Wallet {
+    pub fn open(home: &Home, client: &Client, name: &str, rpc: Option<&str>) -> Result<Self> {
+        let key = keys::wallet(home, name)?;
+        let key = SignerKey::from_secret(key.secret.0);
+        let Some(key) = key else { anyhow::bail!("the key {name:?} is none of secp256k1") };
+        let rpc = rpc.map(str::to_owned);
+        Ok(Self { payer: Payer::new(key), name: name.to_owned(), home: home.clone(), client: client.clone(), rpc })
+    }
+
+    pub fn address(&self) -> Address {
+        self.payer.key().address()
+    }
+
+    pub fn written(&self) -> String {
+        self.address().to_checksum(None)
+    }
+
+    /// The chain of `network`, if it is known where it is asked: the one that is named, or the folder's own Base.
+    pub fn chain(&self, network: Network) -> Option<Chain> {
+        let own = || (network == Network::BASE).then(|| base::kept_url(&self.home).ok()).flatten();
+        Some(Chain::new(self.client.clone(), self.rpc.clone().or_else(own)?))
+    }
+
+    /// How much of a token the wallet holds, and how much of that Permit2 may move; `None` without a chain to ask.
+    pub async fn funds(&self, token: &Token) -> Result<Option<(u128, u128)>, ChainError> {
+        let Some(chain) = self.chain(token.network) else { return Ok(None) };
+        let owner = self.address();
+        let held = chain.read(token.address, &IToken::balanceOfCall { account: owner }).await?;
+        let asked = IToken::allowanceCall { owner, spender: addresses::PERMIT2 };
+        let allowed = chain.read(token.address, &asked).await?;
+        Ok(Some((narrow(held), narrow(allowed))))
+    }
+
+    /// A payment that its limits do not allow, told in the token's own digits.
+    pub fn over(&self, over: &Overspent, token: &Token, asked: u128) -> PayError {
+        let written = |amount| token::written(amount, token);
+        PayError::over(over, &self.written(), &self.name, &token.symbol, written, asked)
+    }
+
+    pub async fn channel(&self, network: Network, id: B256) -> Result<Option<OnChain>, ChainError> {
+        let Some(chain) = self.chain(network) else { return Ok(None) };
+        let asked = IBatchSettlement::channelsCall { channelId: id };
+        let channel = chain.read(addresses::BATCH_SETTLEMENT, &asked).await?;
+        Ok(Some(OnChain { balance: channel.balance, claimed: channel.totalClaimed }))
+    }
+}
+
+fn narrow(number: U256) -> u128 {
+    u128::try_from(number).unwrap_or(u128::MAX)
+}

@@ -1,0 +1,341 @@
+//! What keys may spend and what they have spent, the channels that they opened and the sessions that they hold: `spending.json` in the
+//! folder, readable by its owner only.
+//!
+//! Changed by one process at a time, and on the disk before anything is signed that it allows: a crash forgets no spending. What is
+//! signed counts as spent, because it can be taken, whether it was or not.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result};
+use payments::{
+    Address, B256,
+    payer::{Limits, OverLimit, Spent},
+    wire::Network,
+};
+use serde::{Deserialize, Serialize};
+use storage::{read_file, write_file};
+
+use crate::home::Home;
+
+const FILE_BYTES_MAX: u64 = 4 << 20;
+/// Sessions that are kept; the oldest goes first.
+const SESSIONS_MAX: usize = 256;
+
+/// Coins of one token at one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purse {
+    pub payer: Address,
+    pub chain_id: u64,
+    pub asset: Address,
+}
+
+impl Purse {
+    pub fn new(payer: Address, network: Network, asset: Address) -> Self {
+        Self { payer, chain_id: network.chain_id(), asset }
+    }
+}
+
+/// What a purse may spend.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptLimits {
+    purse: Purse,
+    #[serde(with = "decimal")]
+    per_call: u128,
+    #[serde(with = "decimal")]
+    per_day: u128,
+}
+
+/// What a purse has spent on a day.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptSpent {
+    purse: Purse,
+    day: u64,
+    #[serde(with = "decimal")]
+    amount: u128,
+}
+
+/// A channel as its payer knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptChannel {
+    pub id: B256,
+    #[serde(with = "decimal")]
+    pub balance: u128,
+    #[serde(with = "decimal")]
+    pub charged: u128,
+    #[serde(with = "decimal")]
+    pub signed: u128,
+}
+
+/// A session's token, by which calls draw on a cap that was signed before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptSession {
+    pub payer: Address,
+    /// Method and address, without the query.
+    pub resource: String,
+    pub token: String,
+    /// When the cap's signature ends.
+    pub until_s: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    limits: Vec<KeptLimits>,
+    spent: Vec<KeptSpent>,
+    channels: Vec<KeptChannel>,
+    sessions: Vec<KeptSession>,
+}
+
+/// Why a payment is not signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overspent {
+    /// Nobody said what this purse may spend, and this call names no maximum either.
+    Unlimited,
+    /// More than this call may cost.
+    Max {
+        asked: u128,
+        max: u128,
+    },
+    Limit(OverLimit),
+}
+
+/// The file, held until dropped.
+pub struct Spending {
+    path: PathBuf,
+    written: Written,
+    _lock: File,
+}
+
+impl Spending {
+    /// Opens it when no other process has it open.
+    pub fn open(home: &Home) -> Result<Self> {
+        let path = home.folder().join("spending.json");
+        std::fs::create_dir_all(home.folder())
+            .with_context(|| format!("failed to make {}", home.folder().display()))?;
+        let lock = locked(&home.folder().join("spending.lock"))?;
+        let written = if path.exists() {
+            serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?)
+                .with_context(|| format!("failed to read {}", path.display()))?
+        } else {
+            Written::default()
+        };
+        Ok(Self { path, written, _lock: lock })
+    }
+
+    fn save(&self) -> Result<()> {
+        Ok(write_file(&self.path, &serde_json::to_vec_pretty(&self.written)?)?)
+    }
+
+    /// All limits with what was spent today.
+    pub fn all(&self, now_s: u64) -> Vec<(Purse, Limits, u128)> {
+        let one = |kept: &KeptLimits| {
+            let limits = Limits { per_call: kept.per_call, per_day: kept.per_day };
+            (kept.purse, limits, self.spent_today(&kept.purse, now_s))
+        };
+        self.written.limits.iter().map(one).collect()
+    }
+
+    pub fn limits(&self, purse: &Purse) -> Option<Limits> {
+        let kept = self.written.limits.iter().find(|kept| kept.purse == *purse)?;
+        Some(Limits { per_call: kept.per_call, per_day: kept.per_day })
+    }
+
+    pub fn set_limits(&mut self, purse: Purse, limits: Option<Limits>) -> Result<()> {
+        self.written.limits.retain(|kept| kept.purse != purse);
+        let kept = limits.map(|Limits { per_call, per_day }| KeptLimits { purse, per_call, per_day });
+        self.written.limits.extend(kept);
+        self.save()
+    }
+
+    fn spent(&self, purse: &Purse) -> Spent {
+        let kept = self.written.spent.iter().find(|kept| kept.purse == *purse);
+        kept.map_or_else(Spent::default, |kept| Spent { day: kept.day, amount: kept.amount })
+    }
+
+    fn spent_today(&self, purse: &Purse, now_s: u64) -> u128 {
+        let spent = self.spent(purse);
+        if spent.day >= now_s / 86_400 { spent.amount } else { 0 }
+    }
+
+    /// Whether a call that may cost `asked`, and for which `fresh` is newly signed, is allowed; changes nothing.
+    pub fn allowed(
+        &self,
+        purse: &Purse,
+        max: Option<u128>,
+        asked: u128,
+        fresh: u128,
+        now_s: u64,
+    ) -> Result<Spent, Overspent> {
+        if let Some(max) = max.filter(|max| asked > *max) {
+            return Err(Overspent::Max { asked, max });
+        }
+        let limits = match (self.limits(purse), max) {
+            (None, None) => return Err(Overspent::Unlimited),
+            (None, Some(_)) => Limits { per_call: u128::MAX, per_day: u128::MAX },
+            (Some(limits), _) => limits,
+        };
+        if asked > limits.per_call {
+            return Err(Overspent::Limit(OverLimit::Call { asked, limit: limits.per_call }));
+        }
+        limits.allow(self.spent(purse), fresh, now_s).map_err(Overspent::Limit)
+    }
+
+    /// Counts what is about to be signed. On the disk when it returns.
+    pub fn spend(
+        &mut self,
+        purse: &Purse,
+        max: Option<u128>,
+        asked: u128,
+        fresh: u128,
+        now_s: u64,
+    ) -> Result<Result<(), Overspent>> {
+        let spent = match self.allowed(purse, max, asked, fresh, now_s) {
+            Ok(spent) => spent,
+            Err(over) => return Ok(Err(over)),
+        };
+        self.written.spent.retain(|kept| kept.purse != *purse);
+        self.written.spent.push(KeptSpent { purse: *purse, day: spent.day, amount: spent.amount });
+        self.save()?;
+        Ok(Ok(()))
+    }
+
+    pub fn channel(&self, id: &B256) -> Option<KeptChannel> {
+        self.written.channels.iter().find(|kept| kept.id == *id).cloned()
+    }
+
+    pub fn keep_channel(&mut self, channel: KeptChannel) -> Result<()> {
+        self.written.channels.retain(|kept| kept.id != channel.id);
+        self.written.channels.push(channel);
+        self.save()
+    }
+
+    pub fn session(&self, payer: &Address, resource: &str, now_s: u64) -> Option<KeptSession> {
+        let fits = |kept: &&KeptSession| kept.payer == *payer && kept.resource == resource && kept.until_s > now_s;
+        self.written.sessions.iter().find(fits).cloned()
+    }
+
+    /// Keeps a session's token in place of the resource's last one, or forgets that one.
+    pub fn keep_session(&mut self, payer: Address, resource: &str, session: Option<KeptSession>) -> Result<()> {
+        let sessions = &mut self.written.sessions;
+        sessions.retain(|kept| kept.payer != payer || kept.resource != resource);
+        sessions.extend(session);
+        let surplus = sessions.len().saturating_sub(SESSIONS_MAX);
+        sessions.drain(..surplus);
+        self.save()
+    }
+}
+
+/// A file that one process at a time holds.
+pub fn locked(path: &std::path::Path) -> Result<File> {
+    let failed = || format!("failed to lock {}", path.display());
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).with_context(failed)?;
+    file.lock().with_context(failed)?;
+    Ok(file)
+}
+
+/// Numbers of 128 bits as text, which every reader of JSON takes whole.
+mod decimal {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(number: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_S: u64 = 100 * 86_400;
+
+    fn purse() -> Purse {
+        Purse::new(Address::repeat_byte(1), Network::BASE, Address::repeat_byte(2))
+    }
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(folder.path().join("net")));
+        (folder, home)
+    }
+
+    #[test]
+    fn a_purse_without_limits_spends_only_what_the_call_itself_allows() {
+        let (_folder, home) = home();
+        let mut spending = Spending::open(&home).unwrap();
+        assert_eq!(spending.spend(&purse(), None, 5, 5, NOW_S).unwrap(), Err(Overspent::Unlimited));
+        assert_eq!(spending.spend(&purse(), Some(4), 5, 5, NOW_S).unwrap(), Err(Overspent::Max { asked: 5, max: 4 }));
+        assert_eq!(spending.spend(&purse(), Some(5), 5, 5, NOW_S).unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn what_was_spent_is_known_after_a_restart_also_by_limits_that_come_later() {
+        let (_folder, home) = home();
+        let mut spending = Spending::open(&home).unwrap();
+        spending.spend(&purse(), Some(9), 9, 9, NOW_S).unwrap().unwrap();
+        drop(spending);
+        let mut spending = Spending::open(&home).unwrap();
+        spending.set_limits(purse(), Some(Limits { per_call: 10, per_day: 12 })).unwrap();
+        let day = OverLimit::Day { asked: 4, left: 3, limit: 12 };
+        assert_eq!(spending.spend(&purse(), None, 4, 4, NOW_S).unwrap(), Err(Overspent::Limit(day)));
+        assert_eq!(spending.all(NOW_S)[0].2, 9, "what was spent stands beside the limits");
+        assert_eq!(spending.spend(&purse(), None, 4, 4, NOW_S + 86_400).unwrap(), Ok(()), "a new day");
+        let call = OverLimit::Call { asked: 11, limit: 10 };
+        assert_eq!(spending.spend(&purse(), Some(99), 11, 1, NOW_S).unwrap(), Err(Overspent::Limit(call)));
+    }
+
+    #[test]
+    fn a_call_that_a_channel_covers_already_takes_nothing_of_the_day() {
+        let (_folder, home) = home();
+        let mut spending = Spending::open(&home).unwrap();
+        spending.set_limits(purse(), Some(Limits { per_call: 10, per_day: 10 })).unwrap();
+        spending.spend(&purse(), None, 10, 10, NOW_S).unwrap().unwrap();
+        assert_eq!(spending.spend(&purse(), None, 10, 0, NOW_S).unwrap(), Ok(()));
+        assert!(spending.spend(&purse(), None, 10, 1, NOW_S).unwrap().is_err());
+    }
+
+    #[test]
+    fn channels_and_sessions_are_kept_one_each() {
+        let (_folder, home) = home();
+        let mut spending = Spending::open(&home).unwrap();
+        let channel = KeptChannel { id: B256::repeat_byte(7), balance: 5, charged: 1, signed: u128::MAX };
+        spending.keep_channel(channel.clone()).unwrap();
+        spending.keep_channel(KeptChannel { charged: 2, ..channel.clone() }).unwrap();
+        let session = |token: &str| KeptSession {
+            payer: purse().payer,
+            resource: "GET x".to_owned(),
+            token: token.to_owned(),
+            until_s: NOW_S + 1,
+        };
+        spending.keep_session(purse().payer, "GET x", Some(session("a"))).unwrap();
+        spending.keep_session(purse().payer, "GET x", Some(session("b"))).unwrap();
+        drop(spending);
+        let mut spending = Spending::open(&home).unwrap();
+        assert_eq!(spending.channel(&channel.id).unwrap(), KeptChannel { charged: 2, ..channel });
+        assert_eq!(spending.session(&purse().payer, "GET x", NOW_S), Some(session("b")));
+        assert_eq!(spending.session(&purse().payer, "GET x", NOW_S + 1), None, "its signature has ended");
+        assert_eq!(spending.session(&Address::ZERO, "GET x", NOW_S), None, "another's");
+        spending.keep_session(purse().payer, "GET x", None).unwrap();
+        assert_eq!(spending.session(&purse().payer, "GET x", NOW_S), None);
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_refused() {
+        let (_folder, home) = home();
+        drop(Spending::open(&home).unwrap());
+        for text in ["", "{}", r#"{"limits":[],"spent":[],"channels":[],"sessions":[],"more":1}"#] {
+            std::fs::write(home.folder().join("spending.json"), text).unwrap();
+            assert!(Spending::open(&home).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! `og pay` at servers that are none of ours: of version 1, over TLS, and lying ones. Every refusal is provoked.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod support;
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use payments::{
+    Address,
+    price::{Money, Unit},
+    scheme::{Asset, Method, Offer, Recipient, Scheme, Signer, batch, exact},
+    wire::{Accepted, Network, PaymentPayload, Resource, header},
+};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
+use support::{Said, og, run};
+use tempfile::TempDir;
+use tokio_rustls::rustls;
+
+const PAY_TO: Address = Address::repeat_byte(0x77);
+const AUTHORIZER: Address = Address::repeat_byte(0x78);
+
+/// What a request brought: its first line and headers, in lower case but for values, and its body.
+#[derive(Clone, Debug)]
+struct Heard {
+    head: Vec<String>,
+    body: String,
+}
+
+impl Heard {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .iter()
+            .find_map(|line| line.split_once(": ").filter(|(found, _)| found.eq_ignore_ascii_case(name)))
+            .map(|(_, value)| value)
+    }
+}
+
+/// Answers each request with what `answer` makes of it: status line, headers, body.
+type Answering = fn(&Heard) -> String;
+
+/// A server on a thread of its own, which ends with the test's process.
+struct Stand {
+    url: String,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+fn serve<S: std::io::Read + Write>(stream: S, heard: &Mutex<Vec<Heard>>, answer: Answering) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push(line.trim().to_owned());
+    }
+    let mut request = Heard { head, body: String::new() };
+    let length = request.header("content-length").map_or(0, |text| text.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    request.body = String::from_utf8(body).unwrap();
+    let said = answer(&request);
+    heard.lock().unwrap().push(request);
+    let stream = reader.get_mut();
+    stream.write_all(said.as_bytes())?;
+    stream.flush()
+}
+
+impl Stand {
+    fn start(answer: Answering) -> Self {
+        let (listener, heard) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::<Mutex<Vec<Heard>>>::default());
+        let (url, seen) = (format!("http://{}/thing?q=1", listener.local_addr().unwrap()), Arc::clone(&heard));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let _ = serve(stream, &seen, answer);
+            }
+        });
+        Self { url, heard }
+    }
+
+    /// The same over TLS, with a certificate for localhost by an authority that `roots` names.
+    fn start_secure(answer: Answering, roots: &Path) -> Self {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(roots, authority.self_signed(&key).unwrap().pem()).unwrap();
+        let own_key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let own = own.signed_by(&own_key, &Issuer::new(authority, key)).unwrap();
+        let private = rustls::pki_types::PrivateKeyDer::Pkcs8(own_key.serialize_der().into());
+        let config = rustls::ServerConfig::builder().with_no_client_auth();
+        let config = Arc::new(config.with_single_cert(vec![own.der().clone()], private).unwrap());
+        let (listener, heard) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::<Mutex<Vec<Heard>>>::default());
+        let url = format!("https://localhost:{}/thing", listener.local_addr().unwrap().port());
+        let seen = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut tls = rustls::StreamOwned::<_, TcpStream>::new(session, stream);
+                if serve(&mut tls, &seen, answer).is_ok() {
+                    tls.conn.send_close_notify();
+                    let _ = tls.flush();
+                }
+            }
+        });
+        Self { url, heard }
+    }
+
+    fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+fn reply(status: &str, headers: &[(&str, String)], body: &str) -> String {
+    let mut said = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
+    headers.iter().for_each(|(name, value)| said.push_str(&format!("{name}: {value}\r\n")));
+    said.push_str("\r\n");
+    said + body
+}
+
+fn usdc() -> Asset {
+    let money = Money { unit: Unit::Usd, decimals: 6 };
+    Asset::new(Network::BASE, contracts::addresses::USDC, "USD Coin", "2", money)
+}
+
+fn offer(scheme: Scheme) -> Offer {
+    let recipient = Recipient { pay_to: PAY_TO, facilitator: AUTHORIZER, withdraw_delay_s: 900 };
+    let (method, asset) = (Method::Transfer, usdc());
+    Offer { scheme, method, asset, recipient, amount: 2_000, max_timeout_s: 60, margin_s: 5, min_deposit: 10_000 }
+}
+
+fn required(accepts: &[Value]) -> String {
+    header::write(&json!({
+        "x402Version": 2, "error": "pay first", "resource": { "url": "https://somewhere/thing" }, "accepts": accepts, "extensions": {},
+    }))
+}
+
+fn asks(accepts: &[Value]) -> String {
+    reply("402 Payment Required", &[("PAYMENT-REQUIRED", required(accepts))], "{}")
+}
+
+fn exact_terms() -> Value {
+    offer(Scheme::Exact).requirements().to_json()
+}
+
+/// A folder with one key, and no network.
+struct Wallet {
+    folder: TempDir,
+}
+
+impl Wallet {
+    fn new() -> Self {
+        let wallet = Self { folder: tempfile::tempdir().unwrap() };
+        assert_eq!(wallet.og(&["keys", "new", "agent"]).code, 0);
+        wallet
+    }
+
+    fn og(&self, arguments: &[&str]) -> Said {
+        let mut command = og();
+        command.env("OG_PASSPHRASE", "of a test").arg("--dir").arg(self.folder.path().join("net")).arg("--json");
+        run(command.args(arguments))
+    }
+
+    fn pay(&self, url: &str, more: &[&str]) -> Said {
+        self.og(&[&["pay", url, "--key", "agent"], more].concat())
+    }
+
+    #[track_caller]
+    fn refused(&self, answer: Answering, more: &[&str], code: &str) -> (Said, Vec<Heard>) {
+        let stand = Stand::start(answer);
+        let said = self.pay(&stand.url, more);
+        assert_eq!((said.code, said.json()["error"]["code"].as_str()), (1, Some(code)), "{said:?}");
+        (said, stand.heard())
+    }
+}
+
+/// Takes a payment of version 2 if it is what was asked for.
+fn sells(heard: &Heard) -> String {
+    let Some(value) = heard.header("payment-signature") else { return asks(&[exact_terms()]) };
+    let payment = PaymentPayload::read(&header::read(value.as_bytes()).unwrap()).unwrap();
+    let offer = offer(Scheme::Exact);
+    offer.is_taken_by(&payment).unwrap();
+    let claim = exact::read(&payment.payload, &offer, network::now_ms() / 1_000).unwrap();
+    assert_eq!(claim.signer, Signer::Payer);
+    let settled = json!({ "success": true, "transaction": "0xfeed", "network": "eip155:8453", "payer": claim.payer, "amount": "2000" });
+    reply("200 OK", &[("PAYMENT-RESPONSE", header::write(&settled))], &format!("you sent {}", heard.body))
+}
+
+/// The same by version 1.
+fn sells_by_version_1(heard: &Heard) -> String {
+    let resource = Resource { url: "https://somewhere/thing".to_owned(), description: None, mime_type: None };
+    let offer = offer(Scheme::Exact);
+    let Some(value) = heard.header("x-payment") else {
+        let terms = offer.requirements().to_legacy_json(&resource).unwrap();
+        let body = json!({ "x402Version": 1, "error": "X-PAYMENT header is required", "accepts": [terms] });
+        return reply("402 Payment Required", &[], &body.to_string());
+    };
+    let payment = PaymentPayload::read(&header::read(value.as_bytes()).unwrap()).unwrap();
+    assert!(matches!(&payment.accepted, Accepted::Named { scheme, network: Network::BASE } if scheme == "exact"));
+    let claim = exact::read(&payment.payload, &offer, network::now_ms() / 1_000).unwrap();
+    assert_eq!(claim.signer, Signer::Payer);
+    let settled = json!({ "success": true, "transaction": "0xbeef", "network": "base", "payer": claim.payer });
+    reply("200 OK", &[("X-PAYMENT-RESPONSE", header::write(&settled))], r#"{"thing":1}"#)
+}
+
+#[test]
+fn a_server_of_either_version_is_paid() {
+    let wallet = Wallet::new();
+    let stand = Stand::start(sells);
+    let said = wallet.pay(&stand.url, &["--data", "[1]", "--max", "0.002", "-H", "X-Mine: yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = said.json();
+    assert_eq!((&said["body"], &said["paid"]["max_tokens"]), (&json!("you sent [1]"), &json!("0.002")), "{said}");
+    assert_eq!((&said["paid"]["transaction"], &said["paid"]["charged"]), (&json!("0xfeed"), &json!("2000")));
+    let heard = stand.heard();
+    assert_eq!(heard.len(), 2);
+    for one in &heard {
+        assert_eq!((one.head[0].as_str(), one.header("x-mine")), ("POST /thing?q=1 HTTP/1.1", Some("yes")));
+        assert_eq!((one.body.as_str(), one.header("content-type")), ("[1]", Some("application/json")));
+    }
+
+    let stand = Stand::start(sells_by_version_1);
+    let said = wallet.pay(&stand.url, &["--max", "0.01"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!((&said.json()["body"]["thing"], &said.json()["paid"]["transaction"]), (&json!(1), &json!("0xbeef")));
+    assert_eq!(stand.heard()[0].head[0], "GET /thing?q=1 HTTP/1.1");
+    let shown = wallet.pay(&stand.url, &["--dry-run"]).json();
+    assert!(shown["offers"][0]["reason"].as_str().unwrap().contains("nobody said what"), "{shown}");
+}
+
+#[test]
+fn a_server_is_paid_over_tls_where_its_certificate_holds_and_only_there() {
+    let wallet = Wallet::new();
+    let roots = wallet.folder.path().join("roots.pem");
+    std::fs::create_dir(wallet.folder.path().join("empty")).unwrap();
+    let stand = Stand::start_secure(sells, &roots);
+    let folder = wallet.folder.path();
+    let pay = |file: &Path| {
+        let mut command = og();
+        command.env("OG_PASSPHRASE", "of a test").env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", folder.join("empty"));
+        command.arg("--dir").arg(folder.join("net")).args(["--json", "pay", &stand.url, "--key", "agent"]);
+        run(command.args(["--max", "0.002", "--data", "{}"]))
+    };
+    let said = pay(&roots);
+    assert_eq!((said.code, said.stdout.contains("you sent {}")), (0, true), "{said:?}");
+    assert_eq!(stand.heard().len(), 2);
+
+    let others = wallet.folder.path().join("others.pem");
+    let _other = Stand::start_secure(sells, &others);
+    let said = pay(&others);
+    assert!(said.code == 1 && said.stderr.contains("certificate"), "another authority's: {said:?}");
+    let said = pay(&folder.join("none.pem"));
+    assert!(said.code == 1 && said.stderr.contains("SSL_CERT_FILE"), "no roots at all: {said:?}");
+    assert_eq!(stand.heard().len(), 2, "nothing was sent to whom it cannot be checked");
+}
+
+#[test]
+fn offers_that_cannot_be_read_or_paid_are_refused_with_their_reasons() {
+    let wallet = Wallet::new();
+    wallet.refused(|_| reply("402 Payment Required", &[], "pay me"), &[], "unreadable_offers");
+    wallet.refused(
+        |_| reply("402 Payment Required", &[("PAYMENT-REQUIRED", "e30".to_owned())], ""),
+        &[],
+        "unreadable_offers",
+    );
+    wallet.refused(
+        |_| reply("402 Payment Required", &[], r#"{"x402Version":3,"accepts":[]}"#),
+        &[],
+        "unreadable_offers",
+    );
+    let twice = |_: &Heard| {
+        let one = ("PAYMENT-REQUIRED", required(&[exact_terms()]));
+        reply("402 Payment Required", &[one.clone(), one], "")
+    };
+    wallet.refused(twice, &["--max", "1"], "unreadable_offers");
+    let (said, _) = wallet.refused(|_| asks(&[]), &["--max", "1"], "no_payable_offer");
+    assert!(said.stderr.contains("there are none"), "{said:?}");
+    let foreign = |_: &Heard| {
+        let change = |name: &str, value: Value| {
+            let mut terms = exact_terms();
+            terms[name] = value;
+            terms
+        };
+        let domain = json!({ "name": "Another Coin", "version": "2" });
+        asks(&[
+            change("scheme", "escrow".into()),
+            change("asset", json!(PAY_TO)),
+            change("extra", domain),
+            change("maxTimeoutSeconds", 99_999_999.into()),
+        ])
+    };
+    let (said, heard) = wallet.refused(foreign, &["--max", "1"], "no_payable_offer");
+    for reason in ["escrow", "no token that this wallet knows", "Another Coin", "99999999 s"] {
+        assert!(said.stderr.contains(reason), "{reason}: {said:?}");
+    }
+    assert_eq!(heard.len(), 1, "nothing was signed");
+    let (said, _) = wallet.refused(|_| asks(&[exact_terms()]), &["--max", "1", "--token", "OPG"], "no_payable_offer");
+    assert!(said.stderr.contains("another scheme or token"), "{said:?}");
+}
+
+#[test]
+fn what_a_server_does_not_take_is_told_and_counts_as_spent() {
+    let wallet = Wallet::new();
+    let limits = ["wallet", "limit", "--key", "agent", "--per-call", "0.002", "--per-day", "0.003"];
+    assert_eq!(wallet.og(&limits).code, 0);
+    let (said, heard) = wallet.refused(|_| asks(&[exact_terms()]), &[], "payment_refused");
+    assert!(said.stderr.contains("pay first") && said.stderr.contains("counts as spent"), "{said:?}");
+    assert_eq!(heard.len(), 2, "once without a payment, once with one, and not again");
+    let (said, heard) = wallet.refused(|_| asks(&[exact_terms()]), &[], "over_day_limit");
+    assert!(said.stderr.contains("0.001 are left of today's 0.003"), "{said:?}");
+    assert_eq!(heard.len(), 1);
+    let conflict = |heard: &Heard| match heard.header("payment-signature") {
+        None => asks(&[exact_terms()]),
+        Some(_) => reply("409 Conflict", &[], r#"{"error":{"message":"that payment was used"}}"#),
+    };
+    assert_eq!(wallet.og(&["wallet", "limit", "--key", "agent", "--off"]).code, 0);
+    let (said, _) = wallet.refused(conflict, &["--max", "1"], "payment_refused");
+    assert!(said.stderr.contains("that payment was used"), "{said:?}");
+    let failed = |heard: &Heard| match heard.header("payment-signature") {
+        None => asks(&[exact_terms()]),
+        Some(_) => {
+            let outcome = json!({ "success": false, "errorReason": "insufficient_funds", "transaction": "", "network": "eip155:8453" });
+            let headers =
+                [("PAYMENT-REQUIRED", required(&[exact_terms()])), ("PAYMENT-RESPONSE", header::write(&outcome))];
+            reply("402 Payment Required", &headers, "{}")
+        }
+    };
+    let (said, _) = wallet.refused(failed, &["--max", "1"], "payment_refused");
+    assert!(said.stderr.contains("(insufficient_funds)"), "{said:?}");
+    let allowance = |heard: &Heard| match heard.header("payment-signature") {
+        None => asks(&[exact_terms()]),
+        Some(_) => reply("412 Precondition Failed", &[], "{}"),
+    };
+    wallet.refused(allowance, &["--max", "1"], "allowance_required");
+    // A server that fails after it took the payment: its answer is shown, and that it failed.
+    let broken = Stand::start(|heard| match heard.header("payment-signature") {
+        None => asks(&[exact_terms()]),
+        Some(_) => reply("500 Internal Server Error", &[("PAYMENT-RESPONSE", "garbage".to_owned())], "oh"),
+    });
+    let said = wallet.pay(&broken.url, &["--max", "1"]);
+    assert_eq!(
+        (said.code, said.json()["status"].as_u64(), &said.json()["body"]),
+        (1, Some(500), &json!("oh")),
+        "{said:?}"
+    );
+    assert!(said.stderr.contains("cannot be read") && said.stderr.contains("answered 500"), "{said:?}");
+}
+
+/// The payer of the last voucher, by its own channel.
+fn voucher(heard: &Heard) -> Option<batch::Voucher> {
+    let payment = PaymentPayload::read(&header::read(heard.header("payment-signature")?.as_bytes()).unwrap()).unwrap();
+    Some(batch::read(&payment.payload, &offer(Scheme::Batch), network::now_ms() / 1_000).unwrap())
+}
+
+fn state(voucher: &batch::Voucher, charged: u128, signed: Option<Value>) -> Value {
+    let state = json!({ "channelId": voucher.channel.to_string(), "balance": "10000", "chargedCumulativeAmount": charged.to_string() });
+    let mut extra = json!({ "channelState": state });
+    if let Some(signed) = signed {
+        extra["voucherState"] = signed;
+    }
+    extra
+}
+
+fn channel_asks(extra: Value) -> String {
+    let mut terms = offer(Scheme::Batch).requirements().to_json();
+    for (name, value) in extra.as_object().unwrap() {
+        terms["extra"][name] = value.clone();
+    }
+    asks(&[terms])
+}
+
+fn taken(voucher: &batch::Voucher, charged: u128) -> String {
+    let said =
+        json!({ "success": true, "transaction": "", "network": "eip155:8453", "extra": state(voucher, charged, None) });
+    reply("200 OK", &[("PAYMENT-RESPONSE", header::write(&said))], "{}")
+}
+
+#[test]
+fn a_server_that_lies_of_a_channel_is_followed_no_further() {
+    let channel = ["--max", "1", "--deposit", "0.01"];
+    let beyond =
+        |heard: &Heard| voucher(heard).map_or_else(|| channel_asks(json!({})), |voucher| taken(&voucher, 2_001));
+    // The answer is there, and what was said beside it is told and not believed.
+    let (wallet, stand) = (Wallet::new(), Stand::start(beyond));
+    let said = wallet.pay(&stand.url, &channel);
+    let untrue = "2001 are said to be charged in all, and 2000 were signed";
+    assert_eq!((said.code, said.json()["paid"]["untrue"].as_str()), (0, Some(untrue)), "{said:?}");
+    assert!(said.stderr.contains(untrue), "{said:?}");
+    assert_eq!(wallet.pay(&stand.url, &channel).code, 0);
+    let sums: Vec<u128> = stand.heard().iter().filter_map(voucher).map(|voucher| voucher.max_claimable).collect();
+    assert_eq!(sums, [2_000, 4_000], "all that was signed counts as charged");
+    let other = |heard: &Heard| match voucher(heard) {
+        None => channel_asks(json!({})),
+        Some(mut voucher) => {
+            voucher.channel = payments::B256::repeat_byte(1);
+            taken(&voucher, 1)
+        }
+    };
+    let stand = Stand::start(other);
+    let said = Wallet::new().pay(&stand.url, &channel);
+    assert!(said.code == 0 && said.stderr.contains("speaks of the channel"), "{said:?}");
+    // Corrections need a voucher of the payer's own, and there is one of them.
+    let forged = |heard: &Heard| match voucher(heard) {
+        None => channel_asks(json!({})),
+        Some(voucher) => {
+            let signature = payments::hex::encode_prefixed(&voucher.signature);
+            channel_asks(state(&voucher, 9_000, Some(json!({ "signedMaxClaimable": "9000", "signature": signature }))))
+        }
+    };
+    let (said, _) = Wallet::new().refused(forged, &channel, "untrue_channel_state");
+    assert!(said.stderr.contains("did not sign"), "{said:?}");
+    let endless = |heard: &Heard| {
+        voucher(heard).map_or_else(|| channel_asks(json!({})), |voucher| channel_asks(state(&voucher, 1_000, None)))
+    };
+    let (_, heard) = Wallet::new().refused(endless, &channel, "payment_refused");
+    assert_eq!(heard.len(), 3, "one offer, one voucher, one correction");
+}
+
+#[test]
+fn a_channel_goes_on_from_what_was_charged() {
+    let wallet = Wallet::new();
+    let stand = Stand::start(|heard| {
+        voucher(heard).map_or_else(|| channel_asks(json!({})), |voucher| taken(&voucher, voucher.max_claimable - 500))
+    });
+    for (turn, deposit) in [["--deposit", "0.01"].as_slice(), &[], &[]].into_iter().enumerate() {
+        let said = wallet.pay(&stand.url, &[&["--max", "0.002"], deposit].concat());
+        assert_eq!(said.code, 0, "{turn}: {said:?}");
+    }
+    let sums: Vec<u128> = stand.heard().iter().filter_map(voucher).map(|voucher| voucher.max_claimable).collect();
+    assert_eq!(sums, [2_000, 3_500, 5_000], "each stands on what was charged, not on what was signed");
+    let listed = wallet.og(&["wallet", "limits"]).json();
+    assert_eq!(listed["limits"], json!([]));
+}
+
+#[test]
+fn what_is_no_request_is_not_sent() {
+    let wallet = Wallet::new();
+    for (arguments, word) in [
+        (["ftp://somewhere/x"].as_slice(), "no address of a resource"),
+        (&["somewhere"], "no address of a resource"),
+        (&["http://127.0.0.1:1/x", "-H", "PAYMENT-SIGNATURE: x"], "og pay's own"),
+        (&["http://127.0.0.1:1/x", "-H", "nothing"], "no header"),
+        (&["http://127.0.0.1:1/x", "-X", "GE T"], "no method"),
+        (&["http://127.0.0.1:1/x", "--data", "@/no/such/file"], "/no/such/file"),
+        (&["http://127.0.0.1:1/x"], "failed to reach"),
+    ] {
+        let said = wallet.og(&[&["pay", "--key", "agent"], arguments].concat());
+        assert!(said.code == 1 && said.stderr.contains(word), "{arguments:?}: {said:?}");
+    }
+    let stand = Stand::start(|_| reply("302 Found", &[("location", "http://elsewhere/".to_owned())], ""));
+    let said = wallet.pay(&stand.url, &["--max", "1"]);
+    assert!(said.code == 1 && said.stderr.contains("http://elsewhere/"), "{said:?}");
+}
