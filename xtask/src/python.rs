@@ -31,6 +31,10 @@ pub struct Environment {
 pub static TESTS: Environment =
     Environment { requirements: "tests/requirements.txt", folder: "test-venv", variables: |_| Vec::new() };
 
+/// OpenGradient's SDK, whose fork of x402 has the name of the package that the tests' environment has.
+pub static SDK: Environment =
+    Environment { requirements: "tests/opengradient.txt", folder: "test-sdk", variables: |_| Vec::new() };
+
 /// The engines that ours is measured beside. llama.cpp is built from its source, for the very CPU at hand: its best.
 pub static PEERS: Environment =
     Environment { requirements: "models/peers/requirements.txt", folder: "peers/venv", variables: native };

@@ -26,6 +26,11 @@ const CONTRACTS_VARIABLE: &str = "OG_TEST_CONTRACTS";
 /// Where they find those of x402's clients and middleware.
 const PAYERS_VARIABLE: &str = "OG_TEST_PAYERS";
 
+/// Where they find the interpreter that has OpenGradient's SDK.
+const SDK_VARIABLE: &str = "OG_TEST_SDK";
+/// Where they find x402's client in Rust, which has a workspace and a lock of its own.
+const RUST_PAYER_VARIABLE: &str = "OG_TEST_RUST_PAYER";
+
 /// Every stage runs even if an earlier one failed, so that one run tells all there is to mend.
 pub fn run(area: Option<&str>) -> Result<bool> {
     let workspace = Workspace::find()?;
@@ -39,12 +44,16 @@ pub fn run(area: Option<&str>) -> Result<bool> {
         let payers = python::packages(&workspace, &python::PAYERS)?;
         tally = tally + Tally::default().with_status(check::run(area)?);
         let fork = python::fork(&workspace, &interpreter)?;
+        let sdk = python::environment(&workspace, &python::SDK)?;
+        let rust_payer = rust_payer(&workspace)?;
         let variables = [
             (INTERPRETER_VARIABLE, &interpreter),
             (FORK_VARIABLE, &fork),
             (CLIENTS_VARIABLE, &clients),
             (CONTRACTS_VARIABLE, &contracts),
             (PAYERS_VARIABLE, &payers),
+            (SDK_VARIABLE, &sdk),
+            (RUST_PAYER_VARIABLE, &rust_payer),
         ];
         tally = tally + rust_tests(&workspace, area, variables)?;
         tally = tally + doc_tests(&workspace, area)?;
@@ -57,6 +66,18 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     }
     println!("{tally}");
     Ok(tally.failed == 0)
+}
+
+/// Builds the registry's Rust client; nothing of it is in the workspace's own lock.
+fn rust_payer(workspace: &Workspace) -> Result<PathBuf> {
+    let (manifest, folder) =
+        (workspace.root().join("tests/payers-rust/Cargo.toml"), workspace.target().join("payers-rust"));
+    let mut build = cargo(workspace);
+    build.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&folder);
+    if !stage::run("the Rust payer", &mut build)? {
+        bail!("failed to build tests/payers-rust\nhint: it needs the registry once");
+    }
+    Ok(folder.join("debug/payers-rust"))
 }
 
 /// Which of the tests an area means.
@@ -100,7 +121,7 @@ fn scripts(workspace: &Workspace, models: &[String]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 5]) -> Result<Tally> {
+fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 7]) -> Result<Tally> {
     let has_nextest = cargo(workspace).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut command = cargo(workspace);
     if has_nextest {

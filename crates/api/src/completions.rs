@@ -129,6 +129,9 @@ struct Completion<'a> {
     created: u64,
     model: &'a str,
     choices: Vec<Choice<'a>>,
+    /// The first answer's text once more, where OpenGradient's SDK looks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +163,7 @@ fn finish_word(end: &End) -> &'static str {
 fn completion<'a>(head: &'a Head, choices: Vec<Choice<'a>>) -> Completion<'a> {
     let id = format!("cmpl-{}", head.id);
     let (created, model) = (head.created, head.model.as_str());
-    Completion { id, object: "text_completion", created, model, choices, usage: None, og: None }
+    Completion { id, object: "text_completion", created, model, choices, completion: None, usage: None, og: None }
 }
 
 impl Teller for Completing {
@@ -170,6 +173,7 @@ impl Teller for Completing {
             Choice { index, text: &said.text, logprobs, finish_reason: Some(finish_word(&said.end)) }
         });
         let mut whole = completion(head, choices.collect());
+        whole.completion = said.first().map(|said| said.text.as_str());
         whole.usage = Some(usage(said));
         whole.og = Some(og(said));
         json(&whole)

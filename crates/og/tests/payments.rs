@@ -45,3 +45,23 @@ fn opengradients_fork_opens_a_session_and_draws_on_it() {
     command.env("PYTHONPATH", fork.expect("OG_TEST_FORK is not set: `cargo xtask test` makes and sets it"));
     pays(command, 1, "og-x402 pays: ok");
 }
+
+#[test]
+fn opengradients_sdk_pays_and_knows_no_difference() {
+    let interpreter = std::env::var("OG_TEST_SDK");
+    let mut command = Command::new(interpreter.expect("OG_TEST_SDK is not set: `cargo xtask test` makes and sets it"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/opengradient_sdk.py"));
+    pays(command, 1, "opengradient pays: ok");
+}
+
+#[test]
+fn the_registrys_rust_client_pays_within_its_own_limits_and_by_a_session() {
+    let payer = std::env::var("OG_TEST_RUST_PAYER");
+    let payer = payer.expect("OG_TEST_RUST_PAYER is not set: `cargo xtask test` builds and sets it");
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    // Permit2 is let to move tokens once.
+    assert_eq!(devnet.og(&["wallet", "approve"]).code, 0);
+    let secret = devnet.ready["base"]["keys"][0]["secret"].as_str().unwrap().to_owned();
+    let said = run(Command::new(payer).args([devnet.text("gateway"), &secret]));
+    assert!(said.code == 0 && said.stdout.contains("r402 pays: ok"), "{}\n{}", said.stdout, said.stderr);
+}

@@ -49,20 +49,26 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             }
             continue;
         }
+        let is_apart = is_apart(path, &manifest);
         for (name, value) in KINDS.iter().flat_map(|kind| dependencies(&manifest, kind)) {
             findings.extend(from_git(tree, path, name, value));
-            if value.get("workspace") != Some(&Value::Boolean(true)) {
+            if !is_apart && value.get("workspace") != Some(&Value::Boolean(true)) {
                 let line = tree.line_of(path, name);
                 let found = format!("a version of its own for `{name}`");
                 findings.push(Finding::new(path, line, "`workspace = true`", found));
             }
         }
         let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace")) == Some(&Value::Boolean(true));
-        if !inherits && manifest.contains_key("package") {
+        if !is_apart && !inherits && manifest.contains_key("package") {
             findings.push(Finding::new(path, 1, "`[lints]` with `workspace = true`", "lints of its own"));
         }
     }
     findings
+}
+
+/// A foreign client that a test builds has a workspace and a lock of its own, so that nothing of it comes into ours. A room never has.
+fn is_apart(path: &str, manifest: &toml::Table) -> bool {
+    manifest.contains_key("workspace") && path.starts_with("tests/")
 }
 
 /// Our own rooms are declared for whoever comes to need them.
@@ -125,6 +131,15 @@ mod tests {
     fn a_version_in_a_room_is_found() {
         assert_eq!(findings_of(&[room("a", "serde = \"1\"")]).len(), 1);
         assert_eq!(findings_of(&[room("a", "serde.workspace = true")]), []);
+    }
+
+    #[test]
+    fn a_foreign_client_under_tests_has_a_workspace_of_its_own_and_a_room_has_not() {
+        let apart = "[workspace]\n[package]\nname = \"x\"\n[dependencies]\nserde = \"1\"\n".to_owned();
+        assert_eq!(findings_of(&[("tests/x/Cargo.toml".to_owned(), apart.clone())]), []);
+        assert!(!findings_of(&[("crates/x/Cargo.toml".to_owned(), apart.clone())]).is_empty());
+        let git = apart.replace("\"1\"", "{ git = \"y\" }");
+        assert_eq!(findings_of(&[("tests/x/Cargo.toml".to_owned(), git)]).len(), 1);
     }
 
     #[test]
