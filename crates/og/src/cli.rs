@@ -8,7 +8,7 @@ use worker::Adversary;
 
 mod paying;
 
-pub use paying::{Approve, Limit, Pay};
+pub use paying::{Approve, Limit, Pay, Refund};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -320,6 +320,10 @@ pub enum Wallet {
     Limit(Limit),
     /// What keys may spend, and have spent today.
     Limits,
+    /// Channels that og pay opened, and what is left in them.
+    Channels,
+    /// Have a server give back what is left in the channel with it.
+    Refund(Refund),
     /// Let Permit2 move a key's tokens, which offers by it need once.
     Approve(Approve),
     /// Pay from a key of the folder.

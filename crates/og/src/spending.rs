@@ -64,6 +64,9 @@ struct KeptSpent {
 #[serde(deny_unknown_fields)]
 pub struct KeptChannel {
     pub id: B256,
+    pub purse: Purse,
+    /// Where it was last paid for a call.
+    pub url: String,
     #[serde(with = "decimal")]
     pub balance: u128,
     #[serde(with = "decimal")]
@@ -84,9 +87,10 @@ pub struct KeptSession {
     pub until_s: u64,
 }
 
+/// What the file says.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub struct Book {
     limits: Vec<KeptLimits>,
     spent: Vec<KeptSpent>,
     channels: Vec<KeptChannel>,
@@ -106,10 +110,10 @@ pub enum Overspent {
     Limit(OverLimit),
 }
 
-/// The file, held until dropped.
+/// The file, held until dropped. To look at it while others may write, [`Book::read`] it.
 pub struct Spending {
     path: PathBuf,
-    written: Written,
+    book: Book,
     _lock: File,
 }
 
@@ -120,17 +124,66 @@ impl Spending {
         std::fs::create_dir_all(home.folder())
             .with_context(|| format!("failed to make {}", home.folder().display()))?;
         let lock = locked(&home.folder().join("spending.lock"))?;
-        let written = if path.exists() {
+        let book = if path.exists() {
             serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?)
                 .with_context(|| format!("failed to read {}", path.display()))?
         } else {
-            Written::default()
+            Book::default()
         };
-        Ok(Self { path, written, _lock: lock })
+        Ok(Self { path, book, _lock: lock })
     }
 
     fn save(&self) -> Result<()> {
-        Ok(write_file(&self.path, &serde_json::to_vec_pretty(&self.written)?)?)
+        Ok(write_file(&self.path, &serde_json::to_vec_pretty(&self.book)?)?)
+    }
+
+    pub fn set_limits(&mut self, purse: Purse, limits: Option<Limits>) -> Result<()> {
+        self.book.limits.retain(|kept| kept.purse != purse);
+        let kept = limits.map(|Limits { per_call, per_day }| KeptLimits { purse, per_call, per_day });
+        self.book.limits.extend(kept);
+        self.save()
+    }
+
+    /// Counts what is about to be signed. On the disk when it returns.
+    pub fn spend(
+        &mut self,
+        purse: &Purse,
+        max: Option<u128>,
+        asked: u128,
+        fresh: u128,
+        now_s: u64,
+    ) -> Result<Result<(), Overspent>> {
+        let spent = match self.book.allowed(purse, max, asked, fresh, now_s) {
+            Ok(spent) => spent,
+            Err(over) => return Ok(Err(over)),
+        };
+        self.book.spent.retain(|kept| kept.purse != *purse);
+        self.book.spent.push(KeptSpent { purse: *purse, day: spent.day, amount: spent.amount });
+        self.save()?;
+        Ok(Ok(()))
+    }
+
+    pub fn keep_channel(&mut self, channel: KeptChannel) -> Result<()> {
+        self.book.channels.retain(|kept| kept.id != channel.id);
+        self.book.channels.push(channel);
+        self.save()
+    }
+
+    /// Keeps a session's token in place of the resource's last one, or forgets that one.
+    pub fn keep_session(&mut self, payer: Address, resource: &str, session: Option<KeptSession>) -> Result<()> {
+        let sessions = &mut self.book.sessions;
+        sessions.retain(|kept| kept.payer != payer || kept.resource != resource);
+        sessions.extend(session);
+        let surplus = sessions.len().saturating_sub(SESSIONS_MAX);
+        sessions.drain(..surplus);
+        self.save()
+    }
+}
+
+impl Book {
+    /// The file as it is now, and nobody kept from it.
+    pub fn read(home: &Home) -> Result<Self> {
+        Ok(Spending::open(home)?.book)
     }
 
     /// All limits with what was spent today.
@@ -139,23 +192,16 @@ impl Spending {
             let limits = Limits { per_call: kept.per_call, per_day: kept.per_day };
             (kept.purse, limits, self.spent_today(&kept.purse, now_s))
         };
-        self.written.limits.iter().map(one).collect()
+        self.limits.iter().map(one).collect()
     }
 
     pub fn limits(&self, purse: &Purse) -> Option<Limits> {
-        let kept = self.written.limits.iter().find(|kept| kept.purse == *purse)?;
+        let kept = self.limits.iter().find(|kept| kept.purse == *purse)?;
         Some(Limits { per_call: kept.per_call, per_day: kept.per_day })
     }
 
-    pub fn set_limits(&mut self, purse: Purse, limits: Option<Limits>) -> Result<()> {
-        self.written.limits.retain(|kept| kept.purse != purse);
-        let kept = limits.map(|Limits { per_call, per_day }| KeptLimits { purse, per_call, per_day });
-        self.written.limits.extend(kept);
-        self.save()
-    }
-
     fn spent(&self, purse: &Purse) -> Spent {
-        let kept = self.written.spent.iter().find(|kept| kept.purse == *purse);
+        let kept = self.spent.iter().find(|kept| kept.purse == *purse);
         kept.map_or_else(Spent::default, |kept| Spent { day: kept.day, amount: kept.amount })
     }
 
@@ -187,48 +233,17 @@ impl Spending {
         limits.allow(self.spent(purse), fresh, now_s).map_err(Overspent::Limit)
     }
 
-    /// Counts what is about to be signed. On the disk when it returns.
-    pub fn spend(
-        &mut self,
-        purse: &Purse,
-        max: Option<u128>,
-        asked: u128,
-        fresh: u128,
-        now_s: u64,
-    ) -> Result<Result<(), Overspent>> {
-        let spent = match self.allowed(purse, max, asked, fresh, now_s) {
-            Ok(spent) => spent,
-            Err(over) => return Ok(Err(over)),
-        };
-        self.written.spent.retain(|kept| kept.purse != *purse);
-        self.written.spent.push(KeptSpent { purse: *purse, day: spent.day, amount: spent.amount });
-        self.save()?;
-        Ok(Ok(()))
-    }
-
     pub fn channel(&self, id: &B256) -> Option<KeptChannel> {
-        self.written.channels.iter().find(|kept| kept.id == *id).cloned()
+        self.channels.iter().find(|kept| kept.id == *id).cloned()
     }
 
-    pub fn keep_channel(&mut self, channel: KeptChannel) -> Result<()> {
-        self.written.channels.retain(|kept| kept.id != channel.id);
-        self.written.channels.push(channel);
-        self.save()
+    pub fn channels(&self) -> &[KeptChannel] {
+        &self.channels
     }
 
     pub fn session(&self, payer: &Address, resource: &str, now_s: u64) -> Option<KeptSession> {
         let fits = |kept: &&KeptSession| kept.payer == *payer && kept.resource == resource && kept.until_s > now_s;
-        self.written.sessions.iter().find(fits).cloned()
-    }
-
-    /// Keeps a session's token in place of the resource's last one, or forgets that one.
-    pub fn keep_session(&mut self, payer: Address, resource: &str, session: Option<KeptSession>) -> Result<()> {
-        let sessions = &mut self.written.sessions;
-        sessions.retain(|kept| kept.payer != payer || kept.resource != resource);
-        sessions.extend(session);
-        let surplus = sessions.len().saturating_sub(SESSIONS_MAX);
-        sessions.drain(..surplus);
-        self.save()
+        self.sessions.iter().find(fits).cloned()
     }
 }
 
@@ -288,7 +303,7 @@ mod tests {
         spending.set_limits(purse(), Some(Limits { per_call: 10, per_day: 12 })).unwrap();
         let day = OverLimit::Day { asked: 4, left: 3, limit: 12 };
         assert_eq!(spending.spend(&purse(), None, 4, 4, NOW_S).unwrap(), Err(Overspent::Limit(day)));
-        assert_eq!(spending.all(NOW_S)[0].2, 9, "what was spent stands beside the limits");
+        assert_eq!(spending.book.all(NOW_S)[0].2, 9, "what was spent stands beside the limits");
         assert_eq!(spending.spend(&purse(), None, 4, 4, NOW_S + 86_400).unwrap(), Ok(()), "a new day");
         let call = OverLimit::Call { asked: 11, limit: 10 };
         assert_eq!(spending.spend(&purse(), Some(99), 11, 1, NOW_S).unwrap(), Err(Overspent::Limit(call)));
@@ -308,7 +323,14 @@ mod tests {
     fn channels_and_sessions_are_kept_one_each() {
         let (_folder, home) = home();
         let mut spending = Spending::open(&home).unwrap();
-        let channel = KeptChannel { id: B256::repeat_byte(7), balance: 5, charged: 1, signed: u128::MAX };
+        let channel = KeptChannel {
+            id: B256::repeat_byte(7),
+            purse: purse(),
+            url: "https://a/b".to_owned(),
+            balance: 5,
+            charged: 1,
+            signed: u128::MAX,
+        };
         spending.keep_channel(channel.clone()).unwrap();
         spending.keep_channel(KeptChannel { charged: 2, ..channel.clone() }).unwrap();
         let session = |token: &str| KeptSession {
@@ -321,12 +343,13 @@ mod tests {
         spending.keep_session(purse().payer, "GET x", Some(session("b"))).unwrap();
         drop(spending);
         let mut spending = Spending::open(&home).unwrap();
-        assert_eq!(spending.channel(&channel.id).unwrap(), KeptChannel { charged: 2, ..channel });
-        assert_eq!(spending.session(&purse().payer, "GET x", NOW_S), Some(session("b")));
-        assert_eq!(spending.session(&purse().payer, "GET x", NOW_S + 1), None, "its signature has ended");
-        assert_eq!(spending.session(&Address::ZERO, "GET x", NOW_S), None, "another's");
+        assert_eq!(spending.book.channels(), [KeptChannel { charged: 2, ..channel.clone() }]);
+        assert_eq!(spending.book.channel(&channel.id).unwrap().charged, 2);
+        assert_eq!(spending.book.session(&purse().payer, "GET x", NOW_S), Some(session("b")));
+        assert_eq!(spending.book.session(&purse().payer, "GET x", NOW_S + 1), None, "its signature has ended");
+        assert_eq!(spending.book.session(&Address::ZERO, "GET x", NOW_S), None, "another's");
         spending.keep_session(purse().payer, "GET x", None).unwrap();
-        assert_eq!(spending.session(&purse().payer, "GET x", NOW_S), None);
+        assert_eq!(spending.book.session(&purse().payer, "GET x", NOW_S), None);
     }
 
     #[test]

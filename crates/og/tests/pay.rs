@@ -61,6 +61,12 @@ fn tokens(units: u128) -> String {
     format!("{}.{:06}", units / 1_000_000, units % 1_000_000)
 }
 
+/// The other way.
+fn units_of(tokens: &str) -> u128 {
+    let (whole, part) = tokens.split_once('.').unwrap_or((tokens, ""));
+    format!("{whole}{part:0<6}").parse().unwrap()
+}
+
 fn answered(said: &Value) {
     assert!(said["body"]["choices"][0]["message"]["content"].is_string(), "{said}");
     assert_eq!(said["status"], 200);
@@ -167,6 +173,21 @@ fn sessions_permits_and_channels_are_paid_and_drawn_on() {
     let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let channel = &kept["channels"][0];
     assert!(units(&channel["charged"]) > before && units(&channel["signed"]) >= units(&channel["charged"]), "{kept}");
+
+    // What is left comes back; a channel without anything in it is none.
+    let listed = net.done(&["wallet", "channels"])["channels"][0].clone();
+    let left = listed["left"].as_str().unwrap().to_owned();
+    assert!(left.starts_with("0.99") && listed["token"] == "USDC", "{listed}");
+    let over = net.said(&["wallet", "refund", CHAT, "--amount", "2"]);
+    assert!(over.code == 1 && over.stderr.contains("the server gave nothing back"), "{over:?}");
+    let some = net.done(&["wallet", "refund", CHAT, "--amount", "0.5"]);
+    assert_eq!(some["refunded_tokens"], "0.5", "{some}");
+    let all = net.done(&["wallet", "refund", CHAT]);
+    assert_eq!(units(&all["refunded"]) + 500_000, units_of(&left), "{all}");
+    let none = net.said(&["wallet", "refund", CHAT]);
+    assert!(none.code == 1 && none.stderr.contains("no channel with this server"), "{none:?}");
+    let free = net.said(&["wallet", "refund", "/v1/models"]);
+    assert!(free.code == 1 && free.stderr.contains("no channel with this server"), "{free:?}");
 
     // As people see it: the answer as it streams, and what it cost beside it.
     let body =

@@ -353,6 +353,23 @@ fn what_a_server_does_not_take_is_told_and_counts_as_spent() {
     assert!(said.stderr.contains("cannot be read") && said.stderr.contains("answered 500"), "{said:?}");
 }
 
+#[test]
+fn many_processes_at_once_spend_no_more_than_the_day_allows() {
+    let wallet = Wallet::new();
+    let limits = ["wallet", "limit", "--key", "agent", "--per-call", "0.002", "--per-day", "0.007"];
+    assert_eq!(wallet.og(&limits).code, 0);
+    let stand = Stand::start(sells);
+    let all: Vec<Said> = std::thread::scope(|scope| {
+        let pays: Vec<_> = (0..8).map(|_| scope.spawn(|| wallet.pay(&stand.url, &["--data", "{}"]))).collect();
+        pays.into_iter().map(|pay| pay.join().unwrap()).collect()
+    });
+    let (paid, refused): (Vec<&Said>, Vec<&Said>) = all.iter().partition(|said| said.code == 0);
+    assert_eq!((paid.len(), refused.len()), (3, 5), "{all:?}");
+    assert!(refused.iter().all(|said| said.json()["error"]["code"] == "over_day_limit"), "{refused:?}");
+    assert_eq!(stand.heard().iter().filter(|heard| heard.header("payment-signature").is_some()).count(), 3);
+    assert_eq!(wallet.og(&["wallet", "limits"]).json()["limits"][0]["spent_today"], "0.006");
+}
+
 /// The payer of the last voucher, by its own channel.
 fn voucher(heard: &Heard) -> Option<batch::Voucher> {
     let payment = PaymentPayload::read(&header::read(heard.header("payment-signature")?.as_bytes()).unwrap()).unwrap();

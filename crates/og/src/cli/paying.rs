@@ -26,6 +26,25 @@ pub struct Limit {
 }
 
 #[derive(Args)]
+#[command(after_help = "Example:\n  og wallet refund /v1/chat/completions")]
+pub struct Refund {
+    /// A resource of the server, or a path of the gateway.
+    pub url: String,
+    /// The key of the folder, and which of the addresses that come from it.
+    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    pub key: String,
+    /// Which token's channel: its symbol, or its address.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// How much; without it, all that is left.
+    #[arg(long)]
+    pub amount: Option<String>,
+    /// JSON-RPC of the payer's chain; without it, the devnet's Base, or what the folder knows.
+    #[arg(long, value_name = "URL")]
+    pub rpc: Option<String>,
+}
+
+#[derive(Args)]
 #[command(after_help = "Example:\n  og wallet approve --key base/0 --token OPG --amount 5")]
 pub struct Approve {
     /// The key of the folder, and which of the addresses that come from it; it pays the gas.

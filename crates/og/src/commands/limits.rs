@@ -16,7 +16,7 @@ use crate::{
     cli::{self, Common},
     remote::Remote,
     screen::row,
-    spending::{Purse, Spending},
+    spending::{Book, Purse, Spending},
 };
 
 /// How long a transaction may take into a block.
@@ -48,7 +48,7 @@ pub fn set(remote: &Remote, common: &Common, options: &cli::Limit) -> Result<()>
 /// All limits, and what was spent of them today.
 pub fn list(remote: &Remote, common: &Common) -> Result<()> {
     let known = token::known();
-    let all = Spending::open(&remote.home)?.all(now_s());
+    let all = Book::read(&remote.home)?.all(now_s());
     let one = |(purse, limits, spent): &(Purse, Limits, u128)| {
         let token =
             known.iter().find(|token| token.address == purse.asset && token.network.chain_id() == purse.chain_id);

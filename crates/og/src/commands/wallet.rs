@@ -7,7 +7,7 @@ use network::Sender;
 use protocol::{Action, Amount, EvmAddress, transaction::Transfer};
 use serde_json::{Value, json};
 
-use super::{limits, show};
+use super::{limits, pay, show};
 use crate::{
     amount,
     cli::{self, Common},
@@ -24,6 +24,8 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Resu
     match command {
         cli::Wallet::Show { who } => show_wallet(remote, common, &who).await,
         cli::Wallet::Limit(options) => limits::set(remote, common, &options),
+        cli::Wallet::Channels => pay::refund::list(remote, common),
+        cli::Wallet::Refund(options) => pay::refund::run(remote, common, &options).await,
         cli::Wallet::Limits => limits::list(remote, common),
         cli::Wallet::Approve(options) => limits::approve(remote, common, &options).await,
         cli::Wallet::Pay { from, to, amount } => pay(remote, common, &from, &to, &amount).await,

@@ -9,7 +9,7 @@ use relayer::ChainError;
 use serde_json::{Value, json};
 
 use super::{error::PayError, token, wallet::Wallet};
-use crate::spending::{Purse, Spending};
+use crate::spending::{Book, Purse};
 
 /// One offer and what came of looking at it.
 pub struct Offered {
@@ -59,12 +59,7 @@ pub struct Wanted<'a> {
 }
 
 /// Looks at every offer.
-pub async fn look(
-    asked: &Asked,
-    wallet: &Wallet,
-    wanted: &Wanted<'_>,
-    spending: &Spending,
-) -> anyhow::Result<Vec<Offered>> {
+pub async fn look(asked: &Asked, wallet: &Wallet, wanted: &Wanted<'_>, book: &Book) -> anyhow::Result<Vec<Offered>> {
     let (tokens, mut offered) = (token::known(), Vec::new());
     for terms in &asked.required.accepts {
         let verdict = match Way::of(terms, asked.is_legacy, &tokens) {
@@ -73,7 +68,7 @@ pub async fn look(
             Ok((way, token)) => {
                 let max = wanted.max.map(|text| token::read(text, token)).transpose()?;
                 let deposit = wanted.deposit.map(|text| token::read(text, token)).transpose()?;
-                let look = Look { wallet, terms, token, max, deposit, now_s: wanted.now_s, spending };
+                let look = Look { wallet, terms, token, max, deposit, now_s: wanted.now_s, book };
                 look.verdict(way).await
             }
         };
@@ -94,7 +89,7 @@ struct Look<'a> {
     max: Option<u128>,
     deposit: Option<u128>,
     now_s: u64,
-    spending: &'a Spending,
+    book: &'a Book,
 }
 
 impl Look<'_> {
@@ -107,7 +102,7 @@ impl Look<'_> {
             }
         };
         let purse = Purse::new(self.wallet.address(), self.token.network, self.token.address);
-        let allowed = self.spending.allowed(&purse, self.max, self.terms.amount, fit.fresh, self.now_s);
+        let allowed = self.book.allowed(&purse, self.max, self.terms.amount, fit.fresh, self.now_s);
         allowed.map_err(|over| Left::Wallet(self.wallet.over(&over, self.token, self.terms.amount)))?;
         Ok(fit)
     }
@@ -116,7 +111,7 @@ impl Look<'_> {
     async fn through_channel(&self) -> Result<Fit, Left> {
         let mut channel = Channel::of(self.terms, &self.wallet.payer, B256::ZERO)
             .map_err(|unpayable| Left::Unfit(unpayable.to_string()))?;
-        let kept = self.spending.channel(&channel.id);
+        let kept = self.book.channel(&channel.id);
         if let Some(kept) = &kept {
             (channel.balance, channel.charged, channel.signed) = (kept.balance, kept.charged, kept.signed);
         } else if let Some(found) = self.wallet.channel(self.terms.network, channel.id).await.map_err(away)? {

@@ -36,6 +36,12 @@ pub enum PayError {
     SmallDeposit { found: String, least: String, token: String },
     #[error("what the server says of the channel cannot be so: {0}; hint: nothing more is signed for it")]
     Untrue(#[from] payments::payer::Untrue),
+    #[error("no channel with this server is known in which anything is left; hint: og wallet channels")]
+    NoOpenChannel,
+    #[error(
+        "the server gave nothing back: {reason}; hint: what is in a channel can be withdrawn on its chain after the delay"
+    )]
+    NoRefund { reason: String },
     #[error("the server did not take the payment: {reason}; hint: it was signed, so it counts as spent")]
     Refused { reason: String },
 }
@@ -55,6 +61,8 @@ impl PayError {
             Self::NoChannel { .. } => "deposit_required",
             Self::SmallDeposit { .. } => "deposit_too_small",
             Self::Untrue(_) => "untrue_channel_state",
+            Self::NoOpenChannel => "no_open_channel",
+            Self::NoRefund { .. } => "refund_refused",
             Self::Refused { .. } => "payment_refused",
         }
     }

@@ -4,6 +4,7 @@
 
 mod choice;
 mod error;
+pub mod refund;
 mod request;
 mod sign;
 pub mod token;
@@ -30,7 +31,7 @@ use crate::{
     cli::{self, Common},
     remote::Remote,
     screen::put,
-    spending::Spending,
+    spending::{Book, Spending},
 };
 
 pub async fn run(remote: &Remote, common: &Common, options: cli::Pay) -> Result<ExitCode> {
@@ -47,7 +48,7 @@ pub async fn run(remote: &Remote, common: &Common, options: cli::Pay) -> Result<
 async fn pay(remote: &Remote, common: &Common, options: &cli::Pay) -> Result<ExitCode> {
     let wallet = Wallet::open(&remote.home, &remote.client, &options.key, options.rpc.as_deref())?;
     let (call, resource) = (Call::read(options, &remote.gateway)?, |call: &Call| call.resource());
-    let session = Spending::open(&remote.home)?.session(&wallet.address(), &resource(&call), now_ms() / 1_000);
+    let session = Book::read(&remote.home)?.session(&wallet.address(), &resource(&call), now_ms() / 1_000);
     // A dry run draws on nothing.
     let session = session.filter(|_| !options.dry_run && options.scheme.as_deref().is_none_or(|word| word == "upto"));
     let headers: Vec<_> = session.iter().map(|session| (wire::SESSION, session.token.as_str())).collect();
@@ -67,8 +68,7 @@ async fn pay(remote: &Remote, common: &Common, options: &cli::Pay) -> Result<Exi
         deposit: options.deposit.as_deref(),
         now_s: now_ms() / 1_000,
     };
-    // Who looks holds the book only for as long: a chain may take its time to answer.
-    let offered = look(&asked, &wallet, &wanted, &Spending::open(&remote.home)?).await?;
+    let offered = look(&asked, &wallet, &wanted, &Book::read(&remote.home)?).await?;
     if options.dry_run {
         told::offers(common, &call.url, &wallet, &offered);
         return Ok(ExitCode::SUCCESS);

@@ -34,19 +34,15 @@ pub struct Call {
 impl Call {
     /// `gateway` is where a path without a host leads.
     pub fn read(options: &cli::Pay, gateway: &str) -> Result<Self> {
-        let url = if options.url.starts_with('/') { format!("{gateway}{}", options.url) } else { options.url.clone() };
-        let uri: Uri = url.parse().with_context(|| format!("{url:?} is no address"))?;
-        let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
-        ensure!(is_whole, "{url:?} is no address of a resource; hint: https://host/path, or a path of the gateway");
+        let (url, uri) = place(&options.url, gateway)?;
         let body = options.data.as_deref().map(read_body).transpose()?;
         let method = match &options.method {
             Some(word) => Method::from_bytes(word.as_bytes()).with_context(|| format!("{word:?} is no method"))?,
             None if body.is_some() => Method::POST,
             None => Method::GET,
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::from_iter([own_name()]);
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("og/", env!("CARGO_PKG_VERSION"))));
         if body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -55,6 +51,13 @@ impl Call {
             headers.insert(name, value);
         }
         Ok(Self { url, method, uri, headers, body: body.unwrap_or_default() })
+    }
+
+    /// Asks for nothing but what is offered, as clients do for a refund.
+    pub fn get(url: &str, gateway: &str) -> Result<Self> {
+        let (url, uri) = place(url, gateway)?;
+        let headers = HeaderMap::from_iter([own_name()]);
+        Ok(Self { url, method: Method::GET, uri, headers, body: Bytes::new() })
     }
 
     /// What a session is for: the method and the address without its query, as the official clients count it.
@@ -82,6 +85,19 @@ impl Call {
         }
         Ok(answer)
     }
+}
+
+fn own_name() -> (HeaderName, HeaderValue) {
+    (header::USER_AGENT, HeaderValue::from_static(concat!("og/", env!("CARGO_PKG_VERSION"))))
+}
+
+/// A whole address; a path is one of the gateway's.
+fn place(text: &str, gateway: &str) -> Result<(String, Uri)> {
+    let url = if text.starts_with('/') { format!("{gateway}{text}") } else { text.to_owned() };
+    let uri: Uri = url.parse().with_context(|| format!("{url:?} is no address"))?;
+    let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    ensure!(is_whole, "{url:?} is no address of a resource; hint: https://host/path, or a path of the gateway");
+    Ok((url, uri))
 }
 
 fn explained(error: NetworkError) -> anyhow::Error {

@@ -1,11 +1,13 @@
 //! Signs for one offer, sends it, and follows what the server says came of it.
 
+use std::fs::File;
+
 use anyhow::{Context as _, Result};
 use network::{Answer, axum::http::StatusCode, now_ms};
 use payments::{
     B256,
     payer::{Asked, Channel, Token, Untrue, Way},
-    wire::{PaymentPayload, Requirements, SettleResponse, header as wire},
+    wire::{Network, PaymentPayload, Requirements, SettleResponse, header as wire},
 };
 use serde_json::{Map, Value};
 use storage::random_bytes;
@@ -14,7 +16,7 @@ use super::{asked, choice::Fit, error::PayError, reason, request::Call, token, w
 use crate::{
     remote::Remote,
     screen::tell,
-    spending::{self, KeptChannel, KeptSession, Purse, Spending},
+    spending::{self, Book, KeptChannel, KeptSession, Purse, Spending},
 };
 
 const REASON_BYTES_MAX: usize = 1 << 16;
@@ -125,9 +127,8 @@ impl Paying<'_> {
 
     /// Calls of one channel go one after the other: each voucher stands on the sum of the one before.
     async fn send_voucher(mut self, fit: &Fit, channel: Channel, deposit: Option<u128>) -> Result<(Answer, Paid)> {
-        let lock = self.remote.home.folder().join(format!("channel-{}.lock", channel.id));
-        let _alone = tokio::task::spawn_blocking(move || spending::locked(&lock)).await??;
-        let mut channel = self.kept(channel)?;
+        let _alone = alone(self.remote, &channel).await?;
+        let mut channel = kept(self.remote, channel)?;
         let mut deposit = deposit.filter(|_| channel.next_claimable(self.terms.amount) > channel.balance);
         for turn in 0..=CORRECTIONS {
             let next = channel.next_claimable(self.terms.amount);
@@ -175,17 +176,8 @@ impl Paying<'_> {
         Err(PayError::Refused { reason: "it corrects the channel's state again and again".to_owned() }.into())
     }
 
-    /// The channel as another process may have left it meanwhile.
-    fn kept(&self, mut channel: Channel) -> Result<Channel> {
-        if let Some(kept) = Spending::open(&self.remote.home)?.channel(&channel.id) {
-            (channel.balance, channel.charged, channel.signed) = (kept.balance, kept.charged, kept.signed);
-        }
-        Ok(channel)
-    }
-
     fn keep(&self, channel: &Channel) -> Result<()> {
-        let Channel { id, balance, charged, signed, .. } = *channel;
-        Spending::open(&self.remote.home)?.keep_channel(KeptChannel { id, balance, charged, signed })
+        keep(self.remote, self.terms.network, channel, &self.call.url)
     }
 
     /// Takes over what the server says of the channel, as far as it can be so. Silence leaves all that was signed charged.
@@ -196,4 +188,26 @@ impl Paying<'_> {
         channel.charged = channel.signed;
         Ok(())
     }
+}
+
+/// Keeps other processes from the channel until dropped.
+pub async fn alone(remote: &Remote, channel: &Channel) -> Result<File> {
+    let lock = remote.home.folder().join(format!("channel-{}.lock", channel.id));
+    tokio::task::spawn_blocking(move || spending::locked(&lock)).await?
+}
+
+/// The channel as another process may have left it meanwhile.
+pub fn kept(remote: &Remote, mut channel: Channel) -> Result<Channel> {
+    if let Some(kept) = Book::read(&remote.home)?.channel(&channel.id) {
+        (channel.balance, channel.charged, channel.signed) = (kept.balance, kept.charged, kept.signed);
+    }
+    Ok(channel)
+}
+
+pub fn keep(remote: &Remote, network: Network, channel: &Channel, url: &str) -> Result<()> {
+    let Channel { id, balance, charged, signed, config, .. } = channel;
+    let (id, balance, charged, signed) = (*id, *balance, *charged, *signed);
+    let purse = Purse::new(config.payer, network, config.token);
+    let kept = KeptChannel { id, purse, url: url.to_owned(), balance, charged, signed };
+    Spending::open(&remote.home)?.keep_channel(kept)
 }
