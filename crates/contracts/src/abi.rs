@@ -8,3 +8,4 @@ sol!("../../contracts/IPermit2Proxies.sol");
 sol!("../../contracts/IBatchSettlement.sol");
 sol!("../../contracts/IMulticall3.sol");
 sol!("../../contracts/ISettlement.sol");
+sol!("../../contracts/IModels.sol");

@@ -106,7 +106,9 @@ impl Gateway {
             outbox.run(sender, ledger, metrics)
         })?;
         if let Some(desk) = desk {
-            tasks.spawn(payment::run(desk));
+            tasks.spawn(payment::run(Arc::clone(&desk)));
+            tasks.spawn(payment::keep_registry(Arc::clone(&shared), Arc::clone(&desk)));
+            tasks.spawn(payment::follow(Arc::clone(&shared), desk));
         }
         if let Some(booth) = booth {
             tasks.spawn(facilitator::look_after(booth));

@@ -25,5 +25,6 @@ mod worker_error;
 
 pub use facilitator::{Facilitator, FacilitatorConfig, FacilitatorError, FacilitatorPace};
 pub use gateway::{Config, Gateway, GatewayError};
+pub use http::{RevenueQuestion, SignedRevenueQuestion};
 pub use pace::Pace;
-pub use payment::{DeskError, Payments, Prices};
+pub use payment::{DeskError, Payments, Prices, Shares};

@@ -110,6 +110,11 @@ impl Outbox {
         waiting.or_else(|| SignedReceipt::decode(&self.aside.get(SET_ASIDE, &id.0).ok()??).ok())
     }
 
+    /// True where the ledger would not take it, however often it was sent.
+    pub fn is_set_aside(&self, id: &Digest) -> bool {
+        self.aside.get(SET_ASIDE, &id.0).is_ok_and(|kept| kept.is_some())
+    }
+
     /// Takes a receipt; it is durable once the returned value was waited for, and is sent in any case.
     pub fn put(&self, receipt: SignedReceipt) -> Result<Keeping, LogError> {
         let place = self.next.fetch_add(1, Ordering::Relaxed);

@@ -38,18 +38,29 @@ const WHOLE: u128 = 1_000_000_000_000_000_000;
 struct Chain {
     server: Server,
     is_away: Arc<AtomicBool>,
+    /// Transactions that came, as they came.
+    sent: Sent,
 }
+
+type Sent = Arc<std::sync::Mutex<Vec<String>>>;
 
 impl Chain {
     async fn start() -> Self {
         let is_away = Arc::new(AtomicBool::new(false));
-        let router = Router::new().route("/", post(answer)).with_state(Arc::clone(&is_away));
+        let sent = Sent::default();
+        let router = Router::new().route("/", post(answer)).with_state((Arc::clone(&is_away), Arc::clone(&sent)));
         let server = Server::start(stub::loopback(), router, Limits::default()).await.unwrap();
-        Self { server, is_away }
+        Self { server, is_away, sent }
     }
 }
 
-async fn answer(State(is_away): State<Arc<AtomicBool>>, Json(request): Json<Value>) -> Result<Json<Value>, StatusCode> {
+async fn answer(
+    State((is_away, sent)): State<(Arc<AtomicBool>, Sent)>,
+    Json(request): Json<Value>,
+) -> Result<Json<Value>, StatusCode> {
+    if request["method"] == "eth_sendRawTransaction" {
+        sent.lock().unwrap().push(request["params"][0].as_str().unwrap().to_owned());
+    }
     if is_away.load(Ordering::Relaxed) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -83,14 +94,20 @@ fn result(call: &Value) -> Value {
 
 struct Paid {
     gateway: Gateway,
+    config: Config,
     client: Client,
     worker: Worker,
     chain: Chain,
-    _validator: Validator,
+    validator: Validator,
     _folder: tempfile::TempDir,
 }
 
 async fn paid(behaviour: Behaviour) -> Paid {
+    paid_within(behaviour, Duration::from_secs(60)).await
+}
+
+/// The same with a challenge window of another length.
+async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
     let (validator, chain) = (Validator::start().await, Chain::start().await);
     let worker = Worker::start(10, behaviour).await;
     validator.register(&worker);
@@ -108,14 +125,16 @@ async fn paid(behaviour: Behaviour) -> Paid {
         usd_per_opg: Some(WHOLE / 10),
         session_cap: WHOLE / 10,
         idle: Duration::from_secs(60),
-        window: Duration::from_secs(60),
+        confirmations: 0,
+        window,
         merchants: Vec::new(),
-        fee: 20_000,
+        shares: gateway::Shares { burn: 10_000, ..gateway::Shares::default() },
+        ledger_rpc: None,
     };
     let config = Config { payments: Some(payments), ..stub::config(&validator, &folder, pace()) };
-    let gateway = Gateway::start(config).await.unwrap();
+    let gateway = Gateway::start(config.clone()).await.unwrap();
     let client = Client::new(gateway.address());
-    Paid { gateway, client, worker, chain, _validator: validator, _folder: folder }
+    Paid { gateway, config, client, worker, chain, validator, _folder: folder }
 }
 
 fn payer() -> Payer {
@@ -329,4 +348,88 @@ async fn every_endpoint_with_a_price_is_found_without_asking_anybody() {
     assert_eq!(found["items"][0]["accepts"][0]["network"], "eip155:8453");
     let probe = stage.client.get(PATH).await;
     assert_eq!(probe.status, 402, "a client may ask what a call costs");
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..200 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: not within ten seconds");
+}
+
+#[tokio::test]
+async fn a_receipt_says_what_covers_it_and_charges_what_its_terms_give() {
+    let stage = paid(Behaviour::Honest).await;
+    let required = stage.offers(r#","n":2"#).await;
+    let terms = offer(&required, Scheme::Batch, USDC);
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let payment = Channel::payment(&required, &terms, channel.voucher(&payer(), 10 * terms.amount));
+    let lines = format!("{}x-og-opening: include\r\n", line(&payment));
+    let answer = stage.ask(&lines, r#","n":2"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = answer.json();
+    let charged: u128 = told["og"][1]["payment"]["charged"].as_str().unwrap().parse().unwrap();
+    let mut sum = 0;
+    for og in told["og"].as_array().unwrap() {
+        let receipt: protocol::SignedReceipt = api::face::read(og["receipt"].to_string().as_bytes()).unwrap();
+        let opening: protocol::Opening = api::face::read(og["opening"].to_string().as_bytes()).unwrap();
+        assert_eq!(receipt.receipt.check_charge(), Ok(()));
+        assert_eq!(opening.matches(&receipt.receipt), Ok(()));
+        assert_eq!(opening.request.payment.unwrap().payer.account.0, payer().key().address().into_array());
+        sum += receipt.receipt.charged().amount;
+    }
+    assert_eq!(sum, charged, "each answer has its own charge, and the payer pays their sum");
+}
+
+#[tokio::test]
+async fn a_refuted_answer_is_paid_back_on_the_payers_chain() {
+    let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
+    let answer = stage.ask(&stage.exact(1).await, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let charged: u128 = answer.json()["og"]["payment"]["charged"].as_str().unwrap().parse().unwrap();
+    let validator = &stage.validator;
+    until("anchored", || validator.anchored() == 1).await;
+    validator.change(|ledger| {
+        ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
+    });
+    // transfer(payer, charged), as the token takes it.
+    let transfer = format!("a9059cbb{:0>64}{charged:064x}", payments::hex::encode(payer().key().address()));
+    let sent = &stage.chain.sent;
+    until("paid back", || sent.lock().unwrap().iter().any(|raw| raw.contains(&transfer))).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let count = sent.lock().unwrap().iter().filter(|raw| raw.contains(&transfer)).count();
+    assert_eq!(count, 1, "once");
+}
+
+#[tokio::test]
+async fn a_publisher_sees_what_its_models_earned_and_nobody_else_does() {
+    let stage = paid(Behaviour::Honest).await;
+    let key = crypto::SigningKey::from_seed(&[77; 32]);
+    stage.validator.change(|ledger| ledger.models.iter_mut().for_each(|model| model.publisher = key.public_key()));
+    until("its models are known", || true).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answer = stage.ask(&stage.exact(1).await, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let charged = answer.json()["og"]["payment"]["charged_opg"].clone();
+    let ask = |signer: &crypto::SigningKey, asked_at_ms| {
+        let question = gateway::RevenueQuestion {
+            chain_id: stub::CHAIN,
+            gateway: stage.config.key.public_key(),
+            publisher: key.public_key(),
+            asked_at_ms,
+        };
+        api::face::to_json(&protocol::Canonical::to_value(&question.sign(signer)))
+    };
+    let told = stage.client.post("/v1/revenue", &ask(&key, now_ms())).await;
+    assert_eq!(told.status, 200, "{}", told.body);
+    let told = told.json();
+    assert_eq!((&told["days"][0]["opg"], told["days"][0]["calls"].as_u64()), (&charged, Some(1)), "{told}");
+    assert_ne!(told["held"], "0", "its own share waits for the window");
+    let other = crypto::SigningKey::from_seed(&[78; 32]);
+    for refused in [ask(&other, now_ms()), ask(&key, now_ms() - 61_000), "{}".to_owned()] {
+        assert_eq!(stage.client.post("/v1/revenue", &refused).await.status, 400);
+    }
 }

@@ -73,6 +73,8 @@ pub enum Verb {
     /// Stake OPG behind a node, and take it out again.
     #[command(subcommand)]
     Stake(Stake),
+    /// What a publisher's models earned at the gateway, by model and day.
+    Revenue(Revenue),
     /// Pay some OPG of the devnet's faucet to whoever needs it.
     Faucet(Faucet),
     /// OPG between the ledger and Base.
@@ -294,6 +296,14 @@ pub struct ModelCompile {
     /// Most rows of one call, for an ONNX model.
     #[arg(long, default_value_t = 256)]
     pub rows_max: usize,
+}
+
+#[derive(Args, Clone)]
+#[command(after_help = "Examples:\n  og revenue\n  og revenue --key publisher --json")]
+pub struct Revenue {
+    /// The publisher's key in the folder.
+    #[arg(long, value_name = "NAME", default_value = "publisher")]
+    pub key: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

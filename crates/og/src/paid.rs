@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use devchain::FundedKey;
-use gateway::{Payments, Prices};
+use gateway::{Payments, Prices, Shares};
 use payments::{
     Address,
     price::{Price, Unit},
@@ -52,6 +52,9 @@ struct Written {
     rpc: String,
     usdc: String,
     opg: String,
+    /// Blocks that must lie on a settlement before it counts: 0 where blocks are final.
+    #[serde(default)]
+    confirmations: u64,
     /// In billionths of a dollar.
     default_price: WrittenPrice,
     prices: BTreeMap<String, WrittenPrice>,
@@ -79,6 +82,7 @@ pub fn write(home: &Home, base: &Base) -> Result<()> {
 fn demo() -> Written {
     Written {
         rpc: String::new(),
+        confirmations: 0,
         usdc: contracts::addresses::USDC.to_string(),
         opg: contracts::addresses::OPG.to_string(),
         default_price: WrittenPrice { per_call: 0, per_input_token: 1_000, per_output_token: 10_000 },
@@ -115,9 +119,11 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         usd_per_opg: Some(USD_PER_OPG),
         session_cap: SESSION_CAP,
         idle: IDLE,
+        confirmations: written.confirmations,
         window: WINDOW,
         merchants: facilitator::merchants(home)?,
-        fee: FEE,
+        shares: Shares { protocol: FEE, ..Shares::default() },
+        ledger_rpc: home.network()?.ethereum_urls().into_iter().next(),
     }))
 }
 

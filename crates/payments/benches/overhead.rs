@@ -97,7 +97,15 @@ async fn main() {
             till.books().note_facts(purse, facts);
         }
         let (request, model) = (Digest([1; 32]), Digest([2; 32]));
-        let wanted = Wanted { max: PRICE, request, name: None, model, split: &split, now_ms: NOW_S * 1_000 };
+        let wanted = Wanted {
+            max: PRICE,
+            request,
+            name: None,
+            model,
+            split: &split,
+            lineage: Digest::ZERO,
+            now_ms: NOW_S * 1_000,
+        };
         let reservation = till.take_voucher(&voucher, &offer, &wanted, tariff).unwrap();
         let quote = reservation.tariff().quote(Usage { input: 20, output: 100 }).unwrap();
         let (receipt, amount, opg) = (Digest([3; 32]), quote.amount, quote.opg);

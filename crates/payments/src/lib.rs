@@ -13,5 +13,5 @@ pub mod signing;
 mod till;
 pub mod wire;
 
-pub use alloy_primitives::{Address, B256, Bytes, U256, address, hex};
+pub use alloy_primitives::{Address, B256, Bytes, U256, address, hex, keccak256};
 pub use till::{Ended, MARK_TOKENS, Reservation, Till, TillError, UNPAID_TOKENS_MAX};

@@ -151,7 +151,10 @@ impl World {
                 self.note(entry);
             }
             Event::Mature { after_ms } => {
-                let entry = self.books.mature(NOW_MS + after_ms, 5)?;
+                let few = usize::try_from(*after_ms).unwrap();
+                let receipts: Vec<Digest> =
+                    self.books.held_upto(NOW_MS).map(|(receipt, _)| receipt).take(few).collect();
+                let entry = self.books.mature(&receipts, NOW_MS - 5 + after_ms)?;
                 self.note(entry);
             }
         }
@@ -183,7 +186,7 @@ impl World {
                 }
                 Entry::Charged(charged) => {
                     for answer in charged.answers.iter() {
-                        let sum: u128 = charged.shares(answer).iter().map(|share| share.amount).sum();
+                        let sum: u128 = self.books.shares(&charged, answer).iter().map(|share| share.amount).sum();
                         assert_eq!(sum, answer.opg, "the shares sum to the charge");
                     }
                 }
@@ -335,8 +338,12 @@ fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
     books.apply(&entry);
     let charge = answer(600, 601, 1);
     books.apply(&books.charge(call, charge, NOW_MS).unwrap());
-    assert!(books.mature(NOW_MS + 14_999, 15_000).is_none());
-    books.apply(&books.mature(NOW_MS + 15_000, 15_000).unwrap());
+    assert!(
+        books.mature(&[Digest([2; 32])], NOW_MS).is_none(),
+        "its own receipt must stand, however much time has passed"
+    );
+    assert_eq!(books.held_upto(NOW_MS).collect::<Vec<_>>(), [(Digest([1; 32]), NOW_MS)]);
+    books.apply(&books.mature(&[Digest([1; 32])], 0).unwrap());
     assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err());
     assert_eq!(books.free().map(|(_, amount)| amount).sum::<u128>(), 601);
     let (holder, amount) = (split.portions()[0].holder, books.free_of(split.portions()[0].holder));
@@ -403,4 +410,62 @@ fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     books.note_facts(purse, facts);
     assert_eq!(books.due(601).first().unwrap().fresh, 600, "claimed before the payer is gone");
     assert!(matches!(books.raise(&voucher, 1, &offer, NOW_MS), Err(Refused::Withdrawing)), "and served no more");
+}
+
+#[test]
+fn a_charge_is_shared_among_all_who_earn_with_the_model() {
+    use payments::price::{Earners, Holder, Lineage, Parent, Part, Payee};
+    let holder = |index| Holder(alloy_primitives::Address::with_last_byte(index));
+    let earners = |root, payees: Vec<Payee>, parents: Vec<Parent>| Earners {
+        root: Digest([root; 32]),
+        publisher: holder(root),
+        payees: protocol::List::new(payees).unwrap(),
+        parents: protocol::List::new(parents).unwrap(),
+    };
+    let model = earners(
+        20,
+        vec![Payee { holder: holder(30), millionths: 250_000 }],
+        vec![Parent { root: Digest([21; 32]), millionths: 100_000 }],
+    );
+    let lineage = Lineage::new(protocol::List::new(vec![model, earners(21, vec![], vec![])]).unwrap()).unwrap();
+    let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
+    books.apply(&books.know(&lineage).unwrap());
+    assert!(books.know(&lineage).is_none(), "written down once");
+    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+    books.apply(&entry);
+    let mut wanted = wanted(&offer, &split, 1);
+    wanted.lineage = lineage.id();
+    let (call, entry) = books.reserve(&purse, &wanted).unwrap();
+    books.apply(&entry);
+    books.apply(&books.charge(call, answer(600, 1_000, 1), NOW_MS).unwrap());
+    // The publisher's part is 300 of 1,000: a quarter to who gave data, a tenth to the parent, the rest its own.
+    let held = [30, 21, 20].map(|index| books.held_of(holder(index)));
+    assert_eq!(held, [75, 30, 195]);
+    let _: Part = split.portions()[0].part;
+    let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
+    let (mut kept, _) = Books::recover(&lines, NOW_MS).unwrap();
+    kept.apply(&kept.mature(&[Digest([1; 32])], 0).unwrap());
+    assert_eq!([30, 21, 20].map(|index| kept.free_of(holder(index))), held, "a journal begun anew knows the lineage");
+    assert_eq!(kept.free().map(|(_, amount)| amount).sum::<u128>(), 1_000);
+}
+
+#[test]
+fn what_is_owed_is_sent_back_once_and_again_only_where_the_chain_refused_it() {
+    use payments::books::{Owed, Repaying};
+    let mut books = Books::default();
+    let holder = |index| payments::price::Holder(alloy_primitives::Address::with_last_byte(index));
+    let owed = |amount| Owed { network: 8_453, asset: holder(1), payer: holder(2), amount };
+    let repaying = |amount| Repaying { owed: owed(amount), transaction: Digest([4; 32]), raw: Default::default() };
+    books.apply(&Entry::Owed(owed(600)));
+    assert!(books.repay(&repaying(601)).is_none(), "never more than is owed");
+    books.apply(&books.repay(&repaying(600)).unwrap());
+    assert!(books.owing().is_empty() && books.repay(&repaying(600)).is_none(), "one at a time");
+    let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
+    assert_eq!(Books::recover(&lines, NOW_MS).unwrap().0.repayments(), [repaying(600)], "a crash forgets none");
+    books.apply(&books.repaid(&repaying(600), false).unwrap());
+    assert_eq!(books.owing(), [owed(600)]);
+    books.apply(&books.repay(&repaying(600)).unwrap());
+    books.apply(&books.repaid(&repaying(600), true).unwrap());
+    assert!(books.owing().is_empty() && books.repaid(&repaying(600), true).is_none());
 }

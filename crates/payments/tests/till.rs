@@ -241,7 +241,7 @@ async fn a_journal_that_is_begun_anew_says_the_same() {
     let before = first.books().entries();
     assert!(!first.compact(u64::MAX, 3_600).unwrap());
     assert!(first.compact(0, 3_600).unwrap());
-    let ticket = first.note(|books| books.mature(stage::NOW_MS, 0)).unwrap().unwrap();
+    let ticket = first.note(|books| books.mature(&[Digest([1; 32])], stage::NOW_MS)).unwrap().unwrap();
     first.durable(ticket).await.unwrap();
     assert_ne!(first.books().entries(), before);
     let after = first.books().clone();

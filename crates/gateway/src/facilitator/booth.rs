@@ -295,7 +295,7 @@ impl Booth {
 
     async fn look_after_one(&self, record: &ErrandRecord) -> Result<(), ChainError> {
         let hash = B256::from(record.transaction.0);
-        if let Some(has_succeeded) = self.chain.outcome(hash).await? {
+        if let Some(has_succeeded) = self.chain.outcome(hash, 0).await? {
             self.book.end(record, has_succeeded, now_ms());
             return Ok(());
         }
@@ -306,7 +306,7 @@ impl Booth {
             Err(_) => {
                 let is_old = now_ms().saturating_sub(record.begun_at_ms) >= LOST_MS;
                 let has_passed = is_old && self.chain.count(self.key.address()).await? > record.nonce;
-                let outcome = self.chain.outcome(hash).await?;
+                let outcome = self.chain.outcome(hash, 0).await?;
                 if has_passed || outcome.is_some() {
                     self.book.end(record, outcome.unwrap_or(false), now_ms());
                 }

@@ -79,7 +79,7 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
     let not_allowed = || ApiError::new(Code::MethodNotAllowed, format!("Not allowed to GET on {}.", endpoint.path));
     let Some(desk) = &shared.desk else { return refused(&not_allowed()) };
     let view = shared.directory.view();
-    let Some(model) = view.models.iter().find(|model| !desk.price(&model.name).is_free()) else {
+    let Some(model) = view.models.iter().find(|model| !desk.price(&model.root, &model.name).is_free()) else {
         return refused(&not_allowed());
     };
     let billed = least(&headers, endpoint, model);

@@ -50,13 +50,13 @@ pub fn page(all: Vec<Value>, page: &Page) -> Response {
 
 fn all(shared: &Shared, desk: &Arc<Desk>, headers: &HeaderMap) -> Vec<Value> {
     let view = shared.directory.view();
-    let priced = view.models.iter().filter(|model| !desk.price(&model.name).is_free());
+    let priced = view.models.iter().filter(|model| !desk.price(&model.root, &model.name).is_free());
     let rows = priced.flat_map(|model| {
         let answering = ENDPOINTS.iter().filter(|endpoint| endpoint.gives == Gives::Answers);
         answering.filter_map(|endpoint| {
             let billed = bill::least(headers, endpoint, model);
             let required = desk.required(&billed.as_bill(), None).ok()?.to_json();
-            let price = desk.price(&model.name);
+            let price = desk.price(&model.root, &model.name);
             Some(json!({
                 "resource": required["resource"]["url"],
                 "type": "http",

@@ -105,7 +105,9 @@ async fn paid_for(
     model: &ModelRecord,
     words: Option<&Words>,
 ) -> Result<Option<Arc<Paid>>, Unpaid> {
-    let Some(desk) = shared.desk.as_ref().filter(|desk| !desk.price(&model.name).is_free()) else { return Ok(None) };
+    let Some(desk) = shared.desk.as_ref().filter(|desk| !desk.price(&model.root, &model.name).is_free()) else {
+        return Ok(None);
+    };
     let billed = bill(headers, endpoint, body, requests, model, words);
     desk.admit(headers, &billed.as_bill()).await.map(|paid| Some(Arc::new(paid)))
 }

@@ -8,9 +8,12 @@ mod endpoint;
 mod models;
 mod receipts;
 pub mod refusal;
+mod revenue;
 mod status;
 mod stream;
 mod telling;
+
+pub use revenue::{RevenueQuestion, SignedRevenueQuestion};
 
 use std::{sync::Arc, time::Instant};
 
@@ -33,6 +36,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/v1/models/{*name}", get(models::show))
         .route("/v1/receipts/{id}", get(receipts::show))
         .route("/v1/receipts/{id}/bundle", get(receipts::bundle))
+        .route("/v1/revenue", post(revenue::revenue))
         .route("/discovery/resources", get(discovery::resources))
         .route("/status", get(status::status))
         .route("/metrics", get(status::metrics));

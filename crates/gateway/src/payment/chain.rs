@@ -55,6 +55,14 @@ impl ChainClient {
         ask.facts(&answers, has_code, asked_at_ms).ok_or(ChainError::Answer("eth_call"))
     }
 
+    /// One read-only call.
+    pub async fn call(&self, ask: &Ask) -> Result<Bytes, ChainError> {
+        let params = json!([{ "to": ask.to, "data": ask.data }, "latest"]);
+        let answer = self.one("eth_call", params).await?;
+        let bytes = answer.as_str().and_then(|text| hex::decode(text).ok());
+        bytes.map(Bytes::from).ok_or(ChainError::Answer("eth_call"))
+    }
+
     pub async fn channel(&self, channel: B256) -> Result<ChannelFacts, ChainError> {
         let (ask, asked_at_ms) = (ChannelAsk { channel }, now_ms());
         let answers = self.batch(ask.asks().iter().map(eth_call).collect()).await?;
@@ -77,23 +85,41 @@ impl ChainClient {
     }
 
     pub async fn send(&self, signed: &Signed) -> Result<(), ChainError> {
-        self.one("eth_sendRawTransaction", json!([signed.raw])).await.map(|_| ())
+        self.send_raw(&signed.raw).await
     }
 
-    /// Whether a transaction is in a block, and whether it succeeded there.
-    pub async fn outcome(&self, transaction: B256) -> Result<Option<bool>, ChainError> {
+    pub async fn send_raw(&self, raw: &[u8]) -> Result<(), ChainError> {
+        self.one("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)])).await.map(|_| ())
+    }
+
+    /// Whether a transaction is in a block that has `confirmations` more behind it, and whether it succeeded there. `None` where it is in
+    /// none, or in one that a reorganisation may still take away.
+    pub async fn outcome(&self, transaction: B256, confirmations: u64) -> Result<Option<bool>, ChainError> {
         let receipt = self.one("eth_getTransactionReceipt", json!([transaction])).await?;
         if receipt.is_null() {
             return Ok(None);
         }
+        if confirmations > 0 {
+            let block = receipt["blockNumber"].as_str().and_then(|text| text.parse::<U256>().ok());
+            let block = block.ok_or(ChainError::Answer("eth_getTransactionReceipt"))?;
+            let newest = self.number("eth_blockNumber", json!([])).await?;
+            if newest.saturating_sub(block) < U256::from(confirmations) {
+                return Ok(None);
+            }
+        }
         Ok(Some(receipt["status"].as_str() == Some("0x1")))
     }
 
-    /// Waits for a transaction's block.
+    /// True where the chain knows the transaction: in a block, or waiting for one.
+    pub async fn is_known(&self, transaction: B256) -> Result<bool, ChainError> {
+        Ok(!self.one("eth_getTransactionByHash", json!([transaction])).await?.is_null())
+    }
+
+    /// Waits for a transaction's first block.
     pub async fn wait(&self, transaction: B256, patience: std::time::Duration) -> Result<Option<bool>, ChainError> {
         let asked = async {
             loop {
-                if let Some(outcome) = self.outcome(transaction).await? {
+                if let Some(outcome) = self.outcome(transaction, 0).await? {
                     return Ok(Some(outcome));
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -72,8 +72,7 @@ impl Clerk {
                 self.note(&due.purse.id, claimed.clone(), now);
             }
         }
-        let window_ms = Milliseconds::try_from(self.desk.config.window.as_millis()).unwrap_or(Milliseconds::MAX);
-        let _matured = self.desk.till.note(|books| books.mature(now, window_ms));
+        self.desk.repay(now).await;
         if let Err(error) = self.desk.till.compact(JOURNAL_BYTES_MAX, KEEP_S) {
             tracing::error!(%error, "failed to shorten the payment journal");
         }
@@ -110,24 +109,26 @@ impl Desk {
         }
     }
 
-    /// Asks what became of settlements that were under way when this gateway ended.
+    /// Asks what became of settlements that were sent: whether they lie deep enough, or are gone.
     async fn look_after(&self) {
         let unsure = self.till.books().unsure();
         for due in unsure {
             let Some(settling) = &due.purse.settling else { continue };
-            match self.chain.outcome(B256::from(settling.transaction.0)).await {
+            let hash = B256::from(settling.transaction.0);
+            match self.chain.outcome(hash, self.config.confirmations).await {
                 Ok(Some(true)) => self.note_settled(&due.purse.id, settling.transaction),
-                // Not in a block long after it was sent, or reverted there: tried again. Its nonce on the chain keeps it from paying twice.
+                // Reverted, or neither in a block nor waiting for one: a reorganisation took it, or it never arrived. Tried again; its
+                // nonce on the chain keeps it from paying twice.
                 Ok(Some(false)) => self.note_unsettled(&due.purse.id, settling.transaction),
-                Ok(None) if self.is_lost(&due) => self.note_unsettled(&due.purse.id, settling.transaction),
+                Ok(None) if self.is_lost(hash).await => self.note_unsettled(&due.purse.id, settling.transaction),
                 Ok(None) | Err(_) => {}
             }
         }
     }
 
-    fn is_lost(&self, due: &Due) -> bool {
+    async fn is_lost(&self, transaction: B256) -> bool {
         // Whoever sends holds the lock for as long as it waits.
-        self.sending.try_lock().is_ok() && due.purse.settling.is_some()
+        self.sending.try_lock().is_ok() && matches!(self.chain.is_known(transaction).await, Ok(false))
     }
 
     fn note_settled(&self, purse: &Digest, transaction: Digest) {
@@ -193,6 +194,8 @@ impl Desk {
         };
         for due in due {
             match &sent {
+                // Where blocks may still be taken back, the clerk notes it when it lies deep enough.
+                Ok(Some(_)) if self.config.confirmations > 0 => {}
                 Ok(Some(true)) => self.note_settled(&due.purse.id, transaction),
                 Ok(Some(false)) => self.note_unsettled(&due.purse.id, transaction),
                 // Refused by the RPC itself, it was never sent.

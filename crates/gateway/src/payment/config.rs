@@ -22,18 +22,48 @@ pub struct Payments {
     pub secret: [u8; 32],
     pub pay_to: Option<Address>,
     pub prices: Prices,
+    /// JSON-RPC of the ledger, whose registry says what publishers ask for and who earns with their models.
+    pub ledger_rpc: Option<String>,
     /// What one OPG is worth, in billionths of a billionth of a dollar; `None` where nothing is quoted in the other unit.
     pub usd_per_opg: Option<u128>,
     /// What a session may spend in all, in base units of OPG.
     pub session_cap: u128,
     /// A session that nobody uses is settled after this; a channel's claims wait until then as well.
     pub idle: Duration,
+    /// Blocks that must lie on a settlement before it counts; 0 where blocks are final, as a devnet's are.
+    pub confirmations: u64,
     /// How long a charge can be refunded.
     pub window: Duration,
     /// Servers whose `upto` payments this gateway settles for them, as their facilitator.
     pub merchants: Vec<Merchant>,
-    /// The protocol's part of every charge, in millionths.
-    pub fee: u32,
+    pub shares: Shares,
+}
+
+/// Parts of every charge in millionths, together at most a million; the worker gets the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    /// The protocol's fee.
+    pub protocol: u32,
+    pub burn: u32,
+    pub auditors: u32,
+    /// The publisher's, and whoever earns with its model.
+    pub publisher: u32,
+    /// Who holds what auditors get, until the ledger shares it out; the gateway's own account where none is named.
+    pub auditors_account: Option<Address>,
+    pub protocol_account: Option<Address>,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self {
+            protocol: 20_000,
+            burn: 0,
+            auditors: 50_000,
+            publisher: 200_000,
+            auditors_account: None,
+            protocol_account: None,
+        }
+    }
 }
 
 /// Prices by model name; all others have the default.

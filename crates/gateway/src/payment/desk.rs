@@ -16,7 +16,7 @@ use payments::{
 use protocol::{Assurance, Digest, Milliseconds, PublicKey};
 use thiserror::Error;
 
-use crate::payment::{chain::ChainClient, config::Payments};
+use crate::payment::{chain::ChainClient, config::Payments, published::PublishedModels};
 
 /// Payments must still be good for so long when they are taken.
 const MARGIN_S: u64 = 30;
@@ -49,6 +49,9 @@ pub struct Desk {
     /// Transactions of our key leave one after the other: their nonces have an order.
     pub sending: Arc<tokio::sync::Mutex<()>>,
     pub assets: Vec<Asset>,
+    /// The ledger's EVM, where it is named.
+    pub ledger: Option<ChainClient>,
+    pub published: PublishedModels,
 }
 
 /// A call that has a price.
@@ -84,7 +87,9 @@ impl Desk {
         let idle_ms = Milliseconds::try_from(config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
         let desk = Self {
             till: Till::open(&directory.join("payments.log"), now_ms)?,
-            chain: ChainClient::new(client, config.rpc.clone(), config.network),
+            chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network),
+            ledger: config.ledger_rpc.clone().map(|url| ChainClient::new(client, url, config.network)),
+            published: PublishedModels::default(),
             key,
             recipient,
             sessions: Mutex::new(Sessions::new(idle_ms)),
@@ -106,13 +111,14 @@ impl Desk {
         }
     }
 
-    pub fn price(&self, model: &str) -> Price {
-        self.config.prices.of(model)
+    /// What a model's publisher asks for in the registry, else what is configured.
+    pub fn price(&self, root: &Digest, name: &str) -> Price {
+        self.published.of(root).map_or_else(|| self.config.prices.of(name), |published| published.price)
     }
 
     /// What a call of this bill costs per token, by the rate of now or of a moment ago.
     pub fn tariff(&self, bill: &Bill<'_>, asset: &Asset, rate: Option<Rate>) -> Tariff {
-        let (price, per_mille) = (self.price(bill.model_name), per_mille(bill.level));
+        let (price, per_mille) = (self.price(&bill.model, bill.model_name), per_mille(bill.level));
         Tariff { price, per_mille, money: asset.money, rate }
     }
 
@@ -182,19 +188,25 @@ impl Desk {
         Ok(PaymentRequired { error, resource, accepts, extensions: serde_json::Map::new() })
     }
 
-    /// How a charge for a model's answer is shared out. The worker's part is given to the one that served, once that is known.
+    /// How a charge for a model's answer is shared out. The worker's part is given to the one that served, once that is known, and the
+    /// publisher's divided by the lineage.
     pub fn split(&self, bill: &Bill<'_>) -> Split {
-        let fee = self.config.fee.min(200_000);
-        let rest = 1_000_000_u32.saturating_sub(fee);
-        let (publisher, auditors) = (rest / 5, rest / 20);
-        let worker = rest.saturating_sub(publisher).saturating_sub(auditors);
+        let (shares, own) = (self.config.shares, self.recipient.pay_to);
+        let others = [shares.protocol, shares.burn, shares.auditors, shares.publisher];
+        let rest = others.iter().try_fold(1_000_000_u32, |rest, share| rest.checked_sub(*share));
         let parts = vec![
-            (Part::Worker, self.recipient.pay_to, worker),
-            (Part::Publisher, holder(&bill.publisher), publisher),
-            (Part::Auditors, self.recipient.pay_to, auditors),
-            (Part::Protocol, self.recipient.pay_to, fee),
+            (Part::Worker, own, rest.unwrap_or(0)),
+            (Part::Publisher, holder(&bill.publisher), shares.publisher),
+            (Part::Auditors, shares.auditors_account.unwrap_or(own), shares.auditors),
+            (Part::Protocol, shares.protocol_account.unwrap_or(own), shares.protocol),
+            (Part::Burn, Address::ZERO, shares.burn),
         ];
-        Split::new(parts).unwrap_or_else(|_| nobody(self.recipient.pay_to))
+        Split::new(parts).unwrap_or_else(|_| nobody(own))
+    }
+
+    /// Who shares the publisher's part of a model; zero where only its publisher does.
+    pub fn lineage(&self, model: &Digest) -> Digest {
+        self.published.of(model).map_or(Digest::ZERO, |published| published.lineage)
     }
 }
 
@@ -210,8 +222,7 @@ fn nobody(pay_to: Address) -> Split {
     whole.unwrap_or_else(|error| unreachable!("one part of a million sums to a million: {error}"))
 }
 
-/// The address that a ledger key is credited under: the last 20 bytes of its digest.
+/// The account of a ledger key: the last 20 bytes of its Keccak-256, as the ledger has it.
 pub fn holder(key: &PublicKey) -> Address {
-    let digest = crypto::hash("og/holder/v1", &[&key.0]);
-    Address::from_slice(digest.0.get(12..).unwrap_or_default())
+    Address::from_slice(payments::keccak256(key.0).get(12..).unwrap_or_default())
 }

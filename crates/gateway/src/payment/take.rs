@@ -126,7 +126,7 @@ impl Desk {
             Scheme::Exact | Scheme::Batch => offer.amount,
         };
         let split = self.split(bill);
-        let wanted = wanted(bill, max, &split, identifier(payment)?);
+        let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
             Scheme::Upto => Kind::Session(self.open_session(&reservation, payer)?),
@@ -153,7 +153,7 @@ impl Desk {
         let tariff = self.tariff(bill, &offer.asset, rate);
         let max = self.most_of(&tariff, bill)?;
         let split = self.split(bill);
-        let reservation = self.till.draw(&session.purse, &wanted(bill, max, &split, None), tariff)?;
+        let reservation = self.till.draw(&session.purse, &wanted(self, bill, max, &split, None), tariff)?;
         Ok(self.paid(Kind::Session(token.clone()), &offer, session.payer, reservation, bill, false))
     }
 
@@ -196,7 +196,7 @@ impl Desk {
         }
         let tariff = self.tariff(bill, &offer.asset, rate);
         let split = self.split(bill);
-        let wanted = wanted(bill, offer.amount, &split, identifier(payment)?);
+        let wanted = wanted(self, bill, offer.amount, &split, identifier(payment)?);
         let reservation = match self.till.take_voucher(voucher, offer, &wanted, tariff) {
             // Its payer may have deposited meanwhile.
             Err(Refused::OverBalance { .. }) => {
@@ -281,8 +281,15 @@ pub fn unpriced(error: &payments::price::PriceError) -> ApiError {
     ApiError::new(Code::PaymentsAway, format!("The call cannot be priced: {error}.")).with_retry_after_s(5)
 }
 
-fn wanted<'a>(bill: &Bill<'_>, max: u128, split: &'a payments::price::Split, name: Option<Digest>) -> Wanted<'a> {
-    Wanted { max, request: bill.request, name, model: bill.model, split, now_ms: now_ms() }
+fn wanted<'a>(
+    desk: &Desk,
+    bill: &Bill<'_>,
+    max: u128,
+    split: &'a payments::price::Split,
+    name: Option<Digest>,
+) -> Wanted<'a> {
+    let (request, model, lineage) = (bill.request, bill.model, desk.lineage(&bill.model));
+    Wanted { max, request, name, model, split, lineage, now_ms: now_ms() }
 }
 
 /// The payment among the headers. More than one is none: nobody knows which of them a proxy in front has seen.

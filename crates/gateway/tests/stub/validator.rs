@@ -74,6 +74,8 @@ impl Validator {
             .route("/receipts", post(anchored))
             .route("/receipts/{id}", get(receipt))
             .route("/receipts/{id}/bundle", get(bundle))
+            .route("/challenges", get(|| async { nouns::<protocol::service::ChallengeView>(&[]) }))
+            .route("/epochs/{epoch}/receipts", get(receipts_of))
             .route("/epochs/latest", get(|| async { Noun(epoch()) }))
             .layer(middleware::from_fn_with_state(Arc::clone(&ledger), presence))
             .with_state(Arc::clone(&ledger));
@@ -126,6 +128,10 @@ async fn account(State(ledger): State<Shared>, Path(key): Path<String>) -> Json<
 async fn receipt(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Refusal> {
     let known = ledger.lock().unwrap().receipts.get(&Digest::from_hex(&id).unwrap()).cloned();
     known.map(Noun).ok_or_else(|| Refusal::not_found("unknown_receipt", "unknown"))
+}
+
+async fn receipts_of(State(ledger): State<Shared>) -> Response {
+    nouns(&ledger.lock().unwrap().receipts.values().cloned().collect::<Vec<_>>())
 }
 
 /// Names one that nobody asked after as well, which is nobody's business.

@@ -11,6 +11,7 @@ mod model;
 mod node;
 mod pay;
 mod receipt;
+mod revenue;
 mod stake;
 mod wallet;
 
@@ -61,6 +62,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Pay(options) => pay::run(&Remote::new(&common), &common, options).await,
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
+        Verb::Revenue(options) => revenue::run(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Faucet(options) => wallet::faucet(&Remote::new(&common), &common, &options).await.map(done),
         Verb::Bridge(command) => bridge::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Payout(command) => bridge::payout(&Remote::new(&common), &common, command).await.map(done),

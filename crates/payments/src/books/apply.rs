@@ -61,7 +61,16 @@ impl Books {
             Entry::Owed(owed) => {
                 self.owed.insert(wallet_of(owed), owed.amount);
             }
-            Entry::Repaid(owed) => self.repay(owed),
+            Entry::Lineage(lineage) => {
+                self.lineages.insert(lineage.id(), lineage.clone());
+            }
+            Entry::Repaying(repaying) => {
+                self.repaying.insert(wallet_of(&repaying.owed), repaying.clone());
+            }
+            Entry::Unrepaid(repaying) => {
+                self.repaying.remove(&wallet_of(&repaying.owed));
+            }
+            Entry::Repaid(repaying) => self.put_repaid(&repaying.owed),
             Entry::Announced(told) => {
                 if let Some(purse) = self.purses.get_mut(&told.purse) {
                     purse.announced = told.amount;
@@ -184,18 +193,23 @@ impl Books {
     }
 
     fn free_upto(&mut self, matured: &Matured) {
-        let calls: Vec<u64> =
-            self.held.iter().filter(|(_, charged)| charged.at_ms <= matured.upto_ms).map(|(call, _)| *call).collect();
-        for charged in calls.iter().filter_map(|call| self.held.remove(call)) {
-            for answer in charged.answers.iter() {
-                self.by_receipt.remove(&answer.receipt);
-                for share in charged.shares(answer) {
-                    let nobody = Holder(alloy_primitives::Address::ZERO);
-                    let holder = if share.part == Part::Burn { nobody } else { share.holder };
-                    let free = self.free.entry(holder).or_default();
-                    *free = free.saturating_add(share.amount);
-                }
-            }
+        let receipts: Vec<(Digest, u64)> =
+            matured.receipts.iter().filter_map(|receipt| Some((*receipt, self.by_receipt.remove(receipt)?))).collect();
+        let without = self.held.values().filter(|charged| charged.at_ms <= matured.upto_ms);
+        let without: Vec<(Digest, u64)> = without.map(|charged| (Digest::ZERO, charged.call)).collect();
+        for (receipt, call) in receipts.into_iter().chain(without) {
+            self.free_answer(&receipt, call);
+        }
+    }
+
+    /// Gives the shares of an answer to their holders.
+    fn free_answer(&mut self, receipt: &Digest, call: u64) {
+        let Some((charged, answer)) = self.take_held(&Refunded { call, receipt: *receipt, at_ms: 0 }) else { return };
+        for share in self.shares(&charged, &answer) {
+            let nobody = Holder(alloy_primitives::Address::ZERO);
+            let holder = if share.part == Part::Burn { nobody } else { share.holder };
+            let free = self.free.entry(holder).or_default();
+            *free = free.saturating_add(share.amount);
         }
     }
 
@@ -205,7 +219,8 @@ impl Books {
         }
     }
 
-    fn repay(&mut self, owed: &Owed) {
+    fn put_repaid(&mut self, owed: &Owed) {
+        self.repaying.remove(&wallet_of(owed));
         if let Some(sum) = self.owed.get_mut(&wallet_of(owed)) {
             *sum = sum.saturating_sub(owed.amount);
         }

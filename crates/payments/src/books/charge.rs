@@ -5,10 +5,10 @@ use thiserror::Error;
 
 use crate::{
     books::{
-        entry::{Answer, CallRecord, Charged, Delivered, Entry, Matured, Refunded},
+        entry::{Answer, CallRecord, Charged, Delivered, Entry, MATURED_MAX, Matured, Owed, Refunded, Repaying},
         state::Books,
     },
-    price::Quote,
+    price::{Lineage, Quote, Share},
     scheme::{Refused, Scheme},
 };
 
@@ -77,11 +77,57 @@ impl Books {
         Ok(Entry::Refunded(Refunded { call, receipt: *receipt, at_ms: now_ms }))
     }
 
-    /// Frees the shares of charges that are older than the challenge window.
-    pub fn mature(&self, now_ms: Milliseconds, window_ms: Milliseconds) -> Option<Entry> {
-        let upto_ms = now_ms.checked_sub(window_ms)?;
-        let is_due = self.held.values().any(|charged| charged.at_ms <= upto_ms);
-        is_due.then_some(Entry::Matured(Matured { upto_ms }))
+    /// Frees the shares of answers whose receipts stand after their window, and of those up to a moment that have no receipt.
+    pub fn mature(&self, receipts: &[Digest], upto_ms: Milliseconds) -> Option<Entry> {
+        let held = receipts.iter().filter(|receipt| self.by_receipt.contains_key(*receipt)).copied();
+        let receipts: Vec<Digest> = held.take(MATURED_MAX).collect();
+        let has_no_receipt = |charged: &Charged| charged.answers.iter().any(|answer| answer.receipt == Digest::ZERO);
+        let is_due = !receipts.is_empty()
+            || self.held.values().any(|charged| charged.at_ms <= upto_ms && has_no_receipt(charged));
+        is_due.then(|| Entry::Matured(Matured { upto_ms, receipts: List::new(receipts).unwrap_or_default() }))
+    }
+
+    /// A lineage that calls are to name. `None` where it is known.
+    pub fn know(&self, lineage: &Lineage) -> Option<Entry> {
+        (!self.lineages.contains_key(&lineage.id())).then(|| Entry::Lineage(lineage.clone()))
+    }
+
+    /// Who gets what of an answer's charge.
+    pub fn shares(&self, charged: &Charged, answer: &Answer) -> Vec<Share> {
+        charged.shares(answer, self.lineages.get(&charged.lineage))
+    }
+
+    /// What is owed to payers and not on its way to them.
+    pub fn owing(&self) -> Vec<Owed> {
+        let owed = self.owed.iter().filter(|(wallet, amount)| **amount > 0 && !self.repaying.contains_key(*wallet));
+        owed.map(|((network, asset, payer), amount)| Owed {
+            network: *network,
+            asset: *asset,
+            payer: *payer,
+            amount: *amount,
+        })
+        .collect()
+    }
+
+    /// Before a payer is sent what it is owed. `None` where that is less, or on its way already.
+    pub fn repay(&self, repaying: &Repaying) -> Option<Entry> {
+        let owed = &repaying.owed;
+        let wallet = (owed.network, owed.asset, owed.payer);
+        let sum = self.owed.get(&wallet).copied().unwrap_or_default();
+        let may = !self.repaying.contains_key(&wallet) && owed.amount > 0 && owed.amount <= sum;
+        may.then(|| Entry::Repaying(repaying.clone()))
+    }
+
+    /// What is on its way back to payers.
+    pub fn repayments(&self) -> Vec<Repaying> {
+        self.repaying.values().cloned().collect()
+    }
+
+    /// What became of a transfer back.
+    pub fn repaid(&self, repaying: &Repaying, has_arrived: bool) -> Option<Entry> {
+        let wallet = (repaying.owed.network, repaying.owed.asset, repaying.owed.payer);
+        let known = self.repaying.get(&wallet).filter(|known| *known == repaying)?.clone();
+        Some(if has_arrived { Entry::Repaid(known) } else { Entry::Unrepaid(known) })
     }
 }
 
@@ -111,6 +157,7 @@ fn ended(record: &CallRecord, answers: Vec<Answer>, now_ms: Milliseconds) -> Res
         purse: record.purse,
         model: record.model,
         split: record.split.clone(),
+        lineage: record.lineage,
         answers: List::new(answers).map_err(|_| ChargeError::TooMany(count))?,
         at_ms: now_ms,
     }))

@@ -3,10 +3,14 @@
 use protocol::{Bytes, Digest, List, Milliseconds};
 
 use crate::{
-    price::{Holder, PARTS_MAX, Part, Portion, Share, Split},
+    price::{Holder, Lineage, PARTS_MAX, Part, Portion, Share, Split},
     scheme::{Method, PROOF_BYTES_MAX, Scheme},
 };
 
+/// Most bytes of a transaction that sends tokens.
+pub const TRANSFER_BYTES_MAX: usize = 512;
+/// Most receipts of one entry.
+pub const MATURED_MAX: usize = 1_024;
 /// Most answers of one call.
 pub const ANSWERS_MAX: usize = 128;
 
@@ -60,6 +64,8 @@ protocol::record! {
         name: Option<Digest>,
         model: Digest,
         split: List<Portion, PARTS_MAX>,
+        /// By whom the publisher's part is shared; zero where it is one holder's.
+        lineage: Digest,
         at_ms: Milliseconds,
         /// What was delivered so far costs, in the payer's asset and in OPG.
         delivered: u128,
@@ -91,6 +97,7 @@ protocol::record! {
         purse: Digest,
         model: Digest,
         split: List<Portion, PARTS_MAX>,
+        lineage: Digest,
         answers: List<Answer, ANSWERS_MAX>,
         at_ms: Milliseconds,
     }
@@ -107,13 +114,30 @@ impl Charged {
 
     /// Who gets what of an answer's charge: together it, to the unit. A split that was written down sums to one; one that somehow
     /// does not gives nothing away.
-    pub fn shares(&self, answer: &Answer) -> Vec<Share> {
+    pub fn shares(&self, answer: &Answer, lineage: Option<&Lineage>) -> Vec<Share> {
         let mut shares = Split::of(self.split.clone()).map(|split| split.shares(answer.opg)).unwrap_or_default();
         if let Some(worker) = answer.worker {
             shares.iter_mut().filter(|share| share.part == Part::Worker).for_each(|share| share.holder = worker);
         }
-        shares
+        match lineage {
+            Some(lineage) => divided(&shares, lineage),
+            None => shares,
+        }
     }
+}
+
+/// The publisher's part divided among all who earn with the model.
+fn divided(shares: &[Share], lineage: &Lineage) -> Vec<Share> {
+    let mut all = Vec::with_capacity(shares.len());
+    for share in shares {
+        match share.part {
+            Part::Publisher => all.extend(lineage.divide(share.amount)),
+            Part::Worker | Part::Lineage | Part::Data | Part::Auditors | Part::Protocol | Part::Burn => {
+                all.push(share.clone());
+            }
+        }
+    }
+    all
 }
 
 protocol::record! {
@@ -137,8 +161,9 @@ protocol::record! {
 }
 
 protocol::record! {
-    /// Charges up to a moment can no longer be refunded: their shares are free.
-    Matured { upto_ms: Milliseconds, }
+    /// What can no longer be refunded, so that its shares are free: the answers of these receipts, and those up to a moment that ended
+    /// before they had one.
+    Matured { upto_ms: Milliseconds, receipts: List<Digest, MATURED_MAX>, }
 }
 
 protocol::record! {
@@ -188,17 +213,28 @@ protocol::choice! {
         /// What a payer is to get back; only where a journal is begun anew.
         Owed(Owed) = 18, "owed";
         /// A payer got back what it was owed.
-        Repaid(Owed) = 19, "repaid";
+        Repaid(Repaying) = 19, "repaid";
         /// What was told to the payer as charged in all.
         Announced(Raise) = 20, "announced";
         /// The purse of this id is forgotten: settled, and past its time.
         Forgotten(Digest) = 21, "forgotten";
+        /// A payer's money is on its way back.
+        Repaying(Repaying) = 22, "repaying";
+        /// The chain refused it.
+        Unrepaid(Repaying) = 23, "unrepaid";
+        /// Who earns with a model; calls and charges name it by its id.
+        Lineage(Lineage) = 24, "lineage";
     }
 }
 
 protocol::record! {
     /// An amount of a payer's asset.
     Owed { network: u64, asset: Holder, payer: Holder, amount: u128, }
+}
+
+protocol::record! {
+    /// A transfer back to a payer, and the transaction itself: sent again it moves nothing twice.
+    Repaying { owed: Owed, transaction: Digest, raw: Bytes<TRANSFER_BYTES_MAX>, }
 }
 
 protocol::record! {

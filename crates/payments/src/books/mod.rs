@@ -14,8 +14,8 @@ mod state;
 
 pub use charge::ChargeError;
 pub use entry::{
-    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Entry, Freed, Matured, NameRecord, PaidOut, PurseRecord,
-    Raise, Raised, Refunded, Revenue, Settled, Settling, Unsettled,
+    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Entry, Freed, MATURED_MAX, Matured, NameRecord, Owed, PaidOut,
+    PurseRecord, Raise, Raised, Refunded, Repaying, Revenue, Settled, Settling, Unsettled,
 };
 pub use open::Wanted;
 pub use recover::RecoverError;

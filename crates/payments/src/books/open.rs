@@ -23,6 +23,8 @@ pub struct Wanted<'a> {
     pub name: Option<Digest>,
     pub model: Digest,
     pub split: &'a Split,
+    /// Id of the lineage that shares the publisher's part; zero for none.
+    pub lineage: Digest,
     pub now_ms: Milliseconds,
 }
 
@@ -126,6 +128,7 @@ impl Books {
             name: wanted.name,
             model: wanted.model,
             split: wanted.split.portions().clone(),
+            lineage: wanted.lineage,
             at_ms: wanted.now_ms,
             delivered: 0,
             delivered_opg: 0,

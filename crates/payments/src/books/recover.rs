@@ -49,6 +49,7 @@ impl Books {
     /// The state as entries: applied to empty books they give these.
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries = vec![Entry::NextCall(self.next_call)];
+        entries.extend(self.lineages.values().cloned().map(Entry::Lineage));
         // Calls before purses and names, which count them.
         entries.extend(self.calls.values().cloned().map(Entry::Call));
         entries.extend(self.held.values().cloned().map(Entry::Charged));
@@ -59,6 +60,7 @@ impl Books {
         entries.extend(self.owed.iter().map(|((network, asset, payer), amount)| {
             Entry::Owed(Owed { network: *network, asset: *asset, payer: *payer, amount: *amount })
         }));
+        entries.extend(self.repaying.values().cloned().map(Entry::Repaying));
         entries.extend(self.revenue.iter().map(|((model, day), (amount, calls))| {
             Entry::Revenue(Revenue { model: *model, day: *day, amount: *amount, calls: *calls })
         }));

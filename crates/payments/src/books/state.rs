@@ -6,8 +6,8 @@ use alloy_primitives::Address;
 use protocol::{Digest, Milliseconds};
 
 use crate::{
-    books::entry::{CallRecord, Charged, NameRecord, PurseRecord},
-    price::Holder,
+    books::entry::{CallRecord, Charged, NameRecord, PurseRecord, Repaying},
+    price::{Holder, Lineage},
     scheme::{ChannelFacts, batch::Standing},
     wire::Network,
 };
@@ -34,6 +34,10 @@ pub struct Books {
     pub(super) free: BTreeMap<Holder, u128>,
     /// What payers are to get back.
     pub(super) owed: BTreeMap<Wallet, u128>,
+    /// Transfers to payers that were sent and whose end is not known.
+    pub(super) repaying: BTreeMap<Wallet, Repaying>,
+    /// Who earns with models, by the id of what they wrote down.
+    pub(super) lineages: BTreeMap<Digest, Lineage>,
     /// OPG and calls by model and day.
     pub(super) revenue: BTreeMap<(Digest, u64), (u128, u64)>,
     /// What chains say of channels; never written down, asked again after a restart.
@@ -107,8 +111,10 @@ impl Books {
 
     /// Shares of charges that may still be refunded, by holder.
     pub fn held_of(&self, holder: Holder) -> u128 {
-        let shares =
-            self.held.values().flat_map(|charged| charged.answers.iter().flat_map(|answer| charged.shares(answer)));
+        let shares = self
+            .held
+            .values()
+            .flat_map(|charged| charged.answers.iter().flat_map(|answer| self.shares(charged, answer)));
         shares.filter(|share| share.holder == holder).fold(0, |sum: u128, share| sum.saturating_add(share.amount))
     }
 
@@ -128,6 +134,13 @@ impl Books {
     /// OPG and calls of each model and day.
     pub fn revenue(&self) -> impl Iterator<Item = (&Digest, u64, u128, u64)> {
         self.revenue.iter().map(|((model, day), (amount, calls))| (model, *day, *amount, *calls))
+    }
+
+    /// Receipts up to a moment whose charges may still be refunded, oldest first, and when they were charged.
+    pub fn held_upto(&self, upto_ms: Milliseconds) -> impl Iterator<Item = (Digest, Milliseconds)> {
+        let due = self.held.values().filter(move |charged| charged.at_ms <= upto_ms);
+        let receipts = due.flat_map(|charged| charged.answers.iter().map(|answer| (answer.receipt, charged.at_ms)));
+        receipts.filter(|(receipt, _)| *receipt != Digest::ZERO)
     }
 
     /// The charge of a receipt, while it may be refunded.

@@ -3,11 +3,12 @@
 //! Sends nothing: whoever has a connection does.
 
 mod ask;
+pub mod registry;
 mod settle;
 mod transaction;
 
 pub use ask::{Ask, ChannelAsk, WalletAsk};
 pub use settle::{
-    Call, ClaimLine, SettleError, claim, claim_signed, deposit, pay, payment, refund, refund_signed, sweep,
+    Call, ClaimLine, SettleError, claim, claim_signed, deposit, pay, payment, refund, refund_signed, send, sweep,
 };
 pub use transaction::{Fees, Signed, sign, sign_paying};

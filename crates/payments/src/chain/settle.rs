@@ -179,6 +179,11 @@ pub fn sweep(receiver: Address, token: Address) -> Call {
     Call { to: BATCH_SETTLEMENT, data: IBatchSettlement::settleCall { receiver, token }.abi_encode().into() }
 }
 
+/// Sends `amount` of a token from whoever signs the transaction.
+pub fn send(token: Address, to: Address, amount: u128) -> Call {
+    Call { to: token, data: IToken::transferCall { to, value: U256::from(amount) }.abi_encode().into() }
+}
+
 /// Puts a deposit into its channel.
 pub fn deposit(config: &ChannelConfig, deposit: &Deposit) -> Call {
     let signature = Bytes::from(deposit.signature.clone());

@@ -143,7 +143,15 @@ pub fn tariff(offer: &Offer) -> Tariff {
 
 pub fn wanted<'a>(offer: &Offer, split: &'a Split, request: u8) -> Wanted<'a> {
     let max = offer.amount;
-    Wanted { max, request: Digest([request; 32]), name: None, model: Digest([9; 32]), split, now_ms: NOW_MS }
+    Wanted {
+        max,
+        request: Digest([request; 32]),
+        name: None,
+        model: Digest([9; 32]),
+        split,
+        lineage: Digest::ZERO,
+        now_ms: NOW_MS,
+    }
 }
 
 pub static CLOCK: AtomicU64 = AtomicU64::new(NOW_MS);

@@ -1,0 +1,81 @@
+//! What publishers wrote into the ledger's registry of models: prices and who earns. Read in the background, so that no call waits for it.
+//!
+//! A model that the registry does not know keeps the price that was configured, and its publisher's part goes to whoever published it on
+//! the ledger. So does a model that somebody else than that publisher wrote there first: a copier sets no price and takes no share.
+//! Where the ledger does not answer, what it said last counts.
+
+use std::sync::Arc;
+
+use payments::{
+    Address,
+    chain::registry::{self, Registered},
+    price::{Earners, Lineage, MODELS_MAX},
+};
+use protocol::{Digest, List};
+
+use crate::{
+    payment::{
+        chain::{ChainClient, ChainError},
+        desk::{Desk, holder},
+        published::Published,
+    },
+    shared::Shared,
+};
+
+/// Asks again and again, for ever.
+pub async fn keep(shared: Arc<Shared>, desk: Arc<Desk>) {
+    let Some(ledger) = desk.ledger.clone() else { return };
+    loop {
+        let view = shared.directory.view();
+        for model in &view.models {
+            let root = model.root;
+            if let Err(error) = refresh(&ledger, &desk, &root, holder(&model.publisher)).await {
+                tracing::debug!(%root, %error, "failed to read a model of the registry");
+            }
+        }
+        tokio::time::sleep(shared.pace.poll).await;
+    }
+}
+
+async fn refresh(ledger: &ChainClient, desk: &Desk, root: &Digest, publisher: Address) -> Result<(), ChainError> {
+    let is_offered = |model: &Registered| !model.is_retired && model.earners.publisher.0 == publisher;
+    let Some(model) = read(ledger, root).await?.filter(is_offered) else {
+        desk.published.forget(root);
+        return Ok(());
+    };
+    let lineage = lineage(ledger, model.earners).await?;
+    let noted = desk.till.note(|books| books.know(&lineage));
+    if let Some(ticket) = noted.map_err(|_| ChainError::Answer("the journal"))? {
+        desk.till.durable(ticket).await.map_err(|_| ChainError::Answer("the journal"))?;
+    }
+    desk.published.put(*root, Published { price: model.price, lineage: lineage.id() });
+    Ok(())
+}
+
+/// A model and all that it was made from.
+async fn lineage(ledger: &ChainClient, first: Earners) -> Result<Lineage, ChainError> {
+    let mut models = vec![first];
+    let mut next = 0;
+    while let Some(earners) = models.get(next) {
+        let parents: Vec<Digest> = earners.parents.iter().map(|parent| parent.root).collect();
+        next = next.saturating_add(1);
+        for root in parents {
+            if models.len() >= MODELS_MAX || models.iter().any(|known| known.root == root) {
+                continue;
+            }
+            let parent = read(ledger, &root).await?.ok_or(ChainError::Answer("model"))?;
+            models.push(parent.earners);
+        }
+    }
+    let models = List::new(models).map_err(|_| ChainError::Answer("model"))?;
+    Lineage::new(models).map_err(|_| ChainError::Answer("model"))
+}
+
+/// `None` where nobody published it.
+async fn read(ledger: &ChainClient, root: &Digest) -> Result<Option<Registered>, ChainError> {
+    match ledger.call(&registry::ask(root)).await {
+        Ok(answer) => Ok(registry::registered(root, &answer)),
+        Err(error) if error.is_refusal() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

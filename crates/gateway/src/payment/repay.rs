@@ -1,0 +1,73 @@
+//! Money back to payers whose answers were refuted after their payment was settled.
+//!
+//! As with settlements, a transfer is written down with its hash before it is sent, so that a crash in between never pays twice.
+
+use payments::{
+    B256,
+    books::{Owed, Repaying},
+    chain,
+};
+use protocol::{Digest, Milliseconds};
+
+use crate::payment::{chain::ChainError, desk::Desk};
+
+impl Desk {
+    /// Looks after transfers under way, then sends what is owed.
+    pub async fn repay(&self, now: Milliseconds) {
+        self.look_after_repayments().await;
+        if self.recipient.pay_to != self.key.address() {
+            // Only the holder of the money can send it: whoever does tells the books by hand.
+            return;
+        }
+        let owing = self.till.books().owing();
+        for owed in owing.into_iter().filter(|owed| owed.network == self.config.network.chain_id()) {
+            if let Err(error) = self.send_back(&owed).await {
+                tracing::warn!(payer = %owed.payer.0, %error, now, "failed to pay back what a payer is owed; tried again");
+                return;
+            }
+        }
+    }
+
+    async fn look_after_repayments(&self) {
+        let under_way = self.till.books().repayments();
+        for repaying in under_way {
+            let hash = B256::from(repaying.transaction.0);
+            match self.chain.outcome(hash, self.config.confirmations).await {
+                Ok(Some(has_arrived)) => self.note_repaid(&repaying, has_arrived),
+                Ok(None) => self.send_again(&repaying, hash).await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The same transaction once more. It is given up only when another one of our key has taken its place on the chain.
+    async fn send_again(&self, repaying: &Repaying, hash: B256) {
+        let sent = self.chain.send_raw(&repaying.raw).await;
+        let is_replaced =
+            matches!(&sent, Err(ChainError::Refused { message, .. }) if message.contains("nonce too low"));
+        if !is_replaced {
+            return;
+        }
+        match self.chain.outcome(hash, self.config.confirmations).await {
+            Ok(Some(has_arrived)) => self.note_repaid(repaying, has_arrived),
+            Ok(None) => self.note_repaid(repaying, false),
+            Err(_) => {}
+        }
+    }
+
+    async fn send_back(&self, owed: &Owed) -> Result<(), ChainError> {
+        let _sending = self.sending.lock().await;
+        let call = chain::send(owed.asset.0, owed.payer.0, owed.amount);
+        let signed = self.chain.prepare(&call, &self.key).await?;
+        let raw = protocol::Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Answer("the journal"))?;
+        let repaying = Repaying { owed: owed.clone(), transaction: Digest(signed.hash.0), raw };
+        let noted = self.till.note(|books| books.repay(&repaying));
+        let Some(ticket) = noted.map_err(|_| ChainError::Answer("the journal"))? else { return Ok(()) };
+        self.till.durable(ticket).await.map_err(|_| ChainError::Answer("the journal"))?;
+        self.chain.send(&signed).await
+    }
+
+    fn note_repaid(&self, repaying: &Repaying, has_arrived: bool) {
+        let _noted = self.till.note(|books| books.repaid(repaying, has_arrived));
+    }
+}
