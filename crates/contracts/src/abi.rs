@@ -9,3 +9,4 @@ sol!("../../contracts/IBatchSettlement.sol");
 sol!("../../contracts/IMulticall3.sol");
 sol!("../../contracts/ISettlement.sol");
 sol!("../../contracts/IModels.sol");
+sol!("../../contracts/IParameters.sol");

@@ -78,7 +78,11 @@ impl Gateway {
         let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
         let outbox = Outbox::open(&config.directory, pace)?;
         let key = config.key.clone();
-        let open = |payments| Desk::open(payments, &config.directory, Client::new(pace.validator_wait)).map(Arc::new);
+        let directory = Arc::new(Directory::new(ledger.clone()));
+        let open = |payments| {
+            Desk::open(payments, &config.directory, Client::new(pace.validator_wait), Arc::clone(&directory))
+                .map(Arc::new)
+        };
         let desk = config.payments.map(open).transpose()?;
         let beside = |desk: &Arc<Desk>| Booth::of_desk(desk, &config.directory).map(Arc::new);
         let booth = desk.as_ref().map(beside).transpose().map_err(DeskError::from)?;
@@ -87,7 +91,7 @@ impl Gateway {
             chain_id: config.chain_id,
             pace,
             workers: Client::new(pace.worker_wait),
-            directory: Arc::new(Directory::new(ledger.clone())),
+            directory,
             vocabularies: Vocabularies::new(config.hubs, Client::new(pace.hub_wait)),
             ledger,
             outbox: outbox.clone(),
@@ -98,12 +102,22 @@ impl Gateway {
             large_bodies: Semaphore::new(pace.large_bodies_max),
         });
         refresh(&shared).await;
+        if let Some(desk) = &desk {
+            desk.ask_rate().await;
+        }
         let mut tasks = JoinSet::new();
-        let metrics = Arc::clone(&shared.metrics);
+        let (metrics, payouts) = (Arc::clone(&shared.metrics), desk.clone());
         let posting = Posting::start(move || {
             let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
             let sender = Sender::new(ledger.clone(), key, config.chain_id);
-            outbox.run(sender, ledger, metrics)
+            let payouts = payouts.map(|desk| payment::pay_out(desk, sender.clone(), ledger.clone()));
+            async move {
+                tokio::join!(outbox.run(sender, ledger, metrics), async {
+                    if let Some(payouts) = payouts {
+                        payouts.await;
+                    }
+                });
+            }
         })?;
         if let Some(desk) = desk {
             tasks.spawn(payment::run(Arc::clone(&desk)));

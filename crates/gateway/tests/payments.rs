@@ -80,6 +80,9 @@ fn result(call: &Value) -> Value {
         "eth_call" => {
             let data = call["params"][0]["data"].as_str().unwrap();
             let is_channel = call["params"][0]["to"].as_str().unwrap().to_lowercase().starts_with("0x4020074e");
+            if call["params"][0]["to"].as_str().unwrap().ends_with("0a04") {
+                return json!(format!("0x{}", word(WHOLE / 5)));
+            }
             match (is_channel, call["id"].as_u64().unwrap()) {
                 // Balance, then what was claimed or when a withdrawal began.
                 (true, 0) => json!(format!("0x{}{}", word(10 * WHOLE), word(0))),
@@ -108,6 +111,11 @@ async fn paid(behaviour: Behaviour) -> Paid {
 
 /// The same with a challenge window of another length.
 async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
+    paid_beside(behaviour, window, false).await
+}
+
+/// The same beside a ledger whose parameters say what an OPG is worth.
+async fn paid_beside(behaviour: Behaviour, window: Duration, has_ledger: bool) -> Paid {
     let (validator, chain) = (Validator::start().await, Chain::start().await);
     let worker = Worker::start(10, behaviour).await;
     validator.register(&worker);
@@ -127,9 +135,10 @@ async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
         idle: Duration::from_secs(60),
         confirmations: 0,
         window,
+        payouts: Duration::from_millis(200),
         merchants: Vec::new(),
         shares: gateway::Shares { burn: 10_000, ..gateway::Shares::default() },
-        ledger_rpc: None,
+        ledger_rpc: has_ledger.then(|| chain.server.url()),
     };
     let config = Config { payments: Some(payments), ..stub::config(&validator, &folder, pace()) };
     let gateway = Gateway::start(config.clone()).await.unwrap();
@@ -402,6 +411,50 @@ async fn a_refuted_answer_is_paid_back_on_the_payers_chain() {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let count = sent.lock().unwrap().iter().filter(|raw| raw.contains(&transfer)).count();
     assert_eq!(count, 1, "once");
+}
+
+#[tokio::test]
+async fn where_a_ledger_is_named_its_parameter_says_what_an_opg_is_worth() {
+    let amount = async |has_ledger| -> u128 {
+        let stage = paid_beside(Behaviour::Honest, Duration::from_secs(60), has_ledger).await;
+        let required = stage.offers("").await;
+        offer(&required, Scheme::Exact, OPG).amount
+    };
+    let (configured, governed) = (amount(false).await, amount(true).await);
+    assert_eq!(configured.div_ceil(2), governed, "an OPG is worth twenty cents there, not ten");
+}
+
+#[tokio::test]
+async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
+    let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
+    let own = stage.config.key.public_key();
+    stage.validator.change(|ledger| {
+        let node = ledger.nodes[0].node;
+        let record =
+            protocol::KeyRecord { key: own, node, role: protocol::Role::Gateway, valid_from: 1, valid_until: 9 };
+        ledger.keys.insert(own, record);
+    });
+    let answer = stage.ask(&stage.exact(1).await, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let charged: u128 = answer.json()["og"]["payment"]["charged_opg"].as_str().unwrap().parse().unwrap();
+    let validator = &stage.validator;
+    until("anchored", || validator.anchored() == 1).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert!(validator.change(|ledger| ledger.payments.is_empty()), "its window is open");
+    validator.change(|ledger| ledger.later = 100);
+    until("paid", || validator.change(|ledger| !ledger.payments.is_empty())).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let payments = validator.change(|ledger| ledger.payments.clone());
+    let [payment] = &payments[..] else { panic!("once: {payments:?}") };
+    assert_eq!(payment.shares.iter().map(|share| share.amount).sum::<u128>(), charged);
+    assert!(payment.shares.windows(2).all(|pair| pair[0].payee < pair[1].payee), "as the ledger reads them");
+    assert_eq!(payment.shares[0].payee, protocol::EvmAddress([0; 20]), "a part is burned");
+    assert_eq!(payment.unreceipted, 0);
+    let Paid { gateway, config, .. } = stage;
+    gateway.stop().await;
+    let _again = stub::restart(config).await;
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    assert_eq!(stage.validator.change(|ledger| ledger.payments.len()), 1, "and not again after a restart");
 }
 
 #[tokio::test]

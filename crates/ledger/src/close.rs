@@ -10,6 +10,7 @@ use crate::{
     purse::{LOCKED, STAKING},
     rules::part,
     settle::settle,
+    shares::owe,
     verdict::{audits_of, lapse, withhold},
 };
 
@@ -22,6 +23,7 @@ const DUE_MAX: usize = 256;
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
     end_challenges(present);
     release(present);
+    ripen(present, archive);
     settle(present);
     forget_audits(present, archive);
     let changes = present.state.close();
@@ -83,6 +85,16 @@ fn forget_audits(present: &mut Present, archive: &Archive) {
                 present.state.audits.remove(&(audit.receipt, audit.auditor));
             }
         }
+    }
+}
+
+/// What receipts charged is due once their windows are over, unless the validators still have to decide about them.
+fn ripen(present: &mut Present, archive: &Archive) {
+    let window = u64::from(present.state.network.rules.challenge_window);
+    let over = present.open.epoch.checked_sub(window);
+    let anchored = over.and_then(|epoch| archive.epoch(epoch)).map(|closed| closed.receipts.as_slice());
+    for receipt in anchored.unwrap_or_default() {
+        owe(&mut present.state, receipt);
     }
 }
 

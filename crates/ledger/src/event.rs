@@ -80,6 +80,12 @@ pub enum Event {
         payouts: u64,
         sum: Amount,
     },
+    /// A gateway paid shares of what its receipts charged.
+    SharesPaid {
+        gateway: NodeId,
+        number: u64,
+        sum: Amount,
+    },
     /// A quorum named the network's next key.
     KeyNamed {
         serial: u64,

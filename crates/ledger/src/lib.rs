@@ -36,6 +36,7 @@ mod refusal;
 mod rules;
 mod settle;
 mod settled;
+mod shares;
 mod snapshot;
 mod state;
 mod table;
@@ -55,7 +56,7 @@ pub use ordered::{Kind, Ordered, TRANSACTION_BYTES_MAX};
 pub use purse::{Head, LOCKED, STAKING, address_of};
 pub use records::{
     AccountRecord, AuditRecord, Ballot, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, EvmRecord,
-    NamedKeyRecord, NetworkRecord, key_of,
+    HomeRecord, NamedKeyRecord, NetworkRecord, key_of,
 };
 pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules};

@@ -178,6 +178,18 @@ impl Purse {
         self.changes.accounts.insert(Address::from(address.0), Some(account).filter(|account| !account.is_empty()));
     }
 
+    /// Destroys so much of an account's, all or nothing.
+    pub fn burn(&mut self, from: &EvmAddress, amount: Amount) -> Result<(), Refusal> {
+        let available = self.balance(from);
+        let short = Refusal::InsufficientBalance { available, wanted: amount };
+        let rest = available.checked_sub(amount).ok_or(short)?;
+        // It cannot saturate: no more than the supply can burn.
+        let burned = U256::from(self.burned().saturating_add(amount));
+        self.set(from, rest);
+        self.changes.slots.insert((opg::ADDRESS, opg::BURNED), burned);
+        Ok(())
+    }
+
     /// Moves `amount` from one account to another, all or nothing.
     pub fn pay(&mut self, from: &EvmAddress, to: &EvmAddress, amount: Amount) -> Result<(), Refusal> {
         let available = self.balance(from);

@@ -3,9 +3,9 @@
 use alloy_primitives::{Address, B256, Log};
 use crypto::threshold::GroupKey;
 use protocol::{
-    Amount, BridgeRecord, Burn, Bytes, Canonical as _, Digest, EvmAddress, KeyRecord, KeyRotation, List, Milliseconds,
-    ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord, SignedReceipt, Standing, Text,
-    record, registry::state_key,
+    Amount, BridgeRecord, Burn, Bytes, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, List,
+    Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord, SignedReceipt,
+    Standing, Text, record, registry::state_key,
 };
 
 use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
@@ -154,6 +154,11 @@ record! {
     NamedKeyRecord { serial: u64, key: GroupKey, named_by: List<NodeId, COMMITTEE_MAX>, }
 }
 
+record! {
+    /// Where on Base an account's shares are paid; an account without one is paid on the ledger.
+    HomeRecord { account: EvmAddress, base: EvmAddress, }
+}
+
 /// Keys of the state beside `protocol::registry::state_key`.
 pub mod key_of {
     use crypto::{Digest, hash};
@@ -192,6 +197,9 @@ pub mod key_of {
     }
     pub fn named_key(serial: u64, key: &[u8]) -> Digest {
         hash("og/state/named-key/v1", &[&serial.to_be_bytes(), key])
+    }
+    pub fn home(account: &EvmAddress) -> Digest {
+        hash("og/state/home/v1", &[&account.0])
     }
     pub fn equivocation(worker: &Digest, sequence: u64) -> Digest {
         hash("og/state/equivocation/v1", &[&worker.0, &sequence.to_be_bytes()])
@@ -232,6 +240,8 @@ row! {
     NamedKeyRecord by (u64, [u8; 96]): |row| (row.serial, row.key.0),
         |key: &(u64, [u8; 96])| key_of::named_key(key.0, &key.1);
     KeyRotation by u64: |row| row.serial, |serial: &u64| KeyRotation::state_key(*serial);
+    DuesRecord by NodeId: |row| row.gateway, state_key::dues;
+    HomeRecord by EvmAddress: |row| row.account, key_of::home;
     EquivocationRecord by (NodeId, u64): |row| (row.worker, row.sequence),
         |key: &(NodeId, u64)| key_of::equivocation(&key.0, key.1);
 }

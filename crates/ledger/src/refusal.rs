@@ -157,6 +157,18 @@ pub enum Refusal {
     NotAGroupKey,
     #[error("what is owed on Base no longer fits in 128 bits")]
     OwedOverflow,
+    #[error("payment {found} given, {expected} is next")]
+    PaymentNotNext { found: u64, expected: u64 },
+    #[error("the payment has no shares")]
+    NoShares,
+    #[error("the shares are not in strict order of their payees, or add up to more than 128 bits")]
+    DisorderedShares,
+    #[error(
+        "shares of {found}, at most {due} are due of what receipts charged; hint: a charge is due when its window has closed"
+    )]
+    NotDue { found: Amount, due: Amount },
+    #[error("{unreceipted} of the shares were charged without receipts, at most their sum of {sum} expected")]
+    UnreceiptedAboveSum { unreceipted: Amount, sum: Amount },
     #[error("validator is not in the committee")]
     NotInCommittee,
     #[error("this validator has voted already")]

@@ -28,9 +28,9 @@ pub const PAYOUTS_MAX: usize = 4_096;
 /// Why somebody is owed something on Base, which says what it is paid from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayoutCause {
-    /// OPG that its owner sent there: it lies at `BRIDGE`, and as much is minted.
+    /// OPG that its owner sent there, or a share of somebody who is at home there: it lies at `BRIDGE`, and as much is minted.
     Sent,
-    /// A share of what payers were charged: paid from what they brought to the settlement's contract.
+    /// Paid from what payers brought to the settlement's contract. Nothing makes these yet: shares are paid out of what is locked.
     Charged,
 }
 

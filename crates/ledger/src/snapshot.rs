@@ -12,8 +12,8 @@ use crypto::{
     sparse::{Tree, value_digest},
 };
 use protocol::{
-    BridgeRecord, Bytes, Canonical, Digest, EpochRecord, KeyRecord, KeyRotation, List, ModelRecord, Noun as _, Opening,
-    Payout, ReceiptStatus, SettlementRecord, SignedReceipt, Version, record, registry::OPEN_END,
+    BridgeRecord, Bytes, Canonical, Digest, DuesRecord, EpochRecord, KeyRecord, KeyRotation, List, ModelRecord,
+    Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, SignedReceipt, Version, record, registry::OPEN_END,
     service::VerdictRecord,
 };
 
@@ -27,13 +27,13 @@ use crate::{
     purse::Head,
     records::{
         AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
-        EquivocationRecord, ListedNode, NamedKeyRecord, NetworkRecord,
+        EquivocationRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord,
     },
     state::State,
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v3";
+const CHECKSUM: &str = "og/ledger/snapshot/v4";
 
 record! {
     EpochContent {
@@ -56,7 +56,7 @@ record! {
 }
 record! {
     Content {
-        version: Version<3>,
+        version: Version<4>,
         network: NetworkRecord,
         /// What the next block writes down of what was done before.
         deeds: DeedsRecord,
@@ -76,6 +76,8 @@ record! {
         settlements: List<SettlementRecord, MANY>,
         named_keys: List<NamedKeyRecord, MANY>,
         rotations: List<KeyRotation, MANY>,
+        dues: List<DuesRecord, MANY>,
+        homes: List<HomeRecord, MANY>,
         /// Of each settlement.
         payouts: List<SettlementPayouts, MANY>,
         openings: List<ReceiptOpening, MANY>,
@@ -125,7 +127,7 @@ impl Ledger {
     /// Writes what `Content` reads but for the EVM, without a second copy of the state.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        Version::<3>.write(out);
+        Version::<4>.write(out);
         state.network_at_close()?.write(out);
         state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
@@ -144,6 +146,8 @@ impl Ledger {
         write_list(&state.settlements.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.named_keys.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.rotations.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.dues.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.homes.rows_at_close(), out, |row, out| row.write(out));
         // Settlements are made as epochs close, so there are none that are newer than the close.
         let payouts: Vec<_> = state.payouts.values().collect();
         write_list(&payouts, out, |payouts, out| write_list(payouts, out, Canonical::write));
@@ -188,6 +192,8 @@ impl Ledger {
         state.settlements = table(content.settlements, "settlements")?;
         state.named_keys = table(content.named_keys, "keys named for the network")?;
         state.rotations = table(content.rotations, "rotations of the network's key")?;
+        state.dues = table(content.dues, "what gateways owe")?;
+        state.homes = table(content.homes, "homes on Base")?;
         restore_payouts(&mut state, content.payouts.into_inner())?;
         let tree = state.tree();
         state.receipts = receipts;

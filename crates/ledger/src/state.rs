@@ -15,8 +15,8 @@ use evm::{
     },
 };
 use protocol::{
-    Amount, BridgeRecord, Canonical as _, Digest, EvmAddress, KeyRecord, KeyRotation, ModelRecord, NodeId, NodeRecord,
-    Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt, registry::OPEN_END,
+    Amount, BridgeRecord, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, ModelRecord, NodeId,
+    NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt, registry::OPEN_END,
 };
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     purse::{Head, LOCKED, Purse, address_of},
     records::{
         AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
-        EquivocationRecord, EvmRecord, ListedNode, NamedKeyRecord, NetworkRecord, key_of,
+        EquivocationRecord, EvmRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord, key_of,
     },
     table::{Change, Table},
 };
@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub settlements: Table<SettlementRecord>,
     pub named_keys: Table<NamedKeyRecord>,
     pub rotations: Table<KeyRotation>,
+    pub dues: Table<DuesRecord>,
+    pub homes: Table<HomeRecord>,
     /// What the following hold is bound by the roots above: ids by receipts, openings by their digests.
     pub receipts: BTreeMap<Digest, SignedReceipt>,
     /// Which receipt is anchored under a worker's sequence number.
@@ -94,6 +96,8 @@ impl State {
             settlements: Table::default(),
             named_keys: Table::default(),
             rotations: Table::default(),
+            dues: Table::default(),
+            homes: Table::default(),
             receipts: BTreeMap::new(),
             sequences: BTreeMap::new(),
             openings: BTreeMap::new(),
@@ -134,7 +138,9 @@ impl State {
             .chain(self.burns.entries())
             .chain(self.settlements.entries())
             .chain(self.named_keys.entries())
-            .chain(self.rotations.entries());
+            .chain(self.rotations.entries())
+            .chain(self.dues.entries())
+            .chain(self.homes.entries());
         rows.fold(Tree::default(), |tree, (key, value)| tree.with(key, Some(value_digest(&value))))
     }
 
@@ -175,6 +181,8 @@ impl State {
         self.settlements.close(&mut changes);
         self.named_keys.close(&mut changes);
         self.rotations.close(&mut changes);
+        self.dues.close(&mut changes);
+        self.homes.close(&mut changes);
         let challenges = &self.challenges;
         self.openings.retain(|receipt, _| challenges.contains(receipt));
         changes

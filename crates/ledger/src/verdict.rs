@@ -16,6 +16,7 @@ use crate::{
     purse::address_of,
     records::{AuditRecord, Ballot, ChallengeRecord},
     rules::part,
+    shares::owe,
 };
 
 /// How many of `committee` validators decide: all but the third that may lie, 2f + 1 of 3f + 1.
@@ -48,6 +49,11 @@ pub(crate) fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     }
     slash_voters(present, challenge, |ballot| ballot.refuted);
     decide(present, challenge.receipt, Standing::Upheld, 0);
+    // Where its window closed meanwhile, its charge waited for this.
+    let anchored = present.state.statuses.get(&challenge.receipt).map(|status| status.epoch);
+    if anchored.is_some_and(|epoch| present.within_window(epoch).is_err()) {
+        owe(&mut present.state, &challenge.receipt);
+    }
 }
 
 /// The validators did not decide in time. What could not be re-executed is neither false nor held: the receipt stays

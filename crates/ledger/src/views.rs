@@ -2,8 +2,8 @@
 
 use evm::modules::{parameters::Parameter, staking::Staked};
 use protocol::{
-    Amount, BridgeRecord, Digest, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord, Payout,
-    PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt,
+    Amount, BridgeRecord, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord,
+    Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt,
     service::{ChallengeView, ReceiptView, VerdictRecord},
 };
 
@@ -168,6 +168,16 @@ impl Ledger {
     /// What is owed on Base and stands in no settlement yet.
     pub fn credits(&self) -> impl Iterator<Item = &CreditRecord> {
         self.present.state.credits.rows()
+    }
+
+    /// What a gateway owes of what its receipts charged, and has paid.
+    pub fn dues(&self, gateway: &NodeId) -> DuesRecord {
+        self.present.state.dues_of(gateway)
+    }
+
+    /// Where on Base an account's shares are paid; `None` where they are paid here.
+    pub fn home(&self, account: &EvmAddress) -> Option<EvmAddress> {
+        self.present.state.homes.get(account).map(|home| home.base)
     }
 
     pub fn settlements(&self) -> impl Iterator<Item = &SettlementRecord> {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, BridgeRecord, Bundle, Canonical, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
-    Transaction, Version,
+    Action, Amount, BridgeRecord, Bundle, Canonical, Digest, DuesRecord, KeyRecord, List, ModelRecord, NodeRecord,
+    PublicKey, Transaction, Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
     transaction::BATCH_MAX,
@@ -56,6 +56,15 @@ impl LedgerClient {
 
     pub async fn models(&self) -> Result<Vec<ModelRecord>, NetworkError> {
         self.each(|url| async move { self.client.get_list(&format!("{url}/models")).await }).await
+    }
+
+    pub async fn node(&self, node: &Digest) -> Result<NodeRecord, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/nodes/{node}")).await }).await
+    }
+
+    /// What a gateway owes of what its receipts charged, and has paid.
+    pub async fn dues(&self, gateway: &Digest) -> Result<DuesRecord, NetworkError> {
+        self.each(|url| async move { self.client.get(&format!("{url}/dues/{gateway}")).await }).await
     }
 
     /// The key, if any validator that answers knows it: one that lags behind or is cut off knows of no new ones.

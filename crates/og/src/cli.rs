@@ -348,6 +348,17 @@ pub enum Wallet {
         #[arg(long, value_name = "OPG")]
         amount: String,
     },
+    /// Where a key's shares of what callers pay go: to an address on Base, or, without one, to its account on the ledger.
+    #[command(
+        after_help = "Examples:\n  og wallet home --key publisher --base 0x77…77\n  og wallet home --key publisher"
+    )]
+    Home {
+        #[arg(long, value_name = "NAME")]
+        key: String,
+        /// An address that somebody can sign for on Base.
+        #[arg(long, value_name = "ADDRESS")]
+        base: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]

@@ -209,6 +209,9 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey], wallets: &[EvmAddress], model
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
+    // Gateways pay shares on the ledger out of what they were paid on Base.
+    let gateways = seats.iter().filter(|seat| role(&seat.entry.role) == Some(Role::Gateway));
+    let accounts: Vec<PublicKey> = accounts.iter().copied().chain(gateways.map(|seat| seat.key.public_key())).collect();
     let funded = (accounts.len() + wallets.len()) as Amount;
     let staked = STAKE * nodes.len() as Amount + ALLOWANCE * funded + BRIDGED;
     let balances: Vec<GenesisAccount> =

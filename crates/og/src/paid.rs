@@ -34,6 +34,8 @@ const USD_PER_OPG: u128 = WHOLE / 10;
 const IDLE: Duration = Duration::from_secs(10);
 /// The devnet's challenge window.
 const WINDOW: Duration = Duration::from_secs(15);
+/// Free shares are paid this often.
+const PAYOUTS: Duration = Duration::from_secs(10);
 /// Two in a hundred.
 const FEE: u32 = 20_000;
 
@@ -121,6 +123,7 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         idle: IDLE,
         confirmations: written.confirmations,
         window: WINDOW,
+        payouts: PAYOUTS,
         merchants: facilitator::merchants(home)?,
         shares: Shares { protocol: FEE, ..Shares::default() },
         ledger_rpc: home.network()?.ethereum_urls().into_iter().next(),

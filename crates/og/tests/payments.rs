@@ -65,3 +65,38 @@ fn the_registrys_rust_client_pays_within_its_own_limits_and_by_a_session() {
     let said = run(Command::new(payer).args([devnet.text("gateway"), &secret]));
     assert!(said.code == 0 && said.stdout.contains("r402 pays: ok"), "{}\n{}", said.stdout, said.stderr);
 }
+
+#[test]
+fn what_callers_paid_reaches_whoever_earned_it_once_their_receipts_stand() {
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let balance = |who: &str| -> u128 {
+        let said = devnet.og(&["wallet", "show", who, "--json"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.json()["balance"].as_str().unwrap().parse().unwrap()
+    };
+    let before = ["publisher", "worker-1", "gateway"].map(balance);
+    let (base, mut client) = (&devnet.ready["base"], python_script("x402_pays.py"));
+    client.arg(devnet.text("gateway"));
+    client.arg(base["url"].as_str().unwrap()).arg(base["keys"][0]["secret"].as_str().unwrap());
+    let said = run(&mut client);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    let earned = devnet.og(&["revenue", "--json"]).json();
+    let charged: u128 = earned["days"].as_array().unwrap().iter().map(|day| opg(&day["opg"])).sum();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    loop {
+        let told = devnet.og(&["revenue", "--json"]).json();
+        if opg(&told["held"]) == 0 && opg(&told["free"]) == 0 && balance("worker-1") > before[1] {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "not paid: {told}");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    let after = ["publisher", "worker-1", "gateway"].map(balance);
+    let (publisher, worker, paid) = (after[0] - before[0], after[1] - before[1], before[2] - after[2]);
+    assert!(publisher > 0 && worker > publisher, "{publisher} and {worker} of {charged}");
+    assert_eq!(paid, charged, "a gateway pays what it charged, to the unit");
+}
+
+fn opg(amount: &serde_json::Value) -> u128 {
+    amount.as_str().unwrap().parse().unwrap()
+}

@@ -346,9 +346,35 @@ fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
     books.apply(&books.mature(&[Digest([1; 32])], 0).unwrap());
     assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err());
     assert_eq!(books.free().map(|(_, amount)| amount).sum::<u128>(), 601);
-    let (holder, amount) = (split.portions()[0].holder, books.free_of(split.portions()[0].holder));
-    books.apply(&Entry::PaidOut(payments::books::PaidOut { holder, amount, transaction: Digest([4; 32]) }));
-    assert_eq!(books.free_of(holder), 0);
+}
+
+#[test]
+fn free_shares_are_paid_once_under_a_number_that_the_ledger_takes_once() {
+    use payments::{books::Freed, price::Holder};
+    let holder = |index| Holder(alloy_primitives::Address::with_last_byte(index));
+    let mut books = Books::default();
+    assert!(books.pay_out(0).is_none(), "nothing is free");
+    for (index, amount) in [(0, 10), (1, 75), (2, 15)] {
+        books.apply(&Entry::Freed(Freed { holder: holder(index), amount }));
+    }
+    books.apply(&Entry::Unreceipted(30));
+    let entry = books.pay_out(4).unwrap();
+    books.apply(&entry);
+    let paying = books.paying_out().unwrap().clone();
+    let sum: u128 = paying.shares.iter().map(|share| share.amount).sum();
+    assert_eq!((paying.number, paying.unreceipted, sum), (4, 30, 100));
+    assert!(books.pay_out(5).is_none(), "one at a time");
+    assert!(books.paid_out(4).is_none(), "the ledger still waits for it");
+    books.apply(&Entry::Freed(Freed { holder: holder(1), amount: 80 }));
+    let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
+    let mut kept = Books::recover(&lines, NOW_MS).unwrap().0;
+    assert_eq!(kept, books, "a journal begun anew knows what is under way");
+    kept.apply(&kept.paid_out(5).unwrap());
+    assert_eq!(kept.free().collect::<Vec<_>>(), [(holder(1), 5)], "what came meanwhile stays");
+    assert!(kept.paid_out(6).is_none() && kept.pay_out(4).is_none(), "nobody who is behind is believed");
+    assert!(matches!(kept.pay_out(5), Some(Entry::PayingOut(next)) if next.number == 5 && next.unreceipted == 0));
+    let lines: Vec<Vec<u8>> = kept.entries().iter().map(|entry| entry.encode()).collect();
+    assert_eq!(Books::recover(&lines, NOW_MS).unwrap().0, kept);
 }
 
 #[test]

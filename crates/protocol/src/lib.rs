@@ -41,7 +41,7 @@ pub use epoch::{Certificate, EpochRecord};
 pub use payment::{Paid, Payer, Payment, ShownPayer, Terms};
 pub use price::{Quote, Tariff, Usage};
 pub use receipt::{Opening, Receipt, SignedReceipt};
-pub use registry::{KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, Standing};
+pub use registry::{DuesRecord, KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, Standing};
 pub use request::{
     Assurance, Chat, Constraint, Element, Finish, Input, Message, Output, Parameters, Privacy, Prompt, Request,
     Speaker, Tensor, Tool, ToolCall,

@@ -109,6 +109,19 @@ record! {
     }
 }
 
+record! {
+    /// What a gateway's receipts charged, and what it paid out of that.
+    DuesRecord {
+        gateway: NodeId,
+        /// Charged in all by receipts that nobody can refute any more.
+        due: Amount,
+        /// Paid out of it in all.
+        paid: Amount,
+        /// Payments so far: the next one's number.
+        payments: u64,
+    }
+}
+
 /// Where the ledger's state keeps each record.
 pub mod state_key {
     use super::{Digest, PublicKey, hash};
@@ -127,6 +140,9 @@ pub mod state_key {
     }
     pub fn receipt(id: &Digest) -> Digest {
         hash("og/state/receipt/v1", &[&id.0])
+    }
+    pub fn dues(gateway: &Digest) -> Digest {
+        hash("og/state/dues/v1", &[&gateway.0])
     }
 }
 

@@ -19,6 +19,9 @@ pub const BATCH_MAX: usize = 256;
 /// Most burns in one report.
 pub const BURNS_MAX: usize = 64;
 
+/// Most payees of one payment of shares.
+pub const SHARES_MAX: usize = 256;
+
 /// Longest input of a call: a proposal of governance with its description.
 pub const CALL_BYTES_MAX: usize = 16 << 10;
 /// Two votes are some hundred bytes.
@@ -87,6 +90,25 @@ record! {
     NameKey { serial: u64, key: GroupKey, }
 }
 record! {
+    /// What one payee gets of what was charged. What is for nobody, such as the zero address, is burned.
+    PayeeShare { payee: EvmAddress, amount: Amount, }
+}
+record! {
+    /// A gateway pays out what its receipts charged; sent by its key, paid from its operator's account.
+    PayShares {
+        /// Its payments, counted from zero: each is done once.
+        number: u64,
+        /// How much of it was charged for answers that broke off before they had a receipt.
+        unreceipted: Amount,
+        /// In strict order of payees.
+        shares: List<PayeeShare, SHARES_MAX>,
+    }
+}
+record! {
+    /// Where the sender's shares are paid from now on: on Base, or on the ledger.
+    NameHome { base: Option<EvmAddress>, }
+}
+record! {
     /// Calls a native module as the account of the sender's key: what a wallet does with a transaction of its own.
     Call { module: EvmAddress, value: Amount, input: Bytes<CALL_BYTES_MAX>, }
 }
@@ -112,6 +134,8 @@ choice! {
         NameKey(NameKey) = 12, "name_key";
         Call(Call) = 13, "call";
         ShowDoubleVote(ShowDoubleVote) = 14, "show_double_vote";
+        PayShares(PayShares) = 15, "pay_shares";
+        NameHome(NameHome) = 16, "name_home";
     }
 }
 

@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     "certificate.json",
     "certified_epoch.json",
     "challenge_view.json",
+    "dues_record.json",
     "epoch_record.json",
     "frame.json",
     "key_record.json",

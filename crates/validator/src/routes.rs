@@ -16,7 +16,7 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction,
+    Bundle, Certificate, Digest, DuesRecord, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -58,6 +58,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/settlements/{number}/payouts/{index}", get(settlements::payout))
         .route("/rotations/{serial}", get(settlements::rotation))
         .route("/payouts/{account}/{from}", get(settlements::payouts))
+        .route("/dues/{gateway}", get(dues))
         .with_state(desk)
 }
 
@@ -228,6 +229,11 @@ async fn node(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<NodeRe
     let id = digest(&id)?;
     let found = desk.node.ledger().node(&id);
     found.map(Noun).ok_or_else(|| Answer::not_found("unknown_node", format!("no node has the id {id}")))
+}
+
+/// What a gateway owes and has paid: nothing yet where it never charged.
+async fn dues(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<DuesRecord>, Answer> {
+    Ok(Noun(desk.node.ledger().dues(&digest(&id)?)))
 }
 
 async fn models(State(desk): Shared) -> Response {

@@ -24,7 +24,8 @@ pub struct Payments {
     pub prices: Prices,
     /// JSON-RPC of the ledger, whose registry says what publishers ask for and who earns with their models.
     pub ledger_rpc: Option<String>,
-    /// What one OPG is worth, in billionths of a billionth of a dollar; `None` where nothing is quoted in the other unit.
+    /// What one OPG is worth, in billionths of a billionth of a dollar, where no ledger is named: there its parameter says it. `None` where
+    /// nothing is quoted in the other unit.
     pub usd_per_opg: Option<u128>,
     /// What a session may spend in all, in base units of OPG.
     pub session_cap: u128,
@@ -34,6 +35,8 @@ pub struct Payments {
     pub confirmations: u64,
     /// How long a charge can be refunded.
     pub window: Duration,
+    /// How often free shares are paid to their holders on the ledger.
+    pub payouts: Duration,
     /// Servers whose `upto` payments this gateway settles for them, as their facilitator.
     pub merchants: Vec<Merchant>,
     pub shares: Shares,

@@ -8,15 +8,19 @@ use std::{
 use network::{Client, now_ms};
 use payments::{
     Address, Till, TillError,
-    price::{Feed, Part, Price, PriceError, Quote, Rate, Split, Tariff, Usage, per_mille},
+    chain::registry,
+    price::{Feed, Holder, Part, Price, PriceError, Quote, Rate, Split, Tariff, Usage, per_mille},
     scheme::{Asset, Method, Offer, Recipient, Scheme, upto::Sessions},
     signing::SignerKey,
     wire::{PaymentRequired, Resource},
 };
-use protocol::{Assurance, Digest, Milliseconds, PublicKey};
+use protocol::{Assurance, Digest, Milliseconds, PublicKey, Receipt};
 use thiserror::Error;
 
-use crate::payment::{chain::ChainClient, config::Payments, published::PublishedModels};
+use crate::{
+    directory::Directory,
+    payment::{chain::ChainClient, config::Payments, published::PublishedModels},
+};
 
 /// Payments must still be good for so long when they are taken.
 const MARGIN_S: u64 = 30;
@@ -49,6 +53,8 @@ pub struct Desk {
     /// Transactions of our key leave one after the other: their nonces have an order.
     pub sending: Arc<tokio::sync::Mutex<()>>,
     pub assets: Vec<Asset>,
+    /// Who runs which worker.
+    pub directory: Arc<Directory>,
     /// The ledger's EVM, where it is named.
     pub ledger: Option<ChainClient>,
     pub published: PublishedModels,
@@ -77,7 +83,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
-    pub fn open(config: Payments, directory: &Path, client: Client) -> Result<Self, DeskError> {
+    pub fn open(config: Payments, folder: &Path, client: Client, directory: Arc<Directory>) -> Result<Self, DeskError> {
         let key = SignerKey::from_secret(config.secret).ok_or(DeskError::Key)?;
         let recipient = Recipient {
             pay_to: config.pay_to.unwrap_or_else(|| key.address()),
@@ -86,10 +92,11 @@ impl Desk {
         };
         let idle_ms = Milliseconds::try_from(config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
         let desk = Self {
-            till: Till::open(&directory.join("payments.log"), now_ms)?,
+            till: Till::open(&folder.join("payments.log"), now_ms)?,
             chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network),
             ledger: config.ledger_rpc.clone().map(|url| ChainClient::new(client, url, config.network)),
             published: PublishedModels::default(),
+            directory,
             key,
             recipient,
             sessions: Mutex::new(Sessions::new(idle_ms)),
@@ -102,12 +109,28 @@ impl Desk {
         Ok(desk)
     }
 
-    /// The configured rate, told anew: it does not grow old while its gateway runs.
+    /// The configured rate, told anew: it does not grow old while its gateway runs. A ledger that is named says it instead.
     pub fn tell_rate(&self) {
-        if let Some(usd_per_opg) = self.config.usd_per_opg {
+        if let Some(usd_per_opg) = self.config.usd_per_opg.filter(|_| self.ledger.is_none()) {
             let at_ms = now_ms();
             // A rate that did not change cannot jump, and the clock may only have stood still.
             let _told = lock(&self.feed).tell(Rate { usd_per_opg, at_ms }, at_ms);
+        }
+    }
+
+    /// What the ledger's parameter says now. Where it is not heard for a while, there is no rate: the last one is not the next.
+    pub async fn ask_rate(&self) {
+        let Some(ledger) = &self.ledger else { return };
+        let asked = ledger.call(&registry::ask_rate()).await;
+        let at_ms = now_ms();
+        match asked.map(|answer| registry::rate(&answer)) {
+            Ok(Some(usd_per_opg)) => {
+                if let Err(error) = lock(&self.feed).tell(Rate { usd_per_opg, at_ms }, at_ms) {
+                    tracing::warn!(%error, usd_per_opg, "the ledger's rate was not taken");
+                }
+            }
+            Ok(None) => tracing::warn!("the ledger's rate is no number"),
+            Err(error) => tracing::debug!(%error, "failed to read the ledger's rate"),
         }
     }
 
@@ -202,6 +225,13 @@ impl Desk {
             (Part::Burn, Address::ZERO, shares.burn),
         ];
         Split::new(parts).unwrap_or_else(|_| nobody(own))
+    }
+
+    /// Who is paid the worker's part: whoever runs it, else its key's own account.
+    pub fn worker(&self, receipt: &Receipt) -> Holder {
+        let view = self.directory.view();
+        let worker = view.workers.iter().find(|worker| worker.node == receipt.worker);
+        Holder(holder(worker.map_or(&receipt.worker_key, |worker| &worker.operator)))
     }
 
     /// Who shares the publisher's part of a model; zero where only its publisher does.

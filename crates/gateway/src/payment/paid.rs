@@ -10,14 +10,14 @@ use network::axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use payments::{
     Address, B256, Ended, Reservation,
     books::{Answer, Entry},
-    price::{Holder, Usage},
+    price::Usage,
     scheme::{Refused, Scheme, upto::SessionToken},
     wire::{Network, SettleResponse, header as wire},
 };
-use protocol::{Digest, EvmAddress, Payment, Terms, payment::Basis};
+use protocol::{Digest, EvmAddress, Payment, Receipt, Terms, payment::Basis};
 use serde_json::{Value, json};
 
-use crate::payment::desk::{Bill, Desk, holder, of_answer};
+use crate::payment::desk::{Bill, Desk, of_answer};
 
 /// How a call is paid.
 pub enum Kind {
@@ -121,12 +121,19 @@ impl Paid {
         let Some(reservation) = self.reservation.lock().await.take() else {
             return Err(ApiError::new(Code::Internal, "The call has been charged before."));
         };
+        let answer = |said: &Said| self.answer(&said.answered.receipt.receipt);
         let answers = before.map(answer).chain(said.iter().map(answer)).collect();
         let ended = reservation.charge(answers).await.map_err(|error| not_durable(&error))?;
         if let Some(said) = said.last_mut() {
             said.answered.payment = Some(Box::new(self.told(&ended)));
         }
         Ok(ended)
+    }
+
+    /// What an answer's receipt charges, and who is paid for the work.
+    fn answer(&self, receipt: &Receipt) -> Answer {
+        let (charged, worker) = (receipt.charged(), Some(self.desk.worker(receipt)));
+        Answer { receipt: receipt.id(), amount: charged.amount, opg: charged.opg, worker }
     }
 
     fn told(&self, ended: &Ended) -> api::Paid {
@@ -220,13 +227,6 @@ impl Desk {
         });
         (Value::Object(state), signed)
     }
-}
-
-/// What an answer's receipt charges, and who is paid for the work.
-fn answer(said: &Said) -> Answer {
-    let receipt = &said.answered.receipt.receipt;
-    let (charged, worker) = (receipt.charged(), Some(Holder(holder(&receipt.worker_key))));
-    Answer { receipt: receipt.id(), amount: charged.amount, opg: charged.opg, worker }
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {

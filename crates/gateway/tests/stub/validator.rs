@@ -19,12 +19,12 @@ use network::{
     nouns,
 };
 use protocol::{
-    Action, Bundle, Certificate, Digest, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
+    Action, Bundle, Certificate, Digest, DuesRecord, EpochRecord, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
     ReceiptStatus, Role, SignedReceipt, SignedTransaction, Standing, Version,
     bundle::{ReceiptInclusion, StateProof},
     registry::OPEN_END,
     service::{CertifiedEpoch, ReceiptView},
-    transaction::BATCH_MAX,
+    transaction::{BATCH_MAX, PayShares},
 };
 use serde_json::{Value, json};
 
@@ -38,10 +38,14 @@ pub struct Ledger {
     pub receipts: BTreeMap<Digest, ReceiptView>,
     pub nonces: BTreeMap<PublicKey, u64>,
     /// What waits for a transaction before it.
-    pub pool: BTreeMap<(PublicKey, u64), List<SignedReceipt, BATCH_MAX>>,
+    pub pool: BTreeMap<(PublicKey, u64), Action>,
     /// How often each receipt was posted.
     pub posted: BTreeMap<Digest, u32>,
     pub batches: Vec<usize>,
+    /// Payments of shares that were made.
+    pub payments: Vec<PayShares>,
+    /// So many epochs are closed after the sixth.
+    pub later: u64,
     /// Everything is answered with 503.
     pub is_away: bool,
     /// Takes transactions and loses them.
@@ -68,6 +72,8 @@ impl Validator {
         let router = Router::new()
             .route("/nodes", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().nodes) }))
             .route("/models", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().models) }))
+            .route("/nodes/{node}", get(node_of))
+            .route("/dues/{gateway}", get(dues))
             .route("/keys/{key}", get(key))
             .route("/accounts/{key}", get(account))
             .route("/transactions", post(take))
@@ -76,7 +82,7 @@ impl Validator {
             .route("/receipts/{id}/bundle", get(bundle))
             .route("/challenges", get(|| async { nouns::<protocol::service::ChallengeView>(&[]) }))
             .route("/epochs/{epoch}/receipts", get(receipts_of))
-            .route("/epochs/latest", get(|| async { Noun(epoch()) }))
+            .route("/epochs/latest", get(latest))
             .layer(middleware::from_fn_with_state(Arc::clone(&ledger), presence))
             .with_state(Arc::clone(&ledger));
         let server = Server::start(loopback(), router, network::Limits::default()).await.unwrap();
@@ -118,8 +124,27 @@ async fn key(State(ledger): State<Shared>, Path(key): Path<String>) -> Result<No
     known.map(Noun).ok_or_else(|| Refusal::not_found("unknown_key", "unknown"))
 }
 
+async fn node_of(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<NodeRecord>, Refusal> {
+    let known = ledger.lock().unwrap().nodes.iter().find(|node| node.node.to_string() == id).cloned();
+    known.map(Noun).ok_or_else(|| Refusal::not_found("unknown_node", "unknown"))
+}
+
+async fn dues(State(ledger): State<Shared>, Path(id): Path<String>) -> Noun<DuesRecord> {
+    let payments = u64::try_from(ledger.lock().unwrap().payments.len()).unwrap();
+    Noun(DuesRecord { gateway: Digest::from_hex(&id).unwrap(), due: 0, paid: 0, payments })
+}
+
+async fn latest(State(ledger): State<Shared>) -> Noun<CertifiedEpoch> {
+    let mut latest = epoch();
+    latest.record.epoch += ledger.lock().unwrap().later;
+    Noun(latest)
+}
+
 async fn account(State(ledger): State<Shared>, Path(key): Path<String>) -> Json<Value> {
-    let (ledger, key) = (ledger.lock().unwrap(), PublicKey::from_hex(&key).unwrap());
+    let Some(key) = PublicKey::from_hex(&key) else {
+        return Json(json!({ "balance": u128::MAX.to_string(), "nonce": 0 }));
+    };
+    let ledger = ledger.lock().unwrap();
     let next = ledger.nonces.get(&key).copied().unwrap_or(0);
     let free = (next..).find(|nonce| !ledger.pool.contains_key(&(key, *nonce))).unwrap();
     Json(json!({ "balance": "1000", "nonce": free }))
@@ -192,11 +217,18 @@ async fn take(
         ledger.loses_next = ledger.loses_next.saturating_sub(1);
         return taken();
     }
-    let Action::PostReceipts(batch) = transaction.action else { panic!("only receipts are posted") };
-    ledger.pool.insert(place, batch.receipts);
+    ledger.pool.insert(place, transaction.action);
     let mut next = (transaction.sender, next);
-    while let Some(receipts) = ledger.pool.remove(&next) {
-        ledger.anchor(receipts.into_inner());
+    while let Some(action) = ledger.pool.remove(&next) {
+        match action {
+            Action::PostReceipts(batch) => ledger.anchor(batch.receipts.into_inner()),
+            Action::PayShares(payment) => {
+                if payment.number == u64::try_from(ledger.payments.len()).unwrap() {
+                    ledger.payments.push(payment);
+                }
+            }
+            other => panic!("neither receipts nor shares: {other:?}"),
+        }
         next.1 += 1;
     }
     ledger.nonces.insert(next.0, next.1);

@@ -8,6 +8,7 @@ mod double_vote;
 mod model;
 mod receipts;
 mod registry;
+mod shares;
 mod transfer;
 
 pub(crate) use call::BLOCK_CALL_GAS;
@@ -34,5 +35,7 @@ pub(crate) fn apply(present: &mut Present, sender: &PublicKey, action: Action) -
         Action::NameKey(named) => base::name_key(present, sender, &named),
         Action::Call(call) => call::apply(present, sender, call),
         Action::ShowDoubleVote(shown) => double_vote::show(present, sender, &shown),
+        Action::PayShares(payment) => shares::pay(present, sender, &payment),
+        Action::NameHome(home) => shares::name_home(present, sender, &home),
     }
 }

@@ -9,17 +9,18 @@ use evm::modules::staking::{ADDRESS, IStaking};
 use ledger::{Executed, Kind, LOCKED, Ledger, OPG, Rules, address_of};
 use proptest::prelude::*;
 use protocol::{
-    Action, Canonical as _, List, Role, Text,
+    Action, Canonical as _, EvmAddress, List, Role, Standing, Text,
     transaction::{PublishModel, RegisterNode, RotateKey, SignedTransaction, Transfer, UpdateNode, prove_possession},
 };
 
 use crate::{
     bundles::{certificate, proofs_hold},
     double_votes::{conflicts, show},
+    shares::{name_home, pay},
     wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet},
     world::{
         ALICE, AUDITOR, Answer, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, VALIDATORS, WORKER,
-        World, challenge, governed, key, model, module_call, node, post, public, report, respond, vote,
+        World, challenge, governed, key, model, module_call, node, operator, post, public, report, respond, vote,
     },
 };
 
@@ -43,7 +44,7 @@ impl Story {
         let auditor = [AUDITOR, OTHER_AUDITOR, OWN_AUDITOR][usize::from(who) % 3];
         let worker = [WORKER, OTHER_WORKER][usize::from(which) % 2];
         let answer = self.answers.get(usize::from(number) % self.answers.len().max(1)).cloned();
-        match (kind % 28, answer) {
+        match (kind % 31, answer) {
             (0, _) => self.send(sender, transfer(SENDERS[usize::from(which) % SENDERS.len()], number)),
             (1 | 2, _) => self.answer(worker),
             (3, Some(answer)) => self.send(GATEWAY, post([&answer.changed(worker, |r| r.output_tokens += 1)])),
@@ -68,6 +69,11 @@ impl Story {
                 let conflicts = conflicts();
                 self.send(GATEWAY, show(&conflicts[usize::from(number) % conflicts.len()].1));
             }
+            (24 | 25, _) => self.pay_shares(which, number),
+            (26, _) => {
+                let base = Some(EvmAddress([which; 20])).filter(|_| number.is_multiple_of(3));
+                self.send(sender, name_home(base));
+            }
             _ => {
                 // Now and then long enough for a vote to be over.
                 self.world.time_ms += u64::from(number) % if which < 16 { 70_000 } else { 2_500 };
@@ -84,6 +90,17 @@ impl Story {
         let answer = self.world.answer(worker);
         self.send(GATEWAY, post([&answer.signed]));
         self.answers.push(answer);
+    }
+
+    /// Of what is due, a part or a little too much, to somebody, or nobody, or two.
+    fn pay_shares(&mut self, which: u8, number: u16) {
+        let dues = self.world.ledger.dues(&node(GATEWAY));
+        let (open, unreceipted) = (dues.due - dues.paid, u128::from(number % 3));
+        let payee = address_of(&public(SENDERS[usize::from(which) % SENDERS.len()]));
+        let amount = (open + unreceipted + 2).saturating_sub(u128::from(number % 5));
+        let shares = [(payee, amount), (EvmAddress([0; 20]), u128::from(number % 2))];
+        let shares = &shares[..1 + usize::from(number.is_multiple_of(7))];
+        self.send(GATEWAY, pay(dues.payments + u64::from(which / 250), unreceipted, shares));
     }
 
     /// The next transaction of a wallet: a payment to whoever, or a contract that destroys itself with what it was given.
@@ -253,6 +270,21 @@ fn check_bundles(story: &Story) {
     }
 }
 
+/// Due is what receipts charged whose windows are closed and that stand, each once; paid is never more.
+fn check_dues(story: &Story) {
+    let ledger = &story.world.ledger;
+    let newest = ledger.closed_epoch().unwrap().epoch;
+    let all = (0..=newest).flat_map(|epoch| ledger.epoch_receipts(epoch).unwrap());
+    let charged = all.map(|view| {
+        let stands = matches!(view.status.standing, Standing::Anchored | Standing::Audited | Standing::Upheld);
+        let is_over = newest >= view.status.epoch + u64::from(ledger.rules().challenge_window);
+        if stands && is_over { view.receipt.receipt.charge } else { 0 }
+    });
+    let dues = ledger.dues(&node(GATEWAY));
+    assert_eq!(dues.due, charged.sum::<u128>(), "what is due is what stands");
+    assert!(dues.paid <= dues.due, "more paid than was due");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -262,6 +294,8 @@ proptest! {
         restart in 0_usize..120,
     ) {
         let mut story = Story { world: World::of(&begin()), answers: Vec::new() };
+        let gift = Transfer { to: address_of(&operator(GATEWAY)), amount: 50 };
+        story.send(ALICE, Action::Transfer(gift));
         let mut snapshot = None;
         for (index, step) in steps.iter().enumerate() {
             // After each block the world itself compares all money with the supply.
@@ -273,6 +307,7 @@ proptest! {
         story.world.next_epoch();
         let expected = story.world.ledger.snapshot_bytes().unwrap();
         check_bundles(&story);
+        check_dues(&story);
 
         let mut again = Ledger::new(&begin()).unwrap();
         let mut restarted = snapshot.map_or_else(|| again.clone(), |bytes| Ledger::restore(&bytes).unwrap());

@@ -7,14 +7,15 @@ use crypto::hash;
 use evm::modules::parameters;
 use ledger::{Genesis, OPG, Rules, address_of};
 use protocol::{
-    Action, Noun as _, Text,
+    Action, EvmAddress, Noun as _, Text,
     transaction::{PublishModel, RotateKey, Transfer, prove_possession},
 };
 
+use crate::shares::{name_home, pay};
 use crate::wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet};
 use crate::world::{
-    ALICE, AUDITOR, BOB, CHAIN, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, governed, key, node,
-    public, report, respond, vote,
+    ALICE, AUDITOR, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, governed,
+    key, node, operator, public, report, respond, vote,
 };
 
 const FROZEN: &str = include_str!("../../vectors/history.txt");
@@ -83,7 +84,20 @@ fn history() -> World {
     let paying = payment(WALLET, 0, address_of(&public(BOB)), 2 * OPG);
     world.raw_block(vec![paying.bytes(), destroying.bytes()]);
     world.epochs(7);
+    share(&mut world);
     world
+}
+
+/// What receipts charged is paid once it is due: a part on Base, a part here, and a part is burned.
+fn share(world: &mut World) {
+    world.epochs(9);
+    let due = world.ledger.dues(&node(GATEWAY)).due;
+    let to = address_of(&operator(GATEWAY));
+    world.send(ALICE, Action::Transfer(Transfer { to, amount: OPG })).unwrap();
+    world.send(BOB, name_home(Some(wallet(7)))).unwrap();
+    let shares = [(address_of(&public(BOB)), due - 2), (wallet(5), 2), (EvmAddress([0; 20]), 1)];
+    world.send(GATEWAY, pay(0, 1, &shares)).unwrap();
+    world.next_epoch();
 }
 
 fn described() -> String {

@@ -1,10 +1,13 @@
-//! `og wallet show | pay` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
+//! `og wallet show | pay | home` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
 
 use anyhow::{Context as _, Result};
 use crypto::PublicKey;
 use ledger::address_of;
 use network::Sender;
-use protocol::{Action, Amount, EvmAddress, transaction::Transfer};
+use protocol::{
+    Action, Amount, EvmAddress,
+    transaction::{NameHome, Transfer},
+};
 use serde_json::{Value, json};
 
 use super::{limits, pay, show};
@@ -29,6 +32,7 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Resu
         cli::Wallet::Limits => limits::list(remote, common),
         cli::Wallet::Approve(options) => limits::approve(remote, common, &options).await,
         cli::Wallet::Pay { from, to, amount } => pay(remote, common, &from, &to, &amount).await,
+        cli::Wallet::Home { base, key } => home(remote, common, base.as_deref(), &key).await,
     }
 }
 
@@ -63,6 +67,26 @@ async fn pay(remote: &Remote, common: &Common, from: &str, to: &str, amount: &st
             written(&to),
             said["transaction"].as_str().unwrap_or("-")
         )]
+    });
+    Ok(())
+}
+
+/// Says where the key's shares of what callers pay go from now on.
+async fn home(remote: &Remote, common: &Common, base: Option<&str>, key: &str) -> Result<()> {
+    let base = base.map(|base| address(remote, base)).transpose()?;
+    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, key)?;
+    let account = address_of(&secrets.key.public_key());
+    let sender = Sender::new(remote.ledger()?, secrets.key, remote.network()?.chain_id);
+    let id = sender.send(Action::NameHome(NameHome { base })).await?;
+    let said = json!({
+        "account": written(&account),
+        "base": base.as_ref().map(written),
+        "transaction": id.to_string(),
+    });
+    show(common, &said, |_| {
+        let place =
+            base.as_ref().map_or_else(|| "on the ledger".to_owned(), |base| format!("to {} on Base", written(base)));
+        vec![format!("shares of {} are paid {place}", written(&account))]
     });
     Ok(())
 }

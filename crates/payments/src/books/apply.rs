@@ -4,7 +4,7 @@ use protocol::{Digest, List};
 
 use crate::{
     books::{
-        entry::{Answer, Charged, Entry, Matured, Owed, PaidOut, PurseRecord, Refunded, Settled},
+        entry::{Answer, Charged, Entry, Matured, Owed, PurseRecord, Refunded, Settled},
         state::{Books, Wallet, day},
     },
     price::{Holder, Part},
@@ -50,7 +50,9 @@ impl Books {
             }
             Entry::Matured(matured) => self.free_upto(matured),
             Entry::Freed(freed) => *self.free.entry(freed.holder).or_default() = freed.amount,
-            Entry::PaidOut(paid) => self.pay_out(paid),
+            Entry::PayingOut(paying) => self.paying_out = Some(paying.clone()),
+            Entry::PaidOut(number) => self.take_off(*number),
+            Entry::Unreceipted(amount) => self.unreceipted = *amount,
             Entry::Revenue(revenue) => {
                 self.revenue.insert((revenue.model, revenue.day), (revenue.amount, revenue.calls));
             }
@@ -205,17 +207,14 @@ impl Books {
     /// Gives the shares of an answer to their holders.
     fn free_answer(&mut self, receipt: &Digest, call: u64) {
         let Some((charged, answer)) = self.take_held(&Refunded { call, receipt: *receipt, at_ms: 0 }) else { return };
+        if *receipt == Digest::ZERO {
+            self.unreceipted = self.unreceipted.saturating_add(answer.opg);
+        }
         for share in self.shares(&charged, &answer) {
             let nobody = Holder(alloy_primitives::Address::ZERO);
             let holder = if share.part == Part::Burn { nobody } else { share.holder };
             let free = self.free.entry(holder).or_default();
             *free = free.saturating_add(share.amount);
-        }
-    }
-
-    fn pay_out(&mut self, paid: &PaidOut) {
-        if let Some(free) = self.free.get_mut(&paid.holder) {
-            *free = free.saturating_sub(paid.amount);
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{
 pub const TRANSFER_BYTES_MAX: usize = 512;
 /// Most receipts of one entry.
 pub const MATURED_MAX: usize = 1_024;
+/// Most holders that are paid at once: what one transaction of the ledger's holds.
+pub const HOLDERS_MAX: usize = protocol::transaction::SHARES_MAX;
 /// Most answers of one call.
 pub const ANSWERS_MAX: usize = 128;
 
@@ -167,13 +169,18 @@ protocol::record! {
 }
 
 protocol::record! {
-    /// What a holder may have paid out; only where a journal is begun anew.
+    /// What a holder may have paid out.
     Freed { holder: Holder, amount: u128, }
 }
 
 protocol::record! {
-    /// A holder was paid.
-    PaidOut { holder: Holder, amount: u128, transaction: Digest, }
+    /// Shares that are being paid on the ledger: by the payment of this number and by no other.
+    PayingOut {
+        number: u64,
+        /// How much of it was charged for answers without receipts.
+        unreceipted: u128,
+        shares: List<Freed, HOLDERS_MAX>,
+    }
 }
 
 protocol::record! {
@@ -204,8 +211,10 @@ protocol::choice! {
         Refunded(Refunded) = 10, "refunded";
         Closed(Digest) = 11, "closed";
         Matured(Matured) = 12, "matured";
+        /// What a holder may have paid out; only where a journal is begun anew.
         Freed(Freed) = 13, "freed";
-        PaidOut(PaidOut) = 14, "paid_out";
+        /// The ledger has the payment of this number.
+        PaidOut(u64) = 14, "paid_out";
         Revenue(Revenue) = 15, "revenue";
         Name(NameRecord) = 16, "name";
         /// Numbers of calls go on from here; only where a journal is begun anew.
@@ -224,6 +233,10 @@ protocol::choice! {
         Unrepaid(Repaying) = 23, "unrepaid";
         /// Who earns with a model; calls and charges name it by its id.
         Lineage(Lineage) = 24, "lineage";
+        /// Shares are about to be paid.
+        PayingOut(PayingOut) = 25, "paying_out";
+        /// So much of what is free was charged without receipts; only where a journal is begun anew.
+        Unreceipted(u128) = 26, "unreceipted";
     }
 }
 

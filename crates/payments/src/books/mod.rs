@@ -8,14 +8,15 @@ mod apply;
 mod charge;
 mod entry;
 mod open;
+mod payout;
 mod recover;
 mod settle;
 mod state;
 
 pub use charge::ChargeError;
 pub use entry::{
-    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Entry, Freed, MATURED_MAX, Matured, NameRecord, Owed, PaidOut,
-    PurseRecord, Raise, Raised, Refunded, Repaying, Revenue, Settled, Settling, Unsettled,
+    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Entry, Freed, HOLDERS_MAX, MATURED_MAX, Matured, NameRecord,
+    Owed, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying, Revenue, Settled, Settling, Unsettled,
 };
 pub use open::Wanted;
 pub use recover::RecoverError;

@@ -57,6 +57,10 @@ impl Books {
         entries.extend(self.names.values().cloned().map(Entry::Name));
         entries
             .extend(self.free.iter().map(|(holder, amount)| Entry::Freed(Freed { holder: *holder, amount: *amount })));
+        entries.push(Entry::Unreceipted(self.unreceipted));
+        // The last payment that was made leaves its number, and nothing else.
+        entries.extend(self.next_payment.checked_sub(1).map(Entry::PaidOut));
+        entries.extend(self.paying_out.clone().map(Entry::PayingOut));
         entries.extend(self.owed.iter().map(|((network, asset, payer), amount)| {
             Entry::Owed(Owed { network: *network, asset: *asset, payer: *payer, amount: *amount })
         }));

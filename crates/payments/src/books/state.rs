@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use protocol::{Digest, Milliseconds};
 
 use crate::{
-    books::entry::{CallRecord, Charged, NameRecord, PurseRecord, Repaying},
+    books::entry::{CallRecord, Charged, NameRecord, PayingOut, PurseRecord, Repaying},
     price::{Holder, Lineage},
     scheme::{ChannelFacts, batch::Standing},
     wire::Network,
@@ -32,6 +32,12 @@ pub struct Books {
     pub(super) by_receipt: BTreeMap<Digest, u64>,
     /// What holders may have paid out, in OPG.
     pub(super) free: BTreeMap<Holder, u128>,
+    /// How much of that was charged for answers that broke off: no receipt on the ledger stands for it.
+    pub(super) unreceipted: u128,
+    /// The payment of shares that is under way.
+    pub(super) paying_out: Option<PayingOut>,
+    /// The next payment's number, as far as these books know.
+    pub(super) next_payment: u64,
     /// What payers are to get back.
     pub(super) owed: BTreeMap<Wallet, u128>,
     /// Transfers to payers that were sent and whose end is not known.

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, Bytes, address};
 use alloy_sol_types::SolCall as _;
-use contracts::abi::IModels;
+use contracts::abi::{IModels, IParameters};
 use protocol::{Digest, List};
 
 use crate::{
@@ -11,6 +11,10 @@ use crate::{
 };
 
 pub const MODELS: Address = address!("0000000000000000000000000000000000000a06");
+
+pub const PARAMETERS: Address = address!("0000000000000000000000000000000000000a04");
+/// The parameter that says what one OPG is worth, in billionths of a billionth of a dollar.
+const RATE: &[u8] = b"rate.usd_per_opg";
 
 /// A model as its publisher offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,4 +51,38 @@ pub fn registered(root: &Digest, answer: &Bytes) -> Option<Registered> {
         },
     })
     .filter(|registered| registered.earners.publisher.0 != Address::ZERO)
+}
+
+/// Asks for the rate between dollars and OPG.
+pub fn ask_rate() -> Ask {
+    let mut name = [0; 32];
+    name.iter_mut().zip(RATE).for_each(|(place, byte)| *place = *byte);
+    Ask { to: PARAMETERS, data: IParameters::valueCall { name: name.into() }.abi_encode().into() }
+}
+
+/// Reads the answer; `None` where it is no rate.
+pub fn rate(answer: &Bytes) -> Option<u128> {
+    let value = IParameters::valueCall::abi_decode_returns(answer).ok()?;
+    u128::try_from(value).ok().filter(|rate| *rate > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::U256;
+
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_above_zero_that_fits() {
+        let answer = |value: U256| Bytes::from(value.to_be_bytes::<32>());
+        assert_eq!(rate(&answer(U256::from(7))), Some(7));
+        for none in [answer(U256::ZERO), answer(U256::from(u128::MAX) + U256::from(1)), Bytes::from_static(&[1])] {
+            assert_eq!(rate(&none), None);
+        }
+    }
+
+    #[test]
+    fn a_rate_is_asked_for_by_its_name_in_ascii() {
+        assert!(alloy_primitives::hex::encode(&ask_rate().data).contains("726174652e7573645f7065725f6f7067"));
+    }
 }

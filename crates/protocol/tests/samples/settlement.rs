@@ -1,8 +1,9 @@
-//! Samples of what the ledger tells Base.
+//! Samples of what the ledger tells Base, and of what gateways owe.
 
 use crypto::threshold::GroupKey;
 use protocol::{
-    BridgeRecord, Burn, Digest, EvmAddress, KeyRotation, List, Payout, PayoutKind, SettlementRecord, Version,
+    BridgeRecord, Burn, Digest, DuesRecord, EvmAddress, KeyRotation, List, Payout, PayoutKind, SettlementRecord,
+    Version,
     bundle::{StateProof, SumStep},
     settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
 };
@@ -19,6 +20,7 @@ pub fn kinds() -> Vec<Kind> {
         noun("key_rotation", vec![("plain", rotation())]),
         plain("burn", vec![("plain", burn())]),
         plain("bridge_record", vec![("plain", bridge())]),
+        plain("dues_record", vec![("plain", dues())]),
         plain("proven_settlement", vec![("plain", proven_settlement())]),
         plain("proven_rotation", vec![("plain", proven_rotation())]),
         plain("proven_payout", vec![("plain", proven_payout())]),
@@ -55,6 +57,10 @@ pub fn burn() -> Burn {
 
 fn bridge() -> BridgeRecord {
     BridgeRecord { settlements: 3, rotations: 1, owed: 5, burns: 4, burns_digest: digest("burns") }
+}
+
+fn dues() -> DuesRecord {
+    DuesRecord { gateway: digest("gateway"), due: 70, paid: 30, payments: 2 }
 }
 
 fn proof() -> StateProof {

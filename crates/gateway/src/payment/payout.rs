@@ -1,0 +1,74 @@
+//! Free shares to their holders, on the ledger: written down, sent, and off the books once the ledger has them.
+//!
+//! A payment has the number that the ledger takes next, so that it is done once however often it is sent. It is sent again until it is
+//! done: what is in it never becomes wrong, because what receipts charged only ever comes due.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use network::{LedgerClient, NetworkError, Sender};
+use payments::{books::PayingOut, scheme::Refused};
+use protocol::{
+    Action, EvmAddress, List,
+    transaction::{PayShares, PayeeShare},
+};
+use thiserror::Error;
+
+use crate::payment::desk::{Desk, holder};
+
+/// Why nothing was paid in this round.
+#[derive(Debug, Error)]
+enum PayoutError {
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error(transparent)]
+    Journal(#[from] Refused),
+    #[error("the operator's account 0x{} has {available} of {wanted}; hint: send it OPG", hex(operator))]
+    Short { operator: EvmAddress, available: u128, wanted: u128 },
+}
+
+/// Works for ever.
+pub async fn run(desk: Arc<Desk>, sender: Sender, ledger: LedgerClient) {
+    loop {
+        tokio::time::sleep(desk.config.payouts).await;
+        if let Err(error) = round(&desk, &sender, &ledger).await {
+            tracing::warn!(%error, "failed to pay shares; tried again");
+        }
+    }
+}
+
+async fn round(desk: &Desk, sender: &Sender, ledger: &LedgerClient) -> Result<(), PayoutError> {
+    let gateway = ledger.key(&sender.public_key()).await?.node;
+    let expected = ledger.dues(&gateway).await?.payments;
+    if let Some(ticket) = desk.till.note(|books| books.paid_out(expected))? {
+        desk.till.durable(ticket).await?;
+    }
+    if let Some(ticket) = desk.till.note(|books| books.pay_out(expected))? {
+        desk.till.durable(ticket).await?;
+    }
+    let under_way = desk.till.books().paying_out().cloned();
+    let Some(paying) = under_way.filter(|paying| paying.number == expected) else { return Ok(()) };
+    let payment = payment(&paying);
+    let operator = ledger.node(&gateway).await?.operator;
+    let operator = EvmAddress(holder(&operator).into_array());
+    let wanted = payment.shares.iter().map(|share| share.amount).fold(0, u128::saturating_add);
+    let available = ledger.wallet(&format!("0x{}", hex(&operator))).await?.balance;
+    if available < wanted {
+        return Err(PayoutError::Short { operator, available, wanted });
+    }
+    sender.send(Action::PayShares(payment)).await?;
+    Ok(())
+}
+
+/// As the ledger reads it: in order of the payees, each of them once.
+fn payment(paying: &PayingOut) -> PayShares {
+    let shares: BTreeMap<EvmAddress, u128> =
+        paying.shares.iter().map(|share| (EvmAddress(share.holder.0.into_array()), share.amount)).collect();
+    let shares = shares.into_iter().map(|(payee, amount)| PayeeShare { payee, amount }).collect();
+    let (number, unreceipted) = (paying.number, paying.unreceipted);
+    // As many as there were fit as well.
+    PayShares { number, unreceipted, shares: List::new(shares).unwrap_or_default() }
+}
+
+fn hex(address: &EvmAddress) -> String {
+    address.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
