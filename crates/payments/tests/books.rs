@@ -495,3 +495,25 @@ fn what_is_owed_is_sent_back_once_and_again_only_where_the_chain_refused_it() {
     books.apply(&books.repaid(&repaying(600), true).unwrap());
     assert!(books.owing().is_empty() && books.repaid(&repaying(600), true).is_none());
 }
+
+#[test]
+fn a_deposit_is_sent_once_and_again_only_where_its_chain_refused_it() {
+    use payments::books::{DepositStanding, Deposited, Depositing};
+    let (id, mut books) = (Digest([7; 32]), Books::default());
+    let deposit = Deposited { id, expires_at_s: NOW_MS / 1_000 + 10 };
+    let depositing = Depositing { deposit, transaction: Digest([4; 32]), raw: Default::default() };
+    assert!(books.deposited(&id, true).is_none() && books.deposit_standing(&id) == DepositStanding::Unknown);
+    books.apply(&books.deposit(&depositing).unwrap());
+    assert!(books.deposit(&depositing).is_none(), "once");
+    let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
+    let mut kept = Books::recover(&lines, NOW_MS).unwrap().0;
+    assert_eq!(kept.deposits_under_way(), std::slice::from_ref(&depositing), "a crash forgets none");
+    kept.apply(&kept.deposited(&id, true).unwrap());
+    assert!(kept.deposit(&depositing).is_none() && kept.deposit_standing(&id) == DepositStanding::Done);
+    let lines: Vec<Vec<u8>> = kept.entries().iter().map(|entry| entry.encode()).collect();
+    assert_eq!(Books::recover(&lines, NOW_MS).unwrap().0, kept);
+    kept.drop_names(NOW_MS + 11_000);
+    assert_eq!(kept.deposit_standing(&id), DepositStanding::Unknown, "forgotten when its signature is worth nothing");
+    books.apply(&books.deposited(&id, false).unwrap());
+    assert!(books.deposit(&depositing).is_some(), "what its chain refused may be tried again");
+}

@@ -31,6 +31,11 @@ impl ChainError {
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
+
+    /// True where another transaction of the same account has the place of the one that was sent.
+    pub fn is_nonce_taken(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("nonce too low"))
+    }
 }
 
 /// One chain.

@@ -72,6 +72,7 @@ impl Clerk {
                 self.note(&due.purse.id, claimed.clone(), now);
             }
         }
+        self.desk.look_after_deposits().await;
         self.desk.repay(now).await;
         if let Err(error) = self.desk.till.compact(JOURNAL_BYTES_MAX, KEEP_S) {
             tracing::error!(%error, "failed to shorten the payment journal");

@@ -5,6 +5,7 @@
 pub mod chain;
 mod clerk;
 mod config;
+mod deposit;
 mod desk;
 mod paid;
 mod payout;

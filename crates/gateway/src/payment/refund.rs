@@ -1,4 +1,4 @@
-//! Money into and out of channels: deposits before a call, refunds at the payer's wish.
+//! Money out of channels, at the payer's wish.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use payments::{
     chain::{self, Call, ClaimLine},
     scheme::{
         Offer, Refused, Scheme,
-        batch::{self, Deposit, Voucher, VoucherKind},
+        batch::{self, VoucherKind},
     },
     wire::{Accepted, PaymentPayload, SettleResponse},
 };
@@ -24,13 +24,6 @@ use crate::payment::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Desk {
-    /// Puts a deposit into its channel and learns what the channel holds then.
-    pub async fn deposit(&self, voucher: &Voucher, deposit: &Deposit) -> Result<(), Refused> {
-        let call = chain::deposit(&voucher.config, deposit);
-        self.transact(&call).await?;
-        self.know_channel(voucher, 0).await
-    }
-
     /// Sends a transaction of our key and waits until its chain has it.
     async fn transact(&self, call: &Call) -> Result<B256, Refused> {
         let failed = |error: crate::payment::chain::ChainError| Refused::Chain(error.to_string());

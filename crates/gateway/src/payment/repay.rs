@@ -43,9 +43,7 @@ impl Desk {
     /// The same transaction once more. It is given up only when another one of our key has taken its place on the chain.
     async fn send_again(&self, repaying: &Repaying, hash: B256) {
         let sent = self.chain.send_raw(&repaying.raw).await;
-        let is_replaced =
-            matches!(&sent, Err(ChainError::Refused { message, .. }) if message.contains("nonce too low"));
-        if !is_replaced {
+        if !sent.is_err_and(|error| error.is_nonce_taken()) {
             return;
         }
         match self.chain.outcome(hash, self.config.confirmations).await {

@@ -4,7 +4,7 @@ use protocol::{Digest, List};
 
 use crate::{
     books::{
-        entry::{Answer, Charged, Entry, Matured, Owed, PurseRecord, Refunded, Settled},
+        entry::{Answer, Charged, Delivered, Entry, Matured, Owed, PurseRecord, Raised, Refunded, Settled},
         state::{Books, Wallet, day},
     },
     price::{Holder, Part},
@@ -16,19 +16,9 @@ impl Books {
     pub fn apply(&mut self, entry: &Entry) {
         match entry {
             Entry::Purse(record) => self.put_purse(record.clone()),
-            Entry::Raised(raised) => {
-                if let Some(purse) = self.purses.get_mut(&raised.purse).filter(|purse| purse.cap < raised.cap) {
-                    purse.cap = raised.cap;
-                    purse.proof = raised.proof.clone();
-                }
-            }
+            Entry::Raised(raised) => self.put_raised(raised),
             Entry::Call(record) => self.put_call(record.clone()),
-            Entry::Delivered(delivered) => {
-                if let Some(call) = self.calls.get_mut(&delivered.call) {
-                    call.delivered = delivered.amount;
-                    call.delivered_opg = delivered.opg;
-                }
-            }
+            Entry::Delivered(delivered) => self.put_delivered(delivered),
             Entry::Charged(charged) => self.put_charge(charged.clone()),
             Entry::Released(call) => self.end_call(*call),
             Entry::Settling(settling) => {
@@ -52,6 +42,14 @@ impl Books {
             Entry::Freed(freed) => *self.free.entry(freed.holder).or_default() = freed.amount,
             Entry::PayingOut(paying) => self.paying_out = Some(paying.clone()),
             Entry::PaidOut(number) => self.take_off(*number),
+            Entry::Depositing(depositing) => {
+                self.depositing.insert(depositing.deposit.id, depositing.clone());
+            }
+            Entry::Deposited(deposited) => {
+                self.depositing.remove(&deposited.id);
+                self.deposited.insert(deposited.id, deposited.expires_at_s);
+            }
+            Entry::Undeposited(id) => drop(self.depositing.remove(id)),
             Entry::Unreceipted(amount) => self.unreceipted = *amount,
             Entry::Revenue(revenue) => {
                 self.revenue.insert((revenue.model, revenue.day), (revenue.amount, revenue.calls));
@@ -79,6 +77,20 @@ impl Books {
                 }
             }
             Entry::Forgotten(purse) => self.forget(purse),
+        }
+    }
+
+    fn put_raised(&mut self, raised: &Raised) {
+        if let Some(purse) = self.purses.get_mut(&raised.purse).filter(|purse| purse.cap < raised.cap) {
+            purse.cap = raised.cap;
+            purse.proof = raised.proof.clone();
+        }
+    }
+
+    fn put_delivered(&mut self, delivered: &Delivered) {
+        if let Some(call) = self.calls.get_mut(&delivered.call) {
+            call.delivered = delivered.amount;
+            call.delivered_opg = delivered.opg;
         }
     }
 

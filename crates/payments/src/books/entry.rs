@@ -9,6 +9,8 @@ use crate::{
 
 /// Most bytes of a transaction that sends tokens.
 pub const TRANSFER_BYTES_MAX: usize = 512;
+/// Most bytes of a transaction that deposits tokens.
+pub const DEPOSIT_BYTES_MAX: usize = 4_096;
 /// Most receipts of one entry.
 pub const MATURED_MAX: usize = 1_024;
 /// Most holders that are paid at once: what one transaction of the ledger's holds.
@@ -235,6 +237,12 @@ protocol::choice! {
         Lineage(Lineage) = 24, "lineage";
         /// Shares are about to be paid.
         PayingOut(PayingOut) = 25, "paying_out";
+        /// A payer's deposit is about to be put into its channel.
+        Depositing(Depositing) = 27, "depositing";
+        /// Its chain has it.
+        Deposited(Deposited) = 28, "deposited";
+        /// Its chain refused it.
+        Undeposited(Digest) = 29, "undeposited";
         /// So much of what is free was charged without receipts; only where a journal is begun anew.
         Unreceipted(u128) = 26, "unreceipted";
     }
@@ -248,6 +256,16 @@ protocol::record! {
 protocol::record! {
     /// A transfer back to a payer, and the transaction itself: sent again it moves nothing twice.
     Repaying { owed: Owed, transaction: Digest, raw: Bytes<TRANSFER_BYTES_MAX>, }
+}
+
+protocol::record! {
+    /// A deposit under way, and the transaction itself: sent again it moves nothing twice.
+    Depositing { deposit: Deposited, transaction: Digest, raw: Bytes<DEPOSIT_BYTES_MAX>, }
+}
+
+protocol::record! {
+    /// What a payer signed to have deposited, by its digest, and until when its signature is good.
+    Deposited { id: Digest, expires_at_s: u64, }
 }
 
 protocol::record! {

@@ -6,6 +6,7 @@
 
 mod apply;
 mod charge;
+mod deposit;
 mod entry;
 mod open;
 mod payout;
@@ -14,9 +15,11 @@ mod settle;
 mod state;
 
 pub use charge::ChargeError;
+pub use deposit::DepositStanding;
 pub use entry::{
-    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Entry, Freed, HOLDERS_MAX, MATURED_MAX, Matured, NameRecord,
-    Owed, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying, Revenue, Settled, Settling, Unsettled,
+    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX, MATURED_MAX,
+    Matured, NameRecord, Owed, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying, Revenue, Settled, Settling,
+    Unsettled,
 };
 pub use open::Wanted;
 pub use recover::RecoverError;

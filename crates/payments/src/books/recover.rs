@@ -4,7 +4,7 @@ use protocol::{Canonical as _, DecodeError, Milliseconds};
 use thiserror::Error;
 
 use crate::books::{
-    entry::{Entry, Freed, Owed, Revenue},
+    entry::{Deposited, Entry, Freed, Owed, Revenue},
     state::Books,
 };
 
@@ -64,6 +64,12 @@ impl Books {
         entries.extend(self.owed.iter().map(|((network, asset, payer), amount)| {
             Entry::Owed(Owed { network: *network, asset: *asset, payer: *payer, amount: *amount })
         }));
+        entries.extend(self.depositing.values().cloned().map(Entry::Depositing));
+        entries.extend(
+            self.deposited
+                .iter()
+                .map(|(id, expires_at_s)| Entry::Deposited(Deposited { id: *id, expires_at_s: *expires_at_s })),
+        );
         entries.extend(self.repaying.values().cloned().map(Entry::Repaying));
         entries.extend(self.revenue.iter().map(|((model, day), (amount, calls))| {
             Entry::Revenue(Revenue { model: *model, day: *day, amount: *amount, calls: *calls })
@@ -71,8 +77,10 @@ impl Books {
         entries
     }
 
-    /// Forgets identifiers of calls that ended before `before_ms`; for a journal that is begun anew.
+    /// Forgets identifiers of calls that ended, and deposits that expired, before `before_ms`; for a journal that is begun anew.
     pub fn drop_names(&mut self, before_ms: Milliseconds) {
         self.names.retain(|_, name| !name.is_over || name.at_ms >= before_ms);
+        // Their chain refuses them by now.
+        self.deposited.retain(|_, expires_at_s| expires_at_s.saturating_mul(1_000) >= before_ms);
     }
 }

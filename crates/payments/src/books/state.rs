@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use protocol::{Digest, Milliseconds};
 
 use crate::{
-    books::entry::{CallRecord, Charged, NameRecord, PayingOut, PurseRecord, Repaying},
+    books::entry::{CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying},
     price::{Holder, Lineage},
     scheme::{ChannelFacts, batch::Standing},
     wire::Network,
@@ -42,6 +42,10 @@ pub struct Books {
     pub(super) owed: BTreeMap<Wallet, u128>,
     /// Transfers to payers that were sent and whose end is not known.
     pub(super) repaying: BTreeMap<Wallet, Repaying>,
+    /// Deposits that were sent and whose end is not known.
+    pub(super) depositing: BTreeMap<Digest, Depositing>,
+    /// Deposits that their chain has, and until when their payers could send them again.
+    pub(super) deposited: BTreeMap<Digest, u64>,
     /// Who earns with models, by the id of what they wrote down.
     pub(super) lineages: BTreeMap<Digest, Lineage>,
     /// OPG and calls by model and day.

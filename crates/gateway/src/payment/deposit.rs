@@ -1,0 +1,121 @@
+//! Money into channels, before the call that brings it is answered.
+//!
+//! A deposit is written down with its transaction before it is sent, and only the same bytes are ever sent again: a payer that asks once
+//! more after a crash, or beside itself, is answered by the deposit that it made and not refused because its signature was used.
+
+use std::time::Duration;
+
+use payments::{
+    B256,
+    books::{DepositStanding, Deposited, Depositing},
+    chain,
+    scheme::{
+        Refused,
+        batch::{Deposit, Voucher},
+    },
+};
+use protocol::{Bytes, Digest};
+
+use crate::payment::{chain::ChainError, desk::Desk};
+
+/// How long a deposit is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Desk {
+    /// Puts a deposit into its channel and learns what the channel holds then.
+    pub async fn deposit(&self, voucher: &Voucher, deposit: &Deposit) -> Result<(), Refused> {
+        let call = chain::deposit(&voucher.config, deposit);
+        let id =
+            crypto::hash("og/deposit/v1", &[&voucher.network.chain_id().to_be_bytes(), call.to.as_slice(), &call.data]);
+        let known = Deposited { id, expires_at_s: deposit.expires_at_s };
+        let standing = self.till.books().deposit_standing(&id);
+        match standing {
+            DepositStanding::Done => {}
+            DepositStanding::UnderWay(depositing) => {
+                // It may never have left. A node that has it says so, which is no fault.
+                let _sent = self.chain.send_raw(&depositing.raw).await;
+                self.wait_for(&depositing).await?;
+            }
+            DepositStanding::Unknown => self.put_in(&call, known).await?,
+        }
+        self.know_channel(voucher, 0).await
+    }
+
+    async fn put_in(&self, call: &chain::Call, deposit: Deposited) -> Result<(), Refused> {
+        let sending = self.sending.lock().await;
+        let signed = self.chain.prepare(call, &self.key).await.map_err(|error| failed(&error))?;
+        let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| failed(&ChainError::Answer("the journal")))?;
+        let depositing = Depositing { deposit, transaction: Digest(signed.hash.0), raw };
+        let Some(ticket) = self.till.note(|books| books.deposit(&depositing))? else {
+            // The same deposit came in beside this one.
+            drop(sending);
+            let standing = self.till.books().deposit_standing(&depositing.deposit.id);
+            return match standing {
+                DepositStanding::UnderWay(other) => self.wait_for(&other).await,
+                DepositStanding::Done | DepositStanding::Unknown => Ok(()),
+            };
+        };
+        self.till.durable(ticket).await?;
+        let sent = self.chain.send(&signed).await;
+        drop(sending);
+        match sent {
+            Err(error) if error.is_refusal() => {
+                // Refused by the RPC itself, it was never sent.
+                self.note_deposited(&depositing, false);
+                Err(failed(&error))
+            }
+            Ok(()) | Err(_) => self.wait_for(&depositing).await,
+        }
+    }
+
+    async fn wait_for(&self, depositing: &Depositing) -> Result<(), Refused> {
+        let hash = B256::from(depositing.transaction.0);
+        match self.chain.wait(hash, PATIENCE).await.map_err(|error| failed(&error))? {
+            Some(true) => {
+                self.note_deposited(depositing, true);
+                Ok(())
+            }
+            Some(false) => {
+                self.note_deposited(depositing, false);
+                Err(Refused::Chain(format!("transaction {hash} was reverted")))
+            }
+            None => Err(Refused::Chain(format!("transaction {hash} is in no block yet"))),
+        }
+    }
+
+    /// Deposits whose payers left: sent again until their chain has them, or another transaction in their place.
+    pub async fn look_after_deposits(&self) {
+        let under_way = self.till.books().deposits_under_way();
+        for depositing in under_way {
+            // Whoever sends holds the lock.
+            if self.sending.try_lock().is_err() {
+                return;
+            }
+            let hash = B256::from(depositing.transaction.0);
+            match self.chain.outcome(hash, 0).await {
+                Ok(Some(has_arrived)) => self.note_deposited(&depositing, has_arrived),
+                Ok(None) => self.send_deposit_again(&depositing, hash).await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn send_deposit_again(&self, depositing: &Depositing, hash: B256) {
+        let sent = self.chain.send_raw(&depositing.raw).await;
+        if sent.is_err_and(|error| error.is_nonce_taken()) {
+            match self.chain.outcome(hash, 0).await {
+                Ok(Some(has_arrived)) => self.note_deposited(depositing, has_arrived),
+                Ok(None) => self.note_deposited(depositing, false),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn note_deposited(&self, depositing: &Depositing, has_arrived: bool) {
+        let _noted = self.till.note(|books| books.deposited(&depositing.deposit.id, has_arrived));
+    }
+}
+
+fn failed(error: &ChainError) -> Refused {
+    Refused::Chain(error.to_string())
+}
