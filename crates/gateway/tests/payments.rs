@@ -425,6 +425,26 @@ async fn where_a_ledger_is_named_its_parameter_says_what_an_opg_is_worth() {
 }
 
 #[tokio::test]
+async fn the_same_payment_under_an_identifier_is_answered_again_and_charged_once() {
+    let stage = paid(Behaviour::Honest).await;
+    let required = stage.offers("").await;
+    let terms = offer(&required, Scheme::Exact, USDC);
+    let mut payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+    payment.extensions.insert("payment-identifier".to_owned(), json!({ "info": { "id": "call-01234567890" } }));
+    let first = stage.ask(&line(&payment), "").await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    let again = stage.ask(&line(&payment), "").await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert_eq!(again.headers[header::RESPONSE], first.headers[header::RESPONSE]);
+    assert_eq!(stage.worker.state.jobs.load(Ordering::Relaxed), 1, "the worker answered once");
+    let other = stage.ask(&line(&payment), r#","temperature":0.5"#).await;
+    assert_ne!(other.status, 200, "another request: {}", other.body);
+    payment.extensions.clear();
+    let bare = stage.ask(&line(&payment), "").await;
+    assert_ne!(bare.status, 200, "without the identifier it is a used payment: {}", bare.body);
+}
+
+#[tokio::test]
 async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
     let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
     let own = stage.config.key.public_key();

@@ -92,7 +92,7 @@ async fn serve(
     let ended = paid.finish(std::iter::empty(), &mut said).await?;
     let mut response = answered::respond(call.teller.whole(&head, &said), &said, &stages);
     paid.head_late(response.headers_mut(), &ended).await;
-    Ok(response)
+    Ok(paid.keep(response).await)
 }
 
 /// The payment that covers a call; `None` where it costs nothing.

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::{
     directory::Directory,
-    payment::{chain::ChainClient, config::Payments, published::PublishedModels},
+    payment::{chain::ChainClient, config::Payments, published::PublishedModels, repeats::Repeats},
 };
 
 /// Payments must still be good for so long when they are taken.
@@ -53,6 +53,8 @@ pub struct Desk {
     /// Transactions of our key leave one after the other: their nonces have an order.
     pub sending: Arc<tokio::sync::Mutex<()>>,
     pub assets: Vec<Asset>,
+    /// Answers under payment identifiers.
+    pub repeats: Mutex<Repeats>,
     /// Who runs which worker.
     pub directory: Arc<Directory>,
     /// The ledger's EVM, where it is named.
@@ -96,6 +98,7 @@ impl Desk {
             chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network),
             ledger: config.ledger_rpc.clone().map(|url| ChainClient::new(client, url, config.network)),
             published: PublishedModels::default(),
+            repeats: Mutex::default(),
             directory,
             key,
             recipient,

@@ -13,6 +13,7 @@ mod published;
 mod refund;
 mod registry;
 mod repay;
+mod repeats;
 mod standing;
 mod take;
 mod unpaid;

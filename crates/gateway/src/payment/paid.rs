@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use api::{ApiError, Code, Said};
-use network::axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use network::axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::Response,
+};
 use payments::{
     Address, B256, Ended, Reservation,
     books::{Answer, Entry},
@@ -17,7 +20,10 @@ use payments::{
 use protocol::{Digest, EvmAddress, Payment, Receipt, Terms, payment::Basis};
 use serde_json::{Value, json};
 
-use crate::payment::desk::{Bill, Desk, of_answer};
+use crate::payment::{
+    desk::{Bill, Desk, of_answer},
+    repeats,
+};
 
 /// How a call is paid.
 pub enum Kind {
@@ -50,6 +56,8 @@ pub struct Paid {
     /// Tokens of the prompt, where they could be counted before.
     input: u64,
     output: AtomicU64,
+    /// Under which its answer is kept for whoever asks again.
+    repeat: Option<Digest>,
 }
 
 impl Paid {
@@ -69,6 +77,19 @@ impl Paid {
             reservation: tokio::sync::Mutex::new(Some(reservation)),
             input: bill.counted_input,
             output: AtomicU64::new(0),
+            repeat: None,
+        }
+    }
+
+    pub fn repeated_by(self, repeat: Option<Digest>) -> Self {
+        Self { repeat, ..self }
+    }
+
+    /// Keeps the whole answer where its payer may ask for it again.
+    pub async fn keep(&self, response: Response) -> Response {
+        match self.repeat {
+            Some(key) => repeats::keep(&self.desk.repeats, key, response).await,
+            None => response,
         }
     }
 

@@ -39,8 +39,12 @@ impl Desk {
             Ok(payment) => payment,
             Err(error) => return Err(refused(self, error.into())),
         };
+        let key = payment.as_ref().and_then(|payment| repeat_key(headers, payment, bill));
+        if let Some(answer) = key.and_then(|key| lock(&self.repeats).get(&key, now_ms())) {
+            return Err(Unpaid::Again(Box::new(answer)));
+        }
         match (payment, session_of(headers)) {
-            (Some(payment), _) => self.take(&payment, bill).await,
+            (Some(payment), _) => self.take(&payment, bill).await.map(|paid| paid.repeated_by(key)),
             (None, Some(token)) => self.draw(&token, bill).map_err(|error| refused(self, error)),
             (None, None) => Err(match self.required(bill, None) {
                 Ok(required) => Unpaid::Nothing(Box::new(required)),
@@ -304,6 +308,13 @@ fn read_payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, WireError
         return PaymentPayload::read(&wire::read(value.as_bytes())?).map(Some);
     }
     Ok(None)
+}
+
+/// What the same request with the same payment has in common with it, and nothing else has: whoever sends it has the payer's signature.
+fn repeat_key(headers: &HeaderMap, payment: &PaymentPayload, bill: &Bill<'_>) -> Option<Digest> {
+    let name = identifier(payment).ok().flatten()?;
+    let signed = [wire::SIGNATURE, wire::LEGACY_SIGNATURE].iter().find_map(|name| headers.get(*name))?;
+    Some(crypto::hash("og/repeat/v1", &[&name.0, &bill.request.0, signed.as_bytes()]))
 }
 
 fn session_of(headers: &HeaderMap) -> Option<SessionToken> {

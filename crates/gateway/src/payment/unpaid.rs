@@ -24,6 +24,8 @@ pub enum Unpaid {
     Refused(Refused, Box<PaymentRequired>),
     /// The caller's or our own fault before any offer could be made.
     Error(ApiError),
+    /// It was answered before, for the very same payment under the same identifier.
+    Again(Box<Response>),
     /// What came of a refund.
     Refunded(Box<SettleResponse>),
 }
@@ -38,6 +40,7 @@ impl Unpaid {
             }
             Self::Refused(refused, required) => (told(&refused), Some(required)),
             Self::Error(error) => (error, None),
+            Self::Again(response) => return *response,
             Self::Refunded(settled) => return refunded(&settled),
         };
         let mut response = refusal::respond(&error, dialect);
