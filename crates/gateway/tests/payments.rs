@@ -5,19 +5,12 @@ mod stub;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use gateway::{Config, Gateway, Payments, Prices};
-use network::{
-    Limits, Server,
-    axum::{Json, Router, extract::State, http::StatusCode, routing::post},
-    now_ms,
-};
+use network::now_ms;
 use payments::{
     Address, B256,
     payer::{Channel, Payer},
@@ -26,75 +19,19 @@ use payments::{
     signing::SignerKey,
     wire::{Network, PaymentPayload, PaymentRequired, Requirements, SettleResponse, header},
 };
-use serde_json::{Value, json};
-use stub::{Behaviour, Client, Validator, Worker, client::chat_body, pace};
+use serde_json::json;
+use stub::{
+    Behaviour, Client, Validator, Worker,
+    chain::{Chain, WHOLE},
+    client::chat_body,
+    pace,
+};
 
 const PATH: &str = "/v1/chat/completions";
 const USDC: Address = Address::with_last_byte(0xdc);
 const OPG: Address = Address::with_last_byte(0x09);
-const WHOLE: u128 = 1_000_000_000_000_000_000;
 
 /// A chain that says of everybody that it is rich, has approved Permit2, and used nothing. Every transaction succeeds.
-struct Chain {
-    server: Server,
-    is_away: Arc<AtomicBool>,
-    /// Transactions that came, as they came.
-    sent: Sent,
-}
-
-type Sent = Arc<std::sync::Mutex<Vec<String>>>;
-
-impl Chain {
-    async fn start() -> Self {
-        let is_away = Arc::new(AtomicBool::new(false));
-        let sent = Sent::default();
-        let router = Router::new().route("/", post(answer)).with_state((Arc::clone(&is_away), Arc::clone(&sent)));
-        let server = Server::start(stub::loopback(), router, Limits::default()).await.unwrap();
-        Self { server, is_away, sent }
-    }
-}
-
-async fn answer(
-    State((is_away, sent)): State<(Arc<AtomicBool>, Sent)>,
-    Json(request): Json<Value>,
-) -> Result<Json<Value>, StatusCode> {
-    if request["method"] == "eth_sendRawTransaction" {
-        sent.lock().unwrap().push(request["params"][0].as_str().unwrap().to_owned());
-    }
-    if is_away.load(Ordering::Relaxed) {
-        return Err(StatusCode::SERVICE_UNAVAILABLE);
-    }
-    let one = |call: &Value| json!({ "jsonrpc": "2.0", "id": call["id"], "result": result(call) });
-    Ok(Json(match &request {
-        Value::Array(calls) => calls.iter().map(one).collect(),
-        call => one(call),
-    }))
-}
-
-fn result(call: &Value) -> Value {
-    let word = |number: u128| format!("{number:064x}");
-    match call["method"].as_str().unwrap() {
-        "eth_getCode" => json!("0x"),
-        "eth_getTransactionReceipt" => json!({ "status": "0x1" }),
-        "eth_sendRawTransaction" => json!(B256::ZERO),
-        "eth_call" => {
-            let data = call["params"][0]["data"].as_str().unwrap();
-            let is_channel = call["params"][0]["to"].as_str().unwrap().to_lowercase().starts_with("0x4020074e");
-            if call["params"][0]["to"].as_str().unwrap().ends_with("0a04") {
-                return json!(format!("0x{}", word(WHOLE / 5)));
-            }
-            match (is_channel, call["id"].as_u64().unwrap()) {
-                // Balance, then what was claimed or when a withdrawal began.
-                (true, 0) => json!(format!("0x{}{}", word(10 * WHOLE), word(0))),
-                (true, 1) => json!(format!("0x{}{}", word(0), word(0))),
-                (true, _) | (false, 1) => json!(format!("0x{}", word(0))),
-                (false, _) => json!(format!("0x{}", word(100 * WHOLE + data.len() as u128))),
-            }
-        }
-        _ => json!("0x1"),
-    }
-}
-
 struct Paid {
     gateway: Gateway,
     config: Config,

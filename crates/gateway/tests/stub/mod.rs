@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 #![allow(dead_code, reason = "each test file uses its own part of the stage")]
 
+pub mod chain;
 pub mod client;
 pub mod validator;
 pub mod worker;
