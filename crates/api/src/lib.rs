@@ -40,5 +40,5 @@ pub use said::{End, Part, Reading, Said, SaidToken};
 pub use sse::Events;
 pub use stop::StopText;
 pub use tensor::{TensorFace, read_tensor};
-pub use terms::Terms;
+pub use terms::{Terms, offered};
 pub use tools::{CallReader, Calling, Choice, Family};

@@ -9,6 +9,12 @@ use crate::{
 
 /// Levels that the network gives today, strongest last.
 const OFFERED: [Assurance; 2] = [Assurance::Signed, Assurance::Audited];
+
+/// Those that a model of this kind can be asked for.
+pub fn offered(kind: ModelKind) -> impl Iterator<Item = Assurance> {
+    OFFERED.into_iter().filter(move |level| kind == ModelKind::Exact || !level.needs_exact_form())
+}
+
 const AUTO: &str = "auto";
 /// Name of the header that asks for an assurance level.
 pub(crate) const ASSURANCE_HEADER: &str = "x-og-assurance";

@@ -291,6 +291,8 @@ async fn every_endpoint_with_a_price_is_found_without_asking_anybody() {
     assert_eq!(found["items"].as_array().unwrap().len(), 2);
     assert!(found["pagination"]["total"].as_u64().unwrap() >= 5);
     assert_eq!(found["items"][0]["metadata"]["model"], "tiny");
+    let levels = json!([{ "level": "signed", "perMille": 1_000 }, { "level": "audited", "perMille": 1_050 }]);
+    assert_eq!(found["items"][0]["metadata"]["assurance"], levels);
     assert_eq!(found["items"][0]["accepts"][0]["network"], "eip155:8453");
     let probe = stage.client.get(PATH).await;
     assert_eq!(probe.status, 402, "a client may ask what a call costs");

@@ -11,6 +11,7 @@ use network::{
     },
     now_ms,
 };
+use payments::price::per_mille;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,6 +58,9 @@ fn all(shared: &Shared, desk: &Arc<Desk>, headers: &HeaderMap) -> Vec<Value> {
             let billed = bill::least(headers, endpoint, model);
             let required = desk.required(&billed.as_bill(), None).ok()?.to_json();
             let price = desk.price(&model.root, &model.name);
+            let levels: Vec<Value> = api::offered(model.kind)
+                .map(|level| json!({ "level": level.word(), "perMille": per_mille(level) }))
+                .collect();
             Some(json!({
                 "resource": required["resource"]["url"],
                 "type": "http",
@@ -67,6 +71,8 @@ fn all(shared: &Shared, desk: &Arc<Desk>, headers: &HeaderMap) -> Vec<Value> {
                     "method": "POST",
                     "model": &model.name[..],
                     "modelRoot": model.root.to_string(),
+                    // What better assurance costs, in thousandths of the prices below.
+                    "assurance": levels,
                     "unit": match price.unit {
                         payments::price::Unit::Opg => "1e-18 OPG",
                         payments::price::Unit::Usd => "1e-18 USD",
