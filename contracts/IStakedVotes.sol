@@ -12,6 +12,9 @@ interface IStakedVotes {
         address indexed delegate, bytes32 indexed node, uint256 previousShares, uint256 newShares
     );
 
+    error VotesExpiredSignature(uint256 expiry);
+    error InvalidAccountNonce(address account, uint256 currentNonce);
+    error InvalidSignature();
     error ERC5805FutureLookup(uint256 timepoint, uint48 clock);
     /// The account has votes at as many nodes as can be counted.
     error TooManyNodes(address delegate, uint256 most);
@@ -26,4 +29,21 @@ interface IStakedVotes {
     function delegates(address account) external view returns (address);
     /// Gives the caller's votes to another account; to itself or to zero, takes them back.
     function delegate(address delegatee) external;
+    /// The same for whoever signed `Delegation(address delegatee,uint256 nonce,uint256 expiry)`, by an account with a key.
+    function delegateBySig(address delegatee, uint256 nonce, uint256 expiry, uint8 v, bytes32 r, bytes32 s) external;
+    function nonces(address owner) external view returns (uint256);
+
+    // EIP-5267: ("OpenGradient", "1", chain id, this address)
+    function eip712Domain()
+        external
+        view
+        returns (
+            bytes1 fields,
+            string memory name,
+            string memory version,
+            uint256 chainId,
+            address verifyingContract,
+            bytes32 salt,
+            uint256[] memory extensions
+        );
 }

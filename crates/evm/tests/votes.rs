@@ -6,9 +6,9 @@ mod common;
 mod stage;
 
 use alloy_primitives::{Address, U256};
-use alloy_sol_types::SolEvent as _;
-use common::{address, refused};
-use evm::modules::staking::{IStakedVotes, IStaking, Offence};
+use alloy_sol_types::{Eip712Domain, SolEvent as _, SolStruct as _, sol};
+use common::{CHAIN, address, refused, sign_digest};
+use evm::modules::staking::{self, IStakedVotes, IStaking, Offence};
 use evm::modules::votes::ADDRESS;
 use proptest::prelude::*;
 use protocol::Role;
@@ -64,6 +64,57 @@ fn a_change_of_voter_is_told_and_so_are_the_shares_that_it_moves() {
     let changed: IStakedVotes::DelegateChanged = common::event(receipt.logs());
     let expected = (address(WORKER), address(WORKER), address(9));
     assert_eq!((changed.delegator, changed.fromDelegate, changed.toDelegate), expected);
+}
+
+sol! {
+    struct Delegation {
+        address delegatee;
+        uint256 nonce;
+        uint256 expiry;
+    }
+}
+
+/// The call of a delegation that `signer` signed for the contract at `contract`.
+fn signed(signer: u64, nonce: u64, expiry: u64, contract: Address) -> IStakedVotes::delegateBySigCall {
+    let (name, version) = (Some("OpenGradient".into()), Some("1".into()));
+    let domain = Eip712Domain::new(name, version, Some(U256::from(CHAIN.id)), Some(contract), None);
+    let (delegatee, nonce, expiry) = (address(9), U256::from(nonce), U256::from(expiry));
+    let signature = sign_digest(signer, Delegation { delegatee, nonce, expiry }.eip712_signing_hash(&domain));
+    let v = 27 + u8::from(signature.v());
+    IStakedVotes::delegateBySigCall { delegatee, nonce, expiry, v, r: signature.r().into(), s: signature.s().into() }
+}
+
+#[test]
+fn votes_are_given_away_by_signature_once_and_in_time() {
+    let mut stage = Stage::new();
+    stage.told(3, &IStaking::delegateCall { node: worker() }, opgs(10));
+    let late = u64::MAX;
+    // Somebody else sends it and pays for it.
+    let good = signed(3, 0, late, ADDRESS);
+    assert!(stage.net.call(7, ADDRESS, &good, U256::ZERO).succeeded());
+    assert_eq!((votes(&stage, address(3)), votes(&stage, address(9))), (U256::ZERO, opgs(10)));
+    assert_eq!(stage.net.ask(ADDRESS, &IStakedVotes::noncesCall { owner: address(3) }).unwrap(), U256::ONE);
+    let again = IStakedVotes::InvalidAccountNonce { account: address(3), currentNonce: U256::ONE };
+    refused(&stage.net.call(7, ADDRESS, &good, U256::ZERO), &again);
+    let past = signed(3, 1, 1, ADDRESS);
+    let expired = IStakedVotes::VotesExpiredSignature { expiry: U256::ONE };
+    refused(&stage.net.call(7, ADDRESS, &past, U256::ZERO), &expired);
+    let broken = IStakedVotes::delegateBySigCall { v: 26, ..signed(3, 1, late, ADDRESS) };
+    refused(&stage.net.call(7, ADDRESS, &broken, U256::ZERO), &IStakedVotes::InvalidSignature {});
+}
+
+#[test]
+fn a_delegation_that_was_signed_for_another_contract_moves_no_votes_of_its_signers() {
+    let mut stage = Stage::new();
+    stage.told(3, &IStaking::delegateCall { node: worker() }, opgs(10));
+    // To this contract it is the signature of somebody who has no votes.
+    let receipt = stage.net.call(7, ADDRESS, &signed(3, 0, u64::MAX, staking::ADDRESS), U256::ZERO);
+    assert!(receipt.succeeded());
+    assert_eq!((votes(&stage, address(3)), votes(&stage, address(9))), (opgs(10), U256::ZERO));
+    assert_eq!(stage.net.ask(ADDRESS, &IStakedVotes::noncesCall { owner: address(3) }).unwrap(), U256::ZERO);
+    let domain = stage.net.ask(ADDRESS, &IStakedVotes::eip712DomainCall {}).unwrap();
+    assert_eq!((domain.name.as_str(), domain.version.as_str()), ("OpenGradient", "1"));
+    assert_eq!((domain.chainId, domain.verifyingContract), (U256::from(CHAIN.id), ADDRESS));
 }
 
 #[test]

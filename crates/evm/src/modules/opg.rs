@@ -5,7 +5,7 @@
 
 mod authorization;
 mod coin;
-mod domain;
+pub(super) mod domain;
 mod permit;
 
 use std::collections::BTreeMap;

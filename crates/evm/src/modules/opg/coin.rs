@@ -19,7 +19,7 @@ pub(super) const TRANSFER: Method = Method::write::<IOPG::transferCall>(transfer
 pub(super) const APPROVE: Method = Method::write::<IOPG::approveCall>(approve);
 pub(super) const TRANSFER_FROM: Method = Method::write::<IOPG::transferFromCall>(transfer_from);
 
-pub(super) fn name() -> String {
+pub(in crate::modules) fn name() -> String {
     "OpenGradient".to_owned()
 }
 
