@@ -54,6 +54,10 @@ pub static EVALUATION: Environment =
 pub static LOAD: Environment =
     Environment { requirements: "tests/harness/aiperf.txt", folder: "harness/aiperf", variables: |_| Vec::new() };
 
+/// Another one, of the vLLM project: the last version that needs no torch.
+pub static GUIDE: Environment =
+    Environment { requirements: "tests/harness/guidellm.txt", folder: "harness/guidellm", variables: |_| Vec::new() };
+
 fn native(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let header = workspace.root().join("models/peers/tile.h");
     vec![("CMAKE_ARGS", "-DGGML_NATIVE=ON".to_owned()), ("CXXFLAGS", format!("-include {}", header.display()))]

@@ -54,6 +54,7 @@ pub static AREA: Area = Area {
         },
         Bar { name: "lm-eval, a task of our own", goal: Goal::AtLeast(90.0, "%"), measure: harness::evaluation },
         Bar { name: "aiperf, requests that fail", goal: Goal::AtMost(0.0, "failed"), measure: harness::load },
+        Bar { name: "guidellm, requests that fail", goal: Goal::AtMost(0.0, "failed"), measure: harness::guide },
     ],
 };
 
