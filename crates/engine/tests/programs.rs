@@ -303,3 +303,79 @@ fn a_program_that_asks_for_too_much_is_refused_before_it_gets_it() {
     let refused = model.as_tensor().unwrap().run(&[shape]).err().unwrap().to_string();
     assert!(refused.contains("bytes of values would live at once") && refused.contains("\"it\""), "{refused}");
 }
+
+/// Like `check`, for inputs of any element; twice, since kernels keep what they make of constants.
+fn check_values(program: &Program, inputs: &[Array]) {
+    let values = || inputs.iter().cloned().map(Value::from).collect::<Vec<Value>>();
+    let meant = program.run(values(), Limits::default()).unwrap();
+    let file = artefact(program);
+    for level in Level::available() {
+        let model = Model::load_with(file.clone(), Options { threads: 1, level }).unwrap();
+        for _ in 0..2 {
+            let found = model.as_tensor().unwrap().run_values(values(), None).unwrap().unwrap();
+            let bytes = |values: &[Value]| values[0].as_tensor().unwrap().to_bytes();
+            assert_eq!(bytes(&found), bytes(&meant), "{}", level.name());
+        }
+    }
+}
+
+/// The node with all its inputs but the first as constants of the program.
+fn with_constants(mut program: Program, inputs: &[Array]) -> Program {
+    program.constants = inputs[1..].iter().cloned().map(std::sync::Arc::new).collect();
+    program.inputs.truncate(1);
+    let node = &mut program.body.nodes[0];
+    node.inputs =
+        [Source::Slot(0)].into_iter().chain((1..inputs.len() as u32).map(|at| Source::Constant(at - 1))).collect();
+    node.outputs = vec![Some(1)];
+    let nodes = program.body.nodes.clone();
+    Program { body: Body::new(vec![0], nodes, vec![Source::Slot(1)]), slots: 2, ..program }.released()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn recurrent_cells_of_constant_weights_have_the_meaning_s_bits_again_and_again(
+        steps in 1_usize..4, size in 1_usize..9, hidden in 1_usize..90, variant in 0_i64..2, seed: u32,
+    ) {
+        for (name, gates, flag) in [("LSTM", 4, Some("input_forget")), ("GRU", 3, Some("linear_before_reset")), ("RNN", 1, None)] {
+            let inputs = [
+                noise(&[steps, 2, size], seed),
+                noise(&[1, gates * hidden, size], seed ^ 1),
+                noise(&[1, gates * hidden, hidden], seed ^ 2),
+                noise(&[1, 2 * gates * hidden], seed ^ 3),
+            ];
+            let attributes: Vec<(&str, Attribute)> = flag.map(|flag| (flag, Attribute::Integer(variant))).into_iter().collect();
+            let program = with_constants(one_node(name, 14, &attributes, &inputs), &inputs);
+            check_values(&program, &inputs[..1]);
+        }
+    }
+
+    #[test]
+    fn quantisation_and_its_way_back_have_the_meaning_s_bits(
+        bits in prop::collection::vec(any::<u32>(), 48), zeros in prop::collection::vec(any::<u8>(), 4), scale in 0_u32..3, axis in 0_usize..4,
+    ) {
+        let near = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 127.5, -128.5, 1e30, -1e30];
+        let scaled = |bits: u32| (bits as f32 / 2.0_f32.powi(31) - 1.0) * [1.0, 100.0, 300.0][scale as usize];
+        let values: Vec<f32> = bits[..40].iter().map(|&bits| scaled(bits)).chain(near).collect();
+        let x = Array::f32s(&[3, 4, 4], values).unwrap();
+        // One scale for all, or one for each place of an axis.
+        let (count, axis) = match axis { 0 => (1, 1), 3 => (4, -1), axis => (4, if axis == 1 { 1 } else { 2 }) };
+        let scales: Vec<f32> = (0..count).map(|at| [0.5, 1.0, 0.031, 0.0][(at + scale as usize) % 4]).collect();
+        let shape: Vec<usize> = if count == 1 { vec![] } else { vec![count] };
+        let scales = Array::f32s(&shape, scales).unwrap();
+        let attributes = [("axis", Attribute::Integer(axis))];
+        for element in [Element::U8, Element::I8] {
+            let own = |byte: u8| if element == Element::U8 { i128::from(byte) } else { i128::from(byte.cast_signed()) };
+            let zero = Array::wholes(element, &shape, zeros[..count].iter().map(|&zero| own(zero))).unwrap();
+            let inputs = [x.clone(), scales.clone(), zero.clone()];
+            check_values(&one_node("QuantizeLinear", 13, &attributes, &inputs), &inputs);
+            let bytes = bits.iter().map(|&bits| own(bits as u8));
+            let inputs = [Array::wholes(element, &[3, 4, 4], bytes).unwrap(), scales.clone(), zero];
+            check_values(&one_node("DequantizeLinear", 13, &attributes, &inputs), &inputs);
+        }
+        let wide = Array::wholes(Element::I32, &[3, 4, 4], bits.iter().map(|&bits| i128::from(bits.cast_signed()))).unwrap();
+        let inputs = [wide, scales];
+        check_values(&one_node("DequantizeLinear", 13, &attributes, &inputs), &inputs);
+    }
+}

@@ -6,6 +6,7 @@
 mod batch_normalization;
 mod conv;
 mod conv_transpose;
+mod dequantize_linear;
 mod floats;
 mod gemm;
 mod global_average_pool;
@@ -14,9 +15,11 @@ mod pairs;
 mod pool;
 mod pow;
 mod product;
+mod quantize_linear;
 mod recurrent;
 mod reduce_mean;
 mod softmax;
+mod spans;
 
 use graph::program::{Meaning, Operator};
 
@@ -48,10 +51,12 @@ static ROWS: &[&[Row]] = &[
         batch_normalization::ROW,
         conv::ROW,
         conv_transpose::ROW,
+        dequantize_linear::ROW,
         gemm::ROW,
         global_average_pool::ROW,
         matmul::ROW,
         pow::ROW,
+        quantize_linear::ROW,
         reduce_mean::ROW,
         softmax::ROW,
     ],

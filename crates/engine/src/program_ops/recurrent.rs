@@ -1,9 +1,9 @@
-//! `LSTM`, `GRU` and `RNN` in binary32: the chains of many units side by side.
+//! `LSTM`, `GRU` and `RNN` in binary32: weights turned so that the chains of neighbouring units lie side by side.
 
 use graph::program::{
     Context, Inputs, Node, Outcome,
     ops::{Gru, Lstm, Rnn},
-    recurrent::{Cell, run_by},
+    recurrent::{Cell, Chains, run_by},
 };
 
 use super::{Row, product::Build, row};
@@ -11,27 +11,37 @@ use super::{Row, product::Build, row};
 pub const ROWS: &[Row] = &[row!("LSTM", run, Lstm), row!("GRU", run, Gru), row!("RNN", run, Rnn)];
 
 /// Chains that run at once, so that none waits for its own last step.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 64;
 
 fn run<B: Build, C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
-    run_by::<C>(node, inputs, context, |weights, x, out| B::plain(|| chains(weights, x, out)))
+    let by = Chains { turn, run: |weights, x, out| B::plain(|| chains(weights, x, out)) };
+    run_by::<C>(node, inputs, context, Some(by))
+}
+
+/// Panels of `TOGETHER` units, in each the units' weights for one place of x after those for the place before; zeros fill up the last.
+fn turn(lines: &[f32], inner: usize) -> Vec<f32> {
+    let panel = TOGETHER * inner;
+    let units = lines.len().checked_div(inner).unwrap_or(0);
+    let mut turned = vec![0.0; units.div_ceil(TOGETHER) * panel];
+    if inner > 0 {
+        for (lines, panel) in lines.chunks(panel).zip(turned.chunks_exact_mut(panel)) {
+            for (unit, line) in lines.chunks_exact(inner).enumerate() {
+                for (&weight, place) in line.iter().zip(panel.chunks_exact_mut(TOGETHER)) {
+                    place[unit] = weight;
+                }
+            }
+        }
+    }
+    turned
 }
 
 #[inline(always)]
 fn chains(weights: &[f32], x: &[f32], out: &mut [f32]) {
-    let inner = x.len();
-    for (lines, out) in weights.chunks(TOGETHER * inner.max(1)).zip(out.chunks_mut(TOGETHER)) {
+    for (panel, out) in weights.chunks(TOGETHER * x.len().max(1)).zip(out.chunks_mut(TOGETHER)) {
         let mut sums = [0.0_f32; TOGETHER];
-        if out.len() == TOGETHER && lines.len() == TOGETHER * inner {
-            let lines: [&[f32]; TOGETHER] = std::array::from_fn(|line| &lines[line * inner..][..inner]);
-            for (k, &x) in x.iter().enumerate() {
-                for (sum, line) in sums.iter_mut().zip(&lines) {
-                    *sum = x.mul_add(line[k], *sum);
-                }
-            }
-        } else {
-            for (sum, line) in sums.iter_mut().zip(lines.chunks_exact(inner.max(1))) {
-                *sum = x.iter().zip(line).fold(0.0, |sum, (&x, &weight)| x.mul_add(weight, sum));
+        for (&x, weights) in x.iter().zip(panel.as_chunks::<TOGETHER>().0) {
+            for (sum, &weight) in sums.iter_mut().zip(weights) {
+                *sum = x.mul_add(weight, *sum);
             }
         }
         out.copy_from_slice(&sums[..out.len()]);

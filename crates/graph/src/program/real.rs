@@ -17,10 +17,7 @@ pub struct Arithmetic {
     pub whole: fn(i128, i128) -> Result<i128, Problem>,
 }
 
-/// For each output, the chain by fma from +0 over its line of weights: `(weights, x, outputs)`. Who computes them must give these bits.
-pub type Chains = fn(&[f32], &[f32], &mut [f32]);
-
-/// The chains one after the other.
+/// For each output, the chain by fma from +0 over its line of weights, one after the other.
 pub fn chains<T: Real>(weights: &[T], x: &[T], out: &mut [T]) {
     for (line, out) in weights.chunks_exact(x.len().max(1)).zip(out) {
         *out = line.iter().zip(x).fold(T::ZERO, |sum, (&weight, &x)| x.fma(weight, sum));
@@ -53,8 +50,10 @@ pub trait Real:
     fn fma(self, factor: Self, sum: Self) -> Self;
     fn square_root(self) -> Self;
     fn exp(self) -> Self;
-    /// The chains of a recurrent cell, those of binary32 as given.
-    fn chains(by: Chains, weights: &[Self], x: &[Self], out: &mut [Self]);
+    /// These numbers where they are binary32, for who computes such faster.
+    fn singles(values: &[Self]) -> Option<&[f32]>;
+    /// The same, to be written.
+    fn singles_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// What an arithmetic operator makes of two numbers of this precision.
     fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self;
     /// The elements of an array in this precision; `None` where it has others.
@@ -117,8 +116,11 @@ impl Real for f32 {
     fn exp(self) -> Self {
         math::exp_single(self)
     }
-    fn chains(by: Chains, weights: &[Self], x: &[Self], out: &mut [Self]) {
-        by(weights, x, out);
+    fn singles(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+    fn singles_mut(values: &mut [Self]) -> Option<&mut [f32]> {
+        Some(values)
     }
     fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self {
         (rule.single)(one, other)
@@ -159,8 +161,11 @@ impl Real for f64 {
     fn exp(self) -> Self {
         math::exp(self)
     }
-    fn chains(_: Chains, weights: &[Self], x: &[Self], out: &mut [Self]) {
-        chains(weights, x, out);
+    fn singles(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    fn singles_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
     fn joined(rule: &Arithmetic, one: Self, other: Self) -> Self {
         (rule.double)(one, other)

@@ -3,13 +3,15 @@
 //! A gate is `((x·W chain by fma from +0) + (h·R chain by fma from +0)) + (Wb + Rb)`, clipped, then activated.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::machine::Context;
 use super::machine::Node;
+use super::machine::Source;
 use super::machine::{Inputs, Outcome};
 use super::math;
 use super::problem::Problem;
-use super::real::{Chains, Real, chains, precision};
+use super::real::{Real, chains, precision};
 use super::value::Value;
 
 /// An activation with its constants.
@@ -21,6 +23,16 @@ pub struct Activation {
 }
 
 impl Activation {
+    /// Its name and constants.
+    pub fn describe(&self) -> String {
+        format!("{} {} {}", self.name, self.alpha, self.beta)
+    }
+
+    /// Whether it stays between -1 and 1, and is there but for 2^-22 where its argument is beyond 16.
+    pub fn is_bounded(&self) -> bool {
+        matches!(self.name.as_str(), "sigmoid" | "tanh" | "hardsigmoid")
+    }
+
     pub fn apply<T: Real>(&self, x: T) -> T {
         let (alpha, beta) = (T::of(self.alpha.into()), T::of(self.beta.into()));
         let positive = |x: T| if x > T::ZERO { x } else { T::ZERO };
@@ -75,7 +87,7 @@ const KNOWN: [(&str, f32, f32); 11] = [
 ];
 
 /// The activations of all directions, `each` of them a direction; `usual` where none are stated.
-fn activations(node: &Node, usual: &[&str], directions: usize) -> Result<Vec<Activation>, Problem> {
+pub fn activations(node: &Node, usual: &[&str], directions: usize) -> Result<Vec<Activation>, Problem> {
     let expected =
         Problem::Attribute { name: "activations", expected: "known activations, as many as there are gates" };
     let names: Vec<String> = match node.texts("activations")? {
@@ -117,22 +129,55 @@ pub struct Weights<'a, T> {
     pub clip: Option<T>,
     /// `linear_before_reset` of a GRU, `input_forget` of an LSTM.
     pub variant: bool,
-    pub chains: Chains,
+    pub(crate) turned: Option<(&'a Lines, Chains)>,
+}
+
+/// Who computes the chains of binary32: their bits are those of [`chains`].
+#[derive(Clone, Copy)]
+pub struct Chains {
+    /// The weights of some outputs, each a line of so many, in the order in which `run` likes to read them.
+    pub turn: fn(&[f32], usize) -> Vec<f32>,
+    /// `(weights, x, outputs)`.
+    pub run: fn(&[f32], &[f32], &mut [f32]),
+}
+
+/// One direction's weights, turned.
+pub(crate) struct Lines {
+    w: Vec<f32>,
+    /// Of each group of gates.
+    r: Vec<Vec<f32>>,
+}
+
+impl Lines {
+    fn turn<C: Cell>(by: Chains, (w, r): (&[f32], &[f32]), inputs: usize, hidden: usize) -> Self {
+        let group = |&(from, to): &(usize, usize)| {
+            let line = hidden * hidden;
+            (by.turn)(r.get(from * line..to * line).unwrap_or(&[]), hidden)
+        };
+        Self { w: (by.turn)(w, inputs), r: C::GROUPS.iter().map(group).collect() }
+    }
 }
 
 impl<T: Real> Weights<'_, T> {
     /// The input's part of all gates.
     fn of_input(&self, x: &[T]) -> Vec<T> {
         let mut sums = vec![T::ZERO; self.r.len().checked_div(self.hidden).unwrap_or(0)];
-        T::chains(self.chains, self.w, x, &mut sums);
+        match (self.turned, T::singles(x), T::singles_mut(&mut sums)) {
+            (Some((lines, by)), Some(x), Some(sums)) => (by.run)(&lines.w, x, sums),
+            _ => chains(self.w, x, &mut sums),
+        }
         sums
     }
 
-    /// The state's part of some gates.
-    pub fn of_state(&self, gates: std::ops::Range<usize>, h: &[T]) -> Vec<T> {
-        let mut sums = vec![T::ZERO; gates.len() * self.hidden];
+    /// The state's part of a group of gates.
+    pub fn of_state<C: Cell>(&self, group: usize, h: &[T]) -> Vec<T> {
+        let (from, to) = C::GROUPS[group];
+        let mut sums = vec![T::ZERO; (to - from) * self.hidden];
         let line = self.hidden * self.hidden;
-        T::chains(self.chains, &self.r[gates.start * line..gates.end * line], h, &mut sums);
+        match (self.turned, T::singles(h), T::singles_mut(&mut sums)) {
+            (Some((lines, by)), Some(h), Some(sums)) => (by.run)(&lines.r[group], h, sums),
+            _ => chains(&self.r[from * line..to * line], h, &mut sums),
+        }
         sums
     }
 
@@ -166,6 +211,8 @@ impl<T: Real> Weights<'_, T> {
 pub trait Cell {
     const GATES: usize;
     const ACTIVATIONS: &'static [&'static str];
+    /// The gates whose parts of the state are computed together: from, to.
+    const GROUPS: &'static [(usize, usize)];
     /// Whether there is a second state (an LSTM's cell).
     const HAS_CELL: bool;
     /// The attribute that changes the cell, if there is one.
@@ -186,11 +233,11 @@ struct Sizes {
 
 /// Runs a recurrent operator: outputs Y, Y_h and, where there is one, Y_c.
 pub fn run<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
-    run_by::<C>(node, inputs, context, chains::<f32>)
+    run_by::<C>(node, inputs, context, None)
 }
 
 /// Like `run`, the chains of binary32 computed by another.
-pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, chains: Chains) -> Outcome {
+pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: Option<Chains>) -> Outcome {
     let x = inputs.tensor(0)?;
     let sizes = sizes::<C>(node, inputs)?;
     let element = x.element();
@@ -218,6 +265,7 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, chai
         let peepholes = if C::HAS_CELL { of(7)? } else { Cow::Borrowed(&[][..]) };
         let clip = node.float_or_none("clip")?.map(|clip| T::of(clip.into()));
         let mut y = vec![T::ZERO; y_shape.iter().product()];
+        let turned = by.and_then(|by| turned::<C>(node, by, (T::singles(&w)?, T::singles(&r)?), &sizes));
         for direction in 0..sizes.directions {
             let weights = Weights {
                 hidden: sizes.hidden,
@@ -229,7 +277,7 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, chai
                 activations: &activations[direction * C::ACTIVATIONS.len()..],
                 clip,
                 variant,
-                chains,
+                turned: turned.as_ref().and_then(|(lines, by)| lines.get(direction).map(|lines| (lines, *by))),
             };
             let backward = direction == 1 || node.text("direction", "forward")? == "reverse";
             for batch in 0..sizes.batch {
@@ -251,6 +299,30 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, chai
         }
         Ok(outputs)
     }, else => Err(inputs.element(0, "floats")))
+}
+
+/// The turned weights of all directions; those that are constants of the program are turned once and kept with the node.
+fn turned<C: Cell>(
+    node: &Node,
+    by: Chains,
+    (w, r): (&[f32], &[f32]),
+    sizes: &Sizes,
+) -> Option<(Arc<Vec<Lines>>, Chains)> {
+    let all = || -> Vec<Lines> {
+        let direction = |direction: usize| {
+            let own = (part(w, direction, sizes.directions), part(r, direction, sizes.directions));
+            Lines::turn::<C>(by, own, sizes.inputs, sizes.hidden)
+        };
+        (0..sizes.directions).map(direction).collect()
+    };
+    let constant = |input: usize| matches!(node.inputs.get(input), Some(Source::Constant(_)));
+    let lines = match constant(1) && constant(2) {
+        true => node.derived.get(|| Ok(all())).ok()?,
+        // Turning them costs about as much as a step does.
+        false if sizes.steps * sizes.batch < 4 => return None,
+        false => Arc::new(all()),
+    };
+    Some((lines, by))
 }
 
 /// What belongs to one direction.

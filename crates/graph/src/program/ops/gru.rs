@@ -28,11 +28,12 @@ pub struct Gru;
 impl Cell for Gru {
     const GATES: usize = 3;
     const ACTIVATIONS: &'static [&'static str] = &["sigmoid", "tanh"];
+    const GROUPS: &'static [(usize, usize)] = &[(0, 2), (2, 3)];
     const HAS_CELL: bool = false;
     const VARIANT: Option<&'static str> = Some("linear_before_reset");
 
     fn step<T: Real>(weights: &Weights<'_, T>, x: &[T], h: &[T], _: &mut [T]) -> Vec<T> {
-        let state = weights.of_state(0..2, h);
+        let state = weights.of_state::<Self>(0, h);
         let gate = |which: usize| -> Vec<T> {
             let at = |unit: usize| which * weights.hidden + unit;
             let one = |unit: usize| weights.activate(0, weights.gate(which, unit, x[at(unit)], state[at(unit)]));
@@ -40,7 +41,7 @@ impl Cell for Gru {
         };
         let (update, reset) = (gate(0), gate(1));
         let kept: Vec<T> = reset.iter().zip(h).map(|(&reset, &h)| reset * h).collect();
-        let last = weights.of_state(2..3, if weights.variant { h } else { &kept });
+        let last = weights.of_state::<Self>(1, if weights.variant { h } else { &kept });
         let candidate = |unit: usize| {
             let x = x[2 * weights.hidden + unit];
             let sum = if weights.variant {

@@ -28,6 +28,7 @@ pub struct Lstm;
 impl Cell for Lstm {
     const GATES: usize = 4;
     const ACTIVATIONS: &'static [&'static str] = &["sigmoid", "tanh", "tanh"];
+    const GROUPS: &'static [(usize, usize)] = &[(0, 4)];
     const HAS_CELL: bool = true;
     const VARIANT: Option<&'static str> = Some("input_forget");
 
@@ -36,7 +37,7 @@ impl Cell for Lstm {
             weights.peepholes.get(which * weights.hidden + unit).map(|&peephole| peephole * cell)
         };
         let with_hole = |gate: T, hole: Option<T>| hole.map_or(gate, |hole| gate + hole);
-        let state = weights.of_state(0..4, h);
+        let state = weights.of_state::<Self>(0, h);
         let step = |(unit, cell): (usize, &mut T)| {
             let at = |which: usize| which * weights.hidden + unit;
             let gate = |which: usize| weights.gate(which, unit, x[at(which)], state[at(which)]);

@@ -18,11 +18,12 @@ pub struct Rnn;
 impl Cell for Rnn {
     const GATES: usize = 1;
     const ACTIVATIONS: &'static [&'static str] = &["tanh"];
+    const GROUPS: &'static [(usize, usize)] = &[(0, 1)];
     const HAS_CELL: bool = false;
     const VARIANT: Option<&'static str> = None;
 
     fn step<T: Real>(weights: &Weights<'_, T>, x: &[T], h: &[T], _: &mut [T]) -> Vec<T> {
-        let state = weights.of_state(0..1, h);
+        let state = weights.of_state::<Self>(0, h);
         (0..weights.hidden).map(|unit| weights.activate(0, weights.gate(0, unit, x[unit], state[unit]))).collect()
     }
 }
