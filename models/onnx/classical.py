@@ -125,6 +125,7 @@ def sklearn_cases(out):
         ("nearest_neighbours", KNeighborsClassifier(3), (three[0][:40], three[1][:40]), {}),
         ("perceptron", MLPClassifier((8,), max_iter=200, random_state=0), three, {}),
         ("scaled", make_pipeline(StandardScaler(), Normalizer(), Binarizer(), LogisticRegression()), two, {}),
+        ("scaled_tree", make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=5, random_state=0)), three, {}),
     ]
     for name, model, (x, y), options in cases:
         model.fit(x, y)

@@ -76,11 +76,11 @@ fn missing(cpu: &Cpu) -> Option<String> {
     (!folder.is_dir()).then(|| format!("{target} has no standard library here\nhint: rustup target add {target}"))
 }
 
-/// Builds the engine's own tests and its test of whole models.
+/// Builds the engine's own tests and its tests of whole models.
 fn programs(workspace: &Workspace, cross: Option<(&str, &str, &str)>) -> Result<Vec<PathBuf>> {
     let mut command = cargo(workspace);
     command.args(["test", "--quiet", "--no-run", "--message-format", "json", "--package", "engine", "--lib"]);
-    command.args(["--test", "exactness"]);
+    command.args(["--test", "exactness", "--test", "integers"]);
     if let Some((target, variable, linker)) = cross {
         command.args(["--target", target]).env(variable, linker);
     }

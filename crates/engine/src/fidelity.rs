@@ -1,7 +1,7 @@
 //! How near an integer tensor model is to the floats of the file that it was compiled from.
 
 use graph::{
-    onnx::{OnnxError, import_program},
+    onnx::{OnnxError, import_program, label_texts},
     program::{Array, Limits, Value},
 };
 
@@ -16,6 +16,8 @@ pub struct Fidelity {
     pub cosine: f64,
     /// Share of innermost rows of outputs whose greatest number is the same one.
     pub agreement: f64,
+    /// Share of the labels that are the same, where the model gives any.
+    pub labels: Option<f64>,
 }
 
 /// Why a model was not compared with its file.
@@ -34,29 +36,76 @@ pub enum FidelityError {
 /// Compares over sets of inputs in the order of the model's.
 pub fn fidelity(model: &TensorModel, file: &[u8], sets: &[Vec<graph::Tensor>]) -> Result<Fidelity, FidelityError> {
     let program = import_program(file)?;
-    let mut found = Fidelity { sets: sets.len(), cosine: 1.0, agreement: 0.0 };
-    let (mut same, mut rows) = (0_usize, 0_usize);
+    let mut seen = Counts { cosine: 1.0, ..Counts::default() };
     for set in sets {
         let values: Option<Vec<Value>> = set.iter().map(value).collect();
         let values = values.ok_or(FidelityError::Shapes)?;
         let floats = program.run_with(values, Limits::default(), program_ops::pick(Level::detect()), None)?;
         let integers = model.run_here(set)?;
-        for (floats, integers) in floats.iter().zip(&integers) {
-            let array = floats.as_tensor().ok_or(FidelityError::Shapes)?;
-            let expected: Vec<f64> = array.floats().ok_or(FidelityError::Shapes)?.iter().map(|&x| x.into()).collect();
-            let near: Vec<f64> = integers.floats().ok_or(FidelityError::Shapes)?.iter().map(|&x| x.into()).collect();
-            if near.len() != expected.len() {
-                return Err(FidelityError::Shapes);
-            }
-            found.cosine = found.cosine.min(cosine(&near, &expected));
-            let width = array.shape().last().copied().unwrap_or(1).max(1);
-            rows += expected.len() / width;
-            let pairs = near.chunks(width).zip(expected.chunks(width));
-            same += pairs.filter(|(near, expected)| greatest(near) == greatest(expected)).count();
+        for ((floats, integers), source) in floats.iter().zip(&integers).zip(&program.body.outputs) {
+            let texts = label_texts(&program, *source);
+            seen.output(floats, integers, texts.as_deref()).ok_or(FidelityError::Shapes)?;
         }
     }
-    found.agreement = same as f64 / rows.max(1) as f64;
-    Ok(found)
+    let share = |[same, all]: [usize; 2]| same as f64 / all.max(1) as f64;
+    let labels = (seen.labels[1] > 0).then(|| share(seen.labels));
+    // Where there is nothing but labels, they are what is greatest.
+    let agreement = if seen.rows[1] > 0 { share(seen.rows) } else { labels.unwrap_or(0.0) };
+    Ok(Fidelity { sets: sets.len(), cosine: seen.cosine, agreement, labels })
+}
+
+/// What all outputs so far come to: how many are the same, of how many.
+#[derive(Default)]
+struct Counts {
+    cosine: f64,
+    rows: [usize; 2],
+    labels: [usize; 2],
+}
+
+impl Counts {
+    /// `None` where the two cannot be compared.
+    fn output(&mut self, floats: &Value, integers: &graph::Tensor, texts: Option<&[String]>) -> Option<()> {
+        if let Some(found) = integers.integers() {
+            let expected = labels(floats, texts)?;
+            let same = found.iter().zip(&expected).filter(|(one, other)| one == other).count();
+            self.labels = [self.labels[0] + same, self.labels[1] + expected.len()];
+            return (found.len() == expected.len()).then_some(());
+        }
+        let (width, expected) = scores(floats)?;
+        let near: Vec<f64> = integers.floats()?.iter().map(|&x| x.into()).collect();
+        if near.len() != expected.len() {
+            return None;
+        }
+        self.cosine = self.cosine.min(cosine(&near, &expected));
+        let pairs = near.chunks(width).zip(expected.chunks(width));
+        let same = pairs.filter(|(near, expected)| greatest(near) == greatest(expected)).count();
+        self.rows = [self.rows[0] + same, self.rows[1] + expected.len() / width];
+        Some(())
+    }
+}
+
+/// Labels as integers, texts by their place in the list of all.
+fn labels(value: &Value, texts: Option<&[String]>) -> Option<Vec<i64>> {
+    let array = value.as_tensor()?;
+    if let Some(values) = array.integers() {
+        return values.into_iter().map(|value| i64::try_from(value).ok()).collect();
+    }
+    let place = |text: &String| texts?.iter().position(|other| other == text).map(|place| place as i64);
+    array.as_texts()?.iter().map(place).collect()
+}
+
+/// The innermost size of floats, and all of them; of a sequence of maps the maps' values.
+fn scores(value: &Value) -> Option<(usize, Vec<f64>)> {
+    let all = |array: &Array| Some(array.floats()?.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+    match value {
+        Value::Tensor(array) => Some((array.shape().last().copied().unwrap_or(1).max(1), all(array)?)),
+        Value::Sequence(maps) => {
+            let row = |map: &Value| if let Value::Map(_, values) = map { all(values) } else { None };
+            let rows: Vec<Vec<f64>> = maps.iter().map(row).collect::<Option<_>>()?;
+            Some((rows.first().map_or(1, Vec::len).max(1), rows.concat()))
+        }
+        Value::Map(..) | Value::Nothing => None,
+    }
 }
 
 fn value(tensor: &graph::Tensor) -> Option<Value> {

@@ -1,6 +1,7 @@
 //! Every fast kernel against the reference evaluator: random shapes and values, every level of the CPU, one thread and
 //! several, cut into chunks, and together with another text.
 
+mod classical;
 mod images;
 
 use graph::{
@@ -200,14 +201,7 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
         "concat" | "reshape" => moved(name, case, random, width),
         "linear_experts_blocks_f32" | "linear_experts_f32" => through_experts(name, case, random, width),
         "choose_experts_f32" | "weigh_experts_f32" | "combine_experts_f32" => of_experts(name, case, random, width),
-        "lookup" => {
-            let element = [Element::I8, Element::I16][random.below(2)];
-            case.integers(random, element, &[width], 100);
-            let (element, most) = [(Element::I8, 127), (Element::U8, 255), (Element::I16, 32_767)][random.below(3)];
-            let least = if element == Element::U8 { 0 } else { -most };
-            case.constant(random.integers(element, &[201], bytes(least, most)));
-            case.node(name, none.with("first", -100))
-        }
+        "lookup" => lookup(case, random, width),
         "requantise" => requantise(case, random, width),
         "rms_norm" => {
             let (element, magnitude) =
@@ -225,6 +219,8 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.node(name, none)
         }
         "attention" | "attention_f32" | "attention_q8_f32" => attention(name, case, random),
+        "trees" => classical::trees(case, random, width),
+        "weigh" => classical::weigh(case, random, width),
         other => images::case(other, case, random).unwrap_or_else(|| panic!("no case for {other}")),
     }
 }
@@ -361,6 +357,17 @@ fn choose_experts(mut case: Case, random: &mut Random, width: usize) -> (Checked
             .with("best", 1 + random.below(width.min(3)) as i64),
     };
     case.node("choose_experts_f32", attributes)
+}
+
+fn lookup(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
+    let element = [Element::I8, Element::I16, Element::I32][random.below(3)];
+    case.integers(random, element, &[width], 100);
+    let wide = [(Element::I32, 1 << 30), (Element::I64, 1 << 40)];
+    let most = [(Element::I8, 127), (Element::U8, 255), (Element::I16, 32_767), wide[0], wide[1]];
+    let (element, most) = most[random.below(5)];
+    let least = if element == Element::U8 { 0 } else { -most };
+    case.constant(random.integers(element, &[201], bytes(least, most)));
+    case.node("lookup", Attributes::new().with("first", -100))
 }
 
 fn requantise(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {

@@ -125,6 +125,46 @@ impl Graph {
         Source::Node(self.nodes.len().saturating_sub(1))
     }
 
+    /// Without the nodes and constants that no output needs.
+    pub fn pruned(mut self) -> Self {
+        let (mut nodes, mut constants) = (vec![false; self.nodes.len()], vec![false; self.constants.len()]);
+        let mark = |nodes: &mut [bool], constants: &mut [bool], source: Source| {
+            let place = match source {
+                Source::Input(_) => None,
+                Source::Constant(index) => constants.get_mut(index),
+                Source::Node(index) => nodes.get_mut(index),
+            };
+            place.into_iter().for_each(|place| *place = true);
+        };
+        self.outputs.iter().for_each(|output| mark(&mut nodes, &mut constants, output.source));
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            if nodes.get(index) == Some(&true) {
+                node.inputs.iter().for_each(|&source| mark(&mut nodes, &mut constants, source));
+            }
+        }
+        // How many of those before each are kept: where it stands then.
+        let places = |kept: &[bool]| {
+            let mut count = 0;
+            kept.iter()
+                .map(|&kept| {
+                    count += usize::from(kept);
+                    count.saturating_sub(usize::from(kept))
+                })
+                .collect()
+        };
+        let (node_places, constant_places): (Vec<usize>, Vec<usize>) = (places(&nodes), places(&constants));
+        let moved = |source: &mut Source| match source {
+            Source::Input(_) => {}
+            Source::Constant(index) => *index = constant_places.get(*index).copied().unwrap_or(usize::MAX),
+            Source::Node(index) => *index = node_places.get(*index).copied().unwrap_or(usize::MAX),
+        };
+        retain(&mut self.nodes, &nodes);
+        retain(&mut self.constants, &constants);
+        self.nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(moved);
+        self.outputs.iter_mut().for_each(|output| moved(&mut output.source));
+        self
+    }
+
     /// Applies every rule of every node; a call of the checked graph has at most `rows_max` rows.
     pub fn check(self, rows_max: usize) -> Result<Checked, GraphRefusal> {
         self.check_counts(rows_max)?;
@@ -194,6 +234,11 @@ impl Graph {
         }
         Ok(())
     }
+}
+
+fn retain<T>(all: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    all.retain(|_| kept.next() == Some(&true));
 }
 
 impl Constant {

@@ -80,12 +80,14 @@ fn every_vector_still_holds() {
         "convolve",
         "gather_blocks_f32",
         "gather_rows",
+        "greatest",
         "layer_norm",
         "linear",
         "linear_blocks_f32",
         "lookup",
         "multiply",
         "multiply_f32",
+        "order",
         "pool_max",
         "pool_sum",
         "requantise",
@@ -93,9 +95,12 @@ fn every_vector_still_holds() {
         "rms_norm_f32",
         "rope",
         "rope_f32",
+        "share",
         "silu_f32",
         "slice",
         "transpose",
+        "trees",
+        "weigh",
     ];
     assert_eq!(read, expected);
 }

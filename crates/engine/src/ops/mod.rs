@@ -52,6 +52,8 @@ pub mod slice;
 pub mod softcap_f32;
 pub mod softmax_f32;
 pub mod transpose;
+pub mod trees;
+pub mod weigh;
 pub mod weigh_experts_f32;
 
 pub use gated::make as gated;
@@ -100,6 +102,8 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("softcap_f32", softcap_f32::make),
     ("softmax_f32", softmax_f32::make),
     ("transpose", transpose::make),
+    ("trees", trees::make),
+    ("weigh", weigh::make),
     ("weigh_experts_f32", weigh_experts_f32::make),
 ];
 

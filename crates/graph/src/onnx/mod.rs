@@ -33,7 +33,7 @@ mod write;
 pub use compile::{Arithmetic, Inputs, OnnxSources, compile_onnx, compile_onnx_with, onnx_inputs};
 pub use error::{CompileError, OnnxError};
 pub use import::import;
-pub use layers::Pick;
+pub use layers::{Pick, label_texts};
 pub use messages::read_value;
 pub use program::import_program;
 pub use proto::{ELEMENTS_MAX, FILE_BYTES_MAX, GRAPH_ITEMS_MAX, NAME_BYTES_MAX, NODE_ITEMS_MAX};

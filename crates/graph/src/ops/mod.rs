@@ -22,6 +22,7 @@ pub mod exp_f32;
 pub mod gather_blocks_f32;
 pub mod gather_rows;
 pub mod gelu_tanh_f32;
+pub mod greatest;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_blocks_f32;
@@ -33,6 +34,7 @@ mod map_f32;
 pub mod mean_f32;
 pub mod multiply;
 pub mod multiply_f32;
+pub mod order;
 pub mod pool_max;
 pub mod pool_sum;
 pub mod quantise;
@@ -43,6 +45,7 @@ pub mod rms_norm;
 pub mod rms_norm_f32;
 pub mod rope;
 pub mod rope_f32;
+pub mod share;
 pub mod sigmoid_f32;
 pub mod silu_f32;
 pub mod slice;
@@ -52,6 +55,8 @@ pub mod softmax_f32;
 pub mod subtract_f32;
 pub mod tanh_f32;
 pub mod transpose;
+pub mod trees;
+pub mod weigh;
 pub mod weigh_experts_f32;
 mod window;
 
@@ -82,6 +87,7 @@ pub static OPERATORS: &[&Operator] = &[
     &gather_blocks_f32::OPERATOR,
     &gather_rows::OPERATOR,
     &gelu_tanh_f32::OPERATOR,
+    &greatest::OPERATOR,
     &layer_norm::OPERATOR,
     &linear::OPERATOR,
     &linear_blocks_f32::OPERATOR,
@@ -92,6 +98,7 @@ pub static OPERATORS: &[&Operator] = &[
     &mean_f32::OPERATOR,
     &multiply::OPERATOR,
     &multiply_f32::OPERATOR,
+    &order::OPERATOR,
     &pool_max::OPERATOR,
     &pool_sum::OPERATOR,
     &quantise::OPERATOR,
@@ -102,6 +109,7 @@ pub static OPERATORS: &[&Operator] = &[
     &rms_norm_f32::OPERATOR,
     &rope::OPERATOR,
     &rope_f32::OPERATOR,
+    &share::OPERATOR,
     &sigmoid_f32::OPERATOR,
     &silu_f32::OPERATOR,
     &slice::OPERATOR,
@@ -111,6 +119,8 @@ pub static OPERATORS: &[&Operator] = &[
     &subtract_f32::OPERATOR,
     &tanh_f32::OPERATOR,
     &transpose::OPERATOR,
+    &trees::OPERATOR,
+    &weigh::OPERATOR,
     &weigh_experts_f32::OPERATOR,
 ];
 

@@ -137,6 +137,11 @@ impl Labels {
         self.0.len()
     }
 
+    /// In the order of the classes.
+    pub fn list(&self) -> &Array {
+        &self.0
+    }
+
     /// A label a row, by the numbers of classes. Where a model knows one class only, class 1 is that and class 0 is none: 0, or an empty text.
     pub fn given(&self, classes: &[usize]) -> Result<Array, Problem> {
         let shape = [classes.len()];

@@ -142,6 +142,19 @@ impl Windows {
         all
     }
 
+    /// How many places each window along an axis has on the input, or on input and padding: a window of all axes has their product.
+    pub fn counts(&self, axis: usize, padded: bool) -> Vec<usize> {
+        if !padded {
+            return self.axis_taps(axis).iter().map(Vec::len).collect();
+        }
+        let end = self.input[axis] + self.before[axis] + self.after[axis];
+        let count = |window: usize| {
+            let at = window * self.strides[axis];
+            (0..self.kernel[axis]).filter(|place| at + place * self.dilations[axis] < end).count()
+        };
+        (0..self.output[axis]).map(count).collect()
+    }
+
     /// For each axis and each place of the output, the places of kernel and input that meet there.
     fn axis_taps(&self, axis: usize) -> Vec<Vec<(usize, usize)>> {
         let one = |window: usize| {

@@ -6,7 +6,7 @@
 use crate::evaluate::{Fault, trace};
 use crate::graph::{Checked, Node, Source};
 use crate::onnx::error::CompileError;
-use crate::ops::{dequantise, softmax};
+use crate::ops::{dequantise, quantise, softmax};
 use crate::tensor::{Element, Tensor};
 
 /// A float is `integer · unit`; integers lie from `low` to `high`.
@@ -308,5 +308,6 @@ fn unit_below(magnitude: f64, most: f64) -> f64 {
 
 /// `n` where the unit is `2^-n`; `None` for other units.
 pub fn fraction(encoding: Encoding) -> Option<i64> {
-    (-FRACTION_MAX..=FRACTION_MAX).find(|&fraction| crate::ops::quantise::power_of_two(-fraction) == encoding.unit)
+    (-quantise::FRACTION_MAX..=quantise::FRACTION_MAX)
+        .find(|&fraction| crate::ops::quantise::power_of_two(-fraction) == encoding.unit)
 }

@@ -37,10 +37,19 @@ pub struct Emitter<'a> {
     held: BTreeMap<u32, Held>,
     /// 8-bit forms of values that are held otherwise, by slot and whether they have a sign.
     eights: BTreeMap<(u32, bool), Held>,
+    /// Values whose rows the file has inside, held with the rows outermost.
+    inner: BTreeMap<u32, Held>,
+    /// The places of inputs in the order of all floats.
+    places: BTreeMap<u32, Source>,
+    /// Classes that were found, as integers that leave.
+    labels: BTreeMap<u32, (Source, Shape)>,
 }
 
 /// Longest name of a node or constant that is taken from the file.
 const NAME_BYTES: usize = 88;
+
+/// The greatest integer up to which floats hold all.
+const FEATURE_MAX: i64 = 1 << 24;
 
 /// A node that has no integer form, and why.
 pub fn refuse(node: &Node, problem: impl Into<String>) -> CompileError {
@@ -57,7 +66,16 @@ pub fn name(node: &Node) -> String {
 
 impl<'a> Emitter<'a> {
     pub fn new(net: &'a Net<'a>, wishes: &'a [Wish]) -> Self {
-        Self { net, wishes, graph: Graph::default(), held: BTreeMap::new(), eights: BTreeMap::new() }
+        Self {
+            net,
+            wishes,
+            graph: Graph::default(),
+            held: BTreeMap::new(),
+            eights: BTreeMap::new(),
+            inner: BTreeMap::new(),
+            places: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
     }
 
     pub fn input(&mut self, index: usize, slot: u32) -> Result<(), CompileError> {
@@ -82,7 +100,11 @@ impl<'a> Emitter<'a> {
         }
         self.graph.inputs.push(Input { name: port.name.clone(), element, shape: shape.clone(), interval });
         let held = if element == Element::F32 {
-            let target = encoding::input(seen);
+            let wish = self.wish(slot);
+            if wish.places {
+                self.places.insert(slot, source);
+            }
+            let target = if wish == Wish::FINE { encoding::fine(seen) } else { encoding::input(seen) };
             let fraction = fraction(target).ok_or_else(|| lost("has no scale"))?;
             let attributes = range(target).with("fraction", fraction);
             let name = format!("{}/quantised", port.name);
@@ -104,8 +126,11 @@ impl<'a> Emitter<'a> {
             let table = self.net.constant(*node.inputs.first()?)?;
             indexes.then(|| table.shape().first().map_or(1, |&rows| rows as i64))
         };
-        let rows = self.net.users(slot).iter().filter_map(table).min();
-        Interval { low: 0, high: rows.unwrap_or(2).max(1) - 1 }
+        match self.net.users(slot).iter().filter_map(table).min() {
+            // Features that a float holds exactly.
+            None if self.net.is_classical() => Interval { low: -FEATURE_MAX, high: FEATURE_MAX },
+            rows => Interval { low: 0, high: rows.unwrap_or(2).max(1) - 1 },
+        }
     }
 
     pub fn output(&mut self, name: &str, source: program::Source) -> Result<(), CompileError> {
@@ -114,9 +139,19 @@ impl<'a> Emitter<'a> {
             problem: "is a constant, or integers of the caller".into(),
         };
         let slot = self.net.live(source).ok_or_else(lost)?;
+        if let Some((source, _)) = self.labels(slot) {
+            self.graph.outputs.push(Output { name: name.to_owned(), source });
+            return Ok(());
+        }
+        if self.inner.contains_key(&slot) {
+            let problem = "has its rows inside, which must stay outermost".to_owned();
+            return Err(CompileError::Layer { node: format!("output {name:?}"), problem });
+        }
         let held = self.held(slot).ok_or_else(lost)?;
         let mut held = self.plain(name, held);
-        if fraction(held.encoding).is_none() || held.encoding.unit == 1.0 {
+        let most = held.encoding.low.unsigned_abs().max(held.encoding.high.unsigned_abs());
+        let is_float = fraction(held.encoding).is_some() && most <= ops::dequantise::MAGNITUDE_MAX;
+        if !is_float || held.encoding.unit == 1.0 && held.encoding.element != Element::I32 {
             let target = encoding::output(self.net.seen(slot).ok_or_else(lost)?);
             held = self.requantise(&format!("{name}/wide"), &held, target);
         }
@@ -132,8 +167,68 @@ impl<'a> Emitter<'a> {
         self.held.get(&slot).cloned()
     }
 
+    fn wish(&self, slot: u32) -> Wish {
+        self.wishes.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether nothing computes with a slot: it leaves as it is.
+    pub fn leaves(&self, slot: u32) -> bool {
+        self.wish(slot) == Wish::NONE
+    }
+
+    /// Classes that leave as integers.
+    pub fn labels(&self, slot: u32) -> Option<(Source, Shape)> {
+        self.labels.get(&slot).cloned()
+    }
+
+    pub fn keep_labels(&mut self, slot: u32, source: Source, shape: Shape) {
+        self.labels.insert(slot, (source, shape));
+    }
+
+    /// The places of an input's floats in the order of all floats; `None` of what is no such input.
+    pub fn places(&mut self, slot: u32) -> Option<Source> {
+        let source = *self.places.get(&slot)?;
+        if let Source::Input(index) = source {
+            let name = self.graph.inputs.get(index).map_or("", |input| &input.name);
+            let node = self.graph.node(format!("{name}/order"), &ops::order::OPERATOR, Attributes::new(), &[source]);
+            self.places.insert(slot, node);
+        }
+        self.places.get(&slot).copied()
+    }
+
+    /// A value as a float that leaves, exactly.
+    pub fn leaving(&mut self, node: &Node, slot: u32, held: &Held) -> Result<Held, CompileError> {
+        let held = self.plain(&name(node), held.clone());
+        if fraction(held.encoding).is_some() {
+            return Ok(held);
+        }
+        let seen = self.net.seen(slot).ok_or_else(|| refuse(node, "reads no tensor"))?;
+        Ok(self.requantise(&format!("{}/wide", name(node)), &held, encoding::output(seen)))
+    }
+
+    /// A value, and whether the file has its rows inside; its own axes are then those of `outward`.
+    pub fn either(&self, node: &Node, slot: u32) -> Result<(Held, bool), CompileError> {
+        match self.inner.get(&slot) {
+            Some(held) => Ok((held.clone(), true)),
+            None => Ok((self.need(node, slot)?, false)),
+        }
+    }
+
+    /// Keeps what is held with its rows outermost, wherever the file has them.
+    pub fn keep_either(&mut self, node: &Node, slot: u32, held: Held) -> Result<(), CompileError> {
+        if outward(&self.net.shape(slot)).first().is_none_or(|axis| *axis == 0) {
+            return self.keep(node, slot, held);
+        }
+        self.inner.insert(slot, held);
+        Ok(())
+    }
+
     pub fn need(&self, node: &Node, slot: u32) -> Result<Held, CompileError> {
-        self.held(slot).ok_or_else(|| refuse(node, "reads a value that has no integer form"))
+        let problem = match self.inner.get(&slot) {
+            Some(_) => "reads a value whose rows stand inside: they must stay outermost",
+            None => "reads a value that has no integer form",
+        };
+        self.held(slot).ok_or_else(|| refuse(node, problem))
     }
 
     /// The node's live input at `index`.
@@ -146,8 +241,7 @@ impl<'a> Emitter<'a> {
     /// How a slot is to be held.
     pub fn target(&self, node: &Node, slot: u32) -> Result<Encoding, CompileError> {
         let seen = self.net.seen(slot).ok_or_else(|| refuse(node, "makes no tensor"))?;
-        let wish = self.wishes.get(slot as usize).copied().unwrap_or_default();
-        Ok(encoding::chosen(seen, wish, self.net.is_output(slot)))
+        Ok(encoding::chosen(seen, self.wish(slot), self.net.is_output(slot)))
     }
 
     pub fn keep(&mut self, node: &Node, slot: u32, held: Held) -> Result<(), CompileError> {
@@ -261,6 +355,18 @@ impl<'a> Emitter<'a> {
         let axes: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
         Held { last: true, ..self.turn(&format!("{name}/channels last"), &x, &axes) }
     }
+}
+
+/// The axes of a shape with the rows' one first.
+pub fn outward(shape: &Shape) -> Vec<usize> {
+    let rows = shape.0.iter().position(|size| *size == Dimension::Rows).unwrap_or(0);
+    let axes = 0..shape.rank();
+    axes.clone().filter(|&axis| axis == rows).chain(axes.filter(|&axis| axis != rows)).collect()
+}
+
+/// A shape with its axes in another order.
+pub fn turned(shape: &Shape, axes: &[usize]) -> Shape {
+    Shape(axes.iter().filter_map(|&axis| shape.0.get(axis).copied()).collect())
 }
 
 /// Element and clamp as attributes.

@@ -4,6 +4,7 @@
 use super::super::integer::encoding::{Encoding, Range, near, rounded, wide};
 use super::net::Seen;
 use super::wish::Wish;
+use crate::ops::quantise::power_of_two;
 use crate::tensor::Element;
 
 /// Values of 16 bits reach a quarter further than calibration saw, indices a tenth.
@@ -11,6 +12,8 @@ const SIXTEEN_MARGIN: f64 = 1.25;
 const INDEX_MARGIN: f64 = 1.1;
 /// The index of a table of a curve.
 const INDEX: i64 = 2047;
+/// Of the 31 bits of a fine value, those that calibration filled.
+const FINE_MAX: f64 = 134_217_728.0;
 
 fn range(seen: &Seen) -> (f64, f64) {
     // Of what was never seen, or was always 0, any scale is as good.
@@ -44,6 +47,24 @@ fn symmetric(seen: &Seen, most: i64, margin: f64) -> Encoding {
     Encoding { element: Element::I16, unit, low: -most, high: most }
 }
 
+/// 32 bits in units of a power of two, of which calibration saw 28: sums of features that lie far apart lose nothing.
+pub fn fine(seen: &Seen) -> Encoding {
+    let (low, high) = range(seen);
+    let most = low.abs().max(high);
+    let mut fraction = 40;
+    while fraction > -40 && most * power_of_two(fraction) > FINE_MAX {
+        fraction -= 1;
+    }
+    let limit = i64::from(i32::MAX);
+    Encoding { element: Element::I32, unit: power_of_two(-fraction), low: -limit, high: limit }
+}
+
+/// The greatest magnitude that calibration saw.
+pub fn most(seen: &Seen) -> f64 {
+    let (low, high) = range(seen);
+    low.abs().max(high)
+}
+
 /// What leaves.
 pub fn output(seen: &Seen) -> Encoding {
     wide(magnitude(seen))
@@ -62,7 +83,9 @@ pub fn magnitude(seen: &Seen) -> Range {
 /// What the wishes of all users come to.
 pub fn chosen(seen: &Seen, wish: Wish, leaves: bool) -> Encoding {
     let wishes = wish.eight || wish.sixteen || wish.index;
-    if leaves && !wishes {
+    if wish == Wish::FINE {
+        fine(seen)
+    } else if leaves && !wishes {
         output(seen)
     } else if wish.eight && (wish.image || !wish.sixteen && !wish.index) {
         eight(seen, wish.signed)

@@ -3,13 +3,16 @@
 //! users would like it.
 
 use super::attention::{self, Attention};
+use super::classical;
 use super::curve::{self, Curve};
 use super::layer::{self, Layer, Sum};
 use super::net::{Net, describe, output};
 use super::norm::{self, Norm};
-use super::single::{self, Single};
+use super::recurrent;
+use super::row::Single;
+use super::single;
 use super::wish::Wish;
-use crate::program::Node;
+use crate::program::{Node, Source};
 
 pub enum Form {
     Layer(Box<Layer>),
@@ -52,9 +55,15 @@ pub fn plan(net: &Net) -> Result<Plan, Vec<String>> {
     if without.is_empty() { Ok(plan) } else { Err(without) }
 }
 
+/// What passes labels on.
+static LABELS: Single = Single { name: "labels", wish: None, first: true, emit: classical::labels::pass };
+
 fn choose(net: &Net, node: &Node) -> Option<Form> {
     if !node.operator.domain.is_empty() {
-        return None;
+        return classical::find(node).map(Form::Single);
+    }
+    if classical::labels::passes(net, node) {
+        return Some(Form::Single(&LABELS));
     }
     attention::find(net, node)
         .map(|found| Form::Attention(Box::new(found)))
@@ -80,12 +89,29 @@ fn reads(net: &Net, node: &Node, form: &Form, wishes: &[Wish]) -> Vec<(u32, Wish
             }
             reads
         }
+        // A change of unit needs no index, and features lose nothing by it.
+        Form::Curve(curve) if net.is_classical() && curve.factor(net).is_some() => {
+            vec![(curve.root, behind(node, wishes))]
+        }
         Form::Curve(curve) => vec![(curve.root, Wish::INDEX)],
+        // States that enter may be larger than calibration saw.
+        Form::Single(_) if recurrent::is_cell(node) => {
+            let wish = |index: usize| if index == 0 { Wish::SIXTEEN } else { Wish::FINE };
+            let live = |(index, source): (usize, &Source)| net.live(*source).map(|slot| (slot, wish(index)));
+            node.inputs.iter().enumerate().filter_map(live).collect()
+        }
+        Form::Single(_) if classical::is_forest(node) => {
+            let wish = |slot: u32| if net.maker(slot).is_none() { Wish::PLACES } else { Wish::SIXTEEN };
+            classical::roots(net, node).into_iter().map(|slot| (slot, wish(slot))).collect()
+        }
         Form::Single(single) => {
             // What only moves numbers wishes for its users.
-            let behind = output(node).map_or(Wish::default(), |slot| wishes[slot as usize]);
-            let wish = single.wish.unwrap_or(behind);
+            let wish = single.wish.unwrap_or_else(|| behind(node, wishes));
             net.reads(node).into_iter().map(|slot| (slot, wish)).collect()
         }
     }
+}
+
+fn behind(node: &Node, wishes: &[Wish]) -> Wish {
+    output(node).map_or(Wish::default(), |slot| wishes[slot as usize])
 }

@@ -237,14 +237,18 @@ fn convolution(net: &Net, node: &Node) -> Option<Layer> {
 
 /// The windows of a convolution or pooling over the image in a slot.
 pub fn window(net: &Net, node: &Node, x: u32, kernel: &[usize], groups: usize) -> Option<Window> {
+    let [strides, dilations, pads] = windows(net, node, x, kernel)?.lists();
+    Some(Window { groups, kernel: kernel.to_vec(), strides, dilations, pads })
+}
+
+/// The same as the program means them.
+pub fn windows(net: &Net, node: &Node, x: u32, kernel: &[usize]) -> Option<Windows> {
     let shape = net.shape(x);
     let spatial = crate::shape::Shape(shape.0.get(2..)?.to_vec()).sizes()?;
     if spatial.len() != kernel.len() || kernel.is_empty() {
         return None;
     }
-    let windows = Windows::new(node, &spatial, kernel).ok()?;
-    let [strides, dilations, pads] = windows.lists();
-    Some(Window { groups, kernel: kernel.to_vec(), strides, dilations, pads })
+    Windows::new(node, &spatial, kernel).ok()
 }
 
 /// The layer with what lies behind it, from the innermost step outward.

@@ -7,6 +7,7 @@
 
 mod attend;
 mod attention;
+mod classical;
 mod curve;
 mod emit;
 mod encoding;
@@ -18,10 +19,13 @@ mod net;
 mod norm;
 mod pool;
 mod products;
+mod recurrent;
+mod row;
 mod single;
 mod wish;
 mod write;
 
+pub use classical::labels::texts as label_texts;
 pub use net::{Pick, meanings};
 
 use super::error::CompileError;
@@ -52,7 +56,9 @@ fn check_supported(program: &Program) -> Result<(), CompileError> {
     };
     let nodes = program.body.nodes.iter().filter(|node| node.outputs.iter().flatten().any(|&slot| live[slot as usize]));
     let unknown: Vec<String> = nodes
-        .filter(|node| !node.operator.domain.is_empty() || !known(node.operator.name))
+        .filter(|node| {
+            classical::find(node).is_none() && (!node.operator.domain.is_empty() || !known(node.operator.name))
+        })
         .map(net::describe)
         .collect();
     if unknown.is_empty() { Ok(()) } else { Err(CompileError::NoIntegerForm { nodes: list_of(unknown) }) }

@@ -2,7 +2,7 @@
 
 use super::super::error::CompileError;
 use super::attention::order;
-use super::emit::{Emitter, Held, name, refuse};
+use super::emit::{Emitter, Held, name, outward, refuse, turned};
 use super::net::output;
 use crate::graph::Source;
 use crate::program::Node;
@@ -15,42 +15,58 @@ fn result(node: &Node) -> Result<u32, CompileError> {
 }
 
 pub fn same(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
-    let (_, held) = emitter.operand(node, 0)?;
-    emitter.keep(node, result(node)?, held)
+    let (_, held, _) = either(emitter, node)?;
+    emitter.keep_either(node, result(node)?, held)
+}
+
+/// The slot of the first input, how it is held, and its axes as they are held.
+fn either(emitter: &mut Emitter, node: &Node) -> Result<(u32, Held, Vec<usize>), CompileError> {
+    let slot = node.inputs.first().and_then(|&source| emitter.net.live(source));
+    let slot = slot.ok_or_else(|| refuse(node, "has a constant as input 0, or none"))?;
+    let (held, is_inner) = emitter.either(node, slot)?;
+    let axes = if is_inner { outward(&emitter.net.shape(slot)) } else { (0..held.shape.rank()).collect() };
+    Ok((slot, held, axes))
 }
 
 /// Whatever the target says, the calibration runs have shown the shape that it comes to.
 pub fn reshape(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
-    let (_, held) = emitter.operand(node, 0)?;
+    let (input, held, _) = either(emitter, node)?;
     let slot = result(node)?;
     let (name, shape) = (name(node), emitter.net.shape(slot));
     // An image of one pixel has the same order either way.
     let held = emitter.plain(&name, held);
-    if held.shape.has_rows() != shape.has_rows() || held.shape.count(1) != shape.count(1) {
+    let whole = held.shape.has_rows() == shape.has_rows() && held.shape.count(1) == shape.count(1);
+    if !whole || in_front(&emitter.net.shape(input)) != in_front(&shape) {
         return Err(refuse(node, format!("brings {} to {shape}: a row must stay whole and outermost", held.shape)));
     }
-    let held = emitter.reshape(&name, &held, &shape);
-    emitter.keep(node, slot, held)
+    let held = emitter.reshape(&name, &held, &turned(&shape, &outward(&shape)));
+    emitter.keep_either(node, slot, held)
+}
+
+/// How many numbers stand in front of one row's: a row that stays whole keeps them.
+fn in_front(shape: &Shape) -> usize {
+    let sizes = shape.0.iter().map_while(|size| if let Dimension::Fixed(size) = size { Some(*size) } else { None });
+    if shape.has_rows() { sizes.product() } else { 1 }
 }
 
 pub fn transpose(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
-    let (slot, held) = emitter.operand(node, 0)?;
+    let (slot, held, own) = either(emitter, node)?;
     let name = name(node);
     let axes = order(node, emitter.net.rank(slot)).ok_or_else(|| refuse(node, "has no order of all axes"))?;
-    let rows = held.shape.0.iter().position(|size| *size == Dimension::Rows);
-    if rows.is_some_and(|place| axes.get(place) != Some(&place)) {
-        return Err(refuse(node, "moves the rows, which must stay outermost"));
-    }
     // From the order of the file to what is held, in one turn.
     let rank = axes.len();
     let held_at = |axis: usize| match (held.last && rank > 2, axis) {
         (true, 1) => rank - 1,
         (true, 2..) => axis - 1,
-        _ => axis,
+        _ => own.iter().position(|&own| own == axis).unwrap_or(axis),
     };
-    let axes: Vec<usize> = axes.into_iter().map(held_at).collect();
+    // The rows stay outermost in what is held, wherever the file brings them.
+    let axes = outward(&turned(&emitter.net.shape(slot), &axes))
+        .into_iter()
+        .map(|axis| held_at(axes[axis]))
+        .collect::<Vec<_>>();
     let turned = emitter.turn(&name, &held, &axes);
-    emitter.keep(node, result(node)?, Held { last: false, ..turned })
+    emitter.keep_either(node, result(node)?, Held { last: false, ..turned })
 }
 
 pub fn concat(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
@@ -124,10 +140,11 @@ fn embed(emitter: &mut Emitter, node: &Node, shape: &[usize], values: &[f32]) ->
 }
 
 fn pick(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
-    let (input, held) = emitter.operand(node, 0)?;
+    let (input, held, own) = either(emitter, node)?;
     let name = name(node);
     let held = emitter.plain(&name, held);
     let axis = axis(node, node.integer("axis", 0).unwrap_or(0), emitter.net.rank(input))?;
+    let axis = own.iter().position(|&own| own == axis).unwrap_or(axis);
     let index = node.inputs.get(1).and_then(|&source| emitter.net.integers(source));
     let (Some([index]), Some(Dimension::Fixed(size))) = (index.as_deref(), held.shape.0.get(axis).copied()) else {
         return Err(refuse(node, "picks several places, or along rows: expected one constant index"));
@@ -136,8 +153,8 @@ fn pick(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     let cut = cut(emitter, &name, &held, axis, [start, 1, 1]);
     let slot = result(node)?;
     let shape = emitter.net.shape(slot);
-    let held = emitter.reshape(&format!("{name}/alone"), &cut, &shape);
-    emitter.keep(node, slot, held)
+    let held = emitter.reshape(&format!("{name}/alone"), &cut, &turned(&shape, &outward(&shape)));
+    emitter.keep_either(node, slot, held)
 }
 
 /// `[start, step, count]` of an axis.
@@ -157,7 +174,7 @@ fn cut(emitter: &mut Emitter, name: &str, held: &Held, axis: usize, span: [i64; 
 }
 
 pub fn slice(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
-    let (input, held) = emitter.operand(node, 0)?;
+    let (input, held, own) = either(emitter, node)?;
     let name = name(node);
     let mut held = emitter.plain(&name, held);
     let list = |index: usize, attribute: &'static str| match node.inputs.get(index) {
@@ -170,6 +187,7 @@ pub fn slice(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     let steps = list(4, "steps").unwrap_or_else(|| vec![1; starts.len()]);
     for (place, ((start, end), (&along, step))) in starts.iter().zip(&ends).zip(axes.iter().zip(&steps)).enumerate() {
         let axis = axis(node, along, emitter.net.rank(input))?;
+        let axis = own.iter().position(|&own| own == axis).unwrap_or(axis);
         let Some(Dimension::Fixed(size)) = held.shape.0.get(axis).copied() else {
             // All rows are no cut.
             if *start == 0 && *end >= i64::from(i32::MAX) && *step == 1 {
@@ -186,7 +204,7 @@ pub fn slice(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
         let span = [start, *step, (end - start - 1) / step + 1];
         held = cut(emitter, &format!("{name}/{place}"), &held, axis, span);
     }
-    emitter.keep(node, result(node)?, held)
+    emitter.keep_either(node, result(node)?, held)
 }
 
 pub fn split(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {

@@ -35,6 +35,9 @@ pub struct Net<'a> {
     outputs: Vec<bool>,
 }
 
+/// The domain of classical models.
+pub const CLASSICAL: &str = "ai.onnx.ml";
+
 /// Who computes the calibration runs: the meanings, or kernels with the same bits.
 pub type Pick = fn(&'static Operator) -> Meaning;
 
@@ -130,6 +133,11 @@ impl<'a> Net<'a> {
 
     pub fn nodes(&self) -> &'a [Node] {
         &self.program.body.nodes
+    }
+
+    /// Whether the program has classical operators: its integers are features then, no indices.
+    pub fn is_classical(&self) -> bool {
+        self.nodes().iter().any(|node| node.operator.domain == CLASSICAL)
     }
 
     pub fn seen(&self, slot: u32) -> Option<&Seen> {

@@ -1,8 +1,8 @@
 //! Windows over images that have no weights: the greatest, the mean, and fixed normalisation channel by channel.
 
 use super::super::error::CompileError;
-use super::super::integer::encoding::Encoding;
-use super::emit::{Emitter, Held, name, refuse};
+use super::super::integer::{encoding::Encoding, scale::Factor};
+use super::emit::{Emitter, Held, name, range, refuse};
 use super::layer::{Layer, Window, normalisation, window};
 use super::linear;
 use super::net::output;
@@ -53,35 +53,53 @@ pub fn average(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     let name = name(node);
     let held = emitter.last(&name, held);
     let window = windows(emitter, node, input)?;
-    let counts = node.flag("count_include_pad", false).unwrap_or(false);
-    let ceil = node.flag("ceil_mode", false).unwrap_or(false);
-    if window.pads.iter().any(|&pad| pad > 0) && (!counts || ceil) {
-        return Err(refuse(node, "divides by less where a window lies on the padding"));
-    }
+    let padded = node.flag("count_include_pad", false).unwrap_or(false);
+    let meant = super::layer::windows(emitter.net, node, input, &window.kernel);
+    let meant = meant.ok_or_else(|| refuse(node, "has windows that do not fit its image"))?;
+    let counts = (0..window.kernel.len()).map(|axis| meant.counts(axis, padded)).collect();
     let attributes = lists(&window.kernel, &window.strides, &window.dilations, &window.pads);
-    let places = window.kernel.iter().product();
     let slot = result(node)?;
     let shape = emitter.shape_last(slot);
-    averaged(emitter, node, &held, attributes, places, shape)
+    averaged(emitter, node, &held, (attributes, counts), shape)
 }
 
-/// Sums under windows, divided by so many places.
+/// Sums under windows, divided by how many places each has: along each axis so many, a window after the other.
 fn averaged(
     emitter: &mut Emitter,
     node: &Node,
     x: &Held,
-    attributes: Attributes,
-    places: usize,
+    (attributes, counts): (Attributes, Vec<Vec<usize>>),
     shape: Shape,
 ) -> Result<(), CompileError> {
     let (name, slot) = (name(node), result(node)?);
     let source = emitter.add(&format!("{name}/sums"), &ops::pool_sum::OPERATOR, attributes, &[x.source]);
     let limit = i64::from(i32::MAX);
-    let unit = x.encoding.unit / places as f64;
-    let encoding = Encoding { element: Element::I32, unit, low: -limit, high: limit };
+    let encoding = Encoding { element: Element::I32, unit: x.encoding.unit, low: -limit, high: limit };
+    let mut sums = Held { source, encoding, shape, last: x.last };
+    for (axis, counts) in counts.iter().enumerate() {
+        let most = counts.iter().copied().max().unwrap_or(1).max(1);
+        // Where windows lie on the padding, their sums are raised to those of whole ones first.
+        if counts.iter().any(|&count| count != most) {
+            sums = raised(emitter, &format!("{name}/whole {axis}"), &sums, axis + 1, (counts, most));
+        }
+        sums.encoding.unit /= most as f64;
+    }
     let target = emitter.target(node, slot)?;
-    let held = emitter.requantise(&name, &Held { source, encoding, shape, last: x.last }, target);
+    let held = emitter.requantise(&name, &sums, target);
     emitter.keep(node, slot, held)
+}
+
+/// Sums of some places each along an axis as if all had the most.
+fn raised(emitter: &mut Emitter, name: &str, x: &Held, axis: usize, (counts, most): (&[usize], usize)) -> Held {
+    let factors: Vec<Factor> = counts.iter().map(|&count| Factor::near(most as f64 / count.max(1) as f64)).collect();
+    let mut list = |word: &str, element: Element, each: fn(&Factor) -> i64| {
+        emitter.constant(&format!("{name}/{word}"), element, &[counts.len()], factors.iter().map(each).collect())
+    };
+    let multipliers = list("multipliers", Element::I32, |factor| factor.multiplier);
+    let shifts = list("shifts", Element::U8, |factor| factor.shift);
+    let attributes = range(x.encoding).with("axis", axis as i64);
+    let source = emitter.add(name, &ops::requantise::OPERATOR, attributes, &[x.source, multipliers, shifts]);
+    Held { source, ..x.clone() }
 }
 
 pub fn global(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
@@ -101,7 +119,8 @@ fn spatial(emitter: &mut Emitter, node: &Node, held: &Held, slot: u32) -> Result
     let mut shape = held.shape.clone();
     let rank = shape.rank();
     shape.0.iter_mut().take(rank - 1).skip(1).for_each(|size| *size = Dimension::Fixed(1));
-    averaged(emitter, node, held, attributes, kernel.iter().product(), shape)?;
+    let counts = kernel.iter().map(|&size| vec![size]).collect();
+    averaged(emitter, node, held, (attributes, counts), shape)?;
     // Without its axes of one, where these are dropped.
     let wanted = emitter.net.shape(slot);
     if wanted.rank() != rank

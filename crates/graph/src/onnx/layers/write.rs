@@ -21,7 +21,8 @@ pub fn write(net: &Net, plan: &Plan) -> Result<Graph, CompileError> {
     for (port, source) in net.program.outputs.iter().zip(&net.program.body.outputs) {
         emitter.output(&port.name, *source)?;
     }
-    Ok(emitter.graph)
+    // What only led to something that a later form took in is left out.
+    Ok(emitter.graph.pruned())
 }
 
 fn write_form(emitter: &mut Emitter, node: &Node, form: &Form) -> Result<(), CompileError> {

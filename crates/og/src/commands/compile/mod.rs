@@ -58,6 +58,9 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         said["sets_measured"] = json!(found.sets);
         said["cosine_to_floats"] = json!(found.cosine);
         said["same_greatest"] = json!(found.agreement);
+        if let Some(labels) = found.labels {
+            said["same_labels"] = json!(labels);
+        }
     }
     let beside = options.out.with_extension("card.json");
     storage::write_file(&beside, format!("{said:#}\n").as_bytes())?;

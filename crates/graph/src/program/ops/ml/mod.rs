@@ -10,6 +10,10 @@ pub(crate) mod prelude {
     pub(crate) const DOMAIN: &str = "ai.onnx.ml";
 }
 
+pub(crate) use tree_ensemble::Plan as Ensemble;
+pub(crate) use tree_ensemble_classifier::Plan as EnsembleClassifier;
+pub(crate) use tree_ensemble_regressor::Plan as EnsembleRegressor;
+
 operators! {
     array_feature_extractor
     binarizer

@@ -34,11 +34,12 @@ pub static OPERATOR: Operator = Operator {
     },
 };
 
-struct Plan {
-    trees: Trees,
-    targets: usize,
-    aggregate: Aggregate,
-    transform: Transform,
+/// What the attributes describe.
+pub(crate) struct Plan {
+    pub trees: Trees,
+    pub targets: usize,
+    pub aggregate: Aggregate,
+    pub transform: Transform,
 }
 
 fn predict<T: Real>(plan: &Plan, inputs: &Inputs, context: &mut Context) -> Outcome {

@@ -48,15 +48,16 @@ static BALLOT: Ballot = Ballot {
     weights: ["class_weights", "class_weights_as_tensor"],
 };
 
-struct Plan {
-    trees: Trees,
-    labels: Labels,
+/// What the attributes describe.
+pub(crate) struct Plan {
+    pub trees: Trees,
+    pub labels: Labels,
     /// The one class that votes are for, where two are told apart by one score.
-    only: Option<usize>,
-    base: Vec<f64>,
+    pub only: Option<usize>,
+    pub base: Vec<f64>,
     /// Whether no vote counts against a class.
-    chance: bool,
-    transform: Transform,
+    pub chance: bool,
+    pub transform: Transform,
 }
 
 fn plan(node: &Node, context: &Context) -> Result<Plan, Problem> {

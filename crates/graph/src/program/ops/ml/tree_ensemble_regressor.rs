@@ -47,12 +47,13 @@ static BALLOT: Ballot = Ballot {
     weights: ["target_weights", "target_weights_as_tensor"],
 };
 
-struct Plan {
-    trees: Trees,
-    targets: usize,
-    base: Vec<f64>,
-    aggregate: Aggregate,
-    transform: Transform,
+/// What the attributes describe.
+pub(crate) struct Plan {
+    pub trees: Trees,
+    pub targets: usize,
+    pub base: Vec<f64>,
+    pub aggregate: Aggregate,
+    pub transform: Transform,
 }
 
 fn plan(node: &Node, context: &Context) -> Result<Plan, Problem> {

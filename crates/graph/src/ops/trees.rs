@@ -1,0 +1,198 @@
+//! `trees`: for each target the sum of the votes of the leaves at which a row's walks through all trees end.
+//!
+//! A reference r is split r where `r ≥ 0`, else leaf `-1 - r`. A split is `(feature, value, yes, no)`: where
+//! `x[feature] ≤ value` the walk goes on at `yes`, else at `no`, both of which are leaves or later splits, so every walk ends.
+//! Leaf i has the votes from `leaves[i]` up to `leaves[i + 1]`, each a target and a weight.
+
+use super::{excluded, integer_tensor, integers, linear::ACCUMULATOR_MAX, sizes_with_width};
+use crate::{
+    attribute::Attributes,
+    evaluate::Fault,
+    operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
+    tensor::{Element, Tensor},
+};
+
+pub static OPERATOR: Operator = Operator {
+    name: "trees",
+    kind: Kind::Integer,
+    reach: Reach::Row,
+    inputs: (5, 5),
+    attributes: &["targets"],
+    shape,
+    bounds,
+    meaning,
+};
+
+/// Numbers of a split.
+pub const SPLIT: usize = 4;
+/// Numbers of a vote.
+pub const VOTE: usize = 2;
+const TARGETS_MAX: i64 = 1 << 16;
+/// Splits, leaves and votes that can be reached from all roots, counted once for each root: what a check of the bounds visits.
+pub const REACHED_MAX: usize = 1 << 24;
+
+fn shape(site: &Site) -> Result<Form, Refusal> {
+    let x = site.expect_integer(0)?;
+    if x.element == Element::I64 {
+        return Err(Refusal::Element { input: 0, expected: "integers of at most 32 bits", found: x.element });
+    }
+    let features = site.width(0)?;
+    let targets = site.attributes.integer_in("targets", 1, TARGETS_MAX)?;
+    for input in 1..5 {
+        site.expect_element(input, Element::I32)?;
+        site.expect_constant(input)?;
+    }
+    let tables = Tables::of(site)?;
+    tables.check(features, targets)?;
+    Ok(Form { element: Element::I32, shape: with_width(&x.shape, targets as usize) })
+}
+
+/// The least and greatest sum: each tree's extremes, added up.
+fn bounds(site: &Site) -> Result<Interval, Refusal> {
+    let targets = site.attributes.integer("targets")? as usize;
+    let extremes = Tables::of(site)?.extremes(targets)?;
+    let low = extremes.iter().map(|extreme| extreme.0).min().unwrap_or(0);
+    let high = extremes.iter().map(|extreme| extreme.1).max().unwrap_or(0);
+    let worst = extremes.iter().map(|extreme| extreme.2).max().unwrap_or(0);
+    if u128::from(worst) > ACCUMULATOR_MAX {
+        return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude: worst });
+    }
+    Ok(Interval { low, high })
+}
+
+/// The four constants.
+struct Tables {
+    splits: Vec<i64>,
+    leaves: Vec<i64>,
+    votes: Vec<i64>,
+    roots: Vec<i64>,
+}
+
+impl Tables {
+    fn of(site: &Site) -> Result<Self, Refusal> {
+        let list = |input: usize, columns: Option<usize>| {
+            let tensor = site.expect_constant(input)?;
+            let expected = columns.map_or("[numbers]".to_owned(), |columns| format!("[numbers, {columns}]"));
+            let fits = match (tensor.shape(), columns) {
+                ([_], None) => true,
+                ([_, found], Some(columns)) => *found == columns,
+                _ => false,
+            };
+            let values = tensor.integers().filter(|_| fits);
+            values.ok_or_else(|| site.shape_refusal(input, &expected))
+        };
+        Ok(Self {
+            splits: list(1, Some(SPLIT))?,
+            leaves: list(2, None)?,
+            votes: list(3, Some(VOTE))?,
+            roots: list(4, None)?,
+        })
+    }
+
+    /// Splits lead to leaves or later splits, leaves have votes in rising order, and all that is named is there.
+    fn check(&self, features: usize, targets: i64) -> Result<(), Refusal> {
+        let refused = |input, expected| Refusal::Constant { input, expected, found: "others".to_owned() };
+        let (splits, leaves) = ((self.splits.len() / SPLIT) as i64, self.leaves.len() as i64 - 1);
+        let leads = |next: i64, after: i64| if next < 0 { -1 - next < leaves } else { next > after && next < splits };
+        for (at, split) in self.splits.chunks_exact(SPLIT).enumerate() {
+            let &[feature, _, yes, no] = split else { return Err(refused(1, "four numbers a split")) };
+            if feature < 0 || feature >= features as i64 {
+                return Err(refused(1, "features that the row has"));
+            }
+            if !leads(yes, at as i64) || !leads(no, at as i64) {
+                return Err(refused(1, "leaves and later splits"));
+            }
+        }
+        let rise = self.leaves.is_sorted() && self.leaves.first() == Some(&0);
+        if !rise || self.leaves.last() != Some(&((self.votes.len() / VOTE) as i64)) {
+            return Err(refused(2, "starts that rise from 0 to the number of votes"));
+        }
+        let mut targeted = self.votes.chunks_exact(VOTE).map(|vote| vote.first().copied().unwrap_or(-1));
+        if !targeted.all(|target| (0..targets).contains(&target)) {
+            return Err(refused(3, "targets that there are"));
+        }
+        if !self.roots.iter().all(|&root| leads(root, -1)) {
+            return Err(refused(4, "splits and leaves that there are"));
+        }
+        Ok(())
+    }
+
+    /// For each target the least and the greatest sum, and the greatest magnitude on the way to it.
+    fn extremes(&self, targets: usize) -> Result<Vec<(i64, i64, u64)>, Refusal> {
+        let mut sums = vec![(0_i64, 0_i64, 0_u64); targets];
+        let mut reached = 0_usize;
+        let mut seen = vec![u32::MAX; self.splits.len() / SPLIT];
+        for (number, &root) in self.roots.iter().enumerate() {
+            let mut stack = vec![root];
+            // Of each target: least, greatest, and in how many leaves.
+            let mut tree = std::collections::BTreeMap::<usize, (i64, i64, usize)>::new();
+            let mut leaves = 0_usize;
+            while let Some(next) = stack.pop() {
+                reached += 1 + if next < 0 { self.votes_of((-1 - next) as usize).len() } else { 0 };
+                if reached > REACHED_MAX {
+                    return Err(Refusal::Overflow { what: "2^24 nodes and votes of trees", magnitude: reached as u64 });
+                }
+                if next < 0 {
+                    leaves += 1;
+                    for (target, sum) in self.leaf((-1 - next) as usize) {
+                        let found = tree.entry(target).or_insert((sum, sum, 0));
+                        *found = (found.0.min(sum), found.1.max(sum), found.2 + 1);
+                    }
+                } else if let Some(mark) = seen.get_mut(next as usize).filter(|mark| **mark != number as u32) {
+                    *mark = number as u32;
+                    stack.extend(self.splits.get(next as usize * SPLIT + 2..next as usize * SPLIT + 4).unwrap_or(&[]));
+                }
+            }
+            for (target, (low, high, count)) in tree {
+                // A leaf without a vote for a target votes 0.
+                let (low, high) = if count < leaves { (low.min(0), high.max(0)) } else { (low, high) };
+                if let Some(sum) = sums.get_mut(target) {
+                    let most = low.unsigned_abs().max(high.unsigned_abs());
+                    *sum = (sum.0.saturating_add(low), sum.1.saturating_add(high), sum.2.saturating_add(most));
+                }
+            }
+        }
+        Ok(sums)
+    }
+
+    fn votes_of(&self, leaf: usize) -> &[i64] {
+        let at = |index: usize| self.leaves.get(index).copied().unwrap_or(0) as usize * VOTE;
+        self.votes.get(at(leaf)..at(leaf + 1)).unwrap_or(&[])
+    }
+
+    /// A leaf's votes, one sum for each target.
+    fn leaf(&self, leaf: usize) -> std::collections::BTreeMap<usize, i64> {
+        let mut sums = std::collections::BTreeMap::new();
+        for vote in self.votes_of(leaf).chunks_exact(VOTE) {
+            if let &[target, weight] = vote {
+                let sum: &mut i64 = sums.entry(target as usize).or_default();
+                *sum = sum.saturating_add(weight);
+            }
+        }
+        sums
+    }
+}
+
+fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
+    let targets = attributes.integer("targets").map_err(|_| excluded("trees"))? as usize;
+    let read = |input: usize| integers("trees", inputs, input);
+    let (x, splits, leaves, votes, roots) = (read(0)?, read(1)?, read(2)?, read(3)?, read(4)?);
+    let (_, features) = inputs[0].rows_and_width();
+    let mut values = Vec::new();
+    for row in x.chunks_exact(features) {
+        let mut sums = vec![0_i64; targets];
+        for &root in &roots {
+            let mut next = root;
+            while next >= 0 {
+                let split = &splits[next as usize * SPLIT..][..SPLIT];
+                next = if row[split[0] as usize] <= split[1] { split[2] } else { split[3] };
+            }
+            let leaf = (-1 - next) as usize;
+            for vote in leaves[leaf]..leaves[leaf + 1] {
+                sums[votes[vote as usize * VOTE] as usize] += votes[vote as usize * VOTE + 1];
+            }
+        }
+        values.extend(sums);
+    }
+    integer_tensor("trees", Element::I32, &sizes_with_width(inputs[0].shape(), targets), values)
+}
