@@ -13,8 +13,8 @@ use std::{
 };
 
 use consensus::{
-    Application, Block, Chain, Config, EpochCertificate, FinalizedBlock, Genesis, Handle, Keys, Pacing, Requests, Turn,
-    Validator, deal, public_key,
+    Application, Block, Chain, Config, EpochCertificate, FinalizedBlock, Genesis, Handle, Keys, Pacing, Requests, Seat,
+    Turn, Validator, deal, public_key,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -114,6 +114,14 @@ impl Application for Meter {
         self.requests.get().unwrap().wake();
     }
 
+    fn committee(&self, _: u64) -> Vec<Seat> {
+        Vec::new()
+    }
+
+    fn addresses(&self) -> Vec<([u8; 32], SocketAddr)> {
+        Vec::new()
+    }
+
     fn misbehaviour(&self, _: [u8; 32], _: Vec<u8>) {}
 }
 
@@ -126,10 +134,12 @@ fn configs(directory: &std::path::Path, idle_ms: u64) -> Vec<Config> {
     let addresses: Vec<_> = validators.iter().copied().zip(listening).collect();
     let genesis = Genesis { digest: [7; 32], time_ms: 1_000 };
     let pacing = Pacing { idle_ms };
-    let chain = Chain { chain_id: 31_337, genesis, validators, polynomial: dealing.polynomial, pacing };
+    let seats = validators.into_iter().map(Seat::sole).collect();
+    let (polynomial, term_blocks) = (dealing.polynomial, None);
+    let chain = Chain { chain_id: 31_337, genesis, seats, polynomial, pacing, term_blocks };
     let config = |index: usize| Config {
         chain: chain.clone(),
-        keys: Keys { signing_key: signing_keys[index], share: dealing.shares[index].clone() },
+        keys: Keys::sole(signing_keys[index], Some(dealing.shares[index].clone())),
         listen: addresses[index].1,
         addresses: addresses.clone(),
         directory: directory.join(format!("validator-{index}")),

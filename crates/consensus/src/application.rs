@@ -2,9 +2,12 @@
 //!
 //! No type parameter and no commonware type passes through it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use commonware_utils::{
@@ -12,7 +15,7 @@ use commonware_utils::{
     sync::Notify,
 };
 
-use crate::{Block, limits::MAX_SHARED_BYTES};
+use crate::{Block, Seat, committee::TermKey, limits::MAX_SHARED_BYTES};
 
 /// A block that two thirds of the validators have committed to. It cannot be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,9 @@ pub struct FinalizedBlock {
     pub block: Arc<Block>,
     /// SHA-256 over the block's canonical bytes.
     pub digest: [u8; 32],
+    /// Who sits in the term that begins with this block; nothing in a term's other blocks, in the first of all
+    /// terms, and where a block is read from the archive.
+    pub seated: Option<Vec<Seat>>,
 }
 
 /// The network's signature over the root of one epoch.
@@ -71,6 +77,15 @@ pub trait Application: Send + Sync + 'static {
     /// Bytes that another validator's application gave to [`Requests::share`]. Lossy, unordered, bounded.
     fn shared(&self, from: [u8; 32], bytes: &[u8]);
 
+    /// Who shall sit in `term`, as of the newest block that was given: asked for right after the last block of the term two before
+    /// it, so that whoever is named has a term to come and be dealt a share. All validators must say the same. A list that makes no
+    /// committee (none, a key twice) leaves the seats as they are.
+    fn committee(&self, term: u64) -> Vec<Seat>;
+
+    /// Nodes that may take part one day, and where they and those that sit are reached, as far as it is known. Not every node must
+    /// say the same.
+    fn addresses(&self) -> Vec<([u8; 32], SocketAddr)>;
+
     /// A validator signed two votes that exclude each other. The evidence is checked; [`crate::evidence`] reads it.
     fn misbehaviour(&self, culprit: [u8; 32], evidence: Vec<u8>);
 }
@@ -82,6 +97,8 @@ pub struct Requests {
     commands: mpsc::UnboundedSender<Command>,
     shared: mpsc::Sender<Vec<u8>>,
     keep_from: Arc<AtomicU64>,
+    /// The term of the block that is being given.
+    term: Arc<AtomicU64>,
 }
 
 /// The receiving ends of [`Requests`].
@@ -96,6 +113,12 @@ pub(crate) enum Command {
     Certify {
         epoch: u64,
         digest: [u8; 32],
+        term: u64,
+    },
+    /// A term begins.
+    Term {
+        term: u64,
+        key: TermKey,
     },
     Certificate {
         epoch: u64,
@@ -125,7 +148,7 @@ impl Requests {
         let (commands, command_inbox) = mpsc::unbounded_channel();
         let (shared, shared_inbox) = mpsc::channel(Self::SHARED_WAITING);
         let inbox = Inbox { wake: wake.clone(), commands: command_inbox, shared: shared_inbox };
-        (Self { wake, commands, shared, keep_from: Arc::default() }, inbox)
+        (Self { wake, commands, shared, keep_from: Arc::default(), term: Arc::default() }, inbox)
     }
 
     /// A transaction is pending: if it is our turn, propose now.
@@ -133,9 +156,10 @@ impl Requests {
         self.wake.notify_waiters();
     }
 
-    /// The ledger closed an epoch. Idempotent; another digest for the same epoch is refused, logged and never signed.
+    /// The ledger closed an epoch, with the block that is being given now or before this start. Idempotent; another digest for the same epoch is refused, logged and never signed.
     pub fn certify(&self, epoch: u64, digest: [u8; 32]) {
-        self.command(Command::Certify { epoch, digest });
+        let term = self.term.load(Ordering::Relaxed);
+        self.command(Command::Certify { epoch, digest, term });
     }
 
     /// Gives bytes (say, a batch of transactions) to the other validators' applications. Lossy: it may be dropped.
@@ -150,6 +174,11 @@ impl Requests {
     /// everything does not heed it.
     pub fn keep_from(&self, height: u64) {
         self.keep_from.fetch_max(height, Ordering::Relaxed);
+    }
+
+    /// Blocks of which term are given from now on.
+    pub(crate) fn set_term(&self, term: u64) {
+        self.term.store(term, Ordering::Relaxed);
     }
 
     pub(crate) fn kept_from(&self) -> u64 {

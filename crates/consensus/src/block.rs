@@ -1,6 +1,6 @@
 //! The block that validators agree on: a header and opaque transactions.
 //!
-//! Nothing here knows what a transaction means. The bytes are canonical: what decodes encodes back to the same bytes,
+//! Nothing here knows what a transaction means. Dealers' logs are as opaque here. The bytes are canonical: what decodes encodes back to the same bytes,
 //! and nothing that is longer than [`MAX_BLOCK_BYTES`] decodes. Format: `specs/consensus.md`, "Block".
 
 use bytes::BufMut;
@@ -14,11 +14,11 @@ use commonware_consensus::{
 };
 use commonware_cryptography::{Digested, Digestible, Hasher, Sha256, ed25519::PublicKey, sha256::Digest};
 
-use crate::limits::MAX_TRANSACTIONS;
 pub use crate::limits::{MAX_BLOCK_BYTES, TRANSACTION_BUDGET_BYTES};
+use crate::limits::{MAX_LOGS, MAX_TRANSACTIONS};
 
 /// The first byte of every block; a new layout gets a new number.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const CONTEXT: &str = "consensus::Block";
 
 /// Where in the agreement a block was proposed: round, leader and certified parent.
@@ -39,14 +39,31 @@ pub struct Block {
     parent: Digest,
     height: u64,
     time_ms: u64,
+    logs: Vec<Vec<u8>>,
     transactions: Vec<Vec<u8>>,
+}
+
+/// What a proposer puts into a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub logs: Vec<Vec<u8>>,
+    pub transactions: Vec<Vec<u8>>,
+}
+
+impl Content {
+    /// Bytes that are left for transactions beside these logs.
+    pub fn budget(logs: &[Vec<u8>]) -> usize {
+        let used: usize = logs.iter().map(|log| log.len().saturating_add(5)).sum();
+        TRANSACTION_BUDGET_BYTES.saturating_sub(used)
+    }
 }
 
 impl Block {
     /// A block on top of `parent`; the caller keeps to the limits (see [`fitting`]).
-    pub(crate) fn on(parent: &Self, context: BlockContext, time_ms: u64, transactions: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn on(parent: &Self, context: BlockContext, time_ms: u64, content: Content) -> Self {
         let height = parent.height.saturating_add(1);
-        Self { parent: context.parent.1, context, height, time_ms, transactions }
+        let Content { logs, transactions } = content;
+        Self { parent: context.parent.1, context, height, time_ms, logs, transactions }
     }
 
     /// Height zero: it commits to the application's genesis digest and is the same on every validator.
@@ -54,7 +71,7 @@ impl Block {
         let parent = Digest(genesis.digest);
         let round = Round::new(Epoch::zero(), View::zero());
         let context = Context { round, leader: first_validator.clone(), parent: (View::zero(), parent) };
-        Self { context, parent, height: 0, time_ms: genesis.time_ms, transactions: Vec::new() }
+        Self { context, parent, height: 0, time_ms: genesis.time_ms, logs: Vec::new(), transactions: Vec::new() }
     }
 
     /// The height, one more than the parent's.
@@ -72,7 +89,17 @@ impl Block {
         &self.transactions
     }
 
-    /// The ed25519 key of the validator that proposed it.
+    /// Logs of dealers that hand the network's key on, in order, uninterpreted.
+    pub fn logs(&self) -> &[Vec<u8>] {
+        &self.logs
+    }
+
+    /// The term of agreement in which it was proposed.
+    pub fn term(&self) -> u64 {
+        self.context.round.epoch().get()
+    }
+
+    /// The ed25519 key of the seat that proposed it.
     pub fn proposer(&self) -> [u8; 32] {
         key_bytes(&self.context.leader)
     }
@@ -115,12 +142,12 @@ pub enum BlockError {
     Malformed(#[source] CodecError),
 }
 
-/// The longest prefix of `transactions` that fits into one block.
-pub(crate) fn fitting(mut transactions: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+/// The longest prefix of `transactions` that fits into so many bytes of one block.
+pub(crate) fn fitting(mut transactions: Vec<Vec<u8>>, budget_bytes: usize) -> Vec<Vec<u8>> {
     let mut used = 0usize;
     let fits = transactions.iter().take(MAX_TRANSACTIONS).take_while(|transaction| {
         used = used.saturating_add(transaction.encode_size());
-        used <= TRANSACTION_BUDGET_BYTES
+        used <= budget_bytes
     });
     let count = fits.count();
     transactions.truncate(count);
@@ -147,6 +174,7 @@ impl Write for Block {
         self.parent.write(out);
         self.height.write(out);
         self.time_ms.write(out);
+        self.logs.write(out);
         self.transactions.write(out);
     }
 }
@@ -154,7 +182,7 @@ impl Write for Block {
 impl EncodeSize for Block {
     fn encode_size(&self) -> usize {
         let header = self.context.encode_size() + self.parent.encode_size() + 17;
-        header + self.transactions.encode_size()
+        header + self.logs.encode_size() + self.transactions.encode_size()
     }
 }
 
@@ -164,18 +192,19 @@ impl Read for Block {
     fn read_cfg(input: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
         let available = input.remaining();
         if u8::read(input)? != FORMAT {
-            return Err(CodecError::Invalid(CONTEXT, "unknown block format, expected 1"));
+            return Err(CodecError::Invalid(CONTEXT, "unknown block format, expected 2"));
         }
         let context = BlockContext::read(input)?;
         let parent = Digest::read(input)?;
         let height = u64::read(input)?;
         let time_ms = u64::read(input)?;
         let each = (RangeCfg::new(0..=MAX_BLOCK_BYTES), ());
+        let logs = Vec::read_cfg(input, &(RangeCfg::new(0..=MAX_LOGS), each))?;
         let transactions = Vec::read_cfg(input, &(RangeCfg::new(0..=MAX_TRANSACTIONS), each))?;
         if available.saturating_sub(input.remaining()) > MAX_BLOCK_BYTES {
             return Err(CodecError::Invalid(CONTEXT, "longer than a block may be"));
         }
-        Ok(Self { context, parent, height, time_ms, transactions })
+        Ok(Self { context, parent, height, time_ms, logs, transactions })
     }
 }
 
@@ -226,12 +255,20 @@ pub(crate) mod tests {
     }
 
     pub fn sample(time_ms: u64, transactions: &[&[u8]]) -> Block {
+        sample_of(time_ms, &[], transactions)
+    }
+
+    pub fn sample_with_logs(logs: &[&[u8]]) -> Block {
+        sample_of(2_000, logs, &[])
+    }
+
+    fn sample_of(time_ms: u64, logs: &[&[u8]], transactions: &[&[u8]]) -> Block {
         let genesis = sample_genesis();
         let round = Round::new(Epoch::zero(), View::new(300));
         let context =
             Context { round, leader: genesis.context.leader.clone(), parent: (View::zero(), genesis.digest()) };
-        let transactions = transactions.iter().map(|transaction| transaction.to_vec()).collect();
-        Block::on(&genesis, context, time_ms, transactions)
+        let [logs, transactions] = [logs, transactions].map(|list| list.iter().map(|one| one.to_vec()).collect());
+        Block::on(&genesis, context, time_ms, Content { logs, transactions })
     }
 
     fn hex(bytes: &[u8]) -> String {
@@ -246,7 +283,7 @@ pub(crate) mod tests {
     #[test]
     fn the_format_is_frozen() {
         let genesis = sample_genesis();
-        let block = sample(1_700_000_000_123, &[b"first", b"", &[255; 200]]);
+        let block = sample_of(1_700_000_000_123, &[b"log", b""], &[b"first", b"", &[255; 200]]);
         let line =
             |name: &str, block: &Block| format!("{name} {} {}\n", hex(&block.to_bytes()), hex(&block.compute_digest()));
         assert_eq!(line("genesis", &genesis) + &line("block", &block), VECTOR, "crates/consensus/vectors/block.txt");
@@ -254,7 +291,12 @@ pub(crate) mod tests {
 
     #[test]
     fn what_was_written_reads_back_the_same() {
-        for block in [sample_genesis(), sample(5, &[]), with_transactions(MAX_TRANSACTIONS, 10)] {
+        for block in [
+            sample_genesis(),
+            sample(5, &[]),
+            sample_with_logs(&[[7u8; 9].as_slice(); MAX_LOGS]),
+            with_transactions(MAX_TRANSACTIONS, 10),
+        ] {
             let bytes = block.to_bytes();
             assert_eq!(bytes.len(), block.encode_size());
             assert_eq!(Block::from_bytes(&bytes).unwrap(), block);
@@ -263,7 +305,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_changed_byte_is_refused_or_makes_another_canonical_block() {
-        let block = sample(1_700_000_000_123, &[b"first", b"second"]);
+        let block = sample_of(1_700_000_000_123, &[b"log"], &[b"first", b"second"]);
         let bytes = block.to_bytes();
         for position in 0..bytes.len() {
             for bit in 0..8 {
@@ -303,20 +345,24 @@ pub(crate) mod tests {
     fn too_many_transactions_and_unknown_formats_are_refused() {
         let many = with_transactions(MAX_TRANSACTIONS + 1, 0).to_bytes();
         assert!(matches!(Block::from_bytes(&many), Err(BlockError::Malformed(CodecError::InvalidLength(_)))));
+        let logs = sample_with_logs(&[[].as_slice(); MAX_LOGS + 1]).to_bytes();
+        assert!(matches!(Block::from_bytes(&logs), Err(BlockError::Malformed(CodecError::InvalidLength(_)))));
         let mut unknown = sample(5, &[]).to_bytes();
-        unknown[0] = 2;
+        unknown[0] = 1;
         assert!(matches!(Block::from_bytes(&unknown), Err(BlockError::Malformed(CodecError::Invalid(..)))));
     }
 
     #[test]
     fn a_proposal_keeps_the_longest_prefix_that_fits() {
         let half = vec![1; TRANSACTION_BUDGET_BYTES / 2];
-        assert_eq!(fitting(vec![half.clone(), half.clone(), vec![2]]).len(), 1);
-        assert_eq!(fitting(vec![vec![2], half.clone(), half]).len(), 2);
-        assert_eq!(fitting(vec![vec![]; MAX_TRANSACTIONS + 5]).len(), MAX_TRANSACTIONS);
-        let full = fitting(vec![vec![1; 251]; 5_000]);
+        assert_eq!(fitting(vec![half.clone(), half.clone(), vec![2]], TRANSACTION_BUDGET_BYTES).len(), 1);
+        assert_eq!(fitting(vec![vec![2], half.clone(), half], TRANSACTION_BUDGET_BYTES).len(), 2);
+        assert_eq!(fitting(vec![vec![]; MAX_TRANSACTIONS + 5], TRANSACTION_BUDGET_BYTES).len(), MAX_TRANSACTIONS);
+        let logs = vec![vec![1; 50_000]; 5];
+        let full = fitting(vec![vec![1; 251]; 5_000], Content::budget(&logs));
         let refs: Vec<&[u8]> = full.iter().map(Vec::as_slice).collect();
-        assert!(sample(5, &refs).encode_size() <= MAX_BLOCK_BYTES);
+        let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
+        assert!(sample_of(5, &logs, &refs).encode_size() <= MAX_BLOCK_BYTES);
     }
 
     #[test]

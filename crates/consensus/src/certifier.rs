@@ -1,30 +1,28 @@
-//! Certifies epoch roots beside agreement: feeds the [`Collector`] from the network, the application and the clock,
+//! Certifies epoch roots beside agreement: feeds the [`Collector`] of each term from the network, the application and the clock,
 //! and does what it answers, storing before reporting.
 //!
-//! A root is durable before it is signed, and an epoch has one root for ever: no crash makes this validator sign two.
+//! A root is durable before it is signed, and an epoch has one root for ever: no crash makes this validator sign two. The committee of
+//! the term in which an epoch is closed certifies it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use commonware_codec::{Decode, Encode};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::Handle;
-use commonware_utils::{
-    Participant,
-    channel::mpsc,
-    ordered::{Quorum, Set},
-};
+use commonware_utils::channel::mpsc;
 use futures::{FutureExt, select_biased};
 
 use crate::{
     Application,
     application::Command,
-    collector::{Collector, Effect},
-    committee::EpochKey,
+    collector::{Collector, Effect, Refused},
+    committee::{Signature, TermKey},
     counters::Counters,
     environment::{Environment, now_ms},
     message::EpochMessage,
-    store::{CertificateStore, StoreError, signature_bytes},
+    roster::Roster,
+    store::{CertificateStore, StoreError, Uncertified, signature_bytes},
 };
 
 /// How often overdue partials are looked for while an epoch waits for its certificate.
@@ -32,8 +30,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 pub(crate) struct Certifier<E: Environment, S, R> {
     pub context: E,
-    pub members: Set<PublicKey>,
-    pub key: EpochKey,
+    pub roster: Roster,
     pub store: CertificateStore<E>,
     pub application: Arc<dyn Application>,
     pub commands: mpsc::UnboundedReceiver<Command>,
@@ -60,17 +57,13 @@ where
     }
 
     async fn run(self) -> Result<(), StoreError> {
-        let Self { context, members, key, store, application, mut commands, sender, mut receiver, counters } = self;
-        let collector = Collector::new(key, store.newest());
-        let mut desk = Desk { members, application, sender, counters, collector };
+        let Self { context, roster, store, application, mut commands, sender, mut receiver, counters } = self;
+        let (terms, ended) = (BTreeMap::new(), Refused::default());
+        let mut desk = Desk { roster, application, sender, counters, terms, ended };
         let mut store = store;
-        for (epoch, digest) in store.uncertified() {
-            let effects = desk.collector.close(epoch, digest, now_ms(&context));
-            store = desk.perform(store, effects).await?;
-        }
         let mut next_tick = context.current();
         loop {
-            let waiting = desk.collector.open_count() > 0;
+            let waiting = desk.terms.values().any(|collector| collector.open_count() > 0);
             let tick =
                 async { if waiting { context.sleep_until(next_tick).await } else { futures::future::pending().await } };
             let input = select_biased! {
@@ -95,18 +88,21 @@ where
 #[allow(clippy::large_enum_variant, reason = "one lives at a time, on the stack")]
 enum Input {
     Command(Command),
-    /// From whom, and what; nothing if the bytes are no message.
+    /// From which node, and what; nothing if the bytes are no message.
     Message(PublicKey, Option<EpochMessage>),
     Tick,
 }
 
 /// Everything but the store, which moves through each write.
 struct Desk<S> {
-    members: Set<PublicKey>,
+    roster: Roster,
     application: Arc<dyn Application>,
     sender: S,
     counters: Arc<Counters>,
-    collector: Collector,
+    /// The newest terms, and older ones that still wait for certificates.
+    terms: BTreeMap<u64, Collector>,
+    /// What collectors refused that are gone.
+    ended: Refused,
 }
 
 impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
@@ -116,40 +112,80 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
         input: Input,
         now_ms: u64,
     ) -> Result<CertificateStore<E>, StoreError> {
-        let effects = match input {
-            Input::Command(Command::Certify { epoch, digest }) => {
-                return self.close(store, epoch, digest, now_ms).await;
+        match input {
+            Input::Command(Command::Certify { epoch, digest, term }) => {
+                return self.close(store, Uncertified { epoch, digest, term }, now_ms).await;
             }
+            Input::Command(Command::Term { term, key }) => return self.begin(store, term, key, now_ms).await,
             Input::Command(Command::Certificate { epoch, answer }) => {
                 let found = store.certificate(epoch).await?.map(|(certificate, _)| certificate);
                 let _ = answer.send(found);
-                Vec::new()
             }
             Input::Command(Command::Barrier(answer)) => {
                 let _ = answer.send(());
-                Vec::new()
             }
-            Input::Message(from, Some(message)) => match self.members.index(&from) {
-                Some(from) => self.collector.receive(from, message),
-                None => Vec::new(),
+            Input::Message(from, Some(message)) => return self.hear(store, from, message).await,
+            Input::Message(_, None) => self.counters.add_malformed(),
+            Input::Tick => {
+                let effects = self.terms.values_mut().flat_map(|collector| collector.tick(now_ms)).collect();
+                return self.perform(store, None, effects).await;
+            }
+        }
+        Ok(store)
+    }
+
+    /// A term began: its committee certifies what is closed from now on, and what was closed in it before a restart.
+    async fn begin<E: Environment>(
+        &mut self,
+        mut store: CertificateStore<E>,
+        term: u64,
+        key: TermKey,
+        now_ms: u64,
+    ) -> Result<CertificateStore<E>, StoreError> {
+        let is_over = |of: &u64, collector: &mut Collector| of.saturating_add(1) < term && collector.open_count() == 0;
+        for (_, collector) in self.terms.extract_if(.., |of, collector| is_over(of, collector)) {
+            self.ended.add(collector.refused);
+        }
+        self.terms.insert(term, Collector::new(term, key, store.newest()));
+        for waiting in store.uncertified() {
+            store = self.open(store, waiting, now_ms).await?;
+        }
+        Ok(store)
+    }
+
+    async fn hear<E: Environment>(
+        &mut self,
+        store: CertificateStore<E>,
+        from: PublicKey,
+        message: EpochMessage,
+    ) -> Result<CertificateStore<E>, StoreError> {
+        let effects = match message {
+            EpochMessage::Partial { term, epoch, digest, partial } => match self.terms.get_mut(&term) {
+                Some(collector) => {
+                    let seats = self.roster.seats(term);
+                    let is_its_own = seats.is_some_and(|seats| seats.node(partial.index) == Some(&from));
+                    collector.receive_partial(is_its_own, epoch, digest, partial)
+                }
+                // Of a term that is long over, or not begun here: what is certified is given anyhow.
+                None => vec![Effect::Serve { epoch }],
             },
-            Input::Message(_, None) => {
-                self.counters.add_malformed();
-                Vec::new()
+            EpochMessage::Certificate { epoch, signature } => {
+                let waiting = self.terms.values_mut().find(|collector| collector.is_open(epoch));
+                waiting.map(|collector| collector.receive_certificate(epoch, signature)).unwrap_or_default()
             }
-            Input::Tick => self.collector.tick(now_ms),
+            EpochMessage::Question { epoch } => vec![Effect::Serve { epoch }],
         };
-        self.perform(store, effects).await
+        self.perform(store, Some(from), effects).await
     }
 
     /// The application closed an epoch.
     async fn close<E: Environment>(
         &mut self,
         store: CertificateStore<E>,
-        epoch: u64,
-        digest: [u8; 32],
+        closed: Uncertified,
         now_ms: u64,
     ) -> Result<CertificateStore<E>, StoreError> {
+        let Uncertified { epoch, digest, .. } = closed;
         let certified = store.certificate(epoch).await?.map(|(certificate, _)| certificate);
         let known = store.root(epoch).or(certified.as_ref().map(|certificate| certificate.digest));
         if known.is_some_and(|known| known != digest) {
@@ -161,39 +197,68 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
             self.application.certified(certificate);
             return Ok(store);
         }
-        let store = if known.is_none() { store.put_root(epoch, digest).await? } else { store };
-        let effects = self.collector.close(epoch, digest, now_ms);
-        self.perform(store, effects).await
+        // The term in which it was closed first stays.
+        if known.is_some() {
+            return Ok(store);
+        }
+        let store = store.put_root(closed).await?;
+        self.open(store, closed, now_ms).await
     }
 
+    /// Collects for an epoch whose root is durable, unless that is done already or its term has not begun here.
+    async fn open<E: Environment>(
+        &mut self,
+        store: CertificateStore<E>,
+        waiting: Uncertified,
+        now_ms: u64,
+    ) -> Result<CertificateStore<E>, StoreError> {
+        if self.terms.values().any(|collector| collector.is_open(waiting.epoch)) {
+            return Ok(store);
+        }
+        // A term before those that we know of: another committee's signature is the same one.
+        let term = self.terms.range_mut(waiting.term..).next();
+        let effects = term.map(|(_, collector)| collector.close(waiting.epoch, waiting.digest, now_ms));
+        self.perform(store, None, effects.unwrap_or_default()).await
+    }
+
+    /// Does what a collector says; `asked` sent what it answers.
     async fn perform<E: Environment>(
         &mut self,
         mut store: CertificateStore<E>,
+        asked: Option<PublicKey>,
         effects: Vec<Effect>,
     ) -> Result<CertificateStore<E>, StoreError> {
         for effect in effects {
             match effect {
                 Effect::Broadcast(message) => self.send(Recipients::All, &message),
-                Effect::Serve { to, epoch } => {
-                    if let Some((_, signature)) = store.certificate(epoch).await? {
-                        self.send_to(to, &EpochMessage::Certificate { epoch, signature });
+                Effect::Serve { epoch } => {
+                    let found = store.certificate(epoch).await?;
+                    if let (Some((_, signature)), Some(asked)) = (found, &asked) {
+                        self.send(Recipients::One(asked.clone()), &EpochMessage::Certificate { epoch, signature });
                     }
                 }
                 Effect::Certified { epoch, digest, signature } => {
-                    store = store.put_certificate(epoch, digest, signature).await?;
-                    let signature = signature_bytes(&signature);
-                    self.application.certified(crate::EpochCertificate { epoch, digest, signature });
+                    store = self.keep(store, epoch, digest, signature).await?;
                 }
             }
         }
-        self.counters.set_refused(self.collector.refused);
+        let mut refused = self.ended;
+        self.terms.values().for_each(|collector| refused.add(collector.refused));
+        self.counters.set_refused(refused);
         Ok(store)
     }
 
-    fn send_to(&mut self, member: Participant, message: &EpochMessage) {
-        if let Some(key) = self.members.key(member).cloned() {
-            self.send(Recipients::One(key), message);
-        }
+    async fn keep<E: Environment>(
+        &mut self,
+        store: CertificateStore<E>,
+        epoch: u64,
+        digest: [u8; 32],
+        signature: Signature,
+    ) -> Result<CertificateStore<E>, StoreError> {
+        let store = store.put_certificate(epoch, digest, signature).await?;
+        let signature = signature_bytes(&signature);
+        self.application.certified(crate::EpochCertificate { epoch, digest, signature });
+        Ok(store)
     }
 
     /// Whoever is offline or over quota misses it; the tick sends again what matters.

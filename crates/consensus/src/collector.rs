@@ -1,4 +1,4 @@
-//! Collects partial signatures over epoch roots until they make a certificate: a pure machine.
+//! Collects the partial signatures of one term's committee over epoch roots until they make a certificate: a pure machine.
 //!
 //! Reads no clock (times are arguments), sends nothing, stores nothing; the caller does what the [`Effect`]s say.
 //! A partial over another digest or a false one is refused and counted; it never stops anything. Partials wait for
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use commonware_utils::Participant;
 
 use crate::{
-    committee::{EpochKey, Partial, Signature},
+    committee::{Partial, Signature, TermKey},
     limits::{EARLY_EPOCHS, RESENDS_PER_TICK},
     message::EpochMessage,
 };
@@ -26,7 +26,7 @@ pub(crate) enum Effect {
     /// Store and report.
     Certified { epoch: u64, digest: [u8; 32], signature: Signature },
     /// The sender lacks a certificate that our store may hold: answer with it.
-    Serve { to: Participant, epoch: u64 },
+    Serve { epoch: u64 },
 }
 
 /// Messages that were refused, by reason.
@@ -40,6 +40,14 @@ pub(crate) struct Refused {
     pub too_early: u64,
 }
 
+impl Refused {
+    pub fn add(&mut self, other: Self) {
+        self.other_digest = self.other_digest.saturating_add(other.other_digest);
+        self.false_signature = self.false_signature.saturating_add(other.false_signature);
+        self.too_early = self.too_early.saturating_add(other.too_early);
+    }
+}
+
 /// One epoch that we closed and that has no certificate yet.
 struct Open {
     digest: [u8; 32],
@@ -51,7 +59,8 @@ struct Open {
 }
 
 pub(crate) struct Collector {
-    key: EpochKey,
+    term: u64,
+    key: TermKey,
     open: BTreeMap<u64, Open>,
     early: BTreeMap<u64, BTreeMap<Participant, ([u8; 32], Partial)>>,
     newest_closed: u64,
@@ -59,8 +68,8 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    pub fn new(key: EpochKey, newest_closed: u64) -> Self {
-        Self { key, open: BTreeMap::new(), early: BTreeMap::new(), newest_closed, refused: Refused::default() }
+    pub fn new(term: u64, key: TermKey, newest_closed: u64) -> Self {
+        Self { term, key, open: BTreeMap::new(), early: BTreeMap::new(), newest_closed, refused: Refused::default() }
     }
 
     pub fn is_open(&self, epoch: u64) -> bool {
@@ -77,16 +86,16 @@ impl Collector {
             return Vec::new();
         }
         self.newest_closed = self.newest_closed.max(epoch);
-        let partial = self.key.sign(&digest);
+        let own = self.key.sign(&digest);
         let open = Open {
             digest,
-            partials: BTreeMap::from([(self.key.me(), partial.clone())]),
+            partials: own.into_iter().map(|partial| (partial.index, partial)).collect(),
             barred: BTreeSet::new(),
             resend_at_ms: now_ms.saturating_add(RESEND_FIRST_MS),
             wait_ms: RESEND_FIRST_MS,
         };
         self.open.insert(epoch, open);
-        let mut effects = vec![Effect::Broadcast(EpochMessage::Partial { epoch, digest, partial })];
+        let mut effects = self.word(epoch);
         for (_, (digest, partial)) in self.early.remove(&epoch).unwrap_or_default() {
             self.admit(epoch, digest, partial);
         }
@@ -95,38 +104,44 @@ impl Collector {
         effects
     }
 
-    /// A message from another member.
-    pub fn receive(&mut self, from: Participant, message: EpochMessage) -> Vec<Effect> {
-        match message {
-            EpochMessage::Partial { epoch, digest, partial } => self.receive_partial(from, epoch, digest, partial),
-            EpochMessage::Certificate { epoch, signature } => self.receive_certificate(epoch, signature),
+    /// What we say of an epoch that waits: our partials, or a question if we have none.
+    fn word(&self, epoch: u64) -> Vec<Effect> {
+        let Some(open) = self.open.get(&epoch) else { return Vec::new() };
+        let (term, digest) = (self.term, open.digest);
+        let own = open.partials.values().filter(|partial| self.key.is_ours(partial.index));
+        let say = |partial: &Partial| EpochMessage::Partial { term, epoch, digest, partial: partial.clone() };
+        let mut words: Vec<_> = own.map(say).map(Effect::Broadcast).collect();
+        if words.is_empty() {
+            words.push(Effect::Broadcast(EpochMessage::Question { epoch }));
         }
+        words
     }
 
-    /// Sends our partial again for epochs that wait; whoever has the certificate answers with it.
+    /// Says our word again for epochs that wait; whoever has the certificate answers with it.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Effect> {
-        let me = self.key.me();
         let due = self.open.iter_mut().filter(|(_, open)| open.resend_at_ms <= now_ms).take(RESENDS_PER_TICK);
-        let messages = due.filter_map(|(epoch, open)| {
+        let again = |(epoch, open): (&u64, &mut Open)| {
             open.wait_ms = open.wait_ms.saturating_mul(2).min(RESEND_MAX_MS);
             open.resend_at_ms = now_ms.saturating_add(open.wait_ms);
-            let partial = open.partials.get(&me)?.clone();
-            Some(Effect::Broadcast(EpochMessage::Partial { epoch: *epoch, digest: open.digest, partial }))
-        });
-        messages.collect()
+            *epoch
+        };
+        let due: Vec<u64> = due.map(again).collect();
+        due.into_iter().flat_map(|epoch| self.word(epoch)).collect()
     }
 
-    fn receive_partial(&mut self, from: Participant, epoch: u64, digest: [u8; 32], partial: Partial) -> Vec<Effect> {
-        if partial.index != from {
+    /// A partial of a member; `is_its_own` says whether its sender holds the seat that it is of.
+    pub fn receive_partial(&mut self, is_its_own: bool, epoch: u64, digest: [u8; 32], partial: Partial) -> Vec<Effect> {
+        if !is_its_own {
             self.refused.false_signature += 1;
             return Vec::new();
         }
+        let from = partial.index;
         if self.is_open(epoch) {
             self.admit(epoch, digest, partial);
             return self.try_recover(epoch).into_iter().collect();
         }
         if epoch <= self.newest_closed {
-            return vec![Effect::Serve { to: from, epoch }];
+            return vec![Effect::Serve { epoch }];
         }
         if epoch > self.newest_closed.saturating_add(EARLY_EPOCHS) {
             self.refused.too_early += 1;
@@ -172,7 +187,7 @@ impl Collector {
         None
     }
 
-    fn receive_certificate(&mut self, epoch: u64, signature: Signature) -> Vec<Effect> {
+    pub fn receive_certificate(&mut self, epoch: u64, signature: Signature) -> Vec<Effect> {
         let Some(open) = self.open.get(&epoch) else { return Vec::new() };
         let digest = open.digest;
         if !self.key.holds(&digest, &signature) {
@@ -187,26 +202,40 @@ impl Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::committee::tests::epoch_keys;
+    use crate::{
+        committee::{
+            read_keys,
+            tests::{CHAIN_ID, place, sign, term_keys, validators},
+        },
+        deal,
+    };
+    use commonware_utils::ordered::Set;
+    use rand::{SeedableRng, rngs::StdRng};
 
     const ROOT: [u8; 32] = [1; 32];
     const OTHER: [u8; 32] = [2; 32];
 
     /// The collector of the first of four members, and the others' keys.
-    fn committee() -> (Collector, Vec<EpochKey>) {
-        let keys = epoch_keys(4);
-        (Collector::new(keys[0].clone(), 0), keys)
+    fn committee() -> (Collector, Vec<TermKey>) {
+        let keys = term_keys(4);
+        (Collector::new(2, keys[0].clone(), 0), keys)
     }
 
-    fn partial(epoch: u64, digest: [u8; 32], key: &EpochKey) -> EpochMessage {
-        EpochMessage::Partial { epoch, digest, partial: key.sign(&digest) }
+    fn partial(epoch: u64, digest: [u8; 32], key: &TermKey) -> EpochMessage {
+        EpochMessage::Partial { term: 2, epoch, digest, partial: sign(key, &digest) }
     }
 
-    fn receive(collector: &mut Collector, from: &EpochKey, message: EpochMessage) -> Vec<Effect> {
-        collector.receive(from.me(), message)
+    fn receive(collector: &mut Collector, from: &TermKey, message: EpochMessage) -> Vec<Effect> {
+        match message {
+            EpochMessage::Partial { epoch, digest, partial, .. } => {
+                collector.receive_partial(place(from) == partial.index, epoch, digest, partial)
+            }
+            EpochMessage::Certificate { epoch, signature } => collector.receive_certificate(epoch, signature),
+            EpochMessage::Question { .. } => unreachable!("the certifier answers questions"),
+        }
     }
 
-    fn is_certified(effects: &[Effect], key: &EpochKey) -> bool {
+    fn is_certified(effects: &[Effect], key: &TermKey) -> bool {
         matches!(effects, [Effect::Certified { digest: ROOT, signature, .. }] if key.holds(&ROOT, signature))
     }
 
@@ -246,7 +275,7 @@ mod tests {
     fn a_false_partial_is_found_counted_and_left_out() {
         let (mut collector, keys) = committee();
         collector.close(1, ROOT, 0);
-        let lie = EpochMessage::Partial { epoch: 1, digest: ROOT, partial: keys[1].sign(&OTHER) };
+        let lie = EpochMessage::Partial { term: 2, epoch: 1, digest: ROOT, partial: sign(&keys[1], &OTHER) };
         assert_eq!(receive(&mut collector, &keys[1], lie.clone()), vec![]);
         assert_eq!(receive(&mut collector, &keys[2], partial(1, ROOT, &keys[2])), vec![]);
         assert_eq!(collector.refused.false_signature, 1);
@@ -278,7 +307,7 @@ mod tests {
     fn a_finished_certificate_closes_the_gap_and_a_false_one_does_not() {
         let (mut collector, keys) = committee();
         collector.close(1, ROOT, 0);
-        let signed = |digest| keys[0].recover(&digest, &keys.iter().map(|key| key.sign(&digest)).collect::<Vec<_>>());
+        let signed = |digest| keys[0].recover(&digest, &keys.iter().map(|key| sign(key, &digest)).collect::<Vec<_>>());
         let certificate = |digest| EpochMessage::Certificate { epoch: 1, signature: signed(digest).unwrap() };
         assert_eq!(receive(&mut collector, &keys[1], certificate(OTHER)), vec![]);
         assert_eq!(collector.refused.false_signature, 1);
@@ -291,7 +320,7 @@ mod tests {
         let (mut collector, keys) = committee();
         collector.close(5, ROOT, 0);
         let effects = receive(&mut collector, &keys[3], partial(4, ROOT, &keys[3]));
-        assert_eq!(effects, vec![Effect::Serve { to: keys[3].me(), epoch: 4 }]);
+        assert_eq!(effects, vec![Effect::Serve { epoch: 4 }]);
     }
 
     #[test]
@@ -307,5 +336,21 @@ mod tests {
         let (mut collector, _) = committee();
         collector.close(1, ROOT, 0);
         assert_eq!(collector.close(1, OTHER, 0), vec![]);
+    }
+
+    #[test]
+    fn who_has_no_share_asks_and_believes_the_answer_that_holds() {
+        let keys = term_keys(4);
+        let members = Set::from_iter_dedup(read_keys(&validators(4)).unwrap());
+        let dealing = deal(&mut StdRng::seed_from_u64(7), &validators(4)).unwrap();
+        let key = TermKey::read(CHAIN_ID, &dealing.polynomial, &members).unwrap();
+        let mut collector = Collector::new(2, key, 0);
+        let question = vec![Effect::Broadcast(EpochMessage::Question { epoch: 1 })];
+        assert_eq!(collector.close(1, ROOT, 0), question);
+        assert_eq!(collector.tick(500), question);
+        assert_eq!(receive(&mut collector, &keys[1], partial(1, ROOT, &keys[1])), vec![]);
+        let partials: Vec<_> = keys.iter().map(|key| sign(key, &ROOT)).collect();
+        let signature = keys[0].recover(&ROOT, &partials).unwrap();
+        assert!(is_certified(&collector.receive_certificate(1, signature), &keys[0]));
     }
 }

@@ -148,26 +148,30 @@ pub fn verify_epoch(
     Ok(ops::verify_message::<MinSig>(&public, &epoch_namespace(chain_id), digest, &signature).is_ok())
 }
 
-/// Our share of the group's key and what is needed to check the others' partial signatures.
+/// A term's public polynomial and our shares on it, one for each of our seats that has one.
 #[derive(Clone)]
-pub(crate) struct EpochKey {
+pub(crate) struct TermKey {
     namespace: Vec<u8>,
     sharing: Sharing<MinSig>,
-    share: Share,
+    shares: Vec<Share>,
 }
 
-impl EpochKey {
-    /// Reads the bytes that [`deal`] wrote and checks that they fit the committee and our place in it.
-    pub fn read(
-        chain_id: u64,
-        polynomial: &[u8],
+impl TermKey {
+    /// Reads the bytes that [`deal`] or a round wrote and checks that they fit the committee; without shares it only checks others'.
+    pub fn read(chain_id: u64, polynomial: &[u8], members: &Set<PublicKey>) -> Result<Self, CommitteeError> {
+        let sharing = read_sharing(polynomial, members)?;
+        Ok(Self { namespace: epoch_namespace(chain_id), sharing, shares: Vec::new() })
+    }
+
+    /// Adds the share of one of our seats, if it is that seat's.
+    pub fn with_share(
+        mut self,
         share: &[u8],
         members: &Set<PublicKey>,
-        me: &PublicKey,
+        seat: &PublicKey,
     ) -> Result<Self, CommitteeError> {
-        let sharing = read_sharing(polynomial, members)?;
-        let share = read_share(share, &sharing, members, me)?;
-        Ok(Self { namespace: epoch_namespace(chain_id), sharing, share })
+        self.shares.push(read_share(share, &self.sharing, members, seat)?);
+        Ok(self)
     }
 
     /// How many partial signatures make a certificate.
@@ -175,13 +179,14 @@ impl EpochKey {
         usize::try_from(self.sharing.required()).unwrap_or(usize::MAX)
     }
 
-    /// Our place in the committee.
-    pub fn me(&self) -> Participant {
-        self.share.index
+    /// Whether this is one of our places in the committee.
+    pub fn is_ours(&self, place: Participant) -> bool {
+        self.shares.iter().any(|share| share.index == place)
     }
 
-    pub fn sign(&self, digest: &[u8; 32]) -> Partial {
-        threshold::sign_message::<MinSig>(&self.share, &self.namespace, digest)
+    pub fn sign(&self, digest: &[u8; 32]) -> Vec<Partial> {
+        let sign = |share| threshold::sign_message::<MinSig>(share, &self.namespace, digest);
+        self.shares.iter().map(sign).collect()
     }
 
     pub fn holds_partial(&self, digest: &[u8; 32], partial: &Partial) -> bool {
@@ -212,18 +217,31 @@ pub(crate) mod tests {
         (1..=count).map(|seed| crate::public_key(&[seed; 32]).unwrap()).collect()
     }
 
-    /// The epoch keys of a committee, in the committee's own order.
-    pub fn epoch_keys(count: u8) -> Vec<EpochKey> {
+    /// The keys of a committee whose nodes have a seat each, in the committee's own order.
+    pub fn term_keys(count: u8) -> Vec<TermKey> {
         let dealing = deal(&mut StdRng::seed_from_u64(7), &validators(count)).unwrap();
         let mut keys: Vec<_> = (0..count).map(|index| read(&dealing, count, index, index).unwrap()).collect();
-        keys.sort_by_key(EpochKey::me);
+        keys.sort_by_key(place);
         keys
     }
 
-    fn read(dealing: &Dealing, count: u8, owner: u8, user: u8) -> Result<EpochKey, CommitteeError> {
-        let members = Set::from_iter_dedup(read_keys(&validators(count)).unwrap());
+    /// The place of one who has a seat.
+    pub fn place(key: &TermKey) -> Participant {
+        key.shares[0].index
+    }
+
+    pub fn sign(key: &TermKey, digest: &[u8; 32]) -> Partial {
+        key.sign(digest).remove(0)
+    }
+
+    fn read(dealing: &Dealing, count: u8, owner: u8, user: u8) -> Result<TermKey, CommitteeError> {
         let me = PrivateKey::decode(Copying(&[user + 1; 32])).unwrap().public_key();
-        EpochKey::read(CHAIN_ID, &dealing.polynomial, &dealing.shares[usize::from(owner)], &members, &me)
+        read_own(&dealing.polynomial, &dealing.shares[usize::from(owner)], count, &me)
+    }
+
+    pub fn read_own(polynomial: &[u8], share: &[u8], count: u8, me: &PublicKey) -> Result<TermKey, CommitteeError> {
+        let members = Set::from_iter_dedup(read_keys(&validators(count)).unwrap());
+        TermKey::read(CHAIN_ID, polynomial, &members)?.with_share(share, &members, me)
     }
 
     fn bytes(text: &str) -> Vec<u8> {
@@ -268,16 +286,15 @@ pub(crate) mod tests {
     #[test]
     fn the_frozen_shares_make_the_frozen_certificate_whichever_three_sign() {
         let digest: [u8; 32] = vector("digest").try_into().unwrap();
-        let members = Set::from_iter_dedup(read_keys(&validators(4)).unwrap());
         let read = |index: u8| {
             let me = PrivateKey::decode(Copying(&[index + 1; 32])).unwrap().public_key();
             let share = vector(&format!("share-{index}"));
-            EpochKey::read(CHAIN_ID, &vector("polynomial"), &share, &members, &me).unwrap()
+            read_own(&vector("polynomial"), &share, 4, &me).unwrap()
         };
-        let keys: Vec<EpochKey> = (0..4).map(read).collect();
+        let keys: Vec<TermKey> = (0..4).map(read).collect();
         for absent in 0..4 {
             let present = keys.iter().enumerate().filter(|(index, _)| *index != absent);
-            let partials: Vec<Partial> = present.map(|(_, key)| key.sign(&digest)).collect();
+            let partials: Vec<Partial> = present.map(|(_, key)| sign(key, &digest)).collect();
             let signature = keys[0].recover(&digest, &partials).unwrap();
             assert_eq!(crate::store::signature_bytes(&signature).to_vec(), vector("signature"));
             assert!(keys[0].recover(&digest, &partials[..2]).is_none(), "two of four are no quorum");

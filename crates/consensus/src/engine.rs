@@ -1,54 +1,41 @@
 //! Wires one validator together, generic over the surroundings and the network: the only such function of the room.
 //!
-//! Simplex orders digests, the broadcast engine carries blocks, marshal puts finalized blocks in order and fetches
-//! missing ones, and the certifier signs epoch roots beside them. Everything started is a child of the given context.
+//! Marshal puts finalized blocks in order and fetches missing ones, the broadcast engine carries blocks, the keeper gives them to the
+//! application and keeps the terms, the conductor runs simplex in each term, and the certifier signs epoch roots beside them.
+//! Everything started is a child of the given context.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use commonware_broadcast::buffered;
 use commonware_consensus::{
-    Reporters,
-    marshal::{
-        self,
-        core::Actor,
-        resolver::p2p as backfill,
-        standard::{Deferred, Standard},
-    },
-    simplex::{
-        self,
-        config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
-        elector::RoundRobin,
-        types::Finalization,
-    },
-    types::{Epoch, FixedEpocher, ViewDelta},
+    marshal::{self, core::Actor, resolver::p2p as backfill, standard::Standard},
+    simplex::{self, types::Finalization},
 };
-use commonware_cryptography::{
-    Digestible,
-    certificate::{ConstantProvider, Verifier as _},
-    ed25519::PublicKey,
-    sha256::Digest,
-};
+use commonware_cryptography::{certificate::Verifier as _, ed25519::PublicKey, sha256::Digest};
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Handle as Task, buffer::paged::CacheRef};
-use commonware_utils::{NZDuration, NZU64, NZUsize};
+use commonware_utils::{NZDuration, NZU64, NZUsize, channel::mpsc};
 
 use crate::{
     Application, Block, Mailbox, Requests, Scheme,
-    application::Inbox,
+    application::{Command, Inbox},
     archive,
     certifier::Certifier,
+    conductor::{Conductor, Track},
     counters::Counters,
-    delivery::{Delivery, Queue},
     environment::Environment,
-    evidence::Watch,
+    keeper::{Begun, Keeper, MAX_ROUND_MESSAGE_BYTES, Queue},
+    limits::{FETCH_RETRY, FETCH_TIMEOUT, MAILBOX, MAX_VALIDATORS, VIEW_RETENTION},
+    log_pool::LogPool,
     member::Member,
     proposer::Proposer,
+    reshare::TermRules,
+    roster::Roster,
     sharing,
     store::{CertificateStore, REPLAY_BUFFER, StoreError, StoredBlock, WRITE_BUFFER, page_cache},
+    switch::{HEADER_BYTES, Switch},
+    term_store::TermStore,
 };
 
 /// One sender and receiver per kind of message. The numbers are the channel ids, in order.
@@ -60,19 +47,15 @@ pub(crate) struct Channels<S, R> {
     pub backfill: (S, R),
     pub epochs: (S, R),
     pub shared: (S, R),
+    pub rounds: (S, R),
 }
 
 /// Messages per second and peer of each channel, in the order of [`Channels`]. Each registered channel reserves a
 /// slot per message and peer, so these numbers decide how much memory a validator takes.
-pub(crate) const QUOTAS: [u32; 7] = [512, 256, 64, 128, 128, 128, 256];
+pub(crate) const QUOTAS: [u32; 8] = [512, 256, 64, 128, 128, 128, 256, 128];
 
-const MAILBOX: std::num::NonZeroUsize = NZUsize!(256);
-const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
-const FETCH_RETRY: Duration = Duration::from_millis(100);
-/// Views of votes and blocks kept behind the finalized tip.
-const VIEW_RETENTION: ViewDelta = ViewDelta::new(64);
-/// What a leader gets beyond the idle wait before the others move on.
-const LEADER_GRACE: Duration = Duration::from_millis(800);
+/// Signs that others are ahead which wait to be looked at.
+const AHEAD_WAITING: usize = 16;
 
 /// What a started validator leaves in the hands of its face.
 pub(crate) struct Running {
@@ -84,13 +67,14 @@ pub(crate) struct Running {
 }
 
 /// Starts a validator and returns once everything runs.
-pub(crate) async fn start<E, S, R, P, B>(
+pub(crate) async fn start<E, S, R, P, B, T>(
     context: E,
     member: Member,
     application: Arc<dyn Application>,
     channels: Channels<S, R>,
     peers: P,
     blocker: B,
+    track: T,
 ) -> Result<Running, StoreError>
 where
     E: Environment,
@@ -98,58 +82,104 @@ where
     R: Receiver<PublicKey = PublicKey>,
     P: Provider<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,
+    T: Track,
 {
+    let member = Arc::new(member);
+    let roster = member.roster.clone();
     let (requests, Inbox { wake, commands, shared }) = Requests::new();
     let counters = Arc::new(Counters::default());
     let delivered = Arc::new(AtomicU64::new(application.height()));
-    let cache = page_cache();
-    let store = CertificateStore::open(context.child("epochs"), &member.store_prefix, cache.clone()).await?;
+    let (cache, prefix) = (page_cache(), &member.store_prefix);
+    let store = CertificateStore::open(context.child("epochs"), prefix, cache.clone()).await?;
+    let terms = TermStore::open(context.child("terms"), prefix, &member.signing_key, cache.clone()).await?;
+    requests.set_term(terms.newest().unwrap_or(0));
     application.attach(requests.clone());
 
     let (actor, mailbox) = open_marshal(context.child("marshal"), &member, cache.clone()).await?;
-    let proposer =
-        Proposer { application: application.clone(), wake, delivered: delivered.clone(), pacing: member.pacing };
     let (queue, delivered_blocks) = Queue::new();
     let mut tasks =
         start_blocks(&context, &member, actor, queue, peers, blocker.clone(), channels.blocks, channels.backfill);
 
-    let watch = Watch {
-        scheme: member.scheme.clone(),
-        members: member.members.clone(),
-        application: application.clone(),
+    let logs = LogPool::new(member.rules);
+    let (told, given, pacing) = (application.clone(), delivered.clone(), member.pacing);
+    let proposer = Proposer { application: told, wake, delivered: given, pacing, logs: logs.clone() };
+    let (begun, beginning) = mpsc::unbounded_channel();
+    let conductor = |switches| Conductor {
+        context: context.child("conductor"),
+        member: Arc::clone(&member),
+        proposer,
+        mailbox: mailbox.clone(),
+        blocker,
+        track,
+        switches,
         counters: counters.clone(),
+        cache,
     };
-    let votes = (channels.votes, channels.certificates, channels.resolver);
-    tasks.push(start_simplex(&context, &member, proposer, mailbox.clone(), watch, blocker, cache, votes));
+    let voting = [channels.votes, channels.certificates, channels.resolver];
+    tasks.extend(start_terms(&context, &member, conductor, voting, beginning));
 
-    let (sender, receiver) = channels.epochs;
-    let certifier = Certifier {
-        context: context.child("epochs"),
-        members: member.members.clone(),
-        key: member.epoch_key.clone(),
-        store,
-        application: application.clone(),
-        commands,
-        sender,
-        receiver,
-        counters: counters.clone(),
-    };
-    tasks.push(certifier.start());
+    let (told, seen) = (application.clone(), counters.clone());
+    tasks.push(start_certifier(&context, roster.clone(), store, told, commands, channels.epochs, seen));
     tasks.push(sharing::start(context.child("shared"), application.clone(), shared, channels.shared));
-    let delivery = Delivery { application, requests: requests.clone(), mailbox: mailbox.clone(), delivered };
-    tasks.push(delivery.start(context.child("delivery"), delivered_blocks));
+    let (sender, receiver) = channels.rounds;
+    let keeper = Keeper {
+        context: context.child("terms"),
+        member,
+        application,
+        requests: requests.clone(),
+        mailbox: mailbox.clone(),
+        delivered,
+        roster,
+        logs,
+        begun,
+        sender,
+    };
+    tasks.push(keeper.start(terms, delivered_blocks, receiver));
     Ok(Running { mailbox, requests, counters, tasks })
+}
+
+fn start_certifier<E, S, R>(
+    context: &E,
+    roster: Roster,
+    store: CertificateStore<E>,
+    application: Arc<dyn Application>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    (sender, receiver): (S, R),
+    counters: Arc<Counters>,
+) -> Task<()>
+where
+    E: Environment,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    let context = context.child("epochs");
+    Certifier { context, roster, store, application, commands, sender, receiver, counters }.start()
+}
+
+/// Starts agreement, in whatever term begins, on the three channels that its terms share.
+fn start_terms<E, S, R, B, T>(
+    context: &E,
+    member: &Member,
+    conductor: impl FnOnce([Switch<S>; 3]) -> Conductor<E, S, B, T>,
+    voting: [(S, R); 3],
+    beginning: mpsc::UnboundedReceiver<Begun>,
+) -> [Task<()>; 4]
+where
+    E: Environment,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+    T: Track,
+{
+    let (ahead, heard_ahead) = mpsc::channel(AHEAD_WAITING);
+    let share = |channel| Switch::start(context.child("switch"), member.me.clone(), channel, ahead.clone());
+    let [(votes, first), (certificates, second), (missing, third)] = voting.map(share);
+    [first, second, third, conductor([votes, certificates, missing]).start(beginning, heard_ahead)]
 }
 
 type Finalizations<E> = archive::Store<E, Finalization<Scheme, Digest>>;
 type Blocks<E> = archive::Store<E, StoredBlock>;
-type Marshal<E> =
-    Actor<E, Standard<Block>, ConstantProvider<Scheme, Epoch>, Finalizations<E>, Blocks<E>, FixedEpocher, Sequential>;
-
-/// One validator set for ever, so one epoch of agreement that never ends. (The ledger's epochs are another thing.)
-fn epocher() -> FixedEpocher {
-    FixedEpocher::new(NZU64!(1 << 40))
-}
+type Marshal<E> = Actor<E, Standard<Block>, Roster, Finalizations<E>, Blocks<E>, TermRules, Sequential>;
 
 async fn open_marshal<E: Environment>(
     context: E,
@@ -163,8 +193,8 @@ async fn open_marshal<E: Environment>(
         archive::Store::open(finalizations, member.archive, prefix, "finalizations", cache.clone(), codec).await?;
     let blocks = archive::Store::open(blocks, member.archive, prefix, "blocks", cache.clone(), ()).await?;
     let config = marshal::Config {
-        provider: ConstantProvider::new(member.scheme.clone()),
-        epocher: epocher(),
+        provider: member.roster.clone(),
+        epocher: member.rules,
         start: member.floor.clone().map_or_else(|| marshal::Start::Genesis(member.genesis()), marshal::Start::Floor),
         partition_prefix: format!("{prefix}marshal"),
         mailbox_size: MAILBOX,
@@ -226,61 +256,13 @@ where
     vec![engine.start(blocks), actor.start(queue, buffer, resolver)]
 }
 
-#[allow(clippy::too_many_arguments, reason = "a wiring step: each argument is one part that is plugged in")]
-fn start_simplex<E, S, R, B>(
-    context: &E,
-    member: &Member,
-    proposer: Proposer,
-    mailbox: Mailbox,
-    watch: Watch,
-    blocker: B,
-    page_cache: CacheRef,
-    (votes, certificates, resolver): ((S, R), (S, R), (S, R)),
-) -> Task<()>
-where
-    E: Environment,
-    S: Sender<PublicKey = PublicKey>,
-    R: Receiver<PublicKey = PublicKey>,
-    B: Blocker<PublicKey = PublicKey>,
-{
-    let leader_timeout = Duration::from_millis(member.pacing.idle_ms) + LEADER_GRACE;
-    let automaton = Deferred::new(context.child("automaton"), proposer, mailbox, epocher());
-    let config = simplex::Config {
-        scheme: member.scheme.clone(),
-        elector: <RoundRobin>::default(),
-        blocker,
-        automaton: automaton.clone(),
-        relay: automaton.clone(),
-        reporter: Reporters::from((automaton, watch)),
-        track_historical_votes: true,
-        strategy: Sequential,
-        // One epoch for ever, so one partition; see `epocher`.
-        partition: format!("{}simplex-0", member.store_prefix),
-        mailbox_size: MAILBOX,
-        epoch: Epoch::zero(),
-        floor: member.floor.clone().map_or_else(|| Floor::Genesis(member.genesis().digest()), Floor::Finalized),
-        replay_buffer: REPLAY_BUFFER,
-        write_buffer: WRITE_BUFFER,
-        page_cache,
-        leader_timeout,
-        certification_timeout: leader_timeout + LEADER_GRACE,
-        timeout_retry: leader_timeout,
-        view_retention: VIEW_RETENTION,
-        skip: SkipPolicy::Enabled { timeout: leader_timeout * 5, budget: SkipBudget::Participants },
-        fetch_timeout: NZDuration!(FETCH_TIMEOUT),
-        fetch_retry_delay: FETCH_RETRY,
-        forward: ForwardPolicy::Disabled,
-    };
-    simplex::Engine::new(context.child("simplex"), config).start(votes, certificates, resolver)
-}
-
-/// The longest payload on any channel: every peer must use the same.
-pub(crate) fn max_message_bytes(validators: usize) -> u32 {
-    let count = u32::try_from(validators).unwrap_or(u32::MAX);
+/// The longest payload on any channel: every peer must use the same, however many sit.
+pub(crate) fn max_message_bytes() -> u32 {
     commonware_p2p::max_message_size(&[
-        simplex::max_payload_size::<Scheme, Digest>(count),
-        marshal::max_payload_size::<Standard<Block>, Scheme>(count, &()),
+        HEADER_BYTES + simplex::max_payload_size::<Scheme, Digest>(MAX_VALIDATORS),
+        marshal::max_payload_size::<Standard<Block>, Scheme>(MAX_VALIDATORS, &()),
         crate::message::MAX_EPOCH_MESSAGE_BYTES,
         crate::limits::MAX_SHARED_BYTES,
+        MAX_ROUND_MESSAGE_BYTES,
     ])
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use commonware_actor::Feedback;
 use commonware_codec::{Copying, Decode, Encode};
 use commonware_consensus::{
-    Reporter,
+    Epochable as _, Reporter,
     simplex::types::{Activity, Attributable, ConflictingFinalize, ConflictingNotarize, NullifyFinalize},
 };
 use commonware_cryptography::{certificate::Verifier, ed25519::PublicKey, sha256::Digest};
@@ -23,6 +23,7 @@ use crate::{
     block::key_bytes,
     committee::{CommitteeError, read_keys, vote_namespace},
     counters::Counters,
+    limits::MAX_VALIDATORS,
 };
 
 pub(crate) type Vote = Activity<Scheme, Digest>;
@@ -50,6 +51,14 @@ pub fn evidence(chain_id: u64, validators: &[[u8; 32]], bytes: &[u8]) -> Result<
         return Err(EvidenceError::False);
     }
     Ok(key_bytes(key))
+}
+
+/// The term of agreement whose committee's keys the evidence is to be checked with, as it says itself.
+pub fn evidence_term(bytes: &[u8]) -> Result<u64, EvidenceError> {
+    let limit = usize::try_from(MAX_VALIDATORS).unwrap_or(usize::MAX);
+    let vote = Vote::decode_cfg(Copying(bytes), &limit).map_err(|_| EvidenceError::Malformed)?;
+    conflict_signer(&vote).ok_or(EvidenceError::Malformed)?;
+    Ok(vote.epoch().get())
 }
 
 /// Each of the two signatures is checked by itself, which uses no randomness (only batches do).
@@ -154,6 +163,7 @@ mod tests {
         for (culprit, bytes) in reports {
             assert_eq!(culprit, validators(4)[2]);
             assert_eq!(evidence(CHAIN_ID, &validators(4), &bytes).unwrap(), culprit);
+            assert_eq!(evidence_term(&bytes).unwrap(), 0);
         }
     }
 
@@ -186,6 +196,8 @@ mod tests {
         let vote = Notarize::sign(&scheme(CHAIN_ID, 3), proposal(1)).unwrap();
         let one_vote: Vote = Activity::Notarize(vote);
         assert!(matches!(check(&one_vote.encode()), Err(EvidenceError::Malformed)));
+        assert!(matches!(evidence_term(&one_vote.encode()), Err(EvidenceError::Malformed)));
+        assert!(matches!(evidence_term(&[7]), Err(EvidenceError::Malformed)));
         for conflict in conflicts(&scheme(CHAIN_ID, 3)) {
             let bytes = conflict.encode();
             assert!(matches!(evidence(CHAIN_ID + 1, &validators(4), &bytes), Err(EvidenceError::False)));

@@ -12,19 +12,25 @@ mod block;
 mod certifier;
 mod collector;
 mod committee;
+mod conductor;
 mod counters;
-mod delivery;
 mod engine;
 mod environment;
 mod evidence;
+mod keeper;
 mod limits;
+mod log_pool;
 mod member;
 mod message;
 mod proposer;
 pub mod reshare;
+mod roster;
+mod seat;
 mod sharing;
 pub mod simulation;
 mod store;
+mod switch;
+mod term_store;
 mod validator;
 
 pub use application::{Application, EpochCertificate, FinalizedBlock, Requests, ShareError, Turn};
@@ -32,11 +38,13 @@ pub use archive::Archive;
 pub use block::{Block, BlockError, Genesis};
 pub use committee::{CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, verify_epoch};
 pub use counters::Counts;
-pub use evidence::{EvidenceError, evidence};
+pub use evidence::{EvidenceError, evidence, evidence_term};
 pub use limits::{
-    MAX_BLOCK_BYTES, MAX_CLOCK_SKEW_MS, MAX_SHARED_BYTES, MAX_TRANSACTIONS, MAX_VALIDATORS, TRANSACTION_BUDGET_BYTES,
+    MAX_BLOCK_BYTES, MAX_CLOCK_SKEW_MS, MAX_LOGS, MAX_SHARED_BYTES, MAX_TRANSACTIONS, MAX_VALIDATORS,
+    TRANSACTION_BUDGET_BYTES,
 };
-pub use member::{Chain, Keys, MemberError, Pacing, public_key};
+pub use member::{Chain, Keys, MemberError, Pacing, SeatKeys, TERM_BLOCKS_MIN, public_key};
+pub use seat::Seat;
 pub use store::StoreError;
 pub use validator::{Config, Handle, StartError, Validator};
 

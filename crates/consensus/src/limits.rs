@@ -1,9 +1,18 @@
 //! Every bound of the room in one place.
 
+use std::{num::NonZeroUsize, time::Duration};
+
+use commonware_consensus::types::ViewDelta;
+use commonware_utils::NZUsize;
+
 /// The longest canonical block.
 pub const MAX_BLOCK_BYTES: usize = 1 << 20;
 /// The most transactions in one block.
 pub const MAX_TRANSACTIONS: usize = 4096;
+/// The most dealers' logs in one block.
+pub const MAX_LOGS: usize = 256;
+/// What a proposer may fill with dealers' logs, each counted with its length prefix, on top of which transactions come.
+pub(crate) const LOG_BUDGET_BYTES: usize = 256 << 10;
 /// What a proposer may fill with transactions, each counted with its length prefix; the rest is the header.
 pub const TRANSACTION_BUDGET_BYTES: usize = MAX_BLOCK_BYTES - 512;
 /// How far a block's time may be ahead of the local clock before the vote waits.
@@ -18,3 +27,10 @@ pub(crate) const EARLY_EPOCHS: u64 = 64;
 pub(crate) const RESENDS_PER_TICK: usize = 64;
 /// The most unfinalized ancestors shown to a proposer.
 pub(crate) const MAX_ANCESTORS: usize = 16;
+/// Messages that wait for one part of a validator.
+pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(256);
+/// How long a peer may take to give what it was asked for, and when another is asked.
+pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const FETCH_RETRY: Duration = Duration::from_millis(100);
+/// Views of votes and blocks kept behind the finalized tip.
+pub(crate) const VIEW_RETENTION: ViewDelta = ViewDelta::new(64);

@@ -19,9 +19,10 @@ use futures::{FutureExt, StreamExt, pin_mut, select_biased};
 
 use crate::{
     Application, Block, Pacing, Scheme, Turn,
-    block::{BlockContext, fitting},
+    block::{BlockContext, Content, fitting},
     environment::{Environment, now_ms},
-    limits::{MAX_ANCESTORS, MAX_CLOCK_SKEW_MS, TRANSACTION_BUDGET_BYTES},
+    limits::{MAX_ANCESTORS, MAX_CLOCK_SKEW_MS},
+    log_pool::LogPool,
 };
 
 #[derive(Clone)]
@@ -31,23 +32,26 @@ pub(crate) struct Proposer {
     /// Height of the newest block that the application was given.
     pub delivered: Arc<AtomicU64>,
     pub pacing: Pacing,
+    pub logs: LogPool,
 }
 
 impl Proposer {
     /// Waits until something is pending or the idle time is over, and returns what was pending.
-    async fn gather<E: Environment>(&self, clock: &E, unfinalized: &[&Block], parent: &Block) -> Vec<Vec<u8>> {
+    async fn gather<E: Environment>(&self, clock: &E, unfinalized: &[&Block], parent: &Block) -> Content {
         let idle = self.pacing.idle_ms;
         let deadline = parent.time_ms().min(now_ms(clock)).saturating_add(idle);
-        let turn = Turn { parent_height: parent.height(), unfinalized, budget_bytes: TRANSACTION_BUDGET_BYTES };
         loop {
             // Listen before looking: a transaction that arrives in between must not be slept through.
             let woken = self.wake.notified();
             pin_mut!(woken);
             woken.as_mut().enable();
-            let transactions = fitting(self.application.propose(&turn));
+            let logs = self.logs.take(parent.height().saturating_add(1), unfinalized);
+            let budget_bytes = Content::budget(&logs);
+            let turn = Turn { parent_height: parent.height(), unfinalized, budget_bytes };
+            let transactions = fitting(self.application.propose(&turn), budget_bytes);
             let left = deadline.saturating_sub(now_ms(clock));
-            if !transactions.is_empty() || left == 0 {
-                return transactions;
+            if !transactions.is_empty() || !logs.is_empty() || left == 0 {
+                return Content { logs, transactions };
             }
             select_biased! {
                 () = woken.fuse() => {}
@@ -79,9 +83,9 @@ impl<E: Environment> commonware_consensus::Application<E> for Proposer {
         let parent = ancestry.peek()?.clone();
         let ancestors = self.unfinalized(ancestry).await;
         let unfinalized: Vec<&Block> = ancestors.iter().map(Digested::inner).collect();
-        let transactions = self.gather(&environment, &unfinalized, parent.inner()).await;
+        let content = self.gather(&environment, &unfinalized, parent.inner()).await;
         let time_ms = now_ms(&environment).max(parent.inner().time_ms());
-        let block = Block::on(parent.inner(), context, time_ms, transactions);
+        let block = Block::on(parent.inner(), context, time_ms, content);
         Some(Digested::compute(block, &Sequential).await)
     }
 
@@ -109,6 +113,7 @@ mod tests {
             tests::{sample, sample_genesis},
         },
         recorder::Recorder,
+        reshare::TermRules,
     };
     use commonware_consensus::{Application as _, CertifiableBlock, marshal::ancestry};
     use commonware_runtime::{Clock, Runner, Spawner, Supervisor, deterministic};
@@ -126,6 +131,7 @@ mod tests {
             wake: Arc::new(Notify::new()),
             delivered: Arc::new(AtomicU64::new(0)),
             pacing: Pacing { idle_ms: 200 },
+            logs: LogPool::new(TermRules { chain_id: 1, length: 2 }),
         };
         deterministic::Runner::new(config).start(|context| scenario(context, proposer, application))
     }
@@ -160,8 +166,11 @@ mod tests {
     }
 
     /// What is proposed on a parent of this age, and after how long.
-    async fn propose(context: &deterministic::Context, mut proposer: Proposer, parent_age_ms: u64) -> (Block, u64) {
-        let parent = sample(START_MS - parent_age_ms, &[b"earlier"]);
+    async fn propose(context: &deterministic::Context, proposer: Proposer, parent_age_ms: u64) -> (Block, u64) {
+        propose_on(context, proposer, sample(START_MS - parent_age_ms, &[b"earlier"])).await
+    }
+
+    async fn propose_on(context: &deterministic::Context, mut proposer: Proposer, parent: Block) -> (Block, u64) {
         let ancestry = ancestry::from_iter([digested(parent.clone()), digested(sample_genesis())]);
         let block = proposer.propose((context.child("propose"), parent.context()), ancestry, ()).await.unwrap();
         (block.inner().clone(), now_ms(context) - START_MS)
@@ -207,6 +216,16 @@ mod tests {
         });
         assert!((60..70).contains(&after_ms), "{after_ms}");
         assert_eq!(block.transactions(), [b"later".to_vec()]);
+    }
+
+    #[test]
+    fn a_dealers_log_is_proposed_at_once() {
+        let (block, after_ms) = at_start(|context, proposer, _| async move {
+            proposer.logs.add([1; 32], b"log".to_vec());
+            let grandparent = sample(START_MS, &[]);
+            propose_on(&context, proposer, grandparent).await
+        });
+        assert!(after_ms < 10 && block.logs() == [b"log".to_vec()], "{after_ms}");
     }
 
     #[test]

@@ -23,4 +23,4 @@ pub use ceremony::{Ceremony, CeremonyError, Closed, Effect, Finished, NewShare, 
 pub use logs::{LogError, Outcome, RoundFailure, RoundLogs};
 pub use message::{MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES};
 pub use round::{Committee, Round, RoundPlan};
-pub use terms::{Folded, LogRefused, Stayed, TermError, TermRules, TermState, Terms, Turned};
+pub use terms::{ENDLESS, Folded, LogRefused, Stayed, TermError, TermRules, TermState, Terms, Turned};

@@ -5,7 +5,11 @@
 
 mod traitor;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::simulated::{self, Network, Oracle};
@@ -14,11 +18,14 @@ use commonware_utils::{NZUsize, Probability};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
-    Application, Chain, CommitteeError, Genesis, Keys, MemberError, Pacing, StoreError, deal,
+    Application, Chain, CommitteeError, Genesis, Keys, MemberError, Pacing, Seat, StoreError,
+    conductor::Track,
+    deal,
     engine::{self, Channels, QUOTAS, max_message_bytes},
     environment::now_ms,
     member::Member,
     public_key,
+    roster::Roster,
     validator::quota,
 };
 
@@ -55,12 +62,13 @@ impl Settings {
         let chain = Chain {
             chain_id: 31_337,
             genesis: Genesis { digest: [0; 32], time_ms: 0 },
-            validators: keys,
+            seats: keys.into_iter().map(Seat::sole).collect(),
             polynomial: dealing.polynomial,
             pacing: Pacing::default(),
+            term_blocks: None,
         };
         let own = signing_keys.into_iter().zip(dealing.shares);
-        let keys = own.map(|(signing_key, share)| Keys { signing_key, share }).collect();
+        let keys = own.map(|(signing_key, share)| Keys::sole(signing_key, Some(share))).collect();
         let link = Link { latency_ms: 10, jitter_ms: 3, loss_percent: 0 };
         Ok(Self { seed, chain, keys, link, tick_ms: 50, limit_ms: 600_000 })
     }
@@ -86,6 +94,7 @@ enum Order {
     Crash(usize),
     Start(usize),
     Betray(usize),
+    Misdeal(usize),
     Connect(usize, usize, bool),
     RestartAll,
     Finish,
@@ -115,6 +124,11 @@ impl World {
     /// Puts a traitor in a validator's seat, for the rest of this life of the network: it signs votes that exclude each other.
     pub fn betray(&mut self, validator: usize) {
         self.orders.push(Order::Betray(validator));
+    }
+
+    /// From its next start on, what a validator deals to some is not what it deals to the others, and does not hold.
+    pub fn misdeal(&mut self, validator: usize) {
+        self.orders.push(Order::Misdeal(validator));
     }
 
     /// Cuts both directions between two validators.
@@ -236,6 +250,28 @@ struct Stage<'a> {
     link: simulated::Link,
     members: &'a [Member],
     running: Vec<Option<Task<()>>>,
+    /// What each knows of the terms: traitors know what all know.
+    rosters: Rosters,
+    liars: BTreeSet<usize>,
+}
+
+type Rosters = Arc<Mutex<Vec<Option<Roster>>>>;
+
+/// Everybody is connected to everybody from the start.
+struct Connected;
+
+impl Track for Connected {
+    fn track(&mut self, _sitting: &[PublicKey]) {}
+}
+
+/// A false share for every second seat, and a false word about what was acknowledged.
+fn tamper(to: &[u8; 32], mut bytes: Vec<u8>) -> Vec<u8> {
+    if to[0].is_multiple_of(2)
+        && let Some(last) = bytes.last_mut()
+    {
+        *last ^= 1;
+    }
+    bytes
 }
 
 impl<'a> Stage<'a> {
@@ -245,7 +281,7 @@ impl<'a> Stage<'a> {
         members: &'a [Member],
     ) -> Result<Self, SimulationError> {
         let config = simulated::Config {
-            max_size: max_message_bytes(members.len()),
+            max_size: max_message_bytes(),
             max_peers_per_set: std::num::NonZeroUsize::new(members.len()).unwrap_or(std::num::NonZeroUsize::MIN),
             disconnect_on_block: true,
             tracked_peer_sets: NZUsize!(1),
@@ -260,7 +296,8 @@ impl<'a> Stage<'a> {
             success_rate: Probability::new(kept, 100).ok_or(SimulationError::Network("loss".to_owned()))?,
         };
         let running = members.iter().map(|_| None).collect();
-        let stage = Self { oracle, link, members, running };
+        let rosters = Arc::new(Mutex::new(members.iter().map(|_| None).collect()));
+        let stage = Self { oracle, link, members, running, rosters, liars: BTreeSet::new() };
         for one in 0..members.len() {
             for other in 0..one {
                 stage.connect(one, other, true).await?;
@@ -293,9 +330,14 @@ impl<'a> Stage<'a> {
         scenario: &mut dyn Scenario,
     ) -> Result<(), SimulationError> {
         self.crash(validator).await?;
-        let member = self.member(validator)?.clone();
+        let mut member = self.member(validator)?.clone();
+        member.forget_terms();
+        member.tamper = self.liars.contains(&validator).then_some(tamper);
+        if let Some(place) = self.rosters.lock().unwrap_or_else(PoisonError::into_inner).get_mut(validator) {
+            *place = Some(member.roster.clone());
+        }
         let control = self.oracle.control(member.me.clone());
-        let [votes, certificates, resolver, blocks, backfill, epochs, shared] = QUOTAS.map(quota);
+        let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds] = QUOTAS.map(quota);
         let channels = Channels {
             votes: control.register(0, votes).await?,
             certificates: control.register(1, certificates).await?,
@@ -304,12 +346,13 @@ impl<'a> Stage<'a> {
             backfill: control.register(4, backfill).await?,
             epochs: control.register(5, epochs).await?,
             shared: control.register(6, shared).await?,
+            rounds: control.register(7, rounds).await?,
         };
         let peers = self.oracle.manager();
         let application = scenario.application(validator);
         let child = context.child("validator").with_attribute("index", validator);
         let task = child.spawn(move |context| async move {
-            match engine::start(context, member, application, channels, peers, control).await {
+            match engine::start(context, member, application, channels, peers, control, Connected).await {
                 Ok(running) => {
                     let _ = futures::future::select_all(running.tasks).await;
                     std::panic::panic_any("a part of a simulated validator ended");
@@ -326,11 +369,11 @@ impl<'a> Stage<'a> {
     /// Ends the honest validator and seats a traitor with its key.
     async fn betray(&mut self, context: &deterministic::Context, validator: usize) -> Result<(), SimulationError> {
         self.crash(validator).await?;
-        let member = self.member(validator)?;
+        let member = self.member(validator)?.clone();
         let votes = self.oracle.control(member.me.clone()).register(0, quota(QUOTAS[0])).await?;
         let child = context.child("traitor").with_attribute("index", validator);
-        let scheme = member.scheme.clone();
-        let task = child.spawn(move |_context| traitor::betray(scheme, votes));
+        let rosters = Arc::clone(&self.rosters);
+        let task = child.spawn(move |_context| traitor::betray(member, rosters, votes));
         if let Some(place) = self.running.get_mut(validator) {
             *place = Some(task);
         }
@@ -358,6 +401,10 @@ impl<'a> Stage<'a> {
                 Order::Crash(validator) => self.crash(validator).await?,
                 Order::Start(validator) => self.start(context, validator, scenario).await?,
                 Order::Betray(validator) => self.betray(context, validator).await?,
+                Order::Misdeal(validator) => {
+                    self.member(validator)?;
+                    self.liars.insert(validator);
+                }
                 Order::Connect(one, other, connected) => self.connect(one, other, connected).await?,
                 Order::RestartAll => return Ok(Some(End::RestartAll)),
                 Order::Finish => return Ok(Some(End::Finished)),

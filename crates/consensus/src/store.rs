@@ -28,6 +28,12 @@ pub enum StoreError {
     Archive { name: &'static str, source: commonware_storage::archive::Error },
     #[error("failed to use epoch roots: {0}; hint: check the disk, then restart")]
     Roots(#[from] metadata::Error),
+    #[error("failed to read or write a secret of a term: {0}; hint: the directory belongs to another signing key")]
+    Sealed(storage::SealError),
+    #[error("failed to go on with the terms in this directory: {0}; hint: empty it and begin anew")]
+    Terms(#[from] crate::reshare::TermError),
+    #[error("failed to go on with the terms in this directory: {0}")]
+    Committee(#[from] crate::CommitteeError),
 }
 
 /// One cache for all archives of a validator. A page and its 12-byte checksum fill 4,096 bytes.
@@ -98,9 +104,43 @@ impl Read for Certificate {
     }
 }
 
+/// An epoch's root, and the term whose committee certifies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Root {
+    digest: Digest,
+    term: u64,
+}
+
+impl Write for Root {
+    fn write(&self, out: &mut impl BufMut) {
+        self.digest.write(out);
+        self.term.write(out);
+    }
+}
+
+impl FixedSize for Root {
+    const SIZE: usize = Digest::SIZE + u64::SIZE;
+}
+
+impl Read for Root {
+    type Cfg = ();
+
+    fn read_cfg(input: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
+        Ok(Self { digest: Digest::read(input)?, term: u64::read(input)? })
+    }
+}
+
+/// An epoch that waits for its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Uncertified {
+    pub epoch: u64,
+    pub digest: [u8; 32],
+    pub term: u64,
+}
+
 /// Epoch roots without a certificate, and the certificates.
 pub(crate) struct CertificateStore<E: Environment> {
-    roots: Metadata<E, U64, Digest>,
+    roots: Metadata<E, U64, Root>,
     certificates: immutable::Archive<E, Digest, Certificate>,
 }
 
@@ -115,9 +155,12 @@ impl<E: Environment> CertificateStore<E> {
     }
 
     /// Epochs with a root and without a certificate, oldest first.
-    pub fn uncertified(&self) -> Vec<(u64, [u8; 32])> {
-        let roots = self.roots.keys().filter_map(|epoch| Some((u64::from(epoch), self.roots.get(epoch)?.0)));
-        let mut roots: Vec<_> = roots.collect();
+    pub fn uncertified(&self) -> Vec<Uncertified> {
+        let waits = |epoch: &U64| {
+            let Root { digest, term } = self.roots.get(epoch)?;
+            Some(Uncertified { epoch: u64::from(epoch), digest: digest.0, term: *term })
+        };
+        let mut roots: Vec<_> = self.roots.keys().filter_map(waits).collect();
         roots.sort_unstable();
         roots
     }
@@ -129,7 +172,7 @@ impl<E: Environment> CertificateStore<E> {
     }
 
     pub fn root(&self, epoch: u64) -> Option<[u8; 32]> {
-        self.roots.get(&U64::from(epoch)).map(|digest| digest.0)
+        self.roots.get(&U64::from(epoch)).map(|root| root.digest.0)
     }
 
     pub async fn certificate(&self, epoch: u64) -> Result<Option<(EpochCertificate, Signature)>, StoreError> {
@@ -141,8 +184,9 @@ impl<E: Environment> CertificateStore<E> {
     }
 
     /// Durable when it returns: only then may the root be signed.
-    pub async fn put_root(mut self, epoch: u64, digest: [u8; 32]) -> Result<Self, StoreError> {
-        self.roots = self.roots.put_sync(U64::from(epoch), Digest(digest)).await?;
+    pub async fn put_root(mut self, root: Uncertified) -> Result<Self, StoreError> {
+        let value = Root { digest: Digest(root.digest), term: root.term };
+        self.roots = self.roots.put_sync(U64::from(root.epoch), value).await?;
         Ok(self)
     }
 

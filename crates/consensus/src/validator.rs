@@ -16,7 +16,7 @@ use commonware_codec::{Copying, DecodeExt, Encode as _};
 use commonware_consensus::types::Height;
 use commonware_cryptography::{ChaCha20Poly1305, Digestible, ed25519::PublicKey};
 use commonware_p2p::{
-    Address, AddressableManager,
+    Address, AddressableManager, AddressableTrackedPeers,
     authenticated::lookup::{self, Network},
 };
 use commonware_runtime::{Metrics, Quota, Runner, Spawner, Supervisor, tokio};
@@ -30,6 +30,7 @@ use futures::{FutureExt, future, select_biased};
 use crate::{
     Application, Archive, Chain, Counts, EpochCertificate, FinalizedBlock, Keys, MemberError, Requests, StoreError,
     application::Command,
+    conductor::Track,
     engine::{self, Channels, QUOTAS, Running, max_message_bytes},
     member::Member,
 };
@@ -42,7 +43,8 @@ const FLOOR_DEPTH: u64 = 64;
 pub struct Config {
     pub chain: Chain,
     pub keys: Keys,
-    /// Where each validator is reached; our own entry is not used.
+    /// Where each node that sits first is reached, and others that are known; our own entry is not used. Those of who sits later come
+    /// from [`Application::addresses`].
     pub addresses: Vec<([u8; 32], SocketAddr)>,
     /// Where we listen.
     pub listen: SocketAddr,
@@ -145,7 +147,7 @@ impl Handle {
     /// not be waited for inside a callback of [`Application`].
     pub async fn block(&self, height: u64) -> Option<FinalizedBlock> {
         let block = self.running.mailbox.get_block(Height::new(height)).await?;
-        Some(FinalizedBlock { block: block.inner_shared(), digest: block.digest().0 })
+        Some(FinalizedBlock { block: block.inner_shared(), digest: block.digest().0, seated: None })
     }
 
     /// The finalized blocks from `from` up to `to`, both included, as far as the archive goes without a gap.
@@ -214,14 +216,72 @@ impl Drop for Handle {
 }
 
 fn read_addresses(config: &Config) -> Result<Map<PublicKey, Address>, StartError> {
-    let mut addresses = Vec::with_capacity(config.chain.validators.len());
-    for key in &config.chain.validators {
-        let found = config.addresses.iter().find(|(named, _)| named == key);
-        let (_, address) = found.ok_or(StartError::NoAddress(*key))?;
+    for seat in &config.chain.seats {
+        if !config.addresses.iter().any(|(named, _)| *named == seat.node) {
+            return Err(StartError::NoAddress(seat.node));
+        }
+    }
+    let mut addresses = Vec::with_capacity(config.addresses.len());
+    for (key, address) in &config.addresses {
         let public = PublicKey::decode(Copying(key)).map_err(|_| StartError::NoAddress(*key))?;
         addresses.push((public, Address::from(*address)));
     }
     Ok(Map::from_iter_dedup(addresses))
+}
+
+/// Nodes of which one is connected to so many at once; more are not tracked.
+fn peers_max(member: &Member, known: usize) -> usize {
+    if member.rules.turns() { known.saturating_mul(2).max(16) } else { known.max(1) }
+}
+
+/// Who sits, and what the application knows of where nodes are.
+type Told = (Vec<PublicKey>, Vec<(PublicKey, Address)>);
+
+/// Tells the network whom to know, whenever that changes.
+struct Tracked {
+    oracle: lookup::Oracle<PublicKey>,
+    application: Arc<dyn Application>,
+    me: PublicKey,
+    /// From the start.
+    known: Vec<(PublicKey, Address)>,
+    peers_max: usize,
+    index: u64,
+    last: Option<Told>,
+}
+
+impl Track for Tracked {
+    fn track(&mut self, sitting: &[PublicKey]) {
+        let read = |(key, address): ([u8; 32], SocketAddr)| {
+            Some((PublicKey::decode(Copying(&key)).ok()?, Address::from(address)))
+        };
+        let told: Vec<_> = self.application.addresses().into_iter().filter_map(read).collect();
+        let now = Some((sitting.to_vec(), told));
+        if self.last == now {
+            return;
+        }
+        self.last = now;
+        let told = self.last.iter().flat_map(|(_, told)| told);
+        // What is told later of a node holds.
+        let addresses: std::collections::BTreeMap<PublicKey, Address> =
+            self.known.iter().chain(told).cloned().collect();
+        let mut sitting = sitting.to_vec();
+        sitting.sort();
+        sitting.dedup();
+        // We count, in the set or not.
+        let room = self.peers_max.saturating_sub(usize::from(!sitting.contains(&self.me)));
+        let place = |node: &PublicKey| Some((node.clone(), addresses.get(node)?.clone()));
+        let primary: Vec<_> = sitting.iter().filter_map(place).take(room).collect();
+        let room = room.saturating_sub(primary.len());
+        let others = addresses.iter().filter(|(node, _)| **node != self.me && !sitting.contains(node));
+        let secondary: Vec<_> = others.take(room).map(|(node, address)| (node.clone(), address.clone())).collect();
+        if primary.len() < sitting.len() {
+            let unknown = sitting.len().saturating_sub(primary.len());
+            tracing::warn!(unknown, "nodes that sit have no known address");
+        }
+        self.index = self.index.saturating_add(1);
+        let peers = AddressableTrackedPeers::new(Map::from_iter_dedup(primary), Map::from_iter_dedup(secondary));
+        self.oracle.track(self.index, peers);
+    }
 }
 
 fn lock_directory(directory: &std::path::Path) -> Result<File, StartError> {
@@ -276,9 +336,14 @@ fn run(
         .with_thread_stack_size(2 << 20)
         .with_tcp_nodelay(Some(true));
     tokio::Runner::new(runtime).start(|context| async move {
-        let (network, channels, oracle) = open_network(&context, &config, &member, addresses);
+        let known = addresses.iter_pairs().map(|(node, address)| (node.clone(), address.clone())).collect();
+        let peers_max = peers_max(&member, addresses.len());
+        let (network, channels, oracle) = open_network(&context, &config, &member, addresses, peers_max);
         let network = network.start();
-        let outcome = engine::start(context.child("validator"), member, application, channels, oracle.clone(), oracle);
+        let (told, me, index, last) = (application.clone(), member.me.clone(), 0, None);
+        let track = Tracked { oracle: oracle.clone(), application: told, me, known, peers_max, index, last };
+        let validator = context.child("validator");
+        let outcome = engine::start(validator, member, application, channels, oracle.clone(), oracle, track);
         let Running { mailbox, requests, counters, mut tasks } = match outcome.await {
             Ok(running) => running,
             Err(error) => {
@@ -309,6 +374,7 @@ fn open_network(
     config: &Config,
     member: &Member,
     addresses: Map<PublicKey, Address>,
+    peers_max: usize,
 ) -> (LookupNetwork, LookupChannels, lookup::Oracle<PublicKey>) {
     let sake = Sake {
         signer: member.signer.clone(),
@@ -317,15 +383,15 @@ fn open_network(
         version: sake::Version::V1,
     };
     let handshake = Cups::<_, ChaCha20Poly1305>::new(sake, cups::Version::V1);
-    let peers = std::num::NonZeroUsize::new(addresses.len()).unwrap_or(std::num::NonZeroUsize::MIN);
-    let bytes = max_message_bytes(addresses.len());
+    let peers = std::num::NonZeroUsize::new(peers_max).unwrap_or(std::num::NonZeroUsize::MIN);
+    let bytes = max_message_bytes();
     let mut settings = lookup::Config::local(handshake, &member.namespace, config.listen, peers, bytes, NZUsize!(256));
     settings.tracked_peer_sets = std::num::NonZeroUsize::MIN;
     settings.peer_connection_cooldown = Duration::from_millis(500);
     settings.dial_frequency = Duration::from_millis(100);
     let (mut network, mut oracle) = Network::new(context.child("network"), settings);
     oracle.track(0, addresses);
-    let [votes, certificates, resolver, blocks, backfill, epochs, shared] = QUOTAS.map(quota);
+    let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds] = QUOTAS.map(quota);
     let channels = Channels {
         votes: network.register(0, votes),
         certificates: network.register(1, certificates),
@@ -334,6 +400,7 @@ fn open_network(
         backfill: network.register(4, backfill),
         epochs: network.register(5, epochs),
         shared: network.register(6, shared),
+        rounds: network.register(7, rounds),
     };
     (network, channels, oracle)
 }

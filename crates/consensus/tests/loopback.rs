@@ -12,7 +12,7 @@ use std::{
 };
 
 use consensus::{
-    Archive, Chain, Config, Genesis, Handle, Keys, Pacing, StartError, Validator, deal, public_key, verify_epoch,
+    Archive, Chain, Config, Genesis, Handle, Keys, Pacing, Seat, StartError, Validator, deal, public_key, verify_epoch,
 };
 use rand::{SeedableRng, rngs::StdRng};
 use recorder::{EPOCH_BLOCKS, Recorder};
@@ -41,13 +41,14 @@ fn devnet_of(count: u8, directory: &Path, idle_ms: u64) -> Devnet {
     let chain = Chain {
         chain_id: CHAIN_ID,
         genesis: Genesis { digest: [7; 32], time_ms: 1_000 },
-        validators,
+        seats: validators.into_iter().map(Seat::sole).collect(),
         polynomial: dealing.polynomial,
         pacing: Pacing { idle_ms },
+        term_blocks: None,
     };
     let configs = (0..usize::from(count)).map(|index| Config {
         chain: chain.clone(),
-        keys: Keys { signing_key: signing_keys[index], share: dealing.shares[index].clone() },
+        keys: Keys::sole(signing_keys[index], Some(dealing.shares[index].clone())),
         listen: addresses[index].1,
         addresses: addresses.clone(),
         directory: directory.join(format!("validator-{index}")),
@@ -185,7 +186,7 @@ fn what_cannot_start_says_why() {
     assert!(matches!(refusal(&|config| config.addresses.truncate(3)), StartError::NoAddress(_)));
     assert!(matches!(refusal(&|config| config.keys.signing_key = [99; 32]), StartError::Member(_)));
     assert!(matches!(
-        refusal(&|config| config.keys.share = devnet.configs[1].keys.share.clone()),
+        refusal(&|config| config.keys.seats[0].share = devnet.configs[1].keys.seats[0].share.clone()),
         StartError::Member(_)
     ));
     let file = directory.path().join("file");
@@ -225,3 +226,46 @@ fn an_archive_of_the_newest_loses_whole_sections_and_goes_on_after_a_restart() {
     let refused = Validator::start(config, resumed).err().unwrap();
     assert!(matches!(refused, StartError::OtherArchive { ref found, expected: "whole", .. } if found == "newest"));
 }
+
+#[test]
+fn a_committee_changes_on_real_sockets_under_one_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let Devnet { mut configs, group_key } = devnet(directory.path(), 20);
+    let joiner = public_key(&[5; 32]).unwrap();
+    let mut fifth = configs[0].clone();
+    fifth.listen = free_addresses(1)[0];
+    fifth.keys = Keys::sole([5; 32], None);
+    fifth.directory = directory.path().join("validator-4");
+    configs.push(fifth);
+    let told = (joiner, configs[4].listen);
+    for config in &mut configs {
+        config.chain.term_blocks = Some(TERM_BLOCKS);
+        config.addresses.push(told);
+    }
+    let applications: Vec<_> = (0..5).map(|_| Arc::new(Recorder::default())).collect();
+    let mut handles: Vec<_> =
+        configs.iter().zip(&applications).map(|(config, application)| start(config, application)).collect();
+    wait("a block", LIMIT, || applications[0].height() >= 1);
+    let names: Vec<Seat> = (2..=5).map(|seed| Seat::sole(public_key(&[seed; 32]).unwrap())).collect();
+    applications[0].submit(recorder::naming(&names));
+    let sits = |application: &Arc<Recorder>| {
+        let record = application.record();
+        record.seated.values().any(|seats| seats.iter().any(|seat| seat.key == joiner))
+    };
+    wait("the fifth to be seated", LIMIT * 3, || applications.iter().all(sits));
+    // The first left; without another one, the fifth is needed.
+    handles.remove(1).stop().unwrap();
+    let height = applications[4].height();
+    wait("blocks that the fifth is needed for", LIMIT, || applications[4].height() > height + 2 * TERM_BLOCKS);
+    let newest = applications[4].record().certificates.last_key_value().map(|(_, newest)| newest.clone()).unwrap();
+    assert!(newest.epoch * EPOCH_BLOCKS > height, "epochs of the new committee are certified");
+    assert!(verify_epoch(CHAIN_ID, &group_key, &newest.digest, &newest.signature).unwrap());
+    // Its shares and its term lie on the disk.
+    handles.remove(3).stop().unwrap();
+    let resumed = Arc::new(Recorder::from_snapshot(applications[4].record().clone()));
+    let before = resumed.height();
+    handles.push(start(&configs[4], &resumed));
+    wait("blocks after its restart", LIMIT, || resumed.height() > before + 10);
+}
+
+const TERM_BLOCKS: u64 = 40;

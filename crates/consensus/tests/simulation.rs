@@ -157,8 +157,9 @@ fn a_traitor_of_four_is_caught_with_evidence_and_cannot_make_a_fork_or_a_halt() 
         assert!(!reports.is_empty(), "seed {seed}: nobody noticed");
         for (culprit, bytes) in reports {
             assert_eq!(culprit, consensus::public_key(&settings.keys[2].signing_key).unwrap(), "seed {seed}");
-            let (chain, validators) = (settings.chain.chain_id, &settings.chain.validators);
-            assert_eq!(consensus::evidence(chain, validators, &bytes).unwrap(), culprit, "seed {seed}");
+            let validators: Vec<[u8; 32]> = settings.chain.seats.iter().map(|seat| seat.key).collect();
+            let proven = consensus::evidence(settings.chain.chain_id, &validators, &bytes);
+            assert_eq!(proven.unwrap(), culprit, "seed {seed}");
         }
     }
 }

@@ -10,7 +10,7 @@ use evm::modules::{
     parameters,
     staking::{self, BeginTerm, JailAbsent, Observe, Reward},
 };
-use protocol::{Amount, NodeId, PublicKey, registry::node_id};
+use protocol::{Amount, List, NodeId, PublicKey, registry::node_id};
 
 use crate::{
     event::Event,
@@ -26,6 +26,9 @@ const ABSENT_FROM: u64 = 16;
 struct Served {
     node: NodeId,
     proposed: u64,
+    seats: u64,
+    /// Whether it sits, and did as the term began.
+    is_old: bool,
     /// What backs it, if it may earn.
     coins: Amount,
     is_jailed: bool,
@@ -58,7 +61,8 @@ fn enact(present: &mut Present) {
 }
 
 fn count(present: &mut Present, proposer: &PublicKey) {
-    let node = node_id(proposer);
+    let seat = present.state.network.seats.iter().find(|seat| seat.key == *proposer);
+    let node = seat.map_or_else(|| node_id(proposer), |seat| seat.node);
     if !present.state.network.committee.contains(&node) {
         return;
     }
@@ -72,12 +76,15 @@ fn count(present: &mut Present, proposer: &PublicKey) {
 fn end_term(present: &mut Present) {
     let served = served(present);
     let blocks = served.iter().fold(0_u64, |sum, one| sum.saturating_add(one.proposed));
-    let expected = u64::try_from(served.len()).ok().and_then(|count| blocks.checked_div(count)).unwrap_or(0);
+    let seats = served.iter().fold(0_u64, |sum, one| sum.saturating_add(one.seats));
     let backing = served.iter().fold(0, |sum: Amount, one| sum.saturating_add(one.coins));
     let pool = present.state.purse.read(staking::reward_pool).unwrap_or(0);
     let budget = part(pool, present.state.small(&parameters::TERM_REWARD));
     for one in &served {
         let (node, id) = (one.node, B256::from(one.node.0));
+        // Who has left is asked for nothing more.
+        let part = blocks.saturating_mul(one.seats).checked_div(seats).unwrap_or(0);
+        let expected = if one.seats == 0 { one.proposed } else { part };
         let missed = expected.saturating_sub(one.proposed);
         let seen = Observe { node: id, signed: one.proposed, missed, audits_passed: 0, audits_failed: 0 };
         let _: Result<(), _> = present.perform(&seen);
@@ -86,12 +93,13 @@ fn end_term(present: &mut Present) {
         if coins > 0 && present.perform(&Reward { node: id, coins }).is_ok() {
             present.events.push(Event::Rewarded { node, amount: coins });
         }
-        if one.proposed == 0 && expected >= ABSENT_FROM && !one.is_jailed {
+        if one.is_old && one.proposed == 0 && expected >= ABSENT_FROM && !one.is_jailed {
             let _: Result<(), _> = present.perform(&JailAbsent { node: id });
             present.events.push(Event::Jailed { node });
         }
         present.state.duties.remove(&node);
     }
+    present.state.network.newcomers = List::default();
 }
 
 fn served(present: &Present) -> Vec<Served> {
@@ -102,11 +110,20 @@ fn served(present: &Present) -> Vec<Served> {
         Served {
             node: *node,
             proposed: state.duties.get(node).map_or(0, |duty| duty.proposed),
+            seats: state
+                .network
+                .seats
+                .iter()
+                .filter(|seat| seat.node == *node)
+                .fold(0_u64, |sum, _| sum.saturating_add(1)),
+            is_old: !state.network.newcomers.contains(node),
             coins: staked.filter(|_| !is_jailed).map_or(0, |staked| staked.coins),
             is_jailed,
         }
     };
-    state.network.committee.iter().map(of).collect()
+    let committee = &state.network.committee;
+    let left = state.duties.rows().map(|duty| duty.node).filter(|node| !committee.contains(node));
+    committee.iter().copied().chain(left).map(|node| of(&node)).collect()
 }
 
 #[cfg(test)]

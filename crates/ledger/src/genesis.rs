@@ -24,7 +24,7 @@ use crate::{
     actions::founding_of,
     allocation::{AllocationRecord, GenesisAllocation},
     purse::{Head, LOCKED, STAKING, address_of, locked_at_genesis},
-    records::{AccountRecord, COMMITTEE_MAX, ListedNode, NetworkRecord},
+    records::{AccountRecord, COMMITTEE_MAX, ListedNode, NetworkRecord, SeatRecord},
     rules::{MILLION, Rules},
     state::State,
 };
@@ -140,7 +140,8 @@ impl Genesis {
 
     fn network(&self) -> Result<NetworkRecord, GenesisError> {
         let validators = self.nodes.iter().filter(|node| node.role == Role::Validator);
-        let committee: Vec<_> = validators.map(|node| node_id(&node.key)).collect();
+        let seats: Vec<_> = validators.map(|node| SeatRecord { key: node.key, node: node_id(&node.key) }).collect();
+        let committee: Vec<_> = seats.iter().map(|seat| seat.node).collect();
         let found = committee.len();
         let refused = GenesisError::Validators { found, limit: COMMITTEE_MAX };
         if committee.is_empty() {
@@ -151,7 +152,11 @@ impl Genesis {
             genesis: self.digest(),
             genesis_time_ms: self.time_ms,
             rules: self.rules.clone(),
-            committee: List::new(committee).map_err(|_| refused)?,
+            committee: List::new(committee).map_err(|_| refused.clone())?,
+            term: 0,
+            seats: List::new(seats).map_err(|_| refused)?,
+            seats_before: List::default(),
+            newcomers: List::default(),
             supply: self.supply()?,
         })
     }
@@ -278,6 +283,8 @@ impl Genesis {
                 endpoint: node.endpoint.clone(),
                 registered_epoch: 0,
                 models: node.models.clone(),
+                agreement: Text::default(),
+                seat_keys: List::default(),
             },
             KeyRecord {
                 key: node.key,

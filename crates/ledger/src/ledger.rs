@@ -102,7 +102,8 @@ impl Ledger {
             outcomes.push(Outcome { id, result });
         }
         let (head, logs) = self.present.state.settle();
-        let next = surroundings(&head.header, self.present.open.time_ms, &block.proposer);
+        let earner = self.earner(&block.proposer);
+        let next = surroundings(&head.header, self.present.open.time_ms, &earner);
         let events = std::mem::take(&mut self.present.events);
         let executed = Executed { height: block.height, closed, outcomes, events };
         Ok(Some(Begun { executed, work: Work { chain: self.chain(), head, next, logs, transactions: ethereum } }))

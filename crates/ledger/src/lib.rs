@@ -34,6 +34,7 @@ mod purse;
 mod records;
 mod refusal;
 mod rules;
+mod seated;
 mod settle;
 mod settled;
 mod shares;
@@ -56,10 +57,11 @@ pub use ordered::{Kind, Ordered, TRANSACTION_BYTES_MAX};
 pub use purse::{Head, LOCKED, STAKING, address_of};
 pub use records::{
     AccountRecord, AuditRecord, Ballot, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, EvmRecord,
-    HomeRecord, NamedKeyRecord, NetworkRecord, key_of,
+    HomeRecord, NamedKeyRecord, NetworkRecord, SeatRecord, key_of,
 };
 pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules};
+pub use seated::NamedSeat;
 pub use settle::{BRIDGE, PAYOUTS_MAX, PayoutCause};
 pub use snapshot::Snapshot;
 pub use views::Account;

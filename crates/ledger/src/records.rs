@@ -5,7 +5,7 @@ use crypto::threshold::GroupKey;
 use protocol::{
     Amount, BridgeRecord, Burn, Bytes, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, List,
     Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord, SignedReceipt,
-    Standing, Text, record, registry::state_key,
+    Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
 };
 
 use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
@@ -14,14 +14,25 @@ use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Ro
 pub(crate) const COMMITTEE_MAX: usize = 256;
 
 record! {
+    /// A seat in agreement: its key, and whose it is.
+    SeatRecord { key: PublicKey, node: NodeId, }
+}
+
+record! {
     /// What there is once: the rules and who votes.
     NetworkRecord {
         chain_id: u64,
         genesis: Digest,
         genesis_time_ms: Milliseconds,
         rules: Rules,
-        /// The validators whose votes count: those of the genesis.
+        /// The validators whose votes count: those that sit in agreement's term.
         committee: List<NodeId, COMMITTEE_MAX>,
+        /// Agreement's term, who sits in it, and who sat in the one before.
+        term: u64,
+        seats: List<SeatRecord, COMMITTEE_MAX>,
+        seats_before: List<SeatRecord, COMMITTEE_MAX>,
+        /// Those of the committee that came after the ledger's term had begun.
+        newcomers: List<NodeId, COMMITTEE_MAX>,
         /// Everything that was ever issued; never changes.
         supply: Amount,
     }
@@ -36,6 +47,10 @@ record! {
         endpoint: Text<256>,
         registered_epoch: u64,
         models: List<Digest, 64>,
+        /// Where a validator's agreement is reached, once it has said so.
+        agreement: Text<64>,
+        /// Keys for seats beside its own; never taken back, so that a vote is for ever somebody's.
+        seat_keys: List<PublicKey, SEAT_KEYS_MAX>,
     }
 }
 

@@ -169,6 +169,10 @@ pub enum Refusal {
     NotDue { found: Amount, due: Amount },
     #[error("{unreceipted} of the shares were charged without receipts, at most their sum of {sum} expected")]
     UnreceiptedAboveSum { unreceipted: Amount, sum: Amount },
+    #[error("not the address of a validator's agreement; expected one like 127.0.0.1:9000")]
+    NotAnAddress,
+    #[error("a node with {found} keys for seats, at most {limit} expected")]
+    TooManySeatKeys { found: usize, limit: usize },
     #[error("validator is not in the committee")]
     NotInCommittee,
     #[error("this validator has voted already")]

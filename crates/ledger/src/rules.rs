@@ -2,6 +2,7 @@
 //! and lie in the parameters module.
 
 use alloy_primitives::U256;
+use consensus::TERM_BLOCKS_MIN;
 use protocol::{Amount, record};
 
 /// One OPG in base units.
@@ -31,6 +32,8 @@ record! {
         spec_version: u16,
         /// Epochs of a term.
         term_epochs: u32,
+        /// Blocks of a term of agreement, after which the seats may change; zero if the first committee agrees for ever.
+        term_blocks: u32,
     }
 }
 
@@ -45,6 +48,7 @@ impl Default for Rules {
             receipt_age_ms: 600_000,
             spec_version: 1,
             term_epochs: 60,
+            term_blocks: 0,
         }
     }
 }
@@ -78,7 +82,9 @@ impl Rules {
             ("receipt_age_ms", self.receipt_age_ms),
             ("term_epochs", self.term_epochs),
         ];
-        positive.iter().find(|(_, number)| *number == 0).map(|(field, _)| *field)
+        let is_short = (1..TERM_BLOCKS_MIN).contains(&u64::from(self.term_blocks));
+        let zero = positive.iter().find(|(_, number)| *number == 0).map(|(field, _)| *field);
+        zero.or(is_short.then_some("term_blocks"))
     }
 }
 
@@ -114,6 +120,8 @@ mod tests {
         assert_eq!(Rules { epoch_ms: 0, ..Rules::default() }.fault(), Some("epoch_ms"));
         assert_eq!(Rules { receipt_age_ms: 0, ..Rules::default() }.fault(), Some("receipt_age_ms"));
         assert_eq!(Rules { term_epochs: 0, ..Rules::default() }.fault(), Some("term_epochs"));
+        assert_eq!(Rules { term_blocks: 7, ..Rules::default() }.fault(), Some("term_blocks"));
+        assert_eq!(Rules { term_blocks: 8, ..Rules::default() }.fault(), None);
     }
 
     #[test]

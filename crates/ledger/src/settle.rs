@@ -183,6 +183,10 @@ mod tests {
             genesis_time_ms: 0,
             rules: Rules::default(),
             committee: protocol::List::default(),
+            term: 0,
+            seats: protocol::List::default(),
+            seats_before: protocol::List::default(),
+            newcomers: protocol::List::default(),
             supply: 0,
         };
         let chain = evm::Chain::network(7);

@@ -33,7 +33,7 @@ use crate::{
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v4";
+const CHECKSUM: &str = "og/ledger/snapshot/v5";
 
 record! {
     EpochContent {
@@ -56,7 +56,7 @@ record! {
 }
 record! {
     Content {
-        version: Version<4>,
+        version: Version<5>,
         network: NetworkRecord,
         /// What the next block writes down of what was done before.
         deeds: DeedsRecord,
@@ -127,7 +127,7 @@ impl Ledger {
     /// Writes what `Content` reads but for the EVM, without a second copy of the state.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        Version::<4>.write(out);
+        Version::<5>.write(out);
         state.network_at_close()?.write(out);
         state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
@@ -280,6 +280,8 @@ fn restore_derived(state: &mut State, openings: Vec<ReceiptOpening>) -> Result<(
     }
     let newest = state.keys.rows().filter(|key| key.valid_until == OPEN_END).map(|key| (key.node, key.key));
     state.newest_keys = newest.collect();
+    let seats = state.nodes.rows().flat_map(|node| node.seat_keys.iter().map(|key| (*key, node.node)));
+    state.seat_keys = seats.collect();
     let mut previous = None;
     for ReceiptOpening { receipt, opening } in openings {
         let named = state.challenges.get(&receipt).and_then(|challenge| challenge.opening);

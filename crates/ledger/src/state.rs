@@ -16,7 +16,8 @@ use evm::{
 };
 use protocol::{
     Amount, BridgeRecord, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, ModelRecord, NodeId,
-    NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt, registry::OPEN_END,
+    NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt,
+    registry::{OPEN_END, node_id},
 };
 
 use crate::{
@@ -65,6 +66,8 @@ pub(crate) struct State {
     pub openings: BTreeMap<Digest, Opening>,
     /// Each node's newest key.
     pub newest_keys: BTreeMap<NodeId, PublicKey>,
+    /// Whose the keys for seats are.
+    pub seat_keys: BTreeMap<PublicKey, NodeId>,
     /// Payouts by settlement, and where each account has some.
     pub payouts: BTreeMap<u64, Vec<Payout>>,
     pub payees: BTreeMap<EvmAddress, Vec<(u64, u64)>>,
@@ -102,6 +105,7 @@ impl State {
             sequences: BTreeMap::new(),
             openings: BTreeMap::new(),
             newest_keys: BTreeMap::new(),
+            seat_keys: BTreeMap::new(),
             payouts: BTreeMap::new(),
             payees: BTreeMap::new(),
         }
@@ -270,6 +274,12 @@ impl State {
     /// A node's stake and standing, as the staking module has them.
     pub fn staked(&self, node: &NodeId) -> Option<Staked> {
         self.purse.read(|state| staking::staked(state, B256::from(node.0))).flatten()
+    }
+
+    /// Whether a key is somebody's: a node's, of now or once, or a seat's.
+    pub fn is_key_taken(&self, key: &PublicKey) -> bool {
+        // A wallet may have registered it in the staking module.
+        self.keys.contains(key) || self.seat_keys.contains_key(key) || self.staked(&node_id(key)).is_some()
     }
 
     /// Whether a node may neither act nor earn. One of which no stake is known never may.

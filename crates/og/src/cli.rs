@@ -12,6 +12,8 @@ pub use paying::{Approve, Limit, Pay, Refund};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
+/// Fewest blocks of a term of agreement in a devnet: in less time, nobody who is killed is back for the next round.
+const TERM_BLOCKS_LEAST: i64 = 40;
 
 /// Host, serve, call and verify AI models.
 #[derive(Parser)]
@@ -116,6 +118,9 @@ pub struct Devnet {
     /// Validators of a new network keep so many of the newest blocks, instead of all.
     #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(KEEP_BLOCKS_MIN..))]
     pub keep_blocks: Option<u64>,
+    /// After so many blocks the seats of a new network's validators may change; without it the first committee agrees for ever.
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u32).range(TERM_BLOCKS_LEAST..))]
+    pub term_blocks: Option<u32>,
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,
@@ -206,8 +211,40 @@ pub enum Node {
     /// Start one node of a network.
     #[command(after_help = "Example:\n  og node start --join net/network.json --name worker-1")]
     Start(NodeStart),
+    /// Make a validator that joins a network: its key, its ports and its entry in the network file.
+    #[command(after_help = "Example:\n  og node init --join net/network.json --name validator-5")]
+    Init(NodeInit),
+    /// Enter a validator into the ledger with stake of an account of the folder.
+    #[command(after_help = "Example:\n  og node register --name validator-5 --from alice --stake 20000")]
+    Register(NodeRegister),
     /// The registered nodes.
     List,
+}
+
+#[derive(Args)]
+pub struct NodeInit {
+    /// The network file that `og devnet` writes.
+    #[arg(long, value_name = "FILE")]
+    pub join: PathBuf,
+    /// Name of the new node.
+    #[arg(long)]
+    pub name: String,
+    /// First of its three ports; 0 takes free ones.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+}
+
+#[derive(Args)]
+pub struct NodeRegister {
+    /// Name of the node in the folder's network.
+    #[arg(long)]
+    pub name: String,
+    /// Account that operates it and whose OPG it stakes.
+    #[arg(long)]
+    pub from: String,
+    /// OPG.
+    #[arg(long)]
+    pub stake: String,
 }
 
 #[derive(Args)]

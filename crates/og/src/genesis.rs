@@ -110,7 +110,7 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         models.push(Published::of(storage::map_file(path)?, None).with_context(context)?);
     }
     let wallets: Vec<EvmAddress> = base::funded(home)?.iter().map(|key| EvmAddress(key.address.into_array())).collect();
-    let genesis = genesis(&seats, &accounts, &wallets, &models)?;
+    let genesis = genesis(&seats, &accounts, &wallets, (&models, options.term_blocks))?;
     // The hub shelves the demo models by itself, whenever it starts.
     let shelf = Shelf::open(&home.node_folder("hub"))?;
     models.iter().skip(MODELS.len()).try_for_each(|model| shelf.put(&model.artefact).map(drop))?;
@@ -177,6 +177,15 @@ fn seat(name: &str, role: &str, ports: &mut Ports) -> Result<Seat> {
     Ok(Seat { entry, key })
 }
 
+/// The entry of a validator that joins a network, and its key.
+pub fn joining(name: &str, first_port: u16) -> Result<(NodeEntry, SigningKey)> {
+    let mut ports = Ports::new(first_port);
+    let Seat { mut entry, key } = seat(name, "validator", &mut ports)?;
+    entry.agreement = Some(ports.next()?);
+    entry.ethereum = Some(ports.next()?);
+    Ok((entry, key))
+}
+
 /// Hands out loopback ports: one after the other from the first, or free ones.
 struct Ports {
     next: u16,
@@ -205,7 +214,12 @@ impl Ports {
     }
 }
 
-fn genesis(seats: &[Seat], accounts: &[PublicKey], wallets: &[EvmAddress], models: &[Published]) -> Result<Genesis> {
+fn genesis(
+    seats: &[Seat],
+    accounts: &[PublicKey],
+    wallets: &[EvmAddress],
+    (models, term_blocks): (&[Published], Option<u32>),
+) -> Result<Genesis> {
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
     let nodes: Vec<GenesisNode> = nodes.map(|(seat, role)| genesis_node(seat, role, models)).collect::<Result<_>>()?;
@@ -233,15 +247,18 @@ fn genesis(seats: &[Seat], accounts: &[PublicKey], wallets: &[EvmAddress], model
         nodes: List::new(nodes)?,
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
-        parameters: List::new(parameters(seats)?)?,
+        parameters: List::new(parameters(seats, term_blocks)?)?,
         // What is on the devnet's Base is locked here.
         bridged: BRIDGED,
-        rules: Rules::default(),
+        rules: Rules { term_blocks: term_blocks.unwrap_or(0), ..Rules::default() },
     })
 }
 
+/// Where the seats of a devnet change, so many there are: more than validators, so that some have two.
+const SEATS_OF_DEVNET: Amount = 7;
+
 /// A devnet decides in minutes, and its few operators share all seats.
-fn parameters(seats: &[Seat]) -> Result<Vec<GenesisParameter>> {
+fn parameters(seats: &[Seat], term_blocks: Option<u32>) -> Result<Vec<GenesisParameter>> {
     let validators = seats.iter().filter(|seat| seat.entry.role == "validator").count() as Amount;
     let set = [
         ("governance.delay_seconds", 5),
@@ -250,7 +267,9 @@ fn parameters(seats: &[Seat]) -> Result<Vec<GenesisParameter>> {
         ("seats.operator_cap", 1_000_000_u128.div_ceil(validators.clamp(1, 3))),
         ("seats.minimum", validators.clamp(1, 4)),
     ];
-    set.into_iter().map(|(name, value)| Ok(GenesisParameter { name: Text::new(name)?, value })).collect()
+    // Each seat is a part of agreement, and one machine carries them all.
+    let few = term_blocks.map(|_| ("seats.count", SEATS_OF_DEVNET.max(validators)));
+    set.into_iter().chain(few).map(|(name, value)| Ok(GenesisParameter { name: Text::new(name)?, value })).collect()
 }
 
 /// The whole supply in its buckets, each with a key that nobody keeps: what a devnet stakes and hands out is taken from the launch's.

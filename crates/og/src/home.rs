@@ -154,8 +154,12 @@ impl Home {
     pub fn write_network(&self, network: &Network, genesis: &Genesis, trust: &Trust) -> Result<()> {
         write_file(&self.0.join("genesis.bin"), &genesis.encode())?;
         write_file(&self.trust_file(), api::face::to_pretty_json(&trust.to_value()).as_bytes())?;
-        write_file(&self.network_file(), &serde_json::to_vec_pretty(network)?)?;
-        Ok(())
+        self.write_nodes(network)
+    }
+
+    /// Writes the network file anew, of a network whose genesis is there.
+    pub fn write_nodes(&self, network: &Network) -> Result<()> {
+        Ok(write_file(&self.network_file(), &serde_json::to_vec_pretty(network)?)?)
     }
 }
 

@@ -24,6 +24,8 @@ pub const SHARES_MAX: usize = 256;
 
 /// Longest input of a call: a proposal of governance with its description.
 pub const CALL_BYTES_MAX: usize = 16 << 10;
+/// Most keys that a node may have for seats.
+pub const SEAT_KEYS_MAX: usize = 64;
 /// Two votes are some hundred bytes.
 pub const DOUBLE_VOTE_BYTES_MAX: usize = 2 << 10;
 
@@ -117,6 +119,15 @@ record! {
     ShowDoubleVote { evidence: Bytes<DOUBLE_VOTE_BYTES_MAX>, }
 }
 
+record! {
+    /// A key of a seat, and its own signature over the announcing validator's key.
+    SeatKey { key: PublicKey, possession: Signature, }
+}
+record! {
+    /// A validator says where its agreement is reached, and adds keys for seats beside its own. Sent by its key.
+    Announce { agreement: Text<64>, seats: List<SeatKey, SEAT_KEYS_MAX>, }
+}
+
 choice! {
     /// What a transaction does.
     Action {
@@ -136,6 +147,7 @@ choice! {
         ShowDoubleVote(ShowDoubleVote) = 14, "show_double_vote";
         PayShares(PayShares) = 15, "pay_shares";
         NameHome(NameHome) = 16, "name_home";
+        Announce(Announce) = 17, "announce";
     }
 }
 

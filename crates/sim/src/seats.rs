@@ -1,7 +1,7 @@
 //! Who sits where: keys, genesis, rules and committee of a simulated network.
 
 use consensus::{
-    Chain, CommitteeError, Keys, Pacing,
+    Chain, CommitteeError, Keys, Pacing, Seat,
     simulation::{Link, Settings},
 };
 use crypto::{Digest, SigningKey, threshold::GroupKey};
@@ -90,16 +90,17 @@ pub(crate) fn committee(scenario: &Scenario, genesis: &Genesis) -> Result<(Setti
     let signers: Vec<SigningKey> = (0..VALIDATORS).map(validator).collect();
     let validators: Vec<[u8; 32]> = signers.iter().map(|key| key.public_key().0).collect();
     let dealing = consensus::deal(&mut StdRng::seed_from_u64(scenario.dealing), &validators)?;
-    let keys = signers.iter().zip(dealing.shares).map(|(key, share)| Keys { signing_key: key.seed(), share });
+    let keys = signers.iter().zip(dealing.shares).map(|(key, share)| Keys::sole(key.seed(), Some(share)));
     let settings = Settings {
         seed: scenario.seed,
         keys: keys.collect(),
         chain: Chain {
             chain_id: CHAIN_ID,
             genesis: consensus::Genesis { digest: genesis.digest().0, time_ms: genesis.time_ms },
-            validators,
+            seats: validators.into_iter().map(Seat::sole).collect(),
             polynomial: dealing.polynomial,
             pacing: Pacing { idle_ms: 100 },
+            term_blocks: None,
         },
         link: Link { latency_ms: 10, jitter_ms: 3, loss_percent: scenario.loss_percent },
         tick_ms: TICK_MS,

@@ -73,7 +73,19 @@ impl Sealer {
     }
 
     pub fn seal(&self, purpose: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
-        let nonce = random_bytes::<NONCE_BYTES>()?;
+        self.seal_with(purpose, secret, random_bytes::<NONCE_BYTES>()?)
+    }
+
+    /// The same bytes for the same secret and purpose, for what must be a function of its inputs. Whoever sees two blobs learns whether
+    /// they hold the same, and nothing else: the nonce is a keyed digest of what is sealed.
+    pub fn seal_again(&self, purpose: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
+        let parts: [&[u8]; 4] = [&self.0, &purpose.len().to_be_bytes(), purpose.as_bytes(), secret];
+        let digest = crypto::hash("og/storage/sealed/nonce/v1", &parts);
+        let nonce = digest.0.first_chunk::<NONCE_BYTES>().copied().ok_or(SealError::Format)?;
+        self.seal_with(purpose, secret, nonce)
+    }
+
+    fn seal_with(&self, purpose: &str, secret: &[u8], nonce: [u8; NONCE_BYTES]) -> Result<Vec<u8>, SealError> {
         let payload = Payload { msg: secret, aad: purpose.as_bytes() };
         let ciphertext = self.cipher().encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Format)?;
         Ok([&[VERSION], &nonce[..], &ciphertext].concat())
@@ -127,6 +139,22 @@ mod tests {
             changed[at] ^= 1;
             assert!(sealer.open("p", &changed).is_err(), "byte {at}");
             assert!(sealer.open("p", &sealed[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_again_is_the_same_and_differs_with_all_that_goes_in() {
+        let sealer = Sealer::new([3; 32]);
+        let sealed = sealer.seal_again("p", b"secret").unwrap();
+        assert_eq!(sealer.open("p", &sealed).unwrap(), b"secret");
+        assert_eq!(sealer.seal_again("p", b"secret").unwrap(), sealed);
+        let nonce = |sealed: Vec<u8>| sealed[..HEADER_BYTES].to_vec();
+        for other in [
+            sealer.seal_again("q", b"secret").unwrap(),
+            sealer.seal_again("p", b"secreT").unwrap(),
+            Sealer::new([4; 32]).seal_again("p", b"secret").unwrap(),
+        ] {
+            assert_ne!(nonce(other), nonce(sealed.clone()));
         }
     }
 

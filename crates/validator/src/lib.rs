@@ -13,6 +13,7 @@ mod offer;
 mod pool;
 mod relay;
 mod routes;
+mod seats;
 mod service;
 mod settlements;
 mod snapshot;

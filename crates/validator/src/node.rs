@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
@@ -13,14 +14,14 @@ use std::{
 
 use blocks::Index;
 use consensus::{
-    Application, Block, EpochCertificate, FinalizedBlock, MAX_TRANSACTIONS, Requests, TRANSACTION_BUDGET_BYTES, Turn,
+    Application, Block, EpochCertificate, FinalizedBlock, MAX_TRANSACTIONS, Requests, Seat, TRANSACTION_BUDGET_BYTES,
+    Turn,
 };
 use crypto::{SigningKey, threshold::GroupSignature};
 use ledger::{Event, Genesis, GenesisError, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
     Action, Burn, Bytes, Canonical as _, Certificate, Digest, List, NodeId, Noun as _, PublicKey, SignedTransaction,
     Transaction, Version,
-    registry::node_id,
     service::{CertifiedEpoch, ChallengeView},
     transaction::{BURNS_MAX, ReportBurns, ShowDoubleVote, Vote},
 };
@@ -33,6 +34,7 @@ use crate::{
     offer::Offers,
     pool::{Pool, PoolRefusal},
     relay::{self, Inbox, Outbox},
+    seats::Announcer,
     snapshot::Snapshots,
 };
 
@@ -96,6 +98,8 @@ pub struct Node {
     misbehaviours: AtomicU64,
     /// Conflicting votes that this node has seen and that the ledger does not know yet, by who signed them.
     seen: Mutex<BTreeMap<NodeId, Vec<u8>>>,
+    /// Says where agreement is reached and which keys its seats have; absent where seats never change.
+    announcer: OnceLock<Announcer>,
     /// Wakes whoever votes on challenges.
     challenged: Notify,
     /// Times from proposal to finalization of own blocks; only where there is a clock to measure them by.
@@ -164,6 +168,7 @@ impl Node {
             snapshots,
             misbehaviours: AtomicU64::new(0),
             seen: Mutex::default(),
+            announcer: OnceLock::new(),
             challenged: Notify::new(),
             clock,
             finality: Mutex::default(),
@@ -254,6 +259,22 @@ impl Node {
             if let Err(error) = self.act(Action::ShowDoubleVote(ShowDoubleVote { evidence })) {
                 tracing::warn!(%node, %error, "failed to show conflicting votes");
             }
+        }
+    }
+
+    /// Says what this validator announces, from now on whenever the ledger does not have it.
+    pub(crate) fn announces(&self, announcer: Announcer) {
+        // Once per start.
+        let _ = self.announcer.set(announcer);
+    }
+
+    fn announce(&self) {
+        let Some(announcer) = self.announcer.get() else { return };
+        let due = announcer.due(&self.ledger(), &self.key);
+        if let Some(action) = due
+            && let Err(error) = self.act(Action::Announce(action))
+        {
+            tracing::debug!(%error, "nothing announced");
         }
     }
 
@@ -515,7 +536,24 @@ impl Application for Node {
 
     fn finalized(&self, block: FinalizedBlock) {
         self.measure(&block.block);
+        if let Some(seats) = &block.seated {
+            let keys: Vec<PublicKey> = seats.iter().map(|seat| PublicKey(seat.key)).collect();
+            self.ledger().seat(block.block.term(), &keys);
+        }
         self.execute(&block.block);
+        if block.block.height().is_multiple_of(AGAIN) {
+            self.announce();
+        }
+    }
+
+    fn committee(&self, _: u64) -> Vec<Seat> {
+        let named = self.ledger().named_seats();
+        named.into_iter().map(|seat| Seat { key: seat.key.0, node: seat.node.0 }).collect()
+    }
+
+    fn addresses(&self) -> Vec<([u8; 32], SocketAddr)> {
+        let said = self.ledger().agreement_addresses();
+        said.into_iter().filter_map(|(key, address)| Some((key.0, address.parse().ok()?))).collect()
     }
 
     fn certified(&self, certificate: EpochCertificate) {
@@ -538,7 +576,7 @@ impl Application for Node {
     fn misbehaviour(&self, culprit: [u8; 32], evidence: Vec<u8>) {
         self.misbehaviours.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(culprit = %Digest(culprit), bytes = evidence.len(), "a validator signed conflicting votes");
-        let node = node_id(&PublicKey(culprit));
+        let node = self.ledger().node_of_seat(&PublicKey(culprit));
         // Once is enough: the first pair says all, and what gets lost on its way is shown again.
         let is_new = locked(&self.seen).insert(node, evidence).is_none();
         if is_new {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use consensus::{Archive, Chain, Keys, Pacing};
+use consensus::{Archive, Chain, Pacing, Seat};
 use crypto::{SigningKey, threshold::GroupKey};
 use hub::{Models, Shelf, ShelfError};
 use ledger::{Genesis, Ledger};
@@ -18,6 +18,7 @@ use crate::{
     node::{Node, NodeError},
     relay,
     routes::router,
+    seats::{self, Announcer},
     snapshot,
     sync::{self, Sync, SyncError},
     vote,
@@ -37,7 +38,7 @@ pub struct Config {
     pub agreement_peers: Vec<([u8; 32], SocketAddr)>,
     pub directory: PathBuf,
     pub key: SigningKey,
-    /// This validator's share of the network key, and the public polynomial.
+    /// This validator's share of the network key, empty if it sits later, and the public polynomial of those that sit first.
     pub share: Vec<u8>,
     pub polynomial: Vec<u8>,
     pub network_key: GroupKey,
@@ -96,6 +97,9 @@ impl Validator {
         };
         let shelf = Shelf::open(&config.directory.join("models"))?;
         let models = Models::new(shelf, &config.hubs, Client::default());
+        if turns(&config) {
+            node.announces(Announcer { agreement: config.agreement_listen });
+        }
         let application = Arc::clone(&node);
         let agreement_config = agreement(&config);
         let started =
@@ -146,6 +150,11 @@ async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
     if config.sync.is_empty() || is_begun {
         return Ok(());
     }
+    if turns(config) {
+        // A snapshot does not say who sits (`specs/consensus.md`).
+        tracing::warn!("where seats change, a validator begins from the genesis and executes all blocks");
+        return Ok(());
+    }
     let begin = Ledger::new(&config.genesis).map_err(NodeError::Ledger)?;
     let sync = Sync {
         peers: &config.sync,
@@ -158,17 +167,23 @@ async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
     Ok(sync.run().await?)
 }
 
+/// Whether seats change at all.
+fn turns(config: &Config) -> bool {
+    config.genesis.rules.term_blocks > 0
+}
+
 fn agreement(config: &Config) -> consensus::Config {
     let validators = config.genesis.nodes.iter().filter(|node| node.role == Role::Validator);
     consensus::Config {
         chain: Chain {
             chain_id: config.genesis.chain_id,
             genesis: consensus::Genesis { digest: config.genesis.digest().0, time_ms: config.genesis.time_ms },
-            validators: validators.map(|node| node.key.0).collect(),
+            seats: validators.map(|node| Seat::sole(node.key.0)).collect(),
             polynomial: config.polynomial.clone(),
             pacing: Pacing::default(),
+            term_blocks: turns(config).then_some(config.genesis.rules.term_blocks.into()),
         },
-        keys: Keys { signing_key: config.key.seed(), share: config.share.clone() },
+        keys: seats::keys(&config.key, Some(config.share.clone()).filter(|share| !share.is_empty()), turns(config)),
         addresses: config.agreement_peers.clone(),
         listen: config.agreement_listen,
         directory: config.directory.clone(),

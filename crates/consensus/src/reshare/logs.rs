@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use commonware_codec::{Copying, Decode, DecodeExt, Encode};
 use commonware_cryptography::{
     bls12381::{
-        dkg::feldman_desmedt::{self, Failure, Logs, Output, SignedDealerLog},
+        dkg::feldman_desmedt::{self, DealerLog, Failure, Logs, Output, SignedDealerLog},
         primitives::variant::MinSig,
     },
     ed25519::PublicKey,
@@ -66,6 +66,8 @@ pub enum RoundFailure {
     TooManyRevealed { revealed: usize, allowed: u32 },
 }
 
+type Log = DealerLog<MinSig, PublicKey>;
+
 /// The logs of one round.
 #[derive(Clone)]
 pub struct RoundLogs {
@@ -81,6 +83,23 @@ impl RoundLogs {
 
     /// Takes a log that a block brought, and says whose it is. What a log claims is checked by [`Self::outcome`].
     pub fn record(&mut self, bytes: &[u8]) -> Result<[u8; 32], LogError> {
+        let (dealer, log) = self.check(bytes)?;
+        self.recorded.insert(dealer.clone());
+        self.logs.record(dealer.clone(), log);
+        Ok(key_bytes(&dealer))
+    }
+
+    /// Whose log this is, if it could be recorded now.
+    pub fn dealer_of(&self, bytes: &[u8]) -> Result<[u8; 32], LogError> {
+        self.check(bytes).map(|(dealer, _)| key_bytes(&dealer))
+    }
+
+    /// Whether a log of this dealer is recorded.
+    pub fn has_log_of(&self, dealer: &[u8; 32]) -> bool {
+        PublicKey::decode(Copying(dealer)).is_ok_and(|dealer| self.recorded.contains(&dealer))
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(PublicKey, Log), LogError> {
         if bytes.len() > MAX_LOG_BYTES {
             return Err(LogError::Size { length: bytes.len() });
         }
@@ -95,10 +114,7 @@ impl RoundLogs {
         }
         let log = SignedDealerLog::<MinSig, PublicKey>::decode_cfg(Copying(bytes), &self.round.player_limit())
             .map_err(|_| LogError::Malformed)?;
-        let (dealer, log) = log.check(&self.round.info).ok_or(LogError::False)?;
-        self.recorded.insert(dealer.clone());
-        self.logs.record(dealer.clone(), log);
-        Ok(key_bytes(&dealer))
+        log.check(&self.round.info).ok_or(LogError::False)
     }
 
     /// Dealers whose log is recorded.

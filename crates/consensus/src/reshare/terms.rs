@@ -23,7 +23,26 @@ pub struct TermRules {
     pub length: u64,
 }
 
+/// The length of a term that never ends: one committee agrees for ever.
+pub const ENDLESS: u64 = 1 << 40;
+
 impl TermRules {
+    /// Whether terms end at all.
+    pub fn turns(&self) -> bool {
+        self.length < ENDLESS
+    }
+
+    /// The height of a term's first block.
+    pub fn first(&self, term: u64) -> u64 {
+        term.saturating_mul(self.length.max(2)).saturating_add(1)
+    }
+
+    /// Whether a dealer waits no longer for acknowledgements after this height: in the last quarter of its term.
+    pub fn is_late(&self, height: u64) -> bool {
+        let length = self.length.max(2);
+        self.boundary(self.term(height)).saturating_sub(height) <= length.div_ceil(4)
+    }
+
     /// The term of a block. The genesis block belongs to none and counts to the first.
     pub fn term(&self, height: u64) -> u64 {
         height.saturating_sub(1) / self.length.max(2)
@@ -171,6 +190,24 @@ impl Terms {
         Ok(Folded { logs, turned })
     }
 
+    /// Takes the blocks up to `height` of which none can matter: those in the first half of the term. Others are not passed.
+    pub fn pass(&mut self, height: u64) {
+        let length = self.rules.length;
+        let boundary = self.rules.boundary(self.term());
+        let last = boundary.saturating_sub(length.div_ceil(2));
+        self.state.height = self.state.height.max(height.min(last));
+    }
+
+    /// Whose log of this term's round this is, if it could count in a block.
+    pub fn dealer_of(&self, log: &[u8]) -> Result<[u8; 32], LogRefused> {
+        Ok(self.round.as_ref().map_err(|_| LogRefused::NoRound)?.dealer_of(log)?)
+    }
+
+    /// Whether a block has brought this dealer's log.
+    pub fn has_log_of(&self, dealer: &[u8; 32]) -> bool {
+        self.round.as_ref().is_ok_and(|round| round.has_log_of(dealer))
+    }
+
     fn record(&mut self, log: &[u8]) -> Result<[u8; 32], LogRefused> {
         let round = self.round.as_mut().map_err(|_| LogRefused::NoRound)?;
         let dealer = round.record(log)?;
@@ -298,6 +335,23 @@ mod tests {
             take(&mut terms, &[], &[]);
         }
         assert_eq!(take(&mut terms, &logs[1..2], &[]).logs, vec![Err(LogRefused::NoRound)]);
+    }
+
+    #[test]
+    fn blocks_of_the_first_half_may_be_passed_and_no_others() {
+        let first = Term::dealt(1..=4);
+        let mut terms = begin(&first, &[2, 3, 4, 5]);
+        terms.pass(2);
+        assert_eq!(terms.state().height, 2);
+        terms.pass(1);
+        terms.pass(u64::MAX);
+        assert_eq!(terms.state().height, 3);
+        for _ in 4..=6 {
+            take(&mut terms, &[], &[]);
+        }
+        assert_eq!((terms.state().height, terms.term()), (6, 1));
+        terms.pass(8);
+        assert_eq!(terms.state().height, 8);
     }
 
     #[test]

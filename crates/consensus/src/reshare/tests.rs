@@ -12,9 +12,7 @@ use rand::{Rng as _, SeedableRng, rngs::StdRng};
 
 use super::{message, *};
 use crate::{
-    committee::{
-        CommitteeError, EpochKey, Partial, read_keys, read_share, read_sharing, tests::CHAIN_ID, verify_epoch,
-    },
+    committee::{CommitteeError, Partial, TermKey, read_keys, read_share, read_sharing, tests::CHAIN_ID, verify_epoch},
     deal,
     store::signature_bytes,
 };
@@ -55,14 +53,15 @@ impl Term {
         Self { committee, group_key: dealing.group_key, shares }
     }
 
-    fn epoch_key(&self, of: Key) -> EpochKey {
+    fn epoch_key(&self, of: Key) -> TermKey {
         let members = Set::from_iter_dedup(read_keys(&self.committee.members).unwrap());
         let me = PublicKey::decode(Copying(&of)).unwrap();
-        EpochKey::read(CHAIN_ID, &self.committee.polynomial, &self.shares[&of], &members, &me).unwrap()
+        let key = TermKey::read(CHAIN_ID, &self.committee.polynomial, &members).unwrap();
+        key.with_share(&self.shares[&of], &members, &me).unwrap()
     }
 
     fn partials(&self, of: impl IntoIterator<Item = Key>) -> Vec<Partial> {
-        of.into_iter().map(|member| self.epoch_key(member).sign(&ROOT)).collect()
+        of.into_iter().flat_map(|member| self.epoch_key(member).sign(&ROOT)).collect()
     }
 
     fn holders(&self) -> Vec<Key> {

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Mutex, MutexGuard},
 };
 
-use consensus::{Application, Block, EpochCertificate, FinalizedBlock, Requests, Turn};
+use consensus::{Application, Block, EpochCertificate, FinalizedBlock, Requests, Seat, Turn};
 
 /// How many blocks make an epoch here.
 pub const EPOCH_BLOCKS: u64 = 5;
@@ -22,6 +23,25 @@ pub struct Record {
     pub pending: Vec<Vec<u8>>,
     pub shared: Vec<Vec<u8>>,
     pub misbehaviour: Vec<([u8; 32], Vec<u8>)>,
+    /// Who sat from which height on.
+    pub seated: BTreeMap<u64, Vec<Seat>>,
+    /// Transactions that name a committee: the newest of them counts.
+    pub named: Vec<Seat>,
+}
+
+/// What a transaction begins with that names who shall sit.
+pub const NAMES: &[u8] = b"committee";
+
+/// A transaction that names who shall sit from some term on.
+pub fn naming(seats: &[Seat]) -> Vec<u8> {
+    let pairs = seats.iter().flat_map(|seat| [seat.key, seat.node].concat());
+    NAMES.iter().copied().chain(pairs).collect()
+}
+
+fn read_naming(transaction: &[u8]) -> Option<Vec<Seat>> {
+    let (pairs, _) = transaction.strip_prefix(NAMES)?.as_chunks::<64>();
+    let seat = |pair: &[u8; 64]| Seat { key: pair[..32].try_into().unwrap(), node: pair[32..].try_into().unwrap() };
+    Some(pairs.iter().map(seat).collect())
 }
 
 #[derive(Default)]
@@ -95,7 +115,13 @@ impl Application for Recorder {
         assert_eq!(block.block.height(), record.height + 1, "delivery has a gap or repeats");
         record.height = block.block.height();
         record.blocks.insert(block.block.height(), block.digest);
+        if let Some(seated) = &block.seated {
+            record.seated.insert(block.block.height(), seated.clone());
+        }
         let transactions = block.block.transactions();
+        if let Some(named) = transactions.iter().rev().find_map(|transaction| read_naming(transaction)) {
+            record.named = named;
+        }
         record.empty_blocks += u64::from(transactions.is_empty());
         record.transactions.extend_from_slice(transactions);
         record.pending.retain(|pending| !transactions.contains(pending));
@@ -114,6 +140,14 @@ impl Application for Recorder {
         self.record().pending.push(bytes.to_vec());
         let requests = self.requests.lock().unwrap().clone().unwrap();
         requests.wake();
+    }
+
+    fn committee(&self, _: u64) -> Vec<Seat> {
+        self.record().named.clone()
+    }
+
+    fn addresses(&self) -> Vec<([u8; 32], SocketAddr)> {
+        Vec::new()
     }
 
     fn misbehaviour(&self, culprit: [u8; 32], evidence: Vec<u8>) {

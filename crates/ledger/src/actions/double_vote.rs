@@ -18,11 +18,23 @@ pub(super) fn show(present: &mut Present, sender: &PublicKey, action: &ShowDoubl
         return Err(Refusal::Jailed);
     }
     let state = &present.state;
-    let keys = state.network.committee.iter().filter_map(|node| state.staked(node).map(|staked| staked.key.0));
-    let keys: Vec<_> = keys.collect();
-    let culprit = consensus::evidence(state.network.chain_id, &keys, &action.evidence)
-        .map_err(|error| Refusal::Evidence(error.to_string()))?;
-    let node = node_id(&PublicKey(culprit));
+    let network = &state.network;
+    let refused = |error: consensus::EvidenceError| Refusal::Evidence(error.to_string());
+    let term = consensus::evidence_term(&action.evidence).map_err(refused)?;
+    let seats = match network.term.checked_sub(term) {
+        Some(0) => &network.seats,
+        Some(1) => &network.seats_before,
+        Some(_) | None => {
+            let now = network.term;
+            let words =
+                format!("of agreement's term {term}; it is term {now}, which with the one before is answered for");
+            return Err(Refusal::Evidence(words));
+        }
+    };
+    let keys: Vec<_> = seats.iter().map(|seat| seat.key.0).collect();
+    let culprit = consensus::evidence(network.chain_id, &keys, &action.evidence).map_err(refused)?;
+    let seat = seats.iter().find(|seat| seat.key.0 == culprit);
+    let node = seat.map_or_else(|| node_id(&PublicKey(culprit)), |seat| seat.node);
     if state.staked(&node).is_none_or(|staked| staked.tombstoned) {
         return Err(Refusal::Tombstoned);
     }

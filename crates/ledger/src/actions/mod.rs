@@ -37,5 +37,6 @@ pub(crate) fn apply(present: &mut Present, sender: &PublicKey, action: Action) -
         Action::ShowDoubleVote(shown) => double_vote::show(present, sender, &shown),
         Action::PayShares(payment) => shares::pay(present, sender, &payment),
         Action::NameHome(home) => shares::name_home(present, sender, &home),
+        Action::Announce(announced) => registry::announce(present, sender, &announced),
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use alloy_primitives::{Address, B256};
 use evm::modules::staking::{self, Enroll, FoundNode};
 use protocol::{
-    Amount, Digest, KeyRecord, PublicKey, Role,
+    Amount, Digest, KeyRecord, List, PublicKey, Role, Text,
     registry::{OPEN_END, node_id},
-    transaction::{RegisterNode, RotateKey, UpdateNode, possession_holds},
+    transaction::{Announce, RegisterNode, RotateKey, SEAT_KEYS_MAX, UpdateNode, possession_holds},
 };
 
 use crate::{event::Event, present::Present, purse::address_of, records::ListedNode, refusal::Refusal};
@@ -33,7 +33,7 @@ pub(crate) fn founding_of(role: Role, key: &PublicKey, operator: &PublicKey, coi
 pub(super) fn register(present: &mut Present, sender: &PublicKey, action: RegisterNode) -> Result<(), Refusal> {
     let state = &present.state;
     // A wallet may have registered it in the staking module.
-    if state.keys.contains(&action.key) || state.staked(&node_id(&action.key)).is_some() {
+    if state.is_key_taken(&action.key) {
         return Err(Refusal::KeyTaken);
     }
     if !possession_holds(&action.key, state.network.chain_id, sender, &action.possession) {
@@ -58,6 +58,8 @@ pub(super) fn register(present: &mut Present, sender: &PublicKey, action: Regist
         endpoint: action.endpoint,
         registered_epoch: epoch,
         models: action.models,
+        agreement: Text::default(),
+        seat_keys: List::default(),
     };
     let key = KeyRecord { key: action.key, node, role: action.role, valid_from: epoch, valid_until: OPEN_END };
     present.state.enter(record, key);
@@ -83,7 +85,7 @@ pub(super) fn rotate(present: &mut Present, sender: &PublicKey, action: &RotateK
     if node.operator != *sender {
         return Err(Refusal::NotOperator);
     }
-    if state.keys.contains(&action.key) {
+    if state.keys.contains(&action.key) || state.seat_keys.contains_key(&action.key) {
         return Err(Refusal::KeyTaken);
     }
     if !possession_holds(&action.key, state.network.chain_id, sender, &action.possession) {
@@ -99,6 +101,42 @@ pub(super) fn rotate(present: &mut Present, sender: &PublicKey, action: &RotateK
     present.state.add_key(KeyRecord { key: action.key, valid_from, ..old });
     present.events.push(Event::KeyRotated { node: action.node, key: action.key });
     Ok(())
+}
+
+/// Where agreement is reached has to be an address, and a key for a seat nobody's yet.
+pub(super) fn announce(present: &mut Present, sender: &PublicKey, action: &Announce) -> Result<(), Refusal> {
+    let node = present.acting(sender, Role::Validator)?;
+    if !is_address(&action.agreement) {
+        return Err(Refusal::NotAnAddress);
+    }
+    let (id, mut seat_keys) = (node.node, node.seat_keys.to_vec());
+    let state = &present.state;
+    for seat in action.seats.iter() {
+        if state.is_key_taken(&seat.key) || seat_keys.contains(&seat.key) {
+            return Err(Refusal::KeyTaken);
+        }
+        if !possession_holds(&seat.key, state.network.chain_id, sender, &seat.possession) {
+            return Err(Refusal::BadPossession);
+        }
+        seat_keys.push(seat.key);
+    }
+    let found = seat_keys.len();
+    let added = seat_keys.clone();
+    let seat_keys = List::new(seat_keys).map_err(|_| Refusal::TooManySeatKeys { found, limit: SEAT_KEYS_MAX })?;
+    present.state.seat_keys.extend(added.into_iter().map(|key| (key, id)));
+    present.state.nodes.change(&id, |record| {
+        record.agreement = action.agreement.clone();
+        record.seat_keys = seat_keys;
+    });
+    present.events.push(Event::NodeUpdated { node: id });
+    Ok(())
+}
+
+/// An IP address and a port, as far as a state machine asks; whoever cannot read it does not connect.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']'));
+    is_host && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn check_models(present: &Present, models: &[Digest]) -> Result<(), Refusal> {

@@ -12,6 +12,7 @@ mod genesis;
 mod random;
 mod receipts;
 mod registry;
+mod seats;
 mod shares;
 mod snapshots;
 mod staking;

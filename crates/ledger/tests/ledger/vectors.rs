@@ -31,6 +31,7 @@ fn rules() -> Rules {
         receipt_age_ms: 600_000,
         spec_version: 1,
         term_epochs: 6,
+        term_blocks: 0,
     }
 }
 

@@ -1,7 +1,12 @@
 //! `og node start | list`, `og status`.
 
 use anyhow::{Context as _, Result, bail};
-use network::Client;
+use network::{Client, Sender};
+use protocol::{
+    Action, List, Role, Text,
+    registry::node_id,
+    transaction::{RegisterNode, prove_possession},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::AsyncReadExt as _,
@@ -10,9 +15,11 @@ use tokio::{
 
 use super::show;
 use crate::{
-    cli::{Common, Node, NodeStart},
-    devnet,
+    cli::{Common, Node, NodeInit, NodeRegister, NodeStart},
+    commands::wallet::base_units,
+    devnet, genesis,
     home::Home,
+    keys,
     node::{self, Overrides},
     remote::Remote,
     screen::{row, tell},
@@ -21,6 +28,8 @@ use crate::{
 pub async fn run(common: &Common, command: Node) -> Result<()> {
     match command {
         Node::Start(options) => start(options).await,
+        Node::Init(options) => init(common, &options),
+        Node::Register(options) => register(&Remote::new(common), common, &options).await,
         Node::List => list(&Remote::new(common), common).await,
     }
 }
@@ -54,6 +63,54 @@ async fn start(options: NodeStart) -> Result<()> {
         () = keeper_gone(options.attached) => {}
     }
     running.stop().await;
+    Ok(())
+}
+
+/// Makes a validator that joins: what it needs to be started, before the ledger knows of it.
+fn init(common: &Common, options: &NodeInit) -> Result<()> {
+    let home = Home::of_network_file(&options.join);
+    let mut network = home.network()?;
+    if network.nodes.iter().any(|node| node.name == options.name) {
+        bail!("{} is a node of this network already; hint: choose another name", options.name);
+    }
+    let (entry, key) = genesis::joining(&options.name, options.port)?;
+    // Its seats' keys are made from this one; its shares are dealt once it sits.
+    keys::make(&home, &keys::passphrase(&home)?, &options.name, &key, Vec::new())?;
+    network.nodes.push(entry.clone());
+    home.write_nodes(&network)?;
+    let said = json!({ "name": entry.name, "node": node_id(&key.public_key()).to_string(), "url": entry.url() });
+    show(common, &said, |said| {
+        let text = |key: &str| said[key].as_str().unwrap_or("-").to_owned();
+        vec![format!("{} is node {} at {}", text("name"), text("node"), text("url"))]
+    });
+    Ok(())
+}
+
+/// Enters a validator into the ledger, with its key's consent.
+async fn register(remote: &Remote, common: &Common, options: &NodeRegister) -> Result<()> {
+    let network = remote.network()?;
+    let entry = network.node(&options.name)?;
+    if entry.role != "validator" {
+        bail!("{} has the role {}; a validator is registered so", entry.name, entry.role);
+    }
+    let passphrase = keys::passphrase(&remote.home)?;
+    let node = keys::open(&remote.home, &passphrase, &options.name)?.key;
+    let operator = keys::open(&remote.home, &passphrase, &options.from)?.key;
+    let action = Action::RegisterNode(RegisterNode {
+        role: Role::Validator,
+        key: node.public_key(),
+        possession: prove_possession(&node, network.chain_id, &operator.public_key()),
+        endpoint: Text::new(entry.url())?,
+        stake: base_units(&options.stake)?,
+        models: List::default(),
+    });
+    let sender = Sender::new(remote.ledger()?, operator, network.chain_id);
+    let id = sender.send(action).await?;
+    let said = json!({ "node": node_id(&node.public_key()).to_string(), "transaction": id.to_string() });
+    show(common, &said, |said| {
+        let text = |key: &str| said[key].as_str().unwrap_or("-").to_owned();
+        vec![format!("node {}: transaction {}", text("node"), text("transaction"))]
+    });
     Ok(())
 }
 

@@ -10,8 +10,9 @@ use protocol::{
         VerdictRecord,
     },
     transaction::{
-        Call, Challenge, NameHome, NameKey, PayShares, PayeeShare, PostReceipts, PublishModel, RegisterNode,
-        ReportAudit, ReportBurns, Respond, RotateKey, ShowDoubleVote, Transfer, UpdateNode, Vote, prove_possession,
+        Announce, Call, Challenge, NameHome, NameKey, PayShares, PayeeShare, PostReceipts, PublishModel, RegisterNode,
+        ReportAudit, ReportBurns, Respond, RotateKey, SeatKey, ShowDoubleVote, Transfer, UpdateNode, Vote,
+        prove_possession,
     },
 };
 
@@ -100,6 +101,16 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("pay_shares", Action::PayShares(PayShares { number: 3, unreceipted: 1, shares: list(shares) })),
         ("name_home", Action::NameHome(NameHome { base: Some(EvmAddress([2; 20])) })),
         ("name_no_home", Action::NameHome(NameHome { base: None })),
+        (
+            "announce",
+            Action::Announce(Announce {
+                agreement: text("127.0.0.1:9000"),
+                seats: list(vec![SeatKey {
+                    key: public(9),
+                    possession: prove_possession(&key(9), 31_337, &public(1)),
+                }]),
+            }),
+        ),
     ]
 }
 

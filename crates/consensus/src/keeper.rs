@@ -1,0 +1,419 @@
+//! Hands finalized blocks to the application, one at a time and in height order, and keeps the terms by them.
+//!
+//! One thread folds blocks into terms, asks the application whom it names, and plays this node's part in handing the network's key on;
+//! so nothing is decided about a term before the block that decides it is executed. A term's record and this node's shares are durable
+//! before the first block of the term is given, so at any crash either the old term is taken up again or the new one.
+//! An application that restarts from an older snapshot is given the blocks in between from our archive first.
+
+mod round;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use commonware_actor::Feedback;
+use commonware_consensus::{Reporter, marshal::Update, types::Height};
+use commonware_cryptography::{Digested, Digestible as _, ed25519::PublicKey};
+use commonware_p2p::{Receiver, Sender};
+use commonware_runtime::Handle;
+use commonware_utils::{
+    Acknowledgement,
+    acknowledgement::Exact,
+    channel::{mpsc, oneshot},
+};
+use futures::{FutureExt, select_biased};
+
+use crate::{
+    Application, Block, FinalizedBlock, Mailbox, Requests, Seat,
+    application::Command,
+    archive::BLOCKS_PER_SECTION,
+    committee::TermKey,
+    environment::{Environment, now_ms},
+    log_pool::LogPool,
+    member::Member,
+    reshare::{Stayed, Terms, Turned},
+    roster::Roster,
+    seat::Seats,
+    store::StoreError,
+    term_store::{OwnShare, TermRecord, TermStore},
+};
+
+pub(crate) use round::MAX_ROUND_MESSAGE_BYTES;
+use round::Rounds;
+
+type Delivered = (Digested<Block>, Exact);
+
+/// How often a round looks at its clock.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Marshal's end: queues what it reports. Marshal bounds the queue by its unacknowledged blocks.
+#[derive(Clone)]
+pub(crate) struct Queue(mpsc::UnboundedSender<Delivered>);
+
+impl Queue {
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Delivered>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+}
+
+impl Reporter for Queue {
+    type Activity = Update<Block>;
+
+    fn report(&mut self, update: Self::Activity) -> Feedback {
+        match update {
+            // Neither durable nor in order: of no use to the application.
+            Update::Tip(..) => Feedback::Ok,
+            Update::Block(block, acknowledgement) => match self.0.send((block, acknowledgement)) {
+                Ok(()) => Feedback::Ok,
+                Err(_) => Feedback::Closed,
+            },
+        }
+    }
+}
+
+/// A term began here: agreement is to run in it.
+pub(crate) struct Begun {
+    pub term: u64,
+    pub seats: Arc<Seats>,
+    /// Whom the ledger named for the term after it, if they make a committee.
+    pub next: Option<Arc<Seats>>,
+    /// Digest of the block that the term begins on.
+    pub begin: [u8; 32],
+}
+
+pub(crate) struct Keeper<E: Environment, S> {
+    pub context: E,
+    pub member: Arc<Member>,
+    pub application: Arc<dyn Application>,
+    pub requests: Requests,
+    pub mailbox: Mailbox,
+    /// Height of the newest block that the application was given; starts at the application's own.
+    pub delivered: Arc<AtomicU64>,
+    pub roster: Roster,
+    pub logs: LogPool,
+    pub begun: mpsc::UnboundedSender<Begun>,
+    pub sender: S,
+}
+
+/// The term that is under way.
+struct Term {
+    record: TermRecord,
+    seats: Arc<Seats>,
+    next: Option<Arc<Seats>>,
+    /// Absent where terms do not end.
+    fold: Option<Terms>,
+    shares: Vec<OwnShare>,
+    rounds: Rounds,
+}
+
+impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
+    /// On a thread of its own where the runtime has threads: the application may compute and sync its disk.
+    pub fn start<R>(self, store: TermStore<E>, queue: mpsc::UnboundedReceiver<Delivered>, receiver: R) -> Handle<()>
+    where
+        R: Receiver<PublicKey = PublicKey>,
+    {
+        let context = self.context.child("keeper");
+        context.dedicated().spawn(move |_| async move {
+            if let Err(error) = self.run(store, queue, receiver).await {
+                // Going on would mean another state than everyone else's.
+                tracing::error!(%error, "keeper of terms stopped");
+                std::panic::panic_any(error.to_string());
+            }
+        })
+    }
+
+    async fn run<R>(
+        mut self,
+        store: TermStore<E>,
+        mut queue: mpsc::UnboundedReceiver<Delivered>,
+        mut receiver: R,
+    ) -> Result<(), StoreError>
+    where
+        R: Receiver<PublicKey = PublicKey>,
+    {
+        let (mut store, mut term) = self.first(store).await?;
+        let processed = self.mailbox.get_processed().await.map_or(0, |processed| processed.height().get());
+        store = self.replay(store, &mut term, processed).await?;
+        let mut kept_from = 0;
+        let mut next_tick = self.context.current();
+        loop {
+            let is_held = !term.rounds.is_empty();
+            let tick = async {
+                if is_held { self.context.sleep_until(next_tick).await } else { futures::future::pending().await }
+            };
+            // Messages first: they are few, and blocks that are replayed for long must not make us miss a round.
+            let message = select_biased! {
+                message = receiver.recv().fuse() => match message {
+                    Ok((from, bytes)) => Some(Some((from, bytes))),
+                    Err(_) => return Ok(()),
+                },
+                () = tick.fuse() => Some(None),
+                delivered = queue.recv().fuse() => {
+                    let Some((block, acknowledgement)) = delivered else { return Ok(()) };
+                    let height = block.inner().height();
+                    store = self.replay(store, &mut term, height.saturating_sub(1)).await?;
+                    store = self.take(store, &mut term, &block).await?;
+                    acknowledgement.acknowledge();
+                    kept_from = self.prune(&term, kept_from);
+                    None
+                }
+            };
+            if let Some(message) = message {
+                store = match message {
+                    Some((from, bytes)) => self.hear(store, &mut term, &from, bytes.as_ref()).await?,
+                    None => {
+                        next_tick = self.context.current() + TICK;
+                        self.tick(store, &mut term, now_ms(&self.context)).await?
+                    }
+                };
+            }
+            store = self.close_logs(store, &mut term, now_ms(&self.context)).await?;
+        }
+    }
+
+    /// The term that was under way, or the first of all.
+    async fn first(&mut self, mut store: TermStore<E>) -> Result<(TermStore<E>, Term), StoreError> {
+        let newest = store.newest();
+        let kept = match newest {
+            Some(term) => store.record(term).await?.map(|record| (term, record)),
+            None => None,
+        };
+        let (number, record) = match kept {
+            Some(kept) => kept,
+            None => {
+                let record = self.genesis();
+                store = store.begin(0, &record, &self.member.shares()).await?;
+                (0, record)
+            }
+        };
+        let oldest = number.saturating_sub(2);
+        for earlier in oldest..number {
+            if let Some(record) = store.record(earlier).await? {
+                self.roster.enter(earlier, Arc::new(Seats::read(&record.seats)?));
+            }
+        }
+        self.enter(store, number, record).await
+    }
+
+    /// The first term's record.
+    fn genesis(&self) -> TermRecord {
+        let next = if self.member.rules.turns() { named(self.application.committee(1)) } else { Vec::new() };
+        TermRecord {
+            height: 0,
+            begin: self.member.genesis().digest().0,
+            seats: self.member.seats.list(),
+            polynomial: self.member.polynomial.clone(),
+            next,
+        }
+    }
+
+    /// Begins a term that is durable: everybody here hears of it.
+    async fn enter(
+        &mut self,
+        mut store: TermStore<E>,
+        number: u64,
+        record: TermRecord,
+    ) -> Result<(TermStore<E>, Term), StoreError> {
+        let seats = Arc::new(Seats::read(&record.seats)?);
+        let next = Seats::read(&record.next).ok().map(Arc::new);
+        let shares = store.shares(number)?;
+        self.roster.enter(number, Arc::clone(&seats));
+        self.requests.command(Command::Term { term: number, key: self.key(&record, &seats, &shares)? });
+        self.logs.begin(number);
+        let fold = match self.member.rules.turns() {
+            true => Some(Terms::resume(self.member.rules, record.state())?),
+            false => None,
+        };
+        let plan = fold.as_ref().and_then(Terms::plan);
+        let rounds = match plan {
+            Some(plan) => Rounds::resume(&plan, &self.member, &shares, &store.noted(number).await?),
+            None => Rounds::default(),
+        };
+        // A send fails only after shutdown.
+        let begun = Begun { term: number, seats: Arc::clone(&seats), next: next.clone(), begin: record.begin };
+        let _ = self.begun.send(begun);
+        Ok((store, Term { record, seats, next, fold, shares, rounds }))
+    }
+
+    fn key(&self, record: &TermRecord, seats: &Seats, shares: &[OwnShare]) -> Result<TermKey, StoreError> {
+        let mut key = TermKey::read(self.member.chain_id, &record.polynomial, seats.keys())?;
+        for own in shares {
+            match self.member.seat(&own.seat) {
+                Some(seat) => key = key.with_share(&own.share, seats.keys(), &seat.public)?,
+                None => tracing::warn!("a share is of a seat whose key this node has no more"),
+            }
+        }
+        Ok(key)
+    }
+
+    /// Gives the application and the fold what they lack up to `until` from the archive.
+    async fn replay(
+        &mut self,
+        mut store: TermStore<E>,
+        term: &mut Term,
+        until: u64,
+    ) -> Result<TermStore<E>, StoreError> {
+        loop {
+            let delivered = self.delivered.load(Ordering::Relaxed);
+            if let Some(fold) = &mut term.fold {
+                fold.pass(until.min(delivered));
+            }
+            let folded = term.fold.as_ref().map_or(u64::MAX, |fold| fold.state().height);
+            let next = delivered.min(folded).saturating_add(1);
+            if next > until {
+                return Ok(store);
+            }
+            let Some(block) = self.mailbox.get_block(Height::new(next)).await else {
+                tracing::warn!(height = next, "archive lacks a block that the application asks for");
+                return Ok(store);
+            };
+            store = self.take(store, term, &block).await?;
+        }
+    }
+
+    /// Takes a block in, each part only if it did not before.
+    async fn take(
+        &mut self,
+        store: TermStore<E>,
+        term: &mut Term,
+        block: &Digested<Block>,
+    ) -> Result<TermStore<E>, StoreError> {
+        let height = block.inner().height();
+        if height > self.delivered.load(Ordering::Relaxed) {
+            let seated = self.seated(&store, term, height).await?;
+            self.give(block, seated);
+            self.await_requests().await;
+        }
+        if term.fold.as_ref().is_some_and(|fold| height > fold.state().height) {
+            return self.fold(store, term, block).await;
+        }
+        Ok(store)
+    }
+
+    /// Who sits from this height on, if a term other than the first begins there.
+    async fn seated(&self, store: &TermStore<E>, term: &Term, height: u64) -> Result<Option<Vec<Seat>>, StoreError> {
+        let rules = &self.member.rules;
+        let number = rules.term(height);
+        self.requests.set_term(number);
+        if number == 0 || height != rules.first(number) {
+            return Ok(None);
+        }
+        if term.record.height == height.saturating_sub(1) {
+            return Ok(Some(term.record.seats.clone()));
+        }
+        Ok(store.record(number).await?.map(|record| record.seats))
+    }
+
+    fn give(&self, block: &Digested<Block>, seated: Option<Vec<Seat>>) {
+        let digest = block.digest().0;
+        self.application.finalized(FinalizedBlock { block: block.inner_shared(), digest, seated });
+        self.delivered.store(block.inner().height(), Ordering::Relaxed);
+    }
+
+    /// The roots that the application gave while it took the block are durable before marshal forgets the block.
+    async fn await_requests(&self) {
+        let (answer, done) = oneshot::channel();
+        self.requests.command(Command::Barrier(answer));
+        let _ = done.await;
+    }
+
+    async fn fold(
+        &mut self,
+        store: TermStore<E>,
+        term: &mut Term,
+        block: &Digested<Block>,
+    ) -> Result<TermStore<E>, StoreError> {
+        let Some(fold) = &mut term.fold else { return Ok(store) };
+        let height = block.inner().height();
+        let logs: Vec<&[u8]> = block.inner().logs().iter().map(Vec::as_slice).collect();
+        let mut next = Vec::new();
+        let ask = |term| {
+            next = named(self.application.committee(term));
+            next.iter().map(|seat| seat.key).collect()
+        };
+        let folded = fold.block(height, &logs, ask, &mut self.context)?;
+        for (log, taken) in logs.iter().zip(&folded.logs) {
+            match taken {
+                Ok(dealer) => {
+                    term.rounds.record(log);
+                    self.logs.remove(dealer);
+                }
+                Err(refused) => tracing::debug!(height, %refused, "a dealer's log does not count"),
+            }
+        }
+        match folded.turned {
+            Some(turned) => self.turn(store, term, turned, next, block.digest().0).await,
+            None => Ok(store),
+        }
+    }
+
+    /// The term ended with this block: the next begins, with new shares, or with the old ones if the round failed.
+    async fn turn(
+        &mut self,
+        store: TermStore<E>,
+        term: &mut Term,
+        turned: Turned,
+        next: Vec<Seat>,
+        begin: [u8; 32],
+    ) -> Result<TermStore<E>, StoreError> {
+        let rounds = std::mem::take(&mut term.rounds);
+        let shares = match &turned.round {
+            Ok(outcome) => {
+                let revealed = outcome.revealed.len();
+                tracing::info!(term = turned.term, seats = turned.committee.members.len(), revealed, "key handed on");
+                rounds.finish(&outcome.committee)
+            }
+            Err(stayed) => {
+                warn_of(turned.term, stayed);
+                term.shares.clone()
+            }
+        };
+        let nodes: BTreeMap<[u8; 32], [u8; 32]> =
+            term.record.next.iter().chain(&term.record.seats).map(|seat| (seat.key, seat.node)).collect();
+        let seat = |key: &[u8; 32]| Seat { key: *key, node: nodes.get(key).copied().unwrap_or(*key) };
+        let record = TermRecord {
+            height: self.member.rules.boundary(turned.term.saturating_sub(1)),
+            begin,
+            seats: turned.committee.members.iter().map(seat).collect(),
+            polynomial: turned.committee.polynomial,
+            next,
+        };
+        let store = store.begin(turned.term, &record, &shares).await?;
+        let (store, entered) = self.enter(store, turned.term, record).await?;
+        *term = entered;
+        Ok(store)
+    }
+
+    /// Lets go of blocks that neither the application nor the fold will ask for.
+    fn prune(&self, term: &Term, kept_from: u64) -> u64 {
+        let needed = if term.fold.is_some() { term.record.height } else { u64::MAX };
+        let wanted = self.requests.kept_from().min(needed);
+        if wanted < kept_from.saturating_add(BLOCKS_PER_SECTION.get()) {
+            return kept_from;
+        }
+        self.mailbox.prune(Height::new(wanted));
+        wanted
+    }
+}
+
+fn warn_of(term: u64, stayed: &Stayed) {
+    tracing::warn!(term, %stayed, "the committee of the term before stays");
+}
+
+/// Whom the application names, in order; nobody if they make no committee.
+fn named(mut seats: Vec<Seat>) -> Vec<Seat> {
+    seats.sort_unstable();
+    match Seats::read(&seats) {
+        Ok(_) => seats,
+        Err(error) => {
+            tracing::warn!(%error, "the ledger named no committee");
+            Vec::new()
+        }
+    }
+}

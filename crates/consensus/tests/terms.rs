@@ -1,0 +1,330 @@
+//! Committees that change: nodes that come and go, shares handed on under one key, and what breaks meanwhile.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod recorder;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use consensus::{
+    Application, Keys, Seat, SeatKeys,
+    simulation::{Outcome, Scenario, Settings, World, run},
+    verify_epoch,
+};
+use recorder::{EPOCH_BLOCKS, Recorder, naming};
+
+const TERM_BLOCKS: u64 = 20;
+const CHAIN_ID: u64 = 31_337;
+
+fn key(name: u8) -> [u8; 32] {
+    consensus::public_key(&[name; 32]).unwrap()
+}
+
+/// Each with a seat of its own.
+fn seats(names: &[u8]) -> Vec<Seat> {
+    names.iter().map(|name| Seat::sole(key(*name))).collect()
+}
+
+/// Four that sit first, and others that run without a seat.
+fn settings(seed: u64, nodes: u8, loss_percent: u8) -> Settings {
+    let mut settings = Settings::devnet(seed, 4).unwrap();
+    settings.chain.term_blocks = Some(TERM_BLOCKS);
+    settings.keys.extend((5..=nodes).map(|name| Keys::sole([name; 32], None)));
+    settings.link.loss_percent = loss_percent;
+    settings
+}
+
+type Plan = fn(&mut Network, &mut World);
+
+struct Network {
+    applications: Vec<Arc<Recorder>>,
+    /// Starts from what it knew here, if anything.
+    snapshots: Vec<Option<recorder::Record>>,
+    kept: recorder::Record,
+    plan: Plan,
+    step: usize,
+    /// What was given to a validator and must be in every chain.
+    acknowledged: Vec<Vec<u8>>,
+}
+
+impl Network {
+    fn new(nodes: usize, plan: Plan) -> Self {
+        let applications = (0..nodes).map(|_| Arc::new(Recorder::default())).collect();
+        let kept = recorder::Record::default();
+        Self { applications, snapshots: vec![None; nodes], kept, plan, step: 0, acknowledged: Vec::new() }
+    }
+
+    fn height(&self, validator: usize) -> u64 {
+        self.applications[validator].height()
+    }
+
+    /// Asks one of them to have a block hold who shall sit.
+    fn name(&mut self, at: usize, seats: &[Seat]) {
+        self.submit(at, naming(seats));
+    }
+
+    fn submit(&mut self, at: usize, transaction: Vec<u8>) {
+        self.applications[at].submit(transaction.clone());
+        self.acknowledged.push(transaction);
+    }
+
+    fn all_at(&self, validators: &[usize], height: u64) -> bool {
+        validators.iter().all(|validator| self.height(*validator) >= height)
+    }
+
+    /// One chain, one certificate an epoch under the one key, one committee a term, and nothing lost.
+    fn assert_agreement(&self, settings: &Settings) {
+        let (mut blocks, mut seated) = (BTreeMap::new(), BTreeMap::new());
+        let group_key = group_key(settings);
+        for application in &self.applications {
+            let record = application.record();
+            for (height, digest) in &record.blocks {
+                assert_eq!(blocks.entry(*height).or_insert(*digest), digest, "fork at height {height}");
+            }
+            for (height, seats) in &record.seated {
+                assert_eq!((height - 1) % TERM_BLOCKS, 0);
+                assert_eq!(seated.entry(*height).or_insert_with(|| seats.clone()), seats, "seats at {height}");
+            }
+            for certificate in record.certificates.values() {
+                let holds = verify_epoch(CHAIN_ID, &group_key, &certificate.digest, &certificate.signature);
+                assert_eq!(holds, Ok(true), "epoch {}", certificate.epoch);
+            }
+        }
+        let longest = self.applications.iter().max_by_key(|application| application.height()).unwrap();
+        let held: BTreeSet<Vec<u8>> = longest.record().transactions.iter().cloned().collect();
+        for transaction in &self.acknowledged {
+            assert!(held.contains(transaction), "an acknowledged transaction is lost");
+        }
+    }
+
+    /// Who sat in a term, as the names of those whose seats are their own.
+    fn sat(&self, validator: usize, term: u64) -> Vec<u8> {
+        let record = self.applications[validator].record().clone();
+        let seats = record.seated.get(&(term * TERM_BLOCKS + 1)).cloned().unwrap_or_default();
+        let mut names: Vec<u8> = (1..=9).filter(|name| seats.contains(&Seat::sole(key(*name)))).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The key that the devnet was dealt, as its certificates are checked with.
+fn group_key(settings: &Settings) -> [u8; 96] {
+    use rand::{SeedableRng, rngs::StdRng};
+    let keys: Vec<[u8; 32]> = settings.chain.seats.iter().map(|seat| seat.key).collect();
+    let dealing = consensus::deal(&mut StdRng::seed_from_u64(0), &keys).unwrap();
+    assert_eq!(dealing.polynomial, settings.chain.polynomial);
+    dealing.group_key
+}
+
+impl Scenario for Network {
+    fn application(&mut self, validator: usize) -> Arc<dyn Application> {
+        let kept = self.snapshots[validator].take();
+        let record = kept.unwrap_or_else(|| self.applications[validator].record().clone());
+        self.applications[validator] = Arc::new(Recorder::from_snapshot(record));
+        self.applications[validator].clone()
+    }
+
+    fn tick(&mut self, world: &mut World) {
+        (self.plan)(self, world);
+    }
+}
+
+fn held(settings: &Settings, network: &mut Network) -> Outcome {
+    let outcome = run(settings, network).unwrap();
+    let heights: Vec<u64> = network.applications.iter().map(|application| application.height()).collect();
+    assert!(outcome.finished, "seed {}: stuck at step {} and heights {heights:?}", settings.seed, network.step);
+    network.assert_agreement(settings);
+    outcome
+}
+
+#[test]
+fn a_fifth_is_seated_after_its_notice_and_signs_and_one_of_the_first_leaves() {
+    fn plan(network: &mut Network, world: &mut World) {
+        match network.step {
+            0 if network.height(0) >= 3 => network.name(0, &seats(&[1, 2, 3, 5])),
+            // Named in term 0, asked for at its end, seated in term 2.
+            1 if network.all_at(&[0, 1, 2, 4], 3 * TERM_BLOCKS) => world.crash(0),
+            // Three of four sign, the fifth among them.
+            2 if network.all_at(&[1, 2, 4], 5 * TERM_BLOCKS) => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    let mut network = Network::new(5, plan);
+    let settings = settings(1, 5, 0);
+    held(&settings, &mut network);
+    assert_eq!((network.sat(4, 1), network.sat(4, 2)), (vec![1, 2, 3, 4], vec![1, 2, 3, 5]));
+    let certified = network.applications[1].certified();
+    assert!(certified >= 5 * TERM_BLOCKS / EPOCH_BLOCKS - 2, "{certified} epochs");
+    assert!(network.height(3) >= 3 * TERM_BLOCKS, "who left follows: {}", network.height(3));
+}
+
+#[test]
+fn a_round_that_fails_leaves_the_committee_and_the_next_round_seats_the_named() {
+    fn plan(network: &mut Network, world: &mut World) {
+        match network.step {
+            0 if network.height(0) >= 3 => network.name(0, &seats(&[1, 2, 3, 5])),
+            // In term 1 two of four of those who are to be dealt to hear nothing: more shares than may would be revealed.
+            1 if network.height(0) >= TERM_BLOCKS - 2 => {
+                world.crash(4);
+                world.crash(2);
+            }
+            2 if network.height(0) > 2 * TERM_BLOCKS => {
+                world.start(4);
+                world.start(2);
+            }
+            3 if network.all_at(&[0, 1, 2, 3, 4], 5 * TERM_BLOCKS) => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    let mut network = Network::new(5, plan);
+    // Three of the first four go on without the third.
+    held(&settings(2, 5, 0), &mut network);
+    assert_eq!(network.sat(0, 2), vec![1, 2, 3, 4], "the round of term 1 failed");
+    assert_eq!(network.sat(0, 4), vec![1, 2, 3, 5]);
+}
+
+#[test]
+fn a_node_with_several_seats_votes_with_each_and_hands_each_on() {
+    fn plan(network: &mut Network, world: &mut World) {
+        let held = |key_of: u8, node: u8| Seat { key: key(key_of), node: key(node) };
+        match network.step {
+            // The first has three seats of seven.
+            0 if network.height(0) >= 3 => {
+                let more = [held(21, 1), held(22, 1), Seat::sole(key(5))];
+                network.name(1, &[seats(&[1, 2, 3, 4]), more.to_vec()].concat());
+            }
+            1 if network.all_at(&[0, 1, 2, 3, 4], 4 * TERM_BLOCKS) => world.crash(2),
+            // Six of seven seats; without the first there would be three.
+            2 if network.all_at(&[0, 1, 3, 4], 6 * TERM_BLOCKS) => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    let mut network = Network::new(5, plan);
+    let mut settings = settings(3, 5, 0);
+    settings.keys[0].seats.extend([21, 22].map(|name| SeatKeys { signing_key: [name; 32], share: None }));
+    held(&settings, &mut network);
+    let seated = network.applications[0].record().seated[&(2 * TERM_BLOCKS + 1)].clone();
+    assert_eq!(seated.iter().filter(|seat| seat.node == key(1)).count(), 3);
+    let certified = network.applications[3].certified();
+    assert!(certified >= 6 * TERM_BLOCKS / EPOCH_BLOCKS - 2, "{certified} epochs");
+}
+
+#[test]
+fn who_was_away_for_terms_follows_over_all_of_them_and_is_dealt_to_again() {
+    fn plan(network: &mut Network, world: &mut World) {
+        match network.step {
+            0 if network.height(0) >= 3 => {
+                network.name(0, &seats(&[1, 2, 3, 4]));
+                world.crash(3);
+            }
+            1 if network.height(0) >= 4 * TERM_BLOCKS => world.start(3),
+            2 if network.all_at(&[0, 1, 2, 3], 7 * TERM_BLOCKS) => world.crash(0),
+            // Three of four sign: the one that was away has a share again.
+            3 if network.all_at(&[1, 2, 3], 9 * TERM_BLOCKS) => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    let mut network = Network::new(4, plan);
+    held(&settings(4, 4, 0), &mut network);
+    let certified = network.applications[3].certified();
+    assert!(certified >= 9 * TERM_BLOCKS / EPOCH_BLOCKS - 2, "{certified} epochs");
+}
+
+/// Losses, a liar in the dealing, crashes at any time, a part that is cut off, and everybody at once; the committee changes all along.
+fn storm(network: &mut Network, world: &mut World) {
+    let everybody = [0, 1, 2, 3, 4, 5];
+    match network.step {
+        0 => {
+            world.crash(3);
+            world.misdeal(3);
+            world.start(3);
+        }
+        1 if network.height(0) >= 2 => network.name(0, &seats(&[1, 2, 3, 4, 5])),
+        2 if network.height(0) >= TERM_BLOCKS + world.random() % TERM_BLOCKS => {
+            network.kept = network.applications[4].record().clone();
+            let victim = usize::try_from(world.random() % 3).unwrap();
+            world.crash(victim);
+            world.start(victim);
+        }
+        3 if network.height(0) >= 2 * TERM_BLOCKS + 3 => network.name(1, &seats(&[2, 3, 4, 5, 6])),
+        4 if network.height(1) >= 2 * TERM_BLOCKS + 10 => [0, 1, 2, 3, 4].into_iter().for_each(|at| world.cut(at, 5)),
+        5 if network.height(1) >= 3 * TERM_BLOCKS + 5 => [0, 1, 2, 3, 4].into_iter().for_each(|at| world.mend(at, 5)),
+        6 if network.height(1) >= 3 * TERM_BLOCKS + 12 => {
+            // This one's application is terms behind its agreement.
+            network.snapshots[4] = Some(network.kept.clone());
+            world.restart_all();
+        }
+        7 if network.height(1) >= 4 * TERM_BLOCKS => network.submit(2, b"late".to_vec()),
+        8 if network.all_at(&everybody, 6 * TERM_BLOCKS) => world.finish(),
+        _ => return,
+    }
+    network.step += 1;
+}
+
+#[test]
+fn in_a_storm_committees_change_without_a_fork_and_nothing_is_lost() {
+    for seed in 40..43 {
+        let mut network = Network::new(6, storm);
+        held(&settings(seed, 6, 3), &mut network);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_over_terms() {
+    let once = || held(&settings(44, 6, 3), &mut Network::new(6, storm));
+    assert_eq!(once(), once());
+}
+
+/// Everybody is killed again and again, so that at some time it is in the middle of each step of a round and of each turn of a term.
+fn killed_often(network: &mut Network, world: &mut World) {
+    match network.step {
+        0 if network.height(0) >= 1 => network.name(0, &seats(&[1, 2, 3, 5])),
+        step @ 1..=24 if world.now_ms() > u64::try_from(step).unwrap() * 900 => world.restart_all(),
+        25 if network.all_at(&[0, 1, 2, 3, 4], 5 * TERM_BLOCKS) => world.finish(),
+        _ => return,
+    }
+    network.step += 1;
+}
+
+#[test]
+fn a_crash_at_any_instant_loses_neither_term_nor_share() {
+    let mut network = Network::new(5, killed_often);
+    let settings = settings(50, 5, 0);
+    held(&settings, &mut network);
+    let seated = (1..6).any(|term| network.sat(0, term) == [1, 2, 3, 5]);
+    assert!(seated, "the named are seated in the end");
+    let certified = network.applications[0].certified();
+    assert!(certified >= 5 * TERM_BLOCKS / EPOCH_BLOCKS - 2, "{certified} epochs");
+}
+
+#[test]
+fn a_traitor_that_votes_twice_is_shown_with_its_term_and_stops_none() {
+    fn plan(network: &mut Network, world: &mut World) {
+        match network.step {
+            0 if network.height(0) >= 3 => network.name(0, &seats(&[1, 2, 3, 4, 5])),
+            1 if network.height(0) >= TERM_BLOCKS + 3 => world.betray(2),
+            2 if network.all_at(&[0, 1, 3, 4], 4 * TERM_BLOCKS) => world.finish(),
+            _ => return,
+        }
+        network.step += 1;
+    }
+    let mut network = Network::new(5, plan);
+    let settings = settings(60, 5, 0);
+    held(&settings, &mut network);
+    let reports = network.applications[1].record().misbehaviour.clone();
+    assert!(!reports.is_empty(), "nobody noticed");
+    for (culprit, bytes) in reports {
+        let term = consensus::evidence_term(&bytes).unwrap();
+        assert!(term >= 1);
+        let seats = network.applications[1].record().seated[&(term * TERM_BLOCKS + 1)].clone();
+        let keys: Vec<[u8; 32]> = seats.iter().map(|seat| seat.key).collect();
+        assert_eq!((consensus::evidence(CHAIN_ID, &keys, &bytes).unwrap(), culprit), (key(3), key(3)));
+    }
+}

@@ -1,0 +1,125 @@
+//! Seats in agreement: what validators announce, whom the ledger names, who sits, and what follows from it.
+
+use evm::modules::parameters;
+use ledger::{Ledger, OPG, Refusal, Rules};
+use protocol::{
+    Action, List, Role, Text,
+    transaction::{Announce, RegisterNode, SEAT_KEYS_MAX, SeatKey, prove_possession},
+};
+
+use crate::{
+    double_votes::{conflicts, show},
+    world::{ALICE, CHAIN, GATEWAY, STAKE, VALIDATORS, WORKER, World, key, node, public, vote},
+};
+
+const ADDRESS: &str = "127.0.0.1:9000";
+
+fn announce(by: u8, agreement: &str, seats: &[u8]) -> Action {
+    let seat =
+        |seat: &u8| SeatKey { key: public(*seat), possession: prove_possession(&key(*seat), CHAIN, &public(by)) };
+    let seats = List::new(seats.iter().map(seat).collect()).unwrap();
+    Action::Announce(Announce { agreement: Text::new(agreement).unwrap(), seats })
+}
+
+fn fifth(world: &mut World) {
+    let action = RegisterNode {
+        role: Role::Validator,
+        key: public(14),
+        possession: prove_possession(&key(14), CHAIN, &public(ALICE)),
+        endpoint: Text::new("http://127.0.0.1:1").unwrap(),
+        stake: 3 * STAKE,
+        models: List::default(),
+    };
+    world.send(ALICE, Action::RegisterNode(action)).unwrap();
+}
+
+/// Who is named, by seeds of first keys.
+fn named(world: &World) -> Vec<u8> {
+    let seats = world.ledger.named_seats();
+    let mut seeds: Vec<u8> = seats.iter().filter_map(|seat| (10..15).find(|seed| public(*seed) == seat.node)).collect();
+    seeds.sort_unstable();
+    seeds
+}
+
+#[test]
+fn a_node_is_named_for_as_many_of_its_seats_as_it_has_keys_for() {
+    let mut world =
+        World::governed(Rules::default(), &[(&parameters::SEATS, 6), (&parameters::SEATS_OPERATOR_CAP, 500_000)]);
+    assert_eq!(named(&world), VALIDATORS, "each has its own key");
+    let counts = VALIDATORS.map(|seed| world.ledger.seats_of(&node(seed)));
+    assert_eq!(counts.iter().sum::<usize>(), 6);
+    let two = VALIDATORS[counts.iter().position(|count| *count == 2).unwrap()];
+    world.send(two, announce(two, ADDRESS, &[70, 71])).unwrap();
+    let seats: Vec<_> =
+        world.ledger.named_seats().into_iter().filter(|seat| seat.node == public(two)).map(|seat| seat.key).collect();
+    assert_eq!(seats, [public(two), public(70)], "two seats, though it has three keys");
+    assert_eq!(world.ledger.agreement_addresses(), [(public(two), ADDRESS.to_owned())]);
+    assert_eq!(world.ledger.announced(&node(two)), Some((ADDRESS.to_owned(), vec![public(70), public(71)])));
+    let restored = Ledger::restore(&closed(&mut world)).unwrap();
+    assert_eq!(restored.named_seats(), world.ledger.named_seats());
+    assert_eq!(restored.node_of_seat(&public(71)), node(two));
+}
+
+fn closed(world: &mut World) -> Vec<u8> {
+    world.epochs(1);
+    world.ledger.snapshot_bytes().unwrap()
+}
+
+#[test]
+fn what_cannot_be_announced_is_refused() {
+    let mut world = World::new();
+    let [first, second, ..] = VALIDATORS;
+    assert!(matches!(world.send(WORKER, announce(WORKER, ADDRESS, &[])), Err(Refusal::WrongRole { .. })));
+    assert_eq!(world.send(first, announce(first, "here", &[])), Err(Refusal::NotAnAddress));
+    assert_eq!(world.send(first, announce(first, ADDRESS, &[second])), Err(Refusal::KeyTaken));
+    assert_eq!(world.send(first, announce(first, ADDRESS, &[70, 70])), Err(Refusal::KeyTaken));
+    let foreign = announce(second, ADDRESS, &[70]);
+    assert_eq!(world.send(first, foreign), Err(Refusal::BadPossession));
+    world.send(first, announce(first, ADDRESS, &[70])).unwrap();
+    assert_eq!(world.send(second, announce(second, ADDRESS, &[70])), Err(Refusal::KeyTaken));
+    let registered = RegisterNode {
+        role: Role::Worker,
+        key: public(70),
+        possession: prove_possession(&key(70), CHAIN, &public(ALICE)),
+        endpoint: Text::new("http://127.0.0.1:1").unwrap(),
+        stake: 2_000 * OPG,
+        models: List::default(),
+    };
+    assert_eq!(world.send(ALICE, Action::RegisterNode(registered)), Err(Refusal::KeyTaken));
+    let many: Vec<u8> = (150..150 + u8::try_from(SEAT_KEYS_MAX).unwrap()).collect();
+    let too_many = Err(Refusal::TooManySeatKeys { found: SEAT_KEYS_MAX + 1, limit: SEAT_KEYS_MAX });
+    assert_eq!(world.send(first, announce(first, ADDRESS, &many)), too_many);
+    world.send(first, announce(first, ADDRESS, &many[1..])).unwrap();
+}
+
+#[test]
+fn who_sits_votes_and_who_left_does_not() {
+    let mut world = World::new();
+    fifth(&mut world);
+    assert!(!named(&world).contains(&14), "seats are decided as a term begins");
+    world.epochs(u64::from(Rules::default().term_epochs));
+    assert!(named(&world).contains(&14));
+    let answer = world.challenged();
+    assert_eq!(world.send(14, vote(&answer, true)), Err(Refusal::NotInCommittee));
+    world.ledger.seat(1, &[11, 12, 13, 14].map(public));
+    assert_eq!(world.send(10, vote(&answer, true)), Err(Refusal::NotInCommittee));
+    world.send(14, vote(&answer, true)).unwrap();
+    world.ledger.seat(1, &VALIDATORS.map(public));
+    assert_eq!(world.ledger.network().term, 1);
+    assert!(world.ledger.network().committee.contains(&node(14)), "a term is told once");
+    let restored = Ledger::restore(&closed(&mut world)).unwrap();
+    assert_eq!(restored.network(), world.ledger.network());
+}
+
+#[test]
+fn double_votes_of_this_term_and_the_one_before_are_answered_for_by_whoever_sat_in_it() {
+    let (culprit, evidence) = conflicts().remove(0);
+    let mut world = World::new();
+    world.ledger.seat(1, &[11, 12, 13, 14].map(public));
+    let mut later = world.clone();
+    world.send(GATEWAY, show(&evidence)).unwrap();
+    assert!(world.ledger.staked(&node(culprit)).unwrap().tombstoned);
+    later.ledger.seat(2, &VALIDATORS.map(public));
+    let refused = later.send(GATEWAY, show(&evidence)).unwrap_err();
+    assert!(matches!(&refused, Refusal::Evidence(words) if words.starts_with("of agreement's term 0")), "{refused}");
+}
