@@ -12,9 +12,15 @@ pub const ROWS: &[Row] = &[row!("LSTM", run, Lstm), row!("GRU", run, Gru), row!(
 
 /// Chains that run at once, so that none waits for its own last step.
 const TOGETHER: usize = 64;
+/// The same of weights that were not turned: each is read from a line of its own.
+const LINES: usize = 8;
 
 fn run<B: Build, C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
-    let by = Chains { turn, run: |weights, x, out| B::plain(|| chains(weights, x, out)) };
+    let by = Chains {
+        turn,
+        run: |weights, x, out| B::plain(|| chains(weights, x, out)),
+        plain: |weights, x, out| B::plain(|| lines(weights, x, out)),
+    };
     run_by::<C>(node, inputs, context, Some(by))
 }
 
@@ -42,6 +48,27 @@ fn chains(weights: &[f32], x: &[f32], out: &mut [f32]) {
         for (&x, weights) in x.iter().zip(panel.as_chunks::<TOGETHER>().0) {
             for (sum, &weight) in sums.iter_mut().zip(weights) {
                 *sum = x.mul_add(weight, *sum);
+            }
+        }
+        out.copy_from_slice(&sums[..out.len()]);
+    }
+}
+
+#[inline(always)]
+fn lines(weights: &[f32], x: &[f32], out: &mut [f32]) {
+    let inner = x.len();
+    for (lines, out) in weights.chunks(LINES * inner.max(1)).zip(out.chunks_mut(LINES)) {
+        let mut sums = [0.0_f32; LINES];
+        if out.len() == LINES && lines.len() == LINES * inner {
+            let lines: [&[f32]; LINES] = std::array::from_fn(|line| &lines[line * inner..][..inner]);
+            for (k, &x) in x.iter().enumerate() {
+                for (sum, line) in sums.iter_mut().zip(&lines) {
+                    *sum = x.mul_add(line[k], *sum);
+                }
+            }
+        } else {
+            for (sum, line) in sums.iter_mut().zip(lines.chunks_exact(inner.max(1))) {
+                *sum = x.iter().zip(line).fold(0.0, |sum, (&x, &weight)| x.mul_add(weight, sum));
             }
         }
         out.copy_from_slice(&sums[..out.len()]);

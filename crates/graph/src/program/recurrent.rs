@@ -129,7 +129,8 @@ pub struct Weights<'a, T> {
     pub clip: Option<T>,
     /// `linear_before_reset` of a GRU, `input_forget` of an LSTM.
     pub variant: bool,
-    pub(crate) turned: Option<(&'a Lines, Chains)>,
+    pub(crate) turned: Option<&'a Lines>,
+    pub(crate) by: Option<Chains>,
 }
 
 /// Who computes the chains of binary32: their bits are those of [`chains`].
@@ -139,6 +140,8 @@ pub struct Chains {
     pub turn: fn(&[f32], usize) -> Vec<f32>,
     /// `(weights, x, outputs)`.
     pub run: fn(&[f32], &[f32], &mut [f32]),
+    /// The same of weights that were not turned, for calls that are too short for it.
+    pub plain: fn(&[f32], &[f32], &mut [f32]),
 }
 
 /// One direction's weights, turned.
@@ -162,10 +165,7 @@ impl<T: Real> Weights<'_, T> {
     /// The input's part of all gates.
     fn of_input(&self, x: &[T]) -> Vec<T> {
         let mut sums = vec![T::ZERO; self.r.len().checked_div(self.hidden).unwrap_or(0)];
-        match (self.turned, T::singles(x), T::singles_mut(&mut sums)) {
-            (Some((lines, by)), Some(x), Some(sums)) => (by.run)(&lines.w, x, sums),
-            _ => chains(self.w, x, &mut sums),
-        }
+        self.chains(self.turned.map(|lines| &lines.w), self.w, x, &mut sums);
         sums
     }
 
@@ -174,11 +174,18 @@ impl<T: Real> Weights<'_, T> {
         let (from, to) = C::GROUPS[group];
         let mut sums = vec![T::ZERO; (to - from) * self.hidden];
         let line = self.hidden * self.hidden;
-        match (self.turned, T::singles(h), T::singles_mut(&mut sums)) {
-            (Some((lines, by)), Some(h), Some(sums)) => (by.run)(&lines.r[group], h, sums),
-            _ => chains(&self.r[from * line..to * line], h, &mut sums),
-        }
+        let turned = self.turned.map(|lines| &lines.r[group]);
+        self.chains(turned, &self.r[from * line..to * line], h, &mut sums);
         sums
+    }
+
+    fn chains(&self, turned: Option<&Vec<f32>>, weights: &[T], x: &[T], sums: &mut [T]) {
+        let singles = T::singles(weights).zip(T::singles(x));
+        match (self.by, singles, turned) {
+            (Some(by), Some((_, x)), Some(turned)) => by_singles(by.run, turned, x, sums),
+            (Some(by), Some((weights, x)), None) => by_singles(by.plain, weights, x, sums),
+            _ => chains(weights, x, sums),
+        }
     }
 
     pub fn bias_of_input(&self, gate: usize, unit: usize) -> T {
@@ -204,6 +211,13 @@ impl<T: Real> Weights<'_, T> {
 
     pub fn activate(&self, which: usize, value: T) -> T {
         self.activations[which].apply(self.clipped(value))
+    }
+}
+
+/// Computes sums that are binary32.
+fn by_singles<T: Real>(run: fn(&[f32], &[f32], &mut [f32]), weights: &[f32], x: &[f32], sums: &mut [T]) {
+    if let Some(sums) = T::singles_mut(sums) {
+        run(weights, x, sums);
     }
 }
 
@@ -277,7 +291,8 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
                 activations: &activations[direction * C::ACTIVATIONS.len()..],
                 clip,
                 variant,
-                turned: turned.as_ref().and_then(|(lines, by)| lines.get(direction).map(|lines| (lines, *by))),
+                turned: turned.as_ref().and_then(|lines| lines.get(direction)),
+                by,
             };
             let backward = direction == 1 || node.text("direction", "forward")? == "reverse";
             for batch in 0..sizes.batch {
@@ -302,12 +317,7 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
 }
 
 /// The turned weights of all directions; those that are constants of the program are turned once and kept with the node.
-fn turned<C: Cell>(
-    node: &Node,
-    by: Chains,
-    (w, r): (&[f32], &[f32]),
-    sizes: &Sizes,
-) -> Option<(Arc<Vec<Lines>>, Chains)> {
+fn turned<C: Cell>(node: &Node, by: Chains, (w, r): (&[f32], &[f32]), sizes: &Sizes) -> Option<Arc<Vec<Lines>>> {
     let all = || -> Vec<Lines> {
         let direction = |direction: usize| {
             let own = (part(w, direction, sizes.directions), part(r, direction, sizes.directions));
@@ -316,13 +326,12 @@ fn turned<C: Cell>(
         (0..sizes.directions).map(direction).collect()
     };
     let constant = |input: usize| matches!(node.inputs.get(input), Some(Source::Constant(_)));
-    let lines = match constant(1) && constant(2) {
-        true => node.derived.get(|| Ok(all())).ok()?,
+    match constant(1) && constant(2) {
+        true => node.derived.get(|| Ok(all())).ok(),
         // Turning them costs about as much as a step does.
-        false if sizes.steps * sizes.batch < 4 => return None,
-        false => Arc::new(all()),
-    };
-    Some((lines, by))
+        false if sizes.steps * sizes.batch < 4 => None,
+        false => Some(Arc::new(all())),
+    }
 }
 
 /// What belongs to one direction.
