@@ -1,11 +1,14 @@
 //! `og node start | list`, `og status`.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
+use crypto::SigningKey;
 use network::{Client, Sender};
 use protocol::{
-    Action, List, Role, Text,
+    Action, List, NodeId, Role, Text,
     registry::node_id,
-    transaction::{RegisterNode, prove_possession},
+    transaction::{Announce, RegisterNode, prove_possession},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -24,6 +27,10 @@ use crate::{
     remote::Remote,
     screen::{row, tell},
 };
+
+/// How often and for how long it is asked whether a registration is executed.
+const REGISTERED_PAUSE: Duration = Duration::from_millis(200);
+const REGISTERED_TRIES: u32 = 150;
 
 pub async fn run(common: &Common, command: Node) -> Result<()> {
     match command {
@@ -105,13 +112,30 @@ async fn register(remote: &Remote, common: &Common, options: &NodeRegister) -> R
         models: List::default(),
     });
     let sender = Sender::new(remote.ledger()?, operator, network.chain_id);
-    let id = sender.send(action).await?;
-    let said = json!({ "node": node_id(&node.public_key()).to_string(), "transaction": id.to_string() });
+    let (id, registered) = (node_id(&node.public_key()), sender.send(action).await?);
+    let said = json!({ "node": id.to_string(), "transaction": registered.to_string() });
+    if let Some(agreement) = entry.agreement {
+        announce(remote, (id, node, network.chain_id), &agreement.to_string()).await?;
+    }
     show(common, &said, |said| {
         let text = |key: &str| said[key].as_str().unwrap_or("-").to_owned();
         vec![format!("node {}: transaction {}", text("node"), text("transaction"))]
     });
     Ok(())
+}
+
+/// Says in the node's name where its agreement is reached: those that sit let nobody in of whom they do not know it.
+async fn announce(remote: &Remote, (id, key, chain_id): (NodeId, SigningKey, u64), agreement: &str) -> Result<()> {
+    let ledger = remote.ledger()?;
+    for _ in 0..REGISTERED_TRIES {
+        if ledger.node(&id).await.is_ok() {
+            let action = Announce { agreement: Text::new(agreement)?, seats: List::default() };
+            Sender::new(ledger, key, chain_id).send(Action::Announce(action)).await?;
+            return Ok(());
+        }
+        tokio::time::sleep(REGISTERED_PAUSE).await;
+    }
+    bail!("the ledger did not take the node in; hint: is there so much OPG to stake?")
 }
 
 /// Resolves when standard input ends, if that is what this process was told to watch.
