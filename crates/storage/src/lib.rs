@@ -2,12 +2,16 @@
 //!
 //! What is acknowledged here survives a crash at any instant. Knows nothing of what it stores.
 
+mod failure;
 mod file;
 mod log;
+mod moment;
 mod sealed;
 mod store;
 
+pub use failure::StoreError;
 pub use file::{FileError, Incoming, map_file, read_file, write_file};
 pub use log::{Log, LogError, RECORD_BYTES_MAX, Ticket};
+pub use moment::{Entry, Moment};
 pub use sealed::{Passphrase, SealError, Sealer, random_bytes};
-pub use store::{Change, Durable, Entry, Store, StoreError};
+pub use store::{Change, Durable, Store};

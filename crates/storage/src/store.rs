@@ -2,16 +2,15 @@
 //!
 //! A commit that was acknowledged survives a crash; one that was not is there whole or not at all.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, thread, time::Duration};
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use thiserror::Error;
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableDefinition};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+
+use crate::{
+    failure::StoreError,
+    moment::{Entry, Moment, guarded},
+};
 
 /// Commits that may wait for the disk before writers are held back.
 const QUEUE: usize = 1_024;
@@ -30,22 +29,6 @@ const FULL_WAIT: Duration = Duration::from_millis(1);
 const CLOSING_LOOKS: u32 = 1_000;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
-
-/// A key and what it holds.
-pub type Entry = (Vec<u8>, Vec<u8>);
-
-/// Why the store could not do what was asked.
-#[derive(Clone, Debug, Error)]
-pub enum StoreError {
-    #[error("failed to open {path}: {cause}")]
-    Open { path: PathBuf, cause: String },
-    #[error("failed to read: {0}")]
-    Read(String),
-    #[error("failed to commit: {0}")]
-    Commit(String),
-    #[error("the store is closed")]
-    Closed,
-}
 
 /// One change of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,10 +99,7 @@ impl Store {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         }
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        let database = Arc::new(database.map_err(|error| failed(error.to_string()))?);
-        let names: Vec<Change> = tables.iter().map(|table| Change { table, key: Vec::new(), value: None }).collect();
-        write_changes(&database, names.iter().collect()).map_err(|error| failed(error.to_string()))?;
+        let database = Arc::new(opened(path, tables)?);
         let (commits, queue) = mpsc::channel(QUEUE);
         let writer = Arc::clone(&database);
         thread::Builder::new()
@@ -127,6 +107,17 @@ impl Store {
             .spawn(move || run_commits(&writer, queue))
             .map_err(|error| failed(error.to_string()))?;
         Ok(Self { database, commits, room: Arc::new(Semaphore::new(WAITING_UNITS as usize)) })
+    }
+
+    /// What these tables hold now, for as long as it is wanted.
+    pub fn moment(&self, tables: &[&'static str]) -> Result<Moment, StoreError> {
+        let read = || -> Result<_, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let opened = tables.iter().map(|name| Ok((*name, transaction.open_table(Table::new(name))?)));
+            Ok(Moment::new(opened.collect::<Result<_, redb::Error>>()?))
+        };
+        let read = guarded(|| read().map_err(|error| StoreError::Read(error.to_string())));
+        read.unwrap_or_else(|| Err(StoreError::Read("the file is damaged".to_owned())))
     }
 
     pub fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -224,6 +215,28 @@ impl Store {
     pub fn waiting_bytes(&self) -> usize {
         (WAITING_UNITS as usize).saturating_sub(self.room.available_permits()).saturating_mul(UNIT_BYTES)
     }
+}
+
+/// The file with its tables.
+fn opened(path: &Path, tables: &[&'static str]) -> Result<Database, StoreError> {
+    let failed = |cause: String| StoreError::Open { path: path.to_owned(), cause };
+    let damaged = |cause: String| StoreError::Damaged { path: path.to_owned(), cause };
+    let open = || {
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
+            DatabaseError::Storage(StorageError::Corrupted(cause)) => damaged(cause),
+            DatabaseError::Storage(StorageError::Io(cause)) if cause.kind() == io::ErrorKind::InvalidData => {
+                damaged(cause.to_string())
+            }
+            other => failed(other.to_string()),
+        })?;
+        let names: Vec<Change> = tables.iter().map(|table| Change { table, key: Vec::new(), value: None }).collect();
+        write_changes(&database, names.iter().collect()).map_err(|error| match error {
+            redb::Error::Corrupted(cause) => damaged(cause),
+            other => failed(other.to_string()),
+        })?;
+        Ok(database)
+    };
+    guarded(open).unwrap_or_else(|| Err(damaged("its structure contradicts itself".to_owned())))
 }
 
 /// Takes everything that waits, writes it in one transaction, answers everyone.
