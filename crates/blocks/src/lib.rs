@@ -8,10 +8,12 @@ mod index;
 mod live;
 mod pool;
 mod served;
+mod state_file;
 mod view;
 
 pub use index::Index;
 pub use live::{Held, Keep, Live, Recent};
 pub use pool::{Pool, PoolLimits, Room};
 pub use served::{Served, Source};
+pub use state_file::{StateFile, StateFileError};
 pub use view::View;

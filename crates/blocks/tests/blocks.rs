@@ -62,7 +62,7 @@ fn after(parent: &Recent, transactions: &[Arc<Transaction>]) -> Recent {
     }
     let done = builder.finish();
     let mut world = parent.world.clone();
-    let root = world.apply(&done.changes);
+    let root = world.apply(&done.changes).unwrap();
     Recent { block: Arc::new(done.seal(root).0), before: parent.world.clone(), world }
 }
 

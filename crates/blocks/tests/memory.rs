@@ -79,7 +79,7 @@ fn block(number: u64, parent: &World) -> Recent {
         transactions.push(transfer(nonce));
     }
     let mut world = parent.clone();
-    world.apply(&changes);
+    world.apply(&changes).unwrap();
     let receipts = transactions.iter().map(|_| receipt()).collect();
     let header = Header { number, ..Header::default() }.seal_slow();
     Recent { block: Arc::new(Block { header, transactions, receipts }), before: parent.clone(), world }
@@ -93,7 +93,7 @@ fn mebibytes() -> usize {
 fn a_long_chain_takes_no_more_memory_than_its_bounds_say() {
     let mut world = World::default();
     let accounts = (1..=ACCOUNTS).map(|index| (account(index), Some(Account { nonce: 1, ..Account::default() })));
-    world.apply(&Changes { accounts: accounts.collect(), ..Changes::default() });
+    world.apply(&Changes { accounts: accounts.collect(), ..Changes::default() }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let index = Index::new(Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap(), CHAIN);
     let mut live = Live::new([block(0, &world)], Pool::new(PoolLimits::default()));

@@ -219,16 +219,18 @@ fn leaves(changes: &[(Digest, Option<Digest>)]) -> Vec<Leaf> {
     changes.iter().filter_map(|(key, value)| Some(Leaf { key: *key, value: (*value)? })).collect()
 }
 
-fn leaf_digest(leaf: &Leaf) -> Digest {
+/// Digest of a leaf, and of any subtree that holds nothing else.
+pub fn leaf_digest(leaf: &Leaf) -> Digest {
     hash(LEAF, &[&leaf.key.0, &leaf.value.0])
 }
 
-fn branch_digest(left: &Digest, right: &Digest) -> Digest {
+/// Digest of a subtree of two leaves or more, from its halves.
+pub fn branch_digest(left: &Digest, right: &Digest) -> Digest {
     hash(BRANCH, &[&left.0, &right.0])
 }
 
 /// Bit `depth` of the key, most significant first; false beyond the last.
-fn bit(key: &Digest, depth: usize) -> bool {
+pub fn bit(key: &Digest, depth: usize) -> bool {
     let byte = key.0.get(depth >> 3).copied().unwrap_or(0);
     byte & (0x80_u8 >> (depth & 7)) != 0
 }

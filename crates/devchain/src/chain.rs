@@ -96,7 +96,7 @@ fn load(config: &Config) -> Result<(Kept, Live), OpenError> {
     let kept = Kept::open(&path, config.chain)?;
     let Some(head) = kept.index.head()? else {
         let block = Block { header: genesis, transactions: Vec::new(), receipts: Vec::new() };
-        kept.commit(kept::first(&block, &genesis_world))?;
+        kept.commit(kept::first(&block, &genesis_world)?)?;
         let (block, before) = (Arc::new(block), genesis_world.clone());
         let first = Recent { block, before, world: genesis_world };
         return Ok((kept, Live::new([first], Pool::new(config.pool))));
@@ -126,7 +126,7 @@ fn recent(kept: &Kept, head: u64, mut world: World, states: u64) -> Result<Vec<R
     for number in (oldest..=head).rev() {
         let block = kept.index.block(number)?.ok_or_else(|| NodeError::Read(format!("block {number} is missing")))?;
         let mut before = world.clone();
-        before.apply(&kept.undo(number)?);
+        before.apply(&kept.undo(number)?).map_err(|error| NodeError::Read(error.to_string()))?;
         recent.push(Recent { block, before: before.clone(), world });
         world = before;
     }

@@ -3,7 +3,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use blocks::Index;
-use evm::{Account, Block, Chain, Changes, Code, StateRead as _, World};
+use evm::{Account, Block, Chain, Changes, Code, World};
 use rpc::NodeError;
 use storage::{Change, Store, StoreError};
 
@@ -67,22 +67,14 @@ impl Kept {
             changes.slots.insert(place, U256::try_from_be_slice(&bytes).ok_or_else(|| broken("a slot's value"))?);
         }
         let mut world = World::default();
-        world.apply(&changes);
+        world.apply(&changes).map_err(broken)?;
         Ok(world)
     }
 }
 
 /// The first block with everything that its state holds.
-pub(crate) fn first(block: &Block, world: &World) -> Vec<Change> {
-    let mut changes = Changes::default();
-    for (address, account) in world.accounts() {
-        changes.accounts.insert(*address, Some(*account));
-        changes.slots.extend(world.slots(*address).map(|(slot, value)| ((*address, *slot), *value)));
-        if let Ok(Some(code)) = world.code(&account.code_hash) {
-            changes.codes.insert(account.code_hash, code);
-        }
-    }
-    block_changes(block, &changes, &Undo::default())
+pub(crate) fn first(block: &Block, world: &World) -> Result<Vec<Change>, NodeError> {
+    Ok(block_changes(block, &world.content().map_err(broken)?, &Undo::default()))
 }
 
 /// A block, the state that it led to, and the way back.

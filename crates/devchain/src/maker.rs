@@ -197,7 +197,7 @@ impl Maker {
         let executed = builder.finish();
         let undo = Undo::of(&executed.changes, &parent.world).map_err(|error| failed(&error))?;
         let mut world = parent.world.clone();
-        let root = world.apply(&executed.changes);
+        let root = world.apply(&executed.changes).map_err(|error| failed(&error))?;
         let (block, changes): (Block, _) = executed.seal(root);
         let put = kept::block_changes(&block, &changes, &undo);
         Ok(Some((Recent { block: Arc::new(block), before: parent.world.clone(), world }, put)))

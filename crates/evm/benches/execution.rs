@@ -62,7 +62,7 @@ fn measure(unsigned: impl Fn(u64, u64) -> TxEip1559) -> Spent {
         let executed = builder.finish();
         spent.execute += began_at.elapsed();
         let began_at = Instant::now();
-        let root = net.world.apply(&executed.changes);
+        let root = net.world.apply(&executed.changes).unwrap();
         spent.apply += began_at.elapsed();
         net.header = executed.seal(root).0.header.into_inner();
     }

@@ -18,7 +18,7 @@ use crate::modules::parameters::SetParameter;
 use crate::modules::staking::{self, FoundNode, FoundPool, FoundTerms};
 use crate::modules::{self, SystemError, bridge, opg};
 use crate::overlay::Overlay;
-use crate::state::{Account, Changes, Code};
+use crate::state::{Account, Changes, Code, StateError};
 use crate::system;
 use crate::world::World;
 
@@ -71,6 +71,8 @@ pub enum GenesisError {
     Founding(#[from] SystemError),
     #[error("a chain without native modules has nothing to found")]
     NothingToFound,
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Genesis {
@@ -99,10 +101,10 @@ impl Genesis {
             place(&mut changes, address, &account).map_err(|_| GenesisError::Code(address))?;
         }
         let mut world = World::default();
-        world.apply(&changes);
+        world.apply(&changes)?;
         if !chain.modules.is_empty() {
             let founded = self.found(chain, &world)?;
-            world.apply(&founded);
+            world.apply(&founded)?;
         } else if self.founding != Founding::default() {
             return Err(GenesisError::NothingToFound);
         }

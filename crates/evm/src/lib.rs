@@ -54,4 +54,7 @@ pub use state::{Account, Changes, Code, StateError, StateRead};
 pub use system::{Done, ModuleCall, Moment, perform, perform_call};
 pub use trace::{TraceError, trace_call, trace_transaction};
 pub use transaction::{LEDGER, TRANSACTION_BYTES_MAX, Transaction, hash_of};
-pub use world::{World, account_digest, account_key, slot_digest, slot_key};
+pub use world::{
+    Arriving, Base, Cache, PAGE_BYTES_MAX, Reader, Row, STATE_CODES, STATE_PAGES, STATE_TABLES, STATE_USES, World,
+    account_digest, account_key, slot_digest, slot_key,
+};

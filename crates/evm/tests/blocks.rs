@@ -21,7 +21,8 @@ const DOOM: Address = Address::repeat_byte(0xdd);
 const DOOM_CODE: &[u8] = &[0x61, 0x30, 0xff, 0x5f, 0x52, 0x60, 0x02, 0x60, 0x1e, 0x34, 0xf0, 0x00];
 
 fn supply_holds(net: &Net) {
-    let balances = net.world.accounts().fold(U256::ZERO, |sum, (_, account)| sum + account.balance);
+    let accounts = net.world.content().unwrap().accounts;
+    let balances = accounts.values().flatten().fold(U256::ZERO, |sum, account| sum + account.balance);
     let (supply, burned) = opg::supply_and_burned(&net.world).unwrap();
     assert_eq!(balances, supply);
     assert_eq!(supply + burned, OPG * U256::from(8_000));
@@ -140,12 +141,12 @@ fn the_state_proves_what_it_holds_and_what_it_does_not() {
     let root = crypto::Digest(net.world.root().0);
     let account = net.world.account(&address(0)).unwrap().unwrap();
     let (key, value) = (evm::account_key(&address(0)), evm::account_digest(&account));
-    assert!(net.world.prove_account(&address(0)).holds(&root, &key, Some(&value)));
+    assert!(net.world.prove_account(&address(0)).unwrap().holds(&root, &key, Some(&value)));
     let nobody = Address::repeat_byte(0x77);
-    assert!(net.world.prove_account(&nobody).holds(&root, &evm::account_key(&nobody), None));
+    assert!(net.world.prove_account(&nobody).unwrap().holds(&root, &evm::account_key(&nobody), None));
     let (_, burned) = opg::supply_and_burned(&net.world).unwrap();
     let (key, value) = (evm::slot_key(&opg::ADDRESS, &U256::ONE), evm::slot_digest(&burned));
-    assert!(net.world.prove_slot(&opg::ADDRESS, &U256::ONE).holds(&root, &key, Some(&value)));
+    assert!(net.world.prove_slot(&opg::ADDRESS, &U256::ONE).unwrap().holds(&root, &key, Some(&value)));
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn world(pre: &BTreeMap<Address, Line>) -> World {
     let (mut world, _) = genesis.build(&CHAIN).unwrap();
     let past = (NUMBER - 256..NUMBER - 1).map(|number| (number, keccak256(U256::from(number).to_be_bytes::<32>())));
     let slots = past.map(|(number, hash)| ((HISTORY, U256::from(number % 8191)), U256::from_be_bytes(hash.0)));
-    world.apply(&Changes { slots: slots.collect(), ..Changes::default() });
+    world.apply(&Changes { slots: slots.collect(), ..Changes::default() }).unwrap();
     world
 }
 
@@ -102,13 +102,15 @@ fn line_of(line: &Line) -> Line {
 }
 
 fn lines(world: &World) -> BTreeMap<Address, Line> {
+    let content = world.content().unwrap();
+    let slots = |address: Address| content.slots.range((address, U256::ZERO)..=(address, U256::MAX));
     let line = |address: &Address, account: &evm::Account| Line {
         n: account.nonce,
         b: account.balance,
         c: world.code(&account.code_hash).unwrap().map(|code| code.original_bytes()).unwrap_or_default(),
-        s: world.slots(*address).map(|(slot, value)| (*slot, *value)).collect(),
+        s: slots(*address).map(|((_, slot), value)| (*slot, *value)).collect(),
     };
-    world.accounts().map(|(address, account)| (*address, line(address, account))).collect()
+    content.accounts.iter().map(|(address, account)| (*address, line(address, &account.unwrap()))).collect()
 }
 
 fn check(case: &Case) -> Result<(), String> {
@@ -130,7 +132,7 @@ fn check(case: &Case) -> Result<(), String> {
         }
     }
     let mut after = before.clone();
-    after.apply(&builder.finish().changes);
+    after.apply(&builder.finish().changes).unwrap();
     let found = changed(&before, &after);
     if found == case.post { Ok(()) } else { Err(format!("state after: {found:#?}\ninstead of {:#?}", case.post)) }
 }

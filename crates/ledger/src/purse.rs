@@ -7,7 +7,7 @@
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use evm::{
-    Account, Chain, Changes, Code, Done, GenesisAccount, ModuleCall, Moment, StateError, StateRead, World,
+    Account, Base, Chain, Changes, Code, Done, GenesisAccount, ModuleCall, Moment, StateError, StateRead, World,
     modules::{SystemCall, SystemError, bridge, opg},
 };
 use protocol::{Amount, EvmAddress, Milliseconds, PublicKey};
@@ -95,9 +95,21 @@ impl Purse {
     /// Takes what has changed over into the state, and gives both.
     pub fn settle(&mut self) -> &Head {
         if !self.changes.is_empty() {
-            self.head.world.apply(&std::mem::take(&mut self.changes));
+            // A failure to read is its base's to tell: whoever holds that stops, and nothing of this block counts.
+            let _: Result<B256, _> = self.head.world.apply(&std::mem::take(&mut self.changes));
         }
         &self.head
+    }
+
+    /// The same to be kept: what changes from now on is not in it.
+    pub fn mark(&mut self) -> Head {
+        self.settle();
+        Head { world: self.head.world.mark(), header: self.head.header.clone() }
+    }
+
+    /// Lets go of what the disk has of the state.
+    pub fn rest_on(&mut self, base: &Base) {
+        self.head.world.rest_on(base);
     }
 
     /// What modules logged since the newest block.
@@ -113,7 +125,7 @@ impl Purse {
         std::mem::take(&mut self.logs)
     }
 
-    /// What there is now, for whoever only reads. A state in memory cannot fail to be read.
+    /// What there is now, for whoever only reads. A state that fails to be read is its base's to tell (`settle`).
     pub fn read<R>(&self, read: impl FnOnce(&dyn StateRead) -> Result<R, StateError>) -> Option<R> {
         read(&Below(self)).ok()
     }
@@ -169,7 +181,9 @@ impl Purse {
     pub fn total(&self) -> Option<Amount> {
         let mut settled = self.clone();
         let world = &settled.settle().world;
-        let balances = world.accounts().try_fold(U256::ZERO, |sum, (_, account)| sum.checked_add(account.balance))?;
+        let accounts = world.content().ok()?.accounts;
+        let balances =
+            accounts.values().flatten().try_fold(U256::ZERO, |sum, account| sum.checked_add(account.balance))?;
         Amount::try_from(balances).ok()?.checked_add(settled.burned())
     }
 

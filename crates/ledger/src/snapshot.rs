@@ -1,4 +1,5 @@
-//! The ledger as bytes, as of the newest closed epoch: `tables ‖ EVM ‖ SHA-256 over both`.
+//! The ledger as bytes, as of the newest closed epoch: `tables ‖ EVM's header ‖ SHA-256 over both`, beside the EVM's state, which is a tree of
+//! its own.
 //!
 //! Everything in a snapshot but the receipts' signatures is bound by its newest epoch record, and restoring recomputes
 //! every root from the content: whoever takes a snapshot from a stranger checks that record's certificate and those
@@ -11,6 +12,7 @@ use crypto::{
     history::History,
     sparse::{Tree, value_digest},
 };
+use evm::{Base, World};
 use protocol::{
     BridgeRecord, Bytes, Canonical, Digest, DuesRecord, EpochRecord, KeyRecord, KeyRotation, List, ModelRecord,
     Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, SignedReceipt, Version, record, registry::OPEN_END,
@@ -24,7 +26,6 @@ use crate::{
     evm_content::{EvmContent, restore_evm, write_evm},
     ledger::Ledger,
     present::{OpenEpoch, Present},
-    purse::Head,
     records::{
         AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
         EquivocationRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord,
@@ -33,7 +34,7 @@ use crate::{
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v5";
+const CHECKSUM: &str = "og/ledger/snapshot/v6";
 
 record! {
     EpochContent {
@@ -56,7 +57,7 @@ record! {
 }
 record! {
     Content {
-        version: Version<5>,
+        version: Version<6>,
         network: NetworkRecord,
         /// What the next block writes down of what was done before.
         deeds: DeedsRecord,
@@ -88,26 +89,28 @@ record! {
     }
 }
 
-/// A snapshot whose larger part is still shared with the ledger that it was taken of, and written without it.
-#[derive(Debug)]
+/// The ledger as of an epoch's end: the EVM's state as it is, shared, and all else as bytes.
+#[derive(Clone, Debug)]
 pub struct Snapshot {
-    tables: Vec<u8>,
-    evm: Head,
+    bytes: Vec<u8>,
+    height: u64,
+    world: World,
 }
 
 impl Snapshot {
     /// Number of the newest block in it.
     pub fn height(&self) -> u64 {
-        self.evm.header.number
+        self.height
     }
 
-    /// All of it as bytes.
-    pub fn into_bytes(self) -> Vec<u8> {
-        let mut bytes = self.tables;
-        write_evm(&self.evm, &mut bytes);
-        let checksum = hash(CHECKSUM, &[&bytes]);
-        bytes.extend_from_slice(&checksum.0);
-        bytes
+    /// All but the EVM's state.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The EVM's state.
+    pub fn world(&self) -> &World {
+        &self.world
     }
 }
 
@@ -115,19 +118,29 @@ impl Ledger {
     /// The ledger as of the newest closed epoch; `None` while none is closed. Its height is that epoch's last: blocks
     /// after it are to be executed again.
     pub fn snapshot(&self) -> Option<Snapshot> {
-        let mut tables = Vec::new();
-        self.write_tables(&mut tables)?;
-        Some(Snapshot { tables, evm: self.present.state.evm_at_close()?.clone() })
+        let evm = self.present.state.evm_at_close()?;
+        let mut bytes = Vec::new();
+        self.write_tables(&mut bytes)?;
+        write_evm(evm, &mut bytes);
+        let checksum = hash(CHECKSUM, &[&bytes]);
+        bytes.extend_from_slice(&checksum.0);
+        Some(Snapshot { bytes, height: evm.header.number, world: evm.world.clone() })
     }
 
+    /// A snapshot's bytes, which tell the whole state by its root.
     pub fn snapshot_bytes(&self) -> Option<Vec<u8>> {
-        self.snapshot().map(Snapshot::into_bytes)
+        self.snapshot().map(|snapshot| snapshot.bytes)
     }
 
-    /// Writes what `Content` reads but for the EVM, without a second copy of the state.
+    /// Lets go of what the disk has of the EVM's state: a marked state was written there from which the newest one comes.
+    pub fn rest_on(&mut self, base: &Base) {
+        self.present.state.rest_on(base);
+    }
+
+    /// Writes what `Content` reads but for the EVM.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        Version::<5>.write(out);
+        Version::<6>.write(out);
         state.network_at_close()?.write(out);
         state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
@@ -163,8 +176,8 @@ impl Ledger {
         Some(())
     }
 
-    /// Reads a snapshot and recomputes all that it claims.
-    pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
+    /// Reads a snapshot's bytes and recomputes all that they claim, beside the state that they speak of.
+    pub fn restore(bytes: &[u8], world: World) -> Result<Self, RestoreError> {
         let short = RestoreError::Short { found: bytes.len() };
         let (content, checksum) = bytes.split_last_chunk::<32>().ok_or(short)?;
         if hash(CHECKSUM, &[content]).0 != *checksum {
@@ -173,7 +186,7 @@ impl Ledger {
         let content = Content::decode(content).map_err(RestoreError::Malformed)?;
         let newest = content.epochs.last().map(|epoch| epoch.record.clone()).ok_or(mismatch("the newest epoch"))?;
         let (epochs, history, receipts) = restore_epochs(content.epochs.into_inner(), content.network.chain_id)?;
-        let evm = restore_evm(content.evm)?;
+        let evm = restore_evm(&content.evm, world)?;
         ensure(evm.header.number == newest.last_height, "the number of the newest EVM block")?;
         let mut state = State::closed(content.network, evm, content.deeds);
         state.accounts = table(content.accounts, "accounts")?;

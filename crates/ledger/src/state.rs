@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::{B256, Log};
 use crypto::sparse::{Tree, value_digest};
 use evm::{
-    Chain,
+    Base, Chain,
     modules::{
         parameters::Parameter,
         staking::{self, Staked},
@@ -156,7 +156,7 @@ impl State {
             changes.insert(key_of::network(), Change { before, after: Some(self.network.encode()) });
             self.network_at_close = Some(self.network.clone());
         }
-        let evm = self.purse.settle().clone();
+        let evm = self.purse.mark();
         let (before, after) = (self.evm_at_close.as_ref().map(EvmRecord::of), EvmRecord::of(&evm));
         if before.as_ref() != Some(&after) {
             let before = before.map(|record| record.encode());
@@ -200,6 +200,14 @@ impl State {
     /// The EVM as the last close committed to it.
     pub fn evm_at_close(&self) -> Option<&Head> {
         self.evm_at_close.as_ref()
+    }
+
+    /// Lets go of what the disk has of the EVM's state.
+    pub fn rest_on(&mut self, base: &Base) {
+        self.purse.rest_on(base);
+        if let Some(evm) = &mut self.evm_at_close {
+            evm.world.rest_on(base);
+        }
     }
 
     /// What modules had logged at the last close.

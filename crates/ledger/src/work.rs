@@ -82,7 +82,9 @@ impl Begun {
             refuse(&mut executed, index, Refusal::Ethereum(refusal));
         }
         let mut world = before.world.clone();
-        let root = world.apply(&done.changes);
+        let Ok(root) = world.apply(&done.changes) else {
+            return Ran { executed, after: before.clone(), before, block: None };
+        };
         let (block, _) = done.seal(root);
         let after = Head { world, header: block.header.clone() };
         Ran { executed, before, after, block: Some(Arc::new(block)) }

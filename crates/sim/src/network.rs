@@ -10,7 +10,7 @@ use consensus::{
     simulation::{self, World},
 };
 use engine::LoadError;
-use ledger::{GenesisError, Ledger, RestoreError};
+use ledger::{GenesisError, Ledger, RestoreError, Snapshot};
 use protocol::Trust;
 use thiserror::Error;
 use validator::Node;
@@ -61,7 +61,7 @@ struct Network<'a> {
     nodes: Vec<Option<Arc<Node>>>,
     voters: Vec<Voter>,
     /// The newest of each validator, and whether it starts from it.
-    snapshots: Vec<Option<Vec<u8>>>,
+    snapshots: Vec<Option<Snapshot>>,
     resumes: Vec<bool>,
     workers: Vec<Worker>,
     gateway: Gateway,
@@ -199,7 +199,7 @@ impl<'a> Network<'a> {
             let Some(node) = node else { continue };
             let ledger = node.ledger();
             if ledger.open_epoch().is_multiple_of(SNAPSHOT_EVERY) {
-                *kept = ledger.snapshot_bytes().or_else(|| kept.take());
+                *kept = ledger.snapshot().or_else(|| kept.take());
             }
         }
     }
@@ -264,8 +264,9 @@ impl<'a> Network<'a> {
 impl simulation::Scenario for Network<'_> {
     fn application(&mut self, validator: usize) -> Arc<dyn Application> {
         let resumes = self.resumes.get_mut(validator).is_some_and(std::mem::take);
-        let snapshot = self.snapshots.get(validator).and_then(Option::as_deref).filter(|_| resumes);
-        let ledger = match snapshot.map(Ledger::restore) {
+        let snapshot = self.snapshots.get(validator).and_then(Option::as_ref).filter(|_| resumes);
+        let restored = |kept: &Snapshot| Ledger::restore(kept.bytes(), kept.world().clone());
+        let ledger = match snapshot.map(restored) {
             Some(Ok(ledger)) => ledger,
             Some(Err(error)) => {
                 self.failure = Some(error);

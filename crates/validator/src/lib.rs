@@ -6,6 +6,7 @@
 mod burns;
 mod desk;
 mod ethereum;
+mod failure;
 mod front;
 mod lock;
 mod node;
@@ -21,7 +22,8 @@ mod sync;
 mod vote;
 
 pub use burns::Base;
-pub use node::{Node, NodeError, SubmitError};
+pub use failure::NodeError;
+pub use node::{Node, SubmitError};
 pub use pool::{Pool, PoolRefusal};
 pub use service::{Config, Validator, ValidatorError};
 pub use sync::SyncError;

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +18,7 @@ use consensus::{
     Turn,
 };
 use crypto::{SigningKey, threshold::GroupSignature};
-use ledger::{Event, Genesis, GenesisError, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
+use ledger::{Event, Genesis, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
     Action, Burn, Bytes, Canonical as _, Certificate, Digest, List, NodeId, Noun as _, PublicKey, SignedTransaction,
     Transaction, Version,
@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 
 use crate::{
     ethereum::{Ethereum, block_of},
+    failure::NodeError,
     lock::locked,
     offer::Offers,
     pool::{Pool, PoolRefusal},
@@ -48,27 +49,6 @@ const _: () = assert!(TRANSACTION_BYTES_MAX + (4 << 10) <= TRANSACTION_BUDGET_BY
 
 /// Own blocks whose finality is remembered.
 const FINALITY_SAMPLES: usize = 256;
-
-/// Why a node could not be made.
-#[derive(Debug, Error)]
-pub enum NodeError {
-    #[error(transparent)]
-    Ledger(#[from] GenesisError),
-    #[error("the genesis has no block of the EVM")]
-    Genesis,
-    #[error(transparent)]
-    Store(#[from] storage::StoreError),
-    #[error(transparent)]
-    Index(#[from] rpc::NodeError),
-    #[error(
-        "the snapshot in {path} cannot be used, and blocks up to {oldest} are removed; hint: empty the folder and sync"
-    )]
-    Removed { path: PathBuf, oldest: u64 },
-    #[error(
-        "{path} holds another network's blocks: its first is {found}, expected {expected}; hint: move it away, it is made anew"
-    )]
-    OtherNetwork { path: PathBuf, found: rpc::Hash, expected: rpc::Hash },
-}
 
 /// Why a transaction was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -124,8 +104,7 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let begin = Ledger::new(genesis)?;
         let index = directory.map(|directory| open_index(directory, &begin)).transpose()?;
-        let snapshots = Snapshots::new(directory);
-        let ledger = snapshots.load(&begin);
+        let (snapshots, ledger) = Snapshots::open(directory, &begin)?;
         match block_of(ledger.evm(), index.as_ref())? {
             Some(block) => Self::on(ledger, block, (index, keep_blocks), key, snapshots, clock),
             None => {
@@ -133,6 +112,7 @@ impl Node {
                 if oldest > 0 {
                     return Err(NodeError::Removed { path: directory.unwrap_or(Path::new(".")).to_owned(), oldest });
                 }
+                snapshots.begin_anew();
                 tracing::warn!(height = ledger.height(), "the index of blocks is behind the snapshot: beginning anew");
                 let block = block_of(begin.evm(), None)?.ok_or(NodeError::Genesis)?;
                 Self::on(begin, block, (index, keep_blocks), key, snapshots, clock)
@@ -143,7 +123,8 @@ impl Node {
     /// The node that goes on from `ledger`, keeps nothing on disk and measures nothing, as simulations need it.
     pub fn resume(ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
         let block = block_of(ledger.evm(), None)?.ok_or(NodeError::Genesis)?;
-        Self::on(ledger, block, (None, None), key, Snapshots::new(None), None)
+        let (snapshots, ledger) = Snapshots::open(None, &ledger)?;
+        Self::on(ledger, block, (None, None), key, snapshots, None)
     }
 
     fn on(
@@ -389,7 +370,7 @@ impl Node {
         let heading =
             Heading { height: block.height(), time_ms: block.time_ms(), proposer: PublicKey(block.proposer()) };
         let read = self.ethereum.read(block.transactions());
-        let begun = self.ledger().begin(heading, read);
+        let begun = self.on_newest_base(|ledger| ledger.begin(heading, read));
         let ran = match begun {
             // What executes wallets' transactions holds no lock.
             Ok(Some(begun)) => begun.run(),
@@ -397,6 +378,10 @@ impl Node {
             // Agreement delivers without gaps; going on would mean another state than everyone else's.
             Err(gap) => std::panic::panic_any(gap.to_string()),
         };
+        if let Some(failure) = self.snapshots.failure() {
+            // Executed on what could not be read, it would be another state than everyone else's.
+            std::panic::panic_any(failure);
+        }
         self.ethereum.publish(&ran);
         let mut ledger = self.ledger();
         let executed = ledger.finish(ran);
@@ -424,6 +409,17 @@ impl Node {
         if executed.height.is_multiple_of(AGAIN) {
             self.show_conflicts();
         }
+    }
+
+    /// The ledger once it rests on what was written last; where the disk is far behind, that is waited for.
+    fn on_newest_base<T>(&self, then: impl FnOnce(&mut Ledger) -> T) -> T {
+        let world = self.ledger().evm().world.clone();
+        self.snapshots.keep_up(&world);
+        let mut ledger = self.ledger();
+        if let Some(base) = self.snapshots.new_base() {
+            ledger.rest_on(&base);
+        }
+        then(&mut ledger)
     }
 
     /// Removes what is older than what is kept, here and in agreement's archive.

@@ -1,20 +1,21 @@
-//! Snapshots that others may begin from: which there are, cut into chunks that are named by their digests.
+//! Snapshots that others may begin from: which there are, the ledger's bytes cut into chunks that are named by their digests, and the
+//! EVM's state in pages that are named by its root.
 //!
-//! All validators take a snapshot after the same epochs, and a snapshot is a function of the chain: honest ones offer the same.
+//! All validators take a snapshot after the same epochs, and a snapshot is a function of the chain: honest ones offer the same. Each
+//! is read from the state's file as it was when the snapshot was written.
 
-use std::{
-    collections::VecDeque,
-    fs, io,
-    io::{Read as _, Seek as _, SeekFrom},
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::{collections::VecDeque, sync::Mutex};
 
 use crypto::hash;
-use protocol::{Digest, List, Version, record};
+use evm::{STATE_CODES, STATE_PAGES};
+use ledger::Snapshot;
+use protocol::{Bytes, Digest, List, Version, record};
+use storage::Moment;
 
 use crate::lock::locked;
 
+/// What lies beside the EVM's state in its file: a snapshot's chunks.
+pub(crate) const LEDGER: &str = "ledger";
 /// Bytes of a chunk; the last may have fewer.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks of the largest snapshot.
@@ -22,20 +23,42 @@ pub(crate) const CHUNKS_MAX: usize = 4_096;
 /// Snapshots that are offered at once: who loads one has time until so many newer ones are there.
 const OFFERS: usize = 4;
 const CHUNK: &str = "og/snapshot/chunk/v1";
+const PAGE_BYTES: usize = evm::PAGE_BYTES_MAX;
+/// Pages of one answer.
+pub(crate) const RUN_MAX: usize = 16_384;
+/// Their bytes, but for one more page.
+const RUN_BYTES: usize = 1 << 20;
+pub(crate) const RUN_BYTES_MAX: usize = RUN_BYTES + RUN_MAX * 4 + (16 << 10);
 
 record! {
     /// What a snapshot is made of.
-    Offer in "og/snapshot/offer/v1" {
-        version: Version<1>,
+    Offer in "og/snapshot/offer/v2" {
+        version: Version<2>,
         chain_id: u64,
         /// Newest closed epoch, and its last block.
         epoch: u64,
         height: u64,
-        /// Bytes of all chunks together.
+        /// Root of the EVM's state, and how many accounts and slots it has.
+        state_root: Digest,
+        state_leaves: u64,
+        /// Bytes of all chunks together: everything but the EVM's state.
         length: u64,
         /// Digest of each chunk, in order.
         chunks: List<Digest, CHUNKS_MAX>,
     }
+}
+
+record! {
+    /// Pages of the EVM's state, one after the other as a walk from the root meets them.
+    PageRun {
+        version: Version<1>,
+        pages: List<Bytes<PAGE_BYTES>, RUN_MAX>,
+    }
+}
+
+/// Where a chunk lies.
+pub(crate) fn chunk_key(chunk: usize) -> Vec<u8> {
+    [b"chunk".as_slice(), &u32::try_from(chunk).unwrap_or(u32::MAX).to_be_bytes()].concat()
 }
 
 pub(crate) fn chunk_digest(chunk: &[u8]) -> Digest {
@@ -44,9 +67,21 @@ pub(crate) fn chunk_digest(chunk: &[u8]) -> Digest {
 
 impl Offer {
     /// `None` for what is larger than a snapshot may be.
-    pub fn of(chain_id: u64, epoch: u64, height: u64, bytes: &[u8]) -> Option<Self> {
+    pub fn of(chain_id: u64, epoch: u64, snapshot: &Snapshot) -> Option<Self> {
+        let (height, world) = (snapshot.height(), snapshot.world());
+        let state = (Digest(world.root().0), world.leaves());
+        Self::of_bytes(chain_id, (epoch, height), state, snapshot.bytes())
+    }
+
+    pub fn of_bytes(
+        chain_id: u64,
+        (epoch, height): (u64, u64),
+        (state_root, state_leaves): (Digest, u64),
+        bytes: &[u8],
+    ) -> Option<Self> {
         let chunks = List::new(bytes.chunks(CHUNK_BYTES).map(chunk_digest).collect()).ok()?;
-        Some(Self { version: Version, chain_id, epoch, height, length: bytes.len() as u64, chunks })
+        let length = bytes.len() as u64;
+        Some(Self { version: Version, chain_id, epoch, height, state_root, state_leaves, length, chunks })
     }
 
     /// Bytes of a chunk; `None` where there is no such chunk, or the length does not fit their number.
@@ -58,79 +93,77 @@ impl Offer {
     }
 }
 
-/// The snapshots that this node offers, each a second name of a file that was the newest once.
-pub(crate) struct Offers {
-    folder: PathBuf,
-    offers: Mutex<VecDeque<Offer>>,
-}
+/// The snapshots that this node offers, each with the moment in which the file had it.
+#[derive(Default)]
+pub(crate) struct Offers(Mutex<VecDeque<(Offer, Moment)>>);
 
 impl Offers {
-    /// In this folder, which is emptied: what it held was for another life.
-    pub fn new(folder: PathBuf) -> io::Result<Self> {
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::create_dir_all(&folder)?;
-        Ok(Self { folder, offers: Mutex::default() })
-    }
-
-    /// Offers what lies in `file` now, whatever its name holds later.
-    pub fn add(&self, file: &Path, offer: Offer) -> io::Result<()> {
-        let mut offers = locked(&self.offers);
+    /// Offers what a moment shows.
+    pub fn add(&self, offer: Offer, moment: Moment) {
+        let mut offers = locked(&self.0);
         // Executed again, it is the same again.
-        if offers.iter().any(|known| known.epoch == offer.epoch) {
-            return Ok(());
+        if offers.iter().any(|(known, _)| known.epoch == offer.epoch) {
+            return;
         }
-        fs::hard_link(file, self.path(offer.epoch))?;
-        offers.push_back(offer);
-        while offers.len() > OFFERS {
-            if let Some(old) = offers.pop_front() {
-                fs::remove_file(self.path(old.epoch))?;
-            }
+        offers.push_back((offer, moment));
+        if offers.len() > OFFERS {
+            offers.pop_front();
         }
-        Ok(())
-    }
-
-    fn path(&self, epoch: u64) -> PathBuf {
-        self.folder.join(epoch.to_string())
     }
 
     /// Newest last.
     pub fn all(&self) -> Vec<Offer> {
-        locked(&self.offers).iter().cloned().collect()
+        locked(&self.0).iter().map(|(offer, _)| offer.clone()).collect()
+    }
+
+    fn moment(&self, epoch: u64) -> Option<Moment> {
+        locked(&self.0).iter().find(|(offer, _)| offer.epoch == epoch).map(|(_, moment)| moment.clone())
     }
 
     /// A chunk of what is offered.
     pub fn chunk(&self, epoch: u64, chunk: usize) -> Option<Vec<u8>> {
-        let length = locked(&self.offers).iter().find(|offer| offer.epoch == epoch)?.bytes_of(chunk)?;
-        let mut file = fs::File::open(self.path(epoch)).ok()?;
-        file.seek(SeekFrom::Start(chunk.checked_mul(CHUNK_BYTES)? as u64)).ok()?;
-        let mut bytes = vec![0; length];
-        file.read_exact(&mut bytes).ok()?;
-        Some(bytes)
+        self.moment(epoch)?.get(LEDGER, &chunk_key(chunk)).ok().flatten()
+    }
+
+    /// Pages of what is offered, from the one with this name on.
+    pub fn pages(&self, epoch: u64, name: &[u8]) -> Option<PageRun> {
+        let entries = self.moment(epoch)?.scan(STATE_PAGES, name, RUN_MAX, RUN_BYTES).ok()?;
+        entries.first().filter(|(first, _)| first == name)?;
+        let pages = entries.into_iter().map(|(_, page)| Bytes::new(page)).collect::<Result<_, _>>().ok()?;
+        Some(PageRun { version: Version, pages: List::new(pages).ok()? })
+    }
+
+    /// Code that the state of what is offered names.
+    pub fn code(&self, epoch: u64, hash: &Digest) -> Option<Vec<u8>> {
+        self.moment(epoch)?.get(STATE_CODES, &hash.0).ok().flatten()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use blocks::StateFile;
+    use evm::{Account, Changes, World};
     use protocol::{Canonical as _, Noun as _};
 
     use super::*;
 
-    fn snapshot(length: usize) -> Vec<u8> {
+    fn bytes(length: usize) -> Vec<u8> {
         (0..length).map(|index| (index / 1_000) as u8).collect()
+    }
+
+    fn offer(epoch: u64, bytes: &[u8]) -> Offer {
+        Offer::of_bytes(1, (epoch, 900), (Digest([7; 32]), 5), bytes).unwrap()
     }
 
     #[test]
     fn an_offer_names_every_byte_once() {
         for length in [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES] {
-            let offer = Offer::of(1, 31, 900, &snapshot(length)).unwrap();
+            let offer = offer(31, &bytes(length));
             let sizes: Vec<usize> = (0..).map_while(|chunk| offer.bytes_of(chunk)).collect();
             assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (offer.chunks.len(), length));
             assert_eq!(Offer::decode(&offer.encode()).unwrap(), offer);
         }
-        let offer = Offer::of(1, 31, 900, &snapshot(9)).unwrap();
+        let offer = offer(31, &bytes(9));
         for length in [0, CHUNK_BYTES as u64 + 1, u64::MAX] {
             assert_eq!(Offer { length, ..offer.clone() }.bytes_of(0), None, "{length} bytes in one chunk");
         }
@@ -138,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_changed_byte_of_an_offer_is_refused_or_makes_another() {
-        let offer = Offer::of(1, 31, 900, &snapshot(9)).unwrap();
+        let offer = offer(31, &bytes(9));
         let bytes = offer.encode();
         for place in 0..bytes.len() {
             let mut changed = bytes.clone();
@@ -149,21 +182,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_offered_stays_while_its_file_is_replaced_and_the_oldest_goes() {
+    fn what_is_offered_stays_while_its_file_moves_on_and_the_oldest_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let offers = Offers::new(folder.path().join("offers")).unwrap();
-        let file = folder.path().join("ledger.snapshot");
+        let file = StateFile::open(&folder.path().join("state.redb"), &[LEDGER], 1 << 20).unwrap();
+        let (offers, mut world) = (Offers::default(), World::default());
         for epoch in 0..6_u64 {
-            let bytes = snapshot(CHUNK_BYTES + 7 + epoch as usize);
-            storage::write_file(&file, &bytes).unwrap();
+            let account = Account { nonce: epoch + 1, ..Account::default() };
+            let accounts = (0..100_u8).map(|number| ([number; 20].into(), Some(account)));
+            world.apply(&Changes { accounts: accounts.collect(), ..Changes::default() }).unwrap();
+            let bytes = bytes(CHUNK_BYTES + 7 + epoch as usize);
+            let chunks = bytes.chunks(CHUNK_BYTES).enumerate();
+            let chunks = chunks.map(|(chunk, bytes)| storage::Change::put(LEDGER, chunk_key(chunk), bytes)).collect();
+            let (base, moment) = file.write(&world.mark(), chunks).unwrap();
+            world.rest_on(&base);
             for _ in 0..2 {
-                offers.add(&file, Offer::of(1, epoch, epoch, &bytes).unwrap()).unwrap();
+                offers.add(offer(epoch, &bytes), moment.clone());
             }
         }
         assert_eq!(offers.all().iter().map(|offer| offer.epoch).collect::<Vec<_>>(), [2, 3, 4, 5]);
-        assert_eq!(offers.chunk(3, 1).unwrap(), snapshot(CHUNK_BYTES + 10)[CHUNK_BYTES..]);
+        assert_eq!(offers.chunk(3, 1).unwrap(), bytes(CHUNK_BYTES + 10)[CHUNK_BYTES..]);
         assert_eq!(chunk_digest(&offers.chunk(3, 0).unwrap()), offers.all()[1].chunks[0]);
         assert!(offers.chunk(3, 2).is_none() && offers.chunk(1, 0).is_none());
-        assert_eq!(fs::read_dir(folder.path().join("offers")).unwrap().count(), 4);
+        let root = evm::Arriving::new(world.root(), world.leaves()).wanted().unwrap().1;
+        let (newest, older) = (offers.pages(5, &root).unwrap(), offers.pages(2, &root).unwrap());
+        assert_eq!(newest.pages.len(), 17, "a branch and its buckets");
+        assert!(newest != older && PageRun::decode(&newest.encode()).unwrap() == newest);
+        assert!(newest.encode().len() <= RUN_BYTES_MAX);
+        assert!(offers.pages(5, b"nothing").is_none() && offers.pages(1, &root).is_none());
+        assert!(offers.code(5, &Digest([1; 32])).is_none());
     }
 }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use crate::{
     desk::{Desk, Shared, address, not_certified},
     node::SubmitError,
-    offer::Offers,
+    offer::{Offers, PageRun},
     pool::PoolRefusal,
     settlements,
 };
@@ -45,6 +45,8 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/receipts/{id}/bundle", get(bundle))
         .route("/snapshots", get(snapshots))
         .route("/snapshots/{epoch}/chunks/{chunk}", get(snapshot_chunk))
+        .route("/snapshots/{epoch}/pages/{name}", get(snapshot_pages))
+        .route("/snapshots/{epoch}/codes/{hash}", get(snapshot_code))
         .route("/snapshots/{height}/block", get(snapshot_block))
         .route("/floor/{height}", get(floor))
         .route("/challenges", get(challenges))
@@ -204,6 +206,30 @@ async fn snapshot_chunk(
     })
 }
 
+/// Pages of the EVM's state, from the one with this name on.
+async fn snapshot_pages(
+    State(desk): Shared,
+    Path((epoch, name)): Path<(u64, String)>,
+) -> Result<Noun<PageRun>, Answer> {
+    let unknown =
+        || Answer::not_found("unknown_page", format!("no such page of a snapshot of epoch {epoch} is offered"));
+    let bytes = page_name(&name).ok_or_else(unknown)?;
+    let reading = tokio::task::spawn_blocking(move || desk.node.offers()?.pages(epoch, &bytes));
+    reading.await.ok().flatten().map(Noun).ok_or_else(unknown)
+}
+
+/// Code that the EVM's state in a snapshot names.
+async fn snapshot_code(
+    State(desk): Shared,
+    Path((epoch, hash)): Path<(u64, String)>,
+) -> Result<network::axum::body::Bytes, Answer> {
+    let hash = digest(&hash)?;
+    let reading = tokio::task::spawn_blocking(move || desk.node.offers()?.code(epoch, &hash));
+    reading.await.ok().flatten().map(Into::into).ok_or_else(|| {
+        Answer::not_found("unknown_code", format!("no code {hash} of a snapshot of epoch {epoch} is offered"))
+    })
+}
+
 /// The EVM's block that a snapshot ends with, as the index keeps it.
 async fn snapshot_block(State(desk): Shared, Path(height): Path<u64>) -> Result<network::axum::body::Bytes, Answer> {
     let body = desk.node.ethereum.view().index().and_then(|index| index.body(height).ok().flatten());
@@ -270,6 +296,12 @@ fn hex(bytes: &[u8]) -> String {
 
 fn digest(text: &str) -> Result<Digest, Answer> {
     Digest::from_hex(text).ok_or_else(|| Answer::bad_request("bad_id", "an id is 64 hexadecimal digits"))
+}
+
+/// A page's name in hexadecimal: at most a byte for each nibble of a key, and one.
+fn page_name(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    (text.len() <= 130 && text.len().is_multiple_of(2)).then(|| digits.collect())?
 }
 
 fn public_key(text: &str) -> Result<PublicKey, Answer> {

@@ -14,8 +14,9 @@ use tokio::task::JoinHandle;
 use crate::{
     burns::{self, Base},
     desk::Desk,
+    failure::NodeError,
     front,
-    node::{Node, NodeError},
+    node::Node,
     relay,
     routes::router,
     seats::{self, Announcer},
@@ -146,8 +147,17 @@ impl Validator {
 
 /// Loads others' state where that is wished and there is none here.
 async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
-    let is_begun = config.directory.join(snapshot::FILE).exists() || config.directory.join("agreement").exists();
-    if config.sync.is_empty() || is_begun {
+    if config.sync.is_empty() || config.directory.join("agreement").exists() {
+        return Ok(());
+    }
+    let directory = config.directory.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let file = snapshot::open(&directory)?;
+        let is_begun = snapshot::is_begun(&file)?;
+        file.close();
+        Ok::<_, NodeError>(is_begun)
+    });
+    if looked.await.map_err(|_| ValidatorError::Interrupted)?? {
         return Ok(());
     }
     if turns(config) {

@@ -1,74 +1,119 @@
-//! The ledger on disk: a snapshot now and then, from which a restart replays blocks.
+//! The ledger on disk: a snapshot now and then, from which a restart replays blocks. One file, and one commit for what belongs to one
+//! height: the EVM's state, of which only what changed is written, and all else as bytes.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
+use blocks::StateFile;
+use evm::{Base, STATE_PAGES, World};
 use ledger::{Ledger, Snapshot};
-use storage::Store;
+use protocol::{Canonical as _, Digest};
+use storage::{Change, Moment, Store, StoreError};
 
-use crate::offer::{Offer, Offers};
+use crate::{
+    failure::NodeError,
+    lock::locked,
+    offer::{CHUNK_BYTES, LEDGER, Offer, Offers, chunk_key},
+};
 
-/// Closed epochs between two snapshots: what a restart executes again at most, besides the open epoch.
+/// Closed epochs between two snapshots that are offered to others: what a restart executes again at most, besides the open epoch.
 const EVERY: u64 = 32;
+/// Of the state, what may be in memory only; then a snapshot is due with the next epoch.
+const HELD_BYTES: usize = 96 << 20;
+/// Where the disk does not keep up: execution waits for it.
+const HELD_BYTES_MAX: usize = 256 << 20;
+const PAUSE: Duration = Duration::from_millis(1);
+/// Of the state, what is kept in memory of what was read.
+const CACHE_BYTES: usize = 64 << 20;
 /// The file in a node's folder.
-pub(crate) const FILE: &str = "ledger.snapshot";
-/// Largest snapshot that is read back.
-const BYTES_MAX: u64 = 4 << 30;
+pub(crate) const FILE: &str = "state.redb";
+/// Which snapshot lies beside the EVM's state.
+const HEAD: &[u8] = b"head";
 
 /// Writes snapshots, one at a time, beside the execution.
 pub(crate) struct Snapshots {
-    path: Option<PathBuf>,
+    file: Option<Arc<StateFile>>,
     written: AtomicU64,
     writing: Arc<AtomicBool>,
     /// Newest block of what is on the disk: what a restart begins from.
     height: Arc<AtomicU64>,
-    offers: Option<Arc<Offers>>,
+    /// What was written last, for the ledger to rest on.
+    base: Arc<Mutex<Option<Base>>>,
+    offers: Arc<Offers>,
+}
+
+/// The file of the state in this folder. One whose bytes are not as they were written is set aside.
+pub(crate) fn open(directory: &Path) -> Result<StateFile, StoreError> {
+    StateFile::open(&directory.join(FILE), &[LEDGER], CACHE_BYTES)
+}
+
+/// Whether a snapshot is in the file.
+pub(crate) fn is_begun(file: &StateFile) -> Result<bool, StoreError> {
+    Ok(file.get(LEDGER, HEAD)?.is_some())
+}
+
+/// A snapshot as it lies beside the EVM's state.
+pub(crate) fn beside(offer: &Offer, bytes: &[u8]) -> Vec<Change> {
+    let chunks = bytes.chunks(CHUNK_BYTES).enumerate();
+    let chunks = chunks.map(|(chunk, bytes)| Change::put(LEDGER, chunk_key(chunk), bytes));
+    chunks.chain([Change::put(LEDGER, HEAD, offer.encode())]).collect()
 }
 
 impl Snapshots {
-    /// In this folder; absent where nothing is kept, as in simulations.
-    pub fn new(directory: Option<&Path>) -> Self {
-        let offers = directory.and_then(|directory| match Offers::new(directory.join("offers")) {
-            Ok(offers) => Some(Arc::new(offers)),
-            Err(error) => {
-                tracing::warn!(%error, "no snapshots can be offered");
-                None
+    /// In this folder, with the ledger that was written there last, or the one that the network begins with. What cannot be used is
+    /// set aside: blocks tell the same. Without a folder nothing is kept, as in simulations.
+    pub fn open(directory: Option<&Path>, begin: &Ledger) -> Result<(Self, Ledger), NodeError> {
+        let mut snapshots = Self {
+            file: None,
+            written: AtomicU64::new(0),
+            writing: Arc::default(),
+            height: Arc::default(),
+            base: Arc::default(),
+            offers: Arc::default(),
+        };
+        let Some(directory) = directory else { return Ok((snapshots, begin.clone())) };
+        let file = open(directory)?;
+        match read(&file, begin) {
+            Ok(Some((ledger, offer, moment))) => {
+                snapshots.written.store(ledger.open_epoch(), Ordering::Relaxed);
+                snapshots.height.store(ledger.height(), Ordering::Relaxed);
+                if is_offered(ledger.open_epoch()) {
+                    snapshots.offers.add(offer, moment);
+                }
+                snapshots.file = Some(Arc::new(file));
+                Ok((snapshots, ledger))
             }
-        });
-        let path = directory.map(|directory| directory.join(FILE));
-        Self { path, written: AtomicU64::new(0), writing: Arc::default(), height: Arc::default(), offers }
+            Ok(None) => {
+                snapshots.file = Some(Arc::new(file));
+                Ok((snapshots, begin.clone()))
+            }
+            Err(reason) => {
+                tracing::warn!(path = %file.path().display(), reason, "snapshot set aside");
+                let path = file.path().to_owned();
+                file.set_aside().map_err(|source| NodeError::SetAside { path, source })?;
+                file.close();
+                snapshots.file = Some(Arc::new(open(directory)?));
+                Ok((snapshots, begin.clone()))
+            }
+        }
     }
 
     /// What others may begin from.
     pub fn offers(&self) -> Option<&Offers> {
-        self.offers.as_deref()
+        self.file.as_ref().map(|_| &*self.offers)
     }
 
-    /// The ledger that was written last, or the one that the network begins with. A damaged snapshot is left aside: blocks tell
-    /// the same.
-    pub fn load(&self, begin: &Ledger) -> Ledger {
-        if let Some(path) = self.path.as_deref().filter(|path| path.exists()) {
-            match read(path, begin) {
-                Ok((ledger, offer)) => {
-                    if let (Some(offers), Some(offer)) = (&self.offers, offer)
-                        && let Err(error) = offers.add(path, offer)
-                    {
-                        tracing::warn!(%error, "failed to offer a snapshot");
-                    }
-                    self.written.store(ledger.open_epoch(), Ordering::Relaxed);
-                    self.height.store(ledger.height(), Ordering::Relaxed);
-                    return ledger;
-                }
-                Err(reason) => tracing::warn!(path = %path.display(), reason, "snapshot left aside"),
-            }
-        }
-        begin.clone()
+    /// What is on the disk is not what this node begins from: it is written again from the first epoch on.
+    pub fn begin_anew(&self) {
+        self.written.store(0, Ordering::Relaxed);
+        self.height.store(0, Ordering::Relaxed);
     }
 
     /// The block that a restart begins after; blocks up to it need not be kept for that.
@@ -76,12 +121,17 @@ impl Snapshots {
         self.height.load(Ordering::Relaxed)
     }
 
+    /// What the ledger may rest on since a snapshot was written.
+    pub fn new_base(&self) -> Option<Base> {
+        locked(&self.base).take()
+    }
+
     /// Takes a snapshot if one is due and none is being written. What is large in it is shared with the ledger.
     pub fn due(&self, ledger: &Ledger) -> Option<Snapshot> {
         let epoch = ledger.open_epoch();
-        // After the same epochs everywhere, so that all offer the same.
-        let due = epoch.is_multiple_of(EVERY) && epoch > self.written.load(Ordering::Relaxed);
-        if self.path.is_none() || !due || self.writing.swap(true, Ordering::AcqRel) {
+        let is_full = ledger.evm().world.held_bytes() > HELD_BYTES;
+        let due = (is_offered(epoch) || is_full) && epoch > self.written.load(Ordering::Relaxed);
+        if self.file.is_none() || !due || self.writing.swap(true, Ordering::AcqRel) {
             return None;
         }
         let snapshot = ledger.snapshot();
@@ -92,24 +142,36 @@ impl Snapshots {
         snapshot
     }
 
+    /// Waits where much of the state is in memory only and is being written.
+    pub fn keep_up(&self, world: &World) {
+        while world.held_bytes() > HELD_BYTES_MAX && self.writing.load(Ordering::Acquire) {
+            thread::sleep(PAUSE);
+        }
+    }
+
     /// Writes a snapshot beside the execution, once all that `index` was given before is durable: a restart looks there for the
     /// snapshot's newest block.
     pub fn write(&self, snapshot: Snapshot, (chain_id, epoch): (u64, u64), index: Option<Store>) {
-        let Some(path) = self.path.clone() else { return };
-        let (writing, height, newest) = (Arc::clone(&self.writing), Arc::clone(&self.height), snapshot.height());
-        let offers = self.offers.clone();
+        let Some(file) = self.file.clone() else { return };
+        let (writing, height, base) = (Arc::clone(&self.writing), Arc::clone(&self.height), Arc::clone(&self.base));
+        let offers = Arc::clone(&self.offers);
         let write = move || {
             let indexed = index.map_or(Ok(()), |index| index.commit_blocking(Vec::new()));
             let written = indexed.map_err(|error| error.to_string()).and_then(|()| {
-                let bytes = snapshot.into_bytes();
-                storage::write_file(&path, &bytes).map_err(|error| error.to_string())?;
-                height.store(newest, Ordering::Relaxed);
-                let offer = Offer::of(chain_id, epoch, newest, &bytes);
-                let added = offers.zip(offer).map_or(Ok(()), |(offers, offer)| offers.add(&path, offer));
-                added.map_err(|error| error.to_string())
+                let offer = Offer::of(chain_id, epoch, &snapshot).ok_or("it is larger than a snapshot may be")?;
+                let rows = beside(&offer, snapshot.bytes());
+                let written = file.write(snapshot.world(), rows).map_err(|error| error.to_string())?;
+                height.store(snapshot.height(), Ordering::Relaxed);
+                Ok::<_, String>((offer, written))
             });
-            if let Err(error) = written {
-                tracing::warn!(error, "failed to write a snapshot");
+            match written {
+                Ok((offer, (newest, moment))) => {
+                    *locked(&base) = Some(newest);
+                    if is_offered(epoch.saturating_add(1)) {
+                        offers.add(offer, moment);
+                    }
+                }
+                Err(error) => tracing::warn!(error, "failed to write a snapshot"),
             }
             writing.store(false, Ordering::Release);
         };
@@ -118,15 +180,50 @@ impl Snapshots {
             self.writing.store(false, Ordering::Release);
         }
     }
+
+    /// Why the state cannot be read, if it cannot; then its file is set aside, so that the next start makes it anew.
+    pub fn failure(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        let failure = file.failure()?.to_string();
+        let aside = file.path();
+        Some(match file.set_aside() {
+            Ok(()) => format!("{failure}; hint: {} is set aside, start again", aside.display()),
+            Err(error) => format!("{failure}; hint: move {} away and start again ({error})", aside.display()),
+        })
+    }
 }
 
-fn read(path: &Path, begin: &Ledger) -> Result<(Ledger, Option<Offer>), String> {
-    let bytes = storage::read_file(path, BYTES_MAX).map_err(|error| error.to_string())?;
-    let ledger = Ledger::restore(&bytes).map_err(|error| error.to_string())?;
+/// After the same epochs everywhere, so that all offer the same.
+fn is_offered(open_epoch: u64) -> bool {
+    open_epoch.is_multiple_of(EVERY)
+}
+
+type Read = (Ledger, Offer, Moment);
+
+/// What the file holds, in one moment.
+fn read(file: &StateFile, begin: &Ledger) -> Result<Option<Read>, String> {
+    let moment = file.moment().map_err(|error| error.to_string())?;
+    let get = |key: &[u8]| moment.get(LEDGER, key).map_err(|error| error.to_string());
+    let Some(head) = get(HEAD)? else {
+        let begun = moment.scan(STATE_PAGES, &[], 1, 0).map_err(|error| error.to_string())?;
+        return if begun.is_empty() {
+            Ok(None)
+        } else {
+            Err("it was begun from others and never came to an end".to_owned())
+        };
+    };
+    let offer = Offer::decode(&head).map_err(|error| format!("its head: {error}"))?;
+    let mut bytes = Vec::new();
+    for chunk in 0..offer.chunks.len() {
+        bytes.extend_from_slice(&get(&chunk_key(chunk))?.ok_or_else(|| format!("chunk {chunk} is missing"))?);
+    }
+    let world = file.world(moment.clone()).map_err(|error| error.to_string())?;
+    if Digest(world.root().0) != offer.state_root {
+        return Err("it is beside another state".to_owned());
+    }
+    let ledger = Ledger::restore(&bytes, world).map_err(|error| error.to_string())?;
     if ledger.genesis() != begin.genesis() {
         return Err("it is another network's".to_owned());
     }
-    let epoch = ledger.closed_epoch().map(|record| record.epoch);
-    let offer = epoch.and_then(|epoch| Offer::of(ledger.chain_id(), epoch, ledger.height(), &bytes));
-    Ok((ledger, offer))
+    Ok(Some((ledger, offer, moment)))
 }

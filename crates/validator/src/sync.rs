@@ -4,32 +4,36 @@
 //! aside. Nothing rests on that: what was loaded is proven by its own roots and the certificate of its newest epoch, and the
 //! receipts in it by their signatures. What came once lies on the disk, so an interrupted start goes on where it was.
 
+mod failure;
+mod pages;
+mod peers;
+
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
-use blocks::Index;
+use blocks::{Index, StateFile};
 use crypto::threshold::GroupKey;
 use ledger::Ledger;
-use network::{Client, NetworkError};
+use network::Client;
 use protocol::{Digest, Noun as _, service::CertifiedEpoch};
-use thiserror::Error;
 use tokio::task::JoinSet;
 
+pub use failure::SyncError;
+
 use crate::{
-    lock::locked,
     offer::{CHUNK_BYTES, CHUNKS_MAX, Offer, chunk_digest},
     snapshot,
 };
+use pages::Pages;
+use peers::{Fault, Peers};
 
 /// Chunks on their way at once.
 const LANES: usize = 4;
-/// Failures after which a peer is left aside; one false chunk is enough.
-const FAILURES_MAX: u32 = 3;
 /// Offers that one peer may make.
 const OFFERS_MAX: usize = 16;
 /// How long a network may take to make an offer, and to certify what it offered.
@@ -39,42 +43,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 const PIECE_BYTES_MAX: usize = 16 << 20;
 /// The file that says from which block on agreement takes part.
 const FLOOR: &str = "floor";
-
-/// Why a node could not begin from others' state.
-#[derive(Debug, Error)]
-pub enum SyncError {
-    #[error("failed to sync: {wanted} peers have to tell the same, {found} are named; hint: name more validators")]
-    TooFewPeers { found: usize, wanted: usize },
-    #[error(
-        "failed to sync: no {wanted} of {peers} peers offer the same snapshot; hint: they make one every half a minute"
-    )]
-    NoOffer { peers: usize, wanted: usize },
-    #[error("failed to sync: no peer is left that gives chunk {chunk} of the snapshot of epoch {epoch}: {last}")]
-    NoChunk { epoch: u64, chunk: usize, last: String },
-    #[error("failed to sync: the snapshot of epoch {epoch} is refused: {reason}")]
-    Refused { epoch: u64, reason: String },
-    #[error("failed to sync: no peer has a certificate for epoch {epoch} that the network's key signed")]
-    NotCertified { epoch: u64 },
-    #[error("failed to sync: no peer gives {what} at height {height}")]
-    Missing { what: &'static str, height: u64 },
-    #[error("failed to keep what was loaded: {0}")]
-    Keep(String),
-}
-
-/// What is wrong with an answer.
-#[derive(Debug, Error)]
-enum Fault {
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    #[error("it took too long")]
-    Slow,
-    #[error("more than the {expected} bytes of this chunk")]
-    TooLarge { expected: usize },
-    #[error("{found} bytes instead of {expected}")]
-    Short { found: usize, expected: usize },
-    #[error("another digest than offered")]
-    False,
-}
 
 /// Where a node begins, and whom it asks.
 pub(crate) struct Sync<'a> {
@@ -100,20 +68,76 @@ impl Sync<'_> {
         if self.peers.len() < wanted {
             return Err(SyncError::TooFewPeers { found: self.peers.len(), wanted });
         }
-        let (offer, peers) = self.offer(wanted).await?;
-        tracing::info!(epoch = offer.epoch, height = offer.height, bytes = offer.length, "loading a snapshot");
+        let directory = self.directory.to_owned();
+        let file = Arc::new(blocking(move || snapshot::open(&directory).map_err(kept)).await?);
+        let begun = self.begin_in(wanted, &file).await;
+        // Closed before anyone opens it again, whatever it came to.
+        blocking(move || {
+            Arc::into_inner(file).into_iter().for_each(StateFile::close);
+            Ok(())
+        })
+        .await?;
+        begun
+    }
+
+    async fn begin_in(&self, wanted: usize, file: &Arc<StateFile>) -> Result<(), SyncError> {
         let folder = self.directory.join("sync");
-        let bytes = Loading::new(&offer, &peers, &folder, &self.client)?.run().await?;
-        let ledger = self.proven(&offer, &bytes).await?;
+        let (offer, bytes) = self.loaded(wanted, &folder, file).await?;
+        let ledger = self.proven(&offer, &bytes, file).await?;
         let block =
             self.piece("a block", offer.height, |peer| format!("{peer}/snapshots/{}/block", offer.height)).await?;
         let floor =
             self.piece("its finalization", offer.height, |peer| format!("{peer}/floor/{}", offer.height)).await?;
         // It waits for the disk, which nothing that runs futures may do.
-        let directory = self.directory.to_owned();
-        let keeping = tokio::task::spawn_blocking(move || keep(&directory, &ledger, &block, &floor, &bytes));
-        keeping.await.map_err(|error| SyncError::Keep(error.to_string()))??;
+        let (directory, file) = (self.directory.to_owned(), Arc::clone(file));
+        blocking(move || keep(&directory, &file, (&offer, &ledger), &block, &floor, &bytes)).await?;
         fs::remove_dir_all(&folder).map_err(|error| SyncError::Keep(error.to_string()))
+    }
+
+    /// The newest offer with its bytes, once all of its state is in the file. Where it is no longer offered before that, the next one
+    /// goes on with what came.
+    async fn loaded(&self, wanted: usize, folder: &Path, file: &Arc<StateFile>) -> Result<(Offer, Vec<u8>), SyncError> {
+        let (mut failed, mut started) = (None, tokio::time::Instant::now());
+        loop {
+            let (offer, peers) = self.offer(wanted).await?;
+            match failed {
+                Some((epoch, error)) if epoch >= offer.epoch => {
+                    if started.elapsed() > PATIENCE {
+                        return Err(error);
+                    }
+                    failed = Some((epoch, error));
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                _ => {}
+            }
+            tracing::info!(
+                epoch = offer.epoch,
+                height = offer.height,
+                leaves = offer.state_leaves,
+                "loading a snapshot"
+            );
+            match self.load(&offer, &peers, folder, file).await {
+                Ok(bytes) => return Ok((offer, bytes)),
+                Err(error @ (SyncError::NoChunk { .. } | SyncError::NoState { .. })) => {
+                    tracing::warn!(%error, "going on with a newer snapshot");
+                    (failed, started) = (Some((offer.epoch, error)), tokio::time::Instant::now());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        offer: &Offer,
+        peers: &[String],
+        folder: &Path,
+        file: &Arc<StateFile>,
+    ) -> Result<Vec<u8>, SyncError> {
+        let bytes = Loading::new(offer, peers, folder, &self.client)?.run().await?;
+        Pages::new(offer, Peers::new(peers, &self.client), Arc::clone(file)).run().await?;
+        Ok(bytes)
     }
 
     /// The newest offer that so many peers make, and who makes it.
@@ -148,11 +172,17 @@ impl Sync<'_> {
         }
     }
 
-    /// The ledger that the bytes are, under a certificate of the network.
-    async fn proven(&self, offer: &Offer, bytes: &[u8]) -> Result<Ledger, SyncError> {
+    /// The ledger that the bytes are beside the state in the file, under a certificate of the network.
+    async fn proven(&self, offer: &Offer, bytes: &[u8], file: &Arc<StateFile>) -> Result<Ledger, SyncError> {
         let epoch = offer.epoch;
         let refused = |reason: String| SyncError::Refused { epoch, reason };
-        let ledger = Ledger::restore(bytes).map_err(|error| refused(error.to_string()))?;
+        let whole = Arc::clone(file);
+        let (root, leaves) = (offer.state_root.0.into(), offer.state_leaves);
+        let world = blocking(move || {
+            whole.settle(root, leaves, Vec::new()).map_err(kept)?;
+            whole.moment().map_err(kept).and_then(|moment| whole.world(moment).map_err(kept))
+        });
+        let ledger = Ledger::restore(bytes, world.await?).map_err(|error| refused(error.to_string()))?;
         if ledger.genesis() != self.begin.genesis() {
             return Err(refused("it is another network's".to_owned()));
         }
@@ -197,8 +227,26 @@ impl Sync<'_> {
     }
 }
 
-/// What a start needs, the snapshot last: it says that all else is there.
-fn keep(directory: &Path, ledger: &Ledger, block: &[u8], floor: &[u8], bytes: &[u8]) -> Result<(), SyncError> {
+fn kept(error: impl std::fmt::Display) -> SyncError {
+    SyncError::Keep(error.to_string())
+}
+
+/// Does what waits for the disk where nothing else waits for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SyncError> + Send + 'static,
+) -> Result<T, SyncError> {
+    tokio::task::spawn_blocking(work).await.map_err(kept)?
+}
+
+/// What a start needs, the ledger beside its state last: it says that all else is there.
+fn keep(
+    directory: &Path,
+    file: &StateFile,
+    (offer, ledger): (&Offer, &Ledger),
+    block: &[u8],
+    floor: &[u8],
+    bytes: &[u8],
+) -> Result<(), SyncError> {
     let failed = |error: &dyn std::fmt::Display| SyncError::Keep(error.to_string());
     let store = storage::Store::open(&directory.join("blocks.redb"), Index::TABLES).map_err(|error| failed(&error))?;
     let index = Index::new(store.clone(), ledger.chain());
@@ -207,23 +255,20 @@ fn keep(directory: &Path, ledger: &Ledger, block: &[u8], floor: &[u8], bytes: &[
     drop(index);
     store.close();
     storage::write_file(&directory.join(FLOOR), floor).map_err(|error| failed(&error))?;
-    storage::write_file(&directory.join(snapshot::FILE), bytes).map_err(|error| failed(&error))
+    file.put_beside(snapshot::beside(offer, bytes)).map_err(|error| failed(&error))
 }
 
 /// The chunks of one snapshot on their way.
 struct Loading {
     offer: Offer,
     folder: PathBuf,
-    client: Client,
-    /// Failures of each peer.
-    peers: Mutex<Vec<(String, u32)>>,
+    peers: Peers,
 }
 
 impl Loading {
     fn new(offer: &Offer, peers: &[String], folder: &Path, client: &Client) -> Result<Arc<Self>, SyncError> {
         fs::create_dir_all(folder).map_err(|error| SyncError::Keep(error.to_string()))?;
-        let peers = Mutex::new(peers.iter().map(|peer| (peer.clone(), 0)).collect());
-        Ok(Arc::new(Self { offer: offer.clone(), folder: folder.to_owned(), client: client.clone(), peers }))
+        Ok(Arc::new(Self { offer: offer.clone(), folder: folder.to_owned(), peers: Peers::new(peers, client) }))
     }
 
     /// All of it, in order.
@@ -256,7 +301,7 @@ impl Loading {
         }
         let mut last = "none was asked".to_owned();
         for turn in chunk.. {
-            let Some(peer) = self.peer(turn) else { break };
+            let Some(peer) = self.peers.peer(turn) else { break };
             match self.asked(&peer, chunk, &digest).await {
                 Ok(bytes) => {
                     storage::write_file(&file, &bytes).map_err(|error| SyncError::Keep(error.to_string()))?;
@@ -265,47 +310,17 @@ impl Loading {
                 Err(fault) => {
                     last = format!("{peer}: {fault}");
                     tracing::warn!(peer, chunk, %fault, "a chunk is refused");
-                    self.blame(&peer, &fault);
+                    self.peers.blame(&peer, &fault);
                 }
             }
         }
         Err(SyncError::NoChunk { epoch: self.offer.epoch, chunk, last })
     }
 
-    /// One of those that are not left aside, in turns.
-    fn peer(&self, turn: usize) -> Option<String> {
-        let peers = locked(&self.peers);
-        let left: Vec<&String> =
-            peers.iter().filter(|(_, failures)| *failures < FAILURES_MAX).map(|(peer, _)| peer).collect();
-        left.get(turn.checked_rem(left.len())?).map(|peer| (*peer).clone())
-    }
-
-    fn blame(&self, peer: &str, fault: &Fault) {
-        let weight = match fault {
-            Fault::False | Fault::TooLarge { .. } => FAILURES_MAX,
-            Fault::Network(_) | Fault::Slow | Fault::Short { .. } => 1,
-        };
-        if let Some((_, failures)) = locked(&self.peers).iter_mut().find(|(known, _)| known == peer) {
-            *failures = failures.saturating_add(weight);
-        }
-    }
-
     async fn asked(&self, peer: &str, chunk: usize, digest: &Digest) -> Result<Vec<u8>, Fault> {
         let expected = self.offer.bytes_of(chunk).unwrap_or(0);
-        let url = format!("{peer}/snapshots/{}/chunks/{chunk}", self.offer.epoch);
-        let load = async {
-            let mut pieces = self.client.get_pieces(&url).await?;
-            let mut bytes = Vec::new();
-            while let Some(piece) = pieces.next().await? {
-                if bytes.len().saturating_add(piece.len()) > expected {
-                    return Err(Fault::TooLarge { expected });
-                }
-                bytes.extend_from_slice(&piece);
-            }
-            Ok(bytes)
-        };
-        // Also for one that gives a byte now and then.
-        let bytes = tokio::time::timeout(self.client.deadline() * 2, load).await.map_err(|_| Fault::Slow)??;
+        let bytes =
+            self.peers.asked(&format!("{peer}/snapshots/{}/chunks/{chunk}", self.offer.epoch), expected).await?;
         if bytes.len() < expected {
             return Err(Fault::Short { found: bytes.len(), expected });
         }

@@ -15,7 +15,7 @@ use super::{Bench, http};
 
 const VALIDATOR: &str = "validator-1";
 /// What a validator can make anew from its agreement's blocks.
-const DERIVED: [&str; 2] = ["ledger.snapshot", "blocks.redb"];
+const DERIVED: [&str; 2] = ["state.redb", "blocks.redb"];
 const PATIENCE: Duration = Duration::from_secs(1_800);
 const MEBI: f64 = 1_048_576.0;
 

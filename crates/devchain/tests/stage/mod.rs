@@ -89,7 +89,7 @@ impl Stage {
         let transaction = Transaction::from_envelope(envelope, &self.chain).unwrap();
         let receipt = builder.push(transaction).unwrap().clone();
         let executed = builder.finish();
-        let root = self.world.apply(&executed.changes);
+        let root = self.world.apply(&executed.changes).unwrap();
         self.header = executed.seal(root).0.header.into_inner();
         receipt
     }

@@ -126,7 +126,7 @@ impl Net {
         let mut builder = BlockBuilder::begin(&self.chain, &parent, &state, next).unwrap();
         let result = fill(&mut builder);
         let executed = builder.finish();
-        let root = self.world.apply(&executed.changes);
+        let root = self.world.apply(&executed.changes).unwrap();
         self.header = executed.seal(root).0.header.inner().clone();
         result
     }
@@ -171,7 +171,7 @@ impl Net {
             }
         }
         let executed = builder.finish();
-        let root = self.world.apply(&executed.changes);
+        let root = self.world.apply(&executed.changes).unwrap();
         let (block, _) = executed.seal(root);
         self.header = block.header.inner().clone();
         (block, refused)

@@ -160,7 +160,8 @@ impl Stage {
         let totals = self.totals();
         let spoken_for = totals.bonded + totals.unbonding + totals.rewards + totals.pool;
         assert_eq!(self.net.balance(ADDRESS), spoken_for);
-        let balances = self.net.world.accounts().fold(U256::ZERO, |sum, (_, account)| sum + account.balance);
+        let accounts = self.net.world.content().unwrap().accounts;
+        let balances = accounts.values().flatten().fold(U256::ZERO, |sum, account| sum + account.balance);
         let (supply, burned) = opg::supply_and_burned(&self.net.world).unwrap();
         assert_eq!((balances, supply + burned), (supply, self.supply));
         let nodes = self.ask(&IStaking::nodesCall { from: U256::ZERO, count: U256::MAX });

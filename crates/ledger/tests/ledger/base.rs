@@ -14,7 +14,7 @@ use protocol::{
 use crate::{
     bundles::certificate,
     wallets::{WALLET, Wanted, payment, wallet},
-    world::{ALICE, BOB, CHAIN, GATEWAY, VALIDATORS, World, genesis, public},
+    world::{ALICE, BOB, CHAIN, GATEWAY, VALIDATORS, World, genesis, public, restored},
 };
 
 /// What the test's genesis has on Base.
@@ -220,7 +220,7 @@ fn a_restart_in_the_middle_of_everything_changes_nothing() {
     world.next_epoch();
     world.raw_block(vec![sending(1, wallet(5), 2 * OPG)]);
     let bytes = world.ledger.snapshot_bytes().unwrap();
-    let mut ledger = Ledger::restore(&bytes).unwrap();
+    let mut ledger = restored(&bytes, &world.ledger).unwrap();
     assert_eq!(ledger.snapshot_bytes().unwrap(), bytes);
     seen(&mut world, &VALIDATORS[2..3], &[to_bob(1, OPG)]);
     world.epochs(2);

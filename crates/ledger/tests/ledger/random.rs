@@ -20,7 +20,8 @@ use crate::{
     wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet},
     world::{
         ALICE, AUDITOR, Answer, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, OWN_AUDITOR, VALIDATORS, WORKER,
-        World, challenge, governed, key, model, module_call, node, operator, post, public, report, respond, vote,
+        World, challenge, governed, key, model, module_call, node, operator, post, public, report, respond, restored,
+        vote,
     },
 };
 
@@ -301,7 +302,7 @@ proptest! {
             // After each block the world itself compares all money with the supply.
             story.step(*step);
             if index == restart {
-                snapshot = story.world.ledger.snapshot_bytes();
+                snapshot = story.world.ledger.snapshot();
             }
         }
         story.world.next_epoch();
@@ -310,7 +311,8 @@ proptest! {
         check_dues(&story);
 
         let mut again = Ledger::new(&begin()).unwrap();
-        let mut restarted = snapshot.map_or_else(|| again.clone(), |bytes| Ledger::restore(&bytes).unwrap());
+        let restore = |kept: ledger::Snapshot| Ledger::restore(kept.bytes(), kept.world().clone()).unwrap();
+        let mut restarted = snapshot.map_or_else(|| again.clone(), restore);
         for block in &story.world.blocks {
             again.execute(block).unwrap();
             restarted.execute(block).unwrap();
@@ -318,7 +320,7 @@ proptest! {
         prop_assert_eq!(again.closed_epoch(), story.world.ledger.closed_epoch());
         prop_assert!(again.snapshot_bytes().unwrap() == expected);
         prop_assert!(restarted.snapshot_bytes().unwrap() == expected);
-        prop_assert!(Ledger::restore(&expected).unwrap().snapshot_bytes().unwrap() == expected);
+        prop_assert!(restored(&expected, &story.world.ledger).unwrap().snapshot_bytes().unwrap() == expected);
     }
 
     #[test]

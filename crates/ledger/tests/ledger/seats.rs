@@ -1,7 +1,7 @@
 //! Seats in agreement: what validators announce, whom the ledger names, who sits, and what follows from it.
 
 use evm::modules::parameters;
-use ledger::{Ledger, OPG, Refusal, Rules};
+use ledger::{OPG, Refusal, Rules};
 use protocol::{
     Action, List, Role, Text,
     transaction::{Announce, RegisterNode, SEAT_KEYS_MAX, SeatKey, prove_possession},
@@ -9,7 +9,7 @@ use protocol::{
 
 use crate::{
     double_votes::{conflicts, show},
-    world::{ALICE, CHAIN, GATEWAY, STAKE, VALIDATORS, WORKER, World, key, node, public, vote},
+    world::{ALICE, CHAIN, GATEWAY, STAKE, VALIDATORS, WORKER, World, key, node, public, restored, vote},
 };
 
 const ADDRESS: &str = "127.0.0.1:9000";
@@ -55,7 +55,8 @@ fn a_node_is_named_for_as_many_of_its_seats_as_it_has_keys_for() {
     assert_eq!(seats, [public(two), public(70)], "two seats, though it has three keys");
     assert_eq!(world.ledger.agreement_addresses(), [(public(two), ADDRESS.to_owned())]);
     assert_eq!(world.ledger.announced(&node(two)), Some((ADDRESS.to_owned(), vec![public(70), public(71)])));
-    let restored = Ledger::restore(&closed(&mut world)).unwrap();
+    let bytes = closed(&mut world);
+    let restored = restored(&bytes, &world.ledger).unwrap();
     assert_eq!(restored.named_seats(), world.ledger.named_seats());
     assert_eq!(restored.node_of_seat(&public(71)), node(two));
 }
@@ -107,7 +108,8 @@ fn who_sits_votes_and_who_left_does_not() {
     world.ledger.seat(1, &VALIDATORS.map(public));
     assert_eq!(world.ledger.network().term, 1);
     assert!(world.ledger.network().committee.contains(&node(14)), "a term is told once");
-    let restored = Ledger::restore(&closed(&mut world)).unwrap();
+    let bytes = closed(&mut world);
+    let restored = restored(&bytes, &world.ledger).unwrap();
     assert_eq!(restored.network(), world.ledger.network());
 }
 

@@ -1,6 +1,6 @@
 //! What gateways owe of what their receipts charged: when it is due, how it is paid, and that it is paid once.
 
-use ledger::{BRIDGE, Event, LOCKED, Ledger, Refusal, address_of};
+use ledger::{BRIDGE, Event, LOCKED, Refusal, address_of};
 use protocol::{
     Action, DuesRecord, EvmAddress, List, Payout, PayoutKind, Role, Standing,
     transaction::{NameHome, PayShares, PayeeShare, Transfer},
@@ -10,7 +10,7 @@ use crate::{
     wallets::wallet,
     world::{
         ALICE, AUDITOR, Answer, BOB, GATEWAY, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, charging, node,
-        operator, post, public, vote,
+        operator, post, public, restored, vote,
     },
 };
 
@@ -185,7 +185,7 @@ fn a_snapshot_knows_what_is_owed_and_where_payees_are_at_home() {
     charged(&mut world, WORKER, 100);
     world.send(BOB, name_home(Some(wallet(7)))).unwrap();
     world.epochs(WINDOW);
-    let restored = Ledger::restore(&world.ledger.snapshot_bytes().unwrap()).unwrap();
+    let restored = restored(&world.ledger.snapshot_bytes().unwrap(), &world.ledger).unwrap();
     assert_eq!(restored.dues(&node(GATEWAY)), world.ledger.dues(&node(GATEWAY)));
     assert_eq!((restored.dues(&node(GATEWAY)).due, restored.home(&address_of(&public(BOB)))), (100, Some(wallet(7))));
 }

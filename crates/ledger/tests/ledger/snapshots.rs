@@ -8,7 +8,7 @@ use crate::{
     bundles::{certificate, proofs_hold},
     world::{
         ALICE, AUDITOR, Answer, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, genesis, report,
-        respond, vote,
+        respond, restored, vote,
     },
 };
 
@@ -33,7 +33,7 @@ fn eventful() -> (World, Vec<Answer>) {
 
 /// Executes again what came after the snapshot.
 fn caught_up(bytes: &[u8], world: &World) -> Ledger {
-    let mut ledger = Ledger::restore(bytes).unwrap();
+    let mut ledger = restored(bytes, &world.ledger).unwrap();
     for block in &world.blocks {
         ledger.execute(block).unwrap();
     }
@@ -44,7 +44,7 @@ fn caught_up(bytes: &[u8], world: &World) -> Ledger {
 fn a_restored_ledger_is_the_one_that_never_stopped() {
     let (mut world, answers) = eventful();
     let bytes = world.ledger.snapshot_bytes().unwrap();
-    let restored = Ledger::restore(&bytes).unwrap();
+    let restored = restored(&bytes, &world.ledger).unwrap();
     assert_eq!(restored.height(), world.ledger.closed_epoch().unwrap().last_height);
     assert_eq!(restored.snapshot_bytes().unwrap(), bytes);
     assert_eq!(restored.genesis(), world.ledger.genesis());
@@ -63,7 +63,7 @@ fn a_restored_ledger_is_the_one_that_never_stopped() {
 fn a_restored_ledger_proves_as_of_the_same_epochs() {
     let (mut world, answers) = eventful();
     world.epochs(RECENT_EPOCHS as u64 + 3);
-    let restored = Ledger::restore(&world.ledger.snapshot_bytes().unwrap()).unwrap();
+    let restored = restored(&world.ledger.snapshot_bytes().unwrap(), &world.ledger).unwrap();
     let newest = world.ledger.closed_epoch().unwrap().epoch;
     for as_of in 0..=newest {
         let (here, there) =
@@ -91,16 +91,16 @@ fn there_is_no_snapshot_before_the_first_close() {
     assert_eq!(world.ledger.snapshot_bytes(), None);
     world.next_epoch();
     let bytes = world.ledger.snapshot_bytes().unwrap();
-    assert_eq!(Ledger::restore(&bytes).unwrap().height(), 0);
+    assert_eq!(restored(&bytes, &world.ledger).unwrap().height(), 0);
     let other = Ledger::new(&genesis(Rules { vote_epochs: 1, ..Rules::default() })).unwrap();
-    assert_ne!(Ledger::restore(&bytes).unwrap().genesis(), other.genesis());
+    assert_ne!(restored(&bytes, &world.ledger).unwrap().genesis(), other.genesis());
 }
 
 #[test]
 fn a_damaged_snapshot_is_refused() {
     let (world, _) = eventful();
     let bytes = world.ledger.snapshot_bytes().unwrap();
-    let refused = |bytes: &[u8]| Ledger::restore(bytes).unwrap_err();
+    let refused = |bytes: &[u8]| restored(bytes, &world.ledger).unwrap_err();
     assert_eq!(refused(&[]), RestoreError::Short { found: 0 });
     assert_eq!(refused(&bytes[..31]), RestoreError::Short { found: 31 });
     for length in (32..bytes.len()).step_by(499) {
@@ -115,7 +115,7 @@ fn a_damaged_snapshot_is_refused() {
 }
 
 fn sealed(content: &[u8]) -> Vec<u8> {
-    [content, &hash("og/ledger/snapshot/v5", &[content]).0].concat()
+    [content, &hash("og/ledger/snapshot/v6", &[content]).0].concat()
 }
 
 /// Everything but the newest record (which its certificate binds) and the receipts' signatures (which no root binds)
@@ -130,7 +130,7 @@ fn a_forged_snapshot_is_refused_even_with_a_right_checksum() {
     for place in (0..content.len()).step_by(7) {
         let mut forged = content.to_vec();
         forged[place] ^= 1 << (place % 8);
-        match Ledger::restore(&sealed(&forged)) {
+        match restored(&sealed(&forged), &world.ledger) {
             Err(RestoreError::Malformed(_) | RestoreError::Mismatch { .. }) => refused += 1,
             Err(other) => panic!("{other}"),
             Ok(ledger) if ledger.closed_epoch() != Some(newest) => accepted += 1,
@@ -145,14 +145,26 @@ fn a_forged_snapshot_is_refused_even_with_a_right_checksum() {
 }
 
 #[test]
+fn a_snapshot_beside_another_state_is_refused() {
+    let (mut world, _) = eventful();
+    let bytes = world.ledger.snapshot_bytes().unwrap();
+    let newer = world.ledger.evm().world.clone();
+    world.next_epoch();
+    let mismatch = RestoreError::Mismatch { what: "the state root" };
+    assert_eq!(restored(&bytes, &world.ledger).unwrap_err(), mismatch, "of an epoch later");
+    assert_eq!(Ledger::restore(&bytes, newer).unwrap_err(), mismatch, "of a block later");
+    assert_eq!(Ledger::restore(&bytes, evm::World::default()).unwrap_err(), mismatch, "of nothing");
+}
+
+#[test]
 fn a_truncated_content_is_refused_even_with_a_right_checksum() {
     let (world, _) = eventful();
     let bytes = world.ledger.snapshot_bytes().unwrap();
     for length in (0..bytes.len() - 32).step_by(101) {
-        assert!(matches!(Ledger::restore(&sealed(&bytes[..length])), Err(RestoreError::Malformed(_))));
+        assert!(matches!(restored(&sealed(&bytes[..length]), &world.ledger), Err(RestoreError::Malformed(_))));
     }
     let longer = [&bytes[..bytes.len() - 32], &[0]].concat();
-    assert!(matches!(Ledger::restore(&sealed(&longer)), Err(RestoreError::Malformed(_))));
+    assert!(matches!(restored(&sealed(&longer), &world.ledger), Err(RestoreError::Malformed(_))));
 }
 
 #[test]

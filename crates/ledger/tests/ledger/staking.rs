@@ -6,12 +6,12 @@ use alloy_sol_types::{SolCall, SolEvent};
 use evm::modules::staking::{ADDRESS, IStaking};
 use evm::modules::{parameters, seats};
 use evm::{Bounds, LEDGER};
-use ledger::{Event, Ledger, OPG, Rules};
+use ledger::{Event, OPG, Rules};
 use protocol::Standing;
 
 use crate::{
     wallets::{WALLET, Wanted, payment, wallet},
-    world::{AUDITOR, STAKE, VALIDATORS, WORKER, World, challenge, node, public, vote},
+    world::{AUDITOR, STAKE, VALIDATORS, WORKER, World, challenge, node, public, restored, vote},
 };
 
 fn short_terms() -> Rules {
@@ -162,7 +162,7 @@ fn what_was_done_as_an_epoch_closed_is_in_the_next_block_even_after_a_restart() 
     assert_eq!(world.ledger.status(&answer.id()).unwrap().standing, Standing::Withheld);
     assert_eq!(logged::<IStaking::Slashed>(&world).len(), 1);
     // The snapshot is as of the close: the block that tells of it is executed again.
-    let mut again = Ledger::restore(&world.ledger.snapshot_bytes().unwrap()).unwrap();
+    let mut again = restored(&world.ledger.snapshot_bytes().unwrap(), &world.ledger).unwrap();
     assert_eq!(again.height() + 1, world.ledger.height());
     for block in &world.blocks {
         again.execute(block).unwrap();

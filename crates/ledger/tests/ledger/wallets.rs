@@ -6,10 +6,10 @@ use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, hex};
 use crypto::sparse::value_digest;
 use evm::StateRead as _;
 use k256::ecdsa::SigningKey;
-use ledger::{Kind, LOCKED, Ledger, OPG, Ordered, Refusal, address_of, key_of};
+use ledger::{Kind, LOCKED, OPG, Ordered, Refusal, address_of, key_of};
 use protocol::{Action, Canonical as _, Digest, EvmAddress, transaction::Transfer};
 
-use crate::world::{ALICE, CHAIN, VALIDATORS, World, public};
+use crate::world::{ALICE, CHAIN, VALIDATORS, World, public, restored};
 
 /// The wallets of the test's genesis: one with coins, one whose coins come free with time.
 pub const WALLET: u8 = 1;
@@ -170,7 +170,7 @@ fn the_certified_root_binds_accounts_of_the_evm() {
     assert!(bound.proof.holds(&record.state_root, &key_of::evm(), Some(&bound.record.encode())));
     let address = Address::from(wallet(2).0);
     let account = evm.world.account(&address).unwrap().unwrap();
-    let proof = evm.world.prove_account(&address);
+    let proof = evm.world.prove_account(&address).unwrap();
     let digest = evm::account_digest(&account);
     assert!(proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&digest)));
     assert!(!proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&value_digest(b"more"))));
@@ -207,7 +207,7 @@ fn a_restored_ledger_has_the_evm_and_goes_on_alike() {
     world.next_epoch();
     world.raw_block(vec![payment(WALLET, 2, wallet(2), 5).bytes()]);
     let bytes = world.ledger.snapshot_bytes().unwrap();
-    let mut restored = Ledger::restore(&bytes).unwrap();
+    let mut restored = restored(&bytes, &world.ledger).unwrap();
     assert_eq!(restored.evm().header.number, restored.height());
     assert_eq!(restored.snapshot_bytes().unwrap(), bytes);
     for block in &world.blocks {

@@ -9,7 +9,7 @@ use crypto::{Digest, PublicKey, SigningKey};
 use evm::modules::{parameters::Parameter, staking};
 use ledger::{
     Block, Event, Executed, Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter,
-    GenesisWallet, Heading, LOCKED, Ledger, OPG, Ordered, Refusal, Rules,
+    GenesisWallet, Heading, LOCKED, Ledger, OPG, Ordered, Refusal, RestoreError, Rules,
 };
 use protocol::{
     Action, Assurance, Bytes, Canonical as _, Chat, EpochRecord, EvmAddress, Finish, Input, List, Message, NodeId,
@@ -51,6 +51,11 @@ pub fn node(seed: u8) -> NodeId {
 /// The account that registered a node of the genesis.
 pub fn operator(seed: u8) -> PublicKey {
     public(if seed == OWN_AUDITOR { WORKER + 100 } else { seed + 100 })
+}
+
+/// A ledger from its bytes, beside the state that `ledger` has of its newest closed epoch.
+pub fn restored(bytes: &[u8], ledger: &Ledger) -> Result<Ledger, RestoreError> {
+    Ledger::restore(bytes, ledger.snapshot().unwrap().world().clone())
 }
 
 pub fn model() -> Digest {

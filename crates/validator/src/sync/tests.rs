@@ -8,7 +8,7 @@ use network::{
     nouns,
 };
 
-use super::*;
+use super::{peers::FAILURES_MAX, *};
 
 const EPOCH: u64 = 31;
 const CHUNKS: usize = 5;
@@ -31,7 +31,7 @@ fn snapshot() -> Vec<u8> {
 }
 
 fn offer() -> Offer {
-    Offer::of(1, EPOCH, 900, &snapshot()).unwrap()
+    Offer::of_bytes(1, (EPOCH, 900), (Digest::ZERO, 0), &snapshot()).unwrap()
 }
 
 struct Running {
@@ -61,7 +61,7 @@ async fn peer(kind: Peer) -> Running {
     let offers = move || {
         let mut offer = offer();
         if kind == Peer::OtherOffer {
-            offer = Offer::of(1, EPOCH + 32, 1_900, b"made up").unwrap();
+            offer = Offer::of_bytes(1, (EPOCH + 32, 1_900), (Digest::ZERO, 0), b"made up").unwrap();
         }
         futures::future::ready(nouns(&[offer]))
     };
@@ -177,5 +177,173 @@ async fn an_offer_of_fewer_peers_than_may_be_faulty_is_not_believed() {
     // All chunks are as offered; that they are no ledger is found in the end, and nothing is kept.
     let error = Sync { peers: &peers, ..alone }.run().await.unwrap_err();
     assert!(matches!(error, SyncError::Refused { epoch: EPOCH, .. }), "{error}");
-    assert!(!directory.path().join(snapshot::FILE).exists());
+    let begun = blocking(move || Ok(snapshot::is_begun(&snapshot::open(directory.path()).unwrap()).unwrap()));
+    assert!(!begun.await.unwrap());
+}
+
+mod state {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use blocks::StateFile;
+    use evm::{Account, Changes, Code, World};
+    use network::{
+        Limits, Noun, Server,
+        axum::{Router, body::Body, extract::Path as UrlPath, http::StatusCode, routing::get},
+    };
+    use protocol::{Bytes, List, Version};
+
+    use super::*;
+    use crate::offer::{Offers, PageRun};
+
+    /// What a peer does with the state that it offers.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Peer {
+        Honest,
+        /// One page at a time.
+        Slow,
+        /// Changes a byte of the second page of every answer.
+        False,
+        /// Gives the pages of another place.
+        Elsewhere,
+        Nothing,
+        /// Gives other code than was asked for.
+        OtherCode,
+        Unknown,
+    }
+
+    struct Sender {
+        offer: Offer,
+        offers: Arc<Offers>,
+        world: World,
+        /// Its moments are in the offers.
+        _folder: tempfile::TempDir,
+    }
+
+    async fn sender(epoch: u64, nonce: u64) -> Sender {
+        blocking(move || Ok(made(epoch, nonce))).await.unwrap()
+    }
+
+    fn made(epoch: u64, nonce: u64) -> Sender {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::open(&folder.path().join("state.redb"), &[], 1 << 20).unwrap();
+        let mut world = World::default();
+        let mut changes = Changes::default();
+        for number in 0..3_000_u64 {
+            let code = Code::new_raw(vec![0x5f, (number % 3) as u8].into());
+            let mut account = Account { nonce: 1, ..Account::default() };
+            if number % 100 == 0 {
+                let nonce = if number == 0 { nonce } else { 1 };
+                account = Account { nonce, code_hash: code.hash_slow(), ..account };
+                changes.codes.insert(code.hash_slow(), code);
+            }
+            let mut address = [0; 20];
+            address[12..].copy_from_slice(&number.to_be_bytes());
+            changes.accounts.insert(address.into(), Some(account));
+        }
+        world.apply(&changes).unwrap();
+        let (_, moment) = file.write(&world.mark(), Vec::new()).unwrap();
+        let state = (Digest(world.root().0), world.leaves());
+        let offer = Offer::of_bytes(1, (epoch, 900), state, &[7]).unwrap();
+        let offers = Arc::new(Offers::default());
+        offers.add(offer.clone(), moment);
+        Sender { offer, offers, world, _folder: folder }
+    }
+
+    async fn peer(sender: &Sender, kind: Peer) -> (Server, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (offers, counted) = (Arc::clone(&sender.offers), Arc::clone(&asked));
+        let pages = move |UrlPath((epoch, name)): UrlPath<(u64, String)>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let name: Vec<u8> =
+                (0..name.len() / 2).map(|at| u8::from_str_radix(&name[2 * at..2 * at + 2], 16).unwrap()).collect();
+            let mut pages: Vec<Vec<u8>> =
+                offers.pages(epoch, &name).unwrap().pages.into_inner().into_iter().map(Bytes::into_inner).collect();
+            match kind {
+                Peer::Honest | Peer::OtherCode => {}
+                Peer::Slow => pages.truncate(40),
+                Peer::False => pages.iter_mut().skip(1).take(1).for_each(|page| page[4] ^= 1),
+                Peer::Elsewhere => drop(pages.remove(0)),
+                Peer::Nothing => pages.clear(),
+                Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
+            }
+            let pages = List::new(pages.into_iter().map(|page| Bytes::new(page).unwrap()).collect()).unwrap();
+            futures::future::ready(Ok(Noun(PageRun { version: Version, pages })))
+        };
+        let offers = Arc::clone(&sender.offers);
+        let codes = move |UrlPath((epoch, hash)): UrlPath<(u64, String)>| {
+            let code = offers.code(epoch, &Digest::from_hex(&hash).unwrap()).unwrap();
+            futures::future::ready(Body::from(if kind == Peer::OtherCode { vec![0xfe] } else { code }))
+        };
+        let router = Router::new()
+            .route("/snapshots/{epoch}/pages/{name}", get(pages))
+            .route("/snapshots/{epoch}/codes/{hash}", get(codes));
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap();
+        (server, asked)
+    }
+
+    /// Loads what `sender` offers from peers that do this with it; how often they were asked for pages.
+    async fn load(sender: &Sender, kinds: &[Peer], folder: &Path) -> (Result<Changes, SyncError>, Vec<usize>) {
+        let mut running = Vec::new();
+        for kind in kinds {
+            running.push(peer(sender, *kind).await);
+        }
+        let peers: Vec<String> = running.iter().map(|(server, _)| server.url()).collect();
+        let folder = folder.to_owned();
+        let file = Arc::new(blocking(move || snapshot::open(&folder).map_err(kept)).await.unwrap());
+        let loaded = Pages::new(&sender.offer, Peers::new(&peers, &client()), Arc::clone(&file)).run().await;
+        let (root, leaves) = (sender.world.root(), sender.world.leaves());
+        let found = blocking(move || {
+            let whole = file.settle(root, leaves, Vec::new());
+            let content = whole.map(|()| file.world(file.moment().unwrap()).unwrap().content().unwrap());
+            Arc::into_inner(file).into_iter().for_each(StateFile::close);
+            content.map_err(kept)
+        });
+        let found = found.await;
+        (loaded.and(found), running.iter().map(|(_, asked)| asked.load(Ordering::Relaxed)).collect())
+    }
+
+    #[tokio::test]
+    async fn one_honest_peer_is_enough_for_the_state_whatever_the_others_give() {
+        let sender = sender(31, 5).await;
+        for hostile in [Peer::False, Peer::Elsewhere, Peer::Nothing, Peer::OtherCode, Peer::Unknown] {
+            let folder = tempfile::tempdir().unwrap();
+            let (loaded, asked) = load(&sender, &[hostile, Peer::Slow, hostile], folder.path()).await;
+            assert_eq!(loaded.unwrap(), sender.world.content().unwrap(), "{hostile:?}");
+            assert!(hostile == Peer::OtherCode || asked[0] <= FAILURES_MAX as usize, "{hostile:?} was asked {asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_an_honest_peer_the_error_names_the_page_or_the_code_and_the_fault() {
+        let sender = sender(31, 5).await;
+        for (hostile, what, fault) in [
+            (Peer::False, "page 01", "is not the one with digest"),
+            (Peer::Elsewhere, "page 01", "is not the one with digest"),
+            (Peer::Nothing, "page 01", "no pages at all"),
+            (Peer::OtherCode, "code ", "is another"),
+            (Peer::Unknown, "page 01", "404"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let error = load(&sender, &[hostile], folder.path()).await.0.unwrap_err();
+            assert!(
+                matches!(&error, SyncError::NoState { epoch: 31, what: found, .. } if found.starts_with(what)),
+                "{error}"
+            );
+            assert!(error.to_string().contains(fault), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_once_is_not_asked_again_not_even_from_a_newer_offer() {
+        let (older, newer, folder) = (sender(31, 5).await, sender(63, 6).await, tempfile::tempdir().unwrap());
+        let (loaded, asked) = load(&older, &[Peer::Slow], folder.path()).await;
+        assert_eq!(loaded.unwrap(), older.world.content().unwrap());
+        let all = asked[0];
+        let (loaded, asked) = load(&older, &[Peer::Honest], folder.path()).await;
+        assert_eq!((loaded.unwrap(), asked[0]), (older.world.content().unwrap(), 0));
+        // One account is another.
+        let (loaded, asked) = load(&newer, &[Peer::Slow], folder.path()).await;
+        assert_eq!(loaded.unwrap(), newer.world.content().unwrap());
+        assert!(asked[0] > 0 && asked[0] < all, "{} instead of {all}", asked[0]);
+    }
 }

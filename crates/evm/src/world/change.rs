@@ -1,0 +1,110 @@
+//! The tree after a block's changes: pages on the way to what changed are made anew, all others are shared.
+
+use std::sync::Arc;
+
+use crypto::Digest;
+
+use super::World;
+use super::leaf::Leaf;
+use super::page::{BUCKET_MAX, Branch, LEAF_BYTES, Link, Page};
+use super::path::{Path, WAYS};
+use crate::state::StateError;
+
+/// What stands at a key from now on, in order of the keys.
+pub(super) type Change = (Digest, Option<Arc<Leaf>>);
+
+/// Makes pages; counts what they take.
+pub(super) struct Maker<'a> {
+    world: &'a World,
+    pub bytes: usize,
+}
+
+impl<'a> Maker<'a> {
+    pub fn new(world: &'a World) -> Self {
+        Self { world, bytes: 0 }
+    }
+
+    /// The subtree at `path` after these changes below it.
+    pub fn changed(&mut self, old: Option<&Link>, path: &Path, changes: &[Change]) -> Result<Option<Link>, StateError> {
+        let age = self.world.resting_age();
+        let Some(link) = old else {
+            let leaves: Vec<Arc<Leaf>> = changes.iter().filter_map(|(_, leaf)| leaf.clone()).collect();
+            return Ok(self.built(&leaves, path));
+        };
+        if changes.is_empty() {
+            return Ok(Some(link.resting(age)));
+        }
+        let page = self.world.page(path, link)?;
+        let new = match &*page {
+            Page::Bucket(leaves) => self.built(&merged(leaves, changes), path),
+            Page::Branch(branch) => self.branched(branch, path, changes)?,
+        };
+        // What comes to the same is the same: it need not be written.
+        Ok(new.map(|new| if new.digest == link.digest { link.resting(age) } else { new }))
+    }
+
+    fn branched(&mut self, old: &Branch, path: &Path, changes: &[Change]) -> Result<Option<Link>, StateError> {
+        let age = self.world.resting_age();
+        let mut branch = old.clone();
+        let (mut rest, mut touched) = (changes, 0_u16);
+        for (way, place) in branch.links.iter_mut().enumerate() {
+            let (own, others) = rest.split_at(rest.partition_point(|(key, _)| path.way(key) == Some(way)));
+            rest = others;
+            if own.is_empty() {
+                *place = place.as_ref().map(|link| link.resting(age));
+            } else {
+                touched |= 1_u16.checked_shl(u32::try_from(way).unwrap_or(u32::MAX)).unwrap_or(0);
+                *place = self.changed(place.as_ref(), &path.child(way), own)?;
+            }
+        }
+        if branch.leaves() <= BUCKET_MAX {
+            let mut left = Vec::new();
+            self.world.gather(&branch, path, &mut left)?;
+            return Ok(self.built(&left, path));
+        }
+        branch.refresh(touched);
+        Ok(Some(self.linked(Page::Branch(Box::new(branch)), path)))
+    }
+
+    /// The subtree of these leaves, in order.
+    fn built(&mut self, leaves: &[Arc<Leaf>], path: &Path) -> Option<Link> {
+        if leaves.is_empty() {
+            return None;
+        }
+        if u64::try_from(leaves.len()).is_ok_and(|count| count <= BUCKET_MAX) {
+            return Some(self.linked(Page::Bucket(leaves.to_vec()), path));
+        }
+        let (mut links, mut rest) = ([const { None }; WAYS], leaves);
+        for (way, place) in links.iter_mut().enumerate() {
+            let (own, others) = rest.split_at(rest.partition_point(|leaf| path.way(&leaf.key) == Some(way)));
+            rest = others;
+            *place = self.built(own, &path.child(way));
+        }
+        Some(self.linked(Page::Branch(Box::new(Branch::of(links))), path))
+    }
+
+    fn linked(&mut self, page: Page, path: &Path) -> Link {
+        self.bytes = self.bytes.saturating_add(page.own_bytes());
+        Link::to(page, path, self.world.age)
+    }
+}
+
+/// A bucket's leaves with the changes in them.
+fn merged(old: &[Arc<Leaf>], changes: &[Change]) -> Vec<Arc<Leaf>> {
+    let mut leaves = Vec::with_capacity(old.len().saturating_add(changes.len()));
+    let mut kept = old.iter().peekable();
+    for (key, leaf) in changes {
+        while let Some(before) = kept.next_if(|kept| kept.key < *key) {
+            leaves.push(Arc::clone(before));
+        }
+        kept.next_if(|kept| kept.key == *key);
+        leaves.extend(leaf.clone());
+    }
+    leaves.extend(kept.cloned());
+    leaves
+}
+
+/// About what new leaves take.
+pub(super) fn leaf_bytes(changes: &[Change]) -> usize {
+    changes.iter().filter(|(_, leaf)| leaf.is_some()).count().saturating_mul(LEAF_BYTES)
+}

@@ -1,0 +1,125 @@
+//! What stands at the leaves: accounts and slots, each at the place that its name gives it.
+
+use alloy_primitives::{Address, B256, U256};
+use crypto::sparse::{self, leaf_digest, value_digest};
+use crypto::{Digest, hash};
+
+use crate::state::Account;
+
+const ACCOUNT: &str = "og/evm/account/v1";
+const SLOT: &str = "og/evm/slot/v1";
+
+const ACCOUNT_KIND: u8 = 1;
+const SLOT_KIND: u8 = 2;
+
+/// An account, or a slot that holds something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Entry {
+    Account(Address, Account),
+    Slot(Address, U256, U256),
+}
+
+/// An entry with its place and its digest in the tree.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    pub key: Digest,
+    pub digest: Digest,
+    pub entry: Entry,
+}
+
+impl Leaf {
+    pub fn of(entry: Entry) -> Self {
+        let key = match &entry {
+            Entry::Account(address, _) => account_key(address),
+            Entry::Slot(address, slot, _) => slot_key(address, slot),
+        };
+        let mut leaf = Self { key, digest: Digest::ZERO, entry };
+        leaf.digest = leaf_digest(&leaf.proven());
+        leaf
+    }
+
+    /// The leaf as proofs show it.
+    pub fn proven(&self) -> sparse::Leaf {
+        let value = match &self.entry {
+            Entry::Account(_, account) => account_digest(account),
+            Entry::Slot(_, _, value) => slot_digest(value),
+        };
+        sparse::Leaf { key: self.key, value }
+    }
+
+    /// Hash of the code that it names.
+    pub fn code_hash(&self) -> Option<B256> {
+        match &self.entry {
+            Entry::Account(_, account) => Some(account.code_hash).filter(|_| account.has_code()),
+            Entry::Slot(..) => None,
+        }
+    }
+
+    /// 93 bytes, or 85.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match &self.entry {
+            Entry::Account(address, account) => {
+                out.push(ACCOUNT_KIND);
+                out.extend_from_slice(address.as_slice());
+                out.extend_from_slice(&account.nonce.to_be_bytes());
+                out.extend_from_slice(&account.balance.to_be_bytes::<32>());
+                out.extend_from_slice(account.code_hash.as_slice());
+            }
+            Entry::Slot(address, slot, value) => {
+                out.push(SLOT_KIND);
+                out.extend_from_slice(address.as_slice());
+                out.extend_from_slice(&slot.to_be_bytes::<32>());
+                out.extend_from_slice(&value.to_be_bytes::<32>());
+            }
+        }
+    }
+
+    /// Reads one; `None` for what no leaf is written as.
+    pub fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let [kind] = take(bytes)?;
+        let address = Address::from(take::<20>(bytes)?);
+        let entry = match kind {
+            ACCOUNT_KIND => {
+                let nonce = u64::from_be_bytes(take(bytes)?);
+                let balance = U256::from_be_bytes(take::<32>(bytes)?);
+                let account = Account { nonce, balance, code_hash: B256::from(take::<32>(bytes)?) };
+                Entry::Account(address, Some(account).filter(|account| !account.is_empty())?)
+            }
+            SLOT_KIND => {
+                let slot = U256::from_be_bytes(take::<32>(bytes)?);
+                let value = U256::from_be_bytes(take::<32>(bytes)?);
+                Entry::Slot(address, slot, Some(value).filter(|value| !value.is_zero())?)
+            }
+            _ => return None,
+        };
+        Some(Self::of(entry))
+    }
+}
+
+/// The next bytes; `None` where there are fewer.
+pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+/// Where the tree has an account.
+pub fn account_key(address: &Address) -> Digest {
+    hash(ACCOUNT, &[address.as_slice()])
+}
+
+/// Where the tree has a slot.
+pub fn slot_key(address: &Address, slot: &U256) -> Digest {
+    hash(SLOT, &[address.as_slice(), &slot.to_be_bytes::<32>()])
+}
+
+/// What the tree holds for an account: nonce, balance and code hash, 72 bytes.
+pub fn account_digest(account: &Account) -> Digest {
+    let (nonce, balance) = (account.nonce.to_be_bytes(), account.balance.to_be_bytes::<32>());
+    value_digest(&[nonce.as_slice(), &balance, account.code_hash.as_slice()].concat())
+}
+
+/// What the tree holds for a slot: its 32 bytes.
+pub fn slot_digest(value: &U256) -> Digest {
+    value_digest(&value.to_be_bytes::<32>())
+}

@@ -1,0 +1,255 @@
+//! Pages of the tree: a bucket of few leaves, or a branch to sixteen pages.
+//!
+//! Which pages there are follows from the leaves alone: below a path lie at most `BUCKET_MAX` leaves, and it is a bucket, or more,
+//! and it is a branch. A page's digest is the digest that `crypto::sparse` has at its path, so pages change nothing of the root.
+
+use std::sync::Arc;
+
+use crypto::Digest;
+use crypto::sparse::{bit, branch_digest};
+
+use super::leaf::{Leaf, take};
+use super::path::{Path, WAYS};
+
+/// Leaves of the largest bucket.
+pub(super) const BUCKET_MAX: u64 = 32;
+
+const BUCKET_KIND: u8 = 1;
+const BRANCH_KIND: u8 = 2;
+
+/// About what a leaf and a branch take in memory.
+pub(super) const LEAF_BYTES: usize = 208;
+pub(super) const BRANCH_BYTES: usize = 1_536;
+const BUCKET_BYTES: usize = 64;
+
+/// Some of the tree.
+#[derive(Clone, Debug)]
+pub(super) enum Page {
+    /// In order of their keys.
+    Bucket(Vec<Arc<Leaf>>),
+    Branch(Box<Branch>),
+}
+
+/// What a page names another by.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub digest: Digest,
+    /// Leaves below it, at least one.
+    pub leaves: u64,
+    /// The page, where it is in memory for its own sake; else it is on the disk.
+    pub held: Option<Held>,
+}
+
+/// A page that was made since the process began.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub page: Arc<Page>,
+    /// Between which two marks it was made.
+    pub age: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    pub links: [Option<Link>; WAYS],
+    /// Digests of the binary tree above them: 1 is the top, those below n are 2n and 2n + 1; 0 is unused.
+    inner: [Digest; WAYS],
+}
+
+impl Page {
+    /// Its digest at this path.
+    pub fn digest(&self, path: &Path) -> Digest {
+        match self {
+            Self::Bucket(leaves) => bucket_digest(leaves, path.depth()),
+            Self::Branch(branch) => branch.digest(),
+        }
+    }
+
+    /// Leaves below it.
+    pub fn leaves(&self) -> u64 {
+        match self {
+            Self::Bucket(leaves) => u64::try_from(leaves.len()).unwrap_or(u64::MAX),
+            Self::Branch(branch) => branch.leaves(),
+        }
+    }
+
+    /// About what it takes in memory, without other pages.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Bucket(leaves) => BUCKET_BYTES.saturating_add(leaves.len().saturating_mul(LEAF_BYTES)),
+            Self::Branch(_) => BRANCH_BYTES,
+        }
+    }
+
+    /// What making it took in memory, where its leaves were there before.
+    pub fn own_bytes(&self) -> usize {
+        match self {
+            Self::Bucket(leaves) => BUCKET_BYTES.saturating_add(leaves.len().saturating_mul(size_of::<Arc<Leaf>>())),
+            Self::Branch(_) => BRANCH_BYTES,
+        }
+    }
+
+    /// As it lies on the disk and goes to others.
+    pub fn write(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Self::Bucket(leaves) => {
+                out.push(BUCKET_KIND);
+                out.push(u8::try_from(leaves.len()).unwrap_or(u8::MAX));
+                leaves.iter().for_each(|leaf| leaf.write(&mut out));
+            }
+            Self::Branch(branch) => {
+                out.push(BRANCH_KIND);
+                let is_there = |(way, link): (usize, &Option<Link>)| u16::from(link.is_some()) << way;
+                let ways = branch.links.iter().enumerate().map(is_there).fold(0, |ways, way| ways | way);
+                out.extend_from_slice(&ways.to_be_bytes());
+                for link in branch.links.iter().flatten() {
+                    out.extend_from_slice(&link.digest.0);
+                    out.extend_from_slice(&link.leaves.to_be_bytes());
+                }
+            }
+        }
+        out
+    }
+
+    /// Reads a page at its path; `None` for what no page there is written as. What it says is not believed yet: see `Link::check`.
+    pub fn read(mut bytes: &[u8], path: &Path) -> Option<Self> {
+        let [kind] = take(&mut bytes)?;
+        let page = match kind {
+            BUCKET_KIND => {
+                let [count] = take(&mut bytes)?;
+                let count = Some(count).filter(|count| (1..=BUCKET_MAX).contains(&u64::from(*count)))?;
+                let leaves = (0..count).map(|_| Leaf::read(&mut bytes).map(Arc::new));
+                let leaves: Vec<Arc<Leaf>> = leaves.collect::<Option<_>>()?;
+                let sorted = leaves.windows(2).all(|pair| matches!(pair, [low, high] if low.key < high.key));
+                let at_home = leaves.iter().all(|leaf| path.leads_to(&leaf.key));
+                (sorted && at_home).then_some(Self::Bucket(leaves))?
+            }
+            BRANCH_KIND => {
+                let ways = u16::from_be_bytes(take(&mut bytes)?);
+                let mut links = [const { None }; WAYS];
+                for (way, place) in links.iter_mut().enumerate() {
+                    if ways & (1_u16 << way) != 0 {
+                        let digest = Digest(take(&mut bytes)?);
+                        let leaves = Some(u64::from_be_bytes(take(&mut bytes)?)).filter(|leaves| *leaves > 0)?;
+                        *place = Some(Link { digest, leaves, held: None });
+                    }
+                }
+                Self::Branch(Box::new(Branch::of(links)))
+            }
+            _ => return None,
+        };
+        let is_right_kind = matches!(page, Self::Bucket(_)) == (page.leaves() <= BUCKET_MAX);
+        (bytes.is_empty() && is_right_kind).then_some(page)
+    }
+}
+
+impl Link {
+    /// To a page that was made just now.
+    pub fn to(page: Page, path: &Path, age: u64) -> Self {
+        let (digest, leaves) = (page.digest(path), page.leaves());
+        Self { digest, leaves, held: Some(Held { page: Arc::new(page), age }) }
+    }
+
+    /// Whether the page is the one that this link names.
+    pub fn names(&self, page: &Page, path: &Path) -> bool {
+        page.leaves() == self.leaves && page.digest(path) == self.digest
+    }
+
+    /// The link without a page that the disk has.
+    pub fn resting(&self, age: u64) -> Self {
+        let held = self.held.clone().filter(|held| held.age > age);
+        Self { digest: self.digest, leaves: self.leaves, held }
+    }
+}
+
+impl Branch {
+    pub fn of(links: [Option<Link>; WAYS]) -> Self {
+        let mut branch = Self { links, inner: [Digest::ZERO; WAYS] };
+        branch.refresh(u16::MAX);
+        branch
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.inner.get(1).copied().unwrap_or(Digest::ZERO)
+    }
+
+    pub fn leaves(&self) -> u64 {
+        self.links.iter().flatten().fold(0, |sum, link| sum.saturating_add(link.leaves))
+    }
+
+    /// Brings the digests up to date after links of these ways, a bit each, were changed.
+    pub fn refresh(&mut self, changed: u16) {
+        self.refreshed(1, changed);
+    }
+
+    fn refreshed(&mut self, node: usize, changed: u16) -> (Digest, u64) {
+        if node >= WAYS {
+            return self.below(node);
+        }
+        if changed & ways_below(node) == 0 {
+            let digest = self.inner.get(node).copied().unwrap_or(Digest::ZERO);
+            return (digest, self.leaves_below(node));
+        }
+        let left = node.saturating_mul(2);
+        let (low, high) = (self.refreshed(left, changed), self.refreshed(left.saturating_add(1), changed));
+        let both = joined(low, high);
+        if let Some(place) = self.inner.get_mut(node) {
+            *place = both.0;
+        }
+        both
+    }
+
+    /// What a node of the binary tree has: digest and leaves.
+    pub fn below(&self, node: usize) -> (Digest, u64) {
+        match node.checked_sub(WAYS) {
+            Some(way) => self
+                .links
+                .get(way)
+                .and_then(Option::as_ref)
+                .map_or((Digest::ZERO, 0), |link| (link.digest, link.leaves)),
+            None => (self.inner.get(node).copied().unwrap_or(Digest::ZERO), self.leaves_below(node)),
+        }
+    }
+
+    fn leaves_below(&self, node: usize) -> u64 {
+        let ways = ways_below(node);
+        let own = self.links.iter().enumerate().filter(|(way, _)| ways & (1_u16 << way) != 0);
+        own.filter_map(|(_, link)| link.as_ref()).fold(0, |sum, link| sum.saturating_add(link.leaves))
+    }
+}
+
+/// The ways, a bit each, below a node of a branch's binary tree.
+fn ways_below(node: usize) -> u16 {
+    match node {
+        0 | 1 => u16::MAX,
+        2..=3 => 0x00ff << (node & 1).saturating_mul(8),
+        4..=7 => 0x000f << (node & 3).saturating_mul(4),
+        8..=15 => 0x0003 << (node & 7).saturating_mul(2),
+        _ => 1 << (node & 15),
+    }
+}
+
+/// Two halves as one: a subtree with one leaf is that leaf.
+fn joined((low, low_leaves): (Digest, u64), (high, high_leaves): (Digest, u64)) -> (Digest, u64) {
+    let leaves = low_leaves.saturating_add(high_leaves);
+    let digest = match (low_leaves, high_leaves) {
+        (0, 0) => Digest::ZERO,
+        (1, 0) => low,
+        (0, 1) => high,
+        _ => branch_digest(&low, &high),
+    };
+    (digest, leaves)
+}
+
+/// Digest of the subtree of these leaves, in order, from this depth on.
+pub(super) fn bucket_digest(leaves: &[Arc<Leaf>], depth: usize) -> Digest {
+    match leaves {
+        [] => Digest::ZERO,
+        [leaf] => leaf.digest,
+        more => {
+            let below = depth.saturating_add(1);
+            let (low, high) = more.split_at(more.partition_point(|leaf| !bit(&leaf.key, depth)));
+            branch_digest(&bucket_digest(low, below), &bucket_digest(high, below))
+        }
+    }
+}
