@@ -108,8 +108,20 @@ fn pressed(bench: &mut Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::of(loaded.figure("transfers_per_second ")?, note))
 }
 
-fn receipts(_: &mut Bench<'_>) -> Result<Outcome> {
-    Ok(Outcome::missing("no load of batches yet; today every validator checks the signature of every receipt"))
+/// Receipts that all of four validators have checked, executed and closed in an epoch.
+fn receipts(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let program = executable(bench.workspace, "validator", "receipts")?;
+    let count = bench.count(400_000, 20_000);
+    let mut command = Command::new(program);
+    command.env("OG_BENCH_RECEIPTS", count.to_string()).env("TMPDIR", in_memory());
+    let output = command.output().context("failed to start the load of receipts")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figure = text.lines().find_map(|line| line.strip_prefix("receipts_per_second ")?.trim().parse::<f64>().ok());
+    let figure = figure.with_context(|| format!("no figure: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let note = format!(
+        "{count} receipts in batches of 256 of four gateways; every validator checks every signature itself; four validators in one process, data in memory"
+    );
+    Ok(Outcome::of(figure, note))
 }
 
 fn steady_p50(bench: &mut Bench<'_>) -> Result<Outcome> {
