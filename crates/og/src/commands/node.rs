@@ -16,7 +16,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::show;
+use super::{show, wallet::opg};
 use crate::{
     cli::{Common, Node, NodeInit, NodeRegister, NodeStart},
     commands::wallet::base_units,
@@ -165,12 +165,15 @@ async fn list(remote: &Remote, common: &Common) -> Result<()> {
         })
         .collect();
     show(common, &Value::Array(listed), |listed| {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let widths = [("node", 64), ("role", 10), ("endpoint", 24), ("stake", 26), ("slashed", 26), ("jailed", 6)];
-        let header = row(&widths);
+        let widths = [64, 10, 24, 14, 14, 6];
+        let cells = |cells: [&str; 6]| row(&cells.into_iter().zip(widths).collect::<Vec<_>>());
+        let header = cells(["node", "role", "endpoint", "stake, OPG", "slashed, OPG", "jailed"]);
+        let text = |node: &Value, key: &str| node[key].as_str().map_or_else(|| node[key].to_string(), str::to_owned);
+        let coins = |node: &Value, key: &str| text(node, key).parse().map_or_else(|_| text(node, key), opg);
         let rows = listed.as_array().into_iter().flatten().map(|node| {
-            let cells: Vec<(String, usize)> = widths.iter().map(|(key, width)| (text(&node[key]), *width)).collect();
-            row(&cells.iter().map(|(cell, width)| (cell.as_str(), *width)).collect::<Vec<_>>())
+            let (id, role, endpoint) = (text(node, "node"), text(node, "role"), text(node, "endpoint"));
+            let (stake, slashed, jailed) = (coins(node, "stake"), coins(node, "slashed"), text(node, "jailed"));
+            cells([&id, &role, &endpoint, &stake, &slashed, &jailed])
         });
         std::iter::once(header).chain(rows).collect()
     });
