@@ -21,6 +21,7 @@ mod prepare;
 mod shared;
 mod stages;
 mod vocabulary;
+mod window;
 mod worker_error;
 
 pub use facilitator::{Facilitator, FacilitatorConfig, FacilitatorError, FacilitatorPace};

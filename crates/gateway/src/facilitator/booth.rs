@@ -299,7 +299,7 @@ impl Booth {
             self.book.end(record, has_succeeded, now_ms());
             return Ok(());
         }
-        match self.chain.send_again(&record.raw).await {
+        match self.chain.send_raw(&record.raw).await {
             Err(error) if !error.is_refusal() => Err(error),
             Ok(()) => Ok(()),
             // Known already, or never to be taken: another transaction has its place.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::{
     http::{answered, refusal},
     shared::Shared,
+    window,
 };
 
 #[derive(Serialize)]
@@ -76,8 +77,7 @@ fn read_id(id: &str) -> Result<Digest, ApiError> {
 
 /// The receipt's state in DESIGN's words; `final` once its window closed before the newest certified epoch.
 fn state(status: &ReceiptStatus, latest: Option<&CertifiedEpoch>) -> &'static str {
-    let closes = |record: &protocol::EpochRecord| status.epoch.saturating_add(u64::from(record.challenge_window));
-    let is_closed = latest.is_some_and(|latest| latest.record.epoch >= closes(&latest.record));
+    let is_closed = latest.is_some_and(|latest| window::is_closed(status, &latest.record));
     match status.standing {
         Standing::Refuted | Standing::Withheld => "refuted",
         Standing::Challenged => "challenged",
@@ -109,8 +109,6 @@ fn told(shared: &Shared, error: &NetworkError, id: &Digest) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use protocol::{EpochRecord, Version};
-
     use super::*;
 
     fn status(standing: Standing) -> ReceiptStatus {
@@ -119,22 +117,7 @@ mod tests {
     }
 
     fn latest(epoch: u64) -> CertifiedEpoch {
-        let record = EpochRecord {
-            version: Version,
-            chain_id: 1,
-            epoch,
-            first_height: 0,
-            last_height: 0,
-            time_ms: 0,
-            history_root: Digest::ZERO,
-            receipts_root: Digest::ZERO,
-            receipts_count: 0,
-            receipts_sum: 0,
-            verdicts_root: Digest::ZERO,
-            state_root: Digest::ZERO,
-            challenge_window: 15,
-        };
-        CertifiedEpoch { record, certificate: None }
+        CertifiedEpoch { record: window::latest(epoch), certificate: None }
     }
 
     #[test]

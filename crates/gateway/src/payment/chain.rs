@@ -93,6 +93,7 @@ impl ChainClient {
         self.send_raw(&signed.raw).await
     }
 
+    /// Sends a transaction that was signed and perhaps sent before.
     pub async fn send_raw(&self, raw: &[u8]) -> Result<(), ChainError> {
         self.one("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)])).await.map(|_| ())
     }
@@ -138,11 +139,6 @@ impl ChainClient {
         let method = "eth_getTransactionCount";
         let count = self.number(method, json!([address, "latest"])).await?;
         u64::try_from(count).map_err(|_| ChainError::Answer(method))
-    }
-
-    /// Sends a transaction that was signed and perhaps sent before.
-    pub async fn send_again(&self, raw: &[u8]) -> Result<(), ChainError> {
-        self.one("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)])).await.map(|_| ())
     }
 
     async fn number(&self, method: &'static str, params: Value) -> Result<U256, ChainError> {

@@ -12,7 +12,7 @@ use std::{
 use network::{NetworkError, now_ms};
 use protocol::{Digest, EpochRecord, Milliseconds, ReceiptStatus, Standing};
 
-use crate::{payment::desk::Desk, shared::Shared};
+use crate::{payment::desk::Desk, shared::Shared, window};
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Epochs that are asked for in one round.
@@ -120,38 +120,18 @@ fn known<T>(asked: Result<T, NetworkError>) -> Result<Option<T>, NetworkError> {
 }
 
 fn fate(status: &ReceiptStatus, latest: &EpochRecord) -> Fate {
-    let closes = status.epoch.saturating_add(u64::from(latest.challenge_window));
     match status.standing {
         Standing::Refuted | Standing::Withheld => Fate::Fell,
         Standing::Challenged => Fate::Undecided,
-        Standing::Anchored | Standing::Audited | Standing::Upheld if latest.epoch >= closes => Fate::Stands,
+        Standing::Anchored | Standing::Audited | Standing::Upheld if window::is_closed(status, latest) => Fate::Stands,
         Standing::Anchored | Standing::Audited | Standing::Upheld => Fate::Undecided,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::Version;
-
     use super::*;
-
-    fn latest(epoch: u64) -> EpochRecord {
-        EpochRecord {
-            version: Version,
-            chain_id: 1,
-            epoch,
-            first_height: 0,
-            last_height: 0,
-            time_ms: 0,
-            history_root: Digest::ZERO,
-            receipts_root: Digest::ZERO,
-            receipts_count: 0,
-            receipts_sum: 0,
-            verdicts_root: Digest::ZERO,
-            state_root: Digest::ZERO,
-            challenge_window: 15,
-        }
-    }
+    use crate::window::latest;
 
     #[test]
     fn a_charge_stands_once_the_window_has_closed_and_falls_whenever_its_receipt_does() {
