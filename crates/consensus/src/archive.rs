@@ -22,7 +22,7 @@ use commonware_utils::NZU64;
 use crate::{
     Scheme,
     environment::Environment,
-    store::{REPLAY_BUFFER, StoreError, StoredBlock, WRITE_BUFFER, open_archive},
+    store::{StoreError, StoredBlock, open_archive, open_prunable},
 };
 
 /// Blocks that are removed together.
@@ -64,22 +64,8 @@ impl<E: Environment, V: Codec + Send + Sync + 'static> Store<E, V> {
         if kind == Archive::Whole {
             return open_archive(context, prefix, name, cache, codec_config).await.map(Self::Whole);
         }
-        let partition = |part: &str| format!("{prefix}{name}-newest-{part}");
-        let config = prunable::Config {
-            translator: EightCap,
-            metadata_partition: partition("metadata"),
-            key_partition: partition("key"),
-            key_page_cache: cache,
-            value_partition: partition("value"),
-            compression: None,
-            codec_config,
-            items_per_section: BLOCKS_PER_SECTION,
-            key_write_buffer: WRITE_BUFFER,
-            value_write_buffer: WRITE_BUFFER,
-            replay_buffer: REPLAY_BUFFER,
-        };
-        let opened = prunable::Archive::init(context, config).await;
-        opened.map(Self::Newest).map_err(|source| StoreError::Archive { name, source })
+        let prefix = format!("{prefix}{name}-newest");
+        open_prunable(context, &prefix, name, BLOCKS_PER_SECTION, cache, codec_config).await.map(Self::Newest)
     }
 }
 

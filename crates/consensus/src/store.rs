@@ -1,16 +1,20 @@
 //! What outlives a crash: the archives of finalized blocks and of epoch certificates.
 //!
-//! Nothing is ever pruned: there is no state sync yet, so every validator must be able to serve from genesis on.
+//! Certificates are never pruned, so that every validator can serve any epoch's; blocks are where a validator was told to keep the newest only.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    sync::Arc,
+};
 
 use bytes::BufMut;
 use commonware_codec::{Buf, Codec, EncodeSize, Error as CodecError, FixedSize, Read, ReadExt, Write};
 use commonware_cryptography::sha256::Digest;
 use commonware_runtime::buffer::paged::CacheRef;
 use commonware_storage::{
-    archive::{Archive as _, Identifier, immutable},
+    archive::{Archive as _, Identifier, immutable, prunable},
     metadata::{self, Metadata},
+    translator::EightCap,
 };
 use commonware_utils::{NZU16, NZU64, NZUsize, sequence::U64};
 
@@ -39,6 +43,36 @@ pub enum StoreError {
 /// One cache for all archives of a validator. A page and its 12-byte checksum fill 4,096 bytes.
 pub(crate) fn page_cache() -> CacheRef {
     CacheRef::new(NZU16!(4084), CACHE_PAGES)
+}
+
+/// Opens (or creates) the archive `name` that forgets its oldest sections when it is told to. Its files begin with `prefix`.
+pub(crate) async fn open_prunable<E, V>(
+    context: E,
+    prefix: &str,
+    name: &'static str,
+    items_per_section: NonZeroU64,
+    cache: CacheRef,
+    codec_config: V::Cfg,
+) -> Result<prunable::Archive<EightCap, E, Digest, V>, StoreError>
+where
+    E: Environment,
+    V: Codec + Send + Sync + 'static,
+{
+    let partition = |part: &str| format!("{prefix}-{part}");
+    let config = prunable::Config {
+        translator: EightCap,
+        metadata_partition: partition("metadata"),
+        key_partition: partition("key"),
+        key_page_cache: cache,
+        value_partition: partition("value"),
+        compression: None,
+        codec_config,
+        items_per_section,
+        key_write_buffer: WRITE_BUFFER,
+        value_write_buffer: WRITE_BUFFER,
+        replay_buffer: REPLAY_BUFFER,
+    };
+    prunable::Archive::init(context, config).await.map_err(|source| StoreError::Archive { name, source })
 }
 
 /// Opens (or creates) the archive `name`.

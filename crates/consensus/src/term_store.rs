@@ -20,7 +20,7 @@ use crate::{
     environment::Environment,
     limits::MAX_VALIDATORS,
     reshare::{Committee, MAX_MESSAGE_BYTES, TermState},
-    store::{REPLAY_BUFFER, StoreError, WRITE_BUFFER, open_archive},
+    store::{StoreError, open_archive, open_prunable},
 };
 
 /// Entries that a term's journal may have: a message of each dealer to each seat, and back.
@@ -137,21 +137,9 @@ impl<E: Environment> TermStore<E> {
             codec_config: (RangeCfg::new(0..=SHARE_BYTES_MAX), ()),
         };
         let shares = Metadata::init(context.child("shares"), config).await?;
-        let partition = |part: &str| format!("{prefix}{JOURNAL}-{part}");
-        let config = prunable::Config {
-            translator: EightCap,
-            metadata_partition: partition("metadata"),
-            key_partition: partition("key"),
-            key_page_cache: cache,
-            value_partition: partition("value"),
-            compression: None,
-            codec_config: (RangeCfg::new(0..=ENTRY_BYTES_MAX), ()),
-            items_per_section: NZU64!(ENTRIES_PER_TERM),
-            key_write_buffer: WRITE_BUFFER,
-            value_write_buffer: WRITE_BUFFER,
-            replay_buffer: REPLAY_BUFFER,
-        };
-        let journal = prunable::Archive::init(context.child("round"), config).await.map_err(failed)?;
+        let (files, bytes) = (format!("{prefix}{JOURNAL}"), (RangeCfg::new(0..=ENTRY_BYTES_MAX), ()));
+        let journal =
+            open_prunable(context.child("round"), &files, NAME, NZU64!(ENTRIES_PER_TERM), cache, bytes).await?;
         let key = Sha256::hash(&[b"og_TERM_SEAL".as_slice(), secret.as_slice()]);
         Ok(Self { terms, shares, journal, entries: 0, sealer: Sealer::new(key.0) })
     }
