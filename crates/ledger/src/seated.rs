@@ -1,9 +1,11 @@
 //! Seats in agreement: whom the ledger names, and who sits.
 //!
-//! The staking module decides how many seats a node has; it sits on as many as it has keys for, of which its first is one.
+//! The staking module decides how many seats a node has; it sits on as many as it has keys for, of which its first is one, and on no
+//! more than its operator's share of those that have keys.
 
 use evm::modules::{
-    seats::{NOTICE_TERMS, holders_of},
+    parameters::SEATS_OPERATOR_CAP,
+    seats::{NOTICE_TERMS, capped, holders_of},
     staking,
 };
 use protocol::{Digest, List, NodeId, PublicKey, registry::node_id};
@@ -26,16 +28,27 @@ impl Ledger {
             let term = staking::term(evm)?;
             holders_of(evm, term.saturating_add(NOTICE_TERMS))
         });
+        let mut holders = holders.unwrap_or_default();
+        for holder in &mut holders {
+            let keys = self.keys_for_seats(&Digest(holder.node.0)).len();
+            holder.seats = holder.seats.min(u32::try_from(keys).unwrap_or(u32::MAX));
+        }
         let mut seats = Vec::new();
-        for holder in holders.unwrap_or_default() {
-            let id = Digest(holder.node.0);
-            let Some(first) = state.staked(&id).map(|staked| PublicKey(staked.key.0)) else { continue };
-            let more = state.nodes.get(&id).map(|node| node.seat_keys.to_vec()).unwrap_or_default();
+        for holder in capped(holders, state.small(&SEATS_OPERATOR_CAP)) {
+            let keys = self.keys_for_seats(&Digest(holder.node.0));
+            let Some(node) = keys.first().copied() else { continue };
             let count = usize::try_from(holder.seats).unwrap_or(usize::MAX);
-            let keys = std::iter::once(first).chain(more).take(count);
-            seats.extend(keys.map(|key| NamedSeat { key, node: first }));
+            seats.extend(keys.into_iter().take(count).map(|key| NamedSeat { key, node }));
         }
         seats
+    }
+
+    /// A node's keys for seats, its first one before those that it has announced.
+    fn keys_for_seats(&self, id: &NodeId) -> Vec<PublicKey> {
+        let state = &self.present.state;
+        let Some(first) = state.staked(id).map(|staked| PublicKey(staked.key.0)) else { return Vec::new() };
+        let more = state.nodes.get(id).map(|node| node.seat_keys.to_vec()).unwrap_or_default();
+        std::iter::once(first).chain(more).collect()
     }
 
     /// Where validators said that their agreement is reached, by their first keys.

@@ -264,12 +264,17 @@ fn parameters(seats: &[Seat], term_blocks: Option<u32>) -> Result<Vec<GenesisPar
         ("governance.delay_seconds", 5),
         ("governance.period_seconds", 60),
         ("governance.timelock_seconds", 5),
-        ("seats.operator_cap", 1_000_000_u128.div_ceil(validators.clamp(1, 3))),
         ("seats.minimum", validators.clamp(1, 4)),
     ];
+    // Four can do without one of them, if none has a third of the seats or more: that is the default.
+    let cap = (validators < 4).then(|| ("seats.operator_cap", 1_000_000_u128.div_ceil(validators.max(1))));
     // Each seat is a part of agreement, and one machine carries them all.
     let few = term_blocks.map(|_| ("seats.count", SEATS_OF_DEVNET.max(validators)));
-    set.into_iter().chain(few).map(|(name, value)| Ok(GenesisParameter { name: Text::new(name)?, value })).collect()
+    set.into_iter()
+        .chain(cap)
+        .chain(few)
+        .map(|(name, value)| Ok(GenesisParameter { name: Text::new(name)?, value }))
+        .collect()
 }
 
 /// The whole supply in its buckets, each with a key that nobody keeps: what a devnet stakes and hands out is taken from the launch's.

@@ -1,5 +1,5 @@
-//! Validators that come, each in a process of its own: a fifth stakes, is seated and signs, and whoever pinned the network's key needs no
-//! other.
+//! Validators that come and go, each in a process of its own: a fifth stakes, is seated and signs, one of the first is lost, and whoever
+//! pinned the network's key needs no other.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod support;
@@ -114,7 +114,7 @@ fn said(home: &Path, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_fifth_validator_stakes_is_seated_and_signs() {
+async fn a_fifth_validator_stakes_is_seated_and_signs_and_one_of_the_first_is_lost() {
     let folder = Devnet::start(&["--workers", "1", "--term-blocks", &TERM_BLOCKS.to_string()]).stop();
     let (home, file) = (folder.path().join("net"), folder.path().join("net/network.json"));
     let trust: Trust = api::face::read(&std::fs::read(home.join("trust.json")).unwrap()).unwrap();
@@ -131,6 +131,13 @@ async fn a_fifth_validator_stakes_is_seated_and_signs() {
     // It follows as a stranger, announces itself, is named, is dealt its shares, and then proposes.
     let seated = network.wait_for_proposal("validator-5", "validator-2").await;
     assert!(seated > 2 * TERM_BLOCKS, "at {seated}, before its notice was over");
-    let newest = network.certified("validator-5", &trust).await;
-    assert_eq!(newest.record.chain_id, trust.chain_id);
+    let before = network.certified("validator-2", &trust).await;
+
+    // Killed a few blocks into the term, whichever has two seats: no operator has so many that the others are no quorum.
+    drop(nodes.remove(0));
+    let height = network.height("validator-5").await;
+    network.wait("terms without one of the first", "validator-5", height + 3 * TERM_BLOCKS).await;
+    let after = network.certified("validator-5", &trust).await;
+    assert!(after.record.epoch > before.record.epoch && after.record.last_height > height);
+    assert_eq!(after.record.chain_id, trust.chain_id);
 }

@@ -11,7 +11,7 @@ use super::layout::{Reader, Writer, behind};
 use super::{Frame, Method, Module, Stop, parameters};
 use crate::state::{StateError, StateRead};
 
-pub use apportion::{Candidate, SeatRules, apportion};
+pub use apportion::{Candidate, SeatRules, apportion, capped};
 
 sol!("../../contracts/ISeats.sol");
 

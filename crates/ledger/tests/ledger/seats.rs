@@ -61,6 +61,21 @@ fn a_node_is_named_for_as_many_of_its_seats_as_it_has_keys_for() {
     assert_eq!(restored.node_of_seat(&public(71)), node(two));
 }
 
+#[test]
+fn nobody_is_named_for_more_than_its_share_of_the_seats_that_have_keys() {
+    let mut world = World::governed(Rules::default(), &[(&parameters::SEATS, 7)]);
+    let named_of = |world: &World, of: u8| named(world).into_iter().filter(|seed| *seed == of).count();
+    let counts = VALIDATORS.map(|seed| world.ledger.seats_of(&node(seed)));
+    let mut two = VALIDATORS.into_iter().zip(counts).filter(|(_, count)| *count == 2).map(|(seed, _)| seed);
+    let (first, second, third) = (two.next().unwrap(), two.next().unwrap(), two.next().unwrap());
+    world.send(first, announce(first, ADDRESS, &[70])).unwrap();
+    world.send(second, announce(second, ADDRESS, &[71])).unwrap();
+    // Two of six: whoever is lost with them would take the quorum along.
+    assert_eq!((named(&world).len(), named_of(&world, first)), (4, 1));
+    world.send(third, announce(third, ADDRESS, &[72])).unwrap();
+    assert_eq!((named(&world).len(), named_of(&world, first)), (7, 2));
+}
+
 fn closed(world: &mut World) -> Vec<u8> {
     world.epochs(1);
     world.ledger.snapshot_bytes().unwrap()

@@ -37,7 +37,7 @@ pub fn apportion(candidates: &[Candidate], rules: &SeatRules) -> Option<Vec<Hold
     standing.sort_unstable_by_key(|candidate| candidate.node);
     let mut of_operator: BTreeMap<Address, u32> = standing.iter().map(|candidate| (candidate.operator, 0)).collect();
     let seats = largest(rules, u32::try_from(of_operator.len()).unwrap_or(u32::MAX))?;
-    let cap = cap(rules, seats);
+    let cap = cap(rules.operator_cap, seats);
     let mut holders: Vec<(Candidate, u32)> = standing.into_iter().map(|candidate| (candidate, 0)).collect();
     for _ in 0..seats {
         let free = |operator: &Address| of_operator.get(operator).is_some_and(|seats| *seats < cap);
@@ -64,13 +64,37 @@ fn deserves_more(first: &(Candidate, u32), second: &(Candidate, u32)) -> bool {
 /// The most seats that so many operators can fill when none has more than its share of *these*. A cap on a committee that
 /// stays half empty would be no cap.
 fn largest(rules: &SeatRules, operators: u32) -> Option<u32> {
-    let fills = |seats: &u32| u64::from(operators).saturating_mul(u64::from(cap(rules, *seats))) >= u64::from(*seats);
+    let fills = |seats: &u32| {
+        u64::from(operators).saturating_mul(u64::from(cap(rules.operator_cap, *seats))) >= u64::from(*seats)
+    };
     (rules.minimum.max(1)..=rules.seats).rev().find(fills)
 }
 
-fn cap(rules: &SeatRules, seats: u32) -> u32 {
-    let share = u128::from(seats).saturating_mul(u128::from(rules.operator_cap));
+fn cap(operator_cap: u32, seats: u32) -> u32 {
+    let share = u128::from(seats).saturating_mul(u128::from(operator_cap));
     u32::try_from(share.checked_div(MILLION).unwrap_or_default()).unwrap_or(u32::MAX).max(1)
+}
+
+/// Takes seats away, one by one from the operator with the most, until none has more than its share of those that are left. What was
+/// a third of all seats is more than a third of those that have keys, and a committee that cannot lose one operator stands still
+/// with it.
+pub fn capped(mut holders: Vec<Holder>, operator_cap: u32) -> Vec<Holder> {
+    loop {
+        let mut of_operator: BTreeMap<Address, u32> = BTreeMap::new();
+        for holder in &holders {
+            let seats = of_operator.entry(holder.operator).or_default();
+            *seats = seats.saturating_add(holder.seats);
+        }
+        let seats = of_operator.values().fold(0_u32, |sum, seats| sum.saturating_add(*seats));
+        let Some((most, _)) =
+            of_operator.into_iter().filter(|(_, its)| *its > cap(operator_cap, seats)).max_by_key(|(_, its)| *its)
+        else {
+            return holders;
+        };
+        let its = holders.iter_mut().filter(|holder| holder.operator == most);
+        let Some(holder) = its.max_by_key(|holder| holder.seats) else { return holders };
+        holder.seats = holder.seats.saturating_sub(1);
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +150,29 @@ mod tests {
         assert_eq!(seats(&[(1, 0)], FREE), None);
     }
 
+    fn capped_seats(seats: &[(u8, u32)], operator_cap: u32) -> Vec<u32> {
+        let holder = |(number, (operator, seats)): (usize, &(u8, u32))| Holder {
+            node: U256::from(number + 1).into(),
+            operator: Address::repeat_byte(*operator),
+            seats: *seats,
+        };
+        let holders = seats.iter().enumerate().map(holder).collect();
+        capped(holders, operator_cap).into_iter().map(|holder| holder.seats).collect()
+    }
+
+    #[test]
+    fn where_seats_have_no_keys_nobody_has_more_than_its_share_of_the_others() {
+        let third = 333_333;
+        assert_eq!(capped_seats(&[(1, 2), (2, 2), (3, 1), (4, 1), (5, 1)], third), [2, 2, 1, 1, 1]);
+        // Two of six are not fewer than a third: whoever has them could stop everybody.
+        assert_eq!(capped_seats(&[(1, 2), (2, 1), (3, 1), (4, 1), (5, 1)], third), [1, 1, 1, 1, 1]);
+        assert_eq!(capped_seats(&[(1, 2), (2, 2), (3, 1), (4, 1)], third), [1, 1, 1, 1]);
+        assert_eq!(capped_seats(&[(1, 2), (1, 2), (2, 3), (3, 3), (4, 1)], third), [1, 2, 3, 3, 1]);
+        assert_eq!(capped_seats(&[(1, 5), (2, 1)], 1_000_000), [5, 1]);
+        assert_eq!(capped_seats(&[(1, 5)], third), [1]);
+        assert!(capped_seats(&[], third).is_empty());
+    }
+
     fn stakes() -> impl Strategy<Value = Vec<(u8, u128)>> {
         prop::collection::vec((1_u8..8, 0_u128..1 << 90), 1..20)
     }
@@ -141,13 +188,26 @@ mod tests {
             let Some(given) = seats(&stakes, rules) else { return Ok(()) };
             let total: u32 = given.iter().sum();
             prop_assert!(total >= 1 && total <= count);
-            let cap = cap(&rules, total);
+            let cap = cap(cap_share, total);
             for operator in 1..8 {
                 let its: u32 = stakes.iter().zip(&given).filter(|(stake, _)| stake.0 == operator).map(|(_, seats)| seats).sum();
                 prop_assert!(its <= cap);
             }
             for (stake, seats) in stakes.iter().zip(&given) {
                 prop_assert!(stake.1 > 0 || *seats == 0);
+            }
+        }
+
+        /// By default fewer than a third: agreement goes on without any one operator, however few seats have keys.
+        #[test]
+        fn whoever_falls_away_leaves_a_quorum(holders in prop::collection::vec((1_u8..12, 1_u32..30), 4..20)) {
+            let left = capped_seats(&holders, 333_333);
+            let total: u32 = left.iter().sum();
+            let quorum = total - (total - 1) / 3;
+            let operators: std::collections::BTreeSet<u8> = holders.iter().map(|holder| holder.0).collect();
+            for operator in &operators {
+                let its: u32 = holders.iter().zip(&left).filter(|(held, _)| held.0 == *operator).map(|(_, seats)| seats).sum();
+                prop_assert!(its >= 1 && (operators.len() < 4 || total - its >= quorum));
             }
         }
 
