@@ -1,8 +1,9 @@
-//! Certifies epoch roots beside agreement: feeds the [`Collector`] of each term from the network, the application and the clock,
+//! Certifies epoch roots and records of terms beside agreement: feeds the [`Collector`] of each term from the network, the application and the clock,
 //! and does what it answers, storing before reporting.
 //!
 //! A root is durable before it is signed, and an epoch has one root for ever: no crash makes this validator sign two. The committee of
-//! the term in which an epoch is closed certifies it.
+//! the term in which an epoch is closed certifies it. A record of a term is certified in the same way, under the number of its term, by a
+//! certifier with a channel, a store and a namespace of its own.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use commonware_utils::channel::mpsc;
 use futures::{FutureExt, select_biased};
 
 use crate::{
-    Application,
+    EpochCertificate,
     application::Command,
     collector::{Collector, Effect, Refused},
     committee::{Signature, TermKey},
@@ -32,12 +33,15 @@ pub(crate) struct Certifier<E: Environment, S, R> {
     pub context: E,
     pub roster: Roster,
     pub store: CertificateStore<E>,
-    pub application: Arc<dyn Application>,
+    pub told: Told,
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub sender: S,
     pub receiver: R,
     pub counters: Arc<Counters>,
 }
+
+/// Hears of each certificate.
+pub(crate) type Told = Arc<dyn Fn(EpochCertificate) + Send + Sync>;
 
 impl<E, S, R> Certifier<E, S, R>
 where
@@ -57,9 +61,9 @@ where
     }
 
     async fn run(self) -> Result<(), StoreError> {
-        let Self { context, roster, store, application, mut commands, sender, mut receiver, counters } = self;
+        let Self { context, roster, store, told, mut commands, sender, mut receiver, counters } = self;
         let (terms, ended) = (BTreeMap::new(), Refused::default());
-        let mut desk = Desk { roster, application, sender, counters, terms, ended };
+        let mut desk = Desk { roster, told, sender, counters, terms, ended };
         let mut store = store;
         let mut next_tick = context.current();
         loop {
@@ -96,7 +100,7 @@ enum Input {
 /// Everything but the store, which moves through each write.
 struct Desk<S> {
     roster: Roster,
-    application: Arc<dyn Application>,
+    told: Told,
     sender: S,
     counters: Arc<Counters>,
     /// The newest terms, and older ones that still wait for certificates.
@@ -194,7 +198,7 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
             return Ok(store);
         }
         if let Some(certificate) = certified {
-            self.application.certified(certificate);
+            (self.told)(certificate);
             return Ok(store);
         }
         // The term in which it was closed first stays.
@@ -257,7 +261,7 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
     ) -> Result<CertificateStore<E>, StoreError> {
         let store = store.put_certificate(epoch, digest, signature).await?;
         let signature = signature_bytes(&signature);
-        self.application.certified(crate::EpochCertificate { epoch, digest, signature });
+        (self.told)(EpochCertificate { epoch, digest, signature });
         Ok(store)
     }
 

@@ -127,6 +127,10 @@ fn epoch_namespace(chain_id: u64) -> Vec<u8> {
     format!("og-{chain_id}_EPOCH").into_bytes()
 }
 
+fn record_namespace(chain_id: u64) -> Vec<u8> {
+    format!("og-{chain_id}_TERM").into_bytes()
+}
+
 /// The hash-to-curve tag of an epoch certificate (RFC 9380, suite of the min-sig, proof-of-possession ciphersuite).
 pub const EPOCH_DST: &[u8] = MinSig::MESSAGE;
 
@@ -134,6 +138,12 @@ pub const EPOCH_DST: &[u8] = MinSig::MESSAGE;
 /// `og-<chain id>_EPOCH`.
 pub fn epoch_message(chain_id: u64, digest: &[u8; 32]) -> Vec<u8> {
     union_unique(&epoch_namespace(chain_id), digest)
+}
+
+/// The bytes that are signed of a term's record under [`EPOCH_DST`], as [`epoch_message`] with the namespace `og-<chain id>_TERM`;
+/// `digest` is SHA-256 over the term's number and the record's bytes.
+pub fn term_message(chain_id: u64, digest: &[u8; 32]) -> Vec<u8> {
+    union_unique(&record_namespace(chain_id), digest)
 }
 
 /// Whether `signature` is the network's over `digest`. Light clients use small code of their own; this is its yardstick.
@@ -161,6 +171,17 @@ impl TermKey {
     pub fn read(chain_id: u64, polynomial: &[u8], members: &Set<PublicKey>) -> Result<Self, CommitteeError> {
         let sharing = read_sharing(polynomial, members)?;
         Ok(Self { namespace: epoch_namespace(chain_id), sharing, shares: Vec::new() })
+    }
+
+    /// The same key as it signs the records of terms.
+    pub fn for_records(mut self, chain_id: u64) -> Self {
+        self.namespace = record_namespace(chain_id);
+        self
+    }
+
+    /// What the shares are of: all that whoever pins it has to know.
+    pub fn group_key(&self) -> Vec<u8> {
+        self.sharing.public().encode().to_vec()
     }
 
     /// Adds the share of one of our seats, if it is that seat's.

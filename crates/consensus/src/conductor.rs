@@ -234,7 +234,7 @@ where
         let leader_timeout = Duration::from_millis(self.member.pacing.idle_ms) + LEADER_GRACE;
         let automaton =
             Deferred::new(context.child("automaton"), self.proposer.clone(), self.mailbox.clone(), self.member.rules);
-        let floor = self.member.floor.clone().filter(|_| place.term == 0);
+        let floor = self.member.votes_from(place.term);
         let config = simplex::Config {
             scheme: place.scheme,
             elector: <RoundRobin>::default(),

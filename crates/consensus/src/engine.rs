@@ -21,7 +21,8 @@ use crate::{
     Application, Block, Mailbox, Requests, Scheme,
     application::{Command, Inbox},
     archive,
-    certifier::Certifier,
+    beginning::Beginnings,
+    certifier::{Certifier, Told},
     conductor::{Conductor, Track},
     counters::Counters,
     environment::Environment,
@@ -48,11 +49,12 @@ pub(crate) struct Channels<S, R> {
     pub epochs: (S, R),
     pub shared: (S, R),
     pub rounds: (S, R),
+    pub records: (S, R),
 }
 
 /// Messages per second and peer of each channel, in the order of [`Channels`]. Each registered channel reserves a
 /// slot per message and peer, so these numbers decide how much memory a validator takes.
-pub(crate) const QUOTAS: [u32; 8] = [512, 256, 64, 128, 128, 128, 256, 128];
+pub(crate) const QUOTAS: [u32; 9] = [512, 256, 64, 128, 128, 128, 256, 128, 16];
 
 /// Signs that others are ahead which wait to be looked at.
 const AHEAD_WAITING: usize = 16;
@@ -62,6 +64,7 @@ pub(crate) struct Running {
     pub mailbox: Mailbox,
     pub requests: Requests,
     pub counters: Arc<Counters>,
+    pub beginnings: Beginnings,
     /// If any of these ends, the validator has failed.
     pub tasks: Vec<Task<()>>,
 }
@@ -90,7 +93,7 @@ where
     let counters = Arc::new(Counters::default());
     let delivered = Arc::new(AtomicU64::new(application.height()));
     let (cache, prefix) = (page_cache(), &member.store_prefix);
-    let store = CertificateStore::open(context.child("epochs"), prefix, cache.clone()).await?;
+    let certificates = open_certificates(&context, prefix, &cache).await?;
     let terms = TermStore::open(context.child("terms"), prefix, &member.signing_key, cache.clone()).await?;
     requests.set_term(terms.newest().unwrap_or(0));
     application.attach(requests.clone());
@@ -118,8 +121,10 @@ where
     let voting = [channels.votes, channels.certificates, channels.resolver];
     tasks.extend(start_terms(&context, &member, conductor, voting, beginning));
 
-    let (told, seen) = (application.clone(), counters.clone());
-    tasks.push(start_certifier(&context, roster.clone(), store, told, commands, channels.epochs, seen));
+    let (signing, to_sign) = mpsc::unbounded_channel();
+    let beginnings = Beginnings::new(member.rules, roster.clone(), mailbox.clone(), signing.clone());
+    let certifying = [(commands, channels.epochs), (to_sign, channels.records)];
+    tasks.extend(start_certifiers(&context, &roster, &application, &counters, certificates, certifying));
     tasks.push(sharing::start(context.child("shared"), application.clone(), shared, channels.shared));
     let (sender, receiver) = channels.rounds;
     let keeper = Keeper {
@@ -130,30 +135,51 @@ where
         mailbox: mailbox.clone(),
         delivered,
         roster,
+        records: signing,
         logs,
         begun,
         sender,
     };
     tasks.push(keeper.start(terms, delivered_blocks, receiver));
-    Ok(Running { mailbox, requests, counters, tasks })
+    Ok(Running { mailbox, requests, counters, beginnings, tasks })
 }
 
-fn start_certifier<E, S, R>(
+/// Of epochs, and of records of terms.
+async fn open_certificates<E: Environment>(
     context: &E,
-    roster: Roster,
-    store: CertificateStore<E>,
-    application: Arc<dyn Application>,
-    commands: mpsc::UnboundedReceiver<Command>,
-    (sender, receiver): (S, R),
-    counters: Arc<Counters>,
-) -> Task<()>
+    prefix: &str,
+    cache: &CacheRef,
+) -> Result<[CertificateStore<E>; 2], StoreError> {
+    let epochs = CertificateStore::open(context.child("epochs"), prefix, cache.clone()).await?;
+    let records = format!("{prefix}records-");
+    Ok([epochs, CertificateStore::open(context.child("records"), &records, cache.clone()).await?])
+}
+
+type Certifying<S, R> = (mpsc::UnboundedReceiver<Command>, (S, R));
+
+/// One certifies epochs for the application, the other records of terms for whoever asks.
+fn start_certifiers<E, S, R>(
+    context: &E,
+    roster: &Roster,
+    application: &Arc<dyn Application>,
+    counters: &Arc<Counters>,
+    [epochs, records]: [CertificateStore<E>; 2],
+    [epochs_asked, records_asked]: [Certifying<S, R>; 2],
+) -> [Task<()>; 2]
 where
     E: Environment,
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    let context = context.child("epochs");
-    Certifier { context, roster, store, application, commands, sender, receiver, counters }.start()
+    let application = Arc::clone(application);
+    let told: Told = Arc::new(move |certificate| application.certified(certificate));
+    let start = |context: E, store, told: Told, (commands, (sender, receiver)): Certifying<S, R>, counters| {
+        Certifier { context, roster: roster.clone(), store, told, commands, sender, receiver, counters }.start()
+    };
+    [
+        start(context.child("epochs"), epochs, told, epochs_asked, Arc::clone(counters)),
+        start(context.child("records"), records, Arc::new(drop), records_asked, Arc::default()),
+    ]
 }
 
 /// Starts agreement, in whatever term begins, on the three channels that its terms share.

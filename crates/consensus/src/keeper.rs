@@ -32,6 +32,7 @@ use crate::{
     Application, Block, FinalizedBlock, Mailbox, Requests, Seat,
     application::Command,
     archive::BLOCKS_PER_SECTION,
+    beginning::Beginning,
     committee::TermKey,
     environment::{Environment, now_ms},
     log_pool::LogPool,
@@ -96,6 +97,8 @@ pub(crate) struct Keeper<E: Environment, S> {
     /// Height of the newest block that the application was given; starts at the application's own.
     pub delivered: Arc<AtomicU64>,
     pub roster: Roster,
+    /// Who has records of terms signed.
+    pub records: mpsc::UnboundedSender<Command>,
     pub logs: LogPool,
     pub begun: mpsc::UnboundedSender<Begun>,
     pub sender: S,
@@ -184,18 +187,19 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
             Some(term) => store.record(term).await?.map(|record| (term, record)),
             None => None,
         };
-        let (number, record) = match kept {
-            Some(kept) => kept,
-            None => {
+        let (number, record);
+        (store, number, record) = match (kept, &self.member.beginning) {
+            (Some((term, record)), _) => (store, term, record),
+            (None, Some(beginning)) => begin_late(store, beginning, &self.member.shares()).await?,
+            (None, None) => {
                 let record = self.genesis();
-                store = store.begin(0, &record, &self.member.shares()).await?;
-                (0, record)
+                (store.begin(0, &record, &self.member.shares()).await?, 0, record)
             }
         };
         let oldest = number.saturating_sub(2);
         for earlier in oldest..number {
             if let Some(record) = store.record(earlier).await? {
-                self.roster.enter(earlier, Arc::new(Seats::read(&record.seats)?));
+                self.roster.enter_record(earlier, &record)?;
             }
         }
         self.enter(store, number, record).await
@@ -220,11 +224,16 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         number: u64,
         record: TermRecord,
     ) -> Result<(TermStore<E>, Term), StoreError> {
-        let seats = Arc::new(Seats::read(&record.seats)?);
+        let seats = self.roster.enter_record(number, &record)?;
         let next = Seats::read(&record.next).ok().map(Arc::new);
         let shares = store.shares(number)?;
-        self.roster.enter(number, Arc::clone(&seats));
-        self.requests.command(Command::Term { term: number, key: self.key(&record, &seats, &shares)? });
+        let key = self.key(&record, &seats, &shares)?;
+        self.requests.command(Command::Term { term: number, key: key.clone() });
+        if self.member.rules.turns() {
+            // Sends fail only after shutdown.
+            let _ = self.records.send(Command::Term { term: number, key: key.for_records(self.member.chain_id) });
+            let _ = self.records.send(Command::Certify { epoch: number, digest: record.digest(number), term: number });
+        }
         self.logs.begin(number);
         let fold = match self.member.rules.turns() {
             true => Some(Terms::resume(self.member.rules, record.state())?),
@@ -400,6 +409,22 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         self.mailbox.prune(Height::new(wanted));
         wanted
     }
+}
+
+/// What others said of the term that is under way and of the one before it, written down as if it had been seen here.
+async fn begin_late<E: Environment>(
+    mut store: TermStore<E>,
+    beginning: &Beginning,
+    shares: &[OwnShare],
+) -> Result<(TermStore<E>, u64, TermRecord), StoreError> {
+    let Beginning { term, record, before, .. } = beginning;
+    if let Some(before) = before {
+        store = store.begin(term.saturating_sub(1), before, &[]).await?;
+    }
+    // Only the first term's shares are not dealt in the term before.
+    let shares = if *term == 0 { shares } else { &[] };
+    store = store.begin(*term, record, shares).await?;
+    Ok((store, *term, record.clone()))
 }
 
 fn warn_of(term: u64, stayed: &Stayed) {

@@ -8,6 +8,7 @@
 
 mod application;
 mod archive;
+mod beginning;
 mod block;
 mod certifier;
 mod collector;
@@ -35,15 +36,16 @@ mod validator;
 
 pub use application::{Application, EpochCertificate, FinalizedBlock, Requests, ShareError, Turn};
 pub use archive::Archive;
+pub use beginning::BeginningError;
 pub use block::{Block, BlockError, Genesis};
-pub use committee::{CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, verify_epoch};
+pub use committee::{CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, term_message, verify_epoch};
 pub use counters::Counts;
 pub use evidence::{EvidenceError, evidence, evidence_term};
 pub use limits::{
     MAX_BLOCK_BYTES, MAX_CLOCK_SKEW_MS, MAX_LOGS, MAX_SHARED_BYTES, MAX_TRANSACTIONS, MAX_VALIDATORS,
     TRANSACTION_BUDGET_BYTES,
 };
-pub use member::{Chain, Keys, MemberError, Pacing, SeatKeys, TERM_BLOCKS_MIN, public_key};
+pub use member::{Chain, Keys, MemberError, Pacing, SeatKeys, TERM_BLOCKS_MIN, check_floor, public_key};
 pub use seat::Seat;
 pub use store::StoreError;
 pub use validator::{Config, Handle, StartError, Validator};
@@ -52,6 +54,10 @@ pub use validator::{Config, Handle, StartError, Validator};
 pub(crate) type Scheme = commonware_consensus::simplex::scheme::ed25519::Scheme;
 pub(crate) type Mailbox =
     commonware_consensus::marshal::core::Mailbox<Scheme, commonware_consensus::marshal::standard::Standard<Block>>;
+
+/// A block's digest with the votes that finalized it.
+pub(crate) type Finality =
+    commonware_consensus::simplex::types::Finalization<Scheme, commonware_cryptography::sha256::Digest>;
 
 /// Lets the tests' application, which is written for use from outside, serve the unit tests too.
 #[cfg(test)]

@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use commonware_codec::{Copying, Decode as _, DecodeExt};
-use commonware_consensus::{Epochable as _, Viewable as _, simplex::types::Finalization, types::Epoch};
+use commonware_codec::{Copying, DecodeExt};
 use commonware_cryptography::{
-    Digested, Signer,
-    certificate::Verifier as _,
+    Digested, Digestible as _, Signer,
     ed25519::{PrivateKey, PublicKey},
-    sha256::Digest,
 };
-use commonware_parallel::Sequential;
 use commonware_utils::ordered::Quorum as _;
 
 use crate::{
-    Archive, Block, Genesis, Scheme, Seat,
+    Archive, Block, Finality, Genesis, Scheme, Seat,
+    beginning::{Beginning, BeginningError, Pinned, read_finality},
     block::{digested, key_bytes},
     committee::{CommitteeError, TermKey, vote_namespace},
     reshare::{ENDLESS, TermRules},
@@ -78,9 +75,6 @@ impl Keys {
     }
 }
 
-/// A block's digest with the votes that finalized it.
-pub(crate) type Finality = Finalization<Scheme, Digest>;
-
 /// One seat's keys, read.
 #[derive(Clone)]
 pub(crate) struct OwnSeat {
@@ -112,8 +106,12 @@ pub(crate) struct Member {
     /// Before every name in the store: empty where the store is ours alone.
     pub store_prefix: String,
     pub archive: Archive,
-    /// Where to begin, if not at the genesis.
+    /// Where our archive begins, if not at the genesis.
     pub floor: Option<Finality>,
+    /// What is newer than all votes that we may have forgotten, and of which term.
+    voted: Option<(u64, Finality)>,
+    /// Where terms end: what others said of the term that we begin in.
+    pub beginning: Option<Beginning>,
     pub tamper: Option<Tamper>,
     genesis: Digested<Block>,
 }
@@ -133,10 +131,8 @@ pub enum MemberError {
     Term { blocks: u64 },
     #[error("failed to join: the floor is no finalization by two thirds of the validators; hint: sync from others")]
     Floor,
-    #[error(
-        "failed to join: where terms end, a floor does not say who sits; hint: begin from the genesis, blocks are fetched from others"
-    )]
-    FloorOfTerm,
+    #[error("failed to join: the beginning in a term does not hold: {0}; hint: sync from others")]
+    Beginning(#[from] BeginningError),
 }
 
 impl Member {
@@ -186,23 +182,44 @@ impl Member {
             store_prefix: String::new(),
             archive: Archive::Whole,
             floor: None,
+            voted: None,
+            beginning: None,
             tamper: None,
             genesis,
         })
     }
 
-    /// What finalized a block, read and checked: signed by two thirds of the seats.
-    pub fn read_floor(&self, bytes: &[u8]) -> Result<Finality, MemberError> {
-        if self.rules.turns() {
-            return Err(MemberError::FloorOfTerm);
+    /// Begins where others are, by what [`crate::Handle::floor`] gives: read and checked, signed by two thirds of the seats.
+    pub fn begin_at(&mut self, bytes: &[u8]) -> Result<(), MemberError> {
+        if !self.rules.turns() {
+            let floor = read_finality(&self.namespace, bytes, &self.seats, 0).ok_or(MemberError::Floor)?;
+            self.voted = Some((0, floor.clone()));
+            self.floor = Some(floor);
+            return Ok(());
         }
-        let scheme = Scheme::verifier(&self.namespace, self.seats.keys().clone());
-        let floor = Finality::decode_cfg(Copying(bytes), &scheme.certificate_codec_config());
-        let floor = floor.map_err(|_| MemberError::Floor)?;
-        let in_epoch = floor.epoch() == Epoch::zero() && !floor.view().is_zero();
-        // Signatures are checked together with weights that whoever made them must not know.
-        let holds = in_epoch && floor.verify(&mut rand::rng(), &scheme, &Sequential);
-        holds.then_some(floor).ok_or(MemberError::Floor)
+        let beginning = Beginning::read(&self.pinned(), bytes)?;
+        self.floor = beginning.floor.clone();
+        self.voted = beginning.newest.clone().map(|newest| (beginning.term, newest));
+        beginning.enter(&self.roster)?;
+        self.beginning = Some(beginning);
+        Ok(())
+    }
+
+    /// All that a beginning is checked with.
+    pub fn pinned(&self) -> Pinned<'_> {
+        Pinned {
+            chain_id: self.chain_id,
+            namespace: &self.namespace,
+            rules: self.rules,
+            genesis: self.genesis.digest().0,
+            seats: &self.seats,
+            polynomial: &self.polynomial,
+        }
+    }
+
+    /// From where on this node votes in a term, if not from its beginning: what it voted before a loss of its directory must lie below.
+    pub fn votes_from(&self, term: u64) -> Option<Finality> {
+        self.voted.as_ref().filter(|(of, _)| *of == term).map(|(_, newest)| newest.clone())
     }
 
     pub fn genesis(&self) -> Digested<Block> {
@@ -233,9 +250,13 @@ impl Member {
     }
 
     /// As a process that starts: what is known of later terms lies on the disk.
-    pub fn forget_terms(&mut self) {
+    pub fn forget_terms(&mut self) -> Result<(), MemberError> {
         self.roster = Roster::new(&self.namespace);
         self.roster.enter(0, Arc::clone(&self.seats));
+        if let Some(beginning) = &self.beginning {
+            beginning.enter(&self.roster)?;
+        }
+        Ok(())
     }
 
     /// What one of our seats says to another in a round; a simulated liar says something else.
@@ -254,6 +275,11 @@ fn read_seat(index: usize, keys: &SeatKeys, seats: &Seats, me: &PublicKey) -> Re
         return Err(MemberError::ForeignSeat { index });
     }
     Ok(OwnSeat { signing_key: keys.signing_key, signer, public, share: keys.share.clone() })
+}
+
+/// Whether a validator of this chain could begin at what another gave as its floor.
+pub fn check_floor(chain: &Chain, keys: &Keys, floor: &[u8]) -> Result<(), MemberError> {
+    Member::read(chain, keys)?.begin_at(floor)
 }
 
 /// The public key that belongs to a signing key.
@@ -310,7 +336,8 @@ mod tests {
         assert!(refused(&turning, keys(9, &[(9, None)])).is_none(), "it may be seated later");
         let short = Chain { term_blocks: Some(7), ..chain };
         assert!(matches!(refused(&short, keys(1, &[(1, None)])), Some(MemberError::Term { blocks: 7 })));
-        let member = Member::read(&turning, &keys(1, &[(1, None)])).unwrap();
-        assert!(matches!(member.read_floor(&[]), Err(MemberError::FloorOfTerm)));
+        let floor = |chain: &Chain| check_floor(chain, &keys(1, &[(1, None)]), &[9]).err();
+        assert!(matches!(floor(&turning), Some(MemberError::Beginning(_))));
+        assert!(matches!(floor(&Chain { term_blocks: None, ..turning }), Some(MemberError::Floor)));
     }
 }

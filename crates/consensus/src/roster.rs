@@ -10,7 +10,7 @@ use std::{
 use commonware_consensus::types::Epoch;
 use commonware_cryptography::certificate::{Provider, Scoped};
 
-use crate::{Scheme, seat::Seats};
+use crate::{CommitteeError, Scheme, seat::Seats, term_store::TermRecord};
 
 /// Terms that are remembered; older ones are over for everybody who may still speak.
 const TERMS_MAX: usize = 16;
@@ -18,6 +18,8 @@ const TERMS_MAX: usize = 16;
 struct Term {
     seats: Arc<Seats>,
     verifier: Arc<Scheme>,
+    /// As it was written down; absent for the first term until it begins here.
+    record: Option<Arc<TermRecord>>,
 }
 
 #[derive(Clone)]
@@ -36,9 +38,20 @@ impl Roster {
     }
 
     pub fn enter(&self, term: u64, seats: Arc<Seats>) {
+        self.put(term, seats, None);
+    }
+
+    /// A term that is written down.
+    pub fn enter_record(&self, term: u64, record: &TermRecord) -> Result<Arc<Seats>, CommitteeError> {
+        let seats = Arc::new(Seats::read(&record.seats)?);
+        self.put(term, Arc::clone(&seats), Some(Arc::new(record.clone())));
+        Ok(seats)
+    }
+
+    fn put(&self, term: u64, seats: Arc<Seats>, record: Option<Arc<TermRecord>>) {
         let verifier = Arc::new(Scheme::verifier(&self.namespace, seats.keys().clone()));
         let mut terms = self.terms();
-        terms.insert(term, Term { seats, verifier });
+        terms.insert(term, Term { seats, verifier, record });
         while terms.len() > TERMS_MAX {
             terms.pop_first();
         }
@@ -46,6 +59,10 @@ impl Roster {
 
     pub fn seats(&self, term: u64) -> Option<Arc<Seats>> {
         self.terms().get(&term).map(|term| term.seats.clone())
+    }
+
+    pub fn record(&self, term: u64) -> Option<Arc<TermRecord>> {
+        self.terms().get(&term)?.record.clone()
     }
 
     /// Checks what the committee of a term signed.

@@ -6,7 +6,7 @@
 mod traitor;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,6 +19,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     Application, Chain, CommitteeError, Genesis, Keys, MemberError, Pacing, Seat, StoreError,
+    beginning::Beginnings,
     conductor::Track,
     deal,
     engine::{self, Channels, QUOTAS, max_message_bytes},
@@ -93,6 +94,7 @@ pub struct World {
 enum Order {
     Crash(usize),
     Start(usize),
+    Join(usize, usize, u64),
     Betray(usize),
     Misdeal(usize),
     Connect(usize, usize, bool),
@@ -119,6 +121,11 @@ impl World {
     /// Starts a crashed validator on its disk.
     pub fn start(&mut self, validator: usize) {
         self.orders.push(Order::Start(validator));
+    }
+
+    /// Starts a validator on an empty disk, from what another one gives to those who hold the state after a height.
+    pub fn join(&mut self, validator: usize, from: usize, height: u64) {
+        self.orders.push(Order::Join(validator, from, height));
     }
 
     /// Puts a traitor in a validator's seat, for the rest of this life of the network: it signs votes that exclude each other.
@@ -173,6 +180,8 @@ pub enum SimulationError {
     Network(String),
     #[error("failed to simulate: there is no validator {0}")]
     NoValidator(usize),
+    #[error("failed to simulate: validator {0} gives no beginning")]
+    NoBeginning(usize),
 }
 
 impl From<simulated::Error> for SimulationError {
@@ -253,8 +262,13 @@ struct Stage<'a> {
     /// What each knows of the terms: traitors know what all know.
     rosters: Rosters,
     liars: BTreeSet<usize>,
+    beginnings: Given,
+    /// Who began late, and with what.
+    late: BTreeMap<usize, Vec<u8>>,
 }
 
+/// What validators that run give to those who begin late.
+type Given = Arc<Mutex<BTreeMap<usize, Beginnings>>>;
 type Rosters = Arc<Mutex<Vec<Option<Roster>>>>;
 
 /// Everybody is connected to everybody from the start.
@@ -297,7 +311,8 @@ impl<'a> Stage<'a> {
         };
         let running = members.iter().map(|_| None).collect();
         let rosters = Arc::new(Mutex::new(members.iter().map(|_| None).collect()));
-        let stage = Self { oracle, link, members, running, rosters, liars: BTreeSet::new() };
+        let (liars, beginnings, late) = (BTreeSet::new(), Given::default(), BTreeMap::new());
+        let stage = Self { oracle, link, members, running, rosters, liars, beginnings, late };
         for one in 0..members.len() {
             for other in 0..one {
                 stage.connect(one, other, true).await?;
@@ -331,13 +346,17 @@ impl<'a> Stage<'a> {
     ) -> Result<(), SimulationError> {
         self.crash(validator).await?;
         let mut member = self.member(validator)?.clone();
-        member.forget_terms();
+        if let Some(beginning) = self.late.get(&validator) {
+            member.begin_at(beginning)?;
+            member.store_prefix.push_str("late-");
+        }
+        member.forget_terms()?;
         member.tamper = self.liars.contains(&validator).then_some(tamper);
         if let Some(place) = self.rosters.lock().unwrap_or_else(PoisonError::into_inner).get_mut(validator) {
             *place = Some(member.roster.clone());
         }
         let control = self.oracle.control(member.me.clone());
-        let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds] = QUOTAS.map(quota);
+        let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds, records] = QUOTAS.map(quota);
         let channels = Channels {
             votes: control.register(0, votes).await?,
             certificates: control.register(1, certificates).await?,
@@ -347,13 +366,16 @@ impl<'a> Stage<'a> {
             epochs: control.register(5, epochs).await?,
             shared: control.register(6, shared).await?,
             rounds: control.register(7, rounds).await?,
+            records: control.register(8, records).await?,
         };
         let peers = self.oracle.manager();
         let application = scenario.application(validator);
         let child = context.child("validator").with_attribute("index", validator);
+        let given = Arc::clone(&self.beginnings);
         let task = child.spawn(move |context| async move {
             match engine::start(context, member, application, channels, peers, control, Connected).await {
                 Ok(running) => {
+                    given.lock().unwrap_or_else(PoisonError::into_inner).insert(validator, running.beginnings);
                     let _ = futures::future::select_all(running.tasks).await;
                     std::panic::panic_any("a part of a simulated validator ended");
                 }
@@ -364,6 +386,20 @@ impl<'a> Stage<'a> {
             *place = Some(task);
         }
         Ok(())
+    }
+
+    /// Starts a validator on an empty disk, if the other one gives it a beginning.
+    async fn join(
+        &mut self,
+        context: &deterministic::Context,
+        (validator, from, height): (usize, usize, u64),
+        scenario: &mut dyn Scenario,
+    ) -> Result<(), SimulationError> {
+        let given = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned();
+        let given = given.ok_or(SimulationError::NoBeginning(from))?;
+        let beginning = given.after(height).await.ok_or(SimulationError::NoBeginning(from))?;
+        self.late.insert(validator, beginning);
+        self.start(context, validator, scenario).await
     }
 
     /// Ends the honest validator and seats a traitor with its key.
@@ -400,6 +436,7 @@ impl<'a> Stage<'a> {
             match order {
                 Order::Crash(validator) => self.crash(validator).await?,
                 Order::Start(validator) => self.start(context, validator, scenario).await?,
+                Order::Join(validator, from, height) => self.join(context, (validator, from, height), scenario).await?,
                 Order::Betray(validator) => self.betray(context, validator).await?,
                 Order::Misdeal(validator) => {
                     self.member(validator)?;

@@ -44,6 +44,11 @@ pub(crate) struct TermRecord {
 }
 
 impl TermRecord {
+    /// What the network signs of it.
+    pub fn digest(&self, term: u64) -> [u8; 32] {
+        Sha256::hash(&[term.to_be_bytes().as_slice(), &self.encode()]).0
+    }
+
     /// What the fold of blocks goes on from.
     pub fn state(&self) -> TermState {
         let keys = |seats: &[Seat]| seats.iter().map(|seat| seat.key).collect();

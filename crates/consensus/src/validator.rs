@@ -30,6 +30,7 @@ use futures::{FutureExt, future, select_biased};
 use crate::{
     Application, Archive, Chain, Counts, EpochCertificate, FinalizedBlock, Keys, MemberError, Requests, StoreError,
     application::Command,
+    beginning::Beginnings,
     conductor::Track,
     engine::{self, Channels, QUOTAS, Running, max_message_bytes},
     member::Member,
@@ -98,7 +99,9 @@ impl Validator {
     pub fn start(config: Config, application: Arc<dyn Application>) -> Result<Handle, StartError> {
         let mut member = Member::read(&config.chain, &config.keys)?;
         member.archive = config.archive;
-        member.floor = config.floor.as_deref().map(|bytes| member.read_floor(bytes)).transpose()?;
+        if let Some(floor) = &config.floor {
+            member.begin_at(floor)?;
+        }
         let addresses = read_addresses(&config)?;
         let lock = lock_directory(&config.directory)?;
         settle_archive(&config.directory, config.archive)?;
@@ -135,6 +138,7 @@ struct Face {
     mailbox: crate::Mailbox,
     requests: Requests,
     counters: Arc<crate::counters::Counters>,
+    beginnings: Beginnings,
 }
 
 impl Handle {
@@ -160,9 +164,12 @@ impl Handle {
         blocks
     }
 
-    /// What finalized the newest block up to `height` that has a finalization of its own: an application that holds the state after
-    /// `height` can begin from it.
+    /// What an application begins from that holds the state after `height`: what finalized the newest block up to `height` that has a
+    /// finalization of its own, or where terms end, the beginning in the term of the next block.
     pub async fn floor(&self, height: u64) -> Option<Vec<u8>> {
+        if self.running.beginnings.turns() {
+            return self.running.beginnings.after(height).await;
+        }
         for height in (height.saturating_sub(FLOOR_DEPTH)..=height).rev() {
             if let Some(found) = self.running.mailbox.get_finalization(Height::new(height)).await {
                 return Some(found.encode().to_vec());
@@ -344,7 +351,7 @@ fn run(
         let track = Tracked { oracle: oracle.clone(), application: told, me, known, peers_max, index, last };
         let validator = context.child("validator");
         let outcome = engine::start(validator, member, application, channels, oracle.clone(), oracle, track);
-        let Running { mailbox, requests, counters, mut tasks } = match outcome.await {
+        let Running { mailbox, requests, counters, beginnings, mut tasks } = match outcome.await {
             Ok(running) => running,
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -352,7 +359,7 @@ fn run(
             }
         };
         tasks.push(network);
-        let _ = started.send(Ok((Face { mailbox, requests, counters }, context.child("face"))));
+        let _ = started.send(Ok((Face { mailbox, requests, counters, beginnings }, context.child("face"))));
         select_biased! {
             _ = stopped.fuse() => {}
             _ = future::select_all(tasks).fuse() => {
@@ -391,7 +398,7 @@ fn open_network(
     settings.dial_frequency = Duration::from_millis(100);
     let (mut network, mut oracle) = Network::new(context.child("network"), settings);
     oracle.track(0, addresses);
-    let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds] = QUOTAS.map(quota);
+    let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds, records] = QUOTAS.map(quota);
     let channels = Channels {
         votes: network.register(0, votes),
         certificates: network.register(1, certificates),
@@ -401,6 +408,7 @@ fn open_network(
         epochs: network.register(5, epochs),
         shared: network.register(6, shared),
         rounds: network.register(7, rounds),
+        records: network.register(8, records),
     };
     (network, channels, oracle)
 }

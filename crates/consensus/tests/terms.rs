@@ -48,13 +48,22 @@ struct Network {
     step: usize,
     /// What was given to a validator and must be in every chain.
     acknowledged: Vec<Vec<u8>>,
+    kill_at_ms: u64,
 }
 
 impl Network {
     fn new(nodes: usize, plan: Plan) -> Self {
         let applications = (0..nodes).map(|_| Arc::new(Recorder::default())).collect();
         let kept = recorder::Record::default();
-        Self { applications, snapshots: vec![None; nodes], kept, plan, step: 0, acknowledged: Vec::new() }
+        Self {
+            applications,
+            snapshots: vec![None; nodes],
+            kept,
+            plan,
+            step: 0,
+            acknowledged: Vec::new(),
+            kill_at_ms: 0,
+        }
     }
 
     fn height(&self, validator: usize) -> u64 {
@@ -237,6 +246,41 @@ fn who_was_away_for_terms_follows_over_all_of_them_and_is_dealt_to_again() {
     assert!(certified >= 9 * TERM_BLOCKS / EPOCH_BLOCKS - 2, "{certified} epochs");
 }
 
+/// One of four loses its disk and begins from what another says of the term that is under way, with that one's state.
+fn lost_disk(network: &mut Network, world: &mut World) {
+    let late_in = 4 * TERM_BLOCKS + 7;
+    match network.step {
+        0 if network.height(0) >= 3 => network.name(0, &seats(&[1, 2, 3, 4])),
+        1 if network.height(0) >= 2 * TERM_BLOCKS + 3 => world.crash(3),
+        2 if network.height(0) >= late_in => network.kept = network.applications[0].record().clone(),
+        // Some blocks later: what is newest is beyond the state.
+        3 if network.height(0) >= late_in + 4 => {
+            network.snapshots[3] = Some(network.kept.clone());
+            world.join(3, 0, network.kept.height);
+        }
+        // Who began late is needed for every block from here on.
+        4 if network.all_at(&[0, 1, 2, 3], late_in + 8) => world.crash(0),
+        5 if network.all_at(&[1, 2, 3], 7 * TERM_BLOCKS) => {
+            world.crash(3);
+            world.start(3);
+        }
+        6 if network.all_at(&[1, 2, 3], 8 * TERM_BLOCKS) => world.finish(),
+        _ => return,
+    }
+    network.step += 1;
+}
+
+#[test]
+fn who_begins_late_in_a_term_votes_in_it_and_is_dealt_to_for_the_next() {
+    for seed in 80..83 {
+        let mut network = Network::new(4, lost_disk);
+        held(&settings(seed, 4, if seed == 82 { 3 } else { 0 }), &mut network);
+        // Three of four signed, the late one among them.
+        let certified = network.applications[1].certified();
+        assert!(certified >= 8 * TERM_BLOCKS / EPOCH_BLOCKS - 2, "{certified} epochs");
+    }
+}
+
 /// Losses, a liar in the dealing, crashes at any time, a part that is cut off, and everybody at once; the committee changes all along.
 fn storm(network: &mut Network, world: &mut World) {
     let everybody = [0, 1, 2, 3, 4, 5];
@@ -326,5 +370,47 @@ fn a_traitor_that_votes_twice_is_shown_with_its_term_and_stops_none() {
         let seats = network.applications[1].record().seated[&(term * TERM_BLOCKS + 1)].clone();
         let keys: Vec<[u8; 32]> = seats.iter().map(|seat| seat.key).collect();
         assert_eq!((consensus::evidence(CHAIN_ID, &keys, &bytes).unwrap(), culprit), (key(3), key(3)));
+    }
+}
+
+/// Seats over five nodes, of which two have two each: without one of these exactly a quorum is left.
+fn seven_seats() -> Vec<Seat> {
+    let second = |name: u8| Seat { key: key(20 + name), node: key(name) };
+    [seats(&[1, 2, 3, 4, 5]), vec![second(1), second(2)]].concat()
+}
+
+/// How many seeds a property is tried with, unless the environment says otherwise.
+const LOSS_SEEDS: u64 = 6;
+
+/// One of two that have two seats is killed at a random instant around the boundary into a term, and does not come back.
+fn loss_of_two_seats(network: &mut Network, world: &mut World) {
+    const TERM: u64 = 3;
+    let others = [1, 2, 3, 4];
+    match network.step {
+        0 if network.height(0) >= 3 => network.name(0, &seven_seats()),
+        1 if network.height(0) >= TERM * TERM_BLOCKS - 3 => {
+            network.kill_at_ms = world.now_ms() + world.random() % 2_500;
+        }
+        2 if world.now_ms() >= network.kill_at_ms => world.crash(0),
+        3 if network.all_at(&others, (TERM + 3) * TERM_BLOCKS) => world.finish(),
+        _ => return,
+    }
+    network.step += 1;
+}
+
+#[test]
+fn with_exactly_a_quorum_left_at_any_instant_around_a_boundary_blocks_go_on() {
+    let seeds = std::env::var("OG_TERM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(LOSS_SEEDS);
+    for seed in 70..70 + seeds {
+        let mut network = Network::new(5, loss_of_two_seats);
+        let loss_percent = if seed % 2 == 0 { 0 } else { 3 };
+        let mut settings = settings(seed, 5, loss_percent);
+        for name in [1u8, 2] {
+            settings.keys[usize::from(name) - 1].seats.push(SeatKeys { signing_key: [20 + name; 32], share: None });
+        }
+        settings.limit_ms = 300_000;
+        held(&settings, &mut network);
+        let seated = network.applications[1].record().seated[&(2 * TERM_BLOCKS + 1)].len();
+        assert_eq!(seated, 7, "seed {seed}");
     }
 }

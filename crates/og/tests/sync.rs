@@ -68,7 +68,17 @@ impl Addresses {
 
 #[tokio::test]
 async fn a_late_validator_begins_from_a_snapshot_follows_and_votes() {
-    let folder = Devnet::start(&["--workers", "1"]).stop();
+    late(&[]).await;
+}
+
+#[tokio::test]
+async fn where_seats_change_a_late_validator_begins_in_the_term_that_is_under_way() {
+    // The first snapshot is one of the second term.
+    late(&["--term-blocks", "120"]).await;
+}
+
+async fn late(more: &[&str]) {
+    let folder = Devnet::start(&[["--workers", "1"].as_slice(), more].concat()).stop();
     let (home, file) = (folder.path().join("net"), folder.path().join("net/network.json"));
     let network = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let addresses = Addresses { client: Client::default(), network };

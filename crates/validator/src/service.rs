@@ -160,12 +160,9 @@ async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
     if looked.await.map_err(|_| ValidatorError::Interrupted)?? {
         return Ok(());
     }
-    if turns(config) {
-        // A snapshot does not say who sits (`specs/consensus.md`).
-        tracing::warn!("where seats change, a validator begins from the genesis and executes all blocks");
-        return Ok(());
-    }
     let begin = Ledger::new(&config.genesis).map_err(NodeError::Ledger)?;
+    let agreement = agreement(config);
+    let floor_holds = |floor: &[u8]| consensus::check_floor(&agreement.chain, &agreement.keys, floor);
     let sync = Sync {
         peers: &config.sync,
         directory: &config.directory,
@@ -173,6 +170,8 @@ async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
         network_key: &config.network_key,
         validators: config.genesis.nodes.iter().filter(|node| node.role == Role::Validator).count(),
         client: Client::default(),
+        floor_holds: &floor_holds,
+        patience: sync::PATIENCE,
     };
     Ok(sync.run().await?)
 }

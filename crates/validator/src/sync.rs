@@ -1,8 +1,9 @@
 //! Beginning from others' snapshot: chunks from several peers, each checked as it comes, and the whole against the network's key.
 //!
 //! An offer is believed when more peers tell the same than may be faulty, so that a false chunk is found at once and its sender left
-//! aside. Nothing rests on that: what was loaded is proven by its own roots and the certificate of its newest epoch, and the
-//! receipts in it by their signatures. What came once lies on the disk, so an interrupted start goes on where it was.
+//! aside. Nothing rests on that: what was loaded is proven by its own roots and the certificate of its newest epoch, the
+//! receipts in it by their signatures, and from where agreement goes on by those who agreed. What came once lies on the disk, so an
+//! interrupted start goes on where it was.
 
 mod failure;
 mod pages;
@@ -37,9 +38,9 @@ const LANES: usize = 4;
 /// Offers that one peer may make.
 const OFFERS_MAX: usize = 16;
 /// How long a network may take to make an offer, and to certify what it offered.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
-/// A block's body, and what finalized a block.
+/// A block's body.
 const PIECE_BYTES_MAX: usize = 16 << 20;
 /// The file that says from which block on agreement takes part.
 const FLOOR: &str = "floor";
@@ -54,6 +55,10 @@ pub(crate) struct Sync<'a> {
     /// Validators of which fewer than a third are faulty.
     pub validators: usize,
     pub client: Client,
+    /// Whether agreement could begin at what a peer gives.
+    pub floor_holds: &'a (dyn Fn(&[u8]) -> Result<(), consensus::MemberError> + Send + std::marker::Sync),
+    /// How long peers may take until one of them has a floor.
+    pub patience: Duration,
 }
 
 /// What agreement begins from, where this node once began from others' state.
@@ -86,8 +91,7 @@ impl Sync<'_> {
         let ledger = self.proven(&offer, &bytes, file).await?;
         let block =
             self.piece("a block", offer.height, |peer| format!("{peer}/snapshots/{}/block", offer.height)).await?;
-        let floor =
-            self.piece("its finalization", offer.height, |peer| format!("{peer}/floor/{}", offer.height)).await?;
+        let floor = self.floor(offer.height).await?;
         // It waits for the disk, which nothing that runs futures may do.
         let (directory, file) = (self.directory.to_owned(), Arc::clone(file));
         blocking(move || keep(&directory, &file, (&offer, &ledger), &block, &floor, &bytes)).await?;
@@ -212,6 +216,30 @@ impl Sync<'_> {
             tokio::time::sleep(PAUSE).await;
         }
         Err(SyncError::NotCertified { epoch })
+    }
+
+    /// From where agreement goes on, of the first peer that gives what holds. Of a term that has just begun nobody can say so yet.
+    async fn floor(&self, height: u64) -> Result<Vec<u8>, SyncError> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let mut last = "none was asked".to_owned();
+            for peer in self.peers {
+                match self.client.get_bytes(&format!("{peer}/floor/{height}")).await {
+                    Ok(bytes) => match (self.floor_holds)(&bytes) {
+                        Ok(()) => return Ok(bytes.to_vec()),
+                        Err(error) => {
+                            tracing::warn!(peer, %error, "a floor is refused");
+                            last = format!("{peer}: {error}");
+                        }
+                    },
+                    Err(error) => last = format!("{peer}: {error}"),
+                }
+            }
+            if started.elapsed() > self.patience {
+                return Err(SyncError::NoFloor { height, last });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Something small that is checked later, of whoever has it.

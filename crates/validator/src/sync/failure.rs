@@ -21,6 +21,8 @@ pub enum SyncError {
     NotCertified { epoch: u64 },
     #[error("failed to sync: no peer gives {what} at height {height}")]
     Missing { what: &'static str, height: u64 },
+    #[error("failed to sync: no peer says from where agreement goes on after block {height}: {last}")]
+    NoFloor { height: u64, last: String },
     #[error("failed to keep what was loaded: {0}")]
     Keep(String),
 }

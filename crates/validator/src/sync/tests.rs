@@ -65,7 +65,11 @@ async fn peer(kind: Peer) -> Running {
         }
         futures::future::ready(nouns(&[offer]))
     };
-    let router = Router::new().route("/snapshots", get(offers)).route("/snapshots/{epoch}/chunks/{chunk}", get(chunk));
+    let floor = move || futures::future::ready(if kind == Peer::Honest { "a floor" } else { "a false floor" });
+    let router = Router::new()
+        .route("/snapshots", get(offers))
+        .route("/snapshots/{epoch}/chunks/{chunk}", get(chunk))
+        .route("/floor/{height}", get(floor));
     let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap();
     Running { server, asked }
 }
@@ -152,6 +156,32 @@ fn genesis() -> ledger::Genesis {
     }
 }
 
+fn floor_holds(bytes: &[u8]) -> Result<(), consensus::MemberError> {
+    if bytes == b"a floor" { Ok(()) } else { Err(consensus::MemberError::Floor) }
+}
+
+#[tokio::test]
+async fn a_floor_that_does_not_hold_is_asked_of_the_next_peer() {
+    let directory = tempfile::tempdir().unwrap();
+    let begin = Ledger::new(&genesis()).unwrap();
+    let running = [peer(Peer::False).await, peer(Peer::Stalls).await, peer(Peer::Honest).await];
+    let peers: Vec<String> = running.iter().map(|peer| peer.server.url()).collect();
+    let sync = Sync {
+        peers: &peers,
+        directory: directory.path(),
+        begin: &begin,
+        network_key: &GroupKey([0; 96]),
+        validators: 4,
+        client: client(),
+        floor_holds: &floor_holds,
+        patience: PATIENCE,
+    };
+    assert_eq!(sync.floor(900).await.unwrap(), b"a floor");
+    let hostile = Sync { peers: &peers[..2], patience: Duration::ZERO, ..sync };
+    let error = hostile.floor(900).await.unwrap_err();
+    assert!(matches!(&error, SyncError::NoFloor { height: 900, last } if last.contains("two thirds")), "{error}");
+}
+
 #[tokio::test]
 async fn an_offer_of_fewer_peers_than_may_be_faulty_is_not_believed() {
     let directory = tempfile::tempdir().unwrap();
@@ -169,6 +199,8 @@ async fn an_offer_of_fewer_peers_than_may_be_faulty_is_not_believed() {
         network_key: &network_key,
         validators: 4,
         client: client(),
+        floor_holds: &floor_holds,
+        patience: PATIENCE,
     };
     let (offer, tellers) = sync.offer(2).await.unwrap();
     assert_eq!((offer.epoch, tellers.len()), (EPOCH, 2), "the newer one is told by one peer only");
