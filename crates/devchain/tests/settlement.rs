@@ -135,6 +135,26 @@ fn every_quorum_and_every_reshare_of_the_key_makes_the_same_certificate() {
 }
 
 #[test]
+fn after_a_change_of_the_committee_others_settle_under_the_key_that_base_was_given() {
+    let mut two = two();
+    two.advance(vec![payout(PayoutKind::Mint, ALICE, OPG)]);
+    let (record, epoch) = two.settled(vec![payout(PayoutKind::Mint, BOB, 2 * OPG)]);
+    let before = two.advancing(&record, &epoch);
+    // Two of the first four stay, and three come.
+    let others = two.committee.handed_on(&[3, 4, 5, 6, 7]);
+    assert_eq!(others.key, two.committee.key);
+    assert_eq!(others.quorum().len(), 4);
+    two.committee = others;
+    let after = two.advancing(&record, &epoch);
+    assert_eq!(after.abi_encode(), before.abi_encode(), "the same certificate, whoever makes it");
+    two.base.send(0, SETTLEMENT, &after).unwrap();
+    two.pay(1, 0).unwrap();
+    assert_eq!(two.balance(BOB), 2 * OPG);
+    // And they settle what came after them.
+    two.advance(vec![payout(PayoutKind::Mint, BOB, OPG)]);
+}
+
+#[test]
 fn the_cost_of_a_certificate_is_the_same_for_every_epoch() {
     let mut two = two();
     let payouts = |count: u8| (1..=count).map(|to| payout(PayoutKind::Mint, Address::repeat_byte(to), 1)).collect();

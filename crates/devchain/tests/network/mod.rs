@@ -1,7 +1,7 @@
 //! A network's committee with real key shares, and what its ledger writes for Base.
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 
 use commonware_codec::{Copying, Decode as _, DecodeExt as _, Encode as _};
@@ -14,6 +14,7 @@ use commonware_cryptography::bls12381::primitives::variant::{MinSig, PartialSign
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_parallel::Sequential;
 use commonware_utils::{N3f1, ordered::Set};
+use consensus::reshare::{self, Ceremony, Effect, NewShare, Round, RoundKeys, RoundPlan};
 use contracts::abi::ISettlement;
 use crypto::{
     Digest, hash,
@@ -32,7 +33,8 @@ pub struct Committee {
     pub key: GroupKey,
     chain_id: u64,
     private: Vec<PrivateKey>,
-    output: Output<MinSig, PublicKey>,
+    /// What the library reshares from.
+    output: Option<Output<MinSig, PublicKey>>,
     sharing: Sharing<MinSig>,
     shares: Vec<Share>,
 }
@@ -53,14 +55,14 @@ impl Committee {
         let limit = NonZeroU32::new(256).unwrap();
         let sharing = Sharing::decode_cfg(Copying(&dealing.polynomial), &(limit, ModeVersion::v0())).unwrap();
         let shares = dealing.shares.iter().map(|share| Share::decode(Copying(share)).unwrap()).collect();
-        Self { key: GroupKey(dealing.group_key), chain_id, private, output, sharing, shares }
+        Self { key: GroupKey(dealing.group_key), chain_id, private, output: Some(output), sharing, shares }
     }
 
     /// New shares of the same key, made by the members together: nobody ever holds the secret.
     pub fn reshared(&self, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let set = Set::from_iter_dedup(self.private.iter().map(|key| key.public_key()));
-        let previous = Some(self.output.clone());
+        let previous = self.output.clone();
         let mode = Mode::NonZeroCounter;
         let info = Info::<MinSig, PublicKey>::new::<N3f1>(b"og-test", 1, previous, mode, Reveal::V1, set.clone(), set)
             .unwrap();
@@ -91,7 +93,53 @@ impl Committee {
         let mut key = [0; 96];
         key.copy_from_slice(&sharing.public().encode());
         let shares = reshared.into_iter().map(|(_, share)| share).collect();
+        let output = Some(output);
         Self { key: GroupKey(key), chain_id: self.chain_id, private: private(4), output, sharing, shares }
+    }
+
+    /// Another committee, of these signing keys, by the round that agreement runs in a term: the key stays, and nobody ever holds it.
+    pub fn handed_on(&self, names: &[u8]) -> Self {
+        let key = |name: &u8| consensus::public_key(&[*name; 32]).unwrap();
+        let old: Vec<u8> = (1..=u8::try_from(self.private.len()).unwrap()).collect();
+        let from =
+            reshare::Committee { members: old.iter().map(key).collect(), polynomial: self.sharing.encode().to_vec() };
+        let plan =
+            RoundPlan { chain_id: self.chain_id, number: 1, from: Some(from), to: names.iter().map(key).collect() };
+        let round = Round::read(&plan).unwrap();
+        let mut parts = BTreeMap::new();
+        for name in 1..=names.iter().chain(&old).copied().max().unwrap() {
+            let share = self.shares.get(usize::from(name) - 1).map(|share| share.encode().to_vec());
+            let keys = RoundKeys { signing_key: &[name; 32], share: share.as_deref(), seed: &[name; 32] };
+            if let Ok(part) = Ceremony::new(round.clone(), &keys) {
+                parts.insert(key(&name), part);
+            }
+        }
+        talk(&mut parts);
+        let logs: Vec<_> = parts.values_mut().filter_map(|part| Some(part.close()?.log)).collect();
+        let mut shares = Vec::new();
+        let mut polynomial = Vec::new();
+        for mut part in parts.into_values() {
+            for log in &logs {
+                part.record(log).unwrap();
+            }
+            let finished = part.finish().unwrap();
+            polynomial = finished.outcome.committee.polynomial;
+            if let NewShare::Held(share) = finished.share {
+                shares.push(Share::decode(Copying(&share)).unwrap());
+            }
+        }
+        let limit = NonZeroU32::new(256).unwrap();
+        let sharing = Sharing::<MinSig>::decode_cfg(Copying(&polynomial), &(limit, ModeVersion::v0())).unwrap();
+        let mut key = [0; 96];
+        key.copy_from_slice(&sharing.public().encode());
+        let private = names.iter().map(|name| PrivateKey::decode(Copying(&[*name; 32])).unwrap()).collect();
+        Self { key: GroupKey(key), chain_id: self.chain_id, private, output: None, sharing, shares }
+    }
+
+    /// As many as must sign.
+    pub fn quorum(&self) -> Vec<usize> {
+        let count = self.shares.len();
+        (0..count - (count - 1) / 3).collect()
     }
 
     /// The network's signature over a digest, made by these members.
@@ -106,6 +154,25 @@ impl Committee {
         bytes.copy_from_slice(&signature.encode());
         assert_eq!(consensus::verify_epoch(self.chain_id, &self.key.0, &digest.0, &bytes), Ok(true));
         GroupSignature(bytes)
+    }
+}
+
+/// Dealings and acknowledgements until nothing is left to say.
+fn talk(parts: &mut BTreeMap<[u8; 32], Ceremony>) {
+    let mut words = VecDeque::new();
+    let say = |words: &mut VecDeque<_>, from: [u8; 32], effects: Vec<Effect>| {
+        for effect in effects {
+            if let Effect::Send { to, bytes } = effect {
+                words.push_back((from, to, bytes));
+            }
+        }
+    };
+    for (from, part) in parts.iter_mut() {
+        say(&mut words, *from, part.tick(0));
+    }
+    while let Some((from, to, bytes)) = words.pop_front() {
+        let effects = parts.get_mut(&to).unwrap().receive(&from, &bytes);
+        say(&mut words, to, effects);
     }
 }
 
@@ -175,7 +242,7 @@ impl Ledger {
 
     /// What proves to Base that `key` holds what it holds, under an epoch.
     pub fn prove(&self, committee: &Committee, epoch: &EpochRecord, key: &Digest) -> ISettlement::Proof {
-        let signature = committee.sign(&epoch.digest(), &[0, 1, 2]);
+        let signature = committee.sign(&epoch.digest(), &committee.quorum());
         let certificate = Certificate { epoch: epoch.epoch, signature };
         assert!(certificate.certifies(epoch, &committee.key), "what Base is shown holds for everybody else too");
         ISettlement::Proof {
