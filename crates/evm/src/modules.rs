@@ -17,7 +17,7 @@ mod system;
 pub mod votes;
 
 use alloy_evm::precompiles::{DynPrecompile, PrecompileInput, PrecompilesMap};
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, Bytes, address};
 use alloy_sol_types::{SolCall, sol};
 use revm::context_interface::cfg::GasParams;
 use revm::precompile::PrecompileId;
@@ -32,6 +32,14 @@ sol!("../../contracts/IModule.sol");
 
 /// What the account of a module has as code: never executed, but there, because Solidity looks before it calls.
 pub const CODE: &[u8] = &[0xfe];
+
+/// Where the ledger keeps what is allocated and not free yet; beside the modules, and nobody's.
+pub const LOCKED: Address = address!("0000000000000000000000000000000000000aff");
+
+/// Whether coins that were just sent there would be nobody's: a module knows only of those that came with a call of one of its methods.
+pub fn is_nobodys(address: &Address) -> bool {
+    address.is_zero() || *address == LOCKED || ALL.iter().any(|module| module.address == *address)
+}
 
 /// Every native module of the network.
 pub static ALL: &[Module] = &[

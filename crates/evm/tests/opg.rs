@@ -8,7 +8,7 @@ use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, B256, Bytes, U256, b256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolCall, SolError, SolEvent, SolStruct, sol};
 use common::{CHAIN, Net, OPG, address, plain, sign_digest, transaction};
-use evm::modules::{IModule, opg};
+use evm::modules::{ALL, IModule, LOCKED, opg};
 use evm::{Receipt, StateRead as _};
 use opg::IOPG;
 
@@ -109,12 +109,27 @@ fn a_transfer_moves_the_native_balance_and_says_so() {
     let IOPG::ERC20InsufficientBalance { sender, needed, .. } =
         IOPG::ERC20InsufficientBalance::abi_decode(&poor.output).unwrap();
     assert_eq!((sender, needed), (address(0), all));
-    for nobody in [Address::ZERO, opg::ADDRESS] {
-        let receipt = send(&mut net, 0, &IOPG::transferCall { to: nobody, value: OPG });
-        refused(&receipt, &IOPG::ERC20InvalidReceiver { receiver: nobody });
-    }
     let to_itself = send(&mut net, 1, &IOPG::transferCall { to: address(1), value: OPG });
     assert!(to_itself.succeeded());
+}
+
+#[test]
+fn coins_go_to_no_module_and_to_nobody_by_any_way() {
+    let mut net = net();
+    send(&mut net, 0, &IOPG::approveCall { spender: address(1), value: U256::MAX });
+    let nobodys = ALL.iter().map(|module| module.address).chain([LOCKED, Address::ZERO]);
+    for (receiver, nonce) in nobodys.zip(1..) {
+        let error = IOPG::ERC20InvalidReceiver { receiver };
+        let before = balance(&net, receiver);
+        refused(&send(&mut net, 0, &IOPG::transferCall { to: receiver, value: OPG }), &error);
+        let taken = IOPG::transferFromCall { from: address(0), to: receiver, value: OPG };
+        refused(&send(&mut net, 1, &taken), &error);
+        refused(&send(&mut net, 6, &authorized_to(receiver, 0, nonce, (0, 5_000))), &error);
+        assert_eq!(balance(&net, receiver), before);
+    }
+    for module in ALL {
+        refused(&ask(&mut net, 0, module.address, vec![], OPG), &IModule::NotPayable { value: OPG });
+    }
 }
 
 #[test]
@@ -244,7 +259,11 @@ fn a_permit_is_an_approval_by_signature_once() {
 }
 
 fn authorized(signer: u64, nonce: u8, window: (u64, u64)) -> IOPG::transferWithAuthorization_0Call {
-    let (from, to, value, nonce) = (address(0), address(1), OPG, B256::repeat_byte(nonce));
+    authorized_to(address(1), signer, nonce, window)
+}
+
+fn authorized_to(to: Address, signer: u64, nonce: u8, window: (u64, u64)) -> IOPG::transferWithAuthorization_0Call {
+    let (from, value, nonce) = (address(0), OPG, B256::repeat_byte(nonce));
     let (after, before) = (U256::from(window.0), U256::from(window.1));
     let content = TransferWithAuthorization { from, to, value, validAfter: after, validBefore: before, nonce };
     let (v, r, s) = parts(signer, &content);

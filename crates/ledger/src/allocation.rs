@@ -4,7 +4,10 @@
 
 use protocol::{Amount, EvmAddress, Milliseconds, Text, record};
 
-use crate::rules::{MILLION, part};
+use crate::{
+    purse::{STAKING, is_nobodys},
+    rules::{MILLION, part},
+};
 
 record! {
     /// Coins of the genesis for `beneficiary`.
@@ -52,7 +55,8 @@ impl GenesisAllocation {
     }
 
     pub(crate) fn is_meant(&self) -> bool {
-        self.amount > 0 && self.first_share <= MILLION
+        let is_for_somebody = self.beneficiary == STAKING || !is_nobodys(&self.beneficiary);
+        self.amount > 0 && self.first_share <= MILLION && is_for_somebody
     }
 }
 

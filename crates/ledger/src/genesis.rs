@@ -90,7 +90,7 @@ pub enum GenesisError {
     #[error("failed to read genesis: address {} is listed twice, or has a listed key", alloy_primitives::Address::from(.0.0))]
     RepeatedWallet(EvmAddress),
     #[error(
-        "failed to read genesis: allocation {0:?} is empty, has a share above one million, or a beneficiary that has one already"
+        "failed to read genesis: allocation {0:?} is empty, has a share above one million, or a beneficiary that is nobody or has one already"
     )]
     Allocation(String),
     #[error("failed to read genesis: {0}")]

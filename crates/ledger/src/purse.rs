@@ -8,14 +8,14 @@ use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use evm::{
     Account, Base, Chain, Changes, Code, Done, GenesisAccount, ModuleCall, Moment, StateError, StateRead, World,
-    modules::{SystemCall, SystemError, bridge, opg},
+    modules::{SystemCall, SystemError, opg},
 };
 use protocol::{Amount, EvmAddress, Milliseconds, PublicKey};
 
 use crate::refusal::Refusal;
 
 /// Where allocations lie that are not free yet. It has code that does nothing but fail, so that nobody pays into it by mistake.
-pub const LOCKED: EvmAddress = EvmAddress([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xff]);
+pub const LOCKED: EvmAddress = EvmAddress(evm::modules::LOCKED.into_array());
 
 /// The staking module. An allocation to it fills the pool from which nodes are rewarded.
 pub const STAKING: EvmAddress = EvmAddress(evm::modules::staking::ADDRESS.into_array());
@@ -28,10 +28,9 @@ pub fn address_of(key: &PublicKey) -> EvmAddress {
     EvmAddress(address)
 }
 
-/// Whether coins there would be nobody's, as in OPG's own transfer; at the bridge they would be on Base, and nobody's there.
+/// Whether coins there would be nobody's, as in OPG's own transfer.
 pub(crate) fn is_nobodys(address: &EvmAddress) -> bool {
-    let modules = [opg::ADDRESS, bridge::ADDRESS].map(Address::into_array);
-    address.0 == [0; 20] || *address == LOCKED || modules.contains(&address.0)
+    evm::modules::is_nobodys(&Address::from(address.0))
 }
 
 /// The EVM as of one block.

@@ -90,6 +90,14 @@ fn a_genesis_with_impossible_numbers_is_refused() {
         genesis.allocations = List::new(allocations).unwrap();
     });
     assert!(matches!(empty, GenesisError::Allocation(_)));
+    for nobodys in [ledger::BRIDGE, ledger::LOCKED, protocol::EvmAddress([0; 20])] {
+        let lost = refused(|genesis| {
+            let mut allocations = genesis.allocations.to_vec();
+            allocations[0].beneficiary = nobodys;
+            genesis.allocations = List::new(allocations).unwrap();
+        });
+        assert!(matches!(lost, GenesisError::Allocation(_)), "{lost}");
+    }
     let twice = [set("slash.false_vote.jail", 1).to_vec(), set("slash.false_vote.jail", 1).to_vec()].concat();
     let bad = [set("slash.false_vote.share", 1_000_001), set("nothing", 1), List::new(twice).unwrap()];
     for parameters in bad {

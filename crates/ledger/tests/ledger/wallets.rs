@@ -3,8 +3,10 @@
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, hex};
+use alloy_sol_types::SolCall as _;
 use crypto::sparse::value_digest;
 use evm::StateRead as _;
+use evm::modules::opg::{self, IOPG};
 use k256::ecdsa::SigningKey;
 use ledger::{Kind, LOCKED, OPG, Ordered, Refusal, address_of, key_of};
 use protocol::{Action, Canonical as _, Digest, EvmAddress, transaction::Transfer};
@@ -151,12 +153,23 @@ fn coins_that_a_contract_destroys_are_booked_as_burned() {
 fn nobody_pays_into_what_is_locked() {
     let mut world = World::new();
     let action = |to| Action::Transfer(Transfer { to, amount: 1 });
-    for to in [LOCKED, EvmAddress([0; 20]), EvmAddress(evm::modules::opg::ADDRESS.into_array())] {
-        assert_eq!(world.send(ALICE, action(to)), Err(Refusal::Receiver(to)));
+    let modules = evm::modules::ALL.iter().map(|module| EvmAddress(module.address.into_array()));
+    let nobodys: Vec<_> = modules.chain([LOCKED]).collect();
+    for to in nobodys.iter().chain([&EvmAddress([0; 20])]) {
+        assert_eq!(world.send(ALICE, action(*to)), Err(Refusal::Receiver(*to)));
     }
-    let before = world.ledger.balance(&LOCKED);
-    world.raw_block(vec![payment(WALLET, 0, LOCKED, OPG).bytes()]);
-    assert_eq!(world.ledger.balance(&LOCKED), before, "its code fails");
+    let held = |world: &World| nobodys.iter().map(|to| world.ledger.balance(to)).collect::<Vec<_>>();
+    let before = held(&world);
+    for (nonce, to) in (0..).step_by(2).zip(&nobodys) {
+        let by_token = IOPG::transferCall { to: Address::from(to.0), value: U256::from(OPG) };
+        let to_token = EvmAddress(opg::ADDRESS.into_array());
+        let token = Wanted { input: by_token.abi_encode().into(), ..payment(WALLET, nonce + 1, to_token, 0) };
+        let executed = world.raw_block(vec![payment(WALLET, nonce, *to, OPG).bytes(), token.bytes()]);
+        assert!(executed.outcomes.iter().all(|outcome| outcome.result.is_ok()), "they are executed, and fail");
+        let block = world.newest.as_ref().unwrap();
+        assert!(block.receipts[block.receipts.len() - 2..].iter().all(|receipt| !receipt.succeeded()), "{to:?}");
+    }
+    assert_eq!(held(&world), before);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use alloy_primitives::{Address, Bytes, U256};
 use alloy_sol_types::SolEvent as _;
 
-use super::{ADDRESS, IOPG, slots};
-use crate::modules::{Frame, Method, Stop, bridge};
+use super::{IOPG, slots};
+use crate::modules::{Frame, Method, Stop, is_nobodys};
 
 pub(super) const NAME: Method = Method::view::<IOPG::nameCall>(|frame| frame.returns::<IOPG::nameCall>(&name()));
 pub(super) const SYMBOL: Method =
@@ -76,8 +76,7 @@ fn transfer_from(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
 
 /// Moves coins and says so.
 pub(super) fn move_coins(frame: &mut Frame<'_>, from: Address, to: Address, value: U256) -> Result<(), Stop> {
-    // Coins at these addresses would be nobody's: what lies at the bridge is on Base, and nobody would have it there.
-    if to.is_zero() || to == ADDRESS || to == bridge::ADDRESS {
+    if is_nobodys(&to) {
         return Err(Stop::revert(&IOPG::ERC20InvalidReceiver { receiver: to }));
     }
     let balance = frame.look(from)?.balance;
