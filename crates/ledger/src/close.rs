@@ -8,10 +8,11 @@ use crate::{
     archive::{Archive, ClosedEpoch, sum_root, verdicts_root},
     present::{OpenEpoch, Present},
     purse::{LOCKED, STAKING},
+    rotation::take_named_key,
     rules::part,
-    settle::settle,
+    settle::{credit_burns, settle},
     shares::owe,
-    verdict::{audits_of, lapse, withhold},
+    verdict::{audits_of, judge, lapse, withhold},
 };
 
 /// What an allocation gives out at once is at least this share of it, in millionths, or its rest: not every second a grain.
@@ -21,6 +22,7 @@ const DUE_MAX: usize = 256;
 
 /// Closes the open epoch and opens the next, which covers no block yet.
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
+    recount(present);
     end_challenges(present);
     release(present);
     ripen(present, archive);
@@ -58,6 +60,12 @@ fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochReco
     }
 }
 
+/// Who came to sit may make a quorum of what was said before. Challenges are counted again when their time is over.
+fn recount(present: &mut Present) {
+    credit_burns(present);
+    take_named_key(present);
+}
+
 /// A response or a vote in the deadline's own epoch still counts: the deadline falls with the epoch's end.
 fn end_challenges(present: &mut Present) {
     let epoch = present.open.epoch;
@@ -65,7 +73,7 @@ fn end_challenges(present: &mut Present) {
     for challenge in due.take(DUE_MAX).cloned().collect::<Vec<_>>() {
         if challenge.opening.is_none() {
             withhold(present, &challenge);
-        } else {
+        } else if !judge(present, &challenge) {
             lapse(present, &challenge);
         }
     }

@@ -43,11 +43,13 @@ impl Ledger {
         seats
     }
 
-    /// A node's keys for seats, its first one before those that it has announced.
+    /// A node's keys for seats, its first one before those that it has announced; each is one node's, because a key that sat twice
+    /// would make no committee of all of them.
     fn keys_for_seats(&self, id: &NodeId) -> Vec<PublicKey> {
         let state = &self.present.state;
         let Some(first) = state.staked(id).map(|staked| PublicKey(staked.key.0)) else { return Vec::new() };
         let more = state.nodes.get(id).map(|node| node.seat_keys.to_vec()).unwrap_or_default();
+        let more = more.into_iter().filter(|key| state.node_of_seat(key) == *id);
         std::iter::once(first).chain(more).collect()
     }
 
@@ -121,7 +123,10 @@ impl Ledger {
 }
 
 impl State {
+    /// A key that is a node's first one is that node's, whoever announced it: it may have been registered afterwards.
     fn node_of_seat(&self, key: &PublicKey) -> NodeId {
-        self.seat_keys.get(key).copied().unwrap_or_else(|| node_id(key))
+        let own = node_id(key);
+        let announced = self.seat_keys.get(key).filter(|_| self.staked(&own).is_none());
+        announced.copied().unwrap_or(own)
     }
 }

@@ -127,10 +127,11 @@ impl CreditRecord {
 }
 
 /// Credits burns that a quorum has seen, one after the other, as long as there are any.
-pub(crate) fn credit_burns(present: &mut Present, quorum: usize) {
+pub(crate) fn credit_burns(present: &mut Present) {
     loop {
         let serial = present.state.bridge().burns;
-        let seen = |row: &&BurnRecord| row.seen_by.len() >= quorum;
+        let network = &present.state.network;
+        let seen = |row: &&BurnRecord| network.decides(|node| row.seen_by.contains(node));
         let Some(burn) = burns_of(&present.state, serial).find(seen).map(|row| row.burn.clone()) else { return };
         if !credit(present, &burn) {
             return;

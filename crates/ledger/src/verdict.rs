@@ -2,6 +2,8 @@
 //!
 //! Comes only after a quorum of validators or a missed response: nobody's word alone moves stake.
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::{Address, B256};
 use crypto::hash;
 use evm::modules::{
@@ -19,14 +21,25 @@ use crate::{
     shares::owe,
 };
 
-/// How many of `committee` validators decide: all but the third that may lie, 2f + 1 of 3f + 1.
-pub(crate) fn quorum(committee: usize) -> usize {
-    let faults = committee.saturating_sub(1).checked_div(3).unwrap_or(0);
-    committee.saturating_sub(faults)
+/// Decides a challenge if a quorum has voted the same. False if it is still open.
+pub(crate) fn judge(present: &mut Present, challenge: &ChallengeRecord) -> bool {
+    let network = &present.state.network;
+    let agreed = |refuted| {
+        let said = |ballot: &&Ballot| ballot.refuted == refuted;
+        let said: BTreeSet<_> = challenge.ballots.iter().filter(said).map(|ballot| ballot.validator).collect();
+        network.decides(|node| said.contains(node))
+    };
+    let (is_refuted, is_upheld) = (agreed(true), agreed(false));
+    if is_refuted {
+        refute(present, challenge);
+    } else if is_upheld {
+        uphold(present, challenge);
+    }
+    is_refuted || is_upheld
 }
 
 /// The validators re-executed and found other bits: the worker is slashed, and with it whoever vouched.
-pub(crate) fn refute(present: &mut Present, challenge: &ChallengeRecord) {
+fn refute(present: &mut Present, challenge: &ChallengeRecord) {
     condemn(present, challenge, Offence::Refuted, Standing::Refuted);
     slash_voters(present, challenge, |ballot| !ballot.refuted);
 }
@@ -37,7 +50,7 @@ pub(crate) fn withhold(present: &mut Present, challenge: &ChallengeRecord) {
 }
 
 /// The validators re-executed and found the same bits.
-pub(crate) fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
+fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     let (forfeit, to_worker) = forfeited(present, challenge);
     let worker = present.state.statuses.get(&challenge.receipt).map(|status| status.worker);
     let paid = operator(present, worker).map(|operator| (operator, to_worker));
@@ -171,16 +184,5 @@ fn slash_voters(present: &mut Present, challenge: &ChallengeRecord, lied: impl F
     for ballot in challenge.ballots.iter().filter(|ballot| lied(ballot)) {
         let shows = hash("og/evidence/false-vote/v1", &[&challenge.receipt.0, &ballot.validator.0]);
         slash(present, ballot.validator, Offence::FalseVote, (shows, challenge.opened_epoch), None);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quorum_is_all_but_the_third_that_may_lie() {
-        let expected = [(1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (10, 7), (100, 67)];
-        expected.iter().for_each(|(committee, votes)| assert_eq!(quorum(*committee), *votes, "{committee}"));
     }
 }

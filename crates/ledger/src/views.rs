@@ -11,9 +11,10 @@ use crate::{
     allocation::AllocationRecord,
     ledger::Ledger,
     purse::{Head, address_of},
-    records::{AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, NetworkRecord},
+    records::{
+        AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, NamedKeyRecord, NetworkRecord,
+    },
     rules::Rules,
-    verdict::quorum,
 };
 
 /// An ed25519 key's account.
@@ -58,9 +59,9 @@ impl Ledger {
         &self.present.state.network.rules
     }
 
-    /// Votes that decide a challenge.
+    /// Seats that decide, in challenges and about Base.
     pub fn quorum(&self) -> usize {
-        quorum(self.present.state.network.committee.len())
+        self.present.state.network.quorum()
     }
 
     /// The account of an ed25519 key; an empty one where there is none.
@@ -192,6 +193,11 @@ impl Ledger {
     /// Burns on Base that are not credited yet.
     pub fn burns(&self) -> impl Iterator<Item = &BurnRecord> {
         self.present.state.burns.rows()
+    }
+
+    /// Keys that validators want the network to have next, while no quorum has named one.
+    pub fn named_keys(&self) -> impl Iterator<Item = &NamedKeyRecord> {
+        self.present.state.named_keys.rows()
     }
 
     /// Reports whose receipts can still be refuted.

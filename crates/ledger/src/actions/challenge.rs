@@ -14,7 +14,7 @@ use crate::{
     present::Present,
     records::{Ballot, ChallengeRecord, is_decided},
     refusal::Refusal,
-    verdict::{quorum, refute, uphold},
+    verdict::judge,
 };
 
 pub(super) fn open(present: &mut Present, sender: &PublicKey, action: Challenge) -> Result<(), Refusal> {
@@ -84,8 +84,7 @@ pub(super) fn respond(present: &mut Present, sender: &PublicKey, action: Respond
 
 pub(super) fn vote(present: &mut Present, sender: &PublicKey, action: &Vote) -> Result<(), Refusal> {
     let validator = present.acting(sender, Role::Validator)?.node;
-    let committee = &present.state.network.committee;
-    if !committee.contains(&validator) {
+    if !present.state.network.sits(&validator) {
         return Err(Refusal::NotInCommittee);
     }
     let mut challenge = present.state.challenges.get(&action.receipt).ok_or(Refusal::NoChallenge)?.clone();
@@ -97,16 +96,10 @@ pub(super) fn vote(present: &mut Present, sender: &PublicKey, action: &Vote) -> 
     }
     let mut ballots = challenge.ballots.into_inner();
     ballots.push(Ballot { validator, refuted: action.refuted });
-    let agreed = ballots.iter().filter(|ballot| ballot.refuted == action.refuted).count();
-    let decided = agreed >= quorum(committee.len());
-    // Each committee member votes once, so the list cannot be longer than the committee.
+    // Each committee member votes once, and seats do not change so often that more than the list holds sit while it is open.
     challenge.ballots = List::new(ballots).map_err(|_| Refusal::AlreadyVoted)?;
     present.state.challenges.put(challenge.clone());
-    match (decided, action.refuted) {
-        (false, _) => {}
-        (true, true) => refute(present, &challenge),
-        (true, false) => uphold(present, &challenge),
-    }
+    judge(present, &challenge);
     Ok(())
 }
 

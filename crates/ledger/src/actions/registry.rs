@@ -85,7 +85,8 @@ pub(super) fn rotate(present: &mut Present, sender: &PublicKey, action: &RotateK
     if node.operator != *sender {
         return Err(Refusal::NotOperator);
     }
-    if state.keys.contains(&action.key) || state.seat_keys.contains_key(&action.key) {
+    // Another's, or one for a seat, or registered in the staking module by a wallet.
+    if state.is_key_taken(&action.key) {
         return Err(Refusal::KeyTaken);
     }
     if !possession_holds(&action.key, state.network.chain_id, sender, &action.possession) {

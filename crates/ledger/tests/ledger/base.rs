@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What the test's genesis has on Base.
-const BRIDGED: u128 = 500 * OPG;
+pub const BRIDGED: u128 = 500 * OPG;
 
 fn sending(nonce: u64, to: EvmAddress, amount: u128) -> Vec<u8> {
     let input = IBridge::sendToBaseCall { to: Address::from(to.0) }.abi_encode().into();
@@ -30,27 +30,27 @@ fn mint(account: EvmAddress, amount: u128) -> Payout {
     Payout { kind: PayoutKind::Mint, account, amount }
 }
 
-fn burn(serial: u64, to: Beneficiary, amount: u128) -> Burn {
+pub fn burn(serial: u64, to: Beneficiary, amount: u128) -> Burn {
     Burn { serial, from: wallet(9), account: to.account(), amount }
 }
 
-fn to_bob(serial: u64, amount: u128) -> Burn {
+pub fn to_bob(serial: u64, amount: u128) -> Burn {
     burn(serial, Beneficiary::Key(public(BOB)), amount)
 }
 
-fn report(burns: &[Burn]) -> Action {
+pub fn report(burns: &[Burn]) -> Action {
     Action::ReportBurns(ReportBurns { burns: List::new(burns.to_vec()).unwrap() })
 }
 
-fn seen(world: &mut World, validators: &[u8], burns: &[Burn]) {
+pub fn seen(world: &mut World, validators: &[u8], burns: &[Burn]) {
     validators.iter().for_each(|validator| world.send(*validator, report(burns)).unwrap());
 }
 
-fn group_key(seed: u8) -> GroupKey {
+pub fn group_key(seed: u8) -> GroupKey {
     GroupKey(blst::min_sig::SecretKey::key_gen(&[seed; 32], &[]).unwrap().sk_to_pk().compress())
 }
 
-fn name(serial: u64, seed: u8) -> Action {
+pub fn name(serial: u64, seed: u8) -> Action {
     Action::NameKey(NameKey { serial, key: group_key(seed) })
 }
 
@@ -189,7 +189,10 @@ fn a_quorum_names_the_networks_next_key_and_the_state_says_so_for_ever() {
     let mut world = World::new();
     world.send(VALIDATORS[0], name(1, 9)).unwrap();
     assert_eq!(world.send(VALIDATORS[0], name(1, 9)), Err(Refusal::AlreadyVoted));
+    assert_eq!(world.ledger.named_keys().count(), 1);
     world.send(VALIDATORS[0], name(1, 8)).unwrap();
+    let named: Vec<_> = world.ledger.named_keys().map(|row| row.key).collect();
+    assert_eq!(named, [group_key(8)], "what nobody names any more is forgotten");
     world.send(VALIDATORS[1], name(1, 8)).unwrap();
     let none = world.ledger.prove_rotation(1, 0, certificate(0));
     assert_eq!(none, Err(BundleError::NotClosed { as_of: 0 }));

@@ -167,6 +167,11 @@ fn a_wallets_node_keeps_its_key_from_everybody_else() {
         models: List::default(),
     };
     assert_eq!(world.send(ALICE, Action::RegisterNode(register)), Err(Refusal::KeyTaken));
+    // Nor does it become another node's later key.
+    let by = crate::world::operator(WORKER);
+    let possession = protocol::transaction::prove_possession(&crate::world::key(200), crate::world::CHAIN, &by);
+    let rotation = protocol::transaction::RotateKey { node: node(WORKER), key: public(200), possession };
+    assert_eq!(world.send(WORKER + 100, Action::RotateKey(rotation)), Err(Refusal::KeyTaken));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod double_votes;
 mod epochs;
 mod floats;
 mod genesis;
+mod quorum;
 mod random;
 mod receipts;
 mod registry;

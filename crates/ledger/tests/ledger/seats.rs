@@ -1,27 +1,28 @@
 //! Seats in agreement: what validators announce, whom the ledger names, who sits, and what follows from it.
 
-use evm::modules::parameters;
-use ledger::{OPG, Refusal, Rules};
+use evm::modules::{parameters, staking};
+use ledger::{OPG, Refusal, Rules, address_of};
 use protocol::{
     Action, List, Role, Text,
+    registry::node_id,
     transaction::{Announce, RegisterNode, SEAT_KEYS_MAX, SeatKey, prove_possession},
 };
 
 use crate::{
     double_votes::{conflicts, show},
-    world::{ALICE, CHAIN, GATEWAY, STAKE, VALIDATORS, WORKER, World, key, node, public, restored, vote},
+    world::{ALICE, CHAIN, GATEWAY, STAKE, VALIDATORS, WORKER, World, key, module_call, node, public, restored, vote},
 };
 
-const ADDRESS: &str = "127.0.0.1:9000";
+pub const ADDRESS: &str = "127.0.0.1:9000";
 
-fn announce(by: u8, agreement: &str, seats: &[u8]) -> Action {
+pub fn announce(by: u8, agreement: &str, seats: &[u8]) -> Action {
     let seat =
         |seat: &u8| SeatKey { key: public(*seat), possession: prove_possession(&key(*seat), CHAIN, &public(by)) };
     let seats = List::new(seats.iter().map(seat).collect()).unwrap();
     Action::Announce(Announce { agreement: Text::new(agreement).unwrap(), seats })
 }
 
-fn fifth(world: &mut World) {
+pub fn fifth(world: &mut World) {
     let action = RegisterNode {
         role: Role::Validator,
         key: public(14),
@@ -106,6 +107,37 @@ fn what_cannot_be_announced_is_refused() {
     let too_many = Err(Refusal::TooManySeatKeys { found: SEAT_KEYS_MAX + 1, limit: SEAT_KEYS_MAX });
     assert_eq!(world.send(first, announce(first, ADDRESS, &many)), too_many);
     world.send(first, announce(first, ADDRESS, &many[1..])).unwrap();
+}
+
+/// A validator's key for a seat, registered afterwards as a node of its own.
+#[test]
+fn a_key_that_is_announced_and_registered_is_named_once_and_the_committee_changes() {
+    let mut world = World::new();
+    let first = VALIDATORS[0];
+    world.send(first, announce(first, ADDRESS, &[70, 71])).unwrap();
+    let operator = alloy_primitives::Address::from(address_of(&public(ALICE)).0);
+    let message = staking::possession_message(CHAIN, operator, Role::Validator);
+    let call = staking::IStaking::registerCall {
+        role: 1,
+        key: public(70).0.into(),
+        possession: key(70).sign(staking::POSSESSION_DOMAIN, &message).0.to_vec().into(),
+        commission: 0,
+        commissionMax: 0,
+        commissionStep: 0,
+    };
+    // Whoever sees both may refuse it; that it is refused is not what the committee stands on.
+    let _: Result<(), _> = world.send(ALICE, module_call(staking::ADDRESS, 3 * STAKE, &call));
+    world.epochs(u64::from(Rules::default().term_epochs));
+    let seats = world.ledger.named_seats();
+    let keys: Vec<_> = seats.iter().map(|seat| seat.key).collect();
+    assert_eq!(keys.iter().filter(|key| **key == public(70)).count(), 1, "named once");
+    assert_eq!((keys.len(), keys.iter().collect::<std::collections::BTreeSet<_>>().len()), (6, 6));
+    world.ledger.seat(1, &keys);
+    let sit = &world.ledger.network().seats;
+    assert!(
+        seats.iter().zip(sit.iter()).all(|(named, seat)| seat.node == node_id(&named.node)),
+        "by whom they are named"
+    );
 }
 
 #[test]
