@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod claim;
 mod climb;
 pub mod digest;
 pub mod history;
@@ -23,5 +24,6 @@ pub mod signing;
 pub mod sparse;
 pub mod threshold;
 
+pub use claim::Claim;
 pub use digest::{Digest, Hasher, hash};
 pub use signing::{PublicKey, Signature, SigningKey};

@@ -1,12 +1,16 @@
 //! Ed25519 signatures (RFC 8032) over a domain and a message, checked strictly.
 //!
-//! Strict checking refuses small-order keys and non-canonical encodings, so that all verifiers agree on every input.
+//! Strict checking refuses small-order points and non-canonical encodings, so that all verifiers agree on every input; `claim` has the
+//! equation.
 
 use std::fmt;
 
 use ed25519_dalek::Signer as _;
 
-use crate::digest::{hash, read_hex, write_hex};
+use crate::{
+    claim::Claim,
+    digest::{hash, read_hex, write_hex},
+};
 
 /// An Ed25519 public key: 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -19,9 +23,7 @@ pub struct Signature(pub [u8; 64]);
 impl PublicKey {
     /// True only if the holder of this key signed `message` in `domain`.
     pub fn verifies(&self, domain: &'static str, message: &[u8], signature: &Signature) -> bool {
-        let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&self.0) else { return false };
-        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(&signed_bytes(domain, message), &signature).is_ok()
+        Claim::new(self, domain, message, signature).holds()
     }
 
     pub fn from_hex(text: &str) -> Option<Self> {
@@ -54,7 +56,7 @@ impl SigningKey {
 }
 
 /// What is signed is a digest in its own domain, so a signature for one purpose is none for another.
-fn signed_bytes(domain: &'static str, message: &[u8]) -> [u8; 32] {
+pub(crate) fn signed_bytes(domain: &'static str, message: &[u8]) -> [u8; 32] {
     hash(domain, &[message]).0
 }
 
