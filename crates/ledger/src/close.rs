@@ -1,6 +1,7 @@
 //! Closing an epoch: deadlines that end with it, then the roots over what it did and what it left.
 
 use alloy_primitives::Address;
+use crypto::merkle::SumNode;
 use evm::modules::staking::Fill;
 use protocol::{Digest, EpochRecord, Version};
 
@@ -40,7 +41,7 @@ pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord
 
 fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochRecord {
     let (open, state) = (&present.open, &present.state);
-    let leaf = |id: &Digest| state.receipts.get(id).map(|signed| signed.receipt.leaf());
+    let leaf = |id: &Digest| state.receipts.get(id).map(|signed| SumNode::leaf(id, signed.receipt.charge));
     let leaves: Vec<_> = open.receipts.iter().filter_map(leaf).collect();
     let receipts = sum_root(&leaves);
     EpochRecord {

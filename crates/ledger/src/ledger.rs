@@ -11,7 +11,7 @@ use crate::{
     duty,
     executed::{Executed, Outcome},
     genesis::{Genesis, GenesisError},
-    ordered::{Ordered, TRANSACTION_BYTES_MAX},
+    ordered::{Checked, Ordered, TRANSACTION_BYTES_MAX},
     present::{OpenEpoch, Present},
     refusal::Refusal,
     settle::take_sendings,
@@ -92,7 +92,7 @@ impl Ledger {
         for (index, ordered) in transactions.into_iter().enumerate() {
             let id = ordered.id();
             let result = match ordered {
-                Ordered::Native { signed, is_signed } => self.transact(*signed, is_signed),
+                Ordered::Native(checked) => self.transact(checked),
                 Ordered::Ethereum(transaction) => {
                     ethereum.push((index, transaction));
                     Ok(())
@@ -141,12 +141,12 @@ impl Ledger {
         closed
     }
 
-    fn transact(&mut self, signed: SignedTransaction, is_signed: bool) -> Result<(), Refusal> {
-        self.admissible(&signed.transaction)?;
-        if !is_signed {
+    fn transact(&mut self, checked: Checked) -> Result<(), Refusal> {
+        self.admissible(checked.transaction())?;
+        if !checked.is_signed() {
             return Err(Refusal::BadSignature);
         }
-        let (sender, given) = (signed.transaction.sender, signed.transaction.nonce);
+        let (sender, given) = (checked.transaction().sender, checked.transaction().nonce);
         let next = self.present.state.nonce(&sender);
         if given > next {
             return Err(Refusal::NonceTooHigh { given, next });
@@ -154,7 +154,8 @@ impl Ledger {
         // Used up even if the action is refused: else what follows would wait for it for ever, and a refused transaction could
         // be executed much later, when nobody expects it.
         self.present.state.count(&sender);
-        actions::apply(&mut self.present, &sender, signed.transaction.action)
+        let (action, receipts) = checked.into_parts();
+        actions::apply(&mut self.present, &sender, action, &receipts)
     }
 
     /// What the mempool asks before it keeps a native transaction and shows it to others.
@@ -167,14 +168,14 @@ impl Ledger {
         if !signed.signature_holds() {
             return Err(Refusal::BadSignature);
         }
-        self.admit_signed(signed)
+        self.admit_signed(&signed.transaction)
     }
 
     /// The same for one whose signature holds: what is left to ask is quick.
-    pub fn admit_signed(&self, signed: &SignedTransaction) -> Result<(), Refusal> {
-        self.admissible(&signed.transaction)?;
-        let given = signed.transaction.nonce;
-        let next = self.present.state.nonce(&signed.transaction.sender);
+    pub fn admit_signed(&self, transaction: &Transaction) -> Result<(), Refusal> {
+        self.admissible(transaction)?;
+        let given = transaction.nonce;
+        let next = self.present.state.nonce(&transaction.sender);
         if given >= next.saturating_add(NONCE_WINDOW) {
             return Err(Refusal::NonceTooHigh { given, next });
         }

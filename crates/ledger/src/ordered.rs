@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use crypto::Claim;
 use evm::Chain;
-use protocol::{Canonical as _, Digest, SignedTransaction, request::OPENING_BYTES_MAX};
+use protocol::{Action, Digest, SignedReceipt, SignedTransaction, Transaction, request::OPENING_BYTES_MAX};
 
 use crate::refusal::Refusal;
 
@@ -31,14 +32,98 @@ impl Kind {
     }
 }
 
+/// A native transaction, read. Nothing that it says of signatures is looked at yet.
+#[derive(Clone, Debug)]
+pub struct Native {
+    signed: SignedTransaction,
+    id: Digest,
+    claim: Claim,
+    /// Ids of the receipts that it posts, in order, and what their signatures claim.
+    receipts: Vec<(Digest, Claim)>,
+}
+
+impl Native {
+    /// Reads its bytes.
+    pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        if bytes.len() > TRANSACTION_BYTES_MAX {
+            return Err(Refusal::TooLarge { found: bytes.len(), limit: TRANSACTION_BYTES_MAX });
+        }
+        let (signed, id, claim) = SignedTransaction::identified(bytes).map_err(Refusal::Malformed)?;
+        let mut receipts = Vec::new();
+        if let Action::PostReceipts(batch) = &signed.transaction.action {
+            receipts.extend(batch.receipts.iter().map(SignedReceipt::identified));
+        }
+        Ok(Self { signed, id, claim, receipts })
+    }
+
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    pub fn transaction(&self) -> &Transaction {
+        &self.signed.transaction
+    }
+
+    /// Whether its sender signed it.
+    pub fn is_signed(&self) -> bool {
+        self.claim.holds()
+    }
+
+    /// How many signatures are in it.
+    pub fn signatures(&self) -> usize {
+        self.receipts.len().saturating_add(1)
+    }
+}
+
+/// A native transaction, and what came of the claims in it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    native: Arc<Native>,
+    is_signed: bool,
+    /// Of each of its receipts, whether its worker signed it.
+    receipts: Vec<bool>,
+}
+
+impl Checked {
+    /// Checks all signatures of many at once. Judged they are where senders and workers are known.
+    pub fn all(natives: Vec<Arc<Native>>) -> Vec<Self> {
+        let receipts = |native: &Arc<Native>| native.receipts.iter().map(|(_, claim)| *claim).collect::<Vec<_>>();
+        let claims: Vec<Claim> =
+            natives.iter().flat_map(|native| std::iter::once(native.claim).chain(receipts(native))).collect();
+        let mut verdicts = Claim::all(&claims).into_iter();
+        let checked = |native: Arc<Native>| {
+            let is_signed = verdicts.next().unwrap_or(false);
+            let receipts = verdicts.by_ref().take(native.receipts.len()).collect();
+            Self { native, is_signed, receipts }
+        };
+        natives.into_iter().map(checked).collect()
+    }
+
+    pub(crate) fn is_signed(&self) -> bool {
+        self.is_signed
+    }
+
+    pub(crate) fn transaction(&self) -> &Transaction {
+        &self.native.signed.transaction
+    }
+
+    /// What it does, and what is known of the receipts that it posts: id, and whether it is signed.
+    pub(crate) fn into_parts(self) -> (Action, Vec<(Digest, bool)>) {
+        let ids = self.native.receipts.iter().map(|(id, _)| *id);
+        let receipts = ids.zip(self.receipts).collect();
+        // Where nobody else holds it, nothing is copied.
+        let action = match Arc::try_unwrap(self.native) {
+            Ok(native) => native.signed.transaction.action,
+            Err(shared) => shared.signed.transaction.action.clone(),
+        };
+        (action, receipts)
+    }
+}
+
 /// A transaction, read.
 #[derive(Clone, Debug)]
 pub enum Ordered {
-    Native {
-        signed: Box<SignedTransaction>,
-        /// Whether the sender signed it: looked at here, once, and judged where the sender is known.
-        is_signed: bool,
-    },
+    Native(Checked),
     Ethereum(Arc<evm::Transaction>),
     /// No transaction of this chain.
     Unreadable(Refusal),
@@ -48,8 +133,10 @@ impl Ordered {
     /// Reads the bytes of one.
     pub fn read(bytes: &[u8], chain: &Chain) -> Self {
         match Kind::of(bytes) {
-            Kind::Native => match read_native(bytes) {
-                Ok(signed) => Self::native(signed),
+            Kind::Native => match Native::read(bytes) {
+                Ok(native) => Checked::all(vec![Arc::new(native)])
+                    .pop()
+                    .map_or(Self::Unreadable(Refusal::BadSignature), Self::Native),
                 Err(refusal) => Self::Unreadable(refusal),
             },
             Kind::Ethereum => match evm::Transaction::decode(bytes, chain) {
@@ -59,24 +146,12 @@ impl Ordered {
         }
     }
 
-    pub fn native(signed: SignedTransaction) -> Self {
-        let is_signed = signed.signature_holds();
-        Self::Native { signed: Box::new(signed), is_signed }
-    }
-
     /// By what clients ask for it; absent where the bytes were no transaction.
     pub fn id(&self) -> Option<Digest> {
         match self {
-            Self::Native { signed, .. } => Some(signed.transaction.id()),
+            Self::Native(checked) => Some(checked.native.id),
             Self::Ethereum(transaction) => Some(Digest(transaction.hash().0)),
             Self::Unreadable(_) => None,
         }
     }
-}
-
-fn read_native(bytes: &[u8]) -> Result<SignedTransaction, Refusal> {
-    if bytes.len() > TRANSACTION_BYTES_MAX {
-        return Err(Refusal::TooLarge { found: bytes.len(), limit: TRANSACTION_BYTES_MAX });
-    }
-    SignedTransaction::decode(bytes).map_err(Refusal::Malformed)
 }

@@ -1,6 +1,6 @@
 //! The receipt: what a worker signs about one answer, made to be read years later (`specs/receipt.md`).
 
-use crypto::{Digest, PublicKey, Signature, SigningKey, merkle::SumNode};
+use crypto::{Claim, Digest, PublicKey, Signature, SigningKey, hash, merkle::SumNode};
 
 use thiserror::Error;
 
@@ -170,7 +170,19 @@ impl Payment {
 impl SignedReceipt {
     /// True only if the key that the receipt names signed it.
     pub fn signature_holds(&self) -> bool {
-        self.receipt.worker_key.verifies(SIGNATURE_DOMAIN, &self.receipt.encode(), &self.signature)
+        self.claim().holds()
+    }
+
+    /// What its signature claims, to be checked among others.
+    pub fn claim(&self) -> Claim {
+        self.identified().1
+    }
+
+    /// The receipt's id and what its signature claims, by one encoding.
+    pub fn identified(&self) -> (Digest, Claim) {
+        let bytes = self.receipt.encode();
+        let claim = Claim::new(&self.receipt.worker_key, SIGNATURE_DOMAIN, &bytes, &self.signature);
+        (hash(Receipt::DOMAIN, &[&bytes]), claim)
     }
 }
 

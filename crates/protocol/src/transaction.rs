@@ -1,11 +1,11 @@
 //! What changes the ledger: one signed action a transaction.
 
-use crypto::{Digest, PublicKey, Signature, SigningKey, threshold::GroupKey};
+use crypto::{Claim, Digest, PublicKey, Signature, SigningKey, hash, threshold::GroupKey};
 
 use crate::{
     Amount,
     bounded::{Bytes, List, Text},
-    canonical::{Canonical, Noun, Version},
+    canonical::{Canonical, DecodeError, Noun, Reader, Version},
     nouns::{choice, record},
     receipt::{Opening, SignedReceipt},
     registry::Role,
@@ -182,6 +182,25 @@ impl SignedTransaction {
     pub fn signature_holds(&self) -> bool {
         let transaction = &self.transaction;
         transaction.sender.verifies(SIGNATURE_DOMAIN, &transaction.encode(), &self.signature)
+    }
+
+    /// Decodes `bytes`, and gives with them the transaction's id and what its signature claims: all without encoding it again.
+    pub fn identified(bytes: &[u8]) -> Result<(Self, Digest, Claim), DecodeError> {
+        let signed = Self::decode(bytes)?;
+        // One noun, one encoding: what stands before the signature is the transaction's.
+        let own =
+            bytes.len().checked_sub(signed.signature.0.len()).and_then(|end| bytes.get(..end)).unwrap_or_default();
+        let claim = Claim::new(&signed.transaction.sender, SIGNATURE_DOMAIN, own, &signed.signature);
+        let id = hash(Transaction::DOMAIN, &[own]);
+        Ok((signed, id, claim))
+    }
+
+    /// Sender and nonce of what may be a transaction's bytes: to look for it among those that are known, before anything else is read.
+    pub fn place(bytes: &[u8]) -> Option<(PublicKey, u64)> {
+        let mut reader = Reader::new(bytes);
+        Version::<1>::read(&mut reader).ok()?;
+        u64::read(&mut reader).ok()?;
+        Some((PublicKey::read(&mut reader).ok()?, u64::read(&mut reader).ok()?))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The four run in this process on loopback, with data in a temporary folder (`TMPDIR`); no signature that one has checked is known to
 //! another. Receipts are made and signed before time runs. Counted is what is in closed epochs on the last of the four, from the first batch sent
-//! on. `OG_BENCH_RECEIPTS` is how many.
+//! on. `OG_BENCH_RECEIPTS` is how many. Beside it the CPU time that each took, which says
+//! more than the rate where the machine has other work.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -175,6 +176,15 @@ async fn post(url: String, batches: Vec<Vec<u8>>) {
     }
 }
 
+/// CPU time of this process so far, where the system tells: of all four validators, and of the load, which is little.
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name in brackets, which may hold anything: user and system time are the twelfth and the thirteenth, in hundredths.
+    let mut times = text.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+    let mut next = || times.next()?.parse::<f64>().ok();
+    Some((next()? + next()?) / 100.0)
+}
+
 #[tokio::main]
 async fn main() {
     let wanted: u64 = std::env::var("OG_BENCH_RECEIPTS").map_or(100_000, |text| text.parse().unwrap());
@@ -186,7 +196,7 @@ async fn main() {
         made.into_iter().map(|made| made.join().unwrap()).collect()
     });
     let count = each / u64::from(WORKERS_EACH) * u64::from(WORKERS_EACH) * u64::from(GATEWAYS);
-    let began_at = Instant::now();
+    let (began_at, cpu_before) = (Instant::now(), cpu_seconds());
     let posting = validators.iter().zip(prepared).map(|(validator, batches)| post(validator.url(), batches));
     let posting = tokio::spawn(join_all(posting.collect::<Vec<_>>()));
     while validators.iter().map(anchored).min().unwrap_or(0) < count {
@@ -194,7 +204,11 @@ async fn main() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let took = began_at.elapsed().as_secs_f64();
+    let cpu = cpu_seconds().zip(cpu_before).map(|(after, before)| after - before);
     posting.await.unwrap();
     println!("receipts {count}\nreceipts_per_second {:.0}", count as f64 / took);
+    if let Some(cpu) = cpu {
+        println!("cpu_us_per_receipt {:.1}", cpu * 1e6 / count as f64);
+    }
     join_all(validators.into_iter().map(Validator::stop)).await;
 }

@@ -12,7 +12,7 @@ use std::{
 
 use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View};
 use evm::{Block, Chain, Transaction};
-use ledger::{Executed, Head, Kind, Ordered, Ran, Refusal};
+use ledger::{Executed, Head, Ordered, Ran, Refusal};
 use protocol::EvmAddress;
 use rpc::{Event, Hash, NodeError, SubmitError};
 use storage::{Change, Durable};
@@ -99,30 +99,24 @@ impl Ethereum {
         live.pool.nonce_after(&address, next).unwrap_or(next)
     }
 
-    /// Reads a block's transactions: known ones from the pool, the others on all cores.
-    pub fn read(&self, all: &[Vec<u8>]) -> Vec<Ordered> {
+    /// Reads wallets' transactions of a block: known ones from the pool, the others on all cores.
+    pub fn read(&self, all: &[&[u8]]) -> Vec<Ordered> {
         let mut read: Vec<Option<Ordered>> = {
             let live = self.view.live();
-            let known = |bytes: &Vec<u8>| {
-                let hash = (Kind::of(bytes) == Kind::Ethereum).then(|| evm::hash_of(bytes))?;
-                live.pool.get(&hash).map(Ordered::Ethereum)
-            };
-            all.iter().map(known).collect()
+            all.iter().map(|bytes| live.pool.get(&evm::hash_of(bytes)).map(Ordered::Ethereum)).collect()
         };
         let chain = *self.view.chain();
-        let mut unknown: Vec<(&Vec<u8>, &mut Option<Ordered>)> =
+        let mut unknown: Vec<(&&[u8], &mut Option<Ordered>)> =
             all.iter().zip(&mut read).filter(|(_, place)| place.is_none()).collect();
         on_all_cores(&mut unknown, |(bytes, place)| **place = Some(Ordered::read(bytes, &chain)));
         read.into_iter().flatten().collect()
     }
 
     /// Reads what others' nodes have shown, but for what is known here.
-    pub fn read_unknown(&self, all: &[Vec<u8>]) -> Vec<Ordered> {
-        let unknown: Vec<Vec<u8>> = {
+    pub fn read_unknown(&self, all: &[&[u8]]) -> Vec<Ordered> {
+        let unknown: Vec<&[u8]> = {
             let live = self.view.live();
-            let is_unknown =
-                |bytes: &&Vec<u8>| Kind::of(bytes) == Kind::Native || live.pool.get(&evm::hash_of(bytes)).is_none();
-            all.iter().filter(is_unknown).cloned().collect()
+            all.iter().copied().filter(|bytes| live.pool.get(&evm::hash_of(bytes)).is_none()).collect()
         };
         self.read(&unknown)
     }

@@ -12,6 +12,7 @@ mod lock;
 mod node;
 mod offer;
 mod pool;
+mod reading;
 mod relay;
 mod routes;
 mod seats;

@@ -13,12 +13,9 @@ use std::{
 };
 
 use blocks::Index;
-use consensus::{
-    Application, Block, EpochCertificate, FinalizedBlock, MAX_TRANSACTIONS, Requests, Seat, TRANSACTION_BUDGET_BYTES,
-    Turn,
-};
+use consensus::{Application, Block, EpochCertificate, FinalizedBlock, Requests, Seat, TRANSACTION_BUDGET_BYTES, Turn};
 use crypto::{SigningKey, threshold::GroupSignature};
-use ledger::{Event, Genesis, Heading, Kind, Ledger, Ordered, Refusal, TRANSACTION_BYTES_MAX};
+use ledger::{Event, Genesis, Heading, Kind, Ledger, Native, Ordered, Refusal, TRANSACTION_BYTES_MAX};
 use protocol::{
     Action, Burn, Bytes, Canonical as _, Certificate, Digest, List, NodeId, Noun as _, PublicKey, SignedTransaction,
     Transaction, Version,
@@ -33,7 +30,8 @@ use crate::{
     failure::NodeError,
     lock::locked,
     offer::Offers,
-    pool::{Pool, PoolRefusal},
+    pool::{Pool, PoolRefusal, filled},
+    reading,
     relay::{self, Inbox, Outbox},
     seats::Announcer,
     snapshot::Snapshots,
@@ -197,8 +195,9 @@ impl Node {
 
     /// Takes a transaction, shows it to the other validators and asks for a block.
     pub fn submit(&self, signed: &SignedTransaction) -> Result<Digest, SubmitError> {
-        let id = self.take(signed)?;
-        self.show(signed.encode());
+        let bytes = signed.encode();
+        let id = self.take(bytes.clone())?;
+        self.show(bytes);
         Ok(id)
     }
 
@@ -299,14 +298,15 @@ impl Node {
         locked(&self.certificates).get(&epoch).cloned()
     }
 
-    fn take(&self, signed: &SignedTransaction) -> Result<Digest, SubmitError> {
+    fn take(&self, bytes: Vec<u8>) -> Result<Digest, SubmitError> {
+        let native = Native::read(&bytes)?;
         // The cheap checks first, and no signature under the ledger's lock.
-        self.ledger().admissible(&signed.transaction)?;
-        if !signed.signature_holds() {
+        self.ledger().admissible(native.transaction())?;
+        if !native.is_signed() {
             return Err(Refusal::BadSignature.into());
         }
-        self.ledger().admit_signed(signed)?;
-        Ok(locked(&self.pool).add(signed)?)
+        self.ledger().admit_signed(native.transaction())?;
+        Ok(locked(&self.pool).add(native, bytes)?)
     }
 
     /// Takes a wallet's transaction, shows it to the other validators and asks for a block. What it gives tells when a crash
@@ -350,16 +350,22 @@ impl Node {
             return;
         };
         let mut is_news = false;
-        for ordered in self.ethereum.read_unknown(&transactions) {
-            let taken = match ordered {
-                Ordered::Native { signed, .. } => self.take(&signed).map(|_| ()).map_err(|error| error.to_string()),
+        let mut note = |taken: Result<(), String>| match taken {
+            Ok(()) => is_news = true,
+            Err(refusal) => tracing::debug!(refusal, "shared transaction refused"),
+        };
+        let (natives, wallets): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
+            transactions.into_iter().partition(|bytes| Kind::of(bytes) == Kind::Native);
+        for bytes in natives {
+            note(self.take(bytes).map(|_| ()).map_err(|error| error.to_string()));
+        }
+        let wallets: Vec<&[u8]> = wallets.iter().map(Vec::as_slice).collect();
+        for ordered in self.ethereum.read_unknown(&wallets) {
+            note(match ordered {
                 Ordered::Ethereum(transaction) => self.ethereum.admit(&transaction).map_err(|error| error.to_string()),
                 Ordered::Unreadable(refusal) => Err(refusal.to_string()),
-            };
-            match taken {
-                Ok(()) => is_news = true,
-                Err(refusal) => tracing::debug!(refusal, "shared transaction refused"),
-            }
+                Ordered::Native(_) => Err("not a wallet's".to_owned()),
+            });
         }
         if let Some(requests) = self.requests.get().filter(|_| is_news) {
             requests.wake();
@@ -369,7 +375,7 @@ impl Node {
     fn execute(&self, block: &Block) {
         let heading =
             Heading { height: block.height(), time_ms: block.time_ms(), proposer: PublicKey(block.proposer()) };
-        let read = self.ethereum.read(block.transactions());
+        let read = reading::read(block.transactions(), &self.pool, &self.ethereum);
         let begun = self.on_newest_base(|ledger| ledger.begin(heading, read));
         let ran = match begun {
             // What executes wallets' transactions holds no lock.
@@ -430,14 +436,13 @@ impl Node {
         }
     }
 
-    /// Bytes of blocks that are not executed yet, by what they are asked for.
-    fn promised(turn: &Turn<'_>) -> (BTreeSet<Digest>, HashSet<rpc::Hash>) {
+    /// What of the pools is in blocks that are not executed yet, by what it is asked for.
+    fn promised(&self, turn: &Turn<'_>) -> (BTreeSet<Digest>, HashSet<rpc::Hash>) {
         let (mut natives, mut wallets) = (BTreeSet::new(), HashSet::new());
+        let pool = locked(&self.pool);
         for bytes in turn.unfinalized.iter().flat_map(|block| block.transactions()) {
             match Kind::of(bytes) {
-                Kind::Native => {
-                    natives.extend(SignedTransaction::decode(bytes).ok().map(|signed| signed.transaction.id()));
-                }
+                Kind::Native => natives.extend(pool.find(bytes)),
                 Kind::Ethereum => {
                     wallets.insert(evm::hash_of(bytes));
                 }
@@ -504,7 +509,7 @@ impl Application for Node {
         if turn.parent_height.saturating_sub(self.ledger().height()) > LAG_MAX {
             return Vec::new();
         }
-        let (natives, wallets) = Self::promised(turn);
+        let (natives, wallets) = self.promised(turn);
         let take_natives = |count, bytes| {
             let ledger = self.ledger();
             let next = |sender: &_| ledger.nonce(sender);
@@ -520,7 +525,13 @@ impl Application for Node {
     }
 
     fn check(&self, block: &Block) -> bool {
-        block.transactions().iter().all(|bytes| match Kind::of(bytes) {
+        let is_known: Vec<bool> = {
+            let pool = locked(&self.pool);
+            block.transactions().iter().map(|bytes| pool.find(bytes).is_some()).collect()
+        };
+        block.transactions().iter().zip(is_known).all(|(bytes, is_known)| match Kind::of(bytes) {
+            // It was read when it came in.
+            Kind::Native if is_known => true,
             Kind::Native => {
                 bytes.len() <= TRANSACTION_BYTES_MAX
                     && SignedTransaction::decode(bytes).is_ok_and(|signed| signed.transaction.chain_id == self.chain_id)
@@ -579,17 +590,4 @@ impl Application for Node {
             self.show_conflicts();
         }
     }
-}
-
-/// A block of what one gives, and then of what the other gives for the rest.
-fn filled(
-    budget: usize,
-    first: impl FnOnce(usize, usize) -> Vec<Vec<u8>>,
-    second: impl FnOnce(usize, usize) -> Vec<Vec<u8>>,
-) -> Vec<Vec<u8>> {
-    let mut taken = first(MAX_TRANSACTIONS, budget);
-    let used: usize = taken.iter().map(|bytes| bytes.len() + 5).sum();
-    let count = MAX_TRANSACTIONS.saturating_sub(taken.len());
-    taken.extend(second(count, budget.saturating_sub(used)));
-    taken
 }

@@ -1,8 +1,11 @@
 //! Transactions that wait for a block: numbered per sender, bounded per sender and in all. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use protocol::{Canonical as _, Digest, PublicKey, SignedTransaction};
+use consensus::MAX_TRANSACTIONS;
+use ledger::Native;
+use protocol::{Digest, PublicKey, SignedTransaction};
 use thiserror::Error;
 
 /// Most transactions of one sender.
@@ -31,6 +34,8 @@ pub enum PoolRefusal {
 struct Pending {
     id: Digest,
     bytes: Vec<u8>,
+    /// As it was read when it came in, until a block brings it.
+    native: Option<Arc<Native>>,
 }
 
 /// The pool.
@@ -42,25 +47,38 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Takes a transaction that the ledger admits.
-    pub fn add(&mut self, signed: &SignedTransaction) -> Result<Digest, PoolRefusal> {
-        let bytes = signed.encode();
-        let (id, nonce) = (signed.transaction.id(), signed.transaction.nonce);
-        if let Some(known) = self.senders.get(&signed.transaction.sender).and_then(|queue| queue.get(&nonce)) {
+    /// Takes a transaction that the ledger admits, read from these bytes.
+    pub fn add(&mut self, native: Native, bytes: Vec<u8>) -> Result<Digest, PoolRefusal> {
+        let (id, sender, nonce) = (native.id(), native.transaction().sender, native.transaction().nonce);
+        if let Some(known) = self.senders.get(&sender).and_then(|queue| queue.get(&nonce)) {
             return Err(if known.id == id { PoolRefusal::AlreadyKnown } else { PoolRefusal::NonceTaken { nonce } });
         }
         if self.count >= POOL_MAX || self.bytes + bytes.len() > POOL_BYTES_MAX {
             return Err(PoolRefusal::Full);
         }
-        let queue = self.senders.entry(signed.transaction.sender).or_default();
+        let queue = self.senders.entry(sender).or_default();
         let used: usize = queue.values().map(|pending| pending.bytes.len()).sum();
         if queue.len() >= SENDER_MAX || used + bytes.len() > SENDER_BYTES_MAX {
             return Err(PoolRefusal::SenderFull);
         }
         self.count += 1;
         self.bytes += bytes.len();
-        queue.insert(nonce, Pending { id, bytes });
+        queue.insert(nonce, Pending { id, bytes, native: Some(Arc::new(native)) });
         Ok(id)
+    }
+
+    /// The id of the one that these are the bytes of.
+    pub fn find(&self, bytes: &[u8]) -> Option<Digest> {
+        let (sender, nonce) = SignedTransaction::place(bytes)?;
+        let pending = self.senders.get(&sender)?.get(&nonce)?;
+        (pending.bytes == bytes).then_some(pending.id)
+    }
+
+    /// The same one as it was read, for the block that brings it: given once.
+    pub fn take_read(&mut self, bytes: &[u8]) -> Option<Arc<Native>> {
+        let (sender, nonce) = SignedTransaction::place(bytes)?;
+        let pending = self.senders.get_mut(&sender)?.get_mut(&nonce)?;
+        if pending.bytes == bytes { pending.native.take() } else { None }
     }
 
     /// The first nonce from `next` on that no pending transaction of `sender` has.
@@ -129,12 +147,30 @@ impl Pool {
     }
 }
 
+/// A block of what one gives, and then of what the other gives for the rest.
+pub(crate) fn filled(
+    budget: usize,
+    first: impl FnOnce(usize, usize) -> Vec<Vec<u8>>,
+    second: impl FnOnce(usize, usize) -> Vec<Vec<u8>>,
+) -> Vec<Vec<u8>> {
+    let mut taken = first(MAX_TRANSACTIONS, budget);
+    let used: usize = taken.iter().map(|bytes| bytes.len() + 5).sum();
+    let count = MAX_TRANSACTIONS.saturating_sub(taken.len());
+    taken.extend(second(count, budget.saturating_sub(used)));
+    taken
+}
+
 #[cfg(test)]
 mod tests {
     use crypto::SigningKey;
-    use protocol::{Action, Transaction, Version, transaction::Transfer};
+    use protocol::{Action, Canonical as _, Transaction, Version, transaction::Transfer};
 
     use super::*;
+
+    fn add(pool: &mut Pool, signed: &SignedTransaction) -> Result<Digest, PoolRefusal> {
+        let bytes = signed.encode();
+        pool.add(Native::read(&bytes).unwrap(), bytes)
+    }
 
     fn transfer(sender: u8, nonce: u64, amount: u128) -> SignedTransaction {
         let key = SigningKey::from_seed(&[sender; 32]);
@@ -152,7 +188,7 @@ mod tests {
     fn senders_take_turns_and_gaps_wait() {
         let mut pool = Pool::default();
         for (sender, nonce) in [(1, 0), (1, 1), (1, 3), (2, 0), (3, 1)] {
-            pool.add(&transfer(sender, nonce, 1)).unwrap();
+            add(&mut pool, &transfer(sender, nonce, 1)).unwrap();
         }
         let order: Vec<u64> = taken(&pool, usize::MAX / 2, 0).iter().map(|(_, nonce)| *nonce).collect();
         assert_eq!(order, [0, 0, 1]);
@@ -169,7 +205,7 @@ mod tests {
         let mut pool = Pool::default();
         let size = transfer(1, 0, 1).encode().len() + 5;
         (0..5).for_each(|nonce| {
-            pool.add(&transfer(1, nonce, 1)).unwrap();
+            add(&mut pool, &transfer(1, nonce, 1)).unwrap();
         });
         assert_eq!(taken(&pool, 2 * size, 0).len(), 2);
         assert_eq!(taken(&pool, 2 * size - 1, 0).len(), 1);
@@ -182,7 +218,7 @@ mod tests {
     fn each_turn_begins_with_another_sender() {
         let mut pool = Pool::default();
         (1..=3).for_each(|sender| {
-            pool.add(&transfer(sender, 0, 1)).unwrap();
+            add(&mut pool, &transfer(sender, 0, 1)).unwrap();
         });
         let first = |turn| pool.take(turn, usize::MAX / 2, 1, &BTreeSet::new(), |_| 0);
         assert_ne!(first(0), first(1));
@@ -193,14 +229,30 @@ mod tests {
     #[test]
     fn what_is_known_taken_or_too_much_is_refused() {
         let mut pool = Pool::default();
-        pool.add(&transfer(1, 0, 1)).unwrap();
-        assert_eq!(pool.add(&transfer(1, 0, 1)), Err(PoolRefusal::AlreadyKnown));
-        assert_eq!(pool.add(&transfer(1, 0, 2)), Err(PoolRefusal::NonceTaken { nonce: 0 }));
+        add(&mut pool, &transfer(1, 0, 1)).unwrap();
+        assert_eq!(add(&mut pool, &transfer(1, 0, 1)), Err(PoolRefusal::AlreadyKnown));
+        assert_eq!(add(&mut pool, &transfer(1, 0, 2)), Err(PoolRefusal::NonceTaken { nonce: 0 }));
         for nonce in 1..SENDER_MAX as u64 {
-            pool.add(&transfer(1, nonce, 1)).unwrap();
+            add(&mut pool, &transfer(1, nonce, 1)).unwrap();
         }
-        assert_eq!(pool.add(&transfer(1, 99, 1)), Err(PoolRefusal::SenderFull));
+        assert_eq!(add(&mut pool, &transfer(1, 99, 1)), Err(PoolRefusal::SenderFull));
         pool.count = POOL_MAX;
-        assert_eq!(pool.add(&transfer(2, 0, 1)), Err(PoolRefusal::Full));
+        assert_eq!(add(&mut pool, &transfer(2, 0, 1)), Err(PoolRefusal::Full));
+    }
+
+    #[test]
+    fn what_a_block_brings_is_found_by_all_of_its_bytes_and_its_reading_given_once() {
+        let mut pool = Pool::default();
+        let signed = transfer(1, 0, 1);
+        let (id, bytes) = (add(&mut pool, &signed).unwrap(), signed.encode());
+        let others = [transfer(1, 0, 2).encode(), transfer(1, 1, 1).encode(), transfer(2, 0, 1).encode(), Vec::new()];
+        for other in others.iter().chain([&bytes[..bytes.len() - 1].to_vec()]) {
+            assert_eq!(pool.find(other), None);
+            assert!(pool.take_read(other).is_none());
+        }
+        assert_eq!(pool.find(&bytes), Some(id));
+        assert_eq!(pool.take_read(&bytes).unwrap().id(), id);
+        assert!(pool.take_read(&bytes).is_none());
+        assert_eq!(taken(&pool, usize::MAX / 2, 0).len(), 1, "it waits until it is executed");
     }
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use blocks::{Index, StateFile};
-use crypto::threshold::GroupKey;
+use crypto::{Claim, threshold::GroupKey};
 use ledger::Ledger;
 use network::Client;
 use protocol::{Digest, Noun as _, service::CertifiedEpoch};
@@ -196,7 +196,8 @@ impl Sync<'_> {
         }
         let is_false = |epoch| {
             let receipts = ledger.epoch_receipts(epoch).unwrap_or_default();
-            receipts.iter().any(|view| !view.receipt.signature_holds())
+            let claims: Vec<Claim> = receipts.iter().map(|view| view.receipt.claim()).collect();
+            Claim::all(&claims).contains(&false)
         };
         if (0..=epoch).any(is_false) {
             return Err(refused("a receipt in it is not signed".to_owned()));

@@ -14,19 +14,24 @@ mod transfer;
 pub(crate) use call::BLOCK_CALL_GAS;
 pub(crate) use registry::founding_of;
 
-use protocol::{Action, PublicKey};
+use protocol::{Action, Digest, PublicKey};
 
 use crate::{present::Present, refusal::Refusal};
 
-/// Executes what `sender` asks for.
-pub(crate) fn apply(present: &mut Present, sender: &PublicKey, action: Action) -> Result<(), Refusal> {
+/// Executes what `sender` asks for. `receipts` tells of each receipt that it posts the id, and whether its worker signed it.
+pub(crate) fn apply(
+    present: &mut Present,
+    sender: &PublicKey,
+    action: Action,
+    receipts: &[(Digest, bool)],
+) -> Result<(), Refusal> {
     match action {
         Action::Transfer(transfer) => transfer::apply(present, sender, &transfer),
         Action::RegisterNode(node) => registry::register(present, sender, node),
         Action::UpdateNode(update) => registry::update(present, sender, update),
         Action::RotateKey(rotation) => registry::rotate(present, sender, &rotation),
         Action::PublishModel(model) => model::publish(present, sender, model),
-        Action::PostReceipts(batch) => receipts::post(present, sender, batch),
+        Action::PostReceipts(batch) => receipts::post(present, sender, batch, receipts),
         Action::ReportAudit(report) => audit::report(present, sender, &report),
         Action::Challenge(challenge) => challenge::open(present, sender, challenge),
         Action::Respond(response) => challenge::respond(present, sender, response),

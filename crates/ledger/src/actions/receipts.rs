@@ -1,5 +1,7 @@
 //! Anchoring receipts: each stands on its own, so one bad receipt does not sink the others of its batch.
 
+use std::collections::BTreeMap;
+
 use crypto::hash;
 use protocol::{
     Digest, PublicKey, Receipt, ReceiptStatus, Role, SignedReceipt, Standing, registry::ModelKind,
@@ -14,16 +16,25 @@ use crate::{
     verdict::slash,
 };
 
-pub(super) fn post(present: &mut Present, sender: &PublicKey, batch: PostReceipts) -> Result<(), Refusal> {
+pub(super) fn post(
+    present: &mut Present,
+    sender: &PublicKey,
+    batch: PostReceipts,
+    read: &[(Digest, bool)],
+) -> Result<(), Refusal> {
     let gateway = present.acting(sender, Role::Gateway)?.node;
     if batch.receipts.is_empty() {
         return Err(Refusal::NoReceipts);
     }
-    for signed in batch.receipts.into_inner() {
-        let receipt = signed.receipt.id();
-        if let Err(refusal) = check(present, sender, receipt, &signed) {
+    let mut jailed = BTreeMap::new();
+    for (signed, (receipt, is_signed)) in batch.receipts.into_inner().into_iter().zip(read.iter().copied()) {
+        let worker = signed.receipt.worker;
+        let is_jailed = *jailed.entry(worker).or_insert_with(|| present.state.is_jailed(&worker));
+        if let Err(refusal) = check(present, sender, (receipt, is_signed, is_jailed), &signed) {
             if let Refusal::Equivocation { first, .. } = refusal {
                 keep_evidence(present, first, signed);
+                // The slash may have jailed it, and others with it.
+                jailed.clear();
             }
             present.events.push(Event::ReceiptRefused { receipt, refusal });
         } else {
@@ -33,7 +44,12 @@ pub(super) fn post(present: &mut Present, sender: &PublicKey, batch: PostReceipt
     Ok(())
 }
 
-fn check(present: &Present, sender: &PublicKey, id: Digest, signed: &SignedReceipt) -> Result<(), Refusal> {
+fn check(
+    present: &Present,
+    sender: &PublicKey,
+    (id, is_signed, is_jailed): (Digest, bool, bool),
+    signed: &SignedReceipt,
+) -> Result<(), Refusal> {
     let (receipt, network) = (&signed.receipt, &present.state.network);
     if receipt.chain_id != network.chain_id {
         return Err(Refusal::WrongChain { found: receipt.chain_id, expected: network.chain_id });
@@ -45,10 +61,13 @@ fn check(present: &Present, sender: &PublicKey, id: Digest, signed: &SignedRecei
         return Err(Refusal::AlreadyAnchored);
     }
     check_key(present, receipt)?;
-    if !signed.signature_holds() {
+    if !is_signed {
         return Err(Refusal::ReceiptSignature);
     }
     check_chain(present, id, receipt)?;
+    if is_jailed {
+        return Err(Refusal::Jailed);
+    }
     check_content(present, receipt)
 }
 
@@ -89,9 +108,6 @@ fn check_chain(present: &Present, id: Digest, receipt: &Receipt) -> Result<(), R
 
 fn check_content(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
     let (state, rules) = (&present.state, &present.state.network.rules);
-    if state.is_jailed(&receipt.worker) {
-        return Err(Refusal::Jailed);
-    }
     let model = state.models.get(&receipt.model).ok_or(Refusal::UnknownModel(receipt.model))?;
     check_form(model.kind, receipt)?;
     if receipt.spec_version > rules.spec_version {
