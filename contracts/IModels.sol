@@ -39,6 +39,10 @@ interface IModels {
         bool retired;
         /// Generations: one for a model without parents.
         uint8 depth;
+        /// 1 exact, 2 float: whether anybody can compute its answers again.
+        uint8 kind;
+        /// Published with nothing but a name: price, splits and lineage are not said yet.
+        bool bare;
         string name;
         string version;
         string licence;
@@ -52,7 +56,7 @@ interface IModels {
         uint256 amount;
     }
 
-    event ModelPublished(bytes32 indexed root, address indexed publisher, string name, string version);
+    event ModelPublished(bytes32 indexed root, address indexed publisher, uint8 kind, string name, string version);
     event PriceSet(bytes32 indexed root, Price price);
     event OfferSet(bytes32 indexed root, bool retired);
 
@@ -70,8 +74,17 @@ interface IModels {
     error ModelUnknown(bytes32 root);
     error PublisherOnly(address caller, address publisher);
     error AmountTooLarge(uint256 amount, uint256 most);
+    /// The root does not follow from this manifest.
+    error ManifestInvalid(bytes32 root, bytes32 manifest);
+    /// Others are made from the root already, so it can name no parents any more: lineage has no circles.
+    error ParentAlready(bytes32 root);
 
+    /// Publishes a model, once. Who published a root with nothing but a name, as the ledger's own action does, says the rest once, or only its
+    /// price.
     function publish(Publication calldata publication) external;
+    /// Publishes a model without an exact form, whose root follows from its manifest's digest. Whoever published the root as an
+    /// exact model has not published it: this one takes the place.
+    function publishFloat(Publication calldata publication, bytes32 manifest) external;
     function setPrice(bytes32 root, Price calldata price) external;
     /// Takes a model off the offer or puts it back. What it earned and what is made from it stays.
     function setRetired(bytes32 root, bool retired) external;

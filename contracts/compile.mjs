@@ -17,6 +17,10 @@ const sources = {};
 for (const name of readdirSync(join(here, "src")).sort()) {
   sources[`src/${name}`] = { content: readFileSync(join(here, "src", name), "utf8") };
 }
+// The modules' interfaces have no code, but whoever includes one must be able to.
+for (const name of readdirSync(here).filter((name) => name.endsWith(".sol")).sort()) {
+  sources[name] = { content: readFileSync(join(here, name), "utf8") };
+}
 const input = {
   language: "Solidity",
   sources,

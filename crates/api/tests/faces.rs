@@ -3,14 +3,14 @@
 
 use api::{Dialect, ENDPOINTS, Endpoint, face};
 use proptest::prelude::*;
-use protocol::{Digest, ModelRecord, PublicKey, Text, Value};
+use protocol::{Digest, EvmAddress, ModelRecord, Text, Value};
 
 fn record() -> ModelRecord {
     ModelRecord {
         root: Digest([1; 32]),
         name: Text::new("tiny \"one\"").unwrap(),
         kind: protocol::registry::ModelKind::Float,
-        publisher: PublicKey([2; 32]),
+        publisher: EvmAddress([2; 20]),
         published_epoch: 3,
         published_at_ms: u64::MAX,
     }

@@ -14,7 +14,9 @@ use crate::chain::Chain;
 use crate::history;
 use crate::machine;
 use crate::modules::governance::FoundTrust;
+use crate::modules::models::EnterModel;
 use crate::modules::parameters::SetParameter;
+use crate::modules::registry::{FoundRegistry, ListNode};
 use crate::modules::staking::{self, FoundNode, FoundPool, FoundTerms};
 use crate::modules::{self, SystemError, bridge, opg};
 use crate::overlay::Overlay;
@@ -49,6 +51,12 @@ pub struct Founding {
     pub parameters: Vec<SetParameter>,
     /// Nodes with their operators' stake, in the order of their registration.
     pub nodes: Vec<FoundNode>,
+    /// Models with a name, published before the nodes that serve them are listed.
+    pub models: Vec<EnterModel>,
+    /// Where these nodes are and what they serve.
+    pub listings: Vec<ListNode>,
+    /// How long retired keys answer for what they signed.
+    pub registry: FoundRegistry,
     /// Coins from which nodes are rewarded.
     pub reward_pool: u128,
     /// Coins that are on Base from the beginning, and locked here.
@@ -119,8 +127,15 @@ impl Genesis {
         for parameter in &self.founding.parameters {
             system::run(&mut machine, chain, parameter)?;
         }
+        system::run(&mut machine, chain, &self.founding.registry)?;
+        for model in &self.founding.models {
+            system::run(&mut machine, chain, model)?;
+        }
         for node in &self.founding.nodes {
             system::run(&mut machine, chain, node)?;
+        }
+        for listing in &self.founding.listings {
+            system::run(&mut machine, chain, listing)?;
         }
         system::run(&mut machine, chain, &FoundPool { coins: self.founding.reward_pool })?;
         system::run(&mut machine, chain, &FoundTerms)?;

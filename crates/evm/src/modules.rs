@@ -11,6 +11,8 @@ mod layout;
 pub mod models;
 pub mod opg;
 pub mod parameters;
+mod registered;
+pub mod registry;
 pub mod seats;
 pub mod staking;
 mod system;
@@ -51,6 +53,7 @@ pub static ALL: &[Module] = &[
     governance::MODULE,
     models::MODULE,
     bridge::MODULE,
+    registry::MODULE,
 ];
 
 /// One module.

@@ -7,10 +7,12 @@ mod stage;
 
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_sol_types::SolCall;
-use common::{Net, address, event, refused};
-use evm::modules::models::{ADDRESS, IModels};
+use common::{Net, address, event, refused, system_refused};
+use evm::modules::models::{ADDRESS, EnterModel, IModels};
 use evm::{Founding, StateRead as _};
 use proptest::prelude::*;
+use protocol::Digest;
+use protocol::registry::{ModelKind, float_root};
 
 fn net() -> Net {
     Net::founded(Founding::default())
@@ -173,6 +175,76 @@ fn an_income_goes_through_the_lineage_to_the_last_unit() {
     let amount = most + U256::ONE;
     let call = IModels::payoutsCall { root: root(1), amount };
     refused(&send(&mut net, 1, &call), &IModels::AmountTooLarge { amount, most });
+}
+
+fn bare(number: u8, kind: ModelKind) -> EnterModel {
+    EnterModel { root: root(number), publisher: address(1), kind, name: "sage".to_owned() }
+}
+
+#[test]
+fn who_published_a_bare_root_says_the_rest_once_and_nobody_else_does() {
+    let mut net = net();
+    net.does(&bare(1, ModelKind::Exact));
+    let told = ask(&net, &IModels::modelCall { root: root(1) });
+    assert_eq!((told.bare, told.kind, told.publisher, told.depth), (true, 1, address(1), 1));
+    let taken = IModels::RootPublished { root: root(1), publisher: address(1) };
+    refused(&publish(&mut net, 2, publication(1)), &taken);
+    system_refused(net.system(&bare(1, ModelKind::Exact)), &taken);
+    let wanted = IModels::Publication { splits: vec![split(3, 5)], ..publication(1) };
+    assert!(publish(&mut net, 1, wanted.clone()).succeeded());
+    let told = ask(&net, &IModels::modelCall { root: root(1) });
+    assert_eq!((told.bare, told.version.as_str(), told.splits.len()), (false, "1.1", 1));
+    refused(&publish(&mut net, 1, wanted), &taken);
+    assert_eq!(ask(&net, &IModels::modelCountCall {}), U256::ONE);
+    // A price alone is enough said too.
+    net.does(&bare(2, ModelKind::Exact));
+    let price = IModels::Price { perCall: 5, perInputToken: 0, perOutputToken: 0 };
+    assert!(send(&mut net, 1, &IModels::setPriceCall { root: root(2), price }).succeeded());
+    assert!(!ask(&net, &IModels::modelCall { root: root(2) }).bare);
+    let taken = IModels::RootPublished { root: root(2), publisher: address(1) };
+    refused(&publish(&mut net, 1, publication(2)), &taken);
+}
+
+#[test]
+fn a_root_that_others_are_made_from_takes_no_parents_any_more() {
+    let mut net = net();
+    net.does(&bare(1, ModelKind::Exact));
+    let child = IModels::Publication { parents: vec![parent(1, 500_000)], ..publication(2) };
+    assert!(publish(&mut net, 2, child).succeeded());
+    let circle = IModels::Publication { parents: vec![parent(2, 500_000)], ..publication(1) };
+    refused(&publish(&mut net, 1, circle), &IModels::ParentAlready { root: root(1) });
+    assert!(publish(&mut net, 1, publication(1)).succeeded());
+    assert_eq!(payouts(&net, 2, 10).len(), 2);
+}
+
+#[test]
+fn a_float_model_is_its_own_who_shows_what_it_was_made_of() {
+    let mut net = net();
+    let manifest = B256::repeat_byte(0xf1);
+    let float: B256 = float_root(&Digest(manifest.0)).0.into();
+    let wanted = |version: &str| IModels::Publication { root: float, version: version.to_owned(), ..publication(1) };
+    let shown = |version| IModels::publishFloatCall { publication: wanted(version), manifest };
+    // Somebody was first, as if it were exact, with contributors of its own choice.
+    let first = IModels::Publication { splits: vec![split(6, 7)], ..wanted("1") };
+    assert!(publish(&mut net, 2, first).succeeded());
+    let wrong = IModels::publishFloatCall { manifest: root(1), ..shown("1") };
+    let error = IModels::ManifestInvalid { root: float, manifest: root(1) };
+    refused(&send(&mut net, 1, &wrong), &error);
+    assert!(send(&mut net, 1, &shown("2")).succeeded());
+    let told = ask(&net, &IModels::modelCall { root: float });
+    assert_eq!((told.publisher, told.kind, told.version.as_str(), told.splits.len()), (address(1), 2, "2", 0));
+    let versions = |publisher| IModels::versionsCall {
+        publisher: address(publisher),
+        name: "sage".to_owned(),
+        from: U256::ZERO,
+        count: U256::MAX,
+    };
+    assert_eq!((ask(&net, &versions(1)), ask(&net, &versions(2))), (vec![float], vec![]));
+    // Its old place is free, and the root is taken for good.
+    assert!(publish(&mut net, 2, IModels::Publication { version: "1".to_owned(), ..publication(4) }).succeeded());
+    let taken = IModels::RootPublished { root: float, publisher: address(1) };
+    refused(&send(&mut net, 2, &shown("3")), &taken);
+    refused(&publish(&mut net, 1, wanted("3")), &taken);
 }
 
 /// The same publications give the same bytes, for ever.

@@ -420,7 +420,9 @@ async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
 async fn a_publisher_sees_what_its_models_earned_and_nobody_else_does() {
     let stage = paid(Behaviour::Honest).await;
     let key = crypto::SigningKey::from_seed(&[77; 32]);
-    stage.validator.change(|ledger| ledger.models.iter_mut().for_each(|model| model.publisher = key.public_key()));
+    let account = payments::Address::from_slice(&payments::keccak256(key.public_key().0)[12..]);
+    let publisher = protocol::EvmAddress(account.into_array());
+    stage.validator.change(|ledger| ledger.models.iter_mut().for_each(|model| model.publisher = publisher));
     until("its models are known", || true).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let answer = stage.ask(&stage.exact(1).await, "").await;

@@ -8,6 +8,7 @@ use alloy_primitives::B256;
 use evm::modules::{
     governance::{Enact, FindDue},
     parameters,
+    registry::BeginEpoch,
     staking::{self, BeginTerm, JailAbsent, Observe, Reward},
 };
 use protocol::{Amount, List, NodeId, PublicKey, registry::node_id};
@@ -37,6 +38,8 @@ struct Served {
 /// Begins a block: before its transactions, after the close that came before it.
 pub(crate) fn begin_block(present: &mut Present, proposer: &PublicKey, is_first_of_epoch: bool) {
     if is_first_of_epoch {
+        // The module has no bound on epochs, so this cannot fail.
+        let _: Result<(), _> = present.perform(&BeginEpoch(present.open.epoch));
         enact(present);
         let due = present.state.network.rules.term_of(present.open.epoch);
         let term = present.state.purse.read(staking::term).unwrap_or(due);

@@ -5,18 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use evm::{
     Chain, Founding,
     modules::{
+        models::EnterModel,
         parameters::{self, Parameter, SetParameter},
+        registry::{FoundRegistry, ListNode},
         staking,
     },
 };
 use protocol::{
     Amount, Digest, EvmAddress, KeyRecord, List, Milliseconds, ModelRecord, Noun as _, PublicKey, Role, Text, Version,
     record,
-    registry::{OPEN_END, form, node_id},
+    registry::{ModelKind, OPEN_END, form, node_id},
 };
 use thiserror::Error;
 
@@ -122,6 +124,7 @@ impl Genesis {
         let network = self.network()?;
         self.check_allocations()?;
         self.check_parameters()?;
+        self.check_models()?;
         self.check_nodes()?;
         let mut state = State::new(network, self.evm()?);
         for account in self.accounts.iter() {
@@ -133,8 +136,18 @@ impl Genesis {
         for allocation in self.allocations.iter() {
             state.allocations.put(allocation.record(self.time_ms));
         }
-        self.models.iter().try_for_each(|model| self.add_model(&mut state, model))?;
-        self.nodes.iter().try_for_each(|node| self.add_node(&mut state, node))?;
+        for model in self.models.iter() {
+            state.models.put(model.record(self.time_ms));
+        }
+        for node in self.nodes.iter() {
+            // An operator without a balance still has to be known, to rotate its node's key.
+            if !state.accounts.contains(&node.operator) {
+                state.accounts.put(AccountRecord { key: node.operator, nonce: 0 });
+            }
+            state.nodes.put(node.listed());
+            let (key, role) = (node.key, node.role);
+            state.add_key(KeyRecord { key, node: node_id(&key), role, valid_from: 0, valid_until: OPEN_END });
+        }
         Ok(state)
     }
 
@@ -200,7 +213,11 @@ impl Genesis {
         let nodes = self.nodes.iter().map(|node| founding_of(node.role, &node.key, &node.operator, node.stake));
         let set = |set: &GenesisParameter| SetParameter { name: set.name.to_string(), value: set.value };
         let parameters = self.parameters.iter().map(set).collect();
-        Founding { parameters, nodes: nodes.collect(), reward_pool, bridged: self.bridged, ..Founding::default() }
+        let registry = FoundRegistry { grace: self.rules.retired_epochs() };
+        let models = self.models.iter().map(GenesisModel::entered).collect();
+        let listings = self.nodes.iter().map(GenesisNode::listing).collect();
+        let (nodes, bridged) = (nodes.collect(), self.bridged);
+        Founding { parameters, nodes, models, listings, registry, reward_pool, bridged, ..Founding::default() }
     }
 
     /// What a parameter is in the beginning.
@@ -219,7 +236,19 @@ impl Genesis {
         bad.map_or(Ok(()), |set| Err(GenesisError::Parameter(set.name.to_string())))
     }
 
-    /// Keys and stakes, before the staking module sees them.
+    /// Models, before their module sees them.
+    fn check_models(&self) -> Result<(), GenesisError> {
+        let mut roots = BTreeSet::new();
+        for model in self.models.iter() {
+            if !roots.insert(model.root) {
+                return Err(GenesisError::RepeatedModel(model.root));
+            }
+            model.kind().ok_or(GenesisError::NotAFloatRoot(model.root))?;
+        }
+        Ok(())
+    }
+
+    /// Keys, stakes and what is served, before the modules see them.
     fn check_nodes(&self) -> Result<(), GenesisError> {
         let mut keys = BTreeSet::new();
         for node in self.nodes.iter() {
@@ -229,6 +258,15 @@ impl Genesis {
             let minimum = self.parameter(staking::self_stake(node.role));
             if node.stake < minimum {
                 return Err(GenesisError::StakeTooLow { node: node.key, stake: node.stake, minimum });
+            }
+            let mut models = BTreeSet::new();
+            for model in node.models.iter() {
+                if !self.models.iter().any(|listed| listed.root == *model) {
+                    return Err(GenesisError::UnknownModel { node: node.key, model: *model });
+                }
+                if !models.insert(model) {
+                    return Err(GenesisError::RepeatedModel(*model));
+                }
             }
         }
         Ok(())
@@ -245,56 +283,58 @@ impl Genesis {
         let supply = supply.and_then(|supply| supply.checked_add(self.bridged));
         supply.filter(|supply| *supply <= limit).ok_or(GenesisError::Supply { limit })
     }
+}
 
-    fn add_model(&self, state: &mut State, model: &GenesisModel) -> Result<(), GenesisError> {
-        if state.models.contains(&model.root) {
-            return Err(GenesisError::RepeatedModel(model.root));
+impl GenesisModel {
+    /// As the models module enters it.
+    fn entered(&self) -> EnterModel {
+        EnterModel {
+            root: B256::from(self.root.0),
+            publisher: Address::from(address_of(&self.publisher).0),
+            // Which was checked.
+            kind: self.kind().unwrap_or(ModelKind::Exact),
+            name: self.name.to_string(),
         }
-        state.models.put(ModelRecord {
-            root: model.root,
-            name: model.name.clone(),
-            kind: form(&model.root, model.float_manifest.as_ref()).ok_or(GenesisError::NotAFloatRoot(model.root))?,
-            publisher: model.publisher,
-            published_epoch: 0,
-            published_at_ms: self.time_ms,
-        });
-        Ok(())
     }
 
-    fn add_node(&self, state: &mut State, node: &GenesisNode) -> Result<(), GenesisError> {
-        let mut models = BTreeSet::new();
-        for model in node.models.iter() {
-            if !state.models.contains(model) {
-                return Err(GenesisError::UnknownModel { node: node.key, model: *model });
-            }
-            if !models.insert(model) {
-                return Err(GenesisError::RepeatedModel(*model));
-            }
+    fn kind(&self) -> Option<ModelKind> {
+        form(&self.root, self.float_manifest.as_ref())
+    }
+
+    /// As the ledger's table has it.
+    fn record(&self, time_ms: Milliseconds) -> ModelRecord {
+        ModelRecord {
+            root: self.root,
+            name: self.name.clone(),
+            kind: self.kind().unwrap_or(ModelKind::Exact),
+            publisher: address_of(&self.publisher),
+            published_epoch: 0,
+            published_at_ms: time_ms,
         }
-        // An operator without a balance still has to be known, to rotate its node's key.
-        if !state.accounts.contains(&node.operator) {
-            state.accounts.put(AccountRecord { key: node.operator, nonce: 0 });
+    }
+}
+
+impl GenesisNode {
+    /// As the ledger's table has it.
+    fn listed(&self) -> ListedNode {
+        let operator = address_of(&self.operator);
+        ListedNode {
+            node: node_id(&self.key),
+            role: self.role,
+            operator,
+            payout: operator,
+            endpoint: self.endpoint.clone(),
+            registered_epoch: 0,
+            models: self.models.clone(),
+            agreement: Text::default(),
+            seat_keys: List::default(),
         }
-        state.enter(
-            ListedNode {
-                node: node_id(&node.key),
-                role: node.role,
-                operator: node.operator,
-                endpoint: node.endpoint.clone(),
-                registered_epoch: 0,
-                models: node.models.clone(),
-                agreement: Text::default(),
-                seat_keys: List::default(),
-            },
-            KeyRecord {
-                key: node.key,
-                node: node_id(&node.key),
-                role: node.role,
-                valid_from: 0,
-                valid_until: OPEN_END,
-            },
-        );
-        Ok(())
+    }
+
+    /// As the registry lists it.
+    fn listing(&self) -> ListNode {
+        let models = self.models.iter().map(|root| B256::from(root.0)).collect();
+        ListNode { node: B256::from(node_id(&self.key).0), endpoint: self.endpoint.to_string(), models }
     }
 }
 

@@ -110,10 +110,12 @@ impl Ledger {
     }
 
     /// Takes over what the Ethereum part of the block that was begun has come to.
-    pub fn finish(&mut self, ran: Ran) -> Executed {
+    pub fn finish(&mut self, mut ran: Ran) -> Executed {
         self.present.state.purse.set_head(ran.after);
         if let Some(block) = &ran.block {
             take_sendings(&mut self.present.state, block);
+            self.present.follow_block(block);
+            ran.executed.events.append(&mut self.present.events);
         }
         ran.executed
     }

@@ -27,6 +27,7 @@ mod duty;
 mod event;
 mod evm_content;
 mod executed;
+mod follow;
 mod genesis;
 mod ledger;
 mod ordered;

@@ -1,7 +1,7 @@
 //! What actions act on: the state, the epoch that is open, and the list of what happened.
 
 use evm::modules::{SystemCall, SystemError};
-use protocol::{Amount, Digest, Milliseconds, PublicKey, Role, service::VerdictRecord};
+use protocol::{Amount, Digest, KeyRecord, Milliseconds, PublicKey, Role, service::VerdictRecord};
 
 use crate::{event::Event, records::ListedNode, refusal::Refusal, state::State};
 
@@ -62,7 +62,10 @@ impl OpenEpoch {
 impl Present {
     /// A deed of the ledger on a module, as of now.
     pub fn perform<C: SystemCall>(&mut self, call: &C) -> Result<C::Outcome, SystemError> {
-        self.state.purse.perform(self.open.time_ms, call)
+        let before = self.state.purse.logs().len();
+        let outcome = self.state.purse.perform(self.open.time_ms, call)?;
+        self.follow_logs(before);
+        Ok(outcome)
     }
 
     /// The node for which `key` acts now in `role`.
@@ -80,11 +83,18 @@ impl Present {
     /// The node whose valid key this is, jailed or not.
     pub fn acting_in_any_role(&self, key: &PublicKey) -> Result<&ListedNode, Refusal> {
         let record = self.state.keys.get(key).ok_or(Refusal::UnknownKey)?;
-        let epoch = self.open.epoch;
-        if !record.is_valid_in(epoch) {
-            return Err(Refusal::KeyNotValid { from: record.valid_from, until: record.valid_until, epoch });
+        let (from, until, epoch) = (record.valid_from, self.state.acts_until(record), self.open.epoch);
+        if !(from..until).contains(&epoch) {
+            return Err(Refusal::KeyNotValid { from, until, epoch });
         }
         self.state.nodes.get(&record.node).ok_or(Refusal::UnknownNode(record.node))
+    }
+
+    /// A key that may have signed a receipt that this epoch anchors: a worker's also for a while after its node acts by another.
+    pub fn signing(&self, key: &PublicKey) -> Result<&KeyRecord, Refusal> {
+        let record = self.state.keys.get(key).ok_or(Refusal::UnknownKey)?;
+        let (from, until, epoch) = (record.valid_from, record.valid_until, self.open.epoch);
+        if record.is_valid_in(epoch) { Ok(record) } else { Err(Refusal::KeyNotValid { from, until, epoch }) }
     }
 
     /// Refuses a receipt whose challenge window is over.

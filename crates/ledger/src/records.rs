@@ -39,11 +39,13 @@ record! {
 }
 
 record! {
-    /// A node as the ledger lists it: where it is and what it serves. Its stake and its standing are the staking module's.
+    /// A node as the registry in the EVM lists it: where it is and what it serves. Its stake and its standing are the staking
+    /// module's; where a validator's agreement is reached is said here alone.
     ListedNode {
         node: NodeId,
         role: Role,
-        operator: PublicKey,
+        operator: EvmAddress,
+        payout: EvmAddress,
         endpoint: Text<256>,
         registered_epoch: u64,
         models: List<Digest, 64>,

@@ -60,6 +60,13 @@ impl Rules {
         u32::try_from(term).unwrap_or(u32::MAX)
     }
 
+    /// Epochs in which a receipt can still be anchored after its worker acts by another key: as many as can pass until the last
+    /// that the old key signed is too old.
+    pub fn retired_epochs(&self) -> u64 {
+        let age = u64::from(self.receipt_age_ms).saturating_add(u64::from(self.clock_skew_ms));
+        age.checked_div(u64::from(self.epoch_ms)).unwrap_or(0).saturating_add(1)
+    }
+
     /// Epochs after an anchoring in which a worker may have to open the receipt: those in which it can be challenged,
     /// counted with the one that anchors it, and those in which a challenge as withheld can be answered.
     pub fn evidence_epochs(&self) -> u64 {

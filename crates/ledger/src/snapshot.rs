@@ -15,7 +15,7 @@ use crypto::{
 use evm::{Base, World};
 use protocol::{
     BridgeRecord, Bytes, Canonical, Digest, DuesRecord, EpochRecord, KeyRecord, KeyRotation, List, ModelRecord,
-    Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, SignedReceipt, Version, record, registry::OPEN_END,
+    Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, SignedReceipt, Version, record,
     service::VerdictRecord,
 };
 
@@ -34,7 +34,7 @@ use crate::{
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v6";
+const CHECKSUM: &str = "og/ledger/snapshot/v7";
 
 record! {
     EpochContent {
@@ -57,7 +57,7 @@ record! {
 }
 record! {
     Content {
-        version: Version<6>,
+        version: Version<7>,
         network: NetworkRecord,
         /// What the next block writes down of what was done before.
         deeds: DeedsRecord,
@@ -140,7 +140,7 @@ impl Ledger {
     /// Writes what `Content` reads but for the EVM.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        Version::<6>.write(out);
+        Version::<7>.write(out);
         state.network_at_close()?.write(out);
         state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
@@ -291,8 +291,7 @@ fn restore_derived(state: &mut State, openings: Vec<ReceiptOpening>) -> Result<(
         ensure(state.sequences.insert(place, *id).is_none(), "a sequence number")?;
         ensure(state.statuses.contains(id), "a receipt's status")?;
     }
-    let newest = state.keys.rows().filter(|key| key.valid_until == OPEN_END).map(|key| (key.node, key.key));
-    state.newest_keys = newest.collect();
+    state.keys_of = state.keys.rows().map(|key| ((key.node, key.valid_from), key.key)).collect();
     let seats = state.nodes.rows().flat_map(|node| node.seat_keys.iter().map(|key| (*key, node.node)));
     state.seat_keys = seats.collect();
     let mut previous = None;

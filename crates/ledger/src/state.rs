@@ -64,8 +64,8 @@ pub(crate) struct State {
     pub sequences: BTreeMap<(NodeId, u64), Digest>,
     /// Openings of challenges, until the epoch after their end closes.
     pub openings: BTreeMap<Digest, Opening>,
-    /// Each node's newest key.
-    pub newest_keys: BTreeMap<NodeId, PublicKey>,
+    /// Each node's keys by the epochs from which they act.
+    pub keys_of: BTreeMap<(NodeId, u64), PublicKey>,
     /// Whose the keys for seats are.
     pub seat_keys: BTreeMap<PublicKey, NodeId>,
     /// Payouts by settlement, and where each account has some.
@@ -104,7 +104,7 @@ impl State {
             receipts: BTreeMap::new(),
             sequences: BTreeMap::new(),
             openings: BTreeMap::new(),
-            newest_keys: BTreeMap::new(),
+            keys_of: BTreeMap::new(),
             seat_keys: BTreeMap::new(),
             payouts: BTreeMap::new(),
             payees: BTreeMap::new(),
@@ -221,18 +221,16 @@ impl State {
         (self.purse.settle().clone(), logs)
     }
 
-    /// Enters a node with its first key.
-    pub fn enter(&mut self, node: ListedNode, key: KeyRecord) {
-        self.nodes.put(node);
-        self.add_key(key);
-    }
-
     /// Adds a node's newest key.
     pub fn add_key(&mut self, key: KeyRecord) {
-        if key.valid_until == OPEN_END {
-            self.newest_keys.insert(key.node, key.key);
-        }
+        self.keys_of.insert((key.node, key.valid_from), key.key);
         self.keys.put(key);
+    }
+
+    /// First epoch in which the node of a key acts by the next one.
+    pub fn acts_until(&self, key: &KeyRecord) -> u64 {
+        let later = key.valid_from.saturating_add(1);
+        self.keys_of.range((key.node, later)..=(key.node, OPEN_END)).next().map_or(OPEN_END, |((_, from), _)| *from)
     }
 
     pub fn nonce(&self, key: &PublicKey) -> u64 {
@@ -303,6 +301,7 @@ impl State {
             node: listed.node,
             role: listed.role,
             operator: listed.operator,
+            payout: listed.payout,
             endpoint: listed.endpoint,
             stake: staked.map_or(0, |staked| staked.coins),
             slashed: staked.map_or(0, |staked| staked.slashed),

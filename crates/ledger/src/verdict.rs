@@ -15,7 +15,6 @@ use protocol::{Amount, Digest, NodeId, Standing, service::VerdictRecord};
 use crate::{
     event::{Event, Offence},
     present::Present,
-    purse::address_of,
     records::{AuditRecord, Ballot, ChallengeRecord},
     rules::part,
     shares::owe,
@@ -53,7 +52,7 @@ pub(crate) fn withhold(present: &mut Present, challenge: &ChallengeRecord) {
 fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     let (forfeit, to_worker) = forfeited(present, challenge);
     let worker = present.state.statuses.get(&challenge.receipt).map(|status| status.worker);
-    let paid = operator(present, worker).map(|operator| (operator, to_worker));
+    let paid = payee(present, worker).map(|payee| (payee, to_worker));
     let is_fault = !challenge.withheld;
     end_bond(present, challenge, EndBond { lost: forfeit, paid, is_fault, ..bond(challenge) });
     if is_fault {
@@ -153,7 +152,7 @@ fn condemn(present: &mut Present, challenge: &ChallengeRecord, offence: Offence,
     let status = present.state.statuses.get(&challenge.receipt);
     let anchored = status.map(|status| (status.worker, status.epoch));
     end_bond(present, challenge, bond(challenge));
-    let reporter = operator(present, Some(challenge.auditor));
+    let reporter = payee(present, Some(challenge.auditor));
     let amount = anchored.map_or(0, |(worker, epoch)| {
         let seen = Observe { node: B256::from(worker.0), audits_failed: 1, ..Observe::default() };
         let _: Result<(), _> = present.perform(&seen);
@@ -163,8 +162,9 @@ fn condemn(present: &mut Present, challenge: &ChallengeRecord, offence: Offence,
     decide(present, challenge.receipt, standing, amount);
 }
 
-fn operator(present: &Present, node: Option<NodeId>) -> Option<Address> {
-    present.state.nodes.get(&node?).map(|node| Address::from(address_of(&node.operator).0))
+/// Who is paid for what a node does.
+fn payee(present: &Present, node: Option<NodeId>) -> Option<Address> {
+    present.state.nodes.get(&node?).map(|node| Address::from(node.payout.0))
 }
 
 /// Auditors that reported the receipt as equal signed a falsehood.

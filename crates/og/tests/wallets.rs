@@ -43,6 +43,16 @@ fn clients_work_against_four_validators_and_a_crash_loses_nothing() {
     let said = run(python().arg(clients.join("web3_client.py")).args([&urls[0], secret]).arg(&clients));
     assert_eq!(said.code, 0, "{said:?}");
 
+    // The registries: the four validators and their company, and the ledger's open epoch, which moves.
+    let registry = |data: &str| {
+        let call = json!([{ "to": "0x0000000000000000000000000000000000000a08", "data": data }, "latest"]);
+        u64::from_str_radix(ask(&urls[0], "eth_call", &call).as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    };
+    let (node_count, epoch) = ("0x6da49b83", "0x900cf0cf");
+    assert!(registry(node_count) > 4);
+    let first = registry(epoch);
+    until("an epoch begins", || registry(epoch) > first);
+
     let count = ask(&urls[0], "eth_getTransactionCount", &json!([address, "finalized"]));
     let last = urls.last().unwrap();
     until("every validator has what one acknowledged", || {

@@ -6,6 +6,7 @@ use crate::{
     Amount, Milliseconds, NodeId,
     bounded::{List, Text},
     nouns::{record, words},
+    settlement::EvmAddress,
 };
 
 /// The `valid_until` of a key that has not been retired.
@@ -54,8 +55,10 @@ record! {
     NodeRecord {
         node: NodeId,
         role: Role,
-        /// The account that registered the node and owns its stake.
-        operator: PublicKey,
+        /// The account that registered the node and owns its stake; a ledger key's is the end of its Keccak-256.
+        operator: EvmAddress,
+        /// Who is paid for what the node does.
+        payout: EvmAddress,
         endpoint: Text<256>,
         stake: Amount,
         /// Sum of all slashes so far.
@@ -75,7 +78,8 @@ record! {
         role: Role,
         /// First epoch in which the key counts.
         valid_from: u64,
-        /// First epoch in which it no longer counts; `OPEN_END` while it does.
+        /// First epoch that anchors no receipt signed by it; `OPEN_END` while it is its node's newest. A worker's is later than
+        /// the epoch in which its node began to act by the next one.
         valid_until: u64,
     }
 }
@@ -86,7 +90,7 @@ record! {
         root: Digest,
         name: Text<128>,
         kind: ModelKind,
-        publisher: PublicKey,
+        publisher: EvmAddress,
         published_epoch: u64,
         published_at_ms: Milliseconds,
     }
@@ -130,13 +134,13 @@ pub mod state_key {
         hash("og/state/account/v1", &[&key.0])
     }
     pub fn node(node: &Digest) -> Digest {
-        hash("og/state/node/v2", &[&node.0])
+        hash("og/state/node/v3", &[&node.0])
     }
     pub fn signing_key(key: &PublicKey) -> Digest {
         hash("og/state/key/v1", &[&key.0])
     }
     pub fn model(root: &Digest) -> Digest {
-        hash("og/state/model/v1", &[&root.0])
+        hash("og/state/model/v2", &[&root.0])
     }
     pub fn receipt(id: &Digest) -> Digest {
         hash("og/state/receipt/v1", &[&id.0])

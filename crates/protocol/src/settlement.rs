@@ -3,6 +3,8 @@
 //! Each record stands in the ledger's state, so that the certificate of any later epoch vouches for it. `contracts/src/Settlement.sol`
 //! reads the same bytes at fixed places: every field here has a fixed width.
 
+use std::fmt;
+
 use crypto::{Digest, PublicKey, hash, merkle, merkle::SumNode, threshold::GroupKey};
 
 use crate::{
@@ -14,6 +16,14 @@ use crate::{
 /// An account on an EVM chain.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EvmAddress(pub [u8; 20]);
+
+/// As wallets write it, without the checksum of letters.
+impl fmt::Display for EvmAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("0x")?;
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
 
 words! {
     /// Where a payout comes from.

@@ -10,7 +10,7 @@ use network::{
     Noun, Refusal, Server,
     axum::{Router, extract::State, routing::post},
 };
-use protocol::{Digest, NodeRecord, Opening, PublicKey, Role, Text, registry::node_id, service::SignedOpeningRequest};
+use protocol::{Digest, EvmAddress, NodeRecord, Opening, Role, Text, registry::node_id, service::SignedOpeningRequest};
 
 use super::{Draft, auditor_key, key, loopback};
 
@@ -67,7 +67,8 @@ impl Worker {
         NodeRecord {
             node: node_id(&key(self.seed).public_key()),
             role: Role::Worker,
-            operator: PublicKey([2; 32]),
+            operator: EvmAddress([2; 20]),
+            payout: EvmAddress([2; 20]),
             endpoint: Text::new(self.server.url()).unwrap(),
             stake: 1 << 70,
             slashed: 0,

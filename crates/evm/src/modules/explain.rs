@@ -7,6 +7,7 @@ use super::governance::IGovernance;
 use super::models::IModels;
 use super::opg::IOPG;
 use super::parameters::IParameters;
+use super::registered::IRegistry;
 use super::seats::ISeats;
 use super::staking::{IStakedVotes, IStaking};
 use super::{IModule, SystemError};
@@ -27,6 +28,7 @@ pub fn explain(error: &SystemError) -> String {
         IGovernance::IGovernanceErrors::name_by_selector,
         IModels::IModelsErrors::name_by_selector,
         IBridge::IBridgeErrors::name_by_selector,
+        IRegistry::IRegistryErrors::name_by_selector,
     ];
     let name = names.iter().find_map(|name| name(*selector)).unwrap_or("an unknown error");
     let words: Vec<String> = arguments.chunks(32).map(readable).collect();

@@ -163,6 +163,19 @@ impl List {
         Ok(Some(moved).filter(|_| index != last))
     }
 
+    /// Makes these the elements; what was behind them is cleared.
+    pub fn replace(&self, frame: &mut Frame<'_>, elements: &[B256]) -> Result<(), Stop> {
+        let (before, start) = (self.len(frame)?, frame.elements(self.0)?);
+        let after = u64::try_from(elements.len()).unwrap_or(u64::MAX);
+        for (index, element) in (0..).zip(elements) {
+            frame.store(behind(start, index), (*element).into())?;
+        }
+        for index in after..before {
+            frame.store(behind(start, index), U256::ZERO)?;
+        }
+        if before == after { Ok(()) } else { frame.store(self.0, U256::from(after)) }
+    }
+
     /// At most `count` elements from `from` on.
     pub fn page(&self, frame: &mut Frame<'_>, from: U256, count: U256) -> Result<Vec<U256>, Stop> {
         let (len, start) = (self.len(frame)?, frame.elements(self.0)?);
@@ -173,22 +186,28 @@ impl List {
     }
 }
 
-/// A text that is written once, as Solidity keeps `string`.
+/// A text, as Solidity keeps `string`.
 pub(super) struct Text(pub U256);
 
 impl Text {
     pub fn set(&self, frame: &mut Frame<'_>, text: &str) -> Result<(), Stop> {
         let len = U256::from(text.len());
-        if text.len() < 32 {
-            return frame.store(self.0, padded(text.as_bytes()) | len.wrapping_shl(1));
+        let before = words(frame.load(self.0)?);
+        let chunks = if text.len() < 32 { [].chunks(32) } else { text.as_bytes().chunks(32) };
+        let after = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
+        if after == 0 {
+            frame.store(self.0, padded(text.as_bytes()) | len.wrapping_shl(1))?;
+        } else {
+            frame.store(self.0, len.wrapping_shl(1) | U256::ONE)?;
         }
-        frame.store(self.0, len.wrapping_shl(1) | U256::ONE)?;
-        let mut slot = frame.elements(self.0)?;
-        for chunk in text.as_bytes().chunks(32) {
-            frame.store(slot, padded(chunk))?;
-            slot = behind(slot, 1);
+        if after.max(before) == 0 {
+            return Ok(());
         }
-        Ok(())
+        let start = frame.elements(self.0)?;
+        for (index, chunk) in (0..).zip(chunks) {
+            frame.store(behind(start, index), padded(chunk))?;
+        }
+        (after..before).try_for_each(|index| frame.store(behind(start, index), U256::ZERO))
     }
 
     pub fn get(&self, frame: &mut Frame<'_>) -> Result<String, Stop> {
@@ -208,6 +227,11 @@ impl Text {
         bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+/// How many words a text has beside its own; none where it fits into that.
+fn words(word: U256) -> u64 {
+    if word.bit(0) { word.wrapping_shr(1).saturating_to::<u64>().div_ceil(32) } else { 0 }
 }
 
 /// At most 32 bytes at the high end of a word.

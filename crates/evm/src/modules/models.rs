@@ -11,7 +11,12 @@ mod records;
 use alloy_primitives::{Address, address};
 use alloy_sol_types::sol;
 
-use super::{Method, Module};
+use super::layout::List;
+use super::{Frame, Method, Module, Stop};
+
+pub(super) use faces::told;
+pub use publish::EnterModel;
+pub(super) use records::kind_of;
 
 sol!("../../contracts/IModels.sol");
 
@@ -23,6 +28,7 @@ pub const MODULE: Module = Module { name: "models", address: ADDRESS, methods: M
 
 static METHODS: &[Method] = &[
     publish::PUBLISH,
+    publish::PUBLISH_FLOAT,
     publish::SET_PRICE,
     publish::SET_RETIRED,
     faces::MODEL_COUNT,
@@ -32,6 +38,16 @@ static METHODS: &[Method] = &[
     faces::COST,
     divide::PAYOUTS,
 ];
+
+/// Every root, in this module's storage.
+pub(super) const fn list() -> List {
+    List(slots::MODEL_LIST)
+}
+
+/// Refuses a root that nobody published.
+pub(super) fn must_be_published(frame: &mut Frame<'_>, root: alloy_primitives::B256) -> Result<(), Stop> {
+    frame.within(ADDRESS, |frame| records::Model::get(frame, root).map(|_| ()))
+}
 
 /// Places in the module's storage, as Solidity would number its variables.
 mod slots {

@@ -29,12 +29,14 @@ use alloy_sol_types::sol;
 use super::{Method, Module};
 
 pub use bonds::{EndBond, PutUp};
+pub(super) use faces::{Seen, node_list, seen};
 pub use facts::Observe;
 pub use found::{Enroll, FoundNode};
 pub use jail::JailAbsent;
 pub use now::{Staked, reward_pool, spoken_for, staked, term};
 pub use offence::Offence;
 pub use penalty::{Slash, Slashed};
+pub(super) use register::{agrees, number_of, register, role_of};
 pub use register::{possession_message, self_stake};
 pub use rewards::{Fill, FoundPool, Reward};
 pub use term::{BeginTerm, FoundTerms};

@@ -11,7 +11,7 @@ use network::{
     now_ms,
 };
 use payments::price::Usage;
-use protocol::{Assurance, Digest, Input, ModelRecord, Prompt, PublicKey, Request};
+use protocol::{Assurance, Digest, EvmAddress, Input, ModelRecord, Prompt, Request};
 
 use crate::{http::refusal, payment::Bill, shared::Shared, vocabulary::Words};
 
@@ -25,7 +25,7 @@ pub struct Billed {
     request: Digest,
     model: Digest,
     model_name: String,
-    publisher: PublicKey,
+    publisher: EvmAddress,
     level: Assurance,
     most: Vec<Usage>,
     counted_input: u64,

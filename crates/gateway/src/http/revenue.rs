@@ -83,10 +83,11 @@ fn told(shared: &Shared, body: &[u8]) -> Result<Value, ApiError> {
 
 fn of_publisher(shared: &Shared, desk: &Desk, publisher: &PublicKey) -> Value {
     let (view, books) = (shared.directory.view(), desk.till.books());
+    let account: Address = holder(publisher);
     let name = |root: &Digest| {
         view.models
             .iter()
-            .find(|model| model.root == *root && model.publisher == *publisher)
+            .find(|model| model.root == *root && account == model.publisher.0)
             .map(|model| &model.name[..])
     };
     let rows = books.revenue().filter_map(|(root, day, opg, calls)| {
@@ -94,7 +95,6 @@ fn of_publisher(shared: &Shared, desk: &Desk, publisher: &PublicKey) -> Value {
         Some(json!({ "model": name, "model_root": root.to_string(), "day": date(day), "calls": calls, "opg": opg.to_string() }))
     });
     let rows: Vec<Value> = rows.collect();
-    let account: Address = holder(publisher);
     json!({
         "publisher": publisher.to_string(),
         "account": account.to_checksum(None),

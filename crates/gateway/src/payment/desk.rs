@@ -14,7 +14,7 @@ use payments::{
     signing::SignerKey,
     wire::{PaymentRequired, Resource},
 };
-use protocol::{Assurance, Digest, Milliseconds, PublicKey, Receipt};
+use protocol::{Assurance, Digest, EvmAddress, Milliseconds, PublicKey, Receipt};
 use thiserror::Error;
 
 use crate::{
@@ -71,7 +71,7 @@ pub struct Bill<'a> {
     pub request: Digest,
     pub model: Digest,
     pub model_name: &'a str,
-    pub publisher: PublicKey,
+    pub publisher: EvmAddress,
     pub level: Assurance,
     /// The most tokens that each answer of the call may use.
     pub most: &'a [Usage],
@@ -222,7 +222,7 @@ impl Desk {
         let rest = others.iter().try_fold(1_000_000_u32, |rest, share| rest.checked_sub(*share));
         let parts = vec![
             (Part::Worker, own, rest.unwrap_or(0)),
-            (Part::Publisher, holder(&bill.publisher), shares.publisher),
+            (Part::Publisher, Address::from(bill.publisher.0), shares.publisher),
             (Part::Auditors, shares.auditors_account.unwrap_or(own), shares.auditors),
             (Part::Protocol, shares.protocol_account.unwrap_or(own), shares.protocol),
             (Part::Burn, Address::ZERO, shares.burn),
@@ -230,11 +230,11 @@ impl Desk {
         Split::new(parts).unwrap_or_else(|_| nobody(own))
     }
 
-    /// Who is paid the worker's part: whoever runs it, else its key's own account.
+    /// Who is paid the worker's part: whom the registry names for it, else its key's own account.
     pub fn worker(&self, receipt: &Receipt) -> Holder {
         let view = self.directory.view();
         let worker = view.workers.iter().find(|worker| worker.node == receipt.worker);
-        Holder(holder(worker.map_or(&receipt.worker_key, |worker| &worker.operator)))
+        Holder(worker.map_or_else(|| holder(&receipt.worker_key), |worker| Address::from(worker.payout.0)))
     }
 
     /// Who shares the publisher's part of a model; zero where only its publisher does.

@@ -13,7 +13,7 @@ use protocol::{
 };
 use thiserror::Error;
 
-use crate::payment::desk::{Desk, holder};
+use crate::payment::desk::Desk;
 
 /// Why nothing was paid in this round.
 #[derive(Debug, Error)]
@@ -49,7 +49,6 @@ async fn round(desk: &Desk, sender: &Sender, ledger: &LedgerClient) -> Result<()
     let Some(paying) = under_way.filter(|paying| paying.number == expected) else { return Ok(()) };
     let payment = payment(&paying);
     let operator = ledger.node(&gateway).await?.operator;
-    let operator = EvmAddress(holder(&operator).into_array());
     let wanted = payment.shares.iter().map(|share| share.amount).fold(0, u128::saturating_add);
     let available = ledger.wallet(&format!("0x{}", hex(&operator))).await?.balance;
     if available < wanted {

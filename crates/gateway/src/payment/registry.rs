@@ -1,7 +1,6 @@
 //! What publishers wrote into the ledger's registry of models: prices and who earns. Read in the background, so that no call waits for it.
 //!
-//! A model that the registry does not know keeps the price that was configured, and its publisher's part goes to whoever published it on
-//! the ledger. So does a model that somebody else than that publisher wrote there first: a copier sets no price and takes no share.
+//! A model whose publisher has said no price there keeps the one that was configured, and the publisher's part is the publisher's alone.
 //! Where the ledger does not answer, what it said last counts.
 
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use protocol::{Digest, List};
 use crate::{
     payment::{
         chain::{ChainClient, ChainError},
-        desk::{Desk, holder},
+        desk::Desk,
         published::Published,
     },
     shared::Shared,
@@ -30,7 +29,7 @@ pub async fn keep(shared: Arc<Shared>, desk: Arc<Desk>) {
         let view = shared.directory.view();
         for model in &view.models {
             let root = model.root;
-            if let Err(error) = refresh(&ledger, &desk, &root, holder(&model.publisher)).await {
+            if let Err(error) = refresh(&ledger, &desk, &root, Address::from(model.publisher.0)).await {
                 tracing::debug!(%root, %error, "failed to read a model of the registry");
             }
         }
@@ -39,7 +38,7 @@ pub async fn keep(shared: Arc<Shared>, desk: Arc<Desk>) {
 }
 
 async fn refresh(ledger: &ChainClient, desk: &Desk, root: &Digest, publisher: Address) -> Result<(), ChainError> {
-    let is_offered = |model: &Registered| !model.is_retired && model.earners.publisher.0 == publisher;
+    let is_offered = |model: &Registered| !model.is_retired && !model.is_bare && model.earners.publisher.0 == publisher;
     let Some(model) = read(ledger, root).await?.filter(is_offered) else {
         desk.published.forget(root);
         return Ok(());

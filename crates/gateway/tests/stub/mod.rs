@@ -12,7 +12,7 @@ use std::{net::SocketAddr, time::Duration};
 use crypto::SigningKey;
 use gateway::{Config, Gateway, Pace};
 use protocol::{
-    Digest, ModelRecord, NodeRecord, PublicKey, Role, Text,
+    Digest, EvmAddress, ModelRecord, NodeRecord, Role, Text,
     registry::{ModelKind, node_id},
 };
 
@@ -47,7 +47,7 @@ pub fn models() -> Vec<ModelRecord> {
         kind: if root == WILD { ModelKind::Float } else { ModelKind::Exact },
         root,
         name: Text::new(name).unwrap(),
-        publisher: PublicKey([1; 32]),
+        publisher: EvmAddress([1; 20]),
         published_epoch: 1,
         published_at_ms: 1_700_000_000_000,
     };
@@ -58,7 +58,8 @@ pub fn node(key: &SigningKey, endpoint: &str) -> NodeRecord {
     NodeRecord {
         node: node_id(&key.public_key()),
         role: Role::Worker,
-        operator: PublicKey([2; 32]),
+        operator: EvmAddress([2; 20]),
+        payout: EvmAddress([2; 20]),
         endpoint: Text::new(endpoint).unwrap(),
         stake: 1 << 70,
         slashed: 0,

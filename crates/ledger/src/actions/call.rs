@@ -28,7 +28,9 @@ pub(super) fn apply(present: &mut Present, sender: &PublicKey, call: Call) -> Re
     }
     let (value, input) = (U256::from(call.value), call.input.into_inner().into());
     let call = ModuleCall { caller: Address::from(caller.0), module, value, input, gas: CALL_GAS };
+    let before = present.state.purse.logs().len();
     let (result, used) = present.state.purse.perform_call(present.open.time_ms, &call);
+    present.follow_logs(before);
     present.call_gas = present.call_gas.saturating_sub(used);
     result.map(drop).map_err(|error| Refusal::module(&error))
 }

@@ -3,13 +3,15 @@
 //! A root says whether its model has an exact form, to whoever sees what it was made of: nobody can publish an exact model as a
 //! float one. A float model published as exact fools nobody for long: each of its receipts is false (`specs/float.md`).
 
+use alloy_primitives::{Address, B256};
+use evm::modules::models::EnterModel;
 use protocol::{
     ModelRecord, PublicKey,
     registry::{ModelKind, form},
     transaction::PublishModel,
 };
 
-use crate::{event::Event, present::Present, refusal::Refusal};
+use crate::{present::Present, purse::address_of, refusal::Refusal};
 
 pub(super) fn publish(present: &mut Present, sender: &PublicKey, model: PublishModel) -> Result<(), Refusal> {
     if model.name.trim().is_empty() {
@@ -21,14 +23,7 @@ pub(super) fn publish(present: &mut Present, sender: &PublicKey, model: PublishM
     if present.state.models.get(&model.root).is_some_and(|known| !is_mended(known)) {
         return Err(Refusal::ModelTaken(model.root));
     }
-    present.state.models.put(ModelRecord {
-        root: model.root,
-        name: model.name,
-        kind,
-        publisher: *sender,
-        published_epoch: present.open.epoch,
-        published_at_ms: present.open.time_ms,
-    });
-    present.events.push(Event::ModelPublished { root: model.root });
-    Ok(())
+    let publisher = Address::from(address_of(sender).0);
+    let entered = EnterModel { root: B256::from(model.root.0), publisher, kind, name: model.name.to_string() };
+    present.perform(&entered).map_err(|error| Refusal::module(&error))
 }

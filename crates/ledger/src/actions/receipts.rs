@@ -73,14 +73,13 @@ fn check(
 
 /// The key is the named worker's, and valid in the epoch that would anchor the receipt.
 fn check_key(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
-    let node = present.acting_in_any_role(&receipt.worker_key)?;
-    if node.role != Role::Worker {
-        return Err(Refusal::WrongRole { found: node.role, expected: Role::Worker });
+    let key = present.signing(&receipt.worker_key)?;
+    if key.role != Role::Worker {
+        return Err(Refusal::WrongRole { found: key.role, expected: Role::Worker });
     }
-    if node.node != receipt.worker {
+    if key.node != receipt.worker {
         return Err(Refusal::WrongWorker);
     }
-    let key = present.state.keys.get(&receipt.worker_key).ok_or(Refusal::UnknownKey)?;
     if key.valid_from != receipt.key_valid_from {
         return Err(Refusal::WrongKeyStart { found: receipt.key_valid_from, expected: key.valid_from });
     }

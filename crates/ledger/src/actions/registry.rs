@@ -1,16 +1,21 @@
 //! The registry: nodes, their keys and what they serve. A key is registered once and for ever.
+//!
+//! The registry module in the EVM has the records, and wallets write them there too; the tables here follow it (`follow`).
 
 use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256};
-use evm::modules::staking::{self, Enroll, FoundNode};
+use evm::modules::{
+    registry::{EnterSeats, ListNode, Rotate},
+    staking::{self, Enroll, FoundNode},
+};
 use protocol::{
-    Amount, Digest, KeyRecord, List, PublicKey, Role, Text,
-    registry::{OPEN_END, node_id},
+    Amount, Digest, NodeId, PublicKey, Role,
+    registry::node_id,
     transaction::{Announce, RegisterNode, RotateKey, SEAT_KEYS_MAX, UpdateNode, possession_holds},
 };
 
-use crate::{event::Event, present::Present, purse::address_of, records::ListedNode, refusal::Refusal};
+use crate::{event::Event, present::Present, purse::address_of, refusal::Refusal};
 
 /// Commission of a node that is registered without a word about it: none, and within which bounds and steps its operator may ask
 /// for some later, in millionths.
@@ -48,41 +53,28 @@ pub(super) fn register(present: &mut Present, sender: &PublicKey, action: Regist
     if available < action.stake {
         return Err(Refusal::InsufficientBalance { available, wanted: action.stake });
     }
-    let (node, epoch) = (node_id(&action.key), present.open.epoch);
+    let node = node_id(&action.key);
     let staked = Enroll(founding_of(action.role, &action.key, sender, action.stake));
     present.perform(&staked).map_err(|error| Refusal::module(&error))?;
-    let record = ListedNode {
-        node,
-        role: action.role,
-        operator: *sender,
-        endpoint: action.endpoint,
-        registered_epoch: epoch,
-        models: action.models,
-        agreement: Text::default(),
-        seat_keys: List::default(),
-    };
-    let key = KeyRecord { key: action.key, node, role: action.role, valid_from: epoch, valid_until: OPEN_END };
-    present.state.enter(record, key);
-    present.events.push(Event::NodeRegistered { node, role: action.role });
-    Ok(())
+    present.perform(&listing(node, &action.endpoint, &action.models)).map_err(|error| Refusal::module(&error))
 }
 
 pub(super) fn update(present: &mut Present, sender: &PublicKey, action: UpdateNode) -> Result<(), Refusal> {
     let node = present.acting_in_any_role(sender)?.node;
     check_models(present, &action.models)?;
-    present.state.nodes.change(&node, |record| {
-        record.endpoint = action.endpoint;
-        record.models = action.models;
-    });
-    present.events.push(Event::NodeUpdated { node });
-    Ok(())
+    present.perform(&listing(node, &action.endpoint, &action.models)).map_err(|error| Refusal::module(&error))
 }
 
-/// The old key counts to the end of this epoch, the new one from the next: no epoch is without a key, none has two.
+fn listing(node: NodeId, endpoint: &str, models: &[Digest]) -> ListNode {
+    let models = models.iter().map(|root| B256::from(root.0)).collect();
+    ListNode { node: B256::from(node.0), endpoint: endpoint.to_owned(), models }
+}
+
+/// The old key acts to the end of this epoch, the new one from the next: no epoch is without a key, none has two.
 pub(super) fn rotate(present: &mut Present, sender: &PublicKey, action: &RotateKey) -> Result<(), Refusal> {
     let state = &present.state;
     let node = state.nodes.get(&action.node).ok_or(Refusal::UnknownNode(action.node))?;
-    if node.operator != *sender {
+    if node.operator != address_of(sender) {
         return Err(Refusal::NotOperator);
     }
     // Another's, or one for a seat, or registered in the staking module by a wallet.
@@ -92,16 +84,12 @@ pub(super) fn rotate(present: &mut Present, sender: &PublicKey, action: &RotateK
     if !possession_holds(&action.key, state.network.chain_id, sender, &action.possession) {
         return Err(Refusal::BadPossession);
     }
-    let unknown = Refusal::UnknownNode(action.node);
-    let old = state.newest_keys.get(&action.node).and_then(|key| state.keys.get(key)).ok_or(unknown)?.clone();
-    if old.valid_from > present.open.epoch {
+    let next = (action.node, present.open.epoch.saturating_add(1));
+    if state.keys_of.contains_key(&next) {
         return Err(Refusal::RotatedAlready);
     }
-    let valid_from = present.open.epoch.saturating_add(1);
-    present.state.keys.change(&old.key, |record| record.valid_until = valid_from);
-    present.state.add_key(KeyRecord { key: action.key, valid_from, ..old });
-    present.events.push(Event::KeyRotated { node: action.node, key: action.key });
-    Ok(())
+    let rotated = Rotate { node: B256::from(action.node.0), key: B256::from(action.key.0) };
+    present.perform(&rotated).map_err(|error| Refusal::module(&error))
 }
 
 /// Where agreement is reached has to be an address, and a key for a seat nobody's yet.
@@ -122,13 +110,13 @@ pub(super) fn announce(present: &mut Present, sender: &PublicKey, action: &Annou
         seat_keys.push(seat.key);
     }
     let found = seat_keys.len();
-    let added = seat_keys.clone();
-    let seat_keys = List::new(seat_keys).map_err(|_| Refusal::TooManySeatKeys { found, limit: SEAT_KEYS_MAX })?;
-    present.state.seat_keys.extend(added.into_iter().map(|key| (key, id)));
-    present.state.nodes.change(&id, |record| {
-        record.agreement = action.agreement.clone();
-        record.seat_keys = seat_keys;
-    });
+    if found > SEAT_KEYS_MAX {
+        return Err(Refusal::TooManySeatKeys { found, limit: SEAT_KEYS_MAX });
+    }
+    let keys = action.seats.iter().map(|seat| B256::from(seat.key.0)).collect();
+    let entered = EnterSeats { node: B256::from(id.0), keys };
+    present.perform(&entered).map_err(|error| Refusal::module(&error))?;
+    present.state.nodes.change(&id, |record| record.agreement = action.agreement.clone());
     present.events.push(Event::NodeUpdated { node: id });
     Ok(())
 }

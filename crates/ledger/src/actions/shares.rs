@@ -15,7 +15,7 @@ pub(super) fn pay(present: &mut Present, sender: &PublicKey, payment: &PayShares
     if node.role != Role::Gateway {
         return Err(Refusal::WrongRole { found: node.role, expected: Role::Gateway });
     }
-    let (gateway, operator) = (node.node, address_of(&node.operator));
+    let (gateway, operator) = (node.node, node.operator);
     let dues = present.state.dues_of(&gateway);
     if payment.number != dues.payments {
         return Err(Refusal::PaymentNotNext { found: payment.number, expected: dues.payments });

@@ -90,7 +90,7 @@ fn a_bundle_shows_the_key_as_of_its_epoch() {
         let KeyRecord { valid_until, .. } = bundled(&world, &answer.id(), as_of).key;
         valid_until
     };
-    assert_eq!((until(0), until(1)), (u64::MAX, 2));
+    assert_eq!((until(0), until(1)), (u64::MAX, 2 + ledger::Rules::default().retired_epochs()));
 }
 
 #[test]

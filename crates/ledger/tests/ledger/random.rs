@@ -1,10 +1,11 @@
 //! Random histories: money neither comes nor goes, and whoever executes the same blocks has the same roots.
 
-use alloy_primitives::{TxKind, U256};
+use alloy_primitives::{Address, TxKind, U256};
 use crypto::Digest;
 use evm::StateRead as _;
 use evm::modules::governance::{ADDRESS as GOVERNANCE, IGovernance};
 use evm::modules::parameters;
+use evm::modules::registry::{ADDRESS as REGISTRY, IRegistry};
 use evm::modules::staking::{ADDRESS, IStaking};
 use ledger::{Executed, Kind, LOCKED, Ledger, OPG, Rules, address_of};
 use proptest::prelude::*;
@@ -16,6 +17,7 @@ use protocol::{
 use crate::{
     bundles::{certificate, proofs_hold},
     double_votes::{conflicts, show},
+    registries::tables_follow,
     shares::{name_home, pay},
     wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet},
     world::{
@@ -182,7 +184,7 @@ fn staking_call(which: u8, number: u16) -> Action {
     let (here, there) = (id(usize::from(number)), id(usize::from(number / 8)));
     let coins = if which.is_multiple_of(3) { U256::MAX } else { U256::from(u128::from(number) * OPG / 13 + 1) };
     let value = u128::from(number) * OPG / 9;
-    match which % 9 {
+    match which % 11 {
         0 | 1 => module_call(ADDRESS, value, &IStaking::delegateCall { node: here }),
         2 => module_call(ADDRESS, 0, &IStaking::undelegateCall { node: here, coins }),
         3 => module_call(ADDRESS, 0, &IStaking::redelegateCall { from: here, to: there, coins }),
@@ -190,6 +192,14 @@ fn staking_call(which: u8, number: u16) -> Action {
         5 => module_call(ADDRESS, 0, &IStaking::claimCall { node: here }),
         6 => module_call(ADDRESS, 0, &IStaking::compoundCall { node: here }),
         7 => module_call(ADDRESS, 0, &IStaking::unjailCall { node: here }),
+        8 => {
+            let payout = Address::repeat_byte(u8::try_from(number % 5).unwrap());
+            module_call(REGISTRY, 0, &IRegistry::setPayoutCall { node: here, payout })
+        }
+        9 => {
+            let models = if number.is_multiple_of(2) { vec![model().0.into()] } else { Vec::new() };
+            module_call(REGISTRY, 0, &IRegistry::listCall { node: here, endpoint: number.to_string(), models })
+        }
         _ => module_call(ADDRESS, value, &IStaking::fundCall {}),
     }
 }
@@ -309,6 +319,7 @@ proptest! {
         let expected = story.world.ledger.snapshot_bytes().unwrap();
         check_bundles(&story);
         check_dues(&story);
+        tables_follow(&story.world);
 
         let mut again = Ledger::new(&begin()).unwrap();
         let restore = |kept: ledger::Snapshot| Ledger::restore(kept.bytes(), kept.world().clone()).unwrap();

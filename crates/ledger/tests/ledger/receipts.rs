@@ -2,14 +2,10 @@
 
 use ledger::{Event, Offence, Refusal, Rules};
 use protocol::{
-    Action, Digest, List, Privacy, Receipt, Role, Standing,
-    receipt::ChargeFault,
-    transaction::{PostReceipts, RotateKey, prove_possession},
+    Action, Digest, List, Privacy, Receipt, Role, Standing, receipt::ChargeFault, transaction::PostReceipts,
 };
 
-use crate::world::{
-    ALICE, Answer, CHAIN, GATEWAY, OTHER_WORKER, STAKE, WORKER, World, charging, key, node, post, public,
-};
+use crate::world::{ALICE, Answer, CHAIN, GATEWAY, OTHER_WORKER, STAKE, WORKER, World, charging, node, post, public};
 
 /// What the ledger says about a worker's next receipt, changed and signed again.
 fn refused(change: impl FnOnce(&mut Receipt)) -> Refusal {
@@ -87,24 +83,6 @@ fn a_receipt_is_signed_by_a_valid_key_of_its_worker() {
     let answer = world.answer(WORKER);
     let forged = answer.changed(OTHER_WORKER, |_| {});
     assert_eq!(world.posting(&forged), Err(Refusal::ReceiptSignature));
-}
-
-#[test]
-fn a_receipt_under_a_retired_key_is_refused_and_under_the_new_one_anchored() {
-    let mut world = World::new();
-    let operator = WORKER + 100;
-    let possession = prove_possession(&key(201), CHAIN, &public(operator));
-    let rotation = Action::RotateKey(RotateKey { node: node(WORKER), key: public(201), possession });
-    world.send(operator, rotation).unwrap();
-    let old = world.answer(WORKER);
-    world.next_epoch();
-    let retired = Refusal::KeyNotValid { from: 0, until: 1, epoch: 1 };
-    assert_eq!(world.posting(&old.signed), Err(retired));
-    let renewed = old.changed(201, |receipt| {
-        receipt.worker_key = public(201);
-        receipt.key_valid_from = 1;
-    });
-    world.posting(&renewed).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Nodes, keys and models.
 
-use ledger::{Event, OPG, Refusal};
+use ledger::{Event, OPG, Refusal, Rules, address_of};
 use protocol::{
     Action, Digest, List, Role, Text,
     registry::{OPEN_END, node_id},
@@ -49,7 +49,9 @@ fn a_registration_bonds_the_stake_from_the_sender() {
     world.send(ALICE, Action::RegisterNode(action)).unwrap();
     assert_eq!(world.ledger.account(&public(ALICE)).balance, before - 2_000 * OPG);
     let record = world.ledger.node(&node(200)).unwrap();
-    assert_eq!((record.operator, record.stake, record.registered_epoch), (public(ALICE), 2_000 * OPG, 2));
+    let alice = address_of(&public(ALICE));
+    assert_eq!((record.operator, record.payout), (alice, alice));
+    assert_eq!((record.stake, record.registered_epoch), (2_000 * OPG, 2));
     let key = world.ledger.key(&public(200)).unwrap();
     assert_eq!((key.node, key.valid_from, key.valid_until), (node(200), 2, OPEN_END));
     assert_eq!(node_id(&public(200)), node(200));
@@ -108,7 +110,8 @@ fn a_rotated_key_ends_with_its_epoch_and_the_next_begins_with_the_next() {
     result.unwrap();
     assert_eq!(events, [Event::KeyRotated { node: node(WORKER), key: public(201) }]);
     let (old, new) = (world.ledger.key(&public(WORKER)).unwrap(), world.ledger.key(&public(201)).unwrap());
-    assert_eq!((old.valid_from, old.valid_until), (0, 4));
+    let grace = Rules::default().retired_epochs();
+    assert_eq!((old.valid_from, old.valid_until), (0, 4 + grace), "receipts may still come");
     assert_eq!((new.node, new.valid_from, new.valid_until), (node(WORKER), 4, OPEN_END));
     world.send(WORKER, update(vec![model()])).unwrap();
     let early = Refusal::KeyNotValid { from: 4, until: OPEN_END, epoch: 3 };
@@ -161,7 +164,7 @@ fn the_first_publisher_of_a_root_has_it_and_names_may_repeat() {
     assert_eq!(world.send(BOB, publish(root, "mine")), Err(Refusal::ModelTaken(root)));
     assert_eq!(world.send(BOB, publish(Digest::ZERO, " ")), Err(Refusal::EmptyName));
     let record = world.ledger.model(&root).unwrap();
-    assert_eq!((record.publisher, record.published_at_ms), (public(ALICE), world.time_ms));
+    assert_eq!((record.publisher, record.published_at_ms), (address_of(&public(ALICE)), world.time_ms));
     assert_eq!(world.ledger.models().count(), 2);
 }
 

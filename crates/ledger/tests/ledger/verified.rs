@@ -3,10 +3,16 @@
 use blst::min_sig::SecretKey;
 use crypto::threshold::{GroupKey, GroupSignature};
 use ledger::{Ledger, Rules};
-use protocol::{Certificate, Noun as _, Text, Trust, Version, epoch::certificate_namespace};
+use protocol::{
+    Action, Canonical as _, Certificate, Noun as _, Text, Trust, Version,
+    epoch::certificate_namespace,
+    transaction::{RotateKey, prove_possession},
+};
 use verify::{Report, verify};
 
-use crate::world::{AUDITOR, Answer, CHAIN, OTHER_AUDITOR, VALIDATORS, WORKER, World, challenge, report, vote};
+use crate::world::{
+    AUDITOR, Answer, CHAIN, OTHER_AUDITOR, VALIDATORS, WORKER, World, challenge, key, node, public, report, vote,
+};
 
 const HELD: u8 = 0;
 const REFUSED: u8 = 1;
@@ -96,4 +102,29 @@ fn an_undecided_challenge_keeps_a_receipt_from_ever_holding() {
         expect(&world, &answer, COULD_NOT_TELL);
     }
     assert_eq!(world.ledger.challenges().count(), 0, "the challenge lapsed");
+}
+
+#[test]
+fn a_receipt_that_comes_after_its_key_was_retired_holds_and_one_that_comes_too_late_is_not_anchored() {
+    let mut world = World::with(Rules { receipt_age_ms: 10_000, ..Rules::default() });
+    let answer = world.answer(WORKER);
+    let operator = WORKER + 100;
+    let possession = prove_possession(&key(201), CHAIN, &public(operator));
+    let rotation = RotateKey { node: node(WORKER), key: public(201), possession };
+    world.send(operator, Action::RotateKey(rotation)).unwrap();
+    world.epochs(10);
+    world.posting(&answer.signed).unwrap();
+    world.epochs(16);
+    expect(&world, &answer, HELD);
+    // The key's whole interval is over by now, and what was anchored in it holds for ever.
+    assert!(world.ledger.key(&public(WORKER)).unwrap().valid_until < world.ledger.open_epoch());
+    let bundle_epoch = world.ledger.closed_epoch().unwrap().epoch;
+    let bundle = world.ledger.bundle(&answer.id(), bundle_epoch, certified(&world.ledger, bundle_epoch)).unwrap();
+    // Whoever shows a key that ended before the anchoring is refused, not believed and no panic.
+    let mut early = bundle.clone();
+    early.key.valid_until = early.inclusion.epoch.epoch;
+    let network_key = GroupKey(network_key().sk_to_pk().compress());
+    let trust = Trust { version: Version, network: Text::new("test").unwrap(), chain_id: CHAIN, network_key };
+    assert_eq!(verify(&early, &trust).exit_code(), REFUSED);
+    assert!(bundle.encode().len() < 4_096, "{}", bundle.encode().len());
 }

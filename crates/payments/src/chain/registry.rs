@@ -22,6 +22,8 @@ pub struct Registered {
     pub price: Price,
     /// Taken off the offer: what others configured counts again.
     pub is_retired: bool,
+    /// Its publisher has said nothing but a name: no price, and nobody else who earns.
+    pub is_bare: bool,
     pub earners: Earners,
 }
 
@@ -43,6 +45,7 @@ pub fn registered(root: &Digest, answer: &Bytes) -> Option<Registered> {
             per_output_token: model.price.perOutputToken,
         },
         is_retired: model.retired,
+        is_bare: model.bare,
         earners: Earners {
             root: *root,
             publisher: Holder(model.publisher),

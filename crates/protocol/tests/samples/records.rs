@@ -313,7 +313,8 @@ pub fn node_record() -> NodeRecord {
     NodeRecord {
         node: node_id(&public(11)),
         role: Role::Worker,
-        operator: public(1),
+        operator: EvmAddress([0xa1; 20]),
+        payout: EvmAddress([0xa2; 20]),
         endpoint: text("http://127.0.0.1:7101"),
         stake: 10_000_000_000_000_000_000_000,
         slashed: 0,
@@ -332,7 +333,7 @@ fn model_record(kind: ModelKind) -> ModelRecord {
         root: digest("model"),
         name: text("og-demo"),
         kind,
-        publisher: public(1),
+        publisher: EvmAddress([0xa1; 20]),
         published_epoch: 0,
         published_at_ms: 1_789_999_999_000,
     }

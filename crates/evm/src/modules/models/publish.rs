@@ -1,15 +1,18 @@
 //! A model is published once, priced, and taken off the offer or put back.
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolEvent as _;
+use protocol::Digest;
+use protocol::registry::{ModelKind, form};
 
-use super::records::{Model, repository};
-use super::{IModels, slots};
+use super::records::{Model, number_of, repository};
+use super::{ADDRESS, IModels, slots};
 use crate::modules::layout::List;
 use crate::modules::parameters::MILLION;
-use crate::modules::{Frame, Method, Stop};
+use crate::modules::{Frame, Method, Stop, SystemCall};
 
 pub(super) const PUBLISH: Method = Method::write::<IModels::publishCall>(publish);
+pub(super) const PUBLISH_FLOAT: Method = Method::write::<IModels::publishFloatCall>(publish_float);
 pub(super) const SET_PRICE: Method = Method::write::<IModels::setPriceCall>(set_price);
 pub(super) const SET_RETIRED: Method = Method::write::<IModels::setRetiredCall>(set_retired);
 
@@ -20,21 +23,77 @@ const SPLITS_MAX: usize = 8;
 const PARENTS_MAX: usize = 4;
 /// With four parents each, an income is divided at no more than 85 models.
 const GENERATIONS_MAX: u8 = 4;
+/// Whether a root follows from a manifest: one hash.
+const FORM_GAS: u64 = 200;
+
+/// A model that an ed25519 key or a genesis published: a root and a name. Its publisher can say the rest later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnterModel {
+    pub root: B256,
+    pub publisher: Address,
+    pub kind: ModelKind,
+    pub name: String,
+}
+
+impl SystemCall for EnterModel {
+    type Outcome = ();
+
+    fn run(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        let wanted = IModels::Publication {
+            root: self.root,
+            name: self.name.clone(),
+            version: String::new(),
+            licence: String::new(),
+            price: IModels::Price { perCall: 0, perInputToken: 0, perOutputToken: 0 },
+            splits: Vec::new(),
+            parents: Vec::new(),
+        };
+        frame.within(ADDRESS, |frame| enter(frame, self.publisher, wanted, self.kind, true))
+    }
+}
 
 fn publish(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let wanted = frame.arguments::<IModels::publishCall>()?.publication;
+    enter(frame, frame.caller(), wanted, ModelKind::Exact, false)?;
+    Ok(Bytes::new())
+}
+
+fn publish_float(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
+    let IModels::publishFloatCall { publication, manifest } = frame.arguments()?;
+    let root = publication.root;
+    frame.charge(FORM_GAS)?;
+    if form(&Digest(root.0), Some(&Digest(manifest.0))).is_none() {
+        return Err(Stop::revert(&IModels::ManifestInvalid { root, manifest }));
+    }
+    enter(frame, frame.caller(), publication, ModelKind::Float, false)?;
+    Ok(Bytes::new())
+}
+
+fn enter(
+    frame: &mut Frame<'_>,
+    publisher: Address,
+    wanted: IModels::Publication,
+    kind: ModelKind,
+    is_bare: bool,
+) -> Result<(), Stop> {
     check_texts(&wanted)?;
     check_shares(&wanted)?;
     if wanted.root.is_zero() {
         return Err(Stop::revert(&IModels::RootZero {}));
     }
-    let mut model = Model::empty(frame, wanted.root)?;
-    if model.is_published() {
-        return Err(Stop::revert(&IModels::RootPublished { root: wanted.root, publisher: model.publisher }));
+    let before = Model::empty(frame, wanted.root)?;
+    let is_new = !before.is_published();
+    if !is_new {
+        replaces(frame, &before, publisher, kind, is_bare)?;
     }
-    model.depth = depth(frame, &wanted.parents)?;
-    (model.publisher, model.published_at) = (frame.caller(), frame.now());
-    name(frame, &model, &wanted)?;
+    if before.is_parent && !wanted.parents.is_empty() {
+        return Err(Stop::revert(&IModels::ParentAlready { root: wanted.root }));
+    }
+    let depth = depth(frame, &wanted.parents)?;
+    let model = Model { depth, publisher, published_at: frame.now(), retired: false, kind, is_bare, ..before };
+    if !is_bare {
+        name(frame, &model, &wanted)?;
+    }
     model.save(frame)?;
     model.set_price(frame, &wanted.price)?;
     model.name().set(frame, &wanted.name)?;
@@ -42,10 +101,36 @@ fn publish(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     model.licence().set(frame, &wanted.licence)?;
     wanted.splits.iter().try_for_each(|split| model.add_split(frame, split))?;
     wanted.parents.iter().try_for_each(|parent| model.add_parent(frame, parent))?;
-    List(slots::MODEL_LIST).push(frame, wanted.root.into())?;
+    if is_new {
+        List(slots::MODEL_LIST).push(frame, wanted.root.into())?;
+    }
     let IModels::Publication { root, name, version, .. } = wanted;
-    frame.log(IModels::ModelPublished { root, publisher: model.publisher, name, version }.encode_log_data())?;
-    Ok(Bytes::new())
+    let kind = number_of(kind);
+    frame.log(IModels::ModelPublished { root, publisher, kind, name, version }.encode_log_data())
+}
+
+/// Refuses a root that is published, unless its own publisher says the rest of what it published bare, or somebody shows that it is
+/// a float model's while it is there as an exact one: then that publication ends.
+fn replaces(
+    frame: &mut Frame<'_>,
+    before: &Model,
+    publisher: Address,
+    kind: ModelKind,
+    is_bare: bool,
+) -> Result<(), Stop> {
+    let is_mended = before.kind == ModelKind::Exact && kind == ModelKind::Float;
+    let is_completed = before.is_bare && !is_bare && before.publisher == publisher && before.kind == kind;
+    if !is_mended && !is_completed {
+        let (root, publisher) = (before.root, before.publisher);
+        return Err(Stop::revert(&IModels::RootPublished { root, publisher }));
+    }
+    if !before.is_bare {
+        let (of, version) = (before.name().get(frame)?, before.version().get(frame)?);
+        let place = place(frame, before.publisher, &of, &version)?;
+        frame.store(place, U256::ZERO)?;
+        before.clear_lists(frame)?;
+    }
+    Ok(())
 }
 
 fn check_texts(wanted: &IModels::Publication) -> Result<(), Stop> {
@@ -90,7 +175,7 @@ fn check_shares(wanted: &IModels::Publication) -> Result<(), Stop> {
     Ok(())
 }
 
-/// How many generations a model with these parents has.
+/// How many generations a model with these parents has; they are parents from now on.
 fn depth(frame: &mut Frame<'_>, parents: &[IModels::Parent]) -> Result<u8, Stop> {
     let mut oldest = 0_u8;
     for parent in parents {
@@ -99,6 +184,9 @@ fn depth(frame: &mut Frame<'_>, parents: &[IModels::Parent]) -> Result<u8, Stop>
             return Err(Stop::revert(&IModels::ParentUnknown { root: parent.root }));
         }
         oldest = oldest.max(model.depth);
+        if !model.is_parent {
+            Model { is_parent: true, ..model }.save(frame)?;
+        }
     }
     let found = oldest.saturating_add(1);
     if found > GENERATIONS_MAX {
@@ -111,9 +199,7 @@ fn depth(frame: &mut Frame<'_>, parents: &[IModels::Parent]) -> Result<u8, Stop>
 /// Takes the place of this version among those of the name.
 fn name(frame: &mut Frame<'_>, model: &Model, wanted: &IModels::Publication) -> Result<(), Stop> {
     let repository = repository(frame, model.publisher, &wanted.name)?;
-    let of_repository = frame.mapping(slots::NAMED, repository)?;
-    let version = frame.hash(&[wanted.version.as_bytes()])?;
-    let place = frame.mapping(of_repository, version)?;
+    let place = place(frame, model.publisher, &wanted.name, &wanted.version)?;
     let before = B256::from(frame.load(place)?);
     if !before.is_zero() {
         return Err(Stop::revert(&IModels::VersionPublished { root: before }));
@@ -123,10 +209,22 @@ fn name(frame: &mut Frame<'_>, model: &Model, wanted: &IModels::Publication) -> 
     list.push(frame, model.root.into()).map(|_| ())
 }
 
+/// Where the root of a publisher's version of a name is kept.
+fn place(frame: &mut Frame<'_>, publisher: Address, name: &str, version: &str) -> Result<U256, Stop> {
+    let repository = repository(frame, publisher, name)?;
+    let of_repository = frame.mapping(slots::NAMED, repository)?;
+    let version = frame.hash(&[version.as_bytes()])?;
+    frame.mapping(of_repository, version)
+}
+
 fn set_price(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let call = frame.arguments::<IModels::setPriceCall>()?;
-    let model = Model::get(frame, call.root)?.of_caller(frame)?;
+    let mut model = Model::get(frame, call.root)?.of_caller(frame)?;
     model.set_price(frame, &call.price)?;
+    if model.is_bare {
+        model.is_bare = false;
+        model.save(frame)?;
+    }
     frame.log(IModels::PriceSet { root: call.root, price: call.price }.encode_log_data())?;
     Ok(Bytes::new())
 }

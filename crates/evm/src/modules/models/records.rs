@@ -1,6 +1,7 @@
 //! A model as it is kept.
 
 use alloy_primitives::{Address, B256, U256};
+use protocol::registry::ModelKind;
 
 use super::{IModels, slots};
 use crate::modules::layout::{List, Reader, Text, Writer, behind};
@@ -23,11 +24,28 @@ mod fields {
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     pub root: B256,
-    slot: U256,
+    pub slot: U256,
     pub publisher: Address,
     pub published_at: u64,
     pub retired: bool,
     pub depth: u8,
+    pub kind: ModelKind,
+    /// Published with nothing but a name: its publisher may say the rest, once.
+    pub is_bare: bool,
+    /// Others name it as their parent.
+    pub is_parent: bool,
+}
+
+/// As on the wire.
+pub(super) const fn number_of(kind: ModelKind) -> u8 {
+    match kind {
+        ModelKind::Exact => 1,
+        ModelKind::Float => 2,
+    }
+}
+
+pub(in crate::modules) fn kind_of(number: u8) -> Option<ModelKind> {
+    ModelKind::ALL.iter().copied().find(|kind| number_of(*kind) == number)
 }
 
 impl Model {
@@ -35,8 +53,10 @@ impl Model {
     pub fn empty(frame: &mut Frame<'_>, root: B256) -> Result<Self, Stop> {
         let slot = frame.mapping(slots::MODELS, root)?;
         let mut word = Reader(frame.load(behind(slot, fields::IDENTITY))?);
-        let (publisher, published_at) = (word.address(), word.u48());
-        Ok(Self { root, slot, publisher, published_at, retired: word.flag(), depth: word.u8() })
+        let (publisher, published_at, retired, depth) = (word.address(), word.u48(), word.flag(), word.u8());
+        let kind = kind_of(word.u8()).unwrap_or(ModelKind::Exact);
+        let (is_bare, is_parent) = (word.flag(), word.flag());
+        Ok(Self { root, slot, publisher, published_at, retired, depth, kind, is_bare, is_parent })
     }
 
     pub fn is_published(&self) -> bool {
@@ -58,7 +78,14 @@ impl Model {
     }
 
     pub fn save(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
-        let word = Writer::default().address(self.publisher).u48(self.published_at).flag(self.retired).u8(self.depth);
+        let word = Writer::default()
+            .address(self.publisher)
+            .u48(self.published_at)
+            .flag(self.retired)
+            .u8(self.depth)
+            .u8(number_of(self.kind))
+            .flag(self.is_bare)
+            .flag(self.is_parent);
         frame.store(behind(self.slot, fields::IDENTITY), word.word())
     }
 
@@ -85,6 +112,12 @@ impl Model {
 
     pub fn licence(&self) -> Text {
         Text(behind(self.slot, fields::LICENCE))
+    }
+
+    /// Lets go of its splits and parents.
+    pub fn clear_lists(&self, frame: &mut Frame<'_>) -> Result<(), Stop> {
+        let lists = [fields::SPLITS, fields::PARENTS, fields::PARENT_SHARES];
+        lists.into_iter().try_for_each(|field| List(behind(self.slot, field)).replace(frame, &[]))
     }
 
     pub fn splits(&self, frame: &mut Frame<'_>) -> Result<Vec<IModels::Split>, Stop> {

@@ -1,10 +1,10 @@
 //! What anyone may read.
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 
 use super::bond::accrue;
 use super::records::{Bucket, Node, POSITIONS_MAX, Position, Queue, Totals, Waiting, current_term};
-use super::{IStaking, facts, offence, slots};
+use super::{ADDRESS, IStaking, facts, offence, slots};
 use crate::modules::layout::List;
 use crate::modules::{Frame, Method, Stop};
 
@@ -43,6 +43,32 @@ pub(super) const POSITIONS: Method = Method::view::<IStaking::positionsCall>(|fr
 });
 pub(super) const UNBONDING: Method = Method::view::<IStaking::unbondingCall>(unbonding);
 pub(super) const SLASHING_TABLE: Method = Method::view::<IStaking::slashingTableCall>(slashing_table);
+
+/// What other modules say of a node beside their own.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::modules) struct Seen {
+    pub operator: Address,
+    /// As `protocol::Role` numbers them.
+    pub role: u8,
+    pub jailed: bool,
+    pub tombstoned: bool,
+    pub coins: u128,
+}
+
+/// A registered node, for another module.
+pub(in crate::modules) fn seen(frame: &mut Frame<'_>, id: B256) -> Result<Seen, Stop> {
+    frame.within(ADDRESS, |frame| {
+        let node = Node::get(frame, id)?;
+        let coins = node.pool(frame)?.coins;
+        let Node { operator, role, jailed, tombstoned, .. } = node;
+        Ok(Seen { operator, role, jailed, tombstoned, coins })
+    })
+}
+
+/// Every node ever registered, in this module's storage.
+pub(in crate::modules) const fn node_list() -> List {
+    List(slots::NODE_LIST)
+}
 
 fn totals(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let totals = Totals::get(frame)?;

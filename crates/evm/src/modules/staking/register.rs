@@ -1,18 +1,22 @@
 //! Anyone may register a node whose key agrees, with enough stake behind it.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent as _;
 use crypto::PublicKey;
-use protocol::{Role, registry};
+use protocol::{Role, registry::node_id};
 
 use super::bond::{bond, coins_of};
 use super::records::{Node, current_term};
 use super::{IStaking, POSSESSION_DOMAIN, slots};
 use crate::modules::layout::List;
 use crate::modules::parameters::{self, MILLION, Parameter};
-use crate::modules::{Frame, Method, Stop};
+use crate::modules::{Frame, Method, Stop, registered};
 
-pub(super) const REGISTER: Method = Method::payable::<IStaking::registerCall>(register);
+pub(super) const REGISTER: Method = Method::payable::<IStaking::registerCall>(|frame| {
+    let call = frame.arguments::<IStaking::registerCall>()?;
+    let node = register(frame, &call)?;
+    frame.returns::<IStaking::registerCall>(&node)
+});
 
 /// What a node's operator decides at its registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +30,11 @@ pub(super) struct Terms {
     pub commission_step: u32,
 }
 
-fn register(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
-    let call = frame.arguments::<IStaking::registerCall>()?;
+/// Registers a node of the caller with the call's value, which is in the module's account.
+pub(in crate::modules) fn register(frame: &mut Frame<'_>, call: &IStaking::registerCall) -> Result<B256, Stop> {
     let operator = frame.caller();
     let role = role_of(call.role).ok_or_else(|| Stop::revert(&IStaking::RoleUnknown { role: call.role }))?;
-    let message = possession_message(frame.chain_id(), operator, role);
-    if !frame.verifies(call.key, POSSESSION_DOMAIN, &message, &call.possession)? {
+    if !agrees(frame, call.key, operator, call.role, &call.possession)? {
         return Err(Stop::revert(&IStaking::PossessionInvalid { key: call.key, operator }));
     }
     let terms = Terms {
@@ -43,21 +46,40 @@ fn register(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
         commission_max: call.commissionMax,
         commission_step: call.commissionStep,
     };
-    let node = found(frame, &terms)?;
-    frame.returns::<IStaking::registerCall>(&node)
+    found(frame, &terms)
+}
+
+/// Whether a key signed that this operator may have it for a node of this role.
+pub(in crate::modules) fn agrees(
+    frame: &mut Frame<'_>,
+    key: B256,
+    operator: Address,
+    role: u8,
+    possession: &[u8],
+) -> Result<bool, Stop> {
+    let message = message_of(frame.chain_id(), operator, role);
+    frame.verifies(key, POSSESSION_DOMAIN, &message, possession)
 }
 
 /// What a node's key signs, in `POSSESSION_DOMAIN`, for the operator that may register it.
 pub fn possession_message(chain_id: u64, operator: Address, role: Role) -> Vec<u8> {
-    [&chain_id.to_be_bytes()[..], operator.as_slice(), &[number_of(role)]].concat()
+    message_of(chain_id, operator, number_of(role))
+}
+
+fn message_of(chain_id: u64, operator: Address, role: u8) -> Vec<u8> {
+    [&chain_id.to_be_bytes()[..], operator.as_slice(), &[role]].concat()
 }
 
 /// Registers a node whose stake is in the module's account.
 pub(super) fn found(frame: &mut Frame<'_>, terms: &Terms) -> Result<B256, Stop> {
-    let id = B256::from(registry::node_id(&PublicKey(terms.key.0)).0);
+    let id = B256::from(node_id(&PublicKey(terms.key.0)).0);
     let mut node = Node::empty(frame, id)?;
     if node.is_registered() {
         return Err(Stop::revert(&IStaking::KeyRegistered { key: terms.key, node: id }));
+    }
+    // It may be the later key of another node, or one for a seat.
+    if let Some(node) = registered::owner(frame, terms.key)? {
+        return Err(Stop::revert(&IStaking::KeyRegistered { key: terms.key, node }));
     }
     check_commission(terms)?;
     let least = self_stake(terms.role).value(frame)?;
@@ -76,6 +98,7 @@ pub(super) fn found(frame: &mut Frame<'_>, terms: &Terms) -> Result<B256, Stop> 
     node.commissions().set(frame, U256::from(terms.commission))?;
     List(slots::NODE_LIST).push(frame, id.into())?;
     let role = node.role;
+    registered::enter_node(frame, id, terms.key, terms.operator, role)?;
     let event = IStaking::NodeRegistered { node: id, operator: terms.operator, role, key: terms.key };
     frame.log(event.encode_log_data())?;
     let shares = U256::from(bond(frame, &node, terms.operator, terms.coins)?);
@@ -118,7 +141,7 @@ pub fn self_stake(role: Role) -> &'static Parameter {
 }
 
 /// The numbers are those of the wire.
-pub(super) fn number_of(role: Role) -> u8 {
+pub(in crate::modules) fn number_of(role: Role) -> u8 {
     match role {
         Role::Validator => 1,
         Role::Worker => 2,
@@ -127,7 +150,7 @@ pub(super) fn number_of(role: Role) -> u8 {
     }
 }
 
-pub(super) fn role_of(number: u8) -> Option<Role> {
+pub(in crate::modules) fn role_of(number: u8) -> Option<Role> {
     Role::ALL.iter().copied().find(|role| number_of(*role) == number)
 }
 
