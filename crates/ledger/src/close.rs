@@ -3,10 +3,11 @@
 use alloy_primitives::Address;
 use crypto::merkle::SumNode;
 use evm::modules::staking::Fill;
-use protocol::{Digest, EpochRecord, Version};
+use protocol::{Digest, EpochRecord, ReceiptStatus, Standing, Version};
 
 use crate::{
     archive::{Archive, ClosedEpoch, sum_root, verdicts_root},
+    event::Event,
     present::{OpenEpoch, Present},
     purse::{LOCKED, STAKING},
     rotation::take_named_key,
@@ -25,6 +26,7 @@ const DUE_MAX: usize = 256;
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
     recount(present);
     end_challenges(present);
+    question(present, archive);
     release(present);
     ripen(present, archive);
     settle(present);
@@ -80,6 +82,30 @@ fn end_challenges(present: &mut Present) {
     }
 }
 
+/// What else a worker said that was slashed for a receipt comes into question, as far as it could still be challenged. An auditor's
+/// word does not keep it out: the auditor may be the worker's own, and its reports are held against it when they are decided.
+fn question(present: &mut Present, archive: &Archive) {
+    let exposed = std::mem::take(&mut present.open.exposed);
+    if exposed.is_empty() {
+        return;
+    }
+    let (epoch, window) = (present.open.epoch, u64::from(present.state.network.rules.challenge_window));
+    let earlier = (epoch.saturating_sub(window)..epoch).filter_map(|epoch| archive.epoch(epoch));
+    let ids: Vec<_> =
+        earlier.flat_map(|closed| closed.receipts.iter()).chain(&present.open.receipts).copied().collect();
+    for receipt in ids {
+        let is_exposed = present.state.statuses.get(&receipt).is_some_and(|status| {
+            exposed.contains(&status.worker) && matches!(status.standing, Standing::Anchored | Standing::Audited)
+        });
+        // A float model's answer could never be decided.
+        let is_exact = || present.state.receipts.get(&receipt).is_some_and(|signed| signed.receipt.is_exact());
+        if is_exposed && is_exact() {
+            present.state.statuses.change(&receipt, |status| status.standing = Standing::Challenged);
+            present.events.push(Event::Questioned { receipt });
+        }
+    }
+}
+
 /// A report is forgotten once nobody can refute its receipt any more.
 fn forget_audits(present: &mut Present, archive: &Archive) {
     let window = u64::from(present.state.network.rules.challenge_window);
@@ -87,9 +113,10 @@ fn forget_audits(present: &mut Present, archive: &Archive) {
     let anchored = over.and_then(|epoch| archive.epoch(epoch)).map(|closed| closed.receipts.as_slice());
     let ids: Vec<_> = anchored.unwrap_or_default().iter().chain(&present.open.ended).copied().collect();
     for id in ids {
-        let closed =
-            present.state.statuses.get(&id).is_some_and(|status| over.is_some_and(|over| status.epoch <= over));
-        if closed && !present.state.challenges.contains(&id) {
+        let is_over = |status: &ReceiptStatus| {
+            over.is_some_and(|over| status.epoch <= over) && status.standing != Standing::Challenged
+        };
+        if present.state.statuses.get(&id).is_some_and(is_over) {
             for audit in audits_of(present, &id) {
                 present.state.audits.remove(&(audit.receipt, audit.auditor));
             }

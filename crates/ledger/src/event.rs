@@ -64,7 +64,11 @@ pub enum Event {
     ChallengeAnswered {
         receipt: Digest,
     },
-    /// The validators did not decide in time: the receipt stays challenged for ever and the bond goes back.
+    /// Its worker was slashed for another receipt: this one is challenged until it is decided.
+    Questioned {
+        receipt: Digest,
+    },
+    /// The validators did not decide in time: the receipt is in question.
     ChallengeLapsed {
         receipt: Digest,
     },

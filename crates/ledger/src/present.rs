@@ -1,7 +1,11 @@
 //! What actions act on: the state, the epoch that is open, and the list of what happened.
 
+use std::collections::BTreeSet;
+
 use evm::modules::{SystemCall, SystemError};
-use protocol::{Amount, Digest, KeyRecord, Milliseconds, PublicKey, Role, service::VerdictRecord};
+use protocol::{
+    Amount, Digest, KeyRecord, Milliseconds, NodeId, PublicKey, ReceiptStatus, Role, Standing, service::VerdictRecord,
+};
 
 use crate::{event::Event, records::ListedNode, refusal::Refusal, state::State};
 
@@ -22,6 +26,8 @@ pub(crate) struct OpenEpoch {
     pub verdicts: Vec<VerdictRecord>,
     /// Challenges that ended in this epoch.
     pub ended: Vec<Digest>,
+    /// Workers that were slashed for a receipt in this epoch: their others come into question as it ends.
+    pub exposed: BTreeSet<NodeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +52,7 @@ impl OpenEpoch {
             charges: 0,
             verdicts: Vec::new(),
             ended: Vec::new(),
+            exposed: BTreeSet::new(),
         }
     }
 
@@ -95,6 +102,11 @@ impl Present {
         let record = self.state.keys.get(key).ok_or(Refusal::UnknownKey)?;
         let (from, until, epoch) = (record.valid_from, record.valid_until, self.open.epoch);
         if record.is_valid_in(epoch) { Ok(record) } else { Err(Refusal::KeyNotValid { from, until, epoch }) }
+    }
+
+    /// Whether a receipt waits for a decision that nobody has been asked for: it is challenged, and no challenge of it is open.
+    pub fn is_in_question(&self, status: &ReceiptStatus) -> bool {
+        status.standing == Standing::Challenged && !self.state.challenges.contains(&status.receipt)
     }
 
     /// Refuses a receipt whose challenge window is over.

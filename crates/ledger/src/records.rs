@@ -131,8 +131,8 @@ record! {
         opened_epoch: u64,
         /// Last epoch of the present stage: for the worker's response, or for the votes.
         deadline: u64,
-        /// True where the challenge began without an opening.
-        withheld: bool,
+        /// True where the challenge accuses nobody: it began without an opening, or its receipt was in question already.
+        asks: bool,
         /// Digest of the opening that the validators re-execute; absent while the worker owes it.
         opening: Option<Digest>,
         ballots: List<Ballot, COMMITTEE_MAX>,

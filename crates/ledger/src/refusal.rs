@@ -127,6 +127,8 @@ pub enum Refusal {
     AlreadyReported,
     #[error("receipt is under challenge")]
     UnderChallenge,
+    #[error("the receipt is in question; hint: challenge it with its opening, which its caller has")]
+    OpeningNeeded,
     #[error("the validators have decided about this receipt already")]
     AlreadyDecided,
     #[error("{limit} challenges of this auditor are open already")]

@@ -53,7 +53,7 @@ fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     let (forfeit, to_worker) = forfeited(present, challenge);
     let worker = present.state.statuses.get(&challenge.receipt).map(|status| status.worker);
     let paid = payee(present, worker).map(|payee| (payee, to_worker));
-    let is_fault = !challenge.withheld;
+    let is_fault = !challenge.asks;
     end_bond(present, challenge, EndBond { lost: forfeit, paid, is_fault, ..bond(challenge) });
     if is_fault {
         let node = challenge.auditor;
@@ -68,10 +68,11 @@ fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     }
 }
 
-/// The validators did not decide in time. What could not be re-executed is neither false nor held: the receipt stays
-/// challenged for ever, and nobody pays.
+/// The validators did not decide in time. What could not be re-executed is neither false nor held: the receipt is in question
+/// until a later challenge is decided. It costs what an answer does, or receipts could be kept from their end for nothing.
 pub(crate) fn lapse(present: &mut Present, challenge: &ChallengeRecord) {
-    end_bond(present, challenge, bond(challenge));
+    let lost = part(challenge.bond, present.state.small(&parameters::CHALLENGE_ANSWER));
+    end_bond(present, challenge, EndBond { lost, ..bond(challenge) });
     present.open.ended.push(challenge.receipt);
     present.events.push(Event::ChallengeLapsed { receipt: challenge.receipt });
 }
@@ -96,6 +97,9 @@ pub(crate) fn slash(
     reporter: Option<Address>,
 ) -> Amount {
     let Some(kind) = kind_of(offence) else { return 0 };
+    if is_of_a_receipt(offence) {
+        present.open.exposed.insert(node);
+    }
     let term = present.state.network.rules.term_of(epoch);
     let call = Slash { node: B256::from(node.0), offence: kind, evidence: B256::from(shows.0), term, reporter };
     let was_jailed = present.state.is_jailed(&node);
@@ -108,6 +112,14 @@ pub(crate) fn slash(
 fn tell_of_jail(present: &mut Present, node: NodeId, was_jailed: bool) {
     if !was_jailed && present.state.is_jailed(&node) {
         present.events.push(Event::Jailed { node });
+    }
+}
+
+/// Whether it shows that a worker's word is worth nothing, and so its other receipts'.
+const fn is_of_a_receipt(offence: Offence) -> bool {
+    match offence {
+        Offence::Refuted | Offence::Withheld | Offence::Equivocation => true,
+        Offence::FalseVote | Offence::FalseAudit | Offence::FalseChallenge | Offence::DoubleVote => false,
     }
 }
 
@@ -124,9 +136,9 @@ const fn kind_of(offence: Offence) -> Option<Kind> {
 }
 
 /// What a rejected challenge costs, and what of it goes to the worker. Who asked for an opening and got one on the
-/// ledger only pays the answer: it may have asked in vain before.
+/// ledger only pays the answer: it may have asked in vain before. So does who asked about a receipt that was in question.
 fn forfeited(present: &Present, challenge: &ChallengeRecord) -> (Amount, Amount) {
-    if challenge.withheld {
+    if challenge.asks {
         let fee = part(challenge.bond, present.state.small(&parameters::CHALLENGE_ANSWER));
         (fee, fee)
     } else {

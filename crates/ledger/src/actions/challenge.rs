@@ -20,8 +20,12 @@ use crate::{
 pub(super) fn open(present: &mut Present, sender: &PublicKey, action: Challenge) -> Result<(), Refusal> {
     let Challenge { receipt, opening } = action;
     let (auditor, status) = auditable(present, sender, &receipt)?;
-    if status.standing == Standing::Challenged {
+    let is_in_question = present.is_in_question(status);
+    if status.standing == Standing::Challenged && !is_in_question {
         return Err(Refusal::UnderChallenge);
+    }
+    if is_in_question && opening.is_none() {
+        return Err(Refusal::OpeningNeeded);
     }
     if is_decided(status.standing) {
         return Err(Refusal::AlreadyDecided);
@@ -48,7 +52,7 @@ pub(super) fn open(present: &mut Present, sender: &PublicKey, action: Challenge)
         bond,
         opened_epoch: epoch,
         deadline: epoch.saturating_add(u64::from(epochs)),
-        withheld,
+        asks: withheld || is_in_question,
         opening: opening.as_ref().map(Opening::digest),
         ballots: List::default(),
     });

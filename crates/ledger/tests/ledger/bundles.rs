@@ -63,7 +63,8 @@ fn a_bundle_says_what_stood_at_each_epoch() {
     assert_eq!(standing(3), Standing::Anchored);
     assert_eq!(standing(4), Standing::Challenged);
     assert_eq!(standing(5), Standing::Refuted);
-    assert_eq!(bundled(&world, &other.id(), 5).status.standing, Standing::Anchored);
+    let other = |as_of| bundled(&world, &other.id(), as_of).status.standing;
+    assert_eq!((other(4), other(5)), (Standing::Anchored, Standing::Challenged), "its worker was slashed");
 }
 
 #[test]

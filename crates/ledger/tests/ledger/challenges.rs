@@ -129,18 +129,14 @@ fn a_challenge_that_is_never_decided_lapses_and_the_receipt_never_holds() {
     world.epochs(21);
     assert_eq!(world.ledger.challenges().count(), 0);
     assert_eq!(standing(&world, &answer), Standing::Challenged);
-    assert_eq!((world.stake(AUDITOR), world.stake(WORKER)), (STAKE, STAKE));
+    let fee = world.ledger.parameter(&parameters::CHALLENGE_BOND) / 10;
+    assert_eq!(
+        (world.stake(AUDITOR), world.stake(WORKER)),
+        (STAKE - fee, STAKE),
+        "a question that nobody could answer"
+    );
+    assert_eq!(world.ledger.burned(), fee, "and that nobody earns by");
     assert_eq!(world.send(VALIDATORS[2], vote(&answer, true)), Err(Refusal::NoChallenge));
-    assert!(matches!(world.send(AUDITOR, challenge(&answer, true)), Err(Refusal::WindowClosed { .. })));
-}
-
-#[test]
-fn a_lapsed_challenge_inside_the_window_is_not_opened_again() {
-    let mut world = World::with(Rules { vote_epochs: 2, ..Rules::default() });
-    let answer = world.challenged();
-    world.epochs(3);
-    assert_eq!(world.ledger.challenges().count(), 0);
-    assert_eq!(world.send(OTHER_AUDITOR, challenge(&answer, true)), Err(Refusal::UnderChallenge));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod epochs;
 mod floats;
 mod genesis;
 mod quorum;
+mod questions;
 mod random;
 mod receipts;
 mod registries;

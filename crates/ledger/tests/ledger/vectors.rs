@@ -14,8 +14,8 @@ use protocol::{
 use crate::shares::{name_home, pay};
 use crate::wallets::{TO_ITSELF, WALLET, Wanted, payment, wallet};
 use crate::world::{
-    ALICE, AUDITOR, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, governed,
-    key, node, operator, public, report, respond, vote,
+    ALICE, AUDITOR, Answer, BOB, CHAIN, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge,
+    governed, key, node, operator, public, report, respond, vote,
 };
 
 const FROZEN: &str = include_str!("../../vectors/history.txt");
@@ -85,13 +85,16 @@ fn history() -> World {
     let paying = payment(WALLET, 0, address_of(&public(BOB)), 2 * OPG);
     world.raw_block(vec![paying.bytes(), destroying.bytes()]);
     world.epochs(7);
-    share(&mut world);
+    share(&mut world, &answers[4]);
     world
 }
 
 /// What receipts charged is paid once it is due: a part on Base, a part here, and a part is burned.
-fn share(world: &mut World) {
+fn share(world: &mut World, questioned: &Answer) {
     world.epochs(9);
+    // Its worker was slashed for others, so its charge waits for a verdict.
+    world.send(AUDITOR, challenge(questioned, true)).unwrap();
+    VALIDATORS[1..].iter().for_each(|validator| world.send(*validator, vote(questioned, false)).unwrap());
     let due = world.ledger.dues(&node(GATEWAY)).due;
     let to = address_of(&operator(GATEWAY));
     world.send(ALICE, Action::Transfer(Transfer { to, amount: OPG })).unwrap();

@@ -21,7 +21,7 @@ fn run(subject: &Subject<'_>) -> Finding {
     }
     match bundle.status.standing {
         Standing::Challenged => Err(Fault::Unknown {
-            reason: format!("a challenge is open as of epoch {now}"),
+            reason: format!("challenged, and not decided as of epoch {now}"),
             try_again_epoch: Some(now.saturating_add(1)),
         }),
         Standing::Anchored | Standing::Audited | Standing::Upheld | Standing::Refuted | Standing::Withheld => {
