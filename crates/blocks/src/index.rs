@@ -9,7 +9,7 @@ use alloy_consensus::{Header, ReceiptEnvelope, Sealable as _, Sealed, Transactio
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
-use evm::{Block, Chain, Receipt, Transaction};
+use evm::{Block, Chain, LEDGER, Receipt, Transaction};
 use rpc::{NodeError, Place};
 use storage::{Change, Store};
 
@@ -122,9 +122,13 @@ impl Index {
     }
 
     /// The block that a stranger's body and a header that is known to be right make: senders are recovered, roots compared.
-    pub fn checked(&self, header: &Sealed<Header>, body: &[u8]) -> Result<Block, NodeError> {
+    pub fn checked(chain: &Chain, header: &Sealed<Header>, body: &[u8]) -> Result<Block, NodeError> {
         let body: Body = read(body, "a body")?;
-        let decoded = body.transactions.iter().map(|raw| Transaction::decode(raw, &self.chain).map_err(broken));
+        let decoded = body.transactions.iter().enumerate().map(|(index, raw)| {
+            // The ledger's own comes first, and nobody signs it.
+            let own = (index == 0).then(|| Transaction::recall(raw, LEDGER, chain).ok()).flatten();
+            own.map_or_else(|| Transaction::decode(raw, chain), Ok).map_err(broken)
+        });
         let transactions: Vec<Transaction> = decoded.collect::<Result<_, _>>()?;
         let receipts = receipts(&transactions, &body.receipts, header.base_fee_per_gas.unwrap_or_default())?;
         let raw: Vec<&Bytes> = transactions.iter().map(Transaction::raw).collect();

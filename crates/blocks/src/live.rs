@@ -208,8 +208,8 @@ impl Live {
         account.unwrap_or_default().nonce
     }
 
-    /// Takes a transaction into the pool, as the newest state allows; returns what it replaced.
-    pub fn admit(&mut self, transaction: &Arc<Transaction>) -> Result<Option<Arc<Transaction>>, SubmitError> {
+    /// Takes a transaction into the pool, as the newest state allows; returns what had to go for it.
+    pub fn admit(&mut self, transaction: &Arc<Transaction>) -> Result<Vec<Arc<Transaction>>, SubmitError> {
         let newest = self.newest().map_err(|error| SubmitError::Closed(error.to_string()))?;
         let base_fee = evm::base_fee_after(newest.block.header.inner());
         self.admit_at(transaction, base_fee)
@@ -220,7 +220,7 @@ impl Live {
         &mut self,
         transaction: &Arc<Transaction>,
         base_fee: u64,
-    ) -> Result<Option<Arc<Transaction>>, SubmitError> {
+    ) -> Result<Vec<Arc<Transaction>>, SubmitError> {
         if self.places.contains_key(&transaction.hash()) {
             return Err(SubmitError::AlreadyKnown);
         }

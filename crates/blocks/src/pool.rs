@@ -1,6 +1,9 @@
 //! What waits for a block: at most one transaction for each nonce of a sender, none without the means to pay. Pure.
+//!
+//! A full pool is nobody's: what a block could hold now takes the place of what waits behind a gap, and then of what offers less.
+//! So places that cost nothing (a transaction behind a gap never pays) keep nobody out.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
@@ -10,6 +13,10 @@ use rpc::SubmitError;
 
 /// A replacement must offer so many hundredths of what it replaces.
 const REPLACEMENT: u128 = 110;
+/// Most that one transaction may push out of a full pool.
+const PUSHED_OUT_MAX: usize = 64;
+/// No transaction uses less gas.
+const GAS_LEAST: u64 = 21_000;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +48,14 @@ impl Room {
         Self { base_fee, gas, transactions: usize::MAX, bytes: usize::MAX }
     }
 
+    /// What is left beside `transaction`; `None` if it has no place.
+    ///
+    /// Of gas only what it uses at least is taken: it pays for what it uses, so what it merely reserves must keep nobody out. Execution
+    /// leaves out what finds too little left, and the pool keeps that for the next block.
     fn less(self, transaction: &Transaction) -> Option<Self> {
+        (transaction.gas_limit() <= self.gas).then_some(())?;
         Some(Self {
-            gas: self.gas.checked_sub(transaction.gas_limit())?,
+            gas: self.gas.saturating_sub(GAS_LEAST),
             transactions: self.transactions.checked_sub(1)?,
             // A block puts the length before each.
             bytes: self.bytes.checked_sub(transaction.raw().len() + 5)?,
@@ -63,6 +75,27 @@ struct Queue {
     entries: BTreeMap<u64, Entry>,
     /// The most that all of it may cost.
     cost: U256,
+    /// The nonce that the account has, as far as is known.
+    next: u64,
+    /// What stands in `tails` for it.
+    tail: Option<Tail>,
+}
+
+impl Queue {
+    /// Its last one, which can go without leaving a gap.
+    fn last(&self, sender: Address) -> Option<Tail> {
+        let (nonce, entry) = self.entries.last_key_value()?;
+        let follows = nonce.saturating_sub(self.next) < self.entries.len() as u64;
+        Some(Tail { follows, tip: tip_of(&entry.transaction), sender })
+    }
+}
+
+/// A sender's last one. The least goes first from a full pool: what waits behind a gap, then what offers the least.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Tail {
+    follows: bool,
+    tip: u128,
+    sender: Address,
 }
 
 /// The waiting transactions.
@@ -70,23 +103,25 @@ pub struct Pool {
     limits: PoolLimits,
     senders: BTreeMap<Address, Queue>,
     places: HashMap<B256, (Address, u64)>,
+    tails: BTreeSet<Tail>,
     bytes: usize,
     arrivals: u64,
 }
 
 impl Pool {
     pub fn new(limits: PoolLimits) -> Self {
-        Self { limits, senders: BTreeMap::new(), places: HashMap::new(), bytes: 0, arrivals: 0 }
+        let (senders, places, tails) = (BTreeMap::new(), HashMap::new(), BTreeSet::new());
+        Self { limits, senders, places, tails, bytes: 0, arrivals: 0 }
     }
 
-    /// Takes one, and returns what it replaced.
+    /// Takes one, and returns what had to go for it: the one that it replaced, or what it pushed out of a full pool.
     pub fn add(
         &mut self,
         transaction: Arc<Transaction>,
         account: Option<&Account>,
         code: Option<&Code>,
         base_fee: u64,
-    ) -> Result<Option<Arc<Transaction>>, SubmitError> {
+    ) -> Result<Vec<Arc<Transaction>>, SubmitError> {
         if self.places.contains_key(&transaction.hash()) {
             return Err(SubmitError::AlreadyKnown);
         }
@@ -99,13 +134,13 @@ impl Pool {
         self.check_nonce(&transaction, account.nonce)?;
         let replaced = self.replaceable(&transaction)?;
         self.check_means(&transaction, &account, replaced.as_deref())?;
-        if let Some(replaced) = &replaced {
-            self.remove(&replaced.hash());
-        } else {
-            self.check_room(&transaction)?;
-        }
-        self.insert(transaction);
-        Ok(replaced)
+        let gone = match replaced {
+            Some(replaced) => vec![replaced],
+            None => self.room_for(&transaction, account.nonce)?,
+        };
+        gone.iter().for_each(|gone| self.remove(&gone.hash()));
+        self.insert(transaction, account.nonce);
+        Ok(gone)
     }
 
     fn check_nonce(&self, transaction: &Transaction, next: u64) -> Result<(), SubmitError> {
@@ -144,29 +179,63 @@ impl Pool {
         Ok(())
     }
 
-    fn check_room(&self, transaction: &Transaction) -> Result<(), SubmitError> {
+    /// What has to go so that a transaction finds room; nothing in a pool that is not full.
+    fn room_for(&self, transaction: &Transaction, next: u64) -> Result<Vec<Arc<Transaction>>, SubmitError> {
         let PoolLimits { transactions, bytes, per_sender } = self.limits;
-        let of_sender = self.senders.get(&transaction.sender()).map_or(0, |queue| queue.entries.len());
-        let full = if of_sender >= per_sender {
-            format!("{per_sender} transactions of this sender wait")
-        } else if self.places.len() >= transactions {
+        let sender = transaction.sender();
+        if self.senders.get(&sender).is_some_and(|queue| queue.entries.len() >= per_sender) {
+            return Err(SubmitError::Full(format!("{per_sender} transactions of this sender wait")));
+        }
+        let (mut count, mut used) = (self.places.len(), self.bytes.saturating_add(transaction.raw().len()));
+        let fits = |count: usize, used: usize| count < transactions && used <= bytes;
+        let follows = self.nonce_after(&sender, next).unwrap_or(next) == transaction.nonce();
+        let mut gone = Vec::new();
+        for tail in self.tails.iter().filter(|tail| tail.sender != sender).take(PUSHED_OUT_MAX) {
+            if fits(count, used) || !follows || (tail.follows && tip_of(transaction) < raised(tail.tip)) {
+                break;
+            }
+            if let Some((_, entry)) = self.senders.get(&tail.sender).and_then(|queue| queue.entries.last_key_value()) {
+                count = count.saturating_sub(1);
+                used = used.saturating_sub(entry.transaction.raw().len());
+                gone.push(Arc::clone(&entry.transaction));
+            }
+        }
+        if fits(count, used) {
+            return Ok(gone);
+        }
+        let full = if count >= transactions {
             format!("{transactions} transactions wait")
-        } else if self.bytes.saturating_add(transaction.raw().len()) > bytes {
-            format!("{bytes} bytes wait")
         } else {
-            return Ok(());
+            format!("{bytes} bytes wait")
         };
-        Err(SubmitError::Full(full))
+        let hint = if follows { "offer a higher tip" } else { "send what comes before it first" };
+        Err(SubmitError::Full(format!("{full}; hint: {hint}")))
     }
 
-    fn insert(&mut self, transaction: Arc<Transaction>) {
+    fn insert(&mut self, transaction: Arc<Transaction>, next: u64) {
         let (sender, nonce) = (transaction.sender(), transaction.nonce());
         self.bytes = self.bytes.saturating_add(transaction.raw().len());
         self.places.insert(transaction.hash(), (sender, nonce));
         self.arrivals = self.arrivals.saturating_add(1);
         let queue = self.senders.entry(sender).or_default();
         queue.cost = queue.cost.saturating_add(cost(&transaction));
+        queue.next = next;
         queue.entries.insert(nonce, Entry { transaction, arrival: self.arrivals });
+        self.note_tail(&sender);
+    }
+
+    /// After every change of a sender's queue.
+    fn note_tail(&mut self, sender: &Address) {
+        let Some(queue) = self.senders.get_mut(sender) else { return };
+        let (old, new) = (queue.tail, queue.last(*sender));
+        queue.tail = new;
+        if old == new {
+            return;
+        }
+        if let Some(old) = old {
+            self.tails.remove(&old);
+        }
+        self.tails.extend(new);
     }
 
     pub fn remove(&mut self, hash: &B256) {
@@ -176,16 +245,20 @@ impl Pool {
             self.bytes = self.bytes.saturating_sub(entry.transaction.raw().len());
             queue.cost = queue.cost.saturating_sub(cost(&entry.transaction));
         }
-        if queue.entries.is_empty() {
+        let is_empty = queue.entries.is_empty();
+        self.note_tail(&sender);
+        if is_empty {
             self.senders.remove(&sender);
         }
     }
 
     /// Forgets what a sender's account has passed: everything below its next nonce. Returns what it was.
     pub fn settle(&mut self, sender: &Address, next: u64) -> Vec<B256> {
-        let Some(queue) = self.senders.get(sender) else { return Vec::new() };
+        let Some(queue) = self.senders.get_mut(sender) else { return Vec::new() };
+        queue.next = next;
         let passed: Vec<B256> = queue.entries.range(..next).map(|(_, entry)| entry.transaction.hash()).collect();
         passed.iter().for_each(|hash| self.remove(hash));
+        self.note_tail(sender);
         passed
     }
 
@@ -233,9 +306,13 @@ impl Pool {
                 continue;
             };
             if !promised.contains(&entry.transaction.hash()) {
-                let Some(rest) = left.less(&entry.transaction) else { break };
+                // A smaller one of another sender may still have a place.
+                let Some(rest) = left.less(&entry.transaction) else { continue };
                 left = rest;
                 ready.push(Arc::clone(&entry.transaction));
+            }
+            if left.transactions == 0 || left.gas < GAS_LEAST {
+                break;
             }
             heads.extend(self.head(&head.sender, head.nonce.saturating_add(1), room.base_fee));
         }

@@ -26,10 +26,14 @@ fn address(seed: u8) -> Address {
 
 /// A payment of one wei, with so many gwei as tip.
 fn payment(from: u8, nonce: u64, tip: u128) -> Arc<Transaction> {
+    limited(from, nonce, tip, 21_000)
+}
+
+fn limited(from: u8, nonce: u64, tip: u128, gas_limit: u64) -> Arc<Transaction> {
     let unsigned = TxEip1559 {
         chain_id: CHAIN.id,
         nonce,
-        gas_limit: 21_000,
+        gas_limit,
         max_fee_per_gas: (tip + 2) * GWEI,
         max_priority_fee_per_gas: tip * GWEI,
         to: TxKind::Call(Address::repeat_byte(0x77)),
@@ -125,7 +129,7 @@ fn a_replacement_offers_a_tenth_more_and_its_means_are_counted_once() {
     assert!(matches!(live.admit(&payment(1, 0, 10)), Err(SubmitError::AlreadyKnown)));
     assert!(matches!(live.admit(&payment(1, 0, 9)), Err(SubmitError::Underpriced { .. })));
     let better = payment(1, 0, 12);
-    assert_eq!(live.admit(&better).unwrap().map(|replaced| replaced.nonce()), Some(0));
+    assert_eq!(hashes(&live.admit(&better).unwrap()), hashes(&[payment(1, 0, 10)]));
     live.admit(&payment(1, 1, 12)).unwrap();
     assert!(matches!(live.admit(&payment(1, 2, 12)), Err(SubmitError::Refused(evm::Refusal::NonceTooHigh { .. }))));
     // 21,000 gas at 30 gwei and more: the second is more than a million gwei with the first.
@@ -143,7 +147,68 @@ fn a_full_pool_says_so() {
     let mut live = live(PoolLimits { transactions: 1, ..PoolLimits::default() });
     live.admit(&payment(1, 0, 1)).unwrap();
     let refused = live.admit(&payment(2, 0, 1)).unwrap_err();
-    assert_eq!(refused.to_string(), "txpool is full: 1 transactions wait");
+    assert_eq!(refused.to_string(), "txpool is full: 1 transactions wait; hint: offer a higher tip");
+}
+
+#[test]
+fn a_full_pool_takes_what_a_block_could_hold_for_what_waits_behind_a_gap_and_then_for_what_offers_less() {
+    let mut live = live(PoolLimits { transactions: 2, ..PoolLimits::default() });
+    // Neither can be in a block: nobody sends what comes before them.
+    let idle = [payment(1, 1, 9), payment(2, 3, 9)];
+    idle.iter().for_each(|idle| assert!(live.admit(idle).unwrap().is_empty()));
+    let refused = live.admit(&payment(3, 1, 9)).unwrap_err();
+    assert_eq!(refused.to_string(), "txpool is full: 2 transactions wait; hint: send what comes before it first");
+    let (cheap, dear) = (payment(3, 0, 1), payment(2, 0, 2));
+    assert_eq!(live.admit(&cheap).unwrap().len(), 1);
+    assert_eq!(live.admit(&dear).unwrap().len(), 1);
+    assert_eq!(ready(&live, WIDE, &[]), hashes(&[dear.clone(), cheap.clone()]));
+    // Both could be in a block: only a better offer counts now.
+    assert!(matches!(live.admit(&payment(1, 0, 1)), Err(SubmitError::Full(_))));
+    let dearest = payment(1, 0, 3);
+    assert_eq!(hashes(&live.admit(&dearest).unwrap()), hashes(&[cheap]));
+    // What a block took is no longer in the way, and a sender's own are never pushed out by it.
+    let parent = live.newest().unwrap().clone();
+    live.push(after(&parent, std::slice::from_ref(&dearest)));
+    live.admit(&payment(2, 1, 9)).unwrap();
+    assert!(matches!(live.admit(&payment(2, 2, 9)), Err(SubmitError::Full(_))));
+    assert_eq!(live.pool.len(), 2);
+}
+
+#[test]
+fn gas_that_is_only_reserved_keeps_nobody_out_of_a_block() {
+    let mut live = live(PoolLimits::default());
+    let greedy = limited(1, 0, 9, 10_000_000);
+    live.admit(&greedy).unwrap();
+    live.admit(&limited(1, 1, 9, 10_000_000)).unwrap();
+    let modest = [payment(2, 0, 2), payment(3, 0, 1)];
+    modest.iter().for_each(|one| assert!(live.admit(one).unwrap().is_empty()));
+    // The second of the greedy sender would find too little left, whatever the first uses.
+    let all = hashes(&[greedy, modest[0].clone(), modest[1].clone()]);
+    assert_eq!(ready(&live, Room { gas: 10_000_000, ..WIDE }, &[]), all);
+    // What fits by what is used at least may be proposed; never more than that.
+    assert_eq!(ready(&live, Room { gas: 42_000, ..WIDE }, &[]), all[1..]);
+    assert_eq!(ready(&live, Room { gas: 41_999, ..WIDE }, &[]), all[1..2]);
+}
+
+#[test]
+fn a_strangers_body_is_read_with_the_transaction_of_the_ledger_in_it() {
+    let parent = begin();
+    let next = NextBlock { beneficiary: Address::repeat_byte(0xbe), ..NextBlock::default() };
+    let mut builder = BlockBuilder::begin(&CHAIN, parent.block.header.inner(), &parent.world, &next).unwrap();
+    builder.note(vec![alloy_primitives::Log::new_unchecked(Address::repeat_byte(1), vec![], Bytes::new())]);
+    builder.push((*payment(1, 0, 1)).clone()).unwrap();
+    let done = builder.finish();
+    let root = parent.world.clone().apply(&done.changes).unwrap();
+    let block = done.seal(root).0;
+    let body =
+        |block: &Block| Index::put(block).into_iter().find(|change| change.table == "bodies").unwrap().value.unwrap();
+    let read = Index::checked(&CHAIN, &block.header, &body(&block)).unwrap();
+    assert_eq!(read.transactions, block.transactions);
+    // Anywhere else it is what nobody can send.
+    let mut turned = block.clone();
+    turned.transactions.swap(0, 1);
+    turned.receipts.swap(0, 1);
+    assert!(Index::checked(&CHAIN, &block.header, &body(&turned)).is_err());
 }
 
 #[test]

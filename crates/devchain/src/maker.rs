@@ -105,10 +105,8 @@ impl Maker {
         let Arrival { transaction, answer } = arrival;
         let hash = transaction.hash();
         match self.take(&transaction) {
-            Ok(replaced) => {
-                if let Some(replaced) = replaced {
-                    step.changes.push(Index::remove_waiting(&replaced.hash()));
-                }
+            Ok(gone) => {
+                step.changes.extend(gone.iter().map(|gone| Index::remove_waiting(&gone.hash())));
                 step.changes.push(Index::put_waiting(&transaction));
                 step.answers.insert(hash, answer);
                 self.view.tell(Event::Waiting(transaction));
@@ -119,7 +117,7 @@ impl Maker {
         }
     }
 
-    fn take(&self, transaction: &Arc<Transaction>) -> Result<Option<Arc<Transaction>>, SubmitError> {
+    fn take(&self, transaction: &Arc<Transaction>) -> Result<Vec<Arc<Transaction>>, SubmitError> {
         let unreadable = |error: NodeError| SubmitError::Closed(error.to_string());
         if self.view.place_of(&transaction.hash()).map_err(unreadable)?.is_some() {
             return Err(SubmitError::AlreadyKnown);
@@ -182,8 +180,8 @@ impl Maker {
         for transaction in ready {
             match builder.push((**transaction).clone()) {
                 Ok(_) => count = count.saturating_add(1),
-                // One before it was refused just now.
-                Err(PushError::Refused(Refusal::NonceTooHigh { .. })) => {}
+                // One before it was refused just now, or those before it left too little gas: the next block may hold it.
+                Err(PushError::Refused(Refusal::NonceTooHigh { .. } | Refusal::NoRoom { .. })) => {}
                 Err(PushError::Refused(refusal)) => {
                     step.changes.push(Index::remove_waiting(&transaction.hash()));
                     step.dropped.push((Arc::clone(transaction), refusal.into()));

@@ -1,6 +1,7 @@
 //! Executing finalized blocks: one height after the other, epochs closing between blocks, natives before Ethereum's.
 
-use evm::Chain;
+use alloy_primitives::B256;
+use evm::{Chain, modules::governance};
 use protocol::{Canonical as _, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
 use thiserror::Error;
 
@@ -14,6 +15,7 @@ use crate::{
     ordered::{Checked, Ordered, TRANSACTION_BYTES_MAX},
     present::{OpenEpoch, Present},
     refusal::Refusal,
+    rules,
     settle::take_sendings,
     work::{Begun, Ran, Work, surroundings},
 };
@@ -39,12 +41,15 @@ pub struct Heading {
     pub proposer: PublicKey,
 }
 
-/// A block came before its predecessor.
+/// Why a block cannot be executed here: going on would make another state than everyone else's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("failed to execute block {found}: {expected} is next; hint: deliver finalized blocks in order")]
-pub struct HeightGap {
-    pub found: u64,
-    pub expected: u64,
+pub enum BeginError {
+    #[error("failed to execute block {found}: {expected} is next; hint: deliver finalized blocks in order")]
+    Gap { found: u64, expected: u64 },
+    #[error(
+        "from block {since} on there are rules that this program does not know ({rules}); hint: install a newer one"
+    )]
+    UnknownRules { rules: B256, since: u64 },
 }
 
 /// The state machine.
@@ -63,7 +68,7 @@ impl Ledger {
     }
 
     /// Executes the next block. One that was executed before is `None` and changes nothing.
-    pub fn execute(&mut self, block: &Block) -> Result<Option<Executed>, HeightGap> {
+    pub fn execute(&mut self, block: &Block) -> Result<Option<Executed>, BeginError> {
         if block.height <= self.height {
             return Ok(None);
         }
@@ -74,16 +79,28 @@ impl Ledger {
         Ok(begun.map(|begun| self.finish(begun.run())))
     }
 
+    /// Whether this program knows all rules that governance has put in force up to `height`. What cannot be read is found by whoever
+    /// keeps the state.
+    fn check_rules(&self, height: u64) -> Result<(), BeginError> {
+        let upgrades = self.present.state.purse.read(governance::upgrades).unwrap_or_default();
+        let unknown = |&(name, since): &(_, u64)| since <= height && !rules::KNOWN.contains(&name);
+        match upgrades.into_iter().find(unknown) {
+            Some((rules, since)) => Err(BeginError::UnknownRules { rules, since }),
+            None => Ok(()),
+        }
+    }
+
     /// Executes the native part of the next block, whose transactions were read before. What `Begun::run` makes of the rest
     /// has to come back to `finish`; until then the EVM is the one before the block. A block that was executed before is `None`.
-    pub fn begin(&mut self, block: Heading, transactions: Vec<Ordered>) -> Result<Option<Begun>, HeightGap> {
+    pub fn begin(&mut self, block: Heading, transactions: Vec<Ordered>) -> Result<Option<Begun>, BeginError> {
         let expected = self.height.saturating_add(1);
         if block.height > expected {
-            return Err(HeightGap { found: block.height, expected });
+            return Err(BeginError::Gap { found: block.height, expected });
         }
         if block.height < expected {
             return Ok(None);
         }
+        self.check_rules(expected)?;
         let closed = self.advance(&block);
         self.present.call_gas = actions::BLOCK_CALL_GAS;
         let is_first_of_epoch = self.present.open.first_height == self.height;

@@ -55,7 +55,7 @@ pub use content::RestoreError;
 pub use event::{Event, Offence};
 pub use executed::{Executed, Outcome};
 pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet};
-pub use ledger::{Block, Heading, HeightGap, Ledger, NONCE_WINDOW};
+pub use ledger::{BeginError, Block, Heading, Ledger, NONCE_WINDOW};
 pub use ordered::{Checked, Kind, Native, Ordered, TRANSACTION_BYTES_MAX};
 pub use purse::{Head, LOCKED, STAKING, address_of};
 pub use records::{

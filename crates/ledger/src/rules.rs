@@ -1,7 +1,7 @@
 //! The rules of the genesis: times, which nodes plan by and nobody changes. Stakes, bonds, rewards and the slashing table are governed
 //! and lie in the parameters module.
 
-use alloy_primitives::U256;
+use alloy_primitives::{B256, U256};
 use consensus::TERM_BLOCKS_MIN;
 use protocol::{Amount, record};
 
@@ -9,6 +9,8 @@ use protocol::{Amount, record};
 pub const OPG: Amount = 1_000_000_000_000_000_000;
 /// What a share is counted in.
 pub const MILLION: u32 = 1_000_000;
+/// Rules beyond those that the ledger began with, by the names that governance puts them in force under, as far as this program has them.
+pub(crate) const KNOWN: &[B256] = &[];
 /// What a worker adds to the time that it must keep evidence for: clocks that differ, epochs that last longer.
 const EVIDENCE_MARGIN_MS: u64 = 60_000;
 

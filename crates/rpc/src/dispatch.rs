@@ -1,12 +1,13 @@
 //! Requests in, answers out: single or in a batch, each with the caller's own id, whatever transport they came by.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{FutureExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, too_long};
 use crate::error::RpcError;
 use crate::methods::{self, Run};
 use crate::params::Params;
@@ -79,7 +80,7 @@ pub(crate) fn refusal(error: &RpcError) -> String {
 
 async fn single(desk: &Arc<Desk>, connection: &dyn Connection, text: &str) -> Option<String> {
     match serde_json::from_str::<&RawValue>(text) {
-        Ok(raw) => one(desk, connection, raw).await,
+        Ok(raw) => one(desk, connection, raw, &AtomicUsize::new(0)).await,
         Err(error) => Some(refusal(&RpcError::parse(format!("parse error: {error}")))),
     }
 }
@@ -97,9 +98,9 @@ async fn batch(desk: &Arc<Desk>, connection: &dyn Connection, text: &str) -> Opt
         let words = format!("batch too large: {count} requests, at most {}", limits.batch);
         return Some(refusal(&RpcError::limit(words)));
     }
-    let mut begun = Vec::with_capacity(count);
+    let (held, mut begun) = (AtomicUsize::new(0), Vec::with_capacity(count));
     for raw in requests {
-        begun.push(one(desk, connection, raw).boxed());
+        begun.push(one(desk, connection, raw, &held).boxed());
     }
     let mut answers = futures::stream::iter(begun).buffered(AT_ONCE);
     let mut written = String::from("[");
@@ -110,19 +111,16 @@ async fn batch(desk: &Arc<Desk>, connection: &dyn Connection, text: &str) -> Opt
         }
         written.push_str(&answered);
         if written.len() > limits.answer_bytes {
-            return Some(refusal(&RpcError::limit(too_long(limits.answer_bytes))));
+            return Some(refusal(&too_long(limits.answer_bytes)));
         }
     }
     written.push(']');
     (written.len() > 2).then_some(written)
 }
 
-fn too_long(most: usize) -> String {
-    format!("the answer is longer than {most} bytes: ask for less at once")
-}
-
-/// One request's answer; `None` for a notification.
-async fn one(desk: &Arc<Desk>, connection: &dyn Connection, raw: &RawValue) -> Option<String> {
+/// One request's answer; `None` for a notification. `held` is how many bytes answer the same body so far: what is beyond the bound for
+/// all is let go at once, and not when its turn comes to be written.
+async fn one(desk: &Arc<Desk>, connection: &dyn Connection, raw: &RawValue, held: &AtomicUsize) -> Option<String> {
     let request: Request<'_> = match serde_json::from_str(raw.get()) {
         Ok(request) => request,
         Err(error) => return Some(refusal(&RpcError::invalid_request(format!("invalid request: {error}")))),
@@ -134,7 +132,12 @@ async fn one(desk: &Arc<Desk>, connection: &dyn Connection, raw: &RawValue) -> O
     let id = request.id?;
     let answered = answered.and_then(|result| {
         let most = desk.limits.answer_bytes;
-        if result.get().len() > most { Err(RpcError::limit(too_long(most))) } else { Ok(result) }
+        let bytes = result.get().len();
+        if held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
+            Err(too_long(most))
+        } else {
+            Ok(result)
+        }
     });
     Some(written(Some(id), &answered))
 }

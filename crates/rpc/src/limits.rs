@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use crate::answer::ANSWER_BYTES_MAX;
+
 /// Bounds of one server. Each refusal names the bound that was passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Of a body, and of a message on a WebSocket.
     pub body_bytes: usize,
     pub batch: usize,
-    /// Of everything that answers one body.
+    /// Of everything that answers one body; no answer is longer than 32 MiB, even if this is more.
     pub answer_bytes: usize,
     pub connections: usize,
     /// Blocks that one question about logs may span.
@@ -37,7 +39,7 @@ impl Default for Limits {
         Self {
             body_bytes: 5 << 20,
             batch: 1_000,
-            answer_bytes: 32 << 20,
+            answer_bytes: ANSWER_BYTES_MAX,
             connections: 512,
             log_blocks: 10_000,
             logs: 20_000,

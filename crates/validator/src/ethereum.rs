@@ -121,12 +121,10 @@ impl Ethereum {
         self.read(&unknown)
     }
 
-    /// Takes a transaction into the pool. What it replaced is forgotten.
+    /// Takes a transaction into the pool. What had to go for it is forgotten.
     pub fn admit(&self, transaction: &Arc<Transaction>) -> Result<(), SubmitError> {
-        let replaced = self.view.live_mut().admit(transaction)?;
-        if let Some(replaced) = replaced {
-            self.forget([replaced.hash()]);
-        }
+        let gone = self.view.live_mut().admit(transaction)?;
+        self.forget(gone.iter().map(|gone| gone.hash()));
         self.view.tell(Event::Waiting(Arc::clone(transaction)));
         Ok(())
     }
@@ -137,14 +135,11 @@ impl Ethereum {
         let hash = transaction.hash();
         // One lock with what forgets: else a block could come in between, and it would wait on the disk for ever.
         let mut written = locked(&self.written);
-        let replaced = self.view.live_mut().admit(transaction)?;
+        let gone = self.view.live_mut().admit(transaction)?;
         let mut changes = vec![Index::put_waiting(transaction)];
-        changes.extend(replaced.map(|replaced| replaced.hash()).filter(|hash| written.waiting.remove(hash)).map(
-            |hash| {
-                // Replaced here, whoever had it first.
-                Index::remove_waiting(&hash)
-            },
-        ));
+        // Gone here, whoever had it first.
+        let was_written = gone.iter().map(|gone| gone.hash()).filter(|hash| written.waiting.remove(hash));
+        changes.extend(was_written.map(|hash| Index::remove_waiting(&hash)));
         let Some(durable) = index.store().try_submit(changes) else {
             self.view.live_mut().pool.remove(&hash);
             return Err(SubmitError::Full("the disk is behind".to_owned()));

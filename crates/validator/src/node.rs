@@ -30,7 +30,7 @@ use crate::{
     failure::NodeError,
     lock::locked,
     offer::Offers,
-    pool::{Pool, PoolRefusal, filled},
+    pool::{Pool, PoolRefusal, Sender, filled},
     reading,
     relay::{self, Inbox, Outbox},
     seats::Announcer,
@@ -305,8 +305,12 @@ impl Node {
         if !native.is_signed() {
             return Err(Refusal::BadSignature.into());
         }
-        self.ledger().admit_signed(native.transaction())?;
-        Ok(locked(&self.pool).add(native, bytes)?)
+        let ledger = self.ledger();
+        ledger.admit_signed(native.transaction())?;
+        let key = &native.transaction().sender;
+        let sender = Sender { next: ledger.nonce(key), is_node: ledger.key(key).is_some() };
+        drop(ledger);
+        Ok(locked(&self.pool).add(native, bytes, sender)?)
     }
 
     /// Takes a wallet's transaction, shows it to the other validators and asks for a block. What it gives tells when a crash
@@ -381,8 +385,8 @@ impl Node {
             // What executes wallets' transactions holds no lock.
             Ok(Some(begun)) => begun.run(),
             Ok(None) => return,
-            // Agreement delivers without gaps; going on would mean another state than everyone else's.
-            Err(gap) => std::panic::panic_any(gap.to_string()),
+            // Agreement delivers without gaps, and old programs stop at new rules; going on would mean another state than everyone else's.
+            Err(error) => std::panic::panic_any(error.to_string()),
         };
         if let Some(failure) = self.snapshots.failure() {
             // Executed on what could not be read, it would be another state than everyone else's.

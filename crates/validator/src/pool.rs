@@ -1,4 +1,7 @@
 //! Transactions that wait for a block: numbered per sender, bounded per sender and in all. Pure.
+//!
+//! Places cost nothing, so they must keep nobody out who has to act: what a block could hold takes the place of what waits behind a
+//! gap, and a part of the pool is for the keys of nodes, which stake stands behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +19,8 @@ pub const SENDER_BYTES_MAX: usize = 4 << 20;
 pub const POOL_MAX: usize = 8_192;
 /// Most bytes in all.
 pub const POOL_BYTES_MAX: usize = 64 << 20;
+/// The part of both that others than nodes may take.
+const OTHERS: (usize, usize) = (3, 4);
 
 /// Why a transaction was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -38,53 +43,118 @@ struct Pending {
     native: Option<Arc<Native>>,
 }
 
+/// What one sender has waiting.
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    pending: BTreeMap<u64, Pending>,
+    bytes: usize,
+    /// The nonce that it uses next, as far as is known.
+    next: u64,
+}
+
+impl Queue {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.pending.len() < SENDER_MAX && self.bytes + bytes <= SENDER_BYTES_MAX
+    }
+
+    /// What waits without a gap from `first` on.
+    fn run(&self, first: u64) -> impl Iterator<Item = &Pending> {
+        let run = self.pending.range(first..).zip(first..).take_while(|((nonce, _), wanted)| *nonce == wanted);
+        run.map(|((_, pending), _)| pending)
+    }
+
+    /// Its last one, if that waits behind a gap.
+    fn behind_a_gap(&self) -> Option<u64> {
+        let (nonce, _) = self.pending.last_key_value()?;
+        (nonce.saturating_sub(self.next) >= self.pending.len() as u64).then_some(*nonce)
+    }
+}
+
+/// Who sends, as the ledger knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// The nonce that it uses next.
+    pub next: u64,
+    /// Whether its key is a node's.
+    pub is_node: bool,
+}
+
 /// The pool.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
-    senders: BTreeMap<PublicKey, BTreeMap<u64, Pending>>,
+    senders: BTreeMap<PublicKey, Queue>,
     count: usize,
     bytes: usize,
 }
 
 impl Pool {
     /// Takes a transaction that the ledger admits, read from these bytes.
-    pub fn add(&mut self, native: Native, bytes: Vec<u8>) -> Result<Digest, PoolRefusal> {
-        let (id, sender, nonce) = (native.id(), native.transaction().sender, native.transaction().nonce);
-        if let Some(known) = self.senders.get(&sender).and_then(|queue| queue.get(&nonce)) {
+    pub fn add(&mut self, native: Native, bytes: Vec<u8>, sender: Sender) -> Result<Digest, PoolRefusal> {
+        let (id, key, nonce) = (native.id(), native.transaction().sender, native.transaction().nonce);
+        if let Some(known) = self.senders.get(&key).and_then(|queue| queue.pending.get(&nonce)) {
             return Err(if known.id == id { PoolRefusal::AlreadyKnown } else { PoolRefusal::NonceTaken { nonce } });
         }
-        if self.count >= POOL_MAX || self.bytes + bytes.len() > POOL_BYTES_MAX {
-            return Err(PoolRefusal::Full);
+        let follows = self.free_nonce(&key, sender.next) == nonce;
+        while self.senders.get(&key).is_some_and(|queue| !queue.has_room(bytes.len())) {
+            if !follows || !self.push_out(|other| *other == key) {
+                return Err(PoolRefusal::SenderFull);
+            }
         }
-        let queue = self.senders.entry(sender).or_default();
-        let used: usize = queue.values().map(|pending| pending.bytes.len()).sum();
-        if queue.len() >= SENDER_MAX || used + bytes.len() > SENDER_BYTES_MAX {
-            return Err(PoolRefusal::SenderFull);
+        while !self.has_room(bytes.len(), sender.is_node) {
+            if !follows || !self.push_out(|other| *other != key) {
+                return Err(PoolRefusal::Full);
+            }
         }
+        let queue = self.senders.entry(key).or_default();
         self.count += 1;
         self.bytes += bytes.len();
-        queue.insert(nonce, Pending { id, bytes, native: Some(Arc::new(native)) });
+        queue.bytes += bytes.len();
+        queue.next = sender.next;
+        queue.pending.insert(nonce, Pending { id, bytes, native: Some(Arc::new(native)) });
         Ok(id)
     }
 
     /// The id of the one that these are the bytes of.
     pub fn find(&self, bytes: &[u8]) -> Option<Digest> {
         let (sender, nonce) = SignedTransaction::place(bytes)?;
-        let pending = self.senders.get(&sender)?.get(&nonce)?;
+        let pending = self.senders.get(&sender)?.pending.get(&nonce)?;
         (pending.bytes == bytes).then_some(pending.id)
     }
 
     /// The same one as it was read, for the block that brings it: given once.
     pub fn take_read(&mut self, bytes: &[u8]) -> Option<Arc<Native>> {
         let (sender, nonce) = SignedTransaction::place(bytes)?;
-        let pending = self.senders.get_mut(&sender)?.get_mut(&nonce)?;
+        let pending = self.senders.get_mut(&sender)?.pending.get_mut(&nonce)?;
         if pending.bytes == bytes { pending.native.take() } else { None }
+    }
+
+    fn has_room(&self, bytes: usize, is_node: bool) -> bool {
+        let (part, whole) = if is_node { (1, 1) } else { OTHERS };
+        self.count < POOL_MAX / whole * part && self.bytes + bytes <= POOL_BYTES_MAX / whole * part
+    }
+
+    /// Lets one go that waits behind a gap, of one of these senders; false if there is none.
+    fn push_out(&mut self, of: impl Fn(&PublicKey) -> bool) -> bool {
+        let behind = |(sender, queue): (&PublicKey, &Queue)| Some((*sender, queue.behind_a_gap()?));
+        let Some((key, nonce)) = self.senders.iter().filter(|(sender, _)| of(sender)).find_map(behind) else {
+            return false;
+        };
+        let Some(queue) = self.senders.get_mut(&key) else { return false };
+        if let Some(gone) = queue.pending.remove(&nonce) {
+            queue.bytes -= gone.bytes.len();
+            self.count -= 1;
+            self.bytes -= gone.bytes.len();
+        }
+        if queue.pending.is_empty() {
+            self.senders.remove(&key);
+        }
+        true
     }
 
     /// The first nonce from `next` on that no pending transaction of `sender` has.
     pub fn free_nonce(&self, sender: &PublicKey, next: u64) -> u64 {
         let Some(queue) = self.senders.get(sender) else { return next };
-        queue.range(next..).zip(next..).take_while(|((nonce, _), wanted)| *nonce == wanted).count() as u64 + next
+        next + queue.run(next).count() as u64
     }
 
     /// Transactions for one block of at most `budget` bytes (five more counted for each): every sender's in order of
@@ -101,11 +171,7 @@ impl Pool {
         let mut queues: Vec<_> = self
             .senders
             .iter()
-            .map(|(sender, queue)| {
-                let first = next(sender);
-                let run = queue.range(first..).zip(first..).take_while(|((nonce, _), wanted)| *nonce == wanted);
-                run.map(|((_, pending), _)| pending).filter(|pending| !proposed.contains(&pending.id))
-            })
+            .map(|(sender, queue)| queue.run(next(sender)).filter(|pending| !proposed.contains(&pending.id)))
             .collect();
         let begin = turn.checked_rem(queues.len() as u64).and_then(|begin| usize::try_from(begin).ok()).unwrap_or(0);
         queues.rotate_left(begin);
@@ -130,10 +196,12 @@ impl Pool {
     pub fn forget(&mut self, next: impl Fn(&PublicKey) -> u64) {
         let (mut count, mut bytes) = (0, 0);
         self.senders.retain(|sender, queue| {
-            *queue = queue.split_off(&next(sender));
-            count += queue.len();
-            bytes += queue.values().map(|pending| pending.bytes.len()).sum::<usize>();
-            !queue.is_empty()
+            queue.next = next(sender);
+            queue.pending = queue.pending.split_off(&queue.next);
+            queue.bytes = queue.pending.values().map(|pending| pending.bytes.len()).sum();
+            count += queue.pending.len();
+            bytes += queue.bytes;
+            !queue.pending.is_empty()
         });
         (self.count, self.bytes) = (count, bytes);
     }
@@ -167,9 +235,16 @@ mod tests {
 
     use super::*;
 
-    fn add(pool: &mut Pool, signed: &SignedTransaction) -> Result<Digest, PoolRefusal> {
+    const OTHER: Sender = Sender { next: 0, is_node: false };
+    const NODE: Sender = Sender { next: 0, is_node: true };
+
+    fn add_by(pool: &mut Pool, signed: &SignedTransaction, sender: Sender) -> Result<Digest, PoolRefusal> {
         let bytes = signed.encode();
-        pool.add(Native::read(&bytes).unwrap(), bytes)
+        pool.add(Native::read(&bytes).unwrap(), bytes, sender)
+    }
+
+    fn add(pool: &mut Pool, signed: &SignedTransaction) -> Result<Digest, PoolRefusal> {
+        add_by(pool, signed, OTHER)
     }
 
     fn transfer(sender: u8, nonce: u64, amount: u128) -> SignedTransaction {
@@ -236,8 +311,11 @@ mod tests {
             add(&mut pool, &transfer(1, nonce, 1)).unwrap();
         }
         assert_eq!(add(&mut pool, &transfer(1, 99, 1)), Err(PoolRefusal::SenderFull));
-        pool.count = POOL_MAX;
+        pool.count = POOL_MAX / 4 * 3;
         assert_eq!(add(&mut pool, &transfer(2, 0, 1)), Err(PoolRefusal::Full));
+        add_by(&mut pool, &transfer(2, 0, 1), NODE).unwrap();
+        pool.count = POOL_MAX;
+        assert_eq!(add_by(&mut pool, &transfer(3, 0, 1), NODE), Err(PoolRefusal::Full));
     }
 
     #[test]
@@ -254,5 +332,27 @@ mod tests {
         assert_eq!(pool.take_read(&bytes).unwrap().id(), id);
         assert!(pool.take_read(&bytes).is_none());
         assert_eq!(taken(&pool, usize::MAX / 2, 0).len(), 1, "it waits until it is executed");
+    }
+
+    #[test]
+    fn what_waits_behind_a_gap_keeps_nobody_out() {
+        let mut pool = Pool::default();
+        // Nobody ever sends the first of these.
+        let idle = |sender: u8| (1..=SENDER_MAX as u64).map(move |nonce| transfer(sender, nonce, 1));
+        for signed in (1..=(POOL_MAX / 4 * 3 / SENDER_MAX) as u8).flat_map(idle) {
+            add(&mut pool, &signed).unwrap();
+        }
+        assert_eq!(add(&mut pool, &transfer(200, 1, 1)), Err(PoolRefusal::Full), "neither could this be in a block");
+        let len = pool.len();
+        add(&mut pool, &transfer(200, 0, 1)).unwrap();
+        add(&mut pool, &transfer(200, 1, 1)).unwrap();
+        assert_eq!(pool.len(), len);
+        assert_eq!(taken(&pool, usize::MAX / 2, 0).len(), 2);
+        let bytes: usize =
+            pool.senders.values().flat_map(|queue| queue.pending.values()).map(|one| one.bytes.len()).sum();
+        assert_eq!(pool.bytes, bytes);
+        // Nor the sender itself: its last one goes for its first, and then none is behind a gap any more.
+        add(&mut pool, &transfer(1, 0, 1)).unwrap();
+        assert_eq!(add(&mut pool, &transfer(1, SENDER_MAX as u64, 1)), Err(PoolRefusal::SenderFull));
     }
 }

@@ -19,6 +19,7 @@ use std::{
 
 use blocks::{Index, StateFile};
 use crypto::{Claim, threshold::GroupKey};
+use evm::Block;
 use ledger::Ledger;
 use network::Client;
 use protocol::{Digest, Noun as _, service::CertifiedEpoch};
@@ -89,8 +90,10 @@ impl Sync<'_> {
         let folder = self.directory.join("sync");
         let (offer, bytes) = self.loaded(wanted, &folder, file).await?;
         let ledger = self.proven(&offer, &bytes, file).await?;
-        let block =
-            self.piece("a block", offer.height, |peer| format!("{peer}/snapshots/{}/block", offer.height)).await?;
+        let (header, chain) = (ledger.evm().header.clone(), ledger.chain());
+        let checked = move |body: &[u8]| Index::checked(&chain, &header, body).map_err(|error| error.to_string());
+        let at = |peer: &str| format!("{peer}/snapshots/{}/block", offer.height);
+        let block = self.piece("a block", offer.height, at, checked).await?;
         let floor = self.floor(offer.height).await?;
         // It waits for the disk, which nothing that runs futures may do.
         let (directory, file) = (self.directory.to_owned(), Arc::clone(file));
@@ -243,13 +246,31 @@ impl Sync<'_> {
         }
     }
 
-    /// Something small that is checked later, of whoever has it.
-    async fn piece(&self, what: &'static str, height: u64, url: impl Fn(&str) -> String) -> Result<Vec<u8>, SyncError> {
+    /// Something small of the first peer that has the right one: `check` makes of its bytes what is wanted, or says what is wrong.
+    async fn piece<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        height: u64,
+        url: impl Fn(&str) -> String,
+        check: impl Fn(&[u8]) -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<T, SyncError> {
+        let check = Arc::new(check);
         for peer in self.peers {
-            match self.client.get_bytes(&url(peer)).await {
-                Ok(bytes) if bytes.len() <= PIECE_BYTES_MAX => return Ok(bytes.to_vec()),
-                Ok(bytes) => tracing::warn!(peer, bytes = bytes.len(), what, "too much"),
-                Err(error) => tracing::debug!(peer, %error, what, "not had"),
+            let bytes = match self.client.get_bytes(&url(peer)).await {
+                Ok(bytes) if bytes.len() <= PIECE_BYTES_MAX => bytes,
+                Ok(bytes) => {
+                    tracing::warn!(peer, bytes = bytes.len(), what, "too much");
+                    continue;
+                }
+                Err(error) => {
+                    tracing::debug!(peer, %error, what, "not had");
+                    continue;
+                }
+            };
+            let check = Arc::clone(&check);
+            match blocking(move || Ok(check(&bytes))).await? {
+                Ok(right) => return Ok(right),
+                Err(fault) => tracing::warn!(peer, %fault, what, "a false one"),
             }
         }
         Err(SyncError::Missing { what, height })
@@ -272,15 +293,14 @@ fn keep(
     directory: &Path,
     file: &StateFile,
     (offer, ledger): (&Offer, &Ledger),
-    block: &[u8],
+    block: &Block,
     floor: &[u8],
     bytes: &[u8],
 ) -> Result<(), SyncError> {
     let failed = |error: &dyn std::fmt::Display| SyncError::Keep(error.to_string());
     let store = storage::Store::open(&directory.join("blocks.redb"), Index::TABLES).map_err(|error| failed(&error))?;
     let index = Index::new(store.clone(), ledger.chain());
-    let block = index.checked(&ledger.evm().header, block).map_err(|error| failed(&error))?;
-    index.store().commit_blocking(Index::put(&block)).map_err(|error| failed(&error))?;
+    index.store().commit_blocking(Index::put(block)).map_err(|error| failed(&error))?;
     drop(index);
     store.close();
     storage::write_file(&directory.join(FLOOR), floor).map_err(|error| failed(&error))?;

@@ -6,7 +6,7 @@ use evm::modules::governance::{ADDRESS as GOVERNANCE, IGovernance};
 use evm::modules::opg::{ADDRESS as OPG_ADDRESS, IOPG};
 use evm::modules::staking::{ADDRESS, IStaking};
 use evm::modules::{parameters, staking};
-use ledger::{Event, OPG, Refusal, Rules, address_of};
+use ledger::{BeginError, Block, Event, OPG, Refusal, Rules, address_of};
 use protocol::{Action, Canonical as _, EvmAddress, List, Role, Text, transaction::Call};
 
 use crate::{
@@ -172,6 +172,38 @@ fn a_wallets_node_keeps_its_key_from_everybody_else() {
     let possession = protocol::transaction::prove_possession(&crate::world::key(200), crate::world::CHAIN, &by);
     let rotation = protocol::transaction::RotateKey { node: node(WORKER), key: public(200), possession };
     assert_eq!(world.send(WORKER + 100, Action::RotateKey(rotation)), Err(Refusal::KeyTaken));
+}
+
+#[test]
+fn rules_that_this_program_does_not_know_stop_it_where_they_come_into_force() {
+    let short = [
+        (&parameters::PROPOSAL_VOTES, OPG),
+        (&parameters::VOTING_DELAY, 1),
+        (&parameters::VOTING_PERIOD, 60),
+        (&parameters::TIMELOCK, 1),
+        (&parameters::UPGRADE_NOTICE, 100),
+    ];
+    let mut world = World::governed(Rules::default(), &short);
+    let (name, since) = (alloy_primitives::B256::repeat_byte(7), 400);
+    let actions = vec![IGovernance::Action { kind: 6, subject: name, value: U256::from(since) }];
+    world.next_epoch();
+    let operators: Vec<u8> = VALIDATORS.iter().map(|seed| seed + 100).collect();
+    let propose = IGovernance::proposeCall { actions, description: "new rules".to_owned() };
+    world.send(operators[0], module_call(GOVERNANCE, 0, &propose)).unwrap();
+    world.epochs(3);
+    for operator in &operators {
+        let vote = IGovernance::castVoteCall { id: U256::ONE, support: 1 };
+        world.send(*operator, module_call(GOVERNANCE, 0, &vote)).unwrap();
+    }
+    while world.ledger.height() < since - 1 {
+        world.next_epoch();
+    }
+    let next = world.blocks.last().unwrap().clone();
+    let next = Block { height: since, time_ms: next.time_ms + 1_000, ..next };
+    let before = world.ledger.clone();
+    let refused = world.ledger.execute(&next).unwrap_err();
+    assert_eq!(refused, BeginError::UnknownRules { rules: name, since });
+    assert_eq!(world.ledger.height(), before.height(), "and nothing has changed");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which transactions count: authenticity, order, size; and what a refused one leaves behind.
 
-use ledger::{Block, HeightGap, NONCE_WINDOW, OPG, Refusal, TRANSACTION_BYTES_MAX, address_of};
+use ledger::{BeginError, Block, NONCE_WINDOW, OPG, Refusal, TRANSACTION_BYTES_MAX, address_of};
 use protocol::{Action, Canonical as _, DecodeError, transaction::Transfer};
 
 use crate::world::{ALICE, BOB, CHAIN, GATEWAY, World, key, public};
@@ -154,6 +154,6 @@ fn a_block_is_executed_once_and_never_before_its_predecessor() {
     assert_eq!(world.ledger.execute(&Block { height: 0, ..again.clone() }), Ok(None));
     assert_eq!(world.ledger.account(&public(ALICE)).balance, balance);
     let gap = world.ledger.execute(&Block { height: 3, ..again });
-    assert_eq!(gap, Err(HeightGap { found: 3, expected: 2 }));
+    assert_eq!(gap, Err(BeginError::Gap { found: 3, expected: 2 }));
     assert_eq!(world.ledger.height(), 1);
 }

@@ -11,17 +11,19 @@ use crate::answer::{Answer, answer};
 use crate::blocks::EXPECTED;
 use crate::error::RpcError;
 use crate::params::Params;
-use crate::state::Desk;
+use crate::state::{Deadline, Desk};
 
 pub(super) static METHODS: &[Method] = &[
     Method { name: "eth_gasPrice", run: Run::Read(price) },
     Method { name: "eth_maxPriorityFeePerGas", run: Run::Read(tip) },
     Method { name: "eth_blobBaseFee", run: Run::Read(blob) },
-    Method { name: "eth_feeHistory", run: Run::Read(history) },
+    Method { name: "eth_feeHistory", run: Run::Compute(history) },
 ];
 
-/// Blocks are made as transactions come: nobody has to be overbid. One gwei is what wallets show without rounding to zero.
+/// Where blocks have room nobody has to be overbid. One gwei is what wallets show without rounding to zero.
 const TIP: u128 = 1_000_000_000;
+/// Blocks that a suggestion looks back on.
+const LOOK_BACK: u64 = 4;
 const BLOCKS_MAX: u64 = 1_024;
 const PERCENTILES_MAX: usize = 100;
 
@@ -31,12 +33,27 @@ fn next_base_fee(desk: &Desk) -> Result<u128, RpcError> {
 
 fn price(desk: &Desk, params: &mut Params) -> Answer {
     params.end()?;
-    answer(&U256::from(next_base_fee(desk)?.saturating_add(TIP)))
+    answer(&U256::from(next_base_fee(desk)?.saturating_add(suggested(desk)?)))
 }
 
-fn tip(_: &Desk, params: &mut Params) -> Answer {
+fn tip(desk: &Desk, params: &mut Params) -> Answer {
     params.end()?;
-    answer(&U256::from(TIP))
+    answer(&U256::from(suggested(desk)?))
+}
+
+/// A tenth more than the least that got into a crowded block, of the newest ones.
+fn suggested(desk: &Desk) -> Result<u128, RpcError> {
+    let mut suggested = TIP;
+    let head = desk.node.head();
+    for number in head.saturating_sub(LOOK_BACK.saturating_sub(1))..=head {
+        let Some(header) = desk.node.header(number)? else { continue };
+        if header.gas_used.saturating_mul(2) <= header.gas_limit {
+            continue;
+        }
+        let least = rewards(desk, &header, &[0.0])?.first().copied().unwrap_or_default();
+        suggested = suggested.max(least.saturating_mul(11).div_ceil(10));
+    }
+    Ok(suggested)
 }
 
 /// The least there is; no blob was ever sold here.
@@ -53,7 +70,7 @@ enum Count {
     Quantity(U64),
 }
 
-fn history(desk: &Desk, params: &mut Params) -> Answer {
+fn history(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     let count = match params.required("blockCount", "a number from 1 to 1024")? {
         Count::Number(number) => number,
         Count::Quantity(number) => number.to(),
@@ -69,7 +86,7 @@ fn history(desk: &Desk, params: &mut Params) -> Answer {
         return Err(RpcError::server(words));
     }
     let count = count.min(BLOCKS_MAX).min(newest.saturating_add(1));
-    answer(&told(desk, newest, count, percentiles.filter(|list| !list.is_empty()))?)
+    answer(&told(desk, newest, count, percentiles.filter(|list| !list.is_empty()), deadline)?)
 }
 
 fn check_percentiles(percentiles: &[f64]) -> Result<(), RpcError> {
@@ -83,13 +100,22 @@ fn check_percentiles(percentiles: &[f64]) -> Result<(), RpcError> {
     Ok(())
 }
 
-fn told(desk: &Desk, newest: u64, count: u64, percentiles: Option<Vec<f64>>) -> Result<FeeHistory, RpcError> {
+fn told(
+    desk: &Desk,
+    newest: u64,
+    count: u64,
+    percentiles: Option<Vec<f64>>,
+    deadline: &Deadline,
+) -> Result<FeeHistory, RpcError> {
     let oldest = newest.saturating_add(1).saturating_sub(count);
     let mut history = FeeHistory { oldest_block: oldest, ..FeeHistory::default() };
     if count == 0 {
         return Ok(history);
     }
     for number in oldest..=newest {
+        if !deadline.is_wanted() {
+            return Err(RpcError::limit(format!("query took too long at block {number}: ask for fewer blocks")));
+        }
         let header = desk.header(number)?;
         history.base_fee_per_gas.push(header.base_fee_per_gas.unwrap_or_default().into());
         history.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);

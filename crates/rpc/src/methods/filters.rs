@@ -50,21 +50,21 @@ fn new_waiting(desk: &Desk, params: &mut Params) -> Answer {
 }
 
 /// What came since the last question. So much may have come that several questions are needed: nothing is left out.
-fn changes(desk: &Desk, params: &mut Params, _: &Deadline) -> Answer {
+fn changes(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     let id: U128 = params.required("filter", ID)?;
     params.end()?;
     let kind = desk.filters.get(id)?;
     let mut kind = kind.lock().unwrap_or_else(PoisonError::into_inner);
     match &mut *kind {
-        Kind::Blocks { next } => answer(&new_hashes(desk, next)?),
+        Kind::Blocks { next } => answer(&new_hashes(desk, next, deadline)?),
         Kind::Logs { filter, next } => {
-            let mut found = Vec::new();
+            let mut found = logs::Found::default();
             let last = filter.get_to_block().unwrap_or(u64::MAX).min(reach(desk, *next));
-            while *next <= last && found.len() < desk.limits.logs {
+            while *next <= last && !found.is_enough(desk) && deadline.is_wanted() {
                 logs::in_block(desk, filter, *next, &mut found)?;
                 *next = next.saturating_add(1);
             }
-            answer(&found)
+            answer(&found.logs)
         }
         Kind::Waiting(events) => answer(&drained(events, desk.limits.logs)),
     }
@@ -75,10 +75,10 @@ fn reach(desk: &Desk, next: u64) -> u64 {
     desk.node.head().min(next.saturating_add(desk.limits.log_blocks).saturating_sub(1))
 }
 
-fn new_hashes(desk: &Desk, next: &mut u64) -> Result<Vec<B256>, RpcError> {
+fn new_hashes(desk: &Desk, next: &mut u64, deadline: &Deadline) -> Result<Vec<B256>, RpcError> {
     let mut hashes = Vec::new();
     let last = reach(desk, *next);
-    while *next <= last {
+    while *next <= last && deadline.is_wanted() {
         hashes.extend(desk.node.header(*next)?.map(|header| header.hash()));
         *next = next.saturating_add(1);
     }

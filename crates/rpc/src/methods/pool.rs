@@ -8,14 +8,18 @@ use serde_json::json;
 
 use super::{Method, Run};
 use crate::answer::{Answer, answer};
+use crate::error::RpcError;
 use crate::faces;
 use crate::params::Params;
-use crate::state::Desk;
+use crate::state::{Deadline, Desk};
 
 pub(super) static METHODS: &[Method] = &[
     Method { name: "txpool_status", run: Run::Read(status) },
-    Method { name: "txpool_content", run: Run::Read(content) },
+    Method { name: "txpool_content", run: Run::Compute(content) },
 ];
+
+/// Of the shortest transaction in an answer, besides its bytes.
+const WORDS: usize = 400;
 
 /// How many could be in the next block, and how many wait for a nonce before theirs.
 fn status(desk: &Desk, params: &mut Params) -> Answer {
@@ -36,10 +40,16 @@ struct Content<T> {
     queued: BTreeMap<Address, BTreeMap<String, T>>,
 }
 
-fn content(desk: &Desk, params: &mut Params) -> Answer {
+fn content(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     params.end()?;
     let (mut pending, mut queued) = (BTreeMap::new(), BTreeMap::new());
+    let mut written = 0_usize;
     for transaction in desk.node.all_waiting() {
+        // Two letters a byte at least, and the names of the fields.
+        written = written.saturating_add(WORDS).saturating_add(transaction.raw().len().saturating_mul(2));
+        if written > desk.limits.answer_bytes || !deadline.is_wanted() {
+            return Err(RpcError::limit("the pool is too large for one answer: ask txpool_status"));
+        }
         let part: &mut BTreeMap<Address, BTreeMap<String, _>> =
             if is_queued(desk, &transaction) { &mut queued } else { &mut pending };
         let of_sender = part.entry(transaction.sender()).or_default();
