@@ -8,6 +8,9 @@ use crate::{
     sse::json,
 };
 
+/// An integer that does not fit 64 bits is read as a float, of at least this size.
+const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
+
 /// A value that is there and not null.
 pub(crate) struct Field<'a> {
     pub path: String,
@@ -105,6 +108,21 @@ impl<'a> Field<'a> {
             Json::Natural(number) if (min..=max).contains(number) => Ok(*number),
             Json::Natural(number) => Err(out_of_range(&number.to_string())),
             Json::Negative(number) => Err(out_of_range(&number.to_string())),
+            // No fraction is left in a float of this size: whoever wrote it wrote an integer.
+            Json::Decimal(number) if number.abs() >= BEYOND_INTEGERS => Err(out_of_range("a number beyond it")),
+            _ => Err(self.wrong_type("an integer")),
+        }
+    }
+
+    /// Any integer of 64 bits; one below zero stands for its two's complement.
+    pub fn bits(&self) -> Result<u64, ApiError> {
+        match self.json {
+            Json::Natural(number) => Ok(*number),
+            Json::Negative(number) => Ok(number.cast_unsigned()),
+            Json::Decimal(number) if number.abs() >= BEYOND_INTEGERS => {
+                let expected = format!("an integer from {} to {}", i64::MIN, u64::MAX);
+                Err(ApiError::wrong_value(&self.path, "a number beyond it", &expected))
+            }
             _ => Err(self.wrong_type("an integer")),
         }
     }
@@ -195,6 +213,27 @@ mod tests {
         assert_eq!(micros("7e-1"), Ok(700_000));
         assert_eq!(micros("0.30000000000000004"), Ok(300_000));
         assert_eq!(micros("-0.0"), Ok(0));
+    }
+
+    #[test]
+    fn integers_beyond_64_bits_are_refused_with_the_range_that_was_expected() {
+        fn field(json: &Json) -> Field<'_> {
+            Field { path: "seed".to_owned(), json }
+        }
+        for text in ["18446744073709551616", "-9223372036854775809", "1e30"] {
+            let json = Json::parse(text.as_bytes()).unwrap();
+            let (bits, natural) = (field(&json).bits().unwrap_err(), field(&json).natural(1, 9).unwrap_err());
+            let expected = "an integer from -9223372036854775808 to 18446744073709551615, but got a number beyond it";
+            assert!(bits.message.contains(expected), "{text}: {}", bits.message);
+            assert!(natural.message.contains("an integer from 1 to 9, but got a number beyond it"), "{text}");
+            assert_eq!((bits.code, natural.code), (Code::InvalidValue, Code::InvalidValue), "{text}");
+        }
+        let json = Json::parse(b"0.5").unwrap();
+        assert_eq!(field(&json).bits().unwrap_err().code, Code::InvalidType);
+        for (text, bits) in [("18446744073709551615", u64::MAX), ("-9223372036854775808", 1 << 63), ("-1", u64::MAX)] {
+            let json = Json::parse(text.as_bytes()).unwrap();
+            assert_eq!(field(&json).bits(), Ok(bits), "{text}");
+        }
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub(crate) fn sampling(body: &Object<'_>, terms: &Terms, max_tokens: u32) -> Res
     let default = Parameters::default();
     let micros = |name, max| body.get(name).map(|field| field.micros(max)).transpose();
     let penalty = |name| body.get(name).map(|field| field.signed_micros(PENALTY_MICROS_MAX)).transpose();
-    let seed = body.get("seed").map(|field| seed(&field)).transpose()?;
+    // The real service takes any 64-bit integer.
+    let seed = body.get("seed").map(|field| field.bits()).transpose()?;
     let top_k = body.get("top_k").map(|field| field.natural(0, u64::from(u32::MAX))).transpose()?;
     let parameters = Parameters {
         max_tokens,
@@ -90,14 +91,6 @@ fn repetition_penalty(body: &Object<'_>) -> Result<Option<u32>, ApiError> {
     match field.micros(PENALTY_MICROS_MAX)? {
         0 => Err(ApiError::wrong_value(&field.path, "zero", "a decimal above 0, up to 2")),
         micros => Ok(Some(micros)),
-    }
-}
-
-/// The real service takes any 64-bit integer: one below zero stands for its two's complement.
-fn seed(field: &Field<'_>) -> Result<u64, ApiError> {
-    match field.json {
-        Json::Negative(number) => Ok(number.cast_unsigned()),
-        _ => field.natural(0, u64::MAX),
     }
 }
 

@@ -33,6 +33,12 @@ const LIMITS: ParserLimits = ParserLimits {
 /// takes memory.
 const STACK_BYTES: usize = 1 << 26;
 
+/// What is said where an answer is not whole and no token goes on.
+const NOTHING_FITS: &str = "no token of the vocabulary fits";
+/// The same before the first token.
+const NO_TEXT: &str =
+    "no token of the vocabulary begins a text that fits it; a rule or schema that refers to itself needs a way to end";
+
 /// Why a constraint cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConstraintError {
@@ -82,10 +88,16 @@ impl Grammars {
             let thread = thread.map_err(|cause| refused(cause.to_string()))?;
             thread.join().map_err(|_| refused("it failed inside".to_owned()))
         })?;
-        match matcher.get_error() {
-            Some(cause) => Err(ConstraintError::Refused { kind, cause: short(&cause) }),
-            None => Ok(Guide { matcher, stop_tokens: self.stop_tokens.clone() }),
+        if let Some(cause) = matcher.get_error() {
+            return Err(refused(said(&cause)));
         }
+        let mut guide = Guide { matcher, stop_tokens: self.stop_tokens.clone(), first: None };
+        // What allows nothing at all is refused before anything runs.
+        guide.first = Some(guide.allowed().map_err(|error| match error {
+            ConstraintError::Stuck { cause } if cause == NOTHING_FITS => refused(NO_TEXT.to_owned()),
+            ConstraintError::Stuck { cause } | ConstraintError::Refused { cause, .. } => refused(cause),
+        })?);
+        Ok(guide)
     }
 }
 
@@ -135,10 +147,15 @@ pub enum Allowed {
 pub struct Guide {
     matcher: Matcher,
     stop_tokens: Vec<u32>,
+    /// What may come first, until it is asked for.
+    first: Option<Allowed>,
 }
 
 impl Guide {
     pub fn allowed(&mut self) -> Result<Allowed, ConstraintError> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
         if self.matcher.is_stopped() {
             return self.ended();
         }
@@ -150,12 +167,13 @@ impl Guide {
         match (mask.is_zero(), is_whole) {
             (false, _) => Ok(Allowed::Tokens(mask.as_slice().to_vec())),
             (true, true) => Ok(Allowed::End),
-            (true, false) => Err(ConstraintError::Stuck { cause: "no token fits".to_owned() }),
+            (true, false) => Err(ConstraintError::Stuck { cause: NOTHING_FITS.to_owned() }),
         }
     }
 
     /// Goes on with a token of the answer.
     pub fn take(&mut self, token: u32) -> Result<(), ConstraintError> {
+        self.first = None;
         self.matcher.consume_token(token).map_err(|cause| stuck(&cause))
     }
 
@@ -164,7 +182,7 @@ impl Guide {
         if matches!(reason, StopReason::NoExtension | StopReason::EndOfSentence) {
             return Ok(Allowed::End);
         }
-        Err(ConstraintError::Stuck { cause: self.matcher.get_error().unwrap_or_else(|| reason.to_string()) })
+        Err(stuck(&self.matcher.get_error().unwrap_or_else(|| reason.to_string())))
     }
 }
 
@@ -172,13 +190,14 @@ fn stuck(cause: &impl std::fmt::Display) -> ConstraintError {
     ConstraintError::Stuck { cause: said(cause) }
 }
 
+/// A cause in words: without the marks that llguidance sets for its own logs, and short, because it may quote a whole grammar.
 fn said(cause: &impl std::fmt::Display) -> String {
-    short(&cause.to_string())
-}
-
-/// A cause may quote a whole grammar.
-fn short(cause: &str) -> String {
-    cause.chars().take(500).collect()
+    let cause = cause.to_string();
+    let words = cause.split("\n<").next().unwrap_or_default().trim();
+    if words == StopReason::NoExtensionBias.to_string() || words.is_empty() {
+        return NOTHING_FITS.to_owned();
+    }
+    words.chars().take(500).collect()
 }
 
 #[cfg(test)]
@@ -275,6 +294,25 @@ mod tests {
         ] {
             let refused = grammars.guide(&constraint).err();
             assert!(matches!(refused, Some(ConstraintError::Refused { .. })), "{constraint:?}");
+        }
+    }
+
+    #[test]
+    fn what_refers_to_itself_without_an_end_is_refused_in_words() {
+        let grammars = grammars();
+        let grammar = |text: &str| Constraint::Grammar(protocol::Text::new(text).unwrap());
+        for constraint in [
+            schema(r##"{"$ref": "#"}"##),
+            schema(r##"{"allOf": [{"$ref": "#"}]}"##),
+            schema(r##"{"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}}"##),
+            grammar("start: start"),
+            schema("false"),
+            regex("[^\\x00-\u{10ffff}]"),
+        ] {
+            let refused = grammars.guide(&constraint).err();
+            assert!(matches!(refused, Some(ConstraintError::Refused { .. })), "{constraint:?}");
+            let told = refused.unwrap().to_string();
+            assert!(!told.contains(['<', '\n']) && !told.contains("NoExtension"), "{told}");
         }
     }
 

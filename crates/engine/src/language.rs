@@ -82,6 +82,8 @@ pub enum RunError {
     PromptLength { found: usize, limit: usize },
     #[error("the prompt holds token {token} at {position}, the vocabulary ends at {vocabulary}")]
     PromptToken { token: u32, position: usize, vocabulary: usize },
+    #[error("logit_bias names token {token}, the model's vocabulary has {vocabulary} tokens, from 0 to {}", vocabulary - 1)]
+    BiasToken { token: u32, vocabulary: usize },
     #[error("the model's output {name} is not finite for this input")]
     NotFinite { name: String },
     #[error("input {name} is missing; the model takes {expected}")]
@@ -227,6 +229,10 @@ impl LanguageModel {
 
     /// The rules of an answer with these parameters; a grammar is compiled here.
     pub(crate) fn rules(&self, parameters: &Parameters) -> Result<Rules, RunError> {
+        let vocabulary = self.vocabulary;
+        if let Some(bias) = parameters.logit_bias.iter().find(|bias| bias.token as usize >= vocabulary) {
+            return Err(RunError::BiasToken { token: bias.token, vocabulary });
+        }
         let guide = match &parameters.constraint {
             Some(constraint) => Some(self.grammars()?.guide(constraint)?),
             None => None,

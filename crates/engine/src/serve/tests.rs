@@ -382,6 +382,12 @@ fn what_is_wrong_or_too_much_is_refused_at_once() {
     let broken = Parameters { constraint: Some(broken), ..sampled(1) };
     let refused = server.submit(Job { parameters: broken, ..job(1, 1) }).err();
     assert!(matches!(refused, Some(ServeError::Run(RunError::Constraint(_)))), "{refused:?}");
+    let vocabulary = VOCABULARY;
+    for token in [vocabulary as u32, u32::MAX] {
+        let logit_bias = List::new(vec![TokenBias { token, bias_micros: 1 }]).unwrap();
+        let refused = server.submit(Job { parameters: Parameters { logit_bias, ..sampled(1) }, ..job(1, 1) }).err();
+        assert_eq!(refused, Some(RunError::BiasToken { token, vocabulary }.into()));
+    }
     let mut running = server.submit(job(5, 1)).unwrap();
     assert!(matches!(running.wait_next(), Some(Event::Part(_))));
     let waiting = [server.submit(job(5, 2)).unwrap(), server.submit(job(5, 3)).unwrap()];
