@@ -63,6 +63,36 @@ fn prefill(bench: &mut Bench<'_>, format: &str, kind: &str, theirs: &str) -> Res
     compared(&found, PREFILL_TOKENS)
 }
 
+pub fn candle_decode_q8_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    beside_candle(bench, "q8_0", Some(PREFILL), DECODE, DECODE_TOKENS)
+}
+
+pub fn candle_decode_q4_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    beside_candle(bench, "q4_0", Some(PREFILL), DECODE, DECODE_TOKENS)
+}
+
+pub fn candle_prefill_q8_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    beside_candle(bench, "q8_0", None, PREFILL, PREFILL_TOKENS)
+}
+
+pub fn candle_prefill_q4_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    beside_candle(bench, "q4_0", None, PREFILL, PREFILL_TOKENS)
+}
+
+/// Another engine in our own language, on the same file: told, nothing is promised of it.
+fn beside_candle(
+    bench: &mut Bench<'_>,
+    format: &str,
+    prepare: Option<&str>,
+    work: &str,
+    tokens: f64,
+) -> Result<Outcome> {
+    let yard = Yard::open(bench)?;
+    let file = yard.gguf("1b", format)?;
+    let (mut ours, mut theirs) = (yard.ours(&yard.artefact(&file, "ordered")?, 1)?, yard.candle(&file)?);
+    compared(&alternate(bench.count(5, 3), &mut ours, &mut theirs, prepare, work)?, tokens)
+}
+
 /// Eight texts a step at a time, all in one call, behind prompts of 32 tokens.
 pub fn chats(bench: &mut Bench<'_>) -> Result<Outcome> {
     let (mut ours, mut theirs) = beside_llama(bench, "q8_0", "ordered", "q8_0", 8)?;

@@ -14,6 +14,7 @@ use super::Bench;
 use super::rooms::executable;
 use super::state::tree_key;
 use super::worker::Worker;
+use crate::check::cargo;
 use crate::python::{PEERS, environment};
 use crate::stage;
 use crate::workspace::Workspace;
@@ -106,6 +107,20 @@ impl<'a> Yard<'a> {
     /// llama.cpp on a GGUF file, one thread.
     pub fn llama(&self, model: &Path, sequences: u32) -> Result<Worker> {
         Worker::start("llama.cpp", self.script("llama_peer.py").arg(model).args(["1", &sequences.to_string()]))
+    }
+
+    /// candle on a GGUF file, one thread. It is built for the CPU at hand when it is first asked for.
+    pub fn candle(&self, model: &Path) -> Result<Worker> {
+        let manifest = self.workspace.root().join("tests/candle-peer/Cargo.toml");
+        let folder = self.folder.join("candle");
+        let mut build = cargo(self.workspace);
+        build.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]).arg(manifest);
+        build.arg("--target-dir").arg(&folder).env("RUSTFLAGS", "-C target-cpu=native");
+        if !stage::run("build candle", &mut build)? {
+            bail!("failed to build tests/candle-peer\nhint: it needs the registry once");
+        }
+        let mut command = Command::new(folder.join("release/candle-peer"));
+        Worker::start("candle", command.arg(model).env("RAYON_NUM_THREADS", "1"))
     }
 
     /// onnxruntime on an ONNX file, one thread.
