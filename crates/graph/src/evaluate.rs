@@ -50,7 +50,7 @@ pub fn check_inputs(checked: &Checked, inputs: &[Tensor]) -> Result<usize, Fault
         return Err(Fault::Inputs { expected: expected.len(), found: inputs.len() });
     }
     let mut rows = None;
-    for (input, tensor) in expected.iter().zip(inputs) {
+    for (index, (input, tensor)) in expected.iter().zip(inputs).enumerate() {
         if input.element != tensor.element() {
             let (expected, found) = (input.element, tensor.element());
             return Err(Fault::Element { name: input.name.clone(), expected, found });
@@ -70,14 +70,25 @@ pub fn check_inputs(checked: &Checked, inputs: &[Tensor]) -> Result<usize, Fault
             }
             _ => {}
         }
-        check_values(input, tensor)?;
+        check_values(checked, index, tensor)?;
     }
     Ok(rows.unwrap_or(1))
 }
 
-fn check_values(input: &crate::graph::Input, tensor: &Tensor) -> Result<(), Fault> {
+/// Whether an input goes into `order` alone, for which a NaN, a missing value, has a place like any number.
+fn is_only_ordered(checked: &Checked, number: usize) -> bool {
+    let (graph, source) = (checked.graph(), Source::Input(number));
+    let mut readers = graph.nodes.iter().filter(|node| node.inputs.contains(&source)).peekable();
+    let leaves = graph.outputs.iter().any(|output| output.source == source);
+    !leaves && readers.peek().is_some() && readers.all(|node| node.operator.name == "order")
+}
+
+fn check_values(checked: &Checked, number: usize, tensor: &Tensor) -> Result<(), Fault> {
+    let Some(input) = checked.graph().inputs.get(number) else { return Ok(()) };
     if let Some(values) = tensor.floats() {
-        return match values.iter().position(|value| !value.is_finite()) {
+        let may_lack = values.iter().any(|value| value.is_nan()) && is_only_ordered(checked, number);
+        let is_wrong = |value: &f32| !(value.is_finite() || may_lack && value.is_nan());
+        return match values.iter().position(is_wrong) {
             Some(index) => Err(Fault::NotFinite { name: input.name.clone(), index }),
             None => Ok(()),
         };

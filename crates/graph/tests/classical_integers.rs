@@ -3,11 +3,13 @@
 //! The case folders are made by `models/onnx/classical.py`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 
 use graph::onnx::{Arithmetic, CompileError, OnnxSources, compile_onnx, import_program, label_texts, read_value};
 use graph::program::{Array, Attribute, Limits, Program, Value};
-use graph::{Data, Element, Tensor, evaluate};
+use graph::{Data, Element, Fault, Tensor, evaluate};
 
 /// Every folder whose operators have an integer form, and how far its scores may be from onnxruntime's.
 const FOLDERS: [(&str, f64); 26] = [
@@ -83,12 +85,17 @@ fn found(tensor: &Tensor) -> Vec<Vec<f64>> {
     values.chunks(values.len() / tensor.shape()[0]).map(<[f64]>::to_vec).collect()
 }
 
-/// The rows of the case that hold no NaN, which no integer model takes.
+/// Those whose inputs trees alone read: missing values are theirs to lead.
+const MISSING: [&str; 3] = ["imputed", "lightgbm_missing", "xgboost_missing"];
+
+/// The rows of the case, those with a NaN only where the model takes it.
 fn features(name: &str, program: &graph::program::Program) -> (Tensor, Vec<usize>) {
     let Value::Tensor(array) = read(name, "input", &program.inputs).remove(0) else { panic!("a tensor") };
     let (values, width) = (array.floats().unwrap(), array.shape()[1]);
     let finite = |row: &usize| values[row * width..][..width].iter().all(|value| value.is_finite());
-    let kept: Vec<usize> = (0..array.shape()[0]).filter(finite).collect();
+    let taken = |row: &usize| MISSING.contains(&name) || finite(row);
+    assert!(!MISSING.contains(&name) || !(0..array.shape()[0]).all(|row| finite(&row)), "{name} lacks something");
+    let kept: Vec<usize> = (0..array.shape()[0]).filter(taken).collect();
     let values: Vec<f32> = kept.iter().flat_map(|row| values[row * width..][..width].to_vec()).collect();
     (Tensor::new(&[kept.len(), width], Data::F32(values)).unwrap(), kept)
 }
@@ -190,6 +197,54 @@ fn comparisons_of_trees_have_the_outcome_of_floats_next_to_every_threshold() {
                 meant[0].as_tensor().unwrap().integers().unwrap().into_iter().map(|label| label as i64).collect();
             assert_eq!(labels.integers().unwrap(), meant, "{name}");
         }
+    }
+}
+
+/// A tree of one split for each way of comparing, with and without a NaN that goes on at `yes`, behind scales of either sign and an
+/// imputer: what the program says, the integers say.
+#[test]
+fn missing_values_go_where_the_program_sends_them() {
+    let lacking = [f32::NAN, -1.5, -0.5, 0.0, 0.25, 0.5, 0.75, 2.0, -f32::NAN];
+    let mut ways = [0, 0];
+    for mode in ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"] {
+        for tracks in [0, 1] {
+            for prepared in ["", "turned", "imputed", "imputed, turned"] {
+                let file = support::tree(mode, tracks, prepared);
+                let program = import_program(&file).unwrap();
+                let rows = Array::f32s(&[lacking.len(), 1], lacking.to_vec()).unwrap();
+                let meant = program.run(vec![rows.into()], Limits::default()).unwrap();
+                let meant: Vec<f32> = meant[0].as_tensor().unwrap().floats().unwrap().into_owned();
+                let whole = Tensor::new(&[2, 1], Data::F32(vec![-1.0, 1.0])).unwrap();
+                let calibration = [vec![whole]];
+                let sources = OnnxSources {
+                    name: "tree",
+                    arithmetic: Arithmetic::Integer,
+                    file: &file,
+                    calibration: &calibration,
+                    rows_max: 64,
+                };
+                let model = compile_onnx(&sources).unwrap();
+                let x = Tensor::new(&[lacking.len(), 1], Data::F32(lacking.to_vec())).unwrap();
+                let output = evaluate(&model.graph, &[x]).unwrap().remove(0);
+                assert_eq!(output.floats().unwrap(), meant, "{mode}, tracks {tracks}, {prepared}");
+                ways[usize::from(meant[0] == 1.0)] += 1;
+            }
+        }
+    }
+    assert!(ways.iter().all(|&count| count > 10), "either way: {ways:?}");
+}
+
+#[test]
+fn a_missing_value_is_refused_where_more_than_trees_read_the_input() {
+    for name in ["scaled", "logistic_two"] {
+        let program = import_program(&std::fs::read(folder(name).join("model.onnx")).unwrap()).unwrap();
+        let (x, _) = features(name, &program);
+        let model = compile(name, &[vec![x.clone()]]).unwrap();
+        let mut values = x.floats().unwrap().to_vec();
+        values[1] = f32::NAN;
+        let lacks = Tensor::new(x.shape(), Data::F32(values)).unwrap();
+        let refused = evaluate(&model.graph, &[lacks]);
+        assert!(matches!(refused, Err(Fault::NotFinite { index: 1, .. })), "{name}: {refused:?}");
     }
 }
 

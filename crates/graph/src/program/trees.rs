@@ -169,7 +169,8 @@ impl Trees {
         }
     }
 
-    fn holds(&self, split: &Split, x: f64) -> bool {
+    /// Whether a number goes on at `yes`.
+    pub fn holds(&self, split: &Split, x: f64) -> bool {
         match split.mode {
             Mode::AtMost => x <= split.value,
             Mode::Below => x < split.value,

@@ -21,6 +21,8 @@ pub struct Column {
     pub root: u32,
     place: usize,
     steps: Vec<Step>,
+    /// What a missing value has become, where an `Imputer` replaced it.
+    imputed: Option<f32>,
 }
 
 /// `(x - offset) · scale`, in binary32.
@@ -28,6 +30,19 @@ pub struct Column {
 struct Step {
     offset: f32,
     scale: f32,
+}
+
+impl Column {
+    /// Whether its order is that of its root turned round: by an odd number of scales below 0.
+    fn is_turned(&self) -> bool {
+        self.steps.iter().filter(|step| step.scale < 0.0).count() % 2 == 1
+    }
+}
+
+impl Step {
+    fn of(self, x: f32) -> f32 {
+        (x - self.offset) * self.scale
+    }
 }
 
 /// Most nodes between a tree and what enters.
@@ -49,7 +64,7 @@ fn features_of(net: &Net, node: &Node) -> Vec<Column> {
 fn trace(net: &Net, slot: u32, depth: usize) -> Vec<Column> {
     let own = || {
         let width = net.shape(slot).width().unwrap_or(0);
-        (0..width).map(|place| Column { root: slot, place, steps: Vec::new() }).collect()
+        (0..width).map(|place| Column { root: slot, place, steps: Vec::new(), imputed: None }).collect()
     };
     let through = net.maker(slot).filter(|_| depth < DEPTH_MAX && net.rank(slot) == 2);
     through.and_then(|node| pass(net, node, slot, depth + 1)).unwrap_or_else(own)
@@ -72,13 +87,22 @@ fn pass(net: &Net, node: &Node, slot: u32, depth: usize) -> Option<Vec<Column>> 
         }
         "ArrayFeatureExtractor" => picked(inner(0)?, net, *node.inputs.get(1)?)?,
         "Gather" if matches!(node.integer("axis", 0).ok()?, 1 | -1) => picked(inner(0)?, net, *node.inputs.get(1)?)?,
-        "Imputer" if node.float("replaced_value_float", 0.0).ok()?.is_nan() => inner(0)?,
+        "Imputer" if node.float("replaced_value_float", 0.0).ok()?.is_nan() => {
+            let values = features::each_or_one(node, "imputed_value_floats", width, f32::NAN).ok()?;
+            let mut columns = inner(0)?;
+            for (column, value) in columns.iter_mut().zip(values) {
+                column.imputed.get_or_insert(value);
+            }
+            columns
+        }
         "Scaler" => {
             let each = |name, default| features::each_or_one(node, name, width, default).ok();
             let (offsets, scales) = (each("offset", 0.0)?, each("scale", 1.0)?);
             let mut columns = inner(0)?;
             for ((column, &offset), &scale) in columns.iter_mut().zip(&offsets).zip(&scales) {
-                column.steps.push(Step { offset, scale });
+                let step = Step { offset, scale };
+                column.steps.push(step);
+                column.imputed = column.imputed.map(|value| step.of(value));
             }
             columns
         }
@@ -192,8 +216,8 @@ impl Columns {
     pub fn compare(&self, feature: u32, holds: impl Fn(f64) -> bool) -> Option<Comparison> {
         let (column, root, made) = self.columns.get(feature as usize)?;
         // A scale below 0 turns the order of what is compared round.
-        let turned = made.steps.iter().filter(|step| step.scale < 0.0).count() % 2 == 1;
-        let made = |integer: i64| made.steps.iter().fold(root.at(integer), |x, step| (x - step.offset) * step.scale);
+        let turned = made.is_turned();
+        let made = |integer: i64| made.steps.iter().fold(root.at(integer), |x, step| step.of(x));
         let (low, high) = root.ends();
         // The greatest integer for which it holds; where the order is turned round, the greatest for which it does not.
         let (mut below, mut above) = (low - 1, high + 1);
@@ -202,6 +226,30 @@ impl Columns {
             if holds(made(middle).into()) != turned { below = middle } else { above = middle }
         }
         Some(Comparison { column: *column, value: below.clamp(i32::MIN.into(), i32::MAX.into()), turned })
+    }
+}
+
+/// What a missing value is to a feature.
+#[derive(Clone, Copy)]
+pub enum Missing {
+    /// None enters.
+    Never,
+    /// It is still missing where the trees compare it.
+    Nan,
+    /// It was replaced on the way.
+    Replaced(f32),
+}
+
+impl Columns {
+    /// The column of a feature, what a missing value is there, and whether comparisons of it are turned round.
+    pub fn missing(&self, feature: u32) -> Option<(usize, Missing, bool)> {
+        let (column, root, made) = self.columns.get(feature as usize)?;
+        let missing = match (root, made.imputed) {
+            (Root::Units { .. }, _) => Missing::Never,
+            (Root::Places, Some(value)) if !value.is_nan() => Missing::Replaced(value),
+            (Root::Places, _) => Missing::Nan,
+        };
+        Some((*column, missing, made.is_turned()))
     }
 }
 

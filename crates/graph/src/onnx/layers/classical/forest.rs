@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::super::emit::{Emitter, Held, name, refuse};
-use super::columns::{Columns, columns, result, rows};
+use super::columns::{Columns, Missing, columns, result, rows};
 use super::labels;
 use super::scores::{self, Scores};
 use crate::graph::Source;
 use crate::onnx::error::CompileError;
 use crate::onnx::integer::encoding::Encoding;
+use crate::ops::order;
 use crate::ops::quantise::power_of_two;
 use crate::ops::trees::{REACHED_MAX, SPLIT};
 use crate::program::features::Transform;
@@ -235,7 +236,8 @@ impl Writer<'_> {
         let (mut entries, mut next) = (vec![0_i64; self.trees.splits.len()], 0);
         for &split in &order {
             *entries.get_mut(split)? = next;
-            next += self.count(self.trees.splits.get(split)?);
+            let split = self.trees.splits.get(split)?;
+            next += self.count(split) + i64::from(self.guard(split)?.is_some());
         }
         let mut tables = Tables { leaves: vec![0], ..Tables::default() };
         for &split in &order {
@@ -285,9 +287,31 @@ impl Writer<'_> {
         }
     }
 
+    /// Where a missing value goes on, and its column, if the comparisons of a split would not take it there: its place is behind
+    /// those of all numbers, so that every `x ≤ value` fails for it.
+    fn guard(&self, split: &Split) -> Option<Option<(usize, Next)>> {
+        let (column, missing, turned) = self.columns.missing(split.feature)?;
+        let wanted = match missing {
+            Missing::Never => return Some(None),
+            Missing::Nan => split.missing,
+            Missing::Replaced(value) => self.trees.holds(split, value.into()),
+        };
+        let led = match split.mode {
+            Mode::AtMost | Mode::Below => turned,
+            Mode::AtLeast | Mode::Above => !turned,
+            Mode::Equal | Mode::Member => false,
+            Mode::Other => true,
+        };
+        Some((wanted != led).then_some((column, if wanted { split.yes } else { split.no })))
+    }
+
     fn split(&self, splits: &mut Vec<i64>, split: &Split, entries: &[i64]) -> Option<()> {
         let (yes, no) = (reference(split.yes, entries), reference(split.no, entries));
         let value = split.value;
+        if let Some((column, wanted)) = self.guard(split)? {
+            let numbers = (splits.len() / SPLIT) as i64 + 1;
+            splits.extend([column as i64, order::MOST - 1, numbers, reference(wanted, entries)]);
+        }
         match split.mode {
             Mode::AtMost => self.compare(splits, split, &|x| x <= value, yes, no),
             Mode::Above => self.compare(splits, split, &|x| x <= value, no, yes),

@@ -5,6 +5,7 @@ use super::super::encoding::most;
 use super::columns::{result, widened};
 use super::labels;
 use super::line::{Lines, affine, weigh};
+use crate::graph::Source;
 use crate::onnx::error::CompileError;
 use crate::onnx::integer::encoding::Encoding;
 use crate::ops::quantise::power_of_two;
@@ -44,7 +45,7 @@ pub fn extract(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     emitter.keep(node, slot, Held { source, shape, ..held })
 }
 
-/// What enters is finite, so NaN needs no replacement.
+/// A NaN enters where trees alone read it, and they know what replaces it (`columns`); elsewhere none enters.
 pub fn impute(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     if !node.float("replaced_value_float", 0.0).is_ok_and(f32::is_nan) {
         return Err(refuse(node, "replaces a number: expected NaN, which no input of an integer model holds"));
@@ -102,23 +103,39 @@ pub fn normalise(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError>
     }
 }
 
+/// How much more than another a number is, cut at 0 and 1.
+fn less(emitter: &mut Emitter, name: &str, x: Source, other: Source) -> Source {
+    let encoding = Encoding { element: Element::I8, unit: 1.0, low: 0, high: 1 };
+    let attributes = range(encoding).with("left", 1).with("right", -1).with("shift", 0);
+    emitter.add(name, &ops::add_scaled::OPERATOR, attributes, &[x, other])
+}
+
 /// 1 where a number is above the threshold: the distance to it, cut at both ends.
 pub fn binarize(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     let (input, held) = emitter.operand(node, 0)?;
     let (slot, name) = (result(node)?, name(node));
     let threshold = node.float("threshold", 0.0).unwrap_or(0.0);
-    let (source, least) = match emitter.places(input) {
-        Some(source) => (source, i64::from(ops::order::place(threshold))),
+    let (source, least, is_placed) = match emitter.places(input) {
+        Some(source) => (source, i64::from(ops::order::place(threshold)), true),
         None => {
             let held = widened(emitter, &format!("{name}/wide"), &held);
-            (held.source, (f64::from(threshold) / held.encoding.unit).floor() as i64)
+            (held.source, (f64::from(threshold) / held.encoding.unit).floor() as i64, false)
         }
     };
-    let least = least.clamp(i32::MIN.into(), i32::MAX.into());
-    let threshold = emitter.constant(&format!("{name}/threshold"), Element::I32, &[1], vec![least]);
     let encoding = Encoding { element: Element::I8, unit: 1.0, low: 0, high: 1 };
-    let attributes = range(encoding).with("left", 1).with("right", -1).with("shift", 0);
-    let source = emitter.add(&name, &ops::add_scaled::OPERATOR, attributes, &[source, threshold]);
+    let mut above = |name: &str, source, least: i64| {
+        let least = least.clamp(i32::MIN.into(), i32::MAX.into());
+        let least = emitter.constant(&format!("{name}/threshold"), Element::I32, &[1], vec![least]);
+        less(emitter, name, source, least)
+    };
+    let numbers = above(&name, source, least);
+    let source = if is_placed {
+        // A missing value is above everything, and yet no greater than the threshold.
+        let missing = above(&format!("{name}/missing"), source, ops::order::MOST - 1);
+        less(emitter, &format!("{name}/numbers"), numbers, missing)
+    } else {
+        numbers
+    };
     let shape = emitter.net.shape(slot);
     debug_assert!(shape.0.iter().skip(1).all(|size| *size != Dimension::Rows), "rows stay outermost");
     emitter.keep(node, slot, Held { source, encoding, shape, last: false })
