@@ -19,11 +19,20 @@ import numpy as np
 import onnxruntime
 from onnx import numpy_helper
 
-RANDOM = np.random.default_rng(7)
+RANDOM = np.random.default_rng(7)  # begun anew for each model: its inputs are the same whichever others are run
+
+
+def begin(name):
+    global RANDOM
+    RANDOM = np.random.default_rng([7, *name.encode()])
 
 
 def picture(batch, channels, height, width, low=-1.0, high=1.0):
-    """Bars, boxes and noise."""
+    """Bars, boxes and noise, when it is asked for."""
+    return lambda: drawing(batch, channels, height, width, low, high)
+
+
+def drawing(batch, channels, height, width, low, high):
     y, x = np.mgrid[0:height, 0:width]
     planes = [np.sin(x / 7.0 + c) * np.cos(y / 5.0) + (x // 16 + y // 12 + c) % 2 for c in range(channels)]
     plane = np.stack(planes)[None].repeat(batch, 0) + RANDOM.normal(0, 0.1, (batch, channels, height, width))
@@ -57,12 +66,13 @@ def silero(rate):
     return sets
 
 
-def only(*values):
+def only(*makers):
     """Sets of one input each."""
 
     def sets(session):
         name = session.get_inputs()[0].name
-        for value in values:
+        for make in makers:
+            value = make()
             yield {name: value}, session.run(None, {name: value})
 
     return sets
@@ -156,8 +166,8 @@ MODELS = [
     ("captcha_find", "ddddocr/common_det.onnx", only(picture(1, 3, 416, 416, 0, 255))),
     ("captcha_crnn", "captcha_whisperer/models/captcha_crnn.onnx", only(picture(1, 3, 60, 160), picture(2, 3, 60, 160))),
     ("detector", "nudenet/320n.onnx", only(picture(1, 3, 320, 320, 0, 1), picture(1, 3, 192, 256, 0, 1))),
-    ("fingerprint", "afis/weights/leader/LEADER.onnx", only(picture(1, 1, 96, 96, 0, 1).transpose(0, 2, 3, 1))),
-    ("pitch", "basic_pitch/saved_models/icassp_2022/nmp.onnx", only(sound(43844, 22050)[None, :, None])),
+    ("fingerprint", "afis/weights/leader/LEADER.onnx", only(lambda: drawing(1, 1, 96, 96, 0, 1).transpose(0, 2, 3, 1))),
+    ("pitch", "basic_pitch/saved_models/icassp_2022/nmp.onnx", only(lambda: sound(43844, 22050)[None, :, None])),
     ("seizure", "brainmaze_eeg_models/seizure/_models/modelA_paper.onnx", drawn({"x": (2, 100, 24)})),
     ("spindles", "brainmaze_eeg_models/spindles/_models/spindle-detector-eeg.onnx", drawn({"raw_signal": (1, 1, 7500), "spectrogram": (1, 15, 7500)}, count=1)),
     ("romanizer_in", "arabic_name_romanizer/resources/encoder.onnx", drawn({"src": (2, 9), "src_mask": (2, 9)}, below={"src": 40})),
@@ -203,6 +213,7 @@ def main(out, names):
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(found[0], options, providers=["CPUExecutionProvider"])
+        begin(name)
         case = os.path.join(out, name)
         shutil.rmtree(case, ignore_errors=True)
         os.makedirs(case)
