@@ -19,6 +19,27 @@ pub(super) struct Json {
     letters: Letters,
 }
 
+/// What a tokenizer's model may say: nothing that a file adds is passed on unknown, since it may make tokens depend on
+/// more than the text.
+const MODEL_FIELDS: [&str; 14] = [
+    "type",
+    "vocab",
+    "merges",
+    "unk_token",
+    "unk_id",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "max_input_chars_per_word",
+    "fuse_unk",
+    "byte_fallback",
+    "ignore_merges",
+    // These draw from the machine's chance, where they are anything but nothing.
+    "dropout",
+    "alpha",
+    "nbest_size",
+];
+const DRAWN: [&str; 3] = ["dropout", "alpha", "nbest_size"];
+
 /// A tokenizer and what is known of its special tokens.
 pub(super) struct Read {
     pub json: Json,
@@ -33,6 +54,7 @@ impl Json {
     pub fn read(file: &[u8]) -> Result<Read, TokenizerError> {
         let mut value: Value =
             serde_json::from_slice(file).map_err(|cause| TokenizerError::Json { cause: cause.to_string() })?;
+        check_model(&value)?;
         let letters = if names(&value, "ByteLevel") { Letters::Bytes } else { Letters::Pieces };
         let named = |value: &mut Value, key| value.as_object_mut()?.remove(key)?.as_str().map(str::to_owned);
         let (bos, eos) = (named(&mut value, "bos_token"), named(&mut value, "eos_token"));
@@ -76,6 +98,11 @@ impl Json {
         self.inner.decode(tokens, false).unwrap_or_default()
     }
 
+    /// Whether there is such a token; what is none decodes to nothing.
+    pub fn knows(&self, token: u32) -> bool {
+        self.inner.id_to_token(token).is_some()
+    }
+
     /// The bytes that a token stands for.
     pub fn bytes(&self, token: u32, bytes: &mut Vec<u8>) {
         let Some(text) = self.inner.id_to_token(token) else { return };
@@ -96,6 +123,19 @@ impl Json {
                 }
             }
         }
+    }
+}
+
+/// The same text must give the same tokens on every machine, whenever it is asked.
+fn check_model(value: &Value) -> Result<(), TokenizerError> {
+    let Some(model) = value.get("model").and_then(Value::as_object) else { return Ok(()) };
+    if let Some(name) = model.keys().find(|name| !MODEL_FIELDS.contains(&name.as_str())) {
+        return Err(TokenizerError::ModelField { name: name.clone() });
+    }
+    let draws = |name: &&str| model.get(*name).is_some_and(|value| !value.is_null() && value.as_f64() != Some(0.0));
+    match DRAWN.into_iter().find(draws) {
+        Some(name) => Err(TokenizerError::Chance { name }),
+        None => Ok(()),
     }
 }
 

@@ -28,6 +28,12 @@ pub enum TokenizerError {
     AddedToken { index: usize },
     #[error("the tokenizer is refused: {cause}")]
     Inner { cause: String },
+    #[error("the tokenizer's model has the field {name:?}, which is unknown")]
+    ModelField { name: String },
+    #[error(
+        "the tokenizer draws its tokens by chance: {name} is set, expected null or 0; hint: remove it from the file"
+    )]
+    Chance { name: &'static str },
     #[error("the tokenizer has tokens up to {found}, the model's vocabulary ends at {vocabulary}")]
     Vocabulary { found: usize, vocabulary: usize },
     #[error(transparent)]

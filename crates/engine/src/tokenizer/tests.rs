@@ -260,7 +260,50 @@ fn every_flipped_byte_of_a_stored_vocabulary_ends_in_a_tokenizer_or_a_refusal() 
     }
 }
 
+/// Bytes, words, and a sign that the decoder takes away.
+fn with_silence() -> Tokenizer {
+    let bytes: Vec<String> = (0..=255).map(|byte| format!(r#""<0x{byte:02X}>": {byte}"#)).collect();
+    let vocabulary = format!(r#"{}, "▁": 256, "▁ab": 257, "~": 258, "c": 259"#, bytes.join(", "));
+    let decoders = r#"{"type": "Replace", "pattern": {"String": "~"}, "content": ""},
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}"#;
+    let file = format!(
+        r#"{{"model": {{"type": "BPE", "vocab": {{{vocabulary}}}, "merges": [], "byte_fallback": true}},
+          "decoder": {{"type": "Sequence", "decoders": [{decoders}]}}}}"#
+    );
+    Tokenizer::load(file.as_bytes(), 300).unwrap()
+}
+
+#[test]
+fn tokens_that_show_nothing_are_not_kept() {
+    let tokenizer = with_silence();
+    for silent in [258, 299] {
+        let mut detokenizer = Detokenizer::new(&tokenizer);
+        assert_eq!(detokenizer.push(257), "ab");
+        for at in 0..65_536 {
+            assert_eq!(detokenizer.push(silent), "", "{at}");
+            assert!(detokenizer.kept() <= 17, "{at} of {silent}: {}", detokenizer.kept());
+        }
+        // What was said before them still counts: this blank is not the first.
+        assert_eq!(detokenizer.push(257), " ab");
+        assert_eq!(detokenizer.finish(), "");
+    }
+}
+
 proptest! {
+    #[test]
+    fn pieces_with_silence_among_them_join_to_the_whole(
+        parts in prop::collection::vec(0_usize..6, 0..80)
+    ) {
+        let of: [&[u32]; 6] = [&[0xc3, 0xa9], &[256], &[257], &[258; 5], &[259], &[299]];
+        let tokens: Vec<u32> = [259].into_iter().chain(parts.iter().flat_map(|&part| of[part].iter().copied())).collect();
+        let tokenizer = with_silence();
+        let mut detokenizer = Detokenizer::new(&tokenizer);
+        let mut text: String = tokens.iter().map(|&token| detokenizer.push(token)).collect();
+        text.push_str(&detokenizer.finish());
+        prop_assert_eq!(text, tokenizer.decode(&tokens));
+    }
+
     #[test]
     fn pieces_of_any_tokens_join_to_the_whole(tokens in prop::collection::vec(0_u32..300, 0..40)) {
         for writer in [merged(), scored()] {
@@ -282,4 +325,43 @@ proptest! {
             prop_assert_eq!(tokenizer.decode(&tokens), expected);
         }
     }
+}
+
+/// A `tokenizer.json` whose model has one more field.
+fn with_field(kind: &str, field: &str) -> Result<Tokenizer, TokenizerError> {
+    let vocabulary = if kind == "BPE" {
+        r#""vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3}, "merges": ["a b"]"#
+    } else {
+        r#""vocab": [["<unk>", 0.0], ["a", -1.0], ["b", -1.0], ["ab", -1.5]], "unk_id": 0"#
+    };
+    let file = format!(r#"{{"model": {{"type": "{kind}", {vocabulary}{field}}}}}"#);
+    Tokenizer::load(file.as_bytes(), 10)
+}
+
+#[test]
+fn a_tokenizer_that_draws_by_chance_is_refused() {
+    for (kind, name, value) in [
+        ("BPE", "dropout", "0.5"),
+        ("BPE", "dropout", "1e-30"),
+        ("BPE", "dropout", "true"),
+        ("Unigram", "alpha", "0.1"),
+        ("Unigram", "nbest_size", "8"),
+    ] {
+        let refused = with_field(kind, &format!(r#", "{name}": {value}"#)).err();
+        assert_eq!(refused, Some(TokenizerError::Chance { name }), "{kind} {value}");
+    }
+    for (kind, field) in [
+        ("BPE", ""),
+        ("BPE", r#", "dropout": null"#),
+        ("BPE", r#", "dropout": 0.0"#),
+        ("Unigram", r#", "alpha": null"#),
+    ] {
+        assert_eq!(with_field(kind, field).unwrap().encode("ab").unwrap(), [3], "{kind}{field}");
+    }
+}
+
+#[test]
+fn a_field_of_a_tokenizers_model_that_is_unknown_is_refused_by_name() {
+    let refused = with_field("BPE", r#", "noise": 0"#).err();
+    assert_eq!(refused, Some(TokenizerError::ModelField { name: "noise".to_owned() }));
 }
