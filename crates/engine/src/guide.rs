@@ -44,6 +44,9 @@ const NO_TEXT: &str =
 pub enum ConstraintError {
     #[error("the {kind} is refused: {cause}")]
     Refused { kind: &'static str, cause: String },
+    /// This machine's trouble, and no word about the constraint.
+    #[error("the {kind} could not be compiled here: {cause}")]
+    OwnTrouble { kind: &'static str, cause: String },
     #[error("the constraint cannot be followed any further: {cause}")]
     Stuck { cause: String },
 }
@@ -81,12 +84,12 @@ impl Grammars {
     /// Follows a constraint from the beginning of an answer.
     pub fn guide(&self, constraint: &Constraint) -> Result<Guide, ConstraintError> {
         let (kind, grammar) = grammar(constraint)?;
-        let refused = |cause: String| ConstraintError::Refused { kind, cause };
+        let trouble = |cause: String| ConstraintError::OwnTrouble { kind, cause };
         let compile = || Matcher::new(self.factory.create_parser(grammar));
         let matcher = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, compile);
-            let thread = thread.map_err(|cause| refused(cause.to_string()))?;
-            thread.join().map_err(|_| refused("it failed inside".to_owned()))
+            let thread = thread.map_err(|cause| trouble(cause.to_string()))?;
+            thread.join().map_err(|_| trouble("it failed inside".to_owned()))
         })?;
         if let Some(cause) = matcher.get_error() {
             return Err(refused(said(&cause)));

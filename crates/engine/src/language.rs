@@ -110,6 +110,13 @@ pub enum RunError {
     Program(#[from] graph::program::ProgramFault),
 }
 
+impl RunError {
+    /// Whether another machine, or this one at another time, may well find an answer.
+    pub fn is_own_trouble(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Constraint(ConstraintError::OwnTrouble { .. }))
+    }
+}
+
 impl LanguageModel {
     pub(crate) fn load(graph: Checked, language: Language, level: Level, threads: Threads) -> Result<Self, LoadError> {
         let vocabulary = graph.graph().inputs.first().map_or(0, |input| input.interval.high as usize + 1);

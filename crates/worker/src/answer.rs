@@ -245,6 +245,7 @@ fn prompt_failed(error: &PromptError) -> FailedFrame {
         | PromptError::Argument { .. }
         | PromptError::Template { .. }
         | PromptError::Tokenizer(_) => Failure::BadRequest,
+        PromptError::OwnTrouble { .. } => Failure::Internal,
     };
     failed(failure, &format!("failed to render the prompt: {error}"))
 }
@@ -252,7 +253,8 @@ fn prompt_failed(error: &PromptError) -> FailedFrame {
 pub(crate) fn run_failed(error: &RunError) -> FailedFrame {
     let failure = match error {
         RunError::PromptLength { .. } => Failure::ContextTooLong,
-        RunError::Interrupted | RunError::Fault(_) => Failure::Internal,
+        RunError::Fault(_) => Failure::Internal,
+        error if error.is_own_trouble() => Failure::Internal,
         _ => Failure::BadRequest,
     };
     failed(failure, &error.to_string())

@@ -2,6 +2,7 @@
 
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
+    machinery::{Token, tokenize},
     syntax::SyntaxConfig,
     value::{Kwargs, ValueKind},
 };
@@ -12,8 +13,7 @@ use super::python;
 pub(super) fn new(fuel: u64, mark: char) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(fuel));
-    // As the reference implementation of chat templates sets them.
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_syntax(syntax()?);
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_formatter(|out, _, value| {
         let refused = |cause: std::fmt::Error| Error::new(ErrorKind::WriteFailure, cause.to_string());
@@ -36,6 +36,26 @@ pub(super) fn new(fuel: u64, mark: char) -> Result<Environment<'static>, Error> 
     environment.add_test("iterable", |value: Value| has_entries(&value) || value.kind() == ValueKind::Iterable);
     environment.add_test("number", |value: Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool));
     Ok(environment)
+}
+
+/// As the reference implementation of chat templates sets them.
+fn syntax() -> Result<SyntaxConfig, Error> {
+    SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()
+}
+
+/// Whether a template raises to a power. The engine does so by the platform's mathematical library, whose last bit is
+/// another one elsewhere; its own lexer is asked, so that none of its operators can be hidden from us.
+pub(super) fn raises(source: &str) -> Result<bool, Error> {
+    let mut opens = false;
+    // What cannot be read is refused by the parser, in its words.
+    for (token, _) in tokenize(source, false, syntax()?).map_while(Result::ok) {
+        // In front of an argument the sign takes a mapping apart.
+        if matches!(token, Token::Pow) && !opens {
+            return Ok(true);
+        }
+        opens = matches!(token, Token::ParenOpen | Token::Comma);
+    }
+    Ok(false)
 }
 
 fn has_entries(value: &Value) -> bool {

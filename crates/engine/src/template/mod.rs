@@ -47,12 +47,22 @@ pub enum PromptError {
     Argument { name: String },
     #[error("the chat template refuses these messages: {cause}")]
     Template { cause: String },
+    /// This machine's trouble, and no word about the messages.
+    #[error("the chat template could not be run here: {cause}")]
+    OwnTrouble { cause: String },
     #[error("the rendered prompt has more than {limit} bytes")]
     Rendered { limit: usize },
     #[error("the prompt has {found} tokens, the model's context leaves room for {limit}")]
     TooLong { found: usize, limit: usize },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+}
+
+impl PromptError {
+    /// Whether another machine, or this one at another time, may well find a prompt.
+    pub fn is_own_trouble(&self) -> bool {
+        matches!(self, Self::OwnTrouble { .. })
+    }
 }
 
 /// What a template is shown.
@@ -88,6 +98,9 @@ impl Template {
     /// Parses a template; says what is wrong with it.
     pub fn parse(source: &str) -> Result<Self, String> {
         let prepared = source::prepare(source)?;
+        if environment::raises(&prepared).map_err(|cause| cause.to_string())? {
+            return Err("it raises to a power by **, whose last bit is not the same on every machine".to_owned());
+        }
         let mut environment = environment::new(FUEL, MARK).map_err(|cause| cause.to_string())?;
         environment.add_template_owned("chat", prepared).map_err(|cause| cause.to_string())?;
         Ok(Self { environment, tags: source::tags(source), plain_arguments: source::plain_arguments(source) })
@@ -155,8 +168,9 @@ impl Template {
         let run = || attempt().map_err(|cause| cause.to_string());
         let rendered = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, run);
-            let thread = thread.map_err(|cause| refused(cause.to_string()))?;
-            let rendered = thread.join().map_err(|_| refused("it failed inside".to_owned()))?;
+            let trouble = |cause: String| PromptError::OwnTrouble { cause };
+            let thread = thread.map_err(|cause| trouble(cause.to_string()))?;
+            let rendered = thread.join().map_err(|_| trouble("it failed inside".to_owned()))?;
             rendered.map_err(refused)
         })?;
         if rendered.full {

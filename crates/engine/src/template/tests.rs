@@ -62,6 +62,18 @@ fn what_python_refuses_is_refused() {
 }
 
 #[test]
+fn powers_are_refused_because_platforms_differ_in_their_last_bit() {
+    let hidden = "{% raw %}{% endraw %}{{ '\\'' ~ (2.1\n**\t0.3) }}";
+    let short = "{%if 1%}{%endraw%}{%endif%}";
+    for source in ["{{ 2.1 ** 0.3 }}", "{% set x = [2**2] %}", "{{ a[b]**-1 }}", "{% if (2)**a %}{% endif %}", hidden] {
+        assert!(Template::parse(source).err().unwrap().contains("raises to a power"), "{source}");
+    }
+    assert!(Template::parse(short).is_err());
+    let taken = "{# 2 ** 3 #}**{{ '2 ** 3' }}{% raw %}{{ 2 ** 3 }}{% endraw %}{{ dict(a=1, **{'b': 2}).b }}{{ 2 * 3 }}";
+    assert_eq!(text(taken, "{}").as_deref(), Ok("**2 ** 3{{ 2 ** 3 }}26"));
+}
+
+#[test]
 fn conversations_have_the_shapes_of_chat_interfaces() {
     let call = ToolCall {
         id: Text::new("c1").unwrap(),
