@@ -8,7 +8,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
@@ -93,7 +93,12 @@ impl Threads {
     pub fn pieces(&self, count: usize, each: impl Fn(usize) + Sync) {
         let Some(pool) = self.0.as_ref().filter(|_| count > 1) else { return (0..count).for_each(each) };
         // Where another caller has the threads, waiting for them would be slower than working.
-        let Ok(caller) = pool.caller.try_lock() else { return (0..count).for_each(each) };
+        let caller = match pool.caller.try_lock() {
+            Ok(caller) => caller,
+            // An earlier caller's piece panicked. What it left behind is cleared as the next work is posted.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return (0..count).for_each(each),
+        };
         let posted = pool.shared.post(&each, count);
         pool.shared.take(&each, count);
         drop(posted);
@@ -191,6 +196,8 @@ impl Shared {
         let each =
             unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + 'a), *const (dyn Fn(usize) + Sync)>(each) };
         state.work = Some(Work { each, count });
+        // A caller that panicked itself has not taken it.
+        state.failure = None;
         state.posted += 1;
         self.posted.store(state.posted, Ordering::Release);
         drop(state);
@@ -304,6 +311,40 @@ mod tests {
                 });
             }
         });
+    }
+
+    /// Has two threads at two pieces at the same time; whether they met.
+    fn meet(threads: &Threads, then: impl Fn() + Sync) -> bool {
+        let here = AtomicUsize::new(0);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            threads.pieces(2, |_| {
+                here.fetch_add(1, Ordering::AcqRel);
+                let since = std::time::Instant::now();
+                while here.load(Ordering::Acquire) < 2 && since.elapsed().as_secs() < 20 {
+                    std::thread::yield_now();
+                }
+                then();
+            });
+        }));
+        drop(outcome);
+        here.load(Ordering::Acquire) == 2
+    }
+
+    #[test]
+    fn a_piece_that_panics_in_its_callers_own_hands_costs_no_thread() {
+        let threads = Threads::new(2);
+        let caller = std::thread::current().id();
+        for _ in 0..3 {
+            let fails = || assert_ne!(std::thread::current().id(), caller, "on purpose");
+            let outcome = catch_unwind(AssertUnwindSafe(|| threads.pieces(1_000, |_| fails())));
+            assert!(outcome.is_err());
+        }
+        let since = std::time::Instant::now();
+        assert!(meet(&threads, || {}));
+        assert!(since.elapsed().as_secs() < 20, "the caller did both pieces");
+        // Both panic: what the thread left behind is not the next caller's.
+        assert!(meet(&threads, || panic!("on purpose")));
+        threads.pieces(2, |_| {});
     }
 
     #[test]
