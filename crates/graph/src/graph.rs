@@ -75,6 +75,8 @@ pub enum GraphRefusal {
     TooMany { what: &'static str, found: usize, limit: usize },
     #[error("{name} has rank {rank}, at most {limit} is allowed")]
     Rank { name: String, rank: usize, limit: usize },
+    #[error("{name} has shape {shape}, expected rows outermost or nowhere")]
+    InnerRows { name: String, shape: Shape },
     #[error("input {name} allows integers outside of {element}")]
     InputInterval { name: String, element: Element },
     #[error("{name} is {element}, which only constants can be")]
@@ -212,6 +214,9 @@ impl Graph {
             if input.shape.rank() > limit {
                 return Err(GraphRefusal::Rank { name: input.name.clone(), rank: input.shape.rank(), limit });
             }
+            if input.shape.has_inner_rows() {
+                return Err(GraphRefusal::InnerRows { name: input.name.clone(), shape: input.shape.clone() });
+            }
             if let Element::Packed(_) = input.element {
                 return Err(GraphRefusal::Packed { name: input.name.clone(), element: input.element });
             }
@@ -316,6 +321,10 @@ impl Checked {
         if form.shape.rank() > Shape::RANK_MAX {
             let (rank, limit) = (form.shape.rank(), Shape::RANK_MAX);
             return Err(GraphRefusal::Rank { name: node.name.clone(), rank, limit });
+        }
+        // Broadcasting puts sizes of one operand in front of the other's rows.
+        if form.shape.has_inner_rows() {
+            return Err(GraphRefusal::InnerRows { name: node.name.clone(), shape: form.shape });
         }
         if let Element::Packed(_) = form.element {
             return Err(GraphRefusal::Packed { name: node.name.clone(), element: form.element });

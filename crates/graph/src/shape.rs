@@ -33,6 +33,11 @@ impl Shape {
         self.0.contains(&Dimension::Rows)
     }
 
+    /// Whether rows stand anywhere but outermost: a row would then be no run of elements.
+    pub fn has_inner_rows(&self) -> bool {
+        self.0.iter().skip(1).any(|size| *size == Dimension::Rows)
+    }
+
     /// The innermost size where it is fixed.
     pub fn width(&self) -> Option<usize> {
         match self.0.last() {

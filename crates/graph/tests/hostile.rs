@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use graph::{
-    ArtefactRefusal, Attribute, Attributes, Data, Defaults, Element, Graph, GraphRefusal, Input, Interval, Language,
-    Model, Node, Output, Packed, Purpose, Refusal, Shape, Source, Tensor,
+    ArtefactRefusal, Attribute, Attributes, Data, Defaults, Dimension, Element, Graph, GraphRefusal, Input, Interval,
+    Language, Model, Node, Output, Packed, Purpose, Refusal, Shape, Source, Tensor,
     bytes::Malformed,
     graph::{NODES_MAX, PORTS_MAX, ROWS_MAX},
     ops::find,
@@ -178,6 +178,18 @@ fn graphs_beyond_the_limits_are_refused() {
     assert_eq!(refuse(&|graph| graph.outputs.clear(), 16), GraphRefusal::Missing { what: "outputs" });
     let deep = |graph: &mut Graph| graph.inputs[0].shape = Shape::fixed(&[1; 9]);
     assert_eq!(refuse(&deep, 16), GraphRefusal::Rank { name: "tokens".into(), rank: 9, limit: 8 });
+    let inner = |sizes: &[Dimension]| Shape(sizes.to_vec());
+    for shape in [inner(&[Dimension::Fixed(4), Dimension::Rows]), inner(&[Dimension::Rows, Dimension::Rows])] {
+        let refused = refuse(&|graph| graph.inputs[0].shape = shape.clone(), 16);
+        assert_eq!(refused, GraphRefusal::InnerRows { name: "tokens".into(), shape });
+    }
+    // A constant's sizes come to stand in front of the rows.
+    let broadcast = |graph: &mut Graph| {
+        let tall = graph.constant("tall", Tensor::new(&[4, 1], Data::I32(vec![1; 4])).unwrap());
+        graph.node("sum", find("add").unwrap(), Attributes::new(), &[Source::Input(0), tall]);
+    };
+    let shape = inner(&[Dimension::Fixed(4), Dimension::Rows]);
+    assert_eq!(refuse(&broadcast, 16), GraphRefusal::InnerRows { name: "sum".into(), shape });
     let wide = |graph: &mut Graph| graph.inputs[0].interval.high = 1 << 40;
     assert_eq!(refuse(&wide, 16), GraphRefusal::InputInterval { name: "tokens".into(), element: Element::I32 });
 }
