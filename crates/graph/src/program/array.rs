@@ -301,8 +301,14 @@ impl Array {
         match &*self.data {
             Data::Bool(values) => values.iter().map(|&value| value.into()).collect(),
             Data::I8(values) => values.iter().map(|&value| value as u8).collect(),
+            Data::U8(values) if self.element.family() == Family::Tiny => {
+                values.iter().map(|&bits| minifloat::one_nan(self.element, bits.into()) as u8).collect()
+            }
             Data::U8(values) => values.clone(),
             Data::I16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Data::U16(values) if self.element != Element::U16 => {
+                values.iter().flat_map(|&bits| minifloat::one_nan(self.element, bits).to_le_bytes()).collect()
+            }
             Data::U16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Data::I32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Data::U32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),

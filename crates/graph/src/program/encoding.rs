@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::array::Array;
-use super::element::Element;
+use super::element::{Element, Family};
 use super::machine::MANY;
 use super::machine::RANK_MAX;
 use super::machine::{Attribute, Body, Derived, Node, Port, Program, Source};
@@ -129,7 +129,11 @@ fn read_constant(reader: &mut Reader) -> Result<Arc<Array>, Malformed> {
     let rank = reader.count("sizes of a constant", RANK_MAX, 8)?;
     let sizes: Result<Vec<usize>, Malformed> = (0..rank).map(|_| reader.u64().map(|size| size as usize)).collect();
     let length = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
-    let array = Array::from_bytes(element, &sizes?, reader.take(length)?);
+    let bytes = reader.take(length)?;
+    let array = Array::from_bytes(element, &sizes?, bytes);
+    // A float may be a NaN of another form than the one that is written.
+    let is_float = !matches!(element.family(), Family::Whole | Family::Bool | Family::Text);
+    let array = array.filter(|array| !is_float || array.to_bytes() == bytes);
     array.map(Arc::new).ok_or(Malformed::NotCanonical { what: "a constant" })
 }
 

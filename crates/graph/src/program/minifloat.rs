@@ -77,7 +77,22 @@ pub fn widen(element: Element, bits: u8) -> f32 {
     if negative { -size as f32 } else { size as f32 }
 }
 
-/// The bits of the nearest number of a format, ties to even. Beyond the greatest: that one where `saturate` says so or
+/// A number's own bits; for a NaN, whatever its sign and payload, those of the one that `narrow` makes.
+pub fn one_nan(element: Element, bits: u16) -> u16 {
+    let Some(format) = format(element) else { return bits };
+    let sign_at = format.exponent + format.fraction;
+    let (magnitude, infinity) = (bits & ((1 << sign_at) - 1), ((1 << format.exponent) - 1) << format.fraction);
+    let is_nan = match format.top {
+        Top::Ieee => magnitude > infinity,
+        Top::OnesAreNan => magnitude == (1 << sign_at) - 1,
+        // These have one.
+        Top::MinusZeroIsNan | Top::Finite => false,
+    };
+    if is_nan { narrow(element, f64::NAN, false) } else { bits }
+}
+
+/// The bits of the nearest number of a format, ties to even; a NaN has no sign of its own, for which sign an operation
+/// gives it differs from platform to platform. Beyond the greatest: that one where `saturate` says so or
 /// the format has nothing else, infinity where it has one, else NaN.
 pub fn narrow(element: Element, value: f64, saturate: bool) -> u16 {
     let Some(format) = format(element) else { return 0 };
@@ -96,10 +111,7 @@ pub fn narrow(element: Element, value: f64, saturate: bool) -> u16 {
     };
     if value.is_nan() {
         // A finite format has no NaN: minus zero stands for it.
-        return match format.top {
-            Top::MinusZeroIsNan | Top::Finite => nan as u16,
-            Top::Ieee | Top::OnesAreNan => (sign | nan) as u16,
-        };
+        return nan as u16;
     }
     let magnitude = rounded(format, value.abs());
     let bits = if magnitude <= greatest {
@@ -193,6 +205,42 @@ mod tests {
                     "{element} {bits:02x} {value}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_nan_becomes_the_same_bits() {
+        let expected = [
+            (Element::F16, 0x7e00),
+            (Element::BF16, 0x7fc0),
+            (Element::F8E4M3, 0x7f),
+            (Element::F8E4M3FNUZ, 0x80),
+            (Element::F8E5M2, 0x7e),
+            (Element::F8E5M2FNUZ, 0x80),
+            (Element::F4E2M1, 0x8),
+            (Element::F6E2M3, 0x20),
+            (Element::F6E3M2, 0x20),
+        ];
+        for (element, expected) in expected {
+            for value in [f64::NAN, -f64::NAN, f64::from_bits(0x7ff0_0000_0000_0001), f64::from_bits(u64::MAX)] {
+                for saturate in [false, true] {
+                    assert_eq!(narrow(element, value, saturate), expected, "{element} {:x}", value.to_bits());
+                }
+            }
+        }
+        assert_eq!((narrow_power(-f64::NAN, "up", true), narrow_power(f64::NAN, "down", false)), (255, 255));
+        for element in SMALL {
+            for bits in 0..=0xff_u16 >> (8 - element.bits()) {
+                let is_nan = widen(element, bits as u8).is_nan();
+                let expected =
+                    if is_nan && element != Element::F8E8M0 { narrow(element, f64::NAN, false) } else { bits };
+                assert_eq!(one_nan(element, bits), expected, "{element} {bits:02x}");
+            }
+        }
+        for bits in 0..=u16::MAX {
+            let (half, short) = (crate::float::from_half(bits), f32::from_bits(u32::from(bits) << 16));
+            assert_eq!(one_nan(Element::F16, bits), if half.is_nan() { 0x7e00 } else { bits });
+            assert_eq!(one_nan(Element::BF16, bits), if short.is_nan() { 0x7fc0 } else { bits });
         }
     }
 

@@ -1,4 +1,5 @@
-//! `BitCast`: the same bits as another element of the same width.
+//! `BitCast`: the same bits as another element of the same width; of a NaN, the bits of the one that every NaN is in
+//! commitments: which sign and payload an operation gives it differs from platform to platform.
 
 use super::prelude::*;
 
@@ -20,14 +21,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         return Err(wanted);
     }
     context.room(x.shape(), to)?;
-    // Bytes of traces make one NaN of all; here each keeps its own bits.
-    let bytes: Vec<u8> = match x.data() {
-        Data::F32(values) => values.iter().flat_map(|value| value.to_bits().to_le_bytes()).collect(),
-        Data::F64(values) => values.iter().flat_map(|value| value.to_bits().to_le_bytes()).collect(),
-        Data::C64(values) => values.as_flattened().iter().flat_map(|value| value.to_bits().to_le_bytes()).collect(),
-        Data::C128(values) => values.as_flattened().iter().flat_map(|value| value.to_bits().to_le_bytes()).collect(),
-        _ => x.to_bytes(),
-    };
+    let bytes = x.to_bytes();
     // Small integers are held sign-extended, small floats and unsigned ones as their bits alone.
     let bits = to.bits();
     let bytes = match to.range() {

@@ -1,6 +1,6 @@
-//! `NonMaxSuppression`: for each class the boxes by falling score, the lowest index first among equal ones, less those that overlap one that was kept.
+//! `NonMaxSuppression`: for each class the boxes by falling score (a NaN above all, as for `TopK`), the lowest index first among equal ones, less those that overlap one that was kept.
 
-use super::prelude::*;
+use super::{prelude::*, top_k::rank};
 
 pub static OPERATOR: Operator = Operator {
     name: "NonMaxSuppression",
@@ -25,17 +25,19 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (overlap, least) = (threshold(3)?.unwrap_or(0.0), threshold(4)?);
     let centered = node.flag("center_point_box", false)?;
     context.spend((batch * classes * spots) as u64 * (most.min(*spots) as u64 + 64))?;
-    context.bytes((boxes.len() + scores.len()) as u64 * 16)?;
+    context.bytes(boxes.len() as u64 * 16 + scores.len() as u64 * 32)?;
     let values = boxes.doubles().ok_or_else(|| inputs.element(0, "floats"))?;
     let corners: Vec<[f64; 4]> = values.chunks_exact(4).map(|spot| corners(spot, centered)).collect();
     let scores = scores.doubles().ok_or_else(|| inputs.element(1, "floats"))?;
+    let ranks: Vec<i128> = scores.iter().map(|&score| rank(score)).collect();
     let mut found = Vec::new();
     for image in 0..*batch {
         let corners = &corners[image * spots..][..*spots];
         for class in 0..*classes {
-            let scores = &scores[(image * classes + class) * spots..][..*spots];
+            let of_class = (image * classes + class) * spots..(image * classes + class + 1) * spots;
+            let (scores, ranks) = (&scores[of_class.clone()], &ranks[of_class]);
             let mut order: Vec<usize> = (0..*spots).filter(|&spot| least.is_none_or(|least| scores[spot] > least)).collect();
-            order.sort_by(|&one, &other| scores[other].total_cmp(&scores[one]).then(one.cmp(&other)));
+            order.sort_by(|&one, &other| ranks[other].cmp(&ranks[one]).then(one.cmp(&other)));
             let mut kept: Vec<usize> = Vec::new();
             for spot in order {
                 if kept.len() < most && kept.iter().all(|&other| share(&corners[spot], &corners[other]) <= overlap) {

@@ -49,14 +49,16 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     Ok(vec![x.take(&shape, &places)?.into(), Array::i64s(&shape, indices)?.into()])
 }
 
-/// Numbers that are ordered as the values are; a NaN above all.
+/// Numbers that are ordered as the values are.
 fn ranks(x: &Array) -> Option<Vec<i128>> {
-    let of = |value: f64| {
-        let bits = (value + 0.0).to_bits() as i64;
-        match value.is_nan() {
-            true => i128::MAX,
-            false => i128::from(if bits < 0 { i64::MIN.wrapping_sub(bits) } else { bits }),
-        }
-    };
-    x.integers().or_else(|| x.doubles().map(|values| values.iter().map(|&value| of(value)).collect()))
+    x.integers().or_else(|| x.doubles().map(|values| values.iter().map(|&value| rank(value)).collect()))
+}
+
+/// A number that is ordered as the value is; both zeros are equal, every NaN is above all.
+pub(super) fn rank(value: f64) -> i128 {
+    let bits = (value + 0.0).to_bits() as i64;
+    match value.is_nan() {
+        true => i128::MAX,
+        false => i128::from(if bits < 0 { i64::MIN.wrapping_sub(bits) } else { bits }),
+    }
 }
