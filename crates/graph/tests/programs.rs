@@ -130,3 +130,37 @@ fn accounts_of_bytes_and_operations_bound_a_run_and_name_the_node() {
     let refused = program.run(vec![two, inputs(true).remove(1)], Limits::default()).unwrap_err();
     let ProgramFault::Node { problem: Problem::Shape { .. }, .. } = refused else { panic!("{refused}") };
 }
+
+#[test]
+fn a_loop_without_nodes_is_not_free() {
+    let port = |element| Port { name: "x".to_owned(), kind: Type::Tensor { element, shape: None } };
+    // Inputs: how often, whether at all. Body: the number of the round, whether to go on; gives the latter.
+    let body = Body::new(vec![2, 3], vec![], vec![Source::Slot(3)]);
+    let mut attributes = BTreeMap::new();
+    attributes.insert("body".to_owned(), Attribute::Body(body));
+    let node = Node {
+        name: "forever".to_owned(),
+        operator: find("", "Loop").unwrap(),
+        version: 16,
+        attributes,
+        inputs: vec![Source::Slot(0), Source::Slot(1)],
+        outputs: vec![],
+        derived: Derived::default(),
+    };
+    let program = Program {
+        inputs: vec![port(Element::I64), port(Element::Bool)],
+        outputs: vec![],
+        constants: vec![],
+        body: Body::new(vec![0, 1], vec![node], vec![]),
+        slots: 4,
+    }
+    .released();
+    let run = |rounds: i64, operations: u64| {
+        let inputs =
+            vec![Array::i64s(&[], vec![rounds]).unwrap().into(), Array::bools(&[], vec![true]).unwrap().into()];
+        program.run(inputs, Limits { operations, ..Limits::default() })
+    };
+    assert!(run(1_000, 1 << 20).is_ok());
+    let refused = run(i64::MAX, 1 << 20).unwrap_err().to_string();
+    assert!(refused.contains("forever"), "{refused}");
+}

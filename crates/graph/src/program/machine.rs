@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::array::{Array, count};
-use super::element::Element;
+use super::element::{Element, Family};
 use super::problem::{Problem, ProgramFault};
 use super::value::{Type, Value};
 
@@ -397,7 +397,11 @@ impl Inputs {
 /// Most sizes of a value.
 pub const RANK_MAX: usize = 16;
 
-/// What one call may use. The accounts are exact, so a refusal is as reproducible as a result.
+/// What a node counts for beside its outputs' elements: looking its inputs up and giving its outputs away.
+const NODE_OPERATIONS: u64 = 256;
+
+/// What one call may use. The accounts are exact, so a refusal is as reproducible as a result; and small, since validators
+/// run what anybody published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of values that live at once.
@@ -408,7 +412,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 1 << 34, operations: 1 << 40 }
+        Self { bytes: 1 << 31, operations: 1 << 34 }
     }
 }
 
@@ -438,13 +442,15 @@ impl<'run> Context<'run> {
         Self { program, frame, limits, live: 0, pending: 0, operations: 0, pick, watch }
     }
 
-    /// Asks for a value of this shape before it is made; gives the number of its elements.
+    /// Asks for a value of this shape before it is made, and for what making it may take: each element's place, and its
+    /// widest form. Gives the number of its elements.
     pub fn room(&mut self, shape: &[usize], element: Element) -> Result<usize, Problem> {
         if shape.len() > RANK_MAX {
             return Err(Problem::Rank { found: shape.len(), limit: RANK_MAX });
         }
         let elements = count(shape).ok_or(Problem::Memory { limit: self.limits.bytes })?;
-        self.bytes((elements as u64).saturating_mul(element.bytes() as u64))?;
+        let wide = if is_widened(element) { 16 } else { 0 };
+        self.bytes((elements as u64).saturating_mul(element.bytes() as u64 + 8 + wide))?;
         self.spend(elements as u64)?;
         Ok(elements)
     }
@@ -456,6 +462,11 @@ impl<'run> Context<'run> {
             true => Ok(()),
             false => Err(Problem::Memory { limit: self.limits.bytes }),
         }
+    }
+
+    /// Gives back bytes that were asked for.
+    pub fn release(&mut self, bytes: u64) {
+        self.pending = self.pending.saturating_sub(bytes);
     }
 
     /// Asks for operations before they are done.
@@ -478,6 +489,7 @@ impl<'run> Context<'run> {
             let expected = body.inputs.len().to_string();
             return Err(Problem::value("the number of a body's inputs", expected, inputs.len()));
         }
+        self.spend(NODE_OPERATIONS)?;
         // What the outer node asked for so far lives while the body runs.
         let held = std::mem::take(&mut self.pending);
         self.live = self.live.saturating_add(held);
@@ -514,7 +526,11 @@ impl<'run> Context<'run> {
     fn step(&mut self, node: &Node) -> Result<(), Problem> {
         let inputs = Inputs(node.inputs.iter().map(|&source| self.get(source)).collect());
         self.pending = 0;
-        self.spend(1)?;
+        self.spend(NODE_OPERATIONS)?;
+        // What a body is given is only handed on.
+        if !node.attributes.values().any(|attribute| matches!(attribute, Attribute::Body(_))) {
+            self.bytes(inputs.0.iter().flatten().map(widening).fold(0, u64::saturating_add))?;
+        }
         let outputs = (self.pick)(node.operator)(node, &inputs, self)?;
         self.pending = 0;
         if let Some(watch) = self.watch.as_mut() {
@@ -552,4 +568,23 @@ impl<'run> Context<'run> {
             self.live = self.live.saturating_sub(value.weight());
         }
     }
+}
+
+/// Whether meanings hold such elements as integers of 128 bits.
+fn is_widened(element: Element) -> bool {
+    matches!(element.family(), Family::Whole | Family::Bool)
+}
+
+/// What the widest form of a tensor takes in which a meaning may read it.
+fn widening(value: &Value) -> u64 {
+    let Value::Tensor(array) = value else { return 0 };
+    let each = match array.element().family() {
+        Family::Whole | Family::Bool => 16,
+        // As f32, then as f64.
+        Family::Real32 if array.element() != Element::F32 => 12,
+        Family::Tiny => 12,
+        Family::Real32 => 8,
+        Family::Real64 | Family::Complex | Family::Text => 0,
+    };
+    (array.len() as u64).saturating_mul(each)
 }

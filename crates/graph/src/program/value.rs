@@ -16,6 +16,9 @@ pub enum Value {
     Map(Arc<Array>, Arc<Array>),
 }
 
+/// What a value takes beside its elements: its shape, its counts, its place.
+const FRAME_BYTES: u64 = 192;
+
 impl Value {
     pub fn name(&self) -> &'static str {
         match self {
@@ -36,10 +39,10 @@ impl Value {
     /// What the value weighs in the accounts of a call.
     pub fn weight(&self) -> u64 {
         match self {
-            Self::Tensor(array) => array.weight().saturating_add(64),
-            Self::Sequence(values) => values.iter().map(Self::weight).sum::<u64>().saturating_add(64),
-            Self::Nothing => 64,
-            Self::Map(keys, values) => keys.weight().saturating_add(values.weight()).saturating_add(64),
+            Self::Tensor(array) => array.weight().saturating_add(FRAME_BYTES),
+            Self::Sequence(values) => values.iter().map(Self::weight).sum::<u64>().saturating_add(FRAME_BYTES),
+            Self::Nothing => FRAME_BYTES,
+            Self::Map(keys, values) => keys.weight().saturating_add(values.weight()).saturating_add(2 * FRAME_BYTES),
         }
     }
 }

@@ -27,6 +27,10 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let mut round = 0;
     while goes_on && round < most {
         let mut given = vec![Array::i64s(&[], vec![round])?.into(), Array::bools(&[], vec![goes_on])?.into()];
+        // From the second round on the body gave these, and takes them back.
+        if round > 0 {
+            context.release(carried.iter().map(Value::weight).sum());
+        }
         given.append(&mut carried);
         let mut made = context.run_body(body, given)?.into_iter();
         let condition = Inputs(vec![made.next()]);

@@ -78,6 +78,10 @@ fn scan(node: &Node, body: &Body, mut values: Vec<Value>, states: usize, context
     let stacked = stacked.ok_or(Problem::Attribute { name: "body", expected: "a graph that gives all states" })?;
     let mut stacks: Vec<Vec<Value>> = vec![Vec::new(); stacked];
     for round in 0..rounds {
+        // From the second round on the body gave these, and takes them back.
+        if round > 0 {
+            context.release(values.iter().map(Value::weight).sum());
+        }
         values.extend(slices.iter().filter_map(|parts| parts.get(round).cloned()));
         let mut made = context.run_body(body, std::mem::take(&mut values))?;
         let new = made.split_off(states);
