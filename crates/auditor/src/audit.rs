@@ -9,7 +9,6 @@ use std::{
 };
 
 use crypto::{Digest, SigningKey};
-use hub::ModelsError;
 use network::{Client, NetworkError, now_ms};
 use protocol::{
     Action, Canonical as _, Opening, Standing, Version,
@@ -21,7 +20,7 @@ use thiserror::Error;
 
 use crate::{
     desk::Desk,
-    judge::{Judgement, judge},
+    judges::{NoOpinion, Opinion},
 };
 
 /// After which waits a worker is asked for an opening before it is challenged for withholding it.
@@ -44,14 +43,14 @@ enum Setback {
     Ledger(#[from] NetworkError),
     #[error("the ledger has no worker of this name")]
     NoWorker,
-    #[error("its model cannot be had: {0}")]
-    Model(#[from] ModelsError),
+    #[error(transparent)]
+    NoOpinion(#[from] NoOpinion),
     #[error("it was made by arithmetic of version {0}, which this auditor does not know; hint: update it")]
     Arithmetic(u16),
     #[error("a float model gave the answer: no re-execution shows it true or false")]
     NotAuditable,
-    #[error("the re-execution was interrupted")]
-    Interrupted,
+    #[error("the re-execution failed here: {0}")]
+    OwnTrouble(String),
 }
 
 /// Audits the receipt until that is settled, or its window has closed after epoch `last`.
@@ -106,27 +105,20 @@ async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Action, Setback> {
         desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
         return Ok(withheld(id));
     };
-    let model = desk.models.get(receipt.model).await?;
-    // Never closed.
-    let place = desk.judging.acquire().await;
-    let receipt = receipt.clone();
-    let judging = tokio::task::spawn_blocking(move || (judge(&model, &receipt, &opening), opening));
-    let (judgement, opening) = judging.await.map_err(|_| Setback::Interrupted)?;
-    drop(place);
-    Ok(match judgement {
-        Judgement::Equal => {
+    Ok(match desk.judges.judge(receipt, &opening).await? {
+        Opinion::Equal => {
             desk.counts.equal.fetch_add(1, Ordering::Relaxed);
             Action::ReportAudit(ReportAudit { receipt: id })
         }
-        // The difference holds tokens of the answer, which are not ours to write down.
-        Judgement::False(_) => {
+        Opinion::False => {
             desk.counts.challenged.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(receipt = %id, "false receipt");
             Action::Challenge(Challenge { receipt: id, opening: Some(opening) })
         }
         // The ledger takes such receipts of float models alone, and those were left out before.
-        Judgement::NotDecidable => return Err(Setback::NotAuditable),
-        Judgement::OtherOpening(field) => {
+        Opinion::NotDecidable => return Err(Setback::NotAuditable),
+        Opinion::CouldNotTell(cause) => return Err(Setback::OwnTrouble(cause)),
+        Opinion::OtherOpening(field) => {
             desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(receipt = %id, field, "the worker sent another opening");
             withheld(id)

@@ -10,15 +10,12 @@ use std::{
 };
 
 use crypto::SigningKey;
-use hub::Models;
 use network::{Client, LedgerClient, NetworkError, Sender};
 use protocol::{NodeId, NodeRecord, Role, Standing, service::ReceiptView};
 use tokio::sync::Semaphore;
 
-use crate::{marks::Marks, sample::is_sampled};
+use crate::{judges::Judges, marks::Marks, sample::is_sampled};
 
-/// Models that run at the same time.
-const JUDGING: usize = 2;
 /// Openings asked of one worker at the same time: one that keeps us waiting must not keep us from the others.
 const ASKING: usize = 4;
 /// How long the ledger's list of nodes is believed.
@@ -50,18 +47,13 @@ pub(crate) struct Desk {
     pub client: Client,
     pub ledger: LedgerClient,
     pub sender: Sender,
-    pub models: Models,
+    pub judges: Judges,
     pub marks: Marks,
     pub counts: Counts,
-    pub judging: Semaphore,
     pub workers: Workers,
 }
 
 impl Desk {
-    pub fn judging() -> Semaphore {
-        Semaphore::new(JUDGING)
-    }
-
     /// True where this auditor is to look at the receipt: what another auditor found says nothing, as it may be the
     /// worker's friend.
     pub fn wants(&self, view: &ReceiptView) -> bool {

@@ -1,6 +1,6 @@
 //! Is this receipt true? Re-executes the opening and compares bits. Pure: no clock, no I/O, no tolerance.
 
-use engine::{Check, LanguageModel, Model, Step, TensorModel};
+use engine::{Check, LanguageModel, Model, PromptError, RunError, Step, TensorModel};
 use protocol::{Element, Finish, Input, Opening, Output, Prompt, Receipt, Tensor};
 
 /// Where a false receipt differs from the truth.
@@ -35,6 +35,9 @@ pub enum Judgement {
     False(Difference),
     /// A float model's answer, as its receipt says: no re-execution shows it true or false.
     NotDecidable,
+    /// What hindered the judge is its own trouble (a thread that cannot start, a failure inside of the engine): it says
+    /// nothing about the receipt, and whoever judges has no vote by it.
+    CouldNotTell(String),
     /// The opening is not this receipt's: nothing can be said. Names the first field that differs.
     OtherOpening(&'static str),
 }
@@ -56,12 +59,43 @@ pub fn judge(model: &Model, receipt: &Receipt, opening: &Opening) -> Judgement {
         return Judgement::False(difference);
     }
     match re_execute(model, receipt.finish, opening) {
-        None => Judgement::Equal,
-        Some(difference) => Judgement::False(difference),
+        Ok(()) => Judgement::Equal,
+        Err(Stop::Differs(difference)) => Judgement::False(difference),
+        Err(Stop::OwnTrouble(cause)) => Judgement::CouldNotTell(cause),
     }
 }
 
-fn re_execute(model: &Model, finish: Finish, opening: &Opening) -> Option<Difference> {
+/// Why a re-execution did not come to the answer that was claimed.
+enum Stop {
+    Differs(Difference),
+    OwnTrouble(String),
+}
+
+impl From<Difference> for Stop {
+    fn from(difference: Difference) -> Self {
+        Self::Differs(difference)
+    }
+}
+
+impl From<PromptError> for Stop {
+    fn from(error: PromptError) -> Self {
+        Self::of(error.is_own_trouble(), error.to_string())
+    }
+}
+
+impl From<RunError> for Stop {
+    fn from(error: RunError) -> Self {
+        Self::of(error.is_own_trouble(), error.to_string())
+    }
+}
+
+impl Stop {
+    fn of(is_own_trouble: bool, reason: String) -> Self {
+        if is_own_trouble { Self::OwnTrouble(reason) } else { Self::Differs(Difference::Impossible { reason }) }
+    }
+}
+
+fn re_execute(model: &Model, finish: Finish, opening: &Opening) -> Result<(), Stop> {
     match (&opening.request.input, &opening.output, model.as_language(), model.as_tensor()) {
         (Input::Chat(_) | Input::Prompt(_), Output::Tokens(_) | Output::Scored(_), Some(language), _) => {
             say(language, finish, opening)
@@ -70,41 +104,41 @@ fn re_execute(model: &Model, finish: Finish, opening: &Opening) -> Option<Differ
             embed(language, finish, opening, texts, claimed)
         }
         (Input::Tensors(_), Output::Tensors(_), _, Some(tensors)) => compute(tensors, finish, opening),
-        _ => Some(Difference::Impossible { reason: "input, output and model are of different kinds".to_owned() }),
+        _ => {
+            let reason = "input, output and model are of different kinds".to_owned();
+            Err(Difference::Impossible { reason }.into())
+        }
     }
 }
 
-fn say(model: &LanguageModel, finish: Finish, opening: &Opening) -> Option<Difference> {
+fn say(model: &LanguageModel, finish: Finish, opening: &Opening) -> Result<(), Stop> {
     let request = &opening.request;
     // An answer that its caller left has no receipt; else a worker could cut every answer short and say so.
     if finish == Finish::Cancelled {
-        return Some(Difference::Finish);
+        return Err(Difference::Finish.into());
     }
     let prompt = match &request.input {
         Input::Chat(chat) => model.conversation(&engine::Conversation::chat(chat), request.template_time_ms),
         Input::Prompt(prompt) => model.plain_prompt(prompt),
-        Input::Tensors(_) | Input::Embed(_) => return Some(Difference::Prompt),
+        Input::Tensors(_) | Input::Embed(_) => return Err(Difference::Prompt.into()),
     };
-    let prompt = match prompt {
-        Ok(prompt) => prompt,
-        Err(error) => return Some(Difference::Impossible { reason: error.to_string() }),
-    };
+    let prompt = prompt?;
     if prompt.as_slice() != &opening.prompt[..] {
-        return Some(Difference::Prompt);
+        return Err(Difference::Prompt.into());
     }
     let checked = match &opening.output {
         Output::Tokens(claimed) => model.check(&prompt, &request.parameters, claimed, finish),
         Output::Scored(claimed) => model.check_scored(&prompt, &request.parameters, claimed, finish),
-        Output::Tensors(_) => return Some(Difference::Form),
+        Output::Tensors(_) => return Err(Difference::Form.into()),
     };
-    match checked {
-        Ok(Check::Equal) => None,
-        Ok(Check::Differs { position, expected, claimed }) => Some(Difference::Answer { position, expected, claimed }),
-        Ok(Check::Score { position }) => Some(Difference::Score { position }),
-        Ok(Check::PromptScore { position }) => Some(Difference::PromptScore { position }),
-        Ok(Check::Form) => Some(Difference::Form),
-        Err(error) => Some(Difference::Impossible { reason: error.to_string() }),
-    }
+    let difference = match checked? {
+        Check::Equal => return Ok(()),
+        Check::Differs { position, expected, claimed } => Difference::Answer { position, expected, claimed },
+        Check::Score { position } => Difference::Score { position },
+        Check::PromptScore { position } => Difference::PromptScore { position },
+        Check::Form => Difference::Form,
+    };
+    Err(difference.into())
 }
 
 fn embed(
@@ -113,32 +147,27 @@ fn embed(
     opening: &Opening,
     texts: &[Prompt],
     claimed: &[Tensor],
-) -> Option<Difference> {
+) -> Result<(), Stop> {
     if finish != Finish::Complete {
-        return Some(Difference::Finish);
+        return Err(Difference::Finish.into());
     }
-    let impossible = |reason: String| Some(Difference::Impossible { reason });
     let mut prompt = Vec::new();
     let mut embeddings = Vec::new();
     for text in texts {
-        let tokens = match model.embedded_prompt(text) {
-            Ok(tokens) => tokens,
-            Err(error) => return impossible(error.to_string()),
-        };
-        match model.embed(&tokens) {
-            Ok(embedding) => embeddings.push(embedding),
-            Err(error) => return impossible(error.to_string()),
-        }
+        let tokens = model.embedded_prompt(text)?;
+        embeddings.push(model.embed(&tokens)?);
         prompt.extend(tokens);
     }
     if prompt.as_slice() != &opening.prompt[..] {
-        return Some(Difference::Prompt);
+        return Err(Difference::Prompt.into());
     }
     if embeddings.len() != claimed.len() {
-        return Some(Difference::Tensor { position: embeddings.len().min(claimed.len()) });
+        return Err(Difference::Tensor { position: embeddings.len().min(claimed.len()) }.into());
     }
-    let position = embeddings.iter().zip(claimed).position(|(ours, theirs)| !is_embedding(theirs, ours))?;
-    Some(Difference::Tensor { position })
+    match embeddings.iter().zip(claimed).position(|(ours, theirs)| !is_embedding(theirs, ours)) {
+        Some(position) => Err(Difference::Tensor { position }.into()),
+        None => Ok(()),
+    }
 }
 
 fn is_embedding(tensor: &Tensor, values: &[f32]) -> bool {
@@ -149,24 +178,23 @@ fn is_embedding(tensor: &Tensor, values: &[f32]) -> bool {
         && tensor.data.iter().copied().eq(bytes)
 }
 
-fn compute(model: &TensorModel, finish: Finish, opening: &Opening) -> Option<Difference> {
+fn compute(model: &TensorModel, finish: Finish, opening: &Opening) -> Result<(), Stop> {
     let (Input::Tensors(inputs), Output::Tensors(claimed)) = (&opening.request.input, &opening.output) else {
-        return Some(Difference::Tensor { position: 0 });
+        return Err(Difference::Tensor { position: 0 }.into());
     };
     if finish != Finish::Complete {
-        return Some(Difference::Finish);
+        return Err(Difference::Finish.into());
     }
     // Tensors have no prompt; one that was made up would be charged for.
     if !opening.prompt.is_empty() {
-        return Some(Difference::Prompt);
+        return Err(Difference::Prompt.into());
     }
-    let outputs = match model.run(inputs) {
-        Ok(outputs) => outputs,
-        Err(error) => return Some(Difference::Impossible { reason: error.to_string() }),
-    };
+    let outputs = model.run(inputs)?;
     if outputs.len() != claimed.len() {
-        return Some(Difference::Tensor { position: outputs.len().min(claimed.len()) });
+        return Err(Difference::Tensor { position: outputs.len().min(claimed.len()) }.into());
     }
-    let position = outputs.iter().zip(claimed.iter()).position(|(ours, theirs)| ours != theirs)?;
-    Some(Difference::Tensor { position })
+    match outputs.iter().zip(claimed.iter()).position(|(ours, theirs)| ours != theirs) {
+        Some(position) => Err(Difference::Tensor { position }.into()),
+        None => Ok(()),
+    }
 }

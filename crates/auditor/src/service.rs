@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::{
     desk::{Counts, Desk, Workers},
     follow::follow,
+    judges::{Bounds, Judges, Program},
     marks::Marks,
 };
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub key: SigningKey,
     pub validators: Vec<String>,
     pub hubs: Vec<String>,
+    /// The program whose processes judge; without one this process does.
+    pub judge: Option<Program>,
     /// Receipts audited, in a million (`RATE_WHOLE` audits all).
     pub rate: u32,
 }
@@ -69,14 +72,13 @@ impl Auditor {
             chain_id: config.chain_id,
             secret: hash("og/audit/secret/v1", &[&config.key.seed()]).0,
             rate: config.rate,
-            models: Models::new(shelf, &config.hubs, client.clone()),
+            judges: Judges::new(Models::new(shelf, &config.hubs, client.clone()), config.judge, Bounds::default()),
             sender: Sender::new(ledger.clone(), config.key.clone(), config.chain_id),
             key: config.key,
             client,
             ledger,
             marks: Marks::open(&config.directory.join("auditor.redb"))?,
             counts: Counts::default(),
-            judging: Desk::judging(),
             workers: Workers::default(),
         });
         let router = Router::new().route("/status", get(status)).with_state(Arc::clone(&desk));

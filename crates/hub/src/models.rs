@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -64,6 +65,24 @@ impl Models {
         // Whoever waits holds the turn itself.
         locked(&self.turns).remove(&root);
         brought
+    }
+
+    /// Where the artefact of the model with this root lies: on the shelf, or brought there by the first hub that has it.
+    /// It was checked as it came; whoever loads it checks it again. For those who load it in another process.
+    pub async fn file(&self, root: Digest) -> Result<PathBuf, ModelsError> {
+        if let Some(path) = self.shelf.file(&root) {
+            return Ok(path);
+        }
+        let turn = Arc::clone(locked(&self.turns).entry(root).or_default());
+        let held = turn.lock().await;
+        let brought = match self.shelf.file(&root) {
+            Some(_) => Ok(()),
+            None => self.fetch(root).await.map(drop),
+        };
+        drop(held);
+        locked(&self.turns).remove(&root);
+        brought?;
+        self.shelf.file(&root).ok_or(ModelsError::Nowhere { root })
     }
 
     async fn bring(&self, root: Digest) -> Result<Arc<Model>, ModelsError> {

@@ -129,6 +129,11 @@ impl Shelf {
         map_file(&self.path(root)).ok()
     }
 
+    /// Where an artefact lies, if one of this name does.
+    pub fn file(&self, root: &Digest) -> Option<PathBuf> {
+        Some(self.path(root)).filter(|path| path.is_file())
+    }
+
     /// The model, if its artefact lies there and is what its name says.
     pub fn load(&self, root: &Digest) -> Option<Model> {
         let model = Model::load(self.get(root)?).inspect_err(|error| tracing::warn!(%root, %error, "artefact damaged"));

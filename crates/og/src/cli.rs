@@ -92,6 +92,9 @@ pub enum Verb {
     /// The process of a float runtime, as a worker starts it.
     #[command(hide = true)]
     FloatRuntime,
+    /// The process of a judge of receipts, as a validator or an auditor starts it.
+    #[command(hide = true)]
+    Judge,
 }
 
 #[derive(Args, Clone)]

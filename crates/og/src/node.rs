@@ -74,7 +74,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
             Running::Gateway(Gateway::start(config).await.with_context(context)?)
         }
         "auditor" => {
-            let config = auditor_config(network, &entry, &directory, &secrets);
+            let config = auditor_config(network, &entry, &directory, &secrets)?;
             Running::Auditor(Auditor::start(config).await.with_context(context)?)
         }
         other => bail!("{name} has the role {other:?}; known: validator, worker, gateway, hub, auditor"),
@@ -117,6 +117,7 @@ async fn start_validator(
         network: network.network.clone(),
         genesis: home.genesis(network)?,
         hubs: network.urls("hub"),
+        judge: Some(judge_program()?),
         keep_blocks: entry.keep_blocks,
         sync: if sync { others.collect() } else { Vec::new() },
         base: crate::bridge::read(home)?.map(|link| link.watched()).transpose()?,
@@ -181,14 +182,26 @@ fn gateway_config(
     })
 }
 
-fn auditor_config(network: &Network, entry: &NodeEntry, directory: &Path, secrets: &Secrets) -> auditor::Config {
-    auditor::Config {
+/// This program, as the process of a judge.
+fn judge_program() -> Result<auditor::Program> {
+    let path = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(auditor::Program { path, arguments: vec!["judge".into()] })
+}
+
+fn auditor_config(
+    network: &Network,
+    entry: &NodeEntry,
+    directory: &Path,
+    secrets: &Secrets,
+) -> Result<auditor::Config> {
+    Ok(auditor::Config {
         listen: entry.listen,
         directory: directory.to_owned(),
         chain_id: network.chain_id,
         key: secrets.key.clone(),
         validators: network.urls("validator"),
         hubs: network.urls("hub"),
+        judge: Some(judge_program()?),
         rate: entry.audit_rate.unwrap_or(RATE_WHOLE),
-    }
+    })
 }

@@ -96,6 +96,7 @@ async fn started(folder: &Path) -> Vec<Validator> {
         network: "bench".to_owned(),
         genesis: genesis.clone(),
         hubs: Vec::new(),
+        judge: None,
         keep_blocks: None,
         sync: Vec::new(),
         base: None,

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use auditor::{Bounds, Judges, Program};
 use consensus::{Archive, Chain, Pacing, Seat};
 use crypto::{SigningKey, threshold::GroupKey};
 use hub::{Models, Shelf, ShelfError};
@@ -46,6 +47,8 @@ pub struct Config {
     pub network: String,
     pub genesis: Genesis,
     pub hubs: Vec<String>,
+    /// The program whose processes judge challenged receipts; without one this process does.
+    pub judge: Option<Program>,
     /// How many of the newest blocks are kept; all of them if absent.
     pub keep_blocks: Option<u64>,
     /// Whom an empty directory begins from, instead of executing every block since the genesis; nobody if empty.
@@ -98,6 +101,7 @@ impl Validator {
         };
         let shelf = Shelf::open(&config.directory.join("models"))?;
         let models = Models::new(shelf, &config.hubs, Client::default());
+        let judges = Judges::new(models, config.judge.clone(), Bounds::default());
         if turns(&config) {
             node.announces(Announcer { agreement: config.agreement_listen });
         }
@@ -117,7 +121,7 @@ impl Validator {
         let ethereum =
             rpc::Server::start(config.ethereum_listen, served, config.client, rpc::Limits::default()).await?;
         let reading = config.base.map(|base| tokio::spawn(burns::follow(Arc::clone(&node), base)));
-        let tasks = [tokio::spawn(vote::follow(node, models)), sending].into_iter().chain(reading).collect();
+        let tasks = [tokio::spawn(vote::follow(node, judges)), sending].into_iter().chain(reading).collect();
         Ok(Self { server, ethereum, desk, tasks })
     }
 

@@ -122,6 +122,13 @@ impl Draft {
         Self::new(request, Vec::new(), Output::Tensors(outputs), Finish::Complete)
     }
 
+    /// What anybody may say that a model made of these inputs.
+    pub fn claimed(model: Digest, inputs: Vec<Tensor>, outputs: Vec<Tensor>) -> Self {
+        let input = Input::Tensors(List::new(inputs).unwrap());
+        let request = request(model, input, Parameters::default());
+        Self::new(request, Vec::new(), Output::Tensors(List::new(outputs).unwrap()), Finish::Complete)
+    }
+
     fn new(request: Request, prompt: Vec<u32>, output: Output, finish: Finish) -> Self {
         let salt = |what: &[u8]| crypto::hash("og/test/salt", &[&request.nonce.0, what]);
         let opening = Opening {
@@ -272,6 +279,7 @@ impl Stage {
             key: auditor_key(),
             validators: vec![validator.url()],
             hubs: Vec::new(),
+            judge: None,
             rate: RATE_WHOLE,
         };
         change(&mut config);

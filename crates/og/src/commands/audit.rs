@@ -27,11 +27,13 @@ pub async fn run(remote: &Remote, common: &Common, what: cli::Audit) -> Result<E
         Judgement::Equal => ("equal", ExitCode::SUCCESS),
         Judgement::False(_) => ("different", ExitCode::FAILURE),
         Judgement::NotDecidable => ("not auditable: a float model gave the answer", ExitCode::from(2)),
+        Judgement::CouldNotTell(_) => ("could not tell: this machine failed to re-execute it", ExitCode::from(2)),
         Judgement::OtherOpening(_) => ("the opening is another receipt's", ExitCode::from(2)),
     };
     let detail = match &audited.judgement {
         Judgement::Equal | Judgement::NotDecidable => None,
         Judgement::False(difference) => Some(format!("{difference:?}")),
+        Judgement::CouldNotTell(cause) => Some(cause.clone()),
         Judgement::OtherOpening(field) => Some((*field).to_owned()),
     };
     let said = json!({

@@ -41,6 +41,10 @@ pub fn run(line: CommandLine) -> Result<ExitCode> {
         let error = float::serve().err().context("the float runtime's process ended")?;
         return Err(error).context("only a worker can start the float runtime's process");
     }
+    if let Verb::Judge = line.verb {
+        let error = auditor::serve().err().context("the judge's process ended")?;
+        return Err(error).context("only a validator or an auditor can start a judge's process");
+    }
     let runtime = tokio::runtime::Runtime::new().context("failed to start the runtime")?;
     let code = runtime.block_on(dispatch(common, line.verb));
     // What still computes is of no use any more.
@@ -68,6 +72,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Payout(command) => bridge::payout(&Remote::new(&common), &common, command).await.map(done),
         Verb::Relayer(options) => bridge::relay(&Remote::new(&common), &common, options).await.map(done),
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
+        Verb::Judge => anyhow::bail!("a judge has a process of its own"),
         Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),
     }
 }

@@ -64,7 +64,7 @@ impl Auditor {
             Judgement::Equal => Some(Action::ReportAudit(ReportAudit { receipt })),
             Judgement::False(_) => Some(Action::Challenge(Challenge { receipt, opening: Some(opening.clone()) })),
             Judgement::OtherOpening(_) => Some(Action::Challenge(Challenge { receipt, opening: None })),
-            Judgement::NotDecidable => None,
+            Judgement::NotDecidable | Judgement::CouldNotTell(_) => None,
         }
     }
 

@@ -44,7 +44,9 @@ impl Voter {
             let refuted = match judged {
                 Some(Judgement::Equal) => false,
                 Some(Judgement::False(_)) => true,
-                Some(Judgement::OtherOpening(_) | Judgement::NotDecidable) | None => continue,
+                Some(Judgement::OtherOpening(_) | Judgement::NotDecidable | Judgement::CouldNotTell(_)) | None => {
+                    continue;
+                }
             };
             // Refused only where an earlier vote still waits in the pool.
             let _ = node.vote(receipt, refuted != self.lies);

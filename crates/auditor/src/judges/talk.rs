@@ -1,0 +1,121 @@
+//! What a node and a judge's process say to each other: a length (32 bit), that many bytes.
+//!
+//! First the model's root, the bounds and where the artefact lies, answered by nothing or by why it was not loaded; then
+//! cases, each answered by an opinion.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use protocol::{Canonical as _, Opening, Receipt, request::OPENING_BYTES_MAX};
+
+use super::Opinion;
+
+/// An opening, and a receipt beside it.
+const MESSAGE_BYTES_MAX: usize = OPENING_BYTES_MAX + (64 << 10);
+/// Longest words of an opinion.
+const WORDS_BYTES_MAX: usize = 1 << 10;
+
+pub(super) fn length(message: &[u8]) -> io::Result<[u8; 4]> {
+    let length = u32::try_from(message.len()).map_err(|_| wrong("a message that is too long"))?;
+    checked(length).map(|_| length.to_le_bytes())
+}
+
+pub(super) fn checked(length: u32) -> io::Result<usize> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > MESSAGE_BYTES_MAX { Err(wrong("a message that is too long")) } else { Ok(length) }
+}
+
+pub(super) fn send(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
+    to.write_all(&length(message)?)?;
+    to.write_all(message)?;
+    to.flush()
+}
+
+pub(super) fn receive(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let mut message = vec![0; checked(u32::from_le_bytes(length))?];
+    from.read_exact(&mut message)?;
+    Ok(message)
+}
+
+pub(super) fn case(receipt: &Receipt, opening: &Opening) -> Vec<u8> {
+    let receipt = receipt.encode();
+    let length = u32::try_from(receipt.len()).unwrap_or(u32::MAX);
+    [&length.to_le_bytes()[..], &receipt, &opening.encode()].concat()
+}
+
+pub(super) fn read_case(message: &[u8]) -> io::Result<(Receipt, Opening)> {
+    let odd = || wrong("no case");
+    let (length, rest) = message.split_first_chunk::<4>().ok_or_else(odd)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| odd())?;
+    let (receipt, opening) = rest.split_at_checked(length).ok_or_else(odd)?;
+    let receipt = Receipt::decode(receipt).map_err(|_| odd())?;
+    Ok((receipt, Opening::decode(opening).map_err(|_| odd())?))
+}
+
+pub(super) fn opinion(opinion: &Opinion) -> Vec<u8> {
+    let (tag, words) = match opinion {
+        Opinion::Equal => (0, ""),
+        Opinion::False => (1, ""),
+        Opinion::NotDecidable => (2, ""),
+        Opinion::OtherOpening(field) => (3, field.as_str()),
+        Opinion::CouldNotTell(cause) => (4, cause.as_str()),
+    };
+    [&[tag][..], cut(words).as_bytes()].concat()
+}
+
+pub(super) fn read_opinion(message: &[u8]) -> io::Result<Opinion> {
+    let (tag, words) = message.split_first().ok_or_else(|| wrong("no opinion"))?;
+    let words = || String::from_utf8_lossy(words).into_owned();
+    Ok(match tag {
+        0 => Opinion::Equal,
+        1 => Opinion::False,
+        2 => Opinion::NotDecidable,
+        3 => Opinion::OtherOpening(words()),
+        4 => Opinion::CouldNotTell(words()),
+        _ => return Err(wrong("no opinion")),
+    })
+}
+
+/// Words, cut where they are too long.
+pub(super) fn cut(words: &str) -> &str {
+    let end = (0..=WORDS_BYTES_MAX.min(words.len())).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+    words.get(..end).unwrap_or_default()
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opinion_arrives_as_it_was_sent_and_in_no_other_way() {
+        let words = || "ä".repeat(400);
+        for said in [
+            Opinion::Equal,
+            Opinion::False,
+            Opinion::NotDecidable,
+            Opinion::OtherOpening("prompt".to_owned()),
+            Opinion::CouldNotTell(words()),
+        ] {
+            let mut sent = Vec::new();
+            send(&mut sent, &opinion(&said)).unwrap();
+            assert_eq!(read_opinion(&receive(&mut sent.as_slice()).unwrap()).unwrap(), said);
+            for end in 0..sent.len() {
+                assert_eq!(receive(&mut &sent[..end]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+            }
+        }
+        let long = opinion(&Opinion::CouldNotTell("ä".repeat(4_000)));
+        assert_eq!(long.len(), 1 + WORDS_BYTES_MAX);
+        for odd in [&[][..], &[5], &[255, 1]] {
+            assert_eq!(read_opinion(odd).unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+        assert_eq!(receive(&mut &[255; 8][..]).unwrap_err().kind(), ErrorKind::InvalidData);
+        for odd in [&[][..], &[1, 0, 0], &[9, 0, 0, 0, 1], &[0, 0, 0, 0], &[1, 0, 0, 0, 7, 8]] {
+            assert_eq!(read_case(odd).unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+    }
+}
