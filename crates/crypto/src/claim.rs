@@ -66,6 +66,13 @@ impl Claim {
     }
 }
 
+impl PublicKey {
+    /// True only if the holder of this key signed `message` in `domain`.
+    pub fn verifies(&self, domain: &'static str, message: &[u8], signature: &Signature) -> bool {
+        Claim::new(self, domain, message, signature).holds()
+    }
+}
+
 /// A signature as numbers.
 struct Read {
     /// `R`.

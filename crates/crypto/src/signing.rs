@@ -7,10 +7,7 @@ use std::fmt;
 
 use ed25519_dalek::Signer as _;
 
-use crate::{
-    claim::Claim,
-    digest::{hash, read_hex, write_hex},
-};
+use crate::digest::{hash, read_hex, write_hex};
 
 /// An Ed25519 public key: 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -21,11 +18,6 @@ pub struct PublicKey(pub [u8; 32]);
 pub struct Signature(pub [u8; 64]);
 
 impl PublicKey {
-    /// True only if the holder of this key signed `message` in `domain`.
-    pub fn verifies(&self, domain: &'static str, message: &[u8], signature: &Signature) -> bool {
-        Claim::new(self, domain, message, signature).holds()
-    }
-
     pub fn from_hex(text: &str) -> Option<Self> {
         read_hex(text).map(Self)
     }

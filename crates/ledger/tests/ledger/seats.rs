@@ -112,7 +112,7 @@ fn what_cannot_be_announced_is_refused() {
 /// A validator's key for a seat, registered afterwards as a node of its own.
 #[test]
 fn a_key_that_is_announced_and_registered_is_named_once_and_the_committee_changes() {
-    let mut world = World::new();
+    let mut world = World::governed(Rules::default(), &[(&parameters::SEATS_OPERATOR_CAP, 1_000_000)]);
     let first = VALIDATORS[0];
     world.send(first, announce(first, ADDRESS, &[70, 71])).unwrap();
     let operator = alloy_primitives::Address::from(address_of(&public(ALICE)).0);
