@@ -85,6 +85,7 @@ impl Grammars {
     pub fn guide(&self, constraint: &Constraint) -> Result<Guide, ConstraintError> {
         let (kind, grammar) = grammar(constraint)?;
         let trouble = |cause: String| ConstraintError::OwnTrouble { kind, cause };
+        let refused = |cause: String| ConstraintError::Refused { kind, cause };
         let compile = || Matcher::new(self.factory.create_parser(grammar));
         let matcher = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, compile);
@@ -99,6 +100,7 @@ impl Grammars {
         guide.first = Some(guide.allowed().map_err(|error| match error {
             ConstraintError::Stuck { cause } if cause == NOTHING_FITS => refused(NO_TEXT.to_owned()),
             ConstraintError::Stuck { cause } | ConstraintError::Refused { cause, .. } => refused(cause),
+            own @ ConstraintError::OwnTrouble { .. } => own,
         })?);
         Ok(guide)
     }

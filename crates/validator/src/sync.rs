@@ -252,7 +252,7 @@ impl Sync<'_> {
         what: &'static str,
         height: u64,
         url: impl Fn(&str) -> String,
-        check: impl Fn(&[u8]) -> Result<T, String> + Send + Sync + 'static,
+        check: impl Fn(&[u8]) -> Result<T, String> + Send + std::marker::Sync + 'static,
     ) -> Result<T, SyncError> {
         let check = Arc::new(check);
         for peer in self.peers {
