@@ -80,7 +80,7 @@ impl Gateway {
         let key = config.key.clone();
         let directory = Arc::new(Directory::new(ledger.clone()));
         let open = |payments| {
-            Desk::open(payments, &config.directory, Client::new(pace.validator_wait), Arc::clone(&directory))
+            Desk::open(payments, pace, &config.directory, Client::new(pace.validator_wait), Arc::clone(&directory))
                 .map(Arc::new)
         };
         let desk = config.payments.map(open).transpose()?;

@@ -22,6 +22,10 @@ pub struct Pace {
     pub reader_wait: Duration,
     /// A client that takes longer to send its headers, or idles longer between requests, is dropped.
     pub header_wait: Duration,
+    /// How long an answer that is paid for by `exact` may take: its payment must be good for so long, and for its settlement.
+    pub paid_answer: Duration,
+    /// What is left of a payment's time for its settlement: no answer goes on into it.
+    pub settlement: Duration,
     pub connections: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
@@ -45,6 +49,8 @@ impl Default for Pace {
             body_wait: Duration::from_secs(10),
             reader_wait: Duration::from_secs(30),
             header_wait: Duration::from_secs(30),
+            paid_answer: Duration::from_secs(300),
+            settlement: Duration::from_secs(30),
             connections: 512,
             requests_max: 256,
             large_bodies_max: 32,

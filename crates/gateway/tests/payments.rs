@@ -53,6 +53,10 @@ async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
 
 /// The same beside a ledger whose parameters say what an OPG is worth.
 async fn paid_beside(behaviour: Behaviour, window: Duration, has_ledger: bool) -> Paid {
+    paid_at(behaviour, window, has_ledger, pace()).await
+}
+
+async fn paid_at(behaviour: Behaviour, window: Duration, has_ledger: bool, pace: gateway::Pace) -> Paid {
     let (validator, chain) = (Validator::start().await, Chain::start().await);
     let worker = Worker::start(10, behaviour).await;
     validator.register(&worker);
@@ -77,7 +81,7 @@ async fn paid_beside(behaviour: Behaviour, window: Duration, has_ledger: bool) -
         shares: gateway::Shares { burn: 10_000, ..gateway::Shares::default() },
         ledger_rpc: has_ledger.then(|| chain.server.url()),
     };
-    let config = Config { payments: Some(payments), ..stub::config(&validator, &folder, pace()) };
+    let config = Config { payments: Some(payments), ..stub::config(&validator, &folder, pace) };
     let gateway = Gateway::start(config.clone()).await.unwrap();
     let client = Client::new(gateway.address());
     Paid { gateway, config, client, worker, chain, validator, _folder: folder }
@@ -118,8 +122,15 @@ impl Paid {
 
     async fn exact(&self, nonce: u8) -> String {
         let required = self.offers("").await;
-        let terms = offer(&required, Scheme::Exact, USDC);
-        line(&payer().pay(&required, &terms, B256::repeat_byte(nonce), now_ms() / 1_000).unwrap())
+        self.signed(&required, Scheme::Exact, nonce, 600)
+    }
+
+    /// A payment that is good for `life_s` from now.
+    fn signed(&self, required: &PaymentRequired, scheme: Scheme, nonce: u8, life_s: u64) -> String {
+        let asset = if scheme == Scheme::Exact { USDC } else { OPG };
+        let terms = offer(required, scheme, asset);
+        let signed_at_s = now_ms() / 1_000 + life_s - terms.max_timeout_s;
+        line(&payer().pay(required, &terms, B256::repeat_byte(nonce), signed_at_s).unwrap())
     }
 }
 
@@ -446,4 +457,43 @@ async fn a_publisher_sees_what_its_models_earned_and_nobody_else_does() {
     for refused in [ask(&other, now_ms()), ask(&key, now_ms() - 61_000), "{}".to_owned()] {
         assert_eq!(stage.client.post("/v1/revenue", &refused).await.status, 400);
     }
+}
+
+#[tokio::test]
+async fn a_payment_that_ends_before_its_answer_could_be_settled_is_refused() {
+    let stage = paid(Behaviour::Slow(20)).await;
+    let required_first = stage.offers(r#","stream":true"#).await;
+    for (scheme, life_s) in [(Scheme::Exact, 35), (Scheme::Exact, 329), (Scheme::Upto, 35), (Scheme::Upto, 149)] {
+        let payment = stage.signed(&required_first, scheme, 1, life_s);
+        let refused = stage.ask(&payment, r#","stream":true"#).await;
+        assert_eq!(refused.status, 402, "{scheme:?} for {life_s} s: {}", refused.body);
+        let reason = required(&refused).error;
+        assert_eq!(reason.as_deref(), Some("invalid_exact_evm_payload_authorization_valid_before"));
+    }
+    assert_eq!((stage.worker.jobs(), stage.chain.sent.lock().unwrap().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_answer_that_outlasts_its_payment_is_cut_off_and_settled_before_that_ends() {
+    let pace = gateway::Pace { paid_answer: Duration::from_secs(1), settlement: Duration::from_secs(4), ..pace() };
+    // Six tokens in eighteen seconds, paid for by a signature that is good for ten.
+    let stage = paid_at(Behaviour::Slow(3_000), Duration::from_secs(60), false, pace).await;
+    let required = stage.offers(r#","stream":true"#).await;
+    let payment = stage.signed(&required, Scheme::Exact, 1, 10);
+    let ends_at_ms = now_ms() + 9_000;
+    let cut = stage.ask(&payment, r#","stream":true"#).await;
+    assert_eq!(cut.status, 200, "{}", cut.body);
+    assert!(cut.body.contains("longer than the payment is good for") && !cut.is_done(), "{}", cut.body);
+    let sent = Arc::clone(&stage.chain.sent);
+    until("settled", || !sent.lock().unwrap().is_empty()).await;
+    assert!(now_ms() < ends_at_ms, "while its chain still takes it");
+    // transferWithAuthorization of the whole amount: how long it took was the payer's to say.
+    let amount = offer(&required, Scheme::Exact, USDC).amount;
+    assert!(sent.lock().unwrap()[0].contains(&format!("{amount:064x}")));
+    // A whole answer that does not make it costs nothing, because nothing was delivered.
+    let payment = stage.signed(&stage.offers("").await, Scheme::Exact, 2, 10);
+    let cut = stage.ask(&payment, "").await;
+    assert_eq!(cut.error().0, 408, "{}", cut.body);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(sent.lock().unwrap().len(), 1);
 }

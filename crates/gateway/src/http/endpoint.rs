@@ -79,7 +79,8 @@ async fn serve(
     if call.stream {
         return stream::respond(shared, courses, head, call.teller, places, paid).await;
     }
-    let said = futures::stream::iter(courses).map(Course::whole).buffered(AT_ONCE).try_collect().await;
+    let said = futures::stream::iter(courses).map(Course::whole).buffered(AT_ONCE).try_collect();
+    let said = stream::in_time(said, paid.as_deref()).await?;
     let mut said: Vec<_> = match (said, &paid) {
         (Ok(said), _) => said,
         (Err(error), None) => return Err(error),

@@ -45,7 +45,7 @@ pub async fn respond(
 ) -> Result<Response, ApiError> {
     let jobs = courses.len();
     let mut coming: Coming = courses.into_iter().enumerate().map(|(choice, course)| next(choice, course)).collect();
-    let Some((choice, course, told)) = coming.next().await else {
+    let Some((choice, course, told)) = in_time(coming.next(), paid.as_deref()).await? else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
     let told = match (told, &paid) {
@@ -55,14 +55,15 @@ pub async fn respond(
         }
         (told, _) => told?,
     };
-    let first = (choice, course, Ok(told));
     if let Some(paid) = &paid {
         paid.durable().await?;
     }
+    let first = (choice, course, Ok(told));
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
     let (shared, paying) = (Arc::clone(shared), paid.clone());
     tokio::spawn(async move {
         let said = (0..jobs).map(|_| None).collect();
+        let timed = paying.clone();
         let mut writer = Writer { sender, head, teller, said, shared, paid: paying };
         let gone = writer.sender.clone();
         tokio::select! {
@@ -70,6 +71,7 @@ pub async fn respond(
             biased;
             ended = writer.drive(first, coming) => if ended.is_err() { writer.shared.metrics.disconnects.add(1); },
             () = gone.closed() => writer.shared.metrics.disconnects.add(1),
+            () = is_over_time(timed.as_deref()) => writer.cut_off().await,
         }
         drop(places);
     });
@@ -86,6 +88,26 @@ pub async fn respond(
         paid.head_early(response.headers_mut());
     }
     Ok(response)
+}
+
+/// What comes before a payment's time is over; after it, the call is cut off.
+pub async fn in_time<T>(coming: impl Future<Output = T>, paid: Option<&Paid>) -> Result<T, ApiError> {
+    tokio::select! {
+        biased;
+        come = coming => Ok(come),
+        () = is_over_time(paid) => match paid {
+            Some(paid) => Err(paid.cut_off().await),
+            None => std::future::pending().await,
+        },
+    }
+}
+
+/// Returns when a payment's time is over; without one, never.
+async fn is_over_time(paid: Option<&Paid>) {
+    match paid {
+        Some(paid) => paid.is_over_time().await,
+        None => std::future::pending().await,
+    }
 }
 
 type Next = (usize, Course, Result<Told, ApiError>);
@@ -158,6 +180,15 @@ impl Writer {
         paid.finish(self.said.iter().flatten(), &mut last).await?;
         let [said] = last;
         Ok(Box::new(said))
+    }
+
+    /// Ends a stream whose payment's time is over. What its reader does not take at once is not waited for.
+    async fn cut_off(&mut self) {
+        let Some(paid) = &self.paid else { return };
+        let (error, mut events) = (paid.cut_off().await, Events::default());
+        self.shared.metrics.refusals.add(1);
+        self.teller.failed(&error, &mut events);
+        let _nobody_waits = self.sender.try_send(Bytes::from(events.take()));
     }
 
     async fn fail(&mut self, error: &ApiError, events: &mut Events) -> Result<(), Gone> {

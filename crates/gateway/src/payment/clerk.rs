@@ -16,7 +16,7 @@ use protocol::{Digest, Milliseconds};
 
 use crate::payment::{
     chain::ChainError,
-    desk::{Desk, lock},
+    desk::{Desk, SESSION_MARGIN_S, lock},
 };
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -28,8 +28,6 @@ const LINES_MAX: usize = 100;
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// Payments are remembered for so long beyond their time.
 const KEEP_S: u64 = 3_600;
-/// Sessions end so long before their signature does.
-const SESSION_MARGIN_S: u64 = 120;
 const RETRY_MS_MAX: Milliseconds = 60_000;
 
 /// Works for ever.

@@ -19,13 +19,15 @@ use thiserror::Error;
 
 use crate::{
     directory::Directory,
+    pace::Pace,
     payment::{chain::ChainClient, config::Payments, published::PublishedModels, repeats::Repeats},
 };
 
-/// Payments must still be good for so long when they are taken.
-const MARGIN_S: u64 = 30;
-const EXACT_TIMEOUT_S: u64 = 300;
+/// How long `exact` payments are asked to be good for. A client's clock and its way to us take a part of it.
+const EXACT_TIMEOUT_S: u64 = 600;
 const SESSION_TIMEOUT_S: u64 = 3_600;
+/// Sessions end so long before their signature does.
+pub const SESSION_MARGIN_S: u64 = 120;
 const WITHDRAW_DELAY_S: u64 = 86_400;
 /// Calls of the present price that a new channel should hold.
 const CALLS_A_DEPOSIT: u128 = 10;
@@ -44,6 +46,7 @@ pub enum DeskError {
 /// Shared by all requests of one gateway.
 pub struct Desk {
     pub config: Payments,
+    pub pace: Pace,
     pub till: Arc<Till>,
     pub chain: ChainClient,
     pub key: SignerKey,
@@ -85,7 +88,13 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
-    pub fn open(config: Payments, folder: &Path, client: Client, directory: Arc<Directory>) -> Result<Self, DeskError> {
+    pub fn open(
+        config: Payments,
+        pace: Pace,
+        folder: &Path,
+        client: Client,
+        directory: Arc<Directory>,
+    ) -> Result<Self, DeskError> {
         let key = SignerKey::from_secret(config.secret).ok_or(DeskError::Key)?;
         let recipient = Recipient {
             pay_to: config.pay_to.unwrap_or_else(|| key.address()),
@@ -106,6 +115,7 @@ impl Desk {
             feed: Mutex::new(Feed::new(STALE_AFTER_MS, HONOURED_FOR_MS)),
             sending: Arc::default(),
             assets: config.assets(),
+            pace,
             config,
         };
         desk.tell_rate();
@@ -181,7 +191,7 @@ impl Desk {
             recipient: self.recipient,
             amount,
             max_timeout_s,
-            margin_s: MARGIN_S,
+            margin_s: self.margin_s(scheme),
             min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT),
         };
         if is_opg {
@@ -192,6 +202,17 @@ impl Desk {
         } else {
             offers.push(offer(Scheme::Exact, Method::Transfer, amount, EXACT_TIMEOUT_S));
             offers.push(offer(Scheme::Batch, Method::Transfer, amount, EXACT_TIMEOUT_S));
+        }
+    }
+
+    /// For how long a payment must still be good when it is taken: for the answer and its settlement, or a session's end. A voucher has
+    /// no end, so that only a deposit's own transaction must still get through.
+    fn margin_s(&self, scheme: Scheme) -> u64 {
+        let settlement_s = self.pace.settlement.as_secs();
+        match scheme {
+            Scheme::Exact => self.pace.paid_answer.as_secs().saturating_add(settlement_s),
+            Scheme::Upto => SESSION_MARGIN_S.saturating_add(settlement_s),
+            Scheme::Batch => settlement_s,
         }
     }
 

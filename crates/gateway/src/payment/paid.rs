@@ -1,14 +1,20 @@
 //! A call that is paid for: from the reservation to what the caller is told.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use api::{ApiError, Code, Said};
-use network::axum::{
-    http::{HeaderMap, HeaderName, HeaderValue, header},
-    response::Response,
+use network::{
+    axum::{
+        http::{HeaderMap, HeaderName, HeaderValue, header},
+        response::Response,
+    },
+    now_ms,
 };
 use payments::{
     Address, B256, Ended, Reservation,
@@ -50,6 +56,8 @@ pub struct Paid {
     payer: Payer,
     purse: Digest,
     max: u128,
+    /// When what was signed ends; in a channel, never.
+    expires_at_s: u64,
     /// What each answer is priced by.
     terms: Vec<Terms>,
     reservation: tokio::sync::Mutex<Option<Reservation>>,
@@ -65,6 +73,8 @@ impl Paid {
         let tariff = *reservation.tariff();
         // What had a price when it was reserved still has it.
         let most = Desk::most(&tariff, bill).map(|(each, _)| each).unwrap_or_default();
+        let purse = reservation.purse();
+        let expires_at_s = desk.till.books().purse(&purse).map_or(0, |purse| purse.expires_at_s);
         let basis = if matches!(kind, Kind::Exact) { Basis::Whole } else { Basis::Metered };
         let terms = |(place, max)| Terms { tariff: of_answer(&tariff, place), basis, max };
         Self {
@@ -72,8 +82,9 @@ impl Paid {
             kind,
             payer,
             terms: most.into_iter().enumerate().map(terms).collect(),
-            purse: reservation.purse(),
+            purse,
             max: reservation.max(),
+            expires_at_s,
             reservation: tokio::sync::Mutex::new(Some(reservation)),
             input: bill.counted_input,
             output: AtomicU64::new(0),
@@ -110,6 +121,25 @@ impl Paid {
             Some(reservation) => reservation.durable().await.map_err(|error| not_durable(&error)),
             None => Ok(()),
         }
+    }
+
+    /// How long the answer may still take: what is delivered later could no longer be settled before the payment's signature ends.
+    fn time_left(&self) -> Duration {
+        let end_ms = self.expires_at_s.saturating_mul(1_000);
+        Duration::from_millis(end_ms.saturating_sub(now_ms())).saturating_sub(self.desk.pace.settlement)
+    }
+
+    /// Returns when the payment's time is over; in a channel, never.
+    pub async fn is_over_time(&self) {
+        tokio::time::sleep(self.time_left()).await;
+    }
+
+    /// Ends a call whose payment's time is over: it is charged as if its payer had left, because how long that is was the payer's to say.
+    pub async fn cut_off(&self) -> ApiError {
+        drop(self.reservation.lock().await.take());
+        let message = "The answer takes longer than the payment is good for, so it ends here.";
+        ApiError::new(Code::RequestTimeout, message)
+            .with_hint("sign for as long as maxTimeoutSeconds says, or ask for fewer tokens")
     }
 
     /// One more token is about to leave.
