@@ -6,7 +6,10 @@
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use protocol::{Canonical as _, Digest, Milliseconds};
@@ -36,6 +39,8 @@ pub enum TillError {
 pub struct Till {
     books: Mutex<Books>,
     log: Log,
+    /// Size of the journal when it was last begun anew.
+    kept_bytes: AtomicU64,
     clock: fn() -> Milliseconds,
 }
 
@@ -47,7 +52,7 @@ impl Till {
         for entry in &ends {
             log.append(&entry.encode())?;
         }
-        Ok(Arc::new(Self { books: Mutex::new(books), log, clock }))
+        Ok(Arc::new(Self { books: Mutex::new(books), log, kept_bytes: AtomicU64::new(0), clock }))
     }
 
     /// The books as they are, for reading. Never held while waiting.
@@ -145,9 +150,10 @@ impl Till {
         self.log.wait(ticket).await.map_err(not_durable)
     }
 
-    /// Begins the journal anew where it is longer than `bytes_max`, and forgets what can never matter again.
+    /// Begins the journal anew where it is longer than `bytes_max`, and twice as long as what was kept the last time: books that are
+    /// large are not written again and again. Forgets what can never matter again.
     pub fn compact(&self, bytes_max: u64, keep_s: u64) -> Result<bool, Refused> {
-        if self.log.bytes() <= bytes_max {
+        if self.log.bytes() <= bytes_max.max(self.kept_bytes.load(Ordering::Relaxed).saturating_mul(2)) {
             return Ok(false);
         }
         let mut books = self.books();
@@ -157,6 +163,10 @@ impl Till {
         }
         books.drop_names(now_ms.saturating_sub(keep_s.saturating_mul(1_000)));
         let lines: Vec<Vec<u8>> = books.entries().iter().map(protocol::Canonical::encode).collect();
+        let kept =
+            lines.iter().fold(0_u64, |sum, line| sum.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX)));
+        // Also where it fails: it would fail the next moment again.
+        self.kept_bytes.store(kept, Ordering::Relaxed);
         self.log.rewrite(&lines).map(|_| true).map_err(not_durable)
     }
 

@@ -517,3 +517,126 @@ fn a_deposit_is_sent_once_and_again_only_where_its_chain_refused_it() {
     books.apply(&books.deposited(&id, false).unwrap());
     assert!(books.deposit(&depositing).is_some(), "what its chain refused may be tried again");
 }
+
+/// A channel that was charged 600, and its purse.
+fn charged_channel(balance: u128) -> (Books, Digest) {
+    let (offer, mut books, split) = (offer(Way::Batch), Books::default(), split());
+    let voucher = batch::read(&channel(&payer(1), &offer).voucher(&payer(1), PRICE), &offer, NOW_S).unwrap();
+    books.note_facts(voucher.purse(), deposited(balance));
+    let (purse, entries) = books.raise(&voucher, PRICE, &offer, NOW_MS).unwrap();
+    entries.iter().for_each(|entry| books.apply(entry));
+    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+    books.apply(&entry);
+    books.apply(&books.charge(call, answer(600, 600, 1), NOW_MS).unwrap());
+    (books, purse)
+}
+
+fn kept(books: &Books) -> Books {
+    let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
+    Books::recover(&lines, NOW_MS).unwrap().0
+}
+
+#[test]
+fn what_goes_back_is_set_apart_whatever_the_chain_says_and_after_a_crash() {
+    use payments::books::Returning;
+    let (mut books, purse) = charged_channel(10 * PRICE);
+    let transaction = Digest([4; 32]);
+    let returning =
+        |amount| Returning { purse, channel: Digest([5; 32]), amount, transaction, raw: Default::default() };
+    let left = 10 * PRICE - 600;
+    assert_eq!(books.returnable(&purse), left);
+    assert!(books.give_back(&returning(left + 1)).is_none() && books.give_back(&returning(0)).is_none());
+    books.apply(&books.give_back(&returning(left)).unwrap());
+    assert!(books.give_back(&returning(1)).is_none(), "one at a time");
+    // Its chain does not have it yet, and says what it said before.
+    for mut books in [books.clone(), kept(&books)] {
+        books.note_facts(purse, deposited(10 * PRICE));
+        assert_eq!(books.standing(&purse).unwrap().facts.balance, 600);
+        assert_eq!(books.returns_under_way(), [returning(left)]);
+    }
+    let mut refused = books.clone();
+    assert!(refused.given_back(&purse, &Digest([9; 32]), true).is_none(), "another transaction's end");
+    refused.apply(&refused.given_back(&purse, &transaction, false).unwrap());
+    assert_eq!(refused.returnable(&purse), left);
+    // What was asked before, and is heard after it, is not believed.
+    let late = payments::scheme::ChannelFacts { asked_at_ms: NOW_MS + 5, ..deposited(600) };
+    books.note_facts(purse, late);
+    books.apply(&books.given_back(&purse, &transaction, true).unwrap());
+    books.note_facts(purse, deposited(10 * PRICE));
+    assert_eq!(books.standing(&purse).unwrap().facts.balance, 600);
+}
+
+#[test]
+fn a_voucher_that_was_shown_in_a_claim_is_remembered() {
+    let (mut books, purse) = charged_channel(10 * PRICE);
+    books.apply(&books.publish(&purse, PRICE).unwrap());
+    assert!(books.publish(&purse, PRICE).is_none(), "written down once");
+    let again = kept(&books);
+    assert!(again.is_published(&purse, PRICE) && !again.is_published(&purse, 600));
+}
+
+#[test]
+fn what_can_never_be_settled_is_written_off_promises_nothing_and_owes_nothing() {
+    let (offer, mut books, split) = (offer(Way::Transfer), Books::default(), split());
+    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+    books.apply(&entry);
+    assert!(books.write_off(&purse, NOW_MS).is_none(), "nothing was charged");
+    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+    books.apply(&entry);
+    books.apply(&books.charge(call, answer(PRICE, PRICE, 1), NOW_MS).unwrap());
+    let payer_of = authorised.claim().payer;
+    let promised = |books: &Books| books.promised(offer.asset.network, offer.asset.address, payer_of, NOW_MS);
+    assert_eq!(promised(&books), PRICE);
+    books.apply(&books.write_off(&purse, NOW_MS).unwrap());
+    assert_eq!((promised(&books), books.due(1).len()), (0, 0));
+    let again = kept(&books);
+    let (_, _, lost, count) = again.lost().next().unwrap();
+    assert_eq!((lost, count), (PRICE, 1), "and counted");
+    let past = NOW_S + offer.max_timeout_s + 3_601;
+    assert_eq!(books.forgettable(past, 3_600), [purse]);
+    books.apply(&books.refund(&Digest([1; 32]), NOW_MS).unwrap());
+    assert_eq!(books.owed(offer.asset.network, offer.asset.address, payer_of), 0, "its payer never paid");
+}
+
+#[test]
+fn what_ends_first_is_settled_first() {
+    let (mut books, split) = (Books::default(), split());
+    for (index, life_s) in [(1, 300), (2, 60), (3, 120)] {
+        let offer = payments::scheme::Offer { max_timeout_s: life_s, ..offer(Way::Transfer) };
+        let authorised = authorise(&pay(&payer(1), &offer, index), &offer, &holding(9 * PRICE)).unwrap();
+        let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+        books.apply(&entry);
+        let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+        books.apply(&entry);
+        books.apply(&books.charge(call, answer(PRICE, PRICE, 7), NOW_MS).unwrap());
+    }
+    let order: Vec<u64> = books.due(1).iter().map(|due| due.purse.expires_at_s - NOW_S).collect();
+    assert_eq!(order, [60, 120, 300]);
+}
+
+/// What a journal of today says must be readable for ever.
+#[test]
+fn the_entries_of_the_journal_are_frozen() {
+    use payments::{
+        books::{Lost, Raise, Returning, WrittenOff},
+        price::Holder,
+    };
+    let (purse, holder) = (Digest([1; 32]), Holder(alloy_primitives::Address::with_last_byte(7)));
+    let raw = protocol::Bytes::new(vec![9, 8]).unwrap();
+    let returning = Returning { purse, channel: Digest([2; 32]), amount: 600, transaction: Digest([3; 32]), raw };
+    let entries = [
+        Entry::Returning(returning),
+        Entry::Returned(purse),
+        Entry::Unreturned(purse),
+        Entry::Published(Raise { purse, amount: 1_000 }),
+        Entry::WrittenOff(WrittenOff { purse, amount: 5, at_ms: 1_800_000_000_000 }),
+        Entry::Lost(Lost { network: 8_453, asset: holder, amount: 5, count: 1 }),
+    ];
+    let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
+    let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();
+    assert_eq!(found, frozen, "{found:#?}");
+    for (line, entry) in frozen.iter().zip(&entries) {
+        assert_eq!(&Entry::decode(&alloy_primitives::hex::decode(line).unwrap()).unwrap(), entry);
+    }
+}

@@ -255,3 +255,28 @@ async fn a_journal_that_is_begun_anew_says_the_same() {
     }
     assert_eq!(again.books().entries(), expected.entries());
 }
+
+#[tokio::test]
+async fn a_large_state_is_begun_anew_once_and_not_with_every_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let (offer, split, till) = (offer(Way::Upto), split(), till(folder.path()));
+    let fill = async |indices: std::ops::Range<u64>| {
+        for index in indices {
+            let payment = pay(&payer(1), &offer, index);
+            let taken = take(&till, &payment, &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+            taken.charge(answers(index, 1)).await.unwrap();
+        }
+    };
+    fill(0..20).await;
+    // All of it is still needed: the books are larger than what a journal may be.
+    assert!(till.compact(1_000, 3_600).unwrap());
+    let ticket = till.note(|books| books.mature(&[Digest([1; 32])], stage::NOW_MS)).unwrap();
+    if let Some(ticket) = ticket {
+        till.durable(ticket).await.unwrap();
+    }
+    for _ in 0..3 {
+        assert!(!till.compact(1_000, 3_600).unwrap(), "nothing came since");
+    }
+    fill(20..80).await;
+    assert!(till.compact(1_000, 3_600).unwrap(), "it is twice as long");
+}

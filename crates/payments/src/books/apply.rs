@@ -4,7 +4,9 @@ use protocol::{Digest, List};
 
 use crate::{
     books::{
-        entry::{Answer, Charged, Delivered, Entry, Matured, Owed, PurseRecord, Raised, Refunded, Settled},
+        entry::{
+            Answer, Charged, Delivered, Entry, Lost, Matured, Owed, PurseRecord, Raised, Refunded, Settled, WrittenOff,
+        },
         state::{Books, Wallet, day},
     },
     price::{Holder, Part},
@@ -50,6 +52,11 @@ impl Books {
                 self.deposited.insert(deposited.id, deposited.expires_at_s);
             }
             Entry::Undeposited(id) => drop(self.depositing.remove(id)),
+            Entry::Returning(returning) => self.put_returning(returning),
+            Entry::Returned(purse) | Entry::Unreturned(purse) => drop(self.returning.remove(purse)),
+            Entry::Published(published) => self.put_published(published),
+            Entry::WrittenOff(written_off) => self.put_written_off(written_off),
+            Entry::Lost(lost) => self.put_lost(lost),
             Entry::Unreceipted(amount) => self.unreceipted = *amount,
             Entry::Revenue(revenue) => {
                 self.revenue.insert((revenue.model, revenue.day), (revenue.amount, revenue.calls));
@@ -170,6 +177,21 @@ impl Books {
         }
     }
 
+    fn put_lost(&mut self, lost: &Lost) {
+        self.lost.insert((lost.network, lost.asset), (lost.amount, lost.count));
+    }
+
+    /// Takes what can never be settled out of a purse, so that it promises nothing more.
+    fn put_written_off(&mut self, written_off: &WrittenOff) {
+        let Some(purse) = self.purses.get_mut(&written_off.purse) else { return };
+        let amount = written_off.amount.min(purse.spent.saturating_sub(purse.settled));
+        purse.spent = purse.spent.saturating_sub(amount);
+        purse.is_closed = true;
+        let (lost, count) = self.lost.entry((purse.network, purse.asset)).or_default();
+        *lost = lost.saturating_add(amount);
+        *count = count.saturating_add(1);
+    }
+
     /// Gives a charge back: where it is not settled it is as if it had never been made, else the payer is owed it.
     fn take_back(&mut self, refunded: &Refunded) {
         let Some((charged, answer)) = self.take_held(refunded) else { return };
@@ -178,7 +200,8 @@ impl Books {
         let unsettled = purse.spent.saturating_sub(purse.settled.max(busy));
         let undone = answer.amount.min(unsettled);
         purse.spent = purse.spent.saturating_sub(undone);
-        let owed = answer.amount.saturating_sub(undone);
+        // What was written off never came from the payer.
+        let owed = answer.amount.saturating_sub(undone).min(purse.settled.max(busy));
         if owed > 0 {
             let wallet = (purse.network, purse.asset, purse.payer);
             let sum = self.owed.entry(wallet).or_default();

@@ -9,7 +9,7 @@ use crate::{
 
 /// Most bytes of a transaction that sends tokens.
 pub const TRANSFER_BYTES_MAX: usize = 512;
-/// Most bytes of a transaction that deposits tokens.
+/// Most bytes of a transaction that deposits tokens, or sends a channel's back.
 pub const DEPOSIT_BYTES_MAX: usize = 4_096;
 /// Most receipts of one entry.
 pub const MATURED_MAX: usize = 1_024;
@@ -245,6 +245,18 @@ protocol::choice! {
         Undeposited(Digest) = 29, "undeposited";
         /// So much of what is free was charged without receipts; only where a journal is begun anew.
         Unreceipted(u128) = 26, "unreceipted";
+        /// A channel's money is about to be sent back to its payer: no call draws on it any more.
+        Returning(Returning) = 30, "returning";
+        /// Its chain has it, so that the channel's balance is without it.
+        Returned(Digest) = 31, "returned";
+        /// Its chain refused it.
+        Unreturned(Digest) = 32, "unreturned";
+        /// A channel is about to be claimed by the voucher over so much, which everybody can read from then on.
+        Published(Raise) = 33, "published";
+        /// What was charged can never be settled: its payer's signature has ended, or was used for something else.
+        WrittenOff(WrittenOff) = 34, "written_off";
+        /// What was written off so far; only where a journal is begun anew.
+        Lost(Lost) = 35, "lost";
     }
 }
 
@@ -266,6 +278,27 @@ protocol::record! {
 protocol::record! {
     /// What a payer signed to have deposited, by its digest, and until when its signature is good.
     Deposited { id: Digest, expires_at_s: u64, }
+}
+
+protocol::record! {
+    /// A channel's money under way to its payer, and the transaction itself: sent again it moves nothing twice.
+    Returning {
+        purse: Digest,
+        channel: Digest,
+        amount: u128,
+        transaction: Digest,
+        raw: Bytes<DEPOSIT_BYTES_MAX>,
+    }
+}
+
+protocol::record! {
+    /// So much of a purse is given up.
+    WrittenOff { purse: Digest, amount: u128, at_ms: Milliseconds, }
+}
+
+protocol::record! {
+    /// What was written off in one asset, and how many payments.
+    Lost { network: u64, asset: Holder, amount: u128, count: u64, }
 }
 
 protocol::record! {

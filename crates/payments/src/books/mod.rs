@@ -11,15 +11,16 @@ mod entry;
 mod open;
 mod payout;
 mod recover;
+mod returning;
 mod settle;
 mod state;
 
 pub use charge::ChargeError;
 pub use deposit::DepositStanding;
 pub use entry::{
-    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX, MATURED_MAX,
-    Matured, NameRecord, Owed, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying, Revenue, Settled, Settling,
-    Unsettled,
+    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX, Lost,
+    MATURED_MAX, Matured, NameRecord, Owed, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying, Returning,
+    Revenue, Settled, Settling, Unsettled, WrittenOff,
 };
 pub use open::Wanted;
 pub use recover::RecoverError;

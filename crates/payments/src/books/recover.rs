@@ -4,7 +4,7 @@ use protocol::{Canonical as _, DecodeError, Milliseconds};
 use thiserror::Error;
 
 use crate::books::{
-    entry::{Deposited, Entry, Freed, Owed, Revenue},
+    entry::{Deposited, Entry, Freed, Lost, Owed, Raise, Revenue},
     state::Books,
 };
 
@@ -71,6 +71,13 @@ impl Books {
                 .map(|(id, expires_at_s)| Entry::Deposited(Deposited { id: *id, expires_at_s: *expires_at_s })),
         );
         entries.extend(self.repaying.values().cloned().map(Entry::Repaying));
+        entries.extend(self.returning.values().cloned().map(Entry::Returning));
+        let published =
+            self.published.iter().flat_map(|(purse, amounts)| amounts.iter().map(move |amount| (*purse, *amount)));
+        entries.extend(published.map(|(purse, amount)| Entry::Published(Raise { purse, amount })));
+        entries.extend(self.lost.iter().map(|((network, asset), (amount, count))| {
+            Entry::Lost(Lost { network: *network, asset: *asset, amount: *amount, count: *count })
+        }));
         entries.extend(self.revenue.iter().map(|((model, day), (amount, calls))| {
             Entry::Revenue(Revenue { model: *model, day: *day, amount: *amount, calls: *calls })
         }));

@@ -4,9 +4,10 @@ use protocol::{Digest, Milliseconds};
 
 use crate::{
     books::{
-        entry::{Entry, PurseRecord, Settled, Settling, Unsettled},
+        entry::{Entry, PurseRecord, Settled, Settling, Unsettled, WrittenOff},
         state::Books,
     },
+    price::Holder,
     scheme::Scheme,
 };
 
@@ -19,9 +20,12 @@ pub struct Due {
 }
 
 impl Books {
-    /// Payments that are over and unsettled, and channels with at least `least` to claim, or whose payer withdraws.
+    /// Payments that are over and unsettled, and channels with at least `least` to claim, or whose payer withdraws: first what can be
+    /// settled for the shortest time, and of that the most.
     pub fn due(&self, least: u128) -> Vec<Due> {
-        self.purses.values().filter_map(|purse| self.due_of_purse(purse, least)).collect()
+        let mut due: Vec<Due> = self.purses.values().filter_map(|purse| self.due_of_purse(purse, least)).collect();
+        due.sort_by_key(|due| (due.purse.expires_at_s, std::cmp::Reverse(due.fresh)));
+        due
     }
 
     /// The same for one purse.
@@ -74,6 +78,20 @@ impl Books {
                 && purse.expires_at_s.saturating_add(keep_s) < now_s
         };
         self.purses.values().filter(is_past).map(|purse| purse.id).collect()
+    }
+
+    /// Gives up what can never be settled any more. `None` where nothing is open, or a settlement is on its way.
+    pub fn write_off(&self, purse: &Digest, now_ms: Milliseconds) -> Option<Entry> {
+        let record = self.purses.get(purse)?;
+        let is_over = record.is_closed && record.settling.is_none() && self.reserved(purse) == 0;
+        let amount = record.spent.saturating_sub(record.settled);
+        let may = record.scheme != Scheme::Batch && is_over && amount > 0;
+        may.then_some(Entry::WrittenOff(WrittenOff { purse: *purse, amount, at_ms: now_ms }))
+    }
+
+    /// What was written off so far, by network and asset, and how many payments.
+    pub fn lost(&self) -> impl Iterator<Item = (u64, Holder, u128, u64)> {
+        self.lost.iter().map(|((network, asset), (amount, count))| (*network, *asset, *amount, *count))
     }
 
     /// Before a transaction is sent. `None` where another one is on its way, or nothing is left.

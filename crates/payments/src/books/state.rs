@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use protocol::{Digest, Milliseconds};
 
 use crate::{
-    books::entry::{CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying},
+    books::entry::{CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning},
     price::{Holder, Lineage},
     scheme::{ChannelFacts, batch::Standing},
     wire::Network,
@@ -46,6 +46,12 @@ pub struct Books {
     pub(super) depositing: BTreeMap<Digest, Depositing>,
     /// Deposits that their chain has, and until when their payers could send them again.
     pub(super) deposited: BTreeMap<Digest, u64>,
+    /// Channels' money that was sent back and is not known to have arrived for good, by purse.
+    pub(super) returning: BTreeMap<Digest, Returning>,
+    /// Sums of vouchers that stand in claims, by purse.
+    pub(super) published: BTreeMap<Digest, BTreeSet<u128>>,
+    /// What was charged and can never be settled, by network and asset, and how many payments.
+    pub(super) lost: BTreeMap<(u64, Holder), (u128, u64)>,
     /// Who earns with models, by the id of what they wrote down.
     pub(super) lineages: BTreeMap<Digest, Lineage>,
     /// OPG and calls by model and day.
@@ -91,16 +97,22 @@ impl Books {
         record.cap.saturating_sub(record.spent).saturating_sub(self.reserved(purse))
     }
 
-    /// A channel as it stands, if its chain was asked about it.
+    /// A channel as it stands, if its chain was asked about it: without what is on its way back to its payer.
     pub fn standing(&self, purse: &Digest) -> Option<Standing> {
-        let facts = *self.facts.get(purse)?;
+        let mut facts = *self.facts.get(purse)?;
+        let apart = self.returning.get(purse).map_or(0, |returning| returning.amount);
+        facts.balance = facts.balance.saturating_sub(apart);
         // A channel that we never charged begins with what was claimed of it, by whoever kept these books before.
         let spent = self.purses.get(purse).map_or(facts.total_claimed, |record| record.spent.max(facts.total_claimed));
         Some(Standing { spent, reserved: self.reserved(purse), facts })
     }
 
+    /// Notes what a chain said. What it said before that, and was heard later, changes nothing.
     pub fn note_facts(&mut self, purse: Digest, facts: ChannelFacts) {
-        self.facts.insert(purse, facts);
+        let is_older = self.facts.get(&purse).is_some_and(|known| known.asked_at_ms > facts.asked_at_ms);
+        if !is_older {
+            self.facts.insert(purse, facts);
+        }
     }
 
     /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`.

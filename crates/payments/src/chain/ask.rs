@@ -83,6 +83,11 @@ impl ChannelAsk {
         calls.into_iter().map(|data| Ask { to: BATCH_SETTLEMENT, data: data.into() }).collect()
     }
 
+    /// The balance in the answer to the first question.
+    pub fn balance(answer: &Bytes) -> Option<u128> {
+        IBatchSettlement::channelsCall::abi_decode_returns(answer).ok().map(|channel| channel.balance)
+    }
+
     pub fn facts(&self, answers: &[Bytes], asked_at_ms: u64) -> Option<ChannelFacts> {
         let [channel, pending, nonce] = answers else { return None };
         let channel = IBatchSettlement::channelsCall::abi_decode_returns(channel).ok()?;

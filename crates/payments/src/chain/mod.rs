@@ -6,9 +6,11 @@ mod ask;
 pub mod registry;
 mod settle;
 mod transaction;
+mod used;
 
 pub use ask::{Ask, ChannelAsk, WalletAsk};
 pub use settle::{
     Call, ClaimLine, SettleError, claim, claim_signed, deposit, pay, payment, refund, refund_signed, send, sweep,
 };
 pub use transaction::{Fees, Signed, sign, sign_paying};
+pub use used::{Signature, TRANSFER};

@@ -65,6 +65,10 @@ pub enum Refused {
     Withdrawing,
     #[error("{0} cannot be refunded: {1} are neither charged nor reserved")]
     Refund(u128, u128),
+    #[error("the voucher over {0} stands in a claim for everybody to read, so it is no consent to a refund")]
+    Published(u128),
+    #[error("the channel was refunded {0} times within an hour")]
+    TooManyRefunds(u32),
     #[error("the payment's identifier was used with another payment or request")]
     Conflict,
     #[error("a request with this payment is being answered")]
@@ -130,6 +134,8 @@ impl Refused {
             Self::Deposit { .. } => "invalid_batch_settlement_evm_deposit_below_min_deposit",
             Self::Withdrawing => "invalid_batch_settlement_evm_channel_busy",
             Self::Refund(..) => "invalid_batch_settlement_evm_refund_amount_invalid",
+            Self::Published(_) => "invalid_batch_settlement_evm_refund_payload",
+            Self::TooManyRefunds(_) => "invalid_batch_settlement_evm_channel_busy",
             Self::Conflict => "payment_identifier_conflict",
             Self::InFlight => "payment_in_flight",
             Self::UnknownSession => "unknown_session",
@@ -144,7 +150,7 @@ impl Refused {
         match self {
             Self::Wire(_) => Fault::Form,
             Self::Allowance { .. } => Fault::Allowance,
-            Self::Conflict | Self::InFlight => Fault::Conflict,
+            Self::Conflict | Self::InFlight | Self::TooManyRefunds(_) => Fault::Conflict,
             Self::Unauthorised => Fault::Unknown,
             Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
             Self::Terms(_)
@@ -174,12 +180,19 @@ impl Refused {
             | Self::Deposit { .. }
             | Self::Withdrawing
             | Self::Refund(..)
+            | Self::Published(_)
             | Self::UnknownSession
             | Self::SessionExhausted { .. } => Fault::Payment,
         }
     }
 
     pub const fn hint(&self) -> &'static str {
+        if matches!(self, Self::Published(_)) {
+            return "pay for one more call and ask again, or withdraw from the channel on its chain";
+        }
+        if matches!(self, Self::TooManyRefunds(_)) {
+            return "wait an hour, or withdraw from the channel on its chain";
+        }
         match self.fault() {
             Fault::Payment => "sign a new payment for one of the offers in PAYMENT-REQUIRED",
             Fault::Form => "PAYMENT-SIGNATURE is base64 of x402's PaymentPayload, see specs/payments.md",
