@@ -26,6 +26,8 @@ pub struct Pace {
     pub paid_answer: Duration,
     /// What is left of a payment's time for its settlement: no answer goes on into it.
     pub settlement: Duration,
+    /// Sessions end so long before their signature does.
+    pub session_margin: Duration,
     pub connections: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
@@ -51,6 +53,7 @@ impl Default for Pace {
             header_wait: Duration::from_secs(30),
             paid_answer: Duration::from_secs(300),
             settlement: Duration::from_secs(30),
+            session_margin: Duration::from_secs(120),
             connections: 512,
             requests_max: 256,
             large_bodies_max: 32,

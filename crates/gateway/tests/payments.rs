@@ -48,22 +48,32 @@ async fn paid(behaviour: Behaviour) -> Paid {
 
 /// The same with a challenge window of another length.
 async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
-    paid_beside(behaviour, window, false).await
+    paid_as(behaviour, pace(), |payments| payments.window = window).await
 }
 
 /// The same beside a ledger whose parameters say what an OPG is worth.
-async fn paid_beside(behaviour: Behaviour, window: Duration, has_ledger: bool) -> Paid {
-    paid_at(behaviour, window, has_ledger, pace()).await
+async fn paid_beside(has_ledger: bool) -> Paid {
+    let beside = |payments: &mut Payments| {
+        if has_ledger {
+            payments.ledger_rpc = Some(payments.rpc.clone());
+        }
+    };
+    paid_as(Behaviour::Honest, pace(), beside).await
 }
 
-async fn paid_at(behaviour: Behaviour, window: Duration, has_ledger: bool, pace: gateway::Pace) -> Paid {
+/// The same with claims every second.
+async fn paid_and_claimed() -> Paid {
+    paid_as(Behaviour::Honest, pace(), |payments| payments.idle = Duration::from_secs(1)).await
+}
+
+async fn paid_as(behaviour: Behaviour, pace: gateway::Pace, change: impl FnOnce(&mut Payments)) -> Paid {
     let (validator, chain) = (Validator::start().await, Chain::start().await);
     let worker = Worker::start(10, behaviour).await;
     validator.register(&worker);
     let folder = tempfile::tempdir().unwrap();
     let price =
         Price { unit: Unit::Usd, per_call: 0, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
-    let payments = Payments {
+    let mut payments = Payments {
         rpc: chain.server.url(),
         network: Network::BASE,
         usdc: Some(USDC),
@@ -75,12 +85,13 @@ async fn paid_at(behaviour: Behaviour, window: Duration, has_ledger: bool, pace:
         session_cap: WHOLE / 10,
         idle: Duration::from_secs(60),
         confirmations: 0,
-        window,
+        window: Duration::from_secs(60),
         payouts: Duration::from_millis(200),
         merchants: Vec::new(),
         shares: gateway::Shares { burn: 10_000, ..gateway::Shares::default() },
-        ledger_rpc: has_ledger.then(|| chain.server.url()),
+        ledger_rpc: None,
     };
+    change(&mut payments);
     let config = Config { payments: Some(payments), ..stub::config(&validator, &folder, pace) };
     let gateway = Gateway::start(config.clone()).await.unwrap();
     let client = Client::new(gateway.address());
@@ -120,6 +131,29 @@ impl Paid {
         required(&unpaid)
     }
 
+    /// Pays for a call by a channel of this payer's; what was charged.
+    async fn by_channel(&self, payer: &Payer, cover: u128) -> (Channel, u128) {
+        let required = self.offers("").await;
+        let terms = offer(&required, Scheme::Batch, USDC);
+        let mut channel = Channel::of(&terms, payer, B256::ZERO).unwrap();
+        let payment = Channel::payment(&required, &terms, channel.voucher(payer, cover.max(terms.amount)));
+        let answer = self.ask(&line(&payment), "").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        channel.charged = answer.json()["og"]["payment"]["charged"].as_str().unwrap().parse().unwrap();
+        (channel.clone(), channel.charged)
+    }
+
+    /// Asks for money out of a channel, with a voucher over `sum`.
+    async fn refund(&self, payer: &Payer, channel: &Channel, sum: u128, amount: Option<u128>) -> stub::client::Answer {
+        let required = required(&self.client.get(PATH).await);
+        let terms = offer(&required, Scheme::Batch, USDC);
+        let mut channel = channel.clone();
+        channel.charged = sum;
+        let payment = Channel::payment(&required, &terms, channel.refund(payer, amount));
+        let lines = line(&payment);
+        self.client.exchange(&format!("GET {PATH} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n{lines}\r\n")).await
+    }
+
     async fn exact(&self, nonce: u8) -> String {
         let required = self.offers("").await;
         self.signed(&required, Scheme::Exact, nonce, 600)
@@ -128,6 +162,10 @@ impl Paid {
     /// A payment that is good for `life_s` from now.
     fn signed(&self, required: &PaymentRequired, scheme: Scheme, nonce: u8, life_s: u64) -> String {
         let asset = if scheme == Scheme::Exact { USDC } else { OPG };
+        self.signed_in(asset, required, scheme, nonce, life_s)
+    }
+
+    fn signed_in(&self, asset: Address, required: &PaymentRequired, scheme: Scheme, nonce: u8, life_s: u64) -> String {
         let terms = offer(required, scheme, asset);
         let signed_at_s = now_ms() / 1_000 + life_s - terms.max_timeout_s;
         line(&payer().pay(required, &terms, B256::repeat_byte(nonce), signed_at_s).unwrap())
@@ -366,7 +404,7 @@ async fn a_refuted_answer_is_paid_back_on_the_payers_chain() {
 #[tokio::test]
 async fn where_a_ledger_is_named_its_parameter_says_what_an_opg_is_worth() {
     let amount = async |has_ledger| -> u128 {
-        let stage = paid_beside(Behaviour::Honest, Duration::from_secs(60), has_ledger).await;
+        let stage = paid_beside(has_ledger).await;
         let required = stage.offers("").await;
         offer(&required, Scheme::Exact, OPG).amount
     };
@@ -463,8 +501,16 @@ async fn a_publisher_sees_what_its_models_earned_and_nobody_else_does() {
 async fn a_payment_that_ends_before_its_answer_could_be_settled_is_refused() {
     let stage = paid(Behaviour::Slow(20)).await;
     let required_first = stage.offers(r#","stream":true"#).await;
-    for (scheme, life_s) in [(Scheme::Exact, 35), (Scheme::Exact, 329), (Scheme::Upto, 35), (Scheme::Upto, 149)] {
-        let payment = stage.signed(&required_first, scheme, 1, life_s);
+    let cases = [
+        (Scheme::Exact, USDC, 35),
+        (Scheme::Exact, USDC, 329),
+        (Scheme::Exact, OPG, 35),
+        (Scheme::Exact, OPG, 329),
+        (Scheme::Upto, OPG, 35),
+        (Scheme::Upto, OPG, 149),
+    ];
+    for (scheme, asset, life_s) in cases {
+        let payment = stage.signed_in(asset, &required_first, scheme, 1, life_s);
         let refused = stage.ask(&payment, r#","stream":true"#).await;
         assert_eq!(refused.status, 402, "{scheme:?} for {life_s} s: {}", refused.body);
         let reason = required(&refused).error;
@@ -475,9 +521,10 @@ async fn a_payment_that_ends_before_its_answer_could_be_settled_is_refused() {
 
 #[tokio::test]
 async fn an_answer_that_outlasts_its_payment_is_cut_off_and_settled_before_that_ends() {
-    let pace = gateway::Pace { paid_answer: Duration::from_secs(1), settlement: Duration::from_secs(4), ..pace() };
-    // Six tokens in eighteen seconds, paid for by a signature that is good for ten.
-    let stage = paid_at(Behaviour::Slow(3_000), Duration::from_secs(60), false, pace).await;
+    let (second, settlement) = (Duration::from_secs(1), Duration::from_secs(4));
+    let pace = gateway::Pace { paid_answer: second, settlement, session_margin: settlement, ..pace() };
+    // Six tokens in nine seconds, paid for by a signature that is good for ten.
+    let stage = paid_as(Behaviour::Slow(1_500), pace, |_| {}).await;
     let required = stage.offers(r#","stream":true"#).await;
     let payment = stage.signed(&required, Scheme::Exact, 1, 10);
     let ends_at_ms = now_ms() + 9_000;
@@ -496,4 +543,239 @@ async fn an_answer_that_outlasts_its_payment_is_cut_off_and_settled_before_that_
     assert_eq!(cut.error().0, 408, "{}", cut.body);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(sent.lock().unwrap().len(), 1);
+    // A session is charged for what was delivered, and settled in time as well.
+    let required = stage.offers(r#","stream":true"#).await;
+    let payment = stage.signed(&required, Scheme::Upto, 3, 10);
+    let ends_at_ms = now_ms() + 9_000;
+    let cut = stage.ask(&payment, r#","stream":true"#).await;
+    assert!(cut.body.contains("longer than the payment is good for") && !cut.is_done(), "{}", cut.body);
+    until("settled", || sent.lock().unwrap().len() == 2).await;
+    assert!(now_ms() < ends_at_ms, "while its chain still takes it");
+}
+
+fn other_payer(seed: u8) -> Payer {
+    Payer::new(SignerKey::from_secret([seed; 32]).unwrap())
+}
+
+fn address_of(payer: &Payer) -> String {
+    payments::hex::encode(payer.key().address())
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_back_pays_for_no_call_until_its_chain_has_it() {
+    let stage = Arc::new(paid(Behaviour::Honest).await);
+    let (channel, charged) = stage.by_channel(&payer(), 0).await;
+    stage.chain.tell(|told| told.is_held_back = true);
+    let (asked, of) = (Arc::clone(&stage), channel.clone());
+    let refund = tokio::spawn(async move { asked.refund(&payer(), &of, charged, None).await });
+    until("sent", || stage.chain.sent_with("") > 0).await;
+    // The chain says as before that all of it is there.
+    let required_next = stage.offers("").await;
+    let terms = offer(&required_next, Scheme::Batch, USDC);
+    let payment = Channel::payment(&required_next, &terms, channel.voucher(&payer(), charged + terms.amount));
+    for _ in 0..3 {
+        let refused = stage.ask(&line(&payment), "").await;
+        let reason = required(&refused).error;
+        assert_eq!(reason.as_deref(), Some("invalid_batch_settlement_evm_cumulative_exceeds_balance"));
+    }
+    let again = stage.refund(&payer(), &channel, charged, None).await;
+    assert_eq!(again.error().0, 409, "one at a time: {}", again.body);
+    stage.chain.tell(|told| (told.is_held_back, told.in_channels) = (false, charged));
+    let refunded = refund.await.unwrap();
+    assert_eq!(refunded.status, 200, "{}", refunded.body);
+    assert_eq!(response(&refunded).extra["channelState"]["balance"], charged.to_string());
+    assert_eq!((stage.ask(&line(&payment), "").await.status, stage.worker.jobs()), (402, 1));
+    // What came in again is served for again.
+    stage.chain.tell(|told| told.in_channels = 10 * WHOLE);
+    assert_eq!(stage.ask(&line(&payment), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_channel_that_its_contract_refuses_keeps_no_other_from_being_claimed() {
+    let stage = paid_and_claimed().await;
+    let bad = other_payer(6);
+    stage.chain.tell(|told| told.refused = vec![address_of(&bad)]);
+    for seed in 4..8 {
+        stage.by_channel(&other_payer(seed), 0).await;
+    }
+    for seed in [4, 5, 7] {
+        let address = address_of(&other_payer(seed));
+        until("claimed", || stage.chain.sent_with(&address) > 0).await;
+    }
+    assert_eq!(stage.chain.sent_with(&address_of(&bad)), 0);
+    // Its contract has less than was charged: what it has is claimed.
+    stage.chain.tell(|told| (told.refused, told.in_channels) = (Vec::new(), 50));
+    let some = format!("{:064x}", 50);
+    until("claimed in part", || {
+        let sent = stage.chain.sent.lock().unwrap();
+        sent.iter().any(|raw| raw.contains(&address_of(&bad)) && raw.contains(&some))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_voucher_out_of_a_claim_is_no_consent_to_a_refund() {
+    let stage = paid_and_claimed().await;
+    let (channel, charged) = stage.by_channel(&payer(), 0).await;
+    let terms = offer(&stage.offers("").await, Scheme::Batch, USDC);
+    assert!(charged < terms.amount, "no voucher that pays for a call is the one that a refund needs");
+    until("claimed", || stage.chain.sent_with(&address_of(&payer())) > 0).await;
+    let reason = |answer: &stub::client::Answer| required(answer).error.unwrap();
+    let out_of_claim = stage.refund(&payer(), &channel, terms.amount, None).await;
+    assert_eq!(reason(&out_of_claim), "invalid_batch_settlement_evm_refund_payload");
+    let other = stage.refund(&payer(), &channel, charged + 7, None).await;
+    assert_eq!(reason(&other), "invalid_batch_settlement_evm_cumulative_amount_mismatch");
+    let state = &offer(&required(&other), Scheme::Batch, USDC).extra["channelState"];
+    assert_eq!(state["chargedCumulativeAmount"], charged.to_string(), "the payer learns what to sign");
+    let dust = stage.refund(&payer(), &channel, charged, Some(1)).await;
+    assert_eq!(reason(&dust), "invalid_batch_settlement_evm_refund_amount_invalid");
+    for _ in 0..3 {
+        let refunded = stage.refund(&payer(), &channel, charged, Some(10_000)).await;
+        assert_eq!(refunded.status, 200, "{}", refunded.body);
+    }
+    let often = stage.refund(&payer(), &channel, charged, Some(10_000)).await;
+    assert_eq!(often.error().0, 409, "{}", often.body);
+}
+
+#[tokio::test]
+async fn a_deposit_below_what_is_asked_for_is_not_sent() {
+    let stage = paid(Behaviour::Honest).await;
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let deposit = |amount, salt| {
+        let payload = channel.deposit(&payer(), &terms, amount, B256::repeat_byte(salt), now_ms() / 1_000).unwrap();
+        line(&Channel::payment(&required_first, &terms, payload))
+    };
+    let small = stage.ask(&deposit(least - 1, 1), "").await;
+    let reason = required(&small).error;
+    assert_eq!(reason.as_deref(), Some("invalid_batch_settlement_evm_deposit_below_min_deposit"));
+    assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 0));
+    let enough = stage.ask(&deposit(least, 2), "").await;
+    assert_eq!((enough.status, stage.chain.sent_with("")), (200, 1), "{}", enough.body);
+}
+
+#[tokio::test]
+async fn settlements_leave_one_after_the_other_without_waiting_for_blocks() {
+    let stage = Arc::new(paid(Behaviour::Honest).await);
+    stage.chain.tell(|told| told.inclusion = Duration::from_secs(2));
+    let required = stage.offers("").await;
+    let began_at = std::time::Instant::now();
+    let asked: Vec<_> = (1..=40)
+        .map(|nonce| {
+            let (stage, payment) = (Arc::clone(&stage), stage.signed(&required, Scheme::Exact, nonce, 600));
+            tokio::spawn(async move { stage.ask(&payment, "").await.status })
+        })
+        .collect();
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), 200);
+    }
+    until("all are sent", || stage.chain.sent_with("") >= 40).await;
+    // One a block would take eighty seconds.
+    assert!(began_at.elapsed() < Duration::from_secs(30), "{:?}", began_at.elapsed());
+    let sent = stage.chain.sent.lock().unwrap().clone();
+    // A transaction's nonce stands behind Base's chain id.
+    let nonces = sent.iter().map(|raw| &raw[raw.find("822105").unwrap() + 6..][..2]);
+    assert_eq!(nonces.collect::<std::collections::BTreeSet<_>>().len(), 40, "each has its own place");
+}
+
+/// The selector of `transferWithAuthorization`, as this payment's settlement has it.
+const TRANSFER: &str = "e3ee160e";
+
+#[tokio::test]
+async fn a_payment_that_somebody_else_had_settled_is_settled_and_its_refuted_answer_paid_back() {
+    let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
+    stage.chain.tell(|told| told.refused = vec![TRANSFER.to_owned()]);
+    let required = stage.offers("").await;
+    let terms = offer(&required, Scheme::Exact, USDC);
+    let payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+    let signature = payment.payload["signature"].as_str().unwrap()[2..130].to_owned();
+    let answer = stage.ask(&line(&payment), "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let amount = terms.amount;
+    stage.chain.tell(|told| {
+        told.is_used = true;
+        told.input = format!("0x{TRANSFER}{signature}");
+        told.logs = vec![json!({ "data": format!("{:#066x}", amount), "transactionHash": B256::repeat_byte(0x77) })];
+    });
+    until("anchored", || stage.validator.anchored() == 1).await;
+    // The clerk tries again after two seconds, and asks what became of it.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    stage.validator.change(|ledger| {
+        ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
+    });
+    let transfer = format!("a9059cbb{:0>64}{amount:064x}", address_of(&payer()));
+    until("paid back", || stage.chain.sent_with(&transfer) == 1).await;
+}
+
+#[tokio::test]
+async fn a_payment_that_was_never_settled_is_written_off_once_its_chain_takes_it_no_more() {
+    let pace = gateway::Pace { paid_answer: Duration::from_secs(1), settlement: Duration::from_secs(1), ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;
+    stage.chain.tell(|told| told.refused = vec![TRANSFER.to_owned()]);
+    let required_first = stage.offers("").await;
+    let price = offer(&required_first, Scheme::Exact, USDC).amount;
+    stage.chain.tell(|told| told.in_wallets = price);
+    let first = stage.signed(&required_first, Scheme::Exact, 1, 6);
+    assert_eq!(stage.ask(&first, "").await.status, 200);
+    let poor = stage.ask(&stage.signed(&required_first, Scheme::Exact, 2, 600), "").await;
+    assert_eq!(required(&poor).error.as_deref(), Some("insufficient_funds"), "all that the payer has is promised");
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let still = stage.ask(&stage.signed(&required_first, Scheme::Exact, 3, 600), "").await;
+    assert_eq!(still.status, 402, "its chain's own time is what counts");
+    stage.chain.tell(|told| told.time_s = now_ms() / 1_000 + 120);
+    for nonce in 4.. {
+        if stage.ask(&stage.signed(&required_first, Scheme::Exact, nonce, 600), "").await.status == 200 {
+            break;
+        }
+        assert!(nonce < 250, "not within its time");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_reorganisation_may_take_away_again_pays_for_nothing() {
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.confirmations = 3).await;
+    stage.chain.tell(|told| told.in_channels_before = 0);
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let payment = line(&Channel::payment(&required_first, &terms, channel.voucher(&payer(), terms.amount)));
+    let refused = stage.ask(&payment, "").await;
+    let reason = required(&refused).error;
+    assert_eq!(reason.as_deref(), Some("invalid_batch_settlement_evm_cumulative_exceeds_balance"));
+    stage.chain.tell(|told| told.in_channels_before = 10 * WHOLE);
+    assert_eq!(stage.ask(&payment, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn where_settlements_would_wait_for_too_long_exact_is_not_offered() {
+    let pace = gateway::Pace { settlement: Duration::from_secs(1), ..pace() };
+    let stage = Arc::new(paid_as(Behaviour::Honest, pace, |_| {}).await);
+    let required = stage.offers("").await;
+    stage.chain.tell(|told| told.estimate = Duration::from_millis(200));
+    let asked: Vec<_> = (1..=60)
+        .map(|nonce| {
+            let (stage, payment) = (Arc::clone(&stage), stage.signed(&required, Scheme::Exact, nonce, 600));
+            tokio::spawn(async move { stage.ask(&payment, "").await.status })
+        })
+        .collect();
+    let mut served = 0;
+    for asked in asked {
+        served += usize::from(asked.await.unwrap() == 200);
+    }
+    assert!(served > 32, "more than leave in one round: {served}");
+    for is_offered in [false, true] {
+        let began_at = std::time::Instant::now();
+        loop {
+            let schemes: Vec<String> = stage.offers("").await.accepts.into_iter().map(|terms| terms.scheme).collect();
+            assert!(schemes.iter().any(|scheme| scheme == "batch-settlement"));
+            if schemes.iter().any(|scheme| scheme == "exact") == is_offered {
+                break;
+            }
+            assert!(began_at.elapsed() < Duration::from_secs(60), "offered: {is_offered}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }

@@ -78,6 +78,11 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
     let refused = |error: &ApiError| refusal::respond(error, endpoint.dialect);
     let not_allowed = || ApiError::new(Code::MethodNotAllowed, format!("Not allowed to GET on {}.", endpoint.path));
     let Some(desk) = &shared.desk else { return refused(&not_allowed()) };
+    // A refund waits for its chain.
+    let _place = match shared.admit(1) {
+        Ok(place) => place,
+        Err(error) => return refused(&error),
+    };
     let view = shared.directory.view();
     let Some(model) = view.models.iter().find(|model| !desk.price(&model.root, &model.name).is_free()) else {
         return refused(&not_allowed());

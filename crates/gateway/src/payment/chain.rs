@@ -3,7 +3,7 @@
 use network::{Client, NetworkError, now_ms};
 use payments::{
     Address, B256, Bytes, U256,
-    chain::{Ask, Call, ChannelAsk, Fees, Signed, WalletAsk, sign},
+    chain::{Ask, Call, ChannelAsk, Fees, Signature, Signed, WalletAsk, sign},
     hex,
     scheme::{ChannelFacts, WalletFacts},
     signing::SignerKey,
@@ -14,6 +14,9 @@ use thiserror::Error;
 
 const GAS_MAX: u64 = 16_000_000;
 const TIP: u128 = 1_000_000;
+/// How far back a payment's transfer is looked for, and how many transfers are looked at.
+const BLOCKS_BACK_MAX: u64 = 9_000;
+const TRANSFERS_MAX: usize = 64;
 
 /// Why a chain could not be asked or told.
 #[derive(Clone, Debug, Error)]
@@ -74,6 +77,81 @@ impl ChainClient {
         ask.facts(&answers, asked_at_ms).ok_or(ChainError::Answer("eth_call"))
     }
 
+    /// The same where blocks may still be taken back: a balance is the lower one of what it is now and what it was so many blocks ago, so
+    /// that neither a deposit nor a refund that may yet vanish is served for.
+    pub async fn channel_at_depth(&self, channel: B256, confirmations: u64) -> Result<ChannelFacts, ChainError> {
+        if confirmations == 0 {
+            return self.channel(channel).await;
+        }
+        let (ask, asked_at_ms) = (ChannelAsk { channel }, now_ms());
+        let deep = self.number("eth_blockNumber", json!([])).await?.saturating_sub(U256::from(confirmations));
+        let asks = ask.asks();
+        let mut calls: Vec<Value> = asks.iter().map(eth_call).collect();
+        let first = asks.first().ok_or(ChainError::Answer("eth_call"))?;
+        calls.push(
+            json!({ "method": "eth_call", "params": [{ "to": first.to, "data": first.data }, format!("{deep:#x}")] }),
+        );
+        let mut answers = self.batch(calls).await?;
+        let before = answers.pop().and_then(|answer| ChannelAsk::balance(&answer));
+        let before = before.ok_or(ChainError::Answer("eth_call"))?;
+        let facts = ask.facts(&answers, asked_at_ms).ok_or(ChainError::Answer("eth_call"))?;
+        Ok(ChannelFacts { balance: facts.balance.min(before), ..facts })
+    }
+
+    /// The chain's own time, in seconds: what its contracts compare with when a payment ends.
+    pub async fn time_s(&self) -> Result<u64, ChainError> {
+        let method = "eth_getBlockByNumber";
+        let block = self.one(method, json!(["latest", false])).await?;
+        let time = block["timestamp"].as_str().and_then(|text| text.parse::<U256>().ok());
+        time.and_then(|time| u64::try_from(time).ok()).ok_or(ChainError::Answer(method))
+    }
+
+    /// The transaction by which somebody had a payment settled that was signed at most `age_s` ago. `None` where its nonce was used for
+    /// something else.
+    pub async fn settlement_of(&self, signed: &Signature, age_s: u64) -> Result<Option<B256>, ChainError> {
+        let newest = self.number("eth_blockNumber", json!([])).await?;
+        let back = age_s.saturating_mul(2).saturating_add(100).min(BLOCKS_BACK_MAX);
+        let from = newest.saturating_sub(U256::from(back));
+        let filter = json!([{
+            "address": signed.question.asset,
+            "topics": signed.topics(),
+            "fromBlock": format!("{from:#x}"),
+            "toBlock": "latest",
+        }]);
+        let logs = self.one("eth_getLogs", filter).await?;
+        let logs = logs.as_array().ok_or(ChainError::Answer("eth_getLogs"))?;
+        for log in logs.iter().take(TRANSFERS_MAX) {
+            let amount = log["data"].as_str().and_then(|text| text.parse::<U256>().ok());
+            let amount = amount.and_then(|amount| u128::try_from(amount).ok());
+            let hash = log["transactionHash"].as_str().and_then(|text| text.parse::<B256>().ok());
+            let (Some(amount), Some(hash)) = (amount, hash) else { continue };
+            let transaction = self.one("eth_getTransactionByHash", json!([hash])).await?;
+            let input = transaction["input"].as_str().and_then(|text| hex::decode(text).ok()).unwrap_or_default();
+            if signed.is_settled_by(&input, amount) {
+                return Ok(Some(hash));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What became of a transaction that was written down with all its bytes: sent again while no block has it. It has failed only where it
+    /// was reverted, or another one of our key has taken its place.
+    pub async fn fate(&self, hash: B256, raw: &[u8], confirmations: u64) -> Result<Option<bool>, ChainError> {
+        if let Some(outcome) = self.outcome(hash, confirmations).await? {
+            return Ok(Some(outcome));
+        }
+        if self.outcome(hash, 0).await?.is_some() {
+            // In a block that does not lie deep enough.
+            return Ok(None);
+        }
+        let sent = self.send_raw(raw).await;
+        if !sent.is_err_and(|error| error.is_nonce_taken()) {
+            return Ok(None);
+        }
+        // It may have come into a block meanwhile.
+        Ok(if self.outcome(hash, 0).await?.is_some() { None } else { Some(false) })
+    }
+
     /// Signs `call` with what the chain asks for now. A call that would fail is refused here.
     pub async fn prepare(&self, call: &Call, key: &SignerKey) -> Result<Signed, ChainError> {
         let from = key.address();
@@ -123,9 +201,19 @@ impl ChainClient {
 
     /// Waits for a transaction's first block.
     pub async fn wait(&self, transaction: B256, patience: std::time::Duration) -> Result<Option<bool>, ChainError> {
+        self.wait_for_depth(transaction, 0, patience).await
+    }
+
+    /// Waits until so many blocks lie on a transaction's.
+    pub async fn wait_for_depth(
+        &self,
+        transaction: B256,
+        confirmations: u64,
+        patience: std::time::Duration,
+    ) -> Result<Option<bool>, ChainError> {
         let asked = async {
             loop {
-                if let Some(outcome) = self.outcome(transaction, 0).await? {
+                if let Some(outcome) = self.outcome(transaction, confirmations).await? {
                     return Ok(Some(outcome));
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;

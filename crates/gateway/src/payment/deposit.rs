@@ -1,7 +1,8 @@
 //! Money into channels, before the call that brings it is answered.
 //!
 //! A deposit is written down with its transaction before it is sent, and only the same bytes are ever sent again: a payer that asks once
-//! more after a crash, or beside itself, is answered by the deposit that it made and not refused because its signature was used.
+//! more after a crash, or beside itself, is answered by the deposit that it made and not refused because its signature was used. Nothing is
+//! served for a deposit that a reorganisation may still take away.
 
 use std::time::Duration;
 
@@ -18,8 +19,9 @@ use protocol::{Bytes, Digest};
 
 use crate::payment::{chain::ChainError, desk::Desk};
 
-/// How long a deposit is waited for.
+/// How long a deposit is waited for, and how much longer for each block that must lie on it.
 const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_A_BLOCK: Duration = Duration::from_secs(3);
 
 impl Desk {
     /// Puts a deposit into its channel and learns what the channel holds then.
@@ -70,7 +72,10 @@ impl Desk {
 
     async fn wait_for(&self, depositing: &Depositing) -> Result<(), Refused> {
         let hash = B256::from(depositing.transaction.0);
-        match self.chain.wait(hash, PATIENCE).await.map_err(|error| failed(&error))? {
+        let confirmations = self.config.confirmations;
+        let more = PATIENCE_A_BLOCK.saturating_mul(u32::try_from(confirmations).unwrap_or(u32::MAX));
+        let waited = self.chain.wait_for_depth(hash, confirmations, PATIENCE.saturating_add(more)).await;
+        match waited.map_err(|error| failed(&error))? {
             Some(true) => {
                 self.note_deposited(depositing, true);
                 Ok(())
@@ -79,7 +84,7 @@ impl Desk {
                 self.note_deposited(depositing, false);
                 Err(Refused::Chain(format!("transaction {hash} was reverted")))
             }
-            None => Err(Refused::Chain(format!("transaction {hash} is in no block yet"))),
+            None => Err(Refused::Chain(format!("transaction {hash} is in no block yet that lies deep enough"))),
         }
     }
 
@@ -92,21 +97,8 @@ impl Desk {
                 return;
             }
             let hash = B256::from(depositing.transaction.0);
-            match self.chain.outcome(hash, 0).await {
-                Ok(Some(has_arrived)) => self.note_deposited(&depositing, has_arrived),
-                Ok(None) => self.send_deposit_again(&depositing, hash).await,
-                Err(_) => {}
-            }
-        }
-    }
-
-    async fn send_deposit_again(&self, depositing: &Depositing, hash: B256) {
-        let sent = self.chain.send_raw(&depositing.raw).await;
-        if sent.is_err_and(|error| error.is_nonce_taken()) {
-            match self.chain.outcome(hash, 0).await {
-                Ok(Some(has_arrived)) => self.note_deposited(depositing, has_arrived),
-                Ok(None) => self.note_deposited(depositing, false),
-                Err(_) => {}
+            if let Ok(Some(has_arrived)) = self.chain.fate(hash, &depositing.raw, self.config.confirmations).await {
+                self.note_deposited(&depositing, has_arrived);
             }
         }
     }

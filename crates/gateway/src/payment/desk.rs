@@ -1,8 +1,12 @@
 //! The desk: what is offered for a call, and whatever all payments of one gateway share.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use network::{Client, now_ms};
@@ -26,11 +30,9 @@ use crate::{
 /// How long `exact` payments are asked to be good for. A client's clock and its way to us take a part of it.
 const EXACT_TIMEOUT_S: u64 = 600;
 const SESSION_TIMEOUT_S: u64 = 3_600;
-/// Sessions end so long before their signature does.
-pub const SESSION_MARGIN_S: u64 = 120;
 const WITHDRAW_DELAY_S: u64 = 86_400;
 /// Calls of the present price that a new channel should hold.
-const CALLS_A_DEPOSIT: u128 = 10;
+const CALLS_A_DEPOSIT: u128 = 5;
 const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
 const HONOURED_FOR_MS: Milliseconds = 60_000;
 
@@ -55,6 +57,10 @@ pub struct Desk {
     pub feed: Mutex<Feed>,
     /// Transactions of our key leave one after the other: their nonces have an order.
     pub sending: Arc<tokio::sync::Mutex<()>>,
+    /// For how long settlements that wait now will wait, as far as the last ones tell.
+    pub backlog_ms: AtomicU64,
+    /// When channels were refunded in the last hour.
+    pub refunds: Mutex<BTreeMap<Digest, Vec<Milliseconds>>>,
     pub assets: Vec<Asset>,
     /// Answers under payment identifiers.
     pub repeats: Mutex<Repeats>,
@@ -114,6 +120,8 @@ impl Desk {
             sessions: Mutex::new(Sessions::new(idle_ms)),
             feed: Mutex::new(Feed::new(STALE_AFTER_MS, HONOURED_FOR_MS)),
             sending: Arc::default(),
+            backlog_ms: AtomicU64::new(0),
+            refunds: Mutex::default(),
             assets: config.assets(),
             pace,
             config,
@@ -184,6 +192,9 @@ impl Desk {
 
     fn ways(&self, asset: &Asset, amount: u128, offers: &mut Vec<Offer>) {
         let is_opg = asset.money.unit == payments::price::Unit::Opg;
+        // The voucher that pays for a call covers more than any charge, so that it is never the one that asks for a refund.
+        let above = amount.saturating_add(1);
+        let takes_exact = !self.is_behind();
         let offer = |scheme, method, amount, max_timeout_s| Offer {
             scheme,
             method,
@@ -197,12 +208,21 @@ impl Desk {
         if is_opg {
             let cap = self.config.session_cap.max(amount);
             offers.push(offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
-            offers.push(offer(Scheme::Exact, Method::Permit2, amount, EXACT_TIMEOUT_S));
-            offers.push(offer(Scheme::Batch, Method::Permit2, amount, EXACT_TIMEOUT_S));
+            if takes_exact {
+                offers.push(offer(Scheme::Exact, Method::Permit2, amount, EXACT_TIMEOUT_S));
+            }
+            offers.push(offer(Scheme::Batch, Method::Permit2, above, EXACT_TIMEOUT_S));
         } else {
-            offers.push(offer(Scheme::Exact, Method::Transfer, amount, EXACT_TIMEOUT_S));
-            offers.push(offer(Scheme::Batch, Method::Transfer, amount, EXACT_TIMEOUT_S));
+            if takes_exact {
+                offers.push(offer(Scheme::Exact, Method::Transfer, amount, EXACT_TIMEOUT_S));
+            }
+            offers.push(offer(Scheme::Batch, Method::Transfer, above, EXACT_TIMEOUT_S));
         }
+    }
+
+    /// True where a payment that came now might end before its settlement's turn: then none is offered that needs one of its own.
+    fn is_behind(&self) -> bool {
+        u128::from(self.backlog_ms.load(Ordering::Relaxed)) > self.pace.settlement.as_millis()
     }
 
     /// For how long a payment must still be good when it is taken: for the answer and its settlement, or a session's end. A voucher has
@@ -211,7 +231,7 @@ impl Desk {
         let settlement_s = self.pace.settlement.as_secs();
         match scheme {
             Scheme::Exact => self.pace.paid_answer.as_secs().saturating_add(settlement_s),
-            Scheme::Upto => SESSION_MARGIN_S.saturating_add(settlement_s),
+            Scheme::Upto => self.pace.session_margin.as_secs().saturating_add(settlement_s),
             Scheme::Batch => settlement_s,
         }
     }

@@ -3,6 +3,7 @@
 //! What is right is decided in `payments`; here are its connections: headers in and out, a chain's RPC, the clock, the tasks.
 
 pub mod chain;
+mod claims;
 mod clerk;
 mod config;
 mod deposit;
@@ -14,6 +15,7 @@ mod refund;
 mod registry;
 mod repay;
 mod repeats;
+mod settling;
 mod standing;
 mod take;
 mod unpaid;

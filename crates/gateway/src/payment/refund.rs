@@ -1,72 +1,168 @@
 //! Money out of channels, at the payer's wish.
+//!
+//! What is to be sent back is set apart in the journal before its transaction leaves, and until its chain has that for good: no call is
+//! served for it meanwhile, whatever the chain still says of the channel. Every refund is a transaction of ours, so that only the payer can ask
+//! for one, not too often, and not for dust.
 
 use std::{sync::Arc, time::Duration};
 
 use network::now_ms;
 use payments::{
     B256,
-    chain::{self, Call, ClaimLine},
+    books::Returning,
+    chain::{self, ClaimLine},
     scheme::{
         Offer, Refused, Scheme,
-        batch::{self, VoucherKind},
+        batch::{self, Voucher, VoucherKind},
     },
     wire::{Accepted, PaymentPayload, SettleResponse},
 };
-use protocol::Digest;
+use protocol::{Bytes, Digest, Milliseconds};
 
 use crate::payment::{
-    desk::{Bill, Desk},
+    chain::ChainError,
+    desk::{Bill, Desk, lock},
     paid::Paid,
     unpaid::Unpaid,
 };
 
-/// How long a deposit or a refund is waited for.
+/// How long a refund is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Refunds of one channel within an hour.
+const REFUNDS_AN_HOUR: usize = 3;
+const HOUR_MS: Milliseconds = 3_600_000;
 
 impl Desk {
-    /// Sends a transaction of our key and waits until its chain has it.
-    async fn transact(&self, call: &Call) -> Result<B256, Refused> {
-        let failed = |error: crate::payment::chain::ChainError| Refused::Chain(error.to_string());
-        let sending = self.sending.lock().await;
-        let signed = self.chain.prepare(call, &self.key).await.map_err(failed)?;
-        self.chain.send(&signed).await.map_err(failed)?;
-        drop(sending);
-        match self.chain.wait(signed.hash, PATIENCE).await.map_err(failed)? {
-            Some(true) => Ok(signed.hash),
-            Some(false) => Err(Refused::Chain(format!("transaction {} was reverted", signed.hash))),
-            None => Err(Refused::Chain(format!("transaction {} is in no block yet", signed.hash))),
-        }
-    }
-
     /// Gives back what a channel holds beyond what was charged and promised.
     pub async fn refund(self: &Arc<Self>, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<Paid, Unpaid> {
-        match self.give_back(payment, bill).await {
+        let read = self.channel_offer(payment, bill).and_then(|offer| {
+            let voucher = batch::read(&payment.payload, &offer, now_ms() / 1_000)?;
+            Ok((offer, voucher))
+        });
+        let (offer, voucher) = read.map_err(|refused| self.refuse(bill, refused))?;
+        match self.give_back(&voucher, &offer).await {
             Ok(settled) => Err(Unpaid::Refunded(Box::new(settled))),
+            Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. })) => {
+                Err(self.corrective(&voucher, bill, error))
+            }
             Err(refused) => Err(self.refuse(bill, refused)),
         }
     }
 
-    async fn give_back(&self, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<SettleResponse, Refused> {
-        let offer = self.channel_offer(payment, bill)?;
-        let voucher = batch::read(&payment.payload, &offer, now_ms() / 1_000)?;
+    async fn give_back(&self, voucher: &Voucher, offer: &Offer) -> Result<SettleResponse, Refused> {
         let VoucherKind::Refund(wish) = voucher.kind else { return Err(Refused::Terms("payload.type")) };
-        self.know_channel(&voucher, 0).await?;
         let purse = voucher.purse();
-        let (amount, line) = self.set_apart(&purse, wish)?;
-        let facts = self.till.books().standing(&purse).map(|standing| standing.facts).unwrap_or_default();
-        let domain = offer.asset.channels();
-        let claimed = line.as_ref().map(|line| line.total_claimed);
-        let call = chain::refund(line.as_ref(), &voucher.config, amount, facts.refund_nonce, domain, &self.key);
-        let sent = self.transact(&call).await;
-        // Whatever came of it: what the chain says now is what counts.
-        self.know_channel(&voucher, 0).await?;
-        let transaction = sent?;
-        self.note_claimed(&purse, claimed, transaction);
+        self.know_channel(voucher, 0).await?;
+        self.check_consent(voucher)?;
+        let returning = self.send_refund(voucher, offer, wish).await?;
+        let (amount, hash) = (returning.amount, B256::from(returning.transaction.0));
+        let balance = self.till.books().standing(&purse).map_or(0, |standing| standing.facts.balance);
+        let outcome = self.chain.wait(hash, PATIENCE).await.map_err(failed)?;
+        if let Some(has_arrived) = outcome.filter(|_| self.config.confirmations == 0) {
+            self.note_returned(&purse, voucher.channel, hash, has_arrived).await;
+        }
+        match outcome {
+            Some(true) => {}
+            Some(false) => return Err(Refused::Chain(format!("transaction {hash} was reverted"))),
+            None => return Err(Refused::Chain(format!("transaction {hash} is in no block yet"))),
+        }
         let (payer, network) = (voucher.config.payer, voucher.network);
-        let mut settled = SettleResponse::charged(network, payer, amount, transaction.to_string());
-        let (state, _) = self.channel_state(&purse, voucher.channel, None);
+        let mut settled = SettleResponse::charged(network, payer, amount, hash.to_string());
+        let (mut state, _) = self.channel_state(&purse, voucher.channel, None);
+        // Whether or not the chain's word of it is final.
+        state["balance"] = balance.to_string().into();
         settled.extra.insert("channelState".to_owned(), state);
         Ok(settled)
+    }
+
+    /// A refund is its payer's wish where the voucher with it covers what is charged and no more, and nobody but the payer has it: one that
+    /// stands in a claim can be read by everybody.
+    fn check_consent(&self, voucher: &Voucher) -> Result<(), Refused> {
+        let (purse, found) = (voucher.purse(), voucher.max_claimable);
+        let books = self.till.books();
+        let standing = books.standing(&purse).ok_or(Refused::UnknownChannel)?;
+        let told = books.purse(&purse).map_or(standing.spent, |record| record.announced);
+        let expected = told.max(standing.spent.saturating_add(standing.reserved));
+        if books.is_published(&purse, found) {
+            return Err(Refused::Published(found));
+        }
+        if found != told && found != expected {
+            return Err(Refused::Cumulative { found, expected });
+        }
+        Ok(())
+    }
+
+    /// Writes down and sends what goes back.
+    async fn send_refund(&self, voucher: &Voucher, offer: &Offer, wish: Option<u128>) -> Result<Returning, Refused> {
+        let (purse, domain) = (voucher.purse(), offer.asset.channels());
+        let _sending = self.sending.lock().await;
+        let (amount, line, nonce) = self.what_goes_back(&purse, offer, wish)?;
+        self.count_refund(&purse)?;
+        let call = chain::refund(line.as_ref(), &voucher.config, amount, nonce, domain, &self.key);
+        let signed = self.chain.prepare(&call, &self.key).await.map_err(failed)?;
+        let (raw, transaction) = (Bytes::new(signed.raw.to_vec()), Digest(signed.hash.0));
+        let raw = raw.map_err(|_| Refused::NotDurable("a refund too long for the journal".to_owned()))?;
+        let returning = Returning { purse, channel: Digest(voucher.channel.0), amount, transaction, raw };
+        let noted = self.till.note(|books| books.give_back(&returning))?;
+        // A call has drawn on it meanwhile.
+        let ticket = noted.ok_or_else(|| Refused::Refund(amount, self.till.books().returnable(&purse)))?;
+        if let Some(line) = &line {
+            self.till.note(|books| books.publish(&purse, line.max_claimable))?;
+            if self.till.note(|books| books.settling(&purse, line.total_claimed, transaction))?.is_none() {
+                // A charge was taken back meanwhile, or is being claimed.
+                self.till.note(|books| books.given_back(&purse, &transaction, false))?;
+                return Err(Refused::InFlight);
+            }
+        }
+        self.till.durable(ticket).await?;
+        match self.chain.send(&signed).await {
+            Err(error) if error.is_refusal() => {
+                // Refused by the RPC itself, it was never sent.
+                self.note_unsettled(&purse, transaction);
+                let _noted = self.till.note(|books| books.given_back(&purse, &transaction, false));
+                Err(failed(error))
+            }
+            Ok(()) | Err(_) => Ok(returning),
+        }
+    }
+
+    /// How much goes back, and what is claimed before it, where no other claim is on its way.
+    fn what_goes_back(
+        &self,
+        purse: &Digest,
+        offer: &Offer,
+        wish: Option<u128>,
+    ) -> Result<(u128, Option<ClaimLine>, payments::U256), Refused> {
+        let books = self.till.books();
+        let standing = books.standing(purse).ok_or(Refused::UnknownChannel)?;
+        if books.returning_of(purse).is_some() {
+            return Err(Refused::InFlight);
+        }
+        let left = books.returnable(purse);
+        let amount = wish.unwrap_or(left);
+        // A hundredth of a whole token, or all that is there.
+        let least = 10_u128.pow(u32::from(offer.asset.money.decimals).saturating_sub(2));
+        if amount == 0 || amount > left || amount < least.min(left) {
+            return Err(Refused::Refund(amount, left));
+        }
+        let is_unclaimed =
+            |record: &&payments::books::PurseRecord| record.settling.is_none() && record.spent > record.settled;
+        let line = books.purse(purse).filter(is_unclaimed).map(|record| ClaimLine::of(record, record.spent));
+        let line = line.transpose().map_err(|error| Refused::Chain(error.to_string()))?;
+        Ok((amount, line, standing.facts.refund_nonce))
+    }
+
+    /// Each refund costs us gas, whatever it is over.
+    fn count_refund(&self, purse: &Digest) -> Result<(), Refused> {
+        let (now, mut refunds) = (now_ms(), lock(&self.refunds));
+        refunds.retain(|_, at_ms| at_ms.last().is_some_and(|at_ms| now.saturating_sub(*at_ms) < HOUR_MS));
+        let at_ms = refunds.entry(*purse).or_default();
+        at_ms.retain(|at_ms| now.saturating_sub(*at_ms) < HOUR_MS);
+        if at_ms.len() >= REFUNDS_AN_HOUR {
+            return Err(Refused::TooManyRefunds(u32::try_from(at_ms.len()).unwrap_or(u32::MAX)));
+        }
+        at_ms.push(now);
+        Ok(())
     }
 
     /// The offer of a refund's channel. What a call would cost does not matter here.
@@ -77,30 +173,8 @@ impl Desk {
         let is_it = |offer: &Offer| offer.scheme == Scheme::Batch && offer.asset.address == terms.asset;
         offers.into_iter().find(is_it).ok_or(Refused::Terms("asset"))
     }
+}
 
-    /// Takes what is refunded out of what calls may draw on, before the chain is told.
-    fn set_apart(&self, purse: &Digest, wish: Option<u128>) -> Result<(u128, Option<ClaimLine>), Refused> {
-        let mut books = self.till.books();
-        let standing = books.standing(purse).ok_or(Refused::UnknownChannel)?;
-        let taken = standing.spent.saturating_add(standing.reserved);
-        let left = standing.facts.balance.saturating_sub(taken);
-        let amount = wish.unwrap_or(left);
-        if amount == 0 || amount > left {
-            return Err(Refused::Refund(amount, left));
-        }
-        let record = books.purse(purse).filter(|record| record.spent > standing.facts.total_claimed);
-        let line = record.map(|record| ClaimLine::of(record, record.spent)).transpose();
-        let line = line.map_err(|error| Refused::Chain(error.to_string()))?;
-        let mut facts = standing.facts;
-        facts.balance = facts.balance.saturating_sub(amount);
-        books.note_facts(*purse, facts);
-        Ok((amount, line))
-    }
-
-    fn note_claimed(&self, purse: &Digest, claimed: Option<u128>, transaction: B256) {
-        let Some(amount) = claimed else { return };
-        let transaction = Digest(transaction.0);
-        let _noted = self.till.note(|books| books.settling(purse, amount, transaction));
-        let _noted = self.till.note(|books| books.settled(purse, transaction, now_ms()));
-    }
+fn failed(error: ChainError) -> Refused {
+    Refused::Chain(error.to_string())
 }

@@ -32,24 +32,10 @@ impl Desk {
         let under_way = self.till.books().repayments();
         for repaying in under_way {
             let hash = B256::from(repaying.transaction.0);
-            match self.chain.outcome(hash, self.config.confirmations).await {
-                Ok(Some(has_arrived)) => self.note_repaid(&repaying, has_arrived),
-                Ok(None) => self.send_again(&repaying, hash).await,
-                Err(_) => {}
+            // The same transaction once more, as long as no block has it: given up only when another one has taken its place.
+            if let Ok(Some(has_arrived)) = self.chain.fate(hash, &repaying.raw, self.config.confirmations).await {
+                self.note_repaid(&repaying, has_arrived);
             }
-        }
-    }
-
-    /// The same transaction once more. It is given up only when another one of our key has taken its place on the chain.
-    async fn send_again(&self, repaying: &Repaying, hash: B256) {
-        let sent = self.chain.send_raw(&repaying.raw).await;
-        if !sent.is_err_and(|error| error.is_nonce_taken()) {
-            return;
-        }
-        match self.chain.outcome(hash, self.config.confirmations).await {
-            Ok(Some(has_arrived)) => self.note_repaid(repaying, has_arrived),
-            Ok(None) => self.note_repaid(repaying, false),
-            Err(_) => {}
         }
     }
 

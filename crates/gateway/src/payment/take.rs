@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{ApiError, Code};
 use network::{axum::http::HeaderMap, now_ms};
 use payments::{
-    Reservation,
+    B256, Reservation,
     books::{Entry, Raise, Wanted},
     chain::WalletAsk,
     price::{Rate, Tariff},
@@ -21,6 +21,7 @@ use protocol::Digest;
 
 use crate::{
     payment::{
+        chain::ChainError,
         desk::{Bill, Desk, lock},
         paid::{Kind, Paid, Payer},
         unpaid::Unpaid,
@@ -193,8 +194,9 @@ impl Desk {
     ) -> Result<Paid, Refused> {
         self.know_channel(voucher, FACTS_LIFE_MS).await?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind {
-            if deposit.amount < offer.amount {
-                return Err(Refused::Deposit { found: deposit.amount, expected: offer.amount });
+            // Each one is a transaction of ours.
+            if deposit.amount < offer.min_deposit {
+                return Err(Refused::Deposit { found: deposit.amount, expected: offer.min_deposit });
             }
             self.deposit(voucher, deposit).await?;
         }
@@ -219,7 +221,12 @@ impl Desk {
         if known.is_some_and(|at_ms| now_ms().saturating_sub(at_ms) < life_ms) {
             return Ok(());
         }
-        let facts = self.chain.channel(voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))?;
+        self.ask_channel(purse, voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))
+    }
+
+    /// Learns what the chain says of a channel now.
+    pub async fn ask_channel(&self, purse: Digest, channel: B256) -> Result<(), ChainError> {
+        let facts = self.chain.channel_at_depth(channel, self.config.confirmations).await?;
         self.till.books().note_facts(purse, facts);
         Ok(())
     }
@@ -244,7 +251,7 @@ impl Desk {
     }
 
     /// The offers with the channel's state as we have it and the payer's own last voucher as its proof.
-    fn corrective(&self, voucher: &Voucher, bill: &Bill<'_>, refused: Refused) -> Unpaid {
+    pub fn corrective(&self, voucher: &Voucher, bill: &Bill<'_>, refused: Refused) -> Unpaid {
         let reason = refused.reason().to_owned();
         let required = match self.required(bill, Some(reason)) {
             Ok(required) => required,

@@ -1,15 +1,19 @@
-//! A chain on which everybody has money: answers what the gateway asks it, can go away.
+//! A chain on which everybody has money: answers what the gateway asks it, and does what a test tells it to.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use network::{
     Limits, Server,
     axum::{Json, Router, extract::State, http::StatusCode, routing::post},
 };
-use payments::B256;
+use payments::{B256, hex, keccak256};
 use serde_json::{Value, json};
 
 /// 10^18.
@@ -20,58 +24,146 @@ pub struct Chain {
     pub is_away: Arc<AtomicBool>,
     /// Transactions that came, as they came.
     pub sent: Sent,
+    pub told: Arc<Mutex<Told>>,
 }
 
 /// Transactions as they came.
-pub type Sent = Arc<std::sync::Mutex<Vec<String>>>;
+pub type Sent = Arc<Mutex<Vec<String>>>;
 
-impl Chain {
-    pub async fn start() -> Self {
-        let is_away = Arc::new(AtomicBool::new(false));
-        let sent = Sent::default();
-        let router = Router::new().route("/", post(answer)).with_state((Arc::clone(&is_away), Arc::clone(&sent)));
-        let server = Server::start(super::loopback(), router, Limits::default()).await.unwrap();
-        Self { server, is_away, sent }
+/// What a test tells a chain.
+pub struct Told {
+    /// How long a transaction waits for its block.
+    pub inclusion: Duration,
+    /// How long it thinks about whether a call would fail.
+    pub estimate: Duration,
+    /// No transaction comes into a block.
+    pub is_held_back: bool,
+    /// Calls with any of this in their data would fail.
+    pub refused: Vec<String>,
+    /// Every nonce was used.
+    pub is_used: bool,
+    /// Transfers that are found, and the calldata of whichever transaction they are in.
+    pub logs: Vec<Value>,
+    pub input: String,
+    /// The time of the newest block.
+    pub time_s: u64,
+    pub in_wallets: u128,
+    pub in_channels: u128,
+    /// What was in channels some blocks ago.
+    pub in_channels_before: u128,
+    came_at: BTreeMap<B256, Instant>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            inclusion: Duration::ZERO,
+            estimate: Duration::ZERO,
+            is_held_back: false,
+            refused: Vec::new(),
+            is_used: false,
+            logs: Vec::new(),
+            input: "0x".to_owned(),
+            time_s: 0,
+            in_wallets: 100 * WHOLE,
+            in_channels: 10 * WHOLE,
+            in_channels_before: 10 * WHOLE,
+            came_at: BTreeMap::new(),
+        }
     }
 }
 
-async fn answer(
-    State((is_away, sent)): State<(Arc<AtomicBool>, Sent)>,
-    Json(request): Json<Value>,
-) -> Result<Json<Value>, StatusCode> {
-    if request["method"] == "eth_sendRawTransaction" {
-        sent.lock().unwrap().push(request["params"][0].as_str().unwrap().to_owned());
+#[derive(Clone)]
+struct Shared {
+    is_away: Arc<AtomicBool>,
+    sent: Sent,
+    told: Arc<Mutex<Told>>,
+}
+
+impl Chain {
+    pub async fn start() -> Self {
+        let (is_away, sent, told) = (Arc::new(AtomicBool::new(false)), Sent::default(), Arc::default());
+        let shared = Shared { is_away: Arc::clone(&is_away), sent: Arc::clone(&sent), told: Arc::clone(&told) };
+        let router = Router::new().route("/", post(answer)).with_state(shared);
+        let server = Server::start(super::loopback(), router, Limits::default()).await.unwrap();
+        Self { server, is_away, sent, told }
     }
-    if is_away.load(Ordering::Relaxed) {
+
+    pub fn tell<T>(&self, tell: impl FnOnce(&mut Told) -> T) -> T {
+        tell(&mut self.told.lock().unwrap())
+    }
+
+    /// Transactions with this in them.
+    pub fn sent_with(&self, part: &str) -> usize {
+        self.sent.lock().unwrap().iter().filter(|raw| raw.contains(part)).count()
+    }
+}
+
+async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Result<Json<Value>, StatusCode> {
+    if request["method"] == "eth_sendRawTransaction" {
+        let raw = request["params"][0].as_str().unwrap().to_owned();
+        let hash = keccak256(hex::decode(&raw).unwrap());
+        shared.told.lock().unwrap().came_at.insert(hash, Instant::now());
+        shared.sent.lock().unwrap().push(raw);
+    }
+    if request["method"] == "eth_estimateGas" {
+        let estimate = shared.told.lock().unwrap().estimate;
+        tokio::time::sleep(estimate).await;
+    }
+    if shared.is_away.load(Ordering::Relaxed) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
-    let one = |call: &Value| json!({ "jsonrpc": "2.0", "id": call["id"], "result": result(call) });
+    let one = |call: &Value| match result(call, &shared) {
+        Ok(result) => json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }),
+        Err(message) => json!({ "jsonrpc": "2.0", "id": call["id"], "error": { "message": message } }),
+    };
     Ok(Json(match &request {
         Value::Array(calls) => calls.iter().map(one).collect(),
         call => one(call),
     }))
 }
 
-fn result(call: &Value) -> Value {
-    let word = |number: u128| format!("{number:064x}");
-    match call["method"].as_str().unwrap() {
+fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
+    let told = shared.told.lock().unwrap();
+    let params = &call["params"];
+    Ok(match call["method"].as_str().unwrap() {
         "eth_getCode" => json!("0x"),
-        "eth_getTransactionReceipt" => json!({ "status": "0x1" }),
-        "eth_sendRawTransaction" => json!(B256::ZERO),
-        "eth_call" => {
-            let data = call["params"][0]["data"].as_str().unwrap();
-            let is_channel = call["params"][0]["to"].as_str().unwrap().to_lowercase().starts_with("0x4020074e");
-            if call["params"][0]["to"].as_str().unwrap().ends_with("0a04") {
-                return json!(format!("0x{}", word(WHOLE / 5)));
+        "eth_getTransactionCount" => json!(format!("{:#x}", shared.sent.lock().unwrap().len())),
+        "eth_estimateGas" => {
+            let data = params[0]["data"].as_str().unwrap();
+            if told.refused.iter().any(|part| data.contains(part)) {
+                return Err("execution reverted");
             }
-            match (is_channel, call["id"].as_u64().unwrap()) {
-                // Balance, then what was claimed or when a withdrawal began.
-                (true, 0) => json!(format!("0x{}{}", word(10 * WHOLE), word(0))),
-                (true, 1) => json!(format!("0x{}{}", word(0), word(0))),
-                (true, _) | (false, 1) => json!(format!("0x{}", word(0))),
-                (false, _) => json!(format!("0x{}", word(100 * WHOLE + data.len() as u128))),
-            }
+            json!("0x1")
         }
+        "eth_getTransactionReceipt" => {
+            let hash = params[0].as_str().and_then(|hash| hash.parse::<B256>().ok());
+            let came_at = hash.and_then(|hash| told.came_at.get(&hash));
+            let waits = told.is_held_back || came_at.is_some_and(|at| at.elapsed() < told.inclusion);
+            if waits { Value::Null } else { json!({ "status": "0x1", "blockNumber": "0x1" }) }
+        }
+        "eth_getTransactionByHash" => json!({ "input": told.input }),
+        "eth_getBlockByNumber" => json!({ "timestamp": format!("{:#x}", told.time_s) }),
+        "eth_getLogs" => json!(told.logs),
+        "eth_sendRawTransaction" => json!(B256::ZERO),
+        "eth_call" => said(call, &told),
         _ => json!("0x1"),
+    })
+}
+
+fn said(call: &Value, told: &Told) -> Value {
+    let word = |number: u128| format!("{number:064x}");
+    let to = call["params"][0]["to"].as_str().unwrap().to_lowercase();
+    if to.ends_with("0a04") {
+        return json!(format!("0x{}", word(WHOLE / 5)));
+    }
+    match (to.starts_with("0x4020074e"), call["id"].as_u64().unwrap()) {
+        // Balance, then what was claimed or when a withdrawal began.
+        (true, 0) => json!(format!("0x{}{}", word(told.in_channels), word(0))),
+        (true, 3) => json!(format!("0x{}{}", word(told.in_channels_before), word(0))),
+        (true, 1) => json!(format!("0x{}{}", word(0), word(0))),
+        (true, _) => json!(format!("0x{}", word(0))),
+        (false, 1) => json!(format!("0x{}", if told.is_used { "f".repeat(64) } else { word(0) })),
+        (false, _) => json!(format!("0x{}", word(told.in_wallets))),
     }
 }

@@ -1,0 +1,134 @@
+//! Claims: what channels owe us, many of them in one transaction, and then from the contract to us.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use payments::{
+    B256,
+    books::Due,
+    chain::{self, ClaimLine},
+};
+use protocol::Digest;
+
+use crate::payment::{chain::ChainError, desk::Desk};
+
+/// How long a claim is waited for before what was claimed is sent on.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Channels of one claim: far below a transaction's gas.
+const LINES_MAX: usize = 100;
+/// Channels that are asked about at the same time.
+const AT_ONCE: usize = 16;
+
+/// A channel's line in a claim.
+struct Line {
+    due: Due,
+    line: ClaimLine,
+}
+
+/// What came of a channel's claim.
+type Claimed = (Digest, Result<(), ChainError>);
+
+impl Desk {
+    /// Claims from all of these channels. One that its contract does not take keeps none of the others from being claimed.
+    pub async fn claim(&self, due: Vec<Due>) -> Vec<Claimed> {
+        let (mut lines, mut claimed) = (Vec::new(), Vec::new());
+        let asked = due.into_iter().map(|due| async move { (due.purse.id, self.line(due).await) });
+        let mut asked = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
+        while let Some((purse, line)) = asked.next().await {
+            match line {
+                Ok(line) => lines.push(line),
+                Err(error) => claimed.push((purse, Err(error))),
+            }
+        }
+        let mut parts: Vec<&[Line]> = lines.chunks(LINES_MAX).collect();
+        while let Some(part) = parts.pop() {
+            match self.claim_part(part).await {
+                Err(error) if error.is_refusal() && part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([first, second]);
+                }
+                came => claimed.extend(part.iter().map(|line| (line.due.purse.id, came.clone()))),
+            }
+        }
+        claimed
+    }
+
+    /// What a channel can be claimed for now: what was charged, and no more than its contract has for us.
+    async fn line(&self, due: Due) -> Result<Line, ChainError> {
+        let broken = |_| ChainError::Answer("the journal");
+        let channel = ClaimLine::of(&due.purse, due.amount).map_err(broken)?.channel(&self.channels());
+        self.ask_channel(due.purse.id, channel).await?;
+        let held = self.till.books().standing(&due.purse.id).map_or(0, |standing| standing.facts.balance);
+        let amount = due.amount.min(held);
+        if amount < due.amount {
+            tracing::error!(purse = %due.purse.id, charged = due.amount, held, "a channel holds less than was charged");
+        }
+        let fresh = amount.saturating_sub(due.purse.settled);
+        if fresh == 0 {
+            return Err(ChainError::Answer("a claim of a channel that holds nothing more"));
+        }
+        let line = ClaimLine::of(&due.purse, amount).map_err(broken)?;
+        Ok(Line { due: Due { amount, fresh, ..due }, line })
+    }
+
+    async fn claim_part(&self, part: &[Line]) -> Result<(), ChainError> {
+        for line in part {
+            let (purse, amount) = (line.due.purse.id, line.line.max_claimable);
+            self.till.note(|books| books.publish(&purse, amount)).map_err(|_| ChainError::Answer("the journal"))?;
+        }
+        let (due, lines): (Vec<Due>, Vec<ClaimLine>) =
+            part.iter().map(|line| (line.due.clone(), line.line.clone())).unzip();
+        let call = chain::claim(&lines, &self.channels(), &self.key);
+        let Some(hash) = self.send_settlement(&call, &due).await? else { return Ok(()) };
+        let outcome = self.chain.wait(hash, PATIENCE).await?;
+        self.note_outcome(&due, Digest(hash.0), outcome);
+        if outcome != Some(true) {
+            return Err(ChainError::Answer("a claim"));
+        }
+        self.sweep(&lines).await
+    }
+
+    /// Has what was claimed sent to us. A claim that is in no block yet would leave it nothing to do.
+    async fn sweep(&self, lines: &[ClaimLine]) -> Result<(), ChainError> {
+        let mut tokens: Vec<_> = lines.iter().map(|line| line.config.token).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        for token in tokens {
+            let _sending = self.sending.lock().await;
+            let signed = self.chain.prepare(&chain::sweep(self.recipient.pay_to, token), &self.key).await?;
+            self.chain.send(&signed).await?;
+        }
+        Ok(())
+    }
+
+    pub fn channels(&self) -> payments::signing::Domain {
+        payments::signing::channel::domain(self.config.network.chain_id())
+    }
+
+    /// Looks after money on its way back to payers: it is set apart until its chain has it for good.
+    pub async fn look_after_returns(&self) {
+        let under_way = self.till.books().returns_under_way();
+        for returning in under_way {
+            // Whoever sends holds the lock.
+            if self.sending.try_lock().is_err() {
+                return;
+            }
+            let (purse, hash) = (returning.purse, B256::from(returning.transaction.0));
+            match self.chain.fate(hash, &returning.raw, self.config.confirmations).await {
+                Ok(Some(has_arrived)) => {
+                    self.note_returned(&purse, B256::from(returning.channel.0), hash, has_arrived).await;
+                }
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Notes what became of a refund, once the channel is known as it is without it.
+    pub async fn note_returned(&self, purse: &Digest, channel: B256, transaction: B256, has_arrived: bool) {
+        let transaction = Digest(transaction.0);
+        if has_arrived && self.ask_channel(*purse, channel).await.is_err() {
+            return;
+        }
+        let _noted = self.till.note(|books| books.given_back(purse, &transaction, has_arrived));
+    }
+}
