@@ -190,7 +190,8 @@ impl Pool {
         let fits = |count: usize, used: usize| count < transactions && used <= bytes;
         let follows = self.nonce_after(&sender, next).unwrap_or(next) == transaction.nonce();
         let mut gone = Vec::new();
-        for tail in self.tails.iter().filter(|tail| tail.sender != sender).take(PUSHED_OUT_MAX) {
+        // A sender's own ones go only where they wait behind a gap.
+        for tail in self.tails.iter().filter(|tail| tail.sender != sender || !tail.follows).take(PUSHED_OUT_MAX) {
             if fits(count, used) || !follows || (tail.follows && tip_of(transaction) < raised(tail.tip)) {
                 break;
             }

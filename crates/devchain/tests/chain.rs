@@ -147,7 +147,10 @@ async fn the_pool_is_bounded() {
     started.send(transfer(2, 1).signed()).await.unwrap();
     started.send(transfer(2, 2).signed()).await.unwrap();
     let refused = started.send(transfer(2, 3).signed()).await;
-    assert_eq!(refused, Err(SubmitError::Full("16 transactions wait".to_owned())));
+    assert_eq!(
+        refused,
+        Err(SubmitError::Full("16 transactions wait; hint: send what comes before it first".to_owned()))
+    );
 }
 
 #[tokio::test]

@@ -249,7 +249,9 @@ mod tests {
         for index in 0..=u16::MAX {
             let value = crate::float::from_half(index);
             for value in [value, value * 1.000_3, value * 0.999_8, value + 3e-8] {
-                let (one, other) = (narrow(Element::F16, value.into(), false), crate::float::to_half(value));
+                let one = narrow(Element::F16, value.into(), false);
+                // A NaN has one form here, whatever its sign.
+                let other = if value.is_nan() { 0x7e00 } else { crate::float::to_half(value) };
                 assert_eq!(one, other, "{value}");
             }
         }
