@@ -55,7 +55,7 @@ static DIRECT: &[Direct] = {
     &[
         Direct { level: Avx2, format: Q8_0, rows_max: 1, two: Some(old::two_q8_0), few: old::one_q8_0 },
         Direct { level: Avx2, format: Q4_0, rows_max: 1, two: Some(old::two_q4_0), few: old::one_q4_0 },
-        Direct { level: Avx512, format: Q8_0, rows_max: 8, two: None, few: new::few_q8_0 },
+        Direct { level: Avx512, format: Q8_0, rows_max: 8, two: Some(new::two_q8_0), few: new::few_q8_0 },
         Direct { level: Avx512, format: Q4_0, rows_max: 8, two: None, few: new::few_q4_0 },
         Direct { level: Avx512, format: Q4K, rows_max: 8, two: None, few: new::few_q4_k },
         Direct { level: Avx512, format: Q5K, rows_max: 8, two: None, few: new::few_q5_k },

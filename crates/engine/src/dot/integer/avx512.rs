@@ -10,9 +10,6 @@ use super::{
 
 /// Rows of one pass over two tiles, or one.
 const PASS: usize = 8;
-/// How far ahead a row alone asks for weights, which nobody needs again soon: other things may stay in the caches.
-const AHEAD: usize = 4096;
-
 /// # Safety
 /// The CPU has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
@@ -87,38 +84,42 @@ unsafe fn single(work: Work, x: &Planes, sums: &mut [Sums]) {
         // SAFETY: as the caller promises.
         unsafe {
             match planes {
-                1 => stream(tile, work.spans, [plane(0)], sums),
-                _ => stream(tile, work.spans, [plane(0), plane(1)], sums),
+                1 => stream::<1, 4>(tile, work.spans, [plane(0)], sums),
+                _ => stream::<2, 2>(tile, work.spans, [plane(0), plane(1)], sums),
             }
         }
     }
 }
 
+/// Sums run in `C` chains a plane: a product waits for the one before it in its chain, and one chain alone is hardly faster than memory. Memory is asked for nothing
+/// ahead: tiles follow each other, and the hardware follows one plain stream better than it does with our help.
+///
 /// # Safety
 /// As `single`, for one tile and `P` planes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn stream<const P: usize>(tile: &[u8], spans: usize, planes: [Group; P], sums: &mut [Sums]) {
+unsafe fn stream<const P: usize, const C: usize>(tile: &[u8], spans: usize, planes: [Group; P], sums: &mut [Sums]) {
+    const { assert!((SPAN / 4).is_multiple_of(C), "chains go round in a span") };
     let top = _mm512_set1_epi8(-128);
-    let mut lanes = [_mm512_setzero_si512(); P];
-    for group in 0..spans * SPAN / 4 {
-        let at = tile.as_ptr().wrapping_add(group * 64);
-        // SAFETY: a group of 4 columns is 64 bytes; prefetching reads nothing.
-        let weights = unsafe {
-            _mm_prefetch::<_MM_HINT_NTA>(at.wrapping_add(AHEAD).cast());
-            _mm512_loadu_si512(at.cast())
-        };
-        for (plane, lanes) in planes.iter().zip(&mut lanes) {
-            // SAFETY: one row has 4 bytes a group, and as many groups.
-            let word = unsafe { plane.bytes.as_ptr().add(group * 4).cast::<i32>().read_unaligned() };
-            let x = _mm512_set1_epi32(word);
-            *lanes = match plane.sign {
-                Sign::Signed => _mm512_dpbusd_epi32(*lanes, _mm512_xor_si512(weights, top), x),
-                Sign::Unsigned => _mm512_dpbusd_epi32(*lanes, x, weights),
-            };
+    let mut lanes = [[_mm512_setzero_si512(); C]; P];
+    for first in (0..spans * SPAN / 4).step_by(C) {
+        for chain in 0..C {
+            let group = first + chain;
+            let at = tile.as_ptr().wrapping_add(group * 64);
+            // SAFETY: a group of 4 columns is 64 bytes.
+            let weights = unsafe { _mm512_loadu_si512(at.cast()) };
+            for (plane, lanes) in planes.iter().zip(&mut lanes) {
+                // SAFETY: one row has 4 bytes a group, and as many groups.
+                let word = unsafe { plane.bytes.as_ptr().add(group * 4).cast::<i32>().read_unaligned() };
+                let (x, lanes) = (_mm512_set1_epi32(word), &mut lanes[chain]);
+                *lanes = match plane.sign {
+                    Sign::Signed => _mm512_dpbusd_epi32(*lanes, _mm512_xor_si512(weights, top), x),
+                    Sign::Unsigned => _mm512_dpbusd_epi32(*lanes, x, weights),
+                };
+            }
         }
     }
-    for (lanes, sums) in lanes.into_iter().zip(sums) {
-        add(lanes, sums);
+    for (chains, sums) in lanes.into_iter().zip(sums) {
+        chains.into_iter().for_each(|lanes| add(lanes, sums));
     }
 }
 

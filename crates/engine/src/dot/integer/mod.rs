@@ -146,21 +146,26 @@ impl<'a, T: Cell> Task<'a, T> {
         }
     }
 
-    /// One row: whole tiles in the order in which memory has them, one stream.
+    /// One row: whole tiles in the order in which memory has them, one stream. The sums of some wait for each other, so that
+    /// what is made of them costs one call.
     fn single(&self, tiles: Range<usize>) {
         let (planes, spans) = (self.x.signs().len(), self.x.count());
-        for tile in tiles {
-            let mut sums = [[0; ROWS]; 2];
-            let sums = &mut sums[..planes];
-            self.start(tile..tile + 1, 0, 1, sums);
-            let weights = self.weights.tile(tile);
-            let work = Work { tiles: [weights; 2], next: [&[]; 2], count: 1, spans, group: 0, span: 0, rows: 1 };
-            // SAFETY: the level's instructions are there.
-            unsafe { (self.kernel.1)(work, self.x, sums) };
-            let line = combined(sums, 1, 0);
+        for from in tiles.clone().step_by(TILES) {
+            let tiles = from..tiles.end.min(from + TILES);
+            let mut sums = [[0; ROWS]; 2 * TILES];
+            let sums = &mut sums[..planes * tiles.len()];
+            self.start(tiles.clone(), 0, 1, sums);
+            for (tile, sums) in tiles.clone().zip(sums.chunks_exact_mut(planes)) {
+                let weights = self.weights.tile(tile);
+                let work = Work { tiles: [weights; 2], next: [&[]; 2], count: 1, spans, group: 0, span: 0, rows: 1 };
+                // SAFETY: the level's instructions are there.
+                unsafe { (self.kernel.1)(work, self.x, sums) };
+            }
+            let mut line = [0; TILES * ROWS];
+            gather(self.level, sums, (1, planes), 0, &mut line);
             // SAFETY: every tile is in one piece, and pieces are done once.
-            let out = unsafe { self.out.part(0, tile..tile + 1) };
-            T::fill(self.level, self.tail, tile * ROWS, &line[..out.len()], out);
+            let out = unsafe { self.out.part(0, tiles.clone()) };
+            T::fill(self.level, self.tail, from * ROWS, &line[..out.len()], out);
         }
     }
 
