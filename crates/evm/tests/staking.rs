@@ -11,7 +11,7 @@ use crypto::SigningKey;
 use evm::StateRead as _;
 use evm::modules::opg;
 use evm::modules::staking::{
-    ADDRESS, BeginTerm, FoundNode, IStaking, JailAbsent, Observe, Offence, POSSESSION_DOMAIN, Reward, Slash,
+    ADDRESS, BeginTerm, FoundNode, IStaking, JailAbsent, Observe, Offence, Owed, POSSESSION_DOMAIN, Reward, Slash,
     possession_message,
 };
 use protocol::Role;
@@ -237,6 +237,30 @@ fn who_shows_an_offence_earns_its_share_and_never_for_equivocation() {
 }
 
 #[test]
+fn those_whom_an_offence_harmed_are_paid_first_and_beside_what_the_table_takes() {
+    let mut stage = Stage::new();
+    let (node, to) = (worker(), Address::repeat_byte(0x66));
+    let before = U256::from(stage.node(node).coins);
+    let coins = u128::try_from(opgs(100)).unwrap();
+    let owed = |coins, is_all| Some(Owed { to, coins, is_all });
+    let call = Slash { owed: owed(coins, false), ..stage.offence(node, Offence::UnpaidShares, 0) };
+    let slashed = stage.net.does(&call);
+    assert_eq!((U256::from(slashed.paid), stage.net.balance(to)), (opgs(100), opgs(100)));
+    assert_eq!(slashed.taken, slashed.paid + slashed.burned);
+    let (least, taken) = (before / U256::from(20) + opgs(100), U256::from(slashed.taken));
+    assert!(taken >= least && taken - least <= before / U256::from(250_000), "{taken}");
+    assert!(stage.node(node).jailed);
+    let left = U256::from(stage.node(node).coins);
+    let call = Slash { owed: owed(coins, true), ..stage.offence(node, Offence::UnpaidShares, 0) };
+    let taken = U256::from(stage.net.does(&call).taken);
+    assert!(taken >= opgs(100) && taken - opgs(100) <= before / U256::from(250_000), "only what is owed: {taken}");
+    let call = Slash { owed: owed(u128::MAX, false), ..stage.offence(node, Offence::UnpaidShares, 0) };
+    let slashed = stage.net.does(&call);
+    assert_eq!((U256::from(slashed.paid), slashed.burned), (left - taken, 0), "no more than there is");
+    stage.sound();
+}
+
+#[test]
 fn the_ledgers_deeds_are_refused_for_what_is_wrong_with_them() {
     let mut stage = Stage::new();
     let (node, nobody) = (worker(), B256::repeat_byte(7));
@@ -418,11 +442,19 @@ fn the_slashing_table_is_published_and_governed() {
     let mut stage = Stage::new();
     let table = stage.ask(&IStaking::slashingTableCall {});
     let names: Vec<&str> = table.iter().map(|row| row.name.as_str()).collect();
-    let expected =
-        ["equivocation", "invalid proof", "refuted receipt", "false vote", "false audit", "lazy audit", "withholding"];
+    let expected = [
+        "equivocation",
+        "invalid proof",
+        "refuted receipt",
+        "false vote",
+        "false audit",
+        "lazy audit",
+        "withholding",
+        "unpaid shares",
+    ];
     assert_eq!(names, expected);
     let shares: Vec<u32> = table.iter().map(|row| row.share).collect();
-    assert_eq!(shares, [1_000_000, 500_000, 500_000, 100_000, 200_000, 50_000, 500_000]);
+    assert_eq!(shares, [1_000_000, 500_000, 500_000, 100_000, 200_000, 50_000, 500_000, 50_000]);
     assert_eq!((table[0].reporterShare, table[0].tombstones, table[2].tombstones), (0, true, false));
     stage.set("slash.lazy_audit.share", 60_000);
     stage.set("slash.lazy_audit.jail", 0);

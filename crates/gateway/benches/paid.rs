@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::{Config, Gateway, Pace, Payments, Prices, Shares};
+use gateway::{Config, Gateway, Pace, Payments, Prices};
 use payments::{
     Address, B256,
     payer::{Channel, Payer},
@@ -88,7 +88,6 @@ fn payments(chain: &Chain) -> Payments {
         window: HOUR,
         payouts: HOUR,
         merchants: Vec::new(),
-        shares: Shares::default(),
     }
 }
 

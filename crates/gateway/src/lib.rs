@@ -28,4 +28,4 @@ pub use facilitator::{Facilitator, FacilitatorConfig, FacilitatorError, Facilita
 pub use gateway::{Config, Gateway, GatewayError};
 pub use http::{RevenueQuestion, SignedRevenueQuestion};
 pub use pace::Pace;
-pub use payment::{DeskError, Payments, Prices, Shares};
+pub use payment::{DeskError, Payments, Prices};

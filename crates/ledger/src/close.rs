@@ -8,12 +8,13 @@ use protocol::{Digest, EpochRecord, ReceiptStatus, Standing, Version};
 use crate::{
     archive::{Archive, ClosedEpoch, sum_root, verdicts_root},
     event::Event,
+    late::end_spans,
     present::{OpenEpoch, Present},
     purse::{LOCKED, STAKING},
     rotation::take_named_key,
     rules::part,
     settle::{credit_burns, settle},
-    shares::owe,
+    shares::Ripe,
     verdict::{audits_of, judge, lapse, withhold},
 };
 
@@ -28,6 +29,7 @@ pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord
     end_challenges(present);
     question(present, archive);
     release(present);
+    end_spans(present);
     ripen(present, archive);
     settle(present);
     forget_audits(present, archive);
@@ -129,9 +131,9 @@ fn ripen(present: &mut Present, archive: &Archive) {
     let window = u64::from(present.state.network.rules.challenge_window);
     let over = present.open.epoch.checked_sub(window);
     let anchored = over.and_then(|epoch| archive.epoch(epoch)).map(|closed| closed.receipts.as_slice());
-    for receipt in anchored.unwrap_or_default() {
-        owe(&mut present.state, receipt);
-    }
+    let mut ripe = Ripe::new(&present.state);
+    anchored.unwrap_or_default().iter().for_each(|receipt| ripe.add(&present.state, receipt));
+    ripe.owe(&mut present.state, present.open.epoch);
 }
 
 /// Gives out what has come free by the end of the epoch.

@@ -21,6 +21,8 @@ words! {
         FalseChallenge = 6, "false_challenge";
         /// Two votes of a validator in agreement that exclude each other.
         DoubleVote = 7, "double_vote";
+        /// A gateway's shares that it did not pay in time.
+        UnpaidShares = 8, "unpaid_shares";
     }
 }
 
@@ -89,6 +91,12 @@ pub enum Event {
         gateway: NodeId,
         number: u64,
         sum: Amount,
+    },
+    /// A gateway did not pay in time: what was late, and what its payees got of its stake.
+    SharesLate {
+        gateway: NodeId,
+        late: Amount,
+        paid: Amount,
     },
     /// A quorum named the network's next key.
     KeyNamed {

@@ -29,6 +29,7 @@ mod evm_content;
 mod executed;
 mod follow;
 mod genesis;
+mod late;
 mod ledger;
 mod ordered;
 mod present;

@@ -4,8 +4,8 @@ use alloy_primitives::{Address, B256, Log};
 use crypto::threshold::GroupKey;
 use protocol::{
     Amount, BridgeRecord, Burn, Bytes, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, List,
-    Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord, SignedReceipt,
-    Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
+    Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord, ShareRecord,
+    SignedReceipt, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
 };
 
 use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
@@ -258,6 +258,8 @@ row! {
         |key: &(u64, [u8; 96])| key_of::named_key(key.0, &key.1);
     KeyRotation by u64: |row| row.serial, |serial: &u64| KeyRotation::state_key(*serial);
     DuesRecord by NodeId: |row| row.gateway, state_key::dues;
+    ShareRecord by (NodeId, EvmAddress): |row| (row.gateway, row.payee),
+        |key: &(NodeId, EvmAddress)| state_key::share(&key.0, &key.1);
     HomeRecord by EvmAddress: |row| row.account, key_of::home;
     EquivocationRecord by (NodeId, u64): |row| (row.worker, row.sequence),
         |key: &(NodeId, u64)| key_of::equivocation(&key.0, key.1);

@@ -166,11 +166,10 @@ pub enum Refusal {
     #[error("the shares are not in strict order of their payees, or add up to more than 128 bits")]
     DisorderedShares,
     #[error(
-        "shares of {found}, at most {due} are due of what receipts charged; hint: a charge is due when its window has closed"
+        "{found} for {}, to whom {due} is due of what receipts charged; hint: a charge is due when its window has closed",
+        hex(payee)
     )]
-    NotDue { found: Amount, due: Amount },
-    #[error("{unreceipted} of the shares were charged without receipts, at most their sum of {sum} expected")]
-    UnreceiptedAboveSum { unreceipted: Amount, sum: Amount },
+    NotDue { payee: EvmAddress, found: Amount, due: Amount },
     #[error("not the address of a validator's agreement; expected one like 127.0.0.1:9000")]
     NotAnAddress,
     #[error("a node with {found} keys for seats, at most {limit} expected")]

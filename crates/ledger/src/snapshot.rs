@@ -15,7 +15,7 @@ use crypto::{
 use evm::{Base, World};
 use protocol::{
     BridgeRecord, Bytes, Canonical, Digest, DuesRecord, EpochRecord, KeyRecord, KeyRotation, List, ModelRecord,
-    Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, SignedReceipt, Version, record,
+    Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt, Version, record,
     service::VerdictRecord,
 };
 
@@ -34,7 +34,7 @@ use crate::{
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v7";
+const CHECKSUM: &str = "og/ledger/snapshot/v8";
 
 record! {
     EpochContent {
@@ -57,7 +57,7 @@ record! {
 }
 record! {
     Content {
-        version: Version<7>,
+        version: Version<8>,
         network: NetworkRecord,
         /// What the next block writes down of what was done before.
         deeds: DeedsRecord,
@@ -78,6 +78,7 @@ record! {
         named_keys: List<NamedKeyRecord, MANY>,
         rotations: List<KeyRotation, MANY>,
         dues: List<DuesRecord, MANY>,
+        shares: List<ShareRecord, MANY>,
         homes: List<HomeRecord, MANY>,
         /// Of each settlement.
         payouts: List<SettlementPayouts, MANY>,
@@ -140,7 +141,7 @@ impl Ledger {
     /// Writes what `Content` reads but for the EVM.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
         let (state, archive) = (&self.present.state, &self.archive);
-        Version::<7>.write(out);
+        Version::<8>.write(out);
         state.network_at_close()?.write(out);
         state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
@@ -160,6 +161,7 @@ impl Ledger {
         write_list(&state.named_keys.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.rotations.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.dues.rows_at_close(), out, |row, out| row.write(out));
+        write_list(&state.shares.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.homes.rows_at_close(), out, |row, out| row.write(out));
         // Settlements are made as epochs close, so there are none that are newer than the close.
         let payouts: Vec<_> = state.payouts.values().collect();
@@ -206,6 +208,7 @@ impl Ledger {
         state.named_keys = table(content.named_keys, "keys named for the network")?;
         state.rotations = table(content.rotations, "rotations of the network's key")?;
         state.dues = table(content.dues, "what gateways owe")?;
+        state.shares = table(content.shares, "whom gateways owe")?;
         state.homes = table(content.homes, "homes on Base")?;
         restore_payouts(&mut state, content.payouts.into_inner())?;
         let tree = state.tree();
@@ -294,6 +297,7 @@ fn restore_derived(state: &mut State, openings: Vec<ReceiptOpening>) -> Result<(
     state.keys_of = state.keys.rows().map(|key| ((key.node, key.valid_from), key.key)).collect();
     let seats = state.nodes.rows().flat_map(|node| node.seat_keys.iter().map(|key| (*key, node.node)));
     state.seat_keys = seats.collect();
+    state.turns = state.shares.rows().map(|row| (row.since, row.gateway, row.payee)).collect();
     let mut previous = None;
     for ReceiptOpening { receipt, opening } in openings {
         let named = state.challenges.get(&receipt).and_then(|challenge| challenge.opening);

@@ -3,7 +3,7 @@
 //! Stakes, bonds and rewards are the staking module's, in the EVM. What is allocated and not free yet is at `LOCKED` there: it
 //! moves only through the functions of this file, together with the record that says whose it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{B256, Log};
 use crypto::sparse::{Tree, value_digest};
@@ -16,7 +16,7 @@ use evm::{
 };
 use protocol::{
     Amount, BridgeRecord, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, ModelRecord, NodeId,
-    NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt,
+    NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
     registry::{OPEN_END, node_id},
 };
 
@@ -57,6 +57,7 @@ pub(crate) struct State {
     pub named_keys: Table<NamedKeyRecord>,
     pub rotations: Table<KeyRotation>,
     pub dues: Table<DuesRecord>,
+    pub shares: Table<ShareRecord>,
     pub homes: Table<HomeRecord>,
     /// What the following hold is bound by the roots above: ids by receipts, openings by their digests.
     pub receipts: BTreeMap<Digest, SignedReceipt>,
@@ -68,6 +69,8 @@ pub(crate) struct State {
     pub keys_of: BTreeMap<(NodeId, u64), PublicKey>,
     /// Whose the keys for seats are.
     pub seat_keys: BTreeMap<PublicKey, NodeId>,
+    /// Since when each share has been due, oldest first.
+    pub turns: BTreeSet<(u64, NodeId, EvmAddress)>,
     /// Payouts by settlement, and where each account has some.
     pub payouts: BTreeMap<u64, Vec<Payout>>,
     pub payees: BTreeMap<EvmAddress, Vec<(u64, u64)>>,
@@ -100,12 +103,14 @@ impl State {
             named_keys: Table::default(),
             rotations: Table::default(),
             dues: Table::default(),
+            shares: Table::default(),
             homes: Table::default(),
             receipts: BTreeMap::new(),
             sequences: BTreeMap::new(),
             openings: BTreeMap::new(),
             keys_of: BTreeMap::new(),
             seat_keys: BTreeMap::new(),
+            turns: BTreeSet::new(),
             payouts: BTreeMap::new(),
             payees: BTreeMap::new(),
         }
@@ -144,6 +149,7 @@ impl State {
             .chain(self.named_keys.entries())
             .chain(self.rotations.entries())
             .chain(self.dues.entries())
+            .chain(self.shares.entries())
             .chain(self.homes.entries());
         rows.fold(Tree::default(), |tree, (key, value)| tree.with(key, Some(value_digest(&value))))
     }
@@ -186,6 +192,7 @@ impl State {
         self.named_keys.close(&mut changes);
         self.rotations.close(&mut changes);
         self.dues.close(&mut changes);
+        self.shares.close(&mut changes);
         self.homes.close(&mut changes);
         let challenges = &self.challenges;
         self.openings.retain(|receipt, _| challenges.contains(receipt));

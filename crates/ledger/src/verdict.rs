@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256};
 use crypto::hash;
 use evm::modules::{
     parameters,
-    staking::{EndBond, Observe, Offence as Kind, Slash},
+    staking::{EndBond, Observe, Offence as Kind, Owed, Slash, Slashed},
 };
 use protocol::{Amount, Digest, NodeId, Standing, service::VerdictRecord};
 
@@ -17,7 +17,7 @@ use crate::{
     present::Present,
     records::{AuditRecord, Ballot, ChallengeRecord},
     rules::part,
-    shares::owe,
+    shares::Ripe,
 };
 
 /// Decides a challenge if a quorum has voted the same. False if it is still open.
@@ -64,7 +64,9 @@ fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     // Where its window closed meanwhile, its charge waited for this.
     let anchored = present.state.statuses.get(&challenge.receipt).map(|status| status.epoch);
     if anchored.is_some_and(|epoch| present.within_window(epoch).is_err()) {
-        owe(&mut present.state, &challenge.receipt);
+        let mut ripe = Ripe::new(&present.state);
+        ripe.add(&present.state, &challenge.receipt);
+        ripe.owe(&mut present.state, present.open.epoch);
     }
 }
 
@@ -96,17 +98,39 @@ pub(crate) fn slash(
     (shows, epoch): (Digest, u64),
     reporter: Option<Address>,
 ) -> Amount {
-    let Some(kind) = kind_of(offence) else { return 0 };
+    take(present, node, offence, (shows, epoch), (reporter, None)).map_or(0, |slashed| slashed.taken)
+}
+
+/// The same where somebody was harmed, who is paid first: what they get.
+pub(crate) fn slash_for(
+    present: &mut Present,
+    node: NodeId,
+    offence: Offence,
+    shown: (Digest, u64),
+    owed: Option<Owed>,
+) -> Amount {
+    take(present, node, offence, shown, (None, owed)).map_or(0, |slashed| slashed.paid)
+}
+
+fn take(
+    present: &mut Present,
+    node: NodeId,
+    offence: Offence,
+    (shows, epoch): (Digest, u64),
+    (reporter, owed): (Option<Address>, Option<Owed>),
+) -> Option<Slashed> {
+    let offence_row = kind_of(offence)?;
     if is_of_a_receipt(offence) {
         present.open.exposed.insert(node);
     }
     let term = present.state.network.rules.term_of(epoch);
-    let call = Slash { node: B256::from(node.0), offence: kind, evidence: B256::from(shows.0), term, reporter };
+    let (node_id, evidence) = (B256::from(node.0), B256::from(shows.0));
+    let call = Slash { node: node_id, offence: offence_row, evidence, term, reporter, owed };
     let was_jailed = present.state.is_jailed(&node);
-    let Ok(slashed) = present.perform(&call) else { return 0 };
+    let slashed = present.perform(&call).ok()?;
     present.events.push(Event::Slashed { node, offence, amount: slashed.taken });
     tell_of_jail(present, node, was_jailed);
-    slashed.taken
+    Some(slashed)
 }
 
 fn tell_of_jail(present: &mut Present, node: NodeId, was_jailed: bool) {
@@ -119,7 +143,11 @@ fn tell_of_jail(present: &mut Present, node: NodeId, was_jailed: bool) {
 const fn is_of_a_receipt(offence: Offence) -> bool {
     match offence {
         Offence::Refuted | Offence::Withheld | Offence::Equivocation => true,
-        Offence::FalseVote | Offence::FalseAudit | Offence::FalseChallenge | Offence::DoubleVote => false,
+        Offence::FalseVote
+        | Offence::FalseAudit
+        | Offence::FalseChallenge
+        | Offence::DoubleVote
+        | Offence::UnpaidShares => false,
     }
 }
 
@@ -131,6 +159,7 @@ const fn kind_of(offence: Offence) -> Option<Kind> {
         Offence::Equivocation | Offence::DoubleVote => Some(Kind::Equivocation),
         Offence::FalseVote => Some(Kind::FalseVote),
         Offence::FalseAudit => Some(Kind::FalseAudit),
+        Offence::UnpaidShares => Some(Kind::UnpaidShares),
         Offence::FalseChallenge => None,
     }
 }

@@ -3,8 +3,9 @@
 use evm::modules::{parameters::Parameter, staking::Staked};
 use protocol::{
     Amount, BridgeRecord, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord,
-    Payout, PublicKey, ReceiptStatus, SettlementRecord, SignedReceipt,
+    Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
     service::{ChallengeView, ReceiptView, VerdictRecord},
+    share::Parts,
 };
 
 use crate::{
@@ -121,6 +122,12 @@ impl Ledger {
         self.present.state.models.rows()
     }
 
+    /// At most `count` models, in the order of their roots, behind `after`.
+    pub fn models_after(&self, after: Option<Digest>, count: usize) -> Vec<ModelRecord> {
+        let rows = self.present.state.models.range(after.unwrap_or(Digest::ZERO)..=Digest([u8::MAX; 32]));
+        rows.filter(|row| Some(row.root) != after).take(count).cloned().collect()
+    }
+
     pub fn model(&self, root: &Digest) -> Option<&ModelRecord> {
         self.present.state.models.get(root)
     }
@@ -143,6 +150,11 @@ impl Ledger {
 
     /// Open challenges, with what the validators need to decide them.
     pub fn open_challenges(&self) -> Vec<ChallengeView> {
+        self.challenges_after(None, usize::MAX)
+    }
+
+    /// At most `count` of them, in the order of their receipts, behind `after`.
+    pub fn challenges_after(&self, after: Option<Digest>, count: usize) -> Vec<ChallengeView> {
         let state = &self.present.state;
         let view = |challenge: &ChallengeRecord| {
             let opening = challenge.opening.and_then(|_| state.openings.get(&challenge.receipt).cloned());
@@ -153,7 +165,8 @@ impl Ledger {
                 opening,
             })
         };
-        state.challenges.rows().filter_map(view).collect()
+        let rows = state.challenges.range(after.unwrap_or(Digest::ZERO)..=Digest([u8::MAX; 32]));
+        rows.filter(|row| Some(row.receipt) != after).filter_map(view).take(count).collect()
     }
 
     /// Allocations of the genesis, in the order of their beneficiaries.
@@ -174,6 +187,18 @@ impl Ledger {
     /// What a gateway owes of what its receipts charged, and has paid.
     pub fn dues(&self, gateway: &NodeId) -> DuesRecord {
         self.present.state.dues_of(gateway)
+    }
+
+    /// At most `count` of those whom a gateway owes, in their order, behind `after`; each by how much.
+    pub fn shares(&self, gateway: &NodeId, after: Option<EvmAddress>, count: usize) -> Vec<ShareRecord> {
+        let first = (*gateway, after.unwrap_or(EvmAddress([0; 20])));
+        let rows = self.present.state.shares.range(first..=(*gateway, EvmAddress([u8::MAX; 20])));
+        rows.filter(|row| Some(row.payee) != after).take(count).cloned().collect()
+    }
+
+    /// What of a charge goes to whom but the worker.
+    pub fn parts(&self) -> Parts {
+        self.present.state.parts()
     }
 
     /// Where on Base an account's shares are paid; `None` where they are paid here.

@@ -69,6 +69,12 @@ pub enum NetworkError {
         "{url} cannot be checked, because this machine has no roots of certificates: {cause}; hint: install ca-certificates, or name a file of roots in SSL_CERT_FILE"
     )]
     Roots { url: String, cause: String },
+    #[error(
+        "{found} validators at most say the same about {path}, {needed} expected; hint: try again, or name more validators"
+    )]
+    Disagreement { path: String, found: usize, needed: usize },
+    #[error("pages of {path} are out of order, or without end")]
+    Disordered { path: String },
     #[error("failed to listen on {address}: {cause}")]
     Listen { address: String, cause: String },
 }
@@ -77,12 +83,13 @@ impl NetworkError {
     /// True where the same call may succeed later, or with another node.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Disagreement { .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
             Self::TooLarge { .. }
             | Self::Decode { .. }
             | Self::Address { .. }
             | Self::Roots { .. }
+            | Self::Disordered { .. }
             | Self::Listen { .. } => false,
         }
     }
@@ -93,10 +100,12 @@ impl NetworkError {
             Self::Refused { code, .. } => Some(code),
             Self::Unreachable { .. }
             | Self::Timeout { .. }
+            | Self::Disagreement { .. }
             | Self::TooLarge { .. }
             | Self::Decode { .. }
             | Self::Address { .. }
             | Self::Roots { .. }
+            | Self::Disordered { .. }
             | Self::Listen { .. } => None,
         }
     }

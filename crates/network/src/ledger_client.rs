@@ -9,8 +9,8 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, BridgeRecord, Bundle, Canonical, Digest, DuesRecord, KeyRecord, List, ModelRecord, NodeRecord,
-    PublicKey, Transaction, Version,
+    Action, Amount, BridgeRecord, Bundle, Canonical, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
+    Transaction, Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
     transaction::BATCH_MAX,
@@ -36,11 +36,19 @@ pub struct AccountView {
     pub nonce: u64,
 }
 
+/// Rows of one page of a validator's lists; a shorter page is the last.
+pub const MODELS_A_PAGE: usize = 256;
+pub const SHARES_A_PAGE: usize = 256;
+/// Fewer, because openings are large.
+pub const CHALLENGES_A_PAGE: usize = 16;
+/// Most rows of a list that is read whole.
+const ROWS_MAX: usize = 1 << 20;
+
 /// Asks validators; clones share connections and remember together which one answered last.
 #[derive(Clone)]
 pub struct LedgerClient {
-    client: Client,
-    validators: Arc<[String]>,
+    pub(crate) client: Client,
+    pub(crate) validators: Arc<[String]>,
     preferred: Arc<AtomicUsize>,
 }
 
@@ -55,16 +63,40 @@ impl LedgerClient {
     }
 
     pub async fn models(&self) -> Result<Vec<ModelRecord>, NetworkError> {
-        self.each(|url| async move { self.client.get_list(&format!("{url}/models")).await }).await
+        self.pages("models", MODELS_A_PAGE, |model: &ModelRecord| model.root).await
+    }
+
+    /// All pages of a list, each behind the last key of the one before.
+    async fn pages<T: Canonical>(
+        &self,
+        path: &str,
+        rows_a_page: usize,
+        key: impl Fn(&T) -> Digest,
+    ) -> Result<Vec<T>, NetworkError> {
+        let (mut all, mut after) = (Vec::new(), None::<Digest>);
+        loop {
+            let behind = after.map(|key| format!("/after/{key}")).unwrap_or_default();
+            let behind = &behind;
+            let ask = |url: &str| {
+                let url = format!("{url}/{path}{behind}");
+                async move { self.client.get_list::<T>(&url).await }
+            };
+            let page = self.each(ask).await?;
+            let (count, last) = (page.len(), page.last().map(&key));
+            // Whoever goes back or around would keep us here for ever.
+            if last.is_some_and(|last| after.is_some_and(|after| last <= after)) || all.len() > ROWS_MAX {
+                return Err(NetworkError::Disordered { path: path.to_owned() });
+            }
+            all.extend(page);
+            if count < rows_a_page {
+                return Ok(all);
+            }
+            after = last;
+        }
     }
 
     pub async fn node(&self, node: &Digest) -> Result<NodeRecord, NetworkError> {
         self.each(|url| async move { self.client.get(&format!("{url}/nodes/{node}")).await }).await
-    }
-
-    /// What a gateway owes of what its receipts charged, and has paid.
-    pub async fn dues(&self, gateway: &Digest) -> Result<DuesRecord, NetworkError> {
-        self.each(|url| async move { self.client.get(&format!("{url}/dues/{gateway}")).await }).await
     }
 
     /// The key, if any validator that answers knows it: one that lags behind or is cut off knows of no new ones.
@@ -167,7 +199,7 @@ impl LedgerClient {
     }
 
     pub async fn challenges(&self) -> Result<Vec<ChallengeView>, NetworkError> {
-        self.each(|url| async move { self.client.get_list(&format!("{url}/challenges")).await }).await
+        self.pages("challenges", CHALLENGES_A_PAGE, |view: &ChallengeView| view.receipt.receipt.id()).await
     }
 
     pub async fn account(&self, key: &PublicKey) -> Result<AccountView, NetworkError> {

@@ -2,6 +2,7 @@
 //!
 //! Every body has a limit that is checked before it is read; every wait has an end. Knows no node's duties.
 
+mod agreed;
 mod client;
 mod clock;
 mod error;
@@ -18,5 +19,7 @@ pub use client::{Answer, Client, Frames, Pieces};
 pub use clock::now_ms;
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};
-pub use ledger_client::{AccountView, LedgerClient, ReceiptIds, Sender};
+pub use ledger_client::{
+    AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, ReceiptIds, SHARES_A_PAGE, Sender,
+};
 pub use server::{Limits, Noun, Server, nouns};

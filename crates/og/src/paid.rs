@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use devchain::FundedKey;
-use gateway::{Payments, Prices, Shares};
+use gateway::{Payments, Prices};
 use payments::{
     Address,
     price::{Price, Unit},
@@ -36,8 +36,6 @@ const IDLE: Duration = Duration::from_secs(10);
 const WINDOW: Duration = Duration::from_secs(15);
 /// Free shares are paid this often.
 const PAYOUTS: Duration = Duration::from_secs(10);
-/// Two in a hundred.
-const FEE: u32 = 20_000;
 
 /// Prices as people write them: billionths of a dollar, each.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -125,7 +123,6 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         window: WINDOW,
         payouts: PAYOUTS,
         merchants: facilitator::merchants(home)?,
-        shares: Shares { protocol: FEE, ..Shares::default() },
         ledger_rpc: home.network()?.ethereum_urls().into_iter().next(),
     }))
 }

@@ -74,10 +74,11 @@ async fn main() {
     let headers = headers(&offer);
     let path = folder.path().join("payments.log");
     let till = Till::open(&path, || NOW_S * 1_000).unwrap();
+    let holder = |index| payments::price::holder(Address::with_last_byte(index));
     let split = Split::new(vec![
-        (Part::Worker, Address::with_last_byte(3), 750_000),
-        (Part::Publisher, Address::with_last_byte(4), 230_000),
-        (Part::Protocol, Address::with_last_byte(5), 20_000),
+        (Part::Worker, holder(3), 750_000),
+        (Part::Publisher, holder(4), 230_000),
+        (Part::Protocol, holder(5), 20_000),
     ]);
     let split = split.unwrap();
     let price = Price { unit: Unit::Usd, per_call: 0, per_input_token: 0, per_output_token: 10_000_000_000_000 };

@@ -345,34 +345,61 @@ fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
     assert_eq!(books.held_upto(NOW_MS).collect::<Vec<_>>(), [(Digest([1; 32]), NOW_MS)]);
     books.apply(&books.mature(&[Digest([1; 32])], 0).unwrap());
     assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err());
+    assert_eq!(books.held_of(split.portions()[0].holder), 0);
+    assert_eq!(books.free().count(), 0, "what has a receipt is the ledger's to say");
+}
+
+#[test]
+fn what_had_no_receipt_is_free_once_its_time_has_passed() {
+    let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
+    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+    books.apply(&entry);
+    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
+    books.apply(&entry);
+    books.apply(&books.leave(call, Quote { amount: 600, opg: 601 }, NOW_MS).unwrap());
+    assert!(books.mature(&[], NOW_MS - 1).is_none());
+    books.apply(&books.mature(&[], NOW_MS).unwrap());
     assert_eq!(books.free().map(|(_, amount)| amount).sum::<u128>(), 601);
 }
 
 #[test]
 fn free_shares_are_paid_once_under_a_number_that_the_ledger_takes_once() {
-    use payments::{books::Freed, price::Holder};
-    let holder = |index| Holder(alloy_primitives::Address::with_last_byte(index));
+    use payments::books::Freed;
+    let holder = |index| payments::price::holder(alloy_primitives::Address::with_last_byte(index));
     let mut books = Books::default();
-    assert!(books.pay_out(0).is_none(), "nothing is free");
-    for (index, amount) in [(0, 10), (1, 75), (2, 15)] {
+    assert!(books.pay_out(0, &[]).is_none(), "there is nothing to pay");
+    for (index, amount) in [(0, 10), (1, 15)] {
         books.apply(&Entry::Freed(Freed { holder: holder(index), amount }));
     }
-    books.apply(&Entry::Unreceipted(30));
-    let entry = books.pay_out(4).unwrap();
+    let entry = books.pay_out(4, &[(holder(1), 60), (holder(2), 15), (holder(3), 0)]).unwrap();
     books.apply(&entry);
     let paying = books.paying_out().unwrap().clone();
-    let sum: u128 = paying.shares.iter().map(|share| share.amount).sum();
-    assert_eq!((paying.number, paying.unreceipted, sum), (4, 30, 100));
-    assert!(books.pay_out(5).is_none(), "one at a time");
+    let shares: Vec<_> = paying.shares.iter().map(|share| (share.holder, share.due, share.unreceipted)).collect();
+    assert_eq!(shares, [(holder(0), 0, 10), (holder(1), 60, 15), (holder(2), 15, 0)]);
+    assert!(books.pay_out(5, &[]).is_none(), "one at a time");
     assert!(books.paid_out(4).is_none(), "the ledger still waits for it");
-    books.apply(&Entry::Freed(Freed { holder: holder(1), amount: 80 }));
+    books.apply(&Entry::Freed(Freed { holder: holder(1), amount: 20 }));
     let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
     let mut kept = Books::recover(&lines, NOW_MS).unwrap().0;
     assert_eq!(kept, books, "a journal begun anew knows what is under way");
     kept.apply(&kept.paid_out(5).unwrap());
     assert_eq!(kept.free().collect::<Vec<_>>(), [(holder(1), 5)], "what came meanwhile stays");
-    assert!(kept.paid_out(6).is_none() && kept.pay_out(4).is_none(), "nobody who is behind is believed");
-    assert!(matches!(kept.pay_out(5), Some(Entry::PayingOut(next)) if next.number == 5 && next.unreceipted == 0));
+    let due = [(holder(1), 1)];
+    assert!(kept.paid_out(6).is_none() && kept.pay_out(4, &due).is_none(), "nobody who is behind is believed");
+    assert!(matches!(kept.pay_out(5, &due), Some(Entry::PayingOut(next)) if next.number == 5));
+    let mut late = books.clone();
+    assert!(late.lower(&[(holder(1), 60), (holder(2), 15)]).is_none(), "it stands");
+    late.apply(&late.lower(&[(holder(1), 7)]).unwrap());
+    let left: Vec<_> = late.paying_out().unwrap().shares.iter().map(|share| (share.due, share.unreceipted)).collect();
+    assert_eq!(left, [(0, 10), (7, 15)], "what its payees got out of the stake is not sent again");
+    let mut none = Books::default();
+    none.apply(&none.pay_out(0, &[(holder(1), 5)]).unwrap());
+    none.apply(&none.lower(&[]).unwrap());
+    assert!(none.paying_out().is_none());
+    assert!(kept.pay_out(5, &[(holder(1), u128::MAX)]).is_none(), "what cannot have been charged is not paid");
+    let many: Vec<_> = (0..=255).map(|index| (payments::price::Holder([index; 20]), 1)).collect();
+    assert!(matches!(kept.pay_out(5, &many), Some(Entry::PayingOut(next)) if next.shares.len() == 256));
     let lines: Vec<Vec<u8>> = kept.entries().iter().map(|entry| entry.encode()).collect();
     assert_eq!(Books::recover(&lines, NOW_MS).unwrap().0, kept);
 }
@@ -440,8 +467,8 @@ fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
 
 #[test]
 fn a_charge_is_shared_among_all_who_earn_with_the_model() {
-    use payments::price::{Earners, Holder, Lineage, Parent, Part, Payee};
-    let holder = |index| Holder(alloy_primitives::Address::with_last_byte(index));
+    use payments::price::{Earners, Lineage, Parent, Part, Payee};
+    let holder = |index| payments::price::holder(alloy_primitives::Address::with_last_byte(index));
     let earners = |root, payees: Vec<Payee>, parents: Vec<Parent>| Earners {
         root: Digest([root; 32]),
         publisher: holder(root),
@@ -471,16 +498,16 @@ fn a_charge_is_shared_among_all_who_earn_with_the_model() {
     let _: Part = split.portions()[0].part;
     let lines: Vec<Vec<u8>> = books.entries().iter().map(|entry| entry.encode()).collect();
     let (mut kept, _) = Books::recover(&lines, NOW_MS).unwrap();
+    assert_eq!([30, 21, 20].map(|index| kept.held_of(holder(index))), held, "a journal begun anew knows the lineage");
     kept.apply(&kept.mature(&[Digest([1; 32])], 0).unwrap());
-    assert_eq!([30, 21, 20].map(|index| kept.free_of(holder(index))), held, "a journal begun anew knows the lineage");
-    assert_eq!(kept.free().map(|(_, amount)| amount).sum::<u128>(), 1_000);
+    assert_eq!([30, 21, 20].map(|index| kept.held_of(holder(index))), [0; 3]);
 }
 
 #[test]
 fn what_is_owed_is_sent_back_once_and_again_only_where_the_chain_refused_it() {
     use payments::books::{Owed, Repaying};
     let mut books = Books::default();
-    let holder = |index| payments::price::Holder(alloy_primitives::Address::with_last_byte(index));
+    let holder = |index| payments::price::holder(alloy_primitives::Address::with_last_byte(index));
     let owed = |amount| Owed { network: 8_453, asset: holder(1), payer: holder(2), amount };
     let repaying = |amount| Repaying { owed: owed(amount), transaction: Digest([4; 32]), raw: Default::default() };
     books.apply(&Entry::Owed(owed(600)));
@@ -620,9 +647,9 @@ fn what_ends_first_is_settled_first() {
 fn the_entries_of_the_journal_are_frozen() {
     use payments::{
         books::{Lost, Raise, Returning, WrittenOff},
-        price::Holder,
+        price::holder,
     };
-    let (purse, holder) = (Digest([1; 32]), Holder(alloy_primitives::Address::with_last_byte(7)));
+    let (purse, holder) = (Digest([1; 32]), holder(alloy_primitives::Address::with_last_byte(7)));
     let raw = protocol::Bytes::new(vec![9, 8]).unwrap();
     let returning = Returning { purse, channel: Digest([2; 32]), amount: 600, transaction: Digest([3; 32]), raw };
     let entries = [

@@ -10,7 +10,7 @@ use payments::{
         Listed, Work, listing,
     },
     payer::{Channel, Payer},
-    price::Holder,
+    price::holder,
     scheme::{ChannelFacts, Offer, Refused},
     signing::{
         SignerKey,
@@ -267,7 +267,7 @@ fn record(seed: u8, asked: u8, state: ErrandState) -> ErrandRecord {
         id: Digest([seed; 32]),
         asked: Digest([asked; 32]),
         network: 8_453,
-        payer: Holder(Address::with_last_byte(seed)),
+        payer: holder(Address::with_last_byte(seed)),
         amount: PRICE,
         transaction: Digest([seed ^ 0xff; 32]),
         nonce: seed.into(),

@@ -24,6 +24,7 @@ mod value;
 
 pub mod bundle;
 pub mod epoch;
+pub mod lineage;
 pub mod payment;
 pub mod price;
 pub mod receipt;
@@ -32,16 +33,18 @@ pub mod request;
 pub mod service;
 pub mod settled;
 pub mod settlement;
+pub mod share;
 pub mod transaction;
 
 pub use bounded::{Bytes, List, Text, TooLong};
 pub use bundle::{Bundle, Trust};
 pub use canonical::{Canonical, DecodeError, Noun, Reader, Version};
 pub use epoch::{Certificate, EpochRecord};
+pub use lineage::{Earners, Lineage};
 pub use payment::{Paid, Payer, Payment, ShownPayer, Terms};
 pub use price::{Quote, Tariff, Usage};
 pub use receipt::{Opening, Receipt, SignedReceipt};
-pub use registry::{DuesRecord, KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, Standing};
+pub use registry::{DuesRecord, KeyRecord, ModelRecord, NodeRecord, ReceiptStatus, Role, ShareRecord, Standing};
 pub use request::{
     Assurance, Chat, Constraint, Element, Finish, Input, Message, Output, Parameters, Privacy, Prompt, Request,
     Speaker, Tensor, Tool, ToolCall,

@@ -123,12 +123,34 @@ record! {
         paid: Amount,
         /// Payments so far: the next one's number.
         payments: u64,
+        /// The first epoch in which it is punished again for paying late; zero if it never was.
+        punished_until: u64,
+    }
+}
+
+record! {
+    /// What a gateway owes one payee of what its receipts charged. Nobody who is owed nothing has one.
+    ShareRecord {
+        gateway: NodeId,
+        payee: EvmAddress,
+        /// Due before `since`, and from then on.
+        old: Amount,
+        fresh: Amount,
+        /// The epoch in which the newer part began. When it is as old as a gateway may take, the older one is late.
+        since: u64,
+    }
+}
+
+impl ShareRecord {
+    /// All that the payee is owed.
+    pub const fn due(&self) -> Amount {
+        self.old.saturating_add(self.fresh)
     }
 }
 
 /// Where the ledger's state keeps each record.
 pub mod state_key {
-    use super::{Digest, PublicKey, hash};
+    use super::{Digest, EvmAddress, PublicKey, hash};
 
     pub fn account(key: &PublicKey) -> Digest {
         hash("og/state/account/v1", &[&key.0])
@@ -147,6 +169,9 @@ pub mod state_key {
     }
     pub fn dues(gateway: &Digest) -> Digest {
         hash("og/state/dues/v1", &[&gateway.0])
+    }
+    pub fn share(gateway: &Digest, payee: &EvmAddress) -> Digest {
+        hash("og/state/share/v1", &[&gateway.0, &payee.0])
     }
 }
 

@@ -92,16 +92,20 @@ record! {
     NameKey { serial: u64, key: GroupKey, }
 }
 record! {
-    /// What one payee gets of what was charged. What is for nobody, such as the zero address, is burned.
-    PayeeShare { payee: EvmAddress, amount: Amount, }
+    /// What one payee gets. What is for nobody, such as the zero address, is burned.
+    PayeeShare {
+        payee: EvmAddress,
+        /// Of what the ledger says is due to it: never more.
+        due: Amount,
+        /// Of what was charged for answers that broke off before they had a receipt, which only the gateway's books know.
+        unreceipted: Amount,
+    }
 }
 record! {
     /// A gateway pays out what its receipts charged; sent by its key, paid from its operator's account.
     PayShares {
         /// Its payments, counted from zero: each is done once.
         number: u64,
-        /// How much of it was charged for answers that broke off before they had a receipt.
-        unreceipted: Amount,
         /// In strict order of payees.
         shares: List<PayeeShare, SHARES_MAX>,
     }

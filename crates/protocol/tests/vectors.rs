@@ -35,6 +35,7 @@ const FILES: &[&str] = &[
     "receipt_view.json",
     "request.json",
     "settlement_record.json",
+    "share_record.json",
     "signed_job.json",
     "signed_opening_request.json",
     "signed_receipt.json",

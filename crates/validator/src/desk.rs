@@ -7,7 +7,7 @@ use network::{
     Refusal as Answer,
     axum::{extract::State, http::StatusCode},
 };
-use protocol::{EvmAddress, Trust};
+use protocol::{Digest, EvmAddress, Trust};
 
 use crate::node::Node;
 
@@ -23,6 +23,10 @@ pub(crate) type Shared = State<Arc<Desk>>;
 /// Forty hexadecimal digits behind 0x.
 pub(crate) fn address(text: &str) -> Option<EvmAddress> {
     crypto::digest::read_hex(text.strip_prefix("0x")?).map(EvmAddress)
+}
+
+pub(crate) fn digest(text: &str) -> Result<Digest, Answer> {
+    Digest::from_hex(text).ok_or_else(|| Answer::bad_request("bad_id", "an id is 64 hexadecimal digits"))
 }
 
 pub(crate) fn not_certified() -> Answer {

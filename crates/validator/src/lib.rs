@@ -11,6 +11,7 @@ mod front;
 mod lock;
 mod node;
 mod offer;
+mod pages;
 mod pool;
 mod reading;
 mod relay;

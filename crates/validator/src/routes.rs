@@ -16,7 +16,7 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, DuesRecord, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction,
+    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -24,9 +24,10 @@ use protocol::{
 use serde_json::{Value, json};
 
 use crate::{
-    desk::{Desk, Shared, address, not_certified},
+    desk::{Desk, Shared, address, digest, not_certified},
     node::SubmitError,
     offer::{Offers, PageRun},
+    pages,
     pool::PoolRefusal,
     settlements,
 };
@@ -49,10 +50,12 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/snapshots/{epoch}/codes/{hash}", get(snapshot_code))
         .route("/snapshots/{height}/block", get(snapshot_block))
         .route("/floor/{height}", get(floor))
-        .route("/challenges", get(challenges))
+        .route("/challenges", get(pages::challenges))
+        .route("/challenges/after/{receipt}", get(pages::challenges_after))
         .route("/nodes", get(nodes_list))
         .route("/nodes/{id}", get(node))
-        .route("/models", get(models))
+        .route("/models", get(pages::models))
+        .route("/models/after/{root}", get(pages::models_after))
         .route("/keys/{key}", get(key))
         .route("/accounts/{key}", get(account))
         .route("/bridge", get(settlements::bridge))
@@ -60,7 +63,9 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/settlements/{number}/payouts/{index}", get(settlements::payout))
         .route("/rotations/{serial}", get(settlements::rotation))
         .route("/payouts/{account}/{from}", get(settlements::payouts))
-        .route("/dues/{gateway}", get(dues))
+        .route("/dues/{gateway}", get(pages::dues))
+        .route("/dues/{gateway}/shares", get(pages::shares))
+        .route("/dues/{gateway}/shares/after/{payee}", get(pages::shares_after))
         .with_state(desk)
 }
 
@@ -242,10 +247,6 @@ async fn floor(State(desk): Shared, Path(height): Path<u64>) -> Result<network::
     floor.map(Into::into).ok_or_else(|| Answer::not_found("unknown_block", format!("block {height} is not kept here")))
 }
 
-async fn challenges(State(desk): Shared) -> Response {
-    nouns(&desk.node.ledger().open_challenges())
-}
-
 async fn nodes_list(State(desk): Shared) -> Response {
     let nodes_now: Vec<NodeRecord> = desk.node.ledger().nodes().collect();
     nouns(&nodes_now)
@@ -255,16 +256,6 @@ async fn node(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<NodeRe
     let id = digest(&id)?;
     let found = desk.node.ledger().node(&id);
     found.map(Noun).ok_or_else(|| Answer::not_found("unknown_node", format!("no node has the id {id}")))
-}
-
-/// What a gateway owes and has paid: nothing yet where it never charged.
-async fn dues(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<DuesRecord>, Answer> {
-    Ok(Noun(desk.node.ledger().dues(&digest(&id)?)))
-}
-
-async fn models(State(desk): Shared) -> Response {
-    let published: Vec<_> = desk.node.ledger().models().cloned().collect();
-    nouns(&published)
 }
 
 async fn key(State(desk): Shared, Path(text): Path<String>) -> Result<Noun<KeyRecord>, Answer> {
@@ -292,10 +283,6 @@ async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<V
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn digest(text: &str) -> Result<Digest, Answer> {
-    Digest::from_hex(text).ok_or_else(|| Answer::bad_request("bad_id", "an id is 64 hexadecimal digits"))
 }
 
 /// A page's name in hexadecimal: at most a byte for each nibble of a key, and one.

@@ -4,6 +4,7 @@
 //! their children, so lineage has no circles, and it has few generations, so that an income can be divided at once.
 
 mod divide;
+mod earners;
 mod faces;
 mod publish;
 mod records;
@@ -17,6 +18,8 @@ use super::{Frame, Method, Module, Stop};
 pub(super) use faces::told;
 pub use publish::EnterModel;
 pub(super) use records::kind_of;
+
+pub use earners::lineage;
 
 sol!("../../contracts/IModels.sol");
 

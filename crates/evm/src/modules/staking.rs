@@ -35,7 +35,7 @@ pub use found::{Enroll, FoundNode};
 pub use jail::JailAbsent;
 pub use now::{Staked, reward_pool, spoken_for, staked, term};
 pub use offence::Offence;
-pub use penalty::{Slash, Slashed};
+pub use penalty::{Owed, Slash, Slashed};
 pub(super) use register::{agrees, number_of, register, role_of};
 pub use register::{possession_message, self_stake};
 pub use rewards::{Fill, FoundPool, Reward};

@@ -13,7 +13,7 @@ use payments::{
         Asked, Bucket, Buckets, ErrandBook, ErrandRecord, ErrandState, Found, Good, Known, Listed, Merchant,
         MerchantToken, Merchants, Work,
     },
-    price::Holder,
+    price,
     scheme::{Asset, Claim, Offer, Refused, Scheme},
     signing::SignerKey,
     wire::{SettleResponse, VERSION, VerifyResponse},
@@ -208,7 +208,7 @@ impl Booth {
             id,
             asked,
             network: offer.asset.network.chain_id(),
-            payer: Holder(work.payer().unwrap_or_default()),
+            payer: price::holder(work.payer().unwrap_or_default()),
             amount: work.amount(),
             transaction: Digest(signed.hash.0),
             nonce: signed.nonce,
@@ -244,7 +244,7 @@ impl Booth {
         channel: Option<B256>,
     ) -> Result<SettleResponse, Refused> {
         let network = asked.terms.network;
-        let (payer, hash) = (record.payer.0, B256::from(record.transaction.0));
+        let (payer, hash) = (price::address(&record.payer), B256::from(record.transaction.0));
         let outcome = match record.state {
             ErrandState::Done => Some(true),
             ErrandState::Failed => Some(false),

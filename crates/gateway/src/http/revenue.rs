@@ -7,7 +7,7 @@ use network::{
     axum::{body::Bytes, extract::State, response::Response},
     now_ms,
 };
-use payments::{Address, price::Holder};
+use payments::Address;
 use protocol::{Canonical as _, Digest, Milliseconds, PublicKey, Signature};
 use serde_json::{Value, json};
 
@@ -99,8 +99,9 @@ fn of_publisher(shared: &Shared, desk: &Desk, publisher: &PublicKey) -> Value {
         "publisher": publisher.to_string(),
         "account": account.to_checksum(None),
         // What models earned is divided: these are the publisher's own shares.
-        "held": books.held_of(Holder(account)).to_string(),
-        "free": books.free_of(Holder(account)).to_string(),
+        "held": books.held_of(payments::price::holder(account)).to_string(),
+        // Of answers that broke off; what has receipts is the ledger's to say, and paid from there.
+        "free": books.free_of(payments::price::holder(account)).to_string(),
         "days": rows,
     })
 }

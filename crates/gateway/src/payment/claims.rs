@@ -114,11 +114,9 @@ impl Desk {
                 return;
             }
             let (purse, hash) = (returning.purse, B256::from(returning.transaction.0));
-            match self.chain.fate(hash, &returning.raw, self.config.confirmations).await {
-                Ok(Some(has_arrived)) => {
-                    self.note_returned(&purse, B256::from(returning.channel.0), hash, has_arrived).await;
-                }
-                Ok(None) | Err(_) => {}
+            // What is not known yet is asked for again.
+            if let Ok(Some(has_arrived)) = self.chain.fate(hash, &returning.raw, self.config.confirmations).await {
+                self.note_returned(&purse, B256::from(returning.channel.0), hash, has_arrived).await;
             }
         }
     }

@@ -39,34 +39,6 @@ pub struct Payments {
     pub payouts: Duration,
     /// Servers whose `upto` payments this gateway settles for them, as their facilitator.
     pub merchants: Vec<Merchant>,
-    pub shares: Shares,
-}
-
-/// Parts of every charge in millionths, together at most a million; the worker gets the rest.
-#[derive(Clone, Copy, Debug)]
-pub struct Shares {
-    /// The protocol's fee.
-    pub protocol: u32,
-    pub burn: u32,
-    pub auditors: u32,
-    /// The publisher's, and whoever earns with its model.
-    pub publisher: u32,
-    /// Who holds what auditors get, until the ledger shares it out; the gateway's own account where none is named.
-    pub auditors_account: Option<Address>,
-    pub protocol_account: Option<Address>,
-}
-
-impl Default for Shares {
-    fn default() -> Self {
-        Self {
-            protocol: 20_000,
-            burn: 0,
-            auditors: 50_000,
-            publisher: 200_000,
-            auditors_account: None,
-            protocol_account: None,
-        }
-    }
 }
 
 /// Prices by model name; all others have the default.

@@ -11,9 +11,12 @@ use std::{
 
 use network::{Client, now_ms};
 use payments::{
-    Address, Till, TillError,
+    Address, Bytes, Till, TillError,
     chain::registry,
-    price::{Feed, Holder, Part, Price, PriceError, Quote, Rate, Split, Tariff, Usage, per_mille},
+    price::{
+        Feed, Holder, Holders, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage, holder as account,
+        per_mille,
+    },
     scheme::{Asset, Method, Offer, Recipient, Scheme, upto::Sessions},
     signing::SignerKey,
     wire::{PaymentRequired, Resource},
@@ -69,6 +72,8 @@ pub struct Desk {
     /// The ledger's EVM, where it is named.
     pub ledger: Option<ChainClient>,
     pub published: PublishedModels,
+    /// What of a charge goes to whom but the worker, as the ledger said last.
+    pub parts: Mutex<Parts>,
 }
 
 /// A call that has a price.
@@ -113,6 +118,7 @@ impl Desk {
             chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network),
             ledger: config.ledger_rpc.clone().map(|url| ChainClient::new(client, url, config.network)),
             published: PublishedModels::default(),
+            parts: Mutex::new(Parts::DEFAULT),
             repeats: Mutex::default(),
             directory,
             key,
@@ -152,6 +158,20 @@ impl Desk {
             }
             Ok(None) => tracing::warn!("the ledger's rate is no number"),
             Err(error) => tracing::debug!(%error, "failed to read the ledger's rate"),
+        }
+    }
+
+    /// What the ledger's parameters say of a charge's parts. Where it is not heard, what it said last counts: it divides itself in the end.
+    pub async fn ask_parts(&self) {
+        let Some(ledger) = &self.ledger else { return };
+        let mut answers = [const { Bytes::new() }; 4];
+        for (ask, answer) in registry::ask_parts().iter().zip(&mut answers) {
+            let Ok(told) = ledger.call(ask).await else { return };
+            *answer = told;
+        }
+        match registry::parts(&answers) {
+            Some(parts) => *lock(&self.parts) = parts,
+            None => tracing::warn!("the ledger's parts of a charge are no shares"),
         }
     }
 
@@ -258,24 +278,22 @@ impl Desk {
     /// How a charge for a model's answer is shared out. The worker's part is given to the one that served, once that is known, and the
     /// publisher's divided by the lineage.
     pub fn split(&self, bill: &Bill<'_>) -> Split {
-        let (shares, own) = (self.config.shares, self.recipient.pay_to);
-        let others = [shares.protocol, shares.burn, shares.auditors, shares.publisher];
-        let rest = others.iter().try_fold(1_000_000_u32, |rest, share| rest.checked_sub(*share));
-        let parts = vec![
-            (Part::Worker, own, rest.unwrap_or(0)),
-            (Part::Publisher, Address::from(bill.publisher.0), shares.publisher),
-            (Part::Auditors, shares.auditors_account.unwrap_or(own), shares.auditors),
-            (Part::Protocol, shares.protocol_account.unwrap_or(own), shares.protocol),
-            (Part::Burn, Address::ZERO, shares.burn),
-        ];
-        Split::new(parts).unwrap_or_else(|_| nobody(own))
+        let (own, pool) = (account(self.recipient.pay_to), account(registry::STAKING));
+        // Who audits is not known yet; what the ledger owes in the end goes to those who did.
+        let holders = Holders {
+            worker: own,
+            publisher: account(Address::from(bill.publisher.0)),
+            auditors: pool,
+            protocol: pool,
+        };
+        lock(&self.parts).split(&holders).unwrap_or_else(|| nobody(own))
     }
 
     /// Who is paid the worker's part: whom the registry names for it, else its key's own account.
     pub fn worker(&self, receipt: &Receipt) -> Holder {
         let view = self.directory.view();
         let worker = view.workers.iter().find(|worker| worker.node == receipt.worker);
-        Holder(worker.map_or_else(|| holder(&receipt.worker_key), |worker| Address::from(worker.payout.0)))
+        account(worker.map_or_else(|| holder(&receipt.worker_key), |worker| Address::from(worker.payout.0)))
     }
 
     /// Who shares the publisher's part of a model; zero where only its publisher does.
@@ -291,7 +309,7 @@ pub fn of_answer(tariff: &Tariff, place: usize) -> Tariff {
 }
 
 /// Everything to one holder: where a split cannot be made.
-fn nobody(pay_to: Address) -> Split {
+fn nobody(pay_to: Holder) -> Split {
     let whole = Split::new(vec![(Part::Protocol, pay_to, 1_000_000)]);
     whole.unwrap_or_else(|error| unreachable!("one part of a million sums to a million: {error}"))
 }

@@ -21,7 +21,7 @@ mod take;
 mod unpaid;
 
 pub use clerk::run;
-pub use config::{Payments, Prices, Shares};
+pub use config::{Payments, Prices};
 pub use desk::{Bill, Desk, DeskError, holder, lock};
 pub use paid::Paid;
 pub use payout::run as pay_out;

@@ -1,14 +1,19 @@
-//! Free shares to their holders, on the ledger: written down, sent, and off the books once the ledger has them.
+//! Shares to their holders, on the ledger: what it says that we owe, and what had no receipt; written down, sent, and off the books once
+//! the ledger has them.
 //!
 //! A payment has the number that the ledger takes next, so that it is done once however often it is sent. It is sent again until it is
-//! done: what is in it never becomes wrong, because what receipts charged only ever comes due.
+//! done: what is in it never becomes wrong, because what is due to a payee only ever grows until it is paid.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use network::{LedgerClient, NetworkError, Sender};
-use payments::{books::PayingOut, scheme::Refused};
+use payments::{
+    books::{PaidShare, PayingOut},
+    price::Holder,
+    scheme::Refused,
+};
 use protocol::{
-    Action, EvmAddress, List,
+    Action, Digest, EvmAddress, List,
     transaction::{PayShares, PayeeShare},
 };
 use thiserror::Error;
@@ -42,14 +47,19 @@ async fn round(desk: &Desk, sender: &Sender, ledger: &LedgerClient) -> Result<()
     if let Some(ticket) = desk.till.note(|books| books.paid_out(expected))? {
         desk.till.durable(ticket).await?;
     }
-    if let Some(ticket) = desk.till.note(|books| books.pay_out(expected))? {
+    let due = due(ledger, &gateway).await?;
+    if let Some(ticket) = desk.till.note(|books| books.lower(&due))? {
+        desk.till.durable(ticket).await?;
+    }
+    if let Some(ticket) = desk.till.note(|books| books.pay_out(expected, &due))? {
         desk.till.durable(ticket).await?;
     }
     let under_way = desk.till.books().paying_out().cloned();
     let Some(paying) = under_way.filter(|paying| paying.number == expected) else { return Ok(()) };
     let payment = payment(&paying);
     let operator = ledger.node(&gateway).await?.operator;
-    let wanted = payment.shares.iter().map(|share| share.amount).fold(0, u128::saturating_add);
+    let amounts = payment.shares.iter().map(|share| share.due.saturating_add(share.unreceipted));
+    let wanted = amounts.fold(0, u128::saturating_add);
     let available = ledger.wallet(&format!("0x{}", hex(&operator))).await?.balance;
     if available < wanted {
         return Err(PayoutError::Short { operator, available, wanted });
@@ -58,14 +68,18 @@ async fn round(desk: &Desk, sender: &Sender, ledger: &LedgerClient) -> Result<()
     Ok(())
 }
 
+/// Whom the ledger says that we owe, the first ones of them: the others are paid by the next payment.
+async fn due(ledger: &LedgerClient, gateway: &Digest) -> Result<Vec<(Holder, u128)>, NetworkError> {
+    let page = ledger.shares(gateway, None).await?;
+    Ok(page.iter().map(|share| (share.payee, share.due())).collect())
+}
+
 /// As the ledger reads it: in order of the payees, each of them once.
 fn payment(paying: &PayingOut) -> PayShares {
-    let shares: BTreeMap<EvmAddress, u128> =
-        paying.shares.iter().map(|share| (EvmAddress(share.holder.0.into_array()), share.amount)).collect();
-    let shares = shares.into_iter().map(|(payee, amount)| PayeeShare { payee, amount }).collect();
-    let (number, unreceipted) = (paying.number, paying.unreceipted);
+    let share = |share: &PaidShare| PayeeShare { payee: share.holder, due: share.due, unreceipted: share.unreceipted };
     // As many as there were fit as well.
-    PayShares { number, unreceipted, shares: List::new(shares).unwrap_or_default() }
+    let shares = List::new(paying.shares.iter().map(share).collect()).unwrap_or_default();
+    PayShares { number: paying.number, shares }
 }
 
 fn hex(address: &EvmAddress) -> String {

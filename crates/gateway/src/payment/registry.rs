@@ -26,6 +26,7 @@ pub async fn keep(shared: Arc<Shared>, desk: Arc<Desk>) {
     let Some(ledger) = desk.ledger.clone() else { return };
     loop {
         desk.ask_rate().await;
+        desk.ask_parts().await;
         let view = shared.directory.view();
         for model in &view.models {
             let root = model.root;

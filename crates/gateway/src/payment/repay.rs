@@ -6,6 +6,7 @@ use payments::{
     B256,
     books::{Owed, Repaying},
     chain,
+    price::address,
 };
 use protocol::{Digest, Milliseconds};
 
@@ -22,7 +23,7 @@ impl Desk {
         let owing = self.till.books().owing();
         for owed in owing.into_iter().filter(|owed| owed.network == self.config.network.chain_id()) {
             if let Err(error) = self.send_back(&owed).await {
-                tracing::warn!(payer = %owed.payer.0, %error, now, "failed to pay back what a payer is owed; tried again");
+                tracing::warn!(payer = %address(&owed.payer), %error, now, "failed to pay back what a payer is owed; tried again");
                 return;
             }
         }
@@ -41,7 +42,7 @@ impl Desk {
 
     async fn send_back(&self, owed: &Owed) -> Result<(), ChainError> {
         let _sending = self.sending.lock().await;
-        let call = chain::send(owed.asset.0, owed.payer.0, owed.amount);
+        let call = chain::send(address(&owed.asset), address(&owed.payer), owed.amount);
         let signed = self.chain.prepare(&call, &self.key).await?;
         let raw = protocol::Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Answer("the journal"))?;
         let repaying = Repaying { owed: owed.clone(), transaction: Digest(signed.hash.0), raw };

@@ -1,7 +1,8 @@
 //! What becomes of our own receipts on the ledger, for as long as their charges can be refunded.
 //!
 //! A charge is free to be paid out when the window of its receipt has closed, and is taken back when the validators found the receipt
-//! false or not opened, or when the ledger would never take it. What the ledger has not decided is waited for, however long.
+//! false or not opened, or when the ledger would never take it. What the ledger has not decided is waited for, however long. No single
+//! validator is believed: what counts is what more than a third say alike.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,10 +49,10 @@ async fn round(shared: &Shared, desk: &Desk, challenged: &mut BTreeSet<Digest>) 
     let due: BTreeMap<Digest, Milliseconds> = desk.till.books().held_upto(upto_ms).take(RECEIPTS_A_ROUND).collect();
     let mut fates = BTreeMap::new();
     for receipt in decided_challenges(shared, desk, challenged).await? {
-        fates.insert(receipt, shared.ledger.receipt_anywhere(&receipt).await?.status);
+        fates.insert(receipt, shared.ledger.receipt_agreed(&receipt).await?.status);
     }
     find(shared, &due, &mut fates).await?;
-    let latest = shared.ledger.latest_epoch().await?.record;
+    let latest = shared.ledger.epoch_reached().await?.record;
     let fate = |status: &ReceiptStatus| fate(status, &latest);
     let (mut stand, mut fell) = (Vec::new(), Vec::new());
     for (receipt, status) in &fates {
@@ -100,8 +101,8 @@ async fn find(
             continue;
         }
         epochs = epochs.saturating_add(1);
-        let Some(view) = known(shared.ledger.receipt_anywhere(receipt).await)? else { continue };
-        for view in shared.ledger.epoch_receipts(view.status.epoch).await? {
+        let Some(view) = known(shared.ledger.receipt_agreed(receipt).await)? else { continue };
+        for view in shared.ledger.epoch_receipts_agreed(view.status.epoch).await? {
             if due.contains_key(&view.status.receipt) {
                 found.insert(view.status.receipt, view.status);
             }

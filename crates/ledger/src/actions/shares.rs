@@ -1,7 +1,7 @@
 //! Paying those who share in what receipts charged, and where they want it.
 
 use protocol::{
-    Amount, DuesRecord, EvmAddress, PublicKey, Role,
+    Amount, DuesRecord, EvmAddress, PublicKey, Role, ShareRecord,
     transaction::{NameHome, PayShares},
 };
 
@@ -21,21 +21,23 @@ pub(super) fn pay(present: &mut Present, sender: &PublicKey, payment: &PayShares
         return Err(Refusal::PaymentNotNext { found: payment.number, expected: dues.payments });
     }
     let sum = sum(payment)?;
-    let unreceipted = payment.unreceipted;
-    let receipted = sum.checked_sub(unreceipted).ok_or(Refusal::UnreceiptedAboveSum { unreceipted, sum })?;
-    let due = dues.due.saturating_sub(dues.paid);
-    if receipted > due {
-        return Err(Refusal::NotDue { found: receipted, due });
+    for share in payment.shares.iter() {
+        let due = present.state.shares.get(&(gateway, share.payee)).map_or(0, ShareRecord::due);
+        if share.due > due {
+            return Err(Refusal::NotDue { payee: share.payee, found: share.due, due });
+        }
     }
     let available = present.state.purse.balance(&operator);
     if available < sum {
         return Err(Refusal::InsufficientBalance { available, wanted: sum });
     }
+    let mut paid = dues.paid;
     for share in payment.shares.iter() {
-        present.state.pay_share(&operator, &share.payee, share.amount)?;
+        present.pay_share(&operator, &share.payee, share.due.saturating_add(share.unreceipted))?;
+        present.state.write_off(gateway, share.payee, share.due);
+        paid = paid.saturating_add(share.due);
     }
-    let (paid, payments) = (dues.paid.saturating_add(receipted), dues.payments.saturating_add(1));
-    present.state.dues.put(DuesRecord { paid, payments, ..dues });
+    present.state.dues.put(DuesRecord { paid, payments: dues.payments.saturating_add(1), ..dues });
     present.events.push(Event::SharesPaid { gateway, number: payment.number, sum });
     Ok(())
 }
@@ -47,10 +49,11 @@ fn sum(payment: &PayShares) -> Result<Amount, Refusal> {
     }
     let (mut sum, mut before) = (0_u128, None);
     for share in payment.shares.iter() {
-        if share.amount == 0 {
+        let amount = share.due.checked_add(share.unreceipted).ok_or(Refusal::DisorderedShares)?;
+        if amount == 0 {
             return Err(Refusal::ZeroAmount);
         }
-        let added = sum.checked_add(share.amount).filter(|_| before < Some(share.payee));
+        let added = sum.checked_add(amount).filter(|_| before < Some(share.payee));
         sum = added.ok_or(Refusal::DisorderedShares)?;
         before = Some(share.payee);
     }

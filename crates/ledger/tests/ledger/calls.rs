@@ -11,7 +11,7 @@ use protocol::{Action, Canonical as _, EvmAddress, List, Role, Text, transaction
 
 use crate::{
     wallets::{WALLET, Wanted, payment, wallet},
-    world::{ALICE, STAKE, VALIDATORS, WORKER, World, module_call, node, public},
+    world::{ALICE, STAKE, VALIDATORS, WORKER, World, asked, module_call, node, public},
 };
 
 fn id(seed: u8) -> alloy_primitives::B256 {
@@ -36,18 +36,7 @@ fn a_key_and_a_wallet_stake_behind_one_node_and_see_the_same() {
     assert_eq!(world.stake(WORKER), STAKE + 15 * OPG);
     // A wallet that asks reads both.
     let alice = Address::from(address_of(&public(ALICE)).0);
-    let asked = IStaking::positionCall { delegator: alice, node: id(WORKER) }.abi_encode();
-    let head = world.ledger.evm();
-    let chain = world.ledger.chain();
-    let snapshot = evm::Snapshot { chain: &chain, state: &head.world, header: head.header.inner() };
-    let request = alloy_rpc_types_eth::TransactionRequest {
-        to: Some(ADDRESS.into()),
-        input: alloy_rpc_types_eth::TransactionInput::new(asked.into()),
-        ..Default::default()
-    };
-    let bounds = evm::Bounds { gas: 30_000_000, wanted: &|| true };
-    let returned = evm::call(&snapshot, &request, &evm::Overrides::default(), &bounds).unwrap();
-    let position = IStaking::positionCall::abi_decode_returns(&returned.output).unwrap();
+    let position = asked(&world, ADDRESS, &IStaking::positionCall { delegator: alice, node: id(WORKER) });
     assert_eq!(position.coins, U256::from(10 * OPG));
 }
 

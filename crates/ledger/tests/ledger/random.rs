@@ -95,15 +95,19 @@ impl Story {
         self.answers.push(answer);
     }
 
-    /// Of what is due, a part or a little too much, to somebody, or nobody, or two.
+    /// Of what is due, a part or a little too much, to one payee or several.
     fn pay_shares(&mut self, which: u8, number: u16) {
         let dues = self.world.ledger.dues(&node(GATEWAY));
-        let (open, unreceipted) = (dues.due - dues.paid, u128::from(number % 3));
-        let payee = address_of(&public(SENDERS[usize::from(which) % SENDERS.len()]));
-        let amount = (open + unreceipted + 2).saturating_sub(u128::from(number % 5));
-        let shares = [(payee, amount), (EvmAddress([0; 20]), u128::from(number % 2))];
-        let shares = &shares[..1 + usize::from(number.is_multiple_of(7))];
-        self.send(GATEWAY, pay(dues.payments + u64::from(which / 250), unreceipted, shares));
+        let rows = self.world.ledger.shares(&node(GATEWAY), None, 3);
+        let shares = rows.iter().take(1 + usize::from(number % 3)).map(|row| {
+            let due = (row.due() + 2).saturating_sub(u128::from(number % 5));
+            (row.payee, due, u128::from(number % 2))
+        });
+        let mut shares: Vec<_> = shares.collect();
+        if number.is_multiple_of(7) {
+            shares.push((EvmAddress([0; 20]), 0, 1));
+        }
+        self.send(GATEWAY, pay(dues.payments + u64::from(which / 250), &shares));
     }
 
     /// The next transaction of a wallet: a payment to whoever, or a contract that destroys itself with what it was given.
@@ -265,6 +269,7 @@ fn begin() -> ledger::Genesis {
             (&parameters::VOTING_DELAY, 1),
             (&parameters::VOTING_PERIOD, 60),
             (&parameters::TIMELOCK, 1),
+            (&parameters::SHARE_EPOCHS, 6),
         ],
     )
 }
@@ -294,6 +299,9 @@ fn check_dues(story: &Story) {
     let dues = ledger.dues(&node(GATEWAY));
     assert_eq!(dues.due, charged.sum::<u128>(), "what is due is what stands");
     assert!(dues.paid <= dues.due, "more paid than was due");
+    let shares = ledger.shares(&node(GATEWAY), None, 1_000);
+    let owed: u128 = shares.iter().map(protocol::ShareRecord::due).sum();
+    assert_eq!(owed, dues.due - dues.paid, "what is due is somebody's, to the unit");
 }
 
 proptest! {

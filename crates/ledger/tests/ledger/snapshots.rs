@@ -115,7 +115,7 @@ fn a_damaged_snapshot_is_refused() {
 }
 
 fn sealed(content: &[u8]) -> Vec<u8> {
-    [content, &hash("og/ledger/snapshot/v7", &[content]).0].concat()
+    [content, &hash("og/ledger/snapshot/v8", &[content]).0].concat()
 }
 
 /// Everything but the newest record (which its certificate binds) and the receipts' signatures (which no root binds)

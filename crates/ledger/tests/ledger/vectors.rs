@@ -95,12 +95,13 @@ fn share(world: &mut World, questioned: &Answer) {
     // Its worker was slashed for others, so its charge waits for a verdict.
     world.send(AUDITOR, challenge(questioned, true)).unwrap();
     VALIDATORS[1..].iter().for_each(|validator| world.send(*validator, vote(questioned, false)).unwrap());
-    let due = world.ledger.dues(&node(GATEWAY)).due;
     let to = address_of(&operator(GATEWAY));
     world.send(ALICE, Action::Transfer(Transfer { to, amount: OPG })).unwrap();
-    world.send(BOB, name_home(Some(wallet(7)))).unwrap();
-    let shares = [(address_of(&public(BOB)), due - 2), (wallet(5), 2), (EvmAddress([0; 20]), 1)];
-    world.send(GATEWAY, pay(0, 1, &shares)).unwrap();
+    world.send(ALICE, name_home(Some(wallet(7)))).unwrap();
+    let mut shares: Vec<_> =
+        world.ledger.shares(&node(GATEWAY), None, 8).iter().map(|row| (row.payee, row.due(), 0)).collect();
+    shares.push((EvmAddress([0; 20]), 0, 1));
+    world.send(GATEWAY, pay(0, &shares)).unwrap();
     world.next_epoch();
 }
 

@@ -370,6 +370,20 @@ pub fn module_call(module: Address, value: u128, call: &impl SolCall) -> Action 
     Action::Call(Call { module, value, input })
 }
 
+/// What a wallet reads of a module.
+pub fn asked<C: SolCall>(world: &World, module: Address, call: &C) -> C::Return {
+    let (head, chain) = (world.ledger.evm(), world.ledger.chain());
+    let snapshot = evm::Snapshot { chain: &chain, state: &head.world, header: head.header.inner() };
+    let request = alloy_rpc_types_eth::TransactionRequest {
+        to: Some(module.into()),
+        input: alloy_rpc_types_eth::TransactionInput::new(call.abi_encode().into()),
+        ..Default::default()
+    };
+    let bounds = evm::Bounds { gas: 30_000_000, wanted: &|| true };
+    let returned = evm::call(&snapshot, &request, &evm::Overrides::default(), &bounds).unwrap();
+    C::abi_decode_returns(&returned.output).unwrap()
+}
+
 pub fn post<'a>(receipts: impl IntoIterator<Item = &'a SignedReceipt>) -> Action {
     Action::PostReceipts(PostReceipts { receipts: List::new(receipts.into_iter().cloned().collect()).unwrap() })
 }

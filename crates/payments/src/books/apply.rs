@@ -42,7 +42,10 @@ impl Books {
             }
             Entry::Matured(matured) => self.free_upto(matured),
             Entry::Freed(freed) => *self.free.entry(freed.holder).or_default() = freed.amount,
-            Entry::PayingOut(paying) => self.paying_out = Some(paying.clone()),
+            // One of nothing is none: its payees got all of it otherwise.
+            Entry::PayingOut(paying) => {
+                self.paying_out = Some(paying.clone()).filter(|paying| !paying.shares.is_empty())
+            }
             Entry::PaidOut(number) => self.take_off(*number),
             Entry::Depositing(depositing) => {
                 self.depositing.insert(depositing.deposit.id, depositing.clone());
@@ -57,7 +60,6 @@ impl Books {
             Entry::Published(published) => self.put_published(published),
             Entry::WrittenOff(written_off) => self.put_written_off(written_off),
             Entry::Lost(lost) => self.put_lost(lost),
-            Entry::Unreceipted(amount) => self.unreceipted = *amount,
             Entry::Revenue(revenue) => {
                 self.revenue.insert((revenue.model, revenue.day), (revenue.amount, revenue.calls));
             }
@@ -239,14 +241,14 @@ impl Books {
         }
     }
 
-    /// Gives the shares of an answer to their holders.
+    /// Gives the shares of an answer without a receipt to their holders; of one that stands the ledger says who is owed what.
     fn free_answer(&mut self, receipt: &Digest, call: u64) {
         let Some((charged, answer)) = self.take_held(&Refunded { call, receipt: *receipt, at_ms: 0 }) else { return };
-        if *receipt == Digest::ZERO {
-            self.unreceipted = self.unreceipted.saturating_add(answer.opg);
+        if *receipt != Digest::ZERO {
+            return;
         }
         for share in self.shares(&charged, &answer) {
-            let nobody = Holder(alloy_primitives::Address::ZERO);
+            let nobody = Holder([0; 20]);
             let holder = if share.part == Part::Burn { nobody } else { share.holder };
             let free = self.free.entry(holder).or_default();
             *free = free.saturating_add(share.amount);

@@ -171,7 +171,7 @@ protocol::record! {
 }
 
 protocol::record! {
-    /// What a holder may have paid out.
+    /// What a holder may have paid out of what had no receipt.
     Freed { holder: Holder, amount: u128, }
 }
 
@@ -179,10 +179,13 @@ protocol::record! {
     /// Shares that are being paid on the ledger: by the payment of this number and by no other.
     PayingOut {
         number: u64,
-        /// How much of it was charged for answers without receipts.
-        unreceipted: u128,
-        shares: List<Freed, HOLDERS_MAX>,
+        shares: List<PaidShare, HOLDERS_MAX>,
     }
+}
+
+protocol::record! {
+    /// What one holder is paid: of what the ledger says is due to it, and of what had no receipt.
+    PaidShare { holder: Holder, due: u128, unreceipted: u128, }
 }
 
 protocol::record! {
@@ -243,8 +246,6 @@ protocol::choice! {
         Deposited(Deposited) = 28, "deposited";
         /// Its chain refused it.
         Undeposited(Digest) = 29, "undeposited";
-        /// So much of what is free was charged without receipts; only where a journal is begun anew.
-        Unreceipted(u128) = 26, "unreceipted";
         /// A channel's money is about to be sent back to its payer: no call draws on it any more.
         Returning(Returning) = 30, "returning";
         /// Its chain has it, so that the channel's balance is without it.

@@ -19,8 +19,8 @@ pub use charge::ChargeError;
 pub use deposit::DepositStanding;
 pub use entry::{
     ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX, Lost,
-    MATURED_MAX, Matured, NameRecord, Owed, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying, Returning,
-    Revenue, Settled, Settling, Unsettled, WrittenOff,
+    MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying,
+    Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
 };
 pub use open::Wanted;
 pub use recover::RecoverError;

@@ -57,7 +57,6 @@ impl Books {
         entries.extend(self.names.values().cloned().map(Entry::Name));
         entries
             .extend(self.free.iter().map(|(holder, amount)| Entry::Freed(Freed { holder: *holder, amount: *amount })));
-        entries.push(Entry::Unreceipted(self.unreceipted));
         // The last payment that was made leaves its number, and nothing else.
         entries.extend(self.next_payment.checked_sub(1).map(Entry::PaidOut));
         entries.extend(self.paying_out.clone().map(Entry::PayingOut));

@@ -42,7 +42,7 @@ impl Books {
 
     /// Before a channel's voucher is shown to everybody. `None` where it was before.
     pub fn publish(&self, purse: &Digest, amount: u128) -> Option<Entry> {
-        (!self.is_published(purse, amount)).then(|| Entry::Published(Raise { purse: *purse, amount }))
+        (!self.is_published(purse, amount)).then_some(Entry::Published(Raise { purse: *purse, amount }))
     }
 
     /// True where the voucher over `amount` stands in a claim, so that whoever shows it need not be the channel's payer.

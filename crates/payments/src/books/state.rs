@@ -7,7 +7,7 @@ use protocol::{Digest, Milliseconds};
 
 use crate::{
     books::entry::{CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning},
-    price::{Holder, Lineage},
+    price::{Holder, Lineage, holder},
     scheme::{ChannelFacts, batch::Standing},
     wire::Network,
 };
@@ -30,10 +30,9 @@ pub struct Books {
     pub(super) held: BTreeMap<u64, Charged>,
     /// The call that a receipt is charged with, while it may be refunded.
     pub(super) by_receipt: BTreeMap<Digest, u64>,
-    /// What holders may have paid out, in OPG.
+    /// What holders may have paid out, in OPG, of charges for answers that broke off: no receipt on the ledger stands for it. What has
+    /// receipts is the ledger's to say.
     pub(super) free: BTreeMap<Holder, u128>,
-    /// How much of that was charged for answers that broke off: no receipt on the ledger stands for it.
-    pub(super) unreceipted: u128,
     /// The payment of shares that is under way.
     pub(super) paying_out: Option<PayingOut>,
     /// The next payment's number, as far as these books know.
@@ -117,7 +116,7 @@ impl Books {
 
     /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`.
     pub fn promised(&self, network: Network, asset: Address, payer: Address, asked_at_ms: Milliseconds) -> u128 {
-        let wallet = (network.chain_id(), Holder(asset), Holder(payer));
+        let wallet = (network.chain_id(), holder(asset), holder(payer));
         let purses = self.by_wallet.get(&wallet).into_iter().flatten().filter_map(|id| self.purses.get(id));
         let promised = purses.map(|purse| {
             let is_seen = purse.settled > 0 && purse.settled_at_ms < asked_at_ms;
@@ -144,13 +143,13 @@ impl Books {
         self.free.get(&holder).copied().unwrap_or_default()
     }
 
-    /// Everyone who may be paid out, in order.
+    /// Everyone who may be paid out of what had no receipt, in order.
     pub fn free(&self) -> impl Iterator<Item = (Holder, u128)> {
         self.free.iter().map(|(holder, amount)| (*holder, *amount))
     }
 
     pub fn owed(&self, network: Network, asset: Address, payer: Address) -> u128 {
-        self.owed.get(&(network.chain_id(), Holder(asset), Holder(payer))).copied().unwrap_or_default()
+        self.owed.get(&(network.chain_id(), holder(asset), holder(payer))).copied().unwrap_or_default()
     }
 
     /// OPG and calls of each model and day.

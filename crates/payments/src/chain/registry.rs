@@ -7,7 +7,7 @@ use protocol::{Digest, List};
 
 use crate::{
     chain::Ask,
-    price::{Earners, Holder, Parent, Payee, Price, Unit},
+    price::{Earners, Parent, Parts, Payee, Price, Unit, holder},
 };
 
 pub const MODELS: Address = address!("0000000000000000000000000000000000000a06");
@@ -15,6 +15,10 @@ pub const MODELS: Address = address!("0000000000000000000000000000000000000a06")
 pub const PARAMETERS: Address = address!("0000000000000000000000000000000000000a04");
 /// The parameter that says what one OPG is worth, in billionths of a billionth of a dollar.
 const RATE: &[u8] = b"rate.usd_per_opg";
+/// Those that say what of a charge goes to whom but the worker.
+const PARTS: [&[u8]; 4] = [b"share.publisher", b"share.auditors", b"share.protocol", b"share.burn"];
+/// The staking module: what is paid to it goes into the pool of rewards.
+pub const STAKING: Address = address!("0000000000000000000000000000000000000a01");
 
 /// A model as its publisher offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub fn ask(root: &Digest) -> Ask {
 /// Reads the answer; `None` where it is no model's.
 pub fn registered(root: &Digest, answer: &Bytes) -> Option<Registered> {
     let model = IModels::modelCall::abi_decode_returns(answer).ok()?;
-    let payee = |split: &IModels::Split| Payee { holder: Holder(split.payee), millionths: split.share };
+    let payee = |split: &IModels::Split| Payee { holder: holder(split.payee), millionths: split.share };
     let parent = |parent: &IModels::Parent| Parent { root: Digest(parent.root.0), millionths: parent.share };
     Some(Registered {
         price: Price {
@@ -48,18 +52,34 @@ pub fn registered(root: &Digest, answer: &Bytes) -> Option<Registered> {
         is_bare: model.bare,
         earners: Earners {
             root: *root,
-            publisher: Holder(model.publisher),
+            publisher: holder(model.publisher),
             payees: List::new(model.splits.iter().map(payee).collect()).ok()?,
             parents: List::new(model.parents.iter().map(parent).collect()).ok()?,
         },
     })
-    .filter(|registered| registered.earners.publisher.0 != Address::ZERO)
+    .filter(|registered| registered.earners.publisher != holder(Address::ZERO))
 }
 
 /// Asks for the rate between dollars and OPG.
 pub fn ask_rate() -> Ask {
+    ask_parameter(RATE)
+}
+
+/// Asks what of a charge goes to whom, in the order in which `parts` reads the answers.
+pub fn ask_parts() -> [Ask; 4] {
+    PARTS.map(ask_parameter)
+}
+
+/// Reads the answers; `None` where one is no share.
+pub fn parts(answers: &[Bytes; 4]) -> Option<Parts> {
+    let share = |answer| u32::try_from(IParameters::valueCall::abi_decode_returns(answer).ok()?).ok();
+    let [publisher, auditors, protocol, burn] = answers.each_ref().map(|answer| share(answer));
+    Some(Parts { publisher: publisher?, auditors: auditors?, protocol: protocol?, burn: burn? })
+}
+
+fn ask_parameter(named: &[u8]) -> Ask {
     let mut name = [0; 32];
-    name.iter_mut().zip(RATE).for_each(|(place, byte)| *place = *byte);
+    name.iter_mut().zip(named).for_each(|(place, byte)| *place = *byte);
     Ask { to: PARAMETERS, data: IParameters::valueCall { name: name.into() }.abi_encode().into() }
 }
 
@@ -82,6 +102,15 @@ mod tests {
         for none in [answer(U256::ZERO), answer(U256::from(u128::MAX) + U256::from(1)), Bytes::from_static(&[1])] {
             assert_eq!(rate(&none), None);
         }
+    }
+
+    #[test]
+    fn parts_of_a_charge_are_read_in_the_order_in_which_they_are_asked_for() {
+        let answer = |value: u64| Bytes::from(U256::from(value).to_be_bytes::<32>());
+        let told = parts(&[answer(200_000), answer(50_000), answer(20_000), answer(0)]);
+        assert_eq!(told, Some(Parts::DEFAULT));
+        assert_eq!(parts(&[answer(1), answer(1), answer(1 << 32), answer(1)]), None);
+        assert!(ask_parts().iter().zip(PARTS).all(|(ask, name)| ask.data.windows(name.len()).any(|part| part == name)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::{
     books::PurseRecord,
+    price,
     scheme::{
         Method, Scheme,
         batch::{Deposit, DepositMethod},
@@ -44,7 +45,7 @@ pub enum SettleError {
 
 /// Takes `amount` of a payment by `exact` or `upto`.
 pub fn payment(purse: &PurseRecord, amount: u128) -> Result<Call, SettleError> {
-    pay(purse.scheme, purse.method, purse.asset.0, &purse.proof, amount)
+    pay(purse.scheme, purse.method, price::address(&purse.asset), &purse.proof, amount)
 }
 
 /// The same of what a payer signed.

@@ -5,6 +5,7 @@ use alloy_primitives::{Address, B256};
 use crate::{
     books::PurseRecord,
     chain::settle::SettleError,
+    price,
     scheme::{Method, Question, Scheme},
     wire::{
         Network, PermitAuthorization, SIGNATURE_BYTES_MAX, TransferAuthorization,
@@ -40,9 +41,9 @@ impl Signature {
             Method::Transfer => TransferAuthorization::read(object.object("authorization")?)?.nonce,
             Method::Permit2 => B256::from(PermitAuthorization::read(object.object("permit2Authorization")?)?.nonce),
         };
-        let (asset, payer, method) = (purse.asset.0, purse.payer.0, purse.method);
+        let (asset, payer, method) = (price::address(&purse.asset), price::address(&purse.payer), purse.method);
         let question = Question { network, asset, payer, method, nonce, contract_signature: None };
-        Ok(Self { question, payee: purse.payee.0, amount: purse.spent, bytes })
+        Ok(Self { question, payee: price::address(&purse.payee), amount: purse.spent, bytes })
     }
 
     /// Topics of the transfer from payer to payee.

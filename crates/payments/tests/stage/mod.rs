@@ -121,7 +121,7 @@ pub fn authorise(payment: &PaymentPayload, offer: &Offer, facts: &WalletFacts) -
 }
 
 pub fn split() -> Split {
-    let holder = Address::with_last_byte;
+    let holder = |index| payments::price::holder(Address::with_last_byte(index));
     Split::new(vec![
         (Part::Worker, holder(1), 600_000),
         (Part::Publisher, holder(2), 300_000),

@@ -73,8 +73,8 @@ fn actions() -> Vec<(&'static str, Action)> {
     let rotate = RotateKey { node: digest("node"), key: public(11), possession: possession() };
     let update = UpdateNode { endpoint: text("http://127.0.0.1:7102"), models: list(vec![]) };
     let (receipt, opening) = (digest("receipt"), chat_opening());
-    let share = |byte, amount| PayeeShare { payee: EvmAddress([byte; 20]), amount };
-    let shares = vec![share(0, 1), share(2, 300)];
+    let share = |byte, due, unreceipted| PayeeShare { payee: EvmAddress([byte; 20]), due, unreceipted };
+    let shares = vec![share(0, 0, 1), share(2, 300, 0)];
     vec![
         ("transfer", Action::Transfer(Transfer { to: EvmAddress([2; 20]), amount: 1 })),
         ("register_node", Action::RegisterNode(register)),
@@ -98,7 +98,7 @@ fn actions() -> Vec<(&'static str, Action)> {
             Action::Call(Call { module: EvmAddress([1; 20]), value: 5, input: Bytes::new(vec![0xde, 0xad]).unwrap() }),
         ),
         ("show_double_vote", Action::ShowDoubleVote(ShowDoubleVote { evidence: Bytes::new(vec![7; 3]).unwrap() })),
-        ("pay_shares", Action::PayShares(PayShares { number: 3, unreceipted: 1, shares: list(shares) })),
+        ("pay_shares", Action::PayShares(PayShares { number: 3, shares: list(shares) })),
         ("name_home", Action::NameHome(NameHome { base: Some(EvmAddress([2; 20])) })),
         ("name_no_home", Action::NameHome(NameHome { base: None })),
         (

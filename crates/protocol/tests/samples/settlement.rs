@@ -3,7 +3,7 @@
 use crypto::threshold::GroupKey;
 use protocol::{
     BridgeRecord, Burn, Digest, DuesRecord, EvmAddress, KeyRotation, List, Payout, PayoutKind, SettlementRecord,
-    Version,
+    ShareRecord, Version,
     bundle::{StateProof, SumStep},
     settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
 };
@@ -21,6 +21,7 @@ pub fn kinds() -> Vec<Kind> {
         plain("burn", vec![("plain", burn())]),
         plain("bridge_record", vec![("plain", bridge())]),
         plain("dues_record", vec![("plain", dues())]),
+        plain("share_record", vec![("plain", share())]),
         plain("proven_settlement", vec![("plain", proven_settlement())]),
         plain("proven_rotation", vec![("plain", proven_rotation())]),
         plain("proven_payout", vec![("plain", proven_payout())]),
@@ -60,7 +61,11 @@ fn bridge() -> BridgeRecord {
 }
 
 fn dues() -> DuesRecord {
-    DuesRecord { gateway: digest("gateway"), due: 70, paid: 30, payments: 2 }
+    DuesRecord { gateway: digest("gateway"), due: 70, paid: 30, payments: 2, punished_until: 0 }
+}
+
+fn share() -> ShareRecord {
+    ShareRecord { gateway: digest("gateway"), payee: EvmAddress([0x44; 20]), old: 70, fresh: 30, since: 9 }
 }
 
 fn proof() -> StateProof {

@@ -21,6 +21,8 @@ const VERSION_BYTES_MAX: usize = 64;
 const LICENCE_BYTES_MAX: usize = 128;
 const SPLITS_MAX: usize = 8;
 const PARENTS_MAX: usize = 4;
+/// No list of a model's is longer than this.
+pub(super) const LIST_MAX: u64 = 8;
 /// With four parents each, an income is divided at no more than 85 models.
 const GENERATIONS_MAX: u8 = 4;
 /// Whether a root follows from a manifest: one hash.

@@ -8,7 +8,7 @@ use crate::modules::layout::{List, Reader, Text, Writer, behind};
 use crate::modules::{Frame, Stop};
 
 /// Places inside of a model's record.
-mod fields {
+pub(super) mod fields {
     pub const IDENTITY: u64 = 0;
     pub const TOKEN_PRICES: u64 = 1;
     pub const CALL_PRICE: u64 = 2;

@@ -37,6 +37,9 @@ pub static TABLE: &[&Parameter] = &[
     &WITHHOLDING_SHARE,
     &WITHHOLDING_REPORTER,
     &WITHHOLDING_JAIL,
+    &UNPAID_SHARES_SHARE,
+    &UNPAID_SHARES_REPORTER,
+    &UNPAID_SHARES_JAIL,
     &CHALLENGE_BOND,
     &CHALLENGES_OPEN,
     &CHALLENGE_ACCUSED,
@@ -55,6 +58,11 @@ pub static TABLE: &[&Parameter] = &[
     &MAJORITY,
     &UPGRADE_NOTICE,
     &RATE_USD_PER_OPG,
+    &SHARE_PUBLISHER,
+    &SHARE_AUDITORS,
+    &SHARE_PROTOCOL,
+    &SHARE_BURN,
+    &SHARE_EPOCHS,
 ];
 
 /// What a validator's operator must have staked itself.
@@ -134,6 +142,15 @@ pub static WITHHOLDING_REPORTER: Parameter =
     Parameter { name: "slash.withholding.reporter", default: 500_000, least: 0, most: 500_000 };
 /// Terms in jail for it.
 pub static WITHHOLDING_JAIL: Parameter = Parameter { name: "slash.withholding.jail", default: 4, least: 0, most: 64 };
+/// Share of the stake taken from a gateway that did not pay in time what its receipts charged, beside what its payees get of it.
+pub static UNPAID_SHARES_SHARE: Parameter =
+    Parameter { name: "slash.unpaid_shares.share", default: 50_000, least: 10_000, most: MILLION };
+/// Share of that for whoever showed it: nobody has to.
+pub static UNPAID_SHARES_REPORTER: Parameter =
+    Parameter { name: "slash.unpaid_shares.reporter", default: 0, least: 0, most: 0 };
+/// Terms in jail for it.
+pub static UNPAID_SHARES_JAIL: Parameter =
+    Parameter { name: "slash.unpaid_shares.jail", default: 4, least: 0, most: 64 };
 /// What an auditor puts up for a challenge.
 pub static CHALLENGE_BOND: Parameter =
     Parameter { name: "challenge.bond", default: 10 * OPG, least: 1, most: 10_000 * OPG };
@@ -182,3 +199,15 @@ pub static UPGRADE_NOTICE: Parameter =
 /// What one OPG is worth where somebody pays in dollars, in 10^-18 dollars; with it goes the time since when.
 pub static RATE_USD_PER_OPG: Parameter =
     Parameter { name: "rate.usd_per_opg", default: OPG / 10, least: OPG / 1_000_000, most: 1_000_000 * OPG };
+/// Share of every charge for its model's publisher, and for whoever the registry says earns with it. What these four leave is the
+/// worker's; their bounds leave it something.
+pub static SHARE_PUBLISHER: Parameter =
+    Parameter { name: "share.publisher", default: 200_000, least: 0, most: 500_000 };
+/// Share for the auditors that found the answer equal; for the pool of rewards where none did.
+pub static SHARE_AUDITORS: Parameter = Parameter { name: "share.auditors", default: 50_000, least: 0, most: 200_000 };
+/// The protocol's fee: it goes into the pool of rewards.
+pub static SHARE_PROTOCOL: Parameter = Parameter { name: "share.protocol", default: 20_000, least: 0, most: 100_000 };
+/// Share that is burned.
+pub static SHARE_BURN: Parameter = Parameter { name: "share.burn", default: 0, least: 0, most: 100_000 };
+/// Epochs after which what is due has to be paid: within once to twice as many, by when in a span it came up.
+pub static SHARE_EPOCHS: Parameter = Parameter { name: "share.epochs", default: 86_400, least: 4, most: 2_592_000 };

@@ -21,6 +21,8 @@ pub enum Offence {
     LazyAudit,
     /// Data or an opening that was not given in time.
     Withholding,
+    /// A gateway did not pay in time what its receipts charged.
+    UnpaidShares,
 }
 
 /// What one offence costs.
@@ -60,6 +62,7 @@ pub(super) static TABLE: &[Row] = &[
     row!(5, FalseAudit, "false audit", FALSE_AUDIT_SHARE, FALSE_AUDIT_REPORTER, FALSE_AUDIT_JAIL, false),
     row!(6, LazyAudit, "lazy audit", LAZY_AUDIT_SHARE, LAZY_AUDIT_REPORTER, LAZY_AUDIT_JAIL, false),
     row!(7, Withholding, "withholding", WITHHOLDING_SHARE, WITHHOLDING_REPORTER, WITHHOLDING_JAIL, false),
+    row!(8, UnpaidShares, "unpaid shares", UNPAID_SHARES_SHARE, UNPAID_SHARES_REPORTER, UNPAID_SHARES_JAIL, false),
 ];
 
 impl Offence {
@@ -82,9 +85,10 @@ mod tests {
             Offence::FalseAudit,
             Offence::LazyAudit,
             Offence::Withholding,
+            Offence::UnpaidShares,
         ];
         let rows: Vec<u8> = all.iter().filter_map(|offence| offence.row()).map(|row| row.number).collect();
-        assert_eq!(rows, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(rows, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(TABLE.len(), all.len());
     }
 }

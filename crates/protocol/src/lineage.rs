@@ -2,11 +2,17 @@
 //! registry's own (`specs/models.md`): contributors and parents get their shares rounded down, the publisher the rest, and what a parent
 //! gets is divided as its own income. Σ = income, to the unit.
 
-use alloy_primitives::U256;
-use protocol::{Canonical as _, Digest, List};
+use crypto::{Digest, hash};
 use thiserror::Error;
 
-use crate::price::{Holder, Part, Share, split::MILLION};
+use crate::{
+    Amount,
+    bounded::List,
+    canonical::Canonical as _,
+    nouns::record,
+    settlement::EvmAddress,
+    share::{MILLION, Part, Share, part_of},
+};
 
 /// Most models that an income is divided at: four parents each, four generations.
 pub const MODELS_MAX: usize = 85;
@@ -14,27 +20,27 @@ pub const PAYEES_MAX: usize = 8;
 pub const PARENTS_MAX: usize = 4;
 const GENERATIONS_MAX: usize = 4;
 
-protocol::record! {
+record! {
     /// A contributor's share in millionths.
-    Payee { holder: Holder, millionths: u32, }
+    Payee { holder: EvmAddress, millionths: u32, }
 }
 
-protocol::record! {
+record! {
     /// A parent's share in millionths.
     Parent { root: Digest, millionths: u32, }
 }
 
-protocol::record! {
+record! {
     /// Who earns with one model.
     Earners {
         root: Digest,
-        publisher: Holder,
+        publisher: EvmAddress,
         payees: List<Payee, PAYEES_MAX>,
         parents: List<Parent, PARENTS_MAX>,
     }
 }
 
-protocol::record! {
+record! {
     /// A model's earners, and those of the models that it was made from: the model itself first.
     Lineage { models: List<Earners, MODELS_MAX>, }
 }
@@ -81,11 +87,11 @@ impl Lineage {
 
     /// What a lineage is kept under: another one has another id.
     pub fn id(&self) -> Digest {
-        crypto::hash("og/lineage/v1", &[&self.encode()])
+        hash("og/lineage/v1", &[&self.encode()])
     }
 
     /// Divides the model's income.
-    pub fn divide(&self, income: u128) -> Vec<Share> {
+    pub fn divide(&self, income: Amount) -> Vec<Share> {
         let mut shares = Vec::new();
         if let Some(first) = self.models.first() {
             self.add(first, income, 1, &mut shares);
@@ -93,17 +99,17 @@ impl Lineage {
         shares
     }
 
-    fn add(&self, earners: &Earners, income: u128, generation: usize, shares: &mut Vec<Share>) {
+    fn add(&self, earners: &Earners, income: Amount, generation: usize, shares: &mut Vec<Share>) {
         let mut left = income;
         for Payee { holder, millionths } in earners.payees.iter() {
-            let amount = part(income, *millionths).min(left);
+            let amount = part_of(income, *millionths).min(left);
             left = left.saturating_sub(amount);
             shares.push(Share { part: Part::Data, holder: *holder, amount });
         }
         for Parent { root, millionths } in earners.parents.iter() {
             // What was checked has its parents; of what was not, the publisher keeps their shares.
             let Some(parent) = self.find(root).filter(|_| generation < GENERATIONS_MAX) else { continue };
-            let amount = part(income, *millionths).min(left);
+            let amount = part_of(income, *millionths).min(left);
             left = left.saturating_sub(amount);
             self.add(parent, amount, generation.saturating_add(1), shares);
         }
@@ -112,21 +118,14 @@ impl Lineage {
     }
 }
 
-/// Rounded down.
-fn part(income: u128, millionths: u32) -> u128 {
-    let part = U256::from(income).saturating_mul(U256::from(millionths)) / U256::from(MILLION);
-    u128::try_from(part).unwrap_or(income)
-}
-
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::Address;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn holder(index: u8) -> Holder {
-        Holder(Address::with_last_byte(index))
+    fn holder(index: u8) -> EvmAddress {
+        EvmAddress([index; 20])
     }
 
     fn earners(root: u8, payees: &[(u8, u32)], parents: &[(u8, u32)]) -> Earners {
@@ -149,7 +148,7 @@ mod tests {
         let base = earners(2, &[(102, 500_000)], &[]);
         let model = earners(1, &[(101, 100_000)], &[(2, 333_333)]);
         let shares = lineage(vec![model, base]).unwrap().divide(1_000);
-        let told: Vec<(Part, Holder, u128)> =
+        let told: Vec<(Part, EvmAddress, u128)> =
             shares.iter().map(|share| (share.part, share.holder, share.amount)).collect();
         let expected = [
             (Part::Data, holder(101), 100),
@@ -173,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_income_is_divided_to_the_last_unit(income: u128, payee in 0_u32..300_000, parent in 0_u32..700_000, own in 0_u32..=MILLION) {
+        fn an_income_is_divided_to_the_last_unit(income: Amount, payee in 0_u32..300_000, parent in 0_u32..700_000, own in 0_u32..=MILLION) {
             let models = vec![
                 earners(1, &[(101, payee)], &[(2, parent)]),
                 earners(2, &[(102, own)], &[]),
@@ -184,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn a_lineage_that_nobody_checked_divides_exactly_as_well(income: u128, shares in proptest::collection::vec(any::<u32>(), 4)) {
+        fn a_lineage_that_nobody_checked_divides_exactly_as_well(income: Amount, shares in proptest::collection::vec(any::<u32>(), 4)) {
             let circle = Lineage {
                 models: List::new(vec![
                     earners(1, &[(101, shares[0])], &[(2, shares[1])]),

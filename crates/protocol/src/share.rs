@@ -1,15 +1,22 @@
 //! Who is paid of a charge: exact to the unit, in a fixed order, the sum always the charge.
+//!
+//! The ledger divides by it what gateways owe, and gateways what they hold: both by these functions, so that both come to the same.
 
-use alloy_primitives::Address;
-use protocol::{Canonical, DecodeError, List, Reader, Value, ValueError};
 use thiserror::Error;
+
+use crate::{
+    Amount,
+    bounded::List,
+    nouns::{record, words},
+    settlement::EvmAddress,
+};
 
 /// What parts are counted in.
 pub const MILLION: u32 = 1_000_000;
 /// Most parts of one split.
 pub const PARTS_MAX: usize = 24;
 
-protocol::words! {
+words! {
     /// For what somebody is paid.
     Part {
         Worker = 1, "worker";
@@ -25,31 +32,9 @@ protocol::words! {
     }
 }
 
-/// Whom an amount belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Holder(pub Address);
-
-impl Canonical for Holder {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.as_slice());
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        reader.array::<20>().map(|bytes| Self(bytes.into()))
-    }
-    fn to_value(&self) -> Value {
-        Value::Text(format!("{:#x}", self.0))
-    }
-    fn from_value(value: &Value) -> Result<Self, ValueError> {
-        let expected = "an address: 0x and 40 lower-case digits";
-        let Value::Text(text) = value else { return Err(ValueError::new(value.kind(), expected)) };
-        let address = crate::wire::json::read_hex(text).map(|bytes| Self(bytes.into()));
-        address.filter(|holder| holder.to_value() == *value).ok_or_else(|| ValueError::new(value.kind(), expected))
-    }
-}
-
-protocol::record! {
+record! {
     /// One holder's part of one charge.
-    Share { part: Part, holder: Holder, amount: u128, }
+    Share { part: Part, holder: EvmAddress, amount: Amount, }
 }
 
 /// Why parts make no split.
@@ -63,18 +48,56 @@ pub enum SplitError {
     Empty,
 }
 
-protocol::record! {
+record! {
     /// One holder's part of every charge.
-    Portion { part: Part, holder: Holder, millionths: u32, }
+    Portion { part: Part, holder: EvmAddress, millionths: u32, }
 }
 
 /// Portions that sum to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split(List<Portion, PARTS_MAX>);
 
+/// What of a charge goes to whom but the worker, whose the rest is: the ledger's parameters `share.…`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    pub publisher: u32,
+    pub auditors: u32,
+    pub protocol: u32,
+    pub burn: u32,
+}
+
+/// The accounts of one charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holders {
+    pub worker: EvmAddress,
+    /// Where the registry says who earns with the model, this is divided further.
+    pub publisher: EvmAddress,
+    pub auditors: EvmAddress,
+    pub protocol: EvmAddress,
+}
+
+impl Parts {
+    /// As the ledger begins.
+    pub const DEFAULT: Self = Self { publisher: 200_000, auditors: 50_000, protocol: 20_000, burn: 0 };
+
+    /// The split of one charge. `None` where the parts are more than the whole.
+    pub fn split(&self, holders: &Holders) -> Option<Split> {
+        let others = [self.publisher, self.auditors, self.protocol, self.burn];
+        let worker = others.iter().try_fold(MILLION, |rest, part| rest.checked_sub(*part))?;
+        let parts = vec![
+            (Part::Worker, holders.worker, worker),
+            (Part::Publisher, holders.publisher, self.publisher),
+            (Part::Auditors, holders.auditors, self.auditors),
+            (Part::Protocol, holders.protocol, self.protocol),
+            (Part::Burn, EvmAddress([0; 20]), self.burn),
+        ];
+        Split::new(parts).ok()
+    }
+}
+
 impl Split {
-    pub fn new(parts: Vec<(Part, Address, u32)>) -> Result<Self, SplitError> {
-        let portion = |(part, holder, millionths)| Portion { part, holder: Holder(holder), millionths };
+    pub fn new(parts: Vec<(Part, EvmAddress, u32)>) -> Result<Self, SplitError> {
+        let portion = |(part, holder, millionths)| Portion { part, holder, millionths };
         let portions: Vec<Portion> = parts.into_iter().map(portion).collect();
         let count = portions.len();
         Self::of(List::new(portions).map_err(|_| SplitError::TooMany(count))?)
@@ -109,12 +132,12 @@ impl Split {
     }
 }
 
-/// `charge * millionths / 1,000,000`, rounded down, without overflow.
-fn part_of(charge: u128, millionths: u32) -> u128 {
-    let (whole, rest) = (charge / u128::from(MILLION), charge % u128::from(MILLION));
-    let millionths = u128::from(millionths);
-    // At most `charge`, as millionths never exceed a million.
-    whole.saturating_mul(millionths).saturating_add(rest.saturating_mul(millionths) / u128::from(MILLION))
+/// `charge * millionths / 1,000,000`, rounded down, without overflow; never more than `charge`.
+pub(crate) fn part_of(charge: Amount, millionths: u32) -> Amount {
+    let (million, millionths) = (Amount::from(MILLION), Amount::from(millionths.min(MILLION)));
+    let (whole, rest) = (charge.checked_div(million).unwrap_or(0), charge.checked_rem(million).unwrap_or(0));
+    let of_rest = rest.saturating_mul(millionths).checked_div(million).unwrap_or(0);
+    whole.saturating_mul(millionths).saturating_add(of_rest)
 }
 
 #[cfg(test)]
@@ -124,7 +147,7 @@ mod tests {
     use super::*;
 
     fn split(parts: &[u32]) -> Result<Split, SplitError> {
-        let holder = |index: usize| Address::with_last_byte(u8::try_from(index).unwrap_or(255));
+        let holder = |index: usize| EvmAddress([u8::try_from(index).unwrap_or(255); 20]);
         let parts = parts.iter().enumerate();
         Split::new(parts.map(|(index, millionths)| (Part::Lineage, holder(index), *millionths)).collect())
     }

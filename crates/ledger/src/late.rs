@@ -1,0 +1,69 @@
+//! Gateways that do not pay in time: what their payees are owed is taken from their stake, and they are punished for it.
+//!
+//! What came up in a span of `share.epochs` must be paid before the next span is over. Nobody has to show anything: the ledger knows what
+//! is due and what was paid.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::Address;
+use crypto::hash;
+use evm::modules::{parameters, staking::Owed};
+use protocol::{Amount, DuesRecord, NodeId, ShareRecord};
+
+use crate::{
+    event::{Event, Offence},
+    present::Present,
+    purse::LOCKED,
+    rules::proportion,
+    verdict::slash_for,
+};
+
+/// Payees whose span can end with one epoch; the others wait for the next.
+const TURNS_MAX: usize = 4_096;
+
+/// Ends the spans that are over.
+pub(crate) fn end_spans(present: &mut Present) {
+    let epoch = present.open.epoch;
+    let span = u64::try_from(present.state.parameter(&parameters::SHARE_EPOCHS)).unwrap_or(u64::MAX);
+    let over = present.state.turns.iter().take_while(|(since, ..)| since.saturating_add(span) <= epoch);
+    let keys: Vec<_> = over.take(TURNS_MAX).map(|(_, gateway, payee)| (*gateway, *payee)).collect();
+    let mut late: BTreeMap<NodeId, Vec<ShareRecord>> = BTreeMap::new();
+    for row in keys.iter().filter_map(|key| present.state.shares.get(key)).filter(|row| row.old > 0) {
+        late.entry(row.gateway).or_default().push(row.clone());
+    }
+    for (gateway, rows) in late {
+        collect(present, gateway, &rows, span);
+    }
+    for key in keys {
+        let Some(row) = present.state.shares.get(&key).cloned() else { continue };
+        // What its stake did not cover stays the older part.
+        let old = row.old.saturating_add(row.fresh);
+        present.state.put_share(ShareRecord { old, fresh: 0, since: epoch, ..row });
+    }
+}
+
+/// Takes what is late out of a gateway's stake and gives it to its payees, to each in proportion where it is not enough.
+fn collect(present: &mut Present, gateway: NodeId, rows: &[ShareRecord], span: u64) {
+    let epoch = present.open.epoch;
+    let late = rows.iter().fold(0, |sum: Amount, row| sum.saturating_add(row.old));
+    let dues = present.state.dues_of(&gateway);
+    let is_all = epoch < dues.punished_until;
+    let owed = Owed { to: Address::from(LOCKED.0), coins: late, is_all };
+    let shows = hash("og/evidence/unpaid-shares/v1", &[&gateway.0, &epoch.to_be_bytes()]);
+    let paid = slash_for(present, gateway, Offence::UnpaidShares, (shows, epoch), Some(owed));
+    let (mut sum, mut given, mut done) = (0_u128, 0_u128, 0_u128);
+    for row in rows {
+        sum = sum.saturating_add(row.old);
+        let upto = proportion(paid, sum, late);
+        let amount = upto.saturating_sub(given);
+        given = upto;
+        // It was taken for this, so it is there.
+        if amount > 0 && present.pay_share(&LOCKED, &row.payee, amount).is_ok() {
+            present.state.write_off(gateway, row.payee, amount);
+            done = done.saturating_add(amount);
+        }
+    }
+    let punished_until = if is_all { dues.punished_until } else { epoch.saturating_add(span) };
+    present.state.dues.put(DuesRecord { paid: dues.paid.saturating_add(done), punished_until, ..dues });
+    present.events.push(Event::SharesLate { gateway, late, paid: done });
+}

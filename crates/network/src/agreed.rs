@@ -1,0 +1,153 @@
+//! Questions that one validator is not believed about: answers that more than a third of all give alike.
+//!
+//! Of n = 3f + 1 validators at most f lie, so that of f + 1 that say the same one at least is honest. What moves on between two answers
+//! is asked for again; who needs a proof instead takes a bundle or a settlement.
+
+use std::time::Duration;
+
+use protocol::{
+    Digest, DuesRecord, EvmAddress, ShareRecord,
+    service::{CertifiedEpoch, ReceiptView},
+};
+
+use crate::{error::NetworkError, ledger_client::LedgerClient};
+
+/// Rounds of asking everybody, because honest ones may be a block apart.
+const ROUNDS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(150);
+
+impl LedgerClient {
+    /// Where a gateway stands with those whom it owes.
+    pub async fn dues(&self, gateway: &Digest) -> Result<DuesRecord, NetworkError> {
+        self.agreed(&format!("dues/{gateway}"), |url| async move { self.client.get(&url).await }).await
+    }
+
+    /// A page of those whom a gateway owes, behind `after`.
+    pub async fn shares(&self, gateway: &Digest, after: Option<EvmAddress>) -> Result<Vec<ShareRecord>, NetworkError> {
+        let after = after.map(|payee| format!("/after/0x{}", hex(&payee))).unwrap_or_default();
+        self.agreed(&format!("dues/{gateway}/shares{after}"), |url| async move { self.client.get_list(&url).await })
+            .await
+    }
+
+    /// A receipt and how it stands.
+    pub async fn receipt_agreed(&self, id: &Digest) -> Result<ReceiptView, NetworkError> {
+        self.agreed(&format!("receipts/{id}"), |url| async move { self.client.get(&url).await }).await
+    }
+
+    /// The receipts of an epoch and how they stand.
+    pub async fn epoch_receipts_agreed(&self, epoch: u64) -> Result<Vec<ReceiptView>, NetworkError> {
+        self.agreed(&format!("epochs/{epoch}/receipts"), |url| async move { self.client.get_list(&url).await }).await
+    }
+
+    /// The newest epoch that one honest validator at least has closed: f others may be ahead, or lie.
+    pub async fn epoch_reached(&self) -> Result<CertifiedEpoch, NetworkError> {
+        let (mut told, mut last) = (Vec::new(), None);
+        for url in self.validators.iter() {
+            match self.client.get::<CertifiedEpoch>(&format!("{url}/epochs/latest")).await {
+                Ok(epoch) => told.push(epoch),
+                Err(error) => last = Some(error),
+            }
+        }
+        told.sort_by_key(|epoch| std::cmp::Reverse(epoch.record.epoch));
+        let found = told.len();
+        let reached = told.into_iter().nth(self.faults());
+        reached.ok_or_else(|| last.unwrap_or_else(|| self.disagreement("epochs/latest", found)))
+    }
+
+    /// Validators that may lie.
+    fn faults(&self) -> usize {
+        self.validators.len().saturating_sub(1) / 3
+    }
+
+    fn disagreement(&self, path: &str, found: usize) -> NetworkError {
+        NetworkError::Disagreement { path: path.to_owned(), found, needed: self.faults().saturating_add(1) }
+    }
+
+    async fn agreed<T: PartialEq, F: Future<Output = Result<T, NetworkError>>>(
+        &self,
+        path: &str,
+        ask: impl Fn(String) -> F,
+    ) -> Result<T, NetworkError> {
+        let mut most = 0;
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let mut answers: Vec<(T, usize)> = Vec::new();
+            let (mut refused, mut last) = (0, None);
+            for url in self.validators.iter() {
+                match ask(format!("{url}/{path}")).await {
+                    Ok(answer) => match answers.iter_mut().find(|(known, _)| *known == answer) {
+                        Some((_, count)) => *count = count.saturating_add(1),
+                        None => answers.push((answer, 1)),
+                    },
+                    Err(error) => {
+                        refused += usize::from(matches!(error, NetworkError::Refused { status: 404, .. }));
+                        last = Some(error);
+                    }
+                }
+                most = answers.iter().map(|(_, count)| *count).max().unwrap_or(0);
+                if most > self.faults() {
+                    // The largest group is the one that is large enough.
+                    let agreed = answers.into_iter().find(|(_, count)| *count == most);
+                    return agreed.map(|(answer, _)| answer).ok_or_else(|| self.disagreement(path, most));
+                }
+            }
+            // More than may lie say that there is nothing, or nobody answers.
+            if let Some(error) = last.filter(|_| refused > self.faults() || answers.is_empty()) {
+                return Err(error);
+            }
+        }
+        Err(self.disagreement(path, most))
+    }
+}
+
+fn hex(address: &EvmAddress) -> String {
+    address.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, extract::Path, http::StatusCode, routing::get};
+
+    use super::*;
+    use crate::{Client, Limits, Noun, Server};
+
+    /// Validators of which each says another number of payments, or nothing.
+    async fn told(payments: &[Option<u64>]) -> (Vec<Server>, LedgerClient) {
+        let mut servers = Vec::new();
+        for payments in payments.iter().copied() {
+            let dues = move |Path(id): Path<String>| async move {
+                let gateway = Digest::from_hex(&id).ok_or(StatusCode::BAD_REQUEST)?;
+                let record =
+                    DuesRecord { gateway, due: 1, paid: 0, payments: payments.unwrap_or(0), punished_until: 0 };
+                payments.map(|_| Noun(record)).ok_or(StatusCode::NOT_FOUND)
+            };
+            let router = Router::new().route("/dues/{gateway}", get(dues));
+            let address = ([127, 0, 0, 1], 0).into();
+            servers.push(Server::start(address, router, Limits::default()).await.unwrap());
+        }
+        let urls: Vec<String> = servers.iter().map(Server::url).collect();
+        (servers, LedgerClient::new(Client::default(), &urls))
+    }
+
+    #[tokio::test]
+    async fn one_validator_of_four_is_not_believed_and_two_that_agree_are() {
+        let cases: [(&[Option<u64>], Option<u64>); 6] = [
+            (&[Some(9), Some(2), Some(2), Some(2)], Some(2)),
+            (&[Some(9), Some(9), Some(2), Some(2)], Some(9)),
+            (&[Some(1), Some(2), Some(3), Some(4)], None),
+            (&[Some(7)], Some(7)),
+            (&[None, None, Some(2), Some(3)], None),
+            (&[None, Some(2), Some(2), None], Some(2)),
+        ];
+        for (told_by, expected) in cases {
+            let (_servers, client) = told(told_by).await;
+            let agreed = client.dues(&Digest::ZERO).await;
+            assert_eq!(agreed.as_ref().map(|dues| dues.payments).ok(), expected, "{told_by:?}: {agreed:?}");
+        }
+        let (_servers, client) = told(&[Some(1), Some(2), Some(3), Some(4)]).await;
+        let error = client.dues(&Digest::ZERO).await.unwrap_err();
+        assert!(matches!(error, NetworkError::Disagreement { found: 1, needed: 2, .. }), "{error}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Lists that grow without end, a page at a time: in the order of their keys, each page behind the last key of the one before.
+//!
+//! A page that is shorter than a whole one is the last.
+
+use network::{
+    CHALLENGES_A_PAGE, MODELS_A_PAGE, Noun, Refusal as Answer, SHARES_A_PAGE,
+    axum::{
+        extract::{Path, State},
+        response::Response,
+    },
+    nouns,
+};
+use protocol::{DuesRecord, EvmAddress};
+
+use crate::desk::{Desk, Shared, address, digest};
+
+/// Open challenges, with what decides them: openings are large.
+pub(crate) async fn challenges(State(desk): Shared) -> Response {
+    nouns(&desk.node.ledger().challenges_after(None, CHALLENGES_A_PAGE))
+}
+
+pub(crate) async fn challenges_after(State(desk): Shared, Path(receipt): Path<String>) -> Result<Response, Answer> {
+    let after = digest(&receipt)?;
+    Ok(nouns(&desk.node.ledger().challenges_after(Some(after), CHALLENGES_A_PAGE)))
+}
+
+pub(crate) async fn models(State(desk): Shared) -> Response {
+    nouns(&desk.node.ledger().models_after(None, MODELS_A_PAGE))
+}
+
+pub(crate) async fn models_after(State(desk): Shared, Path(root): Path<String>) -> Result<Response, Answer> {
+    let after = digest(&root)?;
+    Ok(nouns(&desk.node.ledger().models_after(Some(after), MODELS_A_PAGE)))
+}
+
+/// What a gateway owes and has paid: nothing yet where it never charged.
+pub(crate) async fn dues(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<DuesRecord>, Answer> {
+    Ok(Noun(desk.node.ledger().dues(&digest(&id)?)))
+}
+
+/// Those whom it owes.
+pub(crate) async fn shares(State(desk): Shared, Path(id): Path<String>) -> Result<Response, Answer> {
+    shares_behind(&desk, &id, None)
+}
+
+pub(crate) async fn shares_after(
+    State(desk): Shared,
+    Path((id, payee)): Path<(String, String)>,
+) -> Result<Response, Answer> {
+    let payee = address(&payee)
+        .ok_or_else(|| Answer::bad_request("bad_address", "an address is 40 hexadecimal digits behind 0x"))?;
+    shares_behind(&desk, &id, Some(payee))
+}
+
+fn shares_behind(desk: &Desk, id: &str, after: Option<EvmAddress>) -> Result<Response, Answer> {
+    Ok(nouns(&desk.node.ledger().shares(&digest(id)?, after, SHARES_A_PAGE)))
+}
