@@ -65,11 +65,9 @@ impl State {
         self.put_share(ShareRecord { fresh: row.fresh.saturating_add(amount), ..row });
     }
 
-    /// Who earns with a model, if its publisher wrote that into the registry: a copier that was first there earns nothing by it.
-    fn lineage(&self, model: &Digest, publisher: &EvmAddress) -> Option<Lineage> {
-        let lineage = self.purse.read(|state| models::lineage(state, B256::from(model.0))).flatten()?;
-        let is_its = lineage.models.first().is_some_and(|earners| earners.publisher == *publisher);
-        is_its.then_some(lineage)
+    /// Who earns with a model, as its publisher wrote into the registry.
+    fn lineage(&self, model: &Digest) -> Option<Lineage> {
+        self.purse.read(|state| models::lineage(state, B256::from(model.0))).flatten()
     }
 }
 
@@ -139,8 +137,8 @@ impl Ripe {
     /// Alike to those that found the answer equal; where none looked, it goes into the pool that pays for looking.
     fn reward_auditors(&mut self, state: &State, status: &ReceiptStatus, amount: Amount) {
         let (low, high) = ((status.receipt, Digest::ZERO), (status.receipt, Digest([u8::MAX; 32])));
-        let operators = state.audits.range(low..=high).filter_map(|audit| state.nodes.get(&audit.auditor));
-        let mut accounts: Vec<_> = operators.map(|node| node.payout).collect();
+        let auditors = state.audits.range(low..=high).filter_map(|audit| state.nodes.get(&audit.auditor));
+        let mut accounts: Vec<_> = auditors.map(|node| node.payout).collect();
         if accounts.is_empty() {
             accounts.push(STAKING);
         }
@@ -155,13 +153,16 @@ impl Ripe {
     /// Owes all of it from this epoch on.
     pub fn owe(mut self, state: &mut State, epoch: u64) {
         for ((gateway, model), income) in std::mem::take(&mut self.incomes) {
-            let publisher = state.models.get(&model).map_or(STAKING, |model| model.publisher);
-            match state.lineage(&model, &publisher) {
+            match state.lineage(&model) {
                 Some(lineage) => {
                     let shares = lineage.divide(income);
                     shares.iter().for_each(|share| add(&mut self.shares, (gateway, share.holder), share.amount));
                 }
-                None => add(&mut self.shares, (gateway, publisher), income),
+                // It has no model of that root, or cannot be read.
+                None => {
+                    let publisher = state.models.get(&model).map_or(STAKING, |model| model.publisher);
+                    add(&mut self.shares, (gateway, publisher), income);
+                }
             }
         }
         for (gateway, charge) in self.due {

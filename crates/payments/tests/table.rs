@@ -20,7 +20,8 @@ fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_cell_of_the_table_is_a_test_or_a_reason() {
     let room = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut tests = BTreeSet::new();
-    for folder in ["src", "tests", "../storage/src", "../gateway/tests", "../ledger/tests", "../network/src"] {
+    let others = ["../storage/src", "../gateway/tests", "../ledger/tests", "../network/src", "../protocol/src"];
+    for folder in ["src", "tests"].into_iter().chain(others) {
         tests_in(&room.join(folder), &mut tests);
     }
     let table = fs::read_to_string(room.join("../../docs/payments-negative.md")).unwrap();

@@ -53,6 +53,7 @@ fn charged(world: &mut World, worker: u8, opg: u128) -> Answer {
     answer.signed = answer.changed(worker, |receipt| charging(receipt, opg));
     world.send(GATEWAY, post([&answer.signed])).unwrap();
     assert!(world.ledger.status(&answer.id()).is_some(), "the receipt was refused");
+    world.chains.insert(worker, (answer.signed.receipt.sequence + 1, answer.id()));
     answer
 }
 
@@ -175,7 +176,7 @@ fn publication(root: Digest, splits: Vec<IModels::Split>, parents: Vec<IModels::
 }
 
 #[test]
-fn what_a_publisher_wrote_into_the_registry_divides_its_part_and_what_a_copier_wrote_does_not() {
+fn what_a_publisher_wrote_into_the_registry_divides_its_part_and_a_copier_writes_nothing_there() {
     let mut world = funded();
     let parent = crypto::hash("og/test/parent", &[]);
     let publish = |root, splits, parents| {
@@ -199,7 +200,8 @@ fn what_a_publisher_wrote_into_the_registry_divides_its_part_and_what_a_copier_w
     assert_eq!(told.collect::<BTreeMap<_, _>>(), ours, "as the registry itself says");
 
     let mut world = funded();
-    world.send(BOB, publish(model(), vec![], vec![])).unwrap();
+    let refused = world.send(BOB, publish(model(), vec![], vec![])).unwrap_err();
+    assert!(matches!(&refused, Refusal::Module(words) if words.starts_with("RootPublished(")), "{refused}");
     charged(&mut world, WORKER, 1_000);
     world.epochs(WINDOW);
     assert_eq!((owed(&world).get(&address_of(&public(BOB))), owed(&world)[&publisher()]), (None, 200));

@@ -128,7 +128,7 @@ pub struct World {
     /// The newest block of the EVM.
     pub newest: Option<Arc<evm::Block>>,
     /// Each worker's newest receipt and next sequence number.
-    chains: BTreeMap<u8, (u64, Digest)>,
+    pub chains: BTreeMap<u8, (u64, Digest)>,
 }
 
 impl World {
