@@ -253,11 +253,27 @@ fn a_gateway_that_pays_within_its_span_and_the_next_loses_nothing() {
             world.send(GATEWAY, pay(number, &shares)).unwrap();
         }
     }
-    world.epochs(SPAN - 1);
-    assert_eq!(world.stake(GATEWAY), STAKE);
-    // Of the older part and the newer the older one is paid first.
-    let row = &world.ledger.shares(&node(GATEWAY), None, 1)[0];
-    assert_eq!((row.old, row.fresh > 0), (0, true));
+    world.epochs(SPAN);
+    let owed: Vec<_> = world.ledger.shares(&node(GATEWAY), None, 8).iter().map(|row| row.old).collect();
+    assert_eq!((world.stake(GATEWAY), owed), (STAKE, vec![0; 3]), "what is owed now came up in this span");
+}
+
+#[test]
+fn a_payment_counts_for_the_older_part_first() {
+    let mut world = hurried();
+    charged(&mut world, WORKER, 100);
+    world.epochs(SPAN);
+    charged(&mut world, WORKER, 200);
+    world.epochs(WINDOW);
+    let parts = |world: &World| {
+        let rows = world.ledger.shares(&node(GATEWAY), None, 8);
+        rows.iter().find(|row| row.payee == publisher()).map(|row| (row.old, row.fresh))
+    };
+    assert_eq!(parts(&world), Some((20, 40)));
+    world.send(GATEWAY, pay(0, &[(publisher(), 15, 0)])).unwrap();
+    assert_eq!(parts(&world), Some((5, 40)));
+    world.send(GATEWAY, pay(1, &[(publisher(), 25, 0)])).unwrap();
+    assert_eq!(parts(&world), Some((0, 20)));
 }
 
 #[test]
