@@ -59,9 +59,9 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
     let _pending = Pending(&desk.counts.pending);
     let (id, epoch) = (view.receipt.receipt.id(), view.status.epoch);
     let is_open = || desk.epoch() < last;
-    let action = loop {
+    let finding = loop {
         match decide(&desk, &view).await {
-            Ok(action) => break action,
+            Ok(finding) => break finding,
             Err(setback) if is_open() => {
                 desk.counts.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(receipt = %id, %setback, "cannot audit, trying again");
@@ -74,14 +74,61 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
             }
         }
     };
-    if tell(&desk, &view, &action, is_open).await {
-        if let Err(error) = desk.marks.set(epoch, &id).await {
-            // After a restart it is audited again, which does no harm.
-            tracing::warn!(%error, "failed to note a settled audit");
+    let action = finding.action(id);
+    // Of what is challenged already nothing counts but that it is false, with its opening: a true receipt in question is left to
+    // whoever gains by its end, as clearing it would cost us a share of the bond, paid to the worker that was slashed.
+    let is_settled = match view.status.standing {
+        Standing::Challenged => true,
+        Standing::Anchored | Standing::Audited | Standing::Upheld | Standing::Refuted | Standing::Withheld => {
+            tell(&desk, &view, &action, is_open).await
         }
-    } else {
+    };
+    if !is_settled {
         desk.counts.missed.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(receipt = %id, what = action.word(), "the ledger did not take it before its window closed");
+        return tracing::warn!(receipt = %id, what = action.word(), "the ledger did not take it before its window closed");
+    }
+    if let Finding::False(opening) = &finding
+        && !keep(&desk, id, opening).await
+    {
+        return;
+    }
+    if let Err(error) = desk.marks.set(epoch, &id).await {
+        // After a restart it is audited again, which does no harm.
+        tracing::warn!(%error, "failed to note a settled audit");
+    }
+}
+
+/// What an audit came to.
+enum Finding {
+    True,
+    False(Box<Opening>),
+    /// The worker does not open it.
+    Unopened,
+}
+
+impl Finding {
+    fn action(&self, receipt: Digest) -> Action {
+        match self {
+            Self::True => Action::ReportAudit(ReportAudit { receipt }),
+            Self::False(opening) => Action::Challenge(Challenge { receipt, opening: Some(Opening::clone(opening)) }),
+            Self::Unopened => Action::Challenge(Challenge { receipt, opening: None }),
+        }
+    }
+}
+
+/// Keeps a lie until it is decided, whoever challenged it; false if that was not possible.
+async fn keep(desk: &Desk, receipt: Digest, opening: &Opening) -> bool {
+    match desk.lies.keep(receipt, opening).await {
+        Ok(true) => true,
+        Ok(false) => {
+            desk.counts.missed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%receipt, "too many lies wait for their decisions: this one is not pursued");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%receipt, %error, "failed to keep a lie: not pursued, should its challenge lapse");
+            false
+        }
     }
 }
 
@@ -95,7 +142,7 @@ impl Drop for Pending<'_> {
 }
 
 /// What is to be said about the receipt.
-async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Action, Setback> {
+async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Finding, Setback> {
     let receipt = &view.receipt.receipt;
     let id = receipt.id();
     if receipt.spec_version > engine::SPEC_VERSION {
@@ -103,17 +150,17 @@ async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Action, Setback> {
     }
     let Some(opening) = opening(desk, view).await? else {
         desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
-        return Ok(withheld(id));
+        return Ok(Finding::Unopened);
     };
     Ok(match desk.judges.judge(receipt, &opening).await? {
         Opinion::Equal => {
             desk.counts.equal.fetch_add(1, Ordering::Relaxed);
-            Action::ReportAudit(ReportAudit { receipt: id })
+            Finding::True
         }
         Opinion::False => {
             desk.counts.challenged.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(receipt = %id, "false receipt");
-            Action::Challenge(Challenge { receipt: id, opening: Some(opening) })
+            Finding::False(Box::new(opening))
         }
         // The ledger takes such receipts of float models alone, and those were left out before.
         Opinion::NotDecidable => return Err(Setback::NotAuditable),
@@ -121,13 +168,9 @@ async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Action, Setback> {
         Opinion::OtherOpening(field) => {
             desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(receipt = %id, field, "the worker sent another opening");
-            withheld(id)
+            Finding::Unopened
         }
     })
-}
-
-fn withheld(receipt: Digest) -> Action {
-    Action::Challenge(Challenge { receipt, opening: None })
 }
 
 /// The opening, if the worker gives one within its tries; a wrong one and one that no block has room for are none.

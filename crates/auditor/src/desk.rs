@@ -14,7 +14,7 @@ use network::{Client, LedgerClient, NetworkError, Sender};
 use protocol::{NodeId, NodeRecord, Role, Standing, service::ReceiptView};
 use tokio::sync::Semaphore;
 
-use crate::{judges::Judges, marks::Marks, sample::is_sampled};
+use crate::{judges::Judges, lies::Lies, marks::Marks, sample::is_sampled};
 
 /// Openings asked of one worker at the same time: one that keeps us waiting must not keep us from the others.
 const ASKING: usize = 4;
@@ -49,18 +49,19 @@ pub(crate) struct Desk {
     pub sender: Sender,
     pub judges: Judges,
     pub marks: Marks,
+    pub lies: Lies,
     pub counts: Counts,
     pub workers: Workers,
 }
 
 impl Desk {
     /// True where this auditor is to look at the receipt: what another auditor found says nothing, as it may be the
-    /// worker's friend.
+    /// worker's friend, and its challenge may lapse; what is in question is decided by who has the opening.
     pub fn wants(&self, view: &ReceiptView) -> bool {
         let id = view.receipt.receipt.id();
         let is_open = match view.status.standing {
-            Standing::Anchored | Standing::Audited => true,
-            Standing::Challenged | Standing::Upheld | Standing::Refuted | Standing::Withheld => false,
+            Standing::Anchored | Standing::Audited | Standing::Challenged => true,
+            Standing::Upheld | Standing::Refuted | Standing::Withheld => false,
         };
         let is_settled = || {
             self.marks.contains(view.status.epoch, &id).unwrap_or_else(|error| {

@@ -10,7 +10,9 @@ mod desk;
 mod follow;
 mod judge;
 mod judges;
+mod lies;
 mod marks;
+mod pursue;
 mod sample;
 mod service;
 

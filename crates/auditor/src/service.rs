@@ -1,4 +1,4 @@
-//! The auditor as a node: its key, its sample, its status; following and auditing run beside.
+//! The auditor as a node: its key, its sample, its status; following, auditing and the pursuit of lies run beside.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,9 @@ use crate::{
     desk::{Counts, Desk, Workers},
     follow::follow,
     judges::{Bounds, Judges, Program},
+    lies::Lies,
     marks::Marks,
+    pursue::pursue,
 };
 
 /// How long any other node may take for an answer.
@@ -78,13 +80,15 @@ impl Auditor {
             client,
             ledger,
             marks: Marks::open(&config.directory.join("auditor.redb"))?,
+            lies: Lies::open(&config.directory.join("lies.redb"))?,
             counts: Counts::default(),
             workers: Workers::default(),
         });
         let router = Router::new().route("/status", get(status)).with_state(Arc::clone(&desk));
         let server = Server::start(config.listen, router, Limits::default()).await?;
         let mut following = JoinSet::new();
-        following.spawn(follow(desk));
+        following.spawn(follow(Arc::clone(&desk)));
+        following.spawn(pursue(desk));
         Ok(Self { server, following })
     }
 
@@ -111,6 +115,7 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "withheld": read(&desk.counts.withheld),
         "failed": read(&desk.counts.failed),
         "missed": read(&desk.counts.missed),
+        "lies": desk.lies.len(),
         "not_auditable": read(&desk.counts.not_auditable),
         "pending": read(&desk.counts.pending),
     }))

@@ -21,12 +21,7 @@ fn challenge(receipt: Digest, opening: Option<&Opening>) -> Action {
 }
 
 fn lie() -> Draft {
-    let truth = Draft::risk();
-    let mut tensors = truth.tensors();
-    let mut data = tensors[0].data.to_vec();
-    data[0] ^= 1;
-    tensors[0].data = protocol::Bytes::new(data).unwrap();
-    truth.computing(tensors)
+    Draft::risk().lying()
 }
 
 #[tokio::test]
@@ -113,6 +108,9 @@ async fn what_others_say_settles_nothing_and_what_validators_judge_is_left_to_th
     for standing in [Standing::Challenged, Standing::Upheld, Standing::Refuted, Standing::Withheld] {
         let id = stage.anchor(&lie());
         stand(&id, standing);
+        if standing == Standing::Challenged {
+            stage.validator.change(|ledger| ledger.open.insert(id, stage::key(9).public_key()));
+        }
     }
     stage.validator.change(|ledger| ledger.is_away = false);
     stage.settled(1).await;

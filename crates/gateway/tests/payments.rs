@@ -401,6 +401,38 @@ async fn a_refuted_answer_is_paid_back_on_the_payers_chain() {
 }
 
 #[tokio::test]
+async fn what_a_receipt_in_question_charged_is_kept_apart_until_it_is_decided_after_its_window() {
+    let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
+    let validator = &stage.validator;
+    validator.change(|ledger| ledger.later = 0);
+    let answer = stage.ask(&stage.exact(1).await, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let charged: u128 = answer.json()["og"]["payment"]["charged"].as_str().unwrap().parse().unwrap();
+    until("anchored", || validator.anchored() == 1).await;
+    let stand = |standing| {
+        validator.change(|ledger| ledger.receipts.values_mut().for_each(|view| view.status.standing = standing));
+    };
+    stand(protocol::Standing::Challenged);
+    validator.change(|ledger| ledger.later = 40);
+    let transfer = format!("a9059cbb{:0>64}{charged:064x}", payments::hex::encode(payer().key().address()));
+    let is_paid_back = || stage.chain.sent.lock().unwrap().iter().any(|raw| raw.contains(&transfer));
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert!(!is_paid_back(), "nobody has decided");
+    // Somebody has the validators decide it.
+    validator.change(|ledger| {
+        let receipt = ledger.receipts.values().next().unwrap().receipt.clone();
+        let challenger = receipt.receipt.worker_key;
+        ledger.challenges =
+            vec![protocol::service::ChallengeView { receipt, challenger, opened_epoch: 46, opening: None }];
+    });
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert!(!is_paid_back(), "still nobody has");
+    stand(protocol::Standing::Refuted);
+    validator.change(|ledger| ledger.challenges.clear());
+    until("paid back", is_paid_back).await;
+}
+
+#[tokio::test]
 async fn where_a_ledger_is_named_its_parameter_says_what_an_opg_is_worth() {
     let amount = async |has_ledger| -> u128 {
         let stage = paid_beside(has_ledger).await;

@@ -156,6 +156,16 @@ impl Draft {
         }
     }
 
+    /// The same with another first byte than the true answer's.
+    #[must_use]
+    pub fn lying(self) -> Self {
+        let mut tensors = self.tensors();
+        let mut data = tensors[0].data.to_vec();
+        data[0] ^= 1;
+        tensors[0].data = Bytes::new(data).unwrap();
+        self.computing(tensors)
+    }
+
     #[must_use]
     pub fn saying(mut self, tokens: Vec<u32>) -> Self {
         self.opening.output = Output::Tokens(List::new(tokens).unwrap());

@@ -18,8 +18,9 @@ use network::{
     nouns,
 };
 use protocol::{
-    Action, Digest, EpochRecord, NodeRecord, ReceiptStatus, SignedReceipt, SignedTransaction, Standing, Version,
-    service::{CertifiedEpoch, ReceiptView},
+    Action, Digest, EpochRecord, NodeRecord, PublicKey, ReceiptStatus, SignedReceipt, SignedTransaction, Standing,
+    Version,
+    service::{CertifiedEpoch, ChallengeView, ReceiptView},
 };
 use serde_json::{Value, json};
 
@@ -32,6 +33,8 @@ pub struct Ledger {
     pub epoch: u64,
     pub window: u32,
     pub actions: Vec<Action>,
+    /// Open challenges, and who opened them.
+    pub open: BTreeMap<Digest, PublicKey>,
     /// Transactions to take and lose.
     pub loses: usize,
     /// An epoch whose receipts nobody can read.
@@ -54,6 +57,7 @@ impl Validator {
             .route("/nodes", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().nodes) }))
             .route("/accounts/{key}", get(account))
             .route("/transactions", post(take))
+            .route("/challenges", get(challenges))
             .route("/receipts/{id}", get(receipt))
             .route("/epochs/latest", get(latest))
             .route("/epochs/{epoch}/receipts", get(receipts))
@@ -85,6 +89,14 @@ impl Validator {
         })
     }
 
+    /// As if the challenge of the receipt, if there is one, had ended like this.
+    pub fn end(&self, receipt: &Digest, standing: Standing) {
+        self.change(|ledger| {
+            ledger.open.remove(receipt);
+            ledger.receipts.get_mut(receipt).unwrap().status.standing = standing;
+        });
+    }
+
     pub fn actions(&self) -> Vec<Action> {
         self.change(|ledger| ledger.actions.clone())
     }
@@ -107,7 +119,7 @@ async fn account(State(ledger): State<Shared>) -> Json<Value> {
 
 async fn take(State(ledger): State<Shared>, Noun(signed): Noun<SignedTransaction>) -> (StatusCode, Json<Value>) {
     assert!(signed.signature_holds() && signed.transaction.chain_id == CHAIN);
-    let (id, action) = (signed.transaction.id(), signed.transaction.action);
+    let (id, sender, action) = (signed.transaction.id(), signed.transaction.sender, signed.transaction.action);
     let mut ledger = ledger.lock().unwrap();
     ledger.actions.push(action.clone());
     if ledger.loses > 0 {
@@ -116,13 +128,27 @@ async fn take(State(ledger): State<Shared>, Noun(signed): Noun<SignedTransaction
     }
     let (receipt, standing, audits) = match action {
         Action::ReportAudit(report) => (report.receipt, Standing::Audited, 1),
-        Action::Challenge(challenge) => (challenge.receipt, Standing::Challenged, 0),
+        Action::Challenge(challenge) => {
+            ledger.open.insert(challenge.receipt, sender);
+            (challenge.receipt, Standing::Challenged, 0)
+        }
         other => panic!("{other:?}"),
     };
     let view = ledger.receipts.get_mut(&receipt).unwrap();
     view.status.standing = standing;
     view.status.audits += audits;
     (StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() })))
+}
+
+async fn challenges(State(ledger): State<Shared>) -> Response {
+    let ledger = ledger.lock().unwrap();
+    let view = |(id, challenger): (&Digest, &PublicKey)| ChallengeView {
+        receipt: ledger.receipts[id].receipt.clone(),
+        challenger: *challenger,
+        opened_epoch: ledger.epoch,
+        opening: None,
+    };
+    nouns(&ledger.open.iter().map(view).collect::<Vec<_>>())
 }
 
 async fn receipt(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Refusal> {

@@ -23,6 +23,10 @@ const RECEIPTS_A_ROUND: usize = 4_096;
 /// The ledger takes no receipt that is older; ours wait in the outbox until then.
 const ANCHORED_WITHIN_MS: Milliseconds = 15 * 60 * 1_000;
 
+/// A receipt that the validators have not decided is looked at again after this time; a challenge of it that ends is seen at once. One
+/// in question may stay so for good, and what has gone before must not keep us from the others.
+const LOOK_AGAIN_MS: Milliseconds = 5 * 60 * 1_000;
+
 /// What a charge comes to by its receipt's standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -31,28 +35,57 @@ enum Fate {
     Fell,
 }
 
+/// What one round leaves to the next.
+#[derive(Default)]
+struct Seen {
+    /// Our receipts whose challenges are open.
+    challenged: BTreeSet<Digest>,
+    /// Receipts that were challenged after their time, and until when they are left alone.
+    undecided: BTreeMap<Digest, Milliseconds>,
+}
+
+impl Seen {
+    /// What is to be looked for of all that is due.
+    fn first(
+        &mut self,
+        held: impl Iterator<Item = (Digest, Milliseconds)>,
+        now: Milliseconds,
+    ) -> BTreeMap<Digest, Milliseconds> {
+        self.undecided.retain(|_, until| *until > now);
+        held.filter(|(receipt, _)| !self.undecided.contains_key(receipt)).take(RECEIPTS_A_ROUND).collect()
+    }
+
+    fn note(&mut self, status: &ReceiptStatus, now: Milliseconds) {
+        if status.standing == Standing::Challenged {
+            self.undecided.insert(status.receipt, now.saturating_add(LOOK_AGAIN_MS));
+        }
+    }
+}
+
 /// Works for ever.
 pub async fn follow(shared: Arc<Shared>, desk: Arc<Desk>) {
-    let mut challenged = BTreeSet::new();
+    let mut seen = Seen::default();
     loop {
         tokio::time::sleep(PAUSE).await;
-        if let Err(error) = round(&shared, &desk, &mut challenged).await {
+        if let Err(error) = round(&shared, &desk, &mut seen).await {
             tracing::debug!(%error, "failed to follow the standing of receipts");
         }
     }
 }
 
-async fn round(shared: &Shared, desk: &Desk, challenged: &mut BTreeSet<Digest>) -> Result<(), NetworkError> {
+async fn round(shared: &Shared, desk: &Desk, seen: &mut Seen) -> Result<(), NetworkError> {
     let now = now_ms();
     let window_ms = Milliseconds::try_from(desk.config.window.as_millis()).unwrap_or(Milliseconds::MAX);
     let upto_ms = now.saturating_sub(window_ms);
-    let due: BTreeMap<Digest, Milliseconds> = desk.till.books().held_upto(upto_ms).take(RECEIPTS_A_ROUND).collect();
+    let due = seen.first(desk.till.books().held_upto(upto_ms), now);
+    // Before the statuses: a slash as an epoch ends may bring into question what stood before.
+    let latest = shared.ledger.epoch_reached().await?.record;
     let mut fates = BTreeMap::new();
-    for receipt in decided_challenges(shared, desk, challenged).await? {
+    for receipt in decided_challenges(shared, desk, &mut seen.challenged).await? {
         fates.insert(receipt, shared.ledger.receipt_agreed(&receipt).await?.status);
     }
     find(shared, &due, &mut fates).await?;
-    let latest = shared.ledger.epoch_reached().await?.record;
+    due.keys().filter_map(|receipt| fates.get(receipt)).for_each(|status| seen.note(status, now));
     let fate = |status: &ReceiptStatus| fate(status, &latest);
     let (mut stand, mut fell) = (Vec::new(), Vec::new());
     for (receipt, status) in &fates {
@@ -133,6 +166,25 @@ fn fate(status: &ReceiptStatus, latest: &EpochRecord) -> Fate {
 mod tests {
     use super::*;
     use crate::window::latest;
+
+    #[test]
+    fn what_stays_in_question_keeps_nothing_else_from_being_looked_at() {
+        let id = |i: u32| crypto::hash("og/test", &[&i.to_be_bytes()]);
+        let held = || (0..10_000).map(|i| (id(i), 1));
+        let status = |i, standing| {
+            let (receipt, worker, gateway) = (id(i), Digest::ZERO, Digest::ZERO);
+            ReceiptStatus { receipt, worker, gateway, epoch: 10, index: 0, standing, audits: 0, slashed: 0 }
+        };
+        let mut seen = Seen::default();
+        let first = seen.first(held(), 7);
+        assert!(first.len() == RECEIPTS_A_ROUND && first.contains_key(&id(0)) && !first.contains_key(&id(9_999)));
+        (0..9_998).for_each(|i| seen.note(&status(i, Standing::Challenged), 7));
+        seen.note(&status(9_998, Standing::Anchored), 7);
+        let next = seen.first(held(), 6 + LOOK_AGAIN_MS);
+        assert_eq!(next.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from([id(9_998), id(9_999)]));
+        assert_eq!(seen.first(held(), 7 + LOOK_AGAIN_MS), first, "and it is looked at again");
+        assert!(seen.undecided.is_empty());
+    }
 
     #[test]
     fn a_charge_stands_once_the_window_has_closed_and_falls_whenever_its_receipt_does() {

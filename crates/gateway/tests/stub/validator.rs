@@ -36,6 +36,8 @@ pub struct Ledger {
     pub nodes: Vec<NodeRecord>,
     pub keys: BTreeMap<PublicKey, KeyRecord>,
     pub receipts: BTreeMap<Digest, ReceiptView>,
+    /// Open challenges.
+    pub challenges: Vec<protocol::service::ChallengeView>,
     pub nonces: BTreeMap<PublicKey, u64>,
     /// What waits for a transaction before it.
     pub pool: BTreeMap<(PublicKey, u64), Action>,
@@ -81,7 +83,7 @@ impl Validator {
             .route("/receipts", post(anchored))
             .route("/receipts/{id}", get(receipt))
             .route("/receipts/{id}/bundle", get(bundle))
-            .route("/challenges", get(|| async { nouns::<protocol::service::ChallengeView>(&[]) }))
+            .route("/challenges", get(|State(l): State<Shared>| async move { nouns(&l.lock().unwrap().challenges) }))
             .route("/epochs/{epoch}/receipts", get(receipts_of))
             .route("/epochs/latest", get(latest))
             .layer(middleware::from_fn_with_state(Arc::clone(&ledger), presence))

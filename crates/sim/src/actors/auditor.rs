@@ -1,7 +1,7 @@
 //! An auditor: goes through the certified epochs, asks workers for openings, judges by the real core, reports or
 //! challenges; or challenges what is true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use auditor::{Judgement, judge};
 use crypto::{Digest, SigningKey};
@@ -44,8 +44,11 @@ impl Auditor {
         let views = auditable(node);
         let actions: Vec<Action> = match self.auditing {
             Auditing::Honest => {
+                let questions = in_question(node);
                 let fresh = views.iter().filter(|view| view.status.standing == Standing::Anchored);
-                fresh.filter_map(|view| self.audit(view, workers, model)).collect()
+                let fresh = fresh.filter_map(|view| self.audit(view, workers, model)).collect::<Vec<_>>();
+                let lies = questions.iter().filter_map(|view| refute(view, workers, model));
+                fresh.into_iter().chain(lies).collect()
             }
             Auditing::ChallengesTheTruth => self.accuse(&views, workers, model, true).into_iter().collect(),
             Auditing::AsksInVain => self.accuse(&views, workers, model, false).into_iter().collect(),
@@ -87,10 +90,26 @@ impl Auditor {
     }
 }
 
+/// Challenges a receipt in question that is false. A true one is left, and one that nobody opens stays as it is.
+fn refute(view: &ReceiptView, workers: &[Worker], model: &Model) -> Option<Action> {
+    let (receipt, opening) = (view.receipt.receipt.id(), opening(view, workers)?);
+    let is_false = matches!(judge(model, &view.receipt.receipt, opening), Judgement::False(_));
+    is_false.then(|| Action::Challenge(Challenge { receipt, opening: Some(opening.clone()) }))
+}
+
 fn opening<'a>(view: &ReceiptView, workers: &'a [Worker]) -> Option<&'a Opening> {
     let receipt = &view.receipt.receipt;
     let worker = workers.iter().find(|worker| worker.key().public_key() == receipt.worker_key)?;
     worker.opening(&receipt.id())
+}
+
+/// Receipts of certified epochs that are challenged while no challenge of them is open, however old they are.
+fn in_question(node: &Node) -> Vec<ReceiptView> {
+    let Some(newest) = node.newest_certified().map(|certified| certified.record.epoch) else { return Vec::new() };
+    let ledger = node.ledger();
+    let open: BTreeSet<Digest> = ledger.challenges().map(|challenge| challenge.receipt).collect();
+    let views = (0..=newest).filter_map(|epoch| ledger.epoch_receipts(epoch)).flatten();
+    views.filter(|view| view.status.standing == Standing::Challenged && !open.contains(&view.status.receipt)).collect()
 }
 
 /// Receipts of certified epochs whose window is open.

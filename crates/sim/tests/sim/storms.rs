@@ -13,6 +13,7 @@ use std::{
 
 use protocol::{Role, Standing};
 use sim::{Outcome, Scenario};
+use worker::Adversary;
 
 use crate::{facts, run, run_for_better_or_worse};
 
@@ -138,10 +139,18 @@ fn whatever_breaks_and_whoever_lies_the_truth_is_anchored_once_and_stands() {
         assert!(outcome.finished, "seed {}: not over after {} ms", outcome.seed, outcome.now_ms);
         facts::anchored_once(outcome, &truthful);
         facts::all_stand(outcome, &truthful, &[Standing::Audited, Standing::Upheld]);
+        // Once the worker is slashed, what nobody opened and nobody had challenged is in question for good.
+        let withholds = Scenario::tempest(outcome.seed).workers[liar[0]] == Some(Adversary::Withhold);
         for promise in facts::of(outcome, &liar) {
-            let standing = facts::standing(outcome, &promise.id);
-            assert!(standing.is_none_or(|standing| LIES.contains(&standing)), "seed {}: {standing:?}", outcome.seed);
+            let Some(standing) = facts::standing(outcome, &promise.id) else { continue };
+            let is_left = withholds && standing == Standing::Challenged;
+            assert!(is_left || LIES.contains(&standing), "seed {}: {standing:?}", outcome.seed);
+            facts::never_held(outcome, &promise.id);
         }
+        let slashed = facts::node(outcome, Role::Worker, liar[0]).slashed > 0;
+        let caught = facts::of(outcome, &liar).filter_map(|promise| facts::standing(outcome, &promise.id));
+        assert_eq!(slashed, caught.filter(|standing| LIES.contains(standing)).count() > 0, "seed {}", outcome.seed);
+        assert_eq!(outcome.ledgers[0].challenges().count(), 0, "seed {}", outcome.seed);
         truthful.iter().for_each(|place| assert_eq!(facts::node(outcome, Role::Worker, *place).slashed, 0));
         facts::one_history(outcome);
         facts::money_is_constant(outcome);
