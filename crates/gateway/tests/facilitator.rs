@@ -151,6 +151,7 @@ fn config(chain: &Chain, folder: &Path, token: &MerchantToken) -> FacilitatorCon
         merchants: vec![Merchant { pay_to: RECEIVER, token: token.digest() }],
         pace: FacilitatorPace {
             settlements: Bucket { a_second: 1, most: 30 },
+            strangers: Bucket { a_second: 1, most: 40 },
             verifications: Bucket { a_second: 1, most: 30 },
             places: 64,
             patience: Duration::from_secs(1),
@@ -365,6 +366,20 @@ async fn a_receiver_that_asks_too_often_waits_and_others_do_not() {
     let other = body.replace("0000000044", "0000000045");
     assert_eq!(stage.settle(&other).await.status, 200);
     assert_eq!(stage.client.post("/verify", &body).await.status, 200, "to verify is counted for itself");
+}
+
+#[tokio::test]
+async fn a_receiver_a_request_makes_no_new_bucket_and_who_shows_a_token_is_no_stranger() {
+    let stage = stage().await;
+    let body = body("exact", 1, 999);
+    let mut statuses = Vec::new();
+    for receiver in 0..48 {
+        statuses.push(stage.settle(&body.replace("0000000044", &format!("00000001{receiver:02}"))).await.status);
+    }
+    assert!(statuses[..40].iter().all(|status| *status == 200), "refused, and answered: {statuses:?}");
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
+    assert_eq!(stage.settle_as(&stage.token, &body).await.status, 200);
+    assert_eq!(stage.chain.sent(), 0);
 }
 
 #[tokio::test]

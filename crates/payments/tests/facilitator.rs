@@ -258,7 +258,11 @@ fn a_payer_takes_nothing_back_without_its_receiver() {
 fn a_sweep_is_of_a_token_that_is_known() {
     let managed = Managed::new();
     let sweep = |token: Address| managed.asked(json!({ "type": "settle", "receiver": stage::PAY_TO, "token": token }));
-    assert!(matches!(work(&sweep(stage::USDC)).unwrap(), Work::Sweep { .. }));
+    let read = work(&sweep(stage::USDC)).unwrap();
+    assert!(matches!(read, Work::Sweep { .. }) && read.is_the_receivers(payments::scheme::Scheme::Batch));
+    let others =
+        managed.asked(json!({ "type": "settle", "receiver": Address::with_last_byte(9), "token": stage::USDC }));
+    assert!(work(&others).is_err(), "it costs gas, and is another's");
     will_not(&sweep(Address::with_last_byte(3)), "invalid_exact_evm_payload_token_mismatch");
 }
 

@@ -40,6 +40,8 @@ const LOST_MS: u64 = 60_000;
 pub struct FacilitatorPace {
     /// Of each receiver.
     pub settlements: Bucket,
+    /// Of all receivers together that show no token: every settlement costs us gas, and a receiver's address costs nothing.
+    pub strangers: Bucket,
     pub verifications: Bucket,
     /// Requests that are answered at once, of all.
     pub places: usize,
@@ -51,6 +53,7 @@ impl Default for FacilitatorPace {
     fn default() -> Self {
         Self {
             settlements: Bucket { a_second: 20, most: 200 },
+            strangers: Bucket { a_second: 5, most: 200 },
             verifications: Bucket { a_second: 200, most: 1_000 },
             places: 256,
             patience: Duration::from_secs(20),
@@ -74,6 +77,7 @@ pub struct Booth {
     book: ErrandBook,
     merchants: Merchants,
     settlements: Mutex<Buckets>,
+    strangers: Mutex<Buckets>,
     verifications: Mutex<Buckets>,
     places: Arc<Semaphore>,
     patience: Duration,
@@ -96,6 +100,7 @@ impl Booth {
             book: ErrandBook::open(&directory.join("errands.log"))?,
             merchants: Merchants::new(merchants),
             settlements: Mutex::new(Buckets::new(pace.settlements)),
+            strangers: Mutex::new(Buckets::new(pace.strangers)),
             verifications: Mutex::new(Buckets::new(pace.verifications)),
             places: Arc::new(Semaphore::new(pace.places)),
             patience: pace.patience,
@@ -120,8 +125,12 @@ impl Booth {
         lock(&self.verifications).take(receiver, now_ms()).map_err(busy)
     }
 
-    pub fn may_settle(&self, receiver: Address) -> Result<(), Busy> {
-        lock(&self.settlements).take(receiver, now_ms()).map_err(busy)
+    pub fn may_settle(&self, receiver: Address, token: Option<&MerchantToken>) -> Result<(), Busy> {
+        lock(&self.settlements).take(receiver, now_ms()).map_err(busy)?;
+        if self.merchants.is(&receiver, token) {
+            return Ok(());
+        }
+        lock(&self.strangers).take(Address::ZERO, now_ms()).map_err(busy)
     }
 
     fn known(&self) -> Known<'_> {
@@ -172,17 +181,22 @@ impl Booth {
         }
         let now_s = now_ms() / 1_000;
         let work = Work::read(asked, &offer, now_s)?;
-        if offer.scheme == Scheme::Upto {
-            if !self.merchants.is(&asked.terms.pay_to, token) {
-                return Err(Refused::Unauthorised);
-            }
-            if work.amount() == 0 {
-                let payer = work.payer().unwrap_or_default();
-                return Ok(SettleResponse::charged(offer.asset.network, payer, 0, String::new()));
-            }
+        if work.is_the_receivers(offer.scheme) && !self.merchants.is(&asked.terms.pay_to, token) {
+            return Err(Refused::Unauthorised);
+        }
+        if offer.scheme == Scheme::Upto && work.amount() == 0 {
+            let payer = work.payer().unwrap_or_default();
+            return Ok(SettleResponse::charged(offer.asset.network, payer, 0, String::new()));
         }
         let record = self.begin(digest, &work, &offer, now_s).await?;
-        self.finish(asked, record, work.channel(&offer)).await
+        let settled = self.finish(asked, record, work.channel(&offer)).await?;
+        // Once a payment: the same one again, under another address, lists nothing.
+        if settled.success
+            && let Some(listed) = Listed::of(asked, now_ms())
+        {
+            self.book.list(listed);
+        }
+        Ok(settled)
     }
 
     async fn begin(&self, asked: Digest, work: &Work, offer: &Offer, now_s: u64) -> Result<ErrandRecord, Refused> {
@@ -260,9 +274,6 @@ impl Booth {
             Some(true) => {
                 if record.amount == 0 {
                     response.amount = None;
-                }
-                if let Some(listed) = Listed::of(asked, now_ms()) {
-                    self.book.list(listed);
                 }
                 if let Some(channel) = channel
                     && let Ok(facts) = self.chain.channel(channel).await

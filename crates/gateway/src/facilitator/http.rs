@@ -70,10 +70,10 @@ async fn settle(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body)
         Ok(asked) => asked,
         Err(error) => return told(Phase::Settle, Err(Problem::Refused(error.into())), None),
     };
-    if let Err(busy) = booth.may_settle(asked.terms.pay_to) {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| MerchantToken::from_header(value.to_str().ok()?));
+    if let Err(busy) = booth.may_settle(asked.terms.pay_to, token.as_ref()) {
         return told(Phase::Settle, Err(Problem::Busy(busy)), Some(&asked));
     }
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| MerchantToken::from_header(value.to_str().ok()?));
     // A server that goes away in the middle changes nothing: what was begun is brought to its end.
     let work = {
         let asked = asked.clone();

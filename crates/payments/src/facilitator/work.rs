@@ -129,7 +129,11 @@ impl Work {
             "claim" => Ok(Self::Claim(read_claims(object, offer)?)),
             "settle" => {
                 let (receiver, token) = (object.address("receiver")?, object.address("token")?);
-                if token == offer.asset.address { Ok(Self::Sweep { receiver, token }) } else { Err(Refused::Token) }
+                match (token == offer.asset.address, receiver == asked.terms.pay_to) {
+                    (true, true) => Ok(Self::Sweep { receiver, token }),
+                    (false, _) => Err(Refused::Token),
+                    (true, false) => Err(Refused::Unauthorised),
+                }
             }
             "refund" => read_refund(object, offer),
             _ => match Good::read(asked, offer, now_s)? {
@@ -148,6 +152,16 @@ impl Work {
             Self::Deposit { voucher, .. } => Some(voucher.config.payer),
             Self::Refund { config, .. } => Some(config.payer),
             Self::Claim(_) | Self::Sweep { .. } => None,
+        }
+    }
+
+    /// Whether it is its receiver's to ask for. What a payer signed moves the payer's money and can be asked for by anybody; a part of
+    /// a cap, and claims, sweeps and refunds, which cost gas even where they change nothing, are the receiver's.
+    pub fn is_the_receivers(&self, scheme: Scheme) -> bool {
+        match self {
+            Self::Pay { .. } => scheme == Scheme::Upto,
+            Self::Deposit { .. } => false,
+            Self::Claim(_) | Self::Refund { .. } | Self::Sweep { .. } => true,
         }
     }
 
