@@ -552,7 +552,8 @@ async fn a_payment_that_ends_before_its_answer_could_be_settled_is_refused() {
 #[tokio::test]
 async fn an_answer_that_outlasts_its_payment_is_cut_off_and_settled_before_that_ends() {
     let (second, settlement) = (Duration::from_secs(1), Duration::from_secs(4));
-    let pace = gateway::Pace { paid_answer: second, settlement, session_margin: settlement, ..pace() };
+    let worker_wait = Duration::from_secs(10);
+    let pace = gateway::Pace { worker_wait, paid_answer: second, settlement, session_margin: settlement, ..pace() };
     // Six tokens in nine seconds, paid for by a signature that is good for ten.
     let stage = paid_as(Behaviour::Slow(1_500), pace, |_| {}).await;
     let required = stage.offers(r#","stream":true"#).await;
