@@ -4,6 +4,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::Range,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -186,6 +187,11 @@ pub fn joining(name: &str, first_port: u16) -> Result<(NodeEntry, SigningKey)> {
     Ok((entry, key))
 }
 
+/// Where free ports are looked for: below those that systems take for outgoing connections (Linux from 32,768 on, others from 49,152).
+/// A node listens only later, and what is free now must not be a connection's by then.
+const FREE: Range<u16> = 10_240..32_768;
+const DRAWS: usize = 64;
+
 /// Hands out loopback ports: one after the other from the first, or free ones.
 struct Ports {
     next: u16,
@@ -200,7 +206,9 @@ impl Ports {
 
     fn next(&mut self) -> Result<SocketAddr> {
         if self.next == 0 {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+            let mut drawn = (0..DRAWS).map(|_| rand::random_range(FREE)).chain([0]);
+            let free = drawn.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+            let listener = free.context("no free port")?;
             let address = listener.local_addr()?;
             self.held.push(listener);
             return Ok(address);
