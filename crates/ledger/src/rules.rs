@@ -3,12 +3,11 @@
 
 use alloy_primitives::{B256, U256};
 use consensus::TERM_BLOCKS_MIN;
+pub use protocol::share::MILLION;
 use protocol::{Amount, record};
 
 /// One OPG in base units.
 pub const OPG: Amount = 1_000_000_000_000_000_000;
-/// What a share is counted in.
-pub const MILLION: u32 = 1_000_000;
 /// Rules beyond those that the ledger began with, by the names that governance puts them in force under, as far as this program has them.
 pub(crate) const KNOWN: &[B256] = &[];
 /// What a worker adds to the time that it must keep evidence for: clocks that differ, epochs that last longer.

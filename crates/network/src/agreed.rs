@@ -24,7 +24,7 @@ impl LedgerClient {
 
     /// A page of those whom a gateway owes, behind `after`.
     pub async fn shares(&self, gateway: &Digest, after: Option<EvmAddress>) -> Result<Vec<ShareRecord>, NetworkError> {
-        let after = after.map(|payee| format!("/after/0x{}", hex(&payee))).unwrap_or_default();
+        let after = after.map(|payee| format!("/after/{payee}")).unwrap_or_default();
         self.agreed(&format!("dues/{gateway}/shares{after}"), |url| async move { self.client.get_list(&url).await })
             .await
     }
@@ -100,10 +100,6 @@ impl LedgerClient {
         }
         Err(self.disagreement(path, most))
     }
-}
-
-fn hex(address: &EvmAddress) -> String {
-    address.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

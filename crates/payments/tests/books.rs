@@ -8,14 +8,29 @@ use std::collections::BTreeMap;
 use payments::{
     books::{Books, Entry},
     price::Quote,
-    scheme::{Refused, batch},
+    scheme::{Offer, Refused, batch},
     signing::channel::ChannelConfig,
 };
 use proptest::prelude::*;
-use protocol::{Canonical as _, Digest};
+use protocol::{Canonical as _, Digest, share::Split};
 use stage::{
     NOW_MS, NOW_S, PRICE, WAYS, Way, answer, authorise, channel, deposited, holding, offer, pay, payer, split, wanted,
 };
+
+/// A payment of the first payer's, in the books.
+fn opened(books: &mut Books, offer: &Offer) -> Digest {
+    let authorised = authorise(&pay(&payer(1), offer, 1), offer, &holding(PRICE)).unwrap();
+    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+    books.apply(&entry);
+    purse
+}
+
+/// A call on it.
+fn called(books: &mut Books, purse: &Digest, offer: &Offer, split: &Split) -> u64 {
+    let (call, entry) = books.reserve(purse, &wanted(offer, split, 1)).unwrap();
+    books.apply(&entry);
+    call
+}
 
 /// What may happen; numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -286,8 +301,7 @@ fn what_a_balance_shows_already_is_not_counted_twice() {
     let mut facts = holding(PRICE);
     let (purse, entry) = books.open(&authorise(&pay(&payer(1), &offer, 1), &offer, &facts).unwrap(), NOW_MS).unwrap();
     books.apply(&entry);
-    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-    books.apply(&entry);
+    let call = called(&mut books, &purse, &offer, &split);
     books.apply(&books.charge(call, answer(PRICE, PRICE, 1), NOW_MS).unwrap());
     let open = |books: &Books, facts: &payments::scheme::WalletFacts| {
         books.open(&authorise(&pay(&payer(1), &offer, 2), &offer, facts).unwrap(), NOW_MS)
@@ -304,11 +318,8 @@ fn what_a_balance_shows_already_is_not_counted_twice() {
 fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
     for is_settled in [false, true] {
         let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
-        let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
-        let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-        books.apply(&entry);
-        let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-        books.apply(&entry);
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
         let charge = answer(600, 600, 1);
         books.apply(&books.charge(call, charge, NOW_MS).unwrap());
         assert_eq!(books.held_of(split.portions()[0].holder), 360);
@@ -331,11 +342,8 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
 #[test]
 fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
     let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
-    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
-    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-    books.apply(&entry);
-    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-    books.apply(&entry);
+    let purse = opened(&mut books, &offer);
+    let call = called(&mut books, &purse, &offer, &split);
     let charge = answer(600, 601, 1);
     books.apply(&books.charge(call, charge, NOW_MS).unwrap());
     assert!(
@@ -352,11 +360,8 @@ fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
 #[test]
 fn what_had_no_receipt_is_free_once_its_time_has_passed() {
     let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
-    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
-    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-    books.apply(&entry);
-    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-    books.apply(&entry);
+    let purse = opened(&mut books, &offer);
+    let call = called(&mut books, &purse, &offer, &split);
     books.apply(&books.leave(call, Quote { amount: 600, opg: 601 }, NOW_MS).unwrap());
     assert!(books.mature(&[], NOW_MS - 1).is_none());
     books.apply(&books.mature(&[], NOW_MS).unwrap());
@@ -410,11 +415,8 @@ fn an_exact_payment_is_charged_whole_or_not_at_all() {
     let quote = |amount| Quote { amount, opg: amount };
     let opened = || {
         let mut books = Books::default();
-        let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
-        let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-        books.apply(&entry);
-        let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-        books.apply(&entry);
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
         assert_eq!(books.deliver(call, quote(10)).unwrap(), None);
         (books, purse, call)
     };
@@ -433,9 +435,7 @@ fn an_exact_payment_is_charged_whole_or_not_at_all() {
 #[test]
 fn a_purse_is_forgotten_only_when_nothing_can_come_of_it_any_more() {
     let (offer, mut books) = (offer(Way::Transfer), Books::default());
-    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
-    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-    books.apply(&entry);
+    let purse = opened(&mut books, &offer);
     let past = NOW_S + offer.max_timeout_s + 3_601;
     assert!(books.forgettable(past, 3_600).is_empty(), "still open");
     books.apply(&Entry::Closed(purse));
@@ -452,8 +452,7 @@ fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     books.note_facts(voucher.purse(), deposited(10 * PRICE));
     let (purse, entries) = books.raise(&voucher, PRICE, &offer, NOW_MS).unwrap();
     entries.iter().for_each(|entry| books.apply(entry));
-    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-    books.apply(&entry);
+    let call = called(&mut books, &purse, &offer, &split);
     let charge = answer(600, 600, 1);
     books.apply(&books.charge(call, charge, NOW_MS).unwrap());
     assert!(books.due(601).is_empty());
@@ -484,9 +483,7 @@ fn a_charge_is_shared_among_all_who_earn_with_the_model() {
     let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
     books.apply(&books.know(&lineage).unwrap());
     assert!(books.know(&lineage).is_none(), "written down once");
-    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
-    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-    books.apply(&entry);
+    let purse = opened(&mut books, &offer);
     let mut wanted = wanted(&offer, &split, 1);
     wanted.lineage = lineage.id();
     let (call, entry) = books.reserve(&purse, &wanted).unwrap();
@@ -552,8 +549,7 @@ fn charged_channel(balance: u128) -> (Books, Digest) {
     books.note_facts(voucher.purse(), deposited(balance));
     let (purse, entries) = books.raise(&voucher, PRICE, &offer, NOW_MS).unwrap();
     entries.iter().for_each(|entry| books.apply(entry));
-    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-    books.apply(&entry);
+    let call = called(&mut books, &purse, &offer, &split);
     books.apply(&books.charge(call, answer(600, 600, 1), NOW_MS).unwrap());
     (books, purse)
 }
@@ -605,14 +601,11 @@ fn a_voucher_that_was_shown_in_a_claim_is_remembered() {
 #[test]
 fn what_can_never_be_settled_is_written_off_promises_nothing_and_owes_nothing() {
     let (offer, mut books, split) = (offer(Way::Transfer), Books::default(), split());
-    let authorised = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
-    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-    books.apply(&entry);
+    let purse = opened(&mut books, &offer);
     assert!(books.write_off(&purse, NOW_MS).is_none(), "nothing was charged");
-    let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-    books.apply(&entry);
+    let call = called(&mut books, &purse, &offer, &split);
     books.apply(&books.charge(call, answer(PRICE, PRICE, 1), NOW_MS).unwrap());
-    let payer_of = authorised.claim().payer;
+    let payer_of = payer(1).key().address();
     let promised = |books: &Books| books.promised(offer.asset.network, offer.asset.address, payer_of, NOW_MS);
     assert_eq!(promised(&books), PRICE);
     books.apply(&books.write_off(&purse, NOW_MS).unwrap());
@@ -634,8 +627,7 @@ fn what_ends_first_is_settled_first() {
         let authorised = authorise(&pay(&payer(1), &offer, index), &offer, &holding(9 * PRICE)).unwrap();
         let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
         books.apply(&entry);
-        let (call, entry) = books.reserve(&purse, &wanted(&offer, &split, 1)).unwrap();
-        books.apply(&entry);
+        let call = called(&mut books, &purse, &offer, &split);
         books.apply(&books.charge(call, answer(PRICE, PRICE, 7), NOW_MS).unwrap());
     }
     let order: Vec<u64> = books.due(1).iter().map(|due| due.purse.expires_at_s - NOW_S).collect();

@@ -27,7 +27,7 @@ enum PayoutError {
     Network(#[from] NetworkError),
     #[error(transparent)]
     Journal(#[from] Refused),
-    #[error("the operator's account 0x{} has {available} of {wanted}; hint: send it OPG", hex(operator))]
+    #[error("the operator's account {operator} has {available} of {wanted}; hint: send it OPG")]
     Short { operator: EvmAddress, available: u128, wanted: u128 },
 }
 
@@ -60,7 +60,7 @@ async fn round(desk: &Desk, sender: &Sender, ledger: &LedgerClient) -> Result<()
     let operator = ledger.node(&gateway).await?.operator;
     let amounts = payment.shares.iter().map(|share| share.due.saturating_add(share.unreceipted));
     let wanted = amounts.fold(0, u128::saturating_add);
-    let available = ledger.wallet(&format!("0x{}", hex(&operator))).await?.balance;
+    let available = ledger.wallet(&operator.to_string()).await?.balance;
     if available < wanted {
         return Err(PayoutError::Short { operator, available, wanted });
     }
@@ -80,8 +80,4 @@ fn payment(paying: &PayingOut) -> PayShares {
     // As many as there were fit as well.
     let shares = List::new(paying.shares.iter().map(share).collect()).unwrap_or_default();
     PayShares { number: paying.number, shares }
-}
-
-fn hex(address: &EvmAddress) -> String {
-    address.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -163,8 +163,8 @@ fn a_wallets_node_keeps_its_key_from_everybody_else() {
     assert_eq!(world.send(WORKER + 100, Action::RotateKey(rotation)), Err(Refusal::KeyTaken));
 }
 
-#[test]
-fn rules_that_this_program_does_not_know_stop_it_where_they_come_into_force() {
+/// A world with short times of governance, where all operators have voted for one proposal of these actions.
+fn voted(actions: Vec<IGovernance::Action>) -> World {
     let short = [
         (&parameters::PROPOSAL_VOTES, OPG),
         (&parameters::VOTING_DELAY, 1),
@@ -173,17 +173,23 @@ fn rules_that_this_program_does_not_know_stop_it_where_they_come_into_force() {
         (&parameters::UPGRADE_NOTICE, 100),
     ];
     let mut world = World::governed(Rules::default(), &short);
-    let (name, since) = (alloy_primitives::B256::repeat_byte(7), 400);
-    let actions = vec![IGovernance::Action { kind: 6, subject: name, value: U256::from(since) }];
     world.next_epoch();
     let operators: Vec<u8> = VALIDATORS.iter().map(|seed| seed + 100).collect();
-    let propose = IGovernance::proposeCall { actions, description: "new rules".to_owned() };
+    let propose = IGovernance::proposeCall { actions, description: "a proposal".to_owned() };
     world.send(operators[0], module_call(GOVERNANCE, 0, &propose)).unwrap();
     world.epochs(3);
     for operator in &operators {
         let vote = IGovernance::castVoteCall { id: U256::ONE, support: 1 };
         world.send(*operator, module_call(GOVERNANCE, 0, &vote)).unwrap();
     }
+    world
+}
+
+#[test]
+fn rules_that_this_program_does_not_know_stop_it_where_they_come_into_force() {
+    let (name, since) = (alloy_primitives::B256::repeat_byte(7), 400);
+    let actions = vec![IGovernance::Action { kind: 6, subject: name, value: U256::from(since) }];
+    let mut world = voted(actions);
     while world.ledger.height() < since - 1 {
         world.next_epoch();
     }
@@ -197,24 +203,9 @@ fn rules_that_this_program_does_not_know_stop_it_where_they_come_into_force() {
 
 #[test]
 fn what_governance_decided_is_done_when_its_time_has_come() {
-    let short = [
-        (&parameters::PROPOSAL_VOTES, OPG),
-        (&parameters::VOTING_DELAY, 1),
-        (&parameters::VOTING_PERIOD, 60),
-        (&parameters::TIMELOCK, 1),
-    ];
-    let mut world = World::governed(Rules::default(), &short);
     let actions =
         vec![IGovernance::Action { kind: 1, subject: parameters::CHALLENGE_BOND.key(), value: U256::from(20 * OPG) }];
-    world.next_epoch();
-    let operators: Vec<u8> = VALIDATORS.iter().map(|seed| seed + 100).collect();
-    let propose = IGovernance::proposeCall { actions, description: "dearer challenges".to_owned() };
-    world.send(operators[0], module_call(GOVERNANCE, 0, &propose)).unwrap();
-    world.epochs(3);
-    for operator in &operators {
-        let vote = IGovernance::castVoteCall { id: U256::ONE, support: 1 };
-        world.send(*operator, module_call(GOVERNANCE, 0, &vote)).unwrap();
-    }
+    let mut world = voted(actions);
     world.epochs(57);
     assert_eq!(world.ledger.parameter(&parameters::CHALLENGE_BOND), 10 * OPG, "not before its time");
     world.epochs(5);
