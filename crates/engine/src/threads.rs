@@ -265,6 +265,8 @@ impl Drop for Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]
@@ -335,8 +337,18 @@ mod tests {
         let threads = Threads::new(2);
         let caller = std::thread::current().id();
         for _ in 0..3 {
-            let fails = || assert_ne!(std::thread::current().id(), caller, "on purpose");
-            let outcome = catch_unwind(AssertUnwindSafe(|| threads.pieces(1_000, |_| fails())));
+            // The thread leaves the caller a piece, however late the caller comes.
+            let failed = AtomicBool::new(false);
+            let piece = || {
+                if std::thread::current().id() == caller {
+                    failed.store(true, Ordering::Release);
+                    panic!("on purpose");
+                }
+                while !failed.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| threads.pieces(1_000, |_| piece())));
             assert!(outcome.is_err());
         }
         let since = std::time::Instant::now();
