@@ -38,7 +38,9 @@ const exactGas = Number((await chain.getTransactionReceipt({ hash })).gasUsed);
 const first = await chain.getBlockNumber();
 
 const salt = `0x${[...crypto.getRandomValues(new Uint8Array(32))].map(byte => byte.toString(16).padStart(2, "0")).join("")}`;
-const scheme = new BatchSettlementEvmScheme(account, { salt, depositPolicy: { depositMultiplier: Number(count) + 1 } });
+// A gateway's announced least deposit goes before the client's `depositPolicy`; its `depositStrategy` has the last word.
+const depositStrategy = ({ requestAmount }) => BigInt(requestAmount) * BigInt(Number(count) + 1);
+const scheme = new BatchSettlementEvmScheme(account, { salt, depositStrategy });
 const paidTimes = Object.assign([], { onlyPaid: true });
 const pay = wrapFetchWithPayment(timed(paidTimes), new x402Client().register("eip155:8453", scheme));
 const freeTimes = [];
