@@ -1,6 +1,6 @@
 //! Bundles: a receipt with the proofs of where it stood as of one certified epoch.
 
-use crypto::merkle;
+use crypto::merkle::{self, SumNode};
 use protocol::{
     Bundle, Canonical as _, Certificate, Digest, List, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
@@ -64,7 +64,7 @@ impl Ledger {
         Ok(Bundle {
             version: Version,
             chain_id: state.network.chain_id,
-            receipt: receipt.clone(),
+            receipt: receipt.as_ref().clone(),
             opening: None,
             inclusion: self.inclusion(anchoring, status.index)?,
             as_of: newest.record.clone(),
@@ -89,7 +89,7 @@ impl Ledger {
 
     fn inclusion(&self, anchoring: &ClosedEpoch, index: u64) -> Result<ReceiptInclusion, BundleError> {
         let receipts = &self.present.state.receipts;
-        let leaf = |id: &Digest| receipts.get(id).map(|signed| signed.receipt.leaf());
+        let leaf = |id: &Digest| receipts.get(id).map(|signed| SumNode::leaf(id, signed.receipt.charge));
         let leaves: Vec<_> = anchoring.receipts.iter().filter_map(leaf).collect();
         let place = usize::try_from(index).ok();
         let path = place.and_then(|place| merkle::path(&leaves, place)).ok_or(BundleError::UnknownReceipt)?;

@@ -1,7 +1,6 @@
 //! Closing an epoch: deadlines that end with it, then the roots over what it did and what it left.
 
 use alloy_primitives::Address;
-use crypto::merkle::SumNode;
 use evm::modules::staking::Fill;
 use protocol::{Digest, EpochRecord, ReceiptStatus, Standing, Version};
 
@@ -45,9 +44,7 @@ pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord
 
 fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochRecord {
     let (open, state) = (&present.open, &present.state);
-    let leaf = |id: &Digest| state.receipts.get(id).map(|signed| SumNode::leaf(id, signed.receipt.charge));
-    let leaves: Vec<_> = open.receipts.iter().filter_map(leaf).collect();
-    let receipts = sum_root(&leaves);
+    let receipts = sum_root(&open.leaves);
     EpochRecord {
         version: Version,
         chain_id: state.network.chain_id,
@@ -57,7 +54,7 @@ fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochReco
         time_ms: open.time_ms,
         history_root: archive.history.root(),
         receipts_root: receipts.digest,
-        receipts_count: u64::try_from(leaves.len()).unwrap_or(u64::MAX),
+        receipts_count: u64::try_from(open.leaves.len()).unwrap_or(u64::MAX),
         receipts_sum: receipts.sum,
         verdicts_root: verdicts_root(&open.verdicts),
         state_root,
@@ -118,8 +115,9 @@ fn forget_audits(present: &mut Present, archive: &Archive) {
         let is_over = |status: &ReceiptStatus| {
             over.is_some_and(|over| status.epoch <= over) && status.standing != Standing::Challenged
         };
-        if present.state.statuses.get(&id).is_some_and(is_over) {
-            for audit in audits_of(present, &id) {
+        let audits = audits_of(present, &id);
+        if !audits.is_empty() && present.state.statuses.get(&id).is_some_and(is_over) {
+            for audit in audits {
                 present.state.audits.remove(&(audit.receipt, audit.auditor));
             }
         }

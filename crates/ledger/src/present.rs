@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crypto::merkle::SumNode;
 use evm::modules::{SystemCall, SystemError};
 use protocol::{
     Amount, Digest, KeyRecord, Milliseconds, NodeId, PublicKey, ReceiptStatus, Role, Standing, service::VerdictRecord,
@@ -20,8 +21,9 @@ pub(crate) struct OpenEpoch {
     pub last_height: u64,
     /// Time of the newest block, of this epoch or before.
     pub time_ms: Milliseconds,
-    /// Receipts in the order of their anchoring, and the sum of their charges.
+    /// Receipts in the order of their anchoring, their leaves, and the sum of their charges.
     pub receipts: Vec<Digest>,
+    pub leaves: Vec<SumNode>,
     pub charges: Amount,
     pub verdicts: Vec<VerdictRecord>,
     /// Challenges that ended in this epoch.
@@ -49,6 +51,7 @@ impl OpenEpoch {
             last_height,
             time_ms,
             receipts: Vec::new(),
+            leaves: Vec::new(),
             charges: 0,
             verdicts: Vec::new(),
             ended: Vec::new(),

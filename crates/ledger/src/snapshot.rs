@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crypto::{
     hash,
     history::History,
+    merkle::SumNode,
     sparse::{Tree, value_digest},
 };
 use evm::{Base, World};
@@ -243,7 +244,7 @@ fn table<R: Row>(rows: List<R, MANY>, what: &'static str) -> Result<Table<R>, Re
     Table::closed(rows.into_inner()).ok_or(mismatch(what))
 }
 
-type Epochs = (Vec<ClosedEpoch>, History, BTreeMap<Digest, SignedReceipt>);
+type Epochs = (Vec<ClosedEpoch>, History, BTreeMap<Digest, Box<SignedReceipt>>);
 
 /// Epochs in order, each record's roots recomputed from its content.
 fn restore_epochs(contents: Vec<EpochContent>, chain_id: u64) -> Result<Epochs, RestoreError> {
@@ -257,9 +258,9 @@ fn restore_epochs(contents: Vec<EpochContent>, chain_id: u64) -> Result<Epochs, 
         let (mut ids, mut leaves) = (Vec::new(), Vec::new());
         for receipt in content.receipts.into_inner() {
             let id = receipt.receipt.id();
-            leaves.push(receipt.receipt.leaf());
+            leaves.push(SumNode::leaf(&id, receipt.receipt.charge));
             ids.push(id);
-            ensure(receipts.insert(id, receipt).is_none(), "a receipt anchored twice")?;
+            ensure(receipts.insert(id, Box::new(receipt)).is_none(), "a receipt anchored twice")?;
         }
         let (root, count) = (sum_root(&leaves), u64::try_from(leaves.len()));
         let same = root.digest == record.receipts_root && root.sum == record.receipts_sum;

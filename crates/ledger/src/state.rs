@@ -60,7 +60,7 @@ pub(crate) struct State {
     pub shares: Table<ShareRecord>,
     pub homes: Table<HomeRecord>,
     /// What the following hold is bound by the roots above: ids by receipts, openings by their digests.
-    pub receipts: BTreeMap<Digest, SignedReceipt>,
+    pub receipts: BTreeMap<Digest, Box<SignedReceipt>>,
     /// Which receipt is anchored under a worker's sequence number.
     pub sequences: BTreeMap<(NodeId, u64), Digest>,
     /// Openings of challenges, until the epoch after their end closes.

@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     pub fn receipt(&self, id: &Digest) -> Option<&SignedReceipt> {
-        self.present.state.receipts.get(id)
+        self.present.state.receipts.get(id).map(Box::as_ref)
     }
 
     pub fn status(&self, id: &Digest) -> Option<&ReceiptStatus> {
@@ -159,7 +159,7 @@ impl Ledger {
         let view = |challenge: &ChallengeRecord| {
             let opening = challenge.opening.and_then(|_| state.openings.get(&challenge.receipt).cloned());
             Some(ChallengeView {
-                receipt: state.receipts.get(&challenge.receipt)?.clone(),
+                receipt: state.receipts.get(&challenge.receipt)?.as_ref().clone(),
                 challenger: challenge.challenger,
                 opened_epoch: challenge.opened_epoch,
                 opening,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crypto::hash;
+use crypto::{hash, merkle::SumNode};
 use protocol::{
     Digest, PublicKey, Receipt, ReceiptStatus, Role, SignedReceipt, Standing, registry::ModelKind,
     transaction::PostReceipts,
@@ -57,12 +57,17 @@ fn check(
     if receipt.gateway != *sender {
         return Err(Refusal::WrongGateway);
     }
-    if present.state.receipts.contains_key(&id) {
+    // Its number is part of what its id commits to.
+    let same_number = present.state.sequences.get(&(receipt.worker, receipt.sequence)).copied();
+    if same_number == Some(id) {
         return Err(Refusal::AlreadyAnchored);
     }
     check_key(present, receipt)?;
     if !is_signed {
         return Err(Refusal::ReceiptSignature);
+    }
+    if let Some(first) = same_number {
+        return Err(Refusal::Equivocation { first, sequence: receipt.sequence });
     }
     check_chain(present, id, receipt)?;
     if is_jailed {
@@ -86,12 +91,9 @@ fn check_key(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// One receipt a number, each naming the one before.
+/// Each names the one before.
 fn check_chain(present: &Present, id: Digest, receipt: &Receipt) -> Result<(), Refusal> {
     let anchored = |sequence: u64| present.state.sequences.get(&(receipt.worker, sequence));
-    if let Some(first) = anchored(receipt.sequence) {
-        return Err(Refusal::Equivocation { first: *first, sequence: receipt.sequence });
-    }
     let broken = Refusal::BrokenChain { before: receipt.sequence };
     match receipt.sequence.checked_sub(1) {
         None if receipt.previous != Digest::ZERO => return Err(broken),
@@ -142,6 +144,7 @@ fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedRece
     let (worker, epoch) = (signed.receipt.worker, present.open.epoch);
     let index = u64::try_from(present.open.receipts.len()).unwrap_or(u64::MAX);
     present.open.receipts.push(id);
+    present.open.leaves.push(SumNode::leaf(&id, signed.receipt.charge));
     present.open.charges = present.open.charges.saturating_add(signed.receipt.charge);
     present.state.statuses.put(ReceiptStatus {
         receipt: id,
@@ -154,7 +157,7 @@ fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedRece
         slashed: 0,
     });
     present.state.sequences.insert((worker, signed.receipt.sequence), id);
-    present.state.receipts.insert(id, signed);
+    present.state.receipts.insert(id, Box::new(signed));
     present.events.push(Event::ReceiptAnchored { receipt: id, worker, epoch, index });
 }
 
