@@ -28,7 +28,7 @@ pub struct Incoming {
     limit: u64,
 }
 
-/// Pieces are written in runs of this size: a file written so can be mapped with large pages.
+/// Pieces are written in runs of this size, each at a multiple of it: a file written so can be mapped with large pages.
 const RUN_BYTES: usize = 4 << 20;
 
 impl Incoming {
@@ -41,11 +41,19 @@ impl Incoming {
     }
 
     pub fn write(&mut self, piece: &[u8]) -> Result<(), FileError> {
-        self.length = self.length.saturating_add(piece.len() as u64);
-        if self.length > self.limit {
+        if self.length.saturating_add(piece.len() as u64) > self.limit {
             return Err(FileError::TooLarge { path: self.folder.clone(), limit: self.limit });
         }
-        self.file.write_all(piece).map_err(|source| FileError::Write { path: self.folder.clone(), source })
+        let mut rest = piece;
+        while !rest.is_empty() {
+            // A piece that goes beyond the end of a run is cut there.
+            let into_run = usize::try_from(self.length % RUN_BYTES as u64).unwrap_or(0);
+            let (now, later) = rest.split_at(rest.len().min(RUN_BYTES.saturating_sub(into_run)));
+            self.file.write_all(now).map_err(|source| FileError::Write { path: self.folder.clone(), source })?;
+            self.length = self.length.saturating_add(now.len() as u64);
+            rest = later;
+        }
+        Ok(())
     }
 
     pub fn length(&self) -> u64 {
@@ -143,6 +151,23 @@ mod tests {
         write_file(&path, b"other").unwrap();
         assert_eq!(before, &b"12345678"[..]);
         assert!(matches!(map_file(&folder.path().join("none")), Err(FileError::Read { .. })));
+    }
+
+    #[test]
+    fn pieces_of_any_length_make_one_file_and_end_at_no_place_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut growing = Incoming::new(folder.path(), 1 << 30).unwrap();
+        let mut all = Vec::new();
+        for length in [3, RUN_BYTES - 4, 1, 0, 5, 2 * RUN_BYTES + 7, RUN_BYTES, 11] {
+            let piece: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
+            growing.write(&piece).unwrap();
+            all.extend(piece);
+            if all.len() == RUN_BYTES + 5 {
+                // What waits is written out for this, amid a run.
+                assert_eq!(growing.bytes().unwrap(), all);
+            }
+        }
+        assert_eq!((growing.length(), growing.bytes().unwrap()), (all.len() as u64, all.into()));
     }
 
     #[test]
