@@ -105,7 +105,7 @@ fn claims(root: Digest, n: i64, shape: &[u64], y: i64) -> Draft {
 #[tokio::test]
 async fn a_process_says_what_judging_says() {
     let (counting, root) = counting();
-    let court = court(&[RISK, chat_artefact(), &counting], Bounds::default());
+    let court = court(&[RISK, chat_artefact(), &counting], Bounds { threads: 3, ..Bounds::default() });
     let risk = Draft::risk();
     let chat = Draft::chat(Parameters { max_tokens: 4, ..tiny::sampled(3) });
     let mut other = chat.tokens();

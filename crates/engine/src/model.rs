@@ -78,6 +78,15 @@ impl Model {
         &self.card
     }
 
+    /// Threads that a call of the model may run on: one for programs and for models without an exact form.
+    pub fn threads(&self) -> usize {
+        match &self.body {
+            Body::Language(language) => language.plan().threads().count(),
+            Body::Tensors(tensors) => tensors.threads(),
+            Body::Float(_) => 1,
+        }
+    }
+
     pub fn as_language(&self) -> Option<&LanguageModel> {
         match &self.body {
             Body::Language(language) => Some(language),

@@ -47,6 +47,13 @@ impl TensorModel {
         Ok(Self { inputs, outputs, body: Body::Program(Box::new(program), level) })
     }
 
+    pub(crate) fn threads(&self) -> usize {
+        match &self.body {
+            Body::Graph(plan) => plan.threads().count(),
+            Body::Program(..) => 1,
+        }
+    }
+
     pub fn inputs(&self) -> &[Port] {
         &self.inputs
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crypto::Digest;
-use engine::Model;
+use engine::{Model, Options};
 use graph::Head;
 use network::Bytes;
 use storage::{FileError, Incoming, map_file};
@@ -62,6 +62,8 @@ impl From<FileError> for ShelfError {
 pub struct Shelf {
     folder: PathBuf,
     room: u64,
+    /// How models are loaded from it.
+    options: Options,
     entries: Arc<Mutex<BTreeMap<Digest, Entry>>>,
 }
 
@@ -71,7 +73,8 @@ impl Shelf {
     pub fn open(folder: &Path) -> Result<Self, ShelfError> {
         let failed = |source| ShelfError::Folder { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let shelf = Self { folder: folder.to_owned(), room: ROOM_BYTES, entries: Arc::default() };
+        let shelf =
+            Self { folder: folder.to_owned(), room: ROOM_BYTES, options: Options::default(), entries: Arc::default() };
         for file in fs::read_dir(folder).map_err(failed)? {
             let path = file.map_err(failed)?.path();
             if path.extension().is_none_or(|ending| ending != ENDING) {
@@ -93,6 +96,12 @@ impl Shelf {
         Self { room, ..self }
     }
 
+    /// The same, whose models run on so many threads each.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { options: Options { threads, ..self.options }, ..self }
+    }
+
     /// Where an artefact can be written to, piece by piece, before the shelf takes it.
     pub fn incoming(&self) -> Result<Incoming, ShelfError> {
         Ok(Incoming::new(&self.folder, ARTEFACT_BYTES_MAX)?)
@@ -101,7 +110,7 @@ impl Shelf {
     /// Loads what has come in, which checks it wholly, and keeps it if it has the expected root, or any where none is
     /// expected.
     pub fn take(&self, mut incoming: Incoming, expected: Option<Digest>) -> Result<(Entry, Model), ShelfError> {
-        let model = Model::load(incoming.bytes()?)?;
+        let model = Model::load_with(incoming.bytes()?, self.options)?;
         let (root, card) = (model.root(), model.card());
         if let Some(expected) = expected.filter(|expected| *expected != root) {
             return Err(ShelfError::OtherRoot { expected, found: root });
@@ -136,7 +145,8 @@ impl Shelf {
 
     /// The model, if its artefact lies there and is what its name says.
     pub fn load(&self, root: &Digest) -> Option<Model> {
-        let model = Model::load(self.get(root)?).inspect_err(|error| tracing::warn!(%root, %error, "artefact damaged"));
+        let model = Model::load_with(self.get(root)?, self.options);
+        let model = model.inspect_err(|error| tracing::warn!(%root, %error, "artefact damaged"));
         model.ok().filter(|model| model.root() == *root)
     }
 

@@ -50,6 +50,21 @@ fn models(folder: &Path, hubs: &[String]) -> Models {
     Models::new(Shelf::open(folder).unwrap(), hubs, Client::default())
 }
 
+#[tokio::test]
+async fn models_run_on_as_many_threads_as_their_shelf_is_told_wherever_they_come_from() {
+    let full = tempfile::tempdir().unwrap();
+    Shelf::open(full.path()).unwrap().put(ORDERED).unwrap();
+    let hub = start(full.path()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = Shelf::open(folder.path()).unwrap().with_threads(3);
+    shelf.put(INTEGER).unwrap();
+    let models = Models::new(shelf, &[hub.url()], Client::default());
+    for artefact in [INTEGER, ORDERED] {
+        assert_eq!(models.get(root(artefact)).await.unwrap().threads(), 3);
+    }
+    assert_eq!(Shelf::open(folder.path()).unwrap().load(&root(INTEGER)).unwrap().threads(), 1, "where nobody says it");
+}
+
 #[test]
 fn a_shelf_keeps_artefacts_under_their_roots_and_has_them_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The command line as it was written; `commands` decides what it means.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use graph::CacheFormat;
@@ -14,6 +14,9 @@ pub use paying::{Approve, Limit, Pay, Refund};
 const KEEP_BLOCKS_MIN: u64 = 1_024;
 /// Fewest blocks of a term of agreement in a devnet: in less time, nobody who is killed is back for the next round.
 const TERM_BLOCKS_LEAST: i64 = 40;
+
+/// Threads that a model may be told to run on.
+const THREADS: RangeInclusive<i64> = 1..=1_024;
 
 /// Host, serve, call and verify AI models.
 #[derive(Parser)]
@@ -115,6 +118,9 @@ pub struct Devnet {
     /// An artefact that a new network publishes and its workers serve, beside the demo models; may be given again.
     #[arg(long = "model", value_name = "ARTEFACT")]
     pub models: Vec<PathBuf>,
+    /// Threads of each worker's each model; without it, this machine's cores divided among them. No answer depends on it.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(THREADS))]
+    pub threads: Option<u16>,
     /// Receipts that the auditor re-executes, in a million.
     #[arg(long, default_value_t = auditor::RATE_WHOLE)]
     pub audit_rate: u32,
@@ -270,6 +276,9 @@ pub struct NodeStart {
     /// A validator keeps so many of the newest blocks; one that keeps all cannot be started so.
     #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(KEEP_BLOCKS_MIN..))]
     pub keep_blocks: Option<u64>,
+    /// Threads of each model of a worker; without it, this machine's cores divided among its models. No answer depends on it.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(THREADS))]
+    pub threads: Option<u16>,
     #[arg(long)]
     pub adversary: Option<Adversary>,
     /// End when standard input ends: for a node that another process keeps.

@@ -82,11 +82,13 @@ impl Nodes {
             return Self::spawn(home, network, options);
         }
         let mut running = Vec::new();
+        let threads = threads(home, network, options)?;
         for roles in ORDER {
             let mut starting = JoinSet::new();
             for entry in network.nodes.iter().filter(|entry| roles.contains(&entry.role.as_str())) {
                 let (home, network, name) = (home.clone(), network.clone(), entry.name.clone());
-                let overrides = Overrides { adversary: adversary(&network, entry, options), ..Overrides::default() };
+                let adversary = adversary(&network, entry, options);
+                let overrides = Overrides { adversary, threads: Some(threads), ..Overrides::default() };
                 starting.spawn(async move { node::start(&home, &network, &name, overrides).await });
             }
             while let Some(started) = starting.join_next().await {
@@ -99,6 +101,7 @@ impl Nodes {
     fn spawn(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut keepers = JoinSet::new();
+        let threads = threads(home, network, options)?;
         for entry in &network.nodes {
             let child = ChildNode {
                 program: program.clone(),
@@ -106,6 +109,7 @@ impl Nodes {
                 folder: home.node_folder(&entry.name),
                 name: entry.name.clone(),
                 adversary: adversary(network, entry, options).map(|adversary| adversary.to_string()),
+                threads,
             };
             std::fs::create_dir_all(&child.folder)?;
             keepers.spawn(child.keep());
@@ -136,6 +140,13 @@ impl Nodes {
     }
 }
 
+/// Threads of each worker's each model: what was said, or a share of this machine, on which all of them run.
+fn threads(home: &Home, network: &Network, options: &cli::Devnet) -> Result<usize> {
+    let said = options.threads.map(usize::from);
+    let models = home.genesis(network)?.models.len();
+    Ok(said.unwrap_or_else(|| node::threads(network.urls("worker").len(), models)))
+}
+
 /// The last worker misbehaves when told so, also in a network that exists.
 fn adversary(network: &Network, entry: &NodeEntry, options: &cli::Devnet) -> Option<worker::Adversary> {
     let last = network.nodes.iter().rfind(|node| node.role == "worker");
@@ -149,6 +160,7 @@ struct ChildNode {
     folder: PathBuf,
     name: String,
     adversary: Option<String>,
+    threads: usize,
 }
 
 impl ChildNode {
@@ -170,6 +182,7 @@ impl ChildNode {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log"))?;
         let mut command = Command::new(&self.program);
         command.args(["node", "start", "--join"]).arg(&self.network_file).args(["--name", &self.name, "--attached"]);
+        command.args(["--threads", &self.threads.to_string()]);
         if let Some(adversary) = &self.adversary {
             command.args(["--adversary", adversary]);
         }

@@ -45,6 +45,18 @@ pub struct Overrides {
     /// A validator begins from the others' state.
     pub sync: bool,
     pub adversary: Option<Adversary>,
+    /// Threads of each of a worker's models; without them, those that this machine has for it.
+    pub threads: Option<usize>,
+}
+
+/// Cores of this machine, as far as this process may use them.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What each of a worker's models runs on where nobody says it: its share of this machine, which so many workers share.
+pub fn threads(workers: usize, models: usize) -> usize {
+    (cores() / workers.max(1) / models.max(1)).max(1)
 }
 
 /// Starts the node called `name`.
@@ -66,7 +78,9 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
             start_validator(home, network, &entry, &directory, secrets, overrides.sync).await.with_context(context)?,
         ),
         "worker" => {
-            let config = worker_config(home, network, &entry, &directory, secrets, adversary)?;
+            let config = worker_config(home, network, &entry, &directory, secrets)?;
+            let threads = overrides.threads.unwrap_or_else(|| threads(1, config.models.len()));
+            let config = worker::Config { adversary, threads, ..config };
             Running::Worker(Worker::start(config).await.with_context(context)?)
         }
         "gateway" => {
@@ -131,7 +145,6 @@ fn worker_config(
     entry: &NodeEntry,
     directory: &Path,
     secrets: Secrets,
-    adversary: Option<Adversary>,
 ) -> Result<worker::Config> {
     let key = secrets.key.public_key();
     let genesis = home.genesis(network)?;
@@ -147,13 +160,14 @@ fn worker_config(
         hubs: network.urls("hub"),
         models,
         places: 16,
+        threads: 1,
         float: float_program()?,
         evidence: Lifetime {
             anchoring_ms: genesis.rules.receipt_age_ms.into(),
             epochs: genesis.rules.evidence_epochs(),
             least_ms: genesis.rules.evidence_ms(),
         },
-        adversary,
+        adversary: None,
     })
 }
 

@@ -13,8 +13,9 @@ const WINDOW: Duration = Duration::from_secs(45);
 
 #[test]
 fn answers_come_with_receipts_that_hold_offline_and_break_when_touched() {
-    let devnet = Devnet::start(&["--processes"]);
+    let devnet = Devnet::start(&["--processes", "--threads", "2"]);
     let receipt = devnet.ask("What is a receipt?").unwrap();
+    each_model_of_a_worker_has_the_threads_that_were_asked_for(&devnet);
     let scored = infer(&devnet);
     assert!(devnet.wait_for(&receipt, &["anchored", "audited"], Duration::from_secs(20)).is_some());
 
@@ -44,6 +45,14 @@ fn answers_come_with_receipts_that_hold_offline_and_break_when_touched() {
     assert_eq!(verify_offline(&kept, &pinned).code, 0);
     every_touched_field_is_noticed(&kept, &pinned);
     another_networks_key_is_no_help(&kept, &pinned);
+}
+
+fn each_model_of_a_worker_has_the_threads_that_were_asked_for(devnet: &Devnet) {
+    let said = devnet.og(&["status", "--json"]).json();
+    for worker in ["worker-1", "worker-2", "worker-3"] {
+        let models = said[worker]["models"].as_object().unwrap();
+        assert!(models.len() == 2 && models.values().all(|model| model["threads"] == 2), "{worker}: {models:?}");
+    }
 }
 
 fn infer(devnet: &Devnet) -> String {

@@ -20,6 +20,7 @@ use protocol::{
     receipt::NO_EXACT_FORM,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
+use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
@@ -70,6 +71,18 @@ impl Served {
         match self {
             Self::Language(_) | Self::Tensors(_) => engine::SPEC_VERSION,
             Self::Float(_) => NO_EXACT_FORM,
+        }
+    }
+
+    /// What it runs on, and how much it has run.
+    pub fn status(&self) -> Value {
+        match self {
+            Self::Language(server) => {
+                let counts = server.counts();
+                json!({ "threads": server.model().threads(), "rows": counts.rows, "tokens": counts.tokens })
+            }
+            Self::Tensors(model) => json!({ "threads": model.threads() }),
+            Self::Float(_) => json!({}),
         }
     }
 

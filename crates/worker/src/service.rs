@@ -61,6 +61,8 @@ pub struct Config {
     pub models: Vec<Digest>,
     /// Jobs that run at the same time.
     pub places: usize,
+    /// Threads that each model runs on; no answer depends on it.
+    pub threads: usize,
     /// How long an opening is kept.
     pub evidence: Lifetime,
     /// What runs models without an exact form.
@@ -104,7 +106,8 @@ impl Worker {
         let client = Client::default();
         let ledger = LedgerClient::new(client.clone(), &config.validators);
         let evidence = Evidence::open(&config.directory.join("evidence.redb"), config.sealer.clone())?;
-        let models = Models::new(Shelf::open(&config.directory.join("models"))?, &config.hubs, client);
+        let shelf = Shelf::open(&config.directory.join("models"))?.with_threads(config.threads);
+        let models = Models::new(shelf, &config.hubs, client);
         let mut served = BTreeMap::new();
         for root in &config.models {
             let model = fetched(&models, *root).await?;
@@ -230,6 +233,7 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "receipts": chain.sequence,
         "free_places": desk.places.available_permits(),
         "waiting": WAITING_MAX.saturating_sub(desk.waiting.available_permits()),
+        "models": Value::Object(desk.models.iter().map(|(root, served)| (root.to_string(), served.status())).collect()),
         "adversary": desk.adversary.map(Adversary::word),
     }))
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crypto::Digest;
-use engine::Model;
+use engine::{Model, Options};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use storage::map_file;
 
@@ -67,10 +67,13 @@ fn listen(mut socket: UnixStream) -> Receiver<Vec<u8>> {
 fn begin(message: &[u8]) -> Result<Model, String> {
     let odd = || "no bounds".to_owned();
     let (root, rest) = message.split_first_chunk::<32>().ok_or_else(odd)?;
-    let (memory, path) = rest.split_first_chunk::<8>().ok_or_else(odd)?;
+    let (memory, rest) = rest.split_first_chunk::<8>().ok_or_else(odd)?;
+    let (threads, path) = rest.split_first_chunk::<8>().ok_or_else(odd)?;
     bind(u64::from_le_bytes(*memory)).map_err(|error| error.to_string())?;
     let file = map_file(Path::new(OsStr::from_bytes(path))).map_err(|error| error.to_string())?;
-    let model = Model::load(file).map_err(|error| error.to_string())?;
+    let threads = usize::try_from(u64::from_le_bytes(*threads)).unwrap_or(1);
+    let options = Options { threads, ..Options::default() };
+    let model = Model::load_with(file, options).map_err(|error| error.to_string())?;
     let (found, expected) = (model.root(), Digest(*root));
     if found == expected { Ok(model) } else { Err(format!("it has the root {found}, {expected} expected")) }
 }

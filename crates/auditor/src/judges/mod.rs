@@ -39,6 +39,8 @@ pub struct Program {
 pub struct Bounds {
     /// Of a process's address space, beside the artefact that it maps. More than a program may account for.
     pub memory_bytes: u64,
+    /// Threads that a process runs its model on.
+    pub threads: usize,
     /// For the model to load.
     pub load: Duration,
     /// For one receipt.
@@ -54,11 +56,12 @@ const MEMORY_BYTES: u64 = 4 << 30;
 const PLACES: usize = 4;
 
 impl Default for Bounds {
-    /// A process has its place's share of the machine's memory: long texts of large models take more than programs may.
+    /// A process has its place's share of the machine: long texts of large models take more memory than programs may.
     fn default() -> Self {
         let share = machine_bytes().unwrap_or(0) / PLACES as u64;
         Self {
             memory_bytes: share.max(MEMORY_BYTES),
+            threads: (std::thread::available_parallelism().map_or(1, usize::from) / PLACES).max(1),
             load: Duration::from_secs(120),
             judgement: Duration::from_secs(120),
             places: PLACES,
@@ -201,7 +204,7 @@ impl Bench {
 
     async fn start(&self, program: &Program, root: Digest) -> Result<Process, NoOpinion> {
         let file = self.models.file(root).await?;
-        let started = Process::start(program, &file, self.bounds.memory_bytes)?;
+        let started = Process::start(program, &file, &self.bounds)?;
         let (process, said) = started.loaded(&root, self.bounds.load).await;
         let words = self.said(said, self.bounds.load)?;
         if words.is_empty() {

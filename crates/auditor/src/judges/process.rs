@@ -15,7 +15,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{Program, talk};
+use super::{Bounds, Program, talk};
+
+/// Address space that a thread reserves for its stack and its own heap, whether it uses them or not.
+const THREAD_BYTES: u64 = 160 << 20;
 
 /// Why a process said nothing.
 pub(super) enum End {
@@ -38,8 +41,10 @@ pub(super) struct Started {
 }
 
 impl Process {
-    pub fn start(program: &Program, artefact: &Path, memory_bytes: u64) -> io::Result<Started> {
-        let memory = memory_bytes.saturating_add(std::fs::metadata(artefact)?.len());
+    pub fn start(program: &Program, artefact: &Path, bounds: &Bounds) -> io::Result<Started> {
+        let threads = u64::try_from(bounds.threads).unwrap_or(u64::MAX);
+        let memory = bounds.memory_bytes.saturating_add(std::fs::metadata(artefact)?.len());
+        let memory = memory.saturating_add(THREAD_BYTES.saturating_mul(threads.saturating_sub(1)));
         let (socket, other) = std::os::unix::net::UnixStream::pair()?;
         socket.set_nonblocking(true)?;
         let mut command = Command::new(&program.path);
@@ -50,7 +55,7 @@ impl Process {
         // With the command goes this side's copy of the other end: should the process end, its socket is closed.
         drop(command);
         let process = Self { _child: child, socket: UnixStream::from_std(socket)? };
-        let bounds = [&memory.to_le_bytes()[..], artefact.as_os_str().as_bytes()].concat();
+        let bounds = [&memory.to_le_bytes()[..], &threads.to_le_bytes(), artefact.as_os_str().as_bytes()].concat();
         Ok(Started { process, bounds })
     }
 

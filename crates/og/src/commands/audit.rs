@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::{receipt, show};
-use crate::{cli, cli::Common, keys, remote::Remote};
+use crate::{cli, cli::Common, keys, node, remote::Remote};
 
 pub async fn run(remote: &Remote, common: &Common, what: cli::Audit) -> Result<ExitCode> {
     let bundle = bundle(remote, &what.receipt).await?;
@@ -20,8 +20,10 @@ pub async fn run(remote: &Remote, common: &Common, what: cli::Audit) -> Result<E
         Some(opening) => opening,
         None => ask_worker(remote, &claimed).await?,
     };
-    let model = model(remote, &claimed).await?;
     let timing = what.timing;
+    // What is compared is the CPU's time, of which waiting threads take some.
+    let threads = if timing { 1 } else { node::cores() };
+    let model = model(remote, &claimed, threads).await?;
     let audited = tokio::task::spawn_blocking(move || audit(&model, &claimed, &opening, timing)).await?;
     let (word, code) = match &audited.judgement {
         Judgement::Equal => ("equal", ExitCode::SUCCESS),
@@ -103,9 +105,9 @@ async fn ask_worker(remote: &Remote, claimed: &Receipt) -> Result<Opening> {
     Ok(fetch_opening(&remote.client, endpoint, network.chain_id, claimed.id(), &secrets.key).await?)
 }
 
-async fn model(remote: &Remote, claimed: &Receipt) -> Result<Arc<Model>> {
+async fn model(remote: &Remote, claimed: &Receipt, threads: usize) -> Result<Arc<Model>> {
     let hubs = remote.network().map(|network| network.urls("hub")).unwrap_or_default();
-    let shelf = Shelf::open(&remote.home.folder().join("models"))?;
+    let shelf = Shelf::open(&remote.home.folder().join("models"))?.with_threads(threads);
     if shelf.get(&claimed.model).is_none() {
         // The models that this program brings need no hub.
         for (_, artefact) in crate::genesis::MODELS {

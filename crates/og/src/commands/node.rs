@@ -53,6 +53,7 @@ async fn start(options: NodeStart) -> Result<()> {
         keep_blocks: options.keep_blocks,
         sync: options.sync,
         adversary: options.adversary,
+        threads: options.threads.map(usize::from),
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let running = tokio::select! {

@@ -254,6 +254,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir) -> Config {
         hubs: Vec::new(),
         models,
         places: 1,
+        threads: 1,
         float: float_program(),
         evidence: Lifetime { anchoring_ms: 600_000, epochs: 21, least_ms: 681_000 },
         adversary: None,
