@@ -90,6 +90,7 @@ fn timed(level: Level, model: &Model, values: &[Value]) -> Result<f64, String> {
         let row = spent.entry(node.operator.name).or_default();
         *row = (row.0 + last.elapsed().as_secs_f64() * 1e3, row.1 + 1);
         last = Instant::now();
+        true
     };
     run(model, values, Some(&mut watch))?;
     let mut rows: Vec<(&str, (f64, usize))> = spent.into_iter().collect();

@@ -32,13 +32,36 @@ pub struct Rules {
     penalties: Penalties,
     biases: Vec<(u32, i32)>,
     stops: Vec<String>,
-    guide: Option<Guide>,
+    guidance: Guidance,
     /// How many alternatives each score names; no scores for `None`.
     alternatives: Option<usize>,
     scores_prompt: bool,
     /// Lets a test see what a panic in a choice comes to.
     #[cfg(test)]
     pub panics: bool,
+}
+
+/// What keeps an answer in its form.
+enum Guidance {
+    Free,
+    Guided(Box<Guide>),
+    /// The guide is on an errand.
+    Away,
+}
+
+/// A guide that has to go on with a token and to find what may follow it. Both may take long and need nothing else of
+/// the answer, so they can be done where nobody waits.
+pub struct Errand {
+    guide: Box<Guide>,
+    token: u32,
+}
+
+impl Errand {
+    pub fn run(mut self) -> Result<Box<Guide>, ConstraintError> {
+        self.guide.take(self.token)?;
+        self.guide.look_ahead();
+        Ok(self.guide)
+    }
 }
 
 /// What of a model the course of an answer depends on, besides its logits.
@@ -87,7 +110,7 @@ impl Rules {
             penalties,
             biases: parameters.logit_bias.iter().map(|bias| (bias.token, bias.bias_micros)).collect(),
             stops: parameters.stop.iter().filter(|stop| !stop.is_empty()).map(|stop| (**stop).to_owned()).collect(),
-            guide,
+            guidance: guide.map_or(Guidance::Free, |guide| Guidance::Guided(Box::new(guide))),
             alternatives: has_scores.then(|| usize::from(parameters.scores.saturating_sub(1))),
             scores_prompt: parameters.prompt_scores,
             #[cfg(test)]
@@ -160,7 +183,7 @@ impl<'a> Course<'a> {
     pub fn step(&mut self, logits: &[i64], scratch: &mut Scratch) -> Result<Said, ConstraintError> {
         #[cfg(test)]
         assert!(!self.rules.panics, "as the test wants it");
-        let allowed = match self.rules.guide.as_mut().map(Guide::allowed).transpose()? {
+        let allowed = match self.allowed()? {
             Some(Allowed::End) => return Ok(Said { step: Step::End(Finish::Stop), score: None }),
             Some(Allowed::Tokens(mask)) => Some(mask),
             None => None,
@@ -181,6 +204,18 @@ impl<'a> Course<'a> {
         Ok(Said { step: Step::Token(token), score })
     }
 
+    /// What the guide allows next; `None` where there is none.
+    fn allowed(&mut self) -> Result<Option<Allowed>, ConstraintError> {
+        match &mut self.rules.guidance {
+            Guidance::Free => Ok(None),
+            Guidance::Guided(guide) => guide.allowed().map(Some),
+            Guidance::Away => {
+                let cause = "its guide has not come back".to_owned();
+                Err(ConstraintError::OwnTrouble { kind: "constraint", cause })
+            }
+        }
+    }
+
     /// The next step, gone on with where it is a token.
     pub fn advance(&mut self, logits: &[i64], scratch: &mut Scratch) -> Result<Said, ConstraintError> {
         if let Some(finish) = self.ended() {
@@ -193,17 +228,51 @@ impl<'a> Course<'a> {
         Ok(said)
     }
 
+    /// As `advance`, but where another step will follow, the guide leaves on an errand instead of going on here: give it
+    /// back before that step.
+    pub fn advance_ahead(
+        &mut self,
+        logits: &[i64],
+        scratch: &mut Scratch,
+    ) -> Result<(Said, Option<Errand>), ConstraintError> {
+        if let Some(finish) = self.ended() {
+            return Ok((Said { step: Step::End(finish), score: None }, None));
+        }
+        let said = self.step(logits, scratch)?;
+        let Step::Token(token) = said.step else { return Ok((said, None)) };
+        self.note(token);
+        match std::mem::replace(&mut self.rules.guidance, Guidance::Away) {
+            Guidance::Guided(guide) if self.ended().is_none() => Ok((said, Some(Errand { guide, token }))),
+            Guidance::Guided(mut guide) => guide.take(token).map(|()| (said, None)),
+            Guidance::Free | Guidance::Away => {
+                self.rules.guidance = Guidance::Free;
+                Ok((said, None))
+            }
+        }
+    }
+
+    /// Takes the guide back from its errand.
+    pub fn give_back(&mut self, guide: Box<Guide>) {
+        self.rules.guidance = Guidance::Guided(guide);
+    }
+
     /// Goes on with a token of the answer.
     pub fn take(&mut self, token: u32) -> Result<(), ConstraintError> {
+        if let Guidance::Guided(guide) = &mut self.rules.guidance {
+            guide.take(token)?;
+        }
+        self.note(token);
+        Ok(())
+    }
+
+    /// Notes a token of the answer, but for what it means to the guide.
+    fn note(&mut self, token: u32) {
         self.length += 1;
         if self.rules.penalties != Penalties::default() {
             self.seen.take(token);
         }
-        if let Some(guide) = &mut self.rules.guide {
-            guide.take(token)?;
-        }
         if self.rules.stops.is_empty() {
-            return Ok(());
+            return;
         }
         self.tail.push_str(&self.detokenizer.push(token));
         self.stopped = self.rules.stops.iter().any(|stop| self.tail.contains(stop));
@@ -213,7 +282,6 @@ impl<'a> Course<'a> {
             cut -= 1;
         }
         self.tail.drain(..cut);
-        Ok(())
     }
 }
 

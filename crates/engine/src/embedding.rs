@@ -8,6 +8,7 @@ use protocol::Prompt;
 
 use crate::{
     language::{LanguageModel, RunError},
+    plan::Workspace,
     template::PromptError,
 };
 
@@ -33,22 +34,47 @@ impl LanguageModel {
         }
     }
 
+    /// Numbers of an embedding.
+    pub fn embedding_width(&self) -> Result<usize, RunError> {
+        let checked = self.plan().checked();
+        let hidden = checked.graph().outputs.get(HIDDEN).ok_or(RunError::NoEmbedding)?;
+        let width = checked.fact(hidden.source).and_then(|fact| fact.shape.width());
+        width.ok_or_else(|| Fault::Excluded { operator: "hidden" }.into())
+    }
+
+    /// Says whether these tokens can be embedded, before anything runs.
+    pub fn check_embedding(&self, tokens: &[u32]) -> Result<(), RunError> {
+        self.embedding_width()?;
+        self.check_tokens(tokens, self.context())
+    }
+
     /// The embedding of a text: of length 1, or all zeros.
     pub fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>, RunError> {
-        if self.plan().checked().graph().outputs.len() <= HIDDEN {
-            return Err(RunError::NoEmbedding);
-        }
-        self.check_tokens(tokens, self.context())?;
-        let hidden = self.text().last_output(tokens, HIDDEN)?;
-        let hidden = match hidden {
-            Data::F32(hidden) => hidden,
-            Data::I32(hidden) => hidden.iter().map(|&value| value as f32).collect(),
-            _ => return Err(Fault::Excluded { operator: "hidden" }.into()),
-        };
-        let embedding = normalised(&hidden);
-        let is_finite = embedding.iter().all(|value| value.is_finite());
-        if is_finite { Ok(embedding) } else { Err(RunError::NotFinite { name: "embedding".to_owned() }) }
+        self.check_embedding(tokens)?;
+        embedding(&self.text().last_output(tokens, HIDDEN)?)
     }
+
+    /// The same, of the text that one wanted row of a run is the last of.
+    pub(crate) fn embedding_of(&self, space: &Workspace, inputs: &[Data], row: usize) -> Result<Vec<f32>, RunError> {
+        let width = self.embedding_width()?;
+        let part = row * width..(row + 1) * width;
+        let hidden = match self.plan().output(space, inputs, HIDDEN) {
+            Some(Data::F32(all)) => all.get(part).map(|hidden| Data::F32(hidden.to_vec())),
+            Some(Data::I32(all)) => all.get(part).map(|hidden| Data::I32(hidden.to_vec())),
+            _ => None,
+        };
+        embedding(&hidden.ok_or(Fault::Excluded { operator: "hidden" })?)
+    }
+}
+
+fn embedding(hidden: &Data) -> Result<Vec<f32>, RunError> {
+    let embedding = match hidden {
+        Data::F32(hidden) => normalised(hidden),
+        Data::I32(hidden) => normalised(&hidden.iter().map(|&value| value as f32).collect::<Vec<_>>()),
+        _ => return Err(Fault::Excluded { operator: "hidden" }.into()),
+    };
+    let is_finite = embedding.iter().all(|value| value.is_finite());
+    if is_finite { Ok(embedding) } else { Err(RunError::NotFinite { name: "embedding".to_owned() }) }
 }
 
 fn within(tokens: Vec<u32>, limit: usize) -> Result<Vec<u32>, PromptError> {

@@ -95,13 +95,14 @@ impl Grammars {
         if let Some(cause) = matcher.get_error() {
             return Err(refused(said(&cause)));
         }
-        let mut guide = Guide { matcher, stop_tokens: self.stop_tokens.clone(), first: None };
+        let mut guide = Guide { matcher, stop_tokens: self.stop_tokens.clone(), ahead: None };
         // What allows nothing at all is refused before anything runs.
-        guide.first = Some(guide.allowed().map_err(|error| match error {
+        let first = guide.allowed().map_err(|error| match error {
             ConstraintError::Stuck { cause } if cause == NOTHING_FITS => refused(NO_TEXT.to_owned()),
             ConstraintError::Stuck { cause } | ConstraintError::Refused { cause, .. } => refused(cause),
             own @ ConstraintError::OwnTrouble { .. } => own,
-        })?);
+        })?;
+        guide.ahead = Some(Ok(first));
         Ok(guide)
     }
 }
@@ -152,14 +153,14 @@ pub enum Allowed {
 pub struct Guide {
     matcher: Matcher,
     stop_tokens: Vec<u32>,
-    /// What may come first, until it is asked for.
-    first: Option<Allowed>,
+    /// What may come next where it was found already, until it is asked for.
+    ahead: Option<Result<Allowed, ConstraintError>>,
 }
 
 impl Guide {
     pub fn allowed(&mut self) -> Result<Allowed, ConstraintError> {
-        if let Some(first) = self.first.take() {
-            return Ok(first);
+        if let Some(found) = self.ahead.take() {
+            return found;
         }
         if self.matcher.is_stopped() {
             return self.ended();
@@ -176,9 +177,14 @@ impl Guide {
         }
     }
 
+    /// Finds what may come next before it is asked for.
+    pub fn look_ahead(&mut self) {
+        self.ahead = Some(self.allowed());
+    }
+
     /// Goes on with a token of the answer.
     pub fn take(&mut self, token: u32) -> Result<(), ConstraintError> {
-        self.first = None;
+        self.ahead = None;
         self.matcher.consume_token(token).map_err(|cause| stuck(&cause))
     }
 

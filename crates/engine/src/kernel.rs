@@ -18,6 +18,9 @@ pub struct Place {
     pub position: usize,
 }
 
+/// Whether somebody still waits for what runs; asked between its parts, never within one.
+pub type Stays<'run> = &'run (dyn Fn() -> bool + Sync);
+
 pub struct Call<'a> {
     pub inputs: &'a [&'a Data],
     /// One for each row; within a lane, positions rise by one.

@@ -272,6 +272,14 @@ impl LanguageModel {
         }
     }
 
+    /// Calls `each` with memory for the choice of a token.
+    pub(crate) fn with_scratch<T>(&self, each: impl FnOnce(&mut Scratch) -> T) -> T {
+        let mut sampler = self.samplers.take();
+        let outcome = each(&mut sampler.scratch);
+        self.samplers.give(sampler);
+        outcome
+    }
+
     /// Calls `each` with the logits of one wanted row of a run, brought to 16 fraction bits.
     pub(crate) fn with_logits<T>(
         &self,

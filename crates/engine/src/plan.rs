@@ -10,7 +10,7 @@ use graph::{Checked, Data, Dimension, Element, Fact, Fault, Reach, Shape, Source
 use crate::{
     cpu::Level,
     fusion::{Fused, fusions},
-    kernel::{Call, Kernel, Making, Place, State, Threads, excluded},
+    kernel::{Call, Kernel, Making, Place, State, Stays, Threads, excluded},
     ops,
 };
 
@@ -128,6 +128,17 @@ impl Plan {
 
     /// Runs all nodes for a chunk; `lanes` are the texts that its places speak of. A call that failed may be repeated.
     pub fn run(&self, space: &mut Workspace, lanes: &mut [&mut Lane], chunk: &Chunk) -> Result<(), Fault> {
+        self.run_while(space, lanes, chunk, &|| true).map(|_| ())
+    }
+
+    /// As `run`, for as long as `stays` says, which is asked between the nodes; false where it did not to the end.
+    pub fn run_while(
+        &self,
+        space: &mut Workspace,
+        lanes: &mut [&mut Lane],
+        chunk: &Chunk,
+        stays: Stays,
+    ) -> Result<bool, Fault> {
         space.slots.resize(self.slots, Data::U8(Vec::new()));
         space.wanted.clear();
         space.wanted.extend(chunk.wanted.iter().map(|&row| chunk.places[row]));
@@ -136,6 +147,9 @@ impl Plan {
             let places = if step.late { &wanted } else { chunk.places };
             if places.is_empty() {
                 continue;
+            }
+            if !stays() {
+                return Ok(false);
             }
             let mut out = std::mem::replace(&mut space.slots[step.slot], Data::U8(Vec::new()));
             prepare(step, places.len(), &mut out)?;
@@ -147,7 +161,7 @@ impl Plan {
         for place in chunk.places {
             lanes[place.lane].length = place.position + 1;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn step(

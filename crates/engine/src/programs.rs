@@ -4,12 +4,13 @@
 //! everywhere.
 
 use graph::program::{
-    Array, Element, Limits, Port as Declared, Program, ProgramFault, Type, Value, machine::Watch, value::Size,
+    Array, Element, Limits, Node, Port as Declared, Program, ProgramFault, Type, Value, machine::Watch, value::Size,
 };
 use protocol::Tensor;
 
 use crate::{
     cpu::Level,
+    kernel::Stays,
     language::RunError,
     load::LoadError,
     port::{Port, answer},
@@ -67,10 +68,19 @@ pub fn run_values<'run>(
     program.run_with(inputs, Limits::default(), program_ops::pick(level), watch)
 }
 
-/// Runs a program on inputs in the order of its ports.
-pub fn run(program: &Program, level: Level, inputs: &[(&Port, &Tensor)]) -> Result<Vec<Tensor>, RunError> {
+/// Runs a program on inputs in the order of its ports, for as long as `stays` says.
+pub fn run(
+    program: &Program,
+    level: Level,
+    inputs: &[(&Port, &Tensor)],
+    stays: Stays,
+) -> Result<Vec<Tensor>, RunError> {
     let values: Result<Vec<Value>, RunError> = inputs.iter().map(|(port, tensor)| read(port, tensor)).collect();
-    let outputs = run_values(program, level, values?, None)?;
+    let mut watch = |_: &Node, _: &[Value]| stays();
+    let outputs = match run_values(program, level, values?, Some(&mut watch)) {
+        Err(_) if !stays() => return Err(RunError::Interrupted),
+        ran => ran?,
+    };
     let mut tensors = Vec::new();
     for (port, value) in program.outputs.iter().zip(&outputs) {
         match (table_of(&port.kind), value) {

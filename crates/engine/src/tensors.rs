@@ -9,7 +9,7 @@ use protocol::Tensor;
 
 use crate::{
     cpu::Level,
-    kernel::{Place, Threads},
+    kernel::{Place, Stays, Threads},
     language::RunError,
     load::LoadError,
     plan::{Chunk, Plan, Workspace},
@@ -77,6 +77,11 @@ impl TensorModel {
 
     /// Runs the model; inputs may come in any order.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.run_while(inputs, &|| true)
+    }
+
+    /// Runs the model for as long as `stays` says: what nobody waits for any more is interrupted.
+    pub fn run_while(&self, inputs: &[Tensor], stays: Stays) -> Result<Vec<Tensor>, RunError> {
         self.check_names(inputs)?;
         let mut found = Vec::new();
         for port in &self.inputs {
@@ -85,8 +90,8 @@ impl TensorModel {
             found.push((port, tensor.ok_or_else(missing)?));
         }
         match &self.body {
-            Body::Graph(plan) => self.run_graph(plan, &found),
-            Body::Program(program, level) => programs::run(program, *level, &found),
+            Body::Graph(plan) => self.run_graph(plan, &found, stays),
+            Body::Program(program, level) => programs::run(program, *level, &found, stays),
         }
     }
 
@@ -94,7 +99,7 @@ impl TensorModel {
     pub fn run_here(&self, inputs: &[graph::Tensor]) -> Result<Vec<graph::Tensor>, RunError> {
         match &self.body {
             Body::Graph(plan) => {
-                let (data, rows) = self.outputs_of(plan, inputs)?;
+                let (data, rows) = self.outputs_of(plan, inputs, &|| true)?;
                 let outputs = self.outputs.iter().zip(data);
                 outputs.map(|(port, data)| checked(port, data, rows)).collect()
             }
@@ -102,21 +107,24 @@ impl TensorModel {
         }
     }
 
-    fn run_graph(&self, plan: &Plan, found: &[(&Port, &Tensor)]) -> Result<Vec<Tensor>, RunError> {
+    fn run_graph(&self, plan: &Plan, found: &[(&Port, &Tensor)], stays: Stays) -> Result<Vec<Tensor>, RunError> {
         let values: Result<Vec<graph::Tensor>, RunError> =
             found.iter().map(|(port, tensor)| read(port, tensor)).collect();
-        let (data, rows) = self.outputs_of(plan, &values?)?;
+        let (data, rows) = self.outputs_of(plan, &values?, stays)?;
         self.outputs.iter().zip(data).map(|(port, data)| write(port, data, rows)).collect()
     }
 
     /// The data of all outputs, and the rows of the call.
-    fn outputs_of(&self, plan: &Plan, values: &[graph::Tensor]) -> Result<(Vec<Data>, usize), RunError> {
+    fn outputs_of(&self, plan: &Plan, values: &[graph::Tensor], stays: Stays) -> Result<(Vec<Data>, usize), RunError> {
         let rows = check_inputs(plan.checked(), values)?;
         let data: Vec<Data> = values.iter().map(|tensor| tensor.data().clone()).collect();
         let places: Vec<Place> = (0..rows).map(|position| Place { lane: 0, position }).collect();
         let (mut space, mut lane) = (Workspace::default(), plan.lane());
         let wanted: Vec<usize> = (0..rows).collect();
-        plan.run(&mut space, &mut [&mut lane], &Chunk { inputs: &data, places: &places, wanted: &wanted })?;
+        let chunk = Chunk { inputs: &data, places: &places, wanted: &wanted };
+        if !plan.run_while(&mut space, &mut [&mut lane], &chunk, stays)? {
+            return Err(RunError::Interrupted);
+        }
         let excluded = || RunError::Fault(graph::Fault::Excluded { operator: "output" });
         let outputs =
             (0..self.outputs.len()).map(|index| plan.output(&space, &data, index).cloned().ok_or_else(excluded));

@@ -1,7 +1,10 @@
 //! Kernels of programs against the operators' meanings, and programs through the front door of tensor models.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use engine::{Level, LoadError, Model, Options, RunError};
 use graph::program::{
@@ -276,6 +279,28 @@ fn wrong_inputs_of_a_program_are_refused_by_name() {
     other.element = protocol::Element::I32;
     assert!(matches!(tensors.run(&[other]), Err(RunError::Element { .. })));
     assert!(matches!(tensors.run(&[wire("x0", &noise(&[6], 1))]), Err(RunError::Program(_))));
+}
+
+#[test]
+fn a_program_that_nobody_waits_for_any_more_ends_behind_the_node_that_runs() {
+    let x = noise(&[2, 3], 1);
+    let mut program = one_node("Relu", 14, &[], std::slice::from_ref(&x));
+    let (mut second, last) = (program.body.nodes[0].clone(), program.slots);
+    second.inputs = vec![Source::Slot(program.body.nodes[0].outputs[0].unwrap())];
+    second.outputs = vec![Some(last)];
+    let nodes = vec![program.body.nodes[0].clone(), second];
+    program.body = Body::new(program.body.inputs.clone(), nodes, vec![Source::Slot(last)]);
+    program.slots += 1;
+    let model = Model::load(artefact(&program)).unwrap();
+    let tensors = model.as_tensor().unwrap();
+    let ran_while = |nodes: usize| {
+        let asked = AtomicUsize::new(0);
+        let stays = || asked.fetch_add(1, Ordering::Relaxed) < nodes;
+        (tensors.run_while(&[wire("x0", &x)], &stays), asked.into_inner())
+    };
+    assert_eq!(ran_while(9).0.unwrap(), tensors.run(&[wire("x0", &x)]).unwrap());
+    let (ended, asked) = ran_while(0);
+    assert_eq!((ended, asked), (Err(RunError::Interrupted), 2), "behind the first node, and why");
 }
 
 #[test]

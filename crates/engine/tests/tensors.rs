@@ -58,6 +58,15 @@ fn inputs_in_any_order_give_the_named_outputs() {
 }
 
 #[test]
+fn a_graph_that_nobody_waits_for_any_more_is_interrupted() {
+    let inputs = [integers(&[1, -5]), floats("b", &[1.0, 2.0, 3.0, 4.0]), floats("a", &[0.5; 4])];
+    let model = Model::load(artefact()).unwrap();
+    let tensors = model.as_tensor().unwrap();
+    assert_eq!(tensors.run_while(&inputs, &|| true).unwrap(), run(&inputs).unwrap());
+    assert_eq!(tensors.run_while(&inputs, &|| false), Err(RunError::Interrupted));
+}
+
+#[test]
 fn each_wrong_input_is_refused_with_what_was_expected() {
     let (a, b, n) = (floats("a", &[0.0; 2]), floats("b", &[0.0; 2]), integers(&[0]));
     let name = || "a".to_owned();

@@ -1,12 +1,12 @@
 //! What a worker answers: a function of request and model alone. Pure.
 
 use engine::{
-    Conversation, Detokenizer, Flow, LanguageModel, Model, Part, PromptError, RunError, TensorModel,
+    Conversation, Detokenizer, Flow, LanguageModel, Model, Part, PromptError, RunError,
     serve::{Job, ServeError},
 };
 use float::{Runtime, RuntimeError};
 use protocol::{
-    Canonical as _, Element, Finish, Input, List, Output, Parameters, Prompt, Request, Tensor, Text,
+    Canonical as _, Element, Finish, Input, List, Output, Parameters, Request, Tensor, Text,
     request::{OPENING_BYTES_MAX, Score, Scored, ScoredToken, TOKENS_MAX},
     service::{FailedFrame, Failure, Frame, TokenFrame},
 };
@@ -38,7 +38,7 @@ pub fn answer(
     match (&request.input, model.as_language()) {
         (Input::Chat(_) | Input::Prompt(_), Some(language)) => say(language, request, adversary, deliver),
         _ => {
-            let answer = compute(model, request, adversary)?;
+            let answer = compute(model, request, adversary, &|| true)?;
             let Output::Tensors(outputs) = &answer.output else { return Ok(answer) };
             let finish = if deliver(Frame::Tensors(outputs.clone())) { answer.finish } else { Finish::Cancelled };
             Ok(Answer { finish, ..answer })
@@ -163,18 +163,37 @@ impl<'a> Telling<'a> {
     }
 }
 
-/// Answers that are there at once: of tensor models, and embeddings.
-pub(crate) fn compute(model: &Model, request: &Request, adversary: Option<Adversary>) -> Result<Answer, FailedFrame> {
-    let (prompt, outputs) = match (&request.input, model.as_language(), model.as_tensor()) {
-        (Input::Tensors(inputs), _, Some(tensors)) => (Vec::new(), run(tensors, inputs)?),
-        (Input::Embed(texts), Some(language), _) => embed(language, texts)?,
+/// Answers that are there at once: of tensor models, and embeddings. Ends early where `stays` says that nobody waits for it.
+pub(crate) fn compute(
+    model: &Model,
+    request: &Request,
+    adversary: Option<Adversary>,
+    stays: &(dyn Fn() -> bool + Sync),
+) -> Result<Answer, FailedFrame> {
+    match (&request.input, model.as_language(), model.as_tensor()) {
+        (Input::Tensors(inputs), _, Some(tensors)) => {
+            let outputs = tensors.run_while(inputs, stays).map_err(|error| tensors_failed(&error))?;
+            tensors_answered(request, Vec::new(), outputs, adversary)
+        }
+        (Input::Embed(_), Some(language), _) => {
+            let texts = embedded(language, request)?;
+            let embed = |tokens: &Vec<u32>| language.embed(tokens).map_err(|error| run_failed(&error));
+            let embeddings = texts.iter().map(embed).collect::<Result<Vec<_>, _>>()?;
+            embeddings_answered(request, &texts, &embeddings, adversary)
+        }
         (Input::Chat(_) | Input::Prompt(_) | Input::Embed(_), _, _) => {
-            return Err(failed(Failure::BadRequest, "this model takes tensors, not messages"));
+            Err(failed(Failure::BadRequest, "this model takes tensors, not messages"))
         }
-        (Input::Tensors(_), _, None) => {
-            return Err(failed(Failure::BadRequest, "this model takes messages, not tensors"));
-        }
-    };
+        (Input::Tensors(_), _, None) => Err(failed(Failure::BadRequest, "this model takes messages, not tensors")),
+    }
+}
+
+fn tensors_answered(
+    request: &Request,
+    prompt: Vec<u32>,
+    outputs: Vec<Tensor>,
+    adversary: Option<Adversary>,
+) -> Result<Answer, FailedFrame> {
     let outputs = match adversary {
         Some(adversary) => adversary.tensors(outputs),
         None => outputs,
@@ -182,6 +201,42 @@ pub(crate) fn compute(model: &Model, request: &Request, adversary: Option<Advers
     let outputs = List::new(outputs).map_err(|error| failed(Failure::Internal, &error.to_string()))?;
     check_opening(request, prompt.len() * TOKEN_BYTES + outputs.encode().len())?;
     Ok(Answer { prompt: bounded(prompt)?, output: Output::Tensors(outputs), finish: Finish::Complete })
+}
+
+/// The tokens of the texts that a request wants embedded. All that could be too much of them is refused here, before
+/// any of them is run: each text alone, all together, and what an opening of them would be.
+pub(crate) fn embedded(model: &LanguageModel, request: &Request) -> Result<Vec<Vec<u32>>, FailedFrame> {
+    let Input::Embed(texts) = &request.input else {
+        return Err(failed(Failure::BadRequest, "there is nothing to embed in this request"));
+    };
+    let width = model.embedding_width().map_err(|error| run_failed(&error))?;
+    let mut all = Vec::new();
+    let mut count = 0_usize;
+    for text in texts.iter() {
+        let tokens = model.embedded_prompt(text).map_err(|error| prompt_failed(&error))?;
+        model.check_embedding(&tokens).map_err(|error| run_failed(&error))?;
+        count = count.saturating_add(tokens.len());
+        if count > TOKENS_MAX {
+            let message = format!("the texts have more than {TOKENS_MAX} tokens together, the most of one request");
+            return Err(failed(Failure::ContextTooLong, &message));
+        }
+        all.push(tokens);
+    }
+    let tensor = embedding(&vec![0.0; width])?;
+    let outputs = tensor.encode().len().saturating_mul(texts.len()).saturating_add(TOKEN_BYTES);
+    check_opening(request, count * TOKEN_BYTES + outputs)?;
+    Ok(all)
+}
+
+/// The answer that embeddings of those texts are.
+pub(crate) fn embeddings_answered(
+    request: &Request,
+    texts: &[Vec<u32>],
+    embeddings: &[Vec<f32>],
+    adversary: Option<Adversary>,
+) -> Result<Answer, FailedFrame> {
+    let outputs = embeddings.iter().map(|values| embedding(values)).collect::<Result<Vec<_>, _>>()?;
+    tensors_answered(request, texts.concat(), outputs, adversary)
 }
 
 /// The answer of a model without an exact form.
@@ -204,18 +259,9 @@ fn float_failed(error: &RuntimeError) -> FailedFrame {
     failed(whose, &error.to_string())
 }
 
-fn run(model: &TensorModel, inputs: &[Tensor]) -> Result<Vec<Tensor>, FailedFrame> {
-    model.run(inputs).map_err(|error| failed(Failure::BadRequest, &error.to_string()))
-}
-
-fn embed(model: &LanguageModel, texts: &[Prompt]) -> Result<(Vec<u32>, Vec<Tensor>), FailedFrame> {
-    let (mut all, mut outputs) = (Vec::new(), Vec::new());
-    for text in texts {
-        let tokens = model.embedded_prompt(text).map_err(|error| prompt_failed(&error))?;
-        outputs.push(embedding(&model.embed(&tokens).map_err(|error| run_failed(&error))?)?);
-        all.extend(tokens);
-    }
-    Ok((all, outputs))
+fn tensors_failed(error: &RunError) -> FailedFrame {
+    let whose = if error.is_own_trouble() { Failure::Internal } else { Failure::BadRequest };
+    failed(whose, &error.to_string())
 }
 
 fn embedding(values: &[f32]) -> Result<Tensor, FailedFrame> {

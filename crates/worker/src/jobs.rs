@@ -5,7 +5,10 @@
 use std::{
     collections::BTreeMap,
     future::poll_fn,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crypto::{Digest, SigningKey};
@@ -16,7 +19,7 @@ use engine::{
 use float::Runtime;
 use network::{Bytes, frame_bytes, now_ms};
 use protocol::{
-    Assurance, Finish, Input, NodeId, Noun as _, Output, PublicKey, Request, Role,
+    Assurance, Finish, Input, List, NodeId, Noun as _, Output, PublicKey, Request, Role,
     receipt::NO_EXACT_FORM,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
@@ -25,7 +28,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
     adversary::Adversary,
-    answer::{Answer, Telling, compute, compute_floats, failed, job, run_failed, serve_failed},
+    answer::{
+        Answer, Telling, compute, compute_floats, embedded, embeddings_answered, failed, job, run_failed, serve_failed,
+    },
     chain::{Chain, Salts, Terms, is_complete},
     evidence::{Evidence, EvidenceError},
     rate::Rate,
@@ -87,10 +92,16 @@ impl Served {
     }
 
     /// Answers that are there at once.
-    fn compute(&self, request: &Request, adversary: Option<Adversary>) -> Result<Answer, FailedFrame> {
+    fn compute(
+        &self,
+        request: &Request,
+        adversary: Option<Adversary>,
+        stays: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Answer, FailedFrame> {
         match self {
-            Self::Language(server) => compute(server.model(), request, adversary),
-            Self::Tensors(model) => compute(model, request, adversary),
+            Self::Language(server) => compute(server.model(), request, adversary, stays),
+            Self::Tensors(model) => compute(model, request, adversary, stays),
+            // Its runtime is another process, with an end of its own.
             Self::Float(model) => compute_floats(model, request),
         }
     }
@@ -213,6 +224,7 @@ impl Desk {
             (Served::Language(server), Input::Chat(_) | Input::Prompt(_)) => {
                 self.converse(server, request, reader).await
             }
+            (Served::Language(server), Input::Embed(_)) => self.embed(server, request, reader).await,
             (served, _) => self.compute(served, request, reader).await,
         }
     }
@@ -243,14 +255,41 @@ impl Desk {
                 }
                 Some(Event::End(finish)) => break finish,
                 Some(Event::Failed(error)) => return Err(run_failed(&error)),
-                None => return Err(interrupted()),
+                Some(Event::Embedding(_)) | None => return Err(interrupted()),
             }
         };
         let answer = telling.into_answer(prompt, finish)?;
         Ok((request, answer))
     }
 
-    /// Runs the model on a thread of its own.
+    /// Has the model's server embed texts, one after the other, in company with all that it serves.
+    async fn embed(
+        &self,
+        server: Arc<Server>,
+        request: Request,
+        reader: &mut Reader,
+    ) -> Result<(Request, Answer), FailedFrame> {
+        let shared = Arc::clone(&server);
+        let checked = move || embeddable(&shared, &request).map(|texts| (request, texts));
+        let (request, texts) = tokio::task::spawn_blocking(checked).await.map_err(|_| interrupted())??;
+        let mut embeddings = Vec::new();
+        for tokens in &texts {
+            let mut stream = server.embed(tokens.clone()).map_err(|error| serve_failed(&error))?;
+            let event = tokio::select! {
+                event = poll_fn(|context| stream.poll_next(context)) => event,
+                () = reader.left() => return Ok((request, cancelled())),
+            };
+            match event {
+                Some(Event::Embedding(embedding)) => embeddings.push(embedding),
+                Some(Event::Failed(error)) => return Err(run_failed(&error)),
+                Some(Event::Part(_) | Event::End(_)) | None => return Err(interrupted()),
+            }
+        }
+        let answer = embeddings_answered(&request, &texts, &embeddings, self.adversary)?;
+        hand_over(request, answer, reader).await
+    }
+
+    /// Runs the model on a thread of its own, which is told when the reader left.
     async fn compute(
         &self,
         served: Served,
@@ -258,14 +297,23 @@ impl Desk {
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
         let adversary = self.adversary;
-        let run = move || served.compute(&request, adversary).map(|answer| (request, answer));
-        let (request, mut answer) = tokio::task::spawn_blocking(run).await.map_err(|_| interrupted())??;
-        if let Output::Tensors(outputs) = &answer.output
-            && !reader.deliver(&Frame::Tensors(outputs.clone())).await
-        {
-            answer.finish = Finish::Cancelled;
-        }
-        Ok((request, answer))
+        let has_left = Arc::new(AtomicBool::new(false));
+        let stays = {
+            let has_left = Arc::clone(&has_left);
+            move || !has_left.load(Ordering::Relaxed)
+        };
+        let run = move || served.compute(&request, adversary, &stays).map(|answer| (request, answer));
+        let mut running = tokio::task::spawn_blocking(run);
+        let ran = tokio::select! {
+            ran = &mut running => ran,
+            () = reader.left() => {
+                has_left.store(true, Ordering::Relaxed);
+                // The place is free when the thread is.
+                running.await
+            }
+        };
+        let (request, answer) = ran.map_err(|_| interrupted())??;
+        hand_over(request, answer, reader).await
     }
 
     async fn sign(
@@ -304,6 +352,32 @@ impl Desk {
         durable.wait().await?;
         Ok(DoneFrame { receipt, opening, finish })
     }
+}
+
+/// Delivers an answer that is there at once.
+async fn hand_over(
+    request: Request,
+    mut answer: Answer,
+    reader: &mut Reader,
+) -> Result<(Request, Answer), FailedFrame> {
+    if let Output::Tensors(outputs) = &answer.output
+        && !reader.deliver(&Frame::Tensors(outputs.clone())).await
+    {
+        answer.finish = Finish::Cancelled;
+    }
+    Ok((request, answer))
+}
+
+/// What is left of an answer that nobody waits for.
+fn cancelled() -> Answer {
+    Answer { prompt: List::default(), output: Output::Tensors(List::default()), finish: Finish::Cancelled }
+}
+
+/// The tokens of texts to embed, none of which is too much for the server.
+fn embeddable(server: &Server, request: &Request) -> Result<Vec<Vec<u32>>, FailedFrame> {
+    let texts = embedded(server.model().as_language().ok_or_else(interrupted)?, request)?;
+    texts.iter().try_for_each(|tokens| server.check_embedding(tokens)).map_err(|error| serve_failed(&error))?;
+    Ok(texts)
 }
 
 /// The prompt, and where its answer comes.

@@ -161,6 +161,86 @@ async fn a_constraint_that_cannot_be_followed_is_the_callers_mistake_and_runs_no
     says(&stage.ask(Request { input, ..chat(1) }).await.failed(), Failure::BadRequest, "no output that embeddings");
 }
 
+/// A worker that serves a model for embeddings too, and a request of so many texts of so many tokens.
+async fn embedding_stage() -> (Stage, impl Fn(usize, usize) -> Request) {
+    let stage = Stage::with(|config| {
+        let shelf = hub::Shelf::open(&config.directory.join("models")).unwrap();
+        config.models.push(shelf.put(stage::embedder()).unwrap().root);
+        config.threads = 2;
+    })
+    .await;
+    let model = engine::Model::load(stage::embedder()).unwrap().root();
+    let text = |tokens: usize, index: usize| Prompt::Tokens(List::new(vec![7 + (index % 9) as u32; tokens]).unwrap());
+    let embed = move |texts: usize, tokens: usize| {
+        let texts = (0..texts).map(|index| text(tokens, index)).collect();
+        Request { model, input: Input::Embed(List::new(texts).unwrap()), ..chat(0) }
+    };
+    (stage, embed)
+}
+
+async fn rows(stage: &Stage, model: &Digest) -> u64 {
+    stage.status().await["models"][model.to_string()]["rows"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn embeddings_are_what_the_model_says_of_each_text_alone() {
+    let (stage, embed) = embedding_stage().await;
+    let request = embed(3, 70);
+    let done = stage.ask(request.clone()).await.done();
+    let Output::Tensors(outputs) = &done.opening.output else { panic!("embeddings are tensors") };
+    let (model, Input::Embed(texts)) = (engine::Model::load(stage::embedder()).unwrap(), &request.input) else {
+        panic!("texts were sent")
+    };
+    let language = model.as_language().unwrap();
+    for (text, output) in texts.iter().zip(outputs.iter()) {
+        let expected = language.embed(&language.embedded_prompt(text).unwrap()).unwrap();
+        let data: Vec<u8> = expected.iter().flat_map(|value| value.to_le_bytes()).collect();
+        assert_eq!((&*output.name, &output.data[..]), ("embedding", &data[..]));
+    }
+    assert_eq!((done.opening.prompt.len(), done.finish), (210, Finish::Complete));
+    assert_eq!(done.opening.matches(&done.receipt.receipt), Ok(()));
+}
+
+#[tokio::test]
+async fn embeddings_that_are_too_much_are_refused_before_a_row_is_run() {
+    let (stage, embed) = embedding_stage().await;
+    let request = embed(16, 4_097);
+    says(&stage.ask(request.clone()).await.failed(), Failure::ContextTooLong, "more than 65536 tokens together");
+    says(&stage.ask(embed(2, 16_385)).await.failed(), Failure::ContextTooLong, "leaves room for 16384");
+    let mut unknown = embed(2, 5);
+    if let Input::Embed(texts) = &mut unknown.input {
+        let mut all = texts.to_vec();
+        all[1] = Prompt::Tokens(List::new(vec![7, 9_999]).unwrap());
+        *texts = List::new(all).unwrap();
+    }
+    says(&stage.ask(unknown).await.failed(), Failure::BadRequest, "holds token 9999 at 1");
+    assert_eq!((rows(&stage, &request.model).await, stage.status().await["receipts"].clone()), (0, 0.into()));
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_an_embedding_frees_the_place_before_its_texts_are_run() {
+    let (stage, embed) = embedding_stage().await;
+    let request = embed(4, 16_000);
+    let job = request.clone().into_job(&gateway_key());
+    let frames = stage.client.post_for_frames(&format!("{}/jobs", stage.worker.url()), &job).await.unwrap();
+    while rows(&stage, &request.model).await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(frames);
+    stage.until("free_places", 1).await;
+    assert!(rows(&stage, &request.model).await < 64_000, "all of it was run");
+    assert_eq!(stage.status().await["receipts"], 0);
+}
+
+#[tokio::test]
+async fn a_model_runs_on_as_many_threads_as_the_worker_is_told() {
+    let (stage, _) = embedding_stage().await;
+    let models = stage.status().await["models"].clone();
+    let threads: Vec<u64> =
+        models.as_object().unwrap().values().filter_map(|model| model["threads"].as_u64()).collect();
+    assert_eq!(threads, [2, 2, 2]);
+}
+
 fn regex(pattern: &str) -> Constraint {
     Constraint::Regex(Text::new(pattern).unwrap())
 }

@@ -3,15 +3,17 @@
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use graph::Data;
 
 use super::{
     Counts, Limits,
+    aside::Aside,
     prefix::Prefixes,
     stream::Event,
-    text::Text,
+    text::{Budget, Outputs, Text},
     ticket::{Admission, Ticket},
 };
 use crate::{
@@ -30,6 +32,7 @@ pub(super) struct Batch<'a> {
     space: Workspace,
     rows: Rows,
     counts: Counts,
+    aside: Arc<Aside>,
 }
 
 /// The rows of one call, kept so that the next need not allocate.
@@ -56,19 +59,19 @@ struct Choosing<'t, 'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(language: &'a LanguageModel, limits: Limits) -> Self {
+    pub fn new(language: &'a LanguageModel, limits: Limits, aside: Arc<Aside>) -> Self {
         let prefixes = Prefixes::new(language.plan().lane_bytes(PAGE));
         let (space, rows) = (Workspace::default(), Rows::default());
-        Self { language, limits, texts: Vec::new(), prefixes, space, rows, counts: Counts::default() }
+        Self { language, limits, texts: Vec::new(), prefixes, space, rows, counts: Counts::default(), aside }
     }
 
     pub fn counts(&self) -> Counts {
         Counts { running: self.texts.len(), prefix_bytes: self.prefixes.bytes(), ..self.counts }
     }
 
-    /// Nothing can be done before something happens: no text, or all wait for their readers.
+    /// Nothing can be done before something happens: no text, or all wait for their readers or their guides.
     pub fn is_idle(&self) -> bool {
-        self.texts.iter().all(|text| text.rows(1) == 0)
+        self.texts.iter().all(|text| text.rows(Budget::ONE) == 0 && !text.may_choose())
     }
 
     /// Whether a job can be begun; forgets prefixes where the memory is needed.
@@ -92,7 +95,7 @@ impl<'a> Batch<'a> {
 
     pub fn begin(&mut self, ticket: Ticket) {
         let recalled =
-            if ticket.rules.scores_prompt() { None } else { self.prefixes.recall(beginning(&ticket.prompt)) };
+            if ticket.wanted.scores_prompt() { None } else { self.prefixes.recall(beginning(&ticket.prompt)) };
         let lane = recalled.unwrap_or_else(|| self.language.plan().lane());
         self.counts.rows_remembered += lane.length as u64;
         self.counts.reserved_bytes += ticket.needed;
@@ -122,21 +125,9 @@ impl<'a> Batch<'a> {
 
     /// Runs one call of the model over rows of many texts, and goes on with each.
     pub fn step(&mut self) {
-        let mut budget = self.limits.prompt_rows.max(1);
-        let mut shares = Vec::with_capacity(self.texts.len());
-        for (index, text) in self.texts.iter().enumerate() {
-            let rows = text.rows(budget);
-            if text.is_reading() {
-                budget -= rows;
-            }
-            if rows > 0 {
-                shares.push(Share { text: index, rows, first_wanted: 0, wanted: 0 });
-            }
-        }
-        if shares.is_empty() {
-            return;
-        }
-        if self.call(&mut shares).is_err() {
+        self.choose_held();
+        let mut shares = self.shares();
+        if !shares.is_empty() && self.call(&mut shares).is_err() {
             // Whose fault it is shows when each runs alone; the others lose nothing.
             for mut share in shares {
                 if let Err(error) = self.call(std::slice::from_mut(&mut share)) {
@@ -145,6 +136,43 @@ impl<'a> Batch<'a> {
             }
         }
         self.drop_left();
+    }
+
+    /// Which texts have how many rows in the next call.
+    fn shares(&self) -> Vec<Share> {
+        let prompt = self.limits.prompt_rows.max(1);
+        // Whoever is alone holds nobody up.
+        let is_alone = self.texts.iter().filter(|text| text.rows(Budget::ONE) > 0).nth(1).is_none();
+        let scored = if is_alone { prompt } else { self.limits.scored_rows.max(1) };
+        let mut budget = Budget { prompt, scored };
+        let mut shares = Vec::with_capacity(self.texts.len());
+        for (index, text) in self.texts.iter().enumerate() {
+            let rows = text.rows(budget);
+            if text.is_reading() {
+                budget.prompt -= rows;
+                budget.scored -= if text.scores_prompt() { rows } else { 0 };
+            }
+            if rows > 0 {
+                shares.push(Share { text: index, rows, first_wanted: 0, wanted: 0 });
+            }
+        }
+        shares
+    }
+
+    /// Chooses the tokens of which only the mask was missing, and is there now.
+    fn choose_held(&mut self) {
+        let before = self.length();
+        let mut held: Vec<&mut Text<'a>> = self.texts.iter_mut().filter(|text| text.may_choose()).collect();
+        let (language, aside) = (self.language, &*self.aside);
+        language.plan().threads().each(&mut held, 1, 1, |_, texts| {
+            texts.iter_mut().for_each(|text| text.go_on_held(language, aside));
+        });
+        self.counts.tokens += self.length() - before;
+    }
+
+    /// Tokens of all texts.
+    fn length(&self) -> u64 {
+        self.texts.iter().map(|text| text.tokens.len() as u64).sum()
     }
 
     /// Runs the rows of some texts in one call and chooses their next tokens.
@@ -200,6 +228,7 @@ impl<'a> Batch<'a> {
 
     /// Chooses the next tokens from a call's logits, on all threads: what is long for one text delays no other.
     fn choose(&mut self, shares: &[Share], inputs: &[Data]) {
+        let before = self.length();
         let mut choosing = Vec::with_capacity(shares.len());
         let mut shares = shares.iter().peekable();
         for (index, text) in self.texts.iter_mut().enumerate() {
@@ -209,12 +238,14 @@ impl<'a> Batch<'a> {
                 choosing.push(Choosing { text, rows });
             }
         }
-        let (language, space) = (self.language, &self.space);
+        let (language, space, aside) = (self.language, &self.space, &*self.aside);
+        let outputs = Outputs { language, space, inputs, aside };
         language.plan().threads().each(&mut choosing, 1, 1, |_, choosing| {
             for Choosing { text, rows } in choosing {
-                text.go_on(language, space, inputs, rows.clone());
+                text.go_on(&outputs, rows.clone());
             }
         });
+        self.counts.tokens += self.length() - before;
         let were_read: Vec<(Vec<u32>, Lane)> = self.texts.iter_mut().filter_map(Text::take_read).collect();
         were_read.iter().for_each(|(prompt, lane)| self.remember(prompt, lane));
     }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Counts, ServeError,
+    aside::Aside,
     batch::Batch,
     bell::Bell,
     ticket::{Admission, Ticket},
@@ -18,10 +19,17 @@ struct State {
     counts: Counts,
 }
 
-#[derive(Default)]
 pub struct Desk {
     state: Mutex<State>,
     bell: Arc<Bell>,
+    aside: Arc<Aside>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let bell = Arc::default();
+        Self { state: Mutex::default(), aside: Arc::new(Aside::new(Arc::clone(&bell))), bell }
+    }
 }
 
 impl Desk {
@@ -32,6 +40,10 @@ impl Desk {
 
     pub(super) fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    pub(super) fn aside(&self) -> &Arc<Aside> {
+        &self.aside
     }
 
     pub(super) fn submit(&self, ticket: Ticket, limit: usize) -> Result<(), ServeError> {
@@ -56,6 +68,7 @@ impl Desk {
 
     pub(super) fn stop(&self) {
         self.bell.stop();
+        self.aside.stop();
         let waiting = std::mem::take(&mut self.lock().waiting);
         drop(waiting);
     }

@@ -1,10 +1,13 @@
 //! Serves many texts of one language model at once: one thread owns the batch, each step runs rows of all of them.
 //!
 //! A step has one row of every text that is being answered and a bounded number of rows of prompts, in the order of
-//! arrival: a long prompt stalls nobody. What a text says never depends on the company it is in. A reader that is slow
-//! pauses its own text, one that left frees its place at the next step, and a text that fails ends alone. Nothing
-//! queues without bound: what is too much is refused with what it is that is full.
+//! arrival: a long prompt stalls nobody, and a scored one, whose rows cost as much as answers', has fewer still while
+//! it is not alone. Masks of grammars are found beside the steps: a text whose mask is not there yet leaves steps out.
+//! What a text says never depends on the company it is in. A reader that is slow pauses its own text, one that left
+//! frees its place at the next step, and a text that fails ends alone. Nothing queues without bound: what is too much
+//! is refused with what it is that is full.
 
+mod aside;
 mod batch;
 mod bell;
 mod desk;
@@ -33,7 +36,7 @@ use crate::{
 use batch::Batch;
 use desk::Desk;
 use stream::channel;
-use ticket::Ticket;
+use ticket::{Ticket, Wanted};
 
 /// How much one model serves at a time; none of it changes a bit of any answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Rows of prompts in one step.
     pub prompt_rows: usize,
+    /// Of these, rows whose tokens are scored, where there is more to do.
+    pub scored_rows: usize,
     /// Memory for keys and values: of running texts, as long as they may become, and of remembered prefixes.
     pub memory_bytes: usize,
     /// Tokens that wait for a slow reader before its text pauses.
@@ -52,7 +57,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { texts: 16, waiting: 64, prompt_rows: 64, memory_bytes: 2 << 30, tokens_ahead: 256 }
+        Self { texts: 16, waiting: 64, prompt_rows: 64, scored_rows: 8, memory_bytes: 2 << 30, tokens_ahead: 256 }
     }
 }
 
@@ -101,21 +106,32 @@ pub struct Server {
     model: Arc<Model>,
     limits: Limits,
     desk: Arc<Desk>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
+/// Threads that find masks: two at least, so that one costly grammar does not hold up all others.
+const ASIDE_MIN: usize = 2;
+const ASIDE_MAX: usize = 8;
+
 impl Server {
-    /// Starts the thread that owns the batch.
+    /// Starts the thread that owns the batch, and those beside it.
     pub fn start(model: Arc<Model>, limits: Limits) -> Result<Self, ServeError> {
         model.as_language().ok_or(ServeError::NotLanguage)?;
-        let desk = Arc::new(Desk::default());
-        let run = {
-            let (model, desk) = (Arc::clone(&model), Arc::clone(&desk));
-            move || serve(&model, &desk, limits)
-        };
-        let thread = std::thread::Builder::new().name("serve".to_owned()).spawn(run);
-        let thread = thread.map_err(|cause| ServeError::Thread { cause: cause.to_string() })?;
-        Ok(Self { model, limits, desk, thread: Some(thread) })
+        // Dropped where a thread cannot be started, it stops those that were.
+        let mut server = Self { model, limits, desk: Arc::default(), threads: Vec::new() };
+        for _ in 0..server.model.threads().clamp(ASIDE_MIN, ASIDE_MAX) {
+            let aside = Arc::clone(server.desk.aside());
+            server.spawn("mask", move || aside.serve())?;
+        }
+        let (model, desk) = (Arc::clone(&server.model), Arc::clone(&server.desk));
+        server.spawn("serve", move || serve(&model, &desk, limits))?;
+        Ok(server)
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), ServeError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        self.threads.push(thread.map_err(|cause| ServeError::Thread { cause: cause.to_string() })?);
+        Ok(())
     }
 
     /// Takes a job, or says at once why not; the answer comes on the stream. What is wrong with the job is found here,
@@ -123,6 +139,21 @@ impl Server {
     pub fn submit(&self, job: Job) -> Result<Stream, ServeError> {
         let language = self.model.as_language().ok_or(ServeError::NotLanguage)?;
         let (ticket, stream) = ticket(language, job, self.limits, &self.desk)?;
+        self.desk.submit(ticket, self.limits.waiting)?;
+        Ok(stream)
+    }
+
+    /// Says whether a text can be embedded, before anything runs.
+    pub fn check_embedding(&self, tokens: &[u32]) -> Result<(), ServeError> {
+        let language = self.model.as_language().ok_or(ServeError::NotLanguage)?;
+        language.check_embedding(tokens)?;
+        needed(language, tokens.len(), self.limits).map(|_| ())
+    }
+
+    /// Takes a text whose embedding is wanted, or says at once why not; it comes on the stream.
+    pub fn embed(&self, tokens: Vec<u32>) -> Result<Stream, ServeError> {
+        let language = self.model.as_language().ok_or(ServeError::NotLanguage)?;
+        let (ticket, stream) = embedding_ticket(language, tokens, self.limits, &self.desk)?;
         self.desk.submit(ticket, self.limits.waiting)?;
         Ok(stream)
     }
@@ -139,8 +170,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.desk.stop();
-        if let Some(thread) = self.thread.take() {
-            // Its panics were caught; the streams say that they were interrupted.
+        for thread in self.threads.drain(..) {
+            // Panics were caught; the streams say that they were interrupted.
             let _ = thread.join();
         }
     }
@@ -156,19 +187,35 @@ fn ticket(
     language.check_prompt(&job.prompt)?;
     let rules = language.rules(&job.parameters)?;
     let most = job.prompt.len().saturating_add(job.parameters.max_tokens as usize).min(language.context());
-    let (needed, limit) = (language.plan().lane_bytes(most), limits.memory_bytes);
-    if needed > limit {
-        return Err(ServeError::TooLarge { needed, limit });
-    }
+    let needed = needed(language, most, limits)?;
     let (outbox, stream) = channel(limits.tokens_ahead, Arc::clone(desk.bell()));
-    Ok((Ticket { prompt: job.prompt, rules, needed, outbox }, stream))
+    Ok((Ticket { prompt: job.prompt, wanted: Wanted::Answer(Box::new(rules)), needed, outbox }, stream))
+}
+
+/// The same of a text to embed.
+fn embedding_ticket(
+    language: &LanguageModel,
+    prompt: Vec<u32>,
+    limits: Limits,
+    desk: &Arc<Desk>,
+) -> Result<(Ticket, Stream), ServeError> {
+    language.check_embedding(&prompt)?;
+    let needed = needed(language, prompt.len(), limits)?;
+    let (outbox, stream) = channel(limits.tokens_ahead, Arc::clone(desk.bell()));
+    Ok((Ticket { prompt, wanted: Wanted::Embedding, needed, outbox }, stream))
+}
+
+/// Memory of a text of so many tokens; one that could never have it is refused.
+fn needed(language: &LanguageModel, tokens: usize, limits: Limits) -> Result<usize, ServeError> {
+    let (needed, limit) = (language.plan().lane_bytes(tokens), limits.memory_bytes);
+    if needed > limit { Err(ServeError::TooLarge { needed, limit }) } else { Ok(needed) }
 }
 
 /// The life of the server's thread.
 fn serve(model: &Model, desk: &Desk, limits: Limits) {
     let Some(language) = model.as_language() else { return };
     let run = || {
-        let mut batch = Batch::new(language, limits);
+        let mut batch = Batch::new(language, limits, Arc::clone(desk.aside()));
         while desk.bell().wait(batch.is_idle()) {
             desk.admit(&mut batch);
             batch.step();

@@ -11,11 +11,13 @@ use protocol::Finish;
 use super::bell::Bell;
 use crate::language::{Part, RunError};
 
-/// What a reader gets: the parts of an answer, then one end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a reader gets: the parts of an answer, then one end; or an embedding and nothing else.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     Part(Part),
     End(Finish),
+    /// Nothing follows.
+    Embedding(Vec<f32>),
     /// Nothing follows.
     Failed(RunError),
 }

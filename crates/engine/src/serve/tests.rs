@@ -19,7 +19,8 @@ use support::{CONTEXT, KINDS, VOCABULARY, model, sampled, tokens};
 use super::*;
 use crate::{Check, Flow, Generation, cache::PAGE};
 
-const LIMITS: Limits = Limits { texts: 8, waiting: 4, prompt_rows: 16, memory_bytes: 1 << 30, tokens_ahead: 1_000 };
+const LIMITS: Limits =
+    Limits { texts: 8, waiting: 4, prompt_rows: 16, scored_rows: 4, memory_bytes: 1 << 30, tokens_ahead: 1_000 };
 
 fn alone(language: &LanguageModel, job: &Job) -> Generation {
     language.generate(&job.prompt, &job.parameters, &mut |_| Flow::Continue).unwrap()
@@ -37,6 +38,7 @@ fn heard(stream: &mut Stream) -> Result<Generation, RunError> {
                 said.scores.extend(score);
             }
             Event::End(finish) => return Ok(Generation { finish, ..said }),
+            Event::Embedding(_) => panic!("no embedding was asked for"),
             Event::Failed(error) => return Err(error),
         }
     }
@@ -68,11 +70,15 @@ struct Hand<'a> {
     limits: Limits,
     desk: Arc<Desk>,
     batch: Batch<'a>,
+    /// Errands that are done behind each step.
+    errands: usize,
 }
 
 impl<'a> Hand<'a> {
     fn new(language: &'a LanguageModel, limits: Limits) -> Self {
-        Self { language, limits, desk: Arc::default(), batch: Batch::new(language, limits) }
+        let desk: Arc<Desk> = Arc::default();
+        let batch = Batch::new(language, limits, Arc::clone(desk.aside()));
+        Self { language, limits, desk, batch, errands: usize::MAX }
     }
 
     fn ticket(&self, job: &Job) -> (Ticket, Stream) {
@@ -89,7 +95,14 @@ impl<'a> Hand<'a> {
         self.desk.admit(&mut self.batch);
         self.batch.step();
         self.desk.set_counts(self.batch.counts());
+        let _ = (0..self.errands).take_while(|_| self.desk.aside().run_one()).count();
         self.desk.counts()
+    }
+
+    fn embed(&self, tokens: &[u32]) -> Stream {
+        let (ticket, stream) = embedding_ticket(self.language, tokens.to_vec(), self.limits, &self.desk).unwrap();
+        self.desk.submit(ticket, self.limits.waiting).unwrap();
+        stream
     }
 
     fn finish(&mut self) {
@@ -151,13 +164,14 @@ proptest! {
     #[test]
     fn in_any_company_a_text_is_what_it_is_alone(
         jobs in prop::collection::vec((1..CONTEXT, 0..3_u64, 0..6_usize, parameters()), 1..7),
-        prompt_rows in 1..70_usize, texts in 1..6_usize, tokens_ahead in 1..4_usize,
+        prompt_rows in 1..70_usize, scored_rows in 1..9_usize, texts in 1..6_usize, tokens_ahead in 1..4_usize,
+        errands in 1..4_usize,
     ) {
         for kind in KINDS {
             let model = model(kind);
             let language = model.as_language().unwrap();
-            let limits = Limits { texts, prompt_rows, tokens_ahead, waiting: 9, ..LIMITS };
-            let mut hand = Hand::new(language, limits);
+            let limits = Limits { texts, prompt_rows, scored_rows, tokens_ahead, waiting: 9, ..LIMITS };
+            let mut hand = Hand { errands, ..Hand::new(language, limits) };
             let mut heard: Vec<(Job, Stream, Vec<Event>)> = Vec::new();
             let mut context = Context::from_waker(Waker::noop());
             let mut listen = |heard: &mut Vec<(Job, Stream, Vec<Event>)>| {
@@ -223,6 +237,130 @@ fn a_long_prompt_stalls_no_answer_and_prompts_are_read_in_the_order_of_their_arr
 }
 
 #[test]
+fn a_scored_prompt_has_few_rows_of_a_step_in_company_and_all_of_them_alone() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let scored = Job { parameters: Parameters { prompt_scores: true, scores: 3, ..sampled(2) }, ..job(61, 2) };
+    let mut hand = Hand::new(language, LIMITS);
+    let mut only = hand.submit(&scored);
+    for _ in 0..4 {
+        hand.step();
+    }
+    assert_eq!(ready(&mut only), 2, "scores and a token: 61 rows in steps of 16");
+    drop(only);
+    let answering = Job { parameters: Parameters { max_tokens: 60, ..sampled(1) }, ..job(4, 1) };
+    let (mut plain, mut stream) = (hand.submit(&answering), hand.submit(&scored));
+    hand.step();
+    assert_eq!(ready(&mut plain), 1);
+    let (mut steps, mut parts) = (1, 0);
+    while parts == 0 {
+        let before = hand.batch.counts().rows;
+        hand.step();
+        let rows = hand.batch.counts().rows - before;
+        assert_eq!(ready(&mut plain), 1, "a token in each step");
+        assert!(rows <= 1 + LIMITS.scored_rows as u64, "{rows} rows");
+        parts = ready(&mut stream);
+        steps += 1;
+    }
+    assert!((15..=16).contains(&steps), "61 rows, 4 a step: {steps}");
+    // Read over again, since the parts were counted and not kept.
+    let mut again = hand.submit(&scored);
+    hand.finish();
+    assert_eq!(heard(&mut again).unwrap(), alone(language, &scored));
+}
+
+#[test]
+fn a_text_whose_mask_is_not_there_leaves_steps_out_and_holds_up_nobody() {
+    let model = model(KINDS[0]);
+    let language = model.as_language().unwrap();
+    let pattern = Constraint::Regex(protocol::Text::new("(yes|no), [0-9]{2}").unwrap());
+    let form = Job { parameters: Parameters { constraint: Some(pattern), max_tokens: 40, ..sampled(3) }, ..job(9, 3) };
+    let plain = Job { parameters: Parameters { max_tokens: 30, ..sampled(1) }, ..job(4, 1) };
+    let mut hand = Hand { errands: 0, ..Hand::new(language, LIMITS) };
+    let (mut forming, mut answering) = (hand.submit(&form), hand.submit(&plain));
+    for step in 0..30 {
+        let before = hand.batch.counts();
+        hand.step();
+        let counts = hand.batch.counts();
+        assert_eq!(ready(&mut answering), if step == 29 { 2 } else { 1 }, "a token in each step, then the end");
+        // The first token's mask was found with the grammar, and the second's logits are computed while its mask is not.
+        let rows = [13, 2].get(step).copied().unwrap_or(1);
+        assert_eq!((counts.steps - before.steps, counts.rows - before.rows), (1, rows), "in step {step}");
+    }
+    assert!(hand.batch.is_idle() && hand.batch.counts().running == 1, "it waits for its mask alone");
+    let rows = hand.batch.counts().rows;
+    assert!(hand.desk.aside().run_one() && !hand.desk.aside().run_one(), "one errand, whatever the number of steps");
+    assert!(!hand.batch.is_idle());
+    hand.step();
+    assert_eq!(hand.batch.counts().rows, rows + 1, "what it held is not run again");
+    hand.errands = usize::MAX;
+    hand.step();
+    hand.finish();
+    assert_eq!(heard(&mut forming).unwrap(), alone(language, &form));
+}
+
+#[test]
+fn a_text_that_left_takes_its_errand_with_it_and_one_that_waits_for_its_mask_leaves_at_once() {
+    let model = model(KINDS[0]);
+    let pattern = Constraint::Regex(protocol::Text::new("[a-z]+").unwrap());
+    let form = Job { parameters: Parameters { constraint: Some(pattern), max_tokens: 40, ..sampled(3) }, ..job(9, 3) };
+    let mut hand = Hand { errands: 0, ..Hand::new(model.as_language().unwrap(), LIMITS) };
+    let stream = hand.submit(&form);
+    hand.step();
+    hand.step();
+    assert!(hand.batch.is_idle() && hand.batch.counts().running == 1);
+    drop(stream);
+    hand.step();
+    assert_eq!((hand.batch.counts().running, hand.batch.counts().reserved_bytes), (0, 0));
+    assert!(hand.desk.aside().run_one(), "nobody waits for it, so nothing is found");
+}
+
+#[test]
+fn embeddings_are_the_same_in_company_and_a_reader_that_left_stops_one_within_a_step() {
+    for kind in &KINDS[1..] {
+        let model = model(*kind);
+        let language = model.as_language().unwrap();
+        let mut hand = Hand::new(language, LIMITS);
+        let texts = [tokens(1, 4), tokens(40, 5), tokens(CONTEXT, 6), [tokens(PAGE, 6), tokens(9, 1)].concat()];
+        let beside = job(20, 7);
+        let mut answering = hand.submit(&beside);
+        for text in &texts {
+            let mut stream = hand.embed(text);
+            hand.finish();
+            let expected = language.embed(text).unwrap();
+            assert_eq!((stream.wait_next(), stream.wait_next()), (Some(Event::Embedding(expected)), None));
+        }
+        assert_eq!(heard(&mut answering).unwrap(), alone(language, &beside));
+        let rows = hand.batch.counts().rows;
+        let stream = hand.embed(&tokens(CONTEXT, 9));
+        hand.step();
+        drop(stream);
+        let counts = hand.step();
+        assert_eq!((counts.running, counts.reserved_bytes, counts.rows - rows), (0, 0, 16));
+    }
+}
+
+#[test]
+fn a_text_to_embed_that_is_wrong_or_too_much_is_refused_before_a_row_is_run() {
+    let model = model(KINDS[1]);
+    let language = model.as_language().unwrap();
+    let desk: Arc<Desk> = Arc::default();
+    let refusal = |tokens: Vec<u32>, limits| embedding_ticket(language, tokens, limits, &desk).err();
+    let limit = CONTEXT;
+    assert_eq!(refusal(vec![], LIMITS), Some(RunError::PromptLength { found: 0, limit }.into()));
+    let found = CONTEXT + 1;
+    assert_eq!(refusal(tokens(found, 1), LIMITS), Some(RunError::PromptLength { found, limit }.into()));
+    let (token, vocabulary) = (VOCABULARY as u32, VOCABULARY);
+    assert_eq!(refusal(vec![token], LIMITS), Some(RunError::PromptToken { token, position: 0, vocabulary }.into()));
+    let page = language.plan().lane_bytes(PAGE);
+    let small = Limits { memory_bytes: page, ..LIMITS };
+    assert_eq!(refusal(tokens(PAGE + 1, 1), small), Some(ServeError::TooLarge { needed: 2 * page, limit: page }));
+    let without = support::model(KINDS[0]);
+    let refused = embedding_ticket(without.as_language().unwrap(), tokens(3, 1), LIMITS, &desk).err();
+    assert_eq!(refused, Some(RunError::NoEmbedding.into()));
+}
+
+#[test]
 fn a_slow_reader_pauses_only_its_own_text() {
     let model = model(KINDS[0]);
     let language = model.as_language().unwrap();
@@ -279,7 +417,8 @@ fn a_poisoned_text_ends_alone_whatever_its_poison() {
     hand.desk.submit(ticket, 9).unwrap();
     streams.push(hand.submit(&good[1]));
     let (mut ticket, mut panics) = hand.ticket(&job(9, 9));
-    ticket.rules.panics = true;
+    let Wanted::Answer(rules) = &mut ticket.wanted else { panic!("an answer is wanted") };
+    rules.panics = true;
     hand.desk.submit(ticket, 9).unwrap();
     hand.step();
     streams.push(hand.submit(&good[2]));

@@ -24,7 +24,7 @@ impl Program {
         self.run_with(inputs, limits, meaning, None)
     }
 
-    /// Runs the program by the kernels that `pick` gives; `watch` is told of every node that ran.
+    /// Runs the program by the kernels that `pick` gives; `watch` is told of every node that ran, and may end the run.
     pub fn run_with<'run>(
         &'run self,
         inputs: Vec<Value>,
@@ -49,6 +49,7 @@ impl Program {
         let mut tree = History::default();
         let mut watch = |_: &super::machine::Node, outputs: &[Value]| {
             outputs.iter().for_each(|value| tree.append(&value_root(value)));
+            true
         };
         let outputs = self.run_with(inputs, limits, meaning, Some(&mut watch))?;
         let root = hash(TRACE, &[&tree.count().to_le_bytes(), &tree.root().0]);

@@ -416,8 +416,8 @@ impl Default for Limits {
     }
 }
 
-/// Who watches a run: told each node's outputs, in the order in which nodes run.
-pub type Watch<'run> = &'run mut (dyn FnMut(&Node, &[Value]) + 'run);
+/// Who watches a run: told each node's outputs, in the order in which nodes run; false ends it.
+pub type Watch<'run> = &'run mut (dyn FnMut(&Node, &[Value]) -> bool + 'run);
 
 pub struct Context<'run> {
     program: &'run Program,
@@ -533,8 +533,8 @@ impl<'run> Context<'run> {
         }
         let outputs = (self.pick)(node.operator)(node, &inputs, self)?;
         self.pending = 0;
-        if let Some(watch) = self.watch.as_mut() {
-            watch(node, &outputs);
+        if !self.watch.as_mut().is_none_or(|watch| watch(node, &outputs)) {
+            return Err(Problem::Ended);
         }
         let mut outputs = outputs.into_iter();
         for slot in &node.outputs {

@@ -1,6 +1,6 @@
 //! Why a program has no output for some inputs: what was wrong, and the node that met it.
 
-/// What an operator met. Every variant is the inputs' or the model's fault, never the machine's.
+/// What an operator met. Every variant but `Ended` is the inputs' or the model's fault, never the machine's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("input {input} is missing")]
@@ -29,6 +29,8 @@ pub enum Problem {
     Rank { found: usize, limit: usize },
     #[error("{0}")]
     Inside(Box<ProgramFault>),
+    #[error("whoever watched the run has ended it")]
+    Ended,
     /// What the rules exclude; a meaning that meets it answers so instead of with a wrong value.
     #[error("values were met that the rules exclude")]
     Excluded,

@@ -60,25 +60,33 @@ pub fn loopback() -> SocketAddr {
 /// The tiny language model with a context in which it can talk for seconds.
 pub fn chat_artefact() -> &'static [u8] {
     static ARTEFACT: OnceLock<Vec<u8>> = OnceLock::new();
-    ARTEFACT.get_or_init(|| {
-        let files = tiny::checkpoint(7);
-        let mut config: Value = serde_json::from_slice(&files.config).unwrap();
-        config["max_position_embeddings"] = json!(LONG + 384);
-        let config = config.to_string();
-        let turns = ["A word.", "Why 12 of 345?"].map(|text| {
-            let turn = |role: &str, content: &str| json!({"role": role, "content": content});
-            json!({"messages": [turn("user", text), turn("assistant", "So it is.")]}).to_string()
-        });
-        let calibration = turns.join("\n");
-        let files = CheckpointFiles {
-            weights: WeightFiles::Safetensors { files: &[files.weights.into()], config: config.as_bytes() },
-            tokenizer: &files.tokenizer,
-            template: tiny::TEMPLATE,
-            calibration: &calibration,
-            stop_tokens: &[],
-        };
-        compile_checkpoint(&files, "tiny", &CompileOptions::of(LanguageKind::Integer, tiny::DEFAULTS)).unwrap()
-    })
+    ARTEFACT.get_or_init(|| long(LanguageKind::Integer))
+}
+
+/// The same with an output that embeddings are made of.
+pub fn embedder() -> &'static [u8] {
+    static ARTEFACT: OnceLock<Vec<u8>> = OnceLock::new();
+    ARTEFACT.get_or_init(|| long(LanguageKind::Ordered))
+}
+
+fn long(kind: LanguageKind) -> Vec<u8> {
+    let files = tiny::checkpoint(7);
+    let mut config: Value = serde_json::from_slice(&files.config).unwrap();
+    config["max_position_embeddings"] = json!(LONG + 384);
+    let config = config.to_string();
+    let turns = ["A word.", "Why 12 of 345?"].map(|text| {
+        let turn = |role: &str, content: &str| json!({"role": role, "content": content});
+        json!({"messages": [turn("user", text), turn("assistant", "So it is.")]}).to_string()
+    });
+    let calibration = turns.join("\n");
+    let files = CheckpointFiles {
+        weights: WeightFiles::Safetensors { files: &[files.weights.into()], config: config.as_bytes() },
+        tokenizer: &files.tokenizer,
+        template: tiny::TEMPLATE,
+        calibration: &calibration,
+        stop_tokens: &[],
+    };
+    compile_checkpoint(&files, "tiny", &CompileOptions::of(kind, tiny::DEFAULTS)).unwrap()
 }
 
 pub fn chat_model() -> Model {

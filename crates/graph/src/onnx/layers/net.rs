@@ -115,6 +115,7 @@ impl<'a> Net<'a> {
             told.extend(
                 node.outputs.iter().zip(outputs).filter_map(|(slot, value)| slot.map(|slot| (slot, value.clone()))),
             );
+            true
         };
         let outcome = self.program.run_with(inputs, Limits::default(), pick, Some(&mut watch));
         outcome.map_err(|cause| CompileError::CalibrationRun { cause })?;
