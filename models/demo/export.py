@@ -62,6 +62,8 @@ def write_config(shape):
         "pad_token_id": 0,
         "torch_dtype": "float16",
     })
+    # The likeliest token each time: so small a model is at its best there.
+    write_json("generation_config.json", {"do_sample": False, "max_new_tokens": 256})
 
 
 def write_tokenizer(state):

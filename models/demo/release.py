@@ -12,7 +12,8 @@ HERE = pathlib.Path(__file__).parent
 HELD_OUT_PER_KIND = 40
 CALIBRATION_DIALOGUES = 64
 ARTEFACTS = [
-    "weights.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+    "weights.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+    "chat_template.jinja",
     "heldout.jsonl", "calibration.jsonl", "logits.json",
 ]
 

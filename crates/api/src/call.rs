@@ -9,6 +9,7 @@ use crate::{
     answered::Answered,
     error::{ApiError, Code, Dialect},
     limits::JOBS_MAX,
+    parameters::{Defaults, Named},
     said::{Part, Said},
     sse::Events,
     terms::Terms,
@@ -32,8 +33,8 @@ pub struct Call {
 pub struct Job {
     pub input: Input,
     pub parameters: Parameters,
-    /// The caller chose the seed; else a sampled answer gets a fresh one, so that its receipt can be re-executed.
-    pub is_seeded: bool,
+    /// What of them the caller chose.
+    pub named: Named,
     /// Which of several answers to one question this is: each has a seed of its own.
     pub draw: u64,
     /// The answer begins with its prompt.
@@ -54,6 +55,9 @@ pub struct Head {
 pub trait Teller: Send + Sync {
     /// All answers in one body.
     fn whole(&self, head: &Head, said: &[Said]) -> String;
+
+    /// The parameters that all answers of the call have, seeds aside, are settled.
+    fn settled(&mut self, _parameters: &Parameters) {}
 
     /// What comes before the first part.
     fn begin(&mut self, _head: &Head, _jobs: usize, _events: &mut Events) {}
@@ -86,14 +90,14 @@ impl std::fmt::Debug for Call {
 }
 
 impl Job {
-    pub fn new(input: Input, parameters: Parameters, is_seeded: bool) -> Self {
-        Self { input, parameters, is_seeded, draw: 0, echo: false }
+    pub fn new(input: Input, parameters: Parameters, named: Named) -> Self {
+        Self { input, parameters, named, draw: 0, echo: false }
     }
 
     /// The parameters that the request will carry.
     pub fn parameters(&self, fresh_seed: u64) -> Parameters {
         let mut parameters = self.parameters.clone();
-        if !self.is_seeded {
+        if !self.named.seed {
             parameters.seed = if parameters.temperature_micros == 0 { 0 } else { fresh_seed };
         }
         parameters.seed = parameters.seed.wrapping_add(self.draw);
@@ -110,6 +114,22 @@ impl Call {
             return Err(ApiError::new(Code::TooMany, message).with_param(path));
         }
         Ok(jobs.into_iter().flat_map(|job| (0..times).map(move |draw| Job { draw, ..job.clone() })).collect())
+    }
+
+    /// Whether the caller left to the model what its head decides.
+    pub fn leaves_to_model(&self) -> bool {
+        self.jobs.iter().any(|job| !job.named.is_whole())
+    }
+
+    /// Puts in what the model's head says where the caller named nothing: requests, and so receipts, carry what applies.
+    pub fn settle(&mut self, defaults: Defaults) {
+        let are_several = self.jobs.iter().any(|job| job.draw > 0);
+        for job in &mut self.jobs {
+            defaults.complete(&mut job.parameters, job.named, are_several);
+        }
+        if let Some(job) = self.jobs.first() {
+            self.teller.settled(&job.parameters);
+        }
     }
 
     /// Binds answers to what tools and their choice allow, in the words of the model's own template.

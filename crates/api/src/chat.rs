@@ -23,9 +23,6 @@ use crate::{
 
 pub(crate) use told::Chatting;
 
-/// Tokens of an answer where the caller names no number.
-const ANSWER_TOKENS: u32 = 256;
-
 static UNSUPPORTED: &[Unsupported] = &[
     Unsupported { name: "functions", harmless: empty, why: "say 'tools'" },
     Unsupported { name: "function_call", harmless: |json| is_word(json, &["none", "auto"]), why: "say 'tool_choice'" },
@@ -46,8 +43,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     refuse_unsupported(&body, UNSUPPORTED)?;
     let terms = Terms::read(&body)?;
     let stream = flag(&body, "stream")?;
-    let max_tokens = max_tokens(&body, &["max_tokens", "max_completion_tokens"], 1)?.unwrap_or(ANSWER_TOKENS);
-    let (mut parameters, is_seeded) = sampling(&body, &terms, max_tokens)?;
+    let max_tokens = max_tokens(&body, &["max_tokens", "max_completion_tokens"], 1)?;
+    let (mut parameters, named) = sampling(&body, &terms, max_tokens)?;
     parameters.stop = stops(&body, "stop")?;
     parameters.scores = scores(&body)?;
     if let Some(field) = body.get("response_format") {
@@ -57,7 +54,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let (tools, calling) = tools(&body)?;
     let chat = Chat { messages, tools, template_arguments: template_arguments(&body)? };
     let times = body.get("n").map(|field| field.natural(1, 128)).transpose()?.unwrap_or(1);
-    let job = Job::new(Input::Chat(chat), parameters, is_seeded);
+    let job = Job::new(Input::Chat(chat), parameters, named);
     let teller = Chatting { include_usage: include_usage(&body, stream)?, has_scores: job.parameters.scores > 0 };
     let jobs = Call::times(vec![job], times, "n")?;
     Ok(Call { model, jobs, terms, stream, calling, teller: Box::new(teller) })

@@ -36,7 +36,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let terms = Terms::read(&body)?;
     let (stream, echo) = (flag(&body, "stream")?, flag(&body, "echo")?);
     let max_tokens = max_tokens(&body, &["max_tokens"], 0)?.unwrap_or(ANSWER_TOKENS);
-    let (mut parameters, is_seeded) = sampling(&body, &terms, max_tokens)?;
+    let (mut parameters, named) = sampling(&body, &terms, Some(max_tokens))?;
     parameters.stop = stops(&body, "stop")?;
     let wanted = body.get("logprobs").filter(|field| *field.json != Json::Flag(false));
     let wanted = wanted.map(|field| field.natural(0, ALTERNATIVES_MAX)).transpose()?;
@@ -50,7 +50,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
         return Err(field.unsupported_value("the prompt's log-probabilities come with whole answers, not with streams"));
     }
     let times = times(&body)?;
-    let job = |prompt| Job { echo, ..Job::new(Input::Prompt(prompt), parameters.clone(), is_seeded) };
+    let job = |prompt| Job { echo, ..Job::new(Input::Prompt(prompt), parameters.clone(), named) };
     let prompts = prompts(&body.need("prompt")?)?;
     let jobs = Call::times(prompts.into_iter().map(job).collect(), times, "prompt")?;
     let include_usage = include_usage(&body, stream)?;

@@ -10,7 +10,7 @@ use crate::{
     error::ApiError,
     field::Object,
     json::Json,
-    parameters::model,
+    parameters::{Named, model},
     said::Said,
     sse::json,
     terms::Terms,
@@ -37,7 +37,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let job = |texts: &[protocol::Prompt]| {
         let texts = List::new(texts.to_vec()).map_err(|error| input.too_long(error))?;
         let parameters = Parameters { max_tokens: 0, ..Parameters::default() };
-        Ok(Job::new(Input::Embed(texts), parameters, true))
+        Ok(Job::new(Input::Embed(texts), parameters, Named::ALL))
     };
     let jobs = texts.chunks(EMBEDDED_MAX).map(job).collect::<Result<Vec<_>, ApiError>>()?;
     let jobs = Call::times(jobs, 1, "input")?;

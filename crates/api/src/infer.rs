@@ -10,7 +10,7 @@ use crate::{
     field::Object,
     json::Json,
     limits::TENSORS_MAX,
-    parameters::model,
+    parameters::{Named, model},
     said::Said,
     sse::json,
     tensor::{TensorFace, read_tensor},
@@ -37,7 +37,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     Ok(Call {
         model,
         // A tensor model's answer depends on its inputs alone.
-        jobs: vec![Job::new(Input::Tensors(inputs), Parameters::default(), true)],
+        jobs: vec![Job::new(Input::Tensors(inputs), Parameters::default(), Named::ALL)],
         terms: Terms::read(&body)?,
         stream: false,
         calling: None,

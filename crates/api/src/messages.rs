@@ -47,14 +47,14 @@ fn read_body(body: &Object<'_>) -> Result<Call, ApiError> {
     refuse_unsupported(body, UNSUPPORTED)?;
     let terms = Terms::read(body)?;
     let max_tokens = max_tokens(body, &["max_tokens"], 1)?.unwrap_or(1);
-    let (mut parameters, is_seeded) = sampling(body, &terms, max_tokens)?;
+    let (mut parameters, named) = sampling(body, &terms, Some(max_tokens))?;
     parameters.stop = stops(body, "stop_sequences")?;
     if let Some(wish) = schema(body)? {
         parameters.constraint = format(&wish, None)?.or(parameters.constraint);
     }
     let (tools, calling) = tools(body)?;
     let chat = Chat { messages: messages(body)?, tools, template_arguments: Text::default() };
-    let jobs = vec![Job::new(Input::Chat(chat), parameters, is_seeded)];
+    let jobs = vec![Job::new(Input::Chat(chat), parameters, named)];
     Ok(Call { model, jobs, terms, stream: flag(body, "stream")?, calling, teller: Box::new(Telling::default()) })
 }
 

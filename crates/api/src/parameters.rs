@@ -59,19 +59,86 @@ pub(crate) fn flag(body: &Object<'_>, name: &str) -> Result<bool, ApiError> {
     Ok(body.get(name).map(|field| field.flag()).transpose()?.unwrap_or(false))
 }
 
-/// What decides sampling, and whether the caller chose the seed.
-pub(crate) fn sampling(body: &Object<'_>, terms: &Terms, max_tokens: u32) -> Result<(Parameters, bool), ApiError> {
+/// Parameters that a caller may leave to the model: which of them it named, and whether it chose the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub max_tokens: bool,
+    pub temperature: bool,
+    pub top_p: bool,
+    pub top_k: bool,
+    /// Else a sampled answer gets a fresh one, so that its receipt can be re-executed.
+    pub seed: bool,
+}
+
+impl Named {
+    /// For what has no parameters to choose.
+    pub(crate) const ALL: Self = Self { max_tokens: true, temperature: true, top_p: true, top_k: true, seed: true };
+
+    /// Nothing is left to the model.
+    pub(crate) fn is_whole(self) -> bool {
+        self.max_tokens && self.temperature && self.top_p && self.top_k
+    }
+}
+
+/// What applies where a caller names nothing: what the model's head says, which its root commits to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    pub max_tokens: u32,
+    pub temperature_micros: u32,
+    pub top_p_micros: u32,
+    pub top_k: u32,
+}
+
+const MICROS: u32 = 1_000_000;
+
+impl Default for Defaults {
+    /// Where the model's head is not at hand: sampling as OpenAI's and Anthropic's services do it.
+    fn default() -> Self {
+        Self { max_tokens: 1_024, temperature_micros: MICROS, top_p_micros: MICROS, top_k: 0 }
+    }
+}
+
+impl Defaults {
+    /// Puts these in the place of what was not named. Of several answers to one question all but the first would be copies
+    /// at temperature 0, which then nobody asked for: they are drawn at 1.
+    pub(crate) fn complete(self, parameters: &mut Parameters, named: Named, are_several: bool) {
+        let temperature = if self.temperature_micros == 0 && are_several { MICROS } else { self.temperature_micros };
+        // A head is whatever its publisher wrote.
+        let fill = |field: &mut u32, is_named: bool, value: u32| *field = if is_named { *field } else { value };
+        fill(&mut parameters.max_tokens, named.max_tokens, self.max_tokens.clamp(1, TOKENS_MAX));
+        fill(&mut parameters.temperature_micros, named.temperature, temperature.min(TEMPERATURE_MICROS_MAX));
+        fill(&mut parameters.top_p_micros, named.top_p, self.top_p_micros.min(TOP_P_MICROS_MAX));
+        fill(&mut parameters.top_k, named.top_k, self.top_k);
+    }
+}
+
+/// What decides sampling, and what of it the caller chose.
+pub(crate) fn sampling(
+    body: &Object<'_>,
+    terms: &Terms,
+    max_tokens: Option<u32>,
+) -> Result<(Parameters, Named), ApiError> {
     let default = Parameters::default();
     let micros = |name, max| body.get(name).map(|field| field.micros(max)).transpose();
     let penalty = |name| body.get(name).map(|field| field.signed_micros(PENALTY_MICROS_MAX)).transpose();
     // The real service takes any 64-bit integer.
     let seed = body.get("seed").map(|field| field.bits()).transpose()?;
     let top_k = body.get("top_k").map(|field| field.natural(0, u64::from(u32::MAX))).transpose()?;
-    let parameters = Parameters {
-        max_tokens,
-        temperature_micros: micros("temperature", TEMPERATURE_MICROS_MAX)?.unwrap_or(default.temperature_micros),
-        top_p_micros: micros("top_p", TOP_P_MICROS_MAX)?.unwrap_or(default.top_p_micros),
-        top_k: top_k.map_or(terms.top_k, narrow),
+    let top_k = top_k.map(narrow).or(terms.top_k);
+    let temperature = micros("temperature", TEMPERATURE_MICROS_MAX)?;
+    let top_p = micros("top_p", TOP_P_MICROS_MAX)?;
+    let named = Named {
+        max_tokens: max_tokens.is_some(),
+        temperature: temperature.is_some(),
+        top_p: top_p.is_some(),
+        top_k: top_k.is_some(),
+        seed: seed.is_some(),
+    };
+    let mut parameters = Parameters {
+        max_tokens: max_tokens.unwrap_or_default(),
+        temperature_micros: temperature.unwrap_or_default(),
+        top_p_micros: top_p.unwrap_or_default(),
+        top_k: top_k.unwrap_or_default(),
         min_p_micros: micros("min_p", TOP_P_MICROS_MAX)?.unwrap_or(default.min_p_micros),
         repetition_penalty_micros: repetition_penalty(body)?.unwrap_or(default.repetition_penalty_micros),
         presence_penalty_micros: penalty("presence_penalty")?.unwrap_or_default(),
@@ -83,7 +150,8 @@ pub(crate) fn sampling(body: &Object<'_>, terms: &Terms, max_tokens: u32) -> Res
         scores: 0,
         prompt_scores: false,
     };
-    Ok((parameters, seed.is_some()))
+    Defaults::default().complete(&mut parameters, named, false);
+    Ok((parameters, named))
 }
 
 fn repetition_penalty(body: &Object<'_>) -> Result<Option<u32>, ApiError> {

@@ -19,8 +19,6 @@ use crate::{
 
 use told::{Asked, Responding};
 
-const ANSWER_TOKENS: u32 = 1_024;
-
 static UNSUPPORTED: &[Unsupported] = &[
     Unsupported {
         name: "previous_response_id",
@@ -53,7 +51,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     refuse_unsupported(&body, UNSUPPORTED)?;
     let terms = Terms::read(&body)?;
     let max_tokens = max_tokens(&body, &["max_output_tokens"], 1)?;
-    let (mut parameters, is_seeded) = sampling(&body, &terms, max_tokens.unwrap_or(ANSWER_TOKENS))?;
+    let (mut parameters, named) = sampling(&body, &terms, max_tokens)?;
     parameters.scores = scores(&body)?;
     let wish = body.get("text").map(|text| text.object()).transpose()?.and_then(|text| text.get("format"));
     if let Some(wish) = &wish {
@@ -62,7 +60,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Call, ApiError> {
     let (tools, calling) = tools(&body)?;
     let chat = Chat { messages: messages(&body)?, tools, template_arguments: effort(&body)? };
     let asked = Asked::new(&body, max_tokens, &parameters);
-    let jobs = vec![Job::new(Input::Chat(chat), parameters, is_seeded)];
+    let jobs = vec![Job::new(Input::Chat(chat), parameters, named)];
     let stream = flag(&body, "stream")?;
     Ok(Call { model, jobs, terms, stream, calling, teller: Box::new(Responding::new(asked)) })
 }

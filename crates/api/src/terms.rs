@@ -26,8 +26,8 @@ pub struct Terms {
     pub assurance: Option<Assurance>,
     pub privacy: Option<Privacy>,
     pub parents: List<Digest, PARENTS_MAX>,
-    /// 0 keeps every token.
-    pub top_k: u32,
+    /// 0 keeps every token; `None` where the caller says nothing.
+    pub top_k: Option<u32>,
     /// An expression or a grammar that the answer must match.
     pub constraint: Option<Constraint>,
 }
@@ -41,7 +41,7 @@ impl Terms {
             assurance: wishes.get("assurance").map(|wish| assurance(wish.text()?, &wish.path)).transpose()?.flatten(),
             privacy: wishes.get("privacy").map(|wish| privacy(&wish)).transpose()?,
             parents: wishes.get("parents").map(|wish| parents(&wish)).transpose()?.unwrap_or_default(),
-            top_k: wishes.get("top_k").map(|wish| wish.natural(0, u64::from(u32::MAX))).transpose()?.map_or(0, narrow),
+            top_k: wishes.get("top_k").map(|wish| wish.natural(0, u64::from(u32::MAX))).transpose()?.map(narrow),
             constraint: constraint(&wishes)?,
         })
     }

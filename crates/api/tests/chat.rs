@@ -3,7 +3,7 @@
 
 mod support;
 
-use api::{ApiError, Call, Code, limits};
+use api::{ApiError, Call, Code, Defaults, limits};
 use protocol::{Assurance, Chat, Constraint, Input, Parameters, Privacy, Speaker, registry::ModelKind};
 
 fn parse(fields: &str) -> Result<Call, ApiError> {
@@ -29,7 +29,8 @@ fn check_refused(result: Result<Call, ApiError>, code: Code, param: &str) {
 #[test]
 fn the_shortest_request_takes_every_default() {
     let request = parse("").unwrap();
-    assert_eq!(request.jobs[0].parameters(7), Parameters::default());
+    let expected = Parameters { max_tokens: 1_024, temperature_micros: 1_000_000, seed: 7, ..Parameters::default() };
+    assert_eq!(request.jobs[0].parameters(7), expected);
     assert!(!request.stream && request.jobs.len() == 1);
     assert_eq!(
         (request.terms.assurance_of(ModelKind::Exact).unwrap(), request.terms.privacy()),
@@ -79,6 +80,41 @@ fn several_answers_are_as_many_jobs_with_seeds_of_their_own() {
     assert_eq!(call.jobs.iter().map(|job| job.parameters(9).seed).collect::<Vec<_>>(), [5, 6, 7]);
     let call = parse(r#","n":2,"temperature":1"#).unwrap();
     assert_eq!(call.jobs.iter().map(|job| job.parameters(9).seed).collect::<Vec<_>>(), [9, 10]);
+}
+
+#[test]
+fn what_is_left_out_is_the_models_to_say_and_nothing_else_is() {
+    let defaults = Defaults { max_tokens: 99, temperature_micros: 600_000, top_p_micros: 950_000, top_k: 20 };
+    let settled = |fields: &str, defaults| {
+        let mut call = parse(fields).unwrap();
+        let left = call.leaves_to_model();
+        call.settle(defaults);
+        let parameters = call.jobs[0].parameters(7);
+        let Parameters { max_tokens, temperature_micros, top_p_micros, top_k, seed, .. } = parameters;
+        (left, (max_tokens, temperature_micros, top_p_micros, top_k, seed))
+    };
+    assert_eq!(settled("", defaults), (true, (99, 600_000, 950_000, 20, 7)));
+    assert_eq!(settled(r#","temperature":0,"max_tokens":5"#, defaults), (true, (5, 0, 950_000, 20, 0)));
+    assert_eq!(settled(r#","og":{"top_k":0},"top_p":1"#, defaults), (true, (99, 600_000, 1_000_000, 0, 7)));
+    let all = r#","temperature":0.5,"max_completion_tokens":5,"top_p":0.25,"top_k":3,"seed":1"#;
+    assert_eq!(settled(all, defaults), (false, (5, 500_000, 250_000, 3, 1)));
+    // What a publisher wrote may be anything.
+    let wild = Defaults { max_tokens: 0, temperature_micros: u32::MAX, top_p_micros: u32::MAX, top_k: u32::MAX };
+    assert_eq!(settled("", wild).1, (1, 2_000_000, 1_000_000, u32::MAX, 7));
+    let greedy = Defaults { temperature_micros: 0, ..defaults };
+    assert_eq!(settled("", greedy).1.1, 0);
+    assert_eq!(settled(r#","n":2"#, greedy).1.1, 1_000_000, "two answers that nobody wants alike");
+    assert_eq!(settled(r#","n":2,"temperature":0"#, greedy).1.1, 0);
+}
+
+#[test]
+fn a_completion_has_sixteen_tokens_where_nobody_says_it_and_embeddings_leave_nothing_to_the_model() {
+    let mut call = support::read("/v1/completions", br#"{"model":"tiny","prompt":["a","b"]}"#).unwrap();
+    call.settle(Defaults { max_tokens: 99, temperature_micros: 0, ..Defaults::default() });
+    let drawn: Vec<_> =
+        call.jobs.iter().map(|job| (job.parameters.max_tokens, job.parameters.temperature_micros)).collect();
+    assert_eq!(drawn, [(16, 0), (16, 0)], "two prompts are not two answers to one");
+    assert!(!support::read("/v1/embeddings", br#"{"model":"tiny","input":"a"}"#).unwrap().leaves_to_model());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{Family, SaidToken};
+use api::{Defaults, Family, SaidToken};
 use engine::{Detokenizer, Template, Tokenizer};
 use graph::Head;
 use network::Client;
@@ -26,6 +26,8 @@ pub struct Words {
     pub template: Template,
     /// How it calls tools.
     pub family: &'static Family,
+    /// What applies where a caller names nothing.
+    pub defaults: Defaults,
 }
 
 /// A model's words; `None` for a model without text.
@@ -114,7 +116,9 @@ fn read(head: &[u8], root: &Digest) -> Option<Known> {
             let tokenizer = Tokenizer::load(&language.tokenizer, usize::MAX).ok()?;
             let template = Template::parse(&language.template).ok()?;
             let family = Family::of(&language.template);
-            Some(Some(Arc::new(Words { tokenizer, template, family })))
+            let graph::Defaults { max_tokens, temperature_micros, top_p_micros, top_k } = language.defaults;
+            let defaults = Defaults { max_tokens, temperature_micros, top_p_micros, top_k };
+            Some(Some(Arc::new(Words { tokenizer, template, family, defaults })))
         }
         None => Some(None),
     }

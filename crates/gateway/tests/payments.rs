@@ -270,17 +270,19 @@ async fn a_voucher_that_covers_too_little_is_corrected_with_the_payers_own_word(
 #[tokio::test]
 async fn a_session_pays_for_the_next_calls_and_a_forged_one_for_none() {
     let stage = paid(Behaviour::Honest).await;
-    let required = stage.offers("").await;
+    // The session's cap is that of several such calls.
+    let fields = r#","max_tokens":256"#;
+    let required = stage.offers(fields).await;
     let terms = offer(&required, Scheme::Upto, OPG);
     let payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
-    let first = stage.ask(&line(&payment), "").await;
+    let first = stage.ask(&line(&payment), fields).await;
     assert_eq!(first.status, 200, "{}", first.body);
     let token = first.headers[header::SESSION].clone();
-    assert_eq!(stage.ask(&format!("x-upto-session: {token}\r\n"), "").await.status, 200);
-    let forged = stage.ask("x-upto-session: 00000000-0000-4000-8000-000000000000\r\n", "").await;
+    assert_eq!(stage.ask(&format!("x-upto-session: {token}\r\n"), fields).await.status, 200);
+    let forged = stage.ask("x-upto-session: 00000000-0000-4000-8000-000000000000\r\n", fields).await;
     assert_eq!(forged.status, 402);
     assert!(forged.headers.contains_key(header::REQUIRED), "the client can sign at once");
-    assert_eq!(stage.ask(&line(&payment), "").await.status, 402, "the cap was taken once");
+    assert_eq!(stage.ask(&line(&payment), fields).await.status, 402, "the cap was taken once");
     assert_eq!(stage.worker.jobs(), 2);
 }
 

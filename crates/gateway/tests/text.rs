@@ -13,6 +13,7 @@ use network::{
     Server,
     axum::{Router, extract::Path, routing::get},
 };
+use protocol::{SignedReceipt, request::Sampling};
 use stub::{
     Behaviour, Client, Stage, Validator, config, pace, restart,
     worker::{SENTENCE, WORDS, bytes_as_tokens},
@@ -28,7 +29,11 @@ async fn hub(artefact: Vec<u8>) -> Server {
 
 /// A stage whose gateway asks `hub`, and whose model is the tiny one.
 async fn stage(behaviour: Behaviour, hub: &Server) -> (Stage, String) {
-    let root = Model::load(support::artefact(LanguageKind::Integer)).unwrap().root();
+    stage_of(&support::artefact(LanguageKind::Integer), behaviour, hub).await
+}
+
+async fn stage_of(artefact: &[u8], behaviour: Behaviour, hub: &Server) -> (Stage, String) {
+    let root = Model::load(artefact.to_vec()).unwrap().root();
     let Stage { validator, gateway, folder, workers, .. } = Stage::with(&[behaviour]).await;
     gateway.stop().await;
     publish(&validator, root);
@@ -102,6 +107,68 @@ async fn scores_are_told_in_the_words_of_the_models_tokenizer() {
     assert_eq!(choice["logprobs"]["token_logprobs"], serde_json::json!([null, -0.104, -0.105, -0.103]));
     assert_eq!(choice["logprobs"]["text_offset"], serde_json::json!([0, 1, 2, 3]));
     assert!(choice["logprobs"]["top_logprobs"][0].is_null());
+}
+
+/// The tiny model whose head says something else.
+fn with_defaults(defaults: graph::Defaults) -> Vec<u8> {
+    let (mut model, _) = graph::Model::from_artefact(&support::artefact(LanguageKind::Integer).into()).unwrap();
+    let graph::Purpose::Language(language) = &mut model.purpose else { panic!("a language model") };
+    language.defaults = defaults;
+    model.to_artefact()
+}
+
+/// What the receipts of an answer without a stream say of sampling.
+async fn sampling(stage: &Stage, body: &str) -> Vec<Sampling> {
+    let headers = "content-type: application/json\r\nx-og-opening: include\r\n";
+    let answer = stage.client.post_with("/v1/chat/completions", headers, body).await.json();
+    let told = answer["og"].as_array().cloned().unwrap_or_else(|| vec![answer["og"].clone()]);
+    let receipt = |og: &serde_json::Value| -> SignedReceipt {
+        api::face::read(og["receipt"].to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    };
+    told.iter().map(|og| receipt(og).receipt.parameters).collect()
+}
+
+#[tokio::test]
+async fn what_a_caller_leaves_out_is_what_the_models_head_says_and_stands_in_the_receipts() {
+    let defaults = graph::Defaults { max_tokens: 500, temperature_micros: 800_000, top_p_micros: 900_000, top_k: 30 };
+    let artefact = with_defaults(defaults);
+    let hub = hub(artefact.clone()).await;
+    let (stage, body) = stage_of(&artefact, Behaviour::Says(bytes_as_tokens), &hub).await;
+    let ask = |fields: &str| body.replace(r#","stream":true"#, fields);
+    let four = sampling(&stage, &ask(r#","n":4"#)).await;
+    let chosen =
+        |sampling: &Sampling| (sampling.max_tokens, sampling.temperature_micros, sampling.top_p_micros, sampling.top_k);
+    assert!(four.len() == 4 && four.iter().all(|sampling| chosen(sampling) == (500, 800_000, 900_000, 30)), "{four:?}");
+    let seeds: std::collections::BTreeSet<u64> = four.iter().map(|sampling| sampling.seed).collect();
+    assert_eq!(seeds.len(), 4);
+    let named = r#","temperature":0,"max_tokens":400,"top_p":1,"og":{"top_k":0}"#;
+    let named = sampling(&stage, &ask(named)).await;
+    assert_eq!((chosen(&named[0]), named[0].seed), ((400, 0, 1_000_000, 0), 0));
+    let response = format!(r#"{{"model":"{}","input":"hi"}}"#, Model::load(artefact).unwrap().root());
+    let told = stage.client.post("/v1/responses", &response).await.json();
+    assert_eq!((&told["temperature"], &told["top_p"]), (&serde_json::json!(0.8), &serde_json::json!(0.9)));
+}
+
+#[tokio::test]
+async fn several_answers_are_no_copies_unless_their_caller_wants_them() {
+    let greedy = graph::Defaults { max_tokens: 0, temperature_micros: 0, top_p_micros: u32::MAX, top_k: 0 };
+    let artefact = with_defaults(graph::Defaults { max_tokens: u32::MAX, ..greedy });
+    let hub = hub(artefact.clone()).await;
+    let (stage, body) = stage_of(&artefact, Behaviour::Says(bytes_as_tokens), &hub).await;
+    let ask = |fields: &str| body.replace(r#","stream":true"#, fields);
+    for (fields, temperature) in [("", 0), (r#","n":2"#, 1_000_000), (r#","n":2,"temperature":0"#, 0)] {
+        let told = sampling(&stage, &ask(fields)).await;
+        let expected = (65_536, temperature, 1_000_000);
+        let within = |told: &Sampling| (told.max_tokens, told.temperature_micros, told.top_p_micros) == expected;
+        assert!(told.iter().all(within), "{fields}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_hub_has_the_models_head_sampling_is_as_other_services_do_it() {
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    let told = sampling(&stage, &stub::client::chat_body("")).await;
+    assert_eq!((told[0].max_tokens, told[0].temperature_micros, told[0].top_p_micros), (1_024, 1_000_000, 1_000_000));
 }
 
 #[tokio::test]

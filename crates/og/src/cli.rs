@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use graph::CacheFormat;
+use clap::{Args, Parser, Subcommand};
 use worker::Adversary;
 
+mod compiling;
 mod paying;
 
+pub use compiling::{CacheChoice, ModelCompile};
 pub use paying::{Approve, Limit, Pay, Refund};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
@@ -156,12 +157,15 @@ pub struct Chat {
     pub question: String,
     #[arg(long, default_value = "demo-chat")]
     pub model: String,
-    #[arg(long, default_value_t = 128)]
-    pub max_tokens: u32,
-    #[arg(long, default_value_t = 0.0)]
-    pub temperature: f64,
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    /// Most tokens of the answer; without it, the model's own default.
+    #[arg(long)]
+    pub max_tokens: Option<u32>,
+    /// 0 takes the likeliest token each time; without it, the model's own default.
+    #[arg(long)]
+    pub temperature: Option<f64>,
+    /// Without it, a fresh one for each answer that is sampled.
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Level to ask for: signed, audited, or auto for the strongest that the model bears.
     #[arg(long, default_value = "auto")]
     pub assurance: String,
@@ -305,69 +309,12 @@ pub enum Model {
     },
 }
 
-#[derive(Args)]
-#[command(
-    after_help = "Examples:\n  og model compile models/risk/risk.onnx --calibration models/risk/calibration.json --out risk.ogm\n  og model compile models/demo --ordered --out demo.ogm\n  og model compile model-q4_k_m.gguf --out model.ogm"
-)]
-pub struct ModelCompile {
-    /// A GGUF file, an ONNX file, or a folder with config.json, safetensors and tokenizer.json.
-    pub source: PathBuf,
-    #[arg(long)]
-    pub out: PathBuf,
-    /// The model's name; without it, the file's or the folder's.
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Keep floats, in a specified order, instead of integers.
-    #[arg(long)]
-    pub ordered: bool,
-    /// Keep an ONNX file as it is, for a float runtime: its answers are signed for, and nobody can audit them.
-    #[arg(long, conflicts_with_all = ["ordered", "provable", "calibration"])]
-    pub float: bool,
-    /// Nothing but integers: what a proof can speak of. Needs calibration.
-    #[arg(long, conflicts_with = "ordered")]
-    pub provable: bool,
-    /// Keep safetensors as they are, instead of 8 bits with a scale for each 32.
-    #[arg(long)]
-    pub keep_floats: bool,
-    /// How a language model of floats keeps a text's keys and values: int8 takes about half of the memory. Part of the
-    /// model's root.
-    #[arg(long, value_enum, default_value_t = CacheChoice::F16, conflicts_with = "provable")]
-    pub cache: CacheChoice,
-    /// The longest text, prompt and answer together; without it, the model's own, at most 32768.
-    #[arg(long)]
-    pub context: Option<usize>,
-    /// Inputs to find integer scales by: JSON arrays by the inputs' names, or a list of such sets; dialogues for a checkpoint.
-    #[arg(long)]
-    pub calibration: Option<PathBuf>,
-    /// Dialogues that an integer model is measured on beside its floats; without them, those of its calibration.
-    #[arg(long)]
-    pub measure: Option<PathBuf>,
-    /// Most rows of one call, for an ONNX model.
-    #[arg(long, default_value_t = 256)]
-    pub rows_max: usize,
-}
-
 #[derive(Args, Clone)]
 #[command(after_help = "Examples:\n  og revenue\n  og revenue --key publisher --json")]
 pub struct Revenue {
     /// The publisher's key in the folder.
     #[arg(long, value_name = "NAME", default_value = "publisher")]
     pub key: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CacheChoice {
-    F16,
-    Int8,
-}
-
-impl CacheChoice {
-    pub fn format(self) -> CacheFormat {
-        match self {
-            Self::F16 => CacheFormat::Halves,
-            Self::Int8 => CacheFormat::Bytes,
-        }
-    }
 }
 
 #[derive(Subcommand)]

@@ -21,7 +21,6 @@ pub(super) struct Asked {
 impl Asked {
     pub fn new(body: &Object<'_>, max_tokens: Option<u32>, parameters: &Parameters) -> Self {
         let given = |name: &str| body.get(name).and_then(|field| serde_json::to_value(field.json).ok());
-        let millionths = |micros: u32| f64::from(micros) / 1e6;
         let format = given("text").and_then(|text| text.get("format").cloned());
         let fields = json!({
             "instructions": given("instructions"),
@@ -29,8 +28,6 @@ impl Asked {
             "tool_choice": given("tool_choice").unwrap_or_else(|| json!("auto")),
             "parallel_tool_calls": given("parallel_tool_calls").unwrap_or(Value::Bool(true)),
             "text": { "format": format.map_or_else(|| json!({ "type": "text" }), told_format) },
-            "temperature": millionths(parameters.temperature_micros),
-            "top_p": millionths(parameters.top_p_micros),
             "presence_penalty": nats(parameters.presence_penalty_micros),
             "frequency_penalty": nats(parameters.frequency_penalty_micros),
             "top_logprobs": parameters.scores.saturating_sub(1),
@@ -46,7 +43,16 @@ impl Asked {
             "background": false,
             "service_tier": "default",
         });
-        Self { fields }
+        let mut asked = Self { fields };
+        asked.settle(parameters);
+        asked
+    }
+
+    /// What the model may have decided.
+    fn settle(&mut self, parameters: &Parameters) {
+        let millionths = |micros: u32| Value::from(f64::from(micros) / 1e6);
+        self.fields["temperature"] = millionths(parameters.temperature_micros);
+        self.fields["top_p"] = millionths(parameters.top_p_micros);
     }
 }
 
@@ -221,6 +227,10 @@ fn status(said: &Said) -> &'static str {
 }
 
 impl Teller for Responding {
+    fn settled(&mut self, parameters: &Parameters) {
+        self.asked.settle(parameters);
+    }
+
     fn whole(&self, head: &Head, said: &[Said]) -> String {
         let Some(first) = said.first() else { return String::new() };
         let mut items = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use api::{ApiError, Call, Code, Endpoint, Gives, Head, Reading};
+use api::{ApiError, Call, Code, Defaults, Endpoint, Gives, Head, Reading};
 use futures::{StreamExt as _, TryStreamExt as _};
 use network::{
     axum::{body::Body, http::HeaderMap, response::Response},
@@ -48,6 +48,8 @@ async fn serve(
     }
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
+    // What the caller left to the model is in the request, and so in what is quoted, signed and audited.
+    call.settle(words.as_ref().map_or_else(Defaults::default, |words| words.defaults));
     let mut requests = requests(shared, &call, &model)?;
     let paid = match paid_for(shared, headers, endpoint, &body.bytes, &requests, &model, words.as_deref()).await {
         Ok(paid) => paid,
@@ -130,7 +132,7 @@ async fn words(
     root: &protocol::Digest,
 ) -> Result<Option<Arc<Words>>, ApiError> {
     let is_needed = call.needs_words() || endpoint.gives != Gives::Answers;
-    if !is_needed && call.calling.is_none() && shared.desk.is_none() {
+    if !is_needed && call.calling.is_none() && shared.desk.is_none() && !call.leaves_to_model() {
         return Ok(None);
     }
     let known = tokio::time::timeout(shared.pace.vocabulary_wait, shared.vocabularies.of(root)).await.ok().flatten();

@@ -20,8 +20,8 @@ use storage::Incoming;
 use super::{read, read_text};
 use crate::cli::ModelCompile;
 
-/// What a request that says nothing gets.
-const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+/// Most tokens of an answer where nobody says it: each call that names none reserves and is quoted for so many.
+const ANSWER_TOKENS: u32 = 2_048;
 const ARTEFACT_BYTES_MAX: u64 = 1 << 42;
 /// For models that do not say how they chat.
 const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
@@ -48,6 +48,8 @@ struct Sources {
     template: String,
     stop_tokens: Vec<u32>,
     calibration: Option<String>,
+    /// `generation_config.json`, or null.
+    generation: Value,
 }
 
 /// Writes the artefact; gives what its numbers are to be compared with where it is made of integers.
@@ -70,7 +72,8 @@ pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Opti
     let files = CheckpointFiles { weights, tokenizer, template, calibration, stop_tokens: &sources.stop_tokens };
     let precision = if options.keep_floats { Precision::AsStored } else { Precision::Blocks };
     let cache = options.cache.format();
-    let chosen = CompileOptions { kind, precision, context: options.context, defaults: DEFAULTS, cache };
+    let defaults = defaults(options, &sources.generation)?;
+    let chosen = CompileOptions { kind, precision, context: options.context, defaults, cache };
     write(&options.out, &files, name, &chosen)?;
     if !provable {
         return Ok(None);
@@ -111,6 +114,41 @@ fn of_gguf(options: &ModelCompile) -> Result<Sources> {
         gguf: Some(file),
         weights: Vec::new(),
         config: Vec::new(),
+        generation: Value::Null,
+    })
+}
+
+/// What a request that says nothing gets: what was said here, else what the model's own files say, else sampling as other
+/// services do it.
+fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
+    let own = |name: &str| generation.get(name).filter(|value| !value.is_null());
+    let micros = |said: Option<f64>, name: &str, most: f64| -> Result<u32> {
+        let value = match (said, own(name)) {
+            (Some(value), _) => value,
+            (None, Some(value)) => value.as_f64().with_context(|| format!("{name} is {value}, a number expected"))?,
+            (None, None) => 1.0,
+        };
+        if !(0.0..=most).contains(&value) {
+            bail!("{name} is {value}, expected 0 to {most}; hint: --temperature and --top-p say another one");
+        }
+        Ok((value * 1e6).round() as u32)
+    };
+    let count = |said: Option<u32>, name: &str, other: u32| -> Result<u32> {
+        match (said, own(name)) {
+            (Some(count), _) => Ok(count),
+            (None, Some(value)) => {
+                let count = value.as_u64().with_context(|| format!("{name} is {value}, a count expected"))?;
+                Ok(u32::try_from(count).unwrap_or(u32::MAX))
+            }
+            (None, None) => Ok(other),
+        }
+    };
+    let is_greedy = own("do_sample") == Some(&Value::Bool(false)) && options.temperature.is_none();
+    Ok(Defaults {
+        max_tokens: count(options.max_tokens, "max_new_tokens", ANSWER_TOKENS)?.clamp(1, api::limits::TOKENS_MAX),
+        temperature_micros: if is_greedy { 0 } else { micros(options.temperature, "temperature", 2.0)? },
+        top_p_micros: micros(options.top_p, "top_p", 1.0)?,
+        top_k: count(options.top_k, "top_k", 0)?,
     })
 }
 
@@ -145,6 +183,7 @@ fn of_folder(options: &ModelCompile) -> Result<Sources> {
         template,
         stop_tokens: stop_tokens(generation.get("eos_token_id")),
         calibration,
+        generation,
     })
 }
 
@@ -178,4 +217,44 @@ fn shards(folder: &Path) -> Result<Vec<Bytes>> {
         }
     };
     names.iter().map(shard).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{CommandLine, Model as ModelVerb, Verb};
+
+    fn decided(flags: &[&str], generation: &Value) -> Result<(u32, u32, u32, u32), String> {
+        let words = ["og", "model", "compile", "folder", "--out", "file"].iter().chain(flags);
+        let Verb::Model(ModelVerb::Compile(options)) = CommandLine::try_parse_from(words).unwrap().verb else {
+            panic!("compile was said")
+        };
+        let defaults = defaults(&options, generation).map_err(|error| error.to_string())?;
+        Ok((defaults.max_tokens, defaults.temperature_micros, defaults.top_p_micros, defaults.top_k))
+    }
+
+    #[test]
+    fn what_is_said_comes_before_what_the_files_say_and_that_before_what_is_usual() {
+        let own = serde_json::json!({
+            "do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20, "max_new_tokens": 700, "eos_token_id": 2,
+        });
+        assert_eq!(decided(&[], &Value::Null), Ok((2_048, 1_000_000, 1_000_000, 0)));
+        assert_eq!(decided(&[], &own), Ok((700, 600_000, 950_000, 20)));
+        let flags = ["--temperature", "0.25", "--top-p", "1", "--top-k", "0", "--max-tokens", "9"];
+        assert_eq!(decided(&flags, &own), Ok((9, 250_000, 1_000_000, 0)));
+        let greedy = serde_json::json!({ "do_sample": false, "temperature": null, "max_new_tokens": 1_000_000 });
+        assert_eq!(decided(&[], &greedy), Ok((65_536, 0, 1_000_000, 0)));
+        assert_eq!(decided(&["--temperature", "1"], &greedy).unwrap().1, 1_000_000);
+    }
+
+    #[test]
+    fn a_default_that_is_none_is_refused_by_name() {
+        let refused = |own: Value| decided(&[], &own).unwrap_err();
+        assert!(refused(serde_json::json!({ "temperature": 3 })).contains("temperature is 3, expected 0 to 2"));
+        assert!(refused(serde_json::json!({ "top_p": "much" })).contains("top_p is \"much\", a number expected"));
+        assert!(refused(serde_json::json!({ "top_k": -1 })).contains("top_k is -1, a count expected"));
+        assert!(decided(&["--top-p", "1.5"], &Value::Null).unwrap_err().contains("expected 0 to 1"));
+    }
 }
