@@ -245,6 +245,28 @@ proptest! {
 }
 
 #[test]
+fn operands_of_older_operator_sets_stand_where_their_node_says_on_every_level() {
+    let x = noise(&[2, 3, 4, 5], 1);
+    let channel = noise(&[3], 2);
+    let sizes = |shape: &[usize]| channel.reshaped(shape).unwrap();
+    let attributes = [("broadcast", Attribute::Integer(1)), ("axis", Attribute::Integer(1))];
+    let run = |name, version, attributes: &[(&str, Attribute)], inputs: &[Array]| {
+        let program = one_node(name, version, attributes, inputs);
+        check(&program, inputs);
+        program.run(inputs.iter().cloned().map(Value::from).collect(), Limits::default()).unwrap()
+    };
+    for name in ["Add", "Sub", "Mul", "Div"] {
+        let older = run(name, 6, &attributes, &[x.clone(), channel.clone()]);
+        assert_eq!(older, run(name, 7, &[], &[x.clone(), sizes(&[3, 1, 1])]), "{name}");
+    }
+    let older = run("PRelu", 6, &[], &[x.clone(), channel.clone()]);
+    assert_eq!(older, run("PRelu", 7, &[], &[x.clone(), sizes(&[3, 1, 1])]));
+    let refused = one_node("Add", 6, &[], &[x.clone(), channel.clone()]);
+    let refused = refused.run(vec![x.into(), channel.clone().into()], Limits::default()).unwrap_err();
+    assert!(refused.to_string().contains("since broadcast is 0"), "{refused}");
+}
+
+#[test]
 fn rows_of_maps_come_back_as_a_table_and_its_keys() {
     let x = noise(&[3, 2], 9);
     let words = vec!["no".to_owned(), "yes".to_owned()];

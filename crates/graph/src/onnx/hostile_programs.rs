@@ -51,6 +51,27 @@ fn run_if_fit(file: &[u8]) -> bool {
     true
 }
 
+/// What training the standard's older sets meant where a node says nothing is refused by name, not taken for inference.
+#[test]
+fn a_file_of_operator_set_6_is_read_as_that_set_means_it() {
+    let parts = |kind, settings: &[(&str, Setting<'_>)]| Parts {
+        nodes: vec![
+            node("Add", &["x", "b"], "h", &[("broadcast", Setting::Integer(1))]),
+            node(kind, &["h"], "y", settings),
+        ],
+        initializers: vec![float_tensor("b", &[2], &[1.0, -3.0])],
+        inputs: vec![value("x", &[0, 2])],
+        outputs: vec![value("y", &[0, 2])],
+    };
+    let inputs = || row(&[1.0, 1.0]);
+    let relu = import_program(&parts("Relu", &[]).file_of_opset(6)).unwrap();
+    assert_eq!(relu.run(inputs(), LIMITS).unwrap(), row(&[2.0, 0.0]));
+    let still = import_program(&parts("Dropout", &[("is_test", Setting::Integer(1))]).file_of_opset(6)).unwrap();
+    assert_eq!(still.run(inputs(), LIMITS).unwrap()[..1], row(&[2.0, -2.0]));
+    stopped(&parts("Dropout", &[]).file_of_opset(6), inputs(), "is_test = 0");
+    refused(&parts("Acos", &[]).file_of_opset(6), "operator set 6");
+}
+
 #[test]
 fn the_starting_point_runs() {
     let outputs = import_program(&small().file()).unwrap().run(row(&[1.0, -1.0]), LIMITS).unwrap();

@@ -89,6 +89,11 @@ impl Element {
         Self::ALL.get(index).copied()
     }
 
+    /// Whether meanings hold such elements as integers of 128 bits.
+    pub(crate) fn is_widened(self) -> bool {
+        matches!(self.family(), Family::Whole | Family::Bool)
+    }
+
     pub fn family(self) -> Family {
         match self {
             Self::F32 | Self::F16 | Self::BF16 => Family::Real32,

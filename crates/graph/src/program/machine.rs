@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::array::{Array, count};
-use super::element::{Element, Family};
+use super::element::Element;
+use super::older;
 use super::problem::{Problem, ProgramFault};
 use super::value::{Type, Value};
 
@@ -118,6 +119,12 @@ pub struct Program {
 }
 
 impl Node {
+    /// Whether it was written for an operator set in which operands do not align by themselves.
+    pub fn is_older(&self) -> bool {
+        let has = |name| self.operator.attributes.contains(&name);
+        self.version < 7 && has("axis") && has("broadcast")
+    }
+
     pub fn integer(&self, name: &'static str, default: i64) -> Result<i64, Problem> {
         self.integer_or_none(name).map(|found| found.unwrap_or(default))
     }
@@ -299,6 +306,15 @@ impl Inputs {
         self.0.len()
     }
 
+    /// The inputs of an older node as later operator sets take them.
+    fn aligned(mut self, node: &Node) -> Result<Self, Problem> {
+        let (one, other) = (self.tensor(0)?, self.tensor(1)?);
+        let said = older::Said { broadcast: node.flag("broadcast", false)?, axis: node.integer_or_none("axis")? };
+        let aligned = other.reshaped(&older::aligned(&said, one.shape(), other.shape())?)?;
+        self.0[1] = Some(aligned.into());
+        Ok(self)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -449,7 +465,7 @@ impl<'run> Context<'run> {
             return Err(Problem::Rank { found: shape.len(), limit: RANK_MAX });
         }
         let elements = count(shape).ok_or(Problem::Memory { limit: self.limits.bytes })?;
-        let wide = if is_widened(element) { 16 } else { 0 };
+        let wide = if element.is_widened() { 16 } else { 0 };
         self.bytes((elements as u64).saturating_mul(element.bytes() as u64 + 8 + wide))?;
         self.spend(elements as u64)?;
         Ok(elements)
@@ -529,8 +545,9 @@ impl<'run> Context<'run> {
         self.spend(NODE_OPERATIONS)?;
         // What a body is given is only handed on.
         if !node.attributes.values().any(|attribute| matches!(attribute, Attribute::Body(_))) {
-            self.bytes(inputs.0.iter().flatten().map(widening).fold(0, u64::saturating_add))?;
+            self.bytes(inputs.0.iter().flatten().map(Value::widening).fold(0, u64::saturating_add))?;
         }
+        let inputs = if node.is_older() { inputs.aligned(node)? } else { inputs };
         let outputs = (self.pick)(node.operator)(node, &inputs, self)?;
         self.pending = 0;
         if !self.watch.as_mut().is_none_or(|watch| watch(node, &outputs)) {
@@ -568,23 +585,4 @@ impl<'run> Context<'run> {
             self.live = self.live.saturating_sub(value.weight());
         }
     }
-}
-
-/// Whether meanings hold such elements as integers of 128 bits.
-fn is_widened(element: Element) -> bool {
-    matches!(element.family(), Family::Whole | Family::Bool)
-}
-
-/// What the widest form of a tensor takes in which a meaning may read it.
-fn widening(value: &Value) -> u64 {
-    let Value::Tensor(array) = value else { return 0 };
-    let each = match array.element().family() {
-        Family::Whole | Family::Bool => 16,
-        // As f32, then as f64.
-        Family::Real32 if array.element() != Element::F32 => 12,
-        Family::Tiny => 12,
-        Family::Real32 => 8,
-        Family::Real64 | Family::Complex | Family::Text => 0,
-    };
-    (array.len() as u64).saturating_mul(each)
 }

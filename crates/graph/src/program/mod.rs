@@ -24,6 +24,7 @@ pub mod machine;
 pub mod math;
 pub mod minifloat;
 pub mod normal;
+pub mod older;
 pub mod ops;
 pub mod pattern;
 pub mod pool;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::array::Array;
-use super::element::Element;
+use super::element::{Element, Family};
 
 /// Cheap to copy: tensors are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,22 @@ impl Value {
             Self::Nothing => FRAME_BYTES,
             Self::Map(keys, values) => keys.weight().saturating_add(values.weight()).saturating_add(2 * FRAME_BYTES),
         }
+    }
+}
+
+impl Value {
+    /// What the widest form takes in which a meaning may read it.
+    pub(crate) fn widening(&self) -> u64 {
+        let Self::Tensor(array) = self else { return 0 };
+        let each = match array.element().family() {
+            Family::Whole | Family::Bool => 16,
+            // As f32, then as f64.
+            Family::Real32 if array.element() != Element::F32 => 12,
+            Family::Tiny => 12,
+            Family::Real32 => 8,
+            Family::Real64 | Family::Complex | Family::Text => 0,
+        };
+        (array.len() as u64).saturating_mul(each)
     }
 }
 

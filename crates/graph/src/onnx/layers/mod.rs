@@ -31,7 +31,7 @@ pub use net::{Pick, meanings};
 use super::error::CompileError;
 use super::names::list_of;
 use crate::graph::Graph;
-use crate::program::Program;
+use crate::program::{Node, Program};
 use crate::tensor::Tensor;
 
 /// The integer graph that computes nearly what the program computes on inputs like these.
@@ -55,9 +55,12 @@ fn check_supported(program: &Program) -> Result<(), CompileError> {
             || single::SINGLES.iter().any(|single| single.name == name)
     };
     let nodes = program.body.nodes.iter().filter(|node| node.outputs.iter().flatten().any(|&slot| live[slot as usize]));
+    // Operands that do not align by themselves: what follows reads constants as later operator sets do.
+    let is_older = |node: &Node| node.is_older() || (node.version < 7 && node.operator.name == "PRelu");
     let unknown: Vec<String> = nodes
         .filter(|node| {
-            classical::find(node).is_none() && (!node.operator.domain.is_empty() || !known(node.operator.name))
+            classical::find(node).is_none()
+                && (!node.operator.domain.is_empty() || !known(node.operator.name) || is_older(node))
         })
         .map(net::describe)
         .collect();

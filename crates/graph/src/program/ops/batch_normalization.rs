@@ -7,10 +7,10 @@ use crate::program::normal::placed;
 pub static OPERATOR: Operator = Operator {
     name: "BatchNormalization",
     domain: "",
-    versions: &[7, 9, 14, 15],
+    versions: &[6, 7, 9, 14, 15],
     inputs: (5, 5),
     outputs: (1, 5),
-    attributes: &["epsilon", "momentum", "spatial", "training_mode"],
+    attributes: &["epsilon", "is_test", "momentum", "spatial", "training_mode"],
     run,
 };
 
@@ -18,6 +18,9 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let x = inputs.tensor(0)?;
     let channels = if x.rank() > 1 { x.shape()[1] } else { 1 };
     let plane: usize = x.shape().get(2..).unwrap_or(&[]).iter().product();
+    if node.version < 7 && !node.flag("is_test", false)? {
+        return Err(Problem::Unsupported { what: "training by version 6 (is_test = 0)" });
+    }
     if node.integer("spatial", 1)? == 0 {
         return Err(Problem::Unsupported { what: "a normalisation by place (spatial = 0)" });
     }

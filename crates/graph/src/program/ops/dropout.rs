@@ -7,7 +7,7 @@ use crate::program::random::Twister;
 pub static OPERATOR: Operator = Operator {
     name: "Dropout",
     domain: "",
-    versions: &[7, 10, 12, 13, 22],
+    versions: &[6, 7, 10, 12, 13, 22],
     inputs: (1, 3),
     outputs: (1, 2),
     attributes: &["consumed_inputs", "is_test", "ratio", "seed"],
@@ -16,6 +16,9 @@ pub static OPERATOR: Operator = Operator {
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let x = inputs.tensor(0)?;
+    if node.version < 7 && !node.flag("is_test", false)? {
+        return Err(Problem::Unsupported { what: "training by version 6 (is_test = 0)" });
+    }
     let training = inputs.tensor_or_none(2)?.map(|_| inputs.bool(2)).transpose()?.unwrap_or(false);
     let ratio = match inputs.tensor_or_none(1)? {
         Some(_) => inputs.number(1)?,

@@ -5,9 +5,9 @@ use super::prelude::*;
 pub static OPERATOR: Operator = Operator {
     name: "Equal",
     domain: "",
-    versions: &[7, 11, 13, 19],
+    versions: &[1, 7, 11, 13, 19],
     inputs: (2, 2),
     outputs: (1, 1),
-    attributes: &[],
+    attributes: &["axis", "broadcast"],
     run: |_, inputs, context| elementwise::compare(inputs, context, |order| order.is_some_and(std::cmp::Ordering::is_eq)),
 };

@@ -8,7 +8,7 @@ use crate::program::gemm::{finish, turned};
 pub static OPERATOR: Operator = Operator {
     name: "Gemm",
     domain: "",
-    versions: &[7, 9, 11, 13],
+    versions: &[6, 7, 9, 11, 13],
     inputs: (2, 3),
     outputs: (1, 1),
     attributes: &["alpha", "beta", "broadcast", "transA", "transB"],

@@ -7,7 +7,7 @@ use crate::program::recurrent::{self, Cell, Weights};
 pub static OPERATOR: Operator = Operator {
     name: "GRU",
     domain: "",
-    versions: &[7, 14, 22],
+    versions: &[3, 7, 14, 22],
     inputs: (3, 6),
     outputs: (0, 2),
     attributes: &[
@@ -19,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
         "hidden_size",
         "layout",
         "linear_before_reset",
+        "output_sequence",
     ],
     run: recurrent::run::<Gru>,
 };

@@ -7,7 +7,7 @@ use crate::program::recurrent::{self, Cell, Weights};
 pub static OPERATOR: Operator = Operator {
     name: "LSTM",
     domain: "",
-    versions: &[7, 14, 22],
+    versions: &[1, 7, 14, 22],
     inputs: (3, 8),
     outputs: (0, 3),
     attributes: &[
@@ -19,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
         "hidden_size",
         "input_forget",
         "layout",
+        "output_sequence",
     ],
     run: recurrent::run::<Lstm>,
 };

@@ -5,10 +5,10 @@ use super::prelude::*;
 pub static OPERATOR: Operator = Operator {
     name: "Pow",
     domain: "",
-    versions: &[7, 12, 13, 15],
+    versions: &[1, 7, 12, 13, 15],
     inputs: (2, 2),
     outputs: (1, 1),
-    attributes: &[],
+    attributes: &["axis", "broadcast"],
     run,
 };
 

@@ -1,19 +1,28 @@
-//! `PRelu`: x where it is not below 0, else slope·x; the slope broadcasts to x.
+//! `PRelu`: x where it is not below 0, else slope·x; the slope broadcasts to x. Before version 7 it is one for all or one a channel.
 
 use super::prelude::*;
 
 pub static OPERATOR: Operator = Operator {
     name: "PRelu",
     domain: "",
-    versions: &[7, 9, 16],
+    versions: &[6, 7, 9, 16],
     inputs: (2, 2),
     outputs: (1, 1),
     attributes: &[],
     run,
 };
 
-fn run(_: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
+fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, slope) = (inputs.tensor(0)?, inputs.tensor(1)?);
+    if node.version < 7 && slope.len() != 1 {
+        let channels = x.shape().get(1).copied().unwrap_or(1);
+        if slope.shape() != [channels] {
+            return Err(Problem::shape(1, format!("[1] or [{channels}]"), slope.shape()));
+        }
+        let shape = [&[channels][..], &vec![1; x.rank().saturating_sub(2)]].concat();
+        let aligned = Inputs(vec![Some(Value::Tensor(x.clone())), Some(slope.reshaped(&shape)?.into())]);
+        return elementwise::binary(&aligned, context, &RULE);
+    }
     // In one direction only.
     if index::broadcast(x.shape(), slope.shape())? != x.shape() {
         return Err(Problem::shape(1, format!("what broadcasts to {:?}", x.shape()), slope.shape()));

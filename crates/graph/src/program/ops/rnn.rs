@@ -6,10 +6,19 @@ use crate::program::recurrent::{self, Cell, Weights};
 pub static OPERATOR: Operator = Operator {
     name: "RNN",
     domain: "",
-    versions: &[7, 14, 22],
+    versions: &[1, 7, 14, 22],
     inputs: (3, 6),
     outputs: (0, 2),
-    attributes: &["activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout"],
+    attributes: &[
+        "activation_alpha",
+        "activation_beta",
+        "activations",
+        "clip",
+        "direction",
+        "hidden_size",
+        "layout",
+        "output_sequence",
+    ],
     run: recurrent::run::<Rnn>,
 };
 

@@ -5,10 +5,10 @@ use super::prelude::*;
 pub static OPERATOR: Operator = Operator {
     name: "Sub",
     domain: "",
-    versions: &[7, 13, 14],
+    versions: &[1, 6, 7, 13, 14],
     inputs: (2, 2),
     outputs: (1, 1),
-    attributes: &[],
+    attributes: &["axis", "broadcast", "consumed_inputs"],
     run: |_, inputs, context| elementwise::binary(inputs, context, &RULE),
 };
 

@@ -5,9 +5,9 @@ use super::prelude::*;
 pub static OPERATOR: Operator = Operator {
     name: "Xor",
     domain: "",
-    versions: &[7],
+    versions: &[1, 7],
     inputs: (2, 2),
     outputs: (1, 1),
-    attributes: &[],
+    attributes: &["axis", "broadcast"],
     run: |_, inputs, context| elementwise::logic(inputs, context, |a, b| a != b),
 };
