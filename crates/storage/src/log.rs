@@ -40,6 +40,8 @@ pub enum LogError {
     TooLarge { found: usize },
     #[error("the disk is too far behind: {FRAME_BYTES_MAX} bytes wait for it")]
     Behind,
+    #[error("the log was marked anew, or for too long, before it was written anew")]
+    Marked,
     #[error("the log is closed")]
     Closed,
 }
@@ -80,6 +82,10 @@ struct Waiting {
     last: u64,
     /// All that is to be kept: the file is begun anew with it, before `bytes`.
     anew: Option<Vec<u8>>,
+    /// Records since the newest mark, and which that is, while it is held.
+    since: Option<(u64, Vec<u8>)>,
+    /// Marks that were made.
+    marks: u64,
     is_closed: bool,
 }
 
@@ -88,6 +94,21 @@ struct Durability {
     upto: u64,
     bytes: u64,
     failed: Option<LogError>,
+}
+
+/// A place in the order behind which all records are kept for [`Log::rewrite_since`]. One at a time: a newer one takes its place.
+pub struct Mark {
+    queue: Arc<Queue>,
+    number: u64,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let mut waiting = self.queue.lock();
+        if waiting.since.as_ref().is_some_and(|(number, _)| *number == self.number) {
+            waiting.since = None;
+        }
+    }
 }
 
 impl Queue {
@@ -134,6 +155,13 @@ impl Log {
             return Err(LogError::Behind);
         }
         push(&mut waiting.bytes, record);
+        if let Some((_, since)) = &mut waiting.since {
+            push(since, record);
+            if since.len() > FRAME_BYTES_MAX {
+                // Whoever made the mark took far too long.
+                waiting.since = None;
+            }
+        }
         waiting.last += 1;
         let ticket = Ticket(waiting.last);
         drop(waiting);
@@ -143,6 +171,21 @@ impl Log {
 
     /// Begins the file anew with `records`, which must say all that was appended so far. A crash leaves the old file or the new.
     pub fn rewrite(&self, records: &[Vec<u8>]) -> Result<Ticket, LogError> {
+        self.rewrite_since(self.mark(), records)
+    }
+
+    /// Marks a place in the order: taken together with a copy of what the log stands for, under the lock that gives records their order.
+    pub fn mark(&self) -> Mark {
+        let mut waiting = self.queue.lock();
+        waiting.marks += 1;
+        let number = waiting.marks;
+        waiting.since = Some((number, Vec::new()));
+        Mark { queue: Arc::clone(&self.queue), number }
+    }
+
+    /// Begins the file anew with `records`, which must say all that was appended before the mark, and with all that was appended since: so
+    /// that nobody who appends waits while they are made. A crash leaves the old file or the new.
+    pub fn rewrite_since(&self, mark: Mark, records: &[Vec<u8>]) -> Result<Ticket, LogError> {
         let mut bytes = Vec::new();
         for record in records {
             if record.len() > RECORD_BYTES_MAX {
@@ -150,12 +193,14 @@ impl Log {
             }
             push(&mut bytes, record);
         }
-        if bytes.len() > FRAME_BYTES_MAX {
+        let mut waiting = self.queue.lock();
+        let since = waiting.since.take_if(|(number, _)| *number == mark.number).ok_or(LogError::Marked)?.1;
+        if bytes.len().saturating_add(since.len()) > FRAME_BYTES_MAX {
             return Err(LogError::Behind);
         }
-        let mut waiting = self.queue.lock();
+        bytes.extend_from_slice(&since);
         waiting.anew = Some(bytes);
-        // What waits is said by `records` already.
+        // What waits is said by `records`, or came since.
         waiting.bytes.clear();
         waiting.last += 1;
         let ticket = Ticket(waiting.last);
@@ -416,6 +461,30 @@ mod tests {
         assert_eq!(records, [&b"kept"[..], b"after"]);
         assert!(matches!(Log::open(&path), Err(LogError::InUse { .. })), "the new file is locked as well");
         drop(log);
+    }
+
+    #[tokio::test]
+    async fn what_is_appended_while_a_file_is_being_begun_anew_is_kept_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let (log, _) = reopen(&path).unwrap();
+        let before = log.append(b"before").unwrap();
+        let mark = log.mark();
+        log.wait(before).await.unwrap();
+        // Some of it is in the old file by then, and some is not.
+        let ticket = log.append(b"written since").unwrap();
+        log.wait(ticket).await.unwrap();
+        log.append(b"waiting since").unwrap();
+        log.rewrite_since(mark, &[b"kept".to_vec()]).unwrap();
+        let ticket = log.append(b"after").unwrap();
+        log.wait(ticket).await.unwrap();
+        drop(log);
+        let (log, records) = reopen(&path).unwrap();
+        assert_eq!(records, [&b"kept"[..], b"written since", b"waiting since", b"after"]);
+        let (old, new) = (log.mark(), log.mark());
+        assert!(matches!(log.rewrite_since(old, &[]), Err(LogError::Marked)), "a newer mark has its place");
+        drop(new);
+        assert!(log.queue.lock().since.is_none(), "and nothing is kept for a mark that is gone");
     }
 
     #[tokio::test]
