@@ -17,6 +17,9 @@ use crate::{
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Items in a list of nouns.
 const LIST_MAX: usize = 1 << 20;
+/// How long the end of a stream is waited for whose last frame has come, and how much may come before it.
+const END_WAIT: Duration = Duration::from_secs(1);
+const END_BYTES_MAX: usize = 1 << 12;
 
 /// Talks to nodes; clones share connections.
 #[derive(Clone)]
@@ -178,6 +181,24 @@ impl Frames {
                 None => return Err(self.pieces.cut()),
             }
         }
+    }
+}
+
+impl Frames {
+    /// Reads to the stream's end after its last frame, so that its connection serves the next request. Dropped before it, the connection
+    /// is closed, and the next request waits for another.
+    pub async fn end(mut self) {
+        let read_on = async {
+            let mut read = 0_usize;
+            while let Some(Ok(frame)) = self.pieces.body.frame().await {
+                read = read.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+                if read > END_BYTES_MAX {
+                    return;
+                }
+            }
+        };
+        // One that does not end is closed after all.
+        let _ended = tokio::time::timeout(END_WAIT, read_on).await;
     }
 }
 

@@ -1,7 +1,14 @@
 //! A server and a client over real loopback sockets: what comes back, what is refused, what ends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use network::{
     Bytes, Client, LedgerClient, Limits, NetworkError, Noun, Refusal, Server,
@@ -15,6 +22,10 @@ use network::{
     frame_bytes, nouns,
 };
 use protocol::{Digest, KeyRecord, PublicKey, Role, registry::OPEN_END};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 fn free() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -85,6 +96,52 @@ async fn a_stream_that_ends_inside_a_frame_is_an_error() {
     assert!(matches!(frames.next::<u64>().await, Err(NetworkError::Unreachable { .. })));
 }
 
+/// Answers each request with a frame at once, and ends the answer a moment later.
+async fn end_late(mut stream: TcpStream) {
+    let frame = frame_bytes(&7_u64);
+    let (mut asked, mut piece) = (Vec::new(), [0; 1024]);
+    while let Ok(count @ 1..) = stream.read(&mut piece).await {
+        asked.extend_from_slice(&piece[..count]);
+        // The body is one zero.
+        if !asked.ends_with(b"\r\n\r\n\0") {
+            continue;
+        }
+        asked.clear();
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nc\r\n";
+        stream.write_all(&[head, &frame[..], b"\r\n"].concat()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if stream.write_all(b"0\r\n\r\n").await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_read_to_its_end_leaves_its_connection_to_the_next_request() {
+    let listener = TcpListener::bind(free()).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(end_late(stream));
+        }
+    });
+    let client = Client::new(Duration::from_secs(5));
+    for (is_read_on, expected) in [(true, 1), (true, 1), (false, 1), (true, 2)] {
+        let mut frames = client.post_for_frames(&url, &0_u8).await.unwrap();
+        assert_eq!(frames.next::<u64>().await.unwrap(), Some(7));
+        if is_read_on {
+            frames.end().await;
+        } else {
+            drop(frames);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(connections.load(Ordering::SeqCst), expected);
+    }
+}
+
 #[tokio::test]
 async fn a_node_that_does_not_answer_is_given_up() {
     let (server, client) = start().await;
@@ -130,10 +187,9 @@ async fn an_address_in_use_is_named() {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_its_headers_is_dropped() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let limits = Limits { header_wait: Duration::from_millis(100), ..Limits::default() };
     let server = Server::start(free(), router(), limits).await.unwrap();
-    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(b"GET / HT").await.unwrap();
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
@@ -164,7 +220,7 @@ async fn a_client_that_never_reads_its_answer_is_dropped() {
     let router = Router::new().route("/endless", get(endless));
     let limits = Limits { write_wait: Duration::from_millis(200), ..Limits::default() };
     let server = Server::start(free(), router, limits).await.unwrap();
-    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /endless HTTP/1.1\r\nhost: s\r\n\r\n").await.unwrap();
     let told = tokio::time::timeout(Duration::from_secs(20), dropped.notified()).await;
     assert!(told.is_ok(), "the server still holds the answer");
