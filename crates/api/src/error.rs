@@ -59,6 +59,8 @@ codes! {
     Internal = 500, "server_error", "internal_error";
     /// A worker failed after the answer began, and no other could go on.
     WorkerFailed = 502, "server_error", "worker_failed";
+    /// The gateway lacks threads, memory or time for what comes before the answer.
+    Overloaded = 503, "server_error", "gateway_overloaded";
     NoWorker = 503, "server_error", "no_worker_available";
     ValidatorsAway = 503, "server_error", "validators_unreachable";
     /// What the call costs, or whether its payment is good, cannot be told at the moment.

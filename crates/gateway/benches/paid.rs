@@ -78,6 +78,7 @@ fn payments(chain: &Chain) -> Payments {
         usdc: Some(USDC),
         opg: None,
         secret: [9; 32],
+        facilitator_secret: [8; 32],
         pay_to: None,
         prices: Prices { default: price, by_model: BTreeMap::new() },
         ledger_rpc: None,

@@ -155,6 +155,8 @@ impl Delivery {
         match self.take(&mut attempt).await {
             Ok(Some(Advance::End(done))) => {
                 attempt.lease.succeeded();
+                // Nobody waits for it, and the next request need not connect anew.
+                tokio::spawn(attempt.frames.end());
                 Ok(Some(Advance::End(done)))
             }
             Ok(other) => {
@@ -283,7 +285,7 @@ impl Delivery {
         let known = self.shared.vocabularies.of(&self.job.request.model);
         let known = tokio::time::timeout(self.shared.pace.vocabulary_wait, known).await;
         match known.ok().flatten() {
-            Some(words) if says(&words.tokenizer, &self.tokens, &self.texts.concat()) => Ok(()),
+            Some(words) if says(&words.tokenizer, &self.tokens, &self.texts).await => Ok(()),
             Some(_) => Err(Lie::Text),
             None => {
                 self.shared.metrics.texts_unchecked.add(1);

@@ -3,7 +3,7 @@
 //! The view stays when validators are away. Nothing here is trusted to be complete: whoever is missing is asked for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -25,13 +25,51 @@ const NAMED_MAX: usize = 20;
 /// Failures in a row that a lie counts for.
 const LIE_FAILURES: u32 = 6;
 
-/// What the ledger said last.
+/// What the ledger said last, and where in it the things are that every request looks for.
 #[derive(Default)]
 pub struct View {
     pub workers: Vec<NodeRecord>,
     pub models: Vec<ModelRecord>,
     /// `None` before the first answer.
     pub seen_at: Option<Instant>,
+    by_root: BTreeMap<Digest, usize>,
+    by_name: BTreeMap<String, usize>,
+    by_node: BTreeMap<NodeId, usize>,
+    /// The workers that serve a model.
+    serving: BTreeMap<Digest, Vec<usize>>,
+}
+
+impl View {
+    fn new(workers: Vec<NodeRecord>, models: Vec<ModelRecord>) -> Self {
+        let by_root = models.iter().enumerate().map(|(index, model)| (model.root, index)).collect();
+        // Names may be published again by anyone: the first to have published one keeps it.
+        let mut named: Vec<(usize, &ModelRecord)> = models.iter().enumerate().collect();
+        named.sort_by_key(|(_, model)| std::cmp::Reverse((model.published_epoch, model.published_at_ms, model.root)));
+        let by_name = named.into_iter().map(|(index, model)| (model.name[..].to_owned(), index)).collect();
+        let mut serving: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
+        for (index, worker) in workers.iter().enumerate() {
+            worker.models.iter().for_each(|model| serving.entry(*model).or_default().push(index));
+        }
+        let by_node = workers.iter().enumerate().map(|(index, worker)| (worker.node, index)).collect();
+        Self { workers, models, seen_at: Some(Instant::now()), by_root, by_name, by_node, serving }
+    }
+
+    pub fn worker(&self, node: &NodeId) -> Option<&NodeRecord> {
+        self.workers.get(*self.by_node.get(node)?)
+    }
+
+    pub fn model(&self, root: &Digest) -> Option<&ModelRecord> {
+        self.models.get(*self.by_root.get(root)?)
+    }
+
+    /// Of those with this name the one that was published first.
+    fn named(&self, name: &str) -> Option<&ModelRecord> {
+        self.models.get(*self.by_name.get(name)?)
+    }
+
+    fn serving(&self, model: &Digest) -> impl Iterator<Item = &NodeRecord> {
+        self.serving.get(model).into_iter().flatten().filter_map(|index| self.workers.get(*index))
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -75,22 +113,24 @@ impl Directory {
         Arc::clone(&lock(&self.view))
     }
 
-    /// Asks the ledger once for everything; on an error the last view stays.
-    pub async fn refresh(&self) -> Result<(), NetworkError> {
-        let (nodes, models) = (self.ledger.nodes().await?, self.ledger.models().await?);
+    /// Asks the ledger once for everything, by a client of whoever asks; on an error the last view stays.
+    pub async fn refresh(&self, ledger: &LedgerClient) -> Result<(), NetworkError> {
+        let (nodes, models) = (ledger.nodes().await?, ledger.models().await?);
         let workers: Vec<NodeRecord> = nodes.into_iter().filter(|node| node.role == Role::Worker).collect();
-        let known = |node: &NodeId| workers.iter().any(|worker| worker.node == *node);
-        lock(&self.conduct).retain(|node, conduct| known(node) || conduct.in_flight > 0);
-        *lock(&self.view) = Arc::new(View { workers, models, seen_at: Some(Instant::now()) });
-        self.refresh_keys().await
+        let known: BTreeSet<NodeId> = workers.iter().map(|worker| worker.node).collect();
+        lock(&self.conduct).retain(|node, conduct| known.contains(node) || conduct.in_flight > 0);
+        let view = Arc::new(View::new(workers, models));
+        // The old one is taken apart outside of the lock.
+        let _before = std::mem::replace(&mut *lock(&self.view), view);
+        self.refresh_keys(ledger).await
     }
 
-    async fn refresh_keys(&self) -> Result<(), NetworkError> {
+    async fn refresh_keys(&self, ledger: &LedgerClient) -> Result<(), NetworkError> {
         let is_old = |known: &KnownKey| known.seen_at.elapsed() > KEY_LIFE;
         let old: Vec<PublicKey> =
             lock(&self.keys).iter().filter(|(_, known)| is_old(known)).map(|(key, _)| *key).collect();
         for key in old {
-            self.fetch_key(&key).await?;
+            self.fetch_key(ledger, &key).await?;
         }
         Ok(())
     }
@@ -100,11 +140,11 @@ impl Directory {
         if let Some(known) = lock(&self.keys).get(key) {
             return Ok(Some(known.record.clone()));
         }
-        self.fetch_key(key).await
+        self.fetch_key(&self.ledger, key).await
     }
 
-    async fn fetch_key(&self, key: &PublicKey) -> Result<Option<KeyRecord>, NetworkError> {
-        match self.ledger.key(key).await {
+    async fn fetch_key(&self, ledger: &LedgerClient, key: &PublicKey) -> Result<Option<KeyRecord>, NetworkError> {
+        match ledger.key(key).await {
             Ok(record) => {
                 let mut keys = lock(&self.keys);
                 if keys.len() >= KEYS_MAX {
@@ -121,12 +161,8 @@ impl Directory {
     /// The model that a client calls by its name or its root.
     pub fn resolve(&self, wish: &str) -> Result<ModelRecord, ApiError> {
         let view = self.view();
-        let root = Digest::from_hex(wish);
-        let by_root = view.models.iter().find(|model| Some(model.root) == root);
-        // Names may be published again by anyone: the first to have published one keeps it.
-        let named = view.models.iter().filter(|model| model.name[..] == *wish);
-        let first = named.min_by_key(|model| (model.published_epoch, model.published_at_ms, model.root));
-        if let Some(model) = by_root.or(first) {
+        let by_root = Digest::from_hex(wish).and_then(|root| view.model(&root));
+        if let Some(model) = by_root.or_else(|| view.named(wish)) {
             return Ok(model.clone());
         }
         if view.seen_at.is_none() {
@@ -142,22 +178,27 @@ impl Directory {
 
     /// Whether answers of a model can be held against it. One that left the list was exact, as far as is known here.
     pub fn kind(&self, model: &Digest) -> ModelKind {
-        let view = self.view();
-        view.models.iter().find(|known| known.root == *model).map_or(ModelKind::Exact, |known| known.kind)
+        self.view().model(model).map_or(ModelKind::Exact, |known| known.kind)
     }
 
     /// A worker for `model`, none of `exclude`; it counts as busy until the lease is dropped.
     pub fn choose(self: &Arc<Self>, model: &Digest, exclude: &[NodeId]) -> Option<Lease> {
         let view = self.view();
-        let serving: Vec<&NodeRecord> = view.workers.iter().filter(|worker| worker.models.contains(model)).collect();
+        // Made before the lock is taken, which all requests take.
+        let mut views: Vec<WorkerView> = view.serving(model).map(|worker| seen(worker, model)).collect();
+        let wanted = Wanted { model: *model, exclude: exclude.to_vec() };
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut conduct = lock(&self.conduct);
-        let views: Vec<WorkerView> = serving.iter().map(|worker| seen(worker, &conduct)).collect();
-        let node = router::choose(&views, &Wanted { model: *model, exclude: exclude.to_vec() }, turn)?;
-        let endpoint = serving.iter().find(|worker| worker.node == node)?.endpoint[..].to_owned();
+        for view in &mut views {
+            let known = conduct.get(&view.node).copied().unwrap_or_default();
+            (view.in_flight, view.failures, view.last_latency_ms) =
+                (known.in_flight, known.failures, known.last_latency_ms);
+        }
+        let node = router::choose(&views, &wanted, turn)?;
         let busy = conduct.entry(node).or_default();
         busy.in_flight = busy.in_flight.saturating_add(1);
         drop(conduct);
+        let endpoint = views.into_iter().find(|view| view.node == node)?.endpoint;
         Some(Lease { directory: Arc::clone(self), node, endpoint })
     }
 
@@ -166,17 +207,18 @@ impl Directory {
     }
 }
 
-fn seen(worker: &NodeRecord, conduct: &BTreeMap<NodeId, Conduct>) -> WorkerView {
-    let conduct = conduct.get(&worker.node).copied().unwrap_or_default();
+/// A worker that serves `model`, before anything is known of how it did.
+fn seen(worker: &NodeRecord, model: &Digest) -> WorkerView {
     WorkerView {
         node: worker.node,
         endpoint: worker.endpoint[..].to_owned(),
-        models: worker.models.to_vec(),
+        // What else it serves is nothing to this request.
+        models: vec![*model],
         jailed: worker.jailed,
         stake: worker.stake,
-        in_flight: conduct.in_flight,
-        failures: conduct.failures,
-        last_latency_ms: conduct.last_latency_ms,
+        in_flight: 0,
+        failures: 0,
+        last_latency_ms: None,
     }
 }
 

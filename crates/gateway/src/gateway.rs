@@ -1,6 +1,6 @@
 //! Assembly: opens the outbox, starts the tasks, listens.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::SigningKey;
 use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server};
@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
+    counting::Counting,
     directory::Directory,
     facilitator::{self, Booth},
     http,
@@ -77,7 +78,6 @@ impl Gateway {
         let pace = config.pace;
         let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
         let outbox = Outbox::open(&config.directory, pace)?;
-        let key = config.key.clone();
         let directory = Arc::new(Directory::new(ledger.clone()));
         let open = |payments| {
             Desk::open(payments, pace, &config.directory, Client::new(pace.validator_wait), Arc::clone(&directory))
@@ -93,41 +93,29 @@ impl Gateway {
             workers: Client::new(pace.worker_wait),
             directory,
             vocabularies: Vocabularies::new(config.hubs, Client::new(pace.hub_wait)),
+            counting: Counting::new(pace.counting_max, pace.counting_wait),
             ledger,
-            outbox: outbox.clone(),
+            outbox,
             metrics: Arc::default(),
             desk: desk.clone(),
             booth: booth.clone(),
             places: Arc::new(Semaphore::new(pace.requests_max)),
             large_bodies: Semaphore::new(pace.large_bodies_max),
         });
-        refresh(&shared).await;
+        refresh(&shared.directory, &shared.ledger).await;
         if let Some(desk) = &desk {
             desk.ask_rate().await;
         }
+        let beside = Beside { shared: Arc::clone(&shared), validators: config.validators };
+        let posting = Posting::start(move || beside.run())?;
         let mut tasks = JoinSet::new();
-        let (metrics, payouts) = (Arc::clone(&shared.metrics), desk.clone());
-        let posting = Posting::start(move || {
-            let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
-            let sender = Sender::new(ledger.clone(), key, config.chain_id);
-            let payouts = payouts.map(|desk| payment::pay_out(desk, sender.clone(), ledger.clone()));
-            async move {
-                tokio::join!(outbox.run(sender, ledger, metrics), async {
-                    if let Some(payouts) = payouts {
-                        payouts.await;
-                    }
-                });
-            }
-        })?;
         if let Some(desk) = desk {
             tasks.spawn(payment::run(Arc::clone(&desk)));
-            tasks.spawn(payment::keep_registry(Arc::clone(&shared), Arc::clone(&desk)));
-            tasks.spawn(payment::follow(Arc::clone(&shared), desk));
+            tasks.spawn(payment::keep_registry(Arc::clone(&shared), desk));
         }
         if let Some(booth) = booth {
             tasks.spawn(facilitator::look_after(booth));
         }
-        tasks.spawn(keep_fresh(Arc::clone(&shared)));
         tasks.spawn(keep_vocabularies(Arc::clone(&shared)));
         let limits = Limits {
             body_bytes: api::limits::INFER_BODY_BYTES_MAX,
@@ -160,16 +148,39 @@ impl Gateway {
     }
 }
 
-async fn refresh(shared: &Shared) {
-    if let Err(error) = shared.directory.refresh().await {
+/// What is long and nobody's to wait for.
+struct Beside {
+    shared: Arc<Shared>,
+    validators: Vec<String>,
+}
+
+impl Beside {
+    /// Works for ever. Its connections are its own, since they belong to the thread that makes them.
+    async fn run(self) {
+        let Self { shared, validators } = self;
+        let client = || LedgerClient::new(Client::new(shared.pace.validator_wait), &validators);
+        let (posts, reads) = (client(), client());
+        let sender = Sender::new(posts.clone(), shared.key.clone(), shared.chain_id);
+        let outbox = shared.outbox.clone().run(sender.clone(), posts.clone(), Arc::clone(&shared.metrics));
+        let desk = async {
+            let Some(desk) = shared.desk.clone() else { return };
+            let payouts = payment::pay_out(Arc::clone(&desk), sender, posts);
+            tokio::join!(payouts, payment::follow(reads.clone(), shared.outbox.clone(), desk));
+        };
+        tokio::join!(outbox, desk, keep_fresh(&shared.directory, &reads, shared.pace.poll));
+    }
+}
+
+async fn refresh(directory: &Directory, ledger: &LedgerClient) {
+    if let Err(error) = directory.refresh(ledger).await {
         tracing::warn!(%error, "failed to refresh nodes and models; the last view stays");
     }
 }
 
-async fn keep_fresh(shared: Arc<Shared>) {
+async fn keep_fresh(directory: &Directory, ledger: &LedgerClient, poll: Duration) {
     loop {
-        tokio::time::sleep(shared.pace.poll).await;
-        refresh(&shared).await;
+        tokio::time::sleep(poll).await;
+        refresh(directory, ledger).await;
     }
 }
 
@@ -178,6 +189,8 @@ async fn keep_vocabularies(shared: Arc<Shared>) {
     loop {
         for model in &shared.directory.view().models {
             let _known_now = shared.vocabularies.of(&model.root).await;
+            // Those that are known are many, and known at once.
+            tokio::task::yield_now().await;
         }
         tokio::time::sleep(shared.pace.poll).await;
     }

@@ -1,9 +1,9 @@
 //! The outbox on disk: a log of receipts that came and of places that are done with, begun anew when most of it is.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use protocol::{Canonical as _, SignedReceipt};
-use storage::{Log, LogError, Ticket};
+use storage::{Log, LogError, Mark, Ticket};
 use thiserror::Error;
 
 /// First byte of an entry: a receipt and its place, or places that are done with.
@@ -66,22 +66,30 @@ impl Kept {
         Ok(Keeping { log: self.0.clone(), ticket })
     }
 
-    /// These places are done with; `left` is all that waits besides.
-    pub fn forget<'a>(
-        &self,
-        places: &[u64],
-        left: impl ExactSizeIterator<Item = (u64, &'a SignedReceipt)>,
-    ) -> Result<(), LogError> {
-        let length = self.0.bytes();
-        // A receipt has about a kilobyte.
-        let left_bytes = (left.len() as u64).saturating_mul(1 << 10);
-        if length > SHORT_BYTES && left_bytes.saturating_mul(LEFT_SHARE) < length {
-            let entries: Vec<Vec<u8>> = left.map(|(place, receipt)| Self::came(place, receipt)).collect();
-            return self.0.rewrite(&entries).map(drop);
-        }
+    /// These places are done with.
+    pub fn forget(&self, places: &[u64]) -> Result<(), LogError> {
         let places = places.iter().flat_map(|place| place.to_be_bytes());
         let entry: Vec<u8> = std::iter::once(GONE).chain(places).collect();
         self.0.append(&entry).map(drop)
+    }
+
+    /// True where the log is long and few receipts of it are left.
+    pub fn is_to_be_begun_anew(&self, left: usize) -> bool {
+        let length = self.0.bytes();
+        // A receipt has about a kilobyte.
+        let left_bytes = (left as u64).saturating_mul(1 << 10);
+        length > SHORT_BYTES && left_bytes.saturating_mul(LEFT_SHARE) < length
+    }
+
+    /// To be made together with the list of what is left.
+    pub fn mark(&self) -> Mark {
+        self.0.mark()
+    }
+
+    /// Begins the log anew with what was left at the mark, and what came since.
+    pub fn begin_anew(&self, mark: Mark, left: &[(u64, Arc<SignedReceipt>)]) -> Result<(), LogError> {
+        let entries: Vec<Vec<u8>> = left.iter().map(|(place, receipt)| Self::came(*place, receipt)).collect();
+        self.0.rewrite_since(mark, &entries).map(drop)
     }
 }
 
@@ -102,10 +110,10 @@ fn apply(waiting: &mut BTreeMap<u64, SignedReceipt>, entry: usize, bytes: &[u8])
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn receipt() -> SignedReceipt {
+    pub fn receipt() -> SignedReceipt {
         let vector: serde_json::Value =
             serde_json::from_str(include_str!("../../protocol/vectors/signed_receipt.json")).unwrap();
         let hex = vector["cases"][0]["bytes"].as_str().unwrap();
@@ -138,8 +146,8 @@ mod tests {
         for place in [3, 4, 1 << 40] {
             kept.append(&Kept::came(place, &receipt)).unwrap().wait().await.unwrap();
         }
-        let left = [(4, &receipt)];
-        kept.forget(&[3, 1 << 40, 77], left.into_iter()).unwrap();
+        assert!(!kept.is_to_be_begun_anew(1), "it is short");
+        kept.forget(&[3, 1 << 40, 77]).unwrap();
         drop(kept);
         let (_kept, waiting) = reopen(&path).unwrap();
         assert_eq!((places(&waiting), &waiting[&4]), (vec![4], &receipt));
@@ -157,11 +165,15 @@ mod tests {
         }
         kept.append(&entry).unwrap().wait().await.unwrap();
         assert!(kept.0.bytes() > SHORT_BYTES);
-        kept.forget(&[0], [(9, &receipt)].into_iter()).unwrap();
-        kept.append(&Kept::came(10, &receipt)).unwrap().wait().await.unwrap();
-        assert!(kept.0.bytes() < 3 * entry.len() as u64, "{} bytes", kept.0.bytes());
+        assert!(kept.is_to_be_begun_anew(1) && !kept.is_to_be_begun_anew(SHORT_BYTES as usize >> 11));
+        let mark = kept.mark();
+        // Comes while what is left is written down.
+        drop(kept.append(&Kept::came(10, &receipt)).unwrap());
+        kept.begin_anew(mark, &[(9, Arc::new(receipt.clone()))]).unwrap();
+        kept.append(&Kept::came(11, &receipt)).unwrap().wait().await.unwrap();
+        assert!(kept.0.bytes() < 4 * entry.len() as u64, "{} bytes", kept.0.bytes());
         drop(kept);
-        assert_eq!(places(&reopen(&path).unwrap().1), [9, 10]);
+        assert_eq!(places(&reopen(&path).unwrap().1), [9, 10, 11]);
     }
 
     #[test]

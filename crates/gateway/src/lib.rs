@@ -5,7 +5,9 @@
 //! there until the ledger has anchored it. Keeps no global state: several can live in one process.
 #![forbid(unsafe_code)]
 
+mod aside;
 mod checks;
+mod counting;
 mod delivery;
 mod directory;
 mod facilitator;
@@ -21,6 +23,7 @@ mod prepare;
 mod shared;
 mod stages;
 mod vocabulary;
+mod waiting;
 mod window;
 mod worker_error;
 

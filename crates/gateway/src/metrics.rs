@@ -70,6 +70,8 @@ pub struct Metrics {
     pub refusals: Counter,
     pub disconnects: Counter,
     pub tokens: Counter,
+    /// Times that a model's template was run here.
+    pub prompts: Counter,
     /// Times that a request went on at another worker.
     pub continuations: Counter,
     pub worker_failures: Counter,
@@ -93,6 +95,7 @@ impl Metrics {
             ("refusals", &self.refusals),
             ("disconnects", &self.disconnects),
             ("tokens", &self.tokens),
+            ("prompts", &self.prompts),
             ("continuations", &self.continuations),
             ("worker_failures", &self.worker_failures),
             ("worker_lies", &self.worker_lies),

@@ -4,11 +4,11 @@
 //! one that is sent twice is anchored once, because the ledger knows it by its id.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -26,8 +26,17 @@ use crate::{
     kept::{Keeping, Kept, KeptError},
     metrics::Metrics,
     pace::Pace,
+    waiting::{AllWaiting, Waiting},
 };
 
+/// Receipts of one transaction: encoding and signing them takes a core for a moment only, which another answer may need.
+const SENT_AT_ONCE: usize = 64;
+/// Where more is to be sent than this, the ledger was away: a transaction then holds as many as it may.
+const BACKLOG: usize = 2_048;
+/// Receipts that change under one taking of the lock, which every answer takes too.
+const CHANGED_AT_ONCE: usize = 32;
+/// Between two transactions, in which the core is somebody else's.
+const BREATH: Duration = Duration::from_millis(1);
 /// Receipts that the ledger would not take; those on their way are in a log.
 const SET_ASIDE: &str = "set_aside";
 /// Sendings after which a receipt is set aside; with growing pauses this is longer than the ledger would take it.
@@ -43,24 +52,15 @@ pub enum OutboxError {
     Kept(#[from] KeptError),
 }
 
-#[derive(Clone)]
-struct Waiting {
-    receipt: SignedReceipt,
-    id: Digest,
-    sendings: u32,
-    /// When it was sent last; `None` where it is to be sent now.
-    sent_at: Option<Instant>,
-    /// When to ask next whether it was anchored.
-    ask_at: Instant,
-}
-
 /// A handle; clones share it.
 #[derive(Clone)]
 pub struct Outbox {
     /// On disk, in the order in which `waiting` changes: what appends to it holds the lock.
     kept: Kept,
     aside: Store,
-    waiting: Arc<Mutex<BTreeMap<u64, Waiting>>>,
+    waiting: Arc<Mutex<AllWaiting>>,
+    /// How many those are, for whoever only wants to know whether there is room.
+    count: Arc<AtomicUsize>,
     next: Arc<AtomicU64>,
     arrived: Arc<Notify>,
     pace: Pace,
@@ -75,15 +75,16 @@ impl Outbox {
         let now = Instant::now();
         // Long overdue, as far as sending is concerned.
         let sent_at = Some(now.checked_sub(pace.resend).unwrap_or(now));
-        let taken_up = |(place, receipt): (u64, SignedReceipt)| {
-            let id = receipt.receipt.id();
-            (place, Waiting { receipt, id, sendings: 0, sent_at, ask_at: now })
-        };
-        let waiting: BTreeMap<u64, Waiting> = receipts.into_iter().map(taken_up).collect();
-        let next = waiting.last_key_value().map_or(0, |(place, _)| place.saturating_add(1));
+        let mut waiting = AllWaiting::default();
+        for (place, receipt) in receipts {
+            let (id, receipt) = (receipt.receipt.id(), Arc::new(receipt));
+            waiting.insert(place, Waiting { receipt, id, sendings: 0, sent_at, ask_at: now });
+        }
+        let next = waiting.last_place().map_or(0, |place| place.saturating_add(1));
         Ok(Self {
             kept,
             aside,
+            count: Arc::new(AtomicUsize::new(waiting.len())),
             waiting: Arc::new(Mutex::new(waiting)),
             next: Arc::new(AtomicU64::new(next)),
             arrived: Arc::default(),
@@ -91,13 +92,13 @@ impl Outbox {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, AllWaiting> {
         // Nothing here panics while it holds the lock, and no value is left half-written.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.count.load(Ordering::Relaxed)
     }
 
     pub fn is_full(&self) -> bool {
@@ -106,8 +107,10 @@ impl Outbox {
 
     /// A receipt that is still waiting, or was set aside.
     pub fn find(&self, id: &Digest) -> Option<SignedReceipt> {
-        let waiting = self.lock().values().find(|waiting| waiting.id == *id).map(|waiting| waiting.receipt.clone());
-        waiting.or_else(|| SignedReceipt::decode(&self.aside.get(SET_ASIDE, &id.0).ok()??).ok())
+        let waiting = self.lock().find(id);
+        waiting
+            .map(Arc::unwrap_or_clone)
+            .or_else(|| SignedReceipt::decode(&self.aside.get(SET_ASIDE, &id.0).ok()??).ok())
     }
 
     /// True where the ledger would not take it, however often it was sent.
@@ -119,10 +122,11 @@ impl Outbox {
     pub fn put(&self, receipt: SignedReceipt) -> Result<Keeping, LogError> {
         let place = self.next.fetch_add(1, Ordering::Relaxed);
         let (entry, id) = (Kept::came(place, &receipt), receipt.receipt.id());
-        let waiting = Waiting { receipt, id, sendings: 0, sent_at: None, ask_at: Instant::now() };
+        let waiting = Waiting { receipt: Arc::new(receipt), id, sendings: 0, sent_at: None, ask_at: Instant::now() };
         let mut all = self.lock();
         // In memory first: a client that leaves now must not keep the receipt from being sent.
         all.insert(place, waiting);
+        self.count.store(all.len(), Ordering::Relaxed);
         let keeping = self.kept.append(&entry);
         drop(all);
         self.arrived.notify_one();
@@ -152,32 +156,34 @@ impl Outbox {
     /// Posts what is to be sent, in batches, oldest first.
     async fn send(&self, sender: &Sender, metrics: &Metrics) -> Result<(), NetworkError> {
         loop {
-            let batch: Vec<(u64, SignedReceipt)> = self
-                .lock()
-                .iter()
-                .filter(|(_, waiting)| waiting.sent_at.is_none())
-                .take(BATCH_MAX)
-                .map(|(place, waiting)| (*place, waiting.receipt.clone()))
-                .collect();
-            let (places, receipts): (Vec<u64>, Vec<SignedReceipt>) = batch.into_iter().unzip();
-            let receipts = List::new(receipts).unwrap_or_default();
-            if receipts.is_empty() {
+            let batch = {
+                let all = self.lock();
+                all.unsent(if all.unsent_count() > BACKLOG { BATCH_MAX } else { SENT_AT_ONCE })
+            };
+            if batch.is_empty() {
                 return Ok(());
             }
+            let (places, receipts): (Vec<u64>, Vec<SignedReceipt>) =
+                batch.into_iter().map(|(place, receipt)| (place, SignedReceipt::clone(&receipt))).unzip();
+            let receipts = List::new(receipts).unwrap_or_default();
             sender.send(Action::PostReceipts(PostReceipts { receipts })).await?;
             self.note_sent(&places, metrics);
+            tokio::time::sleep(BREATH).await;
         }
     }
 
     fn note_sent(&self, places: &[u64], metrics: &Metrics) {
         let now = Instant::now();
-        let mut all = self.lock();
-        for place in places {
-            if let Some(waiting) = all.get_mut(place) {
-                metrics.receipts_resent.add(u64::from(waiting.sendings > 0));
-                waiting.sendings = waiting.sendings.saturating_add(1);
-                waiting.sent_at = Some(now);
-                waiting.ask_at = now.checked_add(self.pace.confirm).unwrap_or(now);
+        let ask_at = now.checked_add(self.pace.confirm).unwrap_or(now);
+        for places in places.chunks(CHANGED_AT_ONCE) {
+            let mut all = self.lock();
+            for place in places {
+                all.change(*place, |waiting| {
+                    metrics.receipts_resent.add(u64::from(waiting.sendings > 0));
+                    waiting.sendings = waiting.sendings.saturating_add(1);
+                    waiting.sent_at = Some(now);
+                    waiting.ask_at = ask_at;
+                });
             }
         }
     }
@@ -200,10 +206,8 @@ impl Outbox {
     async fn confirm_some(&self, ledger: &LedgerClient, metrics: &Metrics, now: Instant) -> (usize, bool) {
         let (overdue, due): (Vec<_>, Vec<_>) = self
             .lock()
-            .iter()
-            .filter(|(_, waiting)| waiting.sent_at.is_some() && waiting.ask_at <= now)
-            .take(BATCH_MAX)
-            .map(|(place, waiting)| ((*place, waiting.id), self.is_overdue(waiting, now)))
+            .due(now, BATCH_MAX)
+            .map(|(place, waiting)| ((place, waiting.id), self.is_overdue(waiting, now)))
             .partition(|(_, is_overdue)| *is_overdue);
         let (count, mut is_lost) = (due.len().saturating_add(overdue.len()), false);
         let (mut gone, mut aside) = (Vec::new(), Vec::new());
@@ -250,11 +254,24 @@ impl Outbox {
         if gone.is_empty() {
             return;
         }
-        let mut all = self.lock();
-        gone.iter().for_each(|place| drop(all.remove(place)));
-        let left = all.iter().map(|(place, waiting)| (*place, &waiting.receipt));
+        // Few at a time, so that no answer waits for all of them; freed outside of the lock.
+        let mut freed = Vec::with_capacity(gone.len());
+        for places in gone.chunks(CHANGED_AT_ONCE) {
+            let mut all = self.lock();
+            freed.extend(places.iter().filter_map(|place| all.remove(*place)));
+            self.count.store(all.len(), Ordering::Relaxed);
+        }
+        // Only marked and listed under the lock: what is left is encoded outside of it.
+        let anew = {
+            let all = self.lock();
+            self.kept.is_to_be_begun_anew(all.len()).then(|| (self.kept.mark(), all.all()))
+        };
+        let forgotten = match anew {
+            Some((mark, left)) => self.kept.begin_anew(mark, &left),
+            None => self.kept.forget(gone),
+        };
         // Nobody waits for it: what a crash brings back is asked for after the restart, and found anchored.
-        if let Err(error) = self.kept.forget(gone, left) {
+        if let Err(error) = forgotten {
             tracing::warn!(%error, "failed to forget anchored receipts");
         }
     }
@@ -267,26 +284,27 @@ impl Outbox {
     }
 
     fn ask_later(&self, place: u64) {
-        if let Some(waiting) = self.lock().get_mut(&place) {
-            waiting.ask_at = Instant::now().checked_add(self.pace.confirm).unwrap_or(waiting.ask_at);
-        }
+        let ask_at = Instant::now().checked_add(self.pace.confirm);
+        self.lock().change(place, |waiting| waiting.ask_at = ask_at.unwrap_or(waiting.ask_at));
     }
 
     /// The ledger does not know it yet. `asked_at` is when it was found due: what became overdue later was not asked of
     /// everyone.
     fn note_missing(&self, place: u64, asked_at: Instant) -> Missing {
-        let mut all = self.lock();
-        let Some(waiting) = all.get_mut(&place) else { return Missing::Young };
-        waiting.ask_at = Instant::now().checked_add(self.pace.confirm).unwrap_or(asked_at);
-        if !self.is_overdue(waiting, asked_at) {
-            return Missing::Young;
-        }
-        if waiting.sendings < SENDINGS_MAX {
-            waiting.sent_at = None;
-            return Missing::Lost;
-        }
-        tracing::error!(receipt = %waiting.id, "set a receipt aside that the ledger does not take");
-        Missing::Refused(Change::put(SET_ASIDE, waiting.id.0, waiting.receipt.encode()))
+        let ask_at = Instant::now().checked_add(self.pace.confirm).unwrap_or(asked_at);
+        let missing = |waiting: &mut Waiting| {
+            waiting.ask_at = ask_at;
+            if !self.is_overdue(waiting, asked_at) {
+                return Missing::Young;
+            }
+            if waiting.sendings < SENDINGS_MAX {
+                waiting.sent_at = None;
+                return Missing::Lost;
+            }
+            tracing::error!(receipt = %waiting.id, "set a receipt aside that the ledger does not take");
+            Missing::Refused(Change::put(SET_ASIDE, waiting.id.0, waiting.receipt.encode()))
+        };
+        self.lock().change(place, missing).unwrap_or(Missing::Young)
     }
 }
 

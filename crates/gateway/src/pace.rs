@@ -1,6 +1,8 @@
 //! How fast, how much and how long: the gateway's own limits, each with its default.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
+
+use payments::facilitator::Bucket;
 
 /// Limits and intervals.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,8 @@ pub struct Pace {
     pub hub_wait: Duration,
     /// Longest that an answer waits for its model's tokenizer before it is passed on unchecked.
     pub vocabulary_wait: Duration,
+    /// Longest that a call, or who asks for a count, waits for a prompt to be made from a conversation.
+    pub counting_wait: Duration,
     pub body_wait: Duration,
     pub reader_wait: Duration,
     /// A client that takes longer to send its headers, or idles longer between requests, is dropped.
@@ -29,12 +33,18 @@ pub struct Pace {
     /// Sessions end so long before their signature does.
     pub session_margin: Duration,
     pub connections: usize,
+    /// Prompts that are made at the same time.
+    pub counting_max: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
     /// Bodies of more than a text's length that are read at the same time.
     pub large_bodies_max: usize,
     /// Receipts that may wait for the ledger.
     pub outbox_max: usize,
+    /// How often the payment of somebody who never paid here is looked up on its chain.
+    pub strangers: Bucket,
+    /// How often one publisher asks what its models earned.
+    pub revenue: Bucket,
 }
 
 impl Default for Pace {
@@ -48,6 +58,7 @@ impl Default for Pace {
             validator_wait: Duration::from_secs(3),
             hub_wait: Duration::from_secs(30),
             vocabulary_wait: Duration::from_secs(2),
+            counting_wait: Duration::from_secs(5),
             body_wait: Duration::from_secs(10),
             reader_wait: Duration::from_secs(30),
             header_wait: Duration::from_secs(30),
@@ -55,9 +66,13 @@ impl Default for Pace {
             settlement: Duration::from_secs(30),
             session_margin: Duration::from_secs(120),
             connections: 512,
+            // Half of the cores, and two where there are fewer, so that one model never has all of them.
+            counting_max: thread::available_parallelism().map_or(2, |cores| (cores.get() / 2).clamp(2, 16)),
             requests_max: 256,
             large_bodies_max: 32,
             outbox_max: 65_536,
+            strangers: Bucket { a_second: 100, most: 400 },
+            revenue: Bucket { a_second: 1, most: 10 },
         }
     }
 }

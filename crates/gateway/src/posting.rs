@@ -1,8 +1,12 @@
-//! The outbox at work, on a thread of its own: encoding and signing hundreds of receipts at once is nobody's answer's to wait for.
+//! What is long and nobody's answer's to wait for, on a thread of its own and below those that answer: encoding and signing many receipts,
+//! reading the ledger's lists of nodes and models, and what became of thousands of receipts.
 
 use std::{io, thread};
 
 use tokio::sync::oneshot;
+
+/// How far below the others the machine ranks this thread: a third of their share where cores are short.
+const RANK: i32 = 5;
 
 /// Ends when it is stopped or dropped.
 pub struct Posting {
@@ -16,6 +20,8 @@ impl Posting {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let run = move || {
+            // On Linux a thread's own. Where it is refused, the thread is as the others are.
+            let _lower = rustix::process::setpriority_process(None, RANK);
             runtime.block_on(async {
                 tokio::select! {
                     () = work() => {}

@@ -8,8 +8,8 @@ use network::{Client, LedgerClient, now_ms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    directory::Directory, facilitator::Booth, metrics::Metrics, outbox::Outbox, pace::Pace, payment::Desk,
-    prepare::Circumstances, vocabulary::Vocabularies,
+    counting::Counting, directory::Directory, facilitator::Booth, metrics::Metrics, outbox::Outbox, pace::Pace,
+    payment::Desk, prepare::Circumstances, vocabulary::Vocabularies,
 };
 
 pub struct Shared {
@@ -21,6 +21,8 @@ pub struct Shared {
     pub ledger: LedgerClient,
     pub directory: Arc<Directory>,
     pub vocabularies: Vocabularies,
+    /// Where prompts are made.
+    pub counting: Counting,
     pub outbox: Outbox,
     pub metrics: Arc<Metrics>,
     /// Where calls have a price.

@@ -19,6 +19,8 @@ use protocol::{Digest, request::Score};
 const PAUSE: Duration = Duration::from_secs(5);
 /// Tokenizers that are remembered.
 const KNOWN_MAX: usize = 256;
+/// Tokens that are put into words before whoever does so lets others have its thread.
+pub const TOKENS_AT_ONCE: usize = 64;
 
 /// What a language model's words are, and how its template frames them.
 pub struct Words {
@@ -55,14 +57,22 @@ pub struct Vocabularies {
     hubs: Vec<String>,
     client: Client,
     known: Mutex<BTreeMap<Digest, Known>>,
-    /// One model is fetched at a time; until when none is, after a failure.
-    fetching: tokio::sync::Mutex<Option<Instant>>,
+    /// One model is fetched at a time.
+    fetching: tokio::sync::Mutex<()>,
+    /// Until when none is, after a failure.
+    paused: Mutex<Option<Instant>>,
 }
 
 impl Vocabularies {
     /// `hubs` are base addresses of the form `http://host:port`.
     pub fn new(hubs: Vec<String>, client: Client) -> Self {
-        Self { hubs, client, known: Mutex::default(), fetching: tokio::sync::Mutex::default() }
+        Self {
+            hubs,
+            client,
+            known: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+            paused: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Known>> {
@@ -70,16 +80,25 @@ impl Vocabularies {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_paused(&self) -> bool {
+        let until = *self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// The model's words, if it has any and a hub has the model.
     pub async fn of(&self, root: &Digest) -> Known {
         if let Some(known) = self.lock().get(root) {
             return known.clone();
         }
-        let mut fetching = self.fetching.lock().await;
+        // Every answer asks: where there is nothing to fetch, none waits for another.
+        if self.hubs.is_empty() || self.is_paused() {
+            return None;
+        }
+        let _fetching = self.fetching.lock().await;
         if let Some(known) = self.lock().get(root) {
             return known.clone();
         }
-        if fetching.is_some_and(|until| Instant::now() < until) {
+        if self.is_paused() {
             return None;
         }
         for hub in &self.hubs {
@@ -92,7 +111,7 @@ impl Vocabularies {
                 return words;
             }
         }
-        *fetching = Instant::now().checked_add(PAUSE);
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(PAUSE);
         None
     }
 
@@ -124,9 +143,19 @@ fn read(head: &[u8], root: &Digest) -> Option<Known> {
     }
 }
 
-/// True only if `text` is what `tokens` say, with or without a last character that is not whole.
-pub fn says(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> bool {
-    let mut detokenizer = Detokenizer::new(tokenizer);
-    let whole: String = tokens.iter().map(|token| detokenizer.push(*token)).collect();
-    text == whole || text.strip_prefix(&whole).is_some_and(|rest| rest == detokenizer.finish())
+/// True only if `texts` together are what `tokens` say, with or without a last character that is not whole. Ends where they differ, and
+/// lets others have the thread now and then: an answer may be long.
+pub async fn says(tokenizer: &Tokenizer, tokens: &[u32], texts: &[String]) -> bool {
+    let (mut detokenizer, text) = (Detokenizer::new(tokenizer), texts.concat());
+    let mut rest = &text[..];
+    for (place, tokens) in tokens.chunks(TOKENS_AT_ONCE).enumerate() {
+        if place > 0 {
+            tokio::task::yield_now().await;
+        }
+        for token in tokens {
+            let Some(after) = rest.strip_prefix(&detokenizer.push(*token)[..]) else { return false };
+            rest = after;
+        }
+    }
+    rest.is_empty() || rest == detokenizer.finish()
 }

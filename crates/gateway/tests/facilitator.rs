@@ -56,6 +56,8 @@ struct Ledger {
     /// How often any was.
     sends: usize,
     count: u64,
+    /// Nothing is left for gas.
+    is_poor: bool,
 }
 
 struct Chain {
@@ -103,6 +105,7 @@ fn result(ledger: &mut Ledger, call: &Value) -> Result<Value, &'static str> {
     let word = |number: u128| format!("0x{number:064x}");
     Ok(match call["method"].as_str().unwrap() {
         "eth_getCode" => json!("0x"),
+        "eth_getBalance" => json!(if ledger.is_poor { "0x5207" } else { "0xde0b6b3a7640000" }),
         "eth_getTransactionReceipt" => match ledger.mood {
             Mood::Slow => Value::Null,
             Mood::Reverts => json!({ "status": "0x0" }),
@@ -153,6 +156,7 @@ fn config(chain: &Chain, folder: &Path, token: &MerchantToken) -> FacilitatorCon
             settlements: Bucket { a_second: 1, most: 30 },
             strangers: Bucket { a_second: 1, most: 40 },
             verifications: Bucket { a_second: 1, most: 30 },
+            settlements_kept: 1,
             places: 64,
             patience: Duration::from_secs(1),
         },
@@ -380,6 +384,28 @@ async fn a_receiver_a_request_makes_no_new_bucket_and_who_shows_a_token_is_no_st
     assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
     assert_eq!(stage.settle_as(&stage.token, &body).await.status, 200);
     assert_eq!(stage.chain.sent(), 0);
+}
+
+#[tokio::test]
+async fn where_little_is_left_for_gas_it_is_kept_for_receivers_that_show_a_token() {
+    let stage = stage().await;
+    stage.chain.ledger.lock().unwrap().is_poor = true;
+    let body = body("exact", 1, 1_000);
+    for _ in 0..2 {
+        let stranger = stage.settle(&body).await;
+        let told = stranger.json();
+        assert_eq!((stranger.status, &told["errorReason"]), (503, &json!("facilitator_gas_short")), "{told}");
+        let message = told["errorMessage"].as_str().unwrap();
+        // 150,000 of gas at today's price.
+        assert!(message.contains("has 20999 for gas, and keeps 3150000000"), "{message}");
+        assert!(message.contains("hint: send the facilitator's address coins for gas"), "{message}");
+        assert!(stranger.headers.contains_key("retry-after"));
+    }
+    assert_eq!(stage.chain.sent(), 0);
+    assert_eq!(stage.client.post("/verify", &body).await.json()["isValid"], true, "to verify costs no gas");
+    assert_eq!(stage.settle_as(&stage.token, &body).await.json()["success"], true);
+    assert_eq!(stage.settle(&body).await.json()["success"], true, "what is settled is told to everybody");
+    assert_eq!(stage.chain.sent(), 1);
 }
 
 #[tokio::test]

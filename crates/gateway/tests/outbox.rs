@@ -39,6 +39,21 @@ async fn receipts_are_anchored_while_validators_come_and_go() {
 }
 
 #[tokio::test]
+async fn what_waited_is_posted_in_batches_of_which_none_keeps_a_core_for_long() {
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    let mut ids = acknowledged(stage.client, 1).await;
+    stage.settled(1).await;
+    stage.validator.change(|ledger| ledger.is_away = true);
+    ids.extend(acknowledged(stage.client, 149).await);
+    assert_eq!(stage.gateway.receipts_waiting(), 149);
+    stage.validator.change(|ledger| ledger.is_away = false);
+    stage.settled(150).await;
+    assert_eq!(anchored(&stage.validator), ids);
+    let batches = stage.validator.change(|ledger| ledger.batches.clone());
+    assert!(batches.iter().all(|count| *count <= 64) && batches.len() < 10, "{batches:?}");
+}
+
+#[tokio::test]
 async fn a_full_outbox_survives_a_restart_and_each_receipt_is_anchored_once() {
     let Stage { validator, gateway, client, folder, workers } = Stage::with(&[Behaviour::Honest]).await;
     validator.change(|ledger| ledger.loses = true);

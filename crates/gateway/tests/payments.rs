@@ -13,6 +13,7 @@ use gateway::{Config, Gateway, Payments, Prices};
 use network::now_ms;
 use payments::{
     Address, B256,
+    facilitator::Bucket,
     payer::{Channel, Payer},
     price::{Price, Unit},
     scheme::Scheme,
@@ -79,6 +80,7 @@ async fn paid_as(behaviour: Behaviour, pace: gateway::Pace, change: impl FnOnce(
         usdc: Some(USDC),
         opg: Some(OPG),
         secret: [9; 32],
+        facilitator_secret: [8; 32],
         pay_to: None,
         prices: Prices { default: price, by_model: BTreeMap::from([("risk".to_owned(), Price::FREE)]) },
         usd_per_opg: Some(WHOLE / 10),
@@ -523,6 +525,17 @@ async fn a_publisher_sees_what_its_models_earned_and_nobody_else_does() {
     let told = told.json();
     assert_eq!((&told["days"][0]["opg"], told["days"][0]["calls"].as_u64()), (&charged, Some(1)), "{told}");
     assert_ne!(told["held"], "0", "its own share waits for the window");
+    let statuses = async |times: usize| {
+        let mut statuses = Vec::new();
+        for _ in 0..times {
+            statuses.push(stage.client.post("/v1/revenue", &ask(&key, now_ms())).await);
+        }
+        statuses
+    };
+    let often = statuses(12).await;
+    let last = often.last().unwrap();
+    assert_eq!(last.error(), (429, "rate_limit_exceeded".to_owned(), String::new()), "{}", last.body);
+    assert_eq!(last.headers["retry-after"], "1");
     let other = crypto::SigningKey::from_seed(&[78; 32]);
     for refused in [ask(&other, now_ms()), ask(&key, now_ms() - 61_000), "{}".to_owned()] {
         assert_eq!(stage.client.post("/v1/revenue", &refused).await.status, 400);
@@ -810,5 +823,83 @@ async fn where_settlements_would_wait_for_too_long_exact_is_not_offered() {
             assert!(began_at.elapsed() < Duration::from_secs(60), "offered: {is_offered}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn payers_that_are_not_known_are_looked_up_so_often_and_known_ones_whenever_they_pay() {
+    let pace = gateway::Pace { strangers: Bucket { a_second: 1, most: 4 }, ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    // One becomes known by what it paid, the other by its channel.
+    assert_eq!(stage.ask(&stage.exact(1).await, "").await.status, 200);
+    let (known, charged) = stage.by_channel(&other_payer(6), 0).await;
+    stage.chain.tell(|told| (told.in_channels, told.asked) = (0, 0));
+    let began_at = std::time::Instant::now();
+    let mut refused = Vec::new();
+    for salt in 1..=20 {
+        let channel = Channel::of(&terms, &payer(), B256::with_last_byte(salt)).unwrap();
+        let payment = Channel::payment(&required_first, &terms, channel.voucher(&payer(), terms.amount));
+        refused.push(stage.ask(&line(&payment), "").await);
+    }
+    // Two turns were left, and one more comes each second.
+    let most = 3 + usize::try_from(began_at.elapsed().as_secs()).unwrap();
+    assert!(stage.chain.tell(|told| told.asked) <= most, "{} of {most}", stage.chain.tell(|told| told.asked));
+    let crowded: Vec<_> = refused.iter().filter(|answer| answer.status == 503).collect();
+    assert!(crowded.len() >= 20 - most, "{}", crowded.len());
+    assert!(crowded[0].body.contains("too many payers that are not known here") && crowded[0].body.contains("hint"));
+    assert!(crowded[0].headers.contains_key("retry-after"));
+    // What nobody's key signed is refused all the same, and the same payment again.
+    let forged = stage.exact(2).await;
+    let forged = forged.trim_start_matches("payment-signature: ").trim();
+    let mut payment = PaymentPayload::read(&header::read(forged.as_bytes()).unwrap()).unwrap();
+    let signature = payment.payload["signature"].as_str().unwrap().to_owned();
+    let other = if signature.as_bytes()[10] == b'0' { "1" } else { "0" };
+    payment.payload["signature"] = format!("{}{other}{}", &signature[..10], &signature[11..]).into();
+    let forged = stage.ask(&line(&payment), "").await;
+    assert_eq!(required(&forged).error.as_deref(), Some("invalid_exact_evm_payload_signature"), "{}", forged.body);
+    stage.chain.tell(|told| told.asked = 0);
+    let again = stage.ask(&stage.exact(1).await, "").await;
+    assert_eq!(required(&again).error.as_deref(), Some("invalid_transaction_state"));
+    assert_eq!(stage.chain.tell(|told| told.asked), 0, "no chain is needed to know that");
+    assert_eq!(stage.ask(&stage.exact(2).await, "").await.status, 200, "who paid before is looked up");
+    let payment = Channel::payment(&required_first, &terms, known.voucher(&other_payer(6), charged + terms.amount));
+    assert_eq!(stage.ask(&line(&payment), "").await.status, 200, "and whose channel is known is served");
+}
+
+#[tokio::test]
+async fn where_little_is_left_for_gas_only_channels_are_offered() {
+    let stage = paid(Behaviour::Honest).await;
+    for for_gas in [0, WHOLE] {
+        stage.chain.tell(|told| told.for_gas = for_gas);
+        let began_at = std::time::Instant::now();
+        loop {
+            let schemes: Vec<String> = stage.offers("").await.accepts.into_iter().map(|terms| terms.scheme).collect();
+            assert_eq!(schemes.iter().filter(|scheme| *scheme == "batch-settlement").count(), 2, "{schemes:?}");
+            if schemes.len() == if for_gas == 0 { 2 } else { 5 } {
+                break;
+            }
+            assert!(began_at.elapsed() < Duration::from_secs(30), "{schemes:?} with {for_gas}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_servers_payments_are_settled_by_a_key_apart() {
+    let stage = paid(Behaviour::Honest).await;
+    let address = |secret| SignerKey::from_secret([secret; 32]).unwrap().address().to_checksum(None);
+    let supported = stage.client.get("/supported").await.json();
+    assert_eq!(supported["signers"]["eip155:*"], json!([address(8)]));
+    let session = offer(&stage.offers("").await, Scheme::Upto, OPG);
+    assert_eq!(session.extra["facilitatorAddress"], address(9), "our own are settled by ours");
+    let folder = tempfile::tempdir().unwrap();
+    for facilitator_secret in [[9; 32], [0; 32]] {
+        let payments = Payments { facilitator_secret, ..stage.config.payments.clone().unwrap() };
+        let directory = folder.path().to_owned();
+        let config = Config { payments: Some(payments), directory, ..stage.config.clone() };
+        let refused = stub::refused(config).await;
+        assert!(refused.contains("the facilitator's key is no key, or the settling key itself"), "{refused}");
     }
 }

@@ -23,7 +23,8 @@ use crate::{
 
 /// The key file that the others are derived from.
 pub const KEY: &str = "base";
-const KEYS: u32 = 5;
+/// The last three carry settlements, settle payments of the gateway's own callers, and those of other servers.
+const KEYS: u32 = 6;
 /// Of each funded key: 10,000 ether, 10,000 OPG, 10,000 dollars.
 const COIN: u128 = 1_000_000_000_000_000_000;
 const FUNDS: u128 = 10_000 * COIN;

@@ -1,4 +1,4 @@
-//! How the devnet's gateway is paid: prices and the chain in `payments.json`, its settling key among Base's sealed ones.
+//! How the devnet's gateway is paid: prices and the chain in `payments.json`, its settling keys among Base's sealed ones.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -22,8 +22,9 @@ use crate::{
 };
 
 const FILE_BYTES_MAX: u64 = 1 << 16;
-/// Which of Base's keys settles: the last one.
+/// Which of Base's keys settles, and which one settles for other servers: the last two.
 const KEY_INDEX: u32 = 4;
+const FACILITATOR_INDEX: u32 = 5;
 /// 10^18.
 const WHOLE: u128 = 1_000_000_000_000_000_000;
 /// What a session may spend, as on the real network: a tenth of an OPG.
@@ -114,6 +115,7 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         usdc: Some(address(&written.usdc)?),
         opg: Some(address(&written.opg)?),
         secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
+        facilitator_secret: FundedKey::derive(&seed, FACILITATOR_INDEX).secret.0,
         pay_to: None,
         prices: Prices { default: written.default_price.meant(), by_model: prices },
         usd_per_opg: Some(USD_PER_OPG),

@@ -17,7 +17,7 @@ use storage::{Log, LogError, Ticket};
 use thiserror::Error;
 
 use crate::{
-    books::{Answer, Books, ChargeError, Entry, RecoverError, Wanted},
+    books::{Answer, Books, ChargeError, Entry, RecoverError, Wanted, voucher_proof},
     price::{Quote, Tariff, Usage},
     scheme::{Authorised, Offer, Refused, batch::Voucher},
 };
@@ -59,6 +59,16 @@ impl Till {
     pub fn books(&self) -> MutexGuard<'_, Books> {
         // Nothing panics while it holds the lock.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses a payment that was used before, as [`Till::take`] would: for that no chain need be asked.
+    pub fn refuse_used(&self, id: &Digest, wanted: &Wanted<'_>) -> Result<(), Refused> {
+        let books = self.books();
+        if books.purse(id).is_none() {
+            return Ok(());
+        }
+        books.check_name(id, wanted)?;
+        Err(Refused::NonceUsed)
     }
 
     /// Takes a payment out of a payer's balance and lets a call draw on it: both or neither.
@@ -109,8 +119,9 @@ impl Till {
         wanted: &Wanted<'_>,
         tariff: Tariff,
     ) -> Result<Reservation, Refused> {
+        let proof = voucher_proof(voucher)?;
         let mut books = self.books();
-        let (purse, mut entries) = books.raise(voucher, wanted.max, offer, wanted.now_ms)?;
+        let (purse, mut entries) = books.raise_by(voucher, proof, wanted.max, offer, wanted.now_ms)?;
         let before = books.purse(&purse).cloned();
         entries.iter().for_each(|entry| books.apply(entry));
         let undo = |books: &mut Books| match &before {
@@ -156,18 +167,22 @@ impl Till {
         if self.log.bytes() <= bytes_max.max(self.kept_bytes.load(Ordering::Relaxed).saturating_mul(2)) {
             return Ok(false);
         }
-        let mut books = self.books();
         let now_ms = (self.clock)();
-        for purse in books.forgettable(now_ms / 1_000, keep_s) {
-            books.apply(&Entry::Forgotten(purse));
-        }
-        books.drop_names(now_ms.saturating_sub(keep_s.saturating_mul(1_000)));
-        let lines: Vec<Vec<u8>> = books.entries().iter().map(protocol::Canonical::encode).collect();
+        // Only copied under the lock: it is written out while others go on.
+        let (mark, kept) = {
+            let mut books = self.books();
+            for purse in books.forgettable(now_ms / 1_000, keep_s) {
+                books.apply(&Entry::Forgotten(purse));
+            }
+            books.drop_names(now_ms.saturating_sub(keep_s.saturating_mul(1_000)));
+            (self.log.mark(), books.clone())
+        };
+        let lines: Vec<Vec<u8>> = kept.entries().iter().map(protocol::Canonical::encode).collect();
         let kept =
             lines.iter().fold(0_u64, |sum, line| sum.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX)));
         // Also where it fails: it would fail the next moment again.
         self.kept_bytes.store(kept, Ordering::Relaxed);
-        self.log.rewrite(&lines).map(|_| true).map_err(not_durable)
+        self.log.rewrite_since(mark, &lines).map(|_| true).map_err(not_durable)
     }
 
     fn append_all(&self, entries: &[Entry]) -> Result<Ticket, Refused> {

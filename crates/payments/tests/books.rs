@@ -6,9 +6,9 @@ mod stage;
 use std::collections::BTreeMap;
 
 use payments::{
-    books::{Books, Entry},
-    price::Quote,
-    scheme::{Offer, Refused, batch},
+    books::{Books, Due, Entry, STRANGERS_MAX, Wanted},
+    price::{Holder, Quote},
+    scheme::{Offer, Refused, Scheme, batch},
     signing::channel::ChannelConfig,
 };
 use proptest::prelude::*;
@@ -209,7 +209,54 @@ impl World {
                 _ => {}
             }
         }
+        self.check_what_is_looked_up();
     }
+
+    /// What is looked up is what walking through everything finds.
+    fn check_what_is_looked_up(&self) {
+        let mut shares: BTreeMap<Holder, u128> =
+            split().portions().iter().map(|portion| (portion.holder, 0)).chain([(Holder([0; 20]), 0)]).collect();
+        let (mut due, mut unsure, mut open, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for entry in self.books.entries() {
+            match entry {
+                Entry::Charged(charged) => {
+                    for answer in charged.answers.iter() {
+                        held.extend((answer.receipt != Digest::ZERO).then_some(answer.receipt));
+                        for share in self.books.shares(&charged, answer) {
+                            *shares.entry(share.holder).or_default() += share.amount;
+                        }
+                    }
+                }
+                Entry::Purse(purse) => {
+                    let is_over = purse.is_closed && self.books.reserved(&purse.id) == 0;
+                    let is_ripe = match purse.scheme {
+                        Scheme::Exact => is_over,
+                        Scheme::Upto => is_over && purse.settled == 0,
+                        Scheme::Batch => true,
+                    };
+                    unsure.extend(purse.settling.is_some().then_some(purse.id));
+                    due.extend(
+                        (is_ripe && purse.settling.is_none() && purse.spent > purse.settled).then_some(purse.id),
+                    );
+                    open.extend((purse.scheme == Scheme::Upto && !purse.is_closed).then_some(purse.id));
+                }
+                _ => {}
+            }
+        }
+        for (holder, sum) in shares {
+            assert_eq!(self.books.held_of(holder), sum);
+        }
+        let ids = |due: Vec<Due>| sorted(due.into_iter().map(|due| due.purse.id).collect());
+        assert_eq!((ids(self.books.due(1)), ids(self.books.unsure())), (sorted(due), sorted(unsure)));
+        assert_eq!(sorted(self.books.expiring(u64::MAX, 0)), sorted(open));
+        let found = self.books.held_upto(u64::MAX).map(|(receipt, _)| receipt).collect();
+        assert_eq!(sorted(found), sorted(held));
+    }
+}
+
+fn sorted(mut ids: Vec<Digest>) -> Vec<Digest> {
+    ids.sort_unstable();
+    ids
 }
 
 proptest! {
@@ -335,7 +382,8 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
         assert_eq!((spent, owed), if is_settled { (600, 600) } else { (0, 0) });
         assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err(), "once");
         assert!(books.due(1).is_empty(), "nothing is left to settle");
-        assert_eq!(books.revenue().map(|(_, _, amount, calls)| (amount, calls)).collect::<Vec<_>>(), [(0, 0)]);
+        let model = wanted(&offer, &split, 1).model;
+        assert_eq!(books.revenue_of(&model).map(|(_, amount, calls)| (amount, calls)).collect::<Vec<_>>(), [(0, 0)]);
     }
 }
 
@@ -498,6 +546,70 @@ fn a_charge_is_shared_among_all_who_earn_with_the_model() {
     assert_eq!([30, 21, 20].map(|index| kept.held_of(holder(index))), held, "a journal begun anew knows the lineage");
     kept.apply(&kept.mature(&[Digest([1; 32])], 0).unwrap());
     assert_eq!([30, 21, 20].map(|index| kept.held_of(holder(index))), [0; 3]);
+}
+
+#[test]
+fn a_lineage_that_is_learnt_late_divides_what_was_charged_before() {
+    use payments::price::{Earners, Lineage, Payee};
+    let holder = |index| payments::price::holder(alloy_primitives::Address::with_last_byte(index));
+    let payees = protocol::List::new(vec![Payee { holder: holder(30), millionths: 250_000 }]).unwrap();
+    let model = Earners { root: Digest([20; 32]), publisher: holder(20), payees, parents: protocol::List::default() };
+    let lineage = Lineage::new(protocol::List::new(vec![model]).unwrap()).unwrap();
+    let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
+    let purse = opened(&mut books, &offer);
+    let mut wanted = wanted(&offer, &split, 1);
+    wanted.lineage = lineage.id();
+    let (call, entry) = books.reserve(&purse, &wanted).unwrap();
+    books.apply(&entry);
+    books.apply(&books.charge(call, answer(600, 1_000, 1), NOW_MS).unwrap());
+    assert_eq!((books.held_of(holder(30)), books.held_of(holder(20))), (0, 0));
+    let entry = books.know(&lineage).unwrap();
+    books.apply(&entry);
+    books.apply(&entry);
+    assert_eq!((books.held_of(holder(30)), books.held_of(holder(20))), (75, 225));
+}
+
+#[test]
+fn days_of_a_model_are_told_from_the_last_one_on() {
+    let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
+    let purse = opened(&mut books, &offer);
+    for (index, at_ms) in [NOW_MS, NOW_MS + 86_400_000, NOW_MS + 2 * 86_400_000].into_iter().enumerate() {
+        let small = Wanted { max: 100, ..wanted(&offer, &split, 1) };
+        let (call, entry) = books.reserve(&purse, &small).unwrap();
+        books.apply(&entry);
+        books.apply(&books.charge(call, answer(100, 70, u8::try_from(index).unwrap() + 1), at_ms).unwrap());
+    }
+    let model = wanted(&offer, &split, 1).model;
+    let today = NOW_MS / 86_400_000;
+    let told: Vec<_> = books.revenue_of(&model).take(2).collect();
+    assert_eq!(told, [(today + 2, 70, 1), (today + 1, 70, 1)]);
+    assert_eq!(books.revenue_of(&Digest([0xee; 32])).count(), 0);
+}
+
+#[test]
+fn channels_that_somebody_makes_up_take_no_more_than_their_room_and_no_customers() {
+    let offer = offer(Way::Batch);
+    let mut books = Books::default();
+    let channel = channel(&payer(1), &offer);
+    let voucher = batch::read(&channel.voucher(&payer(1), PRICE), &offer, NOW_S).unwrap();
+    books.note_facts(voucher.purse(), deposited(10 * PRICE));
+    let (purse, entries) = books.raise(&voucher, 1, &offer, NOW_MS).unwrap();
+    entries.iter().for_each(|entry| books.apply(entry));
+    let made_up = |index: u64| crypto::hash("og/test", &[&index.to_be_bytes()]);
+    let asked = |asked_at_ms| payments::scheme::ChannelFacts { asked_at_ms, ..deposited(0) };
+    for index in 0..10_000 {
+        books.note_facts(made_up(index), asked(NOW_MS + index));
+        // Asked about again and again, one takes one place.
+        books.note_facts(made_up(0), asked(NOW_MS + index));
+    }
+    assert_eq!(books.channels_known(), STRANGERS_MAX + 1);
+    assert!(books.standing(&purse).is_some(), "whoever paid is not forgotten");
+    assert!(books.standing(&made_up(0)).is_some() && books.standing(&made_up(9_999)).is_some());
+    assert!(books.standing(&made_up(1)).is_none(), "who was asked about longest ago is");
+    // A channel whose first voucher could not be written down is a stranger's again, and one that pays is none any more.
+    books.apply(&Entry::Forgotten(purse));
+    books.note_facts(made_up(10_000), asked(NOW_MS + 10_000));
+    assert_eq!((books.channels_known(), books.standing(&purse)), (STRANGERS_MAX, None));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use network::now_ms;
@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::payment::{
     Desk,
-    chain::{ChainClient, ChainError},
+    chain::{ChainClient, ChainError, Gas},
     lock,
 };
 
@@ -32,6 +32,8 @@ use crate::payment::{
 const MARGIN_S: u64 = 6;
 /// Errands that somebody waits for are left alone for so long.
 const PAUSE_MS: u64 = 2_000;
+/// What is left for gas is asked for again after this.
+const GAS_LIFE: Duration = Duration::from_secs(5);
 /// A transaction whose place another one took is given up only after this: of several nodes behind one RPC some are behind.
 const LOST_MS: u64 = 60_000;
 
@@ -43,6 +45,8 @@ pub struct FacilitatorPace {
     /// Of all receivers together that show no token: every settlement costs us gas, and a receiver's address costs nothing.
     pub strangers: Bucket,
     pub verifications: Bucket,
+    /// So many settlements stay paid for out of what is left for gas, before one is sent for a receiver that shows no token.
+    pub settlements_kept: u32,
     /// Requests that are answered at once, of all.
     pub places: usize,
     /// How long an answer waits for its transaction's block.
@@ -55,6 +59,7 @@ impl Default for FacilitatorPace {
             settlements: Bucket { a_second: 20, most: 200 },
             strangers: Bucket { a_second: 5, most: 200 },
             verifications: Bucket { a_second: 200, most: 1_000 },
+            settlements_kept: 50,
             places: 256,
             patience: Duration::from_secs(20),
         }
@@ -72,8 +77,11 @@ pub struct Booth {
     assets: Vec<Asset>,
     chain: ChainClient,
     key: SignerKey,
-    /// Transactions of one key leave one after the other, whoever sends them.
-    sending: Arc<tokio::sync::Mutex<()>>,
+    /// Transactions of the key leave one after the other: their nonces have an order.
+    sending: tokio::sync::Mutex<()>,
+    /// What there was for gas when it was asked last.
+    gas: tokio::sync::Mutex<Option<(Instant, Gas)>>,
+    settlements_kept: u32,
     book: ErrandBook,
     merchants: Merchants,
     settlements: Mutex<Buckets>,
@@ -96,7 +104,9 @@ impl Booth {
             assets,
             chain,
             key,
-            sending: Arc::default(),
+            sending: tokio::sync::Mutex::default(),
+            gas: tokio::sync::Mutex::default(),
+            settlements_kept: pace.settlements_kept,
             book: ErrandBook::open(&directory.join("errands.log"))?,
             merchants: Merchants::new(merchants),
             settlements: Mutex::new(Buckets::new(pace.settlements)),
@@ -107,13 +117,10 @@ impl Booth {
         })
     }
 
-    /// The facilitator of a gateway that takes payments itself: the same chain, key and order of transactions.
+    /// The facilitator of a gateway that takes payments itself: the same chain, and a key of its own.
     pub fn of_desk(desk: &Desk, directory: &Path) -> Result<Self, TillError> {
-        let (chain, key, assets) = (desk.chain.clone(), desk.key.clone(), desk.assets.clone());
-        let merchants = &desk.config.merchants;
-        let mut booth = Self::open(directory, chain, key, assets, merchants, FacilitatorPace::default())?;
-        booth.sending = Arc::clone(&desk.sending);
-        Ok(booth)
+        let (chain, key, assets) = (desk.chain.clone(), desk.facilitator.clone(), desk.assets.clone());
+        Self::open(directory, chain, key, assets, &desk.config.merchants, FacilitatorPace::default())
     }
 
     /// A place for one more request.
@@ -181,8 +188,12 @@ impl Booth {
         }
         let now_s = now_ms() / 1_000;
         let work = Work::read(asked, &offer, now_s)?;
-        if work.is_the_receivers(offer.scheme) && !self.merchants.is(&asked.terms.pay_to, token) {
+        let is_known = self.merchants.is(&asked.terms.pay_to, token);
+        if work.is_the_receivers(offer.scheme) && !is_known {
             return Err(Refused::Unauthorised);
+        }
+        if !is_known {
+            self.check_gas().await?;
         }
         if offer.scheme == Scheme::Upto && work.amount() == 0 {
             let payer = work.payer().unwrap_or_default();
@@ -197,6 +208,21 @@ impl Booth {
             self.book.list(listed);
         }
         Ok(settled)
+    }
+
+    /// What is left for gas is kept for known receivers where it is little.
+    async fn check_gas(&self) -> Result<(), Refused> {
+        // Whoever asks meanwhile waits for the same answer.
+        let mut seen = self.gas.lock().await;
+        let gas = match *seen {
+            Some((at, gas)) if at.elapsed() < GAS_LIFE => gas,
+            Some(_) | None => {
+                let gas = self.chain.gas(self.key.address(), self.settlements_kept).await.map_err(away)?;
+                *seen = Some((Instant::now(), gas));
+                gas
+            }
+        };
+        if gas.is_short() { Err(Refused::GasShort { held: gas.held, floor: gas.floor }) } else { Ok(()) }
     }
 
     async fn begin(&self, asked: Digest, work: &Work, offer: &Offer, now_s: u64) -> Result<ErrandRecord, Refused> {

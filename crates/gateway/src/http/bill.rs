@@ -13,7 +13,14 @@ use network::{
 use payments::price::Usage;
 use protocol::{Assurance, Digest, EvmAddress, Input, ModelRecord, Prompt, Request};
 
-use crate::{http::refusal, payment::Bill, shared::Shared, vocabulary::Words};
+use crate::{
+    counting::{Purpose, own_trouble},
+    http::refusal,
+    metrics::Metrics,
+    payment::Bill,
+    shared::Shared,
+    vocabulary::Words,
+};
 
 /// Tokens that a template may put around a conversation whose tokens cannot be counted here.
 const TEMPLATE_TOKENS: u64 = 64;
@@ -47,15 +54,67 @@ impl Billed {
     }
 }
 
+/// Requests, and the tokens of their inputs where those could be counted.
+pub struct Counted {
+    pub requests: Vec<Request>,
+    pub counts: Vec<Option<u64>>,
+}
+
+/// Counts the tokens of a call's inputs, each of them once, on the places where prompts are made.
+pub async fn counted(
+    shared: &Shared,
+    root: &Digest,
+    requests: Vec<Request>,
+    words: Option<&Arc<Words>>,
+) -> Result<Counted, ApiError> {
+    let count = |requests: &[Request], words: Option<&Words>, metrics: &Metrics| {
+        let counts = counts(requests, words, metrics);
+        counts.map_err(|error| own_trouble(&error.to_string()))
+    };
+    let is_counted = |input: &Input| matches!(input, Input::Tensors(_) | Input::Prompt(Prompt::Tokens(_)));
+    let needs_words = !requests.iter().all(|request| is_counted(&request.input));
+    let Some(words) = words.filter(|_| needs_words) else {
+        let counts = count(&requests, words.map(|words| &**words), &shared.metrics)?;
+        return Ok(Counted { requests, counts });
+    };
+    let (words, metrics) = (Arc::clone(words), Arc::clone(&shared.metrics));
+    let work = move || count(&requests, Some(&words), &metrics).map(|counts| Counted { requests, counts });
+    shared.counting.run(root, Purpose::Call, work).await.map_err(|uncounted| uncounted.told())?
+}
+
+/// The same where it is done. An error is this machine's own trouble.
+fn counts(
+    requests: &[Request],
+    words: Option<&Words>,
+    metrics: &Metrics,
+) -> Result<Vec<Option<u64>>, engine::PromptError> {
+    let mut counts = Vec::with_capacity(requests.len());
+    let mut before: Option<(&Input, Option<u64>)> = None;
+    for Request { input, .. } in requests {
+        // Several answers to one input stand side by side.
+        let count = match before {
+            Some((same, count)) if same == input => count,
+            Some(_) | None => tokens(input, words, metrics)?,
+        };
+        before = Some((input, count));
+        counts.push(count);
+    }
+    Ok(counts)
+}
+
+/// What a request is known by to whoever pays for it.
+pub fn digest(endpoint: &Endpoint, body: &[u8]) -> Digest {
+    crypto::hash("og/paid-request/v1", &[endpoint.path.as_bytes(), &[0], body])
+}
+
 pub fn bill(
     headers: &HeaderMap,
     endpoint: &Endpoint,
-    body: &[u8],
+    request: Digest,
     requests: &[Request],
+    counts: &[Option<u64>],
     model: &ModelRecord,
-    words: Option<&Words>,
 ) -> Billed {
-    let counts: Vec<Option<u64>> = requests.iter().map(|request| counted(&request.input, words)).collect();
     let most = |(request, counted): (&Request, &Option<u64>)| Usage {
         input: counted.unwrap_or_else(|| bounded(&request.input)),
         output: u64::from(request.parameters.max_tokens),
@@ -63,12 +122,12 @@ pub fn bill(
     Billed {
         url: url(headers, endpoint.path),
         path: endpoint.path,
-        request: crypto::hash("og/paid-request/v1", &[endpoint.path.as_bytes(), &[0], body]),
+        request,
         model: model.root,
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,
         level: requests.first().map_or(Assurance::Signed, |request| request.assurance),
-        most: requests.iter().zip(&counts).map(most).collect(),
+        most: requests.iter().zip(counts).map(most).collect(),
         counted_input: counts.iter().copied().sum::<Option<u64>>().unwrap_or_default(),
     }
 }
@@ -116,18 +175,21 @@ fn url(headers: &HeaderMap, path: &str) -> String {
     format!("http://{}{path}", if is_host { host } else { "localhost" })
 }
 
-/// Exactly the tokens of an input, where the model's vocabulary is at hand.
-fn counted(input: &Input, words: Option<&Words>) -> Option<u64> {
-    match input {
-        Input::Tensors(_) => Some(0),
-        Input::Prompt(Prompt::Tokens(tokens)) => u64::try_from(tokens.len()).ok(),
-        Input::Chat(chat) => {
-            let words = words?;
-            let prompt = words.template.prompt(&words.tokenizer, &engine::Conversation::chat(chat), now_ms()).ok()?;
-            u64::try_from(prompt.len()).ok()
+/// Exactly the tokens of an input, where the model's vocabulary is at hand and its template takes it.
+fn tokens(input: &Input, words: Option<&Words>, metrics: &Metrics) -> Result<Option<u64>, engine::PromptError> {
+    Ok(match (input, words) {
+        (Input::Tensors(_), _) => Some(0),
+        (Input::Prompt(Prompt::Tokens(tokens)), _) => u64::try_from(tokens.len()).ok(),
+        (Input::Chat(chat), Some(words)) => {
+            metrics.prompts.add(1);
+            match words.template.prompt(&words.tokenizer, &engine::Conversation::chat(chat), now_ms()) {
+                Ok(prompt) => u64::try_from(prompt.len()).ok(),
+                Err(error) if error.is_own_trouble() => return Err(error),
+                Err(_) => None,
+            }
         }
-        Input::Prompt(Prompt::Text(_)) | Input::Embed(_) => None,
-    }
+        (Input::Chat(_), None) | (Input::Prompt(Prompt::Text(_)) | Input::Embed(_), _) => None,
+    })
 }
 
 /// Never fewer tokens than an input has: each stands for a byte at least.

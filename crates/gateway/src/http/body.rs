@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use api::{ApiError, Code, limits::BODY_BYTES_MAX};
 use futures::StreamExt as _;
-use network::axum::{
-    body::Body,
-    http::{HeaderMap, header},
+use network::{
+    Bytes,
+    axum::{
+        body::Body,
+        http::{HeaderMap, header},
+    },
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A body, and its place where it is a large one.
 pub struct Read<'a> {
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     _place: Option<SemaphorePermit<'a>>,
 }
 
@@ -64,7 +67,7 @@ async fn collect(body: Body, limit: usize, large: &Semaphore) -> Result<Read<'_>
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Read { bytes, _place: place })
+    Ok(Read { bytes: bytes.into(), _place: place })
 }
 
 fn crowded() -> ApiError {

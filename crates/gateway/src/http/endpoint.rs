@@ -2,18 +2,28 @@
 
 use std::{sync::Arc, time::Instant};
 
-use api::{ApiError, Call, Code, Defaults, Endpoint, Gives, Head, Reading};
+use api::{ApiError, Call, Code, Defaults, Endpoint, Gives, Head, Reading, Said, Teller};
 use futures::{StreamExt as _, TryStreamExt as _};
 use network::{
     axum::{body::Body, http::HeaderMap, response::Response},
     now_ms,
 };
-use protocol::{Input, ModelRecord, Prompt, Request};
+use protocol::{Digest, Input, ModelRecord, Output, Request};
 use serde_json::json;
 
 use crate::{
+    aside::aside,
+    counting::{Purpose, own_trouble},
     delivery::Delivery,
-    http::{answered, bill::bill, body, counted, stream, telling::Course},
+    http::{
+        answered,
+        bill::{self, Counted},
+        body,
+        body::Read,
+        counted, echo, stream,
+        stream::Places,
+        telling::Course,
+    },
     payment::{Paid, Unpaid},
     prepare::Wish,
     shared::{Shared, fresh},
@@ -37,21 +47,23 @@ async fn serve(
 ) -> Result<Response, ApiError> {
     let body = body::read(headers, body, endpoint.body_bytes, shared.pace.body_wait, &shared.large_bodies).await?;
     let first = shared.admit(1)?;
-    let mut call = (endpoint.read)(&body.bytes)?;
+    let mut call = read(endpoint, &body).await?;
     call.terms = call.terms.with_assurance_header(answered::assurance_wish(headers))?;
     let more = call.jobs.len().saturating_sub(1);
     let places = (first, (more > 0).then(|| shared.admit(more)).transpose()?);
     let model = shared.directory.resolve(&call.model)?;
     let words = words(shared, &call, endpoint, &model.root).await?;
     if let Gives::Count { object } = endpoint.gives {
-        return count(&call, words.as_deref(), object);
+        return count(shared, call, &model.root, words, object).await;
     }
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
     // What the caller left to the model is in the request, and so in what is quoted, signed and audited.
     call.settle(words.as_ref().map_or_else(Defaults::default, |words| words.defaults));
-    let mut requests = requests(shared, &call, &model)?;
-    let paid = match paid_for(shared, headers, endpoint, &body.bytes, &requests, &model, words.as_deref()).await {
+    let echoes = echo::echoes(shared, &call, &model.root, words.as_ref()).await?;
+    let requests = requests(shared, &call, &model).await?;
+    let (mut requests, paid) = match paid_for(shared, headers, endpoint, &body, requests, &model, words.as_ref()).await
+    {
         Ok(paid) => paid,
         Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
     };
@@ -63,24 +75,32 @@ async fn serve(
     let id = nonce.get(..32).unwrap_or_default().to_owned();
     let head = Head { id, created: now_ms() / 1_000, model: model.name[..].to_owned() };
     let stages = Arc::new(Stages::new(started_at));
-    let courses = call.jobs.iter().zip(requests).enumerate().map(|(choice, (job, request))| {
+    let mut courses = Vec::with_capacity(requests.len());
+    for (choice, (request, echo)) in requests.into_iter().zip(echoes).enumerate() {
         let family = call.calling.is_some().then_some(family);
         let stops = request.parameters.stop.clone();
         let reading = Reading::new(stops.iter().map(|stop| &stop[..]), family, &format!("{}{choice}", head.id));
+        // Each is signed.
         let delivery = Delivery::new(Arc::clone(shared), request, call.stream, Arc::clone(&stages));
-        Course::new(
-            delivery,
-            reading,
-            words.clone(),
-            echo(job, words.as_deref()),
-            answered::wants_opening(headers),
-            paid.clone(),
-        )
-    });
-    let courses: Vec<Course> = courses.collect();
+        let wants_opening = answered::wants_opening(headers);
+        courses.push(Course::new(delivery, reading, words.clone(), echo, wants_opening, paid.clone()));
+        yield_after(choice).await;
+    }
     if call.stream {
         return stream::respond(shared, courses, head, call.teller, places, paid).await;
     }
+    whole(courses, head, call.teller, places, paid, &stages).await
+}
+
+/// All answers in one body.
+async fn whole(
+    courses: Vec<Course>,
+    head: Head,
+    teller: Box<dyn Teller>,
+    _places: Places,
+    paid: Option<Arc<Paid>>,
+    stages: &Stages,
+) -> Result<Response, ApiError> {
     let said = futures::stream::iter(courses).map(Course::whole).buffered(AT_ONCE).try_collect();
     let said = stream::in_time(said, paid.as_deref()).await?;
     let mut said: Vec<_> = match (said, &paid) {
@@ -91,35 +111,75 @@ async fn serve(
             return Err(error);
         }
     };
-    let Some(paid) = paid else { return Ok(answered::respond(call.teller.whole(&head, &said), &said, &stages)) };
+    let Some(paid) = paid else {
+        let (body, said) = told(teller, head, said).await?;
+        return Ok(answered::respond(body, &said, stages));
+    };
     let ended = paid.finish(std::iter::empty(), &mut said).await?;
-    let mut response = answered::respond(call.teller.whole(&head, &said), &said, &stages);
+    let (body, said) = told(teller, head, said).await?;
+    let mut response = answered::respond(body, &said, stages);
     paid.head_late(response.headers_mut(), &ended).await;
     Ok(paid.keep(response).await)
 }
 
-/// The payment that covers a call; `None` where it costs nothing.
+/// Reads a body, which may be megabytes of numbers.
+async fn read(endpoint: &'static Endpoint, body: &Read<'_>) -> Result<Call, ApiError> {
+    let bytes = body.bytes.clone();
+    aside(bytes.len(), move || (endpoint.read)(&bytes)).await?
+}
+
+/// Writes a body, which may be megabytes of numbers.
+async fn told(teller: Box<dyn Teller>, head: Head, said: Vec<Said>) -> Result<(String, Vec<Said>), ApiError> {
+    let bytes = said.iter().map(length).fold(0, usize::saturating_add);
+    aside(bytes, move || (teller.whole(&head, &said), said)).await
+}
+
+/// About how many bytes an answer has.
+fn length(said: &Said) -> usize {
+    let numbers = match &said.answered.opening.output {
+        Output::Tensors(tensors) => tensors.iter().map(|tensor| tensor.data.len()).fold(0, usize::saturating_add),
+        Output::Tokens(_) | Output::Scored(_) => 0,
+    };
+    // A token's score is a word and a number or two, and so is each of its alternatives.
+    let scores =
+        said.tokens.iter().map(|token| token.alternatives.len().saturating_add(1)).fold(0, usize::saturating_add);
+    numbers.saturating_add(said.text.len()).saturating_add(scores.saturating_mul(64))
+}
+
+/// Between the jobs of a call others have the thread.
+async fn yield_after(job: usize) {
+    if job > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The requests and the payment that covers them; `None` where they cost nothing.
 async fn paid_for(
     shared: &Shared,
     headers: &HeaderMap,
     endpoint: &'static Endpoint,
-    body: &[u8],
-    requests: &[Request],
+    body: &Read<'_>,
+    requests: Vec<Request>,
     model: &ModelRecord,
-    words: Option<&Words>,
-) -> Result<Option<Arc<Paid>>, Unpaid> {
+    words: Option<&Arc<Words>>,
+) -> Result<(Vec<Request>, Option<Arc<Paid>>), Unpaid> {
     let Some(desk) = shared.desk.as_ref().filter(|desk| !desk.price(&model.root, &model.name).is_free()) else {
-        return Ok(None);
+        return Ok((requests, None));
     };
-    let billed = bill(headers, endpoint, body, requests, model, words);
-    desk.admit(headers, &billed.as_bill()).await.map(|paid| Some(Arc::new(paid)))
+    let bytes = body.bytes.clone();
+    let digest = aside(bytes.len(), move || bill::digest(endpoint, &bytes)).await.map_err(Unpaid::Error)?;
+    let Counted { requests, counts } =
+        bill::counted(shared, &model.root, requests, words).await.map_err(Unpaid::Error)?;
+    let billed = bill::bill(headers, endpoint, digest, &requests, &counts, model);
+    let paid = desk.admit(headers, &billed.as_bill()).await?;
+    Ok((requests, Some(Arc::new(paid))))
 }
 
 /// Binds each request to its part of the payment.
 fn cover(requests: &mut [Request], paid: Option<&Paid>) -> Result<(), ApiError> {
     let Some(paid) = paid else { return Ok(()) };
     for (place, request) in requests.iter_mut().enumerate() {
-        request.payment = paid.covers(place, protocol::Digest(fresh()?));
+        request.payment = paid.covers(place, Digest(fresh()?));
     }
     Ok(())
 }
@@ -129,7 +189,7 @@ async fn words(
     shared: &Shared,
     call: &Call,
     endpoint: &Endpoint,
-    root: &protocol::Digest,
+    root: &Digest,
 ) -> Result<Option<Arc<Words>>, ApiError> {
     let is_needed = call.needs_words() || endpoint.gives != Gives::Answers;
     if !is_needed && call.calling.is_none() && shared.desk.is_none() && !call.leaves_to_model() {
@@ -143,40 +203,49 @@ async fn words(
     Ok(known)
 }
 
-fn count(call: &Call, words: Option<&Words>, object: Option<&str>) -> Result<Response, ApiError> {
-    let chat = call.jobs.iter().find_map(|job| match &job.input {
+async fn count(
+    shared: &Shared,
+    call: Call,
+    root: &Digest,
+    words: Option<Arc<Words>>,
+    object: Option<&str>,
+) -> Result<Response, ApiError> {
+    let chat = call.jobs.into_iter().find_map(|job| match job.input {
         Input::Chat(chat) => Some(chat),
         Input::Tensors(_) | Input::Prompt(_) | Input::Embed(_) => None,
     });
     let (Some(chat), Some(words)) = (chat, words) else {
         return Err(ApiError::new(Code::InvalidValue, "Only conversations with language models have tokens to count."));
     };
-    let prompt = words.template.prompt(&words.tokenizer, &engine::Conversation::chat(chat), now_ms());
-    let refused = |error: engine::PromptError| {
-        let message = format!("The model's template refuses the conversation: {error}.");
-        ApiError::new(Code::InvalidValue, message).with_param("messages")
+    let metrics = Arc::clone(&shared.metrics);
+    let prompt = move || {
+        metrics.prompts.add(1);
+        words.template.prompt(&words.tokenizer, &engine::Conversation::chat(&chat), now_ms())
     };
-    let mut counted = json!({ "input_tokens": prompt.map_err(refused)?.len() });
+    let prompt = shared.counting.run(root, Purpose::Count, prompt).await.map_err(|uncounted| uncounted.told())?;
+    let mut counted = json!({ "input_tokens": prompt.map_err(|error| refused(&error))?.len() });
     if let Some(object) = object {
         counted["object"] = object.into();
     }
     Ok(answered::json(&counted))
 }
 
-fn requests(shared: &Shared, call: &Call, model: &ModelRecord) -> Result<Vec<Request>, ApiError> {
-    let seed = u64::from_be_bytes(fresh()?);
-    let request = |job: &api::Job| {
-        let (input, parameters, terms) = (job.input.clone(), job.parameters(seed), call.terms.clone());
-        Wish { model: model.root, kind: model.kind, input, parameters, terms }.into_request(shared.circumstances()?)
-    };
-    call.jobs.iter().map(request).collect()
+fn refused(error: &engine::PromptError) -> ApiError {
+    if error.is_own_trouble() {
+        return own_trouble(&error.to_string());
+    }
+    let message = format!("The model's template refuses the conversation: {error}.");
+    ApiError::new(Code::InvalidValue, message).with_param("messages")
 }
 
-/// The text that an answer begins with where its caller wants the prompt back.
-fn echo(job: &api::Job, words: Option<&Words>) -> Option<String> {
-    let Input::Prompt(prompt) = &job.input else { return None };
-    job.echo.then(|| match prompt {
-        Prompt::Text(text) => text[..].to_owned(),
-        Prompt::Tokens(tokens) => words.map(|words| words.tokenizer.decode(tokens)).unwrap_or_default(),
-    })
+async fn requests(shared: &Shared, call: &Call, model: &ModelRecord) -> Result<Vec<Request>, ApiError> {
+    let seed = u64::from_be_bytes(fresh()?);
+    let mut requests = Vec::with_capacity(call.jobs.len());
+    for (place, job) in call.jobs.iter().enumerate() {
+        let (input, parameters, terms) = (job.input.clone(), job.parameters(seed), call.terms.clone());
+        let wish = Wish { model: model.root, kind: model.kind, input, parameters, terms };
+        requests.push(wish.into_request(shared.circumstances()?)?);
+        yield_after(place).await;
+    }
+    Ok(requests)
 }

@@ -4,6 +4,7 @@ mod answered;
 mod bill;
 mod body;
 pub mod discovery;
+mod echo;
 mod endpoint;
 mod models;
 mod receipts;

@@ -8,18 +8,20 @@ use network::{
     now_ms,
 };
 use payments::Address;
-use protocol::{Canonical as _, Digest, Milliseconds, PublicKey, Signature};
+use protocol::{Canonical as _, Milliseconds, ModelRecord, PublicKey, Signature};
 use serde_json::{Value, json};
 
 use crate::{
     http::{answered, refusal},
-    payment::{Desk, holder},
+    payment::{Desk, holder, lock},
     shared::Shared,
 };
 
 const DOMAIN: &str = "og/revenue/v1";
 /// How far the asker's clock may stand from ours.
 const AGE_MS_MAX: Milliseconds = 60_000;
+/// Days of a model that are told, the last ones.
+const DAYS_MAX: usize = 400;
 
 protocol::record! {
     /// A publisher's question, for one gateway of one network, now.
@@ -77,31 +79,41 @@ fn told(shared: &Shared, body: &[u8]) -> Result<Value, ApiError> {
         ApiError::new(Code::InvalidValue, format!("The question cannot be read: {error}."))
             .with_hint("ask with: og revenue")
     })?;
-    asked.check(shared, now_ms())?;
-    Ok(of_publisher(shared, desk, &asked.question.publisher))
+    let now = now_ms();
+    asked.check(shared, now)?;
+    let publisher = &asked.question.publisher;
+    // After its signature: nobody else can use a publisher's turns up.
+    lock(&desk.revenue).take(holder(publisher), now).map_err(|wait_ms| {
+        let message = "The publisher asks too often what its models earned.";
+        let wait_s = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+        ApiError::new(Code::RateLimitExceeded, message).with_retry_after_s(wait_s)
+    })?;
+    Ok(of_publisher(shared, desk, publisher))
 }
 
 fn of_publisher(shared: &Shared, desk: &Desk, publisher: &PublicKey) -> Value {
-    let (view, books) = (shared.directory.view(), desk.till.books());
+    let view = shared.directory.view();
     let account: Address = holder(publisher);
-    let name = |root: &Digest| {
-        view.models
-            .iter()
-            .find(|model| model.root == *root && account == model.publisher.0)
-            .map(|model| &model.name[..])
+    let own: Vec<&ModelRecord> = view.models.iter().filter(|model| account == model.publisher.0).collect();
+    // Looked up one by one, and written in JSON when the books are others' again.
+    let days = |model: &ModelRecord| -> Vec<_> { desk.till.books().revenue_of(&model.root).take(DAYS_MAX).collect() };
+    let rows = own.into_iter().flat_map(|model| days(model).into_iter().map(move |day| (model, day)));
+    let row = |(model, (day, opg, calls)): (&ModelRecord, (u64, u128, u64))| {
+        let (root, opg) = (model.root.to_string(), opg.to_string());
+        json!({ "model": &model.name[..], "model_root": root, "day": date(day), "calls": calls, "opg": opg })
     };
-    let rows = books.revenue().filter_map(|(root, day, opg, calls)| {
-        let name = name(root)?;
-        Some(json!({ "model": name, "model_root": root.to_string(), "day": date(day), "calls": calls, "opg": opg.to_string() }))
-    });
-    let rows: Vec<Value> = rows.collect();
+    let rows: Vec<Value> = rows.map(row).collect();
+    let (held, free) = {
+        let (books, own) = (desk.till.books(), payments::price::holder(account));
+        (books.held_of(own), books.free_of(own))
+    };
     json!({
         "publisher": publisher.to_string(),
         "account": account.to_checksum(None),
         // What models earned is divided: these are the publisher's own shares.
-        "held": books.held_of(payments::price::holder(account)).to_string(),
+        "held": held.to_string(),
         // Of answers that broke off; what has receipts is the ledger's to say, and paid from there.
-        "free": books.free_of(payments::price::holder(account)).to_string(),
+        "free": free.to_string(),
         "days": rows,
     })
 }

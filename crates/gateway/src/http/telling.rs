@@ -9,7 +9,7 @@ use crate::{
     delivery::{Delivered, Delivery, Piece},
     http::answered,
     payment::Paid,
-    vocabulary::Words,
+    vocabulary::{TOKENS_AT_ONCE, Words},
 };
 
 pub struct Course {
@@ -89,7 +89,7 @@ impl Course {
                     let said = score.and_then(|score| Some(self.words.as_ref()?.said(token, Some(&score))));
                     reading.push(&text, said)
                 }
-                Piece::Done(delivered) => return Ok(self.end(*delivered)),
+                Piece::Done(delivered) => return Ok(self.end(*delivered).await),
             };
             if let Some(echo) = self.echo.as_ref().filter(|_| !self.has_echoed) {
                 self.has_echoed = true;
@@ -102,10 +102,11 @@ impl Course {
     }
 
     /// The whole; what was held back is the part before it.
-    fn end(&mut self, delivered: Delivered) -> Told {
+    async fn end(&mut self, delivered: Delivered) -> Told {
         let Some(mut reading) = self.reading.take() else { return Told::Part(Part::default()) };
         let last = reading.finish();
-        let prompt = self.prompt_tokens(&delivered);
+        let scores = std::mem::take(&mut self.prompt_scores);
+        let prompt = prompt_tokens(self.words.clone(), &scores, &delivered.opening.prompt).await;
         let finish = delivered.finish;
         let mut said = reading.into_said(finish, answered::answered(delivered, self.include_opening));
         said.last = last;
@@ -118,11 +119,19 @@ impl Course {
         }
         Told::End(Box::new(said))
     }
+}
 
-    /// The prompt's tokens in words: the first has no score, because nothing comes before it.
-    fn prompt_tokens(&self, delivered: &Delivered) -> Vec<SaidToken> {
-        let Some(words) = self.words.as_ref().filter(|_| !self.prompt_scores.is_empty()) else { return Vec::new() };
-        let scores = [None].into_iter().chain(self.prompt_scores.iter().map(Some));
-        delivered.opening.prompt.iter().zip(scores).map(|(token, score)| words.said(*token, score)).collect()
+/// The prompt's tokens in words: the first has no score, because nothing comes before it. A prompt may be long, so that others have the
+/// thread now and then.
+async fn prompt_tokens(words: Option<Arc<Words>>, scores: &[Score], prompt: &[u32]) -> Vec<SaidToken> {
+    let Some(words) = words.filter(|_| !scores.is_empty()) else { return Vec::new() };
+    let scores = [None].into_iter().chain(scores.iter().map(Some));
+    let mut said = Vec::with_capacity(prompt.len());
+    for (place, (token, score)) in prompt.iter().zip(scores).enumerate() {
+        if place % TOKENS_AT_ONCE == TOKENS_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
+        said.push(words.said(*token, score));
     }
+    said
 }

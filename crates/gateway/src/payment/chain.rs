@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 const GAS_MAX: u64 = 16_000_000;
+/// What settling one payment takes, about: a transfer by EIP-3009 takes less, one by Permit2 and its proxy a little more.
+const GAS_A_SETTLEMENT: u64 = 150_000;
 const TIP: u128 = 1_000_000;
 /// How far back a payment's transfer is looked for, and how many transfers are looked at.
 const BLOCKS_BACK_MAX: u64 = 9_000;
@@ -38,6 +40,19 @@ impl ChainError {
     /// True where another transaction of the same account has the place of the one that was sent.
     pub fn is_nonce_taken(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message.contains("nonce too low"))
+    }
+}
+
+/// Money for gas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gas {
+    pub held: u128,
+    pub floor: u128,
+}
+
+impl Gas {
+    pub const fn is_short(&self) -> bool {
+        self.held < self.floor
     }
 }
 
@@ -220,6 +235,15 @@ impl ChainClient {
             }
         };
         tokio::time::timeout(patience, asked).await.unwrap_or(Ok(None))
+    }
+
+    /// What an account has for gas, and what so many settlements of today's price would take of it.
+    pub async fn gas(&self, account: Address, settlements: u32) -> Result<Gas, ChainError> {
+        let held = self.number("eth_getBalance", json!([account, "latest"])).await?;
+        let price = self.number("eth_gasPrice", json!([])).await?;
+        let needed = price.saturating_mul(U256::from(GAS_A_SETTLEMENT)).saturating_mul(U256::from(settlements));
+        let narrow = |number: U256| u128::try_from(number).unwrap_or(u128::MAX);
+        Ok(Gas { held: narrow(held), floor: narrow(needed) })
     }
 
     /// How many transactions of an address are in blocks.

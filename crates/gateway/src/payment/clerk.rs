@@ -15,6 +15,8 @@ use protocol::{Digest, Milliseconds};
 use crate::payment::{chain::ChainError, desk::Desk};
 
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at what there is for gas.
+const GAS_PAUSE: Duration = Duration::from_secs(5);
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// Payments are remembered for so long beyond their time.
 const KEEP_S: u64 = 3_600;
@@ -28,16 +30,29 @@ pub async fn run(desk: Arc<Desk>) {
 }
 
 async fn payments(desk: Arc<Desk>) {
-    let mut retries = Retries::default();
+    let (mut retries, mut gas_seen_at) = (Retries::default(), None);
     loop {
         tokio::time::sleep(PAUSE).await;
         desk.tell_rate();
         desk.close_sessions();
         desk.look_after().await;
         settle(&desk, &mut retries).await;
-        if let Err(error) = desk.till.compact(JOURNAL_BYTES_MAX, KEEP_S) {
-            tracing::error!(%error, "failed to shorten the payment journal");
+        if gas_seen_at.is_none_or(|at: Instant| at.elapsed() >= GAS_PAUSE) {
+            gas_seen_at = Some(Instant::now());
+            desk.look_at_gas().await;
         }
+        shorten(&desk).await;
+    }
+}
+
+/// Begins a long journal anew, on a thread that nobody waits for.
+async fn shorten(desk: &Desk) {
+    let till = Arc::clone(&desk.till);
+    let shortened = tokio::task::spawn_blocking(move || till.compact(JOURNAL_BYTES_MAX, KEEP_S));
+    match shortened.await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::error!(%error, "failed to shorten the payment journal"),
+        Err(_) => tracing::error!("shortening the payment journal failed inside"),
     }
 }
 

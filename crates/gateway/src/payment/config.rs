@@ -20,6 +20,8 @@ pub struct Payments {
     pub opg: Option<Address>,
     /// The settling key's secret; `pay_to` is its address unless another is named.
     pub secret: [u8; 32],
+    /// The secret of the key that settles other servers' payments, as their facilitator. It needs coins for gas too.
+    pub facilitator_secret: [u8; 32],
     pub pay_to: Option<Address>,
     pub prices: Prices,
     /// JSON-RPC of the ledger, whose registry says what publishers ask for and who earns with their models.

@@ -40,7 +40,7 @@ impl Desk {
             }
             DepositStanding::Unknown => self.put_in(&call, known).await?,
         }
-        self.know_channel(voucher, 0).await
+        self.know_channel(voucher, 0).await.map(|_| ())
     }
 
     async fn put_in(&self, call: &chain::Call, deposit: Deposited) -> Result<(), Refused> {

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -13,11 +13,12 @@ use network::{Client, now_ms};
 use payments::{
     Address, Bytes, Till, TillError,
     chain::registry,
+    facilitator::Buckets,
     price::{
         Feed, Holder, Holders, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage, holder as account,
         per_mille,
     },
-    scheme::{Asset, Method, Offer, Recipient, Scheme, upto::Sessions},
+    scheme::{Asset, Method, Offer, Recipient, Refused, Scheme, upto::Sessions},
     signing::SignerKey,
     wire::{PaymentRequired, Resource},
 };
@@ -34,6 +35,8 @@ use crate::{
 const EXACT_TIMEOUT_S: u64 = 600;
 const SESSION_TIMEOUT_S: u64 = 3_600;
 const WITHDRAW_DELAY_S: u64 = 86_400;
+/// So many settlements must be paid for by what is left for gas where `exact` and `upto` are offered.
+const SETTLEMENTS_KEPT: u32 = 50;
 /// Calls of the present price that a new channel should hold.
 const CALLS_A_DEPOSIT: u128 = 5;
 const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
@@ -46,6 +49,10 @@ pub enum DeskError {
     Till(#[from] TillError),
     #[error("the settling key is no key")]
     Key,
+    #[error(
+        "the facilitator's key is no key, or the settling key itself; hint: each sends transactions in an order of its own"
+    )]
+    FacilitatorKey,
 }
 
 /// Shared by all requests of one gateway.
@@ -55,11 +62,19 @@ pub struct Desk {
     pub till: Arc<Till>,
     pub chain: ChainClient,
     pub key: SignerKey,
+    /// Settles other servers' payments. Apart, so that no stranger uses up what settles our own.
+    pub facilitator: SignerKey,
     pub recipient: Recipient,
     pub sessions: Mutex<Sessions>,
     pub feed: Mutex<Feed>,
     /// Transactions of our key leave one after the other: their nonces have an order.
-    pub sending: Arc<tokio::sync::Mutex<()>>,
+    pub sending: tokio::sync::Mutex<()>,
+    /// Too little is left for gas to promise settlements that are a transaction each.
+    pub is_short_of_gas: AtomicBool,
+    /// How often payments of payers that are not known here are looked up.
+    pub strangers: Mutex<Buckets>,
+    /// How often publishers ask what they earned.
+    pub revenue: Mutex<Buckets>,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
     /// When channels were refunded in the last hour.
@@ -107,6 +122,10 @@ impl Desk {
         directory: Arc<Directory>,
     ) -> Result<Self, DeskError> {
         let key = SignerKey::from_secret(config.secret).ok_or(DeskError::Key)?;
+        let facilitator = SignerKey::from_secret(config.facilitator_secret).ok_or(DeskError::FacilitatorKey)?;
+        if facilitator.address() == key.address() {
+            return Err(DeskError::FacilitatorKey);
+        }
         let recipient = Recipient {
             pay_to: config.pay_to.unwrap_or_else(|| key.address()),
             facilitator: key.address(),
@@ -122,10 +141,14 @@ impl Desk {
             repeats: Mutex::default(),
             directory,
             key,
+            facilitator,
             recipient,
             sessions: Mutex::new(Sessions::new(idle_ms)),
             feed: Mutex::new(Feed::new(STALE_AFTER_MS, HONOURED_FOR_MS)),
-            sending: Arc::default(),
+            sending: tokio::sync::Mutex::default(),
+            is_short_of_gas: AtomicBool::new(false),
+            strangers: Mutex::new(Buckets::new(pace.strangers)),
+            revenue: Mutex::new(Buckets::new(pace.revenue)),
             backlog_ms: AtomicU64::new(0),
             refunds: Mutex::default(),
             assets: config.assets(),
@@ -214,7 +237,8 @@ impl Desk {
         let is_opg = asset.money.unit == payments::price::Unit::Opg;
         // The voucher that pays for a call covers more than any charge, so that it is never the one that asks for a refund.
         let above = amount.saturating_add(1);
-        let takes_exact = !self.is_behind();
+        let has_gas = !self.is_short_of_gas.load(Ordering::Relaxed);
+        let takes_exact = has_gas && !self.is_behind();
         let offer = |scheme, method, amount, max_timeout_s| Offer {
             scheme,
             method,
@@ -226,8 +250,10 @@ impl Desk {
             min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT),
         };
         if is_opg {
-            let cap = self.config.session_cap.max(amount);
-            offers.push(offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
+            if has_gas {
+                let cap = self.config.session_cap.max(amount);
+                offers.push(offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
+            }
             if takes_exact {
                 offers.push(offer(Scheme::Exact, Method::Permit2, amount, EXACT_TIMEOUT_S));
             }
@@ -238,6 +264,26 @@ impl Desk {
             }
             offers.push(offer(Scheme::Batch, Method::Transfer, above, EXACT_TIMEOUT_S));
         }
+    }
+
+    /// Looks at what is left for gas. Where it is little, only channels are offered: hundreds of them are claimed by one transaction.
+    pub async fn look_at_gas(&self) {
+        let gas = match self.chain.gas(self.key.address(), SETTLEMENTS_KEPT).await {
+            Ok(gas) => gas,
+            Err(error) => return tracing::debug!(%error, "failed to learn what is left for gas"),
+        };
+        let was_short = self.is_short_of_gas.swap(gas.is_short(), Ordering::Relaxed);
+        if gas.is_short() && !was_short {
+            let (held, floor) = (gas.held, gas.floor);
+            tracing::error!(account = %self.key.address(), held, floor, "too little is left for gas: only channels are offered");
+        }
+    }
+
+    /// Refuses to look up a payment of somebody who is not known here where too many such are looked up: each costs a read of the chain,
+    /// and whoever sends it nothing.
+    pub fn admit_stranger(&self) -> Result<(), Refused> {
+        // One for all: a stranger is whoever it says.
+        lock(&self.strangers).take(Address::ZERO, now_ms()).map_err(|_| Refused::Crowded)
     }
 
     /// True where a payment that came now might end before its settlement's turn: then none is offered that needs one of its own.
@@ -292,8 +338,10 @@ impl Desk {
     /// Who is paid the worker's part: whom the registry names for it, else its key's own account.
     pub fn worker(&self, receipt: &Receipt) -> Holder {
         let view = self.directory.view();
-        let worker = view.workers.iter().find(|worker| worker.node == receipt.worker);
-        account(worker.map_or_else(|| holder(&receipt.worker_key), |worker| Address::from(worker.payout.0)))
+        account(
+            view.worker(&receipt.worker)
+                .map_or_else(|| holder(&receipt.worker_key), |worker| Address::from(worker.payout.0)),
+        )
     }
 
     /// Who shares the publisher's part of a model; zero where only its publisher does.

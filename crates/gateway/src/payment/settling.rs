@@ -26,6 +26,8 @@ use crate::payment::{
 const SOON: Duration = Duration::from_secs(3);
 /// Transactions that are asked about at the same time.
 const AT_ONCE: usize = 16;
+/// Sessions that are looked up under one taking of the books' lock.
+const LOOKED_UP_AT_ONCE: usize = 64;
 /// By how much a chain's time must be over a signature's end before that is given up.
 const PAST_S: u64 = 60;
 
@@ -34,8 +36,14 @@ impl Desk {
     pub fn close_sessions(&self) {
         let now = now_ms();
         let expiring = self.till.books().expiring(now / 1_000, self.pace.session_margin.as_secs());
-        let is_over = |purse: &Digest| self.till.books().left(purse) == 0 || expiring.contains(purse);
-        let ended = lock(&self.sessions).take_ended(now, is_over);
+        let mut over: BTreeSet<Digest> = expiring.iter().copied().collect();
+        // Never both locks, and the books for a few sessions at a time: every call of a session takes both.
+        let purses = lock(&self.sessions).purses();
+        for purses in purses.chunks(LOOKED_UP_AT_ONCE) {
+            let books = self.till.books();
+            over.extend(purses.iter().filter(|purse| books.left(purse) == 0));
+        }
+        let ended = lock(&self.sessions).take_ended(now, |purse| over.contains(purse));
         for purse in ended.into_iter().map(|session| session.purse).chain(expiring.iter().copied()) {
             let _closed = self.till.note(|books| books.purse(&purse).map(|_| Entry::Closed(purse)));
         }

@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use network::{NetworkError, now_ms};
+use network::{LedgerClient, NetworkError, now_ms};
 use protocol::{Digest, EpochRecord, Milliseconds, ReceiptStatus, Standing};
 
-use crate::{payment::desk::Desk, shared::Shared, window};
+use crate::{outbox::Outbox, payment::desk::Desk, window};
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Epochs that are asked for in one round.
@@ -63,28 +63,28 @@ impl Seen {
 }
 
 /// Works for ever.
-pub async fn follow(shared: Arc<Shared>, desk: Arc<Desk>) {
+pub async fn follow(ledger: LedgerClient, outbox: Outbox, desk: Arc<Desk>) {
     let mut seen = Seen::default();
     loop {
         tokio::time::sleep(PAUSE).await;
-        if let Err(error) = round(&shared, &desk, &mut seen).await {
+        if let Err(error) = round(&ledger, &outbox, &desk, &mut seen).await {
             tracing::debug!(%error, "failed to follow the standing of receipts");
         }
     }
 }
 
-async fn round(shared: &Shared, desk: &Desk, seen: &mut Seen) -> Result<(), NetworkError> {
+async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut Seen) -> Result<(), NetworkError> {
     let now = now_ms();
     let window_ms = Milliseconds::try_from(desk.config.window.as_millis()).unwrap_or(Milliseconds::MAX);
     let upto_ms = now.saturating_sub(window_ms);
     let due = seen.first(desk.till.books().held_upto(upto_ms), now);
     // Before the statuses: a slash as an epoch ends may bring into question what stood before.
-    let latest = shared.ledger.epoch_reached().await?.record;
+    let latest = ledger.epoch_reached().await?.record;
     let mut fates = BTreeMap::new();
-    for receipt in decided_challenges(shared, desk, &mut seen.challenged).await? {
-        fates.insert(receipt, shared.ledger.receipt_agreed(&receipt).await?.status);
+    for receipt in decided_challenges(ledger, desk, &mut seen.challenged).await? {
+        fates.insert(receipt, ledger.receipt_agreed(&receipt).await?.status);
     }
-    find(shared, &due, &mut fates).await?;
+    find(ledger, &due, &mut fates).await?;
     due.keys().filter_map(|receipt| fates.get(receipt)).for_each(|status| seen.note(status, now));
     let fate = |status: &ReceiptStatus| fate(status, &latest);
     let (mut stand, mut fell) = (Vec::new(), Vec::new());
@@ -97,7 +97,7 @@ async fn round(shared: &Shared, desk: &Desk, seen: &mut Seen) -> Result<(), Netw
     }
     let never = due.iter().filter(|(receipt, at_ms)| {
         let is_late = now.saturating_sub(**at_ms) > ANCHORED_WITHIN_MS;
-        !fates.contains_key(receipt) && is_late && shared.outbox.is_set_aside(receipt)
+        !fates.contains_key(receipt) && is_late && outbox.is_set_aside(receipt)
     });
     fell.extend(never.map(|(receipt, _)| *receipt));
     for receipt in fell {
@@ -110,12 +110,11 @@ async fn round(shared: &Shared, desk: &Desk, seen: &mut Seen) -> Result<(), Netw
 
 /// Challenges of our receipts that were open and are no more.
 async fn decided_challenges(
-    shared: &Shared,
+    ledger: &LedgerClient,
     desk: &Desk,
     challenged: &mut BTreeSet<Digest>,
 ) -> Result<Vec<Digest>, NetworkError> {
-    let open: BTreeSet<Digest> =
-        shared.ledger.challenges().await?.iter().map(|view| view.receipt.receipt.id()).collect();
+    let open: BTreeSet<Digest> = ledger.challenges().await?.iter().map(|view| view.receipt.receipt.id()).collect();
     let decided = challenged.difference(&open).copied().collect();
     let books = desk.till.books();
     *challenged = open.into_iter().filter(|receipt| books.charge_of(receipt).is_some()).collect();
@@ -124,7 +123,7 @@ async fn decided_challenges(
 
 /// The statuses of what is due: one receipt is asked for, and its epoch then tells of all others in it.
 async fn find(
-    shared: &Shared,
+    ledger: &LedgerClient,
     due: &BTreeMap<Digest, Milliseconds>,
     found: &mut BTreeMap<Digest, ReceiptStatus>,
 ) -> Result<(), NetworkError> {
@@ -134,8 +133,8 @@ async fn find(
             continue;
         }
         epochs = epochs.saturating_add(1);
-        let Some(view) = known(shared.ledger.receipt_agreed(receipt).await)? else { continue };
-        for view in shared.ledger.epoch_receipts_agreed(view.status.epoch).await? {
+        let Some(view) = known(ledger.receipt_agreed(receipt).await)? else { continue };
+        for view in ledger.epoch_receipts_agreed(view.status.epoch).await? {
             if due.contains_key(&view.status.receipt) {
                 found.insert(view.status.receipt, view.status);
             }

@@ -10,7 +10,7 @@ use payments::{
     chain::WalletAsk,
     price::{Rate, Tariff},
     scheme::{
-        Offer, Refused, Scheme,
+        Claim, Offer, Refused, Scheme, Signer,
         batch::{self, Voucher, VoucherKind},
         exact,
         upto::{self, Session, SessionToken},
@@ -121,10 +121,7 @@ impl Desk {
             Scheme::Upto => upto::read(&payment.payload, offer, now_s)?,
             Scheme::Exact | Scheme::Batch => exact::read(&payment.payload, offer, now_s)?,
         };
-        let ask = WalletAsk::new(claim.question(offer));
-        let facts = self.chain.wallet(&ask).await.map_err(|error| Refused::Chain(error.to_string()))?;
         let payer = claim.payer;
-        let authorised = claim.settle_against(offer, &facts)?;
         let tariff = self.tariff(bill, &offer.asset, rate);
         let max = match offer.scheme {
             Scheme::Upto => self.most_of(&tariff, bill)?,
@@ -132,12 +129,29 @@ impl Desk {
         };
         let split = self.split(bill);
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
+        let question = claim.question(offer);
+        self.till.refuse_used(&question.id(), &wanted)?;
+        self.admit_payer(&claim, offer)?;
+        let facts = self.chain.wallet(&WalletAsk::new(question)).await;
+        let facts = facts.map_err(|error| Refused::Chain(error.to_string()))?;
+        let authorised = claim.settle_against(offer, &facts)?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
             Scheme::Upto => Kind::Session(self.open_session(&reservation, payer)?),
             Scheme::Exact | Scheme::Batch => Kind::Exact,
         };
         Ok(self.paid(kind, offer, payer, reservation, bill, payment.accepted.is_legacy()))
+    }
+
+    /// Whether a payment is worth a look at its chain now.
+    fn admit_payer(&self, claim: &Claim, offer: &Offer) -> Result<(), Refused> {
+        let is_known = self.till.books().knows_payer(offer.asset.network, offer.asset.address, claim.payer);
+        match &claim.signer {
+            Signer::Payer if is_known => Ok(()),
+            Signer::Payer => self.admit_stranger(),
+            // Refused whatever its chain says. That says only whether the payer is a contract, which is worth telling where there is time.
+            Signer::Unknown { .. } => self.admit_stranger().map_err(|_| Refused::Signer),
+        }
     }
 
     fn open_session(&self, reservation: &Reservation, payer: payments::Address) -> Result<SessionToken, Refused> {
@@ -192,20 +206,23 @@ impl Desk {
         rate: Option<Rate>,
         bill: &Bill<'_>,
     ) -> Result<Paid, Refused> {
-        self.know_channel(voucher, FACTS_LIFE_MS).await?;
-        if let VoucherKind::Deposit(deposit) = &voucher.kind {
+        if let VoucherKind::Deposit(deposit) = &voucher.kind
+            && deposit.amount < offer.min_deposit
+        {
             // Each one is a transaction of ours.
-            if deposit.amount < offer.min_deposit {
-                return Err(Refused::Deposit { found: deposit.amount, expected: offer.min_deposit });
-            }
+            return Err(Refused::Deposit { found: deposit.amount, expected: offer.min_deposit });
+        }
+        let mut is_fresh = self.know_channel(voucher, FACTS_LIFE_MS).await?;
+        if let VoucherKind::Deposit(deposit) = &voucher.kind {
             self.deposit(voucher, deposit).await?;
+            is_fresh = true;
         }
         let tariff = self.tariff(bill, &offer.asset, rate);
         let split = self.split(bill);
         let wanted = wanted(self, bill, offer.amount, &split, identifier(payment)?);
         let reservation = match self.till.take_voucher(voucher, offer, &wanted, tariff) {
             // Its payer may have deposited meanwhile.
-            Err(Refused::OverBalance { .. }) => {
+            Err(Refused::OverBalance { .. }) if !is_fresh => {
                 self.know_channel(voucher, 0).await?;
                 self.till.take_voucher(voucher, offer, &wanted, tariff)?
             }
@@ -214,14 +231,21 @@ impl Desk {
         Ok(self.paid(Kind::Channel(voucher.channel), offer, voucher.config.payer, reservation, bill, false))
     }
 
-    /// Asks the chain about a channel where that was not done for `life_ms`.
-    pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64) -> Result<(), Refused> {
+    /// Asks the chain about a channel where that was not done for `life_ms`, and says whether it was asked now.
+    pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64) -> Result<bool, Refused> {
         let purse = voucher.purse();
-        let known = self.till.books().standing(&purse).map(|standing| standing.facts.asked_at_ms);
+        let (known, is_stranger) = {
+            let books = self.till.books();
+            (books.standing(&purse).map(|standing| standing.facts.asked_at_ms), books.purse(&purse).is_none())
+        };
         if known.is_some_and(|at_ms| now_ms().saturating_sub(at_ms) < life_ms) {
-            return Ok(());
+            return Ok(false);
         }
-        self.ask_channel(purse, voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))
+        if is_stranger {
+            self.admit_stranger()?;
+        }
+        self.ask_channel(purse, voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))?;
+        Ok(true)
     }
 
     /// Learns what the chain says of a channel now.

@@ -78,7 +78,8 @@ fn told(refused: &Refused) -> ApiError {
         Fault::Ours => Code::PaymentsAway,
     };
     let message = format!("The payment is not taken: {refused} ({}).", refused.reason());
-    ApiError::new(code, message).with_hint(refused.hint()).with_param("PAYMENT-SIGNATURE")
+    let error = ApiError::new(code, message).with_hint(refused.hint()).with_param("PAYMENT-SIGNATURE");
+    if refused.fault() == Fault::Ours { error.with_retry_after_s(2) } else { error }
 }
 
 fn refunded(settled: &SettleResponse) -> Response {

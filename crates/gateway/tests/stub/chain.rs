@@ -51,6 +51,10 @@ pub struct Told {
     pub in_channels: u128,
     /// What was in channels some blocks ago.
     pub in_channels_before: u128,
+    /// What accounts have for gas, in wei; its price is one.
+    pub for_gas: u128,
+    /// How often anybody asked about a wallet or a channel.
+    pub asked: usize,
     came_at: BTreeMap<B256, Instant>,
 }
 
@@ -68,6 +72,8 @@ impl Default for Told {
             in_wallets: 100 * WHOLE,
             in_channels: 10 * WHOLE,
             in_channels_before: 10 * WHOLE,
+            for_gas: WHOLE,
+            asked: 0,
             came_at: BTreeMap::new(),
         }
     }
@@ -117,6 +123,7 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
         Ok(result) => json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }),
         Err(message) => json!({ "jsonrpc": "2.0", "id": call["id"], "error": { "message": message } }),
     };
+    shared.told.lock().unwrap().asked += usize::from(request.is_array());
     Ok(Json(match &request {
         Value::Array(calls) => calls.iter().map(one).collect(),
         call => one(call),
@@ -128,6 +135,7 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
     let params = &call["params"];
     Ok(match call["method"].as_str().unwrap() {
         "eth_getCode" => json!("0x"),
+        "eth_getBalance" => json!(format!("{:#x}", told.for_gas)),
         "eth_getTransactionCount" => json!(format!("{:#x}", shared.sent.lock().unwrap().len())),
         "eth_estimateGas" => {
             let data = params[0]["data"].as_str().unwrap();

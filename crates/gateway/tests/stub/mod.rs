@@ -132,3 +132,16 @@ pub async fn restart(config: Config) -> Gateway {
     }
     panic!("the directory stays locked");
 }
+
+/// Why a gateway does not start.
+pub async fn refused(config: Config) -> String {
+    for _ in 0..200 {
+        match Gateway::start(config.clone()).await.map(|_| ()) {
+            // The file is released a moment after the one before ended.
+            Err(gateway::GatewayError::Outbox(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => return error.to_string(),
+            Ok(()) => return "it started".to_owned(),
+        }
+    }
+    "the directory stays locked".to_owned()
+}

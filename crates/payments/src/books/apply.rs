@@ -24,22 +24,12 @@ impl Books {
             Entry::Charged(charged) => self.put_charge(charged.clone()),
             Entry::Released(call) => self.end_call(*call),
             Entry::Settling(settling) => {
-                if let Some(purse) = self.purses.get_mut(&settling.purse) {
-                    purse.settling = Some(settling.clone());
-                }
+                self.change(&settling.purse, |purse| purse.settling = Some(settling.clone()));
             }
             Entry::Settled(settled) => self.put_settled(settled),
-            Entry::Unsettled(unsettled) => {
-                if let Some(purse) = self.purses.get_mut(&unsettled.purse) {
-                    purse.settling = None;
-                }
-            }
+            Entry::Unsettled(unsettled) => self.change(&unsettled.purse, |purse| purse.settling = None),
             Entry::Refunded(refunded) => self.take_back(refunded),
-            Entry::Closed(purse) => {
-                if let Some(purse) = self.purses.get_mut(purse) {
-                    purse.is_closed = true;
-                }
-            }
+            Entry::Closed(purse) => self.change(purse, |purse| purse.is_closed = true),
             Entry::Matured(matured) => self.free_upto(matured),
             Entry::Freed(freed) => *self.free.entry(freed.holder).or_default() = freed.amount,
             // One of nothing is none: its payees got all of it otherwise.
@@ -70,9 +60,7 @@ impl Books {
             Entry::Owed(owed) => {
                 self.owed.insert(wallet_of(owed), owed.amount);
             }
-            Entry::Lineage(lineage) => {
-                self.lineages.insert(lineage.id(), lineage.clone());
-            }
+            Entry::Lineage(lineage) => self.put_lineage(lineage),
             Entry::Repaying(repaying) => {
                 self.repaying.insert(wallet_of(&repaying.owed), repaying.clone());
             }
@@ -86,6 +74,14 @@ impl Books {
                 }
             }
             Entry::Forgotten(purse) => self.forget(purse),
+        }
+    }
+
+    /// Changes a purse that is there.
+    fn change(&mut self, id: &Digest, change: impl FnOnce(&mut PurseRecord)) {
+        if let Some(purse) = self.purses.get_mut(id) {
+            change(purse);
+            self.index_purse(id);
         }
     }
 
@@ -108,11 +104,14 @@ impl Books {
             let wallet = (record.network, record.asset, record.payer);
             self.by_wallet.entry(wallet).or_default().insert(record.id);
         }
-        self.purses.insert(record.id, record);
+        let id = record.id;
+        self.purses.insert(id, record);
+        self.index_purse(&id);
     }
 
-    fn forget(&mut self, id: &protocol::Digest) {
+    fn forget(&mut self, id: &Digest) {
         let Some(record) = self.purses.remove(id) else { return };
+        self.index_purse(id);
         let wallet = (record.network, record.asset, record.payer);
         if let Some(purses) = self.by_wallet.get_mut(&wallet) {
             purses.remove(id);
@@ -149,18 +148,14 @@ impl Books {
         if let Some(name) = record.name.and_then(|name| self.names.get_mut(&name)) {
             name.is_over = true;
         }
-        if let Some(purse) = self.purses.get_mut(&record.purse) {
-            purse.is_closed |= purse.scheme == Scheme::Exact;
-        }
+        self.change(&record.purse, |purse| purse.is_closed |= purse.scheme == Scheme::Exact);
     }
 
     fn put_charge(&mut self, charged: Charged) {
         // A charge counts once: with the call that it ends.
         if self.calls.contains_key(&charged.call) {
             self.end_call(charged.call);
-            if let Some(purse) = self.purses.get_mut(&charged.purse) {
-                purse.spent = purse.spent.saturating_add(charged.amount());
-            }
+            self.change(&charged.purse, |purse| purse.spent = purse.spent.saturating_add(charged.amount()));
             let (amount, calls) = self.revenue.entry((charged.model, day(charged.at_ms))).or_default();
             *amount = amount.saturating_add(charged.opg());
             *calls = calls.saturating_add(1);
@@ -168,15 +163,23 @@ impl Books {
         self.next_call = self.next_call.max(charged.call.saturating_add(1));
         let receipts = charged.answers.iter().map(|answer| answer.receipt).filter(|receipt| *receipt != Digest::ZERO);
         self.by_receipt.extend(receipts.map(|receipt| (receipt, charged.call)));
-        self.held.insert(charged.call, charged);
+        charged.answers.iter().for_each(|answer| self.index_answer(&charged, answer, true));
+        let (call, at_ms) = (charged.call, charged.at_ms);
+        if let Some(before) = self.held.insert(call, charged) {
+            // Only a damaged journal charges a call twice.
+            before.answers.iter().for_each(|answer| self.index_answer(&before, answer, false));
+            self.index.held.remove(&(before.at_ms, call));
+            self.index.without_receipt.remove(&(before.at_ms, call));
+        }
+        self.index_held(call, at_ms);
     }
 
     fn put_settled(&mut self, settled: &Settled) {
-        if let Some(purse) = self.purses.get_mut(&settled.purse) {
+        self.change(&settled.purse, |purse| {
             purse.settled = purse.settled.max(settled.amount);
             purse.settled_at_ms = settled.at_ms;
             purse.settling = None;
-        }
+        });
     }
 
     fn put_lost(&mut self, lost: &Lost) {
@@ -192,6 +195,7 @@ impl Books {
         let (lost, count) = self.lost.entry((purse.network, purse.asset)).or_default();
         *lost = lost.saturating_add(amount);
         *count = count.saturating_add(1);
+        self.index_purse(&written_off.purse);
     }
 
     /// Gives a charge back: where it is not settled it is as if it had never been made, else the payer is owed it.
@@ -214,6 +218,7 @@ impl Books {
             *amount = amount.saturating_sub(answer.opg);
             *calls = calls.saturating_sub(u64::from(charged.answers.is_empty()));
         }
+        self.index_purse(&charged.purse);
     }
 
     /// Takes an answer out of the charges that may be refunded: its call without it, and the answer.
@@ -228,14 +233,16 @@ impl Books {
             self.held.remove(&refunded.call);
         }
         self.by_receipt.remove(&refunded.receipt);
+        self.index_answer(&charged, &answer, false);
+        self.index_held(charged.call, charged.at_ms);
         Some((charged, answer))
     }
 
     fn free_upto(&mut self, matured: &Matured) {
         let receipts: Vec<(Digest, u64)> =
             matured.receipts.iter().filter_map(|receipt| Some((*receipt, self.by_receipt.remove(receipt)?))).collect();
-        let without = self.held.values().filter(|charged| charged.at_ms <= matured.upto_ms);
-        let without: Vec<(Digest, u64)> = without.map(|charged| (Digest::ZERO, charged.call)).collect();
+        let without = self.index.without_receipt.range(..=(matured.upto_ms, u64::MAX));
+        let without: Vec<(Digest, u64)> = without.map(|(_, call)| (Digest::ZERO, *call)).collect();
         for (receipt, call) in receipts.into_iter().chain(without) {
             self.free_answer(&receipt, call);
         }

@@ -81,9 +81,8 @@ impl Books {
     pub fn mature(&self, receipts: &[Digest], upto_ms: Milliseconds) -> Option<Entry> {
         let held = receipts.iter().filter(|receipt| self.by_receipt.contains_key(*receipt)).copied();
         let receipts: Vec<Digest> = held.take(MATURED_MAX).collect();
-        let has_no_receipt = |charged: &Charged| charged.answers.iter().any(|answer| answer.receipt == Digest::ZERO);
-        let is_due = !receipts.is_empty()
-            || self.held.values().any(|charged| charged.at_ms <= upto_ms && has_no_receipt(charged));
+        let is_due =
+            !receipts.is_empty() || self.index.without_receipt.first().is_some_and(|(at_ms, _)| *at_ms <= upto_ms);
         is_due.then(|| Entry::Matured(Matured { upto_ms, receipts: List::new(receipts).unwrap_or_default() }))
     }
 

@@ -8,6 +8,8 @@ mod apply;
 mod charge;
 mod deposit;
 mod entry;
+mod index;
+mod indexing;
 mod open;
 mod payout;
 mod recover;
@@ -22,7 +24,9 @@ pub use entry::{
     MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying,
     Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
 };
+pub use index::STRANGERS_MAX;
 pub use open::Wanted;
+pub(crate) use open::voucher_proof;
 pub use recover::RecoverError;
 pub use settle::Due;
 pub use state::{Books, ChargeOf};

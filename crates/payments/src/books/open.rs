@@ -10,7 +10,7 @@ use crate::{
         state::Books,
     },
     price::{Split, holder},
-    scheme::{Authorised, Offer, Refused, Scheme, batch, batch::Voucher},
+    scheme::{Authorised, Offer, PROOF_BYTES_MAX, Refused, Scheme, batch, batch::Voucher},
 };
 
 /// A call that somebody wants answered.
@@ -71,10 +71,21 @@ impl Books {
         offer: &Offer,
         now_ms: Milliseconds,
     ) -> Result<(Digest, Vec<Entry>), Refused> {
+        self.raise_by(voucher, voucher_proof(voucher)?, max, offer, now_ms)
+    }
+
+    /// The same with the proof written out before: it takes longer than all else here.
+    pub(crate) fn raise_by(
+        &self,
+        voucher: &Voucher,
+        proof: Bytes<PROOF_BYTES_MAX>,
+        max: u128,
+        offer: &Offer,
+        now_ms: Milliseconds,
+    ) -> Result<(Digest, Vec<Entry>), Refused> {
         let id = voucher.purse();
         let standing = self.standing(&id).ok_or(Refused::UnknownChannel)?;
         batch::against(voucher, max, &standing)?;
-        let proof = voucher_proof(voucher)?;
         let entry = match self.purses.get(&id) {
             Some(purse) if purse.is_closed => return Err(Refused::Withdrawing),
             // An older voucher that still covers the call changes nothing.
@@ -152,7 +163,7 @@ impl Books {
 }
 
 /// Channel and newest voucher, as a claim needs them.
-fn voucher_proof<const N: usize>(voucher: &Voucher) -> Result<Bytes<N>, Refused> {
+pub(crate) fn voucher_proof<const N: usize>(voucher: &Voucher) -> Result<Bytes<N>, Refused> {
     let config = &voucher.config;
     let proof = json!({
         "channelConfig": {

@@ -23,7 +23,8 @@ impl Books {
     /// Payments that are over and unsettled, and channels with at least `least` to claim, or whose payer withdraws: first what can be
     /// settled for the shortest time, and of that the most.
     pub fn due(&self, least: u128) -> Vec<Due> {
-        let mut due: Vec<Due> = self.purses.values().filter_map(|purse| self.due_of_purse(purse, least)).collect();
+        let unsettled = self.index.unsettled.iter().filter_map(|id| self.purses.get(id));
+        let mut due: Vec<Due> = unsettled.filter_map(|purse| self.due_of_purse(purse, least)).collect();
         due.sort_by_key(|due| (due.purse.expires_at_s, std::cmp::Reverse(due.fresh)));
         due
     }
@@ -56,15 +57,14 @@ impl Books {
             let fresh = settling.amount.saturating_sub(purse.settled);
             Some(Due { purse: purse.clone(), amount: settling.amount, fresh })
         };
-        self.purses.values().filter_map(unsure).collect()
+        self.index.settling.iter().filter_map(|id| unsure(self.purses.get(id)?)).collect()
     }
 
     /// Sessions to close: used up below `least`, older than their last use allows, or near their deadline.
     pub fn expiring(&self, now_s: u64, margin_s: u64) -> Vec<Digest> {
-        let is_near = |purse: &&PurseRecord| {
-            purse.scheme == Scheme::Upto && !purse.is_closed && purse.expires_at_s <= now_s.saturating_add(margin_s)
-        };
-        self.purses.values().filter(is_near).map(|purse| purse.id).collect()
+        let is_near = |purse: &&PurseRecord| purse.expires_at_s <= now_s.saturating_add(margin_s);
+        let open = self.index.sessions.iter().filter_map(|id| self.purses.get(id));
+        open.filter(is_near).map(|purse| purse.id).collect()
     }
 
     /// Purses whose payment can never be sent again, and that have nothing left to settle.

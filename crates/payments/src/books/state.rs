@@ -6,7 +6,10 @@ use alloy_primitives::Address;
 use protocol::{Digest, Milliseconds};
 
 use crate::{
-    books::entry::{CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning},
+    books::{
+        entry::{CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning},
+        index::Index,
+    },
     price::{Holder, Lineage, holder},
     scheme::{ChannelFacts, batch::Standing},
     wire::Network,
@@ -57,6 +60,7 @@ pub struct Books {
     pub(super) revenue: BTreeMap<(Digest, u64), (u128, u64)>,
     /// What chains say of channels; never written down, asked again after a restart.
     pub(super) facts: BTreeMap<Digest, ChannelFacts>,
+    pub(super) index: Index,
 }
 
 /// A charge that can still be taken back.
@@ -108,10 +112,26 @@ impl Books {
 
     /// Notes what a chain said. What it said before that, and was heard later, changes nothing.
     pub fn note_facts(&mut self, purse: Digest, facts: ChannelFacts) {
-        let is_older = self.facts.get(&purse).is_some_and(|known| known.asked_at_ms > facts.asked_at_ms);
-        if !is_older {
-            self.facts.insert(purse, facts);
+        let known = self.facts.get(&purse).map(|known| known.asked_at_ms);
+        if known.is_some_and(|asked_at_ms| asked_at_ms > facts.asked_at_ms) {
+            return;
         }
+        if let Some(asked_at_ms) = known {
+            self.index.strangers.remove(&(asked_at_ms, purse));
+        }
+        self.facts.insert(purse, facts);
+        self.index_purse(&purse);
+        self.forget_strangers();
+    }
+
+    /// Channels of which their chain was asked and is remembered.
+    pub fn channels_known(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// True where a payer has paid before, out of its own balance, by what is not forgotten yet.
+    pub fn knows_payer(&self, network: Network, asset: Address, payer: Address) -> bool {
+        self.by_wallet.contains_key(&(network.chain_id(), holder(asset), holder(payer)))
     }
 
     /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`.
@@ -130,13 +150,9 @@ impl Books {
         promised.fold(0_u128, u128::saturating_add)
     }
 
-    /// Shares of charges that may still be refunded, by holder.
+    /// A holder's shares of charges that may still be refunded.
     pub fn held_of(&self, holder: Holder) -> u128 {
-        let shares = self
-            .held
-            .values()
-            .flat_map(|charged| charged.answers.iter().flat_map(|answer| self.shares(charged, answer)));
-        shares.filter(|share| share.holder == holder).fold(0, |sum: u128, share| sum.saturating_add(share.amount))
+        self.index.shares.get(&holder).copied().unwrap_or_default()
     }
 
     pub fn free_of(&self, holder: Holder) -> u128 {
@@ -152,14 +168,15 @@ impl Books {
         self.owed.get(&(network.chain_id(), holder(asset), holder(payer))).copied().unwrap_or_default()
     }
 
-    /// OPG and calls of each model and day.
-    pub fn revenue(&self) -> impl Iterator<Item = (&Digest, u64, u128, u64)> {
-        self.revenue.iter().map(|((model, day), (amount, calls))| (model, *day, *amount, *calls))
+    /// Days, OPG and calls of a model, the last day first.
+    pub fn revenue_of(&self, model: &Digest) -> impl Iterator<Item = (u64, u128, u64)> {
+        let days = self.revenue.range((*model, 0)..=(*model, u64::MAX));
+        days.rev().map(|((_, day), (amount, calls))| (*day, *amount, *calls))
     }
 
     /// Receipts up to a moment whose charges may still be refunded, oldest first, and when they were charged.
     pub fn held_upto(&self, upto_ms: Milliseconds) -> impl Iterator<Item = (Digest, Milliseconds)> {
-        let due = self.held.values().filter(move |charged| charged.at_ms <= upto_ms);
+        let due = self.index.held.range(..=(upto_ms, u64::MAX)).filter_map(|(_, call)| self.held.get(call));
         let receipts = due.flat_map(|charged| charged.answers.iter().map(|answer| (answer.receipt, charged.at_ms)));
         receipts.filter(|(receipt, _)| *receipt != Digest::ZERO)
     }

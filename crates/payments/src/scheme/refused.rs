@@ -77,6 +77,10 @@ pub enum Refused {
     UnknownSession,
     #[error("the session has {left} left, and {needed} are needed")]
     SessionExhausted { left: u128, needed: u128 },
+    #[error("too many payers that are not known here have their payments looked up at once")]
+    Crowded,
+    #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
+    GasShort { held: u128, floor: u128 },
     #[error("the chain could not be asked: {0}")]
     Chain(String),
     #[error("its chain would not take it: {0}")]
@@ -140,6 +144,8 @@ impl Refused {
             Self::InFlight => "payment_in_flight",
             Self::UnknownSession => "unknown_session",
             Self::SessionExhausted { .. } => "session_exhausted",
+            Self::Crowded => "rate_limited",
+            Self::GasShort { .. } => "facilitator_gas_short",
             Self::Chain(_) => "unexpected_verify_error",
             Self::WouldFail(_) => "transaction_simulation_failed",
             Self::NotDurable(_) => "unexpected_settle_error",
@@ -152,7 +158,7 @@ impl Refused {
             Self::Allowance { .. } => Fault::Allowance,
             Self::Conflict | Self::InFlight | Self::TooManyRefunds(_) => Fault::Conflict,
             Self::Unauthorised => Fault::Unknown,
-            Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
+            Self::Crowded | Self::GasShort { .. } | Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
             Self::Terms(_)
             | Self::Resource(_)
             | Self::Signature(_)
@@ -189,6 +195,9 @@ impl Refused {
     pub const fn hint(&self) -> &'static str {
         if matches!(self, Self::Published(_)) {
             return "pay for one more call and ask again, or withdraw from the channel on its chain";
+        }
+        if matches!(self, Self::GasShort { .. }) {
+            return "send the facilitator's address coins for gas, or show the receiver's token, see og facilitator token";
         }
         if matches!(self, Self::TooManyRefunds(_)) {
             return "wait an hour, or withdraw from the channel on its chain";

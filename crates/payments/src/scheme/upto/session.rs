@@ -95,6 +95,11 @@ impl Sessions {
         self.by_token.remove(&token.digest())
     }
 
+    /// The purses of all of them.
+    pub fn purses(&self) -> Vec<Digest> {
+        self.by_token.values().map(|session| session.purse).collect()
+    }
+
     /// Takes out what was idle for too long, or whose purse `is_over`.
     pub fn take_ended(&mut self, now_ms: Milliseconds, is_over: impl Fn(&Digest) -> bool) -> Vec<Session> {
         let ended =
