@@ -3,14 +3,20 @@
 //! Of n = 3f + 1 validators at most f lie, so that of f + 1 that say the same one at least is honest. What moves on between two answers
 //! is asked for again; who needs a proof instead takes a bundle or a settlement.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use protocol::{
     Digest, DuesRecord, EvmAddress, ShareRecord,
     service::{CertifiedEpoch, ReceiptView},
 };
 
-use crate::{error::NetworkError, ledger_client::LedgerClient};
+use crate::{
+    error::NetworkError,
+    ledger_client::{AccountView, LedgerClient},
+};
 
 /// Rounds of asking everybody, because honest ones may be a block apart.
 const ROUNDS: usize = 3;
@@ -37,6 +43,30 @@ impl LedgerClient {
     /// The receipts of an epoch and how they stand.
     pub async fn epoch_receipts_agreed(&self, epoch: u64) -> Result<Vec<ReceiptView>, NetworkError> {
         self.agreed(&format!("epochs/{epoch}/receipts"), |url| async move { self.client.get_list(&url).await }).await
+    }
+
+    /// What an account of the EVM holds.
+    pub async fn wallet_agreed(&self, address: &str) -> Result<AccountView, NetworkError> {
+        self.agreed(&format!("accounts/{address}"), |url| self.account_at(url)).await
+    }
+
+    /// Receipts that are challenged, where one honest validator at least says so: lists move, so that each receipt is counted by itself.
+    pub async fn challenged(&self) -> Result<BTreeSet<Digest>, NetworkError> {
+        let (mut counts, mut heard, mut last) = (BTreeMap::<Digest, usize>::new(), 0_usize, None);
+        for validator in self.apart() {
+            match validator.challenges().await {
+                Ok(open) => {
+                    heard = heard.saturating_add(1);
+                    let open: BTreeSet<Digest> = open.iter().map(|view| view.receipt.receipt.id()).collect();
+                    open.into_iter().for_each(|receipt| *counts.entry(receipt).or_default() += 1);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        if heard <= self.faults() {
+            return Err(last.unwrap_or_else(|| self.disagreement("challenges", heard)));
+        }
+        Ok(counts.into_iter().filter(|(_, count)| *count > self.faults()).map(|(receipt, _)| receipt).collect())
     }
 
     /// The newest epoch that one honest validator at least has closed: f others may be ahead, or lie.
@@ -106,8 +136,48 @@ impl LedgerClient {
 mod tests {
     use axum::{Router, extract::Path, http::StatusCode, routing::get};
 
+    use protocol::{
+        Assurance, Finish, List, Parameters, Privacy, Receipt, Version, receipt::SignedReceipt, service::ChallengeView,
+    };
+
     use super::*;
     use crate::{Client, Limits, Noun, Server};
+
+    /// A challenge of the receipt of this number.
+    fn challenge(seed: u8) -> ChallengeView {
+        let key = crypto::SigningKey::from_seed(&[seed; 32]);
+        let receipt = Receipt {
+            version: Version,
+            spec_version: 1,
+            chain_id: 1,
+            request: Digest([seed; 32]),
+            prompt: Digest::ZERO,
+            output: Digest::ZERO,
+            model: Digest::ZERO,
+            parameters: (&Parameters::default()).into(),
+            template_time_ms: 1,
+            finish: Finish::Stop,
+            prompt_tokens: 1,
+            output_tokens: 1,
+            stream_head: Digest::ZERO,
+            worker: Digest::ZERO,
+            worker_key: key.public_key(),
+            key_valid_from: 1,
+            gateway: key.public_key(),
+            sequence: 0,
+            previous: Digest::ZERO,
+            received_at_ms: 1,
+            finished_at_ms: 2,
+            assurance: Assurance::Signed,
+            privacy: Privacy::Private,
+            parents: List::default(),
+            payment: None,
+            charge: 0,
+            nonce: Digest::ZERO,
+        };
+        let receipt: SignedReceipt = receipt.sign(&key);
+        ChallengeView { receipt, challenger: key.public_key(), opened_epoch: 5, opening: None }
+    }
 
     /// Validators of which each says another number of payments, or nothing.
     async fn told(payments: &[Option<u64>]) -> (Vec<Server>, LedgerClient) {
@@ -125,6 +195,49 @@ mod tests {
         }
         let urls: Vec<String> = servers.iter().map(Server::url).collect();
         (servers, LedgerClient::new(Client::default(), &urls))
+    }
+
+    /// Validators of which each says another balance of every account, and other receipts to be challenged; or nothing.
+    async fn telling(told: &[Option<(u128, &[u8])>]) -> (Vec<Server>, LedgerClient) {
+        let mut servers = Vec::new();
+        for told in told {
+            let (balance, open) = (told.map(|(balance, _)| balance), told.map(|(_, open)| open.to_vec()));
+            let account = move |Path(_): Path<String>| async move {
+                let balance = balance.ok_or(StatusCode::SERVICE_UNAVAILABLE)?.to_string();
+                Ok::<_, StatusCode>(axum::Json(serde_json::json!({ "balance": balance, "nonce": 0 })))
+            };
+            let challenges = move || {
+                let open = open.clone();
+                async move {
+                    let open = open.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+                    Ok::<_, StatusCode>(crate::nouns(&open.into_iter().map(challenge).collect::<Vec<_>>()))
+                }
+            };
+            let router = Router::new().route("/accounts/{key}", get(account)).route("/challenges", get(challenges));
+            servers.push(Server::start(([127, 0, 0, 1], 0).into(), router, Limits::default()).await.unwrap());
+        }
+        let urls: Vec<String> = servers.iter().map(Server::url).collect();
+        (servers, LedgerClient::new(Client::default(), &urls))
+    }
+
+    #[tokio::test]
+    async fn a_balance_and_a_challenge_are_what_more_than_may_lie_say() {
+        let cases: [(&[Option<(u128, &[u8])>], Option<u128>, Option<&[u8]>); 5] = [
+            (&[Some((9, &[1])), Some((2, &[2])), Some((2, &[2])), Some((2, &[2]))], Some(2), Some(&[2])),
+            (&[Some((9, &[])), Some((2, &[2])), Some((3, &[1])), Some((4, &[1, 2]))], None, Some(&[1, 2])),
+            (&[Some((7, &[7]))], Some(7), Some(&[7])),
+            (&[None, None, Some((2, &[2])), Some((2, &[2]))], Some(2), Some(&[2])),
+            (&[None, None, None, Some((2, &[2]))], None, None),
+        ];
+        for (told_by, balance, open) in cases {
+            let (_servers, client) = telling(told_by).await;
+            let agreed = client.wallet_agreed("0x11").await;
+            assert_eq!(agreed.as_ref().ok().map(|account| account.balance), balance, "{told_by:?}: {agreed:?}");
+            let ids =
+                |seeds: &[u8]| seeds.iter().map(|seed| challenge(*seed).receipt.receipt.id()).collect::<BTreeSet<_>>();
+            let challenged = client.challenged().await;
+            assert_eq!(challenged.as_ref().ok(), open.map(ids).as_ref(), "{told_by:?}: {challenged:?}");
+        }
     }
 
     #[tokio::test]

@@ -183,6 +183,12 @@ impl LedgerClient {
         self.client.post_for_list(&format!("{url}/receipts"), ids).await
     }
 
+    /// A client of each validator by itself.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = Self> {
+        let one = |url: &String| Self::new(self.client.clone(), std::slice::from_ref(url));
+        self.validators.iter().map(one)
+    }
+
     /// Begins with another validator from now on: the one that answers may be one that no longer keeps up.
     pub fn prefer_another(&self) {
         self.preferred.fetch_add(1, Ordering::Relaxed);
@@ -211,7 +217,7 @@ impl LedgerClient {
         self.each(|url| self.account_at(format!("{url}/accounts/{address}"))).await
     }
 
-    async fn account_at(&self, url: String) -> Result<AccountView, NetworkError> {
+    pub(crate) async fn account_at(&self, url: String) -> Result<AccountView, NetworkError> {
         let bytes = self.client.get_bytes(&url).await?;
         let source = protocol::DecodeError::Utf8 { field: "account" };
         parse_account(&bytes).ok_or(NetworkError::Decode { url, source })

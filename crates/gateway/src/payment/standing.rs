@@ -114,7 +114,7 @@ async fn decided_challenges(
     desk: &Desk,
     challenged: &mut BTreeSet<Digest>,
 ) -> Result<Vec<Digest>, NetworkError> {
-    let open: BTreeSet<Digest> = ledger.challenges().await?.iter().map(|view| view.receipt.receipt.id()).collect();
+    let open = ledger.challenged().await?;
     let decided = challenged.difference(&open).copied().collect();
     let books = desk.till.books();
     *challenged = open.into_iter().filter(|receipt| books.charge_of(receipt).is_some()).collect();
