@@ -19,6 +19,7 @@ use protocol::{
 use crate::{
     checks::{Lie, Witnessed},
     directory::Lease,
+    payment::Meter,
     shared::Shared,
     stages::Stages,
     vocabulary::says,
@@ -76,11 +77,19 @@ pub struct Delivery {
     setbacks: Vec<Setback>,
     stages: Arc<Stages>,
     waited: Duration,
+    /// Where the answer is paid for.
+    meter: Option<Meter>,
 }
 
 impl Delivery {
     /// `stages` began when the client's request arrived.
-    pub fn new(shared: Arc<Shared>, request: Request, is_streamed: bool, stages: Arc<Stages>) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        request: Request,
+        is_streamed: bool,
+        stages: Arc<Stages>,
+        meter: Option<Meter>,
+    ) -> Self {
         let job = request.into_job(&shared.key);
         Self {
             shared,
@@ -96,6 +105,7 @@ impl Delivery {
             setbacks: Vec::new(),
             stages,
             waited: Duration::ZERO,
+            meter,
         }
     }
 
@@ -141,6 +151,9 @@ impl Delivery {
         self.waited = self.waited.saturating_add(began_at.elapsed());
         Ok(match asked {
             Ok(frames) => {
+                if let Some(meter) = &self.meter {
+                    meter.taken(self.is_streamed);
+                }
                 Ok(Attempt { lease, frames, position: 0, has_prompt_scores: false, began_at, has_begun: false })
             }
             Err(error) => {
@@ -217,6 +230,9 @@ impl Delivery {
                 self.texts.push(frame.text[..].to_owned());
                 self.scores.extend(frame.score.clone());
                 self.shared.metrics.tokens.add(1);
+                if let Some(meter) = &self.meter {
+                    meter.said();
+                }
                 let TokenFrame { token, text, score } = frame;
                 Ok(Some(Advance::Piece(Piece::Token { token, text: text[..].to_owned(), score })))
             }
@@ -323,6 +339,10 @@ impl Delivery {
             self.prompt_scores = None;
             self.tensors = None;
         }
+        let is_nothing_left = self.tokens.is_empty() && self.prompt_scores.is_none();
+        if let Some(meter) = self.meter.as_ref().filter(|_| is_nothing_left) {
+            meter.returned();
+        }
         let refusals = self.setbacks.iter().filter(|setback| setback.is_about_the_request()).count();
         if refusals >= REFUSALS && self.tokens.is_empty() {
             return Err(give_up(&self.setbacks, 0));
@@ -333,6 +353,9 @@ impl Delivery {
     async fn acknowledge(&mut self, done: Box<DoneFrame>) -> Result<Piece, ApiError> {
         let DoneFrame { receipt, opening, finish } = *done;
         let synced_from = Instant::now();
+        if let Some(meter) = &self.meter {
+            meter.ended(&receipt.receipt);
+        }
         let kept = match self.shared.outbox.put(receipt.clone()) {
             Ok(keeping) => keeping.wait().await,
             Err(error) => Err(error),

@@ -270,13 +270,14 @@ impl Reservation {
     /// Notes what has left so far. Waits where more would be unpaid for after a crash than may be.
     pub async fn delivered(&mut self, usage: Usage) -> Result<(), Refused> {
         self.usage = usage;
-        if usage.output.saturating_sub(self.marked) >= MARK_TOKENS {
+        let tokens = tokens_of(usage);
+        if tokens.saturating_sub(self.marked) >= MARK_TOKENS {
             self.mark()?;
         }
         while self.marks.front().is_some_and(|(_, ticket)| self.till.log.is_durable(*ticket)) {
             self.durable = self.marks.pop_front().map_or(self.durable, |(tokens, _)| tokens);
         }
-        while usage.output.saturating_sub(self.durable) >= UNPAID_TOKENS_MAX {
+        while tokens.saturating_sub(self.durable) >= UNPAID_TOKENS_MAX {
             let Some((tokens, ticket)) = self.marks.pop_front() else { break };
             self.till.durable(ticket).await?;
             self.durable = tokens;
@@ -287,7 +288,7 @@ impl Reservation {
     fn mark(&mut self) -> Result<(), Refused> {
         let (call, quote) = (self.call, self.quote());
         let ticket = self.till.note(|books| books.deliver(call, quote).ok().flatten())?;
-        self.marked = self.usage.output;
+        self.marked = tokens_of(self.usage);
         if let Some(ticket) = ticket {
             self.marks.push_back((self.marked, ticket));
         } else {
@@ -321,6 +322,11 @@ impl Reservation {
     pub fn release(mut self) {
         let _nothing_to_charge =
             self.end(|books, call, _| books.call(call).map(|_| Entry::Released(call)).ok_or(ChargeError::NoCall));
+    }
+
+    /// Ends a call whose payer left: what had ended is charged by its receipts, what was cut short by `rest`.
+    pub fn leave(mut self, ended: Vec<Answer>, rest: Quote) -> Option<Ended> {
+        self.end(|books, call, now_ms| books.leave(call, ended, rest, now_ms)).ok().map(|(ended, _)| ended)
     }
 
     /// Ends a call that broke off by the network's fault: charged for the parts that were delivered, nothing in `exact`.
@@ -357,6 +363,11 @@ impl Drop for Reservation {
         }
         // The payer left. Whatever fails here is charged by the journal after the next start.
         let quote = if self.usage.output == 0 { Quote { amount: 0, opg: 0 } } else { self.quote() };
-        let _ended = self.end(|books, call, now_ms| books.leave(call, quote, now_ms));
+        let _ended = self.end(|books, call, now_ms| books.leave(call, Vec::new(), quote, now_ms));
     }
+}
+
+/// A long prompt is written down with the first token as a long answer would be.
+const fn tokens_of(usage: Usage) -> u64 {
+    usage.input.saturating_add(usage.output)
 }

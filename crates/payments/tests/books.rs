@@ -147,8 +147,8 @@ impl World {
                 self.note(entry);
             }
             Event::Leave { call, amount } => {
-                let quote = Quote { amount: *amount, opg: amount * 7 };
-                let entry = self.books.leave(self.pick_call(*call)?, quote, NOW_MS).unwrap();
+                let (call, ended) = (self.pick_call(*call)?, self.ended());
+                let entry = self.books.leave(call, ended, Quote { amount: *amount, opg: amount * 7 }, NOW_MS).unwrap();
                 self.note(entry);
             }
             Event::Close { purse } => {
@@ -174,6 +174,13 @@ impl World {
             }
         }
         Some(())
+    }
+
+    /// What had ended of a call whose payer leaves: of every second one, an answer.
+    fn ended(&mut self) -> Vec<payments::books::Answer> {
+        self.receipts = self.receipts.wrapping_add(1);
+        let has_ended = self.receipts.is_multiple_of(2);
+        if has_ended { answer(PRICE / 3, PRICE, self.receipts) } else { Vec::new() }
     }
 
     fn settle(&mut self, due: &payments::books::Due, is_refused: bool) {
@@ -344,7 +351,13 @@ fn ten_payments_from_a_wallet_that_holds_one_open_one_purse() {
 
 #[test]
 fn what_a_balance_shows_already_is_not_counted_twice() {
-    let (offer, mut books, split) = (offer(Way::Transfer), Books::default(), split());
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        what_a_balance_shows_of(way);
+    }
+}
+
+fn what_a_balance_shows_of(way: Way) {
+    let (offer, mut books, split) = (offer(way), Books::default(), split());
     let mut facts = holding(PRICE);
     let (purse, entry) = books.open(&authorise(&pay(&payer(1), &offer, 1), &offer, &facts).unwrap(), NOW_MS).unwrap();
     books.apply(&entry);
@@ -354,6 +367,7 @@ fn what_a_balance_shows_already_is_not_counted_twice() {
         books.open(&authorise(&pay(&payer(1), &offer, 2), &offer, facts).unwrap(), NOW_MS)
     };
     assert!(open(&books, &facts).is_err(), "charged and not settled");
+    books.apply(&Entry::Closed(purse));
     books.apply(&books.settling(&purse, PRICE, Digest([3; 32])).unwrap());
     books.apply(&books.settled(&purse, Digest([3; 32]), NOW_MS + 10).unwrap());
     assert!(open(&books, &facts).is_err(), "the balance was asked before the settlement");
@@ -363,9 +377,9 @@ fn what_a_balance_shows_already_is_not_counted_twice() {
 
 #[test]
 fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
-    for is_settled in [false, true] {
-        let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
-        let purse = opened(&mut books, &offer);
+    for (way, is_settled) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = if way == Way::Batch { raised(&mut books) } else { opened(&mut books, &offer) };
         let call = called(&mut books, &purse, &offer, &split);
         let charge = answer(600, 600, 1);
         books.apply(&books.charge(call, charge, NOW_MS).unwrap());
@@ -410,7 +424,7 @@ fn what_had_no_receipt_is_free_once_its_time_has_passed() {
     let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
     let purse = opened(&mut books, &offer);
     let call = called(&mut books, &purse, &offer, &split);
-    books.apply(&books.leave(call, Quote { amount: 600, opg: 601 }, NOW_MS).unwrap());
+    books.apply(&books.leave(call, Vec::new(), Quote { amount: 600, opg: 601 }, NOW_MS).unwrap());
     assert!(books.mature(&[], NOW_MS - 1).is_none());
     books.apply(&books.mature(&[], NOW_MS).unwrap());
     assert_eq!(books.free().map(|(_, amount)| amount).sum::<u128>(), 601);
@@ -472,12 +486,31 @@ fn an_exact_payment_is_charged_whole_or_not_at_all() {
     books.apply(&books.abandon(call, NOW_MS).unwrap());
     assert_eq!(books.purse(&purse).unwrap().spent, 0, "our fault");
     let (mut books, purse, call) = opened();
-    books.apply(&books.leave(call, quote(0), NOW_MS).unwrap());
+    books.apply(&books.leave(call, Vec::new(), quote(0), NOW_MS).unwrap());
     assert_eq!(books.purse(&purse).unwrap().spent, 0, "left before anything came");
     let (mut books, purse, call) = opened();
-    books.apply(&books.leave(call, quote(10), NOW_MS).unwrap());
+    books.apply(&books.leave(call, Vec::new(), quote(10), NOW_MS).unwrap());
     assert_eq!(books.purse(&purse).unwrap().spent, PRICE, "left in the middle");
     assert!(matches!(books.reserve(&purse, &wanted(&offer, &split, 1)), Err(Refused::NonceUsed)));
+}
+
+#[test]
+fn whoever_leaves_is_charged_what_had_ended_by_its_receipts_and_the_rest_by_what_was_used() {
+    let quote = |amount| Quote { amount, opg: 7 * amount };
+    for (way, sums) in [(Way::Transfer, [300, PRICE - 300]), (Way::Upto, [300, 40])] {
+        let (offer, split, mut books) = (offer(way), split(), Books::default());
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
+        let left = books.leave(call, answer(300, 7 * 300, 5), quote(40), NOW_MS).unwrap();
+        let Entry::Charged(charged) = &left else { panic!("{left:?}") };
+        let found: Vec<_> = charged.answers.iter().map(|answer| (answer.receipt, answer.amount, answer.opg)).collect();
+        // By one rate, so that nothing of what the payer pays is nobody's.
+        let expected = [(Digest([5; 32]), sums[0], 7 * sums[0]), (Digest::ZERO, sums[1], 7 * sums[1])];
+        assert_eq!(found, expected, "{way:?}");
+        books.apply(&left);
+        assert_eq!(books.purse(&purse).unwrap().spent, sums[0] + sums[1]);
+        assert!(books.charge_of(&Digest([5; 32])).is_some(), "what is refuted later is paid back");
+    }
 }
 
 #[test]
@@ -654,13 +687,24 @@ fn a_deposit_is_sent_once_and_again_only_where_its_chain_refused_it() {
     assert!(books.deposit(&depositing).is_some(), "what its chain refused may be tried again");
 }
 
-/// A channel that was charged 600, and its purse.
-fn charged_channel(balance: u128) -> (Books, Digest) {
-    let (offer, mut books, split) = (offer(Way::Batch), Books::default(), split());
+/// A channel of the first payer's that holds so much, in the books.
+fn raised_of(books: &mut Books, balance: u128) -> Digest {
+    let offer = offer(Way::Batch);
     let voucher = batch::read(&channel(&payer(1), &offer).voucher(&payer(1), PRICE), &offer, NOW_S).unwrap();
     books.note_facts(voucher.purse(), deposited(balance));
     let (purse, entries) = books.raise(&voucher, PRICE, &offer, NOW_MS).unwrap();
     entries.iter().for_each(|entry| books.apply(entry));
+    purse
+}
+
+fn raised(books: &mut Books) -> Digest {
+    raised_of(books, 10 * PRICE)
+}
+
+/// A channel that was charged 600, and its purse.
+fn charged_channel(balance: u128) -> (Books, Digest) {
+    let (offer, mut books, split) = (offer(Way::Batch), Books::default(), split());
+    let purse = raised_of(&mut books, balance);
     let call = called(&mut books, &purse, &offer, &split);
     books.apply(&books.charge(call, answer(600, 600, 1), NOW_MS).unwrap());
     (books, purse)

@@ -35,7 +35,6 @@ pub struct Billed {
     publisher: EvmAddress,
     level: Assurance,
     most: Vec<Usage>,
-    counted_input: u64,
 }
 
 impl Billed {
@@ -49,7 +48,6 @@ impl Billed {
             publisher: self.publisher,
             level: self.level,
             most: &self.most,
-            counted_input: self.counted_input,
         }
     }
 }
@@ -128,7 +126,6 @@ pub fn bill(
         publisher: model.publisher,
         level: requests.first().map_or(Assurance::Signed, |request| request.assurance),
         most: requests.iter().zip(counts).map(most).collect(),
-        counted_input: counts.iter().copied().sum::<Option<u64>>().unwrap_or_default(),
     }
 }
 
@@ -164,7 +161,6 @@ pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, model: &ModelReco
         publisher: model.publisher,
         level: Assurance::Signed,
         most: vec![Usage { input: 1, output: 1 }],
-        counted_input: 0,
     }
 }
 
@@ -179,7 +175,11 @@ fn url(headers: &HeaderMap, path: &str) -> String {
 fn tokens(input: &Input, words: Option<&Words>, metrics: &Metrics) -> Result<Option<u64>, engine::PromptError> {
     Ok(match (input, words) {
         (Input::Tensors(_), _) => Some(0),
-        (Input::Prompt(Prompt::Tokens(tokens)), _) => u64::try_from(tokens.len()).ok(),
+        (Input::Prompt(prompt), _) => plain_tokens(prompt, words, |_| 0),
+        (Input::Embed(texts), _) => {
+            let closing = |words: &Words| words.tokenizer.closing().len();
+            texts.iter().map(|text| plain_tokens(text, words, closing)).sum()
+        }
         (Input::Chat(chat), Some(words)) => {
             metrics.prompts.add(1);
             match words.template.prompt(&words.tokenizer, &engine::Conversation::chat(chat), now_ms()) {
@@ -188,8 +188,21 @@ fn tokens(input: &Input, words: Option<&Words>, metrics: &Metrics) -> Result<Opt
                 Err(_) => None,
             }
         }
-        (Input::Chat(_), None) | (Input::Prompt(Prompt::Text(_)) | Input::Embed(_), _) => None,
+        (Input::Chat(_), None) => None,
     })
+}
+
+/// A text between what the tokenizer puts around it; tokens as they are.
+fn plain_tokens(prompt: &Prompt, words: Option<&Words>, closing: impl Fn(&Words) -> usize) -> Option<u64> {
+    let count = match prompt {
+        Prompt::Tokens(tokens) => tokens.len(),
+        Prompt::Text(text) => {
+            let words = words?;
+            let own = words.tokenizer.encode(text).ok()?.len();
+            words.tokenizer.opening().len().checked_add(own)?.checked_add(closing(words))?
+        }
+    };
+    u64::try_from(count).ok()
 }
 
 /// Never fewer tokens than an input has: each stands for a byte at least.

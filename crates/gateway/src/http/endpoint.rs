@@ -24,7 +24,7 @@ use crate::{
         stream::Places,
         telling::Course,
     },
-    payment::{Paid, Unpaid},
+    payment::{Meter, Paid, Unpaid},
     prepare::Wish,
     shared::{Shared, fresh},
     stages::Stages,
@@ -80,10 +80,10 @@ async fn serve(
         let family = call.calling.is_some().then_some(family);
         let stops = request.parameters.stop.clone();
         let reading = Reading::new(stops.iter().map(|stop| &stop[..]), family, &format!("{}{choice}", head.id));
+        let meter = paid.clone().map(|paid| Meter::new(paid, choice));
         // Each is signed.
-        let delivery = Delivery::new(Arc::clone(shared), request, call.stream, Arc::clone(&stages));
-        let wants_opening = answered::wants_opening(headers);
-        courses.push(Course::new(delivery, reading, words.clone(), echo, wants_opening, paid.clone()));
+        let delivery = Delivery::new(Arc::clone(shared), request, call.stream, Arc::clone(&stages), meter);
+        courses.push(Course::new(delivery, reading, words.clone(), echo, answered::wants_opening(headers)));
         yield_after(choice).await;
     }
     if call.stream {

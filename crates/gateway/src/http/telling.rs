@@ -8,7 +8,6 @@ use protocol::request::Score;
 use crate::{
     delivery::{Delivered, Delivery, Piece},
     http::answered,
-    payment::Paid,
     vocabulary::{TOKENS_AT_ONCE, Words},
 };
 
@@ -24,7 +23,6 @@ pub struct Course {
     has_echoed: bool,
     prompt_scores: Vec<Score>,
     include_opening: bool,
-    paid: Option<Arc<Paid>>,
 }
 
 /// What comes out of a course.
@@ -40,7 +38,6 @@ impl Course {
         words: Option<Arc<Words>>,
         echo: Option<String>,
         include_opening: bool,
-        paid: Option<Arc<Paid>>,
     ) -> Self {
         Self {
             delivery,
@@ -51,7 +48,6 @@ impl Course {
             has_echoed: false,
             prompt_scores: Vec::new(),
             include_opening,
-            paid,
         }
     }
 
@@ -83,9 +79,6 @@ impl Course {
                     Part::default()
                 }
                 Piece::Token { token, text, score } => {
-                    if let Some(paid) = &self.paid {
-                        paid.count();
-                    }
                     let said = score.and_then(|score| Some(self.words.as_ref()?.said(token, Some(&score))));
                     reading.push(&text, said)
                 }

@@ -104,8 +104,6 @@ pub struct Bill<'a> {
     pub level: Assurance,
     /// The most tokens that each answer of the call may use.
     pub most: &'a [Usage],
-    /// Tokens of the prompt, where they could be counted; else zero.
-    pub counted_input: u64,
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

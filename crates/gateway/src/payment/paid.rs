@@ -1,12 +1,6 @@
 //! A call that is paid for: from the reservation to what the caller is told.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use api::{ApiError, Code, Said};
 use network::{
@@ -19,7 +13,7 @@ use network::{
 use payments::{
     Address, B256, Ended, Reservation,
     books::{Answer, Entry},
-    price::Usage,
+    price::Quote,
     scheme::{Refused, Scheme, upto::SessionToken},
     wire::{Network, SettleResponse, header as wire},
 };
@@ -28,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::payment::{
     desk::{Bill, Desk, of_answer},
+    progress::Progress,
     repeats,
 };
 
@@ -49,7 +44,8 @@ pub struct Payer {
     pub is_legacy: bool,
 }
 
-/// A paid call; shared by whoever delivers its answers. Dropped before its end, it is charged for what was delivered.
+/// A paid call; shared by whoever delivers its answers. Dropped before its end, it is charged for what was delivered, or, where answers
+/// leave whole, computed.
 pub struct Paid {
     desk: Arc<Desk>,
     kind: Kind,
@@ -61,9 +57,7 @@ pub struct Paid {
     /// What each answer is priced by.
     terms: Vec<Terms>,
     reservation: tokio::sync::Mutex<Option<Reservation>>,
-    /// Tokens of the prompt, where they could be counted before.
-    input: u64,
-    output: AtomicU64,
+    pub(super) progress: Progress,
     /// Under which its answer is kept for whoever asks again.
     repeat: Option<Digest>,
 }
@@ -86,14 +80,14 @@ impl Paid {
             max: reservation.max(),
             expires_at_s,
             reservation: tokio::sync::Mutex::new(Some(reservation)),
-            input: bill.counted_input,
-            output: AtomicU64::new(0),
+            progress: Progress::new(bill.most.iter().map(|usage| usage.input)),
             repeat: None,
         }
     }
 
-    pub fn repeated_by(self, repeat: Option<Digest>) -> Self {
-        Self { repeat, ..self }
+    pub fn repeated_by(mut self, repeat: Option<Digest>) -> Self {
+        self.repeat = repeat;
+        self
     }
 
     /// Keeps the whole answer where its payer may ask for it again.
@@ -136,24 +130,32 @@ impl Paid {
 
     /// Ends a call whose payment's time is over: it is charged as if its payer had left, because how long that is was the payer's to say.
     pub async fn cut_off(&self) -> ApiError {
-        drop(self.reservation.lock().await.take());
+        if let Some(reservation) = self.reservation.lock().await.take() {
+            self.leave(reservation);
+        }
         let message = "The answer takes longer than the payment is good for, so it ends here.";
         ApiError::new(Code::RequestTimeout, message)
             .with_hint("sign for as long as maxTimeoutSeconds says, or ask for fewer tokens")
     }
 
-    /// One more token is about to leave.
-    pub fn count(&self) {
-        self.output.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// All tokens that were counted have left.
     pub async fn delivered(&self) -> Result<(), ApiError> {
-        let usage = Usage { input: self.input, output: self.output.load(Ordering::Relaxed) };
+        let usage = self.progress.delivered();
         match &mut *self.reservation.lock().await {
             Some(reservation) => reservation.delivered(usage).await.map_err(|error| not_durable(&error)),
             None => Ok(()),
         }
+    }
+
+    /// Ends a call whose payer left, or whose payment's time is over.
+    fn leave(&self, reservation: Reservation) {
+        let (left, tariff) = (self.progress.left(), *reservation.tariff());
+        let rest = left.cut_short.iter().try_fold(Quote::ZERO, |sum, (place, usage)| {
+            sum.checked_add(of_answer(&tariff, *place).quote(*usage).ok()?)
+        });
+        // What was quoted once for more is quoted for less.
+        let rest = rest.unwrap_or(Quote { amount: reservation.max(), opg: 0 });
+        let _ended = reservation.leave(left.ended, rest);
     }
 
     /// Ends the call by our fault.
@@ -182,7 +184,7 @@ impl Paid {
     }
 
     /// What an answer's receipt charges, and who is paid for the work.
-    fn answer(&self, receipt: &Receipt) -> Answer {
+    pub(super) fn answer(&self, receipt: &Receipt) -> Answer {
         let (charged, worker) = (receipt.charged(), Some(self.desk.worker(receipt)));
         Answer { receipt: receipt.id(), amount: charged.amount, opg: charged.opg, worker }
     }
@@ -256,6 +258,14 @@ impl Paid {
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         // An answer that somebody paid for is not for whoever asks a shared cache next.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl Drop for Paid {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.get_mut().take() {
+            self.leave(reservation);
+        }
     }
 }
 

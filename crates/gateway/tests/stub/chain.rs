@@ -1,7 +1,7 @@
 //! A chain on which everybody has money: answers what the gateway asks it, and does what a test tells it to.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -38,8 +38,12 @@ pub struct Told {
     pub estimate: Duration,
     /// No transaction comes into a block.
     pub is_held_back: bool,
+    /// It has forgotten every transaction, as a reorganisation makes it.
+    pub is_forgotten: bool,
     /// Calls with any of this in their data would fail.
     pub refused: Vec<String>,
+    /// The same, from when they were asked about once.
+    pub refused_again: Vec<String>,
     /// Every nonce was used.
     pub is_used: bool,
     /// Transfers that are found, and the calldata of whichever transaction they are in.
@@ -55,6 +59,14 @@ pub struct Told {
     pub for_gas: u128,
     /// How often anybody asked about a wallet or a channel.
     pub asked: usize,
+    /// When payers asked for what is in their channels; zero where they did not.
+    pub leaving_since_s: u64,
+    /// What was claimed and not sent on.
+    pub unswept: u128,
+    /// The newest block. Transactions are in the first.
+    pub head: u64,
+    /// Calls that were asked about.
+    estimated: BTreeSet<String>,
     came_at: BTreeMap<B256, Instant>,
 }
 
@@ -64,7 +76,9 @@ impl Default for Told {
             inclusion: Duration::ZERO,
             estimate: Duration::ZERO,
             is_held_back: false,
+            is_forgotten: false,
             refused: Vec::new(),
+            refused_again: Vec::new(),
             is_used: false,
             logs: Vec::new(),
             input: "0x".to_owned(),
@@ -74,6 +88,10 @@ impl Default for Told {
             in_channels_before: 10 * WHOLE,
             for_gas: WHOLE,
             asked: 0,
+            leaving_since_s: 0,
+            unswept: 0,
+            head: 1,
+            estimated: BTreeSet::new(),
             came_at: BTreeMap::new(),
         }
     }
@@ -131,7 +149,7 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
 }
 
 fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
-    let told = shared.told.lock().unwrap();
+    let mut told = shared.told.lock().unwrap();
     let params = &call["params"];
     Ok(match call["method"].as_str().unwrap() {
         "eth_getCode" => json!("0x"),
@@ -139,7 +157,9 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
         "eth_getTransactionCount" => json!(format!("{:#x}", shared.sent.lock().unwrap().len())),
         "eth_estimateGas" => {
             let data = params[0]["data"].as_str().unwrap();
-            if told.refused.iter().any(|part| data.contains(part)) {
+            let is_again = !told.estimated.insert(data.to_owned());
+            let names = |parts: &[String]| parts.iter().any(|part| data.contains(part));
+            if names(&told.refused) || (is_again && names(&told.refused_again)) {
                 return Err("execution reverted");
             }
             json!("0x1")
@@ -147,9 +167,12 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
         "eth_getTransactionReceipt" => {
             let hash = params[0].as_str().and_then(|hash| hash.parse::<B256>().ok());
             let came_at = hash.and_then(|hash| told.came_at.get(&hash));
-            let waits = told.is_held_back || came_at.is_some_and(|at| at.elapsed() < told.inclusion);
+            let waits =
+                told.is_held_back || told.is_forgotten || came_at.is_some_and(|at| at.elapsed() < told.inclusion);
             if waits { Value::Null } else { json!({ "status": "0x1", "blockNumber": "0x1" }) }
         }
+        "eth_blockNumber" => json!(format!("{:#x}", told.head)),
+        "eth_getTransactionByHash" if told.is_forgotten => Value::Null,
         "eth_getTransactionByHash" => json!({ "input": told.input }),
         "eth_getBlockByNumber" => json!({ "timestamp": format!("{:#x}", told.time_s) }),
         "eth_getLogs" => json!(told.logs),
@@ -165,11 +188,16 @@ fn said(call: &Value, told: &Told) -> Value {
     if to.ends_with("0a04") {
         return json!(format!("0x{}", word(WHOLE / 5)));
     }
+    // Of two arguments: what a receiver has of a token.
+    let data = call["params"][0]["data"].as_str().unwrap();
+    if to.starts_with("0x4020074e") && data.len() == 2 + 8 + 128 {
+        return json!(format!("0x{}{}", word(told.unswept), word(0)));
+    }
     match (to.starts_with("0x4020074e"), call["id"].as_u64().unwrap()) {
         // Balance, then what was claimed or when a withdrawal began.
         (true, 0) => json!(format!("0x{}{}", word(told.in_channels), word(0))),
         (true, 3) => json!(format!("0x{}{}", word(told.in_channels_before), word(0))),
-        (true, 1) => json!(format!("0x{}{}", word(0), word(0))),
+        (true, 1) => json!(format!("0x{}{}", word(0), word(told.leaving_since_s.into()))),
         (true, _) => json!(format!("0x{}", word(0))),
         (false, 1) => json!(format!("0x{}", if told.is_used { "f".repeat(64) } else { word(0) })),
         (false, _) => json!(format!("0x{}", word(told.in_wallets))),

@@ -4,6 +4,7 @@
 
 pub mod chain;
 pub mod client;
+pub mod paid;
 pub mod validator;
 pub mod worker;
 

@@ -49,6 +49,8 @@ pub enum Behaviour {
     Refuses(Failure),
     /// Takes the job and says nothing.
     Silent,
+    /// The same where the prompt is this text; honest else.
+    SilentFor(&'static str),
     /// Sends tokens that no other worker sends, and cuts the stream after three.
     Raves,
     /// Sends more tokens than were asked for.
@@ -155,6 +157,10 @@ async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Fra
             frames.closed().await;
             return Err(Cut);
         }
+        Behaviour::SilentFor(words) if is_text(&request.input, words) => {
+            frames.closed().await;
+            return Err(Cut);
+        }
         Behaviour::Garbles => {
             let garbage = Bytes::from_static(&[0, 0, 0, 3, 9, 9, 9]);
             return frames.send(Some(garbage)).await.map_err(|_| Cut);
@@ -180,6 +186,10 @@ async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Fra
         lie(&mut done, &stub.key);
     }
     send(frames, &Frame::Done(Box::new(done))).await
+}
+
+fn is_text(input: &Input, words: &str) -> bool {
+    matches!(input, Input::Prompt(Prompt::Text(text)) if text[..] == *words)
 }
 
 /// Sends the words; `None` if the stream ended too early.

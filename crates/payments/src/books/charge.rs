@@ -59,16 +59,31 @@ impl Books {
         ended(record, vec![cut_short(record.delivered, record.delivered_opg)], now_ms)
     }
 
-    /// Ends a call whose payer left while it was answered: charged for what was delivered. In `exact` the price is the call's, so whoever
-    /// took a part of the answer and left pays it whole; else everybody would leave before the last token.
-    pub fn leave(&self, call: u64, quote: Quote, now_ms: Milliseconds) -> Result<Entry, ChargeError> {
+    /// Ends a call whose payer left while it was answered: the answers that had ended are charged what their receipts say, and `rest` is
+    /// what those cost that were cut short. In `exact` the price is the call's, so whoever has something computed and leaves pays it whole;
+    /// else everybody would leave before the last token.
+    pub fn leave(
+        &self,
+        call: u64,
+        ended: Vec<Answer>,
+        rest: Quote,
+        now_ms: Milliseconds,
+    ) -> Result<Entry, ChargeError> {
         let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
-        if quote.amount == 0 {
+        let cost_so_far = ended.iter().fold(Quote::ZERO, |sum, answer| Quote {
+            amount: sum.amount.saturating_add(answer.amount),
+            opg: sum.opg.saturating_add(answer.opg),
+        });
+        if cost_so_far.amount == 0 && rest.amount == 0 {
             return self.abandon(call, now_ms);
         }
         let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
-        let amount = if is_exact { record.max } else { quote.amount };
-        self.charge(call, vec![cut_short(amount, quote.opg)], now_ms)
+        let rest = if is_exact { what_is_left_of(record.max, cost_so_far, rest) } else { rest };
+        let mut answers = ended;
+        if rest.amount > 0 {
+            answers.push(cut_short(rest.amount, rest.opg));
+        }
+        self.charge(call, answers, now_ms)
     }
 
     /// Takes the charge of a refuted or undelivered answer back.
@@ -132,13 +147,20 @@ impl Books {
 
 /// The OPG of a quote whose amount was capped: in proportion, rounded down.
 fn capped_opg(quote: Quote, amount: u128) -> u128 {
+    if amount >= quote.amount { quote.opg } else { opg_in_proportion(quote, amount) }
+}
+
+/// The OPG of another amount by the rate of a quote, rounded down.
+fn opg_in_proportion(quote: Quote, amount: u128) -> u128 {
     use alloy_primitives::U256;
-    if amount >= quote.amount {
-        return quote.opg;
-    }
-    // `amount < quote.amount`, so that the divisor is not zero and the result is below `quote.opg`.
-    let opg = U256::from(quote.opg).saturating_mul(U256::from(amount)) / U256::from(quote.amount);
-    u128::try_from(opg).unwrap_or(quote.opg)
+    let opg = U256::from(quote.opg).saturating_mul(U256::from(amount)).checked_div(U256::from(quote.amount));
+    opg.and_then(|opg| u128::try_from(opg).ok()).unwrap_or(quote.opg)
+}
+
+/// What is missing of a call's whole price beside the answers that had ended, by the rate at which it was used so far.
+fn what_is_left_of(price: u128, ended: Quote, rest: Quote) -> Quote {
+    let used = Quote { amount: ended.amount.saturating_add(rest.amount), opg: ended.opg.saturating_add(rest.opg) };
+    Quote { amount: price.saturating_sub(ended.amount), opg: opg_in_proportion(used, price).saturating_sub(ended.opg) }
 }
 
 /// An answer that ended before its receipt.
