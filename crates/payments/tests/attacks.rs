@@ -150,6 +150,29 @@ fn a_damaged_signature_is_refused() {
     }
 }
 
+/// The same signature with `s` in the upper half of the group's order: as good to the curve, and another text.
+fn second_form(signature: &str) -> String {
+    const ORDER: &str = "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
+    let mut bytes = alloy_primitives::hex::decode(signature).unwrap();
+    let s = ORDER.parse::<U256>().unwrap() - U256::from_be_slice(&bytes[32..64]);
+    bytes[32..64].copy_from_slice(&s.to_be_bytes::<32>());
+    bytes[64] ^= 27 ^ 28;
+    alloy_primitives::hex::encode_prefixed(bytes)
+}
+
+#[test]
+fn a_payment_with_the_second_form_of_its_signature_is_refused() {
+    for way in WAYS {
+        let path = field(way, &["signature"], &["signature"], &["voucher", "signature"]);
+        let change = |payment: &mut PaymentPayload| {
+            let signed = Value::Object(payment.payload.clone());
+            let first = signed.pointer(&format!("/{}", path.join("/"))).unwrap().as_str().unwrap();
+            set(payment, path, second_form(first));
+        };
+        is_refused(way, change, &["invalid_exact_evm_payload_signature"]);
+    }
+}
+
 #[test]
 fn another_recipient_than_ours_is_refused() {
     for way in [Way::Transfer, Way::Permit2, Way::Upto] {
@@ -250,15 +273,41 @@ fn a_permit_for_another_token_spender_or_facilitator_is_refused() {
     signed_is_refused(Way::Upto, |_, permit| permit.facilitator = None, "invalid_upto_evm_facilitator_mismatch");
 }
 
-#[test]
-fn a_payment_signed_for_another_chain_or_token_contract_is_refused() {
-    let (offer, payer) = (offer(Way::Transfer), payer(1));
+/// A payment that was signed for another chain, and says that it takes up our offer.
+fn signed_elsewhere(way: Way) -> PaymentPayload {
+    let (offer, payer) = (offer(way), payer(1));
     let mut elsewhere = offer.requirements();
     elsewhere.network = Network::BASE_SEPOLIA;
     let required = stage::required(std::slice::from_ref(&offer));
-    let mut payment = payer.pay(&required, &elsewhere, stage::nonce(1), NOW_S).unwrap();
+    let mut payment = if way == Way::Batch {
+        let channel = Channel::of(&elsewhere, &payer, B256::ZERO).unwrap();
+        Channel::payment(&required, &elsewhere, channel.voucher(&payer, PRICE))
+    } else {
+        payer.pay(&required, &elsewhere, stage::nonce(1), NOW_S).unwrap()
+    };
     payment.accepted = Accepted::Terms(offer.requirements());
-    assert_eq!(outcome(&payment, &offer, &rich()), "invalid_exact_evm_payload_signature");
+    payment
+}
+
+#[test]
+fn a_payment_signed_for_another_chain_is_refused() {
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let found = outcome(&signed_elsewhere(way), &offer(way), &rich());
+        assert_eq!(found, "invalid_exact_evm_payload_signature", "{way:?}");
+    }
+    let (offer, mut elsewhere) = (offer(Way::Batch), signed_elsewhere(Way::Batch));
+    let found = outcome(&elsewhere, &offer, &rich());
+    assert_eq!(found, "invalid_batch_settlement_evm_channel_id_mismatch", "a channel has another id on each chain");
+    let own = pay(&payer(1), &offer, 1);
+    set(&mut elsewhere, &["voucher", "channelId"], own.payload["voucher"]["channelId"].clone());
+    let found = outcome(&elsewhere, &offer, &rich());
+    assert_eq!(found, "invalid_batch_settlement_evm_voucher_signature", "and its vouchers another domain");
+}
+
+#[test]
+fn a_payment_signed_for_another_chain_or_token_contract_is_refused() {
+    let (offer, payer) = (offer(Way::Transfer), payer(1));
+    let required = stage::required(std::slice::from_ref(&offer));
     let mut renamed = offer.requirements();
     renamed.extra.insert("name".to_owned(), "Another Coin".into());
     let payment = payer.pay(&required, &renamed, stage::nonce(1), NOW_S).unwrap();
@@ -305,6 +354,72 @@ fn a_payer_with_code_is_refused_whatever_its_key_signed() {
     channel.id = channel::channel_id(&channel.config, offer.asset.channels());
     let payment = Channel::payment(&stage::required(&[]), &offer.requirements(), channel.voucher(&payer, PRICE));
     assert_eq!(outcome(&payment, &offer, &rich()), "unsupported_contract_wallet");
+    // A contract whose authorizer is a key may pay by what is in escrow; what is to leave its wallet is looked at as any wallet's is.
+    let deposit = stage::channel(&payer, &offer).deposit(&payer, &offer.requirements(), PRICE, B256::ZERO, NOW_S);
+    let voucher = batch::read(&deposit.unwrap(), &offer, NOW_S).unwrap();
+    let claim = voucher.wallet_claim().unwrap();
+    let mut contract = rich();
+    assert!(claim.clone().settle_against(&offer, &contract).is_ok());
+    contract.has_code = true;
+    assert_eq!(claim.settle_against(&offer, &contract).err(), Some(Refused::ContractWallet));
+}
+
+/// A payment by Permit2 of a payer that never approved anything, and what its approval says.
+fn sponsored(way: Way, change: impl Fn(&mut Value)) -> Result<payments::scheme::Claim, Refused> {
+    let (offer, payer) = (offer(way), payer(1));
+    let token = (offer.asset.address, offer.asset.domain());
+    let mut approval = payer.approve(token, PRICE, U256::from(3), NOW_S + 60);
+    change(&mut approval);
+    let payment = pay(&payer, &offer, 1);
+    let extensions = json!({ payments::scheme::SPONSORED: approval });
+    read(&payment, &offer)?.sponsored(extensions.as_object().unwrap(), &offer, NOW_S)
+}
+
+#[test]
+fn a_payer_that_never_approved_pays_by_an_approval_of_just_that_payment_and_by_no_other() {
+    let mut shy = rich();
+    shy.allowance = 0;
+    for way in [Way::Permit2, Way::Upto] {
+        let offer = offer(way);
+        let taken = |claim: payments::scheme::Claim| claim.settle_against(&offer, &shy).map(|_| ());
+        assert!(matches!(taken(read(&pay(&payer(1), &offer, 1), &offer).unwrap()), Err(Refused::Allowance { .. })));
+        let claim = sponsored(way, |_| {}).unwrap();
+        assert_eq!((taken(claim.clone()), claim.expires_at_s), (Ok(()), NOW_S + 60));
+        // It is handed to the chain with the payment.
+        let call = payments::chain::pay(claim.scheme, claim.method, offer.asset.address, &claim.proof, PRICE).unwrap();
+        let plain = read(&pay(&payer(1), &offer, 1), &offer).unwrap();
+        let plain = payments::chain::pay(plain.scheme, plain.method, offer.asset.address, &plain.proof, PRICE).unwrap();
+        assert_eq!((call.to, call.data.len() - plain.data.len()), (plain.to, 5 * 32), "settleWithPermit");
+        // What a server declared, repeated, is no approval.
+        let repeated = sponsored(way, |approval| *approval = payments::scheme::declared_sponsoring()).unwrap();
+        assert!(matches!(taken(repeated), Err(Refused::Allowance { .. })));
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change); 9] = [
+            ("invalid_exact_evm_payload_signature", |info| info["from"] = json!(STRANGER)),
+            ("invalid_exact_evm_payload_token_mismatch", |info| info["asset"] = json!(STRANGER)),
+            ("invalid_permit2_spender", |info| info["spender"] = json!(STRANGER)),
+            ("invalid_exact_evm_payload_authorization_value_mismatch", |info| info["amount"] = json!("999")),
+            ("invalid_exact_evm_payload_signature", |info| info["nonce"] = json!("4")),
+            ("invalid_exact_evm_payload_signature", |info| info["deadline"] = json!((NOW_S + 61).to_string())),
+            ("invalid_exact_evm_payload_authorization_valid_before", |info| info["deadline"] = json!("7")),
+            ("invalid_payload", |info| info["amount"] = json!(1_000)),
+            ("invalid_payload", |info| drop(info.as_object_mut().unwrap().remove("nonce"))),
+        ];
+        for (reason, change) in cases {
+            let refused = sponsored(way, |approval| change(&mut approval["info"])).unwrap_err();
+            assert_eq!(refused.reason(), reason, "{way:?}");
+        }
+    }
+    // One approval, many payments: together they promise no more than it lets be moved.
+    let (folder, split, offer) = (tempfile::tempdir().unwrap(), split(), offer(Way::Upto));
+    let till = till(folder.path());
+    let authorised = |claim: payments::scheme::Claim| claim.settle_against(&offer, &shy).unwrap();
+    let first = authorised(sponsored(Way::Upto, |_| {}).unwrap());
+    till.take(&first, &wanted(&offer, &split, 1), stage::tariff(&offer)).unwrap().release();
+    let mut other = sponsored(Way::Upto, |_| {}).unwrap();
+    other.nonce = B256::repeat_byte(9);
+    let refused = till.take(&authorised(other), &wanted(&offer, &split, 2), stage::tariff(&offer)).err();
+    assert_eq!(refused, Some(Refused::Funds { held: PRICE, needed: 2 * PRICE }));
 }
 
 #[test]
@@ -449,6 +564,36 @@ fn headers_that_are_too_large_doubled_deep_or_no_json_are_refused() {
     for version in [json!(0), json!(3), json!("2"), json!(2.5), json!(null)] {
         let map = json!({ "x402Version": version, "accepted": {}, "payload": {} });
         assert!(PaymentPayload::read(map.as_object().unwrap()).is_err(), "{version}");
+    }
+}
+
+#[test]
+fn a_header_of_any_way_that_is_too_large_doubled_deep_or_damaged_is_refused() {
+    for way in WAYS {
+        let payment = pay(&payer(1), &offer(way), 1);
+        let whole = payment.to_json().unwrap();
+        let read = |document: &Value| {
+            let bytes = header::write(document);
+            header::read(bytes.as_bytes()).and_then(|map| PaymentPayload::read(&map))
+        };
+        assert_eq!(read(&whole).unwrap(), payment, "{way:?} unchanged");
+        let with = |extension: Value| {
+            let mut document = whole.clone();
+            document["extensions"] = json!({ "x": extension });
+            document
+        };
+        assert!(read(&with(json!("x".repeat(header::HEADER_BYTES_MAX)))).is_err(), "{way:?}: too large");
+        let deep = (0..30).fold(json!(1), |inner, _| json!([inner]));
+        assert!(read(&with(deep)).is_err(), "{way:?}: too deep");
+        assert!(read(&with(json!(vec![0; 5_000]))).is_err(), "{way:?}: too many values");
+        // One key twice: whoever reads the last one, and whoever reads the first, sees another payment.
+        let text = whole.to_string();
+        let doubled = text.replacen("\"payload\":{", "\"payload\":{\"type\":\"voucher\",\"type\":\"refund\",", 1);
+        assert_ne!(doubled, text);
+        assert!(parse(doubled.as_bytes()).is_err(), "{way:?}: doubled");
+        for cut in 0..text.len() {
+            assert!(parse(&text.as_bytes()[..cut]).is_err(), "{way:?} cut at {cut}");
+        }
     }
 }
 

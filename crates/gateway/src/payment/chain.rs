@@ -5,7 +5,7 @@ use payments::{
     Address, B256, Bytes, U256,
     chain::{Ask, Call, ChannelAsk, Fees, Signature, Signed, WalletAsk, sign},
     hex,
-    scheme::{ChannelFacts, WalletFacts},
+    scheme::{ChannelFacts, Refused, WalletFacts},
     signing::SignerKey,
     wire::Network,
 };
@@ -35,6 +35,11 @@ impl ChainError {
     /// True where the chain itself said no, so that the same again would be refused again.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
+    }
+
+    /// Why a payment is not taken that its chain would not settle, or could not be asked about.
+    pub fn into_refused(self) -> Refused {
+        if self.is_refusal() { Refused::WouldFail(self.to_string()) } else { Refused::Chain(self.to_string()) }
     }
 
     /// True where another transaction of the same account has the place of the one that was sent.
@@ -67,6 +72,12 @@ pub struct ChainClient {
 impl ChainClient {
     pub fn new(client: Client, url: String, network: Network) -> Self {
         Self { client, url, network }
+    }
+
+    /// Whether it is a chain of this machine's own, as a devnet has.
+    pub fn is_local(&self) -> bool {
+        let rest = self.url.split_once("://").map_or(&self.url[..], |(_, rest)| rest);
+        ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host))
     }
 
     pub async fn wallet(&self, ask: &WalletAsk) -> Result<WalletFacts, ChainError> {
@@ -167,13 +178,17 @@ impl ChainClient {
         Ok(if self.outcome(hash, 0).await?.is_some() { None } else { Some(false) })
     }
 
+    /// Whether the chain would take a call of ours now, as far as it can tell: tokens refuse payers for reasons of their own.
+    pub async fn would_take(&self, call: &Call, from: Address) -> Result<U256, ChainError> {
+        self.number("eth_estimateGas", json!([{ "from": from, "to": call.to, "data": call.data }])).await
+    }
+
     /// Signs `call` with what the chain asks for now. A call that would fail is refused here.
     pub async fn prepare(&self, call: &Call, key: &SignerKey) -> Result<Signed, ChainError> {
         let from = key.address();
         let nonce = self.number("eth_getTransactionCount", json!([from, "pending"])).await?;
         let price = self.number("eth_gasPrice", json!([])).await?;
-        let request = json!([{ "from": from, "to": call.to, "data": call.data }]);
-        let gas = self.number("eth_estimateGas", request).await?;
+        let gas = self.would_take(call, from).await?;
         let gas = u64::try_from(gas).unwrap_or(GAS_MAX).saturating_mul(5).saturating_div(4).min(GAS_MAX);
         let price = u128::try_from(price).unwrap_or(u128::MAX / 4);
         let fees =

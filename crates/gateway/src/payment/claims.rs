@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use payments::{
-    B256,
+    Address, B256,
     books::Due,
-    chain::{self, ClaimLine},
+    chain::{self, ClaimLine, ReceiverAsk},
 };
 use protocol::Digest;
 
@@ -94,9 +94,25 @@ impl Desk {
         tokens.sort_unstable();
         tokens.dedup();
         for token in tokens {
-            let _sending = self.sending.lock().await;
-            let signed = self.chain.prepare(&chain::sweep(self.recipient.pay_to, token), &self.key).await?;
-            self.chain.send(&signed).await?;
+            self.sweep_token(token).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_token(&self, token: Address) -> Result<(), ChainError> {
+        let _sending = self.sending.lock().await;
+        let signed = self.chain.prepare(&chain::sweep(self.recipient.pay_to, token), &self.key).await?;
+        self.chain.send(&signed).await
+    }
+
+    /// Has the rest sent to us that was claimed before a crash came in between.
+    pub async fn sweep_rest(&self) -> Result<(), ChainError> {
+        for asset in &self.assets {
+            let ask = ReceiverAsk { receiver: self.recipient.pay_to, token: asset.address };
+            let rest = ReceiverAsk::rest(&self.chain.call(&ask.ask()).await?);
+            if rest.ok_or(ChainError::Answer("eth_call"))? > 0 {
+                self.sweep_token(asset.address).await?;
+            }
         }
         Ok(())
     }

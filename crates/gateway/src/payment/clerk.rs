@@ -85,6 +85,7 @@ async fn channels(desk: Arc<Desk>) {
     let mut retries = Retries::default();
     let idle_ms = Milliseconds::try_from(desk.config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
     let mut claimed_at_ms = now_ms();
+    let mut has_swept = false;
     loop {
         tokio::time::sleep(PAUSE).await;
         let now = now_ms();
@@ -93,6 +94,7 @@ async fn channels(desk: Arc<Desk>) {
         if is_time {
             claimed_at_ms = now;
             retries.keep(&due);
+            has_swept = has_swept || desk.sweep_rest().await.is_ok();
         }
         let is_due = |due: &Due| due.purse.scheme == Scheme::Batch && retries.may_try(&due.purse.id, now);
         let due: Vec<Due> = due.into_iter().filter(is_due).collect();

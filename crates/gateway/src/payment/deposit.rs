@@ -45,7 +45,7 @@ impl Desk {
 
     async fn put_in(&self, call: &chain::Call, deposit: Deposited) -> Result<(), Refused> {
         let sending = self.sending.lock().await;
-        let signed = self.chain.prepare(call, &self.key).await.map_err(|error| failed(&error))?;
+        let signed = self.chain.prepare(call, &self.key).await.map_err(ChainError::into_refused)?;
         let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| failed(&ChainError::Answer("the journal")))?;
         let depositing = Depositing { deposit, transaction: Digest(signed.hash.0), raw };
         let Some(ticket) = self.till.note(|books| books.deposit(&depositing))? else {

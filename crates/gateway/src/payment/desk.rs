@@ -18,7 +18,7 @@ use payments::{
         Feed, Holder, Holders, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage, holder as account,
         per_mille,
     },
-    scheme::{Asset, Method, Offer, Recipient, Refused, Scheme, upto::Sessions},
+    scheme::{Asset, Method, Offer, Recipient, Refused, SPONSORED, Scheme, declared_sponsoring, upto::Sessions},
     signing::SignerKey,
     wire::{PaymentRequired, Resource},
 };
@@ -308,15 +308,20 @@ impl Desk {
 
     pub fn required(&self, bill: &Bill<'_>, error: Option<String>) -> Result<PaymentRequired, PriceError> {
         let rate = self.rates().into_iter().next().flatten();
-        let accepts = self.offers(bill, rate)?.iter().map(Offer::requirements).collect();
+        let offers = self.offers(bill, rate)?;
+        let accepts = offers.iter().map(Offer::requirements).collect();
         let resource = Resource {
             url: bill.url.to_owned(),
             description: Some(format!("{} by the model {}", bill.path.trim_start_matches("/v1/"), bill.model_name)),
             mime_type: Some("application/json".to_owned()),
         };
-        // None are named: the official Python client refuses those it cannot check with what it has installed. A payment identifier that
+        // A payment identifier is not named: the official Python client refuses what it cannot check with what it has installed. One that
         // comes all the same is honoured.
-        Ok(PaymentRequired { error, resource, accepts, extensions: serde_json::Map::new() })
+        let mut extensions = serde_json::Map::new();
+        if offers.iter().any(|offer| offer.method == Method::Permit2) {
+            extensions.insert(SPONSORED.to_owned(), declared_sponsoring());
+        }
+        Ok(PaymentRequired { error, resource, accepts, extensions })
     }
 
     /// How a charge for a model's answer is shared out. The worker's part is given to the one that served, once that is known, and the

@@ -7,10 +7,10 @@ use network::{axum::http::HeaderMap, now_ms};
 use payments::{
     B256, Reservation,
     books::{Entry, Raise, Wanted},
-    chain::WalletAsk,
+    chain::{self, WalletAsk},
     price::{Rate, Tariff},
     scheme::{
-        Claim, Offer, Refused, Scheme, Signer,
+        Authorised, Claim, Offer, Refused, Scheme, Signer,
         batch::{self, Voucher, VoucherKind},
         exact,
         upto::{self, Session, SessionToken},
@@ -121,6 +121,7 @@ impl Desk {
             Scheme::Upto => upto::read(&payment.payload, offer, now_s)?,
             Scheme::Exact | Scheme::Batch => exact::read(&payment.payload, offer, now_s)?,
         };
+        let claim = claim.sponsored(&payment.extensions, offer, now_s)?;
         let payer = claim.payer;
         let tariff = self.tariff(bill, &offer.asset, rate);
         let max = match offer.scheme {
@@ -129,12 +130,9 @@ impl Desk {
         };
         let split = self.split(bill);
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
-        let question = claim.question(offer);
-        self.till.refuse_used(&question.id(), &wanted)?;
+        self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
         self.admit_payer(&claim, offer)?;
-        let facts = self.chain.wallet(&WalletAsk::new(question)).await;
-        let facts = facts.map_err(|error| Refused::Chain(error.to_string()))?;
-        let authorised = claim.settle_against(offer, &facts)?;
+        let authorised = self.authorise(claim, offer).await?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
             Scheme::Upto => Kind::Session(self.open_session(&reservation, payer)?),
@@ -152,6 +150,22 @@ impl Desk {
             // Refused whatever its chain says. That says only whether the payer is a contract, which is worth telling where there is time.
             Signer::Unknown { .. } => self.admit_stranger().map_err(|_| Refused::Signer),
         }
+    }
+
+    /// Asks the chain about a payer, and whether it would take the settlement now: what a token refuses for reasons of its own is not
+    /// served first.
+    async fn authorise(&self, claim: Claim, offer: &Offer) -> Result<Authorised, Refused> {
+        let ask = WalletAsk::new(claim.question(offer));
+        let settlement = chain::pay(claim.scheme, claim.method, offer.asset.address, &claim.proof, claim.cap);
+        let tried = async {
+            let call = settlement.map_err(|error| Refused::WouldFail(error.to_string()))?;
+            self.chain.would_take(&call, self.key.address()).await.map_err(ChainError::into_refused)
+        };
+        let (facts, tried) = tokio::join!(self.chain.wallet(&ask), tried);
+        let facts = facts.map_err(|error| Refused::Chain(error.to_string()))?;
+        // Its own reason first, where there is one.
+        let authorised = claim.settle_against(offer, &facts)?;
+        tried.map(|_| authorised)
     }
 
     fn open_session(&self, reservation: &Reservation, payer: payments::Address) -> Result<SessionToken, Refused> {

@@ -102,3 +102,24 @@ impl ChannelAsk {
         })
     }
 }
+
+/// What was claimed for a receiver in one token, and what of it was sent on.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverAsk {
+    pub receiver: Address,
+    pub token: Address,
+}
+
+impl ReceiverAsk {
+    pub fn ask(&self) -> Ask {
+        let (receiver, token) = (self.receiver, self.token);
+        let data = IBatchSettlement::receiversCall { receiver, token }.abi_encode();
+        Ask { to: BATCH_SETTLEMENT, data: data.into() }
+    }
+
+    /// What is still to be sent on.
+    pub fn rest(answer: &Bytes) -> Option<u128> {
+        let told = IBatchSettlement::receiversCall::abi_decode_returns(answer).ok()?;
+        Some(told.totalClaimed.saturating_sub(told.totalSettled))
+    }
+}

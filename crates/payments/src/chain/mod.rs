@@ -8,9 +8,10 @@ mod settle;
 mod transaction;
 mod used;
 
-pub use ask::{Ask, ChannelAsk, WalletAsk};
+pub use ask::{Ask, ChannelAsk, ReceiverAsk, WalletAsk};
 pub use settle::{
-    Call, ClaimLine, SettleError, claim, claim_signed, deposit, pay, payment, refund, refund_signed, send, sweep,
+    Call, ClaimLine, SettleError, begin_withdrawal, claim, claim_signed, deposit, end_withdrawal, pay, payment, refund,
+    refund_signed, send, sweep,
 };
 pub use transaction::{Fees, Signed, sign, sign_paying};
 pub use used::{Signature, TRANSFER};

@@ -9,7 +9,7 @@ use crate::{
     books::PurseRecord,
     price,
     scheme::{
-        Method, Scheme,
+        Approved, Method, Scheme,
         batch::{Deposit, DepositMethod},
     },
     signing::{
@@ -60,19 +60,20 @@ pub fn pay(scheme: Scheme, method: Method, asset: Address, proof: &[u8], amount:
         }
         (Scheme::Exact, Method::Permit2) => {
             let signed = PermitAuthorization::read(object.object("permit2Authorization")?)?;
-            Ok(Call { to: EXACT_PROXY, data: exact_permit(&signed, signature).into() })
+            let approved = Approved::of(object)?;
+            Ok(Call { to: EXACT_PROXY, data: exact_permit(&signed, signature, approved)?.into() })
         }
         (Scheme::Upto, _) => {
             let signed = PermitAuthorization::read(object.object("permit2Authorization")?)?;
-            Ok(Call { to: UPTO_PROXY, data: upto_permit(&signed, amount, signature).into() })
+            let approved = Approved::of(object)?;
+            Ok(Call { to: UPTO_PROXY, data: upto_permit(&signed, amount, signature, approved)?.into() })
         }
         (Scheme::Batch, _) => Err(SettleError::Channel),
     }
 }
 
 fn transfer(signed: &TransferAuthorization, signature: &[u8]) -> Result<Vec<u8>, SettleError> {
-    let [r @ .., v] = signature else { return Err(SettleError::Signature(0)) };
-    let (Some(r), Some(s)) = (r.get(..32), r.get(32..64)) else { return Err(SettleError::Signature(signature.len())) };
+    let (r, s, v) = parts(signature)?;
     let call = IToken::transferWithAuthorization_0Call {
         from: signed.from,
         to: signed.to,
@@ -80,37 +81,59 @@ fn transfer(signed: &TransferAuthorization, signature: &[u8]) -> Result<Vec<u8>,
         validAfter: signed.valid_after,
         validBefore: signed.valid_before,
         nonce: signed.nonce,
-        v: *v,
-        r: B256::from_slice(r),
-        s: B256::from_slice(s),
+        v,
+        r,
+        s,
     };
     Ok(call.abi_encode())
 }
 
-fn exact_permit(signed: &PermitAuthorization, signature: Vec<u8>) -> Vec<u8> {
-    let permitted = IExactPermit2Proxy::TokenPermissions { token: signed.token, amount: U256::from(signed.amount) };
-    let (nonce, deadline) = (signed.nonce, signed.deadline);
-    let call = IExactPermit2Proxy::settleCall {
-        permit: IExactPermit2Proxy::PermitTransferFrom { permitted, nonce, deadline },
-        owner: signed.from,
-        witness: IExactPermit2Proxy::Witness { to: signed.to, validAfter: signed.valid_after },
-        signature: signature.into(),
+/// A signature's r, s and v.
+fn parts(signature: &[u8]) -> Result<(B256, B256, u8), SettleError> {
+    let [rest @ .., v] = signature else { return Err(SettleError::Signature(0)) };
+    let (Some(r), Some(s)) = (rest.get(..32), rest.get(32..64)) else {
+        return Err(SettleError::Signature(signature.len()));
     };
-    call.abi_encode()
+    Ok((B256::from_slice(r), B256::from_slice(s), *v))
 }
 
-fn upto_permit(signed: &PermitAuthorization, amount: u128, signature: Vec<u8>) -> Vec<u8> {
+fn exact_permit(
+    signed: &PermitAuthorization,
+    signature: Vec<u8>,
+    approved: Option<Approved>,
+) -> Result<Vec<u8>, SettleError> {
+    let permitted = IExactPermit2Proxy::TokenPermissions { token: signed.token, amount: U256::from(signed.amount) };
+    let (nonce, deadline) = (signed.nonce, signed.deadline);
+    let permit = IExactPermit2Proxy::PermitTransferFrom { permitted, nonce, deadline };
+    let witness = IExactPermit2Proxy::Witness { to: signed.to, validAfter: signed.valid_after };
+    let (owner, signature) = (signed.from, signature.into());
+    let Some(Approved { value, deadline, signature: approval }) = approved else {
+        return Ok(IExactPermit2Proxy::settleCall { permit, owner, witness, signature }.abi_encode());
+    };
+    let (r, s, v) = parts(&approval)?;
+    let permit2612 = IExactPermit2Proxy::EIP2612Permit { value, deadline, r, s, v };
+    Ok(IExactPermit2Proxy::settleWithPermitCall { permit2612, permit, owner, witness, signature }.abi_encode())
+}
+
+fn upto_permit(
+    signed: &PermitAuthorization,
+    amount: u128,
+    signature: Vec<u8>,
+    approved: Option<Approved>,
+) -> Result<Vec<u8>, SettleError> {
     let permitted = IUptoPermit2Proxy::TokenPermissions { token: signed.token, amount: U256::from(signed.amount) };
     let (nonce, deadline) = (signed.nonce, signed.deadline);
     let (to, facilitator) = (signed.to, signed.facilitator.unwrap_or_default());
-    let call = IUptoPermit2Proxy::settleCall {
-        permit: IUptoPermit2Proxy::PermitTransferFrom { permitted, nonce, deadline },
-        amount: U256::from(amount),
-        owner: signed.from,
-        witness: IUptoPermit2Proxy::Witness { to, facilitator, validAfter: signed.valid_after },
-        signature: signature.into(),
+    let permit = IUptoPermit2Proxy::PermitTransferFrom { permitted, nonce, deadline };
+    let witness = IUptoPermit2Proxy::Witness { to, facilitator, validAfter: signed.valid_after };
+    let (amount, owner, signature) = (U256::from(amount), signed.from, signature.into());
+    let Some(Approved { value, deadline, signature: approval }) = approved else {
+        return Ok(IUptoPermit2Proxy::settleCall { permit, amount, owner, witness, signature }.abi_encode());
     };
-    call.abi_encode()
+    let (r, s, v) = parts(&approval)?;
+    let permit2612 = IUptoPermit2Proxy::EIP2612Permit { value, deadline, r, s, v };
+    let call = IUptoPermit2Proxy::settleWithPermitCall { permit2612, permit, amount, owner, witness, signature };
+    Ok(call.abi_encode())
 }
 
 /// One channel's line of a claim.
@@ -240,6 +263,18 @@ pub fn refund_signed(
         Some(claimed) => IBatchSettlement::multicallCall { data: vec![claimed.data, refund.into()] }.abi_encode(),
     };
     Call { to: BATCH_SETTLEMENT, data: data.into() }
+}
+
+/// A payer's own: says that it leaves a channel with `amount`.
+pub fn begin_withdrawal(config: &ChannelConfig, amount: u128) -> Call {
+    let call = IBatchSettlement::initiateWithdrawCall { config: config_of(config), amount };
+    Call { to: BATCH_SETTLEMENT, data: call.abi_encode().into() }
+}
+
+/// Takes out what is left of that after the channel's delay.
+pub fn end_withdrawal(config: &ChannelConfig) -> Call {
+    let call = IBatchSettlement::finalizeWithdrawCall { config: config_of(config) };
+    Call { to: BATCH_SETTLEMENT, data: call.abi_encode().into() }
 }
 
 fn config_of(config: &ChannelConfig) -> IBatchSettlement::ChannelConfig {

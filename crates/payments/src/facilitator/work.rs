@@ -39,9 +39,10 @@ impl Good {
     /// Reads what a server wants verified.
     pub fn read(asked: &Asked, offer: &Offer, now_s: u64) -> Result<Self, Refused> {
         let payload = &asked.payment.payload;
+        let sponsored = |claim: Claim| claim.sponsored(&asked.payment.extensions, offer, now_s);
         match offer.scheme {
-            Scheme::Exact => exact::read(payload, offer, now_s).map(Self::Wallet),
-            Scheme::Upto => upto::read(payload, offer, now_s).map(Self::Wallet),
+            Scheme::Exact => exact::read(payload, offer, now_s).and_then(sponsored).map(Self::Wallet),
+            Scheme::Upto => upto::read(payload, offer, now_s).and_then(sponsored).map(Self::Wallet),
             Scheme::Batch => batch::read(payload, offer, now_s).map(|voucher| Self::Channel(Box::new(voucher))),
         }
     }
@@ -67,6 +68,7 @@ pub fn claim_of(voucher: &Voucher, deposit: &Deposit) -> Claim {
         expires_at_s: deposit.expires_at_s,
         nonce: deposit.nonce(),
         signer: Signer::Payer,
+        approved: 0,
         proof: Default::default(),
     }
 }

@@ -1,13 +1,15 @@
 //! Payments for offers: what an x402 client sends.
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::{
-    scheme::{Method, Scheme},
+    scheme::{Method, Scheme, sponsoring},
     signing::{
-        Domain, SignerKey, permit2,
+        Domain, SignerKey,
+        approval::{self, Approval},
+        permit2::{self, PERMIT2},
         transfer::{By, signed},
     },
     wire::{Accepted, PaymentPayload, PaymentRequired, PermitAuthorization, Requirements, TransferAuthorization},
@@ -70,6 +72,14 @@ impl Payer {
             payload,
             extensions: Map::new(),
         })
+    }
+
+    /// Lets Permit2 move just what a payment takes, by a signature that whoever settles hands to the token. `nonce` is the payer's next one
+    /// there.
+    pub fn approve(&self, (asset, domain): (Address, &Domain), amount: u128, nonce: U256, until_s: u64) -> Value {
+        let deadline = U256::from(until_s);
+        let approval = Approval { owner: self.key.address(), spender: PERMIT2, value: amount, nonce, deadline };
+        sponsoring(&approval, asset, &self.key.sign(&approval::signed(&approval, domain)))
     }
 
     fn transfer(&self, terms: &Requirements, nonce: B256, now_s: u64) -> Result<Map<String, Value>, Unpayable> {

@@ -7,6 +7,7 @@ mod facts;
 mod offer;
 mod permit;
 mod refused;
+mod sponsored;
 pub mod upto;
 
 use alloy_primitives::{Address, B256};
@@ -15,6 +16,8 @@ use protocol::{Bytes, Digest};
 pub use facts::{ChannelFacts, Facts, Question, WalletFacts};
 pub use offer::{Asset, Method, Offer, Recipient};
 pub use refused::{Fault, Refused};
+pub(crate) use sponsored::Approved;
+pub use sponsored::{SPONSORED, declared as declared_sponsoring, told as sponsoring};
 
 protocol::words! {
     /// How a payment is made.
@@ -39,6 +42,8 @@ pub struct Claim {
     pub expires_at_s: u64,
     pub nonce: B256,
     pub signer: Signer,
+    /// What an approval lets Permit2 move that comes with it.
+    pub approved: u128,
     /// What settles it: the payload as the client sent it, in one spelling.
     pub proof: Bytes<PROOF_BYTES_MAX>,
 }
@@ -127,7 +132,8 @@ impl Claim {
         }
         let allowance = match self.method {
             Method::Transfer => u128::MAX,
-            Method::Permit2 => facts.allowance,
+            // One approval, whatever other payments it comes with: it is not added to what there is.
+            Method::Permit2 => facts.allowance.max(self.approved),
         };
         if facts.balance < self.cap {
             return Err(Refused::Funds { held: facts.balance, needed: self.cap });

@@ -48,6 +48,7 @@ pub fn read(
         expires_at_s: deadline,
         nonce: B256::from(permit.nonce),
         signer,
+        approved: 0,
         proof: proof_bytes(&proof)?,
     })
 }

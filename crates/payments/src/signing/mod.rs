@@ -1,5 +1,6 @@
 //! What a wallet signs: typed data by EIP-712, and whose key made a signature.
 
+pub mod approval;
 pub mod channel;
 pub mod permit2;
 mod recover;

@@ -40,6 +40,7 @@ pub fn read(payload: &Map<String, Value>, offer: &Offer, now_s: u64) -> Result<C
         expires_at_s: valid_before,
         nonce: authorization.nonce,
         signer,
+        approved: 0,
         proof: proof_bytes(&proof)?,
     })
 }

@@ -1,0 +1,139 @@
+//! Sponsored approvals (extension `eip2612GasSponsoring`): with its payment a payer signs that Permit2 may move just that much of its
+//! token, and whoever settles hands both to the chain at once. So a payer that never approved anything pays without gas.
+//!
+//! The approval is part of what settles the payment. Whether the token takes it is the token's to say, when the settlement is tried.
+
+use alloy_primitives::{Address, U256};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    scheme::{
+        Claim, Method, Offer, Refused, Scheme, Signer,
+        permit::{in_time, proof_bytes, whole_seconds},
+    },
+    signing::{
+        approval::{Approval, signed},
+        permit2::PERMIT2,
+        recover,
+    },
+    wire::{
+        SIGNATURE_BYTES_MAX,
+        json::{self, Object},
+    },
+};
+
+/// The extension's name.
+pub const SPONSORED: &str = "eip2612GasSponsoring";
+/// Where a settlement has it.
+pub(crate) const PROOF: &str = "eip2612Permit";
+
+/// What a server declares that takes such payments.
+pub fn declared() -> Value {
+    let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let (address, number) = (text("^0x[a-fA-F0-9]{40}$"), text("^[0-9]+$"));
+    json!({
+        "info": {
+            "description": "The facilitator accepts EIP-2612 gasless Permit to `Permit2` canonical contract.",
+            "version": "1",
+        },
+        "schema": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "from": address, "asset": address, "spender": address,
+                "amount": number, "nonce": number, "deadline": number,
+                "signature": text("^0x[a-fA-F0-9]+$"),
+                "version": text("^[0-9]+(\\.[0-9]+)*$"),
+            },
+            "required": ["from", "asset", "spender", "amount", "nonce", "deadline", "signature", "version"],
+        },
+    })
+}
+
+/// What a payer adds to its payment.
+pub fn told(approval: &Approval, asset: Address, signature: &[u8]) -> Value {
+    json!({ "info": {
+        "from": approval.owner.to_checksum(None),
+        "asset": asset.to_checksum(None),
+        "spender": approval.spender.to_checksum(None),
+        "amount": approval.value.to_string(),
+        "nonce": approval.nonce.to_string(),
+        "deadline": approval.deadline.to_string(),
+        "signature": alloy_primitives::hex::encode_prefixed(signature),
+        "version": "1",
+    }})
+}
+
+impl Claim {
+    /// Takes over the approval that came with a payment by Permit2, if one did.
+    pub fn sponsored(self, extensions: &Map<String, Value>, offer: &Offer, now_s: u64) -> Result<Self, Refused> {
+        let is_permit = self.method == Method::Permit2 && self.scheme != Scheme::Batch;
+        let extension = extensions.get(SPONSORED).and_then(Value::as_object).filter(|_| is_permit);
+        // Who repeats what was declared sends no approval.
+        let brings =
+            |extension: &&Map<String, Value>| extension.get("info").is_some_and(|info| info["signature"].is_string());
+        let Some(extension) = extension.filter(brings) else { return Ok(self) };
+        let info = Object::new(SPONSORED, extension).object("info")?;
+        let approval = Approval {
+            owner: info.address("from")?,
+            spender: info.address("spender")?,
+            value: info.amount("amount")?,
+            nonce: info.number("nonce")?,
+            deadline: info.number("deadline")?,
+        };
+        let truths = [
+            (approval.owner == self.payer && self.signer == Signer::Payer, Refused::Signer),
+            (info.address("asset")? == offer.asset.address, Refused::Token),
+            (approval.spender == PERMIT2, Refused::Spender),
+            // The proxies take no other.
+            (approval.value == self.cap, Refused::Amount { found: approval.value, expected: self.cap }),
+        ];
+        truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))?;
+        in_time(0, whole_seconds(approval.deadline), offer, now_s)?;
+        let signature = info.bytes("signature", SIGNATURE_BYTES_MAX)?;
+        if recover(&signed(&approval, offer.asset.domain()), &signature)? != self.payer {
+            return Err(Refused::Signer);
+        }
+        self.with(&approval, &signature)
+    }
+
+    fn with(self, approval: &Approval, signature: &[u8]) -> Result<Self, Refused> {
+        let mut proof = json::parse(&self.proof)?;
+        let approved = json!({
+            "value": approval.value.to_string(),
+            "deadline": approval.deadline.to_string(),
+            "signature": alloy_primitives::hex::encode_prefixed(signature),
+        });
+        proof.insert(PROOF.to_owned(), approved);
+        Ok(Self {
+            // It settles for as long as both are good.
+            expires_at_s: self.expires_at_s.min(whole_seconds(approval.deadline)),
+            approved: approval.value,
+            proof: proof_bytes(&Value::Object(proof))?,
+            ..self
+        })
+    }
+}
+
+/// An approval as a settlement hands it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Approved {
+    pub value: U256,
+    pub deadline: U256,
+    pub signature: Vec<u8>,
+}
+
+impl Approved {
+    /// Out of what settles a payment.
+    pub fn of(proof: Object<'_>) -> Result<Option<Self>, crate::wire::WireError> {
+        if proof.optional(PROOF).is_none() {
+            return Ok(None);
+        }
+        let object = proof.object(PROOF)?;
+        Ok(Some(Self {
+            value: object.number("value")?,
+            deadline: object.number("deadline")?,
+            signature: object.bytes("signature", SIGNATURE_BYTES_MAX)?,
+        }))
+    }
+}
