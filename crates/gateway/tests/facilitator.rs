@@ -13,17 +13,22 @@ use std::{
 use gateway::{Facilitator, FacilitatorConfig, FacilitatorPace};
 use network::{
     Limits, Server,
-    axum::{Json, Router, extract::State, http::StatusCode, routing::post},
+    axum::{
+        Json, Router,
+        extract::State,
+        http::StatusCode,
+        routing::{get, post},
+    },
     now_ms,
 };
 use payments::{
     Address, B256,
     facilitator::{Bucket, Merchant, MerchantToken},
-    payer::Payer,
+    payer::{Channel, Payer},
     price::{Money, Unit},
     scheme::Asset,
     signing::SignerKey,
-    wire::{Network, PaymentRequired, Requirements, Resource},
+    wire::{Network, PaymentRequired, Requirements, Resource, header},
 };
 use serde_json::{Map, Value, json};
 use stub::{Client, client::Answer};
@@ -175,9 +180,47 @@ fn payer() -> Payer {
     Payer::new(SignerKey::from_secret([1; 32]).unwrap())
 }
 
+/// What is settled: a payment of each form, or a deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Transfer,
+    Permit,
+    Upto,
+    Deposit,
+}
+
+const FORMS: [Form; 4] = [Form::Transfer, Form::Permit, Form::Upto, Form::Deposit];
+
+/// What a server sends to have one settled whole.
+fn body_of(form: Form, nonce: u8) -> String {
+    let (scheme, is_permit2) = match form {
+        Form::Transfer => ("exact", false),
+        Form::Permit => ("exact", true),
+        Form::Upto => ("upto", true),
+        Form::Deposit => ("batch-settlement", false),
+    };
+    let mut terms = terms_by(scheme, is_permit2);
+    let nonce = B256::repeat_byte(nonce);
+    let resource = Resource { url: "http://shop/x".to_owned(), description: None, mime_type: None };
+    let required = PaymentRequired { error: None, resource, accepts: vec![terms.clone()], extensions: Map::new() };
+    let payment = if form == Form::Deposit {
+        terms.extra.insert("receiverAuthorizer".to_owned(), json!(RECEIVER));
+        terms.extra.insert("withdrawDelay".to_owned(), 900.into());
+        let channel = Channel::of(&terms, &payer(), nonce).unwrap();
+        let payload = channel.deposit(&payer(), &terms, 5_000, nonce, now_ms() / 1_000).unwrap();
+        Channel::payment(&required, &terms, payload)
+    } else {
+        payer().pay(&required, &terms, nonce, now_ms() / 1_000).unwrap()
+    };
+    json!({ "x402Version": 2, "paymentPayload": payment.to_json(), "paymentRequirements": terms.to_json() }).to_string()
+}
+
 fn terms(scheme: &str) -> Requirements {
+    terms_by(scheme, scheme == "upto")
+}
+
+fn terms_by(scheme: &str, is_permit2: bool) -> Requirements {
     let mut extra = Map::new();
-    let is_permit2 = scheme == "upto";
     extra.insert("name".to_owned(), if is_permit2 { "OpenGradient" } else { "USD Coin" }.into());
     extra.insert("version".to_owned(), if is_permit2 { "1" } else { "2" }.into());
     if is_permit2 {
@@ -238,12 +281,18 @@ impl Stage {
 
 #[tokio::test]
 async fn twenty_settlements_of_one_payment_at_once_are_one_transaction_and_one_answer() {
+    for form in FORMS {
+        twenty_settlements_of(form).await;
+    }
+}
+
+async fn twenty_settlements_of(form: Form) {
     let stage = Arc::new(stage().await);
-    let body = body("exact", 1, 1_000);
+    let body = body_of(form, 1);
     let asked: Vec<_> = (0..20)
         .map(|_| {
             let (stage, body) = (Arc::clone(&stage), body.clone());
-            tokio::spawn(async move { stage.settle(&body).await.json() })
+            tokio::spawn(async move { stage.settle_as(&stage.token, &body).await.json() })
         })
         .collect();
     let mut answers = BTreeSet::new();
@@ -295,64 +344,137 @@ async fn only_the_receiver_says_how_much_of_a_cap_is_taken() {
 
 #[tokio::test]
 async fn a_settlement_that_is_late_is_pending_and_is_never_sent_as_another() {
+    for form in FORMS {
+        a_late_settlement_of(form).await;
+    }
+}
+
+async fn a_late_settlement_of(form: Form) {
     let stage = stage().await;
     stage.chain.set(Mood::Slow);
-    let body = body("exact", 1, 1_000);
-    let late = stage.settle(&body).await.json();
+    let body = body_of(form, 1);
+    let late = stage.settle_as(&stage.token, &body).await.json();
     assert_eq!((&late["success"], &late["errorReason"]), (&json!(false), &json!("settlement_pending")), "{late}");
     assert!(late["transaction"].as_str().unwrap().starts_with("0x"));
     stage.chain.set(Mood::Quick);
-    let settled = stage.settle(&body).await.json();
-    assert_eq!((&settled["success"], &settled["transaction"]), (&json!(true), &late["transaction"]));
-    assert_eq!(stage.chain.sent(), 1);
+    let settled = stage.settle_as(&stage.token, &body).await.json();
+    assert_eq!((&settled["success"], &settled["transaction"]), (&json!(true), &late["transaction"]), "{form:?}");
+    assert_eq!(stage.chain.sent(), 1, "{form:?}");
 }
 
 #[tokio::test]
 async fn after_a_crash_the_very_same_transaction_is_sent_again() {
+    for form in FORMS {
+        after_a_crash_of(form).await;
+    }
+}
+
+async fn after_a_crash_of(form: Form) {
     let stage = stage().await;
     // The chain took it, and nobody heard.
     stage.chain.set(Mood::Deaf);
-    let body = body("exact", 1, 1_000);
-    let answer = tokio::time::timeout(Duration::from_secs(25), stage.settle(&body)).await.unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body = body_of(form, 1);
+    let asked = stage.settle_as(&stage.token, &body);
+    let answer = tokio::time::timeout(Duration::from_secs(25), asked).await.unwrap();
+    assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
     stage.chain.set(Mood::Slow);
     let stage = stage.again().await;
     stage.chain.set(Mood::Quick);
-    let settled = stage.settle(&body).await.json();
-    assert_eq!(settled["success"], true, "{settled}");
+    let settled = stage.settle_as(&stage.token, &body).await.json();
+    assert_eq!(settled["success"], true, "{form:?}: {settled}");
     assert_eq!(stage.chain.sent(), 1, "sent again perhaps, and never as another");
     let stage = stage.again().await;
-    assert_eq!(stage.settle(&body).await.json()["success"], true, "known after the next crash too");
+    let known = stage.settle_as(&stage.token, &body).await.json();
+    assert_eq!(known["success"], true, "{form:?}: known after the next crash too");
     assert_eq!(stage.chain.sent(), 1);
 }
 
 #[tokio::test]
 async fn what_its_chain_refuses_or_reverts_takes_nothing_and_may_be_tried_anew() {
+    for form in FORMS {
+        what_is_refused_of(form).await;
+    }
+}
+
+async fn what_is_refused_of(form: Form) {
     let stage = stage().await;
-    let body = body("exact", 1, 1_000);
+    let body = body_of(form, 1);
     stage.chain.set(Mood::Refuses);
-    let refused = stage.settle(&body).await;
+    if form != Form::Deposit {
+        // A server that is told that a payment is good serves before it settles.
+        let verified = stage.client.post("/verify", &body).await.json();
+        let told = (&verified["isValid"], &verified["invalidReason"]);
+        assert_eq!(told, (&json!(false), &json!("transaction_simulation_failed")), "{form:?}");
+    }
+    let refused = stage.settle_as(&stage.token, &body).await;
     let reason = &refused.json()["errorReason"];
     assert_eq!((refused.status, reason), (200, &json!("transaction_simulation_failed")), "{}", refused.body);
     assert_eq!(stage.chain.sent(), 0);
     stage.chain.set(Mood::Reverts);
-    let reverted = stage.settle(&body).await.json();
+    let reverted = stage.settle_as(&stage.token, &body).await.json();
     assert_eq!((&reverted["success"], &reverted["errorReason"]), (&json!(false), &json!("invalid_transaction_state")));
     stage.chain.set(Mood::Quick);
-    assert_eq!(stage.settle(&body).await.json()["success"], true);
+    assert_eq!(stage.settle_as(&stage.token, &body).await.json()["success"], true, "{form:?}");
 }
 
 #[tokio::test]
 async fn a_chain_that_is_away_makes_nothing_valid() {
     let stage = stage().await;
-    stage.chain.set(Mood::Away);
-    let verified = stage.client.post("/verify", &body("exact", 1, 1_000)).await;
-    assert_eq!((verified.status, &verified.json()["isValid"]), (503, &json!(false)));
-    let settled = stage.settle(&body("exact", 1, 1_000)).await;
-    assert_eq!((settled.status, &settled.json()["success"]), (503, &json!(false)));
-    assert!(settled.headers.contains_key("retry-after"));
-    stage.chain.set(Mood::Quick);
-    assert_eq!(stage.settle(&body("exact", 1, 1_000)).await.json()["success"], true);
+    for (nonce, form) in (1..).zip(FORMS) {
+        let body = body_of(form, nonce);
+        stage.chain.set(Mood::Away);
+        let verified = stage.client.post("/verify", &body).await;
+        assert_eq!((verified.status, &verified.json()["isValid"]), (503, &json!(false)), "{form:?}");
+        let settled = stage.settle_as(&stage.token, &body).await;
+        assert_eq!((settled.status, &settled.json()["success"]), (503, &json!(false)), "{form:?}");
+        assert!(settled.headers.contains_key("retry-after"));
+        stage.chain.set(Mood::Quick);
+        assert_eq!(stage.settle_as(&stage.token, &body).await.json()["success"], true, "{form:?}");
+    }
+}
+
+/// A shop that asks whoever comes to be paid at `pay_to`.
+async fn shop(pay_to: Address) -> Server {
+    let resource = Resource { url: "http://shop/x".to_owned(), description: None, mime_type: None };
+    let accepts = vec![Requirements { pay_to, ..terms("exact") }];
+    let required = PaymentRequired { error: None, resource, accepts, extensions: Map::new() };
+    let value = header::write(&required.to_json());
+    let asks = move || async move { (StatusCode::PAYMENT_REQUIRED, [(header::REQUIRED, value)]) };
+    let router = Router::new().route("/weather", get(asks));
+    Server::start(stub::loopback(), router, Limits::default()).await.unwrap()
+}
+
+/// A settlement of what was paid for `url`, to whomever, by a payer who wants it listed.
+fn body_for(url: &str, nonce: u8, pay_to: Address) -> String {
+    let terms = Requirements { pay_to, ..terms("exact") };
+    let resource = Resource { url: url.to_owned(), description: Some("by its payer".to_owned()), mime_type: None };
+    let required = PaymentRequired { error: None, resource, accepts: vec![terms.clone()], extensions: Map::new() };
+    let mut payment = payer().pay(&required, &terms, B256::repeat_byte(nonce), now_ms() / 1_000).unwrap();
+    payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "GET" } } }));
+    json!({ "x402Version": 2, "paymentPayload": payment.to_json(), "paymentRequirements": terms.to_json() }).to_string()
+}
+
+#[tokio::test]
+async fn a_resource_is_listed_only_where_it_says_itself_that_it_is_its_payees() {
+    let (stage, shop) = (stage().await, shop(RECEIVER).await);
+    let (own, attacker) = (format!("{}/weather", shop.url()), Address::with_last_byte(0x66));
+    let listed = async || -> Vec<Value> {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        stage.client.get("/discovery/resources").await.json()["items"].as_array().unwrap().clone()
+    };
+    // Whoever pays itself may name any address as what it paid for.
+    let nothing = format!("{}/nothing", shop.url());
+    for (nonce, url) in (1..).zip([own.as_str(), &nothing, "http://127.0.0.1:1/x"]) {
+        let settled = stage.settle(&body_for(url, nonce, attacker)).await.json();
+        assert_eq!(settled["success"], true, "{settled}");
+    }
+    assert_eq!(listed().await, Vec::<Value>::new());
+    assert_eq!(stage.settle(&body_for(&own, 4, RECEIVER)).await.json()["success"], true);
+    let found = listed().await;
+    let [one] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((&one["resource"], &one["accepts"][0]["payTo"]), (&json!(own), &json!(RECEIVER.to_checksum(None))));
+    assert_eq!(stage.settle(&body_for(&own, 5, attacker)).await.json()["success"], true);
+    assert_eq!(listed().await, found, "and nobody else puts its own in that place");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, U256};
 use payments::{
     facilitator::{
         Asked, ErrandBook, ErrandEntry, ErrandRecord, ErrandState, Errands, Found, Good, KEPT_MAX, Known, LINES_MAX,
-        Listed, Work, listing,
+        LISTED_A_HOST, LISTED_FOR_MS, LISTED_MAX, Listed, Work, is_its_own, listing, method_of,
     },
     payer::{Channel, Payer},
     price::holder,
@@ -16,7 +16,7 @@ use payments::{
         SignerKey,
         channel::{self, ChannelConfig, ClaimEntry},
     },
-    wire::{Accepted, json::parse},
+    wire::{Accepted, Network, json::parse},
 };
 use protocol::{Bytes, Canonical as _, Digest};
 use serde_json::{Map, Value, json};
@@ -112,9 +112,18 @@ fn no_more_than_the_signed_cap_is_settled() {
     let mut more = asked(Way::Upto);
     more.terms.amount = PRICE + 1;
     will_not(&more, "invalid_settlement_exceeds_amount");
-    let mut exact = asked(Way::Transfer);
-    exact.terms.amount = PRICE - 1;
-    will_not(&exact, "invalid_payment_requirements");
+    for way in [Way::Transfer, Way::Permit2] {
+        for amount in [0, PRICE - 1, PRICE + 1, u128::MAX] {
+            let mut exact = asked(way);
+            exact.terms.amount = amount;
+            will_not(&exact, "invalid_payment_requirements");
+            // Where both say so, what was signed counts.
+            if let Accepted::Terms(terms) = &mut exact.payment.accepted {
+                terms.amount = amount;
+            }
+            will_not(&exact, "invalid_exact_evm_payload_authorization_value_mismatch");
+        }
+    }
 }
 
 #[test]
@@ -380,9 +389,75 @@ fn a_resource_is_listed_without_what_one_payer_asked_it() {
     }
 }
 
+fn listed_at(url: &str, at_ms: u64) -> Listed {
+    Listed { url: protocol::Text::new(url).unwrap(), terms: Bytes::new(b"{}".to_vec()).unwrap(), at_ms }
+}
+
+fn entry(url: &str, at_ms: u64) -> ErrandEntry {
+    ErrandEntry::Listed(listed_at(url, at_ms))
+}
+
+#[test]
+fn nobody_fills_the_list_and_what_is_old_is_not_shown() {
+    let mut errands = Errands::default();
+    errands.apply(&entry("https://honest.example/a", NOW_MS));
+    for index in 0..2 * LISTED_A_HOST as u64 {
+        errands.apply(&entry(&format!("https://greedy.example/{index}"), NOW_MS + index));
+    }
+    let at = |url: &str| listed_at(url, NOW_MS);
+    assert_eq!((at("https://a.b/c/d").origin(), at("http://a:1").origin()), ("https://a.b", "http://a:1"));
+    assert!(at("https://a.b").is_at("https://a.b") && !at("https://a.b.c/x").is_at("https://a.b"));
+    let listed = |errands: &Errands, now_ms| -> Vec<String> {
+        errands.listed(now_ms).map(|listed| listed.url[..].to_owned()).collect()
+    };
+    let now = listed(&errands, NOW_MS);
+    assert_eq!(now.len(), LISTED_A_HOST + 1, "a host has its share, and its newest are kept");
+    assert!(now.contains(&"https://honest.example/a".to_owned()));
+    assert!(!now.contains(&"https://greedy.example/0".to_owned()));
+    for index in 0..LISTED_MAX as u64 {
+        errands.apply(&entry(&format!("https://host-{index}.example/"), NOW_MS + 1_000 + index));
+    }
+    assert_eq!(listed(&errands, NOW_MS).len(), LISTED_MAX, "the oldest make room");
+    assert!(
+        listed(&errands, NOW_MS + LISTED_FOR_MS + 2_000).len() < LISTED_MAX,
+        "what nobody paid for lately is not shown"
+    );
+    let mut again = Errands::default();
+    errands.entries().iter().for_each(|entry| again.apply(entry));
+    assert_eq!(again, errands);
+}
+
+#[test]
+fn only_what_asks_to_be_paid_as_it_was_is_its_payees_own() {
+    let asked = asked(Way::Transfer);
+    let own = stage::required(&[offer(Way::Upto), offer(Way::Transfer)]);
+    assert!(is_its_own(&asked, &own));
+    let changes: [fn(&mut payments::wire::Requirements); 3] = [
+        |terms| terms.pay_to = Address::with_last_byte(9),
+        |terms| terms.asset = Address::with_last_byte(9),
+        |terms| terms.network = Network::BASE_SEPOLIA,
+    ];
+    for change in changes {
+        let mut other = stage::required(&[offer(Way::Transfer)]);
+        other.accepts.iter_mut().for_each(change);
+        assert!(!is_its_own(&asked, &other));
+    }
+    assert!(!is_its_own(&asked, &stage::required(&[])));
+    let mut posted = asked.clone();
+    assert_eq!(method_of(&posted), "GET");
+    posted.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "post" } } }));
+    assert_eq!(method_of(&posted), "POST");
+    posted.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "DELETE" } } }));
+    assert_eq!(method_of(&posted), "GET", "nothing that changes anything");
+}
+
 #[test]
 fn a_damaged_request_is_never_a_panic() {
-    let asked = asked(Way::Upto);
+    WAYS.into_iter().for_each(a_damaged_request_of);
+}
+
+fn a_damaged_request_of(way: Way) {
+    let asked = asked(way);
     let body = json!({
         "x402Version": 2,
         "paymentPayload": asked.payment.to_json().unwrap(),

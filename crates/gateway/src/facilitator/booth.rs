@@ -14,7 +14,7 @@ use payments::{
         MerchantToken, Merchants, Work,
     },
     price,
-    scheme::{Asset, Claim, Offer, Refused, Scheme},
+    scheme::{Asset, Claim, Offer, Refused, SPONSORED, Scheme},
     signing::SignerKey,
     wire::{SettleResponse, VERSION, VerifyResponse},
 };
@@ -22,10 +22,13 @@ use protocol::{Bytes, Digest};
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::payment::{
-    Desk,
-    chain::{ChainClient, ChainError, Gas},
-    lock,
+use crate::{
+    facilitator::owner::{Owners, Wish},
+    payment::{
+        Desk,
+        chain::{ChainClient, ChainError, Gas},
+        lock,
+    },
 };
 
 /// A payment must still be good for so long, so that its transaction can get into a block.
@@ -89,6 +92,7 @@ pub struct Booth {
     verifications: Mutex<Buckets>,
     places: Arc<Semaphore>,
     patience: Duration,
+    owners: Owners,
 }
 
 impl Booth {
@@ -102,6 +106,7 @@ impl Booth {
     ) -> Result<Self, TillError> {
         Ok(Self {
             assets,
+            owners: Owners::new(chain.is_local()),
             chain,
             key,
             sending: tokio::sync::Mutex::default(),
@@ -151,7 +156,12 @@ impl Booth {
         let payer = Some(good.payer());
         let extra = match good {
             Good::Wallet(claim) => {
+                let settlement =
+                    payments::chain::pay(claim.scheme, claim.method, offer.asset.address, &claim.proof, claim.cap);
+                let settlement = settlement.map_err(|error| Refused::WouldFail(error.to_string()))?;
                 self.check_wallet(claim, &offer).await?;
+                // A server that believes us serves before it settles.
+                self.chain.would_take(&settlement, self.key.address()).await.map_err(ChainError::into_refused)?;
                 Map::new()
             }
             Good::Channel(voucher) => {
@@ -205,7 +215,7 @@ impl Booth {
         if settled.success
             && let Some(listed) = Listed::of(asked, now_ms())
         {
-            self.book.list(listed);
+            self.owners.wish(Wish { listed, asked: asked.clone() });
         }
         Ok(settled)
     }
@@ -223,6 +233,13 @@ impl Booth {
             }
         };
         if gas.is_short() { Err(Refused::GasShort { held: gas.held, floor: gas.floor }) } else { Ok(()) }
+    }
+
+    /// Lists what was paid for since and says itself that it is its payee's.
+    pub async fn list(&self) {
+        while let Some(listed) = self.owners.next().await {
+            self.book.list(listed);
+        }
     }
 
     async fn begin(&self, asked: Digest, work: &Work, offer: &Offer, now_s: u64) -> Result<ErrandRecord, Refused> {
@@ -243,7 +260,7 @@ impl Booth {
             Found::Same(record) => return Ok(*record),
             Found::Other => return Err(Refused::NonceUsed),
         }
-        let signed = self.chain.prepare(&call, &self.key).await.map_err(would_fail)?;
+        let signed = self.chain.prepare(&call, &self.key).await.map_err(ChainError::into_refused)?;
         let record = ErrandRecord {
             id,
             asked,
@@ -261,7 +278,7 @@ impl Booth {
             if error.is_refusal() {
                 // Never sent.
                 self.book.end(&record, false, now_ms());
-                return Err(would_fail(error));
+                return Err(error.into_refused());
             }
             tracing::warn!(id = %record.id, %error, "failed to send a settlement; it is sent again");
         }
@@ -381,14 +398,14 @@ impl Booth {
         }
         json!({
             "kinds": kinds,
-            "extensions": ["bazaar"],
+            "extensions": ["bazaar", SPONSORED],
             "signers": { "eip155:*": [self.key.address().to_checksum(None)] },
         })
     }
 
     /// Resources that were paid for through this facilitator.
     pub fn listed(&self) -> Vec<Value> {
-        self.book.errands().listed().map(payments::facilitator::listing).collect()
+        self.book.errands().listed(now_ms()).map(payments::facilitator::listing).collect()
     }
 }
 
@@ -398,8 +415,4 @@ fn busy(wait_ms: u64) -> Busy {
 
 fn away(error: ChainError) -> Refused {
     Refused::Chain(error.to_string())
-}
-
-fn would_fail(error: ChainError) -> Refused {
-    if error.is_refusal() { Refused::WouldFail(error.to_string()) } else { Refused::Chain(error.to_string()) }
 }

@@ -5,6 +5,7 @@
 
 mod booth;
 mod http;
+mod owner;
 mod start;
 
 pub use booth::{Booth, FacilitatorPace};

@@ -76,11 +76,20 @@ impl Facilitator {
     }
 }
 
-/// Works for ever.
+/// Works for ever. A resource that answers slowly keeps no errand waiting.
 pub async fn look_after(booth: Arc<Booth>) {
-    booth.look_after(0).await;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        booth.look_after(Booth::pause_ms()).await;
-    }
+    let errands = async {
+        booth.look_after(0).await;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            booth.look_after(Booth::pause_ms()).await;
+        }
+    };
+    let listing = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            booth.list().await;
+        }
+    };
+    let ((), ()) = tokio::join!(errands, listing);
 }

@@ -12,13 +12,15 @@ use storage::{Log, Ticket};
 use crate::{
     TillError,
     books::RecoverError,
-    facilitator::{ErrandEnd, ErrandEntry, ErrandRecord, ErrandState, Listed, URL_BYTES_MAX},
+    facilitator::{ErrandEnd, ErrandEntry, ErrandRecord, ErrandState, LISTED_FOR_MS, Listed, URL_BYTES_MAX},
     scheme::Refused,
 };
 
 /// Errands that are over and still answered for: beyond them the chain's own nonces refuse what was settled before.
 pub const KEPT_MAX: usize = 65_536;
 pub const LISTED_MAX: usize = 4_096;
+/// Of one host: nobody fills the list.
+pub const LISTED_A_HOST: usize = 64;
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 
 /// What is known of an errand that is asked for.
@@ -56,9 +58,23 @@ impl Errands {
                 self.by_asked.insert(record.asked, record.id);
             }
             ErrandEntry::Ended(end) => self.end(end),
-            ErrandEntry::Listed(listed) => {
-                self.listed.insert(listed.url.clone(), listed.clone());
-            }
+            ErrandEntry::Listed(listed) => self.put_listed(listed),
+        }
+    }
+
+    /// The oldest make room: of the same host, then of all.
+    fn put_listed(&mut self, listed: &Listed) {
+        self.listed.insert(listed.url.clone(), listed.clone());
+        let origin = listed.origin();
+        self.drop_oldest(LISTED_A_HOST, |kept| kept.is_at(origin));
+        self.drop_oldest(LISTED_MAX, |_| true);
+    }
+
+    fn drop_oldest(&mut self, most: usize, counts: impl Fn(&Listed) -> bool) {
+        while self.listed.values().filter(|kept| counts(kept)).count() > most {
+            let oldest = self.listed.values().filter(|kept| counts(kept)).min_by_key(|kept| kept.at_ms);
+            let Some(url) = oldest.map(|kept| kept.url.clone()) else { return };
+            self.listed.remove(&url);
         }
     }
 
@@ -96,12 +112,13 @@ impl Errands {
         self.by_id.values().filter(|record| record.state == ErrandState::Sent).cloned().collect()
     }
 
-    pub fn listed(&self) -> impl Iterator<Item = &Listed> {
-        self.listed.values()
+    /// What was paid for lately.
+    pub fn listed(&self, now_ms: Milliseconds) -> impl Iterator<Item = &Listed> {
+        self.listed.values().filter(move |listed| now_ms.saturating_sub(listed.at_ms) < LISTED_FOR_MS)
     }
 
-    fn may_list(&self, url: &Text<URL_BYTES_MAX>) -> bool {
-        self.listed.contains_key(url) || self.listed.len() < LISTED_MAX
+    fn is_listed(&self, listed: &Listed) -> bool {
+        self.listed.get(&listed.url).is_some_and(|kept| kept.is_repeated_by(listed))
     }
 
     /// The state as entries: applied to none they give these.
@@ -159,9 +176,10 @@ impl ErrandBook {
         self.shorten();
     }
 
-    /// Lists a resource, where there is room.
+    /// Lists a resource that was found to be its payee's own.
     pub fn list(&self, listed: Listed) {
-        if self.errands().may_list(&listed.url) {
+        let is_known = self.errands().is_listed(&listed);
+        if !is_known {
             let _noted = self.note(&ErrandEntry::Listed(listed));
         }
     }

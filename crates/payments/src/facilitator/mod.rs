@@ -15,8 +15,8 @@ mod work;
 
 pub use asked::{Asked, Known};
 pub use errand::{ErrandEnd, ErrandEntry, ErrandRecord, ErrandState, Listed, RAW_BYTES_MAX, URL_BYTES_MAX};
-pub use ledger::{ErrandBook, Errands, Found, KEPT_MAX, LISTED_MAX};
-pub use listed::listing;
+pub use ledger::{ErrandBook, Errands, Found, KEPT_MAX, LISTED_A_HOST, LISTED_MAX};
+pub use listed::{LISTED_AGAIN_MS, LISTED_FOR_MS, is_its_own, listing, method_of};
 pub use merchant::{Merchant, MerchantToken, Merchants};
 pub use pace::{Bucket, Buckets};
 pub use work::{Good, LINES_MAX, Work};
