@@ -2,8 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
-use devchain::FundedKey;
+use anyhow::{Context as _, Result};
 use network::{Client, LedgerClient};
 use relayer::{Address, Chain, Depth, Relayer, SignerKey};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use storage::{read_file, write_file};
 use tokio::task::JoinHandle;
 
 use crate::{
-    base::{self, Base},
+    base::Base,
     cli,
     home::{Home, Network, network_key},
     keys,
@@ -20,7 +19,7 @@ use crate::{
 
 const FILE_BYTES_MAX: u64 = 1 << 12;
 /// Which of Base's keys carries settlements in a devnet.
-const KEY: &str = "3";
+const KEY: &str = "base/3";
 /// A chain may take its time to answer.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -102,30 +101,9 @@ impl Link {
     }
 }
 
-/// A key for either chain: one of the devnet's Base keys by its number, or a file that holds a secret in hexadecimal.
-pub fn key(home: &Home, which: &str) -> Result<SignerKey> {
-    let secret = if let Ok(index) = which.parse::<u32>() {
-        let sealed = keys::open(home, &keys::passphrase(home)?, base::KEY);
-        FundedKey::derive(&sealed.context("hint: only a devnet's own folder has numbered keys")?.key.seed(), index)
-            .secret
-            .0
-    } else {
-        let text =
-            read_file(&PathBuf::from(which), FILE_BYTES_MAX).with_context(|| format!("failed to read {which}"))?;
-        let text = String::from_utf8(text).with_context(|| format!("{which} is not text"))?;
-        let digits = text.trim().trim_start_matches("0x");
-        crypto::digest::read_hex::<32>(digits)
-            .with_context(|| format!("{which} holds no key: 64 hexadecimal digits"))?
-    };
-    match SignerKey::from_secret(secret) {
-        Some(key) => Ok(key),
-        None => bail!("what {which} holds is no key of secp256k1"),
-    }
-}
-
 /// Carries settlements for as long as the devnet runs.
 pub fn carry(home: &Home, network: &Network, link: &Link) -> Result<JoinHandle<()>> {
-    let relayer = link.relayer(network, key(home, KEY)?)?;
+    let relayer = link.relayer(network, keys::signer(home, KEY)?)?;
     let mut said = None;
     Ok(tokio::spawn(relayer.run(move |told| {
         let now = told.err().map(|error| error.to_string());

@@ -9,7 +9,7 @@ mod compiling;
 mod paying;
 
 pub use compiling::{CacheChoice, ModelCompile};
-pub use paying::{Approve, Limit, Pay, Refund};
+pub use paying::{Approve, Limit, Pay, Refund, Withdraw};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -330,6 +330,8 @@ pub enum Wallet {
     Channels,
     /// Have a server give back what is left in the channel with it.
     Refund(Refund),
+    /// Take out what is left in a channel on its chain, where its server does not give it back: two steps with a wait between them.
+    Withdraw(Withdraw),
     /// Let Permit2 move a key's tokens, which offers by it need once.
     Approve(Approve),
     /// Pay from a key of the folder.
@@ -383,7 +385,7 @@ pub struct FacilitatorStart {
     #[arg(long, default_value_t = 8453)]
     pub chain: u64,
     /// The key of the folder that settles, and which of the addresses that come from it.
-    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/3")]
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/3")]
     pub key: String,
     /// A token besides USDC and OPG: its address, and name and version of its EIP-712 domain; may be given again.
     #[arg(long = "asset", value_name = "ADDRESS,NAME,VERSION")]
@@ -453,27 +455,27 @@ pub struct StakeOf {
 #[derive(Subcommand)]
 pub enum Bridge {
     /// Lock OPG on the ledger, to be minted on Base.
-    #[command(after_help = "Example:\n  og bridge to-base 12.5 --key 0")]
+    #[command(after_help = "Example:\n  og bridge to-base 12.5 --key base/0")]
     ToBase {
         /// In OPG.
         amount: String,
         /// Whose it is on Base; without it, the key's own.
         #[arg(long, value_name = "ADDRESS")]
         to: Option<String>,
-        /// A devnet's Base key by its number, or a file with a secret in hexadecimal.
-        #[arg(long, default_value = "0")]
+        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
         key: String,
     },
     /// Destroy OPG on Base, to be unlocked on the ledger.
-    #[command(after_help = "Example:\n  og bridge to-ledger 3 --key 0 --to bob")]
+    #[command(after_help = "Example:\n  og bridge to-ledger 3 --key base/0 --to bob")]
     ToLedger {
         /// In OPG.
         amount: String,
         /// An address, a public key or the name of a key; without it, the key's own address.
         #[arg(long)]
         to: Option<String>,
-        /// A devnet's Base key by its number, or a file with a secret in hexadecimal.
-        #[arg(long, default_value = "0")]
+        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
         key: String,
     },
     /// Where both sides stand.
@@ -489,19 +491,19 @@ pub enum Payout {
         of: String,
     },
     /// Have payouts paid on Base, whoever pays for the gas.
-    #[command(after_help = "Example:\n  og payout claim --of 0x77…77 --key 0")]
+    #[command(after_help = "Example:\n  og payout claim --of 0x77…77 --key base/0")]
     Claim {
         /// An address, a public key or the name of a key; without it, the key's own address.
         #[arg(long)]
         of: Option<String>,
-        /// Pays for the gas: a devnet's Base key by its number, or a file with a secret in hexadecimal.
-        #[arg(long, default_value = "0")]
+        /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
         key: String,
     },
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  og relayer --base-rpc https://… --settlement 0x77…77 --key secret.txt")]
+#[command(after_help = "Example:\n  og relayer --base-rpc https://… --settlement 0x77…77 --key @secret.txt")]
 pub struct Relayer {
     /// Base's RPC; without it, the one that this network is joined to.
     #[arg(long, value_name = "URL")]
@@ -509,8 +511,8 @@ pub struct Relayer {
     /// The network's settlement there.
     #[arg(long, value_name = "ADDRESS")]
     pub settlement: Option<relayer::Address>,
-    /// Pays for the gas: a devnet's Base key by its number, or a file with a secret in hexadecimal.
-    #[arg(long, default_value = "3")]
+    /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/3")]
     pub key: String,
     /// Carry what there is and end.
     #[arg(long)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use crypto::{PublicKey, SigningKey};
 use devchain::FundedKey;
+use payments::signing::SignerKey;
 use protocol::{Bytes, Canonical as _, Digest, Version};
 use serde::{Deserialize, Serialize};
 use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
@@ -105,11 +106,26 @@ pub fn open(home: &Home, passphrase: &Passphrase, name: &str) -> Result<Secrets>
     Ok(Secrets { key, sealer: Sealer::new(secrets.data_key.0), share: secrets.share.into_inner() })
 }
 
-/// An address of the payers' chain that comes from a key of the folder: `NAME`, or `NAME/INDEX` for another than the first.
-pub fn wallet(home: &Home, name: &str) -> Result<FundedKey> {
-    let (name, index) = name.split_once('/').unwrap_or((name, "0"));
-    let index = index.parse().with_context(|| format!("{index:?} is no index of an address"))?;
-    Ok(FundedKey::derive(&open(home, &passphrase(home)?, name)?.key.seed(), index))
+/// Which key signs for an address of a chain, in the one form of every command: `NAME` of the folder, `NAME/INDEX` for another than the
+/// first of its addresses, or `@FILE` for a file that holds a secret in hexadecimal.
+pub fn signer(home: &Home, which: &str) -> Result<SignerKey> {
+    let secret = match which.strip_prefix('@') {
+        Some(path) => secret_in(Path::new(path))?,
+        None => {
+            let (name, index) = which.split_once('/').unwrap_or((which, "0"));
+            let index = index.parse().with_context(|| format!("{index:?} is no index of an address"))?;
+            FundedKey::derive(&open(home, &passphrase(home)?, name)?.key.seed(), index).secret.0
+        }
+    };
+    SignerKey::from_secret(secret).with_context(|| format!("what {which} holds is no key of secp256k1"))
+}
+
+fn secret_in(path: &Path) -> Result<[u8; 32]> {
+    let text = String::from_utf8(read_file(path, FILE_BYTES_MAX)?);
+    let text = text.with_context(|| format!("{} is not text", path.display()))?;
+    let digits = text.trim().trim_start_matches("0x");
+    let secret = crypto::digest::read_hex::<32>(digits);
+    secret.with_context(|| format!("{} holds no key: 64 hexadecimal digits", path.display()))
 }
 
 pub fn read(path: &Path) -> Result<KeyFile> {
@@ -130,4 +146,28 @@ pub fn list(home: &Home) -> Result<Vec<KeyFile>> {
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_from_a_file_in_one_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(folder.path().to_owned()));
+        let path = folder.path().join("secret");
+        let which = format!("@{}", path.display());
+        let digits = "07".repeat(32);
+        let expected = SignerKey::from_secret([7; 32]).unwrap().address();
+        for text in [digits.clone(), format!("0x{digits}\n")] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(signer(&home, &which).unwrap().address(), expected);
+        }
+        for text in ["", "0x", "zz", &digits[2..], &"00".repeat(32)] {
+            std::fs::write(&path, text).unwrap();
+            assert!(signer(&home, &which).is_err(), "{text:?}");
+        }
+        assert!(signer(&home, "@/no/such/file").is_err() && signer(&home, "base/x").is_err());
+    }
 }

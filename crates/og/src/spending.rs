@@ -2,7 +2,8 @@
 //! folder, readable by its owner only.
 //!
 //! Changed by one process at a time, and on the disk before anything is signed that it allows: a crash forgets no spending. What is
-//! signed counts as spent, because it can be taken, whether it was or not.
+//! signed counts as spent, because it can be taken, whether it was or not: calls, caps of sessions, and deposits, which are of their day
+//! and of no call.
 
 use std::{
     fs::{File, OpenOptions},
@@ -12,7 +13,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use payments::{
     Address, B256,
-    payer::{Limits, OverLimit, Spent},
+    payer::{Channel, Limits, OverLimit, Spent},
+    signing::channel::ChannelConfig,
     wire::Network,
 };
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,47 @@ pub struct KeptChannel {
     pub charged: u128,
     #[serde(with = "decimal")]
     pub signed: u128,
+    /// As much of it as limits have counted.
+    #[serde(with = "decimal", default)]
+    pub counted: u128,
+    /// What its contract knows it by; absent where an older version kept it.
+    #[serde(default)]
+    pub terms: Option<KeptTerms>,
+    /// Its payer takes out what is left: nothing is paid by it any more.
+    #[serde(default)]
+    pub is_leaving: bool,
+}
+
+impl KeptChannel {
+    /// What its contract knows it by.
+    pub fn config(&self) -> Option<ChannelConfig> {
+        let terms = self.terms?;
+        Some(ChannelConfig {
+            payer: self.purse.payer,
+            payer_authorizer: self.purse.payer,
+            receiver: terms.receiver,
+            receiver_authorizer: terms.receiver_authorizer,
+            token: self.purse.asset,
+            withdraw_delay_s: terms.withdraw_delay_s,
+            salt: terms.salt,
+        })
+    }
+
+    /// Takes over what is known of the channel.
+    pub fn put_into(&self, channel: &mut Channel) {
+        (channel.balance, channel.charged) = (self.balance, self.charged);
+        (channel.signed, channel.counted) = (self.signed, self.counted);
+    }
+}
+
+/// The rest of a channel's configuration, beside payer and token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptTerms {
+    pub receiver: Address,
+    pub receiver_authorizer: Address,
+    pub withdraw_delay_s: u64,
+    pub salt: B256,
 }
 
 /// A session's token, by which calls draw on a cap that was signed before.
@@ -85,6 +128,18 @@ pub struct KeptSession {
     pub token: String,
     /// When the cap's signature ends.
     pub until_s: u64,
+    /// What was signed: as much as the server may take for a call. Absent where an older version kept it.
+    #[serde(default)]
+    pub cap: Option<KeptCap>,
+}
+
+/// What a session draws on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptCap {
+    pub purse: Purse,
+    #[serde(with = "decimal")]
+    pub amount: u128,
 }
 
 /// What the file says.
@@ -97,6 +152,24 @@ pub struct Book {
     sessions: Vec<KeptSession>,
 }
 
+/// What is about to be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// The most that the call may cost, with all that was signed for it before.
+    pub call: u128,
+    /// So much of it can be taken from now on and could not before.
+    pub fresh: u128,
+    /// Put into a channel.
+    pub deposit: u128,
+}
+
+impl Signing {
+    /// A call that is paid by itself.
+    pub const fn of_call(amount: u128) -> Self {
+        Self { call: amount, fresh: amount, deposit: 0 }
+    }
+}
+
 /// Why a payment is not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overspent {
@@ -104,6 +177,11 @@ pub enum Overspent {
     Unlimited,
     /// More than this call may cost.
     Max {
+        asked: u128,
+        max: u128,
+    },
+    /// More than this call may cost, into a channel, and nobody said what this purse may spend.
+    Deposit {
         asked: u128,
         max: u128,
     },
@@ -149,11 +227,10 @@ impl Spending {
         &mut self,
         purse: &Purse,
         max: Option<u128>,
-        asked: u128,
-        fresh: u128,
+        signing: Signing,
         now_s: u64,
     ) -> Result<Result<(), Overspent>> {
-        let spent = match self.book.allowed(purse, max, asked, fresh, now_s) {
+        let spent = match self.book.allowed(purse, max, signing, now_s) {
             Ok(spent) => spent,
             Err(over) => return Ok(Err(over)),
         };
@@ -161,6 +238,10 @@ impl Spending {
         self.book.spent.push(KeptSpent { purse: *purse, day: spent.day, amount: spent.amount });
         self.save()?;
         Ok(Ok(()))
+    }
+
+    pub fn channel(&self, id: &B256) -> Option<KeptChannel> {
+        self.book.channel(id)
     }
 
     pub fn keep_channel(&mut self, channel: KeptChannel) -> Result<()> {
@@ -210,27 +291,27 @@ impl Book {
         if spent.day >= now_s / 86_400 { spent.amount } else { 0 }
     }
 
-    /// Whether a call that may cost `asked`, and for which `fresh` is newly signed, is allowed; changes nothing.
-    pub fn allowed(
-        &self,
-        purse: &Purse,
-        max: Option<u128>,
-        asked: u128,
-        fresh: u128,
-        now_s: u64,
-    ) -> Result<Spent, Overspent> {
-        if let Some(max) = max.filter(|max| asked > *max) {
-            return Err(Overspent::Max { asked, max });
+    /// Whether something may be signed, and what was spent with it; changes nothing. Where no limit bounds a purse, `max` is all that is
+    /// signed at once, deposits too.
+    pub fn allowed(&self, purse: &Purse, max: Option<u128>, signing: Signing, now_s: u64) -> Result<Spent, Overspent> {
+        let Signing { call, fresh, deposit } = signing;
+        if let Some(max) = max.filter(|max| call > *max) {
+            return Err(Overspent::Max { asked: call, max });
         }
         let limits = match (self.limits(purse), max) {
             (None, None) => return Err(Overspent::Unlimited),
+            (None, Some(max)) if deposit > max => return Err(Overspent::Deposit { asked: deposit, max }),
             (None, Some(_)) => Limits { per_call: u128::MAX, per_day: u128::MAX },
             (Some(limits), _) => limits,
         };
-        if asked > limits.per_call {
-            return Err(Overspent::Limit(OverLimit::Call { asked, limit: limits.per_call }));
-        }
-        limits.allow(self.spent(purse), fresh, now_s).map_err(Overspent::Limit)
+        let asked = fresh.saturating_add(deposit);
+        limits.allow(self.spent(purse), call, asked, now_s).map_err(Overspent::Limit)
+    }
+
+    /// Whether a session may be drawn on: its server may take all of its cap for one call. It was counted when it was signed.
+    pub fn may_draw(&self, cap: &KeptCap, max: Option<u128>) -> bool {
+        let per_call = self.limits(&cap.purse).map_or(u128::MAX, |limits| limits.per_call);
+        cap.amount <= per_call.min(max.unwrap_or(u128::MAX))
     }
 
     pub fn channel(&self, id: &B256) -> Option<KeptChannel> {
@@ -288,25 +369,55 @@ mod tests {
     fn a_purse_without_limits_spends_only_what_the_call_itself_allows() {
         let (_folder, home) = home();
         let mut spending = Spending::open(&home).unwrap();
-        assert_eq!(spending.spend(&purse(), None, 5, 5, NOW_S).unwrap(), Err(Overspent::Unlimited));
-        assert_eq!(spending.spend(&purse(), Some(4), 5, 5, NOW_S).unwrap(), Err(Overspent::Max { asked: 5, max: 4 }));
-        assert_eq!(spending.spend(&purse(), Some(5), 5, 5, NOW_S).unwrap(), Ok(()));
+        let five = Signing::of_call(5);
+        assert_eq!(spending.spend(&purse(), None, five, NOW_S).unwrap(), Err(Overspent::Unlimited));
+        assert_eq!(spending.spend(&purse(), Some(4), five, NOW_S).unwrap(), Err(Overspent::Max { asked: 5, max: 4 }));
+        assert_eq!(spending.spend(&purse(), Some(5), five, NOW_S).unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn a_deposit_is_bounded_by_the_day_and_without_limits_by_what_the_call_allows() {
+        let (_folder, home) = home();
+        let mut spending = Spending::open(&home).unwrap();
+        let into = |deposit| Signing { call: 1, fresh: 0, deposit };
+        let over = spending.spend(&purse(), Some(5), into(6), NOW_S).unwrap();
+        assert_eq!(over, Err(Overspent::Deposit { asked: 6, max: 5 }));
+        assert_eq!(spending.spend(&purse(), Some(5), into(5), NOW_S).unwrap(), Ok(()));
+        spending.set_limits(purse(), Some(Limits { per_call: 2, per_day: 12 })).unwrap();
+        let over = spending.spend(&purse(), Some(99), into(8), NOW_S).unwrap();
+        assert_eq!(over, Err(Overspent::Limit(OverLimit::Day { asked: 8, left: 7, limit: 12 })));
+        assert_eq!(spending.spend(&purse(), None, into(7), NOW_S).unwrap(), Ok(()));
+        assert!(spending.spend(&purse(), None, Signing { call: 1, fresh: 1, deposit: 0 }, NOW_S).unwrap().is_err());
+        assert_eq!(spending.spend(&purse(), None, into(0), NOW_S).unwrap(), Ok(()), "what was deposited is spent");
+    }
+
+    #[test]
+    fn a_session_is_drawn_on_only_where_a_call_may_cost_all_of_it() {
+        let (_folder, home) = home();
+        let mut spending = Spending::open(&home).unwrap();
+        let cap = KeptCap { purse: purse(), amount: 10 };
+        assert!(spending.book.may_draw(&cap, None) && spending.book.may_draw(&cap, Some(10)));
+        assert!(!spending.book.may_draw(&cap, Some(9)));
+        spending.set_limits(purse(), Some(Limits { per_call: 9, per_day: 99 })).unwrap();
+        assert!(!spending.book.may_draw(&cap, None) && !spending.book.may_draw(&cap, Some(10)), "a limit came later");
     }
 
     #[test]
     fn what_was_spent_is_known_after_a_restart_also_by_limits_that_come_later() {
         let (_folder, home) = home();
         let mut spending = Spending::open(&home).unwrap();
-        spending.spend(&purse(), Some(9), 9, 9, NOW_S).unwrap().unwrap();
+        spending.spend(&purse(), Some(9), Signing::of_call(9), NOW_S).unwrap().unwrap();
         drop(spending);
         let mut spending = Spending::open(&home).unwrap();
         spending.set_limits(purse(), Some(Limits { per_call: 10, per_day: 12 })).unwrap();
         let day = OverLimit::Day { asked: 4, left: 3, limit: 12 };
-        assert_eq!(spending.spend(&purse(), None, 4, 4, NOW_S).unwrap(), Err(Overspent::Limit(day)));
+        let four = Signing::of_call(4);
+        assert_eq!(spending.spend(&purse(), None, four, NOW_S).unwrap(), Err(Overspent::Limit(day)));
         assert_eq!(spending.book.all(NOW_S)[0].2, 9, "what was spent stands beside the limits");
-        assert_eq!(spending.spend(&purse(), None, 4, 4, NOW_S + 86_400).unwrap(), Ok(()), "a new day");
+        assert_eq!(spending.spend(&purse(), None, four, NOW_S + 86_400).unwrap(), Ok(()), "a new day");
         let call = OverLimit::Call { asked: 11, limit: 10 };
-        assert_eq!(spending.spend(&purse(), Some(99), 11, 1, NOW_S).unwrap(), Err(Overspent::Limit(call)));
+        let covered = Signing { call: 11, fresh: 1, deposit: 0 };
+        assert_eq!(spending.spend(&purse(), Some(99), covered, NOW_S).unwrap(), Err(Overspent::Limit(call)));
     }
 
     #[test]
@@ -314,9 +425,10 @@ mod tests {
         let (_folder, home) = home();
         let mut spending = Spending::open(&home).unwrap();
         spending.set_limits(purse(), Some(Limits { per_call: 10, per_day: 10 })).unwrap();
-        spending.spend(&purse(), None, 10, 10, NOW_S).unwrap().unwrap();
-        assert_eq!(spending.spend(&purse(), None, 10, 0, NOW_S).unwrap(), Ok(()));
-        assert!(spending.spend(&purse(), None, 10, 1, NOW_S).unwrap().is_err());
+        let ten = Signing::of_call(10);
+        spending.spend(&purse(), None, ten, NOW_S).unwrap().unwrap();
+        assert_eq!(spending.spend(&purse(), None, Signing { fresh: 0, ..ten }, NOW_S).unwrap(), Ok(()));
+        assert!(spending.spend(&purse(), None, Signing { fresh: 1, ..ten }, NOW_S).unwrap().is_err());
     }
 
     #[test]
@@ -330,6 +442,9 @@ mod tests {
             balance: 5,
             charged: 1,
             signed: u128::MAX,
+            counted: 3,
+            terms: None,
+            is_leaving: false,
         };
         spending.keep_channel(channel.clone()).unwrap();
         spending.keep_channel(KeptChannel { charged: 2, ..channel.clone() }).unwrap();
@@ -338,6 +453,7 @@ mod tests {
             resource: "GET x".to_owned(),
             token: token.to_owned(),
             until_s: NOW_S + 1,
+            cap: Some(KeptCap { purse: purse(), amount: 7 }),
         };
         spending.keep_session(purse().payer, "GET x", Some(session("a"))).unwrap();
         spending.keep_session(purse().payer, "GET x", Some(session("b"))).unwrap();
@@ -350,6 +466,24 @@ mod tests {
         assert_eq!(spending.book.session(&Address::ZERO, "GET x", NOW_S), None, "another's");
         spending.keep_session(purse().payer, "GET x", None).unwrap();
         assert_eq!(spending.book.session(&purse().payer, "GET x", NOW_S), None);
+    }
+
+    #[test]
+    fn what_an_older_version_kept_is_read() {
+        let (_folder, home) = home();
+        drop(Spending::open(&home).unwrap());
+        let (zero, word) = (Address::ZERO, B256::ZERO);
+        let old = format!(
+            r#"{{"limits":[],"spent":[],
+            "channels":[{{"id":"{word}","purse":{{"payer":"{zero}","chain_id":8453,"asset":"{zero}"}},"url":"u","balance":"9","charged":"1","signed":"2"}}],
+            "sessions":[{{"payer":"{zero}","resource":"GET x","token":"t","until_s":{}}}]}}"#,
+            NOW_S + 1
+        );
+        std::fs::write(home.folder().join("spending.json"), old).unwrap();
+        let book = Book::read(&home).unwrap();
+        let channel = book.channel(&word).unwrap();
+        assert_eq!((channel.counted, channel.terms, channel.is_leaving), (0, None, false));
+        assert_eq!(book.session(&zero, "GET x", NOW_S).unwrap().cap, None);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
     assert_eq!(settled["base"]["next"], 0, "nobody carried it");
     let owed = said(&devnet, &["payout", "list", "--of", &payee]);
     assert_eq!((&owed["payouts"][0]["state"], &owed["payouts"][0]["kind"]), (&"settled".into(), &"mint".into()));
-    let early = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "2"]);
+    let early = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "base/2"]);
     assert_eq!(early["claimed"].as_array().unwrap().len(), 0, "Base does not know of it");
 
     // A relayer that is killed, others that go on, two at once, and one that comes too late.
@@ -75,15 +75,15 @@ fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
     let late = said(&devnet, &["relayer", "--once"]);
     assert_eq!(late["carried"].as_array().unwrap().len(), 0);
 
-    let claimed = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "2"]);
+    let claimed = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "base/2"]);
     assert_eq!((claimed["claimed"].as_array().unwrap().len(), amount(&claimed["amount"])), (2, 27 * OPG / 2));
-    let again = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "2"]);
+    let again = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "base/2"]);
     assert_eq!(again["claimed"].as_array().unwrap().len(), 0, "nothing is paid twice");
     let minted = status(&devnet);
     assert_eq!(amount(&minted["base"]["supply"]), amount(&minted["ledger"]["locked"]));
 
     let before = amount(&said(&devnet, &["wallet", "show", "bob"])["balance"]);
-    said(&devnet, &["bridge", "to-ledger", "3", "--key", "1", "--to", "bob"]);
+    said(&devnet, &["bridge", "to-ledger", "3", "--key", "base/1", "--to", "bob"]);
     until(&devnet, "the burn is credited", |now| now["ledger"]["burns"] == 1);
     assert_eq!(amount(&said(&devnet, &["wallet", "show", "bob"])["balance"]), before + 3 * OPG);
 
@@ -94,7 +94,7 @@ fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
     assert_eq!(amount(&told["base"]["supply"]), amount(&told["ledger"]["locked"]), "one supply at the end");
     assert_eq!(amount(&said(&devnet, &["wallet", "show", "bob"])["balance"]), before + 3 * OPG, "credited once");
 
-    let refused = devnet.og(&["bridge", "to-ledger", "999999999", "--key", "1"]);
+    let refused = devnet.og(&["bridge", "to-ledger", "999999999", "--key", "base/1"]);
     assert!(refused.code == 1 && refused.stderr.contains("failed to destroy OPG on Base"), "{refused:?}");
     let nothing = devnet.og(&["bridge", "to-base", "0"]);
     assert!(nothing.code == 1 && nothing.stderr.contains("failed to lock OPG"), "{nothing:?}");

@@ -133,9 +133,14 @@ fn a_call_is_paid_within_its_limits_and_never_beyond() {
 fn sessions_permits_and_channels_are_paid_and_drawn_on() {
     let net = Paying::start();
     let max = ["--max", "1"];
-    // Permit2 moves nothing before it may.
-    let said = net.refused(&["--max", "1", "--token", "OPG"], "allowance_required");
+    // Permit2 moves nothing before it may: it is let to by a signature that comes with the payment, or by a transaction.
+    let channel = ["--max", "1", "--deposit", "1", "--token", "OPG", "--scheme", "batch-settlement"];
+    let said = net.refused(&channel, "allowance_required");
     assert!(said.contains("og wallet approve --key base/0 --token OPG"), "{said}");
+    let sponsored = net.paid("What is gas?", &["--max", "1", "--token", "OPG", "--scheme", "exact"]);
+    answered(&sponsored);
+    assert_eq!((&sponsored["paid"]["scheme"], &sponsored["paid"]["settled"]), (&json!("exact"), &json!(true)));
+    assert!(sponsored["paid"]["transaction"].is_string(), "{sponsored}");
     net.done(&["wallet", "approve", "--key", "base/0"]);
     let permit = net.paid("What is a permit?", &["--max", "1", "--token", "OPG", "--scheme", "exact"]);
     answered(&permit);

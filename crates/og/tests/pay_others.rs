@@ -1,185 +1,21 @@
 //! `og pay` at servers that are none of ours: of version 1, over TLS, and lying ones. Every refusal is provoked.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+#[path = "support/stand.rs"]
+mod stand;
 mod support;
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write},
-    net::{TcpListener, TcpStream},
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::path::Path;
 
 use payments::{
-    Address,
-    price::{Money, Unit},
-    scheme::{Asset, Method, Offer, Recipient, Scheme, Signer, batch, exact},
+    scheme::{Scheme, Signer, exact},
     wire::{Accepted, Network, PaymentPayload, Resource, header},
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
+use stand::{
+    Heard, PAY_TO, Stand, Wallet, asks, channel_asks, exact_terms, offer, reply, required, state, taken, voucher,
+};
 use support::{Said, og, run};
-use tempfile::TempDir;
-use tokio_rustls::rustls;
-
-const PAY_TO: Address = Address::repeat_byte(0x77);
-const AUTHORIZER: Address = Address::repeat_byte(0x78);
-
-/// What a request brought: its first line and headers, in lower case but for values, and its body.
-#[derive(Clone, Debug)]
-struct Heard {
-    head: Vec<String>,
-    body: String,
-}
-
-impl Heard {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .iter()
-            .find_map(|line| line.split_once(": ").filter(|(found, _)| found.eq_ignore_ascii_case(name)))
-            .map(|(_, value)| value)
-    }
-}
-
-/// Answers each request with what `answer` makes of it: status line, headers, body.
-type Answering = fn(&Heard) -> String;
-
-/// A server on a thread of its own, which ends with the test's process.
-struct Stand {
-    url: String,
-    heard: Arc<Mutex<Vec<Heard>>>,
-}
-
-fn serve<S: std::io::Read + Write>(stream: S, heard: &Mutex<Vec<Heard>>, answer: Answering) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if line.trim().is_empty() {
-            break;
-        }
-        head.push(line.trim().to_owned());
-    }
-    let mut request = Heard { head, body: String::new() };
-    let length = request.header("content-length").map_or(0, |text| text.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    request.body = String::from_utf8(body).unwrap();
-    let said = answer(&request);
-    heard.lock().unwrap().push(request);
-    let stream = reader.get_mut();
-    stream.write_all(said.as_bytes())?;
-    stream.flush()
-}
-
-impl Stand {
-    fn start(answer: Answering) -> Self {
-        let (listener, heard) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::<Mutex<Vec<Heard>>>::default());
-        let (url, seen) = (format!("http://{}/thing?q=1", listener.local_addr().unwrap()), Arc::clone(&heard));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let _ = serve(stream, &seen, answer);
-            }
-        });
-        Self { url, heard }
-    }
-
-    /// The same over TLS, with a certificate for localhost by an authority that `roots` names.
-    fn start_secure(answer: Answering, roots: &Path) -> Self {
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        std::fs::write(roots, authority.self_signed(&key).unwrap().pem()).unwrap();
-        let own_key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let own = own.signed_by(&own_key, &Issuer::new(authority, key)).unwrap();
-        let private = rustls::pki_types::PrivateKeyDer::Pkcs8(own_key.serialize_der().into());
-        let config = rustls::ServerConfig::builder().with_no_client_auth();
-        let config = Arc::new(config.with_single_cert(vec![own.der().clone()], private).unwrap());
-        let (listener, heard) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::<Mutex<Vec<Heard>>>::default());
-        let url = format!("https://localhost:{}/thing", listener.local_addr().unwrap().port());
-        let seen = Arc::clone(&heard);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-                let mut tls = rustls::StreamOwned::<_, TcpStream>::new(session, stream);
-                if serve(&mut tls, &seen, answer).is_ok() {
-                    tls.conn.send_close_notify();
-                    let _ = tls.flush();
-                }
-            }
-        });
-        Self { url, heard }
-    }
-
-    fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-fn reply(status: &str, headers: &[(&str, String)], body: &str) -> String {
-    let mut said = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
-    headers.iter().for_each(|(name, value)| said.push_str(&format!("{name}: {value}\r\n")));
-    said.push_str("\r\n");
-    said + body
-}
-
-fn usdc() -> Asset {
-    let money = Money { unit: Unit::Usd, decimals: 6 };
-    Asset::new(Network::BASE, contracts::addresses::USDC, "USD Coin", "2", money)
-}
-
-fn offer(scheme: Scheme) -> Offer {
-    let recipient = Recipient { pay_to: PAY_TO, facilitator: AUTHORIZER, withdraw_delay_s: 900 };
-    let (method, asset) = (Method::Transfer, usdc());
-    Offer { scheme, method, asset, recipient, amount: 2_000, max_timeout_s: 60, margin_s: 5, min_deposit: 10_000 }
-}
-
-fn required(accepts: &[Value]) -> String {
-    header::write(&json!({
-        "x402Version": 2, "error": "pay first", "resource": { "url": "https://somewhere/thing" }, "accepts": accepts, "extensions": {},
-    }))
-}
-
-fn asks(accepts: &[Value]) -> String {
-    reply("402 Payment Required", &[("PAYMENT-REQUIRED", required(accepts))], "{}")
-}
-
-fn exact_terms() -> Value {
-    offer(Scheme::Exact).requirements().to_json()
-}
-
-/// A folder with one key, and no network.
-struct Wallet {
-    folder: TempDir,
-}
-
-impl Wallet {
-    fn new() -> Self {
-        let wallet = Self { folder: tempfile::tempdir().unwrap() };
-        assert_eq!(wallet.og(&["keys", "new", "agent"]).code, 0);
-        wallet
-    }
-
-    fn og(&self, arguments: &[&str]) -> Said {
-        let mut command = og();
-        command.env("OG_PASSPHRASE", "of a test").arg("--dir").arg(self.folder.path().join("net")).arg("--json");
-        run(command.args(arguments))
-    }
-
-    fn pay(&self, url: &str, more: &[&str]) -> Said {
-        self.og(&[&["pay", url, "--key", "agent"], more].concat())
-    }
-
-    #[track_caller]
-    fn refused(&self, answer: Answering, more: &[&str], code: &str) -> (Said, Vec<Heard>) {
-        let stand = Stand::start(answer);
-        let said = self.pay(&stand.url, more);
-        assert_eq!((said.code, said.json()["error"]["code"].as_str()), (1, Some(code)), "{said:?}");
-        (said, stand.heard())
-    }
-}
 
 /// Takes a payment of version 2 if it is what was asked for.
 fn sells(heard: &Heard) -> String {
@@ -370,35 +206,6 @@ fn many_processes_at_once_spend_no_more_than_the_day_allows() {
     assert_eq!(wallet.og(&["wallet", "limits"]).json()["limits"][0]["spent_today"], "0.006");
 }
 
-/// The payer of the last voucher, by its own channel.
-fn voucher(heard: &Heard) -> Option<batch::Voucher> {
-    let payment = PaymentPayload::read(&header::read(heard.header("payment-signature")?.as_bytes()).unwrap()).unwrap();
-    Some(batch::read(&payment.payload, &offer(Scheme::Batch), network::now_ms() / 1_000).unwrap())
-}
-
-fn state(voucher: &batch::Voucher, charged: u128, signed: Option<Value>) -> Value {
-    let state = json!({ "channelId": voucher.channel.to_string(), "balance": "10000", "chargedCumulativeAmount": charged.to_string() });
-    let mut extra = json!({ "channelState": state });
-    if let Some(signed) = signed {
-        extra["voucherState"] = signed;
-    }
-    extra
-}
-
-fn channel_asks(extra: Value) -> String {
-    let mut terms = offer(Scheme::Batch).requirements().to_json();
-    for (name, value) in extra.as_object().unwrap() {
-        terms["extra"][name] = value.clone();
-    }
-    asks(&[terms])
-}
-
-fn taken(voucher: &batch::Voucher, charged: u128) -> String {
-    let said =
-        json!({ "success": true, "transaction": "", "network": "eip155:8453", "extra": state(voucher, charged, None) });
-    reply("200 OK", &[("PAYMENT-RESPONSE", header::write(&said))], "{}")
-}
-
 #[test]
 fn a_server_that_lies_of_a_channel_is_followed_no_further() {
     let channel = ["--max", "1", "--deposit", "0.01"];
@@ -446,8 +253,10 @@ fn a_channel_goes_on_from_what_was_charged() {
     let stand = Stand::start(|heard| {
         voucher(heard).map_or_else(|| channel_asks(json!({})), |voucher| taken(&voucher, voucher.max_claimable - 500))
     });
-    for (turn, deposit) in [["--deposit", "0.01"].as_slice(), &[], &[]].into_iter().enumerate() {
-        let said = wallet.pay(&stand.url, &[&["--max", "0.002"], deposit].concat());
+    // Of a key without a limit, --max bounds what is deposited too.
+    let turns = [["--max", "0.01", "--deposit", "0.01"].as_slice(), &["--max", "0.002"], &["--max", "0.002"]];
+    for (turn, arguments) in turns.into_iter().enumerate() {
+        let said = wallet.pay(&stand.url, arguments);
         assert_eq!(said.code, 0, "{turn}: {said:?}");
     }
     let sums: Vec<u128> = stand.heard().iter().filter_map(voucher).map(|voucher| voucher.max_claimable).collect();

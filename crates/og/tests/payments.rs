@@ -97,6 +97,46 @@ fn what_callers_paid_reaches_whoever_earned_it_once_their_receipts_stand() {
     assert_eq!(paid, charged, "a gateway pays what it charged, to the unit");
 }
 
+#[test]
+fn a_publisher_that_named_a_home_is_paid_there_on_base() {
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let said = |arguments: &[&str]| {
+        let said = devnet.og(&[arguments, &["--json"]].concat());
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        said.json()
+    };
+    // Nobody's on either chain so far.
+    let home = "0x7777777777777777777777777777777777777777";
+    assert_eq!(said(&["wallet", "home", "--key", "publisher", "--base", home])["base"], home);
+    let before = opg(&said(&["wallet", "show", "publisher"])["balance"]);
+    let body = serde_json::json!({
+        "model": "demo-chat", "max_tokens": 16, "messages": [{ "role": "user", "content": "Who is paid?" }],
+    });
+    let paid = said(&["pay", "/v1/chat/completions", "--data", &body.to_string(), "--max", "1", "--token", "usdc"]);
+    let receipt = paid["receipt"].as_str().unwrap();
+    let charged = opg(&paid["body"]["og"]["payment"]["charged_opg"]);
+
+    // Its receipt stands, the gateway pays, the ledger settles, a relayer carries it, and anybody has it paid.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(180);
+    let claimed = loop {
+        let claimed = said(&["payout", "claim", "--of", home, "--key", "base/2"]);
+        if opg(&claimed["amount"]) > 0 {
+            break opg(&claimed["amount"]);
+        }
+        assert!(std::time::Instant::now() < deadline, "not paid: {claimed}, {receipt}");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    };
+    assert!(claimed < charged, "its part of {charged}: {claimed}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let base = devnet.ready["base"]["url"].as_str().unwrap().to_owned();
+    let chain = relayer::Chain::new(network::Client::default(), base);
+    let asked = contracts::abi::IToken::balanceOfCall { account: home.parse().unwrap() };
+    let held = runtime.block_on(chain.read(contracts::addresses::OPG, &asked)).unwrap();
+    assert_eq!(held, payments::U256::from(claimed), "minted there, to the unit");
+    assert_eq!(opg(&said(&["wallet", "show", "publisher"])["balance"]), before, "and nothing of it on the ledger");
+    assert_eq!(opg(&said(&["payout", "claim", "--of", home, "--key", "base/2"])["amount"]), 0, "once");
+}
+
 fn opg(amount: &serde_json::Value) -> u128 {
     amount.as_str().unwrap().parse().unwrap()
 }

@@ -20,7 +20,16 @@ fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_cell_of_the_table_is_a_test_or_a_reason() {
     let room = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut tests = BTreeSet::new();
-    let others = ["../storage/src", "../gateway/tests", "../ledger/tests", "../network/src", "../protocol/src"];
+    let others = [
+        "../storage/src",
+        "../gateway/src",
+        "../gateway/tests",
+        "../ledger/tests",
+        "../network/src",
+        "../og/src",
+        "../og/tests",
+        "../protocol/src",
+    ];
     for folder in ["src", "tests"].into_iter().chain(others) {
         tests_in(&room.join(folder), &mut tests);
     }

@@ -66,6 +66,13 @@ impl Chain {
         self.small("eth_blockNumber", json!([])).await
     }
 
+    /// The newest block's own time, in seconds.
+    pub async fn time_s(&self) -> Result<u64, ChainError> {
+        let method = "eth_getBlockByNumber";
+        let block = self.ask(method, json!(["latest", false])).await?;
+        read_number(&block["timestamp"]).and_then(|time| u64::try_from(time).ok()).ok_or(ChainError::Answer(method))
+    }
+
     /// Number of the newest block that the chain itself calls final.
     pub async fn finalized(&self) -> Result<u64, ChainError> {
         let method = "eth_getBlockByNumber";

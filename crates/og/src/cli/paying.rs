@@ -9,7 +9,7 @@ use clap::Args;
 )]
 pub struct Limit {
     /// The key of the folder, and which of the addresses that come from it.
-    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// By its symbol, or its address.
     #[arg(long, default_value = "USDC")]
@@ -31,7 +31,7 @@ pub struct Refund {
     /// A resource of the server, or a path of the gateway.
     pub url: String,
     /// The key of the folder, and which of the addresses that come from it.
-    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// Which token's channel: its symbol, or its address.
     #[arg(long)]
@@ -45,15 +45,34 @@ pub struct Refund {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Example:\n  og wallet withdraw https://api.example.com/weather --wait\n\nThe first step says that the payer leaves; after the channel's delay, in which the server claims what it earned, the second one takes out the rest. Asked again, it goes on where the chain says."
+)]
+pub struct Withdraw {
+    /// The channel's id, or where it was last paid for a call: og wallet channels.
+    #[arg(value_name = "CHANNEL|URL")]
+    pub channel: String,
+    /// The key of the folder that pays by the channel, and for the gas.
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
+    pub key: String,
+    /// Wait until the delay is over, and end it.
+    #[arg(long)]
+    pub wait: bool,
+    /// JSON-RPC of the payer's chain; without it, the devnet's Base.
+    #[arg(long, value_name = "URL")]
+    pub rpc: Option<String>,
+}
+
+#[derive(Args)]
 #[command(after_help = "Example:\n  og wallet approve --key base/0 --token OPG --amount 5")]
 pub struct Approve {
     /// The key of the folder, and which of the addresses that come from it; it pays the gas.
-    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// By its symbol, or its address.
     #[arg(long, default_value = "OPG")]
     pub token: String,
-    /// How much Permit2 may move; without it, any amount.
+    /// How much Permit2 may move, at most the key's limit for a day; without it, that limit, or any amount of a key that has none.
     #[arg(long)]
     pub amount: Option<String>,
     /// JSON-RPC of the chain; without it, the devnet's Base.
@@ -78,9 +97,9 @@ pub struct Pay {
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub headers: Vec<String>,
     /// The key of the folder that pays, and which of the addresses that come from it.
-    #[arg(long, value_name = "NAME[/INDEX]", default_value = "base/0")]
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
-    /// The most that this call may cost, in the token that is paid.
+    /// The most that this call may cost, in the token that is paid; of a key without a limit, a deposit too.
     #[arg(long, value_name = "AMOUNT")]
     pub max: Option<String>,
     /// Pay with this token only: its symbol, or its address.
@@ -89,7 +108,7 @@ pub struct Pay {
     /// Pay by this scheme only.
     #[arg(long, value_parser = ["exact", "upto", "batch-settlement"])]
     pub scheme: Option<String>,
-    /// Put so much into a channel where one is needed, and pay this and later calls out of it.
+    /// Put so much into a channel where one is needed, and pay this and later calls out of it. Counts as spent today.
     #[arg(long, value_name = "AMOUNT")]
     pub deposit: Option<String>,
     /// JSON-RPC of the payer's chain; without it, the devnet's Base, or no look at what the wallet holds.

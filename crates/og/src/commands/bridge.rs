@@ -18,6 +18,7 @@ use super::{
 use crate::{
     bridge::{self, Link},
     cli::{self, Common},
+    keys,
     remote::Remote,
     screen::{row, tell},
 };
@@ -45,7 +46,7 @@ fn own(key: &SignerKey) -> EvmAddress {
 }
 
 async fn to_base(remote: &Remote, common: &Common, amount: &str, to: Option<&str>, key: &str) -> Result<()> {
-    let (amount, key) = (base_units(amount)?, bridge::key(&remote.home, key)?);
+    let (amount, key) = (base_units(amount)?, keys::signer(&remote.home, key)?);
     let to = to.map_or_else(|| Ok(own(&key)), |who| address(remote, who))?;
     let url = remote.network()?.ethereum_urls().into_iter().next().context("the network has no validator")?;
     let ledger = Chain::new(remote.client.clone(), url);
@@ -59,7 +60,7 @@ async fn to_base(remote: &Remote, common: &Common, amount: &str, to: Option<&str
 }
 
 async fn to_ledger(remote: &Remote, common: &Common, amount: &str, to: Option<&str>, key: &str) -> Result<()> {
-    let (amount, key, link) = (base_units(amount)?, bridge::key(&remote.home, key)?, link(remote)?);
+    let (amount, key, link) = (base_units(amount)?, keys::signer(&remote.home, key)?, link(remote)?);
     let to = to.map_or_else(|| Ok(own(&key)), |who| address(remote, who))?;
     let call = relayer::send_to_ledger(link.settlement()?, &Beneficiary::Wallet(to), amount);
     let transaction = sent(&link, &call, &key).await.context("failed to destroy OPG on Base")?;
@@ -195,7 +196,7 @@ fn lines(all: &[Owed]) -> Vec<String> {
 }
 
 async fn claim(remote: &Remote, common: &Common, of: Option<&str>, key: &str) -> Result<()> {
-    let (key, link) = (bridge::key(&remote.home, key)?, link(remote)?);
+    let (key, link) = (keys::signer(&remote.home, key)?, link(remote)?);
     let account = of.map_or_else(|| Ok(own(&key)), |who| address(remote, who))?;
     let settlement = link.settlement()?;
     let (mut claimed, mut sum) = (Vec::new(), 0 as Amount);
@@ -221,7 +222,7 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
         (None, Some(_)) => bail!("--settlement without --base-rpc: on which chain?"),
         (None, None) => link(remote)?,
     };
-    let relayer = link.relayer(&remote.network()?, bridge::key(&remote.home, &options.key)?)?;
+    let relayer = link.relayer(&remote.network()?, keys::signer(&remote.home, &options.key)?)?;
     if !options.once {
         tell(&format!("carrying settlements to {} on {}, from {}", link.settlement, link.rpc, relayer.key.address()));
         let tell_of = |told: Result<Carried, CarryError>| {

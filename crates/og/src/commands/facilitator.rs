@@ -80,14 +80,14 @@ async fn start(home: &Home, common: &Common, options: &cli::FacilitatorStart) ->
         Some(rpc) => rpc.clone(),
         None => base::kept_url(home).context("no chain to settle on; hint: --rpc, or a --dir with a devnet")?,
     };
-    let key = keys::wallet(home, &options.key)?;
+    let key = keys::signer(home, &options.key)?;
     let config = FacilitatorConfig {
         listen: options.listen,
         directory: home.folder().join("facilitator"),
         rpc: rpc.clone(),
         network,
         assets: assets(network, &options.assets)?,
-        secret: key.secret.0,
+        secret: key.secret(),
         merchants: merchants(home)?,
         pace: FacilitatorPace::default(),
     };
@@ -98,10 +98,10 @@ async fn start(home: &Home, common: &Common, options: &cli::FacilitatorStart) ->
         "facilitator": facilitator.url(),
         "network": network.to_string(),
         "rpc": rpc,
-        "address": key.address,
+        "address": key.address(),
     });
     show(common, &said, |_| {
-        vec![format!("facilitator  {}  settles on {network} as {}", facilitator.url(), key.address)]
+        vec![format!("facilitator  {}  settles on {network} as {}", facilitator.url(), key.address())]
     });
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use contracts::{abi::IToken, addresses};
-use payments::{U256, payer::Limits};
+use payments::{
+    U256,
+    payer::{Limits, Token},
+};
 use relayer::Call;
 use serde_json::{Value, json};
 
@@ -79,14 +82,26 @@ pub fn list(remote: &Remote, common: &Common) -> Result<()> {
     Ok(())
 }
 
+/// How much Permit2 may move: of a key with a limit no more than a day's, so that no signature can take more than that.
+fn approved(remote: &Remote, wallet: &Wallet, token: &Token, asked: Option<&str>) -> Result<U256> {
+    let purse = Purse::new(wallet.address(), token.network, token.address);
+    let per_day = Book::read(&remote.home)?.limits(&purse).map(|limits| limits.per_day);
+    let asked = asked.map(|text| token::read(text, token)).transpose()?;
+    match (asked, per_day) {
+        (Some(asked), Some(limit)) if asked > limit => {
+            let (asked, limit) = (token::written(asked, token), token::written(limit, token));
+            bail!("{asked} {} are more than the {limit} of a day; hint: og wallet limit", token.symbol)
+        }
+        (Some(amount), _) | (None, Some(amount)) => Ok(U256::from(amount)),
+        (None, None) => Ok(U256::MAX),
+    }
+}
+
 /// Lets Permit2 move a key's tokens, which offers by it need once.
 pub async fn approve(remote: &Remote, common: &Common, options: &cli::Approve) -> Result<()> {
     let wallet = Wallet::open(&remote.home, &remote.client, &options.key, options.rpc.as_deref())?;
     let token = token::named(&options.token)?;
-    let amount = match &options.amount {
-        Some(text) => U256::from(token::read(text, &token)?),
-        None => U256::MAX,
-    };
+    let amount = approved(remote, &wallet, &token, options.amount.as_deref())?;
     let chain = wallet.chain(token.network).context("no chain to tell; hint: --rpc, or a --dir with a devnet")?;
     let id = chain.id().await?;
     if id != token.network.chain_id() {
@@ -95,8 +110,9 @@ pub async fn approve(remote: &Remote, common: &Common, options: &cli::Approve) -
     let call = IToken::approveCall { spender: addresses::PERMIT2, value: amount };
     let call = Call { to: token.address, data: alloy_sol_types::SolCall::abi_encode(&call).into() };
     let sent = chain.send(&call, 0, wallet.payer.key(), PATIENCE).await.context("failed to approve Permit2")?;
-    let said = json!({ "payer": wallet.written(), "token": token.symbol, "transaction": sent });
-    let shown = options.amount.as_deref().unwrap_or("any amount");
+    let shown = u128::try_from(amount).map_or_else(|_| "any amount".to_owned(), |units| token::written(units, &token));
+    let said =
+        json!({ "payer": wallet.written(), "token": token.symbol, "amount": amount.to_string(), "transaction": sent });
     show(common, &said, |_| vec![format!("Permit2 may move {shown} of {}'s {}", wallet.written(), token.symbol)]);
     Ok(())
 }

@@ -29,6 +29,7 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Wallet) -> Resu
         cli::Wallet::Limit(options) => limits::set(remote, common, &options),
         cli::Wallet::Channels => pay::refund::list(remote, common),
         cli::Wallet::Refund(options) => pay::refund::run(remote, common, &options).await,
+        cli::Wallet::Withdraw(options) => pay::withdraw::run(remote, common, &options).await,
         cli::Wallet::Limits => limits::list(remote, common),
         cli::Wallet::Approve(options) => limits::approve(remote, common, &options).await,
         cli::Wallet::Pay { from, to, amount } => pay(remote, common, &from, &to, &amount).await,
@@ -43,7 +44,7 @@ pub async fn faucet(remote: &Remote, common: &Common, options: &cli::Faucet) -> 
 
 async fn show_wallet(remote: &Remote, common: &Common, who: &str) -> Result<()> {
     let address = address(remote, who)?;
-    let wallet = remote.ledger()?.wallet(&written(&address)).await?;
+    let wallet = remote.ledger()?.wallet_agreed(&written(&address)).await?;
     let said = json!({
         "address": written(&address),
         "balance": wallet.balance.to_string(),

@@ -28,6 +28,22 @@ for (const question of ["What is a receipt?", "What is an epoch?"]) {
   const settled = decodePaymentResponseHeader(answer.headers["payment-response"]);
   assert(settled.success && settled.transaction.startsWith("0x"));
 }
+// a token that needs an approval, which nobody gave: it is signed with the payment, and the gateway hands both on
+const opg = "0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB";
+const permit2 = "0x000000000022D473030F116dDEE9F6B43aC78BA3";
+const allowance = parseAbi(["function allowance(address, address) view returns (uint256)"]);
+const allowed = () => chain.readContract({ address: opg, abi: allowance, functionName: "allowance", args: [account.address, permit2] });
+assert.equal(await allowed(), 0n);
+const sponsored = wrapAxiosWithPaymentFromConfig(axios.create({ baseURL: gateway }), {
+  schemes: [{ network: "eip155:8453", client: new ExactEvmScheme(account, { rpcUrl: rpc }) }],
+  paymentRequirementsSelector: (_, accepts) => accepts.find(terms => terms.scheme === "exact" && terms.asset === opg),
+});
+for (const question of ["What is gas?", "Who pays for it?"]) {
+  const answer = await sponsored.post("/v1/chat/completions", body(question));
+  assert.equal(answer.data.og.payment.asset, opg);
+  assert(decodePaymentResponseHeader(answer.headers["payment-response"]).success);
+}
+assert.equal(await allowed(), 0n, "an approval of just what was paid");
 assert.equal(await chain.getBalance({ address: account.address }), coins, "the payer spent no gas");
 
 // an error of ours stays an error: nothing is paid for a model that is not there

@@ -6,10 +6,11 @@ use thiserror::Error;
 
 use crate::{
     payer::sign::{Payer, Unpayable, map_of, token_domain},
+    scheme::Method,
     signing::{
         Domain,
-        channel::{self, ChannelConfig, TRANSFER_COLLECTOR},
-        recover,
+        channel::{self, ChannelConfig, PERMIT2_COLLECTOR, TRANSFER_COLLECTOR},
+        permit2, recover,
         transfer::{By, signed},
     },
     wire::{
@@ -45,6 +46,8 @@ pub struct Channel {
     pub charged: u128,
     /// The most that any voucher was signed for: so much can be taken.
     pub signed: u128,
+    /// As much of it as stands against the payer's limits already: deposits with the vouchers that were signed beyond them.
+    pub counted: u128,
     domain: Domain,
 }
 
@@ -63,7 +66,15 @@ impl Channel {
             salt,
         };
         let domain = channel::domain(terms.network.chain_id());
-        Ok(Self { config, id: channel::channel_id(&config, &domain), balance: 0, charged: 0, signed: 0, domain })
+        Ok(Self {
+            config,
+            id: channel::channel_id(&config, &domain),
+            balance: 0,
+            charged: 0,
+            signed: 0,
+            counted: 0,
+            domain,
+        })
     }
 
     /// Takes over what the receiver says of the channel, in a response or to correct a voucher (`channelState`, `voucherState`): never
@@ -100,6 +111,17 @@ impl Channel {
         self.charged.saturating_add(amount)
     }
 
+    /// What a voucher over `next` lets be taken that could not be before, and that no limit has counted, nor counts with `deposit`.
+    pub fn fresh(&self, next: u128, deposit: u128) -> u128 {
+        next.saturating_sub(self.counted.saturating_add(deposit).max(self.signed))
+    }
+
+    /// Notes that a voucher over `next` is signed, and `deposit` with it.
+    pub fn sign(&mut self, next: u128, deposit: u128) {
+        self.counted = self.counted.saturating_add(deposit).max(next);
+        self.signed = self.signed.max(next);
+    }
+
     pub fn voucher(&self, payer: &Payer, max_claimable: u128) -> Map<String, Value> {
         let mut payload = self.signed(payer, max_claimable);
         payload.insert("type".to_owned(), "voucher".into());
@@ -115,7 +137,8 @@ impl Channel {
         payload
     }
 
-    /// A voucher with a deposit by EIP-3009. `salt` is fresh randomness.
+    /// A voucher with a deposit, by the method that the terms name. `salt` is fresh randomness: what is signed with the same one again can
+    /// be taken once.
     pub fn deposit(
         &self,
         payer: &Payer,
@@ -124,6 +147,26 @@ impl Channel {
         salt: B256,
         now_s: u64,
     ) -> Result<Map<String, Value>, Unpayable> {
+        let is_permit2 = terms.extra_text("assetTransferMethod") == Some(Method::Permit2.word());
+        let authorization = if is_permit2 {
+            self.permit(payer, terms, amount, salt, now_s)
+        } else {
+            self.transfer(payer, terms, amount, salt, now_s)?
+        };
+        let mut payload = self.signed(payer, self.next_claimable(terms.amount));
+        payload.insert("type".to_owned(), "deposit".into());
+        payload.insert("deposit".to_owned(), json!({ "amount": amount.to_string(), "authorization": authorization }));
+        Ok(payload)
+    }
+
+    fn transfer(
+        &self,
+        payer: &Payer,
+        terms: &Requirements,
+        amount: u128,
+        salt: B256,
+        now_s: u64,
+    ) -> Result<Value, Unpayable> {
         let authorization = TransferAuthorization {
             from: self.config.payer,
             to: TRANSFER_COLLECTOR,
@@ -133,21 +176,27 @@ impl Channel {
             nonce: channel::deposit_nonce(self.id, salt),
         };
         let signature = payer.key().sign(&signed(&authorization, By::Receiver, &token_domain(terms)?));
-        let mut payload = self.signed(payer, self.next_claimable(terms.amount));
-        payload.insert("type".to_owned(), "deposit".into());
-        payload.insert(
-            "deposit".to_owned(),
-            json!({
-                "amount": amount.to_string(),
-                "authorization": { "erc3009Authorization": {
-                    "validAfter": authorization.valid_after.to_string(),
-                    "validBefore": authorization.valid_before.to_string(),
-                    "salt": salt.to_string(),
-                    "signature": alloy_primitives::hex::encode_prefixed(signature),
-                }},
-            }),
-        );
-        Ok(payload)
+        Ok(json!({ "erc3009Authorization": {
+            "validAfter": authorization.valid_after.to_string(),
+            "validBefore": authorization.valid_before.to_string(),
+            "salt": salt.to_string(),
+            "signature": alloy_primitives::hex::encode_prefixed(signature),
+        }}))
+    }
+
+    fn permit(&self, payer: &Payer, terms: &Requirements, amount: u128, salt: B256, now_s: u64) -> Value {
+        let (nonce, deadline) = (U256::from_be_bytes(salt.0), U256::from(now_s.saturating_add(terms.max_timeout_s)));
+        let domain = permit2::domain(terms.network.chain_id());
+        let digest = channel::permit_deposit(terms.asset, amount, nonce, deadline, self.id, &domain);
+        json!({ "permit2Authorization": {
+            "from": self.config.payer.to_checksum(None),
+            "permitted": { "token": terms.asset.to_checksum(None), "amount": amount.to_string() },
+            "spender": PERMIT2_COLLECTOR.to_checksum(None),
+            "nonce": nonce.to_string(),
+            "deadline": deadline.to_string(),
+            "witness": { "channelId": self.id.to_string() },
+            "signature": alloy_primitives::hex::encode_prefixed(payer.key().sign(&digest)),
+        }})
     }
 
     fn signed(&self, payer: &Payer, max_claimable: u128) -> Map<String, Value> {
@@ -236,6 +285,19 @@ mod tests {
         assert_eq!(forgotten.told(&forged), Err(Untrue::Signature));
         forgotten.told(&shown(state(forgotten.id, "40"), 50, &payer())).unwrap();
         assert_eq!((forgotten.charged, forgotten.signed), (40, 50));
+    }
+
+    #[test]
+    fn what_a_deposit_was_counted_for_is_not_counted_again() {
+        let mut channel = Channel { signed: 0, ..channel() };
+        assert_eq!((channel.fresh(10, 0), channel.fresh(10, 50)), (10, 0), "nothing was counted yet");
+        channel.sign(10, 50);
+        assert_eq!((channel.signed, channel.counted), (10, 50));
+        assert_eq!((channel.fresh(50, 0), channel.fresh(60, 0)), (0, 10), "the deposit is spent when it is signed");
+        channel.sign(60, 0);
+        assert_eq!((channel.fresh(60, 0), channel.fresh(61, 0)), (0, 1));
+        channel.sign(20, 0);
+        assert_eq!((channel.signed, channel.counted), (60, 60), "what was signed stays signed");
     }
 
     #[test]

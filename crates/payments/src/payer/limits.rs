@@ -27,10 +27,10 @@ pub enum OverLimit {
 }
 
 impl Limits {
-    /// Counts a payment that is about to be signed.
-    pub fn allow(&self, spent: Spent, asked: u128, now_s: u64) -> Result<Spent, OverLimit> {
-        if asked > self.per_call {
-            return Err(OverLimit::Call { asked, limit: self.per_call });
+    /// Counts what is about to be signed for a call of at most `call`: `asked` of it newly, deposits with it.
+    pub fn allow(&self, spent: Spent, call: u128, asked: u128, now_s: u64) -> Result<Spent, OverLimit> {
+        if call > self.per_call {
+            return Err(OverLimit::Call { asked: call, limit: self.per_call });
         }
         let day = now_s / 86_400;
         // A clock that goes back opens no second day.
@@ -52,17 +52,26 @@ mod tests {
     #[test]
     fn a_call_and_a_day_have_their_limits() {
         let spent = Spent::default();
-        assert_eq!(LIMITS.allow(spent, 6, 0), Err(OverLimit::Call { asked: 6, limit: 5 }));
-        let spent = LIMITS.allow(spent, 5, 0).unwrap();
-        let spent = LIMITS.allow(spent, 5, 86_399).unwrap();
-        assert_eq!(LIMITS.allow(spent, 3, 86_399), Err(OverLimit::Day { asked: 3, left: 2, limit: 12 }));
-        assert_eq!(LIMITS.allow(spent, 2, 0).unwrap().amount, 12);
+        assert_eq!(LIMITS.allow(spent, 6, 6, 0), Err(OverLimit::Call { asked: 6, limit: 5 }));
+        let spent = LIMITS.allow(spent, 5, 5, 0).unwrap();
+        let spent = LIMITS.allow(spent, 5, 5, 86_399).unwrap();
+        assert_eq!(LIMITS.allow(spent, 3, 3, 86_399), Err(OverLimit::Day { asked: 3, left: 2, limit: 12 }));
+        assert_eq!(LIMITS.allow(spent, 2, 2, 0).unwrap().amount, 12);
+    }
+
+    #[test]
+    fn a_deposit_is_of_its_day_and_of_no_call() {
+        let spent = LIMITS.allow(Spent::default(), 1, 10, 0).unwrap();
+        assert_eq!(LIMITS.allow(spent, 1, 3, 0), Err(OverLimit::Day { asked: 3, left: 2, limit: 12 }));
+        assert_eq!(LIMITS.allow(spent, 5, 0, 0).unwrap(), spent, "of which calls are paid");
+        assert_eq!(LIMITS.allow(spent, 6, 0, 0), Err(OverLimit::Call { asked: 6, limit: 5 }));
+        assert!(LIMITS.allow(Spent::default(), 1, u128::MAX, 0).is_err());
     }
 
     #[test]
     fn a_new_day_begins_anew_and_a_clock_that_goes_back_opens_none() {
         let full = Spent { day: 5, amount: 12 };
-        assert_eq!(LIMITS.allow(full, 5, 6 * 86_400).unwrap(), Spent { day: 6, amount: 5 });
-        assert!(LIMITS.allow(full, 1, 4 * 86_400).is_err());
+        assert_eq!(LIMITS.allow(full, 5, 5, 6 * 86_400).unwrap(), Spent { day: 6, amount: 5 });
+        assert!(LIMITS.allow(full, 1, 1, 4 * 86_400).is_err());
     }
 }

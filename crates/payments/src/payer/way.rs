@@ -9,11 +9,14 @@ use thiserror::Error;
 
 use crate::{
     scheme::{Method, Scheme},
+    signing::Domain,
     wire::{Network, Requirements, json::read_hex},
 };
 
 /// The longest that what is signed may stay good.
 const TIMEOUT_S_MAX: u64 = 7 * 86_400;
+/// The longest that a deposit may be out of its payer's reach where the server gives nothing back.
+const DELAY_S_MAX: u64 = 7 * 86_400;
 
 /// A token that a wallet pays with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,12 @@ pub struct Token {
     pub version: String,
 }
 
+impl Token {
+    pub fn domain(&self) -> Domain {
+        Domain::new(&self.name, &self.version, self.network.chain_id(), self.address)
+    }
+}
+
 /// How an offer is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -36,8 +45,8 @@ pub enum Way {
     Permit,
     /// `upto`: a cap that the server's session draws on.
     Session,
-    /// `batch-settlement`.
-    Channel,
+    /// `batch-settlement`, with deposits by this method.
+    Channel(Method),
 }
 
 /// Why an offer is left alone.
@@ -55,6 +64,8 @@ pub enum Unfit {
     Method(String),
     #[error("what is signed for it would stay good for {0} s, where 1 to {TIMEOUT_S_MAX} are signed for")]
     Timeout(u64),
+    #[error("what is put into its channel could be withdrawn after {0} s, where at most {DELAY_S_MAX} are waited for")]
+    Delay(u64),
     #[error("it lacks extra.{0}, or has it in another form, without which nothing can be signed")]
     Extra(&'static str),
 }
@@ -62,7 +73,7 @@ pub enum Unfit {
 impl Way {
     /// True where Permit2 moves the tokens, which its holder must have let it.
     pub const fn needs_allowance(self) -> bool {
-        matches!(self, Self::Permit | Self::Session)
+        matches!(self, Self::Permit | Self::Session | Self::Channel(Method::Permit2))
     }
 
     /// How `terms` can be paid, and with what.
@@ -83,11 +94,12 @@ impl Way {
             }
             Scheme::Batch => {
                 address(terms, "receiverAuthorizer")?;
-                terms.extra.get("withdrawDelay").and_then(Value::as_u64).ok_or(Unfit::Extra("withdrawDelay"))?;
-                match method(terms)? {
-                    Method::Transfer => Self::Channel,
-                    Method::Permit2 => return Err(Unfit::Method(Method::Permit2.word().to_owned())),
+                let delay = terms.extra.get("withdrawDelay").and_then(Value::as_u64);
+                let delay = delay.ok_or(Unfit::Extra("withdrawDelay"))?;
+                if delay > DELAY_S_MAX {
+                    return Err(Unfit::Delay(delay));
                 }
+                Self::Channel(method(terms)?)
             }
         };
         if is_legacy && way != Self::Transfer {
@@ -96,7 +108,7 @@ impl Way {
         if !(1..=TIMEOUT_S_MAX).contains(&terms.max_timeout_s) {
             return Err(Unfit::Timeout(terms.max_timeout_s));
         }
-        if matches!(way, Self::Transfer | Self::Channel) {
+        if matches!(way, Self::Transfer | Self::Channel(Method::Transfer)) {
             same_domain(terms, token)?;
         }
         Ok((way, token))
@@ -183,7 +195,10 @@ mod tests {
         check("exact", json!({ "assetTransferMethod": "permit2" }), Ok(Way::Permit));
         check("upto", json!({ "facilitatorAddress": Address::repeat_byte(5) }), Ok(Way::Session));
         let channel = with(domain(), "receiverAuthorizer", json!(Address::repeat_byte(5)));
-        check("batch-settlement", with(channel, "withdrawDelay", 900.into()), Ok(Way::Channel));
+        let channel = with(channel, "withdrawDelay", 900.into());
+        check("batch-settlement", channel.clone(), Ok(Way::Channel(Method::Transfer)));
+        let permit2 = with(channel, "assetTransferMethod", "permit2".into());
+        check("batch-settlement", permit2, Ok(Way::Channel(Method::Permit2)));
     }
 
     #[test]
@@ -196,8 +211,10 @@ mod tests {
         check("batch-settlement", domain(), Err(Unfit::Extra("receiverAuthorizer")));
         let channel = with(domain(), "receiverAuthorizer", json!(Address::repeat_byte(5)));
         check("batch-settlement", channel.clone(), Err(Unfit::Extra("withdrawDelay")));
-        let permit2 = with(with(channel, "withdrawDelay", 900.into()), "assetTransferMethod", "permit2".into());
-        check("batch-settlement", permit2, Err(Unfit::Method("permit2".to_owned())));
+        for (delay, expected) in [(DELAY_S_MAX, None), (DELAY_S_MAX + 1, Some(Unfit::Delay(DELAY_S_MAX + 1)))] {
+            let expected = expected.map_or(Ok(Way::Channel(Method::Transfer)), Err);
+            check("batch-settlement", with(channel.clone(), "withdrawDelay", delay.into()), expected);
+        }
     }
 
     #[test]

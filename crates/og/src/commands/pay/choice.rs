@@ -1,15 +1,16 @@
 //! Each of a server's offers, whether it can be paid and why not; and the one that is taken.
 
 use payments::{
-    B256,
+    B256, U256,
     payer::{Asked, Channel, Token, Way},
+    scheme::SPONSORED,
     wire::Requirements,
 };
 use relayer::ChainError;
 use serde_json::{Value, json};
 
 use super::{error::PayError, token, wallet::Wallet};
-use crate::spending::{Book, Purse};
+use crate::spending::{Book, Purse, Signing};
 
 /// One offer and what came of looking at it.
 pub struct Offered {
@@ -24,8 +25,10 @@ pub struct Fit {
     pub token: Token,
     /// Of a channel: as it stands, and what is put into it first.
     pub channel: Option<(Channel, Option<u128>)>,
-    /// Newly signed by paying it: what a channel has signed before can be taken already.
-    pub fresh: u128,
+    /// What paying it signs.
+    pub signing: Signing,
+    /// The number of the approval that is signed with it, where Permit2 may not move the tokens yet and the server takes one.
+    pub approval: Option<U256>,
 }
 
 /// Why an offer is left.
@@ -61,6 +64,7 @@ pub struct Wanted<'a> {
 /// Looks at every offer.
 pub async fn look(asked: &Asked, wallet: &Wallet, wanted: &Wanted<'_>, book: &Book) -> anyhow::Result<Vec<Offered>> {
     let (tokens, mut offered) = (token::known(), Vec::new());
+    let is_sponsored = asked.required.extensions.contains_key(SPONSORED);
     for terms in &asked.required.accepts {
         let verdict = match Way::of(terms, asked.is_legacy, &tokens) {
             Err(unfit) => Err(Left::Unfit(unfit.to_string())),
@@ -68,7 +72,7 @@ pub async fn look(asked: &Asked, wallet: &Wallet, wanted: &Wanted<'_>, book: &Bo
             Ok((way, token)) => {
                 let max = wanted.max.map(|text| token::read(text, token)).transpose()?;
                 let deposit = wanted.deposit.map(|text| token::read(text, token)).transpose()?;
-                let look = Look { wallet, terms, token, max, deposit, now_s: wanted.now_s, book };
+                let look = Look { wallet, terms, token, max, deposit, now_s: wanted.now_s, book, is_sponsored };
                 look.verdict(way).await
             }
         };
@@ -90,59 +94,71 @@ struct Look<'a> {
     deposit: Option<u128>,
     now_s: u64,
     book: &'a Book,
+    is_sponsored: bool,
 }
 
 impl Look<'_> {
     async fn verdict(&self, way: Way) -> Result<Fit, Left> {
         let fit = match way {
-            Way::Channel => self.through_channel().await?,
+            Way::Channel(_) => self.through_channel(way).await?,
             Way::Transfer | Way::Permit | Way::Session => {
-                self.covered(way, self.terms.amount).await?;
-                Fit { way, token: self.token.clone(), channel: None, fresh: self.terms.amount }
+                let approval = self.covered(way, self.terms.amount).await?;
+                let signing = Signing::of_call(self.terms.amount);
+                Fit { way, token: self.token.clone(), channel: None, signing, approval }
             }
         };
-        let purse = Purse::new(self.wallet.address(), self.token.network, self.token.address);
-        let allowed = self.book.allowed(&purse, self.max, self.terms.amount, fit.fresh, self.now_s);
-        allowed.map_err(|over| Left::Wallet(self.wallet.over(&over, self.token, self.terms.amount)))?;
+        self.allowed(fit.signing).map_err(|over| Left::Wallet(*over))?;
         Ok(fit)
     }
 
+    fn allowed(&self, signing: Signing) -> Result<(), Box<PayError>> {
+        let purse = Purse::new(self.wallet.address(), self.token.network, self.token.address);
+        let allowed = self.book.allowed(&purse, self.max, signing, self.now_s);
+        allowed.map(|_| ()).map_err(|over| Box::new(self.wallet.over(&over, self.token, self.terms.amount)))
+    }
+
     /// The channel with this server: as it is kept, else as its chain has it, else a new one.
-    async fn through_channel(&self) -> Result<Fit, Left> {
+    async fn through_channel(&self, way: Way) -> Result<Fit, Left> {
         let mut channel = Channel::of(self.terms, &self.wallet.payer, B256::ZERO)
             .map_err(|unpayable| Left::Unfit(unpayable.to_string()))?;
         let kept = self.book.channel(&channel.id);
         if let Some(kept) = &kept {
-            (channel.balance, channel.charged, channel.signed) = (kept.balance, kept.charged, kept.signed);
+            if kept.is_leaving {
+                let reason = "what is in its channel is being taken out; og wallet withdraw ends that";
+                return Err(Left::Unfit(reason.to_owned()));
+            }
+            kept.put_into(&mut channel);
         } else if let Some(found) = self.wallet.channel(self.terms.network, channel.id).await.map_err(away)? {
             (channel.balance, channel.charged, channel.signed) = (found.balance, found.claimed, found.claimed);
         }
         let next = channel.next_claimable(self.terms.amount);
-        let fresh = next.saturating_sub(channel.signed);
-        let deposit = if next <= channel.balance { None } else { Some(self.deposit(&channel).await?) };
-        Ok(Fit { way: Way::Channel, token: self.token.clone(), channel: Some((channel, deposit)), fresh })
+        let deposit = if next <= channel.balance { None } else { Some(self.deposit(&channel, way).await?) };
+        let signing = signing(&channel, self.terms.amount, deposit);
+        Ok(Fit { way, token: self.token.clone(), channel: Some((channel, deposit)), signing, approval: None })
     }
 
-    async fn deposit(&self, channel: &Channel) -> Result<u128, Left> {
+    /// What is to be put into the channel. An amount that the limits do not allow is not even proposed.
+    async fn deposit(&self, channel: &Channel, way: Way) -> Result<u128, Left> {
         let least = self.terms.extra_text("minDeposit").and_then(|text| text.parse().ok()).unwrap_or(0);
         let missing = channel.next_claimable(self.terms.amount).saturating_sub(channel.balance);
         let least = missing.max(least).max(self.terms.amount);
         let written = |amount| token::written(amount, self.token);
         let symbol = self.token.symbol.clone();
         let Some(deposit) = self.deposit else {
+            self.allowed(signing(channel, self.terms.amount, Some(least))).map_err(|over| Left::Wallet(*over))?;
             return Err(Left::Wallet(PayError::NoChannel { least: written(least), token: symbol }));
         };
         if deposit < least {
             let (found, least) = (written(deposit), written(least));
             return Err(Left::Wallet(PayError::SmallDeposit { found, least, token: symbol }));
         }
-        self.covered(Way::Channel, deposit).await?;
+        self.covered(way, deposit).await?;
         Ok(deposit)
     }
 
-    /// Whether the wallet holds what may be taken, as far as a chain can be asked.
-    async fn covered(&self, way: Way, needed: u128) -> Result<(), Left> {
-        let Some((held, allowed)) = self.wallet.funds(self.token).await.map_err(away)? else { return Ok(()) };
+    /// Whether the wallet holds what may be taken, as far as a chain can be asked; and the number of the approval that has to come with it.
+    async fn covered(&self, way: Way, needed: u128) -> Result<Option<U256>, Left> {
+        let Some((held, allowed)) = self.wallet.funds(self.token).await.map_err(away)? else { return Ok(None) };
         let (written, token) = (|amount| token::written(amount, self.token), self.token.symbol.clone());
         let payer = self.wallet.written();
         if held < needed {
@@ -150,11 +166,20 @@ impl Look<'_> {
             return Err(Left::Wallet(PayError::Short { held, needed, token, payer }));
         }
         if way.needs_allowance() && allowed < needed {
+            if self.is_sponsored && !matches!(way, Way::Channel(_)) {
+                return self.wallet.approvals(self.token).await.map_err(away);
+            }
             let (allowed, needed, key) = (written(allowed), written(needed), self.wallet.name.clone());
             return Err(Left::Wallet(PayError::Allowance { allowed, needed, token, payer, key }));
         }
-        Ok(())
+        Ok(None)
     }
+}
+
+/// What the next call of a channel signs, with a deposit.
+fn signing(channel: &Channel, amount: u128, deposit: Option<u128>) -> Signing {
+    let deposit = deposit.unwrap_or(0);
+    Signing { call: amount, fresh: channel.fresh(channel.next_claimable(amount), deposit), deposit }
 }
 
 fn away(error: ChainError) -> Left {

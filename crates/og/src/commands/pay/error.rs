@@ -18,9 +18,13 @@ pub enum PayError {
     NoLimit { payer: String, key: String, token: String, asked: String },
     #[error("the call may cost {asked} {token}, and --max allows {max}; hint: nothing was signed")]
     OverMax { asked: String, max: String, token: String },
+    #[error(
+        "a deposit of {asked} {token} can be taken at once, and --max allows {max} where the key has no limit; hint: og wallet limit --key {key} --token {token} --per-call … --per-day … bounds deposits by the day"
+    )]
+    DepositOverMax { asked: String, max: String, token: String, key: String },
     #[error("the call may cost {asked} {token}, and at most {limit} is allowed for one call; hint: og wallet limit")]
     OverCall { asked: String, limit: String, token: String },
-    #[error("the call takes {asked} {token}, and {left} are left of today's {limit}; hint: og wallet limits")]
+    #[error("this takes {asked} {token}, and {left} are left of today's {limit}; hint: og wallet limits")]
     OverDay { asked: String, left: String, limit: String, token: String },
     #[error("the wallet holds {held} {token}, and {needed} are needed; hint: fund {payer}")]
     Short { held: String, needed: String, token: String, payer: String },
@@ -39,7 +43,7 @@ pub enum PayError {
     #[error("no channel with this server is known in which anything is left; hint: og wallet channels")]
     NoOpenChannel,
     #[error(
-        "the server gave nothing back: {reason}; hint: what is in a channel can be withdrawn on its chain after the delay"
+        "the server gave nothing back: {reason}; hint: og wallet withdraw takes it out on its chain after the delay"
     )]
     NoRefund { reason: String },
     #[error("the server did not take the payment: {reason}; hint: it was signed, so it counts as spent")]
@@ -53,7 +57,7 @@ impl PayError {
             Self::Unreadable(_) => "unreadable_offers",
             Self::NoWay(_) => "no_payable_offer",
             Self::NoLimit { .. } => "no_limit",
-            Self::OverMax { .. } => "over_max",
+            Self::OverMax { .. } | Self::DepositOverMax { .. } => "over_max",
             Self::OverCall { .. } => "over_call_limit",
             Self::OverDay { .. } => "over_day_limit",
             Self::Short { .. } => "insufficient_funds",
@@ -82,6 +86,9 @@ impl PayError {
                 Self::NoLimit { payer: payer.to_owned(), key: key.to_owned(), token, asked: written(asked) }
             }
             Overspent::Max { asked, max } => Self::OverMax { asked: written(*asked), max: written(*max), token },
+            Overspent::Deposit { asked, max } => {
+                Self::DepositOverMax { asked: written(*asked), max: written(*max), token, key: key.to_owned() }
+            }
             Overspent::Limit(OverLimit::Call { asked, limit }) => {
                 Self::OverCall { asked: written(*asked), limit: written(*limit), token }
             }

@@ -6,10 +6,12 @@ mod choice;
 mod error;
 pub mod refund;
 mod request;
+mod session;
 mod sign;
 pub mod token;
 mod told;
 pub mod wallet;
+pub mod withdraw;
 
 use std::process::ExitCode;
 
@@ -48,9 +50,7 @@ pub async fn run(remote: &Remote, common: &Common, options: cli::Pay) -> Result<
 async fn pay(remote: &Remote, common: &Common, options: &cli::Pay) -> Result<ExitCode> {
     let wallet = Wallet::open(&remote.home, &remote.client, &options.key, options.rpc.as_deref())?;
     let (call, resource) = (Call::read(options, &remote.gateway)?, |call: &Call| call.resource());
-    let session = Book::read(&remote.home)?.session(&wallet.address(), &resource(&call), now_ms() / 1_000);
-    // A dry run draws on nothing.
-    let session = session.filter(|_| !options.dry_run && options.scheme.as_deref().is_none_or(|word| word == "upto"));
+    let session = session::drawn(&Book::read(&remote.home)?, &wallet, &resource(&call), options)?;
     let headers: Vec<_> = session.iter().map(|session| (wire::SESSION, session.token.as_str())).collect();
     let first = call.send(&remote.client, &headers).await?;
     if first.status != StatusCode::PAYMENT_REQUIRED {

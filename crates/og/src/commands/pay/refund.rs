@@ -30,7 +30,7 @@ pub async fn run(remote: &Remote, common: &Common, options: &cli::Refund) -> Res
     let wanted = options.token.as_deref().map(token::named).transpose()?;
     let (terms, token, channel) = found(remote, &wallet, &asked, wanted.as_ref()).await?;
     let amount = options.amount.as_deref().map(|text| token::read(text, &token)).transpose()?;
-    let _alone = sign::alone(remote, &channel).await?;
+    let _alone = sign::alone(remote, channel.id).await?;
     let back = Back { remote, wallet: &wallet, call: &call, asked: &asked, terms, amount };
     let settled = back.asked_for(sign::kept(remote, channel)?).await?;
     let units = settled.amount.map(|amount| token::written(amount, &token));
@@ -63,7 +63,7 @@ async fn found(
 ) -> Result<(Requirements, Token, Channel)> {
     let tokens = token::known();
     for terms in &asked.required.accepts {
-        let Ok((Way::Channel, token)) = Way::of(terms, asked.is_legacy, &tokens) else { continue };
+        let Ok((Way::Channel(_), token)) = Way::of(terms, asked.is_legacy, &tokens) else { continue };
         if wanted.is_some_and(|wanted| wanted != token) {
             continue;
         }
@@ -107,6 +107,8 @@ impl Back<'_> {
             // What was given back is not there any more, whatever else is said.
             channel.balance = channel.balance.saturating_sub(settled.amount.unwrap_or(channel.balance));
         }
+        // What came back may be deposited again, and counts then.
+        channel.counted = channel.counted.min(channel.balance);
         sign::keep(self.remote, self.terms.network, &channel, &self.call.url)?;
         Ok(settled)
     }
@@ -127,6 +129,7 @@ pub fn list(remote: &Remote, common: &Common) -> Result<()> {
             "token": token.map_or_else(|| purse.asset.to_checksum(None), |token| token.symbol.clone()),
             "left": written(kept.balance.saturating_sub(kept.charged)),
             "charged": written(kept.charged),
+            "leaving": kept.is_leaving,
             "url": kept.url,
         })
     };

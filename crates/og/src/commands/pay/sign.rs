@@ -7,6 +7,7 @@ use network::{Answer, axum::http::StatusCode, now_ms};
 use payments::{
     B256,
     payer::{Asked, Channel, Token, Untrue, Way},
+    scheme::SPONSORED,
     wire::{Network, PaymentPayload, Requirements, SettleResponse, header as wire},
 };
 use serde_json::{Map, Value};
@@ -16,7 +17,7 @@ use super::{asked, choice::Fit, error::PayError, reason, request::Call, token, w
 use crate::{
     remote::Remote,
     screen::tell,
-    spending::{self, Book, KeptChannel, KeptSession, Purse, Spending},
+    spending::{self, Book, KeptCap, KeptChannel, KeptSession, KeptTerms, Purse, Signing, Spending},
 };
 
 const REASON_BYTES_MAX: usize = 1 << 16;
@@ -52,18 +53,23 @@ impl Paying<'_> {
         }
     }
 
-    /// Writes down that `fresh` is about to be signed, if the limits allow it.
-    fn spend(&self, token: &Token, fresh: u128) -> Result<()> {
+    /// Writes down what is about to be signed, if the limits allow it.
+    fn spend(&self, token: &Token, signing: Signing) -> Result<()> {
         let purse = Purse::new(self.wallet.address(), token.network, token.address);
-        let (asked, now_s) = (self.terms.amount, now_ms() / 1_000);
-        let spent = Spending::open(&self.remote.home)?.spend(&purse, self.max, asked, fresh, now_s)?;
-        spent.map_err(|over| self.wallet.over(&over, token, asked).into())
+        let spent = Spending::open(&self.remote.home)?.spend(&purse, self.max, signing, now_ms() / 1_000)?;
+        spent.map_err(|over| self.wallet.over(&over, token, signing.call).into())
     }
 
     async fn send_signed(&self, fit: &Fit) -> Result<(Answer, Paid)> {
-        self.spend(&fit.token, fit.fresh)?;
+        self.spend(&fit.token, fit.signing)?;
         let (nonce, now_s) = (B256::from(random_bytes::<32>()?), now_ms() / 1_000);
-        let payment = self.wallet.payer.pay(&self.asked.required, &self.terms, nonce, now_s)?;
+        let mut payment = self.wallet.payer.pay(&self.asked.required, &self.terms, nonce, now_s)?;
+        if let Some(number) = fit.approval {
+            let until_s = now_s.saturating_add(self.terms.max_timeout_s);
+            let token = (fit.token.address, &fit.token.domain());
+            let approval = self.wallet.payer.approve(token, self.terms.amount, number, until_s);
+            payment.extensions.insert(SPONSORED.to_owned(), approval);
+        }
         let answer = self.sent(&payment).await?;
         let answer = self.taken(answer, fit).await?;
         if fit.way == Way::Session {
@@ -121,25 +127,35 @@ impl Paying<'_> {
         let Some(token) = token.filter(|token| answer.status.is_success() && token.len() <= 256) else { return Ok(()) };
         let (payer, resource) = (self.wallet.address(), self.call.resource());
         let until_s = now_s.saturating_add(self.terms.max_timeout_s);
-        let session = KeptSession { payer, resource: resource.clone(), token: token.to_owned(), until_s };
+        let purse = Purse::new(payer, self.terms.network, self.terms.asset);
+        let cap = Some(KeptCap { purse, amount: self.terms.amount });
+        let session = KeptSession { payer, resource: resource.clone(), token: token.to_owned(), until_s, cap };
         Spending::open(&self.remote.home)?.keep_session(payer, &resource, Some(session))
     }
 
     /// Calls of one channel go one after the other: each voucher stands on the sum of the one before.
     async fn send_voucher(mut self, fit: &Fit, channel: Channel, deposit: Option<u128>) -> Result<(Answer, Paid)> {
-        let _alone = alone(self.remote, &channel).await?;
+        let _alone = alone(self.remote, channel.id).await?;
+        if Book::read(&self.remote.home)?.channel(&channel.id).is_some_and(|kept| kept.is_leaving) {
+            return Err(PayError::NoWay("what is in its channel is being taken out".to_owned()).into());
+        }
         let mut channel = kept(self.remote, channel)?;
         let mut deposit = deposit.filter(|_| channel.next_claimable(self.terms.amount) > channel.balance);
+        // Signed once more with the same salt and time, it can be taken once.
+        let (salt, now_s) = (B256::from(random_bytes::<32>()?), now_ms() / 1_000);
+        let (mut before, mut uncounted) = (channel.signed, deposit.unwrap_or(0));
         for turn in 0..=CORRECTIONS {
             let next = channel.next_claimable(self.terms.amount);
-            self.spend(&fit.token, next.saturating_sub(channel.signed))?;
-            channel.signed = channel.signed.max(next);
+            // A correction signs on: what this call may cost is the sum of both.
+            let call = next.saturating_sub(before).max(self.terms.amount);
+            let counted = if deposit.is_some() { uncounted } else { 0 };
+            self.spend(&fit.token, Signing { call, fresh: channel.fresh(next, counted), deposit: counted })?;
+            channel.sign(next, counted);
+            uncounted = uncounted.saturating_sub(counted);
+            let signed = channel.signed;
             self.keep(&channel)?;
             let payload = match deposit {
-                Some(amount) => {
-                    let (salt, now_s) = (B256::from(random_bytes::<32>()?), now_ms() / 1_000);
-                    channel.deposit(&self.wallet.payer, &self.terms, amount, salt, now_s)?
-                }
+                Some(amount) => channel.deposit(&self.wallet.payer, &self.terms, amount, salt, now_s)?,
                 None => channel.voucher(&self.wallet.payer, next),
             };
             let answer = self.sent(&Channel::payment(&self.asked.required, &self.terms, payload)).await?;
@@ -165,6 +181,10 @@ impl Paying<'_> {
                 return Err(PayError::Refused { reason }.into());
             };
             Self::follow(&mut channel, &terms.extra).map_err(PayError::from)?;
+            if channel.signed > signed {
+                // The server showed a voucher of before, which was forgotten here.
+                before = channel.signed;
+            }
             self.keep(&channel)?;
             if channel.next_claimable(self.terms.amount) <= channel.balance {
                 deposit = None;
@@ -191,23 +211,38 @@ impl Paying<'_> {
 }
 
 /// Keeps other processes from the channel until dropped.
-pub async fn alone(remote: &Remote, channel: &Channel) -> Result<File> {
-    let lock = remote.home.folder().join(format!("channel-{}.lock", channel.id));
+pub async fn alone(remote: &Remote, channel: B256) -> Result<File> {
+    let lock = remote.home.folder().join(format!("channel-{channel}.lock"));
     tokio::task::spawn_blocking(move || spending::locked(&lock)).await?
 }
 
 /// The channel as another process may have left it meanwhile.
 pub fn kept(remote: &Remote, mut channel: Channel) -> Result<Channel> {
     if let Some(kept) = Book::read(&remote.home)?.channel(&channel.id) {
-        (channel.balance, channel.charged, channel.signed) = (kept.balance, kept.charged, kept.signed);
+        kept.put_into(&mut channel);
     }
     Ok(channel)
 }
 
 pub fn keep(remote: &Remote, network: Network, channel: &Channel, url: &str) -> Result<()> {
-    let Channel { id, balance, charged, signed, config, .. } = channel;
-    let (id, balance, charged, signed) = (*id, *balance, *charged, *signed);
-    let purse = Purse::new(config.payer, network, config.token);
-    let kept = KeptChannel { id, purse, url: url.to_owned(), balance, charged, signed };
-    Spending::open(&remote.home)?.keep_channel(kept)
+    let config = &channel.config;
+    let mut spending = Spending::open(&remote.home)?;
+    let is_leaving = spending.channel(&channel.id).is_some_and(|kept| kept.is_leaving);
+    let kept = KeptChannel {
+        id: channel.id,
+        purse: Purse::new(config.payer, network, config.token),
+        url: url.to_owned(),
+        balance: channel.balance,
+        charged: channel.charged,
+        signed: channel.signed,
+        counted: channel.counted,
+        terms: Some(KeptTerms {
+            receiver: config.receiver,
+            receiver_authorizer: config.receiver_authorizer,
+            withdraw_delay_s: config.withdraw_delay_s,
+            salt: config.salt,
+        }),
+        is_leaving,
+    };
+    spending.keep_channel(kept)
 }

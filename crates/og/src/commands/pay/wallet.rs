@@ -9,7 +9,6 @@ use network::Client;
 use payments::{
     Address, B256, U256,
     payer::{Payer, Token},
-    signing::SignerKey,
     wire::Network,
 };
 use relayer::{Chain, ChainError};
@@ -32,13 +31,29 @@ pub struct Wallet {
 pub struct OnChain {
     pub balance: u128,
     pub claimed: u128,
+    /// What its payer asked to take out and when; zeros where it did not.
+    pub leaving: u128,
+    pub leaving_since_s: u64,
+}
+
+impl OnChain {
+    pub async fn ask(chain: &Chain, id: B256) -> Result<Self, ChainError> {
+        let channel =
+            chain.read(addresses::BATCH_SETTLEMENT, &IBatchSettlement::channelsCall { channelId: id }).await?;
+        let asked = IBatchSettlement::pendingWithdrawalsCall { channelId: id };
+        let pending = chain.read(addresses::BATCH_SETTLEMENT, &asked).await?;
+        Ok(Self {
+            balance: channel.balance,
+            claimed: channel.totalClaimed,
+            leaving: pending.amount,
+            leaving_since_s: pending.initiatedAt.to::<u64>(),
+        })
+    }
 }
 
 impl Wallet {
     pub fn open(home: &Home, client: &Client, name: &str, rpc: Option<&str>) -> Result<Self> {
-        let key = keys::wallet(home, name)?;
-        let key = SignerKey::from_secret(key.secret.0);
-        let Some(key) = key else { anyhow::bail!("the key {name:?} is none of secp256k1") };
+        let key = keys::signer(home, name)?;
         let rpc = rpc.map(str::to_owned);
         Ok(Self { payer: Payer::new(key), name: name.to_owned(), home: home.clone(), client: client.clone(), rpc })
     }
@@ -67,6 +82,12 @@ impl Wallet {
         Ok(Some((narrow(held), narrow(allowed))))
     }
 
+    /// How often the wallet has approved something by signature; `None` without a chain to ask.
+    pub async fn approvals(&self, token: &Token) -> Result<Option<U256>, ChainError> {
+        let Some(chain) = self.chain(token.network) else { return Ok(None) };
+        chain.read(token.address, &IToken::noncesCall { owner: self.address() }).await.map(Some)
+    }
+
     /// A payment that its limits do not allow, told in the token's own digits.
     pub fn over(&self, over: &Overspent, token: &Token, asked: u128) -> PayError {
         let written = |amount| token::written(amount, token);
@@ -75,9 +96,7 @@ impl Wallet {
 
     pub async fn channel(&self, network: Network, id: B256) -> Result<Option<OnChain>, ChainError> {
         let Some(chain) = self.chain(network) else { return Ok(None) };
-        let asked = IBatchSettlement::channelsCall { channelId: id };
-        let channel = chain.read(addresses::BATCH_SETTLEMENT, &asked).await?;
-        Ok(Some(OnChain { balance: channel.balance, claimed: channel.totalClaimed }))
+        OnChain::ask(&chain, id).await.map(Some)
     }
 }
 
