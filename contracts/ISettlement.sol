@@ -57,13 +57,13 @@ interface ISettlement {
     error SumOverflow();
     error AlreadyPaid(uint64 number, uint64 index);
     error NothingToSend();
-    error NotTheNamedKey();
     error NotAKey();
     error PrecompileMissing(address precompile);
 
     function advance(Proof calldata proof, bytes calldata record) external;
     function pay(uint64 number, uint64 index, Payout calldata payout, SumStep[] calldata siblings) external;
-    function rotate(Proof calldata proof, bytes calldata record, bytes calldata newKey) external;
+    /// The key after the present one, which the present one, given as `key`, signed for.
+    function rotate(uint64 serial, bytes calldata newKey, bytes calldata signature, bytes calldata key) external;
     function sendToLedger(uint128 amount, bytes32 account) external;
     /// By the holder's signature (EIP-3009, payee this contract, nonce `keccak256(abi.encode(account, salt))`): sent by anyone.
     function sendToLedgerWithAuthorization(

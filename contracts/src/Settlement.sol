@@ -31,7 +31,6 @@ contract Settlement is ISettlement, ReentrancyGuardTransient {
 
     uint256 private constant EPOCH_LENGTH = 198;
     uint256 private constant RECORD_LENGTH = 162;
-    uint256 private constant ROTATION_LENGTH = 114;
     /// Where the root of the state stands in an epoch record.
     uint256 private constant STATE_ROOT_AT = 162;
 
@@ -94,16 +93,23 @@ contract Settlement is ISettlement, ReentrancyGuardTransient {
         emit Advanced(number, first, last, root.payoutsRoot, root.payoutsSum);
     }
 
-    /// Replaces the network's key by one that the present key certified. A reshare keeps the key and needs nothing.
-    function rotate(Proof calldata proof, bytes calldata record, bytes calldata newKey) external nonReentrant {
-        if (record.length != ROTATION_LENGTH) revert RecordLength(record.length, ROTATION_LENGTH);
-        if (newKey.length != Certificate.KEY_LENGTH) revert KeyLength(newKey.length, Certificate.KEY_LENGTH);
-        _mustBeOurs(record);
-        uint64 serial = uint64(bytes8(record[10:18]));
+    /// Replaces the network's key by the one after it, which the present one signed for (`specs/rotation.md`). A reshare keeps the key
+    /// and needs nothing.
+    function rotate(uint64 serial, bytes calldata newKey, bytes calldata signature, bytes calldata key)
+        external
+        nonReentrant
+    {
         if (serial != keySerial + 1) revert Gap(serial, keySerial + 1);
-        _mustBeInState(proof, sha256(abi.encodePacked(hex"14", "og/state/rotation/v1", serial)), record);
-        if (keccak256(Certificate.compressed(newKey)) != keccak256(record[18:])) revert NotTheNamedKey();
+        _mustBeOurKey(key);
+        if (newKey.length != Certificate.KEY_LENGTH) revert KeyLength(newKey.length, Certificate.KEY_LENGTH);
+        _mustBeASignature(signature);
         if (!Certificate.isKey(newKey)) revert NotAKey();
+        bytes32 digest = sha256(
+            abi.encodePacked(hex"0e", "og/rotation/v1", uint16(1), ledgerChainId, serial, Certificate.compressed(newKey))
+        );
+        bytes memory words = bytes.concat("og-", bytes(Strings.toString(ledgerChainId)), "_ROTATION");
+        bytes memory message = bytes.concat(bytes1(uint8(words.length)), words, digest);
+        if (!Certificate.holds(signature, key, message)) revert InvalidCertificate();
         keySerial = serial;
         keyDigest = keccak256(newKey);
         emit KeyRotated(serial, keyDigest);
@@ -189,18 +195,27 @@ contract Settlement is ISettlement, ReentrancyGuardTransient {
 
     function _mustBeInState(Proof calldata proof, bytes32 key, bytes calldata record) private view {
         if (proof.epoch.length != EPOCH_LENGTH) revert RecordLength(proof.epoch.length, EPOCH_LENGTH);
-        if (proof.signature.length != Certificate.SIGNATURE_LENGTH) {
-            revert SignatureLength(proof.signature.length, Certificate.SIGNATURE_LENGTH);
-        }
+        _mustBeASignature(proof.signature);
         if (proof.key.length != Certificate.KEY_LENGTH) revert KeyLength(proof.key.length, Certificate.KEY_LENGTH);
         _mustBeOurs(proof.epoch);
-        bytes32 found = keccak256(proof.key);
-        if (found != keyDigest) revert OtherKey(found, keyDigest);
+        _mustBeOurKey(proof.key);
         bytes32 root = Trees.stateRoot(key, record, proof.siblings);
         bytes32 certified = bytes32(proof.epoch[STATE_ROOT_AT:STATE_ROOT_AT + 32]);
         if (root != certified) revert NotInState(root, certified);
         bytes32 digest = sha256(bytes.concat(hex"0b", "og/epoch/v1", proof.epoch));
         if (!certificateHolds(digest, proof.signature, proof.key)) revert InvalidCertificate();
+    }
+
+    function _mustBeASignature(bytes calldata signature) private pure {
+        if (signature.length != Certificate.SIGNATURE_LENGTH) {
+            revert SignatureLength(signature.length, Certificate.SIGNATURE_LENGTH);
+        }
+    }
+
+    /// Whatever has another length is another key.
+    function _mustBeOurKey(bytes calldata key) private view {
+        bytes32 found = keccak256(key);
+        if (found != keyDigest) revert OtherKey(found, keyDigest);
     }
 
     /// What the ledger unlocked was destroyed here, and no burn is credited twice.

@@ -145,6 +145,7 @@ fn configs(directory: &std::path::Path, idle_ms: u64) -> Vec<Config> {
         directory: directory.join(format!("validator-{index}")),
         archive: consensus::Archive::Whole,
         floor: None,
+        network_keys: Vec::new(),
     };
     (0..VALIDATORS).map(config).collect()
 }

@@ -37,6 +37,17 @@ pub struct EpochCertificate {
     pub signature: [u8; 48],
 }
 
+/// The key after the present one, as the present one signed for it (`specs/rotation.md`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextKey {
+    /// Which of the network's keys it is; the first is number zero.
+    pub serial: u64,
+    /// A compressed G2 point.
+    pub key: [u8; 96],
+    /// A compressed G1 point; see [`crate::verify_rotation`].
+    pub signature: [u8; 48],
+}
+
 /// Our turn to propose: what a proposer needs to know.
 pub struct Turn<'a> {
     pub parent_height: u64,
@@ -81,6 +92,22 @@ pub trait Application: Send + Sync + 'static {
     /// it, so that whoever is named has a term to come and be dealt a share. All validators must say the same. A list that makes no
     /// committee (none, a key twice) leaves the seats as they are.
     fn committee(&self, term: u64) -> Vec<Seat>;
+
+    /// For how many terms a key of the network signs at least, as of the newest block that was given; zero if it is for ever. Asked
+    /// for as [`committee`](Self::committee), and all validators must say the same.
+    fn key_terms(&self) -> u64 {
+        0
+    }
+
+    /// The key that comes after the present one has its signature: to be put before the ledger, by everybody who sits, until the
+    /// ledger has it. May come repeatedly, and for keys that the ledger took up long ago.
+    fn next_key(&self, _next: NextKey) {}
+
+    /// The key that the ledger took up last, and which of the network's keys that is, as of the newest block that was given. Asked for
+    /// right after a term's last block: from the next one on that key signs. All validators must say the same.
+    fn named_key(&self) -> Option<(u64, [u8; 96])> {
+        None
+    }
 
     /// Nodes that may take part one day, and where they and those that sit are reached, as far as it is known. Not every node must
     /// say the same.

@@ -27,7 +27,7 @@ use crate::{
     term_store::TermRecord,
 };
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Votes of a full committee, and some header.
 const FINALITY_BYTES_MAX: usize = 32 << 10;
 /// Blocks in a row that may have been finalized by a descendant's votes only.
@@ -88,9 +88,10 @@ pub(crate) struct Pinned<'a> {
     pub namespace: &'a [u8],
     pub rules: TermRules,
     pub genesis: [u8; 32],
-    /// Who sits in the first term, and the polynomial whose constant is the network's key.
+    /// Who sits in the first term.
     pub seats: &'a Seats,
-    pub polynomial: &'a [u8],
+    /// Keys of the network that are believed.
+    pub network_keys: &'a [[u8; 96]],
 }
 
 /// What finalized a block of a term, if so many as must signed it.
@@ -137,7 +138,7 @@ impl Beginning {
     }
 }
 
-/// Who sits in a term, if the network signed it under the key that this node knows.
+/// Who sits in a term, if the network signed it under a key that this node knows.
 fn checked(pinned: &Pinned<'_>, term: u64, signed: &Signed) -> Result<Seats, BeginningError> {
     let Signed { record, signature } = signed;
     let expected = term.checked_sub(1).map_or(0, |before| pinned.rules.boundary(before));
@@ -146,10 +147,9 @@ fn checked(pinned: &Pinned<'_>, term: u64, signed: &Signed) -> Result<Seats, Beg
     }
     let committee = |error| BeginningError::Committee { term, error };
     let seats = Seats::read(&record.seats).map_err(committee)?;
-    let key = |polynomial: &[u8], seats: &Seats| TermKey::read(pinned.chain_id, polynomial, seats.keys());
-    let theirs = key(&record.polynomial, &seats).map_err(committee)?;
-    let ours = key(pinned.polynomial, pinned.seats).map_err(committee)?;
-    if theirs.group_key() != ours.group_key() {
+    let theirs = TermKey::read(pinned.chain_id, &record.polynomial, seats.keys()).map_err(committee)?;
+    record.fresh_key().map_err(committee)?;
+    if !pinned.network_keys.contains(&theirs.group_key()) {
         return Err(BeginningError::Key { term });
     }
     if !theirs.for_records(pinned.chain_id).holds(&record.digest(term), signature) {

@@ -190,7 +190,7 @@ impl Collector {
     pub fn receive_certificate(&mut self, epoch: u64, signature: Signature) -> Vec<Effect> {
         let Some(open) = self.open.get(&epoch) else { return Vec::new() };
         let digest = open.digest;
-        if !self.key.holds(&digest, &signature) {
+        if !self.key.takes(&digest, &signature) {
             self.refused.false_signature += 1;
             return Vec::new();
         }

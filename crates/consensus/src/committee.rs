@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 
 use commonware_codec::{Copying, Decode, DecodeExt, Encode};
 use commonware_cryptography::{
+    Hasher as _, Sha256,
     bls12381::{
         dkg::feldman_desmedt,
         primitives::{
@@ -105,6 +106,13 @@ pub(crate) fn read_sharing(polynomial: &[u8], members: &Set<PublicKey>) -> Resul
     Ok(sharing)
 }
 
+/// The key whose shares lie on a public polynomial: its constant, a compressed G2 point.
+pub(crate) fn group_key(polynomial: &[u8], members: &Set<PublicKey>) -> Result<[u8; 96], CommitteeError> {
+    let mut key = [0; 96];
+    key.copy_from_slice(&read_sharing(polynomial, members)?.public().encode());
+    Ok(key)
+}
+
 /// The secret share, if it is this member's under this polynomial.
 pub(crate) fn read_share(
     share: &[u8],
@@ -131,6 +139,10 @@ fn record_namespace(chain_id: u64) -> Vec<u8> {
     format!("og-{chain_id}_TERM").into_bytes()
 }
 
+fn rotation_namespace(chain_id: u64) -> Vec<u8> {
+    format!("og-{chain_id}_ROTATION").into_bytes()
+}
+
 /// The hash-to-curve tag of an epoch certificate (RFC 9380, suite of the min-sig, proof-of-possession ciphersuite).
 pub const EPOCH_DST: &[u8] = MinSig::MESSAGE;
 
@@ -146,6 +158,30 @@ pub fn term_message(chain_id: u64, digest: &[u8; 32]) -> Vec<u8> {
     union_unique(&record_namespace(chain_id), digest)
 }
 
+/// What the network's key signs for the one after it: the digest of the record that says which that is (`specs/rotation.md`).
+pub fn rotation_digest(chain_id: u64, serial: u64, key: &[u8; 96]) -> [u8; 32] {
+    const DOMAIN: &[u8] = b"og/rotation/v1";
+    const VERSION: u16 = 1;
+    let length = [u8::try_from(DOMAIN.len()).unwrap_or(u8::MAX)];
+    let (version, chain, serial) = (VERSION.to_be_bytes(), chain_id.to_be_bytes(), serial.to_be_bytes());
+    Sha256::hash(&[length.as_slice(), DOMAIN, &version, &chain, &serial, key]).0
+}
+
+/// The bytes that are signed of a rotation under [`EPOCH_DST`], as [`epoch_message`] with the namespace `og-<chain id>_ROTATION`.
+pub fn rotation_message(chain_id: u64, digest: &[u8; 32]) -> Vec<u8> {
+    union_unique(&rotation_namespace(chain_id), digest)
+}
+
+/// Whether the network's key `group_key` signed that `key` comes after it, as its key number `serial`.
+pub fn verify_rotation(
+    chain_id: u64,
+    group_key: &[u8; 96],
+    (serial, key): (u64, &[u8; 96]),
+    signature: &[u8; 48],
+) -> Result<bool, CommitteeError> {
+    signed(&rotation_namespace(chain_id), group_key, &rotation_digest(chain_id, serial, key), signature)
+}
+
 /// Whether `signature` is the network's over `digest`. Light clients use small code of their own; this is its yardstick.
 pub fn verify_epoch(
     chain_id: u64,
@@ -153,9 +189,18 @@ pub fn verify_epoch(
     digest: &[u8; 32],
     signature: &[u8; 48],
 ) -> Result<bool, CommitteeError> {
+    signed(&epoch_namespace(chain_id), group_key, digest, signature)
+}
+
+fn signed(
+    namespace: &[u8],
+    group_key: &[u8; 96],
+    digest: &[u8; 32],
+    signature: &[u8; 48],
+) -> Result<bool, CommitteeError> {
     let public = <MinSig as Variant>::Public::decode(Copying(group_key)).map_err(|_| CommitteeError::GroupKey)?;
     let Ok(signature) = Signature::decode(Copying(signature)) else { return Ok(false) };
-    Ok(ops::verify_message::<MinSig>(&public, &epoch_namespace(chain_id), digest, &signature).is_ok())
+    Ok(ops::verify_message::<MinSig>(&public, namespace, digest, &signature).is_ok())
 }
 
 /// A term's public polynomial and our shares on it, one for each of our seats that has one.
@@ -164,13 +209,15 @@ pub(crate) struct TermKey {
     namespace: Vec<u8>,
     sharing: Sharing<MinSig>,
     shares: Vec<Share>,
+    /// Keys before it that may have certified what is older than all that is known here.
+    earlier: Vec<<MinSig as Variant>::Public>,
 }
 
 impl TermKey {
     /// Reads the bytes that [`deal`] or a round wrote and checks that they fit the committee; without shares it only checks others'.
     pub fn read(chain_id: u64, polynomial: &[u8], members: &Set<PublicKey>) -> Result<Self, CommitteeError> {
         let sharing = read_sharing(polynomial, members)?;
-        Ok(Self { namespace: epoch_namespace(chain_id), sharing, shares: Vec::new() })
+        Ok(Self { namespace: epoch_namespace(chain_id), sharing, shares: Vec::new(), earlier: Vec::new() })
     }
 
     /// The same key as it signs the records of terms.
@@ -179,9 +226,24 @@ impl TermKey {
         self
     }
 
+    /// The same key as it signs for the one after it.
+    pub fn for_rotations(mut self, chain_id: u64) -> Self {
+        self.namespace = rotation_namespace(chain_id);
+        self
+    }
+
+    /// Takes certificates of these keys too: for who begins late, and asks for what was certified before its time.
+    pub fn with_earlier(mut self, keys: &[[u8; 96]]) -> Self {
+        let read = |key: &[u8; 96]| <MinSig as Variant>::Public::decode(Copying(key)).ok();
+        self.earlier = keys.iter().filter_map(read).collect();
+        self
+    }
+
     /// What the shares are of: all that whoever pins it has to know.
-    pub fn group_key(&self) -> Vec<u8> {
-        self.sharing.public().encode().to_vec()
+    pub fn group_key(&self) -> [u8; 96] {
+        let mut key = [0; 96];
+        key.copy_from_slice(&self.sharing.public().encode());
+        key
     }
 
     /// Adds the share of one of our seats, if it is that seat's.
@@ -218,6 +280,12 @@ impl TermKey {
         ops::verify_message::<MinSig>(self.sharing.public(), &self.namespace, digest, signature).is_ok()
     }
 
+    /// The same, or a key before this one has signed.
+    pub fn takes(&self, digest: &[u8; 32], signature: &Signature) -> bool {
+        let is_earlier = |key| ops::verify_message::<MinSig>(key, &self.namespace, digest, signature).is_ok();
+        self.holds(digest, signature) || self.earlier.iter().any(is_earlier)
+    }
+
     /// The group's signature, if the partials make one that holds.
     pub fn recover<'a>(&self, digest: &[u8; 32], partials: impl IntoIterator<Item = &'a Partial>) -> Option<Signature> {
         let signature = threshold::recover::<MinSig, _>(&self.sharing, partials, &Sequential).ok()?;
@@ -233,6 +301,7 @@ pub(crate) mod tests {
 
     pub const CHAIN_ID: u64 = 31_337;
     const VECTOR: &str = include_str!("../vectors/epoch-certificate.txt");
+    const ROTATION: &str = include_str!("../vectors/rotation.txt");
 
     pub fn validators(count: u8) -> Vec<[u8; 32]> {
         (1..=count).map(|seed| crate::public_key(&[seed; 32]).unwrap()).collect()
@@ -302,6 +371,64 @@ pub(crate) mod tests {
         assert_eq!(verify_epoch(CHAIN_ID + 1, &group_key, &digest, &signature), Ok(false));
         assert_eq!(verify_epoch(CHAIN_ID, &group_key, &digest, &[0; 48]), Ok(false));
         assert_eq!(verify_epoch(CHAIN_ID, &[0; 96], &digest, &signature), Err(CommitteeError::GroupKey));
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn the_frozen_rotation_is_what_is_signed_and_holds_for_blst_alone() {
+        use blst::{
+            BLST_ERROR,
+            min_sig::{PublicKey, Signature},
+        };
+        let keys: Vec<TermKey> = term_keys(4).into_iter().map(|key| key.for_rotations(CHAIN_ID)).collect();
+        let (old, new) = (keys[0].group_key(), deal(&mut StdRng::seed_from_u64(8), &validators(4)).unwrap().group_key);
+        let digest = rotation_digest(CHAIN_ID, 1, &new);
+        let partials: Vec<Partial> = keys[1..].iter().map(|key| sign(key, &digest)).collect();
+        let signature = crate::store::signature_bytes(&keys[0].recover(&digest, &partials).unwrap());
+        let message = rotation_message(CHAIN_ID, &digest);
+        let lines = [
+            ("key", old.as_slice()),
+            ("next-key", &new),
+            ("digest", &digest),
+            ("message", &message),
+            ("signature", &signature),
+        ];
+        let now: String = lines.iter().map(|(name, bytes)| format!("{name} {}\n", hex(bytes))).collect();
+        assert!(ROTATION.ends_with(&now), "now it is:\n{now}");
+        assert_eq!(message[..18], [&[17], b"og-31337_ROTATION".as_slice()].concat());
+        let (key, point) = (PublicKey::key_validate(&old).unwrap(), Signature::sig_validate(&signature, true).unwrap());
+        assert_eq!(point.verify(true, &message, EPOCH_DST, &[], &key, true), BLST_ERROR::BLST_SUCCESS);
+        let holds =
+            |chain, by: &[u8; 96], serial, next: &[u8; 96]| verify_rotation(chain, by, (serial, next), &signature);
+        assert_eq!(holds(CHAIN_ID, &old, 1, &new), Ok(true));
+        for (chain, by, serial, next) in [
+            (CHAIN_ID + 1, &old, 1, &new),
+            (CHAIN_ID, &new, 1, &new),
+            (CHAIN_ID, &old, 2, &new),
+            (CHAIN_ID, &old, 1, &old),
+        ] {
+            assert_eq!(holds(chain, by, serial, next), Ok(false));
+        }
+        assert_eq!(verify_epoch(CHAIN_ID, &old, &digest, &signature), Ok(false), "it is no epoch");
+        assert_eq!(holds(CHAIN_ID, &[0; 96], 1, &new), Err(CommitteeError::GroupKey));
+    }
+
+    #[test]
+    fn a_certificate_of_an_earlier_key_is_taken_by_who_asks_for_it_and_signed_by_nobody() {
+        let other = deal(&mut StdRng::seed_from_u64(8), &validators(4)).unwrap();
+        let keys = term_keys(4);
+        let digest = [3; 32];
+        let partials: Vec<Partial> = keys.iter().map(|key| sign(key, &digest)).collect();
+        let signature = keys[0].recover(&digest, &partials).unwrap();
+        let me = PrivateKey::decode(Copying(&[1; 32])).unwrap().public_key();
+        let later = read_own(&other.polynomial, &other.shares[0], 4, &me).unwrap();
+        assert!(!later.takes(&digest, &signature));
+        let late = later.with_earlier(&[keys[0].group_key(), [0; 96]]);
+        assert!(late.takes(&digest, &signature) && !late.takes(&[4; 32], &signature));
+        assert!(!late.holds(&digest, &signature));
     }
 
     #[test]

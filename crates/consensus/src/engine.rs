@@ -18,7 +18,7 @@ use commonware_runtime::{Handle as Task, buffer::paged::CacheRef};
 use commonware_utils::{NZDuration, NZU64, NZUsize, channel::mpsc};
 
 use crate::{
-    Application, Block, Mailbox, Requests, Scheme,
+    Application, Block, EpochCertificate, Mailbox, NextKey, Requests, Scheme,
     application::{Command, Inbox},
     archive,
     beginning::Beginnings,
@@ -50,11 +50,12 @@ pub(crate) struct Channels<S, R> {
     pub shared: (S, R),
     pub rounds: (S, R),
     pub records: (S, R),
+    pub rotations: (S, R),
 }
 
 /// Messages per second and peer of each channel, in the order of [`Channels`]. Each registered channel reserves a
 /// slot per message and peer, so these numbers decide how much memory a validator takes.
-pub(crate) const QUOTAS: [u32; 9] = [512, 256, 64, 128, 128, 128, 256, 128, 16];
+pub(crate) const QUOTAS: [u32; 10] = [512, 256, 64, 128, 128, 128, 256, 128, 16, 16];
 
 /// Signs that others are ahead which wait to be looked at.
 const AHEAD_WAITING: usize = 16;
@@ -94,6 +95,8 @@ where
     let delivered = Arc::new(AtomicU64::new(application.height()));
     let (cache, prefix) = (page_cache(), &member.store_prefix);
     let certificates = open_certificates(&context, prefix, &cache).await?;
+    let unsigned = certificates.iter().flat_map(CertificateStore::uncertified);
+    let unsigned_from = unsigned.map(|unsigned| unsigned.term).min().unwrap_or(u64::MAX);
     let terms = TermStore::open(context.child("terms"), prefix, &member.signing_key, cache.clone()).await?;
     requests.set_term(terms.newest().unwrap_or(0));
     application.attach(requests.clone());
@@ -121,9 +124,11 @@ where
     let voting = [channels.votes, channels.certificates, channels.resolver];
     tasks.extend(start_terms(&context, &member, conductor, voting, beginning));
 
-    let (signing, to_sign) = mpsc::unbounded_channel();
-    let beginnings = Beginnings::new(member.rules, roster.clone(), mailbox.clone(), signing.clone());
-    let certifying = [(commands, channels.epochs), (to_sign, channels.records)];
+    let (records, records_asked) = mpsc::unbounded_channel();
+    let (rotations, rotations_asked) = mpsc::unbounded_channel();
+    let beginnings = Beginnings::new(member.rules, roster.clone(), mailbox.clone(), records.clone());
+    let certifying =
+        [(commands, channels.epochs), (records_asked, channels.records), (rotations_asked, channels.rotations)];
     tasks.extend(start_certifiers(&context, &roster, &application, &counters, certificates, certifying));
     tasks.push(sharing::start(context.child("shared"), application.clone(), shared, channels.shared));
     let (sender, receiver) = channels.rounds;
@@ -135,7 +140,9 @@ where
         mailbox: mailbox.clone(),
         delivered,
         roster,
-        records: signing,
+        records,
+        rotations,
+        unsigned_from,
         logs,
         begun,
         sender,
@@ -144,41 +151,50 @@ where
     Ok(Running { mailbox, requests, counters, beginnings, tasks })
 }
 
-/// Of epochs, and of records of terms.
+/// Of epochs, of records of terms, and of keys that come next.
 async fn open_certificates<E: Environment>(
     context: &E,
     prefix: &str,
     cache: &CacheRef,
-) -> Result<[CertificateStore<E>; 2], StoreError> {
+) -> Result<[CertificateStore<E>; 3], StoreError> {
     let epochs = CertificateStore::open(context.child("epochs"), prefix, cache.clone()).await?;
-    let records = format!("{prefix}records-");
-    Ok([epochs, CertificateStore::open(context.child("records"), &records, cache.clone()).await?])
+    let (of_records, of_rotations) = (format!("{prefix}records-"), format!("{prefix}rotations-"));
+    let records = CertificateStore::open(context.child("records"), &of_records, cache.clone()).await?;
+    let rotations = CertificateStore::open(context.child("rotations"), &of_rotations, cache.clone()).await?;
+    Ok([epochs, records, rotations])
 }
 
 type Certifying<S, R> = (mpsc::UnboundedReceiver<Command>, (S, R));
 
-/// One certifies epochs for the application, the other records of terms for whoever asks.
+/// One certifies epochs for the application, one records of terms for whoever asks, one the key that comes next.
 fn start_certifiers<E, S, R>(
     context: &E,
     roster: &Roster,
     application: &Arc<dyn Application>,
     counters: &Arc<Counters>,
-    [epochs, records]: [CertificateStore<E>; 2],
-    [epochs_asked, records_asked]: [Certifying<S, R>; 2],
-) -> [Task<()>; 2]
+    [epochs, records, rotations]: [CertificateStore<E>; 3],
+    [epochs_asked, records_asked, rotations_asked]: [Certifying<S, R>; 3],
+) -> [Task<()>; 3]
 where
     E: Environment,
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    let application = Arc::clone(application);
-    let told: Told = Arc::new(move |certificate| application.certified(certificate));
+    let (for_epochs, for_keys, of_terms) = (Arc::clone(application), Arc::clone(application), roster.clone());
+    let told: Told = Arc::new(move |certificate| for_epochs.certified(certificate));
+    let told_of_key: Told = Arc::new(move |certificate: EpochCertificate| {
+        let fresh = of_terms.record(certificate.epoch).and_then(|record| record.fresh_key().ok().flatten());
+        if let Some((serial, key)) = fresh {
+            for_keys.next_key(NextKey { serial, key, signature: certificate.signature });
+        }
+    });
     let start = |context: E, store, told: Told, (commands, (sender, receiver)): Certifying<S, R>, counters| {
         Certifier { context, roster: roster.clone(), store, told, commands, sender, receiver, counters }.start()
     };
     [
         start(context.child("epochs"), epochs, told, epochs_asked, Arc::clone(counters)),
         start(context.child("records"), records, Arc::new(drop), records_asked, Arc::default()),
+        start(context.child("rotations"), rotations, told_of_key, rotations_asked, Arc::default()),
     ]
 }
 

@@ -33,15 +33,15 @@ use crate::{
     application::Command,
     archive::BLOCKS_PER_SECTION,
     beginning::Beginning,
-    committee::TermKey,
+    committee::{TermKey, rotation_digest},
     environment::{Environment, now_ms},
     log_pool::LogPool,
     member::Member,
-    reshare::{Stayed, Terms, Turned},
+    reshare::{Decided, KeyState, Terms, Turned, second_round},
     roster::Roster,
     seat::Seats,
     store::StoreError,
-    term_store::{OwnShare, TermRecord, TermStore},
+    term_store::{OwnShares, TermRecord, TermStore},
 };
 
 pub(crate) use round::MAX_ROUND_MESSAGE_BYTES;
@@ -97,8 +97,11 @@ pub(crate) struct Keeper<E: Environment, S> {
     /// Height of the newest block that the application was given; starts at the application's own.
     pub delivered: Arc<AtomicU64>,
     pub roster: Roster,
-    /// Who has records of terms signed.
+    /// Who has records of terms signed, and who has the next key signed for.
     pub records: mpsc::UnboundedSender<Command>,
+    pub rotations: mpsc::UnboundedSender<Command>,
+    /// The oldest term of which something waits for a signature.
+    pub unsigned_from: u64,
     pub logs: LogPool,
     pub begun: mpsc::UnboundedSender<Begun>,
     pub sender: S,
@@ -111,7 +114,7 @@ struct Term {
     next: Option<Arc<Seats>>,
     /// Absent where terms do not end.
     fold: Option<Terms>,
-    shares: Vec<OwnShare>,
+    shares: OwnShares,
     rounds: Rounds,
 }
 
@@ -196,10 +199,19 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
                 (store.begin(0, &record, &self.member.shares()).await?, 0, record)
             }
         };
-        let oldest = number.saturating_sub(2);
+        let oldest = number.saturating_sub(2).min(self.unsigned_from);
         for earlier in oldest..number {
-            if let Some(record) = store.record(earlier).await? {
-                self.roster.enter_record(earlier, &record)?;
+            if let Some(before) = store.record(earlier).await? {
+                let seats = self.roster.enter_record(earlier, &before)?;
+                let is_last_of_its_key = match store.record(earlier.saturating_add(1)).await? {
+                    Some(after) => after.key.serial != before.key.serial,
+                    None => false,
+                };
+                // What was closed in it and has no certificate yet gets one of its own key.
+                if is_last_of_its_key || earlier.saturating_add(1) == number {
+                    let key = self.key(earlier, &before, &seats, &store.shares(earlier)?)?;
+                    self.tell_certifiers(earlier, key);
+                }
             }
         }
         self.enter(store, number, record).await
@@ -208,12 +220,14 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
     /// The first term's record.
     fn genesis(&self) -> TermRecord {
         let next = if self.member.rules.turns() { named(self.application.committee(1)) } else { Vec::new() };
+        let is_due = (1..=2).contains(&self.application.key_terms());
         TermRecord {
             height: 0,
             begin: self.member.genesis().digest().0,
             seats: self.member.seats.list(),
             polynomial: self.member.polynomial.clone(),
             next,
+            key: KeyState { is_due, ..KeyState::default() },
         }
     }
 
@@ -227,21 +241,18 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         let seats = self.roster.enter_record(number, &record)?;
         let next = Seats::read(&record.next).ok().map(Arc::new);
         let shares = store.shares(number)?;
-        let key = self.key(&record, &seats, &shares)?;
-        self.requests.command(Command::Term { term: number, key: key.clone() });
+        let key = self.key(number, &record, &seats, &shares)?;
+        self.tell_certifiers(number, key);
         if self.member.rules.turns() {
-            // Sends fail only after shutdown.
-            let _ = self.records.send(Command::Term { term: number, key: key.for_records(self.member.chain_id) });
-            let _ = self.records.send(Command::Certify { epoch: number, digest: record.digest(number), term: number });
+            self.have_signed(number, &record)?;
         }
         self.logs.begin(number);
         let fold = match self.member.rules.turns() {
             true => Some(Terms::resume(self.member.rules, record.state())?),
             false => None,
         };
-        let plan = fold.as_ref().and_then(Terms::plan);
-        let rounds = match plan {
-            Some(plan) => Rounds::resume(&plan, &self.member, &shares, &store.noted(number).await?),
+        let rounds = match &fold {
+            Some(fold) => Rounds::resume(fold, &self.member, &shares, &store.noted(number).await?),
             None => Rounds::default(),
         };
         // A send fails only after shutdown.
@@ -250,9 +261,32 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         Ok((store, Term { record, seats, next, fold, shares, rounds }))
     }
 
-    fn key(&self, record: &TermRecord, seats: &Seats, shares: &[OwnShare]) -> Result<TermKey, StoreError> {
+    /// With which key a term's committee signs. Sends fail only after shutdown.
+    fn tell_certifiers(&self, term: u64, key: TermKey) {
+        let chain_id = self.member.chain_id;
+        if self.member.rules.turns() {
+            let _ = self.records.send(Command::Term { term, key: key.clone().for_records(chain_id) });
+            let _ = self.rotations.send(Command::Term { term, key: key.clone().for_rotations(chain_id) });
+        }
+        self.requests.command(Command::Term { term, key });
+    }
+
+    /// What a term's committee signs as the term begins: its record, and which key comes after the present one.
+    fn have_signed(&self, term: u64, record: &TermRecord) -> Result<(), StoreError> {
+        let _ = self.records.send(Command::Certify { epoch: term, digest: record.digest(term), term });
+        if let Some((serial, fresh)) = record.fresh_key()? {
+            let digest = rotation_digest(self.member.chain_id, serial, &fresh);
+            let _ = self.rotations.send(Command::Certify { epoch: term, digest, term });
+        }
+        Ok(())
+    }
+
+    fn key(&self, number: u64, record: &TermRecord, seats: &Seats, shares: &OwnShares) -> Result<TermKey, StoreError> {
         let mut key = TermKey::read(self.member.chain_id, &record.polynomial, seats.keys())?;
-        for own in shares {
+        if self.member.beginning.as_ref().is_some_and(|beginning| number <= beginning.term) {
+            key = key.with_earlier(&self.member.network_keys);
+        }
+        for own in &shares.present {
             match self.member.seat(&own.seat) {
                 Some(seat) => key = key.with_share(&own.share, seats.keys(), &seat.public)?,
                 None => tracing::warn!("a share is of a seat whose key this node has no more"),
@@ -344,14 +378,18 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         let mut next = Vec::new();
         let ask = |term| {
             next = named(self.application.committee(term));
-            next.iter().map(|seat| seat.key).collect()
+            Decided {
+                next: next.iter().map(|seat| seat.key).collect(),
+                named_key: self.application.named_key(),
+                key_terms: self.application.key_terms(),
+            }
         };
         let folded = fold.block(height, &logs, ask, &mut self.context)?;
         for (log, taken) in logs.iter().zip(&folded.logs) {
             match taken {
-                Ok(dealer) => {
+                Ok(dealt) => {
                     term.rounds.record(log);
-                    self.logs.remove(dealer);
+                    self.logs.remove(dealt);
                 }
                 Err(refused) => tracing::debug!(height, %refused, "a dealer's log does not count"),
             }
@@ -371,18 +409,8 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         next: Vec<Seat>,
         begin: [u8; 32],
     ) -> Result<TermStore<E>, StoreError> {
-        let rounds = std::mem::take(&mut term.rounds);
-        let shares = match &turned.round {
-            Ok(outcome) => {
-                let revealed = outcome.revealed.len();
-                tracing::info!(term = turned.term, seats = turned.committee.members.len(), revealed, "key handed on");
-                rounds.finish(&outcome.committee)
-            }
-            Err(stayed) => {
-                warn_of(turned.term, stayed);
-                term.shares.clone()
-            }
-        };
+        tell(&turned);
+        let shares = new_shares(std::mem::take(&mut term.rounds), &term.shares, &turned);
         let nodes: BTreeMap<[u8; 32], [u8; 32]> =
             term.record.next.iter().chain(&term.record.seats).map(|seat| (seat.key, seat.node)).collect();
         let seat = |key: &[u8; 32]| Seat { key: *key, node: nodes.get(key).copied().unwrap_or(*key) };
@@ -392,6 +420,7 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
             seats: turned.committee.members.iter().map(seat).collect(),
             polynomial: turned.committee.polynomial,
             next,
+            key: turned.key,
         };
         let store = store.begin(turned.term, &record, &shares).await?;
         let (store, entered) = self.enter(store, turned.term, record).await?;
@@ -415,20 +444,48 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
 async fn begin_late<E: Environment>(
     mut store: TermStore<E>,
     beginning: &Beginning,
-    shares: &[OwnShare],
+    shares: &OwnShares,
 ) -> Result<(TermStore<E>, u64, TermRecord), StoreError> {
     let Beginning { term, record, before, .. } = beginning;
+    let none = OwnShares::default();
     if let Some(before) = before {
-        store = store.begin(term.saturating_sub(1), before, &[]).await?;
+        store = store.begin(term.saturating_sub(1), before, &none).await?;
     }
     // Only the first term's shares are not dealt in the term before.
-    let shares = if *term == 0 { shares } else { &[] };
-    store = store.begin(*term, record, shares).await?;
+    store = store.begin(*term, record, if *term == 0 { shares } else { &none }).await?;
     Ok((store, *term, record.clone()))
 }
 
-fn warn_of(term: u64, stayed: &Stayed) {
-    tracing::warn!(term, %stayed, "the committee of the term before stays");
+/// This node's shares in the term that begins.
+fn new_shares(mut rounds: Rounds, before: &OwnShares, turned: &Turned) -> OwnShares {
+    let ended = turned.term.saturating_sub(1);
+    let present = match &turned.round {
+        Ok(outcome) if turned.is_handed_on => rounds.handed_on(ended, &outcome.committee),
+        Ok(_) | Err(_) => before.present.clone(),
+    };
+    let fresh = match &turned.second {
+        Some(Ok(outcome)) if turned.is_handed_on => rounds.second(ended, &outcome.committee),
+        Some(_) | None => before.fresh.clone(),
+    };
+    if turned.is_rotated { OwnShares { present: fresh, fresh: Vec::new() } } else { OwnShares { present, fresh } }
+}
+
+fn tell(turned: &Turned) {
+    let Turned { term, committee, key, .. } = turned;
+    match &turned.round {
+        Ok(outcome) if turned.is_handed_on => {
+            let revealed = outcome.revealed.len();
+            tracing::info!(term, seats = committee.members.len(), revealed, "key handed on");
+        }
+        Ok(_) => tracing::warn!(term, "the committee of the term before stays: its fresh key was not handed on"),
+        Err(stayed) => tracing::warn!(term, %stayed, "the committee of the term before stays"),
+    }
+    if let Some(Err(stayed)) = &turned.second {
+        tracing::warn!(round = second_round(term.saturating_sub(1)), %stayed, "a round for the next key failed");
+    }
+    if turned.is_rotated {
+        tracing::info!(term, serial = key.serial, "the network signs with another key");
+    }
 }
 
 /// Whom the application names, in order; nobody if they make no committee.

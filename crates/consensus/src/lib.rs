@@ -34,11 +34,14 @@ mod switch;
 mod term_store;
 mod validator;
 
-pub use application::{Application, EpochCertificate, FinalizedBlock, Requests, ShareError, Turn};
+pub use application::{Application, EpochCertificate, FinalizedBlock, NextKey, Requests, ShareError, Turn};
 pub use archive::Archive;
 pub use beginning::BeginningError;
 pub use block::{Block, BlockError, Genesis};
-pub use committee::{CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, term_message, verify_epoch};
+pub use committee::{
+    CommitteeError, Dealing, EPOCH_DST, deal, epoch_message, rotation_digest, rotation_message, term_message,
+    verify_epoch, verify_rotation,
+};
 pub use counters::Counts;
 pub use evidence::{EvidenceError, evidence, evidence_term};
 pub use limits::{

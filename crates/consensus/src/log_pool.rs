@@ -5,13 +5,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{Block, limits::LOG_BUDGET_BYTES, reshare::TermRules};
+use crate::{
+    Block,
+    limits::LOG_BUDGET_BYTES,
+    reshare::{Dealt, TermRules},
+};
 
-/// The logs of one term by their dealers.
+/// The numbered logs of one term, the hand-over's first.
 #[derive(Default)]
 struct Waiting {
     term: u64,
-    logs: BTreeMap<[u8; 32], Vec<u8>>,
+    logs: BTreeMap<Dealt, Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -34,17 +38,17 @@ impl LogPool {
         *self.waiting() = Waiting { term, logs: BTreeMap::new() };
     }
 
-    /// The first log of a dealer stays.
-    pub fn add(&self, dealer: [u8; 32], log: Vec<u8>) {
-        self.waiting().logs.entry(dealer).or_insert(log);
+    /// The first log of a dealer in a round stays.
+    pub fn add(&self, dealt: Dealt, log: Vec<u8>) {
+        self.waiting().logs.entry(dealt).or_insert(log);
     }
 
-    pub fn holds(&self, dealer: &[u8; 32]) -> bool {
-        self.waiting().logs.contains_key(dealer)
+    pub fn holds(&self, dealt: &Dealt) -> bool {
+        self.waiting().logs.contains_key(dealt)
     }
 
-    pub fn remove(&self, dealer: &[u8; 32]) {
-        self.waiting().logs.remove(dealer);
+    pub fn remove(&self, dealt: &Dealt) {
+        self.waiting().logs.remove(dealt);
     }
 
     /// What a block at this height should carry, on top of these blocks.
@@ -70,19 +74,23 @@ mod tests {
 
     const RULES: TermRules = TermRules { chain_id: 1, length: 10 };
 
+    fn dealt(round: u64, dealer: u8) -> Dealt {
+        Dealt { round, dealer: [dealer; 32] }
+    }
+
     #[test]
     fn logs_are_proposed_in_the_second_half_of_their_term_until_a_block_has_them() {
         let pool = LogPool::new(RULES);
         pool.begin(1);
-        pool.add([1; 32], vec![1]);
-        pool.add([1; 32], vec![9]);
-        pool.add([2; 32], vec![2]);
+        pool.add(dealt(2, 1), vec![1]);
+        pool.add(dealt(2, 1), vec![9]);
+        pool.add(dealt(3, 1), vec![2]);
         assert!(pool.take(15, &[]).is_empty(), "the first half is there for dealing");
         assert_eq!(pool.take(16, &[]), [vec![1], vec![2]]);
         assert!(pool.take(26, &[]).is_empty(), "another term's");
         let promised = sample_with_logs(&[&[1]]);
         assert_eq!(pool.take(17, &[&promised]), [vec![2]]);
-        pool.remove(&[2; 32]);
+        pool.remove(&dealt(3, 1));
         assert_eq!(pool.take(17, &[]), [vec![1]]);
         pool.begin(2);
         assert!(pool.take(27, &[]).is_empty());
@@ -93,7 +101,7 @@ mod tests {
         let pool = LogPool::new(RULES);
         pool.begin(0);
         for dealer in 0..10 {
-            pool.add([dealer; 32], vec![dealer; LOG_BUDGET_BYTES / 4]);
+            pool.add(dealt(0, dealer), vec![dealer; LOG_BUDGET_BYTES / 4]);
         }
         assert_eq!(pool.take(10, &[]).len(), 3);
     }

@@ -17,7 +17,7 @@ use crate::{
     reshare::{ENDLESS, TermRules},
     roster::Roster,
     seat::Seats,
-    term_store::OwnShare,
+    term_store::{OwnShare, OwnShares},
 };
 
 /// How blocks follow each other.
@@ -112,6 +112,8 @@ pub(crate) struct Member {
     voted: Option<(u64, Finality)>,
     /// Where terms end: what others said of the term that we begin in.
     pub beginning: Option<Beginning>,
+    /// The network's keys, as far as they are known here: the first, and those that followed it.
+    pub network_keys: Vec<[u8; 96]>,
     pub tamper: Option<Tamper>,
     genesis: Digested<Block>,
 }
@@ -156,6 +158,7 @@ impl Member {
             return Err(MemberError::NotAValidator);
         }
         let mut key = TermKey::read(chain.chain_id, &chain.polynomial, seats.keys())?;
+        let network_keys = vec![key.group_key()];
         for own in &own {
             if let (Some(_), Some(share)) = (seats.node_of(&own.public), &own.share) {
                 key = key.with_share(share, seats.keys(), &own.public)?;
@@ -184,9 +187,17 @@ impl Member {
             floor: None,
             voted: None,
             beginning: None,
+            network_keys,
             tamper: None,
             genesis,
         })
+    }
+
+    /// What is signed under one of these keys is believed, and under no other. Whoever gives them has followed them from the first.
+    pub fn follow(&mut self, network_keys: &[[u8; 96]]) {
+        if !network_keys.is_empty() {
+            self.network_keys = network_keys.to_vec();
+        }
     }
 
     /// Begins where others are, by what [`crate::Handle::floor`] gives: read and checked, signed by two thirds of the seats.
@@ -213,7 +224,7 @@ impl Member {
             rules: self.rules,
             genesis: self.genesis.digest().0,
             seats: &self.seats,
-            polynomial: &self.polynomial,
+            network_keys: &self.network_keys,
         }
     }
 
@@ -227,12 +238,12 @@ impl Member {
     }
 
     /// Our shares of the first term.
-    pub fn shares(&self) -> Vec<OwnShare> {
+    pub fn shares(&self) -> OwnShares {
         let dealt = |own: &OwnSeat| {
             let share = own.share.clone().filter(|_| self.seats.node_of(&own.public).is_some())?;
             Some(OwnShare { seat: key_bytes(&own.public), share })
         };
-        self.own.iter().filter_map(dealt).collect()
+        OwnShares { present: self.own.iter().filter_map(dealt).collect(), fresh: Vec::new() }
     }
 
     /// Our seat with this key.
@@ -277,9 +288,12 @@ fn read_seat(index: usize, keys: &SeatKeys, seats: &Seats, me: &PublicKey) -> Re
     Ok(OwnSeat { signing_key: keys.signing_key, signer, public, share: keys.share.clone() })
 }
 
-/// Whether a validator of this chain could begin at what another gave as its floor.
-pub fn check_floor(chain: &Chain, keys: &Keys, floor: &[u8]) -> Result<(), MemberError> {
-    Member::read(chain, keys)?.begin_at(floor)
+/// Whether a validator of this chain could begin at what another gave as its floor, where the network signs with one of these keys; with
+/// the first one if none is given.
+pub fn check_floor(chain: &Chain, keys: &Keys, network_keys: &[[u8; 96]], floor: &[u8]) -> Result<(), MemberError> {
+    let mut member = Member::read(chain, keys)?;
+    member.follow(network_keys);
+    member.begin_at(floor)
 }
 
 /// The public key that belongs to a signing key.
@@ -319,9 +333,13 @@ mod tests {
     fn a_node_has_the_shares_and_votes_of_its_seats() {
         let (chain, shares) = chain();
         let member = Member::read(&chain, &keys(1, &[(1, Some(&shares[0])), (2, Some(&shares[1]))])).unwrap();
-        assert_eq!((member.shares().len(), member.sitting(&member.seats).len()), (2, 2));
+        assert_eq!((member.shares().present.len(), member.sitting(&member.seats).len()), (2, 2));
         let poorer = Member::read(&chain, &keys(1, &[(1, None), (2, Some(&shares[1])), (9, None)])).unwrap();
-        assert_eq!((poorer.shares().len(), poorer.sitting(&poorer.seats).len()), (1, 2), "a vote needs no share");
+        assert_eq!(
+            (poorer.shares().present.len(), poorer.sitting(&poorer.seats).len()),
+            (1, 2),
+            "a vote needs no share"
+        );
     }
 
     #[test]
@@ -336,7 +354,7 @@ mod tests {
         assert!(refused(&turning, keys(9, &[(9, None)])).is_none(), "it may be seated later");
         let short = Chain { term_blocks: Some(7), ..chain };
         assert!(matches!(refused(&short, keys(1, &[(1, None)])), Some(MemberError::Term { blocks: 7 })));
-        let floor = |chain: &Chain| check_floor(chain, &keys(1, &[(1, None)]), &[9]).err();
+        let floor = |chain: &Chain| check_floor(chain, &keys(1, &[(1, None)]), &[], &[9]).err();
         assert!(matches!(floor(&turning), Some(MemberError::Beginning(_))));
         assert!(matches!(floor(&Chain { term_blocks: None, ..turning }), Some(MemberError::Floor)));
     }

@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_dealers_log_is_proposed_at_once() {
         let (block, after_ms) = at_start(|context, proposer, _| async move {
-            proposer.logs.add([1; 32], b"log".to_vec());
+            proposer.logs.add(crate::reshare::Dealt { round: 0, dealer: [1; 32] }, b"log".to_vec());
             let grandparent = sample(START_MS, &[]);
             propose_on(&context, proposer, grandparent).await
         });

@@ -21,6 +21,10 @@ mod tests;
 
 pub use ceremony::{Ceremony, CeremonyError, Closed, Effect, Finished, NewShare, Refused, RoundKeys};
 pub use logs::{LogError, Outcome, RoundFailure, RoundLogs};
+pub(crate) use message::round_of;
 pub use message::{MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES};
 pub use round::{Committee, Round, RoundPlan};
-pub use terms::{ENDLESS, Folded, LogRefused, Stayed, TermError, TermRules, TermState, Terms, Turned};
+pub use terms::{
+    Dealt, Decided, ENDLESS, Folded, KeyState, LogRefused, Stayed, TermError, TermRules, TermState, Terms, Turned,
+    hand_over, numbered, round_and_log, second_round,
+};

@@ -94,7 +94,7 @@ pub struct World {
 enum Order {
     Crash(usize),
     Start(usize),
-    Join(usize, usize, u64),
+    Join(usize, usize, u64, Vec<[u8; 96]>),
     Betray(usize),
     Misdeal(usize),
     Connect(usize, usize, bool),
@@ -123,9 +123,10 @@ impl World {
         self.orders.push(Order::Start(validator));
     }
 
-    /// Starts a validator on an empty disk, from what another one gives to those who hold the state after a height.
-    pub fn join(&mut self, validator: usize, from: usize, height: u64) {
-        self.orders.push(Order::Join(validator, from, height));
+    /// Starts a validator on an empty disk, from what another one gives to those who hold the state after a height. It believes what
+    /// these keys of the network signed; the first one if none is given.
+    pub fn join(&mut self, validator: usize, from: usize, height: u64, network_keys: &[[u8; 96]]) {
+        self.orders.push(Order::Join(validator, from, height, network_keys.to_vec()));
     }
 
     /// Puts a traitor in a validator's seat, for the rest of this life of the network: it signs votes that exclude each other.
@@ -264,8 +265,11 @@ struct Stage<'a> {
     liars: BTreeSet<usize>,
     beginnings: Given,
     /// Who began late, and with what.
-    late: BTreeMap<usize, Vec<u8>>,
+    late: BTreeMap<usize, Late>,
 }
+
+/// A beginning, and the network's keys under which it is believed.
+type Late = (Vec<u8>, Vec<[u8; 96]>);
 
 /// What validators that run give to those who begin late.
 type Given = Arc<Mutex<BTreeMap<usize, Beginnings>>>;
@@ -346,7 +350,8 @@ impl<'a> Stage<'a> {
     ) -> Result<(), SimulationError> {
         self.crash(validator).await?;
         let mut member = self.member(validator)?.clone();
-        if let Some(beginning) = self.late.get(&validator) {
+        if let Some((beginning, network_keys)) = self.late.get(&validator) {
+            member.follow(network_keys);
             member.begin_at(beginning)?;
             member.store_prefix.push_str("late-");
         }
@@ -356,7 +361,8 @@ impl<'a> Stage<'a> {
             *place = Some(member.roster.clone());
         }
         let control = self.oracle.control(member.me.clone());
-        let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds, records] = QUOTAS.map(quota);
+        let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds, records, rotations] =
+            QUOTAS.map(quota);
         let channels = Channels {
             votes: control.register(0, votes).await?,
             certificates: control.register(1, certificates).await?,
@@ -367,6 +373,7 @@ impl<'a> Stage<'a> {
             shared: control.register(6, shared).await?,
             rounds: control.register(7, rounds).await?,
             records: control.register(8, records).await?,
+            rotations: control.register(9, rotations).await?,
         };
         let peers = self.oracle.manager();
         let application = scenario.application(validator);
@@ -392,13 +399,13 @@ impl<'a> Stage<'a> {
     async fn join(
         &mut self,
         context: &deterministic::Context,
-        (validator, from, height): (usize, usize, u64),
+        (validator, from, height, network_keys): (usize, usize, u64, Vec<[u8; 96]>),
         scenario: &mut dyn Scenario,
     ) -> Result<(), SimulationError> {
         let given = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned();
         let given = given.ok_or(SimulationError::NoBeginning(from))?;
         let beginning = given.after(height).await.ok_or(SimulationError::NoBeginning(from))?;
-        self.late.insert(validator, beginning);
+        self.late.insert(validator, (beginning, network_keys));
         self.start(context, validator, scenario).await
     }
 
@@ -436,7 +443,9 @@ impl<'a> Stage<'a> {
             match order {
                 Order::Crash(validator) => self.crash(validator).await?,
                 Order::Start(validator) => self.start(context, validator, scenario).await?,
-                Order::Join(validator, from, height) => self.join(context, (validator, from, height), scenario).await?,
+                Order::Join(validator, from, height, network_keys) => {
+                    self.join(context, (validator, from, height, network_keys), scenario).await?;
+                }
                 Order::Betray(validator) => self.betray(context, validator).await?,
                 Order::Misdeal(validator) => {
                     self.member(validator)?;

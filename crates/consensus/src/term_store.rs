@@ -16,10 +16,12 @@ use commonware_utils::{NZU64, sequence::U64};
 use storage::Sealer;
 
 use crate::{
-    Seat,
+    CommitteeError, Seat,
+    committee::group_key,
     environment::Environment,
     limits::MAX_VALIDATORS,
-    reshare::{Committee, MAX_MESSAGE_BYTES, TermState},
+    reshare::{Committee, KeyState, MAX_MESSAGE_BYTES, TermState},
+    seat::Seats,
     store::{StoreError, open_archive, open_prunable},
 };
 
@@ -41,9 +43,19 @@ pub(crate) struct TermRecord {
     pub polynomial: Vec<u8>,
     /// Whom the ledger named for the term after it.
     pub next: Vec<Seat>,
+    pub key: KeyState,
 }
 
 impl TermRecord {
+    /// The key after the one that signs in this term, if these seats hold it already, and its number.
+    pub fn fresh_key(&self) -> Result<Option<(u64, [u8; 96])>, CommitteeError> {
+        if self.key.fresh.is_empty() {
+            return Ok(None);
+        }
+        let key = group_key(&self.key.fresh, Seats::read(&self.seats)?.keys())?;
+        Ok(Some((self.key.serial.saturating_add(1), key)))
+    }
+
     /// What the network signs of it.
     pub fn digest(&self, term: u64) -> [u8; 32] {
         Sha256::hash(&[term.to_be_bytes().as_slice(), &self.encode()]).0
@@ -53,7 +65,8 @@ impl TermRecord {
     pub fn state(&self) -> TermState {
         let keys = |seats: &[Seat]| seats.iter().map(|seat| seat.key).collect();
         let committee = Committee { members: keys(&self.seats), polynomial: self.polynomial.clone() };
-        TermState { height: self.height, committee, next: keys(&self.next), logs: Vec::new() }
+        let key = self.key.clone();
+        TermState { height: self.height, committee, next: keys(&self.next), key, logs: Vec::new() }
     }
 }
 
@@ -78,6 +91,34 @@ impl Read for Seat {
     }
 }
 
+impl Write for KeyState {
+    fn write(&self, out: &mut impl BufMut) {
+        self.serial.write(out);
+        self.since.write(out);
+        self.fresh.write(out);
+        self.is_due.write(out);
+    }
+}
+
+impl EncodeSize for KeyState {
+    fn encode_size(&self) -> usize {
+        8 + 8 + self.fresh.encode_size() + 1
+    }
+}
+
+impl Read for KeyState {
+    type Cfg = ();
+
+    fn read_cfg(input: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
+        Ok(Self {
+            serial: u64::read(input)?,
+            since: u64::read(input)?,
+            fresh: Vec::read_cfg(input, &(RangeCfg::new(0..=POLYNOMIAL_BYTES_MAX), ()))?,
+            is_due: bool::read(input)?,
+        })
+    }
+}
+
 impl Write for TermRecord {
     fn write(&self, out: &mut impl BufMut) {
         self.height.write(out);
@@ -85,12 +126,14 @@ impl Write for TermRecord {
         self.seats.write(out);
         self.polynomial.write(out);
         self.next.write(out);
+        self.key.write(out);
     }
 }
 
 impl EncodeSize for TermRecord {
     fn encode_size(&self) -> usize {
-        40 + self.seats.encode_size() + self.polynomial.encode_size() + self.next.encode_size()
+        let lists = self.seats.encode_size() + self.polynomial.encode_size() + self.next.encode_size();
+        40 + lists + self.key.encode_size()
     }
 }
 
@@ -105,6 +148,7 @@ impl Read for TermRecord {
             seats: Vec::read_cfg(input, &seats)?,
             polynomial: Vec::read_cfg(input, &(RangeCfg::new(0..=POLYNOMIAL_BYTES_MAX), ()))?,
             next: Vec::read_cfg(input, &seats)?,
+            key: KeyState::read(input)?,
         })
     }
 }
@@ -114,6 +158,21 @@ impl Read for TermRecord {
 pub(crate) struct OwnShare {
     pub seat: [u8; 32],
     pub share: Vec<u8>,
+}
+
+/// This node's shares in a term: of the key that signs, and of the one after it, if there is one.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct OwnShares {
+    pub present: Vec<OwnShare>,
+    pub fresh: Vec<OwnShare>,
+}
+
+/// What one of our seats did in a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub round: u64,
+    pub seat: [u8; 32],
+    pub entry: Vec<u8>,
 }
 
 pub(crate) struct TermStore<E: Environment> {
@@ -126,8 +185,10 @@ pub(crate) struct TermStore<E: Environment> {
 
 const NAME: &str = "terms";
 const JOURNAL: &str = "round";
-/// Seats of one node in one term.
+/// Shares of one key that one node may have in one term.
 const SEATS_MAX: u64 = 1 << 9;
+/// Shares in one term: the present key's, then the fresh one's.
+const SHARES_MAX: u64 = 2 * SEATS_MAX;
 
 fn failed(source: commonware_storage::archive::Error) -> StoreError {
     StoreError::Archive { name: NAME, source }
@@ -159,13 +220,16 @@ impl<E: Environment> TermStore<E> {
     }
 
     /// Durable when it returns. The shares of the term are, before it begins.
-    pub async fn begin(mut self, term: u64, record: &TermRecord, shares: &[OwnShare]) -> Result<Self, StoreError> {
-        let oldest = term.saturating_sub(1).saturating_mul(SEATS_MAX);
+    pub async fn begin(mut self, term: u64, record: &TermRecord, shares: &OwnShares) -> Result<Self, StoreError> {
+        let oldest = term.saturating_sub(1).saturating_mul(SHARES_MAX);
         self.shares.retain(|place, _| u64::from(place) >= oldest);
-        for (index, share) in (0..SEATS_MAX).zip(shares) {
-            let place = term.saturating_mul(SEATS_MAX).saturating_add(index);
-            let bytes = [share.seat.as_slice(), &share.share].concat();
-            self.shares.put(U64::from(place), self.seal(&format!("share {place}"), &bytes)?);
+        let first = term.saturating_mul(SHARES_MAX);
+        for (first, shares) in [(first, &shares.present), (first.saturating_add(SEATS_MAX), &shares.fresh)] {
+            for (index, share) in (0..SEATS_MAX).zip(shares) {
+                let place = first.saturating_add(index);
+                let bytes = [share.seat.as_slice(), &share.share].concat();
+                self.shares.put(U64::from(place), self.seal(&format!("share {place}"), &bytes)?);
+            }
         }
         self.shares = self.shares.sync().await?;
         let digest = Sha256::hash(&[&record.encode()]);
@@ -176,8 +240,12 @@ impl<E: Environment> TermStore<E> {
     }
 
     /// This node's shares in a term.
-    pub fn shares(&self, term: u64) -> Result<Vec<OwnShare>, StoreError> {
-        let first = term.saturating_mul(SEATS_MAX);
+    pub fn shares(&self, term: u64) -> Result<OwnShares, StoreError> {
+        let first = term.saturating_mul(SHARES_MAX);
+        Ok(OwnShares { present: self.shares_from(first)?, fresh: self.shares_from(first.saturating_add(SEATS_MAX))? })
+    }
+
+    fn shares_from(&self, first: u64) -> Result<Vec<OwnShare>, StoreError> {
         let mut shares = Vec::new();
         for place in first..first.saturating_add(SEATS_MAX) {
             let Some(sealed) = self.shares.get(&U64::from(place)) else { break };
@@ -189,10 +257,10 @@ impl<E: Environment> TermStore<E> {
         Ok(shares)
     }
 
-    /// Writes down what one of our seats did in a term's round; durable when it returns.
-    pub async fn note(mut self, term: u64, seat: &[u8; 32], entry: &[u8]) -> Result<Self, StoreError> {
+    /// Writes down what one of our seats did in a round of a term; durable when it returns.
+    pub async fn note(mut self, term: u64, noted: &Noted) -> Result<Self, StoreError> {
         let index = term.saturating_mul(ENTRIES_PER_TERM).saturating_add(self.entries);
-        let bytes = [seat.as_slice(), entry].concat();
+        let bytes = [noted.round.to_be_bytes().as_slice(), &noted.seat, &noted.entry].concat();
         let sealed = self.seal(&format!("entry {index}"), &bytes)?;
         let digest = Sha256::hash(&[&sealed]);
         self.journal = self.journal.put_sync(index, digest, &sealed).await.map_err(failed)?;
@@ -200,8 +268,8 @@ impl<E: Environment> TermStore<E> {
         Ok(self)
     }
 
-    /// What was written down in a term's round, in order: whose seat, and what.
-    pub async fn noted(&mut self, term: u64) -> Result<Vec<([u8; 32], Vec<u8>)>, StoreError> {
+    /// What was written down in a term's rounds, in order.
+    pub async fn noted(&mut self, term: u64) -> Result<Vec<Noted>, StoreError> {
         let first = term.saturating_mul(ENTRIES_PER_TERM);
         let mut entries = Vec::new();
         self.entries = 0;
@@ -210,8 +278,10 @@ impl<E: Environment> TermStore<E> {
         {
             let index = first.saturating_add(self.entries);
             let bytes = self.unseal(&format!("entry {index}"), &sealed)?;
-            if let Some((seat, entry)) = bytes.split_first_chunk::<32>() {
-                entries.push((*seat, entry.to_vec()));
+            if let Some((round, bytes)) = bytes.split_first_chunk::<8>()
+                && let Some((seat, entry)) = bytes.split_first_chunk::<32>()
+            {
+                entries.push(Noted { round: u64::from_be_bytes(*round), seat: *seat, entry: entry.to_vec() });
             }
             self.entries = self.entries.saturating_add(1);
         }
@@ -237,7 +307,8 @@ mod tests {
     fn record(height: u64) -> TermRecord {
         let seat = |byte| Seat { key: [byte; 32], node: [byte ^ 1; 32] };
         let (seats, next) = (vec![seat(1), seat(2)], vec![seat(3)]);
-        TermRecord { height, begin: [9; 32], seats, polynomial: vec![4, 5, 6], next }
+        let key = KeyState { serial: 7, since: 8, fresh: vec![1, 2], is_due: true };
+        TermRecord { height, begin: [9; 32], seats, polynomial: vec![4, 5, 6], next, key }
     }
 
     fn read(bytes: &[u8]) -> Result<TermRecord, CodecError> {
@@ -265,26 +336,27 @@ mod tests {
             TermStore::open(context, "v-", &[secret; 32], page_cache()).await.unwrap()
         };
         let share = |seat: u8| OwnShare { seat: [seat; 32], share: vec![seat; 40] };
+        let shares = |seat| OwnShares { present: vec![share(seat), share(seat + 50)], fresh: vec![share(seat + 100)] };
+        let noted = |round, seat, entry: &[u8]| Noted { round, seat: [seat; 32], entry: entry.to_vec() };
         let (_, checkpoint) = deterministic::Runner::default().start_and_recover(|context| async move {
             let mut store = open(context.child("store"), 1).await;
             assert_eq!(store.newest(), None);
             for term in 1..=3u8 {
                 let height = u64::from(term) * 10;
-                store = store.begin(term.into(), &record(height), &[share(term), share(term + 100)]).await.unwrap();
-                store = store.note(term.into(), &[term; 32], &[term; 99]).await.unwrap();
-                store = store.note(term.into(), &[0; 32], b"closed").await.unwrap();
+                store = store.begin(term.into(), &record(height), &shares(term)).await.unwrap();
+                store = store.note(term.into(), &noted(6, term, &[term; 99])).await.unwrap();
+                store = store.note(term.into(), &noted(7, 0, b"closed")).await.unwrap();
             }
         });
         deterministic::Runner::from(checkpoint).start(|context| async move {
             let mut store = open(context.child("store"), 1).await;
             assert_eq!(store.newest(), Some(3));
             assert_eq!(store.record(1).await.unwrap(), Some(record(10)));
-            assert!(store.shares(1).unwrap().is_empty());
-            assert!(store.shares(2).unwrap() == [share(2), share(102)] && store.shares(3).unwrap().len() == 2);
+            assert!(store.shares(1).unwrap() == OwnShares::default());
+            assert!(store.shares(2).unwrap() == shares(2) && store.shares(3).unwrap() == shares(3));
             assert!(store.noted(1).await.unwrap().is_empty() && store.noted(2).await.unwrap().is_empty());
-            let noted = store.noted(3).await.unwrap();
-            assert_eq!(noted, [([3; 32], vec![3; 99]), ([0; 32], b"closed".to_vec())]);
-            store = store.note(3, &[3; 32], b"more").await.unwrap();
+            assert_eq!(store.noted(3).await.unwrap(), [noted(6, 3, &[3; 99]), noted(7, 0, b"closed")]);
+            store = store.note(3, &noted(6, 3, b"more")).await.unwrap();
             assert_eq!(store.noted(3).await.unwrap().len(), 3);
             drop(store);
             let foreign = open(context.child("other"), 2).await;

@@ -55,6 +55,9 @@ pub struct Config {
     pub archive: Archive,
     /// What finalized the block to begin from, where the application begins from others' state; see [`Handle::floor`].
     pub floor: Option<Vec<u8>>,
+    /// The network's keys, the first and those that followed it, each signed for by the one before (the application has checked that);
+    /// nothing if the first is the only one. What finalized a floor is believed under these.
+    pub network_keys: Vec<[u8; 96]>,
 }
 
 /// Why a validator did not start.
@@ -99,6 +102,7 @@ impl Validator {
     pub fn start(config: Config, application: Arc<dyn Application>) -> Result<Handle, StartError> {
         let mut member = Member::read(&config.chain, &config.keys)?;
         member.archive = config.archive;
+        member.follow(&config.network_keys);
         if let Some(floor) = &config.floor {
             member.begin_at(floor)?;
         }
@@ -398,7 +402,8 @@ fn open_network(
     settings.dial_frequency = Duration::from_millis(100);
     let (mut network, mut oracle) = Network::new(context.child("network"), settings);
     oracle.track(0, addresses);
-    let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds, records] = QUOTAS.map(quota);
+    let [votes, certificates, resolver, blocks, backfill, epochs, shared, rounds, records, rotations] =
+        QUOTAS.map(quota);
     let channels = Channels {
         votes: network.register(0, votes),
         certificates: network.register(1, certificates),
@@ -409,6 +414,7 @@ fn open_network(
         shared: network.register(6, shared),
         rounds: network.register(7, rounds),
         records: network.register(8, records),
+        rotations: network.register(9, rotations),
     };
     (network, channels, oracle)
 }

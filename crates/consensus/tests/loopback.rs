@@ -54,6 +54,7 @@ fn devnet_of(count: u8, directory: &Path, idle_ms: u64) -> Devnet {
         directory: directory.join(format!("validator-{index}")),
         archive: Archive::Whole,
         floor: None,
+        network_keys: Vec::new(),
     });
     Devnet { configs: configs.collect(), group_key: dealing.group_key }
 }

@@ -4,150 +4,12 @@
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod recorder;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod stage;
 
-use consensus::{
-    Application, Keys, Seat, SeatKeys,
-    simulation::{Outcome, Scenario, Settings, World, run},
-    verify_epoch,
-};
-use recorder::{EPOCH_BLOCKS, Recorder, naming};
-
-const TERM_BLOCKS: u64 = 20;
-const CHAIN_ID: u64 = 31_337;
-
-fn key(name: u8) -> [u8; 32] {
-    consensus::public_key(&[name; 32]).unwrap()
-}
-
-/// Each with a seat of its own.
-fn seats(names: &[u8]) -> Vec<Seat> {
-    names.iter().map(|name| Seat::sole(key(*name))).collect()
-}
-
-/// Four that sit first, and others that run without a seat.
-fn settings(seed: u64, nodes: u8, loss_percent: u8) -> Settings {
-    let mut settings = Settings::devnet(seed, 4).unwrap();
-    settings.chain.term_blocks = Some(TERM_BLOCKS);
-    settings.keys.extend((5..=nodes).map(|name| Keys::sole([name; 32], None)));
-    settings.link.loss_percent = loss_percent;
-    settings
-}
-
-type Plan = fn(&mut Network, &mut World);
-
-struct Network {
-    applications: Vec<Arc<Recorder>>,
-    /// Starts from what it knew here, if anything.
-    snapshots: Vec<Option<recorder::Record>>,
-    kept: recorder::Record,
-    plan: Plan,
-    step: usize,
-    /// What was given to a validator and must be in every chain.
-    acknowledged: Vec<Vec<u8>>,
-    kill_at_ms: u64,
-}
-
-impl Network {
-    fn new(nodes: usize, plan: Plan) -> Self {
-        let applications = (0..nodes).map(|_| Arc::new(Recorder::default())).collect();
-        let kept = recorder::Record::default();
-        Self {
-            applications,
-            snapshots: vec![None; nodes],
-            kept,
-            plan,
-            step: 0,
-            acknowledged: Vec::new(),
-            kill_at_ms: 0,
-        }
-    }
-
-    fn height(&self, validator: usize) -> u64 {
-        self.applications[validator].height()
-    }
-
-    /// Asks one of them to have a block hold who shall sit.
-    fn name(&mut self, at: usize, seats: &[Seat]) {
-        self.submit(at, naming(seats));
-    }
-
-    fn submit(&mut self, at: usize, transaction: Vec<u8>) {
-        self.applications[at].submit(transaction.clone());
-        self.acknowledged.push(transaction);
-    }
-
-    fn all_at(&self, validators: &[usize], height: u64) -> bool {
-        validators.iter().all(|validator| self.height(*validator) >= height)
-    }
-
-    /// One chain, one certificate an epoch under the one key, one committee a term, and nothing lost.
-    fn assert_agreement(&self, settings: &Settings) {
-        let (mut blocks, mut seated) = (BTreeMap::new(), BTreeMap::new());
-        let group_key = group_key(settings);
-        for application in &self.applications {
-            let record = application.record();
-            for (height, digest) in &record.blocks {
-                assert_eq!(blocks.entry(*height).or_insert(*digest), digest, "fork at height {height}");
-            }
-            for (height, seats) in &record.seated {
-                assert_eq!((height - 1) % TERM_BLOCKS, 0);
-                assert_eq!(seated.entry(*height).or_insert_with(|| seats.clone()), seats, "seats at {height}");
-            }
-            for certificate in record.certificates.values() {
-                let holds = verify_epoch(CHAIN_ID, &group_key, &certificate.digest, &certificate.signature);
-                assert_eq!(holds, Ok(true), "epoch {}", certificate.epoch);
-            }
-        }
-        let longest = self.applications.iter().max_by_key(|application| application.height()).unwrap();
-        let held: BTreeSet<Vec<u8>> = longest.record().transactions.iter().cloned().collect();
-        for transaction in &self.acknowledged {
-            assert!(held.contains(transaction), "an acknowledged transaction is lost");
-        }
-    }
-
-    /// Who sat in a term, as the names of those whose seats are their own.
-    fn sat(&self, validator: usize, term: u64) -> Vec<u8> {
-        let record = self.applications[validator].record().clone();
-        let seats = record.seated.get(&(term * TERM_BLOCKS + 1)).cloned().unwrap_or_default();
-        let mut names: Vec<u8> = (1..=9).filter(|name| seats.contains(&Seat::sole(key(*name)))).collect();
-        names.sort_unstable();
-        names
-    }
-}
-
-/// The key that the devnet was dealt, as its certificates are checked with.
-fn group_key(settings: &Settings) -> [u8; 96] {
-    use rand::{SeedableRng, rngs::StdRng};
-    let keys: Vec<[u8; 32]> = settings.chain.seats.iter().map(|seat| seat.key).collect();
-    let dealing = consensus::deal(&mut StdRng::seed_from_u64(0), &keys).unwrap();
-    assert_eq!(dealing.polynomial, settings.chain.polynomial);
-    dealing.group_key
-}
-
-impl Scenario for Network {
-    fn application(&mut self, validator: usize) -> Arc<dyn Application> {
-        let kept = self.snapshots[validator].take();
-        let record = kept.unwrap_or_else(|| self.applications[validator].record().clone());
-        self.applications[validator] = Arc::new(Recorder::from_snapshot(record));
-        self.applications[validator].clone()
-    }
-
-    fn tick(&mut self, world: &mut World) {
-        (self.plan)(self, world);
-    }
-}
-
-fn held(settings: &Settings, network: &mut Network) -> Outcome {
-    let outcome = run(settings, network).unwrap();
-    let heights: Vec<u64> = network.applications.iter().map(|application| application.height()).collect();
-    assert!(outcome.finished, "seed {}: stuck at step {} and heights {heights:?}", settings.seed, network.step);
-    network.assert_agreement(settings);
-    outcome
-}
+use consensus::{Seat, SeatKeys, simulation::World};
+use recorder::EPOCH_BLOCKS;
+use stage::{CHAIN_ID, Network, TERM_BLOCKS, held, key, seats, settings};
 
 #[test]
 fn a_fifth_is_seated_after_its_notice_and_signs_and_one_of_the_first_leaves() {
@@ -256,7 +118,7 @@ fn lost_disk(network: &mut Network, world: &mut World) {
         // Some blocks later: what is newest is beyond the state.
         3 if network.height(0) >= late_in + 4 => {
             network.snapshots[3] = Some(network.kept.clone());
-            world.join(3, 0, network.kept.height);
+            world.join(3, 0, network.kept.height, &[]);
         }
         // Who began late is needed for every block from here on.
         4 if network.all_at(&[0, 1, 2, 3], late_in + 8) => world.crash(0),

@@ -12,7 +12,7 @@ use contracts::{Artefact, SettlementStart, addresses};
 use crypto::{Digest, threshold::GroupKey};
 use evm::{Receipt, StateRead as _};
 use network::{Committee, Ledger};
-use protocol::{Burn, Canonical as _, EpochRecord, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord};
+use protocol::{Burn, Canonical as _, EpochRecord, EvmAddress, Noun as _, Payout, PayoutKind, SettlementRecord};
 use stage::{LEDGER, OPG, Reverted, Stage, account, events, refused, start};
 
 const SETTLEMENT: Address = addresses::DEVNET_SETTLEMENT;
@@ -559,13 +559,14 @@ fn a_holder_without_gas_sends_to_the_ledger_by_signature() {
     assert_eq!(two.base.view(SETTLEMENT, &ISettlement::burnsCall {}), 1, "what was refused is not booked");
 }
 
-impl Two {
-    fn rotating(&mut self, serial: u64, named: GroupKey) -> ISettlement::rotateCall {
-        let record = self.ledger.rotate(serial, named);
-        let epoch = self.ledger.close();
-        let proof = self.ledger.prove(&self.committee, &epoch, &KeyRotation::state_key(serial));
-        let new_key = named.uncompressed().map(|key| key.to_vec()).unwrap_or_default();
-        ISettlement::rotateCall { proof, record: record.encode().into(), newKey: new_key.into() }
+/// What brings a rotation: the key after `present`, and what that one signed for it.
+fn rotating(present: &Committee, serial: u64, named: GroupKey) -> ISettlement::rotateCall {
+    let certified = present.sign_for(serial, named);
+    ISettlement::rotateCall {
+        serial,
+        newKey: named.uncompressed().map(|key| key.to_vec()).unwrap_or_default().into(),
+        signature: certified.signature.uncompressed().unwrap().to_vec().into(),
+        key: present.key.uncompressed().unwrap().to_vec().into(),
     }
 }
 
@@ -574,7 +575,7 @@ fn a_new_key_certified_by_the_old_replaces_it() {
     let mut two = two();
     two.advance(Vec::new());
     let next = Committee::dealt(LEDGER, 21, 4);
-    let call = two.rotating(1, next.key);
+    let call = rotating(&two.committee, 1, next.key);
     let receipt = two.base.send(0, SETTLEMENT, &call).unwrap();
     assert_eq!(events::<ISettlement::KeyRotated>(&receipt)[0].serial, 1);
     refused(two.base.send(0, SETTLEMENT, &call), &ISettlement::Gap { found: 1, expected: 2 });
@@ -608,36 +609,67 @@ fn twisted() -> (GroupKey, Bytes) {
 }
 
 #[test]
-fn a_rotation_to_what_is_no_key_or_not_the_named_one_is_refused() {
+fn several_rotations_are_taken_in_their_order_only_and_settlements_go_on_under_the_newest() {
+    let mut two = two();
+    two.advance(Vec::new());
+    let keys = [21, 22].map(|seed| Committee::dealt(LEDGER, seed, 4));
+    let calls = [rotating(&two.committee, 1, keys[0].key), rotating(&keys[0], 2, keys[1].key)];
+    refused(two.base.send(0, SETTLEMENT, &calls[1]), &ISettlement::Gap { found: 2, expected: 1 });
+    for call in &calls {
+        two.base.send(0, SETTLEMENT, call).unwrap();
+    }
+    assert_eq!(two.base.view(SETTLEMENT, &ISettlement::keySerialCall {}), 2);
+    let [_, newest] = keys;
+    two.committee = newest;
+    // What was owed before the rotations is proven under the key that signs now.
+    two.advance(vec![payout(PayoutKind::Mint, ALICE, 5)]);
+}
+
+#[test]
+fn a_rotation_to_what_is_no_key_or_not_the_signed_one_is_refused() {
     let mut two = two();
     let next = Committee::dealt(LEDGER, 21, 4);
-    let honest = two.rotating(1, next.key);
-    let gap = two.rotating(2, next.key);
+    let honest = rotating(&two.committee, 1, next.key);
+    let gap = rotating(&two.committee, 2, next.key);
     refused(two.base.send(0, SETTLEMENT, &gap), &ISettlement::Gap { found: 2, expected: 1 });
     let short = ISettlement::rotateCall { newKey: honest.newKey.slice(1..), ..honest.clone() };
     let lengths = |found| ISettlement::KeyLength { found: U256::from(found), expected: U256::from(192) };
     refused(two.base.send(0, SETTLEMENT, &short), &lengths(191));
-    let short = ISettlement::rotateCall { record: honest.record.slice(1..), ..honest.clone() };
-    let record_length = ISettlement::RecordLength { found: U256::from(113), expected: U256::from(114) };
-    refused(two.base.send(0, SETTLEMENT, &short), &record_length);
+    let short = ISettlement::rotateCall { signature: honest.signature.slice(1..), ..honest.clone() };
+    let signature_length = ISettlement::SignatureLength { found: U256::from(95), expected: U256::from(96) };
+    refused(two.base.send(0, SETTLEMENT, &short), &signature_length);
+    // Signed for another key, another serial, as an epoch, on another chain, by another network.
     let old = two.committee.key.uncompressed().unwrap().to_vec().into();
+    let invalid = ISettlement::InvalidCertificate {};
     let other = ISettlement::rotateCall { newKey: old, ..honest.clone() };
-    refused(two.base.send(0, SETTLEMENT, &other), &ISettlement::NotTheNamedKey {});
-    // The other point with the same x: what the sign's bit in the record is for.
+    refused(two.base.send(0, SETTLEMENT, &other), &invalid);
+    let other = ISettlement::rotateCall { serial: 1, ..gap };
+    refused(two.base.send(0, SETTLEMENT, &other), &invalid);
+    let rotation = two.committee.sign_for(1, next.key).rotation;
+    let as_epoch = two.committee.sign(&rotation.digest(), &two.committee.quorum());
+    let as_epoch = as_epoch.uncompressed().unwrap().to_vec().into();
+    refused(two.base.send(0, SETTLEMENT, &ISettlement::rotateCall { signature: as_epoch, ..honest.clone() }), &invalid);
+    let elsewhere = rotating(&Committee::dealt(LEDGER + 1, 7, 4), 1, next.key);
+    assert_eq!(elsewhere.key, honest.key, "the same key on another chain");
+    refused(two.base.send(0, SETTLEMENT, &elsewhere), &invalid);
+    let stranger = rotating(&next, 1, two.committee.key);
+    let (found, expected) =
+        (alloy_primitives::keccak256(&stranger.key), two.base.view(SETTLEMENT, &ISettlement::keyDigestCall {}));
+    refused(two.base.send(0, SETTLEMENT, &stranger), &ISettlement::OtherKey { found, expected });
+    // The other point with the same x: what the sign's bit in the compressed one is for.
     let mut mirrored = honest.newKey.to_vec();
     mirrored[96..].reverse();
     let other = ISettlement::rotateCall { newKey: mirrored.into(), ..honest.clone() };
     assert!(two.base.send(0, SETTLEMENT, &other).is_err());
-    // Certified, but keys for nobody.
+    // Signed, but keys for nobody.
     let (no_group, points) = twisted();
     let mut infinity = [0; 96];
     infinity[0] = 0x80;
     for (named, given) in [(no_group, points), (GroupKey(infinity), Bytes::from(vec![0; 192]))] {
-        let call = ISettlement::rotateCall { newKey: given, ..two.rotating(1, named) };
+        let call = ISettlement::rotateCall { newKey: given, ..rotating(&two.committee, 1, named) };
         refused(two.base.send(0, SETTLEMENT, &call), &ISettlement::NotAKey {});
     }
-    let call = two.rotating(1, next.key);
-    two.base.send(0, SETTLEMENT, &call).unwrap();
+    two.base.send(0, SETTLEMENT, &honest).unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crypto::merkle::{self, SumNode};
 use protocol::{
-    Bundle, Canonical as _, Certificate, Digest, List, Version,
+    Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, List, ROTATIONS_MAX, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
 };
 use thiserror::Error;
@@ -61,6 +61,7 @@ impl Ledger {
         } else {
             self.archive.history.path(anchored, as_of).ok_or(not_covered)?
         };
+        let made = prove(&self.archive, &state.bridge, as_of, &()).map_or(0, |(bridge, _)| bridge.rotations);
         Ok(Bundle {
             version: Version,
             chain_id: state.network.chain_id,
@@ -74,6 +75,7 @@ impl Ledger {
             key_proof,
             status,
             status_proof,
+            rotations: self.rotations_shown(made),
         })
     }
 
@@ -85,6 +87,13 @@ impl Ledger {
             None => EvmRecord::of(self.present.state.evm_at_close()?),
         };
         Some(BoundEvm { record, proof: StateProof::new(&tree.prove(&key_of::evm()))? })
+    }
+
+    /// The newest of the first so many rotations, as whoever follows is shown them.
+    fn rotations_shown(&self, made: u64) -> List<CertifiedRotation, ROTATIONS_MAX> {
+        let made: Vec<_> = self.rotations().take_while(|certified| certified.rotation.serial <= made).collect();
+        let newest = made.iter().skip(made.len().saturating_sub(ROTATIONS_MAX));
+        List::new(newest.map(|certified| (*certified).clone()).collect()).unwrap_or_default()
     }
 
     fn inclusion(&self, anchoring: &ClosedEpoch, index: u64) -> Result<ReceiptInclusion, BundleError> {

@@ -1,11 +1,11 @@
 //! The ledger's own records, and where its state keeps them; those that others read too are `protocol`'s.
 
 use alloy_primitives::{Address, B256, Log};
-use crypto::threshold::GroupKey;
+use crypto::hash;
 use protocol::{
-    Amount, BridgeRecord, Burn, Bytes, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, List,
-    Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord, ShareRecord,
-    SignedReceipt, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
+    Amount, BridgeRecord, Burn, Bytes, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRecord,
+    KeyRotation, List, Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord,
+    ShareRecord, SignedReceipt, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
 };
 
 use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
@@ -167,8 +167,8 @@ record! {
 }
 
 record! {
-    /// Validators that agree on the network's next key, while they are fewer than a quorum.
-    NamedKeyRecord { serial: u64, key: GroupKey, named_by: List<NodeId, COMMITTEE_MAX>, }
+    /// Validators that agree on the network's next key and on what the present one signed for it, while they are fewer than a quorum.
+    NamedKeyRecord { rotation: CertifiedRotation, named_by: List<NodeId, COMMITTEE_MAX>, }
 }
 
 record! {
@@ -212,8 +212,8 @@ pub mod key_of {
     pub fn burn(serial: u64, content: &Digest) -> Digest {
         hash("og/state/burn/v1", &[&serial.to_be_bytes(), &content.0])
     }
-    pub fn named_key(serial: u64, key: &[u8]) -> Digest {
-        hash("og/state/named-key/v1", &[&serial.to_be_bytes(), key])
+    pub fn named_key(serial: u64, content: &Digest) -> Digest {
+        hash("og/state/named-key/v1", &[&serial.to_be_bytes(), &content.0])
     }
     pub fn home(account: &EvmAddress) -> Digest {
         hash("og/state/home/v1", &[&account.0])
@@ -254,15 +254,20 @@ row! {
     BurnRecord by (u64, Digest): |row| (row.burn.serial, row.burn.chained(&Digest::ZERO)),
         |key: &(u64, Digest)| key_of::burn(key.0, &key.1);
     SettlementRecord by u64: |row| row.number, |number: &u64| SettlementRecord::state_key(*number);
-    NamedKeyRecord by (u64, [u8; 96]): |row| (row.serial, row.key.0),
-        |key: &(u64, [u8; 96])| key_of::named_key(key.0, &key.1);
-    KeyRotation by u64: |row| row.serial, |serial: &u64| KeyRotation::state_key(*serial);
+    NamedKeyRecord by (u64, Digest): |row| (row.rotation.rotation.serial, content_of(&row.rotation)),
+        |key: &(u64, Digest)| key_of::named_key(key.0, &key.1);
+    CertifiedRotation by u64: |row| row.rotation.serial, |serial: &u64| KeyRotation::state_key(*serial);
     DuesRecord by NodeId: |row| row.gateway, state_key::dues;
     ShareRecord by (NodeId, EvmAddress): |row| (row.gateway, row.payee),
         |key: &(NodeId, EvmAddress)| state_key::share(&key.0, &key.1);
     HomeRecord by EvmAddress: |row| row.account, key_of::home;
     EquivocationRecord by (NodeId, u64): |row| (row.worker, row.sequence),
         |key: &(NodeId, u64)| key_of::equivocation(&key.0, key.1);
+}
+
+/// What is named, key and signature: who names the same key with another signature says something else.
+pub(crate) fn content_of(certified: &CertifiedRotation) -> Digest {
+    hash("og/state/named-key/content/v1", &[&certified.encode()])
 }
 
 /// True where a verdict, and not only an auditor, has spoken.

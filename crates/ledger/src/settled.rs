@@ -3,7 +3,7 @@
 use protocol::{
     Certificate, EvmAddress, List, Payout,
     bundle::SumStep,
-    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
+    settled::{ProvenPayout, ProvenSettlement},
 };
 
 use crate::{
@@ -22,18 +22,6 @@ impl Ledger {
         let newest = self.certified(as_of, &certificate)?;
         let (record, proof) = prove(&self.archive, &self.present.state.settlements, as_of, &number)?;
         Ok(ProvenSettlement { record, as_of: newest, certificate, proof })
-    }
-
-    /// The rotation of this serial, in the same way.
-    pub fn prove_rotation(
-        &self,
-        serial: u64,
-        as_of: u64,
-        certificate: Certificate,
-    ) -> Result<ProvenRotation, BundleError> {
-        let newest = self.certified(as_of, &certificate)?;
-        let (record, proof) = prove(&self.archive, &self.present.state.rotations, as_of, &serial)?;
-        Ok(ProvenRotation { record, as_of: newest, certificate, proof })
     }
 
     /// A payout with its way to its settlement's root.

@@ -15,7 +15,7 @@ use crypto::{
 };
 use evm::{Base, World};
 use protocol::{
-    BridgeRecord, Bytes, Canonical, Digest, DuesRecord, EpochRecord, KeyRecord, KeyRotation, List, ModelRecord,
+    BridgeRecord, Bytes, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List, ModelRecord,
     Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt, Version, record,
     service::VerdictRecord,
 };
@@ -77,7 +77,7 @@ record! {
         burns: List<BurnRecord, MANY>,
         settlements: List<SettlementRecord, MANY>,
         named_keys: List<NamedKeyRecord, MANY>,
-        rotations: List<KeyRotation, MANY>,
+        rotations: List<CertifiedRotation, MANY>,
         dues: List<DuesRecord, MANY>,
         shares: List<ShareRecord, MANY>,
         homes: List<HomeRecord, MANY>,

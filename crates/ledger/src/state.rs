@@ -15,8 +15,8 @@ use evm::{
     },
 };
 use protocol::{
-    Amount, BridgeRecord, Canonical as _, Digest, DuesRecord, EvmAddress, KeyRecord, KeyRotation, ModelRecord, NodeId,
-    NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
+    Amount, BridgeRecord, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRecord, ModelRecord,
+    NodeId, NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
     registry::{OPEN_END, node_id},
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct State {
     pub burns: Table<BurnRecord>,
     pub settlements: Table<SettlementRecord>,
     pub named_keys: Table<NamedKeyRecord>,
-    pub rotations: Table<KeyRotation>,
+    pub rotations: Table<CertifiedRotation>,
     pub dues: Table<DuesRecord>,
     pub shares: Table<ShareRecord>,
     pub homes: Table<HomeRecord>,

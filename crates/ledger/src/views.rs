@@ -1,9 +1,12 @@
 //! What may be asked of the ledger; answers are as of the newest executed block, unless they name an epoch.
 
-use evm::modules::{parameters::Parameter, staking::Staked};
+use evm::modules::{
+    parameters::{KEY_TERMS, Parameter},
+    staking::Staked,
+};
 use protocol::{
-    Amount, BridgeRecord, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord, NodeId, NodeRecord,
-    Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
+    Amount, BridgeRecord, CertifiedRotation, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, ModelRecord,
+    NodeId, NodeRecord, Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
     service::{ChallengeView, ReceiptView, VerdictRecord},
     share::Parts,
 };
@@ -223,6 +226,16 @@ impl Ledger {
     /// Keys that validators want the network to have next, while no quorum has named one.
     pub fn named_keys(&self) -> impl Iterator<Item = &NamedKeyRecord> {
         self.present.state.named_keys.rows()
+    }
+
+    /// Every rotation of the network's key, in order.
+    pub fn rotations(&self) -> impl Iterator<Item = &CertifiedRotation> {
+        self.present.state.rotations.rows()
+    }
+
+    /// For how many of agreement's terms a key of the network signs.
+    pub fn key_terms(&self) -> u64 {
+        self.present.state.small(&KEY_TERMS).into()
     }
 
     /// Reports whose receipts can still be refuted.

@@ -9,10 +9,10 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, BridgeRecord, Bundle, Canonical, Digest, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
-    Transaction, Version,
+    Action, Amount, BridgeRecord, Bundle, Canonical, CertifiedRotation, Digest, KeyRecord, List, ModelRecord,
+    NodeRecord, PublicKey, Transaction, Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
-    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
+    settled::{ProvenPayout, ProvenSettlement},
     transaction::BATCH_MAX,
 };
 use tokio::sync::Mutex;
@@ -122,9 +122,9 @@ impl LedgerClient {
         self.each(|url| async move { self.client.get(&format!("{url}/settlements/{number}")).await }).await
     }
 
-    /// A rotation of the network's key, in the same way.
-    pub async fn rotation(&self, serial: u64) -> Result<ProvenRotation, NetworkError> {
-        self.each(|url| async move { self.client.get(&format!("{url}/rotations/{serial}")).await }).await
+    /// Every rotation of the network's key, in order.
+    pub async fn rotations(&self) -> Result<Vec<CertifiedRotation>, NetworkError> {
+        self.each(|url| async move { self.client.get_list(&format!("{url}/rotations")).await }).await
     }
 
     /// Payouts of an account, behind 0x, from settlement `from` on; a page of them, oldest first.

@@ -95,6 +95,7 @@ impl Link {
             base: self.chain(),
             settlement: self.settlement()?,
             ledger: LedgerClient::new(Client::default(), &network.urls("validator")),
+            chain_id: network.chain_id,
             network: network_key(network)?,
             key,
         })

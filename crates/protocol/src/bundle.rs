@@ -10,6 +10,8 @@ use crate::{
     nouns::record,
     receipt::{Opening, SignedReceipt},
     registry::{KeyRecord, ReceiptStatus},
+    rotation::ROTATIONS_MAX,
+    settlement::CertifiedRotation,
 };
 
 record! {
@@ -57,6 +59,8 @@ record! {
         key_proof: StateProof,
         status: ReceiptStatus,
         status_proof: StateProof,
+        /// The newest rotations of the network's key up to that epoch, oldest first: for who pinned a key before the one that certified it.
+        rotations: List<CertifiedRotation, ROTATIONS_MAX>,
     }
 }
 

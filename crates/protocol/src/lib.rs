@@ -19,6 +19,7 @@
 mod bounded;
 mod canonical;
 mod nouns;
+mod rotation;
 mod scalars;
 mod value;
 
@@ -49,7 +50,10 @@ pub use request::{
     Assurance, Chat, Constraint, Element, Finish, Input, Message, Output, Parameters, Privacy, Prompt, Request,
     Speaker, Tensor, Tool, ToolCall,
 };
-pub use settlement::{Beneficiary, BridgeRecord, Burn, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord};
+pub use rotation::{NetworkKeys, ROTATIONS_MAX, RotationRefused, rotation_namespace};
+pub use settlement::{
+    Beneficiary, BridgeRecord, Burn, CertifiedRotation, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord,
+};
 pub use transaction::{Action, SignedTransaction, Transaction};
 pub use value::{Value, ValueError};
 

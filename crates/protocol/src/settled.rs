@@ -1,6 +1,6 @@
-//! Settlements, rotations and payouts with their proofs, as validators give them to whoever carries them to Base or is paid there.
+//! Settlements and payouts with their proofs, as validators give them to whoever carries them to Base or is paid there.
 
-use crypto::{Digest, merkle, merkle::SumNode, threshold::GroupKey};
+use crypto::{merkle, merkle::SumNode, threshold::GroupKey};
 
 use crate::{
     bounded::List,
@@ -8,7 +8,7 @@ use crate::{
     canonical::Canonical as _,
     epoch::{Certificate, EpochRecord},
     nouns::record,
-    settlement::{KeyRotation, Payout, SettlementRecord},
+    settlement::{Payout, SettlementRecord},
 };
 
 record! {
@@ -17,40 +17,15 @@ record! {
 }
 
 record! {
-    /// The same of a rotation of the network's key.
-    ProvenRotation { record: KeyRotation, as_of: EpochRecord, certificate: Certificate, proof: StateProof, }
-}
-
-record! {
     /// A payout, and its way to the root of the settlement of this number.
     ProvenPayout { number: u64, index: u64, payout: Payout, path: List<SumStep, 64>, }
-}
-
-/// Whether a record stands at `key` under a certificate of the network's key.
-fn is_proven(
-    network: &GroupKey,
-    as_of: &EpochRecord,
-    certificate: &Certificate,
-    proof: &StateProof,
-    key: &Digest,
-    record: &[u8],
-) -> bool {
-    certificate.certifies(as_of, network) && proof.holds(&as_of.state_root, key, Some(record))
 }
 
 impl ProvenSettlement {
     /// True only if the network's key vouches for the record.
     pub fn holds(&self, network: &GroupKey) -> bool {
         let (key, bytes) = (SettlementRecord::state_key(self.record.number), self.record.encode());
-        is_proven(network, &self.as_of, &self.certificate, &self.proof, &key, &bytes)
-    }
-}
-
-impl ProvenRotation {
-    /// True only if the network's key vouches for the record.
-    pub fn holds(&self, network: &GroupKey) -> bool {
-        let (key, bytes) = (KeyRotation::state_key(self.record.serial), self.record.encode());
-        is_proven(network, &self.as_of, &self.certificate, &self.proof, &key, &bytes)
+        self.certificate.certifies(&self.as_of, network) && self.proof.holds(&self.as_of.state_root, &key, Some(&bytes))
     }
 }
 
@@ -68,6 +43,7 @@ impl ProvenPayout {
 mod tests {
     use super::*;
     use crate::{EvmAddress, PayoutKind};
+    use crypto::Digest;
 
     #[test]
     fn a_payout_is_proven_for_its_own_settlement_place_and_amount() {

@@ -5,7 +5,11 @@
 
 use std::fmt;
 
-use crypto::{Digest, PublicKey, hash, merkle, merkle::SumNode, threshold::GroupKey};
+use crypto::{
+    Digest, PublicKey, hash, merkle,
+    merkle::SumNode,
+    threshold::{GroupKey, GroupSignature},
+};
 
 use crate::{
     Amount,
@@ -66,7 +70,7 @@ record! {
 }
 
 record! {
-    /// The key that speaks for the network from now on.
+    /// Which key speaks for the network next. The key before signs the digest of it (`specs/rotation.md`).
     KeyRotation in "og/rotation/v1" {
         version: Version<1>,
         chain_id: u64,
@@ -74,6 +78,11 @@ record! {
         serial: u64,
         key: GroupKey,
     }
+}
+
+record! {
+    /// A rotation with the signature of the key before: whoever believes that one believes the next.
+    CertifiedRotation { rotation: KeyRotation, signature: GroupSignature, }
 }
 
 record! {

@@ -1,6 +1,9 @@
 //! What changes the ledger: one signed action a transaction.
 
-use crypto::{Claim, Digest, PublicKey, Signature, SigningKey, hash, threshold::GroupKey};
+use crypto::{
+    Claim, Digest, PublicKey, Signature, SigningKey, hash,
+    threshold::{GroupKey, GroupSignature},
+};
 
 use crate::{
     Amount,
@@ -88,8 +91,8 @@ record! {
     ReportBurns { burns: List<Burn, BURNS_MAX>, }
 }
 record! {
-    /// A validator of the committee agrees that `key` speaks for the network next.
-    NameKey { serial: u64, key: GroupKey, }
+    /// A validator of the committee saw that the network's key signed for `key` to come after it.
+    NameKey { serial: u64, key: GroupKey, signature: GroupSignature, }
 }
 record! {
     /// What one payee gets. What is for nobody, such as the zero address, is burned.

@@ -5,7 +5,7 @@ use contracts::abi::ISettlement;
 use crypto::threshold::GroupKey;
 use payments::{Address, address, chain::Call};
 use protocol::{
-    Beneficiary, Canonical as _, EvmAddress, PayoutKind,
+    Beneficiary, Canonical as _, CertifiedRotation, EvmAddress, PayoutKind,
     bundle::SumStep,
     settled::{ProvenPayout, ProvenSettlement},
 };
@@ -24,6 +24,18 @@ pub fn advance(settlement: Address, proven: &ProvenSettlement, network: &GroupKe
         siblings: proven.proof.siblings.iter().map(|digest| digest.0.into()).collect(),
     };
     let call = ISettlement::advanceCall { proof, record: proven.record.encode().into() };
+    Some(Call { to: settlement, data: call.abi_encode().into() })
+}
+
+/// Has Base believe the key that comes after `present`; `None` where the rotation has points that are none.
+pub fn rotate(settlement: Address, certified: &CertifiedRotation, present: &GroupKey) -> Option<Call> {
+    let CertifiedRotation { rotation, signature } = certified;
+    let call = ISettlement::rotateCall {
+        serial: rotation.serial,
+        newKey: rotation.key.uncompressed()?.to_vec().into(),
+        signature: signature.uncompressed()?.to_vec().into(),
+        key: present.uncompressed()?.to_vec().into(),
+    };
     Some(Call { to: settlement, data: call.abi_encode().into() })
 }
 

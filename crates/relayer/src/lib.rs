@@ -1,4 +1,4 @@
-//! Between the ledger and Base: settlements carried there, burns read there, calls for payees and senders (`specs/settlement.md`).
+//! Between the ledger and Base: settlements and rotations of the network's key carried there, burns read there, calls for payees and senders (`specs/settlement.md`).
 //!
 //! Trusted by nobody: what is carried is believed by its certificate, what is read is agreed on by the validators. Keeps nothing on disk:
 //! where it stands is what the contract and the ledger say, so it may be killed at any moment, and several may run at once.
@@ -10,7 +10,7 @@ mod carry;
 mod chain;
 
 pub use burns::{BurnError, BurnReader, Depth};
-pub use calls::{BRIDGE, advance, claim, send_to_base, send_to_ledger};
-pub use carry::{Carried, CarryError, Relayer};
+pub use calls::{BRIDGE, advance, claim, rotate, send_to_base, send_to_ledger};
+pub use carry::{Carried, CarryError, Load, Relayer};
 pub use chain::{Chain, ChainError, Seen};
 pub use payments::{Address, B256, Bytes, U256, chain::Call, hex, signing::SignerKey};

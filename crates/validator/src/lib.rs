@@ -9,6 +9,7 @@ mod ethereum;
 mod failure;
 mod front;
 mod lock;
+mod naming;
 mod node;
 mod offer;
 mod pages;

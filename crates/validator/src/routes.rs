@@ -16,7 +16,8 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NodeRecord, PublicKey, SignedTransaction,
+    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, SignedTransaction,
+    Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -61,7 +62,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/bridge", get(settlements::bridge))
         .route("/settlements/{number}", get(settlements::settlement))
         .route("/settlements/{number}/payouts/{index}", get(settlements::payout))
-        .route("/rotations/{serial}", get(settlements::rotation))
+        .route("/rotations", get(settlements::rotations))
         .route("/payouts/{account}/{from}", get(settlements::payouts))
         .route("/dues/{gateway}", get(pages::dues))
         .route("/dues/{gateway}/shares", get(pages::shares))
@@ -141,8 +142,14 @@ async fn metrics(State(desk): Shared) -> String {
     text
 }
 
+/// The newest key that has certified an epoch: who pins it now need not follow from the first.
 async fn trust(State(desk): Shared) -> Json<Face> {
-    Json(Face::of(&desk.trust))
+    let rotations: Vec<_> = desk.node.ledger().rotations().cloned().collect();
+    let (chain_id, first) = (desk.trust.chain_id, desk.trust.network_key);
+    let keys = NetworkKeys::follow(chain_id, first, &rotations).unwrap_or_else(|_| NetworkKeys::pinned(first));
+    let newest = desk.node.newest_certified();
+    let signed = newest.and_then(|newest| keys.certifies(newest.certificate.as_ref()?, &newest.record).copied());
+    Json(Face::of(&Trust { network_key: signed.unwrap_or(first), ..desk.trust.clone() }))
 }
 
 async fn latest_epoch(State(desk): Shared) -> Result<Noun<CertifiedEpoch>, Answer> {

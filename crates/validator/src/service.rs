@@ -106,7 +106,9 @@ impl Validator {
             node.announces(Announcer { agreement: config.agreement_listen });
         }
         let application = Arc::clone(&node);
-        let agreement_config = agreement(&config);
+        let followed: Vec<[u8; 96]> = node.ledger().rotations().map(|certified| certified.rotation.key.0).collect();
+        let network_keys = [vec![config.network_key.0], followed].concat();
+        let agreement_config = consensus::Config { network_keys, ..agreement(&config) };
         let started =
             tokio::task::spawn_blocking(move || consensus::Validator::start(agreement_config, application)).await;
         let agreement = started.map_err(|_| ValidatorError::Interrupted)??;
@@ -166,7 +168,9 @@ async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
     }
     let begin = Ledger::new(&config.genesis).map_err(NodeError::Ledger)?;
     let agreement = agreement(config);
-    let floor_holds = |floor: &[u8]| consensus::check_floor(&agreement.chain, &agreement.keys, floor);
+    let floor_holds = |network_keys: &[[u8; 96]], floor: &[u8]| {
+        consensus::check_floor(&agreement.chain, &agreement.keys, network_keys, floor)
+    };
     let sync = Sync {
         peers: &config.sync,
         directory: &config.directory,
@@ -202,5 +206,6 @@ fn agreement(config: &Config) -> consensus::Config {
         directory: config.directory.clone(),
         floor: sync::floor(&config.directory),
         archive: config.keep_blocks.map_or(Archive::Whole, |_| Archive::Newest),
+        network_keys: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use network::{
 };
 use protocol::{
     BridgeRecord, Certificate,
-    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
+    settled::{ProvenPayout, ProvenSettlement},
 };
 
 use crate::desk::{Desk, Shared, address, not_certified};
@@ -36,14 +36,9 @@ pub(crate) async fn settlement(State(desk): Shared, Path(number): Path<u64>) -> 
     proven.map(Noun).map_err(|_| not_yet())
 }
 
-pub(crate) async fn rotation(State(desk): Shared, Path(serial): Path<u64>) -> Result<Noun<ProvenRotation>, Answer> {
-    let made = desk.node.ledger().bridge().rotations;
-    if serial == 0 || serial > made {
-        return Err(Answer::not_found("unknown_rotation", format!("{made} rotations were made, counted from one")));
-    }
-    let (as_of, certificate) = newest(&desk)?;
-    let proven = desk.node.ledger().prove_rotation(serial, as_of, certificate);
-    proven.map(Noun).map_err(|_| not_yet())
+/// Every rotation of the network's key: few, and who follows needs them all.
+pub(crate) async fn rotations(State(desk): Shared) -> Response {
+    nouns(&desk.node.ledger().rotations().cloned().collect::<Vec<_>>())
 }
 
 pub(crate) async fn payout(

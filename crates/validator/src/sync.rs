@@ -22,7 +22,7 @@ use crypto::{Claim, threshold::GroupKey};
 use evm::Block;
 use ledger::Ledger;
 use network::Client;
-use protocol::{Digest, Noun as _, service::CertifiedEpoch};
+use protocol::{Digest, NetworkKeys, Noun as _, service::CertifiedEpoch};
 use tokio::task::JoinSet;
 
 pub use failure::SyncError;
@@ -52,15 +52,20 @@ pub(crate) struct Sync<'a> {
     pub directory: &'a Path,
     /// The ledger as the network begins: whose network it must be.
     pub begin: &'a Ledger,
+    /// The first key of the network: from it the snapshot's own rotations are followed.
     pub network_key: &'a GroupKey,
     /// Validators of which fewer than a third are faulty.
     pub validators: usize,
     pub client: Client,
-    /// Whether agreement could begin at what a peer gives.
-    pub floor_holds: &'a (dyn Fn(&[u8]) -> Result<(), consensus::MemberError> + Send + std::marker::Sync),
+    /// Whether agreement could begin at what a peer gives, where the network signs with one of these keys.
+    pub floor_holds: &'a FloorHolds<'a>,
     /// How long peers may take until one of them has a floor.
     pub patience: Duration,
 }
+
+/// Under these keys of the network, what a peer gives.
+pub(crate) type FloorHolds<'a> =
+    dyn Fn(&[[u8; 96]], &[u8]) -> Result<(), consensus::MemberError> + Send + std::marker::Sync + 'a;
 
 /// What agreement begins from, where this node once began from others' state.
 pub(crate) fn floor(directory: &Path) -> Option<Vec<u8>> {
@@ -89,12 +94,12 @@ impl Sync<'_> {
     async fn begin_in(&self, wanted: usize, file: &Arc<StateFile>) -> Result<(), SyncError> {
         let folder = self.directory.join("sync");
         let (offer, bytes) = self.loaded(wanted, &folder, file).await?;
-        let ledger = self.proven(&offer, &bytes, file).await?;
+        let (ledger, keys) = self.proven(&offer, &bytes, file).await?;
         let (header, chain) = (ledger.evm().header.clone(), ledger.chain());
         let checked = move |body: &[u8]| Index::checked(&chain, &header, body).map_err(|error| error.to_string());
         let at = |peer: &str| format!("{peer}/snapshots/{}/block", offer.height);
         let block = self.piece("a block", offer.height, at, checked).await?;
-        let floor = self.floor(offer.height).await?;
+        let floor = self.floor(offer.height, &keys).await?;
         // It waits for the disk, which nothing that runs futures may do.
         let (directory, file) = (self.directory.to_owned(), Arc::clone(file));
         blocking(move || keep(&directory, &file, (&offer, &ledger), &block, &floor, &bytes)).await?;
@@ -179,8 +184,13 @@ impl Sync<'_> {
         }
     }
 
-    /// The ledger that the bytes are beside the state in the file, under a certificate of the network.
-    async fn proven(&self, offer: &Offer, bytes: &[u8], file: &Arc<StateFile>) -> Result<Ledger, SyncError> {
+    /// The ledger that the bytes are beside the state in the file, under a certificate of the network, and the keys that it has.
+    async fn proven(
+        &self,
+        offer: &Offer,
+        bytes: &[u8],
+        file: &Arc<StateFile>,
+    ) -> Result<(Ledger, NetworkKeys), SyncError> {
         let epoch = offer.epoch;
         let refused = |reason: String| SyncError::Refused { epoch, reason };
         let whole = Arc::clone(file);
@@ -205,16 +215,17 @@ impl Sync<'_> {
         if (0..=epoch).any(is_false) {
             return Err(refused("a receipt in it is not signed".to_owned()));
         }
+        let rotations: Vec<_> = ledger.rotations().cloned().collect();
+        let keys = NetworkKeys::follow(ledger.chain_id(), *self.network_key, &rotations);
+        let keys = keys.map_err(|error| refused(format!("its keys do not follow from the network's: {error}")))?;
         let started = tokio::time::Instant::now();
         while started.elapsed() < PATIENCE {
             for peer in self.peers {
                 let Ok(told) = self.client.get::<CertifiedEpoch>(&format!("{peer}/epochs/{epoch}")).await else {
                     continue;
                 };
-                let certificate =
-                    told.certificate.filter(|certificate| certificate.certifies(record, self.network_key));
-                if certificate.is_some() {
-                    return Ok(ledger);
+                if told.certificate.is_some_and(|certificate| keys.certifies(&certificate, record).is_some()) {
+                    return Ok((ledger, keys));
                 }
             }
             tokio::time::sleep(PAUSE).await;
@@ -223,13 +234,14 @@ impl Sync<'_> {
     }
 
     /// From where agreement goes on, of the first peer that gives what holds. Of a term that has just begun nobody can say so yet.
-    async fn floor(&self, height: u64) -> Result<Vec<u8>, SyncError> {
+    async fn floor(&self, height: u64, keys: &NetworkKeys) -> Result<Vec<u8>, SyncError> {
+        let signing: Vec<[u8; 96]> = keys.signing().map(|key| key.0).collect();
         let started = tokio::time::Instant::now();
         loop {
             let mut last = "none was asked".to_owned();
             for peer in self.peers {
                 match self.client.get_bytes(&format!("{peer}/floor/{height}")).await {
-                    Ok(bytes) => match (self.floor_holds)(&bytes) {
+                    Ok(bytes) => match (self.floor_holds)(&signing, &bytes) {
                         Ok(()) => return Ok(bytes.to_vec()),
                         Err(error) => {
                             tracing::warn!(peer, %error, "a floor is refused");

@@ -204,6 +204,69 @@ fn a_forged_network_that_agrees_with_itself_in_everything_is_refused() {
 }
 
 #[test]
+fn whoever_pinned_an_earlier_key_follows_to_the_one_that_signed() {
+    let rotated = Scenario { rotations: 3, ..Scenario::default() };
+    let said = |report: &Report| report.lines().join("\n");
+    for (pinned, words) in
+        [(0, "that 3 rotations lead to"), (2, "that 1 rotations lead to"), (3, "the pinned network key")]
+    {
+        let report = verify(&rotated.bundle(), &rotated.trust_in(pinned));
+        assert!(matches!(report.verdict, Verdict::Held(_)), "{}", said(&report));
+        assert!(said(&report).contains(words), "{}", said(&report));
+    }
+    // Before the rotations the same receipt was shown under the first key, and is checkable for ever.
+    let before = Scenario::default();
+    assert!(matches!(verify(&before.bundle(), &rotated.trust()).verdict, Verdict::Held(_)));
+    // Not to whom a later key is all that counts: who held the first one may be anybody now.
+    let report = verify(&before.bundle(), &rotated.trust_in(1));
+    assert!(matches!(report.verdict, Verdict::Refused { check: "certificate", .. }), "{}", said(&report));
+}
+
+#[test]
+fn a_key_that_is_named_begins_a_term_later_and_until_then_the_one_before_signs() {
+    let rotated = Scenario { rotations: 3, ..Scenario::default() };
+    let signed_with = |serial, pinned| {
+        let mut bundle = rotated.bundle();
+        bundle.certificate = rotated.certify_with(serial, &bundle.as_of);
+        verify(&bundle, &rotated.trust_in(pinned))
+    };
+    assert!(matches!(signed_with(2, 0).verdict, Verdict::Held(_)));
+    assert!(matches!(signed_with(2, 2).verdict, Verdict::Held(_)));
+    for (serial, pinned) in [(1, 0), (0, 0), (2, 3), (4, 0)] {
+        let Verdict::Refused { check: "certificate", reason } = signed_with(serial, pinned).verdict else { panic!() };
+        assert!(reason.contains("is signed by neither of the last two") || pinned == 3, "{reason}");
+    }
+}
+
+#[test]
+fn rotations_that_do_not_follow_from_the_pinned_key_are_refused_by_name() {
+    let rotated = Scenario { rotations: 3, ..Scenario::default() };
+    let refused = |change: &dyn Fn(&mut Vec<protocol::CertifiedRotation>)| {
+        let mut bundle = rotated.bundle();
+        let mut rotations = bundle.rotations.to_vec();
+        change(&mut rotations);
+        bundle.rotations = protocol::List::new(rotations).unwrap();
+        let Verdict::Refused { check: "certificate", reason } = verify(&bundle, &rotated.trust()).verdict else {
+            panic!()
+        };
+        reason
+    };
+    let elsewhere = refused(&|rotations| rotations[1].rotation.chain_id = 8);
+    assert!(elsewhere.contains("rotation 2 is of chain 8, 7 expected"), "{elsewhere}");
+    let left_out = refused(&|rotations| _ = rotations.remove(1));
+    assert!(left_out.contains("rotation 3 found where 2 is next"), "{left_out}");
+    let unsigned = refused(&|rotations| rotations[2].signature = rotations[1].signature);
+    assert!(unsigned.contains("rotation 3 is not signed by the key before it"), "{unsigned}");
+    let forged = Scenario { network_seed: 2, ..rotated.clone() };
+    let strange = refused(&|rotations| rotations[0] = forged.rotation(1));
+    assert!(strange.contains("rotation 1 is not signed"), "{strange}");
+    let headless = refused(&|rotations| _ = rotations.remove(0));
+    assert!(headless.contains("rotation 2 is not signed"), "{headless}");
+    let none = refused(&|rotations| rotations.clear());
+    assert!(none.contains("is not signed by the pinned key"), "{none}");
+}
+
+#[test]
 fn without_a_pinned_network_nobody_can_tell_whatever_the_bundle_says() {
     let (bundle, trust) = Scenario::default().build();
     let report = verify_unpinned(&bundle);

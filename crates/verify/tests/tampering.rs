@@ -37,6 +37,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("certificate", &["certificate"]),
     ("key", &["key"]),
     ("status", &["status"]),
+    ("rotations", &["certificate"]),
 ];
 
 fn expected(field: &str) -> &'static [&'static str] {
@@ -135,7 +136,8 @@ fn tamper(scenario: &Scenario) -> usize {
 fn every_changed_field_is_refused_by_the_check_that_the_table_names() {
     let tokens = tamper(&Scenario::default());
     let tensors = tamper(&Scenario { tensors: true, with_opening: true, index: 0, ..Scenario::default() });
-    assert!(tokens > 400 && tensors > 400, "{tokens} and {tensors} changes");
+    let rotated = tamper(&Scenario { rotations: 2, ..Scenario::default() });
+    assert!(tokens > 400 && tensors > 400 && rotated > tokens, "{tokens}, {tensors} and {rotated} changes");
 }
 
 #[test]

@@ -17,11 +17,12 @@ fn path(file: &str) -> PathBuf {
 }
 
 /// Each file with its exit code and the scenario that it was made from; all against the trust of the first.
-fn cases() -> [(&'static str, u8, Scenario); 6] {
+fn cases() -> [(&'static str, u8, Scenario); 7] {
     let refuted = Scenario { standing: Standing::Refuted, audits: 0, slashed: 250, ..Scenario::default() };
     [
         ("held.json", 0, Scenario::default()),
         ("held_without_opening.json", 0, Scenario { with_opening: false, ..Scenario::default() }),
+        ("held_after_two_rotations.json", 0, Scenario { rotations: 2, ..Scenario::default() }),
         ("window_open.json", 2, Scenario { as_of_epoch: 12, ..Scenario::default() }),
         ("refuted.json", 1, refuted),
         ("forged_network.json", 1, Scenario { network_seed: 2, ..Scenario::default() }),

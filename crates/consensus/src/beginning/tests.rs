@@ -6,6 +6,7 @@ use crate::{
     committee::tests::{CHAIN_ID, term_keys, validators},
     deal,
     member::Member,
+    reshare::KeyState,
     term_message,
 };
 use commonware_consensus::{
@@ -45,7 +46,14 @@ fn record(term: u64) -> TermRecord {
     let member = member();
     let begin = if term == 0 { member.genesis().digest().0 } else { [u8::try_from(term).unwrap(); 32] };
     let height = term.checked_sub(1).map_or(0, |before| member.rules.boundary(before));
-    TermRecord { height, begin, seats: member.seats.list(), polynomial: member.polynomial, next: Vec::new() }
+    TermRecord {
+        height,
+        begin,
+        seats: member.seats.list(),
+        polynomial: member.polynomial,
+        next: Vec::new(),
+        key: KeyState::default(),
+    }
 }
 
 fn signed(term: u64, record: TermRecord) -> Signed {
@@ -116,6 +124,9 @@ fn a_hostile_record_is_refused() {
     let mut own = record(2);
     own.polynomial = deal(&mut StdRng::seed_from_u64(8), &validators(4)).unwrap().polynomial;
     assert_eq!(with(own), BeginningError::Key { term: 2 });
+    let mut keyless = record(2);
+    keyless.key.fresh = vec![1];
+    assert_eq!(with(keyless), BeginningError::Committee { term: 2, error: CommitteeError::Polynomial });
     // Signed, but for another term: the third cannot be passed off as the fourth.
     let moved = Written { term: 3, ..written() };
     assert!(matches!(refused(&moved), BeginningError::Height { term: 3, .. }));
@@ -128,6 +139,22 @@ fn a_hostile_record_is_refused() {
     genesis.begin = [1; 32];
     let other = Written { term: 0, record: signed(0, genesis), before: None, newest: Vec::new() };
     assert_eq!(refused(&other), BeginningError::Genesis);
+}
+
+#[test]
+fn a_record_is_believed_under_the_keys_that_were_followed_and_under_no_other() {
+    let mut member = member();
+    let first = member.network_keys[0];
+    let other = deal(&mut StdRng::seed_from_u64(8), &validators(4)).unwrap().group_key;
+    let bytes = written().encode();
+    let read = |member: &Member| Beginning::read(&member.pinned(), &bytes).map(|beginning| beginning.term);
+    member.follow(&[other]);
+    assert_eq!(read(&member), Err(BeginningError::Key { term: 2 }), "a key before those that are followed is over");
+    member.follow(&[first, other]);
+    assert_eq!(read(&member), Ok(2));
+    let checked = |keys_followed: &[[u8; 96]]| check_floor(&chain(), &keys(), keys_followed, &bytes);
+    assert!(checked(&[first]).is_ok());
+    assert!(matches!(checked(&[other]), Err(MemberError::Beginning(BeginningError::Key { term: 2 }))));
 }
 
 #[test]
@@ -153,7 +180,7 @@ fn votes_that_finalize_something_else_are_refused() {
     for newest in [finality(1, 5, [7; 32]), vec![0]] {
         assert_eq!(refused(&Written { newest, ..written() }), BeginningError::Newest { term: 2 });
     }
-    let error = check_floor(&chain(), &keys(), &Written { newest: vec![0], ..written() }.encode()).unwrap_err();
+    let error = check_floor(&chain(), &keys(), &[], &Written { newest: vec![0], ..written() }.encode()).unwrap_err();
     assert!(matches!(error, MemberError::Beginning(BeginningError::Newest { term: 2 })));
 }
 
@@ -167,7 +194,7 @@ fn the_frozen_beginning_is_what_is_written_and_holds() {
     let (digest, message) = (record(2).digest(2), term_message(CHAIN_ID, &record(2).digest(2)));
     let now = format!("digest {}\nmessage {}\nbeginning {}\n", hex(&digest), hex(&message), hex(&bytes));
     assert!(VECTOR.ends_with(&now), "now it is:\n{now}");
-    check_floor(&chain(), &keys(), &bytes).unwrap();
+    check_floor(&chain(), &keys(), &[], &bytes).unwrap();
 }
 
 #[test]

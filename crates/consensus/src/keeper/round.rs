@@ -1,7 +1,7 @@
-//! This node's part in the round of a term: one ceremony for each of its seats, and what they say to the others'.
+//! This node's part in the rounds of a term: a ceremony for each round and each of its seats, and what they say to the others'.
 //!
 //! On the channel a message names the seat that it is from and the seat that it is to; who does not hold the seat that it speaks for is
-//! not heard. Logs are public and shown to everybody, so that whoever proposes next puts them into its block.
+//! not heard. The round stands in the message. Logs are public and shown to everybody, so that whoever proposes next puts them into its block.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,18 +15,18 @@ use crate::{
     environment::Environment,
     member::Member,
     reshare::{
-        Ceremony, CeremonyError, Committee, Effect, MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES, NewShare,
-        Round, RoundKeys, RoundPlan,
+        Ceremony, CeremonyError, Committee, Dealt, Effect, MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES,
+        NewShare, Round, RoundKeys, RoundPlan, Terms, hand_over, numbered, round_and_log, round_of, second_round,
     },
     store::StoreError,
-    term_store::{OwnShare, TermStore},
+    term_store::{Noted, OwnShare, OwnShares, TermStore},
 };
 
 const SPOKEN: u8 = 0;
 const SHOWN: u8 = 1;
 /// Tag, from, to.
 const SPOKEN_HEADER: usize = 1 + 32 + 32;
-/// Tag, term.
+/// Tag, round.
 const SHOWN_HEADER: usize = 1 + 8;
 /// The longest message on the channel.
 pub(crate) const MAX_ROUND_MESSAGE_BYTES: usize = if SPOKEN_HEADER + MAX_MESSAGE_BYTES > SHOWN_HEADER + MAX_LOG_BYTES {
@@ -37,11 +37,12 @@ pub(crate) const MAX_ROUND_MESSAGE_BYTES: usize = if SPOKEN_HEADER + MAX_MESSAGE
 /// How often a log that no block has yet is shown again.
 const SHOW_AGAIN_MS: u64 = 1_000;
 
-/// One seat's part.
+/// One seat's part in one round.
 struct Part {
+    round: u64,
     seat: [u8; 32],
     ceremony: Ceremony,
-    /// Our log once it is made, and when it was last shown; nothing to make if this seat deals nothing.
+    /// Our numbered log once it is made, and when it was last shown; nothing to make if this seat deals nothing.
     log: Option<(Vec<u8>, u64)>,
     is_closed: bool,
 }
@@ -55,55 +56,75 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// Goes on where the journal ends. A seat that cannot has no part: the others do without it.
-    pub fn resume(plan: &RoundPlan, member: &Member, shares: &[OwnShare], noted: &[([u8; 32], Vec<u8>)]) -> Self {
+    /// Goes on where the journal ends.
+    pub fn resume(fold: &Terms, member: &Member, shares: &OwnShares, noted: &[Noted]) -> Self {
+        let mut rounds = Self::default();
+        let plans = [(fold.plan(), &shares.present), (fold.second_plan(), &shares.fresh)];
+        for (plan, shares) in plans {
+            if let Some(plan) = plan {
+                rounds.take_part(&plan, member, shares, noted);
+            }
+        }
+        rounds
+    }
+
+    /// A seat that cannot go on has no part: the others do without it.
+    fn take_part(&mut self, plan: &RoundPlan, member: &Member, shares: &[OwnShare], noted: &[Noted]) {
         let round = match Round::read(plan) {
             Ok(round) => round,
-            Err(error) => {
-                tracing::error!(%error, "a round cannot be held");
-                return Self::default();
-            }
+            Err(error) => return tracing::error!(%error, "a round cannot be held"),
         };
-        let mut parts = Vec::new();
         for own in &member.own {
             let seat = key_bytes(&own.public);
             let seed = Sha256::hash(&[b"og_ROUND_SEED".as_slice(), own.signing_key.as_slice()]).0;
             let share = shares.iter().find(|share| share.seat == seat).map(|own| own.share.as_slice());
             let keys = RoundKeys { signing_key: &own.signing_key, share, seed: &seed };
-            let journal = noted.iter().filter(|(of, _)| *of == seat).map(|(_, entry)| entry.as_slice());
+            let is_own = |noted: &&Noted| noted.round == plan.number && noted.seat == seat;
+            let journal = noted.iter().filter(is_own).map(|noted| noted.entry.as_slice());
             match Ceremony::resume(round.clone(), &keys, journal) {
-                Ok(ceremony) => parts.push(Part { seat, ceremony, log: None, is_closed: false }),
+                Ok(ceremony) => {
+                    self.parts.push(Part { round: plan.number, seat, ceremony, log: None, is_closed: false });
+                }
                 Err(CeremonyError::Stranger) => {}
                 Err(error) => tracing::error!(%error, "a seat has no part in this round"),
             }
         }
-        Self { parts, false_logs: BTreeMap::new() }
     }
 
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// A log that a block brought and that counts.
-    pub fn record(&mut self, log: &[u8]) {
-        for part in &mut self.parts {
+    /// A numbered log that a block brought and that counts.
+    pub fn record(&mut self, bytes: &[u8]) {
+        let Some((round, log)) = round_and_log(bytes) else { return };
+        for part in self.parts.iter_mut().filter(|part| part.round == round) {
             if let Err(error) = part.ceremony.record(log) {
                 tracing::error!(%error, "a log that counts is refused by a part of the round");
             }
         }
     }
 
-    /// Our shares of what the round came to.
-    pub fn finish(self, committee: &Committee) -> Vec<OwnShare> {
+    /// Our shares of what the hand-over of a term came to.
+    pub fn handed_on(&mut self, term: u64, committee: &Committee) -> Vec<OwnShare> {
+        self.finish(hand_over(term), committee)
+    }
+
+    /// The same of its second round.
+    pub fn second(&mut self, term: u64, committee: &Committee) -> Vec<OwnShare> {
+        self.finish(second_round(term), committee)
+    }
+
+    fn finish(&mut self, round: u64, committee: &Committee) -> Vec<OwnShare> {
         let mut shares = Vec::new();
-        for Part { seat, ceremony, .. } in self.parts {
+        for Part { seat, ceremony, .. } in self.parts.extract_if(.., |part| part.round == round) {
             match ceremony.finish() {
                 Ok(finished) if finished.outcome.committee != *committee => {
                     tracing::error!("a part of the round came to another outcome");
                 }
                 Ok(finished) => match finished.share {
                     NewShare::Held(share) => shares.push(OwnShare { seat, share }),
-                    NewShare::Lost => tracing::warn!("a share is lost: this seat signs no epochs until the next round"),
+                    NewShare::Lost => tracing::warn!("a share is lost: this seat signs nothing with it"),
                     NewShare::NotAPlayer => {}
                 },
                 Err(failure) => tracing::error!(%failure, "a part of the round failed alone"),
@@ -138,30 +159,31 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
                 }
                 self.receive(store, term, Word { from: *from, to: *to, bytes: message.to_vec() }).await
             }
-            Some((&SHOWN, rest)) => {
-                if let Some((number, log)) = rest.split_first_chunk::<8>() {
-                    self.see(term, node, u64::from_be_bytes(*number), log);
-                }
+            Some((&SHOWN, log)) => {
+                self.see(term, node, log);
                 Ok(store)
             }
             Some(_) | None => Ok(store),
         }
     }
 
-    /// A log that somebody shows: kept for our own block.
-    fn see(&self, term: &mut Term, node: &PublicKey, number: u64, log: &[u8]) {
-        let Some(fold) = term.fold.as_ref().filter(|fold| fold.term() == number) else { return };
-        let of = log.first_chunk::<32>();
-        if of.is_none_or(|dealer| self.logs.holds(dealer) || fold.has_log_of(dealer)) {
+    /// A numbered log that somebody shows: kept for our own block.
+    fn see(&self, term: &mut Term, node: &PublicKey, bytes: &[u8]) {
+        let Some(fold) = &term.fold else { return };
+        let Some((round, log)) = round_and_log(bytes) else { return };
+        let Some(dealer) = log.first_chunk::<32>() else { return };
+        let said = Dealt { round, dealer: *dealer };
+        let is_of_this_term = [hand_over(fold.term()), second_round(fold.term())].contains(&round);
+        if !is_of_this_term || self.logs.holds(&said) || fold.has_log_of(&said) {
             return;
         }
         let falsehoods = term.rounds.false_logs.entry(node.clone()).or_default();
         if *falsehoods >= MAX_FALSE_MESSAGES {
             return;
         }
-        match fold.dealer_of(log) {
-            Ok(dealer) => {
-                self.logs.add(dealer, log.to_vec());
+        match fold.dealer_of(bytes) {
+            Ok(dealt) => {
+                self.logs.add(dealt, bytes.to_vec());
                 self.requests.wake();
             }
             Err(error) => {
@@ -180,8 +202,8 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
     ) -> Result<TermStore<E>, StoreError> {
         for index in 0..term.rounds.parts.len() {
             let Some(part) = term.rounds.parts.get_mut(index) else { break };
-            let (seat, effects) = (part.seat, part.ceremony.tick(now_ms));
-            store = self.perform(store, term, seat, effects).await?;
+            let (round, seat, effects) = (part.round, part.seat, part.ceremony.tick(now_ms));
+            store = self.perform(store, term, (round, seat), effects).await?;
         }
         self.show_logs(term, now_ms);
         Ok(store)
@@ -207,9 +229,11 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
             }
             part.is_closed = true;
             if let Some(closed) = part.ceremony.close() {
-                store = store.note(number, &part.seat, &closed.entry).await?;
-                self.logs.add(part.seat, closed.log.clone());
-                part.log = Some((closed.log, 0));
+                let (round, seat) = (part.round, part.seat);
+                store = store.note(number, &Noted { round, seat, entry: closed.entry }).await?;
+                let log = numbered(round, &closed.log);
+                self.logs.add(Dealt { round, dealer: seat }, log.clone());
+                part.log = Some((log, 0));
                 is_new = true;
             }
         }
@@ -223,13 +247,12 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
     /// Shows everybody our logs that no block has yet.
     fn show_logs(&mut self, term: &mut Term, now_ms: u64) {
         let Some(fold) = &term.fold else { return };
-        let number = fold.term();
         for part in &mut term.rounds.parts {
             let Some((log, shown_at_ms)) = &mut part.log else { continue };
             let is_due = *shown_at_ms == 0 || now_ms >= shown_at_ms.saturating_add(SHOW_AGAIN_MS);
-            if is_due && !fold.has_log_of(&part.seat) {
+            if is_due && !fold.has_log_of(&Dealt { round: part.round, dealer: part.seat }) {
                 *shown_at_ms = now_ms.max(1);
-                let bytes = [&[SHOWN], number.to_be_bytes().as_slice(), log].concat();
+                let bytes = [&[SHOWN], log.as_slice()].concat();
                 let _ = self.sender.send(Recipients::All, bytes, false);
             }
         }
@@ -239,11 +262,11 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         &mut self,
         store: TermStore<E>,
         term: &mut Term,
-        seat: [u8; 32],
+        part: (u64, [u8; 32]),
         effects: Vec<Effect>,
     ) -> Result<TermStore<E>, StoreError> {
         let mut words = VecDeque::new();
-        let mut store = self.carry_out(store, term, seat, effects, &mut words).await?;
+        let mut store = self.carry_out(store, term, part, effects, &mut words).await?;
         while let Some(word) = words.pop_front() {
             store = self.answer(store, term, word, &mut words).await?;
         }
@@ -267,9 +290,11 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         word: Word,
         words: &mut VecDeque<Word>,
     ) -> Result<TermStore<E>, StoreError> {
-        let Some(part) = term.rounds.parts.iter_mut().find(|part| part.seat == word.to) else { return Ok(store) };
+        let Some(round) = round_of(&word.bytes) else { return Ok(store) };
+        let is_meant = |part: &&mut Part| part.round == round && part.seat == word.to;
+        let Some(part) = term.rounds.parts.iter_mut().find(is_meant) else { return Ok(store) };
         let effects = part.ceremony.receive(&word.from, &word.bytes);
-        self.carry_out(store, term, word.to, effects, words).await
+        self.carry_out(store, term, (round, word.to), effects, words).await
     }
 
     /// Writes down what is to be written, then sends; what is for another seat of ours comes to `words`.
@@ -277,14 +302,14 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         &mut self,
         mut store: TermStore<E>,
         term: &Term,
-        seat: [u8; 32],
+        (round, seat): (u64, [u8; 32]),
         effects: Vec<Effect>,
         words: &mut VecDeque<Word>,
     ) -> Result<TermStore<E>, StoreError> {
-        let number = term.fold.as_ref().map_or(0, crate::reshare::Terms::term);
+        let number = term.fold.as_ref().map_or(0, Terms::term);
         for effect in effects {
             match effect {
-                Effect::Persist(entry) => store = store.note(number, &seat, &entry).await?,
+                Effect::Persist(entry) => store = store.note(number, &Noted { round, seat, entry }).await?,
                 Effect::Send { to, bytes } => {
                     let bytes = self.member.tampered(&to, bytes);
                     match node_of(term, &to) {

@@ -24,7 +24,7 @@ use super::{
 use crate::block::key_bytes;
 
 /// Why bytes are no log of this round.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LogError {
     #[error("failed to read dealer log: {length} bytes, expected at most {MAX_LOG_BYTES}")]
     Size { length: usize },

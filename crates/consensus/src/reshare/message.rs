@@ -57,6 +57,11 @@ pub(super) fn open(bytes: &[u8]) -> Option<(u64, Message<'_>)> {
     }
 }
 
+/// The round that a message says it belongs to.
+pub(crate) fn round_of(bytes: &[u8]) -> Option<u64> {
+    open(bytes).map(|(round, _)| round)
+}
+
 pub(super) fn dealing(round: u64, commitment: &Commitment, share: &DealerPrivMsg) -> Vec<u8> {
     let mut bytes = header(DEALING, round);
     commitment.write(&mut bytes);

@@ -1,11 +1,12 @@
-//! Which committee serves which term: a fold over the finalized blocks and the logs in them.
+//! Which committee serves which term, under which key: a fold over the finalized blocks and the logs in them.
 //!
-//! A term is a fixed number of blocks. Round `t` runs during term `t`, from its committee to the one that the ledger
-//! names for term `t + 1`; its outcome, or the old committee if it fails, serves from the first block of `t + 1`. Logs
-//! count in the second half of a term, so that the first is there for dealing. Everybody who folds the same blocks has
-//! the same committees; nothing else goes in.
+//! A term is a fixed number of blocks. The hand-over of term `t` runs during it, from its committee to the one that the ledger
+//! names for term `t + 1`; its outcome, or the old committee if it fails, serves from the first block of `t + 1`. A second round
+//! runs beside it where the network's key is to be another (`specs/rotation.md`). Logs count in the second half of a term, so that
+//! the first is there for dealing. Everybody who folds the same blocks has the same committees and keys; nothing else goes in.
 
 use commonware_codec::Encode;
+use commonware_cryptography::ed25519::PublicKey;
 use commonware_utils::ordered::Set;
 use rand_core::CryptoRng;
 
@@ -13,7 +14,7 @@ use super::{
     logs::{LogError, Outcome, RoundFailure, RoundLogs},
     round::{Committee, Round, RoundPlan, key_list},
 };
-use crate::committee::{CommitteeError, read_keys, read_sharing};
+use crate::committee::{CommitteeError, group_key, read_keys, read_sharing};
 
 /// What every validator of a chain must have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,47 @@ impl TermRules {
     }
 }
 
+/// The number of the round that hands a term's key on.
+pub fn hand_over(term: u64) -> u64 {
+    term.saturating_mul(2)
+}
+
+/// The number of a term's second round, which is of the key after the present one.
+pub fn second_round(term: u64) -> u64 {
+    term.saturating_mul(2).saturating_add(1)
+}
+
+/// A log as blocks and messages carry it: behind the number of its round.
+pub fn numbered(round: u64, log: &[u8]) -> Vec<u8> {
+    [round.to_be_bytes().as_slice(), log].concat()
+}
+
+/// The round of a numbered log, and the log.
+pub fn round_and_log(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (round, log) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*round), log))
+}
+
+/// Whose log it is, in which round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dealt {
+    pub round: u64,
+    pub dealer: [u8; 32],
+}
+
+/// Where the network's key stands in a term.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyState {
+    /// Which of the network's keys the committee signs with; the first is number zero.
+    pub serial: u64,
+    /// The first term in which it signs.
+    pub since: u64,
+    /// The public polynomial of the key after it, whose shares the same seats hold; empty while there is none.
+    pub fresh: Vec<u8>,
+    /// Whether those named for the next term make a fresh key in this one.
+    pub is_due: bool,
+}
+
 /// All that the fold depends on, as plain bytes: what a snapshot keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TermState {
@@ -69,8 +111,20 @@ pub struct TermState {
     pub committee: Committee,
     /// Who was named for the term after it.
     pub next: Vec<[u8; 32]>,
-    /// The logs of this term's round so far.
+    pub key: KeyState,
+    /// The logs of this term's rounds so far, numbered.
     pub logs: Vec<Vec<u8>>,
+}
+
+/// What the ledger says as a term ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Whom it names for the term after the one that begins now.
+    pub next: Vec<[u8; 32]>,
+    /// The key that it took up last, and which of the network's keys that is.
+    pub named_key: Option<(u64, [u8; 96])>,
+    /// For how many terms a key signs at least; zero if it is for ever.
+    pub key_terms: u64,
 }
 
 /// Why a fold cannot begin or go on: never for what a block holds, always for what its caller did.
@@ -82,11 +136,11 @@ pub enum TermError {
     Committee(#[from] CommitteeError),
     #[error("failed to take block into the term: height {height}, expected {expected}")]
     Height { height: u64, expected: u64 },
-    #[error("failed to go on with term: log {index} of the state does not belong to its round: {error}")]
-    Log { index: usize, error: LogError },
+    #[error("failed to go on with term: log {index} of the state does not belong to its rounds: {error}")]
+    Log { index: usize, error: LogRefused },
 }
 
-/// Why the committee of a term is the one before it.
+/// Why a round has no outcome.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Stayed {
     #[error(transparent)]
@@ -100,25 +154,33 @@ pub enum Stayed {
 pub struct Turned {
     /// The term that begins with the next block.
     pub term: u64,
-    /// Who serves it.
+    /// Who serves it, and under which key.
     pub committee: Committee,
+    pub key: KeyState,
+    /// What the hand-over came to.
     pub round: Result<Outcome, Stayed>,
+    /// What the second round came to, if there was one.
+    pub second: Option<Result<Outcome, Stayed>>,
+    /// Whether what the rounds came to counts. Else all shares stay those of the term before.
+    pub is_handed_on: bool,
+    /// Whether the key is another one: that which was fresh.
+    pub is_rotated: bool,
 }
 
 /// What became of one block.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Folded {
     /// For each log of the block, in order, whose it is, or why it does not count.
-    pub logs: Vec<Result<[u8; 32], LogRefused>>,
+    pub logs: Vec<Result<Dealt, LogRefused>>,
     pub turned: Option<Turned>,
 }
 
 /// Why a log in a block does not count.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LogRefused {
     #[error("failed to take dealer log: it comes in the first half of its term")]
     Early,
-    #[error("failed to take dealer log: no round is held in this term")]
+    #[error("failed to take dealer log: its round is none of this term's")]
     NoRound,
     #[error(transparent)]
     Log(#[from] LogError),
@@ -129,6 +191,8 @@ pub struct Terms {
     rules: TermRules,
     state: TermState,
     round: Result<RoundLogs, CommitteeError>,
+    /// Of the key after the present one.
+    second: Option<RoundLogs>,
 }
 
 impl Terms {
@@ -137,20 +201,17 @@ impl Terms {
         if rules.length < 2 {
             return Err(TermError::Length { length: rules.length });
         }
-        let members = Set::from_iter_dedup(read_keys(&state.committee.members)?);
+        let members = members(&state.committee)?;
         state.committee.polynomial = read_sharing(&state.committee.polynomial, &members)?.encode().to_vec();
+        if !state.key.fresh.is_empty() {
+            state.key.fresh = read_sharing(&state.key.fresh, &members)?.encode().to_vec();
+        }
         state.committee.members = key_list(&members);
         let logs = std::mem::take(&mut state.logs);
-        let round = open_round(&rules, &state);
-        let mut terms = Self { rules, state, round };
+        let (round, second) = open_rounds(&rules, &state);
+        let mut terms = Self { rules, state, round, second };
         for (index, log) in logs.iter().enumerate() {
-            match terms.record(log) {
-                Ok(_) => {}
-                Err(LogRefused::Log(error)) => return Err(TermError::Log { index, error }),
-                Err(LogRefused::Early | LogRefused::NoRound) => {
-                    return Err(TermError::Log { index, error: LogError::Stranger });
-                }
-            }
+            terms.record(log).map_err(|error| TermError::Log { index, error })?;
         }
         Ok(terms)
     }
@@ -164,18 +225,23 @@ impl Terms {
         &self.state
     }
 
-    /// The round of this term, if the ledger named a committee that can be dealt to.
+    /// The hand-over of this term, if the ledger named a committee that can be dealt to.
     pub fn plan(&self) -> Option<RoundPlan> {
         self.round.is_ok().then(|| plan(&self.rules, &self.state))
     }
 
-    /// Takes the next finalized block. `named` says whom the ledger wants for a term, as of the end of the term two
+    /// The second round of this term, if it has one.
+    pub fn second_plan(&self) -> Option<RoundPlan> {
+        self.second.as_ref().and_then(|_| second_plan(&self.rules, &self.state))
+    }
+
+    /// Takes the next finalized block. `decided` says what the ledger says for a term, as of the end of the term two
     /// before it; `rng` as in [`RoundLogs::outcome`].
     pub fn block(
         &mut self,
         height: u64,
         logs: &[&[u8]],
-        named: impl FnOnce(u64) -> Vec<[u8; 32]>,
+        decided: impl FnOnce(u64) -> Decided,
         rng: &mut impl CryptoRng,
     ) -> Result<Folded, TermError> {
         let expected = self.state.height.saturating_add(1);
@@ -186,7 +252,11 @@ impl Terms {
         let logs = logs.iter().map(|log| if counts { self.record(log) } else { Err(LogRefused::Early) }).collect();
         let term = self.rules.term(height);
         self.state.height = height;
-        let turned = (height == self.rules.boundary(term)).then(|| self.turn(term.saturating_add(1), named, rng));
+        let next = term.saturating_add(1);
+        let turned = match height == self.rules.boundary(term) {
+            true => Some(self.turn(next, decided(next.saturating_add(1)), rng)?),
+            false => None,
+        };
         Ok(Folded { logs, turned })
     }
 
@@ -198,49 +268,113 @@ impl Terms {
         self.state.height = self.state.height.max(height.min(last));
     }
 
-    /// Whose log of this term's round this is, if it could count in a block.
-    pub fn dealer_of(&self, log: &[u8]) -> Result<[u8; 32], LogRefused> {
-        Ok(self.round.as_ref().map_err(|_| LogRefused::NoRound)?.dealer_of(log)?)
+    /// Whose log of this term's rounds this is, if it could count in a block.
+    pub fn dealer_of(&self, bytes: &[u8]) -> Result<Dealt, LogRefused> {
+        let (round, log) = round_and_log(bytes).ok_or(LogError::Malformed)?;
+        let dealer = self.logs_of(round).ok_or(LogRefused::NoRound)?.dealer_of(log)?;
+        Ok(Dealt { round, dealer })
     }
 
-    /// Whether a block has brought this dealer's log.
-    pub fn has_log_of(&self, dealer: &[u8; 32]) -> bool {
-        self.round.as_ref().is_ok_and(|round| round.has_log_of(dealer))
+    /// Whether a block has brought this log.
+    pub fn has_log_of(&self, dealt: &Dealt) -> bool {
+        self.logs_of(dealt.round).is_some_and(|logs| logs.has_log_of(&dealt.dealer))
     }
 
-    fn record(&mut self, log: &[u8]) -> Result<[u8; 32], LogRefused> {
-        let round = self.round.as_mut().map_err(|_| LogRefused::NoRound)?;
-        let dealer = round.record(log)?;
-        self.state.logs.push(log.to_vec());
-        Ok(dealer)
+    fn logs_of(&self, round: u64) -> Option<&RoundLogs> {
+        let term = self.term();
+        if round == hand_over(term) {
+            return self.round.as_ref().ok();
+        }
+        self.second.as_ref().filter(|_| round == second_round(term))
     }
 
-    fn turn(&mut self, term: u64, named: impl FnOnce(u64) -> Vec<[u8; 32]>, rng: &mut impl CryptoRng) -> Turned {
+    fn record(&mut self, bytes: &[u8]) -> Result<Dealt, LogRefused> {
+        let term = self.term();
+        let (round, log) = round_and_log(bytes).ok_or(LogError::Malformed)?;
+        let logs = match round == hand_over(term) {
+            true => self.round.as_mut().ok(),
+            false => self.second.as_mut().filter(|_| round == second_round(term)),
+        };
+        let dealer = logs.ok_or(LogRefused::NoRound)?.record(log)?;
+        self.state.logs.push(bytes.to_vec());
+        Ok(Dealt { round, dealer })
+    }
+
+    fn turn(&mut self, term: u64, decided: Decided, rng: &mut impl CryptoRng) -> Result<Turned, TermError> {
         let round = match &self.round {
             Ok(logs) => logs.outcome(rng).map_err(Stayed::Failed),
             Err(error) => Err(Stayed::Unfit(error.clone())),
         };
-        if let Ok(outcome) = &round {
+        let second = self.second.as_ref().map(|logs| logs.outcome(rng).map_err(Stayed::Failed));
+        // A fresh key goes where the committee goes, or neither does.
+        let had_fresh = !self.state.key.fresh.is_empty();
+        let is_handed_on = round.is_ok() && (!had_fresh || matches!(second, Some(Ok(_))));
+        if let (true, Ok(outcome)) = (is_handed_on, &round) {
             self.state.committee = outcome.committee.clone();
+            if let Some(Ok(second)) = &second {
+                self.state.key.fresh = second.committee.polynomial.clone();
+            }
         }
-        self.state.next = named(term.saturating_add(1));
+        let is_rotated = self.rotate(term, &decided)?;
+        let key = &mut self.state.key;
+        let begins = term.saturating_add(2);
+        key.is_due =
+            decided.key_terms > 0 && key.fresh.is_empty() && begins >= key.since.saturating_add(decided.key_terms);
+        self.state.next = decided.next;
         self.state.logs.clear();
-        self.round = open_round(&self.rules, &self.state);
-        Turned { term, committee: self.state.committee.clone(), round }
+        (self.round, self.second) = open_rounds(&self.rules, &self.state);
+        let (committee, key) = (self.state.committee.clone(), self.state.key.clone());
+        Ok(Turned { term, committee, key, round, second, is_handed_on, is_rotated })
     }
+
+    /// The fresh key signs from this term on, if the ledger has taken it up.
+    fn rotate(&mut self, term: u64, decided: &Decided) -> Result<bool, TermError> {
+        let state = &mut self.state;
+        let next = state.key.serial.saturating_add(1);
+        if state.key.fresh.is_empty() {
+            return Ok(false);
+        }
+        let fresh = group_key(&state.key.fresh, &members(&state.committee)?)?;
+        if decided.named_key != Some((next, fresh)) {
+            return Ok(false);
+        }
+        state.committee.polynomial = std::mem::take(&mut state.key.fresh);
+        (state.key.serial, state.key.since) = (next, term);
+        Ok(true)
+    }
+}
+
+fn members(committee: &Committee) -> Result<Set<PublicKey>, CommitteeError> {
+    Ok(Set::from_iter_dedup(read_keys(&committee.members)?))
 }
 
 fn plan(rules: &TermRules, state: &TermState) -> RoundPlan {
     RoundPlan {
         chain_id: rules.chain_id,
-        number: rules.term(state.height.saturating_add(1)),
+        number: hand_over(rules.term(state.height.saturating_add(1))),
         from: Some(state.committee.clone()),
         to: state.next.clone(),
     }
 }
 
-fn open_round(rules: &TermRules, state: &TermState) -> Result<RoundLogs, CommitteeError> {
-    Ok(RoundLogs::new(Round::read(&plan(rules, state))?))
+/// Hands the fresh key on, or makes one where it is due.
+fn second_plan(rules: &TermRules, state: &TermState) -> Option<RoundPlan> {
+    let KeyState { fresh, is_due, .. } = &state.key;
+    let from = match (fresh.is_empty(), is_due) {
+        (false, _) => Some(Committee { members: state.committee.members.clone(), polynomial: fresh.clone() }),
+        (true, true) => None,
+        (true, false) => return None,
+    };
+    let number = second_round(rules.term(state.height.saturating_add(1)));
+    Some(RoundPlan { number, from, ..plan(rules, state) })
+}
+
+type Rounds = (Result<RoundLogs, CommitteeError>, Option<RoundLogs>);
+
+/// Where those named make no committee, neither round is held.
+fn open_rounds(rules: &TermRules, state: &TermState) -> Rounds {
+    let open = |plan: &RoundPlan| Round::read(plan).map(RoundLogs::new);
+    (open(&plan(rules, state)), second_plan(rules, state).and_then(|plan| open(&plan).ok()))
 }
 
 #[cfg(test)]
@@ -256,26 +390,44 @@ mod tests {
             height: 0,
             committee: first.committee.clone(),
             next: keys(next.iter().copied()),
+            key: KeyState::default(),
             logs: Vec::new(),
         };
         Terms::resume(RULES, state).unwrap()
     }
 
+    /// Logs of this term's hand-over, as blocks carry them.
+    fn handed(terms: &Terms, logs: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        logs.iter().map(|log| numbered(hand_over(terms.term()), log)).collect()
+    }
+
     fn take(terms: &mut Terms, logs: &[Vec<u8>], next: &[u8]) -> Folded {
         let height = terms.state().height + 1;
         let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-        let named = |_| keys(next.iter().copied());
-        terms.block(height, &logs, named, &mut StdRng::seed_from_u64(1)).unwrap()
+        let decided = |_| Decided { next: keys(next.iter().copied()), ..Decided::default() };
+        terms.block(height, &logs, decided, &mut StdRng::seed_from_u64(1)).unwrap()
     }
 
-    /// A whole term whose round has these logs, in its fourth block.
+    /// A whole term whose hand-over has these logs, in its fourth block.
     fn term(terms: &mut Terms, logs: &[Vec<u8>], next: &[u8]) -> Turned {
-        for block in 1..RULES.length {
-            let folded = take(terms, if block == 4 { logs } else { &[] }, next);
-            assert_eq!(folded.turned, None);
-            assert!(folded.logs.iter().all(Result::is_ok));
+        let logs = handed(terms, logs);
+        let decided = Decided { next: keys(next.iter().copied()), ..Decided::default() };
+        whole(terms, &logs, &decided)
+    }
+
+    /// A whole term with these logs in its fourth block, at whose end the ledger says this.
+    fn whole(terms: &mut Terms, logs: &[Vec<u8>], decided: &Decided) -> Turned {
+        loop {
+            let height = terms.state().height + 1;
+            let is_fourth = height == RULES.first(terms.term()) + 3;
+            let logs: Vec<&[u8]> = if is_fourth { logs.iter().map(Vec::as_slice).collect() } else { Vec::new() };
+            let said = |_| decided.clone();
+            let folded = terms.block(height, &logs, said, &mut StdRng::seed_from_u64(1)).unwrap();
+            assert!(folded.logs.iter().all(Result::is_ok), "{:?}", folded.logs);
+            if let Some(turned) = folded.turned {
+                return turned;
+            }
         }
-        take(terms, &[], next).turned.unwrap()
     }
 
     #[test]
@@ -315,20 +467,132 @@ mod tests {
         assert!(terms.plan().is_some());
     }
 
+    const KEY_TERMS: u64 = 2;
+
+    fn said(next: &[u8], named_key: Option<(u64, [u8; 96])>) -> Decided {
+        Decided { next: keys(next.iter().copied()), named_key, key_terms: KEY_TERMS }
+    }
+
+    /// Four in whose first term a key is due, for a second term with these.
+    fn due(next: &[u8]) -> (Terms, Term) {
+        let first = Term::dealt(1..=4);
+        let mut state = begin(&first, next).state().clone();
+        state.key.is_due = true;
+        (Terms::resume(RULES, state).unwrap(), first)
+    }
+
+    /// What a term's rounds come to, each held by all of its dealers but for so many in the second.
+    fn dealt(terms: &Terms, present: &Term, fresh: Option<&Term>, silent: usize) -> (Vec<Vec<u8>>, Term, Term) {
+        let (logs, next) = deal_round(&terms.plan().unwrap(), &present.shares);
+        let nothing = std::collections::BTreeMap::new();
+        let (second, key) = deal_round(&terms.second_plan().unwrap(), fresh.map_or(&nothing, |fresh| &fresh.shares));
+        let second = second.iter().skip(silent).map(|log| numbered(second_round(terms.term()), log));
+        (handed(terms, &logs).into_iter().chain(second).collect(), next, key)
+    }
+
+    #[test]
+    fn a_fresh_key_is_made_then_named_then_signs() {
+        let (mut terms, first) = due(&[2, 3, 4, 5]);
+        let (logs, second, fresh) = dealt(&terms, &first, None, 0);
+        assert_eq!((terms.plan().unwrap().number, terms.second_plan().unwrap().number), (0, 1));
+        let turned = whole(&mut terms, &logs, &said(&[3, 4, 5, 6], None));
+        assert_eq!((&turned.committee, turned.is_rotated), (&second.committee, false));
+        assert_eq!(turned.key, KeyState { fresh: fresh.committee.polynomial.clone(), ..KeyState::default() });
+        assert_ne!(fresh.group_key, first.group_key);
+        fresh.signs();
+
+        // In the next term both are handed on, and the ledger takes the fresh one up.
+        let (logs, _, handed) = dealt(&terms, &second, Some(&fresh), 0);
+        assert_eq!(handed.group_key, fresh.group_key);
+        let turned = whole(&mut terms, &logs, &said(&[3, 4, 5, 6], Some((1, fresh.group_key))));
+        assert_eq!((&turned.committee, turned.is_rotated), (&handed.committee, true));
+        // For so short a time that the one after it is due at once.
+        assert_eq!(turned.key, KeyState { serial: 1, since: 2, fresh: Vec::new(), is_due: true });
+        handed.signs();
+
+        // What it signs for in its turn is not the first key: a name that stands there already changes nothing.
+        let (logs, third, newest) = dealt(&terms, &handed, None, 0);
+        let turned = whole(&mut terms, &logs, &said(&[1, 2, 3, 4], Some((1, fresh.group_key))));
+        assert_eq!((&turned.committee, turned.is_rotated, turned.key.serial), (&third.committee, false, 1));
+        assert_eq!(turned.key.fresh, newest.committee.polynomial);
+    }
+
+    #[test]
+    fn a_fresh_key_that_is_not_made_stops_no_hand_over_and_is_tried_again() {
+        let (mut terms, first) = due(&[2, 3, 4, 5]);
+        let (logs, second, _) = dealt(&terms, &first, None, 2);
+        let turned = whole(&mut terms, &logs, &said(&[2, 3, 4, 5], None));
+        assert_eq!((&turned.committee, turned.is_handed_on), (&second.committee, true));
+        assert!(matches!(turned.second, Some(Err(Stayed::Failed(RoundFailure::TooFewLogs { found: 2, .. })))));
+        assert_eq!(turned.key, KeyState { is_due: true, ..KeyState::default() });
+        let (logs, _, fresh) = dealt(&terms, &second, None, 0);
+        let turned = whole(&mut terms, &logs, &said(&[2, 3, 4, 5], None));
+        assert_eq!(turned.key.fresh, fresh.committee.polynomial);
+        // Nor is there one where the committee that made it is not followed.
+        let (mut terms, first) = due(&[2, 3, 4, 5]);
+        let (logs, _, _) = dealt(&terms, &first, None, 0);
+        let before = terms.state().committee.clone();
+        let turned = whole(&mut terms, &logs[2..], &said(&[2, 3, 4, 5], None));
+        assert_eq!((turned.committee, turned.is_handed_on), (before, false));
+        assert_eq!(turned.key, KeyState { is_due: true, ..KeyState::default() });
+    }
+
+    #[test]
+    fn a_fresh_key_stays_with_the_committee_until_the_ledger_takes_it_up() {
+        let (mut terms, first) = due(&[2, 3, 4, 5]);
+        let (logs, second, fresh) = dealt(&terms, &first, None, 0);
+        whole(&mut terms, &logs, &said(&[3, 4, 5, 6], None));
+        // Not handed on: then neither is the other.
+        let (logs, _, _) = dealt(&terms, &second, Some(&fresh), 2);
+        let turned = whole(&mut terms, &logs, &said(&[3, 4, 5, 6], None));
+        assert_eq!((&turned.committee, turned.is_handed_on), (&second.committee, false));
+        assert_eq!(turned.key.fresh, fresh.committee.polynomial);
+        // Another key, another number: changes nothing.
+        let (logs, third, handed) = dealt(&terms, &second, Some(&fresh), 0);
+        for wrong in [(1, first.group_key), (2, fresh.group_key)] {
+            let mut other = Terms::resume(RULES, terms.state().clone()).unwrap();
+            let turned = whole(&mut other, &logs, &said(&[3, 4, 5, 6], Some(wrong)));
+            assert_eq!((&turned.committee, turned.is_rotated), (&third.committee, false));
+            assert_eq!(turned.key.fresh, handed.committee.polynomial);
+        }
+        // Taken up in a term whose rounds fail: those who hold it go on with it.
+        let turned = whole(&mut terms, &logs[2..], &said(&[3, 4, 5, 6], Some((1, fresh.group_key))));
+        assert_eq!((turned.is_handed_on, turned.is_rotated), (false, true));
+        assert_eq!((&turned.committee, turned.key.serial, turned.key.since), (&fresh.committee, 1, 3));
+    }
+
+    #[test]
+    fn a_key_signs_for_so_many_terms_and_for_ever_where_none_are_said() {
+        let first = Term::dealt(1..=4);
+        let due = |key_terms: u64| {
+            let mut terms = begin(&first, &[1, 2, 3, 4]);
+            let decided = Decided { next: keys(1..=4), named_key: None, key_terms };
+            (1..=6).map(|_| whole(&mut terms, &[], &decided).key.is_due).collect::<Vec<_>>()
+        };
+        assert_eq!(due(0), [false; 6]);
+        assert_eq!(due(5), [false, false, true, true, true, true], "made in term 3, it signs in term 5");
+        assert_eq!(due(u64::MAX), [false; 6]);
+    }
+
     #[test]
     fn logs_count_in_the_second_half_of_their_own_term() {
         let first = Term::dealt(1..=4);
         let mut terms = begin(&first, &[1, 2, 3, 4]);
         let (logs, _) = deal_round(&terms.plan().unwrap(), &first.shares);
+        let logs = handed(&terms, &logs);
         assert_eq!(take(&mut terms, &logs[..1], &[]).logs, vec![Err(LogRefused::Early)]);
         for _ in 2..4 {
             take(&mut terms, &[], &[]);
         }
-        let twice = [logs[0].clone(), logs[0].clone(), vec![1]];
-        let folded = take(&mut terms, &twice, &[]).logs;
+        let of_no_round = numbered(second_round(0), &logs[1][8..]);
+        let hostile = [logs[0].clone(), logs[0].clone(), vec![1], numbered(0, &[1]), of_no_round, Vec::new()];
+        let folded = take(&mut terms, &hostile, &[]).logs;
         assert!(folded[0].is_ok());
         assert_eq!(folded[1], Err(LogRefused::Log(LogError::Repeated)));
-        assert_eq!(folded[2], Err(LogRefused::Log(LogError::Malformed)));
+        assert_eq!(folded[2], Err(LogRefused::Log(LogError::Malformed)), "no number");
+        assert_eq!(folded[3], Err(LogRefused::Log(LogError::Malformed)), "no log");
+        assert_eq!(folded[4], Err(LogRefused::NoRound), "this term has no second round");
+        assert_eq!(folded[5], Err(LogRefused::Log(LogError::Malformed)));
         take(&mut terms, &[], &[]);
         take(&mut terms, &[], &[]);
         for _ in 7..10 {
@@ -359,6 +623,7 @@ mod tests {
         let first = Term::dealt(1..=4);
         let mut terms = begin(&first, &[2, 3, 4, 5]);
         let (logs, second) = deal_round(&terms.plan().unwrap(), &first.shares);
+        let logs = handed(&terms, &logs);
         for block in 1..=12usize {
             let logs = if (4..=6).contains(&block) { &logs[block - 4..block - 3] } else { &[] };
             take(&mut terms, logs, &[1, 2, 3, 4]);
@@ -381,9 +646,14 @@ mod tests {
         let nobody = TermState { committee: nobody, ..state.clone() };
         assert_eq!(refusal(RULES, nobody), Some(TermError::Committee(CommitteeError::Size { count: 0 })));
         let foreign = TermState { logs: vec![vec![1]], ..state.clone() };
-        assert_eq!(refusal(RULES, foreign), Some(TermError::Log { index: 0, error: LogError::Malformed }));
+        let malformed = LogRefused::Log(LogError::Malformed);
+        assert_eq!(refusal(RULES, foreign), Some(TermError::Log { index: 0, error: malformed }));
+        let of_another_term = TermState { logs: vec![numbered(hand_over(1), &[1])], ..state.clone() };
+        assert_eq!(refusal(RULES, of_another_term), Some(TermError::Log { index: 0, error: LogRefused::NoRound }));
+        let no_key = TermState { key: KeyState { fresh: vec![1], ..KeyState::default() }, ..state.clone() };
+        assert_eq!(refusal(RULES, no_key), Some(TermError::Committee(CommitteeError::Polynomial)));
         let mut terms = Terms::resume(RULES, state).unwrap();
-        let gap = terms.block(2, &[], |_| vec![], &mut StdRng::seed_from_u64(1));
+        let gap = terms.block(2, &[], |_| Decided::default(), &mut StdRng::seed_from_u64(1));
         assert_eq!(gap, Err(TermError::Height { height: 2, expected: 1 }));
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use consensus::{Application, Block, EpochCertificate, FinalizedBlock, Requests, Seat, Turn};
+use consensus::{Application, Block, EpochCertificate, FinalizedBlock, NextKey, Requests, Seat, Turn};
 
 /// How many blocks make an epoch here.
 pub const EPOCH_BLOCKS: u64 = 5;
@@ -27,6 +27,10 @@ pub struct Record {
     pub seated: BTreeMap<u64, Vec<Seat>>,
     /// Transactions that name a committee: the newest of them counts.
     pub named: Vec<Seat>,
+    /// For how many terms a key signs.
+    pub key_terms: u64,
+    /// The network's keys after the first, as transactions brought them.
+    pub keys: Vec<NextKey>,
 }
 
 /// What a transaction begins with that names who shall sit.
@@ -42,6 +46,20 @@ fn read_naming(transaction: &[u8]) -> Option<Vec<Seat>> {
     let (pairs, _) = transaction.strip_prefix(NAMES)?.as_chunks::<64>();
     let seat = |pair: &[u8; 64]| Seat { key: pair[..32].try_into().unwrap(), node: pair[32..].try_into().unwrap() };
     Some(pairs.iter().map(seat).collect())
+}
+
+/// What a transaction begins with that brings the network's next key.
+const KEY: &[u8] = b"next key";
+
+fn bringing(next: &NextKey) -> Vec<u8> {
+    [KEY, next.serial.to_be_bytes().as_slice(), &next.key, &next.signature].concat()
+}
+
+fn read_key(transaction: &[u8]) -> Option<NextKey> {
+    let (serial, rest) = transaction.strip_prefix(KEY)?.split_first_chunk::<8>()?;
+    let (key, signature) = rest.split_first_chunk::<96>()?;
+    let serial = u64::from_be_bytes(*serial);
+    Some(NextKey { serial, key: *key, signature: signature.try_into().ok()? })
 }
 
 #[derive(Default)]
@@ -122,6 +140,11 @@ impl Application for Recorder {
         if let Some(named) = transactions.iter().rev().find_map(|transaction| read_naming(transaction)) {
             record.named = named;
         }
+        for next in transactions.iter().filter_map(|transaction| read_key(transaction)) {
+            if next.serial == u64::try_from(record.keys.len()).unwrap() + 1 {
+                record.keys.push(next);
+            }
+        }
         record.empty_blocks += u64::from(transactions.is_empty());
         record.transactions.extend_from_slice(transactions);
         record.pending.retain(|pending| !transactions.contains(pending));
@@ -144,6 +167,21 @@ impl Application for Recorder {
 
     fn committee(&self, _: u64) -> Vec<Seat> {
         self.record().named.clone()
+    }
+
+    fn key_terms(&self) -> u64 {
+        self.record().key_terms
+    }
+
+    fn next_key(&self, next: NextKey) {
+        let is_news = next.serial > u64::try_from(self.record().keys.len()).unwrap();
+        if is_news && !self.record().pending.contains(&bringing(&next)) {
+            self.submit(bringing(&next));
+        }
+    }
+
+    fn named_key(&self) -> Option<(u64, [u8; 96])> {
+        self.record().keys.last().map(|newest| (newest.serial, newest.key))
     }
 
     fn addresses(&self) -> Vec<([u8; 32], SocketAddr)> {

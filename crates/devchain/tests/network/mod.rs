@@ -23,8 +23,8 @@ use crypto::{
     threshold::{GroupKey, GroupSignature},
 };
 use protocol::{
-    Canonical, Certificate, EpochRecord, KeyRotation, Noun as _, Payout, SettlementRecord, Version,
-    epoch::certificate_namespace,
+    Canonical, Certificate, CertifiedRotation, EpochRecord, KeyRotation, Noun as _, Payout, SettlementRecord, Version,
+    bundle::StateProof, epoch::certificate_namespace, rotation_namespace, settled::ProvenSettlement,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 
@@ -142,9 +142,25 @@ impl Committee {
         (0..count - (count - 1) / 3).collect()
     }
 
-    /// The network's signature over a digest, made by these members.
+    /// The network's signature over an epoch's digest, made by these members.
     pub fn sign(&self, digest: &Digest, members: &[usize]) -> GroupSignature {
-        let namespace = certificate_namespace(self.chain_id);
+        let signature = self.sign_in(&certificate_namespace(self.chain_id), digest, members);
+        assert_eq!(consensus::verify_epoch(self.chain_id, &self.key.0, &digest.0, &signature.0), Ok(true));
+        signature
+    }
+
+    /// What it signs for the key after its own.
+    pub fn sign_for(&self, serial: u64, key: GroupKey) -> CertifiedRotation {
+        let rotation = KeyRotation { version: Version, chain_id: self.chain_id, serial, key };
+        let digest = rotation.digest();
+        assert_eq!(consensus::rotation_digest(self.chain_id, serial, &key.0), digest.0, "one digest in all rooms");
+        let signature = self.sign_in(&rotation_namespace(self.chain_id), &digest, &self.quorum());
+        let said = consensus::verify_rotation(self.chain_id, &self.key.0, (serial, &key.0), &signature.0);
+        assert_eq!(said, Ok(true));
+        CertifiedRotation { rotation, signature }
+    }
+
+    fn sign_in(&self, namespace: &str, digest: &Digest, members: &[usize]) -> GroupSignature {
         let partials: Vec<PartialSignature<MinSig>> = members
             .iter()
             .map(|member| threshold::sign_message::<MinSig>(&self.shares[*member], namespace.as_bytes(), &digest.0))
@@ -152,7 +168,6 @@ impl Committee {
         let signature = threshold::recover::<MinSig, _>(&self.sharing, &partials, &Sequential).unwrap();
         let mut bytes = [0; 48];
         bytes.copy_from_slice(&signature.encode());
-        assert_eq!(consensus::verify_epoch(self.chain_id, &self.key.0, &digest.0, &bytes), Ok(true));
         GroupSignature(bytes)
     }
 }
@@ -212,13 +227,6 @@ impl Ledger {
         record
     }
 
-    /// Says which key comes next.
-    pub fn rotate(&mut self, serial: u64, key: GroupKey) -> KeyRotation {
-        let rotation = KeyRotation { version: Version, chain_id: self.chain_id, serial, key };
-        self.write(KeyRotation::state_key(serial), rotation.encode());
-        rotation
-    }
-
     /// Closes the epoch.
     pub fn close(&mut self) -> EpochRecord {
         let record = EpochRecord {
@@ -251,6 +259,14 @@ impl Ledger {
             key: committee.key.uncompressed().unwrap().to_vec().into(),
             siblings: self.state.prove(key).siblings.iter().map(|digest| digest.0.into()).collect(),
         }
+    }
+
+    /// The same of a settlement as validators give it.
+    pub fn proven(&self, committee: &Committee, epoch: &EpochRecord, record: &SettlementRecord) -> ProvenSettlement {
+        let signature = committee.sign(&epoch.digest(), &committee.quorum());
+        let certificate = Certificate { epoch: epoch.epoch, signature };
+        let proof = StateProof::new(&self.state.prove(&SettlementRecord::state_key(record.number))).unwrap();
+        ProvenSettlement { record: record.clone(), as_of: epoch.clone(), certificate, proof }
     }
 
     /// The call that pays the payout at `index` of a settlement.

@@ -207,6 +207,7 @@ fn bundle_of(view: &ReceiptView, key: &KeyRecord) -> Bundle {
         key_proof: proof.clone(),
         status: view.status.clone(),
         status_proof: proof,
+        rotations: List::default(),
     }
 }
 

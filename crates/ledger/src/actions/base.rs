@@ -1,17 +1,18 @@
 //! What validators see on Base and agree on for it: burns, and the network's next key. A quorum decides, nobody's word alone.
 
 use protocol::{
-    Burn, Digest, NodeId, PublicKey, Role,
+    Burn, CertifiedRotation, Digest, KeyRotation, NodeId, PublicKey, Role, Version,
     transaction::{NameKey, ReportBurns},
 };
 
 use crate::{
     present::Present,
-    records::{BurnRecord, NamedKeyRecord},
+    records::{BurnRecord, NamedKeyRecord, content_of},
     refusal::Refusal,
     rotation::take_named_key,
     settle::{burns_of, credit_burns},
     state::State,
+    table::Row as _,
 };
 
 /// How far ahead of the next burn reports are kept, so that one validator can fill the state with so many at most.
@@ -75,8 +76,8 @@ fn see(state: &mut State, validator: &NodeId, burn: &Burn) {
     state.burns.put(BurnRecord { burn: burn.clone(), seen_by });
 }
 
-/// A rotation stands in the state from the epoch on in which a quorum has named the key; the old key certifies that epoch, and the
-/// new one begins with a later one.
+/// A rotation stands in the state once a quorum has named the key; it signs from agreement's next term on. What the present key signed for
+/// it is not checked here: the ledger does not know that key, and a quorum has checked it.
 pub(super) fn name_key(present: &mut Present, sender: &PublicKey, named: &NameKey) -> Result<(), Refusal> {
     let validator = member(present, sender)?;
     let expected = present.state.bridge().rotations.saturating_add(1);
@@ -86,7 +87,14 @@ pub(super) fn name_key(present: &mut Present, sender: &PublicKey, named: &NameKe
     if named.key.uncompressed().is_none() {
         return Err(Refusal::NotAGroupKey);
     }
-    let (serial, key) = (named.serial, (named.serial, named.key.0));
+    let rotation = KeyRotation {
+        version: Version,
+        chain_id: present.state.network.chain_id,
+        serial: named.serial,
+        key: named.key,
+    };
+    let rotation = CertifiedRotation { rotation, signature: named.signature };
+    let key = (named.serial, content_of(&rotation));
     let state = &mut present.state;
     if state.named_keys.get(&key).is_some_and(|row| row.named_by.contains(&validator)) {
         return Err(Refusal::AlreadyVoted);
@@ -94,14 +102,14 @@ pub(super) fn name_key(present: &mut Present, sender: &PublicKey, named: &NameKe
     for row in state.named_keys.rows().cloned().collect::<Vec<_>>() {
         let named_by = state.network.others(&row.named_by, &validator);
         if named_by.is_empty() {
-            state.named_keys.remove(&(row.serial, row.key.0));
+            state.named_keys.remove(&row.key());
         } else {
             state.named_keys.put(NamedKeyRecord { named_by, ..row });
         }
     }
     let before = state.named_keys.get(&key).map(|row| row.named_by.clone()).unwrap_or_default();
     let named_by = state.network.joined(&before, &validator);
-    state.named_keys.put(NamedKeyRecord { serial, key: named.key, named_by });
+    state.named_keys.put(NamedKeyRecord { rotation, named_by });
     take_named_key(present);
     Ok(())
 }

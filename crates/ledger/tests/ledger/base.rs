@@ -2,12 +2,13 @@
 
 use alloy_primitives::{Address, TxKind};
 use alloy_sol_types::SolCall as _;
-use crypto::threshold::GroupKey;
+use crypto::threshold::{GroupKey, GroupSignature};
 use evm::modules::bridge::IBridge;
 use ledger::{BRIDGE, BundleError, Event, LOCKED, Ledger, OPG, Refusal, Rules, address_of};
 use proptest::prelude::*;
 use protocol::{
-    Action, Beneficiary, Burn, Digest, EvmAddress, KeyRotation, List, Noun as _, Payout, PayoutKind, SettlementRecord,
+    Action, Beneficiary, Burn, CertifiedRotation, Digest, EvmAddress, KeyRotation, List, Noun as _, Payout, PayoutKind,
+    SettlementRecord,
     transaction::{NameKey, ReportBurns, Transfer},
 };
 
@@ -50,8 +51,13 @@ pub fn group_key(seed: u8) -> GroupKey {
     GroupKey(blst::min_sig::SecretKey::key_gen(&[seed; 32], &[]).unwrap().sk_to_pk().compress())
 }
 
+/// The ledger takes what a quorum saw signed, whatever it is: these bytes name who is said to have signed.
 pub fn name(serial: u64, seed: u8) -> Action {
-    Action::NameKey(NameKey { serial, key: group_key(seed) })
+    named_by(serial, seed, 0)
+}
+
+fn named_by(serial: u64, seed: u8, signer: u8) -> Action {
+    Action::NameKey(NameKey { serial, key: group_key(seed), signature: GroupSignature([signer; 48]) })
 }
 
 #[test]
@@ -191,24 +197,22 @@ fn a_quorum_names_the_networks_next_key_and_the_state_says_so_for_ever() {
     assert_eq!(world.send(VALIDATORS[0], name(1, 9)), Err(Refusal::AlreadyVoted));
     assert_eq!(world.ledger.named_keys().count(), 1);
     world.send(VALIDATORS[0], name(1, 8)).unwrap();
-    let named: Vec<_> = world.ledger.named_keys().map(|row| row.key).collect();
+    let named: Vec<_> = world.ledger.named_keys().map(|row| row.rotation.rotation.key).collect();
     assert_eq!(named, [group_key(8)], "what nobody names any more is forgotten");
     world.send(VALIDATORS[1], name(1, 8)).unwrap();
-    let none = world.ledger.prove_rotation(1, 0, certificate(0));
-    assert_eq!(none, Err(BundleError::NotClosed { as_of: 0 }));
+    world.send(VALIDATORS[3], named_by(1, 8, 1)).unwrap();
+    assert_eq!(world.ledger.bridge().rotations, 0, "the same key with another signature is another word");
     let (_, events) = world.tell(VALIDATORS[2], name(1, 8));
     assert_eq!(events, [Event::KeyNamed { serial: 1 }]);
-    let closed = world.next_epoch();
-    let proven = world.ledger.prove_rotation(1, 0, certificate(0)).unwrap();
-    assert_eq!(
-        proven.record,
-        KeyRotation { version: protocol::Version, chain_id: CHAIN, serial: 1, key: group_key(8) }
-    );
-    let bytes = protocol::Canonical::encode(&proven.record);
-    assert!(proven.proof.holds(&closed.state_root, &KeyRotation::state_key(1), Some(&bytes)));
+    assert_eq!(world.ledger.named_keys().count(), 0);
+    let rotation = KeyRotation { version: protocol::Version, chain_id: CHAIN, serial: 1, key: group_key(8) };
+    let certified = CertifiedRotation { rotation, signature: GroupSignature([0; 48]) };
+    assert_eq!(world.ledger.rotations().collect::<Vec<_>>(), [&certified]);
+    world.next_epoch();
     let late = Refusal::RotationNotNext { found: 1, expected: 2 };
     assert_eq!(world.send(VALIDATORS[3], name(1, 8)), Err(late));
-    let no_key = Action::NameKey(NameKey { serial: 2, key: GroupKey([0; 96]) });
+    let signature = GroupSignature([0; 48]);
+    let no_key = Action::NameKey(NameKey { serial: 2, key: GroupKey([0; 96]), signature });
     assert_eq!(world.send(VALIDATORS[3], no_key), Err(Refusal::NotAGroupKey));
     world.send(VALIDATORS[3], name(2, 7)).unwrap();
 }

@@ -8,7 +8,7 @@ use contracts::{
     addresses,
 };
 use protocol::{Amount, Beneficiary, EvmAddress, settled::ProvenPayout};
-use relayer::{Call, Carried, CarryError, Chain, SignerKey};
+use relayer::{Call, Carried, CarryError, Chain, Load, SignerKey};
 use serde_json::{Value, json};
 
 use super::{
@@ -81,6 +81,7 @@ async fn status(remote: &Remote, common: &Common) -> Result<()> {
     let bridge = ledger.bridge().await?;
     let locked = ledger.wallet(&written(&EvmAddress(relayer::BRIDGE.into_array()))).await?.balance;
     let next = base.read(settlement, &ISettlement::nextCall {}).await?;
+    let key = base.read(settlement, &ISettlement::keySerialCall {}).await?;
     let burns = base.read(settlement, &ISettlement::burnsCall {}).await?;
     let credited = base.read(settlement, &ISettlement::burnsCreditedCall {}).await?;
     let token = base.read(settlement, &ISettlement::tokenCall {}).await?;
@@ -97,6 +98,7 @@ async fn status(remote: &Remote, common: &Common) -> Result<()> {
             "rpc": link.rpc,
             "settlement": settlement,
             "next": next,
+            "key": key,
             "burns": burns,
             "burns_credited": credited,
             "supply": supply.to_string(),
@@ -226,18 +228,24 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
     if !options.once {
         tell(&format!("carrying settlements to {} on {}, from {}", link.settlement, link.rpc, relayer.key.address()));
         let tell_of = |told: Result<Carried, CarryError>| {
-            tell(
-                &told
-                    .map_or_else(|error| error.to_string(), |carried| format!("carried settlement {}", carried.number)),
-            );
+            tell(&told.map_or_else(
+                |error| error.to_string(),
+                |carried| match carried.load {
+                    Load::Settlement(number) => format!("carried settlement {number}"),
+                    Load::Key(serial) => format!("carried key {serial} of the network"),
+                },
+            ));
         };
         relayer.run(tell_of).await;
         return Ok(());
     }
     let mut carried = Vec::new();
     while let Some(one) = relayer.step().await? {
-        carried.push(json!({ "settlement": one.number, "transaction": one.transaction }));
+        carried.push(match one.load {
+            Load::Settlement(number) => json!({ "settlement": number, "transaction": one.transaction }),
+            Load::Key(serial) => json!({ "key": serial, "transaction": one.transaction }),
+        });
     }
-    show(common, &json!({ "carried": carried }), |_| vec![format!("{} settlements carried", carried.len())]);
+    show(common, &json!({ "carried": carried }), |_| vec![format!("{} settlements and keys carried", carried.len())]);
     Ok(())
 }

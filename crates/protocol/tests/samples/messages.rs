@@ -1,6 +1,6 @@
 //! Samples of what is sent: transactions, one for each action, jobs, frames, opening requests, views.
 
-use crypto::threshold::GroupKey;
+use crypto::threshold::{GroupKey, GroupSignature};
 use protocol::{
     Action, Bytes, EpochRecord, EvmAddress, Role, Signature, SignedTransaction, Standing, Transaction, Version,
     registry::float_root,
@@ -92,7 +92,10 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("respond", Action::Respond(Respond { receipt, opening })),
         ("vote", Action::Vote(Vote { receipt, refuted: true })),
         ("report_burns", Action::ReportBurns(ReportBurns { burns: list(vec![super::settlement::burn()]) })),
-        ("name_key", Action::NameKey(NameKey { serial: 1, key: GroupKey([0xcd; 96]) })),
+        (
+            "name_key",
+            Action::NameKey(NameKey { serial: 1, key: GroupKey([0xcd; 96]), signature: GroupSignature([0xab; 48]) }),
+        ),
         (
             "call",
             Action::Call(Call { module: EvmAddress([1; 20]), value: 5, input: Bytes::new(vec![0xde, 0xad]).unwrap() }),

@@ -19,7 +19,7 @@ use protocol::{
     },
 };
 
-use super::{Kind, noun, plain};
+use super::{Kind, noun, plain, settlement::certified_rotation};
 
 pub fn kinds() -> Vec<Kind> {
     let (chat, tensors) = (opening(chat(), tokens()), opening(tensor_input(), tensor_output()));
@@ -302,6 +302,7 @@ fn bundle(open: bool) -> Bundle {
         key_proof: state_proof(Some("key")),
         status: status(Standing::Anchored),
         status_proof: state_proof(None),
+        rotations: list(if open { Vec::new() } else { vec![certified_rotation()] }),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Samples of what the ledger tells Base, and of what gateways owe.
 
-use crypto::threshold::GroupKey;
+use crypto::threshold::{GroupKey, GroupSignature};
 use protocol::{
-    BridgeRecord, Burn, Digest, DuesRecord, EvmAddress, KeyRotation, List, Payout, PayoutKind, SettlementRecord,
-    ShareRecord, Version,
+    BridgeRecord, Burn, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRotation, List, Payout, PayoutKind,
+    SettlementRecord, ShareRecord, Version,
     bundle::{StateProof, SumStep},
-    settled::{ProvenPayout, ProvenRotation, ProvenSettlement},
+    settled::{ProvenPayout, ProvenSettlement},
 };
 
 use super::{
@@ -18,12 +18,12 @@ pub fn kinds() -> Vec<Kind> {
         noun("payout", vec![("pay", payout(PayoutKind::Pay)), ("mint", payout(PayoutKind::Mint))]),
         noun("settlement_record", vec![("first", settlement(0)), ("later", settlement(9))]),
         noun("key_rotation", vec![("plain", rotation())]),
+        plain("certified_rotation", vec![("plain", certified_rotation())]),
         plain("burn", vec![("plain", burn())]),
         plain("bridge_record", vec![("plain", bridge())]),
         plain("dues_record", vec![("plain", dues())]),
         plain("share_record", vec![("plain", share())]),
         plain("proven_settlement", vec![("plain", proven_settlement())]),
-        plain("proven_rotation", vec![("plain", proven_rotation())]),
         plain("proven_payout", vec![("plain", proven_payout())]),
     ]
 }
@@ -52,6 +52,10 @@ fn rotation() -> KeyRotation {
     KeyRotation { version: Version, chain_id: 7, serial: 1, key: GroupKey([0xcd; 96]) }
 }
 
+pub fn certified_rotation() -> CertifiedRotation {
+    CertifiedRotation { rotation: rotation(), signature: GroupSignature([0xab; 48]) }
+}
+
 pub fn burn() -> Burn {
     Burn { serial: 4, from: EvmAddress([0x22; 20]), account: digest("account"), amount: 1 }
 }
@@ -74,10 +78,6 @@ fn proof() -> StateProof {
 
 fn proven_settlement() -> ProvenSettlement {
     ProvenSettlement { record: settlement(9), as_of: epoch(9), certificate: certificate(), proof: proof() }
-}
-
-fn proven_rotation() -> ProvenRotation {
-    ProvenRotation { record: rotation(), as_of: epoch(9), certificate: certificate(), proof: proof() }
 }
 
 fn proven_payout() -> ProvenPayout {

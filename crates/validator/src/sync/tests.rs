@@ -156,7 +156,7 @@ fn genesis() -> ledger::Genesis {
     }
 }
 
-fn floor_holds(bytes: &[u8]) -> Result<(), consensus::MemberError> {
+fn floor_holds(_: &[[u8; 96]], bytes: &[u8]) -> Result<(), consensus::MemberError> {
     if bytes == b"a floor" { Ok(()) } else { Err(consensus::MemberError::Floor) }
 }
 
@@ -166,6 +166,7 @@ async fn a_floor_that_does_not_hold_is_asked_of_the_next_peer() {
     let begin = Ledger::new(&genesis()).unwrap();
     let running = [peer(Peer::False).await, peer(Peer::Stalls).await, peer(Peer::Honest).await];
     let peers: Vec<String> = running.iter().map(|peer| peer.server.url()).collect();
+    let keys = NetworkKeys::pinned(GroupKey([0; 96]));
     let sync = Sync {
         peers: &peers,
         directory: directory.path(),
@@ -176,9 +177,9 @@ async fn a_floor_that_does_not_hold_is_asked_of_the_next_peer() {
         floor_holds: &floor_holds,
         patience: PATIENCE,
     };
-    assert_eq!(sync.floor(900).await.unwrap(), b"a floor");
+    assert_eq!(sync.floor(900, &keys).await.unwrap(), b"a floor");
     let hostile = Sync { peers: &peers[..2], patience: Duration::ZERO, ..sync };
-    let error = hostile.floor(900).await.unwrap_err();
+    let error = hostile.floor(900, &keys).await.unwrap_err();
     assert!(matches!(&error, SyncError::NoFloor { height: 900, last } if last.contains("two thirds")), "{error}");
 }
 

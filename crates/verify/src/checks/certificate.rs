@@ -1,6 +1,8 @@
-//! Did a quorum of the pinned network sign the epoch that the bundle speaks as of?
+//! Did a quorum of the pinned network sign the epoch that the bundle speaks as of, or did one whose key the pinned one leads to?
 
-use crate::check::{Check, Fault, Finding, Subject, ensure, same};
+use protocol::NetworkKeys;
+
+use crate::check::{Check, Fault, Finding, Subject, same};
 
 pub(crate) const CHECK: Check = Check {
     name: "certificate",
@@ -15,8 +17,21 @@ fn run(subject: &Subject<'_>) -> Finding {
     let unpinned = |reason: &String| Fault::Unknown { reason: reason.clone(), try_again_epoch: None };
     let trust = subject.trust.as_ref().map_err(unpinned)?;
     same("certificate.epoch", &bundle.certificate.epoch, &bundle.as_of.epoch)?;
-    ensure(bundle.certificate.certifies(&bundle.as_of, &trust.network_key), || {
-        format!("epoch {} is not signed by the pinned key of network `{}`", bundle.as_of.epoch, &*trust.network)
-    })?;
-    Ok(format!("epoch {} signed by the pinned network key", bundle.as_of.epoch))
+    let epoch = bundle.as_of.epoch;
+    let keys = NetworkKeys::follow(trust.chain_id, trust.network_key, &bundle.rotations)
+        .map_err(|refused| Fault::Failed(format!("the pinned key is not led on: {refused}")))?;
+    let failed = || match keys.followed() {
+        0 => format!("epoch {epoch} is not signed by the pinned key of network `{}`", &*trust.network),
+        count => format!(
+            "epoch {epoch} is signed by neither of the last two keys that {count} rotations lead to from the pinned one of network `{}`",
+            &*trust.network
+        ),
+    };
+    let key = keys.certifies(&bundle.certificate, &bundle.as_of).ok_or_else(|| Fault::Failed(failed()))?;
+    Ok(match keys.all().position(|known| known == key) {
+        None | Some(0) => format!("epoch {epoch} signed by the pinned network key"),
+        Some(count) => {
+            format!("epoch {epoch} signed by the network key that {count} rotations lead to from the pinned one")
+        }
+    })
 }

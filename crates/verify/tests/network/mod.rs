@@ -11,15 +11,17 @@ use crypto::{
     threshold::{GroupKey, GroupSignature},
 };
 use protocol::{
-    Amount, Assurance, Bundle, Canonical as _, Certificate, Chat, EpochRecord, EvmAddress, Finish, Input, KeyRecord,
-    List, Message, Noun as _, Opening, Output, Parameters, Payer, Payment, Privacy, Quote, Receipt, ReceiptStatus,
-    Request, Role, SignedReceipt, Speaker, Standing, Tariff, Tensor, Terms, Text, Trust, Version,
+    Amount, Assurance, Bundle, Canonical as _, Certificate, CertifiedRotation, Chat, EpochRecord, EvmAddress, Finish,
+    Input, KeyRecord, KeyRotation, List, Message, Noun as _, Opening, Output, Parameters, Payer, Payment, Privacy,
+    Quote, Receipt, ReceiptStatus, Request, Role, SignedReceipt, Speaker, Standing, Tariff, Tensor, Terms, Text, Trust,
+    Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
     epoch::certificate_namespace,
     payment::Basis,
     price::{Money, Price, Rate, Unit, WHOLE},
     registry::{OPEN_END, node_id, state_key},
     request::{Element, StreamHead, output_commitment, prompt_commitment, request_commitment},
+    rotation_namespace,
 };
 use protocol::{Bytes, PublicKey};
 
@@ -59,6 +61,8 @@ pub struct Scenario {
     pub answered_in_ms: i64,
     /// How long before the end of its epoch the answer was finished.
     pub finished_before_ms: i64,
+    /// How often the network's key was replaced; the last one signs.
+    pub rotations: u8,
 }
 
 impl Default for Scenario {
@@ -88,6 +92,7 @@ impl Default for Scenario {
             overcharge: 0,
             answered_in_ms: 420,
             finished_before_ms: 300,
+            rotations: 0,
         }
     }
 }
@@ -132,7 +137,27 @@ impl Scenario {
     }
 
     fn network_secret(&self) -> SecretKey {
-        SecretKey::key_gen(&[self.network_seed; 32], &[]).unwrap()
+        self.secret(0)
+    }
+
+    /// The network's key of this number.
+    fn secret(&self, serial: u8) -> SecretKey {
+        SecretKey::key_gen(&[self.network_seed + 16 * serial; 32], &[]).unwrap()
+    }
+
+    /// What pins a later key of the network.
+    pub fn trust_in(&self, serial: u8) -> Trust {
+        Trust { network_key: GroupKey(self.secret(serial).sk_to_pk().compress()), ..self.trust() }
+    }
+
+    /// What the key before signed for this one.
+    pub fn rotation(&self, serial: u8) -> CertifiedRotation {
+        let key = GroupKey(self.secret(serial).sk_to_pk().compress());
+        let rotation = KeyRotation { version: Version, chain_id: self.chain_id, serial: serial.into(), key };
+        let namespace = rotation_namespace(self.chain_id);
+        let message = [&[namespace.len() as u8], namespace.as_bytes(), &rotation.digest().0].concat();
+        let signature = self.secret(serial - 1).sign(&message, SUITE, &[]);
+        CertifiedRotation { rotation, signature: GroupSignature(signature.compress()) }
     }
 
     pub fn bundle(&self) -> Bundle {
@@ -166,14 +191,19 @@ impl Scenario {
             receipt,
             key,
             status,
+            rotations: List::new((1..=self.rotations).map(|serial| self.rotation(serial)).collect()).unwrap(),
         }
     }
 
     /// The network's signature over any epoch record, as its validators together would make it.
     pub fn certify(&self, record: &EpochRecord) -> Certificate {
+        self.certify_with(self.rotations, record)
+    }
+
+    pub fn certify_with(&self, serial: u8, record: &EpochRecord) -> Certificate {
         let namespace = certificate_namespace(record.chain_id);
         let message = [&[namespace.len() as u8], namespace.as_bytes(), &record.digest().0].concat();
-        let signature = self.network_secret().sign(&message, SUITE, &[]);
+        let signature = self.secret(serial).sign(&message, SUITE, &[]);
         Certificate { epoch: record.epoch, signature: GroupSignature(signature.compress()) }
     }
 

@@ -49,6 +49,7 @@ pub static TABLE: &[&Parameter] = &[
     &SEATS,
     &SEATS_OPERATOR_CAP,
     &SEATS_MIN,
+    &KEY_TERMS,
     &PROPOSAL_VOTES,
     &VOTING_DELAY,
     &VOTING_PERIOD,
@@ -173,6 +174,8 @@ pub static SEATS_OPERATOR_CAP: Parameter =
     Parameter { name: "seats.operator_cap", default: 333_333, least: 10_000, most: MILLION };
 /// Fewest seats that make a committee; with fewer, the one before stays.
 pub static SEATS_MIN: Parameter = Parameter { name: "seats.minimum", default: 4, least: 1, most: 64 };
+/// Terms of agreement for which a key of the network signs, before another does: as many as stake takes to leave.
+pub static KEY_TERMS: Parameter = Parameter { name: "key.terms", default: 21, least: 2, most: 1_000_000 };
 /// Votes that whoever proposes must have.
 pub static PROPOSAL_VOTES: Parameter =
     Parameter { name: "governance.proposal_votes", default: 100_000 * OPG, least: OPG, most: 10_000_000 * OPG };
