@@ -16,4 +16,4 @@ mod status;
 
 pub use network::{SimulationError, run};
 pub use outcome::{Outcome, Promise, Pulse};
-pub use scenario::{Auditing, Fault, Scenario, Status, VALIDATORS};
+pub use scenario::{Auditing, Fault, Scenario, Status, Terms, VALIDATORS};

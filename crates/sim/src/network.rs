@@ -16,9 +16,9 @@ use thiserror::Error;
 use validator::Node;
 
 use crate::{
-    actors::{Auditor, Gateway, Validators, Voter, Worker},
+    actors::{Auditor, Backer, Gateway, Validators, Voter, Worker},
     outcome::{Outcome, Promise, Pulse},
-    scenario::{Fault, Scenario, VALIDATORS},
+    scenario::{Fault, Scenario},
     seats, status,
 };
 
@@ -65,6 +65,7 @@ struct Network<'a> {
     resumes: Vec<bool>,
     workers: Vec<Worker>,
     gateway: Gateway,
+    backer: Backer,
     auditors: Vec<Auditor>,
     /// Faults to come, in order of time.
     faults: Vec<(u64, Fault)>,
@@ -91,12 +92,13 @@ impl<'a> Network<'a> {
             scenario,
             model,
             genesis,
-            nodes: vec![None; VALIDATORS],
-            voters: (0..VALIDATORS).map(|index| Voter::new(scenario.false_voter == Some(index))).collect(),
-            snapshots: vec![None; VALIDATORS],
-            resumes: vec![false; VALIDATORS],
+            nodes: vec![None; scenario.validators],
+            voters: (0..scenario.validators).map(|index| Voter::new(scenario.false_voter == Some(index))).collect(),
+            snapshots: vec![None; scenario.validators],
+            resumes: vec![false; scenario.validators],
             workers: workers.map(|(index, adversary)| Worker::new(index, scenario.seed, *adversary)).collect(),
             gateway: Gateway::new(scenario.seed),
+            backer: Backer::new(),
             auditors: auditors.map(|(index, auditing)| Auditor::new(index, *auditing)).collect(),
             faults,
             traitors: BTreeSet::new(),
@@ -119,13 +121,14 @@ impl<'a> Network<'a> {
     /// Cuts a validator off from whoever is not cut off already.
     fn cut(&mut self, validator: usize, world: &mut World) {
         if self.cut.insert(validator) {
-            (0..VALIDATORS).filter(|other| !self.cut.contains(other)).for_each(|other| world.cut(validator, other));
+            let others = (0..self.nodes.len()).filter(|other| !self.cut.contains(other));
+            others.for_each(|other| world.cut(validator, other));
         }
     }
 
     fn mend(&mut self, validator: usize, world: &mut World) {
         if self.cut.remove(&validator) {
-            let others = (0..VALIDATORS).filter(|other| *other != validator && !self.cut.contains(other));
+            let others = (0..self.nodes.len()).filter(|other| *other != validator && !self.cut.contains(other));
             others.for_each(|other| world.mend(validator, other));
         }
     }
@@ -151,7 +154,7 @@ impl<'a> Network<'a> {
                 Fault::RestartAll => {
                     // A new life begins with all cables in.
                     self.cut.clear();
-                    (0..VALIDATORS).for_each(|validator| self.crash(validator, world));
+                    (0..self.nodes.len()).for_each(|validator| self.crash(validator, world));
                     // Ends this life of the network: what is ordered after it would be lost.
                     return world.restart_all();
                 }
@@ -159,6 +162,7 @@ impl<'a> Network<'a> {
                     (0..burst).for_each(|_| self.request(world.now_ms()));
                     self.gateway.crash();
                 }
+                Fault::Back(validator) => self.backer.back(validator),
                 Fault::StartGateway => {
                     self.outbox_at_restart.push(self.gateway.waiting());
                     self.gateway.start();
@@ -186,6 +190,7 @@ impl<'a> Network<'a> {
         }
         let validators = Validators::new(&self.nodes, now_ms);
         self.gateway.post(&validators);
+        self.backer.work(&validators);
         self.workers.iter_mut().for_each(|worker| worker.respond(&validators));
         self.auditors.iter_mut().for_each(|auditor| auditor.work(&validators, &self.workers, self.model));
         for (voter, node) in self.voters.iter_mut().zip(&self.nodes) {
@@ -223,7 +228,12 @@ impl<'a> Network<'a> {
     fn is_over(&self) -> bool {
         let served = self.gateway.issued() >= self.scenario.requests && self.gateway.waiting() == 0;
         let up: Vec<&Arc<Node>> = self.nodes.iter().flatten().collect();
-        if !self.faults.is_empty() || !self.gateway.is_up() || !served || up.len() + self.traitors.len() < VALIDATORS {
+        let is_whole = up.len() + self.traitors.len() >= self.scenario.validators;
+        if !self.faults.is_empty() || !self.gateway.is_up() || !served || !is_whole {
+            return false;
+        }
+        let least = self.scenario.terms.map_or(0, |terms| terms.least.saturating_mul(terms.blocks.into()));
+        if up.iter().any(|node| node.ledger().height() < least) {
             return false;
         }
         let end = up.iter().map(|node| self.last_challenge_epoch(&node.ledger())).max().unwrap_or(0);

@@ -6,8 +6,10 @@ use worker::Adversary;
 
 use crate::draw::below;
 
-/// Validators of every run.
+/// Validators of every run but a season.
 pub const VALIDATORS: usize = 4;
+/// Validators of a season, one more than it has seats.
+const SEASON_VALIDATORS: usize = 5;
 /// Small, so that a run is about the network and not about the model.
 const SCORER: &[u8] = include_bytes!("../../../models/risk/risk-integer.ogm");
 
@@ -15,6 +17,9 @@ const SCORER: &[u8] = include_bytes!("../../../models/risk/risk-integer.ogm");
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
+    pub validators: usize,
+    /// Whether committees and keys change; if not, the first are for ever.
+    pub terms: Option<Terms>,
     /// Which dealing of the network key; another one is another network under the same genesis.
     pub dealing: u64,
     /// Messages lost between validators, of a hundred.
@@ -35,6 +40,19 @@ pub struct Scenario {
     /// A run that has not come to its end by then is given up.
     pub limit_ms: u64,
     pub status: Option<Status>,
+}
+
+/// Committees and keys that change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Blocks of a term of agreement.
+    pub blocks: u32,
+    /// Seats of every committee but the first, in which each validator has one.
+    pub seats: u32,
+    /// Terms for which a key of the network signs.
+    pub key_terms: u32,
+    /// For so many terms a run goes on at least.
+    pub least: u64,
 }
 
 /// How an auditor goes about it.
@@ -66,6 +84,8 @@ pub enum Fault {
     /// The gateway takes this many requests at once and dies with their receipts in its outbox.
     CrashGateway(u64),
     StartGateway,
+    /// Somebody puts stake behind a validator, so that it takes another's seat.
+    Back(usize),
 }
 
 /// Lines that tell how a run goes, for whoever watches it.
@@ -80,6 +100,8 @@ impl Scenario {
     pub fn calm(seed: u64) -> Self {
         Self {
             seed,
+            validators: VALIDATORS,
+            terms: None,
             dealing: 0,
             loss_percent: 0,
             artefact: SCORER.into(),
@@ -155,5 +177,41 @@ impl Scenario {
             (gateway_crashed + 100 + drawn("gateway down", 1_400), Fault::StartGateway),
         ];
         Self { loss_percent: u8::try_from(drawn("loss", 6)).unwrap_or(0), faults, ..Self::calm(seed) }
+    }
+
+    /// Five validators for four seats: who sits changes with the stake behind them, and the network's key with the terms, while one thing
+    /// after the other breaks. In half of all seasons a validator turns traitor.
+    pub fn season(seed: u64) -> Self {
+        let drawn = |what, index, bound| below(seed, what, index, bound);
+        let count = SEASON_VALIDATORS as u64;
+        let one_of = |what, index| usize::try_from(drawn(what, index, count)).unwrap_or(0);
+        let traitor = Some(one_of("traitor", 0)).filter(|_| drawn("treason", 0, 2) == 0);
+        let mut faults: Vec<(u64, Fault)> =
+            traitor.map(|traitor| (2_000 + drawn("betray", 0, 6_000), Fault::Betray(traitor))).into_iter().collect();
+        for index in 0..6 {
+            // A traitor is that for good.
+            let victim = Some(one_of("victim", index)).filter(|victim| Some(*victim) != traitor);
+            let victim = victim.unwrap_or_else(|| (one_of("victim", index) + 1) % SEASON_VALIDATORS);
+            let (broken, mended) = match drawn("fault", index, 5) {
+                0 => (Fault::Crash(victim), Some(Fault::Start(victim))),
+                1 => (Fault::Crash(victim), Some(Fault::Resume(victim))),
+                2 => (Fault::Cut(victim), Some(Fault::Mend(victim))),
+                3 => (Fault::CrashGateway(3), Some(Fault::StartGateway)),
+                _ if traitor.is_none() => (Fault::RestartAll, None),
+                _ => (Fault::Crash(victim), Some(Fault::Start(victim))),
+            };
+            let at_ms = 600 + 1_600 * index + drawn("at", index, 1_400);
+            faults.push((at_ms, broken));
+            faults.extend(mended.map(|fault| (at_ms + 200 + drawn("for", index, 2_000), fault)));
+        }
+        faults.extend((0..2).map(|index| (1_000 + 4_000 * index, Fault::Back(one_of("backed", index)))));
+        Self {
+            validators: SEASON_VALIDATORS,
+            terms: Some(Terms { blocks: 30, seats: 4, key_terms: 2, least: 9 }),
+            loss_percent: u8::try_from(drawn("loss", 0, 6)).unwrap_or(0),
+            faults,
+            limit_ms: 240_000,
+            ..Self::calm(seed)
+        }
     }
 }

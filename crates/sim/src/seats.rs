@@ -5,11 +5,11 @@ use consensus::{
     simulation::{Link, Settings},
 };
 use crypto::{Digest, SigningKey, threshold::GroupKey};
-use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, OPG, Rules};
+use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, OPG, Rules};
 use protocol::{Amount, List, NodeId, Noun as _, Role, Text, Trust, Version, registry::node_id};
 use rand::{SeedableRng as _, rngs::StdRng};
 
-use crate::scenario::{Scenario, VALIDATORS};
+use crate::scenario::Scenario;
 
 pub(crate) const CHAIN_ID: u64 = 31_337;
 /// What each node starts with: four verdicts make a lying worker fall below the minimum of its role.
@@ -18,8 +18,19 @@ const TREASURY: Amount = 1_000_000 * OPG;
 const TICK_MS: u64 = 50;
 
 /// Epochs are short and the window is small, so that a run is.
-fn rules() -> Rules {
-    Rules { epoch_ms: 500, challenge_window: 8, response_epochs: 3, vote_epochs: 20, ..Rules::default() }
+fn rules(scenario: &Scenario) -> Rules {
+    let rules = Rules { epoch_ms: 500, challenge_window: 8, response_epochs: 3, vote_epochs: 20, ..Rules::default() };
+    match scenario.terms {
+        // So many that nobody is away for the whole of a term of the ledger.
+        Some(terms) => Rules { term_blocks: terms.blocks, term_epochs: 12, ..rules },
+        None => rules,
+    }
+}
+
+fn parameters(scenario: &Scenario) -> Vec<GenesisParameter> {
+    let Some(terms) = scenario.terms else { return Vec::new() };
+    let set = [("seats.count", terms.seats), ("key.terms", terms.key_terms)];
+    set.into_iter().map(|(name, value)| GenesisParameter { name: text(name), value: value.into() }).collect()
 }
 
 pub(crate) fn validator(index: usize) -> SigningKey {
@@ -32,6 +43,11 @@ pub(crate) fn worker(index: usize) -> SigningKey {
 
 pub(crate) fn auditor(index: usize) -> SigningKey {
     key(100, index)
+}
+
+/// Who has what no node staked.
+pub(crate) fn treasury() -> SigningKey {
+    key(200, 0)
 }
 
 pub(crate) fn gateway() -> SigningKey {
@@ -50,7 +66,7 @@ fn key(first: u8, index: usize) -> SigningKey {
 /// The genesis of a run; `model` is what its workers serve.
 pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
     let keys = |role, count, key: fn(usize) -> SigningKey| (0..count).map(move |index| (role, key(index)));
-    let seats = keys(Role::Validator, VALIDATORS, validator)
+    let seats = keys(Role::Validator, scenario.validators, validator)
         .chain(keys(Role::Worker, scenario.workers.len(), worker))
         .chain(keys(Role::Auditor, scenario.auditors.len(), auditor))
         .chain([(Role::Gateway, gateway())]);
@@ -63,7 +79,7 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
         stake: STAKE,
         models: bounded(if role == Role::Worker { vec![model] } else { Vec::new() }),
     });
-    let treasury = key(200, 0).public_key();
+    let treasury = treasury().public_key();
     Genesis {
         version: Version,
         chain_id: CHAIN_ID,
@@ -79,15 +95,15 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
             float_manifest: None,
         }]),
         reward_pool: 0,
-        parameters: bounded(Vec::new()),
+        parameters: bounded(parameters(scenario)),
         bridged: 0,
-        rules: rules(),
+        rules: rules(scenario),
     }
 }
 
 /// The committee on its simulated network, and what a stranger pins.
 pub(crate) fn committee(scenario: &Scenario, genesis: &Genesis) -> Result<(Settings, Trust), CommitteeError> {
-    let signers: Vec<SigningKey> = (0..VALIDATORS).map(validator).collect();
+    let signers: Vec<SigningKey> = (0..scenario.validators).map(validator).collect();
     let validators: Vec<[u8; 32]> = signers.iter().map(|key| key.public_key().0).collect();
     let dealing = consensus::deal(&mut StdRng::seed_from_u64(scenario.dealing), &validators)?;
     let keys = signers.iter().zip(dealing.shares).map(|(key, share)| Keys::sole(key.seed(), Some(share)));
@@ -100,7 +116,7 @@ pub(crate) fn committee(scenario: &Scenario, genesis: &Genesis) -> Result<(Setti
             seats: validators.into_iter().map(Seat::sole).collect(),
             polynomial: dealing.polynomial,
             pacing: Pacing { idle_ms: 100 },
-            term_blocks: None,
+            term_blocks: scenario.terms.map(|terms| terms.blocks.into()),
         },
         link: Link { latency_ms: 10, jitter_ms: 3, loss_percent: scenario.loss_percent },
         tick_ms: TICK_MS,

@@ -24,7 +24,7 @@ pub fn light_client(bench: &mut Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::of(benchmark(bench.workspace, "verify", "light_client", "verify_ms_p50")?, GROWN))
 }
 
-/// Storms, tempests and treasons that nobody has seen before. A failing seed is told by the test, and is run again by itself.
+/// Storms, tempests, treasons and seasons that nobody has seen before. A failing seed is told by the test, and is run again by itself.
 pub fn seeds(bench: &mut Bench<'_>) -> Result<Outcome> {
     let wanted = u64::from(bench.count(200, 10));
     let kept = bench.progress().unwrap_or_default();
@@ -43,7 +43,7 @@ pub fn seeds(bench: &mut Bench<'_>) -> Result<Outcome> {
         bench.keep_progress(json!({"done": done, "failed": failed}))?;
     }
     let note = format!(
-        "{done} fresh seeds, each as storm, tempest and treason: crashes, loss, partitions, restarts, liars, double votes"
+        "{done} fresh seeds, each as storm, tempest, treason and season: crashes, loss, partitions, restarts, liars, double votes, committees and keys that change"
     );
     Ok(Outcome::of(failed as f64, note))
 }

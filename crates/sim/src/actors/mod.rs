@@ -2,10 +2,13 @@
 //! sends it until a ledger shows that it was executed: nothing depends on a message arriving.
 
 mod auditor;
+mod backer;
 mod gateway;
 mod sender;
 mod validators;
 mod voter;
 mod worker;
 
-pub(crate) use self::{auditor::Auditor, gateway::Gateway, validators::Validators, voter::Voter, worker::Worker};
+pub(crate) use self::{
+    auditor::Auditor, backer::Backer, gateway::Gateway, validators::Validators, voter::Voter, worker::Worker,
+};

@@ -1,6 +1,6 @@
 //! What may be claimed about an outcome; each claim names the seed that breaks it.
 
-use protocol::{Digest, NodeRecord, Role, Standing};
+use protocol::{Digest, NetworkKeys, NodeRecord, Role, Standing};
 use sim::{Outcome, Promise};
 use verify::{Report, Verdict};
 
@@ -63,12 +63,29 @@ pub fn money_is_constant(outcome: &Outcome) {
     }
 }
 
+/// The network's keys, from the one that a stranger pinned before everything.
+pub fn keys(outcome: &Outcome) -> NetworkKeys {
+    let longest = outcome.ledgers.iter().max_by_key(|ledger| ledger.height()).unwrap();
+    let rotations: Vec<_> = longest.rotations().cloned().collect();
+    NetworkKeys::follow(outcome.trust.chain_id, outcome.trust.network_key, &rotations).unwrap()
+}
+
+/// How many of the network's keys have certified an epoch.
+pub fn keys_that_signed(outcome: &Outcome) -> usize {
+    let signed = |key: &crypto::threshold::GroupKey| {
+        let (ledger, certificates) = (&outcome.ledgers[0], &outcome.certificates[0]);
+        certificates.iter().any(|(epoch, certificate)| certificate.certifies(ledger.epoch(*epoch).unwrap(), key))
+    };
+    keys(outcome).all().filter(|key| signed(key)).count()
+}
+
 pub fn certificates_hold(outcome: &Outcome) {
+    let keys = keys(outcome);
     for (ledger, certificates) in outcome.ledgers.iter().zip(&outcome.certificates) {
         assert!(!certificates.is_empty(), "seed {}: no certificate", outcome.seed);
         for (epoch, certificate) in certificates {
             let record = ledger.epoch(*epoch).unwrap();
-            let holds = certificate.certifies(record, &outcome.trust.network_key);
+            let holds = keys.all().any(|key| certificate.certifies(record, key));
             assert!(holds, "seed {}: epoch {epoch} is not signed by the network", outcome.seed);
         }
     }

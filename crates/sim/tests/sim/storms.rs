@@ -1,6 +1,6 @@
 //! Ten storms with fixed seeds and one that nobody has seen before: messages are lost, a validator crashes and starts
 //! again, the gateway restarts with a full outbox, and one worker of three lies. Tempests have every fault at once, treasons
-//! a validator that signs twice.
+//! a validator that signs twice, seasons terms whose committees and keys change.
 //!
 //! `OG_SIM_SEED=<seed>` runs that one seed in their place, `OG_SIM_FRESH=<count>` more that nobody has seen.
 
@@ -12,7 +12,7 @@ use std::{
 };
 
 use protocol::{Role, Standing};
-use sim::{Outcome, Scenario};
+use sim::{Fault, Outcome, Scenario};
 use worker::Adversary;
 
 use crate::{facts, run, run_for_better_or_worse};
@@ -176,5 +176,30 @@ fn whatever_a_traitor_signs_there_is_one_history_and_everyone_else_is_served() {
         facts::certificates_hold(outcome);
         facts::of(outcome, &HONEST)
             .for_each(|promise| facts::held_after_its_window_and_not_before(outcome, &promise.id));
+    }
+}
+
+#[test]
+fn whatever_breaks_committees_and_keys_change_and_whoever_pinned_the_first_key_follows() {
+    for outcome in &run_all("season", 301..=303, Scenario::season) {
+        let (seed, scenario) = (outcome.seed, Scenario::season(outcome.seed));
+        assert!(outcome.finished, "seed {seed}: not over after {} ms", outcome.now_ms);
+        let is_treason = scenario.faults.iter().any(|(_, fault)| matches!(fault, Fault::Betray(_)));
+        facts::history_of(outcome, scenario.validators - usize::from(is_treason));
+        facts::anchored_once(outcome, &HONEST);
+        facts::all_stand(outcome, &HONEST, &[Standing::Audited]);
+        facts::money_is_constant(outcome);
+        facts::certificates_hold(outcome);
+        let seats = outcome.ledgers[0].network().seats.len();
+        assert_eq!(seats, 4, "seed {seed}: everybody sits as in the beginning");
+        assert!(facts::keys_that_signed(outcome) > 1, "seed {seed}: the key never changed");
+        // As of each epoch after its window: before a rotation, while a key is named and does not sign yet, and after it.
+        for promise in facts::of(outcome, &HONEST) {
+            facts::held_after_its_window_and_not_before(outcome, &promise.id);
+            let anchored = outcome.status(&promise.id).unwrap().epoch;
+            let last = outcome.ledgers[0].epoch(anchored).unwrap().last_challenge_epoch();
+            let newest = outcome.newest_certified().unwrap();
+            (last..=newest).for_each(|as_of| facts::told(outcome, &promise.id, as_of, facts::HELD));
+        }
     }
 }
