@@ -14,7 +14,19 @@ pub use paying::{Approve, Limit, Pay, Refund, Withdraw};
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
 /// Fewest blocks of a term of agreement in a devnet: in less time, nobody who is killed is back for the next round.
-const TERM_BLOCKS_LEAST: i64 = 40;
+const TERM_BLOCKS_LEAST: u32 = 40;
+/// A minute of an idle network.
+const TERM_BLOCKS: u32 = 300;
+
+fn term_blocks(said: &str) -> Result<u32, String> {
+    let blocks = said.parse::<u32>().map_err(|error| error.to_string())?;
+    match blocks {
+        1..TERM_BLOCKS_LEAST => {
+            Err(format!("{blocks} is too few to hand a key on in, expected {TERM_BLOCKS_LEAST} or more, or 0"))
+        }
+        0 | TERM_BLOCKS_LEAST.. => Ok(blocks),
+    }
+}
 
 /// Threads that a model may be told to run on.
 const THREADS: RangeInclusive<i64> = 1..=1_024;
@@ -128,9 +140,13 @@ pub struct Devnet {
     /// Validators of a new network keep so many of the newest blocks, instead of all.
     #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(KEEP_BLOCKS_MIN..))]
     pub keep_blocks: Option<u64>,
-    /// After so many blocks the seats of a new network's validators may change; without it the first committee agrees for ever.
-    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u32).range(TERM_BLOCKS_LEAST..))]
-    pub term_blocks: Option<u32>,
+    /// After so many blocks the seats of a new network's validators may change, and in time the network's key; 0: the first committee
+    /// and its key are for ever.
+    #[arg(long, value_name = "BLOCKS", default_value_t = TERM_BLOCKS, value_parser = term_blocks)]
+    pub term_blocks: u32,
+    /// For so many terms the key of a new network signs, before another takes its place.
+    #[arg(long, value_name = "TERMS", default_value_t = 21, value_parser = clap::value_parser!(u32).range(2..))]
+    pub key_terms: u32,
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,
@@ -535,4 +551,16 @@ pub enum Keys {
     New { name: String },
     /// The keys in the folder.
     List,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_long_enough_or_never_ends() {
+        assert_eq!((term_blocks("0"), term_blocks("40"), term_blocks("300")), (Ok(0), Ok(40), Ok(300)));
+        assert!(term_blocks("39").unwrap_err().contains("expected 40 or more, or 0"));
+        assert!(term_blocks("-1").is_err() && term_blocks("many").is_err());
+    }
 }

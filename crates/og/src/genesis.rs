@@ -111,7 +111,7 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         models.push(Published::of(storage::map_file(path)?, None).with_context(context)?);
     }
     let wallets: Vec<EvmAddress> = base::funded(home)?.iter().map(|key| EvmAddress(key.address.into_array())).collect();
-    let genesis = genesis(&seats, &accounts, &wallets, (&models, options.term_blocks))?;
+    let genesis = genesis(&seats, &accounts, &wallets, &models, options)?;
     // The hub shelves the demo models by itself, whenever it starts.
     let shelf = Shelf::open(&home.node_folder("hub"))?;
     models.iter().skip(MODELS.len()).try_for_each(|model| shelf.put(&model.artefact).map(drop))?;
@@ -226,7 +226,8 @@ fn genesis(
     seats: &[Seat],
     accounts: &[PublicKey],
     wallets: &[EvmAddress],
-    (models, term_blocks): (&[Published], Option<u32>),
+    models: &[Published],
+    options: &cli::Devnet,
 ) -> Result<Genesis> {
     let publisher = *accounts.first().context("no publisher")?;
     let nodes = seats.iter().filter_map(|seat| Some((seat, role(&seat.entry.role)?)));
@@ -255,10 +256,10 @@ fn genesis(
         nodes: List::new(nodes)?,
         models: List::new(listed.collect::<Result<_>>()?)?,
         reward_pool: 0,
-        parameters: List::new(parameters(seats, term_blocks)?)?,
+        parameters: List::new(parameters(seats, options)?)?,
         // What is on the devnet's Base is locked here.
         bridged: BRIDGED,
-        rules: Rules { term_blocks: term_blocks.unwrap_or(0), ..Rules::default() },
+        rules: Rules { term_blocks: options.term_blocks, ..Rules::default() },
     })
 }
 
@@ -266,7 +267,7 @@ fn genesis(
 const SEATS_OF_DEVNET: Amount = 7;
 
 /// A devnet decides in minutes, and its few operators share all seats.
-fn parameters(seats: &[Seat], term_blocks: Option<u32>) -> Result<Vec<GenesisParameter>> {
+fn parameters(seats: &[Seat], options: &cli::Devnet) -> Result<Vec<GenesisParameter>> {
     let validators = seats.iter().filter(|seat| seat.entry.role == "validator").count() as Amount;
     let set = [
         ("governance.delay_seconds", 5),
@@ -277,10 +278,11 @@ fn parameters(seats: &[Seat], term_blocks: Option<u32>) -> Result<Vec<GenesisPar
     // Four can do without one of them, if none has a third of the seats or more: that is the default.
     let cap = (validators < 4).then(|| ("seats.operator_cap", 1_000_000_u128.div_ceil(validators.max(1))));
     // Each seat is a part of agreement, and one machine carries them all.
-    let few = term_blocks.map(|_| ("seats.count", SEATS_OF_DEVNET.max(validators)));
+    let changing = [("seats.count", SEATS_OF_DEVNET.max(validators)), ("key.terms", options.key_terms.into())];
+    let changing = changing.into_iter().filter(|_| options.term_blocks > 0);
     set.into_iter()
         .chain(cap)
-        .chain(few)
+        .chain(changing)
         .map(|(name, value)| Ok(GenesisParameter { name: Text::new(name)?, value }))
         .collect()
 }

@@ -23,7 +23,8 @@ const VICTIMS: [&str; 7] =
 
 #[test]
 fn nothing_acknowledged_is_lost_to_kills_at_random_instants() {
-    let devnet = Arc::new(Devnet::start(&["--processes"]));
+    // Terms so short that some end while somebody is dead.
+    let devnet = Arc::new(Devnet::start(&["--processes", "--term-blocks", "60"]));
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let stop = Arc::new(AtomicBool::new(false));
     let asking: Vec<_> = (0..2).map(|_| ask_on(&devnet, &acknowledged, &stop)).collect();

@@ -29,7 +29,8 @@ fn a_lying_worker_is_refuted_and_slashed_and_a_bundle_says_so() {
 
 #[test]
 fn a_worker_that_withholds_its_evidence_is_slashed_as_a_liar() {
-    let devnet = Devnet::start(&["--workers", "1", "--adversary", "withhold"]);
+    // Whoever votes on it may sit in another term than that in which it was challenged.
+    let devnet = Devnet::start(&["--workers", "1", "--adversary", "withhold", "--term-blocks", "40"]);
     let receipt = devnet.ask("What is a receipt?").unwrap();
     // It has some epochs to respond before it counts as withheld.
     assert!(devnet.wait_for(&receipt, &["refuted", "withheld"], Duration::from_secs(30)).is_some());

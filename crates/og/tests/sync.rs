@@ -68,7 +68,7 @@ impl Addresses {
 
 #[tokio::test]
 async fn a_late_validator_begins_from_a_snapshot_follows_and_votes() {
-    late(&[]).await;
+    late(&["--term-blocks", "0"]).await;
 }
 
 #[tokio::test]

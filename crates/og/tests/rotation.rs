@@ -1,0 +1,73 @@
+//! The network's key is replaced while it serves: whoever pinned the first key can tell of receipts from before and after, and Base follows.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Devnet, verify_offline};
+
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn status(devnet: &Devnet) -> Value {
+    let said = devnet.og(&["bridge", "status", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    said.json()
+}
+
+#[track_caller]
+fn until(devnet: &Devnet, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let now = status(devnet);
+        if is_so(&now) {
+            return now;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what}: {now}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn send(devnet: &Devnet, payee: &str) {
+    let said = devnet.og(&["bridge", "to-base", "2", "--to", payee, "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+/// A receipt whose window is over, as a file that stands by itself.
+fn held(devnet: &Devnet, file: &str) -> std::path::PathBuf {
+    let receipt = devnet.ask("What is a key?").unwrap();
+    assert!(devnet.wait_for(&receipt, &["final"], PATIENCE).is_some(), "{receipt} is not final");
+    devnet.export(&receipt, file)
+}
+
+#[test]
+fn receipts_and_settlements_outlive_the_key_that_certified_them() {
+    // Terms so short that what is asked first is final just as a key is named, and keys for as few of them as may be.
+    let devnet = Devnet::start(&["--workers", "1", "--term-blocks", "80", "--key-terms", "2"]);
+    let payee = devnet.ready["base"]["keys"][1]["address"].as_str().unwrap().to_owned();
+    let first = devnet.dir().join("pinned-in-the-beginning.json");
+    std::fs::copy(devnet.dir().join("trust.json"), &first).unwrap();
+    send(&devnet, &payee);
+    until(&devnet, "a settlement under the first key", |now| now["base"]["next"] == 1);
+    let before = held(&devnet, "before.json");
+
+    until(&devnet, "a key that is named", |now| now["ledger"]["rotations"].as_u64() >= Some(1));
+    let during = held(&devnet, "during.json");
+    let rotated = until(&devnet, "Base believes a later key", |now| now["base"]["key"].as_u64() >= Some(1));
+    send(&devnet, &payee);
+    let next = rotated["base"]["next"].as_u64().unwrap();
+    until(&devnet, "a settlement under a later key", |now| now["base"]["next"].as_u64() > Some(next));
+    let after = held(&devnet, "after.json");
+
+    for bundle in [&before, &during, &after] {
+        let said = verify_offline(bundle, &first);
+        assert_eq!(said.code, 0, "{}: {said:?}", bundle.display());
+    }
+    // Everybody starts again in the middle of it, and the keys go on from there.
+    let devnet = devnet.crash_and_restart(&["--workers", "1"]);
+    let keys = status(&devnet)["base"]["key"].as_u64().unwrap();
+    until(&devnet, "one more key after a crash of everything", |now| now["base"]["key"].as_u64() > Some(keys));
+    let said = verify_offline(&held(&devnet, "late.json"), &first);
+    assert_eq!(said.code, 0, "{said:?}");
+}
