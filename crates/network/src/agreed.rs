@@ -222,7 +222,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_balance_and_a_challenge_are_what_more_than_may_lie_say() {
-        let cases: [(&[Option<(u128, &[u8])>], Option<u128>, Option<&[u8]>); 5] = [
+        /// A balance, and seeds of what is challenged.
+        type Word<'a> = (u128, &'a [u8]);
+        type Case<'a> = (&'a [Option<Word<'a>>], Option<u128>, Option<&'a [u8]>);
+        let cases: [Case<'_>; 5] = [
             (&[Some((9, &[1])), Some((2, &[2])), Some((2, &[2])), Some((2, &[2]))], Some(2), Some(&[2])),
             (&[Some((9, &[])), Some((2, &[2])), Some((3, &[1])), Some((4, &[1, 2]))], None, Some(&[1, 2])),
             (&[Some((7, &[7]))], Some(7), Some(&[7])),
