@@ -72,7 +72,7 @@ impl Default for Pace {
             large_bodies_max: 32,
             outbox_max: 65_536,
             strangers: Bucket { a_second: 100, most: 400 },
-            revenue: Bucket { a_second: 1, most: 10 },
+            revenue: Bucket { a_second: 10, most: 60 },
         }
     }
 }

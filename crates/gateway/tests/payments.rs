@@ -353,7 +353,8 @@ async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
 
 #[tokio::test]
 async fn a_publisher_sees_what_its_models_earned_and_nobody_else_does() {
-    let stage = paid(Behaviour::Honest).await;
+    let pace = gateway::Pace { revenue: Bucket { a_second: 1, most: 10 }, ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;
     let key = crypto::SigningKey::from_seed(&[77; 32]);
     let account = payments::Address::from_slice(&payments::keccak256(key.public_key().0)[12..]);
     let publisher = protocol::EvmAddress(account.into_array());
