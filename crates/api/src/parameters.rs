@@ -90,6 +90,8 @@ pub struct Defaults {
 }
 
 const MICROS: u32 = 1_000_000;
+/// What a model's head may have a call that names no length pay for.
+const HEAD_TOKENS_MAX: u32 = 4_096;
 
 impl Default for Defaults {
     /// Where the model's head is not at hand: sampling as OpenAI's and Anthropic's services do it.
@@ -105,7 +107,7 @@ impl Defaults {
         let temperature = if self.temperature_micros == 0 && are_several { MICROS } else { self.temperature_micros };
         // A head is whatever its publisher wrote.
         let fill = |field: &mut u32, is_named: bool, value: u32| *field = if is_named { *field } else { value };
-        fill(&mut parameters.max_tokens, named.max_tokens, self.max_tokens.clamp(1, TOKENS_MAX));
+        fill(&mut parameters.max_tokens, named.max_tokens, self.max_tokens.clamp(1, HEAD_TOKENS_MAX));
         fill(&mut parameters.temperature_micros, named.temperature, temperature.min(TEMPERATURE_MICROS_MAX));
         fill(&mut parameters.top_p_micros, named.top_p, self.top_p_micros.min(TOP_P_MICROS_MAX));
         fill(&mut parameters.top_k, named.top_k, self.top_k);

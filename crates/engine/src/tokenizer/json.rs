@@ -1,5 +1,7 @@
 //! Tokenizers as `tokenizer.json` files say them, run by the `tokenizers` crate.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tokenizers::Tokenizer as Inner;
 
@@ -38,6 +40,8 @@ const MODEL_FIELDS: [&str; 14] = [
     "alpha",
     "nbest_size",
 ];
+/// Longest word that is cut into pieces, as `bert` has it: the work grows with the third power.
+const WORD_LETTERS_MAX: u64 = 100;
 const DRAWN: [&str; 3] = ["dropout", "alpha", "nbest_size"];
 
 /// A tokenizer and what is known of its special tokens.
@@ -133,10 +137,29 @@ fn check_model(value: &Value) -> Result<(), TokenizerError> {
         return Err(TokenizerError::ModelField { name: name.clone() });
     }
     let draws = |name: &&str| model.get(*name).is_some_and(|value| !value.is_null() && value.as_f64() != Some(0.0));
-    match DRAWN.into_iter().find(draws) {
-        Some(name) => Err(TokenizerError::Chance { name }),
-        None => Ok(()),
+    if let Some(name) = DRAWN.into_iter().find(draws) {
+        return Err(TokenizerError::Chance { name });
     }
+    let longest = model.get("max_input_chars_per_word").and_then(Value::as_u64);
+    if let Some(found) = longest.filter(|found| *found > WORD_LETTERS_MAX) {
+        return Err(TokenizerError::WordLetters { found, limit: WORD_LETTERS_MAX });
+    }
+    check_ids(model.get("vocab"), value.get("added_tokens"))
+}
+
+/// Of two texts with one id, which one the id is read as would depend on the process: maps are walked in an order of chance.
+fn check_ids(vocabulary: Option<&Value>, added: Option<&Value>) -> Result<(), TokenizerError> {
+    let mut texts = BTreeMap::new();
+    let of_model = vocabulary.and_then(Value::as_object).into_iter().flatten();
+    let of_model = of_model.filter_map(|(text, id)| Some((id.as_u64()?, text.as_str())));
+    let of_added = added.and_then(Value::as_array).into_iter().flatten();
+    let of_added = of_added.filter_map(|token| Some((token.get("id")?.as_u64()?, token.get("content")?.as_str()?)));
+    for (id, text) in of_model.chain(of_added) {
+        if texts.insert(id, text).is_some_and(|before| before != text) {
+            return Err(TokenizerError::DoubleId { id, text: text.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the decoder is, or contains, one of that type.

@@ -34,6 +34,10 @@ pub enum TokenizerError {
         "the tokenizer draws its tokens by chance: {name} is set, expected null or 0; hint: remove it from the file"
     )]
     Chance { name: &'static str },
+    #[error("the tokenizer cuts words of up to {found} letters (max_input_chars_per_word), at most {limit} are taken")]
+    WordLetters { found: u64, limit: u64 },
+    #[error("the tokenizer has the id {id} twice, once as {text:?}")]
+    DoubleId { id: u64, text: String },
     #[error("the tokenizer has tokens up to {found}, the model's vocabulary ends at {vocabulary}")]
     Vocabulary { found: usize, vocabulary: usize },
     #[error(transparent)]

@@ -365,3 +365,33 @@ fn a_field_of_a_tokenizers_model_that_is_unknown_is_refused_by_name() {
     let refused = with_field("BPE", r#", "noise": 0"#).err();
     assert_eq!(refused, Some(TokenizerError::ModelField { name: "noise".to_owned() }));
 }
+
+#[test]
+fn an_id_of_two_texts_is_refused_wherever_they_stand() {
+    for (vocabulary, added, text) in [
+        (r#"{"a": 0, "b": 1, "c": 1}"#, "[]", Some("c")),
+        (r#"{"a": 0, "b": 1}"#, r#"[{"id": 1, "content": "<x>", "special": true}]"#, Some("<x>")),
+        (r#"{"a": 0}"#, r#"[{"id": 1, "content": "<x>"}, {"id": 1, "content": "<y>"}]"#, Some("<y>")),
+        (r#"{"a": 0, "<x>": 1}"#, r#"[{"id": 1, "content": "<x>", "special": true}]"#, None),
+    ] {
+        let flags = r#""single_word": false, "lstrip": false, "rstrip": false, "normalized": false,"#;
+        let added = added.replace("{\"id\"", &format!("{{{flags} \"id\""));
+        let model = format!(r#"{{"type": "WordLevel", "unk_token": "a", "vocab": {vocabulary}}}"#);
+        let file = format!(r#"{{"added_tokens": {added}, "model": {model}}}"#);
+        let refused = Tokenizer::load(file.as_bytes(), 10).err();
+        let expected = |text: &str| TokenizerError::DoubleId { id: 1, text: text.to_owned() };
+        assert_eq!(refused, text.map(expected), "{file}");
+    }
+}
+
+#[test]
+fn words_that_would_take_for_ever_to_cut_are_refused() {
+    let file = |letters: u64| {
+        let model =
+            r###""type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "##", "vocab": {"a": 0}"###;
+        format!(r#"{{"model": {{{model}, "max_input_chars_per_word": {letters}}}}}"#)
+    };
+    assert!(Tokenizer::load(file(100).as_bytes(), 10).is_ok());
+    let refused = Tokenizer::load(file(101).as_bytes(), 10).err();
+    assert_eq!(refused, Some(TokenizerError::WordLetters { found: 101, limit: 100 }));
+}
