@@ -1,12 +1,11 @@
 //! Where prompts are made and tokens are put into words: by templates and tokenizers, which are their publishers' own programs, and mostly
 //! before anybody has paid.
 //!
-//! They run on few threads of their own, which the machine ranks below those that answer. Whoever asks is waited for so long, and refused at
-//! once where too many wait already. One model has half of the places at most. A thread cannot be ended from outside: one that is
-//! overdue goes on by itself, its place is another's, and its model is refused until it has ended.
+//! They run on few threads of their own, which the machine ranks below those that answer. Whoever asks waits so long for a place, and then so
+//! long for the work: a place that came late makes nothing overdue. A thread cannot be ended from outside: one that is overdue goes on by
+//! itself, its place is another's, and its model is refused until it has ended.
 
 use std::{
-    collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,29 +17,14 @@ use std::{
 
 use api::{ApiError, Code};
 use protocol::Digest;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::places::{NoPlace, Place, Places, Purpose};
 
 /// How far below the others the machine ranks these threads: a tenth of their share where cores are short.
 const RANK: i32 = 10;
-/// For each place so many may wait, and of those that will never pay a quarter.
-const WAITING_A_PLACE: usize = 32;
-const FREE_SHARE: usize = 4;
 /// Threads that are overdue and whose places were given away. Beyond them a place stays taken until its thread has ended.
 const LEFT_MAX: usize = 4;
-/// Models whose places are remembered although none is taken.
-const MODELS_KEPT: usize = 256;
-
-/// For what a prompt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// For a call that costs something, or its price.
-    Call,
-    /// To be counted and no more.
-    Count,
-}
 
 /// Why nothing was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,37 +69,35 @@ pub fn own_trouble(cause: &str) -> ApiError {
     ApiError::new(Code::Overloaded, message).with_retry_after_s(5).with_hint(hint)
 }
 
-/// The places; shared by all requests.
+impl From<NoPlace> for Uncounted {
+    fn from(no_place: NoPlace) -> Self {
+        match no_place {
+            NoPlace::Busy => Self::Busy,
+            NoPlace::Overdue => Self::Overdue,
+        }
+    }
+}
+
+/// Shared by all requests.
 pub struct Counting {
-    places: Arc<Semaphore>,
-    a_model: usize,
-    waiting: Semaphore,
-    waiting_free: Semaphore,
-    models: Mutex<BTreeMap<Digest, Arc<OfModel>>>,
+    places: Arc<Places>,
     /// Threads that were left to themselves.
     left: Arc<AtomicUsize>,
     wait: Duration,
 }
 
-struct OfModel {
-    places: Arc<Semaphore>,
-    overdue: AtomicUsize,
-}
-
 /// One thread at work.
 struct Run {
-    model: Arc<OfModel>,
+    model: Digest,
+    places: Arc<Places>,
     left: Arc<AtomicUsize>,
     stage: Mutex<Stage>,
 }
 
-/// The model's own, and one of all.
-type Places = (OwnedSemaphorePermit, OwnedSemaphorePermit);
-
 enum Stage {
-    InTime(Places),
-    /// With its places where too many were given away.
-    Overdue(Option<Places>),
+    InTime(Place),
+    /// With its place where too many were given away.
+    Overdue(Option<Place>),
     Ended,
 }
 
@@ -129,7 +111,7 @@ impl Run {
         match std::mem::replace(&mut *lock(&self.stage), Stage::Ended) {
             Stage::InTime(_) | Stage::Ended => {}
             Stage::Overdue(kept) => {
-                self.model.overdue.fetch_sub(1, Ordering::Relaxed);
+                self.places.overdue_ended(self.model);
                 if kept.is_none() {
                     self.left.fetch_sub(1, Ordering::Relaxed);
                 }
@@ -137,15 +119,15 @@ impl Run {
         }
     }
 
-    /// Gives its places away, unless too many were.
+    /// Gives its place away, unless too many were.
     fn overdue(&self) {
         let mut stage = lock(&self.stage);
         match std::mem::replace(&mut *stage, Stage::Ended) {
-            Stage::InTime(places) => {
-                self.model.overdue.fetch_add(1, Ordering::Relaxed);
+            Stage::InTime(place) => {
+                self.places.overdue(self.model);
                 let may = |left: usize| (left < LEFT_MAX).then(|| left.saturating_add(1));
                 let is_left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).is_ok();
-                *stage = Stage::Overdue((!is_left).then_some(places));
+                *stage = Stage::Overdue((!is_left).then_some(place));
             }
             before => *stage = before,
         }
@@ -162,17 +144,9 @@ impl Drop for Ending {
 }
 
 impl Counting {
+    /// `wait` is for a place, and as long again for the work.
     pub fn new(places: usize, wait: Duration) -> Self {
-        let waiting = places.saturating_mul(WAITING_A_PLACE);
-        Self {
-            places: Arc::new(Semaphore::new(places)),
-            a_model: places.div_ceil(2),
-            waiting: Semaphore::new(waiting),
-            waiting_free: Semaphore::new(waiting / FREE_SHARE),
-            models: Mutex::default(),
-            left: Arc::default(),
-            wait,
-        }
+        Self { places: Arc::new(Places::new(places)), left: Arc::default(), wait }
     }
 
     /// Has `work` done, which is a model's own.
@@ -182,43 +156,13 @@ impl Counting {
         purpose: Purpose,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Uncounted> {
-        let busy = |_| Uncounted::Busy;
-        let _free = match purpose {
-            Purpose::Call => None,
-            Purpose::Count => Some(self.waiting_free.try_acquire().map_err(busy)?),
-        };
-        let _waiting = self.waiting.try_acquire().map_err(busy)?;
-        let model = self.of_model(model);
-        if model.overdue.load(Ordering::Relaxed) > 0 {
-            return Err(Uncounted::Overdue);
-        }
-        let until = Instant::now().checked_add(self.wait).unwrap_or_else(Instant::now);
-        let places = async {
-            // The model's own first: whoever waits for it keeps no other model from a place.
-            let own = Arc::clone(&model.places).acquire_owned().await?;
-            Ok((own, Arc::clone(&self.places).acquire_owned().await?))
-        };
-        let places: Result<_, tokio::sync::AcquireError> =
-            timeout_at(until, places).await.map_err(|_| Uncounted::Busy)?;
-        let places = places.map_err(|_| Uncounted::Busy)?;
-        if model.overdue.load(Ordering::Relaxed) > 0 {
-            // The place is one that was given away meanwhile.
-            return Err(Uncounted::Overdue);
-        }
-        let run = Arc::new(Run { model, left: Arc::clone(&self.left), stage: Mutex::new(Stage::InTime(places)) });
+        let place = self.places.take(*model, purpose, self.wait).await?;
+        let (places, left) = (Arc::clone(&self.places), Arc::clone(&self.left));
+        let run = Arc::new(Run { model: *model, places, left, stage: Mutex::new(Stage::InTime(place)) });
         let done = begin(&run, work).map_err(|error| Uncounted::OwnTrouble { cause: error.to_string() })?;
         // By itself: a caller that leaves changes nothing for those who wait for its place.
-        let watched = tokio::spawn(watch(run, done, until, self.wait));
+        let watched = tokio::spawn(watch(run, done, self.wait));
         watched.await.unwrap_or_else(|_| Err(failed()))
-    }
-
-    fn of_model(&self, model: &Digest) -> Arc<OfModel> {
-        let mut models = lock(&self.models);
-        if models.len() >= MODELS_KEPT && !models.contains_key(model) {
-            models.retain(|_, known| Arc::strong_count(known) > 1);
-        }
-        let fresh = || OfModel { places: Arc::new(Semaphore::new(self.a_model)), overdue: AtomicUsize::new(0) };
-        Arc::clone(models.entry(*model).or_insert_with(|| Arc::new(fresh())))
     }
 }
 
@@ -240,8 +184,8 @@ fn begin<T: Send + 'static>(
     Ok(done)
 }
 
-async fn watch<T>(run: Arc<Run>, done: oneshot::Receiver<T>, until: Instant, wait: Duration) -> Result<T, Uncounted> {
-    match timeout_at(until, done).await {
+async fn watch<T>(run: Arc<Run>, done: oneshot::Receiver<T>, wait: Duration) -> Result<T, Uncounted> {
+    match timeout(wait, done).await {
         Ok(done) => done.map_err(|_| failed()),
         Err(_) => {
             run.overdue();
@@ -290,10 +234,10 @@ mod tests {
         for index in 0..100 {
             assert_eq!(counting.run(&model(1), Purpose::Call, move || index).await, Ok(index));
         }
-        until(|| counting.places.available_permits() == 2).await;
+        until(|| counting.places.free() == 2).await;
         let broken: Result<(), _> = counting.run(&model(1), Purpose::Call, || panic!("told to")).await;
         assert_eq!(broken, Err(failed()));
-        until(|| counting.places.available_permits() == 2).await;
+        until(|| counting.places.free() == 2).await;
     }
 
     #[tokio::test]
@@ -302,7 +246,7 @@ mod tests {
         let (end, work) = held();
         let of_one = Arc::clone(&counting);
         let one = tokio::spawn(async move { of_one.run(&model(1), Purpose::Count, work).await });
-        until(|| counting.places.available_permits() == 1).await;
+        until(|| counting.places.free() == 1).await;
         let of_one = Arc::clone(&counting);
         let more = tokio::spawn(async move { of_one.run(&model(1), Purpose::Count, || 7).await });
         assert_eq!(counting.run(&model(2), Purpose::Call, || 8).await, Ok(8));
@@ -320,7 +264,7 @@ mod tests {
             ends.push(end);
             assert_eq!(counting.run(&model(index), Purpose::Call, work).await, Err(Uncounted::Late { wait_s: 1 }));
             assert_eq!(counting.run(&model(index), Purpose::Call, || ()).await, Err(Uncounted::Overdue));
-            assert_eq!(counting.places.available_permits(), 2);
+            assert_eq!(counting.places.free(), 2);
         }
         // Beyond so many each keeps its place.
         for index in LEFT_MAX..LEFT_MAX + 2 {
@@ -328,10 +272,10 @@ mod tests {
             ends.push(end);
             assert_eq!(counting.run(&model(index), Purpose::Call, work).await, Err(Uncounted::Late { wait_s: 1 }));
         }
-        assert_eq!(counting.places.available_permits(), 0);
+        assert_eq!(counting.places.free(), 0);
         assert_eq!(counting.run(&model(99), Purpose::Call, || ()).await, Err(Uncounted::Busy));
         drop(ends);
-        until(|| counting.left.load(Ordering::Relaxed) == 0 && counting.places.available_permits() == 2).await;
+        until(|| counting.left.load(Ordering::Relaxed) == 0 && counting.places.free() == 2).await;
         assert_eq!(counting.run(&model(0), Purpose::Call, || 5).await, Ok(5), "what has ended is forgiven");
     }
 
@@ -341,29 +285,33 @@ mod tests {
         let (_end, work) = held();
         let left = tokio::time::timeout(SHORT / 4, counting.run(&model(1), Purpose::Call, work)).await;
         assert!(left.is_err());
-        until(|| counting.left.load(Ordering::Relaxed) == 1 && counting.places.available_permits() == 2).await;
+        until(|| counting.left.load(Ordering::Relaxed) == 1 && counting.places.free() == 2).await;
         assert_eq!(counting.run(&model(1), Purpose::Call, || ()).await, Err(Uncounted::Overdue));
     }
 
     #[tokio::test]
-    async fn beyond_those_that_may_wait_whoever_comes_is_refused_at_once() {
-        let counting = Arc::new(Counting::new(1, Duration::from_secs(10)));
-        let (end, work) = held();
+    async fn who_waits_long_and_then_works_in_time_is_answered_and_its_model_is_not_refused() {
+        let wait = Duration::from_secs(1);
+        let counting = Arc::new(Counting::new(1, wait));
+        // It ends at nine tenths of its time, and what waited for it takes two tenths more.
         let of_one = Arc::clone(&counting);
-        let mut waiting = vec![tokio::spawn(async move { of_one.run(&model(1), Purpose::Count, work).await })];
-        for _ in 1..WAITING_A_PLACE / FREE_SHARE {
-            let counting = Arc::clone(&counting);
-            waiting.push(tokio::spawn(async move { counting.run(&model(1), Purpose::Count, || ()).await }));
-        }
-        until(|| counting.waiting_free.available_permits() == 0).await;
-        assert_eq!(counting.run(&model(1), Purpose::Count, || ()).await, Err(Uncounted::Busy));
-        // Who may pay has room that no free question takes.
-        let paying = Arc::clone(&counting);
-        waiting.push(tokio::spawn(async move { paying.run(&model(1), Purpose::Call, || ()).await }));
-        drop(end);
-        for waiting in waiting {
-            assert_eq!(waiting.await.unwrap(), Ok(()));
-        }
+        let before = tokio::spawn(async move {
+            of_one.run(&model(1), Purpose::Call, move || thread::sleep(wait.mul_f32(0.9))).await
+        });
+        until(|| counting.places.free() == 0).await;
+        let late = counting.run(&model(1), Purpose::Call, move || thread::sleep(wait.mul_f32(0.2))).await;
+        assert_eq!((before.await.unwrap(), late), (Ok(()), Ok(())));
+        assert_eq!(counting.run(&model(1), Purpose::Call, || 7).await, Ok(7));
+        assert_eq!(counting.left.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_is_told_that_all_are_busy_and_no_model_is_refused() {
+        let counting = Arc::new(Counting::new(1, SHORT));
+        let held = counting.places.take(model(1), Purpose::Call, SHORT).await.ok();
+        assert_eq!(counting.run(&model(1), Purpose::Call, || ()).await, Err(Uncounted::Busy));
+        drop(held);
+        assert_eq!(counting.run(&model(1), Purpose::Call, || 5).await, Ok(5));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod metrics;
 mod outbox;
 mod pace;
 mod payment;
+mod places;
 mod posting;
 mod prepare;
 mod shared;

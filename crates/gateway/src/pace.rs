@@ -20,7 +20,7 @@ pub struct Pace {
     pub hub_wait: Duration,
     /// Longest that an answer waits for its model's tokenizer before it is passed on unchecked.
     pub vocabulary_wait: Duration,
-    /// Longest that a call, or who asks for a count, waits for a prompt to be made from a conversation.
+    /// Longest that a call, or who asks for a count, waits for a place where a prompt is made; and longest that making it may take.
     pub counting_wait: Duration,
     pub body_wait: Duration,
     pub reader_wait: Duration,

@@ -12,7 +12,12 @@ use std::time::Duration;
 
 use counted::stage;
 use gateway::Pace;
-use stub::{Behaviour, pace};
+use payments::{B256, scheme::Scheme};
+use stub::{
+    Behaviour, pace,
+    paid::{USDC, line, offer, payer, required},
+    worker::bytes_as_tokens,
+};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -70,4 +75,38 @@ async fn a_conversation_is_counted_once_however_many_answers_are_asked_for() {
     };
     let one = stage.client.post(CHAT, &stage.body("hi", r#","max_tokens":4"#)).await;
     assert_eq!(amount(&unpaid), 128 * amount(&one), "and each of them reads it");
+}
+
+#[tokio::test]
+async fn unpaid_calls_that_take_long_keep_no_paying_one_from_its_place() {
+    let limits = Pace { counting_wait: Duration::from_secs(5), counting_max: 4, ..pace() };
+    let stage = stage(Behaviour::Says(bytes_as_tokens), limits).await;
+    let body = stage.body("hi", r#","max_tokens":64"#);
+    let required = required(&stage.client.post(CHAT, &body).await);
+    let terms = offer(&required, Scheme::Exact, USDC);
+    let payment = payer().pay(&required, &terms, B256::repeat_byte(1), network::now_ms() / 1_000).unwrap();
+    let before = stage.prompts().await;
+    let flood: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, body) = (stage.client, stage.body("slow", ""));
+            tokio::spawn(async move { client.post(CHAT, &body).await })
+        })
+        .collect();
+    while stage.prompts().await == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let unpaid = tokio::time::timeout(Duration::from_millis(300), stage.client.post(CHAT, &body)).await;
+    assert!(unpaid.is_err(), "it waits behind the others");
+    let headers = format!("content-type: application/json\r\n{}", line(&payment));
+    let paid = tokio::time::timeout(Duration::from_secs(3), stage.client.post_with(CHAT, &headers, &body)).await;
+    let paid = paid.expect("the flood's first is not yet overdue");
+    assert_eq!((paid.status, stage.worker.jobs()), (200, 1), "{}", paid.body);
+    let mut late = 0;
+    for asked in flood {
+        let refused = asked.await.unwrap();
+        // Who waited as long as the first worked hears the one or the other.
+        assert!([429, 503].contains(&refused.status), "{}", refused.body);
+        late += usize::from(refused.status == 503);
+    }
+    assert!(late >= 1, "the first was begun");
 }

@@ -14,11 +14,7 @@ use payments::price::Usage;
 use protocol::{Assurance, Digest, EvmAddress, Input, ModelRecord, Prompt, Request};
 
 use crate::{
-    counting::{Purpose, own_trouble},
-    http::refusal,
-    metrics::Metrics,
-    payment::Bill,
-    shared::Shared,
+    counting::own_trouble, http::refusal, metrics::Metrics, payment::Bill, places::Purpose, shared::Shared,
     vocabulary::Words,
 };
 
@@ -58,12 +54,19 @@ pub struct Counted {
     pub counts: Vec<Option<u64>>,
 }
 
+/// Where calls have a price, a call that brings no payment only asks for it.
+pub fn purpose(shared: &Shared, headers: &HeaderMap) -> Purpose {
+    let is_unpaid = shared.desk.as_ref().is_some_and(|desk| !desk.brings_payment(headers));
+    if is_unpaid { Purpose::Count } else { Purpose::Call }
+}
+
 /// Counts the tokens of a call's inputs, each of them once, on the places where prompts are made.
 pub async fn counted(
     shared: &Shared,
     root: &Digest,
     requests: Vec<Request>,
     words: Option<&Arc<Words>>,
+    purpose: Purpose,
 ) -> Result<Counted, ApiError> {
     let count = |requests: &[Request], words: Option<&Words>, metrics: &Metrics| {
         let counts = counts(requests, words, metrics);
@@ -77,7 +80,7 @@ pub async fn counted(
     };
     let (words, metrics) = (Arc::clone(words), Arc::clone(&shared.metrics));
     let work = move || count(&requests, Some(&words), &metrics).map(|counts| Counted { requests, counts });
-    shared.counting.run(root, Purpose::Call, work).await.map_err(|uncounted| uncounted.told())?
+    shared.counting.run(root, purpose, work).await.map_err(|uncounted| uncounted.told())?
 }
 
 /// The same where it is done. An error is this machine's own trouble.

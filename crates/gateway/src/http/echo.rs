@@ -6,7 +6,7 @@ use api::{ApiError, Call, Job};
 use protocol::{Digest, Input, Prompt};
 
 use crate::{
-    counting::Purpose,
+    places::Purpose,
     shared::Shared,
     vocabulary::{TOKENS_AT_ONCE, Words},
 };
@@ -17,6 +17,7 @@ pub async fn echoes(
     call: &Call,
     root: &Digest,
     words: Option<&Arc<Words>>,
+    purpose: Purpose,
 ) -> Result<Vec<Option<String>>, ApiError> {
     let mut echoes: Vec<Option<String>> = Vec::with_capacity(call.jobs.len());
     for (place, job) in call.jobs.iter().enumerate() {
@@ -25,7 +26,7 @@ pub async fn echoes(
         let same = before.filter(|(before, _)| before.echo == job.echo && before.input == job.input);
         let echo = match same {
             Some((_, echo)) => echo.clone(),
-            None => echo(shared, job, root, words).await?,
+            None => echo(shared, job, root, words, purpose).await?,
         };
         echoes.push(echo);
     }
@@ -37,6 +38,7 @@ async fn echo(
     job: &Job,
     root: &Digest,
     words: Option<&Arc<Words>>,
+    purpose: Purpose,
 ) -> Result<Option<String>, ApiError> {
     let Input::Prompt(prompt) = &job.input else { return Ok(None) };
     if !job.echo {
@@ -51,7 +53,7 @@ async fn echo(
         (Prompt::Tokens(tokens), Some(words)) => {
             let (tokens, words) = (tokens.clone(), Arc::clone(words));
             let decode = move || words.tokenizer.decode(&tokens);
-            let decoded = shared.counting.run(root, Purpose::Call, decode).await;
+            let decoded = shared.counting.run(root, purpose, decode).await;
             decoded.map(Some).map_err(|uncounted| uncounted.told())
         }
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{
     aside::aside,
-    counting::{Purpose, own_trouble},
+    counting::own_trouble,
     delivery::Delivery,
     http::{
         answered,
@@ -25,6 +25,7 @@ use crate::{
         telling::Course,
     },
     payment::{Meter, Paid, Unpaid},
+    places::Purpose,
     prepare::Wish,
     shared::{Shared, fresh},
     stages::Stages,
@@ -60,7 +61,7 @@ async fn serve(
     call.bind(family)?;
     // What the caller left to the model is in the request, and so in what is quoted, signed and audited.
     call.settle(words.as_ref().map_or_else(Defaults::default, |words| words.defaults));
-    let echoes = echo::echoes(shared, &call, &model.root, words.as_ref()).await?;
+    let echoes = echo::echoes(shared, &call, &model.root, words.as_ref(), bill::purpose(shared, headers)).await?;
     let requests = requests(shared, &call, &model).await?;
     let (mut requests, paid) = match paid_for(shared, headers, endpoint, &body, requests, &model, words.as_ref()).await
     {
@@ -169,7 +170,9 @@ async fn paid_for(
     let bytes = body.bytes.clone();
     let digest = aside(bytes.len(), move || bill::digest(endpoint, &bytes)).await.map_err(Unpaid::Error)?;
     let Counted { requests, counts } =
-        bill::counted(shared, &model.root, requests, words).await.map_err(Unpaid::Error)?;
+        bill::counted(shared, &model.root, requests, words, bill::purpose(shared, headers))
+            .await
+            .map_err(Unpaid::Error)?;
     let billed = bill::bill(headers, endpoint, digest, &requests, &counts, model);
     let paid = desk.admit(headers, &billed.as_bill()).await?;
     Ok((requests, Some(Arc::new(paid))))

@@ -54,6 +54,13 @@ impl Desk {
         }
     }
 
+    /// True where a payment that can be read came with a request, or names a session that is open. Whether it pays is seen once there is
+    /// a price.
+    pub fn brings_payment(&self, headers: &HeaderMap) -> bool {
+        let is_open = |token| lock(&self.sessions).touch(&token, now_ms()).is_ok();
+        read_payment(headers).is_ok_and(|payment| payment.is_some()) || session_of(headers).is_some_and(is_open)
+    }
+
     /// What is offered where nothing is asked for; a payment that comes with it can only be a refund.
     pub async fn quote(self: &Arc<Self>, headers: &HeaderMap, bill: &Bill<'_>) -> Result<ApiError, Unpaid> {
         match read_payment(headers) {
