@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use crypto::SigningKey;
 use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server};
 use thiserror::Error;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
     counting::Counting,
@@ -92,7 +92,7 @@ impl Gateway {
             pace,
             workers: Client::new(pace.worker_wait),
             directory,
-            vocabularies: Vocabularies::new(config.hubs, Client::new(pace.hub_wait)),
+            vocabularies: Arc::new(Vocabularies::new(config.hubs, Client::new(pace.hub_wait))),
             counting: Counting::new(pace.counting_max, pace.counting_wait),
             ledger,
             outbox,
@@ -188,7 +188,8 @@ async fn keep_fresh(directory: &Directory, ledger: &LedgerClient, poll: Duration
 async fn keep_vocabularies(shared: Arc<Shared>) {
     loop {
         for model in &shared.directory.view().models {
-            let _known_now = shared.vocabularies.of(&model.root).await;
+            // One whose tokenizer takes longer goes on by itself.
+            let _known_now = timeout(shared.pace.hub_wait, shared.vocabularies.keep(&model.root)).await;
             // Those that are known are many, and known at once.
             tokio::task::yield_now().await;
         }

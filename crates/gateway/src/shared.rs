@@ -20,7 +20,7 @@ pub struct Shared {
     pub workers: Client,
     pub ledger: LedgerClient,
     pub directory: Arc<Directory>,
-    pub vocabularies: Vocabularies,
+    pub vocabularies: Arc<Vocabularies>,
     /// Where prompts are made.
     pub counting: Counting,
     pub outbox: Outbox,

@@ -11,14 +11,18 @@ use std::{
 
 use api::{Defaults, Family, SaidToken};
 use engine::{Detokenizer, Template, Tokenizer};
+use futures::{FutureExt as _, future};
 use graph::Head;
 use network::Client;
 use protocol::{Digest, request::Score};
+use tokio::sync::Semaphore;
 
-/// After a failure no hub is asked for so long.
+/// After a failure no hub is asked for a model for so long.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Tokenizers that are remembered.
 const KNOWN_MAX: usize = 256;
+/// Models that are fetched and read at the same time.
+const FETCHES: usize = 4;
 /// Tokens that are put into words before whoever does so lets others have its thread.
 pub const TOKENS_AT_ONCE: usize = 64;
 
@@ -53,72 +57,124 @@ impl Words {
     }
 }
 
+/// What is fetched, for all that wait for it.
+type Fetch = future::Shared<future::BoxFuture<'static, Known>>;
+
 pub struct Vocabularies {
     hubs: Vec<String>,
     client: Client,
-    known: Mutex<BTreeMap<Digest, Known>>,
-    /// One model is fetched at a time.
-    fetching: tokio::sync::Mutex<()>,
-    /// Until when none is, after a failure.
-    paused: Mutex<Option<Instant>>,
+    state: Mutex<State>,
+    fetches: Semaphore,
+}
+
+#[derive(Default)]
+struct State {
+    known: BTreeMap<Digest, Used>,
+    /// Counts what was asked for.
+    uses: u64,
+    fetching: BTreeMap<Digest, Fetch>,
+    /// Until when which models are not asked for, after a failure.
+    paused: BTreeMap<Digest, Instant>,
+}
+
+struct Used {
+    known: Known,
+    last: u64,
+}
+
+impl State {
+    fn known(&mut self, root: &Digest) -> Option<Known> {
+        self.uses = self.uses.saturating_add(1);
+        let used = self.known.get_mut(root)?;
+        used.last = self.uses;
+        Some(used.known.clone())
+    }
+
+    fn is_paused(&self, root: &Digest) -> bool {
+        self.paused.get(root).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Ends a fetch. Where all room is taken, what was not asked for longest goes.
+    fn end(&mut self, root: Digest, fetched: Option<Known>) {
+        self.fetching.remove(&root);
+        let now = Instant::now();
+        let Some(known) = fetched else {
+            self.paused.retain(|_, until| now < *until);
+            self.paused.extend(now.checked_add(PAUSE).map(|until| (root, until)));
+            return;
+        };
+        while self.known.len() >= KNOWN_MAX {
+            let Some(oldest) = self.known.iter().min_by_key(|(_, used)| used.last).map(|(root, _)| *root) else {
+                break;
+            };
+            self.known.remove(&oldest);
+        }
+        self.uses = self.uses.saturating_add(1);
+        self.known.insert(root, Used { known, last: self.uses });
+    }
 }
 
 impl Vocabularies {
     /// `hubs` are base addresses of the form `http://host:port`.
     pub fn new(hubs: Vec<String>, client: Client) -> Self {
-        Self {
-            hubs,
-            client,
-            known: Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
-            paused: Mutex::default(),
-        }
+        Self { hubs, client, state: Mutex::default(), fetches: Semaphore::new(FETCHES) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Known>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing here panics while it holds the lock, and no value is left half-written.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_paused(&self) -> bool {
-        let until = *self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+    /// The model's words, if it has any and a hub has the model. Whoever stops waiting stops nothing: a tokenizer that takes long is known
+    /// to those that ask later.
+    pub async fn of(self: &Arc<Self>, root: &Digest) -> Known {
+        let fetch = {
+            let mut state = self.lock();
+            match state.known(root) {
+                Some(known) => return known,
+                // Every answer asks: where there is nothing to fetch, none waits.
+                None if self.hubs.is_empty() || state.is_paused(root) => return None,
+                None => state.fetching.entry(*root).or_insert_with(|| self.begin(*root)).clone(),
+            }
+        };
+        fetch.await
     }
 
-    /// The model's words, if it has any and a hub has the model.
-    pub async fn of(&self, root: &Digest) -> Known {
-        if let Some(known) = self.lock().get(root) {
-            return known.clone();
+    /// Fetches a model's words before an answer needs them, unless others would be forgotten for it.
+    pub async fn keep(self: &Arc<Self>, root: &Digest) {
+        let is_done = {
+            let state = self.lock();
+            state.known.contains_key(root) || state.known.len() >= KNOWN_MAX
+        };
+        if !is_done {
+            self.of(root).await;
         }
-        // Every answer asks: where there is nothing to fetch, none waits for another.
-        if self.hubs.is_empty() || self.is_paused() {
-            return None;
-        }
-        let _fetching = self.fetching.lock().await;
-        if let Some(known) = self.lock().get(root) {
-            return known.clone();
-        }
-        if self.is_paused() {
-            return None;
-        }
+    }
+
+    fn begin(self: &Arc<Self>, root: Digest) -> Fetch {
+        let all = Arc::clone(self);
+        let fetched = tokio::spawn(async move {
+            let fetched = all.fetch_anywhere(root).await;
+            all.lock().end(root, fetched.clone());
+            fetched.flatten()
+        });
+        fetched.map(|fetched| fetched.ok().flatten()).boxed().shared()
+    }
+
+    async fn fetch_anywhere(&self, root: Digest) -> Option<Known> {
+        let _place = self.fetches.acquire().await.ok()?;
         for hub in &self.hubs {
-            if let Some(words) = self.fetch(hub, *root).await {
-                let mut all = self.lock();
-                if all.len() >= KNOWN_MAX {
-                    all.clear();
-                }
-                all.insert(*root, words.clone());
-                return words;
+            if let Some(words) = self.fetch(hub, root).await {
+                return Some(words);
             }
         }
-        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(PAUSE);
         None
     }
 
     async fn fetch(&self, hub: &str, root: Digest) -> Option<Known> {
         let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}/head")).await;
         let head = fetched.inspect_err(|error| tracing::debug!(%error, "failed to fetch a model's head")).ok()?;
-        // A tokenizer is large: not on a thread that others wait for.
+        // A tokenizer is large: not on a thread that others wait for. One that cannot be read fails by itself.
         let read = tokio::task::spawn_blocking(move || read(&head, &root)).await.ok()?;
         if read.is_none() {
             tracing::warn!(hub, model = %root, "a hub sent something else than the model");
@@ -158,4 +214,91 @@ pub async fn says(tokenizer: &Tokenizer, tokens: &[u32], texts: &[String]) -> bo
         }
     }
     rest.is_empty() || rest == detokenizer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use network::{
+        Limits, Server,
+        axum::{Router, extract::Path, routing::get},
+    };
+
+    use super::*;
+
+    fn digest(index: usize) -> Digest {
+        crypto::hash("og/test", &[&index.to_be_bytes()])
+    }
+
+    /// A model without text.
+    fn artefact(name: &str) -> (Vec<u8>, Digest) {
+        let model = graph::Model::of_float(name, 0, b"weights".to_vec().into());
+        let head = graph::Head::cut(&model.to_artefact().into()).unwrap();
+        (head, model.root())
+    }
+
+    /// A hub that answers after so long, and how often it was asked.
+    async fn hub(head: Vec<u8>, delay: Duration) -> (Server, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let serve = move |Path(_): Path<String>| async move {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(delay).await;
+            head
+        };
+        let router = Router::new().route("/artefacts/{root}/head", get(serve));
+        let address = "127.0.0.1:0".parse().unwrap();
+        (Server::start(address, router, Limits::default()).await.unwrap(), asked)
+    }
+
+    fn vocabularies(hub: &Server) -> Arc<Vocabularies> {
+        Arc::new(Vocabularies::new(vec![hub.url()], Client::new(Duration::from_secs(10))))
+    }
+
+    #[tokio::test]
+    async fn a_fetch_outlives_whoever_asked_and_is_shared_by_all_that_ask() {
+        let (head, root) = artefact("slow");
+        let (hub, asked) = hub(head, Duration::from_millis(300)).await;
+        let vocabularies = vocabularies(&hub);
+        for _ in 0..3 {
+            let gone = tokio::time::timeout(Duration::from_millis(20), vocabularies.of(&root)).await;
+            assert!(gone.is_err());
+        }
+        vocabularies.of(&root).await;
+        assert!(vocabularies.lock().known.contains_key(&root) && vocabularies.lock().fetching.is_empty());
+        vocabularies.of(&root).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_model_that_no_hub_has_keeps_no_other_from_being_fetched() {
+        let (head, root) = artefact("here");
+        let (hub, asked) = hub(head, Duration::ZERO).await;
+        let vocabularies = vocabularies(&hub);
+        for _ in 0..3 {
+            assert!(vocabularies.of(&digest(1)).await.is_none());
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "it is asked for once in a while");
+        vocabularies.of(&root).await;
+        assert!(vocabularies.lock().known.contains_key(&root));
+    }
+
+    #[tokio::test]
+    async fn where_all_room_is_taken_the_least_recently_used_goes_and_none_for_what_nobody_asked_for() {
+        let (head, root) = artefact("new");
+        let (hub, asked) = hub(head, Duration::ZERO).await;
+        let vocabularies = vocabularies(&hub);
+        for index in 0..KNOWN_MAX {
+            vocabularies.lock().end(digest(index), Some(None));
+        }
+        vocabularies.of(&digest(0)).await;
+        vocabularies.keep(&root).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+        vocabularies.of(&root).await;
+        let state = vocabularies.lock();
+        assert_eq!(state.known.len(), KNOWN_MAX);
+        assert!(state.known.contains_key(&digest(0)) && !state.known.contains_key(&digest(1)));
+        assert!(state.known.contains_key(&digest(2)) && state.known.contains_key(&root));
+    }
 }
