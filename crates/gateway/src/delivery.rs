@@ -23,7 +23,7 @@ use crate::{
     shared::Shared,
     stages::Stages,
     vocabulary::says,
-    worker_error::{Setback, give_up},
+    worker_error::{Setback, give_up, refused_late},
 };
 
 /// Workers that one request is tried at.
@@ -75,6 +75,9 @@ pub struct Delivery {
     attempt: Option<Attempt>,
     tried: Vec<NodeId>,
     setbacks: Vec<Setback>,
+    /// Attempts that ended after tokens, and those of them that had come as far as any before the request was refused.
+    spoke: usize,
+    late_refusals: usize,
     stages: Arc<Stages>,
     waited: Duration,
     /// Where the answer is paid for.
@@ -103,6 +106,8 @@ impl Delivery {
             attempt: None,
             tried: Vec::new(),
             setbacks: Vec::new(),
+            spoke: 0,
+            late_refusals: 0,
             stages,
             waited: Duration::ZERO,
             meter,
@@ -140,7 +145,7 @@ impl Delivery {
         } else {
             None
         };
-        let Some(lease) = lease else { return Err(give_up(&self.setbacks, self.tokens.len())) };
+        let Some(lease) = lease else { return Err(self.give_up()) };
         self.tried.push(lease.node);
         if self.tried.len() > 1 {
             self.shared.metrics.continuations.add(1);
@@ -178,6 +183,11 @@ impl Delivery {
             }
             Err(setback) => {
                 self.blame(&attempt.lease, &setback);
+                if attempt.position > 0 {
+                    let is_late = setback.is_about_the_request() && attempt.position == self.tokens.len();
+                    self.spoke = self.spoke.saturating_add(1);
+                    self.late_refusals = self.late_refusals.saturating_add(usize::from(is_late));
+                }
                 Err(setback)
             }
         }
@@ -344,10 +354,23 @@ impl Delivery {
             meter.returned();
         }
         let refusals = self.setbacks.iter().filter(|setback| setback.is_about_the_request()).count();
-        if refusals >= REFUSALS && self.tokens.is_empty() {
-            return Err(give_up(&self.setbacks, 0));
+        if refusals >= REFUSALS && (self.tokens.is_empty() || self.late_refusals >= REFUSALS) {
+            return Err(self.give_up());
         }
         Ok(is_void)
+    }
+
+    /// The end of all attempts. A refusal after tokens counts where those who said any agree on it, or two do: one that comes before them
+    /// may be of the moment, and says nothing of what made others break.
+    fn give_up(&self) -> ApiError {
+        let is_refused = self.late_refusals > 0 && (self.late_refusals >= REFUSALS || self.late_refusals == self.spoke);
+        if self.tokens.is_empty() || !is_refused {
+            return give_up(&self.setbacks, self.tokens.len());
+        }
+        if let Some(meter) = &self.meter {
+            meter.refused();
+        }
+        refused_late(&self.setbacks, self.tokens.len())
     }
 
     async fn acknowledge(&mut self, done: Box<DoneFrame>) -> Result<Piece, ApiError> {

@@ -63,6 +63,15 @@ pub fn give_up(setbacks: &[Setback], streamed: usize) -> ApiError {
     ApiError::new(code, format!("{what}: {}.", last.reason())).with_retry_after_s(1)
 }
 
+/// The answer's end where the request brings every worker to the same end after tokens that had gone out.
+pub fn refused_late(setbacks: &[Setback], streamed: usize) -> ApiError {
+    let refusal = setbacks.iter().find_map(|setback| match setback {
+        Setback::Refused(frame) if setback.is_about_the_request() => Some(frame),
+        Setback::Refused(_) | Setback::Broken(_) | Setback::Differs | Setback::Lied(_) => None,
+    });
+    refusal.map_or_else(|| give_up(setbacks, streamed), about_the_request)
+}
+
 fn about_the_request(frame: &FailedFrame) -> ApiError {
     let message = format!("The workers refused the request: {}.", frame.message[..].trim_end_matches('.'));
     match frame.failure {

@@ -1,5 +1,6 @@
 //! Callers that leave before the end pay for what was computed for them: the prompt that a worker took, and what was delivered or, where
-//! an answer leaves whole, computed.
+//! an answer leaves whole, computed. Calls that nobody could answer are charged what their receipts say, and what left of them where the
+//! request itself is why.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 #[allow(clippy::allow_attributes_without_reason, reason = "the tiny model of the engine's own tests")]
@@ -16,7 +17,7 @@ use network::{
     Server,
     axum::{Router, extract::Path, routing::get},
 };
-use payments::wire::PaymentRequired;
+use payments::{payer::Payer, wire::PaymentRequired};
 use protocol::{Prompt, Text};
 use stub::{
     Behaviour,
@@ -206,6 +207,83 @@ async fn an_answer_that_has_a_receipt_is_charged_by_it_though_its_caller_left_be
                 charged > receipt && charged <= receipt + bound + 2 * one,
                 "{form:?}: {charged}, {receipt}, {bound}"
             );
+        }
+    }
+}
+
+/// Pays for a body in this form: the price that was offered, the payer, and its request's lines.
+async fn paying(stage: &Paid, form: Form, path: &str, body: &str, seed: u8) -> (u128, Payer, String) {
+    let payer = other_payer(seed);
+    let required = required(&stage.client.post_with(path, HEADERS, body).await);
+    let payment = stub::paid::line(&form.payment(&payer, &required, seed));
+    (price(form, &required), payer, format!("{HEADERS}{payment}"))
+}
+
+const PROMPTS: &str = "/v1/completions";
+
+#[tokio::test]
+async fn a_call_that_breaks_off_is_charged_exactly_what_its_receipts_say_so_that_nobody_earns_by_breaking_it() {
+    for (form, is_streamed) in FORMS.into_iter().flat_map(|form| [(form, true), (form, false)]) {
+        let case = format!("{form:?}, streamed: {is_streamed}");
+        let stage = paid(Behaviour::BreaksFor("other")).await;
+        stage.validator.change(|ledger| ledger.later = 0);
+        let body = body("tiny", r#""prompt":["one","other"],"max_tokens":16"#, is_streamed);
+        let (price, payer, lines) = paying(&stage, form, PROMPTS, &body, 7).await;
+        let (answer, ()) = tokio::join!(stage.client.post_with(PROMPTS, &lines, &body), async {
+            until("one answer's receipt is on the ledger", || stage.validator.anchored() == 1).await;
+            stage.worker.behave(Behaviour::Honest);
+        });
+        assert_eq!(answer.status, if is_streamed { 200 } else { 502 }, "{case}: {}", answer.body);
+        assert!(answer.body.contains("worker_failed"), "{case}: {}", answer.body);
+        let charged = stage.charged_in_the_end(&payer).await;
+        let receipt = stage.validator.change(|ledger| ledger.receipts.values().next().unwrap().receipt.clone()).receipt;
+        assert_eq!(charged, receipt.charged().amount, "{case}");
+        assert!(charged > 0 && charged < price, "{case}: {charged} of {price}");
+        let earned: u128 = stage.books().0.revenue_of(&receipt.model).map(|(_, opg, _)| opg).sum();
+        assert_eq!(earned, receipt.charge, "{case}: what the ledger takes as due was charged");
+        assert_eq!(stage.validator.anchored(), 1, "{case}");
+        if matches!(form, Form::Transfer | Form::Permit) {
+            // The payment moved whole: transfer(payer, the rest).
+            let rest = price - charged;
+            let transfer = format!("a9059cbb{:0>64}{rest:064x}", stub::paid::address_of(&payer));
+            until("the rest is sent back", || stage.distinct().iter().any(|raw| raw.contains(&transfer))).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_left_before_the_request_turned_out_to_be_at_fault_is_paid_for() {
+    let cases = [
+        (Behaviour::RefusesAfter(3), Behaviour::RefusesAfter(3), true, Some(2)),
+        (Behaviour::RefusesAfter(3), Behaviour::RefusesAfter(3), false, None),
+        // By nobody's fault but the workers'.
+        (Behaviour::FailsAfter(3), Behaviour::FailsAfter(3), true, None),
+        // A refusal before any token says nothing of why the other broke.
+        (Behaviour::DiesAfter(3), Behaviour::Refuses(protocol::service::Failure::BadRequest), true, None),
+    ];
+    for form in FORMS {
+        for (case, (first, other, is_streamed, jobs)) in cases.into_iter().enumerate() {
+            let stage = paid(first).await;
+            let others = [stub::Worker::start(11, other).await, stub::Worker::start(12, other).await];
+            others.iter().for_each(|worker| stage.validator.register(worker));
+            let stage = stage.restarted(|_| {}).await;
+            let body = body("tiny", r#""prompt":"one","max_tokens":16"#, is_streamed);
+            let (price, payer, lines) = paying(&stage, form, PROMPTS, &body, 7).await;
+            let answer = stage.client.post_with(PROMPTS, &lines, &body).await;
+            let case = format!("{form:?} {case}: {}", answer.body);
+            let charged = stage.charged_in_the_end(&payer).await;
+            let one = form.micro_dollar();
+            let like_leaving = match form {
+                Form::Transfer | Form::Permit => price,
+                Form::Session | Form::Channel => price - (MOST - 3) * OUTPUT * one,
+            };
+            assert_eq!(charged, if jobs.is_some() { like_leaving } else { 0 }, "{case}");
+            if let Some(jobs) = jobs {
+                let asked = stage.worker.jobs() + others.iter().map(stub::Worker::jobs).sum::<usize>();
+                assert_eq!(asked, jobs, "{case}");
+                assert!(answer.body.contains("told to") && answer.body.contains("invalid_value"), "{case}");
+            }
+            assert_eq!(stage.validator.anchored(), 0, "{case}");
         }
     }
 }

@@ -308,7 +308,7 @@ impl Reservation {
         self.end(|books, call, now_ms| books.charge(call, answers, now_ms))
     }
 
-    /// Ends the call with what its receipts charge; durable when it returns.
+    /// Ends the call with what its receipts charge, which is nothing where it has none; durable when it returns.
     pub async fn charge(self, answers: Vec<Answer>) -> Result<Ended, Refused> {
         let till = Arc::clone(&self.till);
         let (ended, ticket) = self.charge_soon(answers)?;
@@ -327,15 +327,6 @@ impl Reservation {
     /// Ends a call whose payer left: what had ended is charged by its receipts, what was cut short by `rest`.
     pub fn leave(mut self, ended: Vec<Answer>, rest: Quote) -> Option<Ended> {
         self.end(|books, call, now_ms| books.leave(call, ended, rest, now_ms)).ok().map(|(ended, _)| ended)
-    }
-
-    /// Ends a call that broke off by the network's fault: charged for the parts that were delivered, nothing in `exact`.
-    pub fn fail(mut self) -> Option<Ended> {
-        let (call, quote) = (self.call, self.quote());
-        if self.usage.output > 0 {
-            let _marked = self.till.note(|books| books.deliver(call, quote).ok().flatten());
-        }
-        self.end(|books, call, now_ms| books.abandon(call, now_ms)).ok().map(|(ended, _)| ended)
     }
 
     fn end(

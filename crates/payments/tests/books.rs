@@ -393,7 +393,9 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
         assert_eq!(books.held_of(split.portions()[0].holder), 0, "held credit is taken back first");
         let owed = books.owed(offer.asset.network, offer.asset.address, payer(1).key().address());
         let spent = books.purse(&purse).unwrap().spent;
-        assert_eq!((spent, owed), if is_settled { (600, 600) } else { (0, 0) });
+        // A payment by `exact` has moved whole.
+        let back = if matches!(way, Way::Transfer | Way::Permit2) { PRICE } else { 600 };
+        assert_eq!((spent, owed), if is_settled { (600, back) } else { (0, 0) });
         assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err(), "once");
         assert!(books.due(1).is_empty(), "nothing is left to settle");
         let model = wanted(&offer, &split, 1).model;
@@ -813,5 +815,27 @@ fn the_entries_of_the_journal_are_frozen() {
     assert_eq!(found, frozen, "{found:#?}");
     for (line, entry) in frozen.iter().zip(&entries) {
         assert_eq!(&Entry::decode(&alloy_primitives::hex::decode(line).unwrap()).unwrap(), entry);
+    }
+}
+
+#[test]
+fn a_payment_that_moves_whole_and_was_charged_in_part_promises_all_of_it_and_owes_the_rest_once() {
+    for way in [Way::Transfer, Way::Permit2] {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
+        books.apply(&books.charge(call, answer(300, 300, 1), NOW_MS).unwrap());
+        let (network, asset, payer_of) = (offer.asset.network, offer.asset.address, payer(1).key().address());
+        assert_eq!(books.promised(network, asset, payer_of, NOW_MS), PRICE, "{way:?}");
+        assert_eq!(books.owed(network, asset, payer_of), 0, "{way:?}: its chain has nothing yet");
+        books.apply(&books.settling(&purse, 300, Digest([3; 32])).unwrap());
+        let settled = books.settled(&purse, Digest([3; 32]), NOW_MS).unwrap();
+        books.apply(&settled);
+        books.apply(&settled);
+        let again = kept(&books);
+        for books in [&books, &again] {
+            assert_eq!(books.owed(network, asset, payer_of), PRICE - 300, "{way:?}");
+            assert!(books.due(1).is_empty(), "{way:?}");
+        }
     }
 }

@@ -33,6 +33,11 @@ impl Meter {
         self.paid.progress.change(self.place, |place| place.said = place.said.saturating_add(1));
     }
 
+    /// Nobody goes on with what has left, and the request itself is why.
+    pub fn refused(&self) {
+        self.paid.progress.change(self.place, |place| place.is_refused = true);
+    }
+
     /// The receipt is about to be kept, and with it what the ledger counts.
     pub fn ended(&self, receipt: &Receipt) {
         let answer = self.paid.answer(receipt);

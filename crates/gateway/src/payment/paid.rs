@@ -158,11 +158,14 @@ impl Paid {
         let _ended = reservation.leave(left.ended, rest);
     }
 
-    /// Ends the call by our fault.
+    /// Ends a call that nobody could answer. What has a receipt is charged by that: the ledger counts it as due from this gateway, whatever
+    /// became of the call's other answers. Nothing else is, but where tokens had left before the request turned out to be at fault.
     pub async fn fail(&self) {
-        if let Some(reservation) = self.reservation.lock().await.take() {
-            let _ended = reservation.fail();
+        let Some(reservation) = self.reservation.lock().await.take() else { return };
+        if self.progress.is_refused() {
+            return self.leave(reservation);
         }
+        let _ended = reservation.charge(self.progress.left().ended).await;
     }
 
     /// Charges for all answers and writes what they cost into the last of them.

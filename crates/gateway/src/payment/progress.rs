@@ -17,6 +17,8 @@ pub(super) struct Place {
     pub is_streamed: bool,
     pub said: u64,
     delivered: u64,
+    /// Workers that got as far as it came refused to go on, by the request's own fault.
+    pub is_refused: bool,
     /// What its receipt charges, once there is one.
     pub ended: Option<Answer>,
 }
@@ -59,6 +61,11 @@ impl Progress {
             used.output = used.output.saturating_add(place.said);
         }
         used
+    }
+
+    /// True where tokens left of an answer that its own request brought to its end.
+    pub fn is_refused(&self) -> bool {
+        self.lock().iter().any(|place| place.is_refused && place.is_streamed && place.delivered > 0)
     }
 
     pub fn left(&self) -> Left {

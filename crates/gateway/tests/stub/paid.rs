@@ -198,13 +198,18 @@ impl Paid {
         self.chain.sent.lock().unwrap().iter().cloned().collect()
     }
 
-    /// What a payer was charged in all, as the journal has it; `None` while a call of anybody's is open.
-    pub fn charged(&self, payer: &Payer) -> Option<u128> {
+    /// The books as the journal has them, and how it ends what is open.
+    pub fn books(&self) -> (Books, Vec<Entry>) {
         let copy = tempfile::tempdir().unwrap();
         let path = copy.path().join("payments.log");
         std::fs::copy(self.config.directory.join("payments.log"), &path).unwrap();
         let (_log, lines) = storage::Log::open(&path).unwrap();
-        let (books, ends) = Books::recover(&lines, now_ms()).unwrap();
+        Books::recover(&lines, now_ms()).unwrap()
+    }
+
+    /// What a payer was charged in all, as the journal has it; `None` while a call of anybody's is open.
+    pub fn charged(&self, payer: &Payer) -> Option<u128> {
+        let (books, ends) = self.books();
         let payer = holder(payer.key().address());
         let spent = |entry: Entry| match entry {
             Entry::Purse(purse) if purse.payer == payer => Some(purse.spent),

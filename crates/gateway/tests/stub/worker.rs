@@ -47,6 +47,10 @@ pub enum Behaviour {
     /// Says `internal` after so many tokens.
     FailsAfter(usize),
     Refuses(Failure),
+    /// Says `bad_request` after so many tokens.
+    RefusesAfter(usize),
+    /// Where the prompt is this text, sends two tokens and cuts the stream when it is told to do anything else; honest else.
+    BreaksFor(&'static str),
     /// Takes the job and says nothing.
     Silent,
     /// The same where the prompt is this text; honest else.
@@ -161,6 +165,15 @@ async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Fra
             frames.closed().await;
             return Err(Cut);
         }
+        Behaviour::BreaksFor(words) if is_text(&request.input, words) => {
+            for (token, text) in (1..).zip(&WORDS[..2]) {
+                send(frames, &word(&request, token, (*text).to_owned())).await?;
+            }
+            while matches!(*stub.behaviour.lock().unwrap(), Behaviour::BreaksFor(_)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            return frames.send(None).await.map_err(|_| Cut);
+        }
         Behaviour::Garbles => {
             let garbage = Bytes::from_static(&[0, 0, 0, 3, 9, 9, 9]);
             return frames.send(Some(garbage)).await.map_err(|_| Cut);
@@ -225,6 +238,10 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
             }
             Behaviour::FailsAfter(count) if index == count => {
                 send(frames, &failed(Failure::Internal)).await?;
+                return Ok(None);
+            }
+            Behaviour::RefusesAfter(count) if index == count => {
+                send(frames, &failed(Failure::BadRequest)).await?;
                 return Ok(None);
             }
             Behaviour::Raves if index == 3 => return Ok(None),

@@ -175,11 +175,25 @@ impl Books {
     }
 
     fn put_settled(&mut self, settled: &Settled) {
+        let mut excess = None;
         self.change(&settled.purse, |purse| {
+            // A payment by `exact` moves whole, whatever was charged of it.
+            if purse.scheme == Scheme::Exact && purse.settled == 0 {
+                let amount = purse.cap.saturating_sub(settled.amount);
+                excess = Some(((purse.network, purse.asset, purse.payer), amount));
+            }
             purse.settled = purse.settled.max(settled.amount);
             purse.settled_at_ms = settled.at_ms;
             purse.settling = None;
         });
+        if let Some((wallet, amount)) = excess.filter(|(_, amount)| *amount > 0) {
+            self.owe(wallet, amount);
+        }
+    }
+
+    fn owe(&mut self, wallet: Wallet, amount: u128) {
+        let sum = self.owed.entry(wallet).or_default();
+        *sum = sum.saturating_add(amount);
     }
 
     fn put_lost(&mut self, lost: &Lost) {
@@ -208,10 +222,9 @@ impl Books {
         purse.spent = purse.spent.saturating_sub(undone);
         // What was written off never came from the payer.
         let owed = answer.amount.saturating_sub(undone).min(purse.settled.max(busy));
+        let wallet = (purse.network, purse.asset, purse.payer);
         if owed > 0 {
-            let wallet = (purse.network, purse.asset, purse.payer);
-            let sum = self.owed.entry(wallet).or_default();
-            *sum = sum.saturating_add(owed);
+            self.owe(wallet, owed);
         }
         let key = (charged.model, day(charged.at_ms));
         if let Some((amount, calls)) = self.revenue.get_mut(&key) {

@@ -11,7 +11,7 @@ use crate::{
         index::Index,
     },
     price::{Holder, Lineage, holder},
-    scheme::{ChannelFacts, batch::Standing},
+    scheme::{ChannelFacts, Scheme, batch::Standing},
     wire::Network,
 };
 
@@ -143,6 +143,8 @@ impl Books {
             match (purse.is_closed, is_seen) {
                 // The balance that was told is without it already.
                 (_, true) => 0,
+                // It moves whole, or not at all.
+                (true, false) if purse.scheme == Scheme::Exact && purse.spent > 0 => purse.cap,
                 (true, false) => purse.spent.saturating_add(self.reserved(&purse.id)),
                 (false, false) => purse.cap,
             }
