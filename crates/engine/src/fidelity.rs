@@ -1,5 +1,7 @@
 //! How near an integer tensor model is to the floats of the file that it was compiled from.
 
+use std::sync::Arc;
+
 use graph::{
     onnx::{OnnxError, import_program, label_texts},
     program::{Array, Limits, Value},
@@ -64,7 +66,7 @@ struct Counts {
 
 impl Counts {
     /// `None` where the two cannot be compared.
-    fn output(&mut self, floats: &Value, integers: &graph::Tensor, texts: Option<&[String]>) -> Option<()> {
+    fn output(&mut self, floats: &Value, integers: &graph::Tensor, texts: Option<&[Arc<str>]>) -> Option<()> {
         if let Some(found) = integers.integers() {
             let expected = labels(floats, texts)?;
             let same = found.iter().zip(&expected).filter(|(one, other)| one == other).count();
@@ -85,12 +87,12 @@ impl Counts {
 }
 
 /// Labels as integers, texts by their place in the list of all.
-fn labels(value: &Value, texts: Option<&[String]>) -> Option<Vec<i64>> {
+fn labels(value: &Value, texts: Option<&[Arc<str>]>) -> Option<Vec<i64>> {
     let array = value.as_tensor()?;
     if let Some(values) = array.integers() {
         return values.into_iter().map(|value| i64::try_from(value).ok()).collect();
     }
-    let place = |text: &String| texts?.iter().position(|other| other == text).map(|place| place as i64);
+    let place = |text: &Arc<str>| texts?.iter().position(|other| other == text).map(|place| place as i64);
     array.as_texts()?.iter().map(place).collect()
 }
 

@@ -269,7 +269,7 @@ fn operands_of_older_operator_sets_stand_where_their_node_says_on_every_level() 
 #[test]
 fn rows_of_maps_come_back_as_a_table_and_its_keys() {
     let x = noise(&[3, 2], 9);
-    let words = vec!["no".to_owned(), "yes".to_owned()];
+    let words = vec!["no".into(), "yes".into()];
     let mut program = one_node("Relu", 14, &[], std::slice::from_ref(&x));
     let node = &mut program.body.nodes[0];
     (node.operator, node.version) = (find("ai.onnx.ml", "ZipMap").unwrap(), 1);

@@ -54,13 +54,14 @@ fn read(name: &str, word: &str, kinds: &[graph::program::Port]) -> Vec<Value> {
 }
 
 /// The rows of a value: scores as numbers, labels as numbers too, texts by their place in the list of all.
-fn rows(value: &Value, texts: Option<&[String]>) -> Vec<Vec<f64>> {
+fn rows(value: &Value, texts: Option<&[std::sync::Arc<str>]>) -> Vec<Vec<f64>> {
     let of = |array: &Array, rows: usize| -> Vec<Vec<f64>> {
         let values: Vec<f64> = match (array.doubles(), array.integers(), array.as_texts()) {
             (Some(values), _, _) => values.into_owned(),
             (_, Some(values), _) => values.into_iter().map(|value| value as f64).collect(),
             (_, _, found) => {
-                let place = |text: &String| texts.unwrap().iter().position(|other| other == text).unwrap() as f64;
+                let place =
+                    |text: &std::sync::Arc<str>| texts.unwrap().iter().position(|other| other == text).unwrap() as f64;
                 found.unwrap().iter().map(place).collect()
             }
         };

@@ -265,7 +265,7 @@ impl<'m, 'a: 'm> Build<'m, 'a> {
             Content::Text(value) => Attribute::Text((*value).to_owned()),
             Content::Floats(values) => Attribute::Floats(values.clone()),
             Content::Integers(values) => Attribute::Integers(values.clone()),
-            Content::Texts(values) => Attribute::Texts(values.iter().map(|&text| text.to_owned()).collect()),
+            Content::Texts(values) => Attribute::Texts(values.iter().map(|&text| text.into()).collect()),
             Content::Tensor(array) => Attribute::Constant(self.constant(array.clone())),
             Content::Kind(kind) => Attribute::Kind(kind.clone()),
             Content::Graph(graph) => Attribute::Body(self.body(graph, scopes, call)?),
@@ -371,7 +371,7 @@ fn constant_of(attribute: &Attribute) -> Option<Array> {
     match attribute {
         Attribute::Float(value) => Array::new(Element::F32, &[], Data::F32(vec![*value])),
         Attribute::Integer(value) => Array::new(Element::I64, &[], Data::I64(vec![*value])),
-        Attribute::Text(value) => Array::new(Element::Text, &[], Data::Text(vec![value.clone()])),
+        Attribute::Text(value) => Array::new(Element::Text, &[], Data::Text(vec![value.as_str().into()])),
         Attribute::Floats(values) => Array::new(Element::F32, &[values.len()], Data::F32(values.clone())),
         Attribute::Integers(values) => Array::new(Element::I64, &[values.len()], Data::I64(values.clone())),
         Attribute::Texts(values) => Array::new(Element::Text, &[values.len()], Data::Text(values.clone())),

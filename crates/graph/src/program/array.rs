@@ -24,7 +24,8 @@ pub enum Data {
     F64(Vec<f64>),
     C64(Vec<[f32; 2]>),
     C128(Vec<[f64; 2]>),
-    Text(Vec<String>),
+    /// Shared, so that who moves or repeats a text takes its handle's place, whatever its length.
+    Text(Vec<Arc<str>>),
 }
 
 /// Runs one expression over the elements of any data: `each!(data, values => expression)`.
@@ -146,7 +147,7 @@ impl Array {
         Self::of(Element::Bool, shape, Data::Bool(values))
     }
 
-    pub fn texts(shape: &[usize], values: Vec<String>) -> Result<Self, Problem> {
+    pub fn texts(shape: &[usize], values: Vec<Arc<str>>) -> Result<Self, Problem> {
         Self::of(Element::Text, shape, Data::Text(values))
     }
 
@@ -233,7 +234,7 @@ impl Array {
     pub fn zeros(element: Element, shape: &[usize]) -> Result<Self, Problem> {
         let size = count(shape).ok_or(Problem::Excluded)?;
         let zeros = match element {
-            Element::Text => return Self::texts(shape, vec![String::new(); size]),
+            Element::Text => return Self::texts(shape, vec![Arc::from(""); size]),
             _ => vec![0; size.saturating_mul(element.bytes())],
         };
         Self::from_bytes(element, shape, &zeros).ok_or(Problem::Excluded)
@@ -286,7 +287,7 @@ impl Array {
         }
     }
 
-    pub fn as_texts(&self) -> Option<&[String]> {
+    pub fn as_texts(&self) -> Option<&[Arc<str>]> {
         match &*self.data {
             Data::Text(values) => Some(values),
             _ => None,
@@ -372,7 +373,7 @@ fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<
     bytes.as_chunks::<N>().0.iter().map(|&chunk| read(chunk)).collect()
 }
 
-fn read_texts(count: usize, mut bytes: &[u8]) -> Option<Vec<String>> {
+fn read_texts(count: usize, mut bytes: &[u8]) -> Option<Vec<Arc<str>>> {
     if count > bytes.len() / 4 {
         return None;
     }
@@ -380,7 +381,7 @@ fn read_texts(count: usize, mut bytes: &[u8]) -> Option<Vec<String>> {
     for _ in 0..count {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        texts.push(str::from_utf8(text).ok()?.to_owned());
+        texts.push(str::from_utf8(text).ok()?.into());
         bytes = rest;
     }
     bytes.is_empty().then_some(texts)

@@ -131,10 +131,10 @@ impl Element {
     }
 
     /// Bytes of one element in memory and in commitments: what is smaller than a byte takes one. A text is counted by
-    /// its handle, and its bytes beside it.
+    /// its handle and what stands in front of its bytes (16 each, and what fills it up to 8), and its bytes beside it.
     pub fn bytes(self) -> usize {
         match self {
-            Self::Text => 24,
+            Self::Text => 40,
             other => other.bits().div_ceil(8),
         }
     }

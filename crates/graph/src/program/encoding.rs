@@ -335,8 +335,8 @@ impl Reading {
             }
             6 => {
                 let count = reader.count("texts", LIST_MAX, 4)?;
-                let values: Result<Vec<String>, Malformed> =
-                    (0..count).map(|_| reader.text("a text", TEXT_BYTES_MAX)).collect();
+                let text = |_| reader.text("a text", TEXT_BYTES_MAX).map(Arc::from);
+                let values: Result<Vec<Arc<str>>, Malformed> = (0..count).map(text).collect();
                 Attribute::Texts(values?)
             }
             7 => Attribute::Constant(self.constant(reader)?),

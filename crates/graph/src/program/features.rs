@@ -144,11 +144,11 @@ impl Labels {
 
     /// A label a row, by the numbers of classes. Where a model knows one class only, class 1 is that and class 0 is none: 0, or an empty text.
     pub fn given(&self, classes: &[usize]) -> Result<Array, Problem> {
-        let shape = [classes.len()];
+        let (shape, none) = ([classes.len()], std::sync::Arc::<str>::from(""));
         match (self.0.len(), self.0.as_texts()) {
             (1, Some(texts)) => Array::texts(
                 &shape,
-                classes.iter().map(|&class| if class == 1 { texts[0].clone() } else { String::new() }).collect(),
+                classes.iter().map(|&class| if class == 1 { texts[0].clone() } else { none.clone() }).collect(),
             ),
             (1, None) => {
                 let label = self.0.integers().and_then(|labels| labels.first().copied()).ok_or(Problem::Excluded)?;

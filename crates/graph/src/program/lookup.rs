@@ -1,6 +1,7 @@
 //! Finding values of a tensor in a list: integers by value, floats by value (-0 is 0, a NaN is a NaN), texts by their bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::array::Array;
 use super::machine::{Attribute, Context, Node};
@@ -11,7 +12,7 @@ use super::problem::Problem;
 pub enum Key {
     Whole(i128),
     Real(u64),
-    Text(String),
+    Text(Arc<str>),
 }
 
 /// The places of keys in their list; of equal ones the first.
@@ -29,6 +30,12 @@ impl Places {
     pub fn find(&self, key: &Key) -> Option<usize> {
         self.0.get(key).copied()
     }
+}
+
+/// Asks for what it takes to seek some values in a list: a key and a place in a tree for each that is listed, a key and
+/// what was found for each that is sought.
+pub fn room(listed: &Array, sought: &Array, context: &mut Context) -> Result<(), Problem> {
+    context.bytes((listed.len() as u64).saturating_mul(144).saturating_add((sought.len() as u64).saturating_mul(40)))
 }
 
 /// The keys that the elements of a tensor are; `None` for elements that are not looked up.

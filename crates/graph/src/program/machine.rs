@@ -37,7 +37,7 @@ pub enum Attribute {
     Text(String),
     Floats(Vec<f32>),
     Integers(Vec<i64>),
-    Texts(Vec<String>),
+    Texts(Vec<Arc<str>>),
     /// Index of a constant.
     Constant(u32),
     Body(Body),
@@ -178,7 +178,7 @@ impl Node {
         }
     }
 
-    pub fn texts(&self, name: &'static str) -> Result<Option<&[String]>, Problem> {
+    pub fn texts(&self, name: &'static str) -> Result<Option<&[Arc<str>]>, Problem> {
         match self.attributes.get(name) {
             None => Ok(None),
             Some(Attribute::Texts(values)) => Ok(Some(values)),
@@ -391,7 +391,7 @@ impl Inputs {
         }
     }
 
-    pub fn texts(&self, input: usize) -> Result<&[String], Problem> {
+    pub fn texts(&self, input: usize) -> Result<&[Arc<str>], Problem> {
         self.tensor(input)?.as_texts().ok_or_else(|| self.element(input, "string"))
     }
 
@@ -549,6 +549,9 @@ impl<'run> Context<'run> {
         }
         let inputs = if node.is_older() { inputs.aligned(node)? } else { inputs };
         let outputs = (self.pick)(node.operator)(node, &inputs, self)?;
+        // Before anybody reads them: texts are shared, so what a value weighs can be far more than was asked for.
+        self.pending = outputs.iter().map(Value::weight).fold(0, u64::saturating_add);
+        self.bytes(0)?;
         self.pending = 0;
         if !self.watch.as_mut().is_none_or(|watch| watch(node, &outputs)) {
             return Err(Problem::Ended);

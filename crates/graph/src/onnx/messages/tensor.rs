@@ -19,7 +19,7 @@ struct Fields<'a> {
     raw: Option<&'a [u8]>,
     floats: Vec<f32>,
     integers: Vec<i64>,
-    texts: Vec<String>,
+    texts: Vec<std::sync::Arc<str>>,
     doubles: Vec<f64>,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn read_tensor(bytes: &[u8]) -> Result<(&str, Array), OnnxError> {
             5 | 7 | 11 => push_integers(&mut fields.integers, &field, ELEMENTS_MAX)?,
             6 => {
                 bounded("texts of a tensor", fields.texts.len() + 1, LIST_MAX)?;
-                fields.texts.push(text(&field, TEXT_BYTES_MAX)?.to_owned());
+                fields.texts.push(text(&field, TEXT_BYTES_MAX)?.into());
             }
             8 => once(&mut fields.name, name(&field)?, &field)?,
             9 => once(&mut fields.raw, field.bytes()?, &field)?,

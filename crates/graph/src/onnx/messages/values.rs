@@ -63,7 +63,7 @@ fn read_map(bytes: &[u8]) -> Result<Value, OnnxError> {
     while let Some(field) = reader.next()? {
         match field.number {
             3 => push_integers(&mut integers, &field, super::LIST_MAX)?,
-            4 => texts.push(super::text(&field, super::TEXT_BYTES_MAX)?.to_owned()),
+            4 => texts.push(super::text(&field, super::TEXT_BYTES_MAX)?.into()),
             5 => once(&mut values, read_tensors(field.bytes()?)?, &field)?,
             _ => {}
         }

@@ -48,10 +48,10 @@ pub(super) fn convert(x: &Array, to: Element, rounding: Rounding, context: &mut 
             Family::Whole => Array::wholes(to, x.shape(), values.into_iter()),
             Family::Bool => Array::bools(x.shape(), values.into_iter().map(|value| value != 0).collect()),
             Family::Text if x.element() == Element::Bool => {
-                let word = |value| if value == 0 { "False" } else { "True" }.to_owned();
-                Array::texts(x.shape(), values.into_iter().map(word).collect())
+                let word = |&value: &i128| if value == 0 { "False" } else { "True" }.to_owned();
+                to_texts(&values, x.shape(), word, context)
             }
-            Family::Text => Array::texts(x.shape(), values.into_iter().map(|value| value.to_string()).collect()),
+            Family::Text => to_texts(&values, x.shape(), i128::to_string, context),
             Family::Real32 | Family::Tiny if to == Element::F32 => {
                 Array::f32s(x.shape(), values.into_iter().map(|value| value as f32).collect())
             }
@@ -60,7 +60,7 @@ pub(super) fn convert(x: &Array, to: Element, rounding: Rounding, context: &mut 
     }
     let values = x.doubles().ok_or(Problem::Unsupported { what: "the conversion of complex numbers" })?;
     match to {
-        Element::Text => Array::texts(x.shape(), values.iter().map(|&value| written(value, x.element())).collect()),
+        Element::Text => to_texts(&values, x.shape(), |&value| written(value, x.element()), context),
         _ => from_reals(values.iter().copied(), x.shape(), to, rounding),
     }
 }
@@ -96,8 +96,20 @@ fn from_reals(
     }
 }
 
-fn from_texts(texts: &[String], shape: &[usize], to: Element, rounding: Rounding) -> Result<Array, Problem> {
-    let refused = |text: &String| Problem::value("a text", "a number", format!("{text:?}"));
+/// Numbers as texts, whose lengths are asked for before they are made.
+fn to_texts<T>(
+    values: &[T],
+    shape: &[usize],
+    word: impl Fn(&T) -> String,
+    context: &mut Context,
+) -> Result<Array, Problem> {
+    context.bytes(values.iter().map(|value| word(value).len() as u64).sum())?;
+    Array::texts(shape, values.iter().map(|value| word(value).into()).collect())
+}
+
+fn from_texts(texts: &[std::sync::Arc<str>], shape: &[usize], to: Element, rounding: Rounding) -> Result<Array, Problem> {
+    let begin = |text: &str| text.chars().take(64).collect::<String>();
+    let refused = |text: &str| Problem::value("a text", "a number", format!("{:?}", begin(text)));
     if to.family() == Family::Whole {
         let values: Result<Vec<i128>, Problem> =
             texts.iter().map(|text| text.trim().parse::<i128>().map_err(|_| refused(text))).collect();

@@ -14,6 +14,8 @@ pub static OPERATOR: Operator = Operator {
         let (x, texts) = (inputs.tensor(0)?, inputs.texts(0)?);
         let pattern = node.derived.get(|| Pattern::new(node.text("pattern", "")?))?;
         context.room(x.shape(), Element::Bool)?;
+        // One text at a time stands as characters.
+        context.bytes(texts.iter().map(|text| text.len() as u64 * 8).max().unwrap_or(0) + pattern.size() * 2)?;
         context.spend(x.weight().saturating_mul(pattern.size()).saturating_mul(2))?;
         let matches = texts.iter().map(|text| pattern.matches(text)).collect();
         Ok(vec![Array::bools(x.shape(), matches)?.into()])

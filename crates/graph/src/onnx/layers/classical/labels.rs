@@ -1,6 +1,8 @@
 //! The classes that classifiers find: they leave as integers of 64 bits, and nothing computes with them. A label that is a text
 //! leaves as its number in the order in which the file lists them.
 
+use std::sync::Arc;
+
 use super::super::emit::{Emitter, Held, name, refuse};
 use super::super::net::{MOVES, Net, output};
 use super::columns::result;
@@ -122,7 +124,7 @@ fn is_passing(node: &Node) -> bool {
 }
 
 /// The texts that the labels of an output stand for, where they are texts.
-pub fn texts(program: &Program, source: From) -> Option<Vec<String>> {
+pub fn texts(program: &Program, source: From) -> Option<Vec<Arc<str>>> {
     let mut source = source;
     loop {
         let From::Slot(slot) = source else { return None };
@@ -136,6 +138,6 @@ pub fn texts(program: &Program, source: From) -> Option<Vec<String>> {
         }
         let From::Constant(index) = *node.inputs.first()? else { return None };
         let list = program.constants.get(index as usize)?;
-        return (node.operator.name == "ArrayFeatureExtractor").then(|| list.as_texts().map(<[String]>::to_vec))?;
+        return (node.operator.name == "ArrayFeatureExtractor").then(|| list.as_texts().map(<[Arc<str>]>::to_vec))?;
     }
 }

@@ -1,7 +1,7 @@
 //! `CategoryMapper`: the integer of each text, or the text of each integer.
 
 use super::prelude::*;
-use crate::program::lookup::{Places, keys};
+use crate::program::lookup::{self, Places, keys};
 
 pub static OPERATOR: Operator = Operator {
     name: "CategoryMapper",
@@ -23,13 +23,13 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (from, to, other) = match x.element() {
         Element::Text => (texts, numbers, Array::i64s(&[1], vec![node.integer("default_int64", -1)?])?),
         Element::I64 => {
-            let other = node.text("default_string", "_Unused")?.to_owned();
+            let other = node.text("default_string", "_Unused")?.into();
             (numbers, texts, Array::texts(&[1], vec![other])?)
         }
         _ => return Err(inputs.element(0, "string or int64")),
     };
     context.room(x.shape(), to.element())?;
-    context.bytes(from.weight() + x.weight() + x.len() as u64 * 8)?;
+    lookup::room(&from, x, context)?;
     let places = Places::of(keys(&from).ok_or(Problem::Excluded)?);
     let found = keys(x).ok_or(Problem::Excluded)?.iter().map(|key| places.find(key).unwrap_or(usize::MAX)).collect::<Vec<_>>();
     Ok(vec![to.take_or(x.shape(), &found, &other)?.into()])

@@ -1,7 +1,7 @@
 //! `DictVectorizer`: one row with the value of each key of the vocabulary, 0 (or an empty text) where the map lacks it.
 
 use super::prelude::*;
-use crate::program::lookup::{Places, keys, stated_list};
+use crate::program::lookup::{self, Places, keys, stated_list};
 
 pub static OPERATOR: Operator = Operator {
     name: "DictVectorizer",
@@ -22,7 +22,7 @@ pub static OPERATOR: Operator = Operator {
         }
         let shape = [1, vocabulary.len()];
         context.room(&shape, values.element())?;
-        context.bytes(vocabulary.weight() + known.weight() + vocabulary.len() as u64 * 8)?;
+        lookup::room(known, &vocabulary, context)?;
         let places = Places::of(keys(known).ok_or(Problem::Excluded)?);
         let wanted = keys(&vocabulary).ok_or(Problem::Excluded)?;
         let found: Vec<usize> = wanted.iter().map(|key| places.find(key).unwrap_or(usize::MAX)).collect();

@@ -1,7 +1,7 @@
 //! `LabelEncoder`: the value that stands beside each key, or the default. Version 1: the place of each text in a list, or the text at each place.
 
 use super::prelude::*;
-use crate::program::lookup::{Key, Places, keys, stated_list};
+use crate::program::lookup::{self, Key, Places, keys, stated_list};
 
 pub static OPERATOR: Operator = Operator {
     name: "LabelEncoder",
@@ -46,7 +46,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         return Err(inputs.element(0, from.element().name()));
     }
     context.room(x.shape(), to.element())?;
-    context.bytes(from.weight() + x.weight() + x.len() as u64 * 8)?;
+    lookup::room(&from, x, context)?;
     let other = default(node, to.element(), context)?;
     let places = Places::of(keys(&from).ok_or_else(|| inputs.element(0, "numbers or string"))?);
     let found = keys(x).ok_or(Problem::Excluded)?;
@@ -63,7 +63,7 @@ fn default(node: &Node, element: Element, context: &mut Context) -> Result<Array
         };
     }
     match element {
-        Element::Text => Array::texts(&[1], vec![node.text("default_string", "_Unused")?.to_owned()]),
+        Element::Text => Array::texts(&[1], vec![node.text("default_string", "_Unused")?.into()]),
         _ if element.family() == Family::Whole => Array::wholes(element, &[1], std::iter::once(node.integer("default_int64", -1)?.into())),
         _ => {
             let value = node.float("default_float", -0.0)?;
