@@ -198,35 +198,9 @@ fn who_begins_late_and_knows_the_first_key_only_is_not_misled_by_a_record_under_
     assert!(is_key, "{refused}");
 }
 
-/// Losses, a liar in the dealing, crashes at any time, a part that is cut off, and everybody at once; committees and keys change all along.
+/// Committees and keys change all along, and everything breaks once there is a key to lose.
 fn storm(network: &mut Network, world: &mut World) {
-    let everybody = [0, 1, 2, 3, 4, 5];
-    match network.step {
-        0 => {
-            world.crash(3);
-            world.misdeal(3);
-            world.start(3);
-        }
-        1 if network.height(0) >= 2 => network.name(0, &seats(&[1, 2, 3, 4, 5])),
-        2 if network.height(0) >= 2 * TERM_BLOCKS + world.random() % TERM_BLOCKS => {
-            network.kept = network.applications[4].record().clone();
-            let victim = usize::try_from(world.random() % 3).unwrap();
-            world.crash(victim);
-            world.start(victim);
-        }
-        3 if network.height(0) >= 3 * TERM_BLOCKS + 3 => network.name(1, &seats(&[2, 3, 4, 5, 6])),
-        4 if network.height(1) >= 3 * TERM_BLOCKS + 10 => [0, 1, 2, 3, 4].into_iter().for_each(|at| world.cut(at, 5)),
-        5 if network.height(1) >= 4 * TERM_BLOCKS + 5 => [0, 1, 2, 3, 4].into_iter().for_each(|at| world.mend(at, 5)),
-        6 if network.height(1) >= 4 * TERM_BLOCKS + 12 => {
-            // This one's application is terms behind its agreement.
-            network.snapshots[4] = Some(network.kept.clone());
-            world.restart_all();
-        }
-        7 if network.height(1) >= 5 * TERM_BLOCKS => network.submit(2, b"late".to_vec()),
-        8 if network.all_at(&everybody, 9 * TERM_BLOCKS) => world.finish(),
-        _ => return,
-    }
-    network.step += 1;
+    stage::storm(network, world, 2, 9);
 }
 
 #[test]

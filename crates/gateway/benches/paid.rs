@@ -10,7 +10,6 @@
 mod stub;
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -18,14 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::{Config, Gateway, Pace, Payments, Prices};
+use gateway::{Config, Gateway, Pace, Payments};
 use payments::{
-    Address, B256,
+    B256,
     payer::{Channel, Payer},
-    price::{Price, Unit},
     scheme::Scheme,
     signing::SignerKey,
-    wire::{Network, PaymentRequired, header},
+    wire::{PaymentRequired, header},
 };
 use stub::{
     Behaviour, Validator, Worker,
@@ -38,7 +36,6 @@ const WARM_UP: usize = 100;
 const MEASURED: usize = 900;
 /// Names of the gateway's threads begin so: its runtime's, and those that the outbox and journals start.
 const THREADS: [&str; 3] = ["gateway", "outbox", "log"];
-const USDC: Address = Address::with_last_byte(0xdc);
 const PATH: &str = "/v1/chat/completions";
 const BODY: &str = r#"{"model":"tiny","messages":[{"role":"user","content":"hi"}]}"#;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -69,27 +66,10 @@ fn runtime(name: &str, threads: usize) -> Runtime {
     Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build().unwrap()
 }
 
+/// Nothing is settled while time runs.
 fn payments(chain: &Chain) -> Payments {
-    let price =
-        Price { unit: Unit::Usd, per_call: 0, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
-    Payments {
-        rpc: chain.server.url(),
-        network: Network::BASE,
-        usdc: Some(USDC),
-        opg: None,
-        secret: [9; 32],
-        facilitator_secret: [8; 32],
-        pay_to: None,
-        prices: Prices { default: price, by_model: BTreeMap::new() },
-        ledger_rpc: None,
-        usd_per_opg: Some(WHOLE / 10),
-        session_cap: WHOLE,
-        idle: HOUR,
-        confirmations: 0,
-        window: HOUR,
-        payouts: HOUR,
-        merchants: Vec::new(),
-    }
+    let base = stub::paid::payments(chain);
+    Payments { opg: None, session_cap: WHOLE, idle: HOUR, window: HOUR, payouts: HOUR, ..base }
 }
 
 /// All requests of one caller, each with the next voucher of its channel.

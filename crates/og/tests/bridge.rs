@@ -5,12 +5,13 @@ mod support;
 
 use std::{
     process::{Child, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
 use support::{Devnet, og};
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const OPG: u128 = 1_000_000_000_000_000_000;
 
 fn said(devnet: &Devnet, arguments: &[&str]) -> Value {
@@ -19,25 +20,8 @@ fn said(devnet: &Devnet, arguments: &[&str]) -> Value {
     said.json()
 }
 
-fn status(devnet: &Devnet) -> Value {
-    said(devnet, &["bridge", "status"])
-}
-
 fn amount(value: &Value) -> u128 {
     value.as_str().unwrap().parse().unwrap()
-}
-
-#[track_caller]
-fn until(devnet: &Devnet, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let started = Instant::now();
-    loop {
-        let now = status(devnet);
-        if is_so(&now) {
-            return now;
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "{what}: {now}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
 
 fn relayer(devnet: &Devnet) -> Child {
@@ -48,12 +32,12 @@ fn relayer(devnet: &Devnet) -> Child {
 fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
     let devnet = Devnet::start(&["--workers", "1", "--no-relayer"]);
     let payee = devnet.ready["base"]["keys"][1]["address"].as_str().unwrap().to_owned();
-    let begun = status(&devnet);
+    let begun = devnet.bridge_status();
     let bridged = amount(&begun["ledger"]["locked"]);
     assert_eq!(amount(&begun["base"]["supply"]), bridged, "one supply from the beginning");
 
     said(&devnet, &["bridge", "to-base", "12.5", "--to", &payee]);
-    let settled = until(&devnet, "a settlement", |now| now["ledger"]["settlements"] == 1);
+    let settled = devnet.bridge_until("a settlement", PATIENCE, |now| now["ledger"]["settlements"] == 1);
     assert_eq!(amount(&settled["ledger"]["locked"]), bridged + 25 * OPG / 2);
     assert_eq!(settled["base"]["next"], 0, "nobody carried it");
     let owed = said(&devnet, &["payout", "list", "--of", &payee]);
@@ -67,7 +51,9 @@ fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
     first.kill().unwrap();
     first.wait().unwrap();
     let mut both = [relayer(&devnet), relayer(&devnet)];
-    until(&devnet, "both settlements on Base", |now| now["ledger"]["settlements"] == 2 && now["base"]["next"] == 2);
+    devnet.bridge_until("both settlements on Base", PATIENCE, |now| {
+        now["ledger"]["settlements"] == 2 && now["base"]["next"] == 2
+    });
     for relayer in &mut both {
         relayer.kill().unwrap();
         relayer.wait().unwrap();
@@ -79,17 +65,17 @@ fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
     assert_eq!((claimed["claimed"].as_array().unwrap().len(), amount(&claimed["amount"])), (2, 27 * OPG / 2));
     let again = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "base/2"]);
     assert_eq!(again["claimed"].as_array().unwrap().len(), 0, "nothing is paid twice");
-    let minted = status(&devnet);
+    let minted = devnet.bridge_status();
     assert_eq!(amount(&minted["base"]["supply"]), amount(&minted["ledger"]["locked"]));
 
     let before = amount(&said(&devnet, &["wallet", "show", "bob"])["balance"]);
     said(&devnet, &["bridge", "to-ledger", "3", "--key", "base/1", "--to", "bob"]);
-    until(&devnet, "the burn is credited", |now| now["ledger"]["burns"] == 1);
+    devnet.bridge_until("the burn is credited", PATIENCE, |now| now["ledger"]["burns"] == 1);
     assert_eq!(amount(&said(&devnet, &["wallet", "show", "bob"])["balance"]), before + 3 * OPG);
 
     // After a crash of everything, the devnet's own relayer tells Base of it.
     let devnet = devnet.crash_and_restart(&["--workers", "1"]);
-    let told = until(&devnet, "Base hears of the credit", |now| now["base"]["burns_credited"] == 1);
+    let told = devnet.bridge_until("Base hears of the credit", PATIENCE, |now| now["base"]["burns_credited"] == 1);
     assert_eq!(told["base"]["next"], 3);
     assert_eq!(amount(&told["base"]["supply"]), amount(&told["ledger"]["locked"]), "one supply at the end");
     assert_eq!(amount(&said(&devnet, &["wallet", "show", "bob"])["balance"]), before + 3 * OPG, "credited once");

@@ -3,31 +3,11 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::Value;
 use support::{Devnet, verify_offline};
 
 const PATIENCE: Duration = Duration::from_secs(240);
-
-fn status(devnet: &Devnet) -> Value {
-    let said = devnet.og(&["bridge", "status", "--json"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    said.json()
-}
-
-#[track_caller]
-fn until(devnet: &Devnet, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let started = Instant::now();
-    loop {
-        let now = status(devnet);
-        if is_so(&now) {
-            return now;
-        }
-        assert!(started.elapsed() < PATIENCE, "{what}: {now}");
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
 
 fn send(devnet: &Devnet, payee: &str) {
     let said = devnet.og(&["bridge", "to-base", "2", "--to", payee, "--json"]);
@@ -49,15 +29,16 @@ fn receipts_and_settlements_outlive_the_key_that_certified_them() {
     let first = devnet.dir().join("pinned-in-the-beginning.json");
     std::fs::copy(devnet.dir().join("trust.json"), &first).unwrap();
     send(&devnet, &payee);
-    until(&devnet, "a settlement under the first key", |now| now["base"]["next"] == 1);
+    devnet.bridge_until("a settlement under the first key", PATIENCE, |now| now["base"]["next"] == 1);
     let before = held(&devnet, "before.json");
 
-    until(&devnet, "a key that is named", |now| now["ledger"]["rotations"].as_u64() >= Some(1));
+    devnet.bridge_until("a key that is named", PATIENCE, |now| now["ledger"]["rotations"].as_u64() >= Some(1));
     let during = held(&devnet, "during.json");
-    let rotated = until(&devnet, "Base believes a later key", |now| now["base"]["key"].as_u64() >= Some(1));
+    let rotated =
+        devnet.bridge_until("Base believes a later key", PATIENCE, |now| now["base"]["key"].as_u64() >= Some(1));
     send(&devnet, &payee);
     let next = rotated["base"]["next"].as_u64().unwrap();
-    until(&devnet, "a settlement under a later key", |now| now["base"]["next"].as_u64() > Some(next));
+    devnet.bridge_until("a settlement under a later key", PATIENCE, |now| now["base"]["next"].as_u64() > Some(next));
     let after = held(&devnet, "after.json");
 
     for bundle in [&before, &during, &after] {
@@ -66,8 +47,10 @@ fn receipts_and_settlements_outlive_the_key_that_certified_them() {
     }
     // Everybody starts again in the middle of it, and the keys go on from there.
     let devnet = devnet.crash_and_restart(&["--workers", "1"]);
-    let keys = status(&devnet)["base"]["key"].as_u64().unwrap();
-    until(&devnet, "one more key after a crash of everything", |now| now["base"]["key"].as_u64() > Some(keys));
+    let keys = devnet.bridge_status()["base"]["key"].as_u64().unwrap();
+    devnet.bridge_until("one more key after a crash of everything", PATIENCE, |now| {
+        now["base"]["key"].as_u64() > Some(keys)
+    });
     let said = verify_offline(&held(&devnet, "late.json"), &first);
     assert_eq!(said.code, 0, "{said:?}");
 }

@@ -182,3 +182,39 @@ pub fn held(settings: &Settings, network: &mut Network) -> Outcome {
     network.assert_agreement(settings);
     outcome
 }
+
+/// Losses, a liar in the dealing, crashes at any time, a part that is cut off, and everybody at once; the committee changes all along.
+/// One is killed in the term `begins`; it is over when `ends` terms are behind everybody.
+pub fn storm(network: &mut Network, world: &mut World, begins: u64, ends: u64) {
+    let everybody = [0, 1, 2, 3, 4, 5];
+    match network.step {
+        0 => {
+            world.crash(3);
+            world.misdeal(3);
+            world.start(3);
+        }
+        1 if network.height(0) >= 2 => network.name(0, &seats(&[1, 2, 3, 4, 5])),
+        2 if network.height(0) >= begins * TERM_BLOCKS + world.random() % TERM_BLOCKS => {
+            network.kept = network.applications[4].record().clone();
+            let victim = usize::try_from(world.random() % 3).unwrap();
+            world.crash(victim);
+            world.start(victim);
+        }
+        3 if network.height(0) >= (begins + 1) * TERM_BLOCKS + 3 => network.name(1, &seats(&[2, 3, 4, 5, 6])),
+        4 if network.height(1) >= (begins + 1) * TERM_BLOCKS + 10 => {
+            [0, 1, 2, 3, 4].into_iter().for_each(|at| world.cut(at, 5))
+        }
+        5 if network.height(1) >= (begins + 2) * TERM_BLOCKS + 5 => {
+            [0, 1, 2, 3, 4].into_iter().for_each(|at| world.mend(at, 5))
+        }
+        6 if network.height(1) >= (begins + 2) * TERM_BLOCKS + 12 => {
+            // This one's application is terms behind its agreement.
+            network.snapshots[4] = Some(network.kept.clone());
+            world.restart_all();
+        }
+        7 if network.height(1) >= (begins + 3) * TERM_BLOCKS => network.submit(2, b"late".to_vec()),
+        8 if network.all_at(&everybody, ends * TERM_BLOCKS) => world.finish(),
+        _ => return,
+    }
+    network.step += 1;
+}

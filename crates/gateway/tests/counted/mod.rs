@@ -4,25 +4,18 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use engine::{CheckpointFiles, CompileOptions, Model, WeightFiles, compile_checkpoint};
-use gateway::{Config, Gateway, Pace, Payments, Prices};
+use gateway::{Config, Gateway, Pace, Payments};
 use graph::LanguageKind;
 use network::{
     Server,
     axum::{Router, extract::Path, routing::get},
 };
-use payments::{
-    Address,
-    price::{Price, Unit},
-    wire::Network,
-};
+use payments::price::Price;
 use protocol::Digest;
 use serde_json::json;
 
 use crate::{
-    stub::{
-        self, Behaviour, Client, Validator, Worker,
-        chain::{Chain, WHOLE},
-    },
+    stub::{self, Behaviour, Client, Validator, Worker, chain::Chain, paid},
     support::{Checkpoint, DEFAULTS, TEMPLATE, checkpoint},
 };
 
@@ -62,26 +55,9 @@ pub async fn stage(behaviour: Behaviour, pace: Pace) -> Stage {
 }
 
 fn payments(chain: &Chain) -> Payments {
-    let price =
-        Price { unit: Unit::Usd, per_call: 0, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
-    Payments {
-        rpc: chain.server.url(),
-        network: Network::BASE,
-        usdc: Some(Address::with_last_byte(0xdc)),
-        opg: None,
-        secret: [9; 32],
-        facilitator_secret: [8; 32],
-        pay_to: None,
-        prices: Prices { default: price, by_model: BTreeMap::from([("wild".to_owned(), Price::FREE)]) },
-        ledger_rpc: None,
-        usd_per_opg: Some(WHOLE / 10),
-        session_cap: WHOLE / 10,
-        idle: Duration::from_secs(60),
-        confirmations: 0,
-        window: Duration::from_secs(60),
-        payouts: Duration::from_secs(60),
-        merchants: Vec::new(),
-    }
+    let mut payments = Payments { opg: None, payouts: Duration::from_secs(60), ..paid::payments(chain) };
+    payments.prices.by_model = BTreeMap::from([("wild".to_owned(), Price::FREE)]);
+    payments
 }
 
 async fn hub(artefact: Vec<u8>) -> Server {

@@ -80,19 +80,11 @@ pub async fn paid_with_words(behaviour: Behaviour, hub: String, root: protocol::
     started(behaviour, pace(), |_| {}, arrange).await
 }
 
-async fn started(
-    behaviour: Behaviour,
-    pace: gateway::Pace,
-    change: impl FnOnce(&mut Payments),
-    arrange: impl FnOnce(&Validator, &mut Config),
-) -> Paid {
-    let (validator, chain) = (Validator::start().await, Chain::start().await);
-    let worker = Worker::start(10, behaviour).await;
-    validator.register(&worker);
-    let folder = tempfile::tempdir().unwrap();
+/// What a gateway takes for its calls, over this chain: dollars by the token, and nothing for calls of `risk`.
+pub fn payments(chain: &Chain) -> Payments {
     let price =
         Price { unit: Unit::Usd, per_call: 0, per_input_token: WHOLE / 1_000_000, per_output_token: WHOLE / 100_000 };
-    let mut payments = Payments {
+    Payments {
         rpc: chain.server.url(),
         network: Network::BASE,
         usdc: Some(USDC),
@@ -109,7 +101,20 @@ async fn started(
         payouts: Duration::from_millis(200),
         merchants: Vec::new(),
         ledger_rpc: None,
-    };
+    }
+}
+
+async fn started(
+    behaviour: Behaviour,
+    pace: gateway::Pace,
+    change: impl FnOnce(&mut Payments),
+    arrange: impl FnOnce(&Validator, &mut Config),
+) -> Paid {
+    let (validator, chain) = (Validator::start().await, Chain::start().await);
+    let worker = Worker::start(10, behaviour).await;
+    validator.register(&worker);
+    let folder = tempfile::tempdir().unwrap();
+    let mut payments = payments(&chain);
     change(&mut payments);
     let mut config = Config { payments: Some(payments), ..super::config(&validator, &folder, pace) };
     arrange(&validator, &mut config);

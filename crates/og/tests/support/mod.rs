@@ -158,6 +158,27 @@ impl Devnet {
         run(og().arg("--dir").arg(self.dir()).args(arguments))
     }
 
+    /// Where ledger and Base stand with each other.
+    pub fn bridge_status(&self) -> Value {
+        let said = self.og(&["bridge", "status", "--json"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.json()
+    }
+
+    /// Waits until they stand so.
+    #[track_caller]
+    pub fn bridge_until(&self, what: &str, patience: Duration, is_so: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let now = self.bridge_status();
+            if is_so(&now) {
+                return now;
+            }
+            assert!(started.elapsed() < patience, "{what}: {now}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Asks the demo model; the answer's receipt id.
     pub fn ask(&self, question: &str) -> Result<String, Said> {
         let said = self.og(&["chat", "--json", "--max-tokens", "24", question]);
