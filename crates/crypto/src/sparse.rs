@@ -129,7 +129,8 @@ impl Tree {
         match self.0.as_deref() {
             None => Self::leaf(leaf),
             Some(Node::Leaf(old, _)) if old.key == leaf.key => Self::leaf(leaf),
-            Some(Node::Leaf(old, _)) => self.beside(leaf, bit(&old.key, depth), depth),
+            Some(Node::Leaf(old, _)) if old.key < leaf.key => Self::built(&[*old, leaf], depth),
+            Some(Node::Leaf(old, _)) => Self::built(&[leaf, *old], depth),
             Some(Node::Branch(left, right, _)) => {
                 let below = depth.saturating_add(1);
                 if bit(&leaf.key, depth) {
@@ -138,17 +139,6 @@ impl Tree {
                     Self::branch(left.insert(leaf, below), right.clone())
                 }
             }
-        }
-    }
-
-    /// This leaf, on its side of a new branch, and another.
-    fn beside(&self, leaf: Leaf, is_right: bool, depth: usize) -> Self {
-        let below = depth.saturating_add(1);
-        match (is_right, bit(&leaf.key, depth)) {
-            (false, false) => Self::branch(self.insert(leaf, below), Self::default()),
-            (false, true) => Self::branch(self.clone(), Self::leaf(leaf)),
-            (true, false) => Self::branch(Self::leaf(leaf), self.clone()),
-            (true, true) => Self::branch(Self::default(), self.insert(leaf, below)),
         }
     }
 
