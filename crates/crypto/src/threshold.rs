@@ -3,7 +3,11 @@
 //! Only checking lives here; signing belongs to the validators. The message form and the ciphersuite are those of
 //! `specs/consensus.md`, chosen so that an EVM contract with the EIP-2537 precompiles can check the same bytes.
 
+use std::fmt;
+
 use blst::{BLST_ERROR, min_sig};
+
+use crate::digest::{read_hex, write_hex};
 
 /// Hash-to-curve suite of RFC 9380 with the proof-of-possession tag of the BLS signature draft.
 const SUITE: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
@@ -28,6 +32,11 @@ impl GroupKey {
 }
 
 impl GroupKey {
+    /// Reads 192 hexadecimal digits; anything else is `None`. Whether it is a point at all shows where it verifies.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        read_hex(text).map(Self)
+    }
+
     /// The point as EVM contracts take it, but without their padding: x.c0, x.c1, y.c0, y.c1, 48 bytes each. `None` for what is no key.
     pub fn uncompressed(&self) -> Option<[u8; 192]> {
         let imaginary_first = min_sig::PublicKey::key_validate(&self.0).ok()?.serialize();
@@ -37,6 +46,12 @@ impl GroupKey {
             place.iter_mut().zip(real.iter().chain(imaginary)).for_each(|(to, from)| *to = *from);
         }
         Some(real_first)
+    }
+}
+
+impl fmt::Display for GroupKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, formatter)
     }
 }
 

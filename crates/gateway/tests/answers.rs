@@ -186,6 +186,9 @@ async fn a_receipt_is_shown_with_its_state() {
     let unknown = format!("/v1/receipts/{}", "0".repeat(64));
     assert_eq!(stage.client.get(&unknown).await.error(), (404, "unknown_receipt".to_owned(), "id".to_owned()));
     assert_eq!(stage.client.get("/v1/receipts/xyz").await.error(), (400, "invalid_value".to_owned(), "id".to_owned()));
+    let pinned = stage.client.get(&format!("{path}/bundle?pinned=ab")).await;
+    assert_eq!(pinned.error(), (400, "invalid_value".to_owned(), "pinned".to_owned()));
+    assert_eq!(stage.client.get(&format!("{path}/bundle?pinned={}", "ab".repeat(96))).await.status, 200);
 }
 
 #[tokio::test]

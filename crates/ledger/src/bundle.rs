@@ -2,7 +2,8 @@
 
 use crypto::merkle::{self, SumNode};
 use protocol::{
-    Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, List, ROTATIONS_MAX, Version,
+    Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, GroupKey, List, ROTATIONS_MAX, ROTATIONS_USUAL,
+    Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
 };
 use thiserror::Error;
@@ -41,8 +42,15 @@ pub enum BundleError {
 }
 
 impl Ledger {
-    /// The bundle of an anchored receipt as of a closed epoch, which `certificate` certifies; without an opening.
-    pub fn bundle(&self, id: &Digest, as_of: u64, certificate: Certificate) -> Result<Bundle, BundleError> {
+    /// The bundle of an anchored receipt as of a closed epoch, which `certificate` certifies; without an opening. It carries the
+    /// rotations that whoever pinned this key needs; for nobody in particular, the last [`ROTATIONS_USUAL`].
+    pub fn bundle(
+        &self,
+        id: &Digest,
+        as_of: u64,
+        certificate: Certificate,
+        pinned: Option<&GroupKey>,
+    ) -> Result<Bundle, BundleError> {
         let state = &self.present.state;
         let (Some(receipt), Some(status)) = (state.receipts.get(id), state.statuses.get(id)) else {
             return Err(BundleError::UnknownReceipt);
@@ -75,7 +83,7 @@ impl Ledger {
             key_proof,
             status,
             status_proof,
-            rotations: self.rotations_shown(made),
+            rotations: self.rotations_shown(made, pinned),
         })
     }
 
@@ -89,11 +97,16 @@ impl Ledger {
         Some(BoundEvm { record, proof: StateProof::new(&tree.prove(&key_of::evm()))? })
     }
 
-    /// The newest of the first so many rotations, as whoever follows is shown them.
-    fn rotations_shown(&self, made: u64) -> List<CertifiedRotation, ROTATIONS_MAX> {
+    /// The newest of the first so many rotations: those after the pinned key, if it is known.
+    fn rotations_shown(&self, made: u64, pinned: Option<&GroupKey>) -> List<CertifiedRotation, ROTATIONS_MAX> {
         let made: Vec<_> = self.rotations().take_while(|certified| certified.rotation.serial <= made).collect();
-        let newest = made.iter().skip(made.len().saturating_sub(ROTATIONS_MAX));
-        List::new(newest.map(|certified| (*certified).clone()).collect()).unwrap_or_default()
+        let before = |key: &GroupKey| made.iter().rposition(|certified| certified.rotation.key == *key);
+        let needed = match pinned {
+            None => ROTATIONS_USUAL,
+            Some(key) => before(key).map_or(made.len(), |place| made.len().saturating_sub(place).saturating_sub(1)),
+        };
+        let shown = made.iter().skip(made.len().saturating_sub(needed.min(ROTATIONS_MAX)));
+        List::new(shown.map(|certified| (*certified).clone()).collect()).unwrap_or_default()
     }
 
     fn inclusion(&self, anchoring: &ClosedEpoch, index: u64) -> Result<ReceiptInclusion, BundleError> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, BridgeRecord, Bundle, Canonical, CertifiedRotation, Digest, KeyRecord, List, ModelRecord,
+    Action, Amount, BridgeRecord, Bundle, Canonical, CertifiedRotation, Digest, GroupKey, KeyRecord, List, ModelRecord,
     NodeRecord, PublicKey, Transaction, Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     settled::{ProvenPayout, ProvenSettlement},
@@ -200,8 +200,10 @@ impl LedgerClient {
         (0..count).map(move |turn| (first % count + turn) % count)
     }
 
-    pub async fn bundle(&self, id: &Digest) -> Result<Bundle, NetworkError> {
-        self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}/bundle")).await }).await
+    /// The bundle of a receipt, for whoever pinned this network key.
+    pub async fn bundle(&self, id: &Digest, pinned: Option<&GroupKey>) -> Result<Bundle, NetworkError> {
+        let reader = &pinned.map_or_else(String::new, |key| format!("?pinned={key}"));
+        self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}/bundle{reader}")).await }).await
     }
 
     pub async fn challenges(&self) -> Result<Vec<ChallengeView>, NetworkError> {

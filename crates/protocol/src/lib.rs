@@ -50,14 +50,14 @@ pub use request::{
     Assurance, Chat, Constraint, Element, Finish, Input, Message, Output, Parameters, Privacy, Prompt, Request,
     Speaker, Tensor, Tool, ToolCall,
 };
-pub use rotation::{NetworkKeys, ROTATIONS_MAX, RotationRefused, rotation_namespace};
+pub use rotation::{NetworkKeys, ROTATIONS_MAX, ROTATIONS_USUAL, RotationRefused, rotation_namespace};
 pub use settlement::{
     Beneficiary, BridgeRecord, Burn, CertifiedRotation, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord,
 };
 pub use transaction::{Action, SignedTransaction, Transaction};
 pub use value::{Value, ValueError};
 
-pub use crypto::{Digest, PublicKey, Signature};
+pub use crypto::{Digest, PublicKey, Signature, threshold::GroupKey};
 
 /// Identity of a node: the digest of its first key, unchanged when keys rotate.
 pub type NodeId = Digest;

@@ -14,6 +14,10 @@ use crate::{
 /// Rotations that one who follows is shown at once: the newest ones.
 pub const ROTATIONS_MAX: usize = 64;
 
+/// Rotations that a bundle carries for nobody in particular: a pin is renewed at least every `key.terms` terms, and in these
+/// one key begins and the next may be named.
+pub const ROTATIONS_USUAL: usize = 2;
+
 /// Why keys do not lead on from the pinned one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RotationRefused {

@@ -8,7 +8,7 @@ use network::{
     Noun, Refusal as Answer,
     axum::{
         Json, Router,
-        extract::{Path, State},
+        extract::{Path, Query, State},
         http::StatusCode,
         response::Response,
         routing::{get, post},
@@ -16,12 +16,13 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, EvmAddress, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, SignedTransaction,
-    Trust,
+    Bundle, Certificate, Digest, EvmAddress, GroupKey, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey,
+    SignedTransaction, Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -190,11 +191,30 @@ async fn anchored(State(desk): Shared, Noun(ids): Noun<List<Digest, BATCH_MAX>>)
     nouns(&known)
 }
 
-async fn bundle(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<Bundle>, Answer> {
-    let id = digest(&id)?;
+/// Whom a bundle is for.
+#[derive(Deserialize)]
+struct Reader {
+    /// The network key that they pinned, in hexadecimal.
+    pinned: Option<String>,
+}
+
+impl Reader {
+    fn key(&self) -> Result<Option<GroupKey>, Answer> {
+        let Some(text) = &self.pinned else { return Ok(None) };
+        let key = GroupKey::from_hex(text);
+        key.map(Some).ok_or_else(|| Answer::bad_request("bad_key", "a network key is 192 hexadecimal digits"))
+    }
+}
+
+async fn bundle(
+    State(desk): Shared,
+    Path(id): Path<String>,
+    Query(reader): Query<Reader>,
+) -> Result<Noun<Bundle>, Answer> {
+    let (id, pinned) = (digest(&id)?, reader.key()?);
     let newest = desk.node.newest_certified().ok_or_else(not_certified)?;
     let certificate = newest.certificate.ok_or_else(not_certified)?;
-    let bundled = desk.node.ledger().bundle(&id, newest.record.epoch, certificate);
+    let bundled = desk.node.ledger().bundle(&id, newest.record.epoch, certificate, pinned.as_ref());
     bundled.map(Noun).map_err(|error| match error {
         ledger::BundleError::UnknownReceipt => unknown_receipt(&id),
         other => Answer::new(StatusCode::CONFLICT, "not_certified_yet", other.to_string())
@@ -306,4 +326,19 @@ fn public_key(text: &str) -> Result<PublicKey, Answer> {
 fn unknown_receipt(id: &Digest) -> Answer {
     Answer::not_found("unknown_receipt", format!("receipt {id} is not anchored"))
         .with_hint("a fresh receipt is anchored within a second")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundles_reader_names_a_whole_network_key_or_none() {
+        let key = |pinned: Option<String>| Reader { pinned }.key();
+        assert_eq!(key(None).unwrap(), None);
+        assert_eq!(key(Some("Ab".repeat(96))).unwrap(), Some(GroupKey([0xab; 96])));
+        for refused in ["", "ab", &"ab".repeat(97), &"zz".repeat(96)] {
+            assert!(key(Some(refused.to_owned())).is_err(), "{refused}");
+        }
+    }
 }

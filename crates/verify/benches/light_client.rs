@@ -1,6 +1,7 @@
 //! What a light client pays for one receipt of a grown network: bytes of the bundle, and the time to a verdict.
 //!
-//! The network has a day of epochs behind it, a million records in its state and a thousand receipts in the epoch.
+//! The network has a day of epochs behind it, a million records in its state and a thousand receipts in the epoch. Its client pinned
+//! the key before the present one, so the bundle carries a rotation.
 #![allow(clippy::unwrap_used, reason = "a measurement stops at what it did not expect")]
 #![allow(clippy::print_stdout, reason = "its figures are its purpose")]
 
@@ -10,7 +11,7 @@ mod network;
 use std::time::Instant;
 
 use network::Scenario;
-use protocol::Canonical as _;
+use protocol::{Canonical as _, List};
 
 const TURNS: usize = 300;
 
@@ -21,9 +22,12 @@ fn main() {
         index: 617,
         other_records: 1_000_000,
         with_opening: false,
+        rotations: 3,
         ..Scenario::default()
     };
-    let (bundle, trust) = scenario.build();
+    let (mut bundle, trust) = (scenario.bundle(), scenario.trust_in(2));
+    let needed = bundle.rotations.iter().filter(|certified| certified.rotation.serial > 2);
+    bundle.rotations = List::new(needed.cloned().collect()).unwrap();
     let (bytes, trust) = (bundle.encode(), trust.encode());
     let mut times: Vec<f64> = (0..TURNS).map(|_| timed(&bytes, &trust)).collect();
     times.sort_by(f64::total_cmp);

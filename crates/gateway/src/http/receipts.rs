@@ -6,12 +6,12 @@ use api::{ApiError, Code, Dialect, face::Face};
 use network::{
     NetworkError,
     axum::{
-        extract::{Path, State},
+        extract::{Path, Query, State},
         response::Response,
     },
 };
-use protocol::{Digest, ReceiptStatus, SignedReceipt, Standing, service::CertifiedEpoch};
-use serde::Serialize;
+use protocol::{Digest, GroupKey, ReceiptStatus, SignedReceipt, Standing, service::CertifiedEpoch};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     http::{answered, refusal},
@@ -35,10 +35,21 @@ pub async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> 
     }
 }
 
-pub async fn bundle(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+/// Whom a bundle is for.
+#[derive(Deserialize)]
+pub struct Reader {
+    /// The network key that they pinned, in hexadecimal.
+    pinned: Option<String>,
+}
+
+pub async fn bundle(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Query(reader): Query<Reader>,
+) -> Response {
     let exported = async {
-        let id = read_id(&id)?;
-        shared.ledger.bundle(&id).await.map_err(|error| told(&shared, &error, &id))
+        let (id, pinned) = (read_id(&id)?, reader.pinned.as_deref().map(read_key).transpose()?);
+        shared.ledger.bundle(&id, pinned.as_ref()).await.map_err(|error| told(&shared, &error, &id))
     };
     match exported.await {
         Ok(bundle) => answered::json(&Face::of(&bundle)),
@@ -66,6 +77,13 @@ fn answer(receipt: &SignedReceipt, state: &'static str, status: Option<&ReceiptS
         receipt: Face::of(receipt),
         status: status.map(Face::of),
     }
+}
+
+fn read_key(text: &str) -> Result<GroupKey, ApiError> {
+    GroupKey::from_hex(text).ok_or_else(|| {
+        let message = "Invalid network key: expected 192 hexadecimal digits.";
+        ApiError::new(Code::InvalidValue, message).with_param("pinned")
+    })
 }
 
 fn read_id(id: &str) -> Result<Digest, ApiError> {

@@ -13,6 +13,7 @@ use protocol::{
     transaction::{RotateKey, prove_possession},
 };
 
+use crate::base::{group_key, name};
 use crate::world::{AUDITOR, CHAIN, VALIDATORS, WORKER, World, challenge, key, node, public, vote};
 
 pub fn certificate(epoch: u64) -> Certificate {
@@ -43,9 +44,30 @@ pub fn proofs_hold(ledger: &Ledger, bundle: &Bundle) -> bool {
 }
 
 fn bundled(world: &World, id: &Digest, as_of: u64) -> Bundle {
-    let bundle = world.ledger.bundle(id, as_of, certificate(as_of)).unwrap();
+    let bundle = world.ledger.bundle(id, as_of, certificate(as_of), None).unwrap();
     assert!(proofs_hold(&world.ledger, &bundle));
     bundle
+}
+
+#[test]
+fn a_bundle_carries_the_rotations_that_its_reader_needs() {
+    let mut world = World::new();
+    let answer = world.anchored(WORKER);
+    for serial in 1..=3 {
+        VALIDATORS[..3].iter().for_each(|seed| world.send(*seed, name(serial, serial as u8)).unwrap());
+        world.next_epoch();
+    }
+    let as_of = world.ledger.closed_epoch().unwrap().epoch;
+    let carried = |pinned: Option<u8>| {
+        let pinned = pinned.map(group_key);
+        let bundle = world.ledger.bundle(&answer.id(), as_of, certificate(as_of), pinned.as_ref()).unwrap();
+        bundle.rotations.iter().map(|certified| certified.rotation.serial).collect::<Vec<_>>()
+    };
+    assert_eq!(carried(None), [2, 3], "for nobody in particular");
+    assert_eq!(carried(Some(3)), [0; 0]);
+    assert_eq!(carried(Some(2)), [3]);
+    assert_eq!(carried(Some(1)), [2, 3]);
+    assert_eq!(carried(Some(9)), [1, 2, 3], "the first key, or one of another network: the verifier tells");
 }
 
 #[test]
@@ -98,10 +120,10 @@ fn a_bundle_shows_the_key_as_of_its_epoch() {
 fn a_bundle_that_cannot_be_made_is_refused_with_the_reason() {
     let mut world = World::new();
     world.next_epoch();
-    let unknown = world.ledger.bundle(&Digest::ZERO, 0, certificate(0));
+    let unknown = world.ledger.bundle(&Digest::ZERO, 0, certificate(0), None);
     assert_eq!(unknown, Err(BundleError::UnknownReceipt));
     let answer = world.anchored(WORKER);
-    let bundle = |world: &World, as_of, epoch| world.ledger.bundle(&answer.id(), as_of, certificate(epoch));
+    let bundle = |world: &World, as_of, epoch| world.ledger.bundle(&answer.id(), as_of, certificate(epoch), None);
     assert_eq!(bundle(&world, 0, 0), Err(BundleError::NotCovered { anchored: 1, as_of: 0 }));
     assert_eq!(bundle(&world, 1, 1), Err(BundleError::NotClosed { as_of: 1 }));
     world.next_epoch();

@@ -279,7 +279,7 @@ fn check_bundles(story: &Story) {
     let Some(newest) = ledger.closed_epoch().map(|record| record.epoch) else { return };
     for answer in &story.answers {
         for as_of in 0..=newest {
-            if let Ok(bundle) = ledger.bundle(&answer.id(), as_of, certificate(as_of)) {
+            if let Ok(bundle) = ledger.bundle(&answer.id(), as_of, certificate(as_of), None) {
                 assert!(proofs_hold(ledger, &bundle));
             }
         }

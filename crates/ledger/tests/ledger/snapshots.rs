@@ -67,7 +67,7 @@ fn a_restored_ledger_proves_as_of_the_same_epochs() {
     let newest = world.ledger.closed_epoch().unwrap().epoch;
     for as_of in 0..=newest {
         let (here, there) =
-            (&world.ledger, &restored).map(|ledger| ledger.bundle(&answers[0].id(), as_of, certificate(as_of)));
+            (&world.ledger, &restored).map(|ledger| ledger.bundle(&answers[0].id(), as_of, certificate(as_of), None));
         assert_eq!(here, there);
         assert_eq!(here.is_ok(), as_of + RECENT_EPOCHS as u64 > newest, "{as_of} of {newest}");
         assert!(here.is_err() || proofs_hold(&restored, &here.unwrap()));

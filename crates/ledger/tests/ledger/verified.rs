@@ -33,7 +33,7 @@ fn certified(ledger: &Ledger, epoch: u64) -> Certificate {
 
 fn verified(world: &World, answer: &Answer) -> Report {
     let epoch = world.ledger.closed_epoch().unwrap().epoch;
-    let bundle = world.ledger.bundle(&answer.id(), epoch, certified(&world.ledger, epoch)).unwrap();
+    let bundle = world.ledger.bundle(&answer.id(), epoch, certified(&world.ledger, epoch), None).unwrap();
     let network_key = GroupKey(network_key().sk_to_pk().compress());
     verify(&bundle, &Trust { version: Version, network: Text::new("test").unwrap(), chain_id: CHAIN, network_key })
 }
@@ -119,7 +119,7 @@ fn a_receipt_that_comes_after_its_key_was_retired_holds_and_one_that_comes_too_l
     // The key's whole interval is over by now, and what was anchored in it holds for ever.
     assert!(world.ledger.key(&public(WORKER)).unwrap().valid_until < world.ledger.open_epoch());
     let bundle_epoch = world.ledger.closed_epoch().unwrap().epoch;
-    let bundle = world.ledger.bundle(&answer.id(), bundle_epoch, certified(&world.ledger, bundle_epoch)).unwrap();
+    let bundle = world.ledger.bundle(&answer.id(), bundle_epoch, certified(&world.ledger, bundle_epoch), None).unwrap();
     // Whoever shows a key that ended before the anchoring is refused, not believed and no panic.
     let mut early = bundle.clone();
     early.key.valid_until = early.inclusion.epoch.epoch;

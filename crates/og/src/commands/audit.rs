@@ -88,7 +88,7 @@ fn cpu_seconds() -> f64 {
 async fn bundle(remote: &Remote, what: &str) -> Result<Bundle> {
     match receipt::read_bundle_file(what) {
         Some(bytes) => api::face::read(&bytes?).context("the bundle file cannot be read"),
-        None => receipt::fetch(remote, what, true).await,
+        None => receipt::fetch(remote, what, true, None).await,
     }
 }
 

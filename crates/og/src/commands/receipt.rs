@@ -46,14 +46,14 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
             Ok(ExitCode::SUCCESS)
         }
         Receipt::Verify { receipt, trust } => {
-            let bundle = match fetch(remote, &receipt, true).await {
+            let bundle = match fetch(remote, &receipt, true, trust.as_deref()).await {
                 Err(error) if is_early(&error) => return Ok(too_early(common, &receipt, &error)),
                 fetched => fetched?,
             };
             Ok(judge(common, api::face::to_json(&bundle.to_value()).as_bytes(), trust.as_deref()))
         }
         Receipt::Export { receipt, out, without_opening } => {
-            let bundle = fetch(remote, &receipt, !without_opening).await?;
+            let bundle = fetch(remote, &receipt, !without_opening, None).await?;
             storage::write_file(&out, api::face::to_pretty_json(&bundle.to_value()).as_bytes())?;
             tell(&format!("wrote {} as of epoch {}", out.display(), bundle.as_of.epoch));
             Ok(ExitCode::SUCCESS)
@@ -61,10 +61,11 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
     }
 }
 
-/// The bundle of a receipt as of now, with its opening if that is kept in the folder and wanted.
-pub async fn fetch(remote: &Remote, receipt: &str, with_opening: bool) -> Result<Bundle> {
+/// The bundle of a receipt as of now, for whoever pinned this trust file (or the folder's), with its opening if that is kept in the
+/// folder and wanted.
+pub async fn fetch(remote: &Remote, receipt: &str, with_opening: bool, trust: Option<&Path>) -> Result<Bundle> {
     let id = id(receipt)?;
-    let bytes = wait_for_bundle(remote, id).await?;
+    let bytes = wait_for_bundle(remote, id, trust).await?;
     let mut bundle: Bundle = api::face::read(&bytes).context("the gateway's bundle cannot be read")?;
     if with_opening {
         bundle.opening = kept_opening(&remote.home, id)?;
@@ -73,8 +74,10 @@ pub async fn fetch(remote: &Remote, receipt: &str, with_opening: bool) -> Result
 }
 
 /// A fresh receipt is in a certified epoch within a second or two: that is waited for.
-async fn wait_for_bundle(remote: &Remote, id: &str) -> Result<Vec<u8>> {
-    let path = format!("/v1/receipts/{id}/bundle");
+async fn wait_for_bundle(remote: &Remote, id: &str, trust: Option<&Path>) -> Result<Vec<u8>> {
+    let trust = read_trust(&trust.map_or_else(|| remote.home.trust_file(), Path::to_owned)).ok();
+    let reader = trust.map_or_else(String::new, |trust| format!("?pinned={}", trust.network_key));
+    let path = format!("/v1/receipts/{id}/bundle{reader}");
     let deadline = Instant::now() + EARLY_PATIENCE;
     loop {
         match remote.get(&path).await {
