@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod error;
 mod frames;
+mod json_rpc;
 mod ledger_client;
 mod patient;
 mod places;
@@ -19,6 +20,7 @@ pub use client::{Answer, Client, Frames, Pieces};
 pub use clock::now_ms;
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};
+pub use json_rpc::{JsonRpc, RpcError, quantity};
 pub use ledger_client::{
     AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, ReceiptIds, SHARES_A_PAGE, Sender,
 };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use alloy_sol_types::SolEvent as _;
 use contracts::abi::ISettlement;
+use network::RpcError;
 use payments::Address;
 use protocol::{Burn, Digest, EvmAddress, transaction::BURNS_MAX};
 use thiserror::Error;
@@ -92,7 +93,7 @@ impl BurnReader {
             let last = newest.min(self.next_block.saturating_add(RANGE - 1));
             let topics = [vec![ISettlement::SentToLedger::SIGNATURE_HASH]];
             for seen in self.chain.logs(self.settlement, (self.next_block, last), &topics).await? {
-                let (burn, after) = read(&seen).ok_or(ChainError::Answer("eth_getLogs"))?;
+                let (burn, after) = read(&seen).ok_or(ChainError::Rpc(RpcError::Answer("eth_getLogs")))?;
                 if burn.serial >= credited {
                     self.known.insert(burn.serial, (burn, after));
                 }

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use alloy_sol_types::SolCall;
-use network::{Client, NetworkError};
+use network::{Client, JsonRpc, RpcError, quantity};
 use payments::{
-    Address, B256, Bytes, U256,
+    Address, B256, Bytes,
     chain::{Call, Fees, sign_paying},
     hex,
     signing::SignerKey,
@@ -18,18 +18,12 @@ use thiserror::Error;
 const GAS_MAX: u64 = 16_000_000;
 const TIP: u128 = 1_000_000;
 const POLL: Duration = Duration::from_millis(50);
-/// Characters of a foreign reason that are shown.
-const REASON_MAX: usize = 300;
 
 /// Why a chain could not be asked or told.
 #[derive(Clone, Debug, Error)]
 pub enum ChainError {
-    #[error("{0}")]
-    Network(#[from] NetworkError),
-    #[error("the chain's RPC refused {method}: {message}")]
-    Refused { method: &'static str, message: String },
-    #[error("the chain's RPC gave no usable answer to {0}")]
-    Answer(&'static str),
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
     #[error("transaction {0} failed in its block")]
     Failed(B256),
     #[error(
@@ -48,49 +42,52 @@ pub struct Seen {
 /// One chain.
 #[derive(Clone)]
 pub struct Chain {
-    client: Client,
-    url: String,
+    rpc: JsonRpc,
 }
 
 impl Chain {
     pub fn new(client: Client, url: String) -> Self {
-        Self { client, url }
+        Self { rpc: JsonRpc::new(client, url) }
     }
 
     pub async fn id(&self) -> Result<u64, ChainError> {
-        self.small("eth_chainId", json!([])).await
+        Ok(self.rpc.small("eth_chainId", json!([])).await?)
     }
 
     /// Number of the newest block.
     pub async fn number(&self) -> Result<u64, ChainError> {
-        self.small("eth_blockNumber", json!([])).await
+        Ok(self.rpc.small("eth_blockNumber", json!([])).await?)
     }
 
     /// The newest block's own time, in seconds.
     pub async fn time_s(&self) -> Result<u64, ChainError> {
-        let method = "eth_getBlockByNumber";
-        let block = self.ask(method, json!(["latest", false])).await?;
-        read_number(&block["timestamp"]).and_then(|time| u64::try_from(time).ok()).ok_or(ChainError::Answer(method))
+        self.block("latest", "timestamp").await
     }
 
     /// Number of the newest block that the chain itself calls final.
     pub async fn finalized(&self) -> Result<u64, ChainError> {
-        let method = "eth_getBlockByNumber";
-        let block = self.ask(method, json!(["finalized", false])).await?;
-        read_number(&block["number"]).and_then(|number| u64::try_from(number).ok()).ok_or(ChainError::Answer(method))
+        self.block("finalized", "number").await
     }
 
-    pub async fn balance(&self, of: Address) -> Result<U256, ChainError> {
-        self.whole("eth_getBalance", json!([of, "latest"])).await
+    async fn block(&self, which: &str, field: &str) -> Result<u64, ChainError> {
+        let method = "eth_getBlockByNumber";
+        let block = self.rpc.ask(method, json!([which, false])).await?;
+        let number = quantity(&block[field]).and_then(|number| u64::try_from(number).ok());
+        Ok(number.ok_or(RpcError::Answer(method))?)
+    }
+
+    pub async fn balance(&self, of: Address) -> Result<u128, ChainError> {
+        Ok(self.rpc.quantity("eth_getBalance", json!([of, "latest"])).await?)
     }
 
     /// What a method of a contract that only reads returns now.
     pub async fn read<C: SolCall>(&self, contract: Address, call: &C) -> Result<C::Return, ChainError> {
         let method = "eth_call";
         let data = Bytes::from(call.abi_encode());
-        let answer = self.ask(method, json!([{ "to": contract, "data": data }, "latest"])).await?;
-        let bytes = answer.as_str().and_then(|text| hex::decode(text).ok()).ok_or(ChainError::Answer(method))?;
-        C::abi_decode_returns(&bytes).map_err(|_| ChainError::Answer(method))
+        let answer = self.rpc.ask(method, json!([{ "to": contract, "data": data }, "latest"])).await?;
+        let bytes = answer.as_str().and_then(|text| hex::decode(text).ok());
+        let returned = bytes.and_then(|bytes| C::abi_decode_returns(&bytes).ok());
+        Ok(returned.ok_or(RpcError::Answer(method))?)
     }
 
     /// Events of a contract in these blocks whose topics are among those given, in the chain's order.
@@ -103,9 +100,9 @@ impl Chain {
         let method = "eth_getLogs";
         let (from, to) = (format!("{:#x}", blocks.0), format!("{:#x}", blocks.1));
         let filter = json!([{ "address": contract, "fromBlock": from, "toBlock": to, "topics": topics }]);
-        let answer = self.ask(method, filter).await?;
-        let logs = answer.as_array().ok_or(ChainError::Answer(method))?;
-        logs.iter().map(|log| read_log(log, contract).ok_or(ChainError::Answer(method))).collect()
+        let answer = self.rpc.ask(method, filter).await?;
+        let logs = answer.as_array().and_then(|logs| logs.iter().map(|log| read_log(log, contract)).collect());
+        Ok(logs.ok_or(RpcError::Answer(method))?)
     }
 
     /// Sends `call` with `value` coins from `key`, and waits until it is in a block. One that would fail is refused before.
@@ -117,14 +114,14 @@ impl Chain {
         patience: Duration,
     ) -> Result<B256, ChainError> {
         let (from, chain_id) = (key.address(), self.id().await?);
-        let nonce = self.small("eth_getTransactionCount", json!([from, "pending"])).await?;
-        let price = u128::try_from(self.whole("eth_gasPrice", json!([])).await?).unwrap_or(u128::MAX / 4);
+        let nonce = self.rpc.small("eth_getTransactionCount", json!([from, "pending"])).await?;
+        let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
         let asked = json!([{ "from": from, "to": call.to, "data": call.data, "value": format!("{value:#x}") }]);
-        let gas = self.small("eth_estimateGas", asked).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
+        let gas = self.rpc.small("eth_estimateGas", asked).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
         let max_fee_per_gas = price.saturating_mul(2).saturating_add(TIP);
         let fees = Fees { gas, max_fee_per_gas, max_priority_fee_per_gas: TIP };
         let signed = sign_paying(call, value, chain_id, nonce, fees, key);
-        self.ask("eth_sendRawTransaction", json!([signed.raw])).await?;
+        self.rpc.ask("eth_sendRawTransaction", json!([signed.raw])).await?;
         match tokio::time::timeout(patience, self.included(signed.hash)).await {
             Err(_) => Err(ChainError::Waiting(signed.hash, patience.as_secs())),
             Ok(succeeded) => succeeded?.then_some(signed.hash).ok_or(ChainError::Failed(signed.hash)),
@@ -133,37 +130,13 @@ impl Chain {
 
     async fn included(&self, transaction: B256) -> Result<bool, ChainError> {
         loop {
-            let receipt = self.ask("eth_getTransactionReceipt", json!([transaction])).await?;
+            let receipt = self.rpc.ask("eth_getTransactionReceipt", json!([transaction])).await?;
             if !receipt.is_null() {
                 return Ok(receipt["status"].as_str() == Some("0x1"));
             }
             tokio::time::sleep(POLL).await;
         }
     }
-
-    async fn small(&self, method: &'static str, params: Value) -> Result<u64, ChainError> {
-        u64::try_from(self.whole(method, params).await?).map_err(|_| ChainError::Answer(method))
-    }
-
-    async fn whole(&self, method: &'static str, params: Value) -> Result<U256, ChainError> {
-        read_number(&self.ask(method, params).await?).ok_or(ChainError::Answer(method))
-    }
-
-    async fn ask(&self, method: &'static str, params: Value) -> Result<Value, ChainError> {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let bytes = self.client.post_json(&self.url, body.to_string(), &[]).await?;
-        let mut answer: Value = serde_json::from_slice(&bytes).map_err(|_| ChainError::Answer(method))?;
-        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-            let message = error["message"].as_str().unwrap_or("no reason").chars().take(REASON_MAX).collect();
-            return Err(ChainError::Refused { method, message });
-        }
-        Ok(answer["result"].take())
-    }
-}
-
-fn read_number(value: &Value) -> Option<U256> {
-    let digits = value.as_str()?.strip_prefix("0x")?;
-    U256::from_str_radix(digits, 16).ok()
 }
 
 /// A log of `contract` that still stands.
@@ -182,11 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_logs_are_read_or_are_none() {
-        assert_eq!(read_number(&json!("0x10")), Some(U256::from(16)));
-        for bad in [json!("10"), json!(16), json!("0x"), json!("0xzz"), json!(null)] {
-            assert!(read_number(&bad).is_none_or(|number| number.is_zero()), "{bad}");
-        }
+    fn logs_are_read_or_are_none() {
         let contract = Address::repeat_byte(1);
         let log = json!({ "address": contract, "topics": [B256::repeat_byte(2)], "data": "0x0304" });
         let seen = Seen { topics: vec![B256::repeat_byte(2)], data: vec![3, 4].into() };

@@ -1,6 +1,6 @@
 //! A chain over JSON-RPC: questions in one batch, transactions of our own key one after the other.
 
-use network::{Client, NetworkError, now_ms};
+use network::{Client, JsonRpc, RpcError, now_ms, quantity};
 use payments::{
     Address, B256, Bytes, U256,
     chain::{Ask, Call, ChannelAsk, Fees, Signature, Signed, WalletAsk, sign},
@@ -23,18 +23,19 @@ const TRANSFERS_MAX: usize = 64;
 /// Why a chain could not be asked or told.
 #[derive(Clone, Debug, Error)]
 pub enum ChainError {
-    #[error("{0}")]
-    Network(#[from] NetworkError),
-    #[error("the chain's RPC refused {method}: {message}")]
-    Refused { method: &'static str, message: String },
-    #[error("the chain's RPC gave no usable answer to {0}")]
-    Answer(&'static str),
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    #[error("the journal cannot be kept")]
+    Journal,
+    /// What the chain says does not fit what it said before.
+    #[error("the chain gave no usable answer about {0}")]
+    Told(&'static str),
 }
 
 impl ChainError {
     /// True where the chain itself said no, so that the same again would be refused again.
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+        matches!(self, Self::Rpc(error) if error.is_refusal())
     }
 
     /// Why a payment is not taken that its chain would not settle, or could not be asked about.
@@ -44,7 +45,7 @@ impl ChainError {
 
     /// True where another transaction of the same account has the place of the one that was sent.
     pub fn is_nonce_taken(&self) -> bool {
-        matches!(self, Self::Refused { message, .. } if message.contains("nonce too low"))
+        matches!(self, Self::Rpc(RpcError::Refused { message, .. }) if message.contains("nonce too low"))
     }
 }
 
@@ -64,43 +65,43 @@ impl Gas {
 /// One chain.
 #[derive(Clone)]
 pub struct ChainClient {
-    client: Client,
-    url: String,
+    rpc: JsonRpc,
     pub network: Network,
 }
 
 impl ChainClient {
     pub fn new(client: Client, url: String, network: Network) -> Self {
-        Self { client, url, network }
+        Self { rpc: JsonRpc::new(client, url), network }
     }
 
     /// Whether it is a chain of this machine's own, as a devnet has.
     pub fn is_local(&self) -> bool {
-        let rest = self.url.split_once("://").map_or(&self.url[..], |(_, rest)| rest);
+        let url = self.rpc.url();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host))
     }
 
     pub async fn wallet(&self, ask: &WalletAsk) -> Result<WalletFacts, ChainError> {
         let asked_at_ms = now_ms();
-        let mut calls: Vec<Value> = ask.asks().iter().map(eth_call).collect();
-        calls.push(json!({ "method": "eth_getCode", "params": [ask.payer(), "latest"] }));
+        let mut calls: Vec<_> = ask.asks().iter().map(eth_call).collect();
+        calls.push(("eth_getCode", json!([ask.payer(), "latest"])));
         let mut answers = self.batch(calls).await?;
         let has_code = answers.pop().is_some_and(|code| !code.is_empty());
-        ask.facts(&answers, has_code, asked_at_ms).ok_or(ChainError::Answer("eth_call"))
+        ask.facts(&answers, has_code, asked_at_ms).ok_or(ChainError::Told("eth_call"))
     }
 
     /// One read-only call.
     pub async fn call(&self, ask: &Ask) -> Result<Bytes, ChainError> {
         let params = json!([{ "to": ask.to, "data": ask.data }, "latest"]);
-        let answer = self.one("eth_call", params).await?;
+        let answer = self.rpc.ask("eth_call", params).await?;
         let bytes = answer.as_str().and_then(|text| hex::decode(text).ok());
-        bytes.map(Bytes::from).ok_or(ChainError::Answer("eth_call"))
+        bytes.map(Bytes::from).ok_or(ChainError::Told("eth_call"))
     }
 
     pub async fn channel(&self, channel: B256) -> Result<ChannelFacts, ChainError> {
         let (ask, asked_at_ms) = (ChannelAsk { channel }, now_ms());
         let answers = self.batch(ask.asks().iter().map(eth_call).collect()).await?;
-        ask.facts(&answers, asked_at_ms).ok_or(ChainError::Answer("eth_call"))
+        ask.facts(&answers, asked_at_ms).ok_or(ChainError::Told("eth_call"))
     }
 
     /// The same where blocks may still be taken back: a balance is the lower one of what it is now and what it was so many blocks ago, so
@@ -110,48 +111,46 @@ impl ChainClient {
             return self.channel(channel).await;
         }
         let (ask, asked_at_ms) = (ChannelAsk { channel }, now_ms());
-        let deep = self.number("eth_blockNumber", json!([])).await?.saturating_sub(U256::from(confirmations));
+        let deep = self.newest().await?.saturating_sub(confirmations);
         let asks = ask.asks();
-        let mut calls: Vec<Value> = asks.iter().map(eth_call).collect();
-        let first = asks.first().ok_or(ChainError::Answer("eth_call"))?;
-        calls.push(
-            json!({ "method": "eth_call", "params": [{ "to": first.to, "data": first.data }, format!("{deep:#x}")] }),
-        );
+        let mut calls: Vec<_> = asks.iter().map(eth_call).collect();
+        let first = asks.first().ok_or(ChainError::Told("eth_call"))?;
+        calls.push(("eth_call", json!([{ "to": first.to, "data": first.data }, format!("{deep:#x}")])));
         let mut answers = self.batch(calls).await?;
         let before = answers.pop().and_then(|answer| ChannelAsk::balance(&answer));
-        let before = before.ok_or(ChainError::Answer("eth_call"))?;
-        let facts = ask.facts(&answers, asked_at_ms).ok_or(ChainError::Answer("eth_call"))?;
+        let before = before.ok_or(ChainError::Told("eth_call"))?;
+        let facts = ask.facts(&answers, asked_at_ms).ok_or(ChainError::Told("eth_call"))?;
         Ok(ChannelFacts { balance: facts.balance.min(before), ..facts })
     }
 
     /// The chain's own time, in seconds: what its contracts compare with when a payment ends.
     pub async fn time_s(&self) -> Result<u64, ChainError> {
         let method = "eth_getBlockByNumber";
-        let block = self.one(method, json!(["latest", false])).await?;
-        let time = block["timestamp"].as_str().and_then(|text| text.parse::<U256>().ok());
-        time.and_then(|time| u64::try_from(time).ok()).ok_or(ChainError::Answer(method))
+        let block = self.rpc.ask(method, json!(["latest", false])).await?;
+        let time = quantity(&block["timestamp"]).and_then(|time| u64::try_from(time).ok());
+        time.ok_or(ChainError::Told(method))
     }
 
     /// The transaction by which somebody had a payment settled that was signed at most `age_s` ago. `None` where its nonce was used for
     /// something else.
     pub async fn settlement_of(&self, signed: &Signature, age_s: u64) -> Result<Option<B256>, ChainError> {
-        let newest = self.number("eth_blockNumber", json!([])).await?;
+        let newest = self.newest().await?;
         let back = age_s.saturating_mul(2).saturating_add(100).min(BLOCKS_BACK_MAX);
-        let from = newest.saturating_sub(U256::from(back));
+        let from = newest.saturating_sub(back);
         let filter = json!([{
             "address": signed.question.asset,
             "topics": signed.topics(),
             "fromBlock": format!("{from:#x}"),
             "toBlock": "latest",
         }]);
-        let logs = self.one("eth_getLogs", filter).await?;
-        let logs = logs.as_array().ok_or(ChainError::Answer("eth_getLogs"))?;
+        let logs = self.rpc.ask("eth_getLogs", filter).await?;
+        let logs = logs.as_array().ok_or(ChainError::Told("eth_getLogs"))?;
         for log in logs.iter().take(TRANSFERS_MAX) {
             let amount = log["data"].as_str().and_then(|text| text.parse::<U256>().ok());
             let amount = amount.and_then(|amount| u128::try_from(amount).ok());
             let hash = log["transactionHash"].as_str().and_then(|text| text.parse::<B256>().ok());
             let (Some(amount), Some(hash)) = (amount, hash) else { continue };
-            let transaction = self.one("eth_getTransactionByHash", json!([hash])).await?;
+            let transaction = self.rpc.ask("eth_getTransactionByHash", json!([hash])).await?;
             let input = transaction["input"].as_str().and_then(|text| hex::decode(text).ok()).unwrap_or_default();
             if signed.is_settled_by(&input, amount) {
                 return Ok(Some(hash));
@@ -179,21 +178,19 @@ impl ChainClient {
     }
 
     /// Whether the chain would take a call of ours now, as far as it can tell: tokens refuse payers for reasons of their own.
-    pub async fn would_take(&self, call: &Call, from: Address) -> Result<U256, ChainError> {
-        self.number("eth_estimateGas", json!([{ "from": from, "to": call.to, "data": call.data }])).await
+    pub async fn would_take(&self, call: &Call, from: Address) -> Result<u64, ChainError> {
+        let asked = json!([{ "from": from, "to": call.to, "data": call.data }]);
+        Ok(self.rpc.small("eth_estimateGas", asked).await?)
     }
 
     /// Signs `call` with what the chain asks for now. A call that would fail is refused here.
     pub async fn prepare(&self, call: &Call, key: &SignerKey) -> Result<Signed, ChainError> {
         let from = key.address();
-        let nonce = self.number("eth_getTransactionCount", json!([from, "pending"])).await?;
-        let price = self.number("eth_gasPrice", json!([])).await?;
-        let gas = self.would_take(call, from).await?;
-        let gas = u64::try_from(gas).unwrap_or(GAS_MAX).saturating_mul(5).saturating_div(4).min(GAS_MAX);
-        let price = u128::try_from(price).unwrap_or(u128::MAX / 4);
+        let nonce = self.rpc.small("eth_getTransactionCount", json!([from, "pending"])).await?;
+        let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
+        let gas = self.would_take(call, from).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
         let fees =
             Fees { gas, max_fee_per_gas: price.saturating_mul(2).saturating_add(TIP), max_priority_fee_per_gas: TIP };
-        let nonce = u64::try_from(nonce).map_err(|_| ChainError::Answer("eth_getTransactionCount"))?;
         Ok(sign(call, self.network.chain_id(), nonce, fees, key))
     }
 
@@ -203,21 +200,20 @@ impl ChainClient {
 
     /// Sends a transaction that was signed and perhaps sent before.
     pub async fn send_raw(&self, raw: &[u8]) -> Result<(), ChainError> {
-        self.one("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)])).await.map(|_| ())
+        self.rpc.ask("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)])).await?;
+        Ok(())
     }
 
     /// Whether a transaction is in a block that has `confirmations` more behind it, and whether it succeeded there. `None` where it is in
     /// none, or in one that a reorganisation may still take away.
     pub async fn outcome(&self, transaction: B256, confirmations: u64) -> Result<Option<bool>, ChainError> {
-        let receipt = self.one("eth_getTransactionReceipt", json!([transaction])).await?;
+        let receipt = self.rpc.ask("eth_getTransactionReceipt", json!([transaction])).await?;
         if receipt.is_null() {
             return Ok(None);
         }
         if confirmations > 0 {
-            let block = receipt["blockNumber"].as_str().and_then(|text| text.parse::<U256>().ok());
-            let block = block.ok_or(ChainError::Answer("eth_getTransactionReceipt"))?;
-            let newest = self.number("eth_blockNumber", json!([])).await?;
-            if newest.saturating_sub(block) < U256::from(confirmations) {
+            let block = quantity(&receipt["blockNumber"]).ok_or(ChainError::Told("eth_getTransactionReceipt"))?;
+            if u128::from(self.newest().await?).saturating_sub(block) < u128::from(confirmations) {
                 return Ok(None);
             }
         }
@@ -226,7 +222,7 @@ impl ChainClient {
 
     /// True where the chain knows the transaction: in a block, or waiting for one.
     pub async fn is_known(&self, transaction: B256) -> Result<bool, ChainError> {
-        Ok(!self.one("eth_getTransactionByHash", json!([transaction])).await?.is_null())
+        Ok(!self.rpc.ask("eth_getTransactionByHash", json!([transaction])).await?.is_null())
     }
 
     /// Waits for a transaction's first block.
@@ -254,57 +250,29 @@ impl ChainClient {
 
     /// What an account has for gas, and what so many settlements of today's price would take of it.
     pub async fn gas(&self, account: Address, settlements: u32) -> Result<Gas, ChainError> {
-        let held = self.number("eth_getBalance", json!([account, "latest"])).await?;
-        let price = self.number("eth_gasPrice", json!([])).await?;
-        let needed = price.saturating_mul(U256::from(GAS_A_SETTLEMENT)).saturating_mul(U256::from(settlements));
-        let narrow = |number: U256| u128::try_from(number).unwrap_or(u128::MAX);
-        Ok(Gas { held: narrow(held), floor: narrow(needed) })
+        let held = self.rpc.quantity("eth_getBalance", json!([account, "latest"])).await?;
+        let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
+        Ok(Gas { held, floor: price.saturating_mul(GAS_A_SETTLEMENT.into()).saturating_mul(settlements.into()) })
     }
 
     /// How many transactions of an address are in blocks.
     pub async fn count(&self, address: Address) -> Result<u64, ChainError> {
-        let method = "eth_getTransactionCount";
-        let count = self.number(method, json!([address, "latest"])).await?;
-        u64::try_from(count).map_err(|_| ChainError::Answer(method))
+        Ok(self.rpc.small("eth_getTransactionCount", json!([address, "latest"])).await?)
     }
 
-    async fn number(&self, method: &'static str, params: Value) -> Result<U256, ChainError> {
-        let answer = self.one(method, params).await?;
-        answer.as_str().and_then(|text| text.parse().ok()).ok_or(ChainError::Answer(method))
-    }
-
-    async fn one(&self, method: &'static str, params: Value) -> Result<Value, ChainError> {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let bytes = self.client.post_json(&self.url, body.to_string(), &[]).await?;
-        let mut answer: Value = serde_json::from_slice(&bytes).map_err(|_| ChainError::Answer(method))?;
-        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-            let message = error["message"].as_str().unwrap_or("no reason").chars().take(300).collect();
-            return Err(ChainError::Refused { method, message });
-        }
-        Ok(answer["result"].take())
+    async fn newest(&self) -> Result<u64, ChainError> {
+        Ok(self.rpc.small("eth_blockNumber", json!([])).await?)
     }
 
     /// Several reads at once; each answer is bytes.
-    async fn batch(&self, calls: Vec<Value>) -> Result<Vec<Bytes>, ChainError> {
-        let count = calls.len();
-        let numbered = calls.into_iter().enumerate().map(|(id, mut call)| {
-            call["jsonrpc"] = "2.0".into();
-            call["id"] = id.into();
-            call
-        });
-        let body = Value::Array(numbered.collect()).to_string();
-        let bytes = self.client.post_json(&self.url, body, &[]).await?;
-        let answers: Vec<Value> = serde_json::from_slice(&bytes).map_err(|_| ChainError::Answer("a batch"))?;
-        let answer = |id: usize| {
-            let answer = answers.iter().find(|answer| answer["id"].as_u64() == u64::try_from(id).ok());
-            let text = answer.and_then(|answer| answer["result"].as_str()).ok_or(ChainError::Answer("a batch"))?;
-            hex::decode(text).map(Bytes::from).map_err(|_| ChainError::Answer("a batch"))
-        };
-        (0..count).map(answer).collect()
+    async fn batch(&self, calls: Vec<(&'static str, Value)>) -> Result<Vec<Bytes>, ChainError> {
+        let bytes = |answer: &Value| answer.as_str().and_then(|text| hex::decode(text).ok()).map(Bytes::from);
+        let answers = self.rpc.ask_all(calls).await?;
+        answers.iter().map(|answer| bytes(answer).ok_or(ChainError::Told("a batch"))).collect()
     }
 }
 
-fn eth_call(ask: &Ask) -> Value {
+fn eth_call(ask: &Ask) -> (&'static str, Value) {
     let to: Address = ask.to;
-    json!({ "method": "eth_call", "params": [{ "to": to, "data": ask.data }, "latest"] })
+    ("eth_call", json!([{ "to": to, "data": ask.data }, "latest"]))
 }

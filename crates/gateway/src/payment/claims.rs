@@ -55,7 +55,7 @@ impl Desk {
 
     /// What a channel can be claimed for now: what was charged, and no more than its contract has for us.
     async fn line(&self, due: Due) -> Result<Line, ChainError> {
-        let broken = |_| ChainError::Answer("the journal");
+        let broken = |_| ChainError::Journal;
         let channel = ClaimLine::of(&due.purse, due.amount).map_err(broken)?.channel(&self.channels());
         self.ask_channel(due.purse.id, channel).await?;
         let held = self.till.books().standing(&due.purse.id).map_or(0, |standing| standing.facts.balance);
@@ -65,7 +65,7 @@ impl Desk {
         }
         let fresh = amount.saturating_sub(due.purse.settled);
         if fresh == 0 {
-            return Err(ChainError::Answer("a claim of a channel that holds nothing more"));
+            return Err(ChainError::Told("a claim of a channel that holds nothing more"));
         }
         let line = ClaimLine::of(&due.purse, amount).map_err(broken)?;
         Ok(Line { due: Due { amount, fresh, ..due }, line })
@@ -74,7 +74,7 @@ impl Desk {
     async fn claim_part(&self, part: &[Line]) -> Result<(), ChainError> {
         for line in part {
             let (purse, amount) = (line.due.purse.id, line.line.max_claimable);
-            self.till.note(|books| books.publish(&purse, amount)).map_err(|_| ChainError::Answer("the journal"))?;
+            self.till.note(|books| books.publish(&purse, amount)).map_err(|_| ChainError::Journal)?;
         }
         let (due, lines): (Vec<Due>, Vec<ClaimLine>) =
             part.iter().map(|line| (line.due.clone(), line.line.clone())).unzip();
@@ -83,7 +83,7 @@ impl Desk {
         let outcome = self.chain.wait(hash, PATIENCE).await?;
         self.note_outcome(&due, Digest(hash.0), outcome);
         if outcome != Some(true) {
-            return Err(ChainError::Answer("a claim"));
+            return Err(ChainError::Told("a claim"));
         }
         self.sweep(&lines).await
     }
@@ -110,7 +110,7 @@ impl Desk {
         for asset in &self.assets {
             let ask = ReceiverAsk { receiver: self.recipient.pay_to, token: asset.address };
             let rest = ReceiverAsk::rest(&self.chain.call(&ask.ask()).await?);
-            if rest.ok_or(ChainError::Answer("eth_call"))? > 0 {
+            if rest.ok_or(ChainError::Told("eth_call"))? > 0 {
                 self.sweep_token(asset.address).await?;
             }
         }

@@ -46,7 +46,7 @@ impl Desk {
     async fn put_in(&self, call: &chain::Call, deposit: Deposited) -> Result<(), Refused> {
         let sending = self.sending.lock().await;
         let signed = self.chain.prepare(call, &self.key).await.map_err(ChainError::into_refused)?;
-        let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| failed(&ChainError::Answer("the journal")))?;
+        let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| failed(&ChainError::Journal))?;
         let depositing = Depositing { deposit, transaction: Digest(signed.hash.0), raw };
         let Some(ticket) = self.till.note(|books| books.deposit(&depositing))? else {
             // The same deposit came in beside this one.

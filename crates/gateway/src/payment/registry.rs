@@ -46,8 +46,8 @@ async fn refresh(ledger: &ChainClient, desk: &Desk, root: &Digest, publisher: Ad
     };
     let lineage = lineage(ledger, model.earners).await?;
     let noted = desk.till.note(|books| books.know(&lineage));
-    if let Some(ticket) = noted.map_err(|_| ChainError::Answer("the journal"))? {
-        desk.till.durable(ticket).await.map_err(|_| ChainError::Answer("the journal"))?;
+    if let Some(ticket) = noted.map_err(|_| ChainError::Journal)? {
+        desk.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
     }
     desk.published.put(*root, Published { price: model.price, lineage: lineage.id() });
     Ok(())
@@ -64,12 +64,12 @@ async fn lineage(ledger: &ChainClient, first: Earners) -> Result<Lineage, ChainE
             if models.len() >= MODELS_MAX || models.iter().any(|known| known.root == root) {
                 continue;
             }
-            let parent = read(ledger, &root).await?.ok_or(ChainError::Answer("model"))?;
+            let parent = read(ledger, &root).await?.ok_or(ChainError::Told("model"))?;
             models.push(parent.earners);
         }
     }
-    let models = List::new(models).map_err(|_| ChainError::Answer("model"))?;
-    Lineage::new(models).map_err(|_| ChainError::Answer("model"))
+    let models = List::new(models).map_err(|_| ChainError::Told("model"))?;
+    Lineage::new(models).map_err(|_| ChainError::Told("model"))
 }
 
 /// `None` where nobody published it.

@@ -44,11 +44,11 @@ impl Desk {
         let _sending = self.sending.lock().await;
         let call = chain::send(address(&owed.asset), address(&owed.payer), owed.amount);
         let signed = self.chain.prepare(&call, &self.key).await?;
-        let raw = protocol::Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Answer("the journal"))?;
+        let raw = protocol::Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Journal)?;
         let repaying = Repaying { owed: owed.clone(), transaction: Digest(signed.hash.0), raw };
         let noted = self.till.note(|books| books.repay(&repaying));
-        let Some(ticket) = noted.map_err(|_| ChainError::Answer("the journal"))? else { return Ok(()) };
-        self.till.durable(ticket).await.map_err(|_| ChainError::Answer("the journal"))?;
+        let Some(ticket) = noted.map_err(|_| ChainError::Journal)? else { return Ok(()) };
+        self.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
         self.chain.send(&signed).await
     }
 

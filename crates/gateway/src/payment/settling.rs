@@ -111,7 +111,7 @@ impl Desk {
 
     /// Sends the transaction that settles a payment. `None` where another one is on its way.
     pub async fn settle(&self, due: &Due) -> Result<Option<B256>, ChainError> {
-        let call = chain::payment(&due.purse, due.amount).map_err(|_| ChainError::Answer("the journal"))?;
+        let call = chain::payment(&due.purse, due.amount).map_err(|_| ChainError::Journal)?;
         self.send_settlement(&call, std::slice::from_ref(due)).await
     }
 
@@ -123,11 +123,11 @@ impl Desk {
         let mut ticket = None;
         for due in due {
             let noted = self.till.note(|books| books.settling(&due.purse.id, due.amount, transaction));
-            ticket = noted.map_err(|_| ChainError::Answer("the journal"))?.or(ticket);
+            ticket = noted.map_err(|_| ChainError::Journal)?.or(ticket);
         }
         // Somebody else settles all of it.
         let Some(ticket) = ticket else { return Ok(None) };
-        self.till.durable(ticket).await.map_err(|_| ChainError::Answer("the journal"))?;
+        self.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
         match self.chain.send(&signed).await {
             Err(error) if error.is_refusal() => {
                 // Refused by the RPC itself, it was never sent.
@@ -162,7 +162,7 @@ impl Desk {
     /// Learns what became of a payment that its chain does not take: somebody else had it settled, which is as good; or its signature has
     /// ended, or its nonce was used for something else, and it never will be.
     async fn learn(&self, due: &Due) -> Result<(), ChainError> {
-        let (purse, broken) = (&due.purse, |_| ChainError::Answer("the journal"));
+        let (purse, broken) = (&due.purse, |_| ChainError::Journal);
         let signed = Signature::of(purse, self.config.network).map_err(broken)?;
         let facts = self.chain.wallet(&WalletAsk::new(signed.question.clone())).await?;
         if facts.nonce_is_used {

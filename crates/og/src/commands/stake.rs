@@ -4,14 +4,14 @@
 
 use alloy_primitives::{Address, B256, Bytes as AbiBytes, U256, hex as digits};
 use alloy_sol_types::SolCall;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use crypto::PublicKey;
 use evm::modules::{
     SystemError, explain,
     staking::{ADDRESS, IStaking},
 };
 use ledger::{STAKING, address_of};
-use network::Sender;
+use network::{JsonRpc, RpcError, Sender};
 use protocol::{
     Action, Amount, Bytes, Digest,
     registry::node_id,
@@ -97,40 +97,32 @@ async fn send<C: SolCall>(remote: &Remote, common: &Common, from: &str, value: A
 /// What the module would answer now.
 async fn ask(remote: &Remote, from: Address, value: Amount, input: &[u8]) -> Result<Vec<u8>> {
     let urls = remote.network()?.ethereum_urls();
-    let request = json!({
-        "jsonrpc": "2.0", "id": 1, "method": "eth_call",
-        "params": [{
-            "from": from.to_string(), "to": ADDRESS.to_string(),
-            "value": format!("{value:#x}"), "input": format!("0x{}", digits::encode(input)),
-        }, "latest"],
-    });
+    let call = json!([{
+        "from": from.to_string(), "to": ADDRESS.to_string(),
+        "value": format!("{value:#x}"), "input": format!("0x{}", digits::encode(input)),
+    }, "latest"]);
     let mut last = None;
     for url in urls {
-        let answer = match remote.client.post_json(&url, request.to_string(), &[]).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                last = Some(error);
-                continue;
-            }
-        };
-        let answer: Value = serde_json::from_slice(&answer).context("the validator's answer is not JSON")?;
-        return read(&answer);
+        match JsonRpc::new(remote.client.clone(), url).ask("eth_call", call.clone()).await {
+            Err(RpcError::Network(error)) => last = Some(error),
+            answer => return read(answer),
+        }
     }
     let unreachable = "no validator answers; hint: og devnet";
-    Err(last.map_or_else(|| anyhow::anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
+    Err(last.map_or_else(|| anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
 }
 
-fn read(answer: &Value) -> Result<Vec<u8>> {
-    if let Some(error) = answer.get("error") {
-        let data = error["data"].as_str().and_then(|data| digits::decode(data).ok()).unwrap_or_default();
-        let words = error["message"].as_str().unwrap_or("no reason given");
-        if data.is_empty() {
-            bail!("{words}");
+fn read(answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
+    let result = answer.map_err(|error| {
+        let RpcError::Refused { message, data, .. } = error else { return error.into() };
+        match data.and_then(|data| digits::decode(data).ok()).filter(|data| !data.is_empty()) {
+            None => anyhow!("{message}"),
+            Some(data) => {
+                anyhow!("the staking module refuses: {}", explain(&SystemError::Refused(AbiBytes::from(data))))
+            }
         }
-        bail!("the staking module refuses: {}", explain(&SystemError::Refused(AbiBytes::from(data))));
-    }
-    let result = answer["result"].as_str().context("the validator's answer has no result")?;
-    digits::decode(result).context("the validator's answer is not hexadecimal")
+    })?;
+    digits::decode(result.as_str().unwrap_or("none")).context("the validator's answer is not hexadecimal")
 }
 
 async fn view<C: SolCall>(remote: &Remote, call: &C) -> Result<C::Return> {
@@ -206,13 +198,15 @@ mod tests {
     #[test]
     fn a_refusal_is_told_in_the_modules_words() {
         let error = IStaking::SelfStakeTooSmall { coins: U256::from(5), least: U256::from(7) }.abi_encode();
-        let answer =
-            json!({ "error": { "message": "execution reverted", "data": format!("0x{}", digits::encode(error)) } });
-        assert_eq!(read(&answer).unwrap_err().to_string(), "the staking module refuses: SelfStakeTooSmall(5, 7)");
-        let plain = json!({ "error": { "message": "out of gas" } });
-        assert_eq!(read(&plain).unwrap_err().to_string(), "out of gas");
-        assert_eq!(read(&json!({ "result": "0x01" })).unwrap(), [1]);
-        assert!(read(&json!({})).is_err());
+        let refused = |message: &str, data: Option<String>| {
+            let refused = RpcError::Refused { method: "eth_call", message: message.to_owned(), data };
+            read(Err(refused)).unwrap_err().to_string()
+        };
+        let told = refused("execution reverted", Some(format!("0x{}", digits::encode(error))));
+        assert_eq!(told, "the staking module refuses: SelfStakeTooSmall(5, 7)");
+        assert_eq!(refused("out of gas", None), "out of gas");
+        assert_eq!(read(Ok(json!("0x01"))).unwrap(), [1]);
+        assert!(read(Ok(json!(7))).is_err());
     }
 
     #[test]
