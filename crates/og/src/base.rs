@@ -23,8 +23,9 @@ use crate::{
 
 /// The key file that the others are derived from.
 pub const KEY: &str = "base";
-/// The last three carry settlements, settle payments of the gateway's own callers, and those of other servers.
-const KEYS: u32 = 6;
+/// The last four carry settlements, settle payments of the gateway's own callers, those of other servers, and those that a facilitator
+/// by itself is brought: keys that send beside each other take each other's nonces.
+const KEYS: u32 = 7;
 /// Of each funded key: 10,000 ether, 10,000 OPG, 10,000 dollars.
 const COIN: u128 = 1_000_000_000_000_000_000;
 const FUNDS: u128 = 10_000 * COIN;
@@ -60,7 +61,7 @@ struct Kept {
 impl Base {
     pub async fn start(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Self> {
         if let Some(url) = &options.base_rpc {
-            return Ok(Self { url: url.clone(), keys: Vec::new(), own: None });
+            return Ok(Self { url: url.clone(), keys: funded(home)?, own: None });
         }
         let keys = funded(home)?;
         let config = config(home, network, &keys)?;
@@ -85,7 +86,12 @@ impl Base {
     }
 
     pub fn json(&self) -> Value {
-        let keys = self.keys.iter().map(|key| json!({ "address": key.address, "secret": key.secret }));
+        let key = |key: &FundedKey| match self.own {
+            Some(_) => json!({ "address": key.address, "secret": key.secret }),
+            // Where money is at stake, nothing but what can be funded is shown.
+            None => json!({ "address": key.address }),
+        };
+        let keys = self.keys.iter().map(key);
         let contracts = self.own.as_ref().map(|_| contracts());
         json!({ "url": self.url, "chain_id": CHAIN_ID, "keys": keys.collect::<Vec<_>>(), "contracts": contracts })
     }
@@ -97,8 +103,14 @@ impl Base {
                 "funded keys of both, this devnet's own: what they sign for Base is valid on the real Base too"
                     .to_owned(),
             );
+            lines.extend(self.keys.iter().map(|key| format!("{}  {}", key.address, key.secret)));
+        } else {
+            lines.push("this network's keys there, for you to fund with what they need for gas".to_owned());
+            let roles =
+                ["carries settlements", "settles payments", "settles other servers' payments", "og facilitator start"];
+            let working = self.keys.iter().skip(self.keys.len().saturating_sub(roles.len()));
+            lines.extend(working.zip(roles).map(|(key, role)| format!("{}  {role}", key.address)));
         }
-        lines.extend(self.keys.iter().map(|key| format!("{}  {}", key.address, key.secret)));
         lines
     }
 }

@@ -401,7 +401,7 @@ pub struct FacilitatorStart {
     #[arg(long, default_value_t = 8453)]
     pub chain: u64,
     /// The key of the folder that settles, and which of the addresses that come from it.
-    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/3")]
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/6")]
     pub key: String,
     /// A token besides USDC and OPG: its address, and name and version of its EIP-712 domain; may be given again.
     #[arg(long = "asset", value_name = "ADDRESS,NAME,VERSION")]

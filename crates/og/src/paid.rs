@@ -22,7 +22,7 @@ use crate::{
 };
 
 const FILE_BYTES_MAX: u64 = 1 << 16;
-/// Which of Base's keys settles, and which one settles for other servers: the last two.
+/// Which of Base's keys settles, and which one settles for other servers.
 const KEY_INDEX: u32 = 4;
 const FACILITATOR_INDEX: u32 = 5;
 /// 10^18.
