@@ -42,6 +42,17 @@ pub(crate) fn write_hex(bytes: &[u8], formatter: &mut fmt::Formatter<'_>) -> fmt
     bytes.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
 }
 
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    struct Written<'a>(&'a [u8]);
+    impl fmt::Display for Written<'_> {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write_hex(self.0, formatter)
+        }
+    }
+    Written(bytes).to_string()
+}
+
 /// Reads exactly `N` bytes of lower- or upper-case hexadecimal.
 pub fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use crypto::{PublicKey, SigningKey, threshold::GroupKey};
+use crypto::{PublicKey, SigningKey, digest::hex, threshold::GroupKey};
 use engine::Model;
 use hub::Shelf;
 use ledger::{
@@ -23,7 +23,7 @@ use storage::{Passphrase, random_bytes};
 use crate::{
     base::{self, BRIDGED},
     cli,
-    home::{Home, Network, NodeEntry, hex},
+    home::{Home, Network, NodeEntry},
     keys,
 };
 

@@ -169,10 +169,6 @@ pub fn read_trust(path: &Path) -> Result<Trust> {
     api::face::read(&bytes).with_context(|| format!("failed to read the trust file {}", path.display()))
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 pub fn unhex(text: &str) -> Result<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2);
     let read = |pair: &[u8]| crypto::digest::read_hex::<1>(std::str::from_utf8(pair).ok()?).map(|[byte]| byte);

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use crypto::{PublicKey, SigningKey};
+use crypto::{PublicKey, SigningKey, digest::hex};
 use devchain::FundedKey;
 use payments::signing::SignerKey;
 use protocol::{Bytes, Canonical as _, Digest, Version};
 use serde::{Deserialize, Serialize};
 use storage::{Passphrase, Sealer, random_bytes, read_file, write_file};
 
-use crate::home::{Home, hex, unhex};
+use crate::home::{Home, unhex};
 
 /// The key that a devnet's faucet pays from; other networks have none of this name.
 pub const FAUCET: &str = "faucet";

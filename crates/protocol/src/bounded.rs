@@ -2,11 +2,11 @@
 
 use std::ops::Deref;
 
+use crypto::digest::hex;
 use thiserror::Error;
 
 use crate::{
     canonical::{Canonical, DecodeError, Reader},
-    scalars::hex,
     value::{Value, ValueError},
 };
 

@@ -2,7 +2,7 @@
 
 use crypto::{
     Digest, PublicKey, Signature,
-    digest::read_hex,
+    digest::{hex, read_hex},
     threshold::{GroupKey, GroupSignature},
 };
 
@@ -147,14 +147,4 @@ fixed! {
     GroupKey, 96, "a group key";
     GroupSignature, 48, "a group signature";
     EvmAddress, 20, "an account on an EVM chain";
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

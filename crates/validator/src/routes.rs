@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::face::Face;
-use crypto::threshold::GroupSignature;
+use crypto::{digest::hex, threshold::GroupSignature};
 use network::{
     Noun, Refusal as Answer,
     axum::{
@@ -306,10 +306,6 @@ async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<V
         "nonce": desk.node.next_nonce(&key),
         "address": format!("0x{}", hex(&address.0)),
     })))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A page's name in hexadecimal: at most a byte for each nibble of a key, and one.

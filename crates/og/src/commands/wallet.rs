@@ -1,7 +1,7 @@
 //! `og wallet show | pay | home` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
 
 use anyhow::{Context as _, Result};
-use crypto::PublicKey;
+use crypto::{PublicKey, digest::hex};
 use ledger::address_of;
 use network::Sender;
 use protocol::{
@@ -14,7 +14,6 @@ use super::{limits, pay, show};
 use crate::{
     amount,
     cli::{self, Common},
-    home::hex,
     keys,
     remote::Remote,
     screen::row,

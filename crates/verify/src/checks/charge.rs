@@ -3,6 +3,7 @@
 //! That the terms are those which the payer was offered is between the two of them: the payer holds the offer, and the opening shows
 //! the payment whole.
 
+use crypto::digest::hex;
 use protocol::{Noun as _, Paid, ShownPayer};
 
 use crate::check::{Check, Fault, Finding, Subject};
@@ -32,8 +33,4 @@ fn told(paid: &Paid, opg: u128) -> String {
         ShownPayer::Full(payer) => format!("0x{}", hex(&payer.account.0)),
     };
     format!("{} of at most {max} ({basis}, terms {terms}), {opg} in OPG, by {payer}", paid.amount)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

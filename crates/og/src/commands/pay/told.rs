@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use crypto::digest::hex;
 use network::{Answer, axum::http::header};
 use serde_json::{Value, json};
 
 use super::{choice::Offered, sign::Paid, token, wallet::Wallet};
 use crate::{
     cli::Common,
-    home::hex,
     screen::{put, put_bytes, row, tell},
 };
 
