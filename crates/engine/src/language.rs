@@ -17,6 +17,7 @@ use crate::{
     plan::{Plan, Workspace},
     template::{Conversation, PromptError, Template},
     tokenizer::{Detokenizer, Tokenizer},
+    work::Work,
 };
 
 pub struct LanguageModel {
@@ -25,7 +26,10 @@ pub struct LanguageModel {
     template: Template,
     language: Language,
     vocabulary: usize,
+    /// As long as a text may be here.
     context: usize,
+    work: Work,
+    work_max: u64,
     /// Made when the first constraint is asked for.
     grammars: OnceLock<Result<Grammars, ConstraintError>>,
     /// Memory of texts that have ended, and of choices made: it is warm.
@@ -102,6 +106,11 @@ pub enum RunError {
     Constraint(#[from] ConstraintError),
     #[error("the model's run was interrupted")]
     Interrupted,
+    #[error(
+        "the request takes {needed} units of work to re-execute, and within this network's windows {limit} can be judged; \
+        hint: send less at a time"
+    )]
+    Work { needed: u64, limit: u64 },
     #[error("the model has no output that embeddings are made of")]
     NoEmbedding,
     #[error(transparent)]
@@ -123,14 +132,49 @@ impl LanguageModel {
         let tokenizer = Tokenizer::load(&language.tokenizer, vocabulary)?;
         let template = Template::parse(&language.template).map_err(|cause| LoadError::Template { cause })?;
         let context = graph.rows_max();
+        let work = Work::of_graph(&graph);
         let plan = Plan::new(graph, level, threads);
         let (grammars, spaces, samplers) = (OnceLock::new(), Pool::default(), Pool::default());
-        Ok(Self { plan, tokenizer, template, language, vocabulary, context, grammars, spaces, samplers })
+        let work_max = u64::MAX;
+        Ok(Self {
+            plan,
+            tokenizer,
+            template,
+            language,
+            vocabulary,
+            context,
+            work,
+            work_max,
+            grammars,
+            spaces,
+            samplers,
+        })
+    }
+
+    pub(crate) fn within(self, work_max: u64) -> Self {
+        // A context of one token takes no prompt at all, as a prompt leaves one for the answer.
+        let context = self.work.rows_within(work_max, self.own_context()).max(1);
+        Self { context, work_max, ..self }
     }
 
     /// Tokens of prompt and answer together.
     pub fn context(&self) -> usize {
         self.context
+    }
+
+    /// The same as the model was made for, whatever can be judged here.
+    pub fn own_context(&self) -> usize {
+        self.plan.checked().rows_max()
+    }
+
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    /// Refuses what takes more work, all texts of a request together, than can be judged here.
+    pub fn check_work<'t>(&self, texts: impl IntoIterator<Item = &'t Vec<u32>>) -> Result<(), RunError> {
+        let needed = texts.into_iter().map(|text| self.work.of(text.len())).fold(0, u64::saturating_add);
+        within(needed, self.work_max)
     }
 
     pub fn vocabulary(&self) -> usize {
@@ -306,6 +350,11 @@ impl LanguageModel {
         self.samplers.give(sampler);
         Ok(outcome)
     }
+}
+
+/// Refuses more work than can be judged.
+pub(crate) fn within(needed: u64, limit: u64) -> Result<(), RunError> {
+    if needed > limit { Err(RunError::Work { needed, limit }) } else { Ok(()) }
 }
 
 impl Generation {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crypto::Digest;
 use graph::Purpose;
 
-use crate::{cpu::Level, kernel::Threads, language::LanguageModel, load::LoadError, tensors::TensorModel};
+use crate::{cpu::Level, kernel::Threads, language::LanguageModel, load::LoadError, tensors::TensorModel, work::Work};
 
 pub struct Model {
     root: Digest,
@@ -67,6 +67,27 @@ impl Model {
             Purpose::Tensors => Body::Tensors(Box::new(TensorModel::load(model.graph, options.level, threads)?)),
         };
         Ok(Self { root, float_manifest, card, body })
+    }
+
+    /// The model on a network that judges answers of so much work at most: a text is as long as that allows, a call has as many
+    /// rows, a program as many operations, and what asks for more is refused by whoever runs or judges it.
+    #[must_use]
+    pub fn within(self, work_max: u64) -> Self {
+        let body = match self.body {
+            Body::Language(language) => Body::Language(Box::new(language.within(work_max))),
+            Body::Tensors(tensors) => Body::Tensors(Box::new(tensors.within(work_max))),
+            Body::Float(file) => Body::Float(file),
+        };
+        Self { body, ..self }
+    }
+
+    /// What re-executing its answers takes; nothing where nobody re-executes them.
+    pub fn work(&self) -> Work {
+        match &self.body {
+            Body::Language(language) => language.work(),
+            Body::Tensors(tensors) => tensors.work(),
+            Body::Float(_) => Work::default(),
+        }
     }
 
     /// The model's identity: the digest of its manifest.

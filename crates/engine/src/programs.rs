@@ -62,22 +62,24 @@ fn table_of(kind: &Type) -> Option<(Element, Element)> {
 pub fn run_values<'run>(
     program: &'run Program,
     level: Level,
+    limits: Limits,
     inputs: Vec<Value>,
     watch: Option<Watch<'run>>,
 ) -> Result<Vec<Value>, ProgramFault> {
-    program.run_with(inputs, Limits::default(), program_ops::pick(level), watch)
+    program.run_with(inputs, limits, program_ops::pick(level), watch)
 }
 
 /// Runs a program on inputs in the order of its ports, for as long as `stays` says.
 pub fn run(
     program: &Program,
     level: Level,
+    limits: Limits,
     inputs: &[(&Port, &Tensor)],
     stays: Stays,
 ) -> Result<Vec<Tensor>, RunError> {
     let values: Result<Vec<Value>, RunError> = inputs.iter().map(|(port, tensor)| read(port, tensor)).collect();
     let mut watch = |_: &Node, _: &[Value]| stays();
-    let outputs = match run_values(program, level, values?, Some(&mut watch)) {
+    let outputs = match run_values(program, level, limits, values?, Some(&mut watch)) {
         Err(_) if !stays() => return Err(RunError::Interrupted),
         ran => ran?,
     };

@@ -3,22 +3,25 @@
 use graph::{
     Checked, Data, Dimension, Element, Shape,
     evaluate::check_inputs,
-    program::{Program, ProgramFault, Value, machine::Watch},
+    program::{Limits, Program, ProgramFault, Value, machine::Watch},
 };
 use protocol::Tensor;
 
 use crate::{
     cpu::Level,
     kernel::{Place, Stays, Threads},
-    language::RunError,
+    language::{RunError, within},
     load::LoadError,
     plan::{Chunk, Plan, Workspace},
     port::{Port, answer},
     programs,
+    work::Work,
 };
 
 pub struct TensorModel {
     body: Body,
+    work: Work,
+    work_max: u64,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
 }
@@ -38,13 +41,31 @@ impl TensorModel {
             let fact = fact.ok_or_else(|| LoadError::Port { name: output.name.clone(), element: "nothing" })?;
             outputs.push(port(&output.name, fact.element, &fact.shape)?);
         }
-        Ok(Self { inputs: inputs?, outputs, body: Body::Graph(Box::new(Plan::new(graph, level, threads))) })
+        let work = Work::of_graph(&graph);
+        let body = Body::Graph(Box::new(Plan::new(graph, level, threads)));
+        Ok(Self { inputs: inputs?, outputs, body, work, work_max: u64::MAX })
     }
 
     pub(crate) fn of_program(program: Program, level: Level) -> Result<Self, LoadError> {
         let ports = |ports: &[graph::program::Port]| ports.iter().map(programs::port).collect::<Result<Vec<Port>, _>>();
         let (inputs, outputs) = (ports(&program.inputs)?, programs::outputs(&program.outputs)?);
-        Ok(Self { inputs, outputs, body: Body::Program(Box::new(program), level) })
+        let work = Work::of_program(Limits::default().operations);
+        Ok(Self { inputs, outputs, body: Body::Program(Box::new(program), level), work, work_max: u64::MAX })
+    }
+
+    pub(crate) fn within(self, work_max: u64) -> Self {
+        let call = self.work.call.min(work_max);
+        Self { work: Work { call, ..self.work }, work_max, ..self }
+    }
+
+    pub(crate) fn work(&self) -> Work {
+        self.work
+    }
+
+    /// What a run of a program may use here.
+    fn limits(&self) -> Limits {
+        let limits = Limits::default();
+        Limits { operations: limits.operations.min(Work::operations(self.work_max)), ..limits }
     }
 
     pub(crate) fn threads(&self) -> usize {
@@ -71,7 +92,7 @@ impl TensorModel {
     ) -> Option<Result<Vec<Value>, ProgramFault>> {
         match &self.body {
             Body::Graph(_) => None,
-            Body::Program(program, level) => Some(programs::run_values(program, *level, inputs, watch)),
+            Body::Program(program, level) => Some(programs::run_values(program, *level, self.limits(), inputs, watch)),
         }
     }
 
@@ -91,7 +112,7 @@ impl TensorModel {
         }
         match &self.body {
             Body::Graph(plan) => self.run_graph(plan, &found, stays),
-            Body::Program(program, level) => programs::run(program, *level, &found, stays),
+            Body::Program(program, level) => programs::run(program, *level, self.limits(), &found, stays),
         }
     }
 
@@ -117,6 +138,7 @@ impl TensorModel {
     /// The data of all outputs, and the rows of the call.
     fn outputs_of(&self, plan: &Plan, values: &[graph::Tensor], stays: Stays) -> Result<(Vec<Data>, usize), RunError> {
         let rows = check_inputs(plan.checked(), values)?;
+        within(self.work.of(rows), self.work_max)?;
         let data: Vec<Data> = values.iter().map(|tensor| tensor.data().clone()).collect();
         let places: Vec<Place> = (0..rows).map(|position| Place { lane: 0, position }).collect();
         let (mut space, mut lane) = (Workspace::default(), plan.lane());

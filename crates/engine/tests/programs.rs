@@ -351,6 +351,22 @@ fn a_program_that_asks_for_too_much_is_refused_before_it_gets_it() {
     assert!(refused.contains("bytes of values would live at once") && refused.contains("\"it\""), "{refused}");
 }
 
+#[test]
+fn a_program_may_do_as_much_as_can_be_judged() {
+    let program = one_node("Relu", 14, &[], &[noise(&[100], 1)]);
+    let input = [wire("x0", &noise(&[100], 1))];
+    // A node and its hundred elements, 64 units of work each.
+    for (work_max, limit) in [(64 * 356, None), (64 * 356 - 1, Some(355))] {
+        let model = Model::load(artefact(&program)).unwrap().within(work_max);
+        assert_eq!(model.work().of(9), work_max);
+        let said = model.as_tensor().unwrap().run(&input).err().map(|error| error.to_string());
+        match limit {
+            None => assert_eq!(said, None),
+            Some(limit) => assert!(said.unwrap().contains(&format!("{limit} operations"))),
+        }
+    }
+}
+
 /// Like `check`, for inputs of any element; twice, since kernels keep what they make of constants.
 fn check_values(program: &Program, inputs: &[Array]) {
     let values = || inputs.iter().cloned().map(Value::from).collect::<Vec<Value>>();

@@ -64,6 +64,7 @@ pub struct Shelf {
     room: u64,
     /// How models are loaded from it.
     options: Options,
+    work_max: u64,
     entries: Arc<Mutex<BTreeMap<Digest, Entry>>>,
 }
 
@@ -73,8 +74,13 @@ impl Shelf {
     pub fn open(folder: &Path) -> Result<Self, ShelfError> {
         let failed = |source| ShelfError::Folder { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let shelf =
-            Self { folder: folder.to_owned(), room: ROOM_BYTES, options: Options::default(), entries: Arc::default() };
+        let shelf = Self {
+            folder: folder.to_owned(),
+            room: ROOM_BYTES,
+            options: Options::default(),
+            work_max: u64::MAX,
+            entries: Arc::default(),
+        };
         for file in fs::read_dir(folder).map_err(failed)? {
             let path = file.map_err(failed)?.path();
             if path.extension().is_none_or(|ending| ending != ENDING) {
@@ -102,6 +108,12 @@ impl Shelf {
         Self { options: Options { threads, ..self.options }, ..self }
     }
 
+    /// The same, whose models are those of a network that judges answers of so much work.
+    #[must_use]
+    pub fn with_work_max(self, work_max: u64) -> Self {
+        Self { work_max, ..self }
+    }
+
     /// Where an artefact can be written to, piece by piece, before the shelf takes it.
     pub fn incoming(&self) -> Result<Incoming, ShelfError> {
         Ok(Incoming::new(&self.folder, ARTEFACT_BYTES_MAX)?)
@@ -110,7 +122,7 @@ impl Shelf {
     /// Loads what has come in, which checks it wholly, and keeps it if it has the expected root, or any where none is
     /// expected.
     pub fn take(&self, mut incoming: Incoming, expected: Option<Digest>) -> Result<(Entry, Model), ShelfError> {
-        let model = Model::load_with(incoming.bytes()?, self.options)?;
+        let model = Model::load_with(incoming.bytes()?, self.options)?.within(self.work_max);
         let (root, card) = (model.root(), model.card());
         if let Some(expected) = expected.filter(|expected| *expected != root) {
             return Err(ShelfError::OtherRoot { expected, found: root });
@@ -147,7 +159,7 @@ impl Shelf {
     pub fn load(&self, root: &Digest) -> Option<Model> {
         let model = Model::load_with(self.get(root)?, self.options);
         let model = model.inspect_err(|error| tracing::warn!(%root, %error, "artefact damaged"));
-        model.ok().filter(|model| model.root() == *root)
+        model.ok().filter(|model| model.root() == *root).map(|model| model.within(self.work_max))
     }
 
     /// All entries, in the order of their roots.

@@ -64,7 +64,7 @@ pub use records::{
     HomeRecord, NamedKeyRecord, NetworkRecord, SeatRecord, key_of,
 };
 pub use refusal::Refusal;
-pub use rules::{MILLION, OPG, Rules};
+pub use rules::{MILLION, OPG, Rules, WORK_RATE};
 pub use seated::NamedSeat;
 pub use settle::{BRIDGE, PAYOUTS_MAX, PayoutCause};
 pub use snapshot::Snapshot;

@@ -10,6 +10,9 @@ use protocol::{Amount, record};
 pub const OPG: Amount = 1_000_000_000_000_000_000;
 /// Rules beyond those that the ledger began with, by the names that governance puts them in force under, as far as this program has them.
 pub(crate) const KNOWN: &[B256] = &[];
+/// Units of work (`engine::Work`) that whoever judges is to do in a second: what the network counts on, as no receipt can be longer
+/// than half a window by it.
+pub const WORK_RATE: u64 = 1 << 36;
 /// What a worker adds to the time that it must keep evidence for: clocks that differ, epochs that last longer.
 const EVIDENCE_MARGIN_MS: u64 = 60_000;
 
@@ -80,6 +83,24 @@ impl Rules {
         u64::from(self.receipt_age_ms).saturating_add(challengeable).saturating_add(EVIDENCE_MARGIN_MS)
     }
 
+    /// How long judging one receipt may take by `WORK_RATE`: half of the shorter of the two windows that it has to be done in, the
+    /// auditors' and the validators'. The other half is for the questions, the waiting for a place and a second try.
+    pub fn judging_ms(&self) -> u64 {
+        let window = u64::from(self.challenge_window.min(self.vote_epochs));
+        window.saturating_mul(u64::from(self.epoch_ms)) / 2
+    }
+
+    /// Work of the largest receipt that there can be: larger ones are not signed by workers, and false to judges (`specs/evidence.md`).
+    pub fn work_max(&self) -> u64 {
+        let work = u128::from(self.judging_ms()).saturating_mul(u128::from(WORK_RATE)) / 1_000;
+        u64::try_from(work).unwrap_or(u64::MAX)
+    }
+
+    /// How long the validators have to decide a challenge.
+    pub fn vote_ms(&self) -> u64 {
+        u64::from(self.vote_epochs).saturating_mul(u64::from(self.epoch_ms))
+    }
+
     /// The first field that cannot be meant, if any.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let positive = [
@@ -137,6 +158,17 @@ mod tests {
         let rules = Rules { term_epochs: 10, ..Rules::default() };
         assert_eq!([0, 9, 10, 25].map(|epoch| rules.term_of(epoch)), [0, 0, 1, 2]);
         assert_eq!(rules.term_of(u64::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn the_largest_receipt_is_judged_in_half_of_the_shorter_window() {
+        let rules = Rules::default();
+        assert_eq!((rules.judging_ms(), rules.vote_ms()), (7_500, 600_000));
+        assert_eq!(rules.work_max(), 515_396_075_520);
+        let hasty = Rules { vote_epochs: 4, ..rules.clone() };
+        assert_eq!((hasty.judging_ms(), hasty.work_max()), (2_000, 2 * WORK_RATE));
+        let vast = Rules { epoch_ms: u32::MAX, challenge_window: u32::MAX, vote_epochs: u32::MAX, ..rules };
+        assert_eq!(vast.work_max(), u64::MAX);
     }
 
     #[test]
