@@ -11,6 +11,7 @@ use crate::{
     counting::Counting,
     directory::Directory,
     facilitator::{self, Booth},
+    fair::Fair,
     http,
     outbox::{Outbox, OutboxError},
     pace::Pace,
@@ -100,6 +101,7 @@ impl Gateway {
             desk: desk.clone(),
             booth: booth.clone(),
             places: Arc::new(Semaphore::new(pace.requests_max)),
+            fair: Arc::new(Fair::new(pace.requests_max)),
             large_bodies: Semaphore::new(pace.large_bodies_max),
         });
         refresh(&shared.directory, &shared.ledger).await;

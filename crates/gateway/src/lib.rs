@@ -11,6 +11,7 @@ mod counting;
 mod delivery;
 mod directory;
 mod facilitator;
+mod fair;
 mod gateway;
 mod http;
 mod kept;

@@ -8,8 +8,16 @@ use network::{Client, LedgerClient, now_ms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    counting::Counting, directory::Directory, facilitator::Booth, metrics::Metrics, outbox::Outbox, pace::Pace,
-    payment::Desk, prepare::Circumstances, vocabulary::Vocabularies,
+    counting::Counting,
+    directory::Directory,
+    facilitator::Booth,
+    fair::{Fair, Share},
+    metrics::Metrics,
+    outbox::Outbox,
+    pace::Pace,
+    payment::Desk,
+    prepare::Circumstances,
+    vocabulary::Vocabularies,
 };
 
 pub struct Shared {
@@ -31,6 +39,8 @@ pub struct Shared {
     pub booth: Option<Arc<Booth>>,
     /// Places for requests that are being answered.
     pub places: Arc<Semaphore>,
+    /// How much of them each model has.
+    pub fair: Arc<Fair>,
     /// Places for bodies that are larger than most endpoints take.
     pub large_bodies: Semaphore,
 }
@@ -46,6 +56,14 @@ impl Shared {
         let wanted = u32::try_from(jobs).unwrap_or(u32::MAX);
         Arc::clone(&self.places).try_acquire_many_owned(wanted).map_err(|_| {
             let message = format!("All {} places of this gateway are taken.", self.pace.requests_max);
+            ApiError::new(Code::RateLimitExceeded, message).with_retry_after_s(1)
+        })
+    }
+
+    /// The model's share of places that are taken already, if it is no more than it may have.
+    pub fn share(&self, model: &Digest, jobs: usize) -> Result<Share, ApiError> {
+        self.fair.share(model, jobs, self.places.available_permits()).ok_or_else(|| {
+            let message = "This model has its share of the gateway's places; what is left is for other models.";
             ApiError::new(Code::RateLimitExceeded, message).with_retry_after_s(1)
         })
     }

@@ -135,6 +135,30 @@ async fn beyond_its_places_the_gateway_says_come_again() {
 }
 
 #[tokio::test]
+async fn one_model_never_has_all_places() {
+    let stage = Stage::paced(&[Behaviour::Slow(300)], Pace { requests_max: 16, ..pace() }).await;
+    let asked: Vec<_> = (0..16)
+        .map(|_| {
+            tokio::spawn({
+                let client = stage.client;
+                async move { client.chat("").await }
+            })
+        })
+        .collect();
+    let mut refused = Vec::new();
+    for answer in asked {
+        let answer = answer.await.unwrap();
+        if answer.status != 200 {
+            assert_eq!((answer.status, &*answer.headers["retry-after"]), (429, "1"));
+            refused.push(answer);
+        }
+    }
+    assert_eq!(refused.len(), 4, "a quarter is for other models");
+    assert!(refused[0].body.contains("This model has its share of the gateway's places"));
+    assert_eq!(stage.client.chat("").await.status, 200, "places come free again");
+}
+
+#[tokio::test]
 async fn a_trickled_body_is_not_waited_for() {
     let stage = Stage::paced(&[Behaviour::Honest], Pace { body_wait: Duration::from_millis(300), ..pace() }).await;
     let whole = request(CHAT, JSON, &chat_body(""));

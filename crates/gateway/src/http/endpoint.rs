@@ -51,8 +51,9 @@ async fn serve(
     let mut call = read(endpoint, &body).await?;
     call.terms = call.terms.with_assurance_header(answered::assurance_wish(headers))?;
     let more = call.jobs.len().saturating_sub(1);
-    let places = (first, (more > 0).then(|| shared.admit(more)).transpose()?);
+    let more = (more > 0).then(|| shared.admit(more)).transpose()?;
     let model = shared.directory.resolve(&call.model)?;
+    let places = (first, more, shared.share(&model.root, call.jobs.len())?);
     let words = words(shared, &call, endpoint, &model.root).await?;
     if let Gives::Count { object } = endpoint.gives {
         return count(shared, call, &model.root, words, object).await;

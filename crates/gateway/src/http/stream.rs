@@ -18,6 +18,7 @@ use network::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{
+    fair::Share,
     http::telling::{Course, Told},
     payment::Paid,
     shared::Shared,
@@ -32,7 +33,7 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 struct Gone;
 
 /// Places of requests that are being answered; free again when dropped.
-pub type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+pub type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, Share);
 
 /// Waits for the first part, so that what fails before it has a status of its own; then streams.
 pub async fn respond(
