@@ -33,6 +33,8 @@ const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the ledger has to show what it was told before it is told again.
 const CONFIRM: Duration = Duration::from_millis(1_500);
+/// Between two looks at whether a window has closed while a receipt is judged.
+const CLOSING_LOOK: Duration = Duration::from_millis(250);
 /// A report that is lost harms nobody; a challenge is repeated until it is seen.
 const REPORTS_MAX: u32 = 3;
 
@@ -51,6 +53,42 @@ enum Setback {
     NotAuditable,
     #[error("the re-execution failed here: {0}")]
     OwnTrouble(String),
+    #[error(
+        "it was not judged before its window closed; hint: this auditor is too slow for it, or has too much to judge"
+    )]
+    TooLate,
+}
+
+impl Setback {
+    /// Nothing will come of trying again.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::NoOpinion(error) => error.is_final(),
+            Self::TooLate => true,
+            Self::Ledger(_) | Self::NoWorker | Self::Arithmetic(_) | Self::NotAuditable | Self::OwnTrouble(_) => false,
+        }
+    }
+
+    /// Judging was tried and came to nothing; otherwise it could not be tried.
+    fn is_of_judging(&self) -> bool {
+        match self {
+            Self::NoOpinion(error) => error.has_cost_a_process(),
+            Self::TooLate => true,
+            Self::Ledger(_) | Self::NoWorker | Self::Arithmetic(_) | Self::NotAuditable | Self::OwnTrouble(_) => false,
+        }
+    }
+
+    /// Says aloud, and counts, that nothing can be said of a receipt any more.
+    fn tell(self, desk: &Desk, id: Digest) {
+        let (setback, is_of_judging) = (&self, self.is_of_judging());
+        if is_of_judging {
+            desk.counts.unjudged.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(receipt = %id, %setback, "could not be judged: if it is false, nobody hears of it from here");
+        } else {
+            desk.counts.missed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(receipt = %id, %setback, "not audited, and its window is closed");
+        }
+    }
 }
 
 /// Audits the receipt until that is settled, or its window has closed after epoch `last`.
@@ -59,20 +97,21 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
     let _pending = Pending(&desk.counts.pending);
     let (id, epoch) = (view.receipt.receipt.id(), view.status.epoch);
     let is_open = || desk.epoch() < last;
+    let mut hindered = None;
     let finding = loop {
-        match decide(&desk, &view).await {
+        let setback = match decide(&desk, &view, last).await {
             Ok(finding) => break finding,
-            Err(setback) if is_open() => {
-                desk.counts.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(receipt = %id, %setback, "cannot audit, trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-            Err(setback) => {
-                desk.counts.missed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(receipt = %id, %setback, "not audited, and its window is closed");
-                return;
-            }
+            // What could not be tried before was not judged too slowly.
+            Err(Setback::TooLate) => hindered.unwrap_or(Setback::TooLate),
+            Err(setback) => setback,
+        };
+        if setback.is_final() || !is_open() {
+            return setback.tell(&desk, id);
         }
+        desk.counts.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(receipt = %id, %setback, "cannot audit, trying again");
+        hindered = Some(setback);
+        tokio::time::sleep(RETRY).await;
     };
     let action = finding.action(id);
     // Of what is challenged already nothing counts but that it is false, with its opening: a true receipt in question is left to
@@ -142,7 +181,7 @@ impl Drop for Pending<'_> {
 }
 
 /// What is to be said about the receipt.
-async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Finding, Setback> {
+async fn decide(desk: &Desk, view: &ReceiptView, last: u64) -> Result<Finding, Setback> {
     let receipt = &view.receipt.receipt;
     let id = receipt.id();
     if receipt.spec_version > engine::SPEC_VERSION {
@@ -152,7 +191,11 @@ async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Finding, Setback> {
         desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
         return Ok(Finding::Unopened);
     };
-    Ok(match desk.judges.judge(receipt, &opening).await? {
+    let judged = tokio::select! {
+        judged = desk.judges.judge(receipt, &opening) => judged?,
+        () = closing(desk, view.status.standing, last) => return Err(Setback::TooLate),
+    };
+    Ok(match judged {
         Opinion::Equal => {
             desk.counts.equal.fetch_add(1, Ordering::Relaxed);
             Finding::True
@@ -171,6 +214,13 @@ async fn decide(desk: &Desk, view: &ReceiptView) -> Result<Finding, Setback> {
             Finding::Unopened
         }
     })
+}
+
+/// Comes back once the ledger takes nothing any more of what a judgement could say: of what is in question it always does.
+async fn closing(desk: &Desk, standing: Standing, last: u64) {
+    while standing == Standing::Challenged || desk.epoch() < last {
+        tokio::time::sleep(CLOSING_LOOK).await;
+    }
 }
 
 /// The opening, if the worker gives one within its tries; a wrong one and one that no block has room for are none.

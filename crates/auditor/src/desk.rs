@@ -31,6 +31,8 @@ pub(crate) struct Counts {
     pub failed: AtomicU64,
     /// Receipts whose window closed before anything could be said about them.
     pub missed: AtomicU64,
+    /// Receipts that could not be judged, or not in time: their workers may have lied.
+    pub unjudged: AtomicU64,
     /// Answers of float models, which nobody can audit.
     pub not_auditable: AtomicU64,
     /// Audits under way.

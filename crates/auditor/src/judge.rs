@@ -151,16 +151,14 @@ fn embed(
     if finish != Finish::Complete {
         return Err(Difference::Finish.into());
     }
-    let mut prompt = Vec::new();
-    let mut embeddings = Vec::new();
-    for text in texts {
-        let tokens = model.embedded_prompt(text)?;
-        embeddings.push(model.embed(&tokens)?);
-        prompt.extend(tokens);
-    }
+    let tokens: Vec<Vec<u32>> =
+        texts.iter().map(|text| model.embedded_prompt(text)).collect::<Result<_, PromptError>>()?;
+    model.check_work(&tokens)?;
+    let prompt = tokens.concat();
     if prompt.as_slice() != &opening.prompt[..] {
         return Err(Difference::Prompt.into());
     }
+    let embeddings = tokens.iter().map(|tokens| model.embed(tokens)).collect::<Result<Vec<_>, RunError>>()?;
     if embeddings.len() != claimed.len() {
         return Err(Difference::Tensor { position: embeddings.len().min(claimed.len()) }.into());
     }

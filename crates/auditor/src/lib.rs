@@ -18,6 +18,6 @@ mod service;
 
 pub use audit::fetch_opening;
 pub use judge::{Difference, Judgement, judge};
-pub use judges::{Bounds, Judges, NoOpinion, Opinion, Program, serve};
+pub use judges::{Bounds, Judges, NoOpinion, Opinion, Program, Tally, Windows, serve};
 pub use sample::{RATE_WHOLE, is_sampled};
 pub use service::{Auditor, AuditorError, Config};

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use crate::{
     desk::{Counts, Desk, Workers},
     follow::follow,
-    judges::{Bounds, Judges, Program},
+    judges::{Bounds, Judges, Program, Windows},
     lies::Lies,
     marks::Marks,
     pursue::pursue,
@@ -44,6 +44,8 @@ pub struct Config {
     pub hubs: Vec<String>,
     /// The program whose processes judge; without one this process does.
     pub judge: Option<Program>,
+    /// What the network's rules leave for judging.
+    pub windows: Windows,
     /// Receipts audited, in a million (`RATE_WHOLE` audits all).
     pub rate: u32,
 }
@@ -69,12 +71,13 @@ impl Auditor {
     pub async fn start(config: Config) -> Result<Self, AuditorError> {
         let client = Client::new(DEADLINE);
         let ledger = LedgerClient::new(client.clone(), &config.validators);
-        let shelf = Shelf::open(&config.directory.join("models"))?;
+        let shelf = Shelf::open(&config.directory.join("models"))?.with_work_max(config.windows.work_max);
+        let models = Models::new(shelf, &config.hubs, client.clone());
         let desk = Arc::new(Desk {
             chain_id: config.chain_id,
             secret: hash("og/audit/secret/v1", &[&config.key.seed()]).0,
             rate: config.rate,
-            judges: Judges::new(Models::new(shelf, &config.hubs, client.clone()), config.judge, Bounds::default()),
+            judges: Judges::new(models, config.judge, Bounds::of(config.windows)),
             sender: Sender::new(ledger.clone(), config.key.clone(), config.chain_id),
             key: config.key,
             client,
@@ -104,6 +107,7 @@ impl Auditor {
 
 async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let tally = desk.judges.tally();
     Json(json!({
         "role": "auditor",
         "key": desk.key.public_key().to_string(),
@@ -115,6 +119,15 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "withheld": read(&desk.counts.withheld),
         "failed": read(&desk.counts.failed),
         "missed": read(&desk.counts.missed),
+        "unjudged": read(&desk.counts.unjudged),
+        "judges": {
+            "judged": tally.judged,
+            "too_slow": tally.too_slow,
+            "ended": tally.ended,
+            "given_up": tally.given_up,
+            "short": tally.short,
+            "work_rate": tally.work_rate,
+        },
         "lies": desk.lies.len(),
         "not_auditable": read(&desk.counts.not_auditable),
         "pending": read(&desk.counts.pending),

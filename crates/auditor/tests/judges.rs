@@ -3,15 +3,18 @@
 
 mod stage;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use auditor::{Bounds, Judges, NoOpinion, Opinion, Program};
 use crypto::Digest;
 use graph::program::{Attribute, Body, Element, Node, Port, Source, Type, machine::Derived, ops::find};
 use hub::{Models, ModelsError, Shelf};
 use network::Client;
-use protocol::{Bytes, List, Parameters, Tensor, Text};
-use stage::{Draft, RISK, chat_artefact, tiny};
+use protocol::{Action, Bytes, List, Parameters, Tensor, Text, transaction::Challenge};
+use stage::{Draft, RISK, Stage, chat_artefact, tiny};
 
 /// This very test is the process where its standard input is a socket.
 #[test]
@@ -74,12 +77,16 @@ fn artefact(name: &str, nodes: Vec<Node>, output: u32, element: Element, slots: 
 
 /// Counts to `n`, by a loop.
 fn counting() -> (Vec<u8>, Digest) {
+    counting_as("counting")
+}
+
+fn counting_as(name: &str) -> (Vec<u8>, Digest) {
     // Slots: n 0; whether at all 1; in the body the round 2, whether to go on 3, the sum 4 and the next one 5; the last 6.
     let cast = node("Cast", 21, &[("to", Attribute::Integer(Element::Bool.code().into()))], &[0], &[1]);
     let body =
         Body::new(vec![2, 3, 4], vec![node("Add", 14, &[], &[4, 2], &[5])], vec![Source::Slot(3), Source::Slot(5)]);
     let counted = node("Loop", 21, &[("body", Attribute::Body(body))], &[0, 1, 0], &[6]);
-    artefact("counting", vec![cast, counted], 6, Element::I64, 7)
+    artefact(name, vec![cast, counted], 6, Element::I64, 7)
 }
 
 /// Makes `n` zeros and sums them up.
@@ -128,49 +135,122 @@ async fn a_process_says_what_judging_says() {
     assert_eq!(said, Opinion::OtherOpening("request".to_owned()));
 }
 
+/// Counts for longer than any test waits: a number of models, each of its own.
+fn endless(count: usize) -> Vec<(Vec<u8>, Draft)> {
+    let named = (0..count).map(|number| counting_as(&format!("counting-{number}")));
+    named.map(|(artefact, root)| (artefact, claims(root, 30_000_000, &[], 0))).collect()
+}
+
 #[tokio::test]
-async fn what_never_ends_keeps_none_of_the_others() {
-    let (counting, root) = counting();
-    let bounds = Bounds { judgement: Duration::from_secs(60), places: 2, ..Bounds::default() };
-    let court = court(&[RISK, &counting], bounds);
-    let endless: Vec<_> = (0..4)
-        .map(|number| {
-            let (judges, draft) = (court.judges.clone(), claims(root, 30_000_000, &[], number));
+async fn slow_models_delay_nobody_but_themselves() {
+    let slow = endless(5);
+    let artefacts: Vec<&[u8]> = slow.iter().map(|(artefact, _)| &artefact[..]).chain([RISK]).collect();
+    let bounds = Bounds { judgement_least: Duration::from_secs(60), places: 2, ..Bounds::default() };
+    let court = court(&artefacts, bounds);
+    let judging: Vec<_> = slow
+        .into_iter()
+        .map(|(_, draft)| {
+            let judges = court.judges.clone();
             tokio::spawn(async move { judges.judge(&draft.sign().receipt, &draft.opening).await })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let mut tensors = Draft::risk().tensors();
-    let mut data = tensors[0].data.to_vec();
-    data[0] ^= 1;
-    tensors[0].data = Bytes::new(data).unwrap();
-    assert_eq!(court.judge(&Draft::risk().computing(tensors)).await.unwrap(), Opinion::False);
-    assert!(endless.iter().all(|judging| !judging.is_finished()));
-    endless.iter().for_each(|judging| judging.abort());
+    assert_eq!(court.judge(&Draft::risk().lying()).await.unwrap(), Opinion::False);
+    assert!(judging.iter().all(|judging| !judging.is_finished()));
+    judging.iter().for_each(|judging| judging.abort());
 }
 
 #[tokio::test]
-async fn a_receipt_that_costs_processes_is_given_up_and_its_model_waits_for_the_others() {
-    let ((counting, endless), (hungry, greedy)) = (counting(), hungry());
-    let short = Bounds { judgement: Duration::from_secs(2), ..Bounds::default() };
+async fn a_false_receipt_is_refuted_within_its_window_whatever_else_is_to_be_judged() {
+    let slow = endless(3);
+    let stage = Stage::with(|config| {
+        let shelf = Shelf::open(&config.directory.join("models")).unwrap();
+        slow.iter().for_each(|(artefact, _)| drop(shelf.put(artefact).unwrap()));
+        config.judge = process();
+    })
+    .await;
+    slow.iter().for_each(|(_, draft)| drop(stage.anchor(draft)));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let lie = Draft::risk().lying();
+    let id = stage.anchor(&lie);
+    while stage.validator.actions().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let challenge = Challenge { receipt: id, opening: Some(lie.opening) };
+    assert_eq!(stage.validator.actions(), [Action::Challenge(challenge)]);
+    let status = stage.status().await;
+    assert_eq!((&status["challenged"], &status["unjudged"]), (&1.into(), &0.into()));
+    // The others' window closes while they are judged: that is said, and their processes are ended.
+    stage.validator.change(|ledger| ledger.epoch += 20);
+    stage.until("unjudged", 3).await;
+    stage.until("pending", 0).await;
+    stage.auditor.stop().await;
+}
+
+#[tokio::test]
+async fn a_receipt_that_costs_processes_is_given_up_and_its_model_is_not() {
+    let (counting, root) = counting();
+    let short = Bounds {
+        judgement_least: Duration::from_secs(2),
+        judgement_most: Duration::from_secs(2),
+        pause: Duration::from_millis(700),
+        kills: 2,
+        ..Bounds::default()
+    };
     let court = court(&[RISK, &counting], short);
-    let draft = claims(endless, 30_000_000, &[], 0);
+    let draft = claims(root, 30_000_000, &[], 0);
     for _ in 0..2 {
         let ended = court.judge(&draft).await;
         assert!(matches!(ended, Err(NoOpinion::TooSlow(_))), "{ended:?}");
     }
     let ended = court.judge(&draft).await;
     assert!(matches!(ended, Err(NoOpinion::GivenUp { kills: 2 })), "{ended:?}");
-    // Another receipt of the same model is judged as before.
-    assert_eq!(court.judge(&claims(endless, 2, &[], 3)).await.unwrap(), Opinion::Equal);
+    assert!(ended.unwrap_err().is_final());
+    // Others are judged at once, other receipts of the same model after its pause: twice as long as a pause is four times it.
+    let asked_at = Instant::now();
     assert_eq!(court.judge(&Draft::risk()).await.unwrap(), Opinion::Equal);
-    let small = Bounds { memory_bytes: 400 << 20, ..Bounds::default() };
-    let court = self::court(&[RISK, &hungry], small);
+    let others = asked_at.elapsed();
+    assert_eq!(court.judge(&claims(root, 2, &[], 3)).await.unwrap(), Opinion::Equal);
+    assert!(asked_at.elapsed() >= Duration::from_millis(2_500) && others < asked_at.elapsed());
+    // And that forgives it.
+    let asked_at = Instant::now();
+    assert_eq!(court.judge(&claims(root, 3, &[], 6)).await.unwrap(), Opinion::Equal);
+    assert!(asked_at.elapsed() < Duration::from_millis(2_500));
+    let tally = court.judges.tally();
+    assert_eq!((tally.judged, tally.too_slow, tally.ended, tally.given_up), (3, 2, 0, 1));
+}
+
+#[tokio::test]
+async fn a_model_that_kills_its_process_twice_is_judged_in_a_third_and_others_meanwhile() {
+    let (hungry, greedy) = hungry();
+    let small = Bounds { memory_bytes: 400 << 20, pause: Duration::from_millis(200), ..Bounds::default() };
+    let court = court(&[RISK, &hungry], small);
+    let deadly = claims(greedy, 100_000_000, &[1], 0);
     for _ in 0..2 {
-        let ended = court.judge(&claims(greedy, 100_000_000, &[1], 0)).await;
+        let (ended, meanwhile) = (court.judge(&deadly), Draft::risk());
+        let (ended, meanwhile) = tokio::join!(ended, court.judge(&meanwhile));
         assert!(matches!(ended, Err(NoOpinion::Ended { .. })), "{ended:?}");
+        assert_eq!(meanwhile.unwrap(), Opinion::Equal);
     }
-    assert_eq!(court.judge(&Draft::risk()).await.unwrap(), Opinion::Equal);
+    let said = court.judge(&claims(greedy, 10, &[1], 0)).await.unwrap();
+    assert_eq!(said, Opinion::False, "its sum is a float");
+    let tally = court.judges.tally();
+    assert_eq!((tally.judged, tally.ended, tally.given_up), (3, 2, 0));
+}
+
+#[tokio::test]
+async fn what_no_honest_worker_signs_is_false_without_being_run() {
+    let ((counting, root), chat) = (counting(), Draft::chat(Parameters { max_tokens: 4, ..Parameters::default() }));
+    let needed = stage::chat_model().work().of(chat.opening.prompt.len() + 4);
+    // As much as the answer takes, and less than the loop.
+    let bounds = Bounds { work_max: needed, ..Bounds::default() };
+    let court = court(&[chat_artefact(), &counting], bounds);
+    assert_eq!(court.judge(&chat).await.unwrap(), Opinion::Equal);
+    let asked_at = Instant::now();
+    assert_eq!(court.judge(&claims(root, 30_000_000, &[], 0)).await.unwrap(), Opinion::False);
+    assert!(asked_at.elapsed() < Duration::from_secs(20));
+    let court = self::court(&[chat_artefact()], Bounds { work_max: needed - 1, ..bounds });
+    assert_eq!(court.judge(&chat).await.unwrap(), Opinion::False, "its text is longer than a network's by a token");
 }
 
 #[tokio::test]

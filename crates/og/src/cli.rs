@@ -15,6 +15,8 @@ pub use paying::{Approve, Limit, Pay, Refund, Withdraw};
 const KEEP_BLOCKS_MIN: u64 = 1_024;
 /// Fewest blocks of a term of agreement in a devnet: in less time, nobody who is killed is back for the next round.
 const TERM_BLOCKS_LEAST: u32 = 40;
+/// Fewest epochs in which auditors ask, judge and are heard.
+const CHALLENGE_WINDOW_LEAST: i64 = 10;
 /// A minute of an idle network.
 const TERM_BLOCKS: u32 = 300;
 
@@ -147,6 +149,10 @@ pub struct Devnet {
     /// For so many terms the key of a new network signs, before another takes its place.
     #[arg(long, value_name = "TERMS", default_value_t = 21, value_parser = clap::value_parser!(u32).range(2..))]
     pub key_terms: u32,
+    /// Epochs in which a receipt of a new network can be challenged, and in half of which it has to be judged: longer texts of a model are
+    /// refused. Without it, as many as its models' whole contexts need, at least 15 and at most 600.
+    #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u32).range(CHALLENGE_WINDOW_LEAST..))]
+    pub challenge_window: Option<u32>,
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,

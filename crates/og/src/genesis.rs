@@ -15,6 +15,7 @@ use engine::Model;
 use hub::Shelf;
 use ledger::{
     Genesis, GenesisAccount, GenesisAllocation, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules,
+    WORK_RATE,
 };
 use protocol::{Amount, Digest, EvmAddress, List, Noun as _, Role, Text, Trust, Version};
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -72,13 +73,16 @@ struct Published {
     root: Digest,
     name: String,
     float_manifest: Option<Digest>,
+    /// Of re-executing a text of its whole context.
+    work: u64,
 }
 
 impl Published {
     fn of(artefact: Bytes, name: Option<&str>) -> Result<Self> {
         let model = Model::load(artefact.clone())?;
         let name = name.unwrap_or(&model.card().name).to_owned();
-        Ok(Self { root: model.root(), name, float_manifest: model.float_manifest(), artefact })
+        let work = model.as_language().map_or(0, |language| language.work().of(language.context()));
+        Ok(Self { root: model.root(), name, float_manifest: model.float_manifest(), work, artefact })
     }
 }
 
@@ -259,8 +263,22 @@ fn genesis(
         parameters: List::new(parameters(seats, options)?)?,
         // What is on the devnet's Base is locked here.
         bridged: BRIDGED,
-        rules: Rules { term_blocks: options.term_blocks, ..Rules::default() },
+        rules: rules(models, options),
     })
+}
+
+/// Longest challenge window that a devnet chooses by itself: until then, no receipt is final.
+const CHALLENGE_WINDOW_MOST: u64 = 600;
+
+/// A devnet's rules: its window is long enough for the whole contexts of the models that it begins with, as far as that is bearable.
+fn rules(models: &[Published], options: &cli::Devnet) -> Rules {
+    let rules = Rules { term_blocks: options.term_blocks, ..Rules::default() };
+    let most = models.iter().map(|model| model.work).max().unwrap_or(0);
+    // Half of a window is for judging.
+    let wanted = most.div_ceil(WORK_RATE).saturating_mul(2_000).div_ceil(u64::from(rules.epoch_ms));
+    let wanted = u32::try_from(wanted.min(CHALLENGE_WINDOW_MOST)).unwrap_or(u32::MAX);
+    let challenge_window = options.challenge_window.unwrap_or_else(|| wanted.max(rules.challenge_window));
+    Rules { challenge_window, ..rules }
 }
 
 /// Where the seats of a devnet change, so many there are: more than validators, so that some have two.

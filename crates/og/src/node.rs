@@ -16,6 +16,9 @@ use crate::{
     keys::{self, Secrets},
 };
 
+/// Jobs that a worker runs at the same time; each of its models has some of its own.
+const PLACES: usize = 16;
+
 /// A running node.
 pub enum Running {
     Validator(Validator),
@@ -88,7 +91,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
             Running::Gateway(Gateway::start(config).await.with_context(context)?)
         }
         "auditor" => {
-            let config = auditor_config(network, &entry, &directory, &secrets)?;
+            let config = auditor_config(home, network, &entry, &directory, &secrets)?;
             Running::Auditor(Auditor::start(config).await.with_context(context)?)
         }
         other => bail!("{name} has the role {other:?}; known: validator, worker, gateway, hub, auditor"),
@@ -158,8 +161,8 @@ fn worker_config(
         sealer: secrets.sealer,
         validators: network.urls("validator"),
         hubs: network.urls("hub"),
+        places: PLACES.max(2 * models.len()),
         models,
-        places: 16,
         threads: 1,
         float: float_program()?,
         evidence: Lifetime {
@@ -167,6 +170,7 @@ fn worker_config(
             epochs: genesis.rules.evidence_epochs(),
             least_ms: genesis.rules.evidence_ms(),
         },
+        work_max: genesis.rules.work_max(),
         adversary: None,
     })
 }
@@ -203,6 +207,7 @@ fn judge_program() -> Result<auditor::Program> {
 }
 
 fn auditor_config(
+    home: &Home,
     network: &Network,
     entry: &NodeEntry,
     directory: &Path,
@@ -216,6 +221,7 @@ fn auditor_config(
         validators: network.urls("validator"),
         hubs: network.urls("hub"),
         judge: Some(judge_program()?),
+        windows: validator::windows(&home.genesis(network)?.rules),
         rate: entry.audit_rate.unwrap_or(RATE_WHOLE),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auditor::Judges;
 use consensus::Handle;
 use network::{
     Refusal as Answer,
@@ -16,6 +17,7 @@ pub(crate) struct Desk {
     pub node: Arc<Node>,
     pub agreement: Handle,
     pub trust: Trust,
+    pub judges: Judges,
 }
 
 pub(crate) type Shared = State<Arc<Desk>>;

@@ -28,5 +28,5 @@ pub use burns::Base;
 pub use failure::NodeError;
 pub use node::{Node, SubmitError};
 pub use pool::{Pool, PoolRefusal};
-pub use service::{Config, Validator, ValidatorError};
+pub use service::{Config, Validator, ValidatorError, windows};
 pub use sync::SyncError;

@@ -119,7 +119,7 @@ async fn status(State(desk): Shared) -> Json<Value> {
     }))
 }
 
-/// Agreement's own, and what of the chain is in memory and on its way to the disk.
+/// Agreement's own, what of the chain is in memory and on its way to the disk, and what judging came to.
 async fn metrics(State(desk): Shared) -> String {
     let (view, mut text) = (desk.node.ethereum.view(), desk.agreement.metrics());
     let (held, head) = {
@@ -137,7 +137,16 @@ async fn metrics(State(desk): Shared) -> String {
     ];
     let heights = [("og_blocks_newest", head), ("og_blocks_oldest", view.oldest())];
     let gauges = gauges.map(|(name, value)| (name, value as u64));
-    for (name, value) in gauges.into_iter().chain(heights) {
+    let tally = desk.judges.tally();
+    let judging = [
+        ("og_judged", tally.judged),
+        ("og_judges_too_slow", tally.too_slow),
+        ("og_judges_ended", tally.ended),
+        ("og_judgements_given_up", tally.given_up),
+        ("og_judgements_short", tally.short),
+        ("og_judges_work_rate", tally.work_rate),
+    ];
+    for (name, value) in gauges.into_iter().chain(heights).chain(judging) {
         text.push_str(&format!("# TYPE {name} gauge\n{name} {value}\n"));
     }
     text

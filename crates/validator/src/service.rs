@@ -1,8 +1,8 @@
 //! The validator as a node: agreement on its own threads, the interface and the votes on the caller's runtime.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use auditor::{Bounds, Judges, Program};
+use auditor::{Bounds, Judges, Program, Windows};
 use consensus::{Archive, Chain, Pacing, Seat};
 use crypto::{SigningKey, threshold::GroupKey};
 use hub::{Models, Shelf, ShelfError};
@@ -99,9 +99,10 @@ impl Validator {
             chain_id: config.genesis.chain_id,
             network_key: config.network_key,
         };
-        let shelf = Shelf::open(&config.directory.join("models"))?;
+        let windows = windows(&config.genesis.rules);
+        let shelf = Shelf::open(&config.directory.join("models"))?.with_work_max(windows.work_max);
         let models = Models::new(shelf, &config.hubs, Client::default());
-        let judges = Judges::new(models, config.judge.clone(), Bounds::default());
+        let judges = Judges::new(models, config.judge.clone(), Bounds::of(windows));
         if turns(&config) {
             node.announces(Announcer { agreement: config.agreement_listen });
         }
@@ -117,7 +118,7 @@ impl Validator {
         let take = move |message: &[u8]| taker.upgrade().map(|node| node.take_shared(message)).is_some();
         let inbox = relay::receive(take).map_err(|_| ValidatorError::Interrupted)?;
         node.connect(outbox, inbox);
-        let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust });
+        let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust, judges: judges.clone() });
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
         let served = Arc::new(front::served(&desk));
         let ethereum =
@@ -207,5 +208,14 @@ fn agreement(config: &Config) -> consensus::Config {
         floor: sync::floor(&config.directory),
         archive: config.keep_blocks.map_or(Archive::Whole, |_| Archive::Newest),
         network_keys: Vec::new(),
+    }
+}
+
+/// What the rules of the genesis leave for judging.
+pub fn windows(rules: &ledger::Rules) -> Windows {
+    Windows {
+        work_max: rules.work_max(),
+        judging: Duration::from_millis(rules.judging_ms()),
+        deciding: Duration::from_millis(rules.vote_ms()),
     }
 }

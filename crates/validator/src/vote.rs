@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use auditor::{Judges, Opinion};
 use protocol::{Digest, service::ChallengeView};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::node::Node;
 
@@ -18,12 +18,33 @@ const AGAIN: u8 = 8;
 
 /// How far this validator is with a challenge.
 enum Case {
-    Judging,
+    Judging(AbortHandle),
     /// So many looks ago there was no opinion, or a vote was sent.
     Waiting {
         refuted: Option<bool>,
         looks: u8,
     },
+    /// It could not be judged here, and will not be: said once, and no vote.
+    GivenUp,
+}
+
+impl Drop for Case {
+    /// What is decided, or has lapsed, is judged no further.
+    fn drop(&mut self) {
+        if let Self::Judging(judging) = self {
+            judging.abort();
+        }
+    }
+}
+
+/// What judging came to.
+enum Said {
+    Vote {
+        refuted: bool,
+    },
+    /// Nothing, for now.
+    Nothing,
+    Never,
 }
 
 pub(crate) async fn follow(node: Arc<Node>, judges: Judges) {
@@ -35,10 +56,14 @@ pub(crate) async fn follow(node: Arc<Node>, judges: Judges) {
             _ = tokio::time::timeout(POLL, node.challenged()) => {}
             Some(judged) = judging.join_next() => {
                 // A task that panicked leaves its case where it is: it would do so again.
-                let Ok((receipt, refuted)) = judged else { continue };
+                let Ok((receipt, said)) = judged else { continue };
                 if let Some(case) = cases.get_mut(&receipt) {
-                    *case = Case::Waiting { refuted, looks: 0 };
-                    if let Some(refuted) = refuted {
+                    *case = match said {
+                        Said::Vote { refuted } => Case::Waiting { refuted: Some(refuted), looks: 0 },
+                        Said::Nothing => Case::Waiting { refuted: None, looks: 0 },
+                        Said::Never => Case::GivenUp,
+                    };
+                    if let Said::Vote { refuted } = said {
                         vote(&node, receipt, refuted);
                     }
                 }
@@ -50,7 +75,7 @@ pub(crate) async fn follow(node: Arc<Node>, judges: Judges) {
         for view in undecided {
             let receipt = view.receipt.receipt.id();
             match cases.get_mut(&receipt) {
-                Some(Case::Judging) => continue,
+                Some(Case::Judging(_) | Case::GivenUp) => continue,
                 Some(Case::Waiting { looks, .. }) if *looks < AGAIN => {
                     *looks = looks.saturating_add(1);
                     continue;
@@ -63,9 +88,9 @@ pub(crate) async fn follow(node: Arc<Node>, judges: Judges) {
                 }
                 Some(Case::Waiting { refuted: None, .. }) | None => {}
             }
-            cases.insert(receipt, Case::Judging);
             let judges = judges.clone();
-            judging.spawn(async move { (receipt, is_false(&judges, view).await) });
+            let handle = judging.spawn(async move { (receipt, judged(&judges, view).await) });
+            cases.insert(receipt, Case::Judging(handle));
         }
     }
 }
@@ -77,21 +102,25 @@ fn vote(node: &Node, receipt: Digest, refuted: bool) {
     }
 }
 
-/// What our own re-execution says; `None` while it cannot say anything.
-async fn is_false(judges: &Judges, view: ChallengeView) -> Option<bool> {
+/// What our own re-execution says.
+async fn judged(judges: &Judges, view: ChallengeView) -> Said {
     let receipt = view.receipt.receipt;
-    let opening = view.opening?;
+    let Some(opening) = view.opening else { return Said::Nothing };
     match judges.judge(&receipt, &opening).await {
-        Ok(Opinion::Equal) => Some(false),
-        Ok(Opinion::False) => Some(true),
-        Ok(Opinion::OtherOpening(_) | Opinion::NotDecidable) => None,
+        Ok(Opinion::Equal) => Said::Vote { refuted: false },
+        Ok(Opinion::False) => Said::Vote { refuted: true },
+        Ok(Opinion::OtherOpening(_) | Opinion::NotDecidable) => Said::Nothing,
         Ok(Opinion::CouldNotTell(cause)) => {
             tracing::warn!(receipt = %receipt.id(), cause, "could not judge");
-            None
+            Said::Nothing
+        }
+        Err(error) if error.is_final() => {
+            tracing::error!(receipt = %receipt.id(), %error, "could not be judged, hence no vote");
+            Said::Never
         }
         Err(error) => {
             tracing::warn!(receipt = %receipt.id(), %error, "no opinion, hence no vote");
-            None
+            Said::Nothing
         }
     }
 }

@@ -81,7 +81,7 @@ pub(crate) fn job(model: &LanguageModel, request: &Request) -> Result<Job, Faile
             return Err(failed(Failure::BadRequest, "there is nothing to continue in this request"));
         }
     };
-    let prompt = prompt.map_err(|error| prompt_failed(&error))?;
+    let prompt = prompt.map_err(|error| prompt_failed(model, &error))?;
     let parameters = &request.parameters;
     let answer = (parameters.max_tokens as usize).min(model.context().saturating_sub(prompt.len()));
     let score = if scores(parameters) {
@@ -213,7 +213,7 @@ pub(crate) fn embedded(model: &LanguageModel, request: &Request) -> Result<Vec<V
     let mut all = Vec::new();
     let mut count = 0_usize;
     for text in texts.iter() {
-        let tokens = model.embedded_prompt(text).map_err(|error| prompt_failed(&error))?;
+        let tokens = model.embedded_prompt(text).map_err(|error| prompt_failed(model, &error))?;
         model.check_embedding(&tokens).map_err(|error| run_failed(&error))?;
         count = count.saturating_add(tokens.len());
         if count > TOKENS_MAX {
@@ -222,6 +222,7 @@ pub(crate) fn embedded(model: &LanguageModel, request: &Request) -> Result<Vec<V
         }
         all.push(tokens);
     }
+    model.check_work(&all).map_err(|error| run_failed(&error))?;
     let tensor = embedding(&vec![0.0; width])?;
     let outputs = tensor.encode().len().saturating_mul(texts.len()).saturating_add(TOKEN_BYTES);
     check_opening(request, count * TOKEN_BYTES + outputs)?;
@@ -280,7 +281,7 @@ fn bounded<T, const MAX: usize>(items: Vec<T>) -> Result<List<T, MAX>, FailedFra
 }
 
 /// In whose words the refusal of a prompt is told: too long is the one that clients know how to mend.
-fn prompt_failed(error: &PromptError) -> FailedFrame {
+fn prompt_failed(model: &LanguageModel, error: &PromptError) -> FailedFrame {
     let failure = match error {
         PromptError::TooLong { .. } | PromptError::Rendered { .. } => Failure::ContextTooLong,
         PromptError::Empty
@@ -293,12 +294,21 @@ fn prompt_failed(error: &PromptError) -> FailedFrame {
         | PromptError::Tokenizer(_) => Failure::BadRequest,
         PromptError::OwnTrouble { .. } => Failure::Internal,
     };
-    failed(failure, &format!("failed to render the prompt: {error}"))
+    let (judged, own) = (model.context(), model.own_context());
+    let hint = if failure == Failure::ContextTooLong && judged < own {
+        format!(
+            "; hint: of the {own} tokens of this model, this network's windows let {judged} be judged, prompt and answer together: \
+            send less, or ask a network with a longer challenge window"
+        )
+    } else {
+        String::new()
+    };
+    failed(failure, &format!("failed to render the prompt: {error}{hint}"))
 }
 
 pub(crate) fn run_failed(error: &RunError) -> FailedFrame {
     let failure = match error {
-        RunError::PromptLength { .. } => Failure::ContextTooLong,
+        RunError::PromptLength { .. } | RunError::Work { .. } => Failure::ContextTooLong,
         RunError::Fault(_) => Failure::Internal,
         error if error.is_own_trouble() => Failure::Internal,
         _ => Failure::BadRequest,

@@ -13,7 +13,7 @@ use std::{
 
 use crypto::{Digest, SigningKey};
 use engine::{
-    Model,
+    LanguageModel, Model,
     serve::{Event, Server, Stream},
 };
 use float::Runtime;
@@ -24,7 +24,7 @@ use protocol::{
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{
     adversary::Adversary,
@@ -36,6 +36,7 @@ use crate::{
     rate::Rate,
     reader::{PATIENCE, Reader},
     registry::Registry,
+    shares::Shares,
 };
 
 /// A job older or newer than this is refused.
@@ -83,8 +84,9 @@ impl Served {
     pub fn status(&self) -> Value {
         match self {
             Self::Language(server) => {
-                let counts = server.counts();
-                json!({ "threads": server.model().threads(), "rows": counts.rows, "tokens": counts.tokens })
+                let (counts, model) = (server.counts(), server.model());
+                let context = model.as_language().map(LanguageModel::context);
+                json!({ "threads": model.threads(), "context": context, "rows": counts.rows, "tokens": counts.tokens })
             }
             Self::Tensors(model) => json!({ "threads": model.threads() }),
             Self::Float(_) => json!({}),
@@ -121,8 +123,8 @@ pub(crate) struct Desk {
     pub turnstile: Mutex<Rate<PublicKey>>,
     pub evidence: Evidence,
     /// Places for models to run, and for jobs to wait.
-    pub places: Arc<Semaphore>,
-    pub waiting: Arc<Semaphore>,
+    pub places: Shares,
+    pub waiting: Shares,
     /// Held from the reading of the chain until the receipt is in the disk's queue.
     pub chain: tokio::sync::Mutex<Chain>,
     /// Digests of jobs taken, until they are too old to be taken again.
@@ -172,7 +174,7 @@ impl Desk {
         let unknown = || format!("this worker does not serve model {}", job.request.model);
         let served = served.ok_or_else(|| failed(Failure::UnknownModel, &unknown()))?;
         served.bears(job.request.assurance)?;
-        let place = self.place().await?;
+        let place = self.place(&job.request.model).await?;
         self.take(&job.request, now)?;
         Ok((served, place))
     }
@@ -196,11 +198,11 @@ impl Desk {
         }
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, FailedFrame> {
-        let full = |_| failed(Failure::Busy, "too many jobs are waiting");
-        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(full)?;
-        let closed = |_| failed(Failure::Busy, "the worker is stopping");
-        Arc::clone(&self.places).acquire_owned().await.map_err(closed)
+    async fn place(&self, model: &Digest) -> Result<OwnedSemaphorePermit, FailedFrame> {
+        let full = || failed(Failure::Busy, "too many jobs of its model are waiting");
+        let _waiting = self.waiting.try_take(model).ok_or_else(full)?;
+        let closed = || failed(Failure::Busy, "the worker is stopping");
+        self.places.take(model).await.ok_or_else(closed)
     }
 
     /// Notes the job, so that a replayed one is refused.

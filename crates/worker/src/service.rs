@@ -25,10 +25,7 @@ use protocol::{KeyRecord, Role, registry::OPEN_END, request::OPENING_BYTES_MAX, 
 use serde_json::{Value, json};
 use storage::Sealer;
 use thiserror::Error;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     adversary::Adversary,
@@ -39,6 +36,7 @@ use crate::{
     lifetime::Lifetime,
     openings::{open, turnstile},
     registry::Registry,
+    shares::Shares,
 };
 
 /// Connections at a time; each may hold one job, so this bounds the memory that waiting jobs take.
@@ -65,6 +63,8 @@ pub struct Config {
     pub threads: usize,
     /// How long an opening is kept.
     pub evidence: Lifetime,
+    /// Work of the largest receipt that the network's rules let be judged (`specs/evidence.md`, *Work*): what would be larger is refused.
+    pub work_max: u64,
     /// What runs models without an exact form.
     pub float: float::Program,
     pub adversary: Option<Adversary>,
@@ -106,11 +106,13 @@ impl Worker {
         let client = Client::default();
         let ledger = LedgerClient::new(client.clone(), &config.validators);
         let evidence = Evidence::open(&config.directory.join("evidence.redb"), config.sealer.clone())?;
-        let shelf = Shelf::open(&config.directory.join("models"))?.with_threads(config.threads);
+        let shelf = Shelf::open(&config.directory.join("models"))?;
+        let shelf = shelf.with_threads(config.threads).with_work_max(config.work_max);
         let models = Models::new(shelf, &config.hubs, client);
         let mut served = BTreeMap::new();
         for root in &config.models {
             let model = fetched(&models, *root).await?;
+            tell_context(&model);
             served.insert(*root, serve(model, &config).await?);
         }
         let record = registered(&ledger, &config.key).await?;
@@ -127,8 +129,8 @@ impl Worker {
             turnstile: turnstile(),
             chain: tokio::sync::Mutex::new(evidence.chain()?),
             evidence: evidence.clone(),
-            places: Arc::new(Semaphore::new(config.places.max(1))),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            places: Shares::new(config.places.max(1), config.models.iter()),
+            waiting: Shares::new(WAITING_MAX, config.models.iter()),
             taken: std::sync::Mutex::new(taken.into_iter().map(|job| (job, now)).collect()),
         });
         let limits = Limits { body_bytes: OPENING_BYTES_MAX, connections: CONNECTIONS, ..Limits::default() };
@@ -154,6 +156,17 @@ impl Worker {
     pub async fn stop(mut self) {
         self.tasks.abort_all();
         self.server.stop().await;
+    }
+}
+
+/// Says where the network's rules leave less of a model than it was made for.
+fn tell_context(model: &Model) {
+    let Some(language) = model.as_language() else { return };
+    let (context, own, root) = (language.context(), language.own_context(), model.root());
+    if context <= 1 {
+        tracing::error!(model = %root, "no answer of this model can be judged on this network: all are refused");
+    } else if context < own {
+        tracing::warn!(model = %root, context, own, "longer texts of this model cannot be judged on this network");
     }
 }
 
@@ -231,8 +244,8 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "key": desk.key.public_key().to_string(),
         "chain_id": desk.chain_id,
         "receipts": chain.sequence,
-        "free_places": desk.places.available_permits(),
-        "waiting": WAITING_MAX.saturating_sub(desk.waiting.available_permits()),
+        "free_places": desk.places.free(),
+        "waiting": WAITING_MAX.saturating_sub(desk.waiting.free()),
         "models": Value::Object(desk.models.iter().map(|(root, served)| (root.to_string(), served.status())).collect()),
         "adversary": desk.adversary.map(Adversary::word),
     }))

@@ -163,7 +163,12 @@ async fn a_constraint_that_cannot_be_followed_is_the_callers_mistake_and_runs_no
 
 /// A worker that serves a model for embeddings too, and a request of so many texts of so many tokens.
 async fn embedding_stage() -> (Stage, impl Fn(usize, usize) -> Request) {
+    embedding_stage_within(u64::MAX).await
+}
+
+async fn embedding_stage_within(work_max: u64) -> (Stage, impl Fn(usize, usize) -> Request) {
     let stage = Stage::with(|config| {
+        config.work_max = work_max;
         let shelf = hub::Shelf::open(&config.directory.join("models")).unwrap();
         config.models.push(shelf.put(stage::embedder()).unwrap().root);
         config.threads = 2;
@@ -176,6 +181,58 @@ async fn embedding_stage() -> (Stage, impl Fn(usize, usize) -> Request) {
         Request { model, input: Input::Embed(List::new(texts).unwrap()), ..chat(0) }
     };
     (stage, embed)
+}
+
+#[tokio::test]
+async fn what_cannot_be_judged_within_the_networks_windows_is_refused_before_it_is_run() {
+    let work = chat_model().work();
+    let prompt = chat_model().as_language().unwrap().prompt(&[stage::tiny::user(stage::PROMPT)], 1_700_000_000_000);
+    let length = prompt.unwrap().len();
+    let judged = |tokens: usize| Stage::with(move |config| config.work_max = work.of(tokens));
+    // Room for five tokens of an answer, however many are asked for.
+    let stage = judged(length + 5).await;
+    let done = stage.ask(chat(stage::LONG)).await.done();
+    assert_eq!((done.receipt.receipt.output_tokens, done.finish), (5, Finish::Length));
+    let whole = chat_model();
+    let judge = whole.within(work.of(length + 5));
+    let (language, request) = (judge.as_language().unwrap(), &done.opening.request);
+    let Output::Tokens(tokens) = &done.opening.output else { panic!("tokens were said") };
+    let checked = language.check(&done.opening.prompt, &request.parameters, tokens, done.finish);
+    assert_eq!(checked, Ok(engine::Check::Equal), "whoever judges by the same rules agrees");
+    let stage = judged(length).await;
+    let refused = stage.ask(chat(1)).await.failed();
+    says(&refused, Failure::ContextTooLong, "; hint: of the 16384 tokens of this model");
+    says(&refused, Failure::ContextTooLong, &format!("windows let {length} be judged"));
+    assert_eq!(stage.status().await["models"][chat(1).model.to_string()]["context"], length);
+    let stage = judged(0).await;
+    says(&stage.ask(chat(1)).await.failed(), Failure::ContextTooLong, "let 1 be judged");
+    says(&stage.ask(risk()).await.failed(), Failure::BadRequest, "0 can be judged; hint: send less at a time");
+    assert_eq!(stage.status().await["receipts"], 0);
+}
+
+#[tokio::test]
+async fn texts_to_embed_are_refused_together_where_their_sum_cannot_be_judged() {
+    let work = engine::Model::load(stage::embedder()).unwrap().work();
+    let (stage, embed) = embedding_stage_within(2 * work.of(30)).await;
+    stage.ask(embed(2, 30)).await.done();
+    let request = embed(3, 30);
+    let refused = stage.ask(request.clone()).await.failed();
+    let words = format!("takes {} units of work to re-execute", 3 * work.of(30));
+    says(&refused, Failure::ContextTooLong, &words);
+    assert_eq!(rows(&stage, &request.model).await, 60);
+}
+
+#[tokio::test]
+async fn a_model_that_has_all_places_it_can_leaves_another_its_own() {
+    let stage = Stage::with(|config| config.places = 4).await;
+    let long = [stage.begin().await, stage.begin().await, stage.begin().await];
+    assert_eq!(stage.status().await["free_places"], 1);
+    let waiting = stage.ask(chat(1));
+    let waited = tokio::time::timeout(Duration::from_millis(300), waiting).await;
+    assert!(waited.is_err(), "its model has no place left");
+    stage.ask(risk()).await.done();
+    drop(long);
+    stage.ask(chat(1)).await.done();
 }
 
 async fn rows(stage: &Stage, model: &Digest) -> u64 {
@@ -273,11 +330,17 @@ async fn what_is_too_much_is_told_so_and_who_leaves_the_queue_makes_room() {
     let running = stage.begin().await;
     let url = format!("{}/jobs", stage.worker.url());
     let mut queue = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..48 {
         queue.push(stage.client.post_for_frames(&url, &risk().into_job(&gateway_key())).await.unwrap());
     }
+    stage.until("waiting", 48).await;
+    says(&stage.ask(risk()).await.failed(), Failure::Busy, "too many jobs of its model are waiting");
+    // What is left is for those of the other model.
+    for _ in 0..16 {
+        queue.push(stage.client.post_for_frames(&url, &chat(1).into_job(&gateway_key())).await.unwrap());
+    }
     stage.until("waiting", 64).await;
-    says(&stage.ask(risk()).await.failed(), Failure::Busy, "too many jobs are waiting");
+    says(&stage.ask(chat(1)).await.failed(), Failure::Busy, "too many jobs of its model are waiting");
     drop(queue);
     stage.until("waiting", 0).await;
     drop(running);

@@ -27,14 +27,12 @@ pub fn serve() -> io::Result<Infallible> {
     // What a judge panics on is nobody's but this process's end.
     std::panic::set_hook(Box::new(|_| {}));
     let messages = listen(socket.try_clone()?);
-    let model = match begin(&next(&messages)) {
-        Ok(model) => model,
-        Err(words) => {
-            let _ = talk::send(&mut socket, talk::cut(&words).as_bytes());
-            exit(1);
-        }
+    let begun = begin(&next(&messages));
+    let mut answer = talk::loaded(&begun.as_ref().map(Model::work).map_err(String::as_str));
+    let Ok(model) = begun else {
+        let _ = talk::send(&mut socket, &answer);
+        exit(1);
     };
-    let mut answer = Vec::new();
     loop {
         if talk::send(&mut socket, &answer).is_err() {
             exit(1);
@@ -68,12 +66,14 @@ fn begin(message: &[u8]) -> Result<Model, String> {
     let odd = || "no bounds".to_owned();
     let (root, rest) = message.split_first_chunk::<32>().ok_or_else(odd)?;
     let (memory, rest) = rest.split_first_chunk::<8>().ok_or_else(odd)?;
-    let (threads, path) = rest.split_first_chunk::<8>().ok_or_else(odd)?;
+    let (threads, rest) = rest.split_first_chunk::<8>().ok_or_else(odd)?;
+    let (work_max, path) = rest.split_first_chunk::<8>().ok_or_else(odd)?;
     bind(u64::from_le_bytes(*memory)).map_err(|error| error.to_string())?;
     let file = map_file(Path::new(OsStr::from_bytes(path))).map_err(|error| error.to_string())?;
     let threads = usize::try_from(u64::from_le_bytes(*threads)).unwrap_or(1);
     let options = Options { threads, ..Options::default() };
     let model = Model::load_with(file, options).map_err(|error| error.to_string())?;
+    let model = model.within(u64::from_le_bytes(*work_max));
     let (found, expected) = (model.root(), Digest(*root));
     if found == expected { Ok(model) } else { Err(format!("it has the root {found}, {expected} expected")) }
 }

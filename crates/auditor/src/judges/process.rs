@@ -55,7 +55,8 @@ impl Process {
         // With the command goes this side's copy of the other end: should the process end, its socket is closed.
         drop(command);
         let process = Self { _child: child, socket: UnixStream::from_std(socket)? };
-        let bounds = [&memory.to_le_bytes()[..], &threads.to_le_bytes(), artefact.as_os_str().as_bytes()].concat();
+        let numbers = [memory, threads, bounds.work_max].map(u64::to_le_bytes).concat();
+        let bounds = [&numbers, artefact.as_os_str().as_bytes()].concat();
         Ok(Started { process, bounds })
     }
 
@@ -82,7 +83,7 @@ impl Process {
 }
 
 impl Started {
-    /// Has it load the model of this root: words where it does not.
+    /// Has it load the model of this root: what `talk::loaded` makes of that.
     pub async fn loaded(self, root: &Digest, within: Duration) -> (Process, Result<Vec<u8>, End>) {
         let Self { mut process, bounds } = self;
         let said = process.ask(&[&root.0[..], &bounds].concat(), within).await;

@@ -1,10 +1,11 @@
 //! What a node and a judge's process say to each other: a length (32 bit), that many bytes.
 //!
-//! First the model's root, the bounds and where the artefact lies, answered by nothing or by why it was not loaded; then
-//! cases, each answered by an opinion.
+//! First the model's root, the bounds and where the artefact lies, answered by what judging its receipts takes or by why it was
+//! not loaded; then cases, each answered by an opinion.
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use engine::Work;
 use protocol::{Canonical as _, Opening, Receipt, request::OPENING_BYTES_MAX};
 
 use super::Opinion;
@@ -51,6 +52,28 @@ pub(super) fn read_case(message: &[u8]) -> io::Result<(Receipt, Opening)> {
     let (receipt, opening) = rest.split_at_checked(length).ok_or_else(odd)?;
     let receipt = Receipt::decode(receipt).map_err(|_| odd())?;
     Ok((receipt, Opening::decode(opening).map_err(|_| odd())?))
+}
+
+pub(super) fn loaded(loaded: &Result<Work, &str>) -> Vec<u8> {
+    match loaded {
+        Ok(Work { call, row, pair }) => [&[0][..], &[*call, *row, *pair].map(u64::to_le_bytes).concat()].concat(),
+        Err(words) => [&[1][..], cut(words).as_bytes()].concat(),
+    }
+}
+
+/// What judging takes, or why there is no model to judge with.
+pub(super) fn read_loaded(message: &[u8]) -> io::Result<Result<Work, String>> {
+    let odd = || wrong("no word about the model");
+    match message.split_first().ok_or_else(odd)? {
+        (0, numbers) => {
+            let (numbers, []) = numbers.as_chunks::<8>() else { return Err(odd()) };
+            let [call, row, pair] = *numbers else { return Err(odd()) };
+            let [call, row, pair] = [call, row, pair].map(u64::from_le_bytes);
+            Ok(Ok(Work { call, row, pair }))
+        }
+        (1, words) => Ok(Err(String::from_utf8_lossy(words).into_owned())),
+        _ => Err(odd()),
+    }
 }
 
 pub(super) fn opinion(opinion: &Opinion) -> Vec<u8> {
@@ -112,6 +135,12 @@ mod tests {
         assert_eq!(long.len(), 1 + WORDS_BYTES_MAX);
         for odd in [&[][..], &[5], &[255, 1]] {
             assert_eq!(read_opinion(odd).unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+        let work = Work { call: 1, row: 2, pair: u64::MAX };
+        assert_eq!(read_loaded(&loaded(&Ok(work))).unwrap(), Ok(work));
+        assert_eq!(read_loaded(&loaded(&Err("damaged"))).unwrap(), Err("damaged".to_owned()));
+        for odd in [&[][..], &[0], &[0; 24], &[0; 26], &[2, 0]] {
+            assert_eq!(read_loaded(odd).unwrap_err().kind(), ErrorKind::InvalidData);
         }
         assert_eq!(receive(&mut &[255; 8][..]).unwrap_err().kind(), ErrorKind::InvalidData);
         for odd in [&[][..], &[1, 0, 0], &[9, 0, 0, 0, 1], &[0, 0, 0, 0], &[1, 0, 0, 0, 7, 8]] {

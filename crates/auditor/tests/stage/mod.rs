@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use auditor::{Auditor, AuditorError, Config, RATE_WHOLE};
+use auditor::{Auditor, AuditorError, Config, RATE_WHOLE, Windows};
 use crypto::{Digest, SigningKey};
 use engine::{Flow, Model};
 use hub::Shelf;
@@ -290,6 +290,7 @@ impl Stage {
             validators: vec![validator.url()],
             hubs: Vec::new(),
             judge: None,
+            windows: Windows::UNBOUNDED,
             rate: RATE_WHOLE,
         };
         change(&mut config);

@@ -263,6 +263,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir) -> Config {
         models,
         places: 1,
         threads: 1,
+        work_max: u64::MAX,
         float: float_program(),
         evidence: Lifetime { anchoring_ms: 600_000, epochs: 21, least_ms: 681_000 },
         adversary: None,

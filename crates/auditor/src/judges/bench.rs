@@ -1,0 +1,313 @@
+//! Where judging happens: a place is waited for, a process is asked, and what that came to is remembered.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crypto::Digest;
+use engine::Work;
+use hub::Models;
+use protocol::{Input, Opening, Receipt};
+
+use super::{
+    Bounds, NoOpinion, Opinion, Program,
+    pace::{Allowance, Paces},
+    process::{End, Process},
+    queue::Haste,
+    talk,
+    turns::{Place, Turns},
+};
+use crate::judge::judge;
+
+/// Receipts whose judges were ended, remembered at most; the record of models is as long.
+const REMEMBERED_MAX: usize = 65_536;
+/// An artefact that is larger takes long to load, as far as anybody knows.
+const BRIEF_ARTEFACT_BYTES: u64 = 256 << 20;
+
+/// What judging has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub judged: u64,
+    /// Processes that were ended because a receipt took longer than it was given, and those that ended by themselves.
+    pub too_slow: u64,
+    pub ended: u64,
+    /// Receipts that could not be judged: given up after so many processes.
+    pub given_up: u64,
+    /// Judgements that were expected not to be done within the network's windows.
+    pub short: u64,
+    /// Units of work a second that this machine does, as measured on the last receipts; zero as long as too few were.
+    pub work_rate: u64,
+}
+
+pub(super) struct Bench {
+    models: Models,
+    /// `None`: in this process, for tests.
+    program: Option<Program>,
+    bounds: Bounds,
+    turns: Turns,
+    state: Mutex<State>,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    judged: AtomicU64,
+    too_slow: AtomicU64,
+    ended: AtomicU64,
+    given_up: AtomicU64,
+    short: AtomicU64,
+    has_warned: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Processes that wait for another receipt of their model, the longest first.
+    idle: Vec<(Digest, Process)>,
+    /// What receipts of models take that were loaded before.
+    work: BTreeMap<Digest, Work>,
+    kills: BTreeMap<Digest, u8>,
+    paces: Paces,
+}
+
+/// A receipt to judge.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    receipt: &'a Receipt,
+    opening: &'a Opening,
+}
+
+impl Case<'_> {
+    fn root(&self) -> Digest {
+        self.receipt.model
+    }
+
+    /// As far as the receipt says: one that says more than its opening has is refused as soon as it is read.
+    fn needed(&self, work: Work) -> u64 {
+        let rows = match &self.opening.request.input {
+            Input::Tensors(tensors) => tensors.iter().filter_map(|tensor| tensor.shape.first().copied()).max(),
+            Input::Chat(_) | Input::Prompt(_) | Input::Embed(_) => {
+                Some(u64::from(self.receipt.prompt_tokens).saturating_add(self.receipt.output_tokens.into()))
+            }
+        };
+        work.of(usize::try_from(rows.unwrap_or(1)).unwrap_or(usize::MAX))
+    }
+}
+
+impl Bench {
+    pub fn new(models: Models, program: Option<Program>, bounds: Bounds) -> Self {
+        let turns = Turns::new(bounds.places.max(2), bounds.pause);
+        Self { models, program, bounds, turns, state: Mutex::default(), counts: Counts::default() }
+    }
+
+    pub async fn judge(&self, receipt: &Receipt, opening: &Opening) -> Result<Opinion, NoOpinion> {
+        let case = Case { receipt, opening };
+        let (id, kills) = (receipt.id(), self.kills(receipt));
+        if kills >= self.bounds.kills {
+            return Err(NoOpinion::GivenUp { kills });
+        }
+        let said = match &self.program {
+            None => self.here(case).await,
+            Some(program) => self.apart(program, case).await,
+        };
+        match &said {
+            Ok(_) => {
+                count(&self.counts.judged);
+                self.turns.forgive(case.root());
+            }
+            Err(NoOpinion::TooSlow(_)) => self.lost(id, case.root(), &self.counts.too_slow),
+            Err(NoOpinion::Ended { .. }) => self.lost(id, case.root(), &self.counts.ended),
+            Err(_) => {}
+        }
+        said
+    }
+
+    pub fn tally(&self) -> Tally {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Tally {
+            judged: read(&self.counts.judged),
+            too_slow: read(&self.counts.too_slow),
+            ended: read(&self.counts.ended),
+            given_up: read(&self.counts.given_up),
+            short: read(&self.counts.short),
+            work_rate: self.state().paces.of_machine().unwrap_or(0),
+        }
+    }
+
+    async fn here(&self, case: Case<'_>) -> Result<Opinion, NoOpinion> {
+        let _place = self.turns.place(case.root(), Haste::Brief).await;
+        let model = self.models.get(case.root()).await?;
+        let (receipt, opening) = (case.receipt.clone(), case.opening.clone());
+        let judging = tokio::task::spawn_blocking(move || judge(&model, &receipt, &opening));
+        Ok(judging.await.map_err(|_| NoOpinion::Interrupted)?.into())
+    }
+
+    async fn apart(&self, program: &Program, case: Case<'_>) -> Result<Opinion, NoOpinion> {
+        let root = case.root();
+        let file = self.models.file(root).await?;
+        let mut haste = self.haste(case).unwrap_or_else(|| loading(&file));
+        let mut place = self.turns.place(root, haste).await;
+        let mut process = self.process(program, root, &file).await?;
+        if haste == Haste::Brief && self.haste(case) == Some(Haste::Long) {
+            // It came in by the size of its artefact, and stands in the line of those who take long now.
+            self.keep_idle(root, process);
+            haste = Haste::Long;
+            drop(place);
+            place = self.turns.place(root, haste).await;
+            process = self.process(program, root, &file).await?;
+        }
+        let opinion = self.ask(&mut process, case).await?;
+        self.keep_idle(root, process);
+        drop::<Place>(place);
+        Ok(opinion)
+    }
+
+    async fn ask(&self, process: &mut Process, case: Case<'_>) -> Result<Opinion, NoOpinion> {
+        let root = case.root();
+        let work = self.state().work.get(&root).copied().unwrap_or_default();
+        let needed = case.needed(work);
+        let Allowance { time, is_short } = self.state().paces.allowance(&root, needed, &self.bounds);
+        if is_short {
+            count(&self.counts.short);
+            let (receipt, seconds) = (case.receipt.id(), time.as_secs());
+            tracing::warn!(%receipt, model = %root, work = needed, seconds, "expected to need longer than it can be given");
+        }
+        let asked_at = Instant::now();
+        let said = process.ask(&talk::case(case.receipt, case.opening), time).await;
+        // One that ended by itself says nothing of how fast it was.
+        if matches!(said, Ok(_) | Err(End::TooSlow)) {
+            self.state().paces.note(root, work, needed, asked_at.elapsed());
+            self.tell_slowness();
+        }
+        Ok(talk::read_opinion(&self.said(said, time)?)?)
+    }
+
+    /// A process with the model: one that waits for it, or a fresh one.
+    async fn process(&self, program: &Program, root: Digest, file: &Path) -> Result<Process, NoOpinion> {
+        if let Some(process) = self.state().take_idle(&root) {
+            return Ok(process);
+        }
+        self.make_room();
+        let started = Process::start(program, file, &self.bounds)?;
+        let (process, said) = started.loaded(&root, self.bounds.load).await;
+        match talk::read_loaded(&self.said(said, self.bounds.load)?)? {
+            Ok(work) => {
+                self.state().remember_work(root, work);
+                Ok(process)
+            }
+            Err(words) => {
+                // What lies on the shelf may be damaged: loading it here brings it anew.
+                self.models.get(root).await?;
+                Err(NoOpinion::Artefact(words))
+            }
+        }
+    }
+
+    fn said(&self, said: Result<Vec<u8>, End>, within: Duration) -> Result<Vec<u8>, NoOpinion> {
+        said.map_err(|end| match end {
+            End::TooSlow => NoOpinion::TooSlow(within),
+            End::Closed => NoOpinion::Ended { memory_bytes: self.bounds.memory_bytes },
+            End::Talk(error) => NoOpinion::Process(error),
+        })
+    }
+
+    /// Nothing while it is not known what the model's receipts take.
+    fn haste(&self, case: Case<'_>) -> Option<Haste> {
+        let (state, root) = (self.state(), case.root());
+        let work = *state.work.get(&root)?;
+        Some(state.paces.haste(&root, work, case.needed(work)))
+    }
+
+    fn kills(&self, receipt: &Receipt) -> u8 {
+        self.state().kills.get(&receipt.id()).copied().unwrap_or(0)
+    }
+
+    /// A receipt has cost a process.
+    fn lost(&self, receipt: Digest, model: Digest, what: &AtomicU64) {
+        count(what);
+        self.turns.strike(model);
+        let kills = self.state().remember_kill(receipt);
+        if kills >= self.bounds.kills {
+            count(&self.counts.given_up);
+            tracing::error!(%receipt, %model, kills, "could not be judged, and is not tried again: nobody hears of it from here");
+        }
+    }
+
+    /// Says once that receipts near the network's bound cannot be judged here in time.
+    fn tell_slowness(&self) {
+        let Some(rate) = self.state().paces.of_machine().filter(|rate| *rate < self.bounds.work_rate) else { return };
+        if !self.counts.has_warned.swap(true, Ordering::Relaxed) {
+            let expected = self.bounds.work_rate;
+            tracing::warn!(
+                rate,
+                expected,
+                "this machine judges more slowly than the network counts on; hint: give it more cores"
+            );
+        }
+    }
+
+    /// With those at work there are no more processes than places; the place is the caller's already.
+    fn make_room(&self) {
+        let room = self.bounds.places.max(2).saturating_sub(self.turns.held());
+        self.state().keep_newest(room);
+    }
+
+    fn keep_idle(&self, root: Digest, process: Process) {
+        let room = self.bounds.places.max(2).saturating_sub(self.turns.held()).saturating_add(1);
+        let mut state = self.state();
+        state.idle.push((root, process));
+        state.keep_newest(room);
+    }
+
+    /// Every holder leaves what it guards whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How long loading takes, as far as a file's size says.
+fn loading(file: &Path) -> Haste {
+    let is_brief = std::fs::metadata(file).is_ok_and(|file| file.len() <= BRIEF_ARTEFACT_BYTES);
+    if is_brief { Haste::Brief } else { Haste::Long }
+}
+
+impl State {
+    fn take_idle(&mut self, root: &Digest) -> Option<Process> {
+        let place = self.idle.iter().rposition(|(of, _)| of == root)?;
+        Some(self.idle.remove(place).1)
+    }
+
+    fn keep_newest(&mut self, room: usize) {
+        while self.idle.len() > room {
+            // Dropping it ends it.
+            self.idle.remove(0);
+        }
+    }
+
+    fn remember_work(&mut self, root: Digest, work: Work) {
+        self.work.insert(root, work);
+        while self.work.len() > REMEMBERED_MAX {
+            self.work.pop_first();
+        }
+    }
+
+    fn remember_kill(&mut self, receipt: Digest) -> u8 {
+        let kills = self.kills.entry(receipt).or_insert(0);
+        *kills = kills.saturating_add(1);
+        let kills = *kills;
+        // Whoever goes on so long loses some of its record, and pays for it with some processes more.
+        while self.kills.len() > REMEMBERED_MAX {
+            self.kills.pop_first();
+        }
+        kills
+    }
+}

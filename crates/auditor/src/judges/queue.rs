@@ -1,0 +1,228 @@
+//! Whose turn it is to be judged: a line for each model, served in turn, in few places. Pure: time is an argument.
+//!
+//! A model that takes long, or that costs processes, delays its own receipts and no others: of one model at most half of
+//! the places are taken, of judgements that take long all but one, and a model that cost a process is tried one receipt at a
+//! time, after a pause that grows with each. Whoever comes new stands behind all that wait.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use crypto::Digest;
+
+/// How long a place will be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    Brief,
+    /// For long, or nobody knows.
+    Long,
+}
+
+/// Each further process that a model costs makes its pause so many times longer, so many times at most.
+const PAUSE_GROWTH: u32 = 4;
+const PAUSE_STEPS: u32 = 3;
+/// Models remembered for the processes that they cost; whoever makes more of them pays for some again.
+const REMEMBERED_MAX: usize = 65_536;
+
+pub(super) struct Queue {
+    places: usize,
+    /// After the first process that a model cost.
+    pause: Duration,
+    lines: BTreeMap<Digest, Line>,
+    /// Who has a place.
+    held: BTreeMap<u64, (Digest, Haste)>,
+    tickets: u64,
+    turns: u64,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<(u64, Haste)>,
+    running: usize,
+    /// Processes that it cost since its last receipt was judged.
+    strikes: u32,
+    not_before: Option<Instant>,
+    /// The turn in which it was served last, or came.
+    served: u64,
+}
+
+impl Line {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running == 0
+    }
+
+    fn is_pausing(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|until| now < until)
+    }
+
+    /// The place in it of who can be served.
+    fn first(&self, may_be_long: bool) -> Option<usize> {
+        self.waiting.iter().position(|(_, haste)| may_be_long || (*haste == Haste::Brief && self.strikes == 0))
+    }
+}
+
+impl Queue {
+    pub fn new(places: usize, pause: Duration) -> Self {
+        Self { places, pause, lines: BTreeMap::new(), held: BTreeMap::new(), tickets: 0, turns: 0 }
+    }
+
+    /// Stands in the model's line; the ticket is called by `next`, and given back by `leave`.
+    pub fn join(&mut self, root: Digest, haste: Haste) -> u64 {
+        self.tickets = self.tickets.wrapping_add(1);
+        let turns = &mut self.turns;
+        let line = self.lines.entry(root).or_insert_with(|| {
+            *turns = turns.saturating_add(1);
+            Line { served: *turns, ..Line::default() }
+        });
+        line.waiting.push_back((self.tickets, haste));
+        self.tickets
+    }
+
+    /// The ticket that has a place from now on, if one can have one.
+    pub fn next(&mut self, now: Instant) -> Option<u64> {
+        let long = self.held.values().filter(|(_, haste)| *haste == Haste::Long).count();
+        let may_be_long = long < self.places.saturating_sub(1).max(1);
+        if self.held.len() >= self.places {
+            return None;
+        }
+        let most = (self.places / 2).max(1);
+        let has_room = |line: &Line| line.running < if line.strikes > 0 { 1 } else { most };
+        let served = self.lines.iter().filter(|(_, line)| has_room(line) && !line.is_pausing(now));
+        let served =
+            served.filter_map(|(root, line)| Some((line.running, line.served, *root, line.first(may_be_long)?)));
+        let (_, _, root, place) = served.min()?;
+        let line = self.lines.get_mut(&root)?;
+        let (ticket, haste) = line.waiting.remove(place)?;
+        self.turns = self.turns.saturating_add(1);
+        line.served = self.turns;
+        line.running += 1;
+        let haste = if line.strikes > 0 { Haste::Long } else { haste };
+        self.held.insert(ticket, (root, haste));
+        Some(ticket)
+    }
+
+    /// Gives a ticket back, whether it was called or not.
+    pub fn leave(&mut self, root: Digest, ticket: u64) {
+        let was_called = self.held.remove(&ticket).is_some();
+        let Some(line) = self.lines.get_mut(&root) else { return };
+        if was_called {
+            line.running = line.running.saturating_sub(1);
+        } else {
+            line.waiting.retain(|(waiting, _)| *waiting != ticket);
+        }
+        if line.is_idle() && line.strikes == 0 {
+            self.lines.remove(&root);
+        }
+        self.forget();
+    }
+
+    /// The model cost a process.
+    pub fn strike(&mut self, root: Digest, now: Instant) {
+        let line = self.lines.entry(root).or_default();
+        let growth = PAUSE_GROWTH.saturating_pow(line.strikes.min(PAUSE_STEPS));
+        line.strikes = line.strikes.saturating_add(1);
+        line.not_before = now.checked_add(self.pause.saturating_mul(growth));
+    }
+
+    /// A receipt of the model was judged.
+    pub fn forgive(&mut self, root: Digest) {
+        let Some(line) = self.lines.get_mut(&root) else { return };
+        (line.strikes, line.not_before) = (0, None);
+        if line.is_idle() {
+            self.lines.remove(&root);
+        }
+    }
+
+    /// When a pause ends that somebody waits for.
+    pub fn due(&self) -> Option<Instant> {
+        let waited_for = self.lines.values().filter(|line| !line.waiting.is_empty());
+        waited_for.filter_map(|line| line.not_before).min()
+    }
+
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    fn forget(&mut self) {
+        while self.lines.len() > REMEMBERED_MAX {
+            let idle = self.lines.iter().find(|(_, line)| line.is_idle()).map(|(root, _)| *root);
+            let Some(root) = idle else { return };
+            self.lines.remove(&root);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    fn root(number: u8) -> Digest {
+        Digest([number; 32])
+    }
+
+    fn called(queue: &mut Queue, now: Instant) -> Vec<u64> {
+        std::iter::from_fn(|| queue.next(now)).collect()
+    }
+
+    #[test]
+    fn models_are_served_in_turn_and_one_never_has_more_than_half() {
+        let (mut queue, now) = (Queue::new(4, PAUSE), Instant::now());
+        let many: Vec<u64> = (0..4).map(|_| queue.join(root(9), Haste::Brief)).collect();
+        let other = queue.join(root(1), Haste::Brief);
+        assert_eq!(called(&mut queue, now), [many[0], other, many[1]]);
+        queue.leave(root(9), many[0]);
+        assert_eq!(called(&mut queue, now), [many[2]], "who came first, within a line");
+        queue.leave(root(1), other);
+        assert_eq!((called(&mut queue, now), queue.held()), (vec![], 2));
+    }
+
+    #[test]
+    fn what_takes_long_leaves_a_place_and_a_newcomer_does_not_pass_who_waits() {
+        let (mut queue, now) = (Queue::new(3, PAUSE), Instant::now());
+        let long: Vec<u64> = (0..4).map(|number| queue.join(root(number), Haste::Long)).collect();
+        assert_eq!(called(&mut queue, now), [long[0], long[1]]);
+        let brief = queue.join(root(8), Haste::Brief);
+        assert_eq!(called(&mut queue, now), [brief]);
+        let newcomer = queue.join(root(7), Haste::Long);
+        queue.leave(root(0), long[0]);
+        assert_eq!(called(&mut queue, now), [long[2]]);
+        queue.leave(root(1), long[1]);
+        let back = queue.join(root(0), Haste::Long);
+        assert_eq!(called(&mut queue, now), [long[3]]);
+        queue.leave(root(2), long[2]);
+        queue.leave(root(3), long[3]);
+        assert_eq!(called(&mut queue, now), [newcomer, back]);
+    }
+
+    #[test]
+    fn a_model_that_costs_processes_pauses_longer_each_time_and_is_forgiven() {
+        let (mut queue, now) = (Queue::new(4, PAUSE), Instant::now());
+        for seconds in [1, 4, 16, 64, 64] {
+            queue.strike(root(1), now);
+            let (first, second) = (queue.join(root(1), Haste::Brief), queue.join(root(1), Haste::Brief));
+            let due = now + Duration::from_secs(seconds);
+            assert_eq!((queue.next(due - Duration::from_millis(1)), queue.due()), (None, Some(due)));
+            assert_eq!(called(&mut queue, due), [first], "one at a time");
+            queue.leave(root(1), first);
+            queue.leave(root(1), second);
+        }
+        let (first, second) = (queue.join(root(1), Haste::Brief), queue.join(root(1), Haste::Brief));
+        queue.forgive(root(1));
+        assert_eq!(called(&mut queue, now), [first, second]);
+        [first, second].into_iter().for_each(|ticket| queue.leave(root(1), ticket));
+        assert!(queue.lines.is_empty() && queue.held.is_empty() && queue.due().is_none());
+    }
+
+    #[test]
+    fn who_leaves_the_line_is_not_called() {
+        let (mut queue, now) = (Queue::new(2, PAUSE), Instant::now());
+        let (first, second) = (queue.join(root(1), Haste::Long), queue.join(root(1), Haste::Long));
+        queue.leave(root(1), first);
+        assert_eq!(called(&mut queue, now), [second]);
+        queue.leave(root(1), second);
+        assert!(queue.lines.is_empty());
+    }
+}
