@@ -83,11 +83,11 @@ impl Rules {
         u64::from(self.receipt_age_ms).saturating_add(challengeable).saturating_add(EVIDENCE_MARGIN_MS)
     }
 
-    /// How long judging one receipt may take by `WORK_RATE`: half of the shorter of the two windows that it has to be done in, the
-    /// auditors' and the validators'. The other half is for the questions, the waiting for a place and a second try.
+    /// How long judging one receipt may take by `WORK_RATE`: half of the auditors' window, the other half of which is for the
+    /// questions and for being heard; and a quarter of the validators', so that what goes wrong once can be tried again with twice the time.
     pub fn judging_ms(&self) -> u64 {
-        let window = u64::from(self.challenge_window.min(self.vote_epochs));
-        window.saturating_mul(u64::from(self.epoch_ms)) / 2
+        let challenge_ms = u64::from(self.challenge_window).saturating_mul(u64::from(self.epoch_ms));
+        (challenge_ms / 2).min(self.vote_ms() / 4)
     }
 
     /// Work of the largest receipt that there can be: larger ones are not signed by workers, and false to judges (`specs/evidence.md`).
@@ -161,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_receipt_is_judged_in_half_of_the_shorter_window() {
+    fn the_largest_receipt_is_judged_well_within_both_windows() {
         let rules = Rules::default();
         assert_eq!((rules.judging_ms(), rules.vote_ms()), (7_500, 600_000));
         assert_eq!(rules.work_max(), 515_396_075_520);
         let hasty = Rules { vote_epochs: 4, ..rules.clone() };
-        assert_eq!((hasty.judging_ms(), hasty.work_max()), (2_000, 2 * WORK_RATE));
+        assert_eq!((hasty.judging_ms(), hasty.work_max()), (1_000, WORK_RATE));
         let vast = Rules { epoch_ms: u32::MAX, challenge_window: u32::MAX, vote_epochs: u32::MAX, ..rules };
         assert_eq!(vast.work_max(), u64::MAX);
     }

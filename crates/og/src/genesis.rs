@@ -278,7 +278,9 @@ fn rules(models: &[Published], options: &cli::Devnet) -> Rules {
     let wanted = most.div_ceil(WORK_RATE).saturating_mul(2_000).div_ceil(u64::from(rules.epoch_ms));
     let wanted = u32::try_from(wanted.min(CHALLENGE_WINDOW_MOST)).unwrap_or(u32::MAX);
     let challenge_window = options.challenge_window.unwrap_or_else(|| wanted.max(rules.challenge_window));
-    Rules { challenge_window, ..rules }
+    // The validators judge what auditors did, and no longer window is worth anything without theirs.
+    let vote_epochs = rules.vote_epochs.max(challenge_window.saturating_mul(2));
+    Rules { challenge_window, vote_epochs, ..rules }
 }
 
 /// Where the seats of a devnet change, so many there are: more than validators, so that some have two.

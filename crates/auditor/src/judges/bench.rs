@@ -29,6 +29,8 @@ use crate::judge::judge;
 const REMEMBERED_MAX: usize = 65_536;
 /// An artefact that is larger takes long to load, as far as anybody knows.
 const BRIEF_ARTEFACT_BYTES: u64 = 256 << 20;
+/// Of an artefact that lies on a slow disk.
+const LOADED_BYTES_A_SECOND: u64 = 16 << 20;
 
 /// What judging has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,8 +196,9 @@ impl Bench {
         }
         self.make_room();
         let started = Process::start(program, file, &self.bounds)?;
-        let (process, said) = started.loaded(&root, self.bounds.load).await;
-        match talk::read_loaded(&self.said(said, self.bounds.load)?)? {
+        let load = self.bounds.load.saturating_add(Duration::from_secs(bytes(file) / LOADED_BYTES_A_SECOND));
+        let (process, said) = started.loaded(&root, load).await;
+        match talk::read_loaded(&self.said(said, load)?)? {
             Ok(work) => {
                 self.state().remember_work(root, work);
                 Ok(process)
@@ -276,8 +279,12 @@ fn count(count: &AtomicU64) {
 
 /// How long loading takes, as far as a file's size says.
 fn loading(file: &Path) -> Haste {
-    let is_brief = std::fs::metadata(file).is_ok_and(|file| file.len() <= BRIEF_ARTEFACT_BYTES);
-    if is_brief { Haste::Brief } else { Haste::Long }
+    if bytes(file) <= BRIEF_ARTEFACT_BYTES { Haste::Brief } else { Haste::Long }
+}
+
+/// Of a file that is not there nothing is loaded.
+fn bytes(file: &Path) -> u64 {
+    std::fs::metadata(file).map_or(0, |file| file.len())
 }
 
 impl State {

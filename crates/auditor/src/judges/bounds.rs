@@ -25,7 +25,7 @@ pub struct Bounds {
     pub memory_bytes: u64,
     /// Threads that a process runs its model on.
     pub threads: usize,
-    /// For the model to load.
+    /// For the model to load, beside what its size asks for.
     pub load: Duration,
     /// For one receipt: as long as its work asks for, but at least and at most this.
     pub judgement_least: Duration,
@@ -58,8 +58,8 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// A process has its place's share of the machine: long texts of large models take more memory than programs may. As many
-    /// tries as a receipt has fit into the time that the validators have.
+    /// A process has its place's share of the machine: long texts of large models take more memory than programs may. A
+    /// receipt may take half of the time that the validators have, which is twice what the largest takes whoever is fast enough.
     pub fn of(windows: Windows) -> Self {
         let (cores, memory) =
             (std::thread::available_parallelism().map_or(1, usize::from), machine_bytes().unwrap_or(0));
@@ -70,9 +70,9 @@ impl Bounds {
         Self {
             memory_bytes: (memory / places as u64).max(MEMORY_BYTES),
             threads: (cores / places).max(1),
-            load: Duration::from_secs(120),
+            load: Duration::from_secs(30),
             judgement_least: JUDGEMENT_LEAST,
-            judgement_most: (windows.deciding / u32::from(KILLS)).max(JUDGEMENT_LEAST),
+            judgement_most: (windows.deciding / 2).max(JUDGEMENT_LEAST),
             places,
             kills: KILLS,
             pause: Duration::from_secs(1),
@@ -98,7 +98,7 @@ mod tests {
             Windows { work_max: 15 << 36, judging: Duration::from_secs(15), deciding: Duration::from_secs(600) };
         let bounds = Bounds::of(rules);
         assert_eq!((bounds.work_max, bounds.work_rate), (15 << 36, 1 << 36));
-        assert_eq!((bounds.judgement_least.as_secs(), bounds.judgement_most.as_secs()), (30, 200));
+        assert_eq!((bounds.judgement_least.as_secs(), bounds.judgement_most.as_secs()), (30, 300));
         assert!((2..=4).contains(&bounds.places) && bounds.threads > 0 && bounds.memory_bytes >= 4 << 30);
         let hasty = Bounds::of(Windows { deciding: Duration::from_secs(20), ..rules });
         assert_eq!(hasty.judgement_most, hasty.judgement_least);
