@@ -206,8 +206,14 @@ fn what_a_configuration_says_and_the_weights_do_not_have_is_refused_by_name() {
     config("gemma2", "query_pre_attn_scalar", json!(-1));
     config("phi3_long", "rope_parameters.long_factor", json!([1.0, -1.0, 2.0]));
     config("phi3_long", "rope_parameters.partial_rotary_factor", json!(0.05));
-    config("qwen2_yarn", "rope_parameters.rope_type", json!("dynamic"));
+    config("qwen2_yarn", "rope_parameters.rope_type", json!("stretched"));
     config("qwen2_yarn", "rope_parameters.factor", json!("four"));
+    let dynamic = json!({"rope_type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 16});
+    let beyond = refused("gemma3", |config| config["rope_parameters"]["full_attention"] = dynamic);
+    assert!(
+        matches!(&beyond, ImportRefusal::Config { key, .. } if key == "original_max_position_embeddings"),
+        "{beyond}"
+    );
     config("deepseek3", "qk_rope_head_dim", json!(3));
     config("deepseek2", "kv_lora_rank", Value::Null);
 }

@@ -222,12 +222,32 @@ fn configurations_that_are_not_understood_are_refused_by_their_key() {
         changed[key] = value;
         import(&good(), &changed)
     };
-    let scaling = with("rope_scaling", json!({"type": "dynamic", "factor": 2.0}));
-    assert!(matches!(scaling, ImportRefusal::Config { key, found, .. } if key == "type" && found.contains("dynamic")));
+    let scaling = with("rope_scaling", json!({"type": "stretched", "factor": 2.0}));
+    assert!(
+        matches!(scaling, ImportRefusal::Config { key, found, .. } if key == "type" && found.contains("stretched"))
+    );
+    let dynamic = with("rope_scaling", json!({"type": "dynamic"}));
+    assert!(matches!(dynamic, ImportRefusal::Config { key, .. } if key == "factor"));
+    let fixed = with("rope_scaling", json!({"type": "dynamic", "factor": 2.0, "alpha": 1000.0}));
+    assert!(matches!(fixed, ImportRefusal::Config { key, .. } if key == "alpha"));
     let other = with("model_type", json!("mamba"));
     assert!(matches!(other, ImportRefusal::Architecture { found, .. } if found == "mamba"));
     let feature = with("sliding_window", json!(4));
     assert_eq!(feature, ImportRefusal::Integer { feature: "windows" });
+}
+
+#[test]
+fn a_rotation_whose_base_grows_with_the_text_is_the_plain_one_where_texts_end_in_time() {
+    let model = |config: &Value| compile(LanguageKind::Ordered, &good(), config, &texts()).unwrap();
+    let with = |scaling: Value| {
+        let mut changed = config();
+        changed["rope_scaling"] = scaling;
+        model(&changed)
+    };
+    let dynamic = with(json!({"type": "dynamic", "factor": 4.0}));
+    assert_eq!(dynamic.root(), model(&config()).root());
+    let earlier = with(json!({"rope_type": "dynamic", "factor": 4.0, "original_max_position_embeddings": 16}));
+    assert_eq!((dynamic.graph.rows_max(), earlier.graph.rows_max()), (24, 16));
 }
 
 #[test]

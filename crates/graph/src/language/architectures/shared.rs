@@ -29,6 +29,7 @@ pub fn plain(settings: &Settings, weights: &mut Weights, context: Option<usize>)
         Dialect::HuggingFace => settings.size("vocab_size")?,
     };
     let trained = settings.size(settings.key("context_length", "max_position_embeddings"))?;
+    let trained = trained.min(dynamic_limit(settings)?.unwrap_or(trained));
     let context = trained.min(context.unwrap_or(CONTEXT));
     let layers = settings.size(settings.key("block_count", "num_hidden_layers"))?;
     let theta = theta(settings, settings.key("rope.freq_base", "rope_theta"), 10_000.0)?;
@@ -77,6 +78,20 @@ fn stop_tokens(settings: &Settings) -> Result<Vec<u32>, ImportRefusal> {
 /// Where `config.json` keeps what it says of rotation: newer files under one key, older ones under another.
 fn scaled(settings: &Settings) -> Option<Settings> {
     settings.within("rope_parameters").or_else(|| settings.within("rope_scaling"))
+}
+
+/// Where a rotation whose base grows with the text stops being the plain one: what follows would turn keys that were
+/// turned already.
+fn dynamic_limit(settings: &Settings) -> Result<Option<usize>, ImportRefusal> {
+    let key = "original_max_position_embeddings";
+    match scaled(settings).filter(|scaled| settings.dialect == Dialect::HuggingFace && is_dynamic(scaled)) {
+        Some(scaled) => scaled.optional_size(key),
+        None => Ok(None),
+    }
+}
+
+fn is_dynamic(scaled: &Settings) -> bool {
+    scaled.find("rope_type").or_else(|| scaled.find("type")).is_some_and(|kind| kind == "dynamic")
 }
 
 pub fn theta(settings: &Settings, key: &'static str, otherwise: f64) -> Result<f64, ImportRefusal> {
@@ -174,8 +189,22 @@ fn hugging_face_rotation(
             let key = if context as f64 > original { "long_factor" } else { "short_factor" };
             Ok(Rotation { scaling: Scaling::Factors(scaled.numbers(key)?), magnitude, ..plain })
         }
-        Some(_) => Err(scaled.refuse(key, "default, linear, llama3, yarn or longrope")),
+        Some("dynamic") => dynamic(scaled, plain, context),
+        Some(_) => Err(scaled.refuse(key, "default, linear, llama3, yarn, longrope or dynamic")),
     }
+}
+
+/// The base is that of the greater of the text's length and the trained one: within the latter, the plain one.
+fn dynamic(scaled: &Settings, plain: Rotation, context: usize) -> Result<Rotation, ImportRefusal> {
+    scaled.number("factor")?;
+    if scaled.find("alpha").is_some() {
+        return Err(scaled.refuse("alpha", "none, for a base that grows with the text"));
+    }
+    let trained = "original_max_position_embeddings";
+    if scaled.optional_size(trained)?.is_some_and(|most| context > most) {
+        return Err(scaled.refuse(trained, "the context or more; hint: --context"));
+    }
+    Ok(plain)
 }
 
 /// `√(1 + ln factor / ln original)`: what longer texts of this scaling are multiplied with.
