@@ -37,7 +37,7 @@ pub struct ModelCompile {
     #[arg(long)]
     pub context: Option<usize>,
     /// What applies where a caller names no temperature: part of the model's root, as the three that follow. Without it,
-    /// what generation_config.json says, else 1, as other services have it.
+    /// what its files say (generation_config.json, or general.sampling of GGUF), else 1, as other services have it.
     #[arg(long, value_name = "0..2")]
     pub temperature: Option<f64>,
     /// The same of the share of probability that is kept; else all of it.

@@ -17,7 +17,7 @@ use graph::{
 use serde_json::Value;
 use storage::Incoming;
 
-use super::{read, read_text};
+use super::{read, read_text, sampling};
 use crate::cli::ModelCompile;
 
 /// Most tokens of an answer where nobody says it: each call that names none reserves and is quoted for so many.
@@ -25,6 +25,15 @@ const ANSWER_TOKENS: u32 = 2_048;
 const ARTEFACT_BYTES_MAX: u64 = 1 << 42;
 /// For models that do not say how they chat.
 const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
+
+/// What is said of a compiled model beside what its artefact says of itself.
+#[derive(Default)]
+pub struct Compiled {
+    /// What its numbers are to be compared with, where it is made of integers.
+    pub measure: Option<Measure>,
+    /// What its files ask for and it does not have, or has within bounds alone.
+    pub notes: Vec<String>,
+}
 
 /// What an integer model is measured beside.
 pub struct Measure {
@@ -48,12 +57,12 @@ struct Sources {
     template: String,
     stop_tokens: Vec<u32>,
     calibration: Option<String>,
-    /// `generation_config.json`, or null.
+    /// `generation_config.json`, or what a GGUF file says under its own keys, or null.
     generation: Value,
 }
 
-/// Writes the artefact; gives what its numbers are to be compared with where it is made of integers.
-pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Option<Measure>> {
+/// Writes the artefact.
+pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Compiled> {
     let sources = if is_gguf { of_gguf(options)? } else { of_folder(options)? };
     let provable = options.provable || (!options.ordered && !is_gguf && sources.calibration.is_some());
     let kind = if provable { LanguageKind::Integer } else { LanguageKind::Ordered };
@@ -72,15 +81,29 @@ pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Opti
     let files = CheckpointFiles { weights, tokenizer, template, calibration, stop_tokens: &sources.stop_tokens };
     let precision = if options.keep_floats { Precision::AsStored } else { Precision::Blocks };
     let cache = options.cache.format();
-    let defaults = defaults(options, &sources.generation)?;
+    let from = if is_gguf { "general.sampling of the file" } else { "generation_config.json" };
+    let defaults = defaults(options, &sources.generation).context(from)?;
+    let mut notes = sampling::passed_over(&sources.generation);
+    notes.extend(rotation_note(&sources.config));
     let chosen = CompileOptions { kind, precision, context: options.context, defaults, cache };
     write(&options.out, &files, name, &chosen)?;
     if !provable {
-        return Ok(None);
+        return Ok(Compiled { measure: None, notes });
     }
     let floats = float_decoder(&files, options.context)?;
     let dialogues = options.measure.as_deref().map(read_text).transpose()?;
-    Ok(Some(Measure { floats, dialogues: dialogues.unwrap_or_else(|| calibration.to_owned()) }))
+    let measure = Measure { floats, dialogues: dialogues.unwrap_or_else(|| calibration.to_owned()) };
+    Ok(Compiled { measure: Some(measure), notes })
+}
+
+/// A rotation whose base grows with a text is the plain one within what the model was trained for, and no longer text is
+/// served.
+fn rotation_note(config: &[u8]) -> Option<String> {
+    let config: Value = serde_json::from_slice(config).ok()?;
+    let scaled =
+        ["rope_parameters", "rope_scaling"].iter().find_map(|key| config.get(key)).filter(|x| x.is_object())?;
+    let kind = scaled.get("rope_type").or_else(|| scaled.get("type"))?;
+    (kind == "dynamic").then(|| "dynamic rotation: as it is up to the trained length, where texts end".to_owned())
 }
 
 /// Compiles with packed weights kept in a file, then copies them behind the manifest.
@@ -110,11 +133,11 @@ fn of_gguf(options: &ModelCompile) -> Result<Sources> {
         tokenizer: tokenizer_from_gguf(&file)?,
         template: template_from_gguf(&file)?.unwrap_or_else(|| PLAIN_TEMPLATE.to_owned()),
         stop_tokens: stop_tokens_from_gguf(&file)?,
+        generation: sampling::of_gguf(&file),
         calibration: options.calibration.as_deref().map(read_text).transpose()?,
         gguf: Some(file),
         weights: Vec::new(),
         config: Vec::new(),
-        generation: Value::Null,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod language;
 mod onnx;
+mod sampling;
 
 use std::path::Path;
 
@@ -20,12 +21,12 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         None => stem(&options.source)?,
     };
     let is_gguf = options.source.extension().is_some_and(|extension| extension == "gguf");
-    let (mut measured, mut fidelity) = (None, None);
+    let (mut compiled, mut fidelity) = (language::Compiled::default(), None);
     if options.source.is_dir() || is_gguf {
         if options.float {
             bail!("only ONNX files have a float form; hint: --ordered keeps floats, exactly");
         }
-        measured = language::compile(options, &name, is_gguf)?;
+        compiled = language::compile(options, &name, is_gguf)?;
     } else if options.cache != CacheChoice::F16 {
         bail!("an ONNX model keeps no keys and values from call to call; hint: leave --cache out");
     } else {
@@ -46,8 +47,11 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         "bytes": bytes,
         "file": options.out,
     });
-    if let Some(measured) = measured {
-        let measured = measured.of(&model)?;
+    if !compiled.notes.is_empty() {
+        said["notes"] = json!(compiled.notes);
+    }
+    if let Some(measure) = compiled.measure {
+        let measured = measure.of(&model)?;
         said["tokens_measured"] = json!(measured.tokens);
         said["perplexity"] = json!(measured.exact_perplexity);
         said["perplexity_in_floats"] = json!(measured.float_perplexity);
