@@ -2,6 +2,7 @@
 //! several, cut into chunks, and together with another text.
 
 mod classical;
+mod experts;
 mod images;
 
 use graph::{
@@ -219,6 +220,9 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
             case.node(name, none)
         }
         "attention" | "attention_f32" | "attention_q8_f32" => attention(name, case, random),
+        "choose_experts" | "gather_chosen" | "linear_experts" | "combine_experts" => {
+            experts::case(name, case, random, width)
+        }
         "trees" => classical::trees(case, random, width),
         "weigh" => classical::weigh(case, random, width),
         other => images::case(other, case, random).unwrap_or_else(|| panic!("no case for {other}")),
@@ -282,17 +286,21 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
     case.node(name, Attributes::new())
 }
 
-/// Floats joined along an axis, or integers under other sizes.
+/// Floats or words joined along an axis, or integers under other sizes.
 fn moved(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
     if name == "reshape" {
         let parts = 1 + random.below(5);
         case.integers(random, Element::I16, &[parts * width], 32_767);
         return case.node(name, Attributes::new().with("sizes", vec![0, parts as i64, width as i64]));
     }
-    let (axis, heads) = (1 + random.below(2), 1 + random.below(4));
+    let (axis, heads, words) = (1 + random.below(2), 1 + random.below(4), random.below(2) == 0);
     for part in 1..2 + random.below(3) {
         let sizes = if axis == 1 { [part, width] } else { [heads, part * width] };
-        case.floats(random, &sizes);
+        if words {
+            case.integers(random, Element::I16, &sizes, 32_767);
+        } else {
+            case.floats(random, &sizes);
+        }
     }
     case.node(name, Attributes::new().with("axis", axis as i64))
 }
@@ -408,17 +416,35 @@ fn attention(name: &str, mut case: Case, random: &mut Random) -> (Checked, Vec<T
         };
         return case.node(name, attributes);
     }
+    integer_attention(case, random, attributes, [groups * kv_heads, kv_heads, head])
+}
+
+/// Windows, caps and values of another width come now and then.
+fn integer_attention(
+    mut case: Case,
+    random: &mut Random,
+    mut attributes: Attributes,
+    [heads, kv_heads, head]: [usize; 3],
+) -> (Checked, Vec<Tensor>, usize) {
     // Wide values with a heavy table leave 32 bits: both ways of mixing are met.
     let (element, magnitude) = if random.below(2) == 0 { (Element::I8, 127) } else { (Element::I16, 32_767) };
-    case.integers(random, Element::I16, &[queries], 1000);
-    case.integers(random, Element::I8, &[keys], 127);
-    case.integers(random, element, &[keys], magnitude);
+    let value = if random.below(2) == 0 { head } else { 1 + random.below(40) };
+    case.integers(random, Element::I16, &[heads * head], 1000);
+    case.integers(random, Element::I8, &[kv_heads * head], 127);
+    case.integers(random, element, &[kv_heads * value], magnitude);
     let first = random.within(1, 32_767);
     let mut table = random.integers(Element::I16, &[50], bytes(0, first)).integers().unwrap();
     table[0] = first;
     case.constant(Tensor::of_integers(Element::I16, &[50], table).unwrap());
-    let attributes = attributes.with("multiplier", random.within(0, 1000)).with("shift", random.within(0, 20));
-    case.node(name, attributes)
+    attributes = attributes.with("multiplier", random.within(0, 1000)).with("shift", random.within(0, 20));
+    if random.below(2) == 0 {
+        attributes = attributes.with("window", random.within(1, 100));
+    }
+    if random.below(2) == 0 {
+        case.constant(random.integers(Element::I16, &[300], bytes(0, 32_767)));
+        attributes = attributes.with("cap_multiplier", random.within(0, 1000)).with("cap_shift", random.within(8, 24));
+    }
+    case.node("attention", attributes)
 }
 
 /// The same with a requantisation behind it, and perhaps a table behind that: one kernel has to keep the bits of all.

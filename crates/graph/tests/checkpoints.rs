@@ -232,8 +232,6 @@ fn configurations_that_are_not_understood_are_refused_by_their_key() {
     assert!(matches!(fixed, ImportRefusal::Config { key, .. } if key == "alpha"));
     let other = with("model_type", json!("mamba"));
     assert!(matches!(other, ImportRefusal::Architecture { found, .. } if found == "mamba"));
-    let feature = with("sliding_window", json!(4));
-    assert_eq!(feature, ImportRefusal::Integer { feature: "windows" });
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub use blocks::Blocks;
 pub use floats::{multiply_float_tiles, multiply_floats};
 #[allow(unused_imports, reason = "as for the function")]
 pub use integer::multiply_integers;
-pub use integer::{Planes, multiply_integers_then};
+pub use integer::{Planes, multiply_integer_tiles, multiply_integers_then};
 pub use matrix::{Matrix, Output, multiply_block_tiles, multiply_blocks};
 
 /// Outputs of a tile, and rows of activations that lie side by side.

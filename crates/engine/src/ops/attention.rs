@@ -1,9 +1,13 @@
 //! Fast `attention`: the queries that share keys and values, tokens of a chunk and heads of a group, go over a page
-//! together; two columns of a key, and two positions of the values, are multiplied at once.
+//! together; two columns of a key, and two positions of the values, are multiplied at once. What lies in front of a query's
+//! window weighs 0.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, ops::Range, sync::Arc};
 
-use graph::{Data, Element, Fault, fixed, ops::attention::SHIFT};
+use graph::{
+    Data, Element, Fault, fixed,
+    ops::attention::{Cap, SHIFT, Settings},
+};
 
 use crate::{
     blocks::{Block, QUERIES},
@@ -18,9 +22,10 @@ use crate::{
 struct Attention {
     heads: usize,
     kv_heads: usize,
+    /// Width of a head's key, and of its value.
     head: usize,
-    multiplier: i64,
-    shift: u32,
+    value: usize,
+    settings: Settings,
     table: Vec<i16>,
     /// Greatest absolute value that a value can have.
     magnitude: u64,
@@ -32,12 +37,18 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let heads = usize::try_from(making.integer("heads")?).ok()?;
     let small =
         |input: usize| making.inputs.get(input).is_some_and(|fact| matches!(fact.element, Element::I8 | Element::I16));
+    let caps = match (making.inputs.len(), making.constant(4)) {
+        (4, _) => None,
+        (_, Some(Data::I16(caps))) => Some(caps.clone()),
+        _ => return None,
+    };
+    let kv_heads = usize::try_from(making.integer("kv_heads")?).ok()?;
     let kernel = Attention {
         heads,
-        kv_heads: usize::try_from(making.integer("kv_heads")?).ok()?,
+        kv_heads,
         head: making.width(0)? / heads,
-        multiplier: making.integer("multiplier")?,
-        shift: u32::try_from(making.integer("shift")?).ok()?,
+        value: making.width(2)? / kv_heads,
+        settings: Settings::read(making.attributes, caps).ok()?,
         table: table.clone(),
         magnitude: making.inputs.get(2)?.interval.magnitude(),
         tail: Arc::clone(&making.tail),
@@ -79,10 +90,10 @@ impl Kernel for Attention {
     fn run(&self, call: &Call, states: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
         let inputs = call.inputs;
         let (q, k, v) = (widened(inputs.first())?, widened(inputs.get(1))?, widened(inputs.get(2))?);
-        let kv_width = self.kv_heads * self.head;
+        let (k_width, v_width) = (self.kv_heads * self.head, self.kv_heads * self.value);
         for (row, place) in call.places.iter().enumerate() {
             let Some(State::Integer(cache)) = states.get_mut(place.lane) else { return Err(excluded("attention")) };
-            cache.put(place.position, &k[row * kv_width..][..kv_width], &v[row * kv_width..][..kv_width]);
+            cache.put(place.position, &k[row * k_width..][..k_width], &v[row * v_width..][..v_width]);
         }
         let caches: Vec<&Cache<i16>> = states
             .iter()
@@ -97,7 +108,7 @@ impl Attention {
     fn blocks<T: Cell>(&self, call: &Call, caches: &[&Cache<i16>], q: &[i16], out: &mut [T]) {
         let group = self.heads / self.kv_heads;
         let blocks = Block::cut(call.places, (QUERIES / group).max(1));
-        let cut = Cut::new(out, self.heads * self.head);
+        let cut = Cut::new(out, self.heads * self.value);
         call.threads.pieces(blocks.len() * self.kv_heads, |piece| {
             let (block, kv_head) = (&blocks[piece / self.kv_heads], piece % self.kv_heads);
             let unit =
@@ -107,7 +118,7 @@ impl Attention {
     }
 
     fn form(&self) -> Form {
-        Form { kv_heads: self.kv_heads, key: self.head, value: self.head, key_side: 2, value_side: 2 }
+        Form { kv_heads: self.kv_heads, key: self.head, value: self.value, key_side: 2, value_side: 2 }
     }
 }
 
@@ -124,10 +135,11 @@ struct Unit<'a> {
 
 impl Unit<'_> {
     fn run<T: Cell>(&self, q: &[i16], scratch: &mut Scratch, out: &Cut<T>) {
-        let head = self.attention.head;
+        let Attention { head, value, .. } = *self.attention;
         let count = self.block.rows * self.group;
-        let pages = self.end(count - 1).div_ceil(PAGE);
-        let (width, padded) = (pages * PAGE, head.next_multiple_of(2));
+        // The first query sees the least of the beginning, the last the most of the end.
+        let pages = self.sees(0).start / PAGE..self.sees(count - 1).end.div_ceil(PAGE);
+        let (width, padded) = (pages.len() * PAGE, head.next_multiple_of(2));
         let Scratch { factors, scores, queries, .. } = scratch;
         factors.clear();
         factors.resize(count * padded, 0);
@@ -136,35 +148,38 @@ impl Unit<'_> {
         }
         scores.clear();
         scores.resize(count * width, 0);
-        for page in 0..pages {
+        for page in pages.clone() {
+            let place = (page - pages.start) * PAGE;
             queries.clear();
-            queries.extend((0..count).map(|index| (index * padded, index * width + page * PAGE)));
+            queries.extend((0..count).map(|index| (index * padded, index * width + place)));
             let table = self.cache.keys(page, self.kv_head);
             PairSums { table, columns: PAGE, count: padded / 2, factors, queries }.run(self.level, scores);
         }
         for index in 0..count {
+            let seen = self.sees(index);
+            let start = index * width + seen.start - pages.start * PAGE;
             // SAFETY: each query has its own part, and each is in one unit.
-            let out = unsafe { out.part(self.head(index) * head, head) };
-            self.one(index, width, scratch, out);
+            let out = unsafe { out.part(self.head(index) * value, value) };
+            self.one(index, start..start + seen.len(), scratch, out);
         }
     }
 
     /// The output of a query whose scores are there.
-    fn one<T: Cell>(&self, index: usize, width: usize, scratch: &mut Scratch, out: &mut [T]) {
-        let (form, end) = (self.attention.form(), self.end(index));
-        let Scratch { scores, distances, weights, sums, wide, means, queries, .. } = scratch;
-        let sum = self.weigh(&scores[index * width..][..end], distances, weights);
+    fn one<T: Cell>(&self, index: usize, scores: Range<usize>, scratch: &mut Scratch, out: &mut [T]) {
+        let (form, seen) = (self.attention.form(), self.sees(index));
+        let Scratch { scores: all, distances, weights, sums, wide, means, queries, .. } = scratch;
+        let sum = self.weigh(&mut all[scores], seen.start % PAGE, distances, weights);
         let reciprocal = fixed::reciprocal(sum) as i64;
         means.resize(out.len(), 0);
-        let pages = end.div_ceil(PAGE);
+        let (first, pages) = (seen.start / PAGE, seen.end.div_ceil(PAGE));
         // Every partial sum is at most S · |v|, so the narrow sum is exact where that fits.
         if sum.saturating_mul(self.attention.magnitude) <= i32::MAX as u64 {
             sums.clear();
             sums.resize(form.stride(), 0);
-            for page in 0..pages {
-                let count = (end - page * PAGE).min(PAGE).div_ceil(2);
+            for page in first..pages {
+                let count = (seen.end - page * PAGE).min(PAGE).div_ceil(2);
                 queries.clear();
-                queries.push((page * PAGE, 0));
+                queries.push(((page - first) * PAGE, 0));
                 let table = self.cache.values(page, self.kv_head);
                 PairSums { table, columns: form.stride(), count, factors: weights, queries }.run(self.level, sums);
             }
@@ -172,23 +187,27 @@ impl Unit<'_> {
         } else {
             wide.clear();
             wide.resize(form.stride(), 0);
-            for (page, weights) in weights.chunks(PAGE).enumerate() {
+            for (page, weights) in (first..pages).zip(weights.chunks(PAGE)) {
                 mix_wide(self.level, weights, self.cache.values(page, self.kv_head), wide);
             }
             divide_wide(self.level, wide, reciprocal, means);
         }
         // Where in its row the head lies.
-        let column = self.head(index) % self.attention.heads * self.attention.head;
+        let column = self.head(index) % self.attention.heads * self.attention.value;
         T::fill(self.level, &self.attention.tail, column, means, out);
     }
 
-    /// The weights of scores, padded with a zero to pairs; gives their sum.
-    fn weigh(&self, scores: &[i32], distances: &mut Vec<i32>, weights: &mut Vec<i16>) -> u64 {
-        let Attention { multiplier, shift, table, .. } = self.attention;
+    /// The weights of scores, so many zeros in front of them, padded with a zero to pairs; gives their sum.
+    fn weigh(&self, scores: &mut [i32], front: usize, distances: &mut Vec<i32>, weights: &mut Vec<i16>) -> u64 {
+        let Attention { settings, table, .. } = self.attention;
+        if let Some(cap) = &settings.cap {
+            cap_all(self.level, scores, cap);
+        }
         distances.clear();
         distances.resize(scores.len(), 0);
-        away(self.level, scores, *multiplier, *shift, table.len() - 1, distances);
+        away(self.level, scores, settings.multiplier, settings.shift, table.len() - 1, distances);
         weights.clear();
+        weights.resize(front, 0);
         weights.extend(distances.iter().map(|&distance| table[distance as usize]));
         let sum = weights.iter().map(|&weight| i64::from(weight)).sum::<i64>().unsigned_abs();
         weights.resize(weights.len().next_multiple_of(2), 0);
@@ -201,9 +220,23 @@ impl Unit<'_> {
         row * self.attention.heads + head
     }
 
-    /// The position behind the last that a query sees.
-    fn end(&self, index: usize) -> usize {
-        self.block.place.position + index / self.group + 1
+    /// The positions that a query sees.
+    fn sees(&self, index: usize) -> Range<usize> {
+        let position = self.block.place.position + index / self.group;
+        self.attention.settings.first(position)..position + 1
+    }
+}
+
+versions! {
+    /// Brings scores to the curve of their cap.
+    fn cap_all(scores: &mut [i32], cap: &Cap) {
+        let (entries, last) = (&cap.entries[..], cap.entries.len() as i64 - 1);
+        let half = (1_i64 << cap.shift) >> 1;
+        for score in scores {
+            let index = ((i64::from(score.unsigned_abs()) * cap.multiplier + half) >> cap.shift).min(last);
+            let entry = i32::from(entries[index as usize]);
+            *score = if *score < 0 { -entry } else { entry };
+        }
     }
 }
 

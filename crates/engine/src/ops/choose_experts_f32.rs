@@ -1,5 +1,7 @@
 //! Fast `choose_experts_f32`: one walk over the scores that keeps the greatest so far.
 
+use std::ops::Add;
+
 use graph::{Data, Fault, ops::choose_experts_f32::Choice};
 
 use super::map::PIECE;
@@ -37,37 +39,44 @@ impl Kernel for Choose {
     }
 }
 
-/// What a row needs, kept for the next.
-#[derive(Default)]
-struct Room {
-    corrected: Vec<f32>,
-    groups: Vec<f32>,
-    kept: Vec<bool>,
-    found: Vec<(f32, usize)>,
-}
-
 impl Choose {
-    fn row(&self, scores: &[f32], room: &mut Room, out: &mut [i32]) {
-        let Room { corrected, groups, kept, found } = room;
-        let Choice { count, groups: of, kept: most, best } = self.choice;
-        corrected.clear();
+    fn row(&self, scores: &[f32], room: &mut Room<f32>, out: &mut [i32]) {
+        room.corrected.clear();
         match &self.bias {
-            Some(bias) => corrected.extend(scores.iter().zip(bias).map(|(score, bias)| score + bias)),
-            None => corrected.extend_from_slice(scores),
+            Some(bias) => room.corrected.extend(scores.iter().zip(bias).map(|(score, bias)| score + bias)),
+            None => room.corrected.extend_from_slice(scores),
         }
-        if !corrected.iter().all(|score| score.is_finite()) {
+        if !room.corrected.iter().all(|score| score.is_finite()) {
             // What is no number compares in its own way: rare enough for the meaning itself.
-            let chosen = self.choice.choose(corrected);
+            let chosen = self.choice.choose(&room.corrected);
             return out.iter_mut().zip(chosen).for_each(|(out, expert)| *out = expert as i32);
         }
-        let size = self.experts / of;
+        room.choose(&self.choice, out);
+    }
+}
+
+/// What a row needs, kept for the next.
+#[derive(Default)]
+pub struct Room<T> {
+    pub corrected: Vec<T>,
+    groups: Vec<T>,
+    kept: Vec<bool>,
+    found: Vec<(T, usize)>,
+}
+
+impl<T: Copy + Default + PartialOrd + Add<Output = T>> Room<T> {
+    /// The experts of the greatest of what is corrected, none of which is a NaN.
+    pub fn choose(&mut self, choice: &Choice, out: &mut [i32]) {
+        let Self { corrected, groups, kept, found } = self;
+        let Choice { count, groups: of, kept: most, best } = *choice;
+        let size = corrected.len() / of;
         kept.clear();
         kept.resize(of, of == 1);
         if of > 1 {
             groups.clear();
             for scores in corrected.chunks_exact(size) {
                 greatest(scores.iter().copied().enumerate(), best, found);
-                groups.push(found.iter().fold(0.0_f32, |sum, (score, _)| sum + score));
+                groups.push(found.iter().fold(T::default(), |sum, (score, _)| sum + *score));
             }
             greatest(groups.iter().copied().enumerate(), most, found);
             found.iter().for_each(|&(_, group)| kept[group] = true);
@@ -80,7 +89,7 @@ impl Choose {
 
 /// The `count` greatest, falling; the first of equal ones stays first. Sums of finite scores may be infinite, but none of
 /// them is a NaN.
-fn greatest(values: impl Iterator<Item = (usize, f32)>, count: usize, found: &mut Vec<(f32, usize)>) {
+fn greatest<T: Copy + PartialOrd>(values: impl Iterator<Item = (usize, T)>, count: usize, found: &mut Vec<(T, usize)>) {
     found.clear();
     for (index, value) in values {
         if found.len() == count {

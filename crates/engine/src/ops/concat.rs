@@ -1,9 +1,9 @@
-//! Fast `concat` of floats within rows: each part of a row is copied once.
+//! Fast `concat` of floats, or of words, within rows: each part of a row is copied once.
 
 use graph::{Data, Dimension, Element, Fault};
 
 use super::map::PIECE;
-use crate::kernel::{Call, Kernel, Making, State, excluded, floats, floats_out};
+use crate::kernel::{Call, Kernel, Making, State, excluded};
 
 struct Concat {
     /// Elements of each input that lie together.
@@ -13,7 +13,7 @@ struct Concat {
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let axis = usize::try_from(making.integer("axis")?).ok()?;
     let rows_first = making.output.shape.0.first() == Some(&Dimension::Rows);
-    if making.output.element != Element::F32 || axis == 0 || !rows_first {
+    if !matches!(making.output.element, Element::F32 | Element::I16) || axis == 0 || !rows_first {
         return None;
     }
     let part = |input: &graph::Fact| {
@@ -26,12 +26,27 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
 
 impl Kernel for Concat {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        let inputs = (0..call.inputs.len()).map(|input| floats(call, input, "concat"));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let (out, width) = (floats_out(out, "concat")?, self.parts.iter().sum::<usize>());
-        let whole = |(x, part): (&&[f32], &usize)| x.len() == out.len() / width * part;
+        let done = match out {
+            Data::F32(out) => self.joined(call, |data| if let Data::F32(x) = data { Some(&x[..]) } else { None }, out),
+            Data::I16(out) => self.joined(call, |data| if let Data::I16(x) = data { Some(&x[..]) } else { None }, out),
+            _ => None,
+        };
+        done.ok_or(excluded("concat"))
+    }
+}
+
+impl Concat {
+    fn joined<T: Copy + Send + Sync>(
+        &self,
+        call: &Call,
+        values: impl Fn(&Data) -> Option<&[T]>,
+        out: &mut [T],
+    ) -> Option<()> {
+        let inputs = call.inputs.iter().map(|data| values(data)).collect::<Option<Vec<&[T]>>>()?;
+        let width = self.parts.iter().sum::<usize>();
+        let whole = |(x, part): (&&[T], &usize)| x.len() == out.len() / width * part;
         if !inputs.iter().zip(&self.parts).all(whole) {
-            return Err(excluded("concat"));
+            return None;
         }
         call.threads.each(out, width, PIECE.div_ceil(width), |first, out| {
             for (index, mut out) in out.chunks_exact_mut(width).enumerate() {
@@ -42,6 +57,6 @@ impl Kernel for Concat {
                 }
             }
         });
-        Ok(())
+        Some(())
     }
 }

@@ -1,4 +1,4 @@
-//! What both `linear_experts_*` share: slots sorted by expert, so that an expert's weights are read once for all of its
+//! What all of `linear_experts*` share: slots sorted by expert, so that an expert's weights are read once for all of its
 //! slots and those of experts that nobody chose not at all, and the work cut over threads.
 
 use std::ops::Range;
@@ -7,7 +7,7 @@ use graph::{Data, Fault, Packed, formats::Weights};
 
 use crate::{
     dot::ROWS,
-    kernel::{Call, Making, excluded, floats},
+    kernel::{Call, Making, excluded},
 };
 
 /// Pieces for each thread: late threads then cost little.
@@ -19,8 +19,8 @@ const READING: usize = 4;
 pub struct Stack {
     pub weights: Packed,
     experts: usize,
-    /// Whether a choice is given; else slot i of a row passes matrix i.
-    chosen: bool,
+    /// The input that has the choice, where one is given; else slot i of a row passes matrix i.
+    choice: Option<usize>,
     /// Slots that have a row of activations in common.
     shared: usize,
 }
@@ -32,11 +32,11 @@ pub struct Span {
 }
 
 /// The slots of a call, those of an expert together.
-pub struct Sorted {
+pub struct Sorted<T> {
     pub order: Vec<usize>,
     pub spans: Vec<Span>,
     /// Their activations, in that order.
-    pub x: Vec<f32>,
+    pub x: Vec<T>,
 }
 
 /// Some tiles of a span's matrix.
@@ -46,16 +46,16 @@ pub struct Piece {
 }
 
 impl Stack {
-    /// `None` where the weights are of another kind.
-    pub fn of(making: &Making, kind: Weights) -> Option<Self> {
+    /// `None` where the weights are of another kind; the choice, if there is one, is that input.
+    pub fn of(making: &Making, kind: Weights, choice: usize) -> Option<Self> {
         let Data::Packed(weights) = making.constant(1)? else { return None };
         let experts = making.inputs.get(1)?.shape.sizes()?.first().copied()?;
-        let chosen = making.inputs.len() > 2;
-        let shared = match making.inputs.get(2) {
+        let shared = match making.inputs.get(choice) {
             Some(choice) if choice.shape.rank() == making.inputs.first()?.shape.rank() => choice.shape.width()?,
             _ => 1,
         };
-        (weights.format().weights() == kind).then(|| Self { weights: weights.clone(), experts, chosen, shared })
+        let choice = (making.inputs.len() > choice).then_some(choice);
+        (weights.format().weights() == kind).then(|| Self { weights: weights.clone(), experts, choice, shared })
     }
 
     /// Tiles of one matrix.
@@ -64,14 +64,13 @@ impl Stack {
     }
 
     /// The slots of a call by their experts, each expert's in their order.
-    pub fn sorted(&self, call: &Call, operator: &'static str) -> Result<Sorted, Fault> {
-        let x = floats(call, 0, operator)?;
+    pub fn sorted<T: Copy>(&self, call: &Call, x: &[T], operator: &'static str) -> Result<Sorted<T>, Fault> {
         let columns = self.weights.columns();
         let count = x.len() / columns * self.shared;
-        let choice = match (self.chosen, call.inputs.get(2)) {
-            (false, _) => None,
-            (true, Some(Data::I32(choice))) if choice.len() == count => Some(&choice[..]),
-            (true, _) => return Err(excluded(operator)),
+        let choice = match self.choice.map(|input| call.inputs.get(input)) {
+            None => None,
+            Some(Some(Data::I32(choice))) if choice.len() == count => Some(&choice[..]),
+            Some(_) => return Err(excluded(operator)),
         };
         let expert = |slot: usize| choice.map_or(slot % self.experts, |choice| choice[slot] as usize);
         let mut starts = vec![0; self.experts + 1];
@@ -94,9 +93,9 @@ impl Stack {
     }
 }
 
-impl Sorted {
+impl<T> Sorted<T> {
     /// A span's activations, which have so many columns.
-    pub fn of(&self, span: &Span, columns: usize) -> &[f32] {
+    pub fn of(&self, span: &Span, columns: usize) -> &[T] {
         &self.x[span.slots.start * columns..span.slots.end * columns]
     }
 

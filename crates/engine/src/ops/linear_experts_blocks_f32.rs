@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     dot::{Blocks, Matrix, Output, multiply_block_tiles},
-    kernel::{Call, Kernel, Making, State, Threads, excluded, floats_out},
+    kernel::{Call, Kernel, Making, State, Threads, excluded, floats, floats_out},
     threads::Cut,
 };
 
@@ -24,12 +24,12 @@ thread_local! {
 struct Experts(Stack);
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    Some(Box::new(Experts(Stack::of(making, Weights::Blocks)?)))
+    Some(Box::new(Experts(Stack::of(making, Weights::Blocks, 2)?)))
 }
 
 impl Kernel for Experts {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        let sorted = self.0.sorted(call, NAME)?;
+        let sorted = self.0.sorted(call, floats(call, 0, NAME)?, NAME)?;
         let weights = &self.0.weights;
         let matrices = sorted.spans.iter().map(|span| Matrix::of(weights, span.expert)).collect::<Option<Vec<_>>>();
         let matrices = matrices.ok_or_else(|| excluded(NAME))?;
@@ -53,7 +53,7 @@ impl Kernel for Experts {
 }
 
 /// Each expert's activations in blocks of their own.
-fn quantise(call: &Call, sorted: &Sorted, columns: usize, blocks: &mut [Blocks]) {
+fn quantise(call: &Call, sorted: &Sorted<f32>, columns: usize, blocks: &mut [Blocks]) {
     let alone = Threads::one();
     let cut = Cut::new(blocks, 1);
     let one = |index: usize| {

@@ -5,7 +5,7 @@ use graph::{Data, Fault, formats::Weights};
 use super::experts::Stack;
 use crate::{
     dot::{Matrix, Output, multiply_float_tiles},
-    kernel::{Call, Kernel, Making, State, excluded, floats_out},
+    kernel::{Call, Kernel, Making, State, excluded, floats, floats_out},
 };
 
 const NAME: &str = "linear_experts_f32";
@@ -13,12 +13,12 @@ const NAME: &str = "linear_experts_f32";
 struct Experts(Stack);
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    Some(Box::new(Experts(Stack::of(making, Weights::Float)?)))
+    Some(Box::new(Experts(Stack::of(making, Weights::Float, 2)?)))
 }
 
 impl Kernel for Experts {
     fn run(&self, call: &Call, _: &mut [&mut State], out: &mut Data) -> Result<(), Fault> {
-        let sorted = self.0.sorted(call, NAME)?;
+        let sorted = self.0.sorted(call, floats(call, 0, NAME)?, NAME)?;
         let weights = &self.0.weights;
         let matrices = sorted.spans.iter().map(|span| Matrix::of(weights, span.expert)).collect::<Option<Vec<_>>>();
         let matrices = matrices.ok_or_else(|| excluded(NAME))?;

@@ -10,7 +10,9 @@ pub mod attention;
 pub mod attention_f32;
 pub mod attention_q8_f32;
 mod bytewise;
+pub mod choose_experts;
 pub mod choose_experts_f32;
+pub mod combine_experts;
 pub mod combine_experts_f32;
 pub mod concat;
 pub mod convolve;
@@ -18,12 +20,14 @@ pub mod dequantise;
 mod experts;
 mod gated;
 pub mod gather_blocks_f32;
+pub mod gather_chosen;
 pub mod gather_rows;
 pub mod gelu_tanh_f32;
 mod images;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_blocks_f32;
+pub mod linear_experts;
 pub mod linear_experts_blocks_f32;
 pub mod linear_experts_f32;
 pub mod linear_f32;
@@ -70,17 +74,21 @@ pub static KERNELS: &[(&str, Make)] = &[
     ("attention", attention::make),
     ("attention_f32", attention_f32::make),
     ("attention_q8_f32", attention_q8_f32::make),
+    ("choose_experts", choose_experts::make),
     ("choose_experts_f32", choose_experts_f32::make),
+    ("combine_experts", combine_experts::make),
     ("combine_experts_f32", combine_experts_f32::make),
     ("concat", concat::make),
     ("convolve", convolve::make),
     ("dequantise", dequantise::make),
     ("gather_blocks_f32", gather_blocks_f32::make),
+    ("gather_chosen", gather_chosen::make),
     ("gather_rows", gather_rows::make),
     ("gelu_tanh_f32", gelu_tanh_f32::make),
     ("layer_norm", layer_norm::make),
     ("linear", linear::make),
     ("linear_blocks_f32", linear_blocks_f32::make),
+    ("linear_experts", linear_experts::make),
     ("linear_experts_blocks_f32", linear_experts_blocks_f32::make),
     ("linear_experts_f32", linear_experts_f32::make),
     ("linear_f32", linear_f32::make),

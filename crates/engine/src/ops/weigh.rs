@@ -1,11 +1,17 @@
-//! Fast `weigh`: the sums as they are meant, without a copy of the weights.
+//! Fast `weigh`: products of 64 bits side by side, without a copy of the weights; one row is cut over its outputs.
+
+use std::borrow::Cow;
 
 use graph::{Data, Element, Fault, fixed};
 
-use crate::kernel::{Call, Kernel, Making, State, excluded};
+use super::map::PIECE;
+use crate::{
+    cpu::versions,
+    kernel::{Call, Kernel, Making, State, excluded},
+};
 
-/// Rows of a piece that is worth another thread.
-const PIECE: usize = if cfg!(test) { 3 } else { 256 };
+/// Outputs whose sums wait together.
+const OUTPUTS: usize = 64;
 
 struct Weigh {
     columns: usize,
@@ -62,28 +68,42 @@ impl Kernel for Weigh {
 
 impl Weigh {
     fn typed<T: Cut>(&self, call: &Call, out: &mut [T]) -> Result<(), Fault> {
-        match call.inputs.first() {
-            Some(Data::I8(x)) => self.all(call, x, out),
-            Some(Data::U8(x)) => self.all(call, x, out),
-            Some(Data::I16(x)) => self.all(call, x, out),
-            Some(Data::I32(x)) => self.all(call, x, out),
-            _ => return Err(excluded("weigh")),
-        }
-        Ok(())
-    }
-
-    fn all<T: Cut, X: Copy + Into<i64> + Sync>(&self, call: &Call, x: &[X], out: &mut [T]) {
-        let outputs = self.bias.len();
-        call.threads.each(out, outputs, PIECE, |first, out| {
-            let x = x.get(first * self.columns..).unwrap_or(&[]);
-            for (x, out) in x.chunks_exact(self.columns).zip(out.chunks_exact_mut(outputs)) {
-                for ((out, weights), bias) in
-                    out.iter_mut().zip(self.weights.chunks_exact(self.columns)).zip(&self.bias)
-                {
-                    let sum = x.iter().zip(weights).fold(*bias, |sum, (&x, &w)| sum + x.into() * i64::from(w));
-                    *out = T::cut(fixed::round_shift(sum, self.shift).max(self.low).min(self.high));
-                }
+        let x = widened(call.inputs.first())?;
+        let (outputs, columns) = (self.bias.len(), self.columns);
+        call.threads.each(out, 1, PIECE.div_ceil(columns), |first, mut out| {
+            let mut at = first;
+            while !out.is_empty() {
+                let (row, output) = (at / outputs, at % outputs);
+                let (now, rest) = out.split_at_mut(out.len().min(outputs - output).min(OUTPUTS));
+                let mut room = [0; OUTPUTS];
+                let sums = &mut room[..now.len()];
+                sums.copy_from_slice(&self.bias[output..][..now.len()]);
+                add(call.level, &x[row * columns..][..columns], &self.weights[output * columns..], sums);
+                let scaled = sums.iter().map(|sum| fixed::round_shift(*sum, self.shift).max(self.low).min(self.high));
+                now.iter_mut().zip(scaled).for_each(|(out, value)| *out = T::cut(value));
+                at += now.len();
+                out = rest;
             }
         });
+        Ok(())
+    }
+}
+
+fn widened<'a>(data: Option<&&'a Data>) -> Result<Cow<'a, [i32]>, Fault> {
+    match data {
+        Some(Data::I8(x)) => Ok(x.iter().map(|&x| x.into()).collect::<Vec<i32>>().into()),
+        Some(Data::U8(x)) => Ok(x.iter().map(|&x| x.into()).collect::<Vec<i32>>().into()),
+        Some(Data::I16(x)) => Ok(x.iter().map(|&x| x.into()).collect::<Vec<i32>>().into()),
+        Some(Data::I32(x)) => Ok(x.as_slice().into()),
+        _ => Err(excluded("weigh")),
+    }
+}
+
+versions! {
+    /// No part of a sum leaves what the bounds rule promises for all of it.
+    fn add(x: &[i32], weights: &[i32], sums: &mut [i64]) {
+        for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(x.len())) {
+            *sum += x.iter().zip(weights).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum::<i64>();
+        }
     }
 }

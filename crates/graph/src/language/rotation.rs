@@ -96,14 +96,25 @@ impl Rotation {
         })
     }
 
+    /// What turning multiplies a pair with at most: products of integers have no room for more.
+    pub fn longest(&self) -> f64 {
+        self.magnitude.max(1.0)
+    }
+
+    /// The same at least: pairs that are not turned keep their length.
+    pub fn shortest(&self) -> f64 {
+        self.magnitude.min(1.0)
+    }
+
     pub fn table_f32(&self, positions: usize, head: usize) -> Tensor {
         let values = self.table(positions, head).map(|value| value as f32).collect();
         Tensor::of(&[positions, head], Data::F32(values))
     }
 
-    /// In units of 2^-14, for the integer rotation.
+    /// For the integer rotation, where 2^14 steps stand for `longest`.
     pub fn table_i16(&self, positions: usize, head: usize) -> Tensor {
-        let values = self.table(positions, head).map(|value| nearest(value * ROPE_ONE) as i16).collect();
+        let one = ROPE_ONE / self.longest();
+        let values = self.table(positions, head).map(|value| nearest(value * one) as i16).collect();
         Tensor::of(&[positions, head], Data::I16(values))
     }
 }

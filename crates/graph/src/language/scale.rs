@@ -117,13 +117,23 @@ pub fn with_gain(matrix: &Matrix, gain: &[f32]) -> Matrix {
 /// that are large in one and small in the other share the loss of being cut to 8 bits: `√(activation / weight)`.
 pub fn migration(seen: &[f64], matrices: &[&Matrix]) -> Vec<f64> {
     let mut weights = vec![0.0_f64; seen.len()];
-    for row in matrices.iter().flat_map(|matrix| matrix.values.chunks_exact(matrix.columns)) {
+    matrices.iter().for_each(|matrix| widest(&mut weights, matrix));
+    balance(seen, &weights)
+}
+
+/// Raises each column's greatest weight to that of a matrix.
+pub fn widest(weights: &mut [f64], matrix: &Matrix) {
+    for row in matrix.values.chunks_exact(matrix.columns) {
         weights.iter_mut().zip(row).for_each(|(most, weight)| *most = most.max(f64::from(weight.abs())));
     }
+}
+
+/// `migration` for columns of those greatest weights.
+pub fn balance(seen: &[f64], weights: &[f64]) -> Vec<f64> {
     let of_column = |(&seen, &weight): (&f64, &f64)| {
         if seen > 0.0 && weight > 0.0 { (seen / weight).sqrt() } else { 1.0 }
     };
-    seen.iter().zip(&weights).map(of_column).collect()
+    seen.iter().zip(weights).map(of_column).collect()
 }
 
 /// `matrix` with column j multiplied by `scales[j]`.

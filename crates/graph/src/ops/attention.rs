@@ -1,8 +1,10 @@
 //! `attention`: causal attention over integer queries, keys and values; the exponential is a constant table.
 //!
-//! For a query at position i and each position j ≤ i: `s_j = Σ q·k`, `d_j = min(round_shift((max s - s_j) ·
-//! multiplier, shift), last entry)`, `e_j = table[d_j]`, `S = Σ e_j`, `r = ⌊2^44 / S⌋`, and the output is
-//! `round_shift((Σ e_j · v_j) · r, 36)`: the weighted mean in units of 2^-8 of the values' scale.
+//! For a query at position i and each position j ≤ i (with a window: i - j < window): `s_j = Σ q·k`, `d_j =
+//! min(round_shift((max s - s_j) · multiplier, shift), last entry)`, `e_j = table[d_j]`, `S = Σ e_j`, `r = ⌊2^44 / S⌋`, and
+//! the output is `round_shift((Σ e_j · v_j) · r, 36)`: the weighted mean in units of 2^-8 of the values' scale. With a table
+//! of caps, a curve through 0, `s_j` is first brought to `± cap[min(round_shift(|s_j| · cap_multiplier, cap_shift), last
+//! entry)]`, with the sign of `s_j`. Values may have another width than keys.
 
 use super::{excluded, integer_tensor, integers};
 use crate::{
@@ -11,15 +13,15 @@ use crate::{
     fixed,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::{Dimension, Shape},
-    tensor::{Element, Tensor},
+    tensor::{Data, Element, Tensor},
 };
 
 pub static OPERATOR: Operator = Operator {
     name: "attention",
     kind: Kind::Integer,
     reach: Reach::Before,
-    inputs: (4, 4),
-    attributes: &["heads", "kv_heads", "multiplier", "shift"],
+    inputs: (4, 5),
+    attributes: &["cap_multiplier", "cap_shift", "heads", "kv_heads", "multiplier", "shift", "window"],
     shape,
     bounds,
     meaning,
@@ -29,14 +31,57 @@ pub static OPERATOR: Operator = Operator {
 pub const SHIFT: u32 = 36;
 const HEADS_MAX: usize = 1 << 12;
 
-/// Query heads, key-value heads and the width of one, as attributes and shapes of inputs 0 to 2 say.
-fn heads(site: &Site) -> Result<(usize, usize, usize), Refusal> {
-    let (heads, kv_heads, head) = queries_and_keys(site)?;
-    site.expect_shape(2, &Shape::rows(&[kv_heads * head]))?;
-    Ok((heads, kv_heads, head))
+/// How scores become distances, and what a query sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub multiplier: i64,
+    pub shift: u32,
+    /// Positions that a query sees, its own among them.
+    pub window: Option<usize>,
+    pub cap: Option<Cap>,
 }
 
-/// The same as attributes and shapes of inputs 0 and 1 say.
+/// A curve that scores are brought to: its entries are those of the scores from 0 on, in steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cap {
+    pub multiplier: i64,
+    pub shift: u32,
+    pub entries: Vec<i16>,
+}
+
+impl Cap {
+    pub fn of(&self, score: i64) -> i64 {
+        let index = fixed::round_shift(score.abs() * self.multiplier, self.shift) as usize;
+        let entry = i64::from(self.entries[index.min(self.entries.len() - 1)]);
+        if score < 0 { -entry } else { entry }
+    }
+}
+
+impl Settings {
+    /// With the entries of the table of caps, where there is one.
+    pub fn read(attributes: &Attributes, entries: Option<Vec<i16>>) -> Result<Self, Refusal> {
+        let multiplier = |name| attributes.integer_in(name, 0, (1 << 31) - 1);
+        let shift = |name| attributes.integer_in(name, 0, 62).map(|shift| shift as u32);
+        let window = attributes.get("window").map(|_| attributes.size("window", crate::graph::ROWS_MAX)).transpose()?;
+        let cap = match entries {
+            Some(entries) => {
+                Some(Cap { multiplier: multiplier("cap_multiplier")?, shift: shift("cap_shift")?, entries })
+            }
+            None if attributes.get("cap_multiplier").is_some() || attributes.get("cap_shift").is_some() => {
+                return Err(Refusal::Attribute { name: "cap_multiplier", expected: "a table of caps beside it" });
+            }
+            None => None,
+        };
+        Ok(Self { multiplier: multiplier("multiplier")?, shift: shift("shift")?, window, cap })
+    }
+
+    /// The first position that a query at `position` sees.
+    pub fn first(&self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    }
+}
+
+/// Query heads, key-value heads and the width of one of both, as attributes and shapes of inputs 0 and 1 say.
 pub(super) fn queries_and_keys(site: &Site) -> Result<(usize, usize, usize), Refusal> {
     let heads = site.attributes.size("heads", HEADS_MAX)?;
     let kv_heads = site.attributes.size("kv_heads", heads)?;
@@ -50,39 +95,65 @@ pub(super) fn queries_and_keys(site: &Site) -> Result<(usize, usize, usize), Ref
     Ok((heads, kv_heads, head))
 }
 
+/// The width of a head of the values.
+fn value_width(site: &Site, kv_heads: usize) -> Result<usize, Refusal> {
+    let width = site.width(2)?;
+    if !width.is_multiple_of(kv_heads) {
+        return Err(site.shape_refusal(2, &format!("[rows, a multiple of {kv_heads} heads]")));
+    }
+    site.expect_shape(2, &Shape::rows(&[width]))?;
+    Ok(width / kv_heads)
+}
+
 fn shape(site: &Site) -> Result<Form, Refusal> {
-    heads(site)?;
+    let (heads, kv_heads, _) = queries_and_keys(site)?;
+    let value = value_width(site, kv_heads)?;
     for input in 0..3 {
         let element = site.expect_integer(input)?.element;
         if !matches!(element, Element::I8 | Element::I16) {
             return Err(Refusal::Element { input, expected: "i8 or i16", found: element });
         }
     }
-    site.expect_element(3, Element::I16)?;
-    let table = site.expect_constant(3)?;
-    if table.shape().len() != 1 || table.is_empty() || table.len() > super::lookup::ENTRIES_MAX {
-        return Err(site.shape_refusal(3, "[1 to 65536 entries]"));
-    }
+    let table = entries(site, 3)?;
     let fact = site.input(3)?;
     let first = table.integer(0).unwrap_or(0);
     if first < 1 || fact.interval.low < 0 || fact.interval.high > first {
         let found = format!("{first} first, {} to {}", fact.interval.low, fact.interval.high);
         return Err(Refusal::Constant { input: 3, expected: "its greatest entry first and none below 0", found });
     }
-    site.attributes.integer_in("multiplier", 0, (1 << 31) - 1)?;
-    site.attributes.integer_in("shift", 0, 62)?;
-    Ok(Form { element: Element::I32, shape: site.input(0)?.shape.clone() })
+    let caps = if site.inputs.len() > 4 { Some(caps(site)?) } else { None };
+    Settings::read(site.attributes, caps)?;
+    Ok(Form { element: Element::I32, shape: Shape::rows(&[heads * value]) })
+}
+
+/// A constant table of words.
+fn entries<'a>(site: &'a Site, input: usize) -> Result<&'a Tensor, Refusal> {
+    site.expect_element(input, Element::I16)?;
+    let table = site.expect_constant(input)?;
+    if table.shape().len() != 1 || table.is_empty() || table.len() > super::lookup::ENTRIES_MAX {
+        return Err(site.shape_refusal(input, "[1 to 65536 entries]"));
+    }
+    Ok(table)
+}
+
+fn caps(site: &Site) -> Result<Vec<i16>, Refusal> {
+    let found = match entries(site, 4)?.data() {
+        Data::I16(entries) if entries.iter().all(|entry| *entry >= 0) => return Ok(entries.clone()),
+        Data::I16(entries) => entries.iter().copied().min().unwrap_or(0).to_string(),
+        _ => "another element".to_owned(),
+    };
+    Err(Refusal::Constant { input: 4, expected: "no entry below 0", found })
 }
 
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
-    let (_, _, head) = heads(site)?;
+    let (_, _, head) = queries_and_keys(site)?;
     let most = |input: usize| site.input(input).map(|fact| u128::from(fact.interval.magnitude()));
     let score = most(0)? * most(1)? * head as u128;
     if score > super::linear::ACCUMULATOR_MAX {
         let magnitude = u64::try_from(score).unwrap_or(u64::MAX);
         return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude });
     }
-    // max s - s_j ≤ 2^31 and multiplier < 2^31: below 2^62. S ≤ 2^20 rows · 2^15 < 2^44. |Σ e·v| ≤ S · |v|, and
+    // max s - s_j ≤ 2^31, capped or not, |s_j| ≤ 2^30, and either multiplier < 2^31: below 2^62. S ≤ 2^20 rows · 2^15 < 2^44. |Σ e·v| ≤ S · |v|, and
     // S · r ≤ 2^44, so the product with r is below 2^44 · 2^15.
     Interval::symmetric(most(2)? << (44 - SHIFT), Element::I32)
 }
@@ -90,32 +161,38 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
     let read = |name| attributes.integer(name).map_err(|_| excluded("attention"));
     let (heads, kv_heads) = (read("heads")? as usize, read("kv_heads")? as usize);
-    let (multiplier, shift) = (read("multiplier")?, read("shift")? as u32);
+    let caps =
+        inputs.get(4).and_then(|tensor| if let Data::I16(caps) = tensor.data() { Some(caps.clone()) } else { None });
+    let settings = Settings::read(attributes, caps).map_err(|_| excluded("attention"))?;
     let all: Result<Vec<Vec<i64>>, Fault> = (0..4).map(|input| integers("attention", inputs, input)).collect();
     let [q, k, v, table] = all?.try_into().map_err(|_| excluded("attention"))?;
-    let (rows, width) = inputs[0].rows_and_width();
-    let head = width / heads;
+    let ((rows, width), (_, v_width)) = (inputs[0].rows_and_width(), inputs[2].rows_and_width());
+    let (head, v_head) = (width / heads, v_width / kv_heads);
     let kv_width = kv_heads * head;
-    let mut values = vec![0; rows * width];
+    let mut values = vec![0; rows * heads * v_head];
     for i in 0..rows {
         for h in 0..heads {
             let group = h / (heads / kv_heads);
             let query = &q[i * width + h * head..][..head];
-            let dot =
-                |j: usize| -> i64 { query.iter().zip(&k[j * kv_width + group * head..]).map(|(q, k)| q * k).sum() };
-            let scores: Vec<i64> = (0..=i).map(dot).collect();
+            let score = |j: usize| -> i64 {
+                let score = query.iter().zip(&k[j * kv_width + group * head..]).map(|(q, k)| q * k).sum();
+                settings.cap.as_ref().map_or(score, |cap| cap.of(score))
+            };
+            let first = settings.first(i);
+            let scores: Vec<i64> = (first..=i).map(score).collect();
             let most = scores.iter().copied().max().unwrap_or(0);
             let weight = |score: &i64| {
-                let distance = fixed::round_shift((most - score) * multiplier, shift) as usize;
+                let distance = fixed::round_shift((most - score) * settings.multiplier, settings.shift) as usize;
                 table[distance.min(table.len() - 1)]
             };
             let weights: Vec<i64> = scores.iter().map(weight).collect();
             let reciprocal = fixed::reciprocal(weights.iter().sum::<i64>() as u64) as i64;
-            for d in 0..head {
-                let sum: i64 = weights.iter().enumerate().map(|(j, e)| e * v[j * kv_width + group * head + d]).sum();
-                values[i * width + h * head + d] = fixed::round_shift(sum * reciprocal, SHIFT);
+            for d in 0..v_head {
+                let value = |j: usize| v[j * v_width + group * v_head + d];
+                let sum: i64 = (first..).zip(&weights).map(|(j, e)| e * value(j)).sum();
+                values[(i * heads + h) * v_head + d] = fixed::round_shift(sum * reciprocal, SHIFT);
             }
         }
     }
-    integer_tensor("attention", Element::I32, inputs[0].shape(), values)
+    integer_tensor("attention", Element::I32, &[rows, heads * v_head], values)
 }

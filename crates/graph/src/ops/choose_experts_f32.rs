@@ -48,21 +48,21 @@ impl Choice {
         Ok(Self { count: attributes.size("count", kept * size)?, groups, kept, best: optional("best", size)? })
     }
 
-    /// The experts that a row of scores chooses, greatest first.
-    pub fn choose(&self, scores: &[f32]) -> Vec<usize> {
+    /// The experts that a row of scores chooses, greatest first. Sums of groups begin at +0.
+    pub fn choose<T: Copy + Default + PartialOrd + std::ops::Add<Output = T>>(&self, scores: &[T]) -> Vec<usize> {
         let size = scores.len() / self.groups;
         let of_group = |group: usize| {
             let scores = &scores[group * size..][..size];
-            greatest(scores, |_| true, self.best).iter().fold(0.0_f32, |sum, &index| sum + scores[index])
+            greatest(scores, |_| true, self.best).iter().fold(T::default(), |sum, &index| sum + scores[index])
         };
-        let of_groups: Vec<f32> = (0..self.groups).map(of_group).collect();
+        let of_groups: Vec<T> = (0..self.groups).map(of_group).collect();
         let kept = greatest(&of_groups, |_| true, self.kept);
         greatest(scores, |expert| kept.contains(&(expert / size)), self.count)
     }
 }
 
 /// The indices of the `count` greatest of those allowed, in falling order.
-fn greatest(values: &[f32], allowed: impl Fn(usize) -> bool, count: usize) -> Vec<usize> {
+fn greatest<T: PartialOrd>(values: &[T], allowed: impl Fn(usize) -> bool, count: usize) -> Vec<usize> {
     let mut chosen = Vec::new();
     for _ in 0..count {
         let mut best: Option<usize> = None;

@@ -53,10 +53,7 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
             return Err(site.shape_refusal(input, &format!("[1] or [{outputs}]")));
         }
     }
-    let code = site.attributes.integer_in("element", 1, 4)?;
-    let element = u8::try_from(code).ok().and_then(Element::from_code);
-    let element = element.ok_or(Refusal::Attribute { name: "element", expected: "an element's code" })?;
-    Ok(Form { element, shape: windows.shape(site, outputs)? })
+    Ok(Form { element: super::element(site)?, shape: windows.shape(site, outputs)? })
 }
 
 /// The sums as those of `linear`, then the scale as that of `requantise`.

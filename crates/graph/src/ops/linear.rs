@@ -52,7 +52,7 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     Interval::symmetric(worst, Element::I32)
 }
 
-/// Σ |w| of each output, tile by tile: of all weights of a model, so without unpacking.
+/// Σ |w| of each output of each matrix, tile by tile: of all weights of a model, so without unpacking.
 pub(super) fn norms(weights: &Packed) -> Vec<u64> {
     let mut norms = Vec::new();
     for tile in weights.tiles() {
@@ -64,8 +64,9 @@ pub(super) fn norms(weights: &Packed) -> Vec<u64> {
         }
         norms.extend(sums);
     }
-    norms.truncate(weights.rows());
-    norms
+    // What fills up the last tile of a matrix is no output.
+    let matrices = norms.chunks(weights.tiles_of_matrix().max(1) * TILE_ROWS);
+    matrices.flat_map(|norms| norms.iter().take(weights.rows())).copied().collect()
 }
 
 fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -29,8 +29,13 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 /// The output `[…, slots, outputs]` for weights `[experts, outputs, inputs]`. x is `[…, slots, inputs]`, or, with a choice
 /// `[…, slots]`, also `[…, inputs]`, the same for all slots.
 pub(super) fn form(site: &Site, kind: Weights, expected: &'static str) -> Result<Form, Refusal> {
-    let x = site.expect_element(0, Element::F32)?;
-    let fact = site.input(1)?;
+    site.expect_element(0, Element::F32)?;
+    Ok(Form { element: Element::F32, shape: through(site, kind, expected, 2)? })
+}
+
+/// The output's shape; the choice, if there is one, is that input.
+pub(super) fn through(site: &Site, kind: Weights, expected: &'static str, choice: usize) -> Result<Shape, Refusal> {
+    let (x, fact) = (site.input(0)?, site.input(1)?);
     let packed = site.expect_constant(1)?.as_packed().filter(|packed| packed.format().weights() == kind);
     let packed = packed.ok_or(Refusal::Element { input: 1, expected, found: fact.element })?;
     let (columns, outputs) = (packed.columns(), packed.rows());
@@ -42,19 +47,46 @@ pub(super) fn form(site: &Site, kind: Weights, expected: &'static str) -> Result
     }
     let mut slots = x.shape.clone();
     slots.0.pop();
-    if site.inputs.len() > 2 {
-        let choice = site.expect_element(2, Element::I32)?;
-        super::gather_rows::check_indices(choice.interval, experts)?;
-        let shared = choice.shape.0.split_last().is_some_and(|(_, outer)| outer == slots.0.as_slice());
-        if choice.shape != slots && !shared {
-            return Err(site.shape_refusal(2, &format!("{slots}, or that with a size behind")));
+    if site.inputs.len() > choice {
+        let chosen = site.expect_element(choice, Element::I32)?;
+        super::gather_rows::check_indices(chosen.interval, experts)?;
+        let shared = chosen.shape.0.split_last().is_some_and(|(_, outer)| outer == slots.0.as_slice());
+        if chosen.shape != slots && !shared {
+            return Err(site.shape_refusal(choice, &format!("{slots}, or that with a size behind")));
         }
-        slots = choice.shape.clone();
+        slots = chosen.shape.clone();
     } else if slots.0.last() != Some(&Dimension::Fixed(experts)) {
         return Err(site.shape_refusal(0, &format!("a slot for each of {experts} matrices")));
     }
     slots.0.push(Dimension::Fixed(outputs));
-    Ok(Form { element: Element::F32, shape: Shape(slots.0) })
+    Ok(slots)
+}
+
+/// The output's shape, and for each slot, in order, its row of activations and its matrix.
+pub(super) struct Slots {
+    pub shape: Vec<usize>,
+    pub all: Vec<(usize, usize)>,
+}
+
+/// The choice, if there is one, is that input.
+pub(super) fn slots(name: &'static str, inputs: &[&Tensor], choice: usize) -> Result<Slots, Fault> {
+    let packed = weights(name, inputs, 1)?;
+    let experts = inputs[1].shape().first().copied().ok_or(excluded(name))?;
+    let mut shape = inputs[0].shape().to_vec();
+    shape.pop();
+    let mut each = 1;
+    let mut chosen = None;
+    if inputs.len() > choice {
+        if inputs[choice].shape() != shape {
+            each = inputs[choice].shape().last().copied().unwrap_or(1);
+        }
+        shape = inputs[choice].shape().to_vec();
+        chosen = Some(integers(name, inputs, choice)?);
+    }
+    let count: usize = shape.iter().product();
+    let expert = |slot: usize| chosen.as_ref().map_or(slot % experts, |chosen| chosen[slot] as usize);
+    shape.push(packed.rows());
+    Ok(Slots { shape, all: (0..count).map(|slot| (slot / each, expert(slot))).collect() })
 }
 
 /// Calls `each` for every slot, in order: its activations and its matrix.
@@ -63,26 +95,10 @@ pub(super) fn each_slot(
     inputs: &[&Tensor],
     mut each: impl FnMut(&[f32], usize),
 ) -> Result<Vec<usize>, Fault> {
-    let (x, packed) = (floats(name, inputs, 0)?, weights(name, inputs, 1)?);
-    let experts = inputs[1].shape().first().copied().ok_or(excluded(name))?;
-    let (mut shape, columns) = (inputs[0].shape().to_vec(), packed.columns());
-    shape.pop();
-    let choice = if inputs.len() > 2 { Some(integers(name, inputs, 2)?) } else { None };
-    let shared = inputs.len() > 2 && inputs[2].shape() != shape;
-    let slots = match &choice {
-        Some(_) => {
-            shape = inputs[2].shape().to_vec();
-            if shared { shape.last().copied().unwrap_or(1) } else { 1 }
-        }
-        None => 1,
-    };
-    let count: usize = shape.iter().product();
-    for slot in 0..count {
-        let expert = choice.as_ref().map_or(slot % experts, |choice| choice[slot] as usize);
-        each(&x[slot / slots * columns..][..columns], expert);
-    }
-    shape.push(packed.rows());
-    Ok(shape)
+    let (x, columns) = (floats(name, inputs, 0)?, weights(name, inputs, 1)?.columns());
+    let slots = slots(name, inputs, 2)?;
+    slots.all.iter().for_each(|&(row, expert)| each(&x[row * columns..][..columns], expert));
+    Ok(slots.shape)
 }
 
 /// The rows of one matrix of a stack.

@@ -11,8 +11,10 @@ pub mod attention;
 pub mod attention_f32;
 pub mod attention_q8_f32;
 mod broadcast;
+pub mod choose_experts;
 pub mod choose_experts_f32;
 pub mod clip_f32;
+pub mod combine_experts;
 pub mod combine_experts_f32;
 pub mod concat;
 pub mod convolve;
@@ -20,12 +22,14 @@ pub mod dequantise;
 pub mod divide_f32;
 pub mod exp_f32;
 pub mod gather_blocks_f32;
+pub mod gather_chosen;
 pub mod gather_rows;
 pub mod gelu_tanh_f32;
 pub mod greatest;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_blocks_f32;
+pub mod linear_experts;
 pub mod linear_experts_blocks_f32;
 pub mod linear_experts_f32;
 pub mod linear_f32;
@@ -63,7 +67,7 @@ mod window;
 use crate::{
     evaluate::Fault,
     formats::Packed,
-    operator::Operator,
+    operator::{Operator, Refusal, Site},
     tensor::{Data, Element, Tensor},
 };
 
@@ -76,8 +80,10 @@ pub static OPERATORS: &[&Operator] = &[
     &attention::OPERATOR,
     &attention_f32::OPERATOR,
     &attention_q8_f32::OPERATOR,
+    &choose_experts::OPERATOR,
     &choose_experts_f32::OPERATOR,
     &clip_f32::OPERATOR,
+    &combine_experts::OPERATOR,
     &combine_experts_f32::OPERATOR,
     &concat::OPERATOR,
     &convolve::OPERATOR,
@@ -85,12 +91,14 @@ pub static OPERATORS: &[&Operator] = &[
     &divide_f32::OPERATOR,
     &exp_f32::OPERATOR,
     &gather_blocks_f32::OPERATOR,
+    &gather_chosen::OPERATOR,
     &gather_rows::OPERATOR,
     &gelu_tanh_f32::OPERATOR,
     &greatest::OPERATOR,
     &layer_norm::OPERATOR,
     &linear::OPERATOR,
     &linear_blocks_f32::OPERATOR,
+    &linear_experts::OPERATOR,
     &linear_experts_blocks_f32::OPERATOR,
     &linear_experts_f32::OPERATOR,
     &linear_f32::OPERATOR,
@@ -159,6 +167,22 @@ fn integer_tensor(
 
 fn float_tensor(operator: &'static str, shape: &[usize], values: Vec<f32>) -> Result<Tensor, Fault> {
     Tensor::new(shape, Data::F32(values)).ok_or(excluded(operator))
+}
+
+/// The element that an operator with a clamp gives.
+fn element(site: &Site) -> Result<Element, Refusal> {
+    let code = site.attributes.integer_in("element", 1, 4)?;
+    let element = u8::try_from(code).ok().and_then(Element::from_code);
+    element.ok_or(Refusal::Attribute { name: "element", expected: "an element's code" })
+}
+
+/// What it clamps to.
+fn clamp(site: &Site) -> Result<(i64, i64), Refusal> {
+    let (low, high) = (site.attributes.integer("low")?, site.attributes.integer("high")?);
+    if low > high {
+        return Err(Refusal::AttributeRange { name: "low", value: low, low: i64::MIN, high });
+    }
+    Ok((low, high))
 }
 
 /// `shape` with another innermost size.

@@ -53,10 +53,7 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
 
 /// Of integers in `x`, with the multipliers and shifts of those inputs.
 pub(super) fn bounds_of(site: &Site, x: Interval, scale: [usize; 2]) -> Result<Interval, Refusal> {
-    let (low, high) = (site.attributes.integer("low")?, site.attributes.integer("high")?);
-    if low > high {
-        return Err(Refusal::AttributeRange { name: "low", value: low, low: i64::MIN, high });
-    }
+    let (low, high) = super::clamp(site)?;
     let (multipliers, shifts) = (site.input(scale[0])?, site.input(scale[1])?);
     if multipliers.interval.low < 0 {
         let found = multipliers.interval.low.to_string();

@@ -118,8 +118,27 @@ pub fn multiply_integers_then<T: Cell>(
     assert_eq!(out.len(), x.rows() * weights.outputs, "an output for every row and tile");
     assert_eq!(x.count(), weights.columns.div_ceil(SPAN), "columns on both sides");
     let out = &Output::new(out, weights.outputs);
-    let task = Task { level, kernel: kernel(level, x.rows()), weights, x, bias, tail, out };
+    let task = Task { level, kernel: kernel(level, x.rows()), weights, x, bias, tail, rows: None, out };
     pieces(threads, weights.tiles(), |tiles| task.piece(tiles));
+}
+
+/// Some tiles of a matrix times activations, without a bias. Row i of the activations makes row `rows[i]` of the output: for
+/// callers that cut the work themselves.
+///
+/// # Safety
+/// No output of these rows and tiles is in another hand.
+pub unsafe fn multiply_integer_tiles<T: Cell>(
+    level: Level,
+    weights: &Matrix,
+    tiles: Range<usize>,
+    x: &Planes,
+    rows: &[usize],
+    tail: &Tail,
+    out: &Output<T>,
+) {
+    assert_eq!(x.rows(), rows.len(), "a place for every row");
+    assert_eq!(x.count(), weights.columns.div_ceil(SPAN), "columns on both sides");
+    Task { level, kernel: kernel(level, x.rows()), weights, x, bias: None, tail, rows: Some(rows), out }.piece(tiles);
 }
 
 struct Task<'a, T> {
@@ -129,10 +148,17 @@ struct Task<'a, T> {
     x: &'a Planes,
     bias: Option<&'a [i32]>,
     tail: &'a Tail,
+    /// Where each row's outputs go, if not in the rows' own order.
+    rows: Option<&'a [usize]>,
     out: &'a Output<'a, T>,
 }
 
 impl<'a, T: Cell> Task<'a, T> {
+    /// The row of the output that a row of the activations makes.
+    fn place(&self, row: usize) -> usize {
+        self.rows.map_or(row, |rows| rows[row])
+    }
+
     fn piece(&self, tiles: Range<usize>) {
         if self.x.rows() == 1 {
             return self.single(tiles);
@@ -164,7 +190,7 @@ impl<'a, T: Cell> Task<'a, T> {
             let mut line = [0; TILES * ROWS];
             gather(self.level, sums, (1, planes), 0, &mut line);
             // SAFETY: every tile is in one piece, and pieces are done once.
-            let out = unsafe { self.out.part(0, tiles.clone()) };
+            let out = unsafe { self.out.part(self.place(0), tiles.clone()) };
             T::fill(self.level, self.tail, from * ROWS, &line[..out.len()], out);
         }
     }
@@ -200,7 +226,7 @@ impl<'a, T: Cell> Task<'a, T> {
         for row in 0..rows {
             gather(self.level, sums, (rows, planes), row, &mut line);
             // SAFETY: every tile is in one piece, and pieces are done once.
-            let out = unsafe { self.out.part(group * ROWS + row, tiles.clone()) };
+            let out = unsafe { self.out.part(self.place(group * ROWS + row), tiles.clone()) };
             T::fill(self.level, self.tail, tiles.start * ROWS, &line[..out.len()], out);
         }
     }

@@ -196,11 +196,27 @@ impl<'a> Weights<'a> {
     pub fn widened(&mut self, rows: &Rows) -> Result<Vec<f32>, ImportRefusal> {
         let (name, stored) = self.take(&self.names(rows.place, "weight"))?;
         stored.expect(&name, &[rows.of, rows.columns])?;
-        let mut values = Vec::with_capacity(rows.order.len() * rows.columns);
-        for rows in rows.order.chunks(TILE_ROWS) {
-            stored.widen_rows(rows, &name, &mut values)?;
+        stored.widened_matrix(rows, 0, &name)
+    }
+
+    /// The numbers of a matrix of each of some, all in one tensor `[count, of, columns]`, widened.
+    pub fn widened_stack(&mut self, rows: &Rows, count: usize) -> Result<Vec<Vec<f32>>, ImportRefusal> {
+        let (name, stored) = self.take(&self.names(rows.place, "weight"))?;
+        stored.expect(&name, &[count, rows.of, rows.columns])?;
+        (0..count).map(|index| stored.widened_matrix(rows, index, &name)).collect()
+    }
+
+    /// The same where each matrix has its own tensor, `{}` in the name standing for its number.
+    pub fn widened_each(&mut self, rows: &Rows, count: usize) -> Result<Vec<Vec<f32>>, ImportRefusal> {
+        let mut all = Vec::with_capacity(count);
+        for index in 0..count {
+            let names = self.names(rows.place, "weight");
+            let names: Vec<String> = names.iter().map(|name| name.replace("{}", &index.to_string())).collect();
+            let (name, stored) = self.take(&names)?;
+            stored.expect(&name, &[rows.of, rows.columns])?;
+            all.push(stored.widened_matrix(rows, 0, &name)?);
         }
-        Ok(values)
+        Ok(all)
     }
 
     /// Takes a tensor for used that nothing is made of.
@@ -334,6 +350,16 @@ impl Stored {
     fn row(&self, row: usize) -> Option<&[u8]> {
         let row_bytes = self.format.blocks(*self.shape.last()?)?.checked_mul(self.format.layout().source)?;
         self.bytes.get(row.checked_mul(row_bytes)?..)?.get(..row_bytes)
+    }
+
+    /// The rows that are taken of the matrix of that number.
+    fn widened_matrix(&self, rows: &Rows, index: usize, name: &str) -> Result<Vec<f32>, ImportRefusal> {
+        let mut values = Vec::with_capacity(rows.order.len() * rows.columns);
+        for order in rows.order.chunks(TILE_ROWS) {
+            let order: Vec<usize> = order.iter().map(|row| index * rows.of + row).collect();
+            self.widen_rows(&order, name, &mut values)?;
+        }
+        Ok(values)
     }
 
     /// Appends the numbers that some rows stand for.

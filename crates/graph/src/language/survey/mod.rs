@@ -3,12 +3,10 @@
 //! All texts go through a layer before the next is read. Sums run over the inputs in order, multiplied and added apart, so
 //! every machine sees the same maxima.
 
-use super::{
-    CompileRefusal,
-    calculator::Calculator,
-    config::{Attention, Config},
-    decoder::{Decoder, Layer},
-};
+mod attention;
+mod feed;
+
+use super::{CompileRefusal, calculator::Calculator, config::Config, decoder::Decoder, rotation::Rotation};
 use crate::float::exp_wide;
 
 /// Greatest absolute values at the sites of one layer.
@@ -23,12 +21,48 @@ pub struct LayerSurvey {
     pub key: f64,
     pub value: Vec<f64>,
     pub mixed: Vec<f64>,
+    /// What attention says before the norm behind it.
+    pub attention_said: f64,
+    pub latent: LatentSurvey,
     pub feed_input: Vec<f64>,
+    pub dense: GatedSurvey,
+    /// One for each expert.
+    pub experts: Vec<GatedSurvey>,
+    pub feed_said: f64,
+}
+
+/// What lies between gates and the way back.
+#[derive(Clone, Debug, Default)]
+pub struct GatedSurvey {
+    /// Rows that passed.
+    pub rows: usize,
     pub gate: f64,
     pub up: f64,
     /// One for each column, as are their squares added up.
     pub inner: Vec<f64>,
     pub inner_squares: Vec<f64>,
+    /// Of what is gated, one for each column.
+    pub ups: Vec<f64>,
+    pub said: f64,
+}
+
+/// Heads over compressed rows. Lists have one for each column.
+#[derive(Clone, Debug, Default)]
+pub struct LatentSurvey {
+    pub query_down: f64,
+    /// Normed, before its gain.
+    pub query_input: Vec<f64>,
+    pub query_plain: Vec<f64>,
+    /// Of each head, in what is compressed.
+    pub query_compressed: Vec<f64>,
+    /// Turned parts, by the columns of a head.
+    pub query_turned: Vec<f64>,
+    pub key_turned: Vec<f64>,
+    pub compressed_straight: f64,
+    pub compressed: Vec<f64>,
+    /// Compressed rows as each head mixes them, and their values.
+    pub mixed: Vec<f64>,
+    pub values: Vec<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,7 +108,11 @@ pub fn float_logits(
     let normed = walk.texts(decoder, texts)?;
     let (gain, head) = (decoder.norm()?, decoder.head()?);
     for (text, normed) in normed.iter().enumerate() {
-        each(text, &calculator.multiply(&head, &gained(normed, &gain)));
+        let mut logits = calculator.multiply(&head, &gained(normed, &gain));
+        if let Some(cap) = decoder.config.softcap {
+            logits.iter_mut().for_each(|logit| *logit = capped(f64::from(*logit), f64::from(cap)) as f32);
+        }
+        each(text, &logits);
     }
     Ok(())
 }
@@ -82,18 +120,20 @@ pub fn float_logits(
 struct Walk<'a> {
     config: Config,
     calculator: &'a dyn Calculator,
-    rope: Vec<f32>,
+    ropes: Vec<Vec<f32>>,
     survey: Survey,
 }
 
 impl<'a> Walk<'a> {
     fn new(decoder: &Decoder, calculator: &'a dyn Calculator) -> Self {
         let config = decoder.config.clone();
-        let rope = decoder.rotation().table_f32(config.context, config.attention.head);
-        let rope = rope.floats().unwrap_or_default().to_vec();
+        let head = config.attention.latent.map_or(config.attention.head, |latent| latent.turned);
+        let table =
+            |rotation: &Rotation| rotation.table_f32(config.context, head).floats().unwrap_or_default().to_vec();
+        let ropes = config.rotations.iter().map(table).collect();
         let layers = vec![LayerSurvey::default(); config.layers.len()];
         let survey = Survey { tokens: 0, layers, residual: 0.0, head_input: Vec::new() };
-        Self { config, calculator, rope, survey }
+        Self { config, calculator, ropes, survey }
     }
 
     /// Runs texts; gives the normed inputs of the head, before its gain.
@@ -104,16 +144,21 @@ impl<'a> Walk<'a> {
         let mut streams: Vec<Vec<f32>> =
             texts.iter().map(|tokens| tokens.iter().flat_map(row).copied().collect()).collect();
         drop(embedding);
+        if let Some(scale) = self.config.embedding_scale {
+            streams.iter_mut().flatten().for_each(|x| *x *= scale);
+        }
         self.survey.tokens += texts.iter().map(Vec::len).sum::<usize>();
         streams.iter().for_each(|x| see(&mut self.survey.residual, x));
         for index in 0..self.config.layers.len() {
             let layer = decoder.layer(index)?;
             for x in &mut streams {
-                let added = self.attention(index, &layer, x);
-                add(x, &added);
+                let said = self.attention(index, &layer, x);
+                see(&mut self.survey.layers[index].attention_said, &said);
+                add(x, &self.behind(said, layer.after_attention.as_deref()));
                 see(&mut self.survey.residual, x);
-                let added = self.feed_forward(index, &layer, x);
-                add(x, &added);
+                let said = self.feed_forward(index, &layer, x);
+                see(&mut self.survey.layers[index].feed_said, &said);
+                add(x, &self.behind(said, layer.after_feed.as_deref()));
                 see(&mut self.survey.residual, x);
             }
         }
@@ -137,49 +182,15 @@ impl<'a> Walk<'a> {
         x.chunks_exact(width).flat_map(of_row).collect()
     }
 
-    fn attention(&mut self, index: usize, layer: &Layer, x: &[f32]) -> Vec<f32> {
-        let (by, config) = (self.calculator, self.config.attention.clone());
-        let normed = self.normed(x);
-        let h = gained(&normed, &layer.attention_norm);
-        let [mut q, mut k, v] = [&layer.query, &layer.key, &layer.value].map(|matrix| by.multiply(matrix, &h));
-        let straight = [&q, &k].map(|values| most(values));
-        if let Some(gain) = &layer.query_norm {
-            q = gained(&self.normed_by(&q, config.head), gain);
-        }
-        if let Some(gain) = &layer.key_norm {
-            k = gained(&self.normed_by(&k, config.head), gain);
-        }
-        rotate(&mut q, config.heads, config.head, &self.rope);
-        rotate(&mut k, config.kv_heads, config.head, &self.rope);
-        let mixed = mix(&q, &k, &v, &config);
-        let (keys, width) = (config.kv_heads * config.head, self.config.width);
-        let queries = config.heads * config.head;
-        let seen = &mut self.survey.layers[index];
-        see_columns(&mut seen.attention_input, &normed, width);
-        seen.query_straight = seen.query_straight.max(straight[0]);
-        seen.key_straight = seen.key_straight.max(straight[1]);
-        see(&mut seen.query, &q);
-        see(&mut seen.key, &k);
-        see_columns(&mut seen.value, &v, keys);
-        see_columns(&mut seen.mixed, &mixed, queries);
-        by.multiply(&layer.output, &mixed)
+    /// What is said through the norm behind it, where there is one.
+    fn behind(&self, said: Vec<f32>, gain: Option<&[f32]>) -> Vec<f32> {
+        gain.map_or(said.clone(), |gain| gained(&self.normed(&said), gain))
     }
+}
 
-    fn feed_forward(&mut self, index: usize, layer: &Layer, x: &[f32]) -> Vec<f32> {
-        let by = self.calculator;
-        let normed = self.normed(x);
-        let h = gained(&normed, &layer.feed_norm);
-        let (gate, up) = (by.multiply(&layer.gate, &h), by.multiply(&layer.up, &h));
-        let silu = |x: f32| (f64::from(x) / (1.0 + exp_wide(-f64::from(x)))) as f32;
-        let inner: Vec<f32> = gate.iter().zip(&up).map(|(gate, up)| silu(*gate) * up).collect();
-        let seen = &mut self.survey.layers[index];
-        see_columns(&mut seen.feed_input, &normed, self.config.width);
-        see(&mut seen.gate, &gate);
-        see(&mut seen.up, &up);
-        see_columns(&mut seen.inner, &inner, self.config.feed_forward);
-        add_squares(&mut seen.inner_squares, &inner, self.config.feed_forward);
-        by.multiply(&layer.down, &inner)
-    }
+/// `cap · tanh(x / cap)`.
+fn capped(x: f64, cap: f64) -> f64 {
+    cap * (1.0 - 2.0 / (exp_wide(2.0 * x / cap) + 1.0))
 }
 
 fn most(values: &[f32]) -> f64 {
@@ -210,47 +221,4 @@ fn add(x: &mut [f32], added: &[f32]) {
 
 fn gained(x: &[f32], gain: &[f32]) -> Vec<f32> {
     x.chunks_exact(gain.len()).flat_map(|row| row.iter().zip(gain).map(|(x, gain)| x * gain)).collect()
-}
-
-fn rotate(x: &mut [f32], heads: usize, head: usize, rope: &[f32]) {
-    let half = head / 2;
-    for (position, row) in x.chunks_exact_mut(heads * head).enumerate() {
-        let (cosines, sines) = rope[position * head..][..head].split_at(half);
-        for vector in row.chunks_exact_mut(head) {
-            let (low, high) = vector.split_at_mut(half);
-            for pair in 0..half {
-                let (one, other) = (low[pair], high[pair]);
-                low[pair] = one * cosines[pair] - other * sines[pair];
-                high[pair] = other * cosines[pair] + one * sines[pair];
-            }
-        }
-    }
-}
-
-fn mix(q: &[f32], k: &[f32], v: &[f32], config: &Attention) -> Vec<f32> {
-    let Attention { heads, kv_heads, head, .. } = *config;
-    let scale = config.nats();
-    let (width, kv_width) = (heads * head, kv_heads * head);
-    let mut mixed = vec![0.0_f32; q.len()];
-    for (i, (query, mixed)) in q.chunks_exact(width).zip(mixed.chunks_exact_mut(width)).enumerate() {
-        for h in 0..heads {
-            let start = h / (heads / kv_heads) * head;
-            let of = |values: &'_ [f32], j: usize, d: usize| values[j * kv_width + start + d];
-            let score = |j: usize| {
-                let dot: f32 = (0..head).map(|d| query[h * head + d] * of(k, j, d)).sum();
-                f64::from(dot) * scale
-            };
-            let scores: Vec<f64> = (0..=i).map(score).collect();
-            let most = scores.iter().fold(f64::NEG_INFINITY, |most, &score| most.max(score));
-            let weights: Vec<f64> = scores.iter().map(|score| exp_wide(score - most)).collect();
-            let sum: f64 = weights.iter().sum();
-            for (j, weight) in weights.iter().enumerate() {
-                let share = (weight / sum) as f32;
-                for d in 0..head {
-                    mixed[h * head + d] += share * of(v, j, d);
-                }
-            }
-        }
-    }
-    mixed
 }

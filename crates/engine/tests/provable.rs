@@ -1,0 +1,98 @@
+//! Tiny models of every family in their integer form: the engine has the bits of the reference evaluator on any level, with any
+//! number of threads, in any cut, and in company.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+
+use bytes::Bytes;
+use engine::{Level, Model, Options};
+use graph::{
+    CacheFormat, Data, Defaults, LanguageKind, LanguageSources, Tensor, compile_language, evaluate,
+    language::{Files, calculator::Plain, weights::Precision},
+    sampling,
+};
+use serde_json::Value;
+
+const WORDS: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+    "post_processor": null, "decoder": null, "truncation": null, "padding": null,
+    "model": {"type": "WordLevel", "vocab": {"word": 0}, "unk_token": "word"}}"#;
+
+struct Family {
+    name: String,
+    artefact: Bytes,
+    tokens: Vec<u32>,
+}
+
+fn families() -> Vec<Family> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/architectures");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().filter(|path| path.join("model.safetensors").exists()).map(|path| family(path)).collect()
+}
+
+fn family(path: &Path) -> Family {
+    let expected: Value = serde_json::from_slice(&std::fs::read(path.join("expected.json")).unwrap()).unwrap();
+    let tokens: Vec<u32> =
+        expected["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as u32).collect();
+    let weights = [Bytes::from(std::fs::read(path.join("model.safetensors")).unwrap())];
+    let config = std::fs::read(path.join("config.json")).unwrap();
+    let sources = LanguageSources {
+        name: "tiny",
+        kind: LanguageKind::Integer,
+        files: Files::Safetensors { weights: &weights, config: &config, precision: Precision::AsStored },
+        context: None,
+        stop_tokens: &[],
+        tokenizer: WORDS.as_bytes(),
+        template: "x",
+        defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
+        calibration: std::slice::from_ref(&tokens),
+        calculator: &Plain,
+        cache: CacheFormat::Halves,
+    };
+    let model = compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap();
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    Family { name, artefact: model.to_artefact().into(), tokens }
+}
+
+/// A text longer than any window of the families.
+fn text(family: &Family, count: usize) -> Vec<u32> {
+    family
+        .tokens
+        .iter()
+        .copied()
+        .cycle()
+        .take(count)
+        .enumerate()
+        .map(|(at, token)| (token + at as u32 / 7) % 64)
+        .collect()
+}
+
+#[test]
+fn every_family_has_an_integer_form_with_one_meaning() {
+    let families = families();
+    assert_eq!(families.len(), 14);
+    for family in &families {
+        let text = text(family, 70);
+        let (graph, _) = graph::Model::from_artefact(&family.artefact).unwrap();
+        assert_eq!(graph.kind(), "integer");
+        let input = Tensor::of(&[text.len()], Data::I32(text.iter().map(|&token| token as i32).collect()));
+        let exact = evaluate(&graph.graph, &[input]).unwrap().remove(0);
+        let Data::I32(exact) = exact.data() else { panic!("{}: {:?}", family.name, exact.element()) };
+        let expected: Vec<Vec<i64>> = exact.chunks(64).map(|row| sampling::from_integers(row, 12)).collect();
+        for (level, threads) in Level::available().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
+            let model = Model::load_with(family.artefact.clone(), Options { level, threads }).unwrap();
+            let language = model.as_language().unwrap();
+            let said = |what: &str| format!("{}, {what}, {} with {threads} threads", family.name, level.name());
+            assert!(language.logits(&text).unwrap() == expected, "{}", said("at once"));
+            for chunk in [1, 7, 64] {
+                let found = language.text().with_chunk(chunk).extend(&text).unwrap();
+                assert!(found == expected, "{}", said(&format!("in pieces of {chunk}")));
+            }
+            let other: Vec<u32> = text.iter().rev().take(23).copied().collect();
+            let alone = language.logits(&other).unwrap();
+            let mut lanes = [language.text(), language.text()];
+            let together = language.extend_together(&mut lanes, &[&text, &other]).unwrap();
+            assert!(together == [&expected[..], &alone].concat(), "{}", said("in company"));
+        }
+    }
+}
