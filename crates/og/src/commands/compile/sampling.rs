@@ -15,18 +15,12 @@ const KEYS: [(&str, &str); 7] = [
     ("general.sampling.mirostat", "mirostat"),
 ];
 
-/// What heads have no place for, and the value that changes nothing.
-const PASSED_OVER: [(&str, f64); 9] = [
-    ("min_p", 0.0),
-    ("repetition_penalty", 1.0),
-    ("presence_penalty", 0.0),
-    ("frequency_penalty", 0.0),
-    ("typical_p", 1.0),
-    ("epsilon_cutoff", 0.0),
-    ("eta_cutoff", 0.0),
-    ("xtc_probability", 0.0),
-    ("mirostat", 0.0),
-];
+/// What heads have no place for and requests do, and the value that changes nothing.
+const OF_REQUESTS: [(&str, f64); 4] =
+    [("min_p", 0.0), ("repetition_penalty", 1.0), ("presence_penalty", 0.0), ("frequency_penalty", 0.0)];
+/// What no sampling here has.
+const UNKNOWN: [(&str, f64); 5] =
+    [("typical_p", 1.0), ("epsilon_cutoff", 0.0), ("eta_cutoff", 0.0), ("xtc_probability", 0.0), ("mirostat", 0.0)];
 
 /// The settings of a file, or null where it has none. Where llama.cpp reads "none" out of a number (no temperature, all
 /// tokens), so does this.
@@ -56,14 +50,14 @@ fn float(value: &gguf::Value) -> Option<f64> {
     }
 }
 
-/// A sentence for each setting that is asked for and does not come to be; a caller may still ask for some of them.
+/// A sentence for each setting that is asked for and does not come to be.
 pub fn passed_over(generation: &Value) -> Vec<String> {
-    let asked = PASSED_OVER.iter().filter_map(|(name, neutral)| {
+    let asked = |(name, neutral): &(&str, f64)| {
         let value = generation.get(name).filter(|value| !value.is_null())?;
-        (value.as_f64() != Some(*neutral))
-            .then(|| format!("{name} {value} is not applied by itself; a request may ask for it"))
-    });
-    asked.collect()
+        (value.as_f64() != Some(*neutral)).then(|| format!("{name} {value} is not applied"))
+    };
+    let by_requests = OF_REQUESTS.iter().filter_map(asked).map(|said| said + " by itself; a request may ask for it");
+    by_requests.chain(UNKNOWN.iter().filter_map(asked)).collect()
 }
 
 #[cfg(test)]
@@ -109,8 +103,10 @@ mod tests {
 
     #[test]
     fn what_heads_have_no_place_for_is_told_but_for_what_changes_nothing() {
-        let asked = json!({ "repetition_penalty": 1.05, "typical_p": 1.0, "min_p": null, "temperature": 0.7 });
-        assert_eq!(passed_over(&asked), ["repetition_penalty 1.05 is not applied by itself; a request may ask for it"]);
+        let asked = json!({ "repetition_penalty": 1.05, "typical_p": 1.0, "min_p": null, "mirostat": 2, "top_k": 7 });
+        let said =
+            ["repetition_penalty 1.05 is not applied by itself; a request may ask for it", "mirostat 2 is not applied"];
+        assert_eq!(passed_over(&asked), said);
         assert!(passed_over(&Value::Null).is_empty());
     }
 }
