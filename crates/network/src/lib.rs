@@ -1,4 +1,4 @@
-//! HTTP between nodes (`specs/interfaces.md`): a bounded server, a bounded client, frames on a stream.
+//! HTTP between nodes (`specs/interfaces.md`): a bounded server, a bounded client, frames on a stream; and processes of a node's own.
 //!
 //! Every body has a limit that is checked before it is read; every wait has an end. Knows no node's duties.
 
@@ -11,6 +11,7 @@ mod json_rpc;
 mod ledger_client;
 mod patient;
 mod places;
+pub mod process;
 mod server;
 mod transport;
 
