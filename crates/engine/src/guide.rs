@@ -5,7 +5,10 @@
 
 mod depth;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use llguidance::{
     Matcher, ParserFactory,
@@ -32,6 +35,12 @@ const LIMITS: ParserLimits = ParserLimits {
 /// Stack for compiling a grammar: groups in groups in rules that refer to rules each take some. Only what is used of it
 /// takes memory.
 const STACK_BYTES: usize = 1 << 26;
+
+/// What in a grammar builds an expression of all parts of a text. It is built in an order of chance, which decides what it costs, and so
+/// whether it is within `LIMITS`: another machine might refuse it. Nobody else writes this word; whoever means its letters can.
+const SUBSTRING: &str = "%regex";
+const NO_SUBSTRING: &str = "it holds %regex, whose cost is not the same on every machine (substring_words, substring_chars, substring_chunks); \
+     hint: write the alternatives, or the letters themselves as \"%\" \"regex\"";
 
 /// What is said where an answer is not whole and no token goes on.
 const NOTHING_FITS: &str = "no token of the vocabulary fits";
@@ -95,7 +104,8 @@ impl Grammars {
         if let Some(cause) = matcher.get_error() {
             return Err(refused(said(&cause)));
         }
-        let mut guide = Guide { matcher, stop_tokens: self.stop_tokens.clone(), ahead: None };
+        let mut guide = Guide { matcher, stop_tokens: self.stop_tokens.clone(), ahead: None, cost: Duration::ZERO };
+        let began_at = Instant::now();
         // What allows nothing at all is refused before anything runs.
         let first = guide.allowed().map_err(|error| match error {
             ConstraintError::Stuck { cause } if cause == NOTHING_FITS => refused(NO_TEXT.to_owned()),
@@ -103,6 +113,7 @@ impl Grammars {
             own @ ConstraintError::OwnTrouble { .. } => own,
         })?;
         guide.ahead = Some(Ok(first));
+        guide.spent(began_at.elapsed());
         Ok(guide)
     }
 }
@@ -118,6 +129,9 @@ fn grammar(constraint: &Constraint) -> Result<(&'static str, TopLevelGrammar), C
         Constraint::Regex(pattern) => Ok(("regular expression", TopLevelGrammar::from_regex(pattern))),
         Constraint::Grammar(grammar) => {
             let (kind, depth) = ("grammar", depth::depth(grammar));
+            if grammar.contains(SUBSTRING) {
+                return Err(ConstraintError::Refused { kind, cause: NO_SUBSTRING.to_owned() });
+            }
             if depth > depth::DEPTH_MAX {
                 let cause = format!("its rules refer to rules {depth} deep, at most {} expected", depth::DEPTH_MAX);
                 return Err(ConstraintError::Refused { kind, cause });
@@ -155,6 +169,8 @@ pub struct Guide {
     stop_tokens: Vec<u32>,
     /// What may come next where it was found already, until it is asked for.
     ahead: Option<Result<Allowed, ConstraintError>>,
+    /// How long it lately took to go on: a guess at how long it will take next, which decides nothing but whose turn it is.
+    cost: Duration,
 }
 
 impl Guide {
@@ -180,6 +196,15 @@ impl Guide {
     /// Finds what may come next before it is asked for.
     pub fn look_ahead(&mut self) {
         self.ahead = Some(self.allowed());
+    }
+
+    pub fn cost(&self) -> Duration {
+        self.cost
+    }
+
+    /// Notes how long it took to go on. What was costly is taken for it some turns longer.
+    pub fn spent(&mut self, took: Duration) {
+        self.cost = took.max(self.cost / 2);
     }
 
     /// Goes on with a token of the answer.
@@ -306,6 +331,34 @@ mod tests {
             let refused = grammars.guide(&constraint).err();
             assert!(matches!(refused, Some(ConstraintError::Refused { .. })), "{constraint:?}");
         }
+    }
+
+    #[test]
+    fn what_is_built_in_an_order_of_chance_is_refused_by_name() {
+        let grammars = grammars();
+        let grammar = |text: &str| Constraint::Grammar(protocol::Text::new(text).unwrap());
+        for field in
+            ["substring_words\": \"a b a\"", "substring_chars\": \"aba\"", "substring_chunks\": [\"a\", \"b\"]"]
+        {
+            for space in ["", " ", "\n // a remark\n"] {
+                let refused =
+                    grammars.guide(&grammar(&format!("start: \"x\" PART\nPART: %regex{space}{{\"{field}}}\n")));
+                let told = refused.err().unwrap().to_string();
+                assert!(told.contains("%regex") && told.contains("hint:"), "{told}");
+            }
+        }
+        let mut spelt = grammars.guide(&grammar("start: \"%\" \"regex\"")).unwrap();
+        assert_eq!(tokens(&mut spelt), [token(b'%')]);
+    }
+
+    #[test]
+    fn what_was_costly_is_taken_for_it_until_it_was_cheap_for_some_turns() {
+        let mut guide = grammars().guide(&regex("a+")).unwrap();
+        let turns = [800, 1, 1, 1, 30].map(|ms| {
+            guide.spent(Duration::from_millis(ms));
+            guide.cost().as_millis()
+        });
+        assert_eq!(turns, [800, 400, 200, 100, 50]);
     }
 
     #[test]
