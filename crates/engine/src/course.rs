@@ -1,5 +1,7 @@
 //! The course of one answer: when it ends, and which token comes next. Generating and checking both follow it.
 
+use std::time::{Duration, Instant};
+
 use graph::sampling::{self, Adjustment, Choice, Penalties, Scale, Scratch, Seen};
 use protocol::{
     Finish, List, Parameters,
@@ -57,10 +59,22 @@ pub struct Errand {
 }
 
 impl Errand {
+    #[cfg(test)]
+    pub fn of(guide: Guide, token: u32) -> Self {
+        Self { guide: Box::new(guide), token }
+    }
+
     pub fn run(mut self) -> Result<Box<Guide>, ConstraintError> {
+        let began_at = Instant::now();
         self.guide.take(self.token)?;
         self.guide.look_ahead();
+        self.guide.spent(began_at.elapsed());
         Ok(self.guide)
+    }
+
+    /// How long it may take, by what its guide took before.
+    pub fn cost(&self) -> Duration {
+        self.guide.cost()
     }
 }
 

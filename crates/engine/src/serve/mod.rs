@@ -33,6 +33,7 @@ use crate::{
     language::{LanguageModel, RunError},
     model::Model,
 };
+use aside::Share;
 use batch::Batch;
 use desk::Desk;
 use stream::channel;
@@ -109,7 +110,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Threads that find masks: two at least, so that one costly grammar does not hold up all others.
+/// Threads that find masks: two at least, since one leaves out the costly.
 const ASIDE_MIN: usize = 2;
 const ASIDE_MAX: usize = 8;
 
@@ -119,9 +120,10 @@ impl Server {
         model.as_language().ok_or(ServeError::NotLanguage)?;
         // Dropped where a thread cannot be started, it stops those that were.
         let mut server = Self { model, limits, desk: Arc::default(), threads: Vec::new() };
-        for _ in 0..server.model.threads().clamp(ASIDE_MIN, ASIDE_MAX) {
+        for thread in 0..server.model.threads().clamp(ASIDE_MIN, ASIDE_MAX) {
             let aside = Arc::clone(server.desk.aside());
-            server.spawn("mask", move || aside.serve())?;
+            let share = if thread == 0 { Share::Quick } else { Share::All };
+            server.spawn("mask", move || aside.serve(share))?;
         }
         let (model, desk) = (Arc::clone(&server.model), Arc::clone(&server.desk));
         server.spawn("serve", move || serve(&model, &desk, limits))?;

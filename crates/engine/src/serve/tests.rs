@@ -95,7 +95,7 @@ impl<'a> Hand<'a> {
         self.desk.admit(&mut self.batch);
         self.batch.step();
         self.desk.set_counts(self.batch.counts());
-        let _ = (0..self.errands).take_while(|_| self.desk.aside().run_one()).count();
+        let _ = (0..self.errands).take_while(|_| self.desk.aside().run_one(Share::All)).count();
         self.desk.counts()
     }
 
@@ -289,7 +289,10 @@ fn a_text_whose_mask_is_not_there_leaves_steps_out_and_holds_up_nobody() {
     }
     assert!(hand.batch.is_idle() && hand.batch.counts().running == 1, "it waits for its mask alone");
     let rows = hand.batch.counts().rows;
-    assert!(hand.desk.aside().run_one() && !hand.desk.aside().run_one(), "one errand, whatever the number of steps");
+    assert!(
+        hand.desk.aside().run_one(Share::All) && !hand.desk.aside().run_one(Share::All),
+        "one errand, whatever the number of steps"
+    );
     assert!(!hand.batch.is_idle());
     hand.step();
     assert_eq!(hand.batch.counts().rows, rows + 1, "what it held is not run again");
@@ -312,7 +315,7 @@ fn a_text_that_left_takes_its_errand_with_it_and_one_that_waits_for_its_mask_lea
     drop(stream);
     hand.step();
     assert_eq!((hand.batch.counts().running, hand.batch.counts().reserved_bytes), (0, 0));
-    assert!(hand.desk.aside().run_one(), "nobody waits for it, so nothing is found");
+    assert!(hand.desk.aside().run_one(Share::All), "nobody waits for it, so nothing is found");
 }
 
 #[test]
