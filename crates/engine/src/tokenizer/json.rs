@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokenizers::Tokenizer as Inner;
 
-use super::{Special, TokenizerError, bpe, markers};
+use super::{Special, TokenizerError, answers, bpe, markers};
 
 /// How a token's text stands for bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +59,8 @@ impl Json {
         let mut value: Value =
             serde_json::from_slice(file).map_err(|cause| TokenizerError::Json { cause: cause.to_string() })?;
         check_model(&value)?;
+        answers::check_tokens(&value)?;
+        answers::check_decoder(&value)?;
         let letters = if names(&value, "ByteLevel") { Letters::Bytes } else { Letters::Pieces };
         let named = |value: &mut Value, key| value.as_object_mut()?.remove(key)?.as_str().map(str::to_owned);
         let (bos, eos) = (named(&mut value, "bos_token"), named(&mut value, "eos_token"));

@@ -1,5 +1,6 @@
 //! Text to tokens and back. Special tokens are kept out of the tokenizer proper: no text ever becomes one.
 
+mod answers;
 mod bpe;
 mod chain;
 mod cuts;
@@ -34,6 +35,10 @@ pub enum TokenizerError {
         "the tokenizer draws its tokens by chance: {name} is set, expected null or 0; hint: remove it from the file"
     )]
     Chance { name: &'static str },
+    #[error("the tokenizer has a token of {found} bytes, at most {limit} are taken")]
+    TokenText { found: usize, limit: usize },
+    #[error("the tokenizer's decoder is refused: {cause}")]
+    Decoder { cause: &'static str },
     #[error("the tokenizer cuts words of up to {found} letters (max_input_chars_per_word), at most {limit} are taken")]
     WordLetters { found: u64, limit: u64 },
     #[error("the tokenizer has the id {id} twice, once as {text:?}")]

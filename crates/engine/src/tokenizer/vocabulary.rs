@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::{
     Special, TokenizerError,
+    answers::check_token,
     bpe::{self, Bpe},
     cuts::Way,
     markers, spm,
@@ -84,6 +85,7 @@ impl Vocabulary {
         };
         let listed = file.texts("tokenizer.ggml.tokens")?;
         let texts: Vec<Box<str>> = listed.map(Into::into).collect();
+        texts.iter().try_for_each(|text| check_token(text))?;
         let kinds = kinds(&file, texts.len())?;
         let strips = optional(file.integers(STRIPS_AFTER))?.unwrap_or_default();
         let mut specials = Vec::new();
