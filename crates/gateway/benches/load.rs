@@ -58,6 +58,7 @@ fn main() {
         validators: vec![ledger.url()],
         hubs: Vec::new(),
         directory: folder.path().to_owned(),
+        counter: stub::counter(),
         pace: Pace::default(),
         payments: None,
     };

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::SigningKey;
-use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server};
+use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server, process::Program};
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
@@ -34,6 +34,8 @@ pub struct Config {
     pub hubs: Vec<String>,
     /// Where receipts are kept until the ledger has them.
     pub directory: PathBuf,
+    /// The program whose call of `serve` is a process that counts prompts.
+    pub counter: Program,
     pub pace: Pace,
     /// How it is paid; `None` answers everybody for nothing.
     pub payments: Option<Payments>,
@@ -87,17 +89,20 @@ impl Gateway {
         let desk = config.payments.map(open).transpose()?;
         let beside = |desk: &Arc<Desk>| Booth::of_desk(desk, &config.directory).map(Arc::new);
         let booth = desk.as_ref().map(beside).transpose().map_err(DeskError::from)?;
+        let metrics = Arc::default();
+        let counting = Counting::new(config.counter, pace.counting_max, pace.counting_wait, Arc::clone(&metrics));
+        let counting = Arc::new(counting);
         let shared = Arc::new(Shared {
             key: config.key,
             chain_id: config.chain_id,
             pace,
             workers: Client::new(pace.worker_wait),
             directory,
-            vocabularies: Arc::new(Vocabularies::new(config.hubs, Client::new(pace.hub_wait))),
-            counting: Counting::new(pace.counting_max, pace.counting_wait),
+            vocabularies: Arc::new(Vocabularies::new(config.hubs, Client::new(pace.hub_wait), Arc::clone(&counting))),
+            counting,
             ledger,
             outbox,
-            metrics: Arc::default(),
+            metrics,
             desk: desk.clone(),
             booth: booth.clone(),
             places: Arc::new(Semaphore::new(pace.requests_max)),

@@ -7,6 +7,7 @@
 
 mod aside;
 mod checks;
+mod counter;
 mod counting;
 mod delivery;
 mod directory;
@@ -19,9 +20,11 @@ mod metrics;
 mod outbox;
 mod pace;
 mod payment;
+mod penalties;
 mod places;
 mod posting;
 mod prepare;
+mod question;
 mod shared;
 mod stages;
 mod vocabulary;
@@ -29,8 +32,10 @@ mod waiting;
 mod window;
 mod worker_error;
 
+pub use counter::serve;
 pub use facilitator::{Facilitator, FacilitatorConfig, FacilitatorError, FacilitatorPace};
 pub use gateway::{Config, Gateway, GatewayError};
 pub use http::{RevenueQuestion, SignedRevenueQuestion};
+pub use network::process::Program;
 pub use pace::Pace;
 pub use payment::{DeskError, Payments, Prices};

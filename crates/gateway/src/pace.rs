@@ -20,7 +20,8 @@ pub struct Pace {
     pub hub_wait: Duration,
     /// Longest that an answer waits for its model's tokenizer before it is passed on unchecked.
     pub vocabulary_wait: Duration,
-    /// Longest that a call, or who asks for a count, waits for a place where a prompt is made; and longest that making it may take.
+    /// Longest that a call, or who asks for a count, waits for a place where a prompt is counted; and longest that counting
+    /// it, or reading its model before, may take.
     pub counting_wait: Duration,
     pub body_wait: Duration,
     pub reader_wait: Duration,
@@ -33,7 +34,7 @@ pub struct Pace {
     /// Sessions end so long before their signature does.
     pub session_margin: Duration,
     pub connections: usize,
-    /// Prompts that are made at the same time.
+    /// Prompts that are counted at the same time.
     pub counting_max: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
@@ -66,8 +67,9 @@ impl Default for Pace {
             settlement: Duration::from_secs(30),
             session_margin: Duration::from_secs(120),
             connections: 512,
-            // Half of the cores, and two where there are fewer, so that one model never has all of them.
-            counting_max: thread::available_parallelism().map_or(2, |cores| (cores.get() / 2).clamp(2, 16)),
+            // Half of the cores, and four where they are fewer, so that neither one model nor those that never end have all of them: they
+            // are ranked below all else.
+            counting_max: thread::available_parallelism().map_or(4, |cores| (cores.get() / 2).clamp(4, 16)),
             requests_max: 256,
             large_bodies_max: 32,
             outbox_max: 65_536,

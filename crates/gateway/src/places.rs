@@ -2,7 +2,8 @@
 //!
 //! Of those that wait, the model that has the fewest places goes first, then the one that was given none for longest; of a model whoever
 //! pays, then whoever came first. One model has half of the places at most, and those that bring no payment half of all and half of a model's. Rooms to wait in are bounded for each model: its
-//! callers take none from another's.
+//! callers take none from another's. Models that never counted in time, or that have cost a process, have half of all places together, and half of what
+//! brings no payment: however many they are, those that have proven themselves keep theirs.
 
 use std::{
     collections::BTreeMap,
@@ -29,13 +30,21 @@ pub enum Purpose {
     Count,
 }
 
+/// What a place is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub purpose: Purpose,
+    /// Whether the model has yet to show, or has lately failed, to count in time.
+    pub is_doubtful: bool,
+}
+
 /// Why no place was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPlace {
     /// All were taken for as long as anybody waits, or too many wait for one.
     Busy,
-    /// The model's work is overdue.
-    Overdue,
+    /// The model has cost a process meanwhile.
+    TurnedAway,
 }
 
 /// Shared by all requests.
@@ -47,7 +56,7 @@ pub struct Places {
 #[derive(Default)]
 struct State {
     taken: Taken,
-    models: BTreeMap<Digest, OfModel>,
+    of_model: BTreeMap<Digest, Taken>,
     /// In the order in which they came.
     waiting: BTreeMap<u64, Waiter>,
     tickets: u64,
@@ -60,17 +69,14 @@ struct State {
 struct Taken {
     all: usize,
     unpaid: usize,
-}
-
-#[derive(Clone, Copy, Default)]
-struct OfModel {
-    taken: Taken,
-    overdue: usize,
+    doubtful: usize,
+    /// Of the unpaid ones.
+    unpaid_doubtful: usize,
 }
 
 struct Waiter {
     model: Digest,
-    purpose: Purpose,
+    claim: Claim,
     sender: Sender,
 }
 
@@ -82,15 +88,15 @@ type Told = Vec<(Sender, Result<Place, NoPlace>)>;
 pub struct Place {
     places: Arc<Places>,
     model: Digest,
-    purpose: Purpose,
+    claim: Claim,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let (model, purpose) = (self.model, self.purpose);
+        let (model, claim) = (self.model, self.claim);
         self.places.change(|state| {
-            state.taken.give_back(purpose);
-            state.change(model, |known| known.taken.give_back(purpose));
+            state.taken.give_back(claim);
+            state.change(model, |taken| taken.give_back(claim));
             Vec::new()
         });
     }
@@ -108,32 +114,48 @@ impl Drop for Waiting<'_> {
 }
 
 impl Taken {
-    fn take(&mut self, purpose: Purpose) {
-        self.all = self.all.saturating_add(1);
-        self.unpaid = self.unpaid.saturating_add(usize::from(purpose == Purpose::Count));
+    /// The counts that a place of this claim is one of.
+    fn counts(&mut self, Claim { purpose, is_doubtful }: Claim) -> impl Iterator<Item = &mut usize> {
+        let is_unpaid = purpose == Purpose::Count;
+        let counts = [
+            (true, &mut self.all),
+            (is_unpaid, &mut self.unpaid),
+            (is_doubtful, &mut self.doubtful),
+            (is_unpaid && is_doubtful, &mut self.unpaid_doubtful),
+        ];
+        counts.into_iter().filter_map(|(is_one, count)| is_one.then_some(count))
     }
 
-    fn give_back(&mut self, purpose: Purpose) {
-        self.all = self.all.saturating_sub(1);
-        self.unpaid = self.unpaid.saturating_sub(usize::from(purpose == Purpose::Count));
+    fn take(&mut self, claim: Claim) {
+        self.counts(claim).for_each(|count| *count = count.saturating_add(1));
+    }
+
+    fn give_back(&mut self, claim: Claim) {
+        self.counts(claim).for_each(|count| *count = count.saturating_sub(1));
     }
 
     /// True where one more is within `most`, of which those that bring no payment have half.
     fn has_one_more(self, most: usize, purpose: Purpose) -> bool {
         self.all < most && (purpose == Purpose::Call || self.unpaid < most.div_ceil(2))
     }
+
+    /// The same for models that are doubtful, which have half of all, and half of what brings no payment.
+    fn has_one_more_doubtful(self, most: usize, purpose: Purpose) -> bool {
+        let half = most.div_ceil(2);
+        self.doubtful < half && (purpose == Purpose::Call || self.unpaid_doubtful < half.div_ceil(2))
+    }
 }
 
 impl State {
-    fn of(&self, model: &Digest) -> OfModel {
-        self.models.get(model).copied().unwrap_or_default()
+    fn of(&self, model: &Digest) -> Taken {
+        self.of_model.get(model).copied().unwrap_or_default()
     }
 
-    fn change(&mut self, model: Digest, change: impl FnOnce(&mut OfModel)) {
-        let known = self.models.entry(model).or_default();
-        change(known);
-        if known.taken.all == 0 && known.overdue == 0 {
-            self.models.remove(&model);
+    fn change(&mut self, model: Digest, change: impl FnOnce(&mut Taken)) {
+        let taken = self.of_model.entry(model).or_default();
+        change(taken);
+        if taken.all == 0 {
+            self.of_model.remove(&model);
         }
     }
 
@@ -148,12 +170,12 @@ impl State {
     /// The lowest of all is next.
     fn rank(&self, ticket: u64, waiter: &Waiter) -> impl Ord + use<> {
         let served = self.served.get(&waiter.model).copied().unwrap_or_default();
-        (self.of(&waiter.model).taken.all, served, waiter.purpose, ticket)
+        (self.of(&waiter.model).all, served, waiter.claim.purpose, ticket)
     }
 
     fn has_room(&self, model: &Digest, purpose: Purpose) -> bool {
         let (mut all, mut own) = (0_usize, 0_usize);
-        for waiter in self.waiting.values().filter(|waiter| waiter.purpose == purpose) {
+        for waiter in self.waiting.values().filter(|waiter| waiter.claim.purpose == purpose) {
             all = all.saturating_add(1);
             own = own.saturating_add(usize::from(waiter.model == *model));
         }
@@ -172,23 +194,20 @@ impl Places {
     }
 
     /// A place for a model's work, waited for so long at most.
-    pub async fn take(self: &Arc<Self>, model: Digest, purpose: Purpose, wait: Duration) -> Result<Place, NoPlace> {
+    pub async fn take(self: &Arc<Self>, model: Digest, claim: Claim, wait: Duration) -> Result<Place, NoPlace> {
         let (ticket, given) = {
             let mut state = self.lock();
-            if state.of(&model).overdue > 0 {
-                return Err(NoPlace::Overdue);
-            }
             // Nobody is overtaken: of those that wait none has a place that is free for it.
-            if self.is_free_for(&state, &model, purpose) {
-                return Ok(self.give(&mut state, model, purpose));
+            if self.is_free_for(&state, &model, claim) {
+                return Ok(self.give(&mut state, model, claim));
             }
-            if !state.has_room(&model, purpose) {
+            if !state.has_room(&model, claim.purpose) {
                 return Err(NoPlace::Busy);
             }
             let (sender, given) = oneshot::channel();
             let ticket = state.tickets;
             state.tickets = ticket.saturating_add(1);
-            state.waiting.insert(ticket, Waiter { model, purpose, sender });
+            state.waiting.insert(ticket, Waiter { model, claim, sender });
             (ticket, given)
         };
         let _waiting = Waiting(self, ticket);
@@ -198,19 +217,11 @@ impl Places {
         }
     }
 
-    /// The model is refused until as many ends of work that is overdue were told as beginnings.
-    pub fn overdue(self: &Arc<Self>, model: Digest) {
+    /// Whoever waits for this model hears that it has cost a process.
+    pub fn turn_away(self: &Arc<Self>, model: Digest) {
         self.change(|state| {
-            state.change(model, |known| known.overdue = known.overdue.saturating_add(1));
             let of_model = state.waiting.extract_if(.., |_, waiter| waiter.model == model);
-            of_model.map(|(_, waiter)| (waiter.sender, Err(NoPlace::Overdue))).collect()
-        });
-    }
-
-    pub fn overdue_ended(self: &Arc<Self>, model: Digest) {
-        self.change(|state| {
-            state.change(model, |known| known.overdue = known.overdue.saturating_sub(1));
-            Vec::new()
+            of_model.map(|(_, waiter)| (waiter.sender, Err(NoPlace::TurnedAway))).collect()
         });
     }
 
@@ -220,7 +231,7 @@ impl Places {
             let mut state = self.lock();
             let mut told = change(&mut state);
             while let Some(waiter) = self.next(&mut state) {
-                let place = self.give(&mut state, waiter.model, waiter.purpose);
+                let place = self.give(&mut state, waiter.model, waiter.claim);
                 told.push((waiter.sender, Ok(place)));
             }
             told
@@ -230,20 +241,21 @@ impl Places {
         }
     }
 
-    fn is_free_for(&self, state: &State, model: &Digest, purpose: Purpose) -> bool {
-        let of_model = state.of(model).taken.has_one_more(self.count.div_ceil(2), purpose);
-        of_model && state.taken.has_one_more(self.count, purpose)
+    fn is_free_for(&self, state: &State, model: &Digest, claim: Claim) -> bool {
+        let of_model = state.of(model).has_one_more(self.count.div_ceil(2), claim.purpose);
+        let beside = !claim.is_doubtful || state.taken.has_one_more_doubtful(self.count, claim.purpose);
+        of_model && beside && state.taken.has_one_more(self.count, claim.purpose)
     }
 
-    fn give(self: &Arc<Self>, state: &mut State, model: Digest, purpose: Purpose) -> Place {
+    fn give(self: &Arc<Self>, state: &mut State, model: Digest, claim: Claim) -> Place {
         state.serve(model);
-        state.taken.take(purpose);
-        state.change(model, |known| known.taken.take(purpose));
-        Place { places: Arc::clone(self), model, purpose }
+        state.taken.take(claim);
+        state.change(model, |taken| taken.take(claim));
+        Place { places: Arc::clone(self), model, claim }
     }
 
     fn next(&self, state: &mut State) -> Option<Waiter> {
-        let free = state.waiting.iter().filter(|(_, waiter)| self.is_free_for(state, &waiter.model, waiter.purpose));
+        let free = state.waiting.iter().filter(|(_, waiter)| self.is_free_for(state, &waiter.model, waiter.claim));
         let ticket = *free.min_by_key(|(ticket, waiter)| state.rank(**ticket, waiter))?.0;
         state.waiting.remove(&ticket)
     }
@@ -255,7 +267,7 @@ impl Places {
 
     #[cfg(test)]
     pub fn waiting(&self, purpose: Purpose) -> usize {
-        self.lock().waiting.values().filter(|waiter| waiter.purpose == purpose).count()
+        self.lock().waiting.values().filter(|waiter| waiter.claim.purpose == purpose).count()
     }
 }
 
@@ -276,6 +288,10 @@ mod tests {
         Arc::new(Places::new(count))
     }
 
+    fn proven(purpose: Purpose) -> Claim {
+        Claim { purpose, is_doubtful: false }
+    }
+
     type Asked = JoinHandle<Result<Place, NoPlace>>;
 
     /// So many ask, and have asked when this returns.
@@ -283,7 +299,7 @@ mod tests {
         let mut asked = Vec::new();
         for _ in 0..count {
             let places = Arc::clone(places);
-            asked.push(tokio::spawn(async move { places.take(model(of), purpose, LONG).await }));
+            asked.push(tokio::spawn(async move { places.take(model(of), proven(purpose), LONG).await }));
         }
         tokio::task::yield_now().await;
         asked
@@ -298,7 +314,7 @@ mod tests {
     }
 
     fn at_once(places: &Arc<Places>, of: usize, purpose: Purpose) -> Option<Result<Place, NoPlace>> {
-        places.take(model(of), purpose, LONG).now_or_never()
+        places.take(model(of), proven(purpose), LONG).now_or_never()
     }
 
     #[tokio::test]
@@ -354,7 +370,7 @@ mod tests {
         let held = at_once(&places, 1, Purpose::Call).expect("no wait").ok();
         assert!(at_once(&places, 1, Purpose::Call).is_none());
         assert_eq!(places.waiting(Purpose::Call), 0);
-        let short = places.take(model(1), Purpose::Call, Duration::from_millis(20)).await;
+        let short = places.take(model(1), proven(Purpose::Call), Duration::from_millis(20)).await;
         assert_eq!((short.err(), places.waiting(Purpose::Call)), (Some(NoPlace::Busy), 0));
         // Given to one that has gone before it heard of it.
         let asked = ask(&places, 1, Purpose::Call, 1).await;
@@ -365,20 +381,33 @@ mod tests {
         }
         drop(asked);
         assert_eq!(places.free(), 2);
-        assert!(places.lock().models.is_empty());
+        assert!(places.lock().of_model.is_empty());
     }
 
     #[tokio::test]
-    async fn those_that_wait_for_a_model_that_is_overdue_hear_it_at_once() {
+    async fn those_that_wait_for_a_model_that_has_cost_a_process_hear_it_at_once() {
         let places = places(2);
         let _held = at_once(&places, 1, Purpose::Call).expect("no wait").ok();
         let asked = ask(&places, 1, Purpose::Call, 3).await;
-        places.overdue(model(1));
+        places.turn_away(model(1));
         for asked in asked {
-            assert_eq!(asked.await.unwrap().err(), Some(NoPlace::Overdue));
+            assert_eq!(asked.await.unwrap().err(), Some(NoPlace::TurnedAway));
         }
         assert!(matches!(at_once(&places, 2, Purpose::Call), Some(Ok(_))));
-        places.overdue_ended(model(1));
-        assert!(at_once(&places, 1, Purpose::Call).is_none(), "it waits again");
+    }
+
+    #[tokio::test]
+    async fn however_many_models_are_doubtful_those_that_are_proven_keep_half_of_the_places() {
+        for (purpose, most) in [(Purpose::Call, 2), (Purpose::Count, 1)] {
+            let places = places(4);
+            let claim = Claim { purpose, is_doubtful: true };
+            let doubtful = |of| places.take(model(of), claim, LONG).now_or_never();
+            let held: Vec<_> = (0..9).map(doubtful).collect();
+            assert_eq!((held.iter().flatten().count(), places.free()), (most, 4 - most), "{purpose:?}");
+            let honest = at_once(&places, 99, purpose);
+            assert!(matches!(honest, Some(Ok(_))), "{purpose:?}");
+            drop(held);
+            assert!(matches!(doubtful(3), Some(Ok(_))), "and have theirs again");
+        }
     }
 }

@@ -29,8 +29,8 @@ pub struct Shared {
     pub ledger: LedgerClient,
     pub directory: Arc<Directory>,
     pub vocabularies: Arc<Vocabularies>,
-    /// Where prompts are made.
-    pub counting: Counting,
+    /// Where prompts are counted.
+    pub counting: Arc<Counting>,
     pub outbox: Outbox,
     pub metrics: Arc<Metrics>,
     /// Where calls have a price.

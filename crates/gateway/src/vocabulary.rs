@@ -1,7 +1,8 @@
 //! What tokens say: tokenizers of models, fetched from hubs and believed because the model's root commits to them.
 //!
 //! A receipt commits to tokens and a client reads text, so a worker could stream words that its tokens do not say.
-//! Where no hub has the model, text passes unchecked and is counted.
+//! Where no hub has the model, text passes unchecked and is counted. A tokenizer is its publisher's: it is read here after a process that is
+//! bounded has read it.
 
 use std::{
     collections::BTreeMap,
@@ -10,26 +11,32 @@ use std::{
 };
 
 use api::{Defaults, Family, SaidToken};
-use engine::{Detokenizer, Template, Tokenizer};
+use engine::{Detokenizer, Tokenizer};
 use futures::{FutureExt as _, future};
 use graph::Head;
-use network::Client;
+use network::{Bytes, Client};
 use protocol::{Digest, request::Score};
 use tokio::sync::Semaphore;
 
+use crate::{counting::Counting, places::Purpose};
+
 /// After a failure no hub is asked for a model for so long.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Tokenizers that are remembered.
+/// Tokenizers that are remembered, and bytes of the heads that they are in.
 const KNOWN_MAX: usize = 256;
+const KNOWN_BYTES_MAX: usize = 1 << 30;
 /// Models that are fetched and read at the same time.
 const FETCHES: usize = 4;
 /// Tokens that are put into words before whoever does so lets others have its thread.
 pub const TOKENS_AT_ONCE: usize = 64;
 
-/// What a language model's words are, and how its template frames them.
+/// What a language model's words are.
 pub struct Words {
     pub tokenizer: Tokenizer,
-    pub template: Template,
+    /// As it was fetched: what counts prompts reads it for itself.
+    pub head: Bytes,
+    /// Tokens of prompt and answer together.
+    pub context: u64,
     /// How it calls tools.
     pub family: &'static Family,
     /// What applies where a caller names nothing.
@@ -63,6 +70,8 @@ type Fetch = future::Shared<future::BoxFuture<'static, Known>>;
 pub struct Vocabularies {
     hubs: Vec<String>,
     client: Client,
+    /// Where heads are read before they are read here.
+    counting: Arc<Counting>,
     state: Mutex<State>,
     fetches: Semaphore,
 }
@@ -103,7 +112,10 @@ impl State {
             self.paused.extend(now.checked_add(PAUSE).map(|until| (root, until)));
             return;
         };
-        while self.known.len() >= KNOWN_MAX {
+        let length = |known: &Known| known.as_ref().map_or(0, |words| words.head.len());
+        let bytes = |known: &BTreeMap<Digest, Used>| known.values().map(|used| length(&used.known)).sum::<usize>();
+        let most = KNOWN_BYTES_MAX.saturating_sub(length(&known));
+        while self.known.len() >= KNOWN_MAX || bytes(&self.known) > most {
             let Some(oldest) = self.known.iter().min_by_key(|(_, used)| used.last).map(|(root, _)| *root) else {
                 break;
             };
@@ -116,8 +128,8 @@ impl State {
 
 impl Vocabularies {
     /// `hubs` are base addresses of the form `http://host:port`.
-    pub fn new(hubs: Vec<String>, client: Client) -> Self {
-        Self { hubs, client, state: Mutex::default(), fetches: Semaphore::new(FETCHES) }
+    pub fn new(hubs: Vec<String>, client: Client, counting: Arc<Counting>) -> Self {
+        Self { hubs, client, counting, state: Mutex::default(), fetches: Semaphore::new(FETCHES) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,39 +175,42 @@ impl Vocabularies {
 
     async fn fetch_anywhere(&self, root: Digest) -> Option<Known> {
         let _place = self.fetches.acquire().await.ok()?;
+        // What would not be read is not fetched.
+        self.counting.admits(&root).ok()?;
         for hub in &self.hubs {
-            if let Some(words) = self.fetch(hub, root).await {
-                return Some(words);
+            if let Some(head) = self.fetch(hub, root).await {
+                return self.read(head).await;
             }
         }
         None
     }
 
-    async fn fetch(&self, hub: &str, root: Digest) -> Option<Known> {
+    async fn fetch(&self, hub: &str, root: Digest) -> Option<(Bytes, Head)> {
         let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}/head")).await;
-        let head = fetched.inspect_err(|error| tracing::debug!(%error, "failed to fetch a model's head")).ok()?;
-        // A tokenizer is large: not on a thread that others wait for. One that cannot be read fails by itself.
-        let read = tokio::task::spawn_blocking(move || read(&head, &root)).await.ok()?;
-        if read.is_none() {
+        let bytes = fetched.inspect_err(|error| tracing::debug!(%error, "failed to fetch a model's head")).ok()?;
+        let bytes = Bytes::from(bytes);
+        let read = move || Head::read(&bytes).ok().filter(|head| head.root == root).map(|head| (bytes, head));
+        // It is large: not on a thread that others wait for. One that cannot be read fails by itself.
+        let head = tokio::task::spawn_blocking(read).await.ok()?;
+        if head.is_none() {
             tracing::warn!(hub, model = %root, "a hub sent something else than the model");
         }
-        read
+        head
     }
-}
 
-/// The words of the model that has this root.
-fn read(head: &[u8], root: &Digest) -> Option<Known> {
-    let head = Head::read(head).ok().filter(|head| head.root == *root)?;
-    match head.language {
-        Some(language) => {
+    async fn read(&self, (bytes, head): (Bytes, Head)) -> Option<Known> {
+        let Some(language) = head.language else { return Some(None) };
+        let proven = self.counting.count(&head.root, &bytes, Purpose::Count, Vec::new()).await;
+        proven.inspect_err(|error| tracing::debug!(?error, model = %head.root, "a head was not read")).ok()?;
+        let read = move || {
             let tokenizer = Tokenizer::load(&language.tokenizer, usize::MAX).ok()?;
-            let template = Template::parse(&language.template).ok()?;
             let family = Family::of(&language.template);
             let graph::Defaults { max_tokens, temperature_micros, top_p_micros, top_k } = language.defaults;
             let defaults = Defaults { max_tokens, temperature_micros, top_p_micros, top_k };
-            Some(Some(Arc::new(Words { tokenizer, template, family, defaults })))
-        }
-        None => Some(None),
+            Some(Words { tokenizer, head: bytes, context: head.context.into(), family, defaults })
+        };
+        let words = tokio::task::spawn_blocking(read).await.ok()??;
+        Some(Some(Arc::new(words)))
     }
 }
 
@@ -214,6 +229,18 @@ pub async fn says(tokenizer: &Tokenizer, tokens: &[u32], texts: &[String]) -> bo
         }
     }
     rest.is_empty() || rest == detokenizer.finish()
+}
+
+/// What tokens say; others have the thread now and then.
+pub async fn text(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
+    let (mut detokenizer, mut text) = (Detokenizer::new(tokenizer), String::new());
+    for (place, tokens) in tokens.chunks(TOKENS_AT_ONCE).enumerate() {
+        if place > 0 {
+            tokio::task::yield_now().await;
+        }
+        tokens.iter().for_each(|token| text.push_str(&detokenizer.push(*token)));
+    }
+    text + &detokenizer.finish()
 }
 
 #[cfg(test)]
@@ -253,7 +280,10 @@ mod tests {
     }
 
     fn vocabularies(hub: &Server) -> Arc<Vocabularies> {
-        Arc::new(Vocabularies::new(vec![hub.url()], Client::new(Duration::from_secs(10))))
+        // Models without text are read nowhere else.
+        let nowhere = network::process::Program { path: "/nowhere".into(), arguments: Vec::new() };
+        let counting = Counting::new(nowhere, 2, Duration::from_secs(1), Arc::default());
+        Arc::new(Vocabularies::new(vec![hub.url()], Client::new(Duration::from_secs(10)), Arc::new(counting)))
     }
 
     #[tokio::test]

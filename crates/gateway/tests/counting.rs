@@ -8,9 +8,9 @@ mod support;
 mod counted;
 mod stub;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use counted::stage;
+use counted::{HUNGRY, SLOW, body_of, end_all, left, processes, stage, stage_of};
 use gateway::Pace;
 use payments::{B256, scheme::Scheme};
 use stub::{
@@ -20,9 +20,11 @@ use stub::{
 };
 
 const CHAT: &str = "/v1/chat/completions";
+const COUNT: &str = "/v1/messages/count_tokens";
 
+/// Long enough for a process to start on a machine that has other things to do.
 fn impatient() -> Pace {
-    Pace { counting_wait: Duration::from_millis(700), counting_max: 2, ..pace() }
+    Pace { counting_wait: Duration::from_secs(2), counting_max: 4, ..pace() }
 }
 
 #[tokio::test]
@@ -33,7 +35,7 @@ async fn a_flood_of_counts_is_refused_in_time_and_a_stream_goes_on_meanwhile() {
     let flood: Vec<_> = (0..40)
         .map(|_| {
             let (client, body) = (stage.client, stage.body("slow", ""));
-            tokio::spawn(async move { client.post("/v1/messages/count_tokens", &body).await })
+            tokio::spawn(async move { client.post(COUNT, &body).await })
         })
         .collect();
     let body = r#"{"model":"wild","messages":[{"role":"user","content":"hi"}],"stream":true}"#;
@@ -53,15 +55,117 @@ async fn a_flood_of_counts_is_refused_in_time_and_a_stream_goes_on_meanwhile() {
         }
     }
     assert!(late >= 1, "the first was begun");
-    // Its thread is still at it: no second one is begun beside it, and no other model is refused.
-    let overdue = stage.count("hi").await;
-    assert_eq!((overdue.status, overdue.headers["retry-after"].as_str()), (503, "30"), "{}", overdue.body);
+    // It is refused by name for a while, begun no second time, and costs no other model anything.
+    let refused = stage.count("hi").await;
+    let named = format!("the model {} took more than 2 s", stage.model());
+    assert!(refused.status == 503 && refused.body.contains(&named), "{}", refused.body);
+    assert!(refused.headers["retry-after"].parse::<u64>().unwrap() <= 10);
     assert_eq!(stage.prompts().await, 2);
+    left(0).await;
     assert_eq!(stage.client.post(CHAT, body).await.status, 200);
     // A call of it has no price meanwhile, and costs nothing.
     let unpriced = stage.client.post(CHAT, &stage.body("hi", "")).await;
     assert_eq!((unpriced.status, unpriced.error().1.as_str()), (503, "gateway_overloaded"), "{}", unpriced.body);
     assert_eq!(stage.chain.sent_with(""), 0);
+}
+
+#[tokio::test]
+async fn however_many_models_never_end_one_that_is_proven_is_counted_meanwhile() {
+    let tricks = ["", SLOW, SLOW, SLOW, SLOW, SLOW, SLOW];
+    let stage = stage_of(Behaviour::Honest, impatient(), &tricks, stub::counter()).await;
+    assert_eq!(stage.count("hi").await.status, 200);
+    let flood: Vec<_> = (stage.models[1..].iter())
+        .map(|model| {
+            let (client, body) = (stage.client, body_of(*model, "slow", ""));
+            tokio::spawn(async move { client.post(COUNT, &body).await })
+        })
+        .collect();
+    let before = stage.prompts().await;
+    while stage.prompts().await == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..20 {
+        let began_at = Instant::now();
+        assert_eq!(stage.count("hi").await.status, 200);
+        assert!(began_at.elapsed() < Duration::from_secs(1), "it waits for none of them");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut late = 0;
+    for asked in flood {
+        let refused = asked.await.unwrap();
+        assert!([429, 503].contains(&refused.status), "{}", refused.body);
+        late += usize::from(refused.status == 503);
+    }
+    assert!(late >= 1, "the first was begun");
+    assert_eq!(stage.count("hi").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_wants_all_memory_or_cannot_be_read_is_refused_by_name_and_why() {
+    let tricks = [HUNGRY, "{% never closed", ""];
+    let stage = stage_of(Behaviour::Honest, pace(), &tricks, stub::counter()).await;
+    let hungry = stage.count("hi").await;
+    assert!(hungry.status == 503 && hungry.body.contains("bytes of memory"), "{}", hungry.body);
+    let unread = stage.count_of(stage.models[1], "hi").await;
+    assert!(unread.status == 503 && unread.body.contains("cannot be used"), "{}", unread.body);
+    for model in &stage.models[..2] {
+        let refused = stage.count_of(*model, "hi").await;
+        assert!(refused.status == 503 && refused.body.contains(&model.to_string()), "{}", refused.body);
+    }
+    assert_eq!(stage.count_of(stage.models[2], "hi").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_does_not_save_its_model_from_what_it_did() {
+    let stage = stage(Behaviour::Honest, impatient()).await;
+    assert_eq!(stage.count("hi").await.status, 200);
+    let gone = tokio::time::timeout(Duration::from_millis(300), stage.count("slow")).await;
+    assert!(gone.is_err());
+    left(0).await;
+    let refused = stage.count("hi").await;
+    assert!(refused.status == 503 && refused.body.contains("took more than 2 s"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn a_process_that_ended_while_nobody_asked_it_is_started_again() {
+    let stage = stage(Behaviour::Honest, pace()).await;
+    assert_eq!(stage.count("hi").await.status, 200);
+    assert_eq!(processes().len(), 1);
+    end_all();
+    assert_eq!(stage.count("hi").await.status, 200, "and its model is not refused for it");
+}
+
+#[tokio::test]
+async fn a_call_is_quoted_what_its_context_leaves_and_refused_before_payment_where_that_is_nothing() {
+    let stage = stage(Behaviour::Honest, pace()).await;
+    let amount = async |fields: &str| -> u128 {
+        let unpaid = stage.client.post(CHAT, &stage.body("hi", fields)).await;
+        assert_eq!(unpaid.status, 402, "{}", unpaid.body);
+        unpaid.json()["accepts"][0]["maxAmountRequired"].as_str().unwrap().parse().unwrap()
+    };
+    let prompt = stage.count("hi").await.json()["input_tokens"].as_u64().unwrap();
+    let room = u64::try_from(support::CONTEXT).unwrap() - prompt;
+    let most = amount(&format!(r#","max_tokens":{room}"#)).await;
+    assert_eq!(amount(r#","max_tokens":60000"#).await, most);
+    assert!(amount(&format!(r#","max_tokens":{}"#, room - 1)).await < most);
+    let long = "long ".repeat(support::CONTEXT);
+    let prompt = format!(r#"{{"model":"{}","prompt":"{long}","max_tokens":1}}"#, stage.model());
+    let tokens = format!(r#"{{"model":"{}","prompt":{:?},"max_tokens":1}}"#, stage.model(), vec![97; support::CONTEXT]);
+    for (path, param, body) in [
+        (CHAT, "messages", stage.body(&long, "")),
+        ("/v1/completions", "prompt", prompt),
+        ("/v1/completions", "prompt", tokens),
+    ] {
+        let refused = stage.client.post(path, &body).await;
+        let error = refused.json()["error"].clone();
+        assert_eq!((refused.status, &error["code"]), (400, &"context_length_exceeded".into()), "{}", refused.body);
+        assert_eq!((&error["type"], &error["param"]), (&"invalid_request_error".into(), &param.into()));
+        let message = error["message"].as_str().unwrap();
+        let begins =
+            format!("This model's maximum context length is {} tokens. However, your {param}", support::CONTEXT);
+        assert!(message.starts_with(&begins), "{message}");
+    }
+    assert_eq!(stage.worker.jobs(), 0);
 }
 
 #[tokio::test]

@@ -231,6 +231,8 @@ pub struct Head {
     pub name: String,
     /// As the manifest states it; only reading the whole artefact compares it with the graph.
     pub kind: String,
+    /// Rows that a call of the graph may have: of a language model, the tokens of prompt and answer together.
+    pub context: u32,
     /// `None` for models of tensors.
     pub language: Option<Language>,
 }
@@ -263,7 +265,8 @@ impl Head {
         };
         reader.finish()?;
         let root = root(manifest, is_float);
-        Ok(Self { root, name: draft.name, kind: draft.kind, language })
+        let context = u32::try_from(draft.rows_max).unwrap_or(u32::MAX);
+        Ok(Self { root, name: draft.name, kind: draft.kind, context, language })
     }
 }
 

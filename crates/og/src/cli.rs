@@ -113,6 +113,9 @@ pub enum Verb {
     /// The process of a judge of receipts, as a validator or an auditor starts it.
     #[command(hide = true)]
     Judge,
+    /// The process that counts prompts for a model, as a gateway starts it.
+    #[command(hide = true)]
+    Counter,
 }
 
 #[derive(Args, Clone)]

@@ -195,9 +195,15 @@ fn gateway_config(
         validators: network.urls("validator"),
         hubs: network.urls("hub"),
         directory: directory.to_owned(),
+        counter: counter_program()?,
         pace: gateway::Pace::default(),
         payments: crate::paid::payments(home)?,
     })
+}
+
+/// This program, as a process that counts prompts.
+fn counter_program() -> Result<network::process::Program> {
+    network::process::Program::own("counter").context("cannot find this program's own file")
 }
 
 /// This program, as the process of a judge.

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use api::{ApiError, Code, Endpoint};
-use network::{
-    axum::{
-        http::{HeaderMap, header},
-        response::Response,
-    },
-    now_ms,
+use network::axum::{
+    http::{HeaderMap, header},
+    response::Response,
 };
 use payments::price::Usage;
 use protocol::{Assurance, Digest, EvmAddress, Input, ModelRecord, Prompt, Request};
 
 use crate::{
-    counting::own_trouble, http::refusal, metrics::Metrics, payment::Bill, places::Purpose, shared::Shared,
+    counting::own_trouble,
+    http::refusal,
+    payment::Bill,
+    places::Purpose,
+    question::{self, Count, Tokens},
+    shared::Shared,
     vocabulary::Words,
 };
 
@@ -48,59 +50,105 @@ impl Billed {
     }
 }
 
-/// Requests, and the tokens of their inputs where those could be counted.
-pub struct Counted {
-    pub requests: Vec<Request>,
-    pub counts: Vec<Option<u64>>,
-}
-
 /// Where calls have a price, a call that brings no payment only asks for it.
 pub fn purpose(shared: &Shared, headers: &HeaderMap) -> Purpose {
     let is_unpaid = shared.desk.as_ref().is_some_and(|desk| !desk.brings_payment(headers));
     if is_unpaid { Purpose::Count } else { Purpose::Call }
 }
 
-/// Counts the tokens of a call's inputs, each of them once, on the places where prompts are made.
+/// Exactly the tokens of each request's input, where the model's vocabulary is at hand and its template takes it; what only a model can
+/// count, in processes of its own and once for each input.
 pub async fn counted(
     shared: &Shared,
     root: &Digest,
-    requests: Vec<Request>,
+    requests: &[Request],
     words: Option<&Arc<Words>>,
     purpose: Purpose,
-) -> Result<Counted, ApiError> {
-    let count = |requests: &[Request], words: Option<&Words>, metrics: &Metrics| {
-        let counts = counts(requests, words, metrics);
-        counts.map_err(|error| own_trouble(&error.to_string()))
+) -> Result<Vec<Option<Tokens>>, ApiError> {
+    let (mut places, mut questions) = (Vec::with_capacity(requests.len()), Vec::new());
+    let mut before: Option<(&Input, Place)> = None;
+    for Request { input, template_time_ms, .. } in requests {
+        // Several answers to one input stand side by side.
+        let place = match (before, plain(input)) {
+            (Some((same, place)), _) if same == input => place,
+            (_, Some(tokens)) => Place::Known(tokens),
+            (_, None) => {
+                questions.push(question::ask(input, *template_time_ms));
+                Place::Asked(questions.len().saturating_sub(1))
+            }
+        };
+        before = Some((input, place));
+        places.push(place);
+    }
+    let counts = match words.filter(|_| !questions.is_empty()) {
+        Some(words) => {
+            let counts = shared.counting.count(root, &words.head, purpose, questions).await;
+            counts.map_err(|uncounted| uncounted.told())?
+        }
+        None => Vec::new(),
     };
-    let is_counted = |input: &Input| matches!(input, Input::Tensors(_) | Input::Prompt(Prompt::Tokens(_)));
-    let needs_words = !requests.iter().all(|request| is_counted(&request.input));
-    let Some(words) = words.filter(|_| needs_words) else {
-        let counts = count(&requests, words.map(|words| &**words), &shared.metrics)?;
-        return Ok(Counted { requests, counts });
-    };
-    let (words, metrics) = (Arc::clone(words), Arc::clone(&shared.metrics));
-    let work = move || count(&requests, Some(&words), &metrics).map(|counts| Counted { requests, counts });
-    shared.counting.run(root, purpose, work).await.map_err(|uncounted| uncounted.told())?
+    places.into_iter().map(|place| place.tokens(&counts)).collect()
 }
 
-/// The same where it is done. An error is this machine's own trouble.
-fn counts(
-    requests: &[Request],
-    words: Option<&Words>,
-    metrics: &Metrics,
-) -> Result<Vec<Option<u64>>, engine::PromptError> {
-    let mut counts = Vec::with_capacity(requests.len());
-    let mut before: Option<(&Input, Option<u64>)> = None;
-    for Request { input, .. } in requests {
-        // Several answers to one input stand side by side.
-        let count = match before {
-            Some((same, count)) if same == input => count,
-            Some(_) | None => tokens(input, words, metrics)?,
-        };
-        before = Some((input, count));
-        counts.push(count);
+/// Where the tokens of an input are found.
+#[derive(Clone, Copy)]
+enum Place {
+    Known(Tokens),
+    /// At this place of what the model was asked.
+    Asked(usize),
+}
+
+impl Place {
+    fn tokens(self, counts: &[Count]) -> Result<Option<Tokens>, ApiError> {
+        match self {
+            Self::Known(tokens) => Ok(Some(tokens)),
+            Self::Asked(place) => match counts.get(place) {
+                Some(Count::Tokens(tokens)) => Ok(Some(*tokens)),
+                Some(Count::OwnTrouble(cause)) => Err(own_trouble(cause)),
+                // The worker says so as well, and where nothing was asked there is nobody to count.
+                Some(Count::Refused(_)) | None => Ok(None),
+            },
+        }
     }
-    Ok(counts)
+}
+
+/// The tokens of an input that anybody can count.
+fn plain(input: &Input) -> Option<Tokens> {
+    match input {
+        Input::Tensors(_) => Some(Tokens::of_one(0)),
+        Input::Prompt(Prompt::Tokens(tokens)) => Some(Tokens::of_one(tokens.len())),
+        Input::Prompt(Prompt::Text(_)) | Input::Chat(_) | Input::Embed(_) => None,
+    }
+}
+
+/// The most that each request can use, whose answer ends with the model's context at the latest. A prompt that leaves nothing of that is
+/// refused before anybody pays for it.
+pub fn most(requests: &[Request], counts: &[Option<Tokens>], context: Option<u64>) -> Result<Vec<Usage>, ApiError> {
+    requests.iter().zip(counts).map(|(request, counted)| most_of(request, *counted, context)).collect()
+}
+
+fn most_of(request: &Request, counted: Option<Tokens>, context: Option<u64>) -> Result<Usage, ApiError> {
+    let asked = u64::from(request.parameters.max_tokens);
+    let input = counted.map_or_else(|| bounded(&request.input), |tokens| tokens.all);
+    let Some(context) = context else { return Ok(Usage { input, output: asked }) };
+    // What is only read may have all of the context; an answer is one token at least.
+    let (param, answer) = match &request.input {
+        Input::Tensors(_) => return Ok(Usage { input, output: asked }),
+        Input::Embed(_) => ("input", 0),
+        Input::Chat(_) => ("messages", 1),
+        Input::Prompt(_) => ("prompt", 1),
+    };
+    let found = counted.map_or(answer, |tokens| tokens.longest);
+    if found.saturating_add(answer) > context {
+        let message = format!(
+            "This model's maximum context length is {context} tokens. However, your {param} resulted in {found} tokens, \
+             and an answer has {answer} at least."
+        );
+        let hint = format!("shorten '{param}'");
+        return Err(ApiError::new(Code::ContextLengthExceeded, message).with_param(param).with_hint(hint));
+    }
+    let room = context.saturating_sub(found);
+    Ok(Usage { input, output: if answer == 0 { asked } else { asked.min(room) } })
 }
 
 /// What a request is known by to whoever pays for it.
@@ -113,13 +161,9 @@ pub fn bill(
     endpoint: &Endpoint,
     request: Digest,
     requests: &[Request],
-    counts: &[Option<u64>],
+    most: Vec<Usage>,
     model: &ModelRecord,
 ) -> Billed {
-    let most = |(request, counted): (&Request, &Option<u64>)| Usage {
-        input: counted.unwrap_or_else(|| bounded(&request.input)),
-        output: u64::from(request.parameters.max_tokens),
-    };
     Billed {
         url: url(headers, endpoint.path),
         path: endpoint.path,
@@ -128,7 +172,7 @@ pub fn bill(
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,
         level: requests.first().map_or(Assurance::Signed, |request| request.assurance),
-        most: requests.iter().zip(counts).map(most).collect(),
+        most,
     }
 }
 
@@ -172,40 +216,6 @@ fn url(headers: &HeaderMap, path: &str) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let is_host = host.len() <= 255 && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'/');
     format!("http://{}{path}", if is_host { host } else { "localhost" })
-}
-
-/// Exactly the tokens of an input, where the model's vocabulary is at hand and its template takes it.
-fn tokens(input: &Input, words: Option<&Words>, metrics: &Metrics) -> Result<Option<u64>, engine::PromptError> {
-    Ok(match (input, words) {
-        (Input::Tensors(_), _) => Some(0),
-        (Input::Prompt(prompt), _) => plain_tokens(prompt, words, |_| 0),
-        (Input::Embed(texts), _) => {
-            let closing = |words: &Words| words.tokenizer.closing().len();
-            texts.iter().map(|text| plain_tokens(text, words, closing)).sum()
-        }
-        (Input::Chat(chat), Some(words)) => {
-            metrics.prompts.add(1);
-            match words.template.prompt(&words.tokenizer, &engine::Conversation::chat(chat), now_ms()) {
-                Ok(prompt) => u64::try_from(prompt.len()).ok(),
-                Err(error) if error.is_own_trouble() => return Err(error),
-                Err(_) => None,
-            }
-        }
-        (Input::Chat(_), None) => None,
-    })
-}
-
-/// A text between what the tokenizer puts around it; tokens as they are.
-fn plain_tokens(prompt: &Prompt, words: Option<&Words>, closing: impl Fn(&Words) -> usize) -> Option<u64> {
-    let count = match prompt {
-        Prompt::Tokens(tokens) => tokens.len(),
-        Prompt::Text(text) => {
-            let words = words?;
-            let own = words.tokenizer.encode(text).ok()?.len();
-            words.tokenizer.opening().len().checked_add(own)?.checked_add(closing(words))?
-        }
-    };
-    u64::try_from(count).ok()
 }
 
 /// Never fewer tokens than an input has: each stands for a byte at least.

@@ -2,23 +2,13 @@
 
 use std::sync::Arc;
 
-use api::{ApiError, Call, Job};
-use protocol::{Digest, Input, Prompt};
+use api::{Call, Job};
+use protocol::{Input, Prompt};
 
-use crate::{
-    places::Purpose,
-    shared::Shared,
-    vocabulary::{TOKENS_AT_ONCE, Words},
-};
+use crate::vocabulary::{Words, text};
 
 /// One for each job; `None` where it is not wanted.
-pub async fn echoes(
-    shared: &Shared,
-    call: &Call,
-    root: &Digest,
-    words: Option<&Arc<Words>>,
-    purpose: Purpose,
-) -> Result<Vec<Option<String>>, ApiError> {
+pub async fn echoes(call: &Call, words: Option<&Arc<Words>>) -> Vec<Option<String>> {
     let mut echoes: Vec<Option<String>> = Vec::with_capacity(call.jobs.len());
     for (place, job) in call.jobs.iter().enumerate() {
         // Several answers to one prompt stand side by side.
@@ -26,35 +16,19 @@ pub async fn echoes(
         let same = before.filter(|(before, _)| before.echo == job.echo && before.input == job.input);
         let echo = match same {
             Some((_, echo)) => echo.clone(),
-            None => echo(shared, job, root, words, purpose).await?,
+            None => echo(job, words).await,
         };
         echoes.push(echo);
     }
-    Ok(echoes)
+    echoes
 }
 
-async fn echo(
-    shared: &Shared,
-    job: &Job,
-    root: &Digest,
-    words: Option<&Arc<Words>>,
-    purpose: Purpose,
-) -> Result<Option<String>, ApiError> {
-    let Input::Prompt(prompt) = &job.input else { return Ok(None) };
-    if !job.echo {
-        return Ok(None);
-    }
-    match (prompt, words) {
-        (Prompt::Text(text), _) => Ok(Some(text[..].to_owned())),
-        (Prompt::Tokens(_), None) => Ok(Some(String::new())),
-        (Prompt::Tokens(tokens), Some(words)) if tokens.len() <= TOKENS_AT_ONCE => {
-            Ok(Some(words.tokenizer.decode(tokens)))
-        }
-        (Prompt::Tokens(tokens), Some(words)) => {
-            let (tokens, words) = (tokens.clone(), Arc::clone(words));
-            let decode = move || words.tokenizer.decode(&tokens);
-            let decoded = shared.counting.run(root, purpose, decode).await;
-            decoded.map(Some).map_err(|uncounted| uncounted.told())
-        }
+async fn echo(job: &Job, words: Option<&Arc<Words>>) -> Option<String> {
+    match (&job.input, words) {
+        _ if !job.echo => None,
+        (Input::Prompt(Prompt::Text(own)), _) => Some(own[..].to_owned()),
+        (Input::Prompt(Prompt::Tokens(tokens)), Some(words)) => Some(text(&words.tokenizer, tokens).await),
+        (Input::Prompt(Prompt::Tokens(_)), None) => Some(String::new()),
+        (Input::Chat(_) | Input::Tensors(_) | Input::Embed(_), _) => None,
     }
 }

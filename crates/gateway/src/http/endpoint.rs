@@ -15,18 +15,11 @@ use crate::{
     aside::aside,
     counting::own_trouble,
     delivery::Delivery,
-    http::{
-        answered,
-        bill::{self, Counted},
-        body,
-        body::Read,
-        counted, echo, stream,
-        stream::Places,
-        telling::Course,
-    },
+    http::{answered, bill, body, body::Read, counted, echo, stream, stream::Places, telling::Course},
     payment::{Meter, Paid, Unpaid},
     places::Purpose,
     prepare::Wish,
+    question::{self, Count},
     shared::{Shared, fresh},
     stages::Stages,
     vocabulary::Words,
@@ -62,10 +55,9 @@ async fn serve(
     call.bind(family)?;
     // What the caller left to the model is in the request, and so in what is quoted, signed and audited.
     call.settle(words.as_ref().map_or_else(Defaults::default, |words| words.defaults));
-    let echoes = echo::echoes(shared, &call, &model.root, words.as_ref(), bill::purpose(shared, headers)).await?;
-    let requests = requests(shared, &call, &model).await?;
-    let (mut requests, paid) = match paid_for(shared, headers, endpoint, &body, requests, &model, words.as_ref()).await
-    {
+    let echoes = echo::echoes(&call, words.as_ref()).await;
+    let mut requests = requests(shared, &call, &model).await?;
+    let paid = match paid_for(shared, headers, endpoint, &body, &requests, &model, words.as_ref()).await {
         Ok(paid) => paid,
         Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
     };
@@ -155,28 +147,26 @@ async fn yield_after(job: usize) {
     }
 }
 
-/// The requests and the payment that covers them; `None` where they cost nothing.
+/// The payment that covers requests; `None` where they cost nothing.
 async fn paid_for(
     shared: &Shared,
     headers: &HeaderMap,
     endpoint: &'static Endpoint,
     body: &Read<'_>,
-    requests: Vec<Request>,
+    requests: &[Request],
     model: &ModelRecord,
     words: Option<&Arc<Words>>,
-) -> Result<(Vec<Request>, Option<Arc<Paid>>), Unpaid> {
+) -> Result<Option<Arc<Paid>>, Unpaid> {
     let Some(desk) = shared.desk.as_ref().filter(|desk| !desk.price(&model.root, &model.name).is_free()) else {
-        return Ok((requests, None));
+        return Ok(None);
     };
     let bytes = body.bytes.clone();
     let digest = aside(bytes.len(), move || bill::digest(endpoint, &bytes)).await.map_err(Unpaid::Error)?;
-    let Counted { requests, counts } =
-        bill::counted(shared, &model.root, requests, words, bill::purpose(shared, headers))
-            .await
-            .map_err(Unpaid::Error)?;
-    let billed = bill::bill(headers, endpoint, digest, &requests, &counts, model);
+    let counted = bill::counted(shared, &model.root, requests, words, bill::purpose(shared, headers)).await;
+    let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
+    let billed = bill::bill(headers, endpoint, digest, requests, most.map_err(Unpaid::Error)?, model);
     let paid = desk.admit(headers, &billed.as_bill()).await?;
-    Ok((requests, Some(Arc::new(paid))))
+    Ok(Some(Arc::new(paid)))
 }
 
 /// Binds each request to its part of the payment.
@@ -201,6 +191,7 @@ async fn words(
     }
     let known = tokio::time::timeout(shared.pace.vocabulary_wait, shared.vocabularies.of(root)).await.ok().flatten();
     if is_needed && known.is_none() {
+        shared.counting.admits(root).map_err(|refused| refused.told())?;
         let message = "The model's vocabulary is not known here yet, without which tokens have no names.";
         return Err(ApiError::new(Code::NoWorker, message).with_retry_after_s(2));
     }
@@ -214,32 +205,26 @@ async fn count(
     words: Option<Arc<Words>>,
     object: Option<&str>,
 ) -> Result<Response, ApiError> {
-    let chat = call.jobs.into_iter().find_map(|job| match job.input {
-        Input::Chat(chat) => Some(chat),
-        Input::Tensors(_) | Input::Prompt(_) | Input::Embed(_) => None,
-    });
+    let chat = call.jobs.into_iter().map(|job| job.input).find(|input| matches!(input, Input::Chat(_)));
     let (Some(chat), Some(words)) = (chat, words) else {
         return Err(ApiError::new(Code::InvalidValue, "Only conversations with language models have tokens to count."));
     };
-    let metrics = Arc::clone(&shared.metrics);
-    let prompt = move || {
-        metrics.prompts.add(1);
-        words.template.prompt(&words.tokenizer, &engine::Conversation::chat(&chat), now_ms())
+    let question = question::ask(&chat, now_ms());
+    let counts = shared.counting.count(root, &words.head, Purpose::Count, vec![question]).await;
+    let tokens = match counts.map_err(|uncounted| uncounted.told())?.pop() {
+        Some(Count::Tokens(tokens)) => tokens.all,
+        Some(Count::Refused(cause)) => {
+            let message = format!("The model's template refuses the conversation: {cause}.");
+            return Err(ApiError::new(Code::InvalidValue, message).with_param("messages"));
+        }
+        Some(Count::OwnTrouble(cause)) => return Err(own_trouble(&cause)),
+        None => return Err(own_trouble("nothing was counted")),
     };
-    let prompt = shared.counting.run(root, Purpose::Count, prompt).await.map_err(|uncounted| uncounted.told())?;
-    let mut counted = json!({ "input_tokens": prompt.map_err(|error| refused(&error))?.len() });
+    let mut counted = json!({ "input_tokens": tokens });
     if let Some(object) = object {
         counted["object"] = object.into();
     }
     Ok(answered::json(&counted))
-}
-
-fn refused(error: &engine::PromptError) -> ApiError {
-    if error.is_own_trouble() {
-        return own_trouble(&error.to_string());
-    }
-    let message = format!("The model's template refuses the conversation: {error}.");
-    ApiError::new(Code::InvalidValue, message).with_param("messages")
 }
 
 async fn requests(shared: &Shared, call: &Call, model: &ModelRecord) -> Result<Vec<Request>, ApiError> {

@@ -11,7 +11,7 @@ pub mod worker;
 use std::{net::SocketAddr, time::Duration};
 
 use crypto::SigningKey;
-use gateway::{Config, Gateway, Pace};
+use gateway::{Config, Gateway, Pace, Program};
 use protocol::{
     Digest, EvmAddress, ModelRecord, NodeRecord, Role, Text,
     registry::{ModelKind, node_id},
@@ -110,6 +110,17 @@ impl Stage {
     }
 }
 
+/// The test, or the benchmark, that runs this: it counts where its standard input is a gateway's socket.
+pub fn counter() -> Program {
+    let arguments = ["stub::what_counts_ends_where_its_standard_input_is_no_socket", "--exact", "--nocapture"];
+    Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(Into::into).to_vec() }
+}
+
+#[test]
+fn what_counts_ends_where_its_standard_input_is_no_socket() {
+    assert!(gateway::serve().is_err());
+}
+
 pub fn config(validator: &Validator, folder: &tempfile::TempDir, pace: Pace) -> Config {
     Config {
         listen: loopback(),
@@ -118,6 +129,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir, pace: Pace) -> 
         validators: vec![validator.url()],
         hubs: Vec::new(),
         directory: folder.path().to_owned(),
+        counter: counter(),
         pace,
         payments: None,
     }

@@ -45,6 +45,10 @@ pub fn run(line: CommandLine) -> Result<ExitCode> {
         let error = auditor::serve().err().context("the judge's process ended")?;
         return Err(error).context("only a validator or an auditor can start a judge's process");
     }
+    if let Verb::Counter = line.verb {
+        let error = gateway::serve().err().context("the process that counts prompts ended")?;
+        return Err(error).context("only a gateway can start a process that counts prompts");
+    }
     let runtime = tokio::runtime::Runtime::new().context("failed to start the runtime")?;
     let code = runtime.block_on(dispatch(common, line.verb));
     // What still computes is of no use any more.
@@ -73,6 +77,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Relayer(options) => bridge::relay(&Remote::new(&common), &common, options).await.map(done),
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
         Verb::Judge => anyhow::bail!("a judge has a process of its own"),
+        Verb::Counter => anyhow::bail!("what counts prompts has a process of its own"),
         Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),
     }
 }

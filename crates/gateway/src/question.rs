@@ -1,0 +1,121 @@
+//! What a gateway and the process that counts for one of its models say to each other.
+//!
+//! First the bounds and the model's head, answered by nothing or by why it cannot be used; then inputs, each answered by its count. Each
+//! side decodes what it hears as if a stranger had said it.
+
+use std::io;
+
+use graph::artefact::{MANIFEST_BYTES_MAX, TEMPLATE_BYTES_MAX, TOKENIZER_BYTES_MAX};
+use network::process::cut;
+use protocol::{Canonical as _, Digest, Input, Milliseconds};
+
+/// A head, and the bounds beside it: longer than any input.
+pub const MESSAGE_BYTES_MAX: usize = MANIFEST_BYTES_MAX + TOKENIZER_BYTES_MAX + TEMPLATE_BYTES_MAX + (1 << 10);
+
+/// Tokens of one input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    pub all: u64,
+    /// Of its texts the longest: each has the model's context for itself.
+    pub longest: u64,
+}
+
+impl Tokens {
+    /// Of an input that is one text.
+    pub fn of_one(tokens: usize) -> Self {
+        let all = u64::try_from(tokens).unwrap_or(u64::MAX);
+        Self { all, longest: all }
+    }
+}
+
+/// What is said of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Count {
+    Tokens(Tokens),
+    /// The model's template or tokenizer does not take it.
+    Refused(String),
+    /// The machine's trouble, and no word about the input.
+    OwnTrouble(String),
+}
+
+/// Bounds and the head of the model with that root.
+pub fn begin(memory_bytes: u64, root: &Digest, head: &[u8]) -> Vec<u8> {
+    [&memory_bytes.to_le_bytes()[..], &root.0, head].concat()
+}
+
+pub fn read_begin(message: &[u8]) -> io::Result<(u64, Digest, &[u8])> {
+    let (memory, rest) = message.split_first_chunk::<8>().ok_or_else(|| wrong("no bounds"))?;
+    let (root, head) = rest.split_first_chunk::<32>().ok_or_else(|| wrong("no root"))?;
+    Ok((u64::from_le_bytes(*memory), Digest(*root), head))
+}
+
+/// An input, at a time that the model's template may show.
+pub fn ask(input: &Input, time_ms: Milliseconds) -> Vec<u8> {
+    let mut message = time_ms.to_le_bytes().to_vec();
+    input.write(&mut message);
+    message
+}
+
+pub fn read_ask(message: &[u8]) -> io::Result<(Input, Milliseconds)> {
+    let (time_ms, input) = message.split_first_chunk::<8>().ok_or_else(|| wrong("no time"))?;
+    let input = Input::decode(input).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok((input, u64::from_le_bytes(*time_ms)))
+}
+
+impl Count {
+    pub fn write(&self) -> Vec<u8> {
+        match self {
+            Self::Tokens(Tokens { all, longest }) => [&[0][..], &all.to_le_bytes(), &longest.to_le_bytes()].concat(),
+            Self::Refused(words) => [&[1][..], cut(words).as_bytes()].concat(),
+            Self::OwnTrouble(words) => [&[2][..], cut(words).as_bytes()].concat(),
+        }
+    }
+
+    pub fn read(message: &[u8]) -> io::Result<Self> {
+        let (tag, rest) = message.split_first().ok_or_else(|| wrong("no count"))?;
+        let words = || String::from_utf8_lossy(rest).into_owned();
+        match (tag, rest.split_first_chunk::<8>().map(|(all, rest)| (all, <[u8; 8]>::try_from(rest)))) {
+            (0, Some((all, Ok(longest)))) => {
+                Ok(Self::Tokens(Tokens { all: u64::from_le_bytes(*all), longest: u64::from_le_bytes(longest) }))
+            }
+            (1, _) => Ok(Self::Refused(words())),
+            (2, _) => Ok(Self::OwnTrouble(words())),
+            _ => Err(wrong("no count")),
+        }
+    }
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Prompt, Text};
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_arrives_as_it_was_said_and_in_no_other_way() {
+        let (root, input) = (crypto::hash("og/test", &[]), Input::Prompt(Prompt::Text(Text::new("hi").unwrap())));
+        let (begun, asked) = (begin(7, &root, b"head"), ask(&input, 9));
+        assert_eq!(read_begin(&begun).unwrap(), (7, root, &b"head"[..]));
+        assert_eq!(read_ask(&asked).unwrap(), (input, 9));
+        for end in 0..40 {
+            assert!(read_begin(&begun[..end]).is_err());
+        }
+        for end in 0..asked.len() {
+            assert!(read_ask(&asked[..end]).is_err());
+        }
+        let words = || "ä".repeat(400);
+        for count in
+            [Count::Tokens(Tokens { all: 9, longest: 4 }), Count::Refused(words()), Count::OwnTrouble(String::new())]
+        {
+            assert_eq!(Count::read(&count.write()).unwrap(), count);
+        }
+        assert!(Count::Refused("ä".repeat(4_000)).write().len() <= 1 + (1 << 10));
+        for odd in [&[][..], &[3], &[0; 16], &[0; 18], &[255, 1]] {
+            assert!(Count::read(odd).is_err(), "{odd:?}");
+        }
+    }
+}
