@@ -188,7 +188,6 @@ impl Vocabularies {
     async fn fetch(&self, hub: &str, root: Digest) -> Option<(Bytes, Head)> {
         let fetched = self.client.get_bytes(&format!("{hub}/artefacts/{root}/head")).await;
         let bytes = fetched.inspect_err(|error| tracing::debug!(%error, "failed to fetch a model's head")).ok()?;
-        let bytes = Bytes::from(bytes);
         let read = move || Head::read(&bytes).ok().filter(|head| head.root == root).map(|head| (bytes, head));
         // It is large: not on a thread that others wait for. One that cannot be read fails by itself.
         let head = tokio::task::spawn_blocking(read).await.ok()?;
