@@ -18,7 +18,7 @@ use protocol::{Input, Opening, Receipt};
 use super::{
     Bounds, NoOpinion, Opinion, Program,
     pace::{Allowance, Paces},
-    process::{End, Process},
+    process::{End, Process, Started},
     queue::Haste,
     talk,
     turns::{Place, Turns},
@@ -195,7 +195,7 @@ impl Bench {
             return Ok(process);
         }
         self.make_room();
-        let started = Process::start(program, file, &self.bounds)?;
+        let started = Started::start(program, file, &self.bounds)?;
         let load = self.bounds.load.saturating_add(Duration::from_secs(bytes(file) / LOADED_BYTES_A_SECOND));
         let (process, said) = started.loaded(&root, load).await;
         match talk::read_loaded(&self.said(said, load)?)? {

@@ -13,9 +13,10 @@ mod queue;
 mod talk;
 mod turns;
 
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use hub::{Models, ModelsError};
+pub use network::process::Program;
 use protocol::{Opening, Receipt};
 use thiserror::Error;
 
@@ -26,13 +27,6 @@ pub use self::{
     child::serve,
 };
 use crate::judge::Judgement;
-
-/// The program whose call of `serve` is a judge's process.
-#[derive(Clone, Debug)]
-pub struct Program {
-    pub path: PathBuf,
-    pub arguments: Vec<OsString>,
-}
 
 /// What a judge says of a receipt, without what tells the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,43 +1,18 @@
-//! What a node and a judge's process say to each other: a length (32 bit), that many bytes.
+//! What a node and a judge's process say to each other, in frames (`network::process`).
 //!
 //! First the model's root, the bounds and where the artefact lies, answered by what judging its receipts takes or by why it was
 //! not loaded; then cases, each answered by an opinion.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 
 use engine::Work;
+use network::process::cut;
 use protocol::{Canonical as _, Opening, Receipt, request::OPENING_BYTES_MAX};
 
 use super::Opinion;
 
 /// An opening, and a receipt beside it.
-const MESSAGE_BYTES_MAX: usize = OPENING_BYTES_MAX + (64 << 10);
-/// Longest words of an opinion.
-const WORDS_BYTES_MAX: usize = 1 << 10;
-
-pub(super) fn length(message: &[u8]) -> io::Result<[u8; 4]> {
-    let length = u32::try_from(message.len()).map_err(|_| wrong("a message that is too long"))?;
-    checked(length).map(|_| length.to_le_bytes())
-}
-
-pub(super) fn checked(length: u32) -> io::Result<usize> {
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    if length > MESSAGE_BYTES_MAX { Err(wrong("a message that is too long")) } else { Ok(length) }
-}
-
-pub(super) fn send(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
-    to.write_all(&length(message)?)?;
-    to.write_all(message)?;
-    to.flush()
-}
-
-pub(super) fn receive(from: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut length = [0; 4];
-    from.read_exact(&mut length)?;
-    let mut message = vec![0; checked(u32::from_le_bytes(length))?];
-    from.read_exact(&mut message)?;
-    Ok(message)
-}
+pub(super) const MESSAGE_BYTES_MAX: usize = OPENING_BYTES_MAX + (64 << 10);
 
 pub(super) fn case(receipt: &Receipt, opening: &Opening) -> Vec<u8> {
     let receipt = receipt.encode();
@@ -100,12 +75,6 @@ pub(super) fn read_opinion(message: &[u8]) -> io::Result<Opinion> {
     })
 }
 
-/// Words, cut where they are too long.
-pub(super) fn cut(words: &str) -> &str {
-    let end = (0..=WORDS_BYTES_MAX.min(words.len())).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
-    words.get(..end).unwrap_or_default()
-}
-
 fn wrong(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }
@@ -124,15 +93,10 @@ mod tests {
             Opinion::OtherOpening("prompt".to_owned()),
             Opinion::CouldNotTell(words()),
         ] {
-            let mut sent = Vec::new();
-            send(&mut sent, &opinion(&said)).unwrap();
-            assert_eq!(read_opinion(&receive(&mut sent.as_slice()).unwrap()).unwrap(), said);
-            for end in 0..sent.len() {
-                assert_eq!(receive(&mut &sent[..end]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
-            }
+            assert_eq!(read_opinion(&opinion(&said)).unwrap(), said);
         }
         let long = opinion(&Opinion::CouldNotTell("ä".repeat(4_000)));
-        assert_eq!(long.len(), 1 + WORDS_BYTES_MAX);
+        assert_eq!(long.len(), 1 + cut(&"ä".repeat(4_000)).len());
         for odd in [&[][..], &[5], &[255, 1]] {
             assert_eq!(read_opinion(odd).unwrap_err().kind(), ErrorKind::InvalidData);
         }
@@ -142,7 +106,6 @@ mod tests {
         for odd in [&[][..], &[0], &[0; 24], &[0; 26], &[2, 0]] {
             assert_eq!(read_loaded(odd).unwrap_err().kind(), ErrorKind::InvalidData);
         }
-        assert_eq!(receive(&mut &[255; 8][..]).unwrap_err().kind(), ErrorKind::InvalidData);
         for odd in [&[][..], &[1, 0, 0], &[9, 0, 0, 0, 1], &[0, 0, 0, 0], &[1, 0, 0, 0, 7, 8]] {
             assert_eq!(read_case(odd).unwrap_err().kind(), ErrorKind::InvalidData);
         }
