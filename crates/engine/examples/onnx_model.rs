@@ -1,8 +1,8 @@
 //! Compiles ONNX files, loads the artefacts, and runs them on every level of this CPU and by the operators' meanings.
 //!
-//! `cargo run --release -p engine --example onnx_model -- FOLDER… [--fast]`, each folder holding `model.onnx` and `test_data_set_…/{input,output}_….pb`.
+//! `cargo run --release -p engine --example onnx_model -- FOLDER… [--fast] [--threads=N]`, each folder holding `model.onnx` and `test_data_set_…/{input,output}_….pb`.
 //! Says of each whether all runs give the same bits, how far they are from the expected outputs, the milliseconds of a run (the median of
-//! several), and the operators that take most of it; at last one line a model. `--fast` runs this CPU's own level alone.
+//! several), and the operators that take most of it; at last one line a model. `--fast` runs this CPU's own level alone; one thread is what is meant without a number.
 #![allow(clippy::print_stdout, reason = "a program that prints a report")]
 #![allow(clippy::unwrap_used, reason = "a program for developers that stops where a file is missing")]
 
@@ -18,11 +18,12 @@ fn main() {
     let (words, folders): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|word| word.starts_with("--"));
     let fast = words.iter().any(|word| word == "--fast");
+    let threads = words.iter().find_map(|word| word.strip_prefix("--threads=")?.parse().ok()).unwrap_or(1);
     let mut lines = Vec::new();
     for folder in folders.iter().map(PathBuf::from) {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         println!("{name}");
-        let said = tried(&folder, fast).unwrap_or_else(|refusal| format!("refused: {refusal}"));
+        let said = tried(&folder, fast, threads).unwrap_or_else(|refusal| format!("refused: {refusal}"));
         println!("    {said}");
         lines.push(format!("| {name} | {said} |"));
     }
@@ -30,7 +31,7 @@ fn main() {
 }
 
 /// All sets of one model, in one line.
-fn tried(folder: &Path, fast: bool) -> Result<String, String> {
+fn tried(folder: &Path, fast: bool, threads: usize) -> Result<String, String> {
     let file = std::fs::read(folder.join("model.onnx")).unwrap();
     let program = import_program(&file).map_err(|refusal| refusal.to_string())?;
     let sources =
@@ -40,7 +41,7 @@ fn tried(folder: &Path, fast: bool) -> Result<String, String> {
     sets.retain(|path| path.is_dir());
     sets.sort();
     let levels = if fast { vec![Level::detect()] } else { Level::available() };
-    let options = |level| Options { threads: 1, level };
+    let options = |level| Options { threads, level };
     let models: Vec<(Level, Model)> =
         levels.into_iter().map(|level| (level, Model::load_with(artefact.clone(), options(level)).unwrap())).collect();
     let (mut labels, mut worst, mut time) = (0, 0.0_f64, 0.0);

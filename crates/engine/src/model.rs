@@ -62,7 +62,9 @@ impl Model {
                 let language = LanguageModel::load(model.graph, *language, options.level, threads)?;
                 Body::Language(Box::new(language))
             }
-            Purpose::Program(program) => Body::Tensors(Box::new(TensorModel::of_program(*program, options.level)?)),
+            Purpose::Program(program) => {
+                Body::Tensors(Box::new(TensorModel::of_program(*program, options.level, threads)?))
+            }
             Purpose::Float(file) => Body::Float(file),
             Purpose::Tensors => Body::Tensors(Box::new(TensorModel::load(model.graph, options.level, threads)?)),
         };
@@ -99,7 +101,7 @@ impl Model {
         &self.card
     }
 
-    /// Threads that a call of the model may run on: one for programs and for models without an exact form.
+    /// Threads that a call of the model may run on: one for models without an exact form.
     pub fn threads(&self) -> usize {
         match &self.body {
             Body::Language(language) => language.plan().threads().count(),

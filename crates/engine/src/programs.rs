@@ -3,14 +3,17 @@
 //! A run is bounded by accounts that are part of its meaning, so a model that asks for too much is refused the same way
 //! everywhere.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use graph::program::{
-    Array, Element, Limits, Node, Port as Declared, Program, ProgramFault, Type, Value, machine::Watch, value::Size,
+    Array, By, Crew, Element, Limits, Node, Port as Declared, Program, ProgramFault, Type, Value, machine::Watch,
+    value::Size,
 };
 use protocol::Tensor;
 
 use crate::{
     cpu::Level,
-    kernel::Stays,
+    kernel::{Stays, Threads},
     language::RunError,
     load::LoadError,
     port::{Port, answer},
@@ -58,29 +61,84 @@ fn table_of(kind: &Type) -> Option<(Element, Element)> {
     }
 }
 
+/// What programs of a model run on.
+pub struct Machine {
+    pub level: Level,
+    pub threads: Threads,
+}
+
+impl Machine {
+    fn hands<'run>(&'run self, stays: Stays<'run>) -> Hands<'run> {
+        Hands { threads: &self.threads, stays, left: AtomicBool::new(false) }
+    }
+}
+
+/// The threads of a model, for one run.
+struct Hands<'run> {
+    threads: &'run Threads,
+    stays: Stays<'run>,
+    left: AtomicBool,
+}
+
+impl Crew for Hands<'_> {
+    fn count(&self) -> usize {
+        self.threads.count()
+    }
+
+    fn pieces(&self, count: usize, each: &(dyn Fn(usize) + Sync)) {
+        self.threads.pieces(count, |piece| {
+            if self.stays() {
+                each(piece);
+            }
+        });
+    }
+
+    fn stays(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed) || !(self.stays)();
+        if left {
+            self.left.store(true, Ordering::Relaxed);
+        }
+        !left
+    }
+}
+
 /// Runs a program on values in the order of its ports.
 pub fn run_values<'run>(
     program: &'run Program,
-    level: Level,
+    machine: &'run Machine,
     limits: Limits,
     inputs: Vec<Value>,
     watch: Option<Watch<'run>>,
 ) -> Result<Vec<Value>, ProgramFault> {
-    program.run_with(inputs, limits, program_ops::pick(level), watch)
+    let (hands, mut watch) = (machine.hands(&|| true), watch);
+    // The hands live for this run alone, the watch for longer.
+    let mut told = |node: &Node, outputs: &[Value]| watch.as_mut().is_none_or(|watch| watch(node, outputs));
+    run_by(program, machine.level, limits, &hands, inputs, Some(&mut told))
 }
 
-/// Runs a program on inputs in the order of its ports, for as long as `stays` says.
+fn run_by<'run>(
+    program: &'run Program,
+    level: Level,
+    limits: Limits,
+    crew: &'run dyn Crew,
+    inputs: Vec<Value>,
+    watch: Option<Watch<'run>>,
+) -> Result<Vec<Value>, ProgramFault> {
+    program.run_by(inputs, limits, By { pick: program_ops::pick(level), crew }, watch)
+}
+
+/// Runs a program on inputs in the order of its ports, for as long as `stays` says: whoever has left is noticed within a node.
 pub fn run(
     program: &Program,
-    level: Level,
+    machine: &Machine,
     limits: Limits,
     inputs: &[(&Port, &Tensor)],
     stays: Stays,
 ) -> Result<Vec<Tensor>, RunError> {
     let values: Result<Vec<Value>, RunError> = inputs.iter().map(|(port, tensor)| read(port, tensor)).collect();
-    let mut watch = |_: &Node, _: &[Value]| stays();
-    let outputs = match run_values(program, level, limits, values?, Some(&mut watch)) {
-        Err(_) if !stays() => return Err(RunError::Interrupted),
+    let hands = machine.hands(stays);
+    let outputs = match run_by(program, machine.level, limits, &hands, values?, None) {
+        Err(_) if !hands.stays() => return Err(RunError::Interrupted),
         ran => ran?,
     };
     let mut tensors = Vec::new();
@@ -116,7 +174,11 @@ fn table(port: &Declared, rows: &[Value], key: Element, element: Element) -> Res
 }
 
 /// Runs a program on tensors in the order of its ports, which may be larger than a request can carry.
-pub fn run_here(program: &Program, level: Level, inputs: &[graph::Tensor]) -> Result<Vec<graph::Tensor>, RunError> {
+pub fn run_here(
+    program: &Program,
+    machine: &Machine,
+    inputs: &[graph::Tensor],
+) -> Result<Vec<graph::Tensor>, RunError> {
     let refused = |name: &str, cause: String| RunError::OutputSize { name: name.to_owned(), cause };
     let values = program.inputs.iter().zip(inputs).map(|(port, tensor)| {
         let element = Element::ALL.into_iter().find(|element| element.name() == program_name(tensor.element()));
@@ -124,7 +186,7 @@ pub fn run_here(program: &Program, level: Level, inputs: &[graph::Tensor]) -> Re
         array.map(Value::from).ok_or_else(|| refused(&port.name, format!("no program takes {}", tensor.element())))
     });
     let values = values.collect::<Result<Vec<Value>, _>>()?;
-    let outputs = program.run_with(values, Limits::default(), program_ops::pick(level), None)?;
+    let outputs = run_values(program, machine, values, None)?;
     let tensor = |value: &Value| {
         let array = value.as_tensor()?;
         let element = graph::Element::ALL.into_iter().find(|element| program_name(*element) == array.element().name());

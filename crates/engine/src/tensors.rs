@@ -14,7 +14,7 @@ use crate::{
     load::LoadError,
     plan::{Chunk, Plan, Workspace},
     port::{Port, answer},
-    programs,
+    programs::{self, Machine},
     work::Work,
 };
 
@@ -28,7 +28,7 @@ pub struct TensorModel {
 
 enum Body {
     Graph(Box<Plan>),
-    Program(Box<Program>, Level),
+    Program(Box<Program>, Machine),
 }
 
 impl TensorModel {
@@ -46,11 +46,12 @@ impl TensorModel {
         Ok(Self { inputs: inputs?, outputs, body, work, work_max: u64::MAX })
     }
 
-    pub(crate) fn of_program(program: Program, level: Level) -> Result<Self, LoadError> {
+    pub(crate) fn of_program(program: Program, level: Level, threads: Threads) -> Result<Self, LoadError> {
         let ports = |ports: &[graph::program::Port]| ports.iter().map(programs::port).collect::<Result<Vec<Port>, _>>();
         let (inputs, outputs) = (ports(&program.inputs)?, programs::outputs(&program.outputs)?);
         let work = Work::of_program(Limits::default().operations);
-        Ok(Self { inputs, outputs, body: Body::Program(Box::new(program), level), work, work_max: u64::MAX })
+        let body = Body::Program(Box::new(program), Machine { level, threads });
+        Ok(Self { inputs, outputs, body, work, work_max: u64::MAX })
     }
 
     pub(crate) fn within(self, work_max: u64) -> Self {
@@ -71,7 +72,7 @@ impl TensorModel {
     pub(crate) fn threads(&self) -> usize {
         match &self.body {
             Body::Graph(plan) => plan.threads().count(),
-            Body::Program(..) => 1,
+            Body::Program(_, machine) => machine.threads.count(),
         }
     }
 
@@ -92,7 +93,9 @@ impl TensorModel {
     ) -> Option<Result<Vec<Value>, ProgramFault>> {
         match &self.body {
             Body::Graph(_) => None,
-            Body::Program(program, level) => Some(programs::run_values(program, *level, self.limits(), inputs, watch)),
+            Body::Program(program, machine) => {
+                Some(programs::run_values(program, machine, self.limits(), inputs, watch))
+            }
         }
     }
 
@@ -112,7 +115,7 @@ impl TensorModel {
         }
         match &self.body {
             Body::Graph(plan) => self.run_graph(plan, &found, stays),
-            Body::Program(program, level) => programs::run(program, *level, self.limits(), &found, stays),
+            Body::Program(program, machine) => programs::run(program, machine, self.limits(), &found, stays),
         }
     }
 
@@ -124,7 +127,7 @@ impl TensorModel {
                 let outputs = self.outputs.iter().zip(data);
                 outputs.map(|(port, data)| checked(port, data, rows)).collect()
             }
-            Body::Program(program, level) => programs::run_here(program, *level, inputs),
+            Body::Program(program, machine) => programs::run_here(program, machine, inputs),
         }
     }
 

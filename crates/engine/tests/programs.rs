@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
 };
 
 use engine::{Level, LoadError, Model, Options, RunError};
@@ -64,8 +65,9 @@ fn check(program: &Program, inputs: &[Array]) {
     let meant = program.run(values, Limits::default()).unwrap();
     let tensors: Vec<Tensor> = program.inputs.iter().zip(inputs).map(|(port, array)| wire(&port.name, array)).collect();
     let file = artefact(program);
-    for level in Level::available() {
-        let model = Model::load_with(file.clone(), Options { threads: 1, level }).unwrap();
+    for (level, threads) in Level::available().into_iter().map(|level| (level, 1)).chain([(Level::detect(), 3)]) {
+        let model = Model::load_with(file.clone(), Options { threads, level }).unwrap();
+        assert_eq!(model.threads(), threads);
         let outputs = model.as_tensor().unwrap().run(&tensors).unwrap();
         assert_eq!(outputs[0].data[..], meant[0].as_tensor().unwrap().to_bytes()[..], "{}", level.name());
     }
@@ -322,7 +324,35 @@ fn a_program_that_nobody_waits_for_any_more_ends_behind_the_node_that_runs() {
     };
     assert_eq!(ran_while(9).0.unwrap(), tensors.run(&[wire("x0", &x)]).unwrap());
     let (ended, asked) = ran_while(0);
-    assert_eq!((ended, asked), (Err(RunError::Interrupted), 2), "behind the first node, and why");
+    assert_eq!((ended, asked), (Err(RunError::Interrupted), 1), "behind the first node");
+}
+
+#[test]
+fn a_huge_node_ends_soon_after_its_reader_left_and_its_threads_are_free() {
+    let product = [noise(&[640, 256], 1), noise(&[256, 1024], 2)];
+    let image = [noise(&[1, 64, 50, 50], 3), noise(&[256, 64, 3, 3], 4)];
+    let pool = [noise(&[1, 2, 65_536], 7)];
+    let window = [("kernel_shape", integers(&[3_000]))];
+    let huge = [
+        with_constants(one_node("MatMul", 13, &[], &product), &product),
+        with_constants(one_node("Conv", 11, &[], &image), &image),
+        one_node("MaxPool", 12, &window, &pool),
+    ];
+    for (program, x) in huge.iter().zip([&product[0], &image[0], &pool[0]]) {
+        for threads in [1, 2] {
+            let model = Model::load_with(artefact(program), Options { threads, level: Level::detect() }).unwrap();
+            let (begun, asked) = (Instant::now(), AtomicUsize::new(0));
+            // The reader leaves within the one node that there is: were it asked between nodes alone, it would stay.
+            let stays = || asked.fetch_add(1, Ordering::Relaxed) < 2;
+            let ended = model.as_tensor().unwrap().run_while(&[wire("x0", x)], &stays);
+            let (operator, took) = (program.body.nodes[0].operator.name, begun.elapsed());
+            assert_eq!(ended, Err(RunError::Interrupted), "{operator}");
+            assert!(took < Duration::from_secs(2), "{operator} went on for {took:?}");
+            // Whoever left before leaves the threads to others.
+            let gone = model.as_tensor().unwrap().run_while(&[wire("x0", x)], &|| false);
+            assert_eq!(gone, Err(RunError::Interrupted), "{operator}");
+        }
+    }
 }
 
 #[test]

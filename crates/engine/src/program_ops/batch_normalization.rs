@@ -25,13 +25,15 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     let epsilon = node.float("epsilon", 1e-5)?;
     let plane: usize = x.shape()[2..].iter().product();
     let mut y = values.clone();
-    B::plain(|| {
-        for (line, values) in y.chunks_exact_mut(plane.max(1)).enumerate() {
-            let channel = line % channels;
-            let inverse = 1.0 / (variance[channel] + epsilon).sqrt();
-            let (mean, scale, bias) = (mean[channel], scale[channel], bias[channel]);
-            values.iter_mut().for_each(|x| *x = placed(*x, (mean, inverse), scale, Some(bias)));
-        }
+    context.crew().rows(&mut y, plane, plane, |first, y| {
+        B::plain(|| {
+            for (line, values) in y.chunks_exact_mut(plane.max(1)).enumerate() {
+                let channel = (first + line) % channels;
+                let inverse = 1.0 / (variance[channel] + epsilon).sqrt();
+                let (mean, scale, bias) = (mean[channel], scale[channel], bias[channel]);
+                values.iter_mut().for_each(|x| *x = placed(*x, (mean, inverse), scale, Some(bias)));
+            }
+        });
     });
     Ok(vec![Array::f32s(x.shape(), y)?.into()])
 }

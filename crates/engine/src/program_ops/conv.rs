@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, Problem, Source};
+use graph::program::{Array, Context, Crew, Data, Element, Inputs, Node, Outcome, Problem, Source};
 use graph::program::{convolution::Convolution, window::PADDING};
 
-use super::product::{Build, COLUMNS, columns, product};
+use super::product::{Build, COLUMNS, FAST, columns, product, rows_of_tile, tiles};
 use super::{Row, row};
+use crate::threads::Cut;
 
 pub const ROW: Row = row!("Conv", run);
 
@@ -31,20 +32,23 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     let (Data::F32(values), Data::F32(weights)) = (x.data(), w.data()) else { return Err(Problem::Excluded) };
     let mut sums = vec![0.0; places];
     let windows: usize = plan.windows.output.iter().product();
+    let crew = context.crew();
     if windows > 0 && places > 0 {
         if windows < WINDOWS_FEW && plan.outputs >= COLUMNS / 2 {
-            turned::<B>(&plan, values, &by_input(node, &plan, weights)?, &mut sums);
+            turned::<B>(crew, &plan, (values, &by_input(node, &plan, weights)?), &mut sums);
         } else {
             match Phases::of(&plan) {
-                Some(phases) => convolve::<B>(&plan, &phases, values, weights, &mut sums),
-                None => gathered::<B>(&plan, values, weights, &mut sums),
+                Some(phases) => convolve::<B>(crew, (&plan, &phases), (values, weights), &mut sums),
+                None => gathered::<B>(crew, &plan, (values, weights), &mut sums),
             }
         }
     }
     if let Some(Data::F32(bias)) = bias.map(|bias| bias.data()) {
-        for (at, line) in sums.chunks_exact_mut(windows.max(1)).enumerate() {
-            line.iter_mut().for_each(|sum| *sum += bias[at % bias.len()]);
-        }
+        crew.rows(&mut sums, windows, windows, |first, sums| {
+            for (at, line) in sums.chunks_exact_mut(windows.max(1)).enumerate() {
+                line.iter_mut().for_each(|sum| *sum += bias[(first + at) % bias.len()]);
+            }
+        });
     }
     Ok(vec![Array::f32s(&plan.shape, sums)?.into()])
 }
@@ -124,38 +128,76 @@ impl Phases {
     }
 }
 
-fn convolve<B: Build>(plan: &Convolution, phases: &Phases, values: &[f32], weights: &[f32], out: &mut [f32]) {
+fn convolve<B: Build>(
+    crew: &dyn Crew,
+    (plan, phases): (&Convolution, &Phases),
+    (values, weights): (&[f32], &[f32]),
+    out: &mut [f32],
+) {
     let plane: usize = plan.windows.input.iter().product();
     let inner = phases.starts.len();
-    let windows = phases.output[0] * phases.output[1];
-    let pitch = phases.plane[1];
-    let all = (phases.output[0] - 1) * pitch + phases.output[1];
-    // The last block reads on behind the last window.
-    let mut laid = vec![0.0; plan.inputs * phases.channel + COLUMNS];
-    for group in 0..plan.batch * plan.groups {
+    let of_group = plan.outputs * phases.output[0] * phases.output[1];
+    let one = |group: usize, laid: &mut [f32], out: &mut [f32]| {
         let x = &values[group * plan.inputs * plane..][..plan.inputs * plane];
-        for (x, laid) in x.chunks_exact(plane).zip(laid.chunks_exact_mut(phases.channel)) {
-            phases.fill(x, laid);
-        }
         let w = &weights[group % plan.groups * plan.outputs * inner..][..plan.outputs * inner];
-        let out = &mut out[group * plan.outputs * windows..][..plan.outputs * windows];
-        for from in (0..all).step_by(COLUMNS) {
-            columns::<B>(w, plan.outputs, &laid[from..], &phases.starts, |row, sums| {
-                let line = &mut out[row * windows..][..windows];
-                let end = COLUMNS.min(all - from);
-                let mut at = 0;
-                while at < end {
-                    let (y, x) = ((from + at) / pitch, (from + at) % pitch);
-                    let run = (pitch - x).min(end - at);
-                    let kept = phases.output[1].saturating_sub(x).min(run);
-                    if kept > 0 {
-                        line[y * phases.output[1] + x..][..kept].copy_from_slice(&sums[at..][..kept]);
-                    }
-                    at += run;
-                }
-            });
+        convolve_group::<B>(crew, (plan, phases), (x, w), laid, out);
+    };
+    // The last block reads on behind the last window.
+    let laid = || vec![0.0; plan.inputs * phases.channel + COLUMNS];
+    // Many groups are shared whole, few in pieces.
+    if crew.count() > 1 && plan.batch * plan.groups >= 2 * crew.count() {
+        crew.rows(out, of_group, of_group.saturating_mul(inner) / FAST, |first, out| {
+            let mut laid = laid();
+            out.chunks_mut(of_group).enumerate().for_each(|(group, out)| one(first + group, &mut laid, out));
+        });
+    } else {
+        let mut laid = laid();
+        for (group, out) in crew.watched(out.chunks_mut(of_group), of_group.saturating_mul(inner) / FAST).enumerate() {
+            one(group, &mut laid, out);
         }
     }
+}
+
+fn convolve_group<B: Build>(
+    crew: &dyn Crew,
+    (plan, phases): (&Convolution, &Phases),
+    (x, w): (&[f32], &[f32]),
+    laid: &mut [f32],
+    out: &mut [f32],
+) {
+    // An input of no places is padding alone.
+    let plane = (x.len() / plan.inputs.max(1)).max(1);
+    let (inner, pitch) = (phases.starts.len(), phases.plane[1]);
+    let windows = phases.output[0] * phases.output[1];
+    let all = (phases.output[0] - 1) * pitch + phases.output[1];
+    crew.rows(&mut laid[..plan.inputs * phases.channel], phases.channel, phases.channel, |first, laid| {
+        let x = x[(first * plane).min(x.len())..].chunks_exact(plane);
+        x.zip(laid.chunks_exact_mut(phases.channel)).for_each(|(x, laid)| phases.fill(x, laid));
+    });
+    let (laid, blocks) = (&*laid, all.div_ceil(COLUMNS));
+    let together = rows_of_tile(crew, plan.outputs, inner, blocks);
+    let parts = plan.outputs.div_ceil(together);
+    let cut = Cut::new(out, 1);
+    tiles(crew, blocks * parts, together * inner * COLUMNS, |tile| {
+        let (from, first) = (tile / parts * COLUMNS, tile % parts * together);
+        let count = together.min(plan.outputs - first);
+        columns::<B>(&w[first * inner..], count, &laid[from..], &phases.starts, |row, sums| {
+            let end = COLUMNS.min(all - from);
+            let mut at = 0;
+            while at < end {
+                let (y, x) = ((from + at) / pitch, (from + at) % pitch);
+                let run = (pitch - x).min(end - at);
+                let kept = phases.output[1].saturating_sub(x).min(run);
+                if kept > 0 {
+                    let to = (first + row) * windows + y * phases.output[1] + x;
+                    // SAFETY: each tile is in one hand, and no two tiles have a row and a window in common.
+                    let out = unsafe { cut.part(to, kept) };
+                    out.copy_from_slice(&sums[at..][..kept]);
+                }
+                at += run;
+            }
+        });
+    });
 }
 
 /// The weights of each group with the output's channels innermost; kept where they are the model's own.
@@ -178,9 +220,9 @@ fn by_input(node: &Node, plan: &Convolution, weights: &[f32]) -> Result<Arc<Vec<
 }
 
 /// Windows as rows, output channels as columns.
-fn turned<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &mut [f32]) {
+fn turned<B: Build>(crew: &dyn Crew, plan: &Convolution, (values, weights): (&[f32], &[f32]), out: &mut [f32]) {
     let plane: usize = plan.windows.input.iter().product();
-    let (windows, patches) = (plan.windows.output.iter().product::<usize>(), plan.windows.patches());
+    let (windows, patches) = (plan.windows.output.iter().product::<usize>(), plan.windows.patches(crew));
     let kernel = patches.len() / windows;
     let inner = plan.inputs * kernel;
     let mut rows = vec![0.0; windows * inner];
@@ -188,7 +230,7 @@ fn turned<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &m
     for group in 0..plan.batch * plan.groups {
         let x = &values[group * plan.inputs * plane..][..plan.inputs * plane];
         for (row, patch) in rows.chunks_exact_mut(inner).zip(patches.chunks_exact(kernel)) {
-            for (places, x) in row.chunks_exact_mut(kernel).zip(x.chunks_exact(plane)) {
+            for (places, x) in row.chunks_exact_mut(kernel).zip(x.chunks_exact(plane.max(1))) {
                 places
                     .iter_mut()
                     .zip(patch)
@@ -196,7 +238,7 @@ fn turned<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &m
             }
         }
         let w = &weights[group % plan.groups * plan.outputs * inner..][..plan.outputs * inner];
-        product::<B>(&rows, w, windows, inner, plan.outputs, &mut sums);
+        product::<B>(crew, (&rows, w), [windows, inner, plan.outputs], &mut sums);
         let out = &mut out[group * plan.outputs * windows..][..plan.outputs * windows];
         for (window, sums) in sums.chunks_exact(plan.outputs).enumerate() {
             sums.iter().enumerate().for_each(|(output, &sum)| out[output * windows + window] = sum);
@@ -205,31 +247,37 @@ fn turned<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &m
 }
 
 /// Any number of spatial axes: the patches of a block of windows lie side by side as columns.
-fn gathered<B: Build>(plan: &Convolution, values: &[f32], weights: &[f32], out: &mut [f32]) {
+fn gathered<B: Build>(crew: &dyn Crew, plan: &Convolution, (values, weights): (&[f32], &[f32]), out: &mut [f32]) {
     let plane: usize = plan.windows.input.iter().product();
-    let patches = plan.windows.patches();
+    let patches = plan.windows.patches(crew);
     let kernel: usize = plan.windows.kernel.iter().product();
     let windows: usize = plan.windows.output.iter().product();
     let inner = plan.inputs * kernel;
     let starts: Vec<u32> = (0..inner).map(|k| (k * COLUMNS) as u32).collect();
-    let mut panel = vec![0.0; inner * COLUMNS];
-    for group in 0..plan.batch * plan.groups {
+    let blocks = windows.div_ceil(COLUMNS);
+    let together = rows_of_tile(crew, plan.outputs, inner, blocks);
+    let parts = plan.outputs.div_ceil(together);
+    let cut = Cut::new(out, 1);
+    tiles(crew, plan.batch * plan.groups * blocks * parts, together * inner * COLUMNS, |tile| {
+        let (group, first) = (tile / parts / blocks, tile % parts * together);
+        let from = tile / parts % blocks * COLUMNS;
         let x = &values[group * plan.inputs * plane..][..plan.inputs * plane];
-        let w = &weights[group % plan.groups * plan.outputs * inner..][..plan.outputs * inner];
-        let out = &mut out[group * plan.outputs * windows..][..plan.outputs * windows];
-        for from in (0..windows).step_by(COLUMNS) {
-            let width = COLUMNS.min(windows - from);
-            let patches = &patches[from * kernel..][..width * kernel];
-            for (lines, x) in panel.chunks_exact_mut(kernel * COLUMNS).zip(x.chunks_exact(plane)) {
-                for (column, patch) in patches.chunks_exact(kernel).enumerate() {
-                    for (place, &at) in patch.iter().enumerate() {
-                        lines[place * COLUMNS + column] = if at == PADDING { 0.0 } else { x[at as usize] };
-                    }
+        let w = &weights[(group % plan.groups * plan.outputs + first) * inner..];
+        let width = COLUMNS.min(windows - from);
+        let patches = &patches[from * kernel..][..width * kernel];
+        let mut panel = vec![0.0; inner * COLUMNS];
+        for (lines, x) in panel.chunks_exact_mut(kernel * COLUMNS).zip(x.chunks_exact(plane.max(1))) {
+            for (column, patch) in patches.chunks_exact(kernel).enumerate() {
+                for (place, &at) in patch.iter().enumerate() {
+                    lines[place * COLUMNS + column] = if at == PADDING { 0.0 } else { x[at as usize] };
                 }
             }
-            columns::<B>(w, plan.outputs, &panel, &starts, |row, sums| {
-                out[row * windows + from..][..width].copy_from_slice(&sums[..width]);
-            });
         }
-    }
+        columns::<B>(w, together.min(plan.outputs - first), &panel, &starts, |row, sums| {
+            let to = (group * plan.outputs + first + row) * windows + from;
+            // SAFETY: each tile is in one hand, and no two tiles have a row and a window in common.
+            let out = unsafe { cut.part(to, width) };
+            out.copy_from_slice(&sums[..width]);
+        });
+    });
 }

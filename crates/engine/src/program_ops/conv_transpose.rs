@@ -2,12 +2,16 @@
 //! kernel meets inputs that follow each other.
 
 use graph::program::{
-    Array, Context, Data, Element, Inputs, Node, Outcome, Problem,
+    Array, Context, Crew, Data, Element, Inputs, Node, Outcome, Problem,
     transposed::{Axis, ask, axes},
     window::image,
 };
 
-use super::{Row, product::Build, row};
+use super::{
+    Row,
+    product::{Build, FAST},
+    row,
+};
 
 pub const ROW: Row = row!("ConvTranspose", run);
 
@@ -48,14 +52,18 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     let plan = Plan { rows, columns, inputs: channels / groups, of_group };
     let (plane, size) = (rows.input * columns.input, rows.kernel * columns.kernel);
     let mut y = vec![0.0; outputs];
-    B::plain(|| {
-        let windows = (rows.output * columns.output).max(1);
-        for (at, y) in y.chunks_exact_mut(windows).enumerate() {
+    let crew = context.crew();
+    let work = columns.output.saturating_mul(plan.inputs * size) / FAST;
+    crew.rows(&mut y, columns.output, work, |first, y| {
+        let mut lines = vec![0.0; columns.output.div_ceil(columns.stride) * columns.stride];
+        for (line, y) in y.chunks_exact_mut(columns.output.max(1)).enumerate() {
+            let (at, row) = ((first + line) / rows.output, (first + line) % rows.output);
             let (batch, output) = (at / shape[1], at % shape[1]);
             let (group, inside) = (output / of_group, output % of_group);
-            let first = group * plan.inputs;
-            let x = &values[(batch * channels + first) * plane..][..plan.inputs * plane];
-            plan.channel(x, &weights[(first * of_group + inside) * size..], y);
+            let channel = group * plan.inputs;
+            let x = &values[(batch * channels + channel) * plane..][..plan.inputs * plane];
+            let w = &weights[(channel * of_group + inside) * size..];
+            B::plain(|| plan.row((x, w), crew, row, (&mut lines, y)));
         }
     });
     if let Some(Data::F32(bias)) = bias.map(|bias| bias.data()) {
@@ -75,38 +83,36 @@ struct Plan<'p> {
 }
 
 impl Plan<'_> {
-    /// One channel of the output; `w` begins at its weights for the first input channel.
+    /// One row of a channel of the output; `w` begins at its weights for the first input channel.
     #[inline(always)]
-    fn channel(&self, x: &[f32], w: &[f32], y: &mut [f32]) {
+    fn row(&self, (x, w): (&[f32], &[f32]), crew: &dyn Crew, row: usize, (lines, y): (&mut [f32], &mut [f32])) {
         let (rows, columns) = (self.rows, self.columns);
         let (plane, size, stride) = (rows.input * columns.input, rows.kernel * columns.kernel, columns.stride);
         let line = columns.output.div_ceil(stride);
-        let mut lines = vec![0.0_f32; line * stride];
-        for (row, y) in y.chunks_exact_mut(columns.output.max(1)).enumerate() {
-            lines.fill(0.0);
-            let reaching = rows.reaching(row);
-            for input in 0..self.inputs {
-                for &(place, at) in &reaching {
-                    let x = &x[input * plane + at * columns.input..][..columns.input];
-                    let w = &w[input * self.of_group * size + place * columns.kernel..][..columns.kernel];
-                    for (place, &weight) in w.iter().enumerate() {
-                        let shift = (place * columns.dilation) as i64 - columns.before;
-                        let (phase, ahead) =
-                            (shift.rem_euclid(stride as i64) as usize, shift.div_euclid(stride as i64));
-                        // Output `j·stride + phase` is reached by input `j - ahead`.
-                        let count = (columns.output.saturating_sub(phase)).div_ceil(stride);
-                        let (to, from) = (ahead.max(0) as usize, (-ahead).max(0) as usize);
-                        let (Some(lines), Some(x)) = (lines[phase * line..][..count].get_mut(to..), x.get(from..))
-                        else {
-                            continue;
-                        };
-                        lines.iter_mut().zip(x).for_each(|(sum, &x)| *sum = x.mul_add(weight, *sum));
+        let (reaching, mut look) = (rows.reaching(row), crew.look());
+        lines.fill(0.0);
+        for input in 0..self.inputs {
+            for &(place, at) in &reaching {
+                let x = &x[input * plane + at * columns.input..][..columns.input];
+                let w = &w[input * self.of_group * size + place * columns.kernel..][..columns.kernel];
+                for (place, &weight) in w.iter().enumerate() {
+                    let shift = (place * columns.dilation) as i64 - columns.before;
+                    let (phase, ahead) = (shift.rem_euclid(stride as i64) as usize, shift.div_euclid(stride as i64));
+                    // Output `j·stride + phase` is reached by input `j - ahead`.
+                    let count = (columns.output.saturating_sub(phase)).div_ceil(stride);
+                    if !look.on(count) {
+                        return;
                     }
+                    let (to, from) = (ahead.max(0) as usize, (-ahead).max(0) as usize);
+                    let (Some(lines), Some(x)) = (lines[phase * line..][..count].get_mut(to..), x.get(from..)) else {
+                        continue;
+                    };
+                    lines.iter_mut().zip(x).for_each(|(sum, &x)| *sum = x.mul_add(weight, *sum));
                 }
             }
-            for (at, y) in y.iter_mut().enumerate() {
-                *y = lines[at % stride * line + at / stride];
-            }
+        }
+        for (at, y) in y.iter_mut().enumerate() {
+            *y = lines[at % stride * line + at / stride];
         }
     }
 }

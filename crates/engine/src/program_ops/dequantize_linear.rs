@@ -28,10 +28,11 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     context.room(x.shape(), Element::F32)?;
     spans.ask(x, context)?;
     let mut y = vec![0.0; x.len()];
+    let crew = context.crew();
     match x.data() {
-        Data::U8(x) => B::plain(|| spans.each(x, &mut y, |x, y, at| bytes(x, y, scales[at], zeros[at]))),
-        Data::I8(x) => B::plain(|| spans.each(x, &mut y, |x, y, at| bytes(x, y, scales[at], zeros[at]))),
-        Data::I32(x) => B::plain(|| spans.each(x, &mut y, |x, y, at| wide(x, y, scales[at], zeros[at]))),
+        Data::U8(x) => spans.each::<B, _, _>(crew, x, &mut y, |x, y, at| bytes(x, y, scales[at], zeros[at])),
+        Data::I8(x) => spans.each::<B, _, _>(crew, x, &mut y, |x, y, at| bytes(x, y, scales[at], zeros[at])),
+        Data::I32(x) => spans.each::<B, _, _>(crew, x, &mut y, |x, y, at| wide(x, y, scales[at], zeros[at])),
         _ => {}
     }
     Ok(vec![Array::f32s(x.shape(), y)?.into()])

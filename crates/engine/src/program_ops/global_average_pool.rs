@@ -1,6 +1,6 @@
 //! `GlobalAveragePool` in binary32: the sums of several channels side by side.
 
-use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, pool::global};
+use graph::program::{Array, Context, Crew, Data, Element, Inputs, Node, Outcome, pool::global};
 
 use super::{Row, product::Build, row};
 
@@ -17,14 +17,33 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     context.room(&shape, Element::F32)?;
     context.spend(x.len() as u64)?;
     let mut sums = vec![0.0; shape.iter().product()];
-    B::plain(|| lines(values, plane, &mut sums));
+    lines::<B>(context.crew(), values, plane, &mut sums);
     sums.iter_mut().for_each(|sum| *sum /= plane as f32);
     Ok(vec![Array::f32s(&shape, sums)?.into()])
 }
 
 /// The sum of each line, from +0, in order.
+pub fn lines<B: Build>(crew: &dyn Crew, values: &[f32], size: usize, sums: &mut [f32]) {
+    if size > LONG {
+        // A line may be the whole input: it is watched, and its sum has an order anyhow.
+        return crew.rows(sums, 1, size, |first, sums| {
+            for (line, sum) in sums.iter_mut().enumerate() {
+                let blocks = crew.watched(values[(first + line) * size..][..size].chunks(LONG), LONG);
+                *sum = blocks.flatten().fold(0.0, |sum, &value| sum + value);
+            }
+        });
+    }
+    crew.rows(sums, TOGETHER, size * TOGETHER, |first, sums| {
+        let values = &values[(first * TOGETHER * size).min(values.len())..];
+        B::plain(|| side_by_side(values, size, sums));
+    });
+}
+
+/// Longer lines are summed alone.
+const LONG: usize = 1 << 16;
+
 #[inline(always)]
-pub fn lines(values: &[f32], size: usize, sums: &mut [f32]) {
+fn side_by_side(values: &[f32], size: usize, sums: &mut [f32]) {
     for (lines, sums) in values.chunks(TOGETHER * size.max(1)).zip(sums.chunks_mut(TOGETHER)) {
         let mut local = [0.0_f32; TOGETHER];
         if sums.len() == TOGETHER && lines.len() == TOGETHER * size {

@@ -2,7 +2,7 @@
 
 use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, Problem, product::plan};
 
-use super::product::{Build, product};
+use super::product::{Build, FAST, product};
 use super::{Row, row};
 
 pub const ROW: Row = row!("MatMul", run);
@@ -22,8 +22,18 @@ pub fn multiplied<B: Build>(one: &Array, other: &Array, context: &mut Context) -
     let (Data::F32(a), Data::F32(b)) = (one.data(), other.data()) else { return Err(Problem::Excluded) };
     let (rows, inner, columns) = (plan.rows, plan.inner, plan.columns);
     let mut sums = vec![0.0; places];
-    for (&(i, j), sums) in plan.pairs.iter().zip(sums.chunks_exact_mut((rows * columns).max(1))) {
-        product::<B>(&a[i..][..rows * inner], &b[j..][..inner * columns], rows, inner, columns, sums);
+    let (crew, size) = (context.crew(), (rows * columns).max(1));
+    let one = |pair: usize, sums: &mut [f32]| {
+        let (i, j) = plan.pairs[pair];
+        product::<B>(crew, (&a[i..][..rows * inner], &b[j..][..inner * columns]), [rows, inner, columns], sums);
+    };
+    // Many small products are shared whole, few large ones in pieces.
+    if plan.pairs.len() >= 2 * crew.count() {
+        crew.rows(&mut sums, size, size.saturating_mul(inner) / FAST, |first, sums| {
+            sums.chunks_exact_mut(size).enumerate().for_each(|(at, sums)| one(first + at, sums));
+        });
+    } else {
+        sums.chunks_exact_mut(size).enumerate().for_each(|(pair, sums)| one(pair, sums));
     }
     Array::f32s(&plan.shape, sums)
 }

@@ -1,7 +1,8 @@
 //! Kernels of programs' operators: the bits of the meanings, faster. An operator without one runs by its meaning.
 //!
 //! Kernels vectorise over outputs and never over a sum: each output's chain is the one that the meaning states. They ask for the same
-//! bytes and operations as the meanings do.
+//! bytes and operations as the meanings do. Their work is cut into rows and tiles, which the hands of a run share, and which end once nobody
+//! waits.
 
 mod batch_normalization;
 mod conv;

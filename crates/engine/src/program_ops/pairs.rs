@@ -35,9 +35,7 @@ fn run<B: Build, R: Rule>(node: &Node, inputs: &Inputs, context: &mut Context) -
     let places = shape.iter().product();
     let runs = Runs::of(one.shape(), other.shape(), &shape);
     let mut y = vec![0.0; places];
-    if places > 0 {
-        B::plain(|| runs.each(a, b, &mut y, R::of));
-    }
+    context.crew().rows(&mut y, 1, 1, |first, y| B::plain(|| runs.each((a, b), first, y, R::of)));
     Ok(vec![Array::f32s(&shape, y)?.into()])
 }
 
@@ -75,26 +73,39 @@ impl Runs {
     }
 
     #[inline(always)]
-    fn each(&self, a: &[f32], b: &[f32], y: &mut [f32], rule: impl Fn(f32, f32) -> f32) {
-        for (y, &(i, j)) in y.chunks_exact_mut(self.size).zip(&self.starts) {
-            match self.along {
-                (true, true) => {
-                    for ((y, &a), &b) in y.iter_mut().zip(&a[i..][..self.size]).zip(&b[j..][..self.size]) {
-                        *y = rule(a, b);
-                    }
+    fn each(&self, (a, b): (&[f32], &[f32]), first: usize, mut y: &mut [f32], rule: impl Fn(f32, f32) -> f32) {
+        let (mut run, mut skipped) = (first / self.size.max(1), first % self.size.max(1));
+        while !y.is_empty() {
+            let count = (self.size - skipped).min(y.len());
+            let (now, rest) = y.split_at_mut(count);
+            self.run(run, skipped, (a, b), now, &rule);
+            (y, run, skipped) = (rest, run + 1, 0);
+        }
+    }
+
+    /// A part of one run.
+    #[inline(always)]
+    fn run(&self, run: usize, skipped: usize, (a, b): (&[f32], &[f32]), y: &mut [f32], rule: impl Fn(f32, f32) -> f32) {
+        let (i, j) = self.starts[run];
+        let skip = |along: bool| if along { skipped } else { 0 };
+        let (a, b) = (&a[i + skip(self.along.0)..], &b[j + skip(self.along.1)..]);
+        match self.along {
+            (true, true) => {
+                for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                    *y = rule(a, b);
                 }
-                (true, false) => {
-                    for (y, &a) in y.iter_mut().zip(&a[i..][..self.size]) {
-                        *y = rule(a, b[j]);
-                    }
-                }
-                (false, true) => {
-                    for (y, &b) in y.iter_mut().zip(&b[j..][..self.size]) {
-                        *y = rule(a[i], b);
-                    }
-                }
-                (false, false) => y.fill(rule(a[i], b[j])),
             }
+            (true, false) => {
+                for (y, &a) in y.iter_mut().zip(a) {
+                    *y = rule(a, b[0]);
+                }
+            }
+            (false, true) => {
+                for (y, &b) in y.iter_mut().zip(b) {
+                    *y = rule(a[0], b);
+                }
+            }
+            (false, false) => y.fill(rule(a[0], b[0])),
         }
     }
 }
@@ -122,7 +133,11 @@ mod tests {
                 |shape: &[usize]| (0..shape.iter().product::<usize>()).map(|at| at as f32).collect::<Vec<f32>>();
             let (a, b) = (numbers(one), numbers(other));
             let mut found = vec![0.0; shape.iter().product()];
-            Runs::of(one, other, &shape).each(&a, &b, &mut found, |a, b| a * 100.0 + b);
+            let runs = Runs::of(one, other, &shape);
+            // In pieces that begin anywhere.
+            for (piece, found) in found.chunks_mut(5).enumerate() {
+                runs.each((&a, &b), piece * 5, found, |a, b| a * 100.0 + b);
+            }
             let places = index::spread(one, &shape).into_iter().zip(index::spread(other, &shape));
             let expected: Vec<f32> = places.map(|(i, j)| a[i] * 100.0 + b[j]).collect();
             assert_eq!(found, expected, "{one:?} {other:?}");

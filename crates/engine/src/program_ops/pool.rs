@@ -1,6 +1,6 @@
 //! `MaxPool` and `AveragePool` in binary32 over one or two axes: the windows of a row side by side, each place of the kernel in its turn.
 
-use graph::program::{Array, Context, Data, Element, Inputs, Node, Outcome, pool::Pooling};
+use graph::program::{Array, Context, Crew, Data, Element, Inputs, Node, Outcome, pool::Pooling};
 
 use super::{Row, product::Build, row};
 
@@ -55,11 +55,10 @@ fn run<B: Build, K: Kind>(node: &Node, inputs: &Inputs, context: &mut Context) -
         context.spend(places as u64)?;
     }
     let mut y = vec![K::START; places];
-    let (plane, windows) = (pooling.plane, rows.output * columns.output);
-    B::plain(|| {
-        for (y, x) in y.chunks_exact_mut(windows.max(1)).zip(values.chunks_exact(plane.max(1))) {
-            pooled::<K>(&rows, &columns, x, y);
-        }
+    let work = rows.kernel.saturating_mul(columns.kernel).saturating_mul(columns.output);
+    let crew = context.crew();
+    crew.rows(&mut y, columns.output, work, |first, y| {
+        B::plain(|| pooled::<K>((&rows, &columns), (values, pooling.plane), crew, first, y));
     });
     if !K::INDICES {
         divide(&pooling, &rows, &columns, node.flag("count_include_pad", false)?, &mut y);
@@ -118,12 +117,23 @@ impl Shifts {
 }
 
 #[inline(always)]
-fn pooled<K: Kind>(rows: &Shifts, columns: &Shifts, x: &[f32], y: &mut [f32]) {
-    for (window, y) in y.chunks_exact_mut(columns.output.max(1)).enumerate() {
+fn pooled<K: Kind>(
+    (rows, columns): (&Shifts, &Shifts),
+    (values, plane): (&[f32], usize),
+    crew: &dyn Crew,
+    first: usize,
+    y: &mut [f32],
+) {
+    let mut look = crew.look();
+    for (row, y) in y.chunks_exact_mut(columns.output.max(1)).enumerate() {
+        let (line, window) = ((first + row) / rows.output, (first + row) % rows.output);
         for place in 0..rows.kernel {
             let Some(at) = rows.at(window, place) else { continue };
-            let x = &x[at * columns.input..][..columns.input];
+            let x = &values[line * plane + at * columns.input..][..columns.input];
             for place in 0..columns.kernel {
+                if !look.on(columns.output) {
+                    return;
+                }
                 let (first, end) = columns.windows(place);
                 if first == end {
                     continue;

@@ -1,12 +1,23 @@
 //! Matrix products in binary32: `c[i, j]` = chain by fma from +0 over k of `a[i, k]·b[k, j]`.
 //!
 //! A block of columns is computed at once, lane by lane, so that every chain is that of the meaning. The inner loop is plain
-//! code, built for each level's instructions.
+//! code, built for each level's instructions. A product is cut into tiles of rows and columns, which hands share.
+
+use graph::program::Crew;
+
+use crate::threads::Cut;
 
 /// Columns of a block.
 pub const COLUMNS: usize = 32;
 /// Most rows that share the loads of a block.
 pub const ROWS: usize = 8;
+
+/// Multiplications of a tile, at most: a millisecond or two.
+const TILE: usize = 1 << 22;
+/// A part of a tile's rows is a multiple of every level's rows that share loads, and not so small that copying a block for it would count.
+const PART: usize = 24;
+/// How many of these multiplications cost as much as one operation of the accounts is taken for.
+pub const FAST: usize = 8;
 
 /// Sums of a block, a line a row.
 pub type Sums = [[f32; COLUMNS]; ROWS];
@@ -158,26 +169,50 @@ pub fn columns<B: Build>(
     }
 }
 
-/// One product of matrices.
-pub fn product<B: Build>(a: &[f32], b: &[f32], rows: usize, inner: usize, columns_all: usize, out: &mut [f32]) {
+/// How many of `rows` rows make a tile over a block of columns with sums of `inner` places, where there are `blocks` blocks.
+pub fn rows_of_tile(crew: &dyn Crew, rows: usize, inner: usize, blocks: usize) -> usize {
+    let most = TILE / (inner * COLUMNS).max(1);
+    let tiles = crew.count() * 4;
+    let shared = if crew.count() == 1 || blocks >= tiles { rows } else { rows.div_ceil(tiles.div_ceil(blocks.max(1))) };
+    (shared.min(most).div_ceil(PART) * PART).max(2 * PART).min(rows).max(1)
+}
+
+/// Calls once for every number below `count`, each of which costs `multiplications`.
+pub fn tiles(crew: &dyn Crew, count: usize, multiplications: usize, each: impl Fn(usize) + Sync) {
+    crew.rows(&mut vec![(); count], 1, multiplications / FAST, |first, tiles| {
+        (first..first + tiles.len()).for_each(&each);
+    });
+}
+
+/// One product of matrices of so many rows, inner places and columns.
+pub fn product<B: Build>(
+    crew: &dyn Crew,
+    (a, b): (&[f32], &[f32]),
+    [rows, inner, columns_all]: [usize; 3],
+    out: &mut [f32],
+) {
     let lines = |stride: usize| -> Vec<u32> { (0..inner).map(|k| (k * stride) as u32).collect() };
     let (own, packed) = (lines(columns_all), lines(COLUMNS));
-    let mut panel = Vec::new();
-    for from in (0..columns_all).step_by(COLUMNS) {
-        let width = COLUMNS.min(columns_all - from);
+    let blocks = columns_all.div_ceil(COLUMNS);
+    let together = rows_of_tile(crew, rows, inner, blocks);
+    let cut = Cut::new(out, 1);
+    tiles(crew, blocks * rows.div_ceil(together), together * inner * COLUMNS, |tile| {
+        let (first, from) = (tile / blocks * together, tile % blocks * COLUMNS);
+        let (count, width) = (together.min(rows - first), COLUMNS.min(columns_all - from));
         let give = |row: usize, sums: &[f32; COLUMNS]| {
-            out[row * columns_all + from..][..width].copy_from_slice(&sums[..width])
+            // SAFETY: each tile is in one hand, and no two tiles have a row and a column in common.
+            let out = unsafe { cut.part((first + row) * columns_all + from, width) };
+            out.copy_from_slice(&sums[..width]);
         };
+        let a = &a[first * inner..];
         // Few rows read a block once: then copying it first would cost more than it saves.
-        if width == COLUMNS && rows < 2 * B::TOGETHER {
-            columns::<B>(a, rows, &b[from.min(b.len())..], &own, give);
-            continue;
+        if width == COLUMNS && count < 2 * B::TOGETHER {
+            return columns::<B>(a, count, &b[from.min(b.len())..], &own, give);
         }
-        panel.clear();
-        panel.resize(inner * COLUMNS, 0.0);
+        let mut panel = vec![0.0; inner * COLUMNS];
         for (k, line) in panel.chunks_exact_mut(COLUMNS).enumerate() {
             line[..width].copy_from_slice(&b[k * columns_all + from..][..width]);
         }
-        columns::<B>(a, rows, &panel, &packed, give);
-    }
+        columns::<B>(a, count, &panel, &packed, give);
+    });
 }

@@ -30,8 +30,8 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
             node.flag("saturate", true)?;
             let (low, high) = if element == Element::U8 { (0, 255) } else { (-128, 127) };
             let mut wide = vec![0_i32; values.len()];
-            B::plain(|| {
-                spans.each(values, &mut wide, |x, y, at| quantise(x, y, (scales[at], zeros[at]), (low, high)));
+            spans.each::<B, _, _>(context.crew(), values, &mut wide, |x, y, at| {
+                quantise(x, y, (scales[at], zeros[at]), (low, high));
             });
             if element == Element::U8 {
                 Data::U8(wide.into_iter().map(|value| value as u8).collect())

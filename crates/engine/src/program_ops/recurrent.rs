@@ -6,7 +6,11 @@ use graph::program::{
     recurrent::{Cell, Chains, run_by},
 };
 
-use super::{Row, product::Build, row};
+use super::{
+    Row,
+    product::{Build, FAST},
+    row,
+};
 
 pub const ROWS: &[Row] = &[row!("LSTM", run, Lstm), row!("GRU", run, Gru), row!("RNN", run, Rnn)];
 
@@ -18,8 +22,20 @@ const LINES: usize = 8;
 fn run<B: Build, C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let by = Chains {
         turn,
-        run: |weights, x, out| B::plain(|| chains(weights, x, out)),
-        plain: |weights, x, out| B::plain(|| lines(weights, x, out)),
+        run: |crew, (weights, x), out| {
+            let panel = TOGETHER * x.len();
+            crew.rows(out, TOGETHER, panel / FAST, |first, out| {
+                let weights = &weights[(first * panel).min(weights.len())..];
+                B::plain(|| chains(weights, x, out));
+            });
+        },
+        plain: |crew, (weights, x), out| {
+            let panel = LINES * x.len();
+            crew.rows(out, LINES, panel / FAST, |first, out| {
+                let weights = &weights[(first * panel).min(weights.len())..];
+                B::plain(|| lines(weights, x, out));
+            });
+        },
     };
     run_by::<C>(node, inputs, context, Some(by))
 }

@@ -17,7 +17,7 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     context.room(&groups.shape, Element::F32)?;
     let size = groups.offsets.len();
     let mut sums = vec![0.0; groups.bases.len()];
-    B::plain(|| lines(values, size, &mut sums));
+    lines::<B>(context.crew(), values, size, &mut sums);
     sums.iter_mut().for_each(|sum| *sum /= size as f32);
     Ok(vec![Array::f32s(&groups.shape, sums)?.into()])
 }

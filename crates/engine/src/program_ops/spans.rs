@@ -1,6 +1,8 @@
 //! Which scale belongs to which elements of a quantised tensor: runs of elements that share one.
 
-use graph::program::{Array, Context, Node, Problem, index};
+use graph::program::{Array, Context, Crew, Node, Problem, index};
+
+use super::product::Build;
 
 /// Runs of `inner` elements; run number r has scale `r % scales`.
 pub struct Spans {
@@ -26,12 +28,24 @@ impl Spans {
         context.bytes(x.len() as u64 * 8)
     }
 
-    /// Each run of both slices, with the number of its scale.
-    #[inline(always)]
-    pub fn each<X, Y>(&self, x: &[X], y: &mut [Y], mut work: impl FnMut(&[X], &mut [Y], usize)) {
-        let inner = self.inner.max(1);
-        for (run, (x, y)) in x.chunks(inner).zip(y.chunks_mut(inner)).enumerate() {
-            work(x, y, run % self.scales.max(1));
-        }
+    /// Each run of both slices, with the number of its scale, in code built for some instructions.
+    pub fn each<B: Build, X: Sync, Y: Send>(
+        &self,
+        crew: &dyn Crew,
+        x: &[X],
+        y: &mut [Y],
+        work: impl Fn(&[X], &mut [Y], usize) + Sync,
+    ) {
+        // Where there is one scale, runs end anywhere.
+        let inner = if self.scales <= 1 { 1 } else { self.inner.max(1) };
+        crew.rows(y, inner, inner.saturating_mul(2), |first, y| {
+            let x = &x[first * inner..][..y.len()];
+            let run = if self.scales <= 1 { y.len() } else { inner };
+            B::plain(|| {
+                for (at, (x, y)) in x.chunks(run).zip(y.chunks_mut(run)).enumerate() {
+                    work(x, y, (first + at) % self.scales.max(1));
+                }
+            });
+        });
     }
 }

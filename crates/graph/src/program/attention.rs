@@ -3,7 +3,8 @@
 //! A score is a chain by fma from +0 over the width of `(q·√scale)·(k·√scale)`; a blend is a chain by fma from +0 over the
 //! places, in order.
 
-use super::array::{Array, count};
+use super::array::Array;
+use super::crew::Crew;
 use super::element::{Element, Family};
 use super::heads::Heads;
 use super::machine::Context;
@@ -54,45 +55,50 @@ impl Sizes {
         [self.batch, self.heads, self.rows, self.out]
     }
 
-    /// Each pair of batch and head with the pair whose keys it reads.
-    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (heads, shared) = (self.heads, self.shared);
-        let group = heads / shared;
-        (0..self.batch * heads).map(move |pair| (pair, pair / heads * shared + pair % heads / group))
+    /// The pair of batch and head whose keys a line (a row of a head of a batch) reads.
+    fn shared_by(&self, line: usize) -> usize {
+        let (pair, group) = (line / self.rows, self.heads / self.shared);
+        pair / self.heads * self.shared + pair % self.heads / group
+    }
+
+    /// Rows of all heads of all batches.
+    fn lines(&self) -> usize {
+        self.batch * self.heads * self.rows
     }
 }
 
 /// All scores, of queries and keys with heads in front.
-pub fn scores<T: Real>(sizes: &Sizes, q: &[T], k: &[T], factor: T) -> Vec<T> {
-    let mut all = Vec::with_capacity(count(&sizes.scores()).unwrap_or(0));
+pub fn scores<T: Real>(sizes: &Sizes, (q, k): (&[T], &[T]), factor: T, crew: &dyn Crew) -> Vec<T> {
+    let (width, places) = (sizes.width, sizes.places);
+    let mut all = vec![T::ZERO; sizes.lines() * places];
     let scaled: Vec<T> = k.iter().map(|&k| k * factor).collect();
-    for (pair, shared) in sizes.pairs() {
-        for row in 0..sizes.rows {
-            let q: Vec<T> =
-                q[(pair * sizes.rows + row) * sizes.width..][..sizes.width].iter().map(|&q| q * factor).collect();
-            for place in 0..sizes.places {
-                let k = &scaled[(shared * sizes.places + place) * sizes.width..][..sizes.width];
-                all.push(q.iter().zip(k).fold(T::ZERO, |sum, (&q, &k)| q.fma(k, sum)));
+    crew.rows(&mut all, places, places.saturating_mul(width * 2), |first, rows| {
+        let mut look = crew.look();
+        for (line, row) in rows.chunks_mut(places).enumerate() {
+            let line = first + line;
+            let q: Vec<T> = q[line * width..][..width].iter().map(|&q| q * factor).collect();
+            let shared = sizes.shared_by(line) * places;
+            for (place, score) in row.iter_mut().enumerate() {
+                if !look.on(width * 2) {
+                    return;
+                }
+                let k = &scaled[(shared + place) * width..][..width];
+                *score = q.iter().zip(k).fold(T::ZERO, |sum, (&q, &k)| q.fma(k, sum));
             }
         }
-    }
+    });
     all
 }
 
 /// All values, blended by the probabilities.
-pub fn blend<T: Real>(sizes: &Sizes, probabilities: &[T], v: &[T]) -> Vec<T> {
-    let mut all = Vec::with_capacity(count(&sizes.blended()).unwrap_or(0));
-    for (pair, shared) in sizes.pairs() {
-        let v = &v[shared * sizes.places * sizes.out..][..sizes.places * sizes.out];
-        for row in 0..sizes.rows {
-            let line = &probabilities[(pair * sizes.rows + row) * sizes.places..][..sizes.places];
-            for column in 0..sizes.out {
-                let step = |sum, (place, &p): (usize, &T)| p.fma(v[place * sizes.out + column], sum);
-                all.push(line.iter().enumerate().fold(T::ZERO, step));
-            }
-        }
-    }
-    all
+pub fn blend<T: Real>(sizes: &Sizes, probabilities: &[T], v: &[T], crew: &dyn Crew) -> Vec<T> {
+    let (places, out) = (sizes.places, sizes.out);
+    crew.fill(sizes.lines() * out, places.saturating_mul(2), T::ZERO, |at| {
+        let (line, column) = (at / out, at % out);
+        let v = &v[sizes.shared_by(line) * places * out..][..places * out];
+        let step = |sum, (place, &p): (usize, &T)| p.fma(v[place * out + column], sum);
+        probabilities[line * places..][..places].iter().enumerate().fold(T::ZERO, step)
+    })
 }
 
 /// `√scale` in binary32, where no scale is stated that of `1 / √width`.

@@ -4,6 +4,7 @@
 //! the input being +0 on the padding; the bias is added last, in one addition.
 
 use super::array::{Array, count};
+use super::crew::Crew;
 use super::machine::Context;
 use super::machine::Node;
 use super::problem::Problem;
@@ -27,7 +28,7 @@ impl Convolution {
     /// Reads a convolution of `x` (input 0) by the weights `w` (input `at`).
     pub fn new(node: &Node, x: &Array, w: &Array, at: usize, context: &mut Context) -> Result<Self, Problem> {
         let shaped = Self::shaped(node, x, w, at, context)?;
-        Ok(Self { patches: shaped.windows.patches(), ..shaped })
+        Ok(Self { patches: shaped.windows.patches(context.crew()), ..shaped })
     }
 
     /// Like `new`, with the same requests, for whoever needs no patches.
@@ -57,37 +58,35 @@ impl Convolution {
     }
 
     /// All sums, in the order of the output. `bias` has a value an output channel.
-    pub fn sums<T: Copy>(
+    pub fn sums<T: Copy + Send + Sync>(
         &self,
-        x: &[T],
-        w: &[T],
-        bias: Option<&[T]>,
+        (x, w, bias): (&[T], &[T], Option<&[T]>),
+        crew: &dyn Crew,
         zero: T,
-        step: impl Fn(T, T, T) -> T,
-        add: impl Fn(T, T) -> T,
+        step: impl Fn(T, T, T) -> T + Sync,
+        add: impl Fn(T, T) -> T + Sync,
     ) -> Vec<T> {
         let (plane, kernel): (usize, usize) =
             (self.windows.input.iter().product(), self.windows.kernel.iter().product());
-        let mut all = Vec::new();
-        for batch in 0..self.batch {
-            for channel in 0..self.groups * self.outputs {
-                let group = channel / self.outputs;
-                let from = (batch * self.groups + group) * self.inputs;
-                for patch in self.patches.chunks_exact(kernel) {
-                    let mut sum = zero;
-                    for input in 0..self.inputs {
-                        let (values, weights) =
-                            (&x[(from + input) * plane..], &w[(channel * self.inputs + input) * kernel..]);
-                        for (&at, &weight) in patch.iter().zip(weights) {
-                            let value = if at == PADDING { zero } else { values[at as usize] };
-                            sum = step(value, weight, sum);
-                        }
-                    }
-                    all.push(bias.map_or(sum, |bias| add(sum, bias[channel])));
+        let windows: usize = self.windows.output.iter().product();
+        let (channels, work) = (self.channels(), self.inputs.saturating_mul(kernel).saturating_mul(2));
+        crew.fill(self.batch * channels * windows, work, zero, |at| {
+            let (channel, batch) = (at / windows % channels, at / windows / channels);
+            let from = (batch * self.groups + channel / self.outputs) * self.inputs;
+            let patch = &self.patches[at % windows * kernel..][..kernel];
+            let (mut sum, mut look) = (zero, crew.look());
+            for input in 0..self.inputs {
+                if !look.on(kernel * 2) {
+                    break;
+                }
+                let (values, weights) = (&x[(from + input) * plane..], &w[(channel * self.inputs + input) * kernel..]);
+                for (&at, &weight) in patch.iter().zip(weights) {
+                    let value = if at == PADDING { zero } else { values[at as usize] };
+                    sum = step(value, weight, sum);
                 }
             }
-        }
-        all
+            bias.map_or(sum, |bias| add(sum, bias[channel]))
+        })
     }
 
     pub fn channels(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Operators that compute each place of the output from the same place of their inputs, after broadcasting.
 
 use super::array::{Array, both, count};
+use super::crew::Crew;
 use super::element::{Element, Family};
 use super::index::{broadcast, spread};
 use super::machine::Context;
@@ -10,27 +11,35 @@ use super::problem::Problem;
 pub use super::real::Arithmetic;
 use super::real::{Real, precision};
 
+/// Operations that a function of one float may cost.
+const FUNCTION: usize = 32;
+
 /// A function of one float: for f32 (and what is computed in it), and for f64.
 pub fn float(
     inputs: &Inputs,
     context: &mut Context,
-    single: impl Fn(f32) -> f32,
-    double: impl Fn(f64) -> f64,
+    single: impl Fn(f32) -> f32 + Sync,
+    double: impl Fn(f64) -> f64 + Sync,
 ) -> Outcome {
     let x = inputs.tensor(0)?;
     context.room(x.shape(), x.element())?;
-    map_float(x, single, double).ok_or_else(|| inputs.element(0, "floats"))?.map(|y| vec![y.into()])
+    map_float(x, context.crew(), single, double).ok_or_else(|| inputs.element(0, "floats"))?.map(|y| vec![y.into()])
 }
 
-fn map_float(x: &Array, single: impl Fn(f32) -> f32, double: impl Fn(f64) -> f64) -> Option<Result<Array, Problem>> {
+fn map_float(
+    x: &Array,
+    crew: &dyn Crew,
+    single: impl Fn(f32) -> f32 + Sync,
+    double: impl Fn(f64) -> f64 + Sync,
+) -> Option<Result<Array, Problem>> {
     match x.element().family() {
         Family::Real32 => {
-            let values = f32::read(x)?.iter().map(|&value| single(value)).collect();
-            Some(f32::write(x.element(), x.shape(), values))
+            let values = f32::read(x)?;
+            Some(f32::write(x.element(), x.shape(), crew.fill(values.len(), FUNCTION, 0.0, |at| single(values[at]))))
         }
         Family::Real64 => {
-            let values = f64::read(x)?.iter().map(|&value| double(value)).collect();
-            Some(f64::write(x.element(), x.shape(), values))
+            let values = f64::read(x)?;
+            Some(f64::write(x.element(), x.shape(), crew.fill(values.len(), FUNCTION, 0.0, |at| double(values[at]))))
         }
         _ => None,
     }
@@ -45,8 +54,8 @@ pub fn by(inputs: &Inputs, context: &mut Context, function: fn(f64) -> f64) -> O
 pub fn number(
     inputs: &Inputs,
     context: &mut Context,
-    single: impl Fn(f32) -> f32,
-    double: impl Fn(f64) -> f64,
+    single: impl Fn(f32) -> f32 + Sync,
+    double: impl Fn(f64) -> f64 + Sync,
     whole: impl Fn(i128) -> i128,
 ) -> Outcome {
     let x = inputs.tensor(0)?;
@@ -55,7 +64,8 @@ pub fn number(
     }
     context.room(x.shape(), x.element())?;
     let values = x.integers().ok_or(Problem::Excluded)?;
-    Ok(vec![Array::wholes(x.element(), x.shape(), values.into_iter().map(whole))?.into()])
+    let values = context.crew().watched(values, FUNCTION).map(whole);
+    Ok(vec![Array::wholes(x.element(), x.shape(), values)?.into()])
 }
 
 /// Two tensors of one element, broadcast to one shape: their flat indices for each place of it.
@@ -100,21 +110,24 @@ pub fn variadic(inputs: &Inputs, context: &mut Context, rule: &Arithmetic) -> Re
 
 fn combine(one: &Array, other: &Array, context: &mut Context, rule: &Arithmetic) -> Result<Array, Problem> {
     let pairing = pair(one, other, one.element(), context)?;
-    let places = || pairing.one.iter().zip(&pairing.other);
+    let (crew, count) = (context.crew(), pairing.one.len());
     let refused = || Problem::Element { input: 0, expected: "numbers", found: one.element().name() };
     let element = one.element();
     match element.family() {
         Family::Real32 => {
             let (a, b) = (f32::read(one).ok_or_else(refused)?, f32::read(other).ok_or_else(refused)?);
-            f32::write(element, &pairing.shape, places().map(|(&i, &j)| (rule.single)(a[i], b[j])).collect())
+            let one = |at: usize| (rule.single)(a[pairing.one[at]], b[pairing.other[at]]);
+            f32::write(element, &pairing.shape, crew.fill(count, FUNCTION, 0.0, one))
         }
         Family::Real64 => {
             let (a, b) = (f64::read(one).ok_or_else(refused)?, f64::read(other).ok_or_else(refused)?);
-            f64::write(element, &pairing.shape, places().map(|(&i, &j)| (rule.double)(a[i], b[j])).collect())
+            let one = |at: usize| (rule.double)(a[pairing.one[at]], b[pairing.other[at]]);
+            f64::write(element, &pairing.shape, crew.fill(count, FUNCTION, 0.0, one))
         }
         Family::Whole => {
             let (a, b) = (one.integers().ok_or_else(refused)?, other.integers().ok_or_else(refused)?);
-            let values: Result<Vec<i128>, Problem> = places().map(|(&i, &j)| (rule.whole)(a[i], b[j])).collect();
+            let places = crew.watched(pairing.one.iter().zip(&pairing.other), FUNCTION);
+            let values: Result<Vec<i128>, Problem> = places.map(|(&i, &j)| (rule.whole)(a[i], b[j])).collect();
             Array::wholes(element, &pairing.shape, values?.into_iter())
         }
         Family::Bool | Family::Text | Family::Complex | Family::Tiny => Err(refused()),
@@ -128,7 +141,8 @@ pub type Order = Option<std::cmp::Ordering>;
 pub fn compare(inputs: &Inputs, context: &mut Context, holds: fn(Order) -> bool) -> Outcome {
     let (one, other) = (inputs.tensor(0)?, inputs.tensor(1)?);
     let pairing = pair(one, other, Element::Bool, context)?;
-    let places = || pairing.one.iter().zip(&pairing.other);
+    let crew = context.crew();
+    let places = || crew.watched(pairing.one.iter().zip(&pairing.other), 4);
     let result: Vec<bool> = precision!(one.element(), T => {
         let (a, b) = (T::read(one).ok_or(Problem::Excluded)?, T::read(other).ok_or(Problem::Excluded)?);
         places().map(|(&i, &j)| holds(a[i].partial_cmp(&b[j]))).collect()
@@ -145,7 +159,8 @@ pub fn logic(inputs: &Inputs, context: &mut Context, rule: fn(bool, bool) -> boo
     let (one, other) = (inputs.tensor(0)?, inputs.tensor(1)?);
     let (a, b) = (inputs.bools(0)?, inputs.bools(1)?);
     let pairing = pair(one, other, Element::Bool, context)?;
-    let values = pairing.one.iter().zip(&pairing.other).map(|(&i, &j)| rule(a[i], b[j])).collect();
+    let places = context.crew().watched(pairing.one.iter().zip(&pairing.other), 4);
+    let values = places.map(|(&i, &j)| rule(a[i], b[j])).collect();
     Ok(vec![Array::bools(&pairing.shape, values)?.into()])
 }
 
@@ -157,7 +172,8 @@ pub fn bitwise(inputs: &Inputs, context: &mut Context, rule: fn(i128, i128) -> i
         return Err(inputs.element(0, "integers"));
     }
     let (a, b) = (one.integers().ok_or(Problem::Excluded)?, other.integers().ok_or(Problem::Excluded)?);
-    let values = pairing.one.iter().zip(&pairing.other).map(|(&i, &j)| rule(a[i], b[j]));
+    let places = context.crew().watched(pairing.one.iter().zip(&pairing.other), 8);
+    let values = places.map(|(&i, &j)| rule(a[i], b[j]));
     Ok(vec![Array::wholes(one.element(), &pairing.shape, values)?.into()])
 }
 
@@ -170,7 +186,7 @@ pub fn window(node: &Node, inputs: &Inputs, context: &mut Context, shape: fn(f64
     context.room(&[size], element)?;
     let whole = if node.flag("periodic", true)? { size } else { size.saturating_sub(1) };
     let value = |place: usize| shape(place as f64 * std::f64::consts::TAU / whole.max(1) as f64);
-    let values = (0..size).map(value);
+    let values = context.crew().watched(0..size, FUNCTION).map(value);
     let made = precision!(element, T => T::write(element, &[size], values.map(T::of).collect()), else => {
         let whole = values.map(|value| value as i128);
         Array::wholes(element, &[size], whole).map_err(|_| wanted)
@@ -190,7 +206,7 @@ pub fn choose(condition: &Array, one: &Array, other: &Array, context: &mut Conte
         return Err(refused());
     }
     let data = both!(one.data(), other.data(), a, b => {
-        let places = at.iter().zip(i.iter().zip(&j));
+        let places = context.crew().watched(at.iter().zip(i.iter().zip(&j)), 8);
         places.map(|(&at, (&i, &j))| if flags[at] { a[i].clone() } else { b[j].clone() }).collect()
     });
     Array::of(one.element(), &shape, data.ok_or_else(refused)?)

@@ -3,8 +3,9 @@
 use crypto::{Digest, Hasher, hash, history::History};
 
 use super::array::Array;
+use super::crew::Alone;
 use super::machine::Program;
-use super::machine::{Context, Limits, Watch};
+use super::machine::{By, Context, Limits, Watch};
 use super::machine::{Meaning, Operator};
 use super::problem::ProgramFault;
 use super::value::Value;
@@ -32,8 +33,19 @@ impl Program {
         pick: fn(&'static Operator) -> Meaning,
         watch: Option<Watch<'run>>,
     ) -> Result<Vec<Value>, ProgramFault> {
+        self.run_by(inputs, limits, By { pick, crew: &Alone }, watch)
+    }
+
+    /// The same with the hands of a crew, for as long as it says that somebody waits.
+    pub fn run_by<'run>(
+        &'run self,
+        inputs: Vec<Value>,
+        limits: Limits,
+        by: By<'run>,
+        watch: Option<Watch<'run>>,
+    ) -> Result<Vec<Value>, ProgramFault> {
         self.check_inputs(&inputs)?;
-        let mut context = Context::new(self, limits, pick, watch);
+        let mut context = Context::new(self, limits, by, watch);
         for (&slot, value) in self.body.inputs.iter().zip(inputs) {
             context.set(slot, value);
         }

@@ -3,6 +3,7 @@
 //! Doubles are computed in binary64, all other numbers (integers by way of binary64) in binary32; results are rounded to binary32 once.
 
 use super::array::Array;
+use super::crew::Crew;
 use super::element::{Element, Family};
 use super::index;
 use super::machine::{Context, Inputs, Node};
@@ -176,9 +177,15 @@ pub fn each_or_one(node: &Node, name: &'static str, count: usize, default: f32) 
 }
 
 /// A matrix product with a bias: each sum a chain by fma from +0 over the features, in order, the bias added last.
-pub fn linear<T: Real>(x: &[T], features: usize, weights: &[f32], bias: &[f32], outputs: usize) -> Vec<T> {
+pub fn linear<T: Real>(
+    x: &[T],
+    features: usize,
+    (weights, bias): (&[f32], &[f32]),
+    outputs: usize,
+    crew: &dyn Crew,
+) -> Vec<T> {
     let mut all = Vec::new();
-    for row in x.chunks_exact(features.max(1)) {
+    for row in crew.watched(x.chunks_exact(features.max(1)), weights.len() * 2) {
         for output in 0..outputs {
             let weights = &weights[output * features..][..features];
             let sum = row.iter().zip(weights).fold(T::ZERO, |sum, (&x, &w)| x.fma(T::of(w.into()), sum));

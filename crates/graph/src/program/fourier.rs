@@ -3,6 +3,7 @@
 //! Output k is a chain over n, in order from +0, in binary64: `re = fma(x.re, cos, re)`, then `re = fma(-x.im, sin, re)` (forward:
 //! `+x.im`), the imaginary part likewise. The angle is `2π·(n·k mod N) / N`, its cosine and sine those of `math.rs`.
 
+use super::crew::Crew;
 use super::math;
 
 /// A complex number: real and imaginary part.
@@ -12,19 +13,19 @@ pub type Complex = [f64; 2];
 pub struct Angles(Vec<Complex>);
 
 impl Angles {
-    pub fn of(size: usize) -> Self {
+    pub fn of(size: usize, crew: &dyn Crew) -> Self {
         let angle = |turn: usize| turn as f64 * std::f64::consts::TAU / size as f64;
-        Self((0..size).map(|turn| [math::cos(angle(turn)), math::sin(angle(turn))]).collect())
+        Self(crew.fill(size, 64, [0.0; 2], |turn| [math::cos(angle(turn)), math::sin(angle(turn))]))
     }
 
     /// The transform's first `count` numbers of a line of as many numbers as there are angles; what a line lacks is 0. The inverse is
     /// divided by N.
-    pub fn transform(&self, line: &[Complex], count: usize, inverse: bool) -> Vec<Complex> {
+    pub fn transform(&self, line: &[Complex], count: usize, inverse: bool, crew: &dyn Crew) -> Vec<Complex> {
         let size = self.0.len();
         let sign = if inverse { -1.0 } else { 1.0 };
         let one = |k: usize| {
             let (mut real, mut imaginary) = (0.0_f64, 0.0_f64);
-            for (n, &[re, im]) in line.iter().take(size).enumerate() {
+            for (n, &[re, im]) in crew.watched(line.iter().take(size).enumerate(), 8) {
                 let [cosine, sine] = self.0[n * k % size];
                 let sine = sign * sine;
                 real = im.mul_add(sine, re.mul_add(cosine, real));
@@ -35,7 +36,7 @@ impl Angles {
                 false => [real, imaginary],
             }
         };
-        (0..count).map(one).collect()
+        crew.fill(count, size.saturating_mul(8), [0.0; 2], one)
     }
 }
 

@@ -47,7 +47,7 @@ pub fn of_labels(node: &Node, inputs: &Inputs, context: &mut Context, logs: &Arr
             None => T::ZERO,
             Some(class) => -logs[around.at(place / around.inner, class, place % around.inner)] * weight(label),
         };
-        let losses: Vec<T> = labels.iter().enumerate().map(of).collect();
+        let losses: Vec<T> = context.crew().watched(labels.iter().enumerate(), 8).map(of).collect();
         let sum = |values: &mut dyn Iterator<Item = T>| values.fold(T::ZERO, |sum, value| sum + value);
         match reduction {
             "none" => T::write(element, &shape, losses)?,
@@ -78,7 +78,8 @@ pub fn log_softmax(inputs: &Inputs, context: &mut Context) -> Result<Array, Prob
     context.spend(x.len() as u64)?;
     precision!(x.element(), T => {
         let mut values = T::read(x).ok_or(Problem::Excluded)?.into_owned();
-        for place in 0..count(&[around.outer, around.inner]).unwrap_or(0) {
+        let lines = 0..count(&[around.outer, around.inner]).unwrap_or(0);
+        for place in context.crew().watched(lines, around.size.saturating_mul(64)) {
             let at = |class: usize| around.at(place / around.inner, class, place % around.inner);
             let most = (0..around.size).fold(-T::INFINITY, |most, class| most.greater(values[at(class)]));
             let sum = (0..around.size).fold(T::ZERO, |sum, class| sum + (values[at(class)] - most).exp());

@@ -4,11 +4,12 @@
 //! Every value that nodes make has one number in the whole program, subgraphs included, so that a run keeps one frame and
 //! a subgraph reads what surrounds it by the same numbers.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::array::{Array, count};
+use super::crew::Crew;
+pub use super::derived::Derived;
 use super::element::Element;
 use super::older;
 use super::problem::{Problem, ProgramFault};
@@ -57,36 +58,6 @@ pub struct Node {
     /// Slots; `None` where nothing reads the output.
     pub outputs: Vec<Option<u32>>,
     pub derived: Derived,
-}
-
-/// What an operator makes of a node's attributes once, at its first run; no part of the node's meaning.
-#[derive(Default)]
-pub struct Derived(OnceLock<Arc<dyn Any + Send + Sync>>);
-
-impl Derived {
-    /// What was made before, or is made now.
-    pub fn get<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Result<T, Problem>) -> Result<Arc<T>, Problem> {
-        let held = match self.0.get() {
-            Some(held) => held.clone(),
-            None => {
-                let made: Arc<dyn Any + Send + Sync> = Arc::new(make()?);
-                self.0.get_or_init(|| made).clone()
-            }
-        };
-        held.downcast().map_err(|_| Problem::Excluded)
-    }
-}
-
-impl Clone for Derived {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl std::fmt::Debug for Derived {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Derived")
-    }
 }
 
 impl PartialEq for Node {
@@ -268,6 +239,9 @@ pub type Outcome = Result<Vec<Value>, Problem>;
 /// The meaning of an operator, or a kernel with the same bits.
 pub type Meaning = fn(&Node, &Inputs, &mut Context) -> Outcome;
 
+/// What an operator refuses of a node before it runs.
+pub type Check = fn(&Node, &Context) -> Result<(), Problem>;
+
 /// One row of the table.
 pub struct Operator {
     pub name: &'static str,
@@ -443,19 +417,26 @@ pub struct Context<'run> {
     /// Bytes that the running node asked for.
     pending: u64,
     operations: u64,
-    pick: fn(&'static Operator) -> Meaning,
+    by: By<'run>,
     watch: Option<Watch<'run>>,
 }
 
+/// Who computes.
+#[derive(Clone, Copy)]
+pub struct By<'run> {
+    pub pick: fn(&'static Operator) -> Meaning,
+    pub crew: &'run dyn Crew,
+}
+
 impl<'run> Context<'run> {
-    pub(super) fn new(
-        program: &'run Program,
-        limits: Limits,
-        pick: fn(&'static Operator) -> Meaning,
-        watch: Option<Watch<'run>>,
-    ) -> Self {
+    pub(super) fn new(program: &'run Program, limits: Limits, by: By<'run>, watch: Option<Watch<'run>>) -> Self {
         let frame = vec![None; program.slots as usize];
-        Self { program, frame, limits, live: 0, pending: 0, operations: 0, pick, watch }
+        Self { program, frame, limits, live: 0, pending: 0, operations: 0, by, watch }
+    }
+
+    /// The hands for a node's work.
+    pub fn crew(&self) -> &'run dyn Crew {
+        self.by.crew
     }
 
     /// Asks for a value of this shape before it is made, and for what making it may take: each element's place, and its
@@ -506,6 +487,10 @@ impl<'run> Context<'run> {
             return Err(Problem::value("the number of a body's inputs", expected, inputs.len()));
         }
         self.spend(NODE_OPERATIONS)?;
+        // A body may have no node.
+        if !self.by.crew.stays() {
+            return Err(Problem::Ended);
+        }
         // What the outer node asked for so far lives while the body runs.
         let held = std::mem::take(&mut self.pending);
         self.live = self.live.saturating_add(held);
@@ -548,7 +533,12 @@ impl<'run> Context<'run> {
             self.bytes(inputs.0.iter().flatten().map(Value::widening).fold(0, u64::saturating_add))?;
         }
         let inputs = if node.is_older() { inputs.aligned(node)? } else { inputs };
-        let outputs = (self.pick)(node.operator)(node, &inputs, self)?;
+        let outcome = (self.by.pick)(node.operator)(node, &inputs, self);
+        // Whatever was made for nobody may be unfinished.
+        if !self.by.crew.stays() {
+            return Err(Problem::Ended);
+        }
+        let outputs = outcome?;
         // Before anybody reads them: texts are shared, so what a value weighs can be far more than was asked for.
         self.pending = outputs.iter().map(Value::weight).fold(0, u64::saturating_add);
         self.bytes(0)?;

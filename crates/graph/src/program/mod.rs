@@ -9,6 +9,8 @@
 pub mod array;
 pub mod attention;
 pub mod convolution;
+pub mod crew;
+pub mod derived;
 pub mod element;
 pub mod elementwise;
 pub mod encoding;
@@ -34,6 +36,7 @@ pub mod random;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;
+pub mod refusals;
 pub mod resample;
 pub mod running;
 pub mod scaling;
@@ -47,8 +50,11 @@ pub mod value;
 pub mod window;
 
 pub use array::{Array, Data};
+pub use crew::{Alone, Crew, Grain};
 pub use element::{Element, Family};
 pub use execute::meaning;
-pub use machine::{Attribute, Body, Context, Inputs, Limits, Meaning, Node, Operator, Outcome, Port, Program, Source};
+pub use machine::{
+    Attribute, Body, By, Context, Inputs, Limits, Meaning, Node, Operator, Outcome, Port, Program, Source,
+};
 pub use problem::{Problem, ProgramFault};
 pub use value::{Size, Type, Value};

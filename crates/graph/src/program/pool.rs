@@ -1,6 +1,7 @@
 //! What poolings share: the windows over each channel, and where a tensor's channels begin.
 
 use super::array::{Array, count};
+use super::crew::Crew;
 use super::machine::Context;
 use super::machine::Node;
 use super::problem::Problem;
@@ -21,7 +22,7 @@ impl Pooling {
     /// The windows that the attributes state.
     pub fn new(node: &Node, x: &Array, context: &mut Context) -> Result<Self, Problem> {
         let shaped = Self::shaped(node, x, context)?;
-        Ok(Self { taps: shaped.windows.listed(), ..shaped })
+        Ok(Self { taps: shaped.windows.listed(context.crew()), ..shaped })
     }
 
     /// Like `new`, with the same requests, for whoever needs no taps.
@@ -48,13 +49,18 @@ impl Pooling {
     }
 
     /// One value for each window, from the line's elements and the window's taps.
-    pub fn each<T, U>(&self, values: &[T], mut pool: impl FnMut(usize, &[T], &[(u32, u32)]) -> U) -> Vec<U> {
-        let mut all = Vec::new();
-        for line in 0..self.lines {
-            let plane = &values[line * self.plane..][..self.plane];
-            all.extend(self.taps.windows().enumerate().map(|(window, taps)| pool(window, plane, taps)));
-        }
-        all
+    pub fn each<T: Sync, U: Clone + Default + Send>(
+        &self,
+        values: &[T],
+        crew: &dyn Crew,
+        pool: impl Fn(usize, &[T], &[(u32, u32)]) -> U + Sync,
+    ) -> Vec<U> {
+        let windows: usize = self.windows.output.iter().product();
+        let work = self.windows.kernel.iter().product::<usize>().saturating_mul(8);
+        crew.fill(self.lines * windows, work, U::default(), |at| {
+            let plane = &values[at / windows * self.plane..][..self.plane];
+            pool(at % windows, plane, self.taps.window(at % windows))
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Matrix products: which matrices meet, and the order of their sums.
 
 use super::array::count;
+use super::crew::Crew;
 use super::index;
 use super::machine::Context;
 use super::problem::Problem;
@@ -47,18 +48,30 @@ pub fn plan(one: &[usize], other: &[usize], context: &mut Context) -> Result<Pla
     Ok(Plan { shape, rows, inner, columns, pairs })
 }
 
+/// Places of a sum between two looks.
+const PLACES: usize = 1 << 12;
+
 /// Each sum from `zero` over the inner axis, in order.
-pub fn sums<T: Copy>(plan: &Plan, a: &[T], b: &[T], zero: T, step: impl Fn(T, T, T) -> T) -> Vec<T> {
-    let mut all = Vec::new();
-    for &(i, j) in &plan.pairs {
-        for row in 0..plan.rows {
-            let line = &a[i + row * plan.inner..][..plan.inner];
-            for column in 0..plan.columns {
-                let sum =
-                    line.iter().enumerate().fold(zero, |sum, (k, &x)| step(x, b[j + k * plan.columns + column], sum));
-                all.push(sum);
+pub fn sums<T: Copy + Send + Sync>(
+    plan: &Plan,
+    (a, b): (&[T], &[T]),
+    crew: &dyn Crew,
+    zero: T,
+    step: impl Fn(T, T, T) -> T + Sync,
+) -> Vec<T> {
+    let (rows, inner, columns) = (plan.rows, plan.inner, plan.columns);
+    crew.fill(plan.pairs.len() * rows * columns, inner.saturating_mul(2), zero, |at| {
+        let (line, column) = (at / columns, at % columns);
+        let ((i, j), row) = (plan.pairs[line / rows], line % rows);
+        let (line, mut look) = (&a[i + row * inner..][..inner], crew.look());
+        let mut sum = zero;
+        for (block, line) in line.chunks(PLACES).enumerate() {
+            if !look.on(line.len() * 2) {
+                break;
             }
+            let from = j + block * PLACES * columns + column;
+            sum = line.iter().enumerate().fold(sum, |sum, (k, &x)| step(x, b[from + k * columns], sum));
         }
-    }
-    all
+        sum
+    })
 }

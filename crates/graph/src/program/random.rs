@@ -30,15 +30,15 @@ fn fill(
     context: &mut Context,
     shape: &[usize],
     default: Element,
-    number: impl Fn(Random, u64) -> f64,
+    number: impl Fn(Random, u64) -> f64 + Sync,
 ) -> Outcome {
     let element = match node.integer_or_none("dtype")? {
         Some(code) => Element::from_code(code).ok_or(Problem::Attribute { name: "dtype", expected: "an element" })?,
         None => default,
     };
     let (random, total) = (Random::of(node)?, context.room(shape, element)?);
-    let places = 0..total as u64;
-    let made = precision!(element, T => T::write(element, shape, places.map(|place| T::of(number(random, place))).collect()),
+    let crew = context.crew();
+    let made = precision!(element, T => T::write(element, shape, crew.fill(total, 64, T::ZERO, |place| T::of(number(random, place as u64)))),
         else => Err(Problem::Attribute { name: "dtype", expected: "a float" }));
     Ok(vec![made?.into()])
 }

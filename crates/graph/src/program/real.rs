@@ -30,6 +30,8 @@ pub trait Real:
     + PartialOrd
     + Default
     + std::fmt::Debug
+    + Send
+    + Sync
     + std::ops::Add<Output = Self>
     + std::ops::AddAssign
     + std::ops::Sub<Output = Self>

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::crew::Crew;
 use super::machine::Context;
 use super::machine::Node;
 use super::machine::Source;
@@ -131,6 +132,7 @@ pub struct Weights<'a, T> {
     pub variant: bool,
     pub(crate) turned: Option<&'a Lines>,
     pub(crate) by: Option<Chains>,
+    pub(crate) crew: &'a dyn Crew,
 }
 
 /// Who computes the chains of binary32: their bits are those of [`chains`].
@@ -138,11 +140,13 @@ pub struct Weights<'a, T> {
 pub struct Chains {
     /// The weights of some outputs, each a line of so many, in the order in which `run` likes to read them.
     pub turn: fn(&[f32], usize) -> Vec<f32>,
-    /// `(weights, x, outputs)`.
-    pub run: fn(&[f32], &[f32], &mut [f32]),
+    pub run: Multiply,
     /// The same of weights that were not turned, for calls that are too short for it.
-    pub plain: fn(&[f32], &[f32], &mut [f32]),
+    pub plain: Multiply,
 }
+
+/// `(hands, (weights, x), outputs)`.
+type Multiply = fn(&dyn Crew, (&[f32], &[f32]), &mut [f32]);
 
 /// One direction's weights, turned.
 pub(crate) struct Lines {
@@ -182,9 +186,16 @@ impl<T: Real> Weights<'_, T> {
     fn chains(&self, turned: Option<&Vec<f32>>, weights: &[T], x: &[T], sums: &mut [T]) {
         let singles = T::singles(weights).zip(T::singles(x));
         match (self.by, singles, turned) {
-            (Some(by), Some((_, x)), Some(turned)) => by_singles(by.run, turned, x, sums),
-            (Some(by), Some((weights, x)), None) => by_singles(by.plain, weights, x, sums),
+            (Some(by), Some((_, x)), Some(turned)) => self.by_singles(by.run, (turned, x), sums),
+            (Some(by), Some((weights, x)), None) => self.by_singles(by.plain, (weights, x), sums),
             _ => chains(weights, x, sums),
+        }
+    }
+
+    /// Computes sums that are binary32.
+    fn by_singles(&self, run: Multiply, factors: (&[f32], &[f32]), sums: &mut [T]) {
+        if let Some(sums) = T::singles_mut(sums) {
+            run(self.crew, factors, sums);
         }
     }
 
@@ -214,13 +225,6 @@ impl<T: Real> Weights<'_, T> {
     }
 }
 
-/// Computes sums that are binary32.
-fn by_singles<T: Real>(run: fn(&[f32], &[f32], &mut [f32]), weights: &[f32], x: &[f32], sums: &mut [T]) {
-    if let Some(sums) = T::singles_mut(sums) {
-        run(weights, x, sums);
-    }
-}
-
 /// A kind of cell.
 pub trait Cell {
     const GATES: usize;
@@ -243,6 +247,12 @@ struct Sizes {
     hidden: usize,
     directions: usize,
     batch_first: bool,
+}
+
+/// What no input is needed for to refuse it.
+pub fn check<C: Cell>(node: &Node, _: &Context) -> Result<(), Problem> {
+    let directions = if node.text("direction", "forward")? == "bidirectional" { 2 } else { 1 };
+    activations(node, C::ACTIVATIONS, directions).map(|_| ())
 }
 
 /// Runs a recurrent operator: outputs Y, Y_h and, where there is one, Y_c.
@@ -275,38 +285,36 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
             let given = of(input)?;
             Ok(if given.is_empty() { vec![T::ZERO; states] } else { given.into_owned() })
         };
-        let (mut h, mut c) = (start(5)?, if C::HAS_CELL { start(6)? } else { Vec::new() });
+        let (h, c) = (start(5)?, if C::HAS_CELL { start(6)? } else { Vec::new() });
         let peepholes = if C::HAS_CELL { of(7)? } else { Cow::Borrowed(&[][..]) };
         let clip = node.float_or_none("clip")?.map(|clip| T::of(clip.into()));
-        let mut y = vec![T::ZERO; y_shape.iter().product()];
+        let reverse = node.text("direction", "forward")? == "reverse";
+        let crew = context.crew();
         let turned = by.and_then(|by| turned::<C>(node, by, (T::singles(&w)?, T::singles(&r)?), &sizes));
-        for direction in 0..sizes.directions {
-            let weights = Weights {
-                hidden: sizes.hidden,
-                inputs: sizes.inputs,
-                w: part(&w, direction, sizes.directions),
-                r: part(&r, direction, sizes.directions),
-                bias: part(&bias, direction, sizes.directions),
-                peepholes: part(&peepholes, direction, sizes.directions),
-                activations: &activations[direction * C::ACTIVATIONS.len()..],
-                clip,
-                variant,
-                turned: turned.as_ref().and_then(|lines| lines.get(direction)),
-                by,
-            };
-            let backward = direction == 1 || node.text("direction", "forward")? == "reverse";
-            for batch in 0..sizes.batch {
-                let state = sizes.state(direction, batch);
-                for step in 0..lengths[batch] {
-                    let at = if backward { lengths[batch] - 1 - step } else { step };
-                    let x = &values[sizes.input(at, batch)..][..sizes.inputs];
-                    let cell = if C::HAS_CELL { &mut c[state..][..sizes.hidden] } else { &mut [] };
-                    let next = C::step(&weights, &weights.of_input(x), &h[state..][..sizes.hidden], cell);
-                    y[sizes.output(at, direction, batch)..][..sizes.hidden].copy_from_slice(&next);
-                    h[state..][..sizes.hidden].copy_from_slice(&next);
-                }
-            }
-        }
+        let of_direction = |direction: usize| Weights {
+            hidden: sizes.hidden,
+            inputs: sizes.inputs,
+            w: part(&w, direction, sizes.directions),
+            r: part(&r, direction, sizes.directions),
+            bias: part(&bias, direction, sizes.directions),
+            peepholes: part(&peepholes, direction, sizes.directions),
+            activations: &activations[direction * C::ACTIVATIONS.len()..],
+            clip,
+            variant,
+            turned: turned.as_ref().and_then(|lines| lines.get(direction)),
+            by,
+            crew,
+        };
+        let weights: Vec<Weights<'_, T>> = (0..sizes.directions).map(of_direction).collect();
+        let given = Given { values: &values, h: &h, c: &c };
+        let lane = |lane: usize| {
+            let (direction, batch) = (lane / sizes.batch, lane % sizes.batch);
+            let way = Way { direction, batch, length: lengths[batch], backward: direction == 1 || reverse };
+            Some(along::<C, T>(&weights[direction], &sizes, &given, &way))
+        };
+        let each = sizes.work::<C>().saturating_mul(sizes.steps);
+        let lanes = crew.fill(sizes.directions * sizes.batch, each, None, lane);
+        let (y, h, c) = together(&sizes, lanes.into_iter().flatten(), (h, c));
         let mut outputs: Vec<Value> =
             vec![T::write(element, &y_shape, y)?.into(), T::write(element, &h_shape, h)?.into()];
         if C::HAS_CELL {
@@ -314,6 +322,66 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
         }
         Ok(outputs)
     }, else => Err(inputs.element(0, "floats")))
+}
+
+/// What all lanes begin with.
+struct Given<'a, T> {
+    values: &'a [T],
+    h: &'a [T],
+    c: &'a [T],
+}
+
+/// One sequence of a batch in one direction.
+#[derive(Clone)]
+struct Way {
+    direction: usize,
+    batch: usize,
+    length: usize,
+    backward: bool,
+}
+
+/// The states of a lane: all of them, each with its step, and the last ones.
+#[derive(Clone)]
+struct Lane<T> {
+    way: Way,
+    all: Vec<(usize, Vec<T>)>,
+    h: Vec<T>,
+    c: Vec<T>,
+}
+
+/// Runs one lane, step after step.
+fn along<C: Cell, T: Real>(weights: &Weights<'_, T>, sizes: &Sizes, given: &Given<'_, T>, way: &Way) -> Lane<T> {
+    let state = sizes.state(way.direction, way.batch);
+    let mut h = given.h[state..][..sizes.hidden].to_vec();
+    let mut c = if C::HAS_CELL { given.c[state..][..sizes.hidden].to_vec() } else { Vec::new() };
+    let mut all = Vec::with_capacity(way.length);
+    for step in weights.crew.watched(0..way.length, sizes.work::<C>()) {
+        let at = if way.backward { way.length - 1 - step } else { step };
+        let x = &given.values[sizes.input(at, way.batch)..][..sizes.inputs];
+        h = C::step(weights, &weights.of_input(x), &h, &mut c);
+        all.push((at, h.clone()));
+    }
+    Lane { way: way.clone(), all, h, c }
+}
+
+/// All states of all lanes, and the last ones, where the operator's outputs have them.
+fn together<T: Real>(
+    sizes: &Sizes,
+    lanes: impl Iterator<Item = Lane<T>>,
+    (mut h, mut c): (Vec<T>, Vec<T>),
+) -> (Vec<T>, Vec<T>, Vec<T>) {
+    let mut y = vec![T::ZERO; sizes.shapes().0.iter().product()];
+    for lane in lanes {
+        let state = sizes.state(lane.way.direction, lane.way.batch);
+        for (at, values) in lane.all {
+            y[sizes.output(at, lane.way.direction, lane.way.batch)..][..sizes.hidden].copy_from_slice(&values);
+        }
+        h[state..][..sizes.hidden].copy_from_slice(&lane.h);
+        if !lane.c.is_empty() {
+            c[state..][..sizes.hidden].copy_from_slice(&lane.c);
+        }
+    }
+    (y, h, c)
 }
 
 /// The turned weights of all directions; those that are constants of the program are turned once and kept with the node.
@@ -341,6 +409,11 @@ fn part<T>(all: &[T], direction: usize, directions: usize) -> &[T] {
 }
 
 impl Sizes {
+    /// Operations of one step of a lane.
+    fn work<C: Cell>(&self) -> usize {
+        (C::GATES * self.hidden).saturating_mul(2 * (self.hidden + self.inputs) + 64)
+    }
+
     /// Of all states, and of the last ones.
     fn shapes(&self) -> ([usize; 4], [usize; 3]) {
         let Self { batch, steps, directions, hidden, .. } = *self;

@@ -63,26 +63,30 @@ pub fn reduce(node: &Node, inputs: &Inputs, context: &mut Context, by: &Reductio
     let groups = groups(x, &axes, node.flag("keepdims", true)?, context)?;
     let (element, size) = (x.element(), groups.offsets.len());
     context.room(&groups.shape, element)?;
+    let (crew, count, work) = (context.crew(), groups.bases.len(), size.saturating_mul(2));
+    // A group may be as large as the whole input, so that it is watched itself.
+    let places = |group: usize| {
+        let base = groups.bases[group];
+        crew.watched(groups.offsets.iter().map(move |offset| base + offset), 2)
+    };
     let reduced = match element.family() {
         Family::Real32 => {
             let values = f32::read(x).ok_or(Problem::Excluded)?;
-            let one = |&base: &usize| (by.single)(&mut groups.offsets.iter().map(|offset| values[base + offset]), size);
-            f32::write(element, &groups.shape, groups.bases.iter().map(one).collect())
+            let one = |group| (by.single)(&mut places(group).map(|at| values[at]), size);
+            f32::write(element, &groups.shape, crew.fill(count, work, 0.0, one))
         }
         Family::Real64 => {
             let values = f64::read(x).ok_or(Problem::Excluded)?;
-            let one = |&base: &usize| (by.double)(&mut groups.offsets.iter().map(|offset| values[base + offset]), size);
-            f64::write(element, &groups.shape, groups.bases.iter().map(one).collect())
+            let one = |group| (by.double)(&mut places(group).map(|at| values[at]), size);
+            f64::write(element, &groups.shape, crew.fill(count, work, 0.0, one))
         }
         Family::Whole | Family::Bool => {
             let values = x.integers().ok_or(Problem::Excluded)?;
-            let one = |&base: &usize| {
-                (by.whole)(&mut groups.offsets.iter().map(|offset| values[base + offset]), size, element)
-            };
-            let reduced = groups.bases.iter().map(one);
+            let one = |group| (by.whole)(&mut places(group).map(|at| values[at]), size, element);
+            let reduced = crew.fill(count, work, 0, one);
             match element {
-                Element::Bool => Array::bools(&groups.shape, reduced.map(|value| value != 0).collect()),
-                _ => Array::wholes(element, &groups.shape, reduced),
+                Element::Bool => Array::bools(&groups.shape, reduced.into_iter().map(|value| value != 0).collect()),
+                _ => Array::wholes(element, &groups.shape, reduced.into_iter()),
             }
         }
         Family::Text | Family::Complex | Family::Tiny => return Err(inputs.element(0, "numbers")),
@@ -104,19 +108,20 @@ pub fn choose(node: &Node, inputs: &Inputs, context: &mut Context, better: fn(st
         let values = T::read(x).ok_or(Problem::Excluded)?;
         // A NaN is better than all else, so that it is seen.
         let order = |a: T, b: T| a.partial_cmp(&b).unwrap_or_else(|| if a.is_nan() && !b.is_nan() { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Equal });
-        pick(&groups, last, |one, other| better(order(values[one], values[other])))
+        pick(&groups, context, last, |one, other| better(order(values[one], values[other])))
     }, else => {
         let values = x.integers().ok_or_else(|| inputs.element(0, "numbers"))?;
-        pick(&groups, last, |one, other| better(values[one].cmp(&values[other])))
+        pick(&groups, context, last, |one, other| better(values[one].cmp(&values[other])))
     });
     Ok(vec![Array::i64s(&groups.shape, found)?.into()])
 }
 
 /// In each group the index that no other is better than: the first such, or the last.
-fn pick(groups: &Groups, last: bool, better: impl Fn(usize, usize) -> bool) -> Vec<i64> {
-    let of_group = |&base: &usize| {
-        let mut best = 0;
-        for (place, &offset) in groups.offsets.iter().enumerate().skip(1) {
+fn pick(groups: &Groups, context: &Context, last: bool, better: impl Fn(usize, usize) -> bool + Sync) -> Vec<i64> {
+    let crew = context.crew();
+    let of_group = |group: usize| {
+        let (base, mut best) = (groups.bases[group], 0);
+        for (place, &offset) in crew.watched(groups.offsets.iter().enumerate().skip(1), 4) {
             let held = base + groups.offsets[best];
             if better(base + offset, held) || last && !better(held, base + offset) {
                 best = place;
@@ -124,5 +129,5 @@ fn pick(groups: &Groups, last: bool, better: impl Fn(usize, usize) -> bool) -> V
         }
         best as i64
     };
-    groups.bases.iter().map(of_group).collect()
+    crew.fill(groups.bases.len(), groups.offsets.len().saturating_mul(4), 0, of_group)
 }

@@ -109,19 +109,17 @@ impl Numbers {
         let total = context.room(&shape, super::element::Element::F64)?;
         context.spend(each.saturating_mul((around.outer as u64).saturating_mul(around.inner as u64)))?;
         let last = around.size as i64 - 1;
-        let mut values = Vec::with_capacity(total);
-        for outer in 0..around.outer {
-            for taps in taps {
-                for inner in 0..around.inner {
-                    let number = |place: i64| self.values[around.at(outer, place.clamp(0, last) as usize, inner)];
-                    values.push(match taps.as_slice() {
-                        [] => extrapolation,
-                        [(place, 1.0)] => number(*place),
-                        taps => taps.iter().fold(0.0, |sum, &(place, weight)| number(place).mul_add(weight, sum)),
-                    });
-                }
+        let (crew, most) = (context.crew(), taps.iter().map(Vec::len).max().unwrap_or(0));
+        let values = crew.fill(total, most.saturating_mul(4).saturating_add(8), 0.0, |at| {
+            let (inner, line) = (at % around.inner, at / around.inner);
+            let (outer, taps) = (line / taps.len(), &taps[line % taps.len()]);
+            let number = |place: i64| self.values[around.at(outer, place.clamp(0, last) as usize, inner)];
+            match taps.as_slice() {
+                [] => extrapolation,
+                [(place, 1.0)] => number(*place),
+                taps => taps.iter().fold(0.0, |sum, &(place, weight)| number(place).mul_add(weight, sum)),
             }
-        }
+        });
         Ok(Self { shape, values })
     }
 

@@ -20,11 +20,11 @@ pub fn run(node: &Node, inputs: &Inputs, context: &mut Context, unit: i8, join: 
     };
     let result = precision!(x.element(), T => {
         let join = |a: T, b: T| Ok(T::joined(join, a, b));
-        way.along(&T::read(x).ok_or(Problem::Excluded)?, T::of(unit.into()), join)
+        way.along(context, &T::read(x).ok_or(Problem::Excluded)?, T::of(unit.into()), join)
             .and_then(|all| T::write(x.element(), x.shape(), all))
     }, else => {
         let values = x.integers().ok_or_else(|| inputs.element(0, "numbers"))?;
-        let all = way.along(&values, unit.into(), join.whole)?;
+        let all = way.along(context, &values, unit.into(), join.whole)?;
         Array::wholes(x.element(), x.shape(), all.into_iter())
     });
     Ok(vec![result?.into()])
@@ -39,15 +39,19 @@ struct Way {
 impl Way {
     fn along<T: Copy>(
         &self,
+        context: &Context,
         values: &[T],
         unit: T,
         join: impl Fn(T, T) -> Result<T, Problem>,
     ) -> Result<Vec<T>, Problem> {
-        let (mut all, around) = (values.to_vec(), self.around);
+        let (mut all, around, mut look) = (values.to_vec(), self.around, context.crew().look());
         for outer in 0..around.outer {
             for inner in 0..around.inner {
                 let mut held = unit;
                 for step in 0..around.size {
+                    if !look.on(4) {
+                        return Err(Problem::Ended);
+                    }
                     let at = around.at(outer, if self.reverse { around.size - 1 - step } else { step }, inner);
                     let next = join(held, values[at])?;
                     all[at] = if self.exclusive { held } else { next };

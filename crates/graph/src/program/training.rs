@@ -47,8 +47,8 @@ pub fn optimise(
             .collect();
         let own = own?;
         match x.element().family() {
-            Family::Real32 => updated(&own, &Step::of(rate, updates, &attributes), single, &mut made)?,
-            Family::Real64 => updated(&own, &Step::of(rate, updates, &attributes), double, &mut made)?,
+            Family::Real32 => updated(&own, &Step::of(rate, updates, &attributes), context, single, &mut made)?,
+            Family::Real64 => updated(&own, &Step::of(rate, updates, &attributes), context, double, &mut made)?,
             _ => return Err(inputs.element(2 + tensor, "floats")),
         }
     }
@@ -65,13 +65,17 @@ impl<T: Real> Step<T> {
 fn updated<T: Real>(
     own: &[&Array],
     step: &Step<T>,
+    context: &Context,
     rule: fn(&Step<T>, &[T]) -> [T; 3],
     made: &mut [Vec<Array>],
 ) -> Result<(), Problem> {
     let refused = || Problem::Element { input: 2, expected: "floats", found: own[0].element().name() };
     let values: Result<Vec<_>, Problem> = own.iter().map(|array| T::read(array).ok_or_else(refused)).collect();
     let values = values?;
-    let places = (0..own[0].len()).map(|place| values.iter().map(|values| values[place]).collect::<Vec<T>>());
+    let places = context
+        .crew()
+        .watched(0..own[0].len(), 64)
+        .map(|place| values.iter().map(|values| values[place]).collect::<Vec<T>>());
     let results: Vec<[T; 3]> = places.map(|numbers| rule(step, &numbers)).collect();
     for (output, made) in made.iter_mut().enumerate() {
         let values = results.iter().map(|result| result[output]).collect();

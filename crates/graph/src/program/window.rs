@@ -1,6 +1,7 @@
 //! Sliding windows over the spatial axes of a tensor `[batch, channels, spatial…]`: what convolutions and poolings share.
 
 use super::array::count;
+use super::crew::Crew;
 use super::index::strides;
 use super::machine::Context;
 use super::machine::Node;
@@ -34,6 +35,12 @@ impl Taps {
     pub fn windows(&self) -> impl Iterator<Item = &[(u32, u32)]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| &self.taps[start..end])
+    }
+
+    /// Those of one window.
+    pub fn window(&self, index: usize) -> &[(u32, u32)] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.taps[start..self.ends[index]]
     }
 }
 
@@ -176,8 +183,8 @@ impl Windows {
     }
 
     /// For each window, in order, the input place under each place of the kernel; [`PADDING`] where there is none.
-    pub fn patches(&self) -> Vec<u32> {
-        let taps = self.listed();
+    pub fn patches(&self, crew: &dyn Crew) -> Vec<u32> {
+        let taps = self.listed(crew);
         let kernel: usize = self.kernel.iter().product();
         let mut patches = vec![PADDING; taps.ends.len() * kernel];
         for (patch, taps) in patches.chunks_exact_mut(kernel).zip(taps.windows()) {
@@ -199,13 +206,15 @@ impl Windows {
     }
 
     /// All taps of all windows over one channel.
-    pub fn listed(&self) -> Taps {
+    pub fn listed(&self, crew: &dyn Crew) -> Taps {
         let by_axis: Vec<Vec<Vec<(usize, usize)>>> = (0..self.input.len()).map(|axis| self.axis_taps(axis)).collect();
         let (of_kernel, of_input) = (strides(&self.kernel), strides(&self.input));
         let mut taps = Taps { taps: Vec::new(), ends: Vec::new() };
         let (mut partial, mut grown) = (Vec::new(), Vec::new());
         let mut places = vec![0; self.output.len()];
-        for window in 0..count(&self.output).unwrap_or(0) {
+        let windows = count(&self.output).unwrap_or(0);
+        let each = count(&self.kernel).unwrap_or(usize::MAX).saturating_mul(4);
+        for window in crew.watched(0..windows, each) {
             let mut rest = window;
             for (place, &size) in places.iter_mut().zip(&self.output).rev() {
                 (*place, rest) = (rest % size, rest / size);
@@ -223,6 +232,8 @@ impl Windows {
             taps.taps.extend(partial.iter().map(|&(k, i)| (k as u32, i as u32)));
             taps.ends.push(taps.taps.len());
         }
+        // Those of a run that nobody waits for are empty.
+        taps.ends.resize(windows, taps.taps.len());
         taps
     }
 }

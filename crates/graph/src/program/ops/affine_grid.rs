@@ -46,7 +46,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
                 row[column].fma(coordinate(place / steps[own] % sizes[own], sizes[own]), sum)
             })
         };
-        T::write(theta.element(), &shape, (0..total).map(one).collect())
+        T::write(theta.element(), &shape, context.crew().fill(total, 16, T::ZERO, one))
     }, else => Err(inputs.element(0, "floats")));
     Ok(vec![grid?.into()])
 }

@@ -2,6 +2,7 @@
 //! the blend of values. A place that is masked counts as -∞, a row of nothing else gives zeros.
 
 use super::prelude::*;
+use crate::program::machine::Source;
 use super::softmax::softmax;
 use crate::program::attention::{Sizes, blend, factor, precision_of, scores};
 use crate::program::heads::Heads;
@@ -34,7 +35,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let sizes = Sizes::of(&heads, &k, &v, q.element(), context)?;
     let q = heads.in_front(q, context)?;
     let mask = Mask::of(node, inputs, &sizes)?;
-    let call = Call { node, inputs, sizes, mask };
+    let call = Call { node, inputs, sizes, mask, crew: context.crew() };
     let (y, kept) = match (q.element().family(), precision_of(node, q.element())?) {
         (Family::Real32, Element::F32) => call.attend::<f32, f32>(&q, &k, &v)?,
         (Family::Real32, _) => call.attend::<f32, f64>(&q, &k, &v)?,
@@ -59,41 +60,47 @@ struct Call<'c> {
     inputs: &'c Inputs,
     sizes: Sizes,
     mask: Mask,
+    crew: &'c dyn Crew,
 }
 
 impl Call<'_> {
     /// The blended values, heads in front, and what the fourth output shows.
     fn attend<T: Real, S: Real>(&self, q: &Array, k: &Array, v: &Array) -> Result<(Array, Array), Problem> {
-        let (node, sizes) = (self.node, &self.sizes);
+        let (node, sizes, crew) = (self.node, &self.sizes, self.crew);
         let of = |input, array| T::read(array).ok_or_else(|| self.inputs.element(input, "the floats of input 0"));
         let root = T::of(factor(node, sizes.width)?.into());
-        let mut all = scores(sizes, &T::read(q).ok_or(Problem::Excluded)?, &of(1, k)?, root);
+        let mut all = scores(sizes, (&T::read(q).ok_or(Problem::Excluded)?, &of(1, k)?), root, crew);
         let mode = node.integer("qk_matmul_output_mode", 0)?;
         let shown = |at: i64, all: &[T]| (mode == at && node.wants(3)).then(|| all.to_vec());
         let mut kept = shown(0, &all);
         let cap = T::of(node.float("softcap", 0.0)?.into());
         if cap > T::ZERO {
-            all.iter_mut().for_each(|score| *score = (*score / cap).tanh() * cap);
+            crew.rows(&mut all, 1, 64, |_, all| all.iter_mut().for_each(|score| *score = (*score / cap).tanh() * cap));
         }
         kept = kept.or_else(|| shown(1, &all));
         let given = self.mask.given::<T>(self.inputs)?;
-        let mut masked = Vec::new();
-        for (line, row) in all.chunks_exact_mut(sizes.places.max(1)).enumerate() {
-            let bias = |place: usize| self.mask.bias(sizes, given.as_deref(), line, place);
-            masked.push((0..sizes.places).all(|place| bias(place) == -T::INFINITY));
-            row.iter_mut().enumerate().for_each(|(place, score)| {
-                let bias = bias(place);
-                *score = if bias == -T::INFINITY { bias } else { *score + bias };
-            });
-        }
+        let (places, work) = (sizes.places.max(1), sizes.places.saturating_mul(32));
+        let bias = |line: usize, place: usize| self.mask.bias(sizes, given.as_deref(), line, place);
+        let is_masked = |line: usize| (0..sizes.places).all(|place| bias(line, place) == -T::INFINITY);
+        let masked = crew.fill(all.len() / places, work, false, is_masked);
+        crew.rows(&mut all, places, work, |first, rows| {
+            for (line, row) in rows.chunks_exact_mut(places).enumerate() {
+                row.iter_mut().enumerate().for_each(|(place, score)| {
+                    let bias = bias(first + line, place);
+                    *score = if bias == -T::INFINITY { bias } else { *score + bias };
+                });
+            }
+        });
         kept = kept.or_else(|| shown(2, &all));
-        for (row, masked) in all.chunks_exact_mut(sizes.places.max(1)).zip(masked) {
-            let mut line: Vec<S> = row.iter().map(|score| S::of(score.wide())).collect();
-            if masked { line.fill(S::ZERO) } else { softmax(&mut line) }
-            row.iter_mut().zip(line).for_each(|(score, value)| *score = T::of(value.wide()));
-        }
+        crew.rows(&mut all, places, work, |first, rows| {
+            for (row, &masked) in rows.chunks_exact_mut(places).zip(&masked[first..]) {
+                let mut line: Vec<S> = row.iter().map(|score| S::of(score.wide())).collect();
+                if masked { line.fill(S::ZERO) } else { softmax(&mut line) }
+                row.iter_mut().zip(line).for_each(|(score, value)| *score = T::of(value.wide()));
+            }
+        });
         kept = kept.or_else(|| shown(3, &all));
-        let y = blend(sizes, &all, &of(2, v)?);
+        let y = blend(sizes, &all, &of(2, v)?, crew);
         let kept = match kept {
             Some(kept) => T::write(q.element(), &sizes.scores(), kept)?,
             None => Array::zeros(q.element(), &[0])?,
@@ -184,5 +191,14 @@ impl Mask {
             Some(given) => given[batch * self.steps[0] + head * self.steps[1] + row * self.steps[2] + place],
             None => T::ZERO,
         }
+    }
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let has = |input: usize| node.inputs.get(input).is_some_and(|source| *source != Source::Nothing);
+    match has(4) && has(6) {
+        true => Err(Problem::Unsupported { what: "a past together with a count of valid places" }),
+        false => Ok(()),
     }
 }

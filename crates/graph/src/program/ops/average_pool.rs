@@ -22,12 +22,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     context.spend(windows as u64)?;
     let per_line: usize = pooling.windows.output.iter().product();
     let counts: Vec<usize> = match padded {
-        true => (0..per_line).map(|window| pooling.windows.padded_count(window)).collect(),
+        true => context.crew().fill(per_line, 64, 0, |window| pooling.windows.padded_count(window)),
         false => pooling.taps.windows().map(<[_]>::len).collect(),
     };
     precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
-        let means = pooling.each(&values, |window, plane, taps| {
+        let means = pooling.each(&values, context.crew(), |window, plane, taps| {
             let sum = taps.iter().fold(T::ZERO, |sum, &(_, at)| sum + plane[at as usize]);
             sum / T::count(counts[window])
         });

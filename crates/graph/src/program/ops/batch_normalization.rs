@@ -14,16 +14,26 @@ pub static OPERATOR: Operator = Operator {
     run,
 };
 
-fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
-    let x = inputs.tensor(0)?;
-    let channels = if x.rank() > 1 { x.shape()[1] } else { 1 };
-    let plane: usize = x.shape().get(2..).unwrap_or(&[]).iter().product();
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
     if node.version < 7 && !node.flag("is_test", false)? {
         return Err(Problem::Unsupported { what: "training by version 6 (is_test = 0)" });
     }
     if node.integer("spatial", 1)? == 0 {
         return Err(Problem::Unsupported { what: "a normalisation by place (spatial = 0)" });
     }
+    let given = if node.flag("training_mode", false)? { 3 } else { 1 };
+    match (given..node.outputs.len()).any(|output| node.wants(output)) {
+        true => Err(Problem::Unsupported { what: "an output that the node names" }),
+        false => Ok(()),
+    }
+}
+
+fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
+    let x = inputs.tensor(0)?;
+    let channels = if x.rank() > 1 { x.shape()[1] } else { 1 };
+    let plane: usize = x.shape().get(2..).unwrap_or(&[]).iter().product();
+    check(node, context)?;
     for input in 1..5 {
         if inputs.tensor(input)?.len() != channels {
             return Err(Problem::shape(input, format!("[{channels}]"), inputs.tensor(input)?.shape()));
@@ -34,7 +44,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let training = node.flag("training_mode", false)?;
     let (running, size) = (inputs.tensor(3)?.element(), [channels]);
     precision!(x.element(), T => {
-        let values = T::read(x).ok_or(Problem::Excluded)?;
+        let (values, crew) = (T::read(x).ok_or(Problem::Excluded)?, context.crew());
         let of = |input: usize| -> Result<Vec<T>, Problem> {
             let array = inputs.tensor(input)?;
             let values = array.doubles().ok_or_else(|| inputs.element(input, "floats"))?;
@@ -44,7 +54,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let mut moved = Vec::new();
         if training {
             let momentum = T::of(node.float("momentum", 0.9)?.into());
-            let (own_mean, own_variance) = own(&values, channels, plane);
+            let (own_mean, own_variance) = own(&values, channels, plane, crew);
             let mix = |old: &[T], new: &[T]| -> Vec<T> {
                 old.iter().zip(new).map(|(&old, &new)| old * momentum + new * (T::ONE - momentum)).collect()
             };
@@ -53,11 +63,11 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         }
         let epsilon = T::of(node.float("epsilon", 1e-5)?.into());
         let inverse: Vec<T> = variance.iter().map(|&value| T::ONE / (value + epsilon).square_root()).collect();
-        let y = values.iter().enumerate().map(|(at, &value)| {
-            let channel = at / plane.max(1) % channels;
+        let y = crew.fill(values.len(), 4, T::ZERO, |at| {
+            let (value, channel) = (values[at], at / plane.max(1) % channels);
             placed(value, (mean[channel], inverse[channel]), scale[channel], Some(bias[channel]))
         });
-        let mut outputs = vec![T::write(x.element(), x.shape(), y.collect())?.into()];
+        let mut outputs = vec![T::write(x.element(), x.shape(), y)?.into()];
         for values in moved {
             let values: Vec<f64> = values.into_iter().map(Real::wide).collect();
             outputs.push(precision!(running, R => {
@@ -69,7 +79,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
 }
 
 /// Mean and variance of each channel over batch and places, in order.
-fn own<T: Real>(values: &[T], channels: usize, plane: usize) -> (Vec<T>, Vec<T>) {
+fn own<T: Real>(values: &[T], channels: usize, plane: usize, crew: &dyn Crew) -> (Vec<T>, Vec<T>) {
     let of = |channel: usize| {
         let mine = values.chunks_exact(plane.max(1)).skip(channel).step_by(channels.max(1)).flatten().copied();
         let count = T::count(values.len() / channels.max(1));
@@ -77,5 +87,5 @@ fn own<T: Real>(values: &[T], channels: usize, plane: usize) -> (Vec<T>, Vec<T>)
         let squares = mine.fold(T::ZERO, |sum, value| (value - mean).fma(value - mean, sum));
         (mean, squares / count)
     };
-    (0..channels).map(of).unzip()
+    crew.fill(channels, values.len() / channels.max(1) * 4, (T::ZERO, T::ZERO), of).into_iter().unzip()
 }

@@ -22,7 +22,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let random = Random::of(node)?;
     context.room(x.shape(), element)?;
     let chances = x.doubles().ok_or_else(|| inputs.element(0, "floats"))?;
-    let drawn = chances.iter().enumerate().map(|(place, &chance)| random.uniform(place as u64) < chance);
+    let drawn = context.crew().watched(chances.iter().enumerate(), 8).map(|(place, &chance)| random.uniform(place as u64) < chance);
     let made = match element {
         Element::Bool => Array::bools(x.shape(), drawn.collect()),
         _ => precision!(element, T => T::write(element, x.shape(), drawn.map(|one| if one { T::ONE } else { T::ZERO }).collect()),

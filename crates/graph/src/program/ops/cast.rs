@@ -41,27 +41,32 @@ pub(super) fn convert(x: &Array, to: Element, rounding: Rounding, context: &mut 
         return Ok(x.clone());
     }
     if let Some(texts) = x.as_texts() {
-        return from_texts(texts, x.shape(), to, rounding);
+        return from_texts(texts, x.shape(), to, rounding, context.crew());
     }
+    let crew = context.crew();
     if let Some(values) = x.integers() {
+        if to.family() == Family::Text {
+            let word = |&value: &i128| match (x.element(), value) {
+                (Element::Bool, 0) => "False".to_owned(),
+                (Element::Bool, _) => "True".to_owned(),
+                _ => value.to_string(),
+            };
+            return to_texts(&values, x.shape(), word, context);
+        }
+        let values = crew.watched(values, 16);
         return match to.family() {
-            Family::Whole => Array::wholes(to, x.shape(), values.into_iter()),
-            Family::Bool => Array::bools(x.shape(), values.into_iter().map(|value| value != 0).collect()),
-            Family::Text if x.element() == Element::Bool => {
-                let word = |&value: &i128| if value == 0 { "False" } else { "True" }.to_owned();
-                to_texts(&values, x.shape(), word, context)
-            }
-            Family::Text => to_texts(&values, x.shape(), i128::to_string, context),
+            Family::Whole => Array::wholes(to, x.shape(), values),
+            Family::Bool => Array::bools(x.shape(), values.map(|value| value != 0).collect()),
             Family::Real32 | Family::Tiny if to == Element::F32 => {
-                Array::f32s(x.shape(), values.into_iter().map(|value| value as f32).collect())
+                Array::f32s(x.shape(), values.map(|value| value as f32).collect())
             }
-            _ => from_reals(values.into_iter().map(|value| value as f64), x.shape(), to, rounding),
+            _ => from_reals(values.map(|value| value as f64), x.shape(), to, rounding),
         };
     }
     let values = x.doubles().ok_or(Problem::Unsupported { what: "the conversion of complex numbers" })?;
     match to {
         Element::Text => to_texts(&values, x.shape(), |&value| written(value, x.element()), context),
-        _ => from_reals(values.iter().copied(), x.shape(), to, rounding),
+        _ => from_reals(crew.watched(values.iter().copied(), 16), x.shape(), to, rounding),
     }
 }
 
@@ -103,20 +108,27 @@ fn to_texts<T>(
     word: impl Fn(&T) -> String,
     context: &mut Context,
 ) -> Result<Array, Problem> {
-    context.bytes(values.iter().map(|value| word(value).len() as u64).sum())?;
-    Array::texts(shape, values.iter().map(|value| word(value).into()).collect())
+    let crew = context.crew();
+    context.bytes(crew.watched(values, 256).map(|value| word(value).len() as u64).sum())?;
+    Array::texts(shape, crew.watched(values, 256).map(|value| word(value).into()).collect())
 }
 
-fn from_texts(texts: &[std::sync::Arc<str>], shape: &[usize], to: Element, rounding: Rounding) -> Result<Array, Problem> {
+fn from_texts(
+    texts: &[std::sync::Arc<str>],
+    shape: &[usize],
+    to: Element,
+    rounding: Rounding,
+    crew: &dyn Crew,
+) -> Result<Array, Problem> {
     let begin = |text: &str| text.chars().take(64).collect::<String>();
     let refused = |text: &str| Problem::value("a text", "a number", format!("{:?}", begin(text)));
     if to.family() == Family::Whole {
         let values: Result<Vec<i128>, Problem> =
-            texts.iter().map(|text| text.trim().parse::<i128>().map_err(|_| refused(text))).collect();
+            crew.watched(texts, 256).map(|text| text.trim().parse::<i128>().map_err(|_| refused(text))).collect();
         return Array::wholes(to, shape, values?.into_iter());
     }
     let values: Result<Vec<f64>, Problem> =
-        texts.iter().map(|text| text.trim().parse::<f64>().map_err(|_| refused(text))).collect();
+        crew.watched(texts, 256).map(|text| text.trim().parse::<f64>().map_err(|_| refused(text))).collect();
     from_reals(values?.into_iter(), shape, to, rounding)
 }
 

@@ -46,7 +46,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         for (line, values) in values.chunks_exact((length + kernel - 1).max(1)).enumerate() {
             let channel = line % channels;
             let weights = &weights[channel * kernel..][..kernel];
-            for values in values.windows(kernel) {
+            for values in context.crew().watched(values.windows(kernel), kernel * 2 + 32) {
                 let sum = values.iter().zip(weights).fold(T::ZERO, |sum, (&value, &weight)| value.fma(weight, sum));
                 let sum = bias.as_ref().map_or(sum, |bias| sum + bias[channel]);
                 y.push(if silu { sum * sum.sigmoid() } else { sum });

@@ -29,7 +29,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
             let value = low.map_or(value, |low| value.max(low));
             high.map_or(value, |high| value.min(high))
         };
-        return Ok(vec![Array::wholes(x.element(), x.shape(), values.into_iter().map(cut))?.into()]);
+        return Ok(vec![Array::wholes(x.element(), x.shape(), context.crew().watched(values, 8).map(cut))?.into()]);
     }
     // Until version 11 the limits are attributes.
     let (least, most) = (node.float_or_none("min")?, node.float_or_none("max")?);
@@ -41,7 +41,8 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
             let value = low.map_or(value, |low| if value < low { low } else { value });
             high.map_or(value, |high| if value > high { high } else { value })
         };
-        T::write(x.element(), x.shape(), T::read(x).ok_or(Problem::Excluded)?.iter().map(cut).collect())
+        let values = T::read(x).ok_or(Problem::Excluded)?;
+        T::write(x.element(), x.shape(), context.crew().fill(values.len(), 8, T::ZERO, |at| cut(&values[at])))
     }, else => Err(inputs.element(0, "numbers")));
     Ok(vec![cut?.into()])
 }

@@ -32,7 +32,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let all = context.room(&shape, x.element())?;
     context.spend(x.len() as u64)?;
     windows.ask_taps(context)?;
-    let taps = windows.listed();
+    let taps = windows.listed(context.crew());
     let mut falls: Vec<(u32, usize, u32)> = Vec::new();
     context.bytes(x.len() as u64 * 16)?;
     for (column, taps) in taps.windows().enumerate() {
@@ -44,7 +44,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let mut sums = vec![T::ZERO; all];
         for line in 0..batch * channels {
-            for &(place, column, at) in &falls {
+            for &(place, column, at) in context.crew().watched(&falls, 8) {
                 let sum = &mut sums[line * plane + at as usize];
                 *sum += values[(line * places + place as usize) * columns + column];
             }

@@ -24,3 +24,13 @@ pub static OPERATOR: Operator = Operator {
         Ok(vec![value.take(&shape, &vec![0; places])?.into()])
     },
 };
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    let fits = match node.attributes.get("value") {
+        None => true,
+        Some(Attribute::Constant(index)) => context.constant(*index)?.as_tensor().is_some_and(|value| value.len() == 1),
+        Some(_) => false,
+    };
+    if fits { Ok(()) } else { Err(Problem::Attribute { name: "value", expected: "a tensor of one element" }) }
+}

@@ -24,7 +24,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let of = |input, array| T::read(array).ok_or_else(|| inputs.element(input, "the floats of input 0"));
         let (values, weights) = (of(0, x)?, of(1, w)?);
         let bias = bias.map(|bias| of(2, bias)).transpose()?;
-        let sums = plan.sums(&values, &weights, bias.as_deref(), T::ZERO, |x, w, sum| x.fma(w, sum), |sum, b| sum + b);
+        let sums = plan.sums((&values, &weights, bias.as_deref()), context.crew(), T::ZERO, |x, w, sum| x.fma(w, sum), |sum, b| sum + b);
         Ok(vec![T::write(x.element(), &plan.shape, sums)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

@@ -20,7 +20,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let kernel = w.len() / w.shape()[0].max(1);
     let values = less_zero(inputs, 0, inputs.integers_or_none(2)?, x.len().max(1))?;
     let weights = less_zero(inputs, 1, inputs.integers_or_none(3)?, kernel.max(1))?;
-    let sums = plan.sums(&values, &weights, None, 0, |x, w, sum| x * w + sum, |sum, _| sum);
+    let sums = plan.sums((&values, &weights, None), context.crew(), 0, |x, w, sum| x * w + sum, |sum, _| sum);
     Ok(vec![Array::wholes(Element::I32, &plan.shape, sums.into_iter().map(i128::from))?.into()])
 }
 

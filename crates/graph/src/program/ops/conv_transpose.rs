@@ -26,9 +26,9 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let axes = axes(node, spatial, kernel)?;
     let mut shape = vec![batch, of_group.saturating_mul(groups)];
     shape.extend(axes.iter().map(|axis| axis.output));
-    let outputs = context.room(&shape, x.element())? as u64;
+    let outputs = context.room(&shape, x.element())?;
     let places = count(kernel).unwrap_or(usize::MAX) as u64;
-    context.spend(outputs.saturating_mul(places).saturating_mul((channels / groups) as u64))?;
+    context.spend((outputs as u64).saturating_mul(places).saturating_mul((channels / groups) as u64))?;
     if bias.is_some_and(|bias| bias.shape() != [shape[1]]) {
         return Err(Problem::shape(2, format!("[{}]", shape[1]), inputs.tensor(2)?.shape()));
     }
@@ -38,21 +38,19 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let of = |input, array| T::read(array).ok_or_else(|| inputs.element(input, "the floats of input 0"));
         let (values, weights) = (of(0, x)?, of(1, w)?);
         let bias = bias.map(|bias| of(2, bias)).transpose()?;
-        let mut all = Vec::new();
-        for batch in 0..batch {
-            for output in 0..shape[1] {
-                let (group, inside) = (output / of_group, output % of_group);
-                for taps in &taps {
-                    let mut sum = T::ZERO;
-                    for input in group * (channels / groups)..(group + 1) * (channels / groups) {
-                        let x = &values[(batch * channels + input) * plane..];
-                        let w = &weights[(input * of_group + inside) * size..];
-                        sum = taps.iter().fold(sum, |sum, &(place, at)| x[at].fma(w[place], sum));
-                    }
-                    all.push(bias.as_ref().map_or(sum, |bias| sum + bias[output]));
-                }
-            }
-        }
+        let (crew, inputs) = (context.crew(), channels / groups);
+        let all = crew.fill(outputs, inputs.saturating_mul(size * 2), T::ZERO, |at| {
+            let (line, taps) = (at / taps.len(), &taps[at % taps.len()]);
+            let (batch, output) = (line / shape[1], line % shape[1]);
+            let (group, inside) = (output / of_group, output % of_group);
+            let of_group = |sum: T, input: usize| {
+                let x = &values[(batch * channels + input) * plane..];
+                let w = &weights[(input * of_group + inside) * size..];
+                taps.iter().fold(sum, |sum, &(place, at)| x[at].fma(w[place], sum))
+            };
+            let sum = crew.watched(group * inputs..(group + 1) * inputs, size * 2).fold(T::ZERO, of_group);
+            bias.as_ref().map_or(sum, |bias| sum + bias[output])
+        });
         Ok(vec![T::write(x.element(), &shape, all)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

@@ -4,6 +4,7 @@
 //! columns. Each sum is a chain by fma from +0 over channels, then the kernel's places; the bias is added last.
 
 use super::prelude::*;
+use crate::program::machine::Source;
 use crate::program::window::{image, sizes};
 
 pub static OPERATOR: Operator = Operator {
@@ -43,7 +44,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let (Some(values), Some(weights), Some(offsets)) = (of(0)?, of(1)?, of(2)?) else {
             return Err(Problem::Excluded);
         };
-        let sums = plan.sums::<T>(&values, &weights, &offsets, of(3)?.as_deref(), of(4)?.as_deref());
+        let sums = plan.sums::<T>(&values, &weights, &offsets, (of(3)?.as_deref(), of(4)?.as_deref()), context.crew());
         Ok(vec![T::write(x.element(), &plan.shape, sums)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }
@@ -80,36 +81,41 @@ fn plan(node: &Node, inputs: &Inputs) -> Result<Plan, Problem> {
 }
 
 impl Plan {
-    fn sums<T: Real>(&self, x: &[T], w: &[T], offsets: &[T], bias: Option<&[T]>, mask: Option<&[T]>) -> Vec<T> {
+    fn sums<T: Real>(
+        &self,
+        x: &[T],
+        w: &[T],
+        offsets: &[T],
+        (bias, mask): (Option<&[T]>, Option<&[T]>),
+        crew: &dyn Crew,
+    ) -> Vec<T> {
         let [batches, outputs, rows, columns] = self.shape;
         let (of_group, taps) = (self.channels / self.groups, self.kernel[0] * self.kernel[1]);
-        let mut all = Vec::new();
-        for (batch, output) in (0..batches).flat_map(|batch| (0..outputs).map(move |output| (batch, output))) {
+        crew.fill(batches * outputs * rows * columns, (of_group * taps).saturating_mul(64), T::ZERO, |at| {
+            let (column, row) = (at % columns, at / columns % rows);
+            let (output, batch) = (at / columns / rows % outputs, at / columns / rows / outputs);
             let group = output / (outputs / self.groups);
-            for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-                let mut sum = T::ZERO;
-                for input in 0..of_group {
-                    let channel = group * of_group + input;
-                    let offset_group = channel / (self.channels / self.offset_groups);
-                    let plane = &x[(batch * self.channels + channel) * self.height * self.width..];
-                    for tap in 0..taps {
-                        let at = |index: usize| (index * rows + row) * columns + column;
-                        let first = (batch * self.offset_groups + offset_group) * taps + tap;
-                        let base = |axis: usize, window: usize, place: usize| {
-                            let at = window * self.strides[axis] + place * self.dilations[axis];
-                            T::of(at as f64 - self.pads[axis] as f64)
-                        };
-                        let y = base(0, row, tap / self.kernel[1]) + offsets[at(first * 2)];
-                        let x = base(1, column, tap % self.kernel[1]) + offsets[at(first * 2 + 1)];
-                        let value = self.mixed(plane, y, x);
-                        let value = mask.map_or(value, |mask| value * mask[at(first)]);
-                        sum = value.fma(w[(output * of_group + input) * taps + tap], sum);
-                    }
+            let mut sum = T::ZERO;
+            for input in crew.watched(0..of_group, taps * 64) {
+                let channel = group * of_group + input;
+                let offset_group = channel / (self.channels / self.offset_groups);
+                let plane = &x[(batch * self.channels + channel) * self.height * self.width..];
+                for tap in 0..taps {
+                    let at = |index: usize| (index * rows + row) * columns + column;
+                    let first = (batch * self.offset_groups + offset_group) * taps + tap;
+                    let base = |axis: usize, window: usize, place: usize| {
+                        let at = window * self.strides[axis] + place * self.dilations[axis];
+                        T::of(at as f64 - self.pads[axis] as f64)
+                    };
+                    let y = base(0, row, tap / self.kernel[1]) + offsets[at(first * 2)];
+                    let x = base(1, column, tap % self.kernel[1]) + offsets[at(first * 2 + 1)];
+                    let value = self.mixed(plane, y, x);
+                    let value = mask.map_or(value, |mask| value * mask[at(first)]);
+                    sum = value.fma(w[(output * of_group + input) * taps + tap], sum);
                 }
-                all.push(bias.map_or(sum, |bias| sum + bias[output]));
             }
-        }
-        all
+            bias.map_or(sum, |bias| sum + bias[output])
+        })
     }
 
     /// The bilinear mix around a place.
@@ -124,5 +130,18 @@ impl Plan {
         let upper = mix(at(top, left), at(top, left + 1.0), right);
         let lower = mix(at(top + 1.0, left), at(top + 1.0, left + 1.0), right);
         mix(upper, lower, down)
+    }
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    let stated = node.integers("kernel_shape")?.map(|sizes| sizes.len() + 2);
+    let held = match node.inputs.get(1) {
+        Some(Source::Constant(index)) => context.constant(*index)?.as_tensor().map(|weights| weights.rank()),
+        _ => None,
+    };
+    match stated.or(held) {
+        Some(rank) if rank != 4 => Err(Problem::Unsupported { what: "a deformed convolution of other than two axes" }),
+        _ => Ok(()),
     }
 }

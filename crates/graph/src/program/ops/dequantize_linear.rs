@@ -26,13 +26,21 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         (Some(values), _) => values.iter().map(|&value| value.into()).collect(),
         (None, Some(values)) => {
             let zero = |place: usize| zeros.as_ref().map_or(0, |zeros| i128::from(zeros[place]));
-            values.iter().zip(&places).map(|(value, &place)| (value - zero(place)) as f64).collect()
+            context.crew().watched(values.iter().zip(&places), 16).map(|(value, &place)| (value - zero(place)) as f64).collect()
         }
         (None, None) => return Err(inputs.element(0, "integers or small floats")),
     };
     let scales = scale.doubles().ok_or_else(|| inputs.element(1, "floats"))?;
     precision!(element, T => {
-        let y = values.iter().zip(&places).map(|(&value, &place)| T::of(value) * T::of(scales[place]));
+        let y = context.crew().watched(values.iter().zip(&places), 16).map(|(&value, &place)| T::of(value) * T::of(scales[place]));
         Ok(vec![T::write(element, x.shape(), y.collect())?.into()])
     }, else => Err(Problem::Attribute { name: "output_dtype", expected: "floats" }))
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    match Element::from_code(node.integer("output_dtype", 0)?) {
+        Some(element) if !element.is_real() => Err(Problem::Attribute { name: "output_dtype", expected: "floats" }),
+        _ => Ok(()),
+    }
 }

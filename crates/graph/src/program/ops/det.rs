@@ -24,15 +24,16 @@ fn run(_: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     context.spend((x.len() as u64).saturating_mul(size as u64))?;
     let result = precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
-        let all = (0..total).map(|index| determinant(values[index * size * size..][..size * size].to_vec(), size));
-        T::write(x.element(), &shape, all.collect())
+        let crew = context.crew();
+        let one = |index: usize| determinant(values[index * size * size..][..size * size].to_vec(), size, crew);
+        T::write(x.element(), &shape, crew.fill(total, (size * size).saturating_mul(size), T::ZERO, one))
     }, else => Err(inputs.element(0, "floats")));
     Ok(vec![result?.into()])
 }
 
-fn determinant<T: Real>(mut matrix: Vec<T>, size: usize) -> T {
+fn determinant<T: Real>(mut matrix: Vec<T>, size: usize, crew: &dyn Crew) -> T {
     let mut product = T::ONE;
-    for step in 0..size {
+    for step in crew.watched(0..size, size * size) {
         let magnitude = |row: usize| matrix[row * size + step].magnitude();
         let pivot = (step..size).fold(step, |best, row| if magnitude(row) > magnitude(best) { row } else { best });
         if pivot != step {
@@ -44,7 +45,7 @@ fn determinant<T: Real>(mut matrix: Vec<T>, size: usize) -> T {
         if head == T::ZERO {
             return product;
         }
-        for row in step + 1..size {
+        for row in crew.watched(step + 1..size, size) {
             let factor = matrix[row * size + step] / head;
             for column in step..size {
                 matrix[row * size + column] = (-factor).fma(matrix[step * size + column], matrix[row * size + column]);

@@ -45,9 +45,10 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     context.bytes(length as u64 * 48)?;
     let values = x.doubles().filter(|_| x.element().is_real()).ok_or_else(|| inputs.element(0, "floats"))?;
     let around = Around::new(outer, axis);
-    let angles = Angles::of(length);
+    let crew = context.crew();
+    let angles = Angles::of(length, crew);
     let mut y = vec![0.0; places];
-    for (before, behind) in around.lines() {
+    for (before, behind) in crew.watched(around.lines(), length.saturating_mul(count * 8)) {
         let number = |place: usize| {
             let at = around.at(before, place, behind) * parts;
             [values[at], if parts == 2 { values[at + 1] } else { 0.0 }]
@@ -56,7 +57,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         if real {
             line = mirrored(&line, length);
         }
-        for (place, [re, im]) in angles.transform(&line, count, inverse).into_iter().enumerate() {
+        for (place, [re, im]) in angles.transform(&line, count, inverse, crew).into_iter().enumerate() {
             let at = (before * count + place) * around.inner + behind;
             match real {
                 true => y[at] = re,

@@ -14,11 +14,17 @@ pub static OPERATOR: Operator = Operator {
     run,
 };
 
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    match node.version < 7 && !node.flag("is_test", false)? {
+        true => Err(Problem::Unsupported { what: "training by version 6 (is_test = 0)" }),
+        false => Ok(()),
+    }
+}
+
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let x = inputs.tensor(0)?;
-    if node.version < 7 && !node.flag("is_test", false)? {
-        return Err(Problem::Unsupported { what: "training by version 6 (is_test = 0)" });
-    }
+    check(node, context)?;
     let training = inputs.tensor_or_none(2)?.map(|_| inputs.bool(2)).transpose()?.unwrap_or(false);
     let ratio = match inputs.tensor_or_none(1)? {
         Some(_) => inputs.number(1)?,
@@ -30,12 +36,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         return Ok(vec![x.as_ref().clone().into(), Array::bools(x.shape(), vec![true; x.len()])?.into()]);
     }
     let mut twister = Twister::of(node)?;
-    let kept: Vec<bool> = (0..x.len()).map(|_| twister.uniform() >= ratio).collect();
+    let kept: Vec<bool> = context.crew().watched(0..x.len(), 16).map(|_| twister.uniform() >= ratio).collect();
     let dropped = precision!(x.element(), T => {
         let scale = T::ONE / (T::ONE - T::of(ratio));
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let one = |(&value, &kept): (&T, &bool)| if kept { value * scale } else { T::ZERO };
-        T::write(x.element(), x.shape(), values.iter().zip(&kept).map(one).collect())
+        T::write(x.element(), x.shape(), context.crew().watched(values.iter().zip(&kept), 4).map(one).collect())
     }, else => Err(inputs.element(0, "floats")));
     Ok(vec![dropped?.into(), Array::bools(x.shape(), kept)?.into()])
 }

@@ -18,14 +18,15 @@ fn run(_: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let x = inputs.tensor(0)?;
     context.room(x.shape(), Element::U8)?;
     let values = f32::read(x).ok_or_else(|| inputs.element(0, "float"))?;
-    let (low, high) = values.iter().fold((0_f32, 0_f32), |(low, high), &value| {
+    let crew = context.crew();
+    let (low, high) = crew.watched(values.iter(), 4).fold((0_f32, 0_f32), |(low, high), &value| {
         (if value < low { value } else { low }, if value > high { value } else { high })
     });
     let scale = (high - low) / 255.0;
     // All zeros have no scale; whole numbers that are 0 say so with any.
     let divide = |value: f32| if scale == 0.0 { 0.0 } else { value / scale };
     let zero = (0.0 - divide(low)).round_ties_even().clamp(0.0, 255.0) as i64;
-    let y = quantised(Element::U8, x.shape(), values.iter().map(|&value| (divide(value).into(), zero)), true)?;
+    let y = quantised(Element::U8, x.shape(), crew.watched(values.iter(), 32).map(|&value| (divide(value).into(), zero)), true)?;
     let zero = Array::wholes(Element::U8, &[], std::iter::once(zero.into()))?;
     Ok(vec![y.into(), Array::f32s(&[], vec![scale])?.into(), zero.into()])
 }

@@ -28,28 +28,29 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let walks: Vec<(Vec<usize>, Vec<usize>)> = (0..arrays.len())
         .map(|input| (index::walk(&shape, &plan.steps(input, &plan.output)), index::walk(&inner, &plan.steps(input, &plan.summed))))
         .collect();
+    let (crew, work) = (context.crew(), arrays.len() * 4);
     let result = precision!(element, T => {
         let values: Option<Vec<_>> = arrays.iter().map(|array| T::read(array)).collect();
         let values = values.ok_or(Problem::Excluded)?;
         let one = |place: usize| {
-            (0..inner_count).fold(T::ZERO, |sum, step| {
+            crew.watched(0..inner_count, work).fold(T::ZERO, |sum, step| {
                 let number = |input: usize| values[input][walks[input].0[place] + walks[input].1[step]];
                 let last = walks.len() - 1;
                 let product = (0..last).map(number).reduce(|product, number| product * number);
                 product.map_or_else(|| sum + number(last), |product| product.fma(number(last), sum))
             })
         };
-        T::write(element, &shape, (0..total).map(one).collect())
+        T::write(element, &shape, crew.fill(total, inner_count.saturating_mul(work), T::ZERO, one))
     }, else => {
         let values: Option<Vec<Vec<i128>>> = arrays.iter().map(|array| array.integers()).collect();
         let values = values.ok_or_else(|| inputs.element(0, "numbers"))?;
         let one = |place: usize| {
-            (0..inner_count).fold(0_i128, |sum, step| {
+            crew.watched(0..inner_count, work).fold(0_i128, |sum, step| {
                 let number = |input: usize| values[input][walks[input].0[place] + walks[input].1[step]];
                 sum.wrapping_add((0..walks.len()).map(number).fold(1, i128::wrapping_mul))
             })
         };
-        Array::wholes(element, &shape, (0..total).map(one))
+        Array::wholes(element, &shape, crew.fill(total, inner_count.saturating_mul(work), 0, one).into_iter())
     });
     Ok(vec![result?.into()])
 }
@@ -142,5 +143,15 @@ fn labels(term: &str, ellipsis: usize) -> Option<Vec<Label>> {
     match term.split_once("...") {
         None => letters(term),
         Some((before, behind)) => Some([letters(before)?, (0..ellipsis).rev().map(Label::Ellipsis).collect(), letters(behind)?].concat()),
+    }
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let equation = node.text("equation", "")?;
+    let terms = equation.split("->").next().unwrap_or("").split(',').count();
+    match terms == node.inputs.len() {
+        true => Ok(()),
+        false => Err(Problem::value("attribute equation", format!("terms for {} operands", node.inputs.len()), equation)),
     }
 }

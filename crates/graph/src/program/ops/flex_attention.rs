@@ -35,21 +35,23 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let root = factor(node, sizes.width)?;
     let all: Vec<f64> = precision!(q.element(), T => {
         let of = |input, array| T::read(array).ok_or_else(|| inputs.element(input, "the floats of input 0"));
-        scores(&sizes, &of(0, q)?, &of(1, k)?, T::of(root.into())).into_iter().map(T::wide).collect()
+        scores(&sizes, (&of(0, q)?, &of(1, k)?), T::of(root.into()), context.crew()).into_iter().map(T::wide).collect()
     }, else => return Err(inputs.element(0, "floats")));
     context.bytes(all.len() as u64 * 8)?;
     precision!(element, S => {
         let made = S::write(element, &sizes.scores(), all.into_iter().map(S::of).collect())?;
         let made = changed(node, "score_mod", made, context)?;
         let mut values = S::read(&made).ok_or(Problem::Excluded)?.into_owned();
-        values.chunks_exact_mut(sizes.places.max(1)).for_each(softmax);
+        context.crew().rows(&mut values, sizes.places, sizes.places.saturating_mul(32), |_, rows| {
+            rows.chunks_exact_mut(sizes.places.max(1)).for_each(softmax);
+        });
         let made = changed(node, "prob_mod", S::write(element, &sizes.scores(), values)?, context)?;
         let v: Vec<S> = match (f32::read(v), f64::read(v)) {
             (Some(v), _) => v.iter().map(|&v| S::of(v.into())).collect(),
             (_, Some(v)) => v.iter().map(|&v| S::of(v)).collect(),
             _ => return Err(inputs.element(2, "floats")),
         };
-        let y = blend(&sizes, &S::read(&made).ok_or(Problem::Excluded)?, &v);
+        let y = blend(&sizes, &S::read(&made).ok_or(Problem::Excluded)?, &v, context.crew());
         let narrow = |y: Vec<S>| y.into_iter().map(S::wide);
         let y = precision!(q.element(), T => T::write(q.element(), &sizes.blended(), narrow(y).map(T::of).collect()), else => Err(Problem::Excluded));
         Ok(vec![y?.into()])

@@ -21,7 +21,7 @@ fn run(_: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let line = |line: usize| values[line * plane..][..plane].iter().copied();
-        let pooled = (0..lines).map(|at| line(at).fold(T::ZERO, |sum, value| sum + value) / T::count(plane)).collect();
+        let pooled = context.crew().fill(lines, plane.saturating_mul(8), T::ZERO, |at| line(at).fold(T::ZERO, |sum, value| sum + value) / T::count(plane));
         Ok(vec![T::write(x.element(), &shape, pooled)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

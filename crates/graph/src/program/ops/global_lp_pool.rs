@@ -23,7 +23,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let line = |line: usize| values[line * plane..][..plane].iter().copied();
-        let pooled = (0..lines).map(|at| root(line(at).fold(T::ZERO, |sum, value| sum + raised(value, power)), power)).collect();
+        let pooled = context.crew().fill(lines, plane.saturating_mul(8), T::ZERO, |at| root(line(at).fold(T::ZERO, |sum, value| sum + raised(value, power)), power));
         Ok(vec![T::write(x.element(), &shape, pooled)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

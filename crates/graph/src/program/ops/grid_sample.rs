@@ -31,14 +31,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let numbers = x.doubles().ok_or_else(|| inputs.element(0, "floats"))?;
     let grid = grid.doubles().ok_or_else(|| inputs.element(1, "floats"))?;
     let (image, of_image): (usize, usize) = (sizes.iter().product(), places.iter().product());
-    let mut values = Vec::with_capacity(total);
-    for plane in 0..batch * channels {
-        let image = &numbers[plane * image..][..image];
-        for place in 0..of_image {
-            let at = ((plane / channels * of_image) + place) * axes;
-            values.push(sampler.at(image, &grid[at..at + axes]));
-        }
-    }
+    let work = 16 << (2 * sizes.len()).min(32);
+    let values = context.crew().fill(total, work, 0.0, |at| {
+        let (plane, place) = (at / of_image, at % of_image);
+        let at = ((plane / channels * of_image) + place) * axes;
+        sampler.at(&numbers[plane * image..][..image], &grid[at..at + axes])
+    });
     let sampled = precision!(x.element(), T => T::write(x.element(), &shape, values.into_iter().map(T::of).collect()),
         else => Err(inputs.element(0, "floats")));
     Ok(vec![sampled?.into()])

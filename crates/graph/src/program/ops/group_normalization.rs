@@ -36,15 +36,15 @@ pub(super) fn grouped(node: &Node, inputs: &Inputs, groups: usize, context: &mut
         let of = |input, array| T::read(array).ok_or_else(|| inputs.element(input, "the floats of input 0"));
         let (values, scale, bias) = (of(0, x)?, of(1, scale)?, of(2, bias)?);
         let epsilon = T::of(node.float("epsilon", 1e-5)?.into());
-        let mut y = Vec::new();
-        for (group, line) in values.chunks_exact(size.max(1)).enumerate() {
-            let both = moments(line.iter().copied(), size, epsilon);
-            y.extend(line.iter().enumerate().map(|(place, &value)| {
-                let channel = (group % groups) * (channels / groups) + place / plane;
-                let factor = channel / (channels / factors);
-                placed(value, both, scale[factor], Some(bias[factor]))
-            }));
-        }
+        let crew = context.crew();
+        let of_group = |group: usize| moments(values[group * size..][..size].iter().copied(), size, epsilon);
+        let both = crew.fill(values.len() / size.max(1), size.saturating_mul(4), (T::ZERO, T::ZERO), of_group);
+        let y = crew.fill(values.len(), 4, T::ZERO, |at| {
+            let group = at / size;
+            let channel = (group % groups) * (channels / groups) + at % size / plane;
+            let factor = channel / (channels / factors);
+            placed(values[at], both[group], scale[factor], Some(bias[factor]))
+        });
         Ok(vec![T::write(x.element(), x.shape(), y)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

@@ -14,7 +14,7 @@ pub static OPERATOR: Operator = Operator {
         let (x, around) = line(node, inputs, context)?;
         precision!(x.element(), T => {
             let mut values = T::read(x).ok_or(Problem::Excluded)?.into_owned();
-            each_line(&mut values, around, hardmax::<T>);
+            each_line(&mut values, around, context.crew(), hardmax::<T>);
             Ok(vec![T::write(x.element(), x.shape(), values)?.into()])
         }, else => Err(inputs.element(0, "floats")))
     },

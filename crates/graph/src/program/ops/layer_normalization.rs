@@ -30,18 +30,14 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let (values, scale) = (of(0, x)?, of(1, scale)?);
         let bias = bias.map(|bias| of(2, bias)).transpose()?;
         let epsilon = T::of(node.float("epsilon", 1e-5)?.into());
-        let (mut y, mut means, mut inverses) = (Vec::new(), Vec::new(), Vec::new());
-        for row in 0..rows {
-            let line = &values[row * size..][..size];
-            let both = moments(line.iter().copied(), size, epsilon);
-            y.extend(line.iter().enumerate().map(|(place, &value)| {
-                let at = row * size + place;
-                let bias = bias.as_ref().zip(bias_at.as_ref()).map(|(bias, places)| bias[places[at]]);
-                placed(value, both, scale[scale_at[at]], bias)
-            }));
-            means.push(both.0);
-            inverses.push(both.1);
-        }
+        let crew = context.crew();
+        let of_row = |row: usize| moments(values[row * size..][..size].iter().copied(), size, epsilon);
+        let both = crew.fill(rows, size.saturating_mul(4), (T::ZERO, T::ZERO), of_row);
+        let y = crew.fill(values.len(), 4, T::ZERO, |at| {
+            let bias = bias.as_ref().zip(bias_at.as_ref()).map(|(bias, places)| bias[places[at]]);
+            placed(values[at], both[at / size], scale[scale_at[at]], bias)
+        });
+        let (means, inverses) = both.into_iter().unzip();
         let y = T::write(x.element(), x.shape(), y)?;
         Ok(vec![y.into(), T::write(stash, &kept, means)?.into(), T::write(stash, &kept, inverses)?.into()])
     }, else => Err(inputs.element(0, "floats")))

@@ -2,6 +2,7 @@
 //! the delta rules; `state + k·v` by fma; read as `scale·(q·state)`. All in binary32, sums by fma from +0 over the keys' width.
 
 use super::prelude::*;
+use crate::program::machine::Source;
 use crate::program::heads::Heads;
 
 pub static OPERATOR: Operator = Operator {
@@ -33,7 +34,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let numbers = Numbers::of(inputs)?;
     let mut y = vec![0.0; places];
     for (pair, state) in states.chunks_exact_mut((k.width * v.width).max(1)).enumerate() {
-        call.run(&numbers, (pair / k.heads, pair % k.heads), state, &mut y);
+        call.run(&numbers, (pair / k.heads, pair % k.heads), (state, &mut y), context.crew());
     }
     let state_element = past.map_or(given, |past| past.element());
     Ok(vec![f32::write(given, &output, y)?.into(), f32::write(state_element, &kept, states)?.into()])
@@ -104,9 +105,15 @@ impl Call {
     }
 
     /// One head of keys through all places; its state holds a line of values for each number of a key.
-    fn run(&self, numbers: &Numbers, (batch, head): (usize, usize), state: &mut [f32], y: &mut [f32]) {
+    fn run(
+        &self,
+        numbers: &Numbers,
+        (batch, head): (usize, usize),
+        (state, y): (&mut [f32], &mut [f32]),
+        crew: &dyn Crew,
+    ) {
         let (width, out, group) = (self.k.width, self.v.width, self.q.heads / self.k.heads);
-        for place in 0..self.q.length {
+        for place in crew.watched(0..self.q.length, (width * out).saturating_mul(4 + group)) {
             let token = batch * self.q.length + place;
             let k = &numbers.k[self.k.at(batch, head, place)..][..width];
             let mut v = numbers.v[self.v.at(batch, head, place)..][..out].to_vec();
@@ -138,4 +145,17 @@ impl Call {
 
 fn chain(x: &[f32], state: &[f32], out: usize, column: usize) -> f32 {
     x.iter().enumerate().fold(0.0, |sum, (number, &x)| x.mul_add(state[number * out + column], sum))
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let rule = node.text("update_rule", "gated_delta")?;
+    for (input, wanted) in [(4, rule.starts_with("gated")), (5, rule.ends_with("delta"))] {
+        match (node.inputs.get(input).is_some_and(|source| *source != Source::Nothing), wanted) {
+            (false, true) => return Err(Problem::Missing { input }),
+            (true, false) => return Err(Problem::Unsupported { what: "a decay or beta that the update rule does not use" }),
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ pub static OPERATOR: Operator = Operator {
         let (x, around) = line(node, inputs, context)?;
         precision!(x.element(), T => {
             let mut values = T::read(x).ok_or(Problem::Excluded)?.into_owned();
-            each_line(&mut values, around, |line| log_softmax(line, |value: T| settled(x.element(), value)));
+            each_line(&mut values, around, context.crew(), |line| log_softmax(line, |value: T| settled(x.element(), value)));
             Ok(vec![T::write(x.element(), x.shape(), values)?.into()])
         }, else => Err(inputs.element(0, "floats")))
     },

@@ -45,3 +45,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     carried.extend(stacked?);
     Ok(carried)
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let (body, carried) = (node.body("body")?, node.inputs.len().saturating_sub(2));
+    match body.inputs.len() == carried + 2 && body.outputs.len() > carried {
+        true => Ok(()),
+        false => Err(Problem::Attribute { name: "body", expected: "a graph with a count, a condition and all carried values" }),
+    }
+}

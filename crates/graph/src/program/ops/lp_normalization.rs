@@ -20,7 +20,7 @@ pub static OPERATOR: Operator = Operator {
         context.spend((x.len() as u64).saturating_mul(2))?;
         precision!(x.element(), T => {
             let mut values = T::read(x).ok_or(Problem::Excluded)?.into_owned();
-            each_line(&mut values, around, |line: &mut [T]| {
+            each_line(&mut values, around, context.crew(), |line: &mut [T]| {
                 let norm = root(line.iter().fold(T::ZERO, |sum, &value| sum + raised(value, power)), power);
                 let none = norm == T::ZERO;
                 line.iter_mut().for_each(|value| *value = if none { T::ZERO } else { *value / norm });

@@ -20,7 +20,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     context.room(&pooling.shape, x.element())?;
     precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
-        let norms = pooling.each(&values, |_, plane, taps| {
+        let norms = pooling.each(&values, context.crew(), |_, plane, taps| {
             root(taps.iter().fold(T::ZERO, |sum, &(_, at)| sum + raised(plane[at as usize], power)), power)
         });
         Ok(vec![T::write(x.element(), &pooling.shape, norms)?.into()])

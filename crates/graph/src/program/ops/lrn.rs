@@ -27,19 +27,17 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let (alpha, bias) = (T::of(node.float("alpha", 1e-4)?.into()), T::of(node.float("bias", 1.0)?.into()));
         let beta = f64::from(node.float("beta", 0.75)?);
-        let mut y = values.to_vec();
-        for (outer, inner) in around.lines() {
-            for channel in 0..around.size {
-                let near = channel.saturating_sub(before)..around.size.min(channel.saturating_add(after + 1));
-                let sum = near.fold(T::ZERO, |sum, near| {
-                    let value = values[around.at(outer, near, inner)];
-                    value.fma(value, sum)
-                });
-                let base = bias + alpha / T::count(size) * sum;
-                let at = around.at(outer, channel, inner);
-                y[at] = values[at] / T::of(math::pow(base.wide(), beta));
-            }
-        }
+        let y = context.crew().fill(values.len(), size.min(around.size).saturating_add(64), T::ZERO, |at| {
+            let (outer, channel, inner) =
+                (at / around.inner / around.size, at / around.inner % around.size, at % around.inner);
+            let near = channel.saturating_sub(before)..around.size.min(channel.saturating_add(after + 1));
+            let sum = near.fold(T::ZERO, |sum, near| {
+                let value = values[around.at(outer, near, inner)];
+                value.fma(value, sum)
+            });
+            let base = bias + alpha / T::count(size) * sum;
+            values[at] / T::of(math::pow(base.wide(), beta))
+        });
         Ok(vec![T::write(x.element(), x.shape(), y)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

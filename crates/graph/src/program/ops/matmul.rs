@@ -24,10 +24,10 @@ pub(super) fn product(one: &Array, other: &Array, context: &mut Context) -> Resu
     context.room(&plan.shape, element)?;
     precision!(element, T => {
         let (a, b) = (T::read(one).ok_or(Problem::Excluded)?, T::read(other).ok_or(Problem::Excluded)?);
-        T::write(element, &plan.shape, sums(&plan, &a, &b, T::ZERO, |x, y, sum| x.fma(y, sum)))
+        T::write(element, &plan.shape, sums(&plan, (&a, &b), context.crew(), T::ZERO, |x, y, sum| x.fma(y, sum)))
     }, else => {
         let (Some(a), Some(b)) = (one.integers(), other.integers()) else { return Err(refused(0, one)) };
-        let sums = sums(&plan, &a, &b, 0, |x: i128, y, sum| x.wrapping_mul(y).wrapping_add(sum));
+        let sums = sums(&plan, (&a, &b), context.crew(), 0, |x: i128, y, sum| x.wrapping_mul(y).wrapping_add(sum));
         Array::wholes(element, &plan.shape, sums.into_iter())
     })
 }

@@ -14,7 +14,7 @@ pub static OPERATOR: Operator = Operator {
     run: |_, inputs, context| {
         let plan = plan(inputs.tensor(0)?.shape(), inputs.tensor(1)?.shape(), context)?;
         context.room(&plan.shape, Element::I32)?;
-        let sums = integer_sums(inputs, [0, 1], [2, 3], &plan)?;
+        let sums = integer_sums(inputs, [0, 1], [2, 3], &plan, context.crew())?;
         Ok(vec![Array::wholes(Element::I32, &plan.shape, sums.into_iter().map(i128::from))?.into()])
     },
 };
@@ -25,6 +25,7 @@ pub(super) fn integer_sums(
     [one, other]: [usize; 2],
     zeros: [usize; 2],
     plan: &Plan,
+    crew: &dyn Crew,
 ) -> Result<Vec<i64>, Problem> {
     let less = |input: usize, zero: usize, line: &dyn Fn(usize) -> usize, lines: usize| {
         let values = inputs.integers(input)?;
@@ -48,5 +49,5 @@ pub(super) fn integer_sums(
         &|at| if by_column { at % columns } else { at / (inner * columns) * columns + at % columns },
         if by_column { columns } else { matrices * columns },
     )?;
-    Ok(sums(plan, &a, &b, 0, |x, y, sum: i64| sum.wrapping_add(x.wrapping_mul(y))))
+    Ok(sums(plan, (&a, &b), crew, 0, |x, y, sum: i64| sum.wrapping_add(x.wrapping_mul(y))))
 }

@@ -21,10 +21,10 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let by_column = node.flag("storage_order", false)?;
     let places: Vec<Option<usize>> = precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
-        greatest(&pooling, &values, |one, other| !other.is_nan() && (one > other || one.is_nan()))
+        greatest(&pooling, &values, context.crew(), |one, other| !other.is_nan() && (one > other || one.is_nan()))
     }, else => {
         let values = x.integers().filter(|_| x.element() != Element::Bool);
-        greatest(&pooling, &values.ok_or_else(|| inputs.element(0, "numbers"))?, |one, other| one > other)
+        greatest(&pooling, &values.ok_or_else(|| inputs.element(0, "numbers"))?, context.crew(), |one, other| one > other)
     });
     let per_line: usize = pooling.windows.output.iter().product();
     let line_of = |window: usize| window / per_line.max(1) * pooling.plane;
@@ -45,8 +45,13 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     Ok(vec![y.into(), Array::i64s(&pooling.shape, indices)?.into()])
 }
 
-fn greatest<T: Copy>(pooling: &Pooling, values: &[T], beats: impl Fn(T, T) -> bool) -> Vec<Option<usize>> {
-    pooling.each(values, |_, plane, taps| {
+fn greatest<T: Copy + Sync>(
+    pooling: &Pooling,
+    values: &[T],
+    crew: &dyn Crew,
+    beats: impl Fn(T, T) -> bool + Sync,
+) -> Vec<Option<usize>> {
+    pooling.each(values, crew, |_, plane, taps| {
         let pick = |best: Option<usize>, &(_, at): &(u32, u32)| match best {
             Some(best) if !beats(plane[at as usize], plane[best]) => Some(best),
             _ => Some(at as usize),

@@ -39,7 +39,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let mut y = vec![T::ZERO; all];
-        for (&value, &place) in values.iter().zip(&places) {
+        for (&value, &place) in context.crew().watched(values.iter().zip(&places), 16) {
             let mut rest = usize::try_from(place).map_err(|_| Problem::value("an index", "0 or more", place))?;
             let mut at = 0;
             let mut step = 1;

@@ -28,7 +28,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     precision!(x.element(), T => {
         let values = T::read(x).ok_or(Problem::Excluded)?;
         let (mut sums, mut squares) = (vec![T::ZERO; lines], vec![T::ZERO; lines]);
-        for (&value, &cell) in values.iter().zip(&cells) {
+        for (&value, &cell) in context.crew().watched(values.iter().zip(&cells), 4) {
             sums[cell] += value;
             squares[cell] = value.fma(value, squares[cell]);
         }
@@ -37,9 +37,10 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
             let mean = sums[cell] / count;
             (squares[cell] / count - mean * mean).square_root()
         };
-        let y = values.iter().zip(&cells).map(|(&value, &cell)| {
+        let y = context.crew().fill(values.len(), 16, T::ZERO, |at| {
+            let (value, cell) = (values[at], cells[at]);
             (value - sums[cell] / count) / (deviation(cell) + T::of(1e-9))
         });
-        Ok(vec![T::write(x.element(), x.shape(), y.collect())?.into()])
+        Ok(vec![T::write(x.element(), x.shape(), y)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

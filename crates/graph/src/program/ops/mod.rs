@@ -4,6 +4,7 @@
 #[allow(unused_imports, reason = "each file uses some of them")]
 pub(crate) mod prelude {
     pub(crate) use crate::program::array::{Array, Data, both, count, each, map_data};
+    pub(crate) use crate::program::crew::Crew;
     pub(crate) use crate::program::element::{Element, Family};
     pub(crate) use crate::program::elementwise::{self, Arithmetic};
     pub(crate) use crate::program::index::{self, Around};
@@ -24,7 +25,8 @@ pub use rnn::Rnn;
 pub(in crate::program) use softmax::softmax as softmax_line;
 pub(in crate::program) use split_to_sequence::cut;
 
-use super::machine::Operator;
+use super::machine::{Check, Operator};
+use super::recurrent;
 
 /// Declares the modules and the table: a line an operator, by name.
 macro_rules! operators {
@@ -242,6 +244,34 @@ operators! {
     upsample
     r#where
     xor
+}
+
+/// What some operators refuse of a node before it runs, beside what `refusals.rs` refuses of all.
+static CHECKS: &[(&str, Check)] = &[
+    ("Attention", attention::check),
+    ("BatchNormalization", batch_normalization::check),
+    ("ConstantOfShape", constant_of_shape::check),
+    ("DeformConv", deform_conv::check),
+    ("DequantizeLinear", dequantize_linear::check),
+    ("Dropout", dropout::check),
+    ("Einsum", einsum::check),
+    ("GRU", recurrent::check::<Gru>),
+    ("If", r#if::check),
+    ("LSTM", recurrent::check::<Lstm>),
+    ("LinearAttention", linear_attention::check),
+    ("Loop", r#loop::check),
+    ("QuantizeLinear", quantize_linear::check),
+    ("RNN", recurrent::check::<Rnn>),
+    ("RegexFullMatch", regex_full_match::check),
+    ("Resize", resize::check),
+    ("Scan", scan::check),
+    ("SequenceMap", sequence_map::check),
+    ("TfIdfVectorizer", tfidf_vectorizer::check),
+    ("Transpose", transpose::check),
+];
+
+pub(in crate::program) fn checks(operator: &Operator) -> impl Iterator<Item = Check> {
+    CHECKS.iter().chain(ml::CHECKS).filter(|(name, _)| *name == operator.name).map(|(_, check)| *check)
 }
 
 /// The row of an operator; the standard's main domain has two names.

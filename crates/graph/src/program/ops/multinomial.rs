@@ -32,7 +32,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
         let most = logits.iter().fold(f64::NEG_INFINITY, |most, &logit| if logit > most { logit } else { most });
         let weights: Vec<f64> = logits.iter().map(|logit| math::exp(logit - most)).collect();
         let whole: f64 = weights.iter().fold(0.0, |sum, weight| sum + weight);
-        for sample in 0..samples {
+        for sample in context.crew().watched(0..samples, classes) {
             let share = random.uniform((row * samples + sample) as u64) * whole;
             let mut sum = 0.0;
             let passed = weights.iter().position(|weight| {

@@ -30,7 +30,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let corners: Vec<[f64; 4]> = values.chunks_exact(4).map(|spot| corners(spot, centered)).collect();
     let scores = scores.doubles().ok_or_else(|| inputs.element(1, "floats"))?;
     let ranks: Vec<i128> = scores.iter().map(|&score| rank(score)).collect();
-    let mut found = Vec::new();
+    let (crew, mut found) = (context.crew(), Vec::new());
     for image in 0..*batch {
         let corners = &corners[image * spots..][..*spots];
         for class in 0..*classes {
@@ -39,8 +39,8 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
             let mut order: Vec<usize> = (0..*spots).filter(|&spot| least.is_none_or(|least| scores[spot] > least)).collect();
             order.sort_by(|&one, &other| ranks[other].cmp(&ranks[one]).then(one.cmp(&other)));
             let mut kept: Vec<usize> = Vec::new();
-            for spot in order {
-                if kept.len() < most && kept.iter().all(|&other| share(&corners[spot], &corners[other]) <= overlap) {
+            for spot in crew.watched(order, 0) {
+                if kept.len() < most && crew.watched(&kept, 16).all(|&other| share(&corners[spot], &corners[other]) <= overlap) {
                     kept.push(spot);
                 }
             }

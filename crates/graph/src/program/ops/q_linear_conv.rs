@@ -29,7 +29,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let kernel = w.len() / w.shape()[0].max(1);
     let values = less_zero(inputs, 0, Some(vec![inputs.integer(2)?]), x.len().max(1))?;
     let weights = less_zero(inputs, 3, inputs.integers_or_none(5)?, kernel.max(1))?;
-    let sums = plan.sums(&values, &weights, bias.as_deref(), 0, |x, w, sum| x * w + sum, |sum, bias| sum + bias);
+    let sums = plan.sums((&values, &weights, bias.as_deref()), context.crew(), 0, |x, w, sum| x * w + sum, |sum, bias| sum + bias);
     let plane: usize = plan.windows.output.iter().product::<usize>().max(1);
     let with_channel = sums.into_iter().enumerate().map(|(at, sum)| (sum, at / plane % channels.max(1)));
     Ok(vec![back.apply(&plan.shape, with_channel)?.into()])

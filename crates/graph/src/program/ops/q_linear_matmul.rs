@@ -19,7 +19,7 @@ pub static OPERATOR: Operator = Operator {
         if back.factors.len() != 1 && back.factors.len() != plan.columns {
             return Err(Problem::shape(4, format!("1 or {} scales", plan.columns), inputs.tensor(4)?.shape()));
         }
-        let sums = integer_sums(inputs, [0, 3], [2, 5], &plan)?;
+        let sums = integer_sums(inputs, [0, 3], [2, 5], &plan, context.crew())?;
         let columns = plan.columns.max(1);
         Ok(vec![back.apply(&plan.shape, sums.into_iter().enumerate().map(|(at, sum)| (sum, at % columns)))?.into()])
     },

@@ -33,8 +33,19 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let wide = x.element() == Element::F64 && node.integer("precision", 0)? == 0 || scale.element() == Element::F64;
     let divided = |value: f64, scale: f64| if wide { value / scale } else { f64::from(value as f32 / scale as f32) };
     let saturate = node.flag("saturate", true)?;
-    let pairs = values.iter().zip(&places).map(|(&value, &place)| {
+    let pairs = context.crew().watched(values.iter().zip(&places), 32).map(|(&value, &place)| {
         (divided(value, scales[place]), zeros.as_ref().map_or(0, |zeros| zeros[place]))
     });
     Ok(vec![quantised(element, x.shape(), pairs, saturate)?.into()])
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    match Element::from_code(node.integer("output_dtype", 0)?) {
+        Some(Element::F8E8M0) => Err(Problem::Unsupported { what: "quantisation to this element" }),
+        Some(element) if !matches!(element.family(), Family::Whole | Family::Tiny) => {
+            Err(Problem::Unsupported { what: "quantisation to this element" })
+        }
+        _ => Ok(()),
+    }
 }

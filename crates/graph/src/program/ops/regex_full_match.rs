@@ -21,3 +21,8 @@ pub static OPERATOR: Operator = Operator {
         Ok(vec![Array::bools(x.shape(), matches)?.into()])
     },
 };
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    node.derived.get(|| Pattern::new(node.text("pattern", "")?)).map(|_| ())
+}

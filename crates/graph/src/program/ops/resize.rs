@@ -165,3 +165,8 @@ impl Coordinates {
         }
     }
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    Settings::of(node).map(|_| ())
+}

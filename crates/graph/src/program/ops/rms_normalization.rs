@@ -28,12 +28,13 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     precision!(x.element(), T => {
         let (Some(values), Some(scale)) = (T::read(x), T::read(scale)) else { return Err(Problem::Excluded) };
         let epsilon = T::of(node.float("epsilon", 1e-5)?.into());
-        let mut y = Vec::new();
-        for (row, line) in values.chunks_exact(size.max(1)).enumerate() {
-            let squares = line.iter().fold(T::ZERO, |sum, &value| value.fma(value, sum));
-            let root = (squares / T::count(size) + epsilon).square_root();
-            y.extend(line.iter().enumerate().map(|(place, &value)| (value / root) * scale[places[row * size + place]]));
-        }
+        let crew = context.crew();
+        let root = |row: usize| {
+            let squares = values[row * size..][..size].iter().fold(T::ZERO, |sum, &value| value.fma(value, sum));
+            (squares / T::count(size) + epsilon).square_root()
+        };
+        let roots = crew.fill(values.len() / size.max(1), size.saturating_mul(2), T::ZERO, root);
+        let y = crew.fill(values.len(), 4, T::ZERO, |at| (values[at] / roots[at / size]) * scale[places[at]]);
         Ok(vec![T::write(element, x.shape(), y)?.into()])
     }, else => Err(inputs.element(0, "floats")))
 }

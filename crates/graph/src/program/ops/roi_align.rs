@@ -57,11 +57,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
             let grid = Grid::of(region, bins, ratio, half);
             context.spend((channels as u64).saturating_mul(grid.count().saturating_mul(8)))?;
             context.bytes(grid.count().saturating_mul(64))?;
+            let each = grid.samples[0] * grid.samples[1];
             let points: Vec<Option<Point<T>>> = grid.points(height, width);
-            for channel in 0..channels {
+            for channel in context.crew().watched(0..channels, (bins[0] * bins[1]).saturating_mul(each * 16)) {
                 let plane = &values[(at * channels + channel) * height * width..][..height * width];
-                let each = grid.samples[0] * grid.samples[1];
-                y.extend((0..bins[0] * bins[1]).map(|bin| pool(&points[bin * each..][..each], plane, greatest)));
+                let one = |bin: usize| pool(&points[bin * each..][..each], plane, greatest);
+                y.extend(context.crew().fill(bins[0] * bins[1], each.saturating_mul(16), T::ZERO, one));
             }
         }
         Ok(vec![T::write(x.element(), &shape, y)?.into()])

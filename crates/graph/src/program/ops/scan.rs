@@ -4,6 +4,7 @@
 
 use crate::program::stack::{pile, unpile};
 use super::prelude::*;
+use crate::program::machine::Source;
 use crate::program::machine::Body;
 
 pub static OPERATOR: Operator = Operator {
@@ -24,8 +25,26 @@ pub static OPERATOR: Operator = Operator {
     run,
 };
 
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let body = node.body("body")?;
+    let scanned = usize::try_from(node.integer("num_scan_inputs", 0)?).unwrap_or(0);
+    let given = node.inputs.len() - usize::from(node.version < 9);
+    if scanned == 0 || scanned > given {
+        return Err(Problem::Attribute { name: "num_scan_inputs", expected: "1 to the number of inputs" });
+    }
+    if body.inputs.len() != given || body.outputs.len() < given - scanned {
+        return Err(Problem::Attribute { name: "body", expected: "a graph that takes all states and slices and gives all states" });
+    }
+    match node.version < 9 && node.inputs.first().is_some_and(|source| *source != Source::Nothing) {
+        true => Err(Problem::Unsupported { what: "a batch of sequences of different lengths" }),
+        false => Ok(()),
+    }
+}
+
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let body = node.body("body")?;
+    check(node, context)?;
     let scanned = usize::try_from(node.integer("num_scan_inputs", 0)?).unwrap_or(0);
     let first = usize::from(node.version < 9);
     let values: Result<Vec<Value>, Problem> = (first..inputs.len()).map(|input| inputs.value(input).cloned()).collect();
@@ -34,9 +53,6 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let states = states.ok_or(Problem::Attribute { name: "num_scan_inputs", expected: "1 to the number of inputs" })?;
     if node.version >= 9 {
         return scan(node, body, values, states, context);
-    }
-    if inputs.value_or_none(0).is_some() {
-        return Err(Problem::Unsupported { what: "a batch of sequences of different lengths" });
     }
     let batches: Result<Vec<Vec<Value>>, Problem> = values.iter().map(|value| unpile(value, 0, context)).collect();
     let batches = batches?;

@@ -34,3 +34,11 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     }
     Ok(made.into_iter().map(|values| Value::Sequence(Arc::new(values))).collect())
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    match node.body("body")?.inputs.len() == node.inputs.len() {
+        true => Ok(()),
+        false => Err(Problem::Attribute { name: "body", expected: "a graph with an input for each of the node's" }),
+    }
+}

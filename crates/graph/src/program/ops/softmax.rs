@@ -16,7 +16,7 @@ pub static OPERATOR: Operator = Operator {
         let (x, around) = line(node, inputs, context)?;
         precision!(x.element(), T => {
             let mut values = T::read(x).ok_or(Problem::Excluded)?.into_owned();
-            each_line(&mut values, around, |line| softmax_by(line, |value| settled(x.element(), value)));
+            each_line(&mut values, around, context.crew(), |line| softmax_by(line, |value| settled(x.element(), value)));
             Ok(vec![T::write(x.element(), x.shape(), values)?.into()])
         }, else => Err(inputs.element(0, "floats")))
     },
@@ -39,15 +39,31 @@ pub(super) fn line<'i>(node: &Node, inputs: &'i Inputs, context: &mut Context) -
 }
 
 /// Rewrites each line of elements along the axis.
-pub(super) fn each_line<T: Copy>(values: &mut [T], around: Around, rewrite: impl Fn(&mut [T])) {
-    let mut line = Vec::with_capacity(around.size);
-    for (outer, inner) in around.lines() {
-        line.clear();
-        line.extend((0..around.size).map(|place| values[around.at(outer, place, inner)]));
-        rewrite(&mut line);
-        line.iter().enumerate().for_each(|(place, &value)| values[around.at(outer, place, inner)] = value);
-    }
+pub(super) fn each_line<T: Copy + Send>(
+    values: &mut [T],
+    around: Around,
+    crew: &dyn Crew,
+    rewrite: impl Fn(&mut [T]) + Sync,
+) {
+    let (block, work) = (around.size * around.inner, around.size.saturating_mul(LINE));
+    crew.rows(values, block, work.saturating_mul(around.inner), |_, blocks| {
+        let (mut line, mut look) = (Vec::with_capacity(around.size), crew.look());
+        for values in blocks.chunks_mut(block.max(1)) {
+            for inner in 0..around.inner {
+                if !look.on(work) {
+                    return;
+                }
+                line.clear();
+                line.extend((0..around.size).map(|place| values[around.at(0, place, inner)]));
+                rewrite(&mut line);
+                line.iter().enumerate().for_each(|(place, &value)| values[around.at(0, place, inner)] = value);
+            }
+        }
+    });
 }
+
+/// What a place of a line may cost.
+const LINE: usize = 32;
 
 /// The meaning over one line.
 pub fn softmax<T: Real>(line: &mut [T]) {

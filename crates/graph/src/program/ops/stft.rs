@@ -37,17 +37,18 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     context.bytes(frame as u64 * 48)?;
     let values = x.doubles().filter(|_| x.element().is_real()).ok_or_else(|| inputs.element(0, "floats"))?;
     let weights = window.map(|window| window.doubles().ok_or_else(|| inputs.element(2, "floats"))).transpose()?;
-    let angles = Angles::of(frame);
+    let crew = context.crew();
+    let angles = Angles::of(frame, crew);
     let mut y = Vec::with_capacity(places);
     for signal in 0..batch {
-        for start in (0..frames).map(|frame| frame * step) {
+        for start in crew.watched((0..frames).map(|frame| frame * step), frame.saturating_mul(count * 8)) {
             let number = |place: usize| {
                 let at = (signal * length + start + place) * parts;
                 let weight = weights.as_ref().map_or(1.0, |weights| weights[place]);
                 [values[at] * weight, if parts == 2 { values[at + 1] * weight } else { 0.0 }]
             };
             let line: Vec<Complex> = (0..frame).map(number).collect();
-            y.extend(angles.transform(&line, count, false).into_iter().flatten());
+            y.extend(angles.transform(&line, count, false, crew).into_iter().flatten());
         }
     }
     let y = precision!(x.element(), T => T::write(x.element(), &shape, y.into_iter().map(T::of).collect()), else => Err(Problem::Excluded));

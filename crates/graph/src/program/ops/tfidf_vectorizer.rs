@@ -138,3 +138,13 @@ impl<'n> Plan<'n> {
         })
     }
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let plan = Plan::of(node)?;
+    match (node.integers("pool_int64s")?, node.texts("pool_strings")?) {
+        (Some(pool), None) => plan.grams(pool.iter().collect()).map(|_| ()),
+        (None, Some(pool)) => plan.grams(pool.iter().collect()).map(|_| ()),
+        _ => Err(Problem::Attribute { name: "pool_int64s", expected: "one pool, of integers or of texts" }),
+    }
+}

@@ -31,8 +31,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let ranks = ranks(x).ok_or_else(|| inputs.element(0, "numbers"))?;
     let largest = node.flag("largest", true)?;
     let (mut places, mut indices) = (vec![0; count(&shape).unwrap_or(0)], vec![0_i64; count(&shape).unwrap_or(0)]);
+    let mut look = context.crew().look();
     for outer in 0..around.outer {
         for inner in 0..around.inner {
+            if !look.on(around.size.saturating_mul(64)) {
+                return Err(Problem::Ended);
+            }
             let rank = |place: &usize| ranks[around.at(outer, *place, inner)];
             let mut order: Vec<usize> = (0..around.size).collect();
             order.sort_by(|one, other| {

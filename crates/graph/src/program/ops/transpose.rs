@@ -33,3 +33,15 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     context.bytes(places as u64 * 8)?;
     Ok(vec![x.take(&shape, &index::walk(&shape, &steps))?.into()])
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let listed = node.integers("perm")?.unwrap_or_default();
+    let rank = listed.len() as i64;
+    let mut order: Vec<i64> = listed.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+    order.sort_unstable();
+    match order.into_iter().eq(0..rank) {
+        true => Ok(()),
+        false => Err(Problem::Attribute { name: "perm", expected: "each axis once" }),
+    }
+}

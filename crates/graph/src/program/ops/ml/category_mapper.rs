@@ -34,3 +34,12 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let found = keys(x).ok_or(Problem::Excluded)?.iter().map(|key| places.find(key).unwrap_or(usize::MAX)).collect::<Vec<_>>();
     Ok(vec![to.take_or(x.shape(), &found, &other)?.into()])
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    let numbers = node.integers("cats_int64s")?.map_or(0, <[i64]>::len);
+    match numbers == node.texts("cats_strings")?.map_or(0, <[_]>::len) {
+        true => Ok(()),
+        false => Err(Problem::Attribute { name: "cats_int64s", expected: "as many as cats_strings" }),
+    }
+}

@@ -29,3 +29,9 @@ pub static OPERATOR: Operator = Operator {
         Ok(vec![values.take_or(&shape, &found, &Array::zeros(values.element(), &[1])?)?.into()])
     },
 };
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    let missing = Problem::Attribute { name: "string_vocabulary", expected: "the keys, or int64_vocabulary" };
+    stated_list(node, &["int64_vocabulary", "string_vocabulary"], context)?.map(|_| ()).ok_or(missing)
+}

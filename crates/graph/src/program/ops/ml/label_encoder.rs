@@ -29,19 +29,7 @@ pub static OPERATOR: Operator = Operator {
 
 fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let x = inputs.tensor(0)?;
-    let missing = |name| Problem::Attribute { name, expected: "a list" };
-    let (from, to) = if node.version == 1 {
-        let classes = stated_list(node, &["classes_strings"], context)?.ok_or(missing("classes_strings"))?;
-        let numbers = Array::i64s(classes.shape(), (0..classes.len() as i64).collect())?;
-        if x.element() == Element::Text { (classes, numbers) } else { (numbers, classes) }
-    } else {
-        let from = stated_list(node, &["keys_floats", "keys_int64s", "keys_strings", "keys_tensor"], context)?;
-        let to = stated_list(node, &["values_floats", "values_int64s", "values_strings", "values_tensor"], context)?;
-        (from.ok_or(missing("keys_tensor"))?, to.ok_or(missing("values_tensor"))?)
-    };
-    if from.len() != to.len() {
-        return Err(Problem::Attribute { name: "values_tensor", expected: "as many as keys" });
-    }
+    let (from, to) = lists(node, x.element() == Element::Text, context)?;
     if from.element() != x.element() {
         return Err(inputs.element(0, from.element().name()));
     }
@@ -70,4 +58,27 @@ fn default(node: &Node, element: Element, context: &mut Context) -> Result<Array
             precision!(element, T => T::write(element, &[1], vec![T::of(value.into())]), else => Array::zeros(element, &[1]))
         }
     }
+}
+
+/// What is sought and what is given for it.
+fn lists(node: &Node, texts: bool, context: &Context) -> Result<(Array, Array), Problem> {
+    let missing = |name| Problem::Attribute { name, expected: "a list" };
+    let (from, to) = if node.version == 1 {
+        let classes = stated_list(node, &["classes_strings"], context)?.ok_or(missing("classes_strings"))?;
+        let numbers = Array::i64s(classes.shape(), (0..classes.len() as i64).collect())?;
+        if texts { (classes, numbers) } else { (numbers, classes) }
+    } else {
+        let from = stated_list(node, &["keys_floats", "keys_int64s", "keys_strings", "keys_tensor"], context)?;
+        let to = stated_list(node, &["values_floats", "values_int64s", "values_strings", "values_tensor"], context)?;
+        (from.ok_or(missing("keys_tensor"))?, to.ok_or(missing("values_tensor"))?)
+    };
+    if from.len() != to.len() {
+        return Err(Problem::Attribute { name: "values_tensor", expected: "as many as keys" });
+    }
+    Ok((from, to))
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    lists(node, true, context).map(|_| ())
 }

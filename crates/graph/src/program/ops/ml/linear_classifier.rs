@@ -29,7 +29,7 @@ fn classify<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Out
     let columns = if mirrored { 2 } else { lines };
     features::classified(rows, columns, context)?;
     context.spend((rows as u64).saturating_mul(weights.len() as u64))?;
-    let sums: Vec<T> = features::linear(&features::numbers(inputs, 0)?, features, weights, bias, lines);
+    let sums: Vec<T> = features::linear(&features::numbers(inputs, 0)?, features, (weights, bias), lines, context.crew());
     let transform = features::Transform::of(node)?;
     let (mut classes, mut scores) = (Vec::new(), Vec::new());
     for sums in sums.chunks_exact(lines) {

@@ -24,7 +24,7 @@ fn regress<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
     }
     let places = context.room(&[rows, targets], Element::F64)?;
     context.spend((places as u64).saturating_mul(features as u64))?;
-    let mut scores: Vec<T> = features::linear(&features::numbers(inputs, 0)?, features, weights, bias, targets);
+    let mut scores: Vec<T> = features::linear(&features::numbers(inputs, 0)?, features, (weights, bias), targets, context.crew());
     let transform = features::Transform::of(node)?;
     scores.chunks_exact_mut(targets.max(1)).for_each(|row| transform.apply(row));
     Ok(vec![features::singles(&[rows, targets], scores)?.into()])

@@ -10,6 +10,8 @@ pub(crate) mod prelude {
     pub(crate) const DOMAIN: &str = "ai.onnx.ml";
 }
 
+use crate::program::machine::Check;
+
 pub(crate) use tree_ensemble::Plan as Ensemble;
 pub(crate) use tree_ensemble_classifier::Plan as EnsembleClassifier;
 pub(crate) use tree_ensemble_regressor::Plan as EnsembleRegressor;
@@ -35,3 +37,18 @@ operators! {
     tree_ensemble_regressor
     zip_map
 }
+
+/// What some of them refuse of a node before it runs.
+pub(super) static CHECKS: &[(&str, Check)] = &[
+    ("CategoryMapper", category_mapper::check),
+    ("DictVectorizer", dict_vectorizer::check),
+    ("LabelEncoder", label_encoder::check),
+    ("Normalizer", normalizer::check),
+    ("OneHotEncoder", one_hot_encoder::check),
+    ("SVMClassifier", svm_classifier::check),
+    ("SVMRegressor", svm_regressor::check),
+    ("TreeEnsemble", tree_ensemble::check),
+    ("TreeEnsembleClassifier", tree_ensemble_classifier::check),
+    ("TreeEnsembleRegressor", tree_ensemble_regressor::check),
+    ("ZipMap", zip_map::check),
+];

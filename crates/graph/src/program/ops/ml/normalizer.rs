@@ -36,3 +36,11 @@ fn normalise<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Ou
     }
     Ok(vec![features::singles(shape, values)?.into()])
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    match node.text("norm", "MAX")? {
+        "MAX" | "L1" | "L2" => Ok(()),
+        _ => Err(Problem::Attribute { name: "norm", expected: "MAX, L1 or L2" }),
+    }
+}

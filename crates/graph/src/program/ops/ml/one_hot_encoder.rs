@@ -38,3 +38,9 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     }
     Ok(vec![Array::f32s(&shape, y)?.into()])
 }
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    let missing = Problem::Attribute { name: "cats_int64s", expected: "the categories, or cats_strings" };
+    stated_list(node, &["cats_int64s", "cats_strings"], context)?.map(|_| ()).ok_or(missing)
+}

@@ -39,7 +39,7 @@ fn classify<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Out
     let transform = features::Transform::of(node)?;
     let positive = machine.weights.iter().all(|&weight| weight >= 0.0);
     let (mut classes, mut scores, mut columns) = (Vec::new(), Vec::new(), machine.columns());
-    for row in x.chunks_exact(features.max(1)) {
+    for row in context.crew().watched(x.chunks_exact(features.max(1)), machine.cost() as usize) {
         let (mut row, votes) = machine.scores(row);
         let winner = votes.as_ref().map_or_else(|| features::best(&row), |votes| features::best(votes));
         let most = votes.as_ref().map_or_else(|| row[winner], |votes| votes[winner]);
@@ -149,5 +149,14 @@ impl<'n> Machine<'n> {
             Some(_) => (chances(&pairs), Some(votes)),
             None => (scores, Some(votes)),
         }
+    }
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    // A linear machine has no kernel.
+    match node.integers("vectors_per_class")?.unwrap_or_default().iter().any(|&size| size > 0) {
+        true => Kernel::of(node).map(|_| ()),
+        false => Ok(()),
     }
 }

@@ -49,6 +49,12 @@ fn regress<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
         transform.apply(&mut score);
         score[0]
     };
-    let scores = x.chunks_exact(features).map(one).collect();
+    let scores = context.crew().watched(x.chunks_exact(features), held.len() * 4).map(one).collect();
     Ok(vec![features::singles(&[rows, 1], scores)?.into()])
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
+    // A linear machine has no kernel.
+    if node.integer("n_supports", 0)? > 0 { Kernel::of(node).map(|_| ()) } else { Ok(()) }
 }

@@ -52,7 +52,7 @@ fn predict<T: Real>(plan: &Plan, inputs: &Inputs, context: &mut Context) -> Outc
     context.spend((rows as u64).saturating_mul(plan.trees.steps.saturating_add(plan.targets as u64)))?;
     let x: Vec<T> = features::numbers(inputs, 0)?;
     let mut scores = Vec::new();
-    for row in x.chunks_exact(features.max(1)) {
+    for row in context.crew().watched(x.chunks_exact(features.max(1)), plan.trees.steps as usize * 8) {
         let sums = plan.aggregate.of::<T>(&plan.trees, row, plan.targets);
         let mut sums: Vec<T> = sums.into_iter().map(|sum| sum.unwrap_or(T::ZERO)).collect();
         if plan.targets > 1 || plan.transform == Transform::Probit {
@@ -138,4 +138,9 @@ fn set_members(trees: &mut Trees, members: &[f64]) -> Result<(), Problem> {
     }
     trees.members = members.to_vec();
     Ok(())
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    node.derived.get(|| plan(node, context)).map(|_| ())
 }

@@ -86,7 +86,7 @@ fn classify<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Out
     context.spend((rows as u64).saturating_mul(plan.trees.steps.saturating_add(columns as u64)))?;
     let x: Vec<T> = features::numbers(inputs, 0)?;
     let (mut classes, mut scores) = (Vec::new(), Vec::new());
-    for row in x.chunks_exact(features.max(1)) {
+    for row in context.crew().watched(x.chunks_exact(features.max(1)), plan.trees.steps as usize * 8) {
         let (class, row) = plan.row(row);
         classes.push(class);
         scores.extend(row);
@@ -117,4 +117,9 @@ impl Plan {
         self.transform.apply(&mut sums);
         (class, sums)
     }
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    node.derived.get(|| plan(node, context)).map(|_| ())
 }

@@ -84,7 +84,7 @@ fn regress<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
     context.spend((rows as u64).saturating_mul(plan.trees.steps.saturating_add(plan.targets as u64)))?;
     let x: Vec<T> = features::numbers(inputs, 0)?;
     let mut scores = Vec::new();
-    for row in x.chunks_exact(features.max(1)) {
+    for row in context.crew().watched(x.chunks_exact(features.max(1)), plan.trees.steps as usize * 8) {
         let sums = plan.aggregate.of::<T>(&plan.trees, row, plan.targets);
         let mut sums: Vec<T> =
             sums.into_iter().zip(&plan.base).map(|(sum, &base)| sum.unwrap_or(T::ZERO) + T::of(base)).collect();
@@ -94,4 +94,9 @@ fn regress<T: Real>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outc
         scores.extend(sums);
     }
     Ok(vec![features::singles(&[rows, plan.targets], scores)?.into()])
+}
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    node.derived.get(|| plan(node, context)).map(|_| ())
 }

@@ -27,3 +27,9 @@ pub static OPERATOR: Operator = Operator {
         Ok(vec![Value::Sequence(Arc::new(maps?))])
     },
 };
+
+/// What no input is needed for to refuse it.
+pub(super) fn check(node: &Node, context: &Context) -> Result<(), Problem> {
+    let missing = Problem::Attribute { name: "classlabels_int64s", expected: "a label a column, or classlabels_strings" };
+    stated_list(node, &["classlabels_int64s", "classlabels_strings"], context)?.map(|_| ()).ok_or(missing)
+}
