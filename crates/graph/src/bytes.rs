@@ -17,6 +17,9 @@ pub enum Malformed {
     UnknownOperator { name: String },
     #[error("{what} is not in its one canonical form")]
     NotCanonical { what: &'static str },
+    /// Well written, and nothing that could ever run.
+    #[error("{cause}")]
+    Refused { cause: String },
     #[error("{count} bytes follow the end of {what}")]
     Trailing { what: &'static str, count: usize },
 }

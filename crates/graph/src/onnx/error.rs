@@ -35,6 +35,8 @@ pub enum OnnxError {
     Cycle { user: String, value: String },
     #[error("unsupported operators: {nodes}")]
     UnsupportedOperators { nodes: String },
+    #[error("nodes that could not run: {nodes}")]
+    RefusedNodes { nodes: String },
     #[error("input {input:?} has shape {found}, expected fixed sizes, or one symbolic size, outermost and of one name")]
     InputShape { input: String, found: String },
     #[error("the graph has no {what}")]

@@ -55,7 +55,9 @@ pub fn import_program(bytes: &[u8]) -> Result<Program, OnnxError> {
         outputs.push(Port { name: port.name.to_owned(), kind: port.kind.clone().unwrap_or(unknown) });
     }
     let body = Body { inputs: slots, nodes, outputs: sources, ..Body::default() };
-    Ok(Program { inputs, outputs, constants: build.constants, body, slots: build.slots }.released())
+    let program = Program { inputs, outputs, constants: build.constants, body, slots: build.slots }.released();
+    let refused: Vec<String> = program.refusals().iter().map(ToString::to_string).collect();
+    if refused.is_empty() { Ok(program) } else { Err(OnnxError::RefusedNodes { nodes: list_of(refused) }) }
 }
 
 /// Names every node whose operator is not known, up to a limit, before anything is computed.

@@ -67,7 +67,10 @@ pub fn read(bytes: &[u8]) -> Result<Program, Malformed> {
     if write(&program) != bytes {
         return Err(Malformed::NotCanonical { what: "the program" });
     }
-    Ok(program)
+    match program.refusals().into_iter().next() {
+        Some(fault) => Err(Malformed::Refused { cause: fault.to_string() }),
+        None => Ok(program),
+    }
 }
 
 fn write_type(kind: &Type, writer: &mut Writer) {

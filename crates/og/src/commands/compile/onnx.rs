@@ -56,7 +56,8 @@ pub fn compile(options: &ModelCompile, name: &str) -> Result<(Vec<u8>, Option<Me
 
 /// Where an operator has no exact meaning, there is still the float form.
 fn otherwise(error: CompileError) -> anyhow::Error {
-    let is_unknown = matches!(error, CompileError::Onnx(OnnxError::UnsupportedOperators { .. }));
+    use OnnxError::{RefusedNodes, UnsupportedOperators};
+    let is_unknown = matches!(error, CompileError::Onnx(UnsupportedOperators { .. } | RefusedNodes { .. }));
     let error = anyhow::Error::from(error);
     if is_unknown {
         return error
