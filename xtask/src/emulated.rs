@@ -50,12 +50,24 @@ pub fn run(workspace: &Workspace) -> Result<Tally> {
         }
         let found = digests(&programs(workspace, cpu.cross)?, cpu.emulator)?;
         let same = expected.is_some() && found == expected;
-        eprintln!("{}: {}", cpu.name, if same { "the same digests" } else { "OTHER DIGESTS" });
+        let others = others(found.as_deref(), expected.as_deref());
+        let count = found.as_ref().map_or(0, Vec::len);
+        eprintln!(
+            "{}: {}",
+            cpu.name,
+            if same { format!("the same {count} digests") } else { format!("OTHER DIGESTS {others}") }
+        );
         tally.passed += u64::from(same);
         tally.failed += u64::from(!same);
     }
     stage::close("digests on other CPUs", started, tally.failed == 0);
     Ok(tally)
+}
+
+/// Which digests of a CPU are not the expected ones.
+fn others(found: Option<&[String]>, expected: Option<&[String]>) -> String {
+    let (found, expected) = (found.unwrap_or_default(), expected.unwrap_or_default());
+    found.iter().filter(|digest| !expected.contains(digest)).map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a CPU cannot be emulated here.
@@ -80,7 +92,7 @@ fn missing(cpu: &Cpu) -> Option<String> {
 fn programs(workspace: &Workspace, cross: Option<(&str, &str, &str)>) -> Result<Vec<PathBuf>> {
     let mut command = cargo(workspace);
     command.args(["test", "--quiet", "--no-run", "--message-format", "json", "--package", "engine", "--lib"]);
-    command.args(["--test", "exactness", "--test", "integers"]);
+    command.args(["--test", "exactness", "--test", "integers", "--test", "operators"]);
     if let Some((target, variable, linker)) = cross {
         command.args(["--target", target]).env(variable, linker);
     }
@@ -113,11 +125,13 @@ fn digests(programs: &[PathBuf], emulator: &[&str]) -> Result<Option<Vec<String>
     Ok((!digests.is_empty()).then_some(digests))
 }
 
-/// The digest of a line; a test's name may stand before it.
+/// The digest of a line, with the name of what it is of where there is one; a test's name may stand before it.
 fn digest(line: &str) -> Option<String> {
-    let (before, digest) = line.rsplit_once(&format!("{DIGEST} "))?;
+    let (before, named) = line.rsplit_once(&format!("{DIGEST} "))?;
+    let (name, digest) = named.rsplit_once(' ').unwrap_or(("", named));
     let plain = digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (plain && (before.is_empty() || before.starts_with("test "))).then(|| digest.to_owned())
+    let named_well = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (plain && named_well && (before.is_empty() || before.starts_with("test "))).then(|| named.to_owned())
 }
 
 fn under(emulator: &[&str], program: &Path) -> Command {
@@ -139,8 +153,17 @@ mod tests {
     fn a_digest_is_found_on_its_own_line_and_behind_a_test_s_name() {
         assert_eq!(digest("digest 00ff00ff00ff00ff"), Some("00ff00ff00ff00ff".to_owned()));
         assert_eq!(digest("test a::b ... digest 00ff00ff00ff00ff"), Some("00ff00ff00ff00ff".to_owned()));
+        assert_eq!(digest("digest Conv 00ff00ff00ff00ff"), Some("Conv 00ff00ff00ff00ff".to_owned()));
+        assert_eq!(digest("digest of it 00ff00ff00ff00ff"), None);
         assert_eq!(digest("digest 00ff"), None);
         assert_eq!(digest("a digest of tests"), None);
+    }
+
+    #[test]
+    fn digests_that_differ_are_named() {
+        let list = |all: &[&str]| all.iter().map(|&digest| digest.to_owned()).collect::<Vec<String>>();
+        let (found, expected) = (list(&["Conv 0a", "Exp 0b", "0c"]), list(&["Conv 0a", "Exp 0d", "0c"]));
+        assert_eq!(others(Some(&found), Some(&expected)), "Exp 0b");
     }
 
     #[test]
