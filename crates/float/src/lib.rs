@@ -17,5 +17,5 @@ mod values;
 pub use child::serve;
 pub use model::FloatModel;
 pub use port::{FloatError, Port};
-pub use runtime::{Limits, Program, Runtime, RuntimeError};
+pub use runtime::{Limits, Program, Runtime, RuntimeError, Stays};
 pub use talk::FILE_BYTES_MAX;

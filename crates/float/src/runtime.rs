@@ -17,6 +17,11 @@ use crate::talk::{FILE_BYTES_MAX, Kind, receive, send};
 
 /// What the process takes beside its model's numbers, which lie there as they came, as the runtime keeps them, and packed.
 const WORK_BYTES: u64 = 2 << 30;
+/// How often whoever waits for a run is asked whether somebody waits for them.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Whether somebody still waits for a run.
+pub type Stays<'run> = &'run (dyn Fn() -> bool + Sync);
 
 /// The program whose call of `serve` is the runtime's process.
 #[derive(Clone, Debug)]
@@ -67,6 +72,8 @@ pub enum RuntimeError {
     Ended { status: ExitStatus, memory_bytes: u64 },
     #[error("the float runtime was busy with other inputs for {ms} ms")]
     Busy { ms: u128 },
+    #[error("whoever asked has left")]
+    Left,
     #[error("failed to speak with the float runtime's process")]
     Talk(#[source] io::Error),
 }
@@ -76,7 +83,7 @@ impl RuntimeError {
     pub fn is_of_the_input(&self) -> bool {
         match self {
             Self::File { .. } | Self::Refused(_) | Self::TooSlow { .. } | Self::Ended { .. } => true,
-            Self::Start(_) | Self::Busy { .. } | Self::Talk(_) => false,
+            Self::Start(_) | Self::Busy { .. } | Self::Left | Self::Talk(_) => false,
         }
     }
 }
@@ -116,13 +123,24 @@ impl Runtime {
 
     /// Runs the model; a process that was ended is started again first.
     pub fn run(&self, inputs: &List<Tensor, TENSORS_MAX>) -> Result<List<Tensor, TENSORS_MAX>, RuntimeError> {
-        let mut turn = self.turn()?;
+        self.run_while(inputs, &|| true)
+    }
+
+    /// Runs the model for as long as `stays` says. The runtime cannot leave a run, so its process is ended, but not before the run went on for
+    /// as long as the process takes to start: whoever asks and leaves costs the others at most twice what the end or the start alone would.
+    pub fn run_while(
+        &self,
+        inputs: &List<Tensor, TENSORS_MAX>,
+        stays: Stays<'_>,
+    ) -> Result<List<Tensor, TENSORS_MAX>, RuntimeError> {
+        let mut turn = self.turn(stays)?;
         let mut running = match turn.running.take() {
             Some(running) => running,
             None => Running::start(&self.program, &self.file, self.limits)?.0,
         };
         let deadline = Deadline::within(self.limits.run);
-        let said = running.ask(Kind::Inputs, &inputs.encode(), deadline);
+        let patience = Patience { stays, length: running.took };
+        let said = running.ask(Kind::Inputs, &inputs.encode(), deadline, Some(&patience));
         let (kind, bytes) = running.settled(said, self.limits, deadline)?;
         let answer = match kind {
             Kind::Outputs => List::decode(&bytes).map_err(|error| odd(&error.to_string()))?,
@@ -137,13 +155,20 @@ impl Runtime {
         Ok(answer)
     }
 
-    fn turn(&self) -> Result<Turn<'_>, RuntimeError> {
+    fn turn(&self, stays: Stays<'_>) -> Result<Turn<'_>, RuntimeError> {
+        let deadline = Deadline::within(self.limits.run);
         let is_taken = |slot: &mut Slot| matches!(slot, Slot::Taken);
-        let waited = self.freed.wait_timeout_while(self.slot(), self.limits.run, is_taken);
-        let (mut slot, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        match std::mem::replace(&mut *slot, Slot::Taken) {
-            Slot::Free(running) => Ok(Turn { runtime: self, running }),
-            Slot::Taken => Err(RuntimeError::Busy { ms: self.limits.run.as_millis() }),
+        let mut slot = self.slot();
+        loop {
+            let left = deadline.left().unwrap_or_default();
+            let waited = self.freed.wait_timeout_while(slot, left.min(LOOK), is_taken);
+            (slot, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            match std::mem::replace(&mut *slot, Slot::Taken) {
+                Slot::Free(running) => return Ok(Turn { runtime: self, running }),
+                Slot::Taken if !stays() => return Err(RuntimeError::Left),
+                Slot::Taken if left.is_zero() => return Err(RuntimeError::Busy { ms: deadline.length.as_millis() }),
+                Slot::Taken => {}
+            }
         }
     }
 
@@ -169,6 +194,14 @@ impl Drop for Turn<'_> {
 struct Running {
     child: Child,
     socket: UnixStream,
+    /// What it took to start it and have it load the file.
+    took: Duration,
+}
+
+/// How long a run goes on when nobody waits for it any more.
+struct Patience<'run> {
+    stays: Stays<'run>,
+    length: Duration,
 }
 
 impl Running {
@@ -181,12 +214,13 @@ impl Running {
         let child = command.spawn().map_err(RuntimeError::Start)?;
         // With the command goes this side's copy of the other end: should the process end, its socket is closed.
         drop(command);
-        let mut running = Self { child, socket };
+        let mut running = Self { child, socket, took: Duration::ZERO };
         let deadline = Deadline::within(limits.load);
         let bounds = [&limits.memory_bytes.to_le_bytes()[..], &limits.threads.to_le_bytes()[..]].concat();
-        let said = send(&mut Timed { socket: &running.socket, deadline }, Kind::Bounds, &bounds)
-            .and_then(|()| running.ask(Kind::File, file, deadline));
+        let said = send(&mut Timed::of(&running.socket, deadline, None), Kind::Bounds, &bounds)
+            .and_then(|()| running.ask(Kind::File, file, deadline, None));
         let (kind, bytes) = running.settled(said, limits, deadline)?;
+        running.took = deadline.length.saturating_sub(deadline.left().unwrap_or_default());
         match (kind, bytes.first_chunk::<8>()) {
             (Kind::Loaded, Some(parameters)) => Ok((running, u64::from_le_bytes(*parameters))),
             (Kind::Refused, _) => Err(RuntimeError::Refused(words(&bytes))),
@@ -194,8 +228,14 @@ impl Running {
         }
     }
 
-    fn ask(&self, kind: Kind, bytes: &[u8], deadline: Deadline) -> io::Result<(Kind, Vec<u8>)> {
-        let mut timed = Timed { socket: &self.socket, deadline };
+    fn ask(
+        &self,
+        kind: Kind,
+        bytes: &[u8],
+        deadline: Deadline,
+        patience: Option<&Patience<'_>>,
+    ) -> io::Result<(Kind, Vec<u8>)> {
+        let mut timed = Timed::of(&self.socket, deadline, patience);
         send(&mut timed, kind, bytes)?;
         receive(&mut timed)
     }
@@ -210,6 +250,7 @@ impl Running {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
                 Err(RuntimeError::TooSlow { ms: deadline.length.as_millis() })
             }
+            ErrorKind::ConnectionAborted => Err(RuntimeError::Left),
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
                 // It has closed its socket, so it is about to end; should it not, it is made to.
                 let status = self.end().map_err(RuntimeError::Talk)?;
@@ -256,16 +297,42 @@ impl Deadline {
     }
 }
 
-/// A socket whose reads and writes end in time all together.
+/// A socket whose reads and writes end in time all together, and its reads where nobody waits for them any more.
 struct Timed<'a> {
     socket: &'a UnixStream,
     deadline: Deadline,
+    patience: Option<&'a Patience<'a>>,
+    left_at: Option<Instant>,
+}
+
+impl<'a> Timed<'a> {
+    fn of(socket: &'a UnixStream, deadline: Deadline, patience: Option<&'a Patience<'a>>) -> Self {
+        Self { socket, deadline, patience, left_at: None }
+    }
+
+    /// Refuses where nobody has waited for longer than that is borne.
+    fn bear(&mut self) -> io::Result<()> {
+        let Some(patience) = self.patience else { return Ok(()) };
+        if !(patience.stays)() {
+            let since = self.left_at.get_or_insert_with(Instant::now);
+            if since.elapsed() >= patience.length {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Read for Timed<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(self.deadline.left()?))?;
-        self.socket.read(into)
+        loop {
+            let left = self.deadline.left()?;
+            self.socket.set_read_timeout(Some(if self.patience.is_some() { left.min(LOOK) } else { left }))?;
+            match self.socket.read(into) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => self.bear()?,
+                read => return read,
+            }
+        }
     }
 }
 

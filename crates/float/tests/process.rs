@@ -5,7 +5,10 @@
 
 mod files;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use float::{FloatModel, Limits, Program, Runtime, RuntimeError};
 use protocol::{Element, List, Tensor, request::TENSORS_MAX};
@@ -135,6 +138,38 @@ fn who_waits_too_long_for_others_is_told_so() {
     let busy = waiting.iter().filter(|error| matches!(error, RuntimeError::Busy { ms: 900 })).count();
     assert!(busy >= 1 && waiting.iter().filter(|error| !error.is_of_the_input()).count() == busy, "{waiting:?}");
     assert!(turned(2).is_ok());
+}
+
+#[test]
+fn a_run_that_nobody_waits_for_ends_as_soon_as_a_start_would_have_taken_and_the_next_is_answered() {
+    let runtime = started(turning(), |_| ()).unwrap();
+    let given = |count: i64| {
+        let data = count.to_le_bytes().to_vec();
+        inputs(vec![tensor("shape", Element::I64, &[1], data), floats("x", &[1])])
+    };
+    let begun = Instant::now();
+    let refused = runtime.run_while(&given(i64::from(i32::MAX)), &|| false).unwrap_err();
+    assert!(matches!(refused, RuntimeError::Left) && !refused.is_of_the_input(), "{refused}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "the whole time of a run is 20 seconds");
+    assert_eq!(&runtime.run(&given(3)).unwrap()[0].data[..], &1.0_f32.to_le_bytes());
+    // What is answered sooner costs nobody the process.
+    assert!(runtime.run_while(&given(2), &|| false).is_ok());
+    // Who waits behind others and leaves does not wait on.
+    let stays = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let (runtime, held) = (&runtime, &stays);
+        let long =
+            scope.spawn(move || runtime.run_while(&given(i64::from(i32::MAX)), &|| held.load(Ordering::Acquire)));
+        let begun = Instant::now();
+        let mut left = runtime.run_while(&given(2), &|| false);
+        while left.is_ok() && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(5));
+            left = runtime.run_while(&given(2), &|| false);
+        }
+        assert!(matches!(left, Err(RuntimeError::Left)), "{left:?}");
+        stays.store(false, Ordering::Release);
+        assert!(matches!(long.join().unwrap(), Err(RuntimeError::Left)));
+    });
 }
 
 #[test]

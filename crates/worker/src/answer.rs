@@ -241,11 +241,15 @@ pub(crate) fn embeddings_answered(
 }
 
 /// The answer of a model without an exact form.
-pub(crate) fn compute_floats(model: &Runtime, request: &Request) -> Result<Answer, FailedFrame> {
+pub(crate) fn compute_floats(
+    model: &Runtime,
+    request: &Request,
+    stays: &(dyn Fn() -> bool + Sync),
+) -> Result<Answer, FailedFrame> {
     let Input::Tensors(inputs) = &request.input else {
         return Err(failed(Failure::BadRequest, "this model takes tensors, not messages"));
     };
-    let outputs = model.run(inputs).map_err(|error| float_failed(&error))?;
+    let outputs = model.run_while(inputs, stays).map_err(|error| float_failed(&error))?;
     check_opening(request, outputs.encode().len())?;
     Ok(Answer { prompt: List::default(), output: Output::Tensors(outputs), finish: Finish::Complete })
 }

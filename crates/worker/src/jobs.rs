@@ -103,8 +103,7 @@ impl Served {
         match self {
             Self::Language(server) => compute(server.model(), request, adversary, stays),
             Self::Tensors(model) => compute(model, request, adversary, stays),
-            // Its runtime is another process, with an end of its own.
-            Self::Float(model) => compute_floats(model, request),
+            Self::Float(model) => compute_floats(model, request, stays),
         }
     }
 }
