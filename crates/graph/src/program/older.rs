@@ -1,6 +1,6 @@
 //! How operator sets before 7 let a second operand broadcast: only where the node says so, as one number, or as sizes that
-//! stand side by side in the first one's shape, from an axis on or at its end. Meanings and kernels are handed what later
-//! sets would be given.
+//! stand side by side in the first one's shape, from an axis on or at its end. A size of 1 among them stands for any, which the
+//! standard's text leaves open and its own cases expect. Meanings and kernels are handed what later sets would be given.
 
 use super::index;
 use super::problem::Problem;
@@ -26,7 +26,8 @@ pub fn aligned(said: &Said, one: &[usize], other: &[usize]) -> Result<Vec<usize>
         None => last,
     };
     let end = axis.saturating_add(other.len());
-    if one.get(axis..end) != Some(other) {
+    let fits = |sizes: &[usize]| sizes.iter().zip(other).all(|(size, other)| *other == 1 || size == other);
+    if !one.get(axis..end).is_some_and(fits) {
         return refused(format!("sizes of {one:?} side by side, from axis {axis} on"));
     }
     Ok([other, &vec![1; one.len().saturating_sub(end)]].concat())
@@ -49,17 +50,19 @@ mod tests {
             (Some(0), &[2], &[2, 1, 1, 1]),
             (Some(-2), &[4], &[4, 1]),
             (None, &[2, 3, 4, 5], &[2, 3, 4, 5]),
+            // Of its cases: a size of 1 beside others.
+            (None, &[4, 1], &[4, 1]),
+            (Some(0), &[1, 3], &[1, 3, 1, 1]),
         ] {
             assert_eq!(placed(axis, other).unwrap(), shape, "{axis:?} {other:?}");
         }
         for (axis, other, said) in [
             (None, &[4][..], "from axis 3 on"),
             (Some(1), &[4, 5], "from axis 1 on"),
-            (Some(3), &[5, 2], "from axis 3 on"),
             (Some(4), &[2], "an axis is 4"),
             (None, &[1, 2, 3, 4, 5], "sizes of [2, 3, 4, 5]"),
-            // A size of 1 is no wildcard here.
-            (None, &[4, 1], "from axis 2 on"),
+            (None, &[4, 2], "from axis 2 on"),
+            (Some(3), &[5, 1], "from axis 3 on"),
         ] {
             let refused = placed(axis, other).unwrap_err().to_string();
             assert!(refused.contains(said), "{refused} lacks {said:?}");
