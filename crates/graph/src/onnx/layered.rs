@@ -1,6 +1,6 @@
 //! Facts about the integer form of images and sequences: what is taken together, and what is refused by name.
 
-use super::write::{Message, Parts, Setting, float_tensor, node, value};
+use super::write::{Message, Parts, Setting, float_tensor, node, value, value_of};
 use super::{Arithmetic, CompileError, OnnxSources, compile_onnx};
 use crate::evaluate;
 use crate::tensor::{Data, Tensor};
@@ -103,6 +103,23 @@ fn an_average_divides_by_the_places_that_its_window_has_on_the_image() {
         let mean = values.iter().sum::<f32>() / values.len() as f32;
         assert!((found - mean).abs() < 0.02, "{at}: {found} for {mean}");
     }
+}
+
+#[test]
+fn a_cast_to_integers_cuts_what_lies_behind_the_point() {
+    let to = |element| [("to", Setting::Integer(element))];
+    let nodes = vec![node("Cast", &["x"], "whole", &to(6)), node("Cast", &["whole"], "y", &to(1))];
+    let model = compile(&between(nodes, vec![], 4), &[image(1)]).unwrap();
+    let found = evaluate(&model.graph, &image(1)).unwrap().remove(0);
+    // All of the image lies between -1 and 1.
+    assert!(found.floats().unwrap().iter().all(|value| value.abs() < 0.01), "{found:?}");
+}
+
+#[test]
+fn an_output_of_small_integers_is_refused() {
+    let mut parts = between(vec![node("Cast", &["x"], "y", &[("to", Setting::Integer(3))])], vec![], 4);
+    parts.outputs = vec![value_of(3, "y", &[0, 0, 0, 0])];
+    refused(&parts, "output \"y\": is of int8, which no output of an integer model can be");
 }
 
 #[test]

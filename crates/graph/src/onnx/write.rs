@@ -82,11 +82,16 @@ pub(super) fn attribute(name: &str, setting: Setting) -> Message {
 
 /// A float value; a size of 0 stands for the symbolic dimension `batch`.
 pub(super) fn value(name: &str, sizes: &[i64]) -> Message {
+    value_of(1, name, sizes)
+}
+
+/// The same of another element, by the standard's number.
+pub(super) fn value_of(element: i64, name: &str, sizes: &[i64]) -> Message {
     let shape = sizes.iter().fold(Message::default(), |shape, &size| {
         let dimension = Message::default();
         shape.message(1, &if size == 0 { dimension.text(2, "batch") } else { dimension.integer(1, size) })
     });
-    let tensor_type = Message::default().integer(1, 1).message(2, &shape);
+    let tensor_type = Message::default().integer(1, element).message(2, &shape);
     Message::default().text(1, name).message(2, &Message::default().message(1, &tensor_type))
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::net::{MOVES, Net, apply, output};
-use crate::program::{Array, Node, Source};
+use crate::program::{Array, Family, Node, Source, Type};
 
 /// Operators that work number by number, where all but one operand are single numbers.
 pub const POINTWISE: &[&str] = &[
@@ -110,6 +110,13 @@ fn is_pointwise(net: &Net, node: &Node) -> bool {
     POINTWISE.contains(&node.operator.name) && node.inputs.iter().all(alone)
 }
 
+/// The standard's numbers of the floats that hold what a table's entry tells: f32, f16, f64, bf16.
+const FLOATS: [i64; 4] = [1, 10, 11, 16];
+
+fn to_floats(node: &Node) -> bool {
+    node.integer("to", 0).is_ok_and(|to| FLOATS.contains(&to))
+}
+
 impl Curve {
     /// The results for these numbers.
     pub fn at(&self, net: &Net, values: &[f32]) -> Option<Vec<f64>> {
@@ -120,7 +127,7 @@ impl Curve {
     /// The results for 0 and 1 of an input of integers or truth values.
     pub fn at_bits(&self, net: &Net) -> Option<[f64; 2]> {
         let kind = net.program.inputs.iter().zip(&net.program.body.inputs).find(|(_, slot)| **slot == self.root)?.0;
-        let crate::program::Type::Tensor { element, .. } = kind.kind else { return None };
+        let Type::Tensor { element, .. } = kind.kind else { return None };
         if self.nodes.is_empty() {
             return Some([0.0, 1.0]);
         }
@@ -131,13 +138,23 @@ impl Curve {
         apply(net, &self.nodes, self.root, self.result, bits.ok()?)?.try_into().ok()
     }
 
+    /// Whether it begins at an input of integers or truth values, which a cast to integers leaves as they are.
+    fn begins_whole(&self, net: &Net) -> bool {
+        let mut ports = net.program.inputs.iter().zip(&net.program.body.inputs);
+        let port = ports.find(|(_, slot)| **slot == self.root).map(|(port, _)| &port.kind);
+        matches!(port, Some(Type::Tensor { element, .. }) if matches!(element.family(), Family::Whole | Family::Bool))
+    }
+
     /// The factor, where the curve only multiplies.
     pub fn factor(&self, net: &Net) -> Option<f64> {
+        let whole = self.begins_whole(net);
         let linear = |index: &usize| {
             let name = net.nodes().get(*index).map_or("", |node| node.operator.name);
             let by = net.nodes().get(*index).is_some_and(|node| net.reads(node).len() == 1);
             let divides = net.nodes().get(*index).is_some_and(|node| net.live(node.inputs[0]).is_some());
-            by && (matches!(name, "Mul" | "Identity" | "Cast" | "Dropout") || name == "Div" && divides)
+            let multiplies = matches!(name, "Mul" | "Identity" | "Dropout") || name == "Div" && divides;
+            let keeps = name == "Cast" && net.nodes().get(*index).is_some_and(|node| whole || to_floats(node));
+            by && (multiplies || keeps)
         };
         let factor = self.at(net, &[1.0])?.first().copied()?;
         (self.nodes.iter().all(linear) && factor > 0.0 && factor.is_finite()).then_some(factor)

@@ -75,7 +75,11 @@ pub fn bounds(net: &Net, node: &Node) -> Option<(f64, f64)> {
     };
     match node.operator.name {
         "Relu" => Some((0.0, f64::INFINITY)),
-        "Clip" => Some((bound(1, "min", f64::NEG_INFINITY)?, bound(2, "max", f64::INFINITY)?)),
+        "Clip" => {
+            let (low, high) = (bound(1, "min", f64::NEG_INFINITY)?, bound(2, "max", f64::INFINITY)?);
+            // Of bounds the wrong way round the greater one counts for nothing.
+            Some((low.min(high), high))
+        }
         _ => None,
     }
 }
