@@ -4,7 +4,8 @@
     python3 models/onnx/cases.py OUT        # needs: pip install onnx
 
 The node cases exist only as Python in the package; the model cases lie in it as files and are copied. The cases of
-kind `real` run on the package's light models, with the input that its own runner makes for them.
+kind `real` run on the package's light models, with the input that its own runner makes for them. Beside a node case with several
+inputs lies `constants.onnx`, the same with all inputs but the first as constants, as weights are in models.
 """
 import glob
 import os
@@ -49,6 +50,16 @@ def node_case(folder, case):
         for values, ports, word in ((inputs, case.model.graph.input, "input"), (outputs, case.model.graph.output, "output")):
             for number, (value, port) in enumerate(zip(values, ports, strict=True)):
                 write(os.path.join(data, f"{word}_{number}.pb"), proto(value, port))
+
+
+    constants = list(zip(case.data_sets[0][0][1:], case.model.graph.input[1:]))
+    if constants and all(port.type.WhichOneof("value") == "tensor_type" and value is not None for value, port in constants):
+        model = onnx.ModelProto.FromString(case.model.SerializeToString())
+        for value, port in constants:
+            tensor = model.graph.initializer.add()
+            tensor.CopyFrom(proto(value, port))
+            tensor.name = port.name
+        write(os.path.join(folder, "constants.onnx"), model)
 
 
 def light_case(folder, case):

@@ -61,6 +61,8 @@ def main(out, paths):
         count += 1
         data = os.path.join(out, f"test_data_set_{index:03}")
         os.makedirs(data, exist_ok=True)
+        with open(os.path.join(data, "file.txt"), "w") as file:
+            file.write(f"{path}: {said}\n")
         for word, value in (("input", values), ("output", session.run(None, {name: values})[0])):
             with open(os.path.join(data, f"{word}_0.pb"), "wb") as file:
                 file.write(numpy_helper.from_array(value).SerializeToString())

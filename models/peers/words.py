@@ -1,4 +1,4 @@
-"""Public vocabularies with their cases, and public chat templates: python words.py PINS OUT
+"""Public vocabularies with their cases, and public chat templates: python words.py OUT PINS
 
 Both lie in the source package of llama-cpp-python, of the version that the file PINS names: `OUT/vocabularies` gets the GGUF files
 with their `.inp` and `.out`, `OUT/templates` the templates, and `OUT/reference.json` what Jinja in Python makes of those.
@@ -38,7 +38,7 @@ def extract(archive, out):
 
 
 if __name__ == "__main__":
-    pins, out = sys.argv[1], pathlib.Path(sys.argv[2])
+    out, pins = pathlib.Path(sys.argv[1]), sys.argv[2]
     with tempfile.TemporaryDirectory() as folder:
         extract(source(pins, folder), out)
     with open(out / "reference.json", "wb") as file:

@@ -1,4 +1,4 @@
-//! The project's own verbs: check, test, bench, bars.
+//! The project's own verbs: check, test, bench, bars, conformance.
 //!
 //! This program stands outside the rooms: it may start any of them as a process and depends on none.
 //! Results go to standard output, talk goes to standard error; the exit status is 0 only if everything held.
@@ -8,9 +8,11 @@
 mod bars;
 mod bench;
 mod check;
+mod conformance;
 mod emulated;
 mod python;
 mod stage;
+mod standards;
 mod tally;
 mod test;
 mod tidy;
@@ -50,6 +52,8 @@ enum Verb {
     },
     /// Measures the project afresh against the figures that it promises.
     Bars(bars::Options),
+    /// Runs the ONNX standard's cases and models of packages here and in other runtimes, and writes docs/onnx-conformance.md.
+    Conformance,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Test { area } => test::run(area.as_deref()),
         Verb::Bench { area } => bench::run(area.as_deref()),
         Verb::Bars(options) => bars::run(&options),
+        Verb::Conformance => conformance::run(),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

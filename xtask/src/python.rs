@@ -39,6 +39,10 @@ pub static SDK: Environment =
 pub static PEERS: Environment =
     Environment { requirements: "models/peers/requirements.txt", folder: "peers/venv", variables: native };
 
+/// Where the cases come from that others wrote, and the runtime that ONNX models are compared with.
+pub static STANDARDS: Environment =
+    Environment { requirements: "tests/standards.txt", folder: "standards/venv", variables: |_| Vec::new() };
+
 /// The executable specification of Ethereum.
 pub static SPECIFICATION: Environment = Environment {
     requirements: "crates/evm/tests/conformance/requirements.txt",
@@ -105,13 +109,24 @@ pub fn environment(workspace: &Workspace, environment: &Environment) -> Result<P
     Ok(interpreter)
 }
 
-/// OpenGradient's fork of a package that the tests' environment has under the same name: so it lies in a folder of its own.
-const FORK: &str = "contracts/og-x402.txt";
+/// Packages that lie in a folder of their own, without what they need: what pins them, where, and what they are called here.
+pub struct Apart {
+    requirements: &'static str,
+    folder: &'static str,
+    name: &'static str,
+}
 
-/// The folder that comes before others in the path of whoever wants the fork; made anew when its pin changed.
-pub fn fork(workspace: &Workspace, interpreter: &Path) -> Result<PathBuf> {
-    let (pins, folder) = (workspace.root().join(FORK), workspace.target().join("test-fork"));
-    let wanted = fs::read_to_string(&pins).with_context(|| format!("failed to read {FORK}"))?;
+/// OpenGradient's fork of a package that the tests' environment has under the same name.
+pub static FORK: Apart = Apart { requirements: "contracts/og-x402.txt", folder: "test-fork", name: "the fork of x402" };
+
+/// Packages in which ONNX models ship; nothing of them is run.
+pub static MODELS: Apart =
+    Apart { requirements: "models/onnx/packages.txt", folder: "standards/packages", name: "packages with models" };
+
+/// The folder of such packages, which may come first in the path of whoever wants them; made anew when their pins changed.
+pub fn apart(workspace: &Workspace, packages: &Apart, interpreter: &Path) -> Result<PathBuf> {
+    let (pins, folder) = (workspace.root().join(packages.requirements), workspace.target().join(packages.folder));
+    let wanted = fs::read_to_string(&pins).with_context(|| format!("failed to read {}", packages.requirements))?;
     let marker = folder.join("installed.txt");
     if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
         return Ok(folder);
@@ -122,8 +137,9 @@ pub fn fork(workspace: &Workspace, interpreter: &Path) -> Result<PathBuf> {
     let mut install = Command::new(interpreter);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
     install.arg(&folder).arg("--requirement").arg(&pins);
-    if !stage::run("the fork of x402", &mut install)? {
-        bail!("failed to install {FORK} in {}\nhint: it needs the network once", folder.display());
+    if !stage::run(packages.name, &mut install)? {
+        let folder = folder.display();
+        bail!("failed to install {} in {folder}\nhint: it needs the network once", packages.requirements);
     }
     fs::write(&marker, wanted).with_context(|| format!("failed to write {}", marker.display()))?;
     Ok(folder)

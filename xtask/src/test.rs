@@ -11,6 +11,7 @@ use crate::check::{self, cargo};
 use crate::emulated;
 use crate::python;
 use crate::stage;
+use crate::standards;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
@@ -43,18 +44,19 @@ pub fn run(area: Option<&str>) -> Result<bool> {
         let contracts = python::packages(&workspace, &python::CONTRACTS)?;
         let payers = python::packages(&workspace, &python::PAYERS)?;
         tally = tally + Tally::default().with_status(check::run(area)?);
-        let fork = python::fork(&workspace, &interpreter)?;
+        let fork = python::apart(&workspace, &python::FORK, &interpreter)?;
         let sdk = python::environment(&workspace, &python::SDK)?;
         let rust_payer = rust_payer(&workspace)?;
-        let variables = [
-            (INTERPRETER_VARIABLE, &interpreter),
-            (FORK_VARIABLE, &fork),
-            (CLIENTS_VARIABLE, &clients),
-            (CONTRACTS_VARIABLE, &contracts),
-            (PAYERS_VARIABLE, &payers),
-            (SDK_VARIABLE, &sdk),
-            (RUST_PAYER_VARIABLE, &rust_payer),
+        let mut variables = vec![
+            (INTERPRETER_VARIABLE, interpreter.clone()),
+            (FORK_VARIABLE, fork),
+            (CLIENTS_VARIABLE, clients),
+            (CONTRACTS_VARIABLE, contracts),
+            (PAYERS_VARIABLE, payers),
+            (SDK_VARIABLE, sdk),
+            (RUST_PAYER_VARIABLE, rust_payer),
         ];
+        variables.extend(standards::variables(&workspace)?);
         tally = tally + rust_tests(&workspace, area, variables)?;
         tally = tally + doc_tests(&workspace, area)?;
         if area.is_none_or(|area| area == "engine") {
@@ -121,7 +123,7 @@ fn scripts(workspace: &Workspace, models: &[String]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: [(&str, &PathBuf); 7]) -> Result<Tally> {
+fn rust_tests(workspace: &Workspace, area: Option<&str>, variables: Vec<(&str, PathBuf)>) -> Result<Tally> {
     let has_nextest = cargo(workspace).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut command = cargo(workspace);
     if has_nextest {

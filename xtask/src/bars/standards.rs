@@ -1,9 +1,7 @@
 //! Public cases that others wrote: ONNX's backend test, vocabularies with their tokens, chat templates.
 //!
-//! The cases come out of pinned packages, once, into the build folder; our own examples run them and print what became of each.
+//! Our own examples and tests run them and print what became of each.
 
-use std::fs::{self, File};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -11,20 +9,17 @@ use anyhow::{Context as _, Result, bail};
 use super::Bench;
 use super::figure::Outcome;
 use crate::check::cargo;
-use crate::python::{PEERS, environment};
 use crate::stage;
-use crate::workspace::Workspace;
+use crate::standards;
 
 /// Templates that must come out byte for byte; the rest may be refused by name.
 const TEMPLATES_LEAST: usize = 60;
-/// The vocabularies' package is the one that pins the peers.
-const PINS: &str = "models/peers/requirements.txt";
 
 /// Of all node cases those that pass, none subtracted.
 pub fn conformance(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let workspace = bench.workspace;
-    let cases = made(workspace, "models/onnx/cases.py", &[], "onnx-cases")?;
-    let told = example(workspace, "graph", "conformance", &[cases])?;
+    let mut run = cargo(bench.workspace);
+    run.args(["run", "--quiet", "--package", "graph", "--example", "conformance", "--"]);
+    let told = told(run.arg(standards::onnx(bench.workspace)?))?;
     let (passed, all) = count(&told, "node: ").context("the example printed no count of node cases")?;
     let others: Vec<&str> = told.lines().filter(|line| is_count(line) && !line.starts_with("node: ")).collect();
     Ok(Outcome::of(passed as f64 / all as f64 * 100.0, format!("{passed} of {all} node cases; {}", others.join(", "))))
@@ -32,13 +27,11 @@ pub fn conformance(bench: &mut Bench<'_>) -> Result<Outcome> {
 
 /// Tokenizer cases and templates that give something else, and templates that fail to be enough.
 pub fn words(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let workspace = bench.workspace;
-    let pins = workspace.root().join(PINS);
-    let folder = made(workspace, "models/peers/words.py", &[pins], "words")?;
-    let told = example(workspace, "engine", "vocabularies", &[folder.join("vocabularies")])?;
-    let (tokens, tokens_all) = count(&told, "tokenizer cases: ").context("the example printed no count of cases")?;
-    let told = example(workspace, "engine", "templates", &[folder.join("templates"), folder.join("reference.json")])?;
-    let (equal, all) = count(&told, "chat templates: ").context("the example printed no count of templates")?;
+    let mut run = cargo(bench.workspace);
+    run.args(["test", "--package", "engine", "--test", "words", "--", "--nocapture"]);
+    let told = told(run.env("OG_TEST_WORDS", standards::words(bench.workspace)?))?;
+    let (tokens, tokens_all) = count(&told, "tokenizer cases: ").context("the test printed no count of cases")?;
+    let (equal, all) = count(&told, "chat templates: ").context("the test printed no count of templates")?;
     let differ = told.lines().filter(|line| line.contains(": DIFFERS: ")).count();
     let failed = (tokens_all - tokens) + differ + TEMPLATES_LEAST.saturating_sub(equal);
     let refused = all - equal - differ;
@@ -48,43 +41,15 @@ pub fn words(bench: &mut Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::of(failed as f64, note))
 }
 
-/// The folder that a script fills, once for each text of the script: `python script [arguments] FOLDER`.
-fn made(workspace: &Workspace, script: &str, arguments: &[PathBuf], name: &str) -> Result<PathBuf> {
-    let path = workspace.root().join(script);
-    let text = fs::read(&path).with_context(|| format!("failed to read {script}"))?;
-    let folder = workspace.target().join("peers").join(format!("{name}-{:08x}", super::yard::digest(&text) >> 32));
-    if folder.exists() {
-        return Ok(folder);
+/// What a command prints; it may fail, because its counts are what is wanted.
+fn told(command: &mut Command) -> Result<String> {
+    let started = stage::open("cases");
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("failed to start cargo")?;
+    stage::close("cases", started, output.status.success());
+    if output.stdout.is_empty() {
+        bail!("nothing was printed");
     }
-    let interpreter = environment(workspace, &PEERS)?;
-    // Filled beside, so that an interrupted run leaves nothing that looks whole.
-    let part = folder.with_extension("part");
-    if part.exists() {
-        fs::remove_dir_all(&part).with_context(|| format!("failed to remove {}", part.display()))?;
-    }
-    let mut command = Command::new(interpreter);
-    command.arg(path).args(arguments).arg(&part).env("PYTHONDONTWRITEBYTECODE", "1");
-    if !stage::run(&format!("fetch {name}"), &mut command)? {
-        bail!("{script} failed\nhint: it needs the network once");
-    }
-    fs::rename(&part, &folder).with_context(|| format!("failed to keep {}", folder.display()))?;
-    Ok(folder)
-}
-
-/// What a room's example prints; it may fail, because its counts are what is wanted.
-fn example(workspace: &Workspace, room: &str, name: &str, arguments: &[PathBuf]) -> Result<String> {
-    let mut build = cargo(workspace);
-    if !stage::run(&format!("build {name}"), build.args(["build", "--quiet", "--package", room, "--example", name]))? {
-        bail!("failed to build the example {name} of {room}");
-    }
-    let mut command = cargo(workspace);
-    command.args(["run", "--quiet", "--package", room, "--example", name, "--"]).args(arguments);
-    // What goes to the screen otherwise is long; it is kept beside the cases.
-    let log = workspace.target().join("peers").join(format!("{name}.txt"));
-    let file = File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
-    command.stdin(Stdio::null()).stdout(file).stderr(Stdio::inherit());
-    command.status().context("failed to start cargo")?;
-    fs::read_to_string(&log).with_context(|| format!("failed to read {}", log.display()))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The two numbers of the line `<key><number> of <number>…`.

@@ -1,6 +1,6 @@
-//! Runs the standard's node cases in `tract` or `rten`, by the tolerance of the standard's own runner; `peers.sh` builds and runs it.
+//! Runs the standard's cases in `tract` or `rten`, by the tolerance of the standard's own runner.
 //!
-//! `peers tract|rten CASES` prints `pass NAME` or `fail NAME: why`. A peer is given the shapes of a case's inputs, since the cases state them, and a
+//! `onnx-peers tract|rten CASES` prints `pass NAME` or `fail NAME: why`, for node cases and models alike. A peer is given the shapes of a case's inputs, since the cases state them, and a
 //! panic counts as a failure. rten holds all integers and truth values as int32 and all floats as float, so its element types are
 //! not compared.
 
@@ -19,7 +19,8 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let run = if arguments[0] == "tract" { in_tract } else { in_rten };
     let typed = arguments[0] == "tract";
-    for folder in folders(&Path::new(&arguments[1]).join("node")) {
+    let kinds = ["node", "simple", "pytorch-converted", "pytorch-operator", "real"];
+    for folder in kinds.iter().flat_map(|kind| folders(&Path::new(&arguments[1]).join(kind))) {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let result = catch_unwind(AssertUnwindSafe(|| case(&folder, run, typed)));
         match result.unwrap_or_else(|_| Err("a panic".to_owned())) {
@@ -30,7 +31,8 @@ fn main() {
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(path).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_dir()).collect();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(path).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_dir()).collect();
     folders.sort();
     folders
 }
@@ -52,7 +54,8 @@ fn values(set: &Path, word: &str, ports: &[Port]) -> Result<Vec<Array>, String> 
 
 fn case(folder: &Path, run: fn(&Path, &[Array]) -> Result<Found, String>, typed: bool) -> Result<(), String> {
     let program = import_program(&std::fs::read(folder.join("model.onnx")).unwrap()).ok();
-    let ports = |inputs| program.as_ref().map_or(Vec::new(), |it| if inputs { it.inputs.clone() } else { it.outputs.clone() });
+    let ports =
+        |inputs| program.as_ref().map_or(Vec::new(), |it| if inputs { it.inputs.clone() } else { it.outputs.clone() });
     for set in folders(folder) {
         let inputs = values(&set, "input", &ports(true))?;
         let expected = values(&set, "output", &ports(false))?;
@@ -69,7 +72,13 @@ fn case(folder: &Path, run: fn(&Path, &[Array]) -> Result<Found, String>, typed:
 
 fn near(expected: &Array, found: &Array, typed: bool) -> Result<(), String> {
     if expected.shape() != found.shape() || typed && expected.element() != found.element() {
-        return Err(format!("{} {:?} for {} {:?}", found.element(), found.shape(), expected.element(), expected.shape()));
+        return Err(format!(
+            "{} {:?} for {} {:?}",
+            found.element(),
+            found.shape(),
+            expected.element(),
+            expected.shape()
+        ));
     }
     let (Some(wanted), Some(given)) = (numbers(expected), numbers(found)) else {
         return if expected == found { Ok(()) } else { Err("other values".to_owned()) };
@@ -121,28 +130,49 @@ const KINDS: [(Element, DatumType); 12] = [
 
 fn to_tract(array: &Array) -> Result<Tensor, String> {
     if let Some(texts) = array.as_texts() {
-        return tract_ndarray::ArrayD::from_shape_vec(array.shape(), texts.to_vec()).map(Tensor::from).map_err(|error| error.to_string());
+        return tract_ndarray::ArrayD::from_shape_vec(
+            array.shape(),
+            texts.iter().map(|text| text.to_string()).collect(),
+        )
+        .map(Tensor::from)
+        .map_err(|error| error.to_string());
     }
-    let kind = KINDS.iter().find(|(element, _)| *element == array.element()).ok_or("an element that tract does not know")?.1;
+    let kind =
+        KINDS.iter().find(|(element, _)| *element == array.element()).ok_or("an element that tract does not know")?.1;
     // SAFETY: the bytes are those of as many elements of that kind as the shape says, and every pattern is a value (truth values are 0 or 1).
     unsafe { Tensor::from_raw_dt(kind, array.shape(), &array.to_bytes()) }.map_err(|error| format!("{error:#}"))
 }
 
 fn from_tract(tensor: &Tensor) -> Result<Array, String> {
-    let whole = if tensor.datum_type() == TDim::datum_type() { tensor.cast_to::<i64>().map_err(|error| error.to_string())?.into_owned() } else { tensor.clone() };
+    let whole = if tensor.datum_type() == TDim::datum_type() {
+        tensor.cast_to::<i64>().map_err(|error| error.to_string())?.into_owned()
+    } else {
+        tensor.clone()
+    };
     if whole.datum_type() == DatumType::String {
-        let texts = whole.to_plain_array_view::<String>().map_err(|error| error.to_string())?.iter().cloned().collect();
+        let texts = whole
+            .to_plain_array_view::<String>()
+            .map_err(|error| error.to_string())?
+            .iter()
+            .map(|text| text.as_str().into())
+            .collect();
         return Array::texts(tensor.shape(), texts).map_err(|error| error.to_string());
     }
-    let kind = KINDS.iter().find(|(_, kind)| kind.size_of() == whole.datum_type().size_of() && kind.unquantized() == whole.datum_type().unquantized());
+    let kind = KINDS.iter().find(|(_, kind)| {
+        kind.size_of() == whole.datum_type().size_of() && kind.unquantized() == whole.datum_type().unquantized()
+    });
     let element = kind.ok_or("an output of another kind")?.0;
     Array::from_bytes(element, tensor.shape(), whole.as_bytes()).ok_or("an output that is no tensor".to_owned())
 }
 
 fn in_rten(model: &Path, inputs: &[Array]) -> Result<Found, String> {
     let found = rten::Model::load_file(model).map_err(|error| error.to_string())?;
-    let inputs: Result<Vec<_>, String> =
-        found.input_ids().iter().zip(inputs).map(|(&id, input)| Ok((id, rten::ValueOrView::Value(to_rten(input)?)))).collect();
+    let inputs: Result<Vec<_>, String> = found
+        .input_ids()
+        .iter()
+        .zip(inputs)
+        .map(|(&id, input)| Ok((id, rten::ValueOrView::Value(to_rten(input)?))))
+        .collect();
     let outputs = found.run(inputs?, found.output_ids(), None).map_err(|error| error.to_string())?;
     outputs.iter().map(from_rten).collect()
 }
@@ -151,10 +181,15 @@ fn to_rten(array: &Array) -> Result<rten::Value, String> {
     let shape = array.shape();
     match array.data() {
         Data::F32(values) => Ok(rten_tensor::Tensor::from_data(shape, values.clone()).into()),
-        Data::I8(values) if array.element() == Element::I8 => Ok(rten_tensor::Tensor::from_data(shape, values.clone()).into()),
-        Data::U8(values) if array.element() == Element::U8 => Ok(rten_tensor::Tensor::from_data(shape, values.clone()).into()),
+        Data::I8(values) if array.element() == Element::I8 => {
+            Ok(rten_tensor::Tensor::from_data(shape, values.clone()).into())
+        }
+        Data::U8(values) if array.element() == Element::U8 => {
+            Ok(rten_tensor::Tensor::from_data(shape, values.clone()).into())
+        }
         Data::Bool(_) | Data::I32(_) | Data::I64(_) => {
-            let values: Option<Vec<i32>> = array.integers().and_then(|all| all.into_iter().map(|it| i32::try_from(it).ok()).collect());
+            let values: Option<Vec<i32>> =
+                array.integers().and_then(|all| all.into_iter().map(|it| i32::try_from(it).ok()).collect());
             Ok(rten_tensor::Tensor::from_data(shape, values.ok_or("an integer beyond 32 bits")?).into())
         }
         _ => Err("an element that rten does not know".to_owned()),
@@ -162,12 +197,16 @@ fn to_rten(array: &Array) -> Result<rten::Value, String> {
 }
 
 fn from_rten(value: &rten::Value) -> Result<Array, String> {
-    let made = match value {
-        rten::Value::FloatTensor(tensor) => Array::f32s(tensor.shape(), tensor.to_vec()),
-        rten::Value::Int32Tensor(tensor) => Array::new(Element::I32, tensor.shape(), Data::I32(tensor.to_vec())).ok_or(graph::program::Problem::Excluded),
-        rten::Value::Int8Tensor(tensor) => Array::new(Element::I8, tensor.shape(), Data::I8(tensor.to_vec())).ok_or(graph::program::Problem::Excluded),
-        rten::Value::UInt8Tensor(tensor) => Array::new(Element::U8, tensor.shape(), Data::U8(tensor.to_vec())).ok_or(graph::program::Problem::Excluded),
-        _ => return Err("a value that is no tensor".to_owned()),
-    };
+    let made =
+        match value {
+            rten::Value::FloatTensor(tensor) => Array::f32s(tensor.shape(), tensor.to_vec()),
+            rten::Value::Int32Tensor(tensor) => Array::new(Element::I32, tensor.shape(), Data::I32(tensor.to_vec()))
+                .ok_or(graph::program::Problem::Excluded),
+            rten::Value::Int8Tensor(tensor) => Array::new(Element::I8, tensor.shape(), Data::I8(tensor.to_vec()))
+                .ok_or(graph::program::Problem::Excluded),
+            rten::Value::UInt8Tensor(tensor) => Array::new(Element::U8, tensor.shape(), Data::U8(tensor.to_vec()))
+                .ok_or(graph::program::Problem::Excluded),
+            _ => return Err("a value that is no tensor".to_owned()),
+        };
     made.map_err(|error| error.to_string())
 }
