@@ -4,6 +4,7 @@
     decode N             N tokens, one at a time, behind that prompt          seconds
     chats TEXTS PROMPT N N steps of one token for each of several texts       seconds
     logits IDS FILE      logits after every token of IDS (with commas)        raw f32 in FILE
+    about                the instruction sets that it was compiled for        its own list
 
 Only llama.cpp's own interface is called, and only its calls are timed. Options are its defaults (AMX and repacked weights where
 the CPU has them, flash attention as it chooses), one thread for prompts and answers alike unless told otherwise.
@@ -95,6 +96,9 @@ class Worker:
         np.ctypeslib.as_array(found, (len(tokens) * self.vocabulary,)).tofile(path)
         return {"rows": len(tokens), "vocabulary": self.vocabulary}
 
+    def about(self):
+        return {"about": llama.llama_print_system_info().decode()}
+
 
 def token(index):
     """Some token of any vocabulary of a thousand; the same rule in every worker."""
@@ -104,4 +108,4 @@ def token(index):
 if __name__ == "__main__":
     path, *numbers = sys.argv[1:]
     worker = Worker(path, *map(int, numbers))
-    clock.serve({name: getattr(worker, name) for name in ("prefill", "decode", "chats", "logits")})
+    clock.serve({name: getattr(worker, name) for name in ("prefill", "decode", "chats", "logits", "about")})

@@ -44,7 +44,7 @@ pub struct Options {
     /// Measure everything again, even what an interrupted run on this very tree has measured.
     #[arg(long)]
     fresh: bool,
-    /// Only the bars whose name contains this.
+    /// Only the bars whose name contains this, in capitals or not.
     #[arg(long, value_name = "PART")]
     only: Option<String>,
 }
@@ -123,7 +123,8 @@ fn chosen(name: Option<&str>) -> Result<Vec<&'static Area>> {
 fn run_area(workspace: &Workspace, area: &Area, options: &Options) -> Result<bool> {
     let mut state = State::open(workspace, area.name, options.small, options.fresh)?;
     let mut all_held = true;
-    for bar in area.bars.iter().filter(|bar| options.only.as_ref().is_none_or(|part| bar.name.contains(part))) {
+    let part = options.only.as_deref().unwrap_or_default().to_lowercase();
+    for bar in area.bars.iter().filter(|bar| bar.name.to_lowercase().contains(&part)) {
         let outcome = match state.outcome(bar.name) {
             Some(known) => known,
             None => measure(workspace, bar, options.small, &mut state)?,

@@ -43,6 +43,10 @@ pub static PEERS: Environment =
 pub static STANDARDS: Environment =
     Environment { requirements: "tests/standards.txt", folder: "standards/venv", variables: |_| Vec::new() };
 
+/// The same, compiled for CPUs that have AVX2 and nothing newer, wherever it is measured.
+pub static PEERS_AVX2: Environment =
+    Environment { requirements: "models/peers/requirements.txt", folder: "peers/venv-avx2", variables: avx2 };
+
 /// The executable specification of Ethereum.
 pub static SPECIFICATION: Environment = Environment {
     requirements: "crates/evm/tests/conformance/requirements.txt",
@@ -64,7 +68,19 @@ pub static GUIDE: Environment =
 
 fn native(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let header = workspace.root().join("models/peers/tile.h");
-    vec![("CMAKE_ARGS", "-DGGML_NATIVE=ON".to_owned()), ("CXXFLAGS", format!("-include {}", header.display()))]
+    compiled("-DGGML_NATIVE=ON", &format!("-include {}", header.display()))
+}
+
+/// Every instruction set is named, on or off; the order of instructions suits the CPU at hand.
+fn avx2(_: &Workspace) -> Vec<(&'static str, String)> {
+    let sets = "-DGGML_NATIVE=OFF -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON \
+                -DGGML_AVX_VNNI=OFF -DGGML_AVX512=OFF";
+    compiled(sets, "-mtune=native")
+}
+
+/// How llama.cpp is compiled. pip keeps what it once built and does not ask for what, so it must forget.
+fn compiled(sets: &str, flags: &str) -> Vec<(&'static str, String)> {
+    vec![("CMAKE_ARGS", sets.to_owned()), ("CXXFLAGS", flags.to_owned()), ("PIP_NO_CACHE_DIR", "1".to_owned())]
 }
 
 /// Refuses, naming every tool that is missing at once.

@@ -23,6 +23,10 @@ pub static AREA: Area = Area {
         Bar { name: "decode 1B Q4_K_M ÷ llama.cpp", goal: vnni_only(1.0, "×"), measure: speed::decode_q4_k_m },
         Bar { name: "prefill 1B Q4_K_M ÷ llama.cpp", goal: vnni_only(1.3, "×"), measure: speed::prefill_q4_k_m },
         Bar { name: "8 chats 1B Q8_0 ÷ llama.cpp", goal: vnni_only(2.5, "×"), measure: speed::chats },
+        Bar { name: "AVX2 alone, decode 1B Q8_0 ÷ llama.cpp", goal: AVX2[0], measure: speed::avx2_decode_q8_0 },
+        Bar { name: "AVX2 alone, decode 1B Q4_0 ÷ llama.cpp", goal: AVX2[1], measure: speed::avx2_decode_q4_0 },
+        Bar { name: "AVX2 alone, prefill 1B Q8_0 ÷ llama.cpp", goal: AVX2[2], measure: speed::avx2_prefill_q8_0 },
+        Bar { name: "AVX2 alone, prefill 1B Q4_0 ÷ llama.cpp", goal: AVX2[3], measure: speed::avx2_prefill_q4_0 },
         Bar { name: "decode 1B Q8_0 ÷ candle", goal: Goal::Told("×"), measure: speed::candle_decode_q8_0 },
         Bar { name: "decode 1B Q4_0 ÷ candle", goal: Goal::Told("×"), measure: speed::candle_decode_q4_0 },
         Bar { name: "prefill 1B Q8_0 ÷ candle", goal: Goal::Told("×"), measure: speed::candle_prefill_q8_0 },
@@ -61,6 +65,10 @@ pub static AREA: Area = Area {
         Bar { name: "guidellm, requests that fail", goal: Goal::AtMost(0.0, "failed"), measure: harness::guide },
     ],
 };
+
+/// What is promised where a CPU has only AVX2, measured on any: both engines are forced to it.
+const AVX2: [Goal; 4] =
+    [Goal::AtLeast(1.4, "×"), Goal::AtLeast(1.9, "×"), Goal::AtLeast(1.7, "×"), Goal::AtLeast(2.2, "×")];
 
 /// A ratio that is promised where the CPU has VNNI, and another where it has only AVX2.
 const fn by_cpu(vnni: f64, avx2: f64) -> Goal {

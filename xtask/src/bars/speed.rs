@@ -63,6 +63,31 @@ fn prefill(bench: &mut Bench<'_>, format: &str, kind: &str, theirs: &str) -> Res
     compared(&found, PREFILL_TOKENS)
 }
 
+pub fn avx2_decode_q8_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    forced(bench, "q8_0", Some(PREFILL), DECODE, DECODE_TOKENS)
+}
+
+pub fn avx2_decode_q4_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    forced(bench, "q4_0", Some(PREFILL), DECODE, DECODE_TOKENS)
+}
+
+pub fn avx2_prefill_q8_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    forced(bench, "q8_0", None, PREFILL, PREFILL_TOKENS)
+}
+
+pub fn avx2_prefill_q4_0(bench: &mut Bench<'_>) -> Result<Outcome> {
+    forced(bench, "q4_0", None, PREFILL, PREFILL_TOKENS)
+}
+
+/// Both engines as on a CPU that ends at AVX2. The heading names the CPU that it was in truth: caches, memory and clock are that one's.
+fn forced(bench: &mut Bench<'_>, format: &str, prepare: Option<&str>, work: &str, tokens: f64) -> Result<Outcome> {
+    let yard = Yard::open(bench)?;
+    let file = yard.gguf("1b", format)?;
+    let (mut ours, mut theirs) = (yard.ours_avx2(&yard.artefact(&file, "ordered")?)?, yard.llama_avx2(&file)?);
+    let outcome = compared(&alternate(bench.count(7, 3), &mut ours, &mut theirs, prepare, work)?, tokens)?;
+    Ok(Outcome { note: format!("{}; both without anything newer", outcome.note), ..outcome })
+}
+
 pub fn candle_decode_q8_0(bench: &mut Bench<'_>) -> Result<Outcome> {
     beside_candle(bench, "q8_0", Some(PREFILL), DECODE, DECODE_TOKENS)
 }

@@ -15,7 +15,7 @@ use super::rooms::executable;
 use super::state::tree_key;
 use super::worker::Worker;
 use crate::check::cargo;
-use crate::python::{PEERS, environment};
+use crate::python::{PEERS, PEERS_AVX2, environment};
 use crate::stage;
 use crate::workspace::Workspace;
 
@@ -104,6 +104,22 @@ impl<'a> Yard<'a> {
         Worker::start("our engine", self.engine().arg("serve").arg(artefact).arg(threads.to_string()))
     }
 
+    /// Our engine without anything newer than AVX2, one thread.
+    pub fn ours_avx2(&self, artefact: &Path) -> Result<Worker> {
+        Worker::start("our engine", self.engine().arg("serve").arg(artefact).args(["1", "avx2"]))
+    }
+
+    /// llama.cpp as compiled for AVX2, one thread: it says itself what it was compiled for.
+    pub fn llama_avx2(&self, model: &Path) -> Result<Worker> {
+        let mut command = Command::new(environment(self.workspace, &PEERS_AVX2)?);
+        command.arg(self.workspace.root().join("models/peers/llama_peer.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut worker = Worker::start("llama.cpp", command.arg(model).args(["1", "1"]))?;
+        let told = worker.ask("about")?;
+        let about =
+            told.get("about").and_then(serde_json::Value::as_str).context("llama.cpp told nothing of itself")?;
+        if is_avx2_alone(about) { Ok(worker) } else { bail!("llama.cpp was compiled for other CPUs: {about}") }
+    }
+
     /// llama.cpp on a GGUF file, one thread.
     pub fn llama(&self, model: &Path, sequences: u32) -> Result<Worker> {
         Worker::start("llama.cpp", self.script("llama_peer.py").arg(model).args(["1", &sequences.to_string()]))
@@ -129,6 +145,15 @@ impl<'a> Yard<'a> {
     }
 }
 
+/// Whether llama.cpp's list of what it was compiled for ends at AVX2.
+fn is_avx2_alone(about: &str) -> bool {
+    let has = |name: &str| {
+        about.split('|').any(|part| part.rsplit(':').next().unwrap_or(part).trim() == format!("{name} = 1"))
+    };
+    let newer = ["AVX_VNNI", "AVX512", "AVX512_VBMI", "AVX512_VNNI", "AVX512_BF16", "AMX_INT8"];
+    has("AVX2") && has("FMA") && has("F16C") && !newer.into_iter().any(has)
+}
+
 /// Artefacts of another tree may be of another format, and are large.
 fn forget_other_trees(folder: &Path, key: &str) -> Result<()> {
     let marker = folder.join("tree");
@@ -152,6 +177,15 @@ pub fn digest(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_with_newer_instructions_is_not_taken_for_one_of_avx2() {
+        let old = "CPU : SSE3 = 1 | SSSE3 = 1 | AVX = 1 | AVX2 = 1 | F16C = 1 | FMA = 1 | BMI2 = 1 | REPACK = 1 | ";
+        assert!(is_avx2_alone(old));
+        assert!(!is_avx2_alone(&format!("{old}AVX512 = 1 | ")));
+        assert!(!is_avx2_alone(&format!("{old}AVX_VNNI = 1 | ")));
+        assert!(!is_avx2_alone("CPU : SSE3 = 1 | AVX = 1 | "));
+    }
 
     #[test]
     fn artefacts_stay_until_the_tree_changes() {

@@ -4,7 +4,8 @@
 //! ```text
 //! speed import SOURCE TARGET {ordered|integer|int8} a GGUF or ONNX file or a checkpoint folder, to an artefact; `int8` is
 //!                                                 ordered with keys and values as bytes
-//! speed serve ARTEFACT [threads]                  commands from standard input, a line each; see `language` and `tensors`
+//! speed serve ARTEFACT [threads [level]]          commands from standard input, a line each; see `language` and `tensors`. The level
+//!                                                 (portable, avx2, avx512-vnni, amx) is the CPU's best unless it is named
 //! speed read BYTES                                how fast one core reads memory
 //! ```
 //! Without arguments it runs the demo model for a moment and prints its rates.
@@ -28,8 +29,12 @@ fn main() -> Outcome<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["import", source, target, kind] => import::import(source.as_ref(), target.as_ref(), kind),
-        ["serve", artefact] => serve(artefact, 1),
-        ["serve", artefact, threads] => serve(artefact, threads.parse()?),
+        ["serve", artefact] => serve(artefact, Options::default()),
+        ["serve", artefact, threads] => serve(artefact, Options { threads: threads.parse()?, ..Options::default() }),
+        ["serve", artefact, threads, level] => {
+            let level = Level::named(level).ok_or_else(|| format!("this CPU has no level {level}"))?;
+            serve(artefact, Options { threads: threads.parse()?, level })
+        }
         ["read", bytes] => {
             println!("{}", memory::read(bytes.parse()?)?);
             Ok(())
@@ -40,10 +45,9 @@ fn main() -> Outcome<()> {
 }
 
 /// Answers commands until there are no more.
-fn serve(artefact: &str, threads: usize) -> Outcome<()> {
-    let options = Options { threads, ..Options::default() };
+fn serve(artefact: &str, options: Options) -> Outcome<()> {
     let model = Model::load_with(storage::map_file(artefact.as_ref())?, options)?;
-    println!("{}", json!({"ready": true, "level": Level::detect().name()}));
+    println!("{}", json!({"ready": true, "level": options.level.name()}));
     let mut worker = Worker::of(&model)?;
     for line in std::io::stdin().lock().lines() {
         println!("{}", worker.answer(&line?)?);
