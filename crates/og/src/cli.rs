@@ -324,10 +324,13 @@ pub enum Model {
     /// Compile weights into an artefact of the exact graph.
     Compile(ModelCompile),
     /// Put an artefact on a hub and its root on the ledger.
+    #[command(after_help = "Example:\n  og model publish model.ogm")]
     Publish {
+        /// What `og model compile` wrote.
         artefact: PathBuf,
+        /// Its name on the network; without it, the one that it was compiled with.
         #[arg(long)]
-        name: String,
+        name: Option<String>,
         /// The key that publishes.
         #[arg(long, default_value = "publisher")]
         key: String,

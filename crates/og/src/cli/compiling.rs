@@ -7,12 +7,13 @@ use graph::CacheFormat;
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  og model compile models/risk/risk.onnx --calibration models/risk/calibration.json --out risk.ogm\n  og model compile models/demo --ordered --out demo.ogm\n  og model compile model-q4_k_m.gguf --out model.ogm"
+    after_help = "Examples:\n  og model compile models/risk/risk.onnx --calibration models/risk/calibration.json --out risk.ogm\n  og model compile models/demo --ordered --out demo.ogm\n  og model compile model-q4_k_m.gguf --out model.ogm\n  og model compile model.gguf --provable --calibration models/demo/calibration.jsonl --out provable.ogm\n  og devnet --dir mine --model model.ogm"
 )]
 pub struct ModelCompile {
     /// A GGUF file, an ONNX file, or a folder with config.json, safetensors and tokenizer.json.
     pub source: PathBuf,
-    #[arg(long)]
+    /// The artefact; its card is written beside it.
+    #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// The model's name; without it, the file's or the folder's.
     #[arg(long)]
@@ -49,7 +50,8 @@ pub struct ModelCompile {
     /// The same of an answer's length; else 2048 tokens. What a call may cost counts all of them.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(api::limits::TOKENS_MAX)))]
     pub max_tokens: Option<u32>,
-    /// Inputs to find integer scales by: JSON arrays by the inputs' names, or a list of such sets; dialogues for a checkpoint.
+    /// Inputs to find integer scales by: JSON arrays by the inputs' names, or a list of such sets; for a language model dialogues,
+    /// a line each: {"messages": [{"role": "user", "content": "…"}, …]}.
     #[arg(long)]
     pub calibration: Option<PathBuf>,
     /// Dialogues that an integer model is measured on beside its floats; without them, those of its calibration.

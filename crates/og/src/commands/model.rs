@@ -25,7 +25,7 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Model) -> Resul
             Ok(())
         }
         cli::Model::Compile(options) => compile::run(common, &options),
-        cli::Model::Publish { artefact, name, key } => publish(remote, common, &artefact, &name, &key).await,
+        cli::Model::Publish { artefact, name, key } => publish(remote, common, &artefact, name.as_deref(), &key).await,
     }
 }
 
@@ -48,10 +48,18 @@ async fn find(remote: &Remote, wanted: &str) -> Result<Value> {
     listed.into_iter().find(is_it).with_context(|| format!("no model {wanted:?}; hint: og model list"))
 }
 
-async fn publish(remote: &Remote, common: &Common, artefact: &std::path::Path, name: &str, key: &str) -> Result<()> {
+/// Under the name that the artefact has, unless another is given.
+async fn publish(
+    remote: &Remote,
+    common: &Common,
+    artefact: &std::path::Path,
+    name: Option<&str>,
+    key: &str,
+) -> Result<()> {
     let bytes = storage::read_file(artefact, ARTEFACT_BYTES_MAX)?;
     let model = Model::load(bytes.clone()).with_context(|| format!("{} is no artefact", artefact.display()))?;
     let (root, float_manifest) = (model.root(), model.float_manifest());
+    let name = name.unwrap_or(&model.card().name);
     let network = remote.network()?;
     let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, key)?;
     for hub in network.urls("hub") {
