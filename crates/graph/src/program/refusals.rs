@@ -168,16 +168,16 @@ enum Kind {
 
 impl Kind {
     fn holds(self, attribute: &Attribute) -> bool {
-        match (self, attribute) {
+        matches!(
+            (self, attribute),
             (Self::Integer, Attribute::Integer(_))
-            | (Self::Float, Attribute::Float(_))
-            | (Self::Text, Attribute::Text(_))
-            | (Self::Integers, Attribute::Integers(_))
-            | (Self::Floats, Attribute::Floats(_))
-            | (Self::Texts, Attribute::Texts(_))
-            | (Self::Body, Attribute::Body(_)) => true,
-            _ => false,
-        }
+                | (Self::Float, Attribute::Float(_))
+                | (Self::Text, Attribute::Text(_))
+                | (Self::Integers, Attribute::Integers(_))
+                | (Self::Floats, Attribute::Floats(_))
+                | (Self::Texts, Attribute::Texts(_))
+                | (Self::Body, Attribute::Body(_))
+        )
     }
 
     fn expected(self) -> &'static str {
