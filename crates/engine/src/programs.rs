@@ -186,7 +186,7 @@ pub fn run_here(
         array.map(Value::from).ok_or_else(|| refused(&port.name, format!("no program takes {}", tensor.element())))
     });
     let values = values.collect::<Result<Vec<Value>, _>>()?;
-    let outputs = run_values(program, machine, values, None)?;
+    let outputs = run_values(program, machine, Limits::default(), values, None)?;
     let tensor = |value: &Value| {
         let array = value.as_tensor()?;
         let element = graph::Element::ALL.into_iter().find(|element| program_name(*element) == array.element().name());
