@@ -6,7 +6,7 @@ use super::tree::{Tree, dependencies};
 /// The floor of every room, from the ground up.
 static FLOORS: &[(u8, &[&str])] = &[
     (1, &["crypto"]),
-    (2, &["contracts", "graph", "protocol", "storage"]),
+    (2, &["contracts", "graph", "pages", "protocol", "storage"]),
     (3, &["engine", "float", "consensus", "network", "api", "router", "evm", "payments"]),
     (4, &["verify", "hub", "gateway", "rpc"]),
     (5, &["worker", "auditor", "ledger", "blocks", "relayer"]),

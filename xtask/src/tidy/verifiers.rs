@@ -4,7 +4,7 @@ use super::Finding;
 use super::tokens;
 use super::tree::Tree;
 
-static VERIFIER_ROOMS: &[&str] = &["crypto", "evm", "ledger", "protocol", "verify"];
+static VERIFIER_ROOMS: &[&str] = &["crypto", "evm", "ledger", "pages", "protocol", "verify"];
 
 static FORBIDDEN: &[&str] = &["unsafe_code"];
 static DENIED: &[&str] = &[

@@ -3,8 +3,14 @@
 use alloy_primitives::{Address, B256, U256};
 use crypto::sparse::{self, leaf_digest, value_digest};
 use crypto::{Digest, hash};
+use pages::take;
 
 use crate::state::Account;
+
+/// The root: one row.
+pub(super) const ROOTS: &str = "state-roots";
+/// Pages by their paths.
+pub const PAGES: &str = "state-pages";
 
 const ACCOUNT: &str = "og/evm/account/v1";
 const SLOT: &str = "og/evm/slot/v1";
@@ -12,16 +18,19 @@ const SLOT: &str = "og/evm/slot/v1";
 const ACCOUNT_KIND: u8 = 1;
 const SLOT_KIND: u8 = 2;
 
+/// About what a leaf takes in memory.
+const LEAF_BYTES: usize = 208;
+
 /// An account, or a slot that holds something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Entry {
+pub enum Entry {
     Account(Address, Account),
     Slot(Address, U256, U256),
 }
 
 /// An entry with its place and its digest in the tree.
 #[derive(Clone, Debug)]
-pub(super) struct Leaf {
+pub struct Leaf {
     pub key: Digest,
     pub digest: Digest,
     pub entry: Entry,
@@ -34,17 +43,8 @@ impl Leaf {
             Entry::Slot(address, slot, _) => slot_key(address, slot),
         };
         let mut leaf = Self { key, digest: Digest::ZERO, entry };
-        leaf.digest = leaf_digest(&leaf.proven());
+        leaf.digest = leaf_digest(&pages::Leaf::proven(&leaf));
         leaf
-    }
-
-    /// The leaf as proofs show it.
-    pub fn proven(&self) -> sparse::Leaf {
-        let value = match &self.entry {
-            Entry::Account(_, account) => account_digest(account),
-            Entry::Slot(_, _, value) => slot_digest(value),
-        };
-        sparse::Leaf { key: self.key, value }
     }
 
     /// Hash of the code that it names.
@@ -54,9 +54,35 @@ impl Leaf {
             Entry::Slot(..) => None,
         }
     }
+}
+
+impl pages::Leaf for Leaf {
+    const WHAT: &'static str = "the state";
+    const ROOTS: &'static str = ROOTS;
+    const PAGES: &'static str = PAGES;
+
+    fn key(&self) -> &Digest {
+        &self.key
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn proven(&self) -> sparse::Leaf {
+        let value = match &self.entry {
+            Entry::Account(_, account) => account_digest(account),
+            Entry::Slot(_, _, value) => slot_digest(value),
+        };
+        sparse::Leaf { key: self.key, value }
+    }
+
+    fn bytes(&self) -> usize {
+        LEAF_BYTES
+    }
 
     /// 93 bytes, or 85.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>) {
         match &self.entry {
             Entry::Account(address, account) => {
                 out.push(ACCOUNT_KIND);
@@ -74,8 +100,7 @@ impl Leaf {
         }
     }
 
-    /// Reads one; `None` for what no leaf is written as.
-    pub fn read(bytes: &mut &[u8]) -> Option<Self> {
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
         let [kind] = take(bytes)?;
         let address = Address::from(take::<20>(bytes)?);
         let entry = match kind {
@@ -94,13 +119,6 @@ impl Leaf {
         };
         Some(Self::of(entry))
     }
-}
-
-/// The next bytes; `None` where there are fewer.
-pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*taken)
 }
 
 /// Where the tree has an account.

@@ -7,7 +7,6 @@ use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use crypto::sparse::Tree;
 use proptest::prelude::*;
 
-use super::page::BUCKET_MAX;
 use super::*;
 
 type Tables = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
@@ -193,23 +192,12 @@ fn a_state_whose_base_was_written_holds_nothing_but_what_came_later() {
     let (disk, mut world) = written(2_000);
     let base = world.written_to(disk.base(&Cache::new(0)));
     world.rest_on(&base);
-    assert!(world.root.as_ref().unwrap().held.is_none() && world.codes.is_empty());
+    assert!(world.held_bytes() == 0 && world.codes.is_empty());
     world.apply(&changes(&[(7, 9)].into(), &BTreeMap::new())).unwrap();
-    fn held(link: &Link) -> usize {
-        let Some(held) = &link.held else { return 0 };
-        match &*held.page {
-            Page::Bucket(_) => 1,
-            Page::Branch(branch) => 1 + branch.links.iter().flatten().map(held_below).sum::<usize>(),
-        }
-    }
-    fn held_below(link: &Link) -> usize {
-        held(link)
-    }
-    assert_eq!(held(world.root.as_ref().unwrap()), 3, "the pages on the way to one account");
+    assert!((1..8_000).contains(&world.held_bytes()), "the pages on the way to one account");
     // A base of another time than the state's own is left aside.
-    let older = base.clone().after(0, 0);
-    world.rest_on(&older);
-    assert_eq!(world.base.as_ref().unwrap().age, base.age);
+    world.rest_on(&disk.base(&Cache::new(0)));
+    assert_eq!(world.base.as_ref().unwrap().pages.age(), base.pages.age());
 }
 
 #[test]
@@ -258,30 +246,9 @@ fn every_changed_byte_on_the_disk_is_an_error_that_names_the_place_or_changes_no
         changed.remove(place);
         let disk = Disk(Arc::new(RwLock::new(changed)));
         let read = World::open(disk.base(&Cache::new(0))).and_then(|world| world.content());
-        assert!(read.is_err() || matches!(place.0, base::USES | base::CODES | base::ROOTS), "{place:?} is missing");
+        assert!(read.is_err() || matches!(place.0, base::USES | base::CODES | leaf::ROOTS), "{place:?} is missing");
     }
     assert!(refused > 1_000);
-}
-
-#[test]
-fn pages_of_foreign_bytes_are_refused() {
-    let (disk, _) = written(150);
-    let tables = disk.0.read().unwrap().clone();
-    for ((_, name), bytes) in tables.iter().filter(|((table, _), _)| *table == base::PAGES) {
-        let path = Path::named(name).unwrap();
-        assert_eq!(path.name(), *name);
-        assert_eq!(Page::read(bytes, &path).unwrap().write(), *bytes, "what is read is written the same");
-        for length in 0..bytes.len() {
-            assert!(Page::read(&bytes[..length], &path).is_none());
-        }
-        assert!(Page::read(&[bytes.as_slice(), &[0]].concat(), &path).is_none());
-        if bytes[0] == 1 {
-            assert!(Page::read(bytes, &path.child(3).child(3)).is_none() || bytes[1] == 1, "leaves of another place");
-        }
-    }
-    for name in [&[][..], &[0], &[1, 16], &[1; 66]] {
-        assert_eq!(Path::named(name), None);
-    }
 }
 
 /// A reader that fails says so, and execution has it for good.
@@ -308,5 +275,5 @@ fn what_is_written_is_frozen() {
     }
     let found = format!("{} rows {} root {}\n", lines.len(), keccak256(lines.join("\n")), world.root());
     assert_eq!(found, include_str!("../../vectors/state.txt"), "the format of the state on disk changed");
-    assert!(BUCKET_MAX == 32 && B256::ZERO != world.root());
+    assert!(pages::BUCKET_MAX == 32 && B256::ZERO != world.root());
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use crypto::Digest;
 use crypto::sparse::{self, Proof, bit};
 
-use super::World;
-use super::leaf::Leaf;
-use super::page::{Branch, Page, bucket_digest};
-use super::path::{Path, WAYS};
-use crate::state::StateError;
+use crate::failure::PageError;
+use crate::leaf::Leaf;
+use crate::page::{Branch, Page, bucket_digest};
+use crate::path::{Path, WAYS};
+use crate::tree::Tree;
 
-impl World {
+impl<L: Leaf> Tree<L> {
     /// Proof of what stands at a key.
-    pub(super) fn prove(&self, key: &Digest) -> Result<Proof, StateError> {
+    pub fn prove(&self, key: &Digest) -> Result<Proof, PageError> {
         let (mut link, mut path, mut siblings) = (self.root.clone(), Path::ROOT, Vec::new());
         while let Some(next) = link {
             let page = self.page(&path, &next)?;
@@ -42,16 +42,16 @@ impl World {
     /// The only leaf of a branch whose first `depth` bits are the key's.
     fn lone(
         &self,
-        branch: &Branch,
+        branch: &Branch<L>,
         path: &Path,
         key: &Digest,
         depth: usize,
-    ) -> Result<Option<sparse::Leaf>, StateError> {
+    ) -> Result<Option<sparse::Leaf>, PageError> {
         for (way, link) in branch.links.iter().enumerate() {
             let Some(link) = link.as_ref().filter(|link| link.leaves == 1) else { continue };
             if let Page::Bucket(leaves) = &*self.page(&path.child(way), link)?
                 && let Some(leaf) = leaves.first()
-                && (path.depth()..depth).all(|depth| bit(&leaf.key, depth) == bit(key, depth))
+                && (path.depth()..depth).all(|depth| bit(leaf.key(), depth) == bit(key, depth))
             {
                 return Ok(Some(leaf.proven()));
             }
@@ -67,7 +67,7 @@ enum Down {
     Alone,
 }
 
-fn down_branch(branch: &Branch, depth: usize, key: &Digest, siblings: &mut Vec<Digest>) -> Down {
+fn down_branch<L: Leaf>(branch: &Branch<L>, depth: usize, key: &Digest, siblings: &mut Vec<Digest>) -> Down {
     let (mut node, mut depth) = (1_usize, depth);
     while node < WAYS {
         match branch.below(node).1 {
@@ -84,13 +84,18 @@ fn down_branch(branch: &Branch, depth: usize, key: &Digest, siblings: &mut Vec<D
     Down::Way(node.saturating_sub(WAYS))
 }
 
-fn down_bucket(leaves: &[Arc<Leaf>], depth: usize, key: &Digest, siblings: &mut Vec<Digest>) -> Option<sparse::Leaf> {
+fn down_bucket<L: Leaf>(
+    leaves: &[Arc<L>],
+    depth: usize,
+    key: &Digest,
+    siblings: &mut Vec<Digest>,
+) -> Option<sparse::Leaf> {
     match leaves {
         [] => None,
         [leaf] => Some(leaf.proven()),
         more => {
             let below = depth.saturating_add(1);
-            let (low, high) = more.split_at(more.partition_point(|leaf| !bit(&leaf.key, depth)));
+            let (low, high) = more.split_at(more.partition_point(|leaf| !bit(leaf.key(), depth)));
             let (own, other) = if bit(key, depth) { (high, low) } else { (low, high) };
             siblings.push(bucket_digest(other, below));
             down_bucket(own, below, key, siblings)

@@ -8,54 +8,53 @@ use std::sync::Arc;
 use crypto::Digest;
 use crypto::sparse::{bit, branch_digest};
 
-use super::leaf::{Leaf, take};
-use super::path::{Path, WAYS};
+use crate::leaf::{Leaf, take};
+use crate::path::{Path, WAYS};
 
 /// Leaves of the largest bucket.
-pub(super) const BUCKET_MAX: u64 = 32;
+pub const BUCKET_MAX: u64 = 32;
 
 const BUCKET_KIND: u8 = 1;
 const BRANCH_KIND: u8 = 2;
 
-/// About what a leaf and a branch take in memory.
-pub(super) const LEAF_BYTES: usize = 208;
-pub(super) const BRANCH_BYTES: usize = 1_536;
+/// About what a branch takes in memory, and a bucket without its leaves.
+const BRANCH_BYTES: usize = 1_536;
 const BUCKET_BYTES: usize = 64;
 
 /// Some of the tree.
 #[derive(Clone, Debug)]
-pub(super) enum Page {
+pub(crate) enum Page<L: Leaf> {
     /// In order of their keys.
-    Bucket(Vec<Arc<Leaf>>),
-    Branch(Box<Branch>),
+    Bucket(Vec<Arc<L>>),
+    Branch(Box<Branch<L>>),
 }
 
 /// What a page names another by.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
+pub(crate) struct Link<L: Leaf> {
     pub digest: Digest,
     /// Leaves below it, at least one.
     pub leaves: u64,
     /// The page, where it is in memory for its own sake; else it is on the disk.
-    pub held: Option<Held>,
+    pub held: Option<Held<L>>,
 }
 
 /// A page that was made since the process began.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub page: Arc<Page>,
+pub(crate) struct Held<L: Leaf> {
+    pub page: Arc<Page<L>>,
     /// Between which two marks it was made.
     pub age: u64,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Branch {
-    pub links: [Option<Link>; WAYS],
+pub(crate) struct Branch<L: Leaf> {
+    pub links: [Option<Link<L>>; WAYS],
     /// Digests of the binary tree above them: 1 is the top, those below n are 2n and 2n + 1; 0 is unused.
     inner: [Digest; WAYS],
 }
 
-impl Page {
+impl<L: Leaf> Page<L> {
     /// Its digest at this path.
     pub fn digest(&self, path: &Path) -> Digest {
         match self {
@@ -75,7 +74,7 @@ impl Page {
     /// About what it takes in memory, without other pages.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Bucket(leaves) => BUCKET_BYTES.saturating_add(leaves.len().saturating_mul(LEAF_BYTES)),
+            Self::Bucket(leaves) => leaves.iter().fold(BUCKET_BYTES, |sum, leaf| sum.saturating_add(leaf.bytes())),
             Self::Branch(_) => BRANCH_BYTES,
         }
     }
@@ -83,7 +82,7 @@ impl Page {
     /// What making it took in memory, where its leaves were there before.
     pub fn own_bytes(&self) -> usize {
         match self {
-            Self::Bucket(leaves) => BUCKET_BYTES.saturating_add(leaves.len().saturating_mul(size_of::<Arc<Leaf>>())),
+            Self::Bucket(leaves) => BUCKET_BYTES.saturating_add(leaves.len().saturating_mul(size_of::<Arc<L>>())),
             Self::Branch(_) => BRANCH_BYTES,
         }
     }
@@ -99,7 +98,7 @@ impl Page {
             }
             Self::Branch(branch) => {
                 out.push(BRANCH_KIND);
-                let is_there = |(way, link): (usize, &Option<Link>)| u16::from(link.is_some()) << way;
+                let is_there = |(way, link): (usize, &Option<Link<L>>)| u16::from(link.is_some()) << way;
                 let ways = branch.links.iter().enumerate().map(is_there).fold(0, |ways, way| ways | way);
                 out.extend_from_slice(&ways.to_be_bytes());
                 for link in branch.links.iter().flatten() {
@@ -111,17 +110,17 @@ impl Page {
         out
     }
 
-    /// Reads a page at its path; `None` for what no page there is written as. What it says is not believed yet: see `Link::check`.
+    /// Reads a page at its path; `None` for what no page there is written as. What it says is not believed yet: see `Link::names`.
     pub fn read(mut bytes: &[u8], path: &Path) -> Option<Self> {
         let [kind] = take(&mut bytes)?;
         let page = match kind {
             BUCKET_KIND => {
                 let [count] = take(&mut bytes)?;
                 let count = Some(count).filter(|count| (1..=BUCKET_MAX).contains(&u64::from(*count)))?;
-                let leaves = (0..count).map(|_| Leaf::read(&mut bytes).map(Arc::new));
-                let leaves: Vec<Arc<Leaf>> = leaves.collect::<Option<_>>()?;
-                let sorted = leaves.windows(2).all(|pair| matches!(pair, [low, high] if low.key < high.key));
-                let at_home = leaves.iter().all(|leaf| path.leads_to(&leaf.key));
+                let leaves = (0..count).map(|_| L::read(&mut bytes).map(Arc::new));
+                let leaves: Vec<Arc<L>> = leaves.collect::<Option<_>>()?;
+                let sorted = leaves.windows(2).all(|pair| matches!(pair, [low, high] if low.key() < high.key()));
+                let at_home = leaves.iter().all(|leaf| path.leads_to(leaf.key()));
                 (sorted && at_home).then_some(Self::Bucket(leaves))?
             }
             BRANCH_KIND => {
@@ -143,15 +142,15 @@ impl Page {
     }
 }
 
-impl Link {
+impl<L: Leaf> Link<L> {
     /// To a page that was made just now.
-    pub fn to(page: Page, path: &Path, age: u64) -> Self {
+    pub fn to(page: Page<L>, path: &Path, age: u64) -> Self {
         let (digest, leaves) = (page.digest(path), page.leaves());
         Self { digest, leaves, held: Some(Held { page: Arc::new(page), age }) }
     }
 
     /// Whether the page is the one that this link names.
-    pub fn names(&self, page: &Page, path: &Path) -> bool {
+    pub fn names(&self, page: &Page<L>, path: &Path) -> bool {
         page.leaves() == self.leaves && page.digest(path) == self.digest
     }
 
@@ -162,8 +161,8 @@ impl Link {
     }
 }
 
-impl Branch {
-    pub fn of(links: [Option<Link>; WAYS]) -> Self {
+impl<L: Leaf> Branch<L> {
+    pub fn of(links: [Option<Link<L>>; WAYS]) -> Self {
         let mut branch = Self { links, inner: [Digest::ZERO; WAYS] };
         branch.refresh(u16::MAX);
         branch
@@ -242,13 +241,13 @@ fn joined((low, low_leaves): (Digest, u64), (high, high_leaves): (Digest, u64)) 
 }
 
 /// Digest of the subtree of these leaves, in order, from this depth on.
-pub(super) fn bucket_digest(leaves: &[Arc<Leaf>], depth: usize) -> Digest {
+pub(crate) fn bucket_digest<L: Leaf>(leaves: &[Arc<L>], depth: usize) -> Digest {
     match leaves {
         [] => Digest::ZERO,
-        [leaf] => leaf.digest,
+        [leaf] => leaf.digest(),
         more => {
             let below = depth.saturating_add(1);
-            let (low, high) = more.split_at(more.partition_point(|leaf| !bit(&leaf.key, depth)));
+            let (low, high) = more.split_at(more.partition_point(|leaf| !bit(leaf.key(), depth)));
             branch_digest(&bucket_digest(low, below), &bucket_digest(high, below))
         }
     }

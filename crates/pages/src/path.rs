@@ -5,7 +5,7 @@ use std::fmt;
 use crypto::Digest;
 
 /// Pages that a branch leads to.
-pub(super) const WAYS: usize = 16;
+pub(crate) const WAYS: usize = 16;
 /// Bits that one step takes.
 const STEP: usize = 4;
 /// First byte of a path on the disk: none is empty there.
@@ -13,7 +13,7 @@ const MARK: u8 = 1;
 
 /// A way down from the root, one nibble after the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Path {
+pub(crate) struct Path {
     /// Its first nibbles; zero behind them.
     nibbles: [u8; 64],
     length: usize,

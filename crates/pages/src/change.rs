@@ -1,40 +1,57 @@
-//! The tree after a block's changes: pages on the way to what changed are made anew, all others are shared.
+//! The tree after changes: pages on the way to what changed are made anew, all others are shared.
 
 use std::sync::Arc;
 
 use crypto::Digest;
 
-use super::World;
-use super::leaf::Leaf;
-use super::page::{BUCKET_MAX, Branch, LEAF_BYTES, Link, Page};
-use super::path::{Path, WAYS};
-use crate::state::StateError;
+use crate::failure::PageError;
+use crate::leaf::Leaf;
+use crate::page::{BUCKET_MAX, Branch, Link, Page};
+use crate::path::{Path, WAYS};
+use crate::tree::Tree;
 
 /// What stands at a key from now on, in order of the keys.
-pub(super) type Change = (Digest, Option<Arc<Leaf>>);
+pub type Change<L> = (Digest, Option<Arc<L>>);
+
+impl<L: Leaf> Tree<L> {
+    /// Takes over changes in strict order of their keys; the root after them. After a failure it is as it was.
+    pub fn apply(&mut self, changes: &[Change<L>]) -> Result<Digest, PageError> {
+        let mut maker = Maker::new(self);
+        let root = maker.changed(self.root.as_ref(), &Path::ROOT, changes)?;
+        let made = maker.bytes.saturating_add(leaf_bytes(changes));
+        self.made_bytes = self.made_bytes.saturating_add(made);
+        self.root = root;
+        Ok(self.root())
+    }
+}
 
 /// Makes pages; counts what they take.
-pub(super) struct Maker<'a> {
-    world: &'a World,
+struct Maker<'a, L: Leaf> {
+    tree: &'a Tree<L>,
     pub bytes: usize,
 }
 
-impl<'a> Maker<'a> {
-    pub fn new(world: &'a World) -> Self {
-        Self { world, bytes: 0 }
+impl<'a, L: Leaf> Maker<'a, L> {
+    pub fn new(tree: &'a Tree<L>) -> Self {
+        Self { tree, bytes: 0 }
     }
 
     /// The subtree at `path` after these changes below it.
-    pub fn changed(&mut self, old: Option<&Link>, path: &Path, changes: &[Change]) -> Result<Option<Link>, StateError> {
-        let age = self.world.resting_age();
+    pub fn changed(
+        &mut self,
+        old: Option<&Link<L>>,
+        path: &Path,
+        changes: &[Change<L>],
+    ) -> Result<Option<Link<L>>, PageError> {
+        let age = self.tree.resting_age();
         let Some(link) = old else {
-            let leaves: Vec<Arc<Leaf>> = changes.iter().filter_map(|(_, leaf)| leaf.clone()).collect();
+            let leaves: Vec<Arc<L>> = changes.iter().filter_map(|(_, leaf)| leaf.clone()).collect();
             return Ok(self.built(&leaves, path));
         };
         if changes.is_empty() {
             return Ok(Some(link.resting(age)));
         }
-        let page = self.world.page(path, link)?;
+        let page = self.tree.page(path, link)?;
         let new = match &*page {
             Page::Bucket(leaves) => self.built(&merged(leaves, changes), path),
             Page::Branch(branch) => self.branched(branch, path, changes)?,
@@ -43,8 +60,8 @@ impl<'a> Maker<'a> {
         Ok(new.map(|new| if new.digest == link.digest { link.resting(age) } else { new }))
     }
 
-    fn branched(&mut self, old: &Branch, path: &Path, changes: &[Change]) -> Result<Option<Link>, StateError> {
-        let age = self.world.resting_age();
+    fn branched(&mut self, old: &Branch<L>, path: &Path, changes: &[Change<L>]) -> Result<Option<Link<L>>, PageError> {
+        let age = self.tree.resting_age();
         let mut branch = old.clone();
         let (mut rest, mut touched) = (changes, 0_u16);
         for (way, place) in branch.links.iter_mut().enumerate() {
@@ -59,7 +76,7 @@ impl<'a> Maker<'a> {
         }
         if branch.leaves() <= BUCKET_MAX {
             let mut left = Vec::new();
-            self.world.gather(&branch, path, &mut left)?;
+            self.tree.gather(&branch, path, &mut left)?;
             return Ok(self.built(&left, path));
         }
         branch.refresh(touched);
@@ -67,7 +84,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The subtree of these leaves, in order.
-    fn built(&mut self, leaves: &[Arc<Leaf>], path: &Path) -> Option<Link> {
+    fn built(&mut self, leaves: &[Arc<L>], path: &Path) -> Option<Link<L>> {
         if leaves.is_empty() {
             return None;
         }
@@ -76,28 +93,28 @@ impl<'a> Maker<'a> {
         }
         let (mut links, mut rest) = ([const { None }; WAYS], leaves);
         for (way, place) in links.iter_mut().enumerate() {
-            let (own, others) = rest.split_at(rest.partition_point(|leaf| path.way(&leaf.key) == Some(way)));
+            let (own, others) = rest.split_at(rest.partition_point(|leaf| path.way(leaf.key()) == Some(way)));
             rest = others;
             *place = self.built(own, &path.child(way));
         }
         Some(self.linked(Page::Branch(Box::new(Branch::of(links))), path))
     }
 
-    fn linked(&mut self, page: Page, path: &Path) -> Link {
+    fn linked(&mut self, page: Page<L>, path: &Path) -> Link<L> {
         self.bytes = self.bytes.saturating_add(page.own_bytes());
-        Link::to(page, path, self.world.age)
+        Link::to(page, path, self.tree.age)
     }
 }
 
 /// A bucket's leaves with the changes in them.
-fn merged(old: &[Arc<Leaf>], changes: &[Change]) -> Vec<Arc<Leaf>> {
+fn merged<L: Leaf>(old: &[Arc<L>], changes: &[Change<L>]) -> Vec<Arc<L>> {
     let mut leaves = Vec::with_capacity(old.len().saturating_add(changes.len()));
     let mut kept = old.iter().peekable();
     for (key, leaf) in changes {
-        while let Some(before) = kept.next_if(|kept| kept.key < *key) {
+        while let Some(before) = kept.next_if(|kept| kept.key() < key) {
             leaves.push(Arc::clone(before));
         }
-        kept.next_if(|kept| kept.key == *key);
+        kept.next_if(|kept| kept.key() == key);
         leaves.extend(leaf.clone());
     }
     leaves.extend(kept.cloned());
@@ -105,6 +122,6 @@ fn merged(old: &[Arc<Leaf>], changes: &[Change]) -> Vec<Arc<Leaf>> {
 }
 
 /// About what new leaves take.
-pub(super) fn leaf_bytes(changes: &[Change]) -> usize {
-    changes.iter().filter(|(_, leaf)| leaf.is_some()).count().saturating_mul(LEAF_BYTES)
+fn leaf_bytes<L: Leaf>(changes: &[Change<L>]) -> usize {
+    changes.iter().filter_map(|(_, leaf)| leaf.as_ref()).fold(0, |sum, leaf| sum.saturating_add(leaf.bytes()))
 }

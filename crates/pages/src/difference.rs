@@ -1,0 +1,77 @@
+//! What has to be written so that the disk has this tree in place of the one that it has: pages whose digests differ, and paths that
+//! lead nowhere any more.
+
+use crate::base::{ROOT, write_root};
+use crate::failure::PageError;
+use crate::leaf::Leaf;
+use crate::page::{Branch, Link, Page};
+use crate::path::{Path, WAYS};
+use crate::tree::Tree;
+
+/// One row of one table; without a value it is to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub table: &'static str,
+    pub key: Vec<u8>,
+    pub value: Option<Vec<u8>>,
+}
+
+impl<L: Leaf> Tree<L> {
+    /// All rows that make the disk hold this tree, where it held `older`, in one commit. `count` is told of every leaf that is no longer in
+    /// its page, by -1, and that came to a page, by 1; so what moved is told of twice.
+    pub fn rows_since(&self, older: &Self, count: impl FnMut(&L, i64)) -> Result<Vec<Row>, PageError> {
+        Difference::of(older, self, count)
+    }
+}
+
+struct Difference<'a, L: Leaf, F> {
+    old: &'a Tree<L>,
+    new: &'a Tree<L>,
+    rows: Vec<Row>,
+    count: F,
+}
+
+impl<'a, L: Leaf, F: FnMut(&L, i64)> Difference<'a, L, F> {
+    /// All rows that differ, in the order of a walk.
+    pub fn of(old: &'a Tree<L>, new: &'a Tree<L>, count: F) -> Result<Vec<Row>, PageError> {
+        let mut difference = Self { old, new, rows: Vec::new(), count };
+        if old.root() == new.root() {
+            return Ok(Vec::new());
+        }
+        difference.between(&Path::ROOT, old.root.as_ref(), new.root.as_ref())?;
+        let root = new.root.as_ref().map(write_root);
+        difference.rows.push(Row { table: L::ROOTS, key: ROOT.to_vec(), value: root });
+        Ok(difference.rows)
+    }
+
+    fn between(&mut self, path: &Path, old: Option<&Link<L>>, new: Option<&Link<L>>) -> Result<(), PageError> {
+        if old.map(|old| old.digest) == new.map(|new| new.digest) {
+            return Ok(());
+        }
+        let before = old.map(|old| self.old.page(path, old)).transpose()?;
+        let after = new.map(|new| self.new.page(path, new)).transpose()?;
+        self.tell(before.as_deref(), -1);
+        self.tell(after.as_deref(), 1);
+        self.rows.push(Row { table: L::PAGES, key: path.name(), value: after.as_deref().map(Page::write) });
+        let (before, after) = (before.as_deref().and_then(branch), after.as_deref().and_then(branch));
+        for way in 0..WAYS {
+            let of = |branch: Option<&'_ Branch<L>>| branch.and_then(|branch| branch.links.get(way).cloned().flatten());
+            let (old, new) = (of(before), of(after));
+            self.between(&path.child(way), old.as_ref(), new.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, page: Option<&Page<L>>, by: i64) {
+        if let Some(Page::Bucket(leaves)) = page {
+            leaves.iter().for_each(|leaf| (self.count)(leaf, by));
+        }
+    }
+}
+
+fn branch<L: Leaf>(page: &Page<L>) -> Option<&Branch<L>> {
+    match page {
+        Page::Branch(branch) => Some(branch),
+        Page::Bucket(_) => None,
+    }
+}
