@@ -15,5 +15,5 @@ pub use index::Index;
 pub use live::{Held, Keep, Live, Recent};
 pub use pool::{Pool, PoolLimits, Room};
 pub use served::{Served, Source};
-pub use state_file::{StateFile, StateFileError};
+pub use state_file::{StateFile, StateFileError, change};
 pub use view::View;

@@ -10,7 +10,9 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use evm::{Arriving, Base, Cache, Row, STATE_CODES, STATE_PAGES, STATE_TABLES, STATE_USES, StateError, World};
+use crypto::Digest;
+use evm::{Arriving, Base, Cache, Reader, Row, STATE_CODES, STATE_PAGES, STATE_TABLES, STATE_USES, StateError, World};
+use pages::{Leaf, PageError};
 use storage::{Change, Moment, Store, StoreError};
 use thiserror::Error;
 
@@ -25,6 +27,8 @@ pub enum StateFileError {
     Store(#[from] StoreError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Page(#[from] PageError),
     #[error("failed to read the state: {missing} of what it names is not in its file")]
     Incomplete { missing: String },
 }
@@ -70,9 +74,13 @@ impl StateFile {
         self.store.moment(&self.tables)
     }
 
+    /// Reads its tables as of a moment, the state's and those beside it.
+    pub fn reader(moment: Moment) -> Reader {
+        Arc::new(move |table: &'static str, key: &[u8]| moment.get(table, key).map_err(|error| error.to_string()))
+    }
+
     fn base(&self, moment: Moment) -> Base {
-        let read = move |table: &'static str, key: &[u8]| moment.get(table, key).map_err(|error| error.to_string());
-        Base::new(Arc::new(read), self.cache.clone())
+        Base::new(Self::reader(moment), self.cache.clone())
     }
 
     /// The state as of a moment.
@@ -137,6 +145,31 @@ impl StateFile {
         Ok(self.store.commit_blocking(stale.into_iter().chain(rows.into_iter().map(change)).chain(beside).collect())?)
     }
 
+    /// Makes a tree beside the state of pages that arrived: all are looked at again, and what belongs to another tree is removed.
+    pub fn settle_tree<L: Leaf>(&self, root: Digest, leaves: u64) -> Result<(), StateFileError> {
+        let moment = self.moment()?;
+        let (mut arriving, mut changes) = (pages::Arriving::<L>::new(root, leaves), Vec::new());
+        self.each(&moment, L::PAGES, |name, bytes| {
+            let is_wanted = arriving.wanted().is_some_and(|wanted| wanted == name);
+            if !is_wanted || arriving.take(bytes).is_err() {
+                changes.push(Change::remove(L::PAGES, name));
+            }
+        })?;
+        let missing = arriving.wanted().map(|name| format!("a page ({})", alloy_primitives::hex::encode(name)));
+        let Some(row) = arriving.finish() else {
+            return Err(StateFileError::Incomplete { missing: missing.unwrap_or_default() });
+        };
+        changes.push(change(row));
+        Ok(self.store.commit_blocking(changes)?)
+    }
+
+    /// Removes all of a table beside the state.
+    pub fn clear(&self, table: &'static str) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        self.each(&self.moment()?, table, |key, _| changes.push(Change::remove(table, key)))?;
+        self.store.commit_blocking(changes)
+    }
+
     fn each(&self, moment: &Moment, table: &'static str, mut look: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
         let mut from = Vec::new();
         loop {
@@ -159,7 +192,8 @@ impl StateFile {
     }
 }
 
-fn change(row: Row) -> Change {
+/// A row as a change of the file.
+pub fn change(row: Row) -> Change {
     Change { table: row.table, key: row.key, value: row.value }
 }
 

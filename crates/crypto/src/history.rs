@@ -24,6 +24,17 @@ impl History {
         self.levels.first().and_then(|level| u64::try_from(level.len()).ok()).unwrap_or(0)
     }
 
+    /// Whether this is leaf `index`.
+    pub fn has(&self, index: u64, content: &Digest) -> bool {
+        let leaf = usize::try_from(index).ok().and_then(|index| self.levels.first()?.get(index));
+        leaf == Some(&hash(LEAF, &[&content.0]))
+    }
+
+    /// Digests of the complete subtrees of `2^height` leaves, from the first on.
+    pub fn subtrees(&self, height: usize) -> &[Digest] {
+        self.levels.get(height).map(Vec::as_slice).unwrap_or_default()
+    }
+
     pub fn append(&mut self, content: &Digest) {
         let mut node = hash(LEAF, &[&content.0]);
         let mut height = 0;
@@ -121,6 +132,7 @@ mod tests {
             assert_eq!(history.root_at(count), Some(roots[count as usize]));
             for index in 0..count {
                 let path = history.path(index, count).unwrap();
+                assert!(history.has(index, &content(index)) && !history.has(index, &content(index + 1)));
                 assert_eq!(climb(&content(index), index, count, &path), Some(roots[count as usize]));
                 for other in 0..count {
                     let reached = climb(&content(index), other, count, &path);
@@ -131,6 +143,21 @@ mod tests {
         assert_eq!(history.path(40, 40), None);
         assert_eq!(history.path(0, 41), None);
         assert_eq!(history.root_at(41), None);
+    }
+
+    #[test]
+    fn a_complete_subtree_is_the_root_of_its_own_leaves() {
+        let mut history = History::default();
+        (0..13).for_each(|i| history.append(&content(i)));
+        let roots: Vec<_> = (0..3)
+            .map(|at| {
+                let mut own = History::default();
+                (4 * at..4 * at + 4).for_each(|i| own.append(&content(i)));
+                own.root()
+            })
+            .collect();
+        assert_eq!(history.subtrees(2), roots);
+        assert!(history.subtrees(9).is_empty());
     }
 
     #[test]

@@ -2,17 +2,17 @@
 
 use crypto::merkle::{self, SumNode};
 use protocol::{
-    Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, GroupKey, List, ROTATIONS_MAX, ROTATIONS_USUAL,
-    Version,
+    BridgeRecord, Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, EpochRecord, GroupKey, KeyRecord,
+    List, ROTATIONS_MAX, ROTATIONS_USUAL, ReceiptStatus, SignedReceipt, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
 };
 use thiserror::Error;
 
 use crate::{
-    archive::{Archive, ClosedEpoch, RECENT_EPOCHS},
+    archive::Archive,
     ledger::Ledger,
     records::{EvmRecord, key_of},
-    table::{Row, Table},
+    table::Row,
 };
 
 /// Where the EVM stood at the end of an epoch, provably.
@@ -32,7 +32,7 @@ pub enum BundleError {
     NotCovered { anchored: u64, as_of: u64 },
     #[error("failed to bundle receipt: epoch {as_of} is not closed")]
     NotClosed { as_of: u64 },
-    #[error("failed to bundle receipt: epoch {as_of} is not among the {RECENT_EPOCHS} newest")]
+    #[error("failed to bundle receipt: epoch {as_of} is not among the newest, which are kept")]
     TooOld { as_of: u64 },
     #[error("failed to bundle receipt: the certificate is for epoch {found}, {as_of} expected")]
     WrongCertificate { found: u64, as_of: u64 },
@@ -52,31 +52,30 @@ impl Ledger {
         pinned: Option<&GroupKey>,
     ) -> Result<Bundle, BundleError> {
         let state = &self.present.state;
-        let (Some(receipt), Some(status)) = (state.receipts.get(id), state.statuses.get(id)) else {
-            return Err(BundleError::UnknownReceipt);
-        };
-        let newest = self.archive.epoch(as_of).ok_or(BundleError::NotClosed { as_of })?;
+        let status = state.statuses.get(id).ok_or(BundleError::UnknownReceipt)?;
+        let receipt = self.present.receipt_at(&status).ok_or(BundleError::UnknownReceipt)?;
+        let newest = state.epochs.record(as_of).ok_or(BundleError::NotClosed { as_of })?;
         let anchored = status.epoch;
         let not_covered = BundleError::NotCovered { anchored, as_of };
-        let anchoring = self.archive.epoch(anchored).filter(|_| anchored <= as_of).ok_or(not_covered)?;
+        let anchoring = state.epochs.record(anchored).filter(|_| anchored <= as_of).ok_or(not_covered)?;
         if certificate.epoch != as_of {
             return Err(BundleError::WrongCertificate { found: certificate.epoch, as_of });
         }
-        let (status, status_proof) = prove(&self.archive, &state.statuses, as_of, id)?;
-        let (key, key_proof) = prove(&self.archive, &state.keys, as_of, &receipt.receipt.worker_key)?;
+        let (status, status_proof) = prove::<ReceiptStatus>(&self.archive, as_of, id)?;
+        let (key, key_proof) = prove::<KeyRecord>(&self.archive, as_of, &receipt.receipt.worker_key)?;
         let history = if anchored == as_of {
             Vec::new()
         } else {
-            self.archive.history.path(anchored, as_of).ok_or(not_covered)?
+            state.epochs.history.path(anchored, as_of).ok_or(not_covered)?
         };
-        let made = prove(&self.archive, &state.bridge, as_of, &()).map_or(0, |(bridge, _)| bridge.rotations);
+        let made = prove::<BridgeRecord>(&self.archive, as_of, &()).map_or(0, |(bridge, _)| bridge.rotations);
         Ok(Bundle {
             version: Version,
             chain_id: state.network.chain_id,
-            receipt: receipt.as_ref().clone(),
+            receipt: SignedReceipt::clone(&receipt),
             opening: None,
-            inclusion: self.inclusion(anchoring, status.index)?,
-            as_of: newest.record.clone(),
+            inclusion: self.inclusion(&anchoring, status.index)?,
+            as_of: newest,
             certificate,
             history: List::new(history).map_err(|_| BundleError::TooLong("the history path"))?,
             key,
@@ -90,11 +89,8 @@ impl Ledger {
     /// Where the EVM stood at the end of a recent epoch, and the proof of it under that epoch's state root.
     pub fn evm_record(&self, as_of: u64) -> Option<BoundEvm> {
         let tree = self.archive.tree_as_of(as_of)?;
-        let record = match self.archive.replaced_since(as_of, &key_of::evm()) {
-            Some(replaced) => EvmRecord::decode(replaced?).ok()?,
-            None => EvmRecord::of(self.present.state.evm_at_close()?),
-        };
-        Some(BoundEvm { record, proof: StateProof::new(&tree.prove(&key_of::evm()))? })
+        let record = EvmRecord::decode(tree.find(&key_of::evm()).ok()??.row_bytes()).ok()?;
+        Some(BoundEvm { record, proof: StateProof::new(&tree.prove(&key_of::evm()).ok()?)? })
     }
 
     /// The newest of the first so many rotations: those after the pinned key, if it is known.
@@ -109,32 +105,25 @@ impl Ledger {
         List::new(shown.map(|certified| (*certified).clone()).collect()).unwrap_or_default()
     }
 
-    fn inclusion(&self, anchoring: &ClosedEpoch, index: u64) -> Result<ReceiptInclusion, BundleError> {
-        let receipts = &self.present.state.receipts;
-        let leaf = |id: &Digest| receipts.get(id).map(|signed| SumNode::leaf(id, signed.receipt.charge));
-        let leaves: Vec<_> = anchoring.receipts.iter().filter_map(leaf).collect();
+    fn inclusion(&self, anchoring: &EpochRecord, index: u64) -> Result<ReceiptInclusion, BundleError> {
+        let leaves = self.present.state.epochs.leaves(anchoring.epoch).ok_or(BundleError::UnknownReceipt)?;
+        let leaves: Vec<_> = leaves.iter().map(|(id, charge)| SumNode::leaf(id, *charge)).collect();
         let place = usize::try_from(index).ok();
         let path = place.and_then(|place| merkle::path(&leaves, place)).ok_or(BundleError::UnknownReceipt)?;
         let path = List::new(path.iter().map(SumStep::from).collect());
         let path = path.map_err(|_| BundleError::TooLong("the path to the receipt"))?;
-        Ok(ReceiptInclusion { epoch: anchoring.record.clone(), index, path })
+        Ok(ReceiptInclusion { epoch: anchoring.clone(), index, path })
     }
 }
 
 /// A row as of a recent epoch, and its proof under that epoch's state root.
-pub(crate) fn prove<R: Row>(
-    archive: &Archive,
-    table: &Table<R>,
-    as_of: u64,
-    key: &R::Key,
-) -> Result<(R, StateProof), BundleError> {
+pub(crate) fn prove<R: Row>(archive: &Archive, as_of: u64, key: &R::Key) -> Result<(R, StateProof), BundleError> {
     let tree = archive.tree_as_of(as_of).ok_or(BundleError::TooOld { as_of })?;
     let state_key = R::state_key(key);
-    let row = match archive.replaced_since(as_of, &state_key) {
-        Some(replaced) => replaced.and_then(|bytes| R::decode(bytes).ok()),
-        None => table.at_close(key).cloned(),
-    };
-    let row = row.ok_or(BundleError::UnknownReceipt)?;
-    let proof = StateProof::new(&tree.prove(&state_key)).ok_or(BundleError::TooLong("the path in the state"))?;
+    // What cannot be read is nowhere: the disk's keeper tells and stops.
+    let leaf = tree.find(&state_key).ok().flatten();
+    let row = leaf.and_then(|leaf| R::decode(leaf.row_bytes()).ok()).ok_or(BundleError::UnknownReceipt)?;
+    let proof = tree.prove(&state_key).map_err(|_| BundleError::UnknownReceipt)?;
+    let proof = StateProof::new(&proof).ok_or(BundleError::TooLong("the path in the state"))?;
     Ok((row, proof))
 }

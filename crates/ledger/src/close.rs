@@ -2,10 +2,11 @@
 
 use alloy_primitives::Address;
 use evm::modules::staking::Fill;
-use protocol::{Digest, EpochRecord, ReceiptStatus, Standing, Version};
+use protocol::{Amount, Digest, EpochRecord, ReceiptStatus, Standing, Version};
 
 use crate::{
-    archive::{Archive, ClosedEpoch, sum_root, verdicts_root},
+    archive::Archive,
+    closed::{ClosedEpoch, sum_root, verdicts_root},
     event::Event,
     late::end_spans,
     present::{OpenEpoch, Present},
@@ -26,23 +27,27 @@ const DUE_MAX: usize = 256;
 pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord {
     recount(present);
     end_challenges(present);
-    question(present, archive);
+    question(present);
     release(present);
     end_spans(present);
-    ripen(present, archive);
+    let window = u64::from(present.state.network.rules.challenge_window);
+    let over = present.open.epoch.checked_sub(window);
+    let anchored = over.and_then(|epoch| present.state.epochs.leaves(epoch)).unwrap_or_default();
+    ripen(present, over, &anchored);
     settle(present);
-    forget_audits(present, archive);
-    let changes = present.state.close();
-    let tree = archive.next_tree(&changes);
-    let record = record(present, archive, tree.root());
+    forget_audits(present, over, &anchored);
+    present.state.close();
+    let tree = present.state.statuses.tree.mark();
+    let record = record(present, tree.root());
     let next = OpenEpoch::after(present.open.epoch, present.open.last_height, present.open.time_ms);
     let ended = std::mem::replace(&mut present.open, next);
-    let closed = ClosedEpoch { record: record.clone(), receipts: ended.receipts, verdicts: ended.verdicts };
-    archive.push(closed, tree, changes);
+    let (leaves, receipts, verdicts) = (ended.ids, ended.receipts, ended.verdicts);
+    present.state.epochs.push(ClosedEpoch { record: record.clone(), leaves, receipts, verdicts });
+    archive.push(record.epoch, tree);
     record
 }
 
-fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochRecord {
+fn record(present: &Present, state_root: Digest) -> EpochRecord {
     let (open, state) = (&present.open, &present.state);
     let receipts = sum_root(&open.leaves);
     EpochRecord {
@@ -52,7 +57,7 @@ fn record(present: &Present, archive: &Archive, state_root: Digest) -> EpochReco
         first_height: open.first_height,
         last_height: open.last_height,
         time_ms: open.time_ms,
-        history_root: archive.history.root(),
+        history_root: state.epochs.history.root(),
         receipts_root: receipts.digest,
         receipts_count: u64::try_from(open.leaves.len()).unwrap_or(u64::MAX),
         receipts_sum: receipts.sum,
@@ -83,22 +88,22 @@ fn end_challenges(present: &mut Present) {
 
 /// What else a worker said that was slashed for a receipt comes into question, as far as it could still be challenged. An auditor's
 /// word does not keep it out: the auditor may be the worker's own, and its reports are held against it when they are decided.
-fn question(present: &mut Present, archive: &Archive) {
+fn question(present: &mut Present) {
     let exposed = std::mem::take(&mut present.open.exposed);
     if exposed.is_empty() {
         return;
     }
     let (epoch, window) = (present.open.epoch, u64::from(present.state.network.rules.challenge_window));
-    let earlier = (epoch.saturating_sub(window)..epoch).filter_map(|epoch| archive.epoch(epoch));
-    let ids: Vec<_> =
-        earlier.flat_map(|closed| closed.receipts.iter()).chain(&present.open.receipts).copied().collect();
+    let earlier =
+        (epoch.saturating_sub(window)..epoch).filter_map(|epoch| present.state.epochs.leaves(epoch)).flatten();
+    let ids: Vec<_> = earlier.chain(present.open.ids.iter().copied()).map(|(id, _)| id).collect();
     for receipt in ids {
-        let is_exposed = present.state.statuses.get(&receipt).is_some_and(|status| {
+        let status = present.state.statuses.get(&receipt).filter(|status| {
             exposed.contains(&status.worker) && matches!(status.standing, Standing::Anchored | Standing::Audited)
         });
         // A float model's answer could never be decided.
-        let is_exact = || present.state.receipts.get(&receipt).is_some_and(|signed| signed.receipt.is_exact());
-        if is_exposed && is_exact() {
+        let signed = status.and_then(|status| present.receipt_at(&status));
+        if signed.is_some_and(|signed| signed.receipt.is_exact()) {
             present.state.statuses.change(&receipt, |status| status.standing = Standing::Challenged);
             present.events.push(Event::Questioned { receipt });
         }
@@ -106,17 +111,14 @@ fn question(present: &mut Present, archive: &Archive) {
 }
 
 /// A report is forgotten once nobody can refute its receipt any more.
-fn forget_audits(present: &mut Present, archive: &Archive) {
-    let window = u64::from(present.state.network.rules.challenge_window);
-    let over = present.open.epoch.checked_sub(window);
-    let anchored = over.and_then(|epoch| archive.epoch(epoch)).map(|closed| closed.receipts.as_slice());
-    let ids: Vec<_> = anchored.unwrap_or_default().iter().chain(&present.open.ended).copied().collect();
+fn forget_audits(present: &mut Present, over: Option<u64>, anchored: &[(Digest, Amount)]) {
+    let ids: Vec<_> = anchored.iter().map(|(id, _)| *id).chain(present.open.ended.iter().copied()).collect();
     for id in ids {
         let is_over = |status: &ReceiptStatus| {
             over.is_some_and(|over| status.epoch <= over) && status.standing != Standing::Challenged
         };
         let audits = audits_of(present, &id);
-        if !audits.is_empty() && present.state.statuses.get(&id).is_some_and(is_over) {
+        if !audits.is_empty() && present.state.statuses.get(&id).as_ref().is_some_and(is_over) {
             for audit in audits {
                 present.state.audits.remove(&(audit.receipt, audit.auditor));
             }
@@ -125,12 +127,13 @@ fn forget_audits(present: &mut Present, archive: &Archive) {
 }
 
 /// What receipts charged is due once their windows are over, unless the validators still have to decide about them.
-fn ripen(present: &mut Present, archive: &Archive) {
-    let window = u64::from(present.state.network.rules.challenge_window);
-    let over = present.open.epoch.checked_sub(window);
-    let anchored = over.and_then(|epoch| archive.epoch(epoch)).map(|closed| closed.receipts.as_slice());
+fn ripen(present: &mut Present, over: Option<u64>, anchored: &[(Digest, Amount)]) {
+    let is_charged = anchored.iter().any(|(_, charge)| *charge > 0);
+    let Some(closed) = over.filter(|_| is_charged).and_then(|epoch| present.state.epochs.closed(epoch)) else { return };
     let mut ripe = Ripe::new(&present.state);
-    anchored.unwrap_or_default().iter().for_each(|receipt| ripe.add(&present.state, receipt));
+    for (signed, (receipt, _)) in closed.receipts.iter().zip(&closed.leaves) {
+        ripe.add(&present.state, receipt, signed);
+    }
     ripe.owe(&mut present.state, present.open.epoch);
 }
 

@@ -1,5 +1,6 @@
 //! What the parts of a snapshot share: limits, lists, and what is wrong with one.
 
+use pages::PageError;
 use protocol::{Canonical as _, DecodeError};
 use thiserror::Error;
 
@@ -17,6 +18,8 @@ pub enum RestoreError {
     Malformed(#[source] DecodeError),
     #[error("failed to restore ledger: {what} in the snapshot differs from what its content gives")]
     Mismatch { what: &'static str },
+    #[error("failed to restore ledger: {0}")]
+    Unreadable(#[source] PageError),
 }
 
 pub(crate) fn mismatch(what: &'static str) -> RestoreError {

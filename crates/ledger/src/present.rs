@@ -1,11 +1,12 @@
 //! What actions act on: the state, the epoch that is open, and the list of what happened.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crypto::merkle::SumNode;
 use evm::modules::{SystemCall, SystemError};
 use protocol::{
-    Amount, Digest, KeyRecord, Milliseconds, NodeId, PublicKey, ReceiptStatus, Role, Standing, service::VerdictRecord,
+    Amount, Digest, KeyRecord, Milliseconds, NodeId, PublicKey, ReceiptStatus, Role, SignedReceipt, Standing,
+    service::VerdictRecord,
 };
 
 use crate::{event::Event, records::ListedNode, refusal::Refusal, state::State};
@@ -21,8 +22,9 @@ pub(crate) struct OpenEpoch {
     pub last_height: u64,
     /// Time of the newest block, of this epoch or before.
     pub time_ms: Milliseconds,
-    /// Receipts in the order of their anchoring, their leaves, and the sum of their charges.
-    pub receipts: Vec<Digest>,
+    /// Receipts in the order of their anchoring, their ids with their charges, their leaves, and the sum of their charges.
+    pub receipts: Vec<Arc<SignedReceipt>>,
+    pub ids: Vec<(Digest, Amount)>,
     pub leaves: Vec<SumNode>,
     pub charges: Amount,
     pub verdicts: Vec<VerdictRecord>,
@@ -51,6 +53,7 @@ impl OpenEpoch {
             last_height,
             time_ms,
             receipts: Vec::new(),
+            ids: Vec::new(),
             leaves: Vec::new(),
             charges: 0,
             verdicts: Vec::new(),
@@ -105,6 +108,20 @@ impl Present {
         let record = self.state.keys.get(key).ok_or(Refusal::UnknownKey)?;
         let (from, until, epoch) = (record.valid_from, record.valid_until, self.open.epoch);
         if record.is_valid_in(epoch) { Ok(record) } else { Err(Refusal::KeyNotValid { from, until, epoch }) }
+    }
+
+    /// An anchored receipt, of the open epoch too.
+    pub fn receipt(&self, id: &Digest) -> Option<Arc<SignedReceipt>> {
+        let status = self.state.statuses.get(id)?;
+        self.receipt_at(&status)
+    }
+
+    /// The receipt whose status this is.
+    pub fn receipt_at(&self, status: &ReceiptStatus) -> Option<Arc<SignedReceipt>> {
+        if status.epoch == self.open.epoch {
+            return self.open.receipts.get(usize::try_from(status.index).ok()?).cloned();
+        }
+        self.state.epochs.receipt(status.epoch, status.index, &status.receipt)
     }
 
     /// Whether a receipt waits for a decision that nobody has been asked for: it is challenged, and no challenge of it is open.

@@ -20,7 +20,7 @@ impl Ledger {
         certificate: Certificate,
     ) -> Result<ProvenSettlement, BundleError> {
         let newest = self.certified(as_of, &certificate)?;
-        let (record, proof) = prove(&self.archive, &self.present.state.settlements, as_of, &number)?;
+        let (record, proof) = prove(&self.archive, as_of, &number)?;
         Ok(ProvenSettlement { record, as_of: newest, certificate, proof })
     }
 
@@ -40,10 +40,10 @@ impl Ledger {
     }
 
     fn certified(&self, as_of: u64, certificate: &Certificate) -> Result<protocol::EpochRecord, BundleError> {
-        let newest = self.archive.epoch(as_of).ok_or(BundleError::NotClosed { as_of })?;
+        let newest = self.present.state.epochs.record(as_of).ok_or(BundleError::NotClosed { as_of })?;
         if certificate.epoch != as_of {
             return Err(BundleError::WrongCertificate { found: certificate.epoch, as_of });
         }
-        Ok(newest.record.clone())
+        Ok(newest)
     }
 }

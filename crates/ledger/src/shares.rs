@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use alloy_primitives::B256;
 use evm::modules::{models, parameters, staking::Fill};
 use protocol::{
-    Amount, Digest, DuesRecord, EvmAddress, Lineage, NodeId, Receipt, ReceiptStatus, ShareRecord, Standing,
+    Amount, Digest, DuesRecord, EvmAddress, Lineage, NodeId, Receipt, ReceiptStatus, ShareRecord, SignedReceipt,
+    Standing,
     share::{Holders, Part, Parts},
 };
 
@@ -108,11 +109,13 @@ impl Ripe {
     }
 
     /// Adds the charge of a receipt, if it stands. Called once a receipt: as its window closes, or with the verdict that comes later.
-    pub fn add(&mut self, state: &State, receipt: &Digest) {
-        let Some(signed) = state.receipts.get(receipt).filter(|signed| signed.receipt.charge > 0) else { return };
+    pub fn add(&mut self, state: &State, receipt: &Digest, signed: &SignedReceipt) {
+        if signed.receipt.charge == 0 {
+            return;
+        }
         let Some(status) = state.statuses.get(receipt).filter(|status| stands(status.standing)) else { return };
         add(&mut self.due, status.gateway, signed.receipt.charge);
-        self.divide(state, status, &signed.receipt);
+        self.divide(state, &status, &signed.receipt);
     }
 
     fn divide(&mut self, state: &State, status: &ReceiptStatus, receipt: &Receipt) {

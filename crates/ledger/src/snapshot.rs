@@ -1,30 +1,28 @@
-//! The ledger as bytes, as of the newest closed epoch: `tables ‖ EVM's header ‖ SHA-256 over both`, beside the EVM's state, which is a tree of
-//! its own.
+//! The ledger as of the newest closed epoch: the small tables as bytes, `tables ‖ EVM's header ‖ SHA-256 over both`, beside trees and
+//! receipts, which lie in pages and rows of their own (`kept`).
 //!
-//! Everything in a snapshot but the receipts' signatures is bound by its newest epoch record, and restoring recomputes
-//! every root from the content: whoever takes a snapshot from a stranger checks that record's certificate and those
+//! Everything in a snapshot but the receipts' signatures is bound by its newest epoch record: each row of the bytes stands in the tree, and
+//! there are no more leaves than rows and receipts. Whoever takes a snapshot from a stranger checks that record's certificate and those
 //! signatures. What happened since that close is executed again from the blocks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crypto::{
-    hash,
-    history::History,
-    merkle::SumNode,
-    sparse::{Tree, value_digest},
-};
-use evm::{Base, World};
+use crypto::{hash, history::History};
+use evm::World;
 use protocol::{
-    BridgeRecord, Bytes, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List, ModelRecord,
-    Noun as _, Opening, Payout, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt, Version, record,
-    service::VerdictRecord,
+    BridgeRecord, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List, ModelRecord,
+    Noun as _, Opening, Payout, SettlementRecord, ShareRecord, Version, record,
 };
 
 use crate::{
     allocation::AllocationRecord,
-    archive::{Archive, ClosedEpoch, RECENT_EPOCHS, Recent, Undo, sum_root, verdicts_root},
+    archive::Archive,
+    base::Base,
+    closed::ClosedEpoch,
     content::{MANY, RestoreError, ensure, mismatch, write_list},
+    epochs::{EPOCHS_A_GROUP, Epochs, NewestReceipt},
     evm_content::{EvmContent, restore_evm, write_evm},
+    kept::Kept,
     ledger::Ledger,
     present::{OpenEpoch, Present},
     records::{
@@ -32,33 +30,21 @@ use crate::{
         EquivocationRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord,
     },
     state::State,
+    statuses::Statuses,
     table::{Row, Table},
 };
 
-const CHECKSUM: &str = "og/ledger/snapshot/v8";
+const CHECKSUM: &str = "og/ledger/snapshot/v9";
 
 record! {
-    EpochContent {
-        record: EpochRecord,
-        receipts: List<SignedReceipt, MANY>,
-        verdicts: List<VerdictRecord, MANY>,
-    }
-}
-record! {
     ReceiptOpening { receipt: Digest, opening: Opening, }
-}
-record! {
-    Replaced { key: Digest, before: Option<Bytes<MANY>>, }
-}
-record! {
-    EpochUndo { replaced: List<Replaced, MANY>, }
 }
 record! {
     SettlementPayouts { payouts: List<Payout, MANY>, }
 }
 record! {
     Content {
-        version: Version<8>,
+        version: Version<9>,
         network: NetworkRecord,
         /// What the next block writes down of what was done before.
         deeds: DeedsRecord,
@@ -68,7 +54,6 @@ record! {
         duties: List<DutyRecord, MANY>,
         keys: List<KeyRecord, MANY>,
         models: List<ModelRecord, MANY>,
-        statuses: List<ReceiptStatus, MANY>,
         challenges: List<ChallengeRecord, MANY>,
         audits: List<AuditRecord, MANY>,
         equivocations: List<EquivocationRecord, MANY>,
@@ -84,19 +69,24 @@ record! {
         /// Of each settlement.
         payouts: List<SettlementPayouts, MANY>,
         openings: List<ReceiptOpening, MANY>,
-        epochs: List<EpochContent, MANY>,
-        /// Of the recent epochs but the oldest, oldest first.
-        undo: List<EpochUndo, RECENT_EPOCHS>,
+        /// Of each worker, in order.
+        newest: List<NewestReceipt, MANY>,
+        /// Of all closed epochs.
+        receipts: u64,
+        /// Records behind the last whole group of them, at least the newest.
+        tail: List<EpochRecord, EPOCHS_A_GROUP>,
         evm: EvmContent,
     }
 }
 
-/// The ledger as of an epoch's end: the EVM's state as it is, shared, and all else as bytes.
+/// The ledger as of an epoch's end: small tables as bytes, and all else as it is, shared.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     bytes: Vec<u8>,
     height: u64,
     world: World,
+    kept: Kept,
+    groups: Vec<Digest>,
 }
 
 impl Snapshot {
@@ -105,7 +95,7 @@ impl Snapshot {
         self.height
     }
 
-    /// All but the EVM's state.
+    /// The small tables.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -114,19 +104,47 @@ impl Snapshot {
     pub fn world(&self) -> &World {
         &self.world
     }
+
+    /// What commits to each whole group of `EPOCHS_A_GROUP` epochs.
+    pub fn groups(&self) -> &[Digest] {
+        &self.groups
+    }
+
+    /// The ledger's tree, and what no disk has of its epochs.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+}
+
+/// Records of a snapshot's newest epochs, as its bytes tell them: those behind the last whole group.
+pub fn told_epochs(bytes: &[u8]) -> Result<Vec<EpochRecord>, RestoreError> {
+    let content = read_content(bytes)?;
+    if content.tail.is_empty() { Err(mismatch("the newest epoch")) } else { Ok(content.tail.into_inner()) }
+}
+
+fn read_content(bytes: &[u8]) -> Result<Content, RestoreError> {
+    let short = RestoreError::Short { found: bytes.len() };
+    let (content, checksum) = bytes.split_last_chunk::<32>().ok_or(short)?;
+    if hash(CHECKSUM, &[content]).0 != *checksum {
+        return Err(RestoreError::Checksum);
+    }
+    Content::decode(content).map_err(RestoreError::Malformed)
 }
 
 impl Ledger {
     /// The ledger as of the newest closed epoch; `None` while none is closed. Its height is that epoch's last: blocks
     /// after it are to be executed again.
     pub fn snapshot(&self) -> Option<Snapshot> {
-        let evm = self.present.state.evm_at_close()?;
+        let state = &self.present.state;
+        let (evm, tree) = (state.evm_at_close()?, self.archive.tree()?.clone());
         let mut bytes = Vec::new();
         self.write_tables(&mut bytes)?;
         write_evm(evm, &mut bytes);
         let checksum = hash(CHECKSUM, &[&bytes]);
         bytes.extend_from_slice(&checksum.0);
-        Some(Snapshot { bytes, height: evm.header.number, world: evm.world.clone() })
+        let kept = Kept::new(tree, state.epochs.unwritten(), state.epochs.base().cloned());
+        let groups = state.epochs.groups().to_vec();
+        Some(Snapshot { bytes, height: evm.header.number, world: evm.world.clone(), kept, groups })
     }
 
     /// A snapshot's bytes, which tell the whole state by its root.
@@ -134,15 +152,16 @@ impl Ledger {
         self.snapshot().map(|snapshot| snapshot.bytes)
     }
 
-    /// Lets go of what the disk has of the EVM's state: a marked state was written there from which the newest one comes.
-    pub fn rest_on(&mut self, base: &Base) {
-        self.present.state.rest_on(base);
+    /// Lets go of what the disk has: a snapshot was written there from which the newest state comes.
+    pub fn rest_on(&mut self, world: &evm::Base, own: &Base) {
+        self.present.state.rest_on(world, own);
+        self.archive.rest_on(own);
     }
 
     /// Writes what `Content` reads but for the EVM.
     fn write_tables(&self, out: &mut Vec<u8>) -> Option<()> {
-        let (state, archive) = (&self.present.state, &self.archive);
-        Version::<8>.write(out);
+        let state = &self.present.state;
+        Version::<9>.write(out);
         state.network_at_close()?.write(out);
         state.deeds_at_close().write(out);
         write_list(&state.accounts.rows_at_close(), out, |row, out| row.write(out));
@@ -151,7 +170,6 @@ impl Ledger {
         write_list(&state.duties.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.keys.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.models.rows_at_close(), out, |row, out| row.write(out));
-        write_list(&state.statuses.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.challenges.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.audits.rows_at_close(), out, |row, out| row.write(out));
         write_list(&state.equivocations.rows_at_close(), out, |row, out| row.write(out));
@@ -173,22 +191,16 @@ impl Ledger {
             receipt.write(out);
             opening.write(out);
         });
-        write_list(&archive.epochs, out, |closed, out| write_epoch(state, closed, out));
-        let undo: Vec<_> = archive.recent.iter().skip(1).map(|recent| &recent.undo).collect();
-        write_list(&undo, out, |undo, out| write_undo(undo, out));
+        write_list(&state.epochs.newest_at_close(), out, |newest, out| newest.write(out));
+        state.epochs.receipts.write(out);
+        write_list(&state.epochs.tail(), out, |record, out| record.write(out));
         Some(())
     }
 
-    /// Reads a snapshot's bytes and recomputes all that they claim, beside the state that they speak of.
-    pub fn restore(bytes: &[u8], world: World) -> Result<Self, RestoreError> {
-        let short = RestoreError::Short { found: bytes.len() };
-        let (content, checksum) = bytes.split_last_chunk::<32>().ok_or(short)?;
-        if hash(CHECKSUM, &[content]).0 != *checksum {
-            return Err(RestoreError::Checksum);
-        }
-        let content = Content::decode(content).map_err(RestoreError::Malformed)?;
-        let newest = content.epochs.last().map(|epoch| epoch.record.clone()).ok_or(mismatch("the newest epoch"))?;
-        let (epochs, history, receipts) = restore_epochs(content.epochs.into_inner(), content.network.chain_id)?;
+    /// Reads a snapshot's bytes and checks all that they claim, beside what they speak of.
+    pub fn restore(bytes: &[u8], world: World, kept: Kept) -> Result<Self, RestoreError> {
+        let content = read_content(bytes)?;
+        let newest = content.tail.last().cloned().ok_or(mismatch("the newest epoch"))?;
         let evm = restore_evm(&content.evm, world)?;
         ensure(evm.header.number == newest.last_height, "the number of the newest EVM block")?;
         let mut state = State::closed(content.network, evm, content.deeds);
@@ -198,7 +210,6 @@ impl Ledger {
         state.duties = table(content.duties, "duties")?;
         state.keys = table(content.keys, "keys")?;
         state.models = table(content.models, "models")?;
-        state.statuses = table(content.statuses, "statuses")?;
         state.challenges = table(content.challenges, "challenges")?;
         state.audits = table(content.audits, "audits")?;
         state.equivocations = table(content.equivocations, "equivocations")?;
@@ -212,66 +223,67 @@ impl Ledger {
         state.shares = table(content.shares, "whom gateways owe")?;
         state.homes = table(content.homes, "homes on Base")?;
         restore_payouts(&mut state, content.payouts.into_inner())?;
-        let tree = state.tree();
-        state.receipts = receipts;
+        let Kept { tree, held, base } = kept;
+        ensure(newest.state_root == tree.root(), "the state root")?;
+        state.statuses = Statuses::closed(tree.clone());
+        restore_rows(&state, content.receipts)?;
+        let base = base.map(|base| base.with(newest.epoch.saturating_add(1)));
+        let history = restore_history(&content.tail, (&held, base.as_ref()), content.receipts, state.network.chain_id)?;
+        let workers = (content.receipts, content.newest.into_inner());
+        let epochs = Epochs::kept((history, newest.clone()), held, workers, base);
+        state.epochs = epochs.ok_or(mismatch("the order of workers"))?;
         restore_derived(&mut state, content.openings.into_inner())?;
-        let recent = restore_recent(&epochs, tree, content.undo.into_inner())?;
         let open = OpenEpoch::after(newest.epoch, newest.last_height, newest.time_ms);
+        // What is made from now on is not in the tree that lies on the disk.
+        let tree = state.statuses.tree.mark();
         let present = Present { state, open, events: Vec::new(), call_gas: 0 };
-        Ok(Self { present, archive: Archive { epochs, history, recent }, height: newest.last_height })
+        Ok(Self { present, archive: Archive::of(newest.epoch, tree), height: newest.last_height })
     }
-}
-
-fn write_epoch(state: &State, closed: &ClosedEpoch, out: &mut Vec<u8>) {
-    closed.record.write(out);
-    let receipts: Vec<_> = closed.receipts.iter().filter_map(|id| state.receipts.get(id)).collect();
-    write_list(&receipts, out, |receipt, out| receipt.write(out));
-    write_list(&closed.verdicts, out, Canonical::write);
-}
-
-fn write_undo(undo: &Undo, out: &mut Vec<u8>) {
-    let replaced: Vec<_> = undo.iter().collect();
-    write_list(&replaced, out, |(key, before), out| {
-        key.write(out);
-        before.is_some().write(out);
-        if let Some(bytes) = before {
-            write_list(bytes, out, |byte, out| out.push(*byte));
-        }
-    });
 }
 
 fn table<R: Row>(rows: List<R, MANY>, what: &'static str) -> Result<Table<R>, RestoreError> {
     Table::closed(rows.into_inner()).ok_or(mismatch(what))
 }
 
-type Epochs = (Vec<ClosedEpoch>, History, BTreeMap<Digest, Box<SignedReceipt>>);
+/// Every row stands in the tree, and nothing else but one status for each receipt.
+fn restore_rows(state: &State, receipts: u64) -> Result<(), RestoreError> {
+    let (tree, mut rows) = (&state.statuses.tree, 0_u64);
+    for (key, bytes) in state.rows() {
+        let leaf = tree.find(&key).map_err(RestoreError::Unreadable)?;
+        ensure(leaf.is_some_and(|leaf| leaf.row_bytes() == bytes), "a row of the state")?;
+        rows = rows.saturating_add(1);
+    }
+    ensure(rows.checked_add(receipts) == Some(tree.leaves()), "the number of receipts and rows")
+}
 
-/// Epochs in order, each record's roots recomputed from its content.
-fn restore_epochs(contents: Vec<EpochContent>, chain_id: u64) -> Result<Epochs, RestoreError> {
-    let (mut epochs, mut history, mut receipts) = (Vec::new(), History::default(), BTreeMap::new());
-    let mut next_height = 0;
-    for content in contents {
-        let record = content.record;
-        ensure(record.chain_id == chain_id && record.epoch == history.count(), "an epoch's place")?;
+/// The digests of all epochs, each record in its place behind the others. That their receipts and verdicts are what the records commit to
+/// is seen when they are read.
+fn restore_history(
+    tail: &[EpochRecord],
+    (held, base): (&[Arc<ClosedEpoch>], Option<&Base>),
+    receipts: u64,
+    chain_id: u64,
+) -> Result<History, RestoreError> {
+    let count = tail.last().map_or(0, |newest| newest.epoch.saturating_add(1));
+    let (first_held, first_told) = (held.first().map_or(count, |closed| closed.record.epoch), tail.first());
+    let (mut history, mut next_height, mut sum, mut held) = (History::default(), 0, 0_u64, held.iter());
+    let mut told = tail.iter();
+    for epoch in 0..count {
+        let record = match base {
+            Some(base) if epoch < first_held => base.record(epoch).map_err(RestoreError::Unreadable)?,
+            _ => held.next().ok_or(mismatch("the number of epochs"))?.record.clone(),
+        };
+        ensure(record.chain_id == chain_id && record.epoch == epoch, "an epoch's place")?;
         ensure(record.first_height == next_height && record.last_height >= next_height, "an epoch's heights")?;
         ensure(record.history_root == history.root(), "a history root")?;
-        let (mut ids, mut leaves) = (Vec::new(), Vec::new());
-        for receipt in content.receipts.into_inner() {
-            let id = receipt.receipt.id();
-            leaves.push(SumNode::leaf(&id, receipt.receipt.charge));
-            ids.push(id);
-            ensure(receipts.insert(id, Box::new(receipt)).is_none(), "a receipt anchored twice")?;
-        }
-        let (root, count) = (sum_root(&leaves), u64::try_from(leaves.len()));
-        let same = root.digest == record.receipts_root && root.sum == record.receipts_sum;
-        ensure(same && count == Ok(record.receipts_count), "a receipts root")?;
-        let verdicts = content.verdicts.into_inner();
-        ensure(verdicts_root(&verdicts) == record.verdicts_root, "a verdicts root")?;
+        let is_told = first_told.is_some_and(|first| first.epoch <= epoch);
+        ensure(!is_told || told.next() == Some(&record), "one of the newest epochs")?;
         next_height = record.last_height.saturating_add(1);
+        sum = sum.checked_add(record.receipts_count).ok_or(mismatch("the number of receipts"))?;
         history.append(&record.digest());
-        epochs.push(ClosedEpoch { record, receipts: ids, verdicts });
     }
-    Ok((epochs, history, receipts))
+    ensure(told.next().is_none() && held.next().is_none() && sum == receipts, "the number of receipts")?;
+    Ok(history)
 }
 
 /// Payouts in the order of their settlements, each list under the root that the settlement names.
@@ -290,11 +302,6 @@ fn restore_payouts(state: &mut State, contents: Vec<SettlementPayouts>) -> Resul
 
 /// What follows from the tables, and the openings that they name by digest.
 fn restore_derived(state: &mut State, openings: Vec<ReceiptOpening>) -> Result<(), RestoreError> {
-    for (id, signed) in &state.receipts {
-        let place = (signed.receipt.worker, signed.receipt.sequence);
-        ensure(state.sequences.insert(place, *id).is_none(), "a sequence number")?;
-        ensure(state.statuses.contains(id), "a receipt's status")?;
-    }
     state.keys_of = state.keys.rows().map(|key| ((key.node, key.valid_from), key.key)).collect();
     let seats = state.nodes.rows().flat_map(|node| node.seat_keys.iter().map(|key| (*key, node.node)));
     state.seat_keys = seats.collect();
@@ -308,26 +315,4 @@ fn restore_derived(state: &mut State, openings: Vec<ReceiptOpening>) -> Result<(
     }
     let owed = state.challenges.rows().filter(|challenge| challenge.opening.is_some());
     ensure(owed.count() == state.openings.len(), "the number of openings")
-}
-
-/// The recent trees, going back from the newest, each checked against its epoch's root.
-fn restore_recent(epochs: &[ClosedEpoch], tree: Tree, undo: Vec<EpochUndo>) -> Result<VecDeque<Recent>, RestoreError> {
-    let mut roots = epochs.iter().rev().map(|closed| closed.record.state_root);
-    ensure(roots.next() == Some(tree.root()), "the state root")?;
-    ensure(undo.len().saturating_add(1) == epochs.len().min(RECENT_EPOCHS), "the number of recent epochs")?;
-    let (mut recent, mut tree) = (VecDeque::new(), tree);
-    for epoch in undo.into_iter().rev() {
-        let (mut replaced, mut earlier) = (Undo::new(), tree.clone());
-        for Replaced { key, before } in epoch.replaced.into_inner() {
-            let before = before.map(Bytes::into_inner);
-            earlier = earlier.with(key, before.as_deref().map(value_digest));
-            ensure(replaced.last_key_value().is_none_or(|(last, _)| *last < key), "the order of what was replaced")?;
-            replaced.insert(key, before);
-        }
-        ensure(roots.next() == Some(earlier.root()), "a recent state root")?;
-        recent.push_front(Recent { tree, undo: replaced });
-        tree = earlier;
-    }
-    recent.push_front(Recent { tree, undo: Undo::new() });
-    Ok(recent)
 }

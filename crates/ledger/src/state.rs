@@ -3,31 +3,38 @@
 //! Stakes, bonds and rewards are the staking module's, in the EVM. What is allocated and not free yet is at `LOCKED` there: it
 //! moves only through the functions of this file, together with the record that says whose it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use alloy_primitives::{B256, Log};
-use crypto::sparse::{Tree, value_digest};
 use evm::{
-    Base, Chain,
+    Chain,
     modules::{
         parameters::Parameter,
         staking::{self, Staked},
     },
 };
+use pages::Change;
 use protocol::{
     Amount, BridgeRecord, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRecord, ModelRecord,
-    NodeId, NodeRecord, Opening, Payout, PublicKey, ReceiptStatus, SettlementRecord, ShareRecord, SignedReceipt,
+    NodeId, NodeRecord, Opening, Payout, PublicKey, SettlementRecord, ShareRecord,
     registry::{OPEN_END, node_id},
 };
 
 use crate::{
     allocation::AllocationRecord,
+    base::Base,
+    epochs::Epochs,
+    leaf::Leaf,
     purse::{Head, LOCKED, Purse, address_of},
     records::{
         AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
         EquivocationRecord, EvmRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord, key_of,
     },
-    table::{Change, Table},
+    statuses::Statuses,
+    table::Table,
 };
 
 #[derive(Clone, Debug)]
@@ -46,7 +53,7 @@ pub(crate) struct State {
     pub duties: Table<DutyRecord>,
     pub keys: Table<KeyRecord>,
     pub models: Table<ModelRecord>,
-    pub statuses: Table<ReceiptStatus>,
+    pub statuses: Statuses,
     pub challenges: Table<ChallengeRecord>,
     pub audits: Table<AuditRecord>,
     pub equivocations: Table<EquivocationRecord>,
@@ -59,11 +66,9 @@ pub(crate) struct State {
     pub dues: Table<DuesRecord>,
     pub shares: Table<ShareRecord>,
     pub homes: Table<HomeRecord>,
-    /// What the following hold is bound by the roots above: ids by receipts, openings by their digests.
-    pub receipts: BTreeMap<Digest, Box<SignedReceipt>>,
-    /// Which receipt is anchored under a worker's sequence number.
-    pub sequences: BTreeMap<(NodeId, u64), Digest>,
-    /// Openings of challenges, until the epoch after their end closes.
+    /// Closed epochs, with their receipts.
+    pub epochs: Epochs,
+    /// What the following hold is bound by the tables above. Openings of challenges, until the epoch after their end closes.
     pub openings: BTreeMap<Digest, Opening>,
     /// Each node's keys by the epochs from which they act.
     pub keys_of: BTreeMap<(NodeId, u64), PublicKey>,
@@ -92,7 +97,7 @@ impl State {
             duties: Table::default(),
             keys: Table::default(),
             models: Table::default(),
-            statuses: Table::default(),
+            statuses: Statuses::default(),
             challenges: Table::default(),
             audits: Table::default(),
             equivocations: Table::default(),
@@ -105,8 +110,7 @@ impl State {
             dues: Table::default(),
             shares: Table::default(),
             homes: Table::default(),
-            receipts: BTreeMap::new(),
-            sequences: BTreeMap::new(),
+            epochs: Epochs::default(),
             openings: BTreeMap::new(),
             keys_of: BTreeMap::new(),
             seat_keys: BTreeMap::new(),
@@ -125,20 +129,19 @@ impl State {
         state
     }
 
-    /// The authenticated tree over everything, made anew.
-    pub fn tree(&self) -> Tree {
+    /// What stands in the tree beside receipts' statuses, as of the last close: a key and canonical bytes each.
+    pub fn rows(&self) -> impl Iterator<Item = (Digest, Vec<u8>)> {
         let single =
             [(key_of::network(), self.network.encode()), (key_of::evm(), EvmRecord::of(self.purse.head()).encode())];
-        let rows = single
+        single
             .into_iter()
+            .chain(self.deeds_at_close.entry())
             .chain(self.accounts.entries())
             .chain(self.allocations.entries())
-            .chain(self.deeds_at_close.entry())
             .chain(self.nodes.entries())
             .chain(self.duties.entries())
             .chain(self.keys.entries())
             .chain(self.models.entries())
-            .chain(self.statuses.entries())
             .chain(self.challenges.entries())
             .chain(self.audits.entries())
             .chain(self.equivocations.entries())
@@ -150,38 +153,34 @@ impl State {
             .chain(self.rotations.entries())
             .chain(self.dues.entries())
             .chain(self.shares.entries())
-            .chain(self.homes.entries());
-        rows.fold(Tree::default(), |tree, (key, value)| tree.with(key, Some(value_digest(&value))))
+            .chain(self.homes.entries())
     }
 
-    /// What changed since the last close, by state key; after it nothing has changed.
-    pub fn close(&mut self) -> BTreeMap<Digest, Change> {
-        let mut changes = BTreeMap::new();
+    /// Takes what changed since the last close into the tree; after it nothing has changed.
+    pub fn close(&mut self) {
+        let mut changes: Vec<Change<Leaf>> = Vec::new();
+        let mut put = |key: Digest, bytes: Option<Vec<u8>>| {
+            changes.push((key, bytes.map(|bytes| Arc::new(Leaf::row(key, bytes)))));
+        };
         if self.network_at_close.as_ref() != Some(&self.network) {
-            let before = self.network_at_close.as_ref().map(|network| network.encode());
-            changes.insert(key_of::network(), Change { before, after: Some(self.network.encode()) });
+            put(key_of::network(), Some(self.network.encode()));
             self.network_at_close = Some(self.network.clone());
         }
         let evm = self.purse.mark();
-        let (before, after) = (self.evm_at_close.as_ref().map(EvmRecord::of), EvmRecord::of(&evm));
-        if before.as_ref() != Some(&after) {
-            let before = before.map(|record| record.encode());
-            changes.insert(key_of::evm(), Change { before, after: Some(after.encode()) });
-        }
+        put(key_of::evm(), Some(EvmRecord::of(&evm).encode()));
         self.evm_at_close = Some(evm);
-        let (before, deeds) = (self.deeds_at_close.entry(), DeedsRecord::of(self.purse.logs()));
+        let deeds = DeedsRecord::of(self.purse.logs());
         if deeds != self.deeds_at_close {
-            let (before, after) = (before.map(|(_, bytes)| bytes), deeds.entry().map(|(_, bytes)| bytes));
-            changes.insert(key_of::deeds(), Change { before, after });
+            put(key_of::deeds(), deeds.entry().map(|(_, bytes)| bytes));
             self.deeds_at_close = deeds;
         }
+        self.statuses.close(&mut changes);
         self.accounts.close(&mut changes);
         self.allocations.close(&mut changes);
         self.nodes.close(&mut changes);
         self.duties.close(&mut changes);
         self.keys.close(&mut changes);
         self.models.close(&mut changes);
-        self.statuses.close(&mut changes);
         self.challenges.close(&mut changes);
         self.audits.close(&mut changes);
         self.equivocations.close(&mut changes);
@@ -196,7 +195,9 @@ impl State {
         self.homes.close(&mut changes);
         let challenges = &self.challenges;
         self.openings.retain(|receipt, _| challenges.contains(receipt));
-        changes
+        changes.sort_unstable_by_key(|(key, _)| *key);
+        // A failure to read is its base's to tell: whoever keeps the ledger on a disk stops, and nothing of this block counts.
+        let _: Result<Digest, _> = self.statuses.tree.apply(&changes);
     }
 
     /// The network record as the last close committed to it.
@@ -209,12 +210,14 @@ impl State {
         self.evm_at_close.as_ref()
     }
 
-    /// Lets go of what the disk has of the EVM's state.
-    pub fn rest_on(&mut self, base: &Base) {
-        self.purse.rest_on(base);
+    /// Lets go of what the disk has of the EVM's state, and of the ledger's own.
+    pub fn rest_on(&mut self, world: &evm::Base, own: &Base) {
+        self.purse.rest_on(world);
         if let Some(evm) = &mut self.evm_at_close {
-            evm.world.rest_on(base);
+            evm.world.rest_on(world);
         }
+        self.statuses.tree.rest_on(&own.pages);
+        self.epochs.rest_on(own);
     }
 
     /// What modules had logged at the last close.

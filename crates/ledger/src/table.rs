@@ -5,9 +5,13 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     ops::RangeInclusive,
+    sync::Arc,
 };
 
+use pages::Change;
 use protocol::{Canonical, Digest};
+
+use crate::leaf::Leaf;
 
 /// A record with its place among its kind and in the state.
 pub(crate) trait Row: Canonical + Clone + PartialEq {
@@ -21,13 +25,6 @@ pub(crate) struct Table<R: Row> {
     rows: BTreeMap<R::Key, R>,
     /// What stood under each key touched since the last close.
     before: BTreeMap<R::Key, Option<R>>,
-}
-
-/// A state key's canonical bytes before and after an epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub before: Option<Vec<u8>>,
-    pub after: Option<Vec<u8>>,
 }
 
 impl<R: Row> Default for Table<R> {
@@ -105,13 +102,12 @@ impl<R: Row> Table<R> {
     }
 
     /// Adds what changed since the last close, and closes.
-    pub fn close(&mut self, changes: &mut BTreeMap<Digest, Change>) {
+    pub fn close(&mut self, changes: &mut Vec<Change<Leaf>>) {
         for (key, before) in std::mem::take(&mut self.before) {
             let after = self.rows.get(&key);
             if before.as_ref() != after {
-                let change =
-                    Change { before: before.as_ref().map(Canonical::encode), after: after.map(Canonical::encode) };
-                changes.insert(R::state_key(&key), change);
+                let key = R::state_key(&key);
+                changes.push((key, after.map(|row| Arc::new(Leaf::row(key, row.encode())))));
             }
         }
     }
@@ -129,7 +125,7 @@ mod tests {
     }
 
     fn closed(table: &mut Table<AccountRecord>) -> usize {
-        let mut changes = BTreeMap::new();
+        let mut changes = Vec::new();
         table.close(&mut changes);
         changes.len()
     }

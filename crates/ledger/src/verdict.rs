@@ -63,9 +63,11 @@ fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     decide(present, challenge.receipt, Standing::Upheld, 0);
     // Where its window closed meanwhile, its charge waited for this.
     let anchored = present.state.statuses.get(&challenge.receipt).map(|status| status.epoch);
-    if anchored.is_some_and(|epoch| present.within_window(epoch).is_err()) {
+    if anchored.is_some_and(|epoch| present.within_window(epoch).is_err())
+        && let Some(signed) = present.receipt(&challenge.receipt)
+    {
         let mut ripe = Ripe::new(&present.state);
-        ripe.add(&present.state, &challenge.receipt);
+        ripe.add(&present.state, &challenge.receipt, &signed);
         ripe.owe(&mut present.state, present.open.epoch);
     }
 }

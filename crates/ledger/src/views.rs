@@ -1,5 +1,7 @@
 //! What may be asked of the ledger; answers are as of the newest executed block, unless they name an epoch.
 
+use std::sync::Arc;
+
 use evm::modules::{
     parameters::{KEY_TERMS, Parameter},
     staking::Staked,
@@ -135,16 +137,17 @@ impl Ledger {
         self.present.state.models.get(root)
     }
 
-    pub fn receipt(&self, id: &Digest) -> Option<&SignedReceipt> {
-        self.present.state.receipts.get(id).map(Box::as_ref)
+    pub fn receipt(&self, id: &Digest) -> Option<Arc<SignedReceipt>> {
+        self.present.receipt(id)
     }
 
-    pub fn status(&self, id: &Digest) -> Option<&ReceiptStatus> {
+    pub fn status(&self, id: &Digest) -> Option<ReceiptStatus> {
         self.present.state.statuses.get(id)
     }
 
     pub fn receipt_view(&self, id: &Digest) -> Option<ReceiptView> {
-        Some(ReceiptView { receipt: self.receipt(id)?.clone(), status: self.status(id)?.clone() })
+        let status = self.status(id)?;
+        Some(ReceiptView { receipt: SignedReceipt::clone(self.present.receipt_at(&status)?.as_ref()), status })
     }
 
     pub fn challenges(&self) -> impl Iterator<Item = &ChallengeRecord> {
@@ -162,7 +165,7 @@ impl Ledger {
         let view = |challenge: &ChallengeRecord| {
             let opening = challenge.opening.and_then(|_| state.openings.get(&challenge.receipt).cloned());
             Some(ChallengeView {
-                receipt: state.receipts.get(&challenge.receipt)?.as_ref().clone(),
+                receipt: SignedReceipt::clone(self.receipt(&challenge.receipt)?.as_ref()),
                 challenger: challenge.challenger,
                 opened_epoch: challenge.opened_epoch,
                 opening,
@@ -249,24 +252,38 @@ impl Ledger {
 
     /// The newest closed epoch.
     pub fn closed_epoch(&self) -> Option<&EpochRecord> {
-        self.archive.epochs.last().map(|closed| &closed.record)
+        self.present.state.epochs.newest()
     }
 
     /// The record of a closed epoch.
-    pub fn epoch(&self, epoch: u64) -> Option<&EpochRecord> {
-        self.archive.epoch(epoch).map(|closed| &closed.record)
+    pub fn epoch(&self, epoch: u64) -> Option<EpochRecord> {
+        self.present.state.epochs.record(epoch)
     }
 
     /// Receipts anchored in `epoch`, in the order of its tree; of the open epoch too, `None` of later ones.
     pub fn epoch_receipts(&self, epoch: u64) -> Option<Vec<ReceiptView>> {
-        let open = &self.present.open;
-        let ids = if epoch == open.epoch { &open.receipts } else { &self.archive.epoch(epoch)?.receipts };
-        Some(ids.iter().filter_map(|id| self.receipt_view(id)).collect())
+        let (open, state) = (&self.present.open, &self.present.state);
+        let view = |signed: &Arc<SignedReceipt>, (id, _): &(Digest, Amount)| {
+            Some(ReceiptView { receipt: SignedReceipt::clone(signed), status: state.statuses.get(id)? })
+        };
+        let views = |receipts: &[Arc<SignedReceipt>], ids: &[(Digest, Amount)]| {
+            receipts.iter().zip(ids).filter_map(|(signed, id)| view(signed, id)).collect()
+        };
+        if epoch == open.epoch {
+            return Some(views(&open.receipts, &open.ids));
+        }
+        state.epochs.closed(epoch).map(|closed| views(&closed.receipts, &closed.leaves))
     }
 
     /// Verdicts given in a closed epoch, in the order of its tree.
-    pub fn epoch_verdicts(&self, epoch: u64) -> Option<&[VerdictRecord]> {
-        self.archive.epoch(epoch).map(|closed| closed.verdicts.as_slice())
+    pub fn epoch_verdicts(&self, epoch: u64) -> Option<Vec<VerdictRecord>> {
+        self.present.state.epochs.verdicts(epoch)
+    }
+
+    /// About how many bytes of the ledger no disk has.
+    pub fn held_bytes(&self) -> usize {
+        let (state, world) = (&self.present.state, self.evm().world.held_bytes());
+        world.saturating_add(state.statuses.tree.held_bytes()).saturating_add(state.epochs.unwritten_bytes())
     }
 
     /// All balances and what is burned, added up; always the supply of the genesis.

@@ -46,14 +46,14 @@ impl<'a, L: Leaf> Maker<'a, L> {
         let age = self.tree.resting_age();
         let Some(link) = old else {
             let leaves: Vec<Arc<L>> = changes.iter().filter_map(|(_, leaf)| leaf.clone()).collect();
-            return Ok(self.built(&leaves, path));
+            return Ok(self.built(leaves, path));
         };
         if changes.is_empty() {
             return Ok(Some(link.resting(age)));
         }
         let page = self.tree.page(path, link)?;
         let new = match &*page {
-            Page::Bucket(leaves) => self.built(&merged(leaves, changes), path),
+            Page::Bucket(leaves) => self.built(merged(leaves, changes), path),
             Page::Branch(branch) => self.branched(branch, path, changes)?,
         };
         // What comes to the same is the same: it need not be written.
@@ -77,25 +77,25 @@ impl<'a, L: Leaf> Maker<'a, L> {
         if branch.leaves() <= BUCKET_MAX {
             let mut left = Vec::new();
             self.tree.gather(&branch, path, &mut left)?;
-            return Ok(self.built(&left, path));
+            return Ok(self.built(left, path));
         }
         branch.refresh(touched);
         Ok(Some(self.linked(Page::Branch(Box::new(branch)), path)))
     }
 
     /// The subtree of these leaves, in order.
-    fn built(&mut self, leaves: &[Arc<L>], path: &Path) -> Option<Link<L>> {
+    fn built(&mut self, leaves: Vec<Arc<L>>, path: &Path) -> Option<Link<L>> {
         if leaves.is_empty() {
             return None;
         }
         if u64::try_from(leaves.len()).is_ok_and(|count| count <= BUCKET_MAX) {
-            return Some(self.linked(Page::Bucket(leaves.to_vec()), path));
+            return Some(self.linked(Page::Bucket(leaves), path));
         }
-        let (mut links, mut rest) = ([const { None }; WAYS], leaves);
+        let (mut links, mut rest) = ([const { None }; WAYS], leaves.as_slice());
         for (way, place) in links.iter_mut().enumerate() {
             let (own, others) = rest.split_at(rest.partition_point(|leaf| path.way(leaf.key()) == Some(way)));
             rest = others;
-            *place = self.built(own, &path.child(way));
+            *place = self.built(own.to_vec(), &path.child(way));
         }
         Some(self.linked(Page::Branch(Box::new(Branch::of(links))), path))
     }

@@ -275,7 +275,7 @@ impl simulation::Scenario for Network<'_> {
     fn application(&mut self, validator: usize) -> Arc<dyn Application> {
         let resumes = self.resumes.get_mut(validator).is_some_and(std::mem::take);
         let snapshot = self.snapshots.get(validator).and_then(Option::as_ref).filter(|_| resumes);
-        let restored = |kept: &Snapshot| Ledger::restore(kept.bytes(), kept.world().clone());
+        let restored = |kept: &Snapshot| Ledger::restore(kept.bytes(), kept.world().clone(), kept.kept().clone());
         let ledger = match snapshot.map(restored) {
             Some(Ok(ledger)) => ledger,
             Some(Err(error)) => {

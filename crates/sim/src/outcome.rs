@@ -63,7 +63,7 @@ impl Outcome {
     }
 
     /// Where a receipt stands on the first validator's ledger.
-    pub fn status(&self, receipt: &Digest) -> Option<&ReceiptStatus> {
+    pub fn status(&self, receipt: &Digest) -> Option<ReceiptStatus> {
         self.ledgers.first()?.status(receipt)
     }
 

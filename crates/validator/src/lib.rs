@@ -3,6 +3,7 @@
 //! `Node` is what runs on top of agreement: it holds the ledger and the pool and reads no clock, so that a simulation
 //! can drive it as production does. `Validator` adds sockets, disk and the re-execution of challenged receipts.
 
+mod beginning;
 mod burns;
 mod desk;
 mod ethereum;
@@ -21,6 +22,8 @@ mod seats;
 mod service;
 mod settlements;
 mod snapshot;
+#[cfg(test)]
+mod story;
 mod sync;
 mod vote;
 

@@ -166,6 +166,11 @@ impl Node {
         locked(&self.ledger)
     }
 
+    /// Whether something of the state could not be read: then this node stops with the next block, and what it answers may be wrong.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.snapshots.has_failed()
+    }
+
     /// Snapshots that others may begin from.
     pub(crate) fn offers(&self) -> Option<&Offers> {
         self.snapshots.offers()
@@ -304,7 +309,7 @@ impl Node {
         let ledger = self.ledger();
         let certificates = locked(&self.certificates);
         certificates.values().rev().find_map(|certificate| {
-            let record = ledger.epoch(certificate.epoch)?.clone();
+            let record = ledger.epoch(certificate.epoch)?;
             Some(CertifiedEpoch { record, certificate: Some(certificate.clone()) })
         })
     }
@@ -439,11 +444,11 @@ impl Node {
 
     /// The ledger once it rests on what was written last; where the disk is far behind, that is waited for.
     fn on_newest_base<T>(&self, then: impl FnOnce(&mut Ledger) -> T) -> T {
-        let world = self.ledger().evm().world.clone();
-        self.snapshots.keep_up(&world);
+        let held_bytes = self.ledger().held_bytes();
+        self.snapshots.keep_up(held_bytes);
         let mut ledger = self.ledger();
-        if let Some(base) = self.snapshots.new_base() {
-            ledger.rest_on(&base);
+        if let Some((world, own)) = self.snapshots.new_base() {
+            ledger.rest_on(&world, &own);
         }
         then(&mut ledger)
     }

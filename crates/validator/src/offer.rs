@@ -1,5 +1,5 @@
-//! Snapshots that others may begin from: which there are, the ledger's bytes cut into chunks that are named by their digests, and the
-//! EVM's state in pages that are named by its root.
+//! Snapshots that others may begin from: which there are, the small tables cut into chunks that are named by their digests, the EVM's state and
+//! the ledger's tree in pages that are named by their roots, and the epochs in groups and pieces.
 //!
 //! All validators take a snapshot after the same epochs, and a snapshot is a function of the chain: honest ones offer the same. Each
 //! is read from the state's file as it was when the snapshot was written.
@@ -8,8 +8,8 @@ use std::{collections::VecDeque, sync::Mutex};
 
 use crypto::hash;
 use evm::{STATE_CODES, STATE_PAGES};
-use ledger::Snapshot;
-use protocol::{Bytes, Digest, List, Version, record};
+use ledger::{EPOCHS, EPOCHS_A_GROUP, PIECES, ROW_PAGES, Snapshot};
+use protocol::{Bytes, Canonical as _, Digest, EpochRecord, List, Version, record};
 use storage::Moment;
 
 use crate::lock::locked;
@@ -24,16 +24,25 @@ pub(crate) const CHUNKS_MAX: usize = 4_096;
 const OFFERS: usize = 4;
 const CHUNK: &str = "og/snapshot/chunk/v1";
 const PAGE_BYTES: usize = evm::PAGE_BYTES_MAX;
+const ROW_PAGE_BYTES: usize = ledger::PAGE_BYTES_MAX;
+/// Of a century.
+const GROUPS_MAX: usize = 1 << 20;
+const PIECE_KEY_BYTES: usize = 16;
+/// Bytes of the largest piece of an epoch, and more.
+const PIECE_BYTES: usize = 1 << 20;
 /// Pages of one answer.
 pub(crate) const RUN_MAX: usize = 16_384;
 /// Their bytes, but for one more page.
 const RUN_BYTES: usize = 1 << 20;
 pub(crate) const RUN_BYTES_MAX: usize = RUN_BYTES + RUN_MAX * 4 + (16 << 10);
+pub(crate) const ROW_RUN_BYTES_MAX: usize = RUN_BYTES_MAX + ROW_PAGE_BYTES;
+pub(crate) const PIECE_RUN_BYTES_MAX: usize = RUN_BYTES_MAX + PIECE_BYTES + RUN_MAX * (4 + PIECE_KEY_BYTES);
+pub(crate) const GROUP_RUN_BYTES_MAX: usize = EPOCHS_A_GROUP * 512;
 
 record! {
     /// What a snapshot is made of.
-    Offer in "og/snapshot/offer/v2" {
-        version: Version<2>,
+    Offer in "og/snapshot/offer/v3" {
+        version: Version<3>,
         chain_id: u64,
         /// Newest closed epoch, and its last block.
         epoch: u64,
@@ -41,10 +50,44 @@ record! {
         /// Root of the EVM's state, and how many accounts and slots it has.
         state_root: Digest,
         state_leaves: u64,
-        /// Bytes of all chunks together: everything but the EVM's state.
+        /// Root of the ledger's state, and how many rows it has.
+        ledger_root: Digest,
+        ledger_rows: u64,
+        /// What commits to each whole group of epochs' records.
+        groups: List<Digest, GROUPS_MAX>,
+        /// Bytes of all chunks together: the small tables.
         length: u64,
         /// Digest of each chunk, in order.
         chunks: List<Digest, CHUNKS_MAX>,
+    }
+}
+
+record! {
+    /// Pages of the ledger's tree, in the same way.
+    RowRun {
+        version: Version<1>,
+        pages: List<Bytes<ROW_PAGE_BYTES>, RUN_MAX>,
+    }
+}
+
+record! {
+    /// Records of epochs that follow one another: a whole group.
+    GroupRun {
+        version: Version<1>,
+        records: List<EpochRecord, EPOCHS_A_GROUP>,
+    }
+}
+
+record! {
+    /// A row of an epoch: some of its receipts, or of its verdicts.
+    PieceRow { key: Bytes<PIECE_KEY_BYTES>, value: Bytes<PIECE_BYTES>, }
+}
+
+record! {
+    /// Rows of epochs, in order.
+    PieceRun {
+        version: Version<1>,
+        pieces: List<PieceRow, RUN_MAX>,
     }
 }
 
@@ -69,19 +112,31 @@ impl Offer {
     /// `None` for what is larger than a snapshot may be.
     pub fn of(chain_id: u64, epoch: u64, snapshot: &Snapshot) -> Option<Self> {
         let (height, world) = (snapshot.height(), snapshot.world());
-        let state = (Digest(world.root().0), world.leaves());
-        Self::of_bytes(chain_id, (epoch, height), state, snapshot.bytes())
+        let (ledger_root, ledger_rows) = snapshot.kept().state();
+        let of_bytes = Self::of_bytes(chain_id, (epoch, height), snapshot.bytes())?;
+        let (state_root, state_leaves) = (Digest(world.root().0), world.leaves());
+        let groups = List::new(snapshot.groups().to_vec()).ok()?;
+        Some(Self { state_root, state_leaves, ledger_root, ledger_rows, groups, ..of_bytes })
     }
 
-    pub fn of_bytes(
-        chain_id: u64,
-        (epoch, height): (u64, u64),
-        (state_root, state_leaves): (Digest, u64),
-        bytes: &[u8],
-    ) -> Option<Self> {
+    /// Beside an empty state.
+    pub fn of_bytes(chain_id: u64, (epoch, height): (u64, u64), bytes: &[u8]) -> Option<Self> {
         let chunks = List::new(bytes.chunks(CHUNK_BYTES).map(chunk_digest).collect()).ok()?;
-        let length = bytes.len() as u64;
-        Some(Self { version: Version, chain_id, epoch, height, state_root, state_leaves, length, chunks })
+        let (length, none) = (bytes.len() as u64, (Digest::ZERO, 0));
+        let ((state_root, state_leaves), (ledger_root, ledger_rows)) = (none, none);
+        Some(Self {
+            version: Version,
+            chain_id,
+            epoch,
+            height,
+            state_root,
+            state_leaves,
+            ledger_root,
+            ledger_rows,
+            groups: List::default(),
+            length,
+            chunks,
+        })
     }
 
     /// Bytes of a chunk; `None` where there is no such chunk, or the length does not fit their number.
@@ -133,6 +188,31 @@ impl Offers {
         Some(PageRun { version: Version, pages: List::new(pages).ok()? })
     }
 
+    /// Pages of the ledger's tree, in the same way.
+    pub fn rows(&self, epoch: u64, name: &[u8]) -> Option<RowRun> {
+        let entries = self.moment(epoch)?.scan(ROW_PAGES, name, RUN_MAX, RUN_BYTES).ok()?;
+        entries.first().filter(|(first, _)| first == name)?;
+        let pages = entries.into_iter().map(|(_, page)| Bytes::new(page)).collect::<Result<_, _>>().ok()?;
+        Some(RowRun { version: Version, pages: List::new(pages).ok()? })
+    }
+
+    /// A whole group of records.
+    pub fn group(&self, epoch: u64, group: u64) -> Option<GroupRun> {
+        let first = group.checked_mul(EPOCHS_A_GROUP as u64)?;
+        let entries = self.moment(epoch)?.scan(EPOCHS, &first.to_be_bytes(), EPOCHS_A_GROUP, usize::MAX).ok()?;
+        let records = entries.iter().map(|(_, record)| EpochRecord::decode(record).ok()).collect::<Option<_>>()?;
+        Some(GroupRun { version: Version, records: List::new(records).ok()? })
+    }
+
+    /// Rows of epochs, from the one with this key on.
+    pub fn pieces(&self, epoch: u64, key: &[u8]) -> Option<PieceRun> {
+        let entries = self.moment(epoch)?.scan(PIECES, key, RUN_MAX, RUN_BYTES).ok()?;
+        entries.first().filter(|(first, _)| first == key)?;
+        let row = |(key, value)| Some(PieceRow { key: Bytes::new(key).ok()?, value: Bytes::new(value).ok()? });
+        let pieces = entries.into_iter().map(row).collect::<Option<_>>()?;
+        Some(PieceRun { version: Version, pieces: List::new(pieces).ok()? })
+    }
+
     /// Code that the state of what is offered names.
     pub fn code(&self, epoch: u64, hash: &Digest) -> Option<Vec<u8>> {
         self.moment(epoch)?.get(STATE_CODES, &hash.0).ok().flatten()
@@ -143,7 +223,7 @@ impl Offers {
 mod tests {
     use blocks::StateFile;
     use evm::{Account, Changes, World};
-    use protocol::{Canonical as _, Noun as _};
+    use protocol::Noun as _;
 
     use super::*;
 
@@ -152,7 +232,7 @@ mod tests {
     }
 
     fn offer(epoch: u64, bytes: &[u8]) -> Offer {
-        Offer::of_bytes(1, (epoch, 900), (Digest([7; 32]), 5), bytes).unwrap()
+        Offer::of_bytes(1, (epoch, 900), bytes).unwrap()
     }
 
     #[test]

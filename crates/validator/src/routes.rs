@@ -8,9 +8,10 @@ use network::{
     Noun, Refusal as Answer,
     axum::{
         Json, Router,
-        extract::{Path, Query, State},
+        extract::{Path, Query, Request, State},
         http::StatusCode,
-        response::Response,
+        middleware::{self, Next},
+        response::{IntoResponse as _, Response},
         routing::{get, post},
     },
     nouns,
@@ -26,9 +27,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    beginning,
     desk::{Desk, Shared, address, digest, not_certified},
     node::SubmitError,
-    offer::{Offers, PageRun},
     pages,
     pool::PoolRefusal,
     settlements,
@@ -46,10 +47,13 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/receipts", post(anchored))
         .route("/receipts/{id}", get(receipt))
         .route("/receipts/{id}/bundle", get(bundle))
-        .route("/snapshots", get(snapshots))
-        .route("/snapshots/{epoch}/chunks/{chunk}", get(snapshot_chunk))
-        .route("/snapshots/{epoch}/pages/{name}", get(snapshot_pages))
-        .route("/snapshots/{epoch}/codes/{hash}", get(snapshot_code))
+        .route("/snapshots", get(beginning::snapshots))
+        .route("/snapshots/{epoch}/chunks/{chunk}", get(beginning::chunk))
+        .route("/snapshots/{epoch}/pages/{name}", get(beginning::pages))
+        .route("/snapshots/{epoch}/codes/{hash}", get(beginning::code))
+        .route("/snapshots/{epoch}/rows/{name}", get(beginning::rows))
+        .route("/snapshots/{epoch}/groups/{group}", get(beginning::group))
+        .route("/snapshots/{epoch}/pieces/{key}", get(beginning::pieces))
         .route("/snapshots/{height}/block", get(snapshot_block))
         .route("/floor/{height}", get(floor))
         .route("/challenges", get(pages::challenges))
@@ -68,7 +72,18 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/dues/{gateway}", get(pages::dues))
         .route("/dues/{gateway}/shares", get(pages::shares))
         .route("/dues/{gateway}/shares/after/{payee}", get(pages::shares_after))
+        .layer(middleware::from_fn_with_state(Arc::clone(&desk), while_readable))
         .with_state(desk)
+}
+
+/// What could not be read looks as if it were not there: nothing is answered from then on.
+async fn while_readable(State(desk): Shared, request: Request, next: Next) -> Response {
+    let answer = next.run(request).await;
+    if desk.node.has_failed() {
+        return Answer::unavailable("state_unreadable", "this validator cannot read its state, and stops")
+            .into_response();
+    }
+    answer
 }
 
 async fn submit(
@@ -167,7 +182,7 @@ async fn latest_epoch(State(desk): Shared) -> Result<Noun<CertifiedEpoch>, Answe
 }
 
 async fn epoch(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Noun<CertifiedEpoch>, Answer> {
-    let record = desk.node.ledger().epoch(epoch).cloned();
+    let record = desk.node.ledger().epoch(epoch);
     let record = record.ok_or_else(|| Answer::not_found("unknown_epoch", format!("epoch {epoch} is not closed")))?;
     Ok(Noun(CertifiedEpoch { record, certificate: certificate(&desk, epoch).await }))
 }
@@ -231,46 +246,6 @@ async fn bundle(
     })
 }
 
-/// What a new node may begin from, newest last.
-async fn snapshots(State(desk): Shared) -> Response {
-    nouns(&desk.node.offers().map(Offers::all).unwrap_or_default())
-}
-
-async fn snapshot_chunk(
-    State(desk): Shared,
-    Path((epoch, chunk)): Path<(u64, usize)>,
-) -> Result<network::axum::body::Bytes, Answer> {
-    let reading = tokio::task::spawn_blocking(move || desk.node.offers()?.chunk(epoch, chunk));
-    let chunk = reading.await.ok().flatten();
-    chunk.map(Into::into).ok_or_else(|| {
-        Answer::not_found("unknown_chunk", format!("no such chunk of a snapshot of epoch {epoch} is offered"))
-    })
-}
-
-/// Pages of the EVM's state, from the one with this name on.
-async fn snapshot_pages(
-    State(desk): Shared,
-    Path((epoch, name)): Path<(u64, String)>,
-) -> Result<Noun<PageRun>, Answer> {
-    let unknown =
-        || Answer::not_found("unknown_page", format!("no such page of a snapshot of epoch {epoch} is offered"));
-    let bytes = page_name(&name).ok_or_else(unknown)?;
-    let reading = tokio::task::spawn_blocking(move || desk.node.offers()?.pages(epoch, &bytes));
-    reading.await.ok().flatten().map(Noun).ok_or_else(unknown)
-}
-
-/// Code that the EVM's state in a snapshot names.
-async fn snapshot_code(
-    State(desk): Shared,
-    Path((epoch, hash)): Path<(u64, String)>,
-) -> Result<network::axum::body::Bytes, Answer> {
-    let hash = digest(&hash)?;
-    let reading = tokio::task::spawn_blocking(move || desk.node.offers()?.code(epoch, &hash));
-    reading.await.ok().flatten().map(Into::into).ok_or_else(|| {
-        Answer::not_found("unknown_code", format!("no code {hash} of a snapshot of epoch {epoch} is offered"))
-    })
-}
-
 /// The EVM's block that a snapshot ends with, as the index keeps it.
 async fn snapshot_block(State(desk): Shared, Path(height): Path<u64>) -> Result<network::axum::body::Bytes, Answer> {
     let body = desk.node.ethereum.view().index().and_then(|index| index.body(height).ok().flatten());
@@ -315,12 +290,6 @@ async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<V
         "nonce": desk.node.next_nonce(&key),
         "address": format!("0x{}", hex(&address.0)),
     })))
-}
-
-/// A page's name in hexadecimal: at most a byte for each nibble of a key, and one.
-fn page_name(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    (text.len() <= 130 && text.len().is_multiple_of(2)).then(|| digits.collect())?
 }
 
 fn public_key(text: &str) -> Result<PublicKey, Answer> {

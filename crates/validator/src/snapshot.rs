@@ -1,5 +1,6 @@
 //! The ledger on disk: a snapshot now and then, from which a restart replays blocks. One file, and one commit for what belongs to one
-//! height: the EVM's state, of which only what changed is written, and all else as bytes.
+//! height: the EVM's state and the ledger's tree, of which only what changed is written, epochs, which are only added, and the small tables as
+//! bytes.
 
 use std::{
     path::Path,
@@ -11,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use blocks::StateFile;
-use evm::{Base, STATE_PAGES, World};
-use ledger::{Ledger, Snapshot};
+use blocks::{StateFile, change};
+use evm::STATE_PAGES;
+use ledger::{Kept, Ledger, Snapshot};
 use protocol::{Canonical as _, Digest};
 use storage::{Change, Moment, Store, StoreError};
 
@@ -25,17 +26,20 @@ use crate::{
 
 /// Closed epochs between two snapshots that are offered to others: what a restart executes again at most, besides the open epoch.
 const EVERY: u64 = 32;
-/// Of the state, what may be in memory only; then a snapshot is due with the next epoch.
-const HELD_BYTES: usize = 96 << 20;
+/// What may be in memory only; then a snapshot is due with the next epoch.
+const HELD_BYTES: usize = 128 << 20;
 /// Where the disk does not keep up: execution waits for it.
 const HELD_BYTES_MAX: usize = 256 << 20;
 const PAUSE: Duration = Duration::from_millis(1);
-/// Of the state, what is kept in memory of what was read.
-const CACHE_BYTES: usize = 64 << 20;
+/// Of the EVM's state and of the ledger's own, what is kept in memory of what was read.
+const CACHE_BYTES: usize = 48 << 20;
 /// The file in a node's folder.
 pub(crate) const FILE: &str = "state.redb";
 /// Which snapshot lies beside the EVM's state.
 const HEAD: &[u8] = b"head";
+
+/// What the EVM's state and the ledger's own rest on.
+pub(crate) type Bases = (evm::Base, ledger::Base);
 
 /// Writes snapshots, one at a time, beside the execution.
 pub(crate) struct Snapshots {
@@ -44,14 +48,22 @@ pub(crate) struct Snapshots {
     writing: Arc<AtomicBool>,
     /// Newest block of what is on the disk: what a restart begins from.
     height: Arc<AtomicU64>,
+    /// What is read of the ledger's own tables.
+    cache: ledger::Cache,
     /// What was written last, for the ledger to rest on.
-    base: Arc<Mutex<Option<Base>>>,
+    base: Arc<Mutex<Option<Bases>>>,
     offers: Arc<Offers>,
 }
 
 /// The file of the state in this folder. One whose bytes are not as they were written is set aside.
 pub(crate) fn open(directory: &Path) -> Result<StateFile, StoreError> {
-    StateFile::open(&directory.join(FILE), &[LEDGER], CACHE_BYTES)
+    let beside = [&[LEDGER], ledger::TABLES].concat();
+    StateFile::open(&directory.join(FILE), &beside, CACHE_BYTES)
+}
+
+/// The ledger's own tables as of a moment, with a cache of their own.
+pub(crate) fn base_of(moment: Moment) -> ledger::Base {
+    ledger::Base::new(StateFile::reader(moment), ledger::Cache::new(CACHE_BYTES))
 }
 
 /// Whether a snapshot is in the file.
@@ -75,12 +87,13 @@ impl Snapshots {
             written: AtomicU64::new(0),
             writing: Arc::default(),
             height: Arc::default(),
+            cache: ledger::Cache::new(CACHE_BYTES),
             base: Arc::default(),
             offers: Arc::default(),
         };
         let Some(directory) = directory else { return Ok((snapshots, begin.clone())) };
         let file = open(directory)?;
-        match read(&file, begin) {
+        match read(&file, &snapshots.cache, begin) {
             Ok(Some((ledger, offer, moment))) => {
                 snapshots.written.store(ledger.open_epoch(), Ordering::Relaxed);
                 snapshots.height.store(ledger.height(), Ordering::Relaxed);
@@ -99,6 +112,7 @@ impl Snapshots {
                 let path = file.path().to_owned();
                 file.set_aside().map_err(|source| NodeError::SetAside { path, source })?;
                 file.close();
+                snapshots.cache = ledger::Cache::new(CACHE_BYTES);
                 snapshots.file = Some(Arc::new(open(directory)?));
                 Ok((snapshots, begin.clone()))
             }
@@ -122,14 +136,14 @@ impl Snapshots {
     }
 
     /// What the ledger may rest on since a snapshot was written.
-    pub fn new_base(&self) -> Option<Base> {
+    pub fn new_base(&self) -> Option<Bases> {
         locked(&self.base).take()
     }
 
     /// Takes a snapshot if one is due and none is being written. What is large in it is shared with the ledger.
     pub fn due(&self, ledger: &Ledger) -> Option<Snapshot> {
         let epoch = ledger.open_epoch();
-        let is_full = ledger.evm().world.held_bytes() > HELD_BYTES;
+        let is_full = ledger.held_bytes() > HELD_BYTES;
         let due = (is_offered(epoch) || is_full) && epoch > self.written.load(Ordering::Relaxed);
         if self.file.is_none() || !due || self.writing.swap(true, Ordering::AcqRel) {
             return None;
@@ -142,9 +156,9 @@ impl Snapshots {
         snapshot
     }
 
-    /// Waits where much of the state is in memory only and is being written.
-    pub fn keep_up(&self, world: &World) {
-        while world.held_bytes() > HELD_BYTES_MAX && self.writing.load(Ordering::Acquire) {
+    /// Waits where so many bytes are in memory only, and some are being written.
+    pub fn keep_up(&self, held_bytes: usize) {
+        while held_bytes > HELD_BYTES_MAX && self.writing.load(Ordering::Acquire) {
             thread::sleep(PAUSE);
         }
     }
@@ -154,18 +168,17 @@ impl Snapshots {
     pub fn write(&self, snapshot: Snapshot, (chain_id, epoch): (u64, u64), index: Option<Store>) {
         let Some(file) = self.file.clone() else { return };
         let (writing, height, base) = (Arc::clone(&self.writing), Arc::clone(&self.height), Arc::clone(&self.base));
-        let offers = Arc::clone(&self.offers);
+        let (offers, cache) = (Arc::clone(&self.offers), self.cache.clone());
         let write = move || {
             let indexed = index.map_or(Ok(()), |index| index.commit_blocking(Vec::new()));
             let written = indexed.map_err(|error| error.to_string()).and_then(|()| {
                 let offer = Offer::of(chain_id, epoch, &snapshot).ok_or("it is larger than a snapshot may be")?;
-                let rows = beside(&offer, snapshot.bytes());
-                let written = file.write(snapshot.world(), rows).map_err(|error| error.to_string())?;
+                let written = put(&file, &cache, &offer, &snapshot)?;
                 height.store(snapshot.height(), Ordering::Relaxed);
-                Ok::<_, String>((offer, written))
+                Ok::<_, String>((offer, written.0, written.1))
             });
             match written {
-                Ok((offer, (newest, moment))) => {
+                Ok((offer, newest, moment)) => {
                     *locked(&base) = Some(newest);
                     if is_offered(epoch.saturating_add(1)) {
                         offers.add(offer, moment);
@@ -181,10 +194,15 @@ impl Snapshots {
         }
     }
 
+    /// Whether something could not be read.
+    pub fn has_failed(&self) -> bool {
+        self.cache.failure().is_some() || self.file.as_ref().is_some_and(|file| file.failure().is_some())
+    }
+
     /// Why the state cannot be read, if it cannot; then its file is set aside, so that the next start makes it anew.
     pub fn failure(&self) -> Option<String> {
         let file = self.file.as_ref()?;
-        let failure = file.failure()?.to_string();
+        let failure = file.failure().map(ToString::to_string).or_else(|| Some(self.cache.failure()?.to_string()))?;
         let aside = file.path();
         Some(match file.set_aside() {
             Ok(()) => format!("{failure}; hint: {} is set aside, start again", aside.display()),
@@ -198,10 +216,29 @@ fn is_offered(open_epoch: u64) -> bool {
     open_epoch.is_multiple_of(EVERY)
 }
 
+/// Writes a snapshot in one commit: what may rest on it, and the moment in which it is there.
+pub(crate) fn put(
+    file: &StateFile,
+    cache: &ledger::Cache,
+    offer: &Offer,
+    snapshot: &Snapshot,
+) -> Result<(Bases, Moment), String> {
+    if let Some(failure) = cache.failure() {
+        return Err(failure.to_string());
+    }
+    let older = file.moment().map_err(|error| error.to_string())?;
+    let older = ledger::Base::new(StateFile::reader(older), cache.clone());
+    let rows = snapshot.kept().rows_since(&older).map_err(|error| error.to_string())?;
+    let beside = rows.into_iter().map(change).chain(beside(offer, snapshot.bytes())).collect();
+    let (world, moment) = file.write(snapshot.world(), beside).map_err(|error| error.to_string())?;
+    let own = ledger::Base::new(StateFile::reader(moment.clone()), cache.clone());
+    Ok(((world, snapshot.kept().written_to(own)), moment))
+}
+
 type Read = (Ledger, Offer, Moment);
 
 /// What the file holds, in one moment.
-fn read(file: &StateFile, begin: &Ledger) -> Result<Option<Read>, String> {
+fn read(file: &StateFile, cache: &ledger::Cache, begin: &Ledger) -> Result<Option<Read>, String> {
     let moment = file.moment().map_err(|error| error.to_string())?;
     let get = |key: &[u8]| moment.get(LEDGER, key).map_err(|error| error.to_string());
     let Some(head) = get(HEAD)? else {
@@ -221,9 +258,14 @@ fn read(file: &StateFile, begin: &Ledger) -> Result<Option<Read>, String> {
     if Digest(world.root().0) != offer.state_root {
         return Err("it is beside another state".to_owned());
     }
-    let ledger = Ledger::restore(&bytes, world).map_err(|error| error.to_string())?;
+    let own = ledger::Base::new(StateFile::reader(moment.clone()), cache.clone());
+    let kept = Kept::open(own).map_err(|error| error.to_string())?;
+    let ledger = Ledger::restore(&bytes, world, kept).map_err(|error| error.to_string())?;
     if ledger.genesis() != begin.genesis() {
         return Err("it is another network's".to_owned());
     }
     Ok(Some((ledger, offer, moment)))
 }
+
+#[cfg(test)]
+mod tests;

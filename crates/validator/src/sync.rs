@@ -2,12 +2,14 @@
 //!
 //! An offer is believed when more peers tell the same than may be faulty, so that a false chunk is found at once and its sender left
 //! aside. Nothing rests on that: what was loaded is proven by its own roots and the certificate of its newest epoch, the
-//! receipts in it by their signatures, and from where agreement goes on by those who agreed. What came once lies on the disk, so an
+//! receipts of all epochs by their signatures, and from where agreement goes on by those who agreed. What came once lies on the disk, so an
 //! interrupted start goes on where it was.
 
+mod epochs;
 mod failure;
 mod pages;
 mod peers;
+mod rows;
 
 use std::{
     collections::BTreeMap,
@@ -18,9 +20,9 @@ use std::{
 };
 
 use blocks::{Index, StateFile};
-use crypto::{Claim, threshold::GroupKey};
+use crypto::{digest::hex, threshold::GroupKey};
 use evm::Block;
-use ledger::Ledger;
+use ledger::{Arrival, Kept, Ledger};
 use network::Client;
 use protocol::{Digest, NetworkKeys, Noun as _, service::CertifiedEpoch};
 use tokio::task::JoinSet;
@@ -31,8 +33,10 @@ use crate::{
     offer::{CHUNK_BYTES, CHUNKS_MAX, Offer, chunk_digest},
     snapshot,
 };
+use epochs::Epochs;
 use pages::Pages;
 use peers::{Fault, Peers};
+use rows::Rows;
 
 /// Chunks on their way at once.
 const LANES: usize = 4;
@@ -82,8 +86,13 @@ impl Sync<'_> {
         let directory = self.directory.to_owned();
         let file = Arc::new(blocking(move || snapshot::open(&directory).map_err(kept)).await?);
         let begun = self.begin_in(wanted, &file).await;
+        let is_refused = matches!(begun, Err(SyncError::Refused { .. }));
         // Closed before anyone opens it again, whatever it came to.
         blocking(move || {
+            if is_refused {
+                // What was false in it is not told apart from what was not.
+                file.set_aside().map_err(kept)?;
+            }
             Arc::into_inner(file).into_iter().for_each(StateFile::close);
             Ok(())
         })
@@ -93,8 +102,8 @@ impl Sync<'_> {
 
     async fn begin_in(&self, wanted: usize, file: &Arc<StateFile>) -> Result<(), SyncError> {
         let folder = self.directory.join("sync");
-        let (offer, bytes) = self.loaded(wanted, &folder, file).await?;
-        let (ledger, keys) = self.proven(&offer, &bytes, file).await?;
+        let (offer, bytes, arrival) = self.loaded(wanted, &folder, file).await?;
+        let (ledger, keys) = self.proven(&offer, (&bytes, &arrival), file).await?;
         let (header, chain) = (ledger.evm().header.clone(), ledger.chain());
         let checked = move |body: &[u8]| Index::checked(&chain, &header, body).map_err(|error| error.to_string());
         let at = |peer: &str| format!("{peer}/snapshots/{}/block", offer.height);
@@ -108,7 +117,12 @@ impl Sync<'_> {
 
     /// The newest offer with its bytes, once all of its state is in the file. Where it is no longer offered before that, the next one
     /// goes on with what came.
-    async fn loaded(&self, wanted: usize, folder: &Path, file: &Arc<StateFile>) -> Result<(Offer, Vec<u8>), SyncError> {
+    async fn loaded(
+        &self,
+        wanted: usize,
+        folder: &Path,
+        file: &Arc<StateFile>,
+    ) -> Result<(Offer, Vec<u8>, Arrival), SyncError> {
         let (mut failed, mut started) = (None, tokio::time::Instant::now());
         loop {
             let (offer, peers) = self.offer(wanted).await?;
@@ -130,7 +144,7 @@ impl Sync<'_> {
                 "loading a snapshot"
             );
             match self.load(&offer, &peers, folder, file).await {
-                Ok(bytes) => return Ok((offer, bytes)),
+                Ok((bytes, arrival)) => return Ok((offer, bytes, arrival)),
                 Err(error @ (SyncError::NoChunk { .. } | SyncError::NoState { .. })) => {
                     tracing::warn!(%error, "going on with a newer snapshot");
                     (failed, started) = (Some((offer.epoch, error)), tokio::time::Instant::now());
@@ -146,10 +160,14 @@ impl Sync<'_> {
         peers: &[String],
         folder: &Path,
         file: &Arc<StateFile>,
-    ) -> Result<Vec<u8>, SyncError> {
+    ) -> Result<(Vec<u8>, Arrival), SyncError> {
         let bytes = Loading::new(offer, peers, folder, &self.client)?.run().await?;
         Pages::new(offer, Peers::new(peers, &self.client), Arc::clone(file)).run().await?;
-        Ok(bytes)
+        Rows::new(offer, Peers::new(peers, &self.client), Arc::clone(file)).run().await?;
+        let (whole, root, rows) = (Arc::clone(file), offer.ledger_root, offer.ledger_rows);
+        blocking(move || whole.settle_tree::<ledger::Leaf>(root, rows).map_err(kept)).await?;
+        let arrival = Epochs::new(offer, Peers::new(peers, &self.client), file).await?.run(&bytes).await?;
+        Ok((bytes, arrival))
     }
 
     /// The newest offer that so many peers make, and who makes it.
@@ -188,32 +206,30 @@ impl Sync<'_> {
     async fn proven(
         &self,
         offer: &Offer,
-        bytes: &[u8],
+        (bytes, arrival): (&[u8], &Arrival),
         file: &Arc<StateFile>,
     ) -> Result<(Ledger, NetworkKeys), SyncError> {
         let epoch = offer.epoch;
         let refused = |reason: String| SyncError::Refused { epoch, reason };
         let whole = Arc::clone(file);
         let (root, leaves) = (offer.state_root.0.into(), offer.state_leaves);
-        let world = blocking(move || {
+        let opened = blocking(move || {
             whole.settle(root, leaves, Vec::new()).map_err(kept)?;
-            whole.moment().map_err(kept).and_then(|moment| whole.world(moment).map_err(kept))
+            let moment = whole.moment().map_err(kept)?;
+            let own = Kept::open(snapshot::base_of(moment.clone())).map_err(kept)?;
+            Ok((whole.world(moment).map_err(kept)?, own))
         });
-        let ledger = Ledger::restore(bytes, world.await?).map_err(|error| refused(error.to_string()))?;
+        let (world, own) = opened.await?;
+        let ledger = Ledger::restore(bytes, world, own).map_err(|error| refused(error.to_string()))?;
+        if !arrival.is_of(&ledger) {
+            return Err(refused("it says of workers what their receipts do not".to_owned()));
+        }
         if ledger.genesis() != self.begin.genesis() {
             return Err(refused("it is another network's".to_owned()));
         }
         let record = ledger.closed_epoch().ok_or_else(|| refused("it has no epoch".to_owned()))?;
         if (record.epoch, ledger.height()) != (epoch, offer.height) {
             return Err(refused("it is of another epoch than offered".to_owned()));
-        }
-        let is_false = |epoch| {
-            let receipts = ledger.epoch_receipts(epoch).unwrap_or_default();
-            let claims: Vec<Claim> = receipts.iter().map(|view| view.receipt.claim()).collect();
-            Claim::all(&claims).contains(&false)
-        };
-        if (0..=epoch).any(is_false) {
-            return Err(refused("a receipt in it is not signed".to_owned()));
         }
         let rotations: Vec<_> = ledger.rotations().cloned().collect();
         let keys = NetworkKeys::follow(ledger.chain_id(), *self.network_key, &rotations);
@@ -389,5 +405,7 @@ impl Loading {
     }
 }
 
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod tests;

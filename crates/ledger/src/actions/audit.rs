@@ -52,13 +52,13 @@ pub(super) fn auditable<'a>(
     present: &'a Present,
     sender: &PublicKey,
     receipt: &Digest,
-) -> Result<(&'a ListedNode, &'a ReceiptStatus), Refusal> {
+) -> Result<(&'a ListedNode, ReceiptStatus), Refusal> {
     let auditor = present.acting(sender, Role::Auditor)?;
     let status = present.state.statuses.get(receipt).ok_or(Refusal::UnknownReceipt)?;
-    if !present.is_in_question(status) {
+    if !present.is_in_question(&status) {
         present.within_window(status.epoch)?;
     }
-    if present.state.receipts.get(receipt).is_some_and(|signed| !signed.receipt.is_exact()) {
+    if present.receipt_at(&status).is_some_and(|signed| !signed.receipt.is_exact()) {
         return Err(Refusal::NoExactForm);
     }
     let worker = present.state.nodes.get(&status.worker);

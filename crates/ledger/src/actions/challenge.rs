@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn open(present: &mut Present, sender: &PublicKey, action: Challenge) -> Result<(), Refusal> {
     let Challenge { receipt, opening } = action;
     let (auditor, status) = auditable(present, sender, &receipt)?;
-    let is_in_question = present.is_in_question(status);
+    let is_in_question = present.is_in_question(&status);
     if status.standing == Standing::Challenged && !is_in_question {
         return Err(Refusal::UnderChallenge);
     }
@@ -112,6 +112,6 @@ fn check_opening(present: &Present, receipt: &protocol::Digest, opening: &Openin
     if found > OPENING_BYTES_MAX {
         return Err(Refusal::OpeningTooLarge { found, limit: OPENING_BYTES_MAX });
     }
-    let signed = present.state.receipts.get(receipt).ok_or(Refusal::UnknownReceipt)?;
+    let signed = present.receipt(receipt).ok_or(Refusal::UnknownReceipt)?;
     opening.matches(&signed.receipt).map_err(|mismatch| Refusal::OpeningMismatch(mismatch.0))
 }

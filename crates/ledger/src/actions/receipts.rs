@@ -1,6 +1,6 @@
 //! Anchoring receipts: each stands on its own, so one bad receipt does not sink the others of its batch.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crypto::{hash, merkle::SumNode};
 use protocol::{
@@ -58,7 +58,7 @@ fn check(
         return Err(Refusal::WrongGateway);
     }
     // Its number is part of what its id commits to.
-    let same_number = present.state.sequences.get(&(receipt.worker, receipt.sequence)).copied();
+    let same_number = present.state.epochs.sequence(&receipt.worker, receipt.sequence);
     if same_number == Some(id) {
         return Err(Refusal::AlreadyAnchored);
     }
@@ -93,14 +93,14 @@ fn check_key(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
 
 /// Each names the one before.
 fn check_chain(present: &Present, id: Digest, receipt: &Receipt) -> Result<(), Refusal> {
-    let anchored = |sequence: u64| present.state.sequences.get(&(receipt.worker, sequence));
+    let anchored = |sequence: u64| present.state.epochs.sequence(&receipt.worker, sequence);
     let broken = Refusal::BrokenChain { before: receipt.sequence };
     match receipt.sequence.checked_sub(1) {
         None if receipt.previous != Digest::ZERO => return Err(broken),
-        Some(before) if anchored(before).is_some_and(|previous| *previous != receipt.previous) => return Err(broken),
+        Some(before) if anchored(before).is_some_and(|previous| previous != receipt.previous) => return Err(broken),
         None | Some(_) => {}
     }
-    let next = receipt.sequence.checked_add(1).and_then(anchored).and_then(|next| present.state.receipts.get(next));
+    let next = receipt.sequence.checked_add(1).and_then(anchored).and_then(|next| present.receipt(&next));
     if next.is_some_and(|next| next.receipt.previous != id) {
         return Err(broken);
     }
@@ -143,7 +143,7 @@ fn check_form(kind: ModelKind, receipt: &Receipt) -> Result<(), Refusal> {
 fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedReceipt) {
     let (worker, epoch) = (signed.receipt.worker, present.open.epoch);
     let index = u64::try_from(present.open.receipts.len()).unwrap_or(u64::MAX);
-    present.open.receipts.push(id);
+    present.open.ids.push((id, signed.receipt.charge));
     present.open.leaves.push(SumNode::leaf(&id, signed.receipt.charge));
     present.open.charges = present.open.charges.saturating_add(signed.receipt.charge);
     present.state.statuses.put(ReceiptStatus {
@@ -156,8 +156,8 @@ fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedRece
         audits: 0,
         slashed: 0,
     });
-    present.state.sequences.insert((worker, signed.receipt.sequence), id);
-    present.state.receipts.insert(id, Box::new(signed));
+    present.state.epochs.number(worker, signed.receipt.sequence, id);
+    present.open.receipts.push(Arc::new(signed));
     present.events.push(Event::ReceiptAnchored { receipt: id, worker, epoch, index });
 }
 

@@ -35,7 +35,7 @@ pub fn proofs_hold(ledger: &Ledger, bundle: &Bundle) -> bool {
     };
     let status_key = state_key::receipt(&receipt.id());
     let signing_key = state_key::signing_key(&receipt.worker_key);
-    ledger.epoch(record.epoch) == Some(record)
+    ledger.epoch(record.epoch).as_ref() == Some(record)
         && (root.digest, root.sum) == (anchoring.receipts_root, anchoring.receipts_sum)
         && in_history
         && bundle.status_proof.holds(&record.state_root, &status_key, Some(&bundle.status.encode()))

@@ -330,7 +330,8 @@ proptest! {
         tables_follow(&story.world);
 
         let mut again = Ledger::new(&begin()).unwrap();
-        let restore = |kept: ledger::Snapshot| Ledger::restore(kept.bytes(), kept.world().clone()).unwrap();
+        let restore =
+            |kept: ledger::Snapshot| Ledger::restore(kept.bytes(), kept.world().clone(), kept.kept().clone()).unwrap();
         let mut restarted = snapshot.map_or_else(|| again.clone(), restore);
         for block in &story.world.blocks {
             again.execute(block).unwrap();

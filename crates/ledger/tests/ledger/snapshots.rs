@@ -1,7 +1,7 @@
 //! Snapshots: a restarted ledger is the one that never stopped, and a damaged file is none.
 
 use crypto::{Digest, hash};
-use ledger::{Ledger, RECENT_EPOCHS, RestoreError, Rules};
+use ledger::{BundleError, Ledger, RECENT_EPOCHS, RestoreError, Rules};
 use protocol::Standing;
 
 use crate::{
@@ -60,28 +60,28 @@ fn a_restored_ledger_is_the_one_that_never_stopped() {
 }
 
 #[test]
-fn a_restored_ledger_proves_as_of_the_same_epochs() {
+fn a_restored_ledger_proves_the_same_as_of_its_close_and_from_then_on() {
     let (mut world, answers) = eventful();
-    world.epochs(RECENT_EPOCHS as u64 + 3);
-    let restored = restored(&world.ledger.snapshot_bytes().unwrap(), &world.ledger).unwrap();
-    let newest = world.ledger.closed_epoch().unwrap().epoch;
-    for as_of in 0..=newest {
-        let (here, there) =
-            (&world.ledger, &restored).map(|ledger| ledger.bundle(&answers[0].id(), as_of, certificate(as_of), None));
-        assert_eq!(here, there);
-        assert_eq!(here.is_ok(), as_of + RECENT_EPOCHS as u64 > newest, "{as_of} of {newest}");
-        assert!(here.is_err() || proofs_hold(&restored, &here.unwrap()));
+    world.epochs(9);
+    let mut restored = restored(&world.ledger.snapshot_bytes().unwrap(), &world.ledger).unwrap();
+    let close = world.ledger.closed_epoch().unwrap().epoch;
+    for _ in 0..9 {
+        world.next_epoch();
+        for block in &world.blocks {
+            restored.execute(block).unwrap();
+        }
     }
-}
-
-trait Both {
-    type Item;
-    fn map<R>(self, f: impl Fn(Self::Item) -> R) -> (R, R);
-}
-impl<T> Both for (T, T) {
-    type Item = T;
-    fn map<R>(self, f: impl Fn(T) -> R) -> (R, R) {
-        (f(self.0), f(self.1))
+    let newest = world.ledger.closed_epoch().unwrap().epoch;
+    assert_eq!(restored.closed_epoch(), world.ledger.closed_epoch());
+    for as_of in 0..=newest {
+        let of = |ledger: &Ledger| ledger.bundle(&answers[0].id(), as_of, certificate(as_of), None);
+        let (here, there) = (of(&world.ledger).unwrap(), of(&restored));
+        if as_of < close {
+            assert_eq!(there, Err(BundleError::TooOld { as_of }));
+        } else {
+            assert!(proofs_hold(&restored, &here));
+            assert_eq!(there, Ok(here));
+        }
     }
 }
 
@@ -115,45 +115,41 @@ fn a_damaged_snapshot_is_refused() {
 }
 
 fn sealed(content: &[u8]) -> Vec<u8> {
-    [content, &hash("og/ledger/snapshot/v8", &[content]).0].concat()
+    [content, &hash("og/ledger/snapshot/v9", &[content]).0].concat()
 }
 
-/// Everything but the newest record (which its certificate binds) and the receipts' signatures (which no root binds)
-/// is recomputed, so that a forger gains nothing by a right checksum.
+/// Every row is looked for in the tree, and the newest record in its place, so that a forger gains nothing by a right checksum.
 #[test]
 fn a_forged_snapshot_is_refused_even_with_a_right_checksum() {
     let (world, _) = eventful();
     let bytes = world.ledger.snapshot_bytes().unwrap();
     let content = &bytes[..bytes.len() - 32];
-    let newest = world.ledger.closed_epoch().unwrap();
-    let (mut refused, mut accepted) = (0, 0);
+    let (mut refused, mut accepted) = (0, Vec::new());
     for place in (0..content.len()).step_by(7) {
         let mut forged = content.to_vec();
         forged[place] ^= 1 << (place % 8);
         match restored(&sealed(&forged), &world.ledger) {
             Err(RestoreError::Malformed(_) | RestoreError::Mismatch { .. }) => refused += 1,
             Err(other) => panic!("{other}"),
-            Ok(ledger) if ledger.closed_epoch() != Some(newest) => accepted += 1,
-            Ok(ledger) => {
-                let all = (0..=newest.epoch).flat_map(|epoch| ledger.epoch_receipts(epoch).unwrap());
-                assert!(all.into_iter().any(|view| !view.receipt.signature_holds()), "byte {place}");
-                accepted += 1;
-            }
+            Ok(_) => accepted.push(place),
         }
     }
-    assert!(refused > 20 * accepted, "{refused} refused, {accepted} accepted");
+    // Two workers' greatest numbers: they follow from the receipts, and who takes a snapshot from a stranger counts them again.
+    let spread = accepted.last().unwrap() - accepted[0];
+    assert!(spread < 2 * 72 && refused > 800, "{refused} refused, {accepted:?} accepted");
 }
 
 #[test]
 fn a_snapshot_beside_another_state_is_refused() {
     let (mut world, _) = eventful();
     let bytes = world.ledger.snapshot_bytes().unwrap();
-    let newer = world.ledger.evm().world.clone();
+    let (newer, kept) = (world.ledger.evm().world.clone(), world.ledger.snapshot().unwrap().kept().clone());
     world.next_epoch();
     let mismatch = RestoreError::Mismatch { what: "the state root" };
     assert_eq!(restored(&bytes, &world.ledger).unwrap_err(), mismatch, "of an epoch later");
-    assert_eq!(Ledger::restore(&bytes, newer).unwrap_err(), mismatch, "of a block later");
-    assert_eq!(Ledger::restore(&bytes, evm::World::default()).unwrap_err(), mismatch, "of nothing");
+    let row = RestoreError::Mismatch { what: "a row of the state" };
+    assert_eq!(Ledger::restore(&bytes, newer, kept.clone()).unwrap_err(), row, "of a block later");
+    assert_eq!(Ledger::restore(&bytes, evm::World::default(), kept).unwrap_err(), row, "of nothing");
 }
 
 #[test]

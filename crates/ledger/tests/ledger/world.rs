@@ -55,7 +55,8 @@ pub fn operator(seed: u8) -> PublicKey {
 
 /// A ledger from its bytes, beside the state that `ledger` has of its newest closed epoch.
 pub fn restored(bytes: &[u8], ledger: &Ledger) -> Result<Ledger, RestoreError> {
-    Ledger::restore(bytes, ledger.snapshot().unwrap().world().clone())
+    let snapshot = ledger.snapshot().unwrap();
+    Ledger::restore(bytes, snapshot.world().clone(), snapshot.kept().clone())
 }
 
 pub fn model() -> Digest {

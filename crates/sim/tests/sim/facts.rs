@@ -74,7 +74,7 @@ pub fn keys(outcome: &Outcome) -> NetworkKeys {
 pub fn keys_that_signed(outcome: &Outcome) -> usize {
     let signed = |key: &crypto::threshold::GroupKey| {
         let (ledger, certificates) = (&outcome.ledgers[0], &outcome.certificates[0]);
-        certificates.iter().any(|(epoch, certificate)| certificate.certifies(ledger.epoch(*epoch).unwrap(), key))
+        certificates.iter().any(|(epoch, certificate)| certificate.certifies(&ledger.epoch(*epoch).unwrap(), key))
     };
     keys(outcome).all().filter(|key| signed(key)).count()
 }
@@ -85,7 +85,7 @@ pub fn certificates_hold(outcome: &Outcome) {
         assert!(!certificates.is_empty(), "seed {}: no certificate", outcome.seed);
         for (epoch, certificate) in certificates {
             let record = ledger.epoch(*epoch).unwrap();
-            let holds = keys.all().any(|key| certificate.certifies(record, key));
+            let holds = keys.all().any(|key| certificate.certifies(&record, key));
             assert!(holds, "seed {}: epoch {epoch} is not signed by the network", outcome.seed);
         }
     }

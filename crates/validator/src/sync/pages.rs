@@ -12,7 +12,7 @@ use protocol::{Canonical as _, Digest};
 use super::{
     blocking,
     failure::SyncError,
-    kept,
+    hex, kept,
     peers::{Fault, Peers},
 };
 use crate::offer::{Offer, PageRun, RUN_BYTES_MAX};
@@ -142,8 +142,4 @@ fn take_run(arriving: &mut Arriving, bytes: &[u8], rows: &mut Vec<Row>, codes: &
         codes.extend(named.into_iter().map(|hash| Digest(hash.0)));
     }
     Ok(())
-}
-
-fn hex(name: &[u8]) -> String {
-    name.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -31,7 +31,7 @@ fn snapshot() -> Vec<u8> {
 }
 
 fn offer() -> Offer {
-    Offer::of_bytes(1, (EPOCH, 900), (Digest::ZERO, 0), &snapshot()).unwrap()
+    Offer::of_bytes(1, (EPOCH, 900), &snapshot()).unwrap()
 }
 
 struct Running {
@@ -61,7 +61,7 @@ async fn peer(kind: Peer) -> Running {
     let offers = move || {
         let mut offer = offer();
         if kind == Peer::OtherOffer {
-            offer = Offer::of_bytes(1, (EPOCH + 32, 1_900), (Digest::ZERO, 0), b"made up").unwrap();
+            offer = Offer::of_bytes(1, (EPOCH + 32, 1_900), b"made up").unwrap();
         }
         futures::future::ready(nouns(&[offer]))
     };
@@ -275,8 +275,8 @@ mod state {
         }
         world.apply(&changes).unwrap();
         let (_, moment) = file.write(&world.mark(), Vec::new()).unwrap();
-        let state = (Digest(world.root().0), world.leaves());
-        let offer = Offer::of_bytes(1, (epoch, 900), state, &[7]).unwrap();
+        let (state_root, state_leaves) = (Digest(world.root().0), world.leaves());
+        let offer = Offer { state_root, state_leaves, ..Offer::of_bytes(1, (epoch, 900), &[7]).unwrap() };
         let offers = Arc::new(Offers::default());
         offers.add(offer.clone(), moment);
         Sender { offer, offers, world, _folder: folder }

@@ -1,0 +1,317 @@
+//! The ledger's own tables on a disk, as of one moment, behind caches that are bounded in bytes (`specs/ledger.md`, *On disk*).
+//!
+//! The disk comes in as a function that reads a table. What it gives of an epoch is believed only if it is what the epoch's record commits
+//! to, and a record only by its digest in the history.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crypto::hash;
+use pages::{PageError, Reader, Recent, Row};
+use protocol::{Amount, Canonical, Digest, EpochRecord, List, NodeId, SignedReceipt, record, service::VerdictRecord};
+
+use crate::{
+    closed::{ClosedEpoch, RECEIPT_BYTES, commits_to, verdicts_root},
+    content::write_list,
+    leaf::Leaf,
+};
+
+/// Records by their epochs.
+pub const EPOCHS: &str = "ledger-epochs";
+/// By epoch and piece: ids and charges.
+const LEAVES: &str = "ledger-leaves";
+/// By epoch, kind and piece: whole receipts, then verdicts.
+pub const PIECES: &str = "ledger-pieces";
+/// By worker and number: in which epoch a receipt was anchored under it, which one, and a checksum.
+pub const SEQUENCES: &str = "ledger-sequences";
+
+/// Pages of its tree.
+pub const ROW_PAGES: &str = <Leaf as pages::Leaf>::PAGES;
+
+/// Tables that the ledger's own state is kept in.
+pub const TABLES: &[&str] = &[<Leaf as pages::Leaf>::ROOTS, ROW_PAGES, EPOCHS, LEAVES, PIECES, SEQUENCES];
+
+/// Of one row.
+const LEAVES_A_PIECE: usize = 1_024;
+pub(crate) const VERDICTS_A_PIECE: usize = 1_024;
+pub(crate) const RECEIPTS_A_PIECE: usize = 32;
+/// Kinds of pieces.
+pub(crate) const RECEIPTS: u8 = 1;
+pub(crate) const VERDICTS: u8 = 2;
+const LEAF_BYTES: usize = 48;
+const CHECK_BYTES: usize = 8;
+
+record! {
+    /// Some of an epoch's receipts.
+    ReceiptPiece { receipts: List<SignedReceipt, RECEIPTS_A_PIECE>, }
+}
+record! {
+    /// Some of an epoch's verdicts.
+    VerdictPiece { verdicts: List<VerdictRecord, VERDICTS_A_PIECE>, }
+}
+
+type Piece = Arc<Vec<Arc<SignedReceipt>>>;
+
+/// What was read lately. Clones share it.
+#[derive(Clone)]
+pub struct Cache {
+    pages: pages::Cache<Leaf>,
+    receipts: Arc<Mutex<Recent<(u64, u32), Piece>>>,
+}
+
+/// The tables.
+#[derive(Clone)]
+pub struct Base {
+    pub(crate) pages: pages::Base<Leaf>,
+    cache: Cache,
+    /// Closed epochs that are in it.
+    pub(crate) epochs: u64,
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Base").field("epochs", &self.epochs).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// Of at most about so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        let receipts = Arc::new(Mutex::new(Recent::new(bytes >> 3)));
+        let half = bytes >> 1;
+        Self { pages: pages::Cache::new(half.saturating_add(half >> 1)), receipts }
+    }
+
+    /// The first thing that could not be read: what was executed since means nothing.
+    pub fn failure(&self) -> Option<&PageError> {
+        self.pages.failure()
+    }
+}
+
+impl Base {
+    pub fn new(reader: Reader, cache: Cache) -> Self {
+        Self { pages: pages::Base::new(reader, cache.pages.clone()), cache, epochs: 0 }
+    }
+
+    /// The same, of which it is known how many epochs are in it.
+    pub(crate) fn with(self, epochs: u64) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// The same, written with so many epochs.
+    pub(crate) fn after(self, pages: pages::Base<Leaf>, epochs: u64) -> Self {
+        Self { pages, epochs, ..self }
+    }
+
+    fn row(&self, table: &'static str, key: &[u8], what: impl FnOnce() -> String) -> Result<Vec<u8>, PageError> {
+        match self.pages.read(table, key)? {
+            Some(bytes) => Ok(bytes),
+            None => self.pages.failed(&format!(": {} is missing", what())),
+        }
+    }
+
+    fn is_another<T>(&self, what: &str, epoch: u64) -> Result<T, PageError> {
+        self.pages.failed(&format!(": {what} of epoch {epoch} are others than its record commits to"))
+    }
+
+    /// The record of an epoch; that it is the right one, its digest says.
+    pub(crate) fn record(&self, epoch: u64) -> Result<EpochRecord, PageError> {
+        let bytes = self.row(EPOCHS, &epoch.to_be_bytes(), || format!("epoch {epoch}"))?;
+        match EpochRecord::decode(&bytes) {
+            Ok(record) if record.epoch == epoch => Ok(record),
+            _ => self.pages.failed(&format!(": what lies at epoch {epoch} is not its record")),
+        }
+    }
+
+    /// Ids and charges of the receipts of an epoch.
+    pub(crate) fn leaves(&self, record: &EpochRecord) -> Result<Vec<(Digest, Amount)>, PageError> {
+        let count = usize::try_from(record.receipts_count).unwrap_or(usize::MAX);
+        let (mut leaves, mut pieces) = (Vec::new(), 0_u32);
+        while leaves.len() < count {
+            let key = leaves_key(record.epoch, pieces);
+            let bytes = self.row(LEAVES, &key, || format!("piece {pieces} of the ids of epoch {}", record.epoch))?;
+            match read_leaves(&bytes) {
+                Some(piece) if !piece.is_empty() => leaves.extend(piece),
+                _ => return self.is_another("ids", record.epoch),
+            }
+            pieces = pieces.saturating_add(1);
+        }
+        if commits_to(record, &leaves) { Ok(leaves) } else { self.is_another("ids", record.epoch) }
+    }
+
+    /// Verdicts given in an epoch.
+    pub(crate) fn verdicts(&self, record: &EpochRecord) -> Result<Vec<VerdictRecord>, PageError> {
+        let mut verdicts = Vec::new();
+        while verdicts_root(&verdicts) != record.verdicts_root {
+            let key = piece_key(record.epoch, VERDICTS, piece_of(verdicts.len(), VERDICTS_A_PIECE));
+            let bytes = self.row(PIECES, &key, || format!("a piece of the verdicts of epoch {}", record.epoch))?;
+            match read_piece::<VerdictPiece>(&key, &bytes) {
+                Some(piece) if !piece.verdicts.is_empty() => verdicts.extend(piece.verdicts.into_inner()),
+                _ => return self.is_another("verdicts", record.epoch),
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Some of the receipts of an epoch. Which they are, their ids say.
+    fn piece(&self, epoch: u64, piece: u32) -> Result<Piece, PageError> {
+        let key = piece_key(epoch, RECEIPTS, piece);
+        let bytes = self.row(PIECES, &key, || format!("piece {piece} of the receipts of epoch {epoch}"))?;
+        match read_piece::<ReceiptPiece>(&key, &bytes) {
+            Some(read) => Ok(Arc::new(read.receipts.into_inner().into_iter().map(Arc::new).collect())),
+            None => self.is_another("receipts", epoch),
+        }
+    }
+
+    /// The receipt at a place of an epoch, whose id is known.
+    pub(crate) fn receipt(&self, epoch: u64, index: u64, id: &Digest) -> Result<Arc<SignedReceipt>, PageError> {
+        let (piece, place) = place_of(index);
+        let cached = self.cache.receipts.lock().unwrap_or_else(PoisonError::into_inner).get(&(epoch, piece));
+        let receipts = match cached {
+            Some(receipts) => receipts,
+            None => {
+                let read = self.piece(epoch, piece)?;
+                let bytes = read.len().saturating_mul(RECEIPT_BYTES);
+                let mut cache = self.cache.receipts.lock().unwrap_or_else(PoisonError::into_inner);
+                cache.put((epoch, piece), Arc::clone(&read), bytes);
+                read
+            }
+        };
+        match receipts.get(place).filter(|signed| signed.receipt.id() == *id) {
+            Some(signed) => Ok(Arc::clone(signed)),
+            None => self.is_another("receipts", epoch),
+        }
+    }
+
+    /// All of an epoch.
+    pub(crate) fn closed(&self, record: EpochRecord) -> Result<ClosedEpoch, PageError> {
+        let (leaves, verdicts) = (self.leaves(&record)?, self.verdicts(&record)?);
+        let mut receipts = Vec::with_capacity(leaves.len());
+        while receipts.len() < leaves.len() {
+            let piece = self.piece(record.epoch, piece_of(receipts.len(), RECEIPTS_A_PIECE))?;
+            if piece.is_empty() {
+                break;
+            }
+            receipts.extend(piece.iter().cloned());
+        }
+        let is_right = receipts.len() == leaves.len()
+            && receipts.iter().zip(&leaves).all(|(signed, (id, _))| signed.receipt.id() == *id);
+        if !is_right {
+            return self.is_another("receipts", record.epoch);
+        }
+        Ok(ClosedEpoch { record, leaves, receipts, verdicts })
+    }
+
+    /// Which receipt is anchored under a worker's number.
+    pub(crate) fn sequence(&self, worker: &NodeId, number: u64) -> Result<Option<Digest>, PageError> {
+        let key = sequence_key(worker, number);
+        let Some(bytes) = self.pages.read(SEQUENCES, &key)? else { return Ok(None) };
+        match read_sequence(&key, &bytes) {
+            // What a later state wrote that was given up is not anchored here.
+            Some((epoch, id)) => Ok((epoch < self.epochs).then_some(id)),
+            None => self
+                .pages
+                .failed(&format!(": what lies at number {number} of worker {worker} is not as it was written")),
+        }
+    }
+}
+
+/// Rows of an epoch, and of the numbers of its receipts.
+pub(crate) fn rows_of(closed: &ClosedEpoch, rows: &mut Vec<Row>) {
+    let epoch = closed.record.epoch;
+    let mut put = |table, key: Vec<u8>, value| rows.push(Row { table, key, value: Some(value) });
+    put(EPOCHS, epoch.to_be_bytes().to_vec(), closed.record.encode());
+    for (piece, leaves) in (0..).zip(closed.leaves.chunks(LEAVES_A_PIECE)) {
+        put(LEAVES, leaves_key(epoch, piece), write_leaves(leaves));
+    }
+    for (piece, receipts) in (0..).zip(closed.receipts.chunks(RECEIPTS_A_PIECE)) {
+        let key = piece_key(epoch, RECEIPTS, piece);
+        let value = write_piece(&key, receipts, |signed, out| signed.write(out));
+        put(PIECES, key, value);
+    }
+    for (piece, verdicts) in (0..).zip(closed.verdicts.chunks(VERDICTS_A_PIECE)) {
+        let key = piece_key(epoch, VERDICTS, piece);
+        let value = write_piece(&key, verdicts, |verdict, out| verdict.write(out));
+        put(PIECES, key, value);
+    }
+    for (signed, (id, _)) in closed.receipts.iter().zip(&closed.leaves) {
+        let key = sequence_key(&signed.receipt.worker, signed.receipt.sequence);
+        let value = write_sequence(&key, epoch, id);
+        put(SEQUENCES, key, value);
+    }
+}
+
+/// What `ReceiptPiece` and `VerdictPiece` read, and a checksum: no root binds a receipt's signature.
+fn write_piece<T>(key: &[u8], items: &[T], write: impl FnMut(&T, &mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_list(items, &mut out, write);
+    out.extend_from_slice(&check_of("og/ledger/piece/v1", key, &out));
+    out
+}
+
+/// `None` for what is not as it was written.
+pub(crate) fn read_piece<T: Canonical>(key: &[u8], bytes: &[u8]) -> Option<T> {
+    let (items, check) = bytes.split_last_chunk::<CHECK_BYTES>()?;
+    (check_of("og/ledger/piece/v1", key, items) == *check).then(|| T::decode(items).ok())?
+}
+
+fn check_of(domain: &'static str, key: &[u8], bytes: &[u8]) -> [u8; CHECK_BYTES] {
+    hash(domain, &[key, bytes]).0.first_chunk().copied().unwrap_or_default()
+}
+
+fn leaves_key(epoch: u64, piece: u32) -> Vec<u8> {
+    [epoch.to_be_bytes().as_slice(), &piece.to_be_bytes()].concat()
+}
+
+/// In the order of epochs; of one, receipts come before verdicts.
+pub(crate) fn piece_key(epoch: u64, kind: u8, piece: u32) -> Vec<u8> {
+    [epoch.to_be_bytes().as_slice(), &[kind], &piece.to_be_bytes()].concat()
+}
+
+/// In which piece an item is.
+pub(crate) fn piece_of(index: usize, a_piece: usize) -> u32 {
+    u32::try_from(index.checked_div(a_piece).unwrap_or(0)).unwrap_or(u32::MAX)
+}
+
+/// In which piece a receipt is, and where in it.
+fn place_of(index: u64) -> (u32, usize) {
+    let index = usize::try_from(index).unwrap_or(usize::MAX);
+    (piece_of(index, RECEIPTS_A_PIECE), index.checked_rem(RECEIPTS_A_PIECE).unwrap_or(0))
+}
+
+fn write_leaves(leaves: &[(Digest, Amount)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(leaves.len().saturating_mul(LEAF_BYTES));
+    for (id, charge) in leaves {
+        out.extend_from_slice(&id.0);
+        out.extend_from_slice(&charge.to_be_bytes());
+    }
+    out
+}
+
+/// `None` for what is no whole number of leaves.
+fn read_leaves(bytes: &[u8]) -> Option<Vec<(Digest, Amount)>> {
+    let (leaves, rest) = bytes.as_chunks::<LEAF_BYTES>();
+    let leaf = |bytes: &[u8; LEAF_BYTES]| {
+        let mut bytes = bytes.as_slice();
+        Some((Digest(pages::take(&mut bytes)?), Amount::from_be_bytes(pages::take(&mut bytes)?)))
+    };
+    rest.is_empty().then(|| leaves.iter().map(leaf).collect())?
+}
+
+fn sequence_key(worker: &NodeId, number: u64) -> Vec<u8> {
+    [worker.0.as_slice(), &number.to_be_bytes()].concat()
+}
+
+fn write_sequence(key: &[u8], epoch: u64, id: &Digest) -> Vec<u8> {
+    let told = [epoch.to_be_bytes().as_slice(), &id.0].concat();
+    let check = check_of("og/ledger/sequence/v1", key, &told);
+    [told.as_slice(), &check].concat()
+}
+
+fn read_sequence(key: &[u8], bytes: &[u8]) -> Option<(u64, Digest)> {
+    let mut rest = bytes;
+    let (epoch, id) = (u64::from_be_bytes(pages::take(&mut rest)?), Digest(pages::take(&mut rest)?));
+    (write_sequence(key, epoch, &id) == bytes).then_some((epoch, id))
+}

@@ -1,0 +1,233 @@
+//! The closed epochs: their records, receipts and verdicts, and which receipt is anchored under each worker's number.
+//!
+//! Only ever appended to. The newest epochs are held; the others are read from the base, if there is one: without, all are held.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use crypto::history::History;
+use pages::PageError;
+use protocol::{Amount, Digest, EpochRecord, NodeId, Noun as _, SignedReceipt, record, service::VerdictRecord};
+
+use crate::{base::Base, closed::ClosedEpoch};
+
+/// Of epochs that the base has, what is kept in memory: most of what the challenge window asks for.
+const KEPT_BYTES: usize = 48 << 20;
+/// About what a worker's number takes in memory.
+const SEQUENCE_BYTES: usize = 112;
+
+/// Epochs whose records are told in one go.
+pub const EPOCHS_A_GROUP: usize = 1 << GROUP_HEIGHT;
+const GROUP_HEIGHT: usize = 12;
+
+record! {
+    /// The greatest number under which a worker has a receipt anchored, and which one that is.
+    NewestReceipt { worker: NodeId, number: u64, receipt: Digest, }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Epochs {
+    pub history: History,
+    last: Option<EpochRecord>,
+    /// The newest, oldest first.
+    held: VecDeque<Arc<ClosedEpoch>>,
+    /// About what they take in memory.
+    held_bytes: usize,
+    /// Receipts of closed epochs.
+    pub receipts: u64,
+    /// Which receipt has a worker's number, and its epoch, where the base has not.
+    sequences: BTreeMap<(NodeId, u64), (Digest, u64)>,
+    newest: BTreeMap<NodeId, NewestReceipt>,
+    /// Those of them that changed since the last close, as they were.
+    before: BTreeMap<NodeId, Option<NewestReceipt>>,
+    base: Option<Base>,
+}
+
+impl Epochs {
+    /// Closed so far.
+    pub fn count(&self) -> u64 {
+        self.history.count()
+    }
+
+    /// The newest closed epoch's record.
+    pub fn newest(&self) -> Option<&EpochRecord> {
+        self.last.as_ref()
+    }
+
+    fn place(&self, epoch: u64) -> Option<usize> {
+        let behind = self.count().checked_sub(epoch)?;
+        self.held.len().checked_sub(usize::try_from(behind).ok()?).filter(|_| behind > 0)
+    }
+
+    fn held(&self, epoch: u64) -> Option<&Arc<ClosedEpoch>> {
+        self.held.get(self.place(epoch)?)
+    }
+
+    /// Reads what is not held. A failure is the base's to remember: whoever keeps it stops.
+    fn read<T>(&self, epoch: u64, read: impl FnOnce(&Base, EpochRecord) -> Result<T, PageError>) -> Option<T> {
+        let base = self.base.as_ref().filter(|base| epoch < base.epochs)?;
+        let record = base.record(epoch).ok()?;
+        if !self.history.has(epoch, &record.digest()) {
+            let _: Result<(), _> = base.pages.failed(&format!(": the record of epoch {epoch} is another"));
+            return None;
+        }
+        read(base, record).ok()
+    }
+
+    /// What commits to each whole group of records.
+    pub fn groups(&self) -> &[Digest] {
+        self.history.subtrees(GROUP_HEIGHT)
+    }
+
+    /// Records behind the last whole group, up to the newest.
+    pub fn tail(&self) -> Vec<EpochRecord> {
+        let whole = self.count().saturating_sub(1) >> GROUP_HEIGHT << GROUP_HEIGHT;
+        (whole..self.count()).filter_map(|epoch| self.record(epoch)).collect()
+    }
+
+    pub fn record(&self, epoch: u64) -> Option<EpochRecord> {
+        match self.held(epoch) {
+            Some(closed) => Some(closed.record.clone()),
+            None => self.read(epoch, |_, record| Ok(record)),
+        }
+    }
+
+    /// All of an epoch.
+    pub fn closed(&self, epoch: u64) -> Option<Arc<ClosedEpoch>> {
+        match self.held(epoch) {
+            Some(closed) => Some(Arc::clone(closed)),
+            None => self.read(epoch, |base, record| base.closed(record).map(Arc::new)),
+        }
+    }
+
+    /// Ids and charges of an epoch's receipts, in the order of its tree.
+    pub fn leaves(&self, epoch: u64) -> Option<Vec<(Digest, Amount)>> {
+        match self.held(epoch) {
+            Some(closed) => Some(closed.leaves.clone()),
+            None => self.read(epoch, |base, record| base.leaves(&record)),
+        }
+    }
+
+    pub fn verdicts(&self, epoch: u64) -> Option<Vec<VerdictRecord>> {
+        match self.held(epoch) {
+            Some(closed) => Some(closed.verdicts.clone()),
+            None => self.read(epoch, |base, record| base.verdicts(&record)),
+        }
+    }
+
+    /// The receipt at a place of a closed epoch.
+    pub fn receipt(&self, epoch: u64, index: u64, id: &Digest) -> Option<Arc<SignedReceipt>> {
+        match self.held(epoch) {
+            Some(closed) => closed.receipts.get(usize::try_from(index).ok()?).cloned(),
+            None => self.base.as_ref().filter(|base| epoch < base.epochs)?.receipt(epoch, index, id).ok(),
+        }
+    }
+
+    /// Which receipt is anchored under a worker's number, in the open epoch too.
+    pub fn sequence(&self, worker: &NodeId, number: u64) -> Option<Digest> {
+        // What follows one after the other is never looked for on the disk.
+        let newest = self.newest.get(worker).filter(|newest| number <= newest.number)?;
+        if number == newest.number {
+            return Some(newest.receipt);
+        }
+        match self.sequences.get(&(*worker, number)) {
+            Some((id, _)) => Some(*id),
+            None => self.base.as_ref()?.sequence(worker, number).ok()?,
+        }
+    }
+
+    /// A receipt of the open epoch takes its number.
+    pub fn number(&mut self, worker: NodeId, number: u64, receipt: Digest) {
+        let epoch = self.count();
+        self.sequences.insert((worker, number), (receipt, epoch));
+        let newest = self.newest.get(&worker);
+        if newest.is_none_or(|newest| newest.number < number) {
+            let old = self.newest.insert(worker, NewestReceipt { worker, number, receipt });
+            self.before.entry(worker).or_insert(old);
+        }
+    }
+
+    pub fn push(&mut self, closed: ClosedEpoch) {
+        self.history.append(&closed.record.digest());
+        self.receipts = self.receipts.saturating_add(closed.record.receipts_count);
+        self.last = Some(closed.record.clone());
+        self.held_bytes = self.held_bytes.saturating_add(closed.bytes());
+        self.held.push_back(Arc::new(closed));
+        self.before.clear();
+        self.trim();
+    }
+
+    /// Workers with receipts, as of the last close, in order.
+    pub fn newest_at_close(&self) -> Vec<&NewestReceipt> {
+        let now = self.newest.iter().map(|(worker, newest)| match self.before.get(worker) {
+            Some(before) => before.as_ref(),
+            None => Some(newest),
+        });
+        now.flatten().collect()
+    }
+
+    /// The epochs that no base has.
+    pub fn unwritten(&self) -> Vec<Arc<ClosedEpoch>> {
+        let written = self.written();
+        self.held.iter().filter(|closed| closed.record.epoch >= written).cloned().collect()
+    }
+
+    fn written(&self) -> u64 {
+        self.base.as_ref().map_or(0, |base| base.epochs)
+    }
+
+    pub fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
+    /// About how many bytes no base has.
+    pub fn unwritten_bytes(&self) -> usize {
+        let written = self.written();
+        let newest = self.held.iter().rev().take_while(|closed| closed.record.epoch >= written);
+        let sequences = self.sequences.len().saturating_mul(SEQUENCE_BYTES);
+        newest.fold(sequences, |sum, closed| sum.saturating_add(closed.bytes()))
+    }
+
+    /// Lets go of what lies in `base`.
+    pub fn rest_on(&mut self, base: &Base) {
+        self.sequences.retain(|_, (_, epoch)| *epoch >= base.epochs);
+        self.base = Some(base.clone());
+        self.trim();
+    }
+
+    /// Of what the base has, keeps the newest; the newest of all in any case.
+    fn trim(&mut self) {
+        let written = self.written();
+        while self.held_bytes > KEPT_BYTES
+            && self.held.len() > 1
+            && let Some(oldest) = self.held.pop_front_if(|oldest| oldest.record.epoch < written)
+        {
+            self.held_bytes = self.held_bytes.saturating_sub(oldest.bytes());
+        }
+    }
+
+    /// As they were when this was kept, with the record of the last of them: `held` are the newest of `history`, the others are in `base`.
+    /// `None` where workers are not in order.
+    pub fn kept(
+        (history, last): (History, EpochRecord),
+        held: Vec<Arc<ClosedEpoch>>,
+        (receipts, newest): (u64, Vec<NewestReceipt>),
+        base: Option<Base>,
+    ) -> Option<Self> {
+        let sorted = newest.windows(2).all(|pair| matches!(pair, [low, high] if low.worker < high.worker));
+        let mut sequences = BTreeMap::new();
+        for (signed, (id, epoch)) in held.iter().flat_map(|closed| {
+            let ids = closed.leaves.iter().map(|(id, _)| (*id, closed.record.epoch));
+            closed.receipts.iter().zip(ids)
+        }) {
+            sequences.insert((signed.receipt.worker, signed.receipt.sequence), (id, epoch));
+        }
+        let newest = newest.into_iter().map(|newest| (newest.worker, newest)).collect();
+        let held_bytes = held.iter().fold(0_usize, |sum, closed| sum.saturating_add(closed.bytes()));
+        let (held, last, before) = (held.into(), Some(last), BTreeMap::new());
+        let epochs = Self { history, last, held, held_bytes, receipts, sequences, newest, before, base };
+        sorted.then_some(epochs)
+    }
+}

@@ -1,0 +1,141 @@
+//! What stands at the leaves of the ledger's tree: rows, by their canonical bytes.
+
+use crypto::sparse::{self, leaf_digest, value_digest};
+use pages::take;
+use protocol::{Canonical as _, Digest, ReceiptStatus, registry::state_key};
+
+/// Bytes of the largest page that is sent to others: few rows are longer than a receipt's status, and none is nearly as long as this.
+pub const PAGE_BYTES_MAX: usize = 4 << 20;
+
+const STATUS_KIND: u8 = 1;
+const ROW_KIND: u8 = 2;
+/// Bytes of a receipt's status, which begins with the receipt's id.
+const STATUS_BYTES: usize = 133;
+/// About what a leaf takes in memory beside its bytes.
+const LEAF_BYTES: usize = 144;
+
+/// A row with its place and its digest in the tree.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    key: Digest,
+    digest: Digest,
+    /// A receipt's status says its own place.
+    is_status: bool,
+    bytes: Box<[u8]>,
+}
+
+impl Leaf {
+    /// Whatever stands at a key.
+    pub(crate) fn row(key: Digest, bytes: Vec<u8>) -> Self {
+        Self::of(key, false, bytes.into())
+    }
+
+    pub(crate) fn status(status: &ReceiptStatus) -> Self {
+        Self::of(state_key::receipt(&status.receipt), true, status.encode().into())
+    }
+
+    fn of(key: Digest, is_status: bool, bytes: Box<[u8]>) -> Self {
+        let digest = leaf_digest(&sparse::Leaf { key, value: value_digest(&bytes) });
+        Self { key, digest, is_status, bytes }
+    }
+
+    /// The row's canonical bytes.
+    pub(crate) fn row_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl pages::Leaf for Leaf {
+    const WHAT: &'static str = "the ledger";
+    const ROOTS: &'static str = "ledger-roots";
+    const PAGES: &'static str = "ledger-pages";
+
+    fn key(&self) -> &Digest {
+        &self.key
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn proven(&self) -> sparse::Leaf {
+        sparse::Leaf { key: self.key, value: value_digest(&self.bytes) }
+    }
+
+    fn bytes(&self) -> usize {
+        LEAF_BYTES.saturating_add(self.bytes.len())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        if self.is_status {
+            out.push(STATUS_KIND);
+        } else {
+            out.push(ROW_KIND);
+            out.extend_from_slice(&self.key.0);
+            out.extend_from_slice(&u32::try_from(self.bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        }
+        out.extend_from_slice(&self.bytes);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        match take(bytes)? {
+            [STATUS_KIND] => {
+                let status: [u8; STATUS_BYTES] = take(bytes)?;
+                let id = Digest(take(&mut status.as_slice())?);
+                Some(Self::of(state_key::receipt(&id), true, Box::new(status)))
+            }
+            [ROW_KIND] => {
+                let key = Digest(take(bytes)?);
+                let length = usize::try_from(u32::from_be_bytes(take(bytes)?)).ok()?;
+                let (own, rest) = bytes.split_at_checked(length)?;
+                *bytes = rest;
+                Some(Self::of(key, false, own.into()))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pages::Leaf as _;
+    use protocol::Standing;
+
+    use super::*;
+
+    fn status(seed: u8) -> ReceiptStatus {
+        ReceiptStatus {
+            receipt: Digest([seed; 32]),
+            worker: Digest([7; 32]),
+            gateway: Digest([8; 32]),
+            epoch: 3,
+            index: u64::from(seed),
+            standing: Standing::Anchored,
+            audits: 2,
+            slashed: 9,
+        }
+    }
+
+    #[test]
+    fn what_is_written_of_a_leaf_is_read_the_same_and_nothing_shorter_is() {
+        for leaf in
+            [Leaf::status(&status(5)), Leaf::row(Digest([1; 32]), vec![4; 300]), Leaf::row(Digest::ZERO, vec![])]
+        {
+            let mut bytes = Vec::new();
+            leaf.write(&mut bytes);
+            let mut rest = bytes.as_slice();
+            let read = Leaf::read(&mut rest).unwrap();
+            assert!(rest.is_empty() && read.digest == leaf.digest && read.row_bytes() == leaf.row_bytes());
+            assert_eq!(read.digest, leaf_digest(&read.proven()));
+            for length in 0..bytes.len() {
+                assert!(Leaf::read(&mut &bytes[..length]).is_none());
+            }
+        }
+        assert!(Leaf::read(&mut [3_u8; 400].as_slice()).is_none(), "no such kind");
+        assert_eq!(ReceiptStatus::decode(Leaf::status(&status(5)).row_bytes()).unwrap(), status(5));
+        assert_eq!(
+            Leaf::status(&status(5)).digest,
+            Leaf::row(state_key::receipt(&Digest([5; 32])), status(5).encode()).digest
+        );
+    }
+}

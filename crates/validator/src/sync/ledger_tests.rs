@@ -1,0 +1,213 @@
+//! The ledger's own tables from peers that lie, cut and say nothing, beside an honest one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use evm::World;
+use network::{
+    Limits, Noun, Server,
+    axum::{Router, extract::Path as UrlPath, http::StatusCode, routing::get},
+};
+use protocol::{Bytes, List, Version};
+
+use super::{peers::FAILURES_MAX, *};
+use crate::{
+    offer::{Offers, PieceRow, PieceRun, RowRun},
+    story::{blocks, genesis},
+};
+
+const EPOCHS: u64 = 12;
+
+/// What a peer does with the ledger that it offers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Peer {
+    Honest,
+    /// A few at a time.
+    Slow,
+    FalsePage,
+    FalsePiece,
+    /// Signs nothing: another signature with a right checksum.
+    Forged,
+    /// Gives the pieces of another place.
+    Elsewhere,
+    Nothing,
+    Unknown,
+}
+
+/// A ledger of a few epochs: some without receipts, one with more than a piece has.
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::new(&genesis()).unwrap();
+    for block in blocks(EPOCHS) {
+        ledger.execute(&block).unwrap();
+    }
+    assert_eq!(ledger.epoch(2).unwrap().receipts_count, 70);
+    ledger
+}
+
+struct Sender {
+    offer: Offer,
+    bytes: Vec<u8>,
+    offers: Arc<Offers>,
+    world: World,
+    ledger: Ledger,
+    /// Its moments are in the offers.
+    _folder: tempfile::TempDir,
+}
+
+fn sender() -> Sender {
+    let (folder, ledger) = (tempfile::tempdir().unwrap(), ledger());
+    let file = snapshot::open(folder.path()).unwrap();
+    let taken = ledger.snapshot().unwrap();
+    let offer = Offer::of(1, ledger.open_epoch() - 1, &taken).unwrap();
+    let (_, moment) = snapshot::put(&file, &ledger::Cache::new(0), &offer, &taken).unwrap();
+    let offers = Arc::new(Offers::default());
+    offers.add(offer.clone(), moment);
+    Sender { offer, bytes: taken.bytes().to_vec(), offers, world: taken.world().clone(), ledger, _folder: folder }
+}
+
+fn named(name: &str) -> Vec<u8> {
+    (0..name.len() / 2).map(|at| u8::from_str_radix(&name[2 * at..2 * at + 2], 16).unwrap()).collect()
+}
+
+/// Another signature of the first receipt of a piece, with a checksum as it should be.
+fn forged(row: &mut PieceRow) {
+    let mut value = row.value.to_vec();
+    let items = value.len() - 8;
+    let place = items - 1;
+    value[place] ^= 1;
+    let check = crypto::hash("og/ledger/piece/v1", &[&row.key, &value[..items]]);
+    value[items..].copy_from_slice(&check.0[..8]);
+    row.value = Bytes::new(value).unwrap();
+}
+
+async fn peer(sender: &Sender, kind: Peer) -> (Server, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (offers, counted) = (Arc::clone(&sender.offers), Arc::clone(&asked));
+    let rows = move |UrlPath((epoch, name)): UrlPath<(u64, String)>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let run = offers.rows(epoch, &named(&name)).unwrap();
+        let mut pages: Vec<Vec<u8>> = run.pages.into_inner().into_iter().map(Bytes::into_inner).collect();
+        match kind {
+            Peer::Slow => pages.truncate(2),
+            Peer::FalsePage => pages.iter_mut().skip(1).take(1).for_each(|page| page[4] ^= 1),
+            Peer::Nothing => pages.clear(),
+            Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
+            Peer::Honest | Peer::FalsePiece | Peer::Forged | Peer::Elsewhere => {}
+        }
+        let pages = List::new(pages.into_iter().map(|page| Bytes::new(page).unwrap()).collect()).unwrap();
+        futures::future::ready(Ok(Noun(RowRun { version: Version, pages })))
+    };
+    let (offers, counted) = (Arc::clone(&sender.offers), Arc::clone(&asked));
+    let pieces = move |UrlPath((epoch, key)): UrlPath<(u64, String)>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut pieces = offers.pieces(epoch, &named(&key)).unwrap().pieces.into_inner();
+        match kind {
+            Peer::Slow => pages_of_one(&mut pieces),
+            Peer::FalsePiece => {
+                let mut value = pieces[0].value.to_vec();
+                value[30] ^= 1;
+                pieces[0].value = Bytes::new(value).unwrap();
+            }
+            Peer::Forged => forged(&mut pieces[0]),
+            Peer::Elsewhere => drop(pieces.remove(0)),
+            Peer::Nothing => pieces.clear(),
+            Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
+            Peer::Honest | Peer::FalsePage => {}
+        }
+        futures::future::ready(Ok(Noun(PieceRun { version: Version, pieces: List::new(pieces).unwrap() })))
+    };
+    let router = Router::new()
+        .route("/snapshots/{epoch}/rows/{name}", get(rows))
+        .route("/snapshots/{epoch}/pieces/{key}", get(pieces));
+    let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap();
+    (server, asked)
+}
+
+fn pages_of_one(pieces: &mut Vec<PieceRow>) {
+    pieces.truncate(1);
+}
+
+/// Loads what `sender` offers from peers that do this with it: the ledger that comes of it, and how often each was asked.
+async fn load(sender: &Sender, kinds: &[Peer], folder: &Path) -> (Result<Ledger, SyncError>, Vec<usize>) {
+    let mut running = Vec::new();
+    for kind in kinds {
+        running.push(peer(sender, *kind).await);
+    }
+    let peers: Vec<String> = running.iter().map(|(server, _)| server.url()).collect();
+    let folder = folder.to_owned();
+    let client = Client::new(Duration::from_millis(500));
+    let file = Arc::new(blocking(move || snapshot::open(&folder).map_err(kept)).await.unwrap());
+    let loaded = async {
+        Rows::new(&sender.offer, Peers::new(&peers, &client), Arc::clone(&file)).run().await?;
+        let (whole, root, rows) = (Arc::clone(&file), sender.offer.ledger_root, sender.offer.ledger_rows);
+        blocking(move || whole.settle_tree::<ledger::Leaf>(root, rows).map_err(kept)).await?;
+        Epochs::new(&sender.offer, Peers::new(&peers, &client), &file).await?.run(&sender.bytes).await
+    };
+    let loaded = loaded.await;
+    let (bytes, world) = (sender.bytes.clone(), sender.world.clone());
+    let restored = blocking(move || {
+        let restored = loaded.map(|arrival| {
+            let own = Kept::open(snapshot::base_of(file.moment().unwrap())).unwrap();
+            let ledger = Ledger::restore(&bytes, world, own).unwrap();
+            assert!(arrival.is_of(&ledger));
+            ledger
+        });
+        Arc::into_inner(file).into_iter().for_each(StateFile::close);
+        restored
+    });
+    (restored.await, running.iter().map(|(_, asked)| asked.load(Ordering::Relaxed)).collect())
+}
+
+async fn same(sender: &Sender, ledger: Ledger) {
+    let whole = sender.ledger.clone();
+    let checked = blocking(move || {
+        assert_eq!(ledger.snapshot_bytes(), whole.snapshot_bytes());
+        for epoch in 0..EPOCHS {
+            assert_eq!(ledger.epoch_receipts(epoch), whole.epoch_receipts(epoch), "epoch {epoch}");
+        }
+        Ok(())
+    });
+    checked.await.unwrap();
+}
+
+#[tokio::test]
+async fn one_honest_peer_is_enough_for_the_ledger_whatever_the_others_give() {
+    let sender = blocking(|| Ok(sender())).await.unwrap();
+    for hostile in [Peer::FalsePage, Peer::FalsePiece, Peer::Forged, Peer::Elsewhere, Peer::Nothing, Peer::Unknown] {
+        let folder = tempfile::tempdir().unwrap();
+        let (loaded, asked) = load(&sender, &[hostile, Peer::Slow, hostile], folder.path()).await;
+        same(&sender, loaded.unwrap_or_else(|error| panic!("{hostile:?}: {error}"))).await;
+        assert!(asked[0] <= 2 * FAILURES_MAX as usize, "{hostile:?} was asked {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_honest_peer_the_error_names_what_is_missing_and_the_fault() {
+    let sender = blocking(|| Ok(sender())).await.unwrap();
+    for (hostile, what, fault) in [
+        (Peer::FalsePage, "of the ledger", "is not the one with digest"),
+        (Peer::FalsePiece, "the receipts of epoch 1", "no piece of receipts"),
+        (Peer::Forged, "the receipts of epoch 1", "not signed"),
+        (Peer::Elsewhere, "the receipts of epoch 1", "not wanted"),
+        (Peer::Nothing, "of the ledger", "no pages at all"),
+        (Peer::Unknown, "of the ledger", "404"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let error = load(&sender, &[hostile], folder.path()).await.0.unwrap_err();
+        assert!(
+            matches!(&error, SyncError::NoState { what: told, last, .. } if told.contains(what) && last.contains(fault)),
+            "{hostile:?}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_came_of_the_ledger_is_not_asked_for_again() {
+    let sender = blocking(|| Ok(sender())).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (loaded, asked) = load(&sender, &[Peer::Honest], folder.path()).await;
+    drop(loaded.unwrap());
+    assert!(asked[0] >= 2);
+    let (loaded, asked) = load(&sender, &[Peer::Honest], folder.path()).await;
+    same(&sender, loaded.unwrap()).await;
+    assert_eq!(asked[0], 0);
+}
