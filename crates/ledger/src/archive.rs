@@ -21,9 +21,9 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// With the newest closed epoch only.
-    pub fn of(epoch: u64, tree: Tree<Leaf>) -> Self {
-        Self { newest: epoch, trees: [tree].into() }
+    /// With the trees up to the newest closed epoch, oldest first.
+    pub fn of(newest: u64, trees: Vec<Tree<Leaf>>) -> Self {
+        Self { newest, trees: trees.into() }
     }
 
     pub fn push(&mut self, epoch: u64, tree: Tree<Leaf>) {
@@ -37,9 +37,9 @@ impl Archive {
         self.trees.push_back(tree);
     }
 
-    /// The state's tree as of the end of the newest epoch.
-    pub fn tree(&self) -> Option<&Tree<Leaf>> {
-        self.trees.back()
+    /// All of them, oldest first.
+    pub fn trees(&self) -> Vec<Tree<Leaf>> {
+        self.trees.iter().cloned().collect()
     }
 
     /// The state's tree as of the end of a recent epoch.

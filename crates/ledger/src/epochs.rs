@@ -190,8 +190,11 @@ impl Epochs {
         newest.fold(sequences, |sum, closed| sum.saturating_add(closed.bytes()))
     }
 
-    /// Lets go of what lies in `base`.
+    /// Lets go of what lies in `base`, unless more lies in the one that it has.
     pub fn rest_on(&mut self, base: &Base) {
+        if base.epochs < self.written() {
+            return;
+        }
         self.sequences.retain(|_, (_, epoch)| *epoch >= base.epochs);
         self.base = Some(base.clone());
         self.trim();

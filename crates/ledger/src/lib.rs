@@ -66,7 +66,7 @@ pub use epochs::EPOCHS_A_GROUP;
 pub use event::{Event, Offence};
 pub use executed::{Executed, Outcome};
 pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet};
-pub use kept::Kept;
+pub use kept::{Ahead, Kept};
 pub use leaf::{Leaf, PAGE_BYTES_MAX};
 pub use ledger::{BeginError, Block, Heading, Ledger, NONCE_WINDOW};
 pub use ordered::{Checked, Kind, Native, Ordered, TRANSACTION_BYTES_MAX};

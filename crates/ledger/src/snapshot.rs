@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crypto::{hash, history::History};
 use evm::World;
+use pages::Tree;
 use protocol::{
     BridgeRecord, Canonical, CertifiedRotation, Digest, DuesRecord, EpochRecord, KeyRecord, List, ModelRecord,
     Noun as _, Opening, Payout, SettlementRecord, ShareRecord, Version, record,
@@ -22,7 +23,8 @@ use crate::{
     content::{MANY, RestoreError, ensure, mismatch, write_list},
     epochs::{EPOCHS_A_GROUP, Epochs, NewestReceipt},
     evm_content::{EvmContent, restore_evm, write_evm},
-    kept::Kept,
+    kept::{Ahead, Kept},
+    leaf::Leaf,
     ledger::Ledger,
     present::{OpenEpoch, Present},
     records::{
@@ -136,13 +138,13 @@ impl Ledger {
     /// after it are to be executed again.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let state = &self.present.state;
-        let (evm, tree) = (state.evm_at_close()?, self.archive.tree()?.clone());
+        let evm = state.evm_at_close()?;
         let mut bytes = Vec::new();
         self.write_tables(&mut bytes)?;
         write_evm(evm, &mut bytes);
         let checksum = hash(CHECKSUM, &[&bytes]);
         bytes.extend_from_slice(&checksum.0);
-        let kept = Kept::new(tree, state.epochs.unwritten(), state.epochs.base().cloned());
+        let kept = Kept::new(self.archive.trees(), state.epochs.unwritten(), state.epochs.base().cloned())?;
         let groups = state.epochs.groups().to_vec();
         Some(Snapshot { bytes, height: evm.header.number, world: evm.world.clone(), kept, groups })
     }
@@ -156,6 +158,16 @@ impl Ledger {
     pub fn rest_on(&mut self, world: &evm::Base, own: &Base) {
         self.present.state.rest_on(world, own);
         self.archive.rest_on(own);
+    }
+
+    /// Epochs that no disk has, to be written before the next snapshot.
+    pub fn ahead(&self) -> Ahead {
+        Ahead(self.present.state.epochs.unwritten())
+    }
+
+    /// Lets go of epochs that the disk has ahead of a snapshot.
+    pub fn rest_ahead_on(&mut self, own: &Base) {
+        self.present.state.epochs.rest_on(own);
     }
 
     /// Writes what `Content` reads but for the EVM.
@@ -223,7 +235,7 @@ impl Ledger {
         state.shares = table(content.shares, "whom gateways owe")?;
         state.homes = table(content.homes, "homes on Base")?;
         restore_payouts(&mut state, content.payouts.into_inner())?;
-        let Kept { tree, held, base } = kept;
+        let Kept { tree, recent, held, base } = kept;
         ensure(newest.state_root == tree.root(), "the state root")?;
         state.statuses = Statuses::closed(tree.clone());
         restore_rows(&state, content.receipts)?;
@@ -234,10 +246,11 @@ impl Ledger {
         state.epochs = epochs.ok_or(mismatch("the order of workers"))?;
         restore_derived(&mut state, content.openings.into_inner())?;
         let open = OpenEpoch::after(newest.epoch, newest.last_height, newest.time_ms);
+        let mut trees = restore_recent(&state, recent)?;
         // What is made from now on is not in the tree that lies on the disk.
-        let tree = state.statuses.tree.mark();
+        trees.push(state.statuses.tree.mark());
         let present = Present { state, open, events: Vec::new(), call_gas: 0 };
-        Ok(Self { present, archive: Archive::of(newest.epoch, tree), height: newest.last_height })
+        Ok(Self { present, archive: Archive::of(newest.epoch, trees), height: newest.last_height })
     }
 }
 
@@ -284,6 +297,16 @@ fn restore_history(
     }
     ensure(told.next().is_none() && held.next().is_none() && sum == receipts, "the number of receipts")?;
     Ok(history)
+}
+
+/// The trees before the newest, each the one of its epoch.
+fn restore_recent(state: &State, recent: Vec<Tree<Leaf>>) -> Result<Vec<Tree<Leaf>>, RestoreError> {
+    let newest = state.epochs.count().saturating_sub(1);
+    for (behind, tree) in (1_u64..).zip(recent.iter().rev()) {
+        let record = newest.checked_sub(behind).and_then(|epoch| state.epochs.record(epoch));
+        ensure(record.is_some_and(|record| record.state_root == tree.root()), "a recent state root")?;
+    }
+    Ok(recent)
 }
 
 /// Payouts in the order of their settlements, each list under the root that the settlement names.

@@ -280,10 +280,14 @@ impl Ledger {
         self.present.state.epochs.verdicts(epoch)
     }
 
-    /// About how many bytes of the ledger no disk has.
+    /// About how many bytes of both states no disk has.
     pub fn held_bytes(&self) -> usize {
-        let (state, world) = (&self.present.state, self.evm().world.held_bytes());
-        world.saturating_add(state.statuses.tree.held_bytes()).saturating_add(state.epochs.unwritten_bytes())
+        self.evm().world.held_bytes().saturating_add(self.present.state.statuses.tree.held_bytes())
+    }
+
+    /// About how many bytes of closed epochs no disk has.
+    pub fn ahead_bytes(&self) -> usize {
+        self.present.state.epochs.unwritten_bytes()
     }
 
     /// All balances and what is burned, added up; always the supply of the genesis.

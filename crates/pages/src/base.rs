@@ -41,8 +41,9 @@ pub struct Base<L: Leaf> {
     cache: Cache<L>,
     /// Everything that was made before the mark of this number is in it.
     pub(crate) age: u64,
-    /// What had been made by then.
+    /// What had been made by then, and replaced.
     pub(crate) made_bytes: usize,
+    pub(crate) replaced_bytes: usize,
 }
 
 impl<L: Leaf> fmt::Debug for Base<L> {
@@ -75,11 +76,11 @@ impl<L: Leaf> Cache<L> {
 
 impl<L: Leaf> Base<L> {
     pub fn new(reader: Reader, cache: Cache<L>) -> Self {
-        Self { reader, cache, age: 0, made_bytes: 0 }
+        Self { reader, cache, age: 0, made_bytes: 0, replaced_bytes: 0 }
     }
 
-    pub(crate) fn after(self, age: u64, made_bytes: usize) -> Self {
-        Self { age, made_bytes, ..self }
+    pub(crate) fn after(self, age: u64, (made_bytes, replaced_bytes): (usize, usize)) -> Self {
+        Self { age, made_bytes, replaced_bytes, ..self }
     }
 
     /// What its reads are kept in.

@@ -19,6 +19,7 @@ impl<L: Leaf> Tree<L> {
         let mut maker = Maker::new(self);
         let root = maker.changed(self.root.as_ref(), &Path::ROOT, changes)?;
         let made = maker.bytes.saturating_add(leaf_bytes(changes));
+        self.replaced_bytes = self.replaced_bytes.saturating_add(maker.replaced_bytes);
         self.made_bytes = self.made_bytes.saturating_add(made);
         self.root = root;
         Ok(self.root())
@@ -28,12 +29,14 @@ impl<L: Leaf> Tree<L> {
 /// Makes pages; counts what they take.
 struct Maker<'a, L: Leaf> {
     tree: &'a Tree<L>,
-    pub bytes: usize,
+    bytes: usize,
+    /// What held pages took that are replaced.
+    replaced_bytes: usize,
 }
 
 impl<'a, L: Leaf> Maker<'a, L> {
     pub fn new(tree: &'a Tree<L>) -> Self {
-        Self { tree, bytes: 0 }
+        Self { tree, bytes: 0, replaced_bytes: 0 }
     }
 
     /// The subtree at `path` after these changes below it.
@@ -52,6 +55,9 @@ impl<'a, L: Leaf> Maker<'a, L> {
             return Ok(Some(link.resting(age)));
         }
         let page = self.tree.page(path, link)?;
+        if link.held.as_ref().is_some_and(|held| held.age > age) {
+            self.replaced_bytes = self.replaced_bytes.saturating_add(page.own_bytes());
+        }
         let new = match &*page {
             Page::Bucket(leaves) => self.built(merged(leaves, changes), path),
             Page::Branch(branch) => self.branched(branch, path, changes)?,

@@ -21,19 +21,22 @@ pub struct Tree<L: Leaf> {
     pub(crate) age: u64,
     /// Bytes of all that was ever made: what tells how far two trees are apart.
     pub(crate) made_bytes: usize,
+    /// Of those, what was replaced before a base had it.
+    pub(crate) replaced_bytes: usize,
 }
 
 impl<L: Leaf> Default for Tree<L> {
     fn default() -> Self {
-        Self { root: None, base: None, age: 1, made_bytes: 0 }
+        Self { root: None, base: None, age: 1, made_bytes: 0, replaced_bytes: 0 }
     }
 }
 
 impl<L: Leaf> Tree<L> {
     /// The tree on the disk.
     pub fn open(base: Base<L>) -> Result<Self, PageError> {
-        let (root, age, made_bytes) = (base.root()?, base.age.saturating_add(1), base.made_bytes);
-        Ok(Self { root, base: Some(base), age, made_bytes })
+        let (root, age) = (base.root()?, base.age.saturating_add(1));
+        let (made_bytes, replaced_bytes) = (base.made_bytes, base.replaced_bytes);
+        Ok(Self { root, base: Some(base), age, made_bytes, replaced_bytes })
     }
 
     /// Commits to every key and what it holds; zero for an empty tree.
@@ -68,14 +71,15 @@ impl<L: Leaf> Tree<L> {
         marked
     }
 
-    /// About how many bytes were made that no base has.
+    /// About how many bytes it holds that no base has.
     pub fn held_bytes(&self) -> usize {
-        self.made_bytes.saturating_sub(self.base.as_ref().map_or(0, |base| base.made_bytes))
+        let (made, replaced) = self.base.as_ref().map_or((0, 0), |base| (base.made_bytes, base.replaced_bytes));
+        self.made_bytes.saturating_sub(made).saturating_sub(self.replaced_bytes.saturating_sub(replaced))
     }
 
     /// The base that came of writing this tree.
     pub fn written_to(&self, base: Base<L>) -> Base<L> {
-        base.after(self.age, self.made_bytes)
+        base.after(self.age, (self.made_bytes, self.replaced_bytes))
     }
 
     /// Lets go of what lies in `base`, to which a marked tree was written that this one is or comes from. False where it did not.

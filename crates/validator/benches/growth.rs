@@ -153,7 +153,7 @@ fn main() {
         ledger.execute(&Block { height, time_ms, proposer, transactions }).unwrap();
         let took = began_at.elapsed().as_secs_f64();
         if epoch.is_multiple_of(EVERY) {
-            let (held, began_at) = (ledger.held_bytes(), Instant::now());
+            let (held, began_at) = (ledger.held_bytes() + ledger.ahead_bytes(), Instant::now());
             let written = write(&file, &cache, &mut ledger);
             let (resident, writing) = (resident_kib(), began_at.elapsed().as_secs_f64());
             println!(

@@ -418,6 +418,7 @@ impl Node {
         let executed = ledger.finish(ran);
         locked(&self.pool).forget(|sender| ledger.nonce(sender));
         let snapshot = executed.closed.as_ref().and_then(|_| self.snapshots.due(&ledger));
+        let ahead = executed.closed.as_ref().and_then(|_| self.snapshots.due_ahead(&ledger));
         drop(ledger);
         for outcome in &executed.outcomes {
             if let Err(refusal) = &outcome.result {
@@ -428,6 +429,9 @@ impl Node {
             requests.certify(record.epoch, record.digest().0);
         }
         self.remove_old(executed.height);
+        if let Some(ahead) = ahead {
+            self.snapshots.write_ahead(ahead);
+        }
         if let Some(snapshot) = snapshot {
             let closed = executed.closed.as_ref().map_or(0, |record| record.epoch);
             self.snapshots.write(
@@ -444,11 +448,17 @@ impl Node {
 
     /// The ledger once it rests on what was written last; where the disk is far behind, that is waited for.
     fn on_newest_base<T>(&self, then: impl FnOnce(&mut Ledger) -> T) -> T {
-        let held_bytes = self.ledger().held_bytes();
+        let held_bytes = {
+            let ledger = self.ledger();
+            ledger.held_bytes().saturating_add(ledger.ahead_bytes())
+        };
         self.snapshots.keep_up(held_bytes);
         let mut ledger = self.ledger();
         if let Some((world, own)) = self.snapshots.new_base() {
             ledger.rest_on(&world, &own);
+        }
+        if let Some(own) = self.snapshots.new_ahead() {
+            ledger.rest_ahead_on(&own);
         }
         then(&mut ledger)
     }

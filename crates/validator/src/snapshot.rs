@@ -14,7 +14,7 @@ use std::{
 
 use blocks::{StateFile, change};
 use evm::STATE_PAGES;
-use ledger::{Kept, Ledger, Snapshot};
+use ledger::{Ahead, Kept, Ledger, Snapshot};
 use protocol::{Canonical as _, Digest};
 use storage::{Change, Moment, Store, StoreError};
 
@@ -26,8 +26,10 @@ use crate::{
 
 /// Closed epochs between two snapshots that are offered to others: what a restart executes again at most, besides the open epoch.
 const EVERY: u64 = 32;
-/// What may be in memory only; then a snapshot is due with the next epoch.
-const HELD_BYTES: usize = 128 << 20;
+/// Of both states, what may be in memory only; then a snapshot is due with the next epoch.
+const HELD_BYTES: usize = 96 << 20;
+/// Of closed epochs; then they are written ahead of the snapshot, which costs little: they are only added.
+const AHEAD_BYTES: usize = 32 << 20;
 /// Where the disk does not keep up: execution waits for it.
 const HELD_BYTES_MAX: usize = 256 << 20;
 const PAUSE: Duration = Duration::from_millis(1);
@@ -52,6 +54,8 @@ pub(crate) struct Snapshots {
     cache: ledger::Cache,
     /// What was written last, for the ledger to rest on.
     base: Arc<Mutex<Option<Bases>>>,
+    /// The same of epochs that were written ahead.
+    ahead: Arc<Mutex<Option<ledger::Base>>>,
     offers: Arc<Offers>,
 }
 
@@ -89,6 +93,7 @@ impl Snapshots {
             height: Arc::default(),
             cache: ledger::Cache::new(CACHE_BYTES),
             base: Arc::default(),
+            ahead: Arc::default(),
             offers: Arc::default(),
         };
         let Some(directory) = directory else { return Ok((snapshots, begin.clone())) };
@@ -140,6 +145,42 @@ impl Snapshots {
         locked(&self.base).take()
     }
 
+    /// What epochs may rest on that were written ahead.
+    pub fn new_ahead(&self) -> Option<ledger::Base> {
+        locked(&self.ahead).take()
+    }
+
+    /// Epochs to be written ahead, if they are many and nothing is being written.
+    pub fn due_ahead(&self, ledger: &Ledger) -> Option<Ahead> {
+        let due = self.file.is_some() && ledger.ahead_bytes() > AHEAD_BYTES;
+        (due && !self.writing.swap(true, Ordering::AcqRel)).then(|| ledger.ahead())
+    }
+
+    /// Writes epochs ahead of their snapshot, beside the execution. Until there is one, they lie there and say nothing.
+    pub fn write_ahead(&self, ahead: Ahead) {
+        let Some(file) = self.file.clone() else { return };
+        let (writing, base, cache) = (Arc::clone(&self.writing), Arc::clone(&self.ahead), self.cache.clone());
+        let write = move || {
+            let written = file.put_beside(ahead.rows().into_iter().map(change).collect());
+            match written.and_then(|()| file.moment()) {
+                Ok(moment) => {
+                    *locked(&base) = Some(ahead.written_to(ledger::Base::new(StateFile::reader(moment), cache)));
+                }
+                Err(error) => tracing::warn!(%error, "failed to write epochs"),
+            }
+            writing.store(false, Ordering::Release);
+        };
+        self.beside(write);
+    }
+
+    /// Does it in a thread of its own.
+    fn beside(&self, write: impl FnOnce() + Send + 'static) {
+        if let Err(error) = thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
+            tracing::warn!(%error, "failed to start writing a snapshot");
+            self.writing.store(false, Ordering::Release);
+        }
+    }
+
     /// Takes a snapshot if one is due and none is being written. What is large in it is shared with the ledger.
     pub fn due(&self, ledger: &Ledger) -> Option<Snapshot> {
         let epoch = ledger.open_epoch();
@@ -188,10 +229,7 @@ impl Snapshots {
             }
             writing.store(false, Ordering::Release);
         };
-        if let Err(error) = thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
-            tracing::warn!(%error, "failed to start writing a snapshot");
-            self.writing.store(false, Ordering::Release);
-        }
+        self.beside(write);
     }
 
     /// Whether something could not be read.

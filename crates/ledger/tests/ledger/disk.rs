@@ -6,7 +6,7 @@ use std::{
 };
 
 use crypto::Digest;
-use ledger::{Arrival, ArrivingEpoch, Base, Cache, Kept, Ledger, Snapshot, TABLES, told_epochs};
+use ledger::{Arrival, ArrivingEpoch, Base, BundleError, Cache, Kept, Ledger, Snapshot, TABLES, told_epochs};
 use pages::{Reader, Row};
 use protocol::{EpochRecord, Noun as _, Standing, Version};
 
@@ -154,6 +154,13 @@ fn a_ledger_that_rests_on_a_disk_is_the_one_that_has_all_in_memory() {
                 own.execute(block).unwrap();
             }
             executed = world.blocks.len();
+            if turn % 4 == 1 {
+                // Written ahead: counts for who goes on, and for nobody who begins from the snapshot before.
+                let ahead = own.ahead();
+                disk.write(ahead.rows());
+                own.rest_ahead_on(&ahead.written_to(disk.base(&cache)));
+                assert!(own.ahead_bytes() < 4_096 && own.ahead().rows().is_empty());
+            }
             if let Some(snapshot) = &snapshot {
                 rest(&mut own, &disk, &cache, snapshot);
                 let mut again = reopened(&disk, &Cache::new(0), snapshot.bytes());
@@ -342,7 +349,11 @@ fn what_is_held_and_written_of_an_epoch_does_not_grow_with_the_receipts_before_i
         let snapshot = world.ledger.snapshot().unwrap();
         let bytes = written(&disk, &cache, &snapshot);
         rest(&mut world.ledger, &disk, &cache, &snapshot);
-        costs.push((snapshot.bytes().len() - usize::try_from(epoch).unwrap() * 240, bytes, world.ledger.held_bytes()));
+        costs.push((
+            snapshot.bytes().len() - usize::try_from(epoch).unwrap() * 240,
+            bytes,
+            world.ledger.held_bytes() + world.ledger.ahead_bytes(),
+        ));
     }
     let least =
         |of: fn(&(usize, usize, usize)) -> usize, costs: &[(usize, usize, usize)]| costs.iter().map(of).max().unwrap();
@@ -357,6 +368,22 @@ fn what_is_held_and_written_of_an_epoch_does_not_grow_with_the_receipts_before_i
     }
     let all = world.ledger.epoch_receipts(3).unwrap();
     assert_eq!(all.len(), each);
+}
+
+#[test]
+fn a_ledger_from_a_disk_proves_as_of_its_close_and_from_then_on() {
+    let (mut world, answers, disk, bytes) = on_disk();
+    let close = world.ledger.closed_epoch().unwrap().epoch;
+    let mut again = reopened(&disk, &Cache::new(1 << 20), &bytes);
+    world.epochs(5);
+    world.blocks.iter().for_each(|block| drop(again.execute(block).unwrap()));
+    for as_of in 0..=close + 5 {
+        let of = |ledger: &Ledger| ledger.bundle(&answers[3].id(), as_of, certificate(as_of), None);
+        let (here, there) = (of(&world.ledger), of(&again));
+        assert_eq!(there.is_ok(), as_of >= close, "{as_of}");
+        let expected = if as_of < close && here.is_ok() { Err(BundleError::TooOld { as_of }) } else { here };
+        assert_eq!(there, expected);
+    }
 }
 
 #[test]
