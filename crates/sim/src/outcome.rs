@@ -70,7 +70,7 @@ impl Outcome {
     /// The bundle that the first validator gives of a promised receipt, as of a certified epoch.
     pub fn bundle(&self, receipt: &Digest, as_of: u64) -> Option<Bundle> {
         let certificate = self.certificates.first()?.get(&as_of)?.clone();
-        self.ledgers.first()?.bundle(receipt, as_of, certificate, None).ok()
+        self.ledgers.first()?.bundle(receipt, as_of, certificate, Some(&self.trust.network_key)).ok()
     }
 
     /// The newest epoch that the first validator holds a certificate of.
