@@ -255,8 +255,25 @@ pub enum Node {
     /// Enter a validator into the ledger with stake of an account of the folder.
     #[command(after_help = "Example:\n  og node register --name validator-5 --from alice --stake 20000")]
     Register(NodeRegister),
+    /// Have a worker of the folder serve a published model, beside what it serves.
+    #[command(
+        after_help = "Examples:\n  og node serve my-model\n  og node serve my-model --name worker-2\n  og node serve my-model --stop\n\nThe worker loads the model, then tells the ledger; it goes on serving it when it is started again."
+    )]
+    Serve(NodeServe),
     /// The registered nodes.
     List,
+}
+
+#[derive(Args)]
+pub struct NodeServe {
+    /// The model's name, or its root.
+    pub model: String,
+    /// Name of the worker in the folder's network.
+    #[arg(long, default_value = "worker-1")]
+    pub name: String,
+    /// Serve it no longer.
+    #[arg(long)]
+    pub stop: bool,
 }
 
 #[derive(Args)]

@@ -16,6 +16,7 @@ mod node;
 mod paid;
 mod remote;
 mod screen;
+mod serving;
 mod spending;
 
 use std::{io, process::ExitCode};

@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result, bail};
 use auditor::{Auditor, RATE_WHOLE};
 use gateway::Gateway;
 use hub::{Hub, Shelf};
-use protocol::Digest;
 use validator::Validator;
 use worker::{Adversary, Lifetime, Worker};
 
@@ -14,6 +13,7 @@ use crate::{
     genesis::MODELS,
     home::{Home, Network, NodeEntry, network_key, unhex},
     keys::{self, Secrets},
+    serving,
 };
 
 /// Jobs that a worker runs at the same time; each of its models has some of its own.
@@ -149,10 +149,8 @@ fn worker_config(
     directory: &Path,
     secrets: Secrets,
 ) -> Result<worker::Config> {
-    let key = secrets.key.public_key();
     let genesis = home.genesis(network)?;
-    let own = genesis.nodes.iter().find(|node| node.key == key);
-    let models: Vec<Digest> = own.map(|node| node.models.to_vec()).unwrap_or_default();
+    let models = serving::wanted(home, network, entry)?;
     Ok(worker::Config {
         listen: entry.listen,
         directory: directory.to_owned(),
@@ -162,6 +160,7 @@ fn worker_config(
         validators: network.urls("validator"),
         hubs: network.urls("hub"),
         places: PLACES.max(2 * models.len()),
+        wanted: Some(serving::watch(home, &entry.name, models.clone())),
         models,
         threads: 1,
         float: float_program()?,

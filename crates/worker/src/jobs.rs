@@ -36,6 +36,7 @@ use crate::{
     rate::Rate,
     reader::{PATIENCE, Reader},
     registry::Registry,
+    serving::Serving,
     shares::Shares,
 };
 
@@ -116,7 +117,7 @@ pub(crate) struct Desk {
     pub key_valid_from: u64,
     pub adversary: Option<Adversary>,
     /// What this worker serves, loaded. Not fetched for a job: whoever may send jobs could have it load everything.
-    pub models: BTreeMap<Digest, Served>,
+    pub models: Serving,
     pub registry: Registry,
     /// Openings asked for, by auditor.
     pub turnstile: Mutex<Rate<PublicKey>>,
@@ -169,7 +170,7 @@ impl Desk {
     /// Checks the job and waits for a place: cheap checks first, and nothing is held while a stranger is looked up.
     async fn admit(&self, job: &SignedJob, now: u64) -> Result<(Served, OwnedSemaphorePermit), FailedFrame> {
         self.check(job, now).await?;
-        let served = self.models.get(&job.request.model).cloned();
+        let served = self.models.get(&job.request.model);
         let unknown = || format!("this worker does not serve model {}", job.request.model);
         let served = served.ok_or_else(|| failed(Failure::UnknownModel, &unknown()))?;
         served.bears(job.request.assurance)?;

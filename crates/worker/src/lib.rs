@@ -18,6 +18,7 @@ mod rate;
 mod reader;
 mod registry;
 mod service;
+mod serving;
 mod shares;
 
 pub use adversary::Adversary;

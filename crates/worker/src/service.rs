@@ -25,7 +25,10 @@ use protocol::{KeyRecord, Role, registry::OPEN_END, request::OPENING_BYTES_MAX, 
 use serde_json::{Value, json};
 use storage::Sealer;
 use thiserror::Error;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
     adversary::Adversary,
@@ -36,6 +39,7 @@ use crate::{
     lifetime::Lifetime,
     openings::{open, turnstile},
     registry::Registry,
+    serving::{Follower, Serving},
     shares::Shares,
 };
 
@@ -57,6 +61,8 @@ pub struct Config {
     pub hubs: Vec<String>,
     /// Models to serve: loaded before the first job.
     pub models: Vec<Digest>,
+    /// What its operator wants it to serve instead, from then on.
+    pub wanted: Option<watch::Receiver<Vec<Digest>>>,
     /// Jobs that run at the same time.
     pub places: usize,
     /// Threads that each model runs on; no answer depends on it.
@@ -85,6 +91,8 @@ pub enum WorkerError {
     Float(#[from] float::RuntimeError),
     #[error("the start of a model was interrupted")]
     Interrupted,
+    #[error("the list of models is too long: {0}; hint: start another worker")]
+    TooMany(#[from] protocol::TooLong),
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error("the ledger holds this key for a {found}, a worker's expected; hint: start it with its own key")]
@@ -111,9 +119,7 @@ impl Worker {
         let models = Models::new(shelf, &config.hubs, client);
         let mut served = BTreeMap::new();
         for root in &config.models {
-            let model = fetched(&models, *root).await?;
-            tell_context(&model);
-            served.insert(*root, serve(model, &config).await?);
+            served.insert(*root, load(&models, *root, &config).await?);
         }
         let record = registered(&ledger, &config.key).await?;
         let now = now_ms();
@@ -124,7 +130,7 @@ impl Worker {
             node: record.node,
             key_valid_from: record.valid_from,
             adversary: config.adversary,
-            models: served,
+            models: Serving::new(served),
             registry: Registry::new(ledger.clone()),
             turnstile: turnstile(),
             chain: tokio::sync::Mutex::new(evidence.chain()?),
@@ -137,9 +143,13 @@ impl Worker {
         let server = Listener::start(config.listen, router(Arc::clone(&desk)), limits).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(sweep(evidence, ledger.clone(), config.evidence));
+        let sender = Sender::new(ledger.clone(), config.key.clone(), config.chain_id);
         if config.adversary != Some(Adversary::Withhold) {
-            let sender = Sender::new(ledger.clone(), config.key, config.chain_id);
-            tasks.spawn(defend(ledger, sender, Arc::clone(&desk)));
+            tasks.spawn(defend(ledger.clone(), sender.clone(), Arc::clone(&desk)));
+        }
+        if let Some(wanted) = config.wanted.clone() {
+            let follower = Follower { desk: Arc::clone(&desk), models, ledger, sender, config };
+            tasks.spawn(follower.run(wanted));
         }
         Ok(Self { server, desk, tasks })
     }
@@ -157,6 +167,13 @@ impl Worker {
         self.tasks.abort_all();
         self.server.stop().await;
     }
+}
+
+/// A model, ready to be served.
+pub(crate) async fn load(models: &Models, root: Digest, config: &Config) -> Result<Served, WorkerError> {
+    let model = fetched(models, root).await?;
+    tell_context(&model);
+    serve(model, config).await
 }
 
 /// Says where the network's rules leave less of a model than it was made for.
@@ -246,7 +263,7 @@ async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
         "receipts": chain.sequence,
         "free_places": desk.places.free(),
         "waiting": WAITING_MAX.saturating_sub(desk.waiting.free()),
-        "models": Value::Object(desk.models.iter().map(|(root, served)| (root.to_string(), served.status())).collect()),
+        "models": Value::Object(desk.models.all().iter().map(|(root, served)| (root.to_string(), served.status())).collect()),
         "adversary": desk.adversary.map(Adversary::word),
     }))
 }

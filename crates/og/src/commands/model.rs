@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use engine::Model;
 use network::Sender;
-use protocol::{Action, Text, transaction::PublishModel};
+use protocol::{Action, Digest, Text, transaction::PublishModel};
 use serde_json::{Value, json};
 
 use super::{compile, show};
@@ -11,7 +11,7 @@ use crate::{
     cli::{self, Common},
     keys,
     remote::Remote,
-    screen::row,
+    screen::{row, tell},
 };
 
 const ARTEFACT_BYTES_MAX: u64 = hub::ARTEFACT_BYTES_MAX;
@@ -27,6 +27,12 @@ pub async fn run(remote: &Remote, common: &Common, command: cli::Model) -> Resul
         cli::Model::Compile(options) => compile::run(common, &options),
         cli::Model::Publish { artefact, name, key } => publish(remote, common, &artefact, name.as_deref(), &key).await,
     }
+}
+
+/// The root of a published model, by its name.
+pub async fn root(remote: &Remote, name: &str) -> Result<Digest> {
+    let found = find(remote, name).await?;
+    found["root"].as_str().and_then(Digest::from_hex).context("the gateway tells no root of it")
 }
 
 async fn list(remote: &Remote, common: &Common) -> Result<()> {
@@ -70,5 +76,6 @@ async fn publish(
     let id = sender.send(action).await?;
     let said = json!({"root": root.to_string(), "name": name, "transaction": id.to_string()});
     show(common, &said, |_| vec![row(&[(name, 20), (&root.to_string(), 64)])]);
+    tell(&format!("hint: og node serve {name} has a worker of yours serve it"));
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! `og node start | list`, `og status`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use crypto::SigningKey;
+use crypto::{PublicKey, SigningKey};
 use network::{Client, Sender};
 use protocol::{
-    Action, List, NodeId, Role, Text,
+    Action, Digest, List, NodeId, Role, Text,
     registry::node_id,
     transaction::{Announce, RegisterNode, prove_possession},
 };
@@ -16,9 +16,9 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{show, wallet::opg};
+use super::{model, show, wallet::opg};
 use crate::{
-    cli::{Common, Node, NodeInit, NodeRegister, NodeStart},
+    cli::{Common, Node, NodeInit, NodeRegister, NodeServe, NodeStart},
     commands::wallet::base_units,
     devnet, genesis,
     home::Home,
@@ -26,17 +26,22 @@ use crate::{
     node::{self, Overrides},
     remote::Remote,
     screen::{row, tell},
+    serving,
 };
 
 /// How often and for how long it is asked whether a registration is executed.
 const REGISTERED_PAUSE: Duration = Duration::from_millis(200);
 const REGISTERED_TRIES: u32 = 150;
+/// A model of many gigabytes is fetched and loaded in this time, and how it goes is told this often.
+const SERVED_PATIENCE: Duration = Duration::from_secs(1_800);
+const SERVED_NEWS: Duration = Duration::from_secs(5);
 
 pub async fn run(common: &Common, command: Node) -> Result<()> {
     match command {
         Node::Start(options) => start(options).await,
         Node::Init(options) => init(common, &options),
         Node::Register(options) => register(&Remote::new(common), common, &options).await,
+        Node::Serve(options) => serve(&Remote::new(common), common, &options).await,
         Node::List => list(&Remote::new(common), common).await,
     }
 }
@@ -137,6 +142,50 @@ async fn announce(remote: &Remote, (id, key, chain_id): (NodeId, SigningKey, u64
         tokio::time::sleep(REGISTERED_PAUSE).await;
     }
     bail!("the ledger did not take the node in; hint: is there so much OPG to stake?")
+}
+
+/// Has a worker load a model, and waits until the ledger lists it there.
+async fn serve(remote: &Remote, common: &Common, options: &NodeServe) -> Result<()> {
+    let network = remote.network()?;
+    let worker = network.node(&options.name)?;
+    if worker.role != "worker" {
+        bail!("{} has the role {}; workers serve models", worker.name, worker.role);
+    }
+    let root = match Digest::from_hex(&options.model) {
+        Some(root) => root,
+        None => model::root(remote, &options.model).await?,
+    };
+    let mut models = serving::wanted(&remote.home, &network, worker)?;
+    models.retain(|known| *known != root);
+    if !options.stop {
+        models.push(root);
+    }
+    serving::write(&remote.home, &worker.name, &models)?;
+    if remote.client.get_bytes(&format!("{}/status", worker.url())).await.is_err() {
+        bail!("{} does not run; it will do so once it is started; hint: og node start --name {0}", worker.name);
+    }
+    let key =
+        worker.key.as_deref().and_then(PublicKey::from_hex).context("a worker's key is 32 bytes of hexadecimal")?;
+    let (ledger, begun) = (remote.ledger()?, Instant::now());
+    let node = ledger.key(&key).await?.node;
+    let mut told = Instant::now();
+    while ledger.node(&node).await?.models.contains(&root) == options.stop {
+        if begun.elapsed() > SERVED_PATIENCE {
+            bail!("the ledger does not say so after {} s; hint: the worker's log says why", SERVED_PATIENCE.as_secs());
+        }
+        if told.elapsed() > SERVED_NEWS {
+            tell(&format!("{} loads {}: {} s", worker.name, options.model, begun.elapsed().as_secs()));
+            told = Instant::now();
+        }
+        tokio::time::sleep(REGISTERED_PAUSE).await;
+    }
+    let said =
+        json!({ "worker": worker.name, "model": options.model, "root": root.to_string(), "serves": !options.stop });
+    show(common, &said, |_| {
+        let word = if options.stop { "no longer serves" } else { "serves" };
+        vec![format!("{} {word} {} ({root})", worker.name, options.model)]
+    });
+    Ok(())
 }
 
 /// Resolves when standard input ends, if that is what this process was told to watch.

@@ -261,6 +261,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir) -> Config {
         validators: vec![validator.url()],
         hubs: Vec::new(),
         models,
+        wanted: None,
         places: 1,
         threads: 1,
         work_max: u64::MAX,
