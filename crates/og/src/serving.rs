@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use storage::{read_file, write_file};
 use tokio::sync::watch;
 
-use crate::home::{Home, Network, NodeEntry};
+use crate::{
+    home::{Home, Network, NodeEntry},
+    screen::tell,
+};
 
 const FILE_BYTES_MAX: u64 = 1 << 14;
 /// How often a worker looks whether its operator has said something else.
@@ -53,15 +56,24 @@ pub fn write(home: &Home, worker: &str, models: &[Digest]) -> Result<()> {
 pub fn watch(home: &Home, worker: &str, now: Vec<Digest>) -> watch::Receiver<Vec<Digest>> {
     let (file, (sender, receiver)) = (file(home, worker), watch::channel(now));
     tokio::spawn(async move {
+        let mut said = None;
         while !sender.is_closed() {
             tokio::time::sleep(LOOK).await;
             if !file.exists() {
                 continue;
             }
-            match read(&file) {
-                Ok(models) => _ = sender.send_if_modified(|known| std::mem::replace(known, models.clone()) != models),
-                Err(error) => tracing::warn!(%error, "what is to be served cannot be read"),
+            let trouble = match read(&file) {
+                Ok(models) => {
+                    sender.send_if_modified(|known| std::mem::replace(known, models.clone()) != models);
+                    None
+                }
+                Err(error) => Some(format!("{error:#}")),
+            };
+            // Once for each trouble, not at every look.
+            if let Some(trouble) = trouble.as_ref().filter(|_| trouble != said) {
+                tell(trouble);
             }
+            said = trouble;
         }
     });
     receiver
@@ -80,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_written_is_wanted_and_anything_else_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path().to_owned());
+        let home = Home::new(Some(folder.path().to_owned()));
         let models = [Digest([1; 32]), Digest([2; 32])];
         write(&home, "worker-1", &models).unwrap();
         let path = file(&home, "worker-1");

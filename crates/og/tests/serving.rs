@@ -1,0 +1,71 @@
+//! A model that is published to a running network is served by whoever chooses to.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod support;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use support::{Devnet, Said};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn infer(devnet: &Devnet) -> Said {
+    let input = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/risk/example.json");
+    devnet.og(&["infer", "--model", "risk-floats", "--input", input.to_str().unwrap(), "--json"])
+}
+
+/// Gateways look every few seconds who serves what.
+fn until_it_is(devnet: &Devnet, code: i32, what: &str) -> Said {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = infer(devnet);
+        if said.code == code {
+            return said;
+        }
+        assert!(Instant::now() < deadline, "not {what}: {said:?}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn a_model_that_is_published_later_is_served_by_the_worker_whose_operator_says_so() {
+    let devnet = Devnet::start(&["--validators", "1", "--workers", "1"]);
+    let artefact = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/risk/risk-ordered.ogm");
+    let published = devnet.og(&["model", "publish", artefact.to_str().unwrap(), "--name", "risk-floats"]);
+    assert_eq!(published.code, 0, "{published:?}");
+    assert!(published.stderr.contains("og node serve risk-floats"), "{published:?}");
+    let deadline = Instant::now() + PATIENCE;
+    let served = loop {
+        // Its name is the gateway's once the transaction is in a block.
+        let served = devnet.og(&["node", "serve", "risk-floats", "--json"]);
+        if served.code == 0 {
+            break served.json();
+        }
+        assert!(Instant::now() < deadline && served.stderr.contains("og model list"), "{served:?}");
+        std::thread::sleep(Duration::from_millis(300));
+    };
+    assert_eq!(served["serves"], true);
+    until_it_is(&devnet, 0, "served");
+    assert!(devnet.ask("What is a hash?").is_ok(), "beside what it served before");
+
+    // Its operator's word outlives it.
+    let devnet = devnet.crash_and_restart(&["--workers", "1"]);
+    let answered = until_it_is(&devnet, 0, "served after a crash").json();
+    let receipt = answered["og"]["receipt_id"].as_str().unwrap();
+    assert!(devnet.wait_for(receipt, &["final"], PATIENCE).is_some(), "{receipt} is not final");
+
+    let stopped = devnet.og(&["node", "serve", "risk-floats", "--stop", "--json"]);
+    assert_eq!((stopped.code, stopped.json()["serves"].as_bool()), (0, Some(false)), "{stopped:?}");
+    until_it_is(&devnet, 1, "let go of");
+    for (arguments, words) in [
+        (&["node", "serve", "nothing-of-this-name"][..], "og model list"),
+        (&["node", "serve", "risk-floats", "--name", "gateway"], "workers serve models"),
+        (&["node", "serve", "risk-floats", "--name", "worker-9"], "worker-9"),
+    ] {
+        let refused = devnet.og(arguments);
+        assert!(refused.code == 1 && refused.stderr.contains(words), "{arguments:?}: {refused:?}");
+    }
+}
