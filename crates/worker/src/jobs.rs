@@ -12,31 +12,23 @@ use std::{
 };
 
 use crypto::{Digest, SigningKey};
-use engine::{
-    LanguageModel, Model,
-    serve::{Event, Server, Stream},
-};
-use float::Runtime;
+use engine::serve::{Event, Server, Stream};
 use network::{Bytes, frame_bytes, now_ms};
 use protocol::{
-    Assurance, Finish, Input, List, NodeId, Noun as _, Output, PublicKey, Request, Role,
-    receipt::NO_EXACT_FORM,
+    Finish, Input, List, NodeId, Noun as _, Output, PublicKey, Request, Role,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
-use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{
     adversary::Adversary,
-    answer::{
-        Answer, Telling, compute, compute_floats, embedded, embeddings_answered, failed, job, run_failed, serve_failed,
-    },
+    answer::{Answer, Telling, embedded, embeddings_answered, failed, job, run_failed, serve_failed},
     chain::{Chain, Salts, Terms, is_complete},
     evidence::{Evidence, EvidenceError},
     rate::Rate,
     reader::{PATIENCE, Reader},
     registry::Registry,
-    serving::Serving,
+    served::{Served, Serving},
     shares::Shares,
 };
 
@@ -48,66 +40,6 @@ pub(crate) const MEMORY_MS: u64 = 2 * JOB_AGE_MS_MAX;
 pub(crate) const WAITING_MAX: usize = 64;
 /// Frames that may wait for a slow reader before the model is held back.
 const FRAMES_WAITING: usize = 256;
-
-/// A model that is served.
-#[derive(Clone)]
-pub(crate) enum Served {
-    /// Many texts in one batch, on the server's own thread.
-    Language(Arc<Server>),
-    /// Each request on a thread of its own.
-    Tensors(Arc<Model>),
-    /// No exact form: this worker signs for what its runtime gives, and nobody can run it again.
-    Float(Arc<Runtime>),
-}
-
-impl Served {
-    /// Refuses what no receipt of this model may claim.
-    fn bears(&self, level: Assurance) -> Result<(), FailedFrame> {
-        match self {
-            // Nor has this worker an enclave that could attest it.
-            Self::Float(_) if level != Assurance::Signed => {
-                let message = format!("{level} is asked for, and the model has no exact form: ask for signed");
-                Err(failed(Failure::BadRequest, &message))
-            }
-            Self::Language(_) | Self::Tensors(_) | Self::Float(_) => Ok(()),
-        }
-    }
-
-    /// The version of the exact arithmetic that its answers are computed by.
-    fn spec_version(&self) -> u16 {
-        match self {
-            Self::Language(_) | Self::Tensors(_) => engine::SPEC_VERSION,
-            Self::Float(_) => NO_EXACT_FORM,
-        }
-    }
-
-    /// What it runs on, and how much it has run.
-    pub fn status(&self) -> Value {
-        match self {
-            Self::Language(server) => {
-                let (counts, model) = (server.counts(), server.model());
-                let context = model.as_language().map(LanguageModel::context);
-                json!({ "threads": model.threads(), "context": context, "rows": counts.rows, "tokens": counts.tokens })
-            }
-            Self::Tensors(model) => json!({ "threads": model.threads() }),
-            Self::Float(_) => json!({}),
-        }
-    }
-
-    /// Answers that are there at once.
-    fn compute(
-        &self,
-        request: &Request,
-        adversary: Option<Adversary>,
-        stays: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Answer, FailedFrame> {
-        match self {
-            Self::Language(server) => compute(server.model(), request, adversary, stays),
-            Self::Tensors(model) => compute(model, request, adversary, stays),
-            Self::Float(model) => compute_floats(model, request, stays),
-        }
-    }
-}
 
 /// All that serving needs.
 pub(crate) struct Desk {

@@ -9,20 +9,24 @@
 mod adversary;
 mod answer;
 mod chain;
+mod config;
 mod defence;
 mod evidence;
+mod following;
 mod jobs;
 mod lifetime;
+mod loading;
 mod openings;
 mod rate;
 mod reader;
 mod registry;
+mod served;
 mod service;
-mod serving;
 mod shares;
 
 pub use adversary::Adversary;
 pub use answer::{Answer, answer};
 pub use chain::{Chain, Salts, Terms};
+pub use config::{Config, WorkerError};
 pub use lifetime::Lifetime;
-pub use service::{Config, Worker, WorkerError};
+pub use service::Worker;

@@ -1,17 +1,12 @@
 //! The worker as a node: takes jobs, opens evidence to auditors, answers challenges, forgets what has expired.
 
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
-use crypto::{Digest, SigningKey};
-use engine::{
-    Model,
-    serve::{ServeError, Server},
-};
-use float::{Limits as FloatLimits, Runtime};
+use crypto::SigningKey;
 use futures::StreamExt as _;
-use hub::{Models, ModelsError, Shelf, ShelfError};
+use hub::{Models, Shelf};
 use network::{
-    Client, LedgerClient, Limits, NetworkError, Noun, Sender, Server as Listener,
+    Client, LedgerClient, Limits, Noun, Sender, Server as Listener,
     axum::{
         Json, Router,
         body::Body,
@@ -23,83 +18,27 @@ use network::{
 };
 use protocol::{KeyRecord, Role, registry::OPEN_END, request::OPENING_BYTES_MAX, service::SignedJob};
 use serde_json::{Value, json};
-use storage::Sealer;
-use thiserror::Error;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     adversary::Adversary,
     chain::Chain,
+    config::{Config, WorkerError},
     defence::defend,
-    evidence::{Evidence, EvidenceError},
-    jobs::{Desk, MEMORY_MS, Served, WAITING_MAX},
+    evidence::Evidence,
+    following::Follower,
+    jobs::{Desk, MEMORY_MS, WAITING_MAX},
     lifetime::Lifetime,
+    loading::load,
     openings::{open, turnstile},
     registry::Registry,
-    serving::{Follower, Serving},
+    served::Serving,
     shares::Shares,
 };
 
 /// Connections at a time; each may hold one job, so this bounds the memory that waiting jobs take.
 const CONNECTIONS: usize = 256;
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// What a worker needs to start.
-#[derive(Clone)]
-pub struct Config {
-    pub listen: SocketAddr,
-    pub directory: PathBuf,
-    pub chain_id: u64,
-    pub key: SigningKey,
-    /// Seals evidence at rest.
-    pub sealer: Sealer,
-    /// Base addresses of validators and hubs.
-    pub validators: Vec<String>,
-    pub hubs: Vec<String>,
-    /// Models to serve: loaded before the first job.
-    pub models: Vec<Digest>,
-    /// What its operator wants it to serve instead, from then on.
-    pub wanted: Option<watch::Receiver<Vec<Digest>>>,
-    /// Jobs that run at the same time.
-    pub places: usize,
-    /// Threads that each model runs on; no answer depends on it.
-    pub threads: usize,
-    /// How long an opening is kept.
-    pub evidence: Lifetime,
-    /// Work of the largest receipt that the network's rules let be judged (`specs/evidence.md`, *Work*): what would be larger is refused.
-    pub work_max: u64,
-    /// What runs models without an exact form.
-    pub float: float::Program,
-    pub adversary: Option<Adversary>,
-}
-
-/// Why a worker did not start.
-#[derive(Debug, Error)]
-pub enum WorkerError {
-    #[error(transparent)]
-    Evidence(#[from] EvidenceError),
-    #[error(transparent)]
-    Shelf(#[from] ShelfError),
-    #[error(transparent)]
-    Models(#[from] hub::ModelsError),
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    #[error(transparent)]
-    Float(#[from] float::RuntimeError),
-    #[error("the start of a model was interrupted")]
-    Interrupted,
-    #[error("the list of models is too long: {0}; hint: start another worker")]
-    TooMany(#[from] protocol::TooLong),
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    #[error("the ledger holds this key for a {found}, a worker's expected; hint: start it with its own key")]
-    NotAWorker { found: Role },
-    #[error("the ledger retired this key in epoch {until}; hint: start it with the key that replaced it")]
-    Retired { until: u64 },
-}
 
 /// A running worker; dropping it stops it.
 pub struct Worker {
@@ -166,53 +105,6 @@ impl Worker {
     pub async fn stop(mut self) {
         self.tasks.abort_all();
         self.server.stop().await;
-    }
-}
-
-/// A model, ready to be served.
-pub(crate) async fn load(models: &Models, root: Digest, config: &Config) -> Result<Served, WorkerError> {
-    let model = fetched(models, root).await?;
-    tell_context(&model);
-    serve(model, config).await
-}
-
-/// Says where the network's rules leave less of a model than it was made for.
-fn tell_context(model: &Model) {
-    let Some(language) = model.as_language() else { return };
-    let (context, own, root) = (language.context(), language.own_context(), model.root());
-    if context <= 1 {
-        tracing::error!(model = %root, "no answer of this model can be judged on this network: all are refused");
-    } else if context < own {
-        tracing::warn!(model = %root, context, own, "longer texts of this model cannot be judged on this network");
-    }
-}
-
-/// Starts what runs a model: the server of a language model, with as many places as the worker has, or a float runtime.
-async fn serve(model: Arc<Model>, config: &Config) -> Result<Served, WorkerError> {
-    if let Some(file) = model.as_float().cloned() {
-        let (program, limits) = (config.float.clone(), FloatLimits::of(file.len()));
-        let starting = tokio::task::spawn_blocking(move || Runtime::start(program, file, limits));
-        let started = starting.await.map_err(|_| WorkerError::Interrupted)??;
-        return Ok(Served::Float(Arc::new(started)));
-    }
-    if model.as_language().is_none() {
-        return Ok(Served::Tensors(model));
-    }
-    let places = config.places.max(1);
-    let limits = engine::serve::Limits { texts: places, waiting: places, ..Default::default() };
-    Ok(Served::Language(Arc::new(Server::start(model, limits)?)))
-}
-
-/// The model; waits for a hub that is not up yet, because the nodes of a network start in any order.
-async fn fetched(models: &Models, root: Digest) -> Result<Arc<Model>, ModelsError> {
-    loop {
-        match models.get(root).await {
-            Err(ModelsError::Fetch { source, .. }) if source.is_transient() => {
-                tracing::info!(%source, "waiting for a hub");
-                tokio::time::sleep(Duration::from_millis(250)).await;
-            }
-            answer => return answer,
-        }
     }
 }
 

@@ -3,11 +3,7 @@
 //! A model is loaded before the ledger is told of it, and the ledger is told before it is let go of: nobody is sent to a worker that
 //! does not serve.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crypto::Digest;
 use hub::Models;
@@ -16,45 +12,15 @@ use protocol::{Action, List, transaction::UpdateNode};
 use tokio::sync::watch;
 
 use crate::{
-    jobs::{Desk, Served},
-    service::{Config, WorkerError, load},
+    config::{Config, WorkerError},
+    jobs::Desk,
+    loading::load,
 };
 
 /// Until it is tried again what could not be done.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Gateways that have not read the ledger's list again still send jobs for a model that is let go of.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// Models, loaded, by their roots.
-pub(crate) struct Serving(RwLock<BTreeMap<Digest, Served>>);
-
-impl Serving {
-    pub fn new(models: BTreeMap<Digest, Served>) -> Self {
-        Self(RwLock::new(models))
-    }
-
-    pub fn get(&self, root: &Digest) -> Option<Served> {
-        self.read().get(root).cloned()
-    }
-
-    pub fn all(&self) -> BTreeMap<Digest, Served> {
-        self.read().clone()
-    }
-
-    fn add(&self, root: Digest, served: Served) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(root, served);
-    }
-
-    /// Jobs that run with the others keep them until they end.
-    fn keep_only(&self, roots: &[Digest]) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|root, _| roots.contains(root));
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Digest, Served>> {
-        // Whole after every step, so a panic elsewhere does not spoil it.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// All that following its operator's list takes.
 pub(crate) struct Follower {
