@@ -194,6 +194,27 @@ impl Model {
         Ok((model, root))
     }
 
+    /// The root of a whole file of which every part is what its manifest commits to. What the parts mean is not looked at: for those
+    /// who keep artefacts, and have them read in another process.
+    pub fn content_root(file: &Bytes) -> Result<Digest, ArtefactRefusal> {
+        let mut reader = Reader::new("the artefact", file);
+        let manifest = take_manifest(&mut reader)?;
+        take_padding(&mut reader, MAGIC.len() + 4 + manifest.len())?;
+        let draft = Draft::read(manifest)?;
+        for form in draft.constants {
+            form.take(file, &mut reader, &in_turn)?;
+        }
+        let is_float = matches!(draft.purpose, PurposeForm::Float(..));
+        match draft.purpose {
+            PurposeForm::Tensors => {}
+            PurposeForm::Language(form) => drop(form.complete(&mut reader)?),
+            PurposeForm::Program(length, digest) => drop(take_program(&mut reader, length, digest)?),
+            PurposeForm::Float(length, digest) => drop(take_float(&mut reader, length, digest)?),
+        }
+        reader.finish()?;
+        Ok(root(manifest, is_float))
+    }
+
     fn roots(&self) -> Vec<Digest> {
         self.graph.graph().constants.iter().map(|constant| tensor_root(&constant.tensor)).collect()
     }
@@ -407,39 +428,15 @@ impl Draft {
     fn complete(self, file: &Bytes, reader: &mut Reader, pieces: Pieces) -> Result<Model, ArtefactRefusal> {
         let mut graph = self.graph;
         for form in self.constants {
-            let bytes = reader.take(form.element.bytes_of(&form.sizes).unwrap_or(usize::MAX))?;
-            take_padding(reader, bytes.len())?;
-            let tensor = match form.element {
-                Element::Packed(format) => {
-                    let packed = Packed::new(format, &form.sizes, file.slice_ref(bytes));
-                    packed.and_then(|packed| Tensor::new(&form.sizes, Data::Packed(packed)))
-                }
-                _ => Tensor::from_bytes(form.element, &form.sizes, bytes),
-            };
-            match tensor {
-                Some(tensor) if tensor_root_by(&tensor, pieces) == form.root => {
-                    graph.constants.push(Constant { name: form.name, tensor: Arc::new(tensor) });
-                }
-                _ => return Err(ArtefactRefusal::Content { name: form.name }),
-            }
+            graph.constants.push(form.take(file, reader, pieces)?);
         }
         let purpose = match self.purpose {
             PurposeForm::Tensors => Purpose::Tensors,
             PurposeForm::Language(form) => Purpose::Language(Box::new(form.complete(reader)?)),
             PurposeForm::Program(length, digest) => {
-                let bytes = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-                if hash(PROGRAM, &[bytes]) != digest {
-                    return Err(ArtefactRefusal::Content { name: "the program".to_owned() });
-                }
-                Purpose::Program(Box::new(programs::read(bytes)?))
+                Purpose::Program(Box::new(programs::read(take_program(reader, length, digest)?)?))
             }
-            PurposeForm::Float(length, digest) => {
-                let bytes = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-                if hash(FLOAT_FILE, &[bytes]) != digest {
-                    return Err(ArtefactRefusal::Content { name: "the float model".to_owned() });
-                }
-                Purpose::Float(file.slice_ref(bytes))
-            }
+            PurposeForm::Float(length, digest) => Purpose::Float(file.slice_ref(take_float(reader, length, digest)?)),
         };
         // Beside a program or a float model the graph is empty: what it held would be written and never run.
         let is_empty = matches!(purpose, Purpose::Program(_) | Purpose::Float(_));
@@ -455,6 +452,49 @@ impl Draft {
         }
         Ok(model)
     }
+}
+
+impl ConstantForm {
+    /// The constant itself, if what comes next is what its root commits to.
+    fn take(self, file: &Bytes, reader: &mut Reader, pieces: Pieces) -> Result<Constant, ArtefactRefusal> {
+        let bytes = reader.take(self.element.bytes_of(&self.sizes).unwrap_or(usize::MAX))?;
+        take_padding(reader, bytes.len())?;
+        let tensor = match self.element {
+            Element::Packed(format) => {
+                let packed = Packed::new(format, &self.sizes, file.slice_ref(bytes));
+                packed.and_then(|packed| Tensor::new(&self.sizes, Data::Packed(packed)))
+            }
+            _ => Tensor::from_bytes(self.element, &self.sizes, bytes),
+        };
+        match tensor {
+            Some(tensor) if tensor_root_by(&tensor, pieces) == self.root => {
+                Ok(Constant { name: self.name, tensor: Arc::new(tensor) })
+            }
+            _ => Err(ArtefactRefusal::Content { name: self.name }),
+        }
+    }
+}
+
+fn take_program<'a>(reader: &mut Reader<'a>, length: u64, digest: Digest) -> Result<&'a [u8], ArtefactRefusal> {
+    take_checked(reader, length, PROGRAM, digest, "the program")
+}
+
+fn take_float<'a>(reader: &mut Reader<'a>, length: u64, digest: Digest) -> Result<&'a [u8], ArtefactRefusal> {
+    take_checked(reader, length, FLOAT_FILE, digest, "the float model")
+}
+
+fn take_checked<'a>(
+    reader: &mut Reader<'a>,
+    length: u64,
+    domain: &'static str,
+    digest: Digest,
+    what: &str,
+) -> Result<&'a [u8], ArtefactRefusal> {
+    let bytes = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+    if hash(domain, &[bytes]) != digest {
+        return Err(ArtefactRefusal::Content { name: what.to_owned() });
+    }
+    Ok(bytes)
 }
 
 impl LanguageForm {

@@ -11,6 +11,7 @@ use std::{
 use crypto::Digest;
 use engine::Model;
 use network::{Client, NetworkError};
+use storage::Incoming;
 use thiserror::Error;
 
 use crate::shelf::{Shelf, ShelfError};
@@ -68,7 +69,8 @@ impl Models {
     }
 
     /// Where the artefact of the model with this root lies: on the shelf, or brought there by the first hub that has it.
-    /// It was checked as it came; whoever loads it checks it again. For those who load it in another process.
+    /// As it came, its parts were compared with its root, and nothing of it was looked into: it is a stranger's. For those who load it in
+    /// another process.
     pub async fn file(&self, root: Digest) -> Result<PathBuf, ModelsError> {
         if let Some(path) = self.shelf.file(&root) {
             return Ok(path);
@@ -77,7 +79,7 @@ impl Models {
         let held = turn.lock().await;
         let brought = match self.shelf.file(&root) {
             Some(_) => Ok(()),
-            None => self.fetch(root).await.map(drop),
+            None => self.fetch(root, |shelf, incoming, root| shelf.keep(incoming, root).map(drop)).await,
         };
         drop(held);
         locked(&self.turns).remove(&root);
@@ -91,25 +93,34 @@ impl Models {
         let shelved = tokio::task::spawn_blocking(move || shelf.load(&root)).await;
         let model = match shelved.map_err(|_| ModelsError::Interrupted { root })? {
             Some(model) => model,
-            None => self.fetch(root).await?,
+            None => self.fetch(root, |shelf, incoming, root| Ok(shelf.take(incoming, Some(root))?.1)).await?,
         };
         let model = Arc::new(model);
         locked(&self.loaded).remember(root, &model);
         Ok(model)
     }
 
-    async fn fetch(&self, root: Digest) -> Result<Model, ModelsError> {
+    /// Has an artefact brought anew if what lies on the shelf is not what its name says.
+    pub async fn renew(&self, root: Digest) {
+        let shelf = self.shelf.clone();
+        // Reads all of it: not on a thread that others wait for.
+        if tokio::task::spawn_blocking(move || shelf.drop_damaged(&root)).await.unwrap_or(false) {
+            tracing::warn!(%root, "artefact damaged, brought anew");
+        }
+    }
+
+    async fn fetch<T: Send + 'static>(&self, root: Digest, take: Take<T>) -> Result<T, ModelsError> {
         let mut last = ModelsError::Nowhere { root };
         for hub in self.hubs.iter() {
-            match self.fetch_from(hub, root).await {
-                Ok(model) => return Ok(model),
+            match self.fetch_from(hub, root, take).await {
+                Ok(taken) => return Ok(taken),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    async fn fetch_from(&self, hub: &str, root: Digest) -> Result<Model, ModelsError> {
+    async fn fetch_from<T: Send + 'static>(&self, hub: &str, root: Digest, take: Take<T>) -> Result<T, ModelsError> {
         let failed = |source| ModelsError::Fetch { root, source };
         let mut pieces = self.client.get_pieces(&format!("{hub}/artefacts/{root}")).await.map_err(failed)?;
         let mut incoming = self.shelf.incoming()?;
@@ -117,15 +128,17 @@ impl Models {
             incoming.write(&piece).map_err(ShelfError::from)?;
         }
         let shelf = self.shelf.clone();
-        // Loading checks every weight: not on a thread that others wait for.
-        let taken = tokio::task::spawn_blocking(move || shelf.take(incoming, Some(root))).await;
-        let taken = taken.map_err(|_| ModelsError::Interrupted { root })?;
-        taken.map(|(_, model)| model).map_err(|error| match error {
+        // Reads every weight: not on a thread that others wait for.
+        let taken = tokio::task::spawn_blocking(move || take(&shelf, incoming, root)).await;
+        taken.map_err(|_| ModelsError::Interrupted { root })?.map_err(|error| match error {
             ShelfError::OtherRoot { found, .. } => ModelsError::OtherRoot { hub: hub.to_owned(), root, found },
             other => ModelsError::Shelf(other),
         })
     }
 }
+
+/// What a shelf does with an artefact that came in for this root.
+type Take<T> = fn(&Shelf, Incoming, Digest) -> Result<T, ShelfError>;
 
 /// Models by root, and when each was used last, counted in uses.
 #[derive(Default)]

@@ -128,14 +128,43 @@ impl Shelf {
             return Err(ShelfError::OtherRoot { expected, found: root });
         }
         let entry = Entry { root, name: card.name.clone(), kind: card.kind.to_owned(), bytes: incoming.length() };
-        let others: u64 = self.lock().values().filter(|other| other.root != root).map(|other| other.bytes).sum();
+        self.shelve(incoming, entry.clone())?;
+        Ok((entry, model))
+    }
+
+    /// Keeps what has come in if it has this root and every part is what that commits to. What it means is not looked at: who has it
+    /// read does so in another process.
+    pub fn keep(&self, mut incoming: Incoming, expected: Digest) -> Result<Entry, ShelfError> {
+        let bytes = incoming.bytes()?;
+        let found = graph::Model::content_root(&bytes).map_err(engine::LoadError::from)?;
+        if found != expected {
+            return Err(ShelfError::OtherRoot { expected, found });
+        }
+        let head = Head::cut(&bytes).and_then(|head| Head::read(&head)).map_err(engine::LoadError::from)?;
+        let entry = Entry { root: found, name: head.name, kind: head.kind, bytes: incoming.length() };
+        self.shelve(incoming, entry.clone())?;
+        Ok(entry)
+    }
+
+    fn shelve(&self, incoming: Incoming, entry: Entry) -> Result<(), ShelfError> {
+        let others: u64 = self.lock().values().filter(|other| other.root != entry.root).map(|other| other.bytes).sum();
         if others.saturating_add(entry.bytes) > self.room {
             return Err(ShelfError::Full { room: self.room });
         }
         // Also where one lies there: it may be damaged.
-        incoming.keep(&self.path(&root))?;
-        self.enter(entry.clone());
-        Ok((entry, model))
+        incoming.keep(&self.path(&entry.root))?;
+        self.enter(entry);
+        Ok(())
+    }
+
+    /// Lets go of an artefact that is not what its name says any more. True if it was so.
+    pub fn drop_damaged(&self, root: &Digest) -> bool {
+        let is_whole = |file: &Bytes| graph::Model::content_root(file).is_ok_and(|found| found == *root);
+        if self.get(root).is_none_or(|file| is_whole(&file)) {
+            return false;
+        }
+        self.lock().remove(root);
+        fs::remove_file(self.path(root)).is_ok()
     }
 
     /// Takes an artefact that is in memory.

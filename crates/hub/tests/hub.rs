@@ -314,3 +314,33 @@ async fn a_damaged_artefact_is_fetched_again() {
     assert!(models(folder.path(), &[hub.url()]).get(root(INTEGER)).await.is_ok());
     assert!(models(folder.path(), &[]).get(root(INTEGER)).await.is_ok(), "and mended");
 }
+
+#[tokio::test]
+async fn a_file_for_another_process_is_compared_with_its_root_and_not_looked_into() {
+    let demo = network::Bytes::from_static(include_bytes!("../../../models/demo/demo-integer.ogm"));
+    let (mut model, _) = graph::Model::from_artefact(&demo).unwrap();
+    let graph::Purpose::Language(language) = &mut model.purpose else { panic!("it speaks") };
+    language.tokenizer = b"what ends or fills whoever reads it".to_vec();
+    let (root, bytes): (_, &'static [u8]) = (model.root(), model.to_artefact().leak());
+    let (folder, (hub, asked)) = (tempfile::tempdir().unwrap(), liar(bytes).await);
+    let models = models(folder.path(), &[hub.url()]);
+    let path = models.file(root).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    assert!(matches!(models.get(root).await.map(drop), Err(ModelsError::Shelf(ShelfError::Load(_)))));
+    // Whole files stay, damaged ones are brought anew.
+    models.renew(root).await;
+    assert!(path.exists());
+    let mut damaged = bytes.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, damaged).unwrap();
+    let before = asked.load(Ordering::SeqCst);
+    models.renew(root).await;
+    assert_eq!(std::fs::read(models.file(root).await.unwrap()).unwrap(), bytes);
+    assert_eq!(asked.load(Ordering::SeqCst), before + 1);
+    // Nor does a liar fill the disk of whoever loads elsewhere.
+    let other = tempfile::tempdir().unwrap();
+    let lied = self::models(other.path(), &[hub.url()]).file(self::root(INTEGER)).await.unwrap_err();
+    assert!(matches!(lied, ModelsError::OtherRoot { .. }), "{lied}");
+    assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 0);
+}

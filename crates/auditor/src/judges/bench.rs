@@ -183,7 +183,8 @@ impl Bench {
         let said = process.ask(&talk::case(case.receipt, case.opening), time).await;
         // One that ended by itself says nothing of how fast it was.
         if matches!(said, Ok(_) | Err(End::TooSlow)) {
-            self.state().paces.note(root, work, needed, asked_at.elapsed());
+            let was_ended = said.is_err();
+            self.state().paces.note(root, work, needed, asked_at.elapsed(), was_ended);
             self.tell_slowness();
         }
         Ok(talk::read_opinion(&self.said(said, time)?)?)
@@ -204,8 +205,8 @@ impl Bench {
                 Ok(process)
             }
             Err(words) => {
-                // What lies on the shelf may be damaged: loading it here brings it anew.
-                self.models.get(root).await?;
+                // What lies on the shelf may be damaged. It is never loaded here: it is a stranger's.
+                self.models.renew(root).await;
                 Err(NoOpinion::Artefact(words))
             }
         }

@@ -44,15 +44,16 @@ pub(super) struct Paces {
 
 impl Paces {
     /// A receipt of so much work took so long, or was ended after it.
-    pub fn note(&mut self, root: Digest, work: Work, needed: u64, took: Duration) {
-        if needed < WORK_LEAST {
+    pub fn note(&mut self, root: Digest, work: Work, needed: u64, took: Duration, was_ended: bool) {
+        // How long little work takes says little, unless it takes longer than it was given.
+        if needed < WORK_LEAST && !was_ended {
             return;
         }
         let micros = took.as_micros().max(1);
         let rate = u64::try_from(u128::from(needed).saturating_mul(1_000_000) / micros).unwrap_or(u64::MAX);
         push(self.of_model.entry(root).or_default(), rate, KEPT);
         // Of a program only a bound is known.
-        if work.call == 0 {
+        if work.call == 0 && needed >= WORK_LEAST {
             push(&mut self.of_machine, rate, KEPT_ALL);
         }
         while self.of_model.len() > REMEMBERED_MAX {
@@ -123,7 +124,8 @@ mod tests {
         assert_eq!(allowed(&paces, 1 << 30), (30, false));
         assert_eq!(allowed(&paces, 20 << 30), (80, false));
         assert_eq!(allowed(&paces, u64::MAX), (200, false), "nobody knows how fast it is");
-        let note = |paces: &mut Paces, rate: u64| paces.note(ROOT, TEXT, rate << 33, Duration::from_secs(1 << 3));
+        let note =
+            |paces: &mut Paces, rate: u64| paces.note(ROOT, TEXT, rate << 33, Duration::from_secs(1 << 3), false);
         note(&mut paces, 1);
         assert_eq!(allowed(&paces, 20 << 30), (80, false));
         assert_eq!(allowed(&paces, 60 << 30), (200, false), "expected to need 60 s");
@@ -132,7 +134,7 @@ mod tests {
         assert_eq!(allowed(&paces, 201 << 30), (80, false), "the slow one is long ago");
         let before = paces.allowance(&Digest::ZERO, 20 << 30, &BOUNDS);
         assert_eq!(before.time.as_secs(), 80, "nothing is learned from another model");
-        paces.note(ROOT, TEXT, WORK_LEAST - 1, Duration::from_secs(99));
+        paces.note(ROOT, TEXT, WORK_LEAST - 1, Duration::from_secs(99), false);
         assert_eq!(allowed(&paces, 201 << 30), (80, false), "too little to be measured");
     }
 
@@ -140,14 +142,27 @@ mod tests {
     fn what_was_ended_has_longer_the_next_time_up_to_the_most() {
         let mut paces = Paces::default();
         // Fast so far, and then something that takes a hundred times as long.
-        paces.note(ROOT, TEXT, 1 << 40, Duration::from_secs(1));
+        paces.note(ROOT, TEXT, 1 << 40, Duration::from_secs(1), false);
         let mut times = Vec::new();
         for _ in 0..3 {
             let time = paces.allowance(&ROOT, 1 << 40, &BOUNDS).time;
             times.push(time.as_secs());
-            paces.note(ROOT, TEXT, 1 << 40, time);
+            paces.note(ROOT, TEXT, 1 << 40, time, false);
         }
         assert_eq!(times, [30, 120, 200]);
+    }
+
+    #[test]
+    fn little_work_that_was_ended_has_longer_the_next_time_too() {
+        let mut paces = Paces::default();
+        let (work, mut times) = (WORK_LEAST / 2, Vec::new());
+        for _ in 0..3 {
+            let time = paces.allowance(&ROOT, work, &BOUNDS).time;
+            times.push(time.as_secs());
+            paces.note(ROOT, TEXT, work, time, true);
+        }
+        assert_eq!(times, [30, 120, 200]);
+        assert_eq!(paces.of_machine(), None, "it says nothing of the machine");
     }
 
     #[test]
@@ -157,12 +172,12 @@ mod tests {
         assert_eq!(paces.haste(&ROOT, program, program.call), Haste::Long);
         assert_eq!(paces.haste(&ROOT, TEXT, 1 << 30), Haste::Brief);
         assert_eq!(paces.haste(&ROOT, TEXT, 1 << 33), Haste::Long);
-        paces.note(ROOT, program, program.call, Duration::from_millis(3));
+        paces.note(ROOT, program, program.call, Duration::from_millis(3), false);
         assert_eq!(paces.haste(&ROOT, program, program.call), Haste::Brief);
-        paces.note(ROOT, program, program.call, Duration::from_secs(30));
+        paces.note(ROOT, program, program.call, Duration::from_secs(30), false);
         assert_eq!(paces.haste(&ROOT, program, program.call), Haste::Long);
         assert_eq!(paces.of_machine(), None, "programs say nothing of the machine");
-        (1..5_u64).for_each(|seconds| paces.note(ROOT, TEXT, 12 << 30, Duration::from_secs(seconds)));
+        (1..5_u64).for_each(|seconds| paces.note(ROOT, TEXT, 12 << 30, Duration::from_secs(seconds), false));
         assert_eq!(paces.of_machine(), Some(6 << 30));
     }
 }

@@ -134,10 +134,11 @@ impl Queue {
         }
     }
 
-    /// When a pause ends that somebody waits for.
-    pub fn due(&self) -> Option<Instant> {
+    /// When the next pause ends that somebody waits for.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
         let waited_for = self.lines.values().filter(|line| !line.waiting.is_empty());
-        waited_for.filter_map(|line| line.not_before).min()
+        // One that is over keeps nobody from being woken at the end of another.
+        waited_for.filter_map(|line| line.not_before).filter(|end| *end > now).min()
     }
 
     pub fn held(&self) -> usize {
@@ -204,7 +205,10 @@ mod tests {
             queue.strike(root(1), now);
             let (first, second) = (queue.join(root(1), Haste::Brief), queue.join(root(1), Haste::Brief));
             let due = now + Duration::from_secs(seconds);
-            assert_eq!((queue.next(due - Duration::from_millis(1)), queue.due()), (None, Some(due)));
+            assert_eq!(
+                (queue.next(due - Duration::from_millis(1)), queue.due(due - Duration::from_millis(1))),
+                (None, Some(due))
+            );
             assert_eq!(called(&mut queue, due), [first], "one at a time");
             queue.leave(root(1), first);
             queue.leave(root(1), second);
@@ -213,7 +217,24 @@ mod tests {
         queue.forgive(root(1));
         assert_eq!(called(&mut queue, now), [first, second]);
         [first, second].into_iter().for_each(|ticket| queue.leave(root(1), ticket));
-        assert!(queue.lines.is_empty() && queue.held.is_empty() && queue.due().is_none());
+        assert!(queue.lines.is_empty() && queue.held.is_empty() && queue.due(now).is_none());
+    }
+
+    #[test]
+    fn a_pause_that_is_over_hides_no_other() {
+        let (mut queue, now) = (Queue::new(4, PAUSE), Instant::now());
+        queue.strike(root(1), now);
+        let first = queue.join(root(1), Haste::Brief);
+        let second = queue.join(root(1), Haste::Brief);
+        let over = now + PAUSE;
+        assert_eq!(called(&mut queue, over), [first], "one at a time, and the other waits with its pause over");
+        queue.strike(root(2), over);
+        let third = queue.join(root(2), Haste::Brief);
+        assert_eq!(queue.due(over), Some(over + PAUSE));
+        assert_eq!(called(&mut queue, over + PAUSE), [third]);
+        [(1, first), (1, second), (2, third)]
+            .into_iter()
+            .for_each(|(number, ticket)| queue.leave(root(number), ticket));
     }
 
     #[test]

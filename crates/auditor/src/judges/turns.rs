@@ -84,7 +84,7 @@ fn call(board: &Arc<Mutex<Board>>) {
         // Who has gone meanwhile gives the ticket back.
         guard.waiting.remove(&ticket).map(|sender| sender.send(()));
     }
-    let due = guard.queue.due().filter(|due| *due > now);
+    let due = guard.queue.due(now);
     let Some(due) = due.filter(|due| guard.looks_at.is_none_or(|at| at <= now || *due < at)) else { return };
     // Without a runtime nobody waits any more.
     let Ok(runtime) = Handle::try_current() else { return };
