@@ -51,8 +51,12 @@ impl Fair {
         let mut taken = self.taken();
         let of_model = taken.entry(*model).or_insert(0);
         let wanted = of_model.saturating_add(places);
-        // Whoever has none may always begin: it has found its places free.
-        if self.places >= FEW && *of_model > 0 && wanted > free.saturating_mul(OF_FREE) {
+        // Whoever has none may always begin with one: it has found its place free.
+        let begins = *of_model == 0 && places == 1;
+        if self.places >= FEW && !begins && wanted > free.saturating_mul(OF_FREE) {
+            if *of_model == 0 {
+                taken.remove(model);
+            }
             return None;
         }
         *of_model = wanted;
@@ -89,12 +93,14 @@ mod tests {
         assert_eq!((second.len(), free), (48, 16));
         drop((alone, second));
         assert!(fair.taken().is_empty());
-        // All of one model's that its calls ask for at once, if they are there.
-        assert!(fair.share(&Digest::ZERO, 200, 56).is_some_and(|share| {
-            let more = fair.share(&Digest::ZERO, 1, 55);
-            drop(share);
-            more.is_none()
-        }));
+        // Nor does one call for many take them all, or the next one what it left.
+        let many = fair.share(&Digest::ZERO, 128, 128);
+        assert!(many.is_some());
+        assert!(fair.share(&Digest([9; 32]), 128, 0).is_none());
+        assert!(fair.share(&Digest([9; 32]), 1, 0).is_some(), "one may always begin");
+        drop(many);
+        assert!(fair.share(&Digest([9; 32]), 200, 56).is_none());
+        assert!(fair.taken().is_empty());
     }
 
     #[test]
