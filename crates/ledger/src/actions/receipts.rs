@@ -57,14 +57,15 @@ fn check(
     if receipt.gateway != *sender {
         return Err(Refusal::WrongGateway);
     }
+    // Before anything is looked for on the disk: what its worker did not sign costs nobody a reading.
+    check_key(present, receipt)?;
+    if !is_signed {
+        return Err(Refusal::ReceiptSignature);
+    }
     // Its number is part of what its id commits to.
     let same_number = present.state.epochs.sequence(&receipt.worker, receipt.sequence);
     if same_number == Some(id) {
         return Err(Refusal::AlreadyAnchored);
-    }
-    check_key(present, receipt)?;
-    if !is_signed {
-        return Err(Refusal::ReceiptSignature);
     }
     if let Some(first) = same_number {
         return Err(Refusal::Equivocation { first, sequence: receipt.sequence });
