@@ -79,7 +79,7 @@ impl Models {
         let held = turn.lock().await;
         let brought = match self.shelf.file(&root) {
             Some(_) => Ok(()),
-            None => self.fetch(root, |shelf, incoming, root| shelf.keep(incoming, root).map(drop)).await,
+            None => self.fetch(root, |shelf, incoming, root| shelf.keep(incoming, Some(root)).map(drop)).await,
         };
         drop(held);
         locked(&self.turns).remove(&root);

@@ -112,9 +112,9 @@ async fn put(State(desk): State<Desk>, request: Request) -> Result<(StatusCode, 
     let begun = desk.shelf.incoming().map_err(|error| refusal(&error))?;
     let incoming = receive(request, begun, UPLOAD_WAIT).await?;
     let shelf = desk.shelf.clone();
-    let taken = tokio::task::spawn_blocking(move || shelf.take(incoming, None)).await;
+    let taken = tokio::task::spawn_blocking(move || shelf.keep(incoming, None)).await;
     let taken = taken.map_err(|_| Refusal::unavailable("interrupted", "the check of the artefact was interrupted"))?;
-    let (entry, _) = taken.map_err(|error| refusal(&error))?;
+    let entry = taken.map_err(|error| refusal(&error))?;
     Ok((StatusCode::CREATED, Json(json!({ "root": entry.root.to_string() }))))
 }
 

@@ -1,4 +1,4 @@
-//! A folder of artefacts, each under its root: `<root>.ogm`. Takes only what loads, and no more than it has room for.
+//! A folder of artefacts, each under its root: `<root>.ogm`. Takes only what is whole, and no more than it has room for.
 //!
 //! Artefacts arrive piece by piece and are mapped, never held in memory: they may be larger than it.
 
@@ -132,12 +132,12 @@ impl Shelf {
         Ok((entry, model))
     }
 
-    /// Keeps what has come in if it has this root and every part is what that commits to. What it means is not looked at: who has it
-    /// read does so in another process.
-    pub fn keep(&self, mut incoming: Incoming, expected: Digest) -> Result<Entry, ShelfError> {
+    /// Keeps what has come in if every part is what its root commits to, and the root is the expected one, or any where none is
+    /// expected. What it means is not looked at, because it may be a stranger's: who has it read does so in another process.
+    pub fn keep(&self, mut incoming: Incoming, expected: Option<Digest>) -> Result<Entry, ShelfError> {
         let bytes = incoming.bytes()?;
         let found = graph::Model::content_root(&bytes).map_err(engine::LoadError::from)?;
-        if found != expected {
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Err(ShelfError::OtherRoot { expected, found });
         }
         let head = Head::cut(&bytes).and_then(|head| Head::read(&head)).map_err(engine::LoadError::from)?;
