@@ -355,16 +355,20 @@ fn choose_experts(mut case: Case, random: &mut Random, width: usize) -> (Checked
         let bias = (0..experts).map(|_| random.within(-1, 1) as f32).collect();
         case.constant(Tensor::of(&[experts], Data::F32(bias)));
     }
+    case.node("choose_experts_f32", choosing(random, groups, width))
+}
+
+/// How some of so many groups of so many experts are chosen.
+fn choosing(random: &mut Random, groups: usize, width: usize) -> Attributes {
     let kept = 1 + random.below(groups);
-    let attributes = match random.below(2) {
-        0 => Attributes::new().with("count", 1 + random.below(experts.min(8)) as i64),
+    match random.below(2) {
+        0 => Attributes::new().with("count", 1 + random.below((groups * width).min(8)) as i64),
         _ => Attributes::new()
             .with("count", 1 + random.below((kept * width).min(8)) as i64)
             .with("groups", groups as i64)
             .with("kept", kept as i64)
             .with("best", 1 + random.below(width.min(3)) as i64),
-    };
-    case.node("choose_experts_f32", attributes)
+    }
 }
 
 fn lookup(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {

@@ -2,7 +2,7 @@
 
 use graph::{Attributes, Checked, Element, Format, Interval, Tensor};
 
-use super::{Case, Random, bytes, small};
+use super::{Case, Random, bytes, choosing, small};
 
 pub fn case(name: &str, case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
     match name {
@@ -22,16 +22,7 @@ fn choose(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Te
     if random.below(2) == 0 {
         case.constant(random.integers(Element::I32, &[experts], bytes(-most.min(2), most)));
     }
-    let kept = 1 + random.below(groups);
-    let attributes = match random.below(2) {
-        0 => Attributes::new().with("count", 1 + random.below(experts.min(8)) as i64),
-        _ => Attributes::new()
-            .with("count", 1 + random.below((kept * width).min(8)) as i64)
-            .with("groups", groups as i64)
-            .with("kept", kept as i64)
-            .with("best", 1 + random.below(width.min(3)) as i64),
-    };
-    case.node("choose_experts", attributes)
+    case.node("choose_experts", choosing(random, groups, width))
 }
 
 fn gather(mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {

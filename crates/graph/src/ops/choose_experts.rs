@@ -4,15 +4,11 @@
 //! With a bias, constant, scores count with it. With groups, the experts lie in that many groups of equal size; a group's
 //! score is the sum of its `best` greatest, and only the experts of the `kept` groups with the greatest scores may be chosen.
 
-use super::{
-    choose_experts_f32::{Choice, EXPERTS_MAX},
-    excluded, integer_tensor, integers, sizes_with_width,
-};
+use super::{choose_experts_f32::Choice, excluded, integer_tensor, integers, sizes_with_width};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
-    operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
-    shape::Shape,
+    operator::{Kind, Operator, Reach},
     tensor::{Element, Tensor},
 };
 
@@ -22,32 +18,12 @@ pub static OPERATOR: Operator = Operator {
     reach: Reach::Row,
     inputs: (1, 2),
     attributes: &["best", "count", "groups", "kept"],
-    shape,
-    bounds,
+    shape: |site| Choice::form(site, Element::I32),
+    bounds: Choice::bounds,
     meaning,
 };
 
-fn shape(site: &Site) -> Result<Form, Refusal> {
-    let scores = site.expect_element(0, Element::I32)?;
-    let experts = site.width(0)?;
-    if experts > EXPERTS_MAX {
-        return Err(site.shape_refusal(0, "at most 4096 experts"));
-    }
-    if site.inputs.len() > 1 {
-        site.expect_element(1, Element::I32)?;
-        site.expect_constant(1)?;
-        site.expect_shape(1, &Shape::fixed(&[experts]))?;
-    }
-    let choice = Choice::read(site.attributes, experts)?;
-    Ok(Form { element: Element::I32, shape: with_width(&scores.shape, choice.count) })
-}
-
 /// Sums are of at most 2^13 numbers of 32 bits, far within i64.
-fn bounds(site: &Site) -> Result<Interval, Refusal> {
-    let experts = i64::try_from(site.width(0)?).unwrap_or(i64::MAX);
-    Ok(Interval { low: 0, high: experts.saturating_sub(1) })
-}
-
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
     let scores = integers("choose_experts", inputs, 0)?;
     let (_, experts) = inputs[0].rows_and_width();

@@ -19,8 +19,8 @@ pub static OPERATOR: Operator = Operator {
     reach: Reach::Row,
     inputs: (1, 2),
     attributes: &["count", "groups", "kept", "best"],
-    shape,
-    bounds,
+    shape: |site| Choice::form(site, Element::F32),
+    bounds: Choice::bounds,
     meaning,
 };
 
@@ -37,6 +37,28 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// What chosen experts look like, by scores of these elements and perhaps a constant bias of the same.
+    pub fn form(site: &Site, scores: Element) -> Result<Form, Refusal> {
+        let scored = site.expect_element(0, scores)?;
+        let experts = site.width(0)?;
+        if experts > EXPERTS_MAX {
+            return Err(site.shape_refusal(0, "at most 4096 experts"));
+        }
+        if site.inputs.len() > 1 {
+            site.expect_element(1, scores)?;
+            site.expect_constant(1)?;
+            site.expect_shape(1, &Shape::fixed(&[experts]))?;
+        }
+        let choice = Self::read(site.attributes, experts)?;
+        Ok(Form { element: Element::I32, shape: with_width(&scored.shape, choice.count) })
+    }
+
+    /// Every expert may be chosen.
+    pub fn bounds(site: &Site) -> Result<Interval, Refusal> {
+        let experts = i64::try_from(site.width(0)?).unwrap_or(i64::MAX);
+        Ok(Interval { low: 0, high: experts.saturating_sub(1) })
+    }
+
     /// Among so many experts.
     pub fn read(attributes: &Attributes, experts: usize) -> Result<Self, Refusal> {
         let optional = |name, limit| attributes.get(name).map_or(Ok(1), |_| attributes.size(name, limit));
@@ -75,26 +97,6 @@ fn greatest<T: PartialOrd>(values: &[T], allowed: impl Fn(usize) -> bool, count:
         chosen.extend(best);
     }
     chosen
-}
-
-fn shape(site: &Site) -> Result<Form, Refusal> {
-    let scores = site.expect_element(0, Element::F32)?;
-    let experts = site.width(0)?;
-    if experts > EXPERTS_MAX {
-        return Err(site.shape_refusal(0, "at most 4096 experts"));
-    }
-    if site.inputs.len() > 1 {
-        site.expect_element(1, Element::F32)?;
-        site.expect_constant(1)?;
-        site.expect_shape(1, &Shape::fixed(&[experts]))?;
-    }
-    let choice = Choice::read(site.attributes, experts)?;
-    Ok(Form { element: Element::I32, shape: with_width(&scores.shape, choice.count) })
-}
-
-fn bounds(site: &Site) -> Result<Interval, Refusal> {
-    let experts = i64::try_from(site.width(0)?).unwrap_or(i64::MAX);
-    Ok(Interval { low: 0, high: experts.saturating_sub(1) })
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
