@@ -9,106 +9,20 @@
     reason = "a measurement stops at what it did not expect, and tells"
 )]
 
+#[path = "../src/story.rs"]
+mod story;
+
 use std::time::Instant;
 
 use blocks::{StateFile, change};
-use crypto::{Digest, SigningKey};
-use ledger::{Base, Block, Cache, Genesis, GenesisModel, GenesisNode, Ledger, OPG, Rules};
-use protocol::{
-    Action, Assurance, Canonical as _, Finish, List, Parameters, Privacy, PublicKey, Receipt, Role, SignedReceipt,
-    Text, Transaction, Version,
-    registry::node_id,
-    transaction::{BATCH_MAX, PostReceipts},
-};
+use ledger::{Base, Block, Cache, Ledger};
+use protocol::{Role, SignedReceipt, transaction::BATCH_MAX};
+use story::{Chain, START_MS, genesis, key, posted};
 
-const CHAIN: u64 = 7;
-const START_MS: u64 = 1_700_000_000_000;
 const AN_EPOCH: u64 = 2_000;
 /// Epochs between two writes.
 const EVERY: u64 = 10;
 const CACHE_BYTES: usize = 48 << 20;
-
-fn key(role: Role) -> SigningKey {
-    SigningKey::from_seed(&crypto::hash("og/bench/growth", &[role.word().as_bytes()]).0)
-}
-
-fn model() -> Digest {
-    crypto::hash("og/bench/model", &[])
-}
-
-fn genesis() -> Genesis {
-    let listed = |role: Role| GenesisNode {
-        role,
-        key: key(role).public_key(),
-        operator: key(role).public_key(),
-        endpoint: Text::new("http://127.0.0.1:1").unwrap(),
-        stake: 20_000 * OPG,
-        models: List::new(if role == Role::Worker { vec![model()] } else { Vec::new() }).unwrap(),
-    };
-    let nodes = [Role::Validator, Role::Gateway, Role::Worker].map(listed);
-    let publisher = key(Role::Gateway).public_key();
-    let published = GenesisModel { root: model(), name: Text::new("bench").unwrap(), publisher, float_manifest: None };
-    Genesis {
-        version: Version,
-        chain_id: CHAIN,
-        time_ms: START_MS,
-        accounts: List::default(),
-        nodes: List::new(nodes.to_vec()).unwrap(),
-        wallets: List::default(),
-        allocations: List::default(),
-        models: List::new(vec![published]).unwrap(),
-        reward_pool: 0,
-        bridged: 0,
-        rules: Rules::default(),
-        parameters: List::default(),
-    }
-}
-
-/// Receipts of one worker, one naming the other.
-struct Chain {
-    signer: SigningKey,
-    gateway: PublicKey,
-    sequence: u64,
-    previous: Digest,
-}
-
-impl Chain {
-    fn next(&mut self, time_ms: u64) -> SignedReceipt {
-        let sequence = self.sequence;
-        let own = |domain| crypto::hash(domain, &[&sequence.to_be_bytes()]);
-        let receipt = Receipt {
-            version: Version,
-            spec_version: 1,
-            chain_id: CHAIN,
-            request: own("og/bench/request"),
-            prompt: own("og/bench/prompt"),
-            output: own("og/bench/output"),
-            model: model(),
-            parameters: (&Parameters::default()).into(),
-            template_time_ms: 0,
-            finish: Finish::Stop,
-            prompt_tokens: 3,
-            output_tokens: 2,
-            stream_head: own("og/bench/stream"),
-            worker: node_id(&self.signer.public_key()),
-            worker_key: self.signer.public_key(),
-            key_valid_from: 0,
-            gateway: self.gateway,
-            sequence,
-            previous: self.previous,
-            assurance: Assurance::Audited,
-            privacy: Privacy::Private,
-            received_at_ms: time_ms,
-            finished_at_ms: time_ms,
-            parents: List::default(),
-            payment: None,
-            charge: 0,
-            nonce: own("og/bench/nonce"),
-        };
-        (self.sequence, self.previous) = (sequence + 1, receipt.id());
-        receipt.sign(&self.signer)
-    }
-}
 
 /// Memory of this process in KiB, where the system tells.
 fn resident_kib() -> u64 {
@@ -134,21 +48,18 @@ fn main() {
     let file = StateFile::open(&folder.path().join("state.redb"), ledger::TABLES, CACHE_BYTES).unwrap();
     let cache = Cache::new(CACHE_BYTES);
     let mut ledger = Ledger::new(&genesis()).unwrap();
-    let (signer, mut nonce) = (key(Role::Gateway), 0);
-    let mut chain =
-        Chain { signer: key(Role::Worker), gateway: signer.public_key(), sequence: 0, previous: Digest::ZERO };
+    let (gateway, mut nonce) = (key(Role::Gateway, 0), 0);
+    let mut chain = Chain::new(key(Role::Worker, 0), gateway.public_key());
     let (mut told, epochs) = (Vec::new(), wanted.div_ceil(AN_EPOCH));
     for epoch in 1..=epochs {
         let time_ms = START_MS + 1_000 * epoch;
         let receipts: Vec<_> = (0..AN_EPOCH).map(|_| chain.next(time_ms)).collect();
         let transaction = |receipts: &[SignedReceipt]| {
-            let action = Action::PostReceipts(PostReceipts { receipts: List::new(receipts.to_vec()).unwrap() });
-            let sender = signer.public_key();
             nonce += 1;
-            Transaction { version: Version, chain_id: CHAIN, sender, nonce: nonce - 1, action }.sign(&signer).encode()
+            posted(&gateway, nonce - 1, receipts.to_vec())
         };
         let transactions = receipts.chunks(BATCH_MAX).map(transaction).collect();
-        let (height, proposer) = (ledger.height() + 1, key(Role::Validator).public_key());
+        let (height, proposer) = (ledger.height() + 1, key(Role::Validator, 0).public_key());
         let began_at = Instant::now();
         ledger.execute(&Block { height, time_ms, proposer, transactions }).unwrap();
         let took = began_at.elapsed().as_secs_f64();

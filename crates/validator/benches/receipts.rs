@@ -10,74 +10,34 @@
     reason = "a measurement stops at what it did not expect, and tells"
 )]
 
+#[path = "../src/story.rs"]
+mod story;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crypto::{Digest, SigningKey, threshold::GroupKey};
+use crypto::{SigningKey, threshold::GroupKey};
 use futures::future::{join_all, try_join_all};
-use ledger::{Genesis, GenesisModel, GenesisNode, OPG, Rules};
 use network::{Client, now_ms};
-use protocol::{
-    Action, Assurance, Canonical as _, Finish, List, Parameters, Privacy, Receipt, Role, SignedReceipt, Text,
-    Transaction, Version,
-    registry::node_id,
-    transaction::{BATCH_MAX, PostReceipts},
-};
+use protocol::{Role, SignedReceipt, transaction::BATCH_MAX};
 use rand::{SeedableRng as _, rngs::StdRng};
+use story::{Chain, genesis_of, key, posted};
 use validator::{Config, Validator};
 
-const CHAIN: u64 = 7;
 const VALIDATORS: u8 = 4;
 /// One for each validator, and the workers whose receipts it posts.
 const GATEWAYS: u8 = 4;
 const WORKERS_EACH: u8 = 4;
-const STAKE: u128 = 20_000 * OPG;
 const PATIENCE: Duration = Duration::from_secs(300);
-
-fn key(role: Role, number: u8) -> SigningKey {
-    SigningKey::from_seed(&crypto::hash("og/bench/receipts", &[role.word().as_bytes(), &[number]]).0)
-}
-
-fn model() -> Digest {
-    crypto::hash("og/bench/model", &[])
-}
-
-fn genesis() -> Genesis {
-    let listed = |role: Role, number: u8| GenesisNode {
-        role,
-        key: key(role, number).public_key(),
-        operator: key(role, number).public_key(),
-        endpoint: Text::new("http://127.0.0.1:1").unwrap(),
-        stake: STAKE,
-        models: List::new(if role == Role::Worker { vec![model()] } else { Vec::new() }).unwrap(),
-    };
-    let roles = [(Role::Validator, VALIDATORS), (Role::Gateway, GATEWAYS), (Role::Worker, GATEWAYS * WORKERS_EACH)];
-    let nodes = roles.iter().flat_map(|(role, count)| (0..*count).map(|number| listed(*role, number)));
-    let publisher = key(Role::Gateway, 0).public_key();
-    let published = GenesisModel { root: model(), name: Text::new("bench").unwrap(), publisher, float_manifest: None };
-    Genesis {
-        version: Version,
-        chain_id: CHAIN,
-        time_ms: now_ms(),
-        accounts: List::default(),
-        nodes: List::new(nodes.collect()).unwrap(),
-        wallets: List::default(),
-        allocations: List::default(),
-        models: List::new(vec![published]).unwrap(),
-        reward_pool: 0,
-        bridged: 0,
-        rules: Rules::default(),
-        parameters: List::default(),
-    }
-}
 
 fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 async fn started(folder: &Path) -> Vec<Validator> {
-    let genesis = genesis();
+    let roles = [(Role::Validator, VALIDATORS), (Role::Gateway, GATEWAYS), (Role::Worker, GATEWAYS * WORKERS_EACH)];
+    let genesis = genesis_of(now_ms(), &roles);
     let keys: Vec<SigningKey> = (0..VALIDATORS).map(|number| key(Role::Validator, number)).collect();
     let publics: Vec<[u8; 32]> = keys.iter().map(|key| key.public_key().0).collect();
     let dealing = consensus::deal(&mut StdRng::seed_from_u64(1), &publics).unwrap();
@@ -104,61 +64,19 @@ async fn started(folder: &Path) -> Vec<Validator> {
     try_join_all(configs.map(Validator::start)).await.unwrap()
 }
 
-/// So many receipts of a worker, one naming the other.
-fn chain(worker: u8, gateway: u8, count: u64) -> Vec<SignedReceipt> {
-    let (signer, gateway) = (key(Role::Worker, worker), key(Role::Gateway, gateway).public_key());
-    let (mut previous, time_ms) = (Digest::ZERO, now_ms());
-    let made = |sequence: u64| {
-        let own = |domain| crypto::hash(domain, &[&[worker], &sequence.to_be_bytes()]);
-        let receipt = Receipt {
-            version: Version,
-            spec_version: 1,
-            chain_id: CHAIN,
-            request: own("og/bench/request"),
-            prompt: own("og/bench/prompt"),
-            output: own("og/bench/output"),
-            model: model(),
-            parameters: (&Parameters::default()).into(),
-            template_time_ms: 0,
-            finish: Finish::Stop,
-            prompt_tokens: 3,
-            output_tokens: 2,
-            stream_head: own("og/bench/stream"),
-            worker: node_id(&signer.public_key()),
-            worker_key: signer.public_key(),
-            key_valid_from: 0,
-            gateway,
-            sequence,
-            previous,
-            assurance: Assurance::Audited,
-            privacy: Privacy::Private,
-            received_at_ms: time_ms,
-            finished_at_ms: time_ms,
-            parents: List::default(),
-            payment: None,
-            charge: 0,
-            nonce: own("og/bench/nonce"),
-        };
-        previous = receipt.id();
-        receipt.sign(&signer)
-    };
-    (0..count).map(made).collect()
-}
-
 /// A gateway's batches as transactions, its workers' receipts in turns.
 fn batches(gateway: u8, receipts: u64) -> Vec<Vec<u8>> {
-    let workers = gateway * WORKERS_EACH..(gateway + 1) * WORKERS_EACH;
-    let chains: Vec<Vec<SignedReceipt>> =
-        workers.map(|worker| chain(worker, gateway, receipts / u64::from(WORKERS_EACH))).collect();
+    let (signer, time_ms) = (key(Role::Gateway, gateway), now_ms());
+    let chain = |worker: u8| -> Vec<SignedReceipt> {
+        let mut chain = Chain::new(key(Role::Worker, worker), signer.public_key());
+        (0..receipts / u64::from(WORKERS_EACH)).map(|_| chain.next(time_ms)).collect()
+    };
+    let chains: Vec<_> = (gateway * WORKERS_EACH..(gateway + 1) * WORKERS_EACH).map(chain).collect();
     let longest = chains.first().map_or(0, Vec::len);
     let turns = (0..longest).flat_map(|place| chains.iter().filter_map(move |chain| chain.get(place).cloned()));
-    let (all, signer): (Vec<_>, _) = (turns.collect(), key(Role::Gateway, gateway));
-    let transaction = |(nonce, part): (usize, &[SignedReceipt])| {
-        let action = Action::PostReceipts(PostReceipts { receipts: List::new(part.to_vec()).unwrap() });
-        let sender = signer.public_key();
-        Transaction { version: Version, chain_id: CHAIN, sender, nonce: nonce as u64, action }.sign(&signer).encode()
-    };
-    all.chunks(BATCH_MAX).enumerate().map(transaction).collect()
+    let all: Vec<_> = turns.collect();
+    let parts = all.chunks(BATCH_MAX).enumerate();
+    parts.map(|(nonce, part)| posted(&signer, nonce as u64, part.to_vec())).collect()
 }
 
 /// Receipts in closed epochs.
