@@ -14,7 +14,9 @@ use counted::{HUNGRY, SLOW, body_of, end_all, left, processes, stage, stage_of};
 use gateway::Pace;
 use payments::{B256, scheme::Scheme};
 use stub::{
-    Behaviour, pace,
+    Behaviour,
+    client::Answer,
+    pace,
     paid::{USDC, line, offer, payer, required},
     worker::bytes_as_tokens,
 };
@@ -25,6 +27,17 @@ const COUNT: &str = "/v1/messages/count_tokens";
 /// Long enough for a process to start on a machine that has other things to do.
 fn impatient() -> Pace {
     Pace { counting_wait: Duration::from_secs(2), counting_max: 4, ..pace() }
+}
+
+/// A flood of slow questions ends in refusals: of who began one for its time, of the others for that or for the crowd.
+async fn all_refused(flood: Vec<tokio::task::JoinHandle<Answer>>) {
+    let mut late = 0;
+    for asked in flood {
+        let refused = asked.await.unwrap();
+        assert!([429, 503].contains(&refused.status), "{}", refused.body);
+        late += usize::from(refused.status == 503);
+    }
+    assert!(late >= 1, "the first was begun");
 }
 
 #[tokio::test]
@@ -90,13 +103,7 @@ async fn however_many_models_never_end_one_that_is_proven_is_counted_meanwhile()
         assert!(began_at.elapsed() < Duration::from_secs(1), "it waits for none of them");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let mut late = 0;
-    for asked in flood {
-        let refused = asked.await.unwrap();
-        assert!([429, 503].contains(&refused.status), "{}", refused.body);
-        late += usize::from(refused.status == 503);
-    }
-    assert!(late >= 1, "the first was begun");
+    all_refused(flood).await;
     assert_eq!(stage.count("hi").await.status, 200);
 }
 
@@ -205,12 +212,5 @@ async fn unpaid_calls_that_take_long_keep_no_paying_one_from_its_place() {
     let paid = tokio::time::timeout(Duration::from_secs(3), stage.client.post_with(CHAT, &headers, &body)).await;
     let paid = paid.expect("the flood's first is not yet overdue");
     assert_eq!((paid.status, stage.worker.jobs()), (200, 1), "{}", paid.body);
-    let mut late = 0;
-    for asked in flood {
-        let refused = asked.await.unwrap();
-        // Who waited as long as the first worked hears the one or the other.
-        assert!([429, 503].contains(&refused.status), "{}", refused.body);
-        late += usize::from(refused.status == 503);
-    }
-    assert!(late >= 1, "the first was begun");
+    all_refused(flood).await;
 }

@@ -86,7 +86,7 @@ impl Shelf {
             if path.extension().is_none_or(|ending| ending != ENDING) {
                 continue;
             }
-            match entry(&path) {
+            match map_file(&path).map_err(ShelfError::from).and_then(|file| entry(&file)) {
                 // Under another name it would not be found.
                 Ok(entry) if shelf.path(&entry.root) == path => shelf.enter(entry),
                 Ok(entry) => tracing::warn!(path = %path.display(), root = %entry.root, "artefact misnamed"),
@@ -140,8 +140,7 @@ impl Shelf {
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Err(ShelfError::OtherRoot { expected, found });
         }
-        let head = Head::cut(&bytes).and_then(|head| Head::read(&head)).map_err(engine::LoadError::from)?;
-        let entry = Entry { root: found, name: head.name, kind: head.kind, bytes: incoming.length() };
+        let entry = entry(&bytes)?;
         self.shelve(incoming, entry.clone())?;
         Ok(entry)
     }
@@ -211,8 +210,7 @@ impl Shelf {
 }
 
 /// What the head of an artefact says.
-fn entry(path: &Path) -> Result<Entry, ShelfError> {
-    let file = map_file(path)?;
-    let head = Head::cut(&file).and_then(|head| Head::read(&head)).map_err(engine::LoadError::from)?;
+fn entry(file: &Bytes) -> Result<Entry, ShelfError> {
+    let head = Head::cut(file).and_then(|head| Head::read(&head)).map_err(engine::LoadError::from)?;
     Ok(Entry { root: head.root, name: head.name, kind: head.kind, bytes: file.len() as u64 })
 }

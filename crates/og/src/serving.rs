@@ -36,7 +36,7 @@ pub fn wanted(home: &Home, network: &Network, worker: &NodeEntry) -> Result<Vec<
     if file.exists() {
         return read(&file);
     }
-    let key = network.node(&worker.name)?.key.as_deref().and_then(crypto::PublicKey::from_hex);
+    let key = worker.key.as_deref().and_then(crypto::PublicKey::from_hex);
     let genesis = home.genesis(network)?;
     let own = genesis.nodes.iter().find(|node| Some(node.key) == key);
     Ok(own.map(|node| node.models.to_vec()).unwrap_or_default())
