@@ -63,8 +63,8 @@ pub use template::{Conversation, PromptError, Template};
 pub use tensors::TensorModel;
 pub use text::Text;
 pub use tokenizer::{
-    Detokenizer, Special, Tokenizer, TokenizerError, stop_tokens_from_gguf, template_from_gguf, tokenizer_from_files,
-    tokenizer_from_gguf,
+    Detokenizer, Special, Specials, Tokenizer, TokenizerError, stop_tokens_from_gguf, template_from_gguf,
+    tokenizer_from_files, tokenizer_from_gguf,
 };
 pub use work::Work;
 

@@ -128,7 +128,7 @@ impl Template {
         to_continue: bool,
         time_ms: u64,
     ) -> Result<Vec<u32>, PromptError> {
-        let marks = Marks::new(tokenizer.specials(), &self.tags);
+        let marks = Marks::new(tokenizer.specials(), &self.tags)?;
         let with = |plain: bool| {
             let variables = variables::of(conversation, &marks, plain)?;
             let named = [("bos_token", tokenizer.bos_text()), ("eos_token", tokenizer.eos_text())];

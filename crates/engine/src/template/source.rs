@@ -38,7 +38,10 @@ fn replace(source: &str, found: &str, with: &str) -> Result<String, String> {
     Ok(pattern(found)?.replace_all(source, with).into_owned())
 }
 
-/// Tags that a template names, like `<think>` and `[THINK]`: its logic may look for them in contents.
+/// Letters of the longest tag.
+pub(super) const TAG_LETTERS_MAX: usize = 43;
+
+/// Tags that a template names, like `<think>` and `[THINK]`: its logic may look for them in contents. Rising.
 pub(super) fn tags(source: &str) -> Vec<String> {
     let Ok(pattern) = Regex::new(r#"</?[^<>\s'"{}%]{1,40}>|\[/?[A-Z_]{2,40}\]"#) else { return Vec::new() };
     let mut tags: Vec<String> = pattern.find_iter(source).map(|found| found.as_str().to_owned()).collect();

@@ -3,6 +3,7 @@
 use protocol::{Message, Speaker, Text, Tool, ToolCall};
 
 use super::*;
+use crate::tokenizer::Specials;
 
 const TOKENIZER: &str = r#"{"added_tokens": [
     {"id": 1, "content": "<|im_start|>", "special": true}, {"id": 2, "content": "<|im_end|>", "special": true}],
@@ -86,8 +87,8 @@ fn conversations_have_the_shapes_of_chat_interfaces() {
         description: Text::default(),
         parameters: Text::new(r#"{"type": "object"}"#).unwrap(),
     };
-    let marks = [];
-    let marks = Marks::new(&marks, &[]);
+    let specials = Specials::default();
+    let marks = Marks::new(&specials, &[]).unwrap();
     let messages = [asked];
     let tools = [tool];
     let conversation = Conversation { messages: &messages, tools: &tools, arguments: r#"{"think": false}"# };
@@ -136,7 +137,8 @@ fn no_text_of_a_caller_becomes_a_special_token_wherever_it_stands() {
     let source = "{% for m in messages %}{{ m.content.replace('<think>', '') }}{% endfor %}";
     assert_eq!(specials(source, &Conversation::of(&split)), Ok(0));
     let found = Template::parse("{{ '<think>' in messages[0].content }}<think>").unwrap();
-    let marks = Marks::new(&[], &found.tags);
+    let specials = Specials::default();
+    let marks = Marks::new(&specials, &found.tags).unwrap();
     assert_eq!(marks.marked("a<think>"), "a<think>");
 }
 

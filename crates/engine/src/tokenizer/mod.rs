@@ -8,6 +8,7 @@ mod detokenizer;
 mod import;
 mod json;
 mod markers;
+mod specials;
 mod spm;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod vocabulary;
 
 pub use detokenizer::Detokenizer;
 pub use import::{stop_tokens_from_gguf, template_from_gguf, tokenizer_from_files, tokenizer_from_gguf};
+pub use specials::{Special, Specials};
 
 use graph::gguf::GgufError;
 
@@ -59,12 +61,13 @@ pub enum TokenizerError {
     TokenId { key: &'static str, found: u32, tokens: usize },
     #[error("merge {index} is not two texts with a blank between them")]
     Merge { index: usize },
+    #[error("the special tokens cannot be looked for: {cause}")]
+    Specials { cause: String },
 }
 
 pub struct Tokenizer {
     kind: Kind,
-    /// Longest first, so that the longest match is found first.
-    specials: Vec<Special>,
+    specials: Specials,
     /// The same, by rising token.
     special_ids: Vec<u32>,
     bos: Option<u32>,
@@ -81,15 +84,6 @@ enum Kind {
     Vocabulary(Box<Vocabulary>),
 }
 
-/// A token that only the chat template can write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Special {
-    pub id: u32,
-    pub content: String,
-    /// Blanks behind it are not tokenised.
-    pub strips_after: bool,
-}
-
 impl Tokenizer {
     /// Reads a tokenizer for a model of that vocabulary.
     pub fn load(file: &[u8], vocabulary: usize) -> Result<Self, TokenizerError> {
@@ -97,7 +91,7 @@ impl Tokenizer {
             let read = Vocabulary::read(file)?;
             Self {
                 kind: Kind::Vocabulary(Box::new(read.vocabulary)),
-                specials: read.specials,
+                specials: Specials::new(read.specials),
                 special_ids: Vec::new(),
                 bos: read.bos,
                 eos: read.eos,
@@ -108,7 +102,7 @@ impl Tokenizer {
             let read = Json::read(file)?;
             Self {
                 kind: Kind::Json(Box::new(read.json)),
-                specials: read.specials,
+                specials: Specials::new(read.specials),
                 special_ids: Vec::new(),
                 bos: read.bos,
                 eos: read.eos,
@@ -118,12 +112,11 @@ impl Tokenizer {
         };
         tokenizer.special_ids = tokenizer.specials.iter().map(|special| special.id).collect();
         tokenizer.special_ids.sort_unstable();
-        tokenizer.specials.sort_by_key(|special| std::cmp::Reverse(special.content.len()));
         let found = tokenizer.size();
         if found > vocabulary { Err(TokenizerError::Vocabulary { found, vocabulary }) } else { Ok(tokenizer) }
     }
 
-    pub fn specials(&self) -> &[Special] {
+    pub fn specials(&self) -> &Specials {
         &self.specials
     }
 
