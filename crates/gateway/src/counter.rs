@@ -5,10 +5,10 @@ use std::{convert::Infallible, io, process::exit};
 
 use engine::{Conversation, Template, Tokenizer};
 use graph::Head;
-use network::process::{Asked, bound_memory};
+use network::process::{Asked, bound_computing, bound_memory};
 use protocol::{Input, Milliseconds, Prompt};
 
-use crate::question::{Count, MESSAGE_BYTES_MAX, Tokens, read_ask, read_begin};
+use crate::question::{Ask, Bounds, Count, MESSAGE_BYTES_MAX, Tokens, read_ask, read_begin};
 
 /// How far below the others the machine ranks this process: a tenth of their share where cores are short.
 const RANK: i32 = 10;
@@ -19,13 +19,16 @@ pub fn serve() -> io::Result<Infallible> {
     let mut asked = Asked::begin(MESSAGE_BYTES_MAX)?;
     // Where it is refused, this process is ranked as the others are.
     let _lower = rustix::process::setpriority_process(None, RANK);
-    let words = match begin(&asked.next()) {
-        Ok(words) => words,
+    let (bounds, words) = match begin(&asked.next()) {
+        Ok(begun) => begun,
         Err(cause) => asked.refuse(&cause),
     };
     asked.answer(&[]);
     loop {
-        let Ok((input, time_ms)) = read_ask(&asked.next()) else { exit(1) };
+        let Ok(Ask { input, time_ms, is_first }) = read_ask(&asked.next()) else { exit(1) };
+        if is_first {
+            bound_computing(bounds.computing)?;
+        }
         let counted = words.count(&input, time_ms);
         asked.answer(&counted.unwrap_or_else(|refused| refused).write());
     }
@@ -38,16 +41,18 @@ struct Words {
 }
 
 /// Takes the limits that this process lives under from now on, and reads the model's head.
-fn begin(message: &[u8]) -> Result<Words, String> {
-    let (memory_bytes, root, head) = read_begin(message).map_err(|error| error.to_string())?;
-    bound_memory(memory_bytes).map_err(|error| error.to_string())?;
+fn begin(message: &[u8]) -> Result<(Bounds, Words), String> {
+    let (bounds, root, head) = read_begin(message).map_err(|error| error.to_string())?;
+    bound_memory(bounds.memory_bytes)
+        .and_then(|()| bound_computing(bounds.computing))
+        .map_err(|error| error.to_string())?;
     let head = Head::read(head).map_err(|error| error.to_string())?;
     if head.root != root {
         return Err(format!("it has the root {}, {root} expected", head.root));
     }
     let language = head.language.ok_or_else(|| "it has no words".to_owned())?;
     let tokenizer = Tokenizer::load(&language.tokenizer, usize::MAX).map_err(|error| error.to_string())?;
-    Ok(Words { tokenizer, template: Template::parse(&language.template)? })
+    Ok((bounds, Words { tokenizer, template: Template::parse(&language.template)? }))
 }
 
 impl Words {

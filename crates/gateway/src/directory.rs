@@ -67,6 +67,11 @@ impl View {
         self.models.get(*self.by_name.get(name)?)
     }
 
+    /// Whether any worker that may act serves the model.
+    pub fn is_served(&self, model: &Digest) -> bool {
+        self.serving(model).any(|worker| !worker.jailed)
+    }
+
     fn serving(&self, model: &Digest) -> impl Iterator<Item = &NodeRecord> {
         self.serving.get(model).into_iter().flatten().filter_map(|index| self.workers.get(*index))
     }
@@ -176,6 +181,10 @@ impl Directory {
         Err(unknown.with_hint("GET /v1/models lists all of them"))
     }
 
+    pub fn is_served(&self, model: &Digest) -> bool {
+        self.view().is_served(model)
+    }
+
     /// Whether answers of a model can be held against it. One that left the list was exact, as far as is known here.
     pub fn kind(&self, model: &Digest) -> ModelKind {
         self.view().model(model).map_or(ModelKind::Exact, |known| known.kind)
@@ -252,5 +261,27 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.directory.note(&self.node, |conduct| conduct.in_flight = conduct.in_flight.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+impl Directory {
+    /// One that knows a worker which serves these models, and asks nobody.
+    pub fn serving(models: &[Digest]) -> Arc<Self> {
+        let worker = NodeRecord {
+            node: Digest::ZERO,
+            role: Role::Worker,
+            operator: protocol::EvmAddress([0; 20]),
+            payout: protocol::EvmAddress([0; 20]),
+            endpoint: protocol::Text::default(),
+            stake: 0,
+            slashed: 0,
+            jailed: false,
+            registered_epoch: 0,
+            models: protocol::List::new(models.to_vec()).unwrap_or_default(),
+        };
+        let directory = Self::new(LedgerClient::new(network::Client::default(), &[]));
+        *lock(&directory.view) = Arc::new(View::new(vec![worker], Vec::new()));
+        Arc::new(directory)
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
-    counting::Counting,
+    counting::{Counting, Setting},
     directory::Directory,
     facilitator::{self, Booth},
     fair::Fair,
@@ -90,15 +90,23 @@ impl Gateway {
         let beside = |desk: &Arc<Desk>| Booth::of_desk(desk, &config.directory).map(Arc::new);
         let booth = desk.as_ref().map(beside).transpose().map_err(DeskError::from)?;
         let metrics = Arc::default();
-        let counting = Counting::new(config.counter, pace.counting_max, pace.counting_wait, Arc::clone(&metrics));
-        let counting = Arc::new(counting);
+        let counting = Arc::new(Counting::new(Setting {
+            program: config.counter,
+            places: pace.counting_max,
+            wait: pace.counting_wait,
+            directory: Arc::clone(&directory),
+            proven: config.directory.join("proven-models"),
+            metrics: Arc::clone(&metrics),
+        }));
+        let hubs = Client::new(pace.hub_wait);
+        let vocabularies = Vocabularies::new(config.hubs, hubs, Arc::clone(&counting), Arc::clone(&directory));
         let shared = Arc::new(Shared {
             key: config.key,
             chain_id: config.chain_id,
             pace,
             workers: Client::new(pace.worker_wait),
             directory,
-            vocabularies: Arc::new(Vocabularies::new(config.hubs, Client::new(pace.hub_wait), Arc::clone(&counting))),
+            vocabularies: Arc::new(vocabularies),
             counting,
             ledger,
             outbox,
@@ -123,7 +131,9 @@ impl Gateway {
         if let Some(booth) = booth {
             tasks.spawn(facilitator::look_after(booth));
         }
-        tasks.spawn(keep_vocabularies(Arc::clone(&shared)));
+        for are_served in [true, false] {
+            tasks.spawn(keep_vocabularies(Arc::clone(&shared), are_served));
+        }
         let limits = Limits {
             body_bytes: api::limits::INFER_BODY_BYTES_MAX,
             connections: pace.connections,
@@ -191,10 +201,12 @@ async fn keep_fresh(directory: &Directory, ledger: &LedgerClient, poll: Duration
     }
 }
 
-/// Fetches each model's tokenizer before an answer needs it; apart from the ledger's view, which must not wait for hubs.
-async fn keep_vocabularies(shared: Arc<Shared>) {
+/// Fetches each model's tokenizer before an answer needs it; apart from the ledger's view, which must not wait for hubs, and those of models
+/// that a worker serves apart from all others.
+async fn keep_vocabularies(shared: Arc<Shared>, are_served: bool) {
     loop {
-        for model in &shared.directory.view().models {
+        let view = shared.directory.view();
+        for model in view.models.iter().filter(|model| view.is_served(&model.root) == are_served) {
             // One whose tokenizer takes longer goes on by itself.
             let _known_now = timeout(shared.pace.hub_wait, shared.vocabularies.keep(&model.root)).await;
             // Those that are known are many, and known at once.

@@ -24,6 +24,7 @@ mod penalties;
 mod places;
 mod posting;
 mod prepare;
+mod proven;
 mod question;
 mod shared;
 mod stages;

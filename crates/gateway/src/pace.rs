@@ -20,8 +20,8 @@ pub struct Pace {
     pub hub_wait: Duration,
     /// Longest that an answer waits for its model's tokenizer before it is passed on unchecked.
     pub vocabulary_wait: Duration,
-    /// Longest that a call, or who asks for a count, waits for a place where a prompt is counted; and longest that counting
-    /// it, or reading its model before, may take.
+    /// Longest that a call, or who asks for a count, waits for a place where a prompt is counted; and longest that a process may compute to
+    /// count it, or to read its model before.
     pub counting_wait: Duration,
     pub body_wait: Duration,
     pub reader_wait: Duration,

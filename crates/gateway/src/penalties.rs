@@ -1,4 +1,4 @@
-//! Models that have cost a process, and until when they are refused: the longer, the more they have cost. Time is an argument.
+//! Models that have cost a process, and until when that counts against them: the longer, the more they have cost. Time is an argument.
 
 use std::{
     collections::BTreeMap,
@@ -8,10 +8,10 @@ use std::{
 
 use protocol::Digest;
 
-/// After the first process a model is refused for so long, after each further one for twice as long, up to a bound.
+/// The first process counts for so long, each further one for twice as long, up to a bound.
 const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(3_600);
-/// What costs no process for so long after it was refused is as good as new.
+/// What costs no process for so long after that is as good as new.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(3_600);
 /// Models that are remembered.
 const KNOWN_MAX: usize = 4_096;
@@ -19,8 +19,8 @@ const KNOWN_MAX: usize = 4_096;
 /// What a model's template or tokenizer did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// It took longer than anything may.
-    Late { wait_s: u64 },
+    /// It computed for longer than anything may.
+    Late { computing_s: u64 },
     /// It wanted more memory than it was given, or ended the process otherwise.
     Ended { memory_bytes: u64 },
     /// It cannot be read.
@@ -30,7 +30,7 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Late { wait_s } => write!(out, "took more than {wait_s} s"),
+            Self::Late { computing_s } => write!(out, "took more than {computing_s} s of computing"),
             Self::Ended { memory_bytes } => {
                 write!(
                     out,
@@ -54,7 +54,7 @@ struct Penalty {
 }
 
 impl Penalties {
-    /// Another process was lost; says for how long the model is refused.
+    /// Another process was lost; says for how long that counts.
     pub fn note(&mut self, model: Digest, why: Why, now: Instant) -> Duration {
         self.of_model.retain(|_, penalty| !penalty.is_forgiven(now));
         if self.of_model.len() >= KNOWN_MAX && !self.of_model.contains_key(&model) {
@@ -68,16 +68,16 @@ impl Penalties {
         pause
     }
 
-    /// Why a model is refused, and for how long still.
+    /// What counts against a model, and for how long still.
     pub fn of(&self, model: &Digest, now: Instant) -> Option<(Why, Duration)> {
         let penalty = self.of_model.get(model)?;
         let left = penalty.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
         Some((penalty.why.clone(), left))
     }
 
-    /// Whether it has cost a process that is not forgiven.
-    pub fn knows(&self, model: &Digest, now: Instant) -> bool {
-        self.of_model.get(model).is_some_and(|penalty| !penalty.is_forgiven(now))
+    /// What the model did is of the past.
+    pub fn forgive(&mut self, model: &Digest) {
+        self.of_model.remove(model);
     }
 }
 
@@ -96,22 +96,23 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_refused_for_longer_each_time_until_it_has_been_quiet_for_long() {
+    fn each_process_counts_for_longer_until_the_model_has_been_quiet_for_long_or_is_forgiven() {
         let (mut penalties, mut now) = (Penalties::default(), Instant::now());
-        let why = Why::Late { wait_s: 5 };
+        let why = Why::Late { computing_s: 5 };
         let mut pauses = Vec::new();
         for _ in 0..11 {
             let pause = penalties.note(model(1), why.clone(), now);
             assert_eq!(penalties.of(&model(1), now), Some((why.clone(), pause)));
             assert_eq!(penalties.of(&model(2), now), None);
             now += pause;
-            // It may try again, and is not forgiven for that.
-            assert_eq!((penalties.of(&model(1), now), penalties.knows(&model(1), now)), (None, true));
+            assert_eq!(penalties.of(&model(1), now), None, "it may try again");
             pauses.push(pause.as_secs());
         }
         assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 3_600, 3_600]);
         now += FORGIVEN_AFTER + Duration::from_secs(1);
-        assert!(!penalties.knows(&model(1), now));
+        assert_eq!(penalties.note(model(1), why.clone(), now), FIRST);
+        penalties.forgive(&model(1));
+        assert_eq!(penalties.of(&model(1), now), None);
         assert_eq!(penalties.note(model(1), why, now), FIRST);
     }
 
@@ -119,9 +120,9 @@ mod tests {
     fn of_too_many_the_one_that_is_free_soonest_is_forgotten() {
         let (mut penalties, now) = (Penalties::default(), Instant::now());
         for index in 0..KNOWN_MAX {
-            penalties.note(model(index), Why::Late { wait_s: 5 }, now + Duration::from_millis(index as u64));
+            penalties.note(model(index), Why::Late { computing_s: 5 }, now + Duration::from_millis(index as u64));
         }
-        penalties.note(model(KNOWN_MAX), Why::Late { wait_s: 5 }, now);
+        penalties.note(model(KNOWN_MAX), Why::Late { computing_s: 5 }, now);
         assert_eq!(penalties.of_model.len(), KNOWN_MAX);
         assert!(penalties.of(&model(0), now).is_none() && penalties.of(&model(1), now).is_some());
         assert!(penalties.of(&model(KNOWN_MAX), now).is_some());

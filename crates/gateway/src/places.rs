@@ -1,7 +1,7 @@
 //! The places where prompts are made, and who gets the next one.
 //!
-//! Of those that wait, the model that has the fewest places goes first, then the one that was given none for longest; of a model whoever
-//! pays, then whoever came first. One model has half of the places at most, and those that bring no payment half of all and half of a model's. Rooms to wait in are bounded for each model: its
+//! Of those that wait, models that a worker serves go first; of these the model that has the fewest places, then the one that was given none
+//! for longest; of a model whoever pays, then whoever came first. One model has half of the places at most, and those that bring no payment half of all and half of a model's. Rooms to wait in are bounded for each model: its
 //! callers take none from another's. Models that never counted in time, or that have cost a process, have half of all places together, and half of what
 //! brings no payment: however many they are, those that have proven themselves keep theirs.
 
@@ -36,6 +36,8 @@ pub struct Claim {
     pub purpose: Purpose,
     /// Whether the model has yet to show, or has lately failed, to count in time.
     pub is_doubtful: bool,
+    /// Whether any worker serves the model.
+    pub is_served: bool,
 }
 
 /// Why no place was given.
@@ -115,7 +117,7 @@ impl Drop for Waiting<'_> {
 
 impl Taken {
     /// The counts that a place of this claim is one of.
-    fn counts(&mut self, Claim { purpose, is_doubtful }: Claim) -> impl Iterator<Item = &mut usize> {
+    fn counts(&mut self, Claim { purpose, is_doubtful, .. }: Claim) -> impl Iterator<Item = &mut usize> {
         let is_unpaid = purpose == Purpose::Count;
         let counts = [
             (true, &mut self.all),
@@ -170,7 +172,7 @@ impl State {
     /// The lowest of all is next.
     fn rank(&self, ticket: u64, waiter: &Waiter) -> impl Ord + use<> {
         let served = self.served.get(&waiter.model).copied().unwrap_or_default();
-        (self.of(&waiter.model).all, served, waiter.claim.purpose, ticket)
+        (!waiter.claim.is_served, self.of(&waiter.model).all, served, waiter.claim.purpose, ticket)
     }
 
     fn has_room(&self, model: &Digest, purpose: Purpose) -> bool {
@@ -289,7 +291,7 @@ mod tests {
     }
 
     fn proven(purpose: Purpose) -> Claim {
-        Claim { purpose, is_doubtful: false }
+        Claim { purpose, is_doubtful: false, is_served: true }
     }
 
     type Asked = JoinHandle<Result<Place, NoPlace>>;
@@ -400,7 +402,7 @@ mod tests {
     async fn however_many_models_are_doubtful_those_that_are_proven_keep_half_of_the_places() {
         for (purpose, most) in [(Purpose::Call, 2), (Purpose::Count, 1)] {
             let places = places(4);
-            let claim = Claim { purpose, is_doubtful: true };
+            let claim = Claim { purpose, is_doubtful: true, is_served: true };
             let doubtful = |of| places.take(model(of), claim, LONG).now_or_never();
             let held: Vec<_> = (0..9).map(doubtful).collect();
             assert_eq!((held.iter().flatten().count(), places.free()), (most, 4 - most), "{purpose:?}");
@@ -409,5 +411,20 @@ mod tests {
             drop(held);
             assert!(matches!(doubtful(3), Some(Ok(_))), "and have theirs again");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_first_a_model_that_a_worker_serves_is_next() {
+        let places = places(2);
+        let _held = at_once(&places, 1, Purpose::Call).expect("no wait").ok();
+        let held = at_once(&places, 2, Purpose::Call).expect("no wait").ok();
+        let unserved = Claim { is_served: false, ..proven(Purpose::Call) };
+        let waiting = Arc::clone(&places);
+        let mut before = vec![tokio::spawn(async move { waiting.take(model(3), unserved, LONG).await })];
+        tokio::task::yield_now().await;
+        let mut served = ask(&places, 4, Purpose::Count, 1).await;
+        drop(held);
+        drop(given(&mut served).await);
+        given(&mut before).await;
     }
 }

@@ -3,7 +3,7 @@
 //! First the bounds and the model's head, answered by nothing or by why it cannot be used; then inputs, each answered by its count. Each
 //! side decodes what it hears as if a stranger had said it.
 
-use std::io;
+use std::{io, time::Duration};
 
 use graph::artefact::{MANIFEST_BYTES_MAX, TEMPLATE_BYTES_MAX, TOKENIZER_BYTES_MAX};
 use network::process::cut;
@@ -38,28 +38,56 @@ pub enum Count {
     OwnTrouble(String),
 }
 
+/// What the process may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of its address space.
+    pub memory_bytes: u64,
+    /// How long it may compute to read the head, and as long again for what is counted together.
+    pub computing: Duration,
+}
+
 /// Bounds and the head of the model with that root.
-pub fn begin(memory_bytes: u64, root: &Digest, head: &[u8]) -> Vec<u8> {
-    [&memory_bytes.to_le_bytes()[..], &root.0, head].concat()
+pub fn begin(bounds: Bounds, root: &Digest, head: &[u8]) -> Vec<u8> {
+    let computing_ms = u64::try_from(bounds.computing.as_millis()).unwrap_or(u64::MAX);
+    [&bounds.memory_bytes.to_le_bytes()[..], &computing_ms.to_le_bytes(), &root.0, head].concat()
 }
 
-pub fn read_begin(message: &[u8]) -> io::Result<(u64, Digest, &[u8])> {
+pub fn read_begin(message: &[u8]) -> io::Result<(Bounds, Digest, &[u8])> {
     let (memory, rest) = message.split_first_chunk::<8>().ok_or_else(|| wrong("no bounds"))?;
+    let (computing, rest) = rest.split_first_chunk::<8>().ok_or_else(|| wrong("no bounds"))?;
     let (root, head) = rest.split_first_chunk::<32>().ok_or_else(|| wrong("no root"))?;
-    Ok((u64::from_le_bytes(*memory), Digest(*root), head))
+    let computing = Duration::from_millis(u64::from_le_bytes(*computing));
+    Ok((Bounds { memory_bytes: u64::from_le_bytes(*memory), computing }, Digest(*root), head))
 }
 
-/// An input, at a time that the model's template may show.
-pub fn ask(input: &Input, time_ms: Milliseconds) -> Vec<u8> {
+/// What is asked of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub input: Input,
+    /// Which the model's template may show.
+    pub time_ms: Milliseconds,
+    /// Of those that are counted together: time to compute is given for all of them.
+    pub is_first: bool,
+}
+
+pub fn ask(input: &Input, time_ms: Milliseconds, is_first: bool) -> Vec<u8> {
     let mut message = time_ms.to_le_bytes().to_vec();
+    message.push(u8::from(is_first));
     input.write(&mut message);
     message
 }
 
-pub fn read_ask(message: &[u8]) -> io::Result<(Input, Milliseconds)> {
-    let (time_ms, input) = message.split_first_chunk::<8>().ok_or_else(|| wrong("no time"))?;
+pub fn read_ask(message: &[u8]) -> io::Result<Ask> {
+    let (time_ms, rest) = message.split_first_chunk::<8>().ok_or_else(|| wrong("no time"))?;
+    let (place, input) = rest.split_first().ok_or_else(|| wrong("no place"))?;
+    let is_first = match place {
+        0 => false,
+        1 => true,
+        _ => return Err(wrong("no place")),
+    };
     let input = Input::decode(input).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok((input, u64::from_le_bytes(*time_ms)))
+    Ok(Ask { input, time_ms: u64::from_le_bytes(*time_ms), is_first })
 }
 
 impl Count {
@@ -98,14 +126,20 @@ mod tests {
     #[test]
     fn what_is_said_arrives_as_it_was_said_and_in_no_other_way() {
         let (root, input) = (crypto::hash("og/test", &[]), Input::Prompt(Prompt::Text(Text::new("hi").unwrap())));
-        let (begun, asked) = (begin(7, &root, b"head"), ask(&input, 9));
-        assert_eq!(read_begin(&begun).unwrap(), (7, root, &b"head"[..]));
-        assert_eq!(read_ask(&asked).unwrap(), (input, 9));
-        for end in 0..40 {
+        let bounds = Bounds { memory_bytes: 7, computing: Duration::from_millis(5_001) };
+        let begun = begin(bounds, &root, b"head");
+        assert_eq!(read_begin(&begun).unwrap(), (bounds, root, &b"head"[..]));
+        for end in 0..48 {
             assert!(read_begin(&begun[..end]).is_err());
         }
-        for end in 0..asked.len() {
-            assert!(read_ask(&asked[..end]).is_err());
+        for is_first in [true, false] {
+            let mut asked = ask(&input, 9, is_first);
+            assert_eq!(read_ask(&asked).unwrap(), Ask { input: input.clone(), time_ms: 9, is_first });
+            for end in 0..asked.len() {
+                assert!(read_ask(&asked[..end]).is_err());
+            }
+            asked[8] = 2;
+            assert!(read_ask(&asked).is_err());
         }
         let words = || "ä".repeat(400);
         for count in

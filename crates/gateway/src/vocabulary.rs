@@ -2,7 +2,7 @@
 //!
 //! A receipt commits to tokens and a client reads text, so a worker could stream words that its tokens do not say.
 //! Where no hub has the model, text passes unchecked and is counted. A tokenizer is its publisher's: it is read here after a process that is
-//! bounded has read it.
+//! bounded has read it. Models that no worker serves are fetched in places of their own, and so cost the others no time.
 
 use std::{
     collections::BTreeMap,
@@ -18,15 +18,17 @@ use network::{Bytes, Client};
 use protocol::{Digest, request::Score};
 use tokio::sync::Semaphore;
 
-use crate::{counting::Counting, places::Purpose};
+use crate::{counting::Counting, directory::Directory, places::Purpose};
 
 /// After a failure no hub is asked for a model for so long.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Tokenizers that are remembered, and bytes of the heads that they are in.
 const KNOWN_MAX: usize = 256;
 const KNOWN_BYTES_MAX: usize = 1 << 30;
-/// Models that are fetched and read at the same time.
+/// Models that workers serve that are fetched at the same time, and as many again that nobody serves.
 const FETCHES: usize = 4;
+/// Of either kind, models that are fetched or whose heads are here and not yet read. Each may have the memory of a head.
+const UNREAD_MAX: usize = 16;
 /// Tokens that are put into words before whoever does so lets others have its thread.
 pub const TOKENS_AT_ONCE: usize = 64;
 
@@ -72,8 +74,23 @@ pub struct Vocabularies {
     client: Client,
     /// Where heads are read before they are read here.
     counting: Arc<Counting>,
+    directory: Arc<Directory>,
     state: Mutex<State>,
+    served: Lane,
+    unserved: Lane,
+}
+
+/// Room for models that are fetched and read.
+struct Lane {
+    /// Taken while a hub is waited for, and by nobody who waits for anything else.
     fetches: Semaphore,
+    unread: Semaphore,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self { fetches: Semaphore::new(FETCHES), unread: Semaphore::new(UNREAD_MAX) }
+    }
 }
 
 #[derive(Default)]
@@ -128,8 +145,9 @@ impl State {
 
 impl Vocabularies {
     /// `hubs` are base addresses of the form `http://host:port`.
-    pub fn new(hubs: Vec<String>, client: Client, counting: Arc<Counting>) -> Self {
-        Self { hubs, client, counting, state: Mutex::default(), fetches: Semaphore::new(FETCHES) }
+    pub fn new(hubs: Vec<String>, client: Client, counting: Arc<Counting>, directory: Arc<Directory>) -> Self {
+        let (served, unserved) = (Lane::default(), Lane::default());
+        Self { hubs, client, counting, directory, state: Mutex::default(), served, unserved }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -174,15 +192,20 @@ impl Vocabularies {
     }
 
     async fn fetch_anywhere(&self, root: Digest) -> Option<Known> {
-        let _place = self.fetches.acquire().await.ok()?;
+        let lane = if self.directory.is_served(&root) { &self.served } else { &self.unserved };
+        let _unread = lane.unread.acquire().await.ok()?;
+        let fetching = lane.fetches.acquire().await.ok()?;
         // What would not be read is not fetched.
         self.counting.admits(&root).ok()?;
+        let mut found = None;
         for hub in &self.hubs {
-            if let Some(head) = self.fetch(hub, root).await {
-                return self.read(head).await;
+            found = self.fetch(hub, root).await;
+            if found.is_some() {
+                break;
             }
         }
-        None
+        drop(fetching);
+        self.read(found?).await
     }
 
     async fn fetch(&self, hub: &str, root: Digest) -> Option<(Bytes, Head)> {
@@ -252,6 +275,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::counting::Setting;
 
     fn digest(index: usize) -> Digest {
         crypto::hash("og/test", &[&index.to_be_bytes()])
@@ -279,10 +303,22 @@ mod tests {
     }
 
     fn vocabularies(hub: &Server) -> Arc<Vocabularies> {
-        // Models without text are read nowhere else.
-        let nowhere = network::process::Program { path: "/nowhere".into(), arguments: Vec::new() };
-        let counting = Counting::new(nowhere, 2, Duration::from_secs(1), Arc::default());
-        Arc::new(Vocabularies::new(vec![hub.url()], Client::new(Duration::from_secs(10)), Arc::new(counting)))
+        vocabularies_serving(hub, &[])
+    }
+
+    fn vocabularies_serving(hub: &Server, models: &[Digest]) -> Arc<Vocabularies> {
+        let directory = Directory::serving(models);
+        let setting = Setting {
+            // Models without text are read nowhere else.
+            program: network::process::Program { path: "/nowhere".into(), arguments: Vec::new() },
+            places: 2,
+            wait: Duration::from_secs(1),
+            directory: Arc::clone(&directory),
+            proven: "/nowhere".into(),
+            metrics: Arc::default(),
+        };
+        let counting = Arc::new(Counting::new(setting));
+        Arc::new(Vocabularies::new(vec![hub.url()], Client::new(Duration::from_secs(10)), counting, directory))
     }
 
     #[tokio::test]
@@ -329,5 +365,25 @@ mod tests {
         assert_eq!(state.known.len(), KNOWN_MAX);
         assert!(state.known.contains_key(&digest(0)) && !state.known.contains_key(&digest(1)));
         assert!(state.known.contains_key(&digest(2)) && state.known.contains_key(&root));
+    }
+
+    #[tokio::test]
+    async fn however_many_models_that_nobody_serves_are_fetched_one_that_is_served_waits_for_none_of_them() {
+        let (head, root) = artefact("served");
+        let served = root.to_string();
+        let serve = move |Path(root): Path<String>| async move {
+            // Of the others the hub says nothing for long.
+            let delay = if root == served { 0 } else { 60 };
+            tokio::time::sleep(Duration::from_secs(delay)).await;
+            head
+        };
+        let router = Router::new().route("/artefacts/{root}/head", get(serve));
+        let hub = Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap();
+        let vocabularies = vocabularies_serving(&hub, &[root]);
+        for index in 0..2 * UNREAD_MAX {
+            assert!(tokio::time::timeout(Duration::from_millis(1), vocabularies.of(&digest(index))).await.is_err());
+        }
+        let known = tokio::time::timeout(Duration::from_secs(5), vocabularies.of(&root)).await;
+        assert!(known.is_ok() && vocabularies.lock().known.contains_key(&root));
     }
 }

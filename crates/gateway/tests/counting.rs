@@ -10,9 +10,10 @@ mod stub;
 
 use std::time::{Duration, Instant};
 
-use counted::{HUNGRY, SLOW, body_of, end_all, left, processes, stage, stage_of};
+use counted::{HUNGRY, SLOW, body_of, end_all, left, processes, signal_all, stage, stage_of};
 use gateway::Pace;
 use payments::{B256, scheme::Scheme};
+use rustix::process::Signal;
 use stub::{
     Behaviour,
     client::Answer,
@@ -24,7 +25,7 @@ use stub::{
 const CHAT: &str = "/v1/chat/completions";
 const COUNT: &str = "/v1/messages/count_tokens";
 
-/// Long enough for a process to start on a machine that has other things to do.
+/// Little to compute and to wait.
 fn impatient() -> Pace {
     Pace { counting_wait: Duration::from_secs(2), counting_max: 4, ..pace() }
 }
@@ -68,18 +69,45 @@ async fn a_flood_of_counts_is_refused_in_time_and_a_stream_goes_on_meanwhile() {
         }
     }
     assert!(late >= 1, "the first was begun");
-    // It is refused by name for a while, begun no second time, and costs no other model anything.
+    // Its other prompts are counted all the same, and priced.
+    assert_eq!(stage.count("hi").await.status, 200);
+    let unpaid = stage.client.post(CHAT, &stage.body("hi", "")).await;
+    assert_eq!(unpaid.status, 402, "{}", unpaid.body);
+    assert_eq!(stage.client.post(CHAT, body).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_model_that_is_late_before_it_ever_counted_is_refused_by_name_for_a_while() {
+    let stage = stage(Behaviour::Honest, impatient()).await;
+    let late = stage.count("slow").await;
+    let named = format!("the model {} took more than 2 s of computing", stage.model());
+    assert!(late.status == 503 && late.body.contains(&named), "{}", late.body);
     let refused = stage.count("hi").await;
-    let named = format!("the model {} took more than 2 s", stage.model());
     assert!(refused.status == 503 && refused.body.contains(&named), "{}", refused.body);
     assert!(refused.headers["retry-after"].parse::<u64>().unwrap() <= 10);
-    assert_eq!(stage.prompts().await, 2);
+    assert_eq!(stage.prompts().await, 1, "nothing is begun");
     left(0).await;
-    assert_eq!(stage.client.post(CHAT, body).await.status, 200);
     // A call of it has no price meanwhile, and costs nothing.
     let unpriced = stage.client.post(CHAT, &stage.body("hi", "")).await;
     assert_eq!((unpriced.status, unpriced.error().1.as_str()), (503, "gateway_overloaded"), "{}", unpriced.body);
     assert_eq!(stage.chain.sent_with(""), 0);
+}
+
+#[tokio::test]
+async fn a_process_that_is_kept_from_the_cores_is_waited_for() {
+    let stage = stage(Behaviour::Honest, impatient()).await;
+    assert_eq!(stage.count("hi").await.status, 200);
+    signal_all(Signal::STOP);
+    let go_on = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        signal_all(Signal::CONT);
+    };
+    let (counted, ()) = tokio::join!(stage.count("hi"), go_on);
+    assert_eq!(counted.status, 200, "{}", counted.body);
+    signal_all(Signal::STOP);
+    let unanswered = stage.count("hi").await;
+    assert!(unanswered.status == 503 && unanswered.body.contains("too little of the machine"), "{}", unanswered.body);
+    assert_eq!(stage.count("hi").await.status, 200, "and its model is not refused for it");
 }
 
 #[tokio::test]
@@ -105,6 +133,8 @@ async fn however_many_models_never_end_one_that_is_proven_is_counted_meanwhile()
     }
     all_refused(flood).await;
     assert_eq!(stage.count("hi").await.status, 200);
+    let refused = stage.count_of(stage.models[1], "hi").await;
+    assert!(refused.status == 503 && refused.body.contains(&stage.models[1].to_string()), "{}", refused.body);
 }
 
 #[tokio::test]
@@ -125,9 +155,8 @@ async fn what_wants_all_memory_or_cannot_be_read_is_refused_by_name_and_why() {
 #[tokio::test]
 async fn a_caller_that_leaves_does_not_save_its_model_from_what_it_did() {
     let stage = stage(Behaviour::Honest, impatient()).await;
-    assert_eq!(stage.count("hi").await.status, 200);
-    let gone = tokio::time::timeout(Duration::from_millis(300), stage.count("slow")).await;
-    assert!(gone.is_err());
+    let gone = tokio::time::timeout(Duration::from_millis(1_500), stage.count("slow")).await;
+    assert!(gone.is_err() && stage.prompts().await == 1);
     left(0).await;
     let refused = stage.count("hi").await;
     assert!(refused.status == 503 && refused.body.contains("took more than 2 s"), "{}", refused.body);

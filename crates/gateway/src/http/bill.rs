@@ -73,7 +73,8 @@ pub async fn counted(
             (Some((same, place)), _) if same == input => place,
             (_, Some(tokens)) => Place::Known(tokens),
             (_, None) => {
-                questions.push(question::ask(input, *template_time_ms));
+                let is_first = questions.is_empty();
+                questions.push(question::ask(input, *template_time_ms, is_first));
                 Place::Asked(questions.len().saturating_sub(1))
             }
         };

@@ -209,7 +209,7 @@ async fn count(
     let (Some(chat), Some(words)) = (chat, words) else {
         return Err(ApiError::new(Code::InvalidValue, "Only conversations with language models have tokens to count."));
     };
-    let question = question::ask(&chat, now_ms());
+    let question = question::ask(&chat, now_ms(), true);
     let counts = shared.counting.count(root, &words.head, Purpose::Count, vec![question]).await;
     let tokens = match counts.map_err(|uncounted| uncounted.told())?.pop() {
         Some(Count::Tokens(tokens)) => tokens.all,

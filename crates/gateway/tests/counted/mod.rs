@@ -12,6 +12,7 @@ use network::{
 };
 use payments::price::Price;
 use protocol::{Digest, List, ModelRecord};
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
@@ -136,9 +137,12 @@ pub fn processes() -> Vec<i32> {
 
 /// Ends them.
 pub fn end_all() {
+    signal_all(Signal::KILL);
+}
+
+pub fn signal_all(signal: Signal) {
     for id in processes() {
-        let process = rustix::process::Pid::from_raw(id).unwrap();
-        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 }
 

@@ -6,9 +6,13 @@ use std::{
     os::{fd::AsFd as _, unix::net::UnixStream},
     process::exit,
     sync::mpsc::{Receiver, sync_channel},
+    time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    time::{ClockId, clock_gettime},
+};
 
 use super::talk;
 
@@ -72,4 +76,15 @@ pub fn bound_memory(address_space_bytes: u64) -> io::Result<()> {
     // Where the whole machine wants memory, this process is the one to end. A machine that cannot be told so goes on.
     let _ = std::fs::write("/proc/self/oom_score_adj", "800");
     Ok(())
+}
+
+/// Lets this process compute for so long from now on, to the next whole second, whatever other processes have of the machine; then it ends.
+pub fn bound_computing(most: Duration) -> io::Result<()> {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    let used = Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0));
+    let until = used.saturating_add(most);
+    let until = until.as_secs().saturating_add(u64::from(until.subsec_nanos() > 0));
+    let maximum = getrlimit(Resource::Cpu).maximum;
+    let current = Some(maximum.map_or(until, |maximum| until.min(maximum)));
+    Ok(setrlimit(Resource::Cpu, Rlimit { current, maximum })?)
 }

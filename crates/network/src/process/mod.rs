@@ -10,19 +10,20 @@ mod talk;
 use std::{
     ffi::OsString,
     io::{self, ErrorKind},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
     path::PathBuf,
     process::Stdio,
     time::Duration,
 };
 
+use rustix::process::Signal;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
     process::{Child, Command},
 };
 
-pub use asked::{Asked, bound_memory};
+pub use asked::{Asked, bound_computing, bound_memory};
 pub use talk::cut;
 
 /// A program that serves whoever started it.
@@ -39,18 +40,23 @@ impl Program {
     }
 }
 
+/// For a process whose socket is closed to end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// Why a process said nothing.
 #[derive(Debug)]
 pub enum End {
     TooSlow,
-    /// It ended.
+    /// It computed for longer than it was to (`bound_computing`).
+    OutOfTime,
+    /// It ended otherwise.
     Closed,
     Talk(io::Error),
 }
 
 /// A process that was started; it ends as this is dropped.
 pub struct Process {
-    _child: Child,
+    child: Child,
     socket: UnixStream,
     message_bytes_max: usize,
 }
@@ -67,7 +73,7 @@ impl Process {
         let child = command.spawn()?;
         // With the command goes this side's copy of the other end: should the process end, its socket is closed.
         drop(command);
-        Ok(Self { _child: child, socket: UnixStream::from_std(socket)?, message_bytes_max })
+        Ok(Self { child, socket: UnixStream::from_std(socket)?, message_bytes_max })
     }
 
     /// What it answers to a message; whoever gets nothing drops it.
@@ -76,10 +82,18 @@ impl Process {
             Err(_) => Err(End::TooSlow),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(match error.kind() {
-                ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => End::Closed,
+                ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => self.ended().await,
                 _ => End::Talk(error),
             }),
         }
+    }
+
+    async fn ended(&mut self) -> End {
+        let signal = match tokio::time::timeout(LAST_WAIT, self.child.wait()).await {
+            Ok(Ok(status)) => status.signal(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        if signal == Some(Signal::XCPU.as_raw()) { End::OutOfTime } else { End::Closed }
     }
 
     async fn talk(&mut self, message: &[u8]) -> io::Result<Vec<u8>> {
