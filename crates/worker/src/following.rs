@@ -58,7 +58,7 @@ impl Follower {
         for root in wanted {
             if self.desk.models.get(root).is_none() {
                 let served = load(&self.models, *root, &self.config).await?;
-                self.desk.models.add(*root, served);
+                self.desk.take_up(*root, served);
                 tracing::info!(model = %root, "served");
             }
         }
@@ -70,7 +70,7 @@ impl Follower {
         }
         if self.desk.models.all().keys().any(|root| !wanted.contains(root)) {
             tokio::time::sleep(FAREWELL).await;
-            self.desk.models.keep_only(wanted);
+            self.desk.keep_only(wanted);
         }
         Ok(())
     }

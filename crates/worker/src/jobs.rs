@@ -18,7 +18,7 @@ use protocol::{
     Finish, Input, List, NodeId, Noun as _, Output, PublicKey, Request, Role,
     service::{DoneFrame, FailedFrame, Failure, Frame, SignedJob},
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::{
     adversary::Adversary,
@@ -29,7 +29,7 @@ use crate::{
     reader::{PATIENCE, Reader},
     registry::Registry,
     served::{Served, Serving},
-    shares::Shares,
+    shares::{Place, Shares},
 };
 
 /// A job older or newer than this is refused.
@@ -55,8 +55,8 @@ pub(crate) struct Desk {
     pub turnstile: Mutex<Rate<PublicKey>>,
     pub evidence: Evidence,
     /// Places for models to run, and for jobs to wait.
-    pub places: Shares,
-    pub waiting: Shares,
+    pub places: Arc<Shares>,
+    pub waiting: Arc<Shares>,
     /// Held from the reading of the chain until the receipt is in the disk's queue.
     pub chain: tokio::sync::Mutex<Chain>,
     /// Digests of jobs taken, until they are too old to be taken again.
@@ -77,6 +77,23 @@ impl Desk {
             let _ = frames.send_timeout(frame_bytes(&last), PATIENCE).await;
         });
         receiver
+    }
+
+    /// Serves a model beside the others, which leave it its part of the places.
+    pub fn take_up(&self, root: Digest, served: Served) {
+        self.models.add(root, served);
+        self.share_places();
+    }
+
+    /// Lets go of all models but these; jobs that run with the others keep them until they end.
+    pub fn keep_only(&self, roots: &[Digest]) {
+        self.models.keep_only(roots);
+        self.share_places();
+    }
+
+    fn share_places(&self) {
+        let served = self.models.all();
+        [&self.places, &self.waiting].iter().for_each(|shares| shares.divide(served.keys()));
     }
 
     /// `None` if the reader left before there was a receipt.
@@ -100,7 +117,7 @@ impl Desk {
     }
 
     /// Checks the job and waits for a place: cheap checks first, and nothing is held while a stranger is looked up.
-    async fn admit(&self, job: &SignedJob, now: u64) -> Result<(Served, OwnedSemaphorePermit), FailedFrame> {
+    async fn admit(&self, job: &SignedJob, now: u64) -> Result<(Served, Place), FailedFrame> {
         self.check(job, now).await?;
         let served = self.models.get(&job.request.model);
         let unknown = || format!("this worker does not serve model {}", job.request.model);
@@ -130,7 +147,7 @@ impl Desk {
         }
     }
 
-    async fn place(&self, model: &Digest) -> Result<OwnedSemaphorePermit, FailedFrame> {
+    async fn place(&self, model: &Digest) -> Result<Place, FailedFrame> {
         let full = || failed(Failure::Busy, "too many jobs of its model are waiting");
         let _waiting = self.waiting.try_take(model).ok_or_else(full)?;
         let closed = || failed(Failure::Busy, "the worker is stopping");

@@ -74,8 +74,8 @@ impl Worker {
             turnstile: turnstile(),
             chain: tokio::sync::Mutex::new(evidence.chain()?),
             evidence: evidence.clone(),
-            places: Shares::new(config.places.max(1), config.models.iter()),
-            waiting: Shares::new(WAITING_MAX, config.models.iter()),
+            places: Shares::new(config.places.max(1), &config.models),
+            waiting: Shares::new(WAITING_MAX, &config.models),
             taken: std::sync::Mutex::new(taken.into_iter().map(|job| (job, now)).collect()),
         });
         let limits = Limits { body_bytes: OPENING_BYTES_MAX, connections: CONNECTIONS, ..Limits::default() };

@@ -235,6 +235,32 @@ async fn a_model_that_has_all_places_it_can_leaves_another_its_own() {
     stage.ask(chat(1)).await.done();
 }
 
+#[tokio::test]
+async fn a_model_that_is_taken_up_later_has_its_own_places() {
+    let (chat_model, risk_model) = (chat(0).model, risk().model);
+    let (wanted, list) = tokio::sync::watch::channel(vec![chat_model]);
+    let stage = Stage::with(|config| {
+        (config.places, config.models, config.wanted) = (4, vec![chat_model], Some(list));
+    })
+    .await;
+    let mut long = Vec::new();
+    for _ in 0..4 {
+        long.push(stage.begin().await);
+    }
+    wanted.send(vec![chat_model, risk_model]).unwrap();
+    while stage.status().await["models"].get(risk_model.to_string()).is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(stage.status().await["free_places"], 0);
+    let before = stage.ask(chat(1));
+    tokio::pin!(before);
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut before).await.is_err());
+    long.pop();
+    stage.ask(risk()).await.done();
+    long.pop();
+    before.await.done();
+}
+
 async fn rows(stage: &Stage, model: &Digest) -> u64 {
     stage.status().await["models"][model.to_string()]["rows"].as_u64().unwrap()
 }
