@@ -25,6 +25,7 @@ use crate::{
     answer::{Answer, Telling, embedded, embeddings_answered, failed, job, run_failed, serve_failed},
     chain::{Chain, Salts, Terms, is_complete},
     evidence::{Evidence, EvidenceError},
+    prompting::Prompting,
     rate::Rate,
     reader::{PATIENCE, Reader},
     registry::Registry,
@@ -172,10 +173,12 @@ impl Desk {
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
         match (served, &request.input) {
-            (Served::Language(server), Input::Chat(_) | Input::Prompt(_)) => {
-                self.converse(server, request, reader).await
+            (Served::Language(server, prompting), Input::Chat(_) | Input::Prompt(_)) => {
+                self.converse(server, &prompting, request, reader).await
             }
-            (Served::Language(server), Input::Embed(_)) => self.embed(server, request, reader).await,
+            (Served::Language(server, prompting), Input::Embed(_)) => {
+                self.embed(server, &prompting, request, reader).await
+            }
             (served, _) => self.compute(served, request, reader).await,
         }
     }
@@ -184,14 +187,14 @@ impl Desk {
     async fn converse(
         &self,
         server: Arc<Server>,
+        prompting: &Prompting,
         request: Request,
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
         let model = Arc::clone(server.model());
         let language = model.as_language().ok_or_else(|| failed(Failure::Internal, "no language model is served"))?;
-        // Templates and grammars take a while, and what they take it from is not the threads that others wait for.
-        let submitted = tokio::task::spawn_blocking(move || submit(&server, &request).map(|taken| (request, taken)));
-        let (request, (prompt, mut stream)) = submitted.await.map_err(|_| interrupted())??;
+        let submitted = prompting.make(move || submit(&server, &request).map(|taken| (request, taken)));
+        let (request, (prompt, mut stream)) = made(submitted, reader).await?;
         let mut telling = Telling::new(language, &request.parameters, self.adversary);
         let finish = loop {
             let event = tokio::select! {
@@ -217,12 +220,13 @@ impl Desk {
     async fn embed(
         &self,
         server: Arc<Server>,
+        prompting: &Prompting,
         request: Request,
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
         let shared = Arc::clone(&server);
-        let checked = move || embeddable(&shared, &request).map(|texts| (request, texts));
-        let (request, texts) = tokio::task::spawn_blocking(checked).await.map_err(|_| interrupted())??;
+        let checked = prompting.make(move || embeddable(&shared, &request).map(|texts| (request, texts)));
+        let (request, texts) = made(checked, reader).await?;
         let mut embeddings = Vec::new();
         for tokens in &texts {
             let mut stream = server.embed(tokens.clone()).map_err(|error| serve_failed(&error))?;
@@ -317,6 +321,14 @@ async fn hand_over(
         answer.finish = Finish::Cancelled;
     }
     Ok((request, answer))
+}
+
+/// A prompt, unless whoever asked leaves before.
+async fn made<T>(prompt: impl Future<Output = Result<T, FailedFrame>>, reader: &Reader) -> Result<T, FailedFrame> {
+    tokio::select! {
+        made = prompt => made,
+        () = reader.left() => Err(interrupted()),
+    }
 }
 
 /// What is left of an answer that nobody waits for.

@@ -17,6 +17,7 @@ mod jobs;
 mod lifetime;
 mod loading;
 mod openings;
+mod prompting;
 mod rate;
 mod reader;
 mod registry;

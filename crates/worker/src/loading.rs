@@ -9,6 +9,7 @@ use hub::{Models, ModelsError};
 
 use crate::{
     config::{Config, WorkerError},
+    prompting::Prompting,
     served::Served,
 };
 
@@ -43,7 +44,7 @@ async fn serve(model: Arc<Model>, config: &Config) -> Result<Served, WorkerError
     }
     let places = config.places.max(1);
     let limits = engine::serve::Limits { texts: places, waiting: places, ..Default::default() };
-    Ok(Served::Language(Arc::new(Server::start(model, limits)?)))
+    Ok(Served::Language(Arc::new(Server::start(model, limits)?), Prompting::default()))
 }
 
 /// The model; waits for a hub that is not up yet, because the nodes of a network start in any order.

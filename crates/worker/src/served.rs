@@ -18,13 +18,14 @@ use serde_json::{Value, json};
 use crate::{
     adversary::Adversary,
     answer::{Answer, compute, compute_floats, failed},
+    prompting::Prompting,
 };
 
 /// A model that is served.
 #[derive(Clone)]
 pub(crate) enum Served {
     /// Many texts in one batch, on the server's own thread.
-    Language(Arc<Server>),
+    Language(Arc<Server>, Prompting),
     /// Each request on a thread of its own.
     Tensors(Arc<Model>),
     /// No exact form: this worker signs for what its runtime gives, and nobody can run it again.
@@ -40,14 +41,14 @@ impl Served {
                 let message = format!("{level} is asked for, and the model has no exact form: ask for signed");
                 Err(failed(Failure::BadRequest, &message))
             }
-            Self::Language(_) | Self::Tensors(_) | Self::Float(_) => Ok(()),
+            Self::Language(..) | Self::Tensors(_) | Self::Float(_) => Ok(()),
         }
     }
 
     /// The version of the exact arithmetic that its answers are computed by.
     pub fn spec_version(&self) -> u16 {
         match self {
-            Self::Language(_) | Self::Tensors(_) => engine::SPEC_VERSION,
+            Self::Language(..) | Self::Tensors(_) => engine::SPEC_VERSION,
             Self::Float(_) => NO_EXACT_FORM,
         }
     }
@@ -55,7 +56,7 @@ impl Served {
     /// What it runs on, and how much it has run.
     pub fn status(&self) -> Value {
         match self {
-            Self::Language(server) => {
+            Self::Language(server, _) => {
                 let (counts, model) = (server.counts(), server.model());
                 let context = model.as_language().map(LanguageModel::context);
                 json!({ "threads": model.threads(), "context": context, "rows": counts.rows, "tokens": counts.tokens })
@@ -73,7 +74,7 @@ impl Served {
         stays: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, FailedFrame> {
         match self {
-            Self::Language(server) => compute(server.model(), request, adversary, stays),
+            Self::Language(server, _) => compute(server.model(), request, adversary, stays),
             Self::Tensors(model) => compute(model, request, adversary, stays),
             Self::Float(model) => compute_floats(model, request, stays),
         }

@@ -183,6 +183,35 @@ async fn embedding_stage_within(work_max: u64) -> (Stage, impl Fn(usize, usize) 
     (stage, embed)
 }
 
+/// The language model with a template that compares lists that hold one another twice: one step, for ages.
+fn endless() -> Vec<u8> {
+    let (mut model, _) = graph::Model::from_artefact(&stage::chat_artefact().into()).unwrap();
+    let graph::Purpose::Language(language) = &mut model.purpose else { panic!("a language model") };
+    language.template = "{%- set n = namespace(a=[], b=[]) -%}{%- for i in range(60) -%}{%- set n.a = [n.a, n.a] -%}\
+        {%- set n.b = [n.b, n.b] -%}{%- endfor -%}{{- n.a == n.b -}}"
+        .to_owned();
+    model.to_artefact()
+}
+
+#[tokio::test]
+async fn a_template_that_never_ends_is_left_behind_and_its_place_is_free() {
+    let artefact = endless();
+    let model = engine::Model::load(artefact.clone()).unwrap().root();
+    let stage = Stage::with(|config| {
+        let shelf = hub::Shelf::open(&config.directory.join("models")).unwrap();
+        config.models.push(shelf.put(&artefact).unwrap().root);
+        config.places = 2;
+    })
+    .await;
+    let asked = || Request { model, ..chat(1) };
+    // Who leaves frees its place at once.
+    assert!(tokio::time::timeout(Duration::from_millis(300), stage.ask(asked())).await.is_err());
+    stage.until("free_places", 2).await;
+    says(&stage.ask(asked()).await.failed(), Failure::BadRequest, "took more than 10 s");
+    assert_eq!(stage.status().await["free_places"], 2);
+    stage.ask(chat(1)).await.done();
+}
+
 #[tokio::test]
 async fn what_cannot_be_judged_within_the_networks_windows_is_refused_before_it_is_run() {
     let work = chat_model().work();
