@@ -3,13 +3,14 @@
 //! A job is one request and gets one receipt. Answers come as parts in the order of their tokens; whoever tells them
 //! turns parts into the events of its dialect, or all of them into one body.
 
+use graph::Defaults;
 use protocol::{Constraint, Input, Parameters, Text, TooLong};
 
 use crate::{
     answered::Answered,
     error::{ApiError, Code, Dialect},
     limits::JOBS_MAX,
-    parameters::{Defaults, Named},
+    parameters::{Named, complete},
     said::{Part, Said},
     sse::Events,
     terms::Terms,
@@ -125,7 +126,7 @@ impl Call {
     pub fn settle(&mut self, defaults: Defaults) {
         let are_several = self.jobs.iter().any(|job| job.draw > 0);
         for job in &mut self.jobs {
-            defaults.complete(&mut job.parameters, job.named, are_several);
+            complete(&mut job.parameters, defaults, job.named, are_several);
         }
         if let Some(job) = self.jobs.first() {
             self.teller.settled(&job.parameters);

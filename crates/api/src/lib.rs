@@ -36,7 +36,7 @@ pub use call::{Call, Head, Job, Teller};
 pub use endpoint::{ENDPOINTS, Endpoint, Gives};
 pub use error::{ApiError, Code, Dialect, Fault};
 pub use json::{Json, JsonError};
-pub use parameters::{Defaults, Named};
+pub use parameters::{Named, USUAL};
 pub use said::{End, Part, Reading, Said, SaidToken};
 pub use sse::Events;
 pub use stop::StopText;

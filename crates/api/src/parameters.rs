@@ -1,5 +1,6 @@
 //! Parameters that several endpoints spell alike.
 
+use graph::Defaults;
 use protocol::{Constraint, List, Parameters, Text, request::TokenBias};
 
 use crate::{
@@ -66,52 +67,68 @@ pub struct Named {
     pub temperature: bool,
     pub top_p: bool,
     pub top_k: bool,
+    pub min_p: bool,
+    pub repetition_penalty: bool,
+    pub presence_penalty: bool,
+    pub frequency_penalty: bool,
     /// Else a sampled answer gets a fresh one, so that its receipt can be re-executed.
     pub seed: bool,
 }
 
 impl Named {
     /// For what has no parameters to choose.
-    pub(crate) const ALL: Self = Self { max_tokens: true, temperature: true, top_p: true, top_k: true, seed: true };
+    pub(crate) const ALL: Self = Self {
+        max_tokens: true,
+        temperature: true,
+        top_p: true,
+        top_k: true,
+        min_p: true,
+        repetition_penalty: true,
+        presence_penalty: true,
+        frequency_penalty: true,
+        seed: true,
+    };
 
     /// Nothing is left to the model.
     pub(crate) fn is_whole(self) -> bool {
-        self.max_tokens && self.temperature && self.top_p && self.top_k
+        Self { seed: true, ..self } == Self::ALL
     }
-}
-
-/// What applies where a caller names nothing: what the model's head says, which its root commits to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defaults {
-    pub max_tokens: u32,
-    pub temperature_micros: u32,
-    pub top_p_micros: u32,
-    pub top_k: u32,
 }
 
 const MICROS: u32 = 1_000_000;
 /// What a model's head may have a call that names no length pay for.
 const HEAD_TOKENS_MAX: u32 = 4_096;
 
-impl Default for Defaults {
-    /// Where the model's head is not at hand: sampling as OpenAI's and Anthropic's services do it.
-    fn default() -> Self {
-        Self { max_tokens: 1_024, temperature_micros: MICROS, top_p_micros: MICROS, top_k: 0 }
-    }
-}
+/// What applies where a caller names nothing and the model's head is not at hand: sampling as OpenAI's and Anthropic's services do it.
+pub const USUAL: Defaults = Defaults { temperature_micros: MICROS, ..Defaults::greedy(1_024) };
 
-impl Defaults {
-    /// Puts these in the place of what was not named. Of several answers to one question all but the first would be copies
-    /// at temperature 0, which then nobody asked for: they are drawn at 1.
-    pub(crate) fn complete(self, parameters: &mut Parameters, named: Named, are_several: bool) {
-        let temperature = if self.temperature_micros == 0 && are_several { MICROS } else { self.temperature_micros };
-        // A head is whatever its publisher wrote.
-        let fill = |field: &mut u32, is_named: bool, value: u32| *field = if is_named { *field } else { value };
-        fill(&mut parameters.max_tokens, named.max_tokens, self.max_tokens.clamp(1, HEAD_TOKENS_MAX));
-        fill(&mut parameters.temperature_micros, named.temperature, temperature.min(TEMPERATURE_MICROS_MAX));
-        fill(&mut parameters.top_p_micros, named.top_p, self.top_p_micros.min(TOP_P_MICROS_MAX));
-        fill(&mut parameters.top_k, named.top_k, self.top_k);
+/// Puts what the model's head says in the place of what was not named. Of several answers to one question all but the first would be
+/// copies at temperature 0, which then nobody asked for: they are drawn at 1.
+pub(crate) fn complete(parameters: &mut Parameters, defaults: Defaults, named: Named, are_several: bool) {
+    fn fill<T>(field: &mut T, is_named: bool, value: T) {
+        if !is_named {
+            *field = value;
+        }
     }
+    // A head is whatever its publisher wrote.
+    let temperature = match defaults.temperature_micros.min(TEMPERATURE_MICROS_MAX) {
+        0 if are_several => MICROS,
+        micros => micros,
+    };
+    let repetition_penalty = match defaults.repetition_penalty_micros.min(PENALTY_MICROS_MAX) {
+        0 => MICROS,
+        micros => micros,
+    };
+    let most = PENALTY_MICROS_MAX.cast_signed();
+    let penalty = |micros: i32| micros.clamp(-most, most);
+    fill(&mut parameters.max_tokens, named.max_tokens, defaults.max_tokens.clamp(1, HEAD_TOKENS_MAX));
+    fill(&mut parameters.temperature_micros, named.temperature, temperature);
+    fill(&mut parameters.top_p_micros, named.top_p, defaults.top_p_micros.min(TOP_P_MICROS_MAX));
+    fill(&mut parameters.top_k, named.top_k, defaults.top_k);
+    fill(&mut parameters.min_p_micros, named.min_p, defaults.min_p_micros.min(TOP_P_MICROS_MAX));
+    fill(&mut parameters.repetition_penalty_micros, named.repetition_penalty, repetition_penalty);
+    fill(&mut parameters.presence_penalty_micros, named.presence_penalty, penalty(defaults.presence_penalty_micros));
+    fill(&mut parameters.frequency_penalty_micros, named.frequency_penalty, penalty(defaults.frequency_penalty_micros));
 }
 
 /// What decides sampling, and what of it the caller chose.
@@ -120,7 +137,6 @@ pub(crate) fn sampling(
     terms: &Terms,
     max_tokens: Option<u32>,
 ) -> Result<(Parameters, Named), ApiError> {
-    let default = Parameters::default();
     let micros = |name, max| body.get(name).map(|field| field.micros(max)).transpose();
     let penalty = |name| body.get(name).map(|field| field.signed_micros(PENALTY_MICROS_MAX)).transpose();
     // The real service takes any 64-bit integer.
@@ -129,11 +145,18 @@ pub(crate) fn sampling(
     let top_k = top_k.map(narrow).or(terms.top_k);
     let temperature = micros("temperature", TEMPERATURE_MICROS_MAX)?;
     let top_p = micros("top_p", TOP_P_MICROS_MAX)?;
+    let min_p = micros("min_p", TOP_P_MICROS_MAX)?;
+    let repetition_penalty = repetition_penalty(body)?;
+    let (presence_penalty, frequency_penalty) = (penalty("presence_penalty")?, penalty("frequency_penalty")?);
     let named = Named {
         max_tokens: max_tokens.is_some(),
         temperature: temperature.is_some(),
         top_p: top_p.is_some(),
         top_k: top_k.is_some(),
+        min_p: min_p.is_some(),
+        repetition_penalty: repetition_penalty.is_some(),
+        presence_penalty: presence_penalty.is_some(),
+        frequency_penalty: frequency_penalty.is_some(),
         seed: seed.is_some(),
     };
     let mut parameters = Parameters {
@@ -141,10 +164,10 @@ pub(crate) fn sampling(
         temperature_micros: temperature.unwrap_or_default(),
         top_p_micros: top_p.unwrap_or_default(),
         top_k: top_k.unwrap_or_default(),
-        min_p_micros: micros("min_p", TOP_P_MICROS_MAX)?.unwrap_or(default.min_p_micros),
-        repetition_penalty_micros: repetition_penalty(body)?.unwrap_or(default.repetition_penalty_micros),
-        presence_penalty_micros: penalty("presence_penalty")?.unwrap_or_default(),
-        frequency_penalty_micros: penalty("frequency_penalty")?.unwrap_or_default(),
+        min_p_micros: min_p.unwrap_or_default(),
+        repetition_penalty_micros: repetition_penalty.unwrap_or_default(),
+        presence_penalty_micros: presence_penalty.unwrap_or_default(),
+        frequency_penalty_micros: frequency_penalty.unwrap_or_default(),
         logit_bias: body.get("logit_bias").map(|field| logit_bias(&field)).transpose()?.unwrap_or_default(),
         seed: seed.unwrap_or_default(),
         stop: List::default(),
@@ -152,7 +175,7 @@ pub(crate) fn sampling(
         scores: 0,
         prompt_scores: false,
     };
-    Defaults::default().complete(&mut parameters, named, false);
+    complete(&mut parameters, USUAL, named, false);
     Ok((parameters, named))
 }
 

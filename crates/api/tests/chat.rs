@@ -3,7 +3,8 @@
 
 mod support;
 
-use api::{ApiError, Call, Code, Defaults, limits};
+use api::{ApiError, Call, Code, limits};
+use graph::Defaults;
 use protocol::{Assurance, Chat, Constraint, Input, Parameters, Privacy, Speaker, registry::ModelKind};
 
 fn parse(fields: &str) -> Result<Call, ApiError> {
@@ -84,7 +85,7 @@ fn several_answers_are_as_many_jobs_with_seeds_of_their_own() {
 
 #[test]
 fn what_is_left_out_is_the_models_to_say_and_nothing_else_is() {
-    let defaults = Defaults { max_tokens: 99, temperature_micros: 600_000, top_p_micros: 950_000, top_k: 20 };
+    let defaults = Defaults { temperature_micros: 600_000, top_p_micros: 950_000, top_k: 20, ..Defaults::greedy(99) };
     let settled = |fields: &str, defaults| {
         let mut call = parse(fields).unwrap();
         let left = call.leaves_to_model();
@@ -96,10 +97,14 @@ fn what_is_left_out_is_the_models_to_say_and_nothing_else_is() {
     assert_eq!(settled("", defaults), (true, (99, 600_000, 950_000, 20, 7)));
     assert_eq!(settled(r#","temperature":0,"max_tokens":5"#, defaults), (true, (5, 0, 950_000, 20, 0)));
     assert_eq!(settled(r#","og":{"top_k":0},"top_p":1"#, defaults), (true, (99, 600_000, 1_000_000, 0, 7)));
-    let all = r#","temperature":0.5,"max_completion_tokens":5,"top_p":0.25,"top_k":3,"seed":1"#;
-    assert_eq!(settled(all, defaults), (false, (5, 500_000, 250_000, 3, 1)));
+    let four = r#","temperature":0.5,"max_completion_tokens":5,"top_p":0.25,"top_k":3,"seed":1"#;
+    let four = |left| settled(&format!("{four}{left}"), defaults);
+    assert_eq!(four(""), (true, (5, 500_000, 250_000, 3, 1)));
+    let all = r#","min_p":0,"repetition_penalty":1,"presence_penalty":0,"frequency_penalty":0"#;
+    assert_eq!(four(all), (false, (5, 500_000, 250_000, 3, 1)));
     // What a publisher wrote may be anything.
-    let wild = Defaults { max_tokens: 0, temperature_micros: u32::MAX, top_p_micros: u32::MAX, top_k: u32::MAX };
+    let wild =
+        Defaults { temperature_micros: u32::MAX, top_p_micros: u32::MAX, top_k: u32::MAX, ..Defaults::greedy(0) };
     assert_eq!(settled("", wild).1, (1, 2_000_000, 1_000_000, u32::MAX, 7));
     let greedy = Defaults { temperature_micros: 0, ..defaults };
     assert_eq!(settled("", greedy).1.1, 0);
@@ -108,9 +113,35 @@ fn what_is_left_out_is_the_models_to_say_and_nothing_else_is() {
 }
 
 #[test]
+fn penalties_and_the_least_share_are_the_models_to_say_as_well_within_what_callers_may_ask_for() {
+    let settled = |fields: &str, defaults| {
+        let mut call = parse(fields).unwrap();
+        call.settle(defaults);
+        let parameters = call.jobs[0].parameters(7);
+        let of_counts = (parameters.presence_penalty_micros, parameters.frequency_penalty_micros);
+        (parameters.min_p_micros, parameters.repetition_penalty_micros, of_counts)
+    };
+    let defaults = |min_p, repetition, presence, frequency| Defaults {
+        min_p_micros: min_p,
+        repetition_penalty_micros: repetition,
+        presence_penalty_micros: presence,
+        frequency_penalty_micros: frequency,
+        ..Defaults::greedy(9)
+    };
+    let own = defaults(50_000, 1_100_000, -300_000, 200_000);
+    assert_eq!(settled("", own), (50_000, 1_100_000, (-300_000, 200_000)));
+    assert_eq!(settled("", Defaults::greedy(9)), (0, 1_000_000, (0, 0)));
+    let named = r#","min_p":0,"repetition_penalty":1,"presence_penalty":0,"frequency_penalty":0.5"#;
+    assert_eq!(settled(named, own), (0, 1_000_000, (0, 500_000)));
+    let wild = defaults(u32::MAX, u32::MAX, i32::MIN, i32::MAX);
+    assert_eq!(settled("", wild), (1_000_000, 2_000_000, (-2_000_000, 2_000_000)));
+    assert_eq!(settled("", defaults(0, 0, 0, 0)).1, 1_000_000, "no penalty at all");
+}
+
+#[test]
 fn a_completion_has_sixteen_tokens_where_nobody_says_it_and_embeddings_leave_nothing_to_the_model() {
     let mut call = support::read("/v1/completions", br#"{"model":"tiny","prompt":["a","b"]}"#).unwrap();
-    call.settle(Defaults { max_tokens: 99, temperature_micros: 0, ..Defaults::default() });
+    call.settle(Defaults::greedy(99));
     let drawn: Vec<_> =
         call.jobs.iter().map(|job| (job.parameters.max_tokens, job.parameters.temperature_micros)).collect();
     assert_eq!(drawn, [(16, 0), (16, 0)], "two prompts are not two answers to one");

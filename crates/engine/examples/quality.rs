@@ -15,7 +15,7 @@ use engine::{
 };
 use graph::{Defaults, LanguageKind};
 
-const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+const DEFAULTS: Defaults = Defaults::greedy(256);
 const KINDS: [(&str, LanguageKind); 2] = [("integer", LanguageKind::Integer), ("ordered", LanguageKind::Ordered)];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -190,7 +190,7 @@ mod tests {
                 stop_tokens: &[],
                 tokenizer: b"{}",
                 template: "",
-                defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
+                defaults: Defaults::greedy(9),
                 calibration: &[(0..40).map(|token| token * 31 + 5).collect(), vec![7; 3]],
                 calculator,
                 cache: CacheFormat::Halves,

@@ -9,7 +9,7 @@ use engine::{CheckpointFiles, CompileOptions, Level, Model, Options, WeightFiles
 use graph::{Data, Defaults, LanguageKind, Tensor, evaluate, gguf::Gguf};
 use serde_json::Value;
 
-const DEFAULTS: Defaults = Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+const DEFAULTS: Defaults = Defaults::greedy(9);
 const WORDS: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
     "post_processor": null, "decoder": null, "truncation": null, "padding": null,
     "model": {"type": "WordLevel", "vocab": {"word": 0}, "unk_token": "word"}}"#;

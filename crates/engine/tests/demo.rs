@@ -16,7 +16,7 @@ use graph::{
 };
 use serde_json::{Value, json};
 
-const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+const DEFAULTS: Defaults = Defaults::greedy(256);
 const KINDS: [(&str, LanguageKind); 2] =
     [("demo-integer", LanguageKind::Integer), ("demo-ordered", LanguageKind::Ordered)];
 /// The most that an artefact may weigh.

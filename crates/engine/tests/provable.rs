@@ -44,7 +44,7 @@ fn family(path: &Path) -> Family {
         stop_tokens: &[],
         tokenizer: WORDS.as_bytes(),
         template: "x",
-        defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
+        defaults: Defaults::greedy(9),
         calibration: std::slice::from_ref(&tokens),
         calculator: &Plain,
         cache: CacheFormat::Halves,

@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{Defaults, Family, SaidToken};
+use api::{Family, SaidToken};
 use engine::{Detokenizer, Tokenizer};
 use futures::{FutureExt as _, future};
-use graph::Head;
+use graph::{Defaults, Head};
 use network::{Bytes, Client};
 use protocol::{Digest, request::Score};
 use tokio::sync::Semaphore;
@@ -227,9 +227,7 @@ impl Vocabularies {
         let read = move || {
             let tokenizer = Tokenizer::load(&language.tokenizer, usize::MAX).ok()?;
             let family = Family::of(&language.template);
-            let graph::Defaults { max_tokens, temperature_micros, top_p_micros, top_k } = language.defaults;
-            let defaults = Defaults { max_tokens, temperature_micros, top_p_micros, top_k };
-            Some(Words { tokenizer, head: bytes, context: head.context.into(), family, defaults })
+            Some(Words { tokenizer, head: bytes, context: head.context.into(), family, defaults: language.defaults })
         };
         let words = tokio::task::spawn_blocking(read).await.ok()??;
         Some(Some(Arc::new(words)))

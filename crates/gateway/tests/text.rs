@@ -130,7 +130,16 @@ async fn sampling(stage: &Stage, body: &str) -> Vec<Sampling> {
 
 #[tokio::test]
 async fn what_a_caller_leaves_out_is_what_the_models_head_says_and_stands_in_the_receipts() {
-    let defaults = graph::Defaults { max_tokens: 500, temperature_micros: 800_000, top_p_micros: 900_000, top_k: 30 };
+    let defaults = graph::Defaults {
+        temperature_micros: 800_000,
+        top_p_micros: 900_000,
+        top_k: 30,
+        min_p_micros: 50_000,
+        repetition_penalty_micros: 1_100_000,
+        presence_penalty_micros: -300_000,
+        frequency_penalty_micros: 200_000,
+        ..graph::Defaults::greedy(500)
+    };
     let artefact = with_defaults(defaults);
     let hub = hub(artefact.clone()).await;
     let (stage, body) = stage_of(&artefact, Behaviour::Says(bytes_as_tokens), &hub).await;
@@ -139,20 +148,31 @@ async fn what_a_caller_leaves_out_is_what_the_models_head_says_and_stands_in_the
     let chosen =
         |sampling: &Sampling| (sampling.max_tokens, sampling.temperature_micros, sampling.top_p_micros, sampling.top_k);
     assert!(four.len() == 4 && four.iter().all(|sampling| chosen(sampling) == (500, 800_000, 900_000, 30)), "{four:?}");
+    let penalties = |told: &Sampling| {
+        let of_counts = (told.presence_penalty_micros, told.frequency_penalty_micros);
+        (told.min_p_micros, told.repetition_penalty_micros, of_counts)
+    };
+    assert!(four.iter().all(|told| penalties(told) == (50_000, 1_100_000, (-300_000, 200_000))), "{four:?}");
     let seeds: std::collections::BTreeSet<u64> = four.iter().map(|sampling| sampling.seed).collect();
     assert_eq!(seeds.len(), 4);
     let named = r#","temperature":0,"max_tokens":400,"top_p":1,"og":{"top_k":0}"#;
     let named = sampling(&stage, &ask(named)).await;
     assert_eq!((chosen(&named[0]), named[0].seed), ((400, 0, 1_000_000, 0), 0));
+    let named = r#","min_p":0,"repetition_penalty":1,"presence_penalty":0,"frequency_penalty":0"#;
+    assert_eq!(penalties(&sampling(&stage, &ask(named)).await[0]), (0, 1_000_000, (0, 0)));
     let response = format!(r#"{{"model":"{}","input":"hi"}}"#, Model::load(artefact).unwrap().root());
     let told = stage.client.post("/v1/responses", &response).await.json();
     assert_eq!((&told["temperature"], &told["top_p"]), (&serde_json::json!(0.8), &serde_json::json!(0.9)));
+    assert_eq!(
+        (&told["presence_penalty"], &told["frequency_penalty"]),
+        (&serde_json::json!(-0.3), &serde_json::json!(0.2))
+    );
 }
 
 #[tokio::test]
 async fn several_answers_are_no_copies_unless_their_caller_wants_them() {
-    let greedy = graph::Defaults { max_tokens: 0, temperature_micros: 0, top_p_micros: u32::MAX, top_k: 0 };
-    let artefact = with_defaults(graph::Defaults { max_tokens: u32::MAX, ..greedy });
+    let greedy = graph::Defaults { top_p_micros: u32::MAX, ..graph::Defaults::greedy(u32::MAX) };
+    let artefact = with_defaults(greedy);
     let hub = hub(artefact.clone()).await;
     let (stage, body) = stage_of(&artefact, Behaviour::Says(bytes_as_tokens), &hub).await;
     let ask = |fields: &str| body.replace(r#","stream":true"#, fields);

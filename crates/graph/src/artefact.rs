@@ -12,6 +12,7 @@ use crypto::{Digest, hash};
 use crate::{
     bytes::{Malformed, Reader, Writer},
     commit::{Pieces, in_turn, tensor_root, tensor_root_by},
+    defaults::Defaults,
     encoding::{self, ConstantForm, NAME_BYTES_MAX},
     formats::{ALIGNMENT, Packed},
     graph::{Checked, Constant, Graph, GraphRefusal},
@@ -70,15 +71,6 @@ pub struct Language {
     /// Integer logits count in units of 2^-fraction_bits; 0 for ordered models.
     pub fraction_bits: u8,
     pub defaults: Defaults,
-}
-
-/// Parameters that apply where the caller names none, in millionths where fractions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defaults {
-    pub max_tokens: u32,
-    pub temperature_micros: u32,
-    pub top_p_micros: u32,
-    pub top_k: u32,
 }
 
 /// Why bytes are no model.
@@ -230,7 +222,7 @@ impl Model {
                 writer.u8(1);
             }
             Purpose::Language(language) => {
-                writer.u8(2);
+                writer.u8(if language.defaults.has_more() { 5 } else { 2 });
                 language.write(&mut writer);
             }
             Purpose::Program(program) => {
@@ -327,9 +319,8 @@ impl Language {
         for &token in &self.stop_tokens {
             writer.u32(token);
         }
-        let defaults = self.defaults;
-        writer.u8(self.fraction_bits).u32(defaults.max_tokens).u32(defaults.temperature_micros);
-        writer.u32(defaults.top_p_micros).u32(defaults.top_k);
+        writer.u8(self.fraction_bits);
+        self.defaults.write(writer);
     }
 
     /// What a graph must be for its last row of output to be read as the next token's logits.
@@ -416,7 +407,8 @@ impl Draft {
         let (graph, constants) = encoding::read(&mut reader)?;
         let purpose = match reader.u8()? {
             1 => PurposeForm::Tensors,
-            2 => PurposeForm::Language(LanguageForm::read(&mut reader)?),
+            2 => PurposeForm::Language(LanguageForm::read(&mut reader, false)?),
+            5 => PurposeForm::Language(LanguageForm::read(&mut reader, true)?),
             3 => PurposeForm::Program(reader.u64()?, reader.digest()?),
             4 => PurposeForm::Float(reader.u64()?, reader.digest()?),
             tag => return Err(Malformed::Unknown { what: "the purpose", found: tag.into() }.into()),
@@ -498,7 +490,7 @@ fn take_checked<'a>(
 }
 
 impl LanguageForm {
-    fn read(reader: &mut Reader) -> Result<Self, ArtefactRefusal> {
+    fn read(reader: &mut Reader, has_more_defaults: bool) -> Result<Self, ArtefactRefusal> {
         let mut text = |what, limit: usize| -> Result<(usize, Digest), Malformed> {
             let length = reader.u32()?;
             match usize::try_from(length) {
@@ -512,12 +504,7 @@ impl LanguageForm {
         let stop_tokens: Result<Vec<u32>, Malformed> = (0..count).map(|_| reader.u32()).collect();
         let stop_tokens = stop_tokens?;
         let fraction_bits = reader.u8()?;
-        let defaults = Defaults {
-            max_tokens: reader.u32()?,
-            temperature_micros: reader.u32()?,
-            top_p_micros: reader.u32()?,
-            top_k: reader.u32()?,
-        };
+        let defaults = Defaults::read(reader, has_more_defaults)?;
         Ok(Self { tokenizer, template, stop_tokens, fraction_bits, defaults })
     }
 

@@ -9,6 +9,7 @@ pub mod artefact;
 pub mod attribute;
 pub mod bytes;
 pub mod commit;
+mod defaults;
 pub mod encoding;
 pub mod evaluate;
 pub mod fixed;
@@ -26,8 +27,9 @@ pub mod sampling;
 pub mod shape;
 pub mod tensor;
 
-pub use artefact::{ArtefactRefusal, Defaults, Head, Language, Model, Purpose, SPEC_VERSION};
+pub use artefact::{ArtefactRefusal, Head, Language, Model, Purpose, SPEC_VERSION};
 pub use attribute::{Attribute, Attributes};
+pub use defaults::Defaults;
 pub use evaluate::{Fault, evaluate, trace};
 pub use formats::{Format, Packed};
 pub use graph::{Checked, Constant, Graph, GraphRefusal, Input, Node, Output, Source};

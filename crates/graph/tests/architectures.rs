@@ -48,7 +48,7 @@ fn sources() -> LanguageSources<'static> {
         stop_tokens: &[],
         tokenizer: b"{}",
         template: "",
-        defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
+        defaults: Defaults::greedy(9),
         calibration: &[],
         calculator: &Plain,
         cache: CacheFormat::Halves,

@@ -91,7 +91,7 @@ fn compile(kind: LanguageKind, weights: &[u8], config: &Value, texts: &[Vec<u32>
         stop_tokens: &[],
         tokenizer: b"{}",
         template: "",
-        defaults: Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 },
+        defaults: Defaults::greedy(9),
         calibration: texts,
         calculator: &Plain,
         cache: CacheFormat::Halves,

@@ -28,7 +28,7 @@ fn graph() -> Graph {
 }
 
 fn language() -> Language {
-    let defaults = Defaults { max_tokens: 9, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+    let defaults = Defaults::greedy(9);
     Language { tokenizer: b"{}".to_vec(), template: "x".into(), stop_tokens: vec![1], fraction_bits: 8, defaults }
 }
 
@@ -48,6 +48,37 @@ fn an_artefact_reads_back_to_the_same_bytes_and_root() {
     let (read, found) = Model::from_artefact(&bytes.clone().into()).unwrap();
     assert_eq!((found, read.root(), read.to_artefact()), (root, root, bytes));
     assert_eq!(root.to_string(), "46744af42eb84c8e6ca6b66b7d5c000ffa30b5ceea114e8fe93aaa0180d51537");
+}
+
+#[test]
+fn defaults_that_say_more_are_part_of_the_root_and_there_is_one_way_to_say_less() {
+    let of = |defaults: Defaults| Model {
+        purpose: Purpose::Language(Box::new(Language { defaults, ..language() })),
+        ..model()
+    };
+    let plain = Defaults::greedy(9);
+    let mut roots = vec![of(plain).root()];
+    for more in [
+        Defaults { min_p_micros: 1, ..plain },
+        Defaults { repetition_penalty_micros: 1, ..plain },
+        Defaults { presence_penalty_micros: -1, ..plain },
+        Defaults { frequency_penalty_micros: -1, ..plain },
+    ] {
+        let bytes = of(more).to_artefact();
+        let (read, root) = Model::from_artefact(&bytes.clone().into()).unwrap();
+        let Purpose::Language(language) = &read.purpose else { panic!("a language model") };
+        assert_eq!((language.defaults, read.to_artefact()), (more, bytes.clone()));
+        assert_eq!(Head::read(&Head::cut(&bytes.into()).unwrap()).unwrap().language.unwrap().defaults, more);
+        roots.push(root);
+    }
+    roots.sort();
+    roots.dedup();
+    assert_eq!(roots.len(), 5);
+    // The longer form that says no more than the shorter one: the last number of a manifest is the frequency penalty.
+    let mut bytes = of(Defaults { frequency_penalty_micros: 7, ..plain }).to_artefact();
+    let length = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
+    bytes[12 + length - 4] = 0;
+    assert_eq!(refused(&bytes), Malformed::NotCanonical { what: "the defaults" }.into());
 }
 
 #[test]

@@ -28,8 +28,6 @@ impl Asked {
             "tool_choice": given("tool_choice").unwrap_or_else(|| json!("auto")),
             "parallel_tool_calls": given("parallel_tool_calls").unwrap_or(Value::Bool(true)),
             "text": { "format": format.map_or_else(|| json!({ "type": "text" }), told_format) },
-            "presence_penalty": nats(parameters.presence_penalty_micros),
-            "frequency_penalty": nats(parameters.frequency_penalty_micros),
             "top_logprobs": parameters.scores.saturating_sub(1),
             "reasoning": given("reasoning").map(|reasoning| with(reasoning, &["effort", "summary"])),
             "max_output_tokens": max_tokens,
@@ -53,6 +51,8 @@ impl Asked {
         let millionths = |micros: u32| Value::from(f64::from(micros) / 1e6);
         self.fields["temperature"] = millionths(parameters.temperature_micros);
         self.fields["top_p"] = millionths(parameters.top_p_micros);
+        self.fields["presence_penalty"] = nats(parameters.presence_penalty_micros);
+        self.fields["frequency_penalty"] = nats(parameters.frequency_penalty_micros);
     }
 }
 

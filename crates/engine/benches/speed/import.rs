@@ -16,7 +16,7 @@ use crate::Outcome;
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/demo");
 const BYTES_MAX: u64 = 1 << 40;
-const DEFAULTS: Defaults = Defaults { max_tokens: 256, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+const DEFAULTS: Defaults = Defaults::greedy(256);
 
 /// Whole or not at all: an interrupted run leaves nothing that looks finished.
 pub fn import(source: &Path, target: &Path, kind: &str) -> Outcome<()> {

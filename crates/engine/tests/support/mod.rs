@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 pub const VOCABULARY: usize = 262;
 pub const CONTEXT: usize = 96;
-pub const DEFAULTS: Defaults = Defaults { max_tokens: 64, temperature_micros: 0, top_p_micros: 1_000_000, top_k: 0 };
+pub const DEFAULTS: Defaults = Defaults::greedy(64);
 pub const TEMPLATE: &str = "{%- for m in messages -%}{{- \"<|im_start|>\" ~ m.role ~ \"\\n\" ~ m.content ~ \"<|im_end|>\\n\" -}}{%- endfor -%}{%- if add_generation_prompt -%}{{- \"<|im_start|>assistant\\n\" -}}{%- endif -%}";
 
 pub struct Checkpoint {

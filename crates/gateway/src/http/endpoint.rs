@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use api::{ApiError, Call, Code, Defaults, Endpoint, Gives, Head, Reading, Said, Teller};
+use api::{ApiError, Call, Code, Endpoint, Gives, Head, Reading, Said, Teller};
 use futures::{StreamExt as _, TryStreamExt as _};
 use network::{
     axum::{body::Body, http::HeaderMap, response::Response},
@@ -54,7 +54,7 @@ async fn serve(
     let family = words.as_ref().map_or(api::Family::GENERIC, |words| words.family);
     call.bind(family)?;
     // What the caller left to the model is in the request, and so in what is quoted, signed and audited.
-    call.settle(words.as_ref().map_or_else(Defaults::default, |words| words.defaults));
+    call.settle(words.as_ref().map_or(api::USUAL, |words| words.defaults));
     let echoes = echo::echoes(&call, words.as_ref()).await;
     let mut requests = requests(shared, &call, &model).await?;
     let paid = match paid_for(shared, headers, endpoint, &body, &requests, &model, words.as_ref()).await {

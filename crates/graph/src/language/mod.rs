@@ -21,7 +21,8 @@ pub mod weights;
 use bytes::Bytes;
 
 use crate::{
-    artefact::{Defaults, Language, Model, Purpose},
+    artefact::{Language, Model, Purpose},
+    defaults::Defaults,
     gguf::Gguf,
     graph::GraphRefusal,
 };

@@ -37,7 +37,7 @@ pub struct ModelCompile {
     /// The longest text, prompt and answer together; without it, the model's own, at most 32768.
     #[arg(long)]
     pub context: Option<usize>,
-    /// What applies where a caller names no temperature: part of the model's root, as the three that follow. Without it,
+    /// What applies where a caller names no temperature: part of the model's root, as the seven that follow. Without it,
     /// what its files say (generation_config.json, or general.sampling of GGUF), else 1, as other services have it.
     #[arg(long, value_name = "0..2")]
     pub temperature: Option<f64>,
@@ -47,6 +47,18 @@ pub struct ModelCompile {
     /// The same of how many tokens are kept; else all of them.
     #[arg(long)]
     pub top_k: Option<u32>,
+    /// The same of the least probability that is kept, as a share of the greatest; else none is too small.
+    #[arg(long, value_name = "0..1")]
+    pub min_p: Option<f64>,
+    /// The same of what divides (or multiplies) logits of tokens that were there; else 1, which changes nothing.
+    #[arg(long, value_name = "0..2")]
+    pub repetition_penalty: Option<f64>,
+    /// The same of what is taken from logits of tokens that the answer has; else 0.
+    #[arg(long, value_name = "-2..2", allow_negative_numbers = true)]
+    pub presence_penalty: Option<f64>,
+    /// The same, for each time that it has them; else 0.
+    #[arg(long, value_name = "-2..2", allow_negative_numbers = true)]
+    pub frequency_penalty: Option<f64>,
     /// The same of an answer's length; else 2048 tokens. What a call may cost counts all of them.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(api::limits::TOKENS_MAX)))]
     pub max_tokens: Option<u32>,

@@ -145,17 +145,22 @@ fn of_gguf(options: &ModelCompile) -> Result<Sources> {
 /// services do it.
 fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
     let own = |name: &str| generation.get(name).filter(|value| !value.is_null());
-    let micros = |said: Option<f64>, name: &str, most: f64| -> Result<u32> {
+    // In millionths; `usual` where nobody says any.
+    let micros = |said: Option<f64>, name: &str, range: (f64, f64), usual: f64| -> Result<i32> {
         let value = match (said, own(name)) {
             (Some(value), _) => value,
             (None, Some(value)) => value.as_f64().with_context(|| format!("{name} is {value}, a number expected"))?,
-            (None, None) => 1.0,
+            (None, None) => usual,
         };
-        if !(0.0..=most).contains(&value) {
-            bail!("{name} is {value}, expected 0 to {most}; hint: --temperature and --top-p say another one");
+        let (least, most) = range;
+        if !(least..=most).contains(&value) {
+            let flag = name.replace('_', "-");
+            bail!("{name} is {value}, expected {least} to {most}; hint: --{flag} says another one");
         }
-        Ok((value * 1e6).round() as u32)
+        Ok((value * 1e6).round() as i32)
     };
+    let positive = |said, name, most, usual| micros(said, name, (0.0, most), usual).map(i32::unsigned_abs);
+    let penalty = |said, name| micros(said, name, (-2.0, 2.0), 0.0);
     let count = |said: Option<u32>, name: &str, other: u32| -> Result<u32> {
         match (said, own(name)) {
             (Some(count), _) => Ok(count),
@@ -167,11 +172,19 @@ fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
         }
     };
     let is_greedy = own("do_sample") == Some(&Value::Bool(false)) && options.temperature.is_none();
+    let repetition_penalty = positive(options.repetition_penalty, "repetition_penalty", 2.0, 1.0)?;
+    if repetition_penalty == 0 {
+        bail!("repetition_penalty is 0, more expected; hint: --repetition-penalty 1 changes nothing");
+    }
     Ok(Defaults {
         max_tokens: count(options.max_tokens, "max_new_tokens", ANSWER_TOKENS)?.clamp(1, api::limits::TOKENS_MAX),
-        temperature_micros: if is_greedy { 0 } else { micros(options.temperature, "temperature", 2.0)? },
-        top_p_micros: micros(options.top_p, "top_p", 1.0)?,
+        temperature_micros: if is_greedy { 0 } else { positive(options.temperature, "temperature", 2.0, 1.0)? },
+        top_p_micros: positive(options.top_p, "top_p", 1.0, 1.0)?,
         top_k: count(options.top_k, "top_k", 0)?,
+        min_p_micros: positive(options.min_p, "min_p", 1.0, 0.0)?,
+        repetition_penalty_micros: repetition_penalty,
+        presence_penalty_micros: penalty(options.presence_penalty, "presence_penalty")?,
+        frequency_penalty_micros: penalty(options.frequency_penalty, "frequency_penalty")?,
     })
 }
 
@@ -249,13 +262,16 @@ mod tests {
     use super::*;
     use crate::cli::{CommandLine, Model as ModelVerb, Verb};
 
-    fn decided(flags: &[&str], generation: &Value) -> Result<(u32, u32, u32, u32), String> {
+    fn decided(flags: &[&str], generation: &Value) -> Result<Defaults, String> {
         let words = ["og", "model", "compile", "folder", "--out", "file"].iter().chain(flags);
         let Verb::Model(ModelVerb::Compile(options)) = CommandLine::try_parse_from(words).unwrap().verb else {
             panic!("compile was said")
         };
-        let defaults = defaults(&options, generation).map_err(|error| error.to_string())?;
-        Ok((defaults.max_tokens, defaults.temperature_micros, defaults.top_p_micros, defaults.top_k))
+        defaults(&options, generation).map_err(|error| error.to_string())
+    }
+
+    fn sampled(max_tokens: u32, temperature_micros: u32, top_p_micros: u32, top_k: u32) -> Result<Defaults, String> {
+        Ok(Defaults { temperature_micros, top_p_micros, top_k, ..Defaults::greedy(max_tokens) })
     }
 
     #[test]
@@ -263,13 +279,32 @@ mod tests {
         let own = serde_json::json!({
             "do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20, "max_new_tokens": 700, "eos_token_id": 2,
         });
-        assert_eq!(decided(&[], &Value::Null), Ok((2_048, 1_000_000, 1_000_000, 0)));
-        assert_eq!(decided(&[], &own), Ok((700, 600_000, 950_000, 20)));
+        assert_eq!(decided(&[], &Value::Null), sampled(2_048, 1_000_000, 1_000_000, 0));
+        assert_eq!(decided(&[], &own), sampled(700, 600_000, 950_000, 20));
         let flags = ["--temperature", "0.25", "--top-p", "1", "--top-k", "0", "--max-tokens", "9"];
-        assert_eq!(decided(&flags, &own), Ok((9, 250_000, 1_000_000, 0)));
+        assert_eq!(decided(&flags, &own), sampled(9, 250_000, 1_000_000, 0));
         let greedy = serde_json::json!({ "do_sample": false, "temperature": null, "max_new_tokens": 1_000_000 });
-        assert_eq!(decided(&[], &greedy), Ok((65_536, 0, 1_000_000, 0)));
-        assert_eq!(decided(&["--temperature", "1"], &greedy).unwrap().1, 1_000_000);
+        assert_eq!(decided(&[], &greedy), Ok(Defaults::greedy(65_536)));
+        assert_eq!(decided(&["--temperature", "1"], &greedy).unwrap().temperature_micros, 1_000_000);
+    }
+
+    #[test]
+    fn penalties_and_the_least_share_are_said_in_the_same_ways() {
+        let own = serde_json::json!({
+            "min_p": 0.05, "repetition_penalty": 1.1, "presence_penalty": -0.5, "frequency_penalty": 0.25,
+        });
+        let expected = Defaults {
+            min_p_micros: 50_000,
+            repetition_penalty_micros: 1_100_000,
+            presence_penalty_micros: -500_000,
+            frequency_penalty_micros: 250_000,
+            ..sampled(2_048, 1_000_000, 1_000_000, 0).unwrap()
+        };
+        assert_eq!(decided(&[], &own), Ok(expected));
+        let flags =
+            ["--min-p", "0", "--repetition-penalty", "1", "--presence-penalty", "-2", "--frequency-penalty", "0"];
+        let said = Defaults { presence_penalty_micros: -2_000_000, ..sampled(2_048, 1_000_000, 1_000_000, 0).unwrap() };
+        assert_eq!(decided(&flags, &own), Ok(said));
     }
 
     #[test]
@@ -278,6 +313,11 @@ mod tests {
         assert!(refused(serde_json::json!({ "temperature": 3 })).contains("temperature is 3, expected 0 to 2"));
         assert!(refused(serde_json::json!({ "top_p": "much" })).contains("top_p is \"much\", a number expected"));
         assert!(refused(serde_json::json!({ "top_k": -1 })).contains("top_k is -1, a count expected"));
+        assert!(
+            refused(serde_json::json!({ "repetition_penalty": 0 })).contains("repetition_penalty is 0, more expected")
+        );
+        let penalty = refused(serde_json::json!({ "presence_penalty": -2.5 }));
+        assert!(penalty.contains("-2.5, expected -2 to 2; hint: --presence-penalty"), "{penalty}");
         assert!(decided(&["--top-p", "1.5"], &Value::Null).unwrap_err().contains("expected 0 to 1"));
     }
 }

@@ -1,5 +1,5 @@
-//! How a model's own files want it sampled: GGUF's keys under the names of `generation_config.json`, and what of either a
-//! model's head has no place for.
+//! How a model's own files want it sampled: GGUF's keys under the names of `generation_config.json`, and what of either no
+//! sampling here has.
 
 use graph::gguf::{self, Gguf};
 use serde_json::{Map, Number, Value};
@@ -15,9 +15,6 @@ const KEYS: [(&str, &str); 7] = [
     ("general.sampling.mirostat", "mirostat"),
 ];
 
-/// What heads have no place for and requests do, and the value that changes nothing.
-const OF_REQUESTS: [(&str, f64); 4] =
-    [("min_p", 0.0), ("repetition_penalty", 1.0), ("presence_penalty", 0.0), ("frequency_penalty", 0.0)];
 /// What no sampling here has.
 const UNKNOWN: [(&str, f64); 5] =
     [("typical_p", 1.0), ("epsilon_cutoff", 0.0), ("eta_cutoff", 0.0), ("xtc_probability", 0.0), ("mirostat", 0.0)];
@@ -56,8 +53,7 @@ pub fn passed_over(generation: &Value) -> Vec<String> {
         let value = generation.get(name).filter(|value| !value.is_null())?;
         (value.as_f64() != Some(*neutral)).then(|| format!("{name} {value} is not applied"))
     };
-    let by_requests = OF_REQUESTS.iter().filter_map(asked).map(|said| said + " by itself; a request may ask for it");
-    by_requests.chain(UNKNOWN.iter().filter_map(asked)).collect()
+    UNKNOWN.iter().filter_map(asked).collect()
 }
 
 #[cfg(test)]
@@ -85,7 +81,7 @@ mod tests {
             found,
             json!({ "temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0.05, "repetition_penalty": 1.0 })
         );
-        assert_eq!(passed_over(&found), ["min_p 0.05 is not applied by itself; a request may ask for it"]);
+        assert!(passed_over(&found).is_empty());
         assert_eq!(read(|file| _ = file.text("general.name", "x")), Value::Null);
     }
 
@@ -102,11 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn what_heads_have_no_place_for_is_told_but_for_what_changes_nothing() {
+    fn what_no_sampling_here_has_is_told_but_for_what_changes_nothing() {
         let asked = json!({ "repetition_penalty": 1.05, "typical_p": 1.0, "min_p": null, "mirostat": 2, "top_k": 7 });
-        let said =
-            ["repetition_penalty 1.05 is not applied by itself; a request may ask for it", "mirostat 2 is not applied"];
-        assert_eq!(passed_over(&asked), said);
+        assert_eq!(passed_over(&asked), ["mirostat 2 is not applied"]);
         assert!(passed_over(&Value::Null).is_empty());
     }
 }
