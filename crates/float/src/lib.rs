@@ -16,6 +16,7 @@ mod values;
 
 pub use child::serve;
 pub use model::FloatModel;
+pub use network::process::Program;
 pub use port::{FloatError, Port};
-pub use runtime::{Limits, Program, Runtime, RuntimeError, Stays};
+pub use runtime::{Limits, Runtime, RuntimeError, Stays};
 pub use talk::FILE_BYTES_MAX;

@@ -1,19 +1,18 @@
 //! The runtime's process as its worker sees it: started, asked within a time, ended and started again.
 
 use std::{
-    ffi::OsString,
     io::{self, ErrorKind, Read, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use network::process::{Program, receive, send};
 use protocol::{Canonical as _, List, Tensor, request::TENSORS_MAX};
 
-use crate::talk::{FILE_BYTES_MAX, Kind, receive, send};
+use crate::talk::{ANSWER_BYTES_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, bounds, read_said, wrong};
 
 /// What the process takes beside its model's numbers, which lie there as they came, as the runtime keeps them, and packed.
 const WORK_BYTES: u64 = 2 << 30;
@@ -22,13 +21,6 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether somebody still waits for a run.
 pub type Stays<'run> = &'run (dyn Fn() -> bool + Sync);
-
-/// The program whose call of `serve` is the runtime's process.
-#[derive(Clone, Debug)]
-pub struct Program {
-    pub path: PathBuf,
-    pub arguments: Vec<OsString>,
-}
 
 /// What the process may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +82,7 @@ impl RuntimeError {
 
 /// A model of floats in a process of its own. Calls take turns.
 pub struct Runtime {
+    /// Its call of `serve` is the process.
     program: Program,
     file: Bytes,
     limits: Limits,
@@ -140,19 +133,16 @@ impl Runtime {
         };
         let deadline = Deadline::within(self.limits.run);
         let patience = Patience { stays, length: running.took };
-        let said = running.ask(Kind::Inputs, &inputs.encode(), deadline, Some(&patience));
-        let (kind, bytes) = running.settled(said, self.limits, deadline)?;
-        let answer = match kind {
-            Kind::Outputs => List::decode(&bytes).map_err(|error| odd(&error.to_string()))?,
-            Kind::Refused => {
-                turn.running = Some(running);
-                return Err(RuntimeError::Refused(words(&bytes)));
-            }
-            Kind::Bounds | Kind::File | Kind::Inputs | Kind::Loaded => return Err(odd("no answer to a run")),
+        let said = running.ask(&inputs.encode(), deadline, Some(&patience));
+        let said = running.settled(said, self.limits, deadline)?;
+        let decode = |bytes: &[u8]| List::decode(bytes).map_err(|error| wrong(&error.to_string()));
+        let answer = match read_said(&said).map_err(RuntimeError::Talk)? {
+            Ok(bytes) => Ok(decode(bytes).map_err(RuntimeError::Talk)?),
+            Err(words) => Err(RuntimeError::Refused(words)),
         };
         // Only a process that has said what was to be said is asked again.
         turn.running = Some(running);
-        Ok(answer)
+        answer
     }
 
     fn turn(&self, stays: Stays<'_>) -> Result<Turn<'_>, RuntimeError> {
@@ -216,28 +206,20 @@ impl Running {
         drop(command);
         let mut running = Self { child, socket, took: Duration::ZERO };
         let deadline = Deadline::within(limits.load);
-        let bounds = [&limits.memory_bytes.to_le_bytes()[..], &limits.threads.to_le_bytes()[..]].concat();
-        let said = send(&mut Timed::of(&running.socket, deadline, None), Kind::Bounds, &bounds)
-            .and_then(|()| running.ask(Kind::File, file, deadline, None));
-        let (kind, bytes) = running.settled(said, limits, deadline)?;
+        let bounds = bounds(limits.memory_bytes, limits.threads);
+        let said = send(&mut Timed::of(&running.socket, deadline, None), &bounds, MESSAGE_BYTES_MAX)
+            .and_then(|()| running.ask(file, deadline, None));
+        let said = running.settled(said, limits, deadline)?;
         running.took = deadline.length.saturating_sub(deadline.left().unwrap_or_default());
-        match (kind, bytes.first_chunk::<8>()) {
-            (Kind::Loaded, Some(parameters)) => Ok((running, u64::from_le_bytes(*parameters))),
-            (Kind::Refused, _) => Err(RuntimeError::Refused(words(&bytes))),
-            _ => Err(odd("no answer to a file")),
-        }
+        let parameters = read_said(&said).map_err(RuntimeError::Talk)?.map_err(RuntimeError::Refused)?;
+        let parameters = parameters.try_into().map_err(|_| RuntimeError::Talk(wrong("no answer to a file")))?;
+        Ok((running, u64::from_le_bytes(parameters)))
     }
 
-    fn ask(
-        &self,
-        kind: Kind,
-        bytes: &[u8],
-        deadline: Deadline,
-        patience: Option<&Patience<'_>>,
-    ) -> io::Result<(Kind, Vec<u8>)> {
+    fn ask(&self, message: &[u8], deadline: Deadline, patience: Option<&Patience<'_>>) -> io::Result<Vec<u8>> {
         let mut timed = Timed::of(&self.socket, deadline, patience);
-        send(&mut timed, kind, bytes)?;
-        receive(&mut timed)
+        send(&mut timed, message, MESSAGE_BYTES_MAX)?;
+        receive(&mut timed, ANSWER_BYTES_MAX)
     }
 
     /// What was said, or why nothing was; then the process has ended.
@@ -345,12 +327,4 @@ impl Write for Timed<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush()
     }
-}
-
-fn words(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn odd(what: &str) -> RuntimeError {
-    RuntimeError::Talk(io::Error::new(ErrorKind::InvalidData, what.to_owned()))
 }

@@ -7,8 +7,8 @@ use super::tree::{Tree, dependencies};
 static FLOORS: &[(u8, &[&str])] = &[
     (1, &["crypto"]),
     (2, &["contracts", "graph", "pages", "protocol", "storage"]),
-    (3, &["engine", "float", "consensus", "network", "api", "router", "evm", "payments"]),
-    (4, &["verify", "hub", "gateway", "rpc"]),
+    (3, &["engine", "consensus", "network", "api", "router", "evm", "payments"]),
+    (4, &["float", "verify", "hub", "gateway", "rpc"]),
     (5, &["worker", "auditor", "ledger", "blocks", "relayer"]),
     (6, &["validator", "devchain"]),
     (7, &["og", "sim"]),

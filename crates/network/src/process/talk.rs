@@ -15,13 +15,15 @@ pub(super) fn checked(length: u32, limit: usize) -> io::Result<usize> {
     if length > limit { Err(too_long()) } else { Ok(length) }
 }
 
-pub(super) fn send(to: &mut impl Write, message: &[u8], limit: usize) -> io::Result<()> {
+/// Sends one message.
+pub fn send(to: &mut impl Write, message: &[u8], limit: usize) -> io::Result<()> {
     to.write_all(&length(message, limit)?)?;
     to.write_all(message)?;
     to.flush()
 }
 
-pub(super) fn receive(from: &mut impl Read, limit: usize) -> io::Result<Vec<u8>> {
+/// The next message.
+pub fn receive(from: &mut impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let mut message = vec![0; checked(u32::from_le_bytes(length), limit)?];
