@@ -3,7 +3,7 @@
 use std::sync::{Mutex, OnceLock};
 
 use graph::{
-    Checked, Data, Fault, Language,
+    Checked, Data, Fault, Language, Work,
     sampling::{self, Scratch},
 };
 use protocol::{Finish, Message, Parameters, request::Score};
@@ -17,7 +17,6 @@ use crate::{
     plan::{Plan, Workspace},
     template::{Conversation, PromptError, Template},
     tokenizer::{Detokenizer, Tokenizer},
-    work::Work,
 };
 
 pub struct LanguageModel {
@@ -132,7 +131,7 @@ impl LanguageModel {
         let tokenizer = Tokenizer::load(&language.tokenizer, vocabulary)?;
         let template = Template::parse(&language.template).map_err(|cause| LoadError::Template { cause })?;
         let context = graph.rows_max();
-        let work = Work::of_graph(&graph);
+        let work = graph.work();
         let plan = Plan::new(graph, level, threads);
         let (grammars, spaces, samplers) = (OnceLock::new(), Pool::default(), Pool::default());
         let work_max = u64::MAX;

@@ -42,7 +42,6 @@ mod tensors;
 mod text;
 mod threads;
 mod tokenizer;
-mod work;
 
 pub use audit::Check;
 pub use compile::{
@@ -66,6 +65,5 @@ pub use tokenizer::{
     Detokenizer, Special, Specials, Tokenizer, TokenizerError, stop_tokens_from_gguf, template_from_gguf,
     tokenizer_from_files, tokenizer_from_gguf,
 };
-pub use work::Work;
 
-pub use graph::SPEC_VERSION;
+pub use graph::{SPEC_VERSION, Work};

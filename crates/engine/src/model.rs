@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use crypto::Digest;
-use graph::Purpose;
+use graph::{Purpose, Work};
 
-use crate::{cpu::Level, kernel::Threads, language::LanguageModel, load::LoadError, tensors::TensorModel, work::Work};
+use crate::{cpu::Level, kernel::Threads, language::LanguageModel, load::LoadError, tensors::TensorModel};
 
 pub struct Model {
     root: Digest,

@@ -647,3 +647,27 @@ fn every_level_and_the_reference_have_one_digest() {
         assert_eq!(found, expected, "{}", level.name());
     }
 }
+
+/// What no kernel covers runs by its meaning, one number at a time; its price knows that.
+#[test]
+fn every_number_that_passes_has_its_price_and_a_higher_one_where_there_is_no_kernel() {
+    let numbers = |fact: &graph::Fact| fact.shape.count(1).unwrap() as u64;
+    let mut uncovered = 0;
+    for (name, _) in KERNELS {
+        for seed in 1..40 {
+            let (checked, ..) = case(name, &mut Random(seed * 13 + 5));
+            let node = &checked.graph().nodes[0];
+            let (facts, output) = (checked.input_facts(node).unwrap(), checked.node_fact(0).unwrap());
+            let tail = std::sync::Arc::default();
+            let making = crate::kernel::Making { attributes: &node.attributes, inputs: &facts, output, tail };
+            let is_covered = crate::ops::fast(node, &making).is_some();
+            uncovered += usize::from(!is_covered);
+            let computed = facts.iter().filter(|fact| fact.constant.is_none()).map(numbers);
+            let passing = computed.sum::<u64>() + numbers(output);
+            let least = passing * if is_covered { 32 } else { 256 };
+            let work = checked.work();
+            assert!(work.row >= least, "{name}, kernel {is_covered}: {work:?} for {passing} numbers, {facts:?}");
+        }
+    }
+    assert!(uncovered > 0, "some cases are left to meanings");
+}

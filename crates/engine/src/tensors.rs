@@ -1,7 +1,7 @@
 //! A tensor model: named tensors in, named tensors out, every refusal with what was expected.
 
 use graph::{
-    Checked, Data, Dimension, Element, Shape,
+    Checked, Data, Dimension, Element, Shape, Work,
     evaluate::check_inputs,
     program::{Limits, Program, ProgramFault, Value, machine::Watch},
 };
@@ -15,7 +15,6 @@ use crate::{
     plan::{Chunk, Plan, Workspace},
     port::{Port, answer},
     programs::{self, Machine},
-    work::Work,
 };
 
 pub struct TensorModel {
@@ -41,7 +40,7 @@ impl TensorModel {
             let fact = fact.ok_or_else(|| LoadError::Port { name: output.name.clone(), element: "nothing" })?;
             outputs.push(port(&output.name, fact.element, &fact.shape)?);
         }
-        let work = Work::of_graph(&graph);
+        let work = graph.work();
         let body = Body::Graph(Box::new(Plan::new(graph, level, threads)));
         Ok(Self { inputs: inputs?, outputs, body, work, work_max: u64::MAX })
     }

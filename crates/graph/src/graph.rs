@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::{
     attribute::Attributes,
-    operator::{Fact, Interval, Kind, Operator, Reach, Refusal, Site},
+    operator::{Fact, Interval, Kind, Norms, Operator, Reach, Refusal, Site},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 /// Where a value comes from.
@@ -96,6 +97,8 @@ pub const PORTS_MAX: usize = 256;
 pub const ROWS_MAX: usize = 1 << 20;
 /// All intermediate values of one call with the most rows, together.
 pub const INTERMEDIATE_BYTES_MAX: u64 = 1 << 36;
+/// Units of work of a node that runs, for each text or call, whatever it computes.
+const NODE_WORK: u64 = 1 << 16;
 /// Rows of a call of a graph over texts: longer texts are run in pieces.
 pub const PIECE_ROWS: usize = 1024;
 
@@ -106,6 +109,7 @@ pub struct Checked {
     rows_max: usize,
     constants: Vec<Fact>,
     facts: Vec<Fact>,
+    work: Work,
 }
 
 impl Graph {
@@ -172,10 +176,11 @@ impl Graph {
         self.check_counts(rows_max)?;
         self.check_ports()?;
         let constants = self.constants.iter().map(Constant::fact).collect();
-        let mut checked = Checked { graph: self, rows_max, constants, facts: Vec::new() };
+        let mut checked = Checked { graph: self, rows_max, constants, facts: Vec::new(), work: Work::default() };
         for index in 0..checked.graph.nodes.len() {
-            let fact = checked.check_node(index)?;
+            let (fact, work) = checked.check_node(index)?;
             checked.facts.push(fact);
+            checked.work = checked.work.and(work).and(Work::of_call(NODE_WORK));
         }
         for output in &checked.graph.outputs {
             let fact = checked.fact(output.source).ok_or_else(|| not_before(&output.name, output.source))?;
@@ -254,6 +259,7 @@ impl Constant {
             shape: Shape::fixed(self.tensor.shape()),
             interval: Interval { low, high },
             constant: Some(self.tensor.clone()),
+            norms: Norms::default(),
         }
     }
 }
@@ -261,7 +267,7 @@ impl Constant {
 impl Checked {
     /// The graph of a model that is a program: nothing.
     pub(crate) fn empty() -> Self {
-        Self { graph: Graph::default(), rows_max: 1, constants: Vec::new(), facts: Vec::new() }
+        Self { graph: Graph::default(), rows_max: 1, constants: Vec::new(), facts: Vec::new(), work: Work::default() }
     }
 
     pub fn graph(&self) -> &Graph {
@@ -272,6 +278,11 @@ impl Checked {
         self.rows_max
     }
 
+    /// What running it takes.
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
     /// `None` for a source that does not exist.
     pub fn fact(&self, source: Source) -> Option<Fact> {
         match source {
@@ -280,6 +291,7 @@ impl Checked {
                 shape: input.shape.clone(),
                 interval: input.interval,
                 constant: None,
+                norms: Norms::default(),
             }),
             Source::Constant(index) => self.constants.get(index).cloned(),
             Source::Node(index) => self.facts.get(index).cloned(),
@@ -302,7 +314,7 @@ impl Checked {
         node.inputs.iter().map(found).collect()
     }
 
-    fn check_node(&self, index: usize) -> Result<Fact, GraphRefusal> {
+    fn check_node(&self, index: usize) -> Result<(Fact, Work), GraphRefusal> {
         let Some(node) = self.graph.nodes.get(index) else { return Err(GraphRefusal::Missing { what: "nodes" }) };
         let refuse = |cause| GraphRefusal::Node { name: node.name.clone(), operator: node.operator.name, cause };
         let (low, high) = node.operator.inputs;
@@ -333,7 +345,8 @@ impl Checked {
         if form.element.is_integer() {
             interval = interval.within(form.element).map_err(refuse)?;
         }
-        Ok(Fact { element: form.element, shape: form.shape, interval, constant: None })
+        let work = (node.operator.work)(&site, &form).map_err(refuse)?;
+        Ok((Fact { element: form.element, shape: form.shape, interval, constant: None, norms: Norms::default() }, work))
     }
 
     fn check_size(&self) -> Result<(), GraphRefusal> {

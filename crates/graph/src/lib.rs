@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod sampling;
 pub mod shape;
 pub mod tensor;
+pub mod work;
 
 pub use artefact::{ArtefactRefusal, Head, Language, Model, Purpose, SPEC_VERSION};
 pub use attribute::{Attribute, Attributes};
@@ -37,3 +38,4 @@ pub use language::{CacheFormat, CompileRefusal, LanguageKind, LanguageSources, c
 pub use operator::{Fact, Interval, Kind, Operator, Reach, Refusal, Site};
 pub use shape::{Dimension, Shape};
 pub use tensor::{Data, Element, Tensor};
+pub use work::Work;

@@ -1,8 +1,8 @@
-//! What an operator is: a name, a shape rule, a bounds rule and a reference meaning.
+//! What an operator is: a name, a shape rule, a bounds rule, a rule of work and a reference meaning.
 //!
 //! The table of operators is `ops::OPERATORS`; each operator is one file there. Nothing here knows any operator.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     attribute::Attributes,
@@ -10,6 +10,7 @@ use crate::{
     refusal::Fault,
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub use crate::refusal::Refusal;
@@ -85,6 +86,18 @@ pub struct Fact {
     /// Meaningless for floats.
     pub interval: Interval,
     pub constant: Option<Arc<Tensor>>,
+    /// Of a packed constant: worked out once, whichever nodes multiply by it.
+    pub norms: Norms,
+}
+
+/// The sums of the magnitudes of packed rows, as soon as somebody has asked for them.
+#[derive(Clone, Debug, Default)]
+pub struct Norms(Arc<OnceLock<Vec<u64>>>);
+
+impl Norms {
+    pub fn or_init(&self, of: impl FnOnce() -> Vec<u64>) -> &[u64] {
+        self.0.get_or_init(of)
+    }
 }
 
 /// A node as its operator's rules see it.
@@ -105,6 +118,7 @@ pub struct Form {
 
 type ShapeRule = fn(&Site) -> Result<Form, Refusal>;
 type BoundsRule = fn(&Site) -> Result<Interval, Refusal>;
+type WorkRule = fn(&Site, &Form) -> Result<Work, Refusal>;
 type Meaning = fn(&Attributes, &[&Tensor]) -> Result<Tensor, Fault>;
 
 pub struct Operator {
@@ -121,6 +135,9 @@ pub struct Operator {
     /// Refuses where an intermediate integer could overflow; says in what interval the output lies. Called after
     /// `shape` has accepted. Floats answer [`NO_BOUNDS`].
     pub bounds: BoundsRule,
+    /// What a text or call, a row, and a row with one that it looks at take at most, by whatever runs it: kernels or the meaning.
+    /// Called after `shape` and `bounds` have accepted, with what `shape` said.
+    pub work: WorkRule,
     /// The slow, obvious definition. Called with tensors that `shape` and `bounds` accepted.
     pub meaning: Meaning,
 }

@@ -46,13 +46,22 @@ impl Choose {
             Some(bias) => room.corrected.extend(scores.iter().zip(bias).map(|(score, bias)| score + bias)),
             None => room.corrected.extend_from_slice(scores),
         }
-        if !room.corrected.iter().all(|score| score.is_finite()) {
-            // What is no number compares in its own way: rare enough for the meaning itself.
-            let chosen = self.choice.choose(&room.corrected);
-            return out.iter_mut().zip(chosen).for_each(|(out, expert)| *out = expert as i32);
-        }
         room.choose(&self.choice, out);
     }
+}
+
+/// A score that experts have.
+pub trait Score: Copy + Default + PartialOrd + Add<Output = Self> {
+    /// None is greater.
+    const MOST: Self;
+}
+
+impl Score for f32 {
+    const MOST: Self = Self::INFINITY;
+}
+
+impl Score for i64 {
+    const MOST: Self = Self::MAX;
 }
 
 /// What a row needs, kept for the next.
@@ -64,8 +73,8 @@ pub struct Room<T> {
     found: Vec<(T, usize)>,
 }
 
-impl<T: Copy + Default + PartialOrd + Add<Output = T>> Room<T> {
-    /// The experts of the greatest of what is corrected, none of which is a NaN.
+impl<T: Score> Room<T> {
+    /// The experts of the greatest of what is corrected.
     pub fn choose(&mut self, choice: &Choice, out: &mut [i32]) {
         let Self { corrected, groups, kept, found } = self;
         let Choice { count, groups: of, kept: most, best } = *choice;
@@ -76,7 +85,7 @@ impl<T: Copy + Default + PartialOrd + Add<Output = T>> Room<T> {
             groups.clear();
             for scores in corrected.chunks_exact(size) {
                 greatest(scores.iter().copied().enumerate(), best, found);
-                groups.push(found.iter().fold(T::default(), |sum, (score, _)| sum + *score));
+                groups.push(found.iter().fold(T::default(), |sum, (_, index)| sum + scores[*index]));
             }
             greatest(groups.iter().copied().enumerate(), most, found);
             found.iter().for_each(|&(_, group)| kept[group] = true);
@@ -87,11 +96,19 @@ impl<T: Copy + Default + PartialOrd + Add<Output = T>> Room<T> {
     }
 }
 
-/// The `count` greatest, falling; the first of equal ones stays first. Sums of finite scores may be infinite, but none of
-/// them is a NaN.
-fn greatest<T: Copy + PartialOrd>(values: impl Iterator<Item = (usize, T)>, count: usize, found: &mut Vec<(T, usize)>) {
+/// The `count` greatest, falling; the first of equal ones stays first.
+///
+/// A NaN is neither greater than another nor does another replace it, so it is taken where all in front of it have been: as
+/// if it were the least of these.
+fn greatest<T: Score>(values: impl Iterator<Item = (usize, T)>, count: usize, found: &mut Vec<(T, usize)>) {
     found.clear();
+    let mut least = T::MOST;
     for (index, value) in values {
+        let is_number = value.partial_cmp(&value).is_some();
+        let value = if is_number { value } else { least };
+        if value < least {
+            least = value;
+        }
         if found.len() == count {
             if found.last().is_some_and(|(least, _)| value <= *least) {
                 continue;
@@ -100,5 +117,39 @@ fn greatest<T: Copy + PartialOrd>(values: impl Iterator<Item = (usize, T)>, coun
         }
         let place = found.partition_point(|(kept, _)| *kept >= value);
         found.insert(place, (value, index));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All ways in which few kinds of scores follow each other.
+    #[test]
+    fn scores_that_are_no_numbers_or_no_end_choose_as_the_meaning_has_it() {
+        let kinds = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1.0];
+        let mut room = Room::default();
+        for (groups, kept, best) in [(1, 1, 1), (3, 2, 1), (3, 1, 2), (2, 2, 3)] {
+            for number in 0..kinds.len().pow(6) {
+                let scores: Vec<f32> = (0..6_u32).map(|place| kinds[number / kinds.len().pow(place) % 6]).collect();
+                let choice = Choice { count: 6 / groups * kept, groups, kept, best };
+                let expected: Vec<i32> = choice.choose(&scores).into_iter().map(|expert| expert as i32).collect();
+                room.corrected.clone_from(&scores);
+                let mut found = vec![0; choice.count];
+                room.choose(&choice, &mut found);
+                assert_eq!(found, expected, "{scores:?} {choice:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_as_there_may_be_are_chosen_in_one_walk() {
+        let experts = graph::ops::choose_experts_f32::EXPERTS_MAX;
+        let choice = Choice { count: experts, groups: 1, kept: 1, best: 1 };
+        // The meaning compares 2^36 times here.
+        let mut room = Room { corrected: vec![f32::INFINITY; experts], ..Room::default() };
+        let mut found = vec![0; experts];
+        room.choose(&choice, &mut found);
+        assert!(found.iter().zip(0..).all(|(found, expected)| *found == expected));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use graph::{Data, Element, Fault, Format, Packed};
+use graph::{Data, Element, Fault, Format, Packed, ops::convolve::IMAGE_MAX};
 
 use super::{
     images::Images,
@@ -42,8 +42,6 @@ enum Way {
 
 /// What a turned top bit adds to a byte.
 const TURN: u8 = 128;
-/// Longest padded image, so that places of several are 32 bits.
-const IMAGE_MAX: usize = 1 << 28;
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let Data::Packed(weights) = making.constant(1)? else { return None };

@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["element", "high", "left", "low", "right", "shift"],
     shape,
     bounds,
+    work: broadcast::work,
     meaning,
 };
 

@@ -5,14 +5,16 @@
 //! `e_j = 0`; `S = Σ e_j`, `r = ⌊2^44 / S⌋`, and the output is `round_shift((Σ e_j · v_j) · r, 36)`: the weighted mean in units
 //! of 2^-8 of the values' scale. A query that sees no key sees all.
 
-use super::{attention::SHIFT, excluded, integer_tensor, integers};
+use super::{attention::SHIFT, excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     fixed,
+    formats::TILE_ROWS,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -23,6 +25,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["multiplier", "shift"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -100,6 +103,29 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     }
     // As for `attention`: max s - s_j ≤ 2^31, S ≤ 2^35, |Σ e·v| · r ≤ 2^44 · |v|.
     Interval::symmetric(most(2)? << (44 - SHIFT), Element::I32)
+}
+
+/// Every score is a product over the head, every output one over the keys.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let (front, queries, head) = matrix(site, 0)?;
+    let (_, keys, width) = matrix(site, 2)?;
+    let matrices = walk::numbers(&Shape(front.to_vec()));
+    let is_alone = (0..3)
+        .any(|input| site.inputs.get(input).is_none_or(|fact| fact.element != Element::I8 || fact.constant.is_some()));
+    // Sums of values that do not fit in 32 bits are taken in 64.
+    let sum = u128::from(site.input(3)?.interval.magnitude()) * u128::from(site.input(2)?.interval.magnitude());
+    let is_wide = sum.saturating_mul(keys as u128) > i32::MAX as u128;
+    let product = |width: usize, is_alone: bool| (width as u64) * if is_alone { walk::PRODUCT_ALONE } else { 1 };
+    let share = if is_alone { 4 * walk::ALONE } else { 4 * walk::NUMBER };
+    let mask = if site.inputs.len() > 4 { walk::ALONE } else { 0 };
+    let score = product(head.next_multiple_of(4), is_alone);
+    let value = product(width.next_multiple_of(TILE_ROWS), is_alone || is_wide);
+    let scores = matrices.saturating_mul(queries as u64).saturating_mul(keys.next_multiple_of(TILE_ROWS) as u64);
+    let all = Work::of_row(scores.saturating_mul(score.saturating_add(value) + share + mask));
+    if is_alone {
+        return Ok(all.and(walk::alone(site, form)?).and(walk::widened(site, 3)?));
+    }
+    Ok(all.and(walk::beside(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -6,7 +6,7 @@
 //! of caps, a curve through 0, `s_j` is first brought to `± cap[min(round_shift(|s_j| · cap_multiplier, cap_shift), last
 //! entry)]`, with the sign of `s_j`. Values may have another width than keys.
 
-use super::{excluded, integer_tensor, integers};
+use super::{excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -14,6 +14,7 @@ use crate::{
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::{Dimension, Shape},
     tensor::{Data, Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -24,6 +25,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["cap_multiplier", "cap_shift", "heads", "kv_heads", "multiplier", "shift", "window"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -156,6 +158,29 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     // max s - s_j ≤ 2^31, capped or not, |s_j| ≤ 2^30, and either multiplier < 2^31: below 2^62. S ≤ 2^20 rows · 2^15 < 2^44. |Σ e·v| ≤ S · |v|, and
     // S · r ≤ 2^44, so the product with r is below 2^44 · 2^15.
     Interval::symmetric(most(2)? << (44 - SHIFT), Element::I32)
+}
+
+/// Positions that kernels look at together, seen or not.
+pub(super) const PAGE: u64 = 64;
+
+/// Products of a query with a key over the head's width, and of its weight with the value.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let (heads, kv_heads, head) = queries_and_keys(site)?;
+    let value = value_width(site, kv_heads)?;
+    let settings = Settings::read(site.attributes, site.inputs.get(4).map(|_| caps(site)).transpose()?)?;
+    let most = |input: usize| site.input(input).map(|fact| u128::from(fact.interval.magnitude()));
+    let seen = settings.window.map_or(site.rows_max, |window| window.min(site.rows_max));
+    // Sums that do not fit in 32 bits are taken in 64.
+    let is_wide = most(3)?.saturating_mul(most(2)?).saturating_mul(seen as u128) > i32::MAX as u128;
+    let value = (value as u64).saturating_mul(if is_wide { walk::PRODUCT_ALONE / 8 } else { 1 });
+    let share = if settings.cap.is_some() { 4 * walk::NUMBER } else { 2 * walk::NUMBER };
+    of_pairs(site, form, (heads as u64).saturating_mul((head as u64).saturating_add(value).saturating_add(share)))
+}
+
+/// So much for a row and one that it looks at; the pages at the ends of what it looks at are whole.
+pub(super) fn of_pairs(site: &Site, form: &Form, pair: u64) -> Result<Work, Refusal> {
+    let ends = Work { pair, row: pair.saturating_mul(PAGE), call: 0 };
+    Ok(ends.and(walk::beside(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

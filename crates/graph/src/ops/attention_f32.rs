@@ -6,7 +6,7 @@
 //! a chain of fused multiply-adds over the positions, times `1 / sum`. The order depends on the position alone. Values
 //! may have another width than keys.
 
-use super::{attention, excluded, float_tensor, floats, rms_norm_f32, softcap_f32::softcap};
+use super::{attention, excluded, float_tensor, floats, rms_norm_f32, softcap_f32::softcap, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -14,6 +14,7 @@ use crate::{
     operator::{Form, Kind, Operator, Reach, Refusal, Site, no_bounds},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -24,6 +25,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["heads", "kv_heads", "scale", "softcap", "window"],
     shape,
     bounds: no_bounds,
+    work,
     meaning,
 };
 
@@ -78,6 +80,15 @@ pub(super) fn form(site: &Site) -> Result<Form, Refusal> {
 
 fn halves(values: &[f32]) -> Vec<f32> {
     values.iter().map(|&value| float::from_half(float::to_half(value))).collect()
+}
+
+/// Products of a query with a key over the head's width, of its weight with the value, and the weight itself.
+pub(super) fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let (heads, kv_heads, head) = attention::queries_and_keys(site)?;
+    let value = site.width(2)? / kv_heads;
+    let capped = if site.attributes.get("softcap").is_some() { walk::FUNCTION } else { 0 };
+    let each = (head as u64).saturating_add(value as u64).saturating_add(walk::FUNCTION + capped);
+    attention::of_pairs(site, form, (heads as u64).saturating_mul(each))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -28,6 +28,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["heads", "kv_heads", "scale", "softcap", "window"],
     shape,
     bounds: no_bounds,
+    work: attention_f32::work,
     meaning,
 };
 

@@ -1,11 +1,12 @@
 //! Broadcasting of two operands: sizes are compared from the innermost outward, and a size of 1 repeats.
 
-use super::{float_tensor, floats};
+use super::{float_tensor, floats, walk};
 use crate::{
     evaluate::Fault,
     operator::{Form, Refusal, Site},
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 /// The form of a float operator of two operands.
@@ -42,6 +43,11 @@ pub fn shape(site: &Site) -> Result<Shape, Refusal> {
     Ok(Shape(common))
 }
 
+/// Operands of one shape pass side by side.
+pub fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    if site.input(0)?.shape == site.input(1)?.shape { walk::walked(site, form) } else { walk::alone(site, form) }
+}
+
 /// The common sizes, and for each element of the result the flat indices of its operands.
 pub fn pairs(left: &[usize], right: &[usize]) -> (Vec<usize>, Vec<(usize, usize)>) {
     let rank = left.len().max(right.len());
@@ -54,23 +60,35 @@ pub fn pairs(left: &[usize], right: &[usize]) -> (Vec<usize>, Vec<(usize, usize)
             if one == 1 { other } else { one }
         })
         .collect();
-    let flat = |shape: &[usize], place: &[usize]| {
-        (0..rank).fold(0, |flat, index| {
-            let size = at(shape, index);
-            flat * size + if size == 1 { 0 } else { place[index] }
-        })
+    let steps = |shape: &[usize]| {
+        let mut step = 1;
+        let mut steps: Vec<usize> = (0..rank)
+            .rev()
+            .map(|index| {
+                let size = at(shape, index);
+                let own = if size == 1 { 0 } else { step };
+                step *= size;
+                own
+            })
+            .collect();
+        steps.reverse();
+        steps
     };
+    let (left, right) = (steps(left), steps(right));
+    let (mut place, mut pair) = (vec![0; rank], (0, 0));
     let count = sizes.iter().product();
-    let pairs = (0..count).map(|index| {
-        let mut place = vec![0; rank];
-        let mut rest = index;
+    let mut pairs = Vec::with_capacity(count);
+    for _ in 0..count {
+        pairs.push(pair);
         for axis in (0..rank).rev() {
-            place[axis] = rest % sizes[axis];
-            rest /= sizes[axis];
+            (place[axis], pair) = (place[axis] + 1, (pair.0 + left[axis], pair.1 + right[axis]));
+            if place[axis] < sizes[axis] {
+                break;
+            }
+            pair = (pair.0 - left[axis] * sizes[axis], pair.1 - right[axis] * sizes[axis]);
+            place[axis] = 0;
         }
-        (flat(left, &place), flat(right, &place))
-    });
-    let pairs = pairs.collect();
+    }
     (sizes, pairs)
 }
 
@@ -82,5 +100,8 @@ mod tests {
     fn a_row_repeats_over_a_matrix() {
         assert_eq!(pairs(&[2, 2], &[2]), (vec![2, 2], vec![(0, 0), (1, 1), (2, 0), (3, 1)]));
         assert_eq!(pairs(&[2, 1], &[1, 2]), (vec![2, 2], vec![(0, 0), (0, 1), (1, 0), (1, 1)]));
+        assert_eq!(pairs(&[], &[1, 2]), (vec![1, 2], vec![(0, 0), (0, 1)]));
+        assert_eq!(pairs(&[2, 2, 1], &[2, 1, 2]).1[3..6], [(1, 1), (2, 2), (2, 3)]);
+        assert_eq!(pairs(&[0, 2], &[2]), (vec![0, 2], vec![]));
     }
 }

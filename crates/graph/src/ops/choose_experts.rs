@@ -20,6 +20,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["best", "count", "groups", "kept"],
     shape: |site| Choice::form(site, Element::I32),
     bounds: Choice::bounds,
+    work: Choice::work,
     meaning,
 };
 

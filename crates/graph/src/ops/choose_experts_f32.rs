@@ -4,13 +4,14 @@
 //! score is the sum of its `best` greatest, added in falling order from +0, and only the experts of the `kept` groups with
 //! the greatest scores may be chosen. A score wins where it is greater than the one before it; no NaN is greater.
 
-use super::{excluded, floats, integer_tensor, sizes_with_width};
+use super::{excluded, floats, integer_tensor, sizes_with_width, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -21,6 +22,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["count", "groups", "kept", "best"],
     shape: |site| Choice::form(site, Element::F32),
     bounds: Choice::bounds,
+    work: Choice::work,
     meaning,
 };
 
@@ -68,6 +70,17 @@ impl Choice {
             return Err(Refusal::Attribute { name: "groups", expected: "a divisor of the number of experts" });
         }
         Ok(Self { count: attributes.size("count", kept * size)?, groups, kept, best: optional("best", size)? })
+    }
+
+    /// The greatest are kept in their order: one that comes late may move them all.
+    pub fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+        let experts = site.width(0)?;
+        let Self { count, groups, kept, best } = Self::read(site.attributes, experts)?;
+        let among = |all: usize, kept: usize| (all as u64).saturating_mul(walk::NUMBER * (2 + kept as u64));
+        let of_groups = if groups > 1 { among(experts, best).saturating_add(among(groups, kept)) } else { 0 };
+        let row = among(experts, count).saturating_add(of_groups);
+        let rows = Work::of_row(walk::inner_rows(site)?.saturating_mul(row));
+        Ok(rows.and(walk::beside(site, form)?))
     }
 
     /// The experts that a row of scores chooses, greatest first. Sums of groups begin at +0.

@@ -1,6 +1,6 @@
 //! `clip_f32`: `low` where `x` is not above it (also for NaN), else `high` where `x` is not below it, else `x`.
 
-use super::{excluded, map_f32};
+use super::{excluded, map_f32, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["high", "low"],
     shape,
     bounds: no_bounds,
+    work: walk::alone,
     meaning,
 };
 

@@ -1,7 +1,7 @@
 //! `combine_experts`: what the chosen experts say, each times its weight, added up and brought to another scale:
 //! `clamp(round_shift(Σ_i weight_i · x_i, shift), low, high)`.
 
-use super::{excluded, integer_tensor, integers};
+use super::{excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -9,6 +9,7 @@ use crate::{
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -19,6 +20,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["element", "high", "low", "shift"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -51,6 +53,15 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let (shift, sum) = (site.attributes.integer("shift")? as u32, i64::try_from(sum).unwrap_or(i64::MAX));
     let of = |sum: i64| fixed::requantise(sum, 1, shift, low, high);
     Ok(Interval { low: of(-sum), high: of(sum) })
+}
+
+/// What each expert says is multiplied once.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let found = [site.input(0)?.element, site.input(1)?.element];
+    let narrow = matches!(form.element, Element::I8 | Element::I16 | Element::I32);
+    let is_alone = found != [Element::I32, Element::I16] || !narrow;
+    let products = Work::of_row(walk::numbers(&site.input(0)?.shape).saturating_mul(walk::PRODUCT_ALONE));
+    Ok(products.and(if is_alone { walk::alone(site, form)? } else { walk::beside(site, form)? }))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -1,7 +1,7 @@
 //! `combine_experts_f32`: what the chosen experts say, each times its weight: one chain of fused multiply-adds from +0 in
 //! the order of the choice.
 
-use super::{float_tensor, floats};
+use super::{float_tensor, floats, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::beside,
     meaning,
 };
 

@@ -1,12 +1,13 @@
 //! `concat`: tensors one after the other along an axis whose size is fixed in all of them.
 
-use super::excluded;
+use super::{excluded, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     operator::{Fact, Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::{Dimension, Shape},
-    tensor::Tensor,
+    tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -17,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["axis"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -61,6 +63,12 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
         high: all.high.max(fact.interval.high),
     };
     Ok(site.inputs.iter().fold(first, wider))
+}
+
+/// Kernels join floats and words behind the rows.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let is_fast = matches!(form.element, Element::F32 | Element::I16) && form.shape.0.first() == Some(&Dimension::Rows);
+    if is_fast && site.attributes.integer("axis")? > 0 { walk::beside(site, form) } else { walk::alone(site, form) }
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

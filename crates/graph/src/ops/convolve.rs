@@ -3,15 +3,16 @@
 //! `y[…, window, n] = requantise(bias[n] + Σ_place Σ_c x[…, place of the window, c] · w[n, place, c])`, padding being 0. With
 //! groups, output n sees the channels of its group alone. A kernel without axes is a linear layer.
 
-use super::{excluded, integer_tensor, integers, linear::ACCUMULATOR_MAX, requantise, weights, window::Windows};
+use super::{excluded, integer_tensor, integers, linear::ACCUMULATOR_MAX, requantise, walk, weights, window::Windows};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     fixed,
-    formats::{Packed, Weights},
+    formats::{Packed, TILE_ROWS, Weights},
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -22,8 +23,12 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["dilations", "element", "groups", "high", "kernel", "low", "pads", "strides"],
     shape,
     bounds,
+    work,
     meaning,
 };
+
+/// The longest padded image that kernels lay out, so that places of several have 32 bits.
+pub const IMAGE_MAX: usize = 1 << 28;
 
 fn packed<'a>(site: &'a Site) -> Result<&'a Packed, Refusal> {
     site.expect_weights(1, Weights::Integer, "packed i8")
@@ -60,7 +65,7 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let magnitude = u128::from(site.input(0)?.interval.magnitude());
     let bias = site.expect_constant(2)?;
-    let sums = super::linear::norms(packed(site)?).into_iter().enumerate().map(|(output, norm)| {
+    let sums = super::linear::norms(site, 1)?.iter().enumerate().map(|(output, &norm)| {
         u128::from(bias.integer(output).unwrap_or(0).unsigned_abs()) + magnitude * u128::from(norm)
     });
     let worst = sums.max().unwrap_or(0);
@@ -69,6 +74,28 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
         return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude });
     }
     requantise::bounds_of(site, Interval::symmetric(worst, Element::I32)?, [3, 4])
+}
+
+/// Every window times every output's weights, places being copied one after the other.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let (windows, channels) = Windows::of(site)?;
+    let (groups, weights) = (site.attributes.size("groups", channels)?, packed(site)?);
+    let images = windows.images(site)?;
+    let all = images.saturating_mul(windows.outputs() as u64);
+    let numbers = windows.padded().saturating_mul(channels);
+    let product = match groups {
+        _ if windows.input.len() > 2 || numbers > IMAGE_MAX => walk::PRODUCT_ALONE,
+        1 => 1,
+        _ if groups == channels && groups == weights.rows() => walk::PRODUCT_ALONE / 8,
+        _ if (weights.rows() / groups).is_multiple_of(TILE_ROWS) => 1,
+        _ => walk::PRODUCT_ALONE,
+    };
+    let sum = (weights.columns() as u64).saturating_mul(product).saturating_add(walk::NUMBER);
+    let copied = (windows.places() as u64).saturating_mul(groups as u64).saturating_mul(walk::ALONE);
+    let window = walk::tiled(weights).saturating_mul(sum).saturating_add(copied);
+    let padded = images.saturating_mul(numbers as u64);
+    let rows = all.saturating_mul(window).saturating_add(padded.saturating_mul(walk::NUMBER));
+    Ok(Work::of_row(rows).and(walk::beside(site, form)?).and(walk::read(weights.bytes().len())))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

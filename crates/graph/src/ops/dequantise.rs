@@ -1,6 +1,6 @@
 //! `dequantise`: integers leave as floats, `x · 2^-fraction`, exactly: larger integers than binary32 holds are refused.
 
-use super::{excluded, float_tensor, integers, quantise};
+use super::{excluded, float_tensor, integers, quantise, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["fraction"],
     shape,
     bounds,
+    work: walk::walked,
     meaning,
 };
 

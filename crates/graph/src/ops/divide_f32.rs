@@ -1,6 +1,6 @@
 //! `divide_f32`: the IEEE quotient of two tensors, element by element.
 
-use super::broadcast;
+use super::{broadcast, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape: broadcast::float_form,
     bounds: no_bounds,
+    work: walk::alone,
     meaning,
 };
 

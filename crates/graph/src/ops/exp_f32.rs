@@ -1,6 +1,9 @@
 //! `exp_f32`: the specification's own exponential, of `x` brought into [-87, 88].
 
-use super::map_f32::{apply, shape};
+use super::{
+    map_f32::{apply, shape},
+    walk,
+};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -17,6 +20,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::mapped_alone,
     meaning,
 };
 

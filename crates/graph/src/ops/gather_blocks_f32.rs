@@ -2,7 +2,7 @@
 //!
 //! A number of a block is `scale · quant`, which is exact, or `fma(scale, quant, -minimum)`; floats are widened.
 
-use super::{excluded, float_tensor, gather_rows::check_indices, integers, weights};
+use super::{excluded, float_tensor, gather_rows::check_indices, integers, walk, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -20,6 +20,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::alone,
     meaning,
 };
 

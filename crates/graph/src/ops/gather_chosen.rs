@@ -1,6 +1,6 @@
 //! `gather_chosen`: from each row the numbers at the indices that another tensor has for that row.
 
-use super::{excluded, integers};
+use super::{excluded, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work: walk::beside,
     meaning,
 };
 

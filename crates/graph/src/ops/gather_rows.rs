@@ -1,6 +1,6 @@
 //! `gather_rows`: for each index the row of a constant table, as an embedding does.
 
-use super::{excluded, integers};
+use super::{excluded, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -17,6 +17,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work: walk::beside,
     meaning,
 };
 

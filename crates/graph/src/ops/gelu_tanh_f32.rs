@@ -1,6 +1,9 @@
 //! `gelu_tanh_f32`: the Gaussian error unit by its tanh: `h = 0.5·x`, `y = h·tanh(u) + h` as one fused step.
 
-use super::map_f32::{apply, shape};
+use super::{
+    map_f32::{apply, shape},
+    walk,
+};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::mapped,
     meaning,
 };
 

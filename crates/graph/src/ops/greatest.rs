@@ -1,6 +1,6 @@
 //! `greatest`: the index of the greatest number along the innermost axis; of equal ones the first.
 
-use super::{integer_tensor, integers};
+use super::{integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -17,6 +17,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work: walk::alone,
     meaning,
 };
 

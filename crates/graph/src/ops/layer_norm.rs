@@ -4,7 +4,7 @@
 //! integer for which `r² · v ≤ 2^94`; `n_j = round_shift(c_j · r, 31)` is the normalised value in units of 2^-16, and the
 //! output is `clamp(round_shift(n_j · gain_j + bias_j, shift), low, high)`.
 
-use super::{excluded, integer_tensor, integers};
+use super::{excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -12,6 +12,7 @@ use crate::{
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -22,6 +23,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["element", "epsilon", "high", "low", "shift"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -78,6 +80,11 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
 /// `2^47 / √v`, rounded down, for `v` from 1 to 2^62.
 pub fn root(v: u64) -> i64 {
     ((1_u128 << 94) / u128::from(v.max(1))).isqrt() as i64
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let roots = Work::of_row(walk::inner_rows(site)?.saturating_mul(4 * walk::STEP));
+    Ok(roots.and(walk::walked(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

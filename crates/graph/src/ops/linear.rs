@@ -2,7 +2,7 @@
 //!
 //! `y[r, n] = bias[n] + Σ_k x[r, k] · w[n, k]`. Integer sums are associative, so any order gives these bits.
 
-use super::{integer_tensor, integers, sizes_with_width, weights};
+use super::{integer_tensor, integers, sizes_with_width, walk, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -19,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work: walk::products,
     meaning,
 };
 
@@ -36,9 +37,8 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 /// Per output: |bias| + max |x| · Σ |w|.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let magnitude = u128::from(site.input(0)?.interval.magnitude());
-    let norms = norms(site.expect_weights(1, Weights::Integer, "packed i8")?);
     let mut worst = 0;
-    for (output, norm) in norms.into_iter().enumerate() {
+    for (output, &norm) in norms(site, 1)?.iter().enumerate() {
         let bias = match site.inputs.get(2).and_then(|fact| fact.constant.as_ref()) {
             Some(bias) => u128::from(bias.integer(output).unwrap_or(0).unsigned_abs()),
             None => 0,
@@ -52,8 +52,14 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     Interval::symmetric(worst, Element::I32)
 }
 
-/// Σ |w| of each output of each matrix, tile by tile: of all weights of a model, so without unpacking.
-pub(super) fn norms(weights: &Packed) -> Vec<u64> {
+/// Σ |w| of each output of each matrix at that input, counted once however many nodes share it.
+pub(super) fn norms<'a>(site: &'a Site, input: usize) -> Result<&'a [u64], Refusal> {
+    let weights = site.expect_constant(input)?.as_packed().ok_or(Refusal::NotConstant { input })?;
+    Ok(site.input(input)?.norms.or_init(|| norms_of(weights)))
+}
+
+/// Tile by tile: of all weights of a model, so without unpacking.
+fn norms_of(weights: &Packed) -> Vec<u64> {
     let mut norms = Vec::new();
     for tile in weights.tiles() {
         let mut sums = [0_u64; TILE_ROWS];

@@ -3,7 +3,7 @@
 //! Activations are quantised by blocks of 32; dots of a scale's columns are integers; each output is one chain of fused
 //! multiply-adds from 0 over the groups that share a scale, in their order, each group's minimum right behind its dot.
 
-use super::{float_tensor, floats, sizes_with_width, weights};
+use super::{float_tensor, floats, sizes_with_width, walk, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -22,6 +22,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::products,
     meaning,
 };
 

@@ -7,7 +7,7 @@ use super::{
     excluded, integer_tensor, integers,
     linear::ACCUMULATOR_MAX,
     linear_experts_f32::{rows_of, slots, through},
-    requantise, weights,
+    requantise, walk, weights,
 };
 use crate::{
     attribute::Attributes,
@@ -17,6 +17,7 @@ use crate::{
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -27,6 +28,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["element", "high", "low"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -50,14 +52,21 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 /// The sums as those of `linear`, then the scale as that of `requantise`.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let magnitude = u128::from(site.input(0)?.interval.magnitude());
-    let packed = site.expect_constant(1)?.as_packed().ok_or(Refusal::NotConstant { input: 1 })?;
-    let norm = super::linear::norms(packed).into_iter().max().unwrap_or(0);
+    let norm = super::linear::norms(site, 1)?.iter().copied().max().unwrap_or(0);
     let worst = magnitude * u128::from(norm);
     if worst > ACCUMULATOR_MAX {
         let magnitude = u64::try_from(worst).unwrap_or(u64::MAX);
         return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude });
     }
     requantise::bounds_of(site, Interval::symmetric(worst, Element::I32)?, [2, 3])
+}
+
+/// Kernels give no unsigned bytes, and halve what they multiply by where nothing is dropped.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let products = walk::products(site, form)?;
+    let is_alone = form.element == Element::U8 || site.input(3)?.interval.low == 0;
+    let row = if is_alone { products.row.saturating_mul(walk::PRODUCT_ALONE) } else { products.row };
+    Ok(Work { row, ..products })
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

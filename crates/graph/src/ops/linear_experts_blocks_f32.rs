@@ -5,7 +5,7 @@ use super::{
     float_tensor,
     linear_blocks_f32::output,
     linear_experts_f32::{each_slot, form, rows_of},
-    weights,
+    walk, weights,
 };
 use crate::{
     attribute::Attributes,
@@ -23,6 +23,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::products,
     meaning,
 };
 

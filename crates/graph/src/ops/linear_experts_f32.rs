@@ -1,7 +1,7 @@
 //! `linear_experts_f32`: `linear_f32` with a matrix of a stack for each slot of a row: that of the slot's expert, or, where
 //! no choice is given, the slot's own.
 
-use super::{excluded, float_tensor, floats, integers, weights};
+use super::{excluded, float_tensor, floats, integers, walk, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -19,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::products,
     meaning,
 };
 

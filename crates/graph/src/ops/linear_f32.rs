@@ -2,7 +2,7 @@
 //!
 //! Weights of 16 bits are widened, which is exact. Each sum is one chain of fused multiply-adds from 0 over k = 0, 1, …; the bias is added last, as one IEEE addition.
 
-use super::{float_tensor, floats, sizes_with_width, weights};
+use super::{float_tensor, floats, sizes_with_width, walk, weights};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -19,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::products,
     meaning,
 };
 

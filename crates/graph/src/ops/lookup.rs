@@ -1,11 +1,12 @@
 //! `lookup`: replaces each integer by an entry of a constant table: any function of one small integer.
 
-use super::{integer_tensor, integers};
+use super::{integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
-    tensor::Tensor,
+    tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -16,6 +17,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["first"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -39,6 +41,11 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     Ok(site.input(1)?.interval)
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let walked = walk::walked(site, form)?;
+    Ok(if site.input(0)?.element == Element::I64 { walked.and(walk::widened(site, 1)?) } else { walked })
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

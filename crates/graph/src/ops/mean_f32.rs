@@ -2,7 +2,7 @@
 //!
 //! The axis stays, with size 1.
 
-use super::{float_tensor, floats, sizes_with_width};
+use super::{float_tensor, floats, sizes_with_width, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::alone,
     meaning,
 };
 

@@ -60,9 +60,10 @@ pub mod subtract_f32;
 pub mod tanh_f32;
 pub mod transpose;
 pub mod trees;
+mod walk;
 pub mod weigh;
 pub mod weigh_experts_f32;
-mod window;
+pub mod window;
 
 use crate::{
     evaluate::Fault,

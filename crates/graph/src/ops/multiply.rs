@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work: broadcast::work,
     meaning,
 };
 

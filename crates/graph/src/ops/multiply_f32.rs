@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape: broadcast::float_form,
     bounds: no_bounds,
+    work: broadcast::work,
     meaning,
 };
 

@@ -2,7 +2,7 @@
 //!
 //! A number's 31 bits of magnitude, with its sign: `x < y` exactly where `order(x) < order(y)`, and both zeros are 0.
 
-use super::{excluded, floats, integer_tensor};
+use super::{excluded, floats, integer_tensor, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work: walk::alone,
     meaning,
 };
 

@@ -5,7 +5,8 @@ use crate::{
     attribute::Attributes,
     evaluate::Fault,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
-    tensor::Tensor,
+    tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -16,6 +17,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &window::ATTRIBUTES,
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -30,6 +32,11 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     Ok(site.input(0)?.interval)
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let x = site.input(0)?;
+    window::pooling(site, form, x.element == Element::I64)
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -7,6 +7,7 @@ use crate::{
     evaluate::Fault,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -17,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &window::ATTRIBUTES,
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -32,6 +34,11 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let places = i64::try_from(window::Windows::of(site)?.0.places()).unwrap_or(i64::MAX);
     let sums = Interval { low: x.low.min(0).saturating_mul(places), high: x.high.max(0).saturating_mul(places) };
     sums.within(Element::I32)
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let x = site.input(0)?;
+    window::pooling(site, form, matches!(x.element, Element::I32 | Element::I64))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -2,7 +2,7 @@
 //!
 //! Multiplying a binary32 value by a power of two is exact in binary64, so the only rounding is the one to an integer.
 
-use super::{excluded, floats, integer_tensor};
+use super::{excluded, floats, integer_tensor, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["element", "fraction", "high", "low"],
     shape,
     bounds,
+    work: walk::walked,
     meaning,
 };
 

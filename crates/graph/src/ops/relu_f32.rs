@@ -1,6 +1,9 @@
 //! `relu_f32`: `x` where it is above 0, else 0 (also for NaN).
 
-use super::map_f32::{apply, shape};
+use super::{
+    map_f32::{apply, shape},
+    walk,
+};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +19,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::alone,
     meaning,
 };
 

@@ -3,7 +3,7 @@
 //! Multiplier and shift are constants, one for all or one for each index along `axis`. The clamp is also how a
 //! rectifier is written.
 
-use super::{excluded, integer_tensor, integers};
+use super::{excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -11,6 +11,7 @@ use crate::{
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::Dimension,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -21,6 +22,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["axis", "element", "high", "low"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -87,6 +89,14 @@ fn image(site: &Site, x: Interval, clamp: Interval, scale: [usize; 2]) -> Interv
         image.high = image.high.max(of(x.high));
     }
     image
+}
+
+/// Kernels scale along the innermost axis, or all alike.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let last = i64::try_from(form.shape.rank()).unwrap_or(i64::MAX).saturating_sub(1);
+    let single = [1, 2].iter().all(|&input| site.input(input).is_ok_and(|fact| fact.shape.count(1) == Some(1)));
+    let is_fast = single || site.attributes.integer("axis")? == last;
+    if is_fast { walk::walked(site, form) } else { walk::alone(site, form) }
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

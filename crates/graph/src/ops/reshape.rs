@@ -1,7 +1,7 @@
 //! `reshape`: the same elements in the same order under other sizes. Where the input has rows outermost, they stay
 //! outermost, so that a row still depends on no other row.
 
-use super::excluded;
+use super::{excluded, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["sizes"],
     shape,
     bounds,
+    work: walk::beside,
     meaning,
 };
 

@@ -3,13 +3,14 @@
 //! `y[j] = round_shift(x[j] · r, 15)` with `r` the greatest integer for which `r² · (Σ x² + epsilon) ≤ 2^62`, so that y
 //! is `x / √(Σ x² + epsilon)` in units of 2^-16. A gain belongs into the next matrix.
 
-use super::{excluded, integer_tensor, integers};
+use super::{excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     fixed,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -20,6 +21,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["epsilon"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -43,6 +45,12 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     }
     // |x| ≤ √(Σ x²), so |x · r| ≤ 2^31.
     Interval::symmetric(1 << (31 - SHIFT), Element::I32)
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let roots = Work::of_row(walk::inner_rows(site)?.saturating_mul(walk::STEP));
+    let is_fast = matches!(site.input(0)?.element, Element::I16 | Element::I32);
+    Ok(roots.and(if is_fast { walk::beside(site, form)? } else { walk::alone(site, form)? }))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -2,13 +2,14 @@
 //!
 //! Squares are summed in 16 strided lanes by fused multiply-adds, then the lanes by a fixed tree.
 
-use super::{excluded, float_tensor, floats};
+use super::{excluded, float_tensor, floats, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     operator::{Form, Kind, Operator, Reach, Refusal, Site, no_bounds},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -19,6 +20,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["epsilon"],
     shape,
     bounds: no_bounds,
+    work,
     meaning,
 };
 
@@ -42,6 +44,11 @@ pub fn tree(mut lanes: [f32; LANES]) -> f32 {
         }
     }
     lanes[0]
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let roots = Work::of_row(walk::inner_rows(site)?.saturating_mul(walk::STEP));
+    Ok(roots.and(walk::beside(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -3,13 +3,14 @@
 //! Half rotation: `y[j] = x[j]·c[j] - x[j+h]·s[j]`, `y[j+h] = x[j+h]·c[j] + x[j]·s[j]`, h half the head's width. The
 //! table's row of a position holds h cosines, then h sines.
 
-use super::{excluded, integer_tensor, integers};
+use super::{excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -20,6 +21,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -57,6 +59,13 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
         return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude });
     }
     Interval::symmetric(most, Element::I32)
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    if site.input(0)?.element == Element::I16 {
+        return walk::beside(site, form);
+    }
+    Ok(walk::alone(site, form)?.and(walk::widened(site, 1)?))
 }
 
 fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -1,6 +1,6 @@
 //! `rope_f32`: the half rotation of `rope` in f32: `fma(x[j], c[j], -(x[j+h]·s[j]))` and `fma(x[j+h], c[j], x[j]·s[j])`.
 
-use super::{excluded, float_tensor, floats, rope};
+use super::{excluded, float_tensor, floats, rope, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::beside,
     meaning,
 };
 

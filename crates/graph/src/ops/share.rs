@@ -2,13 +2,14 @@
 //!
 //! With `S = Σ x` and `r = ⌊2^44 / S⌋`, the output is `round_shift(x · r, 30)`, as `softmax` shares out its powers.
 
-use super::{excluded, integer_tensor, integers, softmax::FRACTION};
+use super::{excluded, integer_tensor, integers, softmax::FRACTION, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     fixed,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -19,6 +20,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -41,6 +43,11 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
         return Err(Refusal::Overflow { what: "the row's 2^35", magnitude });
     }
     Ok(Interval { low: 0, high: 1 << FRACTION })
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let reciprocals = Work::of_row(walk::inner_rows(site)?.saturating_mul(walk::STEP));
+    Ok(reciprocals.and(walk::alone(site, form)?))
 }
 
 fn meaning(_: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -1,6 +1,9 @@
 //! `sigmoid_f32`: `1 / (1 + exp(-x))` with the specification's own exp.
 
-use super::map_f32::{apply, shape};
+use super::{
+    map_f32::{apply, shape},
+    walk,
+};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -17,6 +20,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::mapped,
     meaning,
 };
 

@@ -1,6 +1,6 @@
 //! `silu_f32`: `x / (1 + exp(-x))` with the specification's own exp.
 
-use super::{float_tensor, floats};
+use super::{float_tensor, floats, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -17,6 +17,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::mapped,
     meaning,
 };
 

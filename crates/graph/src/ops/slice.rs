@@ -1,6 +1,6 @@
 //! `slice`: every `step`th index of an axis of fixed size, from `start` on, `count` of them.
 
-use super::excluded;
+use super::{excluded, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -17,6 +17,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["axis", "count", "start", "step"],
     shape,
     bounds,
+    work: walk::beside,
     meaning,
 };
 

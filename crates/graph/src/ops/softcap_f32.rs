@@ -1,6 +1,6 @@
 //! `softcap_f32`: `tanh(x / cap) · cap`, which keeps every value within the cap.
 
-use super::{excluded, map_f32};
+use super::{excluded, map_f32, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -16,6 +16,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["cap"],
     shape,
     bounds: no_bounds,
+    work: walk::mapped,
     meaning,
 };
 

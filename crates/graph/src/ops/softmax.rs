@@ -3,13 +3,14 @@
 //! `d_i = min(round_shift((max x - x_i) · multiplier, shift), last entry)`, `e_i = table[d_i]`, `S = Σ e_i`,
 //! `r = ⌊2^44 / S⌋`, and the output is `round_shift(e_i · r, 30)`: probabilities in units of 2^-14.
 
-use super::{excluded, integer_tensor, integers};
+use super::{excluded, integer_tensor, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     fixed,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -20,6 +21,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["multiplier", "shift"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -56,6 +58,11 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 /// `e_i ≤ S`, so no probability passes 2^14.
 fn bounds(_: &Site) -> Result<Interval, Refusal> {
     Ok(Interval { low: 0, high: 1 << FRACTION })
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let reciprocals = Work::of_row(walk::inner_rows(site)?.saturating_mul(walk::STEP));
+    Ok(reciprocals.and(walk::alone(site, form)?).and(walk::widened(site, 1)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -1,7 +1,7 @@
 //! `softmax_f32`: over the innermost axis, `e_i / S` with `e_i = exp(x_i - max x)` by the specification's own exp and
 //! `S` the sum of the `e_i` from the first to the last.
 
-use super::{float_tensor, floats, map_f32};
+use super::{float_tensor, floats, map_f32, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::mapped,
     meaning,
 };
 

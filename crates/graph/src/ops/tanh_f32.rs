@@ -1,7 +1,10 @@
 //! `tanh_f32`: the hyperbolic tangent, odd but for a zero (`tanh_f32(-0) = 0`): an odd polynomial near 0, the
 //! specification's own exp beyond.
 
-use super::map_f32::{apply, shape};
+use super::{
+    map_f32::{apply, shape},
+    walk,
+};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +21,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &[],
     shape,
     bounds: no_bounds,
+    work: walk::mapped_alone,
     meaning,
 };
 

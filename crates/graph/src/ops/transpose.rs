@@ -1,6 +1,6 @@
 //! `transpose`: the same elements with the axes in another order. Rows that are outermost stay so.
 
-use super::excluded;
+use super::{excluded, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -17,6 +17,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["axes"],
     shape,
     bounds,
+    work: walk::beside,
     meaning,
 };
 

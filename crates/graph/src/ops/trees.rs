@@ -4,12 +4,13 @@
 //! `x[feature] ≤ value` the walk goes on at `yes`, else at `no`, both of which are leaves or later splits, so every walk ends.
 //! Leaf i has the votes from `leaves[i]` up to `leaves[i + 1]`, each a target and a weight.
 
-use super::{excluded, integer_tensor, integers, linear::ACCUMULATOR_MAX, sizes_with_width};
+use super::{excluded, integer_tensor, integers, linear::ACCUMULATOR_MAX, sizes_with_width, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -20,6 +21,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["targets"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -155,6 +157,22 @@ impl Tables {
         Ok(sums)
     }
 
+    /// Units of work of the longest walk through each tree, all together.
+    fn longest(&self) -> u64 {
+        let leaf = |leaf: usize| (self.votes_of(leaf).len() / VOTE) as u64 * walk::ALONE;
+        // A split leads to leaves and later splits alone.
+        let mut after = vec![0_u64; self.splits.len() / SPLIT];
+        let of = |after: &[u64], next: i64| match usize::try_from(next) {
+            Ok(split) => after.get(split).copied().unwrap_or(0),
+            Err(_) => leaf(next.unsigned_abs() as usize - 1),
+        };
+        for (at, split) in self.splits.chunks_exact(SPLIT).enumerate().rev() {
+            let longer = of(&after, split[2]).max(of(&after, split[3]));
+            after[at] = longer.saturating_add(walk::STEP);
+        }
+        self.roots.iter().fold(0, |all, &root| all.saturating_add(of(&after, root)))
+    }
+
     fn votes_of(&self, leaf: usize) -> &[i64] {
         let at = |index: usize| self.leaves.get(index).copied().unwrap_or(0) as usize * VOTE;
         self.votes.get(at(leaf)..at(leaf + 1)).unwrap_or(&[])
@@ -171,6 +189,13 @@ impl Tables {
         }
         sums
     }
+}
+
+/// Each tree's longest walk, the votes at its end among it.
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let longest = Tables::of(site)?.longest();
+    let rows = walk::inner_rows(site)?;
+    Ok(Work::of_row(rows.saturating_mul(longest)).and(walk::beside(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

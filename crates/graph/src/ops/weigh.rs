@@ -3,7 +3,7 @@
 //!
 //! `y[…, n] = clamp(round_shift(bias[n] + Σ_k x[…, k] · w[n, k], shift), low, high)`.
 
-use super::{excluded, integer_tensor, integers, sizes_with_width};
+use super::{excluded, integer_tensor, integers, sizes_with_width, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -11,6 +11,7 @@ use crate::{
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
     shape::Shape,
     tensor::{Element, Tensor},
+    work::Work,
 };
 
 pub static OPERATOR: Operator = Operator {
@@ -21,6 +22,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["element", "high", "low", "shift"],
     shape,
     bounds,
+    work,
     meaning,
 };
 
@@ -70,6 +72,12 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
         image = Interval { low: image.low.min(at(-(sum as i64))), high: image.high.max(at(sum as i64)) };
     }
     Ok(image)
+}
+
+fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
+    let sum = (site.width(0)? as u64).saturating_mul(walk::PRODUCT_ALONE);
+    let sums = Work::of_row(walk::numbers(&form.shape).saturating_mul(sum));
+    Ok(sums.and(walk::walked(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

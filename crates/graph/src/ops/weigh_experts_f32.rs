@@ -2,7 +2,7 @@
 //!
 //! The sum runs over the choice in its order, from +0; each weight is one division and one product.
 
-use super::{excluded, float_tensor, floats, integers};
+use super::{excluded, float_tensor, floats, integers, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
@@ -18,6 +18,7 @@ pub static OPERATOR: Operator = Operator {
     attributes: &["normalise", "scale"],
     shape,
     bounds: no_bounds,
+    work: walk::mapped,
     meaning,
 };
 

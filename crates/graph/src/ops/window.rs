@@ -3,10 +3,12 @@
 //! A value is `[…, sizes…, channels]`; a window covers `kernel` places along each of `sizes`, `dilations` apart. What stands
 //! in front (the rows among it) is repeated over.
 
+use super::walk;
 use crate::{
     attribute::Attributes,
-    operator::{Refusal, Site},
+    operator::{Form, Refusal, Site},
     shape::{Dimension, Shape},
+    work::Work,
 };
 
 pub const ATTRIBUTES: [&str; 4] = ["dilations", "kernel", "pads", "strides"];
@@ -78,6 +80,13 @@ impl Windows {
         Ok((windows.ok_or_else(|| site.shape_refusal(0, "sizes of at least one window"))?, channels))
     }
 
+    /// Images in a row of a node's first input.
+    pub fn images(&self, site: &Site) -> Result<u64, Refusal> {
+        let sizes = &site.input(0)?.shape.0;
+        let front = sizes.len().saturating_sub(self.input.len() + 1);
+        Ok(walk::numbers(&Shape(sizes.iter().take(front).copied().collect())))
+    }
+
     /// The same from a value's sizes, for meanings.
     pub fn at(attributes: &Attributes, shape: &[usize]) -> Option<(Self, usize)> {
         let axes = attributes.integers("kernel").ok()?.len();
@@ -96,6 +105,13 @@ impl Windows {
     /// How many places a window covers.
     pub fn places(&self) -> usize {
         self.kernel.iter().product()
+    }
+
+    /// Places of an image with its padding.
+    pub fn padded(&self) -> usize {
+        let (front, behind) = self.pads.split_at(self.input.len());
+        let sizes = self.input.iter().zip(front).zip(behind);
+        sizes.map(|((size, front), behind)| size + front + behind).fold(1, usize::saturating_mul)
     }
 
     pub fn inputs(&self) -> usize {
@@ -136,6 +152,17 @@ impl Windows {
             starts_in_time && (kernel == 1 || dilation <= size || self.pads.iter().all(|&pad| pad == 0))
         })
     }
+}
+
+/// What pooling takes: every place of every window, whose channels lie side by side where there is a kernel.
+pub fn pooling(site: &Site, form: &Form, is_alone: bool) -> Result<Work, Refusal> {
+    let (windows, channels) = Windows::of(site)?;
+    let is_alone = is_alone || windows.input.len() > 2;
+    let (place, channel) = if is_alone { (walk::STEP, 2 * walk::ALONE) } else { (2 * walk::ALONE, walk::NUMBER) };
+    let all = windows.images(site)?.saturating_mul(windows.outputs() as u64);
+    let places = all.saturating_mul(windows.places() as u64);
+    let looked = places.saturating_mul((channels as u64).saturating_mul(channel).saturating_add(place));
+    Ok(Work::of_row(looked).and(walk::beside(site, form)?))
 }
 
 #[cfg(test)]
