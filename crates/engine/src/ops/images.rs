@@ -108,21 +108,43 @@ impl Images {
 }
 
 impl Images {
-    /// For each window, where in an image without padding its places lie that are no padding.
-    pub fn windows(&self) -> Vec<Vec<u32>> {
-        let place = |axis: usize, window: usize, tap: usize| {
-            let at = (window * self.strides[axis] + tap * self.dilations[axis]).checked_sub(self.pads[axis])?;
-            (at < self.size[axis]).then_some(at)
-        };
-        let window = |number: usize| {
-            let (row, column) = (number / self.output[1], number % self.output[1]);
-            let taps = (0..self.kernel[0]).flat_map(|down| (0..self.kernel[1]).map(move |right| (down, right)));
-            let places = taps.filter_map(|(down, right)| {
-                let (line, at) = (place(0, row, down)?, place(1, column, right)?);
-                Some(((line * self.size[1] + at) * self.channels) as u32)
-            });
-            places.collect()
-        };
-        (0..self.outputs()).map(window).collect()
+    /// Where in an image without padding the places of a window lie that are no padding.
+    pub fn window(&self, number: usize, places: &mut Vec<usize>) {
+        let (row, column) = (number / self.output[1], number % self.output[1]);
+        places.clear();
+        for line in self.along(0, row) {
+            places.extend(self.along(1, column).map(|at| (line * self.size[1] + at) * self.channels));
+        }
+    }
+
+    /// Where along an axis a window's places lie that are no padding.
+    fn along(&self, axis: usize, window: usize) -> impl Iterator<Item = usize> + use<> {
+        let (size, pad, dilation) = (self.size[axis], self.pads[axis], self.dilations[axis]);
+        let start = window * self.strides[axis];
+        let first = pad.saturating_sub(start).div_ceil(dilation);
+        let end = (size + pad).saturating_sub(start).div_ceil(dilation).min(self.kernel[axis]);
+        (first..end).map(move |tap| start + tap * dilation - pad)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_windows_places_are_those_of_the_operator_without_the_padding() {
+        for (stride, dilation, pad) in [(1, 1, 0), (2, 1, 1), (1, 3, 2), (3, 2, 5)] {
+            let lists = Attributes::new().with("kernel", vec![3, 2]).with("strides", vec![stride, 1]);
+            let lists = lists.with("dilations", vec![dilation, 1]).with("pads", vec![pad, 0, 1, pad]);
+            let images = Images::read(&lists, &[1, 9, 4, 5]).unwrap();
+            let (windows, _) = graph::ops::window::Windows::at(&lists, &[1, 9, 4, 5]).unwrap();
+            let mut places = Vec::new();
+            for number in 0..images.outputs() {
+                images.window(number, &mut places);
+                let expected: Vec<usize> =
+                    windows.window(number).into_iter().flatten().map(|place| place * 5).collect();
+                assert_eq!(places, expected, "{number} of {images:?}");
+            }
+        }
     }
 }

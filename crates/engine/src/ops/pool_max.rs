@@ -30,16 +30,16 @@ impl Kernel for PoolMax {
 }
 
 #[inline(always)]
-fn greatest<T: Copy + Ord>(x: &[T], places: &[u32], out: &mut [T]) {
+fn greatest<T: Copy + Ord>(x: &[T], places: &[usize], out: &mut [T]) {
     let Some((&first, rest)) = places.split_first() else { return };
     let count = out.len();
-    out.copy_from_slice(&x[first as usize..][..count]);
+    out.copy_from_slice(&x[first..][..count]);
     for &place in rest {
-        out.iter_mut().zip(&x[place as usize..][..count]).for_each(|(out, &x)| *out = x.max(*out));
+        out.iter_mut().zip(&x[place..][..count]).for_each(|(out, &x)| *out = x.max(*out));
     }
 }
 
-versions! { fn bytes(x: &[i8], places: &[u32], out: &mut [i8]) { greatest(x, places, out) } }
-versions! { fn unsigned(x: &[u8], places: &[u32], out: &mut [u8]) { greatest(x, places, out) } }
-versions! { fn words(x: &[i16], places: &[u32], out: &mut [i16]) { greatest(x, places, out) } }
-versions! { fn wide(x: &[i32], places: &[u32], out: &mut [i32]) { greatest(x, places, out) } }
+versions! { fn bytes(x: &[i8], places: &[usize], out: &mut [i8]) { greatest(x, places, out) } }
+versions! { fn unsigned(x: &[u8], places: &[usize], out: &mut [u8]) { greatest(x, places, out) } }
+versions! { fn words(x: &[i16], places: &[usize], out: &mut [i16]) { greatest(x, places, out) } }
+versions! { fn wide(x: &[i32], places: &[usize], out: &mut [i32]) { greatest(x, places, out) } }

@@ -30,14 +30,14 @@ impl Kernel for PoolSum {
 }
 
 #[inline(always)]
-fn add<T: Copy + Into<i32>>(x: &[T], places: &[u32], out: &mut [i32]) {
+fn add<T: Copy + Into<i32>>(x: &[T], places: &[usize], out: &mut [i32]) {
     out.fill(0);
     let count = out.len();
     for &place in places {
-        out.iter_mut().zip(&x[place as usize..][..count]).for_each(|(out, &x)| *out += x.into());
+        out.iter_mut().zip(&x[place..][..count]).for_each(|(out, &x)| *out += x.into());
     }
 }
 
-versions! { fn bytes(x: &[i8], places: &[u32], out: &mut [i32]) { add(x, places, out) } }
-versions! { fn unsigned(x: &[u8], places: &[u32], out: &mut [i32]) { add(x, places, out) } }
-versions! { fn words(x: &[i16], places: &[u32], out: &mut [i32]) { add(x, places, out) } }
+versions! { fn bytes(x: &[i8], places: &[usize], out: &mut [i32]) { add(x, places, out) } }
+versions! { fn unsigned(x: &[u8], places: &[usize], out: &mut [i32]) { add(x, places, out) } }
+versions! { fn words(x: &[i16], places: &[usize], out: &mut [i32]) { add(x, places, out) } }
