@@ -146,7 +146,33 @@ fn cases() -> Vec<Case> {
     cases.push(("IsNaN", 20, vec![], vec![of(F16)]));
     cases.push(("Concat", 13, vec![("axis", Attribute::Integer(0))], vec![of(U8), of(U8), of(U8)]));
     cases.extend([1, 60].into_iter().flat_map(text_cases));
+    cases.extend(recurrent_cases());
+    let line = ones(&[1, 1, 5_000]);
+    let pads = vec![("pads", Attribute::Integers(vec![100, 100]))];
+    cases.push(("Conv", 11, pads, vec![line, ones(&[1, 1, 200])]));
     cases
+}
+
+fn ones(shape: &[usize]) -> Value {
+    Array::f32s(shape, vec![1.0; shape.iter().product()]).unwrap().into()
+}
+
+/// Cells of one unit: a long text, and many short ones both ways.
+fn recurrent_cases() -> Vec<Case> {
+    let both = || vec![("direction", Attribute::Text("bidirectional".to_owned()))];
+    let cell = |gates: usize, sizes: [usize; 4]| {
+        let [steps, batch, inputs, directions] = sizes;
+        vec![ones(&[steps, batch, inputs]), ones(&[directions, gates, inputs]), ones(&[directions, gates, 1])]
+    };
+    vec![
+        ("LSTM", 14, vec![], cell(4, [100_000, 1, 1, 1])),
+        (
+            "GRU",
+            14,
+            both().into_iter().chain([("hidden_size", Attribute::Integer(1))]).collect(),
+            cell(3, [1, 50_000, 1, 2]),
+        ),
+    ]
 }
 
 /// As many texts, each of this many bytes.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use graph::program::{Array, Context, Crew, Data, Element, Inputs, Node, Outcome, Problem, Source};
 use graph::program::{convolution::Convolution, window::PADDING};
 
-use super::product::{Build, COLUMNS, FAST, columns, product, rows_of_tile, tiles};
+use super::product::{Build, COLUMNS, FAST, Lines, Tile, Whole, columns, product, rows_of_tile, tiles};
 use super::{Row, row};
 use crate::threads::Cut;
 
@@ -17,6 +17,8 @@ pub const ROW: Row = row!("Conv", run);
 
 /// Fewer windows than these make the output's channels the columns.
 const WINDOWS_FEW: usize = 16;
+/// So many numbers may always be laid out: 16 MiB.
+const LAID_LITTLE: usize = 1 << 22;
 
 fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let (x, w, bias) = (inputs.tensor(0)?, inputs.tensor(1)?, inputs.tensor_or_none(2)?);
@@ -37,7 +39,7 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
         if windows < WINDOWS_FEW && plan.outputs >= COLUMNS / 2 {
             turned::<B>(crew, &plan, (values, &by_input(node, &plan, weights)?), &mut sums);
         } else {
-            match Phases::of(&plan) {
+            match Phases::of(&plan, room(&plan, places)) {
                 Some(phases) => convolve::<B>(crew, (&plan, &phases), (values, weights), &mut sums),
                 None => gathered::<B>(crew, &plan, (values, weights), &mut sums),
             }
@@ -53,6 +55,13 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     Ok(vec![Array::f32s(&plan.shape, sums)?.into()])
 }
 
+/// Numbers that channels laid out may be: what was asked for beside the output's own, its places and the patches, which are not made then.
+fn room(plan: &Convolution, outputs: usize) -> usize {
+    let places = |sizes: &[usize]| sizes.iter().product::<usize>();
+    let patches = places(&plan.windows.output).saturating_mul(places(&plan.windows.kernel));
+    outputs.saturating_mul(2).saturating_add(patches.saturating_mul(3)).max(LAID_LITTLE)
+}
+
 /// How the numbers of a channel lie, seen as rows and columns (one row where there is one spatial axis).
 struct Phases {
     input: [usize; 2],
@@ -64,11 +73,14 @@ struct Phases {
     /// Where each place of the kernel begins, for each channel of a group.
     starts: Vec<u32>,
     channel: usize,
+    /// Hands that may each lay out a group.
+    hands: usize,
 }
 
 impl Phases {
-    /// `None` where there are more than two axes, or where strides and padding would make the layout much larger than the input.
-    fn of(plan: &Convolution) -> Option<Self> {
+    /// `None` where there are more than two axes, or where strides and padding would make the layout much larger than the input, or than
+    /// the room for it.
+    fn of(plan: &Convolution, room: usize) -> Option<Self> {
         let windows = &plan.windows;
         let both = |sizes: &[usize], missing: usize| match *sizes {
             [rows, columns] => [rows, columns],
@@ -82,9 +94,11 @@ impl Phases {
         let size = plane[0] * plane[1];
         let channel = stride[0].checked_mul(stride[1])?.checked_mul(size)?;
         let most = windows.input.iter().product::<usize>() * 4 + 4096;
-        if windows.input.len() > 2 || channel > most || plan.inputs.checked_mul(channel)? > 1 << 30 {
+        let laid = plan.inputs.checked_mul(channel)?;
+        if windows.input.len() > 2 || channel > most || laid > room.min(1 << 30) {
             return None;
         }
+        let hands = room / laid.max(1);
         let mut starts = Vec::with_capacity(plan.inputs * kernel[0] * kernel[1]);
         for input in 0..plan.inputs {
             for row in (0..kernel[0]).map(|row| row * dilation[0]) {
@@ -103,6 +117,7 @@ impl Phases {
             plane,
             starts,
             channel,
+            hands,
         })
     }
 
@@ -145,7 +160,7 @@ fn convolve<B: Build>(
     // The last block reads on behind the last window.
     let laid = || vec![0.0; plan.inputs * phases.channel + COLUMNS];
     // Many groups are shared whole, few in pieces.
-    if crew.count() > 1 && plan.batch * plan.groups >= 2 * crew.count() {
+    if crew.count() > 1 && plan.batch * plan.groups >= 2 * crew.count() && phases.hands >= crew.count() {
         crew.rows(out, of_group, of_group.saturating_mul(inner) / FAST, |first, out| {
             let mut laid = laid();
             out.chunks_mut(of_group).enumerate().for_each(|(group, out)| one(first + group, &mut laid, out));
@@ -181,22 +196,29 @@ fn convolve_group<B: Build>(
     tiles(crew, blocks * parts, together * inner * COLUMNS, |tile| {
         let (from, first) = (tile / parts * COLUMNS, tile % parts * together);
         let count = together.min(plan.outputs - first);
-        columns::<B>(&w[first * inner..], count, &laid[from..], &phases.starts, |row, sums| {
-            let end = COLUMNS.min(all - from);
-            let mut at = 0;
-            while at < end {
-                let (y, x) = ((from + at) / pitch, (from + at) % pitch);
-                let run = (pitch - x).min(end - at);
-                let kept = phases.output[1].saturating_sub(x).min(run);
-                if kept > 0 {
-                    let to = (first + row) * windows + y * phases.output[1] + x;
-                    // SAFETY: each tile is in one hand, and no two tiles have a row and a window in common.
-                    let out = unsafe { cut.part(to, kept) };
-                    out.copy_from_slice(&sums[at..][..kept]);
+        let w = Lines { values: &w[first * inner..], stride: inner };
+        columns::<B>(
+            w,
+            count,
+            &laid[from..],
+            &phases.starts,
+            &mut Whole(|row: usize, sums: &[f32; COLUMNS]| {
+                let end = COLUMNS.min(all - from);
+                let mut at = 0;
+                while at < end {
+                    let (y, x) = ((from + at) / pitch, (from + at) % pitch);
+                    let run = (pitch - x).min(end - at);
+                    let kept = phases.output[1].saturating_sub(x).min(run);
+                    if kept > 0 {
+                        let to = (first + row) * windows + y * phases.output[1] + x;
+                        // SAFETY: each tile is in one hand, and no two tiles have a row and a window in common.
+                        let out = unsafe { cut.part(to, kept) };
+                        out.copy_from_slice(&sums[at..][..kept]);
+                    }
+                    at += run;
                 }
-                at += run;
-            }
-        });
+            }),
+        );
     });
 }
 
@@ -253,7 +275,6 @@ fn gathered<B: Build>(crew: &dyn Crew, plan: &Convolution, (values, weights): (&
     let kernel: usize = plan.windows.kernel.iter().product();
     let windows: usize = plan.windows.output.iter().product();
     let inner = plan.inputs * kernel;
-    let starts: Vec<u32> = (0..inner).map(|k| (k * COLUMNS) as u32).collect();
     let blocks = windows.div_ceil(COLUMNS);
     let together = rows_of_tile(crew, plan.outputs, inner, blocks);
     let parts = plan.outputs.div_ceil(together);
@@ -262,22 +283,19 @@ fn gathered<B: Build>(crew: &dyn Crew, plan: &Convolution, (values, weights): (&
         let (group, first) = (tile / parts / blocks, tile % parts * together);
         let from = tile / parts % blocks * COLUMNS;
         let x = &values[group * plan.inputs * plane..][..plan.inputs * plane];
-        let w = &weights[(group % plan.groups * plan.outputs + first) * inner..];
+        let w = Lines { values: &weights[(group % plan.groups * plan.outputs + first) * inner..], stride: inner };
         let width = COLUMNS.min(windows - from);
         let patches = &patches[from * kernel..][..width * kernel];
-        let mut panel = vec![0.0; inner * COLUMNS];
-        for (lines, x) in panel.chunks_exact_mut(kernel * COLUMNS).zip(x.chunks_exact(plane.max(1))) {
-            for (column, patch) in patches.chunks_exact(kernel).enumerate() {
-                for (place, &at) in patch.iter().enumerate() {
-                    lines[place * COLUMNS + column] = if at == PADDING { 0.0 } else { x[at as usize] };
+        // SAFETY: each tile is in one hand, and no two tiles have a row and a window in common.
+        let tile = unsafe { Tile::new(&cut, (group * plan.outputs + first) * windows + from, windows, width) };
+        tile.fill::<B>((w, together.min(plan.outputs - first), inner), |place, lines| {
+            for (k, line) in (place..).zip(lines) {
+                let (input, place) = (k / kernel * plane, k % kernel);
+                for (number, patch) in line.iter_mut().zip(patches.chunks_exact(kernel)) {
+                    let at = patch[place];
+                    *number = if at == PADDING { 0.0 } else { x[input + at as usize] };
                 }
             }
-        }
-        columns::<B>(w, together.min(plan.outputs - first), &panel, &starts, |row, sums| {
-            let to = (group * plan.outputs + first + row) * windows + from;
-            // SAFETY: each tile is in one hand, and no two tiles have a row and a window in common.
-            let out = unsafe { cut.part(to, width) };
-            out.copy_from_slice(&sums[..width]);
         });
     });
 }

@@ -245,6 +245,7 @@ struct Sizes {
     batch: usize,
     inputs: usize,
     hidden: usize,
+    gates: usize,
     directions: usize,
     batch_first: bool,
 }
@@ -270,6 +271,8 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
     context.spend(work.saturating_mul((C::GATES * sizes.hidden * (sizes.hidden + sizes.inputs)) as u64))?;
     let (y_shape, h_shape) = sizes.shapes();
     context.room(&y_shape, element)?;
+    (0..1 + usize::from(C::HAS_CELL)).try_for_each(|_| context.room(&h_shape, element).map(|_| ()))?;
+    context.bytes(sizes.others())?;
     let lengths = lengths(inputs, &sizes)?;
     let activations = activations(node, C::ACTIVATIONS, sizes.directions)?;
     let variant = C::VARIANT.map_or(Ok(false), |name| node.flag(name, false))?;
@@ -285,7 +288,7 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
             let given = of(input)?;
             Ok(if given.is_empty() { vec![T::ZERO; states] } else { given.into_owned() })
         };
-        let (h, c) = (start(5)?, if C::HAS_CELL { start(6)? } else { Vec::new() });
+        let (mut h, mut c) = (start(5)?, if C::HAS_CELL { start(6)? } else { Vec::new() });
         let peepholes = if C::HAS_CELL { of(7)? } else { Cow::Borrowed(&[][..]) };
         let clip = node.float_or_none("clip")?.map(|clip| T::of(clip.into()));
         let reverse = node.text("direction", "forward")? == "reverse";
@@ -306,15 +309,18 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
             crew,
         };
         let weights: Vec<Weights<'_, T>> = (0..sizes.directions).map(of_direction).collect();
-        let given = Given { values: &values, h: &h, c: &c };
-        let lane = |lane: usize| {
-            let (direction, batch) = (lane / sizes.batch, lane % sizes.batch);
-            let way = Way { direction, batch, length: lengths[batch], backward: direction == 1 || reverse };
-            Some(along::<C, T>(&weights[direction], &sizes, &given, &way))
+        let mut all = vec![T::ZERO; y_shape.iter().product()];
+        let way = |lane: usize| {
+            let (direction, batch) = sizes.lane(lane);
+            Way { direction, batch, length: lengths[batch], backward: direction == 1 || reverse }
         };
+        let mut lanes = lanes(&sizes, (&mut all, &mut h, &mut c), way);
         let each = sizes.work::<C>().saturating_mul(sizes.steps);
-        let lanes = crew.fill(sizes.directions * sizes.batch, each, None, lane);
-        let (y, h, c) = together(&sizes, lanes.into_iter().flatten(), (h, c));
+        crew.rows(&mut lanes, 1, each, |_, lanes| {
+            lanes.iter_mut().for_each(|lane| along::<C, T>(&weights[lane.way.direction], &sizes, &values, lane));
+        });
+        drop(lanes);
+        let y = sizes.sorted(all);
         let mut outputs: Vec<Value> =
             vec![T::write(element, &y_shape, y)?.into(), T::write(element, &h_shape, h)?.into()];
         if C::HAS_CELL {
@@ -324,15 +330,7 @@ pub fn run_by<C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context, by: 
     }, else => Err(inputs.element(0, "floats")))
 }
 
-/// What all lanes begin with.
-struct Given<'a, T> {
-    values: &'a [T],
-    h: &'a [T],
-    c: &'a [T],
-}
-
 /// One sequence of a batch in one direction.
-#[derive(Clone)]
 struct Way {
     direction: usize,
     batch: usize,
@@ -340,49 +338,43 @@ struct Way {
     backward: bool,
 }
 
-/// The states of a lane: all of them, each with its step, and the last ones.
-#[derive(Clone)]
-struct Lane<T> {
+/// Where the states of a lane are written: all of them by their steps, and the last ones, which begin as the first.
+struct Lane<'a, T> {
     way: Way,
-    all: Vec<(usize, Vec<T>)>,
-    h: Vec<T>,
-    c: Vec<T>,
+    all: &'a mut [T],
+    h: &'a mut [T],
+    c: &'a mut [T],
+}
+
+/// The lanes in the order in which their last states lie.
+fn lanes<'a, T>(
+    sizes: &Sizes,
+    (all, h, c): (&'a mut [T], &'a mut [T], &'a mut [T]),
+    way: impl Fn(usize) -> Way,
+) -> Vec<Lane<'a, T>> {
+    let (states, mut cells) = (sizes.hidden.max(1), c.chunks_mut(sizes.hidden.max(1)));
+    // Without any step there is nothing to do.
+    let lanes = all.chunks_mut((sizes.steps * sizes.hidden).max(1)).zip(h.chunks_mut(states)).enumerate();
+    lanes.map(|(lane, (all, h))| Lane { way: way(lane), all, h, c: cells.next().unwrap_or_default() }).collect()
 }
 
 /// Runs one lane, step after step.
-fn along<C: Cell, T: Real>(weights: &Weights<'_, T>, sizes: &Sizes, given: &Given<'_, T>, way: &Way) -> Lane<T> {
-    let state = sizes.state(way.direction, way.batch);
-    let mut h = given.h[state..][..sizes.hidden].to_vec();
-    let mut c = if C::HAS_CELL { given.c[state..][..sizes.hidden].to_vec() } else { Vec::new() };
-    let mut all = Vec::with_capacity(way.length);
+fn along<C: Cell, T: Real>(weights: &Weights<'_, T>, sizes: &Sizes, values: &[T], lane: &mut Lane<'_, T>) {
+    let way = &lane.way;
     for step in weights.crew.watched(0..way.length, sizes.work::<C>()) {
         let at = if way.backward { way.length - 1 - step } else { step };
-        let x = &given.values[sizes.input(at, way.batch)..][..sizes.inputs];
-        h = C::step(weights, &weights.of_input(x), &h, &mut c);
-        all.push((at, h.clone()));
+        let x = &values[sizes.input(at, way.batch)..][..sizes.inputs];
+        lane.h.copy_from_slice(&C::step(weights, &weights.of_input(x), lane.h, lane.c));
+        lane.all[at * sizes.hidden..][..sizes.hidden].copy_from_slice(lane.h);
     }
-    Lane { way: way.clone(), all, h, c }
 }
 
-/// All states of all lanes, and the last ones, where the operator's outputs have them.
-fn together<T: Real>(
-    sizes: &Sizes,
-    lanes: impl Iterator<Item = Lane<T>>,
-    (mut h, mut c): (Vec<T>, Vec<T>),
-) -> (Vec<T>, Vec<T>, Vec<T>) {
-    let mut y = vec![T::ZERO; sizes.shapes().0.iter().product()];
-    for lane in lanes {
-        let state = sizes.state(lane.way.direction, lane.way.batch);
-        for (at, values) in lane.all {
-            y[sizes.output(at, lane.way.direction, lane.way.batch)..][..sizes.hidden].copy_from_slice(&values);
-        }
-        h[state..][..sizes.hidden].copy_from_slice(&lane.h);
-        if !lane.c.is_empty() {
-            c[state..][..sizes.hidden].copy_from_slice(&lane.c);
-        }
-    }
-    (y, h, c)
-}
+/// Units whose weights are turned together, at most.
+const PANEL: usize = 64;
+/// So many numbers may always be kept turned.
+const TURNED_LITTLE: usize = 1 << 18;
+/// Bytes of a lane's place in the list of them.
+const LANE_BYTES: u64 = 128;
 
 /// The turned weights of all directions; those that are constants of the program are turned once and kept with the node.
 fn turned<C: Cell>(node: &Node, by: Chains, (w, r): (&[f32], &[f32]), sizes: &Sizes) -> Option<Arc<Vec<Lines>>> {
@@ -393,6 +385,12 @@ fn turned<C: Cell>(node: &Node, by: Chains, (w, r): (&[f32], &[f32]), sizes: &Si
         };
         (0..sizes.directions).map(direction).collect()
     };
+    // Few units would leave most of a panel to zeros.
+    let padded = C::GROUPS.iter().map(|(from, to)| ((to - from) * sizes.hidden).next_multiple_of(PANEL) * sizes.hidden);
+    let padded = (C::GATES * sizes.hidden).next_multiple_of(PANEL) * sizes.inputs + padded.sum::<usize>();
+    if padded.saturating_mul(sizes.directions) > (2 * (w.len() + r.len())).max(TURNED_LITTLE) {
+        return None;
+    }
     let constant = |input: usize| matches!(node.inputs.get(input), Some(Source::Constant(_)));
     match constant(1) && constant(2) {
         true => node.derived.get(|| Ok(all())).ok(),
@@ -423,9 +421,37 @@ impl Sizes {
         }
     }
 
-    fn state(&self, direction: usize, batch: usize) -> usize {
-        let place = if self.batch_first { batch * self.directions + direction } else { direction * self.batch + batch };
-        place * self.hidden
+    /// Bytes beside those of the outputs: of the lanes, and of the weights turned.
+    fn others(&self) -> u64 {
+        let weights = (self.directions * self.gates * self.hidden) as u64;
+        let turned = weights.saturating_mul((self.inputs + self.hidden) as u64).saturating_mul(8);
+        let lanes = (self.directions * self.batch) as u64;
+        turned.saturating_add(4 * TURNED_LITTLE as u64).saturating_add(lanes.saturating_mul(LANE_BYTES))
+    }
+
+    /// Direction and place in the batch of the lane whose last state lies there.
+    fn lane(&self, place: usize) -> (usize, usize) {
+        if self.batch_first {
+            (place % self.directions, place / self.directions)
+        } else {
+            (place / self.batch, place % self.batch)
+        }
+    }
+
+    /// All states, lane after lane, in the order of the output.
+    fn sorted<T: Real>(&self, all: Vec<T>) -> Vec<T> {
+        let is_sorted = if self.batch_first { self.directions == 1 } else { self.directions * self.batch == 1 };
+        if is_sorted || all.is_empty() {
+            return all;
+        }
+        let mut y = vec![T::ZERO; all.len()];
+        for (lane, all) in all.chunks_exact(self.steps * self.hidden).enumerate() {
+            let (direction, batch) = self.lane(lane);
+            for (step, state) in all.chunks_exact(self.hidden).enumerate() {
+                y[self.output(step, direction, batch)..][..self.hidden].copy_from_slice(state);
+            }
+        }
+        y
     }
 
     fn input(&self, step: usize, batch: usize) -> usize {
@@ -471,7 +497,7 @@ fn sizes<C: Cell>(node: &Node, inputs: &Inputs) -> Result<Sizes, Problem> {
             return Err(Problem::shape(input, format!("{expected:?}"), found.shape()));
         }
     }
-    Ok(Sizes { steps, batch, inputs: size, hidden, directions, batch_first })
+    Ok(Sizes { steps, batch, inputs: size, hidden, gates: C::GATES, directions, batch_first })
 }
 
 fn lengths(inputs: &Inputs, sizes: &Sizes) -> Result<Vec<usize>, Problem> {

@@ -152,7 +152,7 @@ impl Windows {
     /// How many places each window along an axis has on the input, or on input and padding: a window of all axes has their product.
     pub fn counts(&self, axis: usize, padded: bool) -> Vec<usize> {
         if !padded {
-            return self.axis_taps(axis).iter().map(Vec::len).collect();
+            return (0..self.output[axis]).map(|window| self.meetings(axis, window).count()).collect();
         }
         let end = self.input[axis] + self.before[axis] + self.after[axis];
         let count = |window: usize| {
@@ -162,16 +162,12 @@ impl Windows {
         (0..self.output[axis]).map(count).collect()
     }
 
-    /// For each axis and each place of the output, the places of kernel and input that meet there.
-    fn axis_taps(&self, axis: usize) -> Vec<Vec<(usize, usize)>> {
-        let one = |window: usize| {
-            let places = (0..self.kernel[axis]).filter_map(|place| {
-                let at = window * self.strides[axis] + place * self.dilations[axis];
-                at.checked_sub(self.before[axis]).filter(|&at| at < self.input[axis]).map(|at| (place, at))
-            });
-            places.collect()
-        };
-        (0..self.output[axis]).map(one).collect()
+    /// Along an axis, the places of kernel and input that meet in that window.
+    fn meetings(&self, axis: usize, window: usize) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.kernel[axis]).filter_map(move |place| {
+            let at = window * self.strides[axis] + place * self.dilations[axis];
+            at.checked_sub(self.before[axis]).filter(|&at| at < self.input[axis]).map(|at| (place, at))
+        })
     }
 
     /// Asks for what `patches` needs.
@@ -207,13 +203,14 @@ impl Windows {
 
     /// All taps of all windows over one channel.
     pub fn listed(&self, crew: &dyn Crew) -> Taps {
-        let by_axis: Vec<Vec<Vec<(usize, usize)>>> = (0..self.input.len()).map(|axis| self.axis_taps(axis)).collect();
         let (of_kernel, of_input) = (strides(&self.kernel), strides(&self.input));
-        let mut taps = Taps { taps: Vec::new(), ends: Vec::new() };
+        let (windows, kernel) = (count(&self.output).unwrap_or(0), count(&self.kernel).unwrap_or(usize::MAX));
+        // As much as was asked for: what grows by itself would have up to three times that.
+        let room = windows.saturating_mul(kernel);
+        let mut taps = Taps { taps: Vec::with_capacity(room), ends: Vec::with_capacity(windows) };
         let (mut partial, mut grown) = (Vec::new(), Vec::new());
         let mut places = vec![0; self.output.len()];
-        let windows = count(&self.output).unwrap_or(0);
-        let each = count(&self.kernel).unwrap_or(usize::MAX).saturating_mul(4);
+        let each = kernel.saturating_mul(4);
         for window in crew.watched(0..windows, each) {
             let mut rest = window;
             for (place, &size) in places.iter_mut().zip(&self.output).rev() {
@@ -224,8 +221,8 @@ impl Windows {
             for (axis, &place) in places.iter().enumerate() {
                 grown.clear();
                 for &(k, i) in &partial {
-                    let list = by_axis[axis][place].iter();
-                    grown.extend(list.map(|&(place, at)| (k + place * of_kernel[axis], i + at * of_input[axis])));
+                    let met = self.meetings(axis, place);
+                    grown.extend(met.map(|(place, at)| (k + place * of_kernel[axis], i + at * of_input[axis])));
                 }
                 std::mem::swap(&mut partial, &mut grown);
             }
