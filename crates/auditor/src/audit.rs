@@ -4,6 +4,7 @@
 //! never held against a worker; that the worker itself gives no opening, again and again, is.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, atomic::AtomicU64, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -16,11 +17,13 @@ use protocol::{
     service::{OpeningRequest, ReceiptView},
     transaction::{Challenge, ReportAudit},
 };
+use storage::StoreError;
 use thiserror::Error;
 
 use crate::{
     desk::Desk,
-    judges::{NoOpinion, Opinion},
+    judges::{NoOpinion, Opinion, Outline},
+    openings::Kept,
 };
 
 /// After which waits a worker is asked for an opening before it is challenged for withholding it.
@@ -47,6 +50,8 @@ enum Setback {
     NoWorker,
     #[error(transparent)]
     NoOpinion(#[from] NoOpinion),
+    #[error("its opening cannot be kept until it is judged: {0}")]
+    Keeping(#[from] StoreError),
     #[error("it was made by arithmetic of version {0}, which this auditor does not know; hint: update it")]
     Arithmetic(u16),
     #[error("a float model gave the answer: no re-execution shows it true or false")]
@@ -65,7 +70,8 @@ impl Setback {
         match self {
             Self::NoOpinion(error) => error.is_final(),
             Self::TooLate => true,
-            Self::Ledger(_) | Self::NoWorker | Self::Arithmetic(_) | Self::NotAuditable | Self::OwnTrouble(_) => false,
+            Self::Ledger(_) | Self::NoWorker | Self::Keeping(_) => false,
+            Self::Arithmetic(_) | Self::NotAuditable | Self::OwnTrouble(_) => false,
         }
     }
 
@@ -74,7 +80,8 @@ impl Setback {
         match self {
             Self::NoOpinion(error) => error.has_cost_a_process(),
             Self::TooLate => true,
-            Self::Ledger(_) | Self::NoWorker | Self::Arithmetic(_) | Self::NotAuditable | Self::OwnTrouble(_) => false,
+            Self::Ledger(_) | Self::NoWorker | Self::Keeping(_) => false,
+            Self::Arithmetic(_) | Self::NotAuditable | Self::OwnTrouble(_) => false,
         }
     }
 
@@ -113,21 +120,20 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
         hindered = Some(setback);
         tokio::time::sleep(RETRY).await;
     };
-    let action = finding.action(id);
     // Of what is challenged already nothing counts but that it is false, with its opening: a true receipt in question is left to
     // whoever gains by its end, as clearing it would cost us a share of the bond, paid to the worker that was slashed.
     let is_settled = match view.status.standing {
         Standing::Challenged => true,
         Standing::Anchored | Standing::Audited | Standing::Upheld | Standing::Refuted | Standing::Withheld => {
-            tell(&desk, &view, &action, is_open).await
+            tell(&desk, &view, &finding, is_open).await
         }
     };
     if !is_settled {
         desk.counts.missed.fetch_add(1, Ordering::Relaxed);
-        return tracing::warn!(receipt = %id, what = action.word(), "the ledger did not take it before its window closed");
+        return tracing::warn!(receipt = %id, what = finding.word(), "the ledger did not take it before its window closed");
     }
-    if let Finding::False(opening) = &finding
-        && !keep(&desk, id, opening).await
+    if let Finding::False(kept) = &finding
+        && !keep(&desk, id, kept).await
     {
         return;
     }
@@ -140,24 +146,36 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
 /// What an audit came to.
 enum Finding {
     True,
-    False(Box<Opening>),
+    False(Kept),
     /// The worker does not open it.
     Unopened,
 }
 
 impl Finding {
-    fn action(&self, receipt: Digest) -> Action {
-        match self {
+    fn action(&self, receipt: Digest) -> Result<Action, StoreError> {
+        Ok(match self {
             Self::True => Action::ReportAudit(ReportAudit { receipt }),
-            Self::False(opening) => Action::Challenge(Challenge { receipt, opening: Some(Opening::clone(opening)) }),
+            Self::False(kept) => Action::Challenge(Challenge { receipt, opening: Some(kept.opening()?.into_owned()) }),
             Self::Unopened => Action::Challenge(Challenge { receipt, opening: None }),
+        })
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::True => "report",
+            Self::False(_) | Self::Unopened => "challenge",
         }
     }
 }
 
 /// Keeps a lie until it is decided, whoever challenged it; false if that was not possible.
-async fn keep(desk: &Desk, receipt: Digest, opening: &Opening) -> bool {
-    match desk.lies.keep(receipt, opening).await {
+async fn keep(desk: &Desk, receipt: Digest, kept: &Kept) -> bool {
+    let opening = kept.opening().map(Cow::into_owned);
+    let done = match opening {
+        Ok(opening) => desk.lies.keep(receipt, &opening).await,
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(true) => true,
         Ok(false) => {
             desk.counts.missed.fetch_add(1, Ordering::Relaxed);
@@ -191,8 +209,14 @@ async fn decide(desk: &Desk, view: &ReceiptView, last: u64) -> Result<Finding, S
         desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
         return Ok(Finding::Unopened);
     };
-    let judged = tokio::select! {
-        judged = desk.judges.judge(receipt, &opening) => judged?,
+    let outline = Outline::of(receipt, &opening);
+    let judging = async {
+        let kept = desk.openings.keep(id, opening).await?;
+        let judged = desk.judges.judge_kept(receipt, &outline, &|| kept.opening()).await?;
+        Ok::<_, Setback>((judged, kept))
+    };
+    let (judged, kept) = tokio::select! {
+        judged = judging => judged?,
         () = closing(desk, view.status.standing, last) => return Err(Setback::TooLate),
     };
     Ok(match judged {
@@ -203,7 +227,7 @@ async fn decide(desk: &Desk, view: &ReceiptView, last: u64) -> Result<Finding, S
         Opinion::False => {
             desk.counts.challenged.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(receipt = %id, "false receipt");
-            Finding::False(Box::new(opening))
+            Finding::False(kept)
         }
         // The ledger takes such receipts of float models alone, and those were left out before.
         Opinion::NotDecidable => return Err(Setback::NotAuditable),
@@ -254,12 +278,19 @@ async fn opening(desk: &Desk, view: &ReceiptView) -> Result<Option<Opening>, Set
 }
 
 /// Tells the ledger until it shows what it was told; false if the window closed before.
-async fn tell(desk: &Desk, view: &ReceiptView, action: &Action, is_open: impl Fn() -> bool) -> bool {
-    let (id, what) = (view.receipt.receipt.id(), action.word());
-    let is_report = matches!(action, Action::ReportAudit(_));
+async fn tell(desk: &Desk, view: &ReceiptView, finding: &Finding, is_open: impl Fn() -> bool) -> bool {
+    let (id, what) = (view.receipt.receipt.id(), finding.word());
+    let is_report = matches!(finding, Finding::True);
     let mut sent = 0_u32;
     loop {
-        match desk.sender.send(action.clone()).await {
+        let action = match finding.action(id) {
+            Ok(action) => action,
+            Err(error) => {
+                tracing::warn!(receipt = %id, what, %error, "its opening is lost");
+                return false;
+            }
+        };
+        match desk.sender.send(action).await {
             Ok(_) => {
                 sent = sent.saturating_add(1);
                 tracing::info!(receipt = %id, what, "sent");

@@ -14,7 +14,7 @@ use network::{Client, LedgerClient, NetworkError, Sender};
 use protocol::{NodeId, NodeRecord, Role, Standing, service::ReceiptView};
 use tokio::sync::Semaphore;
 
-use crate::{judges::Judges, lies::Lies, marks::Marks, sample::is_sampled};
+use crate::{judges::Judges, lies::Lies, marks::Marks, openings::Openings, sample::is_sampled};
 
 /// Openings asked of one worker at the same time: one that keeps us waiting must not keep us from the others.
 const ASKING: usize = 4;
@@ -52,6 +52,7 @@ pub(crate) struct Desk {
     pub judges: Judges,
     pub marks: Marks,
     pub lies: Lies,
+    pub openings: Openings,
     pub counts: Counts,
     pub workers: Workers,
 }

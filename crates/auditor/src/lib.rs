@@ -12,6 +12,7 @@ mod judge;
 mod judges;
 mod lies;
 mod marks;
+mod openings;
 mod pursue;
 mod sample;
 mod service;

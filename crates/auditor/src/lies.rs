@@ -73,12 +73,12 @@ impl Lies {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use protocol::{Input, List, Output, Parameters};
 
     use super::*;
 
-    fn opening() -> Opening {
+    pub(crate) fn opening() -> Opening {
         let request = protocol::Request {
             version: protocol::Version,
             chain_id: 1,

@@ -27,6 +27,7 @@ use crate::{
     judges::{Bounds, Judges, Program, Windows},
     lies::Lies,
     marks::Marks,
+    openings::Openings,
     pursue::pursue,
 };
 
@@ -84,6 +85,7 @@ impl Auditor {
             ledger,
             marks: Marks::open(&config.directory.join("auditor.redb"))?,
             lies: Lies::open(&config.directory.join("lies.redb"))?,
+            openings: Openings::open(&config.directory.join("openings.redb"))?,
             counts: Counts::default(),
             workers: Workers::default(),
         });

@@ -1,6 +1,7 @@
 //! Where judging happens: a place is waited for, a process is asked, and what that came to is remembered.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::Path,
     sync::{
@@ -13,13 +14,14 @@ use std::{
 use crypto::Digest;
 use engine::Work;
 use hub::Models;
-use protocol::{Input, Opening, Receipt};
+use protocol::{Opening, Receipt};
+use storage::StoreError;
 
 use super::{
     Bounds, NoOpinion, Opinion, Program,
-    pace::{Allowance, Paces},
+    pace::{Allowance, Outline, Paces},
     process::{End, Process, Started},
-    queue::Haste,
+    queue::{Haste, PLACES_LEAST},
     talk,
     turns::{Place, Turns},
 };
@@ -79,43 +81,35 @@ struct State {
 
 /// A receipt to judge.
 #[derive(Clone, Copy)]
-struct Case<'a> {
-    receipt: &'a Receipt,
-    opening: &'a Opening,
+pub(super) struct Case<'a> {
+    pub receipt: &'a Receipt,
+    pub outline: &'a Outline,
+    /// Asked for when it is the receipt's turn: until then it need not be in memory.
+    pub opening: &'a (dyn Fn() -> Result<Cow<'a, Opening>, StoreError> + Sync),
 }
 
 impl Case<'_> {
     fn root(&self) -> Digest {
         self.receipt.model
     }
-
-    /// As far as the receipt says: one that says more than its opening has is refused as soon as it is read.
-    fn needed(&self, work: Work) -> u64 {
-        let rows = match &self.opening.request.input {
-            Input::Tensors(tensors) => tensors.iter().filter_map(|tensor| tensor.shape.first().copied()).max(),
-            Input::Chat(_) | Input::Prompt(_) | Input::Embed(_) => {
-                Some(u64::from(self.receipt.prompt_tokens).saturating_add(self.receipt.output_tokens.into()))
-            }
-        };
-        work.of(usize::try_from(rows.unwrap_or(1)).unwrap_or(usize::MAX))
-    }
 }
 
 impl Bench {
     pub fn new(models: Models, program: Option<Program>, bounds: Bounds) -> Self {
-        let turns = Turns::new(bounds.places.max(2), bounds.pause);
+        let bounds = Bounds { places: bounds.places.max(PLACES_LEAST), ..bounds };
+        let turns = Turns::new(bounds.places, bounds.pause);
         Self { models, program, bounds, turns, state: Mutex::default(), counts: Counts::default() }
     }
 
-    pub async fn judge(&self, receipt: &Receipt, opening: &Opening) -> Result<Opinion, NoOpinion> {
-        let case = Case { receipt, opening };
-        let (id, kills) = (receipt.id(), self.kills(receipt));
+    pub async fn judge(&self, case: Case<'_>) -> Result<Opinion, NoOpinion> {
+        let (id, kills) = (case.receipt.id(), self.kills(case.receipt));
         if kills >= self.bounds.kills {
             return Err(NoOpinion::GivenUp { kills });
         }
+        let is_last = kills.saturating_add(1) >= self.bounds.kills;
         let said = match &self.program {
             None => self.here(case).await,
-            Some(program) => self.apart(program, case).await,
+            Some(program) => self.apart(program, case, is_last).await,
         };
         match &said {
             Ok(_) => {
@@ -144,12 +138,12 @@ impl Bench {
     async fn here(&self, case: Case<'_>) -> Result<Opinion, NoOpinion> {
         let _place = self.turns.place(case.root(), Haste::Brief).await;
         let model = self.models.get(case.root()).await?;
-        let (receipt, opening) = (case.receipt.clone(), case.opening.clone());
+        let (receipt, opening) = (case.receipt.clone(), (case.opening)()?.into_owned());
         let judging = tokio::task::spawn_blocking(move || judge(&model, &receipt, &opening));
         Ok(judging.await.map_err(|_| NoOpinion::Interrupted)?.into())
     }
 
-    async fn apart(&self, program: &Program, case: Case<'_>) -> Result<Opinion, NoOpinion> {
+    async fn apart(&self, program: &Program, case: Case<'_>, is_last: bool) -> Result<Opinion, NoOpinion> {
         let root = case.root();
         let file = self.models.file(root).await?;
         let mut haste = self.haste(case).unwrap_or_else(|| loading(&file));
@@ -163,31 +157,37 @@ impl Bench {
             place = self.turns.place(root, haste).await;
             process = self.process(program, root, &file).await?;
         }
-        let opinion = self.ask(&mut process, case).await?;
+        let opinion = self.ask(&mut process, case, is_last).await?;
         self.keep_idle(root, process);
         drop::<Place>(place);
         Ok(opinion)
     }
 
-    async fn ask(&self, process: &mut Process, case: Case<'_>) -> Result<Opinion, NoOpinion> {
+    async fn ask(&self, process: &mut Process, case: Case<'_>, is_last: bool) -> Result<Opinion, NoOpinion> {
         let root = case.root();
-        let work = self.state().work.get(&root).copied().unwrap_or_default();
-        let needed = case.needed(work);
-        let Allowance { time, is_short } = self.state().paces.allowance(&root, needed, &self.bounds);
+        let needed = case.outline.needed(self.state().work.get(&root).copied().unwrap_or_default());
+        let Allowance { time, is_short } = self.state().paces.allowance(&root, needed, is_last, &self.bounds);
         if is_short {
             count(&self.counts.short);
             let (receipt, seconds) = (case.receipt.id(), time.as_secs());
-            tracing::warn!(%receipt, model = %root, work = needed, seconds, "expected to need longer than it can be given");
+            tracing::warn!(%receipt, model = %root, work = needed.most, seconds, "expected to need longer than it can be given");
         }
+        let message = talk::case(case.receipt, &(case.opening)()?);
         let asked_at = Instant::now();
-        let said = process.ask(&talk::case(case.receipt, case.opening), time).await;
-        // One that ended by itself says nothing of how fast it was.
-        if matches!(said, Ok(_) | Err(End::TooSlow)) {
-            let was_ended = said.is_err();
-            self.state().paces.note(root, work, needed, asked_at.elapsed(), was_ended);
+        let said = process.ask(&message, time).await;
+        let took = asked_at.elapsed();
+        if matches!(said, Err(End::TooSlow)) {
+            self.state().paces.note(root, needed, took, true);
             self.tell_slowness();
         }
-        Ok(talk::read_opinion(&self.said(said, time)?)?)
+        let opinion = talk::read_opinion(&self.said(said, time)?)?;
+        // What is false may have been so at first sight, and one that ended by itself says nothing of how fast it was.
+        if opinion == Opinion::Equal {
+            self.state().paces.note(root, needed, took, false);
+            self.turns.prove(root, Paces::haste_of(took));
+            self.tell_slowness();
+        }
+        Ok(opinion)
     }
 
     /// A process with the model: one that waits for it, or a fresh one.
@@ -224,7 +224,7 @@ impl Bench {
     fn haste(&self, case: Case<'_>) -> Option<Haste> {
         let (state, root) = (self.state(), case.root());
         let work = *state.work.get(&root)?;
-        Some(state.paces.haste(&root, work, case.needed(work)))
+        Some(state.paces.haste(&root, case.outline.needed(work)))
     }
 
     fn kills(&self, receipt: &Receipt) -> u8 {
@@ -257,12 +257,12 @@ impl Bench {
 
     /// With those at work there are no more processes than places; the place is the caller's already.
     fn make_room(&self) {
-        let room = self.bounds.places.max(2).saturating_sub(self.turns.held());
+        let room = self.bounds.places.saturating_sub(self.turns.held());
         self.state().keep_newest(room);
     }
 
     fn keep_idle(&self, root: Digest, process: Process) {
-        let room = self.bounds.places.max(2).saturating_sub(self.turns.held()).saturating_add(1);
+        let room = self.bounds.places.saturating_sub(self.turns.held()).saturating_add(1);
         let mut state = self.state();
         state.idle.push((root, process));
         state.keep_newest(room);

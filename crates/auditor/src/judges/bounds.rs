@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::queue::PLACES_LEAST;
+
 /// What the network's rules leave for judging.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -30,7 +32,7 @@ pub struct Bounds {
     /// For one receipt: as long as its work asks for, but at least and at most this.
     pub judgement_least: Duration,
     pub judgement_most: Duration,
-    /// Receipts that are judged at the same time; of one model half as many, of those that take long one less.
+    /// Receipts that are judged at the same time, at least three; of one model half as many, of those that take long one less.
     pub places: usize,
     /// Processes that one receipt may cost before it is not judged any more.
     pub kills: u8,
@@ -44,8 +46,6 @@ pub struct Bounds {
 
 /// Least address space of a process: twice what a program may account for.
 const MEMORY_BYTES: u64 = 4 << 30;
-/// One for what takes long, and one that it never has.
-const PLACES_LEAST: usize = 2;
 const PLACES_MOST: usize = 4;
 /// Whoever is judged need not be as fast as the last one, and a machine has other work.
 const JUDGEMENT_LEAST: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ mod tests {
         let bounds = Bounds::of(rules);
         assert_eq!((bounds.work_max, bounds.work_rate), (15 << 36, 1 << 36));
         assert_eq!((bounds.judgement_least.as_secs(), bounds.judgement_most.as_secs()), (30, 300));
-        assert!((2..=4).contains(&bounds.places) && bounds.threads > 0 && bounds.memory_bytes >= 4 << 30);
+        assert!((3..=4).contains(&bounds.places) && bounds.threads > 0 && bounds.memory_bytes >= 4 << 30);
         let hasty = Bounds::of(Windows { deciding: Duration::from_secs(20), ..rules });
         assert_eq!(hasty.judgement_most, hasty.judgement_least);
         assert_eq!(Bounds::default().work_rate, 0, "nobody is slower than nothing");

@@ -13,14 +13,16 @@ mod queue;
 mod talk;
 mod turns;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{borrow::Cow, io, sync::Arc, time::Duration};
 
 use hub::{Models, ModelsError};
 pub use network::process::Program;
 use protocol::{Opening, Receipt};
+use storage::StoreError;
 use thiserror::Error;
 
-use self::bench::Bench;
+use self::bench::{Bench, Case};
+pub(crate) use self::pace::Outline;
 pub use self::{
     bench::Tally,
     bounds::{Bounds, Windows},
@@ -57,6 +59,8 @@ impl From<Judgement> for Opinion {
 pub enum NoOpinion {
     #[error("its model cannot be had: {0}")]
     Model(#[from] ModelsError),
+    #[error("its opening, which waited on the disk, cannot be read: {0}")]
+    Opening(#[from] StoreError),
     #[error("its model's artefact cannot be loaded: {0}")]
     Artefact(String),
     #[error("judging it took more than the {} s that it was given", .0.as_secs())]
@@ -101,7 +105,17 @@ impl Judges {
 
     /// Re-executes a receipt.
     pub async fn judge(&self, receipt: &Receipt, opening: &Opening) -> Result<Opinion, NoOpinion> {
-        self.0.judge(receipt, opening).await
+        self.judge_kept(receipt, &Outline::of(receipt, opening), &|| Ok(Cow::Borrowed(opening))).await
+    }
+
+    /// Re-executes a receipt whose opening is asked for when it is its turn.
+    pub(crate) async fn judge_kept<'a>(
+        &self,
+        receipt: &'a Receipt,
+        outline: &'a Outline,
+        opening: &'a (dyn Fn() -> Result<Cow<'a, Opening>, StoreError> + Sync),
+    ) -> Result<Opinion, NoOpinion> {
+        self.0.judge(Case { receipt, outline, opening }).await
     }
 
     /// What judging has come to since the start.

@@ -2,17 +2,19 @@
 //!
 //! A model that takes long, or that costs processes, delays its own receipts and no others: of one model at most half of
 //! the places are taken, of judgements that take long all but one, and a model that cost a process is tried one receipt at a
-//! time, after a pause that grows with each. Whoever comes new stands behind all that wait.
+//! time, after a pause that grows with each. Whoever comes new stands behind all that wait. Models of which no receipt that
+//! takes so long was ever judged in time, or that have cost a process since, have half of the places for what takes long
+//! together, and half of all for what is brief: however many they are, those that have proven themselves keep theirs.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
 use crypto::Digest;
 
 /// How long a place will be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Haste {
     Brief,
     /// For long, or nobody knows.
@@ -22,7 +24,9 @@ pub(super) enum Haste {
 /// Each further process that a model costs makes its pause so many times longer, so many times at most.
 const PAUSE_GROWTH: u32 = 4;
 const PAUSE_STEPS: u32 = 3;
-/// Models remembered for the processes that they cost; whoever makes more of them pays for some again.
+/// Fewest places: for what takes long, for whoever is yet to be proven, and for whom neither may delay.
+pub(super) const PLACES_LEAST: usize = 3;
+/// Models remembered for the processes that they cost, and as proven; whoever makes more of them pays for some again.
 const REMEMBERED_MAX: usize = 65_536;
 
 pub(super) struct Queue {
@@ -31,9 +35,24 @@ pub(super) struct Queue {
     pause: Duration,
     lines: BTreeMap<Digest, Line>,
     /// Who has a place.
-    held: BTreeMap<u64, (Digest, Haste)>,
+    held: BTreeMap<u64, Held>,
+    /// Models of which a receipt was judged to be true, by how long that took.
+    proven: BTreeSet<(Haste, Digest)>,
     tickets: u64,
     turns: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    haste: Haste,
+    is_doubtful: bool,
+}
+
+/// Who can have a place now.
+struct Free {
+    long: usize,
+    doubtful_long: usize,
+    doubtful_brief: usize,
 }
 
 #[derive(Default)]
@@ -56,50 +75,79 @@ impl Line {
         self.not_before.is_some_and(|until| now < until)
     }
 
-    /// The place in it of who can be served.
-    fn first(&self, may_be_long: bool) -> Option<usize> {
-        self.waiting.iter().position(|(_, haste)| may_be_long || (*haste == Haste::Brief && self.strikes == 0))
+    /// How long a place will be taken: what cost a process may cost one again.
+    fn taken_for(&self, haste: Haste) -> Haste {
+        if self.strikes > 0 { Haste::Long } else { haste }
     }
 }
 
 impl Queue {
     pub fn new(places: usize, pause: Duration) -> Self {
-        Self { places, pause, lines: BTreeMap::new(), held: BTreeMap::new(), tickets: 0, turns: 0 }
+        let places = places.max(PLACES_LEAST);
+        let (lines, held, proven) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { places, pause, lines, held, proven, tickets: 0, turns: 0 }
     }
 
     /// Stands in the model's line; the ticket is called by `next`, and given back by `leave`.
     pub fn join(&mut self, root: Digest, haste: Haste) -> u64 {
         self.tickets = self.tickets.wrapping_add(1);
+        let ticket = self.tickets;
+        self.line(root).waiting.push_back((ticket, haste));
+        ticket
+    }
+
+    /// The model's line; a new one stands behind all others.
+    fn line(&mut self, root: Digest) -> &mut Line {
         let turns = &mut self.turns;
-        let line = self.lines.entry(root).or_insert_with(|| {
+        self.lines.entry(root).or_insert_with(|| {
             *turns = turns.saturating_add(1);
             Line { served: *turns, ..Line::default() }
-        });
-        line.waiting.push_back((self.tickets, haste));
-        self.tickets
+        })
     }
 
     /// The ticket that has a place from now on, if one can have one.
     pub fn next(&mut self, now: Instant) -> Option<u64> {
-        let long = self.held.values().filter(|(_, haste)| *haste == Haste::Long).count();
-        let may_be_long = long < self.places.saturating_sub(1).max(1);
         if self.held.len() >= self.places {
             return None;
         }
-        let most = (self.places / 2).max(1);
+        let (most, free) = (self.places / 2, self.free());
         let has_room = |line: &Line| line.running < if line.strikes > 0 { 1 } else { most };
         let served = self.lines.iter().filter(|(_, line)| has_room(line) && !line.is_pausing(now));
-        let served =
-            served.filter_map(|(root, line)| Some((line.running, line.served, *root, line.first(may_be_long)?)));
+        let first = |root: &Digest, line: &Line| {
+            let may = [Haste::Brief, Haste::Long].map(|haste| self.may(&free, root, line, haste));
+            line.waiting.iter().position(|(_, haste)| if *haste == Haste::Brief { may[0] } else { may[1] })
+        };
+        let served = served.filter_map(|(root, line)| Some((line.running, line.served, *root, first(root, line)?)));
         let (_, _, root, place) = served.min()?;
         let line = self.lines.get_mut(&root)?;
         let (ticket, haste) = line.waiting.remove(place)?;
         self.turns = self.turns.saturating_add(1);
         line.served = self.turns;
         line.running += 1;
-        let haste = if line.strikes > 0 { Haste::Long } else { haste };
-        self.held.insert(ticket, (root, haste));
+        let haste = line.taken_for(haste);
+        let is_doubtful = line.strikes > 0 || !self.proven.contains(&(haste, root));
+        self.held.insert(ticket, Held { haste, is_doubtful });
         Some(ticket)
+    }
+
+    fn free(&self) -> Free {
+        let held =
+            |haste, all| self.held.values().filter(|held| held.haste == haste && (all || held.is_doubtful)).count();
+        let long = self.places - 1;
+        Free {
+            long: long.saturating_sub(held(Haste::Long, true)),
+            doubtful_long: (long / 2).saturating_sub(held(Haste::Long, false)),
+            doubtful_brief: (self.places / 2).saturating_sub(held(Haste::Brief, false)),
+        }
+    }
+
+    fn may(&self, free: &Free, root: &Digest, line: &Line, haste: Haste) -> bool {
+        let haste = line.taken_for(haste);
+        let is_proven = line.strikes == 0 && self.proven.contains(&(haste, *root));
+        match haste {
+            Haste::Brief => is_proven || free.doubtful_brief > 0,
+            Haste::Long => free.long > 0 && (is_proven || free.doubtful_long > 0),
+        }
     }
 
     /// Gives a ticket back, whether it was called or not.
@@ -119,10 +167,19 @@ impl Queue {
 
     /// The model cost a process.
     pub fn strike(&mut self, root: Digest, now: Instant) {
-        let line = self.lines.entry(root).or_default();
+        let (pause, line) = (self.pause, self.line(root));
         let growth = PAUSE_GROWTH.saturating_pow(line.strikes.min(PAUSE_STEPS));
         line.strikes = line.strikes.saturating_add(1);
-        line.not_before = now.checked_add(self.pause.saturating_mul(growth));
+        line.not_before = now.checked_add(pause.saturating_mul(growth));
+    }
+
+    /// A receipt of the model was judged to be true, and that took so long.
+    pub fn prove(&mut self, root: Digest, haste: Haste) {
+        // What was done in time although it takes long says the same of what is brief.
+        self.proven.extend([(Haste::Brief, root), (haste, root)]);
+        while self.proven.len() > 2 * REMEMBERED_MAX {
+            self.proven.pop_first();
+        }
     }
 
     /// A receipt of the model was judged.
@@ -171,6 +228,7 @@ mod tests {
     #[test]
     fn models_are_served_in_turn_and_one_never_has_more_than_half() {
         let (mut queue, now) = (Queue::new(4, PAUSE), Instant::now());
+        (0..10).for_each(|number| queue.prove(root(number), Haste::Long));
         let many: Vec<u64> = (0..4).map(|_| queue.join(root(9), Haste::Brief)).collect();
         let other = queue.join(root(1), Haste::Brief);
         assert_eq!(called(&mut queue, now), [many[0], other, many[1]]);
@@ -183,6 +241,7 @@ mod tests {
     #[test]
     fn what_takes_long_leaves_a_place_and_a_newcomer_does_not_pass_who_waits() {
         let (mut queue, now) = (Queue::new(3, PAUSE), Instant::now());
+        (0..10).for_each(|number| queue.prove(root(number), Haste::Long));
         let long: Vec<u64> = (0..4).map(|number| queue.join(root(number), Haste::Long)).collect();
         assert_eq!(called(&mut queue, now), [long[0], long[1]]);
         let brief = queue.join(root(8), Haste::Brief);
@@ -214,6 +273,7 @@ mod tests {
             queue.leave(root(1), second);
         }
         let (first, second) = (queue.join(root(1), Haste::Brief), queue.join(root(1), Haste::Brief));
+        queue.prove(root(1), Haste::Brief);
         queue.forgive(root(1));
         assert_eq!(called(&mut queue, now), [first, second]);
         [first, second].into_iter().for_each(|ticket| queue.leave(root(1), ticket));
@@ -222,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_pause_that_is_over_hides_no_other() {
-        let (mut queue, now) = (Queue::new(4, PAUSE), Instant::now());
+        let (mut queue, now) = (Queue::new(8, PAUSE), Instant::now());
         queue.strike(root(1), now);
         let first = queue.join(root(1), Haste::Brief);
         let second = queue.join(root(1), Haste::Brief);
@@ -235,6 +295,36 @@ mod tests {
         [(1, first), (1, second), (2, third)]
             .into_iter()
             .for_each(|(number, ticket)| queue.leave(root(number), ticket));
+    }
+
+    #[test]
+    fn however_many_models_are_yet_to_be_proven_those_that_are_keep_half_of_the_places() {
+        for (places, long, brief) in [(2, 1, 1), (3, 1, 1), (4, 1, 2), (8, 3, 4)] {
+            let (mut queue, now) = (Queue::new(places, PAUSE), Instant::now());
+            queue.prove(root(100), Haste::Long);
+            queue.prove(root(101), Haste::Brief);
+            let strange: Vec<u64> = (0..20).map(|number| queue.join(root(number), Haste::Long)).collect();
+            assert_eq!(called(&mut queue, now), strange[..long], "{places}: of what takes long");
+            let fresh: Vec<u64> = (20..40).map(|number| queue.join(root(number), Haste::Brief)).collect();
+            assert_eq!(called(&mut queue, now), fresh[..brief], "{places}: of what is brief");
+            let honest = queue.join(root(100), Haste::Long);
+            assert_eq!(called(&mut queue, now), [honest], "{places}: who was judged in time has a place");
+            queue.leave(root(100), honest);
+            // Brief ones in time say nothing of long ones.
+            let long_for_once = queue.join(root(101), Haste::Long);
+            assert_eq!(called(&mut queue, now), [], "{places}");
+            let brief_again = queue.join(root(101), Haste::Brief);
+            assert_eq!(called(&mut queue, now), [brief_again], "{places}");
+            queue.leave(root(101), brief_again);
+            queue.leave(root(101), long_for_once);
+            // Whoever has cost a process is as good as unknown.
+            queue.strike(root(100), now);
+            let struck = queue.join(root(100), Haste::Brief);
+            assert_eq!(called(&mut queue, now + PAUSE), [], "{places}");
+            queue.leave(root(0), strange[0]);
+            assert_eq!(called(&mut queue, now + PAUSE), [strange[long]], "{places}: after those that came before");
+            queue.leave(root(100), struck);
+        }
     }
 
     #[test]

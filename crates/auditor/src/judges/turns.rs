@@ -65,6 +65,10 @@ impl Turns {
         locked(&self.0).queue.strike(root, Instant::now());
     }
 
+    pub fn prove(&self, root: Digest, haste: Haste) {
+        locked(&self.0).queue.prove(root, haste);
+    }
+
     pub fn forgive(&self, root: Digest) {
         locked(&self.0).queue.forgive(root);
         call(&self.0);
