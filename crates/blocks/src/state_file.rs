@@ -120,7 +120,7 @@ impl StateFile {
         let (mut arriving, mut stale) = (Arriving::new(root, leaves), Vec::new());
         self.each(&moment, STATE_PAGES, |name, bytes| {
             let is_wanted = arriving.wanted().is_some_and(|(_, wanted)| wanted == name);
-            if !is_wanted || arriving.take(bytes).is_err() {
+            if !is_wanted || arriving.take(bytes, None).is_err() {
                 stale.push(Change::remove(STATE_PAGES, name));
             }
         })?;
@@ -151,7 +151,7 @@ impl StateFile {
         let (mut arriving, mut changes) = (pages::Arriving::<L>::new(root, leaves), Vec::new());
         self.each(&moment, L::PAGES, |name, bytes| {
             let is_wanted = arriving.wanted().is_some_and(|wanted| wanted == name);
-            if !is_wanted || arriving.take(bytes).is_err() {
+            if !is_wanted || arriving.take(bytes, None).is_err() {
                 changes.push(Change::remove(L::PAGES, name));
             }
         })?;
@@ -163,11 +163,15 @@ impl StateFile {
         Ok(self.store.commit_blocking(changes)?)
     }
 
-    /// Removes all of a table beside the state.
+    /// Removes all of a table beside the state, some at a time.
     pub fn clear(&self, table: &'static str) -> Result<(), StoreError> {
-        let mut changes = Vec::new();
-        self.each(&self.moment()?, table, |key, _| changes.push(Change::remove(table, key)))?;
-        self.store.commit_blocking(changes)
+        loop {
+            let entries = self.moment()?.scan(table, &[], STRIDE, STRIDE_BYTES)?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.store.commit_blocking(entries.into_iter().map(|(key, _)| Change::remove(table, key)).collect())?;
+        }
     }
 
     fn each(&self, moment: &Moment, table: &'static str, mut look: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {

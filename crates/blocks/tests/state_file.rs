@@ -153,7 +153,7 @@ fn arrive(from: &StateFile, to: &StateFile, world: &World, pages: usize) -> Arri
     let mut arriving = Arriving::new(world.root(), world.leaves());
     for _ in 0..pages {
         let Some((table, name)) = arriving.wanted() else { break };
-        let (row, codes) = arriving.take(&from.get(table, &name).unwrap().unwrap()).unwrap();
+        let (row, codes) = arriving.take(&from.get(table, &name).unwrap().unwrap(), None).unwrap();
         to.put(vec![row]).unwrap();
         for hash in codes {
             let code = from.get(STATE_CODES, hash.as_slice()).unwrap().unwrap();
@@ -222,13 +222,17 @@ fn a_page_that_is_not_the_wanted_one_is_refused_and_nothing_is_lost() {
         let (_, wanted) = arriving.wanted().unwrap();
         assert_eq!(wanted, *name, "pages lie in the order in which they are wanted");
         let (_, other) = &pages[(index + 1) % pages.len()];
-        assert!(arriving.take(other).is_err() && arriving.take(&bytes[1..]).is_err() && arriving.take(&[]).is_err());
+        assert!(
+            arriving.take(other, None).is_err()
+                && arriving.take(&bytes[1..], None).is_err()
+                && arriving.take(&[], None).is_err()
+        );
         let mut changed = bytes.clone();
         changed[bytes.len() / 2] ^= 1;
-        assert!(arriving.take(&changed).is_err());
-        arriving.take(bytes).unwrap();
+        assert!(arriving.take(&changed, None).is_err());
+        arriving.take(bytes, None).unwrap();
     }
-    assert!(arriving.wanted().is_none() && arriving.take(&pages[0].1).is_err());
+    assert!(arriving.wanted().is_none() && arriving.take(&pages[0].1, None).is_err());
     let mut miscounted = Arriving::new(world.root(), world.leaves() + 1);
-    assert!(miscounted.take(&pages[0].1).is_err(), "a root with another number of leaves");
+    assert!(miscounted.take(&pages[0].1, None).is_err(), "a root with another number of leaves");
 }

@@ -55,6 +55,11 @@ impl World {
         Ok(Self { tree: Tree::open(base.pages.clone())?, base: Some(base), ..Self::default() })
     }
 
+    /// The same for whoever only asks: what fails to be read is an error there, and ends nothing.
+    pub fn aside(&self) -> Self {
+        Self { tree: self.tree.aside(), codes: self.codes.clone(), base: self.base.as_ref().map(Base::aside) }
+    }
+
     /// Commits to every account (with the hash of its code) and every slot.
     pub fn root(&self) -> B256 {
         B256::from(self.tree.root().0)

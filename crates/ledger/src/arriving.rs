@@ -5,23 +5,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crypto::{Claim, history::History};
-use pages::{PageError, Row, Tree};
-use protocol::{
-    Canonical as _, Digest, EpochRecord, NodeId, Noun as _, ReceiptStatus, SignedReceipt, registry::state_key,
-    service::VerdictRecord,
-};
+use crypto::{Claim, history::History, merkle::SumNode};
+use pages::{PageError, Row};
+use protocol::{Canonical as _, Digest, EpochRecord, NodeId, Noun as _, SignedReceipt, service::VerdictRecord};
 
 use crate::{
     base::{
-        Base, EPOCHS, RECEIPTS, RECEIPTS_A_PIECE, ReceiptPiece, VERDICTS, VERDICTS_A_PIECE, VerdictPiece, piece_key,
-        piece_of, read_piece, rows_of,
+        Base, EPOCHS, RECEIPTS, RECEIPTS_A_PIECE, ReceiptPiece, VERDICTS, VERDICTS_A_PIECE, VerdictPiece, number_rows,
+        piece_key, piece_of, read_piece, rows_of,
     },
-    closed::{ClosedEpoch, commits_to, verdicts_root},
-    epochs::EPOCHS_A_GROUP,
-    leaf::Leaf,
+    closed::{ClosedEpoch, commits_to, sum_root, verdict_leaf},
+    epochs::{EPOCHS_A_GROUP, GROUP_HEIGHT, NewestReceipt},
     ledger::Ledger,
 };
+
+/// Most pieces of one epoch's verdicts: more than a second's blocks could have room for. Their number is in no record.
+const VERDICT_PIECES_MAX: usize = 1_024;
 
 /// Rows of the records of a whole group, which begins at epoch `first`, if the group is what `digest` commits to.
 pub fn group_rows(first: u64, records: &[EpochRecord], digest: &Digest) -> Result<Vec<Row>, PageError> {
@@ -44,12 +43,16 @@ pub struct ArrivingEpoch {
     record: EpochRecord,
     receipts: Vec<Arc<SignedReceipt>>,
     verdicts: Vec<VerdictRecord>,
+    /// Roots of their pieces, which are whole subtrees but for the last, and the root over them.
+    pieces: Vec<SumNode>,
+    verdicts_root: Digest,
 }
 
 impl ArrivingEpoch {
     /// The epoch with this record, which is believed.
     pub fn new(record: EpochRecord) -> Self {
-        Self { record, receipts: Vec::new(), verdicts: Vec::new() }
+        let verdicts_root = sum_root(&[]).digest;
+        Self { record, receipts: Vec::new(), verdicts: Vec::new(), pieces: Vec::new(), verdicts_root }
     }
 
     /// Key of the row that comes next; `None` when all are there.
@@ -58,7 +61,7 @@ impl ArrivingEpoch {
         if self.missing() > 0 {
             return Some(piece_key(epoch, RECEIPTS, piece_of(self.receipts.len(), RECEIPTS_A_PIECE)));
         }
-        let is_whole = verdicts_root(&self.verdicts) == self.record.verdicts_root;
+        let is_whole = self.verdicts_root == self.record.verdicts_root;
         (!is_whole).then(|| piece_key(epoch, VERDICTS, piece_of(self.verdicts.len(), VERDICTS_A_PIECE)))
     }
 
@@ -84,9 +87,12 @@ impl ArrivingEpoch {
         }
         let piece: VerdictPiece =
             read_piece(key, bytes).ok_or_else(|| self.is_false("what came is no piece of verdicts"))?;
-        let is_last = piece.verdicts.len() < VERDICTS_A_PIECE;
+        let leaves: Vec<_> = piece.verdicts.iter().map(verdict_leaf).collect();
+        self.pieces.push(sum_root(&leaves));
+        self.verdicts_root = sum_root(&self.pieces).digest;
         self.verdicts.extend(piece.verdicts.into_inner());
-        if is_last && verdicts_root(&self.verdicts) != self.record.verdicts_root {
+        let is_last = leaves.len() < VERDICTS_A_PIECE || self.pieces.len() >= VERDICT_PIECES_MAX;
+        if is_last && self.verdicts_root != self.record.verdicts_root {
             return Err(self.is_false("the verdicts are others than the record commits to"));
         }
         Ok(())
@@ -114,49 +120,55 @@ impl ArrivingEpoch {
     }
 }
 
-/// What came so far of a ledger whose tree is there: that receipts and tree fit together.
-#[derive(Debug)]
+/// The epochs that came so far, of whichever offers: one that came is the one with its record, whoever names that.
+///
+/// That the ledger's tree has these receipts at these places is not looked at: the record that the network certifies commits to both.
+#[derive(Debug, Default)]
 pub struct Arrival {
-    tree: Tree<Leaf>,
-    newest: BTreeMap<NodeId, (u64, Digest)>,
+    history: History,
+    newest: BTreeMap<NodeId, NewestReceipt>,
 }
 
 impl Arrival {
-    /// Beside the tree that lies in `base`.
-    pub fn new(base: &Base) -> Result<Self, PageError> {
-        Ok(Self { tree: Tree::open(base.pages.clone())?, newest: BTreeMap::new() })
+    /// Whether all of an epoch came, with this record.
+    pub fn has(&self, record: &EpochRecord) -> bool {
+        self.history.has(record.epoch, &record.digest())
     }
 
-    /// An epoch that lies in `base` already, whole: its rows once more. `None` where it does not.
+    /// Whether all epochs of a group came, with the records that this commits to.
+    pub fn has_group(&self, group: usize, digest: &Digest) -> bool {
+        self.history.subtrees(GROUP_HEIGHT).get(group) == Some(digest)
+    }
+
+    /// Whether what came is the beginning of a history with this epoch in it that did not come.
+    pub fn goes_on_with(&self, record: &EpochRecord) -> bool {
+        record.epoch == self.history.count()
+    }
+
+    /// An epoch that lies in `base` already, whole: the rows of its numbers, which are made anew. `None` where it does not.
     pub fn find(&mut self, base: &Base, record: &EpochRecord) -> Option<Vec<Row>> {
         let closed = base.closed(record.clone()).ok()?;
         self.count(&closed).ok()?;
         let mut rows = Vec::new();
-        rows_of(&closed, &mut rows);
+        number_rows(&closed, &mut rows);
         Some(rows)
     }
 
     fn count(&mut self, closed: &ClosedEpoch) -> Result<(), PageError> {
-        let epoch = closed.record.epoch;
-        for (index, (signed, (id, _))) in (0_u64..).zip(closed.receipts.iter().zip(&closed.leaves)) {
-            let leaf = self.tree.find(&state_key::receipt(id))?;
-            let status = leaf.and_then(|leaf| ReceiptStatus::decode(leaf.row_bytes()).ok());
-            if status.is_none_or(|status| (status.epoch, status.index) != (epoch, index)) {
-                return Err(PageError(format!("epoch {epoch}: the state has no receipt {id} at this place")));
-            }
-            let receipt = &signed.receipt;
-            let newest = self.newest.entry(receipt.worker).or_insert((receipt.sequence, *id));
-            if receipt.sequence > newest.0 {
-                *newest = (receipt.sequence, *id);
-            }
+        if !self.goes_on_with(&closed.record) {
+            return Err(PageError(format!("epoch {} came out of order", closed.record.epoch)));
+        }
+        self.history.append(&closed.record.digest());
+        for (signed, (id, _)) in closed.receipts.iter().zip(&closed.leaves) {
+            let (worker, number) = (signed.receipt.worker, signed.receipt.sequence);
+            let newest = NewestReceipt::after(self.newest.get(&worker), worker, number, *id);
+            self.newest.insert(worker, newest);
         }
         Ok(())
     }
 
     /// Whether a restored ledger says of workers what all its receipts say.
     pub fn is_of(&self, ledger: &Ledger) -> bool {
-        let told = ledger.present.state.epochs.newest_at_close();
-        let told = told.into_iter().map(|newest| (newest.worker, (newest.number, newest.receipt)));
-        told.eq(self.newest.iter().map(|(worker, newest)| (*worker, *newest)))
+        ledger.present.state.epochs.newest_at_close().into_iter().eq(self.newest.values())
     }
 }

@@ -95,6 +95,11 @@ impl Base {
         Self { pages: pages::Base::new(reader, cache.pages.clone()), cache, epochs: 0 }
     }
 
+    /// The same for whoever only asks, see `pages::Base::aside`.
+    pub(crate) fn aside(&self) -> Self {
+        Self { pages: self.pages.aside(), ..self.clone() }
+    }
+
     /// The same, of which it is known how many epochs are in it.
     pub(crate) fn with(self, epochs: u64) -> Self {
         Self { epochs, ..self }
@@ -204,13 +209,18 @@ impl Base {
         Ok(ClosedEpoch { record, leaves, receipts, verdicts })
     }
 
-    /// Which receipt is anchored under a worker's number.
-    pub(crate) fn sequence(&self, worker: &NodeId, number: u64) -> Result<Option<Digest>, PageError> {
+    /// Which receipt is anchored under a worker's number; `is_there` where one is known to be.
+    pub(crate) fn sequence(&self, worker: &NodeId, number: u64, is_there: bool) -> Result<Option<Digest>, PageError> {
         let key = sequence_key(worker, number);
-        let Some(bytes) = self.pages.read(SEQUENCES, &key)? else { return Ok(None) };
+        let missing = || self.pages.failed(&format!(": number {number} of worker {worker} is missing"));
+        let Some(bytes) = self.pages.read(SEQUENCES, &key)? else {
+            return if is_there { missing() } else { Ok(None) };
+        };
         match read_sequence(&key, &bytes) {
             // What a later state wrote that was given up is not anchored here.
-            Some((epoch, id)) => Ok((epoch < self.epochs).then_some(id)),
+            Some((epoch, id)) if epoch < self.epochs => Ok(Some(id)),
+            Some(_) if is_there => missing(),
+            Some(_) => Ok(None),
             None => self
                 .pages
                 .failed(&format!(": what lies at number {number} of worker {worker} is not as it was written")),
@@ -236,10 +246,15 @@ pub(crate) fn rows_of(closed: &ClosedEpoch, rows: &mut Vec<Row>) {
         let value = write_piece(&key, verdicts, |verdict, out| verdict.write(out));
         put(PIECES, key, value);
     }
+    number_rows(closed, rows);
+}
+
+/// Rows of the numbers of an epoch's receipts.
+pub(crate) fn number_rows(closed: &ClosedEpoch, rows: &mut Vec<Row>) {
     for (signed, (id, _)) in closed.receipts.iter().zip(&closed.leaves) {
         let key = sequence_key(&signed.receipt.worker, signed.receipt.sequence);
-        let value = write_sequence(&key, epoch, id);
-        put(SEQUENCES, key, value);
+        let value = Some(write_sequence(&key, closed.record.epoch, id));
+        rows.push(Row { table: SEQUENCES, key, value });
     }
 }
 

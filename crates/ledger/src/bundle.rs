@@ -1,16 +1,20 @@
 //! Bundles: a receipt with the proofs of where it stood as of one certified epoch.
 
 use crypto::merkle::{self, SumNode};
+use pages::{PageError, Tree};
 use protocol::{
-    BridgeRecord, Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, EpochRecord, GroupKey, KeyRecord,
-    List, ROTATIONS_MAX, ROTATIONS_USUAL, ReceiptStatus, SignedReceipt, Version,
+    BridgeRecord, Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, GroupKey, KeyRecord, List,
+    ROTATIONS_MAX, ROTATIONS_USUAL, ReceiptStatus, SignedReceipt, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
+    settled::ProvenSettlement,
 };
 use thiserror::Error;
 
 use crate::{
-    archive::Archive,
+    epochs::EpochAt,
+    leaf::Leaf,
     ledger::Ledger,
+    present::ReceiptAt,
     records::{EvmRecord, key_of},
     table::Row,
 };
@@ -24,7 +28,7 @@ pub struct BoundEvm {
 }
 
 /// Why there is no such bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BundleError {
     #[error("failed to bundle receipt: it is not anchored")]
     UnknownReceipt,
@@ -39,6 +43,28 @@ pub enum BundleError {
     /// No path that the trees make is longer than the bundle's format allows; said rather than assumed.
     #[error("failed to bundle receipt: {0} is longer than its format allows")]
     TooLong(&'static str),
+    #[error(transparent)]
+    Unreadable(#[from] PageError),
+}
+
+/// A closed epoch under its certificate, and the state as of its end: pointers, taken from a ledger and read without it.
+#[derive(Clone, Debug)]
+pub struct Certified {
+    certificate: Certificate,
+    newest: EpochAt,
+    tree: Tree<Leaf>,
+}
+
+/// What a bundle is made of, in the same way.
+#[derive(Clone, Debug)]
+pub struct Bundled {
+    chain_id: u64,
+    status: ReceiptStatus,
+    receipt: ReceiptAt,
+    anchoring: EpochAt,
+    history: Vec<Digest>,
+    certified: Certified,
+    rotations: Vec<CertifiedRotation>,
 }
 
 impl Ledger {
@@ -51,39 +77,35 @@ impl Ledger {
         certificate: Certificate,
         pinned: Option<&GroupKey>,
     ) -> Result<Bundle, BundleError> {
+        let status = self.present.state.statuses.find(id)?.ok_or(BundleError::UnknownReceipt)?;
+        self.bundled(status, as_of, certificate)?.bundle(pinned)
+    }
+
+    /// What the bundle of the receipt with this status is made of.
+    pub fn bundled(&self, status: ReceiptStatus, as_of: u64, certificate: Certificate) -> Result<Bundled, BundleError> {
         let state = &self.present.state;
-        let status = state.statuses.get(id).ok_or(BundleError::UnknownReceipt)?;
-        let receipt = self.present.receipt_at(&status).ok_or(BundleError::UnknownReceipt)?;
-        let newest = state.epochs.record(as_of).ok_or(BundleError::NotClosed { as_of })?;
+        let receipt = self.present.receipt_place(&status).ok_or(BundleError::UnknownReceipt)?;
         let anchored = status.epoch;
-        let not_covered = BundleError::NotCovered { anchored, as_of };
-        let anchoring = state.epochs.record(anchored).filter(|_| anchored <= as_of).ok_or(not_covered)?;
-        if certificate.epoch != as_of {
-            return Err(BundleError::WrongCertificate { found: certificate.epoch, as_of });
-        }
-        let (status, status_proof) = prove::<ReceiptStatus>(&self.archive, as_of, id)?;
-        let (key, key_proof) = prove::<KeyRecord>(&self.archive, as_of, &receipt.receipt.worker_key)?;
+        let not_covered = || BundleError::NotCovered { anchored, as_of };
+        let certified = self.certified(as_of, certificate)?;
+        let anchoring = state.epochs.at(anchored).filter(|_| anchored <= as_of).ok_or_else(not_covered)?;
         let history = if anchored == as_of {
             Vec::new()
         } else {
-            state.epochs.history.path(anchored, as_of).ok_or(not_covered)?
+            state.epochs.history.path(anchored, as_of).ok_or_else(not_covered)?
         };
-        let made = prove::<BridgeRecord>(&self.archive, as_of, &()).map_or(0, |(bridge, _)| bridge.rotations);
-        Ok(Bundle {
-            version: Version,
-            chain_id: state.network.chain_id,
-            receipt: SignedReceipt::clone(&receipt),
-            opening: None,
-            inclusion: self.inclusion(&anchoring, status.index)?,
-            as_of: newest,
-            certificate,
-            history: List::new(history).map_err(|_| BundleError::TooLong("the history path"))?,
-            key,
-            key_proof,
-            status,
-            status_proof,
-            rotations: self.rotations_shown(made, pinned),
-        })
+        let (chain_id, rotations) = (state.network.chain_id, self.rotations().cloned().collect());
+        Ok(Bundled { chain_id, status, receipt, anchoring, history, certified, rotations })
+    }
+
+    /// A recent epoch, which `certificate` certifies.
+    pub fn certified(&self, as_of: u64, certificate: Certificate) -> Result<Certified, BundleError> {
+        let newest = self.present.state.epochs.at(as_of).ok_or(BundleError::NotClosed { as_of })?;
+        if certificate.epoch != as_of {
+            return Err(BundleError::WrongCertificate { found: certificate.epoch, as_of });
+        }
+        let tree = self.archive.tree_as_of(as_of).ok_or(BundleError::TooOld { as_of })?.clone();
+        Ok(Certified { certificate, newest, tree })
     }
 
     /// Where the EVM stood at the end of a recent epoch, and the proof of it under that epoch's state root.
@@ -92,10 +114,46 @@ impl Ledger {
         let record = EvmRecord::decode(tree.find(&key_of::evm()).ok()??.row_bytes()).ok()?;
         Some(BoundEvm { record, proof: StateProof::new(&tree.prove(&key_of::evm()).ok()?)? })
     }
+}
+
+impl Bundled {
+    /// The same for whoever only asks: what cannot be read is an error of the question.
+    pub fn aside(self) -> Self {
+        let (receipt, anchoring) = (self.receipt.aside(), self.anchoring.aside());
+        Self { receipt, anchoring, certified: self.certified.aside(), ..self }
+    }
+
+    /// The bundle, see `Ledger::bundle`.
+    pub fn bundle(self, pinned: Option<&GroupKey>) -> Result<Bundle, BundleError> {
+        let receipt = self.receipt.read()?;
+        let Certified { certificate, newest, tree } = &self.certified;
+        let (status, status_proof) = prove::<ReceiptStatus>(tree, &self.status.receipt)?;
+        let (key, key_proof) = prove::<KeyRecord>(tree, &receipt.receipt.worker_key)?;
+        let made = match prove::<BridgeRecord>(tree, &()) {
+            Ok((bridge, _)) => bridge.rotations,
+            Err(error @ BundleError::Unreadable(_)) => return Err(error),
+            Err(_) => 0,
+        };
+        Ok(Bundle {
+            version: Version,
+            chain_id: self.chain_id,
+            receipt: SignedReceipt::clone(&receipt),
+            opening: None,
+            inclusion: self.inclusion()?,
+            as_of: newest.record()?,
+            certificate: certificate.clone(),
+            history: List::new(self.history.clone()).map_err(|_| BundleError::TooLong("the history path"))?,
+            key,
+            key_proof,
+            status,
+            status_proof,
+            rotations: self.rotations_shown(made, pinned),
+        })
+    }
 
     /// The newest of the first so many rotations: those after the pinned key, if it is known.
     fn rotations_shown(&self, made: u64, pinned: Option<&GroupKey>) -> List<CertifiedRotation, ROTATIONS_MAX> {
-        let made: Vec<_> = self.rotations().take_while(|certified| certified.rotation.serial <= made).collect();
+        let made: Vec<_> = self.rotations.iter().take_while(|certified| certified.rotation.serial <= made).collect();
         let before = |key: &GroupKey| made.iter().rposition(|certified| certified.rotation.key == *key);
         let needed = match pinned {
             None => ROTATIONS_USUAL,
@@ -105,25 +163,35 @@ impl Ledger {
         List::new(shown.map(|certified| (*certified).clone()).collect()).unwrap_or_default()
     }
 
-    fn inclusion(&self, anchoring: &EpochRecord, index: u64) -> Result<ReceiptInclusion, BundleError> {
-        let leaves = self.present.state.epochs.leaves(anchoring.epoch).ok_or(BundleError::UnknownReceipt)?;
+    fn inclusion(&self) -> Result<ReceiptInclusion, BundleError> {
+        let (index, leaves) = (self.status.index, self.anchoring.leaves()?);
         let leaves: Vec<_> = leaves.iter().map(|(id, charge)| SumNode::leaf(id, *charge)).collect();
         let place = usize::try_from(index).ok();
         let path = place.and_then(|place| merkle::path(&leaves, place)).ok_or(BundleError::UnknownReceipt)?;
         let path = List::new(path.iter().map(SumStep::from).collect());
         let path = path.map_err(|_| BundleError::TooLong("the path to the receipt"))?;
-        Ok(ReceiptInclusion { epoch: anchoring.clone(), index, path })
+        Ok(ReceiptInclusion { epoch: self.anchoring.record()?, index, path })
+    }
+}
+
+impl Certified {
+    /// The same for whoever only asks: what cannot be read is an error of the question.
+    pub fn aside(self) -> Self {
+        Self { newest: self.newest.aside(), tree: self.tree.aside(), ..self }
+    }
+
+    /// The settlement of this number, as of then.
+    pub fn settlement(self, number: u64) -> Result<ProvenSettlement, BundleError> {
+        let (record, proof) = prove(&self.tree, &number)?;
+        Ok(ProvenSettlement { record, as_of: self.newest.record()?, certificate: self.certificate, proof })
     }
 }
 
 /// A row as of a recent epoch, and its proof under that epoch's state root.
-pub(crate) fn prove<R: Row>(archive: &Archive, as_of: u64, key: &R::Key) -> Result<(R, StateProof), BundleError> {
-    let tree = archive.tree_as_of(as_of).ok_or(BundleError::TooOld { as_of })?;
+fn prove<R: Row>(tree: &Tree<Leaf>, key: &R::Key) -> Result<(R, StateProof), BundleError> {
     let state_key = R::state_key(key);
-    // What cannot be read is nowhere: the disk's keeper tells and stops.
-    let leaf = tree.find(&state_key).ok().flatten();
+    let leaf = tree.find(&state_key)?;
     let row = leaf.and_then(|leaf| R::decode(leaf.row_bytes()).ok()).ok_or(BundleError::UnknownReceipt)?;
-    let proof = tree.prove(&state_key).map_err(|_| BundleError::UnknownReceipt)?;
-    let proof = StateProof::new(&proof).ok_or(BundleError::TooLong("the path in the state"))?;
+    let proof = StateProof::new(&tree.prove(&state_key)?).ok_or(BundleError::TooLong("the path in the state"))?;
     Ok((row, proof))
 }

@@ -97,12 +97,12 @@ fn question(present: &mut Present) {
     let earlier =
         (epoch.saturating_sub(window)..epoch).filter_map(|epoch| present.state.epochs.leaves(epoch)).flatten();
     let ids: Vec<_> = earlier.chain(present.open.ids.iter().copied()).map(|(id, _)| id).collect();
-    for receipt in ids {
-        let status = present.state.statuses.get(&receipt).filter(|status| {
-            exposed.contains(&status.worker) && matches!(status.standing, Standing::Anchored | Standing::Audited)
-        });
+    let is_exposed = |status: &ReceiptStatus| {
+        exposed.contains(&status.worker) && matches!(status.standing, Standing::Anchored | Standing::Audited)
+    };
+    for status in present.state.statuses.get_all(&ids).into_iter().flatten().filter(is_exposed) {
         // A float model's answer could never be decided.
-        let signed = status.and_then(|status| present.receipt_at(&status));
+        let (receipt, signed) = (status.receipt, present.receipt_at(&status));
         if signed.is_some_and(|signed| signed.receipt.is_exact()) {
             present.state.statuses.change(&receipt, |status| status.standing = Standing::Challenged);
             present.events.push(Event::Questioned { receipt });
@@ -130,9 +130,11 @@ fn forget_audits(present: &mut Present, over: Option<u64>, anchored: &[(Digest, 
 fn ripen(present: &mut Present, over: Option<u64>, anchored: &[(Digest, Amount)]) {
     let is_charged = anchored.iter().any(|(_, charge)| *charge > 0);
     let Some(closed) = over.filter(|_| is_charged).and_then(|epoch| present.state.epochs.closed(epoch)) else { return };
+    let charged = closed.receipts.iter().zip(&closed.leaves).filter(|(signed, _)| signed.receipt.charge > 0);
+    let (charged, ids): (Vec<_>, Vec<_>) = charged.map(|(signed, (id, _))| (signed, *id)).unzip();
     let mut ripe = Ripe::new(&present.state);
-    for (signed, (receipt, _)) in closed.receipts.iter().zip(&closed.leaves) {
-        ripe.add(&present.state, receipt, signed);
+    for (signed, status) in charged.into_iter().zip(present.state.statuses.get_all(&ids)) {
+        ripe.add(&present.state, status, signed);
     }
     ripe.owe(&mut present.state, present.open.epoch);
 }

@@ -36,8 +36,12 @@ pub(crate) fn commits_to(record: &EpochRecord, leaves: &[(Digest, Amount)]) -> b
 
 /// Root over the verdicts of an epoch: the same tree as over receipts, with amounts of zero.
 pub(crate) fn verdicts_root(verdicts: &[VerdictRecord]) -> Digest {
-    let leaves: Vec<_> = verdicts.iter().map(|verdict| SumNode::leaf(&verdict.digest(), 0)).collect();
+    let leaves: Vec<_> = verdicts.iter().map(verdict_leaf).collect();
     sum_root(&leaves).digest
+}
+
+pub(crate) fn verdict_leaf(verdict: &VerdictRecord) -> SumNode {
+    SumNode::leaf(&verdict.digest(), 0)
 }
 
 /// Root over leaves whose sum was bounded as they came in, so that there always is one.

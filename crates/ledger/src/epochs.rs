@@ -20,11 +20,28 @@ const SEQUENCE_BYTES: usize = 112;
 
 /// Epochs whose records are told in one go.
 pub const EPOCHS_A_GROUP: usize = 1 << GROUP_HEIGHT;
-const GROUP_HEIGHT: usize = 12;
+pub(crate) const GROUP_HEIGHT: usize = 12;
 
 record! {
-    /// The greatest number under which a worker has a receipt anchored, and which one that is.
-    NewestReceipt { worker: NodeId, number: u64, receipt: Digest, }
+    /// The greatest number under which a worker has a receipt anchored, which one that is, and how many numbers have one.
+    NewestReceipt { worker: NodeId, number: u64, receipt: Digest, numbers: u64, }
+}
+
+impl NewestReceipt {
+    /// With one more number that has a receipt.
+    pub fn after(old: Option<&Self>, worker: NodeId, number: u64, receipt: Digest) -> Self {
+        let numbers = old.map_or(0, |old| old.numbers).saturating_add(1);
+        let (number, receipt) = match old.filter(|old| old.number > number) {
+            Some(old) => (old.number, old.receipt),
+            None => (number, receipt),
+        };
+        Self { worker, number, receipt, numbers }
+    }
+
+    /// Whether every number up to the greatest has a receipt: one that is found nowhere is lost then.
+    fn has_all(&self) -> bool {
+        self.numbers > self.number
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -43,6 +60,75 @@ pub(crate) struct Epochs {
     /// Those of them that changed since the last close, as they were.
     before: BTreeMap<NodeId, Option<NewestReceipt>>,
     base: Option<Base>,
+}
+
+/// A closed epoch where it is: to be read without whoever knows of it.
+#[derive(Clone, Debug)]
+pub(crate) enum EpochAt {
+    Held(Arc<ClosedEpoch>),
+    /// With what the history has of its record.
+    OnDisk {
+        base: Base,
+        epoch: u64,
+        committed: Digest,
+    },
+}
+
+impl EpochAt {
+    /// The same for whoever only asks, see `pages::Base::aside`.
+    pub fn aside(self) -> Self {
+        match self {
+            Self::Held(closed) => Self::Held(closed),
+            Self::OnDisk { base, epoch, committed } => Self::OnDisk { base: base.aside(), epoch, committed },
+        }
+    }
+
+    pub fn record(&self) -> Result<EpochRecord, PageError> {
+        match self {
+            Self::Held(closed) => Ok(closed.record.clone()),
+            Self::OnDisk { base, epoch, committed } => {
+                let record = base.record(*epoch)?;
+                let mut alone = History::default();
+                alone.append(&record.digest());
+                if alone.root() == *committed {
+                    return Ok(record);
+                }
+                base.pages.failed(&format!(": the record of epoch {epoch} is another"))
+            }
+        }
+    }
+
+    pub fn closed(&self) -> Result<Arc<ClosedEpoch>, PageError> {
+        match self {
+            Self::Held(closed) => Ok(Arc::clone(closed)),
+            Self::OnDisk { base, .. } => base.closed(self.record()?).map(Arc::new),
+        }
+    }
+
+    pub fn leaves(&self) -> Result<Vec<(Digest, Amount)>, PageError> {
+        match self {
+            Self::Held(closed) => Ok(closed.leaves.clone()),
+            Self::OnDisk { base, .. } => base.leaves(&self.record()?),
+        }
+    }
+
+    pub fn verdicts(&self) -> Result<Vec<VerdictRecord>, PageError> {
+        match self {
+            Self::Held(closed) => Ok(closed.verdicts.clone()),
+            Self::OnDisk { base, .. } => base.verdicts(&self.record()?),
+        }
+    }
+
+    /// The receipt at a place, which has this id.
+    pub fn receipt(&self, index: u64, id: &Digest) -> Result<Arc<SignedReceipt>, PageError> {
+        match self {
+            Self::Held(closed) => {
+                let found = usize::try_from(index).ok().and_then(|index| closed.receipts.get(index));
+                found.cloned().ok_or_else(|| PageError(format!("epoch {} has no receipt {index}", closed.record.epoch)))
+            }
+            Self::OnDisk { base, epoch, .. } => base.receipt(*epoch, index, id),
+        }
+    }
 }
 
 impl Epochs {
@@ -65,15 +151,14 @@ impl Epochs {
         self.held.get(self.place(epoch)?)
     }
 
-    /// Reads what is not held. A failure is the base's to remember: whoever keeps it stops.
-    fn read<T>(&self, epoch: u64, read: impl FnOnce(&Base, EpochRecord) -> Result<T, PageError>) -> Option<T> {
-        let base = self.base.as_ref().filter(|base| epoch < base.epochs)?;
-        let record = base.record(epoch).ok()?;
-        if !self.history.has(epoch, &record.digest()) {
-            let _: Result<(), _> = base.pages.failed(&format!(": the record of epoch {epoch} is another"));
-            return None;
+    /// Where a closed epoch is; `None` where it is not closed. A failure to read it is the base's to remember: whoever keeps it stops.
+    pub fn at(&self, epoch: u64) -> Option<EpochAt> {
+        if let Some(closed) = self.held(epoch) {
+            return Some(EpochAt::Held(Arc::clone(closed)));
         }
-        read(base, record).ok()
+        let base = self.base.as_ref().filter(|base| epoch < base.epochs)?.clone();
+        let committed = self.history.subtrees(0).get(usize::try_from(epoch).ok()?).copied()?;
+        Some(EpochAt::OnDisk { base, epoch, committed })
     }
 
     /// What commits to each whole group of records.
@@ -88,41 +173,21 @@ impl Epochs {
     }
 
     pub fn record(&self, epoch: u64) -> Option<EpochRecord> {
-        match self.held(epoch) {
-            Some(closed) => Some(closed.record.clone()),
-            None => self.read(epoch, |_, record| Ok(record)),
-        }
+        self.at(epoch)?.record().ok()
     }
 
     /// All of an epoch.
     pub fn closed(&self, epoch: u64) -> Option<Arc<ClosedEpoch>> {
-        match self.held(epoch) {
-            Some(closed) => Some(Arc::clone(closed)),
-            None => self.read(epoch, |base, record| base.closed(record).map(Arc::new)),
-        }
+        self.at(epoch)?.closed().ok()
     }
 
     /// Ids and charges of an epoch's receipts, in the order of its tree.
     pub fn leaves(&self, epoch: u64) -> Option<Vec<(Digest, Amount)>> {
-        match self.held(epoch) {
-            Some(closed) => Some(closed.leaves.clone()),
-            None => self.read(epoch, |base, record| base.leaves(&record)),
-        }
+        self.at(epoch)?.leaves().ok()
     }
 
     pub fn verdicts(&self, epoch: u64) -> Option<Vec<VerdictRecord>> {
-        match self.held(epoch) {
-            Some(closed) => Some(closed.verdicts.clone()),
-            None => self.read(epoch, |base, record| base.verdicts(&record)),
-        }
-    }
-
-    /// The receipt at a place of a closed epoch.
-    pub fn receipt(&self, epoch: u64, index: u64, id: &Digest) -> Option<Arc<SignedReceipt>> {
-        match self.held(epoch) {
-            Some(closed) => closed.receipts.get(usize::try_from(index).ok()?).cloned(),
-            None => self.base.as_ref().filter(|base| epoch < base.epochs)?.receipt(epoch, index, id).ok(),
-        }
+        self.at(epoch)?.verdicts().ok()
     }
 
     /// Which receipt is anchored under a worker's number, in the open epoch too.
@@ -134,7 +199,7 @@ impl Epochs {
         }
         match self.sequences.get(&(*worker, number)) {
             Some((id, _)) => Some(*id),
-            None => self.base.as_ref()?.sequence(worker, number).ok()?,
+            None => self.base.as_ref()?.sequence(worker, number, newest.has_all()).ok()?,
         }
     }
 
@@ -142,11 +207,9 @@ impl Epochs {
     pub fn number(&mut self, worker: NodeId, number: u64, receipt: Digest) {
         let epoch = self.count();
         self.sequences.insert((worker, number), (receipt, epoch));
-        let newest = self.newest.get(&worker);
-        if newest.is_none_or(|newest| newest.number < number) {
-            let old = self.newest.insert(worker, NewestReceipt { worker, number, receipt });
-            self.before.entry(worker).or_insert(old);
-        }
+        let old = self.newest.get(&worker).cloned();
+        self.newest.insert(worker, NewestReceipt::after(old.as_ref(), worker, number, receipt));
+        self.before.entry(worker).or_insert(old);
     }
 
     pub fn push(&mut self, closed: ClosedEpoch) {

@@ -14,6 +14,7 @@ use crate::{
     genesis::{Genesis, GenesisError},
     ordered::{Checked, Ordered, TRANSACTION_BYTES_MAX},
     present::{OpenEpoch, Present},
+    purse::Purse,
     refusal::Refusal,
     rules,
     settle::take_sendings,
@@ -161,7 +162,7 @@ impl Ledger {
     }
 
     fn transact(&mut self, checked: Checked) -> Result<(), Refusal> {
-        self.admissible(checked.transaction())?;
+        self.check_sender(checked.transaction(), &self.present.state.purse)?;
         if !checked.is_signed() {
             return Err(Refusal::BadSignature);
         }
@@ -201,8 +202,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// For this chain, by a known sender, not executed before; signed or not.
+    /// For this chain, by a known sender, not executed before; signed or not. An account that cannot be read is nobody's: anyone may ask.
     pub fn admissible(&self, transaction: &Transaction) -> Result<(), Refusal> {
+        self.check_sender(transaction, &self.present.state.purse.aside())
+    }
+
+    fn check_sender(&self, transaction: &Transaction, purse: &Purse) -> Result<(), Refusal> {
         let state = &self.present.state;
         let expected = state.network.chain_id;
         if transaction.chain_id != expected {
@@ -210,7 +215,7 @@ impl Ledger {
         }
         let sender = &transaction.sender;
         // Strangers cost nothing: without this, refused transactions of made-up senders would fill the state.
-        if !state.knows(sender) {
+        if !state.knows(sender, purse) {
             return Err(Refusal::UnknownSender(*sender));
         }
         let next = state.nonce(sender);

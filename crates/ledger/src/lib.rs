@@ -48,6 +48,7 @@ mod seated;
 mod settle;
 mod settled;
 mod shares;
+mod sight;
 mod snapshot;
 mod state;
 mod statuses;
@@ -60,7 +61,7 @@ pub use allocation::{AllocationRecord, GenesisAllocation};
 pub use archive::RECENT_EPOCHS;
 pub use arriving::{Arrival, ArrivingEpoch, group_rows};
 pub use base::{Base, Cache, EPOCHS, PIECES, ROW_PAGES, SEQUENCES, TABLES};
-pub use bundle::{BoundEvm, BundleError};
+pub use bundle::{BoundEvm, BundleError, Bundled, Certified};
 pub use content::RestoreError;
 pub use epochs::EPOCHS_A_GROUP;
 pub use event::{Event, Offence};
@@ -73,12 +74,13 @@ pub use ordered::{Checked, Kind, Native, Ordered, TRANSACTION_BYTES_MAX};
 pub use purse::{Head, LOCKED, STAKING, address_of};
 pub use records::{
     AccountRecord, AuditRecord, Ballot, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, EvmRecord,
-    HomeRecord, NamedKeyRecord, NetworkRecord, SeatRecord, key_of,
+    HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord, SeatRecord, key_of,
 };
 pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules, WORK_RATE};
 pub use seated::NamedSeat;
 pub use settle::{BRIDGE, PAYOUTS_MAX, PayoutCause};
+pub use sight::{Accounts, ChallengeSight, EpochSight, ReceiptSight, Sight};
 pub use snapshot::{Snapshot, told_epochs};
 pub use views::Account;
 pub use work::{Begun, Ran, surroundings};

@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crypto::merkle::SumNode;
 use evm::modules::{SystemCall, SystemError};
+use pages::PageError;
 use protocol::{
     Amount, Digest, KeyRecord, Milliseconds, NodeId, PublicKey, ReceiptStatus, Role, SignedReceipt, Standing,
     service::VerdictRecord,
 };
 
-use crate::{event::Event, records::ListedNode, refusal::Refusal, state::State};
+use crate::{epochs::EpochAt, event::Event, records::ListedNode, refusal::Refusal, state::State};
 
 /// The epoch that is not closed yet.
 #[derive(Clone, Debug)]
@@ -41,6 +42,30 @@ pub(crate) struct Present {
     pub events: Vec<Event>,
     /// Gas that calls of modules may still use in this block.
     pub call_gas: u64,
+}
+
+/// Where an anchored receipt is: to be read without whoever knows of it.
+#[derive(Clone, Debug)]
+pub(crate) enum ReceiptAt {
+    Here(Arc<SignedReceipt>),
+    Closed { epoch: EpochAt, index: u64, id: Digest },
+}
+
+impl ReceiptAt {
+    /// The same for whoever only asks: what cannot be read is an error of the question.
+    pub fn aside(self) -> Self {
+        match self {
+            Self::Here(receipt) => Self::Here(receipt),
+            Self::Closed { epoch, index, id } => Self::Closed { epoch: epoch.aside(), index, id },
+        }
+    }
+
+    pub fn read(&self) -> Result<Arc<SignedReceipt>, PageError> {
+        match self {
+            Self::Here(receipt) => Ok(Arc::clone(receipt)),
+            Self::Closed { epoch, index, id } => epoch.receipt(*index, id),
+        }
+    }
 }
 
 impl OpenEpoch {
@@ -118,10 +143,16 @@ impl Present {
 
     /// The receipt whose status this is.
     pub fn receipt_at(&self, status: &ReceiptStatus) -> Option<Arc<SignedReceipt>> {
+        self.receipt_place(status)?.read().ok()
+    }
+
+    /// Where it is.
+    pub fn receipt_place(&self, status: &ReceiptStatus) -> Option<ReceiptAt> {
         if status.epoch == self.open.epoch {
-            return self.open.receipts.get(usize::try_from(status.index).ok()?).cloned();
+            return self.open.receipts.get(usize::try_from(status.index).ok()?).cloned().map(ReceiptAt::Here);
         }
-        self.state.epochs.receipt(status.epoch, status.index, &status.receipt)
+        let epoch = self.state.epochs.at(status.epoch)?;
+        Some(ReceiptAt::Closed { epoch, index: status.index, id: status.receipt })
     }
 
     /// Whether a receipt waits for a decision that nobody has been asked for: it is challenged, and no challenge of it is open.

@@ -126,7 +126,17 @@ impl Purse {
 
     /// What there is now, for whoever only reads. A state that fails to be read is its base's to tell (`settle`).
     pub fn read<R>(&self, read: impl FnOnce(&dyn StateRead) -> Result<R, StateError>) -> Option<R> {
-        read(&Below(self)).ok()
+        self.try_read(read).ok()
+    }
+
+    pub fn try_read<R>(&self, read: impl FnOnce(&dyn StateRead) -> Result<R, StateError>) -> Result<R, StateError> {
+        read(&Below(self))
+    }
+
+    /// The same for whoever only asks: what cannot be read is an error of the question. Between blocks nothing waits in it.
+    pub fn aside(&self) -> Self {
+        let head = Head { world: self.head.world.aside(), header: self.head.header.clone() };
+        Self { chain: self.chain, head, changes: self.changes.clone(), logs: Vec::new() }
     }
 
     /// A deed of the ledger on a module, at this second: whole or not at all.

@@ -5,7 +5,7 @@ use crypto::hash;
 use protocol::{
     Amount, BridgeRecord, Burn, Bytes, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRecord,
     KeyRotation, List, Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord,
-    ShareRecord, SignedReceipt, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
+    ShareRecord, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
 };
 
 use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
@@ -145,12 +145,12 @@ record! {
 }
 
 record! {
-    /// Two receipts of one worker under one sequence number: the first is anchored, the second is kept here.
+    /// Two receipts of one worker under one sequence number, by their ids: the first is anchored, the second lies in a block.
     EquivocationRecord {
         worker: NodeId,
         sequence: u64,
         first: Digest,
-        second: SignedReceipt,
+        second: Digest,
         epoch: u64,
         slashed: Amount,
     }
@@ -219,7 +219,7 @@ pub mod key_of {
         hash("og/state/home/v1", &[&account.0])
     }
     pub fn equivocation(worker: &Digest, sequence: u64) -> Digest {
-        hash("og/state/equivocation/v1", &[&worker.0, &sequence.to_be_bytes()])
+        hash("og/state/equivocation/v2", &[&worker.0, &sequence.to_be_bytes()])
     }
 }
 

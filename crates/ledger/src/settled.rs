@@ -6,10 +6,7 @@ use protocol::{
     settled::{ProvenPayout, ProvenSettlement},
 };
 
-use crate::{
-    bundle::{BundleError, prove},
-    ledger::Ledger,
-};
+use crate::{bundle::BundleError, ledger::Ledger};
 
 impl Ledger {
     /// The settlement of this number as of a closed epoch, which `certificate` certifies.
@@ -19,9 +16,7 @@ impl Ledger {
         as_of: u64,
         certificate: Certificate,
     ) -> Result<ProvenSettlement, BundleError> {
-        let newest = self.certified(as_of, &certificate)?;
-        let (record, proof) = prove(&self.archive, as_of, &number)?;
-        Ok(ProvenSettlement { record, as_of: newest, certificate, proof })
+        self.certified(as_of, certificate)?.settlement(number)
     }
 
     /// A payout with its way to its settlement's root.
@@ -37,13 +32,5 @@ impl Ledger {
         let places = self.present.state.payees.get(account).map(Vec::as_slice).unwrap_or_default();
         let later = places.iter().skip(places.partition_point(|(number, _)| *number < from));
         later.take(count).filter_map(|(number, index)| self.prove_payout(*number, *index)).collect()
-    }
-
-    fn certified(&self, as_of: u64, certificate: &Certificate) -> Result<protocol::EpochRecord, BundleError> {
-        let newest = self.present.state.epochs.record(as_of).ok_or(BundleError::NotClosed { as_of })?;
-        if certificate.epoch != as_of {
-            return Err(BundleError::WrongCertificate { found: certificate.epoch, as_of });
-        }
-        Ok(newest)
     }
 }

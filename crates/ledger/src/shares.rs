@@ -109,11 +109,11 @@ impl Ripe {
     }
 
     /// Adds the charge of a receipt, if it stands. Called once a receipt: as its window closes, or with the verdict that comes later.
-    pub fn add(&mut self, state: &State, receipt: &Digest, signed: &SignedReceipt) {
+    pub fn add(&mut self, state: &State, status: Option<ReceiptStatus>, signed: &SignedReceipt) {
         if signed.receipt.charge == 0 {
             return;
         }
-        let Some(status) = state.statuses.get(receipt).filter(|status| stands(status.standing)) else { return };
+        let Some(status) = status.filter(|status| stands(status.standing)) else { return };
         add(&mut self.due, status.gateway, signed.receipt.charge);
         self.divide(state, &status, &signed.receipt);
     }

@@ -251,9 +251,9 @@ impl State {
         self.purse.balance(&address_of(key))
     }
 
-    /// Whether the sender is anybody: it has acted, has a key, or owns something.
-    pub fn knows(&self, key: &PublicKey) -> bool {
-        self.accounts.contains(key) || self.keys.contains(key) || self.purse.contains(&address_of(key))
+    /// Whether the sender is anybody: it has acted, has a key, or owns something in this purse, which is the state's own or one aside.
+    pub fn knows(&self, key: &PublicKey, purse: &Purse) -> bool {
+        self.accounts.contains(key) || self.keys.contains(key) || purse.contains(&address_of(key))
     }
 
     /// Uses up the sender's next nonce.
@@ -306,19 +306,25 @@ impl State {
     /// A node as others read it: what is listed here, and its stake.
     pub fn node(&self, node: &NodeId) -> Option<NodeRecord> {
         let listed = self.nodes.get(node)?.clone();
-        let staked = self.staked(node);
-        Some(NodeRecord {
-            node: listed.node,
-            role: listed.role,
-            operator: listed.operator,
-            payout: listed.payout,
-            endpoint: listed.endpoint,
+        Some(listed.with(self.staked(node)))
+    }
+}
+
+impl ListedNode {
+    /// As others read it.
+    pub fn with(self, staked: Option<Staked>) -> NodeRecord {
+        NodeRecord {
+            node: self.node,
+            role: self.role,
+            operator: self.operator,
+            payout: self.payout,
+            endpoint: self.endpoint,
             stake: staked.map_or(0, |staked| staked.coins),
             slashed: staked.map_or(0, |staked| staked.slashed),
             jailed: staked.is_none_or(|staked| staked.jailed),
-            registered_epoch: listed.registered_epoch,
-            models: listed.models,
-        })
+            registered_epoch: self.registered_epoch,
+            models: self.models,
+        }
     }
 }
 

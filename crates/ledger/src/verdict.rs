@@ -62,12 +62,12 @@ fn uphold(present: &mut Present, challenge: &ChallengeRecord) {
     slash_voters(present, challenge, |ballot| ballot.refuted);
     decide(present, challenge.receipt, Standing::Upheld, 0);
     // Where its window closed meanwhile, its charge waited for this.
-    let anchored = present.state.statuses.get(&challenge.receipt).map(|status| status.epoch);
-    if anchored.is_some_and(|epoch| present.within_window(epoch).is_err())
-        && let Some(signed) = present.receipt(&challenge.receipt)
+    if let Some(status) = present.state.statuses.get(&challenge.receipt)
+        && present.within_window(status.epoch).is_err()
+        && let Some(signed) = present.receipt_at(&status)
     {
         let mut ripe = Ripe::new(&present.state);
-        ripe.add(&present.state, &challenge.receipt, &signed);
+        ripe.add(&present.state, Some(status), &signed);
         ripe.owe(&mut present.state, present.open.epoch);
     }
 }

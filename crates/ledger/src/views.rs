@@ -21,6 +21,7 @@ use crate::{
         AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, NamedKeyRecord, NetworkRecord,
     },
     rules::Rules,
+    sight::{ChallengeSight, receipt_views},
 };
 
 /// An ed25519 key's account.
@@ -156,23 +157,8 @@ impl Ledger {
 
     /// Open challenges, with what the validators need to decide them.
     pub fn open_challenges(&self) -> Vec<ChallengeView> {
-        self.challenges_after(None, usize::MAX)
-    }
-
-    /// At most `count` of them, in the order of their receipts, behind `after`.
-    pub fn challenges_after(&self, after: Option<Digest>, count: usize) -> Vec<ChallengeView> {
-        let state = &self.present.state;
-        let view = |challenge: &ChallengeRecord| {
-            let opening = challenge.opening.and_then(|_| state.openings.get(&challenge.receipt).cloned());
-            Some(ChallengeView {
-                receipt: SignedReceipt::clone(self.receipt(&challenge.receipt)?.as_ref()),
-                challenger: challenge.challenger,
-                opened_epoch: challenge.opened_epoch,
-                opening,
-            })
-        };
-        let rows = state.challenges.range(after.unwrap_or(Digest::ZERO)..=Digest([u8::MAX; 32]));
-        rows.filter(|row| Some(row.receipt) != after).filter_map(view).take(count).collect()
+        let view = |sight: ChallengeSight| Some(sight.with(self.receipt(&sight.receipt)?.as_ref()));
+        self.challenge_sights(None, usize::MAX).into_iter().filter_map(view).collect()
     }
 
     /// Allocations of the genesis, in the order of their beneficiaries.
@@ -263,16 +249,11 @@ impl Ledger {
     /// Receipts anchored in `epoch`, in the order of its tree; of the open epoch too, `None` of later ones.
     pub fn epoch_receipts(&self, epoch: u64) -> Option<Vec<ReceiptView>> {
         let (open, state) = (&self.present.open, &self.present.state);
-        let view = |signed: &Arc<SignedReceipt>, (id, _): &(Digest, Amount)| {
-            Some(ReceiptView { receipt: SignedReceipt::clone(signed), status: state.statuses.get(id)? })
-        };
-        let views = |receipts: &[Arc<SignedReceipt>], ids: &[(Digest, Amount)]| {
-            receipts.iter().zip(ids).filter_map(|(signed, id)| view(signed, id)).collect()
-        };
         if epoch == open.epoch {
-            return Some(views(&open.receipts, &open.ids));
+            return receipt_views(&open.receipts, &open.ids, &state.statuses).ok();
         }
-        state.epochs.closed(epoch).map(|closed| views(&closed.receipts, &closed.leaves))
+        let closed = state.epochs.closed(epoch)?;
+        receipt_views(&closed.receipts, &closed.leaves, &state.statuses).ok()
     }
 
     /// Verdicts given in a closed epoch, in the order of its tree.

@@ -316,7 +316,8 @@ pub struct NodeStart {
     /// Listen here instead of where the node's file says.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// A validator with nothing on its disk begins from a snapshot of the others, instead of executing every block.
+    /// A validator with nothing on its disk begins from a snapshot of the others, instead of executing every block. One that began so once
+    /// and lost its state always does.
     #[arg(long)]
     pub sync: bool,
     /// A validator keeps so many of the newest blocks; one that keeps all cannot be started so.

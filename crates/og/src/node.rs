@@ -136,7 +136,8 @@ async fn start_validator(
         hubs: network.urls("hub"),
         judge: Some(judge_program()?),
         keep_blocks: entry.keep_blocks,
-        sync: if sync { others.collect() } else { Vec::new() },
+        sync: others.collect(),
+        begins_from_others: sync,
         base: crate::bridge::read(home)?.map(|link| link.watched()).transpose()?,
     };
     Ok(Validator::start(config).await?)

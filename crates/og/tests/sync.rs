@@ -118,4 +118,11 @@ async fn late(more: &[&str]) {
     nodes.push(Node::start(&file, "validator-4", &["--keep-blocks", "1024"]));
     let now = addresses.height("validator-1").await;
     addresses.wait("blocks after its restart", "validator-4", now + 20).await;
+
+    // Its state is lost, as where it cannot be read, and the blocks from the first on are not here: it begins from the others again.
+    drop(nodes.pop());
+    std::fs::remove_file(late.join("state.redb")).unwrap();
+    nodes.push(Node::start(&file, "validator-4", &["--keep-blocks", "1024"]));
+    let now = addresses.height("validator-1").await;
+    addresses.wait("blocks after its state was lost", "validator-4", now + 20).await;
 }

@@ -1,7 +1,8 @@
 //! A tree on the disk, as of one moment, behind a cache that is bounded in bytes.
 //!
 //! The disk comes in as a function that reads a table. What it gives is believed only if it is what the page above it names, up to
-//! the root. The first failure is remembered: what cannot be read ends execution, whoever met it.
+//! the root. The first failure is remembered where whoever executes looks for it, because it ends execution; one that reads for a question
+//! only (`Base::aside`) has its own failures.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -31,14 +32,18 @@ impl<L: Leaf> Clone for Cache<L> {
 
 struct Shared<L: Leaf> {
     pages: Mutex<Recent<Digest, Arc<Page<L>>>>,
-    failure: OnceLock<PageError>,
+    failure: Failure,
 }
+
+/// The first failure of all that share it.
+type Failure = Arc<OnceLock<PageError>>;
 
 /// A tree on the disk, and whatever else lies beside it there.
 #[derive(Clone)]
 pub struct Base<L: Leaf> {
     reader: Reader,
     cache: Cache<L>,
+    failure: Failure,
     /// Everything that was made before the mark of this number is in it.
     pub(crate) age: u64,
     /// What had been made by then, and replaced.
@@ -55,17 +60,12 @@ impl<L: Leaf> fmt::Debug for Base<L> {
 impl<L: Leaf> Cache<L> {
     /// Of at most about so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Shared { pages: Mutex::new(Recent::new(bytes >> 1)), failure: OnceLock::new() }))
+        Self(Arc::new(Shared { pages: Mutex::new(Recent::new(bytes >> 1)), failure: Failure::default() }))
     }
 
-    /// The first thing that could not be read: what was executed since means nothing.
+    /// The first thing that could not be read, but for questions: what was executed since means nothing.
     pub fn failure(&self) -> Option<&PageError> {
         self.0.failure.get()
-    }
-
-    /// Remembers that something could not be read, unless something was before; the first.
-    pub fn fail(&self, what: String) -> PageError {
-        self.0.failure.get_or_init(|| PageError(what)).clone()
     }
 
     /// About how many bytes it holds.
@@ -76,7 +76,13 @@ impl<L: Leaf> Cache<L> {
 
 impl<L: Leaf> Base<L> {
     pub fn new(reader: Reader, cache: Cache<L>) -> Self {
-        Self { reader, cache, age: 0, made_bytes: 0, replaced_bytes: 0 }
+        let failure = Arc::clone(&cache.0.failure);
+        Self { reader, cache, failure, age: 0, made_bytes: 0, replaced_bytes: 0 }
+    }
+
+    /// The same for whoever only asks: what fails to be read is an error there, and nobody else's.
+    pub fn aside(&self) -> Self {
+        Self { failure: Failure::default(), ..self.clone() }
     }
 
     pub(crate) fn after(self, age: u64, (made_bytes, replaced_bytes): (usize, usize)) -> Self {
@@ -95,7 +101,7 @@ impl<L: Leaf> Base<L> {
 
     /// An error that names what of it could not be read, and stays.
     pub fn failed<T>(&self, what: &str) -> Result<T, PageError> {
-        Err(self.cache.fail(format!("{} on disk{what}", L::WHAT)))
+        Err(self.failure.get_or_init(|| PageError(format!("{} on disk{what}", L::WHAT))).clone())
     }
 
     /// What a table holds at a key.

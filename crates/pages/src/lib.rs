@@ -30,7 +30,7 @@ mod recent;
 mod tests;
 mod tree;
 
-pub use arriving::Arriving;
+pub use arriving::{Arriving, Giver};
 pub use base::{Base, Cache, Reader};
 pub use change::Change;
 pub use difference::Row;

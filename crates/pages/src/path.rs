@@ -48,6 +48,12 @@ impl Path {
         own.enumerate().all(|(index, own)| nibble(key, index) == Some(usize::from(*own)))
     }
 
+    /// Whether a path goes on where this one ends.
+    pub fn leads_on_to(&self, other: &Self) -> bool {
+        let own = self.nibbles.iter().take(self.length);
+        self.length < other.length && own.zip(&other.nibbles).all(|(own, other)| own == other)
+    }
+
     /// Its name on the disk. Names are in the order in which a walk from the root, left to right, meets the pages.
     pub fn name(&self) -> Vec<u8> {
         std::iter::once(MARK).chain(self.nibbles.iter().take(self.length).copied()).collect()

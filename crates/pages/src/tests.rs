@@ -137,6 +137,10 @@ impl Plain {
         assert!(all.windows(2).all(|pair| pair[0].key < pair[1].key));
         let held: BTreeMap<u16, Vec<u8>> = all.iter().map(|leaf| (leaf.number, leaf.bytes.clone())).collect();
         assert_eq!(held, self.held);
+        let mut keys: Vec<Digest> = (0..440).step_by(3).map(key).collect();
+        keys.sort_unstable();
+        let found = tree.find_all(&keys).unwrap();
+        assert!(keys.iter().map(|key| tree.find(key).unwrap()).eq(found));
         for number in (0..440).step_by(7) {
             let found = tree.find(&key(number)).unwrap();
             assert_eq!(found.map(|leaf| leaf.bytes.clone()), self.held.get(&number).cloned());
@@ -189,9 +193,9 @@ proptest! {
                 let mut arriving = Arriving::<Sample>::new(marked.root(), marked.leaves());
                 while let Some(name) = arriving.wanted() {
                     let page = disk.0.read().unwrap().get(&("pages", name)).cloned().unwrap();
-                    sent.write(vec![arriving.take(&page).unwrap().0]);
+                    sent.write(vec![arriving.take(&page, None).unwrap().0]);
                 }
-                prop_assert!(arriving.take(&[]).is_err(), "nothing comes after the last");
+                prop_assert!(arriving.take(&[], None).is_err(), "nothing comes after the last");
                 sent.write(vec![arriving.finish().unwrap()]);
                 prop_assert_eq!(&*sent.0.read().unwrap(), &*disk.0.read().unwrap());
             }
@@ -232,6 +236,22 @@ fn a_tree_whose_base_was_written_holds_nothing_but_what_came_later() {
 }
 
 #[test]
+fn a_page_that_many_keys_lead_to_is_read_once() {
+    let (disk, _) = written(3_000);
+    let (tables, count) = (disk.0.read().unwrap().clone(), Arc::new(RwLock::new(0)));
+    let counted = Arc::clone(&count);
+    let read = move |table: &'static str, key: &[u8]| {
+        *counted.write().unwrap() += 1;
+        Ok(tables.get(&(table, key.to_vec())).cloned())
+    };
+    let tree = Tree::open(Base::<Sample>::new(Arc::new(read), Cache::new(0))).unwrap();
+    let mut keys: Vec<Digest> = (0..3_000).map(key).collect();
+    keys.sort_unstable();
+    assert!(tree.find_all(&keys).unwrap().iter().all(Option::is_some));
+    assert_eq!(*count.read().unwrap(), pages_of(&disk).len() + 1, "each page, and the root's row");
+}
+
+#[test]
 fn every_changed_byte_on_the_disk_is_an_error_that_names_the_place_and_stays() {
     let (disk, _) = written(150);
     let tables = disk.0.read().unwrap().clone();
@@ -258,6 +278,8 @@ fn every_changed_byte_on_the_disk_is_an_error_that_names_the_place_and_stays() {
     }
     assert!(refused > 500);
     let base = Base::<Sample>::new(Arc::new(|_, _| Err("the disk is gone".to_owned())), Cache::new(0));
+    let error = base.aside().read("roots", &[1]).unwrap_err();
+    assert!(error.0.ends_with("the disk is gone") && base.cache().failure().is_none(), "a question's own failure");
     assert!(Tree::open(base).unwrap_err().to_string().ends_with("table roots: the disk is gone"));
 }
 
@@ -278,11 +300,95 @@ fn pages_of_foreign_bytes_are_refused() {
             assert!(elsewhere.is_none() || bytes[1] == 1, "leaves of another place");
         }
         let mut arriving = Arriving::<Sample>::new(tree.root(), tree.leaves());
-        assert_eq!(arriving.take(bytes).is_ok(), name.len() == 1, "the root comes first");
+        assert_eq!(arriving.take(bytes, None).is_ok(), name.len() == 1, "the root comes first");
     }
     for name in [&[][..], &[0], &[1, 16], &[1; 66]] {
         assert_eq!(Path::named(name), None);
     }
+}
+
+/// The pages of a tree by their names.
+fn pages_of(disk: &Disk) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let tables = disk.0.read().unwrap();
+    tables
+        .iter()
+        .filter(|((table, _), _)| *table == "pages")
+        .map(|((_, name), page)| (name.clone(), page.clone()))
+        .collect()
+}
+
+/// A branch that says one leaf more of its first way and one less of its second: its digest and its sum are the same.
+fn miscounted(page: &[u8]) -> Vec<u8> {
+    let mut page = page.to_vec();
+    assert!(page[0] == 2 && page[1].count_ones() + page[2].count_ones() >= 2, "a branch with two ways");
+    (page[3 + 39], page[3 + 79]) = (page[3 + 39] + 1, page[3 + 79] - 1);
+    page
+}
+
+#[test]
+fn numbers_that_a_branch_does_not_bind_are_never_held_against_another_giver() {
+    let (disk, tree) = written(3_000);
+    let honest = pages_of(&disk);
+    let branches: Vec<_> = honest.iter().filter(|(_, page)| page[0] == 2).map(|(name, _)| name.clone()).collect();
+    assert!(branches.len() > 10);
+    for (place, lie) in branches.iter().enumerate() {
+        let mut arriving = Arriving::<Sample>::new(tree.root(), tree.leaves());
+        let mut came = BTreeMap::new();
+        // The first gives all up to the false branch, the second the rest.
+        let mut giver = 0;
+        let mut doubts = 0;
+        while let Some(name) = arriving.wanted() {
+            let page = if giver == 0 && name == *lie { miscounted(&honest[&name]) } else { honest[&name].clone() };
+            match arriving.take(&page, Some(giver)) {
+                Ok((row, _)) => drop(came.insert(row.key, row.value.unwrap())),
+                Err(_) => {
+                    let rows = arriving.doubt(giver).expect("the other one gave what is above");
+                    assert!(giver == 1 && rows.iter().any(|row| row.key == *lie));
+                    rows.iter().for_each(|row| drop(came.remove(&row.key).expect("it came")));
+                    doubts += 1;
+                }
+            }
+            giver = usize::from(giver == 1 || name == *lie);
+        }
+        assert_eq!((came, doubts), (honest.clone(), 1), "branch {place}");
+        assert!(arriving.finish().is_some());
+        // Who gives the rest itself is at fault.
+        let mut arriving = Arriving::<Sample>::new(tree.root(), tree.leaves());
+        while let Some(name) = arriving.wanted() {
+            let page = if name == *lie { miscounted(&honest[&name]) } else { honest[&name].clone() };
+            if arriving.take(&page, Some(0)).is_err() {
+                break;
+            }
+        }
+        assert!(arriving.wanted().is_some() && arriving.doubt(0).is_none());
+    }
+}
+
+#[test]
+fn what_came_whole_is_not_wanted_again_for_another_tree() {
+    let (disk, mut tree) = written(3_000);
+    let mut arriving = Arriving::<Sample>::new(tree.root(), tree.leaves());
+    let arrive = |arriving: &mut Arriving<Sample>, disk: &Disk, most: usize| {
+        let (pages, mut count) = (pages_of(disk), 0);
+        while let Some(name) = arriving.wanted().filter(|_| count < most) {
+            arriving.take(&pages[&name], Some(0)).unwrap();
+            count += 1;
+        }
+        count
+    };
+    let all = pages_of(&disk).len();
+    assert_eq!(arrive(&mut arriving, &disk, all / 2), all / 2);
+    arriving.turn_to(tree.root(), tree.leaves());
+    let rest = arrive(&mut arriving, &disk, all);
+    assert!(rest < all / 2 + 40, "{rest} of {all}");
+    arriving.turn_to(tree.root(), tree.leaves());
+    assert_eq!(arriving.wanted(), None);
+    // One leaf is another: the pages on its way are wanted, and buckets beside it are looked at.
+    tree.apply(&changes(&[(7, Some(vec![1]))].into())).unwrap();
+    disk.write(tree.rows_since(&Tree::open(disk.base(&Cache::new(0))).unwrap(), |_, _| {}).unwrap());
+    arriving.turn_to(tree.root(), tree.leaves());
+    assert!((2..40).contains(&arrive(&mut arriving, &disk, all)));
+    assert!(arriving.finish().is_some());
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl<L: Leaf> Tree<L> {
         Ok(Self { root, base: Some(base), age, made_bytes, replaced_bytes })
     }
 
+    /// The same for whoever only asks, see `Base::aside`.
+    pub fn aside(&self) -> Self {
+        Self { base: self.base.as_ref().map(Base::aside), ..self.clone() }
+    }
+
     /// Commits to every key and what it holds; zero for an empty tree.
     pub fn root(&self) -> Digest {
         self.root.as_ref().map_or(Digest::ZERO, |root| root.digest)
@@ -131,6 +136,41 @@ impl<L: Leaf> Tree<L> {
                 next.map_or(Ok(None), |next| self.find_below(next, &path.child(way), key))
             }
         }
+    }
+
+    /// What stands at each of these keys, which are in order: a page that several lead to is read once.
+    pub fn find_all(&self, keys: &[Digest]) -> Result<Vec<Option<Arc<L>>>, PageError> {
+        let mut found = Vec::with_capacity(keys.len());
+        self.find_all_below(self.root.as_ref(), &Path::ROOT, keys, &mut found)?;
+        Ok(found)
+    }
+
+    fn find_all_below(
+        &self,
+        link: Option<&Link<L>>,
+        path: &Path,
+        keys: &[Digest],
+        found: &mut Vec<Option<Arc<L>>>,
+    ) -> Result<(), PageError> {
+        let Some(link) = link.filter(|_| !keys.is_empty()) else {
+            found.extend(keys.iter().map(|_| None));
+            return Ok(());
+        };
+        match &*self.page(path, link)? {
+            Page::Bucket(leaves) => {
+                let at = |key: &Digest| leaves.binary_search_by(|leaf| leaf.key().cmp(key)).ok();
+                found.extend(keys.iter().map(|key| leaves.get(at(key)?).cloned()));
+            }
+            Page::Branch(branch) => {
+                let mut rest = keys;
+                for (way, link) in branch.links.iter().enumerate() {
+                    let (own, others) = rest.split_at(rest.partition_point(|key| path.way(key) == Some(way)));
+                    rest = others;
+                    self.find_all_below(link.as_ref(), &path.child(way), own, found)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// All leaves below a branch, in order.

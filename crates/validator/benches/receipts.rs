@@ -59,6 +59,7 @@ async fn started(folder: &Path) -> Vec<Validator> {
         judge: None,
         keep_blocks: None,
         sync: Vec::new(),
+        begins_from_others: false,
         base: None,
     });
     try_join_all(configs.map(Validator::start)).await.unwrap()

@@ -67,7 +67,7 @@ impl Ethereum {
         index: Option<Index>,
         keep_blocks: Option<u64>,
     ) -> Result<Self, NodeError> {
-        let first = Recent { block, before: head.world.clone(), world: head.world.clone() };
+        let first = Recent { block, before: head.world.aside(), world: head.world.aside() };
         let mut live = Live::new([first], Pool::new(LIMITS));
         let mut written = Written::default();
         for transaction in index.as_ref().map_or_else(|| Ok(Vec::new()), Index::waiting)? {
@@ -197,7 +197,8 @@ impl Ethereum {
     pub fn publish(&self, ran: &Ran) {
         let Some(block) = ran.block() else { return };
         let number = block.header.number;
-        let (before, world) = (ran.before().world.clone(), ran.after().world.clone());
+        // For whoever asks: what fails to be read there is no failure of execution.
+        let (before, world) = (ran.before().world.aside(), ran.after().world.aside());
         let durable = self.write(block);
         let mut gone: Vec<Hash> = block.transactions.iter().map(Transaction::hash).collect();
         gone.extend(hopeless(ran.executed()));

@@ -21,6 +21,10 @@ pub enum NodeError {
     )]
     Removed { path: PathBuf, oldest: u64 },
     #[error(
+        "there is no state in {path}, and blocks before {oldest} are gone; hint: name other validators to begin from, it keeps its votes"
+    )]
+    Gone { path: PathBuf, oldest: u64 },
+    #[error(
         "{path} holds another network's blocks: its first is {found}, expected {expected}; hint: move it away, it is made anew"
     )]
     OtherNetwork { path: PathBuf, found: rpc::Hash, expected: rpc::Hash },

@@ -20,7 +20,7 @@ use ledger::{Event, Genesis, Heading, Kind, Ledger, Native, Ordered, Refusal, TR
 use protocol::{
     Action, Burn, Bytes, Canonical as _, Certificate, Digest, List, NodeId, Noun as _, PublicKey, SignedTransaction,
     Transaction, Version,
-    service::{CertifiedEpoch, ChallengeView},
+    service::CertifiedEpoch,
     transaction::{BURNS_MAX, ReportBurns, ShowDoubleVote, Vote},
 };
 use thiserror::Error;
@@ -38,6 +38,9 @@ use crate::{
     seats::Announcer,
     snapshot::Snapshots,
 };
+
+/// The index of blocks in a node's folder.
+pub(crate) const BLOCKS: &str = "blocks.redb";
 
 /// Certificates kept at hand; older ones are asked from agreement's own store.
 const CERTIFICATES_MAX: usize = 4_096;
@@ -219,20 +222,6 @@ impl Node {
         locked(&self.pool).free_nonce(sender, executed)
     }
 
-    /// Challenges that wait for this validator's vote, with their openings.
-    pub fn undecided(&self) -> Vec<ChallengeView> {
-        let ledger = self.ledger();
-        let Some(own) = ledger.key(&self.key.public_key()).map(|record| record.node) else { return Vec::new() };
-        let voted: BTreeSet<Digest> = ledger
-            .challenges()
-            .filter(|challenge| challenge.ballots.iter().any(|ballot| ballot.validator == own))
-            .map(|challenge| challenge.receipt)
-            .collect();
-        let mut open = ledger.open_challenges();
-        open.retain(|view| view.opening.is_some() && !voted.contains(&view.receipt.receipt.id()));
-        open
-    }
-
     /// Signs and submits this validator's vote.
     pub fn vote(&self, receipt: Digest, refuted: bool) -> Result<Digest, SubmitError> {
         self.act(Action::Vote(Vote { receipt, refuted }))
@@ -306,12 +295,15 @@ impl Node {
 
     /// The newest certified epoch whose record this node has.
     pub fn newest_certified(&self) -> Option<CertifiedEpoch> {
-        let ledger = self.ledger();
-        let certificates = locked(&self.certificates);
-        certificates.values().rev().find_map(|certificate| {
-            let record = ledger.epoch(certificate.epoch)?;
-            Some(CertifiedEpoch { record, certificate: Some(certificate.clone()) })
-        })
+        let certificate = self.newest_certificate()?;
+        let sight = self.ledger().epoch_sight(certificate.epoch)?;
+        Some(CertifiedEpoch { record: sight.record().ok()?, certificate: Some(certificate) })
+    }
+
+    /// The certificate of the newest closed epoch that has one.
+    pub(crate) fn newest_certificate(&self) -> Option<Certificate> {
+        let open = self.ledger().open_epoch();
+        locked(&self.certificates).range(..open).next_back().map(|(_, certificate)| certificate.clone())
     }
 
     /// The certificate of `epoch`, if it is at hand.
@@ -452,7 +444,9 @@ impl Node {
             let ledger = self.ledger();
             ledger.held_bytes().saturating_add(ledger.ahead_bytes())
         };
-        self.snapshots.keep_up(held_bytes);
+        if let Err(reason) = self.snapshots.keep_up(held_bytes) {
+            std::panic::panic_any(reason);
+        }
         let mut ledger = self.ledger();
         if let Some((world, own)) = self.snapshots.new_base() {
             ledger.rest_on(&world, &own);
@@ -505,9 +499,22 @@ impl Node {
     }
 }
 
+/// The oldest block but the first that the index in this folder has, if older ones were removed.
+pub(crate) fn oldest_block(directory: &Path) -> Result<u64, NodeError> {
+    let path = directory.join(BLOCKS);
+    if !path.exists() {
+        return Ok(0);
+    }
+    let store = storage::Store::open(&path, Index::TABLES)?;
+    // Of which chain is of no matter here.
+    let oldest = Index::new(store.clone(), evm::Chain::network(0)).oldest();
+    store.close();
+    Ok(oldest?)
+}
+
 /// The index of blocks, with the network's first in it.
 fn open_index(directory: &Path, begin: &Ledger) -> Result<Index, NodeError> {
-    let path = directory.join("blocks.redb");
+    let path = directory.join(BLOCKS);
     let index = Index::new(storage::Store::open(&path, Index::TABLES)?, begin.chain());
     let expected = begin.evm().header.hash();
     match index.header(0)?.map(|header| header.hash()) {

@@ -12,16 +12,21 @@ use network::{
 };
 use protocol::{DuesRecord, EvmAddress};
 
-use crate::desk::{Desk, Shared, address, digest};
+use crate::{
+    desk::{Desk, Shared, address, digest},
+    questions::asked,
+};
 
 /// Open challenges, with what decides them: openings are large.
-pub(crate) async fn challenges(State(desk): Shared) -> Response {
-    nouns(&desk.node.ledger().challenges_after(None, CHALLENGES_A_PAGE))
+pub(crate) async fn challenges(State(desk): Shared) -> Result<Response, Answer> {
+    let challenges = asked(&desk, |node| node.challenges_after(None, CHALLENGES_A_PAGE)).await?;
+    Ok(nouns(&challenges))
 }
 
 pub(crate) async fn challenges_after(State(desk): Shared, Path(receipt): Path<String>) -> Result<Response, Answer> {
     let after = digest(&receipt)?;
-    Ok(nouns(&desk.node.ledger().challenges_after(Some(after), CHALLENGES_A_PAGE)))
+    let challenges = asked(&desk, move |node| node.challenges_after(Some(after), CHALLENGES_A_PAGE)).await?;
+    Ok(nouns(&challenges))
 }
 
 pub(crate) async fn models(State(desk): Shared) -> Response {

@@ -17,8 +17,8 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, EvmAddress, GroupKey, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey,
-    SignedTransaction, Trust,
+    Bundle, Certificate, Digest, GroupKey, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, SignedTransaction,
+    Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -29,9 +29,10 @@ use serde_json::{Value, json};
 use crate::{
     beginning,
     desk::{Desk, Shared, address, digest, not_certified},
-    node::SubmitError,
+    node::{Node, SubmitError},
     pages,
     pool::PoolRefusal,
+    questions::asked,
     settlements,
 };
 
@@ -76,7 +77,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
-/// What could not be read looks as if it were not there: nothing is answered from then on.
+/// Where execution could not read its state, nothing is answered from then on.
 async fn while_readable(State(desk): Shared, request: Request, next: Next) -> Response {
     let answer = next.run(request).await;
     if desk.node.has_failed() {
@@ -114,11 +115,12 @@ fn refusal(error: &SubmitError) -> Answer {
     Answer::new(status, code, error.to_string())
 }
 
-async fn status(State(desk): Shared) -> Json<Value> {
-    let certified = desk.node.newest_certified().map(|epoch| epoch.record.epoch);
+async fn status(State(desk): Shared) -> Result<Json<Value>, Answer> {
+    let certified = desk.node.newest_certificate().map(|certificate| certificate.epoch);
+    let burned = asked(&desk, Node::burned).await?;
     let key = desk.node.key().public_key();
     let ledger = desk.node.ledger();
-    Json(json!({
+    Ok(Json(json!({
         "role": "validator",
         "node": node_id(&key).to_string(),
         "key": key.to_string(),
@@ -130,8 +132,8 @@ async fn status(State(desk): Shared) -> Json<Value> {
         "running": desk.agreement.is_running(),
         "misbehaviours": desk.node.misbehaviours(),
         "finality_ms_p50": desk.node.finality_ms_p50(),
-        "burned": ledger.burned().to_string(),
-    }))
+        "burned": burned.to_string(),
+    })))
 }
 
 /// Agreement's own, what of the chain is in memory and on its way to the disk, and what judging came to.
@@ -168,23 +170,31 @@ async fn metrics(State(desk): Shared) -> String {
 }
 
 /// The newest key that has certified an epoch: who pins it now need not follow from the first.
-async fn trust(State(desk): Shared) -> Json<Face> {
+async fn trust(State(desk): Shared) -> Result<Json<Face>, Answer> {
     let rotations: Vec<_> = desk.node.ledger().rotations().cloned().collect();
     let (chain_id, first) = (desk.trust.chain_id, desk.trust.network_key);
     let keys = NetworkKeys::follow(chain_id, first, &rotations).unwrap_or_else(|_| NetworkKeys::pinned(first));
-    let newest = desk.node.newest_certified();
+    let newest = newest(&desk).await?;
     let signed = newest.and_then(|newest| keys.certifies(newest.certificate.as_ref()?, &newest.record).copied());
-    Json(Face::of(&Trust { network_key: signed.unwrap_or(first), ..desk.trust.clone() }))
+    Ok(Json(Face::of(&Trust { network_key: signed.unwrap_or(first), ..desk.trust.clone() })))
+}
+
+/// The newest certified epoch, if there is one.
+async fn newest(desk: &Arc<Desk>) -> Result<Option<CertifiedEpoch>, Answer> {
+    let Some(certificate) = desk.node.newest_certificate() else { return Ok(None) };
+    let epoch = certificate.epoch;
+    let found = asked(desk, move |node| node.epoch(epoch)).await?;
+    Ok(found.map(|found| CertifiedEpoch { certificate: Some(certificate), ..found }))
 }
 
 async fn latest_epoch(State(desk): Shared) -> Result<Noun<CertifiedEpoch>, Answer> {
-    desk.node.newest_certified().map(Noun).ok_or_else(not_certified)
+    newest(&desk).await?.map(Noun).ok_or_else(not_certified)
 }
 
 async fn epoch(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Noun<CertifiedEpoch>, Answer> {
-    let record = desk.node.ledger().epoch(epoch);
-    let record = record.ok_or_else(|| Answer::not_found("unknown_epoch", format!("epoch {epoch} is not closed")))?;
-    Ok(Noun(CertifiedEpoch { record, certificate: certificate(&desk, epoch).await }))
+    let found = asked(&desk, move |node| node.epoch(epoch)).await?;
+    let found = found.ok_or_else(|| Answer::not_found("unknown_epoch", format!("epoch {epoch} is not closed")))?;
+    Ok(Noun(CertifiedEpoch { certificate: certificate(&desk, epoch).await, ..found }))
 }
 
 /// The certificate at hand, or from agreement's own store.
@@ -197,22 +207,21 @@ async fn certificate(desk: &Desk, epoch: u64) -> Option<Certificate> {
 }
 
 async fn epoch_receipts(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Response, Answer> {
-    let receipts = desk.node.ledger().epoch_receipts(epoch);
+    let receipts = asked(&desk, move |node| node.epoch_receipts(epoch)).await?;
     let receipts = receipts.ok_or_else(|| Answer::not_found("unknown_epoch", format!("there is no epoch {epoch}")))?;
     Ok(nouns(&receipts))
 }
 
 async fn receipt(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Answer> {
     let id = digest(&id)?;
-    desk.node.ledger().receipt_view(&id).map(Noun).ok_or_else(|| unknown_receipt(&id))
+    let view = asked(&desk, move |node| node.receipt_view(&id)).await?;
+    view.map(Noun).ok_or_else(|| unknown_receipt(&id))
 }
 
 /// Of these receipts, the ids of those that are anchored.
-async fn anchored(State(desk): Shared, Noun(ids): Noun<List<Digest, BATCH_MAX>>) -> Response {
-    let ledger = desk.node.ledger();
-    let known: Vec<Digest> = ids.iter().filter(|id| ledger.status(id).is_some()).copied().collect();
-    drop(ledger);
-    nouns(&known)
+async fn anchored(State(desk): Shared, Noun(ids): Noun<List<Digest, BATCH_MAX>>) -> Result<Response, Answer> {
+    let known = asked(&desk, move |node| node.anchored(&ids)).await?;
+    Ok(nouns(&known))
 }
 
 /// Whom a bundle is for.
@@ -236,10 +245,8 @@ async fn bundle(
     Query(reader): Query<Reader>,
 ) -> Result<Noun<Bundle>, Answer> {
     let (id, pinned) = (digest(&id)?, reader.key()?);
-    let newest = desk.node.newest_certified().ok_or_else(not_certified)?;
-    let certificate = newest.certificate.ok_or_else(not_certified)?;
-    let bundled = desk.node.ledger().bundle(&id, newest.record.epoch, certificate, pinned.as_ref());
-    bundled.map(Noun).map_err(|error| match error {
+    let bundled = asked(&desk, move |node| node.bundle(&id, pinned.as_ref())).await?;
+    bundled.ok_or_else(not_certified)?.map(Noun).map_err(|error| match error {
         ledger::BundleError::UnknownReceipt => unknown_receipt(&id),
         other => Answer::new(StatusCode::CONFLICT, "not_certified_yet", other.to_string())
             .with_hint("epochs are certified about every second"),
@@ -258,14 +265,13 @@ async fn floor(State(desk): Shared, Path(height): Path<u64>) -> Result<network::
     floor.map(Into::into).ok_or_else(|| Answer::not_found("unknown_block", format!("block {height} is not kept here")))
 }
 
-async fn nodes_list(State(desk): Shared) -> Response {
-    let nodes_now: Vec<NodeRecord> = desk.node.ledger().nodes().collect();
-    nouns(&nodes_now)
+async fn nodes_list(State(desk): Shared) -> Result<Response, Answer> {
+    Ok(nouns(&asked(&desk, Node::nodes).await?))
 }
 
 async fn node(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<NodeRecord>, Answer> {
     let id = digest(&id)?;
-    let found = desk.node.ledger().node(&id);
+    let found = asked(&desk, move |node| node.node(&id)).await?;
     found.map(Noun).ok_or_else(|| Answer::not_found("unknown_node", format!("no node has the id {id}")))
 }
 
@@ -278,15 +284,15 @@ async fn key(State(desk): Shared, Path(text): Path<String>) -> Result<Noun<KeyRe
 /// By a public key, or by an address; both with the balance, each with the nonce of its own kind of transactions.
 async fn account(State(desk): Shared, Path(text): Path<String>) -> Result<Json<Value>, Answer> {
     if let Some(address) = address(&text) {
-        let balance = desk.node.ledger().balance(&address);
+        let balance = asked(&desk, move |node| node.balance(&address)).await?;
         let nonce = desk.node.ethereum.next_nonce(&address);
         return Ok(Json(json!({ "balance": balance.to_string(), "nonce": nonce, "address": text })));
     }
     let key = public_key(&text)?;
-    let account = desk.node.ledger().account(&key);
-    let address = EvmAddress(account.address.0);
+    let address = ledger::address_of(&key);
+    let balance = asked(&desk, move |node| node.balance(&address)).await?;
     Ok(Json(json!({
-        "balance": account.balance.to_string(),
+        "balance": balance.to_string(),
         "nonce": desk.node.next_nonce(&key),
         "address": format!("0x{}", hex(&address.0)),
     })))

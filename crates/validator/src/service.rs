@@ -17,7 +17,7 @@ use crate::{
     desk::Desk,
     failure::NodeError,
     front,
-    node::Node,
+    node::{Node, oldest_block},
     relay,
     routes::router,
     seats::{self, Announcer},
@@ -51,8 +51,10 @@ pub struct Config {
     pub judge: Option<Program>,
     /// How many of the newest blocks are kept; all of them if absent.
     pub keep_blocks: Option<u64>,
-    /// Whom an empty directory begins from, instead of executing every block since the genesis; nobody if empty.
+    /// Others whose state it may begin from: where it has none, and the blocks before are gone.
     pub sync: Vec<String>,
+    /// Whether an empty directory begins from them, instead of executing every block since the genesis.
+    pub begins_from_others: bool,
     /// Where it reads Base, to tell what was destroyed there for the ledger; without it, it leaves that to the others.
     pub base: Option<Base>,
 }
@@ -152,20 +154,28 @@ impl Validator {
     }
 }
 
-/// Loads others' state where that is wished and there is none here.
+/// Loads others' state where there is none here and that is wished, or there is no other way: a node that began from others, or that
+/// removed old blocks, and then lost its state, cannot execute from the genesis on.
 async fn begin_from_others(config: &Config) -> Result<(), ValidatorError> {
-    if config.sync.is_empty() || config.directory.join("agreement").exists() {
-        return Ok(());
-    }
     let directory = config.directory.clone();
     let looked = tokio::task::spawn_blocking(move || {
         let file = snapshot::open(&directory)?;
         let is_begun = snapshot::is_begun(&file)?;
         file.close();
-        Ok::<_, NodeError>(is_begun)
+        let oldest = if is_begun { 0 } else { oldest_block(&directory)? };
+        Ok::<_, NodeError>((is_begun, oldest))
     });
-    if looked.await.map_err(|_| ValidatorError::Interrupted)?? {
+    let (is_begun, oldest) = looked.await.map_err(|_| ValidatorError::Interrupted)??;
+    let must = sync::floor(&config.directory).is_some() || oldest > 0;
+    let may = config.begins_from_others && !config.directory.join("agreement").exists();
+    if is_begun || !(must || may) {
         return Ok(());
+    }
+    if config.sync.is_empty() && must {
+        return Err(NodeError::Gone { path: config.directory.clone(), oldest }.into());
+    }
+    if must {
+        tracing::warn!(oldest, "there is no state here and the blocks before are gone: beginning from others' state");
     }
     let begin = Ledger::new(&config.genesis).map_err(NodeError::Ledger)?;
     let agreement = agreement(config);

@@ -10,11 +10,14 @@ use network::{
     nouns,
 };
 use protocol::{
-    BridgeRecord, Certificate,
+    BridgeRecord,
     settled::{ProvenPayout, ProvenSettlement},
 };
 
-use crate::desk::{Desk, Shared, address, not_certified};
+use crate::{
+    desk::{Shared, address, not_certified},
+    questions::asked,
+};
 
 /// Payouts in one answer.
 const PAGE: usize = 256;
@@ -31,9 +34,8 @@ pub(crate) async fn settlement(State(desk): Shared, Path(number): Path<u64>) -> 
             format!("{made} settlements were made, counted from zero"),
         ));
     }
-    let (as_of, certificate) = newest(&desk)?;
-    let proven = desk.node.ledger().prove_settlement(number, as_of, certificate);
-    proven.map(Noun).map_err(|_| not_yet())
+    let proven = asked(&desk, move |node| node.settlement(number)).await?;
+    proven.ok_or_else(not_certified)?.map(Noun).map_err(|_| not_yet())
 }
 
 /// Every rotation of the network's key: few, and who follows needs them all.
@@ -58,11 +60,6 @@ pub(crate) async fn payouts(
     let account = address(&account)
         .ok_or_else(|| Answer::bad_request("bad_address", "an address is 40 hexadecimal digits behind 0x"))?;
     Ok(nouns(&desk.node.ledger().payouts_of(&account, from, PAGE)))
-}
-
-fn newest(desk: &Desk) -> Result<(u64, Certificate), Answer> {
-    let newest = desk.node.newest_certified().ok_or_else(not_certified)?;
-    Ok((newest.record.epoch, newest.certificate.ok_or_else(not_certified)?))
 }
 
 fn not_yet() -> Answer {

@@ -48,6 +48,8 @@ pub(crate) struct Snapshots {
     file: Option<Arc<StateFile>>,
     written: AtomicU64,
     writing: Arc<AtomicBool>,
+    /// Why the last of them was not written.
+    unwritten: Arc<Mutex<Option<String>>>,
     /// Newest block of what is on the disk: what a restart begins from.
     height: Arc<AtomicU64>,
     /// What is read of the ledger's own tables.
@@ -90,6 +92,7 @@ impl Snapshots {
             file: None,
             written: AtomicU64::new(0),
             writing: Arc::default(),
+            unwritten: Arc::default(),
             height: Arc::default(),
             cache: ledger::Cache::new(CACHE_BYTES),
             base: Arc::default(),
@@ -159,24 +162,27 @@ impl Snapshots {
     /// Writes epochs ahead of their snapshot, beside the execution. Until there is one, they lie there and say nothing.
     pub fn write_ahead(&self, ahead: Ahead) {
         let Some(file) = self.file.clone() else { return };
-        let (writing, base, cache) = (Arc::clone(&self.writing), Arc::clone(&self.ahead), self.cache.clone());
-        let write = move || {
-            let written = file.put_beside(ahead.rows().into_iter().map(change).collect());
-            match written.and_then(|()| file.moment()) {
-                Ok(moment) => {
-                    *locked(&base) = Some(ahead.written_to(ledger::Base::new(StateFile::reader(moment), cache)));
-                }
-                Err(error) => tracing::warn!(%error, "failed to write epochs"),
-            }
-            writing.store(false, Ordering::Release);
-        };
-        self.beside(write);
+        let (base, cache) = (Arc::clone(&self.ahead), self.cache.clone());
+        self.beside(move || {
+            let moment = put_ahead(&file, &ahead).map_err(|error| error.to_string())?;
+            *locked(&base) = Some(ahead.written_to(ledger::Base::new(StateFile::reader(moment), cache)));
+            Ok(())
+        });
     }
 
-    /// Does it in a thread of its own.
-    fn beside(&self, write: impl FnOnce() + Send + 'static) {
+    /// Writes in a thread of its own.
+    fn beside(&self, write: impl FnOnce() -> Result<(), String> + Send + 'static) {
+        let (writing, unwritten) = (Arc::clone(&self.writing), Arc::clone(&self.unwritten));
+        let write = move || {
+            let failure = write().err();
+            if let Some(reason) = &failure {
+                tracing::warn!(reason, "failed to write a snapshot or epochs");
+            }
+            *locked(&unwritten) = failure;
+            writing.store(false, Ordering::Release);
+        };
         if let Err(error) = thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
-            tracing::warn!(%error, "failed to start writing a snapshot");
+            *locked(&self.unwritten) = Some(error.to_string());
             self.writing.store(false, Ordering::Release);
         }
     }
@@ -197,39 +203,38 @@ impl Snapshots {
         snapshot
     }
 
-    /// Waits where so many bytes are in memory only, and some are being written.
-    pub fn keep_up(&self, held_bytes: usize) {
-        while held_bytes > HELD_BYTES_MAX && self.writing.load(Ordering::Acquire) {
+    /// Waits where so many bytes are in memory only, and some are being written. Where the disk takes none, why: going on would fill the
+    /// memory with what it does not take.
+    pub fn keep_up(&self, held_bytes: usize) -> Result<(), String> {
+        if held_bytes <= HELD_BYTES_MAX {
+            return Ok(());
+        }
+        while self.writing.load(Ordering::Acquire) {
             thread::sleep(PAUSE);
         }
+        locked(&self.unwritten).clone().map_or(Ok(()), |reason| {
+            let path = self.file.as_ref().map_or(FILE.into(), |file| file.path().display().to_string());
+            Err(format!("{path} cannot be written: {reason}; hint: give it room on the disk and start again"))
+        })
     }
 
     /// Writes a snapshot beside the execution, once all that `index` was given before is durable: a restart looks there for the
     /// snapshot's newest block.
     pub fn write(&self, snapshot: Snapshot, (chain_id, epoch): (u64, u64), index: Option<Store>) {
         let Some(file) = self.file.clone() else { return };
-        let (writing, height, base) = (Arc::clone(&self.writing), Arc::clone(&self.height), Arc::clone(&self.base));
+        let (height, base) = (Arc::clone(&self.height), Arc::clone(&self.base));
         let (offers, cache) = (Arc::clone(&self.offers), self.cache.clone());
-        let write = move || {
-            let indexed = index.map_or(Ok(()), |index| index.commit_blocking(Vec::new()));
-            let written = indexed.map_err(|error| error.to_string()).and_then(|()| {
-                let offer = Offer::of(chain_id, epoch, &snapshot).ok_or("it is larger than a snapshot may be")?;
-                let written = put(&file, &cache, &offer, &snapshot)?;
-                height.store(snapshot.height(), Ordering::Relaxed);
-                Ok::<_, String>((offer, written.0, written.1))
-            });
-            match written {
-                Ok((offer, newest, moment)) => {
-                    *locked(&base) = Some(newest);
-                    if is_offered(epoch.saturating_add(1)) {
-                        offers.add(offer, moment);
-                    }
-                }
-                Err(error) => tracing::warn!(error, "failed to write a snapshot"),
+        self.beside(move || {
+            index.map_or(Ok(()), |index| index.commit_blocking(Vec::new())).map_err(|error| error.to_string())?;
+            let offer = Offer::of(chain_id, epoch, &snapshot).ok_or("it is larger than a snapshot may be")?;
+            let (newest, moment) = put(&file, &cache, &offer, &snapshot)?;
+            height.store(snapshot.height(), Ordering::Relaxed);
+            *locked(&base) = Some(newest);
+            if is_offered(epoch.saturating_add(1)) {
+                offers.add(offer, moment);
             }
-            writing.store(false, Ordering::Release);
-        };
-        self.beside(write);
+            Ok(())
+        });
     }
 
     /// Whether something could not be read.
@@ -247,6 +252,12 @@ impl Snapshots {
             Err(error) => format!("{failure}; hint: move {} away and start again ({error})", aside.display()),
         })
     }
+}
+
+/// Writes epochs ahead of their snapshot; the moment in which they are there.
+fn put_ahead(file: &StateFile, ahead: &Ahead) -> Result<Moment, StoreError> {
+    file.put_beside(ahead.rows().into_iter().map(change).collect())?;
+    file.moment()
 }
 
 /// After the same epochs everywhere, so that all offer the same.

@@ -9,7 +9,6 @@ mod epochs;
 mod failure;
 mod pages;
 mod peers;
-mod rows;
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +21,7 @@ use std::{
 use blocks::{Index, StateFile};
 use crypto::{digest::hex, threshold::GroupKey};
 use evm::Block;
-use ledger::{Arrival, Kept, Ledger};
+use ledger::{Arrival, Kept, Leaf, Ledger};
 use network::Client;
 use protocol::{Digest, NetworkKeys, Noun as _, service::CertifiedEpoch};
 use tokio::task::JoinSet;
@@ -30,13 +29,13 @@ use tokio::task::JoinSet;
 pub use failure::SyncError;
 
 use crate::{
+    node::BLOCKS,
     offer::{CHUNK_BYTES, CHUNKS_MAX, Offer, chunk_digest},
     snapshot,
 };
 use epochs::Epochs;
 use pages::Pages;
-use peers::{Fault, Peers};
-use rows::Rows;
+use peers::{Fault, Peers, Turns};
 
 /// Chunks on their way at once.
 const LANES: usize = 4;
@@ -65,6 +64,14 @@ pub(crate) struct Sync<'a> {
     pub floor_holds: &'a FloorHolds<'a>,
     /// How long peers may take until one of them has a floor.
     pub patience: Duration,
+}
+
+/// What came so far, of whichever offers: pages are good by their digests and epochs by their records, whoever offers them next.
+#[derive(Default)]
+struct Arrived {
+    state: Pages<evm::Arriving>,
+    ledger: Pages<::pages::Arriving<Leaf>>,
+    epochs: Arrival,
 }
 
 /// Under these keys of the network, what a peer gives.
@@ -102,8 +109,10 @@ impl Sync<'_> {
 
     async fn begin_in(&self, wanted: usize, file: &Arc<StateFile>) -> Result<(), SyncError> {
         let folder = self.directory.join("sync");
-        let (offer, bytes, arrival) = self.loaded(wanted, &folder, file).await?;
-        let (ledger, keys) = self.proven(&offer, (&bytes, &arrival), file).await?;
+        epochs::clear(file).await?;
+        let mut arrived = Arrived::default();
+        let (offer, bytes) = self.loaded(wanted, &folder, file, &mut arrived).await?;
+        let (ledger, keys) = self.proven(&offer, (&bytes, &arrived.epochs), file).await?;
         let (header, chain) = (ledger.evm().header.clone(), ledger.chain());
         let checked = move |body: &[u8]| Index::checked(&chain, &header, body).map_err(|error| error.to_string());
         let at = |peer: &str| format!("{peer}/snapshots/{}/block", offer.height);
@@ -122,7 +131,8 @@ impl Sync<'_> {
         wanted: usize,
         folder: &Path,
         file: &Arc<StateFile>,
-    ) -> Result<(Offer, Vec<u8>, Arrival), SyncError> {
+        arrived: &mut Arrived,
+    ) -> Result<(Offer, Vec<u8>), SyncError> {
         let (mut failed, mut started) = (None, tokio::time::Instant::now());
         loop {
             let (offer, peers) = self.offer(wanted).await?;
@@ -143,8 +153,8 @@ impl Sync<'_> {
                 leaves = offer.state_leaves,
                 "loading a snapshot"
             );
-            match self.load(&offer, &peers, folder, file).await {
-                Ok((bytes, arrival)) => return Ok((offer, bytes, arrival)),
+            match self.load(&offer, &peers, folder, file, arrived).await {
+                Ok(bytes) => return Ok((offer, bytes)),
                 Err(error @ (SyncError::NoChunk { .. } | SyncError::NoState { .. })) => {
                     tracing::warn!(%error, "going on with a newer snapshot");
                     (failed, started) = (Some((offer.epoch, error)), tokio::time::Instant::now());
@@ -160,14 +170,14 @@ impl Sync<'_> {
         peers: &[String],
         folder: &Path,
         file: &Arc<StateFile>,
-    ) -> Result<(Vec<u8>, Arrival), SyncError> {
+        arrived: &mut Arrived,
+    ) -> Result<Vec<u8>, SyncError> {
         let bytes = Loading::new(offer, peers, folder, &self.client)?.run().await?;
-        Pages::new(offer, Peers::new(peers, &self.client), Arc::clone(file)).run().await?;
-        Rows::new(offer, Peers::new(peers, &self.client), Arc::clone(file)).run().await?;
-        let (whole, root, rows) = (Arc::clone(file), offer.ledger_root, offer.ledger_rows);
-        blocking(move || whole.settle_tree::<ledger::Leaf>(root, rows).map_err(kept)).await?;
-        let arrival = Epochs::new(offer, Peers::new(peers, &self.client), file).await?.run(&bytes).await?;
-        Ok((bytes, arrival))
+        let mut turns = Turns::new(Peers::new(peers, &self.client));
+        arrived.state.run(offer, &mut turns, file).await?;
+        arrived.ledger.run(offer, &mut turns, file).await?;
+        Epochs::new(offer, &mut turns, file, &mut arrived.epochs).await?.run(&bytes).await?;
+        Ok(bytes)
     }
 
     /// The newest offer that so many peers make, and who makes it.
@@ -213,8 +223,10 @@ impl Sync<'_> {
         let refused = |reason: String| SyncError::Refused { epoch, reason };
         let whole = Arc::clone(file);
         let (root, leaves) = (offer.state_root.0.into(), offer.state_leaves);
+        let (ledger_root, ledger_rows) = (offer.ledger_root, offer.ledger_rows);
         let opened = blocking(move || {
             whole.settle(root, leaves, Vec::new()).map_err(kept)?;
+            whole.settle_tree::<Leaf>(ledger_root, ledger_rows).map_err(kept)?;
             let moment = whole.moment().map_err(kept)?;
             let own = Kept::open(snapshot::base_of(moment.clone())).map_err(kept)?;
             Ok((whole.world(moment).map_err(kept)?, own))
@@ -326,12 +338,18 @@ fn keep(
     bytes: &[u8],
 ) -> Result<(), SyncError> {
     let failed = |error: &dyn std::fmt::Display| SyncError::Keep(error.to_string());
-    let store = storage::Store::open(&directory.join("blocks.redb"), Index::TABLES).map_err(|error| failed(&error))?;
+    // First: where all else is gone, it says that this node cannot begin at the genesis.
+    storage::write_file(&directory.join(FLOOR), floor).map_err(|error| failed(&error))?;
+    // Blocks that were here before have a gap behind them.
+    let path = directory.join(BLOCKS);
+    if path.exists() {
+        fs::remove_file(&path).map_err(|error| failed(&error))?;
+    }
+    let store = storage::Store::open(&path, Index::TABLES).map_err(|error| failed(&error))?;
     let index = Index::new(store.clone(), ledger.chain());
     index.store().commit_blocking(Index::put(block)).map_err(|error| failed(&error))?;
     drop(index);
     store.close();
-    storage::write_file(&directory.join(FLOOR), floor).map_err(|error| failed(&error))?;
     file.put_beside(snapshot::beside(offer, bytes)).map_err(|error| failed(&error))
 }
 

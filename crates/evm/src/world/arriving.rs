@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
 use crypto::Digest;
-use pages::Row;
+use pages::{Giver, Row};
 
 use super::base::{CODES, USES};
 use super::leaf::{Leaf, PAGES};
@@ -14,7 +14,7 @@ use crate::state::{Code, StateError};
 pub const PAGE_BYTES_MAX: usize = 4_096;
 
 /// What is still to come of a state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Arriving {
     pages: pages::Arriving<Leaf>,
     uses: BTreeMap<B256, u64>,
@@ -26,14 +26,20 @@ impl Arriving {
         Self { pages: pages::Arriving::new(Digest(root.0), leaves), uses: BTreeMap::new() }
     }
 
+    /// Goes on with another state: what came whole of the one before need not come again. Such a walk never finishes, because it has not
+    /// seen all that names code.
+    pub fn turn_to(&mut self, root: B256, leaves: u64) {
+        self.pages.turn_to(Digest(root.0), leaves);
+    }
+
     /// The row of the page that comes next; `None` when all are there.
     pub fn wanted(&self) -> Option<(&'static str, Vec<u8>)> {
         self.pages.wanted().map(|name| (PAGES, name))
     }
 
     /// Takes that page; its row, and what code it is the first to name.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<(Row, Vec<B256>), StateError> {
-        let (row, leaves) = self.pages.take(bytes)?;
+    pub fn take(&mut self, bytes: &[u8], giver: Giver) -> Result<(Row, Vec<B256>), StateError> {
+        let (row, leaves) = self.pages.take(bytes, giver)?;
         let mut codes = Vec::new();
         for hash in leaves.iter().filter_map(|leaf| leaf.code_hash()) {
             let uses = self.uses.entry(hash).or_default();
@@ -43,6 +49,11 @@ impl Arriving {
             *uses = uses.saturating_add(1);
         }
         Ok((row, codes))
+    }
+
+    /// What somebody gave did not fit: rows to remove, before its pages are wanted anew; `None` where it is at fault.
+    pub fn doubt(&mut self, giver: usize) -> Option<Vec<Row>> {
+        self.pages.doubt(giver)
     }
 
     /// The row of code with this hash, if that is what the bytes are.

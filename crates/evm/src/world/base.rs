@@ -57,6 +57,11 @@ impl Base {
         Self { pages: pages::Base::new(reader, cache.pages.clone()), cache }
     }
 
+    /// The same for whoever only asks, see `pages::Base::aside`.
+    pub(super) fn aside(&self) -> Self {
+        Self { pages: self.pages.aside(), ..self.clone() }
+    }
+
     pub(super) fn after(self, pages: pages::Base<Leaf>) -> Self {
         Self { pages, ..self }
     }

@@ -260,6 +260,7 @@ fn a_disk_that_does_not_answer_is_a_failure_that_stays() {
     let mut world = world;
     world.rest_on(&world.written_to(base));
     let root = world.root();
+    assert!(world.aside().account(&address(1)).is_err() && cache.failure().is_none(), "a question's own failure");
     let error = world.account(&address(1)).unwrap_err();
     assert_eq!(error.to_string(), "failed to read the state: the state on disk, table state-pages: the disk is gone");
     assert_eq!(world.apply(&changes(&[(1, 2)].into(), &BTreeMap::new())), Err(error.clone()));

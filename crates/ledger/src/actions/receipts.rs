@@ -32,7 +32,7 @@ pub(super) fn post(
         let is_jailed = *jailed.entry(worker).or_insert_with(|| present.state.is_jailed(&worker));
         if let Err(refusal) = check(present, sender, (receipt, is_signed, is_jailed), &signed) {
             if let Refusal::Equivocation { first, .. } = refusal {
-                keep_evidence(present, first, signed);
+                keep_evidence(present, first, (receipt, &signed.receipt));
                 // The slash may have jailed it, and others with it.
                 jailed.clear();
             }
@@ -162,9 +162,10 @@ fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedRece
     present.events.push(Event::ReceiptAnchored { receipt: id, worker, epoch, index });
 }
 
-/// The first contradiction under a sequence number is kept and slashed for; more of the same add nothing.
-fn keep_evidence(present: &mut Present, first: Digest, second: SignedReceipt) {
-    let (worker, sequence) = (second.receipt.worker, second.receipt.sequence);
+/// The first contradiction under a sequence number is slashed for and kept; more of the same add nothing. One that takes nothing, because
+/// nothing is left to take, is not kept either: else who has lost all could fill the state.
+fn keep_evidence(present: &mut Present, first: Digest, (id, second): (Digest, &Receipt)) {
+    let (worker, sequence) = (second.worker, second.sequence);
     if present.state.equivocations.contains(&(worker, sequence)) {
         return;
     }
@@ -174,5 +175,8 @@ fn keep_evidence(present: &mut Present, first: Digest, second: SignedReceipt) {
     let shows = hash("og/evidence/equivocation/v1", &[&worker.0, &sequence.to_be_bytes()]);
     // All of it is burned: a gateway that got a share could buy the second signature from the worker.
     let slashed = slash(present, worker, Offence::Equivocation, (shows, signed), None);
-    present.state.equivocations.put(EquivocationRecord { worker, sequence, first, second, epoch, slashed });
+    if slashed > 0 {
+        let second = id;
+        present.state.equivocations.put(EquivocationRecord { worker, sequence, first, second, epoch, slashed });
+    }
 }

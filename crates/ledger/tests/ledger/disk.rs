@@ -13,7 +13,8 @@ use protocol::{EpochRecord, Noun as _, Standing, Version};
 use crate::{
     bundles::{certificate, proofs_hold},
     world::{
-        AUDITOR, Answer, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, post, report, vote,
+        AUDITOR, Answer, GATEWAY, OTHER_AUDITOR, OTHER_WORKER, VALIDATORS, WORKER, World, challenge, charging, node,
+        post, report, vote,
     },
 };
 
@@ -242,6 +243,54 @@ fn a_number_on_the_disk_that_is_not_as_it_was_written_is_a_failure() {
     }
 }
 
+#[test]
+fn a_number_that_is_gone_from_the_disk_is_a_failure_and_not_a_free_number() {
+    let (world, answers, disk, bytes) = on_disk();
+    let mut changed = Tables::clone(&disk.tables());
+    changed.retain(|(table, _), _| *table != "ledger-sequences");
+    let cache = Cache::new(0);
+    let ledger = reopened(&Disk::of(changed), &cache, &bytes);
+    let mut other = World { ledger, ..World::new() };
+    (other.time_ms, other.chains) = (world.time_ms, world.chains.clone());
+    let again = answers[0].changed(OTHER_WORKER, |receipt| receipt.output_tokens += 2);
+    let _ = other.send(GATEWAY, post([&again]));
+    let error = cache.failure().unwrap().to_string();
+    assert!(error.contains("number 0 of worker") && error.ends_with("is missing"), "{error}");
+}
+
+#[test]
+fn what_a_stranger_asks_for_and_cannot_be_read_is_no_failure_of_the_ledger() {
+    let (_, answers, disk, bytes) = on_disk();
+    let (reads, cache) = (Arc::new(RwLock::new(true)), Cache::new(0));
+    let (tables, is_there) = (disk.tables(), Arc::clone(&reads));
+    let reader: Reader = Arc::new(move |table, key| match *is_there.read().unwrap() {
+        true => Ok(tables.get(&(table, key.to_vec())).cloned()),
+        false => Err("the disk is gone".to_owned()),
+    });
+    let world = evm::World::open(evm::Base::new(reader.clone(), evm::Cache::new(0))).unwrap();
+    let ledger = Ledger::restore(&bytes, world, Kept::open(Base::new(reader, cache.clone())).unwrap()).unwrap();
+    let as_of = ledger.closed_epoch().unwrap().epoch;
+    let (id, account) = (answers[0].id(), ledger.accounts());
+    let status = ledger.sight().status(&id).unwrap().unwrap();
+    let bundled = ledger.bundled(status.clone(), as_of, certificate(as_of)).unwrap();
+    let right = ledger.bundle(&id, as_of, certificate(as_of), None).unwrap();
+    assert_eq!(bundled.clone().aside().bundle(None).unwrap(), right);
+    let epoch = ledger.epoch_sight(status.epoch).unwrap();
+    assert_eq!(epoch.receipts().unwrap(), ledger.epoch_receipts(status.epoch).unwrap());
+    assert_eq!(ledger.sight().anchored(&[Digest::ZERO, id]).unwrap(), [id]);
+    // Nothing of the first one is in the caches any more.
+    told(&ledger, &answers);
+    *reads.write().unwrap() = false;
+    assert!(ledger.sight().status(&id).is_err() && ledger.sight().anchored(&[id]).is_err());
+    assert!(epoch.record().is_err() && epoch.receipts().is_err());
+    assert!(ledger.receipt_sight(&status).unwrap().read().is_err());
+    assert!(matches!(bundled.aside().bundle(None), Err(BundleError::Unreadable(_))));
+    assert!(account.balance(&ledger::LOCKED).is_err() && account.burned().is_err());
+    assert!(cache.failure().is_none());
+    // The ledger's own reading is.
+    assert!(ledger.epoch_receipts(status.epoch).is_none() && cache.failure().is_some());
+}
+
 /// Sends everything of a disk to another one; the rows of each epoch's pieces pass through `change`.
 fn sent(from: &Disk, bytes: &[u8], change: impl Fn(&mut Vec<u8>)) -> Result<(Disk, Arrival), String> {
     let (tables, to) = (from.tables(), Disk::default());
@@ -254,7 +303,7 @@ fn sent(from: &Disk, bytes: &[u8], change: impl Fn(&mut Vec<u8>)) -> Result<(Dis
             .map(|((table, key), value)| Row { table, key: key.clone(), value: Some(value.clone()) })
             .collect(),
     );
-    let mut arrival = Arrival::new(&to.base(&Cache::new(0))).unwrap();
+    let mut arrival = Arrival::default();
     for record in told_epochs(bytes).unwrap() {
         let mut arriving = ArrivingEpoch::new(record);
         while let Some(key) = arriving.wanted() {
@@ -278,7 +327,7 @@ fn who_begins_from_others_has_the_same_tables() {
     assert!(arrival.is_of(&ledger));
     // What lies there is found again, and counted.
     let base = arrived.base(&Cache::new(0));
-    let mut again = Arrival::new(&base).unwrap();
+    let mut again = Arrival::default();
     assert!(!again.is_of(&ledger), "nothing has come yet");
     for record in told_epochs(&bytes).unwrap() {
         let rows = again.find(&base, &record).unwrap();
@@ -341,9 +390,9 @@ fn a_group_of_records_is_what_its_digest_says_or_none() {
 #[test]
 fn what_is_held_and_written_of_an_epoch_does_not_grow_with_the_receipts_before_it() {
     let (disk, cache, mut world) = (Disk::default(), Cache::new(1 << 20), World::new());
-    let (mut costs, each) = (Vec::new(), 128);
+    let (mut costs, each) = (Vec::new(), 128_u128);
     for epoch in 0..40_u64 {
-        let answers: Vec<_> = (0..each).map(|_| world.answer(WORKER)).collect();
+        let answers: Vec<_> = (0..each).map(|number| charged(&mut world, number % 2)).collect();
         world.send(GATEWAY, post(answers.iter().map(|answer| &answer.signed))).unwrap();
         world.next_epoch();
         let snapshot = world.ledger.snapshot().unwrap();
@@ -367,7 +416,18 @@ fn what_is_held_and_written_of_an_epoch_does_not_grow_with_the_receipts_before_i
         assert!(late < early * 3, "{what}: {early} bytes, then {late}: {costs:?}");
     }
     let all = world.ledger.epoch_receipts(3).unwrap();
-    assert_eq!(all.len(), each);
+    assert_eq!(all.len(), usize::try_from(each).unwrap());
+    assert!(world.ledger.dues(&node(GATEWAY)).due > 0, "charges came to be due");
+}
+
+/// A worker's next answer, which charges so much.
+fn charged(world: &mut World, opg: u128) -> Answer {
+    let mut answer = world.answer(WORKER);
+    if opg > 0 {
+        answer.signed = answer.changed(WORKER, |receipt| charging(receipt, opg));
+        world.chains.insert(WORKER, (answer.signed.receipt.sequence + 1, answer.id()));
+    }
+    answer
 }
 
 #[test]

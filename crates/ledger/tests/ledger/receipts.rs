@@ -185,8 +185,20 @@ fn two_receipts_under_one_sequence_number_are_kept_as_evidence_and_slashed_once(
     assert_eq!(events, expected);
     let kept: Vec<_> = world.ledger.equivocations().collect();
     assert_eq!(kept.len(), 1);
-    assert_eq!((kept[0].first, &kept[0].second, kept[0].slashed), (answer.id(), &other, STAKE));
+    assert_eq!((kept[0].first, kept[0].second, kept[0].slashed), (answer.id(), other.receipt.id(), STAKE));
     assert_eq!((world.stake(WORKER), world.ledger.burned()), (0, STAKE));
+}
+
+#[test]
+fn who_has_nothing_left_to_lose_fills_no_table() {
+    let mut world = World::new();
+    let answers: Vec<_> = (0..5).map(|_| world.anchored(WORKER)).collect();
+    for answer in &answers {
+        let other = answer.changed(WORKER, |receipt| receipt.output_tokens += 1);
+        let sequence = other.receipt.sequence;
+        assert_eq!(world.posting(&other), Err(Refusal::Equivocation { first: answer.id(), sequence }));
+    }
+    assert_eq!((world.ledger.equivocations().count(), world.stake(WORKER)), (1, 0));
 }
 
 #[test]

@@ -14,14 +14,22 @@ fn begin() -> Ledger {
     Ledger::new(&genesis()).unwrap()
 }
 
-/// Executes a block, writes what it closed and rests on it.
-fn step(file: &StateFile, cache: &ledger::Cache, ledger: &mut Ledger, block: &ledger::Block) {
+/// Executes a block, writes what it closed and rests on it: every so many epochs a snapshot, and the others ahead of it. Whether it
+/// was a snapshot.
+fn step(file: &StateFile, cache: &ledger::Cache, ledger: &mut Ledger, block: &ledger::Block, every: u64) -> bool {
     let closed = ledger.execute(block).unwrap().and_then(|executed| executed.closed);
-    let Some(record) = closed else { return };
+    let Some(record) = closed else { return false };
+    if !(record.epoch + 1).is_multiple_of(every) {
+        let ahead = ledger.ahead();
+        let moment = put_ahead(file, &ahead).unwrap();
+        ledger.rest_ahead_on(&ahead.written_to(ledger::Base::new(StateFile::reader(moment), cache.clone())));
+        return false;
+    }
     let snapshot = ledger.snapshot().unwrap();
     let offer = Offer::of(1, record.epoch, &snapshot).unwrap();
     let ((world, own), _) = put(file, cache, &offer, &snapshot).unwrap();
     ledger.rest_on(&world, &own);
+    true
 }
 
 fn same(one: &Ledger, other: &Ledger) {
@@ -36,24 +44,37 @@ fn same(one: &Ledger, other: &Ledger) {
 #[test]
 fn a_child_writes_until_it_is_killed() {
     let Ok(path) = std::env::var("LEDGER_FILE_OF_A_CHILD") else { return };
+    let every = std::env::var("EPOCHS_A_SNAPSHOT").unwrap().parse().unwrap();
     let (file, cache) = (open(Path::new(&path)).unwrap(), ledger::Cache::new(0));
     let found = read(&file, &cache, &begin()).unwrap();
     let mut ledger = found.map_or_else(begin, |(ledger, ..)| ledger);
     let height = ledger.height();
     for block in blocks(BLOCKS).iter().filter(|block| block.height > height) {
-        step(&file, &cache, &mut ledger, block);
-        println!("written {}", block.height);
+        if step(&file, &cache, &mut ledger, block, every) {
+            println!("written {}", block.height);
+        }
     }
 }
 
 #[test]
 fn a_validator_killed_at_any_instant_finds_one_epoch_whole_and_none_lost_that_was_written() {
+    killed(1);
+}
+
+#[test]
+fn a_validator_killed_while_epochs_are_written_ahead_finds_the_snapshot_before() {
+    killed(7);
+}
+
+/// Kills whoever writes a snapshot every so many epochs.
+fn killed(every: u64) {
     let (folder, blocks) = (tempfile::tempdir().unwrap(), blocks(BLOCKS));
     let (mut whole, cache) = (begin(), ledger::Cache::new(1 << 20));
     for trial in 0..6_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "snapshot::tests::a_child_writes_until_it_is_killed", "--nocapture"])
             .env("LEDGER_FILE_OF_A_CHILD", folder.path())
+            .env("EPOCHS_A_SNAPSHOT", every.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -66,7 +87,8 @@ fn a_validator_killed_at_any_instant_finds_one_epoch_whole_and_none_lost_that_wa
         let last = lines.filter_map(&mut told).last().unwrap_or(first);
         let file = open(folder.path()).unwrap();
         let (ledger, offer, moment) = read(&file, &cache, &begin()).unwrap().unwrap();
-        assert!(ledger.height() + 1 == last || ledger.height() == last, "{} on the disk, {last} told", ledger.height());
+        let is_last = [last, last + every].contains(&(ledger.height() + 1));
+        assert!(is_last, "{} on the disk, {last} told", ledger.height());
         assert_eq!(offer.epoch, ledger.closed_epoch().unwrap().epoch);
         // The block that closes an epoch is of the next one: it is executed again.
         let upto = ledger.height() as usize + 1;
@@ -85,7 +107,9 @@ fn a_ledger_beside_another_tree_or_without_an_epoch_is_set_aside() {
     let (folder, blocks) = (tempfile::tempdir().unwrap(), blocks(9));
     let write = |change: Change| {
         let (file, cache, mut ledger) = (open(folder.path()).unwrap(), ledger::Cache::new(0), begin());
-        blocks.iter().for_each(|block| step(&file, &cache, &mut ledger, block));
+        for block in &blocks {
+            step(&file, &cache, &mut ledger, block, 1);
+        }
         file.put_beside(vec![change]).unwrap();
         drop(ledger);
         file.close();
@@ -98,4 +122,16 @@ fn a_ledger_beside_another_tree_or_without_an_epoch_is_set_aside() {
     assert_eq!(write(Change::put(LEDGER, "nothing", "that is read")), 8);
     assert_eq!(write(Change::put("ledger-roots", [1], [7; 40])), 0);
     assert_eq!(write(Change::remove("ledger-epochs", 3_u64.to_be_bytes())), 0);
+}
+
+#[test]
+fn where_the_disk_takes_nothing_the_memory_is_not_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let (snapshots, _) = Snapshots::open(Some(folder.path()), &begin()).unwrap();
+    snapshots.keep_up(HELD_BYTES_MAX + 1).unwrap();
+    snapshots.writing.store(true, Ordering::Release);
+    snapshots.beside(|| Err("no space is left".to_owned()));
+    let refused = snapshots.keep_up(HELD_BYTES_MAX + 1).unwrap_err();
+    assert!(refused.contains("state.redb cannot be written: no space is left; hint:"), "{refused}");
+    snapshots.keep_up(HELD_BYTES_MAX).unwrap();
 }

@@ -16,6 +16,8 @@ use crate::{
 };
 
 const EPOCHS: u64 = 12;
+/// Of a peer's turn.
+const SPAN: Duration = Duration::from_millis(120);
 
 /// What a peer does with the ledger that it offers.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -23,7 +25,11 @@ enum Peer {
     Honest,
     /// A few at a time.
     Slow,
+    /// One piece at a time, and late.
+    Drips,
     FalsePage,
+    /// Tells other numbers of leaves, where the digest is the same.
+    Miscounts,
     FalsePiece,
     /// Signs nothing: another signature with a right checksum.
     Forged,
@@ -68,6 +74,13 @@ fn named(name: &str) -> Vec<u8> {
     (0..name.len() / 2).map(|at| u8::from_str_radix(&name[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
+/// Of a branch, a leaf more of the first way and one less of the second.
+pub(super) fn miscount(page: &mut [u8]) {
+    if page[0] == 2 && page[3 + 79] > 1 && page[3 + 39] < 255 {
+        (page[3 + 39], page[3 + 79]) = (page[3 + 39] + 1, page[3 + 79] - 1);
+    }
+}
+
 /// Another signature of the first receipt of a piece, with a checksum as it should be.
 fn forged(row: &mut PieceRow) {
     let mut value = row.value.to_vec();
@@ -88,10 +101,11 @@ async fn peer(sender: &Sender, kind: Peer) -> (Server, Arc<AtomicUsize>) {
         let mut pages: Vec<Vec<u8>> = run.pages.into_inner().into_iter().map(Bytes::into_inner).collect();
         match kind {
             Peer::Slow => pages.truncate(2),
-            Peer::FalsePage => pages.iter_mut().skip(1).take(1).for_each(|page| page[4] ^= 1),
+            Peer::FalsePage => pages[0][4] ^= 1,
+            Peer::Miscounts => pages.iter_mut().for_each(|page| miscount(page)),
             Peer::Nothing => pages.clear(),
             Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
-            Peer::Honest | Peer::FalsePiece | Peer::Forged | Peer::Elsewhere => {}
+            Peer::Honest | Peer::Drips | Peer::FalsePiece | Peer::Forged | Peer::Elsewhere => {}
         }
         let pages = List::new(pages.into_iter().map(|page| Bytes::new(page).unwrap()).collect()).unwrap();
         futures::future::ready(Ok(Noun(RowRun { version: Version, pages })))
@@ -102,6 +116,10 @@ async fn peer(sender: &Sender, kind: Peer) -> (Server, Arc<AtomicUsize>) {
         let mut pieces = offers.pieces(epoch, &named(&key)).unwrap().pieces.into_inner();
         match kind {
             Peer::Slow => pages_of_one(&mut pieces),
+            Peer::Drips => {
+                pages_of_one(&mut pieces);
+                std::thread::sleep(SPAN / 2);
+            }
             Peer::FalsePiece => {
                 let mut value = pieces[0].value.to_vec();
                 value[30] ^= 1;
@@ -111,7 +129,7 @@ async fn peer(sender: &Sender, kind: Peer) -> (Server, Arc<AtomicUsize>) {
             Peer::Elsewhere => drop(pieces.remove(0)),
             Peer::Nothing => pieces.clear(),
             Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
-            Peer::Honest | Peer::FalsePage => {}
+            Peer::Honest | Peer::FalsePage | Peer::Miscounts => {}
         }
         futures::future::ready(Ok(Noun(PieceRun { version: Version, pieces: List::new(pieces).unwrap() })))
     };
@@ -137,12 +155,20 @@ async fn load(sender: &Sender, kinds: &[Peer], folder: &Path) -> (Result<Ledger,
     let client = Client::new(Duration::from_millis(500));
     let file = Arc::new(blocking(move || snapshot::open(&folder).map_err(kept)).await.unwrap());
     let loaded = async {
-        Rows::new(&sender.offer, Peers::new(&peers, &client), Arc::clone(&file)).run().await?;
-        let (whole, root, rows) = (Arc::clone(&file), sender.offer.ledger_root, sender.offer.ledger_rows);
-        blocking(move || whole.settle_tree::<ledger::Leaf>(root, rows).map_err(kept)).await?;
-        Epochs::new(&sender.offer, Peers::new(&peers, &client), &file).await?.run(&sender.bytes).await
+        let (mut arrived, offer) = (Arrived::default(), &sender.offer);
+        let mut turns = Turns::new(Peers::new(&peers, &client)).with_span(SPAN);
+        epochs::clear(&file).await?;
+        arrived.ledger.run(offer, &mut turns, &file).await?;
+        let (whole, root, rows) = (Arc::clone(&file), offer.ledger_root, offer.ledger_rows);
+        blocking(move || whole.settle_tree::<Leaf>(root, rows).map_err(kept)).await?;
+        Epochs::new(offer, &mut turns, &file, &mut arrived.epochs).await?.run(&sender.bytes).await?;
+        // Whatever the next offer has of it need not come again.
+        let mut nobody = Turns::new(Peers::new(&[], &client));
+        arrived.ledger.run(offer, &mut nobody, &file).await?;
+        Epochs::new(offer, &mut nobody, &file, &mut arrived.epochs).await?.run(&sender.bytes).await?;
+        Ok(arrived.epochs)
     };
-    let loaded = loaded.await;
+    let loaded: Result<Arrival, SyncError> = loaded.await;
     let (bytes, world) = (sender.bytes.clone(), sender.world.clone());
     let restored = blocking(move || {
         let restored = loaded.map(|arrival| {
@@ -172,7 +198,15 @@ async fn same(sender: &Sender, ledger: Ledger) {
 #[tokio::test]
 async fn one_honest_peer_is_enough_for_the_ledger_whatever_the_others_give() {
     let sender = blocking(|| Ok(sender())).await.unwrap();
-    for hostile in [Peer::FalsePage, Peer::FalsePiece, Peer::Forged, Peer::Elsewhere, Peer::Nothing, Peer::Unknown] {
+    for hostile in [
+        Peer::FalsePage,
+        Peer::Miscounts,
+        Peer::FalsePiece,
+        Peer::Forged,
+        Peer::Elsewhere,
+        Peer::Nothing,
+        Peer::Unknown,
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let (loaded, asked) = load(&sender, &[hostile, Peer::Slow, hostile], folder.path()).await;
         same(&sender, loaded.unwrap_or_else(|error| panic!("{hostile:?}: {error}"))).await;
@@ -181,10 +215,24 @@ async fn one_honest_peer_is_enough_for_the_ledger_whatever_the_others_give() {
 }
 
 #[tokio::test]
+async fn who_is_slow_has_its_turn_and_no_more() {
+    let sender = blocking(|| Ok(sender())).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (loaded, asked) = load(&sender, &[Peer::Drips, Peer::Honest], folder.path()).await;
+    same(&sender, loaded.unwrap()).await;
+    assert!(asked[1] > 0 && asked[0] < 12, "there are more pieces than it was asked for: {asked:?}");
+    // Where all are slow it takes long, and comes to its end.
+    let folder = tempfile::tempdir().unwrap();
+    let (loaded, _) = load(&sender, &[Peer::Drips, Peer::Drips], folder.path()).await;
+    same(&sender, loaded.unwrap()).await;
+}
+
+#[tokio::test]
 async fn without_an_honest_peer_the_error_names_what_is_missing_and_the_fault() {
     let sender = blocking(|| Ok(sender())).await.unwrap();
     for (hostile, what, fault) in [
         (Peer::FalsePage, "of the ledger", "is not the one with digest"),
+        (Peer::Miscounts, "of the ledger", "is not the one with digest"),
         (Peer::FalsePiece, "the receipts of epoch 1", "no piece of receipts"),
         (Peer::Forged, "the receipts of epoch 1", "not signed"),
         (Peer::Elsewhere, "the receipts of epoch 1", "not wanted"),
@@ -198,6 +246,18 @@ async fn without_an_honest_peer_the_error_names_what_is_missing_and_the_fault() 
             "{hostile:?}: {error}"
         );
     }
+}
+
+/// What a liar left on the disk is nobody else's fault, however often the node begins.
+#[tokio::test]
+async fn false_numbers_on_the_disk_are_loaded_again_and_held_against_nobody() {
+    let sender = blocking(|| Ok(sender())).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (loaded, _) = load(&sender, &[Peer::Miscounts], folder.path()).await;
+    assert!(matches!(loaded, Err(SyncError::NoState { .. })));
+    let (loaded, asked) = load(&sender, &[Peer::Slow], folder.path()).await;
+    same(&sender, loaded.unwrap()).await;
+    assert!(asked[0] > 1);
 }
 
 #[tokio::test]

@@ -1,145 +1,239 @@
-//! The EVM's state from others' offers: page by page in the order of a walk, each believed only if the page before it names it.
+//! Trees in pages from others' offers, the EVM's state and the ledger's own: page by page in the order of a walk, each believed only if
+//! the page before it names it.
 //!
 //! What came lies in the state's file at once, so an interrupted start asks only for what is not there, and so does one that goes on
-//! from a newer offer: pages that are the same in both are not loaded twice.
+//! from a newer offer: what is the same in both is neither loaded twice nor looked at again. One peer is asked at a time. Where a page does
+//! not fit what another one gave above it, either of them may have lied: the page's giver is asked for what is above as well, and is at
+//! fault if that does not fit either.
 
 use std::sync::Arc;
 
-use blocks::StateFile;
-use evm::{Arriving, Row, STATE_CODES};
-use protocol::{Canonical as _, Digest};
+use blocks::{StateFile, change};
+use evm::{Row, STATE_CODES};
+use ledger::{Leaf, ROW_PAGES};
+use protocol::{Canonical as _, DecodeError, Digest};
 
 use super::{
     blocking,
     failure::SyncError,
     hex, kept,
-    peers::{Fault, Peers},
+    peers::{Fault, Turns},
 };
-use crate::offer::{Offer, PageRun, RUN_BYTES_MAX};
+use crate::offer::{Offer, PageRun, ROW_RUN_BYTES_MAX, RUN_BYTES_MAX, RowRun};
 
 /// Bytes of the largest code, and more.
 const CODE_BYTES_MAX: usize = 1 << 20;
 
-pub(super) struct Pages {
-    epoch: u64,
-    arriving: Arriving,
-    peers: Peers,
-    file: Arc<StateFile>,
-    /// Requests so far: whose turn it is.
-    turn: usize,
-    /// What was wrong with an answer last.
-    last: String,
+/// A tree on its way.
+pub(super) trait Coming: Default + Send + 'static {
+    /// Of an offer, where its pages are asked for, and how long an answer may be.
+    const PART: &'static str;
+    const RUN_BYTES: usize;
+    /// What errors call it.
+    const WHAT: &'static str;
+
+    /// Goes on with the tree of this offer.
+    fn turn_to(&mut self, offer: &Offer);
+
+    /// The row of the page that comes next; `None` when all are there.
+    fn wanted(&self) -> Option<(&'static str, Vec<u8>)>;
+
+    /// Takes it; its row, and what code it names that was not named before.
+    fn take(&mut self, page: &[u8], giver: Option<usize>) -> Result<(Row, Vec<Digest>), String>;
+
+    /// See `pages::Arriving::doubt`.
+    fn doubt(&mut self, giver: usize) -> Option<Vec<Row>>;
+
+    /// The pages of an answer.
+    fn read(run: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError>;
 }
 
-impl Pages {
-    pub fn new(offer: &Offer, peers: Peers, file: Arc<StateFile>) -> Self {
-        let arriving = Arriving::new(offer.state_root.0.into(), offer.state_leaves);
-        Self { epoch: offer.epoch, arriving, peers, file, turn: 0, last: "none was asked".to_owned() }
+impl Coming for evm::Arriving {
+    const PART: &'static str = "pages";
+    const RUN_BYTES: usize = RUN_BYTES_MAX;
+    const WHAT: &'static str = "the state";
+
+    fn turn_to(&mut self, offer: &Offer) {
+        self.turn_to(offer.state_root.0.into(), offer.state_leaves);
     }
 
-    /// Returns once all of it is in the file.
-    pub async fn run(mut self) -> Result<(), SyncError> {
+    fn wanted(&self) -> Option<(&'static str, Vec<u8>)> {
+        self.wanted()
+    }
+
+    fn take(&mut self, page: &[u8], giver: Option<usize>) -> Result<(Row, Vec<Digest>), String> {
+        let (row, codes) = self.take(page, giver).map_err(|error| error.0)?;
+        Ok((row, codes.into_iter().map(|hash| Digest(hash.0)).collect()))
+    }
+
+    fn doubt(&mut self, giver: usize) -> Option<Vec<Row>> {
+        self.doubt(giver)
+    }
+
+    fn read(run: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
+        Ok(PageRun::decode(run)?.pages.into_inner().into_iter().map(|page| page.into_inner()).collect())
+    }
+}
+
+impl Coming for pages::Arriving<Leaf> {
+    const PART: &'static str = "rows";
+    const RUN_BYTES: usize = ROW_RUN_BYTES_MAX;
+    const WHAT: &'static str = "the ledger";
+
+    fn turn_to(&mut self, offer: &Offer) {
+        self.turn_to(offer.ledger_root, offer.ledger_rows);
+    }
+
+    fn wanted(&self) -> Option<(&'static str, Vec<u8>)> {
+        self.wanted().map(|name| (ROW_PAGES, name))
+    }
+
+    fn take(&mut self, page: &[u8], giver: Option<usize>) -> Result<(Row, Vec<Digest>), String> {
+        let (row, _) = self.take(page, giver).map_err(|error| error.0)?;
+        Ok((row, Vec::new()))
+    }
+
+    fn doubt(&mut self, giver: usize) -> Option<Vec<Row>> {
+        self.doubt(giver)
+    }
+
+    fn read(run: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
+        Ok(RowRun::decode(run)?.pages.into_inner().into_iter().map(|page| page.into_inner()).collect())
+    }
+}
+
+/// What came of a tree, of whichever offers.
+#[derive(Default)]
+pub(super) struct Pages<T> {
+    arriving: T,
+    /// Code that was named and may not be there yet.
+    codes: Vec<Digest>,
+}
+
+impl<T: Coming> Pages<T> {
+    /// Returns once all of an offer's tree is in the file.
+    pub async fn run(&mut self, offer: &Offer, turns: &mut Turns, file: &Arc<StateFile>) -> Result<(), SyncError> {
+        if !self.codes.is_empty() {
+            // Nobody may name this code any more: what named it is looked at again.
+            *self = Self::default();
+        }
+        self.arriving.turn_to(offer);
         loop {
-            let codes = self.pass_by().await?;
-            self.load_codes(codes).await?;
+            self.pass_by(file).await?;
+            self.load_codes(offer, turns, file).await?;
             let Some((_, name)) = self.arriving.wanted() else { return Ok(()) };
-            let codes = self.load_pages(name).await?;
-            self.load_codes(codes).await?;
+            self.load(offer, turns, file, &hex(&name)).await?;
         }
     }
 
-    /// Takes what lies in the file already; the code that it names.
-    async fn pass_by(&mut self) -> Result<Vec<Digest>, SyncError> {
-        let (mut arriving, file) =
-            (std::mem::replace(&mut self.arriving, Arriving::new(Default::default(), 0)), Arc::clone(&self.file));
+    /// Takes what lies in the file already.
+    async fn pass_by(&mut self, file: &Arc<StateFile>) -> Result<(), SyncError> {
+        let (mut arriving, file) = (std::mem::take(&mut self.arriving), Arc::clone(file));
         let (arriving, codes) = blocking(move || {
             let mut codes = Vec::new();
             while let Some((table, name)) = arriving.wanted()
                 && let Some(bytes) = file.get(table, &name).map_err(kept)?
-                && let Ok((_, named)) = arriving.take(&bytes)
+                && let Ok((_, named)) = arriving.take(&bytes, None)
             {
-                codes.extend(named.into_iter().map(|hash| Digest(hash.0)));
+                codes.extend(named);
             }
             Ok((arriving, codes))
         })
         .await?;
         self.arriving = arriving;
-        Ok(codes)
+        self.codes.extend(codes);
+        Ok(())
     }
 
-    /// Pages from the one with this name on, of one peer after the other until one gives some; the code that they name.
-    async fn load_pages(&mut self, name: Vec<u8>) -> Result<Vec<Digest>, SyncError> {
-        let path = hex(&name);
-        while let Some(peer) = self.peers.peer(self.turn) {
-            self.turn = self.turn.wrapping_add(1);
-            let url = format!("{peer}/snapshots/{}/pages/{path}", self.epoch);
-            let (mut rows, mut codes) = (Vec::new(), Vec::new());
-            let taken = match self.peers.asked(&url, RUN_BYTES_MAX).await {
-                Ok(bytes) => take_run(&mut self.arriving, &bytes, &mut rows, &mut codes),
-                Err(fault) => Err(fault),
+    /// Pages from the one with this name on, of one peer after the other until one gives some.
+    async fn load(
+        &mut self,
+        offer: &Offer,
+        turns: &mut Turns,
+        file: &Arc<StateFile>,
+        name: &str,
+    ) -> Result<(), SyncError> {
+        turns.pass();
+        while let Some(peer) = turns.peer() {
+            let url = format!("{}/snapshots/{}/{}/{name}", peer.url, offer.epoch, T::PART);
+            let mut rows = Vec::new();
+            let taken = match turns.asked(&url, T::RUN_BYTES).await {
+                Ok(run) => self.take_run(&run, peer.place, &mut rows),
+                Err(fault) => Err(Wrong::Answer(fault)),
             };
-            let came = !rows.is_empty();
-            if came {
-                self.put(rows).await?;
-            }
-            if let Err(fault) = taken {
-                self.last = format!("{peer}: {fault}");
-                tracing::warn!(peer, path, %fault, "pages of the state are refused");
-                self.peers.blame(&peer, &fault);
-            }
-            if came {
-                return Ok(codes);
-            }
+            let fault = match taken {
+                Ok(()) => return put(file, rows).await,
+                Err(Wrong::Answer(fault)) => fault,
+                Err(Wrong::Page(reason)) => match self.arriving.doubt(peer.place) {
+                    Some(doubted) => return put(file, doubted).await,
+                    None => Fault::Refused(reason),
+                },
+            };
+            turns.blame(&peer, T::WHAT, &fault);
         }
-        Err(SyncError::NoState { epoch: self.epoch, what: format!("page {path}"), last: self.last.clone() })
+        let what = format!("page {name} of {}", T::WHAT);
+        Err(SyncError::NoState { epoch: offer.epoch, what, last: turns.last.clone() })
     }
 
-    async fn load_codes(&mut self, codes: Vec<Digest>) -> Result<(), SyncError> {
-        for hash in codes {
-            let file = Arc::clone(&self.file);
-            let there = blocking(move || file.get(STATE_CODES, &hash.0).map_err(kept)).await?;
-            if there.is_none_or(|bytes| Arriving::code(&hash.0.into(), &bytes).is_err()) {
-                let row = self.load_code(&hash).await?;
-                self.put(vec![row]).await?;
+    /// Takes the page that was asked for, and what is wanted of those behind it: between them may be what came before.
+    fn take_run(&mut self, run: &[u8], giver: usize, rows: &mut Vec<Row>) -> Result<(), Wrong> {
+        let pages = T::read(run).map_err(|error| Wrong::Answer(Fault::Refused(error.to_string())))?;
+        if pages.is_empty() {
+            return Err(Wrong::Answer(Fault::Refused("no pages at all".to_owned())));
+        }
+        for page in pages {
+            match self.arriving.take(&page, Some(giver)) {
+                Ok((row, named)) => {
+                    rows.push(row);
+                    self.codes.extend(named);
+                }
+                Err(reason) if rows.is_empty() => return Err(Wrong::Page(reason)),
+                Err(_) => {}
             }
         }
         Ok(())
     }
 
-    async fn load_code(&mut self, hash: &Digest) -> Result<Row, SyncError> {
-        while let Some(peer) = self.peers.peer(self.turn) {
-            self.turn = self.turn.wrapping_add(1);
-            let asked =
-                self.peers.asked(&format!("{peer}/snapshots/{}/codes/{hash}", self.epoch), CODE_BYTES_MAX).await;
-            let refused = |error: evm::StateError| Fault::Refused(error.0);
-            match asked.and_then(|bytes| Arriving::code(&hash.0.into(), &bytes).map_err(refused)) {
-                Ok(row) => return Ok(row),
-                Err(fault) => {
-                    self.last = format!("{peer}: {fault}");
-                    tracing::warn!(peer, %hash, %fault, "code of the state is refused");
-                    self.peers.blame(&peer, &fault);
-                }
+    /// Code that was named, as far as it is not there.
+    async fn load_codes(&mut self, offer: &Offer, turns: &mut Turns, file: &Arc<StateFile>) -> Result<(), SyncError> {
+        while let Some(hash) = self.codes.last().copied() {
+            let there = Arc::clone(file);
+            let there = blocking(move || there.get(STATE_CODES, &hash.0).map_err(kept)).await?;
+            if there.is_none_or(|bytes| evm::Arriving::code(&hash.0.into(), &bytes).is_err()) {
+                let row = load_code(offer, turns, &hash).await?;
+                put(file, vec![row]).await?;
             }
+            self.codes.pop();
         }
-        Err(SyncError::NoState { epoch: self.epoch, what: format!("code {hash}"), last: self.last.clone() })
-    }
-
-    async fn put(&self, rows: Vec<Row>) -> Result<(), SyncError> {
-        let file = Arc::clone(&self.file);
-        blocking(move || file.put(rows).map_err(kept)).await
+        Ok(())
     }
 }
 
-/// Takes pages one after the other, as far as they are those that are wanted.
-fn take_run(arriving: &mut Arriving, bytes: &[u8], rows: &mut Vec<Row>, codes: &mut Vec<Digest>) -> Result<(), Fault> {
-    let run = PageRun::decode(bytes).map_err(|error| Fault::Refused(error.to_string()))?;
-    if run.pages.is_empty() {
-        return Err(Fault::Refused("no pages at all".to_owned()));
+/// What was wrong with an answer.
+enum Wrong {
+    Answer(Fault),
+    /// A page in it does not fit those above it, whoever gave them.
+    Page(String),
+}
+
+async fn load_code(offer: &Offer, turns: &mut Turns, hash: &Digest) -> Result<Row, SyncError> {
+    turns.pass();
+    while let Some(peer) = turns.peer() {
+        let url = format!("{}/snapshots/{}/codes/{hash}", peer.url, offer.epoch);
+        let refused = |error: evm::StateError| Fault::Refused(error.0);
+        let asked = turns.asked(&url, CODE_BYTES_MAX).await;
+        match asked.and_then(|bytes| evm::Arriving::code(&hash.0.into(), &bytes).map_err(refused)) {
+            Ok(row) => return Ok(row),
+            Err(fault) => turns.blame(&peer, "code", &fault),
+        }
     }
-    for page in run.pages.into_inner() {
-        let (row, named) = arriving.take(&page).map_err(|error| Fault::Refused(error.0))?;
-        rows.push(row);
-        codes.extend(named.into_iter().map(|hash| Digest(hash.0)));
+    Err(SyncError::NoState { epoch: offer.epoch, what: format!("code {hash}"), last: turns.last.clone() })
+}
+
+async fn put(file: &Arc<StateFile>, rows: Vec<Row>) -> Result<(), SyncError> {
+    if rows.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let file = Arc::clone(file);
+    blocking(move || file.put_beside(rows.into_iter().map(change).collect()).map_err(kept)).await
 }

@@ -4,11 +4,14 @@ use std::{sync::Mutex, time::Duration};
 
 use network::{Client, NetworkError};
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::lock::locked;
 
 /// Failures after which a peer is left aside; one false answer is enough.
 pub(super) const FAILURES_MAX: u32 = 3;
+/// How long one is asked before it is the next one's turn: who is slow costs its share of the time, and no more.
+const TURN: Duration = Duration::from_secs(10);
 
 /// What is wrong with an answer.
 #[derive(Debug, Error)]
@@ -25,6 +28,9 @@ pub(super) enum Fault {
     False,
     #[error("{0}")]
     Refused(String),
+    /// No fault of the peer.
+    #[error("its turn was over")]
+    TurnOver,
 }
 
 pub(super) struct Peers {
@@ -51,6 +57,7 @@ impl Peers {
         let weight = match fault {
             Fault::False | Fault::Refused(_) | Fault::TooLarge { .. } => FAILURES_MAX,
             Fault::Network(_) | Fault::Slow | Fault::Short { .. } => 1,
+            Fault::TurnOver => 0,
         };
         if let Some((_, failures)) = locked(&self.peers).iter_mut().find(|(known, _)| known == peer) {
             *failures = failures.saturating_add(weight);
@@ -72,5 +79,85 @@ impl Peers {
         };
         let patience: Duration = self.client.deadline() * 2;
         tokio::time::timeout(patience, load).await.map_err(|_| Fault::Slow)?
+    }
+
+    /// Its place among all of them.
+    fn place(&self, peer: &str) -> usize {
+        locked(&self.peers).iter().position(|(known, _)| known == peer).unwrap_or(usize::MAX)
+    }
+}
+
+/// Peers that are asked one at a time, each until its turn is over or it is at fault.
+pub(super) struct Turns {
+    peers: Peers,
+    turn: usize,
+    since: Instant,
+    span: Duration,
+    /// What was wrong with an answer last.
+    pub last: String,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub url: String,
+    /// Its place among all peers.
+    pub place: usize,
+}
+
+impl Turns {
+    pub fn new(peers: Peers) -> Self {
+        Self { peers, turn: 0, since: Instant::now(), span: TURN, last: "none was asked".to_owned() }
+    }
+
+    #[cfg(test)]
+    pub fn with_span(self, span: Duration) -> Self {
+        Self { span, ..self }
+    }
+
+    /// Whose turn it is; `None` where all are left aside.
+    pub fn peer(&self) -> Option<Asked> {
+        let url = self.peers.peer(self.turn)?;
+        Some(Asked { place: self.peers.place(&url), url })
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.since.elapsed() >= self.span
+    }
+
+    /// Goes on to the next where the turn is over.
+    pub fn pass(&mut self) {
+        if self.is_over() {
+            self.next();
+        }
+    }
+
+    /// The same where what was asked for did not come to its end: whoever is asked for it next has twice as long.
+    pub fn lengthen(&mut self) {
+        self.span *= 2;
+        self.next();
+    }
+
+    /// What was asked for came: turns are as long as they were.
+    pub fn came(&mut self) {
+        self.span = self.span.min(TURN);
+        self.pass();
+    }
+
+    /// A peer was at fault, and the next one is asked.
+    pub fn blame(&mut self, peer: &Asked, what: &str, fault: &Fault) {
+        tracing::warn!(peer = peer.url, %fault, what, "refused");
+        self.last = format!("{}: {fault}", peer.url);
+        self.peers.blame(&peer.url, fault);
+        self.next();
+    }
+
+    fn next(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        self.since = Instant::now();
+    }
+
+    pub async fn asked(&self, url: &str, limit: usize) -> Result<Vec<u8>, Fault> {
+        self.peers.asked(url, limit).await
     }
 }

@@ -226,7 +226,10 @@ mod state {
     use protocol::{Bytes, List, Version};
 
     use super::*;
-    use crate::offer::{Offers, PageRun};
+    use crate::{
+        offer::{Offers, PageRun},
+        sync::ledger_tests::miscount,
+    };
 
     /// What a peer does with the state that it offers.
     #[derive(Clone, Copy, PartialEq, Debug)]
@@ -234,8 +237,10 @@ mod state {
         Honest,
         /// One page at a time.
         Slow,
-        /// Changes a byte of the second page of every answer.
+        /// Changes a byte of the first page of every answer.
         False,
+        /// Tells other numbers of leaves, where the digest is the same.
+        Miscounts,
         /// Gives the pages of another place.
         Elsewhere,
         Nothing,
@@ -294,7 +299,8 @@ mod state {
             match kind {
                 Peer::Honest | Peer::OtherCode => {}
                 Peer::Slow => pages.truncate(40),
-                Peer::False => pages.iter_mut().skip(1).take(1).for_each(|page| page[4] ^= 1),
+                Peer::False => pages[0][4] ^= 1,
+                Peer::Miscounts => pages.iter_mut().for_each(|page| miscount(page)),
                 Peer::Elsewhere => drop(pages.remove(0)),
                 Peer::Nothing => pages.clear(),
                 Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
@@ -323,7 +329,8 @@ mod state {
         let peers: Vec<String> = running.iter().map(|(server, _)| server.url()).collect();
         let folder = folder.to_owned();
         let file = Arc::new(blocking(move || snapshot::open(&folder).map_err(kept)).await.unwrap());
-        let loaded = Pages::new(&sender.offer, Peers::new(&peers, &client()), Arc::clone(&file)).run().await;
+        let mut turns = Turns::new(Peers::new(&peers, &client()));
+        let loaded = Pages::<evm::Arriving>::default().run(&sender.offer, &mut turns, &file).await;
         let (root, leaves) = (sender.world.root(), sender.world.leaves());
         let found = blocking(move || {
             let whole = file.settle(root, leaves, Vec::new());
@@ -338,7 +345,7 @@ mod state {
     #[tokio::test]
     async fn one_honest_peer_is_enough_for_the_state_whatever_the_others_give() {
         let sender = sender(31, 5).await;
-        for hostile in [Peer::False, Peer::Elsewhere, Peer::Nothing, Peer::OtherCode, Peer::Unknown] {
+        for hostile in [Peer::False, Peer::Miscounts, Peer::Elsewhere, Peer::Nothing, Peer::OtherCode, Peer::Unknown] {
             let folder = tempfile::tempdir().unwrap();
             let (loaded, asked) = load(&sender, &[hostile, Peer::Slow, hostile], folder.path()).await;
             assert_eq!(loaded.unwrap(), sender.world.content().unwrap(), "{hostile:?}");
@@ -351,6 +358,7 @@ mod state {
         let sender = sender(31, 5).await;
         for (hostile, what, fault) in [
             (Peer::False, "page 01", "is not the one with digest"),
+            (Peer::Miscounts, "page 01", "is not the one with digest"),
             (Peer::Elsewhere, "page 01", "is not the one with digest"),
             (Peer::Nothing, "page 01", "no pages at all"),
             (Peer::OtherCode, "code ", "is another"),
