@@ -15,7 +15,7 @@ pub enum SyncError {
     NoChunk { epoch: u64, chunk: usize, last: String },
     #[error("failed to sync: the snapshot of epoch {epoch} is refused: {reason}")]
     Refused { epoch: u64, reason: String },
-    #[error("failed to sync: no peer is left that gives {what} of the state of epoch {epoch}: {last}")]
+    #[error("failed to sync: no peer is left that gives {what} of the snapshot of epoch {epoch}: {last}")]
     NoState { epoch: u64, what: String, last: String },
     #[error("failed to sync: no peer has a certificate for epoch {epoch} that the network's key signed")]
     NotCertified { epoch: u64 },

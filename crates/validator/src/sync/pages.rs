@@ -51,7 +51,7 @@ pub(super) trait Coming: Default + Send + 'static {
 impl Coming for evm::Arriving {
     const PART: &'static str = "pages";
     const RUN_BYTES: usize = RUN_BYTES_MAX;
-    const WHAT: &'static str = "the state";
+    const WHAT: &'static str = "the EVM's state";
 
     fn turn_to(&mut self, offer: &Offer) {
         self.turn_to(offer.state_root.0.into(), offer.state_leaves);
