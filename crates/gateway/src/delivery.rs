@@ -308,9 +308,8 @@ impl Delivery {
         if self.tensors.is_some() {
             return Ok(());
         }
-        let known = self.shared.vocabularies.of(&self.job.request.model);
-        let known = tokio::time::timeout(self.shared.pace.vocabulary_wait, known).await;
-        match known.ok().flatten() {
+        let wait = self.shared.pace.vocabulary_wait;
+        match self.shared.vocabularies.within(&self.job.request.model, wait).await {
             Some(words) if says(&words.tokenizer, &self.tokens, &self.texts).await => Ok(()),
             Some(_) => Err(Lie::Text),
             None => {

@@ -5,7 +5,7 @@
 //! bounded has read it. Models that no worker serves are fetched in places of their own, and so cost the others no time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Tokenizers that are remembered, and bytes of the heads that they are in.
 const KNOWN_MAX: usize = 256;
 const KNOWN_BYTES_MAX: usize = 1 << 30;
+/// Models that are remembered as late.
+const LATE_MAX: usize = 4_096;
 /// Models that workers serve that are fetched at the same time, and as many again that nobody serves.
 const FETCHES: usize = 4;
 /// Of either kind, models that are fetched or whose heads are here and not yet read. Each may have the memory of a head.
@@ -101,6 +103,8 @@ struct State {
     fetching: BTreeMap<Digest, Fetch>,
     /// Until when which models are not asked for, after a failure.
     paused: BTreeMap<Digest, Instant>,
+    /// Models that somebody has waited for in vain: until one is known, nobody waits for it again.
+    late: BTreeSet<Digest>,
 }
 
 struct Used {
@@ -118,6 +122,15 @@ impl State {
 
     fn is_paused(&self, root: &Digest) -> bool {
         self.paused.get(root).is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn note_late(&mut self, root: Digest) {
+        if !self.known.contains_key(&root) {
+            self.late.insert(root);
+        }
+        if self.late.len() > LATE_MAX {
+            self.late.pop_first();
+        }
     }
 
     /// Ends a fetch. Where all room is taken, what was not asked for longest goes.
@@ -139,6 +152,7 @@ impl State {
             self.known.remove(&oldest);
         }
         self.uses = self.uses.saturating_add(1);
+        self.late.remove(&root);
         self.known.insert(root, Used { known, last: self.uses });
     }
 }
@@ -158,16 +172,35 @@ impl Vocabularies {
     /// The model's words, if it has any and a hub has the model. Whoever stops waiting stops nothing: a tokenizer that takes long is known
     /// to those that ask later.
     pub async fn of(self: &Arc<Self>, root: &Digest) -> Known {
-        let fetch = {
-            let mut state = self.lock();
-            match state.known(root) {
-                Some(known) => return known,
-                // Every answer asks: where there is nothing to fetch, none waits.
-                None if self.hubs.is_empty() || state.is_paused(root) => return None,
-                None => state.fetching.entry(*root).or_insert_with(|| self.begin(*root)).clone(),
-            }
+        match self.find(root) {
+            Ok(known) => known,
+            Err(fetch) => fetch.await,
+        }
+    }
+
+    /// The same for whoever does not wait for longer: a hub that hangs costs one caller the wait, and not each of them.
+    pub async fn within(self: &Arc<Self>, root: &Digest, wait: Duration) -> Known {
+        let fetch = match self.find(root) {
+            Ok(known) => return known,
+            Err(fetch) => fetch,
         };
-        fetch.await
+        let wait = if self.lock().late.contains(root) { Duration::ZERO } else { wait };
+        let fetched = tokio::time::timeout(wait, fetch).await;
+        if fetched.is_err() {
+            self.lock().note_late(*root);
+        }
+        fetched.ok().flatten()
+    }
+
+    /// What is known, or is being fetched.
+    fn find(self: &Arc<Self>, root: &Digest) -> Result<Known, Fetch> {
+        let mut state = self.lock();
+        match state.known(root) {
+            Some(known) => Ok(known),
+            // Every answer asks: where there is nothing to fetch, none waits.
+            None if self.hubs.is_empty() || state.is_paused(root) => Ok(None),
+            None => Err(state.fetching.entry(*root).or_insert_with(|| self.begin(*root)).clone()),
+        }
     }
 
     /// Fetches a model's words before an answer needs them, unless others would be forgotten for it.
@@ -332,6 +365,25 @@ mod tests {
         assert!(vocabularies.lock().known.contains_key(&root) && vocabularies.lock().fetching.is_empty());
         vocabularies.of(&root).await;
         assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_hub_that_hangs_costs_one_caller_the_wait() {
+        let (head, root) = artefact("hanging");
+        let (hub, asked) = hub(head, Duration::from_millis(1_500)).await;
+        let (vocabularies, wait) = (vocabularies(&hub), Duration::from_millis(200));
+        let began_at = Instant::now();
+        for _ in 0..20 {
+            assert!(vocabularies.within(&root, wait).await.is_none());
+        }
+        assert!((wait..5 * wait).contains(&began_at.elapsed()), "{:?}", began_at.elapsed());
+        vocabularies.of(&root).await;
+        assert!(vocabularies.lock().known.contains_key(&root) && vocabularies.lock().late.is_empty());
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "what is late is fetched all the same");
+        // One that fails is late for as long as it is not known.
+        vocabularies.lock().note_late(digest(1));
+        vocabularies.lock().end(digest(1), None);
+        assert!(vocabularies.lock().late.contains(&digest(1)));
     }
 
     #[tokio::test]

@@ -189,7 +189,7 @@ async fn words(
     if !is_needed && call.calling.is_none() && shared.desk.is_none() && !call.leaves_to_model() {
         return Ok(None);
     }
-    let known = tokio::time::timeout(shared.pace.vocabulary_wait, shared.vocabularies.of(root)).await.ok().flatten();
+    let known = shared.vocabularies.within(root, shared.pace.vocabulary_wait).await;
     if is_needed && known.is_none() {
         shared.counting.admits(root).map_err(|refused| refused.told())?;
         let message = "The model's vocabulary is not known here yet, without which tokens have no names.";
