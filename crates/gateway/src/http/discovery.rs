@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{ENDPOINTS, Gives};
+use api::{ENDPOINTS, Endpoint, Gives};
 use network::{
     axum::{
         extract::{Query, State},
@@ -12,10 +12,12 @@ use network::{
     now_ms,
 };
 use payments::price::per_mille;
+use protocol::ModelRecord;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    directory::View,
     http::{answered, bill},
     payment::Desk,
     shared::Shared,
@@ -32,16 +34,28 @@ pub struct Page {
 }
 
 pub async fn resources(State(shared): State<Arc<Shared>>, headers: HeaderMap, Query(page): Query<Page>) -> Response {
-    let mut found = shared.desk.as_ref().map(|desk| all(&shared, desk, &headers)).unwrap_or_default();
-    found.extend(shared.booth.iter().flat_map(|booth| booth.listed()));
-    self::page(found, &page)
+    let view = shared.directory.view();
+    let own = shared.desk.as_ref().map(|desk| priced(&view, desk)).unwrap_or_default();
+    let write = |(model, endpoint): &Priced<'_>| row(shared.desk.as_ref()?, &headers, model, endpoint);
+    let listed = shared.booth.iter().flat_map(|booth| booth.listed()).collect();
+    paged(&own, write, listed, &page)
 }
 
-/// One page of everything that was found.
-pub fn page(all: Vec<Value>, page: &Page) -> Response {
+/// One page of what was listed.
+pub fn page(listed: Vec<Value>, page: &Page) -> Response {
+    paged::<()>(&[], |()| None, listed, page)
+}
+
+/// One page of everything that was found; only what is on it is written out.
+fn paged<T>(own: &[T], write: impl Fn(&T) -> Option<Value>, listed: Vec<Value>, page: &Page) -> Response {
     let (limit, offset) = (page.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX), page.offset.unwrap_or(0));
-    let total = all.len();
-    let items: Vec<Value> = all.into_iter().skip(offset).take(limit).collect();
+    let total = own.len().saturating_add(listed.len());
+    let shown = own.iter().skip(offset).take(limit);
+    // What cannot be priced at the moment leaves its place empty.
+    let places = shown.len();
+    let mut items: Vec<Value> = shown.filter_map(write).collect();
+    let before = offset.saturating_sub(own.len());
+    items.extend(listed.into_iter().skip(before).take(limit.saturating_sub(places)));
     answered::json(&json!({
         "x402Version": payments::wire::VERSION,
         "items": items,
@@ -49,40 +63,40 @@ pub fn page(all: Vec<Value>, page: &Page) -> Response {
     }))
 }
 
-fn all(shared: &Shared, desk: &Arc<Desk>, headers: &HeaderMap) -> Vec<Value> {
-    let view = shared.directory.view();
+/// A model with a price, and an endpoint that answers from models.
+type Priced<'a> = (&'a ModelRecord, &'static Endpoint);
+
+fn priced<'a>(view: &'a View, desk: &Desk) -> Vec<Priced<'a>> {
     let priced = view.models.iter().filter(|model| !desk.price(&model.root, &model.name).is_free());
-    let rows = priced.flat_map(|model| {
-        let answering = ENDPOINTS.iter().filter(|endpoint| endpoint.gives == Gives::Answers);
-        answering.filter_map(|endpoint| {
-            let billed = bill::least(headers, endpoint, model);
-            let required = desk.required(&billed.as_bill(), None).ok()?.to_json();
-            let price = desk.price(&model.root, &model.name);
-            let levels: Vec<Value> = api::offered(model.kind)
-                .map(|level| json!({ "level": level.word(), "perMille": per_mille(level) }))
-                .collect();
-            Some(json!({
-                "resource": required["resource"]["url"],
-                "type": "http",
-                "x402Version": payments::wire::VERSION,
-                "accepts": required["accepts"],
-                "lastUpdated": now_ms() / 1_000,
-                "metadata": {
-                    "method": "POST",
-                    "model": &model.name[..],
-                    "modelRoot": model.root.to_string(),
-                    // What better assurance costs, in thousandths of the prices below.
-                    "assurance": levels,
-                    "unit": match price.unit {
-                        payments::price::Unit::Opg => "1e-18 OPG",
-                        payments::price::Unit::Usd => "1e-18 USD",
-                    },
-                    "perCall": price.per_call.to_string(),
-                    "perInputToken": price.per_input_token.to_string(),
-                    "perOutputToken": price.per_output_token.to_string(),
-                },
-            }))
-        })
-    });
-    rows.collect()
+    let answering = || ENDPOINTS.iter().filter(|endpoint| endpoint.gives == Gives::Answers);
+    priced.flat_map(|model| answering().map(move |endpoint| (model, endpoint))).collect()
+}
+
+fn row(desk: &Desk, headers: &HeaderMap, model: &ModelRecord, endpoint: &'static Endpoint) -> Option<Value> {
+    let billed = bill::least(headers, endpoint, model);
+    let required = desk.required(&billed.as_bill(), None).ok()?.to_json();
+    let price = desk.price(&model.root, &model.name);
+    let levels: Vec<Value> =
+        api::offered(model.kind).map(|level| json!({ "level": level.word(), "perMille": per_mille(level) })).collect();
+    Some(json!({
+        "resource": required["resource"]["url"],
+        "type": "http",
+        "x402Version": payments::wire::VERSION,
+        "accepts": required["accepts"],
+        "lastUpdated": now_ms() / 1_000,
+        "metadata": {
+            "method": "POST",
+            "model": &model.name[..],
+            "modelRoot": model.root.to_string(),
+            // What better assurance costs, in thousandths of the prices below.
+            "assurance": levels,
+            "unit": match price.unit {
+                payments::price::Unit::Opg => "1e-18 OPG",
+                payments::price::Unit::Usd => "1e-18 USD",
+            },
+            "perCall": price.per_call.to_string(),
+            "perInputToken": price.per_input_token.to_string(),
+            "perOutputToken": price.per_output_token.to_string(),
+        },
+    }))
 }
