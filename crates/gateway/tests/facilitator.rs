@@ -161,6 +161,7 @@ fn config(chain: &Chain, folder: &Path, token: &MerchantToken) -> FacilitatorCon
             settlements: Bucket { a_second: 1, most: 30 },
             strangers: Bucket { a_second: 1, most: 40 },
             verifications: Bucket { a_second: 1, most: 30 },
+            stranger_verifications: Bucket { a_second: 1, most: 40 },
             settlements_kept: 1,
             places: 64,
             patience: Duration::from_secs(1),
@@ -477,35 +478,54 @@ async fn a_resource_is_listed_only_where_it_says_itself_that_it_is_its_payees() 
     assert_eq!(listed().await, found, "and nobody else puts its own in that place");
 }
 
+/// A request in this form that is refused, because its server asks for other terms than were taken up.
+fn refused_body(form: Form) -> String {
+    let mut body: Value = serde_json::from_str(&body_of(form, 1)).unwrap();
+    body["paymentRequirements"]["maxTimeoutSeconds"] = json!(299);
+    body.to_string()
+}
+
 #[tokio::test]
 async fn a_receiver_that_asks_too_often_waits_and_others_do_not() {
-    let stage = stage().await;
-    let body = body("exact", 1, 999);
-    let mut statuses = Vec::new();
-    for _ in 0..32 {
-        statuses.push(stage.settle(&body).await);
+    for form in FORMS {
+        let stage = stage().await;
+        let body = refused_body(form);
+        for path in ["/settle", "/verify"] {
+            let mut answers = Vec::new();
+            for _ in 0..32 {
+                answers.push(stage.client.post(path, &body).await);
+            }
+            assert!(answers[..30].iter().all(|answer| answer.status != 429), "{form:?} {path}: answered");
+            let last = answers.last().unwrap();
+            let reason = if path == "/settle" { "errorReason" } else { "invalidReason" };
+            assert_eq!((last.status, &last.json()[reason]), (429, &json!("rate_limited")), "{form:?} {path}");
+            assert_eq!(last.headers["retry-after"], "1", "{form:?} {path}");
+            let other = body.replace("0000000044", "0000000045");
+            assert_ne!(stage.client.post(path, &other).await.status, 429, "{form:?} {path}: counted for itself");
+        }
+        assert_eq!(stage.chain.sent(), 0, "{form:?}");
     }
-    assert!(statuses[..30].iter().all(|answer| answer.status == 200), "refused, and answered");
-    let last = statuses.last().unwrap();
-    assert_eq!((last.status, &last.json()["errorReason"]), (429, &json!("rate_limited")));
-    assert_eq!(last.headers["retry-after"], "1");
-    let other = body.replace("0000000044", "0000000045");
-    assert_eq!(stage.settle(&other).await.status, 200);
-    assert_eq!(stage.client.post("/verify", &body).await.status, 200, "to verify is counted for itself");
 }
 
 #[tokio::test]
 async fn a_receiver_a_request_makes_no_new_bucket_and_who_shows_a_token_is_no_stranger() {
-    let stage = stage().await;
-    let body = body("exact", 1, 999);
-    let mut statuses = Vec::new();
-    for receiver in 0..48 {
-        statuses.push(stage.settle(&body.replace("0000000044", &format!("00000001{receiver:02}"))).await.status);
+    for form in FORMS {
+        let stage = stage().await;
+        let body = refused_body(form);
+        for path in ["/settle", "/verify"] {
+            let mut statuses = Vec::new();
+            for receiver in 0..48 {
+                let body = body.replace("0000000044", &format!("00000001{receiver:02}"));
+                statuses.push(stage.client.post(path, &body).await.status);
+            }
+            assert!(statuses[..40].iter().all(|status| *status != 429), "{form:?} {path}: answered: {statuses:?}");
+            assert_eq!(statuses.last(), Some(&429), "{form:?} {path}: {statuses:?}");
+            let bearer = format!("authorization: Bearer {}\r\n", stage.token.expose());
+            let headers = format!("content-type: application/json\r\n{bearer}");
+            assert_ne!(stage.client.post_with(path, &headers, &body).await.status, 429, "{form:?} {path}");
+        }
+        assert_eq!(stage.chain.sent(), 0, "{form:?}");
     }
-    assert!(statuses[..40].iter().all(|status| *status == 200), "refused, and answered: {statuses:?}");
-    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
-    assert_eq!(stage.settle_as(&stage.token, &body).await.status, 200);
-    assert_eq!(stage.chain.sent(), 0);
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub struct FacilitatorPace {
     /// Of all receivers together that show no token: every settlement costs us gas, and a receiver's address costs nothing.
     pub strangers: Bucket,
     pub verifications: Bucket,
+    /// Of all receivers together that show no token: each verification is some reads of the chain.
+    pub stranger_verifications: Bucket,
     /// So many settlements stay paid for out of what is left for gas, before one is sent for a receiver that shows no token.
     pub settlements_kept: u32,
     /// Requests that are answered at once, of all.
@@ -62,6 +64,7 @@ impl Default for FacilitatorPace {
             settlements: Bucket { a_second: 20, most: 200 },
             strangers: Bucket { a_second: 5, most: 200 },
             verifications: Bucket { a_second: 200, most: 1_000 },
+            stranger_verifications: Bucket { a_second: 200, most: 1_000 },
             settlements_kept: 50,
             places: 256,
             patience: Duration::from_secs(20),
@@ -73,6 +76,23 @@ impl Default for FacilitatorPace {
 #[derive(Clone, Copy, Debug)]
 pub struct Busy {
     pub retry_after_s: u64,
+}
+
+/// How often something is done: for each receiver, and for all that show no token together, because an address costs nothing.
+struct Turns {
+    of_each: Mutex<Buckets>,
+    of_strangers: Mutex<Buckets>,
+}
+
+impl Turns {
+    fn new(of_each: Bucket, of_strangers: Bucket) -> Self {
+        Self { of_each: Mutex::new(Buckets::new(of_each)), of_strangers: Mutex::new(Buckets::new(of_strangers)) }
+    }
+
+    fn take(&self, receiver: Address, is_known: bool) -> Result<(), Busy> {
+        lock(&self.of_each).take(receiver, now_ms()).map_err(busy)?;
+        if is_known { Ok(()) } else { lock(&self.of_strangers).take(Address::ZERO, now_ms()).map_err(busy) }
+    }
 }
 
 /// What facilitators share among their requests.
@@ -87,9 +107,8 @@ pub struct Booth {
     settlements_kept: u32,
     book: ErrandBook,
     merchants: Merchants,
-    settlements: Mutex<Buckets>,
-    strangers: Mutex<Buckets>,
-    verifications: Mutex<Buckets>,
+    settlements: Turns,
+    verifications: Turns,
     places: Arc<Semaphore>,
     patience: Duration,
     owners: Owners,
@@ -114,9 +133,8 @@ impl Booth {
             settlements_kept: pace.settlements_kept,
             book: ErrandBook::open(&directory.join("errands.log"))?,
             merchants: Merchants::new(merchants),
-            settlements: Mutex::new(Buckets::new(pace.settlements)),
-            strangers: Mutex::new(Buckets::new(pace.strangers)),
-            verifications: Mutex::new(Buckets::new(pace.verifications)),
+            settlements: Turns::new(pace.settlements, pace.strangers),
+            verifications: Turns::new(pace.verifications, pace.stranger_verifications),
             places: Arc::new(Semaphore::new(pace.places)),
             patience: pace.patience,
         })
@@ -133,16 +151,12 @@ impl Booth {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy { retry_after_s: 1 })
     }
 
-    pub fn may_verify(&self, receiver: Address) -> Result<(), Busy> {
-        lock(&self.verifications).take(receiver, now_ms()).map_err(busy)
+    pub fn may_verify(&self, receiver: Address, token: Option<&MerchantToken>) -> Result<(), Busy> {
+        self.verifications.take(receiver, self.merchants.is(&receiver, token))
     }
 
     pub fn may_settle(&self, receiver: Address, token: Option<&MerchantToken>) -> Result<(), Busy> {
-        lock(&self.settlements).take(receiver, now_ms()).map_err(busy)?;
-        if self.merchants.is(&receiver, token) {
-            return Ok(());
-        }
-        lock(&self.strangers).take(Address::ZERO, now_ms()).map_err(busy)
+        self.settlements.take(receiver, self.merchants.is(&receiver, token))
     }
 
     fn known(&self) -> Known<'_> {

@@ -47,14 +47,14 @@ async fn supported(State(booth): State<Arc<Booth>>) -> Json<Value> {
     Json(booth.supported())
 }
 
-async fn verify(State(booth): State<Arc<Booth>>, body: Body) -> Response {
+async fn verify(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body) -> Response {
     let place = booth.admit();
     let asked = match (&place, read(body).await) {
         (Err(busy), _) => return told(Phase::Verify, Err(Problem::Busy(*busy)), None),
         (Ok(_), Err(error)) => return told(Phase::Verify, Err(Problem::Refused(error.into())), None),
         (Ok(_), Ok(asked)) => asked,
     };
-    if let Err(busy) = booth.may_verify(asked.terms.pay_to) {
+    if let Err(busy) = booth.may_verify(asked.terms.pay_to, token_of(&headers).as_ref()) {
         return told(Phase::Verify, Err(Problem::Busy(busy)), Some(&asked));
     }
     let verified = booth.verify(&asked).await.map(|verified| verified.to_json());
@@ -70,7 +70,7 @@ async fn settle(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body)
         Ok(asked) => asked,
         Err(error) => return told(Phase::Settle, Err(Problem::Refused(error.into())), None),
     };
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| MerchantToken::from_header(value.to_str().ok()?));
+    let token = token_of(&headers);
     if let Err(busy) = booth.may_settle(asked.terms.pay_to, token.as_ref()) {
         return told(Phase::Settle, Err(Problem::Busy(busy)), Some(&asked));
     }
@@ -87,6 +87,10 @@ async fn settle(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body)
         Err(_) => Err(Refused::NotDurable("the errand broke off".to_owned())),
     };
     told(Phase::Settle, settled.map_err(Problem::Refused), Some(&asked))
+}
+
+fn token_of(headers: &HeaderMap) -> Option<MerchantToken> {
+    headers.get(header::AUTHORIZATION).and_then(|value| MerchantToken::from_header(value.to_str().ok()?))
 }
 
 async fn read(body: Body) -> Result<Asked, WireError> {
