@@ -1,9 +1,15 @@
 //! A chain over JSON-RPC: questions in one batch, transactions of our own key one after the other.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use network::{Client, JsonRpc, RpcError, now_ms, quantity};
 use payments::{
     Address, B256, Bytes, U256,
-    chain::{Ask, Call, ChannelAsk, Fees, Signature, Signed, WalletAsk, sign},
+    chain::{Ask, Call, ChannelAsk, Fees, Signature, Signed, WalletAsk, sign_paying},
     hex,
     scheme::{ChannelFacts, Refused, WalletFacts},
     signing::SignerKey,
@@ -19,6 +25,10 @@ const TIP: u128 = 1_000_000;
 /// How far back a payment's transfer is looked for, and how many transfers are looked at.
 const BLOCKS_BACK_MAX: u64 = 9_000;
 const TRANSFERS_MAX: usize = 64;
+
+/// A transaction whose place another one has is given up only where that was so for so long: of several nodes behind one RPC some lag, and
+/// what is given up is paid once more.
+const LOST_FOR: Duration = Duration::from_secs(60);
 
 /// Why a chain could not be asked or told.
 #[derive(Clone, Debug, Error)]
@@ -54,6 +64,8 @@ impl ChainError {
 pub struct Gas {
     pub held: u128,
     pub floor: u128,
+    /// Of one unit, now.
+    pub price: u128,
 }
 
 impl Gas {
@@ -62,16 +74,37 @@ impl Gas {
     }
 }
 
+/// Our transactions whose place another one has, and since when that is seen.
+#[derive(Default)]
+struct Lost(BTreeMap<B256, Instant>);
+
+impl Lost {
+    /// Notes what is seen now, and says whether it was so for long.
+    fn note(&mut self, transaction: B256, is_lost: bool, now: Instant) -> bool {
+        if !is_lost {
+            self.0.remove(&transaction);
+            return false;
+        }
+        let since = *self.0.entry(transaction).or_insert(now);
+        let is_over = now.saturating_duration_since(since) >= LOST_FOR;
+        if is_over {
+            self.0.remove(&transaction);
+        }
+        is_over
+    }
+}
+
 /// One chain.
 #[derive(Clone)]
 pub struct ChainClient {
     rpc: JsonRpc,
     pub network: Network,
+    lost: Arc<Mutex<Lost>>,
 }
 
 impl ChainClient {
     pub fn new(client: Client, url: String, network: Network) -> Self {
-        Self { rpc: JsonRpc::new(client, url), network }
+        Self { rpc: JsonRpc::new(client, url), network, lost: Arc::default() }
     }
 
     /// Whether it is a chain of this machine's own, as a devnet has.
@@ -160,21 +193,31 @@ impl ChainClient {
     }
 
     /// What became of a transaction that was written down with all its bytes: sent again while no block has it. It has failed only where it
-    /// was reverted, or another one of our key has taken its place.
+    /// was reverted, or another one of our key has had its place for a while.
     pub async fn fate(&self, hash: B256, raw: &[u8], confirmations: u64) -> Result<Option<bool>, ChainError> {
         if let Some(outcome) = self.outcome(hash, confirmations).await? {
+            self.note_lost(hash, false);
             return Ok(Some(outcome));
         }
+        let is_lost = self.is_displaced(hash, raw).await?;
+        Ok(self.note_lost(hash, is_lost).then_some(false))
+    }
+
+    /// Whether another transaction has the place of one that no block has.
+    async fn is_displaced(&self, hash: B256, raw: &[u8]) -> Result<bool, ChainError> {
         if self.outcome(hash, 0).await?.is_some() {
             // In a block that does not lie deep enough.
-            return Ok(None);
+            return Ok(false);
         }
         let sent = self.send_raw(raw).await;
-        if !sent.is_err_and(|error| error.is_nonce_taken()) {
-            return Ok(None);
-        }
         // It may have come into a block meanwhile.
-        Ok(if self.outcome(hash, 0).await?.is_some() { None } else { Some(false) })
+        Ok(sent.is_err_and(|error| error.is_nonce_taken()) && self.outcome(hash, 0).await?.is_none())
+    }
+
+    fn note_lost(&self, hash: B256, is_lost: bool) -> bool {
+        // Nothing panics while it holds the lock.
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.note(hash, is_lost, Instant::now())
     }
 
     /// Whether the chain would take a call of ours now, as far as it can tell: tokens refuse payers for reasons of their own.
@@ -185,13 +228,18 @@ impl ChainClient {
 
     /// Signs `call` with what the chain asks for now. A call that would fail is refused here.
     pub async fn prepare(&self, call: &Call, key: &SignerKey) -> Result<Signed, ChainError> {
+        self.prepare_paying(call, 0, key).await
+    }
+
+    /// The same with so many of the chain's coins.
+    pub async fn prepare_paying(&self, call: &Call, value: u128, key: &SignerKey) -> Result<Signed, ChainError> {
         let from = key.address();
         let nonce = self.rpc.small("eth_getTransactionCount", json!([from, "pending"])).await?;
         let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
         let gas = self.would_take(call, from).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
         let fees =
             Fees { gas, max_fee_per_gas: price.saturating_mul(2).saturating_add(TIP), max_priority_fee_per_gas: TIP };
-        Ok(sign(call, self.network.chain_id(), nonce, fees, key))
+        Ok(sign_paying(call, value, self.network.chain_id(), nonce, fees, key))
     }
 
     pub async fn send(&self, signed: &Signed) -> Result<(), ChainError> {
@@ -226,7 +274,7 @@ impl ChainClient {
     }
 
     /// Waits for a transaction's first block.
-    pub async fn wait(&self, transaction: B256, patience: std::time::Duration) -> Result<Option<bool>, ChainError> {
+    pub async fn wait(&self, transaction: B256, patience: Duration) -> Result<Option<bool>, ChainError> {
         self.wait_for_depth(transaction, 0, patience).await
     }
 
@@ -235,14 +283,14 @@ impl ChainClient {
         &self,
         transaction: B256,
         confirmations: u64,
-        patience: std::time::Duration,
+        patience: Duration,
     ) -> Result<Option<bool>, ChainError> {
         let asked = async {
             loop {
                 if let Some(outcome) = self.outcome(transaction, confirmations).await? {
                     return Ok(Some(outcome));
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         tokio::time::timeout(patience, asked).await.unwrap_or(Ok(None))
@@ -252,7 +300,8 @@ impl ChainClient {
     pub async fn gas(&self, account: Address, settlements: u32) -> Result<Gas, ChainError> {
         let held = self.rpc.quantity("eth_getBalance", json!([account, "latest"])).await?;
         let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
-        Ok(Gas { held, floor: price.saturating_mul(GAS_A_SETTLEMENT.into()).saturating_mul(settlements.into()) })
+        let floor = price.saturating_mul(GAS_A_SETTLEMENT.into()).saturating_mul(settlements.into());
+        Ok(Gas { held, floor, price })
     }
 
     /// How many transactions of an address are in blocks.
@@ -275,4 +324,20 @@ impl ChainClient {
 fn eth_call(ask: &Ask) -> (&'static str, Value) {
     let to: Address = ask.to;
     ("eth_call", json!([{ "to": to, "data": ask.data }, "latest"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_node_has_lost_is_given_up_only_where_all_have_for_a_while() {
+        let (mut lost, one, began) = (Lost::default(), B256::repeat_byte(1), Instant::now());
+        let after = |seconds| began.checked_add(Duration::from_secs(seconds)).unwrap();
+        assert!(!lost.note(one, true, began) && !lost.note(one, true, after(59)));
+        assert!(!lost.note(one, false, after(60)), "another node has it");
+        assert!(!lost.note(one, true, after(61)) && !lost.note(B256::repeat_byte(2), true, after(120)));
+        assert!(!lost.note(one, true, after(120)) && lost.note(one, true, after(121)));
+        assert_eq!(lost.0.len(), 1, "what is given up is asked about no more");
+    }
 }
