@@ -19,7 +19,8 @@ use protocol::{
 use crate::{
     checks::{Lie, Witnessed},
     directory::Lease,
-    payment::Meter,
+    outbox::Outbox,
+    payment::{Charging, Meter},
     shared::Shared,
     stages::Stages,
     vocabulary::says,
@@ -375,18 +376,8 @@ impl Delivery {
     async fn acknowledge(&mut self, done: Box<DoneFrame>) -> Result<Piece, ApiError> {
         let DoneFrame { receipt, opening, finish } = *done;
         let synced_from = Instant::now();
-        if let Some(meter) = &self.meter {
-            meter.ended(&receipt.receipt);
-        }
-        let kept = match self.shared.outbox.put(receipt.clone()) {
-            Ok(keeping) => keeping.wait().await,
-            Err(error) => Err(error),
-        };
-        kept.map_err(|error| {
-            tracing::error!(%error, "failed to keep a receipt");
-            ApiError::new(Code::NotDurable, "The receipt could not be stored, so the answer is not acknowledged.")
-                .with_retry_after_s(5)
-        })?;
+        let charging = self.meter.as_ref().map(|meter| meter.ended(&receipt.receipt)).transpose()?;
+        keep(self.shared.outbox.clone(), receipt.clone(), charging).await?;
         let (disk, metrics) = (synced_from.elapsed(), &self.shared.metrics);
         metrics.answers.add(1);
         metrics.disk.observe(disk);
@@ -395,6 +386,30 @@ impl Delivery {
         self.stages.ended(self.waited, disk);
         Ok(Piece::Done(Box::new(Delivered { receipt, opening, finish })))
     }
+}
+
+/// Keeps a receipt for the ledger, after its charge where somebody pays for it: whoever leaves in between leaves neither undone.
+async fn keep(outbox: Outbox, receipt: SignedReceipt, charging: Option<Charging>) -> Result<(), ApiError> {
+    let Some(charging) = charging else { return put(outbox, receipt).await };
+    let kept = tokio::spawn(async move {
+        charging.wait().await?;
+        put(outbox, receipt).await
+    });
+    kept.await.unwrap_or_else(|error| Err(not_kept(&error)))
+}
+
+async fn put(outbox: Outbox, receipt: SignedReceipt) -> Result<(), ApiError> {
+    let kept = match outbox.put(receipt) {
+        Ok(keeping) => keeping.wait().await,
+        Err(error) => Err(error),
+    };
+    kept.map_err(|error| not_kept(&error))
+}
+
+fn not_kept(error: &impl std::fmt::Display) -> ApiError {
+    tracing::error!(%error, "failed to keep a receipt");
+    ApiError::new(Code::NotDurable, "The receipt could not be stored, so the answer is not acknowledged.")
+        .with_retry_after_s(5)
 }
 
 enum Advance {

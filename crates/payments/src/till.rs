@@ -253,6 +253,10 @@ impl Reservation {
         self.purse
     }
 
+    pub fn call(&self) -> u64 {
+        self.call
+    }
+
     /// The most that will be charged.
     pub fn max(&self) -> u128 {
         self.max

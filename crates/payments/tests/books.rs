@@ -40,6 +40,7 @@ enum Event {
     Reserve { purse: usize, max: u128, name: Option<u8> },
     Deliver { call: usize, amount: u128 },
     Charge { call: usize, amount: u128 },
+    EndAnswer { call: usize, amount: u128 },
     Abandon { call: usize },
     Leave { call: usize, amount: u128 },
     Close { purse: usize },
@@ -60,6 +61,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         (any::<usize>(), small.clone()).prop_map(|(call, amount)| Event::Deliver { call, amount }),
         (any::<usize>(), small.clone()).prop_map(|(call, amount)| Event::Charge { call, amount }),
+        (any::<usize>(), small.clone()).prop_map(|(call, amount)| Event::EndAnswer { call, amount }),
         any::<usize>().prop_map(|call| Event::Abandon { call }),
         (any::<usize>(), small).prop_map(|(call, amount)| Event::Leave { call, amount }),
         any::<usize>().prop_map(|purse| Event::Close { purse }),
@@ -140,6 +142,13 @@ impl World {
                     charged.extend(answer(quote.amount / 2, quote.opg / 2, self.receipts));
                 }
                 let entry = self.books.charge(self.pick_call(*call)?, charged, NOW_MS).unwrap();
+                self.note(entry);
+            }
+            Event::EndAnswer { call, amount } => {
+                self.receipts = self.receipts.wrapping_add(1);
+                let ended = answer(*amount, amount * 7, self.receipts).remove(0);
+                let counted = Quote { amount: amount / 2, opg: amount * 3 };
+                let entry = self.books.end_answer(self.pick_call(*call)?, ended, counted)?;
                 self.note(entry);
             }
             Event::Abandon { call } => {
@@ -266,6 +275,20 @@ fn sorted(mut ids: Vec<Digest>) -> Vec<Digest> {
     ids
 }
 
+/// What an open call comes to: its receipts, and what was delivered of answers without one.
+fn what_is_written_down_of(books: &Books, call: &payments::books::CallRecord) -> u128 {
+    let (mut receipts, mut counted) = (0, 0);
+    for entry in books.entries() {
+        if let Entry::AnswerEnded(ended) = entry
+            && ended.call == call.call
+        {
+            receipts += ended.answer.amount;
+            counted += ended.delivered;
+        }
+    }
+    call.max.min(receipts + call.delivered.saturating_sub(counted))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
@@ -305,11 +328,10 @@ proptest! {
         for entry in before.entries() {
             let Entry::Purse(purse) = entry else { continue };
             let open = before.entries().into_iter().filter_map(|entry| match entry {
-                Entry::Call(call) if call.purse == purse.id => Some(call.delivered),
+                Entry::Call(call) if call.purse == purse.id => Some(what_is_written_down_of(&before, &call)),
                 _ => None,
             });
-            let delivered: u128 = open.sum();
-            prop_assert_eq!(after.purse(&purse.id).unwrap().spent, purse.spent + delivered);
+            prop_assert_eq!(after.purse(&purse.id).unwrap().spent, purse.spent + open.sum::<u128>());
         }
     }
 
@@ -494,6 +516,38 @@ fn an_exact_payment_is_charged_whole_or_not_at_all() {
     books.apply(&books.leave(call, Vec::new(), quote(10), NOW_MS).unwrap());
     assert_eq!(books.purse(&purse).unwrap().spent, PRICE, "left in the middle");
     assert!(matches!(books.reserve(&purse, &wanted(&offer, &split, 1)), Err(Refused::NonceUsed)));
+}
+
+#[test]
+fn after_a_crash_an_answer_that_has_a_receipt_is_charged_by_it_and_the_others_by_what_was_delivered() {
+    let quote = |amount| Quote { amount, opg: 7 * amount };
+    for way in WAYS {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = if way == Way::Batch { raised(&mut books) } else { opened(&mut books, &offer) };
+        let call = called(&mut books, &purse, &offer, &split);
+        let crashed = |books: &Books, expected| {
+            let after = kept(books);
+            assert_eq!(after.purse(&purse).unwrap().spent, expected, "{way:?}");
+            assert_eq!((after.reserved(&purse), after.open_calls()), (0, 0), "{way:?}");
+            after
+        };
+        crashed(&books, 0);
+        // Two answers are under way, of which 100 and 60 have left; then one has its receipt.
+        if let Some(marked) = books.deliver(call, quote(160)).unwrap() {
+            books.apply(&marked);
+        }
+        let rest = if matches!(way, Way::Transfer | Way::Permit2) { 0 } else { 60 };
+        let ended = books.end_answer(call, answer(130, 910, 1).remove(0), quote(100)).unwrap();
+        books.apply(&ended);
+        books.apply(&ended);
+        let after = crashed(&books, 130 + rest);
+        let (_, charge) = after.charge_of(&Digest([1; 32])).unwrap();
+        assert_eq!((charge.amount, charge.opg), (130, 910), "{way:?}: as its receipt says");
+        // What came to its end before the crash is charged once.
+        books.apply(&books.charge(call, answer(130, 910, 1), NOW_MS).unwrap());
+        crashed(&books, 130);
+        assert!(books.end_answer(call, answer(1, 1, 2).remove(0), quote(0)).is_none(), "{way:?}: the call is over");
+    }
 }
 
 #[test]
@@ -796,7 +850,7 @@ fn what_ends_first_is_settled_first() {
 #[test]
 fn the_entries_of_the_journal_are_frozen() {
     use payments::{
-        books::{Lost, Raise, Returning, WrittenOff},
+        books::{AnswerEnded, Lost, Raise, Returning, WrittenOff},
         price::holder,
     };
     let (purse, holder) = (Digest([1; 32]), holder(alloy_primitives::Address::with_last_byte(7)));
@@ -809,6 +863,12 @@ fn the_entries_of_the_journal_are_frozen() {
         Entry::Published(Raise { purse, amount: 1_000 }),
         Entry::WrittenOff(WrittenOff { purse, amount: 5, at_ms: 1_800_000_000_000 }),
         Entry::Lost(Lost { network: 8_453, asset: holder, amount: 5, count: 1 }),
+        Entry::AnswerEnded(AnswerEnded {
+            call: 3,
+            answer: answer(130, 910, 1).remove(0),
+            delivered: 100,
+            delivered_opg: 700,
+        }),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

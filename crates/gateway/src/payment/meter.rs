@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use api::ApiError;
 use protocol::Receipt;
+use storage::Ticket;
 
 use crate::payment::paid::Paid;
 
@@ -38,9 +40,24 @@ impl Meter {
         self.paid.progress.change(self.place, |place| place.is_refused = true);
     }
 
-    /// The receipt is about to be kept, and with it what the ledger counts.
-    pub fn ended(&self, receipt: &Receipt) {
-        let answer = self.paid.answer(receipt);
-        self.paid.progress.change(self.place, |place| place.ended = Some(answer));
+    /// The answer has this receipt, which is to be kept once its charge survives a crash.
+    pub fn ended(&self, receipt: &Receipt) -> Result<Charging, ApiError> {
+        let ticket = self.paid.ended(self.place, receipt)?;
+        Ok(Charging { paid: Arc::clone(&self.paid), ticket })
+    }
+}
+
+/// A charge on its way to the disk.
+pub struct Charging {
+    paid: Arc<Paid>,
+    ticket: Option<Ticket>,
+}
+
+impl Charging {
+    pub async fn wait(self) -> Result<(), ApiError> {
+        match self.ticket {
+            Some(ticket) => self.paid.written(ticket).await,
+            None => Ok(()),
+        }
     }
 }

@@ -25,7 +25,7 @@ mod unpaid;
 pub use clerk::run;
 pub use config::{Payments, Prices};
 pub use desk::{Bill, Desk, DeskError, holder, lock};
-pub use meter::Meter;
+pub use meter::{Charging, Meter};
 pub use paid::Paid;
 pub use payout::run as pay_out;
 pub use registry::keep as keep_registry;

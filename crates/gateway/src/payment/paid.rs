@@ -19,6 +19,7 @@ use payments::{
 };
 use protocol::{Digest, EvmAddress, Payment, Receipt, Terms, payment::Basis};
 use serde_json::{Value, json};
+use storage::Ticket;
 
 use crate::payment::{
     desk::{Bill, Desk, of_answer},
@@ -51,6 +52,7 @@ pub struct Paid {
     kind: Kind,
     payer: Payer,
     purse: Digest,
+    call: u64,
     max: u128,
     /// When what was signed ends; in a channel, never.
     expires_at_s: u64,
@@ -77,6 +79,7 @@ impl Paid {
             payer,
             terms: most.into_iter().enumerate().map(terms).collect(),
             purse,
+            call: reservation.call(),
             max: reservation.max(),
             expires_at_s,
             reservation: tokio::sync::Mutex::new(Some(reservation)),
@@ -147,6 +150,20 @@ impl Paid {
         }
     }
 
+    /// An answer has its receipt: written down before that is kept, so that a crash leaves none to the ledger which nobody was charged.
+    pub(super) fn ended(&self, place: usize, receipt: &Receipt) -> Result<Option<Ticket>, ApiError> {
+        let answer = self.answer(receipt);
+        let used = self.progress.end(place, answer.clone());
+        let quoted = self.terms.get(place).and_then(|terms| terms.tariff.quote(used).ok());
+        let counted = quoted.unwrap_or(Quote::ZERO);
+        self.desk.till.note(|books| books.end_answer(self.call, answer, counted)).map_err(|error| not_durable(&error))
+    }
+
+    /// Returns when what was written down survives a crash.
+    pub(super) async fn written(&self, ticket: Ticket) -> Result<(), ApiError> {
+        self.desk.till.durable(ticket).await.map_err(|error| not_durable(&error))
+    }
+
     /// Ends a call whose payer left, or whose payment's time is over.
     fn leave(&self, reservation: Reservation) {
         let (left, tariff) = (self.progress.left(), *reservation.tariff());
@@ -179,7 +196,7 @@ impl Paid {
         };
         let answer = |said: &Said| self.answer(&said.answered.receipt.receipt);
         let answers = before.map(answer).chain(said.iter().map(answer)).collect();
-        let ended = reservation.charge(answers).await.map_err(|error| not_durable(&error))?;
+        let (ended, _) = reservation.charge_soon(answers).map_err(|error| not_durable(&error))?;
         if let Some(said) = said.last_mut() {
             said.answered.payment = Some(Box::new(self.told(&ended)));
         }

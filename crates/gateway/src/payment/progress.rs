@@ -52,6 +52,16 @@ impl Progress {
         }
     }
 
+    /// An answer has its receipt, and this is what had been used for it.
+    pub fn end(&self, place: usize, answer: Answer) -> Usage {
+        let mut used = Usage::default();
+        self.change(place, |place| {
+            used = Usage { input: place.prompt, output: place.said };
+            place.ended = Some(answer);
+        });
+        used
+    }
+
     /// Everything that was said so far has left, and this is what that used.
     pub fn delivered(&self) -> Usage {
         let mut used = Usage::default();

@@ -84,7 +84,7 @@ async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut S
     for receipt in decided_challenges(ledger, desk, &mut seen.challenged).await? {
         fates.insert(receipt, ledger.receipt_agreed(&receipt).await?.status);
     }
-    find(ledger, &due, &mut fates).await?;
+    let missing = find(ledger, &due, &mut fates).await?;
     due.keys().filter_map(|receipt| fates.get(receipt)).for_each(|status| seen.note(status, now));
     let fate = |status: &ReceiptStatus| fate(status, &latest);
     let (mut stand, mut fell) = (Vec::new(), Vec::new());
@@ -95,11 +95,10 @@ async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut S
             Fate::Fell => fell.push(*receipt),
         }
     }
-    let never = due.iter().filter(|(receipt, at_ms)| {
-        let is_late = now.saturating_sub(**at_ms) > ANCHORED_WITHIN_MS;
-        !fates.contains_key(receipt) && is_late && outbox.is_set_aside(receipt)
-    });
-    fell.extend(never.map(|(receipt, _)| *receipt));
+    // Refused for long, or lost in a crash just before the outbox had it.
+    let is_waiting = |receipt: &Digest| outbox.find(receipt).is_some() && !outbox.is_set_aside(receipt);
+    let is_late = |receipt: &Digest| due.get(receipt).is_some_and(|at| now.saturating_sub(*at) > ANCHORED_WITHIN_MS);
+    fell.extend(missing.into_iter().filter(|receipt| is_late(receipt) && !is_waiting(receipt)));
     for receipt in fell {
         tracing::warn!(%receipt, "an answer was refuted or not anchored: its charge is taken back");
         let _noted = desk.till.note(|books| books.refund(&receipt, now).ok());
@@ -121,19 +120,23 @@ async fn decided_challenges(
     Ok(decided)
 }
 
-/// The statuses of what is due: one receipt is asked for, and its epoch then tells of all others in it.
+/// The statuses of what is due: one receipt is asked for, and its epoch then tells of all others in it. What the ledger does not know is
+/// returned.
 async fn find(
     ledger: &LedgerClient,
     due: &BTreeMap<Digest, Milliseconds>,
     found: &mut BTreeMap<Digest, ReceiptStatus>,
-) -> Result<(), NetworkError> {
-    let mut epochs = 0;
+) -> Result<Vec<Digest>, NetworkError> {
+    let (mut epochs, mut missing) = (0, Vec::new());
     for receipt in due.keys() {
         if found.contains_key(receipt) || epochs >= EPOCHS_A_ROUND {
             continue;
         }
         epochs = epochs.saturating_add(1);
-        let Some(view) = known(ledger.receipt_agreed(receipt).await)? else { continue };
+        let Some(view) = known(ledger.receipt_agreed(receipt).await)? else {
+            missing.push(*receipt);
+            continue;
+        };
         for view in ledger.epoch_receipts_agreed(view.status.epoch).await? {
             if due.contains_key(&view.status.receipt) {
                 found.insert(view.status.receipt, view.status);
@@ -141,7 +144,7 @@ async fn find(
         }
         found.entry(*receipt).or_insert(view.status);
     }
-    Ok(())
+    Ok(missing)
 }
 
 fn known<T>(asked: Result<T, NetworkError>) -> Result<Option<T>, NetworkError> {

@@ -5,7 +5,8 @@ use protocol::{Digest, List};
 use crate::{
     books::{
         entry::{
-            Answer, Charged, Delivered, Entry, Lost, Matured, Owed, PurseRecord, Raised, Refunded, Settled, WrittenOff,
+            ANSWERS_MAX, Answer, AnswerEnded, Charged, Delivered, Entry, Lost, Matured, Owed, PurseRecord, Raised,
+            Refunded, Settled, WrittenOff,
         },
         state::{Books, Wallet, day},
     },
@@ -21,6 +22,7 @@ impl Books {
             Entry::Raised(raised) => self.put_raised(raised),
             Entry::Call(record) => self.put_call(record.clone()),
             Entry::Delivered(delivered) => self.put_delivered(delivered),
+            Entry::AnswerEnded(ended) => self.put_ended(ended),
             Entry::Charged(charged) => self.put_charge(charged.clone()),
             Entry::Released(call) => self.end_call(*call),
             Entry::Settling(settling) => {
@@ -99,6 +101,17 @@ impl Books {
         }
     }
 
+    fn put_ended(&mut self, ended: &AnswerEnded) {
+        if !self.calls.contains_key(&ended.call) {
+            return;
+        }
+        let answers = self.ended.entry(ended.call).or_default();
+        let is_new = answers.iter().all(|known| known.answer.receipt != ended.answer.receipt);
+        if is_new && answers.len() < ANSWERS_MAX {
+            answers.push(ended.clone());
+        }
+    }
+
     fn put_purse(&mut self, record: PurseRecord) {
         if record.scheme != Scheme::Batch {
             let wallet = (record.network, record.asset, record.payer);
@@ -139,6 +152,7 @@ impl Books {
     /// Takes a call and what it reserved out of the books. A purse of `exact` takes no second one.
     fn end_call(&mut self, call: u64) {
         let Some(record) = self.calls.remove(&call) else { return };
+        self.ended.remove(&call);
         if let Some(reserved) = self.reserved.get_mut(&record.purse) {
             *reserved = reserved.saturating_sub(record.max);
             if *reserved == 0 {

@@ -5,7 +5,9 @@ use thiserror::Error;
 
 use crate::{
     books::{
-        entry::{Answer, CallRecord, Charged, Delivered, Entry, MATURED_MAX, Matured, Owed, Refunded, Repaying},
+        entry::{
+            Answer, AnswerEnded, CallRecord, Charged, Delivered, Entry, MATURED_MAX, Matured, Owed, Refunded, Repaying,
+        },
         state::Books,
     },
     price::{Lineage, Quote, Share},
@@ -36,6 +38,14 @@ impl Books {
         Ok((!is_exact && amount > record.delivered).then_some(Entry::Delivered(Delivered { call, amount, opg })))
     }
 
+    /// Before an answer is acknowledged whose call is not over: from then on its receipt is charged, whatever happens.
+    /// `counted` is what has left of it so far.
+    pub fn end_answer(&self, call: u64, answer: Answer, counted: Quote) -> Option<Entry> {
+        let Quote { amount: delivered, opg: delivered_opg } = counted;
+        let ended = AnswerEnded { call, answer, delivered, delivered_opg };
+        self.calls.contains_key(&call).then_some(Entry::AnswerEnded(ended))
+    }
+
     /// Ends a call whose answers are whole: each is charged what its receipt says. Never charges more than was reserved: what goes beyond
     /// is the network's loss.
     pub fn charge(&self, call: u64, mut answers: Vec<Answer>, now_ms: Milliseconds) -> Result<Entry, ChargeError> {
@@ -50,13 +60,18 @@ impl Books {
         ended(record, answers, now_ms)
     }
 
-    /// Ends a call whose answer broke off: charged for what was journalled as delivered, released where that is nothing.
+    /// Ends a call whose answer broke off: charged for the answers that have receipts and for what was journalled as delivered beyond
+    /// them, released where that is nothing.
     pub fn abandon(&self, call: u64, now_ms: Milliseconds) -> Result<Entry, ChargeError> {
         let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
-        if record.delivered == 0 {
-            return Ok(Entry::Released(call));
+        let ended = self.ended.get(&call).map(Vec::as_slice).unwrap_or_default();
+        let counted = sum(ended.iter().map(|ended| (ended.delivered, ended.delivered_opg)));
+        let mut answers: Vec<Answer> = ended.iter().map(|ended| ended.answer.clone()).collect();
+        let rest = record.delivered.saturating_sub(counted.amount);
+        if rest > 0 {
+            answers.push(cut_short(rest, record.delivered_opg.saturating_sub(counted.opg)));
         }
-        ended(record, vec![cut_short(record.delivered, record.delivered_opg)], now_ms)
+        self.charge(call, answers, now_ms)
     }
 
     /// Ends a call whose payer left while it was answered: the answers that had ended are charged what their receipts say, and `rest` is
@@ -70,10 +85,7 @@ impl Books {
         now_ms: Milliseconds,
     ) -> Result<Entry, ChargeError> {
         let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
-        let cost_so_far = ended.iter().fold(Quote::ZERO, |sum, answer| Quote {
-            amount: sum.amount.saturating_add(answer.amount),
-            opg: sum.opg.saturating_add(answer.opg),
-        });
+        let cost_so_far = sum(ended.iter().map(|answer| (answer.amount, answer.opg)));
         if cost_so_far.amount == 0 && rest.amount == 0 {
             return self.abandon(call, now_ms);
         }
@@ -143,6 +155,13 @@ impl Books {
         let known = self.repaying.get(&wallet).filter(|known| *known == repaying)?.clone();
         Some(if has_arrived { Entry::Repaid(known) } else { Entry::Unrepaid(known) })
     }
+}
+
+fn sum(costs: impl Iterator<Item = (u128, u128)>) -> Quote {
+    costs.fold(Quote::ZERO, |sum, (amount, opg)| Quote {
+        amount: sum.amount.saturating_add(amount),
+        opg: sum.opg.saturating_add(opg),
+    })
 }
 
 /// The OPG of a quote whose amount was capped: in proportion, rounded down.

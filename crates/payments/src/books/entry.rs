@@ -95,6 +95,17 @@ protocol::record! {
 }
 
 protocol::record! {
+    /// An answer of a call that is still open has its receipt, which goes to the ledger whatever becomes of the call.
+    AnswerEnded {
+        call: u64,
+        answer: Answer,
+        /// What it costs of what is marked as delivered, which its receipt replaces.
+        delivered: u128,
+        delivered_opg: u128,
+    }
+}
+
+protocol::record! {
     /// A call is over and paid for.
     Charged {
         call: u64,
@@ -258,6 +269,8 @@ protocol::choice! {
         WrittenOff(WrittenOff) = 34, "written_off";
         /// What was written off so far; only where a journal is begun anew.
         Lost(Lost) = 35, "lost";
+        /// An answer is about to be acknowledged: after a crash its receipt is charged, because the ledger counts it.
+        AnswerEnded(AnswerEnded) = 36, "answer_ended";
     }
 }
 

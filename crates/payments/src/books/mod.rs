@@ -20,8 +20,8 @@ mod state;
 pub use charge::ChargeError;
 pub use deposit::DepositStanding;
 pub use entry::{
-    ANSWERS_MAX, Answer, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX, Lost,
-    MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying,
+    ANSWERS_MAX, Answer, AnswerEnded, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX,
+    Lost, MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying,
     Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
 };
 pub use index::STRANGERS_MAX;

@@ -18,7 +18,7 @@ pub struct RecoverError {
 }
 
 impl Books {
-    /// Reads a journal. Calls that were open when it ended are ended now, charged for what it says was delivered: the entries that do so
+    /// Reads a journal. Calls that were open when it ended are ended now, charged for what it says was delivered and what has receipts: the entries that do so
     /// are returned and must be written down before anything else.
     pub fn recover(lines: &[Vec<u8>], now_ms: Milliseconds) -> Result<(Self, Vec<Entry>), RecoverError> {
         let mut books = Self::default();
@@ -52,6 +52,7 @@ impl Books {
         entries.extend(self.lineages.values().cloned().map(Entry::Lineage));
         // Calls before purses and names, which count them.
         entries.extend(self.calls.values().cloned().map(Entry::Call));
+        entries.extend(self.ended.values().flatten().cloned().map(Entry::AnswerEnded));
         entries.extend(self.held.values().cloned().map(Entry::Charged));
         entries.extend(self.purses.values().cloned().map(Entry::Purse));
         entries.extend(self.names.values().cloned().map(Entry::Name));

@@ -7,7 +7,9 @@ use protocol::{Digest, Milliseconds};
 
 use crate::{
     books::{
-        entry::{CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning},
+        entry::{
+            AnswerEnded, CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning,
+        },
         index::Index,
     },
     price::{Holder, Lineage, holder},
@@ -28,6 +30,8 @@ pub struct Books {
     pub(super) reserved: BTreeMap<Digest, u128>,
     pub(super) calls: BTreeMap<u64, CallRecord>,
     pub(super) next_call: u64,
+    /// Answers of open calls that have their receipts, by call.
+    pub(super) ended: BTreeMap<u64, Vec<AnswerEnded>>,
     pub(super) names: BTreeMap<Digest, NameRecord>,
     /// Charges whose challenge window is open, by call.
     pub(super) held: BTreeMap<u64, Charged>,
