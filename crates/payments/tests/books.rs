@@ -899,3 +899,17 @@ fn a_payment_that_moves_whole_and_was_charged_in_part_promises_all_of_it_and_owe
         }
     }
 }
+
+#[test]
+fn a_payment_that_was_charged_in_part_is_found_by_all_that_its_settlement_moves() {
+    use payments::chain::Signature;
+    for (way, moved) in [(Way::Transfer, PRICE), (Way::Permit2, PRICE), (Way::Upto, 300)] {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
+        books.apply(&books.charge(call, answer(300, 300, 1), NOW_MS).unwrap());
+        let signed = Signature::of(books.purse(&purse).unwrap(), offer.asset.network).unwrap();
+        let calldata = [&[1, 2, 3], &signed.bytes[..]].concat();
+        assert!(signed.is_settled_by(&calldata, moved) && !signed.is_settled_by(&calldata, moved - 1), "{way:?}");
+    }
+}

@@ -21,7 +21,7 @@ pub const TRANSFER: B256 = alloy_primitives::b256!("ddf252ad1be2c89b69c2b068fc37
 pub struct Signature {
     pub question: Question,
     pub payee: Address,
-    /// What is charged of it: in `exact` all.
+    /// What its settlement moves: what was charged, and by `exact` all of it, whatever was.
     pub amount: u128,
     /// `r` and `s`: whoever settles it has to show them.
     pub bytes: Vec<u8>,
@@ -43,7 +43,8 @@ impl Signature {
         };
         let (asset, payer, method) = (price::address(&purse.asset), price::address(&purse.payer), purse.method);
         let question = Question { network, asset, payer, method, nonce, contract_signature: None };
-        Ok(Self { question, payee: price::address(&purse.payee), amount: purse.spent, bytes })
+        let amount = if purse.scheme == Scheme::Exact { purse.cap } else { purse.spent };
+        Ok(Self { question, payee: price::address(&purse.payee), amount, bytes })
     }
 
     /// Topics of the transfer from payer to payee.
