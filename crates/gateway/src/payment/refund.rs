@@ -105,14 +105,17 @@ impl Desk {
         let returning = Returning { purse, channel: Digest(voucher.channel.0), amount, transaction, raw };
         let noted = self.till.note(|books| books.give_back(&returning))?;
         // A call has drawn on it meanwhile.
-        let ticket = noted.ok_or_else(|| Refused::Refund(amount, self.till.books().returnable(&purse)))?;
+        let mut ticket = noted.ok_or_else(|| Refused::Refund(amount, self.till.books().returnable(&purse)))?;
         if let Some(line) = &line {
             self.till.note(|books| books.publish(&purse, line.max_claimable))?;
-            if self.till.note(|books| books.settling(&purse, line.total_claimed, transaction))?.is_none() {
+            let Some(claiming) = self.till.note(|books| books.settling(&purse, line.total_claimed, transaction))?
+            else {
                 // A charge was taken back meanwhile, or is being claimed.
                 self.till.note(|books| books.given_back(&purse, &transaction, false))?;
                 return Err(Refused::InFlight);
-            }
+            };
+            // The last of them: all that comes before it is on the disk with it.
+            ticket = claiming;
         }
         self.till.durable(ticket).await?;
         match self.chain.send(&signed).await {
