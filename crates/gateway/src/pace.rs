@@ -42,8 +42,10 @@ pub struct Pace {
     pub large_bodies_max: usize,
     /// Receipts that may wait for the ledger.
     pub outbox_max: usize,
-    /// How often the payment of somebody who never paid here is looked up on its chain.
+    /// How often payments of all who never paid here are looked up on their chain, and those of each who did.
     pub strangers: Bucket,
+    /// How often gas is spent on deposits and refunds of channels that have not earned it.
+    pub errands: Bucket,
     /// How often one publisher asks what its models earned.
     pub revenue: Bucket,
 }
@@ -74,6 +76,7 @@ impl Default for Pace {
             large_bodies_max: 32,
             outbox_max: 65_536,
             strangers: Bucket { a_second: 100, most: 400 },
+            errands: Bucket { a_second: 1, most: 100 },
             revenue: Bucket { a_second: 10, most: 60 },
         }
     }

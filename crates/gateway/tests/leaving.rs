@@ -236,6 +236,11 @@ async fn a_call_that_breaks_off_is_charged_exactly_what_its_receipts_say_so_that
         assert_eq!(answer.status, if is_streamed { 200 } else { 502 }, "{case}: {}", answer.body);
         assert!(answer.body.contains("worker_failed"), "{case}: {}", answer.body);
         let charged = stage.charged_in_the_end(&payer).await;
+        if !is_streamed {
+            let told = stub::paid::response(&answer);
+            assert_eq!((told.success, told.amount), (true, Some(charged)), "{case}");
+            assert_eq!(answer.headers["cache-control"], "no-store", "{case}");
+        }
         let receipt = stage.validator.change(|ledger| ledger.receipts.values().next().unwrap().receipt.clone()).receipt;
         assert_eq!(charged, receipt.charged().amount, "{case}");
         assert!(charged > 0 && charged < price, "{case}: {charged} of {price}");

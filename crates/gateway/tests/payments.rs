@@ -154,8 +154,11 @@ async fn what_is_for_elsewhere_doubled_damaged_or_too_large_is_refused_before_an
     let foreign = stage.ask(&line(&payment), "").await;
     assert_eq!(self::required(&foreign).error.as_deref(), Some("invalid_resource"));
     let good = stage.exact(2).await;
-    let doubled = stage.ask(&format!("{good}{good}"), "").await;
-    assert_eq!(doubled.error().0, 400, "{}", doubled.body);
+    // Twice, or once by either version: nobody knows which of them a proxy in front has seen.
+    for more in [good.clone(), good.replace("payment-signature", "x-payment"), "x-payment: e30=\r\n".to_owned()] {
+        let doubled = stage.ask(&format!("{good}{more}"), "").await;
+        assert_eq!(doubled.error().0, 400, "{}", doubled.body);
+    }
     let large = format!("payment-signature: {}\r\n", "A".repeat(header::HEADER_BYTES_MAX + 4));
     assert_eq!(stage.ask(&large, "").await.status, 400);
     for damaged in ["x", "e30=", "bnVsbA==", "eyJ4NDAyVmVyc2lvbiI6OX0="] {
@@ -692,7 +695,10 @@ async fn payers_that_are_not_known_are_looked_up_so_often_and_known_ones_wheneve
     assert!(stage.chain.tell(|told| told.asked) <= most, "{} of {most}", stage.chain.tell(|told| told.asked));
     let crowded: Vec<_> = refused.iter().filter(|answer| answer.status == 503).collect();
     assert!(crowded.len() >= 20 - most, "{}", crowded.len());
-    assert!(crowded[0].body.contains("too many payers that are not known here") && crowded[0].body.contains("hint"));
+    assert!(
+        crowded[0].body.contains("too much is asked for by payers that are not known here")
+            && crowded[0].body.contains("hint")
+    );
     assert!(crowded[0].headers.contains_key("retry-after"));
     // What nobody's key signed is refused all the same, and the same payment again.
     let forged = stage.exact(2).await;

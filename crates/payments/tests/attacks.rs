@@ -5,10 +5,11 @@ mod stage;
 
 use alloy_primitives::{Address, B256, U256};
 use payments::{
+    chain::{Call, Fees, LentApproval},
     payer::{Channel, Payer},
     scheme::{Offer, Refused, Scheme, WalletFacts, batch},
     signing::{
-        channel, permit2,
+        SignerKey, channel, permit2,
         transfer::{By, signed},
     },
     wire::{
@@ -420,6 +421,104 @@ fn a_payer_that_never_approved_pays_by_an_approval_of_just_that_payment_and_by_n
     other.nonce = B256::repeat_byte(9);
     let refused = till.take(&authorised(other), &wanted(&offer, &split, 2), stage::tariff(&offer)).err();
     assert_eq!(refused, Some(Refused::Funds { held: PRICE, needed: 2 * PRICE }));
+}
+
+/// A deposit by Permit2 of a payer that never approved anything, and what its approval says.
+fn sponsored_deposit(change: impl Fn(&mut Value)) -> Result<batch::Voucher, Refused> {
+    let offer = Offer { scheme: Scheme::Batch, ..offer(Way::Permit2) };
+    let (payer, terms) = (payer(1), offer.requirements());
+    let mut approval = payer.approve((offer.asset.address, offer.asset.domain()), 5 * PRICE, U256::from(3), NOW_S + 60);
+    change(&mut approval);
+    let payload = stage::channel(&payer, &offer).deposit(&payer, &terms, 5 * PRICE, B256::ZERO, NOW_S).unwrap();
+    let extensions = json!({ payments::scheme::SPONSORED: approval });
+    batch::read(&payload, &offer, NOW_S)?.sponsored(extensions.as_object().unwrap(), &offer, NOW_S)
+}
+
+#[test]
+fn a_deposit_brings_an_approval_of_just_itself_and_no_other() {
+    let offer = Offer { scheme: Scheme::Batch, ..offer(Way::Permit2) };
+    let mut shy = rich();
+    shy.allowance = 0;
+    let call = |voucher: &batch::Voucher| match &voucher.kind {
+        batch::VoucherKind::Deposit(deposit) => payments::chain::deposit(&voucher.config, deposit).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let taken = |voucher: &batch::Voucher| voucher.wallet_claim().unwrap().settle_against(&offer, &shy).map(|_| ());
+    let approved = sponsored_deposit(|_| {}).unwrap();
+    assert_eq!(taken(&approved), Ok(()));
+    let plain = sponsored_deposit(|approval| *approval = payments::scheme::declared_sponsoring()).unwrap();
+    assert!(matches!(taken(&plain), Err(Refused::Allowance { .. })), "what a server declared is no approval");
+    assert_eq!(call(&approved).data.len() - call(&plain).data.len(), 5 * 32, "its collector hands it on");
+    for (field, value, reason) in [
+        ("amount", json!("4999"), "invalid_exact_evm_payload_authorization_value_mismatch"),
+        ("from", json!(STRANGER), "invalid_exact_evm_payload_signature"),
+        ("asset", json!(STRANGER), "invalid_exact_evm_payload_token_mismatch"),
+        ("spender", json!(STRANGER), "invalid_permit2_spender"),
+        ("nonce", json!("4"), "invalid_exact_evm_payload_signature"),
+        ("deadline", json!("7"), "invalid_exact_evm_payload_authorization_valid_before"),
+    ] {
+        let refused = sponsored_deposit(|approval| approval["info"][field] = value.clone()).unwrap_err();
+        assert_eq!(refused.reason(), reason, "{field}");
+    }
+}
+
+/// A transaction by which a payer lets Permit2 move its tokens, as official clients send it.
+fn own_approval(key: &SignerKey, change: impl Fn(&mut Call, &mut Fees, &mut u128, &mut u64)) -> Value {
+    let asset = offer(Way::Permit2).asset.address;
+    let data =
+        ["095ea7b3".to_owned(), format!("{:0>64}", payments::hex::encode(permit2::PERMIT2)), "f".repeat(64)].concat();
+    let mut call = Call { to: asset, data: payments::hex::decode(data).unwrap().into() };
+    let mut fees = Fees { gas: 70_000, max_fee_per_gas: 9, max_priority_fee_per_gas: 1 };
+    let (mut value, mut chain_id) = (0, Network::BASE.chain_id());
+    change(&mut call, &mut fees, &mut value, &mut chain_id);
+    let signed = payments::chain::sign_paying(&call, value, chain_id, 3, fees, key);
+    json!({ "info": {
+        "from": key.address(), "asset": asset, "spender": permit2::PERMIT2, "amount": U256::MAX.to_string(),
+        "signedTransaction": payments::hex::encode_prefixed(&signed.raw), "version": "1",
+    }})
+}
+
+#[test]
+fn a_payers_own_approval_is_one_of_permit2_and_nothing_else() {
+    let (offer, payer) = (offer(Way::Permit2), payer(1));
+    let read = |approval: &Value| {
+        let extensions = json!({ payments::chain::LENT: approval });
+        let brought = LentApproval::brought(extensions.as_object().unwrap(), payer.key().address(), PRICE, &offer);
+        brought.map(|approval| approval.map(|approval| (approval.transaction.nonce, approval.cost())))
+    };
+    let good = own_approval(payer.key(), |_, _, _, _| {});
+    assert_eq!(read(&good), Ok(Some((3, 630_000))));
+    assert_eq!(read(&payments::chain::declared_lending()), Ok(None), "what a server declared is no approval");
+    let replaced = |from: usize, to: &str| {
+        let (from, to) = (from, payments::hex::decode(to).unwrap());
+        move |call: &mut Call| {
+            let mut data = call.data.to_vec();
+            data[from..from + to.len()].copy_from_slice(&to);
+            call.data = data.into();
+        }
+    };
+    let calls = |change: &dyn Fn(&mut Call)| own_approval(payer.key(), |call, _, _, _| change(call));
+    let mut other_payer = good.clone();
+    other_payer["info"]["from"] = json!(STRANGER);
+    let mut damaged = good.clone();
+    damaged["info"]["signedTransaction"] = json!("0x02c0");
+    let cases = [
+        ("another key signed", own_approval(stage::payer(2).key(), |_, _, _, _| {})),
+        ("another payer", other_payer),
+        ("damaged", damaged),
+        ("another contract", calls(&|call| call.to = STRANGER)),
+        ("another call", calls(&replaced(0, "a9059cbb"))),
+        ("another spender", calls(&replaced(35, "77"))),
+        ("too little", calls(&replaced(36, &"00".repeat(32)))),
+        ("longer", calls(&|call| call.data = [&call.data[..], &[0]].concat().into())),
+        ("coins", own_approval(payer.key(), |_, _, value, _| *value = 1)),
+        ("another chain", own_approval(payer.key(), |_, _, _, chain_id| *chain_id = 1)),
+        ("much gas", own_approval(payer.key(), |_, fees, _, _| fees.gas = 100_001)),
+    ];
+    for (case, approval) in cases {
+        let refused = read(&approval).expect_err(case);
+        assert!(matches!(refused, Refused::Approval(_)), "{case}: {refused}");
+    }
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use api::{ApiError, Code, Endpoint};
-use network::axum::{
-    http::{HeaderMap, header},
-    response::Response,
+use network::{
+    Bytes,
+    axum::{
+        http::{HeaderMap, header},
+        response::Response,
+    },
 };
 use payments::price::Usage;
 use protocol::{Assurance, Digest, EvmAddress, Input, ModelRecord, Prompt, Request};
@@ -28,6 +31,7 @@ pub struct Billed {
     url: String,
     path: &'static str,
     request: Digest,
+    body: Bytes,
     model: Digest,
     model_name: String,
     publisher: EvmAddress,
@@ -41,6 +45,7 @@ impl Billed {
             url: &self.url,
             path: self.path,
             request: self.request,
+            body: &self.body,
             model: self.model,
             model_name: &self.model_name,
             publisher: self.publisher,
@@ -160,7 +165,7 @@ pub fn digest(endpoint: &Endpoint, body: &[u8]) -> Digest {
 pub fn bill(
     headers: &HeaderMap,
     endpoint: &Endpoint,
-    request: Digest,
+    (request, body): (Digest, Bytes),
     requests: &[Request],
     most: Vec<Usage>,
     model: &ModelRecord,
@@ -169,6 +174,7 @@ pub fn bill(
         url: url(headers, endpoint.path),
         path: endpoint.path,
         request,
+        body,
         model: model.root,
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,
@@ -204,6 +210,7 @@ pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, model: &ModelReco
         url: url(headers, endpoint.path),
         path: endpoint.path,
         request: Digest::ZERO,
+        body: Bytes::new(),
         model: model.root,
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,

@@ -29,15 +29,22 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 pub async fn handle(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: HeaderMap, body: Body) -> Response {
-    counted(&shared, endpoint.dialect, |started_at| serve(&shared, endpoint, &headers, body, started_at)).await
+    let mut told = HeaderMap::new();
+    let (asked, heard) = ((&shared, &headers), &mut told);
+    let serve = move |started_at| serve(asked.0, endpoint, asked.1, body, started_at, heard);
+    let mut response = counted(&shared, endpoint.dialect, serve).await;
+    response.headers_mut().extend(told);
+    response
 }
 
+/// `told` are headers of whatever comes of it, an error too.
 async fn serve(
     shared: &Arc<Shared>,
     endpoint: &'static Endpoint,
     headers: &HeaderMap,
     body: Body,
     started_at: Instant,
+    told: &mut HeaderMap,
 ) -> Result<Response, ApiError> {
     let body = body::read(headers, body, endpoint.body_bytes, shared.pace.body_wait, &shared.large_bodies).await?;
     let first = shared.admit(1)?;
@@ -80,10 +87,16 @@ async fn serve(
         courses.push(Course::new(delivery, reading, words.clone(), echo, answered::wants_opening(headers)));
         yield_after(choice).await;
     }
-    if call.stream {
-        return stream::respond(shared, courses, head, call.teller, places, paid).await;
+    let paying = paid.clone();
+    let answered = if call.stream {
+        stream::respond(shared, courses, head, call.teller, places, paid).await
+    } else {
+        whole(courses, head, call.teller, places, paid, &stages).await
+    };
+    if let (Err(_), Some(paid)) = (&answered, paying) {
+        paid.head_broken_off(told);
     }
-    whole(courses, head, call.teller, places, paid, &stages).await
+    answered
 }
 
 /// All answers in one body.
@@ -161,10 +174,10 @@ async fn paid_for(
         return Ok(None);
     };
     let bytes = body.bytes.clone();
-    let digest = aside(bytes.len(), move || bill::digest(endpoint, &bytes)).await.map_err(Unpaid::Error)?;
+    let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
     let counted = bill::counted(shared, &model.root, requests, words, bill::purpose(shared, headers)).await;
     let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
-    let billed = bill::bill(headers, endpoint, digest, requests, most.map_err(Unpaid::Error)?, model);
+    let billed = bill::bill(headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, model);
     let paid = desk.admit(headers, &billed.as_bill()).await?;
     Ok(Some(Arc::new(paid)))
 }

@@ -11,7 +11,7 @@ use payments::{
     books::{DepositStanding, Deposited, Depositing},
     chain,
     scheme::{
-        Refused,
+        Offer, Refused,
         batch::{Deposit, Voucher},
     },
 };
@@ -25,8 +25,8 @@ const PATIENCE_A_BLOCK: Duration = Duration::from_secs(3);
 
 impl Desk {
     /// Puts a deposit into its channel and learns what the channel holds then.
-    pub async fn deposit(&self, voucher: &Voucher, deposit: &Deposit) -> Result<(), Refused> {
-        let call = chain::deposit(&voucher.config, deposit);
+    pub async fn deposit(&self, voucher: &Voucher, deposit: &Deposit, offer: &Offer) -> Result<(), Refused> {
+        let call = chain::deposit(&voucher.config, deposit).map_err(|error| Refused::WouldFail(error.to_string()))?;
         let id =
             crypto::hash("og/deposit/v1", &[&voucher.network.chain_id().to_be_bytes(), call.to.as_slice(), &call.data]);
         let known = Deposited { id, expires_at_s: deposit.expires_at_s };
@@ -38,7 +38,10 @@ impl Desk {
                 let _sent = self.chain.send_raw(&depositing.raw).await;
                 self.wait_for(&depositing).await?;
             }
-            DepositStanding::Unknown => self.put_in(&call, known).await?,
+            DepositStanding::Unknown => {
+                self.admit_errand(&voucher.purse(), &offer.asset)?;
+                self.put_in(&call, known).await?;
+            }
         }
         self.know_channel(voucher, 0).await.map(|_| ())
     }

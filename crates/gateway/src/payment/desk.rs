@@ -12,14 +12,18 @@ use std::{
 use network::{Client, now_ms};
 use payments::{
     Address, Bytes, Till, TillError,
-    chain::registry,
+    chain::{LENT, declared_lending, registry},
     facilitator::Buckets,
     price::{
         Feed, Holder, Holders, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage, holder as account,
         per_mille,
     },
     scheme::{Asset, Method, Offer, Recipient, Refused, SPONSORED, Scheme, declared_sponsoring, upto::Sessions},
-    signing::SignerKey,
+    signing::{
+        SignerKey,
+        promise::{self, OFFER_RECEIPT, PromisedOffer},
+        session::{self, SESSION_KEY},
+    },
     wire::{PaymentRequired, Resource},
 };
 use protocol::{Assurance, Digest, EvmAddress, Milliseconds, PublicKey, Receipt};
@@ -28,7 +32,7 @@ use thiserror::Error;
 use crate::{
     directory::Directory,
     pace::Pace,
-    payment::{chain::ChainClient, config::Payments, published::PublishedModels, repeats::Repeats},
+    payment::{chain::ChainClient, config::Payments, errands::Errands, published::PublishedModels, repeats::Repeats},
 };
 
 /// How long `exact` payments are asked to be good for. A client's clock and its way to us take a part of it.
@@ -41,6 +45,8 @@ const SETTLEMENTS_KEPT: u32 = 50;
 const CALLS_A_DEPOSIT: u128 = 5;
 const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
 const HONOURED_FOR_MS: Milliseconds = 60_000;
+/// As long as a rate is honoured: what is promised is taken for so long.
+const PROMISED_FOR_S: u64 = HONOURED_FOR_MS / 1_000;
 
 /// Why a gateway could not open its till.
 #[derive(Debug, Error)]
@@ -71,12 +77,14 @@ pub struct Desk {
     pub sending: tokio::sync::Mutex<()>,
     /// Too little is left for gas to promise settlements that are a transaction each.
     pub is_short_of_gas: AtomicBool,
-    /// How often payments of payers that are not known here are looked up.
+    /// How often payments of payers that are not known here are looked up, and those of each that is.
     pub strangers: Mutex<Buckets>,
     /// How often publishers ask what they earned.
     pub revenue: Mutex<Buckets>,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
+    /// Deposits and refunds that payers ask for.
+    pub errands: Mutex<Errands>,
     /// When channels were refunded in the last hour.
     pub refunds: Mutex<BTreeMap<Digest, Vec<Milliseconds>>>,
     pub assets: Vec<Asset>,
@@ -98,6 +106,7 @@ pub struct Bill<'a> {
     pub url: &'a str,
     pub path: &'static str,
     pub request: Digest,
+    pub body: &'a [u8],
     pub model: Digest,
     pub model_name: &'a str,
     pub publisher: EvmAddress,
@@ -148,6 +157,7 @@ impl Desk {
             strangers: Mutex::new(Buckets::new(pace.strangers)),
             revenue: Mutex::new(Buckets::new(pace.revenue)),
             backlog_ms: AtomicU64::new(0),
+            errands: Mutex::new(Errands::new(pace.errands)),
             refunds: Mutex::default(),
             assets: config.assets(),
             pace,
@@ -245,7 +255,7 @@ impl Desk {
             amount,
             max_timeout_s,
             margin_s: self.margin_s(scheme),
-            min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT),
+            min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT).max(asset.hundredth()),
         };
         if is_opg {
             if has_gas {
@@ -284,6 +294,19 @@ impl Desk {
         lock(&self.strangers).take(Address::ZERO, now_ms()).map_err(|_| Refused::Crowded)
     }
 
+    /// The same of somebody who has paid here: each has as many as all strangers together.
+    pub fn admit_known(&self, payer: Address) -> Result<(), Refused> {
+        lock(&self.strangers).take(payer, now_ms()).map_err(|_| Refused::Crowded)
+    }
+
+    /// Refuses to spend gas at a payer's wish where too much of it is spent on channels that have not earned it.
+    pub fn admit_errand(&self, purse: &Digest, asset: &Asset) -> Result<(), Refused> {
+        let charged = self.till.books().purse(purse).map_or(0, |purse| purse.spent);
+        // Two transactions for what the least deposit brings.
+        let earned = charged.saturating_mul(2).checked_div(asset.hundredth()).unwrap_or_default();
+        lock(&self.errands).take(purse, earned, now_ms()).map_err(|_| Refused::Crowded)
+    }
+
     /// True where a payment that came now might end before its settlement's turn: then none is offered that needs one of its own.
     fn is_behind(&self) -> bool {
         u128::from(self.backlog_ms.load(Ordering::Relaxed)) > self.pace.settlement.as_millis()
@@ -320,8 +343,25 @@ impl Desk {
         let mut extensions = serde_json::Map::new();
         if offers.iter().any(|offer| offer.method == Method::Permit2) {
             extensions.insert(SPONSORED.to_owned(), declared_sponsoring());
+            extensions.insert(LENT.to_owned(), declared_lending());
+        }
+        if offers.iter().any(|offer| offer.scheme == Scheme::Upto) {
+            extensions.insert(SESSION_KEY.to_owned(), session::declared());
         }
         Ok(PaymentRequired { error, resource, accepts, extensions })
+    }
+
+    /// The same, each offer signed by the settling key: for who has not paid yet.
+    pub fn promised(&self, bill: &Bill<'_>) -> Result<PaymentRequired, PriceError> {
+        let mut required = self.required(bill, None)?;
+        let now_s = now_ms() / 1_000;
+        let offers = required.accepts.iter().enumerate().map(|(place, terms)| {
+            let valid_until_s = now_s.saturating_add(PROMISED_FOR_S);
+            PromisedOffer { url: bill.url, terms, valid_until_s }.signed(place, &self.key)
+        });
+        let offers = promise::promised(offers.collect());
+        required.extensions.insert(OFFER_RECEIPT.to_owned(), offers);
+        Ok(required)
     }
 
     /// How a charge for a model's answer is shared out. The worker's part is given to the one that served, once that is known, and the

@@ -8,6 +8,8 @@ mod clerk;
 mod config;
 mod deposit;
 mod desk;
+mod errands;
+mod lend;
 mod meter;
 mod paid;
 mod payout;

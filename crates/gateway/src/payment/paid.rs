@@ -1,6 +1,9 @@
 //! A call that is paid for: from the reservation to what the caller is told.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use api::{ApiError, Code, Said};
 use network::{
@@ -15,6 +18,7 @@ use payments::{
     books::{Answer, Entry},
     price::Quote,
     scheme::{Refused, Scheme, upto::SessionToken},
+    signing::promise::{OFFER_RECEIPT, PromisedReceipt},
     wire::{Network, SettleResponse, header as wire},
 };
 use protocol::{Digest, EvmAddress, Payment, Receipt, Terms, payment::Basis};
@@ -62,6 +66,10 @@ pub struct Paid {
     pub(super) progress: Progress,
     /// Under which its answer is kept for whoever asks again.
     repeat: Option<Digest>,
+    /// What its payer wants a signed receipt for.
+    receipt_for: Option<String>,
+    /// What it came to where it broke off.
+    broken_off: OnceLock<Ended>,
 }
 
 impl Paid {
@@ -85,11 +93,18 @@ impl Paid {
             reservation: tokio::sync::Mutex::new(Some(reservation)),
             progress: Progress::new(bill.most.iter().map(|usage| usage.input)),
             repeat: None,
+            receipt_for: None,
+            broken_off: OnceLock::new(),
         }
     }
 
     pub fn repeated_by(mut self, repeat: Option<Digest>) -> Self {
         self.repeat = repeat;
+        self
+    }
+
+    pub fn with_receipt_for(mut self, url: Option<String>) -> Self {
+        self.receipt_for = url;
         self
     }
 
@@ -172,7 +187,14 @@ impl Paid {
         });
         // What was quoted once for more is quoted for less.
         let rest = rest.unwrap_or(Quote { amount: reservation.max(), opg: 0 });
-        let _ended = reservation.leave(left.ended, rest);
+        self.note_broken_off(reservation.leave(left.ended, rest));
+    }
+
+    fn note_broken_off(&self, ended: Option<Ended>) {
+        if let Some(ended) = ended {
+            // A call ends once.
+            let _first = self.broken_off.set(ended);
+        }
     }
 
     /// Ends a call that nobody could answer. What has a receipt is charged by that: the ledger counts it as due from this gateway, whatever
@@ -182,10 +204,11 @@ impl Paid {
         if self.progress.is_refused() {
             return self.leave(reservation);
         }
-        let _ended = reservation.charge(self.progress.left().ended).await;
+        self.note_broken_off(reservation.charge(self.progress.left().ended).await.ok());
     }
 
-    /// Charges for all answers and writes what they cost into the last of them.
+    /// Charges for all answers and writes what they cost into the last of them. Nobody waits for the disk: it has each answer already, so
+    /// that after a crash the same is charged.
     pub async fn finish<'a>(
         &self,
         before: impl Iterator<Item = &'a Said>,
@@ -242,6 +265,13 @@ impl Paid {
         self.head(headers, announced, transaction.unwrap_or_default());
     }
 
+    /// The headers of a call that broke off, where something was charged of it all the same.
+    pub fn head_broken_off(&self, headers: &mut HeaderMap) {
+        if let Some(ended) = self.broken_off.get().filter(|ended| ended.charged > 0) {
+            self.head(headers, self.announce(Some(ended)).unwrap_or(ended.charged), String::new());
+        }
+    }
+
     /// What the payer of a channel is told to add to its sum, so that it meets ours: never below zero or above the call's maximum.
     fn announce(&self, ended: Option<&Ended>) -> Option<u128> {
         if !matches!(self.kind, Kind::Channel(_)) {
@@ -271,6 +301,16 @@ impl Paid {
                     response.extra.insert("voucherState".to_owned(), signed);
                 }
             }
+        }
+        if let Some(url) = &self.receipt_for {
+            let receipt = PromisedReceipt {
+                network: self.payer.network,
+                url,
+                payer: self.payer.address,
+                issued_at_s: now_ms() / 1_000,
+                transaction: &response.transaction,
+            };
+            response.extensions.insert(OFFER_RECEIPT.to_owned(), receipt.signed(&self.desk.key));
         }
         let name = if self.payer.is_legacy { wire::LEGACY_RESPONSE } else { wire::RESPONSE };
         insert(headers, name, &wire::write(&response.to_json()));

@@ -54,6 +54,7 @@ impl Desk {
         let purse = voucher.purse();
         self.know_channel(voucher, 0).await?;
         self.check_consent(voucher)?;
+        self.admit_errand(&purse, &offer.asset)?;
         let returning = self.send_refund(voucher, offer, wish).await?;
         let (amount, hash) = (returning.amount, B256::from(returning.transaction.0));
         let balance = self.till.books().standing(&purse).map_or(0, |standing| standing.facts.balance);
@@ -143,8 +144,8 @@ impl Desk {
         }
         let left = books.returnable(purse);
         let amount = wish.unwrap_or(left);
-        // A hundredth of a whole token, or all that is there.
-        let least = 10_u128.pow(u32::from(offer.asset.money.decimals).saturating_sub(2));
+        // Or all that is there.
+        let least = offer.asset.hundredth();
         if amount == 0 || amount > left || amount < least.min(left) {
             return Err(Refused::Refund(amount, left));
         }

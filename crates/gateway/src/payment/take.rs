@@ -3,17 +3,24 @@
 use std::sync::Arc;
 
 use api::{ApiError, Code};
-use network::{axum::http::HeaderMap, now_ms};
+use network::{
+    axum::http::{HeaderMap, HeaderValue},
+    now_ms,
+};
 use payments::{
     B256, Reservation,
     books::{Entry, Raise, Wanted},
-    chain::{self, WalletAsk},
+    chain::{self, LentApproval, WalletAsk},
     price::{Rate, Tariff},
     scheme::{
-        Authorised, Claim, Offer, Refused, Scheme, Signer,
+        Authorised, Claim, Method, Offer, Refused, Scheme, Signer,
         batch::{self, Voucher, VoucherKind},
         exact,
         upto::{self, Session, SessionToken},
+    },
+    signing::{
+        promise::OFFER_RECEIPT,
+        session::{self, SESSION_SIGNATURE, SessionCall},
     },
     wire::{PaymentPayload, PaymentRequired, WireError, header as wire},
 };
@@ -45,9 +52,12 @@ impl Desk {
             return Err(Unpaid::Again(Box::new(answer)));
         }
         match (payment, session_of(headers)) {
-            (Some(payment), _) => self.take(&payment, bill).await.map(|paid| paid.repeated_by(key)),
-            (None, Some(token)) => self.draw(&token, bill).map_err(|error| refused(self, error)),
-            (None, None) => Err(match self.required(bill, None) {
+            (Some(payment), _) => {
+                let url = payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());
+                self.take(&payment, bill).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
+            }
+            (None, Some(token)) => self.draw(&token, headers, bill).map_err(|error| refused(self, error)),
+            (None, None) => Err(match self.promised(bill) {
                 Ok(required) => Unpaid::Nothing(Box::new(required)),
                 Err(error) => Unpaid::Error(unpriced(&error)),
             }),
@@ -69,7 +79,7 @@ impl Desk {
                 Err(unpaid) => Err(unpaid),
             },
             Ok(Some(_)) => Err(self.refuse(bill, Refused::Resource("GET".to_owned()))),
-            Ok(None) => Err(match self.required(bill, None) {
+            Ok(None) => Err(match self.promised(bill) {
                 Ok(required) => Unpaid::Nothing(Box::new(required)),
                 Err(error) => Unpaid::Error(unpriced(&error)),
             }),
@@ -139,10 +149,17 @@ impl Desk {
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
         self.admit_payer(&claim, offer)?;
+        let needs_one = offer.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
+        if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, payer, claim.cap, offer)? {
+            self.lend(&approval, claim.question(offer), claim.cap).await?;
+        }
         let authorised = self.authorise(claim, offer).await?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
-            Scheme::Upto => Kind::Session(self.open_session(&reservation, payer)?),
+            Scheme::Upto => {
+                let is_bound = session::binds(&payment.extensions, payer);
+                Kind::Session(self.open_session(&reservation, payer, is_bound)?)
+            }
             Scheme::Exact | Scheme::Batch => Kind::Exact,
         };
         Ok(self.paid(kind, offer, payer, reservation, bill, payment.accepted.is_legacy()))
@@ -152,7 +169,7 @@ impl Desk {
     fn admit_payer(&self, claim: &Claim, offer: &Offer) -> Result<(), Refused> {
         let is_known = self.till.books().knows_payer(offer.asset.network, offer.asset.address, claim.payer);
         match &claim.signer {
-            Signer::Payer if is_known => Ok(()),
+            Signer::Payer if is_known => self.admit_known(claim.payer),
             Signer::Payer => self.admit_stranger(),
             // Refused whatever its chain says. That says only whether the payer is a contract, which is worth telling where there is time.
             Signer::Unknown { .. } => self.admit_stranger().map_err(|_| Refused::Signer),
@@ -175,18 +192,26 @@ impl Desk {
         tried.map(|_| authorised)
     }
 
-    fn open_session(&self, reservation: &Reservation, payer: payments::Address) -> Result<SessionToken, Refused> {
+    fn open_session(
+        &self,
+        reservation: &Reservation,
+        payer: payments::Address,
+        is_bound: bool,
+    ) -> Result<SessionToken, Refused> {
         let random = fresh::<16>().map_err(|error| Refused::NotDurable(error.message))?;
         let token = SessionToken::from_random(random);
-        let session = Session { purse: reservation.purse(), payer, used_at_ms: now_ms() };
+        let session = Session { purse: reservation.purse(), payer, used_at_ms: now_ms(), is_bound };
         // Without a session the cap pays for this call alone.
         let _is_open = lock(&self.sessions).open(&token, session);
         Ok(token)
     }
 
     /// Lets a call draw on an open session.
-    fn draw(self: &Arc<Self>, token: &SessionToken, bill: &Bill<'_>) -> Result<Paid, Refused> {
+    fn draw(self: &Arc<Self>, token: &SessionToken, headers: &HeaderMap, bill: &Bill<'_>) -> Result<Paid, Refused> {
         let session = lock(&self.sessions).touch(token, now_ms())?;
+        if session.is_bound {
+            self.check_signed(token, headers, bill)?;
+        }
         let rate = self.rates().into_iter().next().flatten();
         let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
         let offer = offers.into_iter().find(|offer| offer.scheme == Scheme::Upto).ok_or(Refused::UnknownSession)?;
@@ -195,6 +220,15 @@ impl Desk {
         let split = self.split(bill);
         let reservation = self.till.draw(&session.purse, &wanted(self, bill, max, &split, None), tariff)?;
         Ok(self.paid(Kind::Session(token.clone()), &offer, session.payer, reservation, bill, false))
+    }
+
+    /// What is signed for a call of a bound session: the call, and once.
+    fn check_signed(&self, token: &SessionToken, headers: &HeaderMap, bill: &Bill<'_>) -> Result<(), Refused> {
+        let signed = only(headers, &[SESSION_SIGNATURE])?.and_then(|value| session::read(value.to_str().ok()?));
+        let (at_ms, signature) = signed.ok_or(Refused::Unbound("the header X-Upto-Session-Signature is missing"))?;
+        let call = SessionCall::new(token.expose(), bill.path, bill.body, at_ms);
+        let chain_id = self.config.network.chain_id();
+        lock(&self.sessions).take_signed(token, (&call, &signature), chain_id, now_ms())
     }
 
     fn most_of(&self, tariff: &Tariff, bill: &Bill<'_>) -> Result<u128, Refused> {
@@ -209,7 +243,9 @@ impl Desk {
         bill: &Bill<'_>,
     ) -> Result<Paid, Unpaid> {
         let now_s = now_ms() / 1_000;
-        let voucher = batch::read(&payment.payload, offer, now_s).map_err(|error| self.refuse(bill, error))?;
+        let read = batch::read(&payment.payload, offer, now_s);
+        let read = read.and_then(|voucher| voucher.sponsored(&payment.extensions, offer, now_s));
+        let voucher = read.map_err(|error| self.refuse(bill, error))?;
         match self.reserve_channel(&voucher, payment, offer, rate, bill).await {
             Ok(paid) => Ok(paid),
             Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. })) => {
@@ -235,7 +271,8 @@ impl Desk {
         }
         let mut is_fresh = self.know_channel(voucher, FACTS_LIFE_MS).await?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind {
-            self.deposit(voucher, deposit).await?;
+            self.lend_for_deposit(voucher, payment, offer).await?;
+            self.deposit(voucher, deposit, offer).await?;
             is_fresh = true;
         }
         let tariff = self.tariff(bill, &offer.asset, rate);
@@ -252,6 +289,23 @@ impl Desk {
         Ok(self.paid(Kind::Channel(voucher.channel), offer, voucher.config.payer, reservation, bill, false))
     }
 
+    /// A deposit by Permit2 may bring its payer's own approval.
+    async fn lend_for_deposit(
+        &self,
+        voucher: &Voucher,
+        payment: &PaymentPayload,
+        offer: &Offer,
+    ) -> Result<(), Refused> {
+        let Some(claim) = voucher.wallet_claim().filter(|claim| claim.method == Method::Permit2 && claim.approved == 0)
+        else {
+            return Ok(());
+        };
+        match LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)? {
+            Some(approval) => self.lend(&approval, claim.question(offer), claim.cap).await,
+            None => Ok(()),
+        }
+    }
+
     /// Asks the chain about a channel where that was not done for `life_ms`, and says whether it was asked now.
     pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64) -> Result<bool, Refused> {
         let purse = voucher.purse();
@@ -262,9 +316,7 @@ impl Desk {
         if known.is_some_and(|at_ms| now_ms().saturating_sub(at_ms) < life_ms) {
             return Ok(false);
         }
-        if is_stranger {
-            self.admit_stranger()?;
-        }
+        if is_stranger { self.admit_stranger() } else { self.admit_known(voucher.config.payer) }?;
         self.ask_channel(purse, voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))?;
         Ok(true)
     }
@@ -348,18 +400,22 @@ fn wanted<'a>(
     Wanted { max, request, name, model, split, lineage, now_ms: now_ms() }
 }
 
-/// The payment among the headers. More than one is none: nobody knows which of them a proxy in front has seen.
+/// The payment among the headers, by either version. More than one is none: nobody knows which of them a proxy in front has seen.
 fn read_payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, WireError> {
-    for name in [wire::SIGNATURE, wire::LEGACY_SIGNATURE] {
-        let mut values = headers.get_all(name).iter();
-        let Some(value) = values.next() else { continue };
-        let more = values.count();
-        if more > 0 {
-            return Err(WireError::Repeated { name, found: more.saturating_add(1) });
-        }
-        return PaymentPayload::read(&wire::read(value.as_bytes())?).map(Some);
+    match only(headers, &[wire::SIGNATURE, wire::LEGACY_SIGNATURE])? {
+        Some(value) => PaymentPayload::read(&wire::read(value.as_bytes())?).map(Some),
+        None => Ok(None),
     }
-    Ok(None)
+}
+
+/// The one value that these headers have together.
+fn only<'a>(headers: &'a HeaderMap, names: &[&'static str]) -> Result<Option<&'a HeaderValue>, WireError> {
+    let mut values = names.iter().flat_map(|name| headers.get_all(*name).iter().map(move |value| (*name, value)));
+    let Some((_, value)) = values.next() else { return Ok(None) };
+    match values.next() {
+        None => Ok(Some(value)),
+        Some((name, _)) => Err(WireError::Repeated { name, found: values.count().saturating_add(2) }),
+    }
 }
 
 /// What the same request with the same payment has in common with it, and nothing else has: whoever sends it has the payer's signature.
@@ -370,7 +426,7 @@ fn repeat_key(headers: &HeaderMap, payment: &PaymentPayload, bill: &Bill<'_>) ->
 }
 
 fn session_of(headers: &HeaderMap) -> Option<SessionToken> {
-    headers.get(wire::SESSION).and_then(|value| SessionToken::from_header(value.to_str().ok()?))
+    only(headers, &[wire::SESSION]).ok()?.and_then(|value| SessionToken::from_header(value.to_str().ok()?))
 }
 
 fn is_refund(payment: &PaymentPayload) -> bool {

@@ -52,6 +52,10 @@ pub struct Told {
     /// The time of the newest block.
     pub time_s: u64,
     pub in_wallets: u128,
+    /// What Permit2 may move of it, until an approval comes; `None` for all.
+    pub allowance: Option<u128>,
+    /// An account without coins for gas.
+    pub poor: Option<String>,
     pub in_channels: u128,
     /// What was in channels some blocks ago.
     pub in_channels_before: u128,
@@ -84,6 +88,8 @@ impl Default for Told {
             input: "0x".to_owned(),
             time_s: 0,
             in_wallets: 100 * WHOLE,
+            allowance: None,
+            poor: None,
             in_channels: 10 * WHOLE,
             in_channels_before: 10 * WHOLE,
             for_gas: WHOLE,
@@ -127,7 +133,13 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
     if request["method"] == "eth_sendRawTransaction" {
         let raw = request["params"][0].as_str().unwrap().to_owned();
         let hash = keccak256(hex::decode(&raw).unwrap());
-        shared.told.lock().unwrap().came_at.insert(hash, Instant::now());
+        let mut told = shared.told.lock().unwrap();
+        told.came_at.insert(hash, Instant::now());
+        // The selector of `approve`.
+        if raw.contains("095ea7b3") {
+            told.allowance = None;
+        }
+        drop(told);
         shared.sent.lock().unwrap().push(raw);
     }
     if request["method"] == "eth_estimateGas" {
@@ -153,7 +165,11 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
     let params = &call["params"];
     Ok(match call["method"].as_str().unwrap() {
         "eth_getCode" => json!("0x"),
-        "eth_getBalance" => json!(format!("{:#x}", told.for_gas)),
+        "eth_getBalance" => {
+            let account = params[0].as_str().unwrap().to_lowercase();
+            let is_poor = told.poor.as_ref().is_some_and(|poor| account.contains(poor));
+            json!(format!("{:#x}", if is_poor { 0 } else { told.for_gas }))
+        }
         "eth_getTransactionCount" => json!(format!("{:#x}", shared.sent.lock().unwrap().len())),
         "eth_estimateGas" => {
             let data = params[0]["data"].as_str().unwrap();
@@ -200,6 +216,7 @@ fn said(call: &Value, told: &Told) -> Value {
         (true, 1) => json!(format!("0x{}{}", word(0), word(told.leaving_since_s.into()))),
         (true, _) => json!(format!("0x{}", word(0))),
         (false, 1) => json!(format!("0x{}", if told.is_used { "f".repeat(64) } else { word(0) })),
+        (false, 2) => json!(format!("0x{}", word(told.allowance.unwrap_or(told.in_wallets)))),
         (false, _) => json!(format!("0x{}", word(told.in_wallets))),
     }
 }

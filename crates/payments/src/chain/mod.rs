@@ -3,15 +3,17 @@
 //! Sends nothing: whoever has a connection does.
 
 mod ask;
+mod lent;
 pub mod registry;
 mod settle;
 mod transaction;
 mod used;
 
 pub use ask::{Ask, ChannelAsk, ReceiverAsk, WalletAsk};
+pub use lent::{LENT, LentApproval, declared as declared_lending};
 pub use settle::{
     Call, ClaimLine, SettleError, begin_withdrawal, claim, claim_signed, deposit, end_withdrawal, pay, payment, refund,
     refund_signed, send, sweep,
 };
-pub use transaction::{Fees, Signed, sign, sign_paying};
+pub use transaction::{Fees, Foreign, Signed, read, sign, sign_paying};
 pub use used::{Signature, TRANSFER};

@@ -209,15 +209,16 @@ pub fn send(token: Address, to: Address, amount: u128) -> Call {
 }
 
 /// Puts a deposit into its channel.
-pub fn deposit(config: &ChannelConfig, deposit: &Deposit) -> Call {
+pub fn deposit(config: &ChannelConfig, deposit: &Deposit) -> Result<Call, SettleError> {
     let signature = Bytes::from(deposit.signature.clone());
     let (collector, data) = match &deposit.method {
         DepositMethod::Transfer { valid_after, valid_before, salt, .. } => {
             let salt = U256::from_be_bytes(salt.0);
             (TRANSFER_COLLECTOR, (*valid_after, *valid_before, salt, signature).abi_encode_params())
         }
-        DepositMethod::Permit2 { nonce, deadline } => {
-            (PERMIT2_COLLECTOR, (*nonce, *deadline, signature, Bytes::new()).abi_encode_params())
+        DepositMethod::Permit2 { nonce, deadline, approved } => {
+            let permit = approved.as_ref().map_or(Ok(Bytes::new()), permit_of)?;
+            (PERMIT2_COLLECTOR, (*nonce, *deadline, signature, permit).abi_encode_params())
         }
     };
     let call = IBatchSettlement::depositCall {
@@ -226,7 +227,13 @@ pub fn deposit(config: &ChannelConfig, deposit: &Deposit) -> Call {
         collector,
         collectorData: data.into(),
     };
-    Call { to: BATCH_SETTLEMENT, data: call.abi_encode().into() }
+    Ok(Call { to: BATCH_SETTLEMENT, data: call.abi_encode().into() })
+}
+
+/// An approval as the collector of deposits reads it.
+fn permit_of(approved: &Approved) -> Result<Bytes, SettleError> {
+    let (r, s, v) = parts(&approved.signature)?;
+    Ok((approved.value, approved.deadline, U256::from(v), r, s).abi_encode_params().into())
 }
 
 /// Gives `amount` back to a channel's payer, after claiming what is ours.

@@ -1,9 +1,12 @@
 //! Transactions of our own key: EIP-1559, signed here, so that their hash is known before they are sent.
 
-use alloy_primitives::{B256, Bytes, U256, keccak256};
-use alloy_rlp::{BufMut, Encodable, Header};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_rlp::{BufMut, Decodable, Encodable, Header};
 
-use crate::{chain::settle::Call, signing::SignerKey};
+use crate::{
+    chain::settle::Call,
+    signing::{SignerKey, recover},
+};
 
 const TYPE: u8 = 2;
 
@@ -24,6 +27,55 @@ pub struct Signed {
     pub nonce: u64,
 }
 
+/// A transaction that somebody else signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    pub sender: Address,
+    pub chain_id: u64,
+    pub nonce: u64,
+    pub fees: Fees,
+    pub value: U256,
+    pub call: Call,
+    pub hash: B256,
+}
+
+/// Reads a transaction of the kind that is made here; `None` for any other, and for one in another spelling.
+pub fn read(raw: &[u8]) -> Option<Foreign> {
+    let (kind, mut rest) = raw.split_first()?;
+    let list = Header::decode(&mut rest).ok()?;
+    if *kind != TYPE || !list.list || list.payload_length != rest.len() {
+        return None;
+    }
+    let rest = &mut rest;
+    let (chain_id, nonce) = (u64::decode(rest).ok()?, u64::decode(rest).ok()?);
+    let (max_priority_fee_per_gas, max_fee_per_gas) = (u128::decode(rest).ok()?, u128::decode(rest).ok()?);
+    let fees = Fees { gas: u64::decode(rest).ok()?, max_fee_per_gas, max_priority_fee_per_gas };
+    let to = Header::decode_bytes(rest, false).ok()?;
+    let to = Address::try_from(to).ok()?;
+    let value = number(rest)?;
+    let call = Call { to, data: Bytes::copy_from_slice(Header::decode_bytes(rest, false).ok()?) };
+    let access = Header::decode(rest).ok()?;
+    if !access.list || access.payload_length > 0 {
+        return None;
+    }
+    let is_odd = bool::decode(rest).ok()?;
+    let (r, s) = (number(rest)?, number(rest)?);
+    let body = body(&call, u128::try_from(value).ok()?, chain_id, nonce, fees);
+    let mut unsigned = vec![TYPE];
+    list_of(&body, &mut unsigned);
+    let signature = [&r.to_be_bytes::<32>()[..], &s.to_be_bytes::<32>(), &[27 + u8::from(is_odd)]].concat();
+    let sender = recover(&keccak256(&unsigned), &signature).ok()?;
+    let is_whole = rest.is_empty();
+    is_whole.then(|| Foreign { sender, chain_id, nonce, fees, value, call, hash: keccak256(raw) })
+}
+
+/// A whole number in its one spelling.
+fn number(rest: &mut &[u8]) -> Option<U256> {
+    let bytes = Header::decode_bytes(rest, false).ok()?;
+    let is_shortest = bytes.first() != Some(&0);
+    U256::try_from_be_slice(bytes).filter(|_| is_shortest)
+}
+
 /// Signs `call` for a chain.
 pub fn sign(call: &Call, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey) -> Signed {
     sign_paying(call, 0, chain_id, nonce, fees, key)
@@ -33,7 +85,7 @@ pub fn sign(call: &Call, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey)
 pub fn sign_paying(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fees, key: &SignerKey) -> Signed {
     let body = body(call, value, chain_id, nonce, fees);
     let mut unsigned = vec![TYPE];
-    list(&body, &mut unsigned);
+    list_of(&body, &mut unsigned);
     let signature = key.sign(&keccak256(&unsigned));
     let (r, s) = (U256::from_be_slice(&signature[..32]), U256::from_be_slice(&signature[32..64]));
     let mut signed = body;
@@ -41,7 +93,7 @@ pub fn sign_paying(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fe
     r.to_be_bytes_trimmed_vec().as_slice().encode(&mut signed);
     s.to_be_bytes_trimmed_vec().as_slice().encode(&mut signed);
     let mut raw = vec![TYPE];
-    list(&signed, &mut raw);
+    list_of(&signed, &mut raw);
     Signed { hash: keccak256(&raw), raw: raw.into(), nonce }
 }
 
@@ -60,7 +112,40 @@ fn body(call: &Call, value: u128, chain_id: u64, nonce: u64, fees: Fees) -> Vec<
     body
 }
 
-fn list(payload: &[u8], out: &mut Vec<u8>) {
+fn list_of(payload: &[u8], out: &mut Vec<u8>) {
     Header { list: true, payload_length: payload.len() }.encode(out);
     out.put_slice(payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed() -> (Signed, Address, Call) {
+        let key = SignerKey::from_secret([7; 32]).unwrap();
+        let call = Call { to: Address::repeat_byte(1), data: vec![9; 68].into() };
+        let fees = Fees { gas: 70_000, max_fee_per_gas: 1_000_000, max_priority_fee_per_gas: 1_000 };
+        (sign_paying(&call, 5, 8_453, 3, fees, &key), key.address(), call)
+    }
+
+    #[test]
+    fn what_somebody_else_signed_is_read_as_it_was_signed() {
+        let (signed, sender, call) = signed();
+        let read = read(&signed.raw).unwrap();
+        assert_eq!((read.sender, read.chain_id, read.nonce, read.hash), (sender, 8_453, 3, signed.hash));
+        assert_eq!((read.value, read.call, read.fees.gas), (U256::from(5), call, 70_000));
+    }
+
+    #[test]
+    fn what_is_no_such_transaction_is_none_and_never_a_panic() {
+        let (signed, sender, _) = signed();
+        assert!(read(&[]).is_none() && read(&[2]).is_none() && read(&[2, 0xc0]).is_none());
+        for at in 0..signed.raw.len() {
+            let mut other = signed.raw.to_vec();
+            other[at] ^= 1;
+            assert!(read(&other).is_none_or(|read| read.sender != sender || read.hash != signed.hash), "{at}");
+            assert!(read(&signed.raw[..at]).is_none(), "{at}");
+        }
+        assert!(read(&[&signed.raw[..], &[0]].concat()).is_none());
+    }
 }

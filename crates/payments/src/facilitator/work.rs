@@ -43,7 +43,11 @@ impl Good {
         match offer.scheme {
             Scheme::Exact => exact::read(payload, offer, now_s).and_then(sponsored).map(Self::Wallet),
             Scheme::Upto => upto::read(payload, offer, now_s).and_then(sponsored).map(Self::Wallet),
-            Scheme::Batch => batch::read(payload, offer, now_s).map(|voucher| Self::Channel(Box::new(voucher))),
+            Scheme::Batch => {
+                let voucher = batch::read(payload, offer, now_s)?;
+                let voucher = voucher.sponsored(&asked.payment.extensions, offer, now_s)?;
+                Ok(Self::Channel(Box::new(voucher)))
+            }
         }
     }
 
@@ -68,7 +72,10 @@ pub fn claim_of(voucher: &Voucher, deposit: &Deposit) -> Claim {
         expires_at_s: deposit.expires_at_s,
         nonce: deposit.nonce(),
         signer: Signer::Payer,
-        approved: 0,
+        approved: match &deposit.method {
+            DepositMethod::Permit2 { approved: Some(_), .. } => deposit.amount,
+            DepositMethod::Permit2 { approved: None, .. } | DepositMethod::Transfer { .. } => 0,
+        },
         proof: Default::default(),
     }
 }
@@ -199,7 +206,7 @@ impl Work {
             Self::Pay { claim, amount } => {
                 chain::pay(claim.scheme, claim.method, offer.asset.address, &claim.proof, *amount)
             }
-            Self::Deposit { voucher, deposit } => Ok(chain::deposit(&voucher.config, deposit)),
+            Self::Deposit { voucher, deposit } => chain::deposit(&voucher.config, deposit),
             Self::Claim(claims) => Ok(chain::claim_signed(&claims.lines, &claims.signature)),
             Self::Refund { config, amount, nonce, signature, claims } => {
                 let claims = claims.as_ref().map(|claims| chain::claim_signed(&claims.lines, &claims.signature));

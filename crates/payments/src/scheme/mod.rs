@@ -1,6 +1,7 @@
 //! Ways to pay: a folder each. A payment is checked in two steps, both pure: against the offer (`read`), then against what its chain
 //! says (`settle_against`). Only the second makes an [`Authorised`], which is what money is reserved by.
 
+mod approved;
 pub mod batch;
 pub mod exact;
 mod facts;
@@ -13,10 +14,10 @@ pub mod upto;
 use alloy_primitives::{Address, B256};
 use protocol::{Bytes, Digest};
 
+pub use approved::Approved;
 pub use facts::{ChannelFacts, Facts, Question, WalletFacts};
 pub use offer::{Asset, Method, Offer, Recipient};
 pub use refused::{Fault, Refused};
-pub(crate) use sponsored::Approved;
 pub use sponsored::{SPONSORED, declared as declared_sponsoring, told as sponsoring};
 
 protocol::words! {

@@ -49,6 +49,11 @@ impl Asset {
         }
     }
 
+    /// A hundredth of a whole token: less than that is not worth a transaction.
+    pub fn hundredth(&self) -> u128 {
+        10_u128.saturating_pow(u32::from(self.money.decimals).saturating_sub(2))
+    }
+
     pub fn domain(&self) -> &Domain {
         &self.domain
     }

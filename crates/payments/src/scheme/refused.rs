@@ -45,6 +45,8 @@ pub enum Refused {
     NonceUsed,
     #[error("the payer holds {held}, and {needed} are needed beside what it has promised already")]
     Funds { held: u128, needed: u128 },
+    #[error("the payer's own approval is not taken: {0}")]
+    Approval(&'static str),
     #[error("Permit2 may take {allowed} of the payer's, and {needed} are needed")]
     Allowance { allowed: u128, needed: u128 },
     #[error("the channel's `{0}` is not what was offered")]
@@ -75,9 +77,11 @@ pub enum Refused {
     InFlight,
     #[error("the session is not known, or has ended")]
     UnknownSession,
+    #[error("the session is bound to its payer's key, and what is signed for this call is not taken: {0}")]
+    Unbound(&'static str),
     #[error("the session has {left} left, and {needed} are needed")]
     SessionExhausted { left: u128, needed: u128 },
-    #[error("too many payers that are not known here have their payments looked up at once")]
+    #[error("too much is asked for by payers that are not known here, or by one of them, at once")]
     Crowded,
     #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
     GasShort { held: u128, floor: u128 },
@@ -128,6 +132,7 @@ impl Refused {
             Self::TooLate { .. } => "invalid_exact_evm_payload_authorization_valid_before",
             Self::NonceUsed => "invalid_transaction_state",
             Self::Funds { .. } => "insufficient_funds",
+            Self::Approval(_) => "invalid_erc20_approval_extension_format",
             Self::Allowance { .. } => "PERMIT2_ALLOWANCE_REQUIRED",
             Self::Channel(field) => channel_reason(field),
             Self::ChannelId => "invalid_batch_settlement_evm_channel_id_mismatch",
@@ -143,6 +148,7 @@ impl Refused {
             Self::Conflict => "payment_identifier_conflict",
             Self::InFlight => "payment_in_flight",
             Self::UnknownSession => "unknown_session",
+            Self::Unbound(_) => "session_signature_invalid",
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Crowded => "rate_limited",
             Self::GasShort { .. } => "facilitator_gas_short",
@@ -177,6 +183,7 @@ impl Refused {
             | Self::TooLate { .. }
             | Self::NonceUsed
             | Self::Funds { .. }
+            | Self::Approval(_)
             | Self::Channel(_)
             | Self::ChannelId
             | Self::UnknownChannel
@@ -188,6 +195,7 @@ impl Refused {
             | Self::Refund(..)
             | Self::Published(_)
             | Self::UnknownSession
+            | Self::Unbound(_)
             | Self::SessionExhausted { .. } => Fault::Payment,
         }
     }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     scheme::{
-        Claim, Method, Offer, Refused, Scheme, Signer,
+        Approved, Claim, Method, Offer, Refused, Scheme, Signer,
+        batch::{DepositMethod, Voucher, VoucherKind},
         permit::{in_time, proof_bytes, whole_seconds},
     },
     signing::{
@@ -24,8 +25,6 @@ use crate::{
 
 /// The extension's name.
 pub const SPONSORED: &str = "eip2612GasSponsoring";
-/// Where a settlement has it.
-pub(crate) const PROOF: &str = "eip2612Permit";
 
 /// What a server declares that takes such payments.
 pub fn declared() -> Value {
@@ -64,37 +63,52 @@ pub fn told(approval: &Approval, asset: Address, signature: &[u8]) -> Value {
     }})
 }
 
+/// The approval of `amount` by `payer` that came with a payment, if one did, and its signature.
+fn brought(
+    extensions: &Map<String, Value>,
+    (payer, amount): (Address, u128),
+    offer: &Offer,
+    now_s: u64,
+) -> Result<Option<(Approval, Vec<u8>)>, Refused> {
+    // Who repeats what was declared sends no approval.
+    let brings =
+        |extension: &&Map<String, Value>| extension.get("info").is_some_and(|info| info["signature"].is_string());
+    let Some(extension) = extensions.get(SPONSORED).and_then(Value::as_object).filter(brings) else { return Ok(None) };
+    let info = Object::new(SPONSORED, extension).object("info")?;
+    let approval = Approval {
+        owner: info.address("from")?,
+        spender: info.address("spender")?,
+        value: info.amount("amount")?,
+        nonce: info.number("nonce")?,
+        deadline: info.number("deadline")?,
+    };
+    let truths = [
+        (approval.owner == payer, Refused::Signer),
+        (info.address("asset")? == offer.asset.address, Refused::Token),
+        (approval.spender == PERMIT2, Refused::Spender),
+        // The proxies take no other.
+        (approval.value == amount, Refused::Amount { found: approval.value, expected: amount }),
+    ];
+    truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))?;
+    in_time(0, whole_seconds(approval.deadline), offer, now_s)?;
+    let signature = info.bytes("signature", SIGNATURE_BYTES_MAX)?;
+    if recover(&signed(&approval, offer.asset.domain()), &signature)? != payer {
+        return Err(Refused::Signer);
+    }
+    Ok(Some((approval, signature)))
+}
+
 impl Claim {
     /// Takes over the approval that came with a payment by Permit2, if one did.
     pub fn sponsored(self, extensions: &Map<String, Value>, offer: &Offer, now_s: u64) -> Result<Self, Refused> {
-        let is_permit = self.method == Method::Permit2 && self.scheme != Scheme::Batch;
-        let extension = extensions.get(SPONSORED).and_then(Value::as_object).filter(|_| is_permit);
-        // Who repeats what was declared sends no approval.
-        let brings =
-            |extension: &&Map<String, Value>| extension.get("info").is_some_and(|info| info["signature"].is_string());
-        let Some(extension) = extension.filter(brings) else { return Ok(self) };
-        let info = Object::new(SPONSORED, extension).object("info")?;
-        let approval = Approval {
-            owner: info.address("from")?,
-            spender: info.address("spender")?,
-            value: info.amount("amount")?,
-            nonce: info.number("nonce")?,
-            deadline: info.number("deadline")?,
-        };
-        let truths = [
-            (approval.owner == self.payer && self.signer == Signer::Payer, Refused::Signer),
-            (info.address("asset")? == offer.asset.address, Refused::Token),
-            (approval.spender == PERMIT2, Refused::Spender),
-            // The proxies take no other.
-            (approval.value == self.cap, Refused::Amount { found: approval.value, expected: self.cap }),
-        ];
-        truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))?;
-        in_time(0, whole_seconds(approval.deadline), offer, now_s)?;
-        let signature = info.bytes("signature", SIGNATURE_BYTES_MAX)?;
-        if recover(&signed(&approval, offer.asset.domain()), &signature)? != self.payer {
-            return Err(Refused::Signer);
+        if self.method != Method::Permit2 || self.scheme == Scheme::Batch {
+            return Ok(self);
         }
-        self.with(&approval, &signature)
+        match brought(extensions, (self.payer, self.cap), offer, now_s)? {
+            None => Ok(self),
+            Some(_) if self.signer != Signer::Payer => Err(Refused::Signer),
+            Some((approval, signature)) => self.with(&approval, &signature),
+        }
     }
 
     fn with(self, approval: &Approval, signature: &[u8]) -> Result<Self, Refused> {
@@ -104,7 +118,7 @@ impl Claim {
             "deadline": approval.deadline.to_string(),
             "signature": alloy_primitives::hex::encode_prefixed(signature),
         });
-        proof.insert(PROOF.to_owned(), approved);
+        proof.insert(Approved::PROOF.to_owned(), approved);
         Ok(Self {
             // It settles for as long as both are good.
             expires_at_s: self.expires_at_s.min(whole_seconds(approval.deadline)),
@@ -115,25 +129,16 @@ impl Claim {
     }
 }
 
-/// An approval as a settlement hands it on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Approved {
-    pub value: U256,
-    pub deadline: U256,
-    pub signature: Vec<u8>,
-}
-
-impl Approved {
-    /// Out of what settles a payment.
-    pub fn of(proof: Object<'_>) -> Result<Option<Self>, crate::wire::WireError> {
-        if proof.optional(PROOF).is_none() {
-            return Ok(None);
+impl Voucher {
+    /// The same for a deposit by Permit2: its collector hands the approval on.
+    pub fn sponsored(mut self, extensions: &Map<String, Value>, offer: &Offer, now_s: u64) -> Result<Self, Refused> {
+        let payer = self.config.payer;
+        let VoucherKind::Deposit(deposit) = &mut self.kind else { return Ok(self) };
+        let DepositMethod::Permit2 { approved, .. } = &mut deposit.method else { return Ok(self) };
+        if let Some((approval, signature)) = brought(extensions, (payer, deposit.amount), offer, now_s)? {
+            deposit.expires_at_s = deposit.expires_at_s.min(whole_seconds(approval.deadline));
+            *approved = Some(Approved { value: U256::from(approval.value), deadline: approval.deadline, signature });
         }
-        let object = proof.object(PROOF)?;
-        Ok(Some(Self {
-            value: object.number("value")?,
-            deadline: object.number("deadline")?,
-            signature: object.bytes("signature", SIGNATURE_BYTES_MAX)?,
-        }))
+        Ok(self)
     }
 }

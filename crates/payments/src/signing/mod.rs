@@ -3,7 +3,9 @@
 pub mod approval;
 pub mod channel;
 pub mod permit2;
+pub mod promise;
 mod recover;
+pub mod session;
 pub mod transfer;
 mod typed;
 

@@ -18,6 +18,13 @@ impl Domain {
         Self(words.hash())
     }
 
+    /// Without a contract, for what no contract checks.
+    pub fn of_no_contract(name: &str, version: &str, chain_id: u64) -> Self {
+        let mut words = Words::new("EIP712Domain(string name,string version,uint256 chainId)");
+        words.text(name).text(version).number(U256::from(chain_id));
+        Self(words.hash())
+    }
+
     /// Without a version, as Permit2 has it.
     pub fn unversioned(name: &str, chain_id: u64, contract: Address) -> Self {
         let mut words = Words::new("EIP712Domain(string name,uint256 chainId,address verifyingContract)");

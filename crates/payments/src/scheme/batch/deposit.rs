@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     scheme::{
-        Method, Offer, Refused,
+        Approved, Method, Offer, Refused,
         permit::{in_time, whole_seconds},
     },
     signing::{
@@ -27,8 +27,18 @@ pub struct Deposit {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DepositMethod {
-    Transfer { valid_after: U256, valid_before: U256, salt: B256, nonce: B256 },
-    Permit2 { nonce: U256, deadline: U256 },
+    Transfer {
+        valid_after: U256,
+        valid_before: U256,
+        salt: B256,
+        nonce: B256,
+    },
+    Permit2 {
+        nonce: U256,
+        deadline: U256,
+        /// What lets Permit2 move just this, where it comes with the deposit.
+        approved: Option<Approved>,
+    },
 }
 
 impl Deposit {
@@ -125,6 +135,6 @@ fn read_permit(
     if recover(&digest, &signature)? != config.payer {
         return Err(Refused::Signer);
     }
-    let method = DepositMethod::Permit2 { nonce, deadline };
+    let method = DepositMethod::Permit2 { nonce, deadline, approved: None };
     Ok(Deposit { amount, method, signature, expires_at_s: whole_seconds(deadline) })
 }

@@ -4,15 +4,23 @@
 //! spend is the books' to say; a session only leads to its purse. After a restart no token is known: the client signs a new cap and the
 //! old purse is settled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use protocol::{Digest, Milliseconds};
 
-use crate::scheme::Refused;
+use crate::{
+    scheme::Refused,
+    signing::{
+        recover,
+        session::{SIGNED_FOR_MS, SessionCall},
+    },
+};
 
 /// Sessions that are open at once.
 const SESSIONS_MAX: usize = 65_536;
+/// Signed calls of one session that are remembered, for as long as what is signed is good.
+const SIGNED_MAX: usize = 4_096;
 
 /// What the client holds: 128 random bits, spelled as a UUID because the official client expects one.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,12 +65,21 @@ pub struct Session {
     pub purse: Digest,
     pub payer: Address,
     pub used_at_ms: Milliseconds,
+    /// Whether its payer signs each call; else whoever has the token draws on it.
+    pub is_bound: bool,
+}
+
+/// A session and what was signed for it of late.
+#[derive(Debug)]
+struct Open {
+    session: Session,
+    signed: BTreeSet<(Milliseconds, B256)>,
 }
 
 /// All open sessions of one gateway.
 #[derive(Debug)]
 pub struct Sessions {
-    by_token: BTreeMap<Digest, Session>,
+    by_token: BTreeMap<Digest, Open>,
     idle_ms: Milliseconds,
 }
 
@@ -76,14 +93,14 @@ impl Sessions {
         if self.by_token.len() >= SESSIONS_MAX {
             return false;
         }
-        self.by_token.insert(token.digest(), session);
+        self.by_token.insert(token.digest(), Open { session, signed: BTreeSet::new() });
         true
     }
 
     /// The session of a token, which is used now.
     pub fn touch(&mut self, token: &SessionToken, now_ms: Milliseconds) -> Result<Session, Refused> {
         let idle_ms = self.idle_ms;
-        let session = self.by_token.get_mut(&token.digest()).ok_or(Refused::UnknownSession)?;
+        let session = &mut self.by_token.get_mut(&token.digest()).ok_or(Refused::UnknownSession)?.session;
         if now_ms.saturating_sub(session.used_at_ms) > idle_ms {
             return Err(Refused::UnknownSession);
         }
@@ -91,13 +108,37 @@ impl Sessions {
         Ok(*session)
     }
 
+    /// Takes what the payer of a bound session signed for a call: once.
+    pub fn take_signed(
+        &mut self,
+        token: &SessionToken,
+        (call, signature): (&SessionCall, &[u8]),
+        chain_id: u64,
+        now_ms: Milliseconds,
+    ) -> Result<(), Refused> {
+        let open = self.by_token.get_mut(&token.digest()).ok_or(Refused::UnknownSession)?;
+        if now_ms.abs_diff(call.at_ms) > SIGNED_FOR_MS {
+            return Err(Refused::Unbound("it is not of this minute"));
+        }
+        let digest = call.digest(chain_id);
+        if recover(&digest, signature) != Ok(open.session.payer) {
+            return Err(Refused::Unbound("the session's payer did not sign it for this call"));
+        }
+        let least = (now_ms.saturating_sub(SIGNED_FOR_MS), B256::ZERO);
+        open.signed = open.signed.split_off(&least);
+        if open.signed.len() >= SIGNED_MAX {
+            return Err(Refused::Unbound("too many calls were signed within a minute"));
+        }
+        if open.signed.insert((call.at_ms, digest)) { Ok(()) } else { Err(Refused::Unbound("it was used before")) }
+    }
+
     pub fn close(&mut self, token: &SessionToken) -> Option<Session> {
-        self.by_token.remove(&token.digest())
+        self.by_token.remove(&token.digest()).map(|open| open.session)
     }
 
     /// The purses of all of them.
     pub fn purses(&self) -> Vec<Digest> {
-        self.by_token.values().map(|session| session.purse).collect()
+        self.by_token.values().map(|open| open.session.purse).collect()
     }
 
     /// Takes out what was idle for too long, or whose purse `is_over`.
@@ -105,8 +146,8 @@ impl Sessions {
         let ended =
             |session: &Session| now_ms.saturating_sub(session.used_at_ms) > self.idle_ms || is_over(&session.purse);
         let tokens: Vec<Digest> =
-            self.by_token.iter().filter(|(_, session)| ended(session)).map(|(token, _)| *token).collect();
-        tokens.iter().filter_map(|token| self.by_token.remove(token)).collect()
+            self.by_token.iter().filter(|(_, open)| ended(&open.session)).map(|(token, _)| *token).collect();
+        tokens.iter().filter_map(|token| self.by_token.remove(token)).map(|open| open.session).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -123,7 +164,7 @@ mod tests {
     use super::*;
 
     fn session(purse: u8) -> Session {
-        Session { purse: Digest([purse; 32]), payer: Address::ZERO, used_at_ms: 0 }
+        Session { purse: Digest([purse; 32]), payer: Address::ZERO, used_at_ms: 0, is_bound: false }
     }
 
     #[test]
@@ -148,6 +189,31 @@ mod tests {
         assert_eq!(sessions.touch(&token, 201), Err(Refused::UnknownSession));
         assert_eq!(sessions.take_ended(201, |_| false), [Session { used_at_ms: 100, ..session(1) }]);
         assert!(sessions.is_empty());
+    }
+
+    #[test]
+    fn a_bound_session_takes_what_its_payer_signed_once_and_nothing_else() {
+        use crate::signing::SignerKey;
+        let (key, thief) = (SignerKey::from_secret([7; 32]).unwrap(), SignerKey::from_secret([8; 32]).unwrap());
+        let (mut sessions, token) = (Sessions::new(100), SessionToken::from_random([1; 16]));
+        let session = Session { payer: key.address(), is_bound: true, ..session(1) };
+        assert!(sessions.open(&token, session));
+        let now = 1_000_000;
+        let mut take = |key: &SignerKey, at_ms, signed_for: &[u8], asked: &[u8]| {
+            let signed = SessionCall::new(token.expose(), "/v1/x", signed_for, at_ms).signed(8_453, key);
+            let (at_ms, signature) = crate::signing::session::read(&signed).unwrap();
+            let call = SessionCall::new(token.expose(), "/v1/x", asked, at_ms);
+            sessions.take_signed(&token, (&call, &signature), 8_453, now)
+        };
+        assert_eq!(take(&key, now, b"a", b"a"), Ok(()));
+        assert_eq!(take(&key, now, b"a", b"a"), Err(Refused::Unbound("it was used before")));
+        assert_eq!(take(&key, now + 1, b"a", b"a"), Ok(()), "the same again is another call");
+        let other = Refused::Unbound("the session's payer did not sign it for this call");
+        assert_eq!(take(&key, now, b"a", b"b"), Err(other.clone()));
+        assert_eq!(take(&thief, now, b"a", b"a"), Err(other));
+        for at_ms in [now - SIGNED_FOR_MS - 1, now + SIGNED_FOR_MS + 1] {
+            assert_eq!(take(&key, at_ms, b"a", b"a"), Err(Refused::Unbound("it is not of this minute")));
+        }
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! Approvals by a payer's own transaction (extension `erc20ApprovalGasSponsoring`), for tokens that take none by signature: the payer signs
+//! it, and whoever settles lends it the coins that its gas costs and sends it.
+//!
+//! The payer's coins are its own from then on, so that what is lent is bounded, and lent only for a payment that can be settled after it.
+
+use alloy_primitives::{Address, U256};
+use alloy_sol_types::SolCall as _;
+use contracts::abi::IToken;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    chain::transaction::{self, Foreign},
+    scheme::{Offer, Refused},
+    signing::permit2::PERMIT2,
+    wire::json::Object,
+};
+
+/// The extension's name.
+pub const LENT: &str = "erc20ApprovalGasSponsoring";
+/// Longest transaction; an approval has about 180 bytes.
+const RAW_BYTES_MAX: usize = 512;
+/// What an approval may take: official clients ask for 70,000.
+const GAS_MAX: u64 = 100_000;
+
+/// What a server declares that takes such payments.
+pub fn declared() -> Value {
+    let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let address = text("^0x[a-fA-F0-9]{40}$");
+    json!({
+        "info": {
+            "description": "The facilitator broadcasts a pre-signed ERC-20 approval of `Permit2` and lends its gas.",
+            "version": "1",
+        },
+        "schema": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "from": address, "asset": address, "spender": address,
+                "amount": text("^[0-9]+$"),
+                "signedTransaction": text("^0x[a-fA-F0-9]+$"),
+                "version": text("^[0-9]+(\\.[0-9]+)*$"),
+            },
+            "required": ["from", "asset", "spender", "amount", "signedTransaction", "version"],
+        },
+    })
+}
+
+/// A payer's own approval of Permit2, checked as far as no chain is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LentApproval {
+    pub raw: Vec<u8>,
+    pub transaction: Foreign,
+}
+
+impl LentApproval {
+    /// The one that came with a payment of `least` by `payer`, if one did.
+    pub fn brought(
+        extensions: &Map<String, Value>,
+        payer: Address,
+        least: u128,
+        offer: &Offer,
+    ) -> Result<Option<Self>, Refused> {
+        // Who repeats what was declared sends none.
+        let brings = |extension: &&Map<String, Value>| {
+            extension.get("info").is_some_and(|info| info["signedTransaction"].is_string())
+        };
+        let Some(extension) = extensions.get(LENT).and_then(Value::as_object).filter(brings) else { return Ok(None) };
+        let info = Object::new(LENT, extension).object("info")?;
+        let raw = info.bytes("signedTransaction", RAW_BYTES_MAX)?;
+        let transaction = transaction::read(&raw).ok_or(Refused::Approval("it is no transaction of EIP-1559"))?;
+        let told = (info.address("from")?, info.address("asset")?, info.address("spender")?);
+        let approve = IToken::approveCall::abi_decode(&transaction.call.data).ok();
+        let is_whole = approve.as_ref().is_some_and(|approve| approve.abi_encode() == transaction.call.data);
+        let approve = approve.filter(|_| is_whole).ok_or(Refused::Approval("it calls something else than approve"))?;
+        let truths = [
+            (told == (payer, offer.asset.address, PERMIT2), "it names another payer, token or spender"),
+            (transaction.sender == payer, "another key than the payer's signed it"),
+            (transaction.call.to == offer.asset.address, "it is sent to another contract than the token"),
+            (transaction.chain_id == offer.asset.network.chain_id(), "it is signed for another chain"),
+            (approve.spender == PERMIT2, "it approves another than Permit2"),
+            (approve.value >= U256::from(least), "it approves less than is paid"),
+            (transaction.value.is_zero(), "it sends coins"),
+            (transaction.fees.gas <= GAS_MAX, "it asks for more than 100,000 of gas"),
+        ];
+        match truths.into_iter().find(|(holds, _)| !holds) {
+            Some((_, why)) => Err(Refused::Approval(why)),
+            None => Ok(Some(Self { raw, transaction })),
+        }
+    }
+
+    /// The most that its gas can cost the payer, in the chain's coins.
+    pub fn cost(&self) -> u128 {
+        u128::from(self.transaction.fees.gas).saturating_mul(self.transaction.fees.max_fee_per_gas)
+    }
+}
