@@ -134,9 +134,6 @@ fn sessions_permits_and_channels_are_paid_and_drawn_on() {
     let net = Paying::start();
     let max = ["--max", "1"];
     // Permit2 moves nothing before it may: it is let to by a signature that comes with the payment, or by a transaction.
-    let channel = ["--max", "1", "--deposit", "1", "--token", "OPG", "--scheme", "batch-settlement"];
-    let said = net.refused(&channel, "allowance_required");
-    assert!(said.contains("og wallet approve --key base/0 --token OPG"), "{said}");
     let sponsored = net.paid("What is gas?", &["--max", "1", "--token", "OPG", "--scheme", "exact"]);
     answered(&sponsored);
     assert_eq!((&sponsored["paid"]["scheme"], &sponsored["paid"]["settled"]), (&json!("exact"), &json!(true)));
@@ -193,6 +190,12 @@ fn sessions_permits_and_channels_are_paid_and_drawn_on() {
     assert!(none.code == 1 && none.stderr.contains("no channel with this server"), "{none:?}");
     let free = net.said(&["wallet", "refund", "/v1/models"]);
     assert!(free.code == 1 && free.stderr.contains("no channel with this server"), "{free:?}");
+
+    // A deposit brings its approval too.
+    let other = ["--key", "base/1", "--max", "1", "--token", "OPG", "--scheme", "batch-settlement", "--deposit", "1"];
+    let opened = net.paid("What is a deposit?", &other);
+    answered(&opened);
+    assert_eq!(units(&opened["paid"]["deposit"]), 1_000_000_000_000_000_000);
 
     // As people see it: the answer as it streams, and what it cost beside it.
     let body =

@@ -39,6 +39,11 @@ fn npms_axios_client_pays_and_spends_no_gas() {
 }
 
 #[test]
+fn npms_clients_pay_without_gas_by_either_approval_and_check_what_is_signed() {
+    pays(node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), 1, "x402 extensions: ok");
+}
+
+#[test]
 fn opengradients_fork_opens_a_session_and_draws_on_it() {
     let fork = std::env::var("OG_TEST_FORK");
     let mut command = python_script("og_x402_pays.py");

@@ -132,13 +132,18 @@ impl Look<'_> {
             (channel.balance, channel.charged, channel.signed) = (found.balance, found.claimed, found.claimed);
         }
         let next = channel.next_claimable(self.terms.amount);
-        let deposit = if next <= channel.balance { None } else { Some(self.deposit(&channel, way).await?) };
+        let (deposit, approval) = if next <= channel.balance {
+            (None, None)
+        } else {
+            let deposit = self.deposit(&channel)?;
+            (Some(deposit), self.covered(way, deposit).await?)
+        };
         let signing = signing(&channel, self.terms.amount, deposit);
-        Ok(Fit { way, token: self.token.clone(), channel: Some((channel, deposit)), signing, approval: None })
+        Ok(Fit { way, token: self.token.clone(), channel: Some((channel, deposit)), signing, approval })
     }
 
     /// What is to be put into the channel. An amount that the limits do not allow is not even proposed.
-    async fn deposit(&self, channel: &Channel, way: Way) -> Result<u128, Left> {
+    fn deposit(&self, channel: &Channel) -> Result<u128, Left> {
         let least = self.terms.extra_text("minDeposit").and_then(|text| text.parse().ok()).unwrap_or(0);
         let missing = channel.next_claimable(self.terms.amount).saturating_sub(channel.balance);
         let least = missing.max(least).max(self.terms.amount);
@@ -152,7 +157,6 @@ impl Look<'_> {
             let (found, least) = (written(deposit), written(least));
             return Err(Left::Wallet(PayError::SmallDeposit { found, least, token: symbol }));
         }
-        self.covered(way, deposit).await?;
         Ok(deposit)
     }
 
@@ -166,7 +170,7 @@ impl Look<'_> {
             return Err(Left::Wallet(PayError::Short { held, needed, token, payer }));
         }
         if way.needs_allowance() && allowed < needed {
-            if self.is_sponsored && !matches!(way, Way::Channel(_)) {
+            if self.is_sponsored {
                 return self.wallet.approvals(self.token).await.map_err(away);
             }
             let (allowed, needed, key) = (written(allowed), written(needed), self.wallet.name.clone());

@@ -19,6 +19,7 @@ use anyhow::Result;
 use network::{Answer, axum::http::StatusCode, now_ms};
 use payments::{
     payer::{ASKED_BYTES_MAX, Asked},
+    signing::session::SESSION_SIGNATURE,
     wire::header as wire,
 };
 use serde_json::json;
@@ -51,7 +52,9 @@ async fn pay(remote: &Remote, common: &Common, options: &cli::Pay) -> Result<Exi
     let wallet = Wallet::open(&remote.home, &remote.client, &options.key, options.rpc.as_deref())?;
     let (call, resource) = (Call::read(options, &remote.gateway)?, |call: &Call| call.resource());
     let session = session::drawn(&Book::read(&remote.home)?, &wallet, &resource(&call), options)?;
-    let headers: Vec<_> = session.iter().map(|session| (wire::SESSION, session.token.as_str())).collect();
+    let signed = session.as_ref().and_then(|session| call.signed_for(session, &wallet));
+    let mut headers: Vec<_> = session.iter().map(|session| (wire::SESSION, session.token.as_str())).collect();
+    headers.extend(signed.iter().map(|signed| (SESSION_SIGNATURE, signed.as_str())));
     let first = call.send(&remote.client, &headers).await?;
     if first.status != StatusCode::PAYMENT_REQUIRED {
         return told::answer(common, &call.url, first, None).await;

@@ -4,11 +4,16 @@ use anyhow::{Context as _, Result, bail, ensure};
 use network::{
     Answer, Bytes, Client, NetworkError,
     axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header},
+    now_ms,
 };
-use payments::wire::header as wire;
+use payments::{
+    signing::session::{SESSION_SIGNATURE, SessionCall},
+    wire::header as wire,
+};
 use storage::read_file;
 
-use crate::cli;
+use super::wallet::Wallet;
+use crate::{cli, spending::KeptSession};
 
 const BODY_BYTES_MAX: u64 = 64 << 20;
 /// What `og pay` itself says.
@@ -16,6 +21,7 @@ static OWN: &[&str] = &[
     wire::SIGNATURE,
     wire::LEGACY_SIGNATURE,
     wire::SESSION,
+    SESSION_SIGNATURE,
     "host",
     "content-length",
     "transfer-encoding",
@@ -64,6 +70,13 @@ impl Call {
     pub fn resource(&self) -> String {
         let place = self.url.split(['?', '#']).next().unwrap_or_default();
         format!("{} {place}", self.method)
+    }
+
+    /// What the payer of a bound session signs for this call; a session that is not bound needs none.
+    pub fn signed_for(&self, session: &KeptSession, wallet: &Wallet) -> Option<String> {
+        let chain_id = session.cap?.purse.chain_id;
+        let call = SessionCall::new(&session.token, self.uri.path(), &self.body, now_ms());
+        Some(call.signed(chain_id, wallet.payer.key()))
     }
 
     /// Sends it, with further headers.

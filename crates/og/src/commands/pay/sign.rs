@@ -8,6 +8,7 @@ use payments::{
     B256,
     payer::{Asked, Channel, Token, Untrue, Way},
     scheme::SPONSORED,
+    signing::session::{self, SESSION_KEY},
     wire::{Network, PaymentPayload, Requirements, SettleResponse, header as wire},
 };
 use serde_json::{Map, Value};
@@ -64,11 +65,9 @@ impl Paying<'_> {
         self.spend(&fit.token, fit.signing)?;
         let (nonce, now_s) = (B256::from(random_bytes::<32>()?), now_ms() / 1_000);
         let mut payment = self.wallet.payer.pay(&self.asked.required, &self.terms, nonce, now_s)?;
-        if let Some(number) = fit.approval {
-            let until_s = now_s.saturating_add(self.terms.max_timeout_s);
-            let token = (fit.token.address, &fit.token.domain());
-            let approval = self.wallet.payer.approve(token, self.terms.amount, number, until_s);
-            payment.extensions.insert(SPONSORED.to_owned(), approval);
+        self.approve(fit, &mut payment, self.terms.amount, now_s);
+        if fit.way == Way::Session && self.asked.required.extensions.contains_key(SESSION_KEY) {
+            payment.extensions.insert(SESSION_KEY.to_owned(), session::binding(self.wallet.address()));
         }
         let answer = self.sent(&payment).await?;
         let answer = self.taken(answer, fit).await?;
@@ -77,6 +76,14 @@ impl Paying<'_> {
         }
         let paid = self.paid(fit, None, &answer);
         Ok((answer, paid))
+    }
+
+    /// Adds the approval of just this amount where Permit2 may not move it yet.
+    fn approve(&self, fit: &Fit, payment: &mut PaymentPayload, amount: u128, now_s: u64) {
+        let Some(number) = fit.approval else { return };
+        let until_s = now_s.saturating_add(self.terms.max_timeout_s);
+        let approval = self.wallet.payer.approve((fit.token.address, &fit.token.domain()), amount, number, until_s);
+        payment.extensions.insert(SPONSORED.to_owned(), approval);
     }
 
     async fn sent(&self, payment: &PaymentPayload) -> Result<Answer> {
@@ -158,7 +165,11 @@ impl Paying<'_> {
                 Some(amount) => channel.deposit(&self.wallet.payer, &self.terms, amount, salt, now_s)?,
                 None => channel.voucher(&self.wallet.payer, next),
             };
-            let answer = self.sent(&Channel::payment(&self.asked.required, &self.terms, payload)).await?;
+            let mut payment = Channel::payment(&self.asked.required, &self.terms, payload);
+            if let Some(amount) = deposit {
+                self.approve(fit, &mut payment, amount, now_s);
+            }
+            let answer = self.sent(&payment).await?;
             if answer.status != StatusCode::PAYMENT_REQUIRED || turn == CORRECTIONS {
                 let answer = self.taken(answer, fit).await?;
                 channel.balance = channel.balance.saturating_add(deposit.unwrap_or(0));
