@@ -77,6 +77,9 @@ fn run(program: &Program, inputs: &[Value], bytes: u64) -> Option<Vec<Value>> {
     program.run_by(inputs.to_vec(), Limits { bytes, ..Limits::default() }, by, None).ok()
 }
 
+/// An operator, its version, its attributes and its inputs.
+type Case = (&'static str, u16, Vec<(&'static str, Vec<i64>)>, Vec<Value>);
+
 /// The fewest bytes with which a program runs.
 fn account(program: &Program, inputs: &[Value]) -> u64 {
     let (mut low, mut high) = (0, 1 << 31);
@@ -90,7 +93,7 @@ fn account(program: &Program, inputs: &[Value]) -> u64 {
 #[test]
 fn kernels_take_no_more_than_the_account_and_their_tiles() {
     let apart = vec![("dilations", vec![1_000]), ("pads", vec![1_000, 1_000])];
-    let cases: Vec<(&str, u16, Vec<(&str, Vec<i64>)>, Vec<Value>)> = vec![
+    let cases: [Case; 4] = [
         // One column of a million places: thirty-two of them side by side are 128 MiB.
         ("MatMul", 13, vec![], vec![thirds(&[1, 1 << 20]), thirds(&[1 << 20, 1])]),
         ("MatMul", 13, vec![], vec![thirds(&[40, 100_000]), thirds(&[100_000, 33])]),

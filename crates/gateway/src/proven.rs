@@ -105,7 +105,9 @@ mod tests {
         let path = folder.path().join("proven-models");
         assert!(Proven::read(&path).last.is_empty());
         let mut proven = Proven::default();
-        [3, 1, 2, 3].map(|index| proven.note(model(index)));
+        for index in [3, 1, 2, 3] {
+            proven.note(model(index));
+        }
         ProvenFile::new(path.clone()).write(|| proven.lines());
         assert_eq!(Proven::read(&path).lines(), proven.lines());
         assert_eq!(proven.lines(), [1, 2, 3].map(|index| format!("{}\n", model(index))).concat());

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use graph::{
-    ArtefactRefusal, Attribute, Attributes, Data, Defaults, Dimension, Element, Graph, GraphRefusal, Input, Interval,
-    Language, Model, Node, Output, Packed, Purpose, Refusal, Shape, Source, Tensor,
+    ArtefactRefusal, Attribute, Attributes, Data, Defaults, Dimension, Element, Graph, GraphRefusal, Head, Input,
+    Interval, Language, Model, Node, Output, Packed, Purpose, Refusal, Shape, Source, Tensor,
     bytes::Malformed,
     graph::{NODES_MAX, PORTS_MAX, ROWS_MAX},
     ops::find,

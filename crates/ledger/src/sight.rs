@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use alloy_primitives::B256;
 use evm::{
-    StateError, StateRead as _,
+    StateError,
     modules::{opg, staking},
 };
 use pages::PageError;

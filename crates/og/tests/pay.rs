@@ -129,6 +129,15 @@ fn a_call_is_paid_within_its_limits_and_never_beyond() {
     }
 }
 
+/// A deposit too may come with a signature that lets Permit2 move it.
+#[track_caller]
+fn brings_its_approval(net: &Paying) {
+    let other = ["--key", "base/1", "--max", "1", "--token", "OPG", "--scheme", "batch-settlement", "--deposit", "1"];
+    let opened = net.paid("What is a deposit?", &other);
+    answered(&opened);
+    assert_eq!(units(&opened["paid"]["deposit"]), 1_000_000_000_000_000_000);
+}
+
 #[test]
 fn sessions_permits_and_channels_are_paid_and_drawn_on() {
     let net = Paying::start();
@@ -191,11 +200,7 @@ fn sessions_permits_and_channels_are_paid_and_drawn_on() {
     let free = net.said(&["wallet", "refund", "/v1/models"]);
     assert!(free.code == 1 && free.stderr.contains("no channel with this server"), "{free:?}");
 
-    // A deposit brings its approval too.
-    let other = ["--key", "base/1", "--max", "1", "--token", "OPG", "--scheme", "batch-settlement", "--deposit", "1"];
-    let opened = net.paid("What is a deposit?", &other);
-    answered(&opened);
-    assert_eq!(units(&opened["paid"]["deposit"]), 1_000_000_000_000_000_000);
+    brings_its_approval(&net);
 
     // As people see it: the answer as it streams, and what it cost beside it.
     let body =

@@ -179,7 +179,7 @@ fn leaves(base: &Base, payer: &Payer, offer: &Offer, stand: &Stand) {
     let voucher = stand.heard().iter().find_map(|heard| paid(heard, offer)).unwrap();
     let VoucherKind::Deposit(signed) = &voucher.kind else { panic!("{voucher:?}") };
     assert_eq!(signed.amount, deposited);
-    base.send(&deposit(&voucher.config, signed));
+    base.send(&deposit(&voucher.config, signed).unwrap());
     assert_eq!((base.in_channel(&voucher), before - base.held(token)), (deposited, U256::from(deposited)));
 
     let begun = payer.withdraw(&stand.url);

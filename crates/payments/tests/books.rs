@@ -133,14 +133,7 @@ impl World {
                 self.note(entry);
             }
             Event::Charge { call, amount } => {
-                self.receipts = self.receipts.wrapping_add(1);
-                let quote = Quote { amount: *amount, opg: amount * 7 };
-                let mut charged = answer(quote.amount, quote.opg, self.receipts);
-                // Every third call has two answers.
-                if self.receipts.is_multiple_of(3) {
-                    self.receipts = self.receipts.wrapping_add(1);
-                    charged.extend(answer(quote.amount / 2, quote.opg / 2, self.receipts));
-                }
+                let charged = self.charged(*amount);
                 let entry = self.books.charge(self.pick_call(*call)?, charged, NOW_MS).unwrap();
                 self.note(entry);
             }
@@ -161,8 +154,7 @@ impl World {
                 self.note(entry);
             }
             Event::Close { purse } => {
-                let purse = self.pick(*purse)?;
-                self.note(Entry::Closed(purse));
+                self.note(Entry::Closed(self.pick(*purse)?));
             }
             Event::Settle { purse, is_refused } => {
                 let due = self.books.due(1);
@@ -183,6 +175,17 @@ impl World {
             }
         }
         Some(())
+    }
+
+    /// What a call comes to: every third one has two answers.
+    fn charged(&mut self, amount: u128) -> Vec<payments::books::Answer> {
+        self.receipts = self.receipts.wrapping_add(1);
+        let mut charged = answer(amount, amount * 7, self.receipts);
+        if self.receipts.is_multiple_of(3) {
+            self.receipts = self.receipts.wrapping_add(1);
+            charged.extend(answer(amount / 2, amount * 7 / 2, self.receipts));
+        }
+        charged
     }
 
     /// What had ended of a call whose payer leaves: of every second one, an answer.

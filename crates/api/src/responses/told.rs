@@ -51,8 +51,8 @@ impl Asked {
         let millionths = |micros: u32| Value::from(f64::from(micros) / 1e6);
         self.fields["temperature"] = millionths(parameters.temperature_micros);
         self.fields["top_p"] = millionths(parameters.top_p_micros);
-        self.fields["presence_penalty"] = nats(parameters.presence_penalty_micros);
-        self.fields["frequency_penalty"] = nats(parameters.frequency_penalty_micros);
+        self.fields["presence_penalty"] = nats(parameters.presence_penalty_micros).into();
+        self.fields["frequency_penalty"] = nats(parameters.frequency_penalty_micros).into();
     }
 }
 

@@ -38,7 +38,7 @@ pub enum Left {
     /// For reasons of its own.
     Unfit(String),
     /// The wallet cannot, or may not.
-    Wallet(PayError),
+    Wallet(Box<PayError>),
 }
 
 impl Left {
@@ -107,7 +107,7 @@ impl Look<'_> {
                 Fit { way, token: self.token.clone(), channel: None, signing, approval }
             }
         };
-        self.allowed(fit.signing).map_err(|over| Left::Wallet(*over))?;
+        self.allowed(fit.signing).map_err(Left::Wallet)?;
         Ok(fit)
     }
 
@@ -150,12 +150,12 @@ impl Look<'_> {
         let written = |amount| token::written(amount, self.token);
         let symbol = self.token.symbol.clone();
         let Some(deposit) = self.deposit else {
-            self.allowed(signing(channel, self.terms.amount, Some(least))).map_err(|over| Left::Wallet(*over))?;
-            return Err(Left::Wallet(PayError::NoChannel { least: written(least), token: symbol }));
+            self.allowed(signing(channel, self.terms.amount, Some(least))).map_err(Left::Wallet)?;
+            return Err(Left::Wallet(Box::new(PayError::NoChannel { least: written(least), token: symbol })));
         };
         if deposit < least {
             let (found, least) = (written(deposit), written(least));
-            return Err(Left::Wallet(PayError::SmallDeposit { found, least, token: symbol }));
+            return Err(Left::Wallet(Box::new(PayError::SmallDeposit { found, least, token: symbol })));
         }
         Ok(deposit)
     }
@@ -167,14 +167,14 @@ impl Look<'_> {
         let payer = self.wallet.written();
         if held < needed {
             let (held, needed) = (written(held), written(needed));
-            return Err(Left::Wallet(PayError::Short { held, needed, token, payer }));
+            return Err(Left::Wallet(Box::new(PayError::Short { held, needed, token, payer })));
         }
         if way.needs_allowance() && allowed < needed {
             if self.is_sponsored {
                 return self.wallet.approvals(self.token).await.map_err(away);
             }
             let (allowed, needed, key) = (written(allowed), written(needed), self.wallet.name.clone());
-            return Err(Left::Wallet(PayError::Allowance { allowed, needed, token, payer, key }));
+            return Err(Left::Wallet(Box::new(PayError::Allowance { allowed, needed, token, payer, key })));
         }
         Ok(None)
     }
@@ -207,9 +207,9 @@ pub fn choose(offered: Vec<Offered>) -> Result<(Requirements, Fit), PayError> {
         }
     }
     // What the payer can mend comes first; a deposit, which is never made unasked, last.
-    let position = wallets.iter().position(|error| !matches!(error, PayError::NoChannel { .. })).unwrap_or(0);
+    let position = wallets.iter().position(|error| !matches!(**error, PayError::NoChannel { .. })).unwrap_or(0);
     if position < wallets.len() {
-        return Err(wallets.swap_remove(position));
+        return Err(*wallets.swap_remove(position));
     }
     reasons.truncate(8);
     Err(PayError::NoWay(if reasons.is_empty() { "there are none".to_owned() } else { reasons.join("; ") }))
