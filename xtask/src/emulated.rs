@@ -88,23 +88,29 @@ fn missing(cpu: &Cpu) -> Option<String> {
     (!folder.is_dir()).then(|| format!("{target} has no standard library here\nhint: rustup target add {target}"))
 }
 
-/// Builds the engine's own tests and its tests of whole models.
+/// Builds the engine's own tests and its tests of whole models. For this machine they are there already, as the workspace builds them: by
+/// itself the engine would be built with other features once more.
 fn programs(workspace: &Workspace, cross: Option<(&str, &str, &str)>) -> Result<Vec<PathBuf>> {
     let mut command = cargo(workspace);
-    command.args(["test", "--quiet", "--no-run", "--message-format", "json", "--package", "engine", "--lib"]);
+    command.args(["test", "--quiet", "--no-run", "--message-format", "json", "--lib"]);
     command.args(["--test", "exactness", "--test", "integers", "--test", "operators"]);
-    if let Some((target, variable, linker)) = cross {
-        command.args(["--target", target]).env(variable, linker);
-    }
+    match cross {
+        Some((target, variable, linker)) => {
+            command.args(["--package", "engine", "--target", target]).env(variable, linker)
+        }
+        None => command.arg("--workspace"),
+    };
     let out = command.output()?;
+    let manifest = workspace.root().join("crates/engine/Cargo.toml");
     let messages = String::from_utf8_lossy(&out.stdout).into_owned();
-    Ok(messages.lines().filter_map(executable).collect())
+    Ok(messages.lines().filter_map(|message| executable(message, &manifest)).collect())
 }
 
-/// The program that a message of cargo's tells of.
-fn executable(message: &str) -> Option<PathBuf> {
+/// The program of a package that a message of cargo's tells of.
+fn executable(message: &str, manifest: &Path) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    Some(PathBuf::from(message.get("executable")?.as_str()?))
+    let own = message.get("manifest_path")?.as_str().is_some_and(|path| Path::new(path) == manifest);
+    Some(PathBuf::from(message.get("executable")?.as_str().filter(|_| own)?))
 }
 
 /// What the programs print; none where one of them fails or prints nothing.
@@ -168,8 +174,11 @@ mod tests {
 
     #[test]
     fn a_program_is_read_from_cargo_s_message() {
-        assert_eq!(executable(r#"{"executable":"/a/b"}"#), Some(PathBuf::from("/a/b")));
-        assert_eq!(executable(r#"{"executable":null}"#), None);
-        assert_eq!(executable("warning"), None);
+        let own = Path::new("/own/Cargo.toml");
+        let of = |package: &str| format!(r#"{{"manifest_path":"/{package}/Cargo.toml","executable":"/a/b"}}"#);
+        assert_eq!(executable(&of("own"), own), Some(PathBuf::from("/a/b")));
+        assert_eq!(executable(&of("another"), own), None);
+        assert_eq!(executable(r#"{"manifest_path":"/own/Cargo.toml","executable":null}"#, own), None);
+        assert_eq!(executable("warning", own), None);
     }
 }

@@ -40,23 +40,14 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     let interpreter = python::environment(&workspace, &python::TESTS)?;
     let mut tally = Tally::default();
     if scope.rust {
-        let clients = python::packages(&workspace, &python::CLIENTS)?;
-        let contracts = python::packages(&workspace, &python::CONTRACTS)?;
-        let payers = python::packages(&workspace, &python::PAYERS)?;
-        tally = tally + Tally::default().with_status(check::run(area)?);
-        let fork = python::apart(&workspace, &python::FORK, &interpreter)?;
-        let sdk = python::environment(&workspace, &python::SDK)?;
-        let rust_payer = rust_payer(&workspace)?;
-        let mut variables = vec![
-            (INTERPRETER_VARIABLE, interpreter.clone()),
-            (FORK_VARIABLE, fork),
-            (CLIENTS_VARIABLE, clients),
-            (CONTRACTS_VARIABLE, contracts),
-            (PAYERS_VARIABLE, payers),
-            (SDK_VARIABLE, sdk),
-            (RUST_PAYER_VARIABLE, rust_payer),
-        ];
-        variables.extend(standards::variables(&workspace)?);
+        let (checked, payer, made) = std::thread::scope(|scope| {
+            // Packages wait for the network and for the disk: the compiler has the cores meanwhile.
+            let made = scope.spawn(|| environments(&workspace, &interpreter));
+            (check::run(area), rust_payer(&workspace), made.join())
+        });
+        tally = tally + Tally::default().with_status(checked?);
+        let mut variables = made.unwrap_or_else(|_| bail!("the tests' packages were not installed"))?;
+        variables.push((RUST_PAYER_VARIABLE, payer?));
         tally = tally + rust_tests(&workspace, area, variables)?;
         tally = tally + doc_tests(&workspace, area)?;
         if area.is_none_or(|area| area == "engine") {
@@ -68,6 +59,20 @@ pub fn run(area: Option<&str>) -> Result<bool> {
     }
     println!("{tally}");
     Ok(tally.failed == 0)
+}
+
+/// What tests find in the environment, but for what cargo builds.
+fn environments(workspace: &Workspace, interpreter: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut variables = vec![
+        (INTERPRETER_VARIABLE, interpreter.to_owned()),
+        (CLIENTS_VARIABLE, python::packages(workspace, &python::CLIENTS)?),
+        (CONTRACTS_VARIABLE, python::packages(workspace, &python::CONTRACTS)?),
+        (PAYERS_VARIABLE, python::packages(workspace, &python::PAYERS)?),
+        (FORK_VARIABLE, python::apart(workspace, &python::FORK, interpreter)?),
+        (SDK_VARIABLE, python::environment(workspace, &python::SDK)?),
+    ];
+    variables.extend(standards::variables(workspace)?);
+    Ok(variables)
 }
 
 /// Builds the registry's Rust client; nothing of it is in the workspace's own lock.

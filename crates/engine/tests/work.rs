@@ -14,8 +14,8 @@ const RISK: &[u8] = include_bytes!("../../../models/risk/risk-integer.ogm");
 #[test]
 fn the_work_of_models_is_what_it_was() {
     let work = |artefact: &'static [u8]| Model::load(artefact).unwrap().work();
-    assert_eq!(work(DEMO), Work { call: 0, row: 4_340_096, pair: 2_560 });
-    assert_eq!(work(RISK), Work { call: 0, row: 37_618, pair: 0 });
+    assert_eq!(work(DEMO), Work { call: 23_920_640, row: 7_285_536, pair: 3_840 });
+    assert_eq!(work(RISK), Work { call: 2_707_456, row: 94_004, pair: 0 });
 }
 
 #[test]

@@ -141,7 +141,15 @@ async fn however_many_models_never_end_one_that_is_proven_is_counted_meanwhile()
 async fn what_wants_all_memory_or_cannot_be_read_is_refused_by_name_and_why() {
     let tricks = [HUNGRY, "{% never closed", ""];
     let stage = stage_of(Behaviour::Honest, pace(), &tricks, stub::counter()).await;
-    let hungry = stage.count("hi").await;
+    // Whoever asks first may be told that it is not known yet: how long memory takes to fill is the machine's to say.
+    let mut hungry = stage.count("hi").await;
+    for _ in 0..100 {
+        if !hungry.body.contains("not known here yet") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        hungry = stage.count("hi").await;
+    }
     assert!(hungry.status == 503 && hungry.body.contains("bytes of memory"), "{}", hungry.body);
     let unread = stage.count_of(stage.models[1], "hi").await;
     assert!(unread.status == 503 && unread.body.contains("cannot be used"), "{}", unread.body);

@@ -233,7 +233,7 @@ async fn what_cannot_be_judged_within_the_networks_windows_is_refused_before_it_
     says(&refused, Failure::ContextTooLong, "; hint: of the 16384 tokens of this model");
     says(&refused, Failure::ContextTooLong, &format!("windows let {length} be judged"));
     assert_eq!(stage.status().await["models"][chat(1).model.to_string()]["context"], length);
-    let stage = judged(0).await;
+    let stage = Stage::with(|config| config.work_max = 0).await;
     says(&stage.ask(chat(1)).await.failed(), Failure::ContextTooLong, "let 1 be judged");
     says(&stage.ask(risk()).await.failed(), Failure::BadRequest, "0 can be judged; hint: send less at a time");
     assert_eq!(stage.status().await["receipts"], 0);

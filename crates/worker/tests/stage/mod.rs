@@ -178,7 +178,7 @@ impl Stage {
         let mut config = config(&validator, &folder);
         change(&mut config);
         let worker = Worker::start(config.clone()).await.unwrap();
-        Self { validator, worker, client: Client::default(), folder, config }
+        Self { validator, worker, client: Client::new(std::time::Duration::from_secs(30)), folder, config }
     }
 
     /// Stops the worker and starts it again on the same directory.
