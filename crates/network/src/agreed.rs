@@ -104,17 +104,18 @@ impl LedgerClient {
                 tokio::time::sleep(PAUSE).await;
             }
             let mut answers: Vec<(T, usize)> = Vec::new();
-            let (mut refused, mut last) = (0, None);
+            let (mut refused, mut nothing, mut last) = (0, None, None);
             for url in self.validators.iter() {
                 match ask(format!("{url}/{path}")).await {
                     Ok(answer) => match answers.iter_mut().find(|(known, _)| *known == answer) {
                         Some((_, count)) => *count = count.saturating_add(1),
                         None => answers.push((answer, 1)),
                     },
-                    Err(error) => {
-                        refused += usize::from(matches!(error, NetworkError::Refused { status: 404, .. }));
-                        last = Some(error);
+                    Err(error @ NetworkError::Refused { status: 404, .. }) => {
+                        refused += 1;
+                        nothing = Some(error);
                     }
+                    Err(error) => last = Some(error),
                 }
                 most = answers.iter().map(|(_, count)| *count).max().unwrap_or(0);
                 if most > self.faults() {
@@ -123,8 +124,9 @@ impl LedgerClient {
                     return agreed.map(|(answer, _)| answer).ok_or_else(|| self.disagreement(path, most));
                 }
             }
-            // More than may lie say that there is nothing, or nobody answers.
-            if let Some(error) = last.filter(|_| refused > self.faults() || answers.is_empty()) {
+            // More than may lie say that there is nothing; or nobody answers, of which fewer say so is no word.
+            let error = if refused > self.faults() { nothing } else { last.filter(|_| answers.is_empty()) };
+            if let Some(error) = error {
                 return Err(error);
             }
         }
@@ -240,6 +242,27 @@ mod tests {
                 |seeds: &[u8]| seeds.iter().map(|seed| challenge(*seed).receipt.receipt.id()).collect::<BTreeSet<_>>();
             let challenged = client.challenged().await;
             assert_eq!(challenged.as_ref().ok(), open.map(ids).as_ref(), "{told_by:?}: {challenged:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn that_there_is_nothing_is_not_believed_of_one_beside_others_that_are_away() {
+        for (statuses, is_nothing) in [
+            ([503, 503, 503, 404], false),
+            ([404, 503, 503, 503], false),
+            ([503, 404, 404, 503], true),
+            ([404, 404, 503, 503], true),
+        ] {
+            let mut servers = Vec::new();
+            for status in statuses {
+                let says = move || async move { StatusCode::from_u16(status).unwrap() };
+                let router = Router::new().route("/dues/{gateway}", get(says));
+                servers.push(Server::start(([127, 0, 0, 1], 0).into(), router, Limits::default()).await.unwrap());
+            }
+            let urls: Vec<String> = servers.iter().map(Server::url).collect();
+            let error = LedgerClient::new(Client::default(), &urls).dues(&Digest::ZERO).await.unwrap_err();
+            let found = matches!(error, NetworkError::Refused { status: 404, .. });
+            assert_eq!(found, is_nothing, "{statuses:?}: {error}");
         }
     }
 
