@@ -4,7 +4,6 @@
 //! never held against a worker; that the worker itself gives no opening, again and again, is.
 
 use std::{
-    borrow::Cow,
     sync::{Arc, atomic::AtomicU64, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -170,8 +169,7 @@ impl Finding {
 
 /// Keeps a lie until it is decided, whoever challenged it; false if that was not possible.
 async fn keep(desk: &Desk, receipt: Digest, kept: &Kept) -> bool {
-    let opening = kept.opening().map(Cow::into_owned);
-    let done = match opening {
+    let done = match kept.opening() {
         Ok(opening) => desk.lies.keep(receipt, &opening).await,
         Err(error) => Err(error),
     };
@@ -211,7 +209,7 @@ async fn decide(desk: &Desk, view: &ReceiptView, last: u64) -> Result<Finding, S
     };
     let outline = Outline::of(receipt, &opening);
     let judging = async {
-        let kept = desk.openings.keep(id, opening).await?;
+        let kept = desk.openings.keep(opening).await?;
         let judged = desk.judges.judge_kept(receipt, &outline, &|| kept.opening()).await?;
         Ok::<_, Setback>((judged, kept))
     };

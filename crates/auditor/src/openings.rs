@@ -1,11 +1,17 @@
 //! Openings of receipts that wait to be judged: in memory while there is room for them, then on the disk until it is their turn.
 //!
 //! As many receipts may wait as anybody anchors, and each may have an opening of 896 KiB. Both rooms are bounded; who finds none
-//! waits for one, and is not judged before its window closes at worst, which is said. Nothing outlives a restart: openings are asked for again.
+//! waits for one with its opening in hand, and is not judged before its window closes at worst, which is said. Nothing outlives a restart: openings are asked for again.
 
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use crypto::Digest;
 use protocol::{Canonical as _, Opening};
 use storage::{Change, Store, StoreError};
 use tokio::{
@@ -24,6 +30,8 @@ pub(crate) struct Openings {
     store: Store,
     memory: Arc<Semaphore>,
     disk: Arc<Semaphore>,
+    /// Rows are of an audit, not of a receipt: one may be under way twice.
+    tickets: Arc<AtomicU64>,
 }
 
 /// An opening that waits; dropping it forgets it.
@@ -39,17 +47,17 @@ enum Place {
 
 struct Row {
     store: Store,
-    receipt: Digest,
+    ticket: u64,
 }
 
 impl Drop for Row {
     fn drop(&mut self) {
-        let (store, receipt) = (self.store.clone(), self.receipt);
+        let (store, ticket) = (self.store.clone(), self.ticket);
         // Without a runtime the auditor has ended, and the next one begins with nothing.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            if let Err(error) = store.commit(vec![Change::remove(WAITING, receipt.0)]).await {
-                tracing::warn!(%receipt, %error, "failed to forget an opening: it takes room until a restart");
+            if let Err(error) = store.commit(vec![Change::remove(WAITING, ticket.to_be_bytes())]).await {
+                tracing::warn!(ticket, %error, "failed to forget an opening: it takes room until a restart");
             }
         });
     }
@@ -61,10 +69,10 @@ impl Openings {
         let _ = std::fs::remove_file(path);
         let rooms = [MEMORY_BYTES, DISK_BYTES].map(|bytes| Arc::new(Semaphore::new(bytes / UNIT_BYTES)));
         let [memory, disk] = rooms;
-        Ok(Self { store: Store::open(path, &[WAITING])?, memory, disk })
+        Ok(Self { store: Store::open(path, &[WAITING])?, memory, disk, tickets: Arc::default() })
     }
 
-    pub async fn keep(&self, receipt: Digest, opening: Opening) -> Result<Kept, StoreError> {
+    pub async fn keep(&self, opening: Opening) -> Result<Kept, StoreError> {
         let bytes = opening.encode();
         let units = u32::try_from(bytes.len() / UNIT_BYTES).unwrap_or(u32::MAX).saturating_add(1);
         if let Ok(room) = Arc::clone(&self.memory).try_acquire_many_owned(units) {
@@ -72,8 +80,9 @@ impl Openings {
         }
         drop(opening);
         let room = Arc::clone(&self.disk).acquire_many_owned(units).await.map_err(|_| StoreError::Closed)?;
-        self.store.commit(vec![Change::put(WAITING, receipt.0, bytes)]).await?;
-        Ok(Kept { place: Place::Disk(Row { store: self.store.clone(), receipt }), _room: room })
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        self.store.commit(vec![Change::put(WAITING, ticket.to_be_bytes(), bytes)]).await?;
+        Ok(Kept { place: Place::Disk(Row { store: self.store.clone(), ticket }), _room: room })
     }
 }
 
@@ -81,9 +90,9 @@ impl Kept {
     pub fn opening(&self) -> Result<Cow<'_, Opening>, StoreError> {
         match &self.place {
             Place::Memory(opening) => Ok(Cow::Borrowed(opening)),
-            Place::Disk(Row { store, receipt }) => {
+            Place::Disk(Row { store, ticket }) => {
                 let gone = || StoreError::Read("an opening that was kept is not there".to_owned());
-                let bytes = store.get(WAITING, &receipt.0)?.ok_or_else(gone)?;
+                let bytes = store.get(WAITING, &ticket.to_be_bytes())?.ok_or_else(gone)?;
                 Opening::decode(&bytes).map(Cow::Owned).map_err(|_| gone())
             }
         }
@@ -97,10 +106,6 @@ mod tests {
     use super::*;
     use crate::lies::tests::opening;
 
-    fn id(number: u8) -> Digest {
-        Digest([number; 32])
-    }
-
     #[tokio::test]
     async fn openings_beyond_the_memory_wait_on_the_disk_and_none_beyond_both() {
         let folder = tempfile::tempdir().unwrap();
@@ -110,22 +115,22 @@ mod tests {
             disk: Arc::new(Semaphore::new(1)),
             ..Openings::open(&path).unwrap()
         };
-        let in_memory = [all.keep(id(1), opening()).await.unwrap(), all.keep(id(2), opening()).await.unwrap()];
-        let on_disk = all.keep(id(3), opening()).await.unwrap();
+        let in_memory = [all.keep(opening()).await.unwrap(), all.keep(opening()).await.unwrap()];
+        let on_disk = all.keep(opening()).await.unwrap();
         assert!(matches!(in_memory.each_ref().map(|kept| &kept.place), [Place::Memory(_), Place::Memory(_)]));
         assert!(matches!(&on_disk.place, Place::Disk(_)));
         assert_eq!(on_disk.opening().unwrap(), in_memory[0].opening().unwrap());
         let short = Duration::from_millis(20);
-        assert!(tokio::time::timeout(short, all.keep(id(4), opening())).await.is_err(), "there is no room");
+        assert!(tokio::time::timeout(short, all.keep(opening())).await.is_err(), "there is no room");
         drop(on_disk);
-        let next = all.keep(id(5), opening()).await.unwrap();
+        let next = all.keep(opening()).await.unwrap();
         assert!(next.opening().is_ok());
         // What is judged leaves nothing behind, nor does another run.
-        while all.store.get(WAITING, &id(3).0).unwrap().is_some() {
+        while all.store.get(WAITING, &0_u64.to_be_bytes()).unwrap().is_some() {
             tokio::task::yield_now().await;
         }
         std::mem::forget(next);
         all.store.close();
-        assert!(Openings::open(&path).unwrap().store.get(WAITING, &id(5).0).unwrap().is_none());
+        assert!(Openings::open(&path).unwrap().store.get(WAITING, &1_u64.to_be_bytes()).unwrap().is_none());
     }
 }

@@ -172,8 +172,10 @@ impl Bench {
             let (receipt, seconds) = (case.receipt.id(), time.as_secs());
             tracing::warn!(%receipt, model = %root, work = needed.most, seconds, "expected to need longer than it can be given");
         }
-        let opening = (case.opening)()?;
-        let message = talk::case(case.receipt, &opening);
+        let message = {
+            let opening = (case.opening)()?;
+            talk::case(case.receipt, &opening)
+        };
         let asked_at = Instant::now();
         let said = process.ask(&message, time).await;
         let took = asked_at.elapsed();

@@ -57,8 +57,13 @@ pub(super) struct Needed {
     pub kind: Kind,
     pub least: u64,
     pub most: u64,
+}
+
+impl Needed {
     /// Of a program only a bound is known.
-    pub is_bound: bool,
+    fn is_bound(&self) -> bool {
+        matches!(self.kind, Kind::Program(_))
+    }
 }
 
 impl Outline {
@@ -91,7 +96,7 @@ impl Outline {
         let apart = work.call.saturating_add(calls).saturating_add(work.row.saturating_mul(self.rows.0));
         let least = if self.texts == 1 { of(self.rows.0) } else { apart };
         let kind = if work.is_bound() { Kind::Program(self.bits) } else { self.kind };
-        Needed { kind, least, most, is_bound: work.is_bound() }
+        Needed { kind, least, most }
     }
 }
 
@@ -121,7 +126,7 @@ impl Paces {
         let micros = took.as_micros().max(1);
         let rate = u64::try_from(u128::from(work).saturating_mul(1_000_000) / micros).unwrap_or(u64::MAX);
         push(self.of_model.entry((root, needed.kind)).or_default(), rate, KEPT);
-        if is_much && !needed.is_bound {
+        if is_much && !needed.is_bound() {
             push(&mut self.of_machine, rate, KEPT_ALL);
         }
         while self.of_model.len() > REMEMBERED_MAX {
@@ -139,7 +144,7 @@ impl Paces {
     }
 
     pub fn haste(&self, root: &Digest, needed: Needed) -> Haste {
-        let is_guess = needed.is_bound && !self.of_model.contains_key(&(*root, needed.kind));
+        let is_guess = needed.is_bound() && !self.of_model.contains_key(&(*root, needed.kind));
         if is_guess { Haste::Long } else { Self::haste_of(self.expected(root, needed)) }
     }
 
@@ -189,7 +194,7 @@ mod tests {
 
     /// Of an answer.
     fn text(work: u64) -> Needed {
-        Needed { kind: Kind::Answer, least: work, most: work, is_bound: false }
+        Needed { kind: Kind::Answer, least: work, most: work }
     }
 
     fn allowed(paces: &Paces, needed: u64) -> (u64, bool) {
@@ -250,7 +255,7 @@ mod tests {
     #[test]
     fn a_program_is_long_until_it_was_seen_to_be_brief() {
         let mut paces = Paces::default();
-        let program = Needed { kind: Kind::Program(9), is_bound: true, ..text(1 << 38) };
+        let program = Needed { kind: Kind::Program(9), ..text(1 << 38) };
         assert_eq!(paces.haste(&ROOT, program), Haste::Long);
         assert_eq!(paces.haste(&ROOT, text(1 << 30)), Haste::Brief);
         assert_eq!(paces.haste(&ROOT, text(1 << 33)), Haste::Long);
@@ -266,7 +271,7 @@ mod tests {
     #[test]
     fn cheap_receipts_of_strangers_make_no_dear_one_short() {
         let mut paces = Paces::default();
-        let of_bits = |bits| Needed { kind: Kind::Program(bits), is_bound: true, ..text(1 << 40) };
+        let of_bits = |bits| Needed { kind: Kind::Program(bits), ..text(1 << 40) };
         let embedded = Needed { kind: Kind::Embedding, ..text(1 << 40) };
         for _ in 0..KEPT {
             // Small inputs, and texts to embed: as much work as there may be, and done at once.
@@ -293,6 +298,6 @@ mod tests {
         let answer = outline(Kind::Answer, 1).needed(work);
         assert_eq!((answer.most, answer.least), (work.of(20), work.of(20)));
         let program = outline(Kind::Tensors, 1).needed(Work { call: 7, row: 0, pair: 0 });
-        assert_eq!(program, Needed { kind: Kind::Program(0), least: 7, most: 7, is_bound: true });
+        assert_eq!(program, Needed { kind: Kind::Program(0), least: 7, most: 7 });
     }
 }
