@@ -43,9 +43,10 @@ pub fn shape(site: &Site) -> Result<Shape, Refusal> {
     Ok(Shape(common))
 }
 
-/// Operands of one shape pass side by side.
+/// Operands of one shape pass side by side, where a row of them has a width.
 pub fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
-    if site.input(0)?.shape == site.input(1)?.shape { walk::walked(site, form) } else { walk::alone(site, form) }
+    let is_fast = form.shape.width().is_some() && site.input(0)?.shape == site.input(1)?.shape;
+    if is_fast { walk::walked(site, form) } else { walk::alone(site, form) }
 }
 
 /// The common sizes, and for each element of the result the flat indices of its operands.

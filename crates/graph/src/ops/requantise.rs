@@ -91,11 +91,11 @@ fn image(site: &Site, x: Interval, clamp: Interval, scale: [usize; 2]) -> Interv
     image
 }
 
-/// Kernels scale along the innermost axis, or all alike.
+/// Kernels scale rows of a width along the innermost axis, or all alike.
 fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
     let last = i64::try_from(form.shape.rank()).unwrap_or(i64::MAX).saturating_sub(1);
     let single = [1, 2].iter().all(|&input| site.input(input).is_ok_and(|fact| fact.shape.count(1) == Some(1)));
-    let is_fast = single || site.attributes.integer("axis")? == last;
+    let is_fast = form.shape.width().is_some() && (single || site.attributes.integer("axis")? == last);
     if is_fast { walk::walked(site, form) } else { walk::alone(site, form) }
 }
 

@@ -119,7 +119,7 @@ impl Windows {
     }
 
     pub fn outputs(&self) -> usize {
-        self.output.iter().product()
+        self.output.iter().copied().fold(1, usize::saturating_mul)
     }
 
     /// For each place of the window of that number, in row-major order, where it lies; `None` on the padding.
