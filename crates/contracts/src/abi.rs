@@ -6,6 +6,7 @@ sol!("../../contracts/IToken.sol");
 sol!("../../contracts/IPermit2.sol");
 sol!("../../contracts/IPermit2Proxies.sol");
 sol!("../../contracts/IBatchSettlement.sol");
+sol!("../../contracts/IGasPriceOracle.sol");
 sol!("../../contracts/IMulticall3.sol");
 sol!("../../contracts/ISettlement.sol");
 sol!("../../contracts/IModels.sol");

@@ -48,7 +48,7 @@ fn reason(answer: &stub::client::Answer) -> String {
 /// A gateway whose chain has a payer with tokens, without coins and without an approval.
 async fn before_a_poor(payer: &Payer) -> Paid {
     let stage = paid(Behaviour::Honest).await;
-    stage.chain.tell(|told| (told.allowance, told.poor) = (Some(0), Some(address_of(payer))));
+    stage.chain.tell(|told| (told.allowance, told.poor, told.for_bytes) = (Some(0), Some(address_of(payer)), 1_000));
     stage
 }
 
@@ -61,19 +61,27 @@ async fn a_payer_without_gas_is_lent_what_its_own_approval_costs_and_served_afte
         assert!(asked.extensions.contains_key(LENT) && asked.extensions.contains_key(SPONSORED));
         let mut payment = form.payment(&payer, &asked, 1);
         assert_eq!(stage.ask(&line(&payment), "").await.status, 412, "{form:?}: Permit2 may move nothing");
-        for (nonce, fee) in [(1, 4), (0, 5)] {
+        for (nonce, fee) in [(1, 3), (0, 4), (0, 0)] {
             payment.extensions.insert(LENT.to_owned(), approval(&payer, nonce, fee));
             let refused = stage.ask(&line(&payment), "").await;
             assert_eq!(reason(&refused), "invalid_erc20_approval_extension_format", "{form:?} {nonce} {fee}");
         }
         assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 0), "{form:?}");
-        payment.extensions.insert(LENT.to_owned(), approval(&payer, 0, 4));
+        payment.extensions.insert(LENT.to_owned(), approval(&payer, 0, 3));
+        stage.chain.tell(|told| told.gas = 70_001);
+        let refused = stage.ask(&line(&payment), "").await;
+        assert_eq!(reason(&refused), "invalid_erc20_approval_extension_format", "{form:?}: it would run out of gas");
+        stage.chain.tell(|told| (told.gas, told.refused) = (1, vec!["095ea7b3".to_owned()]));
+        assert_eq!(stage.ask(&line(&payment), "").await.status, 402, "{form:?}: the token refuses it");
+        assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 0), "{form:?}");
+        stage.chain.tell(|told| told.refused.clear());
         let answer = stage.ask(&line(&payment), "").await;
         assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
         let sent = stage.chain.sent.lock().unwrap().clone();
-        // Its address, and 280,000 of coins in three bytes.
-        assert!(sent[0].contains(&format!("94{}83{:06x}80", address_of(&payer), 280_000)), "{form:?}: {}", sent[0]);
-        assert_eq!(sent[1], approval(&payer, 0, 4)["info"]["signedTransaction"].as_str().unwrap(), "{form:?}");
+        // Its address, and in three bytes the coins for its gas and, with a quarter more, for its bytes.
+        let coins = 210_000 + 1_250;
+        assert!(sent[0].contains(&format!("94{}83{coins:06x}80", address_of(&payer))), "{form:?}: {}", sent[0]);
+        assert_eq!(sent[1], approval(&payer, 0, 3)["info"]["signedTransaction"].as_str().unwrap(), "{form:?}");
         assert_eq!(stage.worker.jobs(), 1, "{form:?}");
     }
 }
@@ -85,7 +93,7 @@ async fn gas_is_lent_to_nobody_whose_payment_would_be_refused_after_it() {
     let asked = stage.offers("").await;
     let with = |form: Form, nonce: u8| {
         let mut payment = form.payment(&payer, &asked, nonce);
-        payment.extensions.insert(LENT.to_owned(), approval(&payer, 0, 4));
+        payment.extensions.insert(LENT.to_owned(), approval(&payer, 0, 3));
         payment
     };
     stage.chain.tell(|told| told.in_wallets = 1);

@@ -484,10 +484,14 @@ fn a_payers_own_approval_is_one_of_permit2_and_nothing_else() {
     let read = |approval: &Value| {
         let extensions = json!({ payments::chain::LENT: approval });
         let brought = LentApproval::brought(extensions.as_object().unwrap(), payer.key().address(), PRICE, &offer);
-        brought.map(|approval| approval.map(|approval| (approval.transaction.nonce, approval.cost())))
+        let costs = |approval: &LentApproval| {
+            let fee = payments::Bytes::from(U256::from(7).to_be_bytes_vec());
+            (approval.cost(&payments::Bytes::new()), approval.cost(&fee))
+        };
+        brought.map(|approval| approval.map(|approval| (approval.transaction.nonce, costs(&approval))))
     };
     let good = own_approval(payer.key(), |_, _, _, _| {});
-    assert_eq!(read(&good), Ok(Some((3, 630_000))));
+    assert_eq!(read(&good), Ok(Some((3, (630_000, 630_009)))));
     assert_eq!(read(&payments::chain::declared_lending()), Ok(None), "what a server declared is no approval");
     let replaced = |from: usize, to: &str| {
         let (from, to) = (from, payments::hex::decode(to).unwrap());
@@ -514,6 +518,7 @@ fn a_payers_own_approval_is_one_of_permit2_and_nothing_else() {
         ("coins", own_approval(payer.key(), |_, _, value, _| *value = 1)),
         ("another chain", own_approval(payer.key(), |_, _, _, chain_id| *chain_id = 1)),
         ("much gas", own_approval(payer.key(), |_, fees, _, _| fees.gas = 100_001)),
+        ("a tip above its price", own_approval(payer.key(), |_, fees, _, _| fees.max_priority_fee_per_gas = 10)),
     ];
     for (case, approval) in cases {
         let refused = read(&approval).expect_err(case);

@@ -11,7 +11,7 @@ use payments::{
     books::{DepositStanding, Deposited, Depositing},
     chain,
     scheme::{
-        Offer, Refused,
+        Asset, Offer, Refused,
         batch::{Deposit, Voucher},
     },
 };
@@ -38,17 +38,21 @@ impl Desk {
                 let _sent = self.chain.send_raw(&depositing.raw).await;
                 self.wait_for(&depositing).await?;
             }
-            DepositStanding::Unknown => {
-                self.admit_errand(&voucher.purse(), &offer.asset)?;
-                self.put_in(&call, known).await?;
-            }
+            DepositStanding::Unknown => self.put_in(&call, known, (&voucher.purse(), &offer.asset)).await?,
         }
         self.know_channel(voucher, 0).await.map(|_| ())
     }
 
-    async fn put_in(&self, call: &chain::Call, deposit: Deposited) -> Result<(), Refused> {
+    async fn put_in(
+        &self,
+        call: &chain::Call,
+        deposit: Deposited,
+        (purse, asset): (&Digest, &Asset),
+    ) -> Result<(), Refused> {
         let sending = self.sending.lock().await;
+        // A deposit that its chain would not take is no errand: it costs no gas.
         let signed = self.chain.prepare(call, &self.key).await.map_err(ChainError::into_refused)?;
+        self.admit_errand(purse, asset)?;
         let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| failed(&ChainError::Journal))?;
         let depositing = Depositing { deposit, transaction: Digest(signed.hash.0), raw };
         let Some(ticket) = self.till.note(|books| books.deposit(&depositing))? else {

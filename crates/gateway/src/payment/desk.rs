@@ -9,9 +9,9 @@ use std::{
     },
 };
 
-use network::{Client, now_ms};
+use network::{Bytes, Client, now_ms};
 use payments::{
-    Address, Bytes, Till, TillError,
+    Address, Till, TillError,
     chain::{LENT, declared_lending, registry},
     facilitator::Buckets,
     price::{
@@ -81,6 +81,8 @@ pub struct Desk {
     pub strangers: Mutex<Buckets>,
     /// How often publishers ask what they earned.
     pub revenue: Mutex<Buckets>,
+    /// How often offers are signed.
+    promises: Mutex<Buckets>,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
     /// Deposits and refunds that payers ask for.
@@ -106,7 +108,7 @@ pub struct Bill<'a> {
     pub url: &'a str,
     pub path: &'static str,
     pub request: Digest,
-    pub body: &'a [u8],
+    pub body: &'a Bytes,
     pub model: Digest,
     pub model_name: &'a str,
     pub publisher: EvmAddress,
@@ -156,6 +158,7 @@ impl Desk {
             is_short_of_gas: AtomicBool::new(false),
             strangers: Mutex::new(Buckets::new(pace.strangers)),
             revenue: Mutex::new(Buckets::new(pace.revenue)),
+            promises: Mutex::new(Buckets::new(pace.promises)),
             backlog_ms: AtomicU64::new(0),
             errands: Mutex::new(Errands::new(pace.errands)),
             refunds: Mutex::default(),
@@ -195,7 +198,7 @@ impl Desk {
     /// What the ledger's parameters say of a charge's parts. Where it is not heard, what it said last counts: it divides itself in the end.
     pub async fn ask_parts(&self) {
         let Some(ledger) = &self.ledger else { return };
-        let mut answers = [const { Bytes::new() }; 4];
+        let mut answers = [const { payments::Bytes::new() }; 4];
         for (ask, answer) in registry::ask_parts().iter().zip(&mut answers) {
             let Ok(told) = ledger.call(ask).await else { return };
             *answer = told;
@@ -354,6 +357,10 @@ impl Desk {
     /// The same, each offer signed by the settling key: for who has not paid yet.
     pub fn promised(&self, bill: &Bill<'_>) -> Result<PaymentRequired, PriceError> {
         let mut required = self.required(bill, None)?;
+        // Nobody has paid for it: beyond so many a second, offers are as good without.
+        if lock(&self.promises).take(Address::ZERO, now_ms()).is_err() {
+            return Ok(required);
+        }
         let now_s = now_ms() / 1_000;
         let offers = required.accepts.iter().enumerate().map(|(place, terms)| {
             let valid_until_s = now_s.saturating_add(PROMISED_FOR_S);

@@ -20,8 +20,8 @@ use crate::payment::{
 
 /// How long a block with a loan or an approval is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// By how much an approval's fees may be above what the chain asks for now.
-const ABOVE: u128 = 4;
+/// How many times what the chain asks for now an approval's fees may be.
+const TIMES: u128 = 3;
 
 impl Desk {
     /// Has a payer's own approval carried out where Permit2 may not take `amount` yet. What is wrong with the payment itself is for whoever
@@ -38,16 +38,30 @@ impl Desk {
             return Err(Refused::Approval("its nonce is not the payer's next one"));
         }
         let gas = self.chain.gas(payer, 0).await.map_err(ChainError::into_refused)?;
-        if transaction.fees.max_fee_per_gas > gas.price.saturating_mul(ABOVE) {
-            return Err(Refused::Approval("it offers more than four times the present price of gas"));
+        if !(gas.price..=gas.price.saturating_mul(TIMES)).contains(&transaction.fees.max_fee_per_gas) {
+            return Err(Refused::Approval(
+                "it offers less than the present price of gas, or more than three times that",
+            ));
         }
+        // Coins that left do not come back, so that whatever can be known of the approval is known before.
+        let takes = self.chain.would_take(&transaction.call, payer).await.map_err(ChainError::into_refused)?;
+        if takes > transaction.fees.gas {
+            return Err(Refused::Approval("it takes more gas than it allows"));
+        }
+        let data_fee = self.chain.call(&approval.data_fee()).await.map_err(ChainError::into_refused)?;
         // One errand for each payer's approval, and a payer is whoever it says.
         lock(&self.errands).take(&Digest(transaction.hash.0), 0, now_ms()).map_err(|_| Refused::Crowded)?;
-        let missing = approval.cost().saturating_sub(gas.held);
+        let missing = approval.cost(&data_fee).saturating_sub(gas.held);
         if missing > 0 {
             self.send_coins(payer, missing).await?;
         }
-        self.chain.send_raw(&approval.raw).await.map_err(ChainError::into_refused)?;
+        let sent = self.chain.send_raw(&approval.raw).await;
+        // Its payer may have sent it too, or asked twice: a chain that has it refuses it again.
+        if let Err(error) = sent
+            && !self.chain.is_known(transaction.hash).await.unwrap_or_default()
+        {
+            return Err(error.into_refused());
+        }
         self.must_arrive(transaction.hash, "the approval").await
     }
 

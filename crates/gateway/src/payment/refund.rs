@@ -12,7 +12,7 @@ use payments::{
     books::Returning,
     chain::{self, ClaimLine},
     scheme::{
-        Offer, Refused, Scheme,
+        Asset, Offer, Refused, Scheme,
         batch::{self, Voucher, VoucherKind},
     },
     wire::{Accepted, PaymentPayload, SettleResponse},
@@ -54,7 +54,6 @@ impl Desk {
         let purse = voucher.purse();
         self.know_channel(voucher, 0).await?;
         self.check_consent(voucher)?;
-        self.admit_errand(&purse, &offer.asset)?;
         let returning = self.send_refund(voucher, offer, wish).await?;
         let (amount, hash) = (returning.amount, B256::from(returning.transaction.0));
         let balance = self.till.books().standing(&purse).map_or(0, |standing| standing.facts.balance);
@@ -98,7 +97,7 @@ impl Desk {
         let (purse, domain) = (voucher.purse(), offer.asset.channels());
         let _sending = self.sending.lock().await;
         let (amount, line, nonce) = self.what_goes_back(&purse, offer, wish)?;
-        self.count_refund(&purse)?;
+        self.count_refund(&purse, &offer.asset)?;
         let call = chain::refund(line.as_ref(), &voucher.config, amount, nonce, domain, &self.key);
         let signed = self.chain.prepare(&call, &self.key).await.map_err(failed)?;
         let (raw, transaction) = (Bytes::new(signed.raw.to_vec()), Digest(signed.hash.0));
@@ -157,7 +156,7 @@ impl Desk {
     }
 
     /// Each refund costs us gas, whatever it is over.
-    fn count_refund(&self, purse: &Digest) -> Result<(), Refused> {
+    fn count_refund(&self, purse: &Digest, asset: &Asset) -> Result<(), Refused> {
         let (now, mut refunds) = (now_ms(), lock(&self.refunds));
         refunds.retain(|_, at_ms| at_ms.last().is_some_and(|at_ms| now.saturating_sub(*at_ms) < HOUR_MS));
         let at_ms = refunds.entry(*purse).or_default();
@@ -165,6 +164,8 @@ impl Desk {
         if at_ms.len() >= REFUNDS_AN_HOUR {
             return Err(Refused::TooManyRefunds(u32::try_from(at_ms.len()).unwrap_or(u32::MAX)));
         }
+        // What is refused before costs no gas.
+        self.admit_errand(purse, asset)?;
         at_ms.push(now);
         Ok(())
     }

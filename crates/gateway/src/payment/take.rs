@@ -27,6 +27,7 @@ use payments::{
 use protocol::Digest;
 
 use crate::{
+    aside::aside,
     payment::{
         chain::ChainError,
         desk::{Bill, Desk, lock},
@@ -56,7 +57,7 @@ impl Desk {
                 let url = payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());
                 self.take(&payment, bill).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
             }
-            (None, Some(token)) => self.draw(&token, headers, bill).map_err(|error| refused(self, error)),
+            (None, Some(token)) => self.draw(&token, headers, bill).await.map_err(|error| refused(self, error)),
             (None, None) => Err(match self.promised(bill) {
                 Ok(required) => Unpaid::Nothing(Box::new(required)),
                 Err(error) => Unpaid::Error(unpriced(&error)),
@@ -149,10 +150,7 @@ impl Desk {
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
         self.admit_payer(&claim, offer)?;
-        let needs_one = offer.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
-        if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, payer, claim.cap, offer)? {
-            self.lend(&approval, claim.question(offer), claim.cap).await?;
-        }
+        self.lend_for(&claim, payment, offer).await?;
         let authorised = self.authorise(claim, offer).await?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
@@ -207,10 +205,15 @@ impl Desk {
     }
 
     /// Lets a call draw on an open session.
-    fn draw(self: &Arc<Self>, token: &SessionToken, headers: &HeaderMap, bill: &Bill<'_>) -> Result<Paid, Refused> {
+    async fn draw(
+        self: &Arc<Self>,
+        token: &SessionToken,
+        headers: &HeaderMap,
+        bill: &Bill<'_>,
+    ) -> Result<Paid, Refused> {
         let session = lock(&self.sessions).touch(token, now_ms())?;
         if session.is_bound {
-            self.check_signed(token, headers, bill)?;
+            self.check_signed(token, headers, bill).await?;
         }
         let rate = self.rates().into_iter().next().flatten();
         let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
@@ -223,12 +226,17 @@ impl Desk {
     }
 
     /// What is signed for a call of a bound session: the call, and once.
-    fn check_signed(&self, token: &SessionToken, headers: &HeaderMap, bill: &Bill<'_>) -> Result<(), Refused> {
+    async fn check_signed(&self, token: &SessionToken, headers: &HeaderMap, bill: &Bill<'_>) -> Result<(), Refused> {
         let signed = only(headers, &[SESSION_SIGNATURE])?.and_then(|value| session::read(value.to_str().ok()?));
         let (at_ms, signature) = signed.ok_or(Refused::Unbound("the header X-Upto-Session-Signature is missing"))?;
-        let call = SessionCall::new(token.expose(), bill.path, bill.body, at_ms);
-        let chain_id = self.config.network.chain_id();
-        lock(&self.sessions).take_signed(token, (&call, &signature), chain_id, now_ms())
+        let (named, path, body, chain_id) =
+            (token.clone(), bill.path, bill.body.clone(), self.config.network.chain_id());
+        let read = aside(body.len(), move || {
+            let call = SessionCall::new(named.expose(), path, &body, at_ms);
+            (call, call.signer(chain_id, &signature))
+        });
+        let (call, signer) = read.await.map_err(|error| Refused::Chain(error.message))?;
+        lock(&self.sessions).take_signed(token, &call, signer, now_ms())
     }
 
     fn most_of(&self, tariff: &Tariff, bill: &Bill<'_>) -> Result<u128, Refused> {
@@ -271,7 +279,9 @@ impl Desk {
         }
         let mut is_fresh = self.know_channel(voucher, FACTS_LIFE_MS).await?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind {
-            self.lend_for_deposit(voucher, payment, offer).await?;
+            if let Some(claim) = voucher.wallet_claim() {
+                self.lend_for(&claim, payment, offer).await?;
+            }
             self.deposit(voucher, deposit, offer).await?;
             is_fresh = true;
         }
@@ -289,21 +299,14 @@ impl Desk {
         Ok(self.paid(Kind::Channel(voucher.channel), offer, voucher.config.payer, reservation, bill, false))
     }
 
-    /// A deposit by Permit2 may bring its payer's own approval.
-    async fn lend_for_deposit(
-        &self,
-        voucher: &Voucher,
-        payment: &PaymentPayload,
-        offer: &Offer,
-    ) -> Result<(), Refused> {
-        let Some(claim) = voucher.wallet_claim().filter(|claim| claim.method == Method::Permit2 && claim.approved == 0)
-        else {
-            return Ok(());
-        };
-        match LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)? {
-            Some(approval) => self.lend(&approval, claim.question(offer), claim.cap).await,
-            None => Ok(()),
+    /// A payment by Permit2 may bring its payer's own approval, where no other came with it.
+    async fn lend_for(&self, claim: &Claim, payment: &PaymentPayload, offer: &Offer) -> Result<(), Refused> {
+        let needs_one = claim.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
+        if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)?
+        {
+            self.lend(&approval, claim.question(offer), claim.cap).await?;
         }
+        Ok(())
     }
 
     /// Asks the chain about a channel where that was not done for `life_ms`, and says whether it was asked now.

@@ -3,13 +3,16 @@
 //!
 //! The payer's coins are its own from then on, so that what is lent is bounded, and lent only for a payment that can be settled after it.
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, Bytes, U256, address};
 use alloy_sol_types::SolCall as _;
-use contracts::abi::IToken;
+use contracts::abi::{IGasPriceOracle, IToken};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chain::transaction::{self, Foreign},
+    chain::{
+        Ask,
+        transaction::{self, Foreign},
+    },
     scheme::{Offer, Refused},
     signing::permit2::PERMIT2,
     wire::json::Object,
@@ -21,6 +24,9 @@ pub const LENT: &str = "erc20ApprovalGasSponsoring";
 const RAW_BYTES_MAX: usize = 512;
 /// What an approval may take: official clients ask for 70,000.
 const GAS_MAX: u64 = 100_000;
+
+/// Where a rollup of the OP stack says what a transaction costs beside its gas.
+const GAS_PRICE_ORACLE: Address = address!("420000000000000000000000000000000000000F");
 
 /// What a server declares that takes such payments.
 pub fn declared() -> Value {
@@ -81,6 +87,10 @@ impl LentApproval {
             (approve.value >= U256::from(least), "it approves less than is paid"),
             (transaction.value.is_zero(), "it sends coins"),
             (transaction.fees.gas <= GAS_MAX, "it asks for more than 100,000 of gas"),
+            (
+                transaction.fees.max_priority_fee_per_gas <= transaction.fees.max_fee_per_gas,
+                "its tip is above its price of gas",
+            ),
         ];
         match truths.into_iter().find(|(holds, _)| !holds) {
             Some((_, why)) => Err(Refused::Approval(why)),
@@ -88,8 +98,17 @@ impl LentApproval {
         }
     }
 
-    /// The most that its gas can cost the payer, in the chain's coins.
-    pub fn cost(&self) -> u128 {
-        u128::from(self.transaction.fees.gas).saturating_mul(self.transaction.fees.max_fee_per_gas)
+    /// Asks what its bytes cost beside its gas, where its chain lies on another.
+    pub fn data_fee(&self) -> Ask {
+        let data = IGasPriceOracle::getL1FeeCall { transaction: self.raw.clone().into() }.abi_encode();
+        Ask { to: GAS_PRICE_ORACLE, data: data.into() }
+    }
+
+    /// What its payer must hold for it, in the chain's coins. That of its bytes follows another chain's price, so that there is a quarter
+    /// more of it; where there is no such contract, the answer is empty and so is the fee.
+    pub fn cost(&self, data_fee: &Bytes) -> u128 {
+        let bytes = U256::try_from_be_slice(data_fee).map_or(0, |fee| u128::try_from(fee).unwrap_or(u128::MAX));
+        let gas = u128::from(self.transaction.fees.gas).saturating_mul(self.transaction.fees.max_fee_per_gas);
+        gas.saturating_add(bytes).saturating_add(bytes.div_ceil(4))
     }
 }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     signing::{
-        SignerKey,
+        SignerKey, recover,
         typed::{Domain, Words, digest},
     },
-    wire::json::read_hex,
+    wire::json::{read_amount, read_hex},
 };
 
 /// The extension by which a payment binds the session that it opens to its payer's key.
@@ -44,6 +44,11 @@ impl SessionCall {
         digest(&Domain::of_no_contract("x402 upto session", "1", chain_id), words.hash())
     }
 
+    /// Whose signature it is.
+    pub fn signer(&self, chain_id: u64, signature: &[u8]) -> Option<Address> {
+        recover(&self.digest(chain_id), signature).ok()
+    }
+
     /// The header's value.
     pub fn signed(&self, chain_id: u64, key: &SignerKey) -> String {
         format!("{}.{}", self.at_ms, hex::encode_prefixed(key.sign(&self.digest(chain_id))))
@@ -68,11 +73,10 @@ pub fn binds(extensions: &Map<String, Value>, payer: Address) -> bool {
 }
 
 /// Time and signature out of a header.
-pub fn read(value: &str) -> Option<(Milliseconds, Vec<u8>)> {
+pub fn read(value: &str) -> Option<(Milliseconds, [u8; SIGNATURE_BYTES])> {
     let (at_ms, signature) = value.split_once('.')?;
-    let is_number = !at_ms.is_empty() && at_ms.len() <= 16 && at_ms.bytes().all(|byte| byte.is_ascii_digit());
-    let digits = signature.strip_prefix("0x").filter(|digits| digits.len() == 2 * SIGNATURE_BYTES)?;
-    Some((at_ms.parse().ok().filter(|_| is_number)?, hex::decode(digits).ok()?))
+    let at_ms = read_amount(at_ms).filter(|_| at_ms.len() <= 16)?;
+    Some((Milliseconds::try_from(at_ms).ok()?, read_hex(signature)?))
 }
 
 #[cfg(test)]

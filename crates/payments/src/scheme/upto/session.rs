@@ -11,10 +11,7 @@ use protocol::{Digest, Milliseconds};
 
 use crate::{
     scheme::Refused,
-    signing::{
-        recover,
-        session::{SIGNED_FOR_MS, SessionCall},
-    },
+    signing::session::{SIGNED_FOR_MS, SessionCall},
 };
 
 /// Sessions that are open at once.
@@ -73,7 +70,15 @@ pub struct Session {
 #[derive(Debug)]
 struct Open {
     session: Session,
+    /// Time and request: the session is one, so that both tell a call from all others.
     signed: BTreeSet<(Milliseconds, B256)>,
+}
+
+impl Open {
+    /// Forgets what is not good any more.
+    fn forget_signed(&mut self, now_ms: Milliseconds) {
+        self.signed = self.signed.split_off(&(now_ms.saturating_sub(SIGNED_FOR_MS), B256::ZERO));
+    }
 }
 
 /// All open sessions of one gateway.
@@ -108,28 +113,27 @@ impl Sessions {
         Ok(*session)
     }
 
-    /// Takes what the payer of a bound session signed for a call: once.
+    /// Takes a call of a bound session that `signer` signed: once.
     pub fn take_signed(
         &mut self,
         token: &SessionToken,
-        (call, signature): (&SessionCall, &[u8]),
-        chain_id: u64,
+        call: &SessionCall,
+        signer: Option<Address>,
         now_ms: Milliseconds,
     ) -> Result<(), Refused> {
         let open = self.by_token.get_mut(&token.digest()).ok_or(Refused::UnknownSession)?;
         if now_ms.abs_diff(call.at_ms) > SIGNED_FOR_MS {
             return Err(Refused::Unbound("it is not of this minute"));
         }
-        let digest = call.digest(chain_id);
-        if recover(&digest, signature) != Ok(open.session.payer) {
+        if signer != Some(open.session.payer) {
             return Err(Refused::Unbound("the session's payer did not sign it for this call"));
         }
-        let least = (now_ms.saturating_sub(SIGNED_FOR_MS), B256::ZERO);
-        open.signed = open.signed.split_off(&least);
+        open.forget_signed(now_ms);
         if open.signed.len() >= SIGNED_MAX {
             return Err(Refused::Unbound("too many calls were signed within a minute"));
         }
-        if open.signed.insert((call.at_ms, digest)) { Ok(()) } else { Err(Refused::Unbound("it was used before")) }
+        let is_new = open.signed.insert((call.at_ms, call.request));
+        if is_new { Ok(()) } else { Err(Refused::Unbound("it was used before")) }
     }
 
     pub fn close(&mut self, token: &SessionToken) -> Option<Session> {
@@ -147,7 +151,11 @@ impl Sessions {
             |session: &Session| now_ms.saturating_sub(session.used_at_ms) > self.idle_ms || is_over(&session.purse);
         let tokens: Vec<Digest> =
             self.by_token.iter().filter(|(_, open)| ended(&open.session)).map(|(token, _)| *token).collect();
-        tokens.iter().filter_map(|token| self.by_token.remove(token)).map(|open| open.session).collect()
+        let ended = tokens.iter().filter_map(|token| self.by_token.remove(token)).map(|open| open.session).collect();
+        for open in self.by_token.values_mut().filter(|open| !open.signed.is_empty()) {
+            open.forget_signed(now_ms);
+        }
+        ended
     }
 
     pub fn len(&self) -> usize {
@@ -203,7 +211,7 @@ mod tests {
             let signed = SessionCall::new(token.expose(), "/v1/x", signed_for, at_ms).signed(8_453, key);
             let (at_ms, signature) = crate::signing::session::read(&signed).unwrap();
             let call = SessionCall::new(token.expose(), "/v1/x", asked, at_ms);
-            sessions.take_signed(&token, (&call, &signature), 8_453, now)
+            sessions.take_signed(&token, &call, call.signer(8_453, &signature), now)
         };
         assert_eq!(take(&key, now, b"a", b"a"), Ok(()));
         assert_eq!(take(&key, now, b"a", b"a"), Err(Refused::Unbound("it was used before")));
@@ -214,6 +222,11 @@ mod tests {
         for at_ms in [now - SIGNED_FOR_MS - 1, now + SIGNED_FOR_MS + 1] {
             assert_eq!(take(&key, at_ms, b"a", b"a"), Err(Refused::Unbound("it is not of this minute")));
         }
+        let signed = |sessions: &Sessions| sessions.by_token.values().map(|open| open.signed.len()).sum::<usize>();
+        sessions.idle_ms = 10 * SIGNED_FOR_MS;
+        sessions.by_token.values_mut().for_each(|open| open.session.used_at_ms = now);
+        assert_eq!((sessions.take_ended(now, |_| false).len(), signed(&sessions)), (0, 2));
+        assert_eq!((sessions.take_ended(now + SIGNED_FOR_MS + 2, |_| false).len(), signed(&sessions)), (0, 0));
     }
 
     #[test]
