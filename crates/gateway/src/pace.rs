@@ -46,6 +46,8 @@ pub struct Pace {
     pub strangers: Bucket,
     /// How often gas is spent on deposits and refunds of channels that have not earned it.
     pub errands: Bucket,
+    /// How often what was charged is settled though it is worth less than its gas.
+    pub dust: Bucket,
     /// How often offers are signed for who has not paid; beyond that they go without.
     pub promises: Bucket,
     /// How often one publisher asks what its models earned.
@@ -79,6 +81,7 @@ impl Default for Pace {
             outbox_max: 65_536,
             strangers: Bucket { a_second: 100, most: 400 },
             errands: Bucket { a_second: 1, most: 100 },
+            dust: Bucket { a_second: 1, most: 100 },
             promises: Bucket { a_second: 100, most: 400 },
             revenue: Bucket { a_second: 10, most: 60 },
         }

@@ -121,6 +121,7 @@ impl Till {
     ) -> Result<Reservation, Refused> {
         let proof = voucher_proof(voucher)?;
         let mut books = self.books();
+        books.check_name(&voucher.purse(), wanted)?;
         let (purse, mut entries) = books.raise_by(voucher, proof, wanted.max, offer, wanted.now_ms)?;
         let before = books.purse(&purse).cloned();
         entries.iter().for_each(|entry| books.apply(entry));

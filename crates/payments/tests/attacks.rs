@@ -151,6 +151,24 @@ fn a_damaged_signature_is_refused() {
     }
 }
 
+/// A wallet that is not there yet, to be made by what comes with its signature (ERC-6492): its consent may be whatever that code says.
+#[test]
+fn a_signature_that_brings_its_wallet_along_is_refused() {
+    let expected = ["invalid_exact_evm_payload_signature", "invalid_payload"];
+    for way in WAYS {
+        let path = field(way, &["signature"], &["signature"], &["voucher", "signature"]);
+        let change = |payment: &mut PaymentPayload| {
+            let signed = Value::Object(payment.payload.clone());
+            let plain = signed.pointer(&format!("/{}", path.join("/"))).unwrap().as_str().unwrap();
+            let plain = plain.trim_start_matches("0x");
+            // Factory, call and signature as ABI words, then the magic.
+            let words = format!("{:0>64}{:0>64x}{:0>64x}{:0>64}{:0>64x}{plain:0<192}", "77".repeat(20), 96, 128, 0, 65);
+            set(payment, path, format!("0x{words}{}", "6492".repeat(16)));
+        };
+        is_refused(way, change, &expected);
+    }
+}
+
 /// The same signature with `s` in the upper half of the group's order: as good to the curve, and another text.
 fn second_form(signature: &str) -> String {
     const ORDER: &str = "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";

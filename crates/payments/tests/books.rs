@@ -412,6 +412,8 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
         books.apply(&Entry::Closed(purse));
         if is_settled {
             books.apply(&books.settling(&purse, 600, Digest([3; 32])).unwrap());
+            let too_soon = books.refund(&Digest([1; 32]), NOW_MS);
+            assert_eq!(too_soon, Err(Refused::InFlight), "nobody knows yet whether its payer has paid");
             books.apply(&books.settled(&purse, Digest([3; 32]), NOW_MS).unwrap());
         }
         books.apply(&books.refund(&Digest([1; 32]), NOW_MS).unwrap());

@@ -78,7 +78,8 @@ pub struct Busy {
     pub retry_after_s: u64,
 }
 
-/// How often something is done: for each receiver, and for all that show no token together, because an address costs nothing.
+/// How often something is done: for each receiver that shows its token, and for all others together, because an address costs nothing and
+/// anybody can name one.
 struct Turns {
     of_each: Mutex<Buckets>,
     of_strangers: Mutex<Buckets>,
@@ -90,8 +91,8 @@ impl Turns {
     }
 
     fn take(&self, receiver: Address, is_known: bool) -> Result<(), Busy> {
-        lock(&self.of_each).take(receiver, now_ms()).map_err(busy)?;
-        if is_known { Ok(()) } else { lock(&self.of_strangers).take(Address::ZERO, now_ms()).map_err(busy) }
+        let (turns, receiver) = if is_known { (&self.of_each, receiver) } else { (&self.of_strangers, Address::ZERO) };
+        lock(turns).take(receiver, now_ms()).map_err(busy)
     }
 }
 
@@ -267,6 +268,7 @@ impl Booth {
             }
             self.check_wallet(claim, offer).await.or_else(|refused| self.unless_begun(&id, &asked, refused))?;
         }
+        let fees = self.chain.weigh(&call, self.key.address()).await.map_err(ChainError::into_refused);
         let _sending = self.sending.lock().await;
         // Whoever waited here too has perhaps begun it.
         match self.book.errands().find(&id, &asked) {
@@ -274,7 +276,7 @@ impl Booth {
             Found::Same(record) => return Ok(*record),
             Found::Other => return Err(Refused::NonceUsed),
         }
-        let signed = self.chain.prepare(&call, &self.key).await.map_err(ChainError::into_refused)?;
+        let signed = self.chain.sign(&call, 0, fees?, &self.key).await.map_err(ChainError::into_refused)?;
         let record = ErrandRecord {
             id,
             asked,

@@ -16,6 +16,7 @@ use payments::{
     wire::{WireError, json::parse},
 };
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     facilitator::booth::{Booth, Busy},
@@ -48,11 +49,9 @@ async fn supported(State(booth): State<Arc<Booth>>) -> Json<Value> {
 }
 
 async fn verify(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body) -> Response {
-    let place = booth.admit();
-    let asked = match (&place, read(body).await) {
-        (Err(busy), _) => return told(Phase::Verify, Err(Problem::Busy(*busy)), None),
-        (Ok(_), Err(error)) => return told(Phase::Verify, Err(Problem::Refused(error.into())), None),
-        (Ok(_), Ok(asked)) => asked,
+    let (asked, _place) = match admitted(&booth, body).await {
+        Ok(admitted) => admitted,
+        Err(problem) => return told(Phase::Verify, Err(problem), None),
     };
     if let Err(busy) = booth.may_verify(asked.terms.pay_to, token_of(&headers).as_ref()) {
         return told(Phase::Verify, Err(Problem::Busy(busy)), Some(&asked));
@@ -62,13 +61,9 @@ async fn verify(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body)
 }
 
 async fn settle(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body) -> Response {
-    let place = match booth.admit() {
-        Ok(place) => place,
-        Err(busy) => return told(Phase::Settle, Err(Problem::Busy(busy)), None),
-    };
-    let asked = match read(body).await {
-        Ok(asked) => asked,
-        Err(error) => return told(Phase::Settle, Err(Problem::Refused(error.into())), None),
+    let (asked, place) = match admitted(&booth, body).await {
+        Ok(admitted) => admitted,
+        Err(problem) => return told(Phase::Settle, Err(problem), None),
     };
     let token = token_of(&headers);
     if let Err(busy) = booth.may_settle(asked.terms.pay_to, token.as_ref()) {
@@ -91,6 +86,13 @@ async fn settle(State(booth): State<Arc<Booth>>, headers: HeaderMap, body: Body)
 
 fn token_of(headers: &HeaderMap) -> Option<MerchantToken> {
     headers.get(header::AUTHORIZATION).and_then(|value| MerchantToken::from_header(value.to_str().ok()?))
+}
+
+/// A request and its place. Whoever is slow to send the one has not the other yet.
+async fn admitted(booth: &Booth, body: Body) -> Result<(Asked, OwnedSemaphorePermit), Problem> {
+    let asked = read(body).await.map_err(|error| Problem::Refused(error.into()))?;
+    let place = booth.admit().map_err(Problem::Busy)?;
+    Ok((asked, place))
 }
 
 async fn read(body: Body) -> Result<Asked, WireError> {

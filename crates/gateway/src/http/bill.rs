@@ -10,7 +10,7 @@ use network::{
         response::Response,
     },
 };
-use payments::price::Usage;
+use payments::price::{Price, Usage};
 use protocol::{Assurance, Digest, EvmAddress, Input, ModelRecord, Prompt, Request};
 
 use crate::{
@@ -35,6 +35,7 @@ pub struct Billed {
     model: Digest,
     model_name: String,
     publisher: EvmAddress,
+    price: Price,
     level: Assurance,
     most: Vec<Usage>,
 }
@@ -49,6 +50,7 @@ impl Billed {
             model: self.model,
             model_name: &self.model_name,
             publisher: self.publisher,
+            price: self.price,
             level: self.level,
             most: &self.most,
         }
@@ -168,7 +170,7 @@ pub fn bill(
     (request, body): (Digest, Bytes),
     requests: &[Request],
     most: Vec<Usage>,
-    model: &ModelRecord,
+    (model, price): (&ModelRecord, Price),
 ) -> Billed {
     Billed {
         url: url(headers, endpoint.path),
@@ -178,6 +180,7 @@ pub fn bill(
         model: model.root,
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,
+        price,
         level: requests.first().map_or(Assurance::Signed, |request| request.assurance),
         most,
     }
@@ -194,10 +197,11 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
         Err(error) => return refused(&error),
     };
     let view = shared.directory.view();
-    let Some(model) = view.models.iter().find(|model| !desk.price(&model.root, &model.name).is_free()) else {
+    let priced = view.models.iter().map(|model| (model, desk.price(&model.root, &model.name)));
+    let Some((model, price)) = priced.into_iter().find(|(_, price)| !price.is_free()) else {
         return refused(&not_allowed());
     };
-    let billed = least(&headers, endpoint, model);
+    let billed = least(&headers, endpoint, (model, price));
     match desk.quote(&headers, &billed.as_bill()).await {
         Ok(never) => refused(&never),
         Err(unpaid) => unpaid.respond(endpoint.dialect),
@@ -205,7 +209,7 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
 }
 
 /// The least that a call can cost: one token in, one out.
-pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, model: &ModelRecord) -> Billed {
+pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, (model, price): (&ModelRecord, Price)) -> Billed {
     Billed {
         url: url(headers, endpoint.path),
         path: endpoint.path,
@@ -214,6 +218,7 @@ pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, model: &ModelReco
         model: model.root,
         model_name: model.name[..].to_owned(),
         publisher: model.publisher,
+        price,
         level: Assurance::Signed,
         most: vec![Usage { input: 1, output: 1 }],
     }

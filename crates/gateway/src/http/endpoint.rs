@@ -170,14 +170,16 @@ async fn paid_for(
     model: &ModelRecord,
     words: Option<&Arc<Words>>,
 ) -> Result<Option<Arc<Paid>>, Unpaid> {
-    let Some(desk) = shared.desk.as_ref().filter(|desk| !desk.price(&model.root, &model.name).is_free()) else {
+    let Some(desk) = &shared.desk else { return Ok(None) };
+    let price = desk.price(&model.root, &model.name);
+    if price.is_free() {
         return Ok(None);
-    };
+    }
     let bytes = body.bytes.clone();
     let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
     let counted = bill::counted(shared, &model.root, requests, words, bill::purpose(shared, headers)).await;
     let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
-    let billed = bill::bill(headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, model);
+    let billed = bill::bill(headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, (model, price));
     let paid = desk.admit(headers, &billed.as_bill()).await?;
     Ok(Some(Arc::new(paid)))
 }

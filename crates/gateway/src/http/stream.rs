@@ -158,6 +158,12 @@ impl Writer {
                 }
                 Err(error) => return self.fail(&error, &mut events).await,
             }
+            if let Some(paid) = &self.paid
+                && let Err(error) = paid.prompted().await
+            {
+                events.take();
+                return self.fail(&error, &mut events).await;
+            }
             self.write(&mut events).await?;
             if let Some(paid) = &self.paid
                 && let Err(error) = paid.delivered().await

@@ -226,19 +226,16 @@ impl ChainClient {
         Ok(self.rpc.small("eth_estimateGas", asked).await?)
     }
 
-    /// Signs `call` with what the chain asks for now. A call that would fail is refused here.
-    pub async fn prepare(&self, call: &Call, key: &SignerKey) -> Result<Signed, ChainError> {
-        self.prepare_paying(call, 0, key).await
+    /// What the chain asks for `call` now. One that would fail is refused here: before anybody waits for its turn.
+    pub async fn weigh(&self, call: &Call, from: Address) -> Result<Fees, ChainError> {
+        let gas = self.would_take(call, from).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
+        let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
+        Ok(Fees { gas, max_fee_per_gas: price.saturating_mul(2).saturating_add(TIP), max_priority_fee_per_gas: TIP })
     }
 
-    /// The same with so many of the chain's coins.
-    pub async fn prepare_paying(&self, call: &Call, value: u128, key: &SignerKey) -> Result<Signed, ChainError> {
-        let from = key.address();
-        let nonce = self.rpc.small("eth_getTransactionCount", json!([from, "pending"])).await?;
-        let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
-        let gas = self.would_take(call, from).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
-        let fees =
-            Fees { gas, max_fee_per_gas: price.saturating_mul(2).saturating_add(TIP), max_priority_fee_per_gas: TIP };
+    /// Signs a call that was weighed, with so many of the chain's coins, as the key's next transaction: whoever does has the key's turn.
+    pub async fn sign(&self, call: &Call, value: u128, fees: Fees, key: &SignerKey) -> Result<Signed, ChainError> {
+        let nonce = self.rpc.small("eth_getTransactionCount", json!([key.address(), "pending"])).await?;
         Ok(sign_paying(call, value, self.network.chain_id(), nonce, fees, key))
     }
 

@@ -100,8 +100,10 @@ impl Desk {
     }
 
     async fn sweep_token(&self, token: Address) -> Result<(), ChainError> {
+        let call = chain::sweep(self.recipient.pay_to, token);
+        let fees = self.chain.weigh(&call, self.key.address()).await?;
         let _sending = self.sending.lock().await;
-        let signed = self.chain.prepare(&chain::sweep(self.recipient.pay_to, token), &self.key).await?;
+        let signed = self.chain.sign(&call, 0, fees, &self.key).await?;
         self.chain.send(&signed).await
     }
 

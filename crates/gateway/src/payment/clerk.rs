@@ -65,6 +65,10 @@ async fn settle(desk: &Desk, retries: &mut Retries) {
     let (past, due): (Vec<Due>, Vec<Due>) = due.partition(|due| due.purse.expires_at_s < now / 1_000);
     let (began_at, waiting) = (Instant::now(), due.len());
     for due in due.iter().take(A_ROUND) {
+        // By `exact` it had its turn when it was taken.
+        if due.purse.scheme == Scheme::Upto && !desk.may_settle(due) {
+            continue;
+        }
         let sent = desk.settle(due).await.map(|_| ());
         retries.note(&due.purse.id, &sent, now);
         if sent.is_err_and(|error| error.is_refusal()) {
@@ -82,7 +86,7 @@ async fn settle(desk: &Desk, retries: &mut Retries) {
 }
 
 async fn channels(desk: Arc<Desk>) {
-    let mut retries = Retries::default();
+    let (mut retries, mut repayments) = (Retries::default(), Retries::default());
     let idle_ms = Milliseconds::try_from(desk.config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
     let mut claimed_at_ms = now_ms();
     let mut has_swept = false;
@@ -96,23 +100,26 @@ async fn channels(desk: Arc<Desk>) {
             retries.keep(&due);
             has_swept = has_swept || desk.sweep_rest().await.is_ok();
         }
-        let is_due = |due: &Due| due.purse.scheme == Scheme::Batch && retries.may_try(&due.purse.id, now);
+        let is_due = |due: &Due| {
+            due.purse.scheme == Scheme::Batch && retries.may_try(&due.purse.id, now) && desk.may_settle(due)
+        };
         let due: Vec<Due> = due.into_iter().filter(is_due).collect();
         for (purse, claimed) in desk.claim(due).await {
             retries.note(&purse, &claimed, now);
         }
         desk.look_after_deposits().await;
         desk.look_after_returns().await;
-        desk.repay(now).await;
+        desk.repay(&mut repayments, now).await;
     }
 }
 
-/// Purses whose settlement failed: how often, and when to try again. What its chain refused is tried again later and later.
+/// Purses whose settlement failed, and payers who could not be paid back: how often, and when to try again. What its chain refused is tried
+/// again later and later.
 #[derive(Default)]
-struct Retries(BTreeMap<Digest, (u32, Milliseconds)>);
+pub struct Retries(BTreeMap<Digest, (u32, Milliseconds)>);
 
 impl Retries {
-    fn may_try(&self, purse: &Digest, now: Milliseconds) -> bool {
+    pub fn may_try(&self, purse: &Digest, now: Milliseconds) -> bool {
         self.0.get(purse).is_none_or(|(_, at_ms)| *at_ms <= now)
     }
 
@@ -124,12 +131,12 @@ impl Retries {
         }
     }
 
-    fn note(&mut self, purse: &Digest, settled: &Result<(), ChainError>, now: Milliseconds) {
+    pub fn note(&mut self, purse: &Digest, settled: &Result<(), ChainError>, now: Milliseconds) {
         match settled {
             Ok(()) => drop(self.0.remove(purse)),
             Err(error) => {
                 let count = self.put_off(purse, now);
-                tracing::warn!(%purse, %error, count, "failed to settle a payment");
+                tracing::warn!(%purse, %error, count, "failed to settle a payment, or to pay one back");
             }
         }
     }

@@ -4,7 +4,7 @@
 //! more after a crash, or beside itself, is answered by the deposit that it made and not refused because its signature was used. Nothing is
 //! served for a deposit that a reorganisation may still take away.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use payments::{
     B256,
@@ -17,11 +17,50 @@ use payments::{
 };
 use protocol::{Bytes, Digest};
 
-use crate::payment::{chain::ChainError, desk::Desk};
+use crate::payment::{
+    chain::ChainError,
+    desk::{Desk, lock},
+};
 
 /// How long a deposit is waited for, and how much longer for each block that must lie on it.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_A_BLOCK: Duration = Duration::from_secs(3);
+
+/// Who waits for deposits that somebody sent before: so many for each and no more, whoever asks again and again.
+#[derive(Default)]
+pub struct Waits(Mutex<BTreeMap<Digest, usize>>);
+
+const WAITS_MAX: usize = 4;
+
+/// One who waits, until it is dropped.
+struct Wait<'a> {
+    waits: &'a Waits,
+    id: Digest,
+}
+
+impl Waits {
+    fn begin(&self, id: Digest) -> Result<Wait<'_>, Refused> {
+        let mut waits = lock(&self.0);
+        let count = waits.entry(id).or_default();
+        if *count >= WAITS_MAX {
+            return Err(Refused::InFlight);
+        }
+        *count = count.saturating_add(1);
+        Ok(Wait { waits: self, id })
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut waits = lock(&self.waits.0);
+        if let Some(count) = waits.get_mut(&self.id) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                waits.remove(&self.id);
+            }
+        }
+    }
+}
 
 impl Desk {
     /// Puts a deposit into its channel and learns what the channel holds then.
@@ -34,13 +73,16 @@ impl Desk {
         match standing {
             DepositStanding::Done => {}
             DepositStanding::UnderWay(depositing) => {
+                let _wait = self.waits.begin(id)?;
                 // It may never have left. A node that has it says so, which is no fault.
                 let _sent = self.chain.send_raw(&depositing.raw).await;
                 self.wait_for(&depositing).await?;
             }
             DepositStanding::Unknown => self.put_in(&call, known, (&voucher.purse(), &offer.asset)).await?,
         }
-        self.know_channel(voucher, 0).await.map(|_| ())
+        // In nobody's turn: it is in the channel by now, at our cost.
+        let asked = self.ask_channel(voucher.purse(), voucher.channel).await;
+        asked.map_err(|error| Refused::Chain(error.to_string()))
     }
 
     async fn put_in(
@@ -49,10 +91,11 @@ impl Desk {
         deposit: Deposited,
         (purse, asset): (&Digest, &Asset),
     ) -> Result<(), Refused> {
-        let sending = self.sending.lock().await;
-        // A deposit that its chain would not take is no errand: it costs no gas.
-        let signed = self.chain.prepare(call, &self.key).await.map_err(ChainError::into_refused)?;
+        // A deposit that its chain would not take is no errand: it costs no gas, and keeps no settlement waiting.
+        let fees = self.chain.weigh(call, self.key.address()).await.map_err(ChainError::into_refused)?;
         self.admit_errand(purse, asset)?;
+        let sending = self.sending.lock().await;
+        let signed = self.chain.sign(call, 0, fees, &self.key).await.map_err(ChainError::into_refused)?;
         let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| failed(&ChainError::Journal))?;
         let depositing = Depositing { deposit, transaction: Digest(signed.hash.0), raw };
         let Some(ticket) = self.till.note(|books| books.deposit(&depositing))? else {

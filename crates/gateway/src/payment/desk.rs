@@ -12,6 +12,7 @@ use std::{
 use network::{Bytes, Client, now_ms};
 use payments::{
     Address, Till, TillError,
+    books::Due,
     chain::{LENT, declared_lending, registry},
     facilitator::Buckets,
     price::{
@@ -32,7 +33,10 @@ use thiserror::Error;
 use crate::{
     directory::Directory,
     pace::Pace,
-    payment::{chain::ChainClient, config::Payments, errands::Errands, published::PublishedModels, repeats::Repeats},
+    payment::{
+        chain::ChainClient, config::Payments, deposit::Waits, errands::Errands, published::PublishedModels,
+        repeats::Repeats,
+    },
 };
 
 /// How long `exact` payments are asked to be good for. A client's clock and its way to us take a part of it.
@@ -83,6 +87,10 @@ pub struct Desk {
     pub revenue: Mutex<Buckets>,
     /// How often offers are signed.
     promises: Mutex<Buckets>,
+    /// How often what is worth less than its gas is settled.
+    dust: Mutex<Buckets>,
+    /// Who waits for deposits that are under way.
+    pub waits: Waits,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
     /// Deposits and refunds that payers ask for.
@@ -112,6 +120,8 @@ pub struct Bill<'a> {
     pub model: Digest,
     pub model_name: &'a str,
     pub publisher: EvmAddress,
+    /// Read once, so that what is offered, reserved and signed is one price.
+    pub price: Price,
     pub level: Assurance,
     /// The most tokens that each answer of the call may use.
     pub most: &'a [Usage],
@@ -159,6 +169,8 @@ impl Desk {
             strangers: Mutex::new(Buckets::new(pace.strangers)),
             revenue: Mutex::new(Buckets::new(pace.revenue)),
             promises: Mutex::new(Buckets::new(pace.promises)),
+            dust: Mutex::new(Buckets::new(pace.dust)),
+            waits: Waits::default(),
             backlog_ms: AtomicU64::new(0),
             errands: Mutex::new(Errands::new(pace.errands)),
             refunds: Mutex::default(),
@@ -215,9 +227,8 @@ impl Desk {
     }
 
     /// What a call of this bill costs per token, by the rate of now or of a moment ago.
-    pub fn tariff(&self, bill: &Bill<'_>, asset: &Asset, rate: Option<Rate>) -> Tariff {
-        let (price, per_mille) = (self.price(&bill.model, bill.model_name), per_mille(bill.level));
-        Tariff { price, per_mille, money: asset.money, rate }
+    pub fn tariff(bill: &Bill<'_>, asset: &Asset, rate: Option<Rate>) -> Tariff {
+        Tariff { price: bill.price, per_mille: per_mille(bill.level), money: asset.money, rate }
     }
 
     /// The most that each answer of a bill can cost, and all of them together.
@@ -233,7 +244,7 @@ impl Desk {
         let mut offers = Vec::new();
         let mut last = None;
         for asset in &self.assets {
-            match Self::most(&self.tariff(bill, asset, rate), bill) {
+            match Self::most(&Self::tariff(bill, asset, rate), bill) {
                 Ok((_, most)) => self.ways(asset, most.amount, &mut offers),
                 Err(error) => last = Some(error),
             }
@@ -308,6 +319,20 @@ impl Desk {
         // Two transactions for what the least deposit brings.
         let earned = charged.saturating_mul(2).checked_div(asset.hundredth()).unwrap_or_default();
         lock(&self.errands).take(purse, earned, now_ms()).map_err(|_| Refused::Crowded)
+    }
+
+    /// Whether a settlement of so much may cost gas now: of what is worth less than that, so many a second.
+    pub fn admit_settlement(&self, asset: &Asset, amount: u128) -> Result<(), Refused> {
+        if amount >= asset.thousandth() {
+            return Ok(());
+        }
+        lock(&self.dust).take(Address::ZERO, now_ms()).map_err(|_| Refused::Crowded)
+    }
+
+    /// The same of what is due. What is not settled now waits.
+    pub fn may_settle(&self, due: &Due) -> bool {
+        let asset = self.assets.iter().find(|asset| account(asset.address) == due.purse.asset);
+        asset.is_none_or(|asset| self.admit_settlement(asset, due.fresh).is_ok())
     }
 
     /// True where a payment that came now might end before its settlement's turn: then none is offered that needs one of its own.

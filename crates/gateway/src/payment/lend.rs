@@ -68,8 +68,9 @@ impl Desk {
     async fn send_coins(&self, payer: Address, amount: u128) -> Result<(), Refused> {
         let call = Call { to: payer, data: payments::Bytes::new() };
         let hash = {
+            let fees = self.chain.weigh(&call, self.key.address()).await.map_err(ChainError::into_refused)?;
             let _sending = self.sending.lock().await;
-            let signed = self.chain.prepare_paying(&call, amount, &self.key).await.map_err(ChainError::into_refused)?;
+            let signed = self.chain.sign(&call, amount, fees, &self.key).await.map_err(ChainError::into_refused)?;
             self.chain.send(&signed).await.map_err(ChainError::into_refused)?;
             signed.hash
         };

@@ -16,7 +16,7 @@ use network::{
 use payments::{
     Address, B256, Ended, Reservation,
     books::{Answer, Entry},
-    price::Quote,
+    price::{Quote, Usage},
     scheme::{Refused, Scheme, upto::SessionToken},
     signing::promise::{OFFER_RECEIPT, PromisedReceipt},
     wire::{Network, SettleResponse, header as wire},
@@ -156,9 +156,17 @@ impl Paid {
             .with_hint("sign for as long as maxTimeoutSeconds says, or ask for fewer tokens")
     }
 
+    /// More is about to leave: a long prompt is written down before, since the first token shows that it was computed.
+    pub async fn prompted(&self) -> Result<(), ApiError> {
+        self.note_used(self.progress.prompted()).await
+    }
+
     /// All tokens that were counted have left.
     pub async fn delivered(&self) -> Result<(), ApiError> {
-        let usage = self.progress.delivered();
+        self.note_used(self.progress.delivered()).await
+    }
+
+    async fn note_used(&self, usage: Usage) -> Result<(), ApiError> {
         match &mut *self.reservation.lock().await {
             Some(reservation) => reservation.delivered(usage).await.map_err(|error| not_durable(&error)),
             None => Ok(()),

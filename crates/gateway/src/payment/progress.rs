@@ -62,6 +62,16 @@ impl Progress {
         used
     }
 
+    /// What was used by all that has left, and for the prompts of what is about to.
+    pub fn prompted(&self) -> Usage {
+        let places = self.lock();
+        let taken = places.iter().filter(|place| place.is_taken);
+        taken.fold(Usage::default(), |used, place| Usage {
+            input: used.input.saturating_add(place.prompt),
+            output: used.output.saturating_add(place.delivered),
+        })
+    }
+
     /// Everything that was said so far has left, and this is what that used.
     pub fn delivered(&self) -> Usage {
         let mut used = Usage::default();
@@ -121,7 +131,9 @@ mod tests {
         for (is_streamed, output) in [(true, 3), (false, 5)] {
             let progress = Progress::new([100].into_iter());
             progress.change(0, |place| *place = Place { is_taken: true, is_streamed, said: 3, ..place.clone() });
+            assert_eq!(progress.prompted(), Usage { input: 100, output: 0 });
             assert_eq!(progress.delivered(), Usage { input: 100, output: 3 });
+            assert_eq!(progress.prompted(), Usage { input: 100, output: 3 });
             progress.change(0, |place| place.said = 5);
             assert_eq!(progress.left().cut_short, [(0, Usage { input: 100, output })]);
         }

@@ -52,6 +52,8 @@ impl Desk {
     async fn give_back(&self, voucher: &Voucher, offer: &Offer) -> Result<SettleResponse, Refused> {
         let VoucherKind::Refund(wish) = voucher.kind else { return Err(Refused::Terms("payload.type")) };
         let purse = voucher.purse();
+        // Before its chain is asked, in its payer's turn: whoever shows it need not be that.
+        self.refuse_public(voucher)?;
         self.know_channel(voucher, 0).await?;
         self.check_consent(voucher)?;
         let returning = self.send_refund(voucher, offer, wish).await?;
@@ -75,6 +77,12 @@ impl Desk {
         Ok(settled)
     }
 
+    fn refuse_public(&self, voucher: &Voucher) -> Result<(), Refused> {
+        let found = voucher.max_claimable;
+        let is_public = self.till.books().is_published(&voucher.purse(), found);
+        if is_public { Err(Refused::Published(found)) } else { Ok(()) }
+    }
+
     /// A refund is its payer's wish where the voucher with it covers what is charged and no more, and nobody but the payer has it: one that
     /// stands in a claim can be read by everybody.
     fn check_consent(&self, voucher: &Voucher) -> Result<(), Refused> {
@@ -83,9 +91,6 @@ impl Desk {
         let standing = books.standing(&purse).ok_or(Refused::UnknownChannel)?;
         let told = books.purse(&purse).map_or(standing.spent, |record| record.announced);
         let expected = told.max(standing.spent.saturating_add(standing.reserved));
-        if books.is_published(&purse, found) {
-            return Err(Refused::Published(found));
-        }
         if found != told && found != expected {
             return Err(Refused::Cumulative { found, expected });
         }
@@ -95,11 +100,12 @@ impl Desk {
     /// Writes down and sends what goes back.
     async fn send_refund(&self, voucher: &Voucher, offer: &Offer, wish: Option<u128>) -> Result<Returning, Refused> {
         let (purse, domain) = (voucher.purse(), offer.asset.channels());
-        let _sending = self.sending.lock().await;
         let (amount, line, nonce) = self.what_goes_back(&purse, offer, wish)?;
         self.count_refund(&purse, &offer.asset)?;
         let call = chain::refund(line.as_ref(), &voucher.config, amount, nonce, domain, &self.key);
-        let signed = self.chain.prepare(&call, &self.key).await.map_err(failed)?;
+        let fees = self.chain.weigh(&call, self.key.address()).await.map_err(failed)?;
+        let _sending = self.sending.lock().await;
+        let signed = self.chain.sign(&call, 0, fees, &self.key).await.map_err(failed)?;
         let (raw, transaction) = (Bytes::new(signed.raw.to_vec()), Digest(signed.hash.0));
         let raw = raw.map_err(|_| Refused::NotDurable("a refund too long for the journal".to_owned()))?;
         let returning = Returning { purse, channel: Digest(voucher.channel.0), amount, transaction, raw };

@@ -10,11 +10,11 @@ use payments::{
 };
 use protocol::{Digest, Milliseconds};
 
-use crate::payment::{chain::ChainError, desk::Desk};
+use crate::payment::{chain::ChainError, clerk::Retries, desk::Desk};
 
 impl Desk {
-    /// Looks after transfers under way, then sends what is owed.
-    pub async fn repay(&self, now: Milliseconds) {
+    /// Looks after transfers under way, then sends what is owed. A payer that cannot be paid keeps no other waiting.
+    pub async fn repay(&self, retries: &mut Retries, now: Milliseconds) {
         self.look_after_repayments().await;
         if self.recipient.pay_to != self.key.address() {
             // Only the holder of the money can send it: whoever does tells the books by hand.
@@ -22,9 +22,10 @@ impl Desk {
         }
         let owing = self.till.books().owing();
         for owed in owing.into_iter().filter(|owed| owed.network == self.config.network.chain_id()) {
-            if let Err(error) = self.send_back(&owed).await {
-                tracing::warn!(payer = %address(&owed.payer), %error, now, "failed to pay back what a payer is owed; tried again");
-                return;
+            let (network, asset, payer) = (owed.network.to_be_bytes(), owed.asset.0, owed.payer.0);
+            let wallet = crypto::hash("og/repay/v1", &[&network, &asset, &payer]);
+            if retries.may_try(&wallet, now) {
+                retries.note(&wallet, &self.send_back(&owed).await, now);
             }
         }
     }
@@ -41,9 +42,10 @@ impl Desk {
     }
 
     async fn send_back(&self, owed: &Owed) -> Result<(), ChainError> {
-        let _sending = self.sending.lock().await;
         let call = chain::send(address(&owed.asset), address(&owed.payer), owed.amount);
-        let signed = self.chain.prepare(&call, &self.key).await?;
+        let fees = self.chain.weigh(&call, self.key.address()).await?;
+        let _sending = self.sending.lock().await;
+        let signed = self.chain.sign(&call, 0, fees, &self.key).await?;
         let raw = protocol::Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Journal)?;
         let repaying = Repaying { owed: owed.clone(), transaction: Digest(signed.hash.0), raw };
         let noted = self.till.note(|books| books.repay(&repaying));

@@ -117,8 +117,9 @@ impl Desk {
 
     /// Sends one transaction that settles all of `due`, and does not wait for its block: the next one can leave.
     pub async fn send_settlement(&self, call: &Call, due: &[Due]) -> Result<Option<B256>, ChainError> {
+        let fees = self.chain.weigh(call, self.key.address()).await?;
         let _sending = self.sending.lock().await;
-        let signed = self.chain.prepare(call, &self.key).await?;
+        let signed = self.chain.sign(call, 0, fees, &self.key).await?;
         let transaction = Digest(signed.hash.0);
         let mut ticket = None;
         for due in due {

@@ -141,7 +141,7 @@ impl Desk {
         };
         let claim = claim.sponsored(&payment.extensions, offer, now_s)?;
         let payer = claim.payer;
-        let tariff = self.tariff(bill, &offer.asset, rate);
+        let tariff = Self::tariff(bill, &offer.asset, rate);
         let max = match offer.scheme {
             Scheme::Upto => self.most_of(&tariff, bill)?,
             Scheme::Exact | Scheme::Batch => offer.amount,
@@ -150,6 +150,9 @@ impl Desk {
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
         self.admit_payer(&claim, offer)?;
+        if offer.scheme == Scheme::Exact {
+            self.admit_settlement(&offer.asset, claim.cap)?;
+        }
         self.lend_for(&claim, payment, offer).await?;
         let authorised = self.authorise(claim, offer).await?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
@@ -165,7 +168,8 @@ impl Desk {
 
     /// Whether a payment is worth a look at its chain now.
     fn admit_payer(&self, claim: &Claim, offer: &Offer) -> Result<(), Refused> {
-        let is_known = self.till.books().knows_payer(offer.asset.network, offer.asset.address, claim.payer);
+        let (network, asset) = (offer.asset.network, offer.asset.address);
+        let is_known = self.till.books().knows_payer(network, asset, claim.payer, offer.asset.thousandth());
         match &claim.signer {
             Signer::Payer if is_known => self.admit_known(claim.payer),
             Signer::Payer => self.admit_stranger(),
@@ -218,7 +222,7 @@ impl Desk {
         let rate = self.rates().into_iter().next().flatten();
         let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
         let offer = offers.into_iter().find(|offer| offer.scheme == Scheme::Upto).ok_or(Refused::UnknownSession)?;
-        let tariff = self.tariff(bill, &offer.asset, rate);
+        let tariff = Self::tariff(bill, &offer.asset, rate);
         let max = self.most_of(&tariff, bill)?;
         let split = self.split(bill);
         let reservation = self.till.draw(&session.purse, &wanted(self, bill, max, &split, None), tariff)?;
@@ -256,7 +260,7 @@ impl Desk {
         let voucher = read.map_err(|error| self.refuse(bill, error))?;
         match self.reserve_channel(&voucher, payment, offer, rate, bill).await {
             Ok(paid) => Ok(paid),
-            Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. })) => {
+            Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. } | Refused::Published(_))) => {
                 Err(self.corrective(&voucher, bill, error))
             }
             Err(error) => Err(self.refuse(bill, error)),
@@ -279,15 +283,20 @@ impl Desk {
         }
         let mut is_fresh = self.know_channel(voucher, FACTS_LIFE_MS).await?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind {
+            if !is_fresh {
+                // Its chain is asked about it, whatever is known of its channel.
+                self.admit_channel(voucher)?;
+            }
             if let Some(claim) = voucher.wallet_claim() {
                 self.lend_for(&claim, payment, offer).await?;
             }
             self.deposit(voucher, deposit, offer).await?;
             is_fresh = true;
         }
-        let tariff = self.tariff(bill, &offer.asset, rate);
+        let tariff = Self::tariff(bill, &offer.asset, rate);
         let split = self.split(bill);
-        let wanted = wanted(self, bill, offer.amount, &split, identifier(payment)?);
+        // A unit below what is offered: what is signed for a call covers more than is ever promised of it.
+        let wanted = wanted(self, bill, offer.amount.saturating_sub(1), &split, identifier(payment)?);
         let reservation = match self.till.take_voucher(voucher, offer, &wanted, tariff) {
             // Its payer may have deposited meanwhile.
             Err(Refused::OverBalance { .. }) if !is_fresh => {
@@ -312,16 +321,19 @@ impl Desk {
     /// Asks the chain about a channel where that was not done for `life_ms`, and says whether it was asked now.
     pub async fn know_channel(&self, voucher: &Voucher, life_ms: u64) -> Result<bool, Refused> {
         let purse = voucher.purse();
-        let (known, is_stranger) = {
-            let books = self.till.books();
-            (books.standing(&purse).map(|standing| standing.facts.asked_at_ms), books.purse(&purse).is_none())
-        };
+        let known = self.till.books().standing(&purse).map(|standing| standing.facts.asked_at_ms);
         if known.is_some_and(|at_ms| now_ms().saturating_sub(at_ms) < life_ms) {
             return Ok(false);
         }
-        if is_stranger { self.admit_stranger() } else { self.admit_known(voucher.config.payer) }?;
+        self.admit_channel(voucher)?;
         self.ask_channel(purse, voucher.channel).await.map_err(|error| Refused::Chain(error.to_string()))?;
         Ok(true)
+    }
+
+    /// Whether a channel is worth a look at its chain now.
+    fn admit_channel(&self, voucher: &Voucher) -> Result<(), Refused> {
+        let is_stranger = self.till.books().purse(&voucher.purse()).is_none();
+        if is_stranger { self.admit_stranger() } else { self.admit_known(voucher.config.payer) }
     }
 
     /// Learns what the chain says of a channel now.
@@ -360,22 +372,32 @@ impl Desk {
         Unpaid::Refused(refused, Box::new(self.with_state(required, voucher)))
     }
 
-    /// What the payer's next voucher has to begin from: all that is charged or promised. From now on it counts as told.
-    fn taken(&self, purse: &Digest) -> Option<u128> {
+    /// What the payer's next voucher has to begin from: all that is charged or promised. From now on it counts as told to its payer, unless
+    /// it `is_public` what it was asked with.
+    fn taken(&self, purse: &Digest, is_public: bool) -> Option<u128> {
         let mut taken = None;
         let _told = self.till.note(|books| {
             let record = books.purse(purse)?;
             let amount = record.announced.max(record.spent.saturating_add(books.reserved(purse)));
-            taken = Some(amount);
-            Some(Entry::Announced(Raise { purse: *purse, amount }))
+            // A unit more, so that the next one is not one that everybody can read again.
+            taken = Some(if is_public { amount.saturating_add(1) } else { amount });
+            let is_news = !is_public && amount != record.announced;
+            is_news.then_some(Entry::Announced(Raise { purse: *purse, amount }))
         });
         taken
     }
 
     fn with_state(&self, mut required: PaymentRequired, voucher: &Voucher) -> PaymentRequired {
         let purse = voucher.purse();
-        let charged = self.taken(&purse);
+        let (is_public, is_newest_public) = {
+            let books = self.till.books();
+            let newest = books.purse(&purse).map_or(0, |record| record.cap);
+            (books.is_published(&purse, voucher.max_claimable), books.is_published(&purse, newest))
+        };
+        let charged = self.taken(&purse, is_public);
         let (state, signed) = self.channel_state(&purse, voucher.channel, charged);
+        // Who shows what stands in a claim may be anybody, and is shown nothing that does not.
+        let signed = signed.filter(|_| !is_public || is_newest_public);
         for terms in required.accepts.iter_mut() {
             if terms.scheme == Scheme::Batch.word() && terms.asset == voucher.config.token {
                 terms.extra.insert("channelState".to_owned(), state.clone());

@@ -98,9 +98,13 @@ impl Books {
         self.charge(call, answers, now_ms)
     }
 
-    /// Takes the charge of a refuted or undelivered answer back.
+    /// Takes the charge of a refuted or undelivered answer back. Whether its payer has paid it is not known while a settlement is on its way:
+    /// then later.
     pub fn refund(&self, receipt: &Digest, now_ms: Milliseconds) -> Result<Entry, Refused> {
-        let (call, _) = self.charge_of(receipt).ok_or(Refused::Refund(0, 0))?;
+        let (call, charge) = self.charge_of(receipt).ok_or(Refused::Refund(0, 0))?;
+        if self.purses.get(&charge.purse).is_some_and(|purse| purse.settling.is_some()) {
+            return Err(Refused::InFlight);
+        }
         Ok(Entry::Refunded(Refunded { call, receipt: *receipt, at_ms: now_ms }))
     }
 

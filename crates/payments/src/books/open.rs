@@ -86,6 +86,10 @@ impl Books {
         let id = voucher.purse();
         let standing = self.standing(&id).ok_or(Refused::UnknownChannel)?;
         batch::against(voucher, max, &standing)?;
+        if self.is_published(&id, voucher.max_claimable) {
+            // Whoever shows it need not be its payer.
+            return Err(Refused::Published(voucher.max_claimable));
+        }
         let entry = match self.purses.get(&id) {
             Some(purse) if purse.is_closed => return Err(Refused::Withdrawing),
             // An older voucher that still covers the call changes nothing.

@@ -50,6 +50,10 @@ impl Books {
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries = vec![Entry::NextCall(self.next_call)];
         entries.extend(self.lineages.values().cloned().map(Entry::Lineage));
+        // Before their purses, by whose charges they are forgotten.
+        let published =
+            self.published.iter().flat_map(|(purse, amounts)| amounts.iter().map(move |amount| (*purse, *amount)));
+        entries.extend(published.map(|(purse, amount)| Entry::Published(Raise { purse, amount })));
         // Calls before purses and names, which count them.
         entries.extend(self.calls.values().cloned().map(Entry::Call));
         entries.extend(self.ended.values().flatten().cloned().map(Entry::AnswerEnded));
@@ -72,9 +76,6 @@ impl Books {
         );
         entries.extend(self.repaying.values().cloned().map(Entry::Repaying));
         entries.extend(self.returning.values().cloned().map(Entry::Returning));
-        let published =
-            self.published.iter().flat_map(|(purse, amounts)| amounts.iter().map(move |amount| (*purse, *amount)));
-        entries.extend(published.map(|(purse, amount)| Entry::Published(Raise { purse, amount })));
         entries.extend(self.lost.iter().map(|((network, asset), (amount, count))| {
             Entry::Lost(Lost { network: *network, asset: *asset, amount: *amount, count: *count })
         }));

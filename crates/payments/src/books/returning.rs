@@ -8,8 +8,8 @@ use crate::books::{
     state::Books,
 };
 
-/// Sums of a channel's published vouchers that are remembered: the highest ones.
-const PUBLISHED_MAX: usize = 32;
+/// Sums of a channel's published vouchers that are remembered: the highest ones. Each stands in a claim of ours, which cost gas.
+const PUBLISHED_MAX: usize = 4_096;
 
 impl Books {
     /// What a channel holds beyond what is charged, promised, or on its way back.
@@ -55,7 +55,10 @@ impl Books {
     }
 
     pub(super) fn put_published(&mut self, published: &Raise) {
+        // What is charged already, no voucher pays for any more.
+        let spent = self.purses.get(&published.purse).map_or(0, |purse| purse.spent);
         let amounts = self.published.entry(published.purse).or_default();
+        amounts.retain(|amount| *amount > spent);
         amounts.insert(published.amount);
         while amounts.len() > PUBLISHED_MAX {
             amounts.pop_first();

@@ -17,6 +17,9 @@ use crate::{
     wire::Network,
 };
 
+/// Payments of one payer that are looked at to know it.
+const PAYMENTS_LOOKED_AT: usize = 64;
+
 /// A payer's money in one asset.
 pub(super) type Wallet = (u64, Holder, Holder);
 
@@ -133,9 +136,11 @@ impl Books {
         self.facts.len()
     }
 
-    /// True where a payer has paid before, out of its own balance, by what is not forgotten yet.
-    pub fn knows_payer(&self, network: Network, asset: Address, payer: Address) -> bool {
-        self.by_wallet.contains_key(&(network.chain_id(), holder(asset), holder(payer)))
+    /// True where a payer was charged `least` before, out of its own balance, by what is not forgotten yet.
+    pub fn knows_payer(&self, network: Network, asset: Address, payer: Address, least: u128) -> bool {
+        let purses = self.by_wallet.get(&(network.chain_id(), holder(asset), holder(payer))).into_iter().flatten();
+        let mut known = purses.take(PAYMENTS_LOOKED_AT).filter_map(|id| self.purses.get(id));
+        known.any(|purse| purse.spent >= least)
     }
 
     /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`.

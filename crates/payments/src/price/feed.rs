@@ -56,6 +56,11 @@ impl Feed {
                 return Err(FeedError::Jump(JUMP_MAX));
             }
         }
+        // Of one that is told again and again, when it came and when it was told last is enough: no further ones to be tried.
+        let is_same = |known: &Rate| known.usd_per_opg == rate.usd_per_opg;
+        if self.rates.len() >= 2 && self.rates.iter().rev().take(2).all(is_same) {
+            self.rates.pop_back();
+        }
         self.rates.push_back(rate);
         while self.rates.get(1).is_some_and(|next| self.is_past(next, now_ms)) {
             self.rates.pop_front();
@@ -83,7 +88,8 @@ impl Feed {
         let Ok(newest) = self.newest(now_ms) else { return Vec::new() };
         let mut rates = vec![newest];
         for (rate, next) in self.rates.iter().zip(self.rates.iter().skip(1)).rev() {
-            if !self.is_past(next, now_ms) {
+            let is_known = rates.last().is_some_and(|known| known.usd_per_opg == rate.usd_per_opg);
+            if !is_known && !self.is_past(next, now_ms) {
                 rates.push(*rate);
             }
         }
@@ -120,6 +126,18 @@ mod tests {
         feed.tell(rate(12, 50), 50).unwrap();
         assert_eq!(feed.honoured(150), [rate(12, 50), rate(10, 0)]);
         assert_eq!(feed.honoured(151), [rate(12, 50)]);
+    }
+
+    #[test]
+    fn a_rate_that_is_told_again_and_again_is_one() {
+        let mut feed = feed();
+        feed.tell(rate(10, 0), 0).unwrap();
+        for at_ms in 1..=1_000 {
+            feed.tell(rate(12, at_ms), at_ms).unwrap();
+            let honoured = if at_ms <= 101 { vec![rate(12, at_ms), rate(10, 0)] } else { vec![rate(12, at_ms)] };
+            assert_eq!(feed.honoured(at_ms), honoured);
+        }
+        assert_eq!((feed.rates.len(), feed.newest(2_000)), (2, Ok(rate(12, 1_000))));
     }
 
     #[test]

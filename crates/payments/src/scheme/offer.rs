@@ -54,6 +54,11 @@ impl Asset {
         10_u128.saturating_pow(u32::from(self.money.decimals).saturating_sub(2))
     }
 
+    /// A thousandth of it: about what settling it costs whoever does.
+    pub fn thousandth(&self) -> u128 {
+        self.hundredth() / 10
+    }
+
     pub fn domain(&self) -> &Domain {
         &self.domain
     }

@@ -67,7 +67,9 @@ pub enum Refused {
     Withdrawing,
     #[error("{0} cannot be refunded: {1} are neither charged nor reserved")]
     Refund(u128, u128),
-    #[error("the voucher over {0} stands in a claim for everybody to read, so it is no consent to a refund")]
+    #[error(
+        "the voucher over {0} stands in a claim for everybody to read, so it neither pays for a call nor is consent to a refund"
+    )]
     Published(u128),
     #[error("the channel was refunded {0} times within an hour")]
     TooManyRefunds(u32),
@@ -202,7 +204,7 @@ impl Refused {
 
     pub const fn hint(&self) -> &'static str {
         if matches!(self, Self::Published(_)) {
-            return "pay for one more call and ask again, or withdraw from the channel on its chain";
+            return "sign a voucher over another sum; for a refund, pay for one more call and ask again, or withdraw from the channel on its chain";
         }
         if matches!(self, Self::GasShort { .. }) {
             return "send the facilitator's address coins for gas, or show the receiver's token, see og facilitator token";
