@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crypto::Claim;
 use evm::Chain;
-use protocol::{Action, Digest, SignedReceipt, SignedTransaction, Transaction, request::OPENING_BYTES_MAX};
+use protocol::{Action, Digest, SignedTransaction, Transaction, request::OPENING_BYTES_MAX, transaction::Identified};
 
 use crate::refusal::Refusal;
 
@@ -48,11 +48,8 @@ impl Native {
         if bytes.len() > TRANSACTION_BYTES_MAX {
             return Err(Refusal::TooLarge { found: bytes.len(), limit: TRANSACTION_BYTES_MAX });
         }
-        let (signed, id, claim) = SignedTransaction::identified(bytes).map_err(Refusal::Malformed)?;
-        let mut receipts = Vec::new();
-        if let Action::PostReceipts(batch) = &signed.transaction.action {
-            receipts.extend(batch.receipts.iter().map(SignedReceipt::identified));
-        }
+        let Identified { signed, id, claim, receipts } =
+            SignedTransaction::identified(bytes).map_err(Refusal::Malformed)?;
         Ok(Self { signed, id, claim, receipts })
     }
 

@@ -38,6 +38,12 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
+    /// A body is not the canonical bytes that were expected.
+    pub fn bad_encoding(error: &DecodeError) -> Self {
+        Self::bad_request("bad_encoding", format!("failed to decode the body: {error}"))
+            .with_hint("bodies are canonical bytes, see specs/interfaces.md")
+    }
+
     pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }

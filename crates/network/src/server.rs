@@ -162,10 +162,18 @@ impl<T: Canonical, S: Send + Sync> FromRequest<S> for Noun<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let bytes = body(request, state, BODY_WAIT).await?;
-        T::decode(&bytes).map(Self).map_err(|error| {
-            Refusal::bad_request("bad_encoding", format!("failed to decode the body: {error}"))
-                .with_hint("bodies are canonical bytes, see specs/interfaces.md")
-        })
+        T::decode(&bytes).map(Self).map_err(|error| Refusal::bad_encoding(&error))
+    }
+}
+
+/// The bytes of a request's body, for whoever reads the noun in them itself.
+pub struct Encoded(pub bytes::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Encoded {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        body(request, state, BODY_WAIT).await.map(Self)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use network::{
-    Bytes, Client, LedgerClient, Limits, NetworkError, Noun, Refusal, Server,
+    Bytes, Client, Encoded, LedgerClient, Limits, NetworkError, Noun, Refusal, Server,
     axum::{
         Router,
         body::Body,
@@ -43,6 +43,7 @@ fn router() -> Router {
     };
     Router::new()
         .route("/double", post(|Noun(n): Noun<u64>| async move { Noun(n * 2) }))
+        .route("/length", post(|Encoded(bytes): Encoded| async move { Noun(bytes.len() as u64) }))
         .route("/list", get(|| async { nouns(&[1_u64, 2, 3]) }))
         .route("/no", get(|| async { Refusal::new(StatusCode::CONFLICT, "nonce_too_low", "nonce too low") }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(60)).await }))
@@ -86,6 +87,15 @@ async fn a_body_that_is_too_large_or_not_canonical_is_refused() {
     assert_eq!(error.code(), Some("body_too_large"));
     let error = client.post_bytes(&url, vec![0; 9]).await.unwrap_err();
     assert_eq!(error.code(), Some("bad_encoding"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_later_comes_as_it_is_and_within_the_same_limit() {
+    let (server, client) = start().await;
+    let url = format!("{}/length", server.url());
+    assert_eq!(client.post_bytes(&url, vec![0xff; 64]).await.unwrap()[..], 64_u64.to_be_bytes());
+    let error = client.post_bytes(&url, vec![0; 65]).await.unwrap_err();
+    assert_eq!(error.code(), Some("body_too_large"));
 }
 
 #[tokio::test]

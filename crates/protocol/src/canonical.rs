@@ -21,12 +21,7 @@ pub trait Canonical: Sized {
 
     /// Decodes all of `bytes`; what is left over is an error.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let value = Self::read(&mut reader)?;
-        match reader.remaining() {
-            0 => Ok(value),
-            count => Err(DecodeError::Trailing { count }),
-        }
+        Reader::new(bytes).whole()
     }
 }
 
@@ -60,15 +55,49 @@ pub enum DecodeError {
 pub struct Reader<'a> {
     rest: &'a [u8],
     field: &'static str,
+    /// The domain of the nouns whose bytes are noted.
+    wanted: Option<&'static str>,
+    noted: Vec<&'a [u8]>,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, field: "start" }
+        Self { rest: bytes, field: "start", wanted: None, noted: Vec::new() }
+    }
+
+    /// Notes beside what it reads from which bytes each noun of this domain was read: what it would be encoded as, because one noun has
+    /// one encoding.
+    pub fn noting(bytes: &'a [u8], domain: &'static str) -> Self {
+        Self { wanted: Some(domain), ..Self::new(bytes) }
+    }
+
+    /// Those bytes, in the order in which they came.
+    pub fn noted(&self) -> &[&'a [u8]] {
+        &self.noted
+    }
+
+    /// Reads what all that is left is; what is left over then is an error.
+    pub fn whole<T: Canonical>(&mut self) -> Result<T, DecodeError> {
+        let value = T::read(self)?;
+        match self.remaining() {
+            0 => Ok(value),
+            count => Err(DecodeError::Trailing { count }),
+        }
     }
 
     pub fn remaining(&self) -> usize {
         self.rest.len()
+    }
+
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Says that what was read since `before` was left is a record of this domain, if of any.
+    pub fn note(&mut self, before: &'a [u8], domain: &[&'static str]) {
+        if self.wanted.is_some_and(|wanted| domain.contains(&wanted)) {
+            self.noted.extend(before.get(..before.len().saturating_sub(self.rest.len())));
+        }
     }
 
     pub fn enter(&mut self, field: &'static str) {

@@ -13,8 +13,10 @@ macro_rules! record {
                 $($crate::Canonical::write(&self.$field, out);)+
             }
             fn read(reader: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                let before = reader.rest();
                 $(reader.enter(concat!(stringify!($name), ".", stringify!($field)));
                 let $field = <$type as $crate::Canonical>::read(reader)?;)+
+                reader.note(before, &[$($domain)?]);
                 Ok(Self { $($field,)+ })
             }
             fn to_value(&self) -> $crate::Value {

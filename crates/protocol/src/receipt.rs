@@ -180,9 +180,13 @@ impl SignedReceipt {
 
     /// The receipt's id and what its signature claims, by one encoding.
     pub fn identified(&self) -> (Digest, Claim) {
-        let bytes = self.receipt.encode();
-        let claim = Claim::new(&self.receipt.worker_key, SIGNATURE_DOMAIN, &bytes, &self.signature);
-        (hash(Receipt::DOMAIN, &[&bytes]), claim)
+        self.identified_by(&self.receipt.encode())
+    }
+
+    /// The same where the receipt's canonical bytes are at hand.
+    pub(crate) fn identified_by(&self, bytes: &[u8]) -> (Digest, Claim) {
+        let claim = Claim::new(&self.receipt.worker_key, SIGNATURE_DOMAIN, bytes, &self.signature);
+        (hash(Receipt::DOMAIN, &[bytes]), claim)
     }
 }
 

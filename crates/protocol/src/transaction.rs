@@ -10,7 +10,7 @@ use crate::{
     bounded::{Bytes, List, Text},
     canonical::{Canonical, DecodeError, Noun, Reader, Version},
     nouns::{choice, record},
-    receipt::{Opening, SignedReceipt},
+    receipt::{Opening, Receipt, SignedReceipt},
     registry::Role,
     settlement::{Burn, EvmAddress},
 };
@@ -174,6 +174,17 @@ record! {
     SignedTransaction { transaction: Transaction, signature: Signature, }
 }
 
+/// A transaction as it came, and what its own bytes give.
+#[derive(Clone, Debug)]
+pub struct Identified {
+    pub signed: SignedTransaction,
+    pub id: Digest,
+    /// What its sender's signature claims.
+    pub claim: Claim,
+    /// Ids of the receipts that it posts, in order, and what their signatures claim.
+    pub receipts: Vec<(Digest, Claim)>,
+}
+
 impl Transaction {
     pub fn sign(self, key: &SigningKey) -> SignedTransaction {
         let signature = key.sign(SIGNATURE_DOMAIN, &self.encode());
@@ -191,15 +202,22 @@ impl SignedTransaction {
         transaction.sender.verifies(SIGNATURE_DOMAIN, &transaction.encode(), &self.signature)
     }
 
-    /// Decodes `bytes`, and gives with them the transaction's id and what its signature claims: all without encoding it again.
-    pub fn identified(bytes: &[u8]) -> Result<(Self, Digest, Claim), DecodeError> {
-        let signed = Self::decode(bytes)?;
+    /// Decodes `bytes`, and gives with them ids and what signatures claim, its own and those of receipts that it posts: all without
+    /// encoding anything again.
+    pub fn identified(bytes: &[u8]) -> Result<Identified, DecodeError> {
+        let mut reader = Reader::noting(bytes, Receipt::DOMAIN);
+        let signed: Self = reader.whole()?;
         // One noun, one encoding: what stands before the signature is the transaction's.
         let own =
             bytes.len().checked_sub(signed.signature.0.len()).and_then(|end| bytes.get(..end)).unwrap_or_default();
         let claim = Claim::new(&signed.transaction.sender, SIGNATURE_DOMAIN, own, &signed.signature);
         let id = hash(Transaction::DOMAIN, &[own]);
-        Ok((signed, id, claim))
+        let mut receipts = Vec::new();
+        if let Action::PostReceipts(batch) = &signed.transaction.action {
+            let read = batch.receipts.iter().zip(reader.noted());
+            receipts.extend(read.map(|(signed, own)| signed.identified_by(own)));
+        }
+        Ok(Identified { signed, id, claim, receipts })
     }
 
     /// Sender and nonce of what may be a transaction's bytes: to look for it among those that are known, before anything else is read.

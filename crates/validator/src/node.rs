@@ -210,7 +210,11 @@ impl Node {
 
     /// Takes a transaction, shows it to the other validators and asks for a block.
     pub fn submit(&self, signed: &SignedTransaction) -> Result<Digest, SubmitError> {
-        let bytes = signed.encode();
+        self.submit_bytes(signed.encode())
+    }
+
+    /// The same of one that came as these bytes.
+    pub(crate) fn submit_bytes(&self, bytes: Vec<u8>) -> Result<Digest, SubmitError> {
         let id = self.take(bytes.clone())?;
         self.show(bytes);
         Ok(id)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::face::Face;
 use crypto::{digest::hex, threshold::GroupSignature};
 use network::{
-    Noun, Refusal as Answer,
+    Encoded, Noun, Refusal as Answer,
     axum::{
         Json, Router,
         extract::{Path, Query, Request, State},
@@ -17,8 +17,7 @@ use network::{
     nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, GroupKey, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, SignedTransaction,
-    Trust,
+    Bundle, Certificate, Digest, GroupKey, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -87,15 +86,12 @@ async fn while_readable(State(desk): Shared, request: Request, next: Next) -> Re
     answer
 }
 
-async fn submit(
-    State(desk): Shared,
-    Noun(signed): Noun<SignedTransaction>,
-) -> Result<(StatusCode, Json<Value>), Answer> {
+async fn submit(State(desk): Shared, Encoded(bytes): Encoded) -> Result<(StatusCode, Json<Value>), Answer> {
     if !desk.agreement.is_running() {
         // What is taken here would wait for ever: let the sender ask another validator.
         return Err(Answer::unavailable("agreement_stopped", "this validator no longer takes part in agreement"));
     }
-    match desk.node.submit(&signed) {
+    match desk.node.submit_bytes(bytes.into()) {
         Ok(id) => Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() })))),
         Err(error) => Err(refusal(&error)),
     }
@@ -103,6 +99,7 @@ async fn submit(
 
 fn refusal(error: &SubmitError) -> Answer {
     let (status, code) = match error {
+        SubmitError::Ledger(ledger::Refusal::Malformed(error)) => return Answer::bad_encoding(error),
         SubmitError::Ledger(ledger::Refusal::NonceTooLow { .. }) => (StatusCode::CONFLICT, "nonce_too_low"),
         SubmitError::Ledger(ledger::Refusal::NonceTooHigh { .. })
         | SubmitError::Pool(PoolRefusal::NonceTaken { .. }) => (StatusCode::CONFLICT, "nonce_too_high"),
@@ -310,7 +307,18 @@ fn unknown_receipt(id: &Digest) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use protocol::DecodeError;
+
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_transaction_are_answered_like_any_other_body_that_cannot_be_read() {
+        let malformed = ledger::Refusal::Malformed(DecodeError::Trailing { count: 1 });
+        let answer = refusal(&malformed.into());
+        assert_eq!((answer.status, answer.code), (StatusCode::BAD_REQUEST, "bad_encoding"));
+        let answer = refusal(&ledger::Refusal::BadSignature.into());
+        assert_eq!((answer.status, answer.code), (StatusCode::BAD_REQUEST, "bad_transaction"));
+    }
 
     #[test]
     fn a_bundles_reader_names_a_whole_network_key_or_none() {
