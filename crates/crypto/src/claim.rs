@@ -83,6 +83,25 @@ struct Read {
     challenge: Scalar,
 }
 
+/// `y` of all points whose order divides eight, as bytes: 0, 1, −1, and that of the order eight with its negative. No other point has
+/// one of these.
+const SMALL: [[u8; 32]; 5] = [
+    [0; 32],
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
 /// A point in its one encoding, not of small order.
 fn point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     // 2^255 − 19 and more, whatever the sign. That zero has no sign matters for points of small order only.
@@ -90,7 +109,13 @@ fn point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     if *lowest >= 0xed && middle.iter().all(|byte| *byte == 0xff) && highest & 0x7f == 0x7f {
         return None;
     }
-    CompressedEdwardsY(*bytes).decompress().filter(|point| !point.is_small_order())
+    let mut unsigned = *bytes;
+    let [.., highest] = &mut unsigned;
+    *highest &= 0x7f;
+    if SMALL.contains(&unsigned) {
+        return None;
+    }
+    CompressedEdwardsY(*bytes).decompress()
 }
 
 fn judge(claims: &[Claim], verdicts: &mut Vec<bool>) {
@@ -315,6 +340,53 @@ mod tests {
         assert_eq!(CompressedEdwardsY(below).decompress().map(|point| point.compress().0), Some(below));
     }
 
+    /// What `point` says, by computing: the encoding is what is encoded again, and eight times the point is not nothing.
+    fn slow(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
+        let own = |of: &[u8; 32]| [&of[..31], &[of[31] & 0x7f]].concat();
+        let point = CompressedEdwardsY(*bytes).decompress()?;
+        (own(&point.compress().0) == own(bytes) && !point.is_small_order()).then_some(point)
+    }
+
+    #[test]
+    fn the_points_of_small_order_are_those_that_are_told_by_their_bytes() {
+        let mut told: Vec<[u8; 32]> = Vec::new();
+        for small in EIGHT_TORSION {
+            for sign in [0, 0x80] {
+                let mut bytes = small.compress().0;
+                bytes[31] ^= sign;
+                assert!(point(&bytes).is_none() && slow(&bytes).is_none());
+                bytes[31] &= 0x7f;
+                told.push(bytes);
+            }
+        }
+        assert!(told.iter().all(|bytes| SMALL.contains(bytes)) && SMALL.iter().all(|small| told.contains(small)));
+    }
+
+    #[test]
+    fn a_point_is_told_by_its_bytes_as_by_computing() {
+        let edges = (0..=255).flat_map(|low: u8| [(low, 0), (low, 0xff)]);
+        let near = edges.flat_map(|(low, rest)| [0, 0x80].map(|sign| (low, rest, (rest & 0x7f) | sign)));
+        let near = near.map(|(low, rest, high)| {
+            let mut bytes = [rest; 32];
+            (bytes[0], bytes[31]) = (low, high);
+            bytes
+        });
+        // As far from those of small order as one bit.
+        let beside = SMALL.iter().flat_map(|small| {
+            (0..256).map(move |bit: usize| {
+                let mut bytes = *small;
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                bytes
+            })
+        });
+        let mut points = 0;
+        for bytes in near.chain(beside) {
+            assert_eq!(point(&bytes), slow(&bytes), "{bytes:?}");
+            points += usize::from(point(&bytes).is_some());
+        }
+        assert!(points > 100);
+    }
+
     #[test]
     fn two_that_would_cancel_out_are_both_refused() {
         // The errors of the two are each other's negative, so that a sum without weights would hold.
@@ -372,6 +444,11 @@ mod tests {
             let claims: Vec<Claim> = made.iter().map(|(seed, message, how)| claim(*seed, *message, *how)).collect();
             let alone: Vec<bool> = claims.iter().map(Claim::holds).collect();
             prop_assert_eq!(Claim::all(&claims), alone);
+        }
+
+        #[test]
+        fn any_bytes_are_the_point_that_computing_says(bytes in any::<[u8; 32]>()) {
+            prop_assert_eq!(point(&bytes), slow(&bytes));
         }
 
         #[test]

@@ -45,7 +45,7 @@ impl Kept {
     /// All rows that make the disk hold this where it holds `older`, in one commit.
     pub fn rows_since(&self, older: &Base) -> Result<Vec<Row>, PageError> {
         let older = Tree::open(older.pages.clone())?;
-        let mut rows = self.tree.rows_since(&older, |_, _| {})?;
+        let mut rows = self.tree.rows_since(&older)?;
         self.held.iter().for_each(|closed| rows_of(closed, &mut rows));
         Ok(rows)
     }

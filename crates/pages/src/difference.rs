@@ -4,7 +4,7 @@
 use crate::base::{ROOT, write_root};
 use crate::failure::PageError;
 use crate::leaf::Leaf;
-use crate::page::{Branch, Link, Page};
+use crate::page::{BUCKET_MAX, Branch, Link, Page};
 use crate::path::{Path, WAYS};
 use crate::tree::Tree;
 
@@ -17,10 +17,15 @@ pub struct Row {
 }
 
 impl<L: Leaf> Tree<L> {
-    /// All rows that make the disk hold this tree, where it held `older`, in one commit. `count` is told of every leaf that is no longer in
-    /// its page, by -1, and that came to a page, by 1; so what moved is told of twice.
-    pub fn rows_since(&self, older: &Self, count: impl FnMut(&L, i64)) -> Result<Vec<Row>, PageError> {
-        Difference::of(older, self, count)
+    /// All rows that make the disk hold this tree, where it held `older`, in one commit. Of what lies there, only branches are read.
+    pub fn rows_since(&self, older: &Self) -> Result<Vec<Row>, PageError> {
+        Difference::of(older, self, None::<fn(&L, i64)>)
+    }
+
+    /// The same rows. `count` is told of every leaf that is no longer in its page, by -1, and that came to a page, by 1; so what moved is
+    /// told of twice, and buckets that are replaced are read as well.
+    pub fn rows_and_leaves_since(&self, older: &Self, count: impl FnMut(&L, i64)) -> Result<Vec<Row>, PageError> {
+        Difference::of(older, self, Some(count))
     }
 }
 
@@ -28,12 +33,13 @@ struct Difference<'a, L: Leaf, F> {
     old: &'a Tree<L>,
     new: &'a Tree<L>,
     rows: Vec<Row>,
-    count: F,
+    /// Where somebody wants to be told.
+    count: Option<F>,
 }
 
 impl<'a, L: Leaf, F: FnMut(&L, i64)> Difference<'a, L, F> {
     /// All rows that differ, in the order of a walk.
-    pub fn of(old: &'a Tree<L>, new: &'a Tree<L>, count: F) -> Result<Vec<Row>, PageError> {
+    pub fn of(old: &'a Tree<L>, new: &'a Tree<L>, count: Option<F>) -> Result<Vec<Row>, PageError> {
         let mut difference = Self { old, new, rows: Vec::new(), count };
         if old.root() == new.root() {
             return Ok(Vec::new());
@@ -48,7 +54,9 @@ impl<'a, L: Leaf, F: FnMut(&L, i64)> Difference<'a, L, F> {
         if old.map(|old| old.digest) == new.map(|new| new.digest) {
             return Ok(());
         }
-        let before = old.map(|old| self.old.page(path, old)).transpose()?;
+        // What a bucket held is of no matter to the rows: its own is replaced or removed.
+        let is_read = |old: &&Link<L>| self.count.is_some() || old.leaves > BUCKET_MAX;
+        let before = old.filter(is_read).map(|old| self.old.page(path, old)).transpose()?;
         let after = new.map(|new| self.new.page(path, new)).transpose()?;
         self.tell(before.as_deref(), -1);
         self.tell(after.as_deref(), 1);
@@ -63,8 +71,8 @@ impl<'a, L: Leaf, F: FnMut(&L, i64)> Difference<'a, L, F> {
     }
 
     fn tell(&mut self, page: Option<&Page<L>>, by: i64) {
-        if let Some(Page::Bucket(leaves)) = page {
-            leaves.iter().for_each(|leaf| (self.count)(leaf, by));
+        if let (Some(count), Some(Page::Bucket(leaves))) = (&mut self.count, page) {
+            leaves.iter().for_each(|leaf| count(leaf.as_ref(), by));
         }
     }
 }

@@ -181,14 +181,16 @@ proptest! {
             if let Some(marked) = waiting.take_if(|_| written) {
                 let older = Tree::open(disk.base(&cache)).unwrap();
                 let mut leaves = older.leaves() as i64;
-                disk.write(marked.rows_since(&older, |_, by| leaves += by).unwrap());
+                let rows = marked.rows_and_leaves_since(&older, |_, by| leaves += by).unwrap();
+                prop_assert_eq!(&marked.rows_since(&older).unwrap(), &rows);
+                disk.write(rows);
                 prop_assert_eq!(leaves as u64, marked.leaves());
                 prop_assert!(tree.rest_on(&marked.written_to(disk.base(&cache))));
                 let opened = Tree::open(disk.base(&Cache::new(cache_bytes))).unwrap();
                 prop_assert_eq!(opened.root(), marked.root());
                 // What lies there does not tell in how many steps it was written, nor whether it came from elsewhere.
                 let (again, sent) = (Disk::default(), Disk::default());
-                again.write(marked.rows_since(&Tree::default(), |_, _| {}).unwrap());
+                again.write(marked.rows_since(&Tree::default()).unwrap());
                 prop_assert_eq!(&*again.0.read().unwrap(), &*disk.0.read().unwrap());
                 let mut arriving = Arriving::<Sample>::new(marked.root(), marked.leaves());
                 while let Some(name) = arriving.wanted() {
@@ -211,7 +213,7 @@ fn written(count: u16) -> (Disk, Tree<Sample>) {
     let mut tree = Tree::default();
     tree.apply(&changes(&(0..count).map(|number| (number, Some(vec![7; usize::from(number % 5)]))).collect())).unwrap();
     let (disk, marked) = (Disk::default(), tree.mark());
-    disk.write(marked.rows_since(&Tree::default(), |_, _| {}).unwrap());
+    disk.write(marked.rows_since(&Tree::default()).unwrap());
     (disk, marked)
 }
 
@@ -249,6 +251,22 @@ fn a_page_that_many_keys_lead_to_is_read_once() {
     keys.sort_unstable();
     assert!(tree.find_all(&keys).unwrap().iter().all(Option::is_some));
     assert_eq!(*count.read().unwrap(), pages_of(&disk).len() + 1, "each page, and the root's row");
+}
+
+#[test]
+fn rows_are_found_without_the_buckets_that_they_replace() {
+    let some: Batch = (0..3_000).step_by(7).map(|number| (number, (number % 2 == 0).then(|| vec![9]))).collect();
+    // Some leaves are others, or branches become buckets, or nothing is left.
+    let gone = |first: u16| -> Batch { (first..3_000).map(|number| (number, None)).collect() };
+    for batch in [some, gone(20), gone(0)] {
+        let (disk, mut tree) = written(3_000);
+        tree.apply(&changes(&batch)).unwrap();
+        let on_disk = || Tree::open(disk.base(&Cache::new(0))).unwrap();
+        let rows = tree.rows_and_leaves_since(&on_disk(), |_, _| {}).unwrap();
+        disk.0.write().unwrap().retain(|(table, _), value| *table == "roots" || value[0] == 2);
+        assert_eq!(tree.rows_since(&on_disk()).unwrap(), rows);
+        assert!(tree.rows_and_leaves_since(&on_disk(), |_, _| {}).is_err(), "there are no buckets");
+    }
 }
 
 #[test]
@@ -385,7 +403,7 @@ fn what_came_whole_is_not_wanted_again_for_another_tree() {
     assert_eq!(arriving.wanted(), None);
     // One leaf is another: the pages on its way are wanted, and buckets beside it are looked at.
     tree.apply(&changes(&[(7, Some(vec![1]))].into())).unwrap();
-    disk.write(tree.rows_since(&Tree::open(disk.base(&Cache::new(0))).unwrap(), |_, _| {}).unwrap());
+    disk.write(tree.rows_since(&Tree::open(disk.base(&Cache::new(0))).unwrap()).unwrap());
     arriving.turn_to(tree.root(), tree.leaves());
     assert!((2..40).contains(&arrive(&mut arriving, &disk, all)));
     assert!(arriving.finish().is_some());

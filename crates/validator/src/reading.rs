@@ -14,8 +14,12 @@ use ledger::{Checked, Kind, Native, Ordered};
 
 use crate::{ethereum::Ethereum, lock::locked, pool::Pool};
 
-/// Signatures that are worth a thread.
+/// Signatures that are worth a thread. In one equation they cost less than in two, so where cores are few, and others wait for them, a
+/// thread has more.
 const SHARE: usize = 512;
+const SHARE_OF_FEW: usize = 1_024;
+/// So many cores are few.
+const FEW: usize = 4;
 const THREADS_MAX: usize = 8;
 
 /// Reads a block's transactions, in their order.
@@ -48,9 +52,9 @@ pub(crate) fn read(all: &[Vec<u8>], pool: &Mutex<Pool>, ethereum: &Ethereum) -> 
 
 /// Checks all signatures, on as many threads as pay.
 fn check(natives: Vec<Arc<Native>>) -> Vec<Checked> {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let signatures: usize = natives.iter().map(|native| native.signatures()).sum();
-    let mut parts = parts(natives, signatures.div_ceil(cores).max(SHARE));
+    let mut parts = parts(natives, signatures.div_ceil(threads(signatures, cores)));
     let Some(own) = parts.pop() else { return Vec::new() };
     thread::scope(|scope| {
         let others: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| Checked::all(part))).collect();
@@ -58,6 +62,12 @@ fn check(natives: Vec<Arc<Native>>) -> Vec<Checked> {
         let joined = others.into_iter().map(|other| other.join().unwrap_or_else(|reason| panic::resume_unwind(reason)));
         joined.flatten().chain(own).collect()
     })
+}
+
+/// So many that each has its share, and at least one.
+fn threads(signatures: usize, cores: usize) -> usize {
+    let share = if cores > FEW { SHARE } else { SHARE_OF_FEW };
+    (signatures / share).min(cores).clamp(1, THREADS_MAX)
 }
 
 /// In order, each of at least so many signatures but the last.
@@ -100,6 +110,24 @@ mod tests {
             assert_eq!(parts.len(), expected, "{count} by {share}");
             let nonces = parts.iter().flatten().map(|native| native.transaction().nonce);
             assert!(nonces.eq(0..count));
+        }
+    }
+
+    #[test]
+    fn a_thread_has_its_share_and_more_where_cores_are_few() {
+        // (signatures, cores, threads)
+        for (signatures, cores, expected) in [
+            (0, 1, 1),
+            (300, 64, 1),
+            (1_542, 1, 1),
+            (1_542, 2, 1),
+            (1_542, 4, 1),
+            (1_542, 8, 3),
+            (2_056, 2, 2),
+            (100_000, 3, 3),
+            (100_000, 64, 8),
+        ] {
+            assert_eq!(threads(signatures, cores), expected, "{signatures} on {cores}");
         }
     }
 

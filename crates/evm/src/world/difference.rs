@@ -13,7 +13,7 @@ use crate::state::{StateError, StateRead as _};
 pub(super) fn rows(old: &World, new: &World) -> Result<Vec<Row>, StateError> {
     // By how much the accounts became more that name a code.
     let mut uses = BTreeMap::<B256, i64>::new();
-    let mut rows = new.tree.rows_since(&old.tree, |leaf, by| {
+    let mut rows = new.tree.rows_and_leaves_since(&old.tree, |leaf, by| {
         if let Some(hash) = leaf.code_hash() {
             let uses = uses.entry(hash).or_default();
             *uses = uses.saturating_add(by);
