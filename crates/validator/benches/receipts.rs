@@ -80,10 +80,22 @@ fn batches(gateway: u8, receipts: u64) -> Vec<Vec<u8>> {
     parts.map(|(nonce, part)| posted(&signer, nonce as u64, part.to_vec())).collect()
 }
 
-/// Receipts in closed epochs.
-fn anchored(validator: &Validator) -> u64 {
-    let ledger = validator.node().ledger();
-    (0..ledger.open_epoch()).filter_map(|epoch| ledger.epoch(epoch)).map(|record| record.receipts_count).sum()
+/// Receipts in a validator's closed epochs, as far as they were counted: looking holds the ledger, so it reads what is new only.
+#[derive(Default)]
+struct Anchored {
+    epochs: u64,
+    receipts: u64,
+}
+
+impl Anchored {
+    fn count(&mut self, validator: &Validator) -> u64 {
+        let ledger = validator.node().ledger();
+        let open = ledger.open_epoch();
+        let closed = (self.epochs..open).filter_map(|epoch| ledger.epoch(epoch));
+        self.receipts += closed.map(|record| record.receipts_count).sum::<u64>();
+        self.epochs = open;
+        self.receipts
+    }
 }
 
 async fn post(url: String, batches: Vec<Vec<u8>>) {
@@ -119,8 +131,14 @@ async fn main() {
     let (began_at, cpu_before) = (Instant::now(), cpu_seconds());
     let posting = validators.iter().zip(prepared).map(|(validator, batches)| post(validator.url(), batches));
     let posting = tokio::spawn(join_all(posting.collect::<Vec<_>>()));
-    while validators.iter().map(anchored).min().unwrap_or(0) < count {
-        assert!(began_at.elapsed() < PATIENCE, "{:?} of {count}", validators.iter().map(anchored).collect::<Vec<_>>());
+    let mut counted: Vec<Anchored> = validators.iter().map(|_| Anchored::default()).collect();
+    loop {
+        let each = validators.iter().zip(&mut counted);
+        let anchored: Vec<u64> = each.map(|(validator, counted)| counted.count(validator)).collect();
+        if anchored.iter().all(|anchored| *anchored >= count) {
+            break;
+        }
+        assert!(began_at.elapsed() < PATIENCE, "{anchored:?} of {count}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let took = began_at.elapsed().as_secs_f64();
