@@ -72,7 +72,7 @@ impl<L: Leaf> Arriving<L> {
         let Some((path, link)) = self.wanted.last() else {
             return Err(PageError("a page came after the last".to_owned()));
         };
-        let page = Page::read(bytes, path).filter(|page| link.names(page, path));
+        let page = Page::read(bytes, path).filter(|page| link.names(page));
         let Some(page) = page else {
             return Err(PageError(format!("page {path} is not the one with digest {}", link.digest)));
         };
@@ -87,7 +87,7 @@ impl<L: Leaf> Arriving<L> {
                 self.wanted.extend(below.filter(|(path, link)| !is_whole(&self.whole, path, link)));
                 Vec::new()
             }
-            Page::Bucket(leaves) => leaves,
+            Page::Bucket(bucket) => bucket.into_leaves(),
         };
         self.end_branches();
         Ok((Row { table: L::PAGES, key: path.name(), value: Some(bytes.to_vec()) }, leaves))

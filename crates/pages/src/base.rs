@@ -127,7 +127,7 @@ impl<L: Leaf> Base<L> {
         let Some(bytes) = self.read(L::PAGES, &path.name())? else {
             return self.failed(&format!(": page {path} is missing"));
         };
-        let page = Page::read(&bytes, path).filter(|page| link.names(page, path)).map(Arc::new);
+        let page = Page::read(&bytes, path).filter(|page| link.names(page)).map(Arc::new);
         let Some(page) = page else {
             return self.failed(&format!(": page {path} is not the one with digest {}", link.digest));
         };

@@ -6,7 +6,7 @@ use crypto::Digest;
 
 use crate::failure::PageError;
 use crate::leaf::Leaf;
-use crate::page::{BUCKET_MAX, Branch, Link, Page};
+use crate::page::{BUCKET_MAX, Branch, Bucket, Link, Page};
 use crate::path::{Path, WAYS};
 use crate::tree::Tree;
 
@@ -59,7 +59,7 @@ impl<'a, L: Leaf> Maker<'a, L> {
             self.replaced_bytes = self.replaced_bytes.saturating_add(page.own_bytes());
         }
         let new = match &*page {
-            Page::Bucket(leaves) => self.built(merged(leaves, changes), path),
+            Page::Bucket(bucket) => self.rebuilt(bucket, path, changes),
             Page::Branch(branch) => self.branched(branch, path, changes)?,
         };
         // What comes to the same is the same: it need not be written.
@@ -76,7 +76,7 @@ impl<'a, L: Leaf> Maker<'a, L> {
             if own.is_empty() {
                 *place = place.as_ref().map(|link| link.resting(age));
             } else {
-                touched |= 1_u16.checked_shl(u32::try_from(way).unwrap_or(u32::MAX)).unwrap_or(0);
+                touched |= bit_of(way);
                 *place = self.changed(place.as_ref(), &path.child(way), own)?;
             }
         }
@@ -86,7 +86,18 @@ impl<'a, L: Leaf> Maker<'a, L> {
             return Ok(self.built(left, path));
         }
         branch.refresh(touched);
-        Ok(Some(self.linked(Page::Branch(Box::new(branch)), path)))
+        Ok(Some(self.linked(Page::Branch(Box::new(branch)))))
+    }
+
+    /// The subtree of a bucket's leaves after these changes.
+    fn rebuilt(&mut self, old: &Bucket<L>, path: &Path, changes: &[Change<L>]) -> Option<Link<L>> {
+        let leaves = merged(old.leaves(), changes);
+        if leaves.is_empty() || !fits_a_bucket(&leaves) {
+            return self.built(leaves, path);
+        }
+        let ways = changes.iter().filter_map(|(key, _)| path.way(key));
+        let touched = ways.fold(0, |touched, way| touched | bit_of(way));
+        Some(self.linked(Page::Bucket(old.with(leaves, touched, path))))
     }
 
     /// The subtree of these leaves, in order.
@@ -94,8 +105,8 @@ impl<'a, L: Leaf> Maker<'a, L> {
         if leaves.is_empty() {
             return None;
         }
-        if u64::try_from(leaves.len()).is_ok_and(|count| count <= BUCKET_MAX) {
-            return Some(self.linked(Page::Bucket(leaves), path));
+        if fits_a_bucket(&leaves) {
+            return Some(self.linked(Page::Bucket(Bucket::of(leaves, path))));
         }
         let (mut links, mut rest) = ([const { None }; WAYS], leaves.as_slice());
         for (way, place) in links.iter_mut().enumerate() {
@@ -103,13 +114,22 @@ impl<'a, L: Leaf> Maker<'a, L> {
             rest = others;
             *place = self.built(own.to_vec(), &path.child(way));
         }
-        Some(self.linked(Page::Branch(Box::new(Branch::of(links))), path))
+        Some(self.linked(Page::Branch(Box::new(Branch::of(links)))))
     }
 
-    fn linked(&mut self, page: Page<L>, path: &Path) -> Link<L> {
+    fn linked(&mut self, page: Page<L>) -> Link<L> {
         self.bytes = self.bytes.saturating_add(page.own_bytes());
-        Link::to(page, path, self.tree.age)
+        Link::to(page, self.tree.age)
     }
+}
+
+fn fits_a_bucket<L: Leaf>(leaves: &[Arc<L>]) -> bool {
+    u64::try_from(leaves.len()).is_ok_and(|count| count <= BUCKET_MAX)
+}
+
+/// The bit that stands for a way.
+fn bit_of(way: usize) -> u16 {
+    1_u16.checked_shl(u32::try_from(way).unwrap_or(u32::MAX)).unwrap_or(0)
 }
 
 /// A bucket's leaves with the changes in them.

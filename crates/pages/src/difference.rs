@@ -71,8 +71,8 @@ impl<'a, L: Leaf, F: FnMut(&L, i64)> Difference<'a, L, F> {
     }
 
     fn tell(&mut self, page: Option<&Page<L>>, by: i64) {
-        if let (Some(count), Some(Page::Bucket(leaves))) = (&mut self.count, page) {
-            leaves.iter().for_each(|leaf| count(leaf.as_ref(), by));
+        if let (Some(count), Some(Page::Bucket(bucket))) = (&mut self.count, page) {
+            bucket.leaves().iter().for_each(|leaf| count(leaf.as_ref(), by));
         }
     }
 }

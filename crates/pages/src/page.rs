@@ -19,14 +19,22 @@ const BRANCH_KIND: u8 = 2;
 
 /// About what a branch takes in memory, and a bucket without its leaves.
 const BRANCH_BYTES: usize = 1_536;
-const BUCKET_BYTES: usize = 64;
+const BUCKET_BYTES: usize = 592;
 
 /// Some of the tree.
 #[derive(Clone, Debug)]
 pub(crate) enum Page<L: Leaf> {
-    /// In order of their keys.
-    Bucket(Vec<Arc<L>>),
+    Bucket(Bucket<L>),
     Branch(Box<Branch<L>>),
+}
+
+/// Few leaves, with digests above them.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket<L: Leaf> {
+    /// In order of their keys.
+    leaves: Vec<Arc<L>>,
+    /// Digests of the binary tree over the next four bits of their keys, as in a branch: what did not change is not digested again.
+    inner: Box<[Digest; WAYS]>,
 }
 
 /// What a page names another by.
@@ -55,10 +63,10 @@ pub(crate) struct Branch<L: Leaf> {
 }
 
 impl<L: Leaf> Page<L> {
-    /// Its digest at this path.
-    pub fn digest(&self, path: &Path) -> Digest {
+    /// Its digest, at the path that it was made for.
+    pub fn digest(&self) -> Digest {
         match self {
-            Self::Bucket(leaves) => bucket_digest(leaves, path.depth()),
+            Self::Bucket(bucket) => bucket.digest(),
             Self::Branch(branch) => branch.digest(),
         }
     }
@@ -66,7 +74,7 @@ impl<L: Leaf> Page<L> {
     /// Leaves below it.
     pub fn leaves(&self) -> u64 {
         match self {
-            Self::Bucket(leaves) => u64::try_from(leaves.len()).unwrap_or(u64::MAX),
+            Self::Bucket(bucket) => u64::try_from(bucket.leaves.len()).unwrap_or(u64::MAX),
             Self::Branch(branch) => branch.leaves(),
         }
     }
@@ -74,7 +82,9 @@ impl<L: Leaf> Page<L> {
     /// About what it takes in memory, without other pages.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Bucket(leaves) => leaves.iter().fold(BUCKET_BYTES, |sum, leaf| sum.saturating_add(leaf.bytes())),
+            Self::Bucket(bucket) => {
+                bucket.leaves.iter().fold(BUCKET_BYTES, |sum, leaf| sum.saturating_add(leaf.bytes()))
+            }
             Self::Branch(_) => BRANCH_BYTES,
         }
     }
@@ -82,7 +92,9 @@ impl<L: Leaf> Page<L> {
     /// What making it took in memory, where its leaves were there before.
     pub fn own_bytes(&self) -> usize {
         match self {
-            Self::Bucket(leaves) => BUCKET_BYTES.saturating_add(leaves.len().saturating_mul(size_of::<Arc<L>>())),
+            Self::Bucket(bucket) => {
+                BUCKET_BYTES.saturating_add(bucket.leaves.len().saturating_mul(size_of::<Arc<L>>()))
+            }
             Self::Branch(_) => BRANCH_BYTES,
         }
     }
@@ -91,10 +103,10 @@ impl<L: Leaf> Page<L> {
     pub fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
-            Self::Bucket(leaves) => {
+            Self::Bucket(bucket) => {
                 out.push(BUCKET_KIND);
-                out.push(u8::try_from(leaves.len()).unwrap_or(u8::MAX));
-                leaves.iter().for_each(|leaf| leaf.write(&mut out));
+                out.push(u8::try_from(bucket.leaves.len()).unwrap_or(u8::MAX));
+                bucket.leaves.iter().for_each(|leaf| leaf.write(&mut out));
             }
             Self::Branch(branch) => {
                 out.push(BRANCH_KIND);
@@ -121,7 +133,7 @@ impl<L: Leaf> Page<L> {
                 let leaves: Vec<Arc<L>> = leaves.collect::<Option<_>>()?;
                 let sorted = leaves.windows(2).all(|pair| matches!(pair, [low, high] if low.key() < high.key()));
                 let at_home = leaves.iter().all(|leaf| path.leads_to(leaf.key()));
-                (sorted && at_home).then_some(Self::Bucket(leaves))?
+                (sorted && at_home).then(|| Self::Bucket(Bucket::of(leaves, path)))?
             }
             BRANCH_KIND => {
                 let ways = u16::from_be_bytes(take(&mut bytes)?);
@@ -144,14 +156,14 @@ impl<L: Leaf> Page<L> {
 
 impl<L: Leaf> Link<L> {
     /// To a page that was made just now.
-    pub fn to(page: Page<L>, path: &Path, age: u64) -> Self {
-        let (digest, leaves) = (page.digest(path), page.leaves());
+    pub fn to(page: Page<L>, age: u64) -> Self {
+        let (digest, leaves) = (page.digest(), page.leaves());
         Self { digest, leaves, held: Some(Held { page: Arc::new(page), age }) }
     }
 
     /// Whether the page is the one that this link names.
-    pub fn names(&self, page: &Page<L>, path: &Path) -> bool {
-        page.leaves() == self.leaves && page.digest(path) == self.digest
+    pub fn names(&self, page: &Page<L>) -> bool {
+        page.leaves() == self.leaves && page.digest() == self.digest
     }
 
     /// The link without a page that the disk has.
@@ -159,6 +171,65 @@ impl<L: Leaf> Link<L> {
         let held = self.held.clone().filter(|held| held.age > age);
         Self { digest: self.digest, leaves: self.leaves, held }
     }
+}
+
+impl<L: Leaf> Bucket<L> {
+    /// Of these leaves, in order, at this path.
+    pub fn of(leaves: Vec<Arc<L>>, path: &Path) -> Self {
+        Self::refreshed(leaves, Box::new([Digest::ZERO; WAYS]), u16::MAX, path)
+    }
+
+    /// The bucket at the same path with these leaves, which differ from its own in these ways only, a bit each.
+    pub fn with(&self, leaves: Vec<Arc<L>>, changed: u16, path: &Path) -> Self {
+        Self::refreshed(leaves, self.inner.clone(), changed, path)
+    }
+
+    fn refreshed(leaves: Vec<Arc<L>>, mut inner: Box<[Digest; WAYS]>, changed: u16, path: &Path) -> Self {
+        refreshed_below(&mut inner, 1, &leaves, path.depth(), changed);
+        Self { leaves, inner }
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.inner.get(1).copied().unwrap_or(Digest::ZERO)
+    }
+
+    pub fn leaves(&self) -> &[Arc<L>] {
+        &self.leaves
+    }
+
+    pub fn into_leaves(self) -> Vec<Arc<L>> {
+        self.leaves
+    }
+}
+
+/// Brings the digests of a bucket's binary tree up to date from a node down, whose leaves these are; the node's own.
+fn refreshed_below<L: Leaf>(
+    inner: &mut [Digest; WAYS],
+    node: usize,
+    leaves: &[Arc<L>],
+    depth: usize,
+    changed: u16,
+) -> Digest {
+    if node >= WAYS {
+        return bucket_digest(leaves, depth);
+    }
+    if changed & ways_below(node) == 0 {
+        return inner.get(node).copied().unwrap_or(Digest::ZERO);
+    }
+    let (left, below) = (node.saturating_mul(2), depth.saturating_add(1));
+    let (low, high) = leaves.split_at(leaves.partition_point(|leaf| !bit(leaf.key(), depth)));
+    // Also where few leaves are left: no node may keep what it had before.
+    let low = refreshed_below(inner, left, low, below, changed);
+    let high = refreshed_below(inner, left.saturating_add(1), high, below, changed);
+    let digest = match leaves {
+        [] => Digest::ZERO,
+        [leaf] => leaf.digest(),
+        _ => branch_digest(&low, &high),
+    };
+    if let Some(place) = inner.get_mut(node) {
+        *place = digest;
+    }
+    digest
 }
 
 impl<L: Leaf> Branch<L> {
@@ -217,7 +288,7 @@ impl<L: Leaf> Branch<L> {
     }
 }
 
-/// The ways, a bit each, below a node of a branch's binary tree.
+/// The ways, a bit each, below a node of a page's binary tree.
 fn ways_below(node: usize) -> u16 {
     match node {
         0 | 1 => u16::MAX,

@@ -18,8 +18,8 @@ impl<L: Leaf> Tree<L> {
         while let Some(next) = link {
             let page = self.page(&path, &next)?;
             link = match &*page {
-                Page::Bucket(leaves) => {
-                    let found = down_bucket(leaves, path.depth(), key, &mut siblings);
+                Page::Bucket(bucket) => {
+                    let found = down_bucket(bucket.leaves(), path.depth(), key, &mut siblings);
                     return Ok(Proof { siblings, found });
                 }
                 Page::Branch(branch) => match down_branch(branch, path.depth(), key, &mut siblings) {
@@ -49,8 +49,8 @@ impl<L: Leaf> Tree<L> {
     ) -> Result<Option<sparse::Leaf>, PageError> {
         for (way, link) in branch.links.iter().enumerate() {
             let Some(link) = link.as_ref().filter(|link| link.leaves == 1) else { continue };
-            if let Page::Bucket(leaves) = &*self.page(&path.child(way), link)?
-                && let Some(leaf) = leaves.first()
+            if let Page::Bucket(bucket) = &*self.page(&path.child(way), link)?
+                && let Some(leaf) = bucket.leaves().first()
                 && (path.depth()..depth).all(|depth| bit(leaf.key(), depth) == bit(key, depth))
             {
                 return Ok(Some(leaf.proven()));

@@ -7,7 +7,7 @@ use crypto::sparse::{self, Proof, leaf_digest, value_digest};
 use crypto::{Digest, hash};
 use proptest::prelude::*;
 
-use crate::page::{Link, Page};
+use crate::page::{Bucket, Link, Page};
 use crate::path::Path;
 use crate::*;
 
@@ -161,6 +161,26 @@ proptest! {
             plain.apply(&batch);
             plain.check(&tree);
             prop_assert_eq!(before.0.root(), before.1, "a clone never changes");
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_changes_is_the_one_that_is_made_anew(
+        steps in prop::collection::vec(prop::collection::btree_map(0_u16..32, any::<Option<u8>>(), 0..8), 1..20),
+    ) {
+        let (mut held, mut bucket) = (BTreeMap::new(), Bucket::<Sample>::of(Vec::new(), &Path::ROOT));
+        for step in steps {
+            let mut changed = 0_u16;
+            for (number, byte) in step {
+                changed |= 1 << Path::ROOT.way(&key(number)).unwrap();
+                match byte {
+                    Some(byte) => drop(held.insert(key(number), Arc::new(Sample::new(number, vec![byte])))),
+                    None => drop(held.remove(&key(number))),
+                }
+            }
+            let leaves: Vec<Arc<Sample>> = held.values().cloned().collect();
+            bucket = bucket.with(leaves.clone(), changed, &Path::ROOT);
+            prop_assert_eq!(format!("{bucket:?}"), format!("{:?}", Bucket::of(leaves, &Path::ROOT)));
         }
     }
 

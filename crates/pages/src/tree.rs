@@ -126,7 +126,8 @@ impl<L: Leaf> Tree<L> {
             }
         };
         match page {
-            Page::Bucket(leaves) => {
+            Page::Bucket(bucket) => {
+                let leaves = bucket.leaves();
                 let place = leaves.binary_search_by(|leaf| leaf.key().cmp(key)).ok();
                 Ok(place.and_then(|place| leaves.get(place).cloned()))
             }
@@ -157,7 +158,8 @@ impl<L: Leaf> Tree<L> {
             return Ok(());
         };
         match &*self.page(path, link)? {
-            Page::Bucket(leaves) => {
+            Page::Bucket(bucket) => {
+                let leaves = bucket.leaves();
                 let at = |key: &Digest| leaves.binary_search_by(|leaf| leaf.key().cmp(key)).ok();
                 found.extend(keys.iter().map(|key| leaves.get(at(key)?).cloned()));
             }
@@ -178,7 +180,7 @@ impl<L: Leaf> Tree<L> {
         for (way, link) in branch.links.iter().enumerate() {
             let (Some(link), path) = (link, path.child(way)) else { continue };
             match &*self.page(&path, link)? {
-                Page::Bucket(leaves) => out.extend(leaves.iter().cloned()),
+                Page::Bucket(bucket) => out.extend(bucket.leaves().iter().cloned()),
                 Page::Branch(branch) => self.gather(branch, &path, out)?,
             }
         }
@@ -190,7 +192,7 @@ impl<L: Leaf> Tree<L> {
         let mut all = Vec::new();
         if let Some(root) = &self.root {
             match &*self.page(&Path::ROOT, root)? {
-                Page::Bucket(leaves) => all.extend(leaves.iter().cloned()),
+                Page::Bucket(bucket) => all.extend(bucket.leaves().iter().cloned()),
                 Page::Branch(branch) => self.gather(branch, &Path::ROOT, &mut all)?,
             }
         }
