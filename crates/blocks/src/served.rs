@@ -15,6 +15,10 @@ use crate::view::View;
 pub trait Source: Send + Sync + 'static {
     /// Surroundings of the block that would come after the newest.
     fn upcoming(&self, newest: &Sealed<Header>) -> NextBlock;
+    /// Why no more blocks come, where none will ever come.
+    fn closed(&self) -> Option<String> {
+        None
+    }
     /// Returns once the transaction cannot be lost any more.
     fn submit(&self, transaction: Arc<Transaction>) -> BoxFuture<'_, Result<(), SubmitError>>;
 }
@@ -29,6 +33,10 @@ pub struct Served<S> {
 impl<S: Source> ChainNode for Served<S> {
     fn chain(&self) -> &Chain {
         self.view.chain()
+    }
+
+    fn closed(&self) -> Option<String> {
+        self.source.closed()
     }
 
     fn head(&self) -> u64 {

@@ -51,7 +51,7 @@ pub use limits::{
 pub use member::{Chain, Keys, MemberError, Pacing, SeatKeys, TERM_BLOCKS_MIN, check_floor, public_key};
 pub use seat::Seat;
 pub use store::StoreError;
-pub use validator::{Config, Handle, StartError, Validator};
+pub use validator::{Config, Failed, Handle, StartError, Validator};
 
 /// Votes are ed25519: attributable, so conflicting ones are evidence.
 pub(crate) type Scheme = commonware_consensus::simplex::scheme::ed25519::Scheme;

@@ -4,8 +4,10 @@
 //! the same directory is refused, and a directory must never be copied to another machine.
 
 use std::{
+    any::Any,
     fs::{File, OpenOptions, TryLockError},
     net::{SocketAddr, TcpListener},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::PathBuf,
     sync::{Arc, mpsc as blocking},
     thread::JoinHandle,
@@ -90,9 +92,26 @@ fn hex(key: &[u8; 32]) -> String {
 }
 
 /// A validator that stopped by itself: its disk failed, or the application panicked.
-#[derive(Debug, thiserror::Error)]
-#[error("validator failed; hint: the log names the cause, the directory can be opened again")]
-pub struct Failed;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("agreement stopped by itself: {cause}")]
+pub struct Failed {
+    cause: String,
+}
+
+impl Failed {
+    /// By what a thread panicked with.
+    fn of(reason: &(dyn Any + Send)) -> Self {
+        let said = reason.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| reason.downcast_ref::<&str>().copied()).unwrap_or("a part of it panicked");
+        if said.contains("hint: ") {
+            return Self { cause: said.to_owned() };
+        }
+        Self { cause: format!("{said}; hint: the log names the cause, the directory can be opened again") }
+    }
+}
+
+/// The end of a validator's thread.
+type Ended = future::Shared<future::BoxFuture<'static, Result<(), Failed>>>;
 
 /// Starts validators; see [`Validator::start`].
 pub struct Validator;
@@ -114,12 +133,21 @@ impl Validator {
 
         let (started, starting) = blocking::channel();
         let (stop, stopped) = oneshot::channel();
-        let body = move || run(config, member, addresses, application, &started, stopped);
+        let (ending, ended) = oneshot::channel();
+        let body = move || {
+            let ran = catch_unwind(AssertUnwindSafe(|| run(config, member, addresses, application, &started, stopped)));
+            // Nobody may wait for it.
+            let _ = ending.send(ran.as_ref().copied().map_err(|reason| Failed::of(&**reason)));
+            if let Err(reason) = ran {
+                resume_unwind(reason);
+            }
+        };
         let thread =
             std::thread::Builder::new().name("validator".to_owned()).spawn(body).map_err(StartError::Thread)?;
         match starting.recv() {
             Ok(Ok((running, context))) => {
-                Ok(Handle { running, context, stop: Some(stop), thread: Some(thread), _lock: lock })
+                let ended = ended.map(|ended| ended.unwrap_or(Ok(()))).boxed().shared();
+                Ok(Handle { running, context, stop: Some(stop), thread: Some(thread), ended, _lock: lock })
             }
             Ok(Err(error)) => Err(StartError::Store(error)),
             Err(blocking::RecvError) => Err(StartError::Stopped),
@@ -133,6 +161,7 @@ pub struct Handle {
     context: tokio::Context,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    ended: Ended,
     /// Held until the validator has stopped.
     _lock: File,
 }
@@ -204,6 +233,11 @@ impl Handle {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
+    /// Resolves once the validator has stopped, with the cause where it stopped by itself. Needs no particular runtime.
+    pub async fn ended(&self) -> Result<(), Failed> {
+        self.ended.clone().await
+    }
+
     /// Stops the validator and waits until its directory can be opened again.
     pub fn stop(mut self) -> Result<(), Failed> {
         self.end()
@@ -214,14 +248,14 @@ impl Handle {
             // Fails only if the validator has stopped already.
             let _ = stop.send(());
         }
-        self.thread.take().map_or(Ok(()), |thread| thread.join().map_err(|_| Failed))
+        self.thread.take().map_or(Ok(()), |thread| thread.join().map_err(|reason| Failed::of(&*reason)))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.end().is_err() {
-            tracing::error!("validator had failed before it was dropped");
+        if let Err(error) = self.end() {
+            tracing::error!(%error, "validator had failed before it was dropped");
         }
     }
 }

@@ -202,6 +202,25 @@ fn what_cannot_start_says_why() {
 }
 
 #[test]
+fn a_validator_whose_application_cannot_go_on_ends_and_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = devnet_of(1, directory.path(), 1).configs.remove(0);
+    let application = Arc::new(Recorder { fails_at: Some(5), ..Recorder::default() });
+    let handle = start(&config, &application);
+    let failed = futures::executor::block_on(handle.ended()).unwrap_err();
+    let said = failed.to_string();
+    assert!(said.starts_with("agreement stopped by itself: its state is gone; hint: "), "{said}");
+    assert_eq!(application.height(), 4);
+    wait("its thread to end", LIMIT, || !handle.is_running());
+    assert_eq!(handle.stop(), Err(failed));
+
+    let resumed = Arc::new(Recorder::from_snapshot(application.record().clone()));
+    let handle = start(&config, &resumed);
+    wait("blocks after the restart", LIMIT, || resumed.height() > 5);
+    handle.stop().unwrap();
+}
+
+#[test]
 fn an_archive_of_the_newest_loses_whole_sections_and_goes_on_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = devnet_of(1, directory.path(), 1).configs.remove(0);

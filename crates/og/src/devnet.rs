@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     process::Stdio,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -117,10 +118,10 @@ impl Nodes {
         Ok(Self::Processes(keepers))
     }
 
-    /// Resolves only if a node that should run cannot be kept running.
+    /// Resolves only if a node that should run cannot be kept running. One in a process of its own is started again by its keeper.
     async fn failed(&mut self) -> anyhow::Error {
         match self {
-            Self::Inside(_) => std::future::pending().await,
+            Self::Inside(running) => ended(running).await.context("a node of this devnet cannot go on"),
             Self::Processes(keepers) => match keepers.join_next().await {
                 Some(Ok(Err(error))) => error,
                 _ => anyhow::anyhow!("a node's keeper ended"),
@@ -138,6 +139,16 @@ impl Nodes {
             Self::Processes(mut keepers) => keepers.shutdown().await,
         }
     }
+}
+
+/// Resolves once one of these has ended by itself, with its reason.
+async fn ended(running: &[Running]) -> anyhow::Error {
+    let mut ends: Vec<_> = running.iter().map(|node| Box::pin(node.ended())).collect();
+    std::future::poll_fn(|context| {
+        let mut polled = ends.iter_mut().map(|end| end.as_mut().poll(context));
+        polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// Threads of each worker's each model: what was said, or a share of this machine, on which all of them run.

@@ -29,6 +29,14 @@ pub enum Running {
 }
 
 impl Running {
+    /// Resolves if it ended by itself, with the reason. Only a validator does: the others wait for the ledger.
+    pub async fn ended(&self) -> anyhow::Error {
+        match self {
+            Self::Validator(node) => node.ended().await.into(),
+            Self::Worker(_) | Self::Gateway(_) | Self::Hub(_) | Self::Auditor(_) => std::future::pending().await,
+        }
+    }
+
     pub async fn stop(self) {
         match self {
             Self::Validator(node) => node.stop().await,

@@ -157,6 +157,9 @@ fn is_id(id: &RawValue) -> bool {
 }
 
 async fn called(desk: &Arc<Desk>, connection: &dyn Connection, name: &str, params: Option<&RawValue>) -> Answer {
+    if let Some(reason) = desk.node.closed() {
+        return Err(RpcError::internal(reason));
+    }
     if let Some(answered) = connection.own(name, params) {
         return answered;
     }

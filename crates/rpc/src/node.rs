@@ -62,6 +62,10 @@ pub enum SubmitError {
 /// A chain, as clients ask for it. Reads return at once or wait for a disk, never for other clients.
 pub trait ChainNode: Send + Sync + 'static {
     fn chain(&self) -> &Chain;
+    /// Why nothing is answered any more, where that is so: what was true once may be long past, and nobody could tell.
+    fn closed(&self) -> Option<String> {
+        None
+    }
     /// Number of the newest block; final.
     fn head(&self) -> u64;
     fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, NodeError>;

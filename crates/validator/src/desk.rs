@@ -22,6 +22,28 @@ pub(crate) struct Desk {
 
 pub(crate) type Shared = State<Arc<Desk>>;
 
+impl Desk {
+    /// Why nothing is answered, where that is so.
+    pub fn closed(&self) -> Option<Answer> {
+        self.unreadable().or_else(|| self.ended())
+    }
+
+    /// Execution could not read its state: then this node stops with the next block, and what it answers may be wrong.
+    pub fn unreadable(&self) -> Option<Answer> {
+        let words = "this validator cannot read its state, and stops";
+        self.node.has_failed().then(|| Answer::unavailable("state_unreadable", words).with_hint(ASK_ANOTHER))
+    }
+
+    /// Agreement has ended here: what was executed last may be long past, and what is taken would wait for ever.
+    pub fn ended(&self) -> Option<Answer> {
+        let words = "this validator no longer takes part in agreement";
+        let has_ended = !self.agreement.is_running();
+        has_ended.then(|| Answer::unavailable("agreement_stopped", words).with_hint(ASK_ANOTHER))
+    }
+}
+
+const ASK_ANOTHER: &str = "ask another validator";
+
 /// Forty hexadecimal digits behind 0x.
 pub(crate) fn address(text: &str) -> Option<EvmAddress> {
     crypto::digest::read_hex(text.strip_prefix("0x")?).map(EvmAddress)

@@ -23,12 +23,15 @@ impl Source for Front {
         ledger::surroundings(newest, now_ms(), &self.0.node.key().public_key())
     }
 
+    fn closed(&self) -> Option<String> {
+        self.0.closed().map(|refusal| format!("{}: ask another", refusal.message))
+    }
+
     /// Agreement begins while the disk takes it: whichever is first, an answer means that a crash loses nothing.
     fn submit(&self, transaction: Arc<Transaction>) -> BoxFuture<'_, Result<(), SubmitError>> {
         async move {
-            if !self.0.agreement.is_running() {
-                let words = "this validator no longer takes part in agreement: ask another";
-                return Err(SubmitError::Closed(words.to_owned()));
+            if let Some(reason) = self.closed() {
+                return Err(SubmitError::Closed(reason));
             }
             let Some(durable) = self.0.node.submit_wallet(&transaction)? else { return Ok(()) };
             durable.wait().await.map_err(|error| SubmitError::Closed(error.to_string()))

@@ -174,6 +174,12 @@ impl Node {
         self.snapshots.has_failed()
     }
 
+    /// As if nothing of the state could be read any more.
+    #[cfg(test)]
+    pub(crate) fn lose_state(&self) {
+        self.snapshots.fail();
+    }
+
     /// Snapshots that others may begin from.
     pub(crate) fn offers(&self) -> Option<&Offers> {
         self.snapshots.offers()

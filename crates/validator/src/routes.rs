@@ -38,8 +38,6 @@ use crate::{
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/transactions", post(submit))
-        .route("/status", get(status))
-        .route("/metrics", get(metrics))
         .route("/trust", get(trust))
         .route("/epochs/latest", get(latest_epoch))
         .route("/epochs/{epoch}", get(epoch))
@@ -72,6 +70,10 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/dues/{gateway}", get(pages::dues))
         .route("/dues/{gateway}/shares", get(pages::shares))
         .route("/dues/{gateway}/shares/after/{payee}", get(pages::shares_after))
+        .layer(middleware::from_fn_with_state(Arc::clone(&desk), while_running))
+        // These tell that agreement has ended.
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(Arc::clone(&desk), while_readable))
         .with_state(desk)
 }
@@ -79,18 +81,18 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
 /// Where execution could not read its state, nothing is answered from then on.
 async fn while_readable(State(desk): Shared, request: Request, next: Next) -> Response {
     let answer = next.run(request).await;
-    if desk.node.has_failed() {
-        return Answer::unavailable("state_unreadable", "this validator cannot read its state, and stops")
-            .into_response();
+    desk.unreadable().map_or(answer, Answer::into_response)
+}
+
+/// Where agreement has ended nothing is answered, and nothing taken: it would be what was, and wait for ever.
+async fn while_running(State(desk): Shared, request: Request, next: Next) -> Response {
+    match desk.ended() {
+        Some(refusal) => refusal.into_response(),
+        None => next.run(request).await,
     }
-    answer
 }
 
 async fn submit(State(desk): Shared, Encoded(bytes): Encoded) -> Result<(StatusCode, Json<Value>), Answer> {
-    if !desk.agreement.is_running() {
-        // What is taken here would wait for ever: let the sender ask another validator.
-        return Err(Answer::unavailable("agreement_stopped", "this validator no longer takes part in agreement"));
-    }
     match desk.node.submit_bytes(bytes.into()) {
         Ok(id) => Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() })))),
         Err(error) => Err(refusal(&error)),

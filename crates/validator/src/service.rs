@@ -59,7 +59,7 @@ pub struct Config {
     pub base: Option<Base>,
 }
 
-/// Why a validator did not start.
+/// Why a validator did not start, or does not go on.
 #[derive(Debug, Error)]
 pub enum ValidatorError {
     #[error(transparent)]
@@ -76,6 +76,9 @@ pub enum ValidatorError {
     Name(protocol::TooLong),
     #[error("starting was interrupted")]
     Interrupted,
+    /// It ran, and cannot go on.
+    #[error(transparent)]
+    Ended(#[from] consensus::Failed),
 }
 
 /// A running validator.
@@ -141,6 +144,16 @@ impl Validator {
 
     pub fn node(&self) -> &Arc<Node> {
         &self.desk.node
+    }
+
+    /// Resolves once agreement has ended here by itself, and says why: its disk failed, or its state is not to be relied on. It takes no
+    /// part and answers nothing from then on, and a new start goes on from the disk.
+    pub async fn ended(&self) -> ValidatorError {
+        match self.desk.agreement.ended().await {
+            Err(failed) => failed.into(),
+            // Only whoever stops it ends it so.
+            Ok(()) => std::future::pending().await,
+        }
     }
 
     /// Stops the interface, then agreement; returns when the directory can be opened again.
@@ -229,3 +242,6 @@ pub fn windows(rules: &ledger::Rules) -> Windows {
         deciding: Duration::from_millis(rules.vote_ms()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,6 +242,13 @@ impl Snapshots {
         self.cache.failure().is_some() || self.file.as_ref().is_some_and(|file| file.failure().is_some())
     }
 
+    /// As if the disk gave nothing.
+    #[cfg(test)]
+    pub fn fail(&self) {
+        let gone = |_: &'static str, _: &[u8]| Err::<Option<Vec<u8>>, String>("it is gone".to_owned());
+        drop(Kept::open(ledger::Base::new(Arc::new(gone), self.cache.clone())));
+    }
+
     /// Why the state cannot be read, if it cannot; then its file is set aside, so that the next start makes it anew.
     pub fn failure(&self) -> Option<String> {
         let file = self.file.as_ref()?;

@@ -68,6 +68,8 @@ pub struct Recorder {
     requests: Mutex<Option<Requests>>,
     /// Signs other roots than everybody else.
     pub lies_about_roots: bool,
+    /// Cannot go on with the block of this height.
+    pub fails_at: Option<u64>,
 }
 
 impl Recorder {
@@ -128,6 +130,9 @@ impl Application for Recorder {
     }
 
     fn finalized(&self, block: FinalizedBlock) {
+        if self.fails_at == Some(block.block.height()) {
+            std::panic::panic_any("its state is gone".to_owned());
+        }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let mut record = self.record();
         assert_eq!(block.block.height(), record.height + 1, "delivery has a gap or repeats");

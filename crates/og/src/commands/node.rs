@@ -70,13 +70,15 @@ async fn start(options: NodeStart) -> Result<()> {
         entry.name,
         options.listen.map_or_else(|| entry.url(), |at| format!("http://{at}"))
     ));
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        () = keeper_gone(options.attached) => {}
-    }
+    let ended = tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        () = keeper_gone(options.attached) => Ok(()),
+        // Whoever keeps this process starts it again: nothing is agreed on or answered here any more.
+        error = running.ended() => Err(error.context(format!("{} cannot go on", entry.name))),
+    };
     running.stop().await;
-    Ok(())
+    ended
 }
 
 /// Makes a validator that joins: what it needs to be started, before the ledger knows of it.

@@ -1,0 +1,122 @@
+//! A validator alone in its network, whose agreement ends or whose disk fails under it.
+
+use std::{net::TcpListener, path::Path};
+
+use network::NetworkError;
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::story::{genesis_of, key};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn alone(folder: &Path) -> Config {
+    let key = key(Role::Validator, 0);
+    let (public, agreement_listen) = (key.public_key().0, free_port());
+    let dealing = consensus::deal(&mut StdRng::seed_from_u64(1), &[public]).unwrap();
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        ethereum_listen: "127.0.0.1:0".parse().unwrap(),
+        client: "test".to_owned(),
+        agreement_listen,
+        agreement_peers: vec![(public, agreement_listen)],
+        directory: folder.to_owned(),
+        key,
+        share: dealing.shares[0].clone(),
+        polynomial: dealing.polynomial.clone(),
+        network_key: GroupKey(dealing.group_key),
+        network: "test".to_owned(),
+        genesis: genesis_of(now_ms(), &[(Role::Validator, 1), (Role::Gateway, 1), (Role::Worker, 1)]),
+        hubs: Vec::new(),
+        judge: None,
+        keep_blocks: None,
+        sync: Vec::new(),
+        begins_from_others: false,
+        base: None,
+    }
+}
+
+/// One that has executed some blocks.
+async fn started(folder: &Path) -> (Validator, Genesis) {
+    let config = alone(folder);
+    let genesis = config.genesis.clone();
+    let validator = Validator::start(config).await.unwrap();
+    let executed = async {
+        while validator.node().ledger().height() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, executed).await.unwrap();
+    (validator, genesis)
+}
+
+async fn get(validator: &Validator, path: &str) -> Result<network::Bytes, NetworkError> {
+    Client::default().get_bytes(&format!("{}/{path}", validator.url())).await
+}
+
+async fn head(validator: &Validator) -> Value {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": [] }).to_string();
+    let bytes = Client::default().post_json(&validator.ethereum_url(), body, &[]).await.unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The word with which each route refuses, and what JSON-RPC says.
+async fn refused(validator: &Validator, code: &str, words: &str) {
+    for path in ["nodes", "trust", "epochs/0", "models"] {
+        let refusal = get(validator, path).await.unwrap_err();
+        assert_eq!(refusal.code(), Some(code), "{path}: {refusal}");
+        assert!(matches!(refusal, NetworkError::Refused { status: 503, .. }), "{path}: {refusal}");
+    }
+    let said = head(validator).await;
+    assert_eq!(said["error"]["code"], -32_603, "{said}");
+    assert!(said["error"]["message"].as_str().unwrap().contains(words), "{said}");
+}
+
+/// As agreement ends: the block that comes is not the next one.
+async fn mislay(validator: &Validator, genesis: &Genesis) -> ValidatorError {
+    let mislaying = async {
+        for _ in 0..3_000 {
+            *validator.node().ledger() = Ledger::new(genesis).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        error = validator.ended() => error,
+        () = mislaying => panic!("agreement goes on"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_whose_agreement_ended_says_why_and_answers_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, genesis) = started(folder.path()).await;
+    get(&validator, "nodes").await.unwrap();
+    assert!(head(&validator).await["result"].is_string());
+    let error = mislay(&validator, &genesis).await.to_string();
+    assert!(error.starts_with("agreement stopped by itself: ") && error.contains("; hint: "), "{error}");
+    // Its threads are still ending.
+    while validator.desk.agreement.is_running() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    refused(&validator, "agreement_stopped", "no longer takes part in agreement").await;
+    let status: Value = serde_json::from_slice(&get(&validator, "status").await.unwrap()).unwrap();
+    assert_eq!(status["running"], false);
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_cannot_read_its_state_answers_nothing_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = started(folder.path()).await;
+    validator.node().lose_state();
+    refused(&validator, "state_unreadable", "cannot read its state").await;
+    assert_eq!(get(&validator, "status").await.unwrap_err().code(), Some("state_unreadable"));
+    let error = tokio::time::timeout(PATIENCE, validator.ended()).await.unwrap().to_string();
+    assert!(error.contains("is set aside, start again"), "{error}");
+    validator.stop().await;
+}
