@@ -411,10 +411,8 @@ impl Node {
             // Agreement delivers without gaps, and old programs stop at new rules; going on would mean another state than everyone else's.
             Err(error) => std::panic::panic_any(error.to_string()),
         };
-        if let Some(failure) = self.snapshots.failure() {
-            // Executed on what could not be read, it would be another state than everyone else's.
-            std::panic::panic_any(failure);
-        }
+        // Executed on what could not be read, it would be another state than everyone else's.
+        self.stop_where_unreadable();
         self.ethereum.publish(&ran);
         let mut ledger = self.ledger();
         let executed = ledger.finish(ran);
@@ -446,6 +444,20 @@ impl Node {
         if executed.height.is_multiple_of(AGAIN) {
             self.show_conflicts();
         }
+    }
+
+    /// Ends agreement here where something of the state could not be read.
+    fn stop_where_unreadable(&self) {
+        if let Some(failure) = self.snapshots.failure() {
+            std::panic::panic_any(failure);
+        }
+    }
+
+    /// What was read of the state for agreement, of which all validators must say the same: what cannot be read counts as not there,
+    /// and that would be another committee, or another key, than everyone else's.
+    fn read_whole<T>(&self, read: T) -> T {
+        self.stop_where_unreadable();
+        read
     }
 
     /// The ledger once it rests on what was written last; where the disk is far behind, that is waited for.
@@ -537,3 +549,6 @@ fn open_index(directory: &Path, begin: &Ledger) -> Result<Index, NodeError> {
     }
     Ok(index)
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,8 @@ impl Application for Node {
     }
 
     fn key_terms(&self) -> u64 {
-        self.ledger().key_terms()
+        let terms = self.ledger().key_terms();
+        self.read_whole(terms)
     }
 
     fn next_key(&self, next: NextKey) {
@@ -90,13 +91,14 @@ impl Application for Node {
     }
 
     fn named_key(&self) -> Option<(u64, [u8; 96])> {
-        let newest = self.ledger().rotations().last()?.rotation.clone();
+        let newest = self.ledger().rotations().last().map(|certified| certified.rotation.clone());
+        let newest = self.read_whole(newest)?;
         Some((newest.serial, newest.key.0))
     }
 
     fn committee(&self, _: u64) -> Vec<Seat> {
         let named = self.ledger().named_seats();
-        named.into_iter().map(|seat| Seat { key: seat.key.0, node: seat.node.0 }).collect()
+        self.read_whole(named).into_iter().map(|seat| Seat { key: seat.key.0, node: seat.node.0 }).collect()
     }
 
     fn addresses(&self) -> Vec<([u8; 32], SocketAddr)> {

@@ -1,0 +1,31 @@
+//! What a node does with what agreement and other nodes give it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use consensus::Application as _;
+use protocol::Role;
+
+use super::*;
+use crate::story::{genesis, key};
+
+fn node(folder: &Path) -> Node {
+    Node::new(&genesis(), key(Role::Validator, 0), Some(folder), None, None).unwrap()
+}
+
+#[test]
+fn a_committee_is_never_named_from_a_state_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    let asked: [(&str, &dyn Fn()); 3] = [
+        ("committee", &|| _ = node.committee(2)),
+        ("key_terms", &|| _ = node.key_terms()),
+        ("named_key", &|| _ = node.named_key()),
+    ];
+    asked.iter().for_each(|(_, ask)| ask());
+    node.lose_state();
+    for (what, ask) in asked {
+        let reason = catch_unwind(AssertUnwindSafe(ask)).unwrap_err();
+        let said = reason.downcast_ref::<String>().unwrap();
+        assert!(said.contains("hint: ") && said.contains("start again"), "{what}: {said}");
+    }
+}
