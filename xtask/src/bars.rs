@@ -22,6 +22,8 @@ mod survival;
 mod worker;
 mod yard;
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
@@ -80,6 +82,13 @@ impl Bench<'_> {
     /// The full count of a bar, or its small one.
     fn count(&self, full: u32, small: u32) -> u32 {
         if self.small { small } else { full }
+    }
+
+    /// Where is kept what explains a failure of this bar, until the next one.
+    fn failed_folder(&self) -> PathBuf {
+        let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+        let name: String = self.row.chars().map(letter).collect();
+        self.workspace.target().join("bars").join(format!("failed-{name}"))
     }
 
     /// What an interrupted run of this very bar had reached.

@@ -4,6 +4,9 @@
 //! --processes --json` tells both. `OG_BENCH_SECONDS` is how long each part lasts. Transactions are signed before time runs; a
 //! transfer counts once it is final, late means on the last of all validators. With `OG_BENCH_FILL` nothing is measured: so many
 //! transfers are made, for a chain of some length.
+//!
+//! What each validator had before the pressure and has after it is told beside the figures. Where one did not move, or a part of the load
+//! ended early, there is an exit code, and the first line on standard error says why.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -11,6 +14,7 @@
 )]
 
 use std::collections::HashMap;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
@@ -33,12 +37,24 @@ const STEADY: u64 = 100;
 /// Of one sender and round, where a chain is filled: as many as may wait.
 const FILL_EACH: u64 = 512;
 const OPG: u128 = 1_000_000_000_000_000_000;
+/// Of each sender: what some hundred and sixty transfers of a load may cost at most, as many as wait when the pool is full.
+const FUNDS: u128 = 3_500 * OPG;
+/// What a transfer of a load offers for gas: so much that a base fee that rises with every full block ends no load.
+const FEE_MAX: u128 = 1_000_000_000_000_000;
+/// The same where a chain is filled, with more transfers of a sender waiting at once.
+const FILL_FEE_MAX: u128 = 1_000_000_000_000;
+/// How long what is on its way may take once time is over.
+const LANE_PATIENCE: Duration = Duration::from_secs(20);
+/// Refusals for now: there will be room, or the sender will have what its others still hold.
+const FOR_NOW: [&str; 3] = ["txpool is full", "nonce too high", "insufficient funds"];
+/// Another validator may have shown it there already, or it is executed by now.
+const KNOWN: [&str; 2] = ["already known", "nonce too low"];
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let Ok(urls) = std::env::var("OG_BENCH_URLS") else {
         println!("OG_BENCH_URLS and OG_BENCH_KEY name the network: `cargo xtask bars ledger` starts one");
-        return;
+        return ExitCode::SUCCESS;
     };
     let urls: Vec<String> = urls.split(',').map(str::to_owned).collect();
     let rich: B256 = std::env::var("OG_BENCH_KEY").unwrap().parse().unwrap();
@@ -46,10 +62,16 @@ async fn main() {
     let network = Network::at(&urls).await;
     let senders = network.funded(rich).await;
     if let Ok(count) = std::env::var("OG_BENCH_FILL") {
-        return network.filled(&senders, count.parse().unwrap()).await;
+        network.filled(&senders, count.parse().unwrap()).await;
+        return ExitCode::SUCCESS;
     }
     let nonces = network.steady(&senders, seconds).await;
-    network.pressed(&senders, &nonces, seconds).await;
+    let faults = network.pressed(&senders, &nonces, seconds).await;
+    if faults.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{}", faults.join("; "));
+    ExitCode::FAILURE
 }
 
 /// A key with its address.
@@ -65,12 +87,12 @@ impl Wallet {
         Self { key, address }
     }
 
-    fn pays(&self, chain_id: u64, nonce: u64, to: Address, value: u128) -> String {
+    fn pays(&self, chain_id: u64, nonce: u64, to: Address, value: u128, max_fee_per_gas: u128) -> String {
         let unsigned = TxEip1559 {
             chain_id,
             nonce,
             gas_limit: 21_000,
-            max_fee_per_gas: 1_000_000_000_000,
+            max_fee_per_gas,
             max_priority_fee_per_gas: 1_000_000_000,
             to: TxKind::Call(to),
             value: U256::from(value),
@@ -92,7 +114,21 @@ struct Network {
 }
 
 fn number(value: &Value) -> u64 {
-    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    try_number(value).unwrap()
+}
+
+fn try_number(value: &Value) -> Result<u64, String> {
+    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).ok_or_else(|| format!("{value} is no number"))
+}
+
+/// How far a validator is.
+#[derive(Clone, Copy)]
+struct Standing {
+    /// Of the senders' transactions, those that are executed.
+    executed: u64,
+    height: u64,
+    base_fee: u64,
 }
 
 impl Network {
@@ -103,8 +139,13 @@ impl Network {
     }
 
     async fn post(&self, validator: usize, body: &Value) -> Value {
-        let bytes = self.client.post_json(&self.urls[validator], body.to_string(), &[]).await.unwrap();
-        serde_json::from_slice(&bytes).unwrap()
+        self.try_post(validator, body).await.unwrap()
+    }
+
+    async fn try_post(&self, validator: usize, body: &Value) -> Result<Value, String> {
+        let posted = self.client.post_json(&self.urls[validator], body.to_string(), &[]).await;
+        let bytes = posted.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
     }
 
     async fn ask(&self, validator: usize, method: &str, params: Value) -> Value {
@@ -118,21 +159,23 @@ impl Network {
         number(&self.ask(validator, "eth_getTransactionCount", json!([address, "latest"])).await)
     }
 
-    /// Sends signed transactions in one batch, again where the pool was full.
-    async fn send(&self, validator: usize, signed: &[String]) {
+    /// Sends signed transactions in one batch, and again what is refused for now, until `end` if there is one.
+    async fn send(&self, validator: usize, signed: &[String], end: Option<Instant>) -> Result<(), String> {
         let mut left = signed.to_vec();
-        while !left.is_empty() {
+        while !left.is_empty() && end.is_none_or(|end| Instant::now() < end) {
             let request = |(id, raw): (usize, &String)| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_sendRawTransaction", "params": [raw] });
-            let answers = self.post(validator, &left.iter().enumerate().map(request).collect::<Value>()).await;
+            let answered = self.try_post(validator, &left.iter().enumerate().map(request).collect::<Value>()).await?;
+            let Some(answers) = answered.as_array() else {
+                return Err(format!("validator {validator} answered {answered}"));
+            };
             let mut again = Vec::new();
-            for (raw, answer) in left.iter().zip(answers.as_array().unwrap()) {
+            for (raw, answer) in left.iter().zip(answers) {
                 let message = answer["error"]["message"].as_str().unwrap_or_default();
-                if message.starts_with("txpool is full") || message.starts_with("nonce too high") {
+                let is_one_of = |words: &[&str]| words.iter().any(|word| message.starts_with(*word));
+                if is_one_of(&FOR_NOW) {
                     again.push(raw.clone());
-                } else {
-                    // Another validator may have shown it here already, or it is executed by now.
-                    let is_known = message == "already known" || message.starts_with("nonce too low");
-                    assert!(answer["error"].is_null() || is_known, "{answer}");
+                } else if !answer["error"].is_null() && !is_one_of(&KNOWN) {
+                    return Err(format!("validator {validator} refused: {}", answer["error"]));
                 }
             }
             if !again.is_empty() {
@@ -140,6 +183,7 @@ impl Network {
             }
             left = again;
         }
+        Ok(())
     }
 
     /// Wallets with coins.
@@ -148,9 +192,10 @@ impl Network {
             (0..SENDERS).map(|index| Wallet::of(keccak256(format!("og/bench/{index}")))).collect();
         let rich = Wallet::of(rich);
         let first = self.nonce(0, rich.address).await;
-        let pay = |(nonce, sender): (u64, &Wallet)| rich.pays(self.chain_id, nonce, sender.address, 1_000 * OPG);
+        let pay =
+            |(nonce, sender): (u64, &Wallet)| rich.pays(self.chain_id, nonce, sender.address, FUNDS, FILL_FEE_MAX);
         let funding: Vec<String> = (first..).zip(&senders).map(pay).collect();
-        self.send(0, &funding).await;
+        self.send(0, &funding, None).await.unwrap();
         for validator in 0..self.urls.len() {
             while self.nonce(validator, rich.address).await < first + SENDERS as u64 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -197,7 +242,7 @@ impl Network {
         let mut signed = Vec::new();
         for index in 0..count {
             let who = index % senders.len();
-            signed.push(senders[who].pays(self.chain_id, nonces[who], Address::repeat_byte(0x77), 1));
+            signed.push(senders[who].pays(self.chain_id, nonces[who], Address::repeat_byte(0x77), 1, FEE_MAX));
             nonces[who] += 1;
         }
         let (mut sent, mut sending) = (HashMap::new(), JoinSet::new());
@@ -207,9 +252,11 @@ impl Network {
             let hash = keccak256(hex::decode(&raw).unwrap()).to_string();
             sent.insert(hash, (Instant::now(), Vec::new()));
             let network = self.clone();
-            sending.spawn(async move { network.send(index % network.urls.len(), &[raw]).await });
+            sending.spawn(async move { network.send(index % network.urls.len(), &[raw], None).await });
         }
-        while sending.join_next().await.is_some_and(|sent| sent.is_ok()) {}
+        while let Some(sent) = sending.join_next().await {
+            sent.unwrap().unwrap();
+        }
         let deadline = tokio::time::sleep(Duration::from_secs(5));
         tokio::pin!(deadline);
         while sent.values().any(|(_, seen): &(Instant, Vec<Instant>)| seen.len() < self.urls.len()) {
@@ -233,8 +280,37 @@ impl Network {
         nonces
     }
 
-    /// As many as they take, in batches, to all validators at once, each sender always to the same.
-    async fn pressed(&self, senders: &[Wallet], nonces: &[u64], seconds: u64) {
+    /// As many as they take, in batches, to all validators at once, each sender always to the same. What went wrong, if anything.
+    async fn pressed(&self, senders: &[Wallet], nonces: &[u64], seconds: u64) -> Vec<String> {
+        let signed = self.prepared(senders, nonces, seconds);
+        let before = self.standings(senders).await;
+        tell("before", &before);
+        let (started, end) = (Instant::now(), Duration::from_secs(seconds));
+        let mut sending = JoinSet::new();
+        for (lane, signed) in signed.into_iter().enumerate() {
+            let network = self.clone();
+            sending.spawn(async move {
+                for batch in signed.chunks(BATCH) {
+                    if started.elapsed() >= end {
+                        break;
+                    }
+                    network.send(lane % network.urls.len(), batch, Some(started + end)).await?;
+                }
+                Ok::<_, String>(())
+            });
+        }
+        tokio::time::sleep(end.saturating_sub(started.elapsed())).await;
+        let (after, took) = (self.standings(senders).await, started.elapsed().as_secs_f64());
+        tell("after", &after);
+        let done = least(&after).saturating_sub(least(&before));
+        println!("transfers {done}\ntransfers_per_second {:.0}", done as f64 / took);
+        let mut faults = unmoved(&before, &after);
+        faults.extend(first_error(sending).await);
+        faults
+    }
+
+    /// Signed transfers, those of a lane's senders in turns.
+    fn prepared(&self, senders: &[Wallet], nonces: &[u64], seconds: u64) -> Vec<Vec<String>> {
         let each = seconds * HOPED / senders.len() as u64;
         let validators = self.urls.len();
         let lanes = validators * CONNECTIONS;
@@ -249,7 +325,7 @@ impl Network {
                         let own: Vec<_> = own.collect();
                         for round in 0..each {
                             let pay = |(sender, nonce): &(&Wallet, &u64)| {
-                                sender.pays(self.chain_id, **nonce + round, Address::repeat_byte(0x77), 1)
+                                sender.pays(self.chain_id, **nonce + round, Address::repeat_byte(0x77), 1, FEE_MAX)
                             };
                             lane.extend(own.iter().map(pay));
                         }
@@ -257,24 +333,7 @@ impl Network {
                 });
             }
         });
-        let before = self.executed(senders).await;
-        let (started, end) = (Instant::now(), Duration::from_secs(seconds));
-        let mut sending = JoinSet::new();
-        for (lane, signed) in signed.into_iter().enumerate() {
-            let network = self.clone();
-            sending.spawn(async move {
-                for batch in signed.chunks(BATCH) {
-                    if started.elapsed() >= end {
-                        return;
-                    }
-                    network.send(lane % network.urls.len(), batch).await;
-                }
-            });
-        }
-        tokio::time::sleep(end.saturating_sub(started.elapsed())).await;
-        let (done, took) = (self.executed(senders).await - before, started.elapsed().as_secs_f64());
-        println!("transfers {done}\ntransfers_per_second {:.0}", done as f64 / took);
-        sending.abort_all();
+        signed
     }
 
     /// So many transfers, a round of some thousands signed and sent after the other.
@@ -291,7 +350,8 @@ impl Network {
                 let half = senders.len().div_ceil(2);
                 let of_half = |(senders, nonces): (&[Wallet], &[u64])| {
                     let pay = |(sender, nonce): (&Wallet, &u64)| {
-                        let pay = |nonce| sender.pays(self.chain_id, nonce, Address::repeat_byte(0x77), 1);
+                        let to = Address::repeat_byte(0x77);
+                        let pay = |nonce| sender.pays(self.chain_id, nonce, to, 1, FILL_FEE_MAX);
                         (*nonce..nonce + each).map(pay).collect::<Vec<_>>()
                     };
                     senders.iter().zip(nonces).flat_map(pay).collect::<Vec<_>>()
@@ -305,12 +365,13 @@ impl Network {
                 let network = self.clone();
                 sending.spawn(async move {
                     for batch in own.chunks(BATCH) {
-                        network.send(lane % network.urls.len(), batch).await;
+                        network.send(lane % network.urls.len(), batch, None).await?;
                     }
+                    Ok::<_, String>(())
                 });
             }
             while let Some(sent) = sending.join_next().await {
-                sent.unwrap();
+                sent.unwrap().unwrap();
             }
             made += each * senders.len() as u64;
             nonces.iter_mut().for_each(|nonce| *nonce += each);
@@ -323,12 +384,87 @@ impl Network {
 
     /// Transfers that are final on every validator.
     async fn executed(&self, senders: &[Wallet]) -> u64 {
-        let mut least = u64::MAX;
-        for validator in 0..self.urls.len() {
-            let request = |(id, sender): (usize, &Wallet)| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_getTransactionCount", "params": [sender.address, "latest"] });
-            let answers = self.post(validator, &senders.iter().enumerate().map(request).collect::<Value>()).await;
-            least = least.min(answers.as_array().unwrap().iter().map(|answer| number(&answer["result"])).sum());
-        }
-        least
+        let standings = self.standings(senders).await.into_iter().map(|standing| standing.unwrap().executed);
+        standings.min().unwrap_or(0)
     }
+
+    /// How far each validator is, or why it does not say.
+    async fn standings(&self, senders: &[Wallet]) -> Vec<Result<Standing, String>> {
+        let mut standings = Vec::new();
+        for validator in 0..self.urls.len() {
+            standings.push(self.standing(validator, senders).await);
+        }
+        standings
+    }
+
+    async fn standing(&self, validator: usize, senders: &[Wallet]) -> Result<Standing, String> {
+        let newest =
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": ["latest", false] });
+        let newest = self.try_post(validator, &newest).await?;
+        let head = &newest["result"];
+        if head.is_null() {
+            return Err(format!("it says {newest}"));
+        }
+        let request = |(id, sender): (usize, &Wallet)| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_getTransactionCount", "params": [sender.address, "latest"] });
+        let answers = self.try_post(validator, &senders.iter().enumerate().map(request).collect::<Value>()).await?;
+        let mut executed = 0;
+        for answer in answers.as_array().into_iter().flatten() {
+            executed += try_number(&answer["result"])?;
+        }
+        Ok(Standing { executed, height: try_number(&head["number"])?, base_fee: try_number(&head["baseFeePerGas"])? })
+    }
+}
+
+fn tell(when: &str, standings: &[Result<Standing, String>]) {
+    for (validator, standing) in standings.iter().enumerate() {
+        match standing {
+            Ok(Standing { executed, height, base_fee }) => {
+                println!(
+                    "{when}: validator {validator} has executed {executed} up to block {height}, base fee {base_fee}"
+                );
+            }
+            Err(reason) => println!("{when}: validator {validator} does not answer: {reason}"),
+        }
+    }
+}
+
+/// Transfers that are final on every validator that says how far it is.
+fn least(standings: &[Result<Standing, String>]) -> u64 {
+    standings.iter().flatten().map(|standing| standing.executed).min().unwrap_or(0)
+}
+
+/// Validators on which nothing happened.
+fn unmoved(before: &[Result<Standing, String>], after: &[Result<Standing, String>]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (validator, pair) in before.iter().zip(after).enumerate() {
+        match pair {
+            (Ok(before), Ok(after)) if after.executed > before.executed && after.height > before.height => {}
+            (Ok(before), Ok(after)) => faults.push(format!(
+                "validator {validator} did not move: {} executed in block {}, then {} in block {}",
+                before.executed, before.height, after.executed, after.height
+            )),
+            (Err(reason), _) | (_, Err(reason)) => {
+                faults.push(format!("validator {validator} does not answer: {reason}"))
+            }
+        }
+    }
+    faults
+}
+
+/// Why the first part of a load that ended early did so.
+async fn first_error(mut sending: JoinSet<Result<(), String>>) -> Option<String> {
+    let mut first = None;
+    while !sending.is_empty() {
+        match tokio::time::timeout(LANE_PATIENCE, sending.join_next()).await {
+            Ok(Some(Ok(Ok(())))) => {}
+            Ok(Some(Ok(Err(error)))) => first = first.or(Some(error)),
+            Ok(Some(Err(error))) => first = first.or_else(|| Some(error.to_string())),
+            Ok(None) => break,
+            Err(_) => {
+                sending.abort_all();
+                return first.or_else(|| Some("a validator does not answer what was sent to it".to_owned()));
+            }
+        }
+    }
+    first.map(|error| format!("the load ended early: {error}"))
 }

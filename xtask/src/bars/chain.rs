@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::devnet::{Devnet, wait_until};
 use super::figure::Outcome;
-use super::rooms::executable;
+use super::rooms::{executable, one_line};
 use super::{Bench, http};
 
 const VALIDATOR: &str = "validator-1";
@@ -35,19 +35,10 @@ impl Long {
         let arguments = [&["--processes", "--validators", "1", "--workers", "1"], more].concat();
         let devnet = Devnet::start(bench.workspace, &parent, &arguments)?;
         let before = bytes_in(&devnet.node_folder(VALIDATOR))?;
-        let url = devnet.at("/ledger/urls/0")?.as_str().context("the devnet's `ledger` has no `urls`")?;
-        let key = devnet.at("/base/keys/0/secret")?.as_str().context("the devnet told no funded key")?;
-        let mut command = Command::new(program);
-        command.env("OG_BENCH_URLS", url).env("OG_BENCH_KEY", key);
-        command.env("OG_BENCH_FILL", bench.count(1_000_000, 20_000).to_string());
-        let output = command.output().context("failed to start the load")?;
-        if !output.status.success() {
-            bail!("the load ended early: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        let transfers = told.lines().find_map(|line| line.strip_prefix("transfers ")?.parse().ok());
+        let count = bench.count(1_000_000, 20_000).to_string();
+        let transfers = devnet.explained(filled(&devnet, &program, &count), &bench.failed_folder())?;
         let after = bytes_in(&devnet.node_folder(VALIDATOR))?;
-        Ok(Self { devnet, transfers: transfers.context("the load told no count")?, before, after })
+        Ok(Self { devnet, transfers, before, after })
     }
 
     fn height(&self) -> Result<u64> {
@@ -59,6 +50,21 @@ impl Long {
     fn mebibytes_per_million(&self) -> f64 {
         self.after.saturating_sub(self.before) as f64 / MEBI / self.transfers * 1e6
     }
+}
+
+/// Has so many transfers made; how many it were.
+fn filled(devnet: &Devnet, program: &Path, count: &str) -> Result<f64> {
+    let url = devnet.at("/ledger/urls/0")?.as_str().context("the devnet's `ledger` has no `urls`")?;
+    let key = devnet.at("/base/keys/0/secret")?.as_str().context("the devnet told no funded key")?;
+    let mut command = Command::new(program);
+    command.env("OG_BENCH_URLS", url).env("OG_BENCH_KEY", key).env("OG_BENCH_FILL", count);
+    let output = command.output().context("failed to start the load")?;
+    if !output.status.success() {
+        bail!("the load failed: {}", one_line(&output.stderr, &output.stdout));
+    }
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let transfers = told.lines().find_map(|line| line.strip_prefix("transfers ")?.parse().ok());
+    transfers.context("the load told no count")
 }
 
 /// From the start of the processes until all is executed again: reading, recovering every sender, executing, all roots, the index.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::http;
@@ -82,6 +82,32 @@ impl Devnet {
     /// Where a node keeps what it has.
     pub fn node_folder(&self, node: &str) -> PathBuf {
         self.folder.join("nodes").join(node)
+    }
+
+    /// Copies the logs of its nodes, which have none where all run in one process, to a folder that has nothing else.
+    pub fn keep_logs(&self, folder: &Path) -> Result<()> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).with_context(|| format!("failed to empty {}", folder.display()))?;
+        }
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+        let nodes = self.folder.join("nodes");
+        for entry in std::fs::read_dir(&nodes).with_context(|| format!("failed to list {}", nodes.display()))? {
+            let entry = entry.with_context(|| format!("failed to list {}", nodes.display()))?;
+            let log = entry.path().join("log");
+            if log.is_file() {
+                let name = format!("{}.log", entry.file_name().to_string_lossy());
+                std::fs::copy(&log, folder.join(name)).with_context(|| format!("failed to copy {}", log.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on how something on it went; where it failed, its nodes' logs stay in `folder`, as the error then says.
+    pub fn explained<T>(&self, went: Result<T>, folder: &Path) -> Result<T> {
+        went.map_err(|error| match self.keep_logs(folder) {
+            Ok(()) => anyhow!("{error:#}; the nodes' logs are in {}", folder.display()),
+            Err(lost) => anyhow!("{error:#}; the nodes' logs are lost: {lost:#}"),
+        })
     }
 
     fn wait_for_ready(&mut self, lines: &Receiver<String>) -> Result<()> {
@@ -284,6 +310,24 @@ mod tests {
         drop(devnet);
         assert!(!data.exists());
         assert!(!Path::new(&format!("/proc/{pid}/stat")).exists());
+    }
+
+    #[test]
+    fn what_failed_on_a_devnet_leaves_its_nodes_logs() {
+        let folder = tempfile::tempdir().unwrap();
+        let logging =
+            format!(r#"mkdir -p "$6/nodes/worker-1" "$6/nodes/hub"; echo why > "$6/nodes/worker-1/log"; {READY}"#);
+        let devnet = Devnet::start_binary(stand_in(folder.path(), &logging), folder.path(), &[]).unwrap();
+        let kept = folder.path().join("failed");
+        std::fs::create_dir(&kept).unwrap();
+        std::fs::write(kept.join("of-another-time.log"), "old").unwrap();
+        assert_eq!(devnet.explained(Ok(7), &kept).unwrap(), 7);
+        assert!(kept.join("of-another-time.log").exists());
+        let error = devnet.explained(Err::<(), _>(anyhow!("it fell short")), &kept).unwrap_err().to_string();
+        assert!(error.starts_with("it fell short; the nodes' logs are in ") && error.ends_with("failed"), "{error}");
+        drop(devnet);
+        assert_eq!(std::fs::read_to_string(kept.join("worker-1.log")).unwrap(), "why\n");
+        assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::chain::folder;
 use super::devnet::Devnet;
 use super::figure::{Goal, Outcome};
 use super::network::in_memory;
-use super::rooms::{benchmark, executable};
+use super::rooms::{benchmark, executable, one_line};
 use super::{Area, Bar, Bench, chain, peers, survival};
 use crate::check::cargo;
 use crate::python::{SPECIFICATION, environment};
@@ -164,15 +164,20 @@ impl Loaded {
 fn loaded(bench: &mut Bench<'_>, parent: &Path) -> Result<Loaded> {
     let program = executable(bench.workspace, "validator", "ledger")?;
     let devnet = Devnet::start(bench.workspace, parent, &["--processes", "--workers", "1"])?;
+    let seconds = bench.count(60, 10).to_string();
+    devnet.explained(under_load(&devnet, &program, &seconds), &bench.failed_folder())
+}
+
+fn under_load(devnet: &Devnet, program: &Path, seconds: &str) -> Result<Loaded> {
     let urls = devnet.at("/ledger/urls")?.as_array().context("the devnet's `ledger` has no `urls`")?;
     let urls: Vec<&str> = urls.iter().filter_map(serde_json::Value::as_str).collect();
     let key = devnet.at("/base/keys/0/secret")?.as_str().context("the devnet told no funded key")?;
     let mut command = Command::new(program);
     command.env("OG_BENCH_URLS", urls.join(",")).env("OG_BENCH_KEY", key);
-    command.env("OG_BENCH_SECONDS", bench.count(60, 10).to_string());
+    command.env("OG_BENCH_SECONDS", seconds);
     let output = command.output().context("failed to start the load")?;
     if !output.status.success() {
-        bail!("the load ended early: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("the load failed: {}", one_line(&output.stderr, &output.stdout));
     }
     let memory = devnet.nodes("validator").into_iter().filter_map(most_memory).fold(0.0, f64::max);
     Ok(Loaded { text: String::from_utf8_lossy(&output.stdout).into_owned(), memory })

@@ -35,3 +35,20 @@ pub fn executable(workspace: &Workspace, room: &str, name: &str) -> Result<PathB
     });
     found.with_context(|| format!("cargo told no program of the benchmark {name}"))
 }
+
+/// What a program said that failed, as a note has room for it: first why, then what it had measured.
+pub fn one_line(stderr: &[u8], stdout: &[u8]) -> String {
+    let said = [stderr, stdout].map(|said| String::from_utf8_lossy(said).into_owned());
+    let lines = said.iter().flat_map(|said| said.lines()).map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_load_said_is_one_line_that_begins_with_why() {
+        assert_eq!(one_line(b"stuck\n\n  at 7\n", b"transfers 9\n"), "stuck; at 7; transfers 9");
+    }
+}
