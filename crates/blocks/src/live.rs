@@ -233,6 +233,15 @@ impl Live {
         };
         self.pool.add(Arc::clone(transaction), account.as_ref(), code.as_ref(), base_fee)
     }
+
+    /// Undoes what was admitted just now: it waits no more, and what had to go for it waits again.
+    pub fn take_back(&mut self, transaction: &Transaction, gone: &[Arc<Transaction>]) {
+        self.pool.remove(&transaction.hash());
+        for gone in gone {
+            let next = self.nonce(&gone.sender());
+            self.pool.put_back(Arc::clone(gone), next);
+        }
+    }
 }
 
 /// About what a block takes in memory: its transactions and receipts, and where its transactions are.

@@ -225,6 +225,11 @@ impl Pool {
         self.note_tail(&sender);
     }
 
+    /// Has one again that was here until now, with the nonce that its sender's account has.
+    pub(crate) fn put_back(&mut self, transaction: Arc<Transaction>, next: u64) {
+        self.insert(transaction, next);
+    }
+
     /// After every change of a sender's queue.
     fn note_tail(&mut self, sender: &Address) {
         let Some(queue) = self.senders.get_mut(sender) else { return };

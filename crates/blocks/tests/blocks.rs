@@ -175,6 +175,24 @@ fn a_full_pool_takes_what_a_block_could_hold_for_what_waits_behind_a_gap_and_the
 }
 
 #[test]
+fn an_admission_that_is_taken_back_leaves_the_pool_as_it_was() {
+    let mut live = live(PoolLimits { transactions: 2, ..PoolLimits::default() });
+    let (first, second) = (payment(1, 0, 1), payment(2, 0, 2));
+    live.admit(&first).unwrap();
+    live.admit(&second).unwrap();
+    let before = ready(&live, WIDE, &[]);
+    // The one takes the place of the least, the other that of the one with its nonce.
+    for (comes, goes) in [(payment(3, 0, 9), &first), (payment(2, 0, 9), &second)] {
+        let gone = live.admit(&comes).unwrap();
+        assert_eq!(hashes(&gone), hashes(std::slice::from_ref(goes)));
+        live.take_back(&comes, &gone);
+        assert_eq!(ready(&live, WIDE, &[]), before);
+        assert_eq!((live.pool.len(), live.pool.get(&comes.hash())), (2, None));
+    }
+    assert!(matches!(live.admit(&payment(3, 0, 1)), Err(SubmitError::Full(_))), "its places are counted again");
+}
+
+#[test]
 fn gas_that_is_only_reserved_keeps_nobody_out_of_a_block() {
     let mut live = live(PoolLimits::default());
     let greedy = limited(1, 0, 9, 45_000);

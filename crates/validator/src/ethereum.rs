@@ -4,7 +4,7 @@
 //! there by its hash. What is not is recovered on all cores. Nothing here holds a lock while it recovers or executes.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     num::NonZeroUsize,
     sync::{Arc, Mutex},
     thread,
@@ -45,6 +45,8 @@ struct Written {
     blocks: VecDeque<(u64, Durable)>,
     /// Transactions that a restart would find waiting.
     waiting: HashSet<Hash>,
+    /// Those of them that wait no more, until the disk has room to be told.
+    gone: BTreeSet<Hash>,
     /// Those that waited before this start, but that need a state which is to be executed first.
     later: Vec<Arc<Transaction>>,
 }
@@ -132,35 +134,58 @@ impl Ethereum {
     /// The same for one that came here first: what it gives tells when a restart would find it waiting.
     pub fn admit_durably(&self, transaction: &Arc<Transaction>) -> Result<Option<Durable>, SubmitError> {
         let Some(index) = self.view.index() else { return self.admit(transaction).map(|()| None) };
-        let hash = transaction.hash();
-        // One lock with what forgets: else a block could come in between, and it would wait on the disk for ever.
-        let mut written = locked(&self.written);
-        let gone = self.view.live_mut().admit(transaction)?;
-        let mut changes = vec![Index::put_waiting(transaction)];
-        // Gone here, whoever had it first.
-        let was_written = gone.iter().map(|gone| gone.hash()).filter(|hash| written.waiting.remove(hash));
-        changes.extend(was_written.map(|hash| Index::remove_waiting(&hash)));
-        let Some(durable) = index.store().try_submit(changes) else {
-            self.view.live_mut().pool.remove(&hash);
-            return Err(SubmitError::Full("the disk is behind".to_owned()));
-        };
-        written.waiting.insert(hash);
-        drop(written);
+        let durable = self.admit_to(transaction, |changes| index.store().try_submit(changes))?;
         self.view.tell(Event::Waiting(Arc::clone(transaction)));
         Ok(Some(durable))
     }
 
+    /// Takes a transaction in if the disk takes it; else everything stays as it was, what had to go for it too.
+    fn admit_to<T>(
+        &self,
+        transaction: &Arc<Transaction>,
+        write: impl FnOnce(Vec<Change>) -> Option<T>,
+    ) -> Result<T, SubmitError> {
+        // One lock with what forgets: else a block could come in between, and it would wait on the disk for ever.
+        let mut written = locked(&self.written);
+        let mut live = self.view.live_mut();
+        let gone = live.admit(transaction)?;
+        // Gone here, whoever had it first.
+        let gone_hashes = gone.iter().map(|gone| gone.hash());
+        let marked: Vec<Hash> = gone_hashes.filter(|hash| written.waiting.contains(hash)).collect();
+        let mut changes = vec![Index::put_waiting(transaction)];
+        changes.extend(marked.iter().map(Index::remove_waiting));
+        let Some(durable) = write(changes) else {
+            live.take_back(transaction, &gone);
+            return Err(SubmitError::Full("the disk is behind".to_owned()));
+        };
+        for hash in &marked {
+            written.waiting.remove(hash);
+        }
+        written.waiting.insert(transaction.hash());
+        // It may have waited before, and what was not told of that is true no more.
+        written.gone.remove(&transaction.hash());
+        Ok(durable)
+    }
+
     fn forget(&self, hashes: impl IntoIterator<Item = Hash>) {
         let Some(index) = self.view.index() else { return };
+        self.forget_in(hashes, |changes| index.store().try_submit(changes));
+    }
+
+    /// Tells the disk what waits no more, and what it had no room for the last time.
+    fn forget_in<T>(&self, hashes: impl IntoIterator<Item = Hash>, write: impl FnOnce(Vec<Change>) -> Option<T>) {
         let mut written = locked(&self.written);
-        let gone: Vec<Change> = hashes
-            .into_iter()
-            .filter(|hash| written.waiting.remove(hash))
-            .map(|hash| Index::remove_waiting(&hash))
-            .collect();
-        if !gone.is_empty() {
-            // Not waited for: one that is found waiting again is executed already, and forgotten then.
-            let _ = index.store().try_submit(gone);
+        for hash in hashes {
+            if written.waiting.remove(&hash) {
+                written.gone.insert(hash);
+            }
+        }
+        if written.gone.is_empty() {
+            return;
+        }
+        // Not waited for: the next call tells what is left, and what a crash keeps from it is found waiting, executed, and forgotten then.
+        if write(written.gone.iter().map(Index::remove_waiting).collect()).is_some() {
+            written.gone.clear();
         }
     }
 
@@ -283,15 +308,4 @@ fn on_all_cores<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn everything_is_done_once_on_any_number_of_threads() {
-        for count in [0, 1, ALONE - 1, ALONE, 1_000] {
-            let mut items: Vec<usize> = (0..count).collect();
-            on_all_cores(&mut items, |item| *item += 1);
-            assert!(items.into_iter().eq(1..=count));
-        }
-    }
-}
+mod tests;

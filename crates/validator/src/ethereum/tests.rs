@@ -1,0 +1,99 @@
+//! What waits here and on the disk, and where the disk has no room.
+
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
+use k256::ecdsa::SigningKey;
+use ledger::{GenesisWallet, Ledger, OPG};
+use protocol::List;
+
+use super::*;
+use crate::story;
+
+fn key() -> SigningKey {
+    SigningKey::from_slice(&[7; 32]).unwrap()
+}
+
+/// At the beginning of a network in which one wallet has coins.
+fn begun(folder: &tempfile::TempDir) -> Ethereum {
+    let address = EvmAddress(Address::from_public_key(key().verifying_key()).into_array());
+    let wallets = List::new(vec![GenesisWallet { address, balance: 1_000 * OPG }]).unwrap();
+    let ledger = Ledger::new(&ledger::Genesis { wallets, ..story::genesis() }).unwrap();
+    let block = block_of(ledger.evm(), None).unwrap().unwrap();
+    let store = storage::Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap();
+    let index = Index::new(store, ledger.chain());
+    index.store().commit_blocking(Index::put(&block)).unwrap();
+    Ethereum::new(ledger.chain(), ledger.evm(), block, Some(index), None).unwrap()
+}
+
+fn payment(ethereum: &Ethereum, nonce: u64, tip: u128) -> Arc<Transaction> {
+    let chain = ethereum.view.chain();
+    let unsigned = TxEip1559 {
+        chain_id: chain.id,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 10_000_000_000 + tip,
+        max_priority_fee_per_gas: tip,
+        to: TxKind::Call(Address::repeat_byte(0x77)),
+        value: U256::from(1),
+        access_list: Default::default(),
+        input: Bytes::new(),
+    };
+    let signature = key().sign_prehash_recoverable(unsigned.signature_hash().as_slice()).unwrap();
+    let envelope = TxEnvelope::from(unsigned.into_signed(Signature::from(signature)));
+    Arc::new(Transaction::from_envelope(envelope, chain).unwrap())
+}
+
+/// What a restart would find waiting.
+fn on_disk(ethereum: &Ethereum) -> Vec<Hash> {
+    let index = ethereum.view.index().unwrap();
+    index.store().commit_blocking(Vec::new()).unwrap();
+    let mut hashes: Vec<Hash> = index.waiting().unwrap().iter().map(Transaction::hash).collect();
+    hashes.sort_unstable();
+    hashes
+}
+
+fn waits(ethereum: &Ethereum, transaction: &Transaction) -> bool {
+    ethereum.view.live().pool.get(&transaction.hash()).is_some()
+}
+
+#[test]
+fn everything_is_done_once_on_any_number_of_threads() {
+    for count in [0, 1, ALONE - 1, ALONE, 1_000] {
+        let mut items: Vec<usize> = (0..count).collect();
+        on_all_cores(&mut items, |item| *item += 1);
+        assert!(items.into_iter().eq(1..=count));
+    }
+}
+
+#[test]
+fn what_was_acknowledged_stays_where_what_would_replace_it_finds_no_room_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let ethereum = begun(&folder);
+    let (acknowledged, dearer) = (payment(&ethereum, 0, 1_000_000_000), payment(&ethereum, 0, 20_000_000_000));
+    ethereum.admit_durably(&acknowledged).unwrap().unwrap();
+    assert_eq!(ethereum.admit_to(&dearer, |_| None::<()>), Err(SubmitError::Full("the disk is behind".to_owned())));
+    assert!(waits(&ethereum, &acknowledged) && !waits(&ethereum, &dearer));
+    assert_eq!(on_disk(&ethereum), [acknowledged.hash()]);
+    // Its mark is kept as well: once it does go, the disk is told.
+    ethereum.admit_durably(&dearer).unwrap().unwrap();
+    assert!(!waits(&ethereum, &acknowledged) && waits(&ethereum, &dearer));
+    assert_eq!(on_disk(&ethereum), [dearer.hash()]);
+}
+
+#[test]
+fn what_the_disk_could_not_be_told_it_is_told_with_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let ethereum = begun(&folder);
+    let all: Vec<_> = (0..3).map(|nonce| payment(&ethereum, nonce, 1_000_000_000)).collect();
+    for transaction in &all {
+        ethereum.admit_durably(transaction).unwrap().unwrap();
+    }
+    ethereum.view.live_mut().pool.remove(&all[2].hash());
+    ethereum.forget_in([all[1].hash(), all[2].hash()], |_| None::<()>);
+    assert_eq!(on_disk(&ethereum).len(), 3);
+    // One of them waits again before the disk has room: it stays there.
+    ethereum.admit_durably(&all[2]).unwrap().unwrap();
+    ethereum.forget([all[0].hash()]);
+    assert_eq!(on_disk(&ethereum), [all[2].hash()]);
+    assert!(locked(&ethereum.written).gone.is_empty());
+}
