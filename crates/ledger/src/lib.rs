@@ -80,7 +80,7 @@ pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules, WORK_RATE};
 pub use seated::NamedSeat;
 pub use settle::{BRIDGE, PAYOUTS_MAX, PayoutCause};
-pub use sight::{Accounts, ChallengeSight, EpochSight, ReceiptSight, Sight};
+pub use sight::{Accounts, ChallengeSight, EpochSight, OpenSight, ReceiptSight, Sight};
 pub use snapshot::{Snapshot, told_epochs};
 pub use views::Account;
 pub use work::{Begun, Ran, surroundings};

@@ -36,6 +36,14 @@ pub struct EpochSight {
     statuses: Statuses,
 }
 
+/// The open epoch, and where its receipts stand.
+#[derive(Clone, Debug)]
+pub struct OpenSight {
+    receipts: Vec<Arc<SignedReceipt>>,
+    leaves: Vec<(Digest, Amount)>,
+    statuses: Statuses,
+}
+
 /// Where an anchored receipt is.
 #[derive(Clone, Debug)]
 pub struct ReceiptSight(ReceiptAt);
@@ -63,6 +71,13 @@ impl Ledger {
     pub fn epoch_sight(&self, epoch: u64) -> Option<EpochSight> {
         let epoch = self.present.state.epochs.at(epoch)?.aside();
         Some(EpochSight { epoch, statuses: self.present.state.statuses.aside() })
+    }
+
+    /// The epoch that is open.
+    pub fn open_sight(&self) -> OpenSight {
+        let open = &self.present.open;
+        let (receipts, leaves) = (open.receipts.clone(), open.ids.clone());
+        OpenSight { receipts, leaves, statuses: self.present.state.statuses.aside() }
     }
 
     /// The receipt with this status.
@@ -124,6 +139,13 @@ impl EpochSight {
     pub fn receipts(&self) -> Result<Vec<ReceiptView>, PageError> {
         let closed = self.epoch.closed()?;
         receipt_views(&closed.receipts, &closed.leaves, &self.statuses)
+    }
+}
+
+impl OpenSight {
+    /// Its receipts so far, in the order in which they came.
+    pub fn receipts(&self) -> Result<Vec<ReceiptView>, PageError> {
+        receipt_views(&self.receipts, &self.leaves, &self.statuses)
     }
 }
 

@@ -25,4 +25,4 @@ pub use json_rpc::{JsonRpc, RpcError, quantity};
 pub use ledger_client::{
     AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, ReceiptIds, SHARES_A_PAGE, Sender,
 };
-pub use server::{Encoded, Limits, Noun, Server, nouns};
+pub use server::{Encoded, Limits, Noun, Server, holding, nouns};

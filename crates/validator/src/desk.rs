@@ -9,6 +9,7 @@ use network::{
     axum::{extract::State, http::StatusCode},
 };
 use protocol::{Digest, EvmAddress, Trust};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::node::Node;
 
@@ -18,11 +19,25 @@ pub(crate) struct Desk {
     pub agreement: Handle,
     pub trust: Trust,
     pub judges: Judges,
+    /// Places for answers that are as large as an epoch.
+    pub epochs: Arc<Semaphore>,
 }
+
+/// Answers as large as an epoch that are made, or on their way, at once.
+pub(crate) const EPOCHS_AT_ONCE: usize = 8;
 
 pub(crate) type Shared = State<Arc<Desk>>;
 
 impl Desk {
+    /// A place for an answer as large as an epoch.
+    pub fn place(&self) -> Result<OwnedSemaphorePermit, Answer> {
+        let place = Arc::clone(&self.epochs).try_acquire_owned();
+        place.map_err(|_| {
+            let words = format!("{EPOCHS_AT_ONCE} answers as large as an epoch are under way");
+            Answer::new(StatusCode::TOO_MANY_REQUESTS, "busy", words).with_hint(ASK_ANOTHER).with_retry_after_s(1)
+        })
+    }
+
     /// Why nothing is answered, where that is so.
     pub fn closed(&self) -> Option<Answer> {
         self.unreadable().or_else(|| self.ended())

@@ -83,14 +83,14 @@ impl Node {
     }
 
     pub(crate) fn epoch_receipts(&self, epoch: u64) -> Result<Option<Vec<ReceiptView>>, Unreadable> {
-        let sight = {
-            let ledger = self.ledger();
-            if epoch == ledger.open_epoch() {
-                // All of it is in memory.
-                return Ok(ledger.epoch_receipts(epoch));
-            }
-            ledger.epoch_sight(epoch)
-        };
+        let ledger = self.ledger();
+        if epoch == ledger.open_epoch() {
+            let open = ledger.open_sight();
+            drop(ledger);
+            return Ok(Some(open.receipts()?));
+        }
+        let sight = ledger.epoch_sight(epoch);
+        drop(ledger);
         Ok(sight.map(|sight| sight.receipts()).transpose()?)
     }
 

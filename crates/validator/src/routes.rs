@@ -14,7 +14,7 @@ use network::{
         response::{IntoResponse as _, Response},
         routing::{get, post},
     },
-    nouns,
+    holding, nouns,
 };
 use protocol::{
     Bundle, Certificate, Digest, GroupKey, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, Trust,
@@ -206,9 +206,11 @@ async fn certificate(desk: &Desk, epoch: u64) -> Option<Certificate> {
 }
 
 async fn epoch_receipts(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Response, Answer> {
-    let receipts = asked(&desk, move |node| node.epoch_receipts(epoch)).await?;
+    // An epoch has no bound of its own: so many of them are in memory for strangers, and no more.
+    let place = desk.place()?;
+    let receipts = asked(&desk, move |node| Ok(node.epoch_receipts(epoch)?.map(|receipts| nouns(&receipts)))).await?;
     let receipts = receipts.ok_or_else(|| Answer::not_found("unknown_epoch", format!("there is no epoch {epoch}")))?;
-    Ok(nouns(&receipts))
+    Ok(holding(receipts, place))
 }
 
 async fn receipt(State(desk): Shared, Path(id): Path<String>) -> Result<Noun<ReceiptView>, Answer> {

@@ -10,11 +10,11 @@ use ledger::{Genesis, Ledger};
 use network::{Client, Limits, NetworkError, Server, now_ms};
 use protocol::{Noun as _, Role, Text, Trust, Version};
 use thiserror::Error;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     burns::{self, Base},
-    desk::Desk,
+    desk::{Desk, EPOCHS_AT_ONCE},
     failure::NodeError,
     front,
     node::{Node, oldest_block},
@@ -123,7 +123,8 @@ impl Validator {
         let take = move |message: &[u8]| taker.upgrade().map(|node| node.take_shared(message)).is_some();
         let inbox = relay::receive(take).map_err(|_| ValidatorError::Interrupted)?;
         node.connect(outbox, inbox);
-        let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust, judges: judges.clone() });
+        let epochs = Arc::new(Semaphore::new(EPOCHS_AT_ONCE));
+        let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust, judges: judges.clone(), epochs });
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
         let served = Arc::new(front::served(&desk));
         let ethereum =

@@ -6,7 +6,7 @@ use consensus::Application as _;
 use protocol::Role;
 
 use super::*;
-use crate::story::{genesis, key};
+use crate::story::{blocks, genesis, key};
 
 fn node(folder: &Path) -> Node {
     Node::new(&genesis(), key(Role::Validator, 0), Some(folder), None, None).unwrap()
@@ -28,4 +28,19 @@ fn a_committee_is_never_named_from_a_state_that_cannot_be_read() {
         let said = reason.downcast_ref::<String>().unwrap();
         assert!(said.contains("hint: ") && said.contains("start again"), "{what}: {said}");
     }
+}
+
+#[test]
+fn the_open_epochs_receipts_are_answered_as_the_ledger_has_them() {
+    let node = Node::resume(Ledger::new(&genesis()).unwrap(), key(Role::Validator, 0)).unwrap();
+    let mut counts = Vec::new();
+    for block in &blocks(3) {
+        node.ledger().execute(block).unwrap();
+        let open = node.ledger().open_epoch();
+        let expected = node.ledger().epoch_receipts(open);
+        counts.push(expected.as_ref().map_or(0, Vec::len));
+        assert_eq!(node.epoch_receipts(open).ok(), Some(expected));
+        assert_eq!(node.epoch_receipts(open + 1).ok(), Some(None));
+    }
+    assert!(counts.iter().any(|count| *count > 1), "{counts:?}");
 }

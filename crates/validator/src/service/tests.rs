@@ -110,6 +110,23 @@ async fn a_validator_whose_agreement_ended_says_why_and_answers_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_so_many_answers_as_large_as_an_epoch_are_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = started(folder.path()).await;
+    let path = "epochs/0/receipts";
+    get(&validator, path).await.unwrap();
+    let all = u32::try_from(EPOCHS_AT_ONCE).unwrap();
+    let places = Arc::clone(&validator.desk.epochs).acquire_many_owned(all).await.unwrap();
+    assert_eq!(get(&validator, path).await.unwrap_err().code(), Some("busy"));
+    let request = network::axum::http::Request::get(format!("{}/{path}", validator.url()));
+    let answer = Client::default().ask(request.body(network::Bytes::new()).unwrap()).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (429, "1"));
+    drop(places);
+    get(&validator, path).await.unwrap();
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_validator_that_cannot_read_its_state_answers_nothing_and_ends() {
     let folder = tempfile::tempdir().unwrap();
     let (validator, _) = started(folder.path()).await;
