@@ -3,13 +3,14 @@
 
 mod still;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use network::Client;
 use rpc::Limits;
 use serde_json::{Value, json};
-use still::{Desk, LOOP, REVERT, error};
+use still::{Desk, LOOP, REVERT, error, unsigned};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -18,6 +19,27 @@ const PARAMS: i64 = -32_602;
 
 async fn desk() -> Desk {
     Desk::with(Limits::default()).await
+}
+
+#[tokio::test]
+async fn the_pool_is_counted_with_one_look_at_each_sender() {
+    let desk = desk().await;
+    for sender in [LOOP, REVERT] {
+        desk.chain.waiting.lock().unwrap().extend((0..5).map(|nonce| unsigned(sender, nonce)));
+    }
+    let status = desk.call("txpool_status", json!([])).await;
+    assert_eq!(status["result"], json!({ "pending": "0x4", "queued": "0x6" }));
+    assert_eq!(desk.chain.nonces_asked.swap(0, Ordering::Relaxed), 2);
+    let content = desk.call("txpool_content", json!([])).await;
+    assert_eq!(content["result"]["queued"].as_object().unwrap().len(), 2);
+    assert_eq!(desk.chain.nonces_asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn what_counts_the_pool_takes_a_place_and_is_refused_where_there_is_none() {
+    let desk = Desk::with(Limits { calls: 0, call_time: Duration::from_millis(20), ..Limits::default() }).await;
+    let (code, words) = desk.refused("txpool_status", json!([])).await;
+    assert_eq!((code, words.as_str()), (LIMIT, "too many calls at the same time: ask again later"));
 }
 
 #[tokio::test]

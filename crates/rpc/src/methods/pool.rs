@@ -14,7 +14,7 @@ use crate::params::Params;
 use crate::state::{Deadline, Desk};
 
 pub(super) static METHODS: &[Method] = &[
-    Method { name: "txpool_status", run: Run::Read(status) },
+    Method { name: "txpool_status", run: Run::Compute(status) },
     Method { name: "txpool_content", run: Run::Compute(content) },
 ];
 
@@ -22,16 +22,35 @@ pub(super) static METHODS: &[Method] = &[
 const WORDS: usize = 400;
 
 /// How many could be in the next block, and how many wait for a nonce before theirs.
-fn status(desk: &Desk, params: &mut Params) -> Answer {
+fn status(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     params.end()?;
     let all = desk.node.all_waiting();
-    let queued = all.iter().filter(|transaction| is_queued(desk, transaction)).count();
+    let (mut senders, mut queued) = (Senders { desk, last: None }, 0_usize);
+    for transaction in &all {
+        if !deadline.is_wanted() {
+            return Err(RpcError::limit("the pool is not counted in time: ask again later"));
+        }
+        queued = queued.saturating_add(usize::from(senders.is_queued(transaction)));
+    }
     let pending = all.len().saturating_sub(queued);
     answer(&json!({ "pending": U64::from(pending), "queued": U64::from(queued) }))
 }
 
-fn is_queued(desk: &Desk, transaction: &evm::Transaction) -> bool {
-    desk.node.nonce_after_waiting(&transaction.sender()).is_none_or(|next| transaction.nonce() >= next)
+/// Senders in their order: what the next nonce of each is costs as much as it has waiting, so it is asked for once.
+struct Senders<'a> {
+    desk: &'a Desk,
+    last: Option<(Address, Option<u64>)>,
+}
+
+impl Senders<'_> {
+    /// Whether one waits for a nonce before its own.
+    fn is_queued(&mut self, transaction: &evm::Transaction) -> bool {
+        let sender = transaction.sender();
+        let known = self.last.filter(|(last, _)| *last == sender);
+        let (_, next) = known.unwrap_or_else(|| (sender, self.desk.node.nonce_after_waiting(&sender)));
+        self.last = Some((sender, next));
+        next.is_none_or(|next| transaction.nonce() >= next)
+    }
 }
 
 #[derive(Default, Serialize)]
@@ -43,7 +62,7 @@ struct Content<T> {
 fn content(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
     params.end()?;
     let (mut pending, mut queued) = (BTreeMap::new(), BTreeMap::new());
-    let mut written = 0_usize;
+    let (mut senders, mut written) = (Senders { desk, last: None }, 0_usize);
     for transaction in desk.node.all_waiting() {
         // Two letters a byte at least, and the names of the fields.
         written = written.saturating_add(WORDS).saturating_add(transaction.raw().len().saturating_mul(2));
@@ -51,7 +70,7 @@ fn content(desk: &Desk, params: &mut Params, deadline: &Deadline) -> Answer {
             return Err(RpcError::limit("the pool is too large for one answer: ask txpool_status"));
         }
         let part: &mut BTreeMap<Address, BTreeMap<String, _>> =
-            if is_queued(desk, &transaction) { &mut queued } else { &mut pending };
+            if senders.is_queued(&transaction) { &mut queued } else { &mut pending };
         let of_sender = part.entry(transaction.sender()).or_default();
         of_sender.insert(transaction.nonce().to_string(), faces::transaction_waiting(&transaction));
     }

@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use alloy_consensus::{Header, Sealable as _, Sealed};
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_consensus::{Header, Sealable as _, Sealed, SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use evm::{Block, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -25,6 +27,24 @@ pub struct Still {
     blocks: Vec<Arc<Block>>,
     world: World,
     events: broadcast::Sender<Event>,
+    /// By sender and nonce.
+    pub waiting: Mutex<Vec<Arc<Transaction>>>,
+    /// How often a sender's next nonce was asked for: it is two where anything waits.
+    pub nonces_asked: AtomicUsize,
+}
+
+/// One that waits; nobody signed it.
+pub fn unsigned(sender: Address, nonce: u64) -> Arc<Transaction> {
+    let unsigned = TxEip1559 {
+        chain_id: CHAIN.id,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 1,
+        to: TxKind::Call(REVERT),
+        ..TxEip1559::default()
+    };
+    let signed = unsigned.into_signed(Signature::new(U256::from(1), U256::from(1), false));
+    Arc::new(Transaction::recall(&TxEnvelope::from(signed).encoded_2718(), sender, &CHAIN).unwrap())
 }
 
 impl Still {
@@ -47,7 +67,13 @@ impl Still {
             headers.push(header.seal_slow());
         }
         let block = |header| Arc::new(Block { header, transactions: Vec::new(), receipts: Vec::new() });
-        Arc::new(Self { blocks: headers.into_iter().map(block).collect(), world, events: broadcast::channel(4).0 })
+        Arc::new(Self {
+            blocks: headers.into_iter().map(block).collect(),
+            world,
+            events: broadcast::channel(4).0,
+            waiting: Mutex::default(),
+            nonces_asked: AtomicUsize::new(0),
+        })
     }
 
     /// Tells the newest block again.
@@ -81,14 +107,15 @@ impl ChainNode for Still {
     fn upcoming(&self) -> NextBlock {
         NextBlock { timestamp: 2_000, ..NextBlock::default() }
     }
-    fn waiting(&self, _: &B256) -> Option<Arc<Transaction>> {
-        None
+    fn waiting(&self, hash: &B256) -> Option<Arc<Transaction>> {
+        self.waiting.lock().unwrap().iter().find(|waiting| waiting.hash() == *hash).cloned()
     }
     fn all_waiting(&self) -> Vec<Arc<Transaction>> {
-        Vec::new()
+        self.waiting.lock().unwrap().clone()
     }
     fn nonce_after_waiting(&self, _: &Address) -> Option<u64> {
-        None
+        self.nonces_asked.fetch_add(1, Ordering::Relaxed);
+        (!self.waiting.lock().unwrap().is_empty()).then_some(2)
     }
     fn submit(&self, _: Transaction) -> BoxFuture<'_, Result<(), SubmitError>> {
         futures::future::ready(Err(SubmitError::Closed("it stands still".to_owned()))).boxed()
