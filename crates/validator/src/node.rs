@@ -370,16 +370,20 @@ impl Node {
         let _ = self.inbox.set(inbox);
     }
 
-    /// Takes in what another validator has shown.
-    pub(crate) fn take_shared(&self, message: &[u8]) {
+    /// Takes in what another validator has shown; how many of its transactions are refused.
+    pub(crate) fn take_shared(&self, message: &[u8]) -> usize {
         let Some(transactions) = relay::read(message) else {
             tracing::warn!("shared bytes are no transactions");
-            return;
+            // No validator sends such by mistake.
+            return usize::MAX;
         };
-        let mut is_news = false;
+        let (mut is_news, mut refused) = (false, 0_usize);
         let mut note = |taken: Result<(), String>| match taken {
             Ok(()) => is_news = true,
-            Err(refusal) => tracing::debug!(refusal, "shared transaction refused"),
+            Err(refusal) => {
+                refused = refused.saturating_add(1);
+                tracing::debug!(refusal, "shared transaction refused");
+            }
         };
         let (natives, wallets): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
             transactions.into_iter().partition(|bytes| Kind::of(bytes) == Kind::Native);
@@ -397,6 +401,7 @@ impl Node {
         if let Some(requests) = self.requests.get().filter(|_| is_news) {
             requests.wake();
         }
+        refused
     }
 
     fn execute(&self, block: &Block) {

@@ -2,25 +2,146 @@
 //!
 //! Lossy by design: a transaction that got lost here waits for the turn of the validator that took it.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use consensus::{MAX_SHARED_BYTES, Requests};
-use protocol::{Bytes, Canonical as _, List};
+use protocol::{Bytes, Canonical as _, Digest, List};
 use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::lock::locked;
 
 /// Most transactions of one message.
 const BATCH: usize = 2_048;
 type Batch = List<Bytes<MAX_SHARED_BYTES>, BATCH>;
 /// Between two messages: agreement's network takes so many a second from each validator and no more.
 const SPACING: Duration = Duration::from_millis(6);
-/// Transactions on their way out, and messages on their way in, before more are dropped.
+/// Transactions on their way out before more are dropped.
 const OUTGOING: usize = 8_192;
-const INCOMING: usize = 64;
+/// Messages on their way in before more are dropped: of one node, and of all.
+const INCOMING_EACH: usize = 32;
+const INCOMING: usize = 256;
+/// Transactions of one node that may be refused within a second: each has cost a recovery or the check of a signature.
+const REFUSED_MAX: usize = 2_048;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Where transactions go out.
 pub(crate) type Outbox = mpsc::Sender<Vec<u8>>;
-/// Where messages come in.
-pub(crate) type Inbox = std::sync::mpsc::SyncSender<Vec<u8>>;
+/// The key of the node that a message came from.
+type Peer = [u8; 32];
+
+/// Where messages come in. Whoever takes them ends once it is dropped.
+pub(crate) struct Inbox(Arc<Incoming>);
+
+#[derive(Default)]
+struct Incoming {
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+}
+
+/// What came in and is not read yet: of each node by itself and in turns, so that none keeps the others' waiting.
+#[derive(Default)]
+struct Waiting {
+    peers: BTreeMap<Peer, Queue>,
+    count: usize,
+    /// Whose turn it was last.
+    last: Peer,
+    is_closed: bool,
+}
+
+/// One node's.
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Vec<u8>>,
+    /// So many of its transactions were refused within the second that began then.
+    refused: usize,
+    begun: Option<Instant>,
+}
+
+impl Inbox {
+    /// Leaves a message; where there is no room it is dropped, as the network may drop any.
+    pub fn put(&self, from: Peer, message: &[u8]) {
+        if locked(&self.0.waiting).put(from, message, Instant::now()) {
+            self.0.news.notify_one();
+        }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        locked(&self.0.waiting).is_closed = true;
+        self.0.news.notify_one();
+    }
+}
+
+impl Incoming {
+    /// Waits for the next message; `None` once nobody can leave any more.
+    fn next(&self) -> Option<(Peer, Vec<u8>)> {
+        let mut waiting = locked(&self.waiting);
+        while !waiting.is_closed {
+            if let Some(next) = waiting.next() {
+                return Some(next);
+            }
+            waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+}
+
+impl Waiting {
+    /// Whether there was room, and the node is heard.
+    fn put(&mut self, from: Peer, message: &[u8], now: Instant) -> bool {
+        let queue = self.peers.entry(from).or_default();
+        if self.count >= INCOMING || queue.messages.len() >= INCOMING_EACH || queue.is_over(now) {
+            return false;
+        }
+        queue.messages.push_back(message.to_vec());
+        self.count = self.count.saturating_add(1);
+        true
+    }
+
+    fn next(&mut self) -> Option<(Peer, Vec<u8>)> {
+        let behind = (Bound::Excluded(self.last), Bound::Unbounded);
+        let found = self.peers.range(behind).find(waits).or_else(|| self.peers.iter().find(waits));
+        let from = *found?.0;
+        let message = self.peers.get_mut(&from)?.messages.pop_front()?;
+        self.count = self.count.saturating_sub(1);
+        self.last = from;
+        Some((from, message))
+    }
+
+    /// So many of a node's transactions were refused. Too many, and what else it sent and sends is dropped until its second is over.
+    fn note(&mut self, from: Peer, refused: usize, now: Instant) {
+        let Some(queue) = self.peers.get_mut(&from).filter(|_| refused > 0) else { return };
+        if !queue.is_counting(now) {
+            (queue.refused, queue.begun) = (0, Some(now));
+        }
+        queue.refused = queue.refused.saturating_add(refused);
+        if queue.is_over(now) {
+            self.count = self.count.saturating_sub(queue.messages.len());
+            queue.messages.clear();
+            tracing::warn!(from = %Digest(from), "what it shows is refused: not heard for the rest of a second");
+        }
+    }
+}
+
+fn waits((_, queue): &(&Peer, &Queue)) -> bool {
+    !queue.messages.is_empty()
+}
+
+impl Queue {
+    fn is_counting(&self, now: Instant) -> bool {
+        self.begun.is_some_and(|begun| now.saturating_duration_since(begun) < SECOND)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.refused >= REFUSED_MAX && self.is_counting(now)
+    }
+}
 
 /// Messages of as many transactions as each holds, in order. One that no message holds is left out.
 pub(crate) fn messages(transactions: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
@@ -69,11 +190,17 @@ pub(crate) fn send(requests: Requests) -> (Outbox, JoinHandle<()>) {
     (outbox, sending)
 }
 
-/// Hands messages of others to `take`, on a thread of its own: senders are recovered there. Ends once `take` says so, or nobody can
-/// send any more.
-pub(crate) fn receive(take: impl Fn(&[u8]) -> bool + Send + 'static) -> std::io::Result<Inbox> {
-    let (inbox, waiting) = std::sync::mpsc::sync_channel::<Vec<u8>>(INCOMING);
-    let take_in = move || while waiting.recv().is_ok_and(|message| take(&message)) {};
+/// Hands messages of others to `take`, on a thread of its own: senders are recovered there. It tells how many of a message's
+/// transactions were refused, or that there is nobody left to take any.
+pub(crate) fn receive(take: impl Fn(&[u8]) -> Option<usize> + Send + 'static) -> std::io::Result<Inbox> {
+    let inbox = Inbox(Arc::default());
+    let incoming = Arc::clone(&inbox.0);
+    let take_in = move || {
+        while let Some((from, message)) = incoming.next() {
+            let Some(refused) = take(&message) else { return };
+            locked(&incoming.waiting).note(from, refused, Instant::now());
+        }
+    };
     std::thread::Builder::new().name("intake".to_owned()).spawn(take_in)?;
     Ok(inbox)
 }
@@ -81,6 +208,51 @@ pub(crate) fn receive(take: impl Fn(&[u8]) -> bool + Send + 'static) -> std::io:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ONE: Peer = [1; 32];
+    const OTHER: Peer = [2; 32];
+
+    #[test]
+    fn whoever_sends_much_fills_its_own_queue_and_the_others_have_their_turns() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        let taken = (0..2 * INCOMING_EACH).filter(|_| waiting.put(ONE, b"much", now)).count();
+        assert_eq!(taken, INCOMING_EACH);
+        assert!(waiting.put(OTHER, b"first", now) && waiting.put(OTHER, b"second", now));
+        let order: Vec<Peer> = std::iter::from_fn(|| waiting.next()).map(|(from, _)| from).collect();
+        assert_eq!(order[..5], [ONE, OTHER, ONE, OTHER, ONE]);
+        assert_eq!((order.len(), waiting.count), (INCOMING_EACH + 2, 0));
+        let many = (0..u8::MAX).flat_map(|peer| [[peer; 32]; 2]).filter(|peer| waiting.put(*peer, b"", now));
+        assert_eq!(many.count(), INCOMING);
+    }
+
+    #[test]
+    fn whoever_shows_what_is_refused_is_not_heard_until_its_second_is_over() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        let soon = now + SECOND / 2;
+        assert!(waiting.put(ONE, b"", now) && waiting.put(ONE, b"", now) && waiting.put(OTHER, b"", now));
+        waiting.note(ONE, REFUSED_MAX - 1, now);
+        assert!(waiting.put(ONE, b"", soon));
+        waiting.note(ONE, 1, soon);
+        assert!(!waiting.put(ONE, b"", soon) && waiting.put(OTHER, b"", soon));
+        assert_eq!(waiting.count, 2, "what it sent before is dropped as well");
+        assert!(waiting.put(ONE, b"", now + SECOND));
+        waiting.note(ONE, 1, now + SECOND);
+        assert!(waiting.put(ONE, b"", now + SECOND), "its next second begins with nothing");
+        // What is nothing at all counts as much as one can.
+        waiting.note(OTHER, usize::MAX, now);
+        waiting.note(OTHER, usize::MAX, soon);
+        assert!(!waiting.put(OTHER, b"", soon));
+    }
+
+    #[test]
+    fn messages_are_taken_until_there_is_no_inbox() {
+        let (sender, taken) = std::sync::mpsc::channel();
+        let inbox = receive(move |message| sender.send(message.to_vec()).ok().map(|()| 0)).unwrap();
+        inbox.put(ONE, b"a message");
+        assert_eq!(taken.recv().unwrap(), b"a message");
+        drop(inbox);
+        assert!(taken.recv().is_err(), "its thread has ended");
+    }
 
     #[test]
     fn what_is_sent_is_read() {

@@ -120,7 +120,7 @@ impl Validator {
         let agreement = started.map_err(|_| ValidatorError::Interrupted)??;
         let (outbox, sending) = relay::send(agreement.requests());
         let taker = Arc::downgrade(&node);
-        let take = move |message: &[u8]| taker.upgrade().map(|node| node.take_shared(message)).is_some();
+        let take = move |message: &[u8]| taker.upgrade().map(|node| node.take_shared(message));
         let inbox = relay::receive(take).map_err(|_| ValidatorError::Interrupted)?;
         node.connect(outbox, inbox);
         let epochs = Arc::new(Semaphore::new(EPOCHS_AT_ONCE));

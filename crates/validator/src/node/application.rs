@@ -115,11 +115,11 @@ impl Application for Node {
         }
     }
 
-    fn shared(&self, _: [u8; 32], bytes: &[u8]) {
+    fn shared(&self, from: [u8; 32], bytes: &[u8]) {
         match self.inbox.get() {
             // Full: the sender proposes it itself.
-            Some(inbox) => drop(inbox.try_send(bytes.to_vec())),
-            None => self.take_shared(bytes),
+            Some(inbox) => inbox.put(from, bytes),
+            None => _ = self.take_shared(bytes),
         }
     }
 
