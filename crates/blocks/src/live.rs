@@ -194,6 +194,11 @@ impl Live {
         self.places.get(transaction).copied()
     }
 
+    /// Whether a transaction waits here, or is in one of the blocks that are here whole.
+    pub fn knows(&self, transaction: &B256) -> bool {
+        self.places.contains_key(transaction) || self.pool.get(transaction).is_some()
+    }
+
     /// The states before and after a block; else the oldest whose states are here.
     pub(crate) fn states(&self, number: u64) -> Result<(&World, &World), u64> {
         let newest = self.newest.as_ref().filter(|newest| newest.block.header.number == number);

@@ -116,8 +116,9 @@ fn a_block_takes_what_it_holds_and_what_its_senders_have_passed_out_of_the_pool(
     live.admit(&rival).unwrap();
     live.admit(&next).unwrap();
     let parent = live.newest().unwrap().clone();
-    assert_eq!(live.push(after(&parent, std::slice::from_ref(&executed))), hashes(&[rival]));
-    assert_eq!(ready(&live, WIDE, &[]), hashes(&[next]));
+    assert_eq!(live.push(after(&parent, std::slice::from_ref(&executed))), hashes(std::slice::from_ref(&rival)));
+    assert_eq!(ready(&live, WIDE, &[]), hashes(std::slice::from_ref(&next)));
+    assert!(live.knows(&executed.hash()) && live.knows(&next.hash()) && !live.knows(&rival.hash()));
     assert_eq!(live.admit(&executed), Err(SubmitError::AlreadyKnown));
     assert!(matches!(live.admit(&payment(1, 0, 9)), Err(SubmitError::Refused(evm::Refusal::NonceTooLow { .. }))));
 }

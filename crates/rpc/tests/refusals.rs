@@ -36,6 +36,16 @@ async fn the_pool_is_counted_with_one_look_at_each_sender() {
 }
 
 #[tokio::test]
+async fn what_waits_already_is_known_by_its_hash_whoever_signed_it() {
+    let desk = desk().await;
+    let waiting = unsigned(LOOP, 0);
+    let raw = json!([waiting.raw().to_string()]);
+    assert_ne!(desk.refused("eth_sendRawTransaction", raw.clone()).await.1, "already known");
+    desk.chain.waiting.lock().unwrap().push(waiting);
+    assert_eq!(desk.refused("eth_sendRawTransaction", raw).await.1, "already known");
+}
+
+#[tokio::test]
 async fn what_counts_the_pool_takes_a_place_and_is_refused_where_there_is_none() {
     let desk = Desk::with(Limits { calls: 0, call_time: Duration::from_millis(20), ..Limits::default() }).await;
     let (code, words) = desk.refused("txpool_status", json!([])).await;

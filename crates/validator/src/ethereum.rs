@@ -114,11 +114,12 @@ impl Ethereum {
         read.into_iter().flatten().collect()
     }
 
-    /// Reads what others' nodes have shown, but for what is known here.
+    /// Reads what others' nodes have shown, but for what waits here or was executed lately: nothing of that is recovered again.
     pub fn read_unknown(&self, all: &[&[u8]]) -> Vec<Ordered> {
+        let hashed: Vec<(Hash, &[u8])> = all.iter().map(|bytes| (evm::hash_of(bytes), *bytes)).collect();
         let unknown: Vec<&[u8]> = {
             let live = self.view.live();
-            all.iter().copied().filter(|bytes| live.pool.get(&evm::hash_of(bytes)).is_none()).collect()
+            hashed.into_iter().filter(|(hash, _)| !live.knows(hash)).map(|(_, bytes)| bytes).collect()
         };
         self.read(&unknown)
     }

@@ -97,3 +97,13 @@ fn what_the_disk_could_not_be_told_it_is_told_with_the_next() {
     assert_eq!(on_disk(&ethereum), [all[2].hash()]);
     assert!(locked(&ethereum.written).gone.is_empty());
 }
+
+#[test]
+fn what_another_node_shows_is_read_only_where_it_is_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let ethereum = begun(&folder);
+    let (known, unknown) = (payment(&ethereum, 0, 1_000_000_000), payment(&ethereum, 1, 1_000_000_000));
+    ethereum.admit(&known).unwrap();
+    let read = ethereum.read_unknown(&[known.raw(), unknown.raw(), b"nothing"]);
+    assert!(matches!(&read[..], [Ordered::Ethereum(read), Ordered::Unreadable(_)] if read.hash() == unknown.hash()));
+}
