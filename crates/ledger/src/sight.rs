@@ -58,7 +58,7 @@ pub struct ChallengeSight {
     pub receipt: Digest,
     pub challenger: PublicKey,
     pub opened_epoch: u64,
-    pub opening: Option<Opening>,
+    pub opening: Option<Arc<Opening>>,
 }
 
 impl Ledger {
@@ -100,15 +100,24 @@ impl Ledger {
 
     /// At most `count` open challenges, in the order of their receipts, behind `after`.
     pub fn challenge_sights(&self, after: Option<Digest>, count: usize) -> Vec<ChallengeSight> {
-        let state = &self.present.state;
-        let sight = |row: &ChallengeRecord| ChallengeSight {
+        let rows = self.present.state.challenges.range(after.unwrap_or(Digest::ZERO)..=Digest([u8::MAX; 32]));
+        let rows = rows.filter(|row| Some(row.receipt) != after).take(count);
+        rows.map(|row| self.challenge_of(row)).collect()
+    }
+
+    /// An open challenge.
+    pub fn challenge_sight(&self, receipt: &Digest) -> Option<ChallengeSight> {
+        self.present.state.challenges.get(receipt).map(|row| self.challenge_of(row))
+    }
+
+    fn challenge_of(&self, row: &ChallengeRecord) -> ChallengeSight {
+        let openings = &self.present.state.openings;
+        ChallengeSight {
             receipt: row.receipt,
             challenger: row.challenger,
             opened_epoch: row.opened_epoch,
-            opening: row.opening.and_then(|_| state.openings.get(&row.receipt).cloned()),
-        };
-        let rows = state.challenges.range(after.unwrap_or(Digest::ZERO)..=Digest([u8::MAX; 32]));
-        rows.filter(|row| Some(row.receipt) != after).take(count).map(sight).collect()
+            opening: row.opening.and_then(|_| openings.get(&row.receipt).cloned()),
+        }
     }
 }
 
@@ -168,7 +177,7 @@ impl ChallengeSight {
             receipt: receipt.clone(),
             challenger: self.challenger,
             opened_epoch: self.opened_epoch,
-            opening: self.opening.clone(),
+            opening: self.opening.as_deref().cloned(),
         }
     }
 }

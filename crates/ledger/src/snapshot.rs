@@ -334,7 +334,7 @@ fn restore_derived(state: &mut State, openings: Vec<ReceiptOpening>) -> Result<(
         let named = state.challenges.get(&receipt).and_then(|challenge| challenge.opening);
         ensure(previous < Some(receipt) && named == Some(opening.digest()), "an opening")?;
         previous = Some(receipt);
-        state.openings.insert(receipt, opening);
+        state.openings.insert(receipt, Arc::new(opening));
     }
     let owed = state.challenges.rows().filter(|challenge| challenge.opening.is_some());
     ensure(owed.count() == state.openings.len(), "the number of openings")

@@ -69,7 +69,7 @@ pub(crate) struct State {
     /// Closed epochs, with their receipts.
     pub epochs: Epochs,
     /// What the following hold is bound by the tables above. Openings of challenges, until the epoch after their end closes.
-    pub openings: BTreeMap<Digest, Opening>,
+    pub openings: BTreeMap<Digest, Arc<Opening>>,
     /// Each node's keys by the epochs from which they act.
     pub keys_of: BTreeMap<(NodeId, u64), PublicKey>,
     /// Whose the keys for seats are.

@@ -1,7 +1,7 @@
 //! What strangers ask of the ledger: what is needed is taken under its lock as pointers, and read from the disk without it, where nothing
 //! else waits. What cannot be read is an error of the question; execution, which may never need it, goes on.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use evm::StateError;
 use ledger::{BundleError, ChallengeSight};
@@ -46,22 +46,23 @@ pub(crate) async fn asked<T: Send + 'static>(
 }
 
 impl Node {
-    /// Challenges that wait for this validator's vote, with their openings.
-    pub fn undecided(&self) -> Vec<ChallengeView> {
+    /// Receipts whose challenge has an opening and waits for this validator's vote.
+    pub fn undecided(&self) -> Vec<Digest> {
         let ledger = self.ledger();
         let Some(own) = ledger.key(&self.key().public_key()).map(|record| record.node) else { return Vec::new() };
-        let voted: BTreeSet<Digest> = ledger
-            .challenges()
-            .filter(|challenge| challenge.ballots.iter().any(|ballot| ballot.validator == own))
-            .map(|challenge| challenge.receipt)
-            .collect();
-        let mut open = ledger.challenge_sights(None, usize::MAX);
-        drop(ledger);
-        open.retain(|sight| sight.opening.is_some() && !voted.contains(&sight.receipt));
-        self.challenge_views(open).unwrap_or_else(|Unreadable(reason)| {
-            tracing::warn!(reason, "challenges cannot be read");
+        let answered = ledger.challenges().filter(|challenge| challenge.opening.is_some());
+        let waiting = answered.filter(|challenge| challenge.ballots.iter().all(|ballot| ballot.validator != own));
+        waiting.map(|challenge| challenge.receipt).collect()
+    }
+
+    /// An open challenge of a receipt, with its opening: openings are large, so it is asked for once it is to be judged.
+    pub fn challenge(&self, receipt: &Digest) -> Option<ChallengeView> {
+        let sight = self.ledger().challenge_sight(receipt)?;
+        let views = self.challenge_views(vec![sight]).unwrap_or_else(|Unreadable(reason)| {
+            tracing::warn!(reason, %receipt, "a challenge cannot be read");
             Vec::new()
-        })
+        });
+        views.into_iter().next()
     }
 
     fn status_of(&self, id: &Digest) -> Result<Option<ReceiptStatus>, Unreadable> {

@@ -71,9 +71,8 @@ pub(crate) async fn follow(node: Arc<Node>, judges: Judges) {
             }
         }
         let undecided = node.undecided();
-        cases.retain(|receipt, _| undecided.iter().any(|view| view.receipt.receipt.id() == *receipt));
-        for view in undecided {
-            let receipt = view.receipt.receipt.id();
+        cases.retain(|receipt, _| undecided.contains(receipt));
+        for receipt in undecided {
             match cases.get_mut(&receipt) {
                 Some(Case::Judging(_) | Case::GivenUp) => continue,
                 Some(Case::Waiting { looks, .. }) if *looks < AGAIN => {
@@ -88,6 +87,7 @@ pub(crate) async fn follow(node: Arc<Node>, judges: Judges) {
                 }
                 Some(Case::Waiting { refuted: None, .. }) | None => {}
             }
+            let Some(view) = node.challenge(&receipt) else { continue };
             let judges = judges.clone();
             let handle = judging.spawn(async move { (receipt, judged(&judges, view).await) });
             cases.insert(receipt, Case::Judging(handle));

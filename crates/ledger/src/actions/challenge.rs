@@ -1,5 +1,7 @@
 //! The life of a challenge: opened by an auditor, answered by the worker where it must be, decided by the validators.
 
+use std::sync::Arc;
+
 use alloy_primitives::B256;
 use evm::modules::{parameters, staking::PutUp};
 use protocol::{
@@ -57,7 +59,7 @@ pub(super) fn open(present: &mut Present, sender: &PublicKey, action: Challenge)
         ballots: List::default(),
     });
     if let Some(opening) = opening {
-        present.state.openings.insert(receipt, opening);
+        present.state.openings.insert(receipt, Arc::new(opening));
     }
     present.state.statuses.change(&receipt, |status| status.standing = Standing::Challenged);
     present.events.push(Event::ChallengeOpened { receipt, auditor, withheld });
@@ -81,7 +83,7 @@ pub(super) fn respond(present: &mut Present, sender: &PublicKey, action: Respond
         challenge.opening = Some(opening.digest());
         challenge.deadline = deadline;
     });
-    present.state.openings.insert(receipt, opening);
+    present.state.openings.insert(receipt, Arc::new(opening));
     present.events.push(Event::ChallengeAnswered { receipt });
     Ok(())
 }

@@ -31,15 +31,15 @@ impl Voter {
 
     pub fn work(&mut self, node: &Node, model: &Model, now_ms: u64) {
         let undecided = node.undecided();
-        self.due_ms.retain(|receipt, _| undecided.iter().any(|view| view.receipt.receipt.id() == *receipt));
-        for view in undecided {
-            let receipt = view.receipt.receipt.id();
+        self.due_ms.retain(|receipt, _| undecided.contains(receipt));
+        for receipt in undecided {
             let first = now_ms.saturating_add(if self.lies { 0 } else { JUDGING_MS });
             let due = self.due_ms.entry(receipt).or_insert(first);
             if *due > now_ms {
                 continue;
             }
             *due = now_ms.saturating_add(AGAIN_MS);
+            let Some(view) = node.challenge(&receipt) else { continue };
             let judged = view.opening.as_ref().map(|opening| judge(model, &view.receipt.receipt, opening));
             let refuted = match judged {
                 Some(Judgement::Equal) => false,
