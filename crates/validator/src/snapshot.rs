@@ -172,18 +172,14 @@ impl Snapshots {
 
     /// Writes in a thread of its own.
     fn beside(&self, write: impl FnOnce() -> Result<(), String> + Send + 'static) {
-        let (writing, unwritten) = (Arc::clone(&self.writing), Arc::clone(&self.unwritten));
-        let write = move || {
-            let failure = write().err();
-            if let Some(reason) = &failure {
-                tracing::warn!(reason, "failed to write a snapshot or epochs");
-            }
-            *locked(&unwritten) = failure;
-            writing.store(false, Ordering::Release);
+        let writing = Writing {
+            writing: Arc::clone(&self.writing),
+            unwritten: Arc::clone(&self.unwritten),
+            failure: Some("its writer panicked, the log says why".to_owned()),
         };
+        let write = move || writing.ends(write());
         if let Err(error) = thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
             *locked(&self.unwritten) = Some(error.to_string());
-            self.writing.store(false, Ordering::Release);
         }
     }
 
@@ -258,6 +254,29 @@ impl Snapshots {
             Ok(()) => format!("{failure}; hint: {} is set aside, start again", aside.display()),
             Err(error) => format!("{failure}; hint: move {} away and start again ({error})", aside.display()),
         })
+    }
+}
+
+/// That something is being written. However that ends, it is over then, and known how.
+struct Writing {
+    writing: Arc<AtomicBool>,
+    unwritten: Arc<Mutex<Option<String>>>,
+    failure: Option<String>,
+}
+
+impl Writing {
+    fn ends(mut self, ended: Result<(), String>) {
+        self.failure = ended.err();
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if let Some(reason) = &self.failure {
+            tracing::warn!(reason, "failed to write a snapshot or epochs");
+        }
+        *locked(&self.unwritten) = self.failure.take();
+        self.writing.store(false, Ordering::Release);
     }
 }
 

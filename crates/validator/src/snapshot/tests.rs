@@ -135,3 +135,16 @@ fn where_the_disk_takes_nothing_the_memory_is_not_filled() {
     assert!(refused.contains("state.redb cannot be written: no space is left; hint:"), "{refused}");
     snapshots.keep_up(HELD_BYTES_MAX).unwrap();
 }
+
+#[test]
+fn a_writer_that_panics_is_over_and_counts_as_one_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (snapshots, _) = Snapshots::open(Some(folder.path()), &begin()).unwrap();
+    snapshots.writing.store(true, Ordering::Release);
+    snapshots.beside(|| panic!("a defect"));
+    let refused = snapshots.keep_up(HELD_BYTES_MAX + 1).unwrap_err();
+    assert!(refused.contains("state.redb cannot be written: its writer panicked"), "{refused}");
+    snapshots.writing.store(true, Ordering::Release);
+    snapshots.beside(|| Ok(()));
+    snapshots.keep_up(HELD_BYTES_MAX + 1).unwrap();
+}
