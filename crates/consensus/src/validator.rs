@@ -41,6 +41,9 @@ use crate::{
 /// Blocks in a row that may have been finalized by a descendant's votes only.
 const FLOOR_DEPTH: u64 = 64;
 
+/// How long a node that sent what no honest one sends is kept out.
+const BLOCKED: Duration = Duration::from_secs(60);
+
 /// Everything that a validator is started with.
 #[derive(Clone)]
 pub struct Config {
@@ -432,6 +435,8 @@ fn open_network(
     let bytes = max_message_bytes();
     let mut settings = lookup::Config::local(handshake, &member.namespace, config.listen, peers, bytes, NZUsize!(256));
     settings.tracked_peer_sets = std::num::NonZeroUsize::MIN;
+    // Whoever was blocked for what a restart has mended is missed for no longer than this, and who lies says little in between.
+    settings.block_duration = BLOCKED;
     settings.peer_connection_cooldown = Duration::from_millis(500);
     settings.dial_frequency = Duration::from_millis(100);
     let (mut network, mut oracle) = Network::new(context.child("network"), settings);
