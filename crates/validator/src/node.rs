@@ -6,6 +6,7 @@ mod application;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
@@ -76,6 +77,10 @@ pub struct Node {
     outbox: OnceLock<Outbox>,
     inbox: OnceLock<Inbox>,
     snapshots: Snapshots,
+    /// Newest block that is executed or about to be, known without the ledger's lock: who votes does not wait for it.
+    height: AtomicU64,
+    /// Where agreement is reached, as of the newest close.
+    addresses: Mutex<Vec<([u8; 32], SocketAddr)>>,
     /// Height that a restart would begin from.
     durable_height: AtomicU64,
     misbehaviours: AtomicU64,
@@ -145,6 +150,8 @@ impl Node {
         Ok(Self {
             key,
             chain_id: ledger.chain_id(),
+            height: AtomicU64::new(ledger.height()),
+            addresses: Mutex::new(addresses_in(&ledger)),
             durable_height: AtomicU64::new(ledger.height()),
             ethereum: Ethereum::new(ledger.chain(), ledger.evm(), block, index, keep_blocks)?,
             ledger: Mutex::new(ledger),
@@ -332,7 +339,7 @@ impl Node {
         ledger.admit_signed(native.transaction())?;
         let key = &native.transaction().sender;
         let sender = Sender { next: ledger.nonce(key), is_node: ledger.key(key).is_some() };
-        drop(ledger);
+        // Under the ledger's lock: proposals go by the nonce that the pool is told, and a block in between would make it an older one.
         Ok(locked(&self.pool).add(native, bytes, sender)?)
     }
 
@@ -411,7 +418,10 @@ impl Node {
         let begun = self.on_newest_base(|ledger| ledger.begin(heading, read));
         let ran = match begun {
             // What executes wallets' transactions holds no lock.
-            Ok(Some(begun)) => begun.run(),
+            Ok(Some(begun)) => {
+                self.height.store(block.height(), Ordering::Relaxed);
+                begun.run()
+            }
             Ok(None) => return,
             // Agreement delivers without gaps, and old programs stop at new rules; going on would mean another state than everyone else's.
             Err(error) => std::panic::panic_any(error.to_string()),
@@ -422,6 +432,9 @@ impl Node {
         let mut ledger = self.ledger();
         let executed = ledger.finish(ran);
         locked(&self.pool).forget(|sender| ledger.nonce(sender));
+        if executed.closed.is_some() {
+            *locked(&self.addresses) = addresses_in(&ledger);
+        }
         let snapshot = executed.closed.as_ref().and_then(|_| self.snapshots.due(&ledger));
         let ahead = executed.closed.as_ref().and_then(|_| self.snapshots.due_ahead(&ledger));
         drop(ledger);
@@ -524,6 +537,12 @@ impl Node {
             }
         }
     }
+}
+
+/// Where the ledger says that agreement is reached.
+fn addresses_in(ledger: &Ledger) -> Vec<([u8; 32], SocketAddr)> {
+    let said = ledger.agreement_addresses();
+    said.into_iter().filter_map(|(key, address)| Some((key.0, address.parse().ok()?))).collect()
 }
 
 /// The oldest block but the first that the index in this folder has, if older ones were removed.

@@ -158,20 +158,13 @@ impl Pool {
     }
 
     /// Transactions for one block of at most `budget` bytes (five more counted for each): every sender's in order of
-    /// nonce and without gaps from what `next` says, senders taking turns, none that is in `proposed` already. `turn`
+    /// nonce and without gaps from the one that it uses next, senders taking turns, none that is in `proposed` already. `turn`
     /// says who begins, so that no key is first in every block.
-    pub fn take(
-        &self,
-        turn: u64,
-        budget: usize,
-        count: usize,
-        proposed: &BTreeSet<Digest>,
-        next: impl Fn(&PublicKey) -> u64,
-    ) -> Vec<Vec<u8>> {
+    pub fn take(&self, turn: u64, budget: usize, count: usize, proposed: &BTreeSet<Digest>) -> Vec<Vec<u8>> {
         let mut queues: Vec<_> = self
             .senders
-            .iter()
-            .map(|(sender, queue)| queue.run(next(sender)).filter(|pending| !proposed.contains(&pending.id)))
+            .values()
+            .map(|queue| queue.run(queue.next).filter(|pending| !proposed.contains(&pending.id)))
             .collect();
         let begin = turn.checked_rem(queues.len() as u64).and_then(|begin| usize::try_from(begin).ok()).unwrap_or(0);
         queues.rotate_left(begin);
@@ -253,8 +246,8 @@ mod tests {
         Transaction { version: Version, chain_id: 1, sender: key.public_key(), nonce, action }.sign(&key)
     }
 
-    fn taken(pool: &Pool, budget: usize, next: u64) -> Vec<(PublicKey, u64)> {
-        let taken = pool.take(0, budget, 100, &BTreeSet::new(), |_| next);
+    fn taken(pool: &Pool, budget: usize) -> Vec<(PublicKey, u64)> {
+        let taken = pool.take(0, budget, 100, &BTreeSet::new());
         let read = |bytes: &Vec<u8>| SignedTransaction::decode(bytes).unwrap().transaction;
         taken.iter().map(read).map(|transaction| (transaction.sender, transaction.nonce)).collect()
     }
@@ -265,7 +258,7 @@ mod tests {
         for (sender, nonce) in [(1, 0), (1, 1), (1, 3), (2, 0), (3, 1)] {
             add(&mut pool, &transfer(sender, nonce, 1)).unwrap();
         }
-        let order: Vec<u64> = taken(&pool, usize::MAX / 2, 0).iter().map(|(_, nonce)| *nonce).collect();
+        let order: Vec<u64> = taken(&pool, usize::MAX / 2).iter().map(|(_, nonce)| *nonce).collect();
         assert_eq!(order, [0, 0, 1]);
         let first = SigningKey::from_seed(&[1; 32]).public_key();
         assert_eq!(pool.free_nonce(&first, 0), 2);
@@ -282,11 +275,14 @@ mod tests {
         (0..5).for_each(|nonce| {
             add(&mut pool, &transfer(1, nonce, 1)).unwrap();
         });
-        assert_eq!(taken(&pool, 2 * size, 0).len(), 2);
-        assert_eq!(taken(&pool, 2 * size - 1, 0).len(), 1);
+        assert_eq!(taken(&pool, 2 * size).len(), 2);
+        assert_eq!(taken(&pool, 2 * size - 1).len(), 1);
         let proposed = BTreeSet::from([transfer(1, 0, 1).transaction.id()]);
-        assert_eq!(pool.take(0, usize::MAX / 2, 100, &proposed, |_| 0).len(), 4);
-        assert_eq!(pool.take(0, usize::MAX / 2, 3, &BTreeSet::new(), |_| 0).len(), 3);
+        assert_eq!(pool.take(0, usize::MAX / 2, 100, &proposed).len(), 4);
+        assert_eq!(pool.take(0, usize::MAX / 2, 3, &BTreeSet::new()).len(), 3);
+        // What is executed is not proposed again, whoever proposed it.
+        pool.forget(|_| 3);
+        assert_eq!(taken(&pool, usize::MAX / 2).iter().map(|(_, nonce)| *nonce).collect::<Vec<_>>(), [3, 4]);
     }
 
     #[test]
@@ -295,7 +291,7 @@ mod tests {
         (1..=3).for_each(|sender| {
             add(&mut pool, &transfer(sender, 0, 1)).unwrap();
         });
-        let first = |turn| pool.take(turn, usize::MAX / 2, 1, &BTreeSet::new(), |_| 0);
+        let first = |turn| pool.take(turn, usize::MAX / 2, 1, &BTreeSet::new());
         assert_ne!(first(0), first(1));
         assert_ne!(first(1), first(2));
         assert_eq!(first(0), first(3));
@@ -331,7 +327,7 @@ mod tests {
         assert_eq!(pool.find(&bytes), Some(id));
         assert_eq!(pool.take_read(&bytes).unwrap().id(), id);
         assert!(pool.take_read(&bytes).is_none());
-        assert_eq!(taken(&pool, usize::MAX / 2, 0).len(), 1, "it waits until it is executed");
+        assert_eq!(taken(&pool, usize::MAX / 2).len(), 1, "it waits until it is executed");
     }
 
     #[test]
@@ -347,7 +343,7 @@ mod tests {
         add(&mut pool, &transfer(200, 0, 1)).unwrap();
         add(&mut pool, &transfer(200, 1, 1)).unwrap();
         assert_eq!(pool.len(), len);
-        assert_eq!(taken(&pool, usize::MAX / 2, 0).len(), 2);
+        assert_eq!(taken(&pool, usize::MAX / 2).len(), 2);
         let bytes: usize =
             pool.senders.values().flat_map(|queue| queue.pending.values()).map(|one| one.bytes.len()).sum();
         assert_eq!(pool.bytes, bytes);

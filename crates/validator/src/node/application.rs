@@ -30,15 +30,11 @@ impl Application for Node {
 
     fn propose(&self, turn: &Turn<'_>) -> Vec<Vec<u8>> {
         // Who orders more than can be executed makes everybody wait for what was acknowledged long ago.
-        if turn.parent_height.saturating_sub(self.ledger().height()) > LAG_MAX {
+        if turn.parent_height.saturating_sub(self.height.load(Ordering::Relaxed)) > LAG_MAX {
             return Vec::new();
         }
         let (natives, wallets) = self.promised(turn);
-        let take_natives = |count, bytes| {
-            let ledger = self.ledger();
-            let next = |sender: &_| ledger.nonce(sender);
-            locked(&self.pool).take(turn.parent_height, bytes, count, &natives, next)
-        };
+        let take_natives = |count, bytes| locked(&self.pool).take(turn.parent_height, bytes, count, &natives);
         let take_wallets = |count, bytes| self.ethereum.propose(count, bytes, &wallets);
         // Each kind has the first word in every other block, so that neither starves the other.
         if turn.parent_height.is_multiple_of(2) {
@@ -102,8 +98,7 @@ impl Application for Node {
     }
 
     fn addresses(&self) -> Vec<([u8; 32], SocketAddr)> {
-        let said = self.ledger().agreement_addresses();
-        said.into_iter().filter_map(|(key, address)| Some((key.0, address.parse().ok()?))).collect()
+        locked(&self.addresses).clone()
     }
 
     fn certified(&self, certificate: EpochCertificate) {

@@ -44,3 +44,20 @@ fn the_open_epochs_receipts_are_answered_as_the_ledger_has_them() {
     }
     assert!(counts.iter().any(|count| *count > 1), "{counts:?}");
 }
+
+#[test]
+fn who_votes_and_proposes_does_not_wait_for_the_ledger() {
+    let node = Arc::new(Node::resume(Ledger::new(&genesis()).unwrap(), key(Role::Validator, 0)).unwrap());
+    let sent = blocks(1).remove(0).transactions.remove(0);
+    node.take(sent.clone()).unwrap();
+    let held = node.ledger();
+    let (told, asked) = std::sync::mpsc::channel();
+    let voter = Arc::clone(&node);
+    std::thread::spawn(move || {
+        let turn = Turn { parent_height: 0, unfinalized: &[], budget_bytes: 1 << 20 };
+        let _ = told.send((voter.propose(&turn), voter.addresses()));
+    });
+    let (proposed, addresses) = asked.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    drop(held);
+    assert_eq!((proposed, addresses), (vec![sent], Vec::new()));
+}
