@@ -205,7 +205,7 @@ fn what_cannot_start_says_why() {
 fn a_validator_whose_application_cannot_go_on_ends_and_says_why() {
     let directory = tempfile::tempdir().unwrap();
     let config = devnet_of(1, directory.path(), 1).configs.remove(0);
-    let application = Arc::new(Recorder { fails_at: Some(5), ..Recorder::default() });
+    let application = Arc::new(Recorder::failing_at(5));
     let handle = start(&config, &application);
     let failed = futures::executor::block_on(handle.ended()).unwrap_err();
     let said = failed.to_string();

@@ -68,14 +68,19 @@ pub struct Recorder {
     requests: Mutex<Option<Requests>>,
     /// Signs other roots than everybody else.
     pub lies_about_roots: bool,
-    /// Cannot go on with the block of this height.
-    pub fails_at: Option<u64>,
+    fails_at: Option<u64>,
 }
 
 impl Recorder {
     /// Starts from what was durable before.
     pub fn from_snapshot(record: Record) -> Self {
         Self { record: Mutex::new(record), ..Self::default() }
+    }
+
+    /// Cannot go on with the block of this height.
+    #[allow(dead_code, reason = "one of the tests that share this file")]
+    pub fn failing_at(height: u64) -> Self {
+        Self { fails_at: Some(height), ..Self::default() }
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {

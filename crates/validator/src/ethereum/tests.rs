@@ -70,12 +70,12 @@ fn what_was_acknowledged_stays_where_what_would_replace_it_finds_no_room_on_the_
     let folder = tempfile::tempdir().unwrap();
     let ethereum = begun(&folder);
     let (acknowledged, dearer) = (payment(&ethereum, 0, 1_000_000_000), payment(&ethereum, 0, 20_000_000_000));
-    ethereum.admit_durably(&acknowledged).unwrap().unwrap();
+    let _durable = ethereum.admit_durably(&acknowledged).unwrap().unwrap();
     assert_eq!(ethereum.admit_to(&dearer, |_| None::<()>), Err(SubmitError::Full("the disk is behind".to_owned())));
     assert!(waits(&ethereum, &acknowledged) && !waits(&ethereum, &dearer));
     assert_eq!(on_disk(&ethereum), [acknowledged.hash()]);
     // Its mark is kept as well: once it does go, the disk is told.
-    ethereum.admit_durably(&dearer).unwrap().unwrap();
+    let _durable = ethereum.admit_durably(&dearer).unwrap().unwrap();
     assert!(!waits(&ethereum, &acknowledged) && waits(&ethereum, &dearer));
     assert_eq!(on_disk(&ethereum), [dearer.hash()]);
 }
@@ -86,13 +86,13 @@ fn what_the_disk_could_not_be_told_it_is_told_with_the_next() {
     let ethereum = begun(&folder);
     let all: Vec<_> = (0..3).map(|nonce| payment(&ethereum, nonce, 1_000_000_000)).collect();
     for transaction in &all {
-        ethereum.admit_durably(transaction).unwrap().unwrap();
+        let _durable = ethereum.admit_durably(transaction).unwrap().unwrap();
     }
     ethereum.view.live_mut().pool.remove(&all[2].hash());
     ethereum.forget_in([all[1].hash(), all[2].hash()], |_| None::<()>);
     assert_eq!(on_disk(&ethereum).len(), 3);
     // One of them waits again before the disk has room: it stays there.
-    ethereum.admit_durably(&all[2]).unwrap().unwrap();
+    let _durable = ethereum.admit_durably(&all[2]).unwrap().unwrap();
     ethereum.forget([all[0].hash()]);
     assert_eq!(on_disk(&ethereum), [all[2].hash()]);
     assert!(locked(&ethereum.written).gone.is_empty());
