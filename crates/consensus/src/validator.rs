@@ -21,7 +21,7 @@ use commonware_p2p::{
     Address, AddressableManager, AddressableTrackedPeers,
     authenticated::lookup::{self, Network},
 };
-use commonware_runtime::{Metrics, Quota, Runner, Spawner, Supervisor, tokio};
+use commonware_runtime::{Clock as _, Metrics, Quota, Runner, Spawner, Supervisor, tokio};
 use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
@@ -404,6 +404,8 @@ fn run(
         select_biased! {
             _ = stopped.fuse() => {}
             _ = future::select_all(tasks).fuse() => {
+                // Where it panicked, the runtime ends all of this by that very panic, which says why.
+                context.sleep(Duration::from_secs(1)).await;
                 tracing::error!("a part of the validator ended");
                 std::panic::panic_any("a part of the validator ended");
             }

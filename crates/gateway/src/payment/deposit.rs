@@ -4,7 +4,7 @@
 //! more after a crash, or beside itself, is answered by the deposit that it made and not refused because its signature was used. Nothing is
 //! served for a deposit that a reorganisation may still take away.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use payments::{
     B256,
@@ -17,50 +17,11 @@ use payments::{
 };
 use protocol::{Bytes, Digest};
 
-use crate::payment::{
-    chain::ChainError,
-    desk::{Desk, lock},
-};
+use crate::payment::{chain::ChainError, desk::Desk};
 
 /// How long a deposit is waited for, and how much longer for each block that must lie on it.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_A_BLOCK: Duration = Duration::from_secs(3);
-
-/// Who waits for deposits that somebody sent before: so many for each and no more, whoever asks again and again.
-#[derive(Default)]
-pub struct Waits(Mutex<BTreeMap<Digest, usize>>);
-
-const WAITS_MAX: usize = 4;
-
-/// One who waits, until it is dropped.
-struct Wait<'a> {
-    waits: &'a Waits,
-    id: Digest,
-}
-
-impl Waits {
-    fn begin(&self, id: Digest) -> Result<Wait<'_>, Refused> {
-        let mut waits = lock(&self.0);
-        let count = waits.entry(id).or_default();
-        if *count >= WAITS_MAX {
-            return Err(Refused::InFlight);
-        }
-        *count = count.saturating_add(1);
-        Ok(Wait { waits: self, id })
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        let mut waits = lock(&self.waits.0);
-        if let Some(count) = waits.get_mut(&self.id) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                waits.remove(&self.id);
-            }
-        }
-    }
-}
 
 impl Desk {
     /// Puts a deposit into its channel and learns what the channel holds then.
@@ -73,7 +34,7 @@ impl Desk {
         match standing {
             DepositStanding::Done => {}
             DepositStanding::UnderWay(depositing) => {
-                let _wait = self.waits.begin(id)?;
+                let _wait = self.waits.begin(id).ok_or(Refused::InFlight)?;
                 // It may never have left. A node that has it says so, which is no fault.
                 let _sent = self.chain.send_raw(&depositing.raw).await;
                 self.wait_for(&depositing).await?;

@@ -34,8 +34,8 @@ use crate::{
     directory::Directory,
     pace::Pace,
     payment::{
-        chain::ChainClient, config::Payments, deposit::Waits, errands::Errands, published::PublishedModels,
-        repeats::Repeats,
+        chain::ChainClient, config::Payments, errands::Errands, published::PublishedModels, repeats::Repeats,
+        waits::Waits,
     },
 };
 

@@ -23,6 +23,7 @@ mod settling;
 mod standing;
 mod take;
 mod unpaid;
+mod waits;
 
 pub use clerk::run;
 pub use config::{Payments, Prices};
