@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,10 @@ impl Devnet {
     }
 
     fn start_binary(og: PathBuf, parent: &Path, arguments: &[&str]) -> Result<Self> {
-        let folder = parent.join(format!("og-bars-{}", std::process::id()));
+        // Two of one process run side by side.
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = parent.join(format!("og-bars-{}-{number}", std::process::id()));
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("failed to empty {}", folder.display()))?;
         }

@@ -81,7 +81,7 @@ fn channel(bench: &Bench<'_>, free: &str, calls: u32) -> Result<Value> {
     command.arg(script).arg(paid.gateway()?).arg(free).arg(text("/base/url")?).arg(text("/base/keys/0/secret")?);
     let output = command.arg(calls.to_string()).output().context("failed to start node")?;
     if !output.status.success() {
-        bail!("the client failed: {}", String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default());
+        bail!("the client failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     serde_json::from_slice(&output.stdout).context("the client's answer is no JSON")
 }

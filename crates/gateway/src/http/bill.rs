@@ -16,7 +16,7 @@ use protocol::{Assurance, Digest, EvmAddress, Input, ModelRecord, Prompt, Reques
 use crate::{
     counting::own_trouble,
     http::refusal,
-    payment::Bill,
+    payment::{Bill, Brought, Desk},
     places::Purpose,
     question::{self, Count, Tokens},
     shared::Shared,
@@ -58,9 +58,8 @@ impl Billed {
 }
 
 /// Where calls have a price, a call that brings no payment only asks for it.
-pub fn purpose(shared: &Shared, headers: &HeaderMap) -> Purpose {
-    let is_unpaid = shared.desk.as_ref().is_some_and(|desk| !desk.brings_payment(headers));
-    if is_unpaid { Purpose::Count } else { Purpose::Call }
+pub fn purpose(desk: &Desk, brought: &Brought, headers: &HeaderMap) -> Purpose {
+    if desk.brings_payment(brought, headers) { Purpose::Call } else { Purpose::Count }
 }
 
 /// Exactly the tokens of each request's input, where the model's vocabulary is at hand and its template takes it; what only a model can

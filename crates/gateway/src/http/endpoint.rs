@@ -16,7 +16,7 @@ use crate::{
     counting::own_trouble,
     delivery::Delivery,
     http::{answered, bill, body, body::Read, counted, echo, stream, stream::Places, telling::Course},
-    payment::{Meter, Paid, Unpaid},
+    payment::{Meter, Paid, Unpaid, read_payment},
     places::Purpose,
     prepare::Wish,
     question::{self, Count},
@@ -177,10 +177,12 @@ async fn paid_for(
     }
     let bytes = body.bytes.clone();
     let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
-    let counted = bill::counted(shared, &model.root, requests, words, bill::purpose(shared, headers)).await;
+    let brought = read_payment(headers);
+    let purpose = bill::purpose(desk, &brought, headers);
+    let counted = bill::counted(shared, &model.root, requests, words, purpose).await;
     let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
     let billed = bill::bill(headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, (model, price));
-    let paid = desk.admit(headers, &billed.as_bill()).await?;
+    let paid = desk.admit(brought, headers, &billed.as_bill()).await?;
     Ok(Some(Arc::new(paid)))
 }
 

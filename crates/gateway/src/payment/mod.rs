@@ -33,4 +33,5 @@ pub use paid::Paid;
 pub use payout::run as pay_out;
 pub use registry::keep as keep_registry;
 pub use standing::follow;
+pub use take::{Brought, read_payment};
 pub use unpaid::Unpaid;

@@ -42,9 +42,14 @@ const FACTS_LIFE_MS: u64 = 60_000;
 
 impl Desk {
     /// Takes the payment that came with a request.
-    pub async fn admit(self: &Arc<Self>, headers: &HeaderMap, bill: &Bill<'_>) -> Result<Paid, Unpaid> {
+    pub async fn admit(
+        self: &Arc<Self>,
+        brought: Brought,
+        headers: &HeaderMap,
+        bill: &Bill<'_>,
+    ) -> Result<Paid, Unpaid> {
         let refused = |desk: &Self, refused: Refused| desk.refuse(bill, refused);
-        let payment = match read_payment(headers) {
+        let payment = match brought {
             Ok(payment) => payment,
             Err(error) => return Err(refused(self, error.into())),
         };
@@ -67,9 +72,9 @@ impl Desk {
 
     /// True where a payment that can be read came with a request, or names a session that is open. Whether it pays is seen once there is
     /// a price.
-    pub fn brings_payment(&self, headers: &HeaderMap) -> bool {
+    pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap) -> bool {
         let is_open = |token| lock(&self.sessions).touch(&token, now_ms()).is_ok();
-        read_payment(headers).is_ok_and(|payment| payment.is_some()) || session_of(headers).is_some_and(is_open)
+        matches!(brought, Ok(Some(_))) || session_of(headers).is_some_and(is_open)
     }
 
     /// What is offered where nothing is asked for; a payment that comes with it can only be a refund.
@@ -425,8 +430,11 @@ fn wanted<'a>(
     Wanted { max, request, name, model, split, lineage, now_ms: now_ms() }
 }
 
+/// The payment that came with a request, if one did and it can be read.
+pub type Brought = Result<Option<PaymentPayload>, WireError>;
+
 /// The payment among the headers, by either version. More than one is none: nobody knows which of them a proxy in front has seen.
-fn read_payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, WireError> {
+pub fn read_payment(headers: &HeaderMap) -> Brought {
     match only(headers, &[wire::SIGNATURE, wire::LEGACY_SIGNATURE])? {
         Some(value) => PaymentPayload::read(&wire::read(value.as_bytes())?).map(Some),
         None => Ok(None),
