@@ -98,6 +98,8 @@ struct Running {
     term: Option<u64>,
     engines: Vec<Task<()>>,
     partitions: Vec<String>,
+    /// Those of the term before: removed once another term has passed, because what an engine had begun may write for a moment more.
+    over: Vec<String>,
     sitting: Vec<PublicKey>,
 }
 
@@ -183,7 +185,8 @@ where
         for (seat, scheme) in sitting {
             self.run_seat(&mut running, &seats, Some(seat), scheme, begin);
         }
-        for partition in ended.partitions {
+        running.over = ended.partitions;
+        for partition in ended.over {
             // Never used again: what cannot be removed only takes room.
             if let Err(error) = self.context.remove(&partition, None).await {
                 tracing::debug!(%error, partition, "votes of a term that is over are not removed");
