@@ -100,13 +100,13 @@ impl pages::Leaf for Leaf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use pages::Leaf as _;
     use protocol::Standing;
 
     use super::*;
 
-    fn status(seed: u8) -> ReceiptStatus {
+    pub(crate) fn status(seed: u8, audits: u32) -> ReceiptStatus {
         ReceiptStatus {
             receipt: Digest([seed; 32]),
             worker: Digest([7; 32]),
@@ -114,7 +114,7 @@ mod tests {
             epoch: 3,
             index: u64::from(seed),
             standing: Standing::Anchored,
-            audits: 2,
+            audits,
             slashed: 9,
         }
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_written_of_a_leaf_is_read_the_same_and_nothing_shorter_is() {
-        for leaf in [leaf(&status(5)), Leaf::row(Digest([1; 32]), vec![4; 300]), Leaf::row(Digest::ZERO, vec![])] {
+        for leaf in [leaf(&status(5, 2)), Leaf::row(Digest([1; 32]), vec![4; 300]), Leaf::row(Digest::ZERO, vec![])] {
             let mut bytes = Vec::new();
             leaf.write(&mut bytes);
             let mut rest = bytes.as_slice();
@@ -137,7 +137,10 @@ mod tests {
             }
         }
         assert!(Leaf::read(&mut [3_u8; 400].as_slice()).is_none(), "no such kind");
-        assert_eq!(ReceiptStatus::decode(leaf(&status(5)).row_bytes()).unwrap(), status(5));
-        assert_eq!(leaf(&status(5)).digest, Leaf::row(state_key::receipt(&Digest([5; 32])), status(5).encode()).digest);
+        assert_eq!(ReceiptStatus::decode(leaf(&status(5, 2)).row_bytes()).unwrap(), status(5, 2));
+        assert_eq!(
+            leaf(&status(5, 2)).digest,
+            Leaf::row(state_key::receipt(&Digest([5; 32])), status(5, 2).encode()).digest
+        );
     }
 }

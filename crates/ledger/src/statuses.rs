@@ -110,22 +110,8 @@ impl Statuses {
 
 #[cfg(test)]
 mod tests {
-    use protocol::Standing;
-
     use super::*;
-
-    fn status(seed: u8, audits: u32) -> ReceiptStatus {
-        ReceiptStatus {
-            receipt: Digest([seed; 32]),
-            worker: Digest([7; 32]),
-            gateway: Digest([8; 32]),
-            epoch: 3,
-            index: u64::from(seed),
-            standing: Standing::Anchored,
-            audits,
-            slashed: 9,
-        }
-    }
+    use crate::leaf::tests::status;
 
     /// Keys and bytes of what a close changes.
     fn closed(statuses: &mut Statuses) -> Vec<(Digest, Vec<u8>)> {

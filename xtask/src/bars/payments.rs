@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::devnet::Devnet;
 use super::figure::{Goal, Outcome, median};
-use super::rooms::benchmark;
+use super::rooms::{benchmark, one_line};
 use super::{Area, Bar, Bench, network};
 use crate::python::{PAYERS, packages};
 
@@ -81,7 +81,7 @@ fn channel(bench: &Bench<'_>, free: &str, calls: u32) -> Result<Value> {
     command.arg(script).arg(paid.gateway()?).arg(free).arg(text("/base/url")?).arg(text("/base/keys/0/secret")?);
     let output = command.arg(calls.to_string()).output().context("failed to start node")?;
     if !output.status.success() {
-        bail!("the client failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("the client failed: {}", one_line(&output.stderr, &[]));
     }
     serde_json::from_slice(&output.stdout).context("the client's answer is no JSON")
 }

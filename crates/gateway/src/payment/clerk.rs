@@ -63,12 +63,12 @@ async fn settle(desk: &Desk, retries: &mut Retries) {
     retries.keep(&due);
     let due = due.into_iter().filter(|due| due.purse.scheme != Scheme::Batch && retries.may_try(&due.purse.id, now));
     let (past, due): (Vec<Due>, Vec<Due>) = due.partition(|due| due.purse.expires_at_s < now / 1_000);
+    // By `exact` it had its turn when it was taken. What else is dust takes no place of what is worth its gas, and nobody waits for it.
+    let (dust, due): (Vec<Due>, Vec<Due>) =
+        due.into_iter().partition(|due| due.purse.scheme == Scheme::Upto && desk.is_dust(due));
     let (began_at, waiting) = (Instant::now(), due.len());
-    for due in due.iter().take(A_ROUND) {
-        // By `exact` it had its turn when it was taken.
-        if due.purse.scheme == Scheme::Upto && !desk.may_settle(due) {
-            continue;
-        }
+    let dust = dust.iter().filter(|due| desk.may_settle(due)).take(A_ROUND);
+    for due in due.iter().take(A_ROUND).chain(dust) {
         let sent = desk.settle(due).await.map(|_| ());
         retries.note(&due.purse.id, &sent, now);
         if sent.is_err_and(|error| error.is_refusal()) {

@@ -304,8 +304,7 @@ impl Desk {
     /// Refuses to look up a payment of somebody who is not known here where too many such are looked up: each costs a read of the chain,
     /// and whoever sends it nothing.
     pub fn admit_stranger(&self) -> Result<(), Refused> {
-        // One for all: a stranger is whoever it says.
-        lock(&self.strangers).take(Address::ZERO, now_ms()).map_err(|_| Refused::Crowded)
+        one_for_all(&self.strangers)
     }
 
     /// The same of somebody who has paid here: each has as many as all strangers together.
@@ -323,16 +322,18 @@ impl Desk {
 
     /// Whether a settlement of so much may cost gas now: of what is worth less than that, so many a second.
     pub fn admit_settlement(&self, asset: &Asset, amount: u128) -> Result<(), Refused> {
-        if amount >= asset.thousandth() {
-            return Ok(());
-        }
-        lock(&self.dust).take(Address::ZERO, now_ms()).map_err(|_| Refused::Crowded)
+        if amount >= asset.thousandth() { Ok(()) } else { one_for_all(&self.dust) }
     }
 
-    /// The same of what is due. What is not settled now waits.
-    pub fn may_settle(&self, due: &Due) -> bool {
+    /// Whether what is due is worth less than its settlement's gas.
+    pub fn is_dust(&self, due: &Due) -> bool {
         let asset = self.assets.iter().find(|asset| account(asset.address) == due.purse.asset);
-        asset.is_none_or(|asset| self.admit_settlement(asset, due.fresh).is_ok())
+        asset.is_some_and(|asset| due.fresh < asset.thousandth())
+    }
+
+    /// Whether what is due may cost gas now. What may not waits.
+    pub fn may_settle(&self, due: &Due) -> bool {
+        !self.is_dust(due) || one_for_all(&self.dust).is_ok()
     }
 
     /// True where a payment that came now might end before its settlement's turn: then none is offered that needs one of its own.
@@ -383,7 +384,7 @@ impl Desk {
     pub fn promised(&self, bill: &Bill<'_>) -> Result<PaymentRequired, PriceError> {
         let mut required = self.required(bill, None)?;
         // Nobody has paid for it: beyond so many a second, offers are as good without.
-        if lock(&self.promises).take(Address::ZERO, now_ms()).is_err() {
+        if one_for_all(&self.promises).is_err() {
             return Ok(required);
         }
         let now_s = now_ms() / 1_000;
@@ -423,6 +424,11 @@ impl Desk {
     pub fn lineage(&self, model: &Digest) -> Digest {
         self.published.of(model).map_or(Digest::ZERO, |published| published.lineage)
     }
+}
+
+/// Takes a turn out of a bucket that all share: who asks is whoever it says.
+fn one_for_all(buckets: &Mutex<Buckets>) -> Result<(), Refused> {
+    lock(buckets).take(Address::ZERO, now_ms()).map_err(|_| Refused::Crowded)
 }
 
 /// The tariff of a call's answer at `place`: the first one pays for the call.
