@@ -780,7 +780,8 @@ async fn where_settlements_would_wait_for_too_long_exact_is_not_offered() {
     let pace = gateway::Pace { settlement: Duration::from_secs(1), ..pace() };
     let stage = Arc::new(paid_as(Behaviour::Honest, pace, |_| {}).await);
     let required = stage.offers("").await;
-    stage.chain.tell(|told| told.estimate = Duration::from_millis(200));
+    // What takes the key's turn: estimates are made before it.
+    stage.chain.tell(|told| told.nonce = Duration::from_millis(100));
     let asked: Vec<_> = (1..=100)
         .map(|nonce| {
             let (stage, payment) = (Arc::clone(&stage), stage.signed(&required, Scheme::Exact, nonce, 600));

@@ -36,6 +36,8 @@ pub struct Told {
     pub inclusion: Duration,
     /// How long it thinks about whether a call would fail.
     pub estimate: Duration,
+    /// The same of an account's next nonce.
+    pub nonce: Duration,
     /// No transaction comes into a block.
     pub is_held_back: bool,
     /// It has forgotten every transaction, as a reorganisation makes it.
@@ -82,6 +84,7 @@ impl Default for Told {
         Self {
             inclusion: Duration::ZERO,
             estimate: Duration::ZERO,
+            nonce: Duration::ZERO,
             is_held_back: false,
             is_forgotten: false,
             refused: Vec::new(),
@@ -147,10 +150,12 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
         drop(told);
         shared.sent.lock().unwrap().push(raw);
     }
-    if request["method"] == "eth_estimateGas" {
-        let estimate = shared.told.lock().unwrap().estimate;
-        tokio::time::sleep(estimate).await;
-    }
+    let pause = match request["method"].as_str() {
+        Some("eth_estimateGas") => shared.told.lock().unwrap().estimate,
+        Some("eth_getTransactionCount") => shared.told.lock().unwrap().nonce,
+        _ => Duration::ZERO,
+    };
+    tokio::time::sleep(pause).await;
     if shared.is_away.load(Ordering::Relaxed) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
