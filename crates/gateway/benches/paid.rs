@@ -18,6 +18,7 @@ use std::{
 };
 
 use gateway::{Config, Gateway, Pace, Payments};
+use mimalloc::MiMalloc;
 use payments::{
     B256,
     payer::{Channel, Payer},
@@ -30,6 +31,10 @@ use stub::{
     chain::{Chain, WHOLE},
 };
 use tokio::runtime::{Builder, Runtime};
+
+/// As `og` has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const CALLERS: usize = 32;
 const WARM_UP: usize = 100;

@@ -22,6 +22,11 @@ mod spending;
 use std::{io, process::ExitCode};
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
+
+/// A paid call makes about a thousand small objects on two threads, for which the system's allocator takes a sixth of its time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let command_line = cli::CommandLine::parse();

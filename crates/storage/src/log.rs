@@ -8,12 +8,13 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    pin::pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Opens every frame; also what a search for frames behind damage looks for.
 const MAGIC: [u8; 4] = *b"ogL1";
@@ -54,7 +55,6 @@ pub struct Ticket(u64);
 #[derive(Clone)]
 pub struct Log {
     queue: Arc<Queue>,
-    durable: watch::Receiver<Durability>,
     /// Ends the writer when the last handle is gone.
     _open: Arc<Open>,
 }
@@ -71,6 +71,8 @@ impl Drop for Open {
 #[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
+    durable: Mutex<Durability>,
+    /// Told where the writer sleeps.
     arrived: Condvar,
 }
 
@@ -86,10 +88,16 @@ struct Waiting {
     since: Option<(u64, Vec<u8>)>,
     /// Marks that were made.
     marks: u64,
+    /// Whom to tell once what waits is on the disk: nobody else is woken by that.
+    written: Arc<Notify>,
+    /// The last ticket that the writer has taken, and whom to tell of that.
+    taken: (u64, Arc<Notify>),
+    /// Whether the writer sleeps until something comes.
+    is_idle: bool,
     is_closed: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Durability {
     upto: u64,
     bytes: u64,
@@ -116,6 +124,52 @@ impl Queue {
         // Nothing panics while it holds the lock, and no record is left half-appended.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn durable(&self) -> MutexGuard<'_, Durability> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the writer know, where it sleeps, that something came.
+    fn arrived(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let is_idle = std::mem::take(&mut waiting.is_idle);
+        drop(waiting);
+        if is_idle {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// All that waits, once there is something; `None` when nobody can append any more.
+    fn next(&self) -> Option<Batch> {
+        let mut waiting = self.lock();
+        while waiting.bytes.is_empty() && waiting.anew.is_none() {
+            if waiting.is_closed {
+                return None;
+            }
+            waiting.is_idle = true;
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.is_idle = false;
+        let (last, told) = (waiting.last, std::mem::take(&mut waiting.written));
+        waiting.taken = (last, Arc::clone(&told));
+        Some(Batch { anew: waiting.anew.take(), bytes: std::mem::take(&mut waiting.bytes), last, told })
+    }
+
+    /// What is known of a ticket: that it is on the disk, or that nothing will be any more.
+    fn reached(&self, ticket: Ticket) -> Option<Result<(), LogError>> {
+        let now = self.durable();
+        match &now.failed {
+            Some(failed) => Some(Err(failed.clone())),
+            None => (now.upto >= ticket.0).then_some(Ok(())),
+        }
+    }
+}
+
+/// What is written and synced at once.
+struct Batch {
+    anew: Option<Vec<u8>>,
+    bytes: Vec<u8>,
+    last: u64,
+    told: Arc<Notify>,
 }
 
 impl Log {
@@ -134,12 +188,12 @@ impl Log {
         }
         file.seek(SeekFrom::End(0)).map_err(failed)?;
         let queue = Arc::new(Queue::default());
-        let (sender, durable) = watch::channel(Durability { bytes: read.length as u64, ..Durability::default() });
-        let writer = Writer { path: path.to_owned(), file, sequence: read.next, durable: sender };
+        queue.durable().bytes = read.length as u64;
+        let writer = Writer { path: path.to_owned(), file, sequence: read.next };
         let of_writer = Arc::clone(&queue);
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&of_writer)).map_err(failed)?;
         let open = Arc::new(Open(Arc::clone(&queue)));
-        Ok((Self { queue, durable, _open: open }, read.records))
+        Ok((Self { queue, _open: open }, read.records))
     }
 
     /// Hands a record over. Never waits for the disk, so it may be called under a lock that gives records their order.
@@ -147,7 +201,7 @@ impl Log {
         if record.len() > RECORD_BYTES_MAX {
             return Err(LogError::TooLarge { found: record.len() });
         }
-        if let Some(failed) = &self.durable.borrow().failed {
+        if let Some(failed) = &self.queue.durable().failed {
             return Err(failed.clone());
         }
         let mut waiting = self.queue.lock();
@@ -164,8 +218,7 @@ impl Log {
         }
         waiting.last += 1;
         let ticket = Ticket(waiting.last);
-        drop(waiting);
-        self.queue.arrived.notify_one();
+        self.queue.arrived(waiting);
         Ok(ticket)
     }
 
@@ -204,29 +257,34 @@ impl Log {
         waiting.bytes.clear();
         waiting.last += 1;
         let ticket = Ticket(waiting.last);
-        drop(waiting);
-        self.queue.arrived.notify_one();
+        self.queue.arrived(waiting);
         Ok(ticket)
     }
 
     /// Returns when the record, and all before it, survive a crash.
     pub async fn wait(&self, ticket: Ticket) -> Result<(), LogError> {
-        let mut durable = self.durable.clone();
-        let reached = durable.wait_for(|now| now.failed.is_some() || now.upto >= ticket.0).await;
-        match reached.map_err(|_| LogError::Closed)?.failed.clone() {
-            Some(failed) => Err(failed),
-            None => Ok(()),
+        loop {
+            let told = {
+                let waiting = self.queue.lock();
+                Arc::clone(if ticket.0 <= waiting.taken.0 { &waiting.taken.1 } else { &waiting.written })
+            };
+            // Listens before it looks, so that nothing is told in between.
+            let mut told = pin!(told.notified());
+            told.as_mut().enable();
+            match self.queue.reached(ticket) {
+                Some(reached) => return reached,
+                None => told.await,
+            }
         }
     }
 
     pub fn is_durable(&self, ticket: Ticket) -> bool {
-        let now = self.durable.borrow();
-        now.failed.is_none() && now.upto >= ticket.0
+        matches!(self.queue.reached(ticket), Some(Ok(())))
     }
 
     /// Size of the file.
     pub fn bytes(&self) -> u64 {
-        self.durable.borrow().bytes
+        self.queue.durable().bytes
     }
 }
 
@@ -317,33 +375,36 @@ struct Writer {
     path: PathBuf,
     file: File,
     sequence: u64,
-    durable: watch::Sender<Durability>,
+}
+
+/// However the writer ends, nobody waits for it any longer.
+struct End<'a>(&'a Queue);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.durable().failed.get_or_insert(LogError::Closed);
+        let waiting = self.0.lock();
+        waiting.taken.1.notify_waiters();
+        waiting.written.notify_waiters();
+    }
 }
 
 impl Writer {
-    /// Takes everything that waits, writes and syncs it at once, tells everyone.
+    /// Takes everything that waits, writes and syncs it at once, tells whoever waits for it.
     fn run(mut self, queue: &Queue) {
-        loop {
-            let mut waiting = queue.lock();
-            while waiting.bytes.is_empty() && waiting.anew.is_none() {
-                if waiting.is_closed {
+        let _end = End(queue);
+        while let Some(batch) = queue.next() {
+            let written = self.write(batch.anew.as_deref(), &batch.bytes);
+            let mut durable = queue.durable();
+            match written {
+                Ok(length) => (durable.upto, durable.bytes) = (batch.last, length),
+                Err(error) => {
+                    durable.failed = Some(LogError::Write(error.to_string()));
                     return;
                 }
-                waiting = queue.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
-            let (anew, bytes, last) = (waiting.anew.take(), std::mem::take(&mut waiting.bytes), waiting.last);
-            drop(waiting);
-            let written = self.write(anew.as_deref(), &bytes);
-            self.durable.send_modify(|durable| match &written {
-                Ok(length) => {
-                    durable.upto = last;
-                    durable.bytes = *length;
-                }
-                Err(error) => durable.failed = Some(LogError::Write(error.to_string())),
-            });
-            if written.is_err() {
-                return;
-            }
+            drop(durable);
+            batch.told.notify_waiters();
         }
     }
 
