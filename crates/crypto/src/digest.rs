@@ -39,7 +39,20 @@ impl fmt::Debug for Digest {
 }
 
 pub(crate) fn write_hex(bytes: &[u8], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    bytes.chunks(32).try_for_each(|part| {
+        let mut text = [0; 64];
+        let (pairs, _) = text.as_chunks_mut::<2>();
+        for (pair, byte) in pairs.iter_mut().zip(part) {
+            *pair = [digit(byte.wrapping_shr(4)), digit(byte & 15)];
+        }
+        let written = text.get(..part.len().saturating_mul(2)).unwrap_or_default();
+        formatter.write_str(str::from_utf8(written).map_err(|_| fmt::Error)?)
+    })
+}
+
+/// The digit of a number below 16.
+const fn digit(number: u8) -> u8 {
+    number.wrapping_add(if number < 10 { b'0' } else { b'a'.wrapping_sub(10) })
 }
 
 /// Lower-case hexadecimal.

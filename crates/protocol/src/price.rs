@@ -212,8 +212,30 @@ impl Wide {
         }))
     }
 
-    /// Divides bit by bit and rounds up. `divisor` is not zero: constants, and a rate that was checked.
+    /// Divides and rounds up. `divisor` is not zero: constants, and a rate that was checked.
     fn over(self, divisor: u128) -> Self {
+        match u64::try_from(divisor) {
+            Ok(divisor) => self.over_limb(divisor),
+            Err(_) => self.over_bitwise(divisor),
+        }
+    }
+
+    /// The same, limb by limb.
+    fn over_limb(self, divisor: u64) -> Self {
+        let divisor = u128::from(divisor);
+        let mut rest = 0_u128;
+        let mut quotient = self.0;
+        for limb in quotient.iter_mut().rev() {
+            // The rest is below the divisor, so that the quotient has 64 bits.
+            let left = rest.wrapping_shl(u64::BITS) | u128::from(*limb);
+            rest = left.checked_rem(divisor).unwrap_or_default();
+            (*limb, _) = halves(left.checked_div(divisor).unwrap_or_default());
+        }
+        Self(quotient).plus(Self::from(u128::from(rest > 0)))
+    }
+
+    /// The same, bit by bit.
+    fn over_bitwise(self, divisor: u128) -> Self {
         let mut rest = 0_u128;
         let mut quotient = self.0;
         for limb in quotient.iter_mut().rev() {
@@ -238,5 +260,21 @@ impl Wide {
     fn narrow(self) -> Option<u128> {
         let [low, high, rest @ ..] = self.0;
         (rest == [0; 4]).then(|| u128::from(high).wrapping_shl(u64::BITS) | u128::from(low))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn limb_by_limb_is_what_bit_by_bit_is(limbs in any::<[u64; 5]>(), shift in 0..64_u32, divisor in 1..=u64::MAX) {
+            let [first, second, third, fourth, fifth] = limbs;
+            let (number, divisor) = (Wide([first, second, third, fourth, fifth, 0]), (divisor >> shift).max(1));
+            prop_assert_eq!(number.over_limb(divisor).0, number.over_bitwise(u128::from(divisor)).0);
+        }
     }
 }

@@ -3,14 +3,19 @@
 //! Records are durable in the order in which they were appended, so a crash leaves a prefix of them. What is torn at the end was
 //! never acknowledged and is cut off; damage before the end is refused, because what follows it was acknowledged. After a failed
 //! write or sync nothing is acknowledged any more: nobody knows what the disk has.
+//!
+//! While a file is open it has zeroes behind its end: a sync that changes neither its length nor where its blocks lie takes two thirds of
+//! the time.
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::{Read as _, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     pin::pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
@@ -25,6 +30,13 @@ const CHECK_DOMAIN: &str = "og/log/frame/v1";
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of one frame: what may wait for a disk before appending is refused.
 const FRAME_BYTES_MAX: usize = 256 << 20;
+/// Zeroes that are written behind the end at once, where a frame finds no room.
+const ROOM_BYTES: usize = 256 << 10;
+/// A buffer that has grown beyond this is not kept for the next frame.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+/// After a sync that others came during, records gather for twice its time, and no longer than this: at its busiest a log leaves the disk
+/// and the core to others most of the time.
+const GATHER_MAX: Duration = Duration::from_micros(500);
 
 /// Why a log could not be opened or written.
 #[derive(Clone, Debug, Error)]
@@ -138,8 +150,12 @@ impl Queue {
         }
     }
 
-    /// All that waits, once there is something; `None` when nobody can append any more.
-    fn next(&self) -> Option<Batch> {
+    fn has_more(&self) -> bool {
+        !self.lock().bytes.is_empty()
+    }
+
+    /// All that waits, once there is something; `None` when nobody can append any more. What comes next waits in `spare`, which is empty.
+    fn next(&self, spare: Vec<u8>) -> Option<Batch> {
         let mut waiting = self.lock();
         while waiting.bytes.is_empty() && waiting.anew.is_none() {
             if waiting.is_closed {
@@ -151,7 +167,8 @@ impl Queue {
         waiting.is_idle = false;
         let (last, told) = (waiting.last, std::mem::take(&mut waiting.written));
         waiting.taken = (last, Arc::clone(&told));
-        Some(Batch { anew: waiting.anew.take(), bytes: std::mem::take(&mut waiting.bytes), last, told })
+        let bytes = std::mem::replace(&mut waiting.bytes, spare);
+        Some(Batch { anew: waiting.anew.take(), bytes, last, told })
     }
 
     /// What is known of a ticket: that it is on the disk, or that nothing will be any more.
@@ -186,10 +203,10 @@ impl Log {
         if read.length < bytes.len() {
             file.set_len(read.length as u64).and_then(|()| file.sync_all()).map_err(failed)?;
         }
-        file.seek(SeekFrom::End(0)).map_err(failed)?;
         let queue = Arc::new(Queue::default());
-        queue.durable().bytes = read.length as u64;
-        let writer = Writer { path: path.to_owned(), file, sequence: read.next };
+        let end = read.length as u64;
+        queue.durable().bytes = end;
+        let writer = Writer { path: path.to_owned(), file, sequence: read.next, end, room: end };
         let of_writer = Arc::clone(&queue);
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&of_writer)).map_err(failed)?;
         let open = Arc::new(Open(Arc::clone(&queue)));
@@ -282,7 +299,7 @@ impl Log {
         matches!(self.queue.reached(ticket), Some(Ok(())))
     }
 
-    /// Size of the file.
+    /// Size of all frames.
     pub fn bytes(&self) -> u64 {
         self.queue.durable().bytes
     }
@@ -375,6 +392,10 @@ struct Writer {
     path: PathBuf,
     file: File,
     sequence: u64,
+    /// Where the next frame begins.
+    end: u64,
+    /// Where the zeroes behind it end.
+    room: u64,
 }
 
 /// However the writer ends, nobody waits for it any longer.
@@ -393,11 +414,13 @@ impl Writer {
     /// Takes everything that waits, writes and syncs it at once, tells whoever waits for it.
     fn run(mut self, queue: &Queue) {
         let _end = End(queue);
-        while let Some(batch) = queue.next() {
+        let mut spare = Vec::new();
+        while let Some(batch) = queue.next(std::mem::take(&mut spare)) {
+            let began_at = Instant::now();
             let written = self.write(batch.anew.as_deref(), &batch.bytes);
             let mut durable = queue.durable();
             match written {
-                Ok(length) => (durable.upto, durable.bytes) = (batch.last, length),
+                Ok(()) => (durable.upto, durable.bytes) = (batch.last, self.end),
                 Err(error) => {
                     durable.failed = Some(LogError::Write(error.to_string()));
                     return;
@@ -405,30 +428,52 @@ impl Writer {
             }
             drop(durable);
             batch.told.notify_waiters();
+            spare = Some(batch.bytes).filter(|bytes| bytes.capacity() <= SPARE_BYTES_MAX).unwrap_or_default();
+            spare.clear();
+            if queue.has_more() {
+                thread::sleep(began_at.elapsed().saturating_mul(2).min(GATHER_MAX));
+            }
         }
+        // Whoever cannot is cut off when it is opened.
+        let _cut = self.file.set_len(self.end);
     }
 
-    fn write(&mut self, anew: Option<&[u8]>, bytes: &[u8]) -> std::io::Result<u64> {
+    fn write(&mut self, anew: Option<&[u8]>, bytes: &[u8]) -> std::io::Result<()> {
         if let Some(kept) = anew {
             self.begin_anew(kept)?;
         }
         if !bytes.is_empty() {
-            self.file.write_all(&frame(self.sequence, bytes))?;
+            let frame = frame(self.sequence, bytes);
+            self.make_room(frame.len())?;
+            self.file.write_all_at(&frame, self.end)?;
             self.sequence += 1;
+            self.end += frame.len() as u64;
             self.file.sync_data()?;
         }
-        self.file.stream_position()
+        Ok(())
+    }
+
+    /// Writes zeroes where the next frame and others after it will stand.
+    fn make_room(&mut self, frame: usize) -> std::io::Result<()> {
+        let needed = self.end + frame as u64;
+        if needed > self.room {
+            // The frame itself needs none: it is written over them at once.
+            self.file.write_all_at(&vec![0; ROOM_BYTES], needed)?;
+            self.room = needed + ROOM_BYTES as u64;
+        }
+        Ok(())
     }
 
     fn begin_anew(&mut self, kept: &[u8]) -> std::io::Result<()> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        beside.write_all(&frame(0, kept))?;
+        let frame = frame(0, kept);
+        beside.write_all(&frame)?;
         beside.as_file().sync_all()?;
         // Locked before it has the name, so that no other process can slip in between.
         beside.as_file().try_lock()?;
         self.file = beside.persist(&self.path).map_err(|error| error.error)?;
-        self.sequence = 1;
+        (self.sequence, self.end, self.room) = (1, frame.len() as u64, frame.len() as u64);
         File::open(folder)?.sync_all()
     }
 }
@@ -446,6 +491,18 @@ mod tests {
             }
         }
         Log::open(path)
+    }
+
+    /// The whole file, once its writer has closed it.
+    fn closed(path: &Path) -> Vec<u8> {
+        drop(reopen(path).unwrap());
+        for _ in 0..200 {
+            if open_file(path).is_ok() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::fs::read(path).unwrap()
     }
 
     async fn written(path: &Path, records: &[&str]) {
@@ -472,7 +529,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         written(&path, &["one", "two"]).await;
-        let whole = std::fs::read(&path).unwrap();
+        let whole = closed(&path);
         let first = HEADER_BYTES + 4 + 3;
         for length in first..whole.len() {
             drop(reopen(&path));
@@ -490,11 +547,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_whose_process_was_killed_has_zeroes_behind_its_end_which_are_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join("log"), folder.path().join("copy"));
+        let (log, _) = reopen(&path).unwrap();
+        let record = vec![7; ROOM_BYTES / 3];
+        for _ in 0..8 {
+            let ticket = log.append(&record).unwrap();
+            log.wait(ticket).await.unwrap();
+            let killed = std::fs::read(&path).unwrap();
+            let (frames, room) = killed.split_at(log.bytes() as usize);
+            assert!(!room.is_empty() && room.len() <= ROOM_BYTES && room.iter().all(|byte| *byte == 0));
+            std::fs::write(&copy, &killed).unwrap();
+            drop(reopen(&copy).unwrap());
+            assert!(closed(&copy) == frames);
+        }
+        assert_eq!(reopen(&copy).unwrap().1.len(), 8);
+    }
+
+    #[tokio::test]
     async fn damage_before_the_end_is_refused_at_every_byte() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         written(&path, &["one", "two"]).await;
-        let whole = std::fs::read(&path).unwrap();
+        let whole = closed(&path);
         for at in 0..HEADER_BYTES + 7 {
             let mut changed = whole.clone();
             changed[at] ^= 0x55;
@@ -516,8 +592,9 @@ mod tests {
         log.rewrite(&[b"kept".to_vec()]).unwrap();
         let ticket = log.append(b"after").unwrap();
         log.wait(ticket).await.unwrap();
-        assert_eq!(log.bytes(), std::fs::metadata(&path).unwrap().len());
+        let bytes = log.bytes();
         drop(log);
+        assert_eq!(bytes, closed(&path).len() as u64);
         let (log, records) = reopen(&path).unwrap();
         assert_eq!(records, [&b"kept"[..], b"after"]);
         assert!(matches!(Log::open(&path), Err(LogError::InUse { .. })), "the new file is locked as well");

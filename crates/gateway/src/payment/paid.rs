@@ -22,6 +22,7 @@ use payments::{
     wire::{Network, SettleResponse, header as wire},
 };
 use protocol::{Digest, EvmAddress, Payment, Receipt, Terms, payment::Basis};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::Ticket;
 
@@ -337,6 +338,20 @@ impl Drop for Paid {
     }
 }
 
+/// What of a channel's proof its payer is shown.
+#[derive(Deserialize)]
+struct ChannelProof<'a> {
+    #[serde(borrow)]
+    voucher: SignedVoucher<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedVoucher<'a> {
+    max_claimable_amount: &'a str,
+    signature: &'a str,
+}
+
 impl Desk {
     /// A channel as we have it, and the payer's newest voucher, in the words of the official clients.
     pub fn channel_state(&self, purse: &Digest, channel: B256, charged: Option<u128>) -> (Value, Option<Value>) {
@@ -347,12 +362,9 @@ impl Desk {
         let charged = charged.unwrap_or_else(announced);
         let mut state = facts.state(channel);
         state.insert("chargedCumulativeAmount".to_owned(), charged.to_string().into());
-        let proof = record.and_then(|record| serde_json::from_slice::<Value>(&record.proof).ok());
-        let signed = proof.map(|proof| {
-            json!({
-                "signedMaxClaimable": proof["voucher"]["maxClaimableAmount"],
-                "signature": proof["voucher"]["signature"],
-            })
+        let proof = record.and_then(|record| serde_json::from_slice::<ChannelProof<'_>>(&record.proof).ok());
+        let signed = proof.map(|ChannelProof { voucher }| {
+            json!({ "signedMaxClaimable": voucher.max_claimable_amount, "signature": voucher.signature })
         });
         (Value::Object(state), signed)
     }
