@@ -3,6 +3,8 @@
 
 mod stub;
 
+use std::collections::BTreeSet;
+
 use network::now_ms;
 use payments::{
     Address, B256, U256,
@@ -21,13 +23,17 @@ use payments::{
 use serde_json::{Map, Value, json};
 use stub::{
     Behaviour,
-    client::chat_body,
-    paid::{FORMS, Form, OPG, PATH, Paid, address_of, line, offer, other_payer, paid, paid_as, required, response},
+    client::{chat_body, request},
+    paid::{
+        FORMS, Form, OPG, PATH, Paid, USDC, address_of, line, offer, other_payer, paid, paid_as, required, response,
+    },
 };
 
 /// Few tokens, so that a session holds several calls.
 const FIELDS: &str = r#","max_tokens":16"#;
 const PERMIT2: &str = "000000000022d473030f116ddee9f6b43ac78ba3";
+/// Some proxies take 8 KiB of headers, and a response has others.
+const REQUIRED_BYTES: usize = 6 << 10;
 
 /// A payer's own approval of Permit2, at this number of its transactions and this price of gas.
 fn approval(payer: &Payer, nonce: u64, max_fee_per_gas: u128) -> Value {
@@ -119,7 +125,7 @@ async fn gas_is_spent_at_strangers_wish_so_often_and_no_more() {
     let pace = gateway::Pace { errands: Bucket { a_second: 1, most: 3 }, ..stub::pace() };
     let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;
     let asked = stage.offers("").await;
-    let terms = offer(&asked, Scheme::Batch, stub::paid::USDC);
+    let terms = offer(&asked, Scheme::Batch, USDC);
     let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
     assert!(least >= 10_000, "a cent at least: {least}");
     let began_at = std::time::Instant::now();
@@ -174,6 +180,29 @@ async fn offers_and_receipts_are_signed_by_the_key_that_settles() {
     };
     assert_eq!(signer(&receipt.digest(), signed), key);
     assert!(told.transaction.starts_with("0x"), "settled before the answer left");
+}
+
+#[tokio::test]
+async fn all_that_a_devnet_offers_is_asked_for_in_a_header_that_proxies_take() {
+    let stage = paid(Behaviour::Honest).await;
+    let asks = request(PATH, "content-type: application/json\r\n", &chat_body(""));
+    // Named as a devnet's gateway is.
+    let unpaid = stage.client.exchange(&asks.replace("host: g\r\n", "host: 127.0.0.1:8600\r\n")).await;
+    assert_eq!(unpaid.status, 402, "{}", unpaid.body);
+    let asked = required(&unpaid);
+    assert_eq!(asked.resource.url, format!("http://127.0.0.1:8600{PATH}"));
+    let offered = asked.accepts.iter().map(|terms| (terms.scheme.as_str(), terms.network, terms.asset));
+    let wanted =
+        [(Scheme::Upto, OPG), (Scheme::Exact, OPG), (Scheme::Batch, OPG), (Scheme::Exact, USDC), (Scheme::Batch, USDC)];
+    let wanted = wanted.map(|(scheme, asset)| (scheme.word(), Network::BASE, asset));
+    assert_eq!((asked.accepts.len(), offered.collect::<BTreeSet<_>>()), (5, BTreeSet::from(wanted)));
+    for name in [SPONSORED, LENT, SESSION_KEY, OFFER_RECEIPT] {
+        let keys: Vec<&String> = asked.extensions[name].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["info"], "{name}: its schema is its specification's");
+    }
+    assert_eq!(asked.extensions[OFFER_RECEIPT]["info"]["offers"].as_array().unwrap().len(), 5);
+    let found = unpaid.headers[header::REQUIRED].len();
+    assert!(found <= REQUIRED_BYTES, "{found} bytes");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use alloy_primitives::{Address, Bytes, U256, address};
 use alloy_sol_types::SolCall as _;
 use contracts::abi::{IGasPriceOracle, IToken};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     chain::{
@@ -15,7 +15,7 @@ use crate::{
     },
     scheme::{Offer, Refused},
     signing::permit2::PERMIT2,
-    wire::json::Object,
+    wire::{extension, json::Object},
 };
 
 /// The extension's name.
@@ -30,25 +30,7 @@ const GAS_PRICE_ORACLE: Address = address!("420000000000000000000000000000000000
 
 /// What a server declares that takes such payments.
 pub fn declared() -> Value {
-    let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
-    let address = text("^0x[a-fA-F0-9]{40}$");
-    json!({
-        "info": {
-            "description": "The facilitator broadcasts a pre-signed ERC-20 approval of `Permit2` and lends its gas.",
-            "version": "1",
-        },
-        "schema": {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "type": "object",
-            "properties": {
-                "from": address, "asset": address, "spender": address,
-                "amount": text("^[0-9]+$"),
-                "signedTransaction": text("^0x[a-fA-F0-9]+$"),
-                "version": text("^[0-9]+(\\.[0-9]+)*$"),
-            },
-            "required": ["from", "asset", "spender", "amount", "signedTransaction", "version"],
-        },
-    })
+    extension::declared("Gas is lent for an approval of Permit2.")
 }
 
 /// A payer's own approval of Permit2, checked as far as no chain is needed.

@@ -18,7 +18,7 @@ use crate::{
         recover,
     },
     wire::{
-        SIGNATURE_BYTES_MAX,
+        SIGNATURE_BYTES_MAX, extension,
         json::{self, Object},
     },
 };
@@ -28,25 +28,7 @@ pub const SPONSORED: &str = "eip2612GasSponsoring";
 
 /// What a server declares that takes such payments.
 pub fn declared() -> Value {
-    let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
-    let (address, number) = (text("^0x[a-fA-F0-9]{40}$"), text("^[0-9]+$"));
-    json!({
-        "info": {
-            "description": "The facilitator accepts EIP-2612 gasless Permit to `Permit2` canonical contract.",
-            "version": "1",
-        },
-        "schema": {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "type": "object",
-            "properties": {
-                "from": address, "asset": address, "spender": address,
-                "amount": number, "nonce": number, "deadline": number,
-                "signature": text("^0x[a-fA-F0-9]+$"),
-                "version": text("^[0-9]+(\\.[0-9]+)*$"),
-            },
-            "required": ["from", "asset", "spender", "amount", "nonce", "deadline", "signature", "version"],
-        },
-    })
+    extension::declared("Permit2 is approved by EIP-2612.")
 }
 
 /// What a payer adds to its payment.

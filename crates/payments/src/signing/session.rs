@@ -57,8 +57,7 @@ impl SessionCall {
 
 /// What a server declares whose sessions can be bound.
 pub fn declared() -> Value {
-    let description = "A payment whose info.payer names its payer binds its session: each further call is signed.";
-    json!({ "info": { "description": description, "header": "X-Upto-Session-Signature", "version": "1" } })
+    json!({ "info": { "header": "X-Upto-Session-Signature", "version": "1" } })
 }
 
 /// What a payer adds to the payment that opens its session.

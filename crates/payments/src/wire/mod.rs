@@ -1,5 +1,6 @@
 //! x402 on the wire: headers, offers, payments, outcomes; version 2, and version 1 read.
 
+pub mod extension;
 pub mod header;
 pub mod json;
 mod network;
