@@ -205,6 +205,70 @@ async fn all_that_a_devnet_offers_is_asked_for_in_a_header_that_proxies_take() {
     assert!(found <= REQUIRED_BYTES, "{found} bytes");
 }
 
+/// A gateway that callers reach by this address.
+async fn known_as(public_url: &str) -> Paid {
+    let public_url = public_url.parse().unwrap();
+    paid_as(Behaviour::Honest, stub::pace(), |payments| payments.public_url = Some(public_url)).await
+}
+
+#[tokio::test]
+async fn what_is_offered_listed_and_signed_names_the_public_address_and_payments_for_it_are_taken() {
+    let (public, payer) = ("https://api.example.com/ai", other_payer(7));
+    let stage = known_as(public).await;
+    let (asked, url) = (stage.offers("").await, format!("{public}{PATH}"));
+    assert_eq!(asked.resource.url, url);
+    for signed in asked.extensions[OFFER_RECEIPT]["info"]["offers"].as_array().unwrap() {
+        assert_eq!(signed["payload"]["resourceUrl"], json!(url));
+    }
+    let listed = stage.client.get("/discovery/resources").await.json();
+    let resources = listed["items"].as_array().unwrap().iter().map(|item| item["resource"].as_str().unwrap());
+    let (own, others): (Vec<_>, Vec<_>) =
+        resources.partition(|resource| resource.starts_with(&format!("{public}/v1/")));
+    assert!(own.len() >= 5 && others.is_empty(), "{own:?} {others:?}");
+    assert_eq!(required(&stage.client.get(PATH).await).resource.url, url, "also what is only asked for");
+    for (nonce, form) in (1..).zip(FORMS) {
+        let mut payment = form.payment(&payer, &asked, nonce);
+        for foreign in
+            [public, "https://api.example.com/ai/v1/embeddings", "https://api.example.com/v2/chat/completions"]
+        {
+            payment.resource.as_mut().unwrap().url = foreign.to_owned();
+            assert_eq!(reason(&stage.ask(&line(&payment), "").await), "invalid_resource", "{form:?} {foreign}");
+        }
+        payment.resource.as_mut().unwrap().url = url.clone();
+        payment.extensions.insert(OFFER_RECEIPT.to_owned(), asked.extensions[OFFER_RECEIPT].clone());
+        let answer = stage.ask(&line(&payment), "").await;
+        assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
+        let told = response(&answer);
+        let receipt = &told.extensions[OFFER_RECEIPT]["info"]["receipt"];
+        assert_eq!(receipt["payload"]["resourceUrl"], json!(url), "{form:?}");
+        // Whoever asks beside what stands in front has no more of a path.
+        let mut payment = form.payment(&payer, &asked, nonce + 10);
+        payment.resource.as_mut().unwrap().url = format!("http://g{PATH}");
+        assert_eq!(stage.ask(&line(&payment), "").await.status, 200, "{form:?}");
+    }
+    let longest = known_as(&format!("https://{}", "a".repeat(120))).await;
+    let found = longest.ask("", "").await.headers[header::REQUIRED].len();
+    assert!(found <= REQUIRED_BYTES + (1 << 10), "{found} bytes");
+}
+
+#[tokio::test]
+async fn a_call_of_a_bound_session_is_signed_for_the_path_that_was_offered() {
+    let (payer, body) = (other_payer(7), chat_body(FIELDS));
+    let stage = known_as("https://api.example.com/ai").await;
+    let asked = stage.offers(FIELDS).await;
+    let mut payment = Form::Session.payment(&payer, &asked, 1);
+    payment.extensions.insert(SESSION_KEY.to_owned(), binding(payer.key().address()));
+    let opened = stage.ask(&line(&payment), FIELDS).await;
+    assert_eq!(opened.status, 200, "{}", opened.body);
+    let token = opened.headers[header::SESSION].to_owned();
+    for (path, status) in [(PATH.to_owned(), 402), (format!("/ai{PATH}"), 200)] {
+        let call = SessionCall::new(&token, &path, body.as_bytes(), now_ms());
+        let signed = call.signed(Network::BASE.chain_id(), payer.key());
+        let lines = format!("{}: {token}\r\n{SESSION_SIGNATURE}: {signed}\r\n", header::SESSION);
+        assert_eq!(stage.ask(&lines, FIELDS).await.status, status, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_of_a_bound_session_is_worth_nothing_without_its_payers_key() {
     let (stage, payer, body) = (paid(Behaviour::Honest).await, other_payer(7), chat_body(FIELDS));

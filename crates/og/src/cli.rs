@@ -162,6 +162,9 @@ pub struct Devnet {
     /// Calls have prices: the gateway takes x402 payments on the devnet's Base. Once said, a network keeps it.
     #[arg(long)]
     pub paid: bool,
+    /// Address that paid calls reach the gateway by, where it stands behind others: offers name it. Once said, a network keeps it.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<gateway::PublicUrl>,
     /// Port of the devnet's Base; without it, 99 above the first of the ports, or a free one.
     #[arg(long, value_name = "PORT")]
     pub base_port: Option<u16>,
@@ -326,6 +329,9 @@ pub struct NodeStart {
     /// Threads of each model of a worker; without it, this machine's cores divided among its models. No answer depends on it.
     #[arg(long, value_parser = clap::value_parser!(u16).range(THREADS))]
     pub threads: Option<u16>,
+    /// Address that paid calls reach a gateway by, where it stands behind others: offers name it, instead of what the folder says.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<gateway::PublicUrl>,
     #[arg(long)]
     pub adversary: Option<Adversary>,
     /// End when standard input ends: for a node that another process keeps.
@@ -592,5 +598,17 @@ mod tests {
         assert_eq!((term_blocks("0"), term_blocks("40"), term_blocks("300")), (Ok(0), Ok(40), Ok(300)));
         assert!(term_blocks("39").unwrap_err().contains("expected 40 or more, or 0"));
         assert!(term_blocks("-1").is_err() && term_blocks("many").is_err());
+    }
+
+    #[test]
+    fn a_public_address_is_read_or_refused_with_a_hint() {
+        let start = ["og", "node", "start", "--join", "net/network.json", "--name", "gateway", "--public-url"];
+        let read = |url| CommandLine::try_parse_from(start.into_iter().chain([url]));
+        let Verb::Node(Node::Start(start)) = read("https://api.example.com").unwrap().verb else {
+            panic!("another verb");
+        };
+        assert_eq!(start.public_url.unwrap().to_string(), "https://api.example.com");
+        let refused = read("https://api.example.com?a=b").err().unwrap().to_string();
+        assert!(refused.contains("--public-url") && refused.contains("hint: "), "{refused}");
     }
 }

@@ -36,6 +36,9 @@ const ORDER: [&[&str]; 3] = [&["hub"], &["validator"], &["worker", "gateway", "a
 /// Runs until it is interrupted.
 pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     let started = Instant::now();
+    if options.public_url.is_some() && !paid::is_paid(home, options) {
+        bail!("a public address is named by what is offered, and nothing is offered here; hint: --paid");
+    }
     let network = if home.has_network() {
         if !options.models.is_empty() {
             bail!("the network in {} has its models already; hint: another --dir", home.folder().display());
@@ -52,7 +55,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     let base = Base::start(home, &network, options).await?;
     let link = bridge::write(home, &base, options)?;
     if paid::is_paid(home, options) {
-        paid::write(home, &base)?;
+        paid::write(home, &base, options)?;
     }
     let mut nodes = Nodes::start(home, &network, options).await?;
     wait_until_ready(&network, &mut nodes).await?;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use auditor::{Auditor, RATE_WHOLE};
-use gateway::Gateway;
+use gateway::{Gateway, PublicUrl};
 use hub::{Hub, Shelf};
 use validator::Validator;
 use worker::{Adversary, Lifetime, Worker};
@@ -49,7 +49,7 @@ impl Running {
 }
 
 /// What may be said differently than the node's entry says it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Overrides {
     pub listen: Option<SocketAddr>,
     pub keep_blocks: Option<u64>,
@@ -58,6 +58,8 @@ pub struct Overrides {
     pub adversary: Option<Adversary>,
     /// Threads of each of a worker's models; without them, those that this machine has for it.
     pub threads: Option<usize>,
+    /// Where callers reach a gateway that takes payments.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// Cores of this machine, as far as this process may use them.
@@ -95,7 +97,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
             Running::Worker(Worker::start(config).await.with_context(context)?)
         }
         "gateway" => {
-            let config = gateway_config(home, network, &entry, &directory, &secrets)?;
+            let config = gateway_config(home, network, &entry, &directory, &secrets, overrides.public_url)?;
             Running::Gateway(Gateway::start(config).await.with_context(context)?)
         }
         "auditor" => {
@@ -195,7 +197,14 @@ fn gateway_config(
     entry: &NodeEntry,
     directory: &Path,
     secrets: &Secrets,
+    public_url: Option<PublicUrl>,
 ) -> Result<gateway::Config> {
+    let mut payments = crate::paid::payments(home)?;
+    if let Some(public_url) = public_url {
+        let missing =
+            "a public address is named by what is offered, and this network takes no payments; hint: og devnet --paid";
+        payments.as_mut().context(missing)?.public_url = Some(public_url);
+    }
     Ok(gateway::Config {
         listen: entry.listen,
         key: secrets.key.clone(),
@@ -205,7 +214,7 @@ fn gateway_config(
         directory: directory.to_owned(),
         counter: counter_program()?,
         pace: gateway::Pace::default(),
-        payments: crate::paid::payments(home)?,
+        payments,
     })
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use devchain::FundedKey;
-use gateway::{Payments, Prices};
+use gateway::{Payments, Prices, PublicUrl};
 use payments::{
     Address,
     price::{Price, Unit},
@@ -56,6 +56,9 @@ struct Written {
     /// Blocks that must lie on a settlement before it counts: 0 where blocks are final.
     #[serde(default)]
     confirmations: u64,
+    /// What the gateway's offers name as its address; without it, whatever name their caller asked by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    public_url: Option<String>,
     /// In billionths of a dollar.
     default_price: WrittenPrice,
     prices: BTreeMap<String, WrittenPrice>,
@@ -70,11 +73,14 @@ pub fn is_paid(home: &Home, options: &cli::Devnet) -> bool {
     options.paid || file(home).exists()
 }
 
-/// Writes how to be paid on `base`; prices that somebody wrote are kept.
-pub fn write(home: &Home, base: &Base) -> Result<()> {
+/// Writes how to be paid on `base`, and at which address; prices that somebody wrote are kept.
+pub fn write(home: &Home, base: &Base, options: &cli::Devnet) -> Result<()> {
     let path = file(home);
     let mut written = if path.exists() { read(home)? } else { demo() };
     written.rpc = base.url.clone();
+    if let Some(public_url) = &options.public_url {
+        written.public_url = Some(public_url.to_string());
+    }
     write_file(&path, &serde_json::to_vec_pretty(&written)?)?;
     Ok(())
 }
@@ -84,6 +90,7 @@ fn demo() -> Written {
     Written {
         rpc: String::new(),
         confirmations: 0,
+        public_url: None,
         usdc: contracts::addresses::USDC.to_string(),
         opg: contracts::addresses::OPG.to_string(),
         default_price: WrittenPrice { per_call: 0, per_input_token: 1_000, per_output_token: 10_000 },
@@ -107,6 +114,7 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
     }
     let written = read(home)?;
     let address = |text: &str| -> Result<Address> { text.parse().with_context(|| format!("{text:?} is no address")) };
+    let public_url = written.public_url.as_deref().map(str::parse::<PublicUrl>).transpose();
     let seed = keys::open(home, &keys::passphrase(home)?, base::KEY)?.key.seed();
     let prices = written.prices.iter().map(|(model, price)| (model.clone(), price.meant())).collect();
     Ok(Some(Payments {
@@ -117,6 +125,7 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
         facilitator_secret: FundedKey::derive(&seed, FACILITATOR_INDEX).secret.0,
         pay_to: None,
+        public_url: public_url.with_context(|| format!("failed to read {}", file(home).display()))?,
         prices: Prices { default: written.default_price.meant(), by_model: prices },
         usd_per_opg: Some(USD_PER_OPG),
         session_cap: SESSION_CAP,

@@ -164,6 +164,7 @@ pub fn digest(endpoint: &Endpoint, body: &[u8]) -> Digest {
 }
 
 pub fn bill(
+    desk: &Desk,
     headers: &HeaderMap,
     endpoint: &Endpoint,
     (request, body): (Digest, Bytes),
@@ -172,7 +173,7 @@ pub fn bill(
     (model, price): (&ModelRecord, Price),
 ) -> Billed {
     Billed {
-        url: url(headers, endpoint.path),
+        url: url(desk, headers, endpoint.path),
         path: endpoint.path,
         request,
         body,
@@ -200,7 +201,7 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
     let Some((model, price)) = priced.into_iter().find(|(_, price)| !price.is_free()) else {
         return refused(&not_allowed());
     };
-    let billed = least(&headers, endpoint, (model, price));
+    let billed = least(desk, &headers, endpoint, (model, price));
     match desk.quote(&headers, &billed.as_bill()).await {
         Ok(never) => refused(&never),
         Err(unpaid) => unpaid.respond(endpoint.dialect),
@@ -208,9 +209,14 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
 }
 
 /// The least that a call can cost: one token in, one out.
-pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, (model, price): (&ModelRecord, Price)) -> Billed {
+pub fn least(
+    desk: &Desk,
+    headers: &HeaderMap,
+    endpoint: &'static Endpoint,
+    (model, price): (&ModelRecord, Price),
+) -> Billed {
     Billed {
-        url: url(headers, endpoint.path),
+        url: url(desk, headers, endpoint.path),
         path: endpoint.path,
         request: Digest::ZERO,
         body: Bytes::new(),
@@ -223,8 +229,11 @@ pub fn least(headers: &HeaderMap, endpoint: &'static Endpoint, (model, price): (
     }
 }
 
-/// The endpoint as its caller addresses it.
-fn url(headers: &HeaderMap, path: &str) -> String {
+/// The endpoint at the gateway's public address; where none is configured, as its caller addresses it.
+fn url(desk: &Desk, headers: &HeaderMap, path: &str) -> String {
+    if let Some(public_url) = &desk.config.public_url {
+        return public_url.of(path);
+    }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let is_host = host.len() <= 255 && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'/');
     format!("http://{}{path}", if is_host { host } else { "localhost" })

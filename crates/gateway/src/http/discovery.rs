@@ -74,7 +74,7 @@ fn priced<'a>(view: &'a View, desk: &Desk) -> Vec<Priced<'a>> {
 
 fn row(desk: &Desk, headers: &HeaderMap, model: &ModelRecord, endpoint: &'static Endpoint) -> Option<Value> {
     let price = desk.price(&model.root, &model.name);
-    let billed = bill::least(headers, endpoint, (model, price));
+    let billed = bill::least(desk, headers, endpoint, (model, price));
     let required = desk.required(&billed.as_bill(), None).ok()?.to_json();
     let levels: Vec<Value> =
         api::offered(model.kind).map(|level| json!({ "level": level.word(), "perMille": per_mille(level) })).collect();

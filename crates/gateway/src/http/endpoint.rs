@@ -181,7 +181,7 @@ async fn paid_for(
     let purpose = bill::purpose(desk, &brought, headers);
     let counted = bill::counted(shared, &model.root, requests, words, purpose).await;
     let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
-    let billed = bill::bill(headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, (model, price));
+    let billed = bill::bill(desk, headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, (model, price));
     let paid = desk.admit(brought, headers, &billed.as_bill()).await?;
     Ok(Some(Arc::new(paid)))
 }

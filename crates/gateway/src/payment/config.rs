@@ -10,6 +10,8 @@ use payments::{
     wire::Network,
 };
 
+use crate::public_url::PublicUrl;
+
 /// How a gateway is paid. Its key pays for the gas of settlements and needs coins on that chain.
 #[derive(Clone, Debug)]
 pub struct Payments {
@@ -23,6 +25,8 @@ pub struct Payments {
     /// The secret of the key that settles other servers' payments, as their facilitator. It needs coins for gas too.
     pub facilitator_secret: [u8; 32],
     pub pay_to: Option<Address>,
+    /// What offers name as this gateway's address; without it, whatever name their caller asked by.
+    pub public_url: Option<PublicUrl>,
     pub prices: Prices,
     /// JSON-RPC of the ledger, whose registry says what publishers ask for and who earns with their models.
     pub ledger_rpc: Option<String>,

@@ -112,8 +112,9 @@ pub struct Desk {
 /// A call that has a price.
 #[derive(Clone, Copy, Debug)]
 pub struct Bill<'a> {
-    /// The endpoint, as the caller addresses it.
+    /// The endpoint, at the gateway's public address or as the caller addresses it.
     pub url: &'a str,
+    /// The endpoint here: what stands in front may have taken the beginning of the public one's path off.
     pub path: &'static str,
     pub request: Digest,
     pub body: &'a Bytes,

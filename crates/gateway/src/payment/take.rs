@@ -238,10 +238,11 @@ impl Desk {
     async fn check_signed(&self, token: &SessionToken, headers: &HeaderMap, bill: &Bill<'_>) -> Result<(), Refused> {
         let signed = only(headers, &[SESSION_SIGNATURE])?.and_then(|value| session::read(value.to_str().ok()?));
         let (at_ms, signature) = signed.ok_or(Refused::Unbound("the header X-Upto-Session-Signature is missing"))?;
-        let (named, path, body, chain_id) =
-            (token.clone(), bill.path, bill.body.clone(), self.config.network.chain_id());
+        // The path that the payer asked for, which is that of what was offered.
+        let (named, path) = (token.clone(), path_of(bill.url).to_owned());
+        let (body, chain_id) = (bill.body.clone(), self.config.network.chain_id());
         let read = aside(body.len(), move || {
-            let call = SessionCall::new(named.expose(), path, &body, at_ms);
+            let call = SessionCall::new(named.expose(), &path, &body, at_ms);
             (call, call.signer(chain_id, &signature))
         });
         let (call, signer) = read.await.map_err(|error| Refused::Chain(error.message))?;
@@ -467,13 +468,20 @@ fn is_refund(payment: &PaymentPayload) -> bool {
         && payment.payload.get("type").is_some_and(|kind| kind == "refund")
 }
 
-/// A payment that says what it is for must say this. The host may differ: gateways stand behind others.
+/// A payment that says what it is for must say this: the endpoint here, or at the public address. The host may differ: gateways stand
+/// behind others.
 fn check_resource(payment: &PaymentPayload, bill: &Bill<'_>) -> Result<(), Refused> {
     let Some(resource) = &payment.resource else { return Ok(()) };
-    let rest = resource.url.split_once("://").map_or(resource.url.as_str(), |(_, rest)| rest);
+    let path = path_of(&resource.url);
+    let is_it = path == bill.path || path == path_of(bill.url);
+    if is_it { Ok(()) } else { Err(Refused::Resource(resource.url.chars().take(120).collect())) }
+}
+
+/// The path of an address, without its query.
+fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
-    let path = path.split(['?', '#']).next().unwrap_or(path);
-    if path == bill.path { Ok(()) } else { Err(Refused::Resource(resource.url.chars().take(120).collect())) }
+    path.split(['?', '#']).next().unwrap_or(path)
 }
 
 /// The digest of a payment identifier, where there is one.

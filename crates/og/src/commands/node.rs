@@ -53,12 +53,16 @@ async fn start(options: NodeStart) -> Result<()> {
     if let Some(role) = options.role.filter(|role| *role != entry.role) {
         bail!("{} has the role {}, not {role}", entry.name, entry.role);
     }
+    if options.public_url.is_some() && entry.role != "gateway" {
+        bail!("{} has the role {}; a gateway has a public address", entry.name, entry.role);
+    }
     let overrides = Overrides {
         listen: options.listen,
         keep_blocks: options.keep_blocks,
         sync: options.sync,
         adversary: options.adversary,
         threads: options.threads.map(usize::from),
+        public_url: options.public_url,
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let running = tokio::select! {
