@@ -22,7 +22,7 @@ use payments::{
         promise::OFFER_RECEIPT,
         session::{self, SESSION_SIGNATURE, SessionCall},
     },
-    wire::{PaymentPayload, PaymentRequired, WireError, header as wire},
+    wire::{PaymentPayload, PaymentRequired, WireError, extension, header as wire},
 };
 use protocol::Digest;
 
@@ -486,10 +486,7 @@ fn path_of(url: &str) -> &str {
 
 /// The digest of a payment identifier, where there is one.
 fn identifier(payment: &PaymentPayload) -> Result<Option<Digest>, Refused> {
-    let Some(id) = payment.extensions.get("payment-identifier").and_then(|extension| extension["info"]["id"].as_str())
-    else {
-        return Ok(None);
-    };
+    let Some(id) = extension::text(&payment.extensions, "payment-identifier", "id") else { return Ok(None) };
     let is_good = (16..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if !is_good {

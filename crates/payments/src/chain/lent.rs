@@ -13,9 +13,9 @@ use crate::{
         Ask,
         transaction::{self, Foreign},
     },
-    scheme::{Offer, Refused},
+    scheme::{Offer, Refused, all_hold},
     signing::permit2::PERMIT2,
-    wire::{extension, json::Object},
+    wire::extension,
 };
 
 /// The extension's name.
@@ -48,12 +48,7 @@ impl LentApproval {
         least: u128,
         offer: &Offer,
     ) -> Result<Option<Self>, Refused> {
-        // Who repeats what was declared sends none.
-        let brings = |extension: &&Map<String, Value>| {
-            extension.get("info").is_some_and(|info| info["signedTransaction"].is_string())
-        };
-        let Some(extension) = extensions.get(LENT).and_then(Value::as_object).filter(brings) else { return Ok(None) };
-        let info = Object::new(LENT, extension).object("info")?;
+        let Some(info) = extension::said(extensions, LENT, "signedTransaction")? else { return Ok(None) };
         let raw = info.bytes("signedTransaction", RAW_BYTES_MAX)?;
         let transaction = transaction::read(&raw).ok_or(Refused::Approval("it is no transaction of EIP-1559"))?;
         let told = (info.address("from")?, info.address("asset")?, info.address("spender")?);
@@ -74,10 +69,8 @@ impl LentApproval {
                 "its tip is above its price of gas",
             ),
         ];
-        match truths.into_iter().find(|(holds, _)| !holds) {
-            Some((_, why)) => Err(Refused::Approval(why)),
-            None => Ok(Some(Self { raw, transaction })),
-        }
+        all_hold(truths).map_err(Refused::Approval)?;
+        Ok(Some(Self { raw, transaction }))
     }
 
     /// Asks what its bytes cost beside its gas, where its chain lies on another.

@@ -10,7 +10,7 @@ use crate::{
     price,
     scheme::{
         Approved, Method, Scheme,
-        batch::{Deposit, DepositMethod},
+        batch::{self, Deposit, DepositMethod},
     },
     signing::{
         Domain, SignerKey,
@@ -150,18 +150,9 @@ impl ClaimLine {
     pub fn of(purse: &PurseRecord, total_claimed: u128) -> Result<Self, SettleError> {
         let proof = json::parse(&purse.proof)?;
         let object = Object::new("proof", &proof);
-        let config = object.object("channelConfig")?;
         let voucher = object.object("voucher")?;
         Ok(Self {
-            config: ChannelConfig {
-                payer: config.address("payer")?,
-                payer_authorizer: config.address("payerAuthorizer")?,
-                receiver: config.address("receiver")?,
-                receiver_authorizer: config.address("receiverAuthorizer")?,
-                token: config.address("token")?,
-                withdraw_delay_s: config.whole("withdrawDelay")?,
-                salt: config.word("salt")?,
-            },
+            config: batch::read_config(object.object("channelConfig")?)?,
             max_claimable: voucher.amount("maxClaimableAmount")?,
             signature: voucher.bytes("signature", SIGNATURE_BYTES_MAX)?,
             total_claimed,
@@ -173,15 +164,20 @@ impl ClaimLine {
     }
 }
 
-/// Claims from many channels at once, signed by our key as their receiver's authorizer.
-pub fn claim(lines: &[ClaimLine], domain: &Domain, key: &SignerKey) -> Call {
+/// What the receiver's authorizer signs to claim by these lines.
+pub fn claim_digest(lines: &[ClaimLine], domain: &Domain) -> B256 {
     let entry = |line: &ClaimLine| ClaimEntry {
         channel: line.channel(domain),
         max_claimable: line.max_claimable,
         total_claimed: line.total_claimed,
     };
     let entries: Vec<ClaimEntry> = lines.iter().map(entry).collect();
-    claim_signed(lines, &key.sign(&channel::claim_batch(&entries, domain)))
+    channel::claim_batch(&entries, domain)
+}
+
+/// Claims from many channels at once, signed by our key as their receiver's authorizer.
+pub fn claim(lines: &[ClaimLine], domain: &Domain, key: &SignerKey) -> Call {
+    claim_signed(lines, &key.sign(&claim_digest(lines, domain)))
 }
 
 /// Claims from many channels at once, with their receiver's authorizer's signature.

@@ -13,7 +13,7 @@ use crate::{
         exact, upto,
     },
     signing::{
-        channel::{self, ChannelConfig, ClaimEntry, channel_id},
+        channel::{self, ChannelConfig, channel_id},
         recover,
     },
     wire::{WireError, json::Object},
@@ -267,13 +267,7 @@ fn read_claims(object: Object<'_>, offer: &Offer) -> Result<Claims, Refused> {
         lines.push(read_line(map, offer)?);
     }
     let signature = consent(object, "claimAuthorizerSignature")?;
-    let entry = |line: &ClaimLine| ClaimEntry {
-        channel: line.channel(domain),
-        max_claimable: line.max_claimable,
-        total_claimed: line.total_claimed,
-    };
-    let entries: Vec<ClaimEntry> = lines.iter().map(entry).collect();
-    let signer = recover(&channel::claim_batch(&entries, domain), &signature);
+    let signer = recover(&chain::claim_digest(&lines, domain), &signature);
     if lines.iter().any(|line| signer != Ok(line.config.receiver_authorizer)) {
         return Err(Refused::Authorizer("another key signed the claim"));
     }

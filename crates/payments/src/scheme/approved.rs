@@ -1,6 +1,7 @@
 //! An approval by signature (EIP-2612) that a settlement hands to the token.
 
 use alloy_primitives::U256;
+use serde_json::{Value, json};
 
 use crate::wire::{SIGNATURE_BYTES_MAX, WireError, json::Object};
 
@@ -27,5 +28,14 @@ impl Approved {
             deadline: object.number("deadline")?,
             signature: object.bytes("signature", SIGNATURE_BYTES_MAX)?,
         }))
+    }
+
+    /// As it stands there.
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "value": self.value.to_string(),
+            "deadline": self.deadline.to_string(),
+            "signature": alloy_primitives::hex::encode_prefixed(&self.signature),
+        })
     }
 }

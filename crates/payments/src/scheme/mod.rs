@@ -17,6 +17,7 @@ use protocol::{Bytes, Digest};
 pub use approved::Approved;
 pub use facts::{ChannelFacts, Facts, Question, WalletFacts};
 pub use offer::{Asset, Method, Offer, Recipient};
+pub(crate) use refused::all_hold;
 pub use refused::{Fault, Refused};
 pub use sponsored::{SPONSORED, declared as declared_sponsoring, told as sponsoring};
 

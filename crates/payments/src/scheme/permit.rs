@@ -1,11 +1,11 @@
-//! Permit2's signed transfers as `exact` and `upto` have them in common.
+//! What payers sign, as the schemes have it in common: Permit2's transfers, times, whose signature it is.
 
 use alloy_primitives::{Address, B256, U256};
 use protocol::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    scheme::{Claim, Method, Offer, Refused, Scheme, Signer},
+    scheme::{Claim, Method, Offer, Refused, Scheme, Signer, all_hold},
     signing::{permit2::signed, recover},
     wire::{PermitAuthorization, SIGNATURE_BYTES_MAX, WireError, json::Object},
 };
@@ -21,21 +21,16 @@ pub fn read(
     let permit = PermitAuthorization::read(object.object("permit2Authorization")?)?;
     let signature = object.bytes("signature", SIGNATURE_BYTES_MAX)?;
     let facilitator = (scheme == Scheme::Upto).then_some(offer.recipient.facilitator);
-    let truths = [
+    all_hold([
         (permit.to == offer.recipient.pay_to, Refused::Recipient),
         (permit.token == offer.asset.address, Refused::Token),
         (permit.spender == proxy, Refused::Spender),
         (permit.facilitator == facilitator, Refused::Facilitator),
         (permit.amount == offer.amount, Refused::Amount { found: permit.amount, expected: offer.amount }),
-    ];
-    truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))?;
+    ])?;
     let deadline = whole_seconds(permit.deadline);
     in_time(whole_seconds(permit.valid_after), deadline, offer, now_s)?;
-    let digest = signed(&permit, offer.asset.permit2());
-    let signer = match recover(&digest, &signature) {
-        Ok(signer) if signer == permit.from => Signer::Payer,
-        Ok(_) | Err(_) => Signer::Unknown { digest, signature: signature.clone() },
-    };
+    let signer = Signer::of(permit.from, signed(&permit, offer.asset.permit2()), &signature);
     let proof = json!({
         "permit2Authorization": permit.to_json(),
         "signature": alloy_primitives::hex::encode_prefixed(&signature),
@@ -51,6 +46,22 @@ pub fn read(
         approved: 0,
         proof: proof_bytes(&proof)?,
     })
+}
+
+impl Signer {
+    /// Whose signature it is of what a payer should have signed.
+    pub(super) fn of(payer: Address, digest: B256, signature: &[u8]) -> Self {
+        match recover(&digest, signature) {
+            Ok(signer) if signer == payer => Self::Payer,
+            Ok(_) | Err(_) => Self::Unknown { digest, signature: signature.to_vec() },
+        }
+    }
+}
+
+/// The signature in `object`, where the payer's own key made it of just this.
+pub fn signature_of(payer: Address, digest: &B256, object: Object<'_>) -> Result<Vec<u8>, Refused> {
+    let signature = object.bytes("signature", SIGNATURE_BYTES_MAX)?;
+    if recover(digest, &signature)? == payer { Ok(signature) } else { Err(Refused::Signer) }
 }
 
 /// A time in seconds; one that does not fit lies in the farthest future.

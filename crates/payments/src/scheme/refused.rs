@@ -112,6 +112,11 @@ pub enum Fault {
     Ours,
 }
 
+/// Nothing, where all of it holds; else the first reason why not.
+pub(crate) fn all_hold<E>(truths: impl IntoIterator<Item = (bool, E)>) -> Result<(), E> {
+    truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))
+}
+
 impl Refused {
     /// The word that clients branch on.
     pub const fn reason(&self) -> &'static str {

@@ -8,19 +8,15 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     scheme::{
-        Approved, Claim, Method, Offer, Refused, Scheme, Signer,
+        Approved, Claim, Method, Offer, Refused, Scheme, Signer, all_hold,
         batch::{DepositMethod, Voucher, VoucherKind},
-        permit::{in_time, proof_bytes, whole_seconds},
+        permit::{in_time, proof_bytes, signature_of, whole_seconds},
     },
     signing::{
         approval::{Approval, signed},
         permit2::PERMIT2,
-        recover,
     },
-    wire::{
-        SIGNATURE_BYTES_MAX, extension,
-        json::{self, Object},
-    },
+    wire::{extension, json},
 };
 
 /// The extension's name.
@@ -45,18 +41,14 @@ pub fn told(approval: &Approval, asset: Address, signature: &[u8]) -> Value {
     }})
 }
 
-/// The approval of `amount` by `payer` that came with a payment, if one did, and its signature.
+/// The approval of `amount` by `payer` that came with a payment, if one did.
 fn brought(
     extensions: &Map<String, Value>,
     (payer, amount): (Address, u128),
     offer: &Offer,
     now_s: u64,
-) -> Result<Option<(Approval, Vec<u8>)>, Refused> {
-    // Who repeats what was declared sends no approval.
-    let brings =
-        |extension: &&Map<String, Value>| extension.get("info").is_some_and(|info| info["signature"].is_string());
-    let Some(extension) = extensions.get(SPONSORED).and_then(Value::as_object).filter(brings) else { return Ok(None) };
-    let info = Object::new(SPONSORED, extension).object("info")?;
+) -> Result<Option<Approved>, Refused> {
+    let Some(info) = extension::said(extensions, SPONSORED, "signature")? else { return Ok(None) };
     let approval = Approval {
         owner: info.address("from")?,
         spender: info.address("spender")?,
@@ -64,20 +56,16 @@ fn brought(
         nonce: info.number("nonce")?,
         deadline: info.number("deadline")?,
     };
-    let truths = [
+    all_hold([
         (approval.owner == payer, Refused::Signer),
         (info.address("asset")? == offer.asset.address, Refused::Token),
         (approval.spender == PERMIT2, Refused::Spender),
         // The proxies take no other.
         (approval.value == amount, Refused::Amount { found: approval.value, expected: amount }),
-    ];
-    truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))?;
+    ])?;
     in_time(0, whole_seconds(approval.deadline), offer, now_s)?;
-    let signature = info.bytes("signature", SIGNATURE_BYTES_MAX)?;
-    if recover(&signed(&approval, offer.asset.domain()), &signature)? != payer {
-        return Err(Refused::Signer);
-    }
-    Ok(Some((approval, signature)))
+    let signature = signature_of(payer, &signed(&approval, offer.asset.domain()), info)?;
+    Ok(Some(Approved { value: U256::from(approval.value), deadline: approval.deadline, signature }))
 }
 
 impl Claim {
@@ -89,22 +77,18 @@ impl Claim {
         match brought(extensions, (self.payer, self.cap), offer, now_s)? {
             None => Ok(self),
             Some(_) if self.signer != Signer::Payer => Err(Refused::Signer),
-            Some((approval, signature)) => self.with(&approval, &signature),
+            Some(approved) => self.with(&approved),
         }
     }
 
-    fn with(self, approval: &Approval, signature: &[u8]) -> Result<Self, Refused> {
+    /// With an approval of all of it.
+    fn with(self, approved: &Approved) -> Result<Self, Refused> {
         let mut proof = json::parse(&self.proof)?;
-        let approved = json!({
-            "value": approval.value.to_string(),
-            "deadline": approval.deadline.to_string(),
-            "signature": alloy_primitives::hex::encode_prefixed(signature),
-        });
-        proof.insert(Approved::PROOF.to_owned(), approved);
+        proof.insert(Approved::PROOF.to_owned(), approved.to_json());
         Ok(Self {
             // It settles for as long as both are good.
-            expires_at_s: self.expires_at_s.min(whole_seconds(approval.deadline)),
-            approved: approval.value,
+            expires_at_s: self.expires_at_s.min(whole_seconds(approved.deadline)),
+            approved: self.cap,
             proof: proof_bytes(&Value::Object(proof))?,
             ..self
         })
@@ -117,9 +101,9 @@ impl Voucher {
         let payer = self.config.payer;
         let VoucherKind::Deposit(deposit) = &mut self.kind else { return Ok(self) };
         let DepositMethod::Permit2 { approved, .. } = &mut deposit.method else { return Ok(self) };
-        if let Some((approval, signature)) = brought(extensions, (payer, deposit.amount), offer, now_s)? {
+        if let Some(approval) = brought(extensions, (payer, deposit.amount), offer, now_s)? {
             deposit.expires_at_s = deposit.expires_at_s.min(whole_seconds(approval.deadline));
-            *approved = Some(Approved { value: U256::from(approval.value), deadline: approval.deadline, signature });
+            *approved = Some(approval);
         }
         Ok(self)
     }

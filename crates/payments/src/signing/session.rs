@@ -9,7 +9,10 @@ use crate::{
         SignerKey, recover,
         typed::{Domain, Words, digest},
     },
-    wire::json::{read_amount, read_hex},
+    wire::{
+        extension,
+        json::{read_amount, read_hex},
+    },
 };
 
 /// The extension by which a payment binds the session that it opens to its payer's key.
@@ -67,7 +70,7 @@ pub fn binding(payer: Address) -> Value {
 
 /// Whether a payment binds its session. Who only repeats what was declared does not: it may not know how to sign.
 pub fn binds(extensions: &Map<String, Value>, payer: Address) -> bool {
-    let named = extensions.get(SESSION_KEY).and_then(|extension| extension["info"]["payer"].as_str());
+    let named = extension::text(extensions, SESSION_KEY, "payer");
     named.and_then(read_hex).map(Address::from) == Some(payer)
 }
 

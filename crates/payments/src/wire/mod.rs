@@ -10,6 +10,8 @@ mod terms;
 
 pub use json::WireError;
 pub use network::Network;
-pub use payload::{Accepted, PaymentPayload, PermitAuthorization, SIGNATURE_BYTES_MAX, TransferAuthorization};
+pub use payload::{
+    Accepted, PaymentPayload, PermitAuthorization, PermittedTransfer, SIGNATURE_BYTES_MAX, TransferAuthorization,
+};
 pub use response::{SettleResponse, VerifyResponse};
 pub use terms::{LEGACY_VERSION, PaymentRequired, Requirements, Resource, VERSION};

@@ -126,6 +126,32 @@ impl TransferAuthorization {
     }
 }
 
+/// What every transfer says that is signed for Permit2, whatever its witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermittedTransfer {
+    pub from: Address,
+    pub token: Address,
+    pub amount: u128,
+    /// Who may use it.
+    pub spender: Address,
+    pub nonce: U256,
+    pub deadline: U256,
+}
+
+impl PermittedTransfer {
+    pub fn read(object: Object<'_>) -> Result<Self, WireError> {
+        let permitted = object.object("permitted")?;
+        Ok(Self {
+            from: object.address("from")?,
+            token: permitted.address("token")?,
+            amount: permitted.amount("amount")?,
+            spender: object.address("spender")?,
+            nonce: object.number("nonce")?,
+            deadline: object.number("deadline")?,
+        })
+    }
+}
+
 /// Permit2's signed transfer with a witness of the x402 proxies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermitAuthorization {
@@ -144,20 +170,11 @@ pub struct PermitAuthorization {
 
 impl PermitAuthorization {
     pub fn read(object: Object<'_>) -> Result<Self, WireError> {
-        let permitted = object.object("permitted")?;
+        let PermittedTransfer { from, token, amount, spender, nonce, deadline } = PermittedTransfer::read(object)?;
         let witness = object.object("witness")?;
+        let (to, valid_after) = (witness.address("to")?, witness.number("validAfter")?);
         let facilitator = witness.optional("facilitator").map(|_| witness.address("facilitator")).transpose()?;
-        Ok(Self {
-            from: object.address("from")?,
-            token: permitted.address("token")?,
-            amount: permitted.amount("amount")?,
-            spender: object.address("spender")?,
-            nonce: object.number("nonce")?,
-            deadline: object.number("deadline")?,
-            to: witness.address("to")?,
-            facilitator,
-            valid_after: witness.number("validAfter")?,
-        })
+        Ok(Self { from, token, amount, spender, nonce, deadline, to, facilitator, valid_after })
     }
 
     pub fn to_json(&self) -> Value {

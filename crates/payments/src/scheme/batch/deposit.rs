@@ -5,15 +5,14 @@ use serde_json::{Value, json};
 
 use crate::{
     scheme::{
-        Approved, Method, Offer, Refused,
-        permit::{in_time, whole_seconds},
+        Approved, Method, Offer, Refused, all_hold,
+        permit::{in_time, signature_of, whole_seconds},
     },
     signing::{
         channel::{self, ChannelConfig, PERMIT2_COLLECTOR, TRANSFER_COLLECTOR},
-        recover,
         transfer::{By, signed},
     },
-    wire::{SIGNATURE_BYTES_MAX, TransferAuthorization, json::Object},
+    wire::{PermittedTransfer, TransferAuthorization, json::Object},
 };
 
 /// A deposit whose signature was checked.
@@ -98,12 +97,10 @@ fn read_transfer(
         valid_before: inner.number("validBefore")?,
         nonce,
     };
-    let signature = inner.bytes("signature", SIGNATURE_BYTES_MAX)?;
     let (valid_after, valid_before) = (authorization.valid_after, authorization.valid_before);
     in_time(whole_seconds(valid_after), whole_seconds(valid_before), offer, now_s)?;
-    if recover(&signed(&authorization, By::Receiver, offer.asset.domain()), &signature)? != config.payer {
-        return Err(Refused::Signer);
-    }
+    let digest = signed(&authorization, By::Receiver, offer.asset.domain());
+    let signature = signature_of(config.payer, &digest, inner)?;
     let method = DepositMethod::Transfer { valid_after, valid_before, salt, nonce };
     Ok(Deposit { amount, method, signature, expires_at_s: whole_seconds(valid_before) })
 }
@@ -116,25 +113,18 @@ fn read_permit(
     offer: &Offer,
     now_s: u64,
 ) -> Result<Deposit, Refused> {
-    let permitted = inner.object("permitted")?;
-    let truths = [
-        (inner.address("from")? == config.payer, Refused::Signer),
-        (permitted.address("token")? == offer.asset.address, Refused::Token),
-        (inner.address("spender")? == PERMIT2_COLLECTOR, Refused::Spender),
+    let permitted = PermittedTransfer::read(inner)?;
+    all_hold([
+        (permitted.from == config.payer, Refused::Signer),
+        (permitted.token == offer.asset.address, Refused::Token),
+        (permitted.spender == PERMIT2_COLLECTOR, Refused::Spender),
         (inner.object("witness")?.word("channelId")? == channel, Refused::ChannelId),
-    ];
-    truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, refused)| Err(refused))?;
-    let permitted = permitted.amount("amount")?;
-    if permitted != amount {
-        return Err(Refused::Amount { found: permitted, expected: amount });
-    }
-    let (nonce, deadline) = (inner.number("nonce")?, inner.number("deadline")?);
+        (permitted.amount == amount, Refused::Amount { found: permitted.amount, expected: amount }),
+    ])?;
+    let PermittedTransfer { nonce, deadline, .. } = permitted;
     in_time(0, whole_seconds(deadline), offer, now_s)?;
-    let signature = inner.bytes("signature", SIGNATURE_BYTES_MAX)?;
     let digest = channel::permit_deposit(offer.asset.address, amount, nonce, deadline, channel, offer.asset.permit2());
-    if recover(&digest, &signature)? != config.payer {
-        return Err(Refused::Signer);
-    }
+    let signature = signature_of(config.payer, &digest, inner)?;
     let method = DepositMethod::Permit2 { nonce, deadline, approved: None };
     Ok(Deposit { amount, method, signature, expires_at_s: whole_seconds(deadline) })
 }

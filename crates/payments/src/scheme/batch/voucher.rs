@@ -5,7 +5,7 @@ use protocol::Digest;
 use serde_json::{Map, Value};
 
 use crate::{
-    scheme::{ChannelFacts, Offer, Refused, batch::deposit::Deposit},
+    scheme::{ChannelFacts, Offer, Refused, all_hold, batch::deposit::Deposit},
     signing::{channel, channel::ChannelConfig, recover},
     wire::{Network, WireError, json::Object},
 };
@@ -97,7 +97,7 @@ pub(crate) fn check_config(config: &ChannelConfig, offer: &Offer) -> Result<(), 
         (config.token == offer.asset.address, "token"),
         (config.withdraw_delay_s == recipient.withdraw_delay_s, "withdrawDelay"),
     ];
-    truths.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, field)| Err(Refused::Channel(field)))
+    all_hold(truths).map_err(Refused::Channel)
 }
 
 /// A channel as it stands with us.

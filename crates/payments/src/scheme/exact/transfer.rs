@@ -7,7 +7,7 @@ use crate::{
         Claim, Method, Offer, Refused, Scheme, Signer,
         permit::{in_time, proof_bytes, whole_seconds},
     },
-    signing::{recover, transfer::By, transfer::signed},
+    signing::transfer::{By, signed},
     wire::{SIGNATURE_BYTES_MAX, TransferAuthorization, json::Object},
 };
 
@@ -24,10 +24,7 @@ pub fn read(payload: &Map<String, Value>, offer: &Offer, now_s: u64) -> Result<C
     let valid_before = whole_seconds(authorization.valid_before);
     in_time(whole_seconds(authorization.valid_after), valid_before, offer, now_s)?;
     let digest = signed(&authorization, By::Anyone, offer.asset.domain());
-    let signer = match recover(&digest, &signature) {
-        Ok(signer) if signer == authorization.from => Signer::Payer,
-        Ok(_) | Err(_) => Signer::Unknown { digest, signature: signature.clone() },
-    };
+    let signer = Signer::of(authorization.from, digest, &signature);
     let proof = json!({
         "authorization": authorization.to_json(),
         "signature": alloy_primitives::hex::encode_prefixed(&signature),
