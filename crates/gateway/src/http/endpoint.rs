@@ -15,7 +15,7 @@ use crate::{
     aside::aside,
     counting::own_trouble,
     delivery::Delivery,
-    http::{answered, bill, body, body::Read, counted, echo, stream, stream::Places, telling::Course},
+    http::{answered, bill, body, body::Read, counted, echo, refused, stream, stream::Places, telling::Course},
     payment::{Meter, Paid, Unpaid, read_payment},
     places::Purpose,
     prepare::Wish,
@@ -29,22 +29,17 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 pub async fn handle(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: HeaderMap, body: Body) -> Response {
-    let mut told = HeaderMap::new();
-    let (asked, heard) = ((&shared, &headers), &mut told);
-    let serve = move |started_at| serve(asked.0, endpoint, asked.1, body, started_at, heard);
-    let mut response = counted(&shared, endpoint.dialect, serve).await;
-    response.headers_mut().extend(told);
-    response
+    let asked = (&shared, &headers);
+    let serve = move |started_at| serve(asked.0, endpoint, asked.1, body, started_at);
+    counted(&shared, endpoint.dialect, serve).await
 }
 
-/// `told` are headers of whatever comes of it, an error too.
 async fn serve(
     shared: &Arc<Shared>,
     endpoint: &'static Endpoint,
     headers: &HeaderMap,
     body: Body,
     started_at: Instant,
-    told: &mut HeaderMap,
 ) -> Result<Response, ApiError> {
     let body = body::read(headers, body, endpoint.body_bytes, shared.pace.body_wait, &shared.large_bodies).await?;
     let first = shared.admit(1)?;
@@ -93,10 +88,15 @@ async fn serve(
     } else {
         whole(courses, head, call.teller, places, paid, &stages).await
     };
-    if let (Err(_), Some(paid)) = (&answered, paying) {
-        paid.head_broken_off(told);
+    match (answered, paying) {
+        (Err(error), Some(paid)) => {
+            let mut response = refused(shared, &error, endpoint.dialect);
+            // What was charged of it all the same.
+            response.headers_mut().extend(paid.head_broken_off());
+            Ok(response)
+        }
+        (answered, _) => answered,
     }
-    answered
 }
 
 /// All answers in one body.

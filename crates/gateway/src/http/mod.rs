@@ -74,8 +74,11 @@ where
 {
     let started_at = Instant::now();
     shared.metrics.requests.add(1);
-    serve(started_at).await.unwrap_or_else(|error| {
-        shared.metrics.refusals.add(1);
-        refusal::respond(&error, dialect)
-    })
+    serve(started_at).await.unwrap_or_else(|error| refused(shared, &error, dialect))
+}
+
+/// Counts a refusal and says it in its client's words.
+fn refused(shared: &Shared, error: &ApiError, dialect: Dialect) -> Response {
+    shared.metrics.refusals.add(1);
+    refusal::respond(error, dialect)
 }

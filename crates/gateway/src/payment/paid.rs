@@ -274,11 +274,13 @@ impl Paid {
         self.head(headers, announced, transaction.unwrap_or_default());
     }
 
-    /// The headers of a call that broke off, where something was charged of it all the same.
-    pub fn head_broken_off(&self, headers: &mut HeaderMap) {
+    /// The headers of a call that broke off: none, but where something was charged of it all the same.
+    pub fn head_broken_off(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
         if let Some(ended) = self.broken_off.get().filter(|ended| ended.charged > 0) {
-            self.head(headers, self.announce(Some(ended)).unwrap_or(ended.charged), String::new());
+            self.head(&mut headers, self.announce(Some(ended)).unwrap_or(ended.charged), String::new());
         }
+        headers
     }
 
     /// What the payer of a channel is told to add to its sum, so that it meets ours: never below zero or above the call's maximum.
