@@ -7,7 +7,7 @@ use network::{
     Limits, Noun, Server,
     axum::{Router, extract::Path as UrlPath, http::StatusCode, routing::get},
 };
-use protocol::{Bytes, List, Version};
+use protocol::{Bytes, List, Version, registry::state_key};
 
 use super::{peers::FAILURES_MAX, *};
 use crate::{
@@ -30,6 +30,8 @@ enum Peer {
     FalsePage,
     /// Tells other numbers of leaves, where the digest is the same.
     Miscounts,
+    /// Writes statuses as plain rows: the same digests in longer pages.
+    OtherForm,
     FalsePiece,
     /// Signs nothing: another signature with a right checksum.
     Forged,
@@ -81,6 +83,29 @@ pub(super) fn miscount(page: &mut [u8]) {
     }
 }
 
+/// Of a bucket, each status as a plain row.
+fn lengthened(page: &[u8]) -> Vec<u8> {
+    let (mut written, mut rest) = (page[..2].to_vec(), &page[2..]);
+    if page[0] != 1 {
+        return page.to_vec();
+    }
+    while let Some(kind) = rest.first().copied() {
+        let length = if kind == 1 { 134 } else { 37 + u32::from_be_bytes(rest[33..37].try_into().unwrap()) as usize };
+        let (leaf, behind) = rest.split_at(length);
+        if kind == 1 {
+            let receipt = Digest(leaf[1..33].try_into().unwrap());
+            written.push(2);
+            written.extend_from_slice(&state_key::receipt(&receipt).0);
+            written.extend_from_slice(&133_u32.to_be_bytes());
+            written.extend_from_slice(&leaf[1..]);
+        } else {
+            written.extend_from_slice(leaf);
+        }
+        rest = behind;
+    }
+    written
+}
+
 /// Another signature of the first receipt of a piece, with a checksum as it should be.
 fn forged(row: &mut PieceRow) {
     let mut value = row.value.to_vec();
@@ -103,6 +128,7 @@ async fn peer(sender: &Sender, kind: Peer) -> (Server, Arc<AtomicUsize>) {
             Peer::Slow => pages.truncate(2),
             Peer::FalsePage => pages[0][4] ^= 1,
             Peer::Miscounts => pages.iter_mut().for_each(|page| miscount(page)),
+            Peer::OtherForm => pages.iter_mut().for_each(|page| *page = lengthened(page)),
             Peer::Nothing => pages.clear(),
             Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
             Peer::Honest | Peer::Drips | Peer::FalsePiece | Peer::Forged | Peer::Elsewhere => {}
@@ -129,7 +155,7 @@ async fn peer(sender: &Sender, kind: Peer) -> (Server, Arc<AtomicUsize>) {
             Peer::Elsewhere => drop(pieces.remove(0)),
             Peer::Nothing => pieces.clear(),
             Peer::Unknown => return futures::future::ready(Err(StatusCode::NOT_FOUND)),
-            Peer::Honest | Peer::FalsePage | Peer::Miscounts => {}
+            Peer::Honest | Peer::FalsePage | Peer::Miscounts | Peer::OtherForm => {}
         }
         futures::future::ready(Ok(Noun(PieceRun { version: Version, pieces: List::new(pieces).unwrap() })))
     };
@@ -201,6 +227,7 @@ async fn one_honest_peer_is_enough_for_the_ledger_whatever_the_others_give() {
     for hostile in [
         Peer::FalsePage,
         Peer::Miscounts,
+        Peer::OtherForm,
         Peer::FalsePiece,
         Peer::Forged,
         Peer::Elsewhere,
@@ -233,6 +260,7 @@ async fn without_an_honest_peer_the_error_names_what_is_missing_and_the_fault() 
     for (hostile, what, fault) in [
         (Peer::FalsePage, "of the ledger", "is not the one with digest"),
         (Peer::Miscounts, "of the ledger", "is not the one with digest"),
+        (Peer::OtherForm, "of the ledger", "is not the one with digest"),
         (Peer::FalsePiece, "the receipts of epoch 1", "no piece of receipts"),
         (Peer::Forged, "the receipts of epoch 1", "not signed"),
         (Peer::Elsewhere, "the receipts of epoch 1", "not wanted"),
