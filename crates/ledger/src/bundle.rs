@@ -87,6 +87,7 @@ impl Ledger {
         let receipt = self.present.receipt_place(&status).ok_or(BundleError::UnknownReceipt)?;
         let anchored = status.epoch;
         let not_covered = || BundleError::NotCovered { anchored, as_of };
+        // First whether anything can be shown as of then: a certificate that is too old has nobody wait for what it will never cover.
         let certified = self.certified(as_of, certificate)?;
         let anchoring = state.epochs.at(anchored).filter(|_| anchored <= as_of).ok_or_else(not_covered)?;
         let history = if anchored == as_of {

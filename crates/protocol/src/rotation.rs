@@ -25,7 +25,9 @@ pub enum RotationRefused {
     OtherChain { serial: u64, found: u64, expected: u64 },
     #[error("rotation {found} found where {expected} is next")]
     Gap { found: u64, expected: u64 },
-    #[error("rotation {serial} is not signed by the key before it; hint: the pinned key may be of another network")]
+    #[error(
+        "rotation {serial} is not signed by the key before it; hint: the pinned key may be of another network, or older than the rotations that are shown: pin a newer one"
+    )]
     NotCertified { serial: u64 },
 }
 

@@ -59,6 +59,12 @@ impl Desk {
 
 const ASK_ANOTHER: &str = "ask another validator";
 
+/// What is certified here is older than what proofs can be made of: waiting helps nobody, another validator may be ahead.
+pub(crate) fn behind(as_of: u64) -> Answer {
+    let words = format!("the newest epoch that is certified here is {as_of}, too old for proofs to be made as of it");
+    Answer::unavailable("certificates_behind", words).with_hint(ASK_ANOTHER)
+}
+
 /// Forty hexadecimal digits behind 0x.
 pub(crate) fn address(text: &str) -> Option<EvmAddress> {
     crypto::digest::read_hex(text.strip_prefix("0x")?).map(EvmAddress)
@@ -71,4 +77,5 @@ pub(crate) fn digest(text: &str) -> Result<Digest, Answer> {
 pub(crate) fn not_certified() -> Answer {
     Answer::new(StatusCode::CONFLICT, "not_certified_yet", "no epoch is certified yet")
         .with_hint("epochs are certified about every second")
+        .with_retry_after_s(1)
 }

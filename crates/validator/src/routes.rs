@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::face::Face;
 use crypto::{digest::hex, threshold::GroupSignature};
+use ledger::BundleError;
 use network::{
     Encoded, Noun, Refusal as Answer,
     axum::{
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::{
     beginning,
-    desk::{Desk, Shared, address, digest, not_certified},
+    desk::{Desk, Shared, address, behind, digest, not_certified},
     node::{Node, SubmitError},
     pages,
     pool::PoolRefusal,
@@ -247,11 +248,17 @@ async fn bundle(
 ) -> Result<Noun<Bundle>, Answer> {
     let (id, pinned) = (digest(&id)?, reader.key()?);
     let bundled = asked(&desk, move |node| node.bundle(&id, pinned.as_ref())).await?;
-    bundled.ok_or_else(not_certified)?.map(Noun).map_err(|error| match error {
-        ledger::BundleError::UnknownReceipt => unknown_receipt(&id),
+    bundled.ok_or_else(not_certified)?.map(Noun).map_err(|error| not_bundled(&id, &error))
+}
+
+fn not_bundled(id: &Digest, error: &BundleError) -> Answer {
+    match error {
+        BundleError::UnknownReceipt => unknown_receipt(id),
+        BundleError::TooOld { as_of } => behind(*as_of),
         other => Answer::new(StatusCode::CONFLICT, "not_certified_yet", other.to_string())
-            .with_hint("epochs are certified about every second"),
-    })
+            .with_hint("epochs are certified about every second")
+            .with_retry_after_s(1),
+    }
 }
 
 /// The EVM's block that a snapshot ends with, as the index keeps it.
@@ -322,6 +329,18 @@ mod tests {
         assert_eq!((answer.status, answer.code), (StatusCode::BAD_REQUEST, "bad_encoding"));
         let answer = refusal(&ledger::Refusal::BadSignature.into());
         assert_eq!((answer.status, answer.code), (StatusCode::BAD_REQUEST, "bad_transaction"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_too_old_sends_to_another_validator_and_one_that_is_too_early_to_a_moment_later() {
+        let told = |error: BundleError| {
+            let answer = not_bundled(&Digest::ZERO, &error);
+            (answer.status, answer.code)
+        };
+        assert_eq!(told(BundleError::TooOld { as_of: 7 }), (StatusCode::SERVICE_UNAVAILABLE, "certificates_behind"));
+        let early = BundleError::NotCovered { anchored: 8, as_of: 7 };
+        assert_eq!(told(early), (StatusCode::CONFLICT, "not_certified_yet"));
+        assert_eq!(told(BundleError::UnknownReceipt), (StatusCode::NOT_FOUND, "unknown_receipt"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What whoever carries settlements to Base, and whoever is paid there, asks a validator.
 
+use ledger::BundleError;
 use network::{
     Noun, Refusal as Answer,
     axum::{
@@ -15,7 +16,7 @@ use protocol::{
 };
 
 use crate::{
-    desk::{Shared, address, not_certified},
+    desk::{Shared, address, behind, not_certified},
     questions::asked,
 };
 
@@ -35,7 +36,10 @@ pub(crate) async fn settlement(State(desk): Shared, Path(number): Path<u64>) -> 
         ));
     }
     let proven = asked(&desk, move |node| node.settlement(number)).await?;
-    proven.ok_or_else(not_certified)?.map(Noun).map_err(|_| not_yet())
+    proven.ok_or_else(not_certified)?.map(Noun).map_err(|error| match error {
+        BundleError::TooOld { as_of } => behind(as_of),
+        _ => not_yet(),
+    })
 }
 
 /// Every rotation of the network's key: few, and who follows needs them all.

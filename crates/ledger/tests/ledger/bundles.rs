@@ -132,5 +132,6 @@ fn a_bundle_that_cannot_be_made_is_refused_with_the_reason() {
     bundled(&world, &answer.id(), 1);
     world.next_epoch();
     assert_eq!(bundle(&world, 1, 1), Err(BundleError::TooOld { as_of: 1 }));
+    assert_eq!(bundle(&world, 0, 0), Err(BundleError::TooOld { as_of: 0 }), "and not that it covers too little");
     bundled(&world, &answer.id(), 2);
 }
