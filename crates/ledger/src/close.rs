@@ -89,7 +89,9 @@ fn end_challenges(present: &mut Present) {
 /// What else a worker said that was slashed for a receipt comes into question, as far as it could still be challenged. An auditor's
 /// word does not keep it out: the auditor may be the worker's own, and its reports are held against it when they are decided.
 fn question(present: &mut Present) {
-    let exposed = std::mem::take(&mut present.open.exposed);
+    let mut exposed = std::mem::take(&mut present.open.exposed);
+    // Whoever has nothing left to lose could be exposed in each epoch: where nothing of it came since the last look, nothing is left.
+    exposed.retain(|worker| !present.questioned.contains(worker));
     if exposed.is_empty() {
         return;
     }
@@ -108,6 +110,7 @@ fn question(present: &mut Present) {
             present.events.push(Event::Questioned { receipt });
         }
     }
+    present.questioned.extend(exposed);
 }
 
 /// A report is forgotten once nobody can refute its receipt any more.

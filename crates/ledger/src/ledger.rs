@@ -1,5 +1,7 @@
 //! Executing finalized blocks: one height after the other, epochs closing between blocks, natives before Ethereum's.
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::B256;
 use evm::{Chain, modules::governance};
 use protocol::{Canonical as _, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
@@ -64,7 +66,8 @@ pub struct Ledger {
 impl Ledger {
     pub fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
         let open = OpenEpoch::genesis(genesis.time_ms);
-        let present = Present { state: genesis.state()?, open, events: Vec::new(), call_gas: 0 };
+        let present =
+            Present { state: genesis.state()?, open, events: Vec::new(), call_gas: 0, questioned: BTreeSet::new() };
         Ok(Self { present, archive: Archive::default(), height: 0 })
     }
 

@@ -42,6 +42,9 @@ pub(crate) struct Present {
     pub events: Vec<Event>,
     /// Gas that calls of modules may still use in this block.
     pub call_gas: u64,
+    /// Workers of which all that could come into question has, and nothing was anchored since. No part of the state: whoever does not
+    /// know of one looks through its window again, and finds nothing.
+    pub questioned: BTreeSet<NodeId>,
 }
 
 /// Where an anchored receipt is: to be read without whoever knows of it.

@@ -158,6 +158,7 @@ fn anchor(present: &mut Present, gateway: Digest, id: Digest, signed: SignedRece
         slashed: 0,
     });
     present.state.epochs.number(worker, signed.receipt.sequence, id);
+    present.questioned.remove(&worker);
     present.open.receipts.push(Arc::new(signed));
     present.events.push(Event::ReceiptAnchored { receipt: id, worker, epoch, index });
 }

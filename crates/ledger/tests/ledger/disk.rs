@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crypto::Digest;
@@ -418,6 +421,41 @@ fn what_is_held_and_written_of_an_epoch_does_not_grow_with_the_receipts_before_i
     let all = world.ledger.epoch_receipts(3).unwrap();
     assert_eq!(all.len(), usize::try_from(each).unwrap());
     assert!(world.ledger.dues(&node(GATEWAY)).due > 0, "charges came to be due");
+}
+
+#[test]
+fn a_worker_with_nothing_left_to_lose_costs_one_look_through_its_window_and_no_more() {
+    let (mut world, disk) = (World::new(), Disk::default());
+    let own: Vec<_> = (0..4).map(|_| world.anchored(WORKER)).collect();
+    for _ in 0..10 {
+        let others: Vec<_> = (0..100).map(|_| world.answer(OTHER_WORKER)).collect();
+        world.send(GATEWAY, post(others.iter().map(|answer| &answer.signed))).unwrap();
+    }
+    world.next_epoch();
+    let snapshot = world.ledger.snapshot().unwrap();
+    written(&disk, &Cache::new(0), &snapshot);
+    let (tables, pages) = (disk.tables(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&pages);
+    let reader: Reader = Arc::new(move |table, key| {
+        counted.fetch_add(usize::from(table == ledger::ROW_PAGES), Ordering::Relaxed);
+        Ok(tables.get(&(table, key.to_vec())).cloned())
+    });
+    let state = evm::World::open(evm::Base::new(reader.clone(), evm::Cache::new(0))).unwrap();
+    let kept = Kept::open(Base::new(reader, Cache::new(0))).unwrap();
+    world.ledger = Ledger::restore(snapshot.bytes(), state, kept).unwrap();
+    let mut looks = Vec::new();
+    for answer in &own {
+        let other = answer.changed(WORKER, |receipt| receipt.output_tokens += 1);
+        world.posting(&other).unwrap_err();
+        pages.store(0, Ordering::Relaxed);
+        world.next_epoch();
+        looks.push(pages.load(Ordering::Relaxed));
+        let is_questioned = |answer: &Answer| {
+            world.ledger.status(&answer.id()).is_some_and(|status| status.standing == Standing::Challenged)
+        };
+        assert!(own.iter().all(is_questioned));
+    }
+    assert!(looks[0] > 200 && looks[1..].iter().all(|look| look * 2 < looks[0]), "pages that were read: {looks:?}");
 }
 
 /// A worker's next answer, which charges so much.

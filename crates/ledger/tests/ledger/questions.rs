@@ -148,6 +148,19 @@ fn two_receipts_under_one_number_bring_the_others_into_question() {
 }
 
 #[test]
+fn what_a_worker_said_since_it_was_slashed_comes_into_question_with_the_next_slash() {
+    let mut world = World::governed(Rules::default(), &[(&parameters::REFUTED_RECEIPT_JAIL, 0)]);
+    for _ in 0..3 {
+        let (before, lie) = (world.anchored(WORKER), world.challenged());
+        decide(&mut world, &lie, true);
+        let after = world.anchored(WORKER);
+        world.next_epoch();
+        let found = [&before, &lie, &after].map(|answer| standing(&world, answer));
+        assert_eq!(found, [Standing::Challenged, Standing::Refuted, Standing::Challenged]);
+    }
+}
+
+#[test]
 fn an_auditors_or_a_validators_fault_brings_no_receipt_into_question() {
     let mut world = World::new();
     let (first, second) = (world.anchored(WORKER), world.challenged());
