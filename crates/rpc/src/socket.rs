@@ -28,6 +28,8 @@ use crate::state::Desk;
 
 /// What is already queued may still be read for so long.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// How often it is looked whether the chain goes on: one that has ended sends no news of that.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a WebSocket can subscribe to.
 #[derive(Clone)]
@@ -76,7 +78,7 @@ fn length(message: &Message) -> usize {
     }
 }
 
-/// Serves until the other end leaves, is too slow or too silent, or the server stops.
+/// Serves until the other end leaves, is too slow or too silent, or the server stops; whoever subscribed, until the chain ends.
 pub(crate) async fn serve(connection: WebSocket, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>) {
     let (messages, waiting) = mpsc::channel(desk.limits.backlog);
     let bytes = Arc::new(AtomicUsize::new(0));
@@ -89,6 +91,7 @@ pub(crate) async fn serve(connection: WebSocket, desk: Arc<Desk>, mut stopped: w
         () = &mut writing => return,
         ended = socket.requests(stream) => ended,
         ended = socket.news(events) => ended,
+        ended = socket.chain() => ended,
         _ = stopped.wait_for(|stopped| *stopped) => End::Stopped,
     };
     // Best effort: a reader that is too slow may not read why.
@@ -105,6 +108,7 @@ enum End {
     Slow,
     Silent,
     Stopped,
+    Closed,
 }
 
 impl End {
@@ -114,6 +118,7 @@ impl End {
             Self::Slow => (close_code::POLICY, "too slow: the backlog is full"),
             Self::Silent => (close_code::POLICY, "no sign of life"),
             Self::Stopped => (close_code::AWAY, "the server stops"),
+            Self::Closed => (close_code::AWAY, "no more news will come: ask another"),
         }
     }
 }
@@ -173,6 +178,16 @@ impl Socket {
                 Err(broadcast::error::RecvError::Lagged(_)) if self.has_topics() => return End::Slow,
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return End::Stopped,
+            }
+        }
+    }
+
+    /// Until the chain has ended, where somebody waits for news of it: else they would wait for ever, and could not tell.
+    async fn chain(&self) -> End {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if self.has_topics() && self.desk.node.closed().is_some() {
+                return End::Closed;
             }
         }
     }

@@ -245,6 +245,32 @@ async fn subscriptions_are_for_websockets_and_bounded() {
 }
 
 #[tokio::test]
+async fn whoever_subscribed_to_a_chain_that_has_ended_is_told_and_let_go() {
+    let desk = desk().await;
+    let url = desk.server.url().replace("http", "ws");
+    let (mut subscribed, _) = connect_async(url.as_str()).await.unwrap();
+    let (mut asking, _) = connect_async(url.as_str()).await.unwrap();
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"] }).to_string();
+    subscribed.send(Message::text(request.clone())).await.unwrap();
+    subscribed.next().await.unwrap().unwrap();
+    desk.chain.has_ended.store(true, Ordering::Relaxed);
+    let ended = async {
+        loop {
+            if let Message::Close(frame) = subscribed.next().await.unwrap().unwrap() {
+                return frame.unwrap().reason;
+            }
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+    assert_eq!(reason, "no more news will come: ask another");
+    // Who waits for no news is answered.
+    asking.send(Message::text(request)).await.unwrap();
+    let answer = asking.next().await.unwrap().unwrap();
+    let answer: Value = serde_json::from_str(answer.to_text().unwrap()).unwrap();
+    assert_eq!(error(&answer), (-32_603, "it has ended".to_owned()));
+}
+
+#[tokio::test]
 async fn a_websocket_that_does_not_read_is_dropped() {
     let desk = Desk::with(Limits { backlog: 8, ..Limits::default() }).await;
     let (mut socket, _) = connect_async(desk.server.url().replace("http", "ws")).await.unwrap();

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alloy_consensus::{Header, Sealable as _, Sealed, SignableTransaction as _, TxEip1559, TxEnvelope};
@@ -31,6 +31,7 @@ pub struct Still {
     pub waiting: Mutex<Vec<Arc<Transaction>>>,
     /// How often a sender's next nonce was asked for: it is two where anything waits.
     pub nonces_asked: AtomicUsize,
+    pub has_ended: AtomicBool,
 }
 
 /// One that waits; nobody signed it.
@@ -73,6 +74,7 @@ impl Still {
             events: broadcast::channel(4).0,
             waiting: Mutex::default(),
             nonces_asked: AtomicUsize::new(0),
+            has_ended: AtomicBool::new(false),
         })
     }
 
@@ -85,6 +87,9 @@ impl Still {
 impl ChainNode for Still {
     fn chain(&self) -> &Chain {
         &CHAIN
+    }
+    fn closed(&self) -> Option<String> {
+        self.has_ended.load(Ordering::Relaxed).then(|| "it has ended".to_owned())
     }
     fn head(&self) -> u64 {
         self.blocks.len() as u64 - 1
