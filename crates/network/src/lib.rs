@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod error;
 mod frames;
+mod holding;
 mod json_rpc;
 mod ledger_client;
 mod patient;
@@ -21,8 +22,9 @@ pub use client::{Answer, Client, Frames, Pieces};
 pub use clock::now_ms;
 pub use error::{NetworkError, Refusal};
 pub use frames::{FRAME_BYTES_MAX, frame_bytes};
+pub use holding::holding;
 pub use json_rpc::{JsonRpc, RpcError, quantity};
 pub use ledger_client::{
     AccountView, CHALLENGES_A_PAGE, LedgerClient, MODELS_A_PAGE, ReceiptIds, SHARES_A_PAGE, Sender,
 };
-pub use server::{Encoded, Limits, Noun, Server, holding, nouns};
+pub use server::{Encoded, Limits, Noun, Server, nouns};

@@ -4,12 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
     extract::{DefaultBodyLimit, FromRequest, Request},
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use futures::{StreamExt as _, stream};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -201,57 +199,11 @@ pub fn nouns<T: Canonical>(items: &[T]) -> Response {
     ([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
-/// Bytes of a piece of an answer that holds something.
-const PIECE: usize = 64 << 10;
-
-/// An answer that holds something until nearly all of it has left, or nobody takes it any more. It goes in pieces: whole it would be out of
-/// hand at once, and in memory for as long as a slow client likes.
-pub fn holding(answer: Response, held: impl Send + 'static) -> Response {
-    answer.map(|body| {
-        let pieces = body.into_data_stream().flat_map(move |whole| {
-            let _still = &held;
-            stream::iter(cut(whole))
-        });
-        Body::from_stream(pieces)
-    })
-}
-
-fn cut(whole: Result<bytes::Bytes, axum::Error>) -> Vec<Result<bytes::Bytes, axum::Error>> {
-    match whole {
-        Ok(mut rest) => {
-            let mut pieces = Vec::with_capacity(rest.len().div_ceil(PIECE));
-            while !rest.is_empty() {
-                pieces.push(Ok(rest.split_to(rest.len().min(PIECE))));
-            }
-            pieces
-        }
-        Err(error) => vec![Err(error)],
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::body::Body;
 
-    #[tokio::test]
-    async fn what_an_answer_holds_is_let_go_when_all_of_it_is_taken_or_it_is_given_up() {
-        let answer = |held: &Arc<()>| holding(vec![7_u8; 2 * PIECE + 1].into_response(), Arc::clone(held));
-        let held = Arc::new(());
-        let mut pieces = answer(&held).into_body().into_data_stream();
-        let mut taken = 0;
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.unwrap();
-            assert!(piece.len() <= PIECE && Arc::strong_count(&held) == 2);
-            taken += piece.len();
-        }
-        drop(pieces);
-        assert_eq!((taken, Arc::strong_count(&held)), (2 * PIECE + 1, 1));
-        let mut given_up = answer(&held).into_body().into_data_stream();
-        given_up.next().await.unwrap().unwrap();
-        assert_eq!(Arc::strong_count(&held), 2);
-        drop(given_up);
-        assert_eq!(Arc::strong_count(&held), 1);
-    }
+    use super::*;
 
     #[test]
     fn a_refusal_says_when_to_ask_again_where_that_is_known() {
