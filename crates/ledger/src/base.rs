@@ -212,19 +212,23 @@ impl Base {
     /// Which receipt is anchored under a worker's number; `is_there` where one is known to be.
     pub(crate) fn sequence(&self, worker: &NodeId, number: u64, is_there: bool) -> Result<Option<Digest>, PageError> {
         let key = sequence_key(worker, number);
-        let missing = || self.pages.failed(&format!(": number {number} of worker {worker} is missing"));
         let Some(bytes) = self.pages.read(SEQUENCES, &key)? else {
-            return if is_there { missing() } else { Ok(None) };
+            return if is_there { self.lost(worker, number) } else { Ok(None) };
         };
         match read_sequence(&key, &bytes) {
             // What a later state wrote that was given up is not anchored here.
             Some((epoch, id)) if epoch < self.epochs => Ok(Some(id)),
-            Some(_) if is_there => missing(),
+            Some(_) if is_there => self.lost(worker, number),
             Some(_) => Ok(None),
             None => self
                 .pages
                 .failed(&format!(": what lies at number {number} of worker {worker} is not as it was written")),
         }
+    }
+
+    /// A worker's number has a receipt, and no row.
+    pub(crate) fn lost<T>(&self, worker: &NodeId, number: u64) -> Result<T, PageError> {
+        self.pages.failed(&format!(": number {number} of worker {worker} is missing"))
     }
 }
 

@@ -203,6 +203,18 @@ impl Epochs {
         }
     }
 
+    /// Whether a worker has a receipt under a greater number.
+    pub fn is_late(&self, worker: &NodeId, number: u64) -> bool {
+        self.newest.get(worker).is_some_and(|newest| number < newest.number)
+    }
+
+    /// A receipt with this number is anchored, and none is found under it. Only a base can have lost it, and remembers that.
+    pub fn lost(&self, worker: &NodeId, number: u64) {
+        if let Some(base) = &self.base {
+            let _: Result<(), PageError> = base.lost(worker, number);
+        }
+    }
+
     /// A receipt of the open epoch takes its number.
     pub fn number(&mut self, worker: NodeId, number: u64, receipt: Digest) {
         let epoch = self.count();

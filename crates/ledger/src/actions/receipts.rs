@@ -70,7 +70,9 @@ fn check(
     if let Some(first) = same_number {
         return Err(Refusal::Equivocation { first, sequence: receipt.sequence });
     }
-    check_chain(present, id, receipt)?;
+    let next = next_of(present, receipt);
+    notice_lost(present, id, receipt, next.as_deref());
+    check_chain(present, id, receipt, next.as_deref())?;
     if is_jailed {
         return Err(Refusal::Jailed);
     }
@@ -92,8 +94,29 @@ fn check_key(present: &Present, receipt: &Receipt) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The one behind it in its worker's chain, if that is anchored already.
+fn next_of(present: &Present, receipt: &Receipt) -> Option<Arc<SignedReceipt>> {
+    let after = receipt.sequence.checked_add(1)?;
+    present.receipt(&present.state.epochs.sequence(&receipt.worker, after)?)
+}
+
+/// No receipt is found under its number, which is free where the worker left a gap. It is not where the receipt that has it is known all the
+/// same, because it is this one, or the one that the next one names: then the disk has lost the number, and to go on would be to take the
+/// number twice.
+fn notice_lost(present: &Present, id: Digest, receipt: &Receipt, next: Option<&SignedReceipt>) {
+    let (worker, number) = (receipt.worker, receipt.sequence);
+    if !present.state.epochs.is_late(&worker, number) {
+        return;
+    }
+    let named = next.map_or(id, |next| next.receipt.previous);
+    let anchored = present.receipt(&named);
+    if anchored.is_some_and(|signed| (signed.receipt.worker, signed.receipt.sequence) == (worker, number)) {
+        present.state.epochs.lost(&worker, number);
+    }
+}
+
 /// Each names the one before.
-fn check_chain(present: &Present, id: Digest, receipt: &Receipt) -> Result<(), Refusal> {
+fn check_chain(present: &Present, id: Digest, receipt: &Receipt, next: Option<&SignedReceipt>) -> Result<(), Refusal> {
     let anchored = |sequence: u64| present.state.epochs.sequence(&receipt.worker, sequence);
     let broken = Refusal::BrokenChain { before: receipt.sequence };
     match receipt.sequence.checked_sub(1) {
@@ -101,7 +124,6 @@ fn check_chain(present: &Present, id: Digest, receipt: &Receipt) -> Result<(), R
         Some(before) if anchored(before).is_some_and(|previous| previous != receipt.previous) => return Err(broken),
         None | Some(_) => {}
     }
-    let next = receipt.sequence.checked_add(1).and_then(anchored).and_then(|next| present.receipt(&next));
     if next.is_some_and(|next| next.receipt.previous != id) {
         return Err(broken);
     }

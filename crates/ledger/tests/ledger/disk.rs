@@ -11,7 +11,7 @@ use std::{
 use crypto::Digest;
 use ledger::{Arrival, ArrivingEpoch, Base, BundleError, Cache, Kept, Ledger, Snapshot, TABLES, told_epochs};
 use pages::{Reader, Row};
-use protocol::{EpochRecord, Noun as _, Standing, Version};
+use protocol::{EpochRecord, Noun as _, SignedReceipt, Standing, Version};
 
 use crate::{
     bundles::{certificate, proofs_hold},
@@ -259,6 +259,38 @@ fn a_number_that_is_gone_from_the_disk_is_a_failure_and_not_a_free_number() {
     let _ = other.send(GATEWAY, post([&again]));
     let error = cache.failure().unwrap().to_string();
     assert!(error.contains("number 0 of worker") && error.ends_with("is missing"), "{error}");
+}
+
+#[test]
+fn a_number_that_is_gone_beside_a_gap_is_noticed_by_its_own_receipt_or_the_one_behind_it() {
+    let (mut world, disk) = (World::new(), Disk::default());
+    let answers: Vec<_> = (0..6).map(|_| world.answer(WORKER)).collect();
+    // One is left out, so that a number which is found nowhere may be free.
+    let posted = answers.iter().enumerate().filter(|(number, _)| *number != 1).map(|(_, answer)| &answer.signed);
+    world.send(GATEWAY, post(posted)).unwrap();
+    world.next_epoch();
+    let snapshot = world.ledger.snapshot().unwrap();
+    written(&disk, &Cache::new(0), &snapshot);
+    let key = [node(WORKER).0.as_slice(), &3_u64.to_be_bytes()].concat();
+    let failure = |is_gone: bool, signed: &SignedReceipt| {
+        let mut tables = Tables::clone(&disk.tables());
+        if is_gone {
+            tables.remove(&(ledger::SEQUENCES, key.clone())).unwrap();
+        }
+        let cache = Cache::new(0);
+        let ledger = reopened(&Disk::of(tables), &cache, snapshot.bytes());
+        let mut other = World { ledger, ..World::new() };
+        other.time_ms = world.time_ms;
+        let _ = other.send(GATEWAY, post([signed]));
+        cache.failure().map(ToString::to_string)
+    };
+    let again = answers[3].changed(WORKER, |receipt| receipt.output_tokens += 1);
+    for signed in [&answers[3].signed, &again] {
+        let error = failure(true, signed).unwrap();
+        assert!(error.contains("number 3 of worker") && error.ends_with("is missing"), "{error}");
+        assert_eq!(failure(false, signed), None);
+    }
+    assert_eq!(failure(true, &answers[1].signed), None, "a number that is free");
 }
 
 #[test]
