@@ -98,7 +98,11 @@ struct Running {
     term: Option<u64>,
     engines: Vec<Task<()>>,
     partitions: Vec<String>,
-    /// Those of the term before: removed once another term has passed, because what an engine had begun may write for a moment more.
+    /// Those of the term before: removed once another term has passed. The handle of an engine resolves when its parts (voter, batcher,
+    /// resolver) are told to end, and not when they have: the poll that each is in goes on, and a voter that prunes in it and finds a blob
+    /// missing ends agreement by a panic. The runtime lets nobody wait for the parts: a `Handle` joins its own task, those below it are known
+    /// to a tree that is private, and `Spawner::stop` ends everything. A token that all parts hold (a field of `Watch`) would tell, but one
+    /// that something kept would hold up the next term. No poll lasts a term.
     over: Vec<String>,
     sitting: Vec<PublicKey>,
 }
