@@ -3,7 +3,7 @@
 use graph::program::{
     Context, Inputs, Node, Outcome,
     ops::{Gru, Lstm, Rnn},
-    recurrent::{Cell, Chains, run_by},
+    recurrent::{Cell, Chains, PANEL, run_by},
 };
 
 use super::{
@@ -14,17 +14,16 @@ use super::{
 
 pub const ROWS: &[Row] = &[row!("LSTM", run, Lstm), row!("GRU", run, Gru), row!("RNN", run, Rnn)];
 
-/// Chains that run at once, so that none waits for its own last step.
-const TOGETHER: usize = 64;
-/// The same of weights that were not turned: each is read from a line of its own.
+/// Chains that run at once where weights were not turned, each read from a line of its own. Of a panel all run at once, so that none waits for its
+/// own last step.
 const LINES: usize = 8;
 
 fn run<B: Build, C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let by = Chains {
         turn,
         run: |crew, (weights, x), out| {
-            let panel = TOGETHER * x.len();
-            crew.rows(out, TOGETHER, panel / FAST, |first, out| {
+            let panel = PANEL * x.len();
+            crew.rows(out, PANEL, panel / FAST, |first, out| {
                 let weights = &weights[(first * panel).min(weights.len())..];
                 B::plain(|| chains(weights, x, out));
             });
@@ -40,15 +39,15 @@ fn run<B: Build, C: Cell>(node: &Node, inputs: &Inputs, context: &mut Context) -
     run_by::<C>(node, inputs, context, Some(by))
 }
 
-/// Panels of `TOGETHER` units, in each the units' weights for one place of x after those for the place before; zeros fill up the last.
+/// Panels of `PANEL` units, in each the units' weights for one place of x after those for the place before; zeros fill up the last.
 fn turn(lines: &[f32], inner: usize) -> Vec<f32> {
-    let panel = TOGETHER * inner;
+    let panel = PANEL * inner;
     let units = lines.len().checked_div(inner).unwrap_or(0);
-    let mut turned = vec![0.0; units.div_ceil(TOGETHER) * panel];
+    let mut turned = vec![0.0; units.div_ceil(PANEL) * panel];
     if inner > 0 {
         for (lines, panel) in lines.chunks(panel).zip(turned.chunks_exact_mut(panel)) {
             for (unit, line) in lines.chunks_exact(inner).enumerate() {
-                for (&weight, place) in line.iter().zip(panel.chunks_exact_mut(TOGETHER)) {
+                for (&weight, place) in line.iter().zip(panel.chunks_exact_mut(PANEL)) {
                     place[unit] = weight;
                 }
             }
@@ -59,9 +58,9 @@ fn turn(lines: &[f32], inner: usize) -> Vec<f32> {
 
 #[inline(always)]
 fn chains(weights: &[f32], x: &[f32], out: &mut [f32]) {
-    for (panel, out) in weights.chunks(TOGETHER * x.len().max(1)).zip(out.chunks_mut(TOGETHER)) {
-        let mut sums = [0.0_f32; TOGETHER];
-        for (&x, weights) in x.iter().zip(panel.as_chunks::<TOGETHER>().0) {
+    for (panel, out) in weights.chunks(PANEL * x.len().max(1)).zip(out.chunks_mut(PANEL)) {
+        let mut sums = [0.0_f32; PANEL];
+        for (&x, weights) in x.iter().zip(panel.as_chunks::<PANEL>().0) {
             for (sum, &weight) in sums.iter_mut().zip(weights) {
                 *sum = x.mul_add(weight, *sum);
             }

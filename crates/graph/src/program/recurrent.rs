@@ -369,8 +369,9 @@ fn along<C: Cell, T: Real>(weights: &Weights<'_, T>, sizes: &Sizes, values: &[T]
     }
 }
 
-/// Units whose weights are turned together, at most.
-const PANEL: usize = 64;
+/// Units whose weights lie side by side where they are turned, those that the last panel lacks as zeros: for whoever turns them, on any machine,
+/// as what is kept turned is counted by it.
+pub const PANEL: usize = 64;
 /// So many numbers may always be kept turned.
 const TURNED_LITTLE: usize = 1 << 18;
 /// Bytes of a lane's place in the list of them.
