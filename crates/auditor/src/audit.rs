@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::{
     desk::Desk,
     judges::{NoOpinion, Opinion, Outline},
-    openings::Kept,
+    openings::{KeepError, Kept},
 };
 
 /// After which waits a worker is asked for an opening before it is challenged for withholding it.
@@ -50,7 +50,7 @@ enum Setback {
     #[error(transparent)]
     NoOpinion(#[from] NoOpinion),
     #[error("its opening cannot be kept until it is judged: {0}")]
-    Keeping(#[from] StoreError),
+    Keeping(#[from] KeepError),
     #[error("it was made by arithmetic of version {0}, which this auditor does not know; hint: update it")]
     Arithmetic(u16),
     #[error("a float model gave the answer: no re-execution shows it true or false")]
@@ -74,14 +74,19 @@ impl Setback {
         }
     }
 
-    /// Judging was tried and came to nothing; otherwise it could not be tried.
+    /// Judging was tried and came to nothing, or there was too much of it; otherwise it could not be tried.
     fn is_of_judging(&self) -> bool {
         match self {
             Self::NoOpinion(error) => error.has_cost_a_process(),
-            Self::TooLate => true,
-            Self::Ledger(_) | Self::NoWorker | Self::Keeping(_) => false,
+            Self::TooLate | Self::Keeping(KeepError::NoRoom { .. }) => true,
+            Self::Ledger(_) | Self::NoWorker | Self::Keeping(KeepError::Store(_)) => false,
             Self::Arithmetic(_) | Self::NotAuditable | Self::OwnTrouble(_) => false,
         }
+    }
+
+    /// Units of room to wait for before the opening is asked for again.
+    fn wants_room(&self) -> Option<u32> {
+        if let Self::Keeping(KeepError::NoRoom { units }) = self { Some(*units) } else { None }
     }
 
     /// Says aloud, and counts, that nothing can be said of a receipt any more.
@@ -103,9 +108,9 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
     let _pending = Pending(&desk.counts.pending);
     let (id, epoch) = (view.receipt.receipt.id(), view.status.epoch);
     let is_open = || desk.epoch() < last;
-    let mut hindered = None;
+    let (mut hindered, mut wanted) = (None, None);
     let finding = loop {
-        let setback = match decide(&desk, &view, last).await {
+        let setback = match decide(&desk, &view, last, wanted).await {
             Ok(finding) => break finding,
             // What could not be tried before was not judged too slowly.
             Err(Setback::TooLate) => hindered.unwrap_or(Setback::TooLate),
@@ -116,6 +121,7 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
         }
         desk.counts.failed.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(receipt = %id, %setback, "cannot audit, trying again");
+        wanted = setback.wants_room();
         hindered = Some(setback);
         tokio::time::sleep(RETRY).await;
     };
@@ -196,20 +202,27 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// What is to be said about the receipt.
-async fn decide(desk: &Desk, view: &ReceiptView, last: u64) -> Result<Finding, Setback> {
+/// What is to be said about the receipt. Where its opening found no room before, that is waited for before it is asked for again.
+async fn decide(desk: &Desk, view: &ReceiptView, last: u64, wanted: Option<u32>) -> Result<Finding, Setback> {
     let receipt = &view.receipt.receipt;
     let id = receipt.id();
     if receipt.spec_version > engine::SPEC_VERSION {
         return Err(Setback::Arithmetic(receipt.spec_version));
     }
+    let room = match wanted {
+        None => None,
+        Some(units) => tokio::select! {
+            room = desk.openings.room(units) => Some(room.map_err(KeepError::from)?),
+            () = closing(desk, view.status.standing, last) => return Err(Setback::TooLate),
+        },
+    };
     let Some(opening) = opening(desk, view).await? else {
         desk.counts.withheld.fetch_add(1, Ordering::Relaxed);
         return Ok(Finding::Unopened);
     };
     let outline = Outline::of(receipt, &opening);
     let judging = async {
-        let kept = desk.openings.keep(opening).await?;
+        let kept = desk.openings.keep(opening, room).await?;
         let judged = desk.judges.judge_kept(receipt, &outline, &|| kept.opening()).await?;
         Ok::<_, Setback>((judged, kept))
     };

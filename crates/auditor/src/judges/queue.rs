@@ -114,8 +114,11 @@ impl Queue {
         let has_room = |line: &Line| line.running < if line.strikes > 0 { 1 } else { most };
         let served = self.lines.iter().filter(|(_, line)| has_room(line) && !line.is_pausing(now));
         let first = |root: &Digest, line: &Line| {
-            let may = [Haste::Brief, Haste::Long].map(|haste| self.may(&free, root, line, haste));
-            line.waiting.iter().position(|(_, haste)| if *haste == Haste::Brief { may[0] } else { may[1] })
+            // Of each kind the first one that waits tells whether one may.
+            let mut may: [Option<bool>; 2] = [None; 2];
+            line.waiting.iter().position(|(_, haste)| {
+                *may[usize::from(*haste == Haste::Long)].get_or_insert_with(|| self.may(&free, root, line, *haste))
+            })
         };
         let served = served.filter_map(|(root, line)| Some((line.running, line.served, *root, first(root, line)?)));
         let (_, _, root, place) = served.min()?;
@@ -143,10 +146,11 @@ impl Queue {
 
     fn may(&self, free: &Free, root: &Digest, line: &Line, haste: Haste) -> bool {
         let haste = line.taken_for(haste);
-        let is_proven = line.strikes == 0 && self.proven.contains(&(haste, *root));
+        // Looked up where there is no room for whoever is not: as many lines as there are models ask, each time.
+        let is_proven = || line.strikes == 0 && self.proven.contains(&(haste, *root));
         match haste {
-            Haste::Brief => is_proven || free.doubtful_brief > 0,
-            Haste::Long => free.long > 0 && (is_proven || free.doubtful_long > 0),
+            Haste::Brief => free.doubtful_brief > 0 || is_proven(),
+            Haste::Long => free.long > 0 && (free.doubtful_long > 0 || is_proven()),
         }
     }
 
