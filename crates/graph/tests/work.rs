@@ -195,6 +195,45 @@ fn a_convolution_that_no_kernel_covers_is_priced_as_its_meaning_runs() {
 }
 
 #[test]
+fn weights_that_a_meaning_multiplies_out_have_their_price() {
+    let convolve = |groups: usize| {
+        let attributes = windows(&[3, 3]).with("groups", groups as i64).with("element", 1);
+        let given = vec![
+            value(Element::I8, &[10, 10, 32]),
+            weights(&[32, 9 * 32 / groups]),
+            whole(&[32], vec![0; 32]),
+            whole(&[1], [1]),
+            Given::Constant(Tensor::of(&[1], Data::U8(vec![8]))),
+        ];
+        work("convolve", attributes.with("low", -128).with("high", 127), given)
+    };
+    // Rows of 144 columns lie in blocks of 64; those of 36, which no kernel takes, are one block each.
+    let (fast, alone) = (convolve(2), convolve(8));
+    assert_eq!(fast.call, 4 * 32 * 192);
+    assert!(alone.call >= 32 * 64 * 3 * NANOSECOND, "{alone:?}");
+    assert!(
+        alone.row >= 64 * (32 * 36 + 9 * 30) * NANOSECOND,
+        "and each place of each window is found anew: {alone:?}"
+    );
+    let experts = |element: Element, shift: u8| {
+        let attributes = Attributes::new().with("element", i64::from(element.code())).with("low", 0);
+        let given = vec![
+            value(Element::I8, &[2, 64]),
+            weights(&[2, 48, 64]),
+            whole(&[2, 48], vec![1; 96]),
+            Given::Constant(Tensor::of(&[2, 48], Data::U8(vec![shift; 96]))),
+        ];
+        work("linear_experts", attributes.with("high", 100), given)
+    };
+    let fast = experts(Element::I8, 8);
+    assert_eq!(fast.call, 4 * 2 * 48 * 64);
+    for alone in [experts(Element::U8, 8), experts(Element::I8, 0)] {
+        assert!(alone.call >= fast.call + 2 * 96 * 3 * NANOSECOND, "both tables are widened: {alone:?}");
+        assert!(alone.row >= 2 * 48 * 64 * 4 * NANOSECOND, "a row is multiplied out for each output: {alone:?}");
+    }
+}
+
+#[test]
 fn sizes_beyond_all_bounds_saturate_and_divide_by_nothing() {
     let vast = 1 << 21;
     let mut graph = Graph::default();

@@ -84,18 +84,33 @@ fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
     let all = images.saturating_mul(windows.outputs() as u64);
     let numbers = windows.padded().saturating_mul(channels);
     let product = match groups {
-        _ if windows.input.len() > 2 || numbers > IMAGE_MAX => walk::PRODUCT_ALONE,
-        1 => 1,
-        _ if groups == channels && groups == weights.rows() => walk::PRODUCT_ALONE / 8,
-        _ if (weights.rows() / groups).is_multiple_of(TILE_ROWS) => 1,
-        _ => walk::PRODUCT_ALONE,
+        _ if windows.input.len() > 2 || numbers > IMAGE_MAX => None,
+        1 => Some(1),
+        _ if groups == channels && groups == weights.rows() => Some(walk::PRODUCT_ALONE / 8),
+        _ if (weights.rows() / groups).is_multiple_of(TILE_ROWS) => Some(1),
+        _ => None,
     };
+    let Some(product) = product else { return alone(site, form, &windows, all) };
     let sum = (weights.columns() as u64).saturating_mul(product).saturating_add(walk::NUMBER);
     let copied = (windows.places() as u64).saturating_mul(groups as u64).saturating_mul(walk::ALONE);
     let window = walk::tiled(weights).saturating_mul(sum).saturating_add(copied);
     let padded = images.saturating_mul(numbers as u64);
     let rows = all.saturating_mul(window).saturating_add(padded.saturating_mul(walk::NUMBER));
     Ok(Work::of_row(rows).and(walk::beside(site, form)?).and(walk::read(weights.bytes().len())))
+}
+
+/// Without a kernel: weights and scales are widened for each call, every place of a window is found, and products are taken one at a time.
+fn alone(site: &Site, form: &Form, windows: &Windows, all: u64) -> Result<Work, Refusal> {
+    let weights = packed(site)?;
+    let sum = (weights.columns() as u64).saturating_mul(walk::PRODUCT_ALONE).saturating_add(walk::ALONE);
+    let found = (windows.places() as u64).saturating_mul(walk::STEP);
+    let window = (weights.rows() as u64).saturating_mul(sum).saturating_add(found);
+    let unpacked = Work::of_call((weights.rows() as u64).saturating_mul(walk::unpacked(weights)));
+    let mut work = Work::of_row(all.saturating_mul(window)).and(unpacked).and(walk::read(weights.bytes().len()));
+    for input in 2..5 {
+        work = work.and(walk::widened(site, input)?);
+    }
+    Ok(work.and(walk::alone(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -61,12 +61,19 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     requantise::bounds_of(site, Interval::symmetric(worst, Element::I32)?, [2, 3])
 }
 
-/// Kernels give no unsigned bytes, and halve what they multiply by where nothing is dropped.
+/// Kernels give no unsigned bytes, and halve what they multiply by where nothing is dropped. What they leave out is computed by the
+/// meaning, which multiplies a row of weights out for each output, and widens both tables for each call.
 fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
-    let products = walk::products(site, form)?;
     let is_alone = form.element == Element::U8 || site.input(3)?.interval.low == 0;
-    let row = if is_alone { products.row.saturating_mul(walk::PRODUCT_ALONE) } else { products.row };
-    Ok(Work { row, ..products })
+    if !is_alone {
+        return walk::products(site, form);
+    }
+    let packed = site.expect_constant(1)?.as_packed().ok_or(Refusal::NotConstant { input: 1 })?;
+    let products = (packed.columns() as u64).saturating_mul(walk::PRODUCT_ALONE);
+    let output = products.saturating_add(walk::unpacked(packed)).saturating_add(walk::ALONE);
+    let outputs = Work::of_row(walk::numbers(&form.shape).saturating_mul(output));
+    let tables = walk::widened(site, 2)?.and(walk::widened(site, 3)?);
+    Ok(outputs.and(tables).and(walk::alone(site, form)?).and(walk::read(packed.bytes().len())))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

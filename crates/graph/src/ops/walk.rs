@@ -79,6 +79,12 @@ pub fn widened(site: &Site, input: usize) -> Result<Work, Refusal> {
     Ok(Work::of_call(numbers(&site.input(input)?.shape).saturating_mul(ALONE)))
 }
 
+/// A row of packed weights that a meaning multiplies out, one number at a time, with what fills up its last block.
+pub fn unpacked(packed: &Packed) -> u64 {
+    let columns = packed.columns().next_multiple_of(packed.format().layout().columns);
+    (columns as u64).saturating_mul(ALONE)
+}
+
 /// Constants that are read for each call, and for each piece of its rows.
 pub fn read(bytes: usize) -> Work {
     let call = (bytes as u64).saturating_mul(BYTE);
