@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use graph::{Checked, Data, Element, Fact, Source};
+use graph::{Checked, Element, Fact, Source};
 
 use crate::{
+    constants::Numbers,
     kernel::{Kernel, Making},
     ops,
     tail::{Table, Tail},
@@ -98,7 +99,7 @@ fn tailed(checked: &Checked, users: &Users, first: usize) -> Option<Fused> {
 fn table(checked: &Checked, user: usize, x: &Fact) -> Option<Table> {
     let node = checked.graph().nodes.get(user).filter(|node| node.operator.name == "lookup")?;
     let facts = checked.input_facts(node).ok()?;
-    let Data::I16(values) = facts.get(1)?.constant.as_ref()?.data() else { return None };
+    let values = Numbers::new(facts.get(1)?.constant.as_ref()?)?;
     let first = node.attributes.integer("first").ok()?;
-    (x.element == Element::I16).then(|| Table { first, values: values.clone() })
+    (x.element == Element::I16).then_some(Table { first, values })
 }

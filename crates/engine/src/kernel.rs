@@ -3,12 +3,17 @@
 //! A kernel computes rows of its output from rows of its inputs. Which rows come together in a call, in how many calls
 //! and on how many threads they are computed never changes a bit.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
-use graph::{Data, Fact, Fault, attribute::Attributes};
+use graph::{Data, Fact, Fault, Tensor, attribute::Attributes};
 
 pub use crate::threads::Threads;
-use crate::{cache::Cache, cpu::Level, tail::Tail};
+use crate::{
+    cache::Cache,
+    constants::{Number, Numbers},
+    cpu::Level,
+    tail::Tail,
+};
 
 /// Which row of which text a row of a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,13 +123,36 @@ impl Making<'_> {
         self.inputs.get(input)?.shape.width()
     }
 
-    /// The data of a constant input.
-    pub fn constant(&self, input: usize) -> Option<&Data> {
-        Some(self.inputs.get(input)?.constant.as_ref()?.data())
+    fn tensor(&self, input: usize) -> Option<&Arc<Tensor>> {
+        self.inputs.get(input)?.constant.as_ref()
     }
 
+    /// The data of a constant input.
+    pub fn constant(&self, input: usize) -> Option<&Data> {
+        Some(self.tensor(input)?.data())
+    }
+
+    /// How many numbers a constant input has.
+    pub fn count(&self, input: usize) -> Option<usize> {
+        Some(self.tensor(input)?.len())
+    }
+
+    /// The numbers of a constant input, where they lie.
+    pub fn numbers<T: Number>(&self, input: usize) -> Option<Numbers<T>> {
+        Numbers::new(self.tensor(input)?)
+    }
+
+    /// The numbers of a constant input, widened: for what is made of them once.
     pub fn constant_integers(&self, input: usize) -> Option<Vec<i64>> {
-        self.inputs.get(input)?.constant.as_ref()?.integers()
+        self.tensor(input)?.integers()
+    }
+
+    /// What kernels make of these constant inputs, by its type: made once for all nodes that share them, and only what the operator's rules
+    /// have asked for (`graph::loading`).
+    pub fn derived<T: Any + Send + Sync>(&self, inputs: &[usize], make: impl FnOnce() -> T) -> Option<Arc<T>> {
+        let constants: Option<Vec<&Arc<Tensor>>> = inputs.iter().map(|&input| self.tensor(input)).collect();
+        let first = self.inputs.get(*inputs.first()?)?;
+        Some(first.derived.get(constants?.get(1..)?, make))
     }
 }
 

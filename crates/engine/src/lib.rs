@@ -13,6 +13,7 @@ mod cache;
 mod calculator;
 mod chains;
 mod compile;
+mod constants;
 mod course;
 mod cpu;
 mod dot;

@@ -601,6 +601,41 @@ proptest! {
     }
 }
 
+/// Rows of bytes with and without a sign through the same weights, to two clamps: what is made of the constants is made once.
+#[test]
+fn nodes_that_share_constants_have_each_its_own_bits() {
+    let mut random = Random(77);
+    let mut case = Case::new(&mut random);
+    case.integers(&mut random, Element::I8, &[20], 127);
+    case.integers(&mut random, Element::U8, &[20], 255);
+    case.constant(random.packed(Format::I8, &[33, 20]));
+    case.constant(random.integers(Element::I32, &[33], bytes(-999, 999)));
+    case.constant(random.integers(Element::I32, &[33], bytes(0, 99)));
+    case.constant(random.integers(Element::U8, &[33], bytes(6, 12)));
+    let Case { mut graph, inputs, sources, rows } = case;
+    let (x, constants) = sources.split_at(2);
+    for (input, high) in [(0, 99_i64), (1, 99), (0, 1 << 20), (1, 1 << 20)] {
+        let lists = ["kernel", "strides", "dilations", "pads"];
+        let attributes = lists.iter().fold(Attributes::new(), |all, name| all.with(name, Vec::<i64>::new()));
+        let attributes = attributes.with("groups", 1).with("element", 4).with("low", -high).with("high", high);
+        let inputs = [&x[input..=input], constants].concat();
+        let source = graph.node("node", find("convolve").unwrap(), attributes, &inputs);
+        graph.outputs.push(Output { name: "y".into(), source });
+    }
+    let checked = graph.check(64).unwrap();
+    let expected: Vec<Data> = evaluate(&checked, &inputs).unwrap().into_iter().map(Tensor::into_data).collect();
+    for level in Level::available() {
+        let plan = Plan::new(checked.clone(), level, Threads::one());
+        let (mut lane, mut space) = (plan.lane(), Workspace::default());
+        let places: Vec<Place> = (0..rows).map(|position| Place { lane: 0, position }).collect();
+        let (all, wanted) = (cut(&inputs, rows, 0, rows), (0..rows).collect::<Vec<usize>>());
+        let chunk = Chunk { inputs: &all, places: &places, wanted: &wanted };
+        plan.run(&mut space, &mut [&mut lane], &chunk).unwrap();
+        let found: Vec<Data> = (0..4).map(|output| plan.output(&space, &all, output).unwrap().clone()).collect();
+        assert!(found == expected, "{}", level.name());
+    }
+}
+
 #[test]
 fn attention_and_what_is_behind_it_see_all_rows_though_few_are_wanted() {
     for seed in 1..20 {

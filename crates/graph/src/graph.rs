@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crate::{
     attribute::Attributes,
-    operator::{Fact, Interval, Kind, Norms, Operator, Reach, Refusal, Site},
+    derived::Derived,
+    loading::Account,
+    operator::{Fact, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::Shape,
     tensor::{Element, Tensor},
     work::Work,
@@ -176,9 +178,11 @@ impl Graph {
         self.check_counts(rows_max)?;
         self.check_ports()?;
         let constants = self.constants.iter().map(Constant::fact).collect();
+        let bytes = self.constants.iter().map(|constant| constant.tensor.bytes() as u64);
+        let account = Account::of(bytes.fold(0, u64::saturating_add));
         let mut checked = Checked { graph: self, rows_max, constants, facts: Vec::new(), work: Work::default() };
         for index in 0..checked.graph.nodes.len() {
-            let (fact, work) = checked.check_node(index)?;
+            let (fact, work) = checked.check_node(index, &account)?;
             checked.facts.push(fact);
             checked.work = checked.work.and(work).and(Work::of_call(NODE_WORK));
         }
@@ -259,7 +263,7 @@ impl Constant {
             shape: Shape::fixed(self.tensor.shape()),
             interval: Interval { low, high },
             constant: Some(self.tensor.clone()),
-            norms: Norms::default(),
+            derived: Derived::default(),
         }
     }
 }
@@ -291,7 +295,7 @@ impl Checked {
                 shape: input.shape.clone(),
                 interval: input.interval,
                 constant: None,
-                norms: Norms::default(),
+                derived: Derived::default(),
             }),
             Source::Constant(index) => self.constants.get(index).cloned(),
             Source::Node(index) => self.facts.get(index).cloned(),
@@ -314,7 +318,7 @@ impl Checked {
         node.inputs.iter().map(found).collect()
     }
 
-    fn check_node(&self, index: usize) -> Result<(Fact, Work), GraphRefusal> {
+    fn check_node(&self, index: usize, account: &Account) -> Result<(Fact, Work), GraphRefusal> {
         let Some(node) = self.graph.nodes.get(index) else { return Err(GraphRefusal::Missing { what: "nodes" }) };
         let refuse = |cause| GraphRefusal::Node { name: node.name.clone(), operator: node.operator.name, cause };
         let (low, high) = node.operator.inputs;
@@ -328,7 +332,7 @@ impl Checked {
             }
         }
         let inputs = self.input_facts(node)?;
-        let site = Site { attributes: &node.attributes, inputs: &inputs, rows_max: self.rows_max };
+        let site = Site { attributes: &node.attributes, inputs: &inputs, rows_max: self.rows_max, account };
         let form = (node.operator.shape)(&site).map_err(refuse)?;
         if form.shape.rank() > Shape::RANK_MAX {
             let (rank, limit) = (form.shape.rank(), Shape::RANK_MAX);
@@ -346,7 +350,8 @@ impl Checked {
             interval = interval.within(form.element).map_err(refuse)?;
         }
         let work = (node.operator.work)(&site, &form).map_err(refuse)?;
-        Ok((Fact { element: form.element, shape: form.shape, interval, constant: None, norms: Norms::default() }, work))
+        let (element, shape, derived) = (form.element, form.shape, Derived::default());
+        Ok((Fact { element, shape, interval, constant: None, derived }, work))
     }
 
     fn check_size(&self) -> Result<(), GraphRefusal> {

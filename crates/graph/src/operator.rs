@@ -2,11 +2,13 @@
 //!
 //! The table of operators is `ops::OPERATORS`; each operator is one file there. Nothing here knows any operator.
 
-use std::sync::{Arc, OnceLock};
+use std::{any::Any, sync::Arc};
 
 use crate::{
     attribute::Attributes,
+    derived::Derived,
     formats::{Packed, Weights},
+    loading::Account,
     refusal::Fault,
     shape::{Dimension, Shape},
     tensor::{Element, Tensor},
@@ -86,18 +88,8 @@ pub struct Fact {
     /// Meaningless for floats.
     pub interval: Interval,
     pub constant: Option<Arc<Tensor>>,
-    /// Of a packed constant: worked out once, whichever nodes multiply by it.
-    pub norms: Norms,
-}
-
-/// The sums of the magnitudes of packed rows, as soon as somebody has asked for them.
-#[derive(Clone, Debug, Default)]
-pub struct Norms(Arc<OnceLock<Vec<u64>>>);
-
-impl Norms {
-    pub fn or_init(&self, of: impl FnOnce() -> Vec<u64>) -> &[u64] {
-        self.0.get_or_init(of)
-    }
+    /// What was made of a constant, for all nodes that use it.
+    pub derived: Derived,
 }
 
 /// A node as its operator's rules see it.
@@ -107,6 +99,8 @@ pub struct Site<'a> {
     pub inputs: &'a [Fact],
     /// The most rows that a call may have.
     pub rows_max: usize,
+    /// What loading the graph may take.
+    pub account: &'a Account,
 }
 
 /// Element type and shape of an output.
@@ -183,6 +177,19 @@ impl Site<'_> {
 
     pub fn expect_constant(&self, input: usize) -> Result<&Arc<Tensor>, Refusal> {
         self.input(input)?.constant.as_ref().ok_or(Refusal::NotConstant { input })
+    }
+
+    /// The form of that type of the constants at these inputs, made once for all nodes that share them. `make` asks the account for what it walks through
+    /// and for what is kept, by itself and by the kernels that have the form for their own.
+    pub fn derived<T: Any + Send + Sync>(
+        &self,
+        inputs: &[usize],
+        make: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<Arc<T>, Refusal> {
+        let constants: Result<Vec<&Arc<Tensor>>, Refusal> =
+            inputs.iter().map(|&input| self.expect_constant(input)).collect();
+        let first = inputs.first().copied().unwrap_or(usize::MAX);
+        self.input(first)?.derived.try_get(constants?.get(1..).unwrap_or_default(), make)
     }
 
     pub fn expect_shape(&self, input: usize, expected: &Shape) -> Result<&Fact, Refusal> {

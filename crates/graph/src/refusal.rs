@@ -23,6 +23,10 @@ pub enum Refusal {
     UnknownAttribute { name: String },
     #[error("an integer could reach {magnitude}, outside of {what}")]
     Overflow { what: &'static str, magnitude: u64 },
+    #[error("loading it would walk through more than {limit} numbers of constants, with the nodes before it")]
+    Walked { limit: u64 },
+    #[error("more than {limit} bytes would be kept of what is made of constants, with the nodes before it")]
+    Kept { limit: u64 },
 }
 
 /// Why a checked graph has no value for these inputs.

@@ -226,6 +226,14 @@ impl Tensor {
         self.len() == 0
     }
 
+    /// Bytes of its data.
+    pub fn bytes(&self) -> usize {
+        match &self.data {
+            Data::Packed(packed) => packed.bytes().len(),
+            _ => self.len().saturating_mul(self.element().bytes()),
+        }
+    }
+
     /// The product of all sizes but the last, and the last: how a tensor is cut into rows and tiles.
     pub fn rows_and_width(&self) -> (usize, usize) {
         match self.shape.split_last() {

@@ -1,11 +1,12 @@
 //! Fast `attend`: scores as products of turned bytes with keys packed like weights, shares from the table, values in pairs of
 //! positions. One piece of work is one matrix of queries.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use graph::{Data, Element, Fact, Fault, fixed, ops::attention::SHIFT};
 
 use crate::{
+    constants::Numbers,
     cpu::{Level, versions},
     dot::{
         ROWS,
@@ -23,7 +24,7 @@ struct Attend {
     width: usize,
     multiplier: i64,
     shift: u32,
-    table: Vec<i16>,
+    table: Numbers<i16>,
     /// Greatest absolute value that a value can have.
     magnitude: u64,
     mask: Option<Mask>,
@@ -37,13 +38,12 @@ struct Mask {
     front: Vec<usize>,
     /// Elements of a row of the mask; 0 where all rows share one.
     row: usize,
-    constant: Option<Vec<bool>>,
+    constant: Option<Arc<Vec<bool>>>,
 }
 
 const TURN: u8 = 128;
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let Data::I16(table) = making.constant(3)? else { return None };
     let bytes = |input: usize| {
         making.inputs.get(input).is_some_and(|fact| fact.element == Element::I8 && fact.constant.is_none())
     };
@@ -61,7 +61,7 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
         width: *width,
         multiplier: making.integer("multiplier")?,
         shift: u32::try_from(making.integer("shift")?).ok()?,
-        table: table.clone(),
+        table: making.numbers(3)?,
         magnitude: making.inputs.get(2)?.interval.magnitude(),
         mask,
     };
@@ -92,7 +92,7 @@ impl Mask {
         debug_assert!(steps.len() == sizes.len() + 2 && queries > 0 && keys > 0, "an axis for each size");
         let constant = match &fact.constant {
             None => None,
-            Some(tensor) => Some(tensor.integers()?.into_iter().map(|value| value != 0).collect()),
+            Some(tensor) => Some((*fact.derived.get(&[], || seen(tensor.data()).map(Arc::new))).clone()?),
         };
         Some(Self { steps, front: sizes, row, constant })
     }

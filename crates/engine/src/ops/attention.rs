@@ -12,6 +12,7 @@ use graph::{
 use crate::{
     blocks::{Block, QUERIES},
     cache::{Cache, Form, PAGE},
+    constants::Numbers,
     cpu::{Level, versions},
     kernel::{Call, Kernel, Making, State, cells, excluded},
     pairs::PairSums,
@@ -26,30 +27,28 @@ struct Attention {
     head: usize,
     value: usize,
     settings: Settings,
-    table: Vec<i16>,
+    table: Numbers<i16>,
+    /// Entries of the curve that scores are brought to.
+    caps: Option<Numbers<i16>>,
     /// Greatest absolute value that a value can have.
     magnitude: u64,
     tail: Arc<Tail>,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let Data::I16(table) = making.constant(3)? else { return None };
     let heads = usize::try_from(making.integer("heads")?).ok()?;
     let small =
         |input: usize| making.inputs.get(input).is_some_and(|fact| matches!(fact.element, Element::I8 | Element::I16));
-    let caps = match (making.inputs.len(), making.constant(4)) {
-        (4, _) => None,
-        (_, Some(Data::I16(caps))) => Some(caps.clone()),
-        _ => return None,
-    };
+    let caps = if making.inputs.len() > 4 { Some(making.numbers(4)?) } else { None };
     let kv_heads = usize::try_from(making.integer("kv_heads")?).ok()?;
     let kernel = Attention {
         heads,
         kv_heads,
         head: making.width(0)? / heads,
         value: making.width(2)? / kv_heads,
-        settings: Settings::read(making.attributes, caps).ok()?,
-        table: table.clone(),
+        settings: Settings::read(making.attributes, caps.is_some()).ok()?,
+        table: making.numbers(3)?,
+        caps,
         magnitude: making.inputs.get(2)?.interval.magnitude(),
         tail: Arc::clone(&making.tail),
     };
@@ -199,9 +198,10 @@ impl Unit<'_> {
 
     /// The weights of scores, so many zeros in front of them, padded with a zero to pairs; gives their sum.
     fn weigh(&self, scores: &mut [i32], front: usize, distances: &mut Vec<i32>, weights: &mut Vec<i16>) -> u64 {
-        let Attention { settings, table, .. } = self.attention;
-        if let Some(cap) = &settings.cap {
-            cap_all(self.level, scores, cap);
+        let Attention { settings, table, caps, .. } = self.attention;
+        let table = &table[..];
+        if let (Some(cap), Some(caps)) = (&settings.cap, caps.as_deref()) {
+            cap_all(self.level, scores, cap, caps);
         }
         distances.clear();
         distances.resize(scores.len(), 0);
@@ -229,8 +229,8 @@ impl Unit<'_> {
 
 versions! {
     /// Brings scores to the curve of their cap.
-    fn cap_all(scores: &mut [i32], cap: &Cap) {
-        let (entries, last) = (&cap.entries[..], cap.entries.len() as i64 - 1);
+    fn cap_all(scores: &mut [i32], cap: &Cap, entries: &[i16]) {
+        let last = entries.len() as i64 - 1;
         let half = (1_i64 << cap.shift) >> 1;
         for score in scores {
             let index = ((i64::from(score.unsigned_abs()) * cap.multiplier + half) >> cap.shift).min(last);

@@ -5,23 +5,22 @@ use std::ops::Add;
 use graph::{Data, Fault, ops::choose_experts_f32::Choice};
 
 use super::map::PIECE;
-use crate::kernel::{Call, Kernel, Making, State, excluded, floats};
+use crate::{
+    constants::Numbers,
+    kernel::{Call, Kernel, Making, State, excluded, floats},
+};
 
 const NAME: &str = "choose_experts_f32";
 
 struct Choose {
     choice: Choice,
     experts: usize,
-    bias: Option<Vec<f32>>,
+    bias: Option<Numbers<f32>>,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let experts = making.width(0)?;
-    let bias = match (making.inputs.len(), making.constant(1)) {
-        (1, _) => None,
-        (_, Some(Data::F32(bias))) => Some(bias.clone()),
-        _ => return None,
-    };
+    let bias = if making.inputs.len() > 1 { Some(making.numbers(1)?) } else { None };
     Some(Box::new(Choose { choice: Choice::read(making.attributes, experts).ok()?, experts, bias }))
 }
 
@@ -43,7 +42,7 @@ impl Choose {
     fn row(&self, scores: &[f32], room: &mut Room<f32>, out: &mut [i32]) {
         room.corrected.clear();
         match &self.bias {
-            Some(bias) => room.corrected.extend(scores.iter().zip(bias).map(|(score, bias)| score + bias)),
+            Some(bias) => room.corrected.extend(scores.iter().zip(bias.iter()).map(|(score, bias)| score + bias)),
             None => room.corrected.extend_from_slice(scores),
         }
         room.choose(&self.choice, out);

@@ -3,7 +3,7 @@
 //! Images are padded once; then a window is some lines of memory and needs no patch of its own. Where lines are no whole groups
 //! of four columns, or channels come in groups, patches are copied. Channels that are each alone go side by side.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use graph::{Data, Element, Fault, Format, Packed, ops::convolve::IMAGE_MAX};
 
@@ -22,8 +22,8 @@ use crate::{
 
 struct Convolve {
     weights: Packed,
-    /// What each sum begins with.
-    start: Vec<i32>,
+    begins: Arc<Begins>,
+    is_signed: bool,
     scales: Scales,
     images: Images,
     groups: usize,
@@ -36,9 +36,18 @@ enum Way {
     Lines { pieces: Vec<u32>, groups: usize },
     /// Windows are copied, columns filled up to groups of four.
     Patches { places: Vec<u32>, width: usize },
-    /// Every channel is its own group: weights `[place][channel]`.
-    Channels { places: Vec<u32>, weights: Vec<i16> },
+    /// Every channel is its own group.
+    Channels { places: Vec<u32>, weights: Arc<Channels> },
 }
+
+/// What the sum of each output begins with, for bytes without a sign and for those with one, whose top bits are turned.
+struct Begins {
+    unsigned: Vec<i32>,
+    signed: Vec<i32>,
+}
+
+/// Weights of channels that are each alone: `[place][channel]`.
+struct Channels(Vec<i16>);
 
 /// What a turned top bit adds to a byte.
 const TURN: u8 = 128;
@@ -48,20 +57,34 @@ pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let x = making.inputs.first()?;
     let images = Images::read(making.attributes, &x.shape.with_rows(1))?;
     let groups = usize::try_from(making.integer("groups")?).ok()?;
-    let outputs = weights.rows();
     let known = matches!(making.output.element, Element::I8 | Element::U8 | Element::I16 | Element::I32);
     if weights.format() != Format::I8 || images.padded_elements() > IMAGE_MAX || !known {
         return None;
     }
-    let signed = x.element == Element::I8;
-    let (bias, sums) = (making.constant_integers(2)?, weight_sums(weights));
-    let turn = if signed { i64::from(TURN) } else { 0 };
-    let mut start: Vec<i32> = bias.iter().zip(sums).map(|(bias, sum)| (bias - turn * sum) as i32).collect();
-    start.resize(outputs.next_multiple_of(ROWS), 0);
-    let scales = Scales::read(making, outputs, [3, 4])?;
-    let way = way(&images, weights, groups)?;
+    let begins = making.derived(&[1, 2], || Begins::new(weights, &making.constant_integers(2).unwrap_or_default()))?;
+    let (is_signed, scales) = (x.element == Element::I8, Scales::read(making, [3, 4])?);
+    let way = way(making, &images, weights, groups)?;
     let starts = images.starts();
-    Some(Box::new(Convolve { weights: weights.clone(), start, scales, images, groups, starts, way }))
+    Some(Box::new(Convolve { weights: weights.clone(), begins, is_signed, scales, images, groups, starts, way }))
+}
+
+impl Begins {
+    fn new(weights: &Packed, bias: &[i64]) -> Self {
+        let sums = weight_sums(weights);
+        let all = |turn: i64| {
+            let mut all: Vec<i32> = bias.iter().zip(&sums).map(|(bias, sum)| (bias - turn * sum) as i32).collect();
+            all.resize(weights.rows().next_multiple_of(ROWS), 0);
+            all
+        };
+        Self { unsigned: all(0), signed: all(TURN.into()) }
+    }
+}
+
+impl Channels {
+    fn new(weights: &Packed) -> Self {
+        let rows: Vec<Vec<i64>> = (0..weights.rows()).map(|output| weights.integers(output)).collect();
+        Self((0..weights.columns()).flat_map(|place| rows.iter().map(move |row| row[place] as i16)).collect())
+    }
 }
 
 /// Of each output.
@@ -80,13 +103,11 @@ fn weight_sums(weights: &Packed) -> Vec<i64> {
     sums
 }
 
-fn way(images: &Images, weights: &Packed, groups: usize) -> Option<Way> {
+fn way(making: &Making, images: &Images, weights: &Packed, groups: usize) -> Option<Way> {
     let (channels, outputs) = (images.channels, weights.rows());
     let places = images.places();
     if groups > 1 && groups == channels && outputs == channels {
-        let rows: Vec<Vec<i64>> = (0..outputs).map(|output| weights.integers(output)).collect();
-        let by_place = (0..places.len()).flat_map(|place| rows.iter().map(move |row| row[place] as i16)).collect();
-        return Some(Way::Channels { places, weights: by_place });
+        return Some(Way::Channels { places, weights: making.derived(&[1], || Channels::new(weights))? });
     }
     if groups == 1 && channels.is_multiple_of(4) {
         return Some(if images.dilations[1] == 1 {
@@ -144,7 +165,7 @@ impl Kernel for Convolve {
                     self.products(call, &matrix, &rows, (pieces, *groups), 0, &out);
                 }
                 Way::Patches { places, width } => self.by_patches(call, &matrix, x, (places, *width), patches, &out),
-                Way::Channels { places, weights } => self.by_channels(call, x, places, weights, &out),
+                Way::Channels { places, weights } => self.by_channels(call, x, places, &weights.0, &out),
             }
             Ok(())
         })
@@ -163,6 +184,11 @@ struct Rows<'a> {
 impl Convolve {
     fn outputs(&self) -> usize {
         self.weights.rows()
+    }
+
+    /// What the sum of each output begins with.
+    fn begins(&self) -> &[i32] {
+        if self.is_signed { &self.begins.signed } else { &self.begins.unsigned }
     }
 
     /// All windows times the tiles of a group of outputs.
@@ -207,7 +233,7 @@ impl Convolve {
             }
             let bytes = &rows.bytes[image * rows.image..];
             let x = Pieces { bytes, rows: &starts[..count], pieces, groups };
-            x.multiply(level, tiles, &self.start[first * ROWS..], &mut sums);
+            x.multiply(level, tiles, &self.begins()[first * ROWS..], &mut sums);
             for (row, sums) in sums.0[..count].iter().enumerate() {
                 let at = (from + row) * outputs + first * ROWS;
                 // SAFETY: every window and tile is in one unit, and units are done once.
@@ -253,7 +279,7 @@ impl Convolve {
             let mut sums = vec![0; channels];
             for window in index * line..(index + 1) * line {
                 let start = window / self.starts.len() * image + self.starts[window % self.starts.len()] as usize;
-                beside(call.level, &x[start..], places, weights, &self.start, &mut sums);
+                beside(call.level, &x[start..], places, weights, self.begins(), &mut sums);
                 // SAFETY: every line is one piece, and pieces are done once.
                 unsafe { out.write(call.level, &self.scales, &sums, 0, window * channels) };
             }

@@ -7,13 +7,14 @@ use graph::{
 
 use super::pieces::{Words, narrow, widen};
 use crate::{
+    constants::Numbers,
     cpu::versions,
     kernel::{Call, Kernel, Making, State, excluded},
 };
 
 struct LayerNorm {
-    gain: Vec<i32>,
-    bias: Vec<i64>,
+    gain: Numbers<i32>,
+    bias: Numbers<i64>,
     epsilon: i64,
     shift: u32,
     low: i64,
@@ -21,14 +22,13 @@ struct LayerNorm {
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    let (Data::I32(gain), Data::I64(bias)) = (making.constant(1)?, making.constant(2)?) else { return None };
     let known = matches!(
         making.inputs.first()?.element,
         graph::Element::I8 | graph::Element::U8 | graph::Element::I16 | graph::Element::I32
     );
     let kernel = LayerNorm {
-        gain: gain.clone(),
-        bias: bias.clone(),
+        gain: making.numbers(1)?,
+        bias: making.numbers(2)?,
         epsilon: making.integer("epsilon")?,
         shift: u32::try_from(making.integer("shift")?).ok()?,
         low: making.integer("low")?,
@@ -102,7 +102,7 @@ versions! {
         let width = row.len() as i64;
         let half = (1_i64 << by.shift) >> 1;
         const { assert!(SHIFT + FRACTION == 47, "the root is in units of 2^-47") }
-        for ((x, &gain), &bias) in row.iter_mut().zip(&by.gain).zip(&by.bias) {
+        for ((x, &gain), &bias) in row.iter_mut().zip(by.gain.iter()).zip(by.bias.iter()) {
             let normal = ((width * i64::from(*x) - sum) * root + (1 << (SHIFT - 1))) >> SHIFT;
             *x = ((normal * i64::from(gain) + bias + half) >> by.shift).max(by.low).min(by.high) as i32;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use graph::{Data, Element, Fault, Format, Packed};
 
 use crate::{
+    constants::Numbers,
     dot::{Matrix, Planes, multiply_integers_then},
     kernel::{Call, Kernel, Making, State, cells, excluded},
     tail::Tail,
@@ -12,17 +13,13 @@ use crate::{
 
 struct Linear {
     weights: Packed,
-    bias: Option<Vec<i32>>,
+    bias: Option<Numbers<i32>>,
     tail: Arc<Tail>,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let Data::Packed(weights) = making.constant(1)? else { return None };
-    let bias = match (making.inputs.len(), making.constant(2)) {
-        (2, _) => None,
-        (_, Some(Data::I32(bias))) => Some(bias.clone()),
-        _ => return None,
-    };
+    let bias = if making.inputs.len() > 2 { Some(making.numbers(2)?) } else { None };
     let small = matches!(making.inputs.first()?.element, Element::I8 | Element::U8 | Element::I16);
     let kernel = Linear { weights: weights.clone(), bias, tail: Arc::clone(&making.tail) };
     (small && weights.format() == Format::I8).then(|| Box::new(kernel) as Box<dyn Kernel>)

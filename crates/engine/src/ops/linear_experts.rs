@@ -1,34 +1,37 @@
 //! Fast `linear_experts`: the slots of an expert pass its weights together as planes of bytes, and their sums are brought to the
 //! scale of its outputs while they are near.
 
+use std::sync::Arc;
+
 use graph::{Data, Element, Fault, Format, formats::Weights};
 
-use super::experts::Stack;
+use super::{experts::Stack, requantise::scaling};
 use crate::{
     dot::{Matrix, Output, Planes, multiply_integer_tiles},
     kernel::{Call, Kernel, Making, State, cells, excluded},
-    tail::{Cell, Requantise, Tail},
+    tail::{Cell, Factors, Requantise, Tail},
 };
 
 const NAME: &str = "linear_experts";
 
 struct Experts {
     stack: Stack,
-    /// For each expert.
-    tails: Vec<Tail>,
+    /// Of all experts.
+    factors: Arc<Factors>,
+    clamp: (i64, i64),
+    /// What no sum leaves, whatever the weights.
+    most: u64,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let stack = Stack::of(making, Weights::Integer, 4)?;
-    let (multipliers, shifts) = (making.constant_integers(2)?, making.constant_integers(3)?);
-    let (clamp, outputs) = ((making.integer("low")?, making.integer("high")?), stack.weights.rows());
-    let factors = multipliers.chunks_exact(outputs).zip(shifts.chunks_exact(outputs));
-    // What no sum leaves, whatever the weights.
+    let clamp = (making.integer("low")?, making.integer("high")?);
+    let factors = scaling(making, [2, 3], stack.weights.rows())?;
     let most = making.inputs.first()?.interval.magnitude() * 128 * stack.weights.columns() as u64;
-    let tail = |factors| Some(Tail::Requantise(Requantise::new(factors, outputs, clamp, most.min(1 << 30))?));
-    let tails = factors.map(tail).collect::<Option<Vec<Tail>>>()?;
     let known = matches!(making.output.element, Element::I8 | Element::I16 | Element::I32);
-    (known && stack.weights.format() == Format::I8).then(|| Box::new(Experts { stack, tails }) as Box<dyn Kernel>)
+    let known = known && stack.weights.format() == Format::I8;
+    let kernel = Experts { stack, factors, clamp, most: most.min(1 << 30) };
+    known.then(|| Box::new(kernel) as Box<dyn Kernel>)
 }
 
 impl Kernel for Experts {
@@ -38,6 +41,12 @@ impl Kernel for Experts {
 }
 
 impl Experts {
+    /// What is behind the sums of an expert.
+    fn tail(&self, expert: usize) -> Option<Tail> {
+        let columns = self.stack.weights.rows();
+        Requantise::new(Arc::clone(&self.factors), (expert, columns), self.clamp, self.most).map(Tail::Requantise)
+    }
+
     fn elements<O: Cell>(&self, call: &Call, out: &mut [O]) -> Result<(), Fault> {
         match call.inputs.first() {
             Some(Data::I8(x)) => self.multiply(call, x, Data::I8, out),
@@ -59,15 +68,16 @@ impl Experts {
         let mut work = Vec::with_capacity(sorted.spans.len());
         for span in &sorted.spans {
             let planes = Planes::at(call.level, &data(sorted.of(span, columns).to_vec()), columns);
-            work.push(Matrix::of(weights, span.expert).zip(planes).ok_or(excluded(NAME))?);
+            let (matrix, planes) = Matrix::of(weights, span.expert).zip(planes).ok_or(excluded(NAME))?;
+            work.push((matrix, planes, self.tail(span.expert).ok_or(excluded(NAME))?));
         }
         let out = Output::new(out, weights.rows());
         let pieces = sorted.pieces(call.threads.count(), self.stack.tiles());
         call.threads.pieces(pieces.len(), |index| {
             let piece = &pieces[index];
             let span = &sorted.spans[piece.span];
-            let (rows, tail) = (&sorted.order[span.slots.clone()], &self.tails[span.expert]);
-            let (matrix, x) = &work[piece.span];
+            let rows = &sorted.order[span.slots.clone()];
+            let (matrix, x, tail) = &work[piece.span];
             // SAFETY: a slot is in one span, a span's tile is in one piece, and pieces are done once.
             unsafe { multiply_integer_tiles(call.level, matrix, piece.tiles.clone(), x, rows, tail, &out) };
         });

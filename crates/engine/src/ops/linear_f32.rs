@@ -3,22 +3,19 @@
 use graph::{Data, Fault, Packed, formats::Weights};
 
 use crate::{
+    constants::Numbers,
     dot::{Matrix, multiply_floats},
     kernel::{Call, Kernel, Making, State, excluded, floats, floats_out},
 };
 
 struct LinearFloats {
     weights: Packed,
-    bias: Option<Vec<f32>>,
+    bias: Option<Numbers<f32>>,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let Data::Packed(weights) = making.constant(1)? else { return None };
-    let bias = match (making.inputs.len(), making.constant(2)) {
-        (2, _) => None,
-        (_, Some(Data::F32(bias))) => Some(bias.clone()),
-        _ => return None,
-    };
+    let bias = if making.inputs.len() > 2 { Some(making.numbers(2)?) } else { None };
     (weights.format().weights() == Weights::Float)
         .then(|| Box::new(LinearFloats { weights: weights.clone(), bias }) as Box<dyn Kernel>)
 }

@@ -1,11 +1,13 @@
 //! Fast `requantise` along the innermost axis: alone, or behind the operator that makes its input.
 
+use std::sync::Arc;
+
 use graph::{Data, Element, Fault};
 
 use super::{bytewise, map::PIECE};
 use crate::{
     kernel::{Call, Kernel, Making, State, cells, excluded},
-    tail::{Cell, Requantise, Tail},
+    tail::{Cell, Factors, Requantise, Tail},
 };
 
 struct Alone {
@@ -16,16 +18,24 @@ struct Alone {
 /// The factors of a requantisation.
 pub fn factors(making: &Making) -> Option<Requantise> {
     let (width, x) = (making.width(0)?, making.inputs.first()?);
-    let (multipliers, shifts) = (making.constant_integers(1)?, making.constant_integers(2)?);
     let innermost = making.integer("axis")? == i64::try_from(x.shape.rank()).ok()? - 1;
-    let single = multipliers.len() == 1 && shifts.len() == 1;
+    let single = making.count(1)? == 1 && making.count(2)? == 1;
     let covered = matches!(x.element, Element::I16 | Element::I32)
         && matches!(making.output.element, Element::I8 | Element::I16 | Element::I32);
     if !(covered && (innermost || single)) {
         return None;
     }
     let clamp = (making.integer("low")?, making.integer("high")?);
-    Requantise::new((&multipliers, &shifts), width, clamp, x.interval.magnitude())
+    Requantise::new(scaling(making, [1, 2], width)?, (0, width), clamp, x.interval.magnitude())
+}
+
+/// The factors from the constants at those inputs, of matrices of so many columns; `None` where one does not fit.
+pub fn scaling(making: &Making, inputs: [usize; 2], columns: usize) -> Option<Arc<Factors>> {
+    let made = making.derived(&inputs, || {
+        let (multipliers, shifts) = (making.constant_integers(inputs[0])?, making.constant_integers(inputs[1])?);
+        Factors::new(&multipliers, &shifts, columns).map(Arc::new)
+    });
+    (*made?).clone()
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {

@@ -1,5 +1,7 @@
 //! Sums brought to their outputs' scales, a row of outputs at a time, on the way from registers to memory.
 
+use std::sync::Arc;
+
 use graph::Data;
 
 use crate::{
@@ -10,26 +12,40 @@ use crate::{
 
 /// Multiplier and shift of each output, and the clamp of all.
 pub struct Scales {
-    multipliers: Vec<i32>,
-    halves: Vec<i64>,
-    shifts: Vec<i64>,
+    columns: Arc<Columns>,
     low: i64,
     high: i64,
 }
 
-impl Scales {
-    /// Of so many outputs, from the constants at those inputs.
-    pub fn read(making: &Making, outputs: usize, inputs: [usize; 2]) -> Option<Self> {
-        let (multipliers, shifts) = (making.constant_integers(inputs[0])?, making.constant_integers(inputs[1])?);
-        let each = |values: &[i64]| (0..outputs).map(|output| values[output % values.len()]).collect::<Vec<i64>>();
-        let shifts = each(&shifts);
-        Some(Self {
-            multipliers: each(&multipliers).into_iter().map(|multiplier| multiplier as i32).collect(),
+/// One multiplier and shift for all outputs, or one for each: made once for the constants that they are made of.
+struct Columns {
+    multipliers: Vec<i32>,
+    halves: Vec<i64>,
+    shifts: Vec<i64>,
+}
+
+impl Columns {
+    fn new(multipliers: &[i64], shifts: &[i64]) -> Self {
+        let count = multipliers.len().max(shifts.len());
+        let each = |values: &[i64]| (0..count).map(|output| values[output % values.len()]).collect::<Vec<i64>>();
+        let shifts = each(shifts);
+        Self {
+            multipliers: each(multipliers).into_iter().map(|multiplier| multiplier as i32).collect(),
             halves: shifts.iter().map(|&shift| (1_i64 << shift) >> 1).collect(),
             shifts,
-            low: making.integer("low")?,
-            high: making.integer("high")?,
-        })
+        }
+    }
+}
+
+impl Scales {
+    /// From the constants at those inputs.
+    pub fn read(making: &Making, inputs: [usize; 2]) -> Option<Self> {
+        let made = making.derived(&inputs, || {
+            let (multipliers, shifts) = (making.constant_integers(inputs[0])?, making.constant_integers(inputs[1])?);
+            Some(Arc::new(Columns::new(&multipliers, &shifts)))
+        });
+        let columns = (*made?).clone()?;
+        Some(Self { columns, low: making.integer("low")?, high: making.integer("high")? })
     }
 }
 
@@ -71,12 +87,21 @@ impl<'a> Target<'a> {
 
 #[inline(always)]
 fn fill<T>(by: &Scales, sums: &[i32], first: usize, out: &mut [T], narrow: impl Fn(i64) -> T) {
+    let Columns { multipliers, halves, shifts } = &*by.columns;
+    let one = |sum: i32, multiplier: i32, half: i64, shift: i64| {
+        let scaled = (i64::from(sum) * i64::from(multiplier) + half) >> shift;
+        narrow(scaled.max(by.low).min(by.high))
+    };
+    if let ([multiplier], [half], [shift]) = (&multipliers[..], &halves[..], &shifts[..]) {
+        let (multiplier, half, shift) = (*multiplier, *half, *shift);
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = one(sum, multiplier, half, shift));
+        return;
+    }
     let span = first..first + sums.len();
-    let (multipliers, halves, shifts) = (&by.multipliers[span.clone()], &by.halves[span.clone()], &by.shifts[span]);
+    let (multipliers, halves, shifts) = (&multipliers[span.clone()], &halves[span.clone()], &shifts[span]);
     let factors = multipliers.iter().zip(halves).zip(shifts);
     for ((out, &sum), ((&multiplier, &half), &shift)) in out.iter_mut().zip(sums).zip(factors) {
-        let scaled = (i64::from(sum) * i64::from(multiplier) + half) >> shift;
-        *out = narrow(scaled.max(by.low).min(by.high));
+        *out = one(sum, multiplier, half, shift);
     }
 }
 

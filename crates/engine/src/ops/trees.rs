@@ -5,47 +5,33 @@ use graph::{
     ops::trees::{SPLIT, VOTE},
 };
 
-use crate::kernel::{Call, Kernel, Making, State, excluded};
+use crate::{
+    constants::Numbers,
+    kernel::{Call, Kernel, Making, State, excluded},
+};
 
 /// Rows that walk together.
 const ROWS: usize = 16;
 /// Rows of a piece that is worth another thread.
 const PIECE: usize = if cfg!(test) { 3 } else { 64 };
 
-struct Split {
-    feature: u32,
-    value: i32,
-    /// Where the walk goes on: where the feature is at most the value, and where it is above.
-    next: [i32; 2],
-}
-
+/// Everything where it lies in the graph.
 struct Trees {
-    splits: Vec<Split>,
-    leaves: Vec<u32>,
-    votes: Vec<(u32, i32)>,
-    roots: Vec<i32>,
+    splits: Numbers<i32>,
+    leaves: Numbers<i32>,
+    votes: Numbers<i32>,
+    roots: Numbers<i32>,
     features: usize,
     targets: usize,
 }
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let known = matches!(making.inputs.first()?.element, Element::I8 | Element::U8 | Element::I16 | Element::I32);
-    let list = |input: usize| match making.constant(input) {
-        Some(Data::I32(values)) => Some(values.as_slice()),
-        _ => None,
-    };
-    let split = |split: &[i32]| match split {
-        &[feature, value, yes, no] => Some(Split { feature: feature.unsigned_abs(), value, next: [yes, no] }),
-        _ => None,
-    };
-    let vote = |vote: &[i32]| if let &[target, weight] = vote { Some((target.unsigned_abs(), weight)) } else { None };
-    let splits: Option<Vec<Split>> = list(1)?.chunks(SPLIT).map(split).collect();
-    let votes: Option<Vec<(u32, i32)>> = list(3)?.chunks(VOTE).map(vote).collect();
     let kernel = Trees {
-        splits: splits?,
-        leaves: list(2)?.iter().map(|leaf| leaf.unsigned_abs()).collect(),
-        votes: votes?,
-        roots: list(4)?.to_vec(),
+        splits: making.numbers(1)?,
+        leaves: making.numbers(2)?,
+        votes: making.numbers(3)?,
+        roots: making.numbers(4)?,
         features: making.width(0)?,
         targets: usize::try_from(making.integer("targets")?).ok()?,
     };
@@ -83,25 +69,29 @@ impl Trees {
 
     /// Up to `ROWS` rows through all trees.
     fn block(&self, rows: &[i32], out: &mut [i32]) {
+        let ((splits, _), (votes, _)) = (self.splits.as_chunks::<SPLIT>(), self.votes.as_chunks::<VOTE>());
+        let leaves = &self.leaves[..];
         let mut places = [0_i32; ROWS];
         let places = &mut places[..out.len() / self.targets];
-        for &root in &self.roots {
+        for &root in self.roots.iter() {
             places.fill(root);
             let mut walking = root >= 0;
             while walking {
                 walking = false;
                 for (place, row) in places.iter_mut().zip(rows.chunks_exact(self.features)) {
                     // What is below 0 is a leaf.
-                    let Some(split) = usize::try_from(*place).ok().and_then(|place| self.splits.get(place)) else {
+                    let Some(split) = usize::try_from(*place).ok().and_then(|place| splits.get(place)) else {
                         continue;
                     };
-                    *place = split.next[usize::from(row[split.feature as usize] > split.value)];
+                    // Where the walk goes on: where the feature is at most the value, and behind that where it is above.
+                    let above = usize::from(row[split[0] as usize] > split[1]);
+                    *place = split[2 + above];
                     walking |= *place >= 0;
                 }
             }
             for (&place, sums) in places.iter().zip(out.chunks_exact_mut(self.targets)) {
                 let leaf = !place as usize;
-                for &(target, weight) in &self.votes[self.leaves[leaf] as usize..self.leaves[leaf + 1] as usize] {
+                for &[target, weight] in &votes[leaves[leaf] as usize..leaves[leaf + 1] as usize] {
                     // The sum fits, whatever it passes on its way.
                     sums[target as usize] = sums[target as usize].wrapping_add(weight);
                 }

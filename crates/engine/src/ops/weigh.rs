@@ -6,6 +6,7 @@ use graph::{Data, Element, Fault, fixed};
 
 use super::map::PIECE;
 use crate::{
+    constants::Numbers,
     cpu::versions,
     kernel::{Call, Kernel, Making, State, excluded},
 };
@@ -15,8 +16,8 @@ const OUTPUTS: usize = 64;
 
 struct Weigh {
     columns: usize,
-    weights: Vec<i32>,
-    bias: Vec<i64>,
+    weights: Numbers<i32>,
+    bias: Numbers<i64>,
     shift: u32,
     low: i64,
     high: i64,
@@ -24,13 +25,10 @@ struct Weigh {
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
     let known = matches!(making.inputs.first()?.element, Element::I8 | Element::U8 | Element::I16 | Element::I32);
-    let (Some(Data::I32(weights)), Some(Data::I64(bias))) = (making.constant(1), making.constant(2)) else {
-        return None;
-    };
     let kernel = Weigh {
         columns: making.width(0)?,
-        weights: weights.clone(),
-        bias: bias.clone(),
+        weights: making.numbers(1)?,
+        bias: making.numbers(2)?,
         shift: u32::try_from(making.integer("shift")?).ok()?,
         low: making.integer("low")?,
         high: making.integer("high")?,

@@ -10,8 +10,10 @@ use super::error::OnnxError;
 use super::names::describe;
 use super::proto::{self, AttributeValue, Dimension as Stated, Elements, Node, TYPE_FLOAT, ValueInfo};
 use crate::Attributes;
+use crate::derived::Derived;
 use crate::graph::{Graph, Input, Output, ROWS_MAX, Source};
-use crate::operator::{Fact, Interval, NO_BOUNDS, Norms, Operator, Site};
+use crate::loading::Account;
+use crate::operator::{Fact, Interval, NO_BOUNDS, Operator, Site};
 use crate::shape::{Dimension, Shape};
 use crate::tensor::{Data, Element, Tensor};
 
@@ -184,14 +186,14 @@ impl Lowering {
                 shape: input.shape.clone(),
                 interval: input.interval,
                 constant: None,
-                norms: Norms::default(),
+                derived: Derived::default(),
             }),
             Source::Constant(index) => self.graph.constants.get(index).map(|constant| Fact {
                 element: constant.tensor.element(),
                 shape: Shape::fixed(constant.tensor.shape()),
                 interval: Interval { low: 0, high: 0 },
                 constant: Some(constant.tensor.clone()),
-                norms: Norms::default(),
+                derived: Derived::default(),
             }),
             Source::Node(index) => self.facts.get(index).cloned(),
         }
@@ -211,14 +213,16 @@ impl Lowering {
         inputs: &[Source],
     ) -> Result<Source, OnnxError> {
         let facts: Vec<Fact> = inputs.iter().filter_map(|&source| self.fact(source)).collect();
-        let site = Site { attributes: &attributes, inputs: &facts, rows_max: ROWS_MAX };
+        // What loading takes is counted where the whole graph is checked.
+        let account = Account::of(u64::MAX);
+        let site = Site { attributes: &attributes, inputs: &facts, rows_max: ROWS_MAX, account: &account };
         let form = (operator.shape)(&site).map_err(|cause| OnnxError::Exact { node: describe(node), cause })?;
         self.facts.push(Fact {
             element: form.element,
             shape: form.shape,
             interval: NO_BOUNDS,
             constant: None,
-            norms: Norms::default(),
+            derived: Derived::default(),
         });
         Ok(self.graph.node(name, operator, attributes, inputs))
     }

@@ -93,7 +93,17 @@ fn repeats(one: &Shape, all: &Shape) -> bool {
     one.rank() <= all.rank() && pairs.into_iter().all(|(one, all)| one == all || *one == Dimension::Fixed(1))
 }
 
+/// What kernels make of a constant mask: whether each number of it is not 0.
+struct Seen;
+
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
+    if let Some(mask) = site.inputs.get(4).and_then(|fact| fact.constant.as_ref()) {
+        site.derived(&[4], || {
+            site.account.walk(mask.len() as u64)?;
+            site.account.keep(mask.len() as u64)?;
+            Ok(Seen)
+        })?;
+    }
     let (_, _, head) = matrix(site, 0)?;
     let most = |input: usize| site.input(input).map(|fact| u128::from(fact.interval.magnitude()));
     let score = most(0)? * most(1)? * head as u128;

@@ -13,7 +13,7 @@ use crate::{
     fixed,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site},
     shape::{Dimension, Shape},
-    tensor::{Data, Element, Tensor},
+    tensor::{Element, Tensor},
     work::Work,
 };
 
@@ -43,36 +43,33 @@ pub struct Settings {
     pub cap: Option<Cap>,
 }
 
-/// A curve that scores are brought to: its entries are those of the scores from 0 on, in steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How scores find their places on a curve that they are brought to, whose table has entries for those from 0 on, in steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     pub multiplier: i64,
     pub shift: u32,
-    pub entries: Vec<i16>,
 }
 
 impl Cap {
-    pub fn of(&self, score: i64) -> i64 {
+    fn of(&self, entries: &[i64], score: i64) -> i64 {
         let index = fixed::round_shift(score.abs() * self.multiplier, self.shift) as usize;
-        let entry = i64::from(self.entries[index.min(self.entries.len() - 1)]);
+        let entry = entries[index.min(entries.len() - 1)];
         if score < 0 { -entry } else { entry }
     }
 }
 
 impl Settings {
-    /// With the entries of the table of caps, where there is one.
-    pub fn read(attributes: &Attributes, entries: Option<Vec<i16>>) -> Result<Self, Refusal> {
+    /// Beside a table of caps, or without one.
+    pub fn read(attributes: &Attributes, has_caps: bool) -> Result<Self, Refusal> {
         let multiplier = |name| attributes.integer_in(name, 0, (1 << 31) - 1);
         let shift = |name| attributes.integer_in(name, 0, 62).map(|shift| shift as u32);
         let window = attributes.get("window").map(|_| attributes.size("window", crate::graph::ROWS_MAX)).transpose()?;
-        let cap = match entries {
-            Some(entries) => {
-                Some(Cap { multiplier: multiplier("cap_multiplier")?, shift: shift("cap_shift")?, entries })
-            }
-            None if attributes.get("cap_multiplier").is_some() || attributes.get("cap_shift").is_some() => {
+        let cap = match has_caps {
+            true => Some(Cap { multiplier: multiplier("cap_multiplier")?, shift: shift("cap_shift")? }),
+            false if attributes.get("cap_multiplier").is_some() || attributes.get("cap_shift").is_some() => {
                 return Err(Refusal::Attribute { name: "cap_multiplier", expected: "a table of caps beside it" });
             }
-            None => None,
+            false => None,
         };
         Ok(Self { multiplier: multiplier("multiplier")?, shift: shift("shift")?, window, cap })
     }
@@ -123,8 +120,7 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
         let found = format!("{first} first, {} to {}", fact.interval.low, fact.interval.high);
         return Err(Refusal::Constant { input: 3, expected: "its greatest entry first and none below 0", found });
     }
-    let caps = if site.inputs.len() > 4 { Some(caps(site)?) } else { None };
-    Settings::read(site.attributes, caps)?;
+    Settings::read(site.attributes, has_caps(site)?)?;
     Ok(Form { element: Element::I32, shape: Shape::rows(&[heads * value]) })
 }
 
@@ -138,13 +134,17 @@ fn entries<'a>(site: &'a Site, input: usize) -> Result<&'a Tensor, Refusal> {
     Ok(table)
 }
 
-fn caps(site: &Site) -> Result<Vec<i16>, Refusal> {
-    let found = match entries(site, 4)?.data() {
-        Data::I16(entries) if entries.iter().all(|entry| *entry >= 0) => return Ok(entries.clone()),
-        Data::I16(entries) => entries.iter().copied().min().unwrap_or(0).to_string(),
-        _ => "another element".to_owned(),
-    };
-    Err(Refusal::Constant { input: 4, expected: "no entry below 0", found })
+/// Whether there is a table of caps, which has no entry below 0.
+fn has_caps(site: &Site) -> Result<bool, Refusal> {
+    if site.inputs.len() < 5 {
+        return Ok(false);
+    }
+    entries(site, 4)?;
+    let least = site.input(4)?.interval.low;
+    if least < 0 {
+        return Err(Refusal::Constant { input: 4, expected: "no entry below 0", found: least.to_string() });
+    }
+    Ok(true)
 }
 
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
@@ -167,7 +167,7 @@ pub(super) const PAGE: u64 = 64;
 fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
     let (heads, kv_heads, head) = queries_and_keys(site)?;
     let value = value_width(site, kv_heads)?;
-    let settings = Settings::read(site.attributes, site.inputs.get(4).map(|_| caps(site)).transpose()?)?;
+    let settings = Settings::read(site.attributes, has_caps(site)?)?;
     let most = |input: usize| site.input(input).map(|fact| u128::from(fact.interval.magnitude()));
     let seen = settings.window.map_or(site.rows_max, |window| window.min(site.rows_max));
     // Sums that do not fit in 32 bits are taken in 64.
@@ -186,9 +186,8 @@ pub(super) fn of_pairs(site: &Site, form: &Form, pair: u64) -> Result<Work, Refu
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {
     let read = |name| attributes.integer(name).map_err(|_| excluded("attention"));
     let (heads, kv_heads) = (read("heads")? as usize, read("kv_heads")? as usize);
-    let caps =
-        inputs.get(4).and_then(|tensor| if let Data::I16(caps) = tensor.data() { Some(caps.clone()) } else { None });
-    let settings = Settings::read(attributes, caps).map_err(|_| excluded("attention"))?;
+    let caps = if inputs.len() > 4 { integers("attention", inputs, 4)? } else { Vec::new() };
+    let settings = Settings::read(attributes, !caps.is_empty()).map_err(|_| excluded("attention"))?;
     let all: Result<Vec<Vec<i64>>, Fault> = (0..4).map(|input| integers("attention", inputs, input)).collect();
     let [q, k, v, table] = all?.try_into().map_err(|_| excluded("attention"))?;
     let ((rows, width), (_, v_width)) = (inputs[0].rows_and_width(), inputs[2].rows_and_width());
@@ -201,7 +200,7 @@ fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault>
             let query = &q[i * width + h * head..][..head];
             let score = |j: usize| -> i64 {
                 let score = query.iter().zip(&k[j * kv_width + group * head..]).map(|(q, k)| q * k).sum();
-                settings.cap.as_ref().map_or(score, |cap| cap.of(score))
+                settings.cap.map_or(score, |cap| cap.of(&caps, score))
             };
             let first = settings.first(i);
             let scores: Vec<i64> = (first..=i).map(score).collect();

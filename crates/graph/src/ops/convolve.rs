@@ -61,11 +61,37 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
     Ok(Form { element: super::element(site)?, shape: windows.shape(site, outputs)? })
 }
 
+/// What kernels make of weights and biases: what the sums of each output begin with, for bytes with and without a sign.
+struct Begins;
+/// What they make of the weights of channels that are each alone: words, place by place.
+struct Channels;
+
+/// Asks for what kernels make of the constants.
+fn ask(site: &Site) -> Result<(), Refusal> {
+    let weights = packed(site)?;
+    site.derived(&[1, 2], || {
+        site.account.walk(weights.bytes().len() as u64)?;
+        site.account.keep(walk::tiled(weights).saturating_mul(2 * size_of::<i32>() as u64))?;
+        Ok(Begins)
+    })?;
+    if site.attributes.integer("groups")? > 1 {
+        site.derived(&[1], || {
+            let numbers = (weights.rows() as u64).saturating_mul(weights.columns() as u64);
+            site.account.walk(numbers)?;
+            site.account.keep(numbers.saturating_mul(size_of::<i16>() as u64))?;
+            Ok(Channels)
+        })?;
+    }
+    Ok(())
+}
+
 /// The sums as those of `linear`, then the scale as that of `requantise`.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let magnitude = u128::from(site.input(0)?.interval.magnitude());
-    let bias = site.expect_constant(2)?;
-    let sums = super::linear::norms(site, 1)?.iter().enumerate().map(|(output, &norm)| {
+    let (bias, norms) = (site.expect_constant(2)?, super::linear::norms(site, 1)?);
+    site.account.walk(norms.each.len() as u64)?;
+    ask(site)?;
+    let sums = norms.each.iter().enumerate().map(|(output, &norm)| {
         u128::from(bias.integer(output).unwrap_or(0).unsigned_abs()) + magnitude * u128::from(norm)
     });
     let worst = sums.max().unwrap_or(0);

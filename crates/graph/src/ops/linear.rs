@@ -2,6 +2,8 @@
 //!
 //! `y[r, n] = bias[n] + Σ_k x[r, k] · w[n, k]`. Integer sums are associative, so any order gives these bits.
 
+use std::sync::Arc;
+
 use super::{integer_tensor, integers, sizes_with_width, walk, weights};
 use crate::{
     attribute::Attributes,
@@ -37,8 +39,10 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 /// Per output: |bias| + max |x| · Σ |w|.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let magnitude = u128::from(site.input(0)?.interval.magnitude());
+    let norms = norms(site, 1)?;
+    site.account.walk(norms.each.len() as u64)?;
     let mut worst = 0;
-    for (output, &norm) in norms(site, 1)?.iter().enumerate() {
+    for (output, &norm) in norms.each.iter().enumerate() {
         let bias = match site.inputs.get(2).and_then(|fact| fact.constant.as_ref()) {
             Some(bias) => u128::from(bias.integer(output).unwrap_or(0).unsigned_abs()),
             None => 0,
@@ -52,10 +56,22 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
     Interval::symmetric(worst, Element::I32)
 }
 
-/// Σ |w| of each output of each matrix at that input, counted once however many nodes share it.
-pub(super) fn norms<'a>(site: &'a Site, input: usize) -> Result<&'a [u64], Refusal> {
+/// Σ |w| of each output of each matrix of integer weights, and the greatest.
+pub struct Norms {
+    pub each: Vec<u64>,
+    pub most: u64,
+}
+
+/// Those of the weights at that input, counted once however many nodes share them.
+pub(super) fn norms(site: &Site, input: usize) -> Result<Arc<Norms>, Refusal> {
     let weights = site.expect_constant(input)?.as_packed().ok_or(Refusal::NotConstant { input })?;
-    Ok(site.input(input)?.norms.or_init(|| norms_of(weights)))
+    site.derived(&[input], || {
+        site.account.walk(weights.bytes().len() as u64)?;
+        site.account.keep((weights.tiles().count() * TILE_ROWS * size_of::<u64>()) as u64)?;
+        let each = norms_of(weights);
+        let most = each.iter().copied().max().unwrap_or(0);
+        Ok(Norms { each, most })
+    })
 }
 
 /// Tile by tile: of all weights of a model, so without unpacking.

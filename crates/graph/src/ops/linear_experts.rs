@@ -52,8 +52,7 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
 /// The sums as those of `linear`, then the scale as that of `requantise`.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let magnitude = u128::from(site.input(0)?.interval.magnitude());
-    let norm = super::linear::norms(site, 1)?.iter().copied().max().unwrap_or(0);
-    let worst = magnitude * u128::from(norm);
+    let worst = magnitude * u128::from(super::linear::norms(site, 1)?.most);
     if worst > ACCUMULATOR_MAX {
         let magnitude = u64::try_from(worst).unwrap_or(u64::MAX);
         return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude });

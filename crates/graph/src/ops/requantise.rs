@@ -27,6 +27,9 @@ pub static OPERATOR: Operator = Operator {
 };
 
 const SHIFT_MAX: i64 = 62;
+/// What kernels make of multipliers and shifts: factors of 32 bits, shifts and what rounds in bytes or in 64 bits, and a limit for each expert.
+struct Factors;
+const FACTORS_BYTES: u64 = 4 + 1 + 8 + 4 + 8 + 8;
 
 fn shape(site: &Site) -> Result<Form, Refusal> {
     let x = site.expect_integer(0)?;
@@ -57,6 +60,13 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
 pub(super) fn bounds_of(site: &Site, x: Interval, scale: [usize; 2]) -> Result<Interval, Refusal> {
     let (low, high) = super::clamp(site)?;
     let (multipliers, shifts) = (site.input(scale[0])?, site.input(scale[1])?);
+    let channels = site.expect_constant(scale[0])?.len().max(site.expect_constant(scale[1])?.len()) as u64;
+    site.account.walk(channels)?;
+    site.derived(&scale, || {
+        site.account.walk(channels.saturating_mul(2))?;
+        site.account.keep(channels.saturating_mul(FACTORS_BYTES))?;
+        Ok(Factors)
+    })?;
     if multipliers.interval.low < 0 {
         let found = multipliers.interval.low.to_string();
         return Err(Refusal::Constant { input: scale[0], expected: "multipliers from 0", found });

@@ -4,10 +4,13 @@
 //! `x[feature] ≤ value` the walk goes on at `yes`, else at `no`, both of which are leaves or later splits, so every walk ends.
 //! Leaf i has the votes from `leaves[i]` up to `leaves[i + 1]`, each a target and a weight.
 
+use std::sync::Arc;
+
 use super::{excluded, integer_tensor, integers, linear::ACCUMULATOR_MAX, sizes_with_width, walk};
 use crate::{
     attribute::Attributes,
     evaluate::Fault,
+    loading::Account,
     operator::{Form, Interval, Kind, Operator, Reach, Refusal, Site, with_width},
     tensor::{Element, Tensor},
     work::Work,
@@ -39,27 +42,64 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
         return Err(Refusal::Element { input: 0, expected: "integers of at most 32 bits", found: x.element });
     }
     let features = site.width(0)?;
-    let targets = site.attributes.integer_in("targets", 1, TARGETS_MAX)?;
+    let targets = site.attributes.integer_in("targets", 1, TARGETS_MAX)? as usize;
     for input in 1..5 {
         site.expect_element(input, Element::I32)?;
         site.expect_constant(input)?;
     }
-    let tables = Tables::of(site)?;
-    tables.check(features, targets)?;
-    Ok(Form { element: Element::I32, shape: with_width(&x.shape, targets as usize) })
+    let forest = forest(site)?;
+    if forest.features > features {
+        return Err(odd(1, FEATURES));
+    }
+    if forest.targets > targets {
+        return Err(odd(3, TARGETS));
+    }
+    Ok(Form { element: Element::I32, shape: with_width(&x.shape, targets) })
 }
 
 /// The least and greatest sum: each tree's extremes, added up.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
-    let targets = site.attributes.integer("targets")? as usize;
-    let extremes = Tables::of(site)?.extremes(targets)?;
-    let low = extremes.iter().map(|extreme| extreme.0).min().unwrap_or(0);
-    let high = extremes.iter().map(|extreme| extreme.1).max().unwrap_or(0);
-    let worst = extremes.iter().map(|extreme| extreme.2).max().unwrap_or(0);
-    if u128::from(worst) > ACCUMULATOR_MAX {
-        return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude: worst });
+    let (forest, targets) = (forest(site)?, site.attributes.integer("targets")? as usize);
+    if u128::from(forest.worst) > ACCUMULATOR_MAX {
+        return Err(Refusal::Overflow { what: "the accumulator's 2^30", magnitude: forest.worst });
     }
-    Ok(Interval { low, high })
+    let Interval { low, high } = forest.sums;
+    // Of a target that nobody votes for the sum is 0.
+    Ok(if targets > forest.targets { Interval { low: low.min(0), high: high.max(0) } } else { forest.sums })
+}
+
+/// What the rules know of the constants: found out once for all nodes that share them.
+struct Forest {
+    /// Features that a row has at least, and targets that there are at least.
+    features: usize,
+    targets: usize,
+    /// The least and greatest sum of a target that is voted for, and the greatest magnitude on the way to one.
+    sums: Interval,
+    worst: u64,
+    /// Units of work of the longest walk through each tree, all together.
+    longest: u64,
+}
+
+fn forest(site: &Site) -> Result<Arc<Forest>, Refusal> {
+    site.derived(&[1, 2, 3, 4], || {
+        let numbers = |input: usize| site.expect_constant(input).map_or(0, |tensor| tensor.len() as u64);
+        // Widened, looked at, and for the longest walks once more.
+        site.account.walk((1..5).map(numbers).fold(0, u64::saturating_add).saturating_mul(3))?;
+        let tables = Tables::of(site)?;
+        let (features, targets) = tables.check()?;
+        let extremes = tables.extremes(site.account, targets)?;
+        let low = extremes.iter().map(|extreme| extreme.0).min().unwrap_or(0);
+        let high = extremes.iter().map(|extreme| extreme.1).max().unwrap_or(0);
+        let worst = extremes.iter().map(|extreme| extreme.2).max().unwrap_or(0);
+        Ok(Forest { features, targets, sums: Interval { low, high }, worst, longest: tables.longest() })
+    })
+}
+
+const FEATURES: &str = "features that the row has";
+const TARGETS: &str = "targets that there are";
+
+fn odd(input: usize, expected: &'static str) -> Refusal {
+    Refusal::Constant { input, expected, found: "others".to_owned() }
 }
 
 /// The four constants.
@@ -91,36 +131,38 @@ impl Tables {
         })
     }
 
-    /// Splits lead to leaves or later splits, leaves have votes in rising order, and all that is named is there.
-    fn check(&self, features: usize, targets: i64) -> Result<(), Refusal> {
-        let refused = |input, expected| Refusal::Constant { input, expected, found: "others".to_owned() };
+    /// Splits lead to leaves or later splits, leaves have votes in rising order, and all that is named is there. Says how many features and targets there have
+    /// to be.
+    fn check(&self) -> Result<(usize, usize), Refusal> {
         let (splits, leaves) = ((self.splits.len() / SPLIT) as i64, self.leaves.len() as i64 - 1);
         let leads = |next: i64, after: i64| if next < 0 { -1 - next < leaves } else { next > after && next < splits };
+        let (mut features, mut targets) = (0_usize, 0_usize);
         for (at, split) in self.splits.chunks_exact(SPLIT).enumerate() {
-            let &[feature, _, yes, no] = split else { return Err(refused(1, "four numbers a split")) };
-            if feature < 0 || feature >= features as i64 {
-                return Err(refused(1, "features that the row has"));
-            }
+            let &[feature, _, yes, no] = split else { return Err(odd(1, "four numbers a split")) };
+            features = features.max(usize::try_from(feature).map_err(|_| odd(1, FEATURES))? + 1);
             if !leads(yes, at as i64) || !leads(no, at as i64) {
-                return Err(refused(1, "leaves and later splits"));
+                return Err(odd(1, "leaves and later splits"));
             }
         }
         let rise = self.leaves.is_sorted() && self.leaves.first() == Some(&0);
         if !rise || self.leaves.last() != Some(&((self.votes.len() / VOTE) as i64)) {
-            return Err(refused(2, "starts that rise from 0 to the number of votes"));
+            return Err(odd(2, "starts that rise from 0 to the number of votes"));
         }
-        let mut targeted = self.votes.chunks_exact(VOTE).map(|vote| vote.first().copied().unwrap_or(-1));
-        if !targeted.all(|target| (0..targets).contains(&target)) {
-            return Err(refused(3, "targets that there are"));
+        for vote in self.votes.chunks_exact(VOTE) {
+            let target = vote.first().copied().unwrap_or(-1);
+            if !(0..TARGETS_MAX).contains(&target) {
+                return Err(odd(3, TARGETS));
+            }
+            targets = targets.max(target as usize + 1);
         }
         if !self.roots.iter().all(|&root| leads(root, -1)) {
-            return Err(refused(4, "splits and leaves that there are"));
+            return Err(odd(4, "splits and leaves that there are"));
         }
-        Ok(())
+        Ok((features, targets))
     }
 
     /// For each target the least and the greatest sum, and the greatest magnitude on the way to it.
-    fn extremes(&self, targets: usize) -> Result<Vec<(i64, i64, u64)>, Refusal> {
+    fn extremes(&self, account: &Account, targets: usize) -> Result<Vec<(i64, i64, u64)>, Refusal> {
         let mut sums = vec![(0_i64, 0_i64, 0_u64); targets];
         let mut reached = 0_usize;
         let mut seen = vec![u32::MAX; self.splits.len() / SPLIT];
@@ -130,7 +172,9 @@ impl Tables {
             let mut tree = std::collections::BTreeMap::<usize, (i64, i64, usize)>::new();
             let mut leaves = 0_usize;
             while let Some(next) = stack.pop() {
-                reached += 1 + if next < 0 { self.votes_of((-1 - next) as usize).len() } else { 0 };
+                let met = 1 + if next < 0 { self.votes_of((-1 - next) as usize).len() } else { 0 };
+                account.walk(met as u64)?;
+                reached += met;
                 if reached > REACHED_MAX {
                     return Err(Refusal::Overflow { what: "2^24 nodes and votes of trees", magnitude: reached as u64 });
                 }
@@ -193,9 +237,8 @@ impl Tables {
 
 /// Each tree's longest walk, the votes at its end among it.
 fn work(site: &Site, form: &Form) -> Result<Work, Refusal> {
-    let longest = Tables::of(site)?.longest();
     let rows = walk::inner_rows(site)?;
-    Ok(Work::of_row(rows.saturating_mul(longest)).and(walk::beside(site, form)?))
+    Ok(Work::of_row(rows.saturating_mul(forest(site)?.longest)).and(walk::beside(site, form)?))
 }
 
 fn meaning(attributes: &Attributes, inputs: &[&Tensor]) -> Result<Tensor, Fault> {

@@ -3,6 +3,8 @@
 //!
 //! `y[…, n] = clamp(round_shift(bias[n] + Σ_k x[…, k] · w[n, k], shift), low, high)`.
 
+use std::sync::Arc;
+
 use super::{excluded, integer_tensor, integers, sizes_with_width, walk};
 use crate::{
     attribute::Attributes,
@@ -49,6 +51,20 @@ fn shape(site: &Site) -> Result<Form, Refusal> {
     Ok(Form { element, shape: with_width(&x.shape, outputs) })
 }
 
+/// Σ |w| of each output, counted once for all nodes that share the weights.
+struct Norms(Vec<u64>);
+
+fn norms(site: &Site) -> Result<Arc<Norms>, Refusal> {
+    let (weights, columns) = (site.expect_constant(1)?, site.width(0)?);
+    site.derived(&[1], || {
+        site.account.walk(weights.len() as u64)?;
+        site.account.keep((weights.len() / columns * size_of::<u64>()) as u64)?;
+        let magnitude = |index: usize| weights.integer(index).unwrap_or(0).unsigned_abs();
+        let norm = |first: usize| (first..first + columns).map(magnitude).fold(0, u64::saturating_add);
+        Ok(Norms((0..weights.len()).step_by(columns).map(norm).collect()))
+    })
+}
+
 /// Per output: |bias| + max |x| · Σ |w| within 2^61.
 fn bounds(site: &Site) -> Result<Interval, Refusal> {
     let (low, high) = (site.attributes.integer("low")?, site.attributes.integer("high")?);
@@ -56,14 +72,12 @@ fn bounds(site: &Site) -> Result<Interval, Refusal> {
         return Err(Refusal::AttributeRange { name: "low", value: low, low: i64::MIN, high });
     }
     let (x, shift) = (site.input(0)?.interval, site.attributes.integer("shift")? as u32);
-    let (weights, bias) = (site.expect_constant(1)?, site.expect_constant(2)?);
-    let columns = site.width(0)?;
+    let (norms, bias) = (norms(site)?, site.expect_constant(2)?);
+    site.account.walk(bias.len() as u64)?;
     let mut image = Interval { low: high, high: low };
-    for output in 0..bias.len() {
-        let all = (0..columns).filter_map(|column| weights.integer(output * columns + column));
-        let norm: u128 = all.map(|weight| u128::from(weight.unsigned_abs())).sum();
+    for (output, &norm) in norms.0.iter().enumerate() {
         let bias = bias.integer(output).unwrap_or(0);
-        let sum = u128::from(x.magnitude()).saturating_mul(norm);
+        let sum = u128::from(x.magnitude()).saturating_mul(u128::from(norm));
         if sum.saturating_add(u128::from(bias.unsigned_abs())) > 1 << 61 {
             let magnitude = u64::try_from(sum).unwrap_or(u64::MAX);
             return Err(Refusal::Overflow { what: "the sum's 2^61", magnitude });
