@@ -222,7 +222,7 @@ fn convolve_group<B: Build>(
     });
 }
 
-/// The weights of each group with the output's channels innermost; kept where they are the model's own.
+/// The weights of each group with the output's channels innermost; kept where they are the model's own, for all nodes that turn them.
 fn by_input(node: &Node, plan: &Convolution, weights: &[f32]) -> Result<Arc<Vec<f32>>, Problem> {
     let turn = || {
         let inner = plan.inputs * plan.windows.kernel.iter().product::<usize>();

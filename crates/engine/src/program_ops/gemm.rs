@@ -21,7 +21,7 @@ fn run<B: Build>(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome
     Ok(vec![finish(node, inputs, product, context)?.into()])
 }
 
-/// A matrix, transposed where a flag says so; kept with the node where it never changes.
+/// A matrix, transposed where a flag says so; kept where it never changes, for all nodes that turn it.
 fn turned(x: &Array, flag: bool, context: &mut Context, kept: Option<&Node>) -> Result<Array, Problem> {
     let &[rows, columns] = x.shape() else { return Err(Problem::shape(0, "a matrix", x.shape())) };
     if !flag {

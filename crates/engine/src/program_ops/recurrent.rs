@@ -89,3 +89,22 @@ fn lines(weights: &[f32], x: &[f32], out: &mut [f32]) {
         out.copy_from_slice(&sums[..out.len()]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By which what is kept of constants is counted.
+    #[test]
+    fn weights_are_turned_in_whole_panels() {
+        for units in [1_usize, 63, 64, 65, 200] {
+            let lines: Vec<f32> = (0..units * 3).map(|at| at as f32 + 1.0).collect();
+            let turned = turn(&lines, 3);
+            assert_eq!(turned.len(), units.next_multiple_of(PANEL) * 3);
+            for (unit, line) in lines.chunks_exact(3).enumerate() {
+                let of = |place: usize| turned[(unit / PANEL * 3 + place) * PANEL + unit % PANEL];
+                assert_eq!([0, 1, 2].map(of).as_slice(), line);
+            }
+        }
+    }
+}

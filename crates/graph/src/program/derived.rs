@@ -1,13 +1,13 @@
-//! What an operator keeps with a node between runs.
+//! What an operator keeps with a node between runs, or with all nodes that make the same of the same constants.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use super::problem::Problem;
 
-/// What an operator makes of a node's attributes once, at its first run; no part of the node's meaning.
+/// What an operator makes once, at its first run, of a node's attributes, or of constants alone (`loading`); no part of the node's meaning.
 #[derive(Default)]
-pub struct Derived(OnceLock<Arc<dyn Any + Send + Sync>>);
+pub struct Derived(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
 
 impl Derived {
     /// What was made before, or is made now.
@@ -21,8 +21,14 @@ impl Derived {
         };
         held.downcast().map_err(|_| Problem::Excluded)
     }
+
+    /// The same place, for another node that makes the same.
+    pub(super) fn shared(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
+/// A copy of a node may be given other attributes, and begins with nothing.
 impl Clone for Derived {
     fn clone(&self) -> Self {
         Self::default()

@@ -170,21 +170,13 @@ impl Node {
     }
 }
 
-impl Program {
-    /// The same program with what each body may forget after each node: fit to run.
-    pub fn released(mut self) -> Self {
-        self.body.derive_release();
-        self
-    }
-}
-
 impl Body {
     pub fn new(inputs: Vec<u32>, nodes: Vec<Node>, outputs: Vec<Source>) -> Self {
         Self { inputs, nodes, outputs, release: Vec::new() }
     }
 
     /// Finds, from the last node to the first, after which node nothing reads a slot of this body any more.
-    fn derive_release(&mut self) {
+    pub(super) fn derive_release(&mut self) {
         let mut own: Vec<u32> = self.inputs.clone();
         own.extend(self.nodes.iter().flat_map(|node| node.outputs.iter().flatten()));
         own.sort_unstable();
@@ -218,7 +210,7 @@ impl Node {
         slots
     }
 
-    fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Body> {
+    pub(super) fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Body> {
         self.attributes.values_mut().filter_map(|attribute| match attribute {
             Attribute::Body(body) => Some(body),
             _ => None,

@@ -20,6 +20,7 @@ pub mod fourier;
 pub mod gemm;
 pub mod heads;
 pub mod index;
+mod loading;
 pub mod lookup;
 pub mod loss;
 pub mod machine;

@@ -1,5 +1,7 @@
 //! Why a program has no output for some inputs: what was wrong, and the node that met it.
 
+use crate::refusal::Refusal;
+
 /// What an operator met. Every variant but `Ended` is the inputs' or the model's fault, never the machine's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -27,6 +29,9 @@ pub enum Problem {
     Operations { limit: u64 },
     #[error("a value would have rank {found}, at most {limit} is allowed")]
     Rank { found: usize, limit: usize },
+    /// Loading the program, or what would be kept of its constants, takes too much.
+    #[error(transparent)]
+    Loading(#[from] Refusal),
     #[error("{0}")]
     Inside(Box<ProgramFault>),
     #[error("whoever watched the run has ended it")]

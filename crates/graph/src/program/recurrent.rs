@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::array::Array;
 use super::crew::Crew;
 use super::machine::Context;
 use super::machine::Node;
@@ -377,7 +378,7 @@ const TURNED_LITTLE: usize = 1 << 18;
 /// Bytes of a lane's place in the list of them.
 const LANE_BYTES: u64 = 128;
 
-/// The turned weights of all directions; those that are constants of the program are turned once and kept with the node.
+/// The turned weights of all directions; those that are constants of the program are turned once, for all nodes that share them.
 fn turned<C: Cell>(node: &Node, by: Chains, (w, r): (&[f32], &[f32]), sizes: &Sizes) -> Option<Arc<Vec<Lines>>> {
     let all = || -> Vec<Lines> {
         let direction = |direction: usize| {
@@ -386,12 +387,7 @@ fn turned<C: Cell>(node: &Node, by: Chains, (w, r): (&[f32], &[f32]), sizes: &Si
         };
         (0..sizes.directions).map(direction).collect()
     };
-    // Few units would leave most of a panel to zeros.
-    let padded = C::GROUPS.iter().map(|(from, to)| ((to - from) * sizes.hidden).next_multiple_of(PANEL) * sizes.hidden);
-    let padded = (C::GATES * sizes.hidden).next_multiple_of(PANEL) * sizes.inputs + padded.sum::<usize>();
-    if padded.saturating_mul(sizes.directions) > (2 * (w.len() + r.len())).max(TURNED_LITTLE) {
-        return None;
-    }
+    turned_numbers::<C>(sizes.directions, sizes.inputs, sizes.hidden)?;
     let constant = |input: usize| matches!(node.inputs.get(input), Some(Source::Constant(_)));
     match constant(1) && constant(2) {
         true => node.derived.get(|| Ok(all())).ok(),
@@ -399,6 +395,24 @@ fn turned<C: Cell>(node: &Node, by: Chains, (w, r): (&[f32], &[f32]), sizes: &Si
         false if sizes.steps * sizes.batch < 4 => None,
         false => Some(Arc::new(all())),
     }
+}
+
+/// Numbers that the weights of so many directions, inputs and units take turned, the zeros of last panels among them; `None` where few units
+/// would leave most of a panel to zeros, and they are not turned.
+fn turned_numbers<C: Cell>(directions: usize, inputs: usize, hidden: usize) -> Option<usize> {
+    let units = |gates: usize| gates.saturating_mul(hidden).checked_next_multiple_of(PANEL).unwrap_or(usize::MAX);
+    let states = C::GROUPS.iter().map(|(from, to)| units(to - from).saturating_mul(hidden));
+    let states = states.fold(0, usize::saturating_add);
+    let padded = units(C::GATES).saturating_mul(inputs).saturating_add(states).saturating_mul(directions);
+    let own = C::GATES.saturating_mul(hidden).saturating_mul(inputs.saturating_add(hidden)).saturating_mul(directions);
+    (padded <= own.saturating_mul(2).max(TURNED_LITTLE)).then_some(padded)
+}
+
+/// Bytes that are kept of constant weights, where they are turned.
+pub(super) fn kept_bytes<C: Cell>(w: &Array, r: &Array) -> u64 {
+    let (&[directions, _, inputs], &[_, _, hidden]) = (w.shape(), r.shape()) else { return 0 };
+    let numbers = turned_numbers::<C>(directions, inputs, hidden).unwrap_or(0);
+    (numbers as u64).saturating_mul(size_of::<f32>() as u64)
 }
 
 /// What belongs to one direction.

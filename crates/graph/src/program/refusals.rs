@@ -12,8 +12,12 @@ use super::problem::{Problem, ProgramFault};
 use super::value::Type;
 
 impl Program {
-    /// Every node that could not run whatever the inputs, those in bodies included, in order.
+    /// Every node that could not run whatever the inputs, those in bodies included, in order; or the one at which loading takes too much.
     pub fn refusals(&self) -> Vec<ProgramFault> {
+        // What takes too long to look at, or would keep too much of what is seen, is not looked at.
+        if let Err(fault) = self.check_loading() {
+            return vec![fault];
+        }
         let context = Context::new(self, Limits::default(), By { pick: meaning, crew: &Alone }, None);
         let mut found = Vec::new();
         self.visit(&self.body, &context, &mut found);
