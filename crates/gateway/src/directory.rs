@@ -266,10 +266,17 @@ impl Drop for Lease {
 
 #[cfg(test)]
 impl Directory {
-    /// One that knows a worker which serves these models, and asks nobody.
+    /// One that knows a worker for each of these models, and asks nobody.
     pub fn serving(models: &[Digest]) -> Arc<Self> {
-        let worker = NodeRecord {
-            node: Digest::ZERO,
+        let directory = Self::new(LedgerClient::new(network::Client::default(), &[]));
+        directory.serve(models);
+        Arc::new(directory)
+    }
+
+    /// From now on workers serve these models, one each.
+    pub fn serve(&self, models: &[Digest]) {
+        let worker = |model: &Digest| NodeRecord {
+            node: *model,
             role: Role::Worker,
             operator: protocol::EvmAddress([0; 20]),
             payout: protocol::EvmAddress([0; 20]),
@@ -278,10 +285,8 @@ impl Directory {
             slashed: 0,
             jailed: false,
             registered_epoch: 0,
-            models: protocol::List::new(models.to_vec()).unwrap_or_default(),
+            models: protocol::List::new(vec![*model]).unwrap_or_default(),
         };
-        let directory = Self::new(LedgerClient::new(network::Client::default(), &[]));
-        *lock(&directory.view) = Arc::new(View::new(vec![worker], Vec::new()));
-        Arc::new(directory)
+        *lock(&self.view) = Arc::new(View::new(models.iter().map(worker).collect(), Vec::new()));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A receipt commits to tokens and a client reads text, so a worker could stream words that its tokens do not say.
 //! Where no hub has the model, text passes unchecked and is counted. A tokenizer is its publisher's: it is read here after a process that is
-//! bounded has read it. Models that no worker serves are fetched in places of their own, and so cost the others no time.
+//! bounded has read it. Models that no worker serves are fetched in places of their own, and are forgotten before the others: they cost
+//! these neither time nor room.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,12 @@ use network::{Bytes, Client};
 use protocol::{Digest, request::Score};
 use tokio::sync::Semaphore;
 
-use crate::{counting::Counting, directory::Directory, places::Purpose};
+use crate::{
+    counting::Counting,
+    directory::{Directory, View},
+    places::Purpose,
+    question,
+};
 
 /// After a failure no hub is asked for a model for so long.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -100,7 +106,8 @@ struct State {
     known: BTreeMap<Digest, Used>,
     /// Counts what was asked for.
     uses: u64,
-    fetching: BTreeMap<Digest, Fetch>,
+    /// By whether a worker served the model when its fetch began, and so where it is fetched.
+    fetching: BTreeMap<(bool, Digest), Fetch>,
     /// Until when which models are not asked for, after a failure.
     paused: BTreeMap<Digest, Instant>,
     /// Models that somebody has waited for in vain: until one is known, nobody waits for it again.
@@ -133,27 +140,35 @@ impl State {
         }
     }
 
-    /// Ends a fetch. Where all room is taken, what was not asked for longest goes.
-    fn end(&mut self, root: Digest, fetched: Option<Known>) {
-        self.fetching.remove(&root);
+    /// Bytes of all heads that are remembered.
+    fn bytes(&self) -> usize {
+        self.known.values().filter_map(|used| used.known.as_ref()).map(|words| words.head.len()).sum()
+    }
+
+    /// Whether one more, of a model that nobody has asked for yet, may be remembered, and no other that is as good forgotten for it.
+    fn has_room(&self, root: &Digest, view: &View) -> bool {
+        let is_full =
+            self.known.len() >= KNOWN_MAX || self.bytes().saturating_add(question::MESSAGE_BYTES_MAX) > KNOWN_BYTES_MAX;
+        !is_full || view.is_served(root) && self.known.keys().any(|known| !view.is_served(known))
+    }
+
+    /// Ends a fetch. Where there is too little room, models that nobody serves go first, then what was not asked for longest.
+    fn end(&mut self, is_served: bool, root: Digest, fetched: Option<Known>, view: &View) {
+        self.fetching.remove(&(is_served, root));
         let now = Instant::now();
         let Some(known) = fetched else {
             self.paused.retain(|_, until| now < *until);
             self.paused.extend(now.checked_add(PAUSE).map(|until| (root, until)));
             return;
         };
-        let length = |known: &Known| known.as_ref().map_or(0, |words| words.head.len());
-        let bytes = |known: &BTreeMap<Digest, Used>| known.values().map(|used| length(&used.known)).sum::<usize>();
-        let most = KNOWN_BYTES_MAX.saturating_sub(length(&known));
-        while self.known.len() >= KNOWN_MAX || bytes(&self.known) > most {
-            let Some(oldest) = self.known.iter().min_by_key(|(_, used)| used.last).map(|(root, _)| *root) else {
-                break;
-            };
-            self.known.remove(&oldest);
-        }
         self.uses = self.uses.saturating_add(1);
         self.late.remove(&root);
         self.known.insert(root, Used { known, last: self.uses });
+        while self.known.len() > KNOWN_MAX || self.bytes() > KNOWN_BYTES_MAX {
+            let rank = |(root, used): &(&Digest, &Used)| (view.is_served(root), used.last);
+            let Some(first) = self.known.iter().min_by_key(rank).map(|(root, _)| *root) else { break };
+            self.known.remove(&first);
+        }
     }
 }
 
@@ -199,35 +214,47 @@ impl Vocabularies {
             Some(known) => Ok(known),
             // Every answer asks: where there is nothing to fetch, none waits.
             None if self.hubs.is_empty() || state.is_paused(root) => Ok(None),
-            None => Err(state.fetching.entry(*root).or_insert_with(|| self.begin(*root)).clone()),
+            None => {
+                // One that a worker serves since its fetch began is fetched among its like as well, whichever comes first.
+                let is_served = self.directory.is_served(root) || state.fetching.contains_key(&(true, *root));
+                let fetch = state.fetching.entry((is_served, *root)).or_insert_with(|| self.begin(is_served, *root));
+                Err(fetch.clone())
+            }
         }
     }
 
-    /// Fetches a model's words before an answer needs them, unless others would be forgotten for it.
+    /// Fetches a model's words before an answer needs them, unless others that are as good would be forgotten for it.
     pub async fn keep(self: &Arc<Self>, root: &Digest) {
+        let view = self.directory.view();
         let is_done = {
             let state = self.lock();
-            state.known.contains_key(root) || state.known.len() >= KNOWN_MAX
+            state.known.contains_key(root) || !state.has_room(root, &view)
         };
         if !is_done {
             self.of(root).await;
         }
     }
 
-    fn begin(self: &Arc<Self>, root: Digest) -> Fetch {
+    fn begin(self: &Arc<Self>, is_served: bool, root: Digest) -> Fetch {
         let all = Arc::clone(self);
         let fetched = tokio::spawn(async move {
-            let fetched = all.fetch_anywhere(root).await;
-            all.lock().end(root, fetched.clone());
+            let fetched = all.fetch_anywhere(is_served, root).await;
+            let view = all.directory.view();
+            all.lock().end(is_served, root, fetched.clone(), &view);
             fetched.flatten()
         });
         fetched.map(|fetched| fetched.ok().flatten()).boxed().shared()
     }
 
-    async fn fetch_anywhere(&self, root: Digest) -> Option<Known> {
-        let lane = if self.directory.is_served(&root) { &self.served } else { &self.unserved };
+    async fn fetch_anywhere(&self, is_served: bool, root: Digest) -> Option<Known> {
+        let lane = if is_served { &self.served } else { &self.unserved };
         let _unread = lane.unread.acquire().await.ok()?;
         let fetching = lane.fetches.acquire().await.ok()?;
+        // While it waited, it may have been fetched in the other lane.
+        let known = self.lock().known(&root);
+        if known.is_some() {
+            return known;
+        }
         // What would not be read is not fetched.
         self.counting.admits(&root).ok()?;
         let mut found = None;
@@ -352,6 +379,13 @@ mod tests {
         Arc::new(Vocabularies::new(vec![hub.url()], Client::new(Duration::from_secs(10)), counting, directory))
     }
 
+    impl Vocabularies {
+        fn end(&self, root: Digest, fetched: Option<Known>) {
+            let view = self.directory.view();
+            self.lock().end(view.is_served(&root), root, fetched, &view);
+        }
+    }
+
     #[tokio::test]
     async fn a_fetch_outlives_whoever_asked_and_is_shared_by_all_that_ask() {
         let (head, root) = artefact("slow");
@@ -382,7 +416,7 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1, "what is late is fetched all the same");
         // One that fails is late for as long as it is not known.
         vocabularies.lock().note_late(digest(1));
-        vocabularies.lock().end(digest(1), None);
+        vocabularies.end(digest(1), None);
         assert!(vocabularies.lock().late.contains(&digest(1)));
     }
 
@@ -405,7 +439,7 @@ mod tests {
         let (hub, asked) = hub(head, Duration::ZERO).await;
         let vocabularies = vocabularies(&hub);
         for index in 0..KNOWN_MAX {
-            vocabularies.lock().end(digest(index), Some(None));
+            vocabularies.end(digest(index), Some(None));
         }
         vocabularies.of(&digest(0)).await;
         vocabularies.keep(&root).await;
@@ -418,22 +452,78 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn however_many_models_that_nobody_serves_are_fetched_one_that_is_served_waits_for_none_of_them() {
+    async fn where_all_room_is_taken_models_that_nobody_serves_go_first_whatever_was_asked_for_last() {
         let (head, root) = artefact("served");
-        let served = root.to_string();
+        let (hub, asked) = hub(head, Duration::ZERO).await;
+        let vocabularies = vocabularies_serving(&hub, &[root, digest(0), digest(1)]);
+        for index in 0..KNOWN_MAX {
+            vocabularies.end(digest(index), Some(None));
+        }
+        vocabularies.end(digest(KNOWN_MAX), Some(None));
+        assert!(!vocabularies.lock().known.contains_key(&digest(2)), "of those that nobody serves the oldest");
+        vocabularies.keep(&root).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "it is better than what is forgotten for it");
+        let state = vocabularies.lock();
+        assert_eq!(state.known.len(), KNOWN_MAX);
+        assert!([root, digest(0), digest(1), digest(4)].iter().all(|root| state.known.contains_key(root)));
+        assert!(!state.known.contains_key(&digest(3)));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_nobody_serves_is_not_remembered_where_all_others_are_served() {
+        let roots: Vec<Digest> = (0..=KNOWN_MAX).map(digest).collect();
+        let served = Directory::serving(&roots[..KNOWN_MAX]).view();
+        let mut state = State::default();
+        for root in &roots {
+            state.end(served.is_served(root), *root, Some(None), &served);
+        }
+        assert_eq!(state.known.len(), KNOWN_MAX);
+        assert!(!state.known.contains_key(&roots[KNOWN_MAX]));
+        assert!(!state.has_room(&roots[KNOWN_MAX], &served) && !state.has_room(&roots[0], &served));
+    }
+
+    /// A hub that has this model, and says nothing of the others for long.
+    async fn hub_that_hangs_but_for(root: Digest, head: Vec<u8>) -> Server {
+        let quick = root.to_string();
         let serve = move |Path(root): Path<String>| async move {
-            // Of the others the hub says nothing for long.
-            let delay = if root == served { 0 } else { 60 };
+            let delay = if root == quick { 0 } else { 60 };
             tokio::time::sleep(Duration::from_secs(delay)).await;
             head
         };
         let router = Router::new().route("/artefacts/{root}/head", get(serve));
-        let hub = Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap();
-        let vocabularies = vocabularies_serving(&hub, &[root]);
+        Server::start("127.0.0.1:0".parse().unwrap(), router, Limits::default()).await.unwrap()
+    }
+
+    /// Asks for more models than are fetched at once, none of which anybody serves.
+    async fn crowd(vocabularies: &Arc<Vocabularies>) {
         for index in 0..2 * UNREAD_MAX {
             assert!(tokio::time::timeout(Duration::from_millis(1), vocabularies.of(&digest(index))).await.is_err());
         }
+    }
+
+    #[tokio::test]
+    async fn however_many_models_that_nobody_serves_are_fetched_one_that_is_served_waits_for_none_of_them() {
+        let (head, root) = artefact("served");
+        let hub = hub_that_hangs_but_for(root, head).await;
+        let vocabularies = vocabularies_serving(&hub, &[root]);
+        crowd(&vocabularies).await;
         let known = tokio::time::timeout(Duration::from_secs(5), vocabularies.of(&root)).await;
         assert!(known.is_ok() && vocabularies.lock().known.contains_key(&root));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_served_since_its_fetch_began_waits_for_none_that_nobody_serves() {
+        let (head, root) = artefact("served since");
+        let hub = hub_that_hangs_but_for(root, head).await;
+        let vocabularies = vocabularies(&hub);
+        crowd(&vocabularies).await;
+        assert!(vocabularies.within(&root, Duration::from_millis(50)).await.is_none());
+        vocabularies.directory.serve(&[root]);
+        let known = tokio::time::timeout(Duration::from_secs(5), vocabularies.of(&root)).await;
+        assert!(known.is_ok() && vocabularies.lock().known.contains_key(&root));
+        assert!(
+            vocabularies.lock().fetching.contains_key(&(false, root)),
+            "the first waits on, and will find it known"
+        );
     }
 }
