@@ -18,20 +18,12 @@ const HIDDEN: usize = 1;
 impl LanguageModel {
     /// The tokens of a text that no template is put around; at least one token of the context is left for an answer.
     pub fn plain_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, PromptError> {
-        within(self.plain(prompt, &[])?, self.context() - 1)
+        self.prompter().plain(prompt, self.context() - 1)
     }
 
     /// The tokens of a text that is to be embedded.
     pub fn embedded_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, PromptError> {
-        within(self.plain(prompt, self.tokenizer().closing())?, self.context())
-    }
-
-    /// A text between what the tokenizer puts around it; tokens as they are.
-    fn plain(&self, prompt: &Prompt, closing: &[u32]) -> Result<Vec<u32>, PromptError> {
-        match prompt {
-            Prompt::Text(text) => Ok([self.tokenizer().opening(), &self.tokenizer().encode(text)?, closing].concat()),
-            Prompt::Tokens(tokens) => Ok(tokens.to_vec()),
-        }
+        self.prompter().embedded(prompt, self.context())
     }
 
     /// Numbers of an embedding.
@@ -75,11 +67,6 @@ fn embedding(hidden: &Data) -> Result<Vec<f32>, RunError> {
     };
     let is_finite = embedding.iter().all(|value| value.is_finite());
     if is_finite { Ok(embedding) } else { Err(RunError::NotFinite { name: "embedding".to_owned() }) }
-}
-
-fn within(tokens: Vec<u32>, limit: usize) -> Result<Vec<u32>, PromptError> {
-    let found = tokens.len();
-    if found > limit { Err(PromptError::TooLong { found, limit }) } else { Ok(tokens) }
 }
 
 /// Brought to length 1: squares are summed as `rms_norm_f32` sums them.

@@ -15,14 +15,14 @@ use crate::{
     kernel::Threads,
     load::LoadError,
     plan::{Plan, Workspace},
-    template::{Conversation, PromptError, Template},
+    prompter::Prompter,
+    template::{Conversation, PromptError},
     tokenizer::{Detokenizer, Tokenizer},
 };
 
 pub struct LanguageModel {
     plan: Plan,
-    tokenizer: Tokenizer,
-    template: Template,
+    prompter: Prompter,
     language: Language,
     vocabulary: usize,
     /// As long as a text may be here.
@@ -128,26 +128,13 @@ impl RunError {
 impl LanguageModel {
     pub(crate) fn load(graph: Checked, language: Language, level: Level, threads: Threads) -> Result<Self, LoadError> {
         let vocabulary = graph.graph().inputs.first().map_or(0, |input| input.interval.high as usize + 1);
-        let tokenizer = Tokenizer::load(&language.tokenizer, vocabulary)?;
-        let template = Template::parse(&language.template).map_err(|cause| LoadError::Template { cause })?;
+        let prompter = Prompter::load(&language.tokenizer, &language.template, vocabulary)?;
         let context = graph.rows_max();
         let work = graph.work();
         let plan = Plan::new(graph, level, threads);
         let (grammars, spaces, samplers) = (OnceLock::new(), Pool::default(), Pool::default());
         let work_max = u64::MAX;
-        Ok(Self {
-            plan,
-            tokenizer,
-            template,
-            language,
-            vocabulary,
-            context,
-            work,
-            work_max,
-            grammars,
-            spaces,
-            samplers,
-        })
+        Ok(Self { plan, prompter, language, vocabulary, context, work, work_max, grammars, spaces, samplers })
     }
 
     pub(crate) fn within(self, work_max: u64) -> Self {
@@ -181,7 +168,17 @@ impl LanguageModel {
     }
 
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        self.prompter.tokenizer()
+    }
+
+    /// What makes its prompts.
+    pub fn prompter(&self) -> &Prompter {
+        &self.prompter
+    }
+
+    /// What its artefact says of its texts, with the files of what makes its prompts.
+    pub fn language(&self) -> &Language {
+        &self.language
     }
 
     /// What applies where the caller names nothing.
@@ -200,19 +197,17 @@ impl LanguageModel {
 
     /// As `prompt`, with the tools and further variables that a request names.
     pub fn conversation(&self, conversation: &Conversation, template_time_ms: u64) -> Result<Vec<u32>, PromptError> {
-        let tokens = self.template.prompt(&self.tokenizer, conversation, template_time_ms)?;
-        let (found, limit) = (tokens.len(), self.context - 1);
-        if found > limit { Err(PromptError::TooLong { found, limit }) } else { Ok(tokens) }
+        self.prompter.conversation(conversation, template_time_ms, self.context - 1)
     }
 
     /// The tokens of a whole conversation, with nothing to follow.
     pub fn whole(&self, messages: &[Message]) -> Result<Vec<u32>, PromptError> {
-        self.template.whole(&self.tokenizer, messages)
+        self.prompter.template().whole(self.tokenizer(), messages)
     }
 
     /// Gives the text of an answer's tokens as they come.
     pub fn detokenizer(&self) -> Detokenizer<'_> {
-        Detokenizer::new(&self.tokenizer)
+        Detokenizer::new(self.tokenizer())
     }
 
     /// Generates an answer; `each` is called for every part of it, as it is found. The stop token is no part of it.
@@ -291,12 +286,12 @@ impl LanguageModel {
     }
 
     pub(crate) fn course(&self, prompt: &[u32], rules: Rules) -> Course<'_> {
-        let (tokenizer, stop_tokens) = (&self.tokenizer, &self.language.stop_tokens);
+        let (tokenizer, stop_tokens) = (self.tokenizer(), &self.language.stop_tokens);
         Course::new(Surroundings { tokenizer, stop_tokens, context: self.context }, rules, prompt)
     }
 
     fn grammars(&self) -> Result<&Grammars, ConstraintError> {
-        let make = || Grammars::new(&self.tokenizer.pieces(self.vocabulary), &self.language.stop_tokens);
+        let make = || Grammars::new(&self.tokenizer().pieces(self.vocabulary), &self.language.stop_tokens);
         self.grammars.get_or_init(make).as_ref().map_err(Clone::clone)
     }
 

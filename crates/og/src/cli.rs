@@ -116,6 +116,9 @@ pub enum Verb {
     /// The process that counts prompts for a model, as a gateway starts it.
     #[command(hide = true)]
     Counter,
+    /// The process that makes prompts for a model, as a worker starts it.
+    #[command(hide = true)]
+    Prompter,
 }
 
 #[derive(Args, Clone)]

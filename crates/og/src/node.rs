@@ -175,6 +175,7 @@ fn worker_config(
         models,
         threads: 1,
         float: float_program()?,
+        prompter: prompter_program()?,
         evidence: Lifetime {
             anchoring_ms: genesis.rules.receipt_age_ms.into(),
             epochs: genesis.rules.evidence_epochs(),
@@ -189,6 +190,11 @@ fn worker_config(
 pub fn float_program() -> Result<float::Program> {
     let path = std::env::current_exe().context("cannot find this program's own file")?;
     Ok(float::Program { path, arguments: vec!["float-runtime".into()] })
+}
+
+/// This program, as a process that makes prompts.
+fn prompter_program() -> Result<worker::Program> {
+    worker::Program::own("prompter").context("cannot find this program's own file")
 }
 
 fn gateway_config(

@@ -1,13 +1,13 @@
 //! What a worker answers: a function of request and model alone. Pure.
 
 use engine::{
-    Conversation, Detokenizer, Flow, LanguageModel, Model, Part, PromptError, RunError,
+    Conversation, Detokenizer, Flow, LanguageModel, Model, Part, PromptError, Prompter, RunError,
     serve::{Job, ServeError},
 };
 use float::{Runtime, RuntimeError};
 use protocol::{
     Canonical as _, Element, Finish, Input, List, Output, Parameters, Request, Tensor, Text,
-    request::{OPENING_BYTES_MAX, Score, Scored, ScoredToken, TOKENS_MAX},
+    request::{EMBEDDED_MAX, OPENING_BYTES_MAX, Score, Scored, ScoredToken, TOKENS_MAX},
     service::{FailedFrame, Failure, Frame, TokenFrame},
 };
 
@@ -19,6 +19,24 @@ pub struct Answer {
     pub prompt: List<u32, TOKENS_MAX>,
     pub output: Output,
     pub finish: Finish,
+}
+
+/// The tokens of each text of a request.
+pub(crate) type Prompts = List<List<u32, TOKENS_MAX>, EMBEDDED_MAX>;
+
+/// Tokens of prompt and answer together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// That can be judged here.
+    pub judged: usize,
+    /// That the model was made for.
+    pub own: usize,
+}
+
+impl Room {
+    pub fn of(model: &LanguageModel) -> Self {
+        Self { judged: model.context(), own: model.own_context() }
+    }
 }
 
 /// Bytes that an opening has besides request, prompt and output: three salts and the counts.
@@ -52,7 +70,7 @@ fn say(
     adversary: Option<Adversary>,
     deliver: &mut dyn FnMut(Frame) -> bool,
 ) -> Result<Answer, FailedFrame> {
-    let job = job(model, request)?;
+    let job = job(model, request, only(prompts(model.prompter(), Room::of(model), request)?))?;
     let mut telling = Telling::new(model, &request.parameters, adversary);
     let mut refused = None;
     let generation = model.generate(&job.prompt, &job.parameters, &mut |part| {
@@ -71,17 +89,46 @@ fn say(
     telling.into_answer(job.prompt, generation.finish)
 }
 
-/// What of a request a language model is to continue. Refuses a request whose opening might not fit into a block: a
-/// worker that could not open what it signed would be slashed for withholding it.
-pub(crate) fn job(model: &LanguageModel, request: &Request) -> Result<Job, FailedFrame> {
-    let prompt = match &request.input {
-        Input::Chat(chat) => model.conversation(&Conversation::chat(chat), request.template_time_ms),
-        Input::Prompt(prompt) => model.plain_prompt(prompt),
-        Input::Tensors(_) | Input::Embed(_) => {
-            return Err(failed(Failure::BadRequest, "there is nothing to continue in this request"));
-        }
+/// The tokens of each text of a request: one, where it is to be continued.
+pub(crate) fn prompts(prompter: &Prompter, room: Room, request: &Request) -> Result<Prompts, FailedFrame> {
+    let made = |prompt: Result<Vec<u32>, PromptError>| -> Result<List<u32, TOKENS_MAX>, FailedFrame> {
+        bounded(prompt.map_err(|error| prompt_failed(room, &error))?)
     };
-    let prompt = prompt.map_err(|error| prompt_failed(model, &error))?;
+    // At least one token is left for the answer.
+    let limit = room.judged.saturating_sub(1);
+    let mut all = Vec::new();
+    match &request.input {
+        Input::Chat(chat) => {
+            let conversation = Conversation::chat(chat);
+            all.push(made(prompter.conversation(&conversation, request.template_time_ms, limit))?);
+        }
+        Input::Prompt(prompt) => all.push(made(prompter.plain(prompt, limit))?),
+        Input::Embed(texts) => {
+            let mut count = 0_usize;
+            for text in texts.iter() {
+                let tokens = made(prompter.embedded(text, room.judged))?;
+                count = count.saturating_add(tokens.len());
+                if count > TOKENS_MAX {
+                    let message =
+                        format!("the texts have more than {TOKENS_MAX} tokens together, the most of one request");
+                    return Err(failed(Failure::ContextTooLong, &message));
+                }
+                all.push(tokens);
+            }
+        }
+        Input::Tensors(_) => return Err(failed(Failure::BadRequest, "there is no text in this request")),
+    }
+    bounded(all)
+}
+
+/// The prompt of a request that has one text.
+pub(crate) fn only(prompts: Prompts) -> Vec<u32> {
+    prompts.into_inner().into_iter().next().map(List::into_inner).unwrap_or_default()
+}
+
+/// What of a request a language model is to continue, and how. Refuses a request whose opening might not fit into a block: a
+/// worker that could not open what it signed would be slashed for withholding it.
+pub(crate) fn job(model: &LanguageModel, request: &Request, prompt: Vec<u32>) -> Result<Job, FailedFrame> {
     let parameters = &request.parameters;
     let answer = (parameters.max_tokens as usize).min(model.context().saturating_sub(prompt.len()));
     let score = if scores(parameters) {
@@ -176,7 +223,7 @@ pub(crate) fn compute(
             tensors_answered(request, Vec::new(), outputs, adversary)
         }
         (Input::Embed(_), Some(language), _) => {
-            let texts = embedded(language, request)?;
+            let texts = embedded(language, request, prompts(language.prompter(), Room::of(language), request)?)?;
             let embed = |tokens: &Vec<u32>| language.embed(tokens).map_err(|error| run_failed(&error));
             let embeddings = texts.iter().map(embed).collect::<Result<Vec<_>, _>>()?;
             embeddings_answered(request, &texts, &embeddings, adversary)
@@ -203,30 +250,24 @@ fn tensors_answered(
     Ok(Answer { prompt: bounded(prompt)?, output: Output::Tensors(outputs), finish: Finish::Complete })
 }
 
-/// The tokens of the texts that a request wants embedded. All that could be too much of them is refused here, before
+/// The texts that a request wants embedded, by their tokens. All that could be too much of them is refused here, before
 /// any of them is run: each text alone, all together, and what an opening of them would be.
-pub(crate) fn embedded(model: &LanguageModel, request: &Request) -> Result<Vec<Vec<u32>>, FailedFrame> {
-    let Input::Embed(texts) = &request.input else {
+pub(crate) fn embedded(model: &LanguageModel, request: &Request, texts: Prompts) -> Result<Vec<Vec<u32>>, FailedFrame> {
+    let Input::Embed(asked) = &request.input else {
         return Err(failed(Failure::BadRequest, "there is nothing to embed in this request"));
     };
-    let width = model.embedding_width().map_err(|error| run_failed(&error))?;
-    let mut all = Vec::new();
-    let mut count = 0_usize;
-    for text in texts.iter() {
-        let tokens = model.embedded_prompt(text).map_err(|error| prompt_failed(model, &error))?;
-        model.check_embedding(&tokens).map_err(|error| run_failed(&error))?;
-        count = count.saturating_add(tokens.len());
-        if count > TOKENS_MAX {
-            let message = format!("the texts have more than {TOKENS_MAX} tokens together, the most of one request");
-            return Err(failed(Failure::ContextTooLong, &message));
-        }
-        all.push(tokens);
+    if texts.len() != asked.len() {
+        return Err(failed(Failure::Internal, "not all texts were made tokens of"));
     }
-    model.check_work(&all).map_err(|error| run_failed(&error))?;
+    let width = model.embedding_width().map_err(|error| run_failed(&error))?;
+    let texts: Vec<Vec<u32>> = texts.into_inner().into_iter().map(List::into_inner).collect();
+    texts.iter().try_for_each(|tokens| model.check_embedding(tokens)).map_err(|error| run_failed(&error))?;
+    model.check_work(&texts).map_err(|error| run_failed(&error))?;
+    let count = texts.iter().map(Vec::len).sum::<usize>();
     let tensor = embedding(&vec![0.0; width])?;
     let outputs = tensor.encode().len().saturating_mul(texts.len()).saturating_add(TOKEN_BYTES);
     check_opening(request, count * TOKEN_BYTES + outputs)?;
-    Ok(all)
+    Ok(texts)
 }
 
 /// The answer that embeddings of those texts are.
@@ -285,7 +326,7 @@ fn bounded<T, const MAX: usize>(items: Vec<T>) -> Result<List<T, MAX>, FailedFra
 }
 
 /// In whose words the refusal of a prompt is told: too long is the one that clients know how to mend.
-fn prompt_failed(model: &LanguageModel, error: &PromptError) -> FailedFrame {
+fn prompt_failed(room: Room, error: &PromptError) -> FailedFrame {
     let failure = match error {
         PromptError::TooLong { .. } | PromptError::Rendered { .. } => Failure::ContextTooLong,
         PromptError::Empty
@@ -298,7 +339,7 @@ fn prompt_failed(model: &LanguageModel, error: &PromptError) -> FailedFrame {
         | PromptError::Tokenizer(_) => Failure::BadRequest,
         PromptError::OwnTrouble { .. } => Failure::Internal,
     };
-    let (judged, own) = (model.context(), model.own_context());
+    let Room { judged, own } = room;
     let hint = if failure == Failure::ContextTooLong && judged < own {
         format!(
             "; hint: of the {own} tokens of this model, this network's windows let {judged} be judged, prompt and answer together: \

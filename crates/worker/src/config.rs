@@ -5,13 +5,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use crypto::{Digest, SigningKey};
 use engine::serve::ServeError;
 use hub::ShelfError;
-use network::NetworkError;
+use network::{NetworkError, process::Program};
 use protocol::Role;
 use storage::Sealer;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::{adversary::Adversary, evidence::EvidenceError, lifetime::Lifetime};
+use crate::{adversary::Adversary, evidence::EvidenceError, lifetime::Lifetime, prompting::PromptingError};
 
 /// What a worker needs to start.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub struct Config {
     pub work_max: u64,
     /// What runs models without an exact form.
     pub float: float::Program,
+    /// What makes the prompts of language models: whatever calls `serve`.
+    pub prompter: Program,
     pub adversary: Option<Adversary>,
 }
 
@@ -55,6 +57,8 @@ pub enum WorkerError {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Float(#[from] float::RuntimeError),
+    #[error(transparent)]
+    Prompting(#[from] PromptingError),
     #[error("the start of a model was interrupted")]
     Interrupted,
     #[error("the list of models is too long: {0}; hint: start another worker")]

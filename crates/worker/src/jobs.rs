@@ -22,8 +22,9 @@ use tokio::sync::mpsc;
 
 use crate::{
     adversary::Adversary,
-    answer::{Answer, Telling, embedded, embeddings_answered, failed, job, run_failed, serve_failed},
+    answer::{Answer, Prompts, Telling, embedded, embeddings_answered, failed, job, only, run_failed, serve_failed},
     chain::{Chain, Salts, Terms, is_complete},
+    compiling::Compiling,
     evidence::{Evidence, EvidenceError},
     prompting::Prompting,
     rate::Rate,
@@ -173,10 +174,10 @@ impl Desk {
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
         match (served, &request.input) {
-            (Served::Language(server, prompting), Input::Chat(_) | Input::Prompt(_)) => {
-                self.converse(server, &prompting, request, reader).await
+            (Served::Language(server, prompting, compiling), Input::Chat(_) | Input::Prompt(_)) => {
+                self.converse(server, &prompting, &compiling, request, reader).await
             }
-            (Served::Language(server, prompting), Input::Embed(_)) => {
+            (Served::Language(server, prompting, _), Input::Embed(_)) => {
                 self.embed(server, &prompting, request, reader).await
             }
             (served, _) => self.compute(served, request, reader).await,
@@ -188,12 +189,19 @@ impl Desk {
         &self,
         server: Arc<Server>,
         prompting: &Prompting,
+        compiling: &Compiling,
         request: Request,
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
         let model = Arc::clone(server.model());
         let language = model.as_language().ok_or_else(|| failed(Failure::Internal, "no language model is served"))?;
-        let submitted = prompting.make(move || submit(&server, &request).map(|taken| (request, taken)));
+        let submitted = async move {
+            let prompt = only(prompting.make(&request).await?);
+            if request.parameters.constraint.is_none() {
+                return submit(&server, &request, prompt).map(|taken| (request, taken));
+            }
+            compiling.compile(move || submit(&server, &request, prompt).map(|taken| (request, taken))).await
+        };
         let (request, (prompt, mut stream)) = made(submitted, reader).await?;
         let mut telling = Telling::new(language, &request.parameters, self.adversary);
         let finish = loop {
@@ -224,9 +232,8 @@ impl Desk {
         request: Request,
         reader: &mut Reader,
     ) -> Result<(Request, Answer), FailedFrame> {
-        let shared = Arc::clone(&server);
-        let checked = prompting.make(move || embeddable(&shared, &request).map(|texts| (request, texts)));
-        let (request, texts) = made(checked, reader).await?;
+        let texts = made(prompting.make(&request), reader).await?;
+        let texts = embeddable(&server, &request, texts)?;
         let mut embeddings = Vec::new();
         for tokens in &texts {
             let mut stream = server.embed(tokens.clone()).map_err(|error| serve_failed(&error))?;
@@ -337,16 +344,16 @@ fn cancelled() -> Answer {
 }
 
 /// The tokens of texts to embed, none of which is too much for the server.
-fn embeddable(server: &Server, request: &Request) -> Result<Vec<Vec<u32>>, FailedFrame> {
-    let texts = embedded(server.model().as_language().ok_or_else(interrupted)?, request)?;
+fn embeddable(server: &Server, request: &Request, texts: Prompts) -> Result<Vec<Vec<u32>>, FailedFrame> {
+    let texts = embedded(server.model().as_language().ok_or_else(interrupted)?, request, texts)?;
     texts.iter().try_for_each(|tokens| server.check_embedding(tokens)).map_err(|error| serve_failed(&error))?;
     Ok(texts)
 }
 
 /// The prompt, and where its answer comes.
-fn submit(server: &Server, request: &Request) -> Result<(Vec<u32>, Stream), FailedFrame> {
+fn submit(server: &Server, request: &Request, prompt: Vec<u32>) -> Result<(Vec<u32>, Stream), FailedFrame> {
     let language = server.model().as_language().ok_or_else(interrupted)?;
-    let job = job(language, request)?;
+    let job = job(language, request, prompt)?;
     let prompt = job.prompt.clone();
     Ok((prompt, server.submit(job).map_err(|error| serve_failed(&error))?))
 }

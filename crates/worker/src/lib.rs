@@ -9,6 +9,7 @@
 mod adversary;
 mod answer;
 mod chain;
+mod compiling;
 mod config;
 mod defence;
 mod evidence;
@@ -30,4 +31,6 @@ pub use answer::{Answer, answer};
 pub use chain::{Chain, Salts, Terms};
 pub use config::{Config, WorkerError};
 pub use lifetime::Lifetime;
+pub use network::process::Program;
+pub use prompting::{PromptingError, serve};
 pub use service::Worker;

@@ -8,6 +8,7 @@ use float::{Limits as FloatLimits, Runtime};
 use hub::{Models, ModelsError};
 
 use crate::{
+    compiling::Compiling,
     config::{Config, WorkerError},
     prompting::Prompting,
     served::Served,
@@ -31,7 +32,8 @@ fn tell_context(model: &Model) {
     }
 }
 
-/// Starts what runs a model: the server of a language model, with as many places as the worker has, or a float runtime.
+/// Starts what runs a model: the server of a language model, with as many places as the worker has, and who makes its prompts; or a float
+/// runtime.
 async fn serve(model: Arc<Model>, config: &Config) -> Result<Served, WorkerError> {
     if let Some(file) = model.as_float().cloned() {
         let (program, limits) = (config.float.clone(), FloatLimits::of(file.len()));
@@ -44,7 +46,8 @@ async fn serve(model: Arc<Model>, config: &Config) -> Result<Served, WorkerError
     }
     let places = config.places.max(1);
     let limits = engine::serve::Limits { texts: places, waiting: places, ..Default::default() };
-    Ok(Served::Language(Arc::new(Server::start(model, limits)?), Prompting::default()))
+    let prompting = Prompting::start(config.prompter.clone(), Arc::clone(&model)).await?;
+    Ok(Served::Language(Arc::new(Server::start(model, limits)?), prompting, Compiling::default()))
 }
 
 /// The model; waits for a hub that is not up yet, because the nodes of a network start in any order.

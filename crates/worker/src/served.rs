@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     adversary::Adversary,
     answer::{Answer, compute, compute_floats, failed},
+    compiling::Compiling,
     prompting::Prompting,
 };
 
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) enum Served {
     /// Many texts in one batch, on the server's own thread.
-    Language(Arc<Server>, Prompting),
+    Language(Arc<Server>, Prompting, Compiling),
     /// Each request on a thread of its own.
     Tensors(Arc<Model>),
     /// No exact form: this worker signs for what its runtime gives, and nobody can run it again.
@@ -56,7 +57,7 @@ impl Served {
     /// What it runs on, and how much it has run.
     pub fn status(&self) -> Value {
         match self {
-            Self::Language(server, _) => {
+            Self::Language(server, ..) => {
                 let (counts, model) = (server.counts(), server.model());
                 let context = model.as_language().map(LanguageModel::context);
                 json!({ "threads": model.threads(), "context": context, "rows": counts.rows, "tokens": counts.tokens })
@@ -74,7 +75,7 @@ impl Served {
         stays: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, FailedFrame> {
         match self {
-            Self::Language(server, _) => compute(server.model(), request, adversary, stays),
+            Self::Language(server, ..) => compute(server.model(), request, adversary, stays),
             Self::Tensors(model) => compute(model, request, adversary, stays),
             Self::Float(model) => compute_floats(model, request, stays),
         }

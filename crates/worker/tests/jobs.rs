@@ -194,7 +194,7 @@ fn endless() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_template_that_never_ends_is_left_behind_and_its_place_is_free() {
+async fn a_template_that_never_ends_costs_a_process_and_its_place_is_free() {
     let artefact = endless();
     let model = engine::Model::load(artefact.clone()).unwrap().root();
     let stage = Stage::with(|config| {
@@ -207,9 +207,25 @@ async fn a_template_that_never_ends_is_left_behind_and_its_place_is_free() {
     // Who leaves frees its place at once.
     assert!(tokio::time::timeout(Duration::from_millis(300), stage.ask(asked())).await.is_err());
     stage.until("free_places", 2).await;
-    says(&stage.ask(asked()).await.failed(), Failure::BadRequest, "took more than 10 s");
+    says(&stage.ask(asked()).await.failed(), Failure::BadRequest, "took more than 5 s of computing");
     assert_eq!(stage.status().await["free_places"], 2);
     stage.ask(chat(1)).await.done();
+    // What does without the template is made by another process.
+    let input = Input::Prompt(Prompt::Text(Text::new("Once upon").unwrap()));
+    stage.ask(Request { input, ..asked() }).await.done();
+}
+
+#[tokio::test]
+async fn a_worker_does_not_start_where_nothing_makes_its_prompts() {
+    let validator = stage::Validator::start().await;
+    for (path, words) in [("/nowhere/at/all", "failed to start"), ("/bin/true", "ended its process otherwise")] {
+        let folder = tempfile::tempdir().unwrap();
+        let prompter = worker::Program { path: path.into(), arguments: Vec::new() };
+        let config = worker::Config { prompter, ..stage::config(&validator, &folder) };
+        let refused = Worker::start(config).await.err().unwrap();
+        assert!(matches!(refused, WorkerError::Prompting(_)), "{refused}");
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,10 @@ pub fn run(line: CommandLine) -> Result<ExitCode> {
         let error = gateway::serve().err().context("the process that counts prompts ended")?;
         return Err(error).context("only a gateway can start a process that counts prompts");
     }
+    if let Verb::Prompter = line.verb {
+        let error = worker::serve().err().context("the process that makes prompts ended")?;
+        return Err(error).context("only a worker can start a process that makes prompts");
+    }
     let runtime = tokio::runtime::Runtime::new().context("failed to start the runtime")?;
     let code = runtime.block_on(dispatch(common, line.verb));
     // What still computes is of no use any more.
@@ -78,6 +82,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Status => node::status(&Remote::new(&common), &common).await.map(done),
         Verb::Judge => anyhow::bail!("a judge has a process of its own"),
         Verb::Counter => anyhow::bail!("what counts prompts has a process of its own"),
+        Verb::Prompter => anyhow::bail!("what makes prompts has a process of its own"),
         Verb::FloatRuntime => anyhow::bail!("the float runtime has a process of its own"),
     }
 }

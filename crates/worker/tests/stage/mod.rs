@@ -27,7 +27,7 @@ use protocol::{
 };
 use serde_json::{Value, json};
 use storage::Sealer;
-use worker::{Config, Lifetime, Worker, WorkerError};
+use worker::{Config, Lifetime, Program, Worker, WorkerError};
 
 pub use validator::Validator;
 
@@ -266,6 +266,7 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir) -> Config {
         threads: 1,
         work_max: u64::MAX,
         float: float_program(),
+        prompter: prompter(),
         evidence: Lifetime { anchoring_ms: 600_000, epochs: 21, least_ms: 681_000 },
         adversary: None,
     }
@@ -275,6 +276,17 @@ pub fn config(validator: &Validator, folder: &tempfile::TempDir) -> Config {
 pub fn float_program() -> float::Program {
     let arguments = ["--exact", "the_process", "--ignored", "--nocapture"].map(Into::into).to_vec();
     float::Program { path: std::env::current_exe().unwrap(), arguments }
+}
+
+/// The test file that runs: it makes prompts where its standard input is a worker's socket.
+pub fn prompter() -> Program {
+    let arguments = ["stage::what_makes_prompts_ends_where_its_standard_input_is_no_socket", "--exact", "--nocapture"];
+    Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(Into::into).to_vec() }
+}
+
+#[test]
+fn what_makes_prompts_ends_where_its_standard_input_is_no_socket() {
+    assert!(worker::serve().is_err());
 }
 
 /// The old file is released a moment after the old worker stopped.
