@@ -4,6 +4,7 @@
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, Result, bail};
+use api::limits::{PENALTY_MICROS_MAX, TEMPERATURE_MICROS_MAX, TOKENS_MAX, TOP_P_MICROS_MAX};
 use bytes::Bytes;
 use engine::{
     CheckpointFiles, Comparison, CompileOptions, Model, WeightFiles, compare, compile_with, float_decoder,
@@ -142,25 +143,26 @@ fn of_gguf(options: &ModelCompile) -> Result<Sources> {
 }
 
 /// What a request that says nothing gets: what was said here, else what the model's own files say, else sampling as other
-/// services do it.
+/// services do it. None is more than a caller may ask for.
 fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
     let own = |name: &str| generation.get(name).filter(|value| !value.is_null());
     // In millionths; `usual` where nobody says any.
-    let micros = |said: Option<f64>, name: &str, range: (f64, f64), usual: f64| -> Result<i32> {
+    let micros = |said: Option<f64>, name: &str, range: (i32, u32), usual: f64| -> Result<i32> {
         let value = match (said, own(name)) {
             (Some(value), _) => value,
             (None, Some(value)) => value.as_f64().with_context(|| format!("{name} is {value}, a number expected"))?,
             (None, None) => usual,
         };
-        let (least, most) = range;
+        let (least, most) = (f64::from(range.0) / 1e6, f64::from(range.1) / 1e6);
         if !(least..=most).contains(&value) {
             let flag = name.replace('_', "-");
             bail!("{name} is {value}, expected {least} to {most}; hint: --{flag} says another one");
         }
         Ok((value * 1e6).round() as i32)
     };
-    let positive = |said, name, most, usual| micros(said, name, (0.0, most), usual).map(i32::unsigned_abs);
-    let penalty = |said, name| micros(said, name, (-2.0, 2.0), 0.0);
+    let positive = |said, name, most, usual| micros(said, name, (0, most), usual).map(i32::unsigned_abs);
+    let signed = (-PENALTY_MICROS_MAX.cast_signed(), PENALTY_MICROS_MAX);
+    let penalty = |said, name| micros(said, name, signed, 0.0);
     let count = |said: Option<u32>, name: &str, other: u32| -> Result<u32> {
         match (said, own(name)) {
             (Some(count), _) => Ok(count),
@@ -172,16 +174,20 @@ fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
         }
     };
     let is_greedy = own("do_sample") == Some(&Value::Bool(false)) && options.temperature.is_none();
-    let repetition_penalty = positive(options.repetition_penalty, "repetition_penalty", 2.0, 1.0)?;
+    let repetition_penalty = positive(options.repetition_penalty, "repetition_penalty", PENALTY_MICROS_MAX, 1.0)?;
     if repetition_penalty == 0 {
         bail!("repetition_penalty is 0, more expected; hint: --repetition-penalty 1 changes nothing");
     }
     Ok(Defaults {
-        max_tokens: count(options.max_tokens, "max_new_tokens", ANSWER_TOKENS)?.clamp(1, api::limits::TOKENS_MAX),
-        temperature_micros: if is_greedy { 0 } else { positive(options.temperature, "temperature", 2.0, 1.0)? },
-        top_p_micros: positive(options.top_p, "top_p", 1.0, 1.0)?,
+        max_tokens: count(options.max_tokens, "max_new_tokens", ANSWER_TOKENS)?.clamp(1, TOKENS_MAX),
+        temperature_micros: if is_greedy {
+            0
+        } else {
+            positive(options.temperature, "temperature", TEMPERATURE_MICROS_MAX, 1.0)?
+        },
+        top_p_micros: positive(options.top_p, "top_p", TOP_P_MICROS_MAX, 1.0)?,
         top_k: count(options.top_k, "top_k", 0)?,
-        min_p_micros: positive(options.min_p, "min_p", 1.0, 0.0)?,
+        min_p_micros: positive(options.min_p, "min_p", TOP_P_MICROS_MAX, 0.0)?,
         repetition_penalty_micros: repetition_penalty,
         presence_penalty_micros: penalty(options.presence_penalty, "presence_penalty")?,
         frequency_penalty_micros: penalty(options.frequency_penalty, "frequency_penalty")?,
