@@ -5,9 +5,11 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use worker::Adversary;
 
+mod bridging;
 mod compiling;
 mod paying;
 
+pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use paying::{Approve, Limit, Pay, Refund, Withdraw};
 
@@ -69,43 +71,53 @@ pub enum Verb {
     /// Run a tensor model on named inputs, and get the outputs with their receipt.
     Infer(Infer),
     /// Show, verify or export a receipt.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  og receipt show <id>\n  og receipt verify <id>")]
     Receipt(Receipt),
     /// Re-execute a receipt here and compare bits.
     Audit(Audit),
     /// Start one node, or list a network's nodes.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  og node list\n  og node serve my-model")]
     Node(Node),
     /// List, show, compile or publish models.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  og model list\n  og model compile model.gguf --out model.ogm")]
     Model(Model),
     /// Make or list keys.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  og keys new alice\n  og keys list")]
     Keys(Keys),
     /// OPG on the ledger: who has how much, and payments.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  og wallet show alice\n  og wallet limit --key base/0 --token USDC --per-call 0.05"
+    )]
     Wallet(Wallet),
     /// Ask any server, and pay what it asks for by x402, within the key's limits.
     Pay(Pay),
     /// Settle x402 payments for servers that take them.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  og facilitator start")]
     Facilitator(Facilitator),
     /// Stake OPG behind a node, and take it out again.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  og stake show alice\n  og stake delegate --from alice --node validator-1 --amount 100"
+    )]
     Stake(Stake),
     /// What a publisher's models earned at the gateway, by model and day.
     Revenue(Revenue),
     /// Pay some OPG of the devnet's faucet to whoever needs it.
     Faucet(Faucet),
     /// OPG between the ledger and Base.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  og bridge to-base 12.5 --key base/0\n  og bridge status")]
     Bridge(Bridge),
     /// What an account is owed on Base, and claims of it.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  og payout list --of alice\n  og payout claim --of alice --key base/0"
+    )]
     Payout(Payout),
     /// Carry settlements from the ledger to Base; a devnet does so by itself.
     Relayer(Relayer),
     /// One line for each node of the network.
+    #[command(after_help = "Examples:\n  og status\n  og status --json")]
     Status,
     /// The process of a float runtime, as a worker starts it.
     #[command(hide = true)]
@@ -218,6 +230,7 @@ pub struct Infer {
 #[derive(Subcommand)]
 pub enum Receipt {
     /// What a receipt says and where it stands.
+    #[command(after_help = "Example:\n  og receipt show <id>")]
     Show { receipt: String },
     /// Check a receipt by its id, or an exported bundle offline.
     #[command(
@@ -231,6 +244,7 @@ pub enum Receipt {
         trust: Option<PathBuf>,
     },
     /// Write a receipt's bundle to a file that anyone can check offline.
+    #[command(after_help = "Example:\n  og receipt export <id> --out bundle.json")]
     Export {
         receipt: String,
         #[arg(long)]
@@ -242,6 +256,7 @@ pub enum Receipt {
 }
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  og audit <id>\n  og audit bundle.json --timing")]
 pub struct Audit {
     /// An id, or a bundle file with its opening.
     pub receipt: String,
@@ -267,6 +282,7 @@ pub enum Node {
     )]
     Serve(NodeServe),
     /// The registered nodes.
+    #[command(after_help = "Examples:\n  og node list\n  og node list --json")]
     List,
 }
 
@@ -345,8 +361,10 @@ pub struct NodeStart {
 #[derive(Subcommand)]
 pub enum Model {
     /// The published models.
+    #[command(after_help = "Examples:\n  og model list\n  og model list --json")]
     List,
     /// One model, by name or root.
+    #[command(after_help = "Example:\n  og model show demo-chat")]
     Show { model: String },
     /// Compile weights into an artefact of the exact graph.
     Compile(ModelCompile),
@@ -380,8 +398,10 @@ pub enum Wallet {
     /// Set what a key may spend on calls that og pay pays for.
     Limit(Limit),
     /// What keys may spend, and have spent today.
+    #[command(after_help = "Example:\n  og wallet limits")]
     Limits,
     /// Channels that og pay opened, and what is left in them.
+    #[command(after_help = "Example:\n  og wallet channels")]
     Channels,
     /// Have a server give back what is left in the channel with it.
     Refund(Refund),
@@ -419,6 +439,7 @@ pub enum Facilitator {
     /// Start a facilitator: /verify, /settle, /supported, /discovery/resources.
     Start(FacilitatorStart),
     /// Make the token by which a receiver says how much of an `upto` payment is taken.
+    #[command(after_help = "Example:\n  og facilitator token --pay-to 0x77…77")]
     Token {
         /// The receiver's address.
         #[arg(long, value_name = "ADDRESS")]
@@ -507,73 +528,6 @@ pub struct StakeOf {
     pub node: String,
 }
 
-#[derive(Subcommand)]
-pub enum Bridge {
-    /// Lock OPG on the ledger, to be minted on Base.
-    #[command(after_help = "Example:\n  og bridge to-base 12.5 --key base/0")]
-    ToBase {
-        /// In OPG.
-        amount: String,
-        /// Whose it is on Base; without it, the key's own.
-        #[arg(long, value_name = "ADDRESS")]
-        to: Option<String>,
-        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
-        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
-        key: String,
-    },
-    /// Destroy OPG on Base, to be unlocked on the ledger.
-    #[command(after_help = "Example:\n  og bridge to-ledger 3 --key base/0 --to bob")]
-    ToLedger {
-        /// In OPG.
-        amount: String,
-        /// An address, a public key or the name of a key; without it, the key's own address.
-        #[arg(long)]
-        to: Option<String>,
-        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
-        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
-        key: String,
-    },
-    /// Where both sides stand.
-    Status,
-}
-
-#[derive(Subcommand)]
-pub enum Payout {
-    /// Payouts of an account, and where each stands.
-    List {
-        /// An address, a public key or the name of a key.
-        #[arg(long)]
-        of: String,
-    },
-    /// Have payouts paid on Base, whoever pays for the gas.
-    #[command(after_help = "Example:\n  og payout claim --of 0x77…77 --key base/0")]
-    Claim {
-        /// An address, a public key or the name of a key; without it, the key's own address.
-        #[arg(long)]
-        of: Option<String>,
-        /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
-        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
-        key: String,
-    },
-}
-
-#[derive(Args)]
-#[command(after_help = "Example:\n  og relayer --base-rpc https://… --settlement 0x77…77 --key @secret.txt")]
-pub struct Relayer {
-    /// Base's RPC; without it, the one that this network is joined to.
-    #[arg(long, value_name = "URL")]
-    pub base_rpc: Option<String>,
-    /// The network's settlement there.
-    #[arg(long, value_name = "ADDRESS")]
-    pub settlement: Option<relayer::Address>,
-    /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
-    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/3")]
-    pub key: String,
-    /// Carry what there is and end.
-    #[arg(long)]
-    pub once: bool,
-}
-
 #[derive(Args)]
 #[command(after_help = "Example:\n  og faucet 0x77…77 --amount 10")]
 pub struct Faucet {
@@ -587,14 +541,32 @@ pub struct Faucet {
 #[derive(Subcommand)]
 pub enum Keys {
     /// Make a key and seal it with the passphrase.
+    #[command(after_help = "Example:\n  og keys new alice")]
     New { name: String },
     /// The keys in the folder.
+    #[command(after_help = "Example:\n  og keys list")]
     List,
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::{Command, CommandFactory as _};
+
     use super::*;
+
+    /// Commands whose help has no example.
+    fn without_example(command: &Command, before: &str) -> Vec<String> {
+        let path = format!("{before}{} ", command.get_name());
+        let has_one = command.get_after_help().is_some_and(|help| help.to_string().contains("Example"));
+        let own = (!has_one).then(|| path.clone());
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+        own.into_iter().chain(below.flat_map(|below| without_example(below, &path))).collect()
+    }
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        assert_eq!(without_example(&CommandLine::command(), ""), Vec::<String>::new());
+    }
 
     #[test]
     fn a_term_is_long_enough_or_never_ends() {

@@ -1,0 +1,72 @@
+//! What is said to bring OPG to Base and back, and to be paid there.
+
+use clap::{Args, Subcommand};
+
+#[derive(Subcommand)]
+pub enum Bridge {
+    /// Lock OPG on the ledger, to be minted on Base.
+    #[command(after_help = "Example:\n  og bridge to-base 12.5 --key base/0")]
+    ToBase {
+        /// In OPG.
+        amount: String,
+        /// Whose it is on Base; without it, the key's own.
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<String>,
+        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
+        key: String,
+    },
+    /// Destroy OPG on Base, to be unlocked on the ledger.
+    #[command(after_help = "Example:\n  og bridge to-ledger 3 --key base/0 --to bob")]
+    ToLedger {
+        /// In OPG.
+        amount: String,
+        /// An address, a public key or the name of a key; without it, the key's own address.
+        #[arg(long)]
+        to: Option<String>,
+        /// The key of the folder, and which of the addresses that come from it; or a file with a secret in hexadecimal.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
+        key: String,
+    },
+    /// Where both sides stand.
+    #[command(after_help = "Example:\n  og bridge status")]
+    Status,
+}
+
+#[derive(Subcommand)]
+pub enum Payout {
+    /// Payouts of an account, and where each stands.
+    #[command(after_help = "Example:\n  og payout list --of alice")]
+    List {
+        /// An address, a public key or the name of a key.
+        #[arg(long)]
+        of: String,
+    },
+    /// Have payouts paid on Base, whoever pays for the gas.
+    #[command(after_help = "Example:\n  og payout claim --of 0x77…77 --key base/0")]
+    Claim {
+        /// An address, a public key or the name of a key; without it, the key's own address.
+        #[arg(long)]
+        of: Option<String>,
+        /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
+        key: String,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  og relayer --base-rpc https://… --settlement 0x77…77 --key @secret.txt")]
+pub struct Relayer {
+    /// Base's RPC; without it, the one that this network is joined to.
+    #[arg(long, value_name = "URL")]
+    pub base_rpc: Option<String>,
+    /// The network's settlement there.
+    #[arg(long, value_name = "ADDRESS")]
+    pub settlement: Option<relayer::Address>,
+    /// Pays for the gas: a key of the folder, and which of the addresses that come from it; or a file with a secret.
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/3")]
+    pub key: String,
+    /// Carry what there is and end.
+    #[arg(long)]
+    pub once: bool,
+}
