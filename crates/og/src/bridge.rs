@@ -73,7 +73,9 @@ pub fn read(home: &Home) -> Result<Option<Link>> {
 
 impl Link {
     pub fn settlement(&self) -> Result<Address> {
-        self.settlement.parse().with_context(|| format!("{:?} is no address of a settlement", self.settlement))
+        let told =
+            || format!("{:?} is no address of a settlement; hint: 0x and 40 hexadecimal digits", self.settlement);
+        self.settlement.parse().with_context(told)
     }
 
     pub fn chain(&self) -> Chain {

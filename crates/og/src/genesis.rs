@@ -111,7 +111,7 @@ pub fn make(home: &Home, options: &cli::Devnet) -> Result<Network> {
         .map(|(name, artefact)| Published::of(Bytes::from_static(artefact), Some(name)))
         .collect::<Result<_>>()?;
     for path in &options.models {
-        let context = || format!("{} is no artefact", path.display());
+        let context = || format!("{} is no artefact; hint: og model compile makes one", path.display());
         models.push(Published::of(storage::map_file(path)?, None).with_context(context)?);
     }
     let wallets: Vec<EvmAddress> = base::funded(home)?.iter().map(|key| EvmAddress(key.address.into_array())).collect();

@@ -89,7 +89,7 @@ impl Network {
         self.nodes
             .iter()
             .find(|node| node.name == name)
-            .with_context(|| format!("no node {name:?}; there are: {}", names()))
+            .with_context(|| format!("no node {name:?}; hint: one of {}", names()))
     }
 }
 
@@ -145,7 +145,11 @@ impl Home {
             .with_context(|| format!("failed to read {}", path.display()))?;
         let found = genesis.digest().to_string();
         if found != network.genesis {
-            bail!("{} has the digest {found}, the network file says {}", path.display(), network.genesis);
+            bail!(
+                "{} has the digest {found}, the network file says {}; hint: take both from where the network was made",
+                path.display(),
+                network.genesis
+            );
         }
         Ok(genesis)
     }

@@ -69,7 +69,7 @@ pub fn make_passphrase(home: &Home) -> Result<()> {
 /// Makes a key under `name`; never over one that exists.
 pub fn make(home: &Home, passphrase: &Passphrase, name: &str, key: &SigningKey, share: Vec<u8>) -> Result<PublicKey> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-        bail!("key name {name:?} may only hold letters, digits, - and _");
+        bail!("{name:?} is no name of a key; hint: letters, digits, - and _");
     }
     let path = home.keys_folder().join(format!("{name}.json"));
     if path.exists() {
@@ -97,11 +97,17 @@ pub fn open(home: &Home, passphrase: &Passphrase, name: &str) -> Result<Secrets>
     let path = home.keys_folder().join(format!("{name}.json"));
     let file = read(&path).with_context(|| format!("no key {name:?}; hint: og keys list"))?;
     let sealed = unhex(&file.sealed).with_context(|| format!("failed to read {}", path.display()))?;
-    let opened = passphrase.open(PURPOSE, &sealed).with_context(|| format!("failed to open {}", path.display()))?;
+    let opened = passphrase.open(PURPOSE, &sealed);
+    let opened = opened.with_context(|| {
+        format!(
+            "failed to open {}; hint: OG_PASSPHRASE is what it was sealed with, or the folder's own",
+            path.display()
+        )
+    })?;
     let secrets = SealedSecrets::decode(&opened).with_context(|| format!("failed to read {}", path.display()))?;
     let key = SigningKey::from_seed(&secrets.seed.0);
     if key.public_key().to_string() != file.public_key {
-        bail!("{} names another public key than it seals", path.display());
+        bail!("{} names another public key than it seals; hint: restore it from a copy", path.display());
     }
     Ok(Secrets { key, sealer: Sealer::new(secrets.data_key.0), share: secrets.share.into_inner() })
 }
@@ -113,19 +119,23 @@ pub fn signer(home: &Home, which: &str) -> Result<SignerKey> {
         Some(path) => secret_in(Path::new(path))?,
         None => {
             let (name, index) = which.split_once('/').unwrap_or((which, "0"));
-            let index = index.parse().with_context(|| format!("{index:?} is no index of an address"))?;
+            let index = index
+                .parse()
+                .with_context(|| format!("{index:?} is no index of an address; hint: a number, as in base/0"))?;
             FundedKey::derive(&open(home, &passphrase(home)?, name)?.key.seed(), index).secret.0
         }
     };
-    SignerKey::from_secret(secret).with_context(|| format!("what {which} holds is no key of secp256k1"))
+    SignerKey::from_secret(secret)
+        .with_context(|| format!("what {which} holds is no key of secp256k1; hint: make one with og keys new"))
 }
 
 fn secret_in(path: &Path) -> Result<[u8; 32]> {
     let text = String::from_utf8(read_file(path, FILE_BYTES_MAX)?);
-    let text = text.with_context(|| format!("{} is not text", path.display()))?;
+    let text =
+        text.with_context(|| format!("{} is not text; hint: a secret of 64 hexadecimal digits", path.display()))?;
     let digits = text.trim().trim_start_matches("0x");
     let secret = crypto::digest::read_hex::<32>(digits);
-    secret.with_context(|| format!("{} holds no key: 64 hexadecimal digits", path.display()))
+    secret.with_context(|| format!("{} holds no key; hint: a secret of 64 hexadecimal digits", path.display()))
 }
 
 pub fn read(path: &Path) -> Result<KeyFile> {

@@ -104,7 +104,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
             let config = auditor_config(home, network, &entry, &directory, &secrets)?;
             Running::Auditor(Auditor::start(config).await.with_context(context)?)
         }
-        other => bail!("{name} has the role {other:?}; known: validator, worker, gateway, hub, auditor"),
+        other => bail!("{name} has the role {other:?}; hint: validator, worker, gateway, hub or auditor"),
     })
 }
 
@@ -132,9 +132,13 @@ async fn start_validator(
     let others = network.urls("validator").into_iter().filter(|url| *url != entry.url());
     let config = validator::Config {
         listen: entry.listen,
-        ethereum_listen: entry.ethereum.context("a validator needs an address for JSON-RPC")?,
+        ethereum_listen: entry
+            .ethereum
+            .context("the network file names no address for its JSON-RPC; hint: og node init makes a validator")?,
         client: format!("og/v{}/validator", env!("CARGO_PKG_VERSION")),
-        agreement_listen: entry.agreement.context("a validator needs an agreement address")?,
+        agreement_listen: entry
+            .agreement
+            .context("the network file names no address for agreement; hint: og node init makes a validator")?,
         agreement_peers: peers.collect::<Result<_>>()?,
         directory: directory.to_owned(),
         key: secrets.key,

@@ -113,7 +113,9 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         return Ok(None);
     }
     let written = read(home)?;
-    let address = |text: &str| -> Result<Address> { text.parse().with_context(|| format!("{text:?} is no address")) };
+    let address = |text: &str| -> Result<Address> {
+        text.parse().with_context(|| format!("{text:?} is no address; hint: 0x and 40 hexadecimal digits"))
+    };
     let public_url = written.public_url.as_deref().map(str::parse::<PublicUrl>).transpose();
     let seed = keys::open(home, &keys::passphrase(home)?, base::KEY)?.key.seed();
     let prices = written.prices.iter().map(|(model, price)| (model.clone(), price.meant())).collect();

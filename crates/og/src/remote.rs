@@ -32,14 +32,14 @@ impl Remote {
     }
 
     pub async fn get_json(&self, path: &str) -> Result<Value> {
-        serde_json::from_slice(&self.get(path).await?).context("the gateway's answer is not JSON")
+        serde_json::from_slice(&self.get(path).await?).context(NO_JSON)
     }
 
     pub async fn post_json(&self, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}{path}", self.gateway);
         let answer = self.client.post_json(&url, body.to_string(), &[("x-og-opening", "include")]).await;
         let answer = answer.map_err(explained)?;
-        serde_json::from_slice(&answer).context("the gateway's answer is not JSON")
+        serde_json::from_slice(&answer).context(NO_JSON)
     }
 
     pub fn network(&self) -> Result<Network> {
@@ -50,6 +50,8 @@ impl Remote {
         Ok(LedgerClient::new(self.client.clone(), &self.network()?.urls("validator")))
     }
 }
+
+const NO_JSON: &str = "the gateway's answer is not JSON; hint: is it a gateway that --gateway names?";
 
 /// An error with what a person may do about it.
 fn explained(error: NetworkError) -> anyhow::Error {

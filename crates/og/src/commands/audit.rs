@@ -87,7 +87,9 @@ fn cpu_seconds() -> f64 {
 /// The bundle of a file, or of the network.
 async fn bundle(remote: &Remote, what: &str) -> Result<Bundle> {
     match receipt::read_bundle_file(what) {
-        Some(bytes) => api::face::read(&bytes?).context("the bundle file cannot be read"),
+        Some(bytes) => {
+            api::face::read(&bytes?).context("the bundle file cannot be read; hint: og receipt export writes one")
+        }
         None => receipt::fetch(remote, what, true, None).await,
     }
 }

@@ -221,7 +221,7 @@ pub async fn relay(remote: &Remote, common: &Common, options: cli::Relayer) -> R
             let settlement = named.unwrap_or(addresses::DEVNET_SETTLEMENT).to_string();
             Link { rpc, settlement, confirmations: None, first_block: 0 }
         }
-        (None, Some(_)) => bail!("--settlement without --base-rpc: on which chain?"),
+        (None, Some(_)) => bail!("--settlement says nothing of its chain; hint: --base-rpc URL"),
         (None, None) => link(remote)?,
     };
     let relayer = link.relayer(&remote.network()?, keys::signer(&remote.home, &options.key)?)?;

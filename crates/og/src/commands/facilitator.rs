@@ -125,7 +125,7 @@ fn assets(network: Network, named: &[String]) -> Result<Vec<Asset>> {
         let [address, name, version] = parts[..] else {
             bail!("{text:?} is no token; hint: ADDRESS,NAME,VERSION as in its EIP-712 domain");
         };
-        let address = address.parse().with_context(|| format!("{address:?} is no address"))?;
+        let address = address.parse().with_context(|| format!("{address:?} is no address; hint: 0x and 40 digits"))?;
         assets.push(Asset::new(network, address, name, version, usd));
     }
     ensure!(!assets.is_empty(), "no token of {network} is known here; hint: --asset ADDRESS,NAME,VERSION");
@@ -134,11 +134,16 @@ fn assets(network: Network, named: &[String]) -> Result<Vec<Asset>> {
 
 /// Makes a receiver's token, in place of one that it had.
 fn token(home: &Home, common: &Common, pay_to: &str) -> Result<()> {
-    let pay_to: Address = pay_to.parse().with_context(|| format!("{pay_to:?} is no address: 0x and 40 digits"))?;
+    let pay_to: Address =
+        pay_to.parse().with_context(|| format!("{pay_to:?} is no address; hint: 0x and 40 digits"))?;
     let token = MerchantToken::from_random(random_bytes()?);
     let mut written = read(home)?;
     written.merchants.retain(|merchant| merchant.pay_to != pay_to);
-    ensure!(written.merchants.len() < MERCHANTS_MAX, "{MERCHANTS_MAX} receivers are known already");
+    ensure!(
+        written.merchants.len() < MERCHANTS_MAX,
+        "{MERCHANTS_MAX} receivers are known already; hint: take old ones out of {}",
+        file(home).display()
+    );
     written.merchants.push(WrittenMerchant { pay_to, token_digest: token.digest().to_string() });
     write_file(&file(home), &serde_json::to_vec_pretty(&written)?)?;
     if common.json {

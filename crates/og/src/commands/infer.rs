@@ -37,8 +37,9 @@ pub async fn infer(remote: &Remote, common: &Common, input: Infer) -> Result<()>
     } else {
         storage::read_file(&input.input, INPUT_BYTES_MAX)?
     };
-    let inputs: Value = serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is not JSON; expected an object of named tensors", input.input.display()))?;
+    let inputs: Value = serde_json::from_slice(&bytes).with_context(|| {
+        format!("{} is not JSON; hint: an object of named tensors, as og infer --help has it", input.input.display())
+    })?;
     let body = json!({"model": input.model, "inputs": inputs, "og": {"assurance": input.assurance}});
     let answer = remote.post_json("/v1/infer", &body).await?;
     keep_opening(remote, &answer)?;

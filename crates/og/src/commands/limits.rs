@@ -38,7 +38,7 @@ pub fn set(remote: &Remote, common: &Common, options: &cli::Limit) -> Result<()>
     let limits = match (&options.per_call, &options.per_day, options.off) {
         (None, None, true) => None,
         (Some(per_call), Some(per_day), false) => Some(Limits { per_call: read(per_call)?, per_day: read(per_day)? }),
-        _ => bail!("what is the limit? hint: --per-call AMOUNT --per-day AMOUNT, or --off"),
+        _ => bail!("no limit is said; hint: --per-call AMOUNT --per-day AMOUNT, or --off"),
     };
     if let Some(limits) = limits.filter(|limits| limits.per_call > limits.per_day) {
         let (call, day) = (token::written(limits.per_call, &token), token::written(limits.per_day, &token));
@@ -105,7 +105,7 @@ pub async fn approve(remote: &Remote, common: &Common, options: &cli::Approve) -
     let chain = wallet.chain(token.network).context("no chain to tell; hint: --rpc, or a --dir with a devnet")?;
     let id = chain.id().await?;
     if id != token.network.chain_id() {
-        bail!("the RPC is of chain {id}, and {} is on {}", token.symbol, token.network);
+        bail!("the RPC is of chain {id}, and {} is on {}; hint: --rpc of that chain", token.symbol, token.network);
     }
     let call = IToken::approveCall { spender: addresses::PERMIT2, value: amount };
     let call = Call { to: token.address, data: alloy_sol_types::SolCall::abi_encode(&call).into() };

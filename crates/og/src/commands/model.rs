@@ -63,7 +63,8 @@ async fn publish(
     key: &str,
 ) -> Result<()> {
     let bytes = storage::read_file(artefact, ARTEFACT_BYTES_MAX)?;
-    let model = Model::load(bytes.clone()).with_context(|| format!("{} is no artefact", artefact.display()))?;
+    let model = Model::load(bytes.clone())
+        .with_context(|| format!("{} is no artefact; hint: og model compile makes one", artefact.display()))?;
     let (root, float_manifest) = (model.root(), model.float_manifest());
     let name = name.unwrap_or(&model.card().name);
     let network = remote.network()?;

@@ -51,7 +51,7 @@ async fn start(options: NodeStart) -> Result<()> {
     let network = home.network()?;
     let entry = network.node(&options.name)?;
     if let Some(role) = options.role.filter(|role| *role != entry.role) {
-        bail!("{} has the role {}, not {role}", entry.name, entry.role);
+        bail!("{} has the role {}, not {role}; hint: leave --role out, or name another node", entry.name, entry.role);
     }
     if options.public_url.is_some() && entry.role != "gateway" {
         bail!("{} has the role {}; a gateway has a public address", entry.name, entry.role);
@@ -110,7 +110,7 @@ async fn register(remote: &Remote, common: &Common, options: &NodeRegister) -> R
     let network = remote.network()?;
     let entry = network.node(&options.name)?;
     if entry.role != "validator" {
-        bail!("{} has the role {}; a validator is registered so", entry.name, entry.role);
+        bail!("{} has the role {}, a validator's expected; hint: og node init makes one", entry.name, entry.role);
     }
     let passphrase = keys::passphrase(&remote.home)?;
     let node = keys::open(&remote.home, &passphrase, &options.name)?.key;
@@ -155,7 +155,7 @@ async fn serve(remote: &Remote, common: &Common, options: &NodeServe) -> Result<
     let network = remote.network()?;
     let worker = network.node(&options.name)?;
     if worker.role != "worker" {
-        bail!("{} has the role {}; workers serve models", worker.name, worker.role);
+        bail!("{} has the role {}, a worker's expected; hint: --name of a worker", worker.name, worker.role);
     }
     let root = match Digest::from_hex(&options.model) {
         Some(root) => root,

@@ -39,7 +39,8 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
     match command {
         Receipt::Show { receipt } => {
             let shown = match read_bundle_file(&receipt) {
-                Some(bytes) => serde_json::from_slice(&bytes?).context("the bundle file is not JSON")?,
+                Some(bytes) => serde_json::from_slice(&bytes?)
+                    .context("the bundle file is not JSON; hint: og receipt export writes one")?,
                 None => remote.get_json(&format!("/v1/receipts/{}", id(&receipt)?)).await?,
             };
             show(common, &shown, lines);

@@ -73,10 +73,11 @@ fn node(remote: &Remote, text: &str) -> Result<B256> {
     if let Some(id) = Digest::from_hex(text) {
         return Ok(id.0.into());
     }
-    let network = remote.network().with_context(|| format!("{text:?} is no node's id: 64 hexadecimal digits"))?;
+    let told = || format!("{text:?} is no node's id; hint: 64 hexadecimal digits, or a name in the folder's network");
+    let network = remote.network().with_context(told)?;
     let entry = network.node(text)?;
     let key = entry.key.as_deref().and_then(PublicKey::from_hex);
-    let key = key.with_context(|| format!("{text} is in no registry"))?;
+    let key = key.with_context(|| format!("{text} is in no registry; hint: og node list names those that are"))?;
     Ok(node_id(&key).0.into())
 }
 

@@ -95,7 +95,9 @@ async fn home(remote: &Remote, common: &Common, base: Option<&str>, key: &str) -
 pub(super) fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
     if let Some(digits) = who.strip_prefix("0x") {
         let bytes = crypto::digest::read_hex(digits);
-        return bytes.map(EvmAddress).with_context(|| format!("{who:?} is no address: 0x and 40 hexadecimal digits"));
+        return bytes
+            .map(EvmAddress)
+            .with_context(|| format!("{who:?} is no address; hint: 0x and 40 hexadecimal digits"));
     }
     if let Some(key) = PublicKey::from_hex(who) {
         return Ok(address_of(&key));

@@ -150,7 +150,7 @@ fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
     let micros = |said: Option<f64>, name: &str, range: (i32, u32), usual: f64| -> Result<i32> {
         let value = match (said, own(name)) {
             (Some(value), _) => value,
-            (None, Some(value)) => value.as_f64().with_context(|| format!("{name} is {value}, a number expected"))?,
+            (None, Some(value)) => value.as_f64().with_context(|| no_number(name, value, "number"))?,
             (None, None) => usual,
         };
         let (least, most) = (f64::from(range.0) / 1e6, f64::from(range.1) / 1e6);
@@ -167,7 +167,7 @@ fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
         match (said, own(name)) {
             (Some(count), _) => Ok(count),
             (None, Some(value)) => {
-                let count = value.as_u64().with_context(|| format!("{name} is {value}, a count expected"))?;
+                let count = value.as_u64().with_context(|| no_number(name, value, "count"))?;
                 Ok(u32::try_from(count).unwrap_or(u32::MAX))
             }
             (None, None) => Ok(other),
@@ -192,6 +192,12 @@ fn defaults(options: &ModelCompile, generation: &Value) -> Result<Defaults> {
         presence_penalty_micros: penalty(options.presence_penalty, "presence_penalty")?,
         frequency_penalty_micros: penalty(options.frequency_penalty, "frequency_penalty")?,
     })
+}
+
+/// Of a setting in a model's files; each has a flag that is said in its place.
+fn no_number(name: &str, value: &Value, expected: &str) -> String {
+    let flag = if name == "max_new_tokens" { "max-tokens".to_owned() } else { name.replace('_', "-") };
+    format!("{name} is {value}, a {expected} expected; hint: --{flag} says another one")
 }
 
 fn of_folder(options: &ModelCompile) -> Result<Sources> {
@@ -246,7 +252,7 @@ fn shards(folder: &Path) -> Result<Vec<Bytes>> {
         return Ok(vec![storage::map_file(path)?]);
     }
     let index: Value = serde_json::from_slice(&read(&folder.join("model.safetensors.index.json"))?)
-        .context("model.safetensors.index.json is not JSON")?;
+        .context("model.safetensors.index.json is not JSON; hint: take it anew from where the model is from")?;
     let map = index.get("weight_map").and_then(Value::as_object).context("the index has no weight_map")?;
     let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
     names.sort_unstable();
@@ -255,7 +261,9 @@ fn shards(folder: &Path) -> Result<Vec<Bytes>> {
         // An index speaks of files beside it and of nothing else.
         match Path::new(name).components().collect::<Vec<_>>().as_slice() {
             [Component::Normal(_)] => Ok(storage::map_file(&folder.join(name))?),
-            _ => bail!("the index names {name}, expected a file beside it"),
+            _ => {
+                bail!("the index names {name}, expected a file beside it; hint: put the shards into the model's folder")
+            }
         }
     };
     names.iter().map(shard).collect()

@@ -85,5 +85,5 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read(path)?).with_context(|| format!("{} is not text", path.display()))
+    String::from_utf8(read(path)?).with_context(|| format!("{} is not text; hint: UTF-8 is expected", path.display()))
 }

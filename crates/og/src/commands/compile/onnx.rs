@@ -66,16 +66,18 @@ fn otherwise(error: CompileError) -> anyhow::Error {
     error
 }
 
+const SETS: &str = "; hint: JSON arrays by the inputs' names, or a list of such sets";
+
 /// One set of named arrays, or a list of such sets; each in the order of the model's inputs.
 fn sets(path: &Path, inputs: &Inputs) -> Result<Vec<Vec<Tensor>>> {
     let named: Value =
-        serde_json::from_slice(&read(path)?).with_context(|| format!("{} is not JSON", path.display()))?;
+        serde_json::from_slice(&read(path)?).with_context(|| format!("{} is not JSON{SETS}", path.display()))?;
     let all = match &named {
         Value::Array(sets) => sets.iter().collect(),
         one => vec![one],
     };
     let set = |set: &Value| inputs.iter().map(|(name, element, _)| tensor(&set[name], name, *element)).collect();
-    all.into_iter().map(set).collect::<Result<_>>().with_context(|| format!("failed to read {}", path.display()))
+    all.into_iter().map(set).collect::<Result<_>>().with_context(|| format!("failed to read {}{SETS}", path.display()))
 }
 
 /// Nested arrays of numbers, as deep as the input has axes.

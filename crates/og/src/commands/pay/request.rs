@@ -43,7 +43,8 @@ impl Call {
         let (url, uri) = place(&options.url, gateway)?;
         let body = options.data.as_deref().map(read_body).transpose()?;
         let method = match &options.method {
-            Some(word) => Method::from_bytes(word.as_bytes()).with_context(|| format!("{word:?} is no method"))?,
+            Some(word) => Method::from_bytes(word.as_bytes())
+                .with_context(|| format!("{word:?} is no method; hint: one word, as GET or POST"))?,
             None if body.is_some() => Method::POST,
             None => Method::GET,
         };
@@ -107,7 +108,9 @@ fn own_name() -> (HeaderName, HeaderValue) {
 /// A whole address; a path is one of the gateway's.
 fn place(text: &str, gateway: &str) -> Result<(String, Uri)> {
     let url = if text.starts_with('/') { format!("{gateway}{text}") } else { text.to_owned() };
-    let uri: Uri = url.parse().with_context(|| format!("{url:?} is no address"))?;
+    let uri: Uri = url
+        .parse()
+        .with_context(|| format!("{url:?} is no address; hint: https://host/path, or a path of the gateway"))?;
     let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
     ensure!(is_whole, "{url:?} is no address of a resource; hint: https://host/path, or a path of the gateway");
     Ok((url, uri))
@@ -123,7 +126,10 @@ fn read_body(text: &str) -> Result<Bytes> {
         let mut bytes = Vec::new();
         let limit = BODY_BYTES_MAX.saturating_add(1);
         std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin(), limit), &mut bytes)?;
-        ensure!(bytes.len() as u64 <= BODY_BYTES_MAX, "a body of more than {BODY_BYTES_MAX} bytes on standard input");
+        ensure!(
+            bytes.len() as u64 <= BODY_BYTES_MAX,
+            "standard input holds more than {BODY_BYTES_MAX} bytes; hint: send less"
+        );
         return Ok(bytes.into());
     }
     match text.strip_prefix('@') {
@@ -136,7 +142,7 @@ fn read_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
     let (name, value) =
         text.split_once(':').with_context(|| format!("{text:?} is no header; hint: \"Name: value\""))?;
     let read = name.trim().to_ascii_lowercase();
-    ensure!(!OWN.contains(&read.as_str()), "the header {read:?} is og pay's own to write");
-    let name = read.parse().with_context(|| format!("{read:?} is no name of a header"))?;
+    ensure!(!OWN.contains(&read.as_str()), "the header {read:?} is og pay's own to write; hint: leave it out");
+    let name = read.parse().with_context(|| format!("{read:?} is no name of a header; hint: letters, digits and -"))?;
     Ok((name, value.trim().parse().with_context(|| format!("the header {read:?} has no value that can be sent"))?))
 }

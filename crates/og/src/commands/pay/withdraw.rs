@@ -128,7 +128,11 @@ impl<'a> Leaving<'a> {
         let chain = wallet.chain(Network(purse.chain_id));
         let chain = chain.context("no chain to tell; hint: --rpc, or a --dir with a devnet")?;
         let id = chain.id().await?;
-        ensure!(id == purse.chain_id, "the RPC is of chain {id}, and the channel is on {}", purse.chain_id);
+        ensure!(
+            id == purse.chain_id,
+            "the RPC is of chain {id}, and the channel is on {}; hint: --rpc of that chain",
+            purse.chain_id
+        );
         let is_it = |token: &Token| token.address == purse.asset && token.network.chain_id() == purse.chain_id;
         let token = token::known().into_iter().find(is_it);
         Ok(Self { remote, wallet, kept, config, chain, token })
