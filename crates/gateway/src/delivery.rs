@@ -2,6 +2,9 @@
 //!
 //! A worker that goes on where another broke must repeat its tokens and its text exactly. The last piece comes only
 //! after the final frame was checked and the receipt is durable; until then nothing is acknowledged.
+//!
+//! Workers take no job that was issued more than a minute ago, so that each is handed one of now. Seed, template's time, nonce and payment
+//! stay what they were, and with them the answer and what covers it.
 
 use std::{
     sync::Arc,
@@ -11,7 +14,7 @@ use std::{
 use api::{ApiError, Code};
 use network::{Frames, NetworkError, now_ms};
 use protocol::{
-    Finish, Input, List, NodeId, Opening, Request, SignedReceipt, Tensor,
+    Finish, Input, List, Milliseconds, NodeId, Opening, Request, SignedReceipt, Tensor,
     request::{Score, TOKENS_MAX},
     service::{DoneFrame, Frame, SignedJob, TokenFrame},
 };
@@ -31,6 +34,8 @@ use crate::{
 const WORKERS_MAX: usize = 4;
 /// Workers that must refuse a request before the refusal counts, if so many serve the model.
 const REFUSALS: usize = 2;
+/// A job that is older is issued again before a worker gets it: what begins at once is signed once.
+const JOB_AGE_MS_MAX: Milliseconds = 1_000;
 
 /// What comes out.
 pub enum Piece {
@@ -150,6 +155,10 @@ impl Delivery {
         self.tried.push(lease.node);
         if self.tried.len() > 1 {
             self.shared.metrics.continuations.add(1);
+        }
+        let now = now_ms();
+        if now.abs_diff(self.job.request.issued_at_ms) > JOB_AGE_MS_MAX {
+            self.job.issue_again(now, &self.shared.key);
         }
         let began_at = Instant::now();
         let url = format!("{}/jobs", lease.endpoint);

@@ -194,6 +194,61 @@ async fn a_stream_whose_worker_breaks_goes_on_at_another() {
 }
 
 #[tokio::test]
+async fn a_call_that_outlasts_what_workers_take_is_handed_on_all_the_same() {
+    for (first, wait_ms) in [(Behaviour::TiresAfter(3, 600), 2_000), (Behaviour::Silent, 1_700)] {
+        let pace = gateway::Pace { worker_wait: Duration::from_millis(wait_ms), ..stub::pace() };
+        let stage = Stage::paced(&[first, Behaviour::Honest], pace).await;
+        stage.workers.iter().for_each(|worker| worker.refuse_older_than(1_500));
+        let mut tries = 0;
+        while stage.workers[0].jobs() == 0 {
+            let answer = stage.client.chat(STREAM).await;
+            assert!(answer.is_done() && answer.streamed_text() == TEXT, "{}", answer.body);
+            tries += 1;
+            assert!(tries < 100, "the broken worker is never asked");
+        }
+        let (broken, next) = (stage.workers[0].last(), stage.workers[1].last());
+        assert!(next.issued_at_ms > broken.issued_at_ms + 1_500);
+        let issued_at_ms = broken.issued_at_ms;
+        assert_eq!(protocol::Request { issued_at_ms, ..next }, broken, "nothing else is another");
+        stage.settled(tries).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_begins_long_after_its_call_is_given() {
+    let stage = Stage::with(&[Behaviour::Slow(300)]).await;
+    stage.workers[0].refuse_older_than(1_500);
+    // So many are waited for at once: what is left begins after almost two seconds.
+    let answer = stage.client.chat(r#","n":17"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.json()["choices"].as_array().unwrap().len(), 17);
+    stage.settled(17).await;
+}
+
+#[tokio::test]
+async fn a_stream_of_many_answers_begins_the_next_when_one_has_ended() {
+    let stage = Stage::with(&[Behaviour::Silent]).await;
+    let body = chat_body(r#","n":20,"stream":true"#);
+    let waiting =
+        stage.client.open(&request("/v1/chat/completions", "content-type: application/json\r\n", &body)).await;
+    for _ in 0..100 {
+        if stage.workers[0].jobs() == 16 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(stage.workers[0].jobs(), 16, "a worker's places are not filled with what only waits");
+    drop(waiting);
+    let stage = Stage::with(&[Behaviour::Honest]).await;
+    let streamed = stage.client.chat(r#","n":20,"stream":true"#).await;
+    assert!(streamed.is_done(), "{}", streamed.body);
+    let ended = |event: &serde_json::Value| event["choices"][0]["finish_reason"] == "stop";
+    assert_eq!(streamed.events().iter().filter(|event| ended(event)).count(), 20);
+    stage.settled(20).await;
+}
+
+#[tokio::test]
 async fn a_stream_that_nobody_can_continue_ends_with_a_typed_error() {
     let stage = Stage::with(&[Behaviour::DiesAfter(3)]).await;
     let answer = stage.client.chat(STREAM).await;

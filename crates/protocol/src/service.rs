@@ -113,6 +113,12 @@ impl Request {
 }
 
 impl SignedJob {
+    /// The same job, issued at another time: nothing that decides its answer changes with that.
+    pub fn issue_again(&mut self, now_ms: Milliseconds, key: &SigningKey) {
+        self.request.issued_at_ms = now_ms;
+        self.signature = key.sign(JOB_DOMAIN, &self.request.digest().0);
+    }
+
     /// True only if the gateway that the request names signed it.
     pub fn signature_holds(&self) -> bool {
         self.request.gateway.verifies(JOB_DOMAIN, &self.request.digest().0, &self.signature)

@@ -4,8 +4,8 @@
 mod samples;
 
 use protocol::{
-    Bytes, Canonical as _, DecodeError, Digest, Element, List, Opening, Output, Receipt, SignedReceipt, Standing,
-    Tensor, Text, TooLong, Value,
+    Bytes, Canonical as _, DecodeError, Digest, Element, List, Opening, Output, Receipt, Request, SignedReceipt,
+    Standing, Tensor, Text, TooLong, Value,
     receipt::Mismatch,
     registry::{KeyRecord, OPEN_END},
     request::{Sampling, Scored, ScoredToken, StreamHead, TENSOR_BYTES_MAX},
@@ -197,6 +197,10 @@ fn a_signature_holds_for_nothing_but_what_was_signed() {
     assert!(job.signature_holds());
     job.request.issued_at_ms += 1;
     assert!(!job.signature_holds());
+    let (before, issued_at_ms) = (job.request.clone(), job.request.issued_at_ms + 60_000);
+    job.issue_again(issued_at_ms, &key(12));
+    assert!(job.signature_holds());
+    assert_eq!(job.request, Request { issued_at_ms, ..before }, "nothing but its time has changed");
 
     let mut asked = sample::<SignedOpeningRequest>("signed_opening_request");
     assert!(asked.signature_holds());

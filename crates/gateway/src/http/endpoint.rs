@@ -15,7 +15,13 @@ use crate::{
     aside::aside,
     counting::own_trouble,
     delivery::Delivery,
-    http::{answered, bill, body, body::Read, counted, echo, refused, stream, stream::Places, telling::Course},
+    http::{
+        answered, bill, body,
+        body::Read,
+        counted, echo, refused, stream,
+        stream::{AT_ONCE, Places},
+        telling::Course,
+    },
     payment::{Meter, Paid, Unpaid, read_payment},
     places::Purpose,
     prepare::Wish,
@@ -24,9 +30,6 @@ use crate::{
     stages::Stages,
     vocabulary::Words,
 };
-
-/// Answers of one call that are waited for at the same time.
-const AT_ONCE: usize = 16;
 
 pub async fn handle(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: HeaderMap, body: Body) -> Response {
     let asked = (&shared, &headers);

@@ -3,7 +3,7 @@
 //! A task of its own drives the answer: it ends, and the worker's connection with it, when the client leaves or stops
 //! reading.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::{convert::Infallible, iter::Enumerate, pin::Pin, sync::Arc, vec};
 
 use api::{ApiError, Code, Events, Head, Said, Teller};
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -24,6 +24,8 @@ use crate::{
     shared::Shared,
 };
 
+/// Answers of one call that are waited for at the same time: the others begin when one of these has ended.
+pub const AT_ONCE: usize = 16;
 /// Events that may wait for a slow reader.
 const EVENTS_WAITING: usize = 64;
 /// Tells a proxy in front to pass events on as they come.
@@ -45,7 +47,7 @@ pub async fn respond(
     paid: Option<Arc<Paid>>,
 ) -> Result<Response, ApiError> {
     let jobs = courses.len();
-    let mut coming: Coming = courses.into_iter().enumerate().map(|(choice, course)| next(choice, course)).collect();
+    let mut coming = Coming::new(courses);
     let Some((choice, course, told)) = in_time(coming.next(), paid.as_deref()).await? else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
     };
@@ -112,14 +114,35 @@ async fn is_over_time(paid: Option<&Paid>) {
 }
 
 type Next = (usize, Course, Result<Told, ApiError>);
-/// The next part of every answer that has not ended.
-type Coming = FuturesUnordered<Pin<Box<dyn Future<Output = Next> + Send>>>;
 
-fn next(choice: usize, mut course: Course) -> Pin<Box<dyn Future<Output = Next> + Send>> {
-    Box::pin(async move {
-        let told = course.next().await;
-        (choice, course, told)
-    })
+/// The answers of a call that have not ended.
+struct Coming {
+    /// The next part of each that has begun.
+    parts: FuturesUnordered<Pin<Box<dyn Future<Output = Next> + Send>>>,
+    waiting: Enumerate<vec::IntoIter<Course>>,
+}
+
+impl Coming {
+    fn new(courses: Vec<Course>) -> Self {
+        Self { parts: FuturesUnordered::new(), waiting: courses.into_iter().enumerate() }
+    }
+
+    fn go_on(&mut self, choice: usize, mut course: Course) {
+        self.parts.push(Box::pin(async move {
+            let told = course.next().await;
+            (choice, course, told)
+        }));
+    }
+
+    /// The next part of any of them.
+    async fn next(&mut self) -> Option<Next> {
+        while self.parts.len() < AT_ONCE
+            && let Some((choice, course)) = self.waiting.next()
+        {
+            self.go_on(choice, course);
+        }
+        self.parts.next().await
+    }
 }
 
 struct Writer {
@@ -141,7 +164,7 @@ impl Writer {
             match told {
                 Ok(Told::Part(part)) => {
                     self.teller.part(&self.head, choice, &part, &mut events);
-                    coming.push(next(choice, course));
+                    coming.go_on(choice, course);
                 }
                 Ok(Told::End(said)) => {
                     let said = match self.charge(said).await {

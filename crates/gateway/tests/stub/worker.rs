@@ -12,7 +12,7 @@ use crypto::SigningKey;
 use network::{
     Bytes, Noun, Server,
     axum::{Router, body::Body, extract::State, routing::post},
-    frame_bytes,
+    frame_bytes, now_ms,
 };
 use protocol::{
     Digest, Element, Finish, Input, List, Opening, Output, Parameters, Prompt, Receipt, Request, Tensor, Text, Version,
@@ -44,6 +44,8 @@ pub enum Behaviour {
     Lies(fn(&mut DoneFrame, &SigningKey)),
     /// Cuts the stream after so many tokens.
     DiesAfter(usize),
+    /// The same, and waits this long before each token.
+    TiresAfter(usize, u64),
     /// Says `internal` after so many tokens.
     FailsAfter(usize),
     Refuses(Failure),
@@ -80,6 +82,8 @@ pub struct Stub {
     behaviour: Mutex<Behaviour>,
     sequence: AtomicU64,
     pub jobs: AtomicUsize,
+    /// Jobs that were issued longer ago are refused, where it is told so.
+    age_ms_max: AtomicU64,
     /// Streams that the gateway cut.
     pub cuts: AtomicUsize,
     /// What was asked last.
@@ -94,6 +98,7 @@ impl Worker {
             behaviour: Mutex::new(behaviour),
             sequence: AtomicU64::new(0),
             jobs: AtomicUsize::new(0),
+            age_ms_max: AtomicU64::new(u64::MAX),
             cuts: AtomicUsize::new(0),
             last: Mutex::default(),
         });
@@ -108,6 +113,10 @@ impl Worker {
 
     pub fn behave(&self, behaviour: Behaviour) {
         *self.state.behaviour.lock().unwrap() = behaviour;
+    }
+
+    pub fn refuse_older_than(&self, age_ms: u64) {
+        self.state.age_ms_max.store(age_ms, Ordering::SeqCst);
     }
 
     pub fn jobs(&self) -> usize {
@@ -155,6 +164,9 @@ fn failed(failure: Failure) -> Frame {
 }
 
 async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Frames) -> Result<(), Cut> {
+    if now_ms().abs_diff(request.issued_at_ms) > stub.age_ms_max.load(Ordering::SeqCst) {
+        return send(frames, &failed(Failure::BadRequest)).await;
+    }
     match behaviour {
         Behaviour::Refuses(failure) => return send(frames, &failed(failure)).await,
         Behaviour::Silent => {
@@ -232,7 +244,7 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
     }
     for (index, text) in words.into_iter().enumerate() {
         match behaviour {
-            Behaviour::DiesAfter(count) if index == count => {
+            Behaviour::DiesAfter(count) | Behaviour::TiresAfter(count, _) if index == count => {
                 let _ = frames.send(None).await;
                 return Ok(None);
             }
@@ -245,7 +257,9 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
                 return Ok(None);
             }
             Behaviour::Raves if index == 3 => return Ok(None),
-            Behaviour::Slow(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+            Behaviour::Slow(wait_ms) | Behaviour::TiresAfter(_, wait_ms) => {
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
             _ => {}
         }
         let offset = if matches!(behaviour, Behaviour::Raves) { 100 } else { 1 };
