@@ -373,11 +373,13 @@ impl Delivery {
     /// may be of the moment, and says nothing of what made others break.
     fn give_up(&self) -> ApiError {
         let is_refused = self.late_refusals > 0 && (self.late_refusals >= REFUSALS || self.late_refusals == self.spoke);
-        if self.tokens.is_empty() || !is_refused {
-            return give_up(&self.setbacks, self.tokens.len());
-        }
+        let is_paid_for = is_refused && !self.tokens.is_empty();
         if let Some(meter) = &self.meter {
-            meter.refused();
+            // The call's other answers may go on, and its payer leave before they end.
+            if is_paid_for { meter.refused() } else { meter.returned() }
+        }
+        if !is_paid_for {
+            return give_up(&self.setbacks, self.tokens.len());
         }
         refused_late(&self.setbacks, self.tokens.len())
     }

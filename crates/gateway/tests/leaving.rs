@@ -257,6 +257,35 @@ async fn a_call_that_breaks_off_is_charged_exactly_what_its_receipts_say_so_that
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_gives_leaves_the_others_of_its_stream_their_ends_and_their_charges() {
+    let body = body("tiny", r#""prompt":["one","other"],"max_tokens":16"#, true);
+    for form in FORMS {
+        // One is waited for in vain, for less time than the other takes.
+        let stage = paid(Behaviour::SilentOrSlow("other", 500)).await;
+        let (price, payer, lines) = paying(&stage, form, PROMPTS, &body, 7).await;
+        let answer = stage.client.post_with(PROMPTS, &lines, &body).await;
+        assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
+        let text = |event: &serde_json::Value| event["choices"][0]["text"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.events().iter().map(text).collect::<String>(), stub::worker::WORDS.concat(), "{form:?}");
+        assert!(answer.body.contains("worker_failed") && !answer.is_done(), "{form:?}: {}", answer.body);
+        let charged = stage.charged_in_the_end(&payer).await;
+        until("its receipt is on the ledger", || stage.validator.anchored() == 1).await;
+        let receipt = stage.validator.change(|ledger| ledger.receipts.values().next().unwrap().receipt.clone()).receipt;
+        assert_eq!(charged, receipt.charged().amount, "{form:?}");
+        assert!(charged > 0 && charged < price, "{form:?}: {charged} of {price}");
+    }
+    // Who leaves before the other has ended pays nothing for the one that nobody gave.
+    let stage = paid(Behaviour::SilentOrSlow("other", 500)).await;
+    let (price, payer, lines) = paying(&stage, Form::Channel, PROMPTS, &body, 7).await;
+    let stream = stage.client.open(&request(PROMPTS, &lines, &body)).await;
+    until("both are taken", || stage.worker.jobs() == 2).await;
+    tokio::time::sleep(Duration::from_millis(2_400)).await;
+    drop(stream);
+    let (charged, prompts) = (stage.charged_in_the_end(&payer).await, price - 2 * MOST * OUTPUT);
+    assert!(charged > OUTPUT && charged < prompts, "{charged}, and {prompts} for both prompts");
+}
+
+#[tokio::test]
 async fn what_left_before_the_request_turned_out_to_be_at_fault_is_paid_for() {
     let cases = [
         (Behaviour::RefusesAfter(3), Behaviour::RefusesAfter(3), true, Some(2)),

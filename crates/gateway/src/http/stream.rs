@@ -1,7 +1,8 @@
 //! A streamed answer: server-sent events, each leaving at once; `[DONE]` only after the receipt is durable.
 //!
 //! A task of its own drives the answer: it ends, and the worker's connection with it, when the client leaves or stops
-//! reading.
+//! reading. Where nobody gives one of a call's answers, the others that have begun go on to their ends: what leaves of them is paid for by
+//! receipts, so that who asks for one answer that nobody can give has none of the others for nothing.
 
 use std::{convert::Infallible, iter::Enumerate, pin::Pin, sync::Arc, vec};
 
@@ -67,7 +68,7 @@ pub async fn respond(
     tokio::spawn(async move {
         let said = (0..jobs).map(|_| None).collect();
         let timed = paying.clone();
-        let mut writer = Writer { sender, head, teller, said, shared, paid: paying };
+        let mut writer = Writer { sender, head, teller, said, failed: None, shared, paid: paying };
         let gone = writer.sender.clone();
         tokio::select! {
             // Checked first: an answer that has ended is no disconnect.
@@ -134,6 +135,11 @@ impl Coming {
         }));
     }
 
+    /// Those that have begun go on, and no other begins.
+    fn begin_no_more(&mut self) {
+        self.waiting = Vec::new().into_iter().enumerate();
+    }
+
     /// The next part of any of them.
     async fn next(&mut self) -> Option<Next> {
         while self.parts.len() < AT_ONCE
@@ -151,6 +157,8 @@ struct Writer {
     teller: Box<dyn Teller>,
     /// Answers that have ended.
     said: Vec<Option<Said>>,
+    /// Why nobody gave one of them: told when the others have ended.
+    failed: Option<ApiError>,
     shared: Arc<Shared>,
     paid: Option<Arc<Paid>>,
 }
@@ -179,7 +187,12 @@ impl Writer {
                         *place = Some(*said);
                     }
                 }
-                Err(error) => return self.fail(&error, &mut events).await,
+                Err(error) => {
+                    let _first = self.failed.get_or_insert(error);
+                    coming.begin_no_more();
+                    next_told = coming.next().await;
+                    continue;
+                }
             }
             if let Some(paid) = &self.paid
                 && let Err(error) = paid.prompted().await
@@ -195,12 +208,15 @@ impl Writer {
             }
             next_told = coming.next().await;
         }
+        if let Some(error) = self.failed.take() {
+            return self.fail(&error, &mut events).await;
+        }
         let said: Vec<Said> = self.said.drain(..).flatten().collect();
         self.teller.end(&self.head, &said, &mut events);
         self.write(&mut events).await
     }
 
-    /// With the last answer of a call, all of them are charged; what that comes to is told with it.
+    /// With the last answer of a call that has all of them, they are charged; what that comes to is told with it.
     async fn charge(&self, said: Box<Said>) -> Result<Box<Said>, ApiError> {
         let Some(paid) = &self.paid else { return Ok(said) };
         if self.said.iter().filter(|said| said.is_none()).count() > 1 {

@@ -57,6 +57,8 @@ pub enum Behaviour {
     Silent,
     /// The same where the prompt is this text; honest else.
     SilentFor(&'static str),
+    /// The same, and waits this long before each token else.
+    SilentOrSlow(&'static str, u64),
     /// Sends tokens that no other worker sends, and cuts the stream after three.
     Raves,
     /// Sends more tokens than were asked for.
@@ -173,7 +175,7 @@ async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Fra
             frames.closed().await;
             return Err(Cut);
         }
-        Behaviour::SilentFor(words) if is_text(&request.input, words) => {
+        Behaviour::SilentFor(words) | Behaviour::SilentOrSlow(words, _) if is_text(&request.input, words) => {
             frames.closed().await;
             return Err(Cut);
         }
@@ -257,7 +259,7 @@ async fn stream(behaviour: Behaviour, request: &Request, frames: &Frames) -> Res
                 return Ok(None);
             }
             Behaviour::Raves if index == 3 => return Ok(None),
-            Behaviour::Slow(wait_ms) | Behaviour::TiresAfter(_, wait_ms) => {
+            Behaviour::Slow(wait_ms) | Behaviour::TiresAfter(_, wait_ms) | Behaviour::SilentOrSlow(_, wait_ms) => {
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
             _ => {}
