@@ -733,6 +733,20 @@ fn a_payment_of_version_one_takes_up_nothing_but_a_transfer() {
 }
 
 #[test]
+fn of_offers_by_several_rates_a_payment_of_version_one_takes_up_the_one_that_it_signs() {
+    let [now, before] = [PRICE, PRICE + 1].map(|amount| Offer { amount, ..offer(Way::Transfer) });
+    let mut payment = pay(&payer(1), &before, 1);
+    payment.accepted = Accepted::Named { scheme: "exact".to_owned(), network: Network::BASE };
+    let refused = Refused::Amount { found: PRICE + 1, expected: PRICE };
+    assert_eq!(Offer::taken(&[now, offer(Way::Permit2), offer(Way::Batch)], &payment), Err(refused));
+    assert_eq!(Offer::taken(std::slice::from_ref(&before), &payment), Ok(&before));
+    // What cannot be read is refused as that.
+    payment.payload.remove("authorization");
+    assert_eq!(Offer::taken(std::slice::from_ref(&before), &payment), Ok(&before));
+    assert_eq!(read(&payment, &before).unwrap_err().reason(), "invalid_payload");
+}
+
+#[test]
 fn what_one_payer_signed_is_no_payment_of_anothers() {
     for way in [Way::Transfer, Way::Permit2, Way::Upto] {
         let offer = offer(way);

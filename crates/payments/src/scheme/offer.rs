@@ -142,7 +142,14 @@ impl Offer {
                 if scheme != self.scheme.word() || self.scheme != Scheme::Exact || self.method != Method::Transfer {
                     return Err(Refused::Terms("scheme"));
                 }
-                if *network != self.asset.network { Err(Refused::Terms("network")) } else { Ok(()) }
+                if *network != self.asset.network {
+                    return Err(Refused::Terms("network"));
+                }
+                // It names no amount, and of offers by several rates what is signed says which one is taken up.
+                match payment.amount() {
+                    Some(found) if found != self.amount => Err(Refused::Amount { found, expected: self.amount }),
+                    Some(_) | None => Ok(()),
+                }
             }
         }
     }
@@ -150,7 +157,7 @@ impl Offer {
     /// The offer of `offers` that a payment takes up; else how the nearest one differs.
     pub fn taken<'a>(offers: &'a [Self], payment: &PaymentPayload) -> Result<&'a Self, Refused> {
         let mut nearest = Refused::Terms("scheme");
-        for offer in offers.iter().filter(|offer| offer.scheme.word() == payment.accepted.scheme()) {
+        for offer in offers.iter().filter(|offer| offer.is_named_by(payment)) {
             match offer.is_taken_by(payment) {
                 Ok(()) if offer.fits_method(payment) => return Ok(offer),
                 Ok(()) => nearest = Refused::Terms("extra.assetTransferMethod"),
@@ -158,6 +165,12 @@ impl Offer {
             }
         }
         Err(nearest)
+    }
+
+    /// Version 1 knows one method.
+    fn is_named_by(&self, payment: &PaymentPayload) -> bool {
+        let accepted = &payment.accepted;
+        self.scheme.word() == accepted.scheme() && (!accepted.is_legacy() || self.method == Method::Transfer)
     }
 
     /// The payload itself tells by which method it is signed.

@@ -69,6 +69,17 @@ impl PaymentPayload {
         })
     }
 
+    /// What it is over: by version 2 the amount of the offer that it repeats; by version 1, which names none, what is signed. `None` where
+    /// that cannot be read.
+    pub fn amount(&self) -> Option<u128> {
+        match &self.accepted {
+            Accepted::Terms(terms) => Some(terms.amount),
+            Accepted::Named { .. } => {
+                Object::new("payload", &self.payload).object("authorization").ok()?.amount("value").ok()
+            }
+        }
+    }
+
     /// As version 2 writes it.
     pub fn to_json(&self) -> Option<Value> {
         let Accepted::Terms(terms) = &self.accepted else { return None };
