@@ -146,6 +146,31 @@ async fn a_session_pays_for_the_next_calls_and_a_forged_one_for_none() {
 }
 
 #[tokio::test]
+async fn a_session_that_pays_for_no_call_any_more_is_settled_however_often_it_is_shown() {
+    let small = |payments: &mut Payments| {
+        (payments.session_cap, payments.idle) = (WHOLE / 100, Duration::from_secs(1));
+    };
+    let stage = paid_as(Behaviour::Honest, pace(), small).await;
+    let few = r#","max_tokens":16"#;
+    let required_first = stage.offers(few).await;
+    let opened = stage.ask(&line(&Form::Session.payment(&payer(), &required_first, 1)), few).await;
+    assert_eq!(opened.status, 200, "{}", opened.body);
+    // What is left is less than a call of usual length may take.
+    let shown = format!("x-upto-session: {}\r\n", opened.headers[header::SESSION]);
+    let refused = stage.ask(&shown, "").await;
+    assert_eq!(required(&refused).error.as_deref(), Some("session_exhausted"));
+    let settlement = payments::hex::encode([1; 32]);
+    for _ in 0..100 {
+        assert_eq!(stage.ask(&shown, "").await.status, 402);
+        if stage.chain.sent_with(&settlement) > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it is open still");
+}
+
+#[tokio::test]
 async fn what_is_for_elsewhere_doubled_damaged_or_too_large_is_refused_before_anything_runs() {
     let stage = paid(Behaviour::Honest).await;
     let required = stage.offers("").await;

@@ -73,7 +73,7 @@ impl Desk {
     /// True where a payment that can be read came with a request, or names a session that is open. Whether it pays is seen once there is
     /// a price.
     pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap) -> bool {
-        let is_open = |token| lock(&self.sessions).touch(&token, now_ms()).is_ok();
+        let is_open = |token| lock(&self.sessions).of(&token, now_ms()).is_ok();
         matches!(brought, Ok(Some(_))) || session_of(headers).is_some_and(is_open)
     }
 
@@ -220,7 +220,7 @@ impl Desk {
         headers: &HeaderMap,
         bill: &Bill<'_>,
     ) -> Result<Paid, Refused> {
-        let session = lock(&self.sessions).touch(token, now_ms())?;
+        let session = lock(&self.sessions).of(token, now_ms())?;
         if session.is_bound {
             self.check_signed(token, headers, bill).await?;
         }
@@ -231,6 +231,7 @@ impl Desk {
         let max = self.most_of(&tariff, bill)?;
         let split = self.split(bill);
         let reservation = self.till.draw(&session.purse, &wanted(self, bill, max, &split, None), tariff)?;
+        lock(&self.sessions).note_draw(token, now_ms());
         Ok(self.paid(Kind::Session(token.clone()), &offer, session.payer, reservation, bill, false))
     }
 

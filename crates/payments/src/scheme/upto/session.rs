@@ -102,15 +102,18 @@ impl Sessions {
         true
     }
 
-    /// The session of a token, which is used now.
-    pub fn touch(&mut self, token: &SessionToken, now_ms: Milliseconds) -> Result<Session, Refused> {
-        let idle_ms = self.idle_ms;
-        let session = &mut self.by_token.get_mut(&token.digest()).ok_or(Refused::UnknownSession)?.session;
-        if now_ms.saturating_sub(session.used_at_ms) > idle_ms {
-            return Err(Refused::UnknownSession);
+    /// The session of a token. To show it is no use of it.
+    pub fn of(&self, token: &SessionToken, now_ms: Milliseconds) -> Result<Session, Refused> {
+        let session = self.by_token.get(&token.digest()).ok_or(Refused::UnknownSession)?.session;
+        let is_idle = now_ms.saturating_sub(session.used_at_ms) > self.idle_ms;
+        if is_idle { Err(Refused::UnknownSession) } else { Ok(session) }
+    }
+
+    /// A call has drawn on it: else what pays for none any more would be kept from its settlement by whoever asks again and again.
+    pub fn note_draw(&mut self, token: &SessionToken, now_ms: Milliseconds) {
+        if let Some(open) = self.by_token.get_mut(&token.digest()) {
+            open.session.used_at_ms = open.session.used_at_ms.max(now_ms);
         }
-        session.used_at_ms = session.used_at_ms.max(now_ms);
-        Ok(*session)
     }
 
     /// Takes a call of a bound session that `signer` signed: once.
@@ -191,10 +194,14 @@ mod tests {
         let mut sessions = Sessions::new(100);
         let token = SessionToken::from_random([1; 16]);
         assert!(sessions.open(&token, session(1)));
-        assert_eq!(sessions.touch(&SessionToken::from_random([2; 16]), 0), Err(Refused::UnknownSession));
-        assert_eq!(sessions.touch(&token, 100).unwrap().used_at_ms, 100);
-        assert_eq!(sessions.touch(&token, 50).unwrap().used_at_ms, 100, "a clock that goes back changes nothing");
-        assert_eq!(sessions.touch(&token, 201), Err(Refused::UnknownSession));
+        assert_eq!(sessions.of(&SessionToken::from_random([2; 16]), 0), Err(Refused::UnknownSession));
+        assert_eq!(sessions.of(&token, 100), Ok(session(1)), "to be shown is no use");
+        assert_eq!(sessions.of(&token, 101), Err(Refused::UnknownSession));
+        sessions.note_draw(&token, 100);
+        assert_eq!(sessions.of(&token, 200), Ok(Session { used_at_ms: 100, ..session(1) }));
+        sessions.note_draw(&token, 50);
+        assert_eq!(sessions.of(&token, 200).unwrap().used_at_ms, 100, "a clock that goes back changes nothing");
+        assert_eq!(sessions.of(&token, 201), Err(Refused::UnknownSession));
         assert_eq!(sessions.take_ended(201, |_| false), [Session { used_at_ms: 100, ..session(1) }]);
         assert!(sessions.is_empty());
     }
