@@ -164,7 +164,7 @@ impl Desk {
         let kind = match offer.scheme {
             Scheme::Upto => {
                 let is_bound = session::binds(&payment.extensions, payer);
-                Kind::Session(self.open_session(&reservation, payer, is_bound)?)
+                Kind::Session(self.open_session(&reservation, payer, is_bound, bill)?)
             }
             Scheme::Exact | Scheme::Batch => Kind::Exact,
         };
@@ -204,12 +204,13 @@ impl Desk {
         reservation: &Reservation,
         payer: payments::Address,
         is_bound: bool,
+        bill: &Bill<'_>,
     ) -> Result<SessionToken, Refused> {
         let random = fresh::<16>().map_err(|error| Refused::NotDurable(error.message))?;
         let token = SessionToken::from_random(random);
         let session = Session { purse: reservation.purse(), payer, used_at_ms: now_ms(), is_bound };
         // Without a session the cap pays for this call alone.
-        let _is_open = lock(&self.sessions).open(&token, session);
+        let _is_open = lock(&self.sessions).open(&token, session, (bill.model, bill.price));
         Ok(token)
     }
 
@@ -221,6 +222,8 @@ impl Desk {
         bill: &Bill<'_>,
     ) -> Result<Paid, Refused> {
         let session = lock(&self.sessions).of(token, now_ms())?;
+        let priced = (bill.model, bill.price);
+        lock(&self.sessions).check_price(token, &priced)?;
         if session.is_bound {
             self.check_signed(token, headers, bill).await?;
         }
@@ -231,7 +234,7 @@ impl Desk {
         let max = self.most_of(&tariff, bill)?;
         let split = self.split(bill);
         let reservation = self.till.draw(&session.purse, &wanted(self, bill, max, &split, None), tariff)?;
-        lock(&self.sessions).note_draw(token, now_ms());
+        lock(&self.sessions).note_draw(token, priced, now_ms());
         Ok(self.paid(Kind::Session(token.clone()), &offer, session.payer, reservation, bill, false))
     }
 

@@ -83,6 +83,8 @@ pub enum Refused {
     Unbound(&'static str),
     #[error("the session has {left} left, and {needed} are needed")]
     SessionExhausted { left: u128, needed: u128 },
+    #[error("the model costs more than its first call of the session did, or the session pays for too many models")]
+    Dearer,
     #[error("too much is asked for by payers that are not known here, or by one of them, at once")]
     Crowded,
     #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
@@ -157,6 +159,7 @@ impl Refused {
             Self::UnknownSession => "unknown_session",
             Self::Unbound(_) => "session_signature_invalid",
             Self::SessionExhausted { .. } => "session_exhausted",
+            Self::Dearer => "session_price_exceeded",
             Self::Crowded => "rate_limited",
             Self::GasShort { .. } => "facilitator_gas_short",
             Self::Chain(_) => "unexpected_verify_error",
@@ -203,7 +206,8 @@ impl Refused {
             | Self::Published(_)
             | Self::UnknownSession
             | Self::Unbound(_)
-            | Self::SessionExhausted { .. } => Fault::Payment,
+            | Self::SessionExhausted { .. }
+            | Self::Dearer => Fault::Payment,
         }
     }
 

@@ -3,6 +3,9 @@
 //! Kept in memory only and by the token's digest, so that neither the disk nor a dump of a log has a token. What a session may still
 //! spend is the books' to say; a session only leads to its purse. After a restart no token is known: the client signs a new cap and the
 //! old purse is settled.
+//!
+//! Its payer signs a cap and no price. What its calls of a model cost is therefore never more than what the first of them did: a publisher
+//! that asks for more since then does not take the rest of the cap with the next call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +13,7 @@ use alloy_primitives::{Address, B256};
 use protocol::{Digest, Milliseconds};
 
 use crate::{
+    price::Price,
     scheme::Refused,
     signing::session::{SIGNED_FOR_MS, SessionCall},
 };
@@ -18,6 +22,8 @@ use crate::{
 const SESSIONS_MAX: usize = 65_536;
 /// Signed calls of one session that are remembered, for as long as what is signed is good.
 const SIGNED_MAX: usize = 4_096;
+/// Models whose calls one session pays for.
+const MODELS_MAX: usize = 16;
 
 /// What the client holds: 128 random bits, spelled as a UUID because the official client expects one.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub struct Session {
 #[derive(Debug)]
 struct Open {
     session: Session,
+    /// What each model cost when the first call of it was made.
+    prices: BTreeMap<Digest, Price>,
     /// Time and request: the session is one, so that both tell a call from all others.
     signed: BTreeSet<(Milliseconds, B256)>,
 }
@@ -93,12 +101,13 @@ impl Sessions {
         Self { by_token: BTreeMap::new(), idle_ms }
     }
 
-    /// False where there are too many.
-    pub fn open(&mut self, token: &SessionToken, session: Session) -> bool {
+    /// False where there are too many. Its first call is of a model that costs so much.
+    pub fn open(&mut self, token: &SessionToken, session: Session, (model, price): (Digest, Price)) -> bool {
         if self.by_token.len() >= SESSIONS_MAX {
             return false;
         }
-        self.by_token.insert(token.digest(), Open { session, signed: BTreeSet::new() });
+        let prices = BTreeMap::from([(model, price)]);
+        self.by_token.insert(token.digest(), Open { session, prices, signed: BTreeSet::new() });
         true
     }
 
@@ -109,9 +118,21 @@ impl Sessions {
         if is_idle { Err(Refused::UnknownSession) } else { Ok(session) }
     }
 
-    /// A call has drawn on it: else what pays for none any more would be kept from its settlement by whoever asks again and again.
-    pub fn note_draw(&mut self, token: &SessionToken, now_ms: Milliseconds) {
+    /// Refuses a call of a model that costs more than its first call of the session did.
+    pub fn check_price(&self, token: &SessionToken, (model, price): &(Digest, Price)) -> Result<(), Refused> {
+        let open = self.by_token.get(&token.digest()).ok_or(Refused::UnknownSession)?;
+        let is_covered = match open.prices.get(model) {
+            Some(first) => is_at_most(price, first),
+            None => open.prices.len() < MODELS_MAX,
+        };
+        if is_covered { Ok(()) } else { Err(Refused::Dearer) }
+    }
+
+    /// A call of a model that costs so much has drawn on it. Nothing else is a use of it: what pays for none any more would be kept from its
+    /// settlement by whoever asks again and again.
+    pub fn note_draw(&mut self, token: &SessionToken, (model, price): (Digest, Price), now_ms: Milliseconds) {
         if let Some(open) = self.by_token.get_mut(&token.digest()) {
+            open.prices.entry(model).or_insert(price);
             open.session.used_at_ms = open.session.used_at_ms.max(now_ms);
         }
     }
@@ -170,9 +191,21 @@ impl Sessions {
     }
 }
 
+/// Prices in different units cannot be compared without a rate, which is not the payer's to foresee.
+fn is_at_most(price: &Price, most: &Price) -> bool {
+    price.unit == most.unit
+        && price.per_call <= most.per_call
+        && price.per_input_token <= most.per_input_token
+        && price.per_output_token <= most.per_output_token
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::price::Unit;
+
+    const PRICED: (Digest, Price) =
+        (Digest([7; 32]), Price { unit: Unit::Opg, per_call: 1, per_input_token: 2, per_output_token: 3 });
 
     fn session(purse: u8) -> Session {
         Session { purse: Digest([purse; 32]), payer: Address::ZERO, used_at_ms: 0, is_bound: false }
@@ -193,13 +226,13 @@ mod tests {
     fn a_forged_or_idle_token_leads_nowhere() {
         let mut sessions = Sessions::new(100);
         let token = SessionToken::from_random([1; 16]);
-        assert!(sessions.open(&token, session(1)));
+        assert!(sessions.open(&token, session(1), PRICED));
         assert_eq!(sessions.of(&SessionToken::from_random([2; 16]), 0), Err(Refused::UnknownSession));
         assert_eq!(sessions.of(&token, 100), Ok(session(1)), "to be shown is no use");
         assert_eq!(sessions.of(&token, 101), Err(Refused::UnknownSession));
-        sessions.note_draw(&token, 100);
+        sessions.note_draw(&token, PRICED, 100);
         assert_eq!(sessions.of(&token, 200), Ok(Session { used_at_ms: 100, ..session(1) }));
-        sessions.note_draw(&token, 50);
+        sessions.note_draw(&token, PRICED, 50);
         assert_eq!(sessions.of(&token, 200).unwrap().used_at_ms, 100, "a clock that goes back changes nothing");
         assert_eq!(sessions.of(&token, 201), Err(Refused::UnknownSession));
         assert_eq!(sessions.take_ended(201, |_| false), [Session { used_at_ms: 100, ..session(1) }]);
@@ -212,7 +245,7 @@ mod tests {
         let (key, thief) = (SignerKey::from_secret([7; 32]).unwrap(), SignerKey::from_secret([8; 32]).unwrap());
         let (mut sessions, token) = (Sessions::new(100), SessionToken::from_random([1; 16]));
         let session = Session { payer: key.address(), is_bound: true, ..session(1) };
-        assert!(sessions.open(&token, session));
+        assert!(sessions.open(&token, session, PRICED));
         let now = 1_000_000;
         let mut take = |key: &SignerKey, at_ms, signed_for: &[u8], asked: &[u8]| {
             let signed = SessionCall::new(token.expose(), "/v1/x", signed_for, at_ms).signed(8_453, key);
@@ -237,10 +270,41 @@ mod tests {
     }
 
     #[test]
+    fn a_session_pays_for_no_model_more_than_its_first_call_of_it_cost() {
+        let (mut sessions, token) = (Sessions::new(100), SessionToken::from_random([1; 16]));
+        let (model, first) = PRICED;
+        assert_eq!(sessions.check_price(&token, &PRICED), Err(Refused::UnknownSession));
+        assert!(sessions.open(&token, session(1), PRICED));
+        let check = |sessions: &Sessions, model, price: Price| sessions.check_price(&token, &(model, price));
+        let cheaper = Price { per_call: 0, per_output_token: 1, ..first };
+        assert_eq!((check(&sessions, model, first), check(&sessions, model, cheaper)), (Ok(()), Ok(())));
+        for dearer in [
+            Price { per_call: 2, ..first },
+            Price { per_input_token: 3, ..first },
+            Price { per_output_token: 4, ..cheaper },
+            Price { unit: Unit::Usd, ..cheaper },
+        ] {
+            assert_eq!(check(&sessions, model, dearer), Err(Refused::Dearer), "{dearer:?}");
+            // What it cost before stays what counts.
+            sessions.note_draw(&token, (model, dearer), 0);
+            assert_eq!(check(&sessions, model, dearer), Err(Refused::Dearer), "{dearer:?}");
+        }
+        // Of any other model the first call says it, and there are so many.
+        for other in 0..u8::try_from(MODELS_MAX).unwrap() - 1 {
+            let other = Digest([100 + other; 32]);
+            assert_eq!(check(&sessions, other, Price { per_call: 9, ..first }), Ok(()));
+            sessions.note_draw(&token, (other, cheaper), 0);
+            assert_eq!(check(&sessions, other, first), Err(Refused::Dearer));
+        }
+        assert_eq!(check(&sessions, Digest([99; 32]), cheaper), Err(Refused::Dearer));
+        assert_eq!(check(&sessions, model, first), Ok(()));
+    }
+
+    #[test]
     fn a_session_whose_purse_is_over_ends() {
         let mut sessions = Sessions::new(100);
-        sessions.open(&SessionToken::from_random([1; 16]), session(1));
-        sessions.open(&SessionToken::from_random([2; 16]), session(2));
+        sessions.open(&SessionToken::from_random([1; 16]), session(1), PRICED);
+        sessions.open(&SessionToken::from_random([2; 16]), session(2), PRICED);
         let ended = sessions.take_ended(0, |purse| purse.0 == [2; 32]);
         assert_eq!((ended.len(), sessions.len()), (1, 1));
         assert!(sessions.close(&SessionToken::from_random([1; 16])).is_some());
