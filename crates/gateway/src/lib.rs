@@ -27,6 +27,7 @@ mod prepare;
 mod proven;
 mod public_url;
 mod question;
+mod seats;
 mod shared;
 mod stages;
 mod vocabulary;

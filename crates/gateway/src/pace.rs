@@ -38,6 +38,8 @@ pub struct Pace {
     pub counting_max: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
+    /// Calls that wait for a chain at the same time, as for their deposits, and are not answered yet.
+    pub chain_waits_max: usize,
     /// Bodies of more than a text's length that are read at the same time.
     pub large_bodies_max: usize,
     /// Receipts that may wait for the ledger.
@@ -77,6 +79,7 @@ impl Default for Pace {
             // are ranked below all else.
             counting_max: thread::available_parallelism().map_or(4, |cores| (cores.get() / 2).clamp(4, 16)),
             requests_max: 256,
+            chain_waits_max: 64,
             large_bodies_max: 32,
             outbox_max: 65_536,
             strangers: Bucket { a_second: 100, most: 400 },

@@ -41,6 +41,8 @@ pub struct Shared {
     pub places: Arc<Semaphore>,
     /// How much of them each model has.
     pub fair: Arc<Fair>,
+    /// Places for calls that wait for a chain before they are answered.
+    pub chain_waits: Semaphore,
     /// Places for bodies that are larger than most endpoints take.
     pub large_bodies: Semaphore,
 }

@@ -663,6 +663,40 @@ async fn deposits_that_their_chain_would_refuse_keep_no_settlement_waiting() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_deposit_keeps_no_call_from_its_place() {
+    let pace = gateway::Pace { requests_max: 4, chain_waits_max: 4, ..pace() };
+    let stage = Arc::new(paid_as(Behaviour::Honest, pace, |_| {}).await);
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let deposit = |seed: u8| {
+        let (payer, now_s) = (other_payer(seed), now_ms() / 1_000);
+        let channel = Channel::of(&terms, &payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(&payer, &terms, least, B256::ZERO, now_s).unwrap();
+        line(&Channel::payment(&required_first, &terms, payload))
+    };
+    stage.chain.tell(|told| told.is_held_back = true);
+    let waiting: Vec<_> = (20..24)
+        .map(|seed| {
+            let (stage, deposit) = (Arc::clone(&stage), deposit(seed));
+            tokio::spawn(async move { stage.ask(&deposit, "").await })
+        })
+        .collect();
+    until("all are sent", || stage.distinct().len() == 4).await;
+    let crowded = stage.ask(&deposit(24), "").await;
+    assert_eq!(crowded.status, 503, "as many as may wait: {}", crowded.body);
+    assert!(crowded.body.contains("rate_limited") && crowded.headers.contains_key("retry-after"), "{}", crowded.body);
+    let served = stage.ask(&stage.signed(&required_first, Scheme::Exact, 1, 600), "").await;
+    assert_eq!((served.status, stage.worker.jobs()), (200, 1), "{}", served.body);
+    stage.chain.tell(|told| told.is_held_back = false);
+    for waiting in waiting {
+        let answer = waiting.await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    assert_eq!(stage.worker.jobs(), 5);
+}
+
+#[tokio::test]
 async fn what_is_worth_less_than_its_gas_is_settled_so_often_and_no_more() {
     let pace = gateway::Pace { dust: Bucket { a_second: 1, most: 3 }, ..pace() };
     let cheap = |payments: &mut gateway::Payments| {

@@ -19,6 +19,7 @@ use crate::{
     payment::{Bill, Brought, Desk},
     places::Purpose,
     question::{self, Count, Tokens},
+    seats::Seats,
     shared::Shared,
     vocabulary::Words,
 };
@@ -192,8 +193,8 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
     let not_allowed = || ApiError::new(Code::MethodNotAllowed, format!("Not allowed to GET on {}.", endpoint.path));
     let Some(desk) = &shared.desk else { return refused(&not_allowed()) };
     // A refund waits for its chain.
-    let _place = match shared.admit(1) {
-        Ok(place) => place,
+    let seats = match shared.admit(1) {
+        Ok(place) => Seats::new(&shared, place, None),
         Err(error) => return refused(&error),
     };
     let view = shared.directory.view();
@@ -202,7 +203,7 @@ pub async fn probe(shared: Arc<Shared>, endpoint: &'static Endpoint, headers: He
         return refused(&not_allowed());
     };
     let billed = least(desk, &headers, endpoint, (model, price));
-    match desk.quote(&headers, &billed.as_bill()).await {
+    match desk.quote(&headers, &billed.as_bill(), &seats).await {
         Ok(never) => refused(&never),
         Err(unpaid) => unpaid.respond(endpoint.dialect),
     }

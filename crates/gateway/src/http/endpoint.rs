@@ -15,17 +15,12 @@ use crate::{
     aside::aside,
     counting::own_trouble,
     delivery::Delivery,
-    http::{
-        answered, bill, body,
-        body::Read,
-        counted, echo, refused, stream,
-        stream::{AT_ONCE, Places},
-        telling::Course,
-    },
+    http::{answered, bill, body, body::Read, counted, echo, refused, stream, stream::AT_ONCE, telling::Course},
     payment::{Meter, Paid, Unpaid, read_payment},
     places::Purpose,
     prepare::Wish,
     question::{self, Count},
+    seats::Seats,
     shared::{Shared, fresh},
     stages::Stages,
     vocabulary::Words,
@@ -45,13 +40,15 @@ async fn serve(
     started_at: Instant,
 ) -> Result<Response, ApiError> {
     let body = body::read(headers, body, endpoint.body_bytes, shared.pace.body_wait, &shared.large_bodies).await?;
-    let first = shared.admit(1)?;
+    let mut places = shared.admit(1)?;
     let mut call = read(endpoint, &body).await?;
     call.terms = call.terms.with_assurance_header(answered::assurance_wish(headers))?;
-    let more = call.jobs.len().saturating_sub(1);
-    let more = (more > 0).then(|| shared.admit(more)).transpose()?;
+    if call.jobs.len() > 1 {
+        places.merge(shared.admit(call.jobs.len().saturating_sub(1))?);
+    }
     let model = shared.directory.resolve(&call.model)?;
-    let places = (first, more, shared.share(&model.root, call.jobs.len())?);
+    let share = shared.share(&model.root, call.jobs.len())?;
+    let seats = Seats::new(shared, places, Some((model.root, share)));
     let words = words(shared, &call, endpoint, &model.root).await?;
     if let Gives::Count { object } = endpoint.gives {
         return count(shared, call, &model.root, words, object).await;
@@ -62,7 +59,7 @@ async fn serve(
     call.settle(words.as_ref().map_or(api::USUAL, |words| words.defaults));
     let echoes = echo::echoes(&call, words.as_ref()).await;
     let mut requests = requests(shared, &call, &model).await?;
-    let paid = match paid_for(shared, headers, endpoint, &body, &requests, &model, words.as_ref()).await {
+    let paid = match paid_for(&seats, shared, headers, endpoint, &body, &requests, (&model, words.as_ref())).await {
         Ok(paid) => paid,
         Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
     };
@@ -87,9 +84,9 @@ async fn serve(
     }
     let paying = paid.clone();
     let answered = if call.stream {
-        stream::respond(shared, courses, head, call.teller, places, paid).await
+        stream::respond(shared, courses, head, call.teller, seats, paid).await
     } else {
-        whole(courses, head, call.teller, places, paid, &stages).await
+        whole(courses, head, call.teller, seats, paid, &stages).await
     };
     match (answered, paying) {
         (Err(error), Some(paid)) => {
@@ -107,7 +104,7 @@ async fn whole(
     courses: Vec<Course>,
     head: Head,
     teller: Box<dyn Teller>,
-    _places: Places,
+    _seats: Seats,
     paid: Option<Arc<Paid>>,
     stages: &Stages,
 ) -> Result<Response, ApiError> {
@@ -165,13 +162,13 @@ async fn yield_after(job: usize) {
 
 /// The payment that covers requests; `None` where they cost nothing.
 async fn paid_for(
+    seats: &Seats,
     shared: &Shared,
     headers: &HeaderMap,
     endpoint: &'static Endpoint,
     body: &Read<'_>,
     requests: &[Request],
-    model: &ModelRecord,
-    words: Option<&Arc<Words>>,
+    (model, words): (&ModelRecord, Option<&Arc<Words>>),
 ) -> Result<Option<Arc<Paid>>, Unpaid> {
     let Some(desk) = &shared.desk else { return Ok(None) };
     let price = desk.price(&model.root, &model.name);
@@ -185,7 +182,7 @@ async fn paid_for(
     let counted = bill::counted(shared, &model.root, requests, words, purpose).await;
     let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
     let billed = bill::bill(desk, headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, (model, price));
-    let paid = desk.admit(brought, headers, &billed.as_bill()).await?;
+    let paid = desk.admit(brought, headers, &billed.as_bill(), seats).await?;
     Ok(Some(Arc::new(paid)))
 }
 

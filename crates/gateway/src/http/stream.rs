@@ -16,12 +16,12 @@ use network::{
         response::{IntoResponse as _, Response},
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::{
-    fair::Share,
     http::telling::{Course, Told},
     payment::Paid,
+    seats::Seats,
     shared::Shared,
 };
 
@@ -35,16 +35,13 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// The client has left, or no longer reads.
 struct Gone;
 
-/// Places of requests that are being answered; free again when dropped.
-pub type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, Share);
-
 /// Waits for the first part, so that what fails before it has a status of its own; then streams.
 pub async fn respond(
     shared: &Arc<Shared>,
     courses: Vec<Course>,
     head: Head,
     teller: Box<dyn Teller>,
-    places: Places,
+    seats: Seats,
     paid: Option<Arc<Paid>>,
 ) -> Result<Response, ApiError> {
     let jobs = courses.len();
@@ -77,7 +74,7 @@ pub async fn respond(
             () = gone.closed() => writer.shared.metrics.disconnects.add(1),
             () = is_over_time(timed.as_deref()) => writer.cut_off().await,
         }
-        drop(places);
+        drop(seats);
     });
     let stream = futures::stream::unfold(receiver, |mut receiver: mpsc::Receiver<Bytes>| async move {
         receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))

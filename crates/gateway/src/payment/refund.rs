@@ -19,11 +19,14 @@ use payments::{
 };
 use protocol::{Bytes, Digest, Milliseconds};
 
-use crate::payment::{
-    chain::ChainError,
-    desk::{Bill, Desk, lock},
-    paid::Paid,
-    unpaid::Unpaid,
+use crate::{
+    payment::{
+        chain::ChainError,
+        desk::{Bill, Desk, lock},
+        paid::Paid,
+        unpaid::Unpaid,
+    },
+    seats::Seats,
 };
 
 /// How long a refund is waited for.
@@ -34,13 +37,18 @@ const HOUR_MS: Milliseconds = 3_600_000;
 
 impl Desk {
     /// Gives back what a channel holds beyond what was charged and promised.
-    pub async fn refund(self: &Arc<Self>, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<Paid, Unpaid> {
+    pub async fn refund(
+        self: &Arc<Self>,
+        payment: &PaymentPayload,
+        bill: &Bill<'_>,
+        seats: &Seats,
+    ) -> Result<Paid, Unpaid> {
         let read = self.channel_offer(payment, bill).and_then(|offer| {
             let voucher = batch::read(&payment.payload, &offer, now_ms() / 1_000)?;
             Ok((offer, voucher))
         });
         let (offer, voucher) = read.map_err(|refused| self.refuse(bill, refused))?;
-        match self.give_back(&voucher, &offer).await {
+        match self.give_back(&voucher, &offer, seats).await {
             Ok(settled) => Err(Unpaid::Refunded(Box::new(settled))),
             Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. })) => {
                 Err(self.corrective(&voucher, bill, error))
@@ -49,13 +57,15 @@ impl Desk {
         }
     }
 
-    async fn give_back(&self, voucher: &Voucher, offer: &Offer) -> Result<SettleResponse, Refused> {
+    async fn give_back(&self, voucher: &Voucher, offer: &Offer, seats: &Seats) -> Result<SettleResponse, Refused> {
         let VoucherKind::Refund(wish) = voucher.kind else { return Err(Refused::Terms("payload.type")) };
         let purse = voucher.purse();
         // Before its chain is asked, in its payer's turn: whoever shows it need not be that.
         self.refuse_public(voucher)?;
         self.know_channel(voucher, 0).await?;
         self.check_consent(voucher)?;
+        // Nothing is answered after it.
+        let _waits = seats.leave()?;
         let returning = self.send_refund(voucher, offer, wish).await?;
         let (amount, hash) = (returning.amount, B256::from(returning.transaction.0));
         let balance = self.till.books().standing(&purse).map_or(0, |standing| standing.facts.balance);

@@ -34,6 +34,7 @@ use crate::{
         paid::{Kind, Paid, Payer},
         unpaid::Unpaid,
     },
+    seats::Seats,
     shared::fresh,
 };
 
@@ -47,6 +48,7 @@ impl Desk {
         brought: Brought,
         headers: &HeaderMap,
         bill: &Bill<'_>,
+        seats: &Seats,
     ) -> Result<Paid, Unpaid> {
         let refused = |desk: &Self, refused: Refused| desk.refuse(bill, refused);
         let payment = match brought {
@@ -60,7 +62,7 @@ impl Desk {
         match (payment, session_of(headers)) {
             (Some(payment), _) => {
                 let url = payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());
-                self.take(&payment, bill).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
+                self.take(&payment, bill, seats).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
             }
             (None, Some(token)) => self.draw(&token, headers, bill).await.map_err(|error| refused(self, error)),
             (None, None) => Err(match self.promised(bill) {
@@ -78,9 +80,14 @@ impl Desk {
     }
 
     /// What is offered where nothing is asked for; a payment that comes with it can only be a refund.
-    pub async fn quote(self: &Arc<Self>, headers: &HeaderMap, bill: &Bill<'_>) -> Result<ApiError, Unpaid> {
+    pub async fn quote(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        bill: &Bill<'_>,
+        seats: &Seats,
+    ) -> Result<ApiError, Unpaid> {
         match read_payment(headers) {
-            Ok(Some(payment)) if is_refund(&payment) => match self.take(&payment, bill).await {
+            Ok(Some(payment)) if is_refund(&payment) => match self.take(&payment, bill, seats).await {
                 Ok(_) => Ok(ApiError::new(Code::Internal, "A refund is no payment.")),
                 Err(unpaid) => Err(unpaid),
             },
@@ -101,20 +108,20 @@ impl Desk {
         }
     }
 
-    async fn take(self: &Arc<Self>, payment: &PaymentPayload, bill: &Bill<'_>) -> Result<Paid, Unpaid> {
+    async fn take(self: &Arc<Self>, payment: &PaymentPayload, bill: &Bill<'_>, seats: &Seats) -> Result<Paid, Unpaid> {
         if let Err(refused) = check_resource(payment, bill) {
             return Err(self.refuse(bill, refused));
         }
         if is_refund(payment) {
-            return self.refund(payment, bill).await;
+            return self.refund(payment, bill, seats).await;
         }
         let (offer, rate) = match self.chosen(payment, bill) {
             Ok(chosen) => chosen,
             Err(refused) => return Err(self.refuse(bill, refused)),
         };
         let taken = match offer.scheme {
-            Scheme::Exact | Scheme::Upto => self.take_signed(payment, &offer, rate, bill).await,
-            Scheme::Batch => return self.take_channel(payment, &offer, rate, bill).await,
+            Scheme::Exact | Scheme::Upto => self.take_signed(payment, &offer, rate, bill, seats).await,
+            Scheme::Batch => return self.take_channel(payment, &offer, rate, bill, seats).await,
         };
         taken.map_err(|error| self.refuse(bill, error))
     }
@@ -138,6 +145,7 @@ impl Desk {
         offer: &Offer,
         rate: Option<Rate>,
         bill: &Bill<'_>,
+        seats: &Seats,
     ) -> Result<Paid, Refused> {
         let now_s = now_ms() / 1_000;
         let claim = match offer.scheme {
@@ -158,7 +166,7 @@ impl Desk {
         if offer.scheme == Scheme::Exact {
             self.admit_settlement(&offer.asset, claim.cap)?;
         }
-        self.lend_for(&claim, payment, offer).await?;
+        self.lend_for(&claim, payment, offer, seats).await?;
         let authorised = self.authorise(claim, offer).await?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
@@ -263,12 +271,13 @@ impl Desk {
         offer: &Offer,
         rate: Option<Rate>,
         bill: &Bill<'_>,
+        seats: &Seats,
     ) -> Result<Paid, Unpaid> {
         let now_s = now_ms() / 1_000;
         let read = batch::read(&payment.payload, offer, now_s);
         let read = read.and_then(|voucher| voucher.sponsored(&payment.extensions, offer, now_s));
         let voucher = read.map_err(|error| self.refuse(bill, error))?;
-        match self.reserve_channel(&voucher, payment, offer, rate, bill).await {
+        match self.reserve_channel(&voucher, payment, offer, rate, bill, seats).await {
             Ok(paid) => Ok(paid),
             Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. } | Refused::Published(_))) => {
                 Err(self.corrective(&voucher, bill, error))
@@ -284,6 +293,7 @@ impl Desk {
         offer: &Offer,
         rate: Option<Rate>,
         bill: &Bill<'_>,
+        seats: &Seats,
     ) -> Result<Paid, Refused> {
         if let VoucherKind::Deposit(deposit) = &voucher.kind
             && deposit.amount < offer.min_deposit
@@ -298,9 +308,9 @@ impl Desk {
                 self.admit_channel(voucher)?;
             }
             if let Some(claim) = voucher.wallet_claim() {
-                self.lend_for(&claim, payment, offer).await?;
+                self.lend_for(&claim, payment, offer, seats).await?;
             }
-            self.deposit(voucher, deposit, offer).await?;
+            seats.without(self.deposit(voucher, deposit, offer)).await?;
             is_fresh = true;
         }
         let tariff = Self::tariff(bill, &offer.asset, rate);
@@ -319,11 +329,17 @@ impl Desk {
     }
 
     /// A payment by Permit2 may bring its payer's own approval, where no other came with it.
-    async fn lend_for(&self, claim: &Claim, payment: &PaymentPayload, offer: &Offer) -> Result<(), Refused> {
+    async fn lend_for(
+        &self,
+        claim: &Claim,
+        payment: &PaymentPayload,
+        offer: &Offer,
+        seats: &Seats,
+    ) -> Result<(), Refused> {
         let needs_one = claim.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
         if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)?
         {
-            self.lend(&approval, claim.question(offer), claim.cap).await?;
+            seats.without(self.lend(&approval, claim.question(offer), claim.cap)).await?;
         }
         Ok(())
     }

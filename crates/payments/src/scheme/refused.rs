@@ -87,6 +87,8 @@ pub enum Refused {
     Dearer,
     #[error("too much is asked for by payers that are not known here, or by one of them, at once")]
     Crowded,
+    #[error("all places of this gateway are taken, or too many wait for a chain")]
+    Full,
     #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
     GasShort { held: u128, floor: u128 },
     #[error("the chain could not be asked: {0}")]
@@ -160,7 +162,7 @@ impl Refused {
             Self::Unbound(_) => "session_signature_invalid",
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Dearer => "session_price_exceeded",
-            Self::Crowded => "rate_limited",
+            Self::Crowded | Self::Full => "rate_limited",
             Self::GasShort { .. } => "facilitator_gas_short",
             Self::Chain(_) => "unexpected_verify_error",
             Self::WouldFail(_) => "transaction_simulation_failed",
@@ -174,7 +176,7 @@ impl Refused {
             Self::Allowance { .. } => Fault::Allowance,
             Self::Conflict | Self::InFlight | Self::TooManyRefunds(_) => Fault::Conflict,
             Self::Unauthorised => Fault::Unknown,
-            Self::Crowded | Self::GasShort { .. } | Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
+            Self::Crowded | Self::Full | Self::GasShort { .. } | Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
             Self::Terms(_)
             | Self::Resource(_)
             | Self::Signature(_)
