@@ -46,6 +46,8 @@ pub struct Pace {
     pub outbox_max: usize,
     /// How often payments of all who never paid here are looked up on their chain, and those of each who did.
     pub strangers: Bucket,
+    /// How often prompts of payers who never paid here are counted before those of calls that bring no payment.
+    pub newcomers: Bucket,
     /// How often gas is spent on deposits and refunds of channels that have not earned it.
     pub errands: Bucket,
     /// How often what was charged is settled though it is worth less than its gas.
@@ -83,6 +85,7 @@ impl Default for Pace {
             large_bodies_max: 32,
             outbox_max: 65_536,
             strangers: Bucket { a_second: 100, most: 400 },
+            newcomers: Bucket { a_second: 10, most: 40 },
             errands: Bucket { a_second: 1, most: 100 },
             dust: Bucket { a_second: 1, most: 100 },
             promises: Bucket { a_second: 100, most: 400 },

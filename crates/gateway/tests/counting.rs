@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use counted::{HUNGRY, SLOW, body_of, end_all, left, processes, signal_all, stage, stage_of};
 use gateway::Pace;
-use payments::{B256, scheme::Scheme};
+use payments::{B256, facilitator::Bucket, payer::Payer, scheme::Scheme, wire::PaymentPayload};
 use rustix::process::Signal;
 use stub::{
     Behaviour,
     client::Answer,
     pace,
-    paid::{USDC, line, offer, payer, required},
+    paid::{USDC, line, offer, other_payer, payer, required},
     worker::bytes_as_tokens,
 };
 
@@ -250,4 +250,42 @@ async fn unpaid_calls_that_take_long_keep_no_paying_one_from_its_place() {
     let paid = paid.expect("the flood's first is not yet overdue");
     assert_eq!((paid.status, stage.worker.jobs()), (200, 1), "{}", paid.body);
     all_refused(flood).await;
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_payment_keeps_no_paying_call_from_its_place() {
+    let (counting_wait, newcomers) = (Duration::from_secs(5), Bucket { a_second: 1, most: 1 });
+    let limits = Pace { counting_wait, counting_max: 8, newcomers, ..pace() };
+    // Readable and no more; and signed by a key that never paid, the same again and again.
+    for is_signed in [false, true] {
+        let stage = stage(Behaviour::Says(bytes_as_tokens), limits).await;
+        let body = stage.body("hi", r#","max_tokens":64,"n":4"#);
+        let required = required(&stage.client.post(CHAT, &body).await);
+        let terms = offer(&required, Scheme::Exact, USDC);
+        let pay = |payer: &Payer, nonce| {
+            payer.pay(&required, &terms, B256::repeat_byte(nonce), network::now_ms() / 1_000).unwrap()
+        };
+        let headers = |payment: &PaymentPayload| format!("content-type: application/json\r\n{}", line(payment));
+        let known = stage.client.post_with(CHAT, &headers(&pay(&payer(), 1)), &body).await;
+        assert_eq!(known.status, 200, "{}", known.body);
+        let mut shown = pay(&other_payer(7), 1);
+        if !is_signed {
+            shown.payload.clear();
+        }
+        let before = stage.prompts().await;
+        let flood: Vec<_> = (0..12)
+            .map(|_| {
+                let (client, headers, body) = (stage.client, headers(&shown), stage.body("slow", ""));
+                tokio::spawn(async move { client.post_with(CHAT, &headers, &body).await })
+            })
+            .collect();
+        while stage.prompts().await < before + 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let paying = headers(&pay(&payer(), 2));
+        let paid = tokio::time::timeout(Duration::from_secs(4), stage.client.post_with(CHAT, &paying, &body)).await;
+        let paid = paid.expect("the flood has not all of the model's places");
+        assert_eq!(paid.status, 200, "signed: {is_signed}: {}", paid.body);
+        all_refused(flood).await;
+    }
 }

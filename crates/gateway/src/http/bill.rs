@@ -58,19 +58,20 @@ impl Billed {
     }
 }
 
-/// Where calls have a price, a call that brings no payment only asks for it.
-pub fn purpose(desk: &Desk, brought: &Brought, headers: &HeaderMap) -> Purpose {
-    if desk.brings_payment(brought, headers) { Purpose::Call } else { Purpose::Count }
+/// Where calls have a price, a call that brings no payment only asks for it, and what may not well be one is none. `least` is what a call
+/// costs at least.
+pub fn purpose(desk: &Desk, brought: &Brought, headers: &HeaderMap, least: &Billed) -> Purpose {
+    if desk.brings_payment(brought, headers, &least.as_bill()) { Purpose::Call } else { Purpose::Count }
 }
 
 /// Exactly the tokens of each request's input, where the model's vocabulary is at hand and its template takes it; what only a model can
-/// count, in processes of its own and once for each input.
+/// count, in processes of its own and once for each input. `purpose` is asked for where anything has to be.
 pub async fn counted(
     shared: &Shared,
     root: &Digest,
     requests: &[Request],
     words: Option<&Arc<Words>>,
-    purpose: Purpose,
+    purpose: impl FnOnce() -> Purpose,
 ) -> Result<Vec<Option<Tokens>>, ApiError> {
     let (mut places, mut questions) = (Vec::with_capacity(requests.len()), Vec::new());
     let mut before: Option<(&Input, Place)> = None;
@@ -90,7 +91,7 @@ pub async fn counted(
     }
     let counts = match words.filter(|_| !questions.is_empty()) {
         Some(words) => {
-            let counts = shared.counting.count(root, &words.head, purpose, questions).await;
+            let counts = shared.counting.count(root, &words.head, purpose(), questions).await;
             counts.map_err(|uncounted| uncounted.told())?
         }
         None => Vec::new(),

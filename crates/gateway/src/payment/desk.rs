@@ -83,6 +83,8 @@ pub struct Desk {
     pub is_short_of_gas: AtomicBool,
     /// How often payments of payers that are not known here are looked up, and those of each that is.
     pub strangers: Mutex<Buckets>,
+    /// How often the prompt of somebody who never paid here is counted before those of unpaid calls.
+    newcomers: Mutex<Buckets>,
     /// How often publishers ask what they earned.
     pub revenue: Mutex<Buckets>,
     /// How often offers are signed.
@@ -168,6 +170,7 @@ impl Desk {
             sending: tokio::sync::Mutex::default(),
             is_short_of_gas: AtomicBool::new(false),
             strangers: Mutex::new(Buckets::new(pace.strangers)),
+            newcomers: Mutex::new(Buckets::new(pace.newcomers)),
             revenue: Mutex::new(Buckets::new(pace.revenue)),
             promises: Mutex::new(Buckets::new(pace.promises)),
             dust: Mutex::new(Buckets::new(pace.dust)),
@@ -311,6 +314,11 @@ impl Desk {
     /// The same of somebody who has paid here: each has as many as all strangers together.
     pub fn admit_known(&self, payer: Address) -> Result<(), Refused> {
         lock(&self.strangers).take(payer, now_ms()).map_err(|_| Refused::Crowded)
+    }
+
+    /// Whether a call of somebody who never paid here goes before unpaid ones now: what it signed may be as empty as its wallet.
+    pub fn admits_newcomer(&self) -> bool {
+        one_for_all(&self.newcomers).is_ok()
     }
 
     /// Refuses to spend gas at a payer's wish where too much of it is spent on channels that have not earned it.

@@ -72,11 +72,51 @@ impl Desk {
         }
     }
 
-    /// True where a payment that can be read came with a request, or names a session that is open. Whether it pays is seen once there is
-    /// a price.
-    pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap) -> bool {
-        let is_open = |token| lock(&self.sessions).of(&token, now_ms()).is_ok();
-        matches!(brought, Ok(Some(_))) || session_of(headers).is_some_and(is_open)
+    /// True where what came with a request may well pay for it. Whether it does is seen once there is a price; until then `least`, a call's
+    /// least price, says to whom it goes.
+    pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap, least: &Bill<'_>) -> bool {
+        match brought {
+            Ok(Some(payment)) => self.knows_payer_of(payment, least).is_some_and(|is_known| {
+                // Whoever it says that it is: a key costs nothing, and what it signs may be shown again and again.
+                is_known || self.admits_newcomer()
+            }),
+            Ok(None) => session_of(headers).is_some_and(|token| self.is_open(&token)),
+            Err(_) => false,
+        }
+    }
+
+    fn is_open(&self, token: &SessionToken) -> bool {
+        let session = lock(&self.sessions).of(token, now_ms());
+        session.is_ok_and(|session| self.till.books().left(&session.purse) > 0)
+    }
+
+    /// Whether its payer has paid here before, of a payment to us that its payer's key signed and that was not used yet; `None` of anything
+    /// else that can be read.
+    fn knows_payer_of(&self, payment: &PaymentPayload, least: &Bill<'_>) -> Option<bool> {
+        let amount = payment.amount()?;
+        let rate = self.rates().into_iter().next().flatten();
+        let offers = self.offers(least, rate).ok()?;
+        let offers: Vec<Offer> = offers.into_iter().map(|offer| Offer { amount, ..offer }).collect();
+        let (offer, now_s) = (Offer::taken(&offers, payment).ok()?, now_ms() / 1_000);
+        let claim = match offer.scheme {
+            Scheme::Batch => {
+                let voucher = batch::read(&payment.payload, offer, now_s).ok()?;
+                return self.knows_channel_of(&voucher);
+            }
+            Scheme::Upto => upto::read(&payment.payload, offer, now_s).ok()?,
+            Scheme::Exact => exact::read(&payment.payload, offer, now_s).ok()?,
+        };
+        let (network, asset, books) = (offer.asset.network, offer.asset.address, self.till.books());
+        let is_good = claim.signer == Signer::Payer && books.purse(&claim.question(offer).id()).is_none();
+        is_good.then(|| books.knows_payer(network, asset, claim.payer, offer.asset.thousandth()))
+    }
+
+    /// The same of a voucher, whose signature is its payer's.
+    fn knows_channel_of(&self, voucher: &Voucher) -> Option<bool> {
+        let (purse, sum, books) = (voucher.purse(), voucher.max_claimable, self.till.books());
+        let Some(record) = books.purse(&purse) else { return Some(false) };
+        let is_covering = sum > record.spent.saturating_add(books.reserved(&purse));
+        (is_covering && !books.is_published(&purse, sum)).then_some(true)
     }
 
     /// What is offered where nothing is asked for; a payment that comes with it can only be a refund.
