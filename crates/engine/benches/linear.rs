@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark stops where it cannot go on, and prints")]
 #![allow(dead_code, unused_imports, reason = "the engine uses more of its files than this does")]
 
+#[path = "../src/constants.rs"]
+mod constants;
 #[path = "../src/cpu.rs"]
 mod cpu;
 #[path = "../src/dot/mod.rs"]

@@ -178,7 +178,7 @@ async fn paid_for(
     let bytes = body.bytes.clone();
     let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
     let brought = read_payment(headers);
-    let purpose = || bill::purpose(desk, &brought, headers, &bill::least(headers, endpoint, (model, price)));
+    let purpose = || bill::purpose(desk, &brought, headers, &bill::least(desk, headers, endpoint, (model, price)));
     let counted = bill::counted(shared, &model.root, requests, words, purpose).await;
     let most = counted.and_then(|counts| bill::most(requests, &counts, words.map(|words| words.context)));
     let billed = bill::bill(desk, headers, endpoint, digested, requests, most.map_err(Unpaid::Error)?, (model, price));

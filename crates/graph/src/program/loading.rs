@@ -9,7 +9,7 @@ use super::array::Array;
 use super::element::Element;
 use super::machine::{Attribute, Body, Derived, Node, Program, Source};
 use super::ops::{Gru, Lstm, Rnn};
-use super::problem::ProgramFault;
+use super::problem::{Problem, ProgramFault};
 use super::recurrent;
 use crate::{loading::Account, refusal::Refusal};
 
@@ -35,7 +35,7 @@ impl Program {
             self.count_node(node, account, counted).map_err(|refusal| ProgramFault::Node {
                 name: node.name.clone(),
                 operator: node.operator.name,
-                problem: refusal.into(),
+                problem: Problem::Loading(refusal),
             })?;
             for attribute in node.attributes.values() {
                 if let Attribute::Body(body) = attribute {

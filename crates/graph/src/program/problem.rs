@@ -31,7 +31,7 @@ pub enum Problem {
     Rank { found: usize, limit: usize },
     /// Loading the program, or what would be kept of its constants, takes too much.
     #[error(transparent)]
-    Loading(#[from] Refusal),
+    Loading(Refusal),
     #[error("{0}")]
     Inside(Box<ProgramFault>),
     #[error("whoever watched the run has ended it")]
