@@ -280,6 +280,36 @@ fn a_payment_outside_of_its_time_is_refused() {
 }
 
 #[test]
+fn a_payment_that_is_good_for_longer_than_was_asked_for_is_refused() {
+    // A payer's clock may be ten minutes ahead.
+    let most = |way| NOW_S + offer(way).max_timeout_s + 600;
+    let until = |way, end: U256| {
+        signed_otherwise(way, |transfer, permit| (transfer.valid_before, permit.deadline) = (end, end))
+    };
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let offer = offer(way);
+        assert_eq!(outcome(&until(way, U256::from(most(way))), &offer, &rich()), "taken", "{way:?}");
+        for end in [U256::from(most(way) + 1), U256::from(u64::MAX), U256::MAX] {
+            let expected = "invalid_exact_evm_payload_authorization_valid_before";
+            assert_eq!(outcome(&until(way, end), &offer, &rich()), expected, "{way:?}");
+            let refused = read(&until(way, end), &offer);
+            assert!(matches!(refused, Err(Refused::TooLong { .. })), "{way:?}: {refused:?}");
+        }
+    }
+    for offer in [offer(Way::Batch), Offer { scheme: Scheme::Batch, ..offer(Way::Permit2) }] {
+        let (payer, mut terms) = (payer(1), offer.requirements());
+        let channel = stage::channel(&payer, &offer);
+        for (more_s, is_taken) in [(600, true), (601, false)] {
+            terms.max_timeout_s = offer.max_timeout_s + more_s;
+            let deposit = channel.deposit(&payer, &terms, PRICE, B256::repeat_byte(3), NOW_S).unwrap();
+            let found = batch::read(&deposit, &offer, NOW_S).map(|_| ());
+            assert_eq!(found.is_ok(), is_taken, "{found:?}");
+            assert!(is_taken || matches!(found, Err(Refused::TooLong { .. })), "{found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_permit_for_another_token_spender_or_facilitator_is_refused() {
     for way in [Way::Permit2, Way::Upto] {
         signed_is_refused(way, |_, permit| permit.token = STRANGER, "invalid_exact_evm_payload_token_mismatch");

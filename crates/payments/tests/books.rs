@@ -586,6 +586,28 @@ fn a_purse_is_forgotten_only_when_nothing_can_come_of_it_any_more() {
 }
 
 #[test]
+fn of_a_payment_that_was_charged_nothing_only_that_it_was_used_is_kept() {
+    let proof = |books: &Books, purse: &Digest| books.purse(purse).unwrap().proof.len();
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let (offer, split, mut books) = (offer(way), split(), Books::default());
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
+        assert!(proof(&books, &purse) > 0);
+        let mut charged = books.clone();
+        charged.apply(&charged.charge(call, answer(1, 1, 1), NOW_MS).unwrap());
+        charged.apply(&Entry::Closed(purse));
+        assert!(proof(&charged, &purse) > 0, "{way:?}: it is to be settled");
+        // A session ends while its call is answered, which is then charged nothing.
+        books.apply(&Entry::Closed(purse));
+        assert!(proof(&books, &purse) > 0, "{way:?}: it may be charged still");
+        books.apply(&books.abandon(call, NOW_MS).unwrap());
+        assert_eq!(proof(&books, &purse), 0, "{way:?}");
+        let again = authorise(&pay(&payer(1), &offer, 1), &offer, &holding(PRICE)).unwrap();
+        assert_eq!(kept(&books).open(&again, NOW_MS).err(), Some(Refused::NonceUsed), "{way:?}");
+    }
+}
+
+#[test]
 fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     let (offer, mut books, split) = (offer(Way::Batch), Books::default(), split());
     let channel = channel(&payer(1), &offer);

@@ -1,6 +1,6 @@
 //! One entry on the state. Total: an entry that speaks of what is not there changes nothing, so that no journal makes it panic.
 
-use protocol::{Digest, List};
+use protocol::{Bytes, Digest, List};
 
 use crate::{
     books::{
@@ -24,14 +24,14 @@ impl Books {
             Entry::Delivered(delivered) => self.put_delivered(delivered),
             Entry::AnswerEnded(ended) => self.put_ended(ended),
             Entry::Charged(charged) => self.put_charge(charged.clone()),
-            Entry::Released(call) => self.end_call(*call),
+            Entry::Released(call) => self.release(*call),
             Entry::Settling(settling) => {
                 self.change(&settling.purse, |purse| purse.settling = Some(settling.clone()));
             }
             Entry::Settled(settled) => self.put_settled(settled),
             Entry::Unsettled(unsettled) => self.change(&unsettled.purse, |purse| purse.settling = None),
             Entry::Refunded(refunded) => self.take_back(refunded),
-            Entry::Closed(purse) => self.change(purse, |purse| purse.is_closed = true),
+            Entry::Closed(purse) => self.close(purse),
             Entry::Matured(matured) => self.free_upto(matured),
             Entry::Freed(freed) => *self.free.entry(freed.holder).or_default() = freed.amount,
             // One of nothing is none: its payees got all of it otherwise.
@@ -163,6 +163,31 @@ impl Books {
             name.is_over = true;
         }
         self.change(&record.purse, |purse| purse.is_closed |= purse.scheme == Scheme::Exact);
+    }
+
+    /// Ends a call of which nothing is charged.
+    fn release(&mut self, call: u64) {
+        let purse = self.calls.get(&call).map(|record| record.purse);
+        self.end_call(call);
+        if let Some(purse) = purse {
+            self.drop_proof(&purse);
+        }
+    }
+
+    fn close(&mut self, purse: &Digest) {
+        self.change(purse, |purse| purse.is_closed = true);
+        self.drop_proof(purse);
+    }
+
+    /// Forgets what would settle a payment that was charged nothing and never will be: that it was used is all that must be known until it
+    /// ends, because such payments cost their payers nothing.
+    fn drop_proof(&mut self, id: &Digest) {
+        let is_over = self.reserved(id) == 0;
+        self.change(id, |purse| {
+            if is_over && purse.is_closed && purse.spent == 0 && purse.scheme != Scheme::Batch {
+                purse.proof = Bytes::default();
+            }
+        });
     }
 
     fn put_charge(&mut self, charged: Charged) {

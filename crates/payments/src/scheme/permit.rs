@@ -10,6 +10,9 @@ use crate::{
     wire::{PermitAuthorization, SIGNATURE_BYTES_MAX, WireError, json::Object},
 };
 
+/// By how much a payer's clock may be ahead of ours.
+const AHEAD_S: u64 = 600;
+
 pub fn read(
     payload: &Map<String, Value>,
     offer: &Offer,
@@ -69,11 +72,22 @@ pub fn whole_seconds(time: U256) -> u64 {
     u64::try_from(time).unwrap_or(u64::MAX)
 }
 
-/// Valid now, and for as long as settling may take. A contract takes a payment while `valid_after < now < valid_before`.
+/// Valid now, for as long as settling may take, and for no longer than was asked for: a payment is remembered until it ends, whether it
+/// ever pays or not. A contract takes a payment while `valid_after < now < valid_before`.
 pub fn in_time(valid_after: u64, valid_before: u64, offer: &Offer, now: u64) -> Result<(), Refused> {
     if valid_after >= now {
         return Err(Refused::TooEarly { valid_after, now });
     }
+    lasts(valid_before, offer, now)?;
+    let most = now.saturating_add(offer.max_timeout_s).saturating_add(AHEAD_S);
+    if valid_before > most {
+        return Err(Refused::TooLong { valid_before, most });
+    }
+    Ok(())
+}
+
+/// Valid for as long as settling may take.
+pub fn lasts(valid_before: u64, offer: &Offer, now: u64) -> Result<(), Refused> {
     let needed = now.saturating_add(offer.margin_s);
     if valid_before <= needed {
         return Err(Refused::TooLate { valid_before, needed });

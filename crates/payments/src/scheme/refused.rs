@@ -41,6 +41,8 @@ pub enum Refused {
     TooEarly { valid_after: u64, now: u64 },
     #[error("the payment is valid until {valid_before}, and it must still be at {needed}")]
     TooLate { valid_before: u64, needed: u64 },
+    #[error("the payment is valid until {valid_before}, and none is taken that is beyond {most}")]
+    TooLong { valid_before: u64, most: u64 },
     #[error("the payment was used before")]
     NonceUsed,
     #[error("the payer holds {held}, and {needed} are needed beside what it has promised already")]
@@ -140,7 +142,7 @@ impl Refused {
             Self::Unauthorised => "unauthorized_settlement",
             Self::Amount { .. } => "invalid_exact_evm_payload_authorization_value_mismatch",
             Self::TooEarly { .. } => "invalid_exact_evm_payload_authorization_valid_after",
-            Self::TooLate { .. } => "invalid_exact_evm_payload_authorization_valid_before",
+            Self::TooLate { .. } | Self::TooLong { .. } => "invalid_exact_evm_payload_authorization_valid_before",
             Self::NonceUsed => "invalid_transaction_state",
             Self::Funds { .. } => "insufficient_funds",
             Self::Approval(_) => "invalid_erc20_approval_extension_format",
@@ -193,6 +195,7 @@ impl Refused {
             | Self::Amount { .. }
             | Self::TooEarly { .. }
             | Self::TooLate { .. }
+            | Self::TooLong { .. }
             | Self::NonceUsed
             | Self::Funds { .. }
             | Self::Approval(_)

@@ -10,7 +10,7 @@ use crate::{
     scheme::{
         Approved, Claim, Method, Offer, Refused, Scheme, Signer, all_hold,
         batch::{DepositMethod, Voucher, VoucherKind},
-        permit::{in_time, proof_bytes, signature_of, whole_seconds},
+        permit::{lasts, proof_bytes, signature_of, whole_seconds},
     },
     signing::{
         approval::{Approval, signed},
@@ -63,7 +63,7 @@ fn brought(
         // The proxies take no other.
         (approval.value == amount, Refused::Amount { found: approval.value, expected: amount }),
     ])?;
-    in_time(0, whole_seconds(approval.deadline), offer, now_s)?;
+    lasts(whole_seconds(approval.deadline), offer, now_s)?;
     let signature = signature_of(payer, &signed(&approval, offer.asset.domain()), info)?;
     Ok(Some(Approved { value: U256::from(approval.value), deadline: approval.deadline, signature }))
 }
