@@ -32,6 +32,13 @@ fn called(books: &mut Books, purse: &Digest, offer: &Offer, split: &Split) -> u6
     call
 }
 
+/// All that can be settled now.
+fn all_due(books: &Books) -> Vec<Due> {
+    let waiting = books.waiting();
+    let payments = waiting.iter().filter_map(|waiting| books.due_of(&waiting.purse));
+    payments.chain(books.claimable(1)).collect()
+}
+
 /// What may happen; numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Event {
@@ -157,7 +164,7 @@ impl World {
                 self.note(Entry::Closed(self.pick(*purse)?));
             }
             Event::Settle { purse, is_refused } => {
-                let due = self.books.due(1);
+                let due = all_due(&self.books);
                 let due = due.get(purse.checked_rem(due.len())?)?.clone();
                 self.settle(&due, *is_refused);
             }
@@ -266,7 +273,7 @@ impl World {
             assert_eq!(self.books.held_of(holder), sum);
         }
         let ids = |due: Vec<Due>| sorted(due.into_iter().map(|due| due.purse.id).collect());
-        assert_eq!((ids(self.books.due(1)), ids(self.books.unsure())), (sorted(due), sorted(unsure)));
+        assert_eq!((ids(all_due(&self.books)), ids(self.books.unsure())), (sorted(due), sorted(unsure)));
         assert_eq!(sorted(self.books.expiring(u64::MAX, 0)), sorted(open));
         let found = self.books.held_upto(u64::MAX).map(|(receipt, _)| receipt).collect();
         assert_eq!(sorted(found), sorted(held));
@@ -424,7 +431,7 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
         let back = if matches!(way, Way::Transfer | Way::Permit2) { PRICE } else { 600 };
         assert_eq!((spent, owed), if is_settled { (600, back) } else { (0, 0) });
         assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err(), "once");
-        assert!(books.due(1).is_empty(), "nothing is left to settle");
+        assert!(all_due(&books).is_empty(), "nothing is left to settle");
         let model = wanted(&offer, &split, 1).model;
         assert_eq!(books.revenue_of(&model).map(|(_, amount, calls)| (amount, calls)).collect::<Vec<_>>(), [(0, 0)]);
     }
@@ -619,12 +626,12 @@ fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     let call = called(&mut books, &purse, &offer, &split);
     let charge = answer(600, 600, 1);
     books.apply(&books.charge(call, charge, NOW_MS).unwrap());
-    assert!(books.due(601).is_empty());
-    assert_eq!(books.due(600).first().unwrap().amount, 600);
+    assert!(books.claimable(601).is_empty());
+    assert_eq!(books.claimable(600).first().unwrap().amount, 600);
     let mut facts = deposited(10 * PRICE);
     facts.withdraw_requested_at_s = NOW_S;
     books.note_facts(purse, facts);
-    assert_eq!(books.due(601).first().unwrap().fresh, 600, "claimed before the payer is gone");
+    assert_eq!(books.claimable(601).first().unwrap().fresh, 600, "claimed before the payer is gone");
     assert!(matches!(books.raise(&voucher, 1, &offer, NOW_MS), Err(Refused::Withdrawing)), "and served no more");
 }
 
@@ -829,6 +836,22 @@ fn what_goes_back_is_set_apart_whatever_the_chain_says_and_after_a_crash() {
 }
 
 #[test]
+fn settlements_are_looked_for_among_payments_and_claims_among_channels() {
+    let (mut books, channel) = charged_channel(10 * PRICE);
+    let (offer, split) = (offer(Way::Upto), split());
+    let session = opened(&mut books, &offer);
+    let call = called(&mut books, &session, &offer, &split);
+    books.apply(&books.charge(call, answer(300, 300, 2), NOW_MS).unwrap());
+    assert!(books.waiting().is_empty(), "it may pay for more");
+    books.apply(&Entry::Closed(session));
+    for books in [&books, &kept(&books)] {
+        let found: Vec<_> = books.waiting().iter().map(|waiting| (waiting.purse, waiting.fresh)).collect();
+        let claims: Vec<_> = books.claimable(1).iter().map(|due| (due.purse.id, due.fresh)).collect();
+        assert_eq!((found, claims), (vec![(session, 300)], vec![(channel, 600)]));
+    }
+}
+
+#[test]
 fn a_voucher_that_was_shown_in_a_claim_is_remembered() {
     let (mut books, purse) = charged_channel(10 * PRICE);
     books.apply(&books.publish(&purse, PRICE).unwrap());
@@ -848,7 +871,7 @@ fn what_can_never_be_settled_is_written_off_promises_nothing_and_owes_nothing() 
     let promised = |books: &Books| books.promised(offer.asset.network, offer.asset.address, payer_of, NOW_MS);
     assert_eq!(promised(&books), PRICE);
     books.apply(&books.write_off(&purse, NOW_MS).unwrap());
-    assert_eq!((promised(&books), books.due(1).len()), (0, 0));
+    assert_eq!((promised(&books), all_due(&books).len()), (0, 0));
     let again = kept(&books);
     let (_, _, lost, count) = again.lost().next().unwrap();
     assert_eq!((lost, count), (PRICE, 1), "and counted");
@@ -869,7 +892,7 @@ fn what_ends_first_is_settled_first() {
         let call = called(&mut books, &purse, &offer, &split);
         books.apply(&books.charge(call, answer(PRICE, PRICE, 7), NOW_MS).unwrap());
     }
-    let order: Vec<u64> = books.due(1).iter().map(|due| due.purse.expires_at_s - NOW_S).collect();
+    let order: Vec<u64> = books.waiting().iter().map(|waiting| waiting.expires_at_s - NOW_S).collect();
     assert_eq!(order, [60, 120, 300]);
 }
 
@@ -922,7 +945,7 @@ fn a_payment_that_moves_whole_and_was_charged_in_part_promises_all_of_it_and_owe
         let again = kept(&books);
         for books in [&books, &again] {
             assert_eq!(books.owed(network, asset, payer_of), PRICE - 300, "{way:?}");
-            assert!(books.due(1).is_empty(), "{way:?}");
+            assert!(all_due(books).is_empty(), "{way:?}");
         }
     }
 }

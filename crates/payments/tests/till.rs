@@ -252,7 +252,7 @@ async fn a_session_pays_for_many_calls_and_never_more_than_its_cap() {
     assert_eq!(till.books().left(&purse), 500);
     till.note(|_| Some(payments::books::Entry::Closed(purse))).unwrap();
     assert_eq!(till.draw(&purse, &wanted, stage::tariff(&offer)).err(), Some(Refused::UnknownSession));
-    assert_eq!(till.books().due(1).first().unwrap().amount, 500);
+    assert_eq!(till.books().due_of(&purse).unwrap().amount, 500);
 }
 
 #[tokio::test]

@@ -3,13 +3,16 @@
 //! Payments and channels are looked after side by side: a claim that waits for its block holds up no payment whose signature ends.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use network::now_ms;
-use payments::{books::Due, scheme::Scheme};
+use payments::{
+    books::{Due, Waiting},
+    scheme::Scheme,
+};
 use protocol::{Digest, Milliseconds};
 
 use crate::payment::{chain::ChainError, desk::Desk};
@@ -59,29 +62,34 @@ async fn shorten(desk: &Desk) {
 /// Sends what is due, what ends first first; tells for how long the rest will wait.
 async fn settle(desk: &Desk, retries: &mut Retries) {
     let now = now_ms();
-    let due: Vec<Due> = desk.till.books().due(1);
-    retries.keep(&due);
-    let due = due.into_iter().filter(|due| due.purse.scheme != Scheme::Batch && retries.may_try(&due.purse.id, now));
-    let (past, due): (Vec<Due>, Vec<Due>) = due.partition(|due| due.purse.expires_at_s < now / 1_000);
+    let waiting = desk.till.books().waiting();
+    retries.keep(waiting.iter().map(|waiting| waiting.purse));
+    let waiting = waiting.into_iter().filter(|waiting| retries.may_try(&waiting.purse, now));
+    let (past, waiting): (Vec<Waiting>, Vec<Waiting>) = waiting.partition(|one| one.expires_at_s < now / 1_000);
     // By `exact` it had its turn when it was taken. What else is dust takes no place of what is worth its gas, and nobody waits for it.
-    let (dust, due): (Vec<Due>, Vec<Due>) =
-        due.into_iter().partition(|due| due.purse.scheme == Scheme::Upto && desk.is_dust(due));
-    let (began_at, waiting) = (Instant::now(), due.len());
-    let dust = dust.iter().filter(|due| desk.may_settle(due)).take(A_ROUND);
-    for due in due.iter().take(A_ROUND).chain(dust) {
-        let sent = desk.settle(due).await.map(|_| ());
+    let (dust, waiting): (Vec<Waiting>, Vec<Waiting>) =
+        waiting.into_iter().partition(|one| one.scheme == Scheme::Upto && desk.is_dust(&one.asset, one.fresh));
+    let (began_at, count) = (Instant::now(), waiting.len());
+    let dust = dust.iter().filter(|one| desk.may_settle(&one.asset, one.fresh)).take(A_ROUND);
+    for one in waiting.iter().take(A_ROUND).chain(dust) {
+        let due = desk.till.books().due_of(&one.purse);
+        let Some(due) = due else { continue };
+        let sent = desk.settle(&due).await.map(|_| ());
         retries.note(&due.purse.id, &sent, now);
         if sent.is_err_and(|error| error.is_refusal()) {
-            desk.learn_or_log(due).await;
+            desk.learn_or_log(&due).await;
         }
     }
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let each = began_at.elapsed().checked_div(count(waiting.min(A_ROUND))).unwrap_or_default();
-    let backlog_ms = each.saturating_mul(count(waiting.saturating_sub(A_ROUND))).as_millis();
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let each = began_at.elapsed().checked_div(number(count.min(A_ROUND))).unwrap_or_default();
+    let backlog_ms = each.saturating_mul(number(count.saturating_sub(A_ROUND))).as_millis();
     desk.backlog_ms.store(u64::try_from(backlog_ms).unwrap_or(u64::MAX), Ordering::Relaxed);
-    for due in past.iter().take(A_ROUND) {
-        retries.put_off(&due.purse.id, now);
-        desk.learn_or_log(due).await;
+    for one in past.iter().take(A_ROUND) {
+        retries.put_off(&one.purse, now);
+        let due = desk.till.books().due_of(&one.purse);
+        if let Some(due) = due {
+            desk.learn_or_log(&due).await;
+        }
     }
 }
 
@@ -94,15 +102,13 @@ async fn channels(desk: Arc<Desk>) {
         tokio::time::sleep(PAUSE).await;
         let now = now_ms();
         let is_time = now.saturating_sub(claimed_at_ms) >= idle_ms;
-        let due: Vec<Due> = desk.till.books().due(if is_time { 1 } else { u128::MAX });
+        let due = desk.till.books().claimable(if is_time { 1 } else { u128::MAX });
         if is_time {
             claimed_at_ms = now;
-            retries.keep(&due);
+            retries.keep(due.iter().map(|due| due.purse.id));
             has_swept = has_swept || desk.sweep_rest().await.is_ok();
         }
-        let is_due = |due: &Due| {
-            due.purse.scheme == Scheme::Batch && retries.may_try(&due.purse.id, now) && desk.may_settle(due)
-        };
+        let is_due = |due: &Due| retries.may_try(&due.purse.id, now) && desk.may_settle(&due.purse.asset, due.fresh);
         let due: Vec<Due> = due.into_iter().filter(is_due).collect();
         for (purse, claimed) in desk.claim(due).await {
             retries.note(&purse, &claimed, now);
@@ -124,9 +130,9 @@ impl Retries {
     }
 
     /// Forgets purses that are due no more.
-    fn keep(&mut self, due: &[Due]) {
+    fn keep(&mut self, due: impl Iterator<Item = Digest>) {
         if !self.0.is_empty() {
-            let due: std::collections::BTreeSet<&Digest> = due.iter().map(|due| &due.purse.id).collect();
+            let due: BTreeSet<Digest> = due.collect();
             self.0.retain(|purse, _| due.contains(purse));
         }
     }

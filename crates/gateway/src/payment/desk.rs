@@ -12,7 +12,6 @@ use std::{
 use network::{Bytes, Client, now_ms};
 use payments::{
     Address, Till, TillError,
-    books::Due,
     chain::{LENT, declared_lending, registry},
     facilitator::Buckets,
     price::{
@@ -335,14 +334,14 @@ impl Desk {
     }
 
     /// Whether what is due is worth less than its settlement's gas.
-    pub fn is_dust(&self, due: &Due) -> bool {
-        let asset = self.assets.iter().find(|asset| account(asset.address) == due.purse.asset);
-        asset.is_some_and(|asset| due.fresh < asset.thousandth())
+    pub fn is_dust(&self, asset: &Holder, fresh: u128) -> bool {
+        let asset = self.assets.iter().find(|known| account(known.address) == *asset);
+        asset.is_some_and(|asset| fresh < asset.thousandth())
     }
 
     /// Whether what is due may cost gas now. What may not waits.
-    pub fn may_settle(&self, due: &Due) -> bool {
-        !self.is_dust(due) || one_for_all(&self.dust).is_ok()
+    pub fn may_settle(&self, asset: &Holder, fresh: u128) -> bool {
+        !self.is_dust(asset, fresh) || one_for_all(&self.dust).is_ok()
     }
 
     /// True where a payment that came now might end before its settlement's turn: then none is offered that needs one of its own.

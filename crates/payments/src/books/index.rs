@@ -13,8 +13,9 @@ pub const STRANGERS_MAX: usize = 4_096;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Index {
-    /// Purses of which more was charged than is settled.
+    /// Payments of which more was charged than is settled, and channels: those are many and claimed seldom.
     pub unsettled: BTreeSet<Digest>,
+    pub unclaimed: BTreeSet<Digest>,
     /// Those whose settlement was sent and whose end is not known.
     pub settling: BTreeSet<Digest>,
     /// Sessions' purses that take calls.

@@ -27,7 +27,10 @@ impl Books {
     pub(super) fn index_purse(&mut self, id: &Digest) {
         let (purse, index) = (self.purses.get(id), &mut self.index);
         let is_session = |scheme, is_closed: bool| scheme == Scheme::Upto && !is_closed;
-        keep(&mut index.unsettled, *id, purse.is_some_and(|purse| purse.spent > purse.settled));
+        let is_channel = purse.is_some_and(|purse| purse.scheme == Scheme::Batch);
+        let is_open = purse.is_some_and(|purse| purse.spent > purse.settled);
+        keep(&mut index.unsettled, *id, is_open && !is_channel);
+        keep(&mut index.unclaimed, *id, is_open && is_channel);
         keep(&mut index.settling, *id, purse.is_some_and(|purse| purse.settling.is_some()));
         keep(&mut index.sessions, *id, purse.is_some_and(|purse| is_session(purse.scheme, purse.is_closed)));
         let is_stranger = purse.is_none();

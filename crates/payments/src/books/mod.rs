@@ -28,5 +28,5 @@ pub use index::STRANGERS_MAX;
 pub use open::Wanted;
 pub(crate) use open::voucher_proof;
 pub use recover::RecoverError;
-pub use settle::Due;
+pub use settle::{Due, Waiting};
 pub use state::{Books, ChargeOf};

@@ -1,5 +1,7 @@
 //! What is to be settled on which chain, and when.
 
+use std::cmp::Reverse;
+
 use protocol::{Digest, Milliseconds};
 
 use crate::{
@@ -19,22 +21,50 @@ pub struct Due {
     pub fresh: u128,
 }
 
+/// A payment that waits for its settlement, without what settles it: many wait, and few have their turn at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub purse: Digest,
+    pub scheme: Scheme,
+    pub asset: Holder,
+    pub expires_at_s: u64,
+    /// Not settled yet.
+    pub fresh: u128,
+}
+
 impl Books {
-    /// Payments that are over and unsettled, and channels with at least `least` to claim, or whose payer withdraws: first what can be
-    /// settled for the shortest time, and of that the most.
-    pub fn due(&self, least: u128) -> Vec<Due> {
-        let unsettled = self.index.unsettled.iter().filter_map(|id| self.purses.get(id));
-        let mut due: Vec<Due> = unsettled.filter_map(|purse| self.due_of_purse(purse, least)).collect();
-        due.sort_by_key(|due| (due.purse.expires_at_s, std::cmp::Reverse(due.fresh)));
+    /// Payments that are over and unsettled: first what can be settled for the shortest time, and of that the most.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let payments = self.index.unsettled.iter().filter_map(|id| self.purses.get(id));
+        let waiting = payments.filter_map(|purse| {
+            let fresh = self.fresh_of(purse, 1)?;
+            let PurseRecord { id, scheme, asset, expires_at_s, .. } = purse;
+            Some(Waiting { purse: *id, scheme: *scheme, asset: *asset, expires_at_s: *expires_at_s, fresh })
+        });
+        let mut waiting: Vec<Waiting> = waiting.collect();
+        waiting.sort_by_key(|waiting| (waiting.expires_at_s, Reverse(waiting.fresh)));
+        waiting
+    }
+
+    /// Channels with at least `least` to claim, or whose payer withdraws: first of what there is the most.
+    pub fn claimable(&self, least: u128) -> Vec<Due> {
+        let channels = self.index.unclaimed.iter().filter_map(|id| self.purses.get(id));
+        let mut due: Vec<Due> = channels.filter_map(|purse| self.due_of_purse(purse, least)).collect();
+        due.sort_by_key(|due| Reverse(due.fresh));
         due
     }
 
-    /// The same for one purse.
+    /// What is to be settled of one purse now.
     pub fn due_of(&self, purse: &Digest) -> Option<Due> {
         self.due_of_purse(self.purses.get(purse)?, 1)
     }
 
     fn due_of_purse(&self, purse: &PurseRecord, least: u128) -> Option<Due> {
+        let fresh = self.fresh_of(purse, least)?;
+        Some(Due { purse: purse.clone(), amount: purse.spent, fresh })
+    }
+
+    fn fresh_of(&self, purse: &PurseRecord, least: u128) -> Option<u128> {
         let fresh = purse.spent.saturating_sub(purse.settled);
         if fresh == 0 || purse.settling.is_some() {
             return None;
@@ -47,7 +77,7 @@ impl Books {
             Scheme::Upto => is_over && purse.settled == 0,
             Scheme::Batch => fresh >= least || is_leaving || is_over,
         };
-        is_due.then(|| Due { purse: purse.clone(), amount: purse.spent, fresh })
+        is_due.then_some(fresh)
     }
 
     /// Settlements that were under way when the books were closed: their chain is to be asked what became of them.
