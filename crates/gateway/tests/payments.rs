@@ -13,15 +13,16 @@ use network::now_ms;
 use payments::{
     B256,
     facilitator::Bucket,
+    keccak256,
     payer::Channel,
-    scheme::Scheme,
+    scheme::{Method, Scheme},
     signing::SignerKey,
     wire::{PaymentPayload, header},
 };
 use serde_json::json;
 use stub::{
     Behaviour,
-    chain::WHOLE,
+    chain::{Told, WHOLE},
     pace,
     paid::{
         FORMS, Form, OPG, PATH, Paid, USDC, address_of, line, offer, other_payer, paid, paid_and_claimed, paid_as,
@@ -768,21 +769,33 @@ async fn settlements_leave_one_after_the_other_without_waiting_for_blocks() {
 /// The selector of `transferWithAuthorization`, as this payment's settlement has it.
 const TRANSFER: &str = "e3ee160e";
 
-#[tokio::test]
-async fn a_payment_that_somebody_else_had_settled_is_settled_and_its_refuted_answer_paid_back() {
+/// Has a payment settled by somebody else, as far as its chain shows that after `change`, and its answer refuted: whether its payer is
+/// paid back.
+async fn is_paid_back_where_settled(form: Form, change: impl FnOnce(&mut Told)) -> bool {
     let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
-    stage.chain.tell(|told| told.refused_again = vec![TRANSFER.to_owned()]);
     let required = stage.offers("").await;
-    let terms = offer(&required, Scheme::Exact, USDC);
-    let payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
-    let signature = payment.payload["signature"].as_str().unwrap()[2..130].to_owned();
+    let (terms, payment) = (form.terms(&required), form.payment(&payer(), &required, 1));
+    let method = if form == Form::Transfer { Method::Transfer } else { Method::Permit2 };
+    let proof = serde_json::to_vec(&payment.payload).unwrap();
+    let call = payments::chain::pay(Scheme::Exact, method, terms.asset, &proof, terms.amount).unwrap();
+    stage.chain.tell(|told| told.refused_again = vec![payments::hex::encode(&call.data[..4])]);
     let answer = stage.ask(&line(&payment), "").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let amount = terms.amount;
+    let of_payer = payer().key().address().into_word();
+    let log = |topics: [B256; 3], data: String| {
+        let hash = B256::repeat_byte(0x77);
+        json!({ "address": terms.asset, "topics": topics, "data": data, "transactionHash": hash })
+    };
+    let used = [keccak256("AuthorizationUsed(address,bytes32)"), of_payer, B256::repeat_byte(1)];
+    let moved = [keccak256("Transfer(address,address,uint256)"), of_payer, terms.pay_to.into_word()];
     stage.chain.tell(|told| {
-        told.is_used = true;
-        told.input = format!("0x{TRANSFER}{signature}");
-        told.logs = vec![json!({ "data": format!("{:#066x}", amount), "transactionHash": B256::repeat_byte(0x77) })];
+        (told.is_used, told.to) = (true, Some(call.to.to_string()));
+        told.input = payments::hex::encode_prefixed(&call.data);
+        told.logs = vec![log(moved, format!("{:#066x}", terms.amount))];
+        if form == Form::Transfer {
+            told.logs.insert(0, log(used, "0x".to_owned()));
+        }
+        change(told);
     });
     until("anchored", || stage.validator.anchored() == 1).await;
     // The clerk tries again after two seconds, and asks what became of it.
@@ -790,8 +803,33 @@ async fn a_payment_that_somebody_else_had_settled_is_settled_and_its_refuted_ans
     stage.validator.change(|ledger| {
         ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
     });
-    let transfer = format!("a9059cbb{:0>64}{amount:064x}", address_of(&payer()));
-    until("paid back", || stage.chain.sent_with(&transfer) == 1).await;
+    let transfer = format!("a9059cbb{:0>64}{:064x}", address_of(&payer()), terms.amount);
+    for _ in 0..50 {
+        if stage.chain.sent_with(&transfer) == 1 {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_payment_that_somebody_else_had_settled_is_settled_and_its_refuted_answer_paid_back() {
+    for form in [Form::Transfer, Form::Permit] {
+        assert!(is_paid_back_where_settled(form, |_| {}).await, "{form:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_moved_for_another_payment_settles_none_and_nothing_of_it_is_paid_back() {
+    // The calldata has the payment's own signature; its nonce was cancelled, and another one used.
+    let other_nonce = |told: &mut Told| told.logs[0]["topics"][2] = json!(B256::repeat_byte(2));
+    assert!(!is_paid_back_where_settled(Form::Transfer, other_nonce).await);
+    let nothing_moved = |told: &mut Told| told.logs.truncate(1);
+    assert!(!is_paid_back_where_settled(Form::Transfer, nothing_moved).await);
+    // A contract of the payer's own, which may have done anything.
+    let elsewhere = |told: &mut Told| told.to = Some(OPG.to_string());
+    assert!(!is_paid_back_where_settled(Form::Permit, elsewhere).await);
 }
 
 #[tokio::test]

@@ -6,15 +6,19 @@ mod stage;
 use std::collections::BTreeMap;
 
 use payments::{
+    B256, U256,
     books::{Books, Due, Entry, STRANGERS_MAX, Wanted},
+    chain::{Done, Log, Signature},
+    keccak256,
     price::{Holder, Quote},
     scheme::{Offer, Refused, Scheme, batch},
-    signing::channel::ChannelConfig,
+    signing::{channel::ChannelConfig, permit2},
 };
 use proptest::prelude::*;
 use protocol::{Canonical as _, Digest, share::Split};
 use stage::{
-    NOW_MS, NOW_S, PRICE, WAYS, Way, answer, authorise, channel, deposited, holding, offer, pay, payer, split, wanted,
+    NOW_MS, NOW_S, PAY_TO, PRICE, WAYS, Way, answer, authorise, channel, deposited, holding, offer, pay, payer, split,
+    wanted,
 };
 
 /// A payment of the first payer's, in the books.
@@ -950,16 +954,81 @@ fn a_payment_that_moves_whole_and_was_charged_in_part_promises_all_of_it_and_owe
     }
 }
 
+/// A payment of the first payer's under this number, charged 300 of it; as its chain can be asked about it, and as it shows its settlement.
+fn settled_elsewhere(way: Way, index: u64) -> (Signature, Done) {
+    let (offer, mut books, split) = (offer(way), Books::default(), split());
+    let authorised = authorise(&pay(&payer(1), &offer, index), &offer, &holding(PRICE)).unwrap();
+    let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+    books.apply(&entry);
+    let call = called(&mut books, &purse, &offer, &split);
+    books.apply(&books.charge(call, answer(300, 300, 1), NOW_MS).unwrap());
+    let purse = books.purse(&purse).unwrap();
+    let signed = Signature::of(purse, offer.asset.network).unwrap();
+    let call = payments::chain::payment(purse, signed.amount).unwrap();
+    let mut logs = vec![moved(&signed, signed.amount)];
+    if way == Way::Transfer {
+        logs.insert(0, used(&signed));
+    }
+    (signed, Done { to: Some(call.to), input: call.data, logs })
+}
+
+fn logged(signed: &Signature, event: &str, third: B256, data: Vec<u8>) -> Log {
+    let topics = vec![keccak256(event), signed.question.payer.into_word(), third];
+    Log { address: signed.question.asset, topics, data: data.into() }
+}
+
+/// What a token logs of a nonce, and of a transfer to us.
+fn used(signed: &Signature) -> Log {
+    logged(signed, "AuthorizationUsed(address,bytes32)", signed.question.nonce, Vec::new())
+}
+
+fn moved(signed: &Signature, amount: u128) -> Log {
+    let (payee, amount) = (signed.payee.into_word(), U256::from(amount).to_be_bytes_vec());
+    logged(signed, "Transfer(address,address,uint256)", payee, amount)
+}
+
 #[test]
 fn a_payment_that_was_charged_in_part_is_found_by_all_that_its_settlement_moves() {
-    use payments::chain::Signature;
-    for (way, moved) in [(Way::Transfer, PRICE), (Way::Permit2, PRICE), (Way::Upto, 300)] {
-        let (offer, mut books, split) = (offer(way), Books::default(), split());
-        let purse = opened(&mut books, &offer);
-        let call = called(&mut books, &purse, &offer, &split);
-        books.apply(&books.charge(call, answer(300, 300, 1), NOW_MS).unwrap());
-        let signed = Signature::of(books.purse(&purse).unwrap(), offer.asset.network).unwrap();
-        let calldata = [&[1, 2, 3], &signed.bytes[..]].concat();
-        assert!(signed.is_settled_by(&calldata, moved) && !signed.is_settled_by(&calldata, moved - 1), "{way:?}");
+    for (way, amount) in [(Way::Transfer, PRICE), (Way::Permit2, PRICE), (Way::Upto, 300)] {
+        let (signed, done) = settled_elsewhere(way, 1);
+        assert_eq!(signed.amount, amount, "{way:?}");
+        assert!(signed.is_settled_by(&done), "{way:?}");
+        assert!(done.logs.iter().any(|log| signed.is_mark(log) && log.topics == signed.topics()), "{way:?}");
+        let mut less = done.clone();
+        *less.logs.last_mut().unwrap() = moved(&signed, amount - 1);
+        assert!(!signed.is_settled_by(&less), "{way:?}");
+        let mut nothing = done.clone();
+        nothing.logs.pop();
+        assert!(!signed.is_settled_by(&nothing), "{way:?}");
+        let mut worthless = done;
+        worthless.logs.iter_mut().for_each(|log| log.address = PAY_TO);
+        assert!(!signed.is_settled_by(&worthless), "{way:?}: another token's word");
+    }
+}
+
+#[test]
+fn one_transfer_settles_one_payment_and_no_other_whatever_its_calldata_says() {
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let ((first, done), (second, other)) = (settled_elsewhere(way, 1), settled_elsewhere(way, 2));
+        assert!(first.is_settled_by(&done) && !second.is_settled_by(&done), "{way:?}");
+        let input = [&done.input[..], &other.input[..]].concat().into();
+        let both = Done { input, ..done.clone() };
+        assert!(first.is_settled_by(&both) && !second.is_settled_by(&both), "{way:?}: behind what is read");
+        if way == Way::Transfer {
+            // The other nonce is used for something else, in the same transaction.
+            let payer = first.question.payer.into_word();
+            let own = logged(&first, "Transfer(address,address,uint256)", payer, vec![1; 32]);
+            let logs = vec![used(&second), own, used(&first), moved(&first, PRICE)];
+            let mixed = Done { logs, ..done.clone() };
+            assert!(first.is_settled_by(&mixed) && !second.is_settled_by(&mixed), "{way:?}: beside it");
+            let logs = vec![used(&first), used(&second), moved(&first, PRICE)];
+            assert!(!first.is_settled_by(&Done { logs, ..done }), "{way:?}: not right before it");
+        } else {
+            let through = Done { to: Some(PAY_TO), ..done.clone() };
+            assert!(!first.is_settled_by(&through), "{way:?}: whoever is called may do anything");
+            let wrong = if way == Way::Upto { permit2::EXACT_PROXY } else { permit2::UPTO_PROXY };
+            assert!(!first.is_settled_by(&Done { to: Some(wrong), ..done.clone() }), "{way:?}");
+            assert!(!first.is_settled_by(&Done { input: vec![1, 2, 3].into(), ..done }), "{way:?}");
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use network::{Client, JsonRpc, RpcError, now_ms, quantity};
 use payments::{
-    Address, B256, Bytes, U256,
-    chain::{Ask, Call, ChannelAsk, Fees, Signature, Signed, WalletAsk, sign_paying},
+    Address, B256, Bytes,
+    chain::{Ask, Call, ChannelAsk, Done, Fees, Log, Signature, Signed, WalletAsk, sign_paying},
     hex,
     scheme::{ChannelFacts, Refused, WalletFacts},
     signing::SignerKey,
@@ -22,9 +22,9 @@ const GAS_MAX: u64 = 16_000_000;
 /// What settling one payment takes, about: a transfer by EIP-3009 takes less, one by Permit2 and its proxy a little more.
 const GAS_A_SETTLEMENT: u64 = 150_000;
 const TIP: u128 = 1_000_000;
-/// How far back a payment's transfer is looked for, and how many transfers are looked at.
+/// How far back a payment's settlement is looked for, and how many transactions are looked at.
 const BLOCKS_BACK_MAX: u64 = 9_000;
-const TRANSFERS_MAX: usize = 64;
+const TRANSACTIONS_MAX: usize = 64;
 
 /// A transaction whose place another one has is given up only where that was so for so long: of several nodes behind one RPC some lag, and
 /// what is given up is paid once more.
@@ -164,8 +164,8 @@ impl ChainClient {
         time.ok_or(ChainError::Told(method))
     }
 
-    /// The transaction by which somebody had a payment settled that was signed at most `age_s` ago. `None` where its nonce was used for
-    /// something else.
+    /// The transaction that settled a payment, whoever sent it, which was signed at most `age_s` ago. `None` where its nonce was used for
+    /// something else, or by a way that does not tell.
     pub async fn settlement_of(&self, signed: &Signature, age_s: u64) -> Result<Option<B256>, ChainError> {
         let newest = self.newest().await?;
         let back = age_s.saturating_mul(2).saturating_add(100).min(BLOCKS_BACK_MAX);
@@ -178,18 +178,24 @@ impl ChainClient {
         }]);
         let logs = self.rpc.ask("eth_getLogs", filter).await?;
         let logs = logs.as_array().ok_or(ChainError::Told("eth_getLogs"))?;
-        for log in logs.iter().take(TRANSFERS_MAX) {
-            let amount = log["data"].as_str().and_then(|text| text.parse::<U256>().ok());
-            let amount = amount.and_then(|amount| u128::try_from(amount).ok());
-            let hash = log["transactionHash"].as_str().and_then(|text| text.parse::<B256>().ok());
-            let (Some(amount), Some(hash)) = (amount, hash) else { continue };
-            let transaction = self.rpc.ask("eth_getTransactionByHash", json!([hash])).await?;
-            let input = transaction["input"].as_str().and_then(|text| hex::decode(text).ok()).unwrap_or_default();
-            if signed.is_settled_by(&input, amount) {
+        let marks = logs.iter().rev().filter(|log| read_log(log).is_some_and(|log| signed.is_mark(&log)));
+        let mut hashes: Vec<B256> = marks.filter_map(|log| log["transactionHash"].as_str()?.parse().ok()).collect();
+        // Several logs of one transaction follow each other.
+        hashes.dedup();
+        for hash in hashes.into_iter().take(TRANSACTIONS_MAX) {
+            let done = self.done(hash).await?;
+            if done.is_some_and(|done| signed.is_settled_by(&done)) {
                 return Ok(Some(hash));
             }
         }
         Ok(None)
+    }
+
+    /// What a transaction was and did; `None` where it did not succeed, or cannot be read.
+    async fn done(&self, hash: B256) -> Result<Option<Done>, ChainError> {
+        let transaction = self.rpc.ask("eth_getTransactionByHash", json!([hash])).await?;
+        let receipt = self.rpc.ask("eth_getTransactionReceipt", json!([hash])).await?;
+        Ok(read_done(&transaction, &receipt))
     }
 
     /// What became of a transaction that was written down with all its bytes: sent again while no block has it. It has failed only where it
@@ -316,6 +322,21 @@ impl ChainClient {
         let answers = self.rpc.ask_all(calls).await?;
         answers.iter().map(|answer| bytes(answer).ok_or(ChainError::Told("a batch"))).collect()
     }
+}
+
+fn read_done(transaction: &Value, receipt: &Value) -> Option<Done> {
+    let input = Bytes::from(hex::decode(transaction["input"].as_str()?).ok()?);
+    let to = transaction["to"].as_str().and_then(|to| to.parse::<Address>().ok());
+    // One that cannot be read is not left out: what follows what tells a settlement.
+    let logs = receipt["logs"].as_array()?.iter().map(read_log).collect::<Option<Vec<Log>>>()?;
+    (receipt["status"].as_str() == Some("0x1")).then_some(Done { to, input, logs })
+}
+
+fn read_log(log: &Value) -> Option<Log> {
+    let topics = log["topics"].as_array()?.iter().map(|topic| topic.as_str()?.parse::<B256>().ok());
+    let topics = topics.collect::<Option<Vec<B256>>>()?;
+    let address = log["address"].as_str()?.parse::<Address>().ok()?;
+    Some(Log { address, topics, data: Bytes::from(hex::decode(log["data"].as_str()?).ok()?) })
 }
 
 fn eth_call(ask: &Ask) -> (&'static str, Value) {

@@ -48,8 +48,9 @@ pub struct Told {
     pub refused_again: Vec<String>,
     /// Every nonce was used.
     pub is_used: bool,
-    /// Transfers that are found, and the calldata of whichever transaction they are in.
+    /// What every transaction has logged; and whom one that nobody sent here has called, with what.
     pub logs: Vec<Value>,
+    pub to: Option<String>,
     pub input: String,
     /// The time of the newest block.
     pub time_s: u64,
@@ -91,6 +92,7 @@ impl Default for Told {
             refused_again: Vec::new(),
             is_used: false,
             logs: Vec::new(),
+            to: None,
             input: "0x".to_owned(),
             time_s: 0,
             in_wallets: 100 * WHOLE,
@@ -195,11 +197,11 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
             let came_at = hash.and_then(|hash| told.came_at.get(&hash));
             let waits =
                 told.is_held_back || told.is_forgotten || came_at.is_some_and(|at| at.elapsed() < told.inclusion);
-            if waits { Value::Null } else { json!({ "status": "0x1", "blockNumber": "0x1" }) }
+            if waits { Value::Null } else { json!({ "status": "0x1", "blockNumber": "0x1", "logs": told.logs }) }
         }
         "eth_blockNumber" => json!(format!("{:#x}", told.head)),
         "eth_getTransactionByHash" if told.is_forgotten => Value::Null,
-        "eth_getTransactionByHash" => json!({ "input": told.input }),
+        "eth_getTransactionByHash" => json!({ "to": told.to, "input": told.input }),
         "eth_getBlockByNumber" => json!({ "timestamp": format!("{:#x}", told.time_s) }),
         "eth_getLogs" => json!(told.logs),
         "eth_sendRawTransaction" => json!(B256::ZERO),

@@ -16,4 +16,4 @@ pub use settle::{
     payment, refund, refund_signed, send, sweep,
 };
 pub use transaction::{Fees, Foreign, Signed, read, sign, sign_paying};
-pub use used::{Signature, TRANSFER};
+pub use used::{Done, Log, Signature};
