@@ -14,11 +14,12 @@ use payments::{
     B256,
     facilitator::Bucket,
     keccak256,
-    payer::Channel,
+    payer::{Channel, Payer},
     scheme::{Method, Scheme},
     signing::SignerKey,
     wire::{PaymentPayload, header},
 };
+use protocol::service::Failure;
 use serde_json::json;
 use stub::{
     Behaviour,
@@ -721,6 +722,68 @@ async fn what_is_worth_less_than_its_gas_is_settled_so_often_and_no_more() {
     for seed in 10..14 {
         until("claimed", || stage.chain.sent_with(&address_of(&other_payer(seed))) > 0).await;
     }
+}
+
+/// A gateway whose calls are worth less than settling them costs, and which settles so many of them and no more. Sessions end after a second.
+async fn paid_in_dust(most: u32) -> Paid {
+    let pace = gateway::Pace { dust: Bucket { a_second: 0, most }, ..pace() };
+    let cheap = |payments: &mut gateway::Payments| {
+        let price = &mut payments.prices.default;
+        (price.per_input_token, price.per_output_token) = (WHOLE / 1_000_000_000, WHOLE / 1_000_000_000);
+        payments.idle = Duration::from_secs(1);
+    };
+    paid_as(Behaviour::Honest, pace, cheap).await
+}
+
+#[tokio::test]
+async fn what_nobody_pays_for_takes_no_turn_of_small_payments() {
+    for form in [Form::Transfer, Form::Permit] {
+        let stage = paid_in_dust(2).await;
+        let required_first = stage.offers("").await;
+        let payment = |nonce| form.payment(&payer(), &required_first, nonce);
+        for nonce in 1..=5 {
+            let mut forged = payment(nonce);
+            forged.payload["signature"] = payment(nonce + 100).payload["signature"].clone();
+            let refused = stage.ask(&line(&forged), "").await;
+            assert_eq!(required(&refused).error.as_deref(), Some("invalid_exact_evm_payload_signature"), "{form:?}");
+        }
+        stage.chain.tell(|told| told.in_wallets = 0);
+        for nonce in 11..=15 {
+            let refused = stage.ask(&line(&payment(nonce)), "").await;
+            assert_eq!(required(&refused).error.as_deref(), Some("insufficient_funds"), "{form:?}");
+        }
+        stage.chain.tell(|told| told.in_wallets = 100 * WHOLE);
+        stage.worker.behave(Behaviour::Refuses(Failure::BadRequest));
+        for nonce in 21..=25 {
+            let refused = stage.ask(&line(&payment(nonce)), "").await;
+            assert!(![200, 402, 503].contains(&refused.status), "{form:?}: {}", refused.body);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        stage.worker.behave(Behaviour::Honest);
+        for (nonce, status) in [(31, 200), (32, 200), (33, 503)] {
+            let answer = stage.ask(&line(&payment(nonce)), "").await;
+            assert_eq!(answer.status, status, "{form:?} {nonce}: {}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_small_sessions_waiting_opens_no_more_of_them_and_others_do() {
+    let stage = paid_in_dust(0).await;
+    let required_first = stage.offers("").await;
+    let session = |payer: &Payer, nonce| line(&Form::Session.payment(payer, &required_first, nonce));
+    for nonce in 1..=4 {
+        assert_eq!(stage.ask(&session(&payer(), nonce), "").await.status, 200);
+    }
+    // They end, and their settlement has no turn.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let refused = stage.ask(&session(&payer(), 5), "").await;
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.body.contains("4 of them still wait for it") && refused.body.contains("hint"), "{}", refused.body);
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(stage.ask(&session(&other_payer(6), 1), "").await.status, 200);
+    stage.by_channel(&payer(), 0).await;
+    assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 6));
 }
 
 #[tokio::test]

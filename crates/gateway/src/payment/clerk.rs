@@ -70,11 +70,16 @@ async fn settle(desk: &Desk, retries: &mut Retries) {
     let (dust, waiting): (Vec<Waiting>, Vec<Waiting>) =
         waiting.into_iter().partition(|one| one.scheme == Scheme::Upto && desk.is_dust(&one.asset, one.fresh));
     let (began_at, count) = (Instant::now(), waiting.len());
-    let dust = dust.iter().filter(|one| desk.may_settle(&one.asset, one.fresh)).take(A_ROUND);
-    for one in waiting.iter().take(A_ROUND).chain(dust) {
+    let mut turns: Vec<(Waiting, bool)> = waiting.into_iter().take(A_ROUND).map(|one| (one, false)).collect();
+    let dust = dust.into_iter().filter(|one| desk.may_settle(&one.asset, one.fresh));
+    turns.extend(dust.take(A_ROUND).map(|one| (one, true)));
+    for (one, is_dust) in turns {
         let due = desk.till.books().due_of(&one.purse);
         let Some(due) = due else { continue };
         let sent = desk.settle(&due).await.map(|_| ());
+        if is_dust && sent.is_err() {
+            desk.put_dust_turn_back();
+        }
         retries.note(&due.purse.id, &sent, now);
         if sent.is_err_and(|error| error.is_refusal()) {
             desk.learn_or_log(&due).await;

@@ -18,7 +18,10 @@ use payments::{
         Feed, Holder, Holders, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage, holder as account,
         per_mille,
     },
-    scheme::{Asset, Method, Offer, Recipient, Refused, SPONSORED, Scheme, declared_sponsoring, upto::Sessions},
+    scheme::{
+        Asset, Authorised, Claim, Method, Offer, Recipient, Refused, SPONSORED, Scheme, Signer, declared_sponsoring,
+        upto::Sessions,
+    },
     signing::{
         SignerKey,
         promise::{self, OFFER_RECEIPT, PromisedOffer},
@@ -44,6 +47,9 @@ const SESSION_TIMEOUT_S: u64 = 3_600;
 const WITHDRAW_DELAY_S: u64 = 86_400;
 /// So many settlements must be paid for by what is left for gas where `exact` and `upto` are offered.
 const SETTLEMENTS_KEPT: u32 = 50;
+/// Sessions of one payer that may wait for a settlement that costs more than they are worth, before it opens another: as many as are cut off
+/// together when we start again, or close in one moment.
+const SMALL_SESSIONS_MAX: usize = 4;
 /// Calls of the present price that a new channel should hold.
 const CALLS_A_DEPOSIT: u128 = 5;
 const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
@@ -328,9 +334,33 @@ impl Desk {
         lock(&self.errands).take(purse, earned, now_ms()).map_err(|_| Refused::Crowded)
     }
 
-    /// Whether a settlement of so much may cost gas now: of what is worth less than that, so many a second.
-    pub fn admit_settlement(&self, asset: &Asset, amount: u128) -> Result<(), Refused> {
-        if amount >= asset.thousandth() { Ok(()) } else { one_for_all(&self.dust) }
+    /// The turn of a payment by `exact` whose settlement costs more gas than it is worth: so many are served a second. Taken last, of what
+    /// is paid for: what nobody signed, or nobody can pay, takes none.
+    pub fn dust_turn(self: &Arc<Self>, authorised: &Authorised, asset: &Asset) -> Result<Option<DustTurn>, Refused> {
+        let claim = authorised.claim();
+        let is_dust = claim.scheme == Scheme::Exact && claim.cap < asset.thousandth();
+        // The till says why it is not taken.
+        if !is_dust || self.till.books().open(authorised, now_ms()).is_err() {
+            return Ok(None);
+        }
+        one_for_all(&self.dust)?;
+        Ok(Some(DustTurn { desk: Arc::clone(self), purse: authorised.id() }))
+    }
+
+    /// Refuses one more session to a payer of whose sessions some wait that were charged less than their settlement costs. Their turn may
+    /// never come: else who uses each for little would be served for nothing, for as long as it likes.
+    pub fn admit_session(&self, claim: &Claim, asset: &Asset) -> Result<(), Refused> {
+        if claim.scheme != Scheme::Upto || claim.signer != Signer::Payer {
+            return Ok(());
+        }
+        let (network, address, least) = (asset.network, asset.address, asset.thousandth());
+        let waiting = self.till.books().small_sessions(network, address, claim.payer, least);
+        if waiting < SMALL_SESSIONS_MAX { Ok(()) } else { Err(Refused::Unsettled(waiting)) }
+    }
+
+    /// Puts back a turn of dust that was not settled: it has cost no gas.
+    pub fn put_dust_turn_back(&self) {
+        lock(&self.dust).put_back(Address::ZERO);
     }
 
     /// Whether what is due is worth less than its settlement's gas.
@@ -431,6 +461,22 @@ impl Desk {
     /// Who shares the publisher's part of a model; zero where only its publisher does.
     pub fn lineage(&self, model: &Digest) -> Digest {
         self.published.of(model).map_or(Digest::ZERO, |published| published.lineage)
+    }
+}
+
+/// A turn to settle what is worth less than its gas, of a payment that is served. Put back where nothing was charged of it, for then there is
+/// nothing to settle: else whoever asks for what no worker answers would take all turns for nothing.
+pub struct DustTurn {
+    desk: Arc<Desk>,
+    purse: Digest,
+}
+
+impl Drop for DustTurn {
+    fn drop(&mut self) {
+        let spent = self.desk.till.books().purse(&self.purse).map_or(0, |purse| purse.spent);
+        if spent == 0 {
+            self.desk.put_dust_turn_back();
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use storage::Ticket;
 
 use crate::payment::{
-    desk::{Bill, Desk, of_answer},
+    desk::{Bill, Desk, DustTurn, of_answer},
     progress::Progress,
     repeats,
 };
@@ -71,6 +71,8 @@ pub struct Paid {
     receipt_for: Option<String>,
     /// What it came to where it broke off.
     broken_off: OnceLock<Ended>,
+    /// Given back with it, where nothing was charged.
+    _turn: Option<DustTurn>,
 }
 
 impl Paid {
@@ -96,7 +98,13 @@ impl Paid {
             repeat: None,
             receipt_for: None,
             broken_off: OnceLock::new(),
+            _turn: None,
         }
+    }
+
+    pub fn in_turn(mut self, turn: Option<DustTurn>) -> Self {
+        self._turn = turn;
+        self
     }
 
     pub fn repeated_by(mut self, repeat: Option<Digest>) -> Self {

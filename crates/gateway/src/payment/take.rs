@@ -203,11 +203,10 @@ impl Desk {
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
         self.admit_payer(&claim, offer)?;
-        if offer.scheme == Scheme::Exact {
-            self.admit_settlement(&offer.asset, claim.cap)?;
-        }
+        self.admit_session(&claim, &offer.asset)?;
         self.lend_for(&claim, payment, offer, seats).await?;
         let authorised = self.authorise(claim, offer).await?;
+        let turn = self.dust_turn(&authorised, &offer.asset)?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
             Scheme::Upto => {
@@ -216,7 +215,7 @@ impl Desk {
             }
             Scheme::Exact | Scheme::Batch => Kind::Exact,
         };
-        Ok(self.paid(kind, offer, payer, reservation, bill, payment.accepted.is_legacy()))
+        Ok(self.paid(kind, offer, payer, reservation, bill, payment.accepted.is_legacy()).in_turn(turn))
     }
 
     /// Whether a payment is worth a look at its chain now.

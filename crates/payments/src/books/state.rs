@@ -143,6 +143,17 @@ impl Books {
         known.any(|purse| purse.spent >= least)
     }
 
+    /// How many of a payer's sessions have ended, were charged less than `least`, and wait for their settlement.
+    pub fn small_sessions(&self, network: Network, asset: Address, payer: Address, least: u128) -> usize {
+        let wallet = (network.chain_id(), holder(asset), holder(payer));
+        let purses = self.by_wallet.get(&wallet).into_iter().flatten().filter_map(|id| self.purses.get(id));
+        let is_small = |purse: &&PurseRecord| {
+            let waits = purse.scheme == Scheme::Upto && purse.is_closed && purse.settling.is_none();
+            waits && purse.settled == 0 && self.reserved(&purse.id) == 0 && (1..least).contains(&purse.spent)
+        };
+        purses.filter(is_small).count()
+    }
+
     /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`.
     pub fn promised(&self, network: Network, asset: Address, payer: Address, asked_at_ms: Milliseconds) -> u128 {
         let wallet = (network.chain_id(), holder(asset), holder(payer));

@@ -43,6 +43,14 @@ impl Buckets {
         taken.map(|_| ()).ok_or_else(|| missing.div_ceil(self.bucket.a_second.max(1).into()).max(1))
     }
 
+    /// Puts a token back that was taken for nothing.
+    pub fn put_back(&mut self, receiver: Address) {
+        let most = u64::from(self.bucket.most).saturating_mul(1_000);
+        if let Some((held, _)) = self.by_receiver.get_mut(&receiver) {
+            *held = held.saturating_add(1_000).min(most);
+        }
+    }
+
     fn forget_the_fullest(&mut self) {
         let fullest = self.by_receiver.iter().max_by_key(|(_, (held, _))| *held).map(|(receiver, _)| *receiver);
         if let Some(receiver) = fullest {
@@ -67,6 +75,18 @@ mod tests {
         assert_eq!(buckets.take(one, 1_050), Err(50));
         assert_eq!(buckets.take(one, 1_100), Ok(()));
         assert_eq!(buckets.take(one, 0), Err(100), "a clock that goes back fills nothing");
+    }
+
+    #[test]
+    fn what_is_put_back_is_taken_again_and_is_no_more_than_a_bucket_holds() {
+        let mut buckets = Buckets::new(Bucket { a_second: 0, most: 2 });
+        let one = Address::with_last_byte(1);
+        buckets.put_back(one);
+        assert_eq!((buckets.take(one, 0), buckets.take(one, 0)), (Ok(()), Ok(())));
+        assert!(buckets.take(one, 0).is_err());
+        (0..5).for_each(|_| buckets.put_back(one));
+        assert_eq!((buckets.take(one, 0), buckets.take(one, 0)), (Ok(()), Ok(())));
+        assert!(buckets.take(one, 0).is_err());
     }
 
     #[test]

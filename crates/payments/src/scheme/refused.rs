@@ -91,6 +91,10 @@ pub enum Refused {
     Crowded,
     #[error("all places of this gateway are taken, or too many wait for a chain")]
     Full,
+    #[error(
+        "sessions of the payer's have ended that are worth less than settling them costs, and {0} of them still wait for it"
+    )]
+    Unsettled(usize),
     #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
     GasShort { held: u128, floor: u128 },
     #[error("the chain could not be asked: {0}")]
@@ -164,7 +168,7 @@ impl Refused {
             Self::Unbound(_) => "session_signature_invalid",
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Dearer => "session_price_exceeded",
-            Self::Crowded | Self::Full => "rate_limited",
+            Self::Crowded | Self::Full | Self::Unsettled(_) => "rate_limited",
             Self::GasShort { .. } => "facilitator_gas_short",
             Self::Chain(_) => "unexpected_verify_error",
             Self::WouldFail(_) => "transaction_simulation_failed",
@@ -178,7 +182,12 @@ impl Refused {
             Self::Allowance { .. } => Fault::Allowance,
             Self::Conflict | Self::InFlight | Self::TooManyRefunds(_) => Fault::Conflict,
             Self::Unauthorised => Fault::Unknown,
-            Self::Crowded | Self::Full | Self::GasShort { .. } | Self::Chain(_) | Self::NotDurable(_) => Fault::Ours,
+            Self::Crowded
+            | Self::Full
+            | Self::Unsettled(_)
+            | Self::GasShort { .. }
+            | Self::Chain(_)
+            | Self::NotDurable(_) => Fault::Ours,
             Self::Terms(_)
             | Self::Resource(_)
             | Self::Signature(_)
@@ -222,6 +231,9 @@ impl Refused {
         }
         if matches!(self, Self::GasShort { .. }) {
             return "send the facilitator's address coins for gas, or show the receiver's token, see og facilitator token";
+        }
+        if matches!(self, Self::Unsettled(_)) {
+            return "pay by a channel or by exact meanwhile, and use one session for many calls";
         }
         if matches!(self, Self::TooManyRefunds(_)) {
             return "wait an hour, or withdraw from the channel on its chain";
