@@ -856,6 +856,31 @@ fn settlements_are_looked_for_among_payments_and_claims_among_channels() {
 }
 
 #[test]
+fn a_transaction_that_is_sent_again_at_a_higher_price_is_known_by_all_its_hashes_until_its_end() {
+    let (mut books, purse) = charged_channel(10 * PRICE);
+    let (first, second, third) = (Digest([3; 32]), Digest([4; 32]), Digest([5; 32]));
+    assert!(books.reprice(&first, &second).is_none(), "nothing was sent");
+    books.apply(&books.settling(&purse, 600, first).unwrap());
+    assert!(books.reprice(&first, &first).is_none());
+    books.apply(&books.reprice(&first, &second).unwrap());
+    assert!(books.reprice(&first, &second).is_none(), "written down once");
+    books.apply(&books.reprice(&first, &third).unwrap());
+    let mut again = kept(&books);
+    assert_eq!(again.entries(), books.entries(), "a journal begun anew says the same");
+    assert_eq!(again.hashes_of(&first), [first, second, third]);
+    assert_eq!(again.under_way().into_iter().collect::<Vec<_>>(), [first]);
+    // Whichever its chain has, it is the settlement of the first.
+    again.apply(&again.settled(&purse, first, NOW_MS).unwrap());
+    assert!(again.under_way().is_empty() && again.reprice(&first, &Digest([6; 32])).is_none());
+    again.drop_names(NOW_MS);
+    assert_eq!(again.hashes_of(&first), [first], "and nothing of it is kept");
+    for index in 0..=u8::MAX {
+        books.apply(&Entry::Repriced(payments::books::Repriced { transaction: first, again: Digest([index; 32]) }));
+    }
+    assert_eq!(books.hashes_of(&first).len(), 1 + payments::books::REPRICED_MAX, "not without end");
+}
+
+#[test]
 fn a_voucher_that_was_shown_in_a_claim_is_remembered() {
     let (mut books, purse) = charged_channel(10 * PRICE);
     books.apply(&books.publish(&purse, PRICE).unwrap());
@@ -904,7 +929,7 @@ fn what_ends_first_is_settled_first() {
 #[test]
 fn the_entries_of_the_journal_are_frozen() {
     use payments::{
-        books::{AnswerEnded, Lost, Raise, Returning, WrittenOff},
+        books::{AnswerEnded, Lost, Raise, Repriced, Returning, WrittenOff},
         price::holder,
     };
     let (purse, holder) = (Digest([1; 32]), holder(alloy_primitives::Address::with_last_byte(7)));
@@ -923,6 +948,7 @@ fn the_entries_of_the_journal_are_frozen() {
             delivered: 100,
             delivered_opg: 700,
         }),
+        Entry::Repriced(Repriced { transaction: Digest([2; 32]), again: Digest([3; 32]) }),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

@@ -52,6 +52,7 @@ impl Books {
             Entry::Published(published) => self.put_published(published),
             Entry::WrittenOff(written_off) => self.put_written_off(written_off),
             Entry::Lost(lost) => self.put_lost(lost),
+            Entry::Repriced(repriced) => self.put_repriced(repriced),
             Entry::Revenue(revenue) => {
                 self.revenue.insert((revenue.model, revenue.day), (revenue.amount, revenue.calls));
             }

@@ -271,7 +271,14 @@ protocol::choice! {
         Lost(Lost) = 35, "lost";
         /// An answer is about to be acknowledged: after a crash its receipt is charged, because the ledger counts it.
         AnswerEnded(AnswerEnded) = 36, "answer_ended";
+        /// A transaction is about to be sent again at a higher price.
+        Repriced(Repriced) = 37, "repriced";
     }
+}
+
+protocol::record! {
+    /// A transaction under way, and the same at a higher price under the same number: their chain takes one of them.
+    Repriced { transaction: Digest, again: Digest, }
 }
 
 protocol::record! {

@@ -13,6 +13,7 @@ mod indexing;
 mod open;
 mod payout;
 mod recover;
+mod repricing;
 mod returning;
 mod settle;
 mod state;
@@ -22,11 +23,12 @@ pub use deposit::DepositStanding;
 pub use entry::{
     ANSWERS_MAX, Answer, AnswerEnded, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX,
     Lost, MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying,
-    Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
+    Repriced, Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
 };
 pub use index::STRANGERS_MAX;
 pub use open::Wanted;
 pub(crate) use open::voucher_proof;
 pub use recover::RecoverError;
+pub use repricing::REPRICED_MAX;
 pub use settle::{Due, Waiting};
 pub use state::{Books, ChargeOf};

@@ -4,7 +4,7 @@ use protocol::{Canonical as _, DecodeError, Milliseconds};
 use thiserror::Error;
 
 use crate::books::{
-    entry::{Deposited, Entry, Freed, Lost, Owed, Raise, Revenue},
+    entry::{Deposited, Entry, Freed, Lost, Owed, Raise, Repriced, Revenue},
     state::Books,
 };
 
@@ -76,6 +76,8 @@ impl Books {
         );
         entries.extend(self.repaying.values().cloned().map(Entry::Repaying));
         entries.extend(self.returning.values().cloned().map(Entry::Returning));
+        let repriced = self.repriced.iter().flat_map(|(first, again)| again.iter().map(move |again| (*first, *again)));
+        entries.extend(repriced.map(|(transaction, again)| Entry::Repriced(Repriced { transaction, again })));
         entries.extend(self.lost.iter().map(|((network, asset), (amount, count))| {
             Entry::Lost(Lost { network: *network, asset: *asset, amount: *amount, count: *count })
         }));
@@ -85,8 +87,10 @@ impl Books {
         entries
     }
 
-    /// Forgets identifiers of calls that ended, and deposits that expired, before `before_ms`; for a journal that is begun anew.
+    /// Forgets identifiers of calls that ended, and deposits that expired, before `before_ms`, and transactions whose end is known; for a
+    /// journal that is begun anew.
     pub fn drop_names(&mut self, before_ms: Milliseconds) {
+        self.drop_repriced();
         self.names.retain(|_, name| !name.is_over || name.at_ms >= before_ms);
         // Their chain refuses them by now.
         self.deposited.retain(|_, expires_at_s| expires_at_s.saturating_mul(1_000) >= before_ms);

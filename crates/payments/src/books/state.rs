@@ -57,6 +57,8 @@ pub struct Books {
     pub(super) deposited: BTreeMap<Digest, u64>,
     /// Channels' money that was sent back and is not known to have arrived for good, by purse.
     pub(super) returning: BTreeMap<Digest, Returning>,
+    /// Other hashes of transactions that were sent again at a higher price, by the one that they had first.
+    pub(super) repriced: BTreeMap<Digest, Vec<Digest>>,
     /// Sums of vouchers that stand in claims, by purse.
     pub(super) published: BTreeMap<Digest, BTreeSet<u128>>,
     /// What was charged and can never be settled, by network and asset, and how many payments.
