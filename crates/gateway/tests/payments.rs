@@ -967,6 +967,82 @@ async fn where_settlements_would_wait_for_too_long_exact_is_not_offered() {
     }
 }
 
+/// The fields of what was sent that has this in it, in order of what it offers.
+fn sent_for(stage: &Paid, part: &str) -> Vec<payments::chain::Foreign> {
+    let distinct = stage.distinct().into_iter().filter(|raw| raw.contains(part));
+    let mut sent: Vec<_> =
+        distinct.map(|raw| payments::chain::read(&payments::hex::decode(raw).unwrap()).unwrap()).collect();
+    sent.sort_by_key(|sent| sent.fees.max_fee_per_gas);
+    sent
+}
+
+/// What of a payment by `exact` is settled, as the journal has it.
+fn settled(stage: &Paid) -> u128 {
+    let of = |entry: payments::books::Entry| match entry {
+        payments::books::Entry::Purse(purse) => purse.settled,
+        _ => 0,
+    };
+    stage.books().0.entries().into_iter().map(of).sum()
+}
+
+async fn until_exact_is_offered(stage: &Paid, is_offered: bool) {
+    let began_at = std::time::Instant::now();
+    while stage.offers("").await.accepts.iter().any(|terms| terms.scheme == "exact") != is_offered {
+        assert!(began_at.elapsed() < Duration::from_secs(20), "offered: {is_offered}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_too_cheap_by_now_is_sent_again_at_a_higher_price_and_counts_once() {
+    let pace = gateway::Pace { unmined: Duration::from_secs(1), settlement: Duration::from_secs(3), ..pace() };
+    for form in [Form::Transfer, Form::Permit] {
+        let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;
+        let required = stage.offers("").await;
+        let amount = form.terms(&required).amount;
+        let mark = payments::hex::encode([7; 32]);
+        // A thousand times what it offers.
+        let base_fee = 1_000_000_000;
+        stage.chain.tell(|told| (told.base_fee, told.is_held_back) = (base_fee, true));
+        let answer = stage.ask(&line(&form.payment(&payer(), &required, 7)), "").await;
+        assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
+        until("it is sent again", || sent_for(&stage, &mark).len() == 2).await;
+        let sent = sent_for(&stage, &mark);
+        assert_eq!((sent[0].nonce, &sent[0].call), (sent[1].nonce, &sent[1].call), "{form:?}: in its own place");
+        let offers = |index: usize| (sent[index].fees.max_fee_per_gas, sent[index].fees.max_priority_fee_per_gas);
+        assert!(offers(0).0 < base_fee && base_fee <= offers(1).0, "{form:?}");
+        assert!(offers(1).0 * 4 >= offers(0).0 * 5 && offers(1).1 * 4 >= offers(0).1 * 5, "{form:?}: as nodes want it");
+        // While it waits, nobody is promised a settlement.
+        until_exact_is_offered(&stage, false).await;
+        assert_eq!(settled(&stage), 0, "{form:?}");
+        let stage = stage.restarted(|_| {}).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert_eq!(sent_for(&stage, &mark).len(), 2, "{form:?}: it offers enough, and waits for its block");
+        // The chain takes the second, and never the first.
+        stage.chain.tell(|told| told.is_held_back = false);
+        until("it is settled", || settled(&stage) == amount).await;
+        until_exact_is_offered(&stage, true).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(sent_for(&stage, &mark).len(), 2, "{form:?}: and is settled once");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
+    let pace = gateway::Pace { unmined: Duration::from_secs(1), fee_max: 2_000_000, ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;
+    let payment = stage.exact(7).await;
+    let mark = payments::hex::encode([7; 32]);
+    stage.chain.tell(|told| told.base_fee = 3_000_000);
+    assert_eq!(stage.ask(&payment, "").await.status, 200);
+    until("it is sent", || sent_for(&stage, &mark).len() == 1).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(sent_for(&stage, &mark).len(), 1, "it waits for a lower price");
+    stage.chain.tell(|told| told.base_fee = 1_900_000);
+    until("it is sent again", || sent_for(&stage, &mark).len() == 2).await;
+    assert_eq!(sent_for(&stage, &mark)[1].fees.max_fee_per_gas, 2_000_000);
+}
+
 #[tokio::test]
 async fn payers_that_are_not_known_are_looked_up_so_often_and_known_ones_whenever_they_pay() {
     let pace = gateway::Pace { strangers: Bucket { a_second: 1, most: 4 }, ..pace() };

@@ -878,6 +878,7 @@ fn a_transaction_that_is_sent_again_at_a_higher_price_is_known_by_all_its_hashes
         books.apply(&Entry::Repriced(payments::books::Repriced { transaction: first, again: Digest([index; 32]) }));
     }
     assert_eq!(books.hashes_of(&first).len(), 1 + payments::books::REPRICED_MAX, "not without end");
+    assert!(books.reprice(&first, &Digest([0xff; 32])).is_none());
 }
 
 #[test]

@@ -74,6 +74,23 @@ impl Gas {
     }
 }
 
+/// A transaction of ours, as its chain knows it.
+pub enum Stand {
+    /// Not at all, or not as one of ours.
+    Nowhere,
+    InBlock,
+    /// In no block yet.
+    Waiting(Box<Written>),
+}
+
+/// What a transaction of ours says.
+pub struct Written {
+    pub call: Call,
+    pub value: u128,
+    pub nonce: u64,
+    pub fees: Fees,
+}
+
 /// Our transactions whose place another one has, and since when that is seen.
 #[derive(Default)]
 struct Lost(BTreeMap<B256, Instant>);
@@ -198,26 +215,37 @@ impl ChainClient {
         Ok(read_done(&transaction, &receipt))
     }
 
-    /// What became of a transaction that was written down with all its bytes: sent again while no block has it. It has failed only where it
-    /// was reverted, or another one of our key has had its place for a while.
-    pub async fn fate(&self, hash: B256, raw: &[u8], confirmations: u64) -> Result<Option<bool>, ChainError> {
-        if let Some(outcome) = self.outcome(hash, confirmations).await? {
-            self.note_lost(hash, false);
+    /// What became of a transaction that was written down with all its bytes, under these hashes: sent again while no block has it. It has
+    /// failed only where it was reverted, or one of our key that is none of these has had its place for a while.
+    pub async fn fate(&self, hashes: &[B256], raw: &[u8], confirmations: u64) -> Result<Option<bool>, ChainError> {
+        let first = hashes.first().copied().unwrap_or_default();
+        if let Some(outcome) = self.outcome_of_any(hashes, confirmations).await? {
+            self.note_lost(first, false);
             return Ok(Some(outcome));
         }
-        let is_lost = self.is_displaced(hash, raw).await?;
-        Ok(self.note_lost(hash, is_lost).then_some(false))
+        let is_lost = self.is_displaced(hashes, raw).await?;
+        Ok(self.note_lost(first, is_lost).then_some(false))
     }
 
     /// Whether another transaction has the place of one that no block has.
-    async fn is_displaced(&self, hash: B256, raw: &[u8]) -> Result<bool, ChainError> {
-        if self.outcome(hash, 0).await?.is_some() {
+    async fn is_displaced(&self, hashes: &[B256], raw: &[u8]) -> Result<bool, ChainError> {
+        if self.outcome_of_any(hashes, 0).await?.is_some() {
             // In a block that does not lie deep enough.
             return Ok(false);
         }
         let sent = self.send_raw(raw).await;
         // It may have come into a block meanwhile.
-        Ok(sent.is_err_and(|error| error.is_nonce_taken()) && self.outcome(hash, 0).await?.is_none())
+        Ok(sent.is_err_and(|error| error.is_nonce_taken()) && self.outcome_of_any(hashes, 0).await?.is_none())
+    }
+
+    /// The outcome of a transaction that has several hashes, of which its chain takes one.
+    pub async fn outcome_of_any(&self, hashes: &[B256], confirmations: u64) -> Result<Option<bool>, ChainError> {
+        for hash in hashes {
+            if let Some(outcome) = self.outcome(*hash, confirmations).await? {
+                return Ok(Some(outcome));
+            }
+        }
+        Ok(None)
     }
 
     fn note_lost(&self, hash: B256, is_lost: bool) -> bool {
@@ -243,6 +271,31 @@ impl ChainClient {
     pub async fn sign(&self, call: &Call, value: u128, fees: Fees, key: &SignerKey) -> Result<Signed, ChainError> {
         let nonce = self.rpc.small("eth_getTransactionCount", json!([key.address(), "pending"])).await?;
         Ok(sign_paying(call, value, self.network.chain_id(), nonce, fees, key))
+    }
+
+    /// The same transaction for other fees.
+    pub fn sign_again(&self, written: &Written, fees: Fees, key: &SignerKey) -> Signed {
+        sign_paying(&written.call, written.value, self.network.chain_id(), written.nonce, fees, key)
+    }
+
+    /// Where a transaction of this key's is. What its chain says that it says counts where the key has signed just that.
+    pub async fn stand(&self, hash: B256, key: &SignerKey) -> Result<Stand, ChainError> {
+        let told = self.rpc.ask("eth_getTransactionByHash", json!([hash])).await?;
+        if told.is_null() {
+            return Ok(Stand::Nowhere);
+        }
+        if !told["blockNumber"].is_null() {
+            return Ok(Stand::InBlock);
+        }
+        let is_ours = |written: &Written| self.sign_again(written, written.fees, key).hash == hash;
+        let written = read_written(&told).filter(is_ours);
+        Ok(written.map_or(Stand::Nowhere, |written| Stand::Waiting(Box::new(written))))
+    }
+
+    /// What the chain asks for a unit of gas now, at the least.
+    pub async fn base_fee(&self) -> Result<u128, ChainError> {
+        let block = self.rpc.ask("eth_getBlockByNumber", json!(["latest", false])).await?;
+        Ok(quantity(&block["baseFeePerGas"]).unwrap_or_default())
     }
 
     pub async fn send(&self, signed: &Signed) -> Result<(), ChainError> {
@@ -322,6 +375,18 @@ impl ChainClient {
         let answers = self.rpc.ask_all(calls).await?;
         answers.iter().map(|answer| bytes(answer).ok_or(ChainError::Told("a batch"))).collect()
     }
+}
+
+fn read_written(told: &Value) -> Option<Written> {
+    let small = |name: &str| u64::try_from(quantity(&told[name])?).ok();
+    let data = Bytes::from(hex::decode(told["input"].as_str()?).ok()?);
+    let fees = Fees {
+        gas: small("gas")?,
+        max_fee_per_gas: quantity(&told["maxFeePerGas"])?,
+        max_priority_fee_per_gas: quantity(&told["maxPriorityFeePerGas"])?,
+    };
+    let to = told["to"].as_str()?.parse::<Address>().ok()?;
+    Some(Written { call: Call { to, data }, value: quantity(&told["value"])?, nonce: small("nonce")?, fees })
 }
 
 fn read_done(transaction: &Value, receipt: &Value) -> Option<Done> {

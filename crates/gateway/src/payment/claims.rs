@@ -10,7 +10,10 @@ use payments::{
 };
 use protocol::Digest;
 
-use crate::payment::{chain::ChainError, desk::Desk};
+use crate::payment::{
+    chain::ChainError,
+    desk::{Desk, lock},
+};
 
 /// How long a claim is waited for before what was claimed is sent on.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,7 +107,9 @@ impl Desk {
         let fees = self.chain.weigh(&call, self.key.address()).await?;
         let _sending = self.sending.lock().await;
         let signed = self.chain.sign(&call, 0, fees, &self.key).await?;
-        self.chain.send(&signed).await
+        self.chain.send(&signed).await?;
+        lock(&self.unmined).sent(Digest(signed.hash.0));
+        Ok(())
     }
 
     /// Has the rest sent to us that was claimed before a crash came in between.
@@ -133,7 +138,7 @@ impl Desk {
             }
             let (purse, hash) = (returning.purse, B256::from(returning.transaction.0));
             // What is not known yet is asked for again.
-            if let Ok(Some(has_arrived)) = self.chain.fate(hash, &returning.raw, self.config.confirmations).await {
+            if let Ok(Some(has_arrived)) = self.fate_of(&returning.transaction, &returning.raw).await {
                 self.note_returned(&purse, B256::from(returning.channel.0), hash, has_arrived).await;
             }
         }

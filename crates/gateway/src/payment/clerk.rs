@@ -39,6 +39,7 @@ async fn payments(desk: Arc<Desk>) {
         desk.tell_rate();
         desk.close_sessions();
         desk.look_after().await;
+        desk.look_after_prices().await;
         settle(&desk, &mut retries).await;
         if gas_seen_at.is_none_or(|at: Instant| at.elapsed() >= GAS_PAUSE) {
             gas_seen_at = Some(Instant::now());

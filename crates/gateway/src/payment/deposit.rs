@@ -107,8 +107,7 @@ impl Desk {
             if self.sending.try_lock().is_err() {
                 return;
             }
-            let hash = B256::from(depositing.transaction.0);
-            if let Ok(Some(has_arrived)) = self.chain.fate(hash, &depositing.raw, self.config.confirmations).await {
+            if let Ok(Some(has_arrived)) = self.fate_of(&depositing.transaction, &depositing.raw).await {
                 self.note_deposited(&depositing, has_arrived);
             }
         }

@@ -37,7 +37,7 @@ use crate::{
     pace::Pace,
     payment::{
         chain::ChainClient, config::Payments, errands::Errands, published::PublishedModels, repeats::Repeats,
-        waits::Waits,
+        unmined::Unmined, waits::Waits,
     },
 };
 
@@ -100,6 +100,9 @@ pub struct Desk {
     pub waits: Waits,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
+    /// What was sent and is in no block, and for how long the one waits for its block that does so for longest.
+    pub unmined: Mutex<Unmined>,
+    pub unmined_ms: AtomicU64,
     /// Deposits and refunds that payers ask for.
     pub errands: Mutex<Errands>,
     /// When channels were refunded in the last hour.
@@ -181,6 +184,8 @@ impl Desk {
             dust: Mutex::new(Buckets::new(pace.dust)),
             waits: Waits::default(),
             backlog_ms: AtomicU64::new(0),
+            unmined: Mutex::default(),
+            unmined_ms: AtomicU64::new(0),
             errands: Mutex::new(Errands::new(pace.errands)),
             refunds: Mutex::default(),
             assets: config.assets(),
@@ -374,9 +379,11 @@ impl Desk {
         !self.is_dust(asset, fresh) || one_for_all(&self.dust).is_ok()
     }
 
-    /// True where a payment that came now might end before its settlement's turn: then none is offered that needs one of its own.
+    /// True where a payment that came now might end before its settlement's turn, or before its block: then none is offered that needs one
+    /// of its own.
     fn is_behind(&self) -> bool {
-        u128::from(self.backlog_ms.load(Ordering::Relaxed)) > self.pace.settlement.as_millis()
+        let waits_ms = self.backlog_ms.load(Ordering::Relaxed).max(self.unmined_ms.load(Ordering::Relaxed));
+        u128::from(waits_ms) > self.pace.settlement.as_millis()
     }
 
     /// For how long a payment must still be good when it is taken: for the answer and its settlement, or a session's end. A voucher has

@@ -72,6 +72,7 @@ impl Desk {
             let _sending = self.sending.lock().await;
             let signed = self.chain.sign(&call, amount, fees, &self.key).await.map_err(ChainError::into_refused)?;
             self.chain.send(&signed).await.map_err(ChainError::into_refused)?;
+            lock(&self.unmined).sent(Digest(signed.hash.0));
             signed.hash
         };
         tracing::debug!(%payer, amount, "gas is lent for an approval");

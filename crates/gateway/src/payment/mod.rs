@@ -19,9 +19,11 @@ mod refund;
 mod registry;
 mod repay;
 mod repeats;
+mod repricing;
 mod settling;
 mod standing;
 mod take;
+mod unmined;
 mod unpaid;
 mod waits;
 

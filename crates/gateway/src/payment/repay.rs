@@ -3,7 +3,6 @@
 //! As with settlements, a transfer is written down with its hash before it is sent, so that a crash in between never pays twice.
 
 use payments::{
-    B256,
     books::{Owed, Repaying},
     chain,
     price::address,
@@ -33,9 +32,8 @@ impl Desk {
     async fn look_after_repayments(&self) {
         let under_way = self.till.books().repayments();
         for repaying in under_way {
-            let hash = B256::from(repaying.transaction.0);
             // The same transaction once more, as long as no block has it: given up only when another one has taken its place.
-            if let Ok(Some(has_arrived)) = self.chain.fate(hash, &repaying.raw, self.config.confirmations).await {
+            if let Ok(Some(has_arrived)) = self.fate_of(&repaying.transaction, &repaying.raw).await {
                 self.note_repaid(&repaying, has_arrived);
             }
         }

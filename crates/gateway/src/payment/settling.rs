@@ -55,11 +55,11 @@ impl Desk {
         let of = |due: &Due| due.purse.settling.as_ref().map(|settling| settling.transaction);
         let transactions: BTreeSet<Digest> = unsure.iter().filter_map(of).collect();
         let asked = transactions.into_iter().map(|transaction| async move {
-            let hash = B256::from(transaction.0);
-            let outcome = match self.chain.outcome(hash, self.config.confirmations).await {
+            let hashes = self.hashes_of(&transaction);
+            let outcome = match self.chain.outcome_of_any(&hashes, self.config.confirmations).await {
                 // Neither in a block nor waiting for one: a reorganisation took it, or it never arrived. Tried again; its nonce on the
                 // chain keeps it from paying twice.
-                Ok(None) if self.is_lost(hash).await => Some(false),
+                Ok(None) if self.are_lost(&hashes).await => Some(false),
                 Ok(outcome) => outcome,
                 Err(_) => None,
             };
@@ -77,9 +77,25 @@ impl Desk {
         }
     }
 
-    async fn is_lost(&self, transaction: B256) -> bool {
-        // Whoever has written one down and not sent it yet holds the lock.
-        self.sending.try_lock().is_ok() && matches!(self.chain.is_known(transaction).await, Ok(false))
+    async fn are_lost(&self, hashes: &[B256]) -> bool {
+        for hash in hashes {
+            // Whoever has written one down and not sent it yet holds the lock.
+            if self.sending.try_lock().is_err() || !matches!(self.chain.is_known(*hash).await, Ok(false)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// All hashes of a transaction that was written down.
+    fn hashes_of(&self, transaction: &Digest) -> Vec<B256> {
+        let hashes = self.till.books().hashes_of(transaction);
+        hashes.iter().map(|hash| B256::from(hash.0)).collect()
+    }
+
+    /// What became of a transaction that was written down with its bytes, at whichever price.
+    pub async fn fate_of(&self, transaction: &Digest, raw: &[u8]) -> Result<Option<bool>, ChainError> {
+        self.chain.fate(&self.hashes_of(transaction), raw, self.config.confirmations).await
     }
 
     pub fn note_settled(&self, purse: &Digest, transaction: Digest) {

@@ -13,7 +13,11 @@ use network::{
     Limits, Server,
     axum::{Json, Router, extract::State, http::StatusCode, routing::post},
 };
-use payments::{B256, hex, keccak256};
+use payments::{
+    B256,
+    chain::{self, Foreign},
+    hex, keccak256,
+};
 use serde_json::{Value, json};
 
 /// 10^18.
@@ -75,9 +79,40 @@ pub struct Told {
     pub unswept: u128,
     /// The newest block. Transactions are in the first.
     pub head: u64,
+    /// What that asks for a unit of gas: no transaction that offers less comes into a block.
+    pub base_fee: u128,
     /// Calls that were asked about.
     estimated: BTreeSet<String>,
     came_at: BTreeMap<B256, Instant>,
+    /// What came, as it was signed.
+    came: BTreeMap<B256, Foreign>,
+}
+
+impl Told {
+    /// Whether a transaction is in no block.
+    fn waits(&self, hash: Option<B256>) -> bool {
+        let came_at = hash.and_then(|hash| self.came_at.get(&hash));
+        let is_cheap =
+            hash.and_then(|hash| self.came.get(&hash)).is_some_and(|came| came.fees.max_fee_per_gas < self.base_fee);
+        is_cheap || self.is_held_back || self.is_forgotten || came_at.is_some_and(|at| at.elapsed() < self.inclusion)
+    }
+
+    /// A transaction: as it came, or one that nobody sent here.
+    fn transaction(&self, hash: Option<B256>) -> Value {
+        let Some(came) = hash.and_then(|hash| self.came.get(&hash)) else {
+            return json!({ "to": self.to, "input": self.input, "blockNumber": "0x1" });
+        };
+        json!({
+            "to": came.call.to,
+            "input": came.call.data,
+            "value": format!("{:#x}", came.value),
+            "nonce": format!("{:#x}", came.nonce),
+            "gas": format!("{:#x}", came.fees.gas),
+            "maxFeePerGas": format!("{:#x}", came.fees.max_fee_per_gas),
+            "maxPriorityFeePerGas": format!("{:#x}", came.fees.max_priority_fee_per_gas),
+            "blockNumber": if self.waits(hash) { Value::Null } else { json!("0x1") },
+        })
+    }
 }
 
 impl Default for Told {
@@ -107,8 +142,10 @@ impl Default for Told {
             leaving_since_s: 0,
             unswept: 0,
             head: 1,
+            base_fee: 0,
             estimated: BTreeSet::new(),
             came_at: BTreeMap::new(),
+            came: BTreeMap::new(),
         }
     }
 }
@@ -142,9 +179,11 @@ impl Chain {
 async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Result<Json<Value>, StatusCode> {
     if request["method"] == "eth_sendRawTransaction" {
         let raw = request["params"][0].as_str().unwrap().to_owned();
-        let hash = keccak256(hex::decode(&raw).unwrap());
+        let bytes = hex::decode(&raw).unwrap();
+        let hash = keccak256(&bytes);
         let mut told = shared.told.lock().unwrap();
         told.came_at.insert(hash, Instant::now());
+        told.came.extend(chain::read(&bytes).map(|came| (hash, came)));
         // The selector of `approve`.
         if raw.contains("095ea7b3") {
             told.allowance = None;
@@ -172,6 +211,10 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
     }))
 }
 
+fn hash_of(params: &Value) -> Option<B256> {
+    params[0].as_str().and_then(|hash| hash.parse().ok())
+}
+
 fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
     let mut told = shared.told.lock().unwrap();
     let params = &call["params"];
@@ -193,16 +236,15 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
             json!(format!("{:#x}", told.gas))
         }
         "eth_getTransactionReceipt" => {
-            let hash = params[0].as_str().and_then(|hash| hash.parse::<B256>().ok());
-            let came_at = hash.and_then(|hash| told.came_at.get(&hash));
-            let waits =
-                told.is_held_back || told.is_forgotten || came_at.is_some_and(|at| at.elapsed() < told.inclusion);
+            let waits = told.waits(hash_of(params));
             if waits { Value::Null } else { json!({ "status": "0x1", "blockNumber": "0x1", "logs": told.logs }) }
         }
         "eth_blockNumber" => json!(format!("{:#x}", told.head)),
         "eth_getTransactionByHash" if told.is_forgotten => Value::Null,
-        "eth_getTransactionByHash" => json!({ "to": told.to, "input": told.input }),
-        "eth_getBlockByNumber" => json!({ "timestamp": format!("{:#x}", told.time_s) }),
+        "eth_getTransactionByHash" => told.transaction(hash_of(params)),
+        "eth_getBlockByNumber" => {
+            json!({ "timestamp": format!("{:#x}", told.time_s), "baseFeePerGas": format!("{:#x}", told.base_fee) })
+        }
         "eth_getLogs" => json!(told.logs),
         "eth_sendRawTransaction" => json!(B256::ZERO),
         "eth_call" => said(call, &told),

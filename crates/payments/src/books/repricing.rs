@@ -24,10 +24,12 @@ impl Books {
         settling.chain(repaying).chain(depositing).chain(returning).collect()
     }
 
-    /// Before a transaction is sent again as another. `None` where it was before, or its end is known.
+    /// Before a transaction is sent again as another. `None` where it was before, or often enough, or its end is known.
     pub fn reprice(&self, transaction: &Digest, again: &Digest) -> Option<Entry> {
-        let is_new = !self.hashes_of(transaction).contains(again) && self.under_way().contains(transaction);
-        is_new.then_some(Entry::Repriced(Repriced { transaction: *transaction, again: *again }))
+        let hashes = self.hashes_of(transaction);
+        let is_new = hashes.len() <= REPRICED_MAX && !hashes.contains(again);
+        let may = is_new && self.under_way().contains(transaction);
+        may.then_some(Entry::Repriced(Repriced { transaction: *transaction, again: *again }))
     }
 
     /// All hashes under which a transaction was sent, the first one first.

@@ -18,6 +18,19 @@ pub struct Fees {
     pub max_priority_fee_per_gas: u128,
 }
 
+impl Fees {
+    /// What takes the place of a transaction of these fees, where its chain asks for `base` by now: a quarter more at least, because nodes
+    /// want an eighth or a tenth. `None` where that is more than `most` a unit of gas.
+    pub fn raised(self, base: u128, most: u128) -> Option<Self> {
+        let more = |fee: u128| fee.saturating_add(fee.div_ceil(4).max(1));
+        let max_priority_fee_per_gas = more(self.max_priority_fee_per_gas);
+        let wanted = base.saturating_mul(2).saturating_add(max_priority_fee_per_gas).min(most);
+        let max_fee_per_gas = more(self.max_fee_per_gas).max(wanted);
+        let is_in = max_fee_per_gas <= most && max_fee_per_gas >= base && max_priority_fee_per_gas <= max_fee_per_gas;
+        is_in.then_some(Self { max_fee_per_gas, max_priority_fee_per_gas, ..self })
+    }
+}
+
 /// A transaction as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
@@ -134,6 +147,20 @@ mod tests {
         let read = read(&signed.raw).unwrap();
         assert_eq!((read.sender, read.chain_id, read.nonce, read.hash), (sender, 8_453, 3, signed.hash));
         assert_eq!((read.value, read.call, read.fees.gas), (U256::from(5), call, 70_000));
+    }
+
+    #[test]
+    fn what_takes_anothers_place_offers_a_quarter_more_at_least_and_what_its_chain_asks_for() {
+        let fees =
+            |max_fee_per_gas, max_priority_fee_per_gas| Fees { gas: 7, max_fee_per_gas, max_priority_fee_per_gas };
+        assert_eq!(fees(1_000, 10).raised(1_001, 10_000), Some(fees(2_015, 13)), "twice what is asked for");
+        assert_eq!(fees(1_000, 10).raised(0, 10_000), Some(fees(1_250, 13)));
+        assert_eq!(fees(1_001, 1_001).raised(0, 10_000), Some(fees(1_252, 1_252)), "rounded up");
+        assert_eq!(fees(0, 0).raised(0, 1), Some(fees(1, 1)));
+        assert_eq!(fees(1_000, 10).raised(9_000, 10_000), Some(fees(10_000, 13)), "as far as it may");
+        assert_eq!(fees(1_000, 10).raised(10_001, 10_000), None, "it would wait all the same");
+        assert_eq!(fees(9_000, 10).raised(9_001, 10_000), None, "nodes would not take so little more");
+        assert_eq!(fees(u128::MAX, 1).raised(u128::MAX, u128::MAX), Some(fees(u128::MAX, 2)), "and it never overflows");
     }
 
     #[test]

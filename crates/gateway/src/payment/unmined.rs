@@ -1,0 +1,118 @@
+//! Our transactions that no block has yet, and for how long they wait. Reads no clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use protocol::Digest;
+
+/// Transactions that are looked at together: those that have waited for longest, because all others have their turn behind them.
+const LATE_MAX: usize = 64;
+
+/// Where a transaction is, as far as its chain was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Nowhere,
+    /// Known, and in no block.
+    Waiting,
+    InBlock,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first: Instant,
+    /// When it was looked at, or sent again, for the last time.
+    last: Instant,
+    place: Place,
+}
+
+#[derive(Default)]
+pub struct Unmined {
+    seen: BTreeMap<Digest, Seen>,
+    /// Those that no journal names, because nothing depends on them but the turn of what comes behind them: sweeps and loans.
+    unnamed: BTreeSet<Digest>,
+}
+
+impl Unmined {
+    /// One was sent that no journal names.
+    pub fn sent(&mut self, transaction: Digest) {
+        self.unnamed.insert(transaction);
+    }
+
+    /// Such a one is sent again under another hash. False where it is none.
+    pub fn sent_again(&mut self, transaction: &Digest, again: Digest) -> bool {
+        let is_unnamed = self.unnamed.contains(transaction);
+        if is_unnamed {
+            self.unnamed.insert(again);
+        }
+        is_unnamed
+    }
+
+    /// Notes what is under way now, and returns what was not looked at for `patience` since it was seen first.
+    pub fn late(&mut self, under_way: &BTreeSet<Digest>, now: Instant, patience: Duration) -> Vec<Digest> {
+        self.seen.retain(|transaction, _| under_way.contains(transaction) || self.unnamed.contains(transaction));
+        for transaction in under_way.iter().chain(&self.unnamed) {
+            self.seen.entry(*transaction).or_insert(Seen { first: now, last: now, place: Place::Nowhere });
+        }
+        let late = self.seen.iter().filter(|(_, seen)| now.saturating_duration_since(seen.last) >= patience);
+        let mut late: Vec<(Instant, Digest)> = late.map(|(transaction, seen)| (seen.first, *transaction)).collect();
+        late.sort_unstable();
+        late.into_iter().take(LATE_MAX).map(|(_, transaction)| transaction).collect()
+    }
+
+    /// Notes where one is now.
+    pub fn note(&mut self, transaction: &Digest, place: Place, now: Instant) {
+        if place != Place::Waiting {
+            self.unnamed.remove(transaction);
+        }
+        if let Some(seen) = self.seen.get_mut(transaction) {
+            (seen.last, seen.place) = (now, place);
+        }
+    }
+
+    /// For how long the one waits for a block that has waited for longest.
+    pub fn longest(&self, now: Instant) -> Duration {
+        let waiting = self.seen.values().filter(|seen| seen.place == Place::Waiting);
+        waiting.map(|seen| now.saturating_duration_since(seen.first)).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_block_takes_is_looked_at_after_a_while_and_then_again_and_no_more_once_it_has_ended() {
+        let (mut unmined, began, patience) = (Unmined::default(), Instant::now(), Duration::from_secs(20));
+        let after = |seconds| began.checked_add(Duration::from_secs(seconds)).unwrap();
+        let (one, two) = (Digest([1; 32]), Digest([2; 32]));
+        let both = BTreeSet::from([one, two]);
+        assert!(unmined.late(&BTreeSet::from([two]), began, patience).is_empty());
+        assert!(unmined.late(&both, after(19), patience).is_empty());
+        assert_eq!(unmined.late(&both, after(20), patience), [two]);
+        assert_eq!(unmined.longest(after(20)), Duration::ZERO, "nobody has said that it waits");
+        unmined.note(&two, Place::Waiting, after(20));
+        assert_eq!(unmined.longest(after(25)), Duration::from_secs(25));
+        assert_eq!(unmined.late(&both, after(39), patience), [one]);
+        assert_eq!(unmined.late(&both, after(40), patience), [two, one], "first who has waited for longest");
+        unmined.note(&two, Place::InBlock, after(40));
+        assert_eq!(unmined.longest(after(40)), Duration::ZERO);
+        assert!(unmined.late(&BTreeSet::new(), after(99), patience).is_empty() && unmined.seen.is_empty());
+    }
+
+    #[test]
+    fn what_no_journal_names_is_remembered_until_a_block_has_it_or_nobody_knows_it() {
+        let (mut unmined, began, patience) = (Unmined::default(), Instant::now(), Duration::ZERO);
+        let (one, two, none) = (Digest([1; 32]), Digest([2; 32]), BTreeSet::new());
+        unmined.sent(one);
+        assert_eq!(unmined.late(&none, began, patience), [one]);
+        assert!(unmined.sent_again(&one, two) && !unmined.sent_again(&Digest([3; 32]), two));
+        unmined.note(&one, Place::Nowhere, began);
+        assert_eq!(unmined.late(&none, began, patience), [two]);
+        unmined.note(&two, Place::Waiting, began);
+        assert_eq!(unmined.late(&none, began, patience), [two]);
+        unmined.note(&two, Place::InBlock, began);
+        assert!(unmined.late(&none, began, patience).is_empty());
+    }
+}
