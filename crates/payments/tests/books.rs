@@ -619,6 +619,27 @@ fn of_a_payment_that_was_charged_nothing_only_that_it_was_used_is_kept() {
 }
 
 #[test]
+fn whoever_paid_is_known_for_as_long_as_its_answer_may_be_refuted() {
+    for (way, back) in [(Way::Transfer, PRICE), (Way::Permit2, PRICE), (Way::Upto, 600)] {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
+        books.apply(&books.charge(call, answer(600, 600, 1), NOW_MS).unwrap());
+        books.apply(&Entry::Closed(purse));
+        books.apply(&books.settling(&purse, 600, Digest([3; 32])).unwrap());
+        books.apply(&books.settled(&purse, Digest([3; 32]), NOW_MS).unwrap());
+        let past = NOW_S + offer.max_timeout_s + 3_601;
+        assert!(books.forgettable(past, 3_600).is_empty(), "{way:?}: its receipt is still in question");
+        let mut stands = books.clone();
+        stands.apply(&stands.mature(&[Digest([1; 32])], 0).unwrap());
+        assert_eq!(stands.forgettable(past, 3_600), [purse], "{way:?}");
+        books.apply(&books.refund(&Digest([1; 32]), NOW_MS).unwrap());
+        let owed = books.owed(offer.asset.network, offer.asset.address, payer(1).key().address());
+        assert_eq!((owed, books.forgettable(past, 3_600)), (back, vec![purse]), "{way:?}");
+    }
+}
+
+#[test]
 fn a_claim_takes_channels_with_enough_or_whose_payer_withdraws() {
     let (offer, mut books, split) = (offer(Way::Batch), Books::default(), split());
     let channel = channel(&payer(1), &offer);

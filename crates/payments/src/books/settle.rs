@@ -1,6 +1,6 @@
 //! What is to be settled on which chain, and when.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use protocol::{Digest, Milliseconds};
 
@@ -97,8 +97,10 @@ impl Books {
         open.filter(is_near).map(|purse| purse.id).collect()
     }
 
-    /// Purses whose payment can never be sent again, and that have nothing left to settle.
+    /// Purses whose payment can never be sent again, and that have nothing left to settle or to give back: a receipt may be in question for
+    /// much longer than its payment was good, and whoever paid it is known by its purse only.
     pub fn forgettable(&self, now_s: u64, keep_s: u64) -> Vec<Digest> {
+        let held: BTreeSet<Digest> = self.held.values().map(|charged| charged.purse).collect();
         let is_past = |purse: &&PurseRecord| {
             purse.scheme != Scheme::Batch
                 && purse.is_closed
@@ -106,6 +108,7 @@ impl Books {
                 && purse.spent <= purse.settled
                 && self.reserved(&purse.id) == 0
                 && purse.expires_at_s.saturating_add(keep_s) < now_s
+                && (purse.settled == 0 || !held.contains(&purse.id))
         };
         self.purses.values().filter(is_past).map(|purse| purse.id).collect()
     }
