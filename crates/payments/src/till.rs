@@ -17,7 +17,7 @@ use storage::{Log, LogError, Ticket};
 use thiserror::Error;
 
 use crate::{
-    books::{Answer, Books, ChargeError, Entry, RecoverError, Wanted, voucher_proof},
+    books::{Answer, Books, ChargeError, Entry, MATURED_MAX, RecoverError, Wanted, voucher_proof},
     price::{Quote, Tariff, Usage},
     scheme::{Authorised, Offer, Refused, batch::Voucher},
 };
@@ -155,6 +155,16 @@ impl Till {
         let ticket = self.append_all(std::slice::from_ref(&entry))?;
         books.apply(&entry);
         Ok(Some(ticket))
+    }
+
+    /// Frees the shares of all answers whose receipts stand, however many they are, and of those up to a moment that have no receipt.
+    pub fn mature(&self, receipts: &[Digest], upto_ms: Milliseconds) -> Result<(), Refused> {
+        // A line holds so many. Where no receipt stands, time alone may free something.
+        let parts = receipts.chunks(MATURED_MAX).chain(receipts.is_empty().then_some(receipts));
+        for part in parts {
+            self.note(|books| books.mature(part, upto_ms))?;
+        }
+        Ok(())
     }
 
     /// Returns when what was written down survives a crash.

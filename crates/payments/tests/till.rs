@@ -8,9 +8,14 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use payments::{UNPAID_TOKENS_MAX, price::Usage, scheme::Refused};
+use payments::{
+    UNPAID_TOKENS_MAX,
+    books::{ANSWERS_MAX, Answer, MATURED_MAX, Wanted},
+    price::{Quote, Usage},
+    scheme::Refused,
+};
 use protocol::Digest;
-use stage::{PRICE, WAYS, Way, answers, holding, offer, pay, payer, rich, split, take, till, wanted};
+use stage::{PRICE, WAYS, Way, answers, holding, offer, pay, payer, rich, split, take, tariff, till, wanted};
 
 fn output(tokens: u64) -> Usage {
     Usage { input: 5, output: tokens }
@@ -306,4 +311,32 @@ async fn a_large_state_is_begun_anew_once_and_not_with_every_look() {
     }
     fill(20..80).await;
     assert!(till.compact(1_000, 3_600).unwrap(), "it is twice as long");
+}
+
+#[tokio::test]
+async fn however_many_receipts_stand_at_once_all_that_they_hold_is_free() {
+    for way in [Way::Upto, Way::Batch] {
+        let folder = tempfile::tempdir().unwrap();
+        let (till, offer, split) = (till(folder.path()), offer(way), split());
+        let wanted = Wanted { max: PRICE / 10, ..wanted(&offer, &split, 1) };
+        let first = take(&till, &pay(&payer(1), &offer, 1), &offer, &rich(), &wanted).unwrap();
+        let purse = first.purse();
+        let further = (0..8).map(|_| till.draw(&purse, &wanted, tariff(&offer)).unwrap());
+        let mut receipts: Vec<Digest> = Vec::new();
+        for reservation in std::iter::once(first).chain(further) {
+            let places = receipts.len()..receipts.len() + ANSWERS_MAX;
+            let own: Vec<Digest> = places.map(|place| crypto::hash("og/test", &[&place.to_be_bytes()])).collect();
+            let answer = |receipt: &Digest| Answer { receipt: *receipt, amount: 1, opg: 1, worker: None };
+            reservation.charge(own.iter().map(answer).collect()).await.unwrap();
+            receipts.extend(own);
+        }
+        assert!(receipts.len() > MATURED_MAX, "more than a line of the journal holds");
+        assert_eq!(till.books().held_upto(u64::MAX).count(), receipts.len(), "{way:?}");
+        till.mature(&receipts, 0).unwrap();
+        assert_eq!(till.books().held_upto(u64::MAX).count(), 0, "{way:?}");
+        let last = till.draw(&purse, &wanted, tariff(&offer)).unwrap();
+        last.leave(Vec::new(), Quote { amount: 10, opg: 10 }).unwrap();
+        till.mature(&[], u64::MAX).unwrap();
+        assert!(till.books().free().count() > 0, "{way:?}: what has no receipt, by its time");
+    }
 }

@@ -64,16 +64,20 @@ impl Seen {
 
 /// Works for ever.
 pub async fn follow(ledger: LedgerClient, outbox: Outbox, desk: Arc<Desk>) {
-    let mut seen = Seen::default();
+    let (mut seen, mut has_more) = (Seen::default(), false);
     loop {
-        tokio::time::sleep(PAUSE).await;
-        if let Err(error) = round(&ledger, &outbox, &desk, &mut seen).await {
-            tracing::debug!(%error, "failed to follow the standing of receipts");
+        if !has_more {
+            tokio::time::sleep(PAUSE).await;
         }
+        has_more = round(&ledger, &outbox, &desk, &mut seen).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "failed to follow the standing of receipts");
+            false
+        });
     }
 }
 
-async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut Seen) -> Result<(), NetworkError> {
+/// One look at what is due. True where as much was as a round takes and some of it is free now: the rest waits for no pause.
+async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut Seen) -> Result<bool, NetworkError> {
     let now = now_ms();
     let window_ms = Milliseconds::try_from(desk.config.window.as_millis()).unwrap_or(Milliseconds::MAX);
     let upto_ms = now.saturating_sub(window_ms);
@@ -99,12 +103,13 @@ async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut S
     let is_waiting = |receipt: &Digest| outbox.find(receipt).is_some() && !outbox.is_set_aside(receipt);
     let is_late = |receipt: &Digest| due.get(receipt).is_some_and(|at| now.saturating_sub(*at) > ANCHORED_WITHIN_MS);
     fell.extend(missing.into_iter().filter(|receipt| is_late(receipt) && !is_waiting(receipt)));
+    let has_more = due.len() >= RECEIPTS_A_ROUND && !stand.is_empty();
     for receipt in fell {
         tracing::warn!(%receipt, "an answer was refuted or not anchored: its charge is taken back");
         let _noted = desk.till.note(|books| books.refund(&receipt, now).ok());
     }
-    let _noted = desk.till.note(|books| books.mature(&stand, upto_ms));
-    Ok(())
+    let is_noted = desk.till.mature(&stand, upto_ms).is_ok();
+    Ok(has_more && is_noted)
 }
 
 /// Challenges of our receipts that were open and are no more.
