@@ -406,6 +406,35 @@ async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
 }
 
 #[tokio::test]
+async fn everybody_who_is_owed_is_paid_however_many_they_are_and_first_who_has_waited_longest() {
+    const PAYEES: u16 = 600;
+    let stage = paid(Behaviour::Honest).await;
+    let own = stage.config.key.public_key();
+    let payee = |index: u16| {
+        let mut address = [1; 20];
+        address[..2].copy_from_slice(&index.to_be_bytes());
+        protocol::EvmAddress(address)
+    };
+    stage.validator.change(|ledger| {
+        let gateway = ledger.nodes[0].node;
+        for index in 0..PAYEES {
+            // The highest address is owed something of the span before.
+            let (old, since) = if index + 1 == PAYEES { (5, 8) } else { (0, 9) };
+            let share = protocol::ShareRecord { gateway, payee: payee(index), old, fresh: 1, since };
+            ledger.owed.insert(share.payee, share);
+        }
+        let role = protocol::Role::Gateway;
+        let record = protocol::KeyRecord { key: own, node: gateway, role, valid_from: 1, valid_until: 9 };
+        ledger.keys.insert(own, record);
+    });
+    until("everybody is paid", || stage.validator.change(|ledger| ledger.owed.is_empty())).await;
+    let payments = stage.validator.change(|ledger| ledger.payments.clone());
+    assert!(payments[0].shares.iter().any(|share| share.payee == payee(PAYEES - 1) && share.due == 6), "first of all");
+    let paid: Vec<_> = payments.iter().flat_map(|payment| payment.shares.iter()).map(|share| share.payee).collect();
+    assert_eq!((payments.len(), paid.len()), (3, usize::from(PAYEES)), "each once");
+}
+
+#[tokio::test]
 async fn a_publisher_sees_what_its_models_earned_and_nobody_else_does() {
     let pace = gateway::Pace { revenue: Bucket { a_second: 1, most: 10 }, ..pace() };
     let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;

@@ -15,7 +15,7 @@ use protocol::{
 
 use crate::{
     error::NetworkError,
-    ledger_client::{AccountView, LedgerClient},
+    ledger_client::{AccountView, LedgerClient, SHARES_A_PAGE},
 };
 
 /// Rounds of asking everybody, because honest ones may be a block apart.
@@ -33,6 +33,32 @@ impl LedgerClient {
         let after = after.map(|payee| format!("/after/{payee}")).unwrap_or_default();
         self.agreed(&format!("dues/{gateway}/shares{after}"), |url| async move { self.client.get_list(&url).await })
             .await
+    }
+
+    /// Those whom a gateway owes, in their order behind `after`: about `most` of them, and behind whom the others are.
+    pub async fn shares_behind(
+        &self,
+        gateway: &Digest,
+        mut after: Option<EvmAddress>,
+        most: usize,
+    ) -> Result<(Vec<ShareRecord>, Option<EvmAddress>), NetworkError> {
+        let mut all = Vec::new();
+        loop {
+            let page = self.shares(gateway, after).await?;
+            let (count, last) = (page.len(), page.last().map(|share| share.payee));
+            // Whoever goes back or around would keep us here for ever.
+            if last.is_some_and(|last| after.is_some_and(|after| last <= after)) {
+                return Err(NetworkError::Disordered { path: format!("dues/{gateway}/shares") });
+            }
+            all.extend(page);
+            after = last;
+            if count < SHARES_A_PAGE {
+                return Ok((all, None));
+            }
+            if all.len() >= most {
+                return Ok((all, after));
+            }
+        }
     }
 
     /// A receipt and how it stands.

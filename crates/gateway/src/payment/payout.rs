@@ -2,9 +2,14 @@
 //! the ledger has them.
 //!
 //! A payment has the number that the ledger takes next, so that it is done once however often it is sent. It is sent again until it is
-//! done: what is in it never becomes wrong, because what is due to a payee only ever grows until it is paid.
+//! done: what is in it never becomes wrong, because what is due to a payee only ever grows until it is paid. One payment holds some payees;
+//! others follow until everybody has been paid, whoever has waited longest first: nobody is kept waiting by those whose addresses are low.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use network::{LedgerClient, NetworkError, Sender};
 use payments::{
@@ -13,14 +18,21 @@ use payments::{
     scheme::Refused,
 };
 use protocol::{
-    Action, Digest, EvmAddress, List,
+    Action, Digest, EvmAddress, List, ShareRecord,
     transaction::{PayShares, PayeeShare},
 };
+use storage::Ticket;
 use thiserror::Error;
 
 use crate::payment::desk::Desk;
 
-/// Why nothing was paid in this round.
+/// How long the ledger may take to have a payment. After that it is sent again, by the next round.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Payees that a round reads about.
+const PAYEES_A_ROUND: usize = 1 << 16;
+
+/// Why nothing more was paid in this round.
 #[derive(Debug, Error)]
 enum PayoutError {
     #[error(transparent)]
@@ -33,31 +45,63 @@ enum PayoutError {
 
 /// Works for ever.
 pub async fn run(desk: Arc<Desk>, sender: Sender, ledger: LedgerClient) {
+    let mut behind = None;
     loop {
-        tokio::time::sleep(desk.config.payouts).await;
-        if let Err(error) = round(&desk, &sender, &ledger).await {
-            tracing::warn!(%error, "failed to pay shares; tried again");
+        // Where more are owed than a round reads, the next one goes on behind them.
+        if behind.is_none() {
+            tokio::time::sleep(desk.config.payouts).await;
         }
+        behind = round(&desk, &sender, &ledger, behind).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "failed to pay shares; tried again");
+            None
+        });
     }
 }
 
-async fn round(desk: &Desk, sender: &Sender, ledger: &LedgerClient) -> Result<(), PayoutError> {
+/// Pays everybody behind `behind` who is owed something, as far as a round reads, a payment after the other; and tells how far that was.
+async fn round(
+    desk: &Desk,
+    sender: &Sender,
+    ledger: &LedgerClient,
+    behind: Option<EvmAddress>,
+) -> Result<Option<EvmAddress>, PayoutError> {
     let gateway = ledger.key(&sender.public_key()).await?.node;
-    let expected = ledger.dues(&gateway).await?.payments;
-    if let Some(ticket) = desk.till.note(|books| books.paid_out(expected))? {
-        desk.till.durable(ticket).await?;
+    let mut number = ledger.dues(&gateway).await?.payments;
+    durable(desk, desk.till.note(|books| books.paid_out(number))?).await?;
+    let (shares, upto) = ledger.shares_behind(&gateway, behind, PAYEES_A_ROUND).await?;
+    let mut due = in_order(shares);
+    let told = [due.clone(), unread(desk, behind, upto)].concat();
+    durable(desk, desk.till.note(|books| books.lower(&told))?).await?;
+    loop {
+        durable(desk, desk.till.note(|books| books.pay_out(number, &due))?).await?;
+        let under_way = desk.till.books().paying_out().cloned();
+        let Some(paying) = under_way.filter(|paying| paying.number == number) else { return Ok(upto) };
+        send(payment(&paying), &gateway, sender, ledger).await?;
+        let Some(next) = taken(ledger, &gateway, number).await? else { return Ok(upto) };
+        number = next;
+        durable(desk, desk.till.note(|books| books.paid_out(number))?).await?;
+        let paid: BTreeSet<Holder> = paying.shares.iter().map(|share| share.holder).collect();
+        due.retain(|(payee, _)| !paid.contains(payee));
     }
-    let due = due(ledger, &gateway).await?;
-    if let Some(ticket) = desk.till.note(|books| books.lower(&due))? {
-        desk.till.durable(ticket).await?;
+}
+
+/// What the payment under way has for those who were not read about: as far as anybody knows they are owed that.
+fn unread(desk: &Desk, behind: Option<EvmAddress>, upto: Option<EvmAddress>) -> Vec<(Holder, u128)> {
+    let is_read = |payee: &Holder| Some(*payee) > behind && upto.is_none_or(|upto| *payee <= upto);
+    let books = desk.till.books();
+    let shares = books.paying_out().into_iter().flat_map(|paying| paying.shares.iter());
+    shares.filter(|share| !is_read(&share.holder)).map(|share| (share.holder, share.due)).collect()
+}
+
+async fn durable(desk: &Desk, ticket: Option<Ticket>) -> Result<(), Refused> {
+    match ticket {
+        Some(ticket) => desk.till.durable(ticket).await,
+        None => Ok(()),
     }
-    if let Some(ticket) = desk.till.note(|books| books.pay_out(expected, &due))? {
-        desk.till.durable(ticket).await?;
-    }
-    let under_way = desk.till.books().paying_out().cloned();
-    let Some(paying) = under_way.filter(|paying| paying.number == expected) else { return Ok(()) };
-    let payment = payment(&paying);
-    let operator = ledger.node(&gateway).await?.operator;
+}
+
+async fn send(payment: PayShares, gateway: &Digest, sender: &Sender, ledger: &LedgerClient) -> Result<(), PayoutError> {
+    let operator = ledger.node(gateway).await?.operator;
     let amounts = payment.shares.iter().map(|share| share.due.saturating_add(share.unreceipted));
     let wanted = amounts.fold(0, u128::saturating_add);
     let available = ledger.wallet(&operator.to_string()).await?.balance;
@@ -68,10 +112,25 @@ async fn round(desk: &Desk, sender: &Sender, ledger: &LedgerClient) -> Result<()
     Ok(())
 }
 
-/// Whom the ledger says that we owe, the first ones of them: the others are paid by the next payment.
-async fn due(ledger: &LedgerClient, gateway: &Digest) -> Result<Vec<(Holder, u128)>, NetworkError> {
-    let page = ledger.shares(gateway, None).await?;
-    Ok(page.iter().map(|share| (share.payee, share.due())).collect())
+/// The number that the ledger takes next, once it has the payment of this one; `None` where that takes long.
+async fn taken(ledger: &LedgerClient, gateway: &Digest, number: u64) -> Result<Option<u64>, NetworkError> {
+    let began_at = Instant::now();
+    loop {
+        let next = ledger.dues(gateway).await?.payments;
+        if next > number {
+            return Ok(Some(next));
+        }
+        if began_at.elapsed() >= PATIENCE {
+            return Ok(None);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whom we owe, and how much: first those whose older part will be late first, then the others, who has waited longest first.
+fn in_order(mut shares: Vec<ShareRecord>) -> Vec<(Holder, u128)> {
+    shares.sort_by_key(|share| (share.old == 0, share.since, share.payee));
+    shares.iter().map(|share| (share.payee, share.due())).collect()
 }
 
 /// As the ledger reads it: in order of the payees, each of them once.
@@ -80,4 +139,20 @@ fn payment(paying: &PayingOut) -> PayShares {
     // As many as there were fit as well.
     let shares = List::new(paying.shares.iter().map(share).collect()).unwrap_or_default();
     PayShares { number: paying.number, shares }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_share_will_be_late_first_is_paid_first() {
+        let payee = |index: u8| EvmAddress([index; 20]);
+        let share = |index, old, fresh, since| {
+            let (gateway, payee) = (Digest::ZERO, payee(index));
+            ShareRecord { gateway, payee, old, fresh, since }
+        };
+        let order = in_order(vec![share(1, 0, 9, 3), share(2, 0, 8, 2), share(3, 7, 1, 9), share(4, 6, 0, 8)]);
+        assert_eq!(order, [(payee(4), 6), (payee(3), 8), (payee(2), 8), (payee(1), 9)]);
+    }
 }

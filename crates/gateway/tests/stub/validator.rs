@@ -7,7 +7,7 @@ use std::{
 
 use crypto::threshold::GroupSignature;
 use network::{
-    Noun, Refusal, Server,
+    Noun, Refusal, SHARES_A_PAGE, Server,
     axum::{
         Json, Router,
         extract::{Path, Request, State},
@@ -46,6 +46,8 @@ pub struct Ledger {
     pub batches: Vec<usize>,
     /// Payments of shares that were made.
     pub payments: Vec<PayShares>,
+    /// Whom the gateway owes, where a test says it.
+    pub owed: BTreeMap<EvmAddress, ShareRecord>,
     /// So many epochs are closed after the sixth.
     pub later: u64,
     /// Everything is answered with 503.
@@ -77,6 +79,7 @@ impl Validator {
             .route("/nodes/{node}", get(node_of))
             .route("/dues/{gateway}", get(dues))
             .route("/dues/{gateway}/shares", get(shares))
+            .route("/dues/{gateway}/shares/after/{payee}", get(shares_after))
             .route("/keys/{key}", get(key))
             .route("/accounts/{key}", get(account))
             .route("/transactions", post(take))
@@ -140,6 +143,9 @@ async fn dues(State(ledger): State<Shared>, Path(id): Path<String>) -> Noun<Dues
 /// All that was charged in windows that are closed and not paid, owed to two alike.
 async fn shares(State(ledger): State<Shared>, Path(id): Path<String>) -> Response {
     let ledger = ledger.lock().unwrap();
+    if !ledger.owed.is_empty() {
+        return nouns(&ledger.owed.values().take(SHARES_A_PAGE).cloned().collect::<Vec<_>>());
+    }
     let charged: u128 = ledger.receipts.values().map(|view| view.receipt.receipt.charge).sum();
     let paid: u128 = ledger.payments.iter().flat_map(|payment| payment.shares.iter()).map(|share| share.due).sum();
     let due = if ledger.later > 15 { charged - paid } else { 0 };
@@ -147,6 +153,13 @@ async fn shares(State(ledger): State<Shared>, Path(id): Path<String>) -> Respons
     let share = |payee, fresh| ShareRecord { gateway, payee: EvmAddress([payee; 20]), old: 0, fresh, since: 1 };
     let shares = [share(3, due / 2), share(4, due - due / 2)];
     nouns(&shares.into_iter().filter(|share| share.due() > 0).collect::<Vec<_>>())
+}
+
+async fn shares_after(State(ledger): State<Shared>, Path((_, payee)): Path<(String, String)>) -> Response {
+    let after = EvmAddress(crypto::digest::read_hex(payee.strip_prefix("0x").unwrap()).unwrap());
+    let ledger = ledger.lock().unwrap();
+    let behind = ledger.owed.values().filter(|share| share.payee > after);
+    nouns(&behind.take(SHARES_A_PAGE).cloned().collect::<Vec<_>>())
 }
 
 async fn latest(State(ledger): State<Shared>) -> Noun<CertifiedEpoch> {
@@ -240,6 +253,9 @@ async fn take(
             Action::PostReceipts(batch) => ledger.anchor(batch.receipts.into_inner()),
             Action::PayShares(payment) => {
                 if payment.number == u64::try_from(ledger.payments.len()).unwrap() {
+                    for share in payment.shares.iter() {
+                        ledger.owed.remove(&share.payee);
+                    }
                     ledger.payments.push(payment);
                 }
             }

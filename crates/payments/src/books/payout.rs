@@ -1,6 +1,6 @@
 //! Shares on their way to their holders: one payment at a time, under a number that the ledger takes once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::List;
 
@@ -42,9 +42,14 @@ impl Books {
     }
 
     /// The payment under way, by as much less as its payees got otherwise: out of the stake, where it was late. `None` where it stands.
+    /// `due` is all that is due: who is not in it is owed nothing.
     pub fn lower(&self, due: &[(Holder, u128)]) -> Option<Entry> {
         let paying = self.paying_out.as_ref()?;
-        let now = |holder: &Holder| due.iter().find(|(payee, _)| payee == holder).map_or(0, |(_, amount)| *amount);
+        // As many are owed as there may be, and few of them are paid at once.
+        let paid: BTreeSet<&Holder> = paying.shares.iter().map(|share| &share.holder).collect();
+        let due: BTreeMap<&Holder, u128> =
+            due.iter().filter(|(payee, _)| paid.contains(payee)).map(|(payee, amount)| (payee, *amount)).collect();
+        let now = |holder: &Holder| due.get(holder).copied().unwrap_or_default();
         if paying.shares.iter().all(|share| share.due <= now(&share.holder)) {
             return None;
         }
