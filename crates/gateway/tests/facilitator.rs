@@ -434,11 +434,14 @@ async fn a_chain_that_is_away_makes_nothing_valid() {
     }
 }
 
-/// A shop that asks whoever comes to be paid at `pay_to`.
+/// A shop that asks whoever comes to be paid at `pay_to`, and wants to be found.
 async fn shop(pay_to: Address) -> Server {
-    let resource = Resource { url: "http://shop/x".to_owned(), description: None, mime_type: None };
+    let description = Some("by the shop".to_owned());
+    let resource = Resource { url: "http://shop/x".to_owned(), description, mime_type: None };
     let accepts = vec![Requirements { pay_to, ..terms("exact") }];
-    let required = PaymentRequired { error: None, resource, accepts, extensions: Map::new() };
+    let bazaar = json!({ "info": { "input": { "method": "GET" }, "of": "the shop" } });
+    let extensions = Map::from_iter([("bazaar".to_owned(), bazaar)]);
+    let required = PaymentRequired { error: None, resource, accepts, extensions };
     let value = header::write(&required.to_json());
     let asks = move || async move { (StatusCode::PAYMENT_REQUIRED, [(header::REQUIRED, value)]) };
     let router = Router::new().route("/weather", get(asks));
@@ -447,7 +450,11 @@ async fn shop(pay_to: Address) -> Server {
 
 /// A settlement of what was paid for `url`, to whomever, by a payer who wants it listed.
 fn body_for(url: &str, nonce: u8, pay_to: Address) -> String {
-    let terms = Requirements { pay_to, ..terms("exact") };
+    body_over(1_000, url, nonce, pay_to)
+}
+
+fn body_over(amount: u128, url: &str, nonce: u8, pay_to: Address) -> String {
+    let terms = Requirements { pay_to, amount, ..terms("exact") };
     let resource = Resource { url: url.to_owned(), description: Some("by its payer".to_owned()), mime_type: None };
     let required = PaymentRequired { error: None, resource, accepts: vec![terms.clone()], extensions: Map::new() };
     let mut payment = payer().pay(&required, &terms, B256::repeat_byte(nonce), now_ms() / 1_000).unwrap();
@@ -476,6 +483,24 @@ async fn a_resource_is_listed_only_where_it_says_itself_that_it_is_its_payees() 
     assert_eq!((&one["resource"], &one["accepts"][0]["payTo"]), (&json!(own), &json!(RECEIVER.to_checksum(None))));
     assert_eq!(stage.settle(&body_for(&own, 5, attacker)).await.json()["success"], true);
     assert_eq!(listed().await, found, "and nobody else puts its own in that place");
+}
+
+#[tokio::test]
+async fn a_resource_is_listed_in_its_own_words_by_whoever_paid_what_it_asks_for() {
+    let (stage, shop) = (stage().await, shop(RECEIVER).await);
+    let own = format!("{}/weather", shop.url());
+    let listed = async |amount: u128, nonce: u8| -> Value {
+        let settled = stage.settle(&body_over(amount, &own, nonce, RECEIVER)).await.json();
+        assert_eq!(settled["success"], true, "{settled}");
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        stage.client.get("/discovery/resources").await.json()["items"].clone()
+    };
+    assert_eq!(listed(1, 1).await, json!([]), "a unit is not what it asks for");
+    let found = listed(1_000, 2).await;
+    let told = (&found[0]["metadata"]["description"], &found[0]["metadata"]["info"]["of"]);
+    assert_eq!(told, (&json!("by the shop"), &json!("the shop")), "and nothing is by its payer: {found}");
+    assert_eq!(found[0]["accepts"][0]["amount"], "1000", "{found}");
+    assert_eq!(listed(1, 3).await, found, "nobody else writes anything there");
 }
 
 /// A request in this form that is refused, because its server asks for other terms than were taken up.

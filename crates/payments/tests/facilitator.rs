@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, U256};
 use payments::{
     facilitator::{
         Asked, ErrandBook, ErrandEntry, ErrandRecord, ErrandState, Errands, Found, Good, KEPT_MAX, Known, LINES_MAX,
-        LISTED_A_HOST, LISTED_FOR_MS, LISTED_MAX, Listed, Work, is_its_own, listing, method_of,
+        LISTED_A_HOST, LISTED_FOR_MS, LISTED_MAX, Listed, Work, address_to_list, is_its_own, listing, method_of,
     },
     payer::{Channel, Payer},
     price::holder,
@@ -373,19 +373,37 @@ fn old_errands_make_room_and_those_under_way_never_do() {
 #[test]
 fn a_resource_is_listed_without_what_one_payer_asked_it() {
     let mut wants = asked(Way::Transfer);
-    assert!(Listed::of(&wants, NOW_MS).is_none(), "its server does not want to be found");
+    assert_eq!(address_to_list(&wants), None, "its server does not want to be found");
     wants.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "GET" } } }));
     wants.payment.resource.as_mut().unwrap().url = "https://shop.example/weather?city=Rome#x".to_owned();
-    let listed = Listed::of(&wants, NOW_MS).unwrap();
-    let told = listing(&listed);
-    assert_eq!(told["resource"], "https://shop.example/weather");
-    assert_eq!(
-        (&told["accepts"][0]["amount"], &told["metadata"]["info"]["input"]["method"]),
-        (&json!("1000"), &json!("GET"))
-    );
+    let mut own = stage::required(&[offer(Way::Transfer)]);
+    own.extensions = wants.payment.extensions.clone();
+    let listed = Listed::of(&wants, PRICE, &own, NOW_MS).unwrap();
+    assert_eq!(listing(&listed)["resource"], "https://shop.example/weather");
     for url in ["file:///etc/passwd", "javascript:x", "https://a b", &format!("https://{}", "a".repeat(600))] {
         wants.payment.resource.as_mut().unwrap().url = url.to_owned();
-        assert!(Listed::of(&wants, NOW_MS).is_none(), "{url}");
+        assert_eq!(address_to_list(&wants), None, "{url}");
+    }
+}
+
+#[test]
+fn what_is_listed_are_a_resources_own_words_and_none_of_its_payers() {
+    for way in WAYS {
+        let mut wants = asked(way);
+        let resource = wants.payment.resource.as_mut().unwrap();
+        (resource.description, resource.mime_type) = (Some("gold".to_owned()), Some("a/lie".to_owned()));
+        wants.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "output": "a lie" } }));
+        wants.terms.extra.insert("lie".to_owned(), json!(true));
+        let mut own = stage::required(&[offer(way)]);
+        own.resource.description = Some("weather".to_owned());
+        let of = |paid, own: &payments::wire::PaymentRequired| Listed::of(&wants, paid, own, NOW_MS);
+        assert_eq!(of(PRICE, &own), None, "{way:?}: it does not want to be found");
+        let info = json!({ "input": { "method": "GET" } });
+        own.extensions.insert("bazaar".to_owned(), json!({ "info": info }));
+        assert_eq!(of(PRICE - 1, &own), None, "{way:?}: less than it asks for");
+        let told = listing(&of(PRICE, &own).unwrap());
+        assert_eq!(told["accepts"], json!([offer(way).requirements().to_json()]), "{way:?}");
+        assert_eq!(told["metadata"], json!({ "description": "weather", "mimeType": null, "info": info }), "{way:?}");
     }
 }
 
@@ -431,7 +449,7 @@ fn nobody_fills_the_list_and_what_is_old_is_not_shown() {
 fn only_what_asks_to_be_paid_as_it_was_is_its_payees_own() {
     let asked = asked(Way::Transfer);
     let own = stage::required(&[offer(Way::Upto), offer(Way::Transfer)]);
-    assert!(is_its_own(&asked, &own));
+    assert!(is_its_own(&asked, PRICE, &own) && !is_its_own(&asked, PRICE - 1, &own));
     let changes: [fn(&mut payments::wire::Requirements); 3] = [
         |terms| terms.pay_to = Address::with_last_byte(9),
         |terms| terms.asset = Address::with_last_byte(9),
@@ -440,9 +458,10 @@ fn only_what_asks_to_be_paid_as_it_was_is_its_payees_own() {
     for change in changes {
         let mut other = stage::required(&[offer(Way::Transfer)]);
         other.accepts.iter_mut().for_each(change);
-        assert!(!is_its_own(&asked, &other));
+        assert!(!is_its_own(&asked, PRICE, &other));
     }
-    assert!(!is_its_own(&asked, &stage::required(&[])));
+    assert!(!is_its_own(&asked, PRICE, &stage::required(&[offer(Way::Batch)])), "by another scheme");
+    assert!(!is_its_own(&asked, PRICE, &stage::required(&[])));
     let mut posted = asked.clone();
     assert_eq!(method_of(&posted), "GET");
     posted.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "post" } } }));

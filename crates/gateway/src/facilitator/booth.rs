@@ -10,8 +10,8 @@ use network::now_ms;
 use payments::{
     Address, B256, TillError,
     facilitator::{
-        Asked, Bucket, Buckets, ErrandBook, ErrandRecord, ErrandState, Found, Good, Known, Listed, Merchant,
-        MerchantToken, Merchants, Work,
+        Asked, Bucket, Buckets, ErrandBook, ErrandRecord, ErrandState, Found, Good, Known, Merchant, MerchantToken,
+        Merchants, Work, address_to_list,
     },
     price,
     scheme::{Asset, Claim, Offer, Refused, SPONSORED, Scheme},
@@ -228,9 +228,9 @@ impl Booth {
         let settled = self.finish(asked, record, work.channel(&offer)).await?;
         // Once a payment: the same one again, under another address, lists nothing.
         if settled.success
-            && let Some(listed) = Listed::of(asked, now_ms())
+            && let Some(url) = address_to_list(asked)
         {
-            self.owners.wish(Wish { listed, asked: asked.clone() });
+            self.owners.wish(Wish { url, asked: asked.clone(), paid: work.signed() });
         }
         Ok(settled)
     }

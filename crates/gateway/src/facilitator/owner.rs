@@ -1,5 +1,5 @@
 //! Whose an address is: before it is listed it is asked itself, without a payment, as any client would, and must ask to be paid as the
-//! settled payment was.
+//! settled payment was. What it says then is what is listed of it.
 //!
 //! A stranger names the address, so that it is asked with a bound on everything, followed nowhere, told to nobody, and never within
 //! networks that strangers do not reach.
@@ -14,12 +14,14 @@ use std::{
 use network::{
     Bytes, Client,
     axum::http::{Request, StatusCode, Uri, header},
+    now_ms,
 };
 use payments::{
-    facilitator::{Asked, Listed, is_its_own, method_of},
+    facilitator::{Asked, Listed, URL_BYTES_MAX, method_of},
     payer::{ASKED_BYTES_MAX, Asked as Offered},
     wire::header as wire,
 };
+use protocol::Text;
 
 use crate::payment::lock;
 
@@ -30,8 +32,10 @@ const WISHES_MAX: usize = 256;
 
 /// A resource that its server wants listed, and the settlement that it was paid by.
 pub struct Wish {
-    pub listed: Listed,
+    pub url: Text<URL_BYTES_MAX>,
     pub asked: Asked,
+    /// What the payer signed for.
+    pub paid: u128,
 }
 
 /// Resources that are asked, one after the other.
@@ -58,18 +62,16 @@ impl Owners {
     pub async fn next(&self) -> Option<Listed> {
         loop {
             let wish = lock(&self.wishes).pop_front()?;
-            if tokio::time::timeout(PATIENCE, self.says_so(&wish)).await == Ok(Some(true)) {
-                return Some(wish.listed);
+            if let Ok(Some(listed)) = tokio::time::timeout(PATIENCE, self.says(&wish)).await {
+                return Some(listed);
             }
-            tracing::debug!(
-                url = &wish.listed.url[..],
-                "a resource does not ask to be paid as its payment was: not listed"
-            );
+            tracing::debug!(url = &wish.url[..], "a resource does not ask to be paid as its payment was: not listed");
         }
     }
 
-    async fn says_so(&self, wish: &Wish) -> Option<bool> {
-        let (url, method) = (&wish.listed.url[..], method_of(&wish.asked));
+    /// What a resource says of itself, if it is its payee's.
+    async fn says(&self, wish: &Wish) -> Option<Listed> {
+        let (url, method) = (&wish.url[..], method_of(&wish.asked));
         let uri: Uri = url.parse().ok()?;
         if !self.may_be_local && !is_public(&uri).await {
             return None;
@@ -87,7 +89,7 @@ impl Owners {
         let values: Vec<&[u8]> = headers.get_all(wire::REQUIRED).iter().map(|value| value.as_bytes()).collect();
         let body = answer.body.whole(ASKED_BYTES_MAX).await.ok()?;
         let offered = Offered::read(&values, &body, url).ok()?;
-        Some(is_its_own(&wish.asked, &offered.required))
+        Listed::of(&wish.asked, wish.paid, &offered.required, now_ms())
     }
 }
 

@@ -1,40 +1,51 @@
 //! Discovery: resources that were paid for through a facilitator and whose server wants them found (extension `bazaar`).
 //!
-//! Whoever pays may name any address as what it paid for. Only the address itself can say whose it is: it is listed where it asks to be
-//! paid, in the same token, by the payee that the settled payment went to.
+//! Whoever pays may name any address as what it paid for, and say anything of it. Only the address itself can say whose it is and what it
+//! sells: it is listed where it asks to be paid, in the same token and no more than was paid, by the payee that the settled payment went
+//! to; and nothing is listed of it but what it says itself to whoever has not paid.
 
 use protocol::{Bytes, Milliseconds, Text};
 use serde_json::{Value, json};
 
 use crate::{
-    facilitator::{Asked, Listed},
-    wire::{PaymentRequired, VERSION},
+    facilitator::{Asked, Listed, URL_BYTES_MAX},
+    wire::{PaymentRequired, Requirements, VERSION},
 };
+
+/// The extension's name.
+const BAZAAR: &str = "bazaar";
 
 /// How long an entry is shown after it was paid for last.
 pub const LISTED_FOR_MS: Milliseconds = 30 * 86_400_000;
 /// An entry that says the same is not written again for so long.
 pub const LISTED_AGAIN_MS: Milliseconds = 3_600_000;
 
+/// The address that a payment was for, where it is to be found there. Without what one payer asked for, which is nobody else's.
+pub fn address_to_list(asked: &Asked) -> Option<Text<URL_BYTES_MAX>> {
+    let resource = asked.payment.resource.as_ref()?;
+    asked.payment.extensions.get(BAZAAR)?;
+    let is_address = resource.url.starts_with("http://") || resource.url.starts_with("https://");
+    if !is_address || resource.url.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return None;
+    }
+    Text::new(resource.url.split(['?', '#']).next().unwrap_or_default()).ok()
+}
+
 impl Listed {
-    /// What is listed of a payment that was settled: only that costs its sender something, so the list cannot be filled for nothing.
-    pub fn of(asked: &Asked, at_ms: Milliseconds) -> Option<Self> {
-        let resource = asked.payment.resource.as_ref()?;
-        let declared = asked.payment.extensions.get("bazaar")?;
-        let is_address = resource.url.starts_with("http://") || resource.url.starts_with("https://");
-        if !is_address || resource.url.bytes().any(|byte| !byte.is_ascii_graphic()) {
-            return None;
-        }
-        // Of an address, what one payer asked for is nobody else's.
-        let url = resource.url.split(['?', '#']).next().unwrap_or_default();
+    /// What is listed of the address that a settled payment was for, which `required` itself asks to be paid: only a settlement of what it
+    /// asks for costs its sender something, so the list cannot be filled for nothing. `None` where it does not ask so, or does not want to
+    /// be found.
+    pub fn of(asked: &Asked, paid: u128, required: &PaymentRequired, at_ms: Milliseconds) -> Option<Self> {
+        let declared = required.extensions.get(BAZAAR).filter(|_| is_its_own(asked, paid, required))?;
+        let own = required.accepts.iter().filter(|offered| offered.pay_to == asked.terms.pay_to);
         let terms = json!({
-            "accepts": [asked.terms.to_json()],
-            "description": resource.description,
-            "mimeType": resource.mime_type,
+            "accepts": own.map(Requirements::to_json).collect::<Vec<_>>(),
+            "description": required.resource.description,
+            "mimeType": required.resource.mime_type,
             "info": declared.get("info"),
         });
         let terms = Bytes::new(terms.to_string().into_bytes()).ok()?;
-        Some(Self { url: Text::new(url).ok()?, terms, at_ms })
+        Some(Self { url: address_to_list(asked)?, terms, at_ms })
     }
 
     /// Who answers at its address: all of it before the path.
@@ -56,18 +67,19 @@ impl Listed {
 
 /// The method by which a resource is asked what it costs.
 pub fn method_of(asked: &Asked) -> &'static str {
-    let input = asked.payment.extensions.get("bazaar").map(|declared| &declared["info"]["input"]);
+    let input = asked.payment.extensions.get(BAZAAR).map(|declared| &declared["info"]["input"]);
     match input.and_then(|input| input["method"].as_str()) {
         Some(word) if word.eq_ignore_ascii_case("POST") => "POST",
         Some(_) | None => "GET",
     }
 }
 
-/// Whether a resource asks to be paid as the settled payment was.
-pub fn is_its_own(asked: &Asked, required: &PaymentRequired) -> bool {
+/// Whether a resource asks to be paid as the settled payment was, in which its payer signed for `paid`.
+pub fn is_its_own(asked: &Asked, paid: u128, required: &PaymentRequired) -> bool {
     let terms = &asked.terms;
-    let is_it = |offered: &crate::wire::Requirements| {
-        (offered.pay_to, offered.asset, offered.network) == (terms.pay_to, terms.asset, terms.network)
+    let is_it = |offered: &Requirements| {
+        let is_payees = (offered.pay_to, offered.asset, offered.network) == (terms.pay_to, terms.asset, terms.network);
+        is_payees && offered.scheme == terms.scheme && offered.amount <= paid
     };
     required.accepts.iter().any(is_it)
 }

@@ -16,7 +16,7 @@ mod work;
 pub use asked::{Asked, Known};
 pub use errand::{ErrandEnd, ErrandEntry, ErrandRecord, ErrandState, Listed, RAW_BYTES_MAX, URL_BYTES_MAX};
 pub use ledger::{ErrandBook, Errands, Found, KEPT_MAX, LISTED_A_HOST, LISTED_MAX};
-pub use listed::{LISTED_AGAIN_MS, LISTED_FOR_MS, is_its_own, listing, method_of};
+pub use listed::{LISTED_AGAIN_MS, LISTED_FOR_MS, address_to_list, is_its_own, listing, method_of};
 pub use merchant::{Merchant, MerchantToken, Merchants};
 pub use pace::{Bucket, Buckets};
 pub use work::{Good, LINES_MAX, Work};

@@ -182,6 +182,15 @@ impl Work {
         }
     }
 
+    /// What a payer signed to be moved: the cap, however much of it is taken. Nothing where no payer pays.
+    pub fn signed(&self) -> u128 {
+        match self {
+            Self::Pay { claim, .. } => claim.cap,
+            Self::Deposit { deposit, .. } => deposit.amount,
+            Self::Claim(_) | Self::Refund { .. } | Self::Sweep { .. } => 0,
+        }
+    }
+
     /// What has to be known of the payer's wallet, where money is to leave it.
     pub fn wallet_claim(&self) -> Option<Claim> {
         match self {
