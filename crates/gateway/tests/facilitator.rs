@@ -444,7 +444,8 @@ async fn shop(pay_to: Address) -> Server {
     let required = PaymentRequired { error: None, resource, accepts, extensions };
     let value = header::write(&required.to_json());
     let asks = move || async move { (StatusCode::PAYMENT_REQUIRED, [(header::REQUIRED, value)]) };
-    let router = Router::new().route("/weather", get(asks));
+    let router = Router::new().route("/weather", get(asks.clone())).route("/tides", get(asks.clone()));
+    let router = router.route("/news", get(asks));
     Server::start(stub::loopback(), router, Limits::default()).await.unwrap()
 }
 
@@ -501,6 +502,30 @@ async fn a_resource_is_listed_in_its_own_words_by_whoever_paid_what_it_asks_for(
     assert_eq!(told, (&json!("by the shop"), &json!("the shop")), "and nothing is by its payer: {found}");
     assert_eq!(found[0]["accepts"][0]["amount"], "1000", "{found}");
     assert_eq!(listed(1, 3).await, found, "nobody else writes anything there");
+}
+
+#[tokio::test]
+async fn a_page_of_the_list_is_what_it_was_asked_for() {
+    let (stage, shop) = (stage().await, shop(RECEIVER).await);
+    for (nonce, path) in (1..).zip(["weather", "tides", "news"]) {
+        let settled = stage.settle(&body_for(&format!("{}/{path}", shop.url()), nonce, RECEIVER)).await.json();
+        assert_eq!(settled["success"], true, "{settled}");
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    for (query, limit, offset, expected) in [
+        ("", 100, 0, ["news", "tides", "weather"].as_slice()),
+        ("?limit=1&offset=1", 1, 1, &["tides"]),
+        ("?limit=2", 2, 0, &["news", "tides"]),
+        ("?offset=2", 100, 2, &["weather"]),
+        ("?offset=9", 100, 9, &[]),
+    ] {
+        let page = stage.client.get(&format!("/discovery/resources{query}")).await.json();
+        let expected: Vec<String> = expected.iter().map(|path| format!("{}/{path}", shop.url())).collect();
+        let items = page["items"].as_array().unwrap();
+        let found: Vec<&str> = items.iter().map(|item| item["resource"].as_str().unwrap()).collect();
+        assert_eq!(found, expected, "{query}");
+        assert_eq!(page["pagination"], json!({ "limit": limit, "offset": offset, "total": 3 }), "{query}");
+    }
 }
 
 /// A request in this form that is refused, because its server asks for other terms than were taken up.

@@ -440,6 +440,9 @@ fn nobody_fills_the_list_and_what_is_old_is_not_shown() {
         listed(&errands, NOW_MS + LISTED_FOR_MS + 2_000).len() < LISTED_MAX,
         "what nobody paid for lately is not shown"
     );
+    let (page, total) = errands.listed_from(100, 3, NOW_MS);
+    let page: Vec<String> = page.iter().map(|listed| listed.url[..].to_owned()).collect();
+    assert_eq!((page, total), (listed(&errands, NOW_MS)[100..103].to_vec(), LISTED_MAX), "no more than was asked for");
     let mut again = Errands::default();
     errands.entries().iter().for_each(|entry| again.apply(entry));
     assert_eq!(again, errands);

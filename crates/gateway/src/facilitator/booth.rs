@@ -10,8 +10,8 @@ use network::now_ms;
 use payments::{
     Address, B256, TillError,
     facilitator::{
-        Asked, Bucket, Buckets, ErrandBook, ErrandRecord, ErrandState, Found, Good, Known, Merchant, MerchantToken,
-        Merchants, Work, address_to_list,
+        Asked, Bucket, Buckets, ErrandBook, ErrandRecord, ErrandState, Found, Good, Known, Listed, Merchant,
+        MerchantToken, Merchants, Work, address_to_list,
     },
     price,
     scheme::{Asset, Claim, Offer, Refused, SPONSORED, Scheme},
@@ -419,9 +419,10 @@ impl Booth {
         })
     }
 
-    /// Resources that were paid for through this facilitator.
-    pub fn listed(&self) -> Vec<Value> {
-        self.book.errands().listed(now_ms()).map(payments::facilitator::listing).collect()
+    /// `count` of the resources that were paid for through this facilitator, from the `first` on, and how many there are. Settlements wait
+    /// for the same lock, so that entries are read only once it is let go.
+    pub fn listed(&self, first: usize, count: usize) -> (Vec<Listed>, usize) {
+        self.book.errands().listed_from(first, count, now_ms())
     }
 }
 

@@ -39,7 +39,7 @@ pub fn routes(booth: Arc<Booth>) -> Router {
 /// Discovery where there is nothing else to be found.
 pub fn discovery(booth: Arc<Booth>) -> Router {
     let resources = |State(booth): State<Arc<Booth>>, query: network::axum::extract::Query<Page>| async move {
-        page(booth.listed(), &query)
+        page(|first, count| booth.listed(first, count), &query)
     };
     Router::new().route("/discovery/resources", get(resources)).with_state(booth)
 }

@@ -11,7 +11,10 @@ use network::{
     },
     now_ms,
 };
-use payments::price::per_mille;
+use payments::{
+    facilitator::{Listed, listing},
+    price::per_mille,
+};
 use protocol::ModelRecord;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,29 +40,33 @@ pub async fn resources(State(shared): State<Arc<Shared>>, headers: HeaderMap, Qu
     let view = shared.directory.view();
     let own = shared.desk.as_ref().map(|desk| priced(&view, desk)).unwrap_or_default();
     let write = |(model, endpoint): &Priced<'_>| row(shared.desk.as_ref()?, &headers, model, endpoint);
-    let listed = shared.booth.iter().flat_map(|booth| booth.listed()).collect();
+    let listed = |first, count| shared.booth.as_ref().map(|booth| booth.listed(first, count)).unwrap_or_default();
     paged(&own, write, listed, &page)
 }
 
-/// One page of what was listed.
-pub fn page(listed: Vec<Value>, page: &Page) -> Response {
+/// One page of what was listed: `listed` tells so many entries from one on, and how many there are.
+pub fn page(listed: impl FnOnce(usize, usize) -> (Vec<Listed>, usize), page: &Page) -> Response {
     paged::<()>(&[], |()| None, listed, page)
 }
 
-/// One page of everything that was found; only what is on it is written out.
-fn paged<T>(own: &[T], write: impl Fn(&T) -> Option<Value>, listed: Vec<Value>, page: &Page) -> Response {
+/// One page of everything that was found; only what is on it is read and written out.
+fn paged<T>(
+    own: &[T],
+    write: impl Fn(&T) -> Option<Value>,
+    listed: impl FnOnce(usize, usize) -> (Vec<Listed>, usize),
+    page: &Page,
+) -> Response {
     let (limit, offset) = (page.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX), page.offset.unwrap_or(0));
-    let total = own.len().saturating_add(listed.len());
     let shown = own.iter().skip(offset).take(limit);
     // What cannot be priced at the moment leaves its place empty.
     let places = shown.len();
     let mut items: Vec<Value> = shown.filter_map(write).collect();
-    let before = offset.saturating_sub(own.len());
-    items.extend(listed.into_iter().skip(before).take(limit.saturating_sub(places)));
+    let (listed, count) = listed(offset.saturating_sub(own.len()), limit.saturating_sub(places));
+    items.extend(listed.iter().map(listing));
     answered::json(&json!({
         "x402Version": payments::wire::VERSION,
         "items": items,
-        "pagination": { "limit": limit, "offset": offset, "total": total },
+        "pagination": { "limit": limit, "offset": offset, "total": own.len().saturating_add(count) },
     }))
 }
 

@@ -112,6 +112,12 @@ impl Errands {
         self.by_id.values().filter(|record| record.state == ErrandState::Sent).cloned().collect()
     }
 
+    /// How much was paid for lately, and `count` of it from the `first` on. Entries are large, and what is not asked for is not copied.
+    pub fn listed_from(&self, first: usize, count: usize, now_ms: Milliseconds) -> (Vec<Listed>, usize) {
+        let page = self.listed(now_ms).skip(first).take(count).cloned().collect();
+        (page, self.listed(now_ms).count())
+    }
+
     /// What was paid for lately.
     pub fn listed(&self, now_ms: Milliseconds) -> impl Iterator<Item = &Listed> {
         self.listed.values().filter(move |listed| now_ms.saturating_sub(listed.at_ms) < LISTED_FOR_MS)
