@@ -8,7 +8,7 @@ mod support;
 use payments::{
     price::{Money, Unit},
     scheme::{Asset, Method, Offer, Scheme, batch},
-    wire::{Network, header},
+    wire::{Network, PaymentPayload, header},
 };
 use serde_json::{Value, json};
 use stand::{Heard, Stand, Wallet, asks, channel_asks, offer, reply, state, taken, voucher};
@@ -137,6 +137,40 @@ fn a_correction_signs_no_more_than_the_call_may_cost() {
         })
         .collect();
     assert!(!nonces.is_empty() && nonces.iter().all(|nonce| *nonce == nonces[0]), "its chain takes it once");
+    assert_eq!(spent(&wallet), "0.01", "and it is counted once");
+}
+
+/// The voucher of a payment whose deposit, if it has one, is by this method.
+fn voucher_by(method: Method, heard: &Heard) -> Option<batch::Voucher> {
+    let value = heard.header("payment-signature")?;
+    let payment = PaymentPayload::read(&header::read(value.as_bytes()).unwrap()).unwrap();
+    batch::read(&payment.payload, &Offer { method, ..offer(Scheme::Batch) }, network::now_ms() / 1_000).ok()
+}
+
+/// Asks for a deposit by Permit2, says that none has come, and asks for it by the token's own authorisation.
+fn two_faced(heard: &Heard) -> String {
+    let Some(voucher) = voucher_by(Method::Permit2, heard) else {
+        return channel_asks(json!({ "assetTransferMethod": "permit2" }));
+    };
+    let mut extra = state(&voucher, 0, None);
+    extra["channelState"]["balance"] = json!("0");
+    extra["assetTransferMethod"] = json!("eip3009");
+    channel_asks(extra)
+}
+
+#[test]
+fn a_correction_has_no_deposit_signed_by_another_method() {
+    let wallet = Wallet::new();
+    limit(&wallet, "USDC", "0.004", "1");
+    let (_, heard) = wallet.refused(two_faced, &["--deposit", "0.01"], "payment_refused");
+    let signed = heard.iter().filter(|heard| heard.header("payment-signature").is_some());
+    let nonces: Vec<_> = signed
+        .map(|heard| match voucher_by(Method::Permit2, heard).map(|voucher| voucher.kind) {
+            Some(batch::VoucherKind::Deposit(deposit)) => deposit.nonce(),
+            other => panic!("another deposit than was asked for first: {other:?}"),
+        })
+        .collect();
+    assert!(nonces.len() == 2 && nonces[0] == nonces[1], "its chain takes it once: {nonces:?}");
     assert_eq!(spent(&wallet), "0.01", "and it is counted once");
 }
 

@@ -141,7 +141,7 @@ impl Paying<'_> {
     }
 
     /// Calls of one channel go one after the other: each voucher stands on the sum of the one before.
-    async fn send_voucher(mut self, fit: &Fit, channel: Channel, deposit: Option<u128>) -> Result<(Answer, Paid)> {
+    async fn send_voucher(self, fit: &Fit, channel: Channel, deposit: Option<u128>) -> Result<(Answer, Paid)> {
         let _alone = alone(self.remote, channel.id).await?;
         if Book::read(&self.remote.home)?.channel(&channel.id).is_some_and(|kept| kept.is_leaving) {
             return Err(PayError::NoWay("what is in its channel is being taken out".to_owned()).into());
@@ -188,10 +188,11 @@ impl Paying<'_> {
             let same = |terms: &&Requirements| {
                 terms.difference(&self.terms).is_none() && terms.extra.contains_key("channelState")
             };
-            let Some(terms) = asked.required.accepts.iter().find(same).cloned() else {
+            // The channel's state is all that is taken of it. By other terms than those that were chosen, the deposit would be another one.
+            let Some(corrected) = asked.required.accepts.iter().find(same) else {
                 return Err(PayError::Refused { reason }.into());
             };
-            Self::follow(&mut channel, &terms.extra).map_err(PayError::from)?;
+            Self::follow(&mut channel, &corrected.extra).map_err(PayError::from)?;
             if channel.signed > signed {
                 // The server showed a voucher of before, which was forgotten here.
                 before = channel.signed;
@@ -202,7 +203,6 @@ impl Paying<'_> {
             } else if deposit.is_none() {
                 return Err(PayError::Refused { reason }.into());
             }
-            self.terms = terms;
         }
         Err(PayError::Refused { reason: "it corrects the channel's state again and again".to_owned() }.into())
     }
