@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use payments::{
     Address,
     facilitator::Merchant,
-    price::{Money, Price, Unit},
-    scheme::Asset,
+    price::{Price, Unit},
+    scheme::{Asset, KnownToken},
     wire::Network,
 };
 
@@ -61,12 +61,59 @@ impl Prices {
 }
 
 impl Payments {
-    /// Dollars first: official clients spend them without being told to.
+    /// Dollars first: official clients spend them without being told to. Wherever they lie, they have the names that their network has for
+    /// them; a network that is not known has Base's.
     pub fn assets(&self) -> Vec<Asset> {
-        let usd = Money { unit: Unit::Usd, decimals: 6 };
-        let opg = Money { unit: Unit::Opg, decimals: 18 };
-        let usdc = self.usdc.map(|address| Asset::new(self.network, address, "USD Coin", "2", usd));
-        let opg = self.opg.map(|address| Asset::new(self.network, address, "OpenGradient", "1", opg));
-        usdc.into_iter().chain(opg).collect()
+        let asset = |unit, address: Option<Address>| {
+            let known = KnownToken::counted_in(unit, self.network);
+            let token = known.or_else(|| KnownToken::counted_in(unit, Network::BASE))?;
+            Some(Asset::new(self.network, address?, token.name, token.version, token.money))
+        };
+        [asset(Unit::Usd, self.usdc), asset(Unit::Opg, self.opg)].into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(network: Network) -> Payments {
+        Payments {
+            rpc: String::new(),
+            network,
+            usdc: Some(Address::with_last_byte(1)),
+            opg: Some(Address::with_last_byte(2)),
+            secret: [1; 32],
+            facilitator_secret: [2; 32],
+            pay_to: None,
+            prices: Prices { default: Price::FREE, by_model: BTreeMap::new() },
+            ledger_rpc: None,
+            usd_per_opg: None,
+            session_cap: 0,
+            idle: Duration::ZERO,
+            confirmations: 0,
+            window: Duration::ZERO,
+            payouts: Duration::ZERO,
+            merchants: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_token_has_the_name_that_its_network_has_for_it() {
+        for (network, dollars) in
+            [(Network::BASE, "USD Coin"), (Network::BASE_SEPOLIA, "USDC"), (Network(31_337), "USD Coin")]
+        {
+            let assets = on(network).assets();
+            let found: Vec<_> =
+                assets.iter().map(|asset| (asset.network, &asset.name[..], &asset.version[..])).collect();
+            assert_eq!(found, [(network, dollars, "2"), (network, "OpenGradient", "1")]);
+        }
+    }
+
+    #[test]
+    fn a_gateway_on_the_ledger_takes_its_coin() {
+        let opg = KnownToken::counted_in(Unit::Opg, Network::LEDGER).unwrap();
+        let payments = Payments { usdc: None, opg: Some(opg.address), ..on(Network::LEDGER) };
+        assert_eq!(payments.assets(), [opg.asset()]);
     }
 }

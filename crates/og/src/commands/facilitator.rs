@@ -8,7 +8,7 @@ use payments::{
     Address,
     facilitator::{Merchant, MerchantToken},
     price::{Money, Unit},
-    scheme::Asset,
+    scheme::{Asset, KnownToken},
     wire::Network,
 };
 use protocol::Digest;
@@ -112,14 +112,10 @@ async fn start(home: &Home, common: &Common, options: &cli::FacilitatorStart) ->
     Ok(())
 }
 
-/// Base's own tokens, and those that are named: `ADDRESS,NAME,VERSION` of its EIP-712 domain.
+/// The tokens of the network that are known, and those that are named: `ADDRESS,NAME,VERSION` of its EIP-712 domain.
 fn assets(network: Network, named: &[String]) -> Result<Vec<Asset>> {
-    let (usd, opg) = (Money { unit: Unit::Usd, decimals: 6 }, Money { unit: Unit::Opg, decimals: 18 });
-    let mut assets = Vec::new();
-    if network == Network::BASE {
-        assets.push(Asset::new(network, contracts::addresses::USDC, "USD Coin", "2", usd));
-        assets.push(Asset::new(network, contracts::addresses::OPG, "OpenGradient", "1", opg));
-    }
+    let usd = Money { unit: Unit::Usd, decimals: 6 };
+    let mut assets: Vec<Asset> = KnownToken::on(network).map(KnownToken::asset).collect();
     for text in named {
         let parts: Vec<&str> = text.splitn(3, ',').collect();
         let [address, name, version] = parts[..] else {

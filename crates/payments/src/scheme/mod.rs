@@ -5,6 +5,7 @@ mod approved;
 pub mod batch;
 pub mod exact;
 mod facts;
+mod known;
 mod offer;
 mod permit;
 mod refused;
@@ -16,6 +17,7 @@ use protocol::{Bytes, Digest};
 
 pub use approved::Approved;
 pub use facts::{ChannelFacts, Facts, Question, WalletFacts};
+pub use known::{KnownToken, TOKENS};
 pub use offer::{Asset, Method, Offer, Recipient};
 pub(crate) use refused::all_hold;
 pub use refused::{Fault, Refused};

@@ -13,6 +13,8 @@ impl Network {
     pub const BASE_SEPOLIA: Self = Self(84_532);
     /// The network's own ledger.
     pub const LEDGER: Self = Self(10_740);
+    /// That of a devnet.
+    pub const DEVNET_LEDGER: Self = Self(10_744_001);
 
     pub const fn chain_id(self) -> u64 {
         self.0

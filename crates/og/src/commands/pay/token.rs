@@ -1,28 +1,24 @@
 //! Tokens that the wallet knows: where they lie, how many digits they have, by which name they check signatures.
 
 use anyhow::{Context as _, Result};
-use contracts::addresses;
-use payments::{Address, address, payer::Token, wire::Network};
+use payments::{
+    Address,
+    payer::Token,
+    scheme::{KnownToken, TOKENS},
+};
 
 use crate::amount;
 
-/// USDC where payments are tried out.
-const USDC_SEPOLIA: Address = address!("036CbD53842c5426634e7929541eC2318f3dCF7e");
-
 pub fn known() -> Vec<Token> {
-    let token = |network, address, symbol: &str, decimals, name: &str, version: &str| Token {
-        network,
-        address,
-        symbol: symbol.to_owned(),
-        decimals,
-        name: name.to_owned(),
-        version: version.to_owned(),
+    let token = |known: &KnownToken| Token {
+        network: known.network,
+        address: known.address,
+        symbol: known.symbol.to_owned(),
+        decimals: known.money.decimals,
+        name: known.name.to_owned(),
+        version: known.version.to_owned(),
     };
-    vec![
-        token(Network::BASE, addresses::USDC, "USDC", 6, "USD Coin", "2"),
-        token(Network::BASE, addresses::OPG, "OPG", 18, "OpenGradient", "1"),
-        token(Network::BASE_SEPOLIA, USDC_SEPOLIA, "USDC-sepolia", 6, "USDC", "2"),
-    ]
+    TOKENS.iter().map(token).collect()
 }
 
 /// A token by its symbol, in any case, or by its address.
