@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use gateway::{Config, Gateway, Payments};
+use gateway::{Config, Gateway, LedgerSource, Payments};
 use network::now_ms;
 use payments::{
     B256,
@@ -23,7 +23,7 @@ use protocol::service::Failure;
 use serde_json::json;
 use stub::{
     Behaviour,
-    chain::{Told, WHOLE},
+    chain::{Chain, Told, WHOLE},
     pace,
     paid::{
         FORMS, Form, OPG, PATH, Paid, USDC, address_of, line, offer, other_payer, paid, paid_and_claimed, paid_as,
@@ -345,6 +345,21 @@ async fn where_a_ledger_is_named_its_parameter_says_what_an_opg_is_worth() {
     };
     let (configured, governed) = (amount(false).await, amount(true).await);
     assert_eq!(configured.div_ceil(2), governed, "an OPG is worth twenty cents there, not ten");
+}
+
+#[tokio::test]
+async fn one_validators_word_makes_no_rate() {
+    let mut validators = Vec::new();
+    for lies in [true, false, false, false] {
+        let validator = Chain::start().await;
+        validator.tell(|told| told.rate = if lies { 2 * told.rate } else { told.rate });
+        validators.push(validator);
+    }
+    let rpcs = validators.iter().map(|validator| validator.server.url()).collect();
+    let beside = |payments: &mut Payments| payments.ledger = Some(LedgerSource { rpcs });
+    let stage = paid_as(Behaviour::Honest, pace(), beside).await;
+    let amount = async |stage: &Paid| offer(&stage.offers("").await, Scheme::Exact, OPG).amount;
+    assert_eq!(amount(&stage).await, amount(&paid_beside(true).await).await, "the other three say it");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use devchain::FundedKey;
-use gateway::{Payments, Prices, PublicUrl};
+use gateway::{LedgerSource, Payments, Prices, PublicUrl};
 use payments::{
     Address,
     price::{Price, Unit},
@@ -136,8 +136,14 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         window: WINDOW,
         payouts: PAYOUTS,
         merchants: facilitator::merchants(home)?,
-        ledger_rpc: home.network()?.ethereum_urls().into_iter().next(),
+        ledger: ledger(home)?,
     }))
+}
+
+/// Where the ledger is read: at all validators, because none is believed alone.
+fn ledger(home: &Home) -> Result<Option<LedgerSource>> {
+    let rpcs = home.network()?.ethereum_urls();
+    Ok((!rpcs.is_empty()).then_some(LedgerSource { rpcs }))
 }
 
 impl WrittenPrice {

@@ -40,6 +40,8 @@ pub enum ChainError {
     /// What the chain says does not fit what it said before.
     #[error("the chain gave no usable answer about {0}")]
     Told(&'static str),
+    #[error("no {needed} validators of the ledger say the same")]
+    Disagreement { needed: usize },
 }
 
 impl ChainError {

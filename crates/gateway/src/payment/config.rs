@@ -28,8 +28,8 @@ pub struct Payments {
     /// What offers name as this gateway's address; without it, whatever name their caller asked by.
     pub public_url: Option<PublicUrl>,
     pub prices: Prices,
-    /// JSON-RPC of the ledger, whose registry says what publishers ask for and who earns with their models.
-    pub ledger_rpc: Option<String>,
+    /// The ledger, whose registry says what publishers ask for and who earns with their models.
+    pub ledger: Option<LedgerSource>,
     /// What one OPG is worth, in billionths of a billionth of a dollar, where no ledger is named: there its parameter says it. `None` where
     /// nothing is quoted in the other unit.
     pub usd_per_opg: Option<u128>,
@@ -45,6 +45,13 @@ pub struct Payments {
     pub payouts: Duration,
     /// Servers whose `upto` payments this gateway settles for them, as their facilitator.
     pub merchants: Vec<Merchant>,
+}
+
+/// Where the ledger's EVM is read.
+#[derive(Clone, Debug)]
+pub struct LedgerSource {
+    /// JSON-RPC of all its validators: what counts is what more of them say alike than may lie. One alone is believed.
+    pub rpcs: Vec<String>,
 }
 
 /// Prices by model name; all others have the default.
@@ -87,7 +94,7 @@ mod tests {
             facilitator_secret: [2; 32],
             pay_to: None,
             prices: Prices { default: Price::FREE, by_model: BTreeMap::new() },
-            ledger_rpc: None,
+            ledger: None,
             usd_per_opg: None,
             session_cap: 0,
             idle: Duration::ZERO,

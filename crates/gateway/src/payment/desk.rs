@@ -36,8 +36,8 @@ use crate::{
     directory::Directory,
     pace::Pace,
     payment::{
-        chain::ChainClient, config::Payments, errands::Errands, published::PublishedModels, repeats::Repeats,
-        unmined::Unmined, waits::Waits,
+        chain::ChainClient, config::Payments, errands::Errands, ledger::LedgerRpc, published::PublishedModels,
+        repeats::Repeats, unmined::Unmined, waits::Waits,
     },
 };
 
@@ -113,7 +113,7 @@ pub struct Desk {
     /// Who runs which worker.
     pub directory: Arc<Directory>,
     /// The ledger's EVM, where it is named.
-    pub ledger: Option<ChainClient>,
+    pub ledger: Option<LedgerRpc>,
     pub published: PublishedModels,
     /// What of a charge goes to whom but the worker, as the ledger said last.
     pub parts: Mutex<Parts>,
@@ -165,7 +165,7 @@ impl Desk {
         let desk = Self {
             till: Till::open(&folder.join("payments.log"), now_ms)?,
             chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network),
-            ledger: config.ledger_rpc.clone().map(|url| ChainClient::new(client, url, config.network)),
+            ledger: config.ledger.as_ref().map(|source| LedgerRpc::new(&client, source, config.network)),
             published: PublishedModels::default(),
             parts: Mutex::new(Parts::DEFAULT),
             repeats: Mutex::default(),

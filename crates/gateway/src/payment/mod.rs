@@ -9,6 +9,7 @@ mod config;
 mod deposit;
 mod desk;
 mod errands;
+mod ledger;
 mod lend;
 mod meter;
 mod paid;
@@ -28,7 +29,7 @@ mod unpaid;
 mod waits;
 
 pub use clerk::run;
-pub use config::{Payments, Prices};
+pub use config::{LedgerSource, Payments, Prices};
 pub use desk::{Bill, Desk, DeskError, holder, lock};
 pub use meter::{Charging, Meter};
 pub use paid::Paid;

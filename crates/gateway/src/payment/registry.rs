@@ -1,7 +1,7 @@
 //! What publishers wrote into the ledger's registry of models: prices and who earns. Read in the background, so that no call waits for it.
 //!
 //! A model whose publisher has said no price there keeps the one that was configured, and the publisher's part is the publisher's alone.
-//! Where the ledger does not answer, what it said last counts.
+//! Where the ledger does not answer, or its validators do not agree, what it said last counts.
 
 use std::sync::Arc;
 
@@ -13,11 +13,7 @@ use payments::{
 use protocol::{Digest, List};
 
 use crate::{
-    payment::{
-        chain::{ChainClient, ChainError},
-        desk::Desk,
-        published::Published,
-    },
+    payment::{chain::ChainError, desk::Desk, ledger::LedgerRpc, published::Published},
     shared::Shared,
 };
 
@@ -38,7 +34,7 @@ pub async fn keep(shared: Arc<Shared>, desk: Arc<Desk>) {
     }
 }
 
-async fn refresh(ledger: &ChainClient, desk: &Desk, root: &Digest, publisher: Address) -> Result<(), ChainError> {
+async fn refresh(ledger: &LedgerRpc, desk: &Desk, root: &Digest, publisher: Address) -> Result<(), ChainError> {
     let is_offered = |model: &Registered| !model.is_retired && !model.is_bare && model.earners.publisher.0 == publisher;
     let Some(model) = read(ledger, root).await?.filter(is_offered) else {
         desk.published.forget(root);
@@ -54,7 +50,7 @@ async fn refresh(ledger: &ChainClient, desk: &Desk, root: &Digest, publisher: Ad
 }
 
 /// A model and all that it was made from.
-async fn lineage(ledger: &ChainClient, first: Earners) -> Result<Lineage, ChainError> {
+async fn lineage(ledger: &LedgerRpc, first: Earners) -> Result<Lineage, ChainError> {
     let mut models = vec![first];
     let mut next = 0;
     while let Some(earners) = models.get(next) {
@@ -73,7 +69,7 @@ async fn lineage(ledger: &ChainClient, first: Earners) -> Result<Lineage, ChainE
 }
 
 /// `None` where nobody published it.
-async fn read(ledger: &ChainClient, root: &Digest) -> Result<Option<Registered>, ChainError> {
+async fn read(ledger: &LedgerRpc, root: &Digest) -> Result<Option<Registered>, ChainError> {
     match ledger.call(&registry::ask(root)).await {
         Ok(answer) => Ok(registry::registered(root, &answer)),
         Err(error) if error.is_refusal() => Ok(None),

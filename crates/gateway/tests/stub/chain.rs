@@ -77,6 +77,8 @@ pub struct Told {
     pub leaving_since_s: u64,
     /// What was claimed and not sent on.
     pub unswept: u128,
+    /// What an OPG is worth, where it is the ledger.
+    pub rate: u128,
     /// The newest block. Transactions are in the first.
     pub head: u64,
     /// What that asks for a unit of gas: no transaction that offers less comes into a block.
@@ -141,6 +143,7 @@ impl Default for Told {
             asked: 0,
             leaving_since_s: 0,
             unswept: 0,
+            rate: WHOLE / 5,
             head: 1,
             base_fee: 0,
             estimated: BTreeSet::new(),
@@ -256,7 +259,7 @@ fn said(call: &Value, told: &Told) -> Value {
     let word = |number: u128| format!("{number:064x}");
     let to = call["params"][0]["to"].as_str().unwrap().to_lowercase();
     if to.ends_with("0a04") {
-        return json!(format!("0x{}", word(WHOLE / 5)));
+        return json!(format!("0x{}", word(told.rate)));
     }
     if to.starts_with("0x4200") {
         return json!(format!("0x{}", word(told.for_bytes)));

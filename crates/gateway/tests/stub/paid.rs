@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use gateway::{Config, Gateway, Payments, Prices};
+use gateway::{Config, Gateway, LedgerSource, Payments, Prices};
 use network::now_ms;
 use payments::{
     Address, B256,
@@ -52,7 +52,7 @@ pub async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
 pub async fn paid_beside(has_ledger: bool) -> Paid {
     let beside = |payments: &mut Payments| {
         if has_ledger {
-            payments.ledger_rpc = Some(payments.rpc.clone());
+            payments.ledger = Some(LedgerSource { rpcs: vec![payments.rpc.clone()] });
         }
     };
     paid_as(Behaviour::Honest, pace(), beside).await
@@ -101,7 +101,7 @@ pub fn payments(chain: &Chain) -> Payments {
         window: Duration::from_secs(60),
         payouts: Duration::from_millis(200),
         merchants: Vec::new(),
-        ledger_rpc: None,
+        ledger: None,
     }
 }
 
