@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use gateway::{Config, Gateway, LedgerSource, Payments};
+use gateway::{Config, Gateway, Payments};
 use network::now_ms;
 use payments::{
     B256,
@@ -26,8 +26,8 @@ use stub::{
     chain::{Chain, Told, WHOLE},
     pace,
     paid::{
-        FORMS, Form, OPG, PATH, Paid, USDC, address_of, line, offer, other_payer, paid, paid_and_claimed, paid_as,
-        paid_beside, paid_within, payer, required, response, until,
+        FORMS, Form, OPG, PATH, Paid, USDC, address_of, ledger, line, offer, other_payer, paid, paid_and_claimed,
+        paid_as, paid_beside, paid_within, payer, required, response, until,
     },
 };
 
@@ -348,6 +348,28 @@ async fn where_a_ledger_is_named_its_parameter_says_what_an_opg_is_worth() {
 }
 
 #[tokio::test]
+async fn a_rate_that_was_set_long_ago_is_none_however_often_it_is_told() {
+    let chain = Chain::start().await;
+    let now_s = now_ms() / 1_000;
+    chain.tell(|told| told.rate_since_s = now_s - 7_200);
+    let source = ledger(vec![chain.server.url()]);
+    assert!(source.rate_age < Duration::from_secs(7_200));
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.ledger = Some(source)).await;
+    for _ in 0..5 {
+        assert_eq!(stage.ask("", "").await.status, 503);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    chain.tell(|told| told.rate_since_s = now_s);
+    for _ in 0..200 {
+        if stage.ask("", "").await.status == 402 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it was set anew, and nobody noticed");
+}
+
+#[tokio::test]
 async fn one_validators_word_makes_no_rate() {
     let mut validators = Vec::new();
     for lies in [true, false, false, false] {
@@ -355,8 +377,8 @@ async fn one_validators_word_makes_no_rate() {
         validator.tell(|told| told.rate = if lies { 2 * told.rate } else { told.rate });
         validators.push(validator);
     }
-    let rpcs = validators.iter().map(|validator| validator.server.url()).collect();
-    let beside = |payments: &mut Payments| payments.ledger = Some(LedgerSource { rpcs });
+    let source = ledger(validators.iter().map(|validator| validator.server.url()).collect());
+    let beside = |payments: &mut Payments| payments.ledger = Some(source);
     let stage = paid_as(Behaviour::Honest, pace(), beside).await;
     let amount = async |stage: &Paid| offer(&stage.offers("").await, Scheme::Exact, OPG).amount;
     assert_eq!(amount(&stage).await, amount(&paid_beside(true).await).await, "the other three say it");

@@ -35,6 +35,7 @@ const USD_PER_OPG: u128 = WHOLE / 10;
 const IDLE: Duration = Duration::from_secs(10);
 /// The devnet's challenge window.
 const WINDOW: Duration = Duration::from_secs(15);
+const DAY: Duration = Duration::from_secs(86_400);
 /// Free shares are paid this often.
 const PAYOUTS: Duration = Duration::from_secs(10);
 
@@ -59,9 +60,17 @@ struct Written {
     /// What the gateway's offers name as its address; without it, whatever name their caller asked by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_url: Option<String>,
+    /// A rate that was set longer ago is none.
+    #[serde(default = "rate_days")]
+    rate_days_max: u32,
     /// In billionths of a dollar.
     default_price: WrittenPrice,
     prices: BTreeMap<String, WrittenPrice>,
+}
+
+/// A quarter of a year: a vote on a new rate takes ten days, and one that nobody confirms for so long is nobody's.
+const fn rate_days() -> u32 {
+    90
 }
 
 fn file(home: &Home) -> PathBuf {
@@ -91,6 +100,8 @@ fn demo() -> Written {
         rpc: String::new(),
         confirmations: 0,
         public_url: None,
+        // Nobody governs a devnet's.
+        rate_days_max: 36_500,
         usdc: contracts::addresses::USDC.to_string(),
         opg: contracts::addresses::OPG.to_string(),
         default_price: WrittenPrice { per_call: 0, per_input_token: 1_000, per_output_token: 10_000 },
@@ -136,14 +147,16 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         window: WINDOW,
         payouts: PAYOUTS,
         merchants: facilitator::merchants(home)?,
-        ledger: ledger(home)?,
+        ledger: ledger(home, written.rate_days_max)?,
     }))
 }
 
 /// Where the ledger is read: at all validators, because none is believed alone.
-fn ledger(home: &Home) -> Result<Option<LedgerSource>> {
-    let rpcs = home.network()?.ethereum_urls();
-    Ok((!rpcs.is_empty()).then_some(LedgerSource { rpcs }))
+fn ledger(home: &Home, rate_days: u32) -> Result<Option<LedgerSource>> {
+    let network = home.network()?;
+    let (rpcs, began_at_ms) = (network.ethereum_urls(), home.genesis(&network)?.time_ms);
+    let rate_age = DAY.saturating_mul(rate_days);
+    Ok((!rpcs.is_empty()).then_some(LedgerSource { rpcs, began_at_ms, rate_age }))
 }
 
 impl WrittenPrice {

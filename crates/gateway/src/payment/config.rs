@@ -9,6 +9,7 @@ use payments::{
     scheme::{Asset, KnownToken},
     wire::Network,
 };
+use protocol::Milliseconds;
 
 use crate::public_url::PublicUrl;
 
@@ -52,6 +53,10 @@ pub struct Payments {
 pub struct LedgerSource {
     /// JSON-RPC of all its validators: what counts is what more of them say alike than may lie. One alone is believed.
     pub rpcs: Vec<String>,
+    /// When it began: as old is a rate that nobody has set since.
+    pub began_at_ms: Milliseconds,
+    /// A rate that was set longer ago is none, however often it is told: whoever governs it has left it.
+    pub rate_age: Duration,
 }
 
 /// Prices by model name; all others have the default.

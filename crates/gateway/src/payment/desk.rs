@@ -15,8 +15,8 @@ use payments::{
     chain::{LENT, declared_lending, registry},
     facilitator::Buckets,
     price::{
-        Feed, Holder, Holders, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage, holder as account,
-        per_mille,
+        Feed, Holder, Holders, Lives, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage,
+        holder as account, per_mille,
     },
     scheme::{
         Asset, Authorised, Claim, Method, Offer, Recipient, Refused, SPONSORED, Scheme, Signer, declared_sponsoring,
@@ -174,7 +174,7 @@ impl Desk {
             facilitator,
             recipient,
             sessions: Mutex::new(Sessions::new(idle_ms)),
-            feed: Mutex::new(Feed::new(STALE_AFTER_MS, HONOURED_FOR_MS)),
+            feed: Mutex::new(Feed::new(lives(&config))),
             sending: tokio::sync::Mutex::default(),
             is_short_of_gas: AtomicBool::new(false),
             strangers: Mutex::new(Buckets::new(pace.strangers)),
@@ -205,15 +205,15 @@ impl Desk {
         }
     }
 
-    /// What the ledger's parameter says now. Where it is not heard for a while, there is no rate: the last one is not the next.
+    /// What the ledger's parameter says now, and since when. Where it is not heard for a while, or what it says was set long ago, there is
+    /// no rate: the last one is not the next.
     pub async fn ask_rate(&self) {
         let Some(ledger) = &self.ledger else { return };
-        let asked = ledger.call(&registry::ask_rate()).await;
-        let at_ms = now_ms();
-        match asked.map(|answer| registry::rate(&answer)) {
-            Ok(Some(usd_per_opg)) => {
-                if let Err(error) = lock(&self.feed).tell(Rate { usd_per_opg, at_ms }, at_ms) {
-                    tracing::warn!(%error, usd_per_opg, "the ledger's rate was not taken");
+        match ledger.rate().await {
+            Ok(Some(rate)) => {
+                let (mut feed, now_ms) = (lock(&self.feed), now_ms());
+                if let Err(error) = feed.tell(rate, now_ms).and_then(|()| feed.newest(now_ms)) {
+                    tracing::warn!(%error, usd_per_opg = rate.usd_per_opg, "the ledger's rate is not taken");
                 }
             }
             Ok(None) => tracing::warn!("the ledger's rate is no number"),
@@ -484,6 +484,16 @@ impl Drop for DustTurn {
         if spent == 0 {
             self.desk.put_dust_turn_back();
         }
+    }
+}
+
+/// For how long rates are believed. One that is configured is told anew, with its time, for as long as its gateway runs.
+fn lives(config: &Payments) -> Lives {
+    let age = config.ledger.as_ref().map(|source| source.rate_age.as_millis());
+    Lives {
+        told_ms: STALE_AFTER_MS,
+        set_ms: age.and_then(|age| Milliseconds::try_from(age).ok()).unwrap_or(Milliseconds::MAX),
+        honoured_ms: HONOURED_FOR_MS,
     }
 }
 

@@ -6,7 +6,13 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use network::Client;
-use payments::{Bytes, chain::Ask, wire::Network};
+use payments::{
+    Bytes,
+    chain::{Ask, registry},
+    price::Rate,
+    wire::Network,
+};
+use protocol::Milliseconds;
 
 use crate::payment::{
     chain::{ChainClient, ChainError},
@@ -17,12 +23,20 @@ use crate::payment::{
 #[derive(Clone)]
 pub struct LedgerRpc {
     validators: Arc<[ChainClient]>,
+    began_at_ms: Milliseconds,
 }
 
 impl LedgerRpc {
     pub fn new(client: &Client, source: &LedgerSource, network: Network) -> Self {
         let validator = |url: &String| ChainClient::new(client.clone(), url.clone(), network);
-        Self { validators: source.rpcs.iter().map(validator).collect() }
+        Self { validators: source.rpcs.iter().map(validator).collect(), began_at_ms: source.began_at_ms }
+    }
+
+    /// What an OPG is worth, and since when; `None` where what is said is no rate.
+    pub async fn rate(&self) -> Result<Option<Rate>, ChainError> {
+        let [value, since] = registry::ask_rate();
+        let answers = [self.call(&value).await?, self.call(&since).await?];
+        Ok(registry::rate(&answers, self.began_at_ms))
     }
 
     /// So many must say the same.
@@ -61,6 +75,8 @@ impl LedgerRpc {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use network::{
         Limits, Server,
         axum::{Json, Router, http::StatusCode, routing::post},
@@ -92,7 +108,8 @@ mod tests {
             let router = Router::new().route("/", post(answer));
             servers.push(Server::start(([127, 0, 0, 1], 0).into(), router, Limits::default()).await.unwrap());
         }
-        let source = LedgerSource { rpcs: servers.iter().map(Server::url).collect() };
+        let rpcs = servers.iter().map(Server::url).collect();
+        let source = LedgerSource { rpcs, began_at_ms: 0, rate_age: Duration::ZERO };
         let ledger = LedgerRpc::new(&Client::default(), &source, Network::LEDGER);
         (servers, ledger)
     }

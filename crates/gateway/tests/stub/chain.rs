@@ -77,8 +77,9 @@ pub struct Told {
     pub leaving_since_s: u64,
     /// What was claimed and not sent on.
     pub unswept: u128,
-    /// What an OPG is worth, where it is the ledger.
+    /// What an OPG is worth, where it is the ledger, and since when; zero where nobody has set it.
     pub rate: u128,
+    pub rate_since_s: u64,
     /// The newest block. Transactions are in the first.
     pub head: u64,
     /// What that asks for a unit of gas: no transaction that offers less comes into a block.
@@ -144,6 +145,7 @@ impl Default for Told {
             leaving_since_s: 0,
             unswept: 0,
             rate: WHOLE / 5,
+            rate_since_s: 0,
             head: 1,
             base_fee: 0,
             estimated: BTreeSet::new(),
@@ -259,7 +261,8 @@ fn said(call: &Value, told: &Told) -> Value {
     let word = |number: u128| format!("{number:064x}");
     let to = call["params"][0]["to"].as_str().unwrap().to_lowercase();
     if to.ends_with("0a04") {
-        return json!(format!("0x{}", word(told.rate)));
+        let is_since = call["params"][0]["data"].as_str().unwrap().starts_with("0xad407354");
+        return json!(format!("0x{}", word(if is_since { told.rate_since_s.into() } else { told.rate })));
     }
     if to.starts_with("0x4200") {
         return json!(format!("0x{}", word(told.for_bytes)));

@@ -52,7 +52,7 @@ pub async fn paid_within(behaviour: Behaviour, window: Duration) -> Paid {
 pub async fn paid_beside(has_ledger: bool) -> Paid {
     let beside = |payments: &mut Payments| {
         if has_ledger {
-            payments.ledger = Some(LedgerSource { rpcs: vec![payments.rpc.clone()] });
+            payments.ledger = Some(ledger(vec![payments.rpc.clone()]));
         }
     };
     paid_as(Behaviour::Honest, pace(), beside).await
@@ -78,6 +78,11 @@ pub async fn paid_with_words(behaviour: Behaviour, hub: String, root: protocol::
         });
     };
     started(behaviour, pace(), |_| {}, arrange).await
+}
+
+/// A ledger that has just begun, at these validators.
+pub fn ledger(rpcs: Vec<String>) -> LedgerSource {
+    LedgerSource { rpcs, began_at_ms: now_ms(), rate_age: Duration::from_secs(3_600) }
 }
 
 /// What a gateway takes for its calls, over this chain: dollars by the token, and nothing for calls of `risk`.

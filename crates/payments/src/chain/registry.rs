@@ -3,11 +3,11 @@
 use alloy_primitives::{Address, Bytes, address};
 use alloy_sol_types::SolCall as _;
 use contracts::abi::{IModels, IParameters};
-use protocol::{Digest, List};
+use protocol::{Digest, List, Milliseconds};
 
 use crate::{
     chain::Ask,
-    price::{Earners, Parent, Parts, Payee, Price, Unit, holder},
+    price::{Earners, Parent, Parts, Payee, Price, Rate, Unit, holder},
 };
 
 pub const MODELS: Address = address!("0000000000000000000000000000000000000a06");
@@ -60,9 +60,10 @@ pub fn registered(root: &Digest, answer: &Bytes) -> Option<Registered> {
     .filter(|registered| registered.earners.publisher != holder(Address::ZERO))
 }
 
-/// Asks for the rate between dollars and OPG.
-pub fn ask_rate() -> Ask {
-    ask_parameter(RATE)
+/// Asks for the rate between dollars and OPG, and since when it is so.
+pub fn ask_rate() -> [Ask; 2] {
+    let since = IParameters::sinceCall { name: name_of(RATE).into() }.abi_encode();
+    [ask_parameter(RATE), Ask { to: PARAMETERS, data: since.into() }]
 }
 
 /// Asks what of a charge goes to whom, in the order in which `parts` reads the answers.
@@ -78,15 +79,26 @@ pub fn parts(answers: &[Bytes; 4]) -> Option<Parts> {
 }
 
 fn ask_parameter(named: &[u8]) -> Ask {
-    let mut name = [0; 32];
-    name.iter_mut().zip(named).for_each(|(place, byte)| *place = *byte);
-    Ask { to: PARAMETERS, data: IParameters::valueCall { name: name.into() }.abi_encode().into() }
+    Ask { to: PARAMETERS, data: IParameters::valueCall { name: name_of(named).into() }.abi_encode().into() }
 }
 
-/// Reads the answer; `None` where it is no rate.
-pub fn rate(answer: &Bytes) -> Option<u128> {
-    let value = IParameters::valueCall::abi_decode_returns(answer).ok()?;
-    u128::try_from(value).ok().filter(|rate| *rate > 0)
+/// As contracts write it.
+fn name_of(named: &[u8]) -> [u8; 32] {
+    let mut name = [0; 32];
+    name.iter_mut().zip(named).for_each(|(place, byte)| *place = *byte);
+    name
+}
+
+/// Reads the answers; `None` where they are no rate. One that nobody has set since the ledger began is as old as that.
+pub fn rate(answers: &[Bytes; 2], began_at_ms: Milliseconds) -> Option<Rate> {
+    let [value, since] = answers;
+    let value = IParameters::valueCall::abi_decode_returns(value).ok()?;
+    let usd_per_opg = u128::try_from(value).ok().filter(|rate| *rate > 0)?;
+    let at_ms = match IParameters::sinceCall::abi_decode_returns(since).ok()? {
+        0 => began_at_ms,
+        since_s => since_s.saturating_mul(1_000),
+    };
+    Some(Rate { usd_per_opg, at_ms })
 }
 
 #[cfg(test)]
@@ -98,10 +110,15 @@ mod tests {
     #[test]
     fn a_rate_is_a_number_above_zero_that_fits() {
         let answer = |value: U256| Bytes::from(value.to_be_bytes::<32>());
-        assert_eq!(rate(&answer(U256::from(7))), Some(7));
-        for none in [answer(U256::ZERO), answer(U256::from(u128::MAX) + U256::from(1)), Bytes::from_static(&[1])] {
-            assert_eq!(rate(&none), None);
+        let seven = || answer(U256::from(7));
+        assert_eq!(rate(&[seven(), seven()], 5), Some(Rate { usd_per_opg: 7, at_ms: 7_000 }));
+        let since_the_beginning = rate(&[seven(), answer(U256::ZERO)], 5);
+        assert_eq!(since_the_beginning, Some(Rate { usd_per_opg: 7, at_ms: 5 }));
+        let beyond = answer(U256::from(u128::MAX) + U256::from(1));
+        for none in [answer(U256::ZERO), beyond, Bytes::from_static(&[1])] {
+            assert_eq!(rate(&[none, seven()], 5), None);
         }
+        assert_eq!(rate(&[seven(), Bytes::new()], 5), None);
     }
 
     #[test]
@@ -115,6 +132,8 @@ mod tests {
 
     #[test]
     fn a_rate_is_asked_for_by_its_name_in_ascii() {
-        assert!(alloy_primitives::hex::encode(&ask_rate().data).contains("726174652e7573645f7065725f6f7067"));
+        for ask in ask_rate() {
+            assert!(alloy_primitives::hex::encode(&ask.data).contains("726174652e7573645f7065725f6f7067"));
+        }
     }
 }

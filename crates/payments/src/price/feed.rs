@@ -1,4 +1,7 @@
-//! The rate between dollars and OPG, and the rule that an old one is none.
+//! The rate between dollars and OPG, and the rules that an old one is none and that none leaps away from the last.
+//!
+//! A rate has a time of its own, since when it is so, and is told again and again for as long as it is. Both are bounded: who is silent has
+//! none any more, and neither has who says what was set long ago.
 
 use std::collections::VecDeque;
 
@@ -10,75 +13,105 @@ use thiserror::Error;
 pub enum FeedError {
     #[error("no rate has been told yet")]
     Unknown,
-    #[error("the last rate is {age_ms} ms old, at most {limit_ms} expected")]
+    #[error("no rate has been told for {age_ms} ms, at most {limit_ms} expected")]
     Stale { age_ms: Milliseconds, limit_ms: Milliseconds },
+    #[error("the rate was set {age_ms} ms ago, at most {limit_ms} expected")]
+    Old { age_ms: Milliseconds, limit_ms: Milliseconds },
     #[error("a rate of zero")]
     Zero,
     #[error("a rate from the future, or older than the last one")]
     Order,
-    #[error("a rate that is more than {0} times the last one, or less than that part of it")]
+    #[error("a rate that is more than {0} times that of a day before, or less than that part of it")]
     Jump(u128),
 }
 
-/// How far two rates that follow each other may lie apart.
+/// How far a rate may lie apart from that at the beginning of a span, however many others come between them.
 const JUMP_MAX: u128 = 4;
+const JUMP_SPAN_MS: Milliseconds = 86_400_000;
 /// A rate's time may be ahead of our clock by so much.
 const SKEW_MS: Milliseconds = 5_000;
+
+/// For how long what is told is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lives {
+    /// Since it was told last.
+    pub told_ms: Milliseconds,
+    /// Since it was set.
+    pub set_ms: Milliseconds,
+    /// Since another has come in its place.
+    pub honoured_ms: Milliseconds,
+}
+
+/// A rate, when it was told first and when last.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    rate: Rate,
+    first_ms: Milliseconds,
+    last_ms: Milliseconds,
+}
 
 /// The newest rates. A quote that was given under one is honoured for a while after the next came.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    stale_after_ms: Milliseconds,
-    honoured_for_ms: Milliseconds,
-    /// Oldest first.
-    rates: VecDeque<Rate>,
+    lives: Lives,
+    /// Oldest first; each says another rate than the one before.
+    rates: VecDeque<Told>,
+    /// The rate as the present span began, and when that was.
+    span: Option<(u128, Milliseconds)>,
 }
 
 impl Feed {
-    pub fn new(stale_after_ms: Milliseconds, honoured_for_ms: Milliseconds) -> Self {
-        Self { stale_after_ms, honoured_for_ms, rates: VecDeque::new() }
+    pub fn new(lives: Lives) -> Self {
+        Self { lives, rates: VecDeque::new(), span: None }
     }
 
     pub fn tell(&mut self, rate: Rate, now_ms: Milliseconds) -> Result<(), FeedError> {
         if rate.usd_per_opg == 0 {
             return Err(FeedError::Zero);
         }
-        if rate.at_ms > now_ms.saturating_add(SKEW_MS) {
+        let is_older = self.rates.back().is_some_and(|last| rate.at_ms < last.rate.at_ms);
+        if is_older || rate.at_ms > now_ms.saturating_add(SKEW_MS) {
             return Err(FeedError::Order);
         }
-        if let Some(last) = self.rates.back() {
-            if rate.at_ms < last.at_ms {
-                return Err(FeedError::Order);
-            }
-            let (low, high) = (rate.usd_per_opg.min(last.usd_per_opg), rate.usd_per_opg.max(last.usd_per_opg));
-            // After a silence nobody knows what the rate should be near to.
-            if self.newest(now_ms).is_ok() && high / JUMP_MAX > low {
-                return Err(FeedError::Jump(JUMP_MAX));
-            }
+        let span = self.span_of(rate.usd_per_opg, now_ms);
+        let (low, high) = (rate.usd_per_opg.min(span.0), rate.usd_per_opg.max(span.0));
+        if high / JUMP_MAX > low {
+            return Err(FeedError::Jump(JUMP_MAX));
         }
-        // Of one that is told again and again, when it came and when it was told last is enough: no further ones to be tried.
-        let is_same = |known: &Rate| known.usd_per_opg == rate.usd_per_opg;
-        if self.rates.len() >= 2 && self.rates.iter().rev().take(2).all(is_same) {
-            self.rates.pop_back();
+        self.span = Some(span);
+        match self.rates.back_mut().filter(|last| last.rate.usd_per_opg == rate.usd_per_opg) {
+            Some(last) => (last.rate, last.last_ms) = (rate, last.last_ms.max(now_ms)),
+            None => self.rates.push_back(Told { rate, first_ms: now_ms, last_ms: now_ms }),
         }
-        self.rates.push_back(rate);
         while self.rates.get(1).is_some_and(|next| self.is_past(next, now_ms)) {
             self.rates.pop_front();
         }
         Ok(())
     }
 
+    /// The span that a rate is judged by. After a silence nobody knows what it should be near to.
+    fn span_of(&self, usd_per_opg: u128, now_ms: Milliseconds) -> (u128, Milliseconds) {
+        match (self.newest(now_ms), self.span) {
+            (Ok(_), Some(span)) if now_ms.saturating_sub(span.1) < JUMP_SPAN_MS => span,
+            (Ok(last), _) => (last.usd_per_opg, now_ms),
+            (Err(_), _) => (usd_per_opg, now_ms),
+        }
+    }
+
     /// True where whatever came before `next` is honoured no more.
-    fn is_past(&self, next: &Rate, now_ms: Milliseconds) -> bool {
-        now_ms.saturating_sub(next.at_ms) > self.honoured_for_ms
+    fn is_past(&self, next: &Told, now_ms: Milliseconds) -> bool {
+        now_ms.saturating_sub(next.first_ms) > self.lives.honoured_ms
     }
 
     /// The rate to quote by now.
     pub fn newest(&self, now_ms: Milliseconds) -> Result<Rate, FeedError> {
-        let rate = self.rates.back().ok_or(FeedError::Unknown)?;
-        let age_ms = now_ms.saturating_sub(rate.at_ms);
-        if age_ms > self.stale_after_ms {
-            return Err(FeedError::Stale { age_ms, limit_ms: self.stale_after_ms });
+        let Told { rate, last_ms, .. } = self.rates.back().ok_or(FeedError::Unknown)?;
+        let (told_ago_ms, set_ago_ms) = (now_ms.saturating_sub(*last_ms), now_ms.saturating_sub(rate.at_ms));
+        if told_ago_ms > self.lives.told_ms {
+            return Err(FeedError::Stale { age_ms: told_ago_ms, limit_ms: self.lives.told_ms });
+        }
+        if set_ago_ms > self.lives.set_ms {
+            return Err(FeedError::Old { age_ms: set_ago_ms, limit_ms: self.lives.set_ms });
         }
         Ok(*rate)
     }
@@ -87,10 +120,10 @@ impl Feed {
     pub fn honoured(&self, now_ms: Milliseconds) -> Vec<Rate> {
         let Ok(newest) = self.newest(now_ms) else { return Vec::new() };
         let mut rates = vec![newest];
-        for (rate, next) in self.rates.iter().zip(self.rates.iter().skip(1)).rev() {
-            let is_known = rates.last().is_some_and(|known| known.usd_per_opg == rate.usd_per_opg);
+        for (told, next) in self.rates.iter().zip(self.rates.iter().skip(1)).rev() {
+            let is_known = rates.iter().any(|known| known.usd_per_opg == told.rate.usd_per_opg);
             if !is_known && !self.is_past(next, now_ms) {
-                rates.push(*rate);
+                rates.push(told.rate);
             }
         }
         rates
@@ -101,8 +134,10 @@ impl Feed {
 mod tests {
     use super::*;
 
+    const DAY_MS: Milliseconds = JUMP_SPAN_MS;
+
     fn feed() -> Feed {
-        Feed::new(1_000, 100)
+        Feed::new(Lives { told_ms: 1_000, set_ms: 30 * DAY_MS, honoured_ms: 100 })
     }
 
     fn rate(usd_per_opg: u128, at_ms: Milliseconds) -> Rate {
@@ -120,12 +155,30 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_is_told_for_long_is_as_old_as_it_was_set() {
+        let (mut feed, limit_ms) = (feed(), 30 * DAY_MS);
+        feed.tell(rate(10, 7), 9).unwrap();
+        for now_ms in [DAY_MS, limit_ms, limit_ms + 7] {
+            feed.tell(rate(10, 7), now_ms).unwrap();
+            assert_eq!(feed.newest(now_ms), Ok(rate(10, 7)), "whoever governs it need not change it");
+        }
+        feed.tell(rate(10, 7), limit_ms + 8).unwrap();
+        assert_eq!(feed.newest(limit_ms + 8), Err(FeedError::Old { age_ms: limit_ms + 1, limit_ms }));
+        // Confirmed as it is, it is a new one.
+        feed.tell(rate(10, limit_ms), limit_ms + 9).unwrap();
+        assert_eq!(feed.honoured(limit_ms + 9), [rate(10, limit_ms)]);
+    }
+
+    #[test]
     fn a_rate_that_was_replaced_is_honoured_for_a_while() {
         let mut feed = feed();
         feed.tell(rate(10, 0), 0).unwrap();
         feed.tell(rate(12, 50), 50).unwrap();
         assert_eq!(feed.honoured(150), [rate(12, 50), rate(10, 0)]);
         assert_eq!(feed.honoured(151), [rate(12, 50)]);
+        // Since when it is so says nothing of when its payers could know it.
+        feed.tell(rate(13, 60), 500).unwrap();
+        assert_eq!(feed.honoured(600), [rate(13, 60), rate(12, 50)]);
     }
 
     #[test]
@@ -137,7 +190,7 @@ mod tests {
             let honoured = if at_ms <= 101 { vec![rate(12, at_ms), rate(10, 0)] } else { vec![rate(12, at_ms)] };
             assert_eq!(feed.honoured(at_ms), honoured);
         }
-        assert_eq!((feed.rates.len(), feed.newest(2_000)), (2, Ok(rate(12, 1_000))));
+        assert_eq!((feed.rates.len(), feed.newest(2_000)), (1, Ok(rate(12, 1_000))));
     }
 
     #[test]
@@ -151,5 +204,24 @@ mod tests {
         assert_eq!(feed.tell(rate(20, 11), 11), Err(FeedError::Jump(4)));
         feed.tell(rate(400, 11), 11).unwrap();
         feed.tell(rate(10_000, 5_000), 5_000).unwrap();
+    }
+
+    #[test]
+    fn a_rate_walks_no_further_in_many_steps_than_it_may_leap_in_one() {
+        for (first, step) in [(1_000_u128, (4, 1)), (1_000_000, (1, 4))] {
+            let mut feed = feed();
+            let tell = |feed: &mut Feed, value: u128, now_ms| feed.tell(rate(value, now_ms), now_ms);
+            let next = |value: u128| value * step.0 / step.1;
+            tell(&mut feed, first, 0).unwrap();
+            tell(&mut feed, next(first), 500).unwrap();
+            let mut now_ms = 1_000;
+            while now_ms < DAY_MS {
+                assert_eq!(tell(&mut feed, next(next(first)), now_ms), Err(FeedError::Jump(4)), "{now_ms}");
+                tell(&mut feed, next(first), now_ms).unwrap();
+                now_ms += 900;
+            }
+            tell(&mut feed, next(next(first)), now_ms).unwrap();
+            assert_eq!(tell(&mut feed, next(next(next(first))), now_ms + 1), Err(FeedError::Jump(4)));
+        }
     }
 }

@@ -5,7 +5,7 @@ mod quote;
 
 use alloy_primitives::Address;
 
-pub use feed::{Feed, FeedError};
+pub use feed::{Feed, FeedError, Lives};
 /// Whom an amount belongs to.
 pub use protocol::EvmAddress as Holder;
 pub use protocol::{
