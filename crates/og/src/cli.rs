@@ -11,7 +11,7 @@ mod paying;
 
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
-pub use paying::{Approve, Limit, Pay, Refund, Withdraw};
+pub use paying::{Approve, Limit, PaidOn, Pay, Refund, Withdraw};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -135,7 +135,7 @@ pub enum Verb {
 
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --model model.ogm          (your own model beside the demo ones)\n  og devnet --adversary wrong-output   (the last worker lies)"
+    after_help = "Examples:\n  og devnet\n  og devnet --processes --dir /tmp/net\n  og devnet --model model.ogm          (your own model beside the demo ones)\n  og devnet --paid-on ledger           (calls are paid in OPG, on the ledger itself)\n  og devnet --adversary wrong-output   (the last worker lies)"
 )]
 pub struct Devnet {
     /// Give each node a process of its own, restarted when it ends.
@@ -180,6 +180,12 @@ pub struct Devnet {
     /// Address that paid calls reach the gateway by, where it stands behind others: offers name it. Once said, a network keeps it.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<gateway::PublicUrl>,
+    /// The same on this chain: base, base-sepolia, or ledger, where OPG is the coin. Once said, a network keeps it.
+    #[arg(long, value_name = "CHAIN")]
+    pub paid_on: Option<PaidOn>,
+    /// JSON-RPC of the chain that payers pay on; without it, the devnet's Base or its ledger.
+    #[arg(long, value_name = "URL")]
+    pub paid_rpc: Option<String>,
     /// Port of the devnet's Base; without it, 99 above the first of the ports, or a free one.
     #[arg(long, value_name = "PORT")]
     pub base_port: Option<u16>,

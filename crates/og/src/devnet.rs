@@ -55,7 +55,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     let base = Base::start(home, &network, options).await?;
     let link = bridge::write(home, &base, options)?;
     if paid::is_paid(home, options) {
-        paid::write(home, &base, options)?;
+        paid::write(home, &network, &base, options)?;
     }
     let mut nodes = Nodes::start(home, &network, options).await?;
     wait_until_ready(&network, &mut nodes).await?;

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What a devnet's receipts and signatures are bound to.
-pub const CHAIN_ID: u64 = 10_744_001;
+pub const CHAIN_ID: u64 = payments::wire::Network::DEVNET_LEDGER.chain_id();
 /// All OPG that there ever is.
 const SUPPLY: Amount = 1_000_000_000 * OPG;
 /// A bucket of the supply: its share, what of it is free at once (in millionths), and when the rest comes free.

@@ -1,14 +1,18 @@
 //! How the devnet's gateway is paid: prices and the chain in `payments.json`, its settling keys among Base's sealed ones.
+//!
+//! The chain is the devnet's Base, Base where payments are tried out, or the ledger itself, whose coin is OPG and whose genesis has the
+//! contracts that payers pay by.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use devchain::FundedKey;
 use gateway::{LedgerSource, Payments, Prices, PublicUrl};
 use payments::{
     Address,
     price::{Price, Unit},
-    wire::Network,
+    scheme::KnownToken,
+    wire,
 };
 use serde::{Deserialize, Serialize};
 use storage::{read_file, write_file};
@@ -17,7 +21,7 @@ use crate::{
     base::{self, Base},
     cli,
     commands::facilitator,
-    home::Home,
+    home::{Home, Network},
     keys,
 };
 
@@ -51,9 +55,14 @@ struct WrittenPrice {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// The chain that payers pay on, by its CAIP-2 name.
+    #[serde(default = "base_name")]
+    network: String,
     rpc: String,
-    usdc: String,
-    opg: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usdc: Option<Address>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opg: Option<Address>,
     /// Blocks that must lie on a settlement before it counts: 0 where blocks are final.
     #[serde(default)]
     confirmations: u64,
@@ -68,6 +77,10 @@ struct Written {
     prices: BTreeMap<String, WrittenPrice>,
 }
 
+fn base_name() -> String {
+    wire::Network::BASE.to_string()
+}
+
 /// A quarter of a year: a vote on a new rate takes ten days, and one that nobody confirms for so long is nobody's.
 const fn rate_days() -> u32 {
     90
@@ -79,14 +92,28 @@ fn file(home: &Home) -> PathBuf {
 
 /// True where this network takes payments, or is to from now on.
 pub fn is_paid(home: &Home, options: &cli::Devnet) -> bool {
-    options.paid || file(home).exists()
+    options.paid || options.paid_on.is_some() || file(home).exists()
 }
 
-/// Writes how to be paid on `base`, and at which address; prices that somebody wrote are kept.
-pub fn write(home: &Home, base: &Base, options: &cli::Devnet) -> Result<()> {
+/// Writes how to be paid, where, and at which address; prices that somebody wrote are kept.
+pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::Devnet) -> Result<()> {
     let path = file(home);
-    let mut written = if path.exists() { read(home)? } else { demo() };
-    written.rpc = base.url.clone();
+    let said = options.paid_on.map(|chain| match chain {
+        cli::PaidOn::Base => wire::Network::BASE,
+        cli::PaidOn::BaseSepolia => wire::Network::BASE_SEPOLIA,
+        cli::PaidOn::Ledger => wire::Network(network.chain_id),
+    });
+    let mut written = if path.exists() { read(home)? } else { demo(said.unwrap_or(wire::Network::BASE)) };
+    let on = written.on()?;
+    // What its books hold was signed for that chain and is settled there.
+    ensure!(said.is_none_or(|said| said == on), "this network is paid on {on} already; hint: another --dir");
+    let own = || match on {
+        wire::Network::BASE => Some(base.url.clone()),
+        on if on.chain_id() == network.chain_id => network.ethereum_urls().into_iter().next(),
+        _ => None,
+    };
+    written.rpc = options.paid_rpc.clone().or_else(own).unwrap_or(written.rpc);
+    ensure!(!written.rpc.is_empty(), "no chain to be paid on is known for {on}; hint: --paid-rpc");
     if let Some(public_url) = &options.public_url {
         written.public_url = Some(public_url.to_string());
     }
@@ -94,16 +121,18 @@ pub fn write(home: &Home, base: &Base, options: &cli::Devnet) -> Result<()> {
     Ok(())
 }
 
-/// A dollar a million tokens in, ten a million out, nothing for being called.
-fn demo() -> Written {
+/// A dollar a million tokens in, ten a million out, nothing for being called; in the tokens that are known on a network.
+fn demo(network: wire::Network) -> Written {
+    let token = |unit| KnownToken::counted_in(unit, network).map(|token| token.address);
     Written {
+        network: network.to_string(),
         rpc: String::new(),
         confirmations: 0,
         public_url: None,
         // Nobody governs a devnet's.
         rate_days_max: 36_500,
-        usdc: contracts::addresses::USDC.to_string(),
-        opg: contracts::addresses::OPG.to_string(),
+        usdc: token(Unit::Usd),
+        opg: token(Unit::Opg),
         default_price: WrittenPrice { per_call: 0, per_input_token: 1_000, per_output_token: 10_000 },
         prices: BTreeMap::from([(
             "risk-scorer".to_owned(),
@@ -124,17 +153,14 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         return Ok(None);
     }
     let written = read(home)?;
-    let address = |text: &str| -> Result<Address> {
-        text.parse().with_context(|| format!("{text:?} is no address; hint: 0x and 40 hexadecimal digits"))
-    };
     let public_url = written.public_url.as_deref().map(str::parse::<PublicUrl>).transpose();
     let seed = keys::open(home, &keys::passphrase(home)?, base::KEY)?.key.seed();
     let prices = written.prices.iter().map(|(model, price)| (model.clone(), price.meant())).collect();
     Ok(Some(Payments {
         rpc: written.rpc.clone(),
-        network: Network::BASE,
-        usdc: Some(address(&written.usdc)?),
-        opg: Some(address(&written.opg)?),
+        network: written.on()?,
+        usdc: written.usdc,
+        opg: written.opg,
         secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
         facilitator_secret: FundedKey::derive(&seed, FACILITATOR_INDEX).secret.0,
         pay_to: None,
@@ -157,6 +183,13 @@ fn ledger(home: &Home, rate_days: u32) -> Result<Option<LedgerSource>> {
     let (rpcs, began_at_ms) = (network.ethereum_urls(), home.genesis(&network)?.time_ms);
     let rate_age = DAY.saturating_mul(rate_days);
     Ok((!rpcs.is_empty()).then_some(LedgerSource { rpcs, began_at_ms, rate_age }))
+}
+
+impl Written {
+    /// The chain that payers pay on.
+    fn on(&self) -> Result<wire::Network> {
+        self.network.parse().with_context(|| format!("{:?} is no network", self.network))
+    }
 }
 
 impl WrittenPrice {

@@ -5,7 +5,7 @@ mod support;
 
 use std::{path::Path, process::Command};
 
-use support::{Devnet, node_script, python, run};
+use support::{Devnet, chat_body, node_script, python, run};
 
 /// A client's script on a devnet that takes payments, with one of Base's keys; it says `ok` where all held.
 fn pays(mut client: Command, key: usize, ok: &str) {
@@ -69,6 +69,30 @@ fn the_registrys_rust_client_pays_within_its_own_limits_and_by_a_session() {
     let secret = devnet.ready["base"]["keys"][0]["secret"].as_str().unwrap().to_owned();
     let said = run(Command::new(payer).args([devnet.text("gateway"), &secret]));
     assert!(said.code == 0 && said.stdout.contains("r402 pays: ok"), "{}\n{}", said.stdout, said.stderr);
+}
+
+#[test]
+fn calls_are_paid_on_the_ledger_itself_in_its_own_coin() {
+    let devnet = Devnet::start(&["--paid-on", "ledger", "--validators", "1", "--workers", "1"]);
+    let body = chat_body("What is a coin?").to_string();
+    let call = ["--json", "pay", "/v1/chat/completions", "--data", &body, "--token", "opg-devnet", "--max", "1"];
+    for (scheme, more) in [("exact", [].as_slice()), ("upto", &[]), ("batch-settlement", &["--deposit", "1"])] {
+        let said = devnet.og(&[&call, ["--scheme", scheme].as_slice(), more].concat());
+        assert_eq!(said.code, 0, "{scheme}: {said:?}");
+        let paid = said.json()["paid"].clone();
+        assert_eq!(
+            (&paid["scheme"], &paid["token"]),
+            (&serde_json::json!(scheme), &serde_json::json!("OPG-devnet")),
+            "{paid}"
+        );
+        let charged: u128 = paid["charged"].as_str().unwrap().parse().unwrap();
+        assert!(charged > 0, "{paid}");
+    }
+    // By a transaction of its own the same coin goes to whoever may move it, as any wallet's does.
+    assert_eq!(devnet.og(&["wallet", "approve", "--token", "opg-devnet", "--amount", "1"]).code, 0);
+    let other = devnet.crash_and_restart(&["--workers", "1"]);
+    let said = other.og(&[&call, ["--scheme", "exact"].as_slice()].concat());
+    assert_eq!(said.code, 0, "it is kept: {said:?}");
 }
 
 #[test]

@@ -1,6 +1,14 @@
 //! What is said to pay for calls, and to bound what is paid.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+
+/// A chain that payers pay on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PaidOn {
+    Base,
+    BaseSepolia,
+    Ledger,
+}
 
 /// What a key may spend of one token.
 #[derive(Args)]
