@@ -435,6 +435,17 @@ async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
     assert_eq!(payment.shares.iter().map(|share| share.due).sum::<u128>(), charged, "to whom the ledger says");
     assert!(payment.shares.windows(2).all(|pair| pair[0].payee < pair[1].payee), "as the ledger reads them");
     assert!(payment.shares.iter().all(|share| share.unreceipted == 0));
+    let mut paid = json!([]);
+    for _ in 0..200 {
+        paid = stage.client.get("/status").await.json()["paid"].clone();
+        if paid[0].is_object() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // In dollars, and as much as is due of it in OPG.
+    let found = (&paid[0]["asset"], &paid[0]["opg"], &paid[0]["answers"], &paid[0]["lost"]);
+    assert_eq!(found, (&json!(USDC.to_checksum(None)), &json!(charged.to_string()), &json!(1), &json!("0")), "{paid}");
     let Paid { gateway, config, .. } = stage;
     gateway.stop().await;
     let _again = stub::restart(config).await;

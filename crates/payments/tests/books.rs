@@ -460,6 +460,29 @@ fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
 }
 
 #[test]
+fn what_stands_is_counted_in_what_it_was_paid_in_and_in_opg_and_what_falls_is_not() {
+    let (mut books, split) = (Books::default(), split());
+    let (dollars, coins) = (offer(Way::Transfer), offer(Way::Upto));
+    let purse = opened(&mut books, &dollars);
+    let call = called(&mut books, &purse, &dollars, &split);
+    books.apply(&books.charge(call, answer(600, 4_200, 1), NOW_MS).unwrap());
+    let purse = opened(&mut books, &coins);
+    let call = called(&mut books, &purse, &coins, &split);
+    books.apply(&books.leave(call, answer(300, 300, 2), Quote { amount: 40, opg: 40 }, NOW_MS).unwrap());
+    let purse = raised(&mut books);
+    let call = called(&mut books, &purse, &offer(Way::Batch), &split);
+    books.apply(&books.charge(call, answer(500, 3_500, 3), NOW_MS).unwrap());
+    assert_eq!(books.converted().count(), 0, "all of it may fall");
+    books.apply(&books.refund(&Digest([3; 32]), NOW_MS).unwrap());
+    books.apply(&books.mature(&[Digest([1; 32]), Digest([2; 32])], NOW_MS).unwrap());
+    let holder = |offer: &Offer| payments::price::holder(offer.asset.address);
+    for books in [&books, &kept(&books)] {
+        let sums: Vec<_> = books.converted().map(|sums| (sums.asset, sums.amount, sums.opg, sums.count)).collect();
+        assert_eq!(sums, [(holder(&dollars), 600, 4_200, 1), (holder(&coins), 340, 340, 2)]);
+    }
+}
+
+#[test]
 fn what_had_no_receipt_is_free_once_its_time_has_passed() {
     let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
     let purse = opened(&mut books, &offer);
@@ -926,10 +949,10 @@ fn what_can_never_be_settled_is_written_off_promises_nothing_and_owes_nothing() 
     let again = kept(&books);
     let (_, _, lost, count) = again.lost().next().unwrap();
     assert_eq!((lost, count), (PRICE, 1), "and counted");
-    let past = NOW_S + offer.max_timeout_s + 3_601;
-    assert_eq!(books.forgettable(past, 3_600), [purse]);
     books.apply(&books.refund(&Digest([1; 32]), NOW_MS).unwrap());
     assert_eq!(books.owed(offer.asset.network, offer.asset.address, payer_of), 0, "its payer never paid");
+    let past = NOW_S + offer.max_timeout_s + 3_601;
+    assert_eq!(books.forgettable(past, 3_600), [purse]);
 }
 
 #[test]
@@ -951,7 +974,7 @@ fn what_ends_first_is_settled_first() {
 #[test]
 fn the_entries_of_the_journal_are_frozen() {
     use payments::{
-        books::{AnswerEnded, Lost, Raise, Repriced, Returning, WrittenOff},
+        books::{AnswerEnded, Converted, Lost, Raise, Repriced, Returning, WrittenOff},
         price::holder,
     };
     let (purse, holder) = (Digest([1; 32]), holder(alloy_primitives::Address::with_last_byte(7)));
@@ -971,6 +994,7 @@ fn the_entries_of_the_journal_are_frozen() {
             delivered_opg: 700,
         }),
         Entry::Repriced(Repriced { transaction: Digest([2; 32]), again: Digest([3; 32]) }),
+        Entry::Converted(Converted { network: 8_453, asset: holder, amount: 600, opg: 4_200, count: 2 }),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

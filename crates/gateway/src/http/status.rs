@@ -7,9 +7,10 @@ use network::axum::{
     http::header,
     response::{IntoResponse as _, Response},
 };
+use payments::{books::Converted, price::address, wire::Network};
 use serde::Serialize;
 
-use crate::{http::answered, shared::Shared};
+use crate::{http::answered, payment::Desk, shared::Shared};
 
 #[derive(Serialize)]
 struct Status {
@@ -26,6 +27,20 @@ struct Status {
     requests: u64,
     answers: u64,
     worker_lies: u64,
+    /// What callers paid, one of each asset.
+    paid: Vec<Paid>,
+}
+
+/// What answers that stand for good were charged in one asset, the same in OPG by the rates of then, and what was charged in that asset and
+/// never came. Base units.
+#[derive(Serialize)]
+struct Paid {
+    network: String,
+    asset: String,
+    charged: String,
+    opg: String,
+    answers: u64,
+    lost: String,
 }
 
 pub async fn status(State(shared): State<Arc<Shared>>) -> Response {
@@ -44,7 +59,25 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Response {
         requests: shared.metrics.requests.get(),
         answers: shared.metrics.answers.get(),
         worker_lies: shared.metrics.worker_lies.get(),
+        paid: shared.desk.as_deref().map(paid).unwrap_or_default(),
     })
+}
+
+fn paid(desk: &Desk) -> Vec<Paid> {
+    let books = desk.till.books();
+    let lost = |sums: &Converted| {
+        let mut lost = books.lost().filter(|(network, asset, ..)| (*network, *asset) == (sums.network, sums.asset));
+        lost.next().map_or(0, |(_, _, amount, _)| amount)
+    };
+    let row = |sums: Converted| Paid {
+        network: Network(sums.network).to_string(),
+        asset: address(&sums.asset).to_checksum(None),
+        charged: sums.amount.to_string(),
+        opg: sums.opg.to_string(),
+        answers: sums.count,
+        lost: lost(&sums).to_string(),
+    };
+    books.converted().map(row).collect()
 }
 
 pub async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

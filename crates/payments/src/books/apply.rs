@@ -5,8 +5,8 @@ use protocol::{Bytes, Digest, List};
 use crate::{
     books::{
         entry::{
-            ANSWERS_MAX, Answer, AnswerEnded, Charged, Delivered, Entry, Lost, Matured, Owed, PurseRecord, Raised,
-            Refunded, Settled, WrittenOff,
+            ANSWERS_MAX, Answer, AnswerEnded, Charged, Converted, Delivered, Entry, Lost, Matured, Owed, PurseRecord,
+            Raised, Refunded, Settled, WrittenOff,
         },
         state::{Books, Wallet, day},
     },
@@ -53,6 +53,7 @@ impl Books {
             Entry::WrittenOff(written_off) => self.put_written_off(written_off),
             Entry::Lost(lost) => self.put_lost(lost),
             Entry::Repriced(repriced) => self.put_repriced(repriced),
+            Entry::Converted(sums) => self.put_converted(sums),
             Entry::Revenue(revenue) => {
                 self.revenue.insert((revenue.model, revenue.day), (revenue.amount, revenue.calls));
             }
@@ -240,6 +241,20 @@ impl Books {
         self.lost.insert((lost.network, lost.asset), (lost.amount, lost.count));
     }
 
+    fn put_converted(&mut self, sums: &Converted) {
+        self.converted.insert((sums.network, sums.asset), (sums.amount, sums.opg, sums.count));
+    }
+
+    /// Counts an answer that can be refunded no more, in what it was paid in and in OPG.
+    fn convert(&mut self, charged: &Charged, answer: &Answer) {
+        // A purse is kept for as long as charges of it are held.
+        let Some(purse) = self.purses.get(&charged.purse) else { return };
+        let (amount, opg, count) = self.converted.entry((purse.network, purse.asset)).or_default();
+        *amount = amount.saturating_add(answer.amount);
+        *opg = opg.saturating_add(answer.opg);
+        *count = count.saturating_add(1);
+    }
+
     /// Takes what can never be settled out of a purse, so that it promises nothing more.
     fn put_written_off(&mut self, written_off: &WrittenOff) {
         let Some(purse) = self.purses.get_mut(&written_off.purse) else { return };
@@ -304,6 +319,7 @@ impl Books {
     /// Gives the shares of an answer without a receipt to their holders; of one that stands the ledger says who is owed what.
     fn free_answer(&mut self, receipt: &Digest, call: u64) {
         let Some((charged, answer)) = self.take_held(&Refunded { call, receipt: *receipt, at_ms: 0 }) else { return };
+        self.convert(&charged, &answer);
         if *receipt != Digest::ZERO {
             return;
         }

@@ -273,6 +273,8 @@ protocol::choice! {
         AnswerEnded(AnswerEnded) = 36, "answer_ended";
         /// A transaction is about to be sent again at a higher price.
         Repriced(Repriced) = 37, "repriced";
+        /// What stands was charged in; only where a journal is begun anew.
+        Converted(Converted) = 38, "converted";
     }
 }
 
@@ -320,6 +322,11 @@ protocol::record! {
 protocol::record! {
     /// What was written off in one asset, and how many payments.
     Lost { network: u64, asset: Holder, amount: u128, count: u64, }
+}
+
+protocol::record! {
+    /// What answers that stand were charged in one asset, the same in OPG by the rates of then, and how many answers.
+    Converted { network: u64, asset: Holder, amount: u128, opg: u128, count: u64, }
 }
 
 protocol::record! {

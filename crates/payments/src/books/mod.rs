@@ -21,9 +21,9 @@ mod state;
 pub use charge::ChargeError;
 pub use deposit::DepositStanding;
 pub use entry::{
-    ANSWERS_MAX, Answer, AnswerEnded, CallRecord, Charged, Delivered, Deposited, Depositing, Entry, Freed, HOLDERS_MAX,
-    Lost, MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised, Refunded, Repaying,
-    Repriced, Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
+    ANSWERS_MAX, Answer, AnswerEnded, CallRecord, Charged, Converted, Delivered, Deposited, Depositing, Entry, Freed,
+    HOLDERS_MAX, Lost, MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised,
+    Refunded, Repaying, Repriced, Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
 };
 pub use index::STRANGERS_MAX;
 pub use open::Wanted;

@@ -81,6 +81,7 @@ impl Books {
         entries.extend(self.lost.iter().map(|((network, asset), (amount, count))| {
             Entry::Lost(Lost { network: *network, asset: *asset, amount: *amount, count: *count })
         }));
+        entries.extend(self.converted().map(Entry::Converted));
         entries.extend(self.revenue.iter().map(|((model, day), (amount, calls))| {
             Entry::Revenue(Revenue { model: *model, day: *day, amount: *amount, calls: *calls })
         }));

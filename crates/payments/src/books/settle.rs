@@ -97,8 +97,8 @@ impl Books {
         open.filter(is_near).map(|purse| purse.id).collect()
     }
 
-    /// Purses whose payment can never be sent again, and that have nothing left to settle or to give back: a receipt may be in question for
-    /// much longer than its payment was good, and whoever paid it is known by its purse only.
+    /// Purses whose payment can never be sent again, and that have nothing left to settle, and nothing that may have to be given back: a
+    /// receipt may be in question for much longer than its payment was good, and who paid it, in what, is known by its purse only.
     pub fn forgettable(&self, now_s: u64, keep_s: u64) -> Vec<Digest> {
         let held: BTreeSet<Digest> = self.held.values().map(|charged| charged.purse).collect();
         let is_past = |purse: &&PurseRecord| {
@@ -108,7 +108,7 @@ impl Books {
                 && purse.spent <= purse.settled
                 && self.reserved(&purse.id) == 0
                 && purse.expires_at_s.saturating_add(keep_s) < now_s
-                && (purse.settled == 0 || !held.contains(&purse.id))
+                && !held.contains(&purse.id)
         };
         self.purses.values().filter(is_past).map(|purse| purse.id).collect()
     }

@@ -8,7 +8,8 @@ use protocol::{Digest, Milliseconds};
 use crate::{
     books::{
         entry::{
-            AnswerEnded, CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning,
+            AnswerEnded, CallRecord, Charged, Converted, Depositing, NameRecord, PayingOut, PurseRecord, Repaying,
+            Returning,
         },
         index::Index,
     },
@@ -63,6 +64,8 @@ pub struct Books {
     pub(super) published: BTreeMap<Digest, BTreeSet<u128>>,
     /// What was charged and can never be settled, by network and asset, and how many payments.
     pub(super) lost: BTreeMap<(u64, Holder), (u128, u64)>,
+    /// What answers that can be refunded no more were charged, by network and asset: in that, in OPG, and how many they are.
+    pub(super) converted: BTreeMap<(u64, Holder), (u128, u128, u64)>,
     /// Who earns with models, by the id of what they wrote down.
     pub(super) lineages: BTreeMap<Digest, Lineage>,
     /// OPG and calls by model and day.
@@ -186,6 +189,18 @@ impl Books {
     /// Everyone who may be paid out of what had no receipt, in order.
     pub fn free(&self) -> impl Iterator<Item = (Holder, u128)> {
         self.free.iter().map(|(holder, amount)| (*holder, *amount))
+    }
+
+    /// What answers that stand were charged, in each asset that they were paid in and in OPG. What the asset is worth in OPG when it is
+    /// changed into that, less the second, is what whoever owes the OPG gained by the rate, or lost.
+    pub fn converted(&self) -> impl Iterator<Item = Converted> {
+        self.converted.iter().map(|((network, asset), (amount, opg, count))| Converted {
+            network: *network,
+            asset: *asset,
+            amount: *amount,
+            opg: *opg,
+            count: *count,
+        })
     }
 
     pub fn owed(&self, network: Network, asset: Address, payer: Address) -> u128 {
