@@ -97,6 +97,7 @@ mod tests {
             opg: Some(Address::with_last_byte(2)),
             secret: [1; 32],
             facilitator_secret: [2; 32],
+            public_url: None,
             pay_to: None,
             prices: Prices { default: Price::FREE, by_model: BTreeMap::new() },
             ledger: None,
