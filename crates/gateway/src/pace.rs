@@ -35,8 +35,6 @@ pub struct Pace {
     pub session_margin: Duration,
     /// What was sent is in no block for so long before its price is looked at, and raised where its chain asks for more by now.
     pub unmined: Duration,
-    /// The most that is offered then for a unit of gas, in wei.
-    pub fee_max: u128,
     pub connections: usize,
     /// Prompts that are counted at the same time.
     pub counting_max: usize,
@@ -81,7 +79,6 @@ impl Default for Pace {
             settlement: Duration::from_secs(30),
             session_margin: Duration::from_secs(120),
             unmined: Duration::from_secs(20),
-            fee_max: 10_000_000_000,
             connections: 512,
             // Half of the cores, and four where they are fewer, so that neither one model nor those that never end have all of them: they
             // are ranked below all else.

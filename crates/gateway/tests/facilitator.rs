@@ -151,6 +151,7 @@ fn config(chain: &Chain, folder: &Path, token: &MerchantToken) -> FacilitatorCon
         directory: folder.to_owned(),
         rpc: chain.server.url(),
         network: Network::BASE,
+        fee_max: gateway::fee_max(Network::BASE),
         assets: vec![
             Asset::new(Network::BASE, USDC, "USD Coin", "2", money(Unit::Usd, 6)),
             Asset::new(Network::BASE, OPG, "OpenGradient", "1", money(Unit::Opg, 18)),

@@ -1106,8 +1106,8 @@ async fn a_settlement_that_is_too_cheap_by_now_is_sent_again_at_a_higher_price_a
 
 #[tokio::test]
 async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
-    let pace = gateway::Pace { unmined: Duration::from_secs(1), fee_max: 2_000_000, ..pace() };
-    let stage = paid_as(Behaviour::Honest, pace, |_| {}).await;
+    let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.fee_max = 2_000_000).await;
     let payment = stage.exact(7).await;
     let mark = payments::hex::encode([7; 32]);
     stage.chain.tell(|told| told.base_fee = 3_000_000);
@@ -1118,6 +1118,29 @@ async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
     stage.chain.tell(|told| told.base_fee = 1_900_000);
     until("it is sent again", || sent_for(&stage, &mark).len() == 2).await;
     assert_eq!(sent_for(&stage, &mark)[1].fees.max_fee_per_gas, 2_000_000);
+}
+
+#[tokio::test]
+async fn while_gas_costs_more_than_is_ever_offered_nothing_is_sent_and_only_channels_are_offered() {
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.fee_max = 2_000_000).await;
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+    let payload = channel.deposit(&payer(), &terms, least, B256::ZERO, now_ms() / 1_000).unwrap();
+    let deposit = line(&Channel::payment(&required_first, &terms, payload));
+    stage.chain.tell(|told| told.price = 2_000_001);
+    let refused = stage.ask(&deposit, "").await;
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.body.contains("gas_too_dear") && refused.headers.contains_key("retry-after"), "{}", refused.body);
+    until_exact_is_offered(&stage, false).await;
+    assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 0));
+    stage.chain.tell(|told| told.price = 2_000_000);
+    until_exact_is_offered(&stage, true).await;
+    assert_eq!(stage.ask(&stage.exact(7).await, "").await.status, 200);
+    let mark = payments::hex::encode([7; 32]);
+    until("it is sent", || sent_for(&stage, &mark).len() == 1).await;
+    assert_eq!(sent_for(&stage, &mark)[0].fees.max_fee_per_gas, 2_000_000, "all at once: there is nothing to raise");
 }
 
 #[tokio::test]

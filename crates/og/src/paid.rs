@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use devchain::FundedKey;
-use gateway::{LedgerSource, Payments, Prices, PublicUrl};
+use gateway::{LedgerSource, Payments, Prices, PublicUrl, fee_max};
 use payments::{
     Address,
     price::{Price, Unit},
@@ -66,6 +66,9 @@ struct Written {
     /// Blocks that must lie on a settlement before it counts: 0 where blocks are final.
     #[serde(default)]
     confirmations: u64,
+    /// The most that is offered for a unit of gas, in billionths of the chain's coin; without it, as its network has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fee_gwei_max: Option<u32>,
     /// What the gateway's offers name as its address; without it, whatever name their caller asked by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_url: Option<String>,
@@ -128,6 +131,7 @@ fn demo(network: wire::Network) -> Written {
         network: network.to_string(),
         rpc: String::new(),
         confirmations: 0,
+        fee_gwei_max: None,
         public_url: None,
         // Nobody governs a devnet's.
         rate_days_max: 36_500,
@@ -155,10 +159,12 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
     let written = read(home)?;
     let public_url = written.public_url.as_deref().map(str::parse::<PublicUrl>).transpose();
     let seed = keys::open(home, &keys::passphrase(home)?, base::KEY)?.key.seed();
+    let on = written.on()?;
     let prices = written.prices.iter().map(|(model, price)| (model.clone(), price.meant())).collect();
     Ok(Some(Payments {
         rpc: written.rpc.clone(),
-        network: written.on()?,
+        network: on,
+        fee_max: written.fee_gwei_max.map_or_else(|| fee_max(on), wei),
         usdc: written.usdc,
         opg: written.opg,
         secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
@@ -175,6 +181,10 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         merchants: facilitator::merchants(home)?,
         ledger: ledger(home, written.rate_days_max)?,
     }))
+}
+
+fn wei(gwei: u32) -> u128 {
+    u128::from(gwei).saturating_mul(WHOLE / 1_000_000_000)
 }
 
 /// Where the ledger is read: at all validators, because none is believed alone.

@@ -27,6 +27,8 @@ pub struct FacilitatorConfig {
     pub directory: PathBuf,
     pub rpc: String,
     pub network: Network,
+    /// The most that is offered for a unit of gas, in wei: while one costs more, nothing is sent.
+    pub fee_max: u128,
     /// Tokens that it settles: others could cost its gas for nothing.
     pub assets: Vec<Asset>,
     pub secret: [u8; 32],
@@ -54,7 +56,7 @@ pub struct Facilitator {
 impl Facilitator {
     pub async fn start(config: FacilitatorConfig) -> Result<Self, FacilitatorError> {
         let key = SignerKey::from_secret(config.secret).ok_or(FacilitatorError::Key)?;
-        let chain = ChainClient::new(Client::new(CHAIN_WAIT), config.rpc, config.network);
+        let chain = ChainClient::new(Client::new(CHAIN_WAIT), config.rpc, config.network, config.fee_max);
         let booth = Booth::open(&config.directory, chain, key, config.assets, &config.merchants, config.pace)?;
         let booth = Arc::new(booth);
         // What a crash left comes first: a new transaction could take its place otherwise.

@@ -42,6 +42,9 @@ pub enum ChainError {
     Told(&'static str),
     #[error("no {needed} validators of the ledger say the same")]
     Disagreement { needed: usize },
+    /// No block would take what may be offered, and whatever comes behind it would wait for it.
+    #[error("a unit of gas costs {price} now, and no more than {most} is paid for it")]
+    Dear { price: u128, most: u128 },
 }
 
 impl ChainError {
@@ -52,7 +55,11 @@ impl ChainError {
 
     /// Why a payment is not taken that its chain would not settle, or could not be asked about.
     pub fn into_refused(self) -> Refused {
-        if self.is_refusal() { Refused::WouldFail(self.to_string()) } else { Refused::Chain(self.to_string()) }
+        match self {
+            Self::Dear { price, most } => Refused::GasDear { price, most },
+            error if error.is_refusal() => Refused::WouldFail(error.to_string()),
+            error => Refused::Chain(error.to_string()),
+        }
     }
 
     /// True where another transaction of the same account has the place of the one that was sent.
@@ -118,12 +125,14 @@ impl Lost {
 pub struct ChainClient {
     rpc: JsonRpc,
     pub network: Network,
+    /// The most that is offered for a unit of gas, in wei.
+    pub fee_max: u128,
     lost: Arc<Mutex<Lost>>,
 }
 
 impl ChainClient {
-    pub fn new(client: Client, url: String, network: Network) -> Self {
-        Self { rpc: JsonRpc::new(client, url), network, lost: Arc::default() }
+    pub fn new(client: Client, url: String, network: Network, fee_max: u128) -> Self {
+        Self { rpc: JsonRpc::new(client, url), network, fee_max, lost: Arc::default() }
     }
 
     /// Whether it is a chain of this machine's own, as a devnet has.
@@ -262,11 +271,13 @@ impl ChainClient {
         Ok(self.rpc.small("eth_estimateGas", asked).await?)
     }
 
-    /// What the chain asks for `call` now. One that would fail is refused here: before anybody waits for its turn.
+    /// What the chain asks for `call` now. One that would fail, or whose gas costs more than is ever offered, is refused here: before anybody
+    /// waits for its turn.
     pub async fn weigh(&self, call: &Call, from: Address) -> Result<Fees, ChainError> {
         let gas = self.would_take(call, from).await?.saturating_mul(5).saturating_div(4).min(GAS_MAX);
         let price = self.rpc.quantity("eth_gasPrice", json!([])).await?;
-        Ok(Fees { gas, max_fee_per_gas: price.saturating_mul(2).saturating_add(TIP), max_priority_fee_per_gas: TIP })
+        let most = self.fee_max;
+        Fees::offered(gas, price, TIP, most).ok_or(ChainError::Dear { price, most })
     }
 
     /// Signs a call that was weighed, with so many of the chain's coins, as the key's next transaction: whoever does has the key's turn.

@@ -13,12 +13,17 @@ use protocol::Milliseconds;
 
 use crate::public_url::PublicUrl;
 
+/// In wei.
+const GWEI: u128 = 1_000_000_000;
+
 /// How a gateway is paid. Its key pays for the gas of settlements and needs coins on that chain.
 #[derive(Clone, Debug)]
 pub struct Payments {
     /// JSON-RPC of the chain that payers pay on.
     pub rpc: String,
     pub network: Network,
+    /// The most that is offered for a unit of gas there, in wei: while one costs more, nothing is sent.
+    pub fee_max: u128,
     pub usdc: Option<Address>,
     pub opg: Option<Address>,
     /// The settling key's secret; `pay_to` is its address unless another is named.
@@ -66,6 +71,13 @@ pub struct Prices {
     pub by_model: BTreeMap<String, Price>,
 }
 
+/// The most that is offered for a unit of a network's gas where nobody says how much, in wei. A settlement costs a few dollars by then on
+/// Base, and a cent or two on the ledger, whose coin is worth less and whose gas costs more of it.
+pub fn fee_max(network: Network) -> u128 {
+    let is_ledger = network == Network::LEDGER || network == Network::DEVNET_LEDGER;
+    if is_ledger { 1_000 * GWEI } else { 10 * GWEI }
+}
+
 impl Prices {
     pub fn of(&self, model: &str) -> Price {
         self.by_model.get(model).copied().unwrap_or(self.default)
@@ -93,6 +105,7 @@ mod tests {
         Payments {
             rpc: String::new(),
             network,
+            fee_max: fee_max(network),
             usdc: Some(Address::with_last_byte(1)),
             opg: Some(Address::with_last_byte(2)),
             secret: [1; 32],

@@ -84,7 +84,7 @@ pub struct Desk {
     pub feed: Mutex<Feed>,
     /// Transactions of our key leave one after the other: their nonces have an order.
     pub sending: tokio::sync::Mutex<()>,
-    /// Too little is left for gas to promise settlements that are a transaction each.
+    /// Too little is left for gas, or it costs too much, to promise settlements that are a transaction each.
     pub is_short_of_gas: AtomicBool,
     /// How often payments of payers that are not known here are looked up, and those of each that is.
     pub strangers: Mutex<Buckets>,
@@ -164,7 +164,7 @@ impl Desk {
         let idle_ms = Milliseconds::try_from(config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
         let desk = Self {
             till: Till::open(&folder.join("payments.log"), now_ms)?,
-            chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network),
+            chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network, config.fee_max),
             ledger: config.ledger.as_ref().map(|source| LedgerRpc::new(&client, source, config.network)),
             published: PublishedModels::default(),
             parts: Mutex::new(Parts::DEFAULT),
@@ -302,16 +302,24 @@ impl Desk {
         }
     }
 
-    /// Looks at what is left for gas. Where it is little, only channels are offered: hundreds of them are claimed by one transaction.
+    /// Looks at what is left for gas, and at what that costs. Where the one is little or the other more than we offer, only channels are
+    /// offered: hundreds of them are claimed by one transaction, whenever that is.
     pub async fn look_at_gas(&self) {
         let gas = match self.chain.gas(self.key.address(), SETTLEMENTS_KEPT).await {
             Ok(gas) => gas,
             Err(error) => return tracing::debug!(%error, "failed to learn what is left for gas"),
         };
-        let was_short = self.is_short_of_gas.swap(gas.is_short(), Ordering::Relaxed);
-        if gas.is_short() && !was_short {
+        let (price, most) = (gas.price, self.chain.fee_max);
+        let was_short = self.is_short_of_gas.swap(gas.is_short() || price > most, Ordering::Relaxed);
+        if was_short {
+            return;
+        }
+        if gas.is_short() {
             let (held, floor) = (gas.held, gas.floor);
             tracing::error!(account = %self.key.address(), held, floor, "too little is left for gas: only channels are offered");
+        }
+        if price > most {
+            tracing::error!(price, most, "gas costs more than is offered for it: only channels are offered");
         }
     }
 

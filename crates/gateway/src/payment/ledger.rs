@@ -28,7 +28,8 @@ pub struct LedgerRpc {
 
 impl LedgerRpc {
     pub fn new(client: &Client, source: &LedgerSource, network: Network) -> Self {
-        let validator = |url: &String| ChainClient::new(client.clone(), url.clone(), network);
+        // Nothing is sent there.
+        let validator = |url: &String| ChainClient::new(client.clone(), url.clone(), network, 0);
         Self { validators: source.rpcs.iter().map(validator).collect(), began_at_ms: source.began_at_ms }
     }
 

@@ -29,7 +29,7 @@ mod unpaid;
 mod waits;
 
 pub use clerk::run;
-pub use config::{LedgerSource, Payments, Prices};
+pub use config::{LedgerSource, Payments, Prices, fee_max};
 pub use desk::{Bill, Desk, DeskError, holder, lock};
 pub use meter::{Charging, Meter};
 pub use paid::Paid;

@@ -61,7 +61,7 @@ impl Desk {
     }
 
     async fn raise_price(&self, transaction: &Digest, written: &Written, base: u128) -> Result<(), ChainError> {
-        let Some(fees) = written.fees.raised(base, self.pace.fee_max) else {
+        let Some(fees) = written.fees.raised(base, self.chain.fee_max) else {
             tracing::warn!(%transaction, base, "a transaction waits for a lower price of gas than there is");
             return Ok(());
         };

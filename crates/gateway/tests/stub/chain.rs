@@ -66,8 +66,9 @@ pub struct Told {
     pub in_channels: u128,
     /// What was in channels some blocks ago.
     pub in_channels_before: u128,
-    /// What accounts have for gas, in wei; its price is one.
+    /// What accounts have for gas, in wei, and what a unit of it costs.
     pub for_gas: u128,
+    pub price: u128,
     /// What a transaction's bytes cost beside its gas; and the gas that any call takes.
     pub for_bytes: u128,
     pub gas: u64,
@@ -139,6 +140,7 @@ impl Default for Told {
             in_channels: 10 * WHOLE,
             in_channels_before: 10 * WHOLE,
             for_gas: WHOLE,
+            price: 1,
             for_bytes: 0,
             gas: 1,
             asked: 0,
@@ -230,6 +232,7 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
             let is_poor = told.poor.as_ref().is_some_and(|poor| account.contains(poor));
             json!(format!("{:#x}", if is_poor { 0 } else { told.for_gas }))
         }
+        "eth_gasPrice" => json!(format!("{:#x}", told.price)),
         "eth_getTransactionCount" => json!(format!("{:#x}", shared.sent.lock().unwrap().len())),
         "eth_estimateGas" => {
             let data = params[0]["data"].as_str().unwrap();

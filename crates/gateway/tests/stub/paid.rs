@@ -92,6 +92,7 @@ pub fn payments(chain: &Chain) -> Payments {
     Payments {
         rpc: chain.server.url(),
         network: Network::BASE,
+        fee_max: gateway::fee_max(Network::BASE),
         usdc: Some(USDC),
         opg: Some(OPG),
         secret: [9; 32],

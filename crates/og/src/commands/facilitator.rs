@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use gateway::{Facilitator, FacilitatorConfig, FacilitatorPace};
+use gateway::{Facilitator, FacilitatorConfig, FacilitatorPace, fee_max};
 use payments::{
     Address,
     facilitator::{Merchant, MerchantToken},
@@ -86,6 +86,7 @@ async fn start(home: &Home, common: &Common, options: &cli::FacilitatorStart) ->
         directory: home.folder().join("facilitator"),
         rpc: rpc.clone(),
         network,
+        fee_max: fee_max(network),
         assets: assets(network, &options.assets)?,
         secret: key.secret(),
         merchants: merchants(home)?,

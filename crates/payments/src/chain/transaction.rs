@@ -18,15 +18,33 @@ pub struct Fees {
     pub max_priority_fee_per_gas: u128,
 }
 
+/// A quarter more: nodes want an eighth or a tenth of what takes another's place.
+fn more(fee: u128) -> u128 {
+    fee.saturating_add(fee.div_ceil(4).max(1))
+}
+
+/// So much for a unit of gas, or the most at once where it could not be raised to that any more: it would wait below it for good.
+fn bounded(fee: u128, most: u128) -> u128 {
+    if more(fee) > most { most } else { fee }
+}
+
 impl Fees {
-    /// What takes the place of a transaction of these fees, where its chain asks for `base` by now: a quarter more at least, because nodes
-    /// want an eighth or a tenth. `None` where that is more than `most` a unit of gas.
+    /// What is offered for so much gas where a unit of it costs `price`: twice that, which may be asked for by the time of its block. `None`
+    /// where a unit costs more than `most`.
+    pub fn offered(gas: u64, price: u128, tip: u128, most: u128) -> Option<Self> {
+        let max_fee_per_gas = bounded(price.saturating_mul(2).saturating_add(tip), most);
+        let max_priority_fee_per_gas = tip.min(max_fee_per_gas);
+        (price <= most).then_some(Self { gas, max_fee_per_gas, max_priority_fee_per_gas })
+    }
+
+    /// What takes the place of a transaction of these fees, where its chain asks for `base` by now: a quarter more at least. `None` where
+    /// that is more than `most` a unit of gas.
     pub fn raised(self, base: u128, most: u128) -> Option<Self> {
-        let more = |fee: u128| fee.saturating_add(fee.div_ceil(4).max(1));
         let max_priority_fee_per_gas = more(self.max_priority_fee_per_gas);
-        let wanted = base.saturating_mul(2).saturating_add(max_priority_fee_per_gas).min(most);
-        let max_fee_per_gas = more(self.max_fee_per_gas).max(wanted);
-        let is_in = max_fee_per_gas <= most && max_fee_per_gas >= base && max_priority_fee_per_gas <= max_fee_per_gas;
+        let (least, wanted) =
+            (more(self.max_fee_per_gas), base.saturating_mul(2).saturating_add(max_priority_fee_per_gas));
+        let max_fee_per_gas = bounded(least.max(wanted), most);
+        let is_in = max_fee_per_gas >= least.max(base) && max_priority_fee_per_gas <= max_fee_per_gas;
         is_in.then_some(Self { max_fee_per_gas, max_priority_fee_per_gas, ..self })
     }
 }
@@ -161,6 +179,22 @@ mod tests {
         assert_eq!(fees(1_000, 10).raised(10_001, 10_000), None, "it would wait all the same");
         assert_eq!(fees(9_000, 10).raised(9_001, 10_000), None, "nodes would not take so little more");
         assert_eq!(fees(u128::MAX, 1).raised(u128::MAX, u128::MAX), Some(fees(u128::MAX, 2)), "and it never overflows");
+    }
+
+    #[test]
+    fn what_is_offered_can_be_raised_or_is_the_most_that_ever_is() {
+        for price in 0..=1_000 {
+            let mut fees = Fees::offered(7, price, 10, 1_000).unwrap();
+            assert!(fees.max_fee_per_gas >= price && fees.max_priority_fee_per_gas <= fees.max_fee_per_gas, "{price}");
+            while fees.max_fee_per_gas < 1_000 {
+                let before = fees.max_fee_per_gas;
+                fees = fees.raised(before + 1, 1_000).unwrap();
+                assert!(fees.max_fee_per_gas > before && fees.max_fee_per_gas <= 1_000, "{price}");
+            }
+        }
+        assert_eq!(Fees::offered(7, 1_001, 10, 1_000), None, "no block would take it");
+        let all = Fees { gas: 7, max_fee_per_gas: u128::MAX, max_priority_fee_per_gas: 10 };
+        assert_eq!(Fees::offered(7, u128::MAX, 10, u128::MAX), Some(all), "and it never overflows");
     }
 
     #[test]

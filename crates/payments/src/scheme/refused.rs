@@ -97,6 +97,8 @@ pub enum Refused {
     Unsettled(usize),
     #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
     GasShort { held: u128, floor: u128 },
+    #[error("a unit of gas costs {price} now, and no more than {most} is paid for it here")]
+    GasDear { price: u128, most: u128 },
     #[error("the chain could not be asked: {0}")]
     Chain(String),
     #[error("its chain would not take it: {0}")]
@@ -170,6 +172,7 @@ impl Refused {
             Self::Dearer => "session_price_exceeded",
             Self::Crowded | Self::Full | Self::Unsettled(_) => "rate_limited",
             Self::GasShort { .. } => "facilitator_gas_short",
+            Self::GasDear { .. } => "gas_too_dear",
             Self::Chain(_) => "unexpected_verify_error",
             Self::WouldFail(_) => "transaction_simulation_failed",
             Self::NotDurable(_) => "unexpected_settle_error",
@@ -186,6 +189,7 @@ impl Refused {
             | Self::Full
             | Self::Unsettled(_)
             | Self::GasShort { .. }
+            | Self::GasDear { .. }
             | Self::Chain(_)
             | Self::NotDurable(_) => Fault::Ours,
             Self::Terms(_)
