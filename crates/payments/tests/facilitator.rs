@@ -3,11 +3,15 @@
 
 mod stage;
 
+use std::{path::Path, time::Duration};
+
 use alloy_primitives::{Address, B256, U256};
 use payments::{
+    books::REPRICED_MAX,
     facilitator::{
-        Asked, ErrandBook, ErrandEntry, ErrandRecord, ErrandState, Errands, Found, Good, KEPT_MAX, Known, LINES_MAX,
-        LISTED_A_HOST, LISTED_FOR_MS, LISTED_MAX, Listed, Work, address_to_list, is_its_own, listing, method_of,
+        Asked, ErrandBook, ErrandEnd, ErrandEntry, ErrandRecord, ErrandRepriced, ErrandState, Errands, Found, Good,
+        KEPT_MAX, Known, LINES_MAX, LISTED_A_HOST, LISTED_FOR_MS, LISTED_MAX, Listed, Work, address_to_list,
+        is_its_own, listing, method_of,
     },
     payer::{Channel, Payer},
     price::holder,
@@ -302,6 +306,26 @@ fn an_errand_in_another_way_is_another_and_one_that_failed_is_none() {
     assert!(errands.same(&Digest([1; 32])).is_none());
 }
 
+/// What became of this record's errand.
+fn end(seed: u8, transaction: Digest, has_succeeded: bool) -> ErrandEnd {
+    ErrandEnd { id: Digest([seed; 32]), transaction, has_succeeded, at_ms: NOW_MS }
+}
+
+/// The same errand sent again at a higher price.
+fn repriced(seed: u8, again: u8) -> ErrandRepriced {
+    let raw = Bytes::new(vec![2, again]).unwrap();
+    ErrandRepriced { id: Digest([seed; 32]), transaction: Digest([seed ^ 0xff; 32]), again: Digest([again; 32]), raw }
+}
+
+/// The file is released a moment after the book before was dropped.
+fn reopened(path: &Path) -> ErrandBook {
+    let book = (0..400).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        ErrandBook::open(path).ok()
+    });
+    book.unwrap()
+}
+
 #[tokio::test]
 async fn what_was_begun_is_known_after_a_crash_and_is_sent_until_its_chain_has_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -309,21 +333,53 @@ async fn what_was_begun_is_known_after_a_crash_and_is_sent_until_its_chain_has_i
     let book = ErrandBook::open(&path).unwrap();
     book.begin(record(1, 1, ErrandState::Sent)).await.unwrap();
     book.begin(record(2, 2, ErrandState::Sent)).await.unwrap();
-    book.end(&record(2, 2, ErrandState::Sent), true, NOW_MS);
+    book.end(end(2, record(2, 2, ErrandState::Sent).transaction, true));
     // Of another transaction: changes nothing.
-    book.end(&ErrandRecord { transaction: Digest([3; 32]), ..record(1, 1, ErrandState::Sent) }, true, NOW_MS);
+    book.end(end(1, Digest([3; 32]), true));
     book.begin(record(3, 3, ErrandState::Sent)).await.unwrap();
     drop(book);
-    let book = (0..400).find_map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        ErrandBook::open(&path).ok()
-    });
-    let book = book.unwrap();
+    let book = reopened(&path);
     let sent: Vec<u64> = book.errands().sent().iter().map(|record| record.nonce).collect();
     assert_eq!(sent, [1, 3]);
     assert_eq!(book.errands().sent()[0].raw.to_vec(), [2, 1], "the very same transaction");
     let done = book.errands().get(&Digest([2; 32])).unwrap().clone();
     assert_eq!((done.state, done.raw.len()), (ErrandState::Done, 0));
+}
+
+#[tokio::test]
+async fn an_errand_that_is_sent_again_at_a_higher_price_is_known_by_all_its_hashes_and_told_by_the_one_that_was_taken()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("errands.log");
+    let book = ErrandBook::open(&path).unwrap();
+    let first = record(1, 1, ErrandState::Sent);
+    book.begin(first.clone()).await.unwrap();
+    assert!(book.reprice(repriced(1, 7)).await.unwrap() && book.reprice(repriced(1, 8)).await.unwrap());
+    assert!(!book.reprice(repriced(1, 8)).await.unwrap(), "once");
+    let other = ErrandRepriced { transaction: Digest([9; 32]), ..repriced(1, 9) };
+    assert!(!book.reprice(other).await.unwrap(), "its transaction is another");
+    assert!(!book.reprice(repriced(2, 9)).await.unwrap(), "there is none");
+    drop(book);
+    let book = reopened(&path);
+    assert_eq!(book.errands().hashes_of(&first), [first.transaction, Digest([7; 32]), Digest([8; 32])]);
+    let (newest, times) = book.errands().newest(&first);
+    assert_eq!((newest.to_vec(), times), (vec![2, 8], 2));
+    let lines: Vec<Vec<u8>> = book.errands().entries().iter().map(protocol::Canonical::encode).collect();
+    assert_eq!(Errands::recover(&lines).unwrap(), *book.errands());
+    book.end(end(1, Digest([7; 32]), true));
+    let done = book.errands().get(&first.id).unwrap().clone();
+    assert_eq!((done.state, done.transaction, done.raw.len()), (ErrandState::Done, Digest([7; 32]), 0));
+    let known = [first.transaction, Digest([7; 32])];
+    assert_eq!(book.errands().hashes_of(&first), known, "whoever waits for the first one finds the other");
+    assert!(!book.reprice(repriced(1, 10)).await.unwrap(), "it is over");
+    let mut errands = Errands::default();
+    errands.apply(&ErrandEntry::Errand(first.clone()));
+    for index in 0..=u8::MAX {
+        errands.apply(&ErrandEntry::Repriced(repriced(1, index)));
+    }
+    assert_eq!(errands.hashes_of(&first).len(), 1 + REPRICED_MAX, "not without end");
+    errands.apply(&ErrandEntry::Errand(record(1, 1, ErrandState::Sent)));
+    assert_eq!(errands.hashes_of(&first), [first.transaction], "what is begun anew was sent once");
 }
 
 #[test]
@@ -351,6 +407,10 @@ fn errands_have_one_form() {
     let entry = ErrandEntry::Errand(record(1, 2, ErrandState::Done));
     let digest = crypto::hash("og/test/errand", &[&entry.encode()]);
     assert_eq!(digest.to_string(), FROZEN, "a format that changes needs a commit of its own");
+    assert_eq!(ErrandEntry::decode(&entry.encode()).unwrap(), entry);
+    let entry = ErrandEntry::Repriced(repriced(1, 3));
+    let frozen = format!("04{}{}{}000000020203", "01".repeat(32), "fe".repeat(32), "03".repeat(32));
+    assert_eq!(alloy_primitives::hex::encode(entry.encode()), frozen);
     assert_eq!(ErrandEntry::decode(&entry.encode()).unwrap(), entry);
 }
 

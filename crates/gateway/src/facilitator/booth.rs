@@ -10,7 +10,7 @@ use network::now_ms;
 use payments::{
     Address, B256, TillError,
     facilitator::{
-        Asked, Bucket, Buckets, ErrandBook, ErrandRecord, ErrandState, Found, Good, Known, Listed, Merchant,
+        Asked, Bucket, Buckets, ErrandBook, ErrandEnd, ErrandRecord, ErrandState, Found, Good, Known, Listed, Merchant,
         MerchantToken, Merchants, Work, address_to_list,
     },
     price,
@@ -293,7 +293,7 @@ impl Booth {
         if let Err(error) = self.chain.send(&signed).await {
             if error.is_refusal() {
                 // Never sent.
-                self.book.end(&record, false, now_ms());
+                self.note_end(&record, signed.hash, false);
                 return Err(error.into_refused());
             }
             tracing::warn!(id = %record.id, %error, "failed to send a settlement; it is sent again");
@@ -326,7 +326,7 @@ impl Booth {
         if record.state == ErrandState::Sent
             && let Some(has_succeeded) = outcome
         {
-            self.book.end(&record, has_succeeded, now_ms());
+            self.note_end(&record, hash, has_succeeded);
         }
         let mut response = SettleResponse::charged(network, payer, record.amount, hash.to_string());
         match outcome {
@@ -366,7 +366,7 @@ impl Booth {
     async fn look_after_one(&self, record: &ErrandRecord) -> Result<(), ChainError> {
         let hash = B256::from(record.transaction.0);
         if let Some(has_succeeded) = self.chain.outcome(hash, 0).await? {
-            self.book.end(record, has_succeeded, now_ms());
+            self.note_end(record, hash, has_succeeded);
             return Ok(());
         }
         match self.chain.send_raw(&record.raw).await {
@@ -378,11 +378,17 @@ impl Booth {
                 let has_passed = is_old && self.chain.count(self.key.address()).await? > record.nonce;
                 let outcome = self.chain.outcome(hash, 0).await?;
                 if has_passed || outcome.is_some() {
-                    self.book.end(record, outcome.unwrap_or(false), now_ms());
+                    self.note_end(record, hash, outcome.unwrap_or(false));
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Writes down what became of an errand, under the hash of which it did.
+    fn note_end(&self, record: &ErrandRecord, hash: B256, has_succeeded: bool) {
+        let (id, transaction) = (record.id, Digest(hash.0));
+        self.book.end(ErrandEnd { id, transaction, has_succeeded, at_ms: now_ms() });
     }
 
     pub fn pause_ms() -> u64 {

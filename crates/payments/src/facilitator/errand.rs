@@ -42,8 +42,13 @@ protocol::record! {
 }
 
 protocol::record! {
-    /// What became of it.
+    /// What became of it, under the hash that its chain has taken, if it has.
     ErrandEnd { id: Digest, transaction: Digest, has_succeeded: bool, at_ms: Milliseconds, }
+}
+
+protocol::record! {
+    /// An errand's transaction, and the same at a higher price under the same number: their chain takes one of them.
+    ErrandRepriced { id: Digest, transaction: Digest, again: Digest, raw: Bytes<RAW_BYTES_MAX>, }
 }
 
 protocol::record! {
@@ -58,5 +63,7 @@ protocol::choice! {
         Errand(ErrandRecord) = 1, "errand";
         Ended(ErrandEnd) = 2, "ended";
         Listed(Listed) = 3, "listed";
+        /// An errand's transaction is about to be sent again at a higher price.
+        Repriced(ErrandRepriced) = 4, "repriced";
     }
 }

@@ -6,13 +6,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use protocol::{Canonical as _, Digest, Milliseconds, Text};
+use protocol::{Bytes, Canonical as _, Digest, Milliseconds, Text};
 use storage::{Log, Ticket};
 
 use crate::{
     TillError,
-    books::RecoverError,
-    facilitator::{ErrandEnd, ErrandEntry, ErrandRecord, ErrandState, LISTED_FOR_MS, Listed, URL_BYTES_MAX},
+    books::{REPRICED_MAX, RecoverError},
+    facilitator::{
+        ErrandEnd, ErrandEntry, ErrandRecord, ErrandRepriced, ErrandState, LISTED_FOR_MS, Listed, RAW_BYTES_MAX,
+        URL_BYTES_MAX,
+    },
     scheme::Refused,
 };
 
@@ -37,6 +40,8 @@ pub enum Found {
 pub struct Errands {
     by_id: BTreeMap<Digest, ErrandRecord>,
     by_asked: BTreeMap<Digest, Digest>,
+    /// What errands under way were sent again as, the newest last.
+    repriced: BTreeMap<Digest, Vec<ErrandRepriced>>,
     listed: BTreeMap<Text<URL_BYTES_MAX>, Listed>,
 }
 
@@ -56,8 +61,14 @@ impl Errands {
                     self.by_asked.remove(&before.asked);
                 }
                 self.by_asked.insert(record.asked, record.id);
+                self.repriced.remove(&record.id);
             }
             ErrandEntry::Ended(end) => self.end(end),
+            ErrandEntry::Repriced(repriced) => {
+                if self.may_reprice(repriced) {
+                    self.repriced.entry(repriced.id).or_default().push(repriced.clone());
+                }
+            }
             ErrandEntry::Listed(listed) => self.put_listed(listed),
         }
     }
@@ -79,12 +90,46 @@ impl Errands {
     }
 
     fn end(&mut self, end: &ErrandEnd) {
-        let is_it = |record: &&mut ErrandRecord| record.transaction == end.transaction;
-        if let Some(record) = self.by_id.get_mut(&end.id).filter(is_it) {
+        let Some(record) = self.by_id.get_mut(&end.id) else { return };
+        let repriced = self.repriced.get(&end.id).into_iter().flatten();
+        let is_it = repriced.map(|repriced| repriced.again).chain([record.transaction]).any(|it| it == end.transaction);
+        if is_it {
+            // Asked again, it is told by the one that its chain has.
+            record.transaction = end.transaction;
             record.state = if end.has_succeeded { ErrandState::Done } else { ErrandState::Failed };
             // Never sent again.
             record.raw = Default::default();
+            self.repriced.remove(&end.id);
         }
+    }
+
+    /// Whether an errand is under way as this transaction, and was not sent again as the other one, nor too often.
+    fn may_reprice(&self, repriced: &ErrandRepriced) -> bool {
+        let is_it = |record: &&ErrandRecord| record.transaction == repriced.transaction;
+        let record = self.by_id.get(&repriced.id).filter(is_it);
+        record.is_some_and(|record| {
+            let hashes = self.hashes_of(record);
+            record.state == ErrandState::Sent && hashes.len() <= REPRICED_MAX && !hashes.contains(&repriced.again)
+        })
+    }
+
+    /// All hashes under which an errand was sent, the first one first; also where its end has come meanwhile.
+    pub fn hashes_of(&self, record: &ErrandRecord) -> Vec<Digest> {
+        // What failed may have been asked for anew, in another way.
+        let is_same = |now: &&ErrandRecord| now.asked == record.asked;
+        let now = self.by_id.get(&record.id).filter(is_same);
+        let repriced = now.and_then(|now| self.repriced.get(&now.id)).into_iter().flatten();
+        let mut hashes: Vec<Digest> = [record.transaction].into_iter().chain(now.map(|now| now.transaction)).collect();
+        hashes.dedup();
+        hashes.extend(repriced.map(|repriced| repriced.again));
+        hashes
+    }
+
+    /// An errand's newest transaction, and how often it was sent again at a higher price.
+    pub fn newest(&self, record: &ErrandRecord) -> (Bytes<RAW_BYTES_MAX>, usize) {
+        let repriced = self.repriced.get(&record.id);
+        let newest = repriced.and_then(|repriced| repriced.last()).map_or(&record.raw, |newest| &newest.raw);
+        (newest.clone(), repriced.map_or(0, Vec::len))
     }
 
     pub fn find(&self, id: &Digest, asked: &Digest) -> Found {
@@ -130,7 +175,8 @@ impl Errands {
     /// The state as entries: applied to none they give these.
     pub fn entries(&self) -> Vec<ErrandEntry> {
         let errands = self.by_id.values().cloned().map(ErrandEntry::Errand);
-        errands.chain(self.listed.values().cloned().map(ErrandEntry::Listed)).collect()
+        let repriced = self.repriced.values().flatten().cloned().map(ErrandEntry::Repriced);
+        errands.chain(repriced).chain(self.listed.values().cloned().map(ErrandEntry::Listed)).collect()
     }
 
     /// Forgets the oldest of those that are over, beyond `kept`.
@@ -175,10 +221,22 @@ impl ErrandBook {
         self.log.wait(ticket).await.map_err(|error| Refused::NotDurable(error.to_string()))
     }
 
+    /// Writes down that an errand is sent again at a higher price, which may be done once this has returned true; false where its end came
+    /// meanwhile, or it was often enough.
+    pub async fn reprice(&self, repriced: ErrandRepriced) -> Result<bool, Refused> {
+        let ticket = {
+            let mut errands = self.errands();
+            if !errands.may_reprice(&repriced) {
+                return Ok(false);
+            }
+            self.append(&mut errands, &ErrandEntry::Repriced(repriced))?
+        };
+        self.log.wait(ticket).await.map(|()| true).map_err(|error| Refused::NotDurable(error.to_string()))
+    }
+
     /// Writes down what became of one. Its chain knows it better than the disk, so nobody waits.
-    pub fn end(&self, record: &ErrandRecord, has_succeeded: bool, at_ms: Milliseconds) {
-        let (id, transaction) = (record.id, record.transaction);
-        let _noted = self.note(&ErrandEntry::Ended(ErrandEnd { id, transaction, has_succeeded, at_ms }));
+    pub fn end(&self, end: ErrandEnd) {
+        let _noted = self.note(&ErrandEntry::Ended(end));
         self.shorten();
     }
 
@@ -191,7 +249,10 @@ impl ErrandBook {
     }
 
     fn note(&self, entry: &ErrandEntry) -> Result<Ticket, Refused> {
-        let mut errands = self.errands();
+        self.append(&mut self.errands(), entry)
+    }
+
+    fn append(&self, errands: &mut Errands, entry: &ErrandEntry) -> Result<Ticket, Refused> {
         let ticket = self.log.append(&entry.encode()).map_err(|error| Refused::NotDurable(error.to_string()))?;
         errands.apply(entry);
         Ok(ticket)
