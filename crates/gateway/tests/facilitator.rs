@@ -4,7 +4,7 @@
 mod stub;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -23,7 +23,9 @@ use network::{
 };
 use payments::{
     Address, B256,
+    chain::{self, Foreign},
     facilitator::{Bucket, Merchant, MerchantToken},
+    hex, keccak256,
     payer::{Channel, Payer},
     price::{Money, Unit},
     scheme::Asset,
@@ -63,6 +65,18 @@ struct Ledger {
     count: u64,
     /// Nothing is left for gas.
     is_poor: bool,
+    /// What its blocks ask for a unit of gas: none takes a transaction that offers less.
+    base_fee: u128,
+    /// What was sent, as it was signed.
+    came: BTreeMap<B256, Foreign>,
+}
+
+impl Ledger {
+    fn is_too_cheap(&self, params: &Value) -> bool {
+        let hash: Option<B256> = params[0].as_str().and_then(|hash| hash.parse().ok());
+        let came = hash.and_then(|hash| self.came.get(&hash));
+        came.is_some_and(|came| came.fees.max_fee_per_gas < self.base_fee)
+    }
 }
 
 struct Chain {
@@ -114,11 +128,14 @@ fn result(ledger: &mut Ledger, call: &Value) -> Result<Value, &'static str> {
         "eth_getTransactionReceipt" => match ledger.mood {
             Mood::Slow => Value::Null,
             Mood::Reverts => json!({ "status": "0x0" }),
-            _ if ledger.sent.is_empty() => Value::Null,
+            _ if ledger.sent.is_empty() || ledger.is_too_cheap(&call["params"]) => Value::Null,
             _ => json!({ "status": "0x1" }),
         },
         "eth_sendRawTransaction" => {
-            let is_new = ledger.sent.insert(call["params"][0].as_str().unwrap().to_owned());
+            let raw = call["params"][0].as_str().unwrap();
+            let bytes = hex::decode(raw).unwrap();
+            ledger.came.extend(chain::read(&bytes).map(|came| (keccak256(&bytes), came)));
+            let is_new = ledger.sent.insert(raw.to_owned());
             ledger.sends += 1;
             if !is_new {
                 return Err("already known");
@@ -127,6 +144,7 @@ fn result(ledger: &mut Ledger, call: &Value) -> Result<Value, &'static str> {
             json!(B256::ZERO)
         }
         "eth_getTransactionCount" => json!(format!("{:#x}", ledger.count)),
+        "eth_getBlockByNumber" => json!({ "baseFeePerGas": format!("{:#x}", ledger.base_fee) }),
         "eth_estimateGas" if ledger.mood == Mood::Refuses => return Err("execution reverted"),
         "eth_call" => match call["id"].as_u64().unwrap() {
             1 => json!(word(0)),
@@ -166,6 +184,7 @@ fn config(chain: &Chain, folder: &Path, token: &MerchantToken) -> FacilitatorCon
             settlements_kept: 1,
             places: 64,
             patience: Duration::from_secs(1),
+            unmined: Duration::from_secs(1),
         },
     }
 }
@@ -389,6 +408,41 @@ async fn after_a_crash_of(form: Form) {
     let known = stage.settle_as(&stage.token, &body).await.json();
     assert_eq!(known["success"], true, "{form:?}: known after the next crash too");
     assert_eq!(stage.chain.sent(), 1);
+}
+
+#[tokio::test]
+async fn an_errand_that_is_too_cheap_by_now_is_sent_again_at_a_higher_price_and_settled_once() {
+    for form in FORMS {
+        an_errand_that_is_too_cheap_of(form).await;
+    }
+}
+
+async fn an_errand_that_is_too_cheap_of(form: Form) {
+    let (stage, base_fee) = (stage().await, 1_000_000_000);
+    stage.chain.ledger.lock().unwrap().base_fee = base_fee;
+    let body = body_of(form, 1);
+    let late = stage.settle_as(&stage.token, &body).await.json();
+    assert_eq!(late["errorReason"], "settlement_pending", "{form:?}: {late}");
+    stub::paid::until("it is sent again", || stage.chain.sent() == 2).await;
+    let mut came: Vec<Foreign> = stage.chain.ledger.lock().unwrap().came.values().cloned().collect();
+    came.sort_by_key(|came| came.fees.max_fee_per_gas);
+    assert_eq!((came[0].nonce, &came[0].call), (came[1].nonce, &came[1].call), "{form:?}: in its own place");
+    assert!(came[0].fees.max_fee_per_gas < base_fee && base_fee <= came[1].fees.max_fee_per_gas, "{form:?}");
+    assert_eq!(late["transaction"], came[0].hash.to_string(), "{form:?}");
+    // No block has either of them before the crash and after it.
+    stage.chain.set(Mood::Slow);
+    let stage = stage.again().await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    stage.chain.set(Mood::Quick);
+    for _ in 0..2 {
+        let settled = stage.settle_as(&stage.token, &body).await.json();
+        let told = (&settled["success"], &settled["transaction"]);
+        assert_eq!(told, (&json!(true), &json!(came[1].hash.to_string())), "{form:?}: the one that its chain took");
+    }
+    let stage = stage.again().await;
+    let settled = stage.settle_as(&stage.token, &body).await.json();
+    assert_eq!(settled["transaction"], came[1].hash.to_string(), "{form:?}");
+    assert_eq!(stage.chain.sent(), 2, "{form:?}: it offers enough");
 }
 
 #[tokio::test]

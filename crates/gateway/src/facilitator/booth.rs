@@ -9,9 +9,10 @@ use std::{
 use network::now_ms;
 use payments::{
     Address, B256, TillError,
+    chain::Foreign,
     facilitator::{
-        Asked, Bucket, Buckets, ErrandBook, ErrandEnd, ErrandRecord, ErrandState, Found, Good, Known, Listed, Merchant,
-        MerchantToken, Merchants, Work, address_to_list,
+        Asked, Bucket, Buckets, ErrandBook, ErrandEnd, ErrandRecord, ErrandRepriced, ErrandState, Found, Good, Known,
+        Listed, Merchant, MerchantToken, Merchants, Work, address_to_list,
     },
     price,
     scheme::{Asset, Claim, Offer, Refused, SPONSORED, Scheme},
@@ -26,7 +27,7 @@ use crate::{
     facilitator::owner::{Owners, Wish},
     payment::{
         Desk,
-        chain::{ChainClient, ChainError, Gas},
+        chain::{ChainClient, ChainError, Gas, Written},
         lock,
     },
 };
@@ -56,6 +57,8 @@ pub struct FacilitatorPace {
     pub places: usize,
     /// How long an answer waits for its transaction's block.
     pub patience: Duration,
+    /// What was sent is in no block for so long before its price is looked at, and raised where its chain asks for more by now.
+    pub unmined: Duration,
 }
 
 impl Default for FacilitatorPace {
@@ -68,6 +71,7 @@ impl Default for FacilitatorPace {
             settlements_kept: 50,
             places: 256,
             patience: Duration::from_secs(20),
+            unmined: Duration::from_secs(20),
         }
     }
 }
@@ -112,6 +116,7 @@ pub struct Booth {
     verifications: Turns,
     places: Arc<Semaphore>,
     patience: Duration,
+    unmined: Duration,
     owners: Owners,
 }
 
@@ -138,13 +143,15 @@ impl Booth {
             verifications: Turns::new(pace.verifications, pace.stranger_verifications),
             places: Arc::new(Semaphore::new(pace.places)),
             patience: pace.patience,
+            unmined: pace.unmined,
         })
     }
 
     /// The facilitator of a gateway that takes payments itself: the same chain, and a key of its own.
     pub fn of_desk(desk: &Desk, directory: &Path) -> Result<Self, TillError> {
         let (chain, key, assets) = (desk.chain.clone(), desk.facilitator.clone(), desk.assets.clone());
-        Self::open(directory, chain, key, assets, &desk.config.merchants, FacilitatorPace::default())
+        let pace = FacilitatorPace { unmined: desk.pace.unmined, ..FacilitatorPace::default() };
+        Self::open(directory, chain, key, assets, &desk.config.merchants, pace)
     }
 
     /// A place for one more request.
@@ -318,16 +325,21 @@ impl Booth {
     ) -> Result<SettleResponse, Refused> {
         let network = asked.terms.network;
         let (payer, hash) = (price::address(&record.payer), B256::from(record.transaction.0));
-        let outcome = match record.state {
-            ErrandState::Done => Some(true),
-            ErrandState::Failed => Some(false),
-            ErrandState::Sent => self.chain.wait(hash, self.patience).await.unwrap_or(None),
+        let taken = match record.state {
+            ErrandState::Done => Some((hash, true)),
+            ErrandState::Failed => Some((hash, false)),
+            ErrandState::Sent => {
+                let waited = self.chain.wait_for_any(|| self.hashes_of(&record), 0, self.patience).await;
+                let taken = waited.unwrap_or(None);
+                if let Some((hash, has_succeeded)) = taken {
+                    self.note_end(&record, hash, has_succeeded);
+                }
+                taken
+            }
         };
-        if record.state == ErrandState::Sent
-            && let Some(has_succeeded) = outcome
-        {
-            self.note_end(&record, hash, has_succeeded);
-        }
+        // Of all that it was sent as, the one that its chain has.
+        let hash = taken.map_or(hash, |(hash, _)| hash);
+        let outcome = taken.map(|(_, has_succeeded)| has_succeeded);
         let mut response = SettleResponse::charged(network, payer, record.amount, hash.to_string());
         match outcome {
             Some(true) => {
@@ -353,36 +365,83 @@ impl Booth {
         Ok(response)
     }
 
-    /// Asks what became of errands that nobody waits for, and sends what may never have left.
+    /// Asks what became of errands that nobody waits for, and sends what may never have left, or offers too little by now.
     pub async fn look_after(&self, least_ms: u64) {
         let sent = self.book.errands().sent();
+        let mut base = 0;
+        if sent.iter().any(|record| self.is_late(record, 0)) {
+            // Where its chain does not say it, no price is raised.
+            base = self.chain.base_fee().await.unwrap_or_default();
+        }
         for record in sent.iter().filter(|record| now_ms().saturating_sub(record.begun_at_ms) >= least_ms) {
-            if let Err(error) = self.look_after_one(record).await {
+            if let Err(error) = self.look_after_one(record, base).await {
                 tracing::warn!(id = %record.id, %error, "failed to look after a settlement");
             }
         }
     }
 
-    async fn look_after_one(&self, record: &ErrandRecord) -> Result<(), ChainError> {
-        let hash = B256::from(record.transaction.0);
-        if let Some(has_succeeded) = self.chain.outcome(hash, 0).await? {
+    async fn look_after_one(&self, record: &ErrandRecord, base: u128) -> Result<(), ChainError> {
+        if let Some((hash, has_succeeded)) = self.chain.taken(&self.hashes_of(record), 0).await? {
             self.note_end(record, hash, has_succeeded);
             return Ok(());
         }
-        match self.chain.send_raw(&record.raw).await {
+        let (newest, times) = self.book.errands().newest(record);
+        if self.is_late(record, times) && self.raise_price(record, &newest, base).await? {
+            return Ok(());
+        }
+        match self.chain.send_raw(&newest).await {
             Err(error) if !error.is_refusal() => Err(error),
             Ok(()) => Ok(()),
             // Known already, or never to be taken: another transaction has its place.
             Err(_) => {
                 let is_old = now_ms().saturating_sub(record.begun_at_ms) >= LOST_MS;
                 let has_passed = is_old && self.chain.count(self.key.address()).await? > record.nonce;
-                let outcome = self.chain.outcome(hash, 0).await?;
-                if has_passed || outcome.is_some() {
-                    self.note_end(record, hash, outcome.unwrap_or(false));
+                match self.chain.taken(&self.hashes_of(record), 0).await? {
+                    Some((hash, has_succeeded)) => self.note_end(record, hash, has_succeeded),
+                    None if has_passed => self.note_end(record, B256::from(record.transaction.0), false),
+                    None => {}
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Whether no block has an errand for so long that its price is looked at, after it was raised so many times.
+    fn is_late(&self, record: &ErrandRecord, times: usize) -> bool {
+        let looks = u32::try_from(times).unwrap_or(u32::MAX).saturating_add(1);
+        u128::from(now_ms().saturating_sub(record.begun_at_ms)) >= self.unmined.saturating_mul(looks).as_millis()
+    }
+
+    /// Sends an errand again at a higher price, where its newest transaction offers less than its chain asks for: it keeps all that come
+    /// behind it from their blocks. Written down before, as the first one was.
+    async fn raise_price(&self, record: &ErrandRecord, newest: &[u8], base: u128) -> Result<bool, ChainError> {
+        let is_ours = |sent: &Foreign| sent.sender == self.key.address() && sent.nonce == record.nonce;
+        let Some(Foreign { call, nonce, fees, .. }) = payments::chain::read(newest).filter(is_ours) else {
+            return Ok(false);
+        };
+        if fees.max_fee_per_gas >= base {
+            // It waits for another before it, or for room.
+            return Ok(false);
+        }
+        let Some(raised) = fees.raised(base, self.chain.fee_max) else {
+            tracing::debug!(id = %record.id, base, "a settlement waits for a lower price of gas than there is");
+            return Ok(false);
+        };
+        let signed = self.chain.sign_again(&Written { call, value: 0, nonce, fees }, raised, &self.key);
+        let raw = Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Journal)?;
+        let (id, transaction, again) = (record.id, record.transaction, Digest(signed.hash.0));
+        let repriced = ErrandRepriced { id, transaction, again, raw };
+        if !self.book.reprice(repriced).await.map_err(|_| ChainError::Journal)? {
+            return Ok(false);
+        }
+        tracing::info!(%id, %again, base, "a settlement is sent again at a higher price");
+        self.chain.send(&signed).await?;
+        Ok(true)
+    }
+
+    /// All hashes under which an errand was sent.
+    fn hashes_of(&self, record: &ErrandRecord) -> Vec<B256> {
+        self.book.errands().hashes_of(record).iter().map(|hash| B256::from(hash.0)).collect()
     }
 
     /// Writes down what became of an errand, under the hash of which it did.

@@ -251,9 +251,14 @@ impl ChainClient {
 
     /// The outcome of a transaction that has several hashes, of which its chain takes one.
     pub async fn outcome_of_any(&self, hashes: &[B256], confirmations: u64) -> Result<Option<bool>, ChainError> {
+        Ok(self.taken(hashes, confirmations).await?.map(|(_, outcome)| outcome))
+    }
+
+    /// Which of a transaction's hashes its chain has taken, and the outcome.
+    pub async fn taken(&self, hashes: &[B256], confirmations: u64) -> Result<Option<(B256, bool)>, ChainError> {
         for hash in hashes {
             if let Some(outcome) = self.outcome(*hash, confirmations).await? {
-                return Ok(Some(outcome));
+                return Ok(Some((*hash, outcome)));
             }
         }
         Ok(None)
@@ -354,10 +359,21 @@ impl ChainClient {
         confirmations: u64,
         patience: Duration,
     ) -> Result<Option<bool>, ChainError> {
+        let taken = self.wait_for_any(|| vec![transaction], confirmations, patience).await?;
+        Ok(taken.map(|(_, outcome)| outcome))
+    }
+
+    /// The same of a transaction that may be sent again under other hashes meanwhile.
+    pub async fn wait_for_any(
+        &self,
+        hashes: impl Fn() -> Vec<B256>,
+        confirmations: u64,
+        patience: Duration,
+    ) -> Result<Option<(B256, bool)>, ChainError> {
         let asked = async {
             loop {
-                if let Some(outcome) = self.outcome(transaction, confirmations).await? {
-                    return Ok(Some(outcome));
+                if let Some(taken) = self.taken(&hashes(), confirmations).await? {
+                    return Ok(Some(taken));
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
