@@ -1121,6 +1121,30 @@ async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
 }
 
 #[tokio::test]
+async fn many_transactions_that_are_looked_at_keep_no_settlement_waiting() {
+    let pace = gateway::Pace { unmined: Duration::from_millis(200), ..pace() };
+    let deep = |payments: &mut Payments| (payments.confirmations, payments.idle) = (3, Duration::from_secs(1));
+    let stage = Arc::new(paid_as(Behaviour::Honest, pace, deep).await);
+    let required = stage.offers("").await;
+    let asked: Vec<_> = (1..=40)
+        .map(|nonce| {
+            let (stage, payment) = (Arc::clone(&stage), stage.signed(&required, Scheme::Exact, nonce, 600));
+            tokio::spawn(async move { stage.ask(&payment, "").await.status })
+        })
+        .collect();
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), 200);
+    }
+    until("all are sent", || stage.chain.sent_with("") >= 40).await;
+    // They are in blocks that do not lie deep enough. To ask about one after the other takes twenty seconds.
+    stage.chain.tell(|told| told.lookup = Duration::from_millis(500));
+    let opened = stage.ask(&line(&Form::Session.payment(&payer(), &required, 77)), "").await;
+    assert_eq!(opened.status, 200, "{}", opened.body);
+    let mark = payments::hex::encode([77; 32]);
+    until("the session is settled", || stage.chain.sent_with(&mark) > 0).await;
+}
+
+#[tokio::test]
 async fn while_gas_costs_more_than_is_ever_offered_nothing_is_sent_and_only_channels_are_offered() {
     let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.fee_max = 2_000_000).await;
     let required_first = stage.offers("").await;

@@ -1,6 +1,7 @@
 //! The clerk: settles what is due, in the background, whatever its callers do.
 //!
-//! Payments and channels are looked after side by side: a claim that waits for its block holds up no payment whose signature ends.
+//! Payments, channels and what waits for its block are looked after side by side: a claim that waits, or a chain that is asked about many
+//! transactions, holds up no payment whose signature ends.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +30,14 @@ const A_ROUND: usize = 32;
 
 /// Works for ever.
 pub async fn run(desk: Arc<Desk>) {
-    tokio::join!(payments(Arc::clone(&desk)), channels(desk));
+    tokio::join!(payments(Arc::clone(&desk)), channels(Arc::clone(&desk)), prices(desk));
+}
+
+async fn prices(desk: Arc<Desk>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        desk.look_after_prices().await;
+    }
 }
 
 async fn payments(desk: Arc<Desk>) {
@@ -39,7 +47,6 @@ async fn payments(desk: Arc<Desk>) {
         desk.tell_rate();
         desk.close_sessions();
         desk.look_after().await;
-        desk.look_after_prices().await;
         settle(&desk, &mut retries).await;
         if gas_seen_at.is_none_or(|at: Instant| at.elapsed() >= GAS_PAUSE) {
             gas_seen_at = Some(Instant::now());

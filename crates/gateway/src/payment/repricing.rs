@@ -6,6 +6,7 @@
 
 use std::{sync::atomic::Ordering, time::Instant};
 
+use futures::StreamExt as _;
 use payments::B256;
 use protocol::Digest;
 
@@ -15,30 +16,38 @@ use crate::payment::{
     unmined::Place,
 };
 
+/// Transactions that are asked about at the same time.
+const AT_ONCE: usize = 16;
+
 impl Desk {
     /// Looks after what waits for its block for long, and notes for how long that is.
     pub async fn look_after_prices(&self) {
         let under_way = self.till.books().under_way();
         let late = lock(&self.unmined).late(&under_way, Instant::now(), self.pace.unmined);
         if !late.is_empty()
-            && let Err(error) = self.raise_prices(&late).await
+            && let Err(error) = self.raise_prices(late).await
         {
-            tracing::debug!(%error, "failed to look after what waits for its block");
+            tracing::debug!(%error, "failed to learn what gas costs");
         }
         let longest = lock(&self.unmined).longest(Instant::now());
         self.unmined_ms.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    async fn raise_prices(&self, late: &[Digest]) -> Result<(), ChainError> {
+    async fn raise_prices(&self, late: Vec<Digest>) -> Result<(), ChainError> {
         let base = self.chain.base_fee().await?;
-        for transaction in late {
-            let Some(written) = self.waiting(transaction).await? else { continue };
-            if written.fees.max_fee_per_gas >= base {
-                // It waits for another before it, or for room.
-                continue;
-            }
-            if let Err(error) = self.raise_price(transaction, &written, base).await {
-                tracing::warn!(%transaction, %error, "failed to send a transaction again at a higher price");
+        let asked = late.into_iter().map(|transaction| async move { (transaction, self.waiting(&transaction).await) });
+        let mut asked = futures::stream::iter(asked).buffered(AT_ONCE);
+        while let Some((transaction, waiting)) = asked.next().await {
+            let raised = match waiting {
+                Ok(Some(written)) if written.fees.max_fee_per_gas < base => {
+                    self.raise_price(&transaction, &written, base).await
+                }
+                // In a block or in none that is known; or it waits for another before it, or for room.
+                Ok(Some(_) | None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = raised {
+                tracing::warn!(%transaction, %error, "failed to look after what waits for its block");
             }
         }
         Ok(())

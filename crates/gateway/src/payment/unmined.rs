@@ -49,16 +49,18 @@ impl Unmined {
         is_unnamed
     }
 
-    /// Notes what is under way now, and returns what was not looked at for `patience` since it was seen first.
+    /// Notes what is under way now, and returns what was not looked at for `patience` since it was seen first. What is in a block, from which
+    /// a reorganisation may take it, comes after all that is in none.
     pub fn late(&mut self, under_way: &BTreeSet<Digest>, now: Instant, patience: Duration) -> Vec<Digest> {
         self.seen.retain(|transaction, _| under_way.contains(transaction) || self.unnamed.contains(transaction));
         for transaction in under_way.iter().chain(&self.unnamed) {
             self.seen.entry(*transaction).or_insert(Seen { first: now, last: now, place: Place::Nowhere });
         }
         let late = self.seen.iter().filter(|(_, seen)| now.saturating_duration_since(seen.last) >= patience);
-        let mut late: Vec<(Instant, Digest)> = late.map(|(transaction, seen)| (seen.first, *transaction)).collect();
+        let order = |(transaction, seen): (&Digest, &Seen)| (seen.place == Place::InBlock, seen.first, *transaction);
+        let mut late: Vec<(bool, Instant, Digest)> = late.map(order).collect();
         late.sort_unstable();
-        late.into_iter().take(LATE_MAX).map(|(_, transaction)| transaction).collect()
+        late.into_iter().take(LATE_MAX).map(|(_, _, transaction)| transaction).collect()
     }
 
     /// Notes where one is now.
@@ -98,6 +100,7 @@ mod tests {
         assert_eq!(unmined.late(&both, after(40), patience), [two, one], "first who has waited for longest");
         unmined.note(&two, Place::InBlock, after(40));
         assert_eq!(unmined.longest(after(40)), Duration::ZERO);
+        assert_eq!(unmined.late(&both, after(60), patience), [one, two], "and last what is in a block");
         assert!(unmined.late(&BTreeSet::new(), after(99), patience).is_empty() && unmined.seen.is_empty());
     }
 

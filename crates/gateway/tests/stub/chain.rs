@@ -40,8 +40,9 @@ pub struct Told {
     pub inclusion: Duration,
     /// How long it thinks about whether a call would fail.
     pub estimate: Duration,
-    /// The same of an account's next nonce.
+    /// The same of an account's next nonce, and of where a transaction is.
     pub nonce: Duration,
+    pub lookup: Duration,
     /// No transaction comes into a block.
     pub is_held_back: bool,
     /// It has forgotten every transaction, as a reorganisation makes it.
@@ -125,6 +126,7 @@ impl Default for Told {
             inclusion: Duration::ZERO,
             estimate: Duration::ZERO,
             nonce: Duration::ZERO,
+            lookup: Duration::ZERO,
             is_held_back: false,
             is_forgotten: false,
             refused: Vec::new(),
@@ -201,6 +203,7 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
     let pause = match request["method"].as_str() {
         Some("eth_estimateGas") => shared.told.lock().unwrap().estimate,
         Some("eth_getTransactionCount") => shared.told.lock().unwrap().nonce,
+        Some("eth_getTransactionByHash") => shared.told.lock().unwrap().lookup,
         _ => Duration::ZERO,
     };
     tokio::time::sleep(pause).await;
