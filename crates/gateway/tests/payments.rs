@@ -1144,6 +1144,40 @@ async fn many_transactions_that_are_looked_at_keep_no_settlement_waiting() {
     until("the session is settled", || stage.chain.sent_with(&mark) > 0).await;
 }
 
+/// What has what was claimed in dollars sent to the gateway.
+async fn sweep_of(stage: &Paid) -> String {
+    let terms = offer(&stage.offers("").await, Scheme::Batch, USDC);
+    payments::hex::encode(payments::chain::sweep(terms.pay_to, USDC).data)
+}
+
+#[tokio::test]
+async fn a_claim_that_is_sent_again_at_a_higher_price_is_waited_for_and_sent_on_as_any() {
+    let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.idle = Duration::from_secs(1)).await;
+    let sweep = sweep_of(&stage).await;
+    stage.chain.tell(|told| (told.base_fee, told.is_held_back) = (1_000_000_000, true));
+    stage.by_channel(&payer(), 0).await;
+    until("it is claimed at a higher price", || sent_for(&stage, &address_of(&payer())).len() == 2).await;
+    assert_eq!(stage.chain.sent_with(&sweep), 0, "no block has it");
+    // The chain takes the second, and never the first.
+    stage.chain.tell(|told| told.is_held_back = false);
+    until("it is sent on", || stage.chain.sent_with(&sweep) > 0).await;
+}
+
+#[tokio::test]
+async fn what_was_claimed_while_nobody_could_wait_for_it_is_sent_on_later() {
+    let stage = paid_and_claimed().await;
+    let sweep = sweep_of(&stage).await;
+    stage.chain.tell(|told| told.is_held_back = true);
+    stage.by_channel(&payer(), 0).await;
+    until("claimed", || stage.chain.sent_with(&address_of(&payer())) > 0).await;
+    stage.chain.is_away.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.chain.tell(|told| (told.is_held_back, told.unswept) = (false, 5));
+    stage.chain.is_away.store(false, Ordering::Relaxed);
+    until("it is sent on", || stage.chain.sent_with(&sweep) > 0).await;
+}
+
 #[tokio::test]
 async fn while_gas_costs_more_than_is_ever_offered_nothing_is_sent_and_only_channels_are_offered() {
     let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.fee_max = 2_000_000).await;

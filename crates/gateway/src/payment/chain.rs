@@ -349,21 +349,12 @@ impl ChainClient {
 
     /// Waits for a transaction's first block.
     pub async fn wait(&self, transaction: B256, patience: Duration) -> Result<Option<bool>, ChainError> {
-        self.wait_for_depth(transaction, 0, patience).await
-    }
-
-    /// Waits until so many blocks lie on a transaction's.
-    pub async fn wait_for_depth(
-        &self,
-        transaction: B256,
-        confirmations: u64,
-        patience: Duration,
-    ) -> Result<Option<bool>, ChainError> {
-        let taken = self.wait_for_any(|| vec![transaction], confirmations, patience).await?;
+        let taken = self.wait_for_any(|| vec![transaction], 0, patience).await?;
         Ok(taken.map(|(_, outcome)| outcome))
     }
 
-    /// The same of a transaction that may be sent again under other hashes meanwhile.
+    /// Waits until so many blocks lie on the one of a transaction, which may be sent again under other hashes meanwhile. They may be
+    /// forgotten once somebody else has noted the end, so that each is looked for from when it was seen.
     pub async fn wait_for_any(
         &self,
         hashes: impl Fn() -> Vec<B256>,
@@ -371,8 +362,14 @@ impl ChainClient {
         patience: Duration,
     ) -> Result<Option<(B256, bool)>, ChainError> {
         let asked = async {
+            let mut seen: Vec<B256> = Vec::new();
             loop {
-                if let Some(taken) = self.taken(&hashes(), confirmations).await? {
+                for hash in hashes() {
+                    if !seen.contains(&hash) {
+                        seen.push(hash);
+                    }
+                }
+                if let Some(taken) = self.taken(&seen, confirmations).await? {
                     return Ok(Some(taken));
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;

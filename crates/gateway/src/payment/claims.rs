@@ -7,6 +7,7 @@ use payments::{
     Address, B256,
     books::Due,
     chain::{self, ClaimLine, ReceiverAsk},
+    scheme::Scheme,
 };
 use protocol::Digest;
 
@@ -83,8 +84,9 @@ impl Desk {
             part.iter().map(|line| (line.due.clone(), line.line.clone())).unzip();
         let call = chain::claim(&lines, &self.channels(), &self.key);
         let Some(hash) = self.send_settlement(&call, &due).await? else { return Ok(()) };
-        let outcome = self.chain.wait(hash, PATIENCE).await?;
-        self.note_outcome(&due, Digest(hash.0), outcome);
+        let transaction = Digest(hash.0);
+        let outcome = self.wait_for(&transaction, 0, PATIENCE).await?.map(|(_, has_succeeded)| has_succeeded);
+        self.note_outcome(&due, transaction, outcome);
         if outcome != Some(true) {
             return Err(ChainError::Told("a claim"));
         }
@@ -112,8 +114,12 @@ impl Desk {
         Ok(())
     }
 
-    /// Has the rest sent to us that was claimed before a crash came in between.
-    pub async fn sweep_rest(&self) -> Result<(), ChainError> {
+    /// Has the rest sent to us that was claimed before a crash, or anything else, came in between. False where a claim is under way, whose
+    /// part is not there yet.
+    pub async fn sweep_rest(&self) -> Result<bool, ChainError> {
+        if self.till.books().unsure().iter().any(|due| due.purse.scheme == Scheme::Batch) {
+            return Ok(false);
+        }
         for asset in &self.assets {
             let ask = ReceiverAsk { receiver: self.recipient.pay_to, token: asset.address };
             let rest = ReceiverAsk::rest(&self.chain.call(&ask.ask()).await?);
@@ -121,7 +127,7 @@ impl Desk {
                 self.sweep_token(asset.address).await?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     pub fn channels(&self) -> payments::signing::Domain {

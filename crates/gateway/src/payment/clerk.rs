@@ -119,11 +119,13 @@ async fn channels(desk: Arc<Desk>) {
         if is_time {
             claimed_at_ms = now;
             retries.keep(due.iter().map(|due| due.purse.id));
-            has_swept = has_swept || desk.sweep_rest().await.is_ok();
+            has_swept = has_swept || matches!(desk.sweep_rest().await, Ok(true));
         }
         let is_due = |due: &Due| retries.may_try(&due.purse.id, now) && desk.may_settle(&due.purse.asset, due.fresh);
         let due: Vec<Due> = due.into_iter().filter(is_due).collect();
         for (purse, claimed) in desk.claim(due).await {
+            // What came in between may have kept it from being sent on, which is then done later.
+            has_swept &= claimed.is_ok();
             retries.note(&purse, &claimed, now);
         }
         desk.look_after_deposits().await;

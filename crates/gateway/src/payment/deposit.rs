@@ -37,7 +37,7 @@ impl Desk {
                 let _wait = self.waits.begin(id).ok_or(Refused::InFlight)?;
                 // It may never have left. A node that has it says so, which is no fault.
                 let _sent = self.chain.send_raw(&depositing.raw).await;
-                self.wait_for(&depositing).await?;
+                self.wait_for_deposit(&depositing).await?;
             }
             DepositStanding::Unknown => self.put_in(&call, known, (&voucher.purse(), &offer.asset)).await?,
         }
@@ -64,7 +64,7 @@ impl Desk {
             drop(sending);
             let standing = self.till.books().deposit_standing(&depositing.deposit.id);
             return match standing {
-                DepositStanding::UnderWay(other) => self.wait_for(&other).await,
+                DepositStanding::UnderWay(other) => self.wait_for_deposit(&other).await,
                 DepositStanding::Done | DepositStanding::Unknown => Ok(()),
             };
         };
@@ -77,21 +77,21 @@ impl Desk {
                 self.note_deposited(&depositing, false);
                 Err(failed(&error))
             }
-            Ok(()) | Err(_) => self.wait_for(&depositing).await,
+            Ok(()) | Err(_) => self.wait_for_deposit(&depositing).await,
         }
     }
 
-    async fn wait_for(&self, depositing: &Depositing) -> Result<(), Refused> {
+    async fn wait_for_deposit(&self, depositing: &Depositing) -> Result<(), Refused> {
         let hash = B256::from(depositing.transaction.0);
         let confirmations = self.config.confirmations;
         let more = PATIENCE_A_BLOCK.saturating_mul(u32::try_from(confirmations).unwrap_or(u32::MAX));
-        let waited = self.chain.wait_for_depth(hash, confirmations, PATIENCE.saturating_add(more)).await;
+        let waited = self.wait_for(&depositing.transaction, confirmations, PATIENCE.saturating_add(more)).await;
         match waited.map_err(|error| failed(&error))? {
-            Some(true) => {
+            Some((_, true)) => {
                 self.note_deposited(depositing, true);
                 Ok(())
             }
-            Some(false) => {
+            Some((hash, false)) => {
                 self.note_deposited(depositing, false);
                 Err(Refused::Chain(format!("transaction {hash} was reverted")))
             }

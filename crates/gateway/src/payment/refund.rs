@@ -67,17 +67,17 @@ impl Desk {
         // Nothing is answered after it.
         let _waits = seats.leave()?;
         let returning = self.send_refund(voucher, offer, wish).await?;
-        let (amount, hash) = (returning.amount, B256::from(returning.transaction.0));
+        let (amount, first) = (returning.amount, B256::from(returning.transaction.0));
         let balance = self.till.books().standing(&purse).map_or(0, |standing| standing.facts.balance);
-        let outcome = self.chain.wait(hash, PATIENCE).await.map_err(failed)?;
-        if let Some(has_arrived) = outcome.filter(|_| self.config.confirmations == 0) {
-            self.note_returned(&purse, voucher.channel, hash, has_arrived).await;
+        let taken = self.wait_for(&returning.transaction, 0, PATIENCE).await.map_err(failed)?;
+        if let Some((_, has_arrived)) = taken.filter(|_| self.config.confirmations == 0) {
+            self.note_returned(&purse, voucher.channel, first, has_arrived).await;
         }
-        match outcome {
-            Some(true) => {}
-            Some(false) => return Err(Refused::Chain(format!("transaction {hash} was reverted"))),
-            None => return Err(Refused::Chain(format!("transaction {hash} is in no block yet"))),
-        }
+        let hash = match taken {
+            Some((hash, true)) => hash,
+            Some((hash, false)) => return Err(Refused::Chain(format!("transaction {hash} was reverted"))),
+            None => return Err(Refused::Chain(format!("transaction {first} is in no block yet"))),
+        };
         let (payer, network) = (voucher.config.payer, voucher.network);
         let mut settled = SettleResponse::charged(network, payer, amount, hash.to_string());
         let (mut state, _) = self.channel_state(&purse, voucher.channel, None);

@@ -93,6 +93,17 @@ impl Desk {
         hashes.iter().map(|hash| B256::from(hash.0)).collect()
     }
 
+    /// Waits until so many blocks lie on a transaction that was written down, at whichever price its chain takes it: the hash of that, and
+    /// what came of it.
+    pub async fn wait_for(
+        &self,
+        transaction: &Digest,
+        confirmations: u64,
+        patience: Duration,
+    ) -> Result<Option<(B256, bool)>, ChainError> {
+        self.chain.wait_for_any(|| self.hashes_of(transaction), confirmations, patience).await
+    }
+
     /// What became of a transaction that was written down with its bytes, at whichever price.
     pub async fn fate_of(&self, transaction: &Digest, raw: &[u8]) -> Result<Option<bool>, ChainError> {
         self.chain.fate(&self.hashes_of(transaction), raw, self.config.confirmations).await
