@@ -52,7 +52,7 @@ pub struct Pace {
     pub newcomers: Bucket,
     /// How often gas is spent on deposits and refunds of channels that have not earned it.
     pub errands: Bucket,
-    /// How often what was charged is settled though it is worth less than its gas.
+    /// How often what was charged is settled though it is worth less than its gas, and as often claimed of channels.
     pub dust: Bucket,
     /// How often offers are signed for who has not paid; beyond that they go without.
     pub promises: Bucket,

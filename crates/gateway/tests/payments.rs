@@ -813,6 +813,26 @@ async fn paid_in_dust(most: u32) -> Paid {
 }
 
 #[tokio::test]
+async fn small_claims_take_no_turn_of_small_payments_and_one_that_is_not_sent_takes_none() {
+    let stage = paid_in_dust(1).await;
+    let [bad, good, next] = [10, 11, 12].map(other_payer);
+    stage.chain.tell(|told| told.refused = vec![address_of(&bad)]);
+    stage.by_channel(&bad, 0).await;
+    // Its claim is refused.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    stage.by_channel(&good, 0).await;
+    until("claimed", || stage.chain.sent_with(&address_of(&good)) > 0).await;
+    stage.by_channel(&next, 0).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let claimed = [&bad, &next].map(|payer| stage.chain.sent_with(&address_of(payer)));
+    assert_eq!(claimed, [0, 0], "there was one turn");
+    for (nonce, status) in [(1, 200), (2, 503)] {
+        let answer = stage.ask(&stage.exact(nonce).await, "").await;
+        assert_eq!(answer.status, status, "payments have one of their own: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_pays_for_takes_no_turn_of_small_payments() {
     for form in [Form::Transfer, Form::Permit] {
         let stage = paid_in_dust(2).await;

@@ -27,6 +27,8 @@ const AT_ONCE: usize = 16;
 struct Line {
     due: Due,
     line: ClaimLine,
+    /// It has taken a turn of what is worth less than its gas.
+    is_small: bool,
 }
 
 /// What came of a channel's claim.
@@ -36,29 +38,42 @@ impl Desk {
     /// Claims from all of these channels. One that its contract does not take keeps none of the others from being claimed.
     pub async fn claim(&self, due: Vec<Due>) -> Vec<Claimed> {
         let (mut lines, mut claimed) = (Vec::new(), Vec::new());
-        let asked = due.into_iter().map(|due| async move { (due.purse.id, self.line(due).await) });
+        let asked = due.into_iter().map(|due| async move {
+            let (purse, is_small) = (due.purse.id, self.is_dust(&due.purse.asset, due.fresh));
+            (purse, is_small, self.line(due, is_small).await)
+        });
         let mut asked = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
-        while let Some((purse, line)) = asked.next().await {
+        while let Some((purse, is_small, line)) = asked.next().await {
             match line {
                 Ok(line) => lines.push(line),
-                Err(error) => claimed.push((purse, Err(error))),
+                Err(error) => {
+                    self.put_claim_turns_back(usize::from(is_small));
+                    claimed.push((purse, Err(error)));
+                }
             }
         }
         let mut parts: Vec<&[Line]> = lines.chunks(LINES_MAX).collect();
         while let Some(part) = parts.pop() {
-            match self.claim_part(part).await {
+            let came = match self.send_claim(part).await {
                 Err(error) if error.is_refusal() && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([first, second]);
+                    continue;
                 }
-                came => claimed.extend(part.iter().map(|line| (line.due.purse.id, came.clone()))),
-            }
+                Ok(Some(hash)) => self.bring_in(part, hash).await,
+                unsent => {
+                    // It has cost nothing.
+                    self.put_claim_turns_back(part.iter().filter(|line| line.is_small).count());
+                    unsent.map(|_| ())
+                }
+            };
+            claimed.extend(part.iter().map(|line| (line.due.purse.id, came.clone())));
         }
         claimed
     }
 
     /// What a channel can be claimed for now: what was charged, and no more than its contract has for us.
-    async fn line(&self, due: Due) -> Result<Line, ChainError> {
+    async fn line(&self, due: Due, is_small: bool) -> Result<Line, ChainError> {
         let broken = |_| ChainError::Journal;
         let channel = ClaimLine::of(&due.purse, due.amount).map_err(broken)?.channel(&self.channels());
         self.ask_channel(due.purse.id, channel).await?;
@@ -72,30 +87,30 @@ impl Desk {
             return Err(ChainError::Told("a claim of a channel that holds nothing more"));
         }
         let line = ClaimLine::of(&due.purse, amount).map_err(broken)?;
-        Ok(Line { due: Due { amount, fresh, ..due }, line })
+        Ok(Line { due: Due { amount, fresh, ..due }, line, is_small })
     }
 
-    async fn claim_part(&self, part: &[Line]) -> Result<(), ChainError> {
+    /// Sends a claim. `None` where others are on their way for all of its channels.
+    async fn send_claim(&self, part: &[Line]) -> Result<Option<B256>, ChainError> {
         for line in part {
             let (purse, amount) = (line.due.purse.id, line.line.max_claimable);
             self.till.note(|books| books.publish(&purse, amount)).map_err(|_| ChainError::Journal)?;
         }
         let (due, lines): (Vec<Due>, Vec<ClaimLine>) =
             part.iter().map(|line| (line.due.clone(), line.line.clone())).unzip();
-        let call = chain::claim(&lines, &self.channels(), &self.key);
-        let Some(hash) = self.send_settlement(&call, &due).await? else { return Ok(()) };
+        self.send_settlement(&chain::claim(&lines, &self.channels(), &self.key), &due).await
+    }
+
+    /// Waits for a claim, and has what it brings sent to us. One that is in no block yet would leave nothing to send.
+    async fn bring_in(&self, part: &[Line], hash: B256) -> Result<(), ChainError> {
+        let due: Vec<Due> = part.iter().map(|line| line.due.clone()).collect();
         let transaction = Digest(hash.0);
         let outcome = self.wait_for(&transaction, 0, PATIENCE).await?.map(|(_, has_succeeded)| has_succeeded);
         self.note_outcome(&due, transaction, outcome);
         if outcome != Some(true) {
             return Err(ChainError::Told("a claim"));
         }
-        self.sweep(&lines).await
-    }
-
-    /// Has what was claimed sent to us. A claim that is in no block yet would leave it nothing to do.
-    async fn sweep(&self, lines: &[ClaimLine]) -> Result<(), ChainError> {
-        let mut tokens: Vec<_> = lines.iter().map(|line| line.config.token).collect();
+        let mut tokens: Vec<_> = part.iter().map(|line| line.line.config.token).collect();
         tokens.sort_unstable();
         tokens.dedup();
         for token in tokens {

@@ -121,7 +121,7 @@ async fn channels(desk: Arc<Desk>) {
             retries.keep(due.iter().map(|due| due.purse.id));
             has_swept = has_swept || matches!(desk.sweep_rest().await, Ok(true));
         }
-        let is_due = |due: &Due| retries.may_try(&due.purse.id, now) && desk.may_settle(&due.purse.asset, due.fresh);
+        let is_due = |due: &Due| retries.may_try(&due.purse.id, now) && desk.may_claim(&due.purse.asset, due.fresh);
         let due: Vec<Due> = due.into_iter().filter(is_due).collect();
         for (purse, claimed) in desk.claim(due).await {
             // What came in between may have kept it from being sent on, which is then done later.

@@ -94,8 +94,10 @@ pub struct Desk {
     pub revenue: Mutex<Buckets>,
     /// How often offers are signed.
     promises: Mutex<Buckets>,
-    /// How often what is worth less than its gas is settled.
+    /// How often what is worth less than its gas is settled, and how often it is claimed: channels, which need no more than a small call now
+    /// and then to have something to claim, take no turn of payments.
     dust: Mutex<Buckets>,
+    small_claims: Mutex<Buckets>,
     /// Who waits for deposits that are under way.
     pub waits: Waits,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
@@ -182,6 +184,7 @@ impl Desk {
             revenue: Mutex::new(Buckets::new(pace.revenue)),
             promises: Mutex::new(Buckets::new(pace.promises)),
             dust: Mutex::new(Buckets::new(pace.dust)),
+            small_claims: Mutex::new(Buckets::new(pace.dust)),
             waits: Waits::default(),
             backlog_ms: AtomicU64::new(0),
             unmined: Mutex::default(),
@@ -385,6 +388,17 @@ impl Desk {
     /// Whether what is due may cost gas now. What may not waits.
     pub fn may_settle(&self, asset: &Holder, fresh: u128) -> bool {
         !self.is_dust(asset, fresh) || one_for_all(&self.dust).is_ok()
+    }
+
+    /// The same of what is to be claimed of a channel.
+    pub fn may_claim(&self, asset: &Holder, fresh: u128) -> bool {
+        !self.is_dust(asset, fresh) || one_for_all(&self.small_claims).is_ok()
+    }
+
+    /// Puts back so many turns of small claims that were not sent.
+    pub fn put_claim_turns_back(&self, count: usize) {
+        let mut turns = lock(&self.small_claims);
+        (0..count).for_each(|_| turns.put_back(Address::ZERO));
     }
 
     /// True where a payment that came now might end before its settlement's turn, or before its block: then none is offered that needs one
