@@ -875,9 +875,13 @@ async fn who_has_small_sessions_waiting_opens_no_more_of_them_and_others_do() {
     // They end, and their settlement has no turn.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let refused = stage.ask(&session(&payer(), 5), "").await;
-    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert_eq!(refused.status, 402, "{}", refused.body);
     assert!(refused.body.contains("4 of them still wait for it") && refused.body.contains("hint"), "{}", refused.body);
-    assert!(refused.headers.contains_key("retry-after"));
+    let others = required(&refused);
+    assert_eq!(others.error.as_deref(), Some("sessions_unsettled"));
+    let schemes: Vec<&str> = others.accepts.iter().map(|terms| &terms.scheme[..]).collect();
+    assert_eq!(schemes, ["exact", "batch-settlement", "exact", "batch-settlement"], "all but another session");
+    assert!(!others.extensions.contains_key("session-key"), "{:?}", others.extensions);
     assert_eq!(stage.ask(&session(&other_payer(6), 1), "").await.status, 200);
     stage.by_channel(&payer(), 0).await;
     assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 6));

@@ -140,9 +140,12 @@ impl Desk {
         }
     }
 
-    /// The offers again, with what was wrong.
+    /// The offers again, with what was wrong. Who may open no more sessions is offered all else.
     pub fn refuse(&self, bill: &Bill<'_>, refused: Refused) -> Unpaid {
         match self.required(bill, Some(refused.reason().to_owned())) {
+            Ok(required) if matches!(refused, Refused::Unsettled(_)) => {
+                Unpaid::Refused(refused, Box::new(without_sessions(required)))
+            }
             Ok(required) => Unpaid::Refused(refused, Box::new(required)),
             Err(error) => Unpaid::Error(unpriced(&error)),
         }
@@ -473,6 +476,12 @@ impl Desk {
         }
         required
     }
+}
+
+fn without_sessions(mut required: PaymentRequired) -> PaymentRequired {
+    required.accepts.retain(|terms| terms.scheme != Scheme::Upto.word());
+    required.extensions.remove(session::SESSION_KEY);
+    required
 }
 
 pub fn unpriced(error: &payments::price::PriceError) -> ApiError {

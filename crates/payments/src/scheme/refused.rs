@@ -170,7 +170,8 @@ impl Refused {
             Self::Unbound(_) => "session_signature_invalid",
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Dearer => "session_price_exceeded",
-            Self::Crowded | Self::Full | Self::Unsettled(_) => "rate_limited",
+            Self::Crowded | Self::Full => "rate_limited",
+            Self::Unsettled(_) => "sessions_unsettled",
             Self::GasShort { .. } => "facilitator_gas_short",
             Self::GasDear { .. } => "gas_too_dear",
             Self::Chain(_) => "unexpected_verify_error",
@@ -187,7 +188,6 @@ impl Refused {
             Self::Unauthorised => Fault::Unknown,
             Self::Crowded
             | Self::Full
-            | Self::Unsettled(_)
             | Self::GasShort { .. }
             | Self::GasDear { .. }
             | Self::Chain(_)
@@ -225,6 +225,7 @@ impl Refused {
             | Self::UnknownSession
             | Self::Unbound(_)
             | Self::SessionExhausted { .. }
+            | Self::Unsettled(_)
             | Self::Dearer => Fault::Payment,
         }
     }
