@@ -1,7 +1,8 @@
 //! The rate between dollars and OPG, and the rules that an old one is none and that none leaps away from the last.
 //!
 //! A rate has a time of its own, since when it is so, and is told again and again for as long as it is. Both are bounded: who is silent has
-//! none any more, and neither has who says what was set long ago.
+//! none any more, and neither has who says what was set long ago. A rate that leaps is none for a day, however often it is told: neither
+//! silence nor insisting makes it true sooner.
 
 use std::collections::VecDeque;
 
@@ -21,7 +22,9 @@ pub enum FeedError {
     Zero,
     #[error("a rate from the future, or older than the last one")]
     Order,
-    #[error("a rate that is more than {0} times that of a day before, or less than that part of it")]
+    #[error(
+        "a rate that is more than {0} times that of a day before, or less than that part of it; hint: where it is right, start the gateway again"
+    )]
     Jump(u128),
 }
 
@@ -89,12 +92,14 @@ impl Feed {
         Ok(())
     }
 
-    /// The span that a rate is judged by. After a silence nobody knows what it should be near to.
+    /// The span that a rate is judged by. A day after the last one that was believed nobody knows what it should be near to.
     fn span_of(&self, usd_per_opg: u128, now_ms: Milliseconds) -> (u128, Milliseconds) {
-        match (self.newest(now_ms), self.span) {
-            (Ok(_), Some(span)) if now_ms.saturating_sub(span.1) < JUMP_SPAN_MS => span,
-            (Ok(last), _) => (last.usd_per_opg, now_ms),
-            (Err(_), _) => (usd_per_opg, now_ms),
+        let is_of_this_day = |at_ms: Milliseconds| now_ms.saturating_sub(at_ms) < JUMP_SPAN_MS;
+        let last = self.rates.back().filter(|last| is_of_this_day(last.last_ms));
+        match (self.span.filter(|(_, began_ms)| is_of_this_day(*began_ms)), last) {
+            (Some(span), _) => span,
+            (None, Some(last)) => (last.rate.usd_per_opg, now_ms),
+            (None, None) => (usd_per_opg, now_ms),
         }
     }
 
@@ -203,7 +208,29 @@ mod tests {
         assert_eq!(feed.tell(rate(500, 11), 11), Err(FeedError::Jump(4)));
         assert_eq!(feed.tell(rate(20, 11), 11), Err(FeedError::Jump(4)));
         feed.tell(rate(400, 11), 11).unwrap();
-        feed.tell(rate(10_000, 5_000), 5_000).unwrap();
+    }
+
+    #[test]
+    fn a_rate_that_leaps_is_believed_a_day_later_and_no_sooner_for_silence_or_for_being_told_again() {
+        for (pause_ms, leap) in [(900, 50), (900, 1), (DAY_MS / 3, 50)] {
+            let mut feed = feed();
+            feed.tell(rate(10, 0), 0).unwrap();
+            feed.tell(rate(10, 0), 700).unwrap();
+            let mut now_ms = 700 + pause_ms;
+            while now_ms < 700 + DAY_MS {
+                assert_eq!(feed.tell(rate(leap, now_ms), now_ms), Err(FeedError::Jump(4)), "{now_ms}");
+                now_ms += pause_ms;
+            }
+            assert!(matches!(feed.newest(now_ms), Err(FeedError::Stale { .. })), "there is none meanwhile");
+            feed.tell(rate(leap, now_ms), now_ms).unwrap();
+            assert_eq!(feed.newest(now_ms), Ok(rate(leap, now_ms)));
+        }
+        // What is near to the last one ends the wait.
+        let mut feed = feed();
+        feed.tell(rate(10, 0), 0).unwrap();
+        assert_eq!(feed.tell(rate(50, 5_000), 5_000), Err(FeedError::Jump(4)));
+        feed.tell(rate(40, 6_000), 6_000).unwrap();
+        assert_eq!(feed.newest(6_000), Ok(rate(40, 6_000)));
     }
 
     #[test]
