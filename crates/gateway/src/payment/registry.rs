@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use network::now_ms;
 use payments::{
     Address,
     chain::registry::{self, Registered},
@@ -37,7 +38,7 @@ pub async fn keep(shared: Arc<Shared>, desk: Arc<Desk>) {
 async fn refresh(ledger: &LedgerRpc, desk: &Desk, root: &Digest, publisher: Address) -> Result<(), ChainError> {
     let is_offered = |model: &Registered| !model.is_retired && !model.is_bare && model.earners.publisher.0 == publisher;
     let Some(model) = read(ledger, root).await?.filter(is_offered) else {
-        desk.published.forget(root);
+        desk.published.forget(root, now_ms());
         return Ok(());
     };
     let lineage = lineage(ledger, model.earners).await?;
@@ -45,7 +46,7 @@ async fn refresh(ledger: &LedgerRpc, desk: &Desk, root: &Digest, publisher: Addr
     if let Some(ticket) = noted.map_err(|_| ChainError::Journal)? {
         desk.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
     }
-    desk.published.put(*root, Published { price: model.price, lineage: lineage.id() });
+    desk.published.put(*root, Published { price: model.price, lineage: lineage.id() }, now_ms());
     Ok(())
 }
 

@@ -258,7 +258,8 @@ impl Desk {
     ) -> Result<SessionToken, Refused> {
         let random = fresh::<16>().map_err(|error| Refused::NotDurable(error.message))?;
         let token = SessionToken::from_random(random);
-        let session = Session { purse: reservation.purse(), payer, used_at_ms: now_ms(), is_bound };
+        let (purse, now_ms) = (reservation.purse(), now_ms());
+        let session = Session { purse, payer, opened_at_ms: now_ms, used_at_ms: now_ms, is_bound };
         // Without a session the cap pays for this call alone.
         let _is_open = lock(&self.sessions).open(&token, session, (bill.model, bill.price));
         Ok(token)
@@ -273,7 +274,9 @@ impl Desk {
     ) -> Result<Paid, Refused> {
         let session = lock(&self.sessions).of(token, now_ms())?;
         let priced = (bill.model, bill.price);
-        lock(&self.sessions).check_price(token, &priced)?;
+        // Read after the price, so that no rise which that has in it is missed.
+        let risen_at_ms = self.published.risen_at_ms(&bill.model);
+        lock(&self.sessions).check_price(token, &priced, risen_at_ms)?;
         if session.is_bound {
             self.check_signed(token, headers, bill).await?;
         }

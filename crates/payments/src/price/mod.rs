@@ -12,7 +12,7 @@ pub use protocol::{
     lineage::{Earners, Lineage, LineageError, MODELS_MAX, Parent, Payee},
     share::{Holders, MILLION, PARTS_MAX, Part, Parts, Portion, Share, Split, SplitError},
 };
-pub use quote::{LEVELS, Money, Price, PriceError, Quote, Rate, Tariff, Unit, Usage, per_mille};
+pub use quote::{LEVELS, Money, Price, PriceError, Quote, Rate, Tariff, Unit, Usage, is_at_most, per_mille};
 
 /// The holder at an address.
 pub const fn holder(address: Address) -> Holder {

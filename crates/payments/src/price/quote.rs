@@ -17,6 +17,15 @@ pub fn per_mille(level: Assurance) -> u32 {
     LEVELS.iter().find(|(known, _)| *known == level).map_or(1_000, |(_, per_mille)| *per_mille)
 }
 
+/// Whether nothing costs more by a price than by another. Prices in different units cannot be compared without a rate, which is not the payer's
+/// to foresee.
+pub fn is_at_most(price: &Price, most: &Price) -> bool {
+    price.unit == most.unit
+        && price.per_call <= most.per_call
+        && price.per_input_token <= most.per_input_token
+        && price.per_output_token <= most.per_output_token
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -85,7 +85,9 @@ pub enum Refused {
     Unbound(&'static str),
     #[error("the session has {left} left, and {needed} are needed")]
     SessionExhausted { left: u128, needed: u128 },
-    #[error("the model costs more than its first call of the session did, or the session pays for too many models")]
+    #[error(
+        "the model costs more than its first call of the session did, or than when the session was opened, or the session pays for too many models"
+    )]
     Dearer,
     #[error("too much is asked for by payers that are not known here, or by one of them, at once")]
     Crowded,

@@ -4,8 +4,9 @@
 //! spend is the books' to say; a session only leads to its purse. After a restart no token is known: the client signs a new cap and the
 //! old purse is settled.
 //!
-//! Its payer signs a cap and no price. What its calls of a model cost is therefore never more than what the first of them did: a publisher
-//! that asks for more since then does not take the rest of the cap with the next call.
+//! Its payer signs a cap and no price. What its calls of a model cost is therefore never more than what the first of them did, and of a model
+//! that it has not called yet no more than when it was opened: a publisher that asks for more since then does not take the rest of the cap
+//! with the next call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use alloy_primitives::{Address, B256};
 use protocol::{Digest, Milliseconds};
 
 use crate::{
-    price::Price,
+    price::{Price, is_at_most},
     scheme::Refused,
     signing::session::{SIGNED_FOR_MS, SessionCall},
 };
@@ -67,6 +68,7 @@ impl std::fmt::Debug for SessionToken {
 pub struct Session {
     pub purse: Digest,
     pub payer: Address,
+    pub opened_at_ms: Milliseconds,
     pub used_at_ms: Milliseconds,
     /// Whether its payer signs each call; else whoever has the token draws on it.
     pub is_bound: bool,
@@ -118,12 +120,21 @@ impl Sessions {
         if is_idle { Err(Refused::UnknownSession) } else { Ok(session) }
     }
 
-    /// Refuses a call of a model that costs more than its first call of the session did.
-    pub fn check_price(&self, token: &SessionToken, (model, price): &(Digest, Price)) -> Result<(), Refused> {
+    /// Refuses a call of a model that costs more than its first call of the session did; or, where this is the first, one that became dearer
+    /// (`risen_at_ms`, as far as that is known) since the session was opened.
+    pub fn check_price(
+        &self,
+        token: &SessionToken,
+        (model, price): &(Digest, Price),
+        risen_at_ms: Option<Milliseconds>,
+    ) -> Result<(), Refused> {
         let open = self.by_token.get(&token.digest()).ok_or(Refused::UnknownSession)?;
         let is_covered = match open.prices.get(model) {
             Some(first) => is_at_most(price, first),
-            None => open.prices.len() < MODELS_MAX,
+            None => {
+                let has_risen = risen_at_ms.is_some_and(|at_ms| at_ms > open.session.opened_at_ms);
+                !has_risen && open.prices.len() < MODELS_MAX
+            }
         };
         if is_covered { Ok(()) } else { Err(Refused::Dearer) }
     }
@@ -191,14 +202,6 @@ impl Sessions {
     }
 }
 
-/// Prices in different units cannot be compared without a rate, which is not the payer's to foresee.
-fn is_at_most(price: &Price, most: &Price) -> bool {
-    price.unit == most.unit
-        && price.per_call <= most.per_call
-        && price.per_input_token <= most.per_input_token
-        && price.per_output_token <= most.per_output_token
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +211,7 @@ mod tests {
         (Digest([7; 32]), Price { unit: Unit::Opg, per_call: 1, per_input_token: 2, per_output_token: 3 });
 
     fn session(purse: u8) -> Session {
-        Session { purse: Digest([purse; 32]), payer: Address::ZERO, used_at_ms: 0, is_bound: false }
+        Session { purse: Digest([purse; 32]), payer: Address::ZERO, opened_at_ms: 0, used_at_ms: 0, is_bound: false }
     }
 
     #[test]
@@ -273,9 +276,9 @@ mod tests {
     fn a_session_pays_for_no_model_more_than_its_first_call_of_it_cost() {
         let (mut sessions, token) = (Sessions::new(100), SessionToken::from_random([1; 16]));
         let (model, first) = PRICED;
-        assert_eq!(sessions.check_price(&token, &PRICED), Err(Refused::UnknownSession));
+        assert_eq!(sessions.check_price(&token, &PRICED, None), Err(Refused::UnknownSession));
         assert!(sessions.open(&token, session(1), PRICED));
-        let check = |sessions: &Sessions, model, price: Price| sessions.check_price(&token, &(model, price));
+        let check = |sessions: &Sessions, model, price: Price| sessions.check_price(&token, &(model, price), None);
         let cheaper = Price { per_call: 0, per_output_token: 1, ..first };
         assert_eq!((check(&sessions, model, first), check(&sessions, model, cheaper)), (Ok(()), Ok(())));
         for dearer in [
@@ -298,6 +301,26 @@ mod tests {
         }
         assert_eq!(check(&sessions, Digest([99; 32]), cheaper), Err(Refused::Dearer));
         assert_eq!(check(&sessions, model, first), Ok(()));
+    }
+
+    #[test]
+    fn a_session_pays_for_no_model_that_became_dearer_since_it_was_opened_and_that_it_did_not_call_before() {
+        let (mut sessions, token) = (Sessions::new(100), SessionToken::from_random([1; 16]));
+        let (model, price) = PRICED;
+        assert!(sessions.open(&token, Session { opened_at_ms: 50, ..session(1) }, PRICED));
+        let check =
+            |sessions: &Sessions, model, risen_at_ms| sessions.check_price(&token, &(model, price), risen_at_ms);
+        // What it paid for already is known to cost no more.
+        assert_eq!(check(&sessions, model, Some(51)), Ok(()));
+        let other = Digest([8; 32]);
+        for (risen_at_ms, expected) in
+            [(None, Ok(())), (Some(49), Ok(())), (Some(50), Ok(())), (Some(51), Err(Refused::Dearer))]
+        {
+            assert_eq!(check(&sessions, other, risen_at_ms), expected, "{risen_at_ms:?}");
+        }
+        // Its first call says what the others cost, whatever comes after it.
+        sessions.note_draw(&token, (other, price), 60);
+        assert_eq!(check(&sessions, other, Some(70)), Ok(()));
     }
 
     #[test]
