@@ -1,6 +1,7 @@
-//! From a root to what serves it: fetched, checked, started.
+//! From a root to what serves it: fetched, checked, started. Of many models the words of one may be such that no process can read them: then
+//! the others are served without it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crypto::Digest;
 use engine::{Model, serve::Server};
@@ -10,9 +11,33 @@ use hub::{Models, ModelsError};
 use crate::{
     compiling::Compiling,
     config::{Config, WorkerError},
-    prompting::Prompting,
+    prompting::{Prompting, PromptingError},
     served::Served,
 };
+
+/// How often a model's words are read where the machine has too much other work for that: it may be loading weights.
+const READINGS: usize = 4;
+
+/// All models that a worker is to serve from its start, but those whose words cannot be read. Where that leaves none, it says why.
+pub(crate) async fn load_all(models: &Models, config: &Config) -> Result<BTreeMap<Digest, Served>, WorkerError> {
+    let (mut served, mut unread) = (BTreeMap::new(), None);
+    for root in &config.models {
+        match load(models, *root, config).await {
+            Ok(loaded) => {
+                served.insert(*root, loaded);
+            }
+            Err(WorkerError::Prompting(error)) if error.is_of_the_model() => {
+                tracing::error!(model = %root, %error, "a model is left out");
+                unread = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match unread {
+        Some(error) if served.is_empty() => Err(error.into()),
+        Some(_) | None => Ok(served),
+    }
+}
 
 /// A model, ready to be served.
 pub(crate) async fn load(models: &Models, root: Digest, config: &Config) -> Result<Served, WorkerError> {
@@ -46,8 +71,22 @@ async fn serve(model: Arc<Model>, config: &Config) -> Result<Served, WorkerError
     }
     let places = config.places.max(1);
     let limits = engine::serve::Limits { texts: places, waiting: places, ..Default::default() };
-    let prompting = Prompting::start(config.prompter.clone(), Arc::clone(&model)).await?;
+    let start = || Prompting::start(config.prompter.clone(), Arc::clone(&model));
+    let prompting = with_patience(start).await?;
     Ok(Served::Language(Arc::new(Server::start(model, limits)?), prompting, Compiling::default()))
+}
+
+/// Starts again what had too little of this machine, a few times.
+async fn with_patience<T, F: Future<Output = Result<T, PromptingError>>>(
+    start: impl Fn() -> F,
+) -> Result<T, PromptingError> {
+    for _ in 1..READINGS {
+        match start().await {
+            Err(error @ PromptingError::TooSlow(_)) => tracing::warn!(%error, "read again"),
+            started => return started,
+        }
+    }
+    start().await
 }
 
 /// The model; waits for a hub that is not up yet, because the nodes of a network start in any order.
@@ -60,5 +99,33 @@ async fn fetched(models: &Models, root: Digest) -> Result<Arc<Model>, ModelsErro
             }
             answer => return answer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_had_too_little_of_the_machine_is_started_again_and_nothing_else_is() {
+        let too_slow = || PromptingError::TooSlow(30);
+        let unread = || PromptingError::Unread { cause: "no JSON".to_owned() };
+        for (failures, expected) in [(0, Some(1)), (2, Some(3)), (READINGS - 1, Some(READINGS)), (READINGS, None)] {
+            let tried = Cell::new(0);
+            let started = with_patience(|| async {
+                tried.set(tried.get() + 1);
+                if tried.get() > failures { Ok(tried.get()) } else { Err(too_slow()) }
+            });
+            assert_eq!((started.await.ok(), tried.get()), (expected, expected.unwrap_or(READINGS)));
+        }
+        let tried = Cell::new(0);
+        let started = with_patience(|| async {
+            tried.set(tried.get() + 1);
+            Err::<(), _>(unread())
+        });
+        assert!(matches!(started.await, Err(PromptingError::Unread { .. })));
+        assert_eq!(tried.get(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! The worker as a node: takes jobs, opens evidence to auditors, answers challenges, forgets what has expired.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use crypto::SigningKey;
 use futures::StreamExt as _;
@@ -29,7 +29,7 @@ use crate::{
     following::Follower,
     jobs::{Desk, MEMORY_MS, WAITING_MAX},
     lifetime::Lifetime,
-    loading::load,
+    loading::load_all,
     openings::{open, turnstile},
     registry::Registry,
     served::Serving,
@@ -56,10 +56,7 @@ impl Worker {
         let shelf = Shelf::open(&config.directory.join("models"))?;
         let shelf = shelf.with_threads(config.threads).with_work_max(config.work_max);
         let models = Models::new(shelf, &config.hubs, client);
-        let mut served = BTreeMap::new();
-        for root in &config.models {
-            served.insert(*root, load(&models, *root, &config).await?);
-        }
+        let served = load_all(&models, &config).await?;
         let record = registered(&ledger, &config.key).await?;
         let now = now_ms();
         let taken = evidence.answered_since(now.saturating_sub(MEMORY_MS))?;
@@ -69,13 +66,13 @@ impl Worker {
             node: record.node,
             key_valid_from: record.valid_from,
             adversary: config.adversary,
+            places: Shares::new(config.places.max(1), served.keys()),
+            waiting: Shares::new(WAITING_MAX, served.keys()),
             models: Serving::new(served),
             registry: Registry::new(ledger.clone()),
             turnstile: turnstile(),
             chain: tokio::sync::Mutex::new(evidence.chain()?),
             evidence: evidence.clone(),
-            places: Shares::new(config.places.max(1), &config.models),
-            waiting: Shares::new(WAITING_MAX, &config.models),
             taken: std::sync::Mutex::new(taken.into_iter().map(|job| (job, now)).collect()),
         });
         let limits = Limits { body_bytes: OPENING_BYTES_MAX, connections: CONNECTIONS, ..Limits::default() };

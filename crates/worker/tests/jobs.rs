@@ -221,11 +221,36 @@ async fn a_worker_does_not_start_where_nothing_makes_its_prompts() {
     for (path, words) in [("/nowhere/at/all", "failed to start"), ("/bin/true", "ended its process otherwise")] {
         let folder = tempfile::tempdir().unwrap();
         let prompter = worker::Program { path: path.into(), arguments: Vec::new() };
-        let config = worker::Config { prompter, ..stage::config(&validator, &folder) };
+        let models = vec![chat(0).model];
+        let config = worker::Config { prompter, models, ..stage::config(&validator, &folder) };
         let refused = Worker::start(config).await.err().unwrap();
         assert!(matches!(refused, WorkerError::Prompting(_)), "{refused}");
         assert!(refused.to_string().contains(words), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_model_whose_words_cannot_be_read_keeps_no_other_from_being_served() {
+    let (chat_model, risk_model) = (chat(0).model, risk().model);
+    let ends = || worker::Program { path: "/bin/true".into(), arguments: Vec::new() };
+    let stage = Stage::with(|config| (config.prompter, config.models) = (ends(), vec![chat_model, risk_model])).await;
+    stage.ask(risk()).await.done();
+    says(&stage.ask(chat(1)).await.failed(), Failure::UnknownModel, "does not serve");
+    assert_eq!(stage.status().await["models"].as_object().unwrap().len(), 1);
+    // Nor where its operator asks for it later.
+    let (wanted, list) = tokio::sync::watch::channel(vec![chat_model, risk_model]);
+    let stage = Stage::with(|config| {
+        (config.prompter, config.models, config.wanted) = (ends(), Vec::new(), Some(list));
+    })
+    .await;
+    let has_come = async {
+        while stage.status().await["models"].get(risk_model.to_string()).is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), has_come).await.unwrap();
+    stage.ask(risk()).await.done();
+    drop(wanted);
 }
 
 #[tokio::test]

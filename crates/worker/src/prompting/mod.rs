@@ -53,6 +53,20 @@ pub enum PromptingError {
     Start(#[from] io::Error),
     #[error("failed to have the model's template and tokenizer read in the process that makes prompts: {cause}")]
     Unread { cause: String },
+    #[error(
+        "failed to have the model's template and tokenizer read in the process that makes prompts: it had too little of this machine for {0} s"
+    )]
+    TooSlow(u64),
+}
+
+impl PromptingError {
+    /// Whether this model alone has nobody: others may well have their prompts made.
+    pub(crate) const fn is_of_the_model(&self) -> bool {
+        match self {
+            Self::Unread { .. } | Self::TooSlow(_) => true,
+            Self::Start(_) => false,
+        }
+    }
 }
 
 /// Makes the prompts of one model; clones share it.
@@ -134,7 +148,10 @@ impl Bench {
         let unread = |cause: String| PromptingError::Unread { cause };
         let mut process = Process::start(&self.program, MESSAGE_BYTES_MAX)?;
         let begun = self.begun().ok_or_else(|| unread("it is no language model".to_owned()))?;
-        let said = process.ask(&begun, PATIENCE).await.map_err(|end| unread(self.told(&end)))?;
+        let said = process.ask(&begun, PATIENCE).await.map_err(|end| match end {
+            End::TooSlow => PromptingError::TooSlow(PATIENCE.as_secs()),
+            End::OutOfTime | End::Closed | End::Talk(_) => unread(self.told(&end)),
+        })?;
         if said.is_empty() { Ok(process) } else { Err(unread(String::from_utf8_lossy(&said).into_owned())) }
     }
 
