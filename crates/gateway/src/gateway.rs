@@ -19,6 +19,7 @@ use crate::{
     posting::Posting,
     shared::Shared,
     vocabulary::Vocabularies,
+    waits::Waits,
 };
 
 /// What a gateway needs to start.
@@ -115,7 +116,7 @@ impl Gateway {
             booth: booth.clone(),
             places: Arc::new(Semaphore::new(pace.requests_max)),
             fair: Arc::new(Fair::new(pace.requests_max)),
-            chain_waits: Semaphore::new(pace.chain_waits_max),
+            chain_waits: Waits::new(pace.chain_waits_max),
             large_bodies: Semaphore::new(pace.large_bodies_max),
         });
         refresh(&shared.directory, &shared.ledger).await;

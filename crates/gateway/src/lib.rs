@@ -32,6 +32,7 @@ mod shared;
 mod stages;
 mod vocabulary;
 mod waiting;
+mod waits;
 mod window;
 mod worker_error;
 

@@ -40,7 +40,7 @@ pub struct Pace {
     pub counting_max: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
-    /// Calls that wait for a chain at the same time, as for their deposits, and are not answered yet.
+    /// Deposits, refunds and loans that calls wait for at the same time, before they are answered.
     pub chain_waits_max: usize,
     /// Bodies of more than a text's length that are read at the same time.
     pub large_bodies_max: usize,

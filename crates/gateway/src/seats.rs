@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use api::ApiError;
 use payments::scheme::Refused;
 use protocol::Digest;
-use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{fair::Share, shared::Shared};
+use crate::{fair::Share, shared::Shared, waits::Wait};
 
 /// A call's places: given back while it waits for a chain, else when dropped.
 pub struct Seats {
@@ -29,17 +29,21 @@ impl Seats {
         Self { shared: Arc::clone(shared), count, model, taken: Mutex::new(Some((places, share))) }
     }
 
-    /// Gives them back to whoever waits for a chain: so many do at once, and no more.
-    pub fn leave(&self) -> Result<SemaphorePermit<'_>, Refused> {
-        let waits = self.shared.chain_waits.try_acquire().map_err(|_| Refused::Full)?;
+    /// Gives them back to wait for a thing of this id at a chain: for so many at once, and no more.
+    pub fn leave(&self, id: Digest) -> Result<Wait<'_>, Refused> {
+        let wait = self.shared.chain_waits.begin(id)?;
         drop(self.lock().take());
-        Ok(waits)
+        Ok(wait)
     }
 
-    /// Waits for a chain without them.
-    pub async fn without<T>(&self, waiting: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
+    /// Waits for such a thing without them.
+    pub async fn without<T>(
+        &self,
+        id: Digest,
+        waiting: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
         let come = {
-            let _waits = self.leave()?;
+            let _wait = self.leave(id)?;
             waiting.await?
         };
         let taken = self.take().map_err(|_| Refused::Full)?;

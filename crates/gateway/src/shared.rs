@@ -18,6 +18,7 @@ use crate::{
     payment::Desk,
     prepare::Circumstances,
     vocabulary::Vocabularies,
+    waits::Waits,
 };
 
 pub struct Shared {
@@ -41,8 +42,8 @@ pub struct Shared {
     pub places: Arc<Semaphore>,
     /// How much of them each model has.
     pub fair: Arc<Fair>,
-    /// Places for calls that wait for a chain before they are answered.
-    pub chain_waits: Semaphore,
+    /// What calls wait for at a chain before they are answered.
+    pub chain_waits: Waits,
     /// Places for bodies that are larger than most endpoints take.
     pub large_bodies: Semaphore,
 }

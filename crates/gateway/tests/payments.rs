@@ -776,6 +776,41 @@ async fn who_waits_for_a_deposit_keeps_no_call_from_its_place() {
 }
 
 #[tokio::test]
+async fn who_asks_for_its_deposit_again_keeps_no_other_deposit_out() {
+    let pace = gateway::Pace { chain_waits_max: 2, ..pace() };
+    let stage = Arc::new(paid_as(Behaviour::Honest, pace, |_| {}).await);
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let deposits = [20, 21].map(|seed| {
+        let payer = other_payer(seed);
+        let channel = Channel::of(&terms, &payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(&payer, &terms, least, B256::ZERO, now_ms() / 1_000).unwrap();
+        line(&Channel::payment(&required_first, &terms, payload))
+    });
+    stage.chain.tell(|told| told.is_held_back = true);
+    let ask = |deposit: &String| {
+        let (stage, deposit) = (Arc::clone(&stage), deposit.clone());
+        tokio::spawn(async move { stage.ask(&deposit, "").await })
+    };
+    let mut waiting: Vec<_> = (0..5).map(|_| ask(&deposits[0])).collect();
+    until("the first is sent", || stage.distinct().len() == 1).await;
+    // All five are there by now, or the next one would be one of them.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let crowded = stage.ask(&deposits[0], "").await;
+    assert_eq!(crowded.status, 409, "{}", crowded.body);
+    assert!(crowded.body.contains("payment_in_flight"), "{}", crowded.body);
+    waiting.push(ask(&deposits[1]));
+    until("and another's beside it", || stage.distinct().len() == 2).await;
+    stage.chain.tell(|told| told.is_held_back = false);
+    let mut served = 0;
+    for waiting in waiting {
+        served += usize::from(waiting.await.unwrap().status == 200);
+    }
+    assert_eq!((served, stage.worker.jobs(), stage.distinct().len()), (2, 2, 2));
+}
+
+#[tokio::test]
 async fn what_is_worth_less_than_its_gas_is_settled_so_often_and_no_more() {
     let pace = gateway::Pace { dust: Bucket { a_second: 1, most: 3 }, ..pace() };
     let cheap = |payments: &mut gateway::Payments| {

@@ -17,29 +17,47 @@ use payments::{
 };
 use protocol::{Bytes, Digest};
 
-use crate::payment::{chain::ChainError, desk::Desk};
+use crate::{
+    payment::{chain::ChainError, desk::Desk},
+    seats::Seats,
+};
 
 /// How long a deposit is waited for, and how much longer for each block that must lie on it.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_A_BLOCK: Duration = Duration::from_secs(3);
 
 impl Desk {
-    /// Puts a deposit into its channel and learns what the channel holds then.
-    pub async fn deposit(&self, voucher: &Voucher, deposit: &Deposit, offer: &Offer) -> Result<(), Refused> {
+    /// Puts a deposit into its channel and learns what the channel holds then. Who asks for it beside another waits on the other's place.
+    pub async fn deposit(
+        &self,
+        voucher: &Voucher,
+        deposit: &Deposit,
+        offer: &Offer,
+        seats: &Seats,
+    ) -> Result<(), Refused> {
         let call = chain::deposit(&voucher.config, deposit).map_err(|error| Refused::WouldFail(error.to_string()))?;
         let id =
             crypto::hash("og/deposit/v1", &[&voucher.network.chain_id().to_be_bytes(), call.to.as_slice(), &call.data]);
         let known = Deposited { id, expires_at_s: deposit.expires_at_s };
-        let standing = self.till.books().deposit_standing(&id);
+        seats.without(id, self.bring_in(voucher, &call, known, &offer.asset)).await
+    }
+
+    async fn bring_in(
+        &self,
+        voucher: &Voucher,
+        call: &chain::Call,
+        deposit: Deposited,
+        asset: &Asset,
+    ) -> Result<(), Refused> {
+        let standing = self.till.books().deposit_standing(&deposit.id);
         match standing {
             DepositStanding::Done => {}
             DepositStanding::UnderWay(depositing) => {
-                let _wait = self.waits.begin(id).ok_or(Refused::InFlight)?;
                 // It may never have left. A node that has it says so, which is no fault.
                 let _sent = self.chain.send_raw(&depositing.raw).await;
                 self.wait_for_deposit(&depositing).await?;
             }
-            DepositStanding::Unknown => self.put_in(&call, known, (&voucher.purse(), &offer.asset)).await?,
+            DepositStanding::Unknown => self.put_in(call, deposit, (&voucher.purse(), asset)).await?,
         }
         // In nobody's turn: it is in the channel by now, at our cost.
         let asked = self.ask_channel(voucher.purse(), voucher.channel).await;

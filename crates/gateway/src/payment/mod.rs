@@ -26,7 +26,6 @@ mod standing;
 mod take;
 mod unmined;
 mod unpaid;
-mod waits;
 
 pub use clerk::run;
 pub use config::{LedgerSource, Payments, Prices, fee_max};

@@ -355,7 +355,7 @@ impl Desk {
             if let Some(claim) = voucher.wallet_claim() {
                 self.lend_for(&claim, payment, offer, seats).await?;
             }
-            seats.without(self.deposit(voucher, deposit, offer)).await?;
+            self.deposit(voucher, deposit, offer, seats).await?;
             is_fresh = true;
         }
         let tariff = Self::tariff(bill, &offer.asset, rate);
@@ -384,7 +384,8 @@ impl Desk {
         let needs_one = claim.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
         if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)?
         {
-            seats.without(self.lend(&approval, claim.question(offer), claim.cap)).await?;
+            let id = Digest(approval.transaction.hash.0);
+            seats.without(id, self.lend(&approval, claim.question(offer), claim.cap)).await?;
         }
         Ok(())
     }
