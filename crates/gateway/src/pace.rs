@@ -42,6 +42,8 @@ pub struct Pace {
     pub requests_max: usize,
     /// Deposits, refunds and loans that calls wait for at the same time, before they are answered.
     pub chain_waits_max: usize,
+    /// Longest that a call whose chain has what it waited for waits for its places then.
+    pub places_wait: Duration,
     /// Bodies of more than a text's length that are read at the same time.
     pub large_bodies_max: usize,
     /// Receipts that may wait for the ledger.
@@ -85,6 +87,7 @@ impl Default for Pace {
             counting_max: thread::available_parallelism().map_or(4, |cores| (cores.get() / 2).clamp(4, 16)),
             requests_max: 256,
             chain_waits_max: 64,
+            places_wait: Duration::from_secs(10),
             large_bodies_max: 32,
             outbox_max: 65_536,
             strangers: Bucket { a_second: 100, most: 400 },

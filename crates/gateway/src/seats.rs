@@ -1,14 +1,24 @@
 //! A call's places among those that are answered. Whoever waits for a chain first gives them back meanwhile, and takes as many anew before
-//! anything is promised: what nobody answers yet keeps no answer out.
+//! anything is promised: what nobody answers yet keeps no answer out. For them it waits a while too, because what came of the chain is its
+//! payer's money.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use api::ApiError;
 use payments::scheme::Refused;
 use protocol::Digest;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{sleep, timeout},
+};
 
 use crate::{fair::Share, shared::Shared, waits::Wait};
+
+/// Between two looks for places.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A call's places: given back while it waits for a chain, else when dropped.
 pub struct Seats {
@@ -36,17 +46,23 @@ impl Seats {
         Ok(wait)
     }
 
-    /// Waits for such a thing without them.
+    /// Waits for such a thing without them, and then for them: on one place, so that no more wait for places than for chains.
     pub async fn without<T>(
         &self,
         id: Digest,
         waiting: impl Future<Output = Result<T, Refused>>,
     ) -> Result<T, Refused> {
-        let come = {
-            let _wait = self.leave(id)?;
-            waiting.await?
+        let _wait = self.leave(id)?;
+        let come = waiting.await?;
+        let soon = async {
+            loop {
+                if let Ok(taken) = self.take() {
+                    return taken;
+                }
+                sleep(PAUSE).await;
+            }
         };
-        let taken = self.take().map_err(|_| Refused::Full)?;
+        let taken = timeout(self.shared.pace.places_wait, soon).await.map_err(|_| Refused::Full)?;
         *self.lock() = Some(taken);
         Ok(come)
     }

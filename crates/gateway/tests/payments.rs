@@ -776,6 +776,49 @@ async fn who_waits_for_a_deposit_keeps_no_call_from_its_place() {
 }
 
 #[tokio::test]
+async fn who_waited_for_its_deposit_waits_for_its_place_too_and_is_told_of_it_where_there_is_none() {
+    for (places_wait, status) in [(Duration::from_secs(20), 200), (Duration::from_millis(100), 503)] {
+        let pace = gateway::Pace { requests_max: 1, places_wait, ..pace() };
+        let stage = Arc::new(paid_as(Behaviour::Slow(700), pace, |_| {}).await);
+        let required_first = stage.offers("").await;
+        let terms = offer(&required_first, Scheme::Batch, USDC);
+        let depositor = other_payer(20);
+        let mut channel = Channel::of(&terms, &depositor, B256::ZERO).unwrap();
+        let payload = channel.deposit(&depositor, &terms, WHOLE, B256::ZERO, now_ms() / 1_000).unwrap();
+        channel.signed = terms.amount;
+        let deposit = line(&Channel::payment(&required_first, &terms, payload));
+        let other = stage.signed(&required_first, Scheme::Exact, 1, 600);
+        let ask = |lines: String| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move { stage.ask(&lines, "").await })
+        };
+        stage.chain.tell(|told| told.is_held_back = true);
+        let waiting = ask(deposit);
+        until("the deposit is sent", || stage.distinct().len() == 1).await;
+        // Meanwhile another has the one place.
+        let served = ask(other);
+        until("it is served", || stage.worker.jobs() == 1).await;
+        stage.chain.tell(|told| told.is_held_back = false);
+        let answer = waiting.await.unwrap();
+        assert_eq!(answer.status, status, "{}", answer.body);
+        let told = response(&answer);
+        channel.told(&told.extra).unwrap();
+        assert!(told.success && channel.balance > 0, "{told:?}");
+        assert_eq!(served.await.unwrap().status, 200);
+        if status == 503 {
+            assert_eq!((told.extra["chargedAmount"].as_str(), channel.charged), (Some("0"), 0));
+            assert!(answer.body.contains("rate_limited") && answer.headers.contains_key("retry-after"));
+            // Without another deposit.
+            let voucher = Channel::payment(&required_first, &terms, channel.voucher(&depositor, terms.amount));
+            let again = stage.ask(&line(&voucher), "").await;
+            assert_eq!(again.status, 200, "{}", again.body);
+        }
+        let deposits = stage.distinct().iter().filter(|raw| raw.contains(&format!("{WHOLE:064x}"))).count();
+        assert_eq!((stage.worker.jobs(), deposits), (2, 1));
+    }
+}
+
+#[tokio::test]
 async fn who_asks_for_its_deposit_again_keeps_no_other_deposit_out() {
     let pace = gateway::Pace { chain_waits_max: 2, ..pace() };
     let stage = Arc::new(paid_as(Behaviour::Honest, pace, |_| {}).await);

@@ -12,13 +12,14 @@ use payments::{
     chain,
     scheme::{
         Asset, Offer, Refused,
-        batch::{Deposit, Voucher},
+        batch::{Deposit, Voucher, VoucherKind},
     },
+    wire::SettleResponse,
 };
 use protocol::{Bytes, Digest};
 
 use crate::{
-    payment::{chain::ChainError, desk::Desk},
+    payment::{chain::ChainError, desk::Desk, unpaid::Unpaid},
     seats::Seats,
 };
 
@@ -35,11 +36,26 @@ impl Desk {
         offer: &Offer,
         seats: &Seats,
     ) -> Result<(), Refused> {
-        let call = chain::deposit(&voucher.config, deposit).map_err(|error| Refused::WouldFail(error.to_string()))?;
-        let id =
-            crypto::hash("og/deposit/v1", &[&voucher.network.chain_id().to_be_bytes(), call.to.as_slice(), &call.data]);
+        let (call, id) = call_of(voucher, deposit)?;
         let known = Deposited { id, expires_at_s: deposit.expires_at_s };
         seats.without(id, self.bring_in(voucher, &call, known, &offer.asset)).await
+    }
+
+    /// Whether the deposit that comes with a voucher is in its channel by now.
+    pub fn has_deposited(&self, voucher: &Voucher) -> bool {
+        let VoucherKind::Deposit(deposit) = &voucher.kind else { return false };
+        let id = call_of(voucher, deposit).map(|(_, id)| id);
+        id.is_ok_and(|id| self.till.books().deposit_standing(&id) == DepositStanding::Done)
+    }
+
+    /// A deposit is in its channel, and its call has no place to be answered. Its payer is told of the channel all the same: who hears of
+    /// nothing deposits once more.
+    pub fn unseated(&self, voucher: &Voucher) -> Unpaid {
+        let mut settled = SettleResponse::charged(voucher.network, voucher.config.payer, 0, String::new());
+        let (state, _) = self.channel_state(&voucher.purse(), voucher.channel, None);
+        settled.extra.insert("chargedAmount".to_owned(), "0".into());
+        settled.extra.insert("channelState".to_owned(), state);
+        Unpaid::Unseated(Box::new(settled))
     }
 
     async fn bring_in(
@@ -134,6 +150,14 @@ impl Desk {
     fn note_deposited(&self, depositing: &Depositing, has_arrived: bool) {
         let _noted = self.till.note(|books| books.deposited(&depositing.deposit.id, has_arrived));
     }
+}
+
+/// What puts a deposit into its channel, and the deposit's identity.
+fn call_of(voucher: &Voucher, deposit: &Deposit) -> Result<(chain::Call, Digest), Refused> {
+    let call = chain::deposit(&voucher.config, deposit).map_err(|error| Refused::WouldFail(error.to_string()))?;
+    let parts: [&[u8]; 3] = [&voucher.network.chain_id().to_be_bytes(), call.to.as_slice(), &call.data];
+    let id = crypto::hash("og/deposit/v1", &parts);
+    Ok((call, id))
 }
 
 fn failed(error: &ChainError) -> Refused {

@@ -327,6 +327,7 @@ impl Desk {
             Err(error @ (Refused::Cumulative { .. } | Refused::BelowClaimed { .. } | Refused::Published(_))) => {
                 Err(self.corrective(&voucher, bill, error))
             }
+            Err(Refused::Full) if self.has_deposited(&voucher) => Err(self.unseated(&voucher)),
             Err(error) => Err(self.refuse(bill, error)),
         }
     }

@@ -28,6 +28,8 @@ pub enum Unpaid {
     Again(Box<Response>),
     /// What came of a refund.
     Refunded(Box<SettleResponse>),
+    /// What came of a deposit whose call has no place.
+    Unseated(Box<SettleResponse>),
 }
 
 impl Unpaid {
@@ -42,6 +44,7 @@ impl Unpaid {
             Self::Error(error) => (error, None),
             Self::Again(response) => return *response,
             Self::Refunded(settled) => return refunded(&settled),
+            Self::Unseated(settled) => return unseated(&settled, dialect),
         };
         let mut response = refusal::respond(&error, dialect);
         let Some(required) = required.filter(|_| response.status() == 402 || response.status() == 412) else {
@@ -80,6 +83,17 @@ fn told(refused: &Refused) -> ApiError {
     let message = format!("The payment is not taken: {refused} ({}).", refused.reason());
     let error = ApiError::new(code, message).with_hint(refused.hint()).with_param("PAYMENT-SIGNATURE");
     if refused.fault() == Fault::Ours { error.with_retry_after_s(2) } else { error }
+}
+
+fn unseated(settled: &SettleResponse, dialect: Dialect) -> Response {
+    let mut response = refusal::respond(&told(&Refused::Full), dialect);
+    if let Ok(value) = HeaderValue::from_str(&wire::write(&settled.to_json())) {
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static(wire::RESPONSE), value);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSE);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
 fn refunded(settled: &SettleResponse) -> Response {
