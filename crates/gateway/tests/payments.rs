@@ -583,6 +583,27 @@ async fn an_answer_that_outlasts_its_payment_is_cut_off_and_settled_before_that_
 }
 
 #[tokio::test]
+async fn a_call_of_many_answers_that_outlasts_its_payment_is_charged_what_came_of_it() {
+    let (second, settlement) = (Duration::from_secs(1), Duration::from_secs(4));
+    let pace = gateway::Pace { worker_wait: Duration::from_secs(10), paid_answer: second, settlement, ..pace() };
+    for (form, is_streamed) in [(Form::Transfer, true), (Form::Permit, false)] {
+        // Sixteen at once take more than two seconds, and the payment's time is over after six.
+        let stage = paid_as(Behaviour::Slow(400), pace, |_| {}).await;
+        let fields = format!(r#","n":40,"stream":{is_streamed}"#);
+        let required = stage.offers(&fields).await;
+        let terms = form.terms(&required);
+        let cut = stage.ask(&stage.signed_in(terms.asset, &required, Scheme::Exact, 1, 10), &fields).await;
+        assert!(cut.body.contains("longer than the payment is good for"), "{form:?}: {}", cut.body);
+        let charged = stage.charged_in_the_end(&payer()).await;
+        let price = terms.amount;
+        assert!((price * 2 / 5..price).contains(&charged), "{form:?}: {charged} of {price}");
+        // It moves whole all the same, and the rest goes back.
+        let transfer = format!("a9059cbb{:0>64}{:064x}", address_of(&payer()), price - charged);
+        until("the rest is paid back", || stage.chain.sent_with(&transfer) == 1).await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_on_its_way_back_pays_for_no_call_until_its_chain_has_it() {
     let stage = Arc::new(paid(Behaviour::Honest).await);
     let (channel, charged) = stage.by_channel(&payer(), 0).await;

@@ -344,6 +344,11 @@ impl Reservation {
         self.end(|books, call, now_ms| books.leave(call, ended, rest, now_ms)).ok().map(|(ended, _)| ended)
     }
 
+    /// Ends a call that was too late by our own doing: what came of it is charged, and no more.
+    pub fn cut_off(mut self, ended: Vec<Answer>, rest: Quote) -> Option<Ended> {
+        self.end(|books, call, now_ms| books.cut_off(call, ended, rest, now_ms)).ok().map(|(ended, _)| ended)
+    }
+
     fn end(
         &mut self,
         decide: impl FnOnce(&Books, u64, Milliseconds) -> Result<Entry, ChargeError>,

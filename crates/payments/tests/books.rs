@@ -609,6 +609,19 @@ fn whoever_leaves_is_charged_what_had_ended_by_its_receipts_and_the_rest_by_what
 }
 
 #[test]
+fn a_call_that_was_late_by_our_own_doing_is_charged_what_came_of_it() {
+    let quote = |amount| Quote { amount, opg: 7 * amount };
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let (offer, split, mut books) = (offer(way), split(), Books::default());
+        let purse = opened(&mut books, &offer);
+        let call = called(&mut books, &purse, &offer, &split);
+        assert_eq!(books.cut_off(call, Vec::new(), Quote::ZERO, NOW_MS), Ok(Entry::Released(call)), "{way:?}");
+        books.apply(&books.cut_off(call, answer(300, 7 * 300, 5), quote(40), NOW_MS).unwrap());
+        assert_eq!(books.purse(&purse).unwrap().spent, 340, "{way:?}");
+    }
+}
+
+#[test]
 fn a_purse_is_forgotten_only_when_nothing_can_come_of_it_any_more() {
     let (offer, mut books) = (offer(Way::Transfer), Books::default());
     let purse = opened(&mut books, &offer);

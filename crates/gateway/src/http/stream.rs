@@ -97,7 +97,7 @@ pub async fn in_time<T>(coming: impl Future<Output = T>, paid: Option<&Paid>) ->
         biased;
         come = coming => Ok(come),
         () = is_over_time(paid) => match paid {
-            Some(paid) => Err(paid.cut_off().await),
+            Some(paid) => Err(paid.cut_off(AT_ONCE).await),
             None => std::future::pending().await,
         },
     }
@@ -228,7 +228,7 @@ impl Writer {
     /// Ends a stream whose payment's time is over. What its reader does not take at once is not waited for.
     async fn cut_off(&mut self) {
         let Some(paid) = &self.paid else { return };
-        let (error, mut events) = (paid.cut_off().await, Events::default());
+        let (error, mut events) = (paid.cut_off(AT_ONCE).await, Events::default());
         self.shared.metrics.refusals.add(1);
         self.teller.failed(&error, &mut events);
         let _nobody_waits = self.sender.try_send(Bytes::from(events.take()));

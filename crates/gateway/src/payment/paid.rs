@@ -155,10 +155,16 @@ impl Paid {
         tokio::time::sleep(self.time_left()).await;
     }
 
-    /// Ends a call whose payment's time is over: it is charged as if its payer had left, because how long that is was the payer's to say.
-    pub async fn cut_off(&self) -> ApiError {
+    /// Ends a call whose payment's time is over. It is charged as if its payer had left, because how long that is was the payer's to say; but
+    /// where it has more answers than are waited for `at_once`, the others were late by our doing: then no more is charged than came of it.
+    pub async fn cut_off(&self, at_once: usize) -> ApiError {
         if let Some(reservation) = self.reservation.lock().await.take() {
-            self.leave(reservation);
+            if self.terms.len() > at_once {
+                let (ended, rest) = self.come_to(&reservation);
+                self.note_broken_off(reservation.cut_off(ended, rest));
+            } else {
+                self.leave(reservation);
+            }
         }
         let message = "The answer takes longer than the payment is good for, so it ends here.";
         ApiError::new(Code::RequestTimeout, message)
@@ -198,13 +204,18 @@ impl Paid {
 
     /// Ends a call whose payer left, or whose payment's time is over.
     fn leave(&self, reservation: Reservation) {
-        let (left, tariff) = (self.progress.left(), *reservation.tariff());
+        let (ended, rest) = self.come_to(&reservation);
+        self.note_broken_off(reservation.leave(ended, rest));
+    }
+
+    /// The answers that have ended, and what was used for those that have not.
+    fn come_to(&self, reservation: &Reservation) -> (Vec<Answer>, Quote) {
+        let (left, tariff) = (self.progress.left(), reservation.tariff());
         let rest = left.cut_short.iter().try_fold(Quote::ZERO, |sum, (place, usage)| {
-            sum.checked_add(of_answer(&tariff, *place).quote(*usage).ok()?)
+            sum.checked_add(of_answer(tariff, *place).quote(*usage).ok()?)
         });
         // What was quoted once for more is quoted for less.
-        let rest = rest.unwrap_or(Quote { amount: reservation.max(), opg: 0 });
-        self.note_broken_off(reservation.leave(left.ended, rest));
+        (left.ended, rest.unwrap_or(Quote { amount: reservation.max(), opg: 0 }))
     }
 
     fn note_broken_off(&self, ended: Option<Ended>) {

@@ -85,12 +85,25 @@ impl Books {
         now_ms: Milliseconds,
     ) -> Result<Entry, ChargeError> {
         let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
-        let cost_so_far = sum(ended.iter().map(|answer| (answer.amount, answer.opg)));
-        if cost_so_far.amount == 0 && rest.amount == 0 {
+        let cost_so_far = cost_of(&ended);
+        let has_used = cost_so_far.amount > 0 || rest.amount > 0;
+        let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
+        let rest = if is_exact && has_used { what_is_left_of(record.max, cost_so_far, rest) } else { rest };
+        self.cut_off(call, ended, rest, now_ms)
+    }
+
+    /// Ends a call that was too late by our own doing: the answers that had ended are charged what their receipts say, and `rest` is what
+    /// those cost that were cut short, in `exact` too.
+    pub fn cut_off(
+        &self,
+        call: u64,
+        ended: Vec<Answer>,
+        rest: Quote,
+        now_ms: Milliseconds,
+    ) -> Result<Entry, ChargeError> {
+        if cost_of(&ended).amount == 0 && rest.amount == 0 {
             return self.abandon(call, now_ms);
         }
-        let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
-        let rest = if is_exact { what_is_left_of(record.max, cost_so_far, rest) } else { rest };
         let mut answers = ended;
         if rest.amount > 0 {
             answers.push(cut_short(rest.amount, rest.opg));
@@ -159,6 +172,10 @@ impl Books {
         let known = self.repaying.get(&wallet).filter(|known| *known == repaying)?.clone();
         Some(if has_arrived { Entry::Repaid(known) } else { Entry::Unrepaid(known) })
     }
+}
+
+fn cost_of(answers: &[Answer]) -> Quote {
+    sum(answers.iter().map(|answer| (answer.amount, answer.opg)))
 }
 
 fn sum(costs: impl Iterator<Item = (u128, u128)>) -> Quote {
