@@ -50,7 +50,8 @@ pub struct Pace {
     pub outbox_max: usize,
     /// How often payments of all who never paid here are looked up on their chain, and those of each who did.
     pub strangers: Bucket,
-    /// How often prompts of payers who never paid here are counted before those of calls that bring no payment.
+    /// How often prompts of payers who never paid here are counted before those of calls that bring no payment, and of each who did prompts of
+    /// calls that come to nothing.
     pub newcomers: Bucket,
     /// How often gas is spent on deposits and refunds of channels that have not earned it.
     pub errands: Bucket,

@@ -12,13 +12,19 @@ use std::time::{Duration, Instant};
 
 use counted::{HUNGRY, SLOW, body_of, end_all, left, processes, signal_all, stage, stage_of};
 use gateway::Pace;
-use payments::{B256, facilitator::Bucket, payer::Payer, scheme::Scheme, wire::PaymentPayload};
+use payments::{
+    B256,
+    facilitator::Bucket,
+    payer::{Channel, Payer},
+    scheme::Scheme,
+    wire::PaymentPayload,
+};
 use rustix::process::Signal;
 use stub::{
     Behaviour,
     client::Answer,
     pace,
-    paid::{USDC, line, offer, other_payer, payer, required},
+    paid::{Form, USDC, line, offer, other_payer, payer, required},
     worker::bytes_as_tokens,
 };
 
@@ -286,6 +292,50 @@ async fn what_only_looks_like_a_payment_keeps_no_paying_call_from_its_place() {
         let paid = tokio::time::timeout(Duration::from_secs(4), stage.client.post_with(CHAT, &paying, &body)).await;
         let paid = paid.expect("the flood has not all of the model's places");
         assert_eq!(paid.status, 200, "signed: {is_signed}: {}", paid.body);
+        all_refused(flood).await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_paid_before_keeps_no_paying_call_from_its_place_by_calls_that_come_to_nothing() {
+    let (counting_wait, newcomers) = (Duration::from_secs(5), Bucket { a_second: 1, most: 1 });
+    let limits = Pace { counting_wait, counting_max: 8, newcomers, ..pace() };
+    for form in [Form::Transfer, Form::Channel] {
+        let stage = stage(Behaviour::Says(bytes_as_tokens), limits).await;
+        let body = stage.body("hi", r#","max_tokens":64,"n":8"#);
+        let required = required(&stage.client.post(CHAT, &body).await);
+        let terms = form.terms(&required);
+        // Each payment by itself; or in one channel vouchers over so many calls.
+        let pay = |payer: &Payer, count: u8| {
+            let payment = match form {
+                Form::Channel => {
+                    let channel = Channel::of(&terms, payer, B256::ZERO).unwrap();
+                    let voucher = channel.voucher(payer, u128::from(count) * terms.amount);
+                    Channel::payment(&required, &terms, voucher)
+                }
+                Form::Transfer | Form::Permit | Form::Session => form.payment(payer, &required, count),
+            };
+            format!("content-type: application/json\r\n{}", line(&payment))
+        };
+        for payer in [payer(), other_payer(7)] {
+            let known = stage.client.post_with(CHAT, &pay(&payer, 1), &body).await;
+            assert_eq!(known.status, 200, "{form:?}: {}", known.body);
+        }
+        let before = stage.prompts().await;
+        let flood: Vec<_> = (2..14)
+            .map(|count| {
+                let (client, headers) = (stage.client, pay(&other_payer(7), count));
+                let body = stage.body("slow", "");
+                tokio::spawn(async move { client.post_with(CHAT, &headers, &body).await })
+            })
+            .collect();
+        while stage.prompts().await < before + 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let paying = pay(&payer(), 2);
+        let paid = tokio::time::timeout(Duration::from_secs(4), stage.client.post_with(CHAT, &paying, &body)).await;
+        let paid = paid.expect("the flood has not all of the model's places");
+        assert_eq!(paid.status, 200, "{form:?}: {}", paid.body);
         all_refused(flood).await;
     }
 }

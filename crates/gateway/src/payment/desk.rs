@@ -57,6 +57,9 @@ const HONOURED_FOR_MS: Milliseconds = 60_000;
 /// As long as a rate is honoured: what is promised is taken for so long.
 const PROMISED_FOR_S: u64 = HONOURED_FOR_MS / 1_000;
 
+/// Whose turns those take who are nobody yet, because a key costs nothing.
+pub const EVERYBODY: Address = Address::ZERO;
+
 /// Why a gateway could not open its till.
 #[derive(Debug, Error)]
 pub enum DeskError {
@@ -88,7 +91,8 @@ pub struct Desk {
     pub is_short_of_gas: AtomicBool,
     /// How often payments of payers that are not known here are looked up, and those of each that is.
     pub strangers: Mutex<Buckets>,
-    /// How often the prompt of somebody who never paid here is counted before those of unpaid calls.
+    /// How often the prompt of a call that may come to nothing is counted before those of unpaid calls: for each who has paid here, and for
+    /// all others together.
     newcomers: Mutex<Buckets>,
     /// How often publishers ask what they earned.
     pub revenue: Mutex<Buckets>,
@@ -343,9 +347,14 @@ impl Desk {
         lock(&self.strangers).take(payer, now_ms()).map_err(|_| Refused::Crowded)
     }
 
-    /// Whether a call of somebody who never paid here goes before unpaid ones now: what it signed may be as empty as its wallet.
-    pub fn admits_newcomer(&self) -> bool {
-        one_for_all(&self.newcomers).is_ok()
+    /// Whether a call that brings a payment, and may come to nothing all the same, goes before unpaid ones now, in somebody's turn.
+    pub fn admits_unpaid(&self, payer: Address) -> bool {
+        lock(&self.newcomers).take(payer, now_ms()).is_ok()
+    }
+
+    /// Puts the turn of a call back that was paid for.
+    pub fn put_unpaid_back(&self, payer: Address) {
+        lock(&self.newcomers).put_back(payer);
     }
 
     /// Refuses to spend gas at a payer's wish where too much of it is spent on channels that have not earned it.
@@ -382,7 +391,7 @@ impl Desk {
 
     /// Puts back a turn of dust that was not settled: it has cost no gas.
     pub fn put_dust_turn_back(&self) {
-        lock(&self.dust).put_back(Address::ZERO);
+        lock(&self.dust).put_back(EVERYBODY);
     }
 
     /// Whether what is due is worth less than its settlement's gas.
@@ -527,7 +536,7 @@ fn lives(config: &Payments) -> Lives {
 
 /// Takes a turn out of a bucket that all share: who asks is whoever it says.
 fn one_for_all(buckets: &Mutex<Buckets>) -> Result<(), Refused> {
-    lock(buckets).take(Address::ZERO, now_ms()).map_err(|_| Refused::Crowded)
+    lock(buckets).take(EVERYBODY, now_ms()).map_err(|_| Refused::Crowded)
 }
 
 /// The tariff of a call's answer at `place`: the first one pays for the call.

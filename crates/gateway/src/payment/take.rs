@@ -8,7 +8,7 @@ use network::{
     now_ms,
 };
 use payments::{
-    B256, Reservation,
+    Address, B256, Reservation,
     books::{Entry, Raise, Wanted},
     chain::{self, LentApproval, WalletAsk},
     price::{Rate, Tariff},
@@ -30,7 +30,7 @@ use crate::{
     aside::aside,
     payment::{
         chain::ChainError,
-        desk::{Bill, Desk, lock},
+        desk::{Bill, Desk, EVERYBODY, lock},
         paid::{Kind, Paid, Payer},
         unpaid::Unpaid,
     },
@@ -75,24 +75,23 @@ impl Desk {
     /// True where what came with a request may well pay for it. Whether it does is seen once there is a price; until then `least`, a call's
     /// least price, says to whom it goes.
     pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap, least: &Bill<'_>) -> bool {
-        match brought {
-            Ok(Some(payment)) => self.knows_payer_of(payment, least).is_some_and(|is_known| {
-                // Whoever it says that it is: a key costs nothing, and what it signs may be shown again and again.
-                is_known || self.admits_newcomer()
-            }),
-            Ok(None) => session_of(headers).is_some_and(|token| self.is_open(&token)),
-            Err(_) => false,
-        }
+        let turn = match brought {
+            Ok(Some(payment)) => self.turn_of(payment, least),
+            Ok(None) => session_of(headers).and_then(|token| self.turn_of_session(&token)),
+            Err(_) => None,
+        };
+        // Whoever it is: what is signed may be as empty as a wallet, and is shown again and again for nothing.
+        turn.is_some_and(|payer| self.admits_unpaid(payer))
     }
 
-    fn is_open(&self, token: &SessionToken) -> bool {
-        let session = lock(&self.sessions).of(token, now_ms());
-        session.is_ok_and(|session| self.till.books().left(&session.purse) > 0)
+    fn turn_of_session(&self, token: &SessionToken) -> Option<Address> {
+        let session = lock(&self.sessions).of(token, now_ms()).ok()?;
+        (self.till.books().left(&session.purse) > 0).then_some(session.payer)
     }
 
-    /// Whether its payer has paid here before, of a payment to us that its payer's key signed and that was not used yet; `None` of anything
-    /// else that can be read.
-    fn knows_payer_of(&self, payment: &PaymentPayload, least: &Bill<'_>) -> Option<bool> {
+    /// In whose turn a call goes before unpaid ones that brings a payment to us, signed by its payer's key and not used yet: in its payer's,
+    /// where that has paid here before, else in everybody's. `None` of anything else that can be read.
+    fn turn_of(&self, payment: &PaymentPayload, least: &Bill<'_>) -> Option<Address> {
         let amount = payment.amount()?;
         let rate = self.rates().into_iter().next().flatten();
         let offers = self.offers(least, rate).ok()?;
@@ -101,22 +100,31 @@ impl Desk {
         let claim = match offer.scheme {
             Scheme::Batch => {
                 let voucher = batch::read(&payment.payload, offer, now_s).ok()?;
-                return self.knows_channel_of(&voucher);
+                return self.turn_of_channel(&voucher);
             }
             Scheme::Upto => upto::read(&payment.payload, offer, now_s).ok()?,
             Scheme::Exact => exact::read(&payment.payload, offer, now_s).ok()?,
         };
         let (network, asset, books) = (offer.asset.network, offer.asset.address, self.till.books());
-        let is_good = claim.signer == Signer::Payer && books.purse(&claim.question(offer).id()).is_none();
-        is_good.then(|| books.knows_payer(network, asset, claim.payer, offer.asset.thousandth()))
+        if claim.signer != Signer::Payer || books.purse(&claim.question(offer).id()).is_some() {
+            return None;
+        }
+        let is_known = books.knows_payer(network, asset, claim.payer, offer.asset.thousandth());
+        Some(if is_known { claim.payer } else { EVERYBODY })
     }
 
-    /// The same of a voucher, whose signature is its payer's.
-    fn knows_channel_of(&self, voucher: &Voucher) -> Option<bool> {
+    /// The same of a voucher, whose signature is its payer's. A channel is known that was charged what settling it costs, and holds the sum.
+    fn turn_of_channel(&self, voucher: &Voucher) -> Option<Address> {
         let (purse, sum, books) = (voucher.purse(), voucher.max_claimable, self.till.books());
-        let Some(record) = books.purse(&purse) else { return Some(false) };
+        let Some(record) = books.purse(&purse) else { return Some(EVERYBODY) };
         let is_covering = sum > record.spent.saturating_add(books.reserved(&purse));
-        (is_covering && !books.is_published(&purse, sum)).then_some(true)
+        if !is_covering || books.is_published(&purse, sum) {
+            return None;
+        }
+        // After a restart its chain was not asked yet.
+        let is_held = books.standing(&purse).is_none_or(|standing| sum <= standing.facts.balance);
+        let is_known = is_held && !self.is_dust(&record.asset, record.spent);
+        Some(if is_known { voucher.config.payer } else { EVERYBODY })
     }
 
     /// What is offered where nothing is asked for; a payment that comes with it can only be a refund.
@@ -252,7 +260,7 @@ impl Desk {
     fn open_session(
         &self,
         reservation: &Reservation,
-        payer: payments::Address,
+        payer: Address,
         is_bound: bool,
         bill: &Bill<'_>,
     ) -> Result<SessionToken, Refused> {
@@ -420,11 +428,13 @@ impl Desk {
         self: &Arc<Self>,
         kind: Kind,
         offer: &Offer,
-        payer: payments::Address,
+        payer: Address,
         reservation: Reservation,
         bill: &Bill<'_>,
         is_legacy: bool,
     ) -> Paid {
+        // What is paid for costs nobody a turn.
+        self.put_unpaid_back(payer);
         let payer = Payer {
             scheme: offer.scheme,
             network: offer.asset.network,
