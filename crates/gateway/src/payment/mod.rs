@@ -22,6 +22,7 @@ mod repay;
 mod repeats;
 mod repricing;
 mod settling;
+mod shown;
 mod standing;
 mod take;
 mod unmined;

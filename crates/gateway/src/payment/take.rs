@@ -14,9 +14,8 @@ use payments::{
     price::{Rate, Tariff},
     scheme::{
         Authorised, Claim, Method, Offer, Refused, Scheme, Signer,
-        batch::{self, Voucher, VoucherKind},
-        exact,
-        upto::{self, Session, SessionToken},
+        batch::{Voucher, VoucherKind},
+        upto::{Session, SessionToken},
     },
     signing::{
         promise::OFFER_RECEIPT,
@@ -32,6 +31,7 @@ use crate::{
         chain::ChainError,
         desk::{Bill, Desk, EVERYBODY, lock},
         paid::{Kind, Paid, Payer},
+        shown::Shown,
         unpaid::Unpaid,
     },
     seats::Seats,
@@ -55,14 +55,14 @@ impl Desk {
             Ok(payment) => payment,
             Err(error) => return Err(refused(self, error.into())),
         };
-        let key = payment.as_ref().and_then(|payment| repeat_key(headers, payment, bill));
+        let key = payment.as_ref().and_then(|shown| repeat_key(headers, &shown.payment, bill));
         if let Some(answer) = key.and_then(|key| lock(&self.repeats).get(&key, now_ms())) {
             return Err(Unpaid::Again(Box::new(answer)));
         }
         match (payment, session_of(headers)) {
-            (Some(payment), _) => {
-                let url = payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());
-                self.take(&payment, bill, seats).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
+            (Some(shown), _) => {
+                let url = shown.payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());
+                self.take(&shown, bill, seats).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
             }
             (None, Some(token)) => self.draw(&token, headers, bill).await.map_err(|error| refused(self, error)),
             (None, None) => Err(match self.promised(bill) {
@@ -76,7 +76,7 @@ impl Desk {
     /// least price, says to whom it goes.
     pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap, least: &Bill<'_>) -> bool {
         let turn = match brought {
-            Ok(Some(payment)) => self.turn_of(payment, least),
+            Ok(Some(shown)) => self.turn_of(shown, least),
             Ok(None) => session_of(headers).and_then(|token| self.turn_of_session(&token)),
             Err(_) => None,
         };
@@ -91,20 +91,16 @@ impl Desk {
 
     /// In whose turn a call goes before unpaid ones that brings a payment to us, signed by its payer's key and not used yet: in its payer's,
     /// where that has paid here before, else in everybody's. `None` of anything else that can be read.
-    fn turn_of(&self, payment: &PaymentPayload, least: &Bill<'_>) -> Option<Address> {
-        let amount = payment.amount()?;
+    fn turn_of(&self, shown: &Shown, least: &Bill<'_>) -> Option<Address> {
+        let amount = shown.payment.amount()?;
         let rate = self.rates().into_iter().next().flatten();
         let offers = self.offers(least, rate).ok()?;
         let offers: Vec<Offer> = offers.into_iter().map(|offer| Offer { amount, ..offer }).collect();
-        let (offer, now_s) = (Offer::taken(&offers, payment).ok()?, now_ms() / 1_000);
-        let claim = match offer.scheme {
-            Scheme::Batch => {
-                let voucher = batch::read(&payment.payload, offer, now_s).ok()?;
-                return self.turn_of_channel(&voucher);
-            }
-            Scheme::Upto => upto::read(&payment.payload, offer, now_s).ok()?,
-            Scheme::Exact => exact::read(&payment.payload, offer, now_s).ok()?,
-        };
+        let (offer, now_s) = (Offer::taken(&offers, &shown.payment).ok()?, now_ms() / 1_000);
+        if offer.scheme == Scheme::Batch {
+            return self.turn_of_channel(&shown.voucher(offer, now_s).ok()?);
+        }
+        let claim = shown.claim(offer, now_s).ok()?;
         let (network, asset, books) = (offer.asset.network, offer.asset.address, self.till.books());
         if claim.signer != Signer::Payer || books.purse(&claim.question(offer).id()).is_some() {
             return None;
@@ -135,7 +131,7 @@ impl Desk {
         seats: &Seats,
     ) -> Result<ApiError, Unpaid> {
         match read_payment(headers) {
-            Ok(Some(payment)) if is_refund(&payment) => match self.take(&payment, bill, seats).await {
+            Ok(Some(shown)) if is_refund(&shown.payment) => match self.take(&shown, bill, seats).await {
                 Ok(_) => Ok(ApiError::new(Code::Internal, "A refund is no payment.")),
                 Err(unpaid) => Err(unpaid),
             },
@@ -159,7 +155,8 @@ impl Desk {
         }
     }
 
-    async fn take(self: &Arc<Self>, payment: &PaymentPayload, bill: &Bill<'_>, seats: &Seats) -> Result<Paid, Unpaid> {
+    async fn take(self: &Arc<Self>, shown: &Shown, bill: &Bill<'_>, seats: &Seats) -> Result<Paid, Unpaid> {
+        let payment = &shown.payment;
         if let Err(refused) = check_resource(payment, bill) {
             return Err(self.refuse(bill, refused));
         }
@@ -171,8 +168,8 @@ impl Desk {
             Err(refused) => return Err(self.refuse(bill, refused)),
         };
         let taken = match offer.scheme {
-            Scheme::Exact | Scheme::Upto => self.take_signed(payment, &offer, rate, bill, seats).await,
-            Scheme::Batch => return self.take_channel(payment, &offer, rate, bill, seats).await,
+            Scheme::Exact | Scheme::Upto => self.take_signed(shown, &offer, rate, bill, seats).await,
+            Scheme::Batch => return self.take_channel(shown, &offer, rate, bill, seats).await,
         };
         taken.map_err(|error| self.refuse(bill, error))
     }
@@ -192,18 +189,14 @@ impl Desk {
 
     async fn take_signed(
         self: &Arc<Self>,
-        payment: &PaymentPayload,
+        shown: &Shown,
         offer: &Offer,
         rate: Option<Rate>,
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<Paid, Refused> {
-        let now_s = now_ms() / 1_000;
-        let claim = match offer.scheme {
-            Scheme::Upto => upto::read(&payment.payload, offer, now_s)?,
-            Scheme::Exact | Scheme::Batch => exact::read(&payment.payload, offer, now_s)?,
-        };
-        let claim = claim.sponsored(&payment.extensions, offer, now_s)?;
+        let (payment, now_s) = (&shown.payment, now_ms() / 1_000);
+        let claim = shown.claim(offer, now_s)?.sponsored(&payment.extensions, offer, now_s)?;
         let payer = claim.payer;
         let tariff = Self::tariff(bill, &offer.asset, rate);
         let max = match offer.scheme {
@@ -320,15 +313,14 @@ impl Desk {
 
     async fn take_channel(
         self: &Arc<Self>,
-        payment: &PaymentPayload,
+        shown: &Shown,
         offer: &Offer,
         rate: Option<Rate>,
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<Paid, Unpaid> {
-        let now_s = now_ms() / 1_000;
-        let read = batch::read(&payment.payload, offer, now_s);
-        let read = read.and_then(|voucher| voucher.sponsored(&payment.extensions, offer, now_s));
+        let (payment, now_s) = (&shown.payment, now_ms() / 1_000);
+        let read = shown.voucher(offer, now_s).and_then(|voucher| voucher.sponsored(&payment.extensions, offer, now_s));
         let voucher = read.map_err(|error| self.refuse(bill, error))?;
         match self.reserve_channel(&voucher, payment, offer, rate, bill, seats).await {
             Ok(paid) => Ok(paid),
@@ -515,12 +507,15 @@ fn wanted<'a>(
 }
 
 /// The payment that came with a request, if one did and it can be read.
-pub type Brought = Result<Option<PaymentPayload>, WireError>;
+pub type Brought = Result<Option<Shown>, WireError>;
 
 /// The payment among the headers, by either version. More than one is none: nobody knows which of them a proxy in front has seen.
 pub fn read_payment(headers: &HeaderMap) -> Brought {
     match only(headers, &[wire::SIGNATURE, wire::LEGACY_SIGNATURE])? {
-        Some(value) => PaymentPayload::read(&wire::read(value.as_bytes())?).map(Some),
+        Some(value) => {
+            let payment = PaymentPayload::read(&wire::read(value.as_bytes())?)?;
+            Ok(Some(Shown::new(payment)))
+        }
         None => Ok(None),
     }
 }
