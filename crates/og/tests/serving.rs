@@ -62,7 +62,7 @@ fn a_model_that_is_published_later_is_served_by_the_worker_whose_operator_says_s
     until_it_is(&devnet, 1, "let go of");
     for (arguments, words) in [
         (&["node", "serve", "nothing-of-this-name"][..], "og model list"),
-        (&["node", "serve", "risk-floats", "--name", "gateway"], "workers serve models"),
+        (&["node", "serve", "risk-floats", "--name", "gateway"], "a worker's expected"),
         (&["node", "serve", "risk-floats", "--name", "worker-9"], "worker-9"),
     ] {
         let refused = devnet.og(arguments);

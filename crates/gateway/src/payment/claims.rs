@@ -60,7 +60,7 @@ impl Desk {
                     parts.extend([first, second]);
                     continue;
                 }
-                Ok(Some(hash)) => self.bring_in(part, hash).await,
+                Ok(Some(hash)) => self.sweep_mined(part, hash).await,
                 unsent => {
                     // It has cost nothing.
                     self.put_claim_turns_back(part.iter().filter(|line| line.is_small).count());
@@ -102,7 +102,7 @@ impl Desk {
     }
 
     /// Waits for a claim, and has what it brings sent to us. One that is in no block yet would leave nothing to send.
-    async fn bring_in(&self, part: &[Line], hash: B256) -> Result<(), ChainError> {
+    async fn sweep_mined(&self, part: &[Line], hash: B256) -> Result<(), ChainError> {
         let due: Vec<Due> = part.iter().map(|line| line.due.clone()).collect();
         let transaction = Digest(hash.0);
         let outcome = self.wait_for(&transaction, 0, PATIENCE).await?.map(|(_, has_succeeded)| has_succeeded);

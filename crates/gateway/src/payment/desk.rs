@@ -101,12 +101,7 @@ pub struct Desk {
     /// How often what is worth less than its gas is settled, and how often it is claimed: channels, which need no more than a small call now
     /// and then to have something to claim, take no turn of payments.
     dust: Mutex<Buckets>,
-<<<<<<< HEAD
     small_claims: Mutex<Buckets>,
-    /// Who waits for deposits that are under way.
-    pub waits: Waits,
-=======
->>>>>>> babf10d (gateway: who asks for its deposit again waits on the place that it has, so that few deposits keep no others out)
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
     /// What was sent and is in no block, and for how long the one waits for its block that does so for longest.
@@ -191,11 +186,7 @@ impl Desk {
             revenue: Mutex::new(Buckets::new(pace.revenue)),
             promises: Mutex::new(Buckets::new(pace.promises)),
             dust: Mutex::new(Buckets::new(pace.dust)),
-<<<<<<< HEAD
             small_claims: Mutex::new(Buckets::new(pace.dust)),
-            waits: Waits::default(),
-=======
->>>>>>> babf10d (gateway: who asks for its deposit again waits on the place that it has, so that few deposits keep no others out)
             backlog_ms: AtomicU64::new(0),
             unmined: Mutex::default(),
             unmined_ms: AtomicU64::new(0),
