@@ -34,9 +34,8 @@ const FRAME_BYTES_MAX: usize = 256 << 20;
 const ROOM_BYTES: usize = 256 << 10;
 /// A buffer that has grown beyond this is not kept for the next frame.
 const SPARE_BYTES_MAX: usize = 1 << 20;
-/// After a sync that others came during, records gather for twice its time, and no longer than this: at its busiest a log leaves the disk
-/// and the core to others most of the time.
-const GATHER_MAX: Duration = Duration::from_micros(500);
+/// For how long records gather that nobody waits for: a sync of theirs would only keep the next one from the disk.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Why a log could not be opened or written.
 #[derive(Clone, Debug, Error)]
@@ -104,9 +103,23 @@ struct Waiting {
     written: Arc<Notify>,
     /// The last ticket that the writer has taken, and whom to tell of that.
     taken: (u64, Arc<Notify>),
-    /// Whether the writer sleeps until something comes.
-    is_idle: bool,
+    /// Whether somebody waits for what is not taken yet.
+    is_wanted: bool,
+    /// What the writer sleeps for, where it does.
+    sleeps: Sleep,
     is_closed: bool,
+}
+
+/// What the writer sleeps for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sleep {
+    /// It works.
+    #[default]
+    Not,
+    /// Until something comes.
+    UntilSome,
+    /// Until somebody waits for what came, or a while is over.
+    UntilWanted,
 }
 
 #[derive(Debug, Default)]
@@ -141,17 +154,16 @@ impl Queue {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the writer know, where it sleeps, that something came.
-    fn arrived(&self, mut waiting: MutexGuard<'_, Waiting>) {
-        let is_idle = std::mem::take(&mut waiting.is_idle);
+    /// Wakes the writer where it sleeps for this.
+    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>, slept_for: Sleep) {
+        let is_asleep = waiting.sleeps == slept_for;
+        if is_asleep {
+            waiting.sleeps = Sleep::Not;
+        }
         drop(waiting);
-        if is_idle {
+        if is_asleep {
             self.arrived.notify_one();
         }
-    }
-
-    fn has_more(&self) -> bool {
-        !self.lock().bytes.is_empty()
     }
 
     /// All that waits, once there is something; `None` when nobody can append any more. What comes next waits in `spare`, which is empty.
@@ -161,10 +173,16 @@ impl Queue {
             if waiting.is_closed {
                 return None;
             }
-            waiting.is_idle = true;
+            waiting.sleeps = Sleep::UntilSome;
             waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        waiting.is_idle = false;
+        let came_at = Instant::now();
+        while !waiting.is_wanted && !waiting.is_closed && waiting.anew.is_none() {
+            let Some(left) = GATHER.checked_sub(came_at.elapsed()) else { break };
+            waiting.sleeps = Sleep::UntilWanted;
+            (waiting, _) = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        (waiting.sleeps, waiting.is_wanted) = (Sleep::Not, false);
         let (last, told) = (waiting.last, std::mem::take(&mut waiting.written));
         waiting.taken = (last, Arc::clone(&told));
         let bytes = std::mem::replace(&mut waiting.bytes, spare);
@@ -235,7 +253,7 @@ impl Log {
         }
         waiting.last += 1;
         let ticket = Ticket(waiting.last);
-        self.queue.arrived(waiting);
+        self.queue.wake(waiting, Sleep::UntilSome);
         Ok(ticket)
     }
 
@@ -274,17 +292,15 @@ impl Log {
         waiting.bytes.clear();
         waiting.last += 1;
         let ticket = Ticket(waiting.last);
-        self.queue.arrived(waiting);
+        let sleeps = waiting.sleeps;
+        self.queue.wake(waiting, sleeps);
         Ok(ticket)
     }
 
     /// Returns when the record, and all before it, survive a crash.
     pub async fn wait(&self, ticket: Ticket) -> Result<(), LogError> {
         loop {
-            let told = {
-                let waiting = self.queue.lock();
-                Arc::clone(if ticket.0 <= waiting.taken.0 { &waiting.taken.1 } else { &waiting.written })
-            };
+            let told = self.told_of(ticket);
             // Listens before it looks, so that nothing is told in between.
             let mut told = pin!(told.notified());
             told.as_mut().enable();
@@ -293,6 +309,18 @@ impl Log {
                 None => told.await,
             }
         }
+    }
+
+    /// Whom the writer tells of a ticket; it begins with what is not taken yet.
+    fn told_of(&self, ticket: Ticket) -> Arc<Notify> {
+        let mut waiting = self.queue.lock();
+        if ticket.0 <= waiting.taken.0 {
+            return Arc::clone(&waiting.taken.1);
+        }
+        waiting.is_wanted = true;
+        let told = Arc::clone(&waiting.written);
+        self.queue.wake(waiting, Sleep::UntilWanted);
+        told
     }
 
     pub fn is_durable(&self, ticket: Ticket) -> bool {
@@ -416,7 +444,6 @@ impl Writer {
         let _end = End(queue);
         let mut spare = Vec::new();
         while let Some(batch) = queue.next(std::mem::take(&mut spare)) {
-            let began_at = Instant::now();
             let written = self.write(batch.anew.as_deref(), &batch.bytes);
             let mut durable = queue.durable();
             match written {
@@ -430,9 +457,6 @@ impl Writer {
             batch.told.notify_waiters();
             spare = Some(batch.bytes).filter(|bytes| bytes.capacity() <= SPARE_BYTES_MAX).unwrap_or_default();
             spare.clear();
-            if queue.has_more() {
-                thread::sleep(began_at.elapsed().saturating_mul(2).min(GATHER_MAX));
-            }
         }
         // Whoever cannot is cut off when it is opened.
         let _cut = self.file.set_len(self.end);
@@ -563,6 +587,23 @@ mod tests {
             assert!(closed(&copy) == frames);
         }
         assert_eq!(reopen(&copy).unwrap().1.len(), 8);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_written_after_a_while_and_at_once_where_somebody_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = reopen(&folder.path().join("log")).unwrap();
+        for _ in 0..8 {
+            let unasked = log.append(b"nobody waits").unwrap();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !log.is_durable(unasked) {
+                assert!(Instant::now() < deadline);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let (first, last) = (log.append(b"nobody waits").unwrap(), log.append(b"somebody waits").unwrap());
+            log.wait(last).await.unwrap();
+            assert!(log.is_durable(first));
+        }
     }
 
     #[tokio::test]
