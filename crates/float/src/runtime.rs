@@ -9,10 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use network::process::{Program, receive, send};
+use network::process::{Program, receive, send, wrong};
 use protocol::{Canonical as _, List, Tensor, request::TENSORS_MAX};
 
-use crate::talk::{ANSWER_BYTES_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, bounds, read_said, wrong};
+use crate::talk::{ANSWER_BYTES_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, bounds, read_said};
 
 /// What the process takes beside its model's numbers, which lie there as they came, as the runtime keeps them, and packed.
 const WORK_BYTES: u64 = 2 << 30;

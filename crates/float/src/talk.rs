@@ -3,7 +3,7 @@
 
 use std::io;
 
-use network::process::cut;
+use network::process::{cut, wrong};
 use protocol::request::OPENING_BYTES_MAX;
 
 /// Largest file of a model: a protobuf message has no more.
@@ -38,10 +38,6 @@ pub fn read_said(message: &[u8]) -> io::Result<Result<&[u8], String>> {
         Some((1, words)) => Ok(Err(String::from_utf8_lossy(words).into_owned())),
         Some(_) | None => Err(wrong("no answer")),
     }
-}
-
-pub fn wrong(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]

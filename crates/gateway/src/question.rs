@@ -6,7 +6,7 @@
 use std::{io, time::Duration};
 
 use graph::artefact::{MANIFEST_BYTES_MAX, TEMPLATE_BYTES_MAX, TOKENIZER_BYTES_MAX};
-use network::process::cut;
+use network::process::{cut, wrong};
 use protocol::{Canonical as _, Digest, Input, Milliseconds};
 
 /// A head, and the bounds beside it: longer than any input.
@@ -111,10 +111,6 @@ impl Count {
             _ => Err(wrong("no count")),
         }
     }
-}
-
-fn wrong(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]

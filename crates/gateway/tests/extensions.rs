@@ -18,7 +18,7 @@ use payments::{
         recover,
         session::{SESSION_KEY, SESSION_SIGNATURE, SessionCall, binding},
     },
-    wire::{Network, header},
+    wire::{Network, PaymentRequired, header},
 };
 use serde_json::{Map, Value, json};
 use stub::{
@@ -251,16 +251,20 @@ async fn what_is_offered_listed_and_signed_names_the_public_address_and_payments
     assert!(found <= REQUIRED_BYTES + (1 << 10), "{found} bytes");
 }
 
+/// Opens a session that is bound to its payer's key: its token.
+async fn bound_session(stage: &Paid, asked: &PaymentRequired, payer: &Payer) -> String {
+    let mut payment = Form::Session.payment(payer, asked, 1);
+    payment.extensions.insert(SESSION_KEY.to_owned(), binding(payer.key().address()));
+    let opened = stage.ask(&line(&payment), FIELDS).await;
+    assert_eq!(opened.status, 200, "{}", opened.body);
+    opened.headers[header::SESSION].to_owned()
+}
+
 #[tokio::test]
 async fn a_call_of_a_bound_session_is_signed_for_the_path_that_was_offered() {
     let (payer, body) = (other_payer(7), chat_body(FIELDS));
     let stage = known_as("https://api.example.com/ai").await;
-    let asked = stage.offers(FIELDS).await;
-    let mut payment = Form::Session.payment(&payer, &asked, 1);
-    payment.extensions.insert(SESSION_KEY.to_owned(), binding(payer.key().address()));
-    let opened = stage.ask(&line(&payment), FIELDS).await;
-    assert_eq!(opened.status, 200, "{}", opened.body);
-    let token = opened.headers[header::SESSION].to_owned();
+    let token = bound_session(&stage, &stage.offers(FIELDS).await, &payer).await;
     for (path, status) in [(PATH.to_owned(), 402), (format!("/ai{PATH}"), 200)] {
         let call = SessionCall::new(&token, &path, body.as_bytes(), now_ms());
         let signed = call.signed(Network::BASE.chain_id(), payer.key());
@@ -273,11 +277,7 @@ async fn a_call_of_a_bound_session_is_signed_for_the_path_that_was_offered() {
 async fn a_token_of_a_bound_session_is_worth_nothing_without_its_payers_key() {
     let (stage, payer, body) = (paid(Behaviour::Honest).await, other_payer(7), chat_body(FIELDS));
     let asked = stage.offers(FIELDS).await;
-    let mut payment = Form::Session.payment(&payer, &asked, 1);
-    payment.extensions.insert(SESSION_KEY.to_owned(), binding(payer.key().address()));
-    let opened = stage.ask(&line(&payment), FIELDS).await;
-    assert_eq!(opened.status, 200, "{}", opened.body);
-    let token = opened.headers[header::SESSION].to_owned();
+    let token = bound_session(&stage, &asked, &payer).await;
     let with = |signed: Option<String>| {
         let signed = signed.map(|signed| format!("{SESSION_SIGNATURE}: {signed}\r\n"));
         format!("{}: {token}\r\n{}", header::SESSION, signed.unwrap_or_default())

@@ -17,7 +17,7 @@ use payments::{
     payer::{Channel, Payer},
     scheme::{Method, Scheme},
     signing::SignerKey,
-    wire::{PaymentPayload, header},
+    wire::{PaymentPayload, PaymentRequired, header},
 };
 use protocol::service::Failure;
 use serde_json::json;
@@ -1005,15 +1005,11 @@ async fn a_deposit_below_what_is_asked_for_is_not_sent() {
     assert_eq!((enough.status, stage.chain.sent_with("")), (200, 1), "{}", enough.body);
 }
 
-#[tokio::test]
-async fn settlements_leave_one_after_the_other_without_waiting_for_blocks() {
-    let stage = Arc::new(paid(Behaviour::Honest).await);
-    stage.chain.tell(|told| told.inclusion = Duration::from_secs(2));
-    let required = stage.offers("").await;
-    let began_at = std::time::Instant::now();
+/// Forty payments by `exact` at once, and all their settlements sent.
+async fn forty_pay(stage: &Arc<Paid>, required: &PaymentRequired) {
     let asked: Vec<_> = (1..=40)
         .map(|nonce| {
-            let (stage, payment) = (Arc::clone(&stage), stage.signed(&required, Scheme::Exact, nonce, 600));
+            let (stage, payment) = (Arc::clone(stage), stage.signed(required, Scheme::Exact, nonce, 600));
             tokio::spawn(async move { stage.ask(&payment, "").await.status })
         })
         .collect();
@@ -1021,6 +1017,15 @@ async fn settlements_leave_one_after_the_other_without_waiting_for_blocks() {
         assert_eq!(asked.await.unwrap(), 200);
     }
     until("all are sent", || stage.chain.sent_with("") >= 40).await;
+}
+
+#[tokio::test]
+async fn settlements_leave_one_after_the_other_without_waiting_for_blocks() {
+    let stage = Arc::new(paid(Behaviour::Honest).await);
+    stage.chain.tell(|told| told.inclusion = Duration::from_secs(2));
+    let required = stage.offers("").await;
+    let began_at = std::time::Instant::now();
+    forty_pay(&stage, &required).await;
     // One a block would take eighty seconds.
     assert!(began_at.elapsed() < Duration::from_secs(30), "{:?}", began_at.elapsed());
     let sent = stage.chain.sent.lock().unwrap().clone();
@@ -1249,16 +1254,7 @@ async fn many_transactions_that_are_looked_at_keep_no_settlement_waiting() {
     let deep = |payments: &mut Payments| (payments.confirmations, payments.idle) = (3, Duration::from_secs(1));
     let stage = Arc::new(paid_as(Behaviour::Honest, pace, deep).await);
     let required = stage.offers("").await;
-    let asked: Vec<_> = (1..=40)
-        .map(|nonce| {
-            let (stage, payment) = (Arc::clone(&stage), stage.signed(&required, Scheme::Exact, nonce, 600));
-            tokio::spawn(async move { stage.ask(&payment, "").await.status })
-        })
-        .collect();
-    for asked in asked {
-        assert_eq!(asked.await.unwrap(), 200);
-    }
-    until("all are sent", || stage.chain.sent_with("") >= 40).await;
+    forty_pay(&stage, &required).await;
     // They are in blocks that do not lie deep enough. To ask about one after the other takes twenty seconds.
     stage.chain.tell(|told| told.lookup = Duration::from_millis(500));
     let opened = stage.ask(&line(&Form::Session.payment(&payer(), &required, 77)), "").await;

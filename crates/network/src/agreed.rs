@@ -22,6 +22,11 @@ use crate::{
 const ROUNDS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// How many of so many validators may lie.
+pub fn faults(validators: usize) -> usize {
+    validators.saturating_sub(1) / 3
+}
+
 impl LedgerClient {
     /// Where a gateway stands with those whom it owes.
     pub async fn dues(&self, gateway: &Digest) -> Result<DuesRecord, NetworkError> {
@@ -112,7 +117,7 @@ impl LedgerClient {
 
     /// Validators that may lie.
     fn faults(&self) -> usize {
-        self.validators.len().saturating_sub(1) / 3
+        faults(self.validators.len())
     }
 
     fn disagreement(&self, path: &str, found: usize) -> NetworkError {

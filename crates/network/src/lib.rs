@@ -16,6 +16,7 @@ pub mod process;
 mod server;
 mod transport;
 
+pub use agreed::faults;
 pub use axum;
 pub use bytes::Bytes;
 pub use client::{Answer, Client, Frames, Pieces};

@@ -3,10 +3,10 @@
 //! First the model's root, the bounds and where the artefact lies, answered by what judging its receipts takes or by why it was
 //! not loaded; then cases, each answered by an opinion.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use engine::Work;
-use network::process::cut;
+use network::process::{cut, wrong};
 use protocol::{Canonical as _, Opening, Receipt, request::OPENING_BYTES_MAX};
 
 use super::Opinion;
@@ -75,12 +75,10 @@ pub(super) fn read_opinion(message: &[u8]) -> io::Result<Opinion> {
     })
 }
 
-fn wrong(what: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use network::Client;
+use network::{Client, faults};
 use payments::{
     Bytes,
     chain::{Ask, registry},
@@ -42,7 +42,7 @@ impl LedgerRpc {
 
     /// So many must say the same.
     fn needed(&self) -> usize {
-        (self.validators.len().saturating_sub(1) / 3).saturating_add(1)
+        faults(self.validators.len()).saturating_add(1)
     }
 
     /// One read-only call: what enough of them answer alike. That it is refused is an answer too.

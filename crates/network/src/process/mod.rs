@@ -24,7 +24,7 @@ use tokio::{
 };
 
 pub use asked::{Asked, bound_computing, bound_memory};
-pub use talk::{cut, receive, send};
+pub use talk::{cut, receive, send, wrong};
 
 /// A program that serves whoever started it.
 #[derive(Clone, Debug)]

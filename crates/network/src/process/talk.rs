@@ -37,8 +37,13 @@ pub fn cut(words: &str) -> &str {
     words.get(..end).unwrap_or_default()
 }
 
+/// That a message is not what was to be said.
+pub fn wrong(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
 fn too_long() -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, "a message that is too long")
+    wrong("a message that is too long")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::{io, time::Duration};
 
 use graph::artefact::{TEMPLATE_BYTES_MAX, TOKENIZER_BYTES_MAX};
+use network::process::wrong;
 use protocol::{Canonical as _, DecodeError, service::FailedFrame};
 
 use crate::answer::{Prompts, Room};
@@ -66,10 +67,6 @@ pub(super) fn read_said(message: &[u8]) -> io::Result<Result<Prompts, FailedFram
         Some((1, failed)) => FailedFrame::decode(failed).map(Err).map_err(odd),
         Some(_) | None => Err(wrong("no prompts")),
     }
-}
-
-fn wrong(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]
