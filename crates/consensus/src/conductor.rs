@@ -181,13 +181,16 @@ where
             running.sitting.extend(seats.iter().map(|(_, _, node)| node.clone()));
         }
         self.track.track(&running.sitting);
-        let sitting = self.member.sitting(&seats);
+        let mut sitting: Vec<_> =
+            self.member.sitting(&seats).into_iter().map(|(seat, scheme)| (Some(seat), scheme)).collect();
         if sitting.is_empty() {
-            let scheme = Scheme::verifier(&self.member.namespace, seats.keys().clone());
-            self.run_seat(&mut running, &seats, None, scheme, begin);
+            sitting.push((None, Scheme::verifier(&self.member.namespace, seats.keys().clone())));
         }
-        for (seat, scheme) in sitting {
-            self.run_seat(&mut running, &seats, Some(seat), scheme, begin);
+        // All listen before the first speaks.
+        let open = |seat| self.switches.each_ref().map(|switch| switch.open(term, &seats, seat));
+        let lines: Vec<_> = sitting.iter().map(|(seat, _)| open(*seat)).collect();
+        for ((seat, scheme), lines) in sitting.into_iter().zip(lines) {
+            self.run_seat(&mut running, &seats, (seat, scheme), lines, begin);
         }
         running.over = ended.partitions;
         for partition in ended.over {
@@ -204,8 +207,8 @@ where
         &self,
         running: &mut Running,
         seats: &Arc<Seats>,
-        seat: Option<Participant>,
-        scheme: Scheme,
+        (seat, scheme): (Option<Participant>, Scheme),
+        lines: [Line<S>; 3],
         begin: [u8; 32],
     ) {
         let term = running.term.unwrap_or(0);
@@ -213,7 +216,6 @@ where
         let name = name.map_or_else(|| "listener".to_owned(), |key| short(&key));
         let partition = format!("{}simplex-{term}-{name}", self.member.store_prefix);
         let context = self.context.child("seat").with_attribute("term", term).with_attribute("seat", &name);
-        let [votes, certificates, missing] = self.switches.each_ref().map(|switch| switch.open(term, seats, seat));
         let watch = Watch {
             scheme: Scheme::verifier(&self.member.namespace, seats.keys().clone()),
             members: seats.keys().clone(),
@@ -225,7 +227,7 @@ where
             Place { term, begin, partition: partition.clone(), scheme },
             watch,
             SeatBlocker { inner: self.blocker.clone(), me: self.member.me.clone(), seats: Arc::clone(seats) },
-            (votes, certificates, missing),
+            lines,
         ));
         running.partitions.push(partition);
     }
@@ -236,7 +238,7 @@ where
         place: Place,
         watch: Watch,
         blocker: SeatBlocker<B>,
-        (votes, certificates, missing): (Line<S>, Line<S>, Line<S>),
+        [votes, certificates, missing]: [Line<S>; 3],
     ) -> Task<()> {
         let leader_timeout = Duration::from_millis(self.member.pacing.idle_ms) + LEADER_GRACE;
         let automaton =

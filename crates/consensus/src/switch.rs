@@ -2,7 +2,9 @@
 //!
 //! Agreement of one term must not hear another's messages, and expects to be spoken to by seats, while the network knows nodes. So each
 //! message begins with its term, the seat that it is from and the seat that it is to. Who speaks for a seat that its node does not
-//! hold is not heard. What is of a term ahead of ours is a sign that its sender is further.
+//! hold is not heard. What is of a term ahead of ours is a sign that its sender is further; of the very next term the first words of each
+//! node are kept until that term begins here: its first votes come from those that were quicker by milliseconds, and without them a term
+//! would begin by waiting for a leader that has long spoken.
 
 mod sender;
 
@@ -67,6 +69,10 @@ fn seat_of(port: u16) -> Option<Participant> {
     port.checked_sub(1).map(|index| Participant::new(u32::from(index)))
 }
 
+/// Messages of one node that are kept of the next term, and their bytes: more than anybody says in the milliseconds between two beginnings.
+const EARLY_MESSAGES: usize = 64;
+const EARLY_BYTES: usize = 256 << 10;
+
 type Port = mpsc::Sender<Message<PublicKey>>;
 
 /// One term on this channel.
@@ -76,15 +82,44 @@ struct Line {
     ports: BTreeMap<u16, Port>,
 }
 
+/// What nodes said of a term before it began here.
+#[derive(Default)]
+struct Early {
+    /// In the order in which it came.
+    said: Vec<(Header, Message<PublicKey>)>,
+    /// Messages and bytes of each node that is kept; of authenticated nodes only, which are those of a few committees.
+    kept: BTreeMap<PublicKey, (usize, usize)>,
+}
+
+impl Early {
+    /// Of each node so much as is bounded, the first of it: that is what a term begins with.
+    fn keep(&mut self, header: Header, message: Message<PublicKey>) {
+        let (messages, bytes) = self.kept.entry(message.0.clone()).or_default();
+        let size = bytes.saturating_add(message.1.len());
+        if *messages < EARLY_MESSAGES && size <= EARLY_BYTES {
+            (*messages, *bytes) = (*messages + 1, size);
+            self.said.push((header, message));
+        }
+    }
+}
+
 /// Which terms are open here.
+#[derive(Default)]
+struct Terms {
+    open: BTreeMap<u64, Line>,
+    /// Of the term after the newest that is open, and of that one until the next begins: each of its seats here hears it.
+    early: BTreeMap<u64, Early>,
+}
+
+/// The terms of a channel, and who listens here.
 pub(crate) struct Lines {
     me: PublicKey,
-    open: Mutex<BTreeMap<u64, Line>>,
+    terms: Mutex<Terms>,
 }
 
 impl Lines {
-    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Line>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn terms(&self) -> MutexGuard<'_, Terms> {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +142,7 @@ impl<S: Sender<PublicKey = PublicKey>> Switch<S> {
         E: Environment,
         R: Receiver<PublicKey = PublicKey>,
     {
-        let lines = Arc::new(Lines { me, open: Mutex::default() });
+        let lines = Arc::new(Lines { me, terms: Mutex::default() });
         let capacity = receiver.capacity();
         let distributing = Arc::clone(&lines);
         let task = context.spawn(move |_| distribute(distributing, receiver, ahead));
@@ -116,19 +151,28 @@ impl<S: Sender<PublicKey = PublicKey>> Switch<S> {
 
     /// The channel as one seat of this node has it in a term, or as the node has it that sits nowhere.
     pub fn open(&self, term: u64, seats: &Arc<Seats>, seat: Option<Participant>) -> (SeatSender<S>, SeatReceiver) {
-        let (port, receiver) = mpsc::channel(self.capacity.get());
-        let mut open = self.lines.open();
+        let (sender, receiver) = mpsc::channel(self.capacity.get());
+        let port = port_of(seat);
+        let mut terms = self.lines.terms();
+        let Terms { open, early } = &mut *terms;
         let line = open.entry(term).or_insert_with(|| Line { seats: Arc::clone(seats), ports: BTreeMap::new() });
-        line.ports.insert(port_of(seat), port);
-        drop(open);
+        for (header, (node, bytes)) in early.get(&term).into_iter().flat_map(|early| &early.said) {
+            let speaker = line.speaker(header.from, node).filter(|_| header.to == ALL || header.to == port);
+            if let Some(from) = speaker {
+                let _ = sender.try_send((from, bytes.clone()));
+            }
+        }
+        line.ports.insert(port, sender);
+        drop(terms);
         let sender = SeatSender::new(self.sender.clone(), Arc::clone(&self.lines), Arc::clone(seats), term, seat);
         (sender, SeatReceiver { receiver, capacity: self.capacity })
     }
 
     /// Ends everything before this term.
     pub fn close_before(&self, term: u64) {
-        let mut open = self.lines.open();
-        *open = open.split_off(&term);
+        let mut terms = self.lines.terms();
+        terms.open = terms.open.split_off(&term);
+        terms.early = terms.early.split_off(&term);
     }
 }
 
@@ -139,11 +183,14 @@ async fn distribute<R: Receiver<PublicKey = PublicKey>>(
 ) {
     while let Ok((node, mut bytes)) = receiver.recv().await {
         let Ok(header) = Header::read(&mut bytes) else { continue };
-        let open = lines.open();
-        let Some(line) = open.get(&header.term) else {
-            let is_ahead = open.last_key_value().is_some_and(|(newest, _)| header.term > *newest);
-            drop(open);
-            if is_ahead {
+        let mut terms = lines.terms();
+        let Some(line) = terms.open.get(&header.term) else {
+            let ahead_by = terms.open.last_key_value().and_then(|(newest, _)| header.term.checked_sub(*newest));
+            if ahead_by == Some(1) {
+                terms.early.entry(header.term).or_default().keep(header, (node.clone(), bytes));
+            }
+            drop(terms);
+            if ahead_by.is_some() {
                 // Full: it was said often enough.
                 let _ = ahead.try_send((header.term, node));
             }

@@ -104,8 +104,8 @@ impl<'a, S: Sender<PublicKey = PublicKey> + 'a> CheckedSender for Checked<'a, S>
     fn send(self, message: impl Into<IoBufs> + Send, priority: bool) -> Unreliable<Feedback> {
         let mut message: IoBufs = message.into();
         if self.is_local {
-            let open = self.lines.open();
-            if let Some(line) = open.get(&self.header.term) {
+            let terms = self.lines.terms();
+            if let Some(line) = terms.open.get(&self.header.term) {
                 let bytes = message.clone().coalesce();
                 line.hand(self.header.to, Some(self.header.from), &(self.key, bytes));
             }
