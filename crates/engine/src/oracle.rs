@@ -71,11 +71,9 @@ impl Random {
             };
             for block in source.chunks_mut(layout.source) {
                 let halves: &[usize] = match format {
-                    Format::Q8_0 | Format::Q4_0 => &[1],
-                    Format::Q4K | Format::Q5K => &[1, 3],
+                    Format::F16 | Format::Bf16 | Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::Iq4Nl => &[1],
+                    Format::Q4K | Format::Q5K | Format::Q4_1 | Format::Q5_1 => &[1, 3],
                     Format::Q6K => &[209],
-                    Format::F16 => &[1],
-                    Format::Bf16 => &[1],
                     Format::F32 | Format::I8 => &[],
                 };
                 halves.iter().for_each(|&upper| block[upper] &= 0x3f);
@@ -194,8 +192,9 @@ fn case(name: &str, random: &mut Random) -> (Checked, Vec<Tensor>, usize) {
         }
         "gather_blocks_f32" => {
             let (table, blocks) = (1 + random.below(30), 1 + random.below(4));
+            let format = if random.below(3) == 0 { in_floats(random) } else { in_blocks(random) };
             case.indices(random, table);
-            case.constant(random.packed(Format::Q8_0, &[table, blocks * 32]));
+            case.constant(random.packed(format, &[table, blocks * format.layout().columns]));
             case.node(name, none)
         }
         "linear" | "linear_blocks_f32" | "linear_f32" => linear(name, case, random, width),
@@ -254,6 +253,17 @@ fn turned(name: &str, case: &mut Case, random: &mut Random) {
     }
 }
 
+/// Any format of scaled blocks.
+fn in_blocks(random: &mut Random) -> Format {
+    let formats: Vec<Format> = Format::of_blocks().collect();
+    formats[random.below(formats.len())]
+}
+
+/// Any format of packed floats.
+fn in_floats(random: &mut Random) -> Format {
+    [Format::F32, Format::F16, Format::Bf16][random.below(3)]
+}
+
 fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
     let outputs = 1 + random.below(50);
     match name {
@@ -266,7 +276,7 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
             }
         }
         "linear_blocks_f32" => {
-            let format = [Format::Q8_0, Format::Q4_0, Format::Q4K, Format::Q5K, Format::Q6K][random.below(5)];
+            let format = in_blocks(random);
             let columns = (1 + random.below(5)) * format.layout().columns;
             case.floats(random, &[columns]);
             case.constant(random.packed(format, &[outputs, columns]));
@@ -276,7 +286,7 @@ fn linear(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Che
         }
         _ => {
             case.floats(random, &[width]);
-            let format = [Format::F32, Format::F16, Format::Bf16][random.below(3)];
+            let format = in_floats(random);
             case.constant(random.packed(format, &[outputs, width]));
             if random.below(2) == 0 {
                 case.constant(random.floats(&[outputs]));
@@ -328,9 +338,9 @@ fn of_experts(name: &str, mut case: Case, random: &mut Random, width: usize) -> 
 fn through_experts(name: &str, mut case: Case, random: &mut Random, width: usize) -> (Checked, Vec<Tensor>, usize) {
     let (slots, outputs) = (1 + random.below(5), 1 + random.below(50));
     let (format, columns) = if name == "linear_experts_f32" {
-        ([Format::F32, Format::F16, Format::Bf16][random.below(3)], width)
+        (in_floats(random), width)
     } else {
-        let format = [Format::Q8_0, Format::Q4_0, Format::Q4K, Format::Q5K, Format::Q6K][random.below(5)];
+        let format = in_blocks(random);
         (format, (1 + random.below(3)) * format.layout().columns)
     };
     let way = random.below(3);

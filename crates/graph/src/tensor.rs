@@ -89,7 +89,15 @@ impl Element {
                 Format::F16 => "packed f16",
                 Format::Bf16 => "packed bf16",
                 Format::I8 => "packed i8",
-                Format::Q8_0 | Format::Q4_0 | Format::Q4K | Format::Q5K | Format::Q6K => format.name(),
+                Format::Q8_0
+                | Format::Q4_0
+                | Format::Q4K
+                | Format::Q5K
+                | Format::Q6K
+                | Format::Q4_1
+                | Format::Q5_0
+                | Format::Q5_1
+                | Format::Iq4Nl => format.name(),
             },
         }
     }

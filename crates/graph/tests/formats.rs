@@ -8,6 +8,10 @@ use graph::{
     operator::NO_BOUNDS,
     ops::find,
 };
+use serde_json::Value;
+
+/// Blocks as files have them, and what GGUF's own package makes of them (`vectors/make_blocks.py`).
+const BLOCKS: &str = include_str!("vectors/blocks.json");
 
 struct Random(u64);
 
@@ -42,16 +46,26 @@ fn direct(format: Format, block: &[u8]) -> Vec<f32> {
         (half(block, 0) * f32::from(scale)).mul_add(f32::from(quant), -(half(block, 2) * f32::from(minimum)))
     };
     let nibble = |bytes: &[u8], sub: usize, l: usize| bytes[sub / 2 * 32 + l] >> (sub % 2 * 4) & 15;
+    let four = |bytes: &[u8], i: usize| bytes[i % 16] >> (i / 16 * 4) & 15;
+    let five = |bytes: &[u8], i: usize| {
+        let fifths = u32::from_le_bytes(bytes[..4].try_into().unwrap());
+        four(&bytes[4..], i) | ((fifths >> i & 1) << 4) as u8
+    };
+    let added = |quant: u8| half(block, 0) * f32::from(quant) + half(block, 2);
     match format {
         Format::F32 => vec![f32::from_le_bytes(block.try_into().unwrap())],
         Format::F16 => vec![half(block, 0)],
         Format::Bf16 => vec![f32::from_bits(u32::from(u16::from_le_bytes([block[0], block[1]])) << 16)],
         Format::I8 => block.iter().map(|&byte| f32::from(byte as i8)).collect(),
         Format::Q8_0 => block[2..].iter().map(|&byte| half(block, 0) * f32::from(byte as i8)).collect(),
-        Format::Q4_0 => {
-            let low = block[2..].iter().map(|&byte| byte & 15);
-            let quants = low.chain(block[2..].iter().map(|&byte| byte >> 4));
-            quants.map(|quant| half(block, 0) * (f32::from(quant) - 8.0)).collect()
+        Format::Q4_0 => (0..32).map(|i| half(block, 0) * (f32::from(four(&block[2..], i)) - 8.0)).collect(),
+        Format::Q4_1 => (0..32).map(|i| added(four(&block[4..], i))).collect(),
+        Format::Q5_0 => (0..32).map(|i| half(block, 0) * (f32::from(five(&block[2..], i)) - 16.0)).collect(),
+        Format::Q5_1 => (0..32).map(|i| added(five(&block[4..], i))).collect(),
+        Format::Iq4Nl => {
+            let integers = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113_i8];
+            let integer = |i: usize| f32::from(integers[usize::from(four(&block[2..], i))]);
+            (0..32).map(|i| half(block, 0) * integer(i)).collect()
         }
         Format::Q4K => (0..256).map(|i| with_minimum(i / 32, nibble(&block[16..], i / 32, i % 32))).collect(),
         Format::Q5K => {
@@ -77,8 +91,8 @@ fn finite(format: Format, source: &mut [u8]) {
     for block in source.chunks_mut(format.layout().source) {
         let uppers: &[usize] = match format {
             Format::F32 => &[3],
-            Format::F16 | Format::Bf16 | Format::Q8_0 | Format::Q4_0 => &[1],
-            Format::Q4K | Format::Q5K => &[1, 3],
+            Format::F16 | Format::Bf16 | Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::Iq4Nl => &[1],
+            Format::Q4K | Format::Q5K | Format::Q4_1 | Format::Q5_1 => &[1, 3],
             Format::Q6K => &[209],
             Format::I8 => &[],
         };
@@ -115,6 +129,27 @@ fn every_format_gives_back_what_its_source_says() {
             }
         }
     }
+}
+
+#[test]
+fn every_format_of_blocks_stands_for_the_numbers_that_ggufs_own_package_reads() {
+    let bytes = |digits: &Value| -> Vec<u8> {
+        let digits = digits.as_str().unwrap();
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+    };
+    let mut met = Vec::new();
+    for case in serde_json::from_str::<Vec<Value>>(BLOCKS).unwrap() {
+        let name = case["kind"].as_str().unwrap().to_lowercase();
+        let format = Format::of_blocks().find(|format| format.name() == name).unwrap();
+        let values = bytes(&case["values"]);
+        let expected: Vec<f32> = values.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        let mut packer = Packer::new(format, &[1, expected.len()]).unwrap();
+        packer.push(&bytes(&case["blocks"]));
+        assert_eq!(packer.finish().unwrap().row(0), expected, "{name}");
+        met.push(format);
+    }
+    met.sort_unstable();
+    assert_eq!(met, Format::of_blocks().collect::<Vec<_>>());
 }
 
 #[test]

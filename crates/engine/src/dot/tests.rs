@@ -10,8 +10,6 @@ use proptest::prelude::*;
 use super::{BLOCK, Blocks, Matrix, multiply_blocks};
 use crate::{cpu::Level, threads::Threads};
 
-const FORMATS: [Format; 5] = [Format::Q8_0, Format::Q4_0, Format::Q4K, Format::Q5K, Format::Q6K];
-
 struct Random(u64);
 
 impl Random {
@@ -40,7 +38,7 @@ impl Random {
                     _ => {}
                 }
                 let uppers: &[usize] = match format {
-                    Format::Q4K | Format::Q5K => &[1, 3],
+                    Format::Q4K | Format::Q5K | Format::Q4_1 | Format::Q5_1 => &[1, 3],
                     Format::Q6K => &[209],
                     _ => &[1],
                 };
@@ -127,7 +125,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn every_level_has_the_bits_of_the_meaning(outputs in 1_usize..70, blocks in 1_usize..6, rows in 1_usize..40, seed: u64) {
-        for format in FORMATS {
+        for format in Format::of_blocks() {
             check(format, outputs, blocks * format.layout().columns, rows, seed);
         }
     }
@@ -135,7 +133,7 @@ proptest! {
 
 #[test]
 fn every_number_of_rows_has_its_kernel() {
-    for format in FORMATS {
+    for format in Format::of_blocks() {
         for rows in 1..=33 {
             check(format, 17, format.layout().columns, rows, 1000 + rows as u64);
         }
@@ -144,7 +142,7 @@ fn every_number_of_rows_has_its_kernel() {
 
 #[test]
 fn columns_beyond_one_panel_and_rows_beyond_one_pass_go_on_where_they_were() {
-    for format in FORMATS {
+    for format in Format::of_blocks() {
         check(format, 20, 2304, 3, 5);
         check(format, 40, 2304, 19, 8);
         check(format, 150, 256, 2, 6);

@@ -9,10 +9,15 @@ mod bf16;
 mod f16;
 mod f32;
 mod i8;
+pub mod iq4_nl;
 mod kquant;
 mod packed;
+mod pairs;
 mod q4_0;
+mod q4_1;
 mod q4_k;
+mod q5_0;
+mod q5_1;
 mod q5_k;
 mod q6_k;
 pub mod q8_0;
@@ -40,6 +45,10 @@ pub enum Format {
     Q4K,
     Q5K,
     Q6K,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Iq4Nl,
 }
 
 /// What a format's columns are made of.
@@ -96,8 +105,26 @@ pub struct Group {
 }
 
 impl Format {
-    pub const ALL: [Self; 9] =
-        [Self::F32, Self::F16, Self::Bf16, Self::I8, Self::Q8_0, Self::Q4_0, Self::Q4K, Self::Q5K, Self::Q6K];
+    pub const ALL: [Self; 13] = [
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::I8,
+        Self::Q8_0,
+        Self::Q4_0,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Iq4Nl,
+    ];
+
+    /// Those with scaled blocks.
+    pub fn of_blocks() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|format| format.weights() == Weights::Blocks)
+    }
 
     pub fn layout(self) -> &'static Layout {
         match self {
@@ -110,6 +137,10 @@ impl Format {
             Self::Q4K => &q4_k::LAYOUT,
             Self::Q5K => &q5_k::LAYOUT,
             Self::Q6K => &q6_k::LAYOUT,
+            Self::Q4_1 => &q4_1::LAYOUT,
+            Self::Q5_0 => &q5_0::LAYOUT,
+            Self::Q5_1 => &q5_1::LAYOUT,
+            Self::Iq4Nl => &iq4_nl::LAYOUT,
         }
     }
 

@@ -88,7 +88,9 @@ impl Packed {
                 tile.chunks_exact(2).all(|number| u16::from_le_bytes([number[0], number[1]]) & 0x7f80 != 0x7f80)
             }
             Format::I8 => true,
-            Format::Q8_0 | Format::Q4_0 => scales(tile, layout.scales),
+            Format::Q8_0 | Format::Q4_0 | Format::Q4_1 | Format::Q5_0 | Format::Q5_1 | Format::Iq4Nl => {
+                scales(tile, layout.scales)
+            }
             Format::Q4K | Format::Q5K => scales(tile, 4 * TILE_ROWS),
             Format::Q6K => scales(tile, 2 * TILE_ROWS),
         })

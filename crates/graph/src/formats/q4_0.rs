@@ -1,35 +1,30 @@
 //! `q4_0`: blocks of 32 integers of 4 bits, from -8, with a binary16 scale.
-//!
-//! A byte holds the columns `c` (low) and `c + 16` (high) of its row.
 
-use super::{BLOCK, Block, BlockMut, Group, Layout, TILE_ROWS, Weights, half_at, multiply_out, place};
-
-const HALF: usize = BLOCK / 2;
+use super::{
+    BLOCK, Block, BlockMut, Group, Layout, TILE_ROWS, Weights, half_at, multiply_out,
+    pairs::{NIBBLES, nibble, pack_halves, pack_nibbles},
+};
 
 pub static LAYOUT: Layout = Layout {
     name: "q4_0",
     code: 21,
     weights: Weights::Blocks,
     columns: BLOCK,
-    quants: HALF * TILE_ROWS,
+    quants: NIBBLES,
     scales: 2 * TILE_ROWS,
-    source: 2 + HALF,
+    source: 18,
     pack,
     values,
     groups,
 };
 
-fn pack(source: &[u8], row: usize, block: BlockMut) {
-    let (scale, quants) = source.split_at(2);
-    block.scales[2 * row..][..2].copy_from_slice(scale);
-    for (column, &pair) in quants.iter().enumerate() {
-        block.quants[place(column, row)] = pair;
-    }
+pub(super) fn pack(source: &[u8], row: usize, block: BlockMut) {
+    pack_halves(&source[..2], row, block.scales);
+    pack_nibbles(&source[2..], row, block.quants);
 }
 
 fn groups(block: Block, row: usize) -> Vec<Group> {
-    let pair = |column: usize| block.quants[place(column % HALF, row)] >> (column / HALF * 4) & 15;
-    let quants = (0..BLOCK).map(|column| pair(column).cast_signed() - 8).collect();
+    let quants = (0..BLOCK).map(|column| nibble(block.quants, column, row).cast_signed() - 8).collect();
     vec![Group { scale: half_at(block.scales, row), minimum: None, quants }]
 }
 

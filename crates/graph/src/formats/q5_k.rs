@@ -3,20 +3,17 @@
 //! The fifth bits of a group's 64 bytes are one 64-bit number: bit `row · 4 + column`.
 
 use super::{
-    BLOCK, Block, BlockMut, GROUP_COLUMNS, Group, Layout, Weights,
+    BLOCK, Block, BlockMut, Group, Layout, Weights,
     kquant::{COLUMNS, NIBBLES, SCALES, SUBS, nibble, pack_nibbles, pack_scales, scale},
-    multiply_out,
+    multiply_out, pairs,
 };
-
-/// Bytes of the fifth bits of a superblock of 16 rows.
-const FIFTHS: usize = COLUMNS / 8 * super::TILE_ROWS;
 
 pub static LAYOUT: Layout = Layout {
     name: "q5_k",
     code: 23,
     weights: Weights::Blocks,
     columns: COLUMNS,
-    quants: NIBBLES + FIFTHS,
+    quants: NIBBLES + SUBS * pairs::FIFTHS,
     scales: SCALES,
     source: 176,
     pack,
@@ -26,9 +23,8 @@ pub static LAYOUT: Layout = Layout {
 
 /// The byte and the bit of it that hold a fifth bit.
 fn fifth_place(sub: usize, column: usize, row: usize) -> (usize, usize) {
-    let bit = row * GROUP_COLUMNS + column % GROUP_COLUMNS;
-    let number = sub * (BLOCK / GROUP_COLUMNS) + column / GROUP_COLUMNS;
-    (NIBBLES + number * 8 + bit / 8, bit % 8)
+    let (at, bit) = pairs::fifth_place(column, row);
+    (NIBBLES + sub * pairs::FIFTHS + at, bit)
 }
 
 fn pack(source: &[u8], row: usize, mut block: BlockMut) {

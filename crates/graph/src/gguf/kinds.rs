@@ -7,7 +7,11 @@ pub enum TensorKind {
     F16,
     Bf16,
     Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
     Q8_0,
+    Iq4Nl,
     Q4K,
     Q5K,
     Q6K,
@@ -22,24 +26,25 @@ struct Row {
     bytes: u64,
 }
 
-static KINDS: [Row; 8] = [
+static KINDS: [Row; 12] = [
     Row { kind: TensorKind::F32, code: 0, name: "F32", block: 1, bytes: 4 },
     Row { kind: TensorKind::F16, code: 1, name: "F16", block: 1, bytes: 2 },
     Row { kind: TensorKind::Bf16, code: 30, name: "BF16", block: 1, bytes: 2 },
     Row { kind: TensorKind::Q4_0, code: 2, name: "Q4_0", block: 32, bytes: 18 },
+    Row { kind: TensorKind::Q4_1, code: 3, name: "Q4_1", block: 32, bytes: 20 },
+    Row { kind: TensorKind::Q5_0, code: 6, name: "Q5_0", block: 32, bytes: 22 },
+    Row { kind: TensorKind::Q5_1, code: 7, name: "Q5_1", block: 32, bytes: 24 },
     Row { kind: TensorKind::Q8_0, code: 8, name: "Q8_0", block: 32, bytes: 34 },
+    Row { kind: TensorKind::Iq4Nl, code: 20, name: "IQ4_NL", block: 32, bytes: 18 },
     Row { kind: TensorKind::Q4K, code: 12, name: "Q4_K", block: 256, bytes: 144 },
     Row { kind: TensorKind::Q5K, code: 13, name: "Q5_K", block: 256, bytes: 176 },
     Row { kind: TensorKind::Q6K, code: 14, name: "Q6_K", block: 256, bytes: 210 },
 ];
 
 /// Types that exist and are not read.
-static OTHERS: [(u32, &str); 34] = [
-    (3, "Q4_1"),
+static OTHERS: [(u32, &str); 30] = [
     (4, "Q4_2"),
     (5, "Q4_3"),
-    (6, "Q5_0"),
-    (7, "Q5_1"),
     (9, "Q8_1"),
     (10, "Q2_K"),
     (11, "Q3_K"),
@@ -48,7 +53,6 @@ static OTHERS: [(u32, &str); 34] = [
     (17, "IQ2_XS"),
     (18, "IQ3_XXS"),
     (19, "IQ1_S"),
-    (20, "IQ4_NL"),
     (21, "IQ3_S"),
     (22, "IQ2_S"),
     (23, "IQ4_XS"),

@@ -55,6 +55,17 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn what_quantisers_put_where_a_row_is_no_multiple_of_256_is_read() {
+    let kinds = [TensorKind::Q4_1, TensorKind::Q5_0, TensorKind::Q5_1, TensorKind::Iq4Nl];
+    for (kind, bytes) in kinds.into_iter().zip([20, 22, 24, 18]) {
+        let data = vec![1_u8; 2 * 3 * bytes];
+        let file = read(Writer::new().tensor("a", kind, &[96, 2], &data).finish()).unwrap();
+        let tensor = file.tensor("a").unwrap();
+        assert_eq!((tensor.kind, tensor.shape(), tensor.data.len()), (kind, vec![2, 96], data.len()));
+    }
+}
+
+#[test]
 fn data_and_arrays_are_views_of_the_file() {
     let bytes = Bytes::from(small().finish());
     let file = Gguf::read(&bytes).unwrap();
@@ -118,7 +129,7 @@ fn tensors_that_are_not_read_or_do_not_fit_are_refused() {
     let of = |code: u32, sizes: &[u64], offset: u64| refused(Writer::new().tensor_at("a", code, sizes, offset));
     assert_eq!(of(23, &[256], 0), GgufError::TensorKind { name: a(), found: "IQ4_XS" });
     assert!(
-        of(39, &[32], 0).to_string().contains("has the type MXFP4; those that are read: F32, F16, BF16, Q4_0, Q8_0")
+        of(39, &[32], 0).to_string().contains("has the type MXFP4; those that are read: F32, F16, BF16, Q4_0, Q4_1")
     );
     assert_eq!(of(99, &[256], 0), GgufError::UnknownTensorKind { name: a(), found: 99 });
     assert_eq!(of(0, &[], 0), GgufError::Rank { name: a(), found: 0, limit: 4 });

@@ -3,8 +3,12 @@
 //! A block of a panel is `[8 groups of 4 columns][16 outputs][4]` bytes, which is a tile of AMX and a vector of
 //! AVX-512 a group. How a format expands is a file here; a row of activations alone never expands anything.
 
+mod iq4_nl;
 mod q4_0;
+mod q4_1;
 mod q4_k;
+mod q5_0;
+mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
@@ -120,6 +124,10 @@ static EXPANSIONS: &[(Format, Expand)] = &[
     (Format::Q4K, q4_k::expand),
     (Format::Q5K, q5_k::expand),
     (Format::Q6K, q6_k::expand),
+    (Format::Q4_1, q4_1::expand),
+    (Format::Q5_0, q5_0::expand),
+    (Format::Q5_1, q5_1::expand),
+    (Format::Iq4Nl, iq4_nl::expand),
 ];
 
 /// How a format expands; `None` for formats without blocks.
@@ -130,6 +138,15 @@ pub fn expansion(format: Format) -> Option<Expand> {
 /// Whether a level multiplies nibbles faster than signed bytes.
 fn wants_nibbles(level: Level) -> bool {
     level.instructions() == Instructions::Avx2
+}
+
+/// Scales of blocks that have two of each output: what the integers are multiplied by, and what is added.
+fn pairs_of_halves(level: Level, given: &[u8], scales: &mut [f32], minima: &mut [f32]) {
+    for (index, given) in given.chunks_exact(4 * ROWS).enumerate() {
+        let (scale, added) = given.split_at(2 * ROWS);
+        halves(level, scale, &mut scales[index * ROWS..]);
+        halves(level, added, &mut minima[index * ROWS..]);
+    }
 }
 
 versions! {
