@@ -59,7 +59,7 @@ pub struct Comparison {
 /// Compares over every token of a file of dialogues, a line each: `{"messages"}`.
 pub fn compare(language: &LanguageModel, decoder: &mut Decoder, dialogues: &str) -> Result<Comparison, MeasureError> {
     let mut texts = Vec::new();
-    for (line, text) in dialogues.lines().enumerate() {
+    for (line, text) in dialogues.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let messages = dialogue(text).map_err(|cause| MeasureError::Dialogue { line, cause })?;
         texts.push(language.whole(&messages).map_err(|cause| MeasureError::Prompt { line, cause })?);
     }

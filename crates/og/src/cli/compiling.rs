@@ -22,7 +22,7 @@ pub struct ModelCompile {
     #[arg(long)]
     pub ordered: bool,
     /// Keep an ONNX file as it is, for a float runtime: its answers are signed for, and nobody can audit them.
-    #[arg(long, conflicts_with_all = ["ordered", "provable", "calibration"])]
+    #[arg(long, conflicts_with_all = ["ordered", "provable", "calibration", "measure"])]
     pub float: bool,
     /// Nothing but integers: what a proof can speak of. Needs calibration.
     #[arg(long, conflicts_with = "ordered")]
@@ -66,9 +66,13 @@ pub struct ModelCompile {
     /// a line each: {"messages": [{"role": "user", "content": "…"}, …]}.
     #[arg(long)]
     pub calibration: Option<PathBuf>,
-    /// Dialogues that an integer model is measured on beside its floats; without them, those of its calibration.
-    #[arg(long)]
+    /// What an integer model is measured on beside its floats, in the form of its calibration; without it, a tenth of that,
+    /// which is held back from it.
+    #[arg(long, conflicts_with = "ordered")]
     pub measure: Option<PathBuf>,
+    /// A language model's chat template (Jinja), in place of that of its files.
+    #[arg(long, value_name = "FILE", conflicts_with = "float")]
+    pub template: Option<PathBuf>,
     /// Most rows of one call, for an ONNX model.
     #[arg(long, default_value_t = 256)]
     pub rows_max: usize,

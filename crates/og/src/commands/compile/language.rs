@@ -8,7 +8,7 @@ use api::limits::{PENALTY_MICROS_MAX, TEMPERATURE_MICROS_MAX, TOKENS_MAX, TOP_P_
 use bytes::Bytes;
 use engine::{
     CheckpointFiles, Comparison, CompileOptions, Model, WeightFiles, compare, compile_with, float_decoder,
-    stop_tokens_from_gguf, template_from_gguf, tokenizer_from_files, tokenizer_from_gguf,
+    stop_tokens_from_gguf, tokenizer_from_files, tokenizer_from_gguf,
 };
 use graph::{
     Defaults, LanguageKind,
@@ -18,14 +18,15 @@ use graph::{
 use serde_json::Value;
 use storage::Incoming;
 
-use super::{read, read_text, sampling};
+use super::{
+    measured::{self, Parts},
+    read, read_text, sampling, template,
+};
 use crate::cli::ModelCompile;
 
 /// Most tokens of an answer where nobody says it: each call that names none reserves and is quoted for so many.
 const ANSWER_TOKENS: u32 = 2_048;
 const ARTEFACT_BYTES_MAX: u64 = 1 << 42;
-/// For models that do not say how they chat.
-const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
 
 /// What is said of a compiled model beside what its artefact says of itself.
 #[derive(Default)]
@@ -40,6 +41,8 @@ pub struct Compiled {
 pub struct Measure {
     floats: Decoder<'static>,
     dialogues: String,
+    /// What the dialogues are.
+    pub on: String,
 }
 
 impl Measure {
@@ -67,13 +70,14 @@ pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Comp
     let sources = if is_gguf { of_gguf(options)? } else { of_folder(options)? };
     let provable = options.provable || (!options.ordered && !is_gguf && sources.calibration.is_some());
     let kind = if provable { LanguageKind::Integer } else { LanguageKind::Ordered };
-    let calibration = match (&sources.calibration, kind) {
-        (Some(calibration), _) => calibration.as_str(),
-        (None, LanguageKind::Ordered) => "",
-        (None, LanguageKind::Integer) => {
-            bail!("the integer kind needs dialogues to find its scales by; hint: --calibration FILE, or --ordered")
+    let parts = match kind {
+        LanguageKind::Integer => Some(parts(options, sources.calibration.as_deref())?),
+        LanguageKind::Ordered if options.measure.is_some() => {
+            bail!("--measure is for what is made of integers; hint: --provable makes such a model")
         }
+        LanguageKind::Ordered => None,
     };
+    let calibration = parts.as_ref().map_or("", |parts| parts.calibration.as_str());
     let weights = match &sources.gguf {
         Some(file) => WeightFiles::Gguf(file),
         None => WeightFiles::Safetensors { files: &sources.weights, config: &sources.config },
@@ -86,15 +90,22 @@ pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Comp
     let defaults = defaults(options, &sources.generation).context(from)?;
     let mut notes = sampling::passed_over(&sources.generation);
     notes.extend(rotation_note(&sources.config));
+    notes.extend(template::note(template));
     let chosen = CompileOptions { kind, precision, context: options.context, defaults, cache };
     write(&options.out, &files, name, &chosen)?;
-    if !provable {
-        return Ok(Compiled { measure: None, notes });
+    let floats = provable.then(|| float_decoder(&files, options.context)).transpose()?;
+    let measure = floats.zip(parts).map(|(floats, parts)| Measure { floats, dialogues: parts.measured, on: parts.on });
+    Ok(Compiled { measure, notes })
+}
+
+/// The dialogues that scales are found by, and those that are measured on.
+fn parts(options: &ModelCompile, calibration: Option<&str>) -> Result<Parts<String>> {
+    let calibration = calibration
+        .context("the integer kind needs dialogues to find its scales by; hint: --calibration FILE, or --ordered")?;
+    match &options.measure {
+        Some(path) => Ok(Parts::said(calibration.to_owned(), read_text(path)?, path)),
+        None => Ok(measured::dialogues(calibration)),
     }
-    let floats = float_decoder(&files, options.context)?;
-    let dialogues = options.measure.as_deref().map(read_text).transpose()?;
-    let measure = Measure { floats, dialogues: dialogues.unwrap_or_else(|| calibration.to_owned()) };
-    Ok(Compiled { measure: Some(measure), notes })
 }
 
 /// A rotation whose base grows with a text is the plain one within what the model was trained for, and no longer text is
@@ -132,7 +143,7 @@ fn of_gguf(options: &ModelCompile) -> Result<Sources> {
     let file = Gguf::read(&storage::map_file(&options.source)?)?;
     Ok(Sources {
         tokenizer: tokenizer_from_gguf(&file)?,
-        template: template_from_gguf(&file)?.unwrap_or_else(|| PLAIN_TEMPLATE.to_owned()),
+        template: template::of_gguf(&file, options.template.as_deref())?,
         stop_tokens: stop_tokens_from_gguf(&file)?,
         generation: sampling::of_gguf(&file),
         calibration: options.calibration.as_deref().map(read_text).transpose()?,
@@ -203,22 +214,16 @@ fn no_number(name: &str, value: &Value, expected: &str) -> String {
 fn of_folder(options: &ModelCompile) -> Result<Sources> {
     let file = |name: &str| options.source.join(name);
     let optional = |name: &str| file(name).exists().then(|| read(&file(name))).transpose();
-    let json = |bytes: &Option<Vec<u8>>| -> Value {
-        bytes.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
-    };
     let tokenizer_config = optional("tokenizer_config.json")?;
-    let template = match (file("chat_template.jinja"), json(&tokenizer_config).get("chat_template")) {
-        (path, _) if path.exists() => read_text(&path)?,
-        (_, Some(Value::String(template))) => template.clone(),
-        _ => PLAIN_TEMPLATE.to_owned(),
-    };
+    let described = json("tokenizer_config.json", tokenizer_config.as_deref())?;
+    let template = template::of_folder(&options.source, &described, options.template.as_deref())?;
     let mut tokenizer = read(&file("tokenizer.json"))?;
     // Only templates that write these tokens by name need to know them.
     if let Some(config) = tokenizer_config.filter(|_| template.contains("bos_token") || template.contains("eos_token"))
     {
         tokenizer = tokenizer_from_files(&tokenizer, &config)?;
     }
-    let generation = json(&optional("generation_config.json")?);
+    let generation = json("generation_config.json", optional("generation_config.json")?.as_deref())?;
     let calibration = match &options.calibration {
         Some(path) => Some(read_text(path)?),
         None => file("calibration.jsonl").exists().then(|| read_text(&file("calibration.jsonl"))).transpose()?,
@@ -233,6 +238,13 @@ fn of_folder(options: &ModelCompile) -> Result<Sources> {
         calibration,
         generation,
     })
+}
+
+/// What a file beside the weights says; null where there is none.
+fn json(name: &str, bytes: Option<&[u8]>) -> Result<Value> {
+    let Some(bytes) = bytes else { return Ok(Value::Null) };
+    serde_json::from_slice(bytes)
+        .with_context(|| format!("{name} is not JSON; hint: take it anew from where the model is from"))
 }
 
 /// One token, or a list of them; what is neither is left to `config.json`.
@@ -251,8 +263,8 @@ fn shards(folder: &Path) -> Result<Vec<Bytes>> {
     if let Some(path) = one.iter().find(|path| path.exists()) {
         return Ok(vec![storage::map_file(path)?]);
     }
-    let index: Value = serde_json::from_slice(&read(&folder.join("model.safetensors.index.json"))?)
-        .context("model.safetensors.index.json is not JSON; hint: take it anew from where the model is from")?;
+    let name = "model.safetensors.index.json";
+    let index = json(name, Some(&read(&folder.join(name))?))?;
     let map = index.get("weight_map").and_then(Value::as_object).context("the index has no weight_map")?;
     let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
     names.sort_unstable();
@@ -300,6 +312,13 @@ mod tests {
         let greedy = serde_json::json!({ "do_sample": false, "temperature": null, "max_new_tokens": 1_000_000 });
         assert_eq!(decided(&[], &greedy), Ok(Defaults::greedy(65_536)));
         assert_eq!(decided(&["--temperature", "1"], &greedy).unwrap().temperature_micros, 1_000_000);
+    }
+
+    #[test]
+    fn a_file_beside_the_weights_that_is_no_json_is_refused_and_one_that_is_not_there_says_nothing() {
+        assert_eq!(json("generation_config.json", None).unwrap(), Value::Null);
+        let refused = json("tokenizer_config.json", Some(b"{")).unwrap_err().to_string();
+        assert!(refused.starts_with("tokenizer_config.json is not JSON; hint:"), "{refused}");
     }
 
     #[test]

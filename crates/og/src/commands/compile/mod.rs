@@ -1,8 +1,10 @@
 //! `og model compile`: weights to an artefact. The same files give the same bytes on every machine.
 
 mod language;
+mod measured;
 mod onnx;
 mod sampling;
+mod template;
 
 use std::path::Path;
 
@@ -29,6 +31,8 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         compiled = language::compile(options, &name, is_gguf)?;
     } else if options.cache != CacheChoice::F16 {
         bail!("an ONNX model keeps no keys and values from call to call; hint: leave --cache out");
+    } else if options.template.is_some() {
+        bail!("nobody chats with an ONNX model; hint: leave --template out");
     } else {
         let (artefact, of) = onnx::compile(options, &name)?;
         storage::write_file(&options.out, &artefact)?;
@@ -51,6 +55,7 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
         said["notes"] = json!(compiled.notes);
     }
     if let Some(measure) = compiled.measure {
+        said["measured_on"] = json!(measure.on);
         let measured = measure.of(&model)?;
         said["tokens_measured"] = json!(measured.tokens);
         said["perplexity"] = json!(measured.exact_perplexity);
@@ -59,6 +64,7 @@ pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
     }
     if let (Some(fidelity), Some(model)) = (fidelity, model.as_tensor()) {
         let found = fidelity.of(model)?;
+        said["measured_on"] = json!(fidelity.on);
         said["sets_measured"] = json!(found.sets);
         said["cosine_to_floats"] = json!(found.cosine);
         said["same_greatest"] = json!(found.agreement);

@@ -12,16 +12,21 @@ use graph::{
 };
 use serde_json::Value;
 
-use super::read;
+use super::{
+    measured::{self, Parts},
+    read,
+};
 use crate::{cli::ModelCompile, node::float_program};
 
 /// Most axes of an input.
 const RANK_MAX: usize = 8;
 
-/// What a model can be compared with: its file, and the sets of inputs that it was calibrated by.
+/// What a model can be compared with: its file, on sets of inputs.
 pub struct Measured {
     file: Vec<u8>,
     sets: Vec<Vec<Tensor>>,
+    /// What the sets are.
+    pub on: String,
 }
 
 impl Measured {
@@ -47,11 +52,17 @@ pub fn compile(options: &ModelCompile, name: &str) -> Result<(Vec<u8>, Option<Me
             bail!("the integer kind needs inputs to find its scales by; hint: --calibration FILE, or --ordered")
         }
     };
+    let parts = match &options.measure {
+        Some(path) => Parts::said(calibration, sets(path, &onnx_inputs(&file)?)?, path),
+        None => measured::sets(calibration),
+    };
     let arithmetic = if options.ordered { Arithmetic::Ordered } else { Arithmetic::Integer };
-    let sources = OnnxSources { name, arithmetic, file: &file, calibration: &calibration, rows_max: options.rows_max };
+    let (calibration, rows_max) = (parts.calibration.as_slice(), options.rows_max);
+    let sources = OnnxSources { name, arithmetic, file: &file, calibration, rows_max };
     let compiled = compile_onnx_with(&sources, program_kernels(Level::detect())).map_err(otherwise)?;
     let artefact = compiled.to_artefact();
-    Ok((artefact, (!options.ordered).then_some(Measured { file, sets: calibration })))
+    let measured = Measured { file, sets: parts.measured, on: parts.on };
+    Ok((artefact, (!options.ordered).then_some(measured)))
 }
 
 /// Where an operator has no exact meaning, there is still the float form.
