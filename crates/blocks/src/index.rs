@@ -1,6 +1,6 @@
-//! Blocks on the disk, by number, by hash and by what is in them; and the transactions that wait, so that a restart finds them.
+//! Blocks on the disk, by number, by hash and by what is in them.
 //!
-//! Whoever has the blocks can make it anew. What is read from it was written here, so senders are kept and not recovered again.
+//! Whoever has the blocks can make it anew, all of it. What is read from it was written here, so senders are kept and not recovered again.
 
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ const HEADERS: &str = "headers";
 const BODIES: &str = "bodies";
 const NUMBERS: &str = "numbers";
 const PLACES: &str = "places";
-const WAITING: &str = "waiting";
 
 /// Entries that one read takes from a table.
 const PAGE: usize = 16_384;
@@ -48,7 +47,7 @@ pub struct Index {
 
 impl Index {
     /// What its file must have been opened with.
-    pub const TABLES: &[&str] = &[HEADERS, BODIES, NUMBERS, PLACES, WAITING];
+    pub const TABLES: &[&str] = &[HEADERS, BODIES, NUMBERS, PLACES];
 
     pub fn new(store: Store, chain: Chain) -> Self {
         Self { store, chain }
@@ -151,27 +150,9 @@ impl Index {
         Ok(Some(Place { block: number(block)?, index }))
     }
 
-    /// All that waited, in no order that matters.
-    pub fn waiting(&self) -> Result<Vec<Transaction>, NodeError> {
-        let all = self.all(WAITING)?;
-        all.iter().map(|(_, raw)| Transaction::decode(raw, &self.chain).map_err(broken)).collect()
-    }
-
     /// All entries of a table.
     pub fn all(&self, table: &'static str) -> Result<Vec<storage::Entry>, NodeError> {
-        let (mut all, mut from) = (Vec::new(), Vec::new());
-        loop {
-            let page = self.store.scan(table, &from, PAGE).map_err(broken)?;
-            let is_last = page.len() < PAGE;
-            all.extend(page);
-            match all.last() {
-                Some((key, _)) if !is_last => {
-                    from.clone_from(key);
-                    from.push(0);
-                }
-                _ => return Ok(all),
-            }
-        }
+        entries(&self.store, table)
     }
 
     /// What makes a block readable here.
@@ -193,14 +174,22 @@ impl Index {
         }
         put
     }
+}
 
-    /// What makes a restart find a transaction that waits.
-    pub fn put_waiting(transaction: &Transaction) -> Change {
-        Change::put(WAITING, transaction.hash().as_slice(), transaction.raw().to_vec())
-    }
-
-    pub fn remove_waiting(hash: &B256) -> Change {
-        Change::remove(WAITING, hash.as_slice())
+/// All entries of a table, in the order of keys.
+pub(crate) fn entries(store: &Store, table: &'static str) -> Result<Vec<storage::Entry>, NodeError> {
+    let (mut all, mut from) = (Vec::new(), Vec::new());
+    loop {
+        let page = store.scan(table, &from, PAGE).map_err(broken)?;
+        let is_last = page.len() < PAGE;
+        all.extend(page);
+        match all.last() {
+            Some((key, _)) if !is_last => {
+                from.clone_from(key);
+                from.push(0);
+            }
+            _ => return Ok(all),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod pool;
 mod served;
 mod state_file;
 mod view;
+pub mod waiting;
 
 pub use index::Index;
 pub use live::{Held, Keep, Live, Recent};

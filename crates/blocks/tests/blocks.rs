@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View};
+use blocks::{Index, Keep, Live, Pool, PoolLimits, Recent, Room, View, waiting};
 use evm::{Block, BlockBuilder, Chain, Genesis, GenesisAccount, NextBlock, Transaction, World};
 use k256::ecdsa::SigningKey;
 use rpc::{NodeError, SubmitError};
@@ -255,12 +255,22 @@ fn what_was_written_is_read_back_the_same() {
     assert_eq!((place.block, place.index), (1, 1));
     assert_eq!(index.number_of(&second.block.header.hash()).unwrap(), Some(1));
     assert!(index.block(2).unwrap().is_none());
+}
 
-    let waiting = payment(3, 0, 1);
-    index.store().commit_blocking(vec![Index::put_waiting(&waiting)]).unwrap();
-    assert_eq!(index.waiting().unwrap(), [(*waiting).clone()]);
-    index.store().commit_blocking(vec![Index::remove_waiting(&waiting.hash())]).unwrap();
-    assert!(index.waiting().unwrap().is_empty());
+#[test]
+fn what_waits_is_found_by_whoever_opens_the_file_until_it_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("waiting.redb"), &[waiting::TABLE]).unwrap();
+    let all: Vec<_> = (1..=3).map(|from| payment(from, 0, 1)).collect();
+    let put = all.iter().map(|one| waiting::put(&one.hash().0, one.raw().to_vec()));
+    store.commit_blocking(put.collect()).unwrap();
+    let found = || waiting::wallets(&store, &CHAIN).unwrap();
+    assert!(found().len() == 3 && all.iter().all(|one| found().contains(one)));
+    store.commit_blocking(vec![waiting::remove(&all[0].hash().0), waiting::remove(&all[1].hash().0)]).unwrap();
+    assert_eq!(found(), [(*all[2]).clone()]);
+    store.commit_blocking(vec![waiting::put(&[7; 32], b"nothing".to_vec())]).unwrap();
+    assert!(matches!(waiting::wallets(&store, &CHAIN), Err(NodeError::Read(_))));
+    assert_eq!(waiting::all(&store).unwrap().len(), 2);
 }
 
 #[test]

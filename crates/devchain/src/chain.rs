@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, U256};
-use blocks::{Live, Pool, PoolLimits, Recent, Served, Source, View};
+use blocks::{Live, Pool, PoolLimits, Recent, Served, Source, View, waiting};
 use evm::{Block, Chain, Genesis, GenesisAccount, GenesisError, NextBlock, Transaction, World};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -112,7 +112,7 @@ fn load(config: &Config) -> Result<(Kept, Live), OpenError> {
     if found != expected {
         return Err(OpenError::Root { path, number: head, found, expected });
     }
-    for transaction in kept.index.waiting()? {
+    for transaction in waiting::wallets(kept.index.store(), kept.index.chain())? {
         // What can no longer wait was refused already when the block before the end was made.
         let _ = live.admit_at(&Arc::new(transaction), 0);
     }

@@ -2,7 +2,7 @@
 //! belongs together.
 
 use alloy_primitives::{Address, B256, U256};
-use blocks::Index;
+use blocks::{Index, waiting};
 use evm::{Account, Block, Chain, Changes, Code, World};
 use rpc::NodeError;
 use storage::{Change, Store, StoreError};
@@ -35,7 +35,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub fn open(path: &std::path::Path, chain: Chain) -> Result<Self, StoreError> {
-        let tables: Vec<&'static str> = Index::TABLES.iter().chain(TABLES).copied().collect();
+        let tables: Vec<&'static str> = [Index::TABLES, TABLES, &[waiting::TABLE]].concat();
         Ok(Self { index: Index::new(Store::open(path, &tables)?, chain) })
     }
 
@@ -81,7 +81,7 @@ pub(crate) fn first(block: &Block, world: &World) -> Result<Vec<Change>, NodeErr
 pub(crate) fn block_changes(block: &Block, changes: &Changes, undo: &Undo) -> Vec<Change> {
     let mut put = Index::put(block);
     put.push(Change::put(UNDOS, block.header.number.to_be_bytes(), alloy_rlp::encode(undo)));
-    put.extend(block.transactions.iter().map(|transaction| Index::remove_waiting(&transaction.hash())));
+    put.extend(block.transactions.iter().map(|transaction| waiting::remove(&transaction.hash().0)));
     put.extend(state_changes(changes));
     put
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use blocks::{Index, Keep, Recent, Room, View};
+use blocks::{Keep, Recent, Room, View, waiting};
 use evm::{Block, BlockBuilder, PushError, Refusal, StateRead as _, Transaction};
 use rpc::{Event, NodeError, SubmitError};
 use storage::Change;
@@ -106,8 +106,8 @@ impl Maker {
         let hash = transaction.hash();
         match self.take(&transaction) {
             Ok(gone) => {
-                step.changes.extend(gone.iter().map(|gone| Index::remove_waiting(&gone.hash())));
-                step.changes.push(Index::put_waiting(&transaction));
+                step.changes.extend(gone.iter().map(|gone| waiting::remove(&gone.hash().0)));
+                step.changes.push(waiting::put(&hash.0, transaction.raw().to_vec()));
                 step.answers.insert(hash, answer);
                 self.view.tell(Event::Waiting(transaction));
             }
@@ -183,7 +183,7 @@ impl Maker {
                 // One before it was refused just now, or those before it left too little gas: the next block may hold it.
                 Err(PushError::Refused(Refusal::NonceTooHigh { .. } | Refusal::NoRoom { .. })) => {}
                 Err(PushError::Refused(refusal)) => {
-                    step.changes.push(Index::remove_waiting(&transaction.hash()));
+                    step.changes.push(waiting::remove(&transaction.hash().0));
                     step.dropped.push((Arc::clone(transaction), refusal.into()));
                 }
                 Err(PushError::State(error)) => return Err(failed(&error)),

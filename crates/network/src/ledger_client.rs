@@ -22,7 +22,7 @@ use crate::{client::Client, error::NetworkError};
 /// Times a transaction is numbered anew when the ledger says that its nonce is taken.
 const NONCE_TRIES: usize = 8;
 /// How long a number is counted on from: after a pause the ledger is asked, because a validator that restarted has
-/// forgotten what it had not shown to others, and what follows a gap would wait for ever.
+/// forgotten receipts that it had not shown to others, and what follows a gap would wait for ever.
 const NONCE_FRESH: Duration = Duration::from_secs(1);
 
 /// Receipts that are asked after together.
@@ -276,7 +276,8 @@ impl Sender {
         *self.next.lock().await = None;
     }
 
-    /// Signs and submits `action`; returns the transaction's id once a validator has taken it into its pool.
+    /// Signs and submits `action`; returns the transaction's id once a validator has it in its pool and, but for receipts, on its disk. Whoever
+    /// posts receipts keeps them until they are anchored.
     pub async fn send(&self, action: Action) -> Result<Digest, NetworkError> {
         let mut next = self.next.lock().await;
         let mut last = None;
@@ -315,7 +316,7 @@ impl Sender {
         });
         match sent.await {
             Ok(_) => Ok(id),
-            // It is there already: what the caller wanted.
+            // It is there already, on the disk too: what the caller wanted.
             Err(error) if error.code() == Some("already_known") => Ok(id),
             Err(error) => Err(error),
         }

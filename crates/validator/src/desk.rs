@@ -57,7 +57,7 @@ impl Desk {
     }
 }
 
-const ASK_ANOTHER: &str = "ask another validator";
+pub(crate) const ASK_ANOTHER: &str = "ask another validator";
 
 /// What is certified here is older than what proofs can be made of: waiting helps nobody, another validator may be ahead.
 pub(crate) fn behind(as_of: u64) -> Answer {

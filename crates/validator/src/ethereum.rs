@@ -4,7 +4,7 @@
 //! there by its hash. What is not is recovered on all cores. Nothing here holds a lock while it recovers or executes.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     num::NonZeroUsize,
     sync::{Arc, Mutex},
     thread,
@@ -17,12 +17,10 @@ use protocol::EvmAddress;
 use rpc::{Event, Hash, NodeError, SubmitError};
 use storage::{Change, Durable};
 
-use crate::lock::locked;
+use crate::{lock::locked, waiting::Waiting};
 
 /// What of the past is in memory; a node without a disk has nothing else.
 const KEEP: Keep = Keep::states(256);
-/// Blocks between two looks at what waited before a restart.
-const AGAIN: u64 = 16;
 /// From so many unknown senders on, more than one thread recovers them.
 const ALONE: usize = 16;
 const THREADS_MAX: usize = 8;
@@ -33,22 +31,12 @@ const REMOVED_AT_ONCE: u64 = 4;
 
 pub(crate) struct Ethereum {
     view: Arc<View>,
-    written: Mutex<Written>,
+    /// Blocks on their way to the disk, oldest first.
+    written: Mutex<VecDeque<(u64, Durable)>>,
+    /// What a restart would find waiting.
+    waiting: Arc<Waiting>,
     /// How many blocks the index keeps; all of them if absent.
     keep_blocks: Option<u64>,
-}
-
-/// What has gone to the disk.
-#[derive(Default)]
-struct Written {
-    /// Blocks on their way, oldest first.
-    blocks: VecDeque<(u64, Durable)>,
-    /// Transactions that a restart would find waiting.
-    waiting: HashSet<Hash>,
-    /// Those of them that wait no more, until the disk has room to be told.
-    gone: BTreeSet<Hash>,
-    /// Those that waited before this start, but that need a state which is to be executed first.
-    later: Vec<Arc<Transaction>>,
 }
 
 /// The block with this head, as the index or the genesis has it; `None` where the index does not know it.
@@ -68,21 +56,14 @@ impl Ethereum {
         block: Arc<Block>,
         index: Option<Index>,
         keep_blocks: Option<u64>,
+        waiting: Arc<Waiting>,
     ) -> Result<Self, NodeError> {
         let first = Recent { block, before: head.world.aside(), world: head.world.aside() };
-        let mut live = Live::new([first], Pool::new(LIMITS));
-        let mut written = Written::default();
-        for transaction in index.as_ref().map_or_else(|| Ok(Vec::new()), Index::waiting)? {
-            written.waiting.insert(transaction.hash());
-            let transaction = Arc::new(transaction);
-            if live.admit_at(&transaction, 0).is_err() {
-                written.later.push(transaction);
-            }
-        }
+        let live = Live::new([first], Pool::new(LIMITS));
         let oldest = index.as_ref().map_or(Ok(0), Index::oldest)?;
         let view = Arc::new(View::new(chain, index, live));
         view.keep_from(oldest);
-        Ok(Self { view, written: Mutex::new(written), keep_blocks })
+        Ok(Self { view, written: Mutex::default(), waiting, keep_blocks })
     }
 
     pub fn view(&self) -> &Arc<View> {
@@ -127,15 +108,28 @@ impl Ethereum {
     /// Takes a transaction into the pool. What had to go for it is forgotten.
     pub fn admit(&self, transaction: &Arc<Transaction>) -> Result<(), SubmitError> {
         let gone = self.view.live_mut().admit(transaction)?;
-        self.forget(gone.iter().map(|gone| gone.hash()));
+        self.waiting.forget(gone.iter().map(|gone| gone.hash().0));
         self.view.tell(Event::Waiting(Arc::clone(transaction)));
+        Ok(())
+    }
+
+    /// The same for one that was admitted before a restart, whatever the base fee is now.
+    pub fn admit_again(&self, bytes: &[u8]) -> Result<(), SubmitError> {
+        if self.view.live().knows(&evm::hash_of(bytes)) {
+            return Err(SubmitError::AlreadyKnown);
+        }
+        let transaction = Arc::new(Transaction::decode(bytes, self.view.chain())?);
+        let gone = self.view.live_mut().admit_at(&transaction, 0)?;
+        self.waiting.forget(gone.iter().map(|gone| gone.hash().0));
         Ok(())
     }
 
     /// The same for one that came here first: what it gives tells when a restart would find it waiting.
     pub fn admit_durably(&self, transaction: &Arc<Transaction>) -> Result<Option<Durable>, SubmitError> {
-        let Some(index) = self.view.index() else { return self.admit(transaction).map(|()| None) };
-        let durable = self.admit_to(transaction, |changes| index.store().try_submit(changes))?;
+        if !self.waiting.is_on_disk() {
+            return self.admit(transaction).map(|()| None);
+        }
+        let durable = self.admit_to(transaction, |changes| self.waiting.write(changes))?;
         self.view.tell(Event::Waiting(Arc::clone(transaction)));
         Ok(Some(durable))
     }
@@ -146,65 +140,16 @@ impl Ethereum {
         transaction: &Arc<Transaction>,
         write: impl FnOnce(Vec<Change>) -> Option<T>,
     ) -> Result<T, SubmitError> {
-        // One lock with what forgets: else a block could come in between, and it would wait on the disk for ever.
-        let mut written = locked(&self.written);
+        // One lock with what forgets, so that no block comes in between.
+        let mut marks = self.waiting.marks();
         let mut live = self.view.live_mut();
         let gone = live.admit(transaction)?;
-        // Gone here, whoever had it first.
-        let gone_hashes = gone.iter().map(|gone| gone.hash());
-        let marked: Vec<Hash> = gone_hashes.filter(|hash| written.waiting.contains(hash)).collect();
-        let mut changes = vec![Index::put_waiting(transaction)];
-        changes.extend(marked.iter().map(Index::remove_waiting));
-        let Some(durable) = write(changes) else {
+        let kept = (transaction.hash().0, transaction.raw().to_vec());
+        let Some(durable) = marks.keep(kept, gone.iter().map(|gone| gone.hash().0), write) else {
             live.take_back(transaction, &gone);
             return Err(SubmitError::Full("the disk is behind".to_owned()));
         };
-        for hash in &marked {
-            written.waiting.remove(hash);
-        }
-        written.waiting.insert(transaction.hash());
-        // It may have waited before, and what was not told of that is true no more.
-        written.gone.remove(&transaction.hash());
         Ok(durable)
-    }
-
-    fn forget(&self, hashes: impl IntoIterator<Item = Hash>) {
-        let Some(index) = self.view.index() else { return };
-        self.forget_in(hashes, |changes| index.store().try_submit(changes));
-    }
-
-    /// Tells the disk what waits no more, and what it had no room for the last time.
-    fn forget_in<T>(&self, hashes: impl IntoIterator<Item = Hash>, write: impl FnOnce(Vec<Change>) -> Option<T>) {
-        let mut written = locked(&self.written);
-        for hash in hashes {
-            if written.waiting.remove(&hash) {
-                written.gone.insert(hash);
-            }
-        }
-        if written.gone.is_empty() {
-            return;
-        }
-        // Not waited for: the next call tells what is left, and what a crash keeps from it is found waiting, executed, and forgotten then.
-        if write(written.gone.iter().map(Index::remove_waiting).collect()).is_some() {
-            written.gone.clear();
-        }
-    }
-
-    /// Looks again at what waited before a restart and did not fit the state as it was then.
-    fn look_again(&self) {
-        let later = std::mem::take(&mut locked(&self.written).later);
-        let (mut still, mut gone) = (Vec::new(), Vec::new());
-        for transaction in later {
-            match self.view.live_mut().admit_at(&transaction, 0) {
-                Ok(_) | Err(SubmitError::AlreadyKnown) => {}
-                Err(SubmitError::Refused(evm::Refusal::NonceTooLow { .. }) | SubmitError::Underpriced { .. }) => {
-                    gone.push(transaction.hash());
-                }
-                Err(_) => still.push(transaction),
-            }
-        }
-        self.forget(gone);
-        locked(&self.written).later = still;
     }
 
     /// What a proposal has room for, best paid first.
@@ -222,7 +167,6 @@ impl Ethereum {
     /// Shows a block that was executed, and writes it down.
     pub fn publish(&self, ran: &Ran) {
         let Some(block) = ran.block() else { return };
-        let number = block.header.number;
         // For whoever asks: what fails to be read there is no failure of execution.
         let (before, world) = (ran.before().world.aside(), ran.after().world.aside());
         let durable = self.write(block);
@@ -234,10 +178,7 @@ impl Ethereum {
             gone.extend(live.push(Recent { block: Arc::clone(block), before, world }));
             live.trim(&KEEP, durable);
         }
-        self.forget(gone);
-        if number.is_multiple_of(AGAIN) {
-            self.look_again();
-        }
+        self.waiting.forget(gone.into_iter().map(|hash| hash.0));
         self.view.tell(Event::Block(Arc::clone(block)));
     }
 
@@ -267,18 +208,18 @@ impl Ethereum {
         let durable = index.store().submit_sleeping(Index::put(block));
         let mut written = locked(&self.written);
         match durable {
-            Ok(durable) => written.blocks.push_back((number, durable)),
+            Ok(durable) => written.push_back((number, durable)),
             Err(error) => std::panic::panic_any(format!("the index of blocks cannot be written: {error}")),
         }
-        while let Some((_, durable)) = written.blocks.front_mut() {
+        while let Some((_, durable)) = written.front_mut() {
             match durable.poll() {
                 None => break,
-                Some(Ok(())) => written.blocks.pop_front(),
+                Some(Ok(())) => written.pop_front(),
                 // Going on would fill the memory with what the disk does not take.
                 Some(Err(error)) => std::panic::panic_any(format!("the index of blocks cannot be written: {error}")),
             };
         }
-        Some(written.blocks.front().map_or(number, |(oldest, _)| oldest.saturating_sub(1)))
+        Some(written.front().map_or(number, |(oldest, _)| oldest.saturating_sub(1)))
     }
 }
 

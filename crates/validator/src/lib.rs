@@ -27,6 +27,7 @@ mod snapshot;
 mod story;
 mod sync;
 mod vote;
+mod waiting;
 
 pub use burns::Base;
 pub use failure::NodeError;

@@ -3,6 +3,7 @@
 //! Executes finalized blocks only. Reads no clock and opens no socket; whoever holds it adds those.
 
 mod application;
+mod keeping;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
@@ -38,6 +39,7 @@ use crate::{
     relay::{self, Inbox, Outbox},
     seats::Announcer,
     snapshot::Snapshots,
+    waiting::{Found, Waiting},
 };
 
 /// The index of blocks in a node's folder.
@@ -61,6 +63,9 @@ pub enum SubmitError {
     Ledger(#[from] Refusal),
     #[error(transparent)]
     Pool(#[from] PoolRefusal),
+    /// It waits, and a crash could still lose it.
+    #[error("the disk is behind; hint: send the same again, here or to another validator")]
+    DiskBehind,
 }
 
 /// The node; shared by agreement, interface and votes.
@@ -70,6 +75,10 @@ pub struct Node {
     chain_id: u64,
     ledger: Mutex<Ledger>,
     pool: Mutex<Pool>,
+    /// What a restart would find waiting.
+    waiting: Arc<Waiting>,
+    /// What was found so at this start and is to be looked at again.
+    later: Mutex<Found>,
     pub(crate) ethereum: Ethereum,
     certificates: Mutex<BTreeMap<u64, Certificate>>,
     requests: OnceLock<Requests>,
@@ -99,6 +108,9 @@ pub struct Node {
 /// Blocks between two looks at what conflicting votes the ledger does not know yet.
 const AGAIN: u64 = 64;
 
+/// Blocks between two looks at what waited before this start.
+const LOOK_AGAIN: u64 = 16;
+
 /// Blocks between two looks at whether the ledger knows the network's next key: a term may be short.
 const NAME_AGAIN: u64 = 16;
 
@@ -117,8 +129,8 @@ impl Node {
         let begin = Ledger::new(genesis)?;
         let index = directory.map(|directory| open_index(directory, &begin)).transpose()?;
         let (snapshots, ledger) = Snapshots::open(directory, &begin)?;
-        match block_of(ledger.evm(), index.as_ref())? {
-            Some(block) => Self::on(ledger, block, (index, keep_blocks), key, snapshots, clock),
+        let (ledger, block) = match block_of(ledger.evm(), index.as_ref())? {
+            Some(block) => (ledger, block),
             None => {
                 let oldest = index.as_ref().map_or(Ok(0), Index::oldest)?;
                 if oldest > 0 {
@@ -127,16 +139,20 @@ impl Node {
                 snapshots.begin_anew();
                 tracing::warn!(height = ledger.height(), "the index of blocks is behind the snapshot: beginning anew");
                 let block = block_of(begin.evm(), None)?.ok_or(NodeError::Genesis)?;
-                Self::on(begin, block, (index, keep_blocks), key, snapshots, clock)
+                (begin, block)
             }
-        }
+        };
+        let (waiting, found) = directory.map_or_else(|| Ok((Waiting::default(), Found::new())), Waiting::open)?;
+        let node = Self::on(ledger, block, (index, keep_blocks), key, snapshots, clock, waiting)?;
+        node.take_up(found);
+        Ok(node)
     }
 
     /// The node that goes on from `ledger`, keeps nothing on disk and measures nothing, as simulations need it.
     pub fn resume(ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
         let block = block_of(ledger.evm(), None)?.ok_or(NodeError::Genesis)?;
         let (snapshots, ledger) = Snapshots::open(None, &ledger)?;
-        Self::on(ledger, block, (None, None), key, snapshots, None)
+        Self::on(ledger, block, (None, None), key, snapshots, None, Waiting::default())
     }
 
     fn on(
@@ -146,16 +162,20 @@ impl Node {
         key: SigningKey,
         snapshots: Snapshots,
         clock: Option<Clock>,
+        waiting: Waiting,
     ) -> Result<Self, NodeError> {
+        let waiting = Arc::new(waiting);
         Ok(Self {
             key,
             chain_id: ledger.chain_id(),
             height: AtomicU64::new(ledger.height()),
             addresses: Mutex::new(addresses_in(&ledger)),
             durable_height: AtomicU64::new(ledger.height()),
-            ethereum: Ethereum::new(ledger.chain(), ledger.evm(), block, index, keep_blocks)?,
+            ethereum: Ethereum::new(ledger.chain(), ledger.evm(), block, index, keep_blocks, Arc::clone(&waiting))?,
             ledger: Mutex::new(ledger),
             pool: Mutex::default(),
+            waiting,
+            later: Mutex::default(),
             certificates: Mutex::default(),
             requests: OnceLock::new(),
             outbox: OnceLock::new(),
@@ -343,17 +363,6 @@ impl Node {
         Ok(locked(&self.pool).add(native, bytes, sender)?)
     }
 
-    /// Takes a wallet's transaction, shows it to the other validators and asks for a block. What it gives tells when a crash
-    /// can no longer lose it.
-    pub(crate) fn submit_wallet(
-        &self,
-        transaction: &Arc<evm::Transaction>,
-    ) -> Result<Option<storage::Durable>, rpc::SubmitError> {
-        let durable = self.ethereum.admit_durably(transaction)?;
-        self.show(transaction.raw().to_vec());
-        Ok(durable)
-    }
-
     /// Shows a transaction to the other validators and asks for a block.
     fn show(&self, bytes: Vec<u8>) {
         let Some(requests) = self.requests.get() else { return };
@@ -431,7 +440,7 @@ impl Node {
         self.ethereum.publish(&ran);
         let mut ledger = self.ledger();
         let executed = ledger.finish(ran);
-        locked(&self.pool).forget(|sender| ledger.nonce(sender));
+        self.forget_executed(&ledger);
         if executed.closed.is_some() {
             *locked(&self.addresses) = addresses_in(&ledger);
         }
@@ -461,6 +470,9 @@ impl Node {
         self.notice(&executed.events);
         if executed.height.is_multiple_of(AGAIN) {
             self.show_conflicts();
+        }
+        if executed.height.is_multiple_of(LOOK_AGAIN) {
+            self.look_again();
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use consensus::MAX_TRANSACTIONS;
 use ledger::Native;
-use protocol::{Digest, PublicKey, SignedTransaction};
+use protocol::{Action, Digest, PublicKey, SignedTransaction};
 use thiserror::Error;
 
 /// Most transactions of one sender.
@@ -41,6 +41,8 @@ struct Pending {
     bytes: Vec<u8>,
     /// As it was read when it came in, until a block brings it.
     native: Option<Arc<Native>>,
+    /// Whether it is receipts: whoever posts them has them on a disk, and sends them until they are anchored.
+    is_receipts: bool,
 }
 
 /// What one sender has waiting.
@@ -85,6 +87,8 @@ pub struct Pool {
     senders: BTreeMap<PublicKey, Queue>,
     count: usize,
     bytes: usize,
+    /// What waits no more, until somebody asks.
+    gone: BTreeSet<Digest>,
 }
 
 impl Pool {
@@ -105,20 +109,31 @@ impl Pool {
                 return Err(PoolRefusal::Full);
             }
         }
+        let is_receipts = matches!(native.transaction().action, Action::PostReceipts(_));
+        self.gone.remove(&id);
         let queue = self.senders.entry(key).or_default();
         self.count += 1;
         self.bytes += bytes.len();
         queue.bytes += bytes.len();
         queue.next = sender.next;
-        queue.pending.insert(nonce, Pending { id, bytes, native: Some(Arc::new(native)) });
+        queue.pending.insert(nonce, Pending { id, bytes, native: Some(Arc::new(native)), is_receipts });
         Ok(id)
+    }
+
+    /// The one that these are the bytes of.
+    fn pending(&self, bytes: &[u8]) -> Option<&Pending> {
+        let (sender, nonce) = SignedTransaction::place(bytes)?;
+        self.senders.get(&sender)?.pending.get(&nonce).filter(|pending| pending.bytes == bytes)
     }
 
     /// The id of the one that these are the bytes of.
     pub fn find(&self, bytes: &[u8]) -> Option<Digest> {
-        let (sender, nonce) = SignedTransaction::place(bytes)?;
-        let pending = self.senders.get(&sender)?.pending.get(&nonce)?;
-        (pending.bytes == bytes).then_some(pending.id)
+        Some(self.pending(bytes)?.id)
+    }
+
+    /// The same, where its sender may have it nowhere else.
+    pub fn find_entrusted(&self, bytes: &[u8]) -> Option<Digest> {
+        self.pending(bytes).filter(|pending| !pending.is_receipts).map(|pending| pending.id)
     }
 
     /// The same one as it was read, for the block that brings it: given once.
@@ -144,6 +159,7 @@ impl Pool {
             queue.bytes -= gone.bytes.len();
             self.count -= 1;
             self.bytes -= gone.bytes.len();
+            self.gone.insert(gone.id);
         }
         if queue.pending.is_empty() {
             self.senders.remove(&key);
@@ -187,16 +203,22 @@ impl Pool {
 
     /// Forgets what has been executed: everything below the nonce that `next` says.
     pub fn forget(&mut self, next: impl Fn(&PublicKey) -> u64) {
-        let (mut count, mut bytes) = (0, 0);
+        let (mut count, mut bytes, gone) = (0, 0, &mut self.gone);
         self.senders.retain(|sender, queue| {
             queue.next = next(sender);
-            queue.pending = queue.pending.split_off(&queue.next);
+            let rest = queue.pending.split_off(&queue.next);
+            gone.extend(std::mem::replace(&mut queue.pending, rest).values().map(|pending| pending.id));
             queue.bytes = queue.pending.values().map(|pending| pending.bytes.len()).sum();
             count += queue.pending.len();
             bytes += queue.bytes;
             !queue.pending.is_empty()
         });
         (self.count, self.bytes) = (count, bytes);
+    }
+
+    /// What waits no more since the last time: executed, or gone for another.
+    pub fn take_gone(&mut self) -> BTreeSet<Digest> {
+        std::mem::take(&mut self.gone)
     }
 
     pub fn len(&self) -> usize {
@@ -224,7 +246,10 @@ pub(crate) fn filled(
 #[cfg(test)]
 mod tests {
     use crypto::SigningKey;
-    use protocol::{Action, Canonical as _, Transaction, Version, transaction::Transfer};
+    use protocol::{
+        Canonical as _, List, Transaction, Version,
+        transaction::{PostReceipts, Transfer},
+    };
 
     use super::*;
 
@@ -331,6 +356,33 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_no_more_is_told_once_and_not_where_it_waits_again() {
+        let mut pool = Pool::default();
+        let signed: Vec<_> = (0..3).map(|nonce| transfer(1, nonce, 1)).collect();
+        let ids: Vec<Digest> = signed.iter().map(|signed| add(&mut pool, signed).unwrap()).collect();
+        pool.forget(|_| 1);
+        assert_eq!(pool.take_gone(), BTreeSet::from([ids[0]]));
+        assert!(pool.take_gone().is_empty());
+        pool.forget(|_| 3);
+        add(&mut pool, &signed[2]).unwrap();
+        assert_eq!(pool.take_gone(), BTreeSet::from([ids[1]]));
+    }
+
+    #[test]
+    fn receipts_are_not_entrusted_to_the_pool() {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let action = Action::PostReceipts(PostReceipts { receipts: List::default() });
+        let posted =
+            Transaction { version: Version, chain_id: 1, sender: key.public_key(), nonce: 0, action }.sign(&key);
+        let (mut pool, paid) = (Pool::default(), transfer(2, 0, 1));
+        let ids = [&posted, &paid].map(|signed| add(&mut pool, signed).unwrap());
+        assert_eq!([&posted, &paid].map(|signed| pool.find(&signed.encode())), ids.map(Some));
+        assert_eq!(pool.find_entrusted(&posted.encode()), None);
+        assert_eq!(pool.find_entrusted(&paid.encode()), Some(ids[1]));
+        assert_eq!(pool.find_entrusted(&transfer(2, 1, 1).encode()), None);
+    }
+
+    #[test]
     fn what_waits_behind_a_gap_keeps_nobody_out() {
         let mut pool = Pool::default();
         // Nobody ever sends the first of these.
@@ -342,7 +394,7 @@ mod tests {
         let len = pool.len();
         add(&mut pool, &transfer(200, 0, 1)).unwrap();
         add(&mut pool, &transfer(200, 1, 1)).unwrap();
-        assert_eq!(pool.len(), len);
+        assert_eq!((pool.len(), pool.take_gone().len()), (len, 2));
         assert_eq!(taken(&pool, usize::MAX / 2).len(), 2);
         let bytes: usize =
             pool.senders.values().flat_map(|queue| queue.pending.values()).map(|one| one.bytes.len()).sum();

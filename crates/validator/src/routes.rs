@@ -25,10 +25,11 @@ use protocol::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use storage::StoreError;
 
 use crate::{
     beginning,
-    desk::{Desk, Shared, address, behind, digest, not_certified},
+    desk::{ASK_ANOTHER, Desk, Shared, address, behind, digest, not_certified},
     node::{Node, SubmitError},
     pages,
     pool::PoolRefusal,
@@ -93,11 +94,18 @@ async fn while_running(State(desk): Shared, request: Request, next: Next) -> Res
     }
 }
 
+/// Answers once no crash loses it: also that it is known already, which whoever sends again takes for a yes.
 async fn submit(State(desk): Shared, Encoded(bytes): Encoded) -> Result<(StatusCode, Json<Value>), Answer> {
-    match desk.node.submit_bytes(bytes.into()) {
-        Ok(id) => Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() })))),
-        Err(error) => Err(refusal(&error)),
+    let bytes: Vec<u8> = bytes.into();
+    let taken = desk.node.submit_bytes(bytes.clone());
+    if matches!(taken, Ok(_) | Err(SubmitError::Pool(PoolRefusal::AlreadyKnown)))
+        && let Some(durable) = desk.node.keep(&bytes).map_err(|error| refusal(&error))?
+    {
+        let failed = |error: StoreError| Answer::unavailable("disk_failed", error.to_string()).with_hint(ASK_ANOTHER);
+        durable.wait().await.map_err(failed)?;
     }
+    let id = taken.map_err(|error| refusal(&error))?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id.to_string() }))))
 }
 
 fn refusal(error: &SubmitError) -> Answer {
@@ -111,6 +119,7 @@ fn refusal(error: &SubmitError) -> Answer {
         SubmitError::Pool(PoolRefusal::SenderFull | PoolRefusal::Full) => {
             (StatusCode::TOO_MANY_REQUESTS, "mempool_full")
         }
+        SubmitError::DiskBehind => (StatusCode::SERVICE_UNAVAILABLE, "disk_behind"),
     };
     Answer::new(status, code, error.to_string())
 }
@@ -329,6 +338,8 @@ mod tests {
         assert_eq!((answer.status, answer.code), (StatusCode::BAD_REQUEST, "bad_encoding"));
         let answer = refusal(&ledger::Refusal::BadSignature.into());
         assert_eq!((answer.status, answer.code), (StatusCode::BAD_REQUEST, "bad_transaction"));
+        let answer = refusal(&SubmitError::DiskBehind);
+        assert_eq!((answer.status, answer.code), (StatusCode::SERVICE_UNAVAILABLE, "disk_behind"));
     }
 
     #[test]

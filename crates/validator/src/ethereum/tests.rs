@@ -22,7 +22,8 @@ fn begun(folder: &tempfile::TempDir) -> Ethereum {
     let store = storage::Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap();
     let index = Index::new(store, ledger.chain());
     index.store().commit_blocking(Index::put(&block)).unwrap();
-    Ethereum::new(ledger.chain(), ledger.evm(), block, Some(index), None).unwrap()
+    let (waiting, _) = Waiting::open(folder.path()).unwrap();
+    Ethereum::new(ledger.chain(), ledger.evm(), block, Some(index), None, Arc::new(waiting)).unwrap()
 }
 
 fn payment(ethereum: &Ethereum, nonce: u64, tip: u128) -> Arc<Transaction> {
@@ -45,11 +46,7 @@ fn payment(ethereum: &Ethereum, nonce: u64, tip: u128) -> Arc<Transaction> {
 
 /// What a restart would find waiting.
 fn on_disk(ethereum: &Ethereum) -> Vec<Hash> {
-    let index = ethereum.view.index().unwrap();
-    index.store().commit_blocking(Vec::new()).unwrap();
-    let mut hashes: Vec<Hash> = index.waiting().unwrap().iter().map(Transaction::hash).collect();
-    hashes.sort_unstable();
-    hashes
+    ethereum.waiting.on_disk().into_iter().map(Hash::from).collect()
 }
 
 fn waits(ethereum: &Ethereum, transaction: &Transaction) -> bool {
@@ -81,21 +78,24 @@ fn what_was_acknowledged_stays_where_what_would_replace_it_finds_no_room_on_the_
 }
 
 #[test]
-fn what_the_disk_could_not_be_told_it_is_told_with_the_next() {
+fn what_another_node_shows_in_its_place_takes_it_from_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let ethereum = begun(&folder);
-    let all: Vec<_> = (0..3).map(|nonce| payment(&ethereum, nonce, 1_000_000_000)).collect();
-    for transaction in &all {
-        let _durable = ethereum.admit_durably(transaction).unwrap().unwrap();
-    }
-    ethereum.view.live_mut().pool.remove(&all[2].hash());
-    ethereum.forget_in([all[1].hash(), all[2].hash()], |_| None::<()>);
-    assert_eq!(on_disk(&ethereum).len(), 3);
-    // One of them waits again before the disk has room: it stays there.
-    let _durable = ethereum.admit_durably(&all[2]).unwrap().unwrap();
-    ethereum.forget([all[0].hash()]);
-    assert_eq!(on_disk(&ethereum), [all[2].hash()]);
-    assert!(locked(&ethereum.written).gone.is_empty());
+    let (acknowledged, dearer) = (payment(&ethereum, 0, 1_000_000_000), payment(&ethereum, 0, 20_000_000_000));
+    let _durable = ethereum.admit_durably(&acknowledged).unwrap().unwrap();
+    ethereum.admit(&dearer).unwrap();
+    assert!(on_disk(&ethereum).is_empty());
+}
+
+#[test]
+fn what_waited_before_a_restart_is_admitted_once_and_what_was_executed_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let ethereum = begun(&folder);
+    let found = payment(&ethereum, 1, 1_000_000_000);
+    ethereum.admit_again(found.raw()).unwrap();
+    assert!(waits(&ethereum, &found));
+    assert_eq!(ethereum.admit_again(found.raw()), Err(SubmitError::AlreadyKnown));
+    assert!(matches!(ethereum.admit_again(b"nothing"), Err(SubmitError::Refused(_))));
 }
 
 #[test]

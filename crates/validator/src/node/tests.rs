@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use consensus::Application as _;
-use protocol::Role;
+use protocol::{EvmAddress, Role, transaction::Transfer};
 
 use super::*;
-use crate::story::{blocks, genesis, key};
+use crate::story::{CHAIN, blocks, genesis, key};
 
 fn node(folder: &Path) -> Node {
     Node::new(&genesis(), key(Role::Validator, 0), Some(folder), None, None).unwrap()
@@ -60,4 +60,68 @@ fn who_votes_and_proposes_does_not_wait_for_the_ledger() {
     let (proposed, addresses) = asked.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
     drop(held);
     assert_eq!((proposed, addresses), (vec![sent], Vec::new()));
+}
+
+fn transfer(payer: &SigningKey, nonce: u64) -> Vec<u8> {
+    let action = Action::Transfer(Transfer { to: EvmAddress([9; 20]), amount: 1 });
+    Transaction { version: Version, chain_id: CHAIN, sender: payer.public_key(), nonce, action }.sign(payer).encode()
+}
+
+/// The same node once more: the files of the one before close a moment after it.
+fn again(folder: &Path) -> Node {
+    for _ in 0..1_000 {
+        match Node::new(&genesis(), key(Role::Validator, 0), Some(folder), None, None) {
+            Ok(node) => return node,
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+        }
+    }
+    panic!("its files stay open");
+}
+
+#[test]
+fn what_was_taken_waits_after_a_restart_until_it_is_executed_and_receipts_are_left_to_who_posts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (begun, payer) = (node(folder.path()), key(Role::Worker, 0));
+    let posted = blocks(1).remove(0).transactions.remove(0);
+    let (first, behind_a_gap) = (transfer(&payer, 0), transfer(&payer, 2));
+    let kept = |node: &Node, bytes: &[u8]| node.keep(bytes).unwrap().is_some();
+    for bytes in [&first, &behind_a_gap, &posted] {
+        begun.submit_bytes(bytes.clone()).unwrap();
+    }
+    assert!(kept(&begun, &first) && kept(&begun, &behind_a_gap));
+    assert!(!kept(&begun, &posted) && !kept(&begun, &transfer(&payer, 1)));
+    // Known already is answered behind the disk as well.
+    assert!(begun.submit_bytes(first.clone()).is_err() && kept(&begun, &first));
+    assert_eq!(begun.on_disk().len(), 2);
+    drop(begun);
+
+    let node = again(folder.path());
+    assert_eq!((node.pending(), node.next_nonce(&payer.public_key())), (2, 1));
+    node.look_again();
+    assert!(locked(&node.later).is_empty());
+    let (time_ms, proposer) = (crate::story::START_MS, key(Role::Validator, 0).public_key());
+    let block = ledger::Block { height: 1, time_ms, proposer, transactions: vec![first.clone()] };
+    {
+        let mut ledger = node.ledger();
+        ledger.execute(&block).unwrap();
+        node.forget_executed(&ledger);
+    }
+    assert_eq!((node.pending(), node.on_disk().len()), (1, 1));
+    // What is executed by now goes; whose sender may be known later stays.
+    *locked(&node.later) = vec![([7; 32], first), ([8; 32], transfer(&SigningKey::from_seed(&[8; 32]), 0))];
+    node.look_again();
+    assert_eq!(locked(&node.later).iter().map(|(id, _)| *id).collect::<Vec<_>>(), [[8; 32]]);
+}
+
+#[test]
+fn what_the_disk_has_no_room_for_is_told_and_waits_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, sent) = (node(folder.path()), transfer(&key(Role::Worker, 0), 0));
+    node.waiting.is_full.store(true, Ordering::Relaxed);
+    node.submit_bytes(sent.clone()).unwrap();
+    assert!(matches!(node.keep(&sent), Err(SubmitError::DiskBehind)));
+    assert_eq!((node.pending(), node.on_disk().len()), (1, 0));
+    node.waiting.is_full.store(false, Ordering::Relaxed);
+    assert!(node.keep(&sent).unwrap().is_some());
+    assert_eq!(node.on_disk().len(), 1);
 }

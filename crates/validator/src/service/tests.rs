@@ -3,11 +3,12 @@
 use std::{net::TcpListener, path::Path};
 
 use network::NetworkError;
+use protocol::{Action, Canonical as _, EvmAddress, Transaction, transaction::Transfer};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::story::{genesis_of, key};
+use crate::story::{CHAIN, genesis_of, key};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -135,5 +136,24 @@ async fn a_validator_that_cannot_read_its_state_answers_nothing_and_ends() {
     assert_eq!(get(&validator, "status").await.unwrap_err().code(), Some("state_unreadable"));
     let error = tokio::time::timeout(PATIENCE, validator.ended()).await.unwrap().to_string();
     assert!(error.contains("is set aside, start again"), "{error}");
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_on_the_disk_before_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = started(folder.path()).await;
+    let payer = key(Role::Worker, 0);
+    let action = Action::Transfer(Transfer { to: EvmAddress([9; 20]), amount: 1 });
+    // Behind a gap, so that no block takes it.
+    let transaction = Transaction { version: Version, chain_id: CHAIN, sender: payer.public_key(), nonce: 1, action };
+    let (id, bytes, url) =
+        (transaction.id().0, transaction.sign(&payer).encode(), format!("{}/transactions", validator.url()));
+    Client::default().post_bytes(&url, bytes.clone()).await.unwrap();
+    let node = Arc::clone(validator.node());
+    let on_disk = tokio::task::spawn_blocking(move || node.on_disk()).await.unwrap();
+    assert_eq!(on_disk, [id]);
+    let known = Client::default().post_bytes(&url, bytes).await.unwrap_err();
+    assert_eq!(known.code(), Some("already_known"));
     validator.stop().await;
 }

@@ -1,0 +1,173 @@
+//! What of both pools a restart finds: whoever sent it was told that no crash loses it.
+//!
+//! It lies in a file of its own, because nothing else can make it anew. What waits no more the disk is told without being waited for: what a
+//! crash keeps from it is found waiting, executed by then, and forgotten.
+
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+    sync::{Mutex, MutexGuard},
+};
+
+use blocks::waiting::{self, Id};
+use storage::{Change, Durable, Store};
+
+use crate::{failure::NodeError, lock::locked};
+
+/// The file in a node's folder.
+const FILE: &str = "waiting.redb";
+
+/// What was found when the file was opened.
+pub(crate) type Found = Vec<(Id, Vec<u8>)>;
+
+/// What waits, as the disk has it; nothing where there is no folder.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    store: Option<Store>,
+    marks: Mutex<Marks>,
+    /// As if the disk were behind.
+    #[cfg(test)]
+    pub is_full: AtomicBool,
+}
+
+/// What the disk was told.
+#[derive(Default)]
+pub(crate) struct Marks {
+    /// What a restart would find.
+    kept: HashSet<Id>,
+    /// What waits no more, until the disk has room to be told.
+    gone: BTreeSet<Id>,
+}
+
+impl Waiting {
+    /// In this folder, with what was found there.
+    pub fn open(directory: &Path) -> Result<(Self, Found), NodeError> {
+        let store = Store::open(&directory.join(FILE), &[waiting::TABLE])?;
+        let entries = waiting::all(&store)?.into_iter();
+        let found: Found = entries.filter_map(|(id, bytes)| Some((Id::try_from(id).ok()?, bytes))).collect();
+        let marks = Marks { kept: found.iter().map(|(id, _)| *id).collect(), gone: BTreeSet::new() };
+        let waiting = Self {
+            store: Some(store),
+            marks: Mutex::new(marks),
+            #[cfg(test)]
+            is_full: AtomicBool::default(),
+        };
+        Ok((waiting, found))
+    }
+
+    pub fn is_on_disk(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Whoever holds them sees to it that nothing is kept that was executed meanwhile: it would stay on the disk for ever.
+    pub fn marks(&self) -> MutexGuard<'_, Marks> {
+        locked(&self.marks)
+    }
+
+    /// Hands changes to the disk, without any wait; `None` where it has no room for them.
+    pub fn write(&self, changes: Vec<Change>) -> Option<Durable> {
+        #[cfg(test)]
+        if self.is_full.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.store.as_ref()?.try_submit(changes)
+    }
+
+    /// Tells the disk what waits no more, and what it had no room for the last time.
+    pub fn forget(&self, ids: impl IntoIterator<Item = Id>) {
+        if self.is_on_disk() {
+            self.marks().forget(ids, |changes| self.write(changes));
+        }
+    }
+
+    /// What a restart would find.
+    #[cfg(test)]
+    pub fn on_disk(&self) -> Vec<Id> {
+        let store = self.store.as_ref().unwrap();
+        store.commit_blocking(Vec::new()).unwrap();
+        waiting::all(store).unwrap().into_iter().map(|(id, _)| Id::try_from(id).unwrap()).collect()
+    }
+}
+
+impl Marks {
+    /// Has the disk keep one, and forget what had to go for it. `None`, and nothing has changed, where it does not take that.
+    pub fn keep<T>(
+        &mut self,
+        (id, bytes): (Id, Vec<u8>),
+        instead_of: impl IntoIterator<Item = Id>,
+        write: impl FnOnce(Vec<Change>) -> Option<T>,
+    ) -> Option<T> {
+        let marked: Vec<Id> = instead_of.into_iter().filter(|id| self.kept.contains(id)).collect();
+        let mut changes = vec![waiting::put(&id, bytes)];
+        changes.extend(marked.iter().map(waiting::remove));
+        let written = write(changes)?;
+        for id in &marked {
+            self.kept.remove(id);
+        }
+        self.kept.insert(id);
+        // It may have waited before, and what was not told of that is true no more.
+        self.gone.remove(&id);
+        Some(written)
+    }
+
+    fn forget<T>(&mut self, ids: impl IntoIterator<Item = Id>, write: impl FnOnce(Vec<Change>) -> Option<T>) {
+        for id in ids {
+            if self.kept.remove(&id) {
+                self.gone.insert(id);
+            }
+        }
+        if !self.gone.is_empty() && write(self.gone.iter().map(waiting::remove).collect()).is_some() {
+            self.gone.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Id = [1; 32];
+    const TWO: Id = [2; 32];
+    const THREE: Id = [3; 32];
+
+    fn keep(waiting: &Waiting, id: Id, instead_of: &[Id]) {
+        let kept =
+            waiting.marks().keep((id, id.to_vec()), instead_of.iter().copied(), |changes| waiting.write(changes));
+        assert!(kept.is_some());
+    }
+
+    #[test]
+    fn what_the_disk_could_not_be_told_it_is_told_with_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let (waiting, found) = Waiting::open(folder.path()).unwrap();
+        assert!(found.is_empty());
+        [ONE, TWO, THREE].iter().for_each(|id| keep(&waiting, *id, &[]));
+        waiting.marks().forget([TWO, THREE], |_| None::<()>);
+        assert_eq!(waiting.on_disk(), [ONE, TWO, THREE]);
+        // One of them waits again before the disk has room: it stays there.
+        keep(&waiting, THREE, &[]);
+        waiting.forget([ONE]);
+        assert_eq!(waiting.on_disk(), [THREE]);
+        assert!(waiting.marks().gone.is_empty());
+    }
+
+    #[test]
+    fn what_goes_for_another_goes_with_it_or_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (waiting, _) = Waiting::open(folder.path()).unwrap();
+        keep(&waiting, ONE, &[]);
+        assert_eq!(waiting.marks().keep((TWO, vec![2]), [ONE], |_| None::<()>), None);
+        assert_eq!(waiting.on_disk(), [ONE]);
+        keep(&waiting, TWO, &[ONE, THREE]);
+        assert_eq!(waiting.on_disk(), [TWO]);
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_kept_and_nothing_fails() {
+        let waiting = Waiting::default();
+        assert!(!waiting.is_on_disk() && waiting.write(Vec::new()).is_none());
+        waiting.forget([ONE]);
+    }
+}
