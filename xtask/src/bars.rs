@@ -20,6 +20,7 @@ mod standards;
 mod state;
 mod survival;
 mod worker;
+mod writing;
 mod yard;
 
 use std::path::PathBuf;

@@ -152,6 +152,12 @@ impl Devnet {
         self.ready.pointer(path).with_context(|| format!("the devnet's `ready` line has no `{path}`"))
     }
 
+    /// Where its validators answer JSON-RPC, parted by commas.
+    pub fn ledger_urls(&self) -> Result<String> {
+        let urls = self.at("/ledger/urls")?.as_array().context("the devnet's `ledger` has no `urls`")?;
+        Ok(urls.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
+    }
+
     /// Nodes as the devnet told them: name, role, url, pid.
     pub fn nodes(&self, role: &str) -> Vec<&Value> {
         let nodes = self.ready.get("nodes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

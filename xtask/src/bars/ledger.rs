@@ -169,11 +169,9 @@ fn loaded(bench: &mut Bench<'_>, parent: &Path) -> Result<Loaded> {
 }
 
 fn under_load(devnet: &Devnet, program: &Path, seconds: &str) -> Result<Loaded> {
-    let urls = devnet.at("/ledger/urls")?.as_array().context("the devnet's `ledger` has no `urls`")?;
-    let urls: Vec<&str> = urls.iter().filter_map(serde_json::Value::as_str).collect();
     let key = devnet.at("/base/keys/0/secret")?.as_str().context("the devnet told no funded key")?;
     let mut command = Command::new(program);
-    command.env("OG_BENCH_URLS", urls.join(",")).env("OG_BENCH_KEY", key);
+    command.env("OG_BENCH_URLS", devnet.ledger_urls()?).env("OG_BENCH_KEY", key);
     command.env("OG_BENCH_SECONDS", seconds);
     let output = command.output().context("failed to start the load")?;
     if !output.status.success() {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::devnet::{Devnet, binary, kill, wait_until};
 use super::figure::{Goal, Outcome, median};
+use super::writing::Writing;
 use super::{Area, Bar, Bench, http, rooms};
 use crate::check::cargo;
 use crate::stage;
@@ -27,7 +28,7 @@ pub static AREA: Area = Area {
         Bar { name: "gateway overhead p50, stub model", goal: Goal::AtMost(1.0, "ms"), measure: gateway_overhead },
         Bar { name: "audit ÷ generation, CPU time", goal: Goal::Told("×"), measure: audit_share },
         Bar { name: "offline verify p50", goal: Goal::AtMost(10.0, "ms"), measure: offline_verify },
-        Bar { name: "acknowledged receipts lost to kills", goal: Goal::AtMost(0.0, "lost"), measure: kills },
+        Bar { name: "acknowledged writes lost to kills", goal: Goal::AtMost(0.0, "lost"), measure: kills },
         Bar { name: "lying worker slashed", goal: Goal::AtMost(10.0, "s"), measure: liar_slashed },
         Bar { name: "demo model passes its checker", goal: Goal::AtLeast(90.0, "%"), measure: checker_pass_rate },
     ],
@@ -149,29 +150,47 @@ fn offline_verify(bench: &mut Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::of(median(times).context("nothing was verified")?, format!("{count} processes, start to end")))
 }
 
-/// Processes are killed one at a time; after each restart every receipt that was acknowledged must be anchored.
+/// Processes are killed one at a time; after each restart every receipt and transfer that was acknowledged must be there.
 fn kills(bench: &mut Bench<'_>) -> Result<Outcome> {
     let wanted = bench.count(50, 20);
     killed(bench, wanted, 1)
 }
 
-/// So many kills, some in each life of a devnet, which ends with a crash of all of it; resumable.
+/// So many kills, some in each life of a devnet, which ends with a crash of all of it; resumable. What was acknowledged are receipts by
+/// the gateway, and wallets' transfers by a validator each.
 pub fn killed(bench: &mut Bench<'_>, wanted: u32, in_a_life: u32) -> Result<Outcome> {
+    let writes = rooms::executable(bench.workspace, "og", "writes")?;
     let kept = bench.progress().unwrap_or_default();
     let number = |key: &str| kept.get(key).and_then(Value::as_u64).unwrap_or(0);
-    let (mut done, mut lost, mut acknowledged) = (number("done"), number("lost"), number("acknowledged"));
+    let mut all = Life { lost: number("lost"), receipts: number("receipts"), transfers: number("transfers") };
+    let mut done = number("done");
     while done < u64::from(wanted) {
-        let (lost_now, acknowledged_now) = one_life(bench, done, in_a_life)?;
-        (done, lost, acknowledged) = (done + u64::from(in_a_life), lost + lost_now, acknowledged + acknowledged_now);
-        bench.keep_progress(json!({"done": done, "lost": lost, "acknowledged": acknowledged}))?;
+        let life = one_life(bench, &writes, done, in_a_life)?;
+        done += u64::from(in_a_life);
+        all.lost += life.lost;
+        all.receipts += life.receipts;
+        all.transfers += life.transfers;
+        let Life { lost, receipts, transfers } = all;
+        bench.keep_progress(json!({"done": done, "lost": lost, "receipts": receipts, "transfers": transfers}))?;
     }
-    Ok(Outcome::of(lost as f64, format!("{done} × kill -9, {acknowledged} receipts acknowledged")))
+    let note = format!(
+        "{done} × kill -9 of validators, workers and gateway; {} receipts and {} transfers acknowledged",
+        all.receipts, all.transfers
+    );
+    Ok(Outcome::of(all.lost as f64, note))
 }
 
-/// How many receipts one life lost, of how many.
-fn one_life(bench: &Bench<'_>, turn: u64, kills: u32) -> Result<(u64, u64)> {
+/// What a devnet acknowledged between its kills, and what of it was lost.
+struct Life {
+    lost: u64,
+    receipts: u64,
+    transfers: u64,
+}
+
+fn one_life(bench: &Bench<'_>, writes: &Path, turn: u64, kills: u32) -> Result<Life> {
     let mut devnet = Devnet::start(bench.workspace, &on_disk(bench), &["--processes"])?;
-    let nodes = ["validator", "worker"].iter().flat_map(|role| devnet.nodes(role));
+    let writing = Writing::start(writes, &devnet)?;
+    let nodes = ["validator", "worker", "gateway"].iter().flat_map(|role| devnet.nodes(role));
     let victims: Vec<String> = nodes.filter_map(|node| Some(node.get("name")?.as_str()?.to_owned())).collect();
     let mut receipts = Vec::new();
     for kill_number in 0..u64::from(kills) {
@@ -192,8 +211,9 @@ fn one_life(bench: &Bench<'_>, turn: u64, kills: u32) -> Result<(u64, u64)> {
         }
     }
     devnet.crash_and_restart()?;
+    let written = writing.end(&devnet)?;
     let lost = receipts.iter().filter(|receipt| devnet.wait_for_state(receipt, ANCHORED, PATIENCE).is_err()).count();
-    Ok((lost as u64, receipts.len() as u64))
+    Ok(Life { lost: lost as u64 + written.lost, receipts: receipts.len() as u64, transfers: written.acknowledged })
 }
 
 /// Different on every turn and every run.
