@@ -5,8 +5,8 @@
 //! transfer counts once it is final, late means on the last of all validators. With `OG_BENCH_FILL` nothing is measured: so many
 //! transfers are made, for a chain of some length.
 //!
-//! What each validator had before the pressure and has after it is told beside the figures. Where one did not move, or a part of the load
-//! ended early, there is an exit code, and the first line on standard error says why.
+//! What each validator had before the pressure and has after it is told beside the figures. Where a transfer was never seen on all of them, one
+//! did not move, or a part of the load ended early, there is an exit code, and the first line on standard error says why.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -65,8 +65,9 @@ async fn main() -> ExitCode {
         network.filled(&senders, count.parse().unwrap()).await;
         return ExitCode::SUCCESS;
     }
-    let nonces = network.steady(&senders, seconds).await;
-    let faults = network.pressed(&senders, &nonces, seconds).await;
+    let (nonces, unseen) = network.steady(&senders, seconds).await;
+    let pressed = network.pressed(&senders, &nonces, seconds).await;
+    let faults: Vec<String> = unseen.into_iter().chain(pressed).collect();
     if faults.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -226,8 +227,9 @@ impl Network {
         }
     }
 
-    /// One transfer after the other at a steady pace, to one validator after the other; the senders' next nonces.
-    async fn steady(&self, senders: &[Wallet], seconds: u64) -> Vec<u64> {
+    /// One transfer after the other at a steady pace, to one validator after the other; the senders' next nonces, and what is wrong where some
+    /// were never seen on all validators: how late those are nobody knows, so there is no figure then.
+    async fn steady(&self, senders: &[Wallet], seconds: u64) -> (Vec<u64>, Option<String>) {
         let (seen, mut news) = mpsc::unbounded_channel();
         let mut watching = JoinSet::new();
         for validator in 0..self.urls.len() {
@@ -277,7 +279,7 @@ impl Network {
         late.sort_unstable_by(f64::total_cmp);
         let part = |share: usize| late.get(late.len() * share / 100).copied().unwrap_or(f64::NAN);
         println!("latency_ms_p50 {:.1}\nlatency_ms_p99 {:.1}\nunseen {lost}", part(50), part(99));
-        nonces
+        (nonces, (lost > 0).then(|| format!("{lost} of {count} transfers were not seen on all validators")))
     }
 
     /// As many as they take, in batches, to all validators at once, each sender always to the same. What went wrong, if anything.

@@ -6,17 +6,23 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::devnet::{Devnet, wait_until};
 use super::figure::Outcome;
 use super::rooms::{executable, one_line};
 use super::{Bench, http};
 
+/// The bar of what a chain takes of the disk where everything is kept.
+pub const GROWTH: &str = "disk, a million transfers";
 const VALIDATOR: &str = "validator-1";
-/// What a validator can make anew from its agreement's blocks.
+/// What a validator can make anew from its agreement's blocks. What waits it cannot: `waiting.redb` stays.
 const DERIVED: [&str; 2] = ["state.redb", "blocks.redb"];
 const PATIENCE: Duration = Duration::from_secs(1_800);
+/// Blocks that a pruned chain is told to keep.
+const KEPT: u64 = 1_024;
+/// Blocks that agreement's archive lets go of together.
+const SECTION: u64 = 1_024;
 const MEBI: f64 = 1_048_576.0;
 
 /// A chain of one validator that holds many transfers.
@@ -47,6 +53,16 @@ impl Long {
         http::get_json(url, "/status")?.get("height").and_then(Value::as_u64).context("a status without a `height`")
     }
 
+    /// The oldest block but the first that it has, if older ones are removed.
+    fn oldest(&self) -> Result<u64> {
+        let url = self.devnet.at("/ledger/urls/0")?.as_str().context("the devnet's `ledger` has no `urls`")?;
+        let asked = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": ["0x1", false]});
+        let said = http::post_json(url, "/", &asked)?;
+        let Some(message) = said.pointer("/error/message").and_then(Value::as_str) else { return Ok(0) };
+        let oldest = message.split_once("kept from ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        oldest.with_context(|| format!("the validator says of block 1: {message}"))
+    }
+
     fn mebibytes_per_million(&self) -> f64 {
         self.after.saturating_sub(self.before) as f64 / MEBI / self.transfers * 1e6
     }
@@ -67,33 +83,69 @@ fn filled(devnet: &Devnet, program: &Path, count: &str) -> Result<f64> {
     transfers.context("the load told no count")
 }
 
-/// From the start of the processes until all is executed again: reading, recovering every sender, executing, all roots, the index.
+/// What executing a long chain again came to.
+pub struct Replayed {
+    transfers: f64,
+    height: u64,
+    seconds: f64,
+    /// The most MiB that the validator had, as it grew and as it was executed again.
+    pub memory: f64,
+}
+
 pub fn replay(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let Replayed { transfers, height, seconds, .. } = replayed(bench)?;
+    let note = format!(
+        "{transfers} transfers in {height} blocks, nothing left but agreement's archive, {seconds:.1} s with the start of all processes"
+    );
+    Ok(Outcome::of(transfers / seconds, note))
+}
+
+/// From the start of the processes until all is executed again: reading, recovering every sender, executing, all roots, the index.
+pub fn replayed(bench: &mut Bench<'_>) -> Result<Replayed> {
     let mut long = Long::grow(bench, &[])?;
-    let height = long.height()?;
+    let (height, grown) = (long.height()?, long.devnet.memory("validator")?);
     let started = long.devnet.crash_change_and_restart(forget_derived)?;
     let caught_up = wait_until(PATIENCE, || Ok(long.height().is_ok_and(|now| now >= height)))?;
     let caught_up: Instant = caught_up.context("the validator never came to its own height again")?;
     let seconds = caught_up.duration_since(started).as_secs_f64();
-    let note = format!(
-        "{} transfers in {height} blocks, nothing left but agreement's archive, {seconds:.1} s with the start of all processes",
-        long.transfers
-    );
-    Ok(Outcome::of(long.transfers / seconds, note))
+    let memory = grown.max(long.devnet.memory("validator")?);
+    Ok(Replayed { transfers: long.transfers, height, seconds, memory })
 }
+
+/// Committees that stay: agreement keeps the blocks of the term that is under way, however long that is.
+const NO_TERMS: [&str; 2] = ["--term-blocks", "0"];
 
 /// What transfers leave on a validator's disk: agreement's blocks, the index, the snapshot.
 pub fn growth(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let long = Long::grow(bench, &[])?;
+    let long = Long::grow(bench, &NO_TERMS)?;
     let note = format!("{} transfers, everything kept: agreement's archive and the index of blocks", long.transfers);
     Ok(Outcome::of(long.mebibytes_per_million(), note))
 }
 
-/// The same where old blocks are removed: what is left, not what was written.
+/// The same where old blocks are removed, beside the part of it that is the kept blocks': what is left, not what was written.
 pub fn pruned_growth(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let long = Long::grow(bench, &["--keep-blocks", "1024"])?;
-    let note = format!("{} transfers, newest 1,024 blocks kept; {} blocks in all", long.transfers, long.height()?);
-    Ok(Outcome::of(long.mebibytes_per_million(), note))
+    let whole = match bench.state.outcome(GROWTH).and_then(|known| known.figure) {
+        Some(known) => known,
+        None => growth(bench)?.figure.context("what a chain takes of the disk is not known")?,
+    };
+    let kept = KEPT.to_string();
+    let long = Long::grow(bench, &[&NO_TERMS[..], &["--keep-blocks", &kept]].concat())?;
+    let (height, oldest, left) = (long.height()?, long.oldest()?, long.mebibytes_per_million());
+    let note = format!(
+        "{left:.0} MiB a million of {whole:.0}; {} transfers, blocks {oldest} to {height} in the index, agreement's by sections of {SECTION}",
+        long.transfers
+    );
+    Ok(Outcome::of(left / (whole * share_left(height, oldest)?), note))
+}
+
+/// The part of a chain's blocks that may still be on the disk. That more are kept than a few times what was asked for is no figure.
+fn share_left(height: u64, oldest: u64) -> Result<f64> {
+    let kept = height.saturating_sub(oldest);
+    // A restart executes again what came since the newest snapshot, so those stay as well.
+    if kept > 4 * KEPT {
+        bail!("blocks {oldest} to {height} are there, though {KEPT} are to be kept");
+    }
+    Ok(((kept + 2 * SECTION) as f64 / height.max(1) as f64).min(1.0))
 }
 
 /// Where the ledger's bars keep what they make.
@@ -129,6 +181,15 @@ fn bytes_in(folder: &Path) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_share_that_may_be_left_is_that_of_kept_blocks_and_too_many_are_none() {
+        assert_eq!(share_left(20_480, 19_456).unwrap(), 0.15);
+        assert_eq!(share_left(300, 0).unwrap(), 1.0);
+        for (height, oldest) in [(20_480, 0), (20_480, 10_000)] {
+            assert!(share_left(height, oldest).is_err());
+        }
+    }
 
     #[test]
     fn what_lies_below_a_folder_is_counted_as_the_disk_has_it() {

@@ -152,6 +152,13 @@ impl Devnet {
         self.ready.pointer(path).with_context(|| format!("the devnet's `ready` line has no `{path}`"))
     }
 
+    /// The most memory that the process of one of these nodes ever had, in MiB.
+    pub fn memory(&self, role: &str) -> Result<f64> {
+        let memories: Option<Vec<f64>> = self.nodes(role).into_iter().map(most_memory).collect();
+        let most = memories.and_then(|memories| memories.into_iter().reduce(f64::max));
+        most.with_context(|| format!("the system does not tell the memory of every {role}"))
+    }
+
     /// Where its validators answer JSON-RPC, parted by commas.
     pub fn ledger_urls(&self) -> Result<String> {
         let urls = self.at("/ledger/urls")?.as_array().context("the devnet's `ledger` has no `urls`")?;
@@ -229,6 +236,14 @@ impl Drop for Devnet {
         // In memory it would be in the way; on disk it is of no use.
         let _removed = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The most that a node's process ever had, in MiB.
+fn most_memory(node: &Value) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.get("pid")?.as_u64()?)).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
 }
 
 /// `kill -9`, of a process that a devnet of ours has told us of.

@@ -45,9 +45,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The states of a receipt that an epoch holds.
 const ANCHORED: &[&str] = &["anchored", "audited", "proven", "final"];
 
-pub fn in_memory() -> PathBuf {
+/// Where files are in memory and on no disk.
+pub fn in_memory() -> Result<PathBuf> {
     let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
+    if !memory.is_dir() {
+        bail!("{} is absent, so no data lies in memory\nhint: mount a tmpfs there", memory.display());
+    }
+    Ok(memory)
 }
 
 fn on_disk(bench: &Bench<'_>) -> PathBuf {
@@ -94,7 +98,7 @@ fn held(bench: &mut Bench<'_>) -> Result<Outcome> {
 }
 
 fn finality_in_memory(bench: &mut Bench<'_>) -> Result<Outcome> {
-    finality(bench, &in_memory())
+    finality(bench, &in_memory()?)
 }
 
 fn finality_on_disk(bench: &mut Bench<'_>) -> Result<Outcome> {
