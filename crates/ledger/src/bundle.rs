@@ -1,31 +1,22 @@
-//! Bundles: a receipt with the proofs of where it stood as of one certified epoch.
+//! Bundles: a receipt with the proofs of where it stood as of one certified epoch; settlements and accounts likewise.
 
-use crypto::merkle::{self, SumNode};
+use alloy_primitives::{Address, U256};
+use crypto::{
+    merkle::{self, SumNode},
+    sparse,
+};
+use evm::{StateError, StateRead as _, World};
 use pages::{PageError, Tree};
 use protocol::{
-    BridgeRecord, Bundle, Canonical as _, Certificate, CertifiedRotation, Digest, GroupKey, KeyRecord, List,
-    ROTATIONS_MAX, ROTATIONS_USUAL, ReceiptStatus, SignedReceipt, Version,
+    AccountProof, BridgeRecord, Bundle, Certificate, CertifiedRotation, Digest, EvmAccount, EvmAddress, EvmRecord,
+    EvmWord, GroupKey, KeyRecord, List, ROTATIONS_MAX, ROTATIONS_USUAL, ReceiptStatus, SignedReceipt, SlotProof,
+    Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
     settled::ProvenSettlement,
 };
 use thiserror::Error;
 
-use crate::{
-    epochs::EpochAt,
-    leaf::Leaf,
-    ledger::Ledger,
-    present::ReceiptAt,
-    records::{EvmRecord, key_of},
-    table::Row,
-};
-
-/// Where the EVM stood at the end of an epoch, provably.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundEvm {
-    pub record: EvmRecord,
-    /// Of the record at `key_of::evm`, under the epoch's state root.
-    pub proof: StateProof,
-}
+use crate::{epochs::EpochAt, leaf::Leaf, ledger::Ledger, present::ReceiptAt, table::Row};
 
 /// Why there is no such bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -53,6 +44,14 @@ pub struct Certified {
     certificate: Certificate,
     newest: EpochAt,
     tree: Tree<Leaf>,
+}
+
+/// The same with the EVM's state as of then: what proofs of accounts are made of.
+#[derive(Clone, Debug)]
+pub struct CertifiedEvm {
+    certified: Certified,
+    world: World,
+    rotations: Vec<CertifiedRotation>,
 }
 
 /// What a bundle is made of, in the same way.
@@ -109,11 +108,11 @@ impl Ledger {
         Ok(Certified { certificate, newest, tree })
     }
 
-    /// Where the EVM stood at the end of a recent epoch, and the proof of it under that epoch's state root.
-    pub fn evm_record(&self, as_of: u64) -> Option<BoundEvm> {
-        let tree = self.archive.tree_as_of(as_of)?;
-        let record = EvmRecord::decode(tree.find(&key_of::evm()).ok()??.row_bytes()).ok()?;
-        Some(BoundEvm { record, proof: StateProof::new(&tree.prove(&key_of::evm()).ok()?)? })
+    /// The EVM as of one of the newest epochs, which `certificate` certifies.
+    pub fn certified_evm(&self, as_of: u64, certificate: Certificate) -> Result<CertifiedEvm, BundleError> {
+        let certified = self.certified(as_of, certificate)?;
+        let world = self.archive.world_as_of(as_of).ok_or(BundleError::TooOld { as_of })?.clone();
+        Ok(CertifiedEvm { certified, world, rotations: self.rotations().cloned().collect() })
     }
 }
 
@@ -130,11 +129,6 @@ impl Bundled {
         let Certified { certificate, newest, tree } = &self.certified;
         let (status, status_proof) = prove::<ReceiptStatus>(tree, &self.status.receipt)?;
         let (key, key_proof) = prove::<KeyRecord>(tree, &receipt.receipt.worker_key)?;
-        let made = match prove::<BridgeRecord>(tree, &()) {
-            Ok((bridge, _)) => bridge.rotations,
-            Err(error @ BundleError::Unreadable(_)) => return Err(error),
-            Err(_) => 0,
-        };
         Ok(Bundle {
             version: Version,
             chain_id: self.chain_id,
@@ -148,20 +142,8 @@ impl Bundled {
             key_proof,
             status,
             status_proof,
-            rotations: self.rotations_shown(made, pinned),
+            rotations: self.certified.rotations_shown(&self.rotations, pinned)?,
         })
-    }
-
-    /// The newest of the first so many rotations: those after the pinned key, if it is known.
-    fn rotations_shown(&self, made: u64, pinned: Option<&GroupKey>) -> List<CertifiedRotation, ROTATIONS_MAX> {
-        let made: Vec<_> = self.rotations.iter().take_while(|certified| certified.rotation.serial <= made).collect();
-        let before = |key: &GroupKey| made.iter().rposition(|certified| certified.rotation.key == *key);
-        let needed = match pinned {
-            None => ROTATIONS_USUAL,
-            Some(key) => before(key).map_or(made.len(), |place| made.len().saturating_sub(place).saturating_sub(1)),
-        };
-        let shown = made.iter().skip(made.len().saturating_sub(needed.min(ROTATIONS_MAX)));
-        List::new(shown.map(|certified| (*certified).clone()).collect()).unwrap_or_default()
     }
 
     fn inclusion(&self) -> Result<ReceiptInclusion, BundleError> {
@@ -186,6 +168,74 @@ impl Certified {
         let (record, proof) = prove(&self.tree, &number)?;
         Ok(ProvenSettlement { record, as_of: self.newest.record()?, certificate: self.certificate, proof })
     }
+
+    /// Of all rotations, the newest that the state knew then: those after the pinned key, if it is known.
+    fn rotations_shown(
+        &self,
+        all: &[CertifiedRotation],
+        pinned: Option<&GroupKey>,
+    ) -> Result<List<CertifiedRotation, ROTATIONS_MAX>, BundleError> {
+        let made = match prove::<BridgeRecord>(&self.tree, &()) {
+            Ok((bridge, _)) => bridge.rotations,
+            Err(error @ BundleError::Unreadable(_)) => return Err(error),
+            Err(_) => 0,
+        };
+        let made: Vec<_> = all.iter().take_while(|certified| certified.rotation.serial <= made).collect();
+        let before = |key: &GroupKey| made.iter().rposition(|certified| certified.rotation.key == *key);
+        let needed = match pinned {
+            None => ROTATIONS_USUAL,
+            Some(key) => before(key).map_or(made.len(), |place| made.len().saturating_sub(place).saturating_sub(1)),
+        };
+        let shown = made.iter().skip(made.len().saturating_sub(needed.min(ROTATIONS_MAX)));
+        Ok(List::new(shown.map(|certified| (*certified).clone()).collect()).unwrap_or_default())
+    }
+}
+
+impl CertifiedEvm {
+    /// The same for whoever only asks: what cannot be read is an error of the question.
+    pub fn aside(self) -> Self {
+        Self { certified: self.certified.aside(), world: self.world.aside(), ..self }
+    }
+
+    /// An account as of then, and a slot of its storage if one is named; with the rotations that whoever pinned this key needs.
+    pub fn account(
+        self,
+        address: &EvmAddress,
+        slot: Option<&EvmWord>,
+        pinned: Option<&GroupKey>,
+    ) -> Result<AccountProof, BundleError> {
+        let (evm, evm_proof) = prove::<EvmRecord>(&self.certified.tree, &())?;
+        let here = Address::from(address.0);
+        let account = self.world.account(&here).map_err(unreadable)?;
+        Ok(AccountProof {
+            version: Version,
+            address: *address,
+            account: account.as_ref().map(EvmAccount::from),
+            account_proof: written(&self.world.prove_account(&here).map_err(unreadable)?)?,
+            slot: slot.map(|slot| self.slot(&here, slot)).transpose()?,
+            evm,
+            evm_proof,
+            as_of: self.certified.newest.record()?,
+            rotations: self.certified.rotations_shown(&self.rotations, pinned)?,
+            certificate: self.certified.certificate,
+        })
+    }
+
+    fn slot(&self, address: &Address, slot: &EvmWord) -> Result<SlotProof, BundleError> {
+        let place = U256::from_be_bytes(slot.0);
+        let value = EvmWord(self.world.slot(address, &place).map_err(unreadable)?.to_be_bytes());
+        let proof = written(&self.world.prove_slot(address, &place).map_err(unreadable)?)?;
+        Ok(SlotProof { slot: *slot, value, proof })
+    }
+}
+
+fn unreadable(error: StateError) -> BundleError {
+    BundleError::Unreadable(PageError(error.0))
+}
+
+/// A path as the wire carries it.
+fn written(proof: &sparse::Proof) -> Result<StateProof, BundleError> {
+    StateProof::new(proof).ok_or(BundleError::TooLong("the path in the state"))
 }
 
 /// A row as of a recent epoch, and its proof under that epoch's state root.
@@ -193,6 +243,5 @@ fn prove<R: Row>(tree: &Tree<Leaf>, key: &R::Key) -> Result<(R, StateProof), Bun
     let state_key = R::state_key(key);
     let leaf = tree.find(&state_key)?;
     let row = leaf.and_then(|leaf| R::decode(leaf.row_bytes()).ok()).ok_or(BundleError::UnknownReceipt)?;
-    let proof = StateProof::new(&tree.prove(&state_key)?).ok_or(BundleError::TooLong("the path in the state"))?;
-    Ok((row, proof))
+    Ok((row, written(&tree.prove(&state_key)?)?))
 }

@@ -36,14 +36,14 @@ pub(crate) fn close(present: &mut Present, archive: &mut Archive) -> EpochRecord
     ripen(present, over, &anchored);
     settle(present);
     forget_audits(present, over, &anchored);
-    present.state.close();
+    let world = present.state.close();
     let tree = present.state.statuses.tree.mark();
     let record = record(present, tree.root());
     let next = OpenEpoch::after(present.open.epoch, present.open.last_height, present.open.time_ms);
     let ended = std::mem::replace(&mut present.open, next);
     let (leaves, receipts, verdicts) = (ended.ids, ended.receipts, ended.verdicts);
     present.state.epochs.push(ClosedEpoch { record: record.clone(), leaves, receipts, verdicts });
-    archive.push(record.epoch, tree);
+    archive.push(record.epoch, tree, world);
     record
 }
 

@@ -61,7 +61,7 @@ pub use allocation::{AllocationRecord, GenesisAllocation};
 pub use archive::RECENT_EPOCHS;
 pub use arriving::{Arrival, ArrivingEpoch, group_rows};
 pub use base::{Base, Cache, EPOCHS, PIECES, ROW_PAGES, SEQUENCES, TABLES};
-pub use bundle::{BoundEvm, BundleError, Bundled, Certified};
+pub use bundle::{BundleError, Bundled, Certified, CertifiedEvm};
 pub use content::RestoreError;
 pub use epochs::EPOCHS_A_GROUP;
 pub use event::{Event, Offence};
@@ -73,8 +73,8 @@ pub use ledger::{BeginError, Block, Heading, Ledger, NONCE_WINDOW};
 pub use ordered::{Checked, Kind, Native, Ordered, TRANSACTION_BYTES_MAX};
 pub use purse::{Head, LOCKED, STAKING, address_of};
 pub use records::{
-    AccountRecord, AuditRecord, Ballot, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, EvmRecord,
-    HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord, SeatRecord, key_of,
+    AccountRecord, AuditRecord, Ballot, BurnRecord, ChallengeRecord, CreditRecord, EquivocationRecord, HomeRecord,
+    ListedNode, NamedKeyRecord, NetworkRecord, SeatRecord,
 };
 pub use refusal::Refusal;
 pub use rules::{MILLION, OPG, Rules, WORK_RATE};

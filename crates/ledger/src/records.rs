@@ -3,9 +3,9 @@
 use alloy_primitives::{Address, B256, Log};
 use crypto::hash;
 use protocol::{
-    Amount, BridgeRecord, Burn, Bytes, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRecord,
-    KeyRotation, List, Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role, SettlementRecord,
-    ShareRecord, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
+    Amount, BridgeRecord, Burn, Bytes, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, EvmRecord,
+    KeyRecord, KeyRotation, List, Milliseconds, ModelRecord, NodeId, PayoutKind, PublicKey, ReceiptStatus, Role,
+    SettlementRecord, ShareRecord, Standing, Text, record, registry::state_key, transaction::SEAT_KEYS_MAX,
 };
 
 use crate::{allocation::AllocationRecord, content::MANY, rules::Rules, table::Row};
@@ -106,17 +106,6 @@ record! {
 }
 
 record! {
-    /// Where the EVM stands: one leaf of the state, so that the state's root binds its accounts, blocks and receipts.
-    EvmRecord {
-        number: u64,
-        /// Keccak-256 of the newest block's header.
-        hash: Digest,
-        /// Root of the EVM's state after that block and after the deadlines that end with the epoch.
-        state_root: Digest,
-    }
-}
-
-record! {
     /// One validator's vote.
     Ballot { validator: NodeId, refuted: bool, }
 }
@@ -184,9 +173,6 @@ pub mod key_of {
     pub fn network() -> Digest {
         hash("og/state/network/v1", &[])
     }
-    pub fn evm() -> Digest {
-        hash("og/state/evm/v1", &[])
-    }
     pub fn deeds() -> Digest {
         hash("og/state/deeds/v1", &[])
     }
@@ -249,6 +235,7 @@ row! {
     AuditRecord by (Digest, NodeId): |row| (row.receipt, row.auditor),
         |key: &(Digest, NodeId)| key_of::audit(&key.0, &key.1);
     BridgeRecord by (): |_row| (), |(): &()| key_of::bridge();
+    EvmRecord by (): |_row| (), |(): &()| EvmRecord::state_key();
     CreditRecord by (PayoutKind, EvmAddress): |row| (row.kind, row.account),
         |key: &(PayoutKind, EvmAddress)| key_of::credit(key.0, &key.1);
     BurnRecord by (u64, Digest): |row| (row.burn.serial, row.burn.chained(&Digest::ZERO)),

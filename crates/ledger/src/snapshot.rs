@@ -157,7 +157,7 @@ impl Ledger {
     /// Lets go of what the disk has: a snapshot was written there from which the newest state comes.
     pub fn rest_on(&mut self, world: &evm::Base, own: &Base) {
         self.present.state.rest_on(world, own);
-        self.archive.rest_on(own);
+        self.archive.rest_on(world, own);
     }
 
     /// Epochs that no disk has, to be written before the next snapshot.
@@ -214,6 +214,7 @@ impl Ledger {
         let content = read_content(bytes)?;
         let newest = content.tail.last().cloned().ok_or(mismatch("the newest epoch"))?;
         let evm = restore_evm(&content.evm, world)?;
+        let world_at_close = evm.world.clone();
         ensure(evm.header.number == newest.last_height, "the number of the newest EVM block")?;
         let mut state = State::closed(content.network, evm, content.deeds);
         state.accounts = table(content.accounts, "accounts")?;
@@ -250,7 +251,7 @@ impl Ledger {
         // What is made from now on is not in the tree that lies on the disk.
         trees.push(state.statuses.tree.mark());
         let present = Present { state, open, events: Vec::new(), call_gas: 0, questioned: BTreeSet::new() };
-        Ok(Self { present, archive: Archive::of(newest.epoch, trees), height: newest.last_height })
+        Ok(Self { present, archive: Archive::of(newest.epoch, trees, world_at_close), height: newest.last_height })
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use alloy_primitives::{B256, Log};
 use evm::{
-    Chain,
+    Chain, World,
     modules::{
         parameters::Parameter,
         staking::{self, Staked},
@@ -18,8 +18,8 @@ use evm::{
 };
 use pages::Change;
 use protocol::{
-    Amount, BridgeRecord, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRecord, ModelRecord,
-    NodeId, NodeRecord, Opening, Payout, PublicKey, SettlementRecord, ShareRecord,
+    Amount, BridgeRecord, Canonical as _, CertifiedRotation, Digest, DuesRecord, EvmAddress, EvmRecord, KeyRecord,
+    ModelRecord, NodeId, NodeRecord, Opening, Payout, PublicKey, SettlementRecord, ShareRecord,
     registry::{OPEN_END, node_id},
 };
 
@@ -31,7 +31,7 @@ use crate::{
     purse::{Head, LOCKED, Purse, address_of},
     records::{
         AccountRecord, AuditRecord, BurnRecord, ChallengeRecord, CreditRecord, DeedsRecord, DutyRecord,
-        EquivocationRecord, EvmRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord, key_of,
+        EquivocationRecord, HomeRecord, ListedNode, NamedKeyRecord, NetworkRecord, key_of,
     },
     statuses::Statuses,
     table::Table,
@@ -131,8 +131,10 @@ impl State {
 
     /// What stands in the tree beside receipts' statuses, as of the last close: a key and canonical bytes each.
     pub fn rows(&self) -> impl Iterator<Item = (Digest, Vec<u8>)> {
-        let single =
-            [(key_of::network(), self.network.encode()), (key_of::evm(), EvmRecord::of(self.purse.head()).encode())];
+        let single = [
+            (key_of::network(), self.network.encode()),
+            (EvmRecord::state_key(), evm_record(self.purse.head()).encode()),
+        ];
         single
             .into_iter()
             .chain(self.deeds_at_close.entry())
@@ -156,8 +158,8 @@ impl State {
             .chain(self.homes.entries())
     }
 
-    /// Takes what changed since the last close into the tree; after it nothing has changed.
-    pub fn close(&mut self) {
+    /// Takes what changed since the last close into the tree; after it nothing has changed. The EVM's state as the tree then binds it.
+    pub fn close(&mut self) -> World {
         let mut changes: Vec<Change<Leaf>> = Vec::new();
         let mut put = |key: Digest, bytes: Option<Vec<u8>>| {
             changes.push((key, bytes.map(|bytes| Arc::new(Leaf::row(key, bytes)))));
@@ -167,7 +169,8 @@ impl State {
             self.network_at_close = Some(self.network.clone());
         }
         let evm = self.purse.mark();
-        put(key_of::evm(), Some(EvmRecord::of(&evm).encode()));
+        put(EvmRecord::state_key(), Some(evm_record(&evm).encode()));
+        let world = evm.world.clone();
         self.evm_at_close = Some(evm);
         let deeds = DeedsRecord::of(self.purse.logs());
         if deeds != self.deeds_at_close {
@@ -199,6 +202,7 @@ impl State {
         changes.sort_by_key(|(key, _)| *key);
         // A failure to read is its base's to tell: whoever keeps the ledger on a disk stops, and nothing of this block counts.
         let _: Result<Digest, _> = self.statuses.tree.apply(&changes);
+        world
     }
 
     /// The network record as the last close committed to it.
@@ -329,8 +333,8 @@ impl ListedNode {
     }
 }
 
-impl EvmRecord {
-    pub fn of(head: &Head) -> Self {
-        Self { number: head.header.number, hash: Digest(head.header.hash().0), state_root: Digest(head.world.root().0) }
-    }
+/// Where the EVM stands.
+fn evm_record(head: &Head) -> EvmRecord {
+    let (hash, state_root) = (Digest(head.header.hash().0), Digest(head.world.root().0));
+    EvmRecord { number: head.header.number, hash, state_root }
 }

@@ -23,6 +23,7 @@ mod rotation;
 mod scalars;
 mod value;
 
+pub mod account;
 pub mod bundle;
 pub mod epoch;
 pub mod lineage;
@@ -37,6 +38,7 @@ pub mod settlement;
 pub mod share;
 pub mod transaction;
 
+pub use account::{AccountProof, EvmAccount, EvmRecord, EvmWord, SlotProof};
 pub use bounded::{Bytes, List, Text, TooLong};
 pub use bundle::{Bundle, Trust};
 pub use canonical::{Canonical, DecodeError, Noun, Reader, Version};

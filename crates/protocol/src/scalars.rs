@@ -7,6 +7,7 @@ use crypto::{
 };
 
 use crate::{
+    account::EvmWord,
     canonical::{Canonical, DecodeError, Reader},
     settlement::EvmAddress,
     value::{EXACT_MAX, Value, ValueError},
@@ -147,4 +148,5 @@ fixed! {
     GroupKey, 96, "a group key";
     GroupSignature, 48, "a group signature";
     EvmAddress, 20, "an account on an EVM chain";
+    EvmWord, 32, "a word of the EVM";
 }

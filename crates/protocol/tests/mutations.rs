@@ -75,7 +75,14 @@ fn every_unknown_version_is_refused_by_number() {
         let bytes = (kind.write)(&kind.samples[0].1).unwrap();
         if !matches!(
             kind.name,
-            "request" | "receipt" | "opening_request" | "transaction" | "epoch_record" | "bundle" | "trust"
+            "account_proof"
+                | "request"
+                | "receipt"
+                | "opening_request"
+                | "transaction"
+                | "epoch_record"
+                | "bundle"
+                | "trust"
         ) {
             continue;
         }

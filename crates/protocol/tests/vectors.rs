@@ -11,6 +11,7 @@ use protocol::Value;
 use samples::{Kind, kinds};
 
 const FILES: &[&str] = &[
+    "account_proof.json",
     "bridge_record.json",
     "bundle.json",
     "burn.json",

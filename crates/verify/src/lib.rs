@@ -1,4 +1,5 @@
-//! Bundle in, report out: whether a receipt holds, by checks that anyone can repeat offline (`specs/bundle.md`).
+//! Bundle in, report out: whether a receipt holds, by checks that anyone can repeat offline (`specs/bundle.md`). Proof of an account in,
+//! the account out, by the same trust (`specs/account-proof.md`).
 //!
 //! What is trusted comes from outside, as a [`Trust`]; nothing in a bundle is believed because it is in the bundle, so a
 //! forged network can be refused but never held. Reads no clock, no disk, no network, no randomness: the same bundle
@@ -17,6 +18,7 @@
     )
 )]
 
+mod account;
 mod check;
 mod checks;
 mod conclude;
@@ -27,6 +29,7 @@ use check::{Answer, Check, Fault, Subject};
 use checks::CHECKS;
 use protocol::{Bundle, Canonical as _, Trust};
 
+pub use account::{AccountRefused, VerifiedAccount, verify_account};
 pub use report::{CheckLine, Outcome, Report};
 pub use verdict::{State, Verdict, Verified};
 

@@ -1,4 +1,4 @@
-//! Every field of a bundle changed once: never held, and refused by the check that the table names.
+//! Every field of a bundle, and of an account's proof, changed once: never held, and refused by the check that the table names.
 #![allow(clippy::unwrap_used, reason = "a test stops where it finds what cannot be")]
 
 #[path = "../../protocol/tests/faces/mod.rs"]
@@ -6,12 +6,12 @@ mod faces;
 mod network;
 
 use faces::{places, replaced};
-use network::Scenario;
+use network::{Scenario, account, word};
 use protocol::{
-    Assurance, Bundle, Canonical as _, Element, Finish, Privacy, Role, Speaker, Standing, Trust, Value, payment::Basis,
-    price::Unit,
+    AccountProof, Assurance, Bundle, Canonical as _, Element, EvmAddress, Finish, Privacy, Role, Speaker, Standing,
+    Trust, Value, payment::Basis, price::Unit,
 };
-use verify::{Outcome, Verdict, verify, verify_bytes};
+use verify::{AccountRefused, Outcome, Verdict, verify, verify_account, verify_bytes};
 
 /// Which check refuses a change, by the beginning of the field's name; the first row that fits counts.
 const TABLE: &[(&str, &[&str])] = &[
@@ -40,10 +40,22 @@ const TABLE: &[(&str, &[&str])] = &[
     ("rotations", &["certificate"]),
 ];
 
-fn expected(field: &str) -> &'static [&'static str] {
+/// The same for an account's proof: how the refusal begins.
+const ACCOUNT_TABLE: &[(&str, &[&str])] = &[
+    ("as_of.chain_id", &["chain"]),
+    ("as_of", &["certificate"]),
+    ("certificate", &["certificate"]),
+    ("rotations", &["certificate"]),
+    ("evm", &["evm"]),
+    ("address", &["account"]),
+    ("account", &["account"]),
+    ("slot", &["slot"]),
+];
+
+fn expected(table: &'static [(&'static str, &'static [&'static str])], field: &str) -> &'static [&'static str] {
     let fits =
         |prefix: &str| field.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_']));
-    TABLE.iter().find(|(prefix, _)| fits(prefix)).unwrap_or_else(|| panic!("{field} is in no row")).1
+    table.iter().find(|(prefix, _)| fits(prefix)).unwrap_or_else(|| panic!("{field} is in no row")).1
 }
 
 /// Other values of the same kind.
@@ -118,7 +130,7 @@ fn tamper(scenario: &Scenario) -> usize {
             let Verdict::Refused { check, reason } = &report.verdict else {
                 panic!("{}: {:#?}", place.name, report.lines())
             };
-            assert!(expected(&place.name).contains(check), "{}: {check}: {reason}", place.name);
+            assert!(expected(TABLE, &place.name).contains(check), "{}: {check}: {reason}", place.name);
             assert!(report.hint.is_some() && !reason.is_empty() && report.state.is_none());
             let last_passed = report.checks.iter().take_while(|line| line.name != *check);
             assert!(
@@ -179,4 +191,94 @@ fn every_flipped_byte_and_every_cut_of_a_bundle_is_refused() {
         let report = verify_bytes(&bytes[..place], &trust);
         assert!(matches!(report.verdict, Verdict::Refused { check: "format", .. }), "cut at {place}");
     }
+}
+
+/// Changes every field of an account's proof in every way that is still one; returns how many changes there were.
+fn tamper_account(scenario: &Scenario) -> usize {
+    let ((address, _), trust) = (account(3), scenario.trust());
+    let proof = scenario.account_proof(&address, Some(&word(3)));
+    assert_eq!(verify_account(&proof, &trust).unwrap().slot(), Some((word(3), word(3))));
+    let face = proof.to_value();
+    let mut tried = 0;
+    for (place, value) in places(&face) {
+        let readable = others(&value)
+            .into_iter()
+            .filter_map(|other| AccountProof::from_value(&replaced(&face, &place, other)).ok());
+        let mut changes = 0;
+        for changed in readable.filter(|changed| *changed != proof) {
+            changes += 1;
+            let refused = match verify_account(&changed, &trust) {
+                // It shows less, and all that it shows is true.
+                Ok(_) if changed.slot.is_none() => continue,
+                Ok(held) => panic!("{}: {held:?}", place.name),
+                Err(refused) => refused,
+            };
+            let said = refused.to_string();
+            let fits = expected(ACCOUNT_TABLE, &place.name).iter().any(|step| said.starts_with(&format!("{step}: ")));
+            assert!(fits && !refused.hint().is_empty(), "{}: {said}", place.name);
+        }
+        let is_leaf = matches!(value, Value::Number(_) | Value::Text(_) | Value::Flag(_));
+        assert!(changes > 0 || !is_leaf || place.name == "version", "{} was never changed", place.name);
+        tried += changes;
+    }
+    tried
+}
+
+#[test]
+fn every_changed_field_of_an_accounts_proof_is_refused_by_the_step_that_the_table_names() {
+    let plain = tamper_account(&Scenario::default());
+    let rotated = tamper_account(&Scenario { rotations: 2, ..Scenario::default() });
+    assert!(plain > 100 && rotated > plain, "{plain} and {rotated} changes");
+}
+
+#[test]
+fn every_flipped_byte_and_every_cut_of_an_accounts_proof_is_refused() {
+    let (scenario, (address, _)) = (Scenario::default(), account(3));
+    let (bytes, trust) = (scenario.account_proof(&address, Some(&word(3))).encode(), scenario.trust());
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1 << (place % 8);
+        if let Ok(read) = AccountProof::decode(&changed) {
+            assert!(verify_account(&read, &trust).is_err(), "byte {place}");
+        }
+        assert!(AccountProof::decode(&bytes[..place]).is_err(), "cut at {place}");
+    }
+}
+
+#[test]
+fn nobodys_account_and_an_empty_slot_are_proven_and_cannot_be_said_of_somebodys() {
+    let scenario = Scenario::default();
+    let (trust, (somebody, held)) = (scenario.trust(), account(3));
+    let nobody = EvmAddress([200; 20]);
+    let proof = scenario.account_proof(&nobody, Some(&word(1)));
+    let verified = verify_account(&proof, &trust).unwrap();
+    assert_eq!((verified.address(), verified.account(), verified.slot()), (nobody, None, Some((word(1), word(0)))));
+    let invented = AccountProof { account: Some(held.clone()), ..proof.clone() };
+    let refused = verify_account(&invented, &trust).unwrap_err();
+    assert_eq!(refused, AccountRefused::Account { address: nobody, block: proof.evm.number });
+
+    let full = scenario.account_proof(&somebody, Some(&word(3)));
+    let verified = verify_account(&full, &trust).unwrap();
+    assert_eq!((verified.account(), verified.as_of_epoch(), verified.block()), (Some(&held), 30, full.evm.number));
+    let hidden = AccountProof { account: None, ..full.clone() };
+    let refused = verify_account(&hidden, &trust).unwrap_err();
+    assert_eq!(refused, AccountRefused::Account { address: somebody, block: full.evm.number });
+    let mut emptied = full;
+    emptied.slot.as_mut().unwrap().value = word(0);
+    let refused = verify_account(&emptied, &trust).unwrap_err();
+    assert_eq!(refused, AccountRefused::Slot { slot: word(3), block: emptied.evm.number });
+}
+
+#[test]
+fn an_account_of_a_forged_network_or_of_another_chain_is_refused() {
+    let (trust, (address, _)) = (Scenario::default().trust(), account(3));
+    let forged = Scenario { network_seed: 2, ..Scenario::default() }.account_proof(&address, None);
+    assert!(matches!(verify_account(&forged, &trust), Err(AccountRefused::Certificate(_))));
+    let other = Scenario { chain_id: 8, ..Scenario::default() }.account_proof(&address, None);
+    assert_eq!(verify_account(&other, &trust), Err(AccountRefused::Chain { found: 8, expected: 7 }));
+    // The EVM of another epoch, which was certified too.
+    let (now, before) = (Scenario::default(), Scenario { as_of_epoch: 29, ..Scenario::default() });
+    let (now, before) = (now.account_proof(&address, None), before.account_proof(&address, None));
+    let mixed = AccountProof { evm: before.evm, evm_proof: before.evm_proof, ..now };
+    assert_eq!(verify_account(&mixed, &trust), Err(AccountRefused::Evm { epoch: 30 }));
 }

@@ -8,9 +8,11 @@ mod network;
 use std::{fs, path::PathBuf};
 
 use faces::{field, from_json, hex, to_json, unhex};
-use network::Scenario;
-use protocol::{Bundle, Canonical as _, Standing, Trust, Value};
-use verify::verify_bytes;
+use network::{Scenario, account, word};
+use protocol::{AccountProof, Bundle, Canonical as _, Standing, Trust, Value};
+use verify::{verify_account, verify_bytes};
+
+const ACCOUNT: &str = "account.json";
 
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file)
@@ -45,7 +47,23 @@ fn frozen(scenario: &Scenario) -> Value {
         ("bundle", bundle.to_value()),
         ("bundle_bytes", text(&hex(&bundle.encode()))),
     ];
+    record(fields)
+}
+
+fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// An account with a slot of its storage, after a rotation of the network's key.
+fn frozen_account() -> Value {
+    let scenario = Scenario { rotations: 1, ..Scenario::default() };
+    let (proof, trust) = (scenario.account_proof(&account(3).0, Some(&word(3))), scenario.trust());
+    record([
+        ("trust", trust.to_value()),
+        ("trust_bytes", text(&hex(&trust.encode()))),
+        ("proof", proof.to_value()),
+        ("proof_bytes", text(&hex(&proof.encode()))),
+    ])
 }
 
 /// Writes the vectors that are not there yet. A frozen one is never overwritten: a format change deletes it by hand.
@@ -55,6 +73,24 @@ fn freeze_what_is_new() {
     for (file, _, scenario) in cases().iter().filter(|(file, ..)| !path(file).exists()) {
         fs::write(path(file), to_json(&frozen(scenario))).unwrap();
     }
+    if !path(ACCOUNT).exists() {
+        fs::write(path(ACCOUNT), to_json(&frozen_account())).unwrap();
+    }
+}
+
+#[test]
+fn the_frozen_proof_of_an_account_holds() {
+    let frozen = fs::read_to_string(path(ACCOUNT)).unwrap();
+    let vector = from_json(&frozen);
+    let bytes = |name| unhex(field(&vector, name).text("hexadecimal").unwrap());
+    let (proof, trust) = (AccountProof::decode(&bytes("proof_bytes")), Trust::decode(&bytes("trust_bytes")));
+    let verified = verify_account(&proof.unwrap(), &trust.unwrap()).unwrap();
+    let (address, held) = account(3);
+    assert_eq!((verified.address(), verified.account()), (address, Some(&held)));
+    assert_eq!((verified.slot(), verified.as_of_epoch()), (Some((word(3), word(3))), 30));
+    assert_eq!(AccountProof::from_value(field(&vector, "proof")).unwrap().encode(), bytes("proof_bytes"));
+    assert_eq!(Trust::from_value(field(&vector, "trust")).unwrap().encode(), bytes("trust_bytes"));
+    assert_eq!(to_json(&frozen_account()), frozen, "made as frozen");
 }
 
 #[test]

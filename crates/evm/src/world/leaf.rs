@@ -1,9 +1,10 @@
 //! What stands at the leaves: accounts and slots, each at the place that its name gives it.
 
 use alloy_primitives::{Address, B256, U256};
+use crypto::Digest;
 use crypto::sparse::{self, leaf_digest, value_digest};
-use crypto::{Digest, hash};
 use pages::take;
+use protocol::{Canonical as _, EvmAccount, EvmAddress, EvmWord, SlotProof};
 
 use crate::state::Account;
 
@@ -12,12 +13,11 @@ pub(super) const ROOTS: &str = "state-roots";
 /// Pages by their paths.
 pub const PAGES: &str = "state-pages";
 
-const ACCOUNT: &str = "og/evm/account/v1";
-const SLOT: &str = "og/evm/slot/v1";
-
 const ACCOUNT_KIND: u8 = 1;
 const SLOT_KIND: u8 = 2;
 
+/// What the tree holds for an account.
+const ACCOUNT_BYTES: usize = 72;
 /// About what a leaf takes in memory.
 const LEAF_BYTES: usize = 208;
 
@@ -121,20 +121,29 @@ impl pages::Leaf for Leaf {
     }
 }
 
+/// As proofs show it.
+impl From<&Account> for EvmAccount {
+    fn from(account: &Account) -> Self {
+        let balance = EvmWord(account.balance.to_be_bytes());
+        Self { nonce: account.nonce, balance, code_hash: Digest(account.code_hash.0) }
+    }
+}
+
 /// Where the tree has an account.
 pub fn account_key(address: &Address) -> Digest {
-    hash(ACCOUNT, &[address.as_slice()])
+    EvmAccount::state_key(&EvmAddress(address.into_array()))
 }
 
 /// Where the tree has a slot.
 pub fn slot_key(address: &Address, slot: &U256) -> Digest {
-    hash(SLOT, &[address.as_slice(), &slot.to_be_bytes::<32>()])
+    SlotProof::state_key(&EvmAddress(address.into_array()), &EvmWord(slot.to_be_bytes()))
 }
 
 /// What the tree holds for an account: nonce, balance and code hash, 72 bytes.
 pub fn account_digest(account: &Account) -> Digest {
-    let (nonce, balance) = (account.nonce.to_be_bytes(), account.balance.to_be_bytes::<32>());
-    value_digest(&[nonce.as_slice(), &balance, account.code_hash.as_slice()].concat())
+    let mut bytes = Vec::with_capacity(ACCOUNT_BYTES);
+    EvmAccount::from(account).write(&mut bytes);
+    value_digest(&bytes)
 }
 
 /// What the tree holds for a slot: its 32 bytes.

@@ -23,7 +23,7 @@ fn network_key() -> SecretKey {
 }
 
 /// The signature of a quorum, by the key that their shares add up to.
-fn certified(ledger: &Ledger, epoch: u64) -> Certificate {
+pub fn certified(ledger: &Ledger, epoch: u64) -> Certificate {
     let namespace = certificate_namespace(CHAIN);
     let digest = ledger.epoch(epoch).unwrap().digest();
     let signed = [&[namespace.len() as u8], namespace.as_bytes(), &digest.0].concat();
@@ -31,11 +31,16 @@ fn certified(ledger: &Ledger, epoch: u64) -> Certificate {
     Certificate { epoch, signature: GroupSignature(signature.compress()) }
 }
 
+/// What pins that key.
+pub fn trust() -> Trust {
+    let network_key = GroupKey(network_key().sk_to_pk().compress());
+    Trust { version: Version, network: Text::new("test").unwrap(), chain_id: CHAIN, network_key }
+}
+
 fn verified(world: &World, answer: &Answer) -> Report {
     let epoch = world.ledger.closed_epoch().unwrap().epoch;
     let bundle = world.ledger.bundle(&answer.id(), epoch, certified(&world.ledger, epoch), None).unwrap();
-    let network_key = GroupKey(network_key().sk_to_pk().compress());
-    verify(&bundle, &Trust { version: Version, network: Text::new("test").unwrap(), chain_id: CHAIN, network_key })
+    verify(&bundle, &trust())
 }
 
 #[track_caller]

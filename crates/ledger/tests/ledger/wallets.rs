@@ -4,14 +4,17 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, hex};
 use alloy_sol_types::SolCall as _;
-use crypto::sparse::value_digest;
 use evm::StateRead as _;
 use evm::modules::opg::{self, IOPG};
 use k256::ecdsa::SigningKey;
-use ledger::{Kind, LOCKED, OPG, Ordered, Refusal, address_of, key_of};
-use protocol::{Action, Canonical as _, Digest, EvmAddress, transaction::Transfer};
+use ledger::{BundleError, Kind, LOCKED, Ledger, OPG, Ordered, Refusal, address_of};
+use protocol::{AccountProof, Action, Canonical as _, Digest, EvmAccount, EvmAddress, EvmWord, transaction::Transfer};
+use verify::verify_account;
 
-use crate::world::{ALICE, CHAIN, VALIDATORS, World, public, restored};
+use crate::{
+    verified::{certified, trust},
+    world::{ALICE, CHAIN, VALIDATORS, World, public, restored},
+};
 
 /// The wallets of the test's genesis: one with coins, one whose coins come free with time.
 pub const WALLET: u8 = 1;
@@ -178,16 +181,50 @@ fn the_certified_root_binds_accounts_of_the_evm() {
     world.raw_block(vec![payment(WALLET, 0, wallet(2), 5).bytes()]);
     let evm = world.ledger.evm().clone();
     let record = world.next_epoch();
-    let bound = world.ledger.evm_record(record.epoch).unwrap();
-    assert_eq!((bound.record.number, bound.record.hash), (record.last_height, Digest(evm.header.hash().0)));
-    assert!(bound.proof.holds(&record.state_root, &key_of::evm(), Some(&bound.record.encode())));
-    let address = Address::from(wallet(2).0);
-    let account = evm.world.account(&address).unwrap().unwrap();
-    let proof = evm.world.prove_account(&address).unwrap();
-    let digest = evm::account_digest(&account);
-    assert!(proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&digest)));
-    assert!(!proof.holds(&bound.record.state_root, &evm::account_key(&address), Some(&value_digest(b"more"))));
-    assert_eq!(world.ledger.evm_record(record.epoch + 1), None);
+    let paid = proof(&world.ledger, record.epoch, &wallet(2), None).unwrap();
+    assert_eq!((paid.evm.number, paid.evm.hash), (record.last_height, Digest(evm.header.hash().0)));
+    let account = evm.world.account(&Address::from(wallet(2).0)).unwrap().unwrap();
+    let verified = verify_account(&paid, &trust()).unwrap();
+    assert_eq!((verified.account(), verified.as_of_epoch()), (Some(&EvmAccount::from(&account)), record.epoch));
+
+    let (opg, burned) = (EvmAddress(opg::ADDRESS.into_array()), EvmWord(opg::BURNED.to_be_bytes()));
+    let value = evm.world.slot(&opg::ADDRESS, &opg::BURNED).unwrap();
+    let slot = proof(&world.ledger, record.epoch, &opg, Some(&burned)).unwrap();
+    let verified = verify_account(&slot, &trust()).unwrap();
+    assert!(!value.is_zero());
+    assert_eq!(verified.slot(), Some((burned, EvmWord(value.to_be_bytes()))));
+
+    let nobody = proof(&world.ledger, record.epoch, &wallet(99), Some(&burned)).unwrap();
+    let verified = verify_account(&nobody, &trust()).unwrap();
+    assert_eq!((verified.account(), verified.slot()), (None, Some((burned, EvmWord::ZERO))));
+}
+
+/// The proof of an account as of an epoch, whose certificate is whole.
+fn proof(
+    ledger: &Ledger,
+    as_of: u64,
+    address: &EvmAddress,
+    slot: Option<&EvmWord>,
+) -> Result<AccountProof, BundleError> {
+    ledger.certified_evm(as_of, certified(ledger, as_of))?.aside().account(address, slot, None)
+}
+
+#[test]
+fn accounts_are_proven_as_of_the_newest_epochs_only() {
+    let mut world = World::new();
+    let first = world.next_epoch().epoch;
+    let certificate = certified(&world.ledger, first);
+    let refused = |as_of| world.ledger.certified_evm(as_of, certificate.clone()).unwrap_err();
+    assert_eq!(refused(first + 1), BundleError::NotClosed { as_of: first + 1 });
+    for later in 1..=15 {
+        world.next_epoch();
+        assert!(proof(&world.ledger, first, &wallet(WALLET), None).is_ok(), "{later} epochs later");
+    }
+    world.next_epoch();
+    let gone = proof(&world.ledger, first, &wallet(WALLET), None);
+    assert_eq!(gone.unwrap_err(), BundleError::TooOld { as_of: first });
+    let other = world.ledger.certified_evm(first + 16, certificate).unwrap_err();
+    assert_eq!(other, BundleError::WrongCertificate { found: first, as_of: first + 16 });
 }
 
 #[test]
@@ -228,7 +265,8 @@ fn a_restored_ledger_has_the_evm_and_goes_on_alike() {
     }
     assert_eq!(restored.evm().header, world.ledger.evm().header);
     assert_eq!(restored.evm().world.root(), world.ledger.evm().world.root());
-    assert_eq!(world.ledger.evm_record(0), restored.evm_record(0));
+    let proven = |ledger: &Ledger| proof(ledger, 0, &wallet(2), None).unwrap();
+    assert_eq!(proven(&restored), proven(&world.ledger));
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Samples of what the ledger tells Base, and of what gateways owe.
+//! Samples of what the ledger tells Base, of what gateways owe, and of accounts.
 
 use crypto::threshold::{GroupKey, GroupSignature};
 use protocol::{
-    BridgeRecord, Burn, CertifiedRotation, Digest, DuesRecord, EvmAddress, KeyRotation, List, Payout, PayoutKind,
-    SettlementRecord, ShareRecord, Version,
+    AccountProof, BridgeRecord, Burn, CertifiedRotation, Digest, DuesRecord, EvmAccount, EvmAddress, EvmRecord,
+    EvmWord, KeyRotation, List, Payout, PayoutKind, SettlementRecord, ShareRecord, SlotProof, Version,
     bundle::{StateProof, SumStep},
     settled::{ProvenPayout, ProvenSettlement},
 };
@@ -25,6 +25,7 @@ pub fn kinds() -> Vec<Kind> {
         plain("share_record", vec![("plain", share())]),
         plain("proven_settlement", vec![("plain", proven_settlement())]),
         plain("proven_payout", vec![("plain", proven_payout())]),
+        plain("account_proof", vec![("slot", account_proof(true)), ("nobody", account_proof(false))]),
     ]
 }
 
@@ -78,6 +79,23 @@ fn proof() -> StateProof {
 
 fn proven_settlement() -> ProvenSettlement {
     ProvenSettlement { record: settlement(9), as_of: epoch(9), certificate: certificate(), proof: proof() }
+}
+
+fn account_proof(is_there: bool) -> AccountProof {
+    let account = EvmAccount { nonce: 3, balance: EvmWord([0x0b; 32]), code_hash: digest("code") };
+    let slot = SlotProof { slot: EvmWord([0x01; 32]), value: EvmWord::ZERO, proof: proof() };
+    AccountProof {
+        version: Version,
+        address: EvmAddress([0x55; 20]),
+        account: is_there.then_some(account),
+        account_proof: proof(),
+        slot: is_there.then_some(slot),
+        evm: EvmRecord { number: 1_639, hash: digest("block"), state_root: digest("accounts") },
+        evm_proof: proof(),
+        as_of: epoch(41),
+        certificate: certificate(),
+        rotations: List::new(if is_there { vec![certified_rotation()] } else { Vec::new() }).unwrap(),
+    }
 }
 
 fn proven_payout() -> ProvenPayout {

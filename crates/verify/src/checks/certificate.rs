@@ -1,8 +1,8 @@
 //! Did a quorum of the pinned network sign the epoch that the bundle speaks as of, or did one whose key the pinned one leads to?
 
-use protocol::NetworkKeys;
+use protocol::{Certificate, CertifiedRotation, EpochRecord, NetworkKeys, Trust};
 
-use crate::check::{Check, Fault, Finding, Subject, same};
+use crate::check::{Check, Fault, Finding, Subject};
 
 pub(crate) const CHECK: Check = Check {
     name: "certificate",
@@ -16,10 +16,22 @@ fn run(subject: &Subject<'_>) -> Finding {
     let bundle = subject.bundle;
     let unpinned = |reason: &String| Fault::Unknown { reason: reason.clone(), try_again_epoch: None };
     let trust = subject.trust.as_ref().map_err(unpinned)?;
-    same("certificate.epoch", &bundle.certificate.epoch, &bundle.as_of.epoch)?;
-    let epoch = bundle.as_of.epoch;
-    let keys = NetworkKeys::follow(trust.chain_id, trust.network_key, &bundle.rotations)
-        .map_err(|refused| Fault::Failed(format!("the pinned key is not led on: {refused}")))?;
+    vouched(trust, &bundle.rotations, &bundle.certificate, &bundle.as_of).map_err(Fault::Failed)
+}
+
+/// By which key of the pinned network a record is signed, or why by none.
+pub(crate) fn vouched(
+    trust: &Trust,
+    rotations: &[CertifiedRotation],
+    certificate: &Certificate,
+    record: &EpochRecord,
+) -> Result<String, String> {
+    let (found, epoch) = (certificate.epoch, record.epoch);
+    if found != epoch {
+        return Err(format!("certificate.epoch: {found} found, {epoch} expected"));
+    }
+    let keys = NetworkKeys::follow(trust.chain_id, trust.network_key, rotations)
+        .map_err(|refused| format!("the pinned key is not led on: {refused}"))?;
     let failed = || match keys.followed() {
         0 => format!("epoch {epoch} is not signed by the pinned key of network `{}`", &*trust.network),
         count => format!(
@@ -27,7 +39,7 @@ fn run(subject: &Subject<'_>) -> Finding {
             &*trust.network
         ),
     };
-    let key = keys.certifies(&bundle.certificate, &bundle.as_of).ok_or_else(|| Fault::Failed(failed()))?;
+    let key = keys.certifies(certificate, record).ok_or_else(failed)?;
     Ok(match keys.all().position(|known| known == key) {
         None | Some(0) => format!("epoch {epoch} signed by the pinned network key"),
         Some(count) => {

@@ -11,10 +11,10 @@ use crypto::{
     threshold::{GroupKey, GroupSignature},
 };
 use protocol::{
-    Amount, Assurance, Bundle, Canonical as _, Certificate, CertifiedRotation, Chat, EpochRecord, EvmAddress, Finish,
-    Input, KeyRecord, KeyRotation, List, Message, Noun as _, Opening, Output, Parameters, Payer, Payment, Privacy,
-    Quote, Receipt, ReceiptStatus, Request, Role, SignedReceipt, Speaker, Standing, Tariff, Tensor, Terms, Text, Trust,
-    Version,
+    AccountProof, Amount, Assurance, Bundle, Canonical as _, Certificate, CertifiedRotation, Chat, EpochRecord,
+    EvmAccount, EvmAddress, EvmRecord, EvmWord, Finish, Input, KeyRecord, KeyRotation, List, Message, Noun as _,
+    Opening, Output, Parameters, Payer, Payment, Privacy, Quote, Receipt, ReceiptStatus, Request, Role, SignedReceipt,
+    SlotProof, Speaker, Standing, Tariff, Tensor, Terms, Text, Trust, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
     epoch::certificate_namespace,
     payment::Basis,
@@ -321,12 +321,42 @@ impl Scenario {
     }
 
     fn state(&self, key: &KeyRecord, status: &ReceiptStatus) -> Tree {
-        let others = (0..self.other_records).map(|i| (digest(&format!("account {i}")), vec![i as u8]));
         let ours =
             [(state_key::signing_key(&key.key), key.encode()), (state_key::receipt(&status.receipt), status.encode())];
-        others
-            .chain(ours)
-            .fold(Tree::default(), |tree, (place, bytes)| tree.with(place, Some(sparse::value_digest(&bytes))))
+        tree(self.others().chain(ours))
+    }
+
+    fn others(&self) -> impl Iterator<Item = (Digest, Vec<u8>)> {
+        (0..self.other_records).map(|i| (digest(&format!("account {i}")), vec![i as u8]))
+    }
+
+    /// The proof of an account, and of a slot of its storage.
+    pub fn account_proof(&self, address: &EvmAddress, slot: Option<&EvmWord>) -> AccountProof {
+        let accounts = tree(evm_rows());
+        let number = self.as_of_epoch * 40 + 39;
+        let evm = EvmRecord { number, hash: digest("block"), state_root: accounts.root() };
+        let state = tree(self.others().chain([(EvmRecord::state_key(), evm.encode())]));
+        let (mut epochs, _) = self.epochs(&[], &state);
+        let as_of = epochs.pop().unwrap();
+        let prove = |tree: &Tree, place: Digest| StateProof::new(&tree.prove(&place)).unwrap();
+        let slot = slot.map(|slot| {
+            let place = SlotProof::state_key(address, slot);
+            let held = evm_rows().find(|(at, _)| *at == place);
+            let value = held.map_or(EvmWord::ZERO, |(_, bytes)| EvmWord::decode(&bytes).unwrap());
+            SlotProof { slot: *slot, value, proof: prove(&accounts, place) }
+        });
+        AccountProof {
+            version: Version,
+            address: *address,
+            account: ACCOUNTS.map(account).into_iter().find(|(at, _)| at == address).map(|(_, account)| account),
+            account_proof: prove(&accounts, EvmAccount::state_key(address)),
+            slot,
+            evm,
+            evm_proof: prove(&state, EvmRecord::state_key()),
+            certificate: self.certify(&as_of),
+            as_of,
+            rotations: List::new((1..=self.rotations).map(|serial| self.rotation(serial)).collect()).unwrap(),
+        }
     }
 
     fn epochs(&self, leaves: &[SumNode], state: &Tree) -> (Vec<EpochRecord>, History) {
@@ -358,6 +388,34 @@ impl Scenario {
         }
         (epochs, history)
     }
+}
+
+/// The accounts of every EVM here.
+const ACCOUNTS: [u8; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+pub fn account(seed: u8) -> (EvmAddress, EvmAccount) {
+    let account =
+        EvmAccount { nonce: seed.into(), balance: word(1_000 * u64::from(seed)), code_hash: digest("no code") };
+    (EvmAddress([seed; 20]), account)
+}
+
+pub fn word(number: u64) -> EvmWord {
+    let mut word = EvmWord::ZERO;
+    word.0[24..].copy_from_slice(&number.to_be_bytes());
+    word
+}
+
+/// Each account, and its slot of this number that holds its own number.
+fn evm_rows() -> impl Iterator<Item = (Digest, Vec<u8>)> {
+    ACCOUNTS.into_iter().flat_map(|seed| {
+        let (address, account) = account(seed);
+        let slot = word(seed.into());
+        [(EvmAccount::state_key(&address), account.encode()), (SlotProof::state_key(&address, &slot), slot.encode())]
+    })
+}
+
+fn tree(rows: impl Iterator<Item = (Digest, Vec<u8>)>) -> Tree {
+    rows.fold(Tree::default(), |tree, (place, bytes)| tree.with(place, Some(sparse::value_digest(&bytes))))
 }
 
 fn epoch_end_ms(epoch: u64) -> u64 {
