@@ -9,8 +9,8 @@ use std::{
 };
 
 use protocol::{
-    Action, Amount, BridgeRecord, Bundle, Canonical, CertifiedRotation, Digest, GroupKey, KeyRecord, List, ModelRecord,
-    NodeRecord, PublicKey, Transaction, Version,
+    AccountProof, Action, Amount, BridgeRecord, Bundle, Canonical, CertifiedRotation, Digest, EvmAddress, EvmWord,
+    GroupKey, KeyRecord, List, ModelRecord, NodeRecord, PublicKey, Transaction, Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     settled::{ProvenPayout, ProvenSettlement},
     transaction::BATCH_MAX,
@@ -202,8 +202,20 @@ impl LedgerClient {
 
     /// The bundle of a receipt, for whoever pinned this network key.
     pub async fn bundle(&self, id: &Digest, pinned: Option<&GroupKey>) -> Result<Bundle, NetworkError> {
-        let reader = &pinned.map_or_else(String::new, |key| format!("?pinned={key}"));
+        let reader = &reader(pinned);
         self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}/bundle{reader}")).await }).await
+    }
+
+    /// What an account of the EVM is, and perhaps a slot of its storage holds, proven for whoever pinned this network key.
+    pub async fn account_proof(
+        &self,
+        address: &EvmAddress,
+        slot: Option<&EvmWord>,
+        pinned: Option<&GroupKey>,
+    ) -> Result<AccountProof, NetworkError> {
+        let slot = slot.map_or_else(String::new, |slot| format!("/{slot}"));
+        let path = &format!("proofs/{address}{slot}{}", reader(pinned));
+        self.each(|url| async move { self.client.get(&format!("{url}/{path}")).await }).await
     }
 
     pub async fn challenges(&self) -> Result<Vec<ChallengeView>, NetworkError> {
@@ -244,6 +256,11 @@ impl LedgerClient {
         }
         Err(last)
     }
+}
+
+/// Whom a proof is for, as a validator is told.
+fn reader(pinned: Option<&GroupKey>) -> String {
+    pinned.map_or_else(String::new, |key| format!("?pinned={key}"))
 }
 
 fn parse_account(bytes: &[u8]) -> Option<AccountView> {

@@ -8,10 +8,12 @@ use worker::Adversary;
 mod bridging;
 mod compiling;
 mod paying;
+mod proving;
 
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use paying::{Approve, Limit, PaidOn, Pay, Refund, Withdraw};
+pub use proving::{Proof, ProofVerb, Receipt};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -73,6 +75,8 @@ pub enum Verb {
     /// Show, verify or export a receipt.
     #[command(subcommand, after_help = "Examples:\n  og receipt show <id>\n  og receipt verify <id>")]
     Receipt(Receipt),
+    /// What an account of the ledger is, with proofs that anyone can check offline.
+    Proof(Proof),
     /// Re-execute a receipt here and compare bits.
     Audit(Audit),
     /// Start one node, or list a network's nodes.
@@ -231,34 +235,6 @@ pub struct Infer {
     /// Level to ask for: signed, audited, or auto for the strongest that the model bears.
     #[arg(long, default_value = "auto")]
     pub assurance: String,
-}
-
-#[derive(Subcommand)]
-pub enum Receipt {
-    /// What a receipt says and where it stands.
-    #[command(after_help = "Example:\n  og receipt show <id>")]
-    Show { receipt: String },
-    /// Check a receipt by its id, or an exported bundle offline.
-    #[command(
-        after_help = "Exit codes: 0 held, 1 refused, 2 could not tell (yet).\nExamples:\n  og receipt verify <id>\n  og receipt verify bundle.json --trust trust.json   (offline)"
-    )]
-    Verify {
-        /// An id, or a bundle file.
-        receipt: String,
-        /// The pinned trust file; without it, the one in the folder.
-        #[arg(long)]
-        trust: Option<PathBuf>,
-    },
-    /// Write a receipt's bundle to a file that anyone can check offline.
-    #[command(after_help = "Example:\n  og receipt export <id> --out bundle.json")]
-    Export {
-        receipt: String,
-        #[arg(long)]
-        out: PathBuf,
-        /// Leave prompt and answer out, even if they are kept in the folder.
-        #[arg(long)]
-        without_opening: bool,
-    },
 }
 
 #[derive(Args)]

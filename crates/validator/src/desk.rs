@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use auditor::Judges;
 use consensus::Handle;
+use crypto::digest::read_hex;
+use ledger::BundleError;
 use network::{
     Refusal as Answer,
     axum::{extract::State, http::StatusCode},
 };
-use protocol::{Digest, EvmAddress, Trust};
+use protocol::{Digest, EvmAddress, EvmWord, GroupKey, Trust};
+use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::node::Node;
@@ -65,9 +68,45 @@ pub(crate) fn behind(as_of: u64) -> Answer {
     Answer::unavailable("certificates_behind", words).with_hint(ASK_ANOTHER)
 }
 
+/// Why something cannot be proven as of the newest certified epoch, though it is there.
+pub(crate) fn not_proven(error: &BundleError) -> Answer {
+    match error {
+        BundleError::TooOld { as_of } => behind(*as_of),
+        _ => Answer::new(StatusCode::CONFLICT, "not_certified_yet", "the epoch that holds it is not certified yet")
+            .with_hint("epochs are certified about every second")
+            .with_retry_after_s(1),
+    }
+}
+
+/// Whom a proof is for.
+#[derive(Deserialize)]
+pub(crate) struct Reader {
+    /// The network key that they pinned, in hexadecimal.
+    pinned: Option<String>,
+}
+
+impl Reader {
+    pub fn key(&self) -> Result<Option<GroupKey>, Answer> {
+        let Some(text) = &self.pinned else { return Ok(None) };
+        let key = GroupKey::from_hex(text);
+        key.map(Some).ok_or_else(|| Answer::bad_request("bad_key", "a network key is 192 hexadecimal digits"))
+    }
+}
+
 /// Forty hexadecimal digits behind 0x.
 pub(crate) fn address(text: &str) -> Option<EvmAddress> {
-    crypto::digest::read_hex(text.strip_prefix("0x")?).map(EvmAddress)
+    read_hex(text.strip_prefix("0x")?).map(EvmAddress)
+}
+
+/// The same, or a refusal that says what an address is.
+pub(crate) fn named_address(text: &str) -> Result<EvmAddress, Answer> {
+    address(text).ok_or_else(|| Answer::bad_request("bad_address", "an address is 40 hexadecimal digits behind 0x"))
+}
+
+/// A slot of an account's storage.
+pub(crate) fn named_slot(text: &str) -> Result<EvmWord, Answer> {
+    let word = text.strip_prefix("0x").and_then(read_hex).map(EvmWord);
+    word.ok_or_else(|| Answer::bad_request("bad_slot", "a slot is 64 hexadecimal digits behind 0x"))
 }
 
 pub(crate) fn digest(text: &str) -> Result<Digest, Answer> {
@@ -78,4 +117,39 @@ pub(crate) fn not_certified() -> Answer {
     Answer::new(StatusCode::CONFLICT, "not_certified_yet", "no epoch is certified yet")
         .with_hint("epochs are certified about every second")
         .with_retry_after_s(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proofs_reader_names_a_whole_network_key_or_none() {
+        let key = |pinned: Option<String>| Reader { pinned }.key();
+        assert_eq!(key(None).unwrap(), None);
+        assert_eq!(key(Some("Ab".repeat(96))).unwrap(), Some(GroupKey([0xab; 96])));
+        for refused in ["", "ab", &"ab".repeat(97), &"zz".repeat(96)] {
+            assert!(key(Some(refused.to_owned())).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_slots_have_all_their_digits_behind_0x() {
+        assert_eq!(named_address(&format!("0x{}", "0A".repeat(20))).unwrap(), EvmAddress([10; 20]));
+        assert_eq!(named_slot(&format!("0x{}", "0A".repeat(32))).unwrap(), EvmWord([10; 32]));
+        for refused in ["", "0x", "0x5", &"0a".repeat(32), &format!("0x{}", "0g".repeat(32))] {
+            assert_eq!(named_address(refused).unwrap_err().code, "bad_address", "{refused}");
+            assert_eq!(named_slot(refused).unwrap_err().code, "bad_slot", "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_proven_yet_is_asked_for_again_and_what_never_can_here_is_asked_of_another() {
+        let told = |error: BundleError| {
+            let answer = not_proven(&error);
+            (answer.status, answer.code)
+        };
+        assert_eq!(told(BundleError::TooOld { as_of: 7 }), (StatusCode::SERVICE_UNAVAILABLE, "certificates_behind"));
+        assert_eq!(told(BundleError::NotClosed { as_of: 7 }), (StatusCode::CONFLICT, "not_certified_yet"));
+    }
 }

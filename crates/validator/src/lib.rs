@@ -15,6 +15,7 @@ mod node;
 mod offer;
 mod pages;
 mod pool;
+mod proofs;
 mod questions;
 mod reading;
 mod relay;

@@ -13,7 +13,7 @@ use network::{
 use protocol::{DuesRecord, EvmAddress};
 
 use crate::{
-    desk::{Desk, Shared, address, digest},
+    desk::{Desk, Shared, digest, named_address},
     questions::asked,
 };
 
@@ -52,9 +52,7 @@ pub(crate) async fn shares_after(
     State(desk): Shared,
     Path((id, payee)): Path<(String, String)>,
 ) -> Result<Response, Answer> {
-    let payee = address(&payee)
-        .ok_or_else(|| Answer::bad_request("bad_address", "an address is 40 hexadecimal digits behind 0x"))?;
-    shares_behind(&desk, &id, Some(payee))
+    shares_behind(&desk, &id, Some(named_address(&payee)?))
 }
 
 fn shares_behind(desk: &Desk, id: &str, after: Option<EvmAddress>) -> Result<Response, Answer> {

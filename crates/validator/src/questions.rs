@@ -8,7 +8,7 @@ use ledger::{BundleError, ChallengeSight};
 use network::Refusal as Answer;
 use pages::PageError;
 use protocol::{
-    Bundle, Digest, EvmAddress, GroupKey, NodeId, NodeRecord, ReceiptStatus,
+    AccountProof, Bundle, Digest, EvmAddress, EvmWord, GroupKey, NodeId, NodeRecord, ReceiptStatus,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     settled::ProvenSettlement,
 };
@@ -119,6 +119,18 @@ impl Node {
         let Some(certificate) = self.newest_certificate() else { return Ok(None) };
         let certified = self.ledger().certified(certificate.epoch, certificate);
         readable(certified.and_then(|certified| certified.aside().settlement(number))).map(Some)
+    }
+
+    /// An account, and perhaps a slot of its storage, as of the newest certified epoch; `None` where none is certified.
+    pub(crate) fn account_proof(
+        &self,
+        address: &EvmAddress,
+        slot: Option<&EvmWord>,
+        pinned: Option<&GroupKey>,
+    ) -> Result<Option<Result<AccountProof, BundleError>>, Unreadable> {
+        let Some(certificate) = self.newest_certificate() else { return Ok(None) };
+        let certified = self.ledger().certified_evm(certificate.epoch, certificate);
+        readable(certified.and_then(|certified| certified.aside().account(address, slot, pinned))).map(Some)
     }
 
     /// At most `count` open challenges, in the order of their receipts, behind `after`.

@@ -18,21 +18,21 @@ use network::{
     holding, nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, GroupKey, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, Trust,
+    Bundle, Certificate, Digest, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::StoreError;
 
 use crate::{
     beginning,
-    desk::{ASK_ANOTHER, Desk, Shared, address, behind, digest, not_certified},
+    desk::{ASK_ANOTHER, Desk, Reader, Shared, address, behind, digest, not_certified},
     node::{Node, SubmitError},
     pages,
     pool::PoolRefusal,
+    proofs,
     questions::asked,
     settlements,
 };
@@ -64,6 +64,8 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/models/after/{root}", get(pages::models_after))
         .route("/keys/{key}", get(key))
         .route("/accounts/{key}", get(account))
+        .route("/proofs/{address}", get(proofs::account))
+        .route("/proofs/{address}/{slot}", get(proofs::slot))
         .route("/bridge", get(settlements::bridge))
         .route("/settlements/{number}", get(settlements::settlement))
         .route("/settlements/{number}/payouts/{index}", get(settlements::payout))
@@ -235,21 +237,6 @@ async fn anchored(State(desk): Shared, Noun(ids): Noun<List<Digest, BATCH_MAX>>)
     Ok(nouns(&known))
 }
 
-/// Whom a bundle is for.
-#[derive(Deserialize)]
-struct Reader {
-    /// The network key that they pinned, in hexadecimal.
-    pinned: Option<String>,
-}
-
-impl Reader {
-    fn key(&self) -> Result<Option<GroupKey>, Answer> {
-        let Some(text) = &self.pinned else { return Ok(None) };
-        let key = GroupKey::from_hex(text);
-        key.map(Some).ok_or_else(|| Answer::bad_request("bad_key", "a network key is 192 hexadecimal digits"))
-    }
-}
-
 async fn bundle(
     State(desk): Shared,
     Path(id): Path<String>,
@@ -352,15 +339,5 @@ mod tests {
         let early = BundleError::NotCovered { anchored: 8, as_of: 7 };
         assert_eq!(told(early), (StatusCode::CONFLICT, "not_certified_yet"));
         assert_eq!(told(BundleError::UnknownReceipt), (StatusCode::NOT_FOUND, "unknown_receipt"));
-    }
-
-    #[test]
-    fn a_bundles_reader_names_a_whole_network_key_or_none() {
-        let key = |pinned: Option<String>| Reader { pinned }.key();
-        assert_eq!(key(None).unwrap(), None);
-        assert_eq!(key(Some("Ab".repeat(96))).unwrap(), Some(GroupKey([0xab; 96])));
-        for refused in ["", "ab", &"ab".repeat(97), &"zz".repeat(96)] {
-            assert!(key(Some(refused.to_owned())).is_err(), "{refused}");
-        }
     }
 }

@@ -1,11 +1,9 @@
 //! What whoever carries settlements to Base, and whoever is paid there, asks a validator.
 
-use ledger::BundleError;
 use network::{
     Noun, Refusal as Answer,
     axum::{
         extract::{Path, State},
-        http::StatusCode,
         response::Response,
     },
     nouns,
@@ -16,7 +14,7 @@ use protocol::{
 };
 
 use crate::{
-    desk::{Shared, address, behind, not_certified},
+    desk::{Shared, named_address, not_certified, not_proven},
     questions::asked,
 };
 
@@ -36,10 +34,7 @@ pub(crate) async fn settlement(State(desk): Shared, Path(number): Path<u64>) -> 
         ));
     }
     let proven = asked(&desk, move |node| node.settlement(number)).await?;
-    proven.ok_or_else(not_certified)?.map(Noun).map_err(|error| match error {
-        BundleError::TooOld { as_of } => behind(as_of),
-        _ => not_yet(),
-    })
+    proven.ok_or_else(not_certified)?.map(Noun).map_err(|error| not_proven(&error))
 }
 
 /// Every rotation of the network's key: few, and who follows needs them all.
@@ -61,12 +56,6 @@ pub(crate) async fn payouts(
     State(desk): Shared,
     Path((account, from)): Path<(String, u64)>,
 ) -> Result<Response, Answer> {
-    let account = address(&account)
-        .ok_or_else(|| Answer::bad_request("bad_address", "an address is 40 hexadecimal digits behind 0x"))?;
+    let account = named_address(&account)?;
     Ok(nouns(&desk.node.ledger().payouts_of(&account, from, PAGE)))
-}
-
-fn not_yet() -> Answer {
-    Answer::new(StatusCode::CONFLICT, "not_certified_yet", "the epoch that holds it is not certified yet")
-        .with_hint("epochs are certified about every second")
 }

@@ -10,6 +10,7 @@ mod limits;
 mod model;
 mod node;
 mod pay;
+mod proof;
 mod receipt;
 mod revenue;
 mod stake;
@@ -32,9 +33,12 @@ use crate::{
 pub fn run(line: CommandLine) -> Result<ExitCode> {
     let common = line.common;
     // Verifying reads two files at most: it needs no runtime.
-    if let Verb::Receipt(command) = &line.verb
-        && let Some(code) = receipt::offline(&common, command)?
-    {
+    let verified = match &line.verb {
+        Verb::Receipt(command) => receipt::offline(&common, command)?,
+        Verb::Proof(command) => proof::offline(&common, command)?,
+        _ => None,
+    };
+    if let Some(code) = verified {
         return Ok(code);
     }
     if let Verb::FloatRuntime = line.verb {
@@ -66,6 +70,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Chat(question) => infer::chat(&Remote::new(&common), &common, question).await.map(done),
         Verb::Infer(input) => infer::infer(&Remote::new(&common), &common, input).await.map(done),
         Verb::Receipt(command) => receipt::run(&Remote::new(&common), &common, command).await,
+        Verb::Proof(command) => proof::run(&Remote::new(&common), &common, command).await,
         Verb::Audit(what) => audit::run(&Remote::new(&common), &common, what).await,
         Verb::Node(command) => node::run(&common, command).await.map(done),
         Verb::Model(command) => model::run(&Remote::new(&common), &common, command).await.map(done),

@@ -3,7 +3,9 @@
 use std::{net::TcpListener, path::Path};
 
 use network::NetworkError;
-use protocol::{Action, Canonical as _, EvmAddress, Transaction, transaction::Transfer};
+use protocol::{
+    AccountProof, Action, Canonical as _, EvmAddress, EvmRecord, EvmWord, Transaction, transaction::Transfer,
+};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -155,5 +157,39 @@ async fn a_transaction_is_on_the_disk_before_it_is_answered() {
     assert_eq!(on_disk, [id]);
     let known = Client::default().post_bytes(&url, bytes).await.unwrap_err();
     assert_eq!(known.code(), Some("already_known"));
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_and_slots_are_proven_and_what_names_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = started(folder.path()).await;
+    let (address, slot) = (EvmAddress([7; 20]), EvmWord([1; 32]));
+    let url = format!("{}/proofs/{address}/{slot}", validator.url());
+    let asking = async {
+        loop {
+            match Client::default().get::<AccountProof>(&url).await {
+                Ok(proof) => return proof,
+                Err(error) => assert_eq!(error.code(), Some("not_certified_yet"), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let proof = tokio::time::timeout(PATIENCE, asking).await.unwrap();
+    assert_eq!((proof.address, &proof.account), (address, &None));
+    assert_eq!(proof.slot.as_ref().map(|shown| (shown.slot, shown.value)), Some((slot, EvmWord::ZERO)));
+    let evm = proof.evm.encode();
+    assert!(proof.evm_proof.holds(&proof.as_of.state_root, &EvmRecord::state_key(), Some(&evm)));
+    for (path, code) in [
+        ("proofs/0x07".to_owned(), "bad_address"),
+        (format!("proofs/{}", "07".repeat(20)), "bad_address"),
+        (format!("proofs/{address}/0x1"), "bad_slot"),
+        (format!("proofs/{address}/7"), "bad_slot"),
+        (format!("proofs/{address}?pinned=ab"), "bad_key"),
+        (format!("proofs/{address}/{slot}?pinned=ab"), "bad_key"),
+    ] {
+        let refusal = get(&validator, &path).await.unwrap_err();
+        assert_eq!(refusal.code(), Some(code), "{path}: {refusal}");
+    }
     validator.stop().await;
 }

@@ -1,0 +1,65 @@
+//! What is said to show, prove and check what stands on the ledger.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Subcommand)]
+pub enum Receipt {
+    /// What a receipt says and where it stands.
+    #[command(after_help = "Example:\n  og receipt show <id>")]
+    Show { receipt: String },
+    /// Check a receipt by its id, or an exported bundle offline.
+    #[command(
+        after_help = "Exit codes: 0 held, 1 refused, 2 could not tell (yet).\nExamples:\n  og receipt verify <id>\n  og receipt verify bundle.json --trust trust.json   (offline)"
+    )]
+    Verify {
+        /// An id, or a bundle file.
+        receipt: String,
+        /// The pinned trust file; without it, the one in the folder.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
+    /// Write a receipt's bundle to a file that anyone can check offline.
+    #[command(after_help = "Example:\n  og receipt export <id> --out bundle.json")]
+    Export {
+        receipt: String,
+        #[arg(long)]
+        out: PathBuf,
+        /// Leave prompt and answer out, even if they are kept in the folder.
+        #[arg(long)]
+        without_opening: bool,
+    },
+}
+
+#[derive(Args)]
+#[command(
+    subcommand_negates_reqs = true,
+    after_help = "Exit codes: 0 held, 1 refused, 2 could not tell.\nExamples:\n  og proof alice\n  og proof 0x77…77 --slot 2 --out proof.json\n  og proof verify proof.json --trust trust.json   (offline)"
+)]
+pub struct Proof {
+    #[command(subcommand)]
+    pub verb: Option<ProofVerb>,
+    /// An address, a public key or the name of a key.
+    #[arg(required = true)]
+    pub who: Option<String>,
+    /// A slot of its storage too: a number, in decimal or behind 0x.
+    #[arg(long, value_name = "NUMBER")]
+    pub slot: Option<String>,
+    /// Write the proof to this file; without it, it is checked against the folder's trust file and told.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum ProofVerb {
+    /// Check a proof from a file, offline.
+    #[command(after_help = "Example:\n  og proof verify proof.json --trust trust.json")]
+    Verify {
+        /// What `og proof --out` wrote.
+        file: PathBuf,
+        /// The pinned trust file; without it, the one in the folder.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
+}
