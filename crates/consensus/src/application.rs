@@ -151,6 +151,12 @@ pub(crate) enum Command {
         epoch: u64,
         answer: oneshot::Sender<Option<EpochCertificate>>,
     },
+    /// To ask the others for the certificate of an epoch that was closed before this node's time; any of these keys may have signed it.
+    Ask {
+        epoch: u64,
+        digest: [u8; 32],
+        network_keys: Vec<[u8; 96]>,
+    },
     /// Answered when everything asked before is durable.
     Barrier(oneshot::Sender<()>),
 }

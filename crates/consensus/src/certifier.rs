@@ -17,6 +17,7 @@ use futures::{FutureExt, select_biased};
 use crate::{
     EpochCertificate,
     application::Command,
+    asked::Asked,
     collector::{Collector, Effect, Refused},
     committee::{Signature, TermKey},
     counters::Counters,
@@ -63,7 +64,7 @@ where
     async fn run(self) -> Result<(), StoreError> {
         let Self { context, roster, store, told, mut commands, sender, mut receiver, counters } = self;
         let (terms, ended) = (BTreeMap::new(), Refused::default());
-        let mut desk = Desk { roster, told, sender, counters, terms, ended };
+        let mut desk = Desk { roster, told, sender, counters, terms, ended, asked: Asked::default() };
         let mut store = store;
         let mut next_tick = context.current();
         loop {
@@ -107,6 +108,8 @@ struct Desk<S> {
     terms: BTreeMap<u64, Collector>,
     /// What collectors refused that are gone.
     ended: Refused,
+    /// Of epochs that no collector knows.
+    asked: Asked,
 }
 
 impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
@@ -124,6 +127,9 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
             Input::Command(Command::Certificate { epoch, answer }) => {
                 let found = store.certificate(epoch).await?.map(|(certificate, _)| certificate);
                 let _ = answer.send(found);
+            }
+            Input::Command(Command::Ask { epoch, digest, network_keys }) => {
+                self.ask(epoch, digest, &network_keys, now_ms);
             }
             Input::Command(Command::Barrier(answer)) => {
                 let _ = answer.send(());
@@ -157,6 +163,16 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
         Ok(store)
     }
 
+    /// Asks the others for the certificate of an epoch that was closed before this node's time.
+    fn ask(&mut self, epoch: u64, digest: [u8; 32], network_keys: &[[u8; 96]], now_ms: u64) {
+        let Some(newest) = self.terms.values().next_back() else { return };
+        if self.asked.has_room(epoch, now_ms) {
+            let key = newest.key().clone().with_earlier(network_keys);
+            let question = self.asked.ask(epoch, digest, key, now_ms);
+            self.send(Recipients::All, &question);
+        }
+    }
+
     async fn hear<E: Environment>(
         &mut self,
         store: CertificateStore<E>,
@@ -174,8 +190,10 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
                 None => vec![Effect::Serve { epoch }],
             },
             EpochMessage::Certificate { epoch, signature } => {
-                let waiting = self.terms.values_mut().find(|collector| collector.is_open(epoch));
-                waiting.map(|collector| collector.receive_certificate(epoch, signature)).unwrap_or_default()
+                match self.terms.values_mut().find(|collector| collector.is_open(epoch)) {
+                    Some(collector) => collector.receive_certificate(epoch, signature),
+                    None => self.asked.receive(&from, epoch, signature),
+                }
             }
             EpochMessage::Question { epoch } => vec![Effect::Serve { epoch }],
         };
@@ -247,6 +265,7 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
             }
         }
         let mut refused = self.ended;
+        refused.add(self.asked.refused);
         self.terms.values().for_each(|collector| refused.add(collector.refused));
         self.counters.set_refused(refused);
         Ok(store)

@@ -72,6 +72,10 @@ impl Collector {
         Self { term, key, open: BTreeMap::new(), early: BTreeMap::new(), newest_closed, refused: Refused::default() }
     }
 
+    pub fn key(&self) -> &TermKey {
+        &self.key
+    }
+
     pub fn is_open(&self, epoch: u64) -> bool {
         self.open.contains_key(&epoch)
     }

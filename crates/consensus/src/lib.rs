@@ -8,6 +8,7 @@
 
 mod application;
 mod archive;
+mod asked;
 mod beginning;
 mod block;
 mod certifier;

@@ -25,6 +25,9 @@ pub const MAX_SHARED_BYTES: usize = 256 << 10;
 pub(crate) const EARLY_EPOCHS: u64 = 64;
 /// The most uncertified epochs for which one timer tick sends again.
 pub(crate) const RESENDS_PER_TICK: usize = 64;
+/// The most certificates of long closed epochs that are asked for at once, and how long each may take.
+pub(crate) const ASKED_MAX: usize = 8;
+pub(crate) const ASKED_MS: u64 = 5_000;
 /// The most unfinalized ancestors shown to a proposer.
 pub(crate) const MAX_ANCESTORS: usize = 16;
 /// Messages that wait for one part of a validator.

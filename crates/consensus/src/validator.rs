@@ -221,6 +221,12 @@ impl Handle {
         answered.await.ok().flatten()
     }
 
+    /// Asks the others for the certificate of an epoch that was closed before this node's time, which one of the network's keys signed:
+    /// [`Self::certificate`] finds it once it has come. A few are asked for at once; more are not.
+    pub fn ask_certificate(&self, epoch: u64, digest: [u8; 32], network_keys: Vec<[u8; 96]>) {
+        self.running.requests.command(Command::Ask { epoch, digest, network_keys });
+    }
+
     /// What went wrong without stopping anything.
     pub fn counts(&self) -> Counts {
         self.running.counters.read()

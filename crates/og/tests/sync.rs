@@ -10,6 +10,7 @@ use std::{
 };
 
 use network::Client;
+use protocol::service::CertifiedEpoch;
 use serde_json::{Value, json};
 use support::{Devnet, og};
 
@@ -49,6 +50,10 @@ impl Addresses {
         let url = format!("{}/status", self.of(name, "listen"));
         let Ok(bytes) = self.client.get_bytes(&url).await else { return 0 };
         serde_json::from_slice::<Value>(&bytes).unwrap()["height"].as_u64().unwrap()
+    }
+
+    async fn epoch(&self, name: &str, epoch: u64) -> CertifiedEpoch {
+        self.client.get(&format!("{}/epochs/{epoch}", self.of(name, "listen"))).await.unwrap()
     }
 
     async fn rpc(&self, name: &str, method: &str, params: Value) -> Value {
@@ -107,6 +112,14 @@ async fn late(more: &[&str]) {
     let block = |name| addresses.rpc(name, "eth_getBlockByNumber", json!([height, false]));
     addresses.wait("the first one", "validator-1", joined_at + 10).await;
     assert_eq!(block("validator-1").await["result"]["hash"], block("validator-4").await["result"]["hash"]);
+
+    // The certificates of epochs that it never closed, too, which the others have.
+    for epoch in [0, 7] {
+        let told = |name| addresses.epoch(name, epoch);
+        let (certified, known) = (told("validator-4").await, told("validator-1").await);
+        assert!(certified.certificate.is_some(), "epoch {epoch}");
+        assert_eq!(certified, known);
+    }
 
     // Without its votes there is no quorum any more.
     drop(nodes.remove(2));

@@ -10,7 +10,7 @@ use network::{
     Refusal as Answer,
     axum::{extract::State, http::StatusCode},
 };
-use protocol::{Digest, EvmAddress, EvmWord, GroupKey, Trust};
+use protocol::{Digest, EvmAddress, EvmWord, GroupKey, NetworkKeys, Trust};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,14 +24,26 @@ pub(crate) struct Desk {
     pub judges: Judges,
     /// Places for answers that are as large as an epoch.
     pub epochs: Arc<Semaphore>,
+    /// Places for those who wait for what other validators are asked for.
+    pub asking: Semaphore,
 }
 
 /// Answers as large as an epoch that are made, or on their way, at once.
 pub(crate) const EPOCHS_AT_ONCE: usize = 8;
 
+/// Who wait at once for a certificate that another validator has.
+pub(crate) const ASKING_AT_ONCE: usize = 4;
+
 pub(crate) type Shared = State<Arc<Desk>>;
 
 impl Desk {
+    /// The keys that the network has had, as far as this validator's trust leads.
+    pub fn network_keys(&self) -> NetworkKeys {
+        let rotations: Vec<_> = self.node.ledger().rotations().cloned().collect();
+        let (chain_id, first) = (self.trust.chain_id, self.trust.network_key);
+        NetworkKeys::follow(chain_id, first, &rotations).unwrap_or_else(|_| NetworkKeys::pinned(first))
+    }
+
     /// A place for an answer as large as an epoch.
     pub fn place(&self) -> Result<OwnedSemaphorePermit, Answer> {
         let place = Arc::clone(&self.epochs).try_acquire_owned();

@@ -1,6 +1,6 @@
 //! The validator's interface (`specs/interfaces.md`): takes transactions, answers what the ledger holds.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::face::Face;
 use crypto::{digest::hex, threshold::GroupSignature};
@@ -18,7 +18,7 @@ use network::{
     holding, nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, KeyRecord, List, NetworkKeys, NodeRecord, PublicKey, Trust,
+    Bundle, Certificate, Digest, EpochRecord, KeyRecord, List, NodeRecord, Noun as _, PublicKey, Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -36,6 +36,10 @@ use crate::{
     questions::asked,
     settlements,
 };
+
+/// How often, and how many times, a certificate is looked for that another validator is asked for.
+const PAUSE: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 20;
 
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
@@ -182,9 +186,7 @@ async fn metrics(State(desk): Shared) -> String {
 
 /// The newest key that has certified an epoch: who pins it now need not follow from the first.
 async fn trust(State(desk): Shared) -> Result<Json<Face>, Answer> {
-    let rotations: Vec<_> = desk.node.ledger().rotations().cloned().collect();
-    let (chain_id, first) = (desk.trust.chain_id, desk.trust.network_key);
-    let keys = NetworkKeys::follow(chain_id, first, &rotations).unwrap_or_else(|_| NetworkKeys::pinned(first));
+    let (keys, first) = (desk.network_keys(), desk.trust.network_key);
     let newest = newest(&desk).await?;
     let signed = newest.and_then(|newest| keys.certifies(newest.certificate.as_ref()?, &newest.record).copied());
     Ok(Json(Face::of(&Trust { network_key: signed.unwrap_or(first), ..desk.trust.clone() })))
@@ -205,11 +207,31 @@ async fn latest_epoch(State(desk): Shared) -> Result<Noun<CertifiedEpoch>, Answe
 async fn epoch(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Noun<CertifiedEpoch>, Answer> {
     let found = asked(&desk, move |node| node.epoch(epoch)).await?;
     let found = found.ok_or_else(|| Answer::not_found("unknown_epoch", format!("epoch {epoch} is not closed")))?;
-    Ok(Noun(CertifiedEpoch { certificate: certificate(&desk, epoch).await, ..found }))
+    Ok(Noun(CertifiedEpoch { certificate: certificate(&desk, &found.record).await, ..found }))
+}
+
+/// The certificate that is here, or that another validator has, where the epoch was closed before this one's time.
+async fn certificate(desk: &Desk, record: &EpochRecord) -> Option<Certificate> {
+    let epoch = record.epoch;
+    if let Some(certificate) = kept(desk, epoch).await {
+        return Some(certificate);
+    }
+    // Those that are newer than the newest come by themselves.
+    let newest = desk.node.newest_certificate()?.epoch;
+    let _place = desk.asking.try_acquire().ok().filter(|_| epoch < newest)?;
+    let keys = desk.network_keys().all().map(|key| key.0).collect();
+    desk.agreement.ask_certificate(epoch, record.digest().0, keys);
+    for _ in 0..LOOKS {
+        tokio::time::sleep(PAUSE).await;
+        if let Some(certificate) = kept(desk, epoch).await {
+            return Some(certificate);
+        }
+    }
+    None
 }
 
 /// The certificate at hand, or from agreement's own store.
-async fn certificate(desk: &Desk, epoch: u64) -> Option<Certificate> {
+async fn kept(desk: &Desk, epoch: u64) -> Option<Certificate> {
     if let Some(certificate) = desk.node.certificate(epoch) {
         return Some(certificate);
     }

@@ -14,7 +14,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     burns::{self, Base},
-    desk::{Desk, EPOCHS_AT_ONCE},
+    desk::{ASKING_AT_ONCE, Desk, EPOCHS_AT_ONCE},
     failure::NodeError,
     front,
     node::{Node, oldest_block},
@@ -124,7 +124,9 @@ impl Validator {
         let inbox = relay::receive(take).map_err(|_| ValidatorError::Interrupted)?;
         node.connect(outbox, inbox);
         let epochs = Arc::new(Semaphore::new(EPOCHS_AT_ONCE));
-        let desk = Arc::new(Desk { node: Arc::clone(&node), agreement, trust, judges: judges.clone(), epochs });
+        let asking = Semaphore::new(ASKING_AT_ONCE);
+        let desk = Desk { node: Arc::clone(&node), agreement, trust, judges: judges.clone(), epochs, asking };
+        let desk = Arc::new(desk);
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
         let served = Arc::new(front::served(&desk));
         let ethereum =
