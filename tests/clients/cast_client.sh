@@ -1,8 +1,8 @@
 #!/bin/sh
 # cast, unmodified: deploy, call, estimate, send, logs, receipt, re-execution, errors, fees.
-# Arguments: cast, URL, key, folder of Meter.json.
+# Arguments: cast, URL, key, folder of Meter.json, id of the chain.
 set -eu
-cast=$1 url=$2 key=$3 folder=$4
+cast=$1 url=$2 key=$3 folder=$4 chain=$5
 export ETH_RPC_URL="$url"
 
 fail() {
@@ -22,10 +22,11 @@ sent=$("$cast" send --private-key "$key" --json "$meter" "add(uint256,string)" 7
 [ "$("$cast" receipt "$sent" status)" = true ] || fail "receipt"
 "$cast" logs --from-block 0 --address "$meter" | grep -q "$sent" || fail "logs"
 # By id and time cast guesses the rules of a chain that it knows; the test's time is no real one.
-"$cast" run --evm-version osaka "$sent" | grep -qi "success" || fail "re-execution"
+# Alone: a block of the ledger may begin with the ledger's own transaction, which has no gas and cannot be executed again.
+"$cast" run --quick --evm-version osaka "$sent" | grep -qi "success" || fail "re-execution"
 "$cast" call "$meter" "add(uint256,string)" 101 x 2>&1 | grep -q "0x[0-9a-f]*\|TooMuch\|revert" || fail "custom error"
 "$cast" send --private-key "$key" --gas-limit 100000 --nonce 0 "$meter" "pay()" 2>&1 | grep -q "nonce too low" || fail "nonce"
-[ "$("$cast" chain-id)" = 8453 ] || fail "chain id"
+[ "$("$cast" chain-id)" = "$chain" ] || fail "chain id"
 "$cast" client | grep -q og || fail "client"
 "$cast" gas-price > /dev/null
 "$cast" block latest --full > /dev/null

@@ -29,7 +29,7 @@ assert.deepEqual(await heard, [wallet.address, 12n, "seven"]);
 const found = await meter.queryFilter(meter.filters.Counted(wallet.address), 0, "latest");
 assert.deepEqual(found.map((log) => log.args.note), ["seven"]);
 const block = await provider.getBlock(receipt.blockNumber, true);
-assert.equal(block.prefetchedTransactions[0].hash, receipt.hash);
+assert.equal(block.prefetchedTransactions[receipt.index].hash, receipt.hash);
 const transaction = await provider.getTransaction(receipt.hash);
 assert.equal(transaction.chainId, chain);
 assert.equal(transaction.from, wallet.address);

@@ -47,7 +47,7 @@ const fees = await client.estimateFeesPerGas();
 assert.ok(fees.maxFeePerGas > 0n);
 assert.equal((await client.getFeeHistory({ blockCount: 3, rewardPercentiles: [50] })).reward.length, 3);
 const [block, balance, code] = await Promise.all([client.getBlock({ includeTransactions: true, blockHash: receipt.blockHash }), client.getBalance({ address: account.address }), client.getCode({ address })]);
-assert.equal(block.transactions[0].hash, hash);
+assert.equal(block.transactions[receipt.transactionIndex].hash, hash);
 assert.ok(balance > 0n && code.length > 2);
 assert.equal(await client.getStorageAt({ address, slot: "0x0" }), `0x${"0".repeat(63)}c`);
 

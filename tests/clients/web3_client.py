@@ -71,7 +71,7 @@ with w3.batch_requests() as batch:
     batch.add(meter.functions.count())
     block, count = batch.execute()
 assert receipt.blockNumber <= block.number <= w3.eth.block_number and count == 12
-assert w3.eth.get_block(receipt.blockNumber, full_transactions=True).transactions[0]["from"] == account.address
+assert w3.eth.get_block(receipt.blockNumber, full_transactions=True).transactions[receipt.transactionIndex]["from"] == account.address
 assert w3.eth.fee_history(2, "latest", [50]).oldestBlock >= 0
 assert w3.eth.get_transaction_count(account.address, "pending") == w3.eth.get_transaction_count(account.address)
 

@@ -69,6 +69,11 @@ async fn web3_py_works_unmodified() {
     works(2, variable("OG_TEST_PYTHON"), sources().join("web3_client.py")).await;
 }
 
+#[tokio::test]
+async fn what_metamask_asks_is_answered_with_what_it_needs() {
+    works(3, variable("OG_TEST_PYTHON"), sources().join("metamask_calls.py")).await;
+}
+
 /// Foundry's `cast`, which npm has for this machine.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[tokio::test]
@@ -76,7 +81,7 @@ async fn cast_works_unmodified() {
     let cast = variable("OG_TEST_NODE").join("node_modules/@foundry-rs/cast-linux-amd64/bin/cast");
     let script = sources().join("cast_client.sh");
     let said = served(3, move |url, key| {
-        Command::new("sh").arg(script).arg(cast).args([url, key]).arg(sources()).output().unwrap()
+        Command::new("sh").arg(script).arg(cast).args([url, key]).arg(sources()).arg("8453").output().unwrap()
     });
     assert!(words(&said.await.stdout).contains("cast: ok"));
 }

@@ -5,12 +5,13 @@ mod support;
 
 use std::{
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use network::Client;
 use serde_json::{Value, json};
-use support::{Devnet, python, run};
+use support::{Devnet, og, python, run};
 
 /// What a validator answers.
 fn ask(url: &str, method: &str, params: &Value) -> Value {
@@ -43,6 +44,8 @@ fn clients_work_against_four_validators_and_a_crash_loses_nothing() {
     let said = run(python().arg(clients.join("web3_client.py")).args([&urls[0], secret]).arg(&clients));
     assert_eq!(said.code, 0, "{said:?}");
 
+    others_work(&urls[0], &devnet.ready["base"]["keys"], &clients);
+
     // The registries: the four validators and their company, and the ledger's open epoch, which moves.
     let registry = |data: &str| {
         let call = json!([{ "to": "0x0000000000000000000000000000000000000a08", "data": data }, "latest"]);
@@ -65,6 +68,8 @@ fn clients_work_against_four_validators_and_a_crash_loses_nothing() {
     let receipt = ask(last, "eth_getTransactionReceipt", &json!([hash]));
     assert_eq!(ask(&urls[0], "eth_getTransactionReceipt", &json!([hash])), receipt, "one chain");
 
+    proofs_hold_offline(&devnet, address.as_str().unwrap(), &balance);
+
     let devnet = devnet.crash_and_restart(&["--workers", "1"]);
     let urls: Vec<String> = serde_json::from_value(devnet.ready["ledger"]["urls"].clone()).unwrap();
     for url in &urls {
@@ -75,4 +80,89 @@ fn clients_work_against_four_validators_and_a_crash_loses_nothing() {
         assert_eq!(ask(url, "eth_getTransactionReceipt", &json!([hash])), receipt);
     }
     assert_eq!(run(python().arg(clients.join("web3_client.py")).args([&urls[1], secret]).arg(&clients)).code, 0);
+}
+
+/// The other clients, each with a key of its own, beside each other: a block has transactions of several, and now and then the ledger's.
+fn others_work(url: &str, keys: &Value, clients: &Path) {
+    let packages = std::env::var("OG_TEST_NODE");
+    let packages = packages.expect("OG_TEST_NODE is not set: `cargo xtask test` makes the environment and sets it");
+    let packages = Path::new(&packages);
+    let secret = |index: usize| keys[index]["secret"].as_str().unwrap().to_owned();
+    let with = |mut command: Command, key: String| {
+        command.args([url, &key]).arg(clients);
+        command
+    };
+    // Node finds packages beside the script; another test's copy may be running.
+    let node = |name: &str, key: String| {
+        let script = packages.join(format!("ledger_{name}"));
+        std::fs::copy(clients.join(name), &script).unwrap();
+        let mut node = Command::new("node");
+        node.arg(script);
+        with(node, key)
+    };
+    let mut metamask = python();
+    metamask.arg(clients.join("metamask_calls.py"));
+    let mut metamask = with(metamask, secret(3));
+    metamask.arg("0x0000000000000000000000000000000000000a00");
+    let mut commands = vec![node("ethers_client.mjs", secret(1)), node("viem_client.mjs", secret(2)), metamask];
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let mut cast = Command::new("sh");
+        cast.arg(clients.join("cast_client.sh"));
+        cast.arg(packages.join("node_modules/@foundry-rs/cast-linux-amd64/bin/cast"));
+        let mut cast = with(cast, secret(4));
+        cast.arg("10744001");
+        commands.push(cast);
+    }
+    std::thread::scope(|scope| {
+        for mut command in commands {
+            scope.spawn(move || {
+                let said = run(&mut command);
+                assert!(said.code == 0 && said.stdout.contains(": ok"), "{command:?}: {said:?}");
+            });
+        }
+    });
+}
+
+/// What an account is, and a slot of a module, is shown with proofs that hold where the network was never seen.
+fn proofs_hold_offline(devnet: &Devnet, address: &str, balance: &Value) {
+    let trust = devnet.dir().join("trust.json");
+    let out = |name: &str| devnet.folder.path().join(name);
+    let proof = |who: &str, more: &[&str], name: &str| {
+        let file = out(name);
+        let said = devnet.og(&[["proof", who, "--out", file.to_str().unwrap()].as_slice(), more].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        file
+    };
+    let verified = |file: &Path, trust: &Path| {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let mut command = og();
+        command.current_dir(elsewhere.path()).args(["proof", "verify", "--json"]).arg(file).arg("--trust").arg(trust);
+        run(&mut command)
+    };
+    let units = u128::from_str_radix(balance.as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+    until("the newest certified epoch has what was sent", || {
+        let held = verified(&proof(address, &[], "wallet.json"), &trust);
+        assert_eq!((held.code, &held.json()["verdict"]), (0, &json!("held")), "{held:?}");
+        held.json()["account"]["balance"] == json!(units.to_string())
+    });
+    let wallet = out("wallet.json");
+    // What OPG has booked as burned.
+    let opg = "0x0000000000000000000000000000000000000a00";
+    let slot = verified(&proof(opg, &["--slot", "1"], "slot.json"), &trust).json()["slot"].clone();
+    assert_ne!(slot["value"], json!(format!("0x{}", "00".repeat(32))), "{slot}");
+    let told = devnet.og(&["proof", "0x00000000000000000000000000000000000000ff"]);
+    assert!(told.code == 0 && told.stdout.contains("nothing") && told.stdout.contains("held: as of epoch"), "{told:?}");
+
+    let said = std::fs::read_to_string(&wallet).unwrap();
+    let mut face: Value = serde_json::from_str(&said).unwrap();
+    face["account"]["nonce"] = json!(9_999);
+    let forged = out("forged.json");
+    std::fs::write(&forged, face.to_string()).unwrap();
+    let refused = verified(&forged, &trust);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.json()["reason"].as_str().unwrap().starts_with("account: "), "{refused:?}");
+    std::fs::write(&forged, "{}").unwrap();
+    assert_eq!(verified(&forged, &trust).code, 1);
+    assert_eq!(verified(&wallet, &out("no trust.json")).code, 2);
+    assert_eq!(devnet.og(&["proof", opg, "--slot", "two"]).code, 1);
 }
