@@ -89,7 +89,7 @@ fn others_work(url: &str, keys: &Value, clients: &Path) {
     let packages = Path::new(&packages);
     let secret = |index: usize| keys[index]["secret"].as_str().unwrap().to_owned();
     let with = |mut command: Command, key: String| {
-        command.args([url, &key]).arg(clients);
+        command.args([url, key.as_str()]).arg(clients);
         command
     };
     // Node finds packages beside the script; another test's copy may be running.
