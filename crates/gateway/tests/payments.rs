@@ -4,6 +4,7 @@
 mod stub;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -1318,6 +1319,22 @@ async fn while_gas_costs_more_than_is_ever_offered_nothing_is_sent_and_only_chan
     let mark = payments::hex::encode([7; 32]);
     until("it is sent", || sent_for(&stage, &mark).len() == 1).await;
     assert_eq!(sent_for(&stage, &mark)[0].fees.max_fee_per_gas, 2_000_000, "all at once: there is nothing to raise");
+}
+
+#[tokio::test]
+async fn who_is_not_among_the_payers_that_are_named_is_refused_before_anything_is_asked() {
+    let own = BTreeSet::from([payer().key().address()]);
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.payers = Some(own)).await;
+    let offered = stage.offers("").await;
+    for (form, nonce) in FORMS.into_iter().zip(1..) {
+        stage.chain.tell(|told| told.asked = 0);
+        let refused = stage.ask(&line(&form.payment(&other_payer(6), &offered, nonce)), "").await;
+        assert_eq!((refused.status, required(&refused).error.as_deref()), (402, Some("foreign_payer")), "{form:?}");
+        assert!(refused.body.contains("--any-payer"), "{}", refused.body);
+        assert_eq!(stage.chain.tell(|told| told.asked), 0, "{form:?}");
+        let served = stage.ask(&line(&form.payment(&payer(), &offered, nonce)), "").await;
+        assert_eq!(served.status, 200, "{form:?}: {}", served.body);
+    }
 }
 
 #[tokio::test]

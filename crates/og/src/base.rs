@@ -1,7 +1,7 @@
 //! The devnet's Base: a chain of one node in this process, or whatever RPC is named in its place.
 //!
 //! It carries the real Base's id, so what is signed for it would be valid there too: its keys are the devnet's own, made from a sealed
-//! seed, and never well-known ones.
+//! seed, and never well-known ones, and the gateway takes payments there from no others unless it is told to.
 
 use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc};
 
@@ -83,6 +83,11 @@ impl Base {
         drop(chain);
         // Connections that were cut may hold the chain a moment longer.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), running).await;
+    }
+
+    /// True of the chain that this devnet made, whose money is worth nothing.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
     }
 
     pub fn json(&self) -> Value {

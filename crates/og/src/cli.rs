@@ -12,7 +12,7 @@ mod proving;
 
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
-pub use paying::{Approve, Limit, PaidOn, Pay, Refund, Withdraw};
+pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Proof, ProofVerb, Receipt};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
@@ -178,18 +178,8 @@ pub struct Devnet {
     /// Make the last worker misbehave: wrong-output, withhold.
     #[arg(long)]
     pub adversary: Option<Adversary>,
-    /// Calls have prices: the gateway takes x402 payments on the devnet's Base. Once said, a network keeps it.
-    #[arg(long)]
-    pub paid: bool,
-    /// Address that paid calls reach the gateway by, where it stands behind others: offers name it. Once said, a network keeps it.
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<gateway::PublicUrl>,
-    /// The same on this chain: base, base-sepolia, or ledger, where OPG is the coin. Once said, a network keeps it.
-    #[arg(long, value_name = "CHAIN")]
-    pub paid_on: Option<PaidOn>,
-    /// JSON-RPC of the chain that payers pay on; without it, the devnet's Base or its ledger.
-    #[arg(long, value_name = "URL")]
-    pub paid_rpc: Option<String>,
+    #[command(flatten)]
+    pub paid_calls: PaidCalls,
     /// Port of the devnet's Base; without it, 99 above the first of the ports, or a free one.
     #[arg(long, value_name = "PORT")]
     pub base_port: Option<u16>,

@@ -36,7 +36,7 @@ const ORDER: [&[&str]; 3] = [&["hub"], &["validator"], &["worker", "gateway", "a
 /// Runs until it is interrupted.
 pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     let started = Instant::now();
-    if options.public_url.is_some() && !paid::is_paid(home, options) {
+    if options.paid_calls.public_url.is_some() && !paid::is_paid(home, &options.paid_calls) {
         bail!("a public address is named by what is offered, and nothing is offered here; hint: --paid");
     }
     let network = if home.has_network() {
@@ -54,8 +54,8 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     // Validators have to know where OPG is destroyed for them, and the gateway where payers pay.
     let base = Base::start(home, &network, options).await?;
     let link = bridge::write(home, &base, options)?;
-    if paid::is_paid(home, options) {
-        paid::write(home, &network, &base, options)?;
+    if paid::is_paid(home, &options.paid_calls) {
+        paid::write(home, &network, &base, &options.paid_calls)?;
     }
     let mut nodes = Nodes::start(home, &network, options).await?;
     wait_until_ready(&network, &mut nodes).await?;

@@ -3,7 +3,11 @@
 //! The chain is the devnet's Base, Base where payments are tried out, or the ledger itself, whose coin is OPG and whose genesis has the
 //! contracts that payers pay by.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use devchain::FundedKey;
@@ -72,6 +76,9 @@ struct Written {
     /// What the gateway's offers name as its address; without it, whatever name their caller asked by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_url: Option<String>,
+    /// Whose payments are taken; without it, anybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payers: Option<BTreeSet<Address>>,
     /// A rate that was set longer ago is none.
     #[serde(default = "rate_days")]
     rate_days_max: u32,
@@ -94,12 +101,12 @@ fn file(home: &Home) -> PathBuf {
 }
 
 /// True where this network takes payments, or is to from now on.
-pub fn is_paid(home: &Home, options: &cli::Devnet) -> bool {
+pub fn is_paid(home: &Home, options: &cli::PaidCalls) -> bool {
     options.paid || options.paid_on.is_some() || file(home).exists()
 }
 
-/// Writes how to be paid, where, and at which address; prices that somebody wrote are kept.
-pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::Devnet) -> Result<()> {
+/// Writes how to be paid, where, by whom, and at which address; prices and payers that somebody wrote are kept.
+pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::PaidCalls) -> Result<()> {
     let path = file(home);
     let said = options.paid_on.map(|chain| match chain {
         cli::PaidOn::Base => wire::Network::BASE,
@@ -117,6 +124,10 @@ pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::Devnet)
     };
     written.rpc = options.paid_rpc.clone().or_else(own).unwrap_or(written.rpc);
     ensure!(!written.rpc.is_empty(), "no chain to be paid on is known for {on}; hint: --paid-rpc");
+    // Its own Base has the real one's id: what a stranger signs for it, anybody can have settled there.
+    let is_own = base.is_own() && written.rpc == base.url;
+    let own_keys = || base.keys.iter().map(|key| key.address).collect();
+    written.payers = (is_own && !options.any_payer).then(|| written.payers.take().unwrap_or_else(own_keys));
     if let Some(public_url) = &options.public_url {
         written.public_url = Some(public_url.to_string());
     }
@@ -133,6 +144,7 @@ fn demo(network: wire::Network) -> Written {
         confirmations: 0,
         fee_gwei_max: None,
         public_url: None,
+        payers: None,
         // Nobody governs a devnet's.
         rate_days_max: 36_500,
         usdc: token(Unit::Usd),
@@ -170,6 +182,7 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
         facilitator_secret: FundedKey::derive(&seed, FACILITATOR_INDEX).secret.0,
         pay_to: None,
+        payers: written.payers.clone(),
         public_url: public_url.with_context(|| format!("failed to read {}", file(home).display()))?,
         prices: Prices { default: written.default_price.meant(), by_model: prices },
         usd_per_opg: Some(USD_PER_OPG),

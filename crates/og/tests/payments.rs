@@ -5,15 +5,21 @@ mod support;
 
 use std::{path::Path, process::Command};
 
-use support::{Devnet, chat_body, node_script, python, run};
+use serde_json::Value;
+use support::{Devnet, Said, chat_body, node_script, python, run};
 
-/// A client's script on a devnet that takes payments, with one of Base's keys; it says `ok` where all held.
-fn pays(mut client: Command, key: usize, ok: &str) {
-    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+/// What came of a client's script on a devnet, with one of Base's keys.
+fn told(devnet: &Devnet, mut client: Command, key: usize) -> Said {
     let base = &devnet.ready["base"];
     client.arg(devnet.text("gateway"));
     client.arg(base["url"].as_str().unwrap()).arg(base["keys"][key]["secret"].as_str().unwrap());
-    let said = run(&mut client);
+    run(&mut client)
+}
+
+/// A client's script on a devnet that takes payments; it says `ok` where all held.
+fn pays(client: Command, key: usize, ok: &str) {
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let said = told(&devnet, client, key);
     assert!(said.code == 0 && said.stdout.contains(ok), "{}\n{}", said.stdout, said.stderr);
 }
 
@@ -40,7 +46,20 @@ fn npms_axios_client_pays_and_spends_no_gas() {
 
 #[test]
 fn npms_clients_pay_without_gas_by_either_approval_and_check_what_is_signed() {
-    pays(node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), 1, "x402 extensions: ok");
+    // Its payers make their keys themselves, and what those sign is good on the real Base.
+    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
+    let payers = |devnet: &Devnet| {
+        let written: Value =
+            serde_json::from_slice(&std::fs::read(devnet.dir().join("payments.json")).unwrap()).unwrap();
+        written["payers"].as_array().map(Vec::len)
+    };
+    assert_eq!(payers(&devnet), devnet.ready["base"]["keys"].as_array().map(Vec::len));
+    let said = told(&devnet, node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), 1);
+    assert!(said.code != 0 && said.stderr.contains("foreign_payer"), "{}\n{}", said.stdout, said.stderr);
+    let devnet = devnet.crash_and_restart(&["--any-payer", "--workers", "1"]);
+    assert_eq!(payers(&devnet), None);
+    let said = told(&devnet, node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), 1);
+    assert!(said.code == 0 && said.stdout.contains("x402 extensions: ok"), "{}\n{}", said.stdout, said.stderr);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What a gateway that takes money has to be told.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use payments::{
     Address,
@@ -31,6 +34,9 @@ pub struct Payments {
     /// The secret of the key that settles other servers' payments, as their facilitator. It needs coins for gas too.
     pub facilitator_secret: [u8; 32],
     pub pay_to: Option<Address>,
+    /// Whose payments are taken; `None` is anybody's. A chain for trials may have the id of one where money is worth something, and what is
+    /// signed for the one is good on the other.
+    pub payers: Option<BTreeSet<Address>>,
     /// What offers name as this gateway's address; without it, whatever name their caller asked by.
     pub public_url: Option<PublicUrl>,
     pub prices: Prices,
@@ -112,6 +118,7 @@ mod tests {
             facilitator_secret: [2; 32],
             public_url: None,
             pay_to: None,
+            payers: None,
             prices: Prices { default: Price::FREE, by_model: BTreeMap::new() },
             ledger: None,
             usd_per_opg: None,

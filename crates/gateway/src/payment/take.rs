@@ -198,6 +198,7 @@ impl Desk {
         let (payment, now_s) = (&shown.payment, now_ms() / 1_000);
         let claim = shown.claim(offer, now_s)?.sponsored(&payment.extensions, offer, now_s)?;
         let payer = claim.payer;
+        self.admit_listed(payer)?;
         let tariff = Self::tariff(bill, &offer.asset, rate);
         let max = match offer.scheme {
             Scheme::Upto => self.most_of(&tariff, bill)?,
@@ -220,6 +221,12 @@ impl Desk {
             Scheme::Exact | Scheme::Batch => Kind::Exact,
         };
         Ok(self.paid(kind, offer, payer, reservation, bill, payment.accepted.is_legacy()).in_turn(turn))
+    }
+
+    /// Refuses whoever is not among those whose payments are taken, before anything of theirs is looked up or sent anywhere.
+    fn admit_listed(&self, payer: Address) -> Result<(), Refused> {
+        let is_listed = self.config.payers.as_ref().is_none_or(|payers| payers.contains(&payer));
+        if is_listed { Ok(()) } else { Err(Refused::Foreign(payer)) }
     }
 
     /// Whether a payment is worth a look at its chain now.
@@ -341,6 +348,7 @@ impl Desk {
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<Paid, Refused> {
+        self.admit_listed(voucher.config.payer)?;
         if let VoucherKind::Deposit(deposit) = &voucher.kind
             && deposit.amount < offer.min_deposit
         {

@@ -98,6 +98,7 @@ pub fn payments(chain: &Chain) -> Payments {
         secret: [9; 32],
         facilitator_secret: [8; 32],
         pay_to: None,
+        payers: None,
         public_url: None,
         prices: Prices { default: price, by_model: BTreeMap::from([("risk".to_owned(), Price::FREE)]) },
         usd_per_opg: Some(WHOLE / 10),

@@ -10,6 +10,27 @@ pub enum PaidOn {
     Ledger,
 }
 
+// No doc comment: it would take the place of the devnet's own.
+#[derive(Args, Clone)]
+pub struct PaidCalls {
+    /// Calls have prices: the gateway takes x402 payments on the devnet's Base. Once said, a network keeps it.
+    #[arg(long)]
+    pub paid: bool,
+    /// Address that paid calls reach the gateway by, where it stands behind others: offers name it. Once said, a network keeps it.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<gateway::PublicUrl>,
+    /// The same on this chain: base, base-sepolia, or ledger, where OPG is the coin. Once said, a network keeps it.
+    #[arg(long, value_name = "CHAIN")]
+    pub paid_on: Option<PaidOn>,
+    /// JSON-RPC of the chain that payers pay on; without it, the devnet's Base or its ledger.
+    #[arg(long, value_name = "URL")]
+    pub paid_rpc: Option<String>,
+    /// Take payments on the devnet's Base from keys that are not its own too, until it is stopped: what they sign is good on the real
+    /// Base as well.
+    #[arg(long)]
+    pub any_payer: bool,
+}
+
 /// What a key may spend of one token.
 #[derive(Args)]
 #[command(

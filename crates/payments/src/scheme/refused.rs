@@ -1,5 +1,6 @@
 //! Why a payment is not taken: the word that other implementations use, and a sentence for people.
 
+use alloy_primitives::Address;
 use thiserror::Error;
 
 use crate::{signing::SignatureError, wire::WireError};
@@ -19,6 +20,8 @@ pub enum Refused {
     Signer,
     #[error("the payer is a contract, whose consent may change before settlement; pay from a key")]
     ContractWallet,
+    #[error("{0} is none of those whose payments are taken here")]
+    Foreign(Address),
     #[error("the payment goes to another recipient")]
     Recipient,
     #[error("the payment is in another token")]
@@ -140,6 +143,7 @@ impl Refused {
             Self::Resource(_) => "invalid_resource",
             Self::Signature(_) | Self::Signer => "invalid_exact_evm_payload_signature",
             Self::ContractWallet => "unsupported_contract_wallet",
+            Self::Foreign(_) => "foreign_payer",
             Self::Recipient => "invalid_exact_evm_payload_recipient_mismatch",
             Self::Token => "invalid_exact_evm_payload_token_mismatch",
             Self::Spender => "invalid_permit2_spender",
@@ -199,6 +203,7 @@ impl Refused {
             | Self::Signature(_)
             | Self::Signer
             | Self::ContractWallet
+            | Self::Foreign(_)
             | Self::Recipient
             | Self::Token
             | Self::Spender
@@ -235,6 +240,9 @@ impl Refused {
     pub const fn hint(&self) -> &'static str {
         if matches!(self, Self::Published(_)) {
             return "sign a voucher over another sum; for a refund, pay for one more call and ask again, or withdraw from the channel on its chain";
+        }
+        if matches!(self, Self::Foreign(_)) {
+            return "pay from a key that the devnet made (og devnet prints them), or start it with --any-payer: what is signed for a devnet's Base is good on the real one too";
         }
         if matches!(self, Self::GasShort { .. }) {
             return "send the facilitator's address coins for gas, or show the receiver's token, see og facilitator token";
