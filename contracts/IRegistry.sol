@@ -19,6 +19,8 @@ interface IRegistry {
         uint256 stake;
         string endpoint;
         bytes32[] models;
+        /// As `describe` was told.
+        bytes32[] capabilities;
     }
 
     struct Key {
@@ -80,6 +82,7 @@ interface IRegistry {
 
     event NodeEntered(bytes32 indexed node, address indexed operator, uint8 role, uint64 epoch);
     event NodeListed(bytes32 indexed node, string endpoint, bytes32[] models);
+    event NodeDescribed(bytes32 indexed node, bytes32[] capabilities);
     event PayoutSet(bytes32 indexed node, address payout);
     event KeyEntered(bytes32 indexed key, bytes32 indexed node, uint8 role, bool seat, uint64 validFrom);
     event KeyRetired(bytes32 indexed key, bytes32 indexed node, uint64 actsUntil, uint64 validUntil);
@@ -87,6 +90,9 @@ interface IRegistry {
     error EndpointTooLong(uint256 bytesFound, uint256 most);
     error TooManyModels(uint256 count, uint256 most);
     error ModelRepeated(bytes32 root);
+    error TooManyCapabilities(uint256 count, uint256 most);
+    error CapabilityInvalid(bytes32 word);
+    error CapabilityRepeated(bytes32 word);
     error PayoutInvalid(address payout);
     error KeyTaken(bytes32 key, bytes32 node);
     error KeyUnknown(bytes32 key);
@@ -97,6 +103,9 @@ interface IRegistry {
     function register(Registration calldata registration) external payable returns (bytes32 node);
     /// Where a node is and what it serves. By its operator; its own key says the same on the ledger.
     function list(bytes32 node, string calldata endpoint, bytes32[] calldata models) external;
+    /// What a node says of its machine, such as `tee=tdx` or `accelerator=h200`: at most 16 words of small letters, digits, `=`, `.`, `_`
+    /// and `-`, with zeros behind each. Nobody checks them. By its operator; they take the place of those before.
+    function describe(bytes32 node, bytes32[] calldata capabilities) external;
     /// Who is paid for what the node does; its operator again, if it is the operator's address.
     function setPayout(bytes32 node, address payout) external;
     /// Gives a node another key, which proves that it agrees. The old one acts to the end of this epoch; a worker's still answers

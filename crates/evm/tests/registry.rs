@@ -5,7 +5,7 @@
 mod common;
 mod stage;
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolCall;
 use common::{Net, OPG, address, event, refused, system_refused, table_is_whole, told};
 use crypto::SigningKey;
@@ -185,6 +185,51 @@ fn a_listing_is_replaced_whole() {
     refused(&send(&mut net, WORKER, &list("", &(1..=65).collect::<Vec<_>>())), &many);
     refused(&send(&mut net, WORKER, &list("", &[1, 2, 1])), &IRegistry::ModelRepeated { root: root(1) });
     refused(&send(&mut net, WORKER, &list("", &[99])), &IModels::ModelUnknown { root: root(99) });
+}
+
+fn describe(words: &[&[u8]]) -> IRegistry::describeCall {
+    let capabilities = words.iter().map(|word| B256::right_padding_from(word)).collect();
+    IRegistry::describeCall { node: worker(), capabilities }
+}
+
+#[test]
+fn a_node_says_what_its_machine_is_in_words_that_take_the_place_of_those_before() {
+    let mut net = net();
+    let longest = [b'z'; 32];
+    let said = describe(&[b"accelerator=h200", b"tee=tdx", b"cpu=avx512-vnni", b"memory_gib=1.5", &longest]);
+    let receipt = send(&mut net, WORKER, &said);
+    let told: IRegistry::NodeDescribed = event(receipt.logs());
+    assert_eq!((told.node, &told.capabilities), (worker(), &said.capabilities));
+    assert_eq!(entries(receipt.logs().iter()), [], "the ledger's tables keep none of it");
+    assert_eq!(node(&net, worker()).capabilities, said.capabilities);
+    // Where Solidity would look for it: the sixth field of the node's record, a list.
+    let slot = U256::from_be_bytes(keccak256([worker().0, U256::ONE.to_be_bytes::<32>()].concat()).0) + U256::from(5);
+    let first = U256::from_be_bytes(keccak256(slot.to_be_bytes::<32>()).0);
+    let slots = net.world.content().unwrap().slots;
+    assert_eq!((slots[&(ADDRESS, slot)], slots[&(ADDRESS, first)]), (U256::from(5), said.capabilities[0].into()));
+    assert!(send(&mut net, WORKER, &describe(&[])).succeeded());
+    assert!(node(&net, worker()).capabilities.is_empty());
+    let slots = net.world.content().unwrap().slots;
+    assert!(!slots.contains_key(&(ADDRESS, slot)) && !slots.contains_key(&(ADDRESS, first)), "nothing stays behind");
+}
+
+#[test]
+fn what_a_node_says_of_its_machine_is_bounded_and_its_operators() {
+    let mut net = net();
+    let stranger = IStaking::OperatorOnly { caller: address(9), operator: address(WORKER) };
+    refused(&send(&mut net, 9, &describe(&[b"tee=tdx"])), &stranger);
+    let words: Vec<[u8; 1]> = (b'a'..=b'q').map(|letter| [letter]).collect();
+    let words: Vec<&[u8]> = words.iter().map(|word| &word[..]).collect();
+    let many = IRegistry::TooManyCapabilities { count: U256::from(17), most: U256::from(16) };
+    refused(&send(&mut net, WORKER, &describe(&words)), &many);
+    assert!(send(&mut net, WORKER, &describe(&words[..16])).succeeded());
+    for bad in [&b""[..], b"TEE", b"a b", b"a\0b", b"\0a", b"\xc3\xa4"] {
+        let invalid = IRegistry::CapabilityInvalid { word: B256::right_padding_from(bad) };
+        refused(&send(&mut net, WORKER, &describe(&[b"tee=tdx", bad])), &invalid);
+    }
+    let again = IRegistry::CapabilityRepeated { word: B256::right_padding_from(b"a") };
+    refused(&send(&mut net, WORKER, &describe(&[b"a", b"b", b"a"])), &again);
+    assert_eq!(node(&net, worker()).capabilities.len(), 16, "a refused word changes nothing");
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub const MODULE: Module = Module { name: "registry", address: ADDRESS, methods:
 static METHODS: &[Method] = &[
     nodes::REGISTER,
     nodes::LIST,
+    nodes::DESCRIBE,
     nodes::SET_PAYOUT,
     keys::ROTATE,
     keys::EPOCH,

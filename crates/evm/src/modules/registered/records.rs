@@ -13,6 +13,7 @@ mod node_fields {
     pub const ENDPOINT: u64 = 2;
     pub const MODELS: u64 = 3;
     pub const KEYS: u64 = 4;
+    pub const CAPABILITIES: u64 = 5;
 }
 
 /// Places inside of a key's record.
@@ -74,6 +75,10 @@ impl Listing {
 
     pub fn models(&self) -> List {
         List(behind(self.slot, node_fields::MODELS))
+    }
+
+    pub fn capabilities(&self) -> List {
+        List(behind(self.slot, node_fields::CAPABILITIES))
     }
 
     pub fn keys(&self) -> List {

@@ -11,6 +11,7 @@ use crate::modules::{Frame, Stop, SystemCall};
 
 const ENDPOINT_BYTES_MAX: usize = 256;
 const MODELS_MAX: usize = 64;
+const CAPABILITIES_MAX: usize = 16;
 
 /// The ledger opened an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,4 +132,28 @@ pub(super) fn list(frame: &mut Frame<'_>, node: B256, endpoint: &str, models: &[
     listing.models().replace(frame, models)?;
     let (endpoint, models) = (endpoint.to_owned(), models.to_vec());
     frame.log(IRegistry::NodeListed { node, endpoint, models }.encode_log_data())
+}
+
+/// What a node says of its machine. Nothing is concluded from it: what has to hold is attested, and what is slow loses its calls.
+pub(super) fn describe(frame: &mut Frame<'_>, node: B256, capabilities: &[B256]) -> Result<(), Stop> {
+    if capabilities.len() > CAPABILITIES_MAX {
+        let (count, most) = (U256::from(capabilities.len()), U256::from(CAPABILITIES_MAX));
+        return Err(Stop::revert(&IRegistry::TooManyCapabilities { count, most }));
+    }
+    for (index, word) in capabilities.iter().enumerate() {
+        if !is_capability(word) {
+            return Err(Stop::revert(&IRegistry::CapabilityInvalid { word: *word }));
+        }
+        if capabilities.iter().take(index).any(|before| before == word) {
+            return Err(Stop::revert(&IRegistry::CapabilityRepeated { word: *word }));
+        }
+    }
+    Listing::get(frame, node)?.capabilities().replace(frame, capabilities)?;
+    frame.log(IRegistry::NodeDescribed { node, capabilities: capabilities.to_vec() }.encode_log_data())
+}
+
+/// One spelling for each thing: small letters, digits and a few signs, and nothing but zeros behind them.
+fn is_capability(word: &B256) -> bool {
+    let is_sign = |byte: &&u8| matches!(**byte, b'a'..=b'z' | b'0'..=b'9' | b'=' | b'.' | b'_' | b'-');
+    !word.is_zero() && word.iter().skip_while(is_sign).all(|byte| *byte == 0)
 }

@@ -47,6 +47,8 @@ fn entered(event: IRegistry::IRegistryEvents) -> Option<Entry> {
         Event::KeyRetired(IRegistry::KeyRetired { key, validUntil, .. }) => {
             Entry::Retired { key, valid_until: validUntil }
         }
+        // The ledger does nothing by it, and whoever chooses a node reads it here.
+        Event::NodeDescribed(_) => return None,
     })
 }
 

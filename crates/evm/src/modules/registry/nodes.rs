@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolEvent as _;
 
-use super::change::list;
+use super::change::{describe, list};
 use crate::modules::layout::List;
 use crate::modules::registered::{ADDRESS, IRegistry, Listing};
 use crate::modules::staking::{self, IStaking, Seen};
@@ -14,6 +14,12 @@ pub(super) const LIST: Method = Method::write::<IRegistry::listCall>(|frame| {
     let call = frame.arguments::<IRegistry::listCall>()?;
     operated(frame, call.node)?;
     list(frame, call.node, &call.endpoint, &call.models)?;
+    Ok(Bytes::new())
+});
+pub(super) const DESCRIBE: Method = Method::write::<IRegistry::describeCall>(|frame| {
+    let call = frame.arguments::<IRegistry::describeCall>()?;
+    operated(frame, call.node)?;
+    describe(frame, call.node, &call.capabilities)?;
     Ok(Bytes::new())
 });
 pub(super) const SET_PAYOUT: Method = Method::write::<IRegistry::setPayoutCall>(set_payout);
@@ -95,6 +101,7 @@ fn node(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
         stake: U256::from(seen.coins),
         endpoint: listing.endpoint().get(frame)?,
         models: whole(frame, &listing.models())?,
+        capabilities: whole(frame, &listing.capabilities())?,
     };
     frame.returns::<IRegistry::nodeCall>(&told)
 }
