@@ -7,11 +7,13 @@ use worker::Adversary;
 
 mod bridging;
 mod compiling;
+mod describing;
 mod paying;
 mod proving;
 
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
+pub use describing::NodeDescribe;
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Proof, ProofVerb, Receipt};
 
@@ -253,6 +255,11 @@ pub enum Node {
         after_help = "Examples:\n  og node serve my-model\n  og node serve my-model --name worker-2\n  og node serve my-model --stop\n\nThe worker loads the model, then tells the ledger; it goes on serving it when it is started again."
     )]
     Serve(NodeServe),
+    /// Say in the registry what a node's machine is: this one's cores and the level of its kernels, and what else is named.
+    Describe(NodeDescribe),
+    /// A node as the registry has it, by its id or its name in the folder's network.
+    #[command(after_help = "Example:\n  og node show worker-1")]
+    Show { node: String },
     /// The registered nodes.
     #[command(after_help = "Examples:\n  og node list\n  og node list --json")]
     List,

@@ -69,3 +69,31 @@ fn a_model_that_is_published_later_is_served_by_the_worker_whose_operator_says_s
         assert!(refused.code == 1 && refused.stderr.contains(words), "{arguments:?}: {refused:?}");
     }
 }
+
+#[test]
+fn what_a_node_says_of_its_machine_is_read_back_from_the_registry() {
+    let devnet = Devnet::start(&["--validators", "1", "--workers", "1"]);
+    let said = devnet.og(&["node", "describe", "tee=tdx", "cores=96", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let deadline = Instant::now() + PATIENCE;
+    let shown = loop {
+        let shown = devnet.og(&["node", "show", "worker-1", "--json"]).json();
+        if !shown["capabilities"].as_array().unwrap().is_empty() {
+            break shown;
+        }
+        assert!(Instant::now() < deadline, "{shown}");
+        std::thread::sleep(Duration::from_millis(300));
+    };
+    let words: Vec<&str> =
+        shown["capabilities"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert!(words[0].starts_with("cpu=") && words[1..] == ["tee=tdx", "cores=96"], "{words:?}");
+    assert_eq!((shown["role"].as_str(), shown["jailed"].as_bool()), (Some("worker"), Some(false)), "{shown}");
+    for (arguments, words) in [
+        (&["node", "describe", "TEE"][..], "hint: for instance tee=tdx"),
+        (&["node", "describe", "tee=tdx", "--from", "alice"], "the registry module refuses: OperatorOnly"),
+        (&["node", "show", "worker-9"], "worker-9"),
+    ] {
+        let refused = devnet.og(arguments);
+        assert!(refused.code == 1 && refused.stderr.contains(words), "{arguments:?}: {refused:?}");
+    }
+}

@@ -13,7 +13,7 @@ mod nodes;
 use super::{Method, Module};
 
 pub use super::registered::{ADDRESS, IRegistry, OPEN_END};
-pub use change::{BeginEpoch, EnterSeats, FoundRegistry, ListNode, Rotate};
+pub use change::{BeginEpoch, EnterSeats, FoundRegistry, ListNode, Rotate, is_capability};
 pub use entries::{Entry, entries};
 
 /// The module.

@@ -3,11 +3,13 @@
 mod audit;
 mod bridge;
 mod compile;
+mod describe;
 pub mod facilitator;
 mod infer;
 mod keys;
 mod limits;
 mod model;
+mod module;
 mod node;
 mod pay;
 mod proof;

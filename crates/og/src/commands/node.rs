@@ -1,4 +1,4 @@
-//! `og node start | list`, `og status`.
+//! `og node start | init | register | serve | list`, `og status`.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{model, show, wallet::opg};
+use super::{describe, model, show, wallet::opg};
 use crate::{
     cli::{Common, Node, NodeInit, NodeRegister, NodeServe, NodeStart},
     commands::wallet::base_units,
@@ -42,6 +42,8 @@ pub async fn run(common: &Common, command: Node) -> Result<()> {
         Node::Init(options) => init(common, &options),
         Node::Register(options) => register(&Remote::new(common), common, &options).await,
         Node::Serve(options) => serve(&Remote::new(common), common, &options).await,
+        Node::Describe(options) => describe::describe(&Remote::new(common), common, &options).await,
+        Node::Show { node } => describe::show_node(&Remote::new(common), common, &node).await,
         Node::List => list(&Remote::new(common), common).await,
     }
 }

@@ -1,31 +1,19 @@
 //! `og stake …`: OPG behind nodes, from keys of the folder. The same staking module that wallets call, by native transactions.
-//!
-//! Each call is tried on the newest state first, so that a refusal is told in the module's words and nothing is sent for it.
 
-use alloy_primitives::{Address, B256, Bytes as AbiBytes, U256, hex as digits};
+use alloy_primitives::{Address, U256, hex as digits};
 use alloy_sol_types::SolCall;
-use anyhow::{Context as _, Result, anyhow};
-use crypto::PublicKey;
-use evm::modules::{
-    SystemError, explain,
-    staking::{ADDRESS, IStaking},
-};
-use ledger::{STAKING, address_of};
-use network::{JsonRpc, RpcError, Sender};
-use protocol::{
-    Action, Amount, Bytes, Digest,
-    registry::node_id,
-    transaction::{self, CALL_BYTES_MAX},
-};
+use anyhow::Result;
+use evm::modules::staking::{IStaking, MODULE};
+use protocol::Amount;
 use serde_json::{Value, json};
 
 use super::{
+    module::{self, node},
     show,
     wallet::{address, base_units, opg, written},
 };
 use crate::{
     cli::{self, Common},
-    keys,
     remote::Remote,
     screen::row,
 };
@@ -68,67 +56,12 @@ fn coins(amount: &str) -> Result<U256> {
     if amount == "all" { Ok(U256::MAX) } else { base_units(amount).map(U256::from) }
 }
 
-/// A node by its id, or by its name in the folder's network.
-fn node(remote: &Remote, text: &str) -> Result<B256> {
-    if let Some(id) = Digest::from_hex(text) {
-        return Ok(id.0.into());
-    }
-    let told = || format!("{text:?} is no node's id; hint: 64 hexadecimal digits, or a name in the folder's network");
-    let network = remote.network().with_context(told)?;
-    let entry = network.node(text)?;
-    let key = entry.key.as_deref().and_then(PublicKey::from_hex);
-    let key = key.with_context(|| format!("{text} is in no registry; hint: og node list names those that are"))?;
-    Ok(node_id(&key).0.into())
-}
-
 async fn send<C: SolCall>(remote: &Remote, common: &Common, from: &str, value: Amount, call: &C) -> Result<()> {
-    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, from)?;
-    let sender = Address::from(address_of(&secrets.key.public_key()).0);
-    let input = call.abi_encode();
-    ask(remote, sender, value, &input).await?;
-    let input = Bytes::<CALL_BYTES_MAX>::new(input)?;
-    let network = Sender::new(remote.ledger()?, secrets.key, remote.network()?.chain_id);
-    let id = network.send(Action::Call(transaction::Call { module: STAKING, value, input })).await?;
-    let method = C::SIGNATURE.split('(').next().unwrap_or_default();
-    let said = json!({ "call": method, "from": sender.to_string(), "transaction": id.to_string() });
-    show(common, &said, |said| vec![format!("{method}: transaction {}", said["transaction"].as_str().unwrap_or("-"))]);
-    Ok(())
-}
-
-/// What the module would answer now.
-async fn ask(remote: &Remote, from: Address, value: Amount, input: &[u8]) -> Result<Vec<u8>> {
-    let urls = remote.network()?.ethereum_urls();
-    let call = json!([{
-        "from": from.to_string(), "to": ADDRESS.to_string(),
-        "value": format!("{value:#x}"), "input": format!("0x{}", digits::encode(input)),
-    }, "latest"]);
-    let mut last = None;
-    for url in urls {
-        match JsonRpc::new(remote.client.clone(), url).ask("eth_call", call.clone()).await {
-            Err(RpcError::Network(error)) => last = Some(error),
-            answer => return read(answer),
-        }
-    }
-    let unreachable = "no validator answers; hint: og devnet";
-    Err(last.map_or_else(|| anyhow!(unreachable), |error| anyhow::Error::new(error).context(unreachable)))
-}
-
-fn read(answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
-    let result = answer.map_err(|error| {
-        let RpcError::Refused { message, data, .. } = error else { return error.into() };
-        match data.and_then(|data| digits::decode(data).ok()).filter(|data| !data.is_empty()) {
-            None => anyhow!("{message}"),
-            Some(data) => {
-                anyhow!("the staking module refuses: {}", explain(&SystemError::Refused(AbiBytes::from(data))))
-            }
-        }
-    })?;
-    digits::decode(result.as_str().unwrap_or("none")).context("the validator's answer is not hexadecimal")
+    module::send(remote, common, from, &module::Sent { module: &MODULE, value, call }).await
 }
 
 async fn view<C: SolCall>(remote: &Remote, call: &C) -> Result<C::Return> {
-    let answer = ask(remote, Address::ZERO, 0, &call.abi_encode()).await?;
-    C::abi_decode_returns(&answer).context("the staking module's answer is none of its interface")
+    module::view(remote, &MODULE, call).await
 }
 
 async fn show_stake(remote: &Remote, common: &Common, who: &str) -> Result<()> {
@@ -194,21 +127,6 @@ fn readable(coins: U256) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_sol_types::SolError;
-
-    #[test]
-    fn a_refusal_is_told_in_the_modules_words() {
-        let error = IStaking::SelfStakeTooSmall { coins: U256::from(5), least: U256::from(7) }.abi_encode();
-        let refused = |message: &str, data: Option<String>| {
-            let refused = RpcError::Refused { method: "eth_call", message: message.to_owned(), data };
-            read(Err(refused)).unwrap_err().to_string()
-        };
-        let told = refused("execution reverted", Some(format!("0x{}", digits::encode(error))));
-        assert_eq!(told, "the staking module refuses: SelfStakeTooSmall(5, 7)");
-        assert_eq!(refused("out of gas", None), "out of gas");
-        assert_eq!(read(Ok(json!("0x01"))).unwrap(), [1]);
-        assert!(read(Ok(json!(7))).is_err());
-    }
 
     #[test]
     fn all_is_the_largest_number() {

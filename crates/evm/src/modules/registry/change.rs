@@ -153,7 +153,7 @@ pub(super) fn describe(frame: &mut Frame<'_>, node: B256, capabilities: &[B256])
 }
 
 /// One spelling for each thing: small letters, digits and a few signs, and nothing but zeros behind them.
-fn is_capability(word: &B256) -> bool {
+pub fn is_capability(word: &B256) -> bool {
     let is_sign = |byte: &&u8| matches!(**byte, b'a'..=b'z' | b'0'..=b'9' | b'=' | b'.' | b'_' | b'-');
     !word.is_zero() && word.iter().skip_while(is_sign).all(|byte| *byte == 0)
 }

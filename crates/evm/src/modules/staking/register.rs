@@ -150,7 +150,8 @@ pub(in crate::modules) fn number_of(role: Role) -> u8 {
     }
 }
 
-pub(in crate::modules) fn role_of(number: u8) -> Option<Role> {
+/// The role of a number, as interfaces have it.
+pub fn role_of(number: u8) -> Option<Role> {
     Role::ALL.iter().copied().find(|role| number_of(*role) == number)
 }
 

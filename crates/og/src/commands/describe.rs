@@ -1,0 +1,114 @@
+//! `og node describe | show`: what a node says of its machine, and what the registry has of a node.
+
+use alloy_primitives::{B256, hex as digits};
+use anyhow::{Context as _, Result};
+use engine::Level;
+use evm::modules::{
+    registry::{IRegistry, MODULE, is_capability},
+    staking::role_of,
+};
+use protocol::{Amount, Role};
+use serde_json::{Value, json};
+
+use super::{
+    module::{self, Sent},
+    show,
+    wallet::opg,
+};
+use crate::{
+    cli::{Common, NodeDescribe},
+    node,
+    remote::Remote,
+    screen::row,
+};
+
+pub async fn describe(remote: &Remote, common: &Common, options: &NodeDescribe) -> Result<()> {
+    let call = IRegistry::describeCall {
+        node: module::node(remote, &options.name)?,
+        capabilities: capabilities(&options.words)?,
+    };
+    let from = options.from.as_ref().unwrap_or(&options.name);
+    module::send(remote, common, from, &Sent { module: &MODULE, value: 0, call: &call }).await
+}
+
+/// What this machine is found to be, where nothing else is said of it, and what is said.
+fn capabilities(said: &[String]) -> Result<Vec<B256>> {
+    let found = [("cores", node::cores().to_string()), ("cpu", Level::detect().name().to_owned())];
+    let is_said = |name: &str| said.iter().any(|word| word.split('=').next() == Some(name));
+    let found = found.into_iter().filter(|(name, _)| !is_said(name)).map(|(name, value)| format!("{name}={value}"));
+    found.chain(said.iter().cloned()).map(|text| capability(&text)).collect()
+}
+
+fn capability(text: &str) -> Result<B256> {
+    let is_short = text.len() <= B256::len_bytes();
+    let word = is_short.then(|| B256::right_padding_from(text.as_bytes())).filter(is_capability);
+    word.with_context(|| {
+        format!(
+            "{text:?} is no word for a machine, 1 to 32 of a-z, 0-9, =, ., _ and - expected; hint: for instance tee=tdx"
+        )
+    })
+}
+
+pub async fn show_node(remote: &Remote, common: &Common, who: &str) -> Result<()> {
+    let id = module::node(remote, who)?;
+    let told = module::view(remote, &MODULE, &IRegistry::nodeCall { id }).await?;
+    let models: Vec<String> = told.models.iter().map(digits::encode).collect();
+    let words: Vec<String> = told.capabilities.iter().map(readable).collect();
+    let said = json!({
+        "node": digits::encode(id),
+        "operator": told.operator.to_string(),
+        "payout": told.payout.to_string(),
+        "role": role_of(told.role).map(Role::word),
+        "key": digits::encode(told.key),
+        "endpoint": told.endpoint,
+        "stake": opg(Amount::try_from(told.stake).unwrap_or(Amount::MAX)),
+        "registered_epoch": told.registeredEpoch,
+        "jailed": told.jailed,
+        "tombstoned": told.tombstoned,
+        "models": models,
+        "capabilities": words,
+    });
+    show(common, &said, lines);
+    Ok(())
+}
+
+/// Without the zeros behind it.
+fn readable(word: &B256) -> String {
+    String::from_utf8_lossy(word.as_slice()).trim_end_matches('\0').to_owned()
+}
+
+fn lines(said: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let whole = |value: &Value| match value {
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(" "),
+        value => text(value),
+    };
+    let fields = said.as_object().into_iter().flatten();
+    fields.map(|(name, value)| row(&[(name, 18), (&whole(value), 0)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(said: &[&str]) -> Vec<String> {
+        let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+        capabilities(&said).unwrap().iter().map(readable).collect()
+    }
+
+    #[test]
+    fn what_is_found_of_a_machine_gives_way_to_what_is_said() {
+        let found = words(&[]);
+        assert!(found[0].starts_with("cores=") && found[1].starts_with("cpu=") && found.len() == 2, "{found:?}");
+        assert_eq!(words(&["tee=tdx", "cores=96"]), [found[1].as_str(), "tee=tdx", "cores=96"]);
+    }
+
+    #[test]
+    fn a_word_that_the_registry_would_refuse_is_refused_here_with_a_hint() {
+        for bad in ["", "TEE", "tee tdx", "ä", "z".repeat(33).as_str()] {
+            let refused = capability(bad).unwrap_err().to_string();
+            assert!(refused.contains("hint: for instance tee=tdx"), "{refused}");
+        }
+        assert_eq!(readable(&capability(&"z".repeat(32)).unwrap()), "z".repeat(32));
+    }
+}
