@@ -1,7 +1,5 @@
 //! Executing finalized blocks: one height after the other, epochs closing between blocks, natives before Ethereum's.
 
-use std::collections::BTreeSet;
-
 use alloy_primitives::B256;
 use evm::{Chain, modules::governance};
 use protocol::{Canonical as _, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
@@ -18,7 +16,7 @@ use crate::{
     present::{OpenEpoch, Present},
     purse::Purse,
     refusal::Refusal,
-    rules,
+    rules::InForce,
     settle::take_sendings,
     work::{Begun, Ran, Work, surroundings},
 };
@@ -66,8 +64,7 @@ pub struct Ledger {
 impl Ledger {
     pub fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
         let open = OpenEpoch::genesis(genesis.time_ms);
-        let present =
-            Present { state: genesis.state()?, open, events: Vec::new(), call_gas: 0, questioned: BTreeSet::new() };
+        let present = Present::new(genesis.state()?, open);
         Ok(Self { present, archive: Archive::default(), height: 0 })
     }
 
@@ -83,15 +80,11 @@ impl Ledger {
         Ok(begun.map(|begun| self.finish(begun.run())))
     }
 
-    /// Whether this program knows all rules that governance has put in force up to `height`. What cannot be read is found by whoever
-    /// keeps the state.
-    fn check_rules(&self, height: u64) -> Result<(), BeginError> {
+    /// The rules that governance has put in force up to `height`, all of which this program has to know. What cannot be read is found by
+    /// whoever keeps the state.
+    fn rules_at(&self, height: u64) -> Result<InForce, BeginError> {
         let upgrades = self.present.state.purse.read(governance::upgrades).unwrap_or_default();
-        let unknown = |&(name, since): &(_, u64)| since <= height && !rules::KNOWN.contains(&name);
-        match upgrades.into_iter().find(unknown) {
-            Some((rules, since)) => Err(BeginError::UnknownRules { rules, since }),
-            None => Ok(()),
-        }
+        InForce::at(height, &upgrades).map_err(|(rules, since)| BeginError::UnknownRules { rules, since })
     }
 
     /// Executes the native part of the next block, whose transactions were read before. What `Begun::run` makes of the rest
@@ -104,7 +97,7 @@ impl Ledger {
         if block.height < expected {
             return Ok(None);
         }
-        self.check_rules(expected)?;
+        self.present.rules = self.rules_at(expected)?;
         let closed = self.advance(&block);
         self.present.call_gas = actions::BLOCK_CALL_GAS;
         let is_first_of_epoch = self.present.open.first_height == self.height;

@@ -77,7 +77,7 @@ pub use records::{
     ListedNode, NamedKeyRecord, NetworkRecord, SeatRecord,
 };
 pub use refusal::Refusal;
-pub use rules::{MILLION, OPG, Rules, WORK_RATE};
+pub use rules::{MILLION, NewRules, OPG, Rules, WORK_RATE};
 pub use seated::NamedSeat;
 pub use settle::{BRIDGE, PAYOUTS_MAX, PayoutCause};
 pub use sight::{Accounts, ChallengeSight, EpochSight, OpenSight, ReceiptSight, Sight};

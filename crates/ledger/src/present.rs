@@ -10,7 +10,7 @@ use protocol::{
     service::VerdictRecord,
 };
 
-use crate::{epochs::EpochAt, event::Event, records::ListedNode, refusal::Refusal, state::State};
+use crate::{epochs::EpochAt, event::Event, records::ListedNode, refusal::Refusal, rules::InForce, state::State};
 
 /// The epoch that is not closed yet.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct Present {
     pub events: Vec<Event>,
     /// Gas that calls of modules may still use in this block.
     pub call_gas: u64,
+    /// Read anew from the state for each block.
+    pub rules: InForce,
     /// Workers of which all that could come into question has, and nothing was anchored since. No part of the state: whoever does not
     /// know of one looks through its window again, and finds nothing.
     pub questioned: BTreeSet<NodeId>,
@@ -101,6 +103,12 @@ impl OpenEpoch {
 }
 
 impl Present {
+    /// Between two blocks.
+    pub fn new(state: State, open: OpenEpoch) -> Self {
+        let (rules, questioned) = (InForce::default(), BTreeSet::new());
+        Self { state, open, events: Vec::new(), call_gas: 0, rules, questioned }
+    }
+
     /// A deed of the ledger on a module, as of now.
     pub fn perform<C: SystemCall>(&mut self, call: &C) -> Result<C::Outcome, SystemError> {
         let before = self.state.purse.logs().len();

@@ -42,6 +42,8 @@ pub enum Refusal {
     Tombstoned,
     #[error("coins at {} would be nobody's", hex(.0))]
     Receiver(EvmAddress),
+    #[error("native transfers have ended; hint: call OPG's own `transfer`, as og wallet pay does")]
+    TransfersEnded,
     #[error("amount is zero")]
     ZeroAmount,
     #[error("balance of {available} is less than {wanted}")]

@@ -1,20 +1,60 @@
 //! The rules of the genesis: times, which nodes plan by and nobody changes. Stakes, bonds, rewards and the slashing table are governed
 //! and lie in the parameters module.
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{B256, U256, keccak256};
 use consensus::TERM_BLOCKS_MIN;
 pub use protocol::share::MILLION;
 use protocol::{Amount, record};
 
 /// One OPG in base units.
 pub const OPG: Amount = 1_000_000_000_000_000_000;
-/// Rules beyond those that the ledger began with, by the names that governance puts them in force under, as far as this program has them.
-pub(crate) const KNOWN: &[B256] = &[];
 /// Units of work (`engine::Work`) that whoever judges is to do in a second: what the network counts on, as no receipt can be longer
 /// than half a window by it.
 pub const WORK_RATE: u64 = 1 << 36;
 /// What a worker adds to the time that it must keep evidence for: clocks that differ, epochs that last longer.
 const EVIDENCE_MARGIN_MS: u64 = 60_000;
+
+/// Rules beyond those that the ledger began with, as far as this program has them. Governance puts each in force under its name from a
+/// height on: before it, and on networks that never do, all is as if they were not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewRules {
+    /// Keys move coins by calls of OPG's own `transfer`, as wallets do, and by native transfers no more.
+    NoTransfers,
+}
+
+impl NewRules {
+    pub const ALL: &'static [Self] = &[Self::NoTransfers];
+
+    /// What proposals call them: the Keccak-256 of these words.
+    pub fn name(self) -> B256 {
+        match self {
+            Self::NoTransfers => keccak256("og/rules/no-native-transfers/v1"),
+        }
+    }
+}
+
+/// The new rules that hold in a block: what executes one asks here, and nobody counts heights for itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InForce(Vec<NewRules>);
+
+impl InForce {
+    /// Those of `upgrades` that hold at `height`.
+    ///
+    /// # Errors
+    /// The first that this program does not know, and the height that it holds from.
+    pub fn at(height: u64, upgrades: &[(B256, u64)]) -> Result<Self, (B256, u64)> {
+        let held = upgrades.iter().filter(|(_, since)| *since <= height);
+        let known = held.map(|&(name, since)| {
+            let known = NewRules::ALL.iter().copied().find(|rules| rules.name() == name);
+            known.ok_or((name, since))
+        });
+        known.collect::<Result<_, _>>().map(Self)
+    }
+
+    pub fn has(&self, rules: NewRules) -> bool {
+        self.0.contains(&rules)
+    }
+}
 
 record! {
     /// Every number that the ledger decides by and that is not governed.
@@ -141,6 +181,16 @@ mod tests {
         assert_eq!(part(1, 999_999), 0);
         assert_eq!(part(7, MILLION), 7);
         assert_eq!(part(7, u32::MAX), 7);
+    }
+
+    #[test]
+    fn new_rules_hold_from_their_height_on_and_unknown_ones_stop_whoever_comes_to_theirs() {
+        let (known, unknown) = (NewRules::NoTransfers.name(), B256::repeat_byte(7));
+        let upgrades = [(known, 10), (unknown, 20)];
+        let holds = |height| InForce::at(height, &upgrades).map(|rules| rules.has(NewRules::NoTransfers));
+        assert_eq!([0, 9, 10, 19].map(holds), [Ok(false), Ok(false), Ok(true), Ok(true)]);
+        assert_eq!([20, 21].map(holds), [Err((unknown, 20)), Err((unknown, 20))]);
+        assert!(!InForce::default().has(NewRules::NoTransfers));
     }
 
     #[test]

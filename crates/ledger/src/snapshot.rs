@@ -5,7 +5,7 @@
 //! there are no more leaves than rows and receipts. Whoever takes a snapshot from a stranger checks that record's certificate and those
 //! signatures. What happened since that close is executed again from the blocks.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use crypto::{hash, history::History};
 use evm::World;
@@ -250,8 +250,11 @@ impl Ledger {
         let mut trees = restore_recent(&state, recent)?;
         // What is made from now on is not in the tree that lies on the disk.
         trees.push(state.statuses.tree.mark());
-        let present = Present { state, open, events: Vec::new(), call_gas: 0, questioned: BTreeSet::new() };
-        Ok(Self { present, archive: Archive::of(newest.epoch, trees, world_at_close), height: newest.last_height })
+        Ok(Self {
+            present: Present::new(state, open),
+            archive: Archive::of(newest.epoch, trees, world_at_close),
+            height: newest.last_height,
+        })
     }
 }
 

@@ -6,9 +6,13 @@ use crate::{
     present::Present,
     purse::{address_of, is_nobodys},
     refusal::Refusal,
+    rules::NewRules,
 };
 
 pub(super) fn apply(present: &mut Present, sender: &PublicKey, transfer: &Transfer) -> Result<(), Refusal> {
+    if present.rules.has(NewRules::NoTransfers) {
+        return Err(Refusal::TransfersEnded);
+    }
     if transfer.amount == 0 {
         return Err(Refusal::ZeroAmount);
     }

@@ -6,12 +6,15 @@ use evm::modules::governance::{ADDRESS as GOVERNANCE, IGovernance};
 use evm::modules::opg::{ADDRESS as OPG_ADDRESS, IOPG};
 use evm::modules::staking::{ADDRESS, IStaking};
 use evm::modules::{parameters, staking};
-use ledger::{BeginError, Block, Event, OPG, Refusal, Rules, address_of};
-use protocol::{Action, Canonical as _, EvmAddress, List, Role, Text, transaction::Call};
+use ledger::{BeginError, Block, Event, NewRules, OPG, Refusal, Rules, address_of};
+use protocol::{
+    Action, Canonical as _, EvmAddress, List, Role, Text,
+    transaction::{Call, Transfer},
+};
 
 use crate::{
     wallets::{WALLET, Wanted, payment, wallet},
-    world::{ALICE, STAKE, VALIDATORS, WORKER, World, asked, module_call, node, public},
+    world::{ALICE, STAKE, VALIDATORS, WORKER, World, asked, module_call, node, public, restored},
 };
 
 fn id(seed: u8) -> alloy_primitives::B256 {
@@ -163,8 +166,8 @@ fn a_wallets_node_keeps_its_key_from_everybody_else() {
     assert_eq!(world.send(WORKER + 100, Action::RotateKey(rotation)), Err(Refusal::KeyTaken));
 }
 
-/// A world with short times of governance, where all operators have voted for one proposal of these actions.
-fn voted(actions: Vec<IGovernance::Action>) -> World {
+/// A world with short times of governance.
+fn hasty() -> World {
     let short = [
         (&parameters::PROPOSAL_VOTES, OPG),
         (&parameters::VOTING_DELAY, 1),
@@ -172,7 +175,12 @@ fn voted(actions: Vec<IGovernance::Action>) -> World {
         (&parameters::TIMELOCK, 1),
         (&parameters::UPGRADE_NOTICE, 100),
     ];
-    let mut world = World::governed(Rules::default(), &short);
+    World::governed(Rules::default(), &short)
+}
+
+/// The same where all operators have voted for one proposal of these actions.
+fn voted(actions: Vec<IGovernance::Action>) -> World {
+    let mut world = hasty();
     world.next_epoch();
     let operators: Vec<u8> = VALIDATORS.iter().map(|seed| seed + 100).collect();
     let propose = IGovernance::proposeCall { actions, description: "a proposal".to_owned() };
@@ -199,6 +207,40 @@ fn rules_that_this_program_does_not_know_stop_it_where_they_come_into_force() {
     let refused = world.ledger.execute(&next).unwrap_err();
     assert_eq!(refused, BeginError::UnknownRules { rules: name, since });
     assert_eq!(world.ledger.height(), before.height(), "and nothing has changed");
+}
+
+#[test]
+fn native_transfers_end_at_the_height_that_was_voted_and_no_block_before() {
+    let since = 400;
+    let subject = NewRules::NoTransfers.name();
+    let mut world = voted(vec![IGovernance::Action { kind: 6, subject, value: U256::from(since) }]);
+    while world.ledger.height() < since - 2 {
+        world.next_epoch();
+    }
+    let gift = || Action::Transfer(Transfer { to: wallet(WALLET), amount: OPG });
+    let held = |world: &World| world.ledger.balance(&wallet(WALLET));
+    let before = held(&world);
+    world.send(ALICE, gift()).unwrap();
+    assert_eq!((world.ledger.height(), held(&world)), (since - 1, before + OPG), "the last block before");
+    assert_eq!(world.send(ALICE, gift()), Err(Refusal::TransfersEnded));
+    assert_eq!((world.ledger.height(), held(&world)), (since, before + OPG));
+    let call = IOPG::transferCall { to: Address::from(wallet(WALLET).0), value: U256::from(OPG) };
+    world.send(ALICE, module_call(OPG_ADDRESS, 0, &call)).unwrap();
+    assert_eq!(held(&world), before + 2 * OPG, "what took their place");
+    // Whoever executes the same blocks comes to the same, also from a snapshot of long before.
+    world.next_epoch();
+    let expected = world.ledger.snapshot_bytes().unwrap();
+    let mut other = hasty().ledger;
+    for block in world.blocks.iter().take_while(|block| block.height < since - 50) {
+        other.execute(block).unwrap();
+    }
+    let mut restarted = restored(&other.snapshot_bytes().unwrap(), &other).unwrap();
+    for ledger in [&mut other, &mut restarted] {
+        for block in &world.blocks {
+            ledger.execute(block).unwrap();
+        }
+        assert!(ledger.snapshot_bytes().unwrap() == expected);
+    }
 }
 
 #[test]

@@ -40,8 +40,17 @@ pub fn node(remote: &Remote, text: &str) -> Result<B256> {
     Ok(node_id(&key).0.into())
 }
 
-/// Sends it from the account of a key of the folder.
+/// Sends it from the account of a key of the folder, and says so.
 pub async fn send<C: SolCall>(remote: &Remote, common: &Common, from: &str, sent: &Sent<'_, C>) -> Result<()> {
+    let (sender, id) = submit(remote, from, sent).await?;
+    let method = C::SIGNATURE.split('(').next().unwrap_or_default();
+    let said = json!({ "call": method, "from": sender.to_string(), "transaction": id.to_string() });
+    show(common, &said, |said| vec![format!("{method}: transaction {}", said["transaction"].as_str().unwrap_or("-"))]);
+    Ok(())
+}
+
+/// The same without a word: who sent it, and the transaction's id.
+pub async fn submit<C: SolCall>(remote: &Remote, from: &str, sent: &Sent<'_, C>) -> Result<(Address, Digest)> {
     let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, from)?;
     let sender = Address::from(address_of(&secrets.key.public_key()).0);
     let (input, value) = (sent.call.abi_encode(), sent.value);
@@ -49,10 +58,7 @@ pub async fn send<C: SolCall>(remote: &Remote, common: &Common, from: &str, sent
     let (input, module) = (Bytes::<CALL_BYTES_MAX>::new(input)?, EvmAddress(sent.module.address.into_array()));
     let network = Sender::new(remote.ledger()?, secrets.key, remote.network()?.chain_id);
     let id = network.send(Action::Call(transaction::Call { module, value, input })).await?;
-    let method = C::SIGNATURE.split('(').next().unwrap_or_default();
-    let said = json!({ "call": method, "from": sender.to_string(), "transaction": id.to_string() });
-    show(common, &said, |said| vec![format!("{method}: transaction {}", said["transaction"].as_str().unwrap_or("-"))]);
-    Ok(())
+    Ok((sender, id))
 }
 
 /// What a module says on the newest state.

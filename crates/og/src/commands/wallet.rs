@@ -1,16 +1,19 @@
 //! `og wallet show | pay | home` and `og faucet`: OPG on the ledger, from keys of the folder; what keys may spend is in `limits`.
 
+use alloy_primitives::{Address, U256};
 use anyhow::{Context as _, Result};
 use crypto::{PublicKey, digest::hex};
+use evm::modules::opg::{IOPG, MODULE};
 use ledger::address_of;
 use network::Sender;
-use protocol::{
-    Action, Amount, EvmAddress,
-    transaction::{NameHome, Transfer},
-};
+use protocol::{Action, Amount, EvmAddress, transaction::NameHome};
 use serde_json::{Value, json};
 
-use super::{limits, pay, show};
+use super::{
+    limits,
+    module::{self, Sent},
+    pay, show,
+};
 use crate::{
     amount,
     cli::{self, Common},
@@ -56,9 +59,8 @@ async fn show_wallet(remote: &Remote, common: &Common, who: &str) -> Result<()> 
 
 async fn pay(remote: &Remote, common: &Common, from: &str, to: &str, amount: &str) -> Result<()> {
     let (to, amount) = (address(remote, to)?, base_units(amount)?);
-    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, from)?;
-    let sender = Sender::new(remote.ledger()?, secrets.key, remote.network()?.chain_id);
-    let id = sender.send(Action::Transfer(Transfer { to, amount })).await?;
+    let call = IOPG::transferCall { to: Address::from(to.0), value: U256::from(amount) };
+    let (_, id) = module::submit(remote, from, &Sent { module: &MODULE, value: 0, call: &call }).await?;
     let said = json!({ "to": written(&to), "amount": amount.to_string(), "transaction": id.to_string() });
     show(common, &said, |said: &Value| {
         vec![format!(
