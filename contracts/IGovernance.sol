@@ -113,5 +113,7 @@ interface IGovernance {
     /// Every measurement that was ever accepted.
     function measurements(uint256 from, uint256 count) external view returns (bytes32[] memory);
     function isVendorTrusted(uint8 vendor) external view returns (bool);
+    /// SHA-256 of a vendor's root certificates in DER: constants of the protocol, whether the vendor is trusted or not.
+    function vendorRoots(uint8 vendor) external view returns (bytes32[] memory);
     function upgrades(uint256 from, uint256 count) external view returns (Upgrade[] memory);
 }

@@ -65,6 +65,8 @@ interface IStaking {
         uint32 reporterShare;
         uint32 jailTerms;
         bool tombstones;
+        /// False where nothing that the network runs shows this offence yet.
+        bool inForce;
     }
 
     event NodeRegistered(bytes32 indexed node, address indexed operator, uint8 role, bytes32 key);

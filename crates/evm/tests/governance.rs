@@ -5,7 +5,9 @@
 mod common;
 mod stage;
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use std::collections::BTreeSet;
+
+use alloy_primitives::{Address, B256, U256, b256, keccak256};
 use alloy_sol_types::{SolCall, SolError};
 use common::{address, event, refused, told};
 use evm::Founding;
@@ -308,6 +310,13 @@ fn trust_is_given_by_vote_and_taken_by_the_guardian_at_once() {
     let record = ask(&stage, &IGovernance::measurementCall { digest: fresh });
     assert_eq!((record.vendor, record.accepted), (2, false));
     refuses(&mut stage, GUARDIAN, &revoke, &IGovernance::NotTrusted { subject: fresh });
+    // Its roots are known whether it is trusted or not, and nobody else's are.
+    let roots = ask(&stage, &IGovernance::vendorRootsCall { vendor: 1 });
+    assert_eq!(roots, [b256!("641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")]);
+    let all: BTreeSet<B256> = Vendor::ALL.iter().flat_map(|vendor| vendor.roots()).copied().collect();
+    assert_eq!(all.len(), 5, "no root is two vendors'");
+    let nobodys = IGovernance::vendorRootsCall { vendor: 5 };
+    refuses(&mut stage, 3, &nobodys, &IGovernance::VendorUnknown { vendor: U256::from(5) });
     // A vendor takes all of its measurements along.
     let vendor = IGovernance::revokeVendorCall { vendor: 1 };
     assert!(send(&mut stage, GUARDIAN, &vendor).succeeded());

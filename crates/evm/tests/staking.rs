@@ -455,6 +455,8 @@ fn the_slashing_table_is_published_and_governed() {
     assert_eq!(names, expected);
     let shares: Vec<u32> = table.iter().map(|row| row.share).collect();
     assert_eq!(shares, [1_000_000, 500_000, 500_000, 100_000, 200_000, 50_000, 500_000, 50_000]);
+    let waiting: Vec<u8> = table.iter().filter(|row| !row.inForce).map(|row| row.offence).collect();
+    assert_eq!(waiting, [2, 6], "nothing shows these yet");
     assert_eq!((table[0].reporterShare, table[0].tombstones, table[2].tombstones), (0, true, false));
     stage.set("slash.lazy_audit.share", 60_000);
     stage.set("slash.lazy_audit.jail", 0);

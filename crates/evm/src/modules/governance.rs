@@ -45,6 +45,7 @@ static METHODS: &[Method] = &[
     faces::MEASUREMENT,
     faces::MEASUREMENTS,
     faces::IS_VENDOR_TRUSTED,
+    faces::VENDOR_ROOTS,
     faces::UPGRADES,
 ];
 

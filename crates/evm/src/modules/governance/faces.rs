@@ -43,6 +43,11 @@ pub(super) const IS_VENDOR_TRUSTED: Method = Method::view::<IGovernance::isVendo
     let trusted = trust::trusts_vendor(frame, call.vendor)?;
     frame.returns::<IGovernance::isVendorTrustedCall>(&trusted)
 });
+pub(super) const VENDOR_ROOTS: Method = Method::view::<IGovernance::vendorRootsCall>(|frame| {
+    let call = frame.arguments::<IGovernance::vendorRootsCall>()?;
+    let vendor = trust::Vendor::numbered(U256::from(call.vendor))?;
+    frame.returns::<IGovernance::vendorRootsCall>(&vendor.roots().to_vec())
+});
 pub(super) const UPGRADES: Method = Method::view::<IGovernance::upgradesCall>(upgrades);
 
 fn proposal(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {

@@ -1,6 +1,6 @@
 //! Which measurements and which makers of hardware the network trusts. Votes give and take; the guardian only takes.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, b256};
 use alloy_sol_types::SolEvent as _;
 
 use super::{ADDRESS, IGovernance, slots};
@@ -10,6 +10,18 @@ use crate::modules::{Frame, Method, Stop, SystemCall};
 pub(super) const REVOKE_MEASUREMENT: Method =
     Method::write::<IGovernance::revokeMeasurementCall>(guardian_revokes_measurement);
 pub(super) const REVOKE_VENDOR: Method = Method::write::<IGovernance::revokeVendorCall>(guardian_revokes_vendor);
+
+/// `aws.nitro-enclaves`, Root-G1, to 2049.
+const AWS_NITRO_ROOTS: &[B256] = &[b256!("641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b")];
+/// ARK-Genoa, to 2047, and ARK-Turin, to 2048. None of Milan, whose keys can be read out (arXiv 2605.12990).
+const AMD_SEV_SNP_ROOTS: &[B256] = &[
+    b256!("4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1"),
+    b256!("1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a"),
+];
+/// Intel SGX Root CA, which TDX's quotes lead to as well.
+const INTEL_TDX_ROOTS: &[B256] = &[b256!("44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3")];
+/// NVIDIA Device Identity CA, without an end.
+const NVIDIA_ROOTS: &[B256] = &[b256!("102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48")];
 
 /// A maker of hardware whose root certificates are constants of the protocol: no vote can add another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +34,16 @@ pub enum Vendor {
 
 impl Vendor {
     pub const ALL: &'static [Self] = &[Self::AwsNitro, Self::AmdSevSnp, Self::IntelTdx, Self::Nvidia];
+
+    /// SHA-256 of the root certificates in DER that the maker publishes for its hardware.
+    pub const fn roots(self) -> &'static [B256] {
+        match self {
+            Self::AwsNitro => AWS_NITRO_ROOTS,
+            Self::AmdSevSnp => AMD_SEV_SNP_ROOTS,
+            Self::IntelTdx => INTEL_TDX_ROOTS,
+            Self::Nvidia => NVIDIA_ROOTS,
+        }
+    }
 
     /// As the interface numbers them.
     pub const fn number(self) -> u8 {

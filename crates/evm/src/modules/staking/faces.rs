@@ -146,6 +146,7 @@ fn slashing_table(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
                 reporterShare: row.reporter.small(frame)?,
                 jailTerms: row.jail.small(frame)?,
                 tombstones: row.tombstones,
+                inForce: row.in_force,
             })
         })
         .collect::<Result<_, Stop>>()?;

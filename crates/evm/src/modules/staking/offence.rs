@@ -9,7 +9,7 @@ use crate::modules::parameters::{self as p, Parameter};
 pub enum Offence {
     /// It signed two messages that contradict each other.
     Equivocation,
-    /// It gave a proof or an attestation that does not hold.
+    /// It gave a proof or an attestation that does not hold: shown once receipts carry such.
     InvalidProof,
     /// The validators found its receipt false.
     RefutedReceipt,
@@ -17,7 +17,7 @@ pub enum Offence {
     FalseVote,
     /// An auditor's word for a receipt that was then refuted or withheld.
     FalseAudit,
-    /// An audit that was reported and cannot have been made.
+    /// An audit that was reported and cannot have been made: nothing tells one from an audit yet (`specs/staking.md`).
     LazyAudit,
     /// Data or an opening that was not given in time.
     Withholding,
@@ -36,10 +36,12 @@ pub(super) struct Row {
     pub jail: &'static Parameter,
     /// The node never comes back.
     pub tombstones: bool,
+    /// False where nothing shows it yet.
+    pub in_force: bool,
 }
 
 macro_rules! row {
-    ($number:literal, $offence:ident, $name:literal, $share:ident, $reporter:ident, $jail:ident, $tombstones:literal) => {
+    ($number:literal, $offence:ident, $name:literal, $share:ident, $reporter:ident, $jail:ident, $tombstones:literal, $in_force:literal) => {
         Row {
             offence: Offence::$offence,
             number: $number,
@@ -48,6 +50,7 @@ macro_rules! row {
             reporter: &p::$reporter,
             jail: &p::$jail,
             tombstones: $tombstones,
+            in_force: $in_force,
         }
     };
 }
@@ -55,14 +58,14 @@ macro_rules! row {
 /// The one published table.
 #[rustfmt::skip]
 pub(super) static TABLE: &[Row] = &[
-    row!(1, Equivocation, "equivocation", EQUIVOCATION_SHARE, EQUIVOCATION_REPORTER, EQUIVOCATION_JAIL, true),
-    row!(2, InvalidProof, "invalid proof", INVALID_PROOF_SHARE, INVALID_PROOF_REPORTER, INVALID_PROOF_JAIL, false),
-    row!(3, RefutedReceipt, "refuted receipt", REFUTED_RECEIPT_SHARE, REFUTED_RECEIPT_REPORTER, REFUTED_RECEIPT_JAIL, false),
-    row!(4, FalseVote, "false vote", FALSE_VOTE_SHARE, FALSE_VOTE_REPORTER, FALSE_VOTE_JAIL, false),
-    row!(5, FalseAudit, "false audit", FALSE_AUDIT_SHARE, FALSE_AUDIT_REPORTER, FALSE_AUDIT_JAIL, false),
-    row!(6, LazyAudit, "lazy audit", LAZY_AUDIT_SHARE, LAZY_AUDIT_REPORTER, LAZY_AUDIT_JAIL, false),
-    row!(7, Withholding, "withholding", WITHHOLDING_SHARE, WITHHOLDING_REPORTER, WITHHOLDING_JAIL, false),
-    row!(8, UnpaidShares, "unpaid shares", UNPAID_SHARES_SHARE, UNPAID_SHARES_REPORTER, UNPAID_SHARES_JAIL, false),
+    row!(1, Equivocation, "equivocation", EQUIVOCATION_SHARE, EQUIVOCATION_REPORTER, EQUIVOCATION_JAIL, true, true),
+    row!(2, InvalidProof, "invalid proof", INVALID_PROOF_SHARE, INVALID_PROOF_REPORTER, INVALID_PROOF_JAIL, false, false),
+    row!(3, RefutedReceipt, "refuted receipt", REFUTED_RECEIPT_SHARE, REFUTED_RECEIPT_REPORTER, REFUTED_RECEIPT_JAIL, false, true),
+    row!(4, FalseVote, "false vote", FALSE_VOTE_SHARE, FALSE_VOTE_REPORTER, FALSE_VOTE_JAIL, false, true),
+    row!(5, FalseAudit, "false audit", FALSE_AUDIT_SHARE, FALSE_AUDIT_REPORTER, FALSE_AUDIT_JAIL, false, true),
+    row!(6, LazyAudit, "lazy audit", LAZY_AUDIT_SHARE, LAZY_AUDIT_REPORTER, LAZY_AUDIT_JAIL, false, false),
+    row!(7, Withholding, "withholding", WITHHOLDING_SHARE, WITHHOLDING_REPORTER, WITHHOLDING_JAIL, false, true),
+    row!(8, UnpaidShares, "unpaid shares", UNPAID_SHARES_SHARE, UNPAID_SHARES_REPORTER, UNPAID_SHARES_JAIL, false, true),
 ];
 
 impl Offence {
