@@ -41,7 +41,9 @@ pub(super) struct Row {
 }
 
 macro_rules! row {
-    ($number:literal, $offence:ident, $name:literal, $share:ident, $reporter:ident, $jail:ident, $tombstones:literal, $in_force:literal) => {
+    (
+        $number:literal, $offence:ident, $name:literal, $share:ident, $reporter:ident, $jail:ident, $tombstones:literal, $in_force:literal
+    ) => {
         Row {
             offence: Offence::$offence,
             number: $number,
