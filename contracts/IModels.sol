@@ -3,12 +3,14 @@ pragma solidity ^0.8.20;
 
 /// Which models there are: who published each, at what price, under what licence, made from which others, and who is paid when
 /// one earns. The module lives at 0x0000000000000000000000000000000000000a06. A model is named by its root, for ever; what its
-/// publisher may change is the price and whether it is offered. Shares are in millionths, prices in base units of OPG.
+/// publisher may change is the price and whether it is offered. Shares are in millionths.
 interface IModels {
     struct Price {
         uint128 perCall;
         uint128 perInputToken;
         uint128 perOutputToken;
+        /// What the three are counted in: 0 base units of OPG, 1 billionths of a billionth of a US dollar.
+        uint8 unit;
     }
 
     struct Split {
@@ -74,6 +76,7 @@ interface IModels {
     error ModelUnknown(bytes32 root);
     error PublisherOnly(address caller, address publisher);
     error AmountTooLarge(uint256 amount, uint256 most);
+    error UnitUnknown(uint8 unit);
     /// The root does not follow from this manifest.
     error ManifestInvalid(bytes32 root, bytes32 manifest);
     /// Others are made from the root already, so it can name no parents any more: lineage has no circles.
@@ -97,6 +100,7 @@ interface IModels {
         external
         view
         returns (bytes32[] memory);
+    /// In the unit of the model's price.
     function cost(bytes32 root, uint256 inputTokens, uint256 outputTokens) external view returns (uint256);
     /// Who gets how much of an income, to the last unit: contributors and parents by their shares rounded down, the publisher the rest.
     function payouts(bytes32 root, uint256 amount) external view returns (Payout[] memory);

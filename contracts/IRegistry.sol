@@ -51,6 +51,8 @@ interface IRegistry {
         uint128 perCall;
         uint128 perInputToken;
         uint128 perOutputToken;
+        /// 0 base units of OPG, 1 billionths of a billionth of a US dollar.
+        uint8 unit;
     }
 
     struct Split {

@@ -28,7 +28,7 @@ fn publication(number: u8) -> IModels::Publication {
         name: "sage".to_owned(),
         version: format!("1.{number}"),
         licence: "apache-2.0".to_owned(),
-        price: IModels::Price { perCall: 1, perInputToken: 20, perOutputToken: 300 },
+        price: IModels::Price { perCall: 1, perInputToken: 20, perOutputToken: 300, unit: 0 },
         splits: Vec::new(),
         parents: Vec::new(),
     }
@@ -136,7 +136,7 @@ fn a_publication_is_refused_for_what_is_wrong_with_it() {
 fn only_the_publisher_changes_price_and_offer() {
     let mut net = net();
     publish(&mut net, 1, publication(1));
-    let price = IModels::Price { perCall: 5, perInputToken: 0, perOutputToken: u128::MAX };
+    let price = IModels::Price { perCall: 5, perInputToken: 0, perOutputToken: u128::MAX, unit: 0 };
     let set = IModels::setPriceCall { root: root(1), price };
     let stranger = IModels::PublisherOnly { caller: address(2), publisher: address(1) };
     refused(&send(&mut net, 2, &set), &stranger);
@@ -152,6 +152,24 @@ fn only_the_publisher_changes_price_and_offer() {
     let unknown = IModels::ModelUnknown { root: root(2) };
     refused(&send(&mut net, 1, &IModels::setRetiredCall { root: root(2), retired: true }), &unknown);
     refused(&send(&mut net, 1, &IModels::modelCall { root: root(2) }), &unknown);
+}
+
+#[test]
+fn a_price_is_counted_in_opg_or_in_dollars_and_in_nothing_else() {
+    let mut net = net();
+    let price = |unit| IModels::Price { perCall: 5, perInputToken: 6, perOutputToken: 7, unit };
+    let unknown = IModels::UnitUnknown { unit: 2 };
+    refused(&publish(&mut net, 1, IModels::Publication { price: price(2), ..publication(1) }), &unknown);
+    assert!(publish(&mut net, 1, IModels::Publication { price: price(1), ..publication(1) }).succeeded());
+    let told = |net: &Net| ask(net, &IModels::modelCall { root: root(1) }).price;
+    assert_eq!((told(&net).unit, told(&net).perCall), (1, 5));
+    // Behind the price of a call, in the same word: of a price in OPG, that word is what it was without a unit.
+    let record: U256 = keccak256([root(1).0, [0; 32]].concat()).into();
+    let word = |net: &Net| net.world.slot(&ADDRESS, &(record + U256::from(2))).unwrap();
+    assert_eq!(word(&net), (U256::ONE << 128) | U256::from(5));
+    refused(&send(&mut net, 1, &IModels::setPriceCall { root: root(1), price: price(2) }), &unknown);
+    assert!(send(&mut net, 1, &IModels::setPriceCall { root: root(1), price: price(0) }).succeeded());
+    assert_eq!((told(&net).unit, word(&net)), (0, U256::from(5)));
 }
 
 #[test]
@@ -198,7 +216,7 @@ fn who_published_a_bare_root_says_the_rest_once_and_nobody_else_does() {
     assert_eq!(ask(&net, &IModels::modelCountCall {}), U256::ONE);
     // A price alone is enough said too.
     net.does(&bare(2, ModelKind::Exact));
-    let price = IModels::Price { perCall: 5, perInputToken: 0, perOutputToken: 0 };
+    let price = IModels::Price { perCall: 5, perInputToken: 0, perOutputToken: 0, unit: 0 };
     assert!(send(&mut net, 1, &IModels::setPriceCall { root: root(2), price }).succeeded());
     assert!(!ask(&net, &IModels::modelCall { root: root(2) }).bare);
     let taken = IModels::RootPublished { root: root(2), publisher: address(1) };
@@ -259,7 +277,7 @@ fn a_history_of_models_has_its_frozen_roots() {
     let second = IModels::Publication { parents: vec![parent(1, 100_000)], ..publication(2) };
     assert!(publish(&mut net, 2, second).succeeded());
     lines.push(format!("descended {}", net.world.root()));
-    let price = IModels::Price { perCall: 5, perInputToken: 6, perOutputToken: 7 };
+    let price = IModels::Price { perCall: 5, perInputToken: 6, perOutputToken: 7, unit: 0 };
     assert!(send(&mut net, 1, &IModels::setPriceCall { root: root(1), price }).succeeded());
     lines.push(format!("priced {}", net.world.root()));
     assert!(send(&mut net, 1, &IModels::setRetiredCall { root: root(1), retired: true }).succeeded());

@@ -324,7 +324,7 @@ fn models_are_read_here_as_the_models_module_has_them() {
         name: "sage".to_owned(),
         version: "1".to_owned(),
         licence: "mit".to_owned(),
-        price: IModels::Price { perCall: 1, perInputToken: 2, perOutputToken: 3 },
+        price: IModels::Price { perCall: 1, perInputToken: 2, perOutputToken: 3, unit: 1 },
         splits: vec![IModels::Split { payee: address(3), share: 5 }],
         parents: Vec::new(),
     };
@@ -332,7 +332,7 @@ fn models_are_read_here_as_the_models_module_has_them() {
     assert!(net.call(1, models::ADDRESS, &call, U256::ZERO).succeeded());
     let model = ask(&net, &IRegistry::modelCall { root: root(9) });
     assert_eq!((model.version.as_str(), model.licence.as_str(), model.bare), ("1", "mit", false));
-    assert_eq!((model.price.perOutputToken, model.splits[0].share, model.depth), (3, 5, 1));
+    assert_eq!((model.price.perOutputToken, model.price.unit, model.splits[0].share, model.depth), (3, 1, 5, 1));
     assert_eq!(ask(&net, &IRegistry::modelCountCall {}), U256::ONE);
     assert_eq!(ask(&net, &IRegistry::modelsCall { from: U256::ZERO, count: U256::MAX }), [root(9)]);
     refused(&send(&mut net, 1, &IRegistry::modelCall { root: root(8) }), &IModels::ModelUnknown { root: root(8) });

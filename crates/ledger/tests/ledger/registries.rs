@@ -192,7 +192,7 @@ fn a_model_that_a_wallet_publishes_is_served_and_one_that_a_key_published_is_the
         name: "sage".to_owned(),
         version: "1".to_owned(),
         licence: "mit".to_owned(),
-        price: IModels::Price { perCall: 1, perInputToken: 2, perOutputToken: 3 },
+        price: IModels::Price { perCall: 1, perInputToken: 2, perOutputToken: 3, unit: 0 },
         splits: Vec::new(),
         parents: vec![IModels::Parent { root: word(&model()), share: 100_000 }],
     };

@@ -170,7 +170,7 @@ fn what_is_no_payment_of_shares_is_refused_and_changes_nothing() {
 }
 
 fn publication(root: Digest, splits: Vec<IModels::Split>, parents: Vec<IModels::Parent>) -> IModels::Publication {
-    let price = IModels::Price { perCall: 0, perInputToken: 0, perOutputToken: 0 };
+    let price = IModels::Price { perCall: 0, perInputToken: 0, perOutputToken: 0, unit: 0 };
     let (name, version) = (format!("m{root}").chars().take(20).collect(), "1".to_owned());
     IModels::Publication { root: root.0.into(), name, version, licence: String::new(), price, splits, parents }
 }

@@ -1,4 +1,5 @@
-//! The registry of models on the ledger: what is asked of it, and what its answers mean for a charge (`specs/models.md`).
+//! The registry of models on the ledger: what is asked of it, how prices stand in it, and what its answers mean for a charge
+//! (`specs/models.md`).
 
 use alloy_primitives::{Address, Bytes, address};
 use alloy_sol_types::SolCall as _;
@@ -36,18 +37,13 @@ pub fn ask(root: &Digest) -> Ask {
     Ask { to: MODELS, data: IModels::modelCall { root: root.0.into() }.abi_encode().into() }
 }
 
-/// Reads the answer; `None` where it is no model's.
+/// Reads the answer; `None` where it is no model's, or one whose price is counted in what is not known here.
 pub fn registered(root: &Digest, answer: &Bytes) -> Option<Registered> {
     let model = IModels::modelCall::abi_decode_returns(answer).ok()?;
     let payee = |split: &IModels::Split| Payee { holder: holder(split.payee), millionths: split.share };
     let parent = |parent: &IModels::Parent| Parent { root: Digest(parent.root.0), millionths: parent.share };
     Some(Registered {
-        price: Price {
-            unit: Unit::Opg,
-            per_call: model.price.perCall,
-            per_input_token: model.price.perInputToken,
-            per_output_token: model.price.perOutputToken,
-        },
+        price: price(&model.price)?,
         is_retired: model.retired,
         is_bare: model.bare,
         earners: Earners {
@@ -58,6 +54,34 @@ pub fn registered(root: &Digest, answer: &Bytes) -> Option<Registered> {
         },
     })
     .filter(|registered| registered.earners.publisher != holder(Address::ZERO))
+}
+
+/// The registry's number of a unit.
+const fn number_of(unit: Unit) -> u8 {
+    match unit {
+        Unit::Opg => 0,
+        Unit::Usd => 1,
+    }
+}
+
+/// A price as it is written there.
+pub const fn written(price: &Price) -> IModels::Price {
+    IModels::Price {
+        perCall: price.per_call,
+        perInputToken: price.per_input_token,
+        perOutputToken: price.per_output_token,
+        unit: number_of(price.unit),
+    }
+}
+
+/// The price that is written there; `None` where it is counted in what is not known here.
+pub fn price(written: &IModels::Price) -> Option<Price> {
+    Some(Price {
+        unit: Unit::ALL.iter().copied().find(|unit| number_of(*unit) == written.unit)?,
+        per_call: written.perCall,
+        per_input_token: written.perInputToken,
+        per_output_token: written.perOutputToken,
+    })
 }
 
 /// Asks for the rate between dollars and OPG, and since when it is so.
@@ -106,6 +130,16 @@ mod tests {
     use alloy_primitives::U256;
 
     use super::*;
+
+    #[test]
+    fn a_price_is_what_was_written_in_a_unit_that_is_known() {
+        for (unit, number) in [(Unit::Opg, 0), (Unit::Usd, 1)] {
+            let meant = Price { unit, per_call: 1, per_input_token: 2, per_output_token: 3 };
+            let told = written(&meant);
+            assert_eq!((told.unit, told.perInputToken, price(&told)), (number, 2, Some(meant)));
+        }
+        assert_eq!(price(&IModels::Price { unit: 2, ..written(&Price::FREE) }), None);
+    }
 
     #[test]
     fn a_rate_is_a_number_above_zero_that_fits() {

@@ -23,6 +23,8 @@ const SPLITS_MAX: usize = 8;
 const PARENTS_MAX: usize = 4;
 /// No list of a model's is longer than this.
 pub(super) const LIST_MAX: u64 = 8;
+/// What prices are counted in: OPG is 0, and dollars are this.
+const UNIT_MAX: u8 = 1;
 /// With four parents each, an income is divided at no more than 85 models.
 const GENERATIONS_MAX: u8 = 4;
 /// Whether a root follows from a manifest: one hash.
@@ -46,7 +48,7 @@ impl SystemCall for EnterModel {
             name: self.name.clone(),
             version: String::new(),
             licence: String::new(),
-            price: IModels::Price { perCall: 0, perInputToken: 0, perOutputToken: 0 },
+            price: IModels::Price { perCall: 0, perInputToken: 0, perOutputToken: 0, unit: 0 },
             splits: Vec::new(),
             parents: Vec::new(),
         };
@@ -79,6 +81,7 @@ fn enter(
     is_bare: bool,
 ) -> Result<(), Stop> {
     check_texts(&wanted)?;
+    check_price(&wanted.price)?;
     check_shares(&wanted)?;
     if wanted.root.is_zero() {
         return Err(Stop::revert(&IModels::RootZero {}));
@@ -148,6 +151,11 @@ fn check_texts(wanted: &IModels::Publication) -> Result<(), Stop> {
         }
         None => Ok(()),
     }
+}
+
+fn check_price(price: &IModels::Price) -> Result<(), Stop> {
+    let unit = price.unit;
+    if unit > UNIT_MAX { Err(Stop::revert(&IModels::UnitUnknown { unit })) } else { Ok(()) }
 }
 
 fn check_shares(wanted: &IModels::Publication) -> Result<(), Stop> {
@@ -221,6 +229,7 @@ fn place(frame: &mut Frame<'_>, publisher: Address, name: &str, version: &str) -
 
 fn set_price(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let call = frame.arguments::<IModels::setPriceCall>()?;
+    check_price(&call.price)?;
     let mut model = Model::get(frame, call.root)?.of_caller(frame)?;
     model.set_price(frame, &call.price)?;
     if model.is_bare {

@@ -92,14 +92,16 @@ impl Model {
     pub fn price(&self, frame: &mut Frame<'_>) -> Result<IModels::Price, Stop> {
         let mut tokens = Reader(frame.load(behind(self.slot, fields::TOKEN_PRICES))?);
         let (input, output) = (tokens.u128(), tokens.u128());
-        let call = Reader(frame.load(behind(self.slot, fields::CALL_PRICE))?).u128();
-        Ok(IModels::Price { perCall: call, perInputToken: input, perOutputToken: output })
+        let mut of_call = Reader(frame.load(behind(self.slot, fields::CALL_PRICE))?);
+        let (call, unit) = (of_call.u128(), of_call.u8());
+        Ok(IModels::Price { perCall: call, perInputToken: input, perOutputToken: output, unit })
     }
 
     pub fn set_price(&self, frame: &mut Frame<'_>, price: &IModels::Price) -> Result<(), Stop> {
         let tokens = Writer::default().u128(price.perInputToken).u128(price.perOutputToken);
         frame.store(behind(self.slot, fields::TOKEN_PRICES), tokens.word())?;
-        frame.store(behind(self.slot, fields::CALL_PRICE), Writer::default().u128(price.perCall).word())
+        let of_call = Writer::default().u128(price.perCall).u8(price.unit);
+        frame.store(behind(self.slot, fields::CALL_PRICE), of_call.word())
     }
 
     pub fn name(&self) -> Text {

@@ -23,7 +23,7 @@ pub(super) const MODEL: Method = Method::view::<IRegistry::modelCall>(model);
 fn model(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
     let call = frame.arguments::<IRegistry::modelCall>()?;
     let model = frame.within(models::ADDRESS, |frame| models::told(frame, call.root))?;
-    let IModels::Price { perCall, perInputToken, perOutputToken } = model.price;
+    let IModels::Price { perCall, perInputToken, perOutputToken, unit } = model.price;
     let split = |split: &IModels::Split| IRegistry::Split { payee: split.payee, share: split.share };
     let parent = |parent: &IModels::Parent| IRegistry::Parent { root: parent.root, share: parent.share };
     let told = IRegistry::Model {
@@ -36,7 +36,7 @@ fn model(frame: &mut Frame<'_>) -> Result<Bytes, Stop> {
         name: model.name,
         version: model.version,
         licence: model.licence,
-        price: IRegistry::Price { perCall, perInputToken, perOutputToken },
+        price: IRegistry::Price { perCall, perInputToken, perOutputToken, unit },
         splits: model.splits.iter().map(split).collect(),
         parents: model.parents.iter().map(parent).collect(),
     };
