@@ -91,6 +91,10 @@ fn base_name() -> String {
     wire::Network::BASE.to_string()
 }
 
+/// A devnet's rate is as old as its genesis, because nobody governs it there: the real network's quarter of a year would end paid calls of
+/// one that somebody kept. None is kept for longer than this.
+const DEVNET_RATE_DAYS: u32 = 366;
+
 /// A quarter of a year: a vote on a new rate takes ten days, and one that nobody confirms for so long is nobody's.
 const fn rate_days() -> u32 {
     90
@@ -145,8 +149,7 @@ fn demo(network: wire::Network) -> Written {
         fee_gwei_max: None,
         public_url: None,
         payers: None,
-        // Nobody governs a devnet's.
-        rate_days_max: 36_500,
+        rate_days_max: DEVNET_RATE_DAYS,
         usdc: token(Unit::Usd),
         opg: token(Unit::Opg),
         default_price: WrittenPrice { per_call: 0, per_input_token: 1_000, per_output_token: 10_000 },
