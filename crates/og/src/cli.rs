@@ -10,12 +10,14 @@ mod compiling;
 mod describing;
 mod paying;
 mod proving;
+mod publishing;
 
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Proof, ProofVerb, Receipt};
+pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
 
 /// Fewest blocks that a validator may keep: those whose states are at hand, and what a restart executes again.
 const KEEP_BLOCKS_MIN: u64 = 1_024;
@@ -84,8 +86,8 @@ pub enum Verb {
     /// Start one node, or list a network's nodes.
     #[command(subcommand, after_help = "Examples:\n  og node list\n  og node serve my-model")]
     Node(Node),
-    /// List, show, compile or publish models.
-    #[command(subcommand, after_help = "Examples:\n  og model list\n  og model compile model.gguf --out model.ogm")]
+    /// List, show, compile, publish or price models.
+    #[command(subcommand, after_help = "Examples:\n  og model list\n  og model publish model.ogm --price-output 0.6")]
     Model(Model),
     /// Make or list keys.
     #[command(subcommand, after_help = "Examples:\n  og keys new alice\n  og keys list")]
@@ -335,30 +337,6 @@ pub struct NodeStart {
     /// End when standard input ends: for a node that another process keeps.
     #[arg(long, hide = true)]
     pub attached: bool,
-}
-
-#[derive(Subcommand)]
-pub enum Model {
-    /// The published models.
-    #[command(after_help = "Examples:\n  og model list\n  og model list --json")]
-    List,
-    /// One model, by name or root.
-    #[command(after_help = "Example:\n  og model show demo-chat")]
-    Show { model: String },
-    /// Compile weights into an artefact of the exact graph.
-    Compile(ModelCompile),
-    /// Put an artefact on a hub and its root on the ledger.
-    #[command(after_help = "Example:\n  og model publish model.ogm")]
-    Publish {
-        /// What `og model compile` wrote.
-        artefact: PathBuf,
-        /// Its name on the network; without it, the one that it was compiled with.
-        #[arg(long)]
-        name: Option<String>,
-        /// The key that publishes.
-        #[arg(long, default_value = "publisher")]
-        key: String,
-    },
 }
 
 #[derive(Args, Clone)]

@@ -11,7 +11,7 @@ use protocol::{Amount, Role};
 use serde_json::{Value, json};
 
 use super::{
-    module::{self, Sent},
+    module::{self, Caller},
     show,
     wallet::opg,
 };
@@ -28,7 +28,8 @@ pub async fn describe(remote: &Remote, common: &Common, options: &NodeDescribe) 
         capabilities: capabilities(&options.words)?,
     };
     let from = options.from.as_ref().unwrap_or(&options.name);
-    module::send(remote, common, from, &Sent { module: &MODULE, value: 0, call: &call }).await
+    module::send(remote, &MODULE, Caller::open(remote, from)?, 0, &call).await?.show(common);
+    Ok(())
 }
 
 /// What this machine is found to be, where nothing else is said of it, and what is said.

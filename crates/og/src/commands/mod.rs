@@ -16,6 +16,7 @@ mod proof;
 mod receipt;
 mod revenue;
 mod stake;
+mod terms;
 mod wallet;
 
 use std::process::ExitCode;

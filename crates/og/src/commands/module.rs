@@ -1,11 +1,13 @@
-//! Calls of native modules by keys of the folder: what wallets do with transactions of their own, by native ones.
+//! Calls of the ledger's native modules, from keys of the folder: by native transactions of an account, or by a wallet's own.
 //!
 //! Each call is tried on the newest state first, so that a refusal is told in the module's words and nothing is sent for it.
+
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes as AbiBytes, hex as digits};
 use alloy_sol_types::SolCall;
 use anyhow::{Context as _, Result, anyhow};
-use crypto::PublicKey;
+use crypto::{PublicKey, SigningKey};
 use evm::modules::{Module, SystemError, explain};
 use ledger::address_of;
 use network::{JsonRpc, RpcError, Sender};
@@ -14,21 +16,48 @@ use protocol::{
     registry::node_id,
     transaction::{self, CALL_BYTES_MAX},
 };
+use relayer::{Chain, SignerKey};
 use serde_json::{Value, json};
 
 use super::show;
 use crate::{cli::Common, keys, remote::Remote};
 
-/// A call that changes something.
-pub struct Sent<'a, C> {
-    pub module: &'a Module,
-    /// OPG that goes with it.
-    pub value: Amount,
-    pub call: &'a C,
+/// How long a wallet's transaction may take into a block.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Who calls: the account of a key, whose calls cost no fee, or a wallet, which pays for its gas.
+pub(super) enum Caller {
+    Account(SigningKey),
+    Wallet(SignerKey),
+}
+
+impl Caller {
+    /// `NAME` is the account of that key of the folder; `NAME/INDEX` and `@FILE` are wallets.
+    pub fn open(remote: &Remote, which: &str) -> Result<Self> {
+        if which.starts_with('@') || which.contains('/') {
+            return Ok(Self::Wallet(keys::signer(&remote.home, which)?));
+        }
+        Ok(Self::Account(keys::open(&remote.home, &keys::passphrase(&remote.home)?, which)?.key))
+    }
+
+    fn address(&self) -> Address {
+        match self {
+            Self::Account(key) => Address::from(address_of(&key.public_key()).0),
+            Self::Wallet(key) => key.address(),
+        }
+    }
+}
+
+/// A call that was sent.
+pub(super) struct Sent {
+    /// The method's name.
+    pub method: &'static str,
+    pub from: Address,
+    pub transaction: String,
 }
 
 /// A node by its id, or by its name in the folder's network.
-pub fn node(remote: &Remote, text: &str) -> Result<B256> {
+pub(super) fn node(remote: &Remote, text: &str) -> Result<B256> {
     if let Some(id) = Digest::from_hex(text) {
         return Ok(id.0.into());
     }
@@ -40,36 +69,52 @@ pub fn node(remote: &Remote, text: &str) -> Result<B256> {
     Ok(node_id(&key).0.into())
 }
 
-/// Sends it from the account of a key of the folder, and says so.
-pub async fn send<C: SolCall>(remote: &Remote, common: &Common, from: &str, sent: &Sent<'_, C>) -> Result<()> {
-    let (sender, id) = submit(remote, from, sent).await?;
-    let method = C::SIGNATURE.split('(').next().unwrap_or_default();
-    let said = json!({ "call": method, "from": sender.to_string(), "transaction": id.to_string() });
-    show(common, &said, |said| vec![format!("{method}: transaction {}", said["transaction"].as_str().unwrap_or("-"))]);
-    Ok(())
+impl Sent {
+    /// Says so.
+    pub fn show(&self, common: &Common) {
+        let said = json!({ "call": self.method, "from": self.from.to_string(), "transaction": self.transaction });
+        show(common, &said, |said| {
+            let transaction = said["transaction"].as_str().unwrap_or("-");
+            vec![format!("{}: transaction {transaction}", said["call"].as_str().unwrap_or("-"))]
+        });
+    }
 }
 
-/// The same without a word: who sent it, and the transaction's id.
-pub async fn submit<C: SolCall>(remote: &Remote, from: &str, sent: &Sent<'_, C>) -> Result<(Address, Digest)> {
-    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, from)?;
-    let sender = Address::from(address_of(&secrets.key.public_key()).0);
-    let (input, value) = (sent.call.abi_encode(), sent.value);
-    ask(remote, sent.module, (sender, value), &input).await?;
-    let (input, module) = (Bytes::<CALL_BYTES_MAX>::new(input)?, EvmAddress(sent.module.address.into_array()));
-    let network = Sender::new(remote.ledger()?, secrets.key, remote.network()?.chain_id);
-    let id = network.send(Action::Call(transaction::Call { module, value, input })).await?;
-    Ok((sender, id))
+/// Calls a method that changes something. An account's call is in a validator's pool by then, a wallet's in a block.
+pub(super) async fn send<C: SolCall>(
+    remote: &Remote,
+    module: &Module,
+    caller: Caller,
+    value: Amount,
+    call: &C,
+) -> Result<Sent> {
+    let (from, input) = (caller.address(), call.abi_encode());
+    ask(remote, module, from, value, &input).await?;
+    let transaction = match caller {
+        Caller::Account(key) => {
+            let input = Bytes::<CALL_BYTES_MAX>::new(input)?;
+            let sender = Sender::new(remote.ledger()?, key, remote.network()?.chain_id);
+            let module = EvmAddress(module.address.into_array());
+            sender.send(Action::Call(transaction::Call { module, value, input })).await?.to_string()
+        }
+        Caller::Wallet(key) => {
+            let url = remote.network()?.ethereum_urls().into_iter().next().context("the network has no validator")?;
+            let call = relayer::Call { to: module.address, data: input.into() };
+            Chain::new(remote.client.clone(), url).send(&call, value, &key, PATIENCE).await?.to_string()
+        }
+    };
+    Ok(Sent { method: C::SIGNATURE.split('(').next().unwrap_or_default(), from, transaction })
 }
 
-/// What a module says on the newest state.
-pub async fn view<C: SolCall>(remote: &Remote, module: &Module, call: &C) -> Result<C::Return> {
-    let answer = ask(remote, module, (Address::ZERO, 0), &call.abi_encode()).await?;
+/// What a method that only reads returns now.
+pub(super) async fn view<C: SolCall>(remote: &Remote, module: &Module, call: &C) -> Result<C::Return> {
+    let answer = ask(remote, module, Address::ZERO, 0, &call.abi_encode()).await?;
     C::abi_decode_returns(&answer)
-        .with_context(|| format!("the answer of the {} module is none of its interface", module.name))
+        .with_context(|| format!("the {} module's answer is none of its interface", module.name))
 }
 
-/// What the module would answer now to this account, which sends so much with it.
-async fn ask(remote: &Remote, module: &Module, (from, value): (Address, Amount), input: &[u8]) -> Result<Vec<u8>> {
+/// What the module would answer now.
+async fn ask(remote: &Remote, module: &Module, from: Address, value: Amount, input: &[u8]) -> Result<Vec<u8>> {
     let urls = remote.network()?.ethereum_urls();
     let call = json!([{
         "from": from.to_string(), "to": module.address.to_string(),
@@ -92,8 +137,8 @@ fn read(module: &Module, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
         match data.and_then(|data| digits::decode(data).ok()).filter(|data| !data.is_empty()) {
             None => anyhow!("{message}"),
             Some(data) => {
-                let told = explain(&SystemError::Refused(AbiBytes::from(data)));
-                anyhow!("the {} module refuses: {told}", module.name)
+                let refused = explain(&SystemError::Refused(AbiBytes::from(data)));
+                anyhow!("the {} module refuses: {refused}", module.name)
             }
         }
     })?;
@@ -103,7 +148,7 @@ fn read(module: &Module, answer: Result<Value, RpcError>) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use alloy_primitives::U256;
-    use alloy_sol_types::SolError;
+    use alloy_sol_types::SolError as _;
     use evm::modules::staking::{IStaking, MODULE};
 
     use super::*;

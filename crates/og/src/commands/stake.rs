@@ -1,4 +1,4 @@
-//! `og stake …`: OPG behind nodes, from keys of the folder. The same staking module that wallets call, by native transactions.
+//! `og stake …`: OPG behind nodes, from keys of the folder. The same staking module that wallets call.
 
 use alloy_primitives::{Address, U256, hex as digits};
 use alloy_sol_types::SolCall;
@@ -8,7 +8,7 @@ use protocol::Amount;
 use serde_json::{Value, json};
 
 use super::{
-    module::{self, node},
+    module::{self, Caller, node},
     show,
     wallet::{address, base_units, opg, written},
 };
@@ -57,7 +57,8 @@ fn coins(amount: &str) -> Result<U256> {
 }
 
 async fn send<C: SolCall>(remote: &Remote, common: &Common, from: &str, value: Amount, call: &C) -> Result<()> {
-    module::send(remote, common, from, &module::Sent { module: &MODULE, value, call }).await
+    module::send(remote, &MODULE, Caller::open(remote, from)?, value, call).await?.show(common);
+    Ok(())
 }
 
 async fn view<C: SolCall>(remote: &Remote, call: &C) -> Result<C::Return> {

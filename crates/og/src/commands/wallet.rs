@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     limits,
-    module::{self, Sent},
+    module::{self, Caller},
     pay, show,
 };
 use crate::{
@@ -60,8 +60,8 @@ async fn show_wallet(remote: &Remote, common: &Common, who: &str) -> Result<()> 
 async fn pay(remote: &Remote, common: &Common, from: &str, to: &str, amount: &str) -> Result<()> {
     let (to, amount) = (address(remote, to)?, base_units(amount)?);
     let call = IOPG::transferCall { to: Address::from(to.0), value: U256::from(amount) };
-    let (_, id) = module::submit(remote, from, &Sent { module: &MODULE, value: 0, call: &call }).await?;
-    let said = json!({ "to": written(&to), "amount": amount.to_string(), "transaction": id.to_string() });
+    let sent = module::send(remote, &MODULE, Caller::open(remote, from)?, 0, &call).await?;
+    let said = json!({ "to": written(&to), "amount": amount.to_string(), "transaction": sent.transaction });
     show(common, &said, |said: &Value| {
         vec![format!(
             "{} OPG to {}, transaction {}",
