@@ -82,6 +82,8 @@ pub struct Told {
     /// What an OPG is worth, where it is the ledger, and since when; zero where nobody has set it.
     pub rate: u128,
     pub rate_since_s: u64,
+    /// What its registry of models tells, by root.
+    pub models: BTreeMap<[u8; 32], Registered>,
     /// The newest block. Transactions are in the first.
     pub head: u64,
     /// What that asks for a unit of gas: no transaction that offers less comes into a block.
@@ -91,6 +93,43 @@ pub struct Told {
     came_at: BTreeMap<B256, Instant>,
     /// What came, as it was signed.
     came: BTreeMap<B256, Foreign>,
+}
+
+/// A model as a publisher wrote it into the registry.
+#[derive(Clone, Default)]
+pub struct Registered {
+    pub publisher: [u8; 20],
+    pub is_retired: bool,
+    pub is_bare: bool,
+    /// Of a call, a token that goes in and one that comes out.
+    pub prices: [u128; 3],
+    pub unit: u8,
+    /// Who earns too, and how many millionths; and the same of the models that it was made from.
+    pub splits: Vec<([u8; 20], u32)>,
+    pub parents: Vec<([u8; 32], u32)>,
+}
+
+impl Registered {
+    /// As the registry's `model` returns it, written out by hand: what reads it is none of ours here.
+    fn answer(&self) -> String {
+        let word = |number: u128| format!("{number:064x}");
+        let address = |address: &[u8; 20]| format!("{:0>64}", hex::encode(address));
+        let (head, text, pair) = (15 * 32, 32, 64);
+        let splits_at = head + 3 * text;
+        let parents_at = splits_at + 32 + pair * self.splits.len() as u128;
+        let flag = |is_so: bool| word(is_so.into());
+        let mut words = vec![word(32), address(&self.publisher), word(7), flag(self.is_retired), word(1), word(1)];
+        words.push(flag(self.is_bare));
+        // Name, version and licence are empty.
+        words.extend([head, head + text, head + 2 * text].map(word));
+        words.extend(self.prices.map(word));
+        words.extend([word(self.unit.into()), word(splits_at), word(parents_at), word(0), word(0), word(0)]);
+        words.push(word(self.splits.len() as u128));
+        words.extend(self.splits.iter().flat_map(|(payee, share)| [address(payee), word((*share).into())]));
+        words.push(word(self.parents.len() as u128));
+        words.extend(self.parents.iter().flat_map(|(root, share)| [hex::encode(root), word((*share).into())]));
+        format!("0x{}", words.concat())
+    }
 }
 
 impl Told {
@@ -150,6 +189,7 @@ impl Default for Told {
             unswept: 0,
             rate: WHOLE / 5,
             rate_since_s: 0,
+            models: BTreeMap::new(),
             head: 1,
             base_fee: 0,
             estimated: BTreeSet::new(),
@@ -269,6 +309,11 @@ fn said(call: &Value, told: &Told) -> Value {
     if to.ends_with("0a04") {
         let is_since = call["params"][0]["data"].as_str().unwrap().starts_with("0xad407354");
         return json!(format!("0x{}", word(if is_since { told.rate_since_s.into() } else { told.rate })));
+    }
+    if to.ends_with("0a06") {
+        let data = call["params"][0]["data"].as_str().unwrap();
+        let model = told.models.iter().find(|(root, _)| data.ends_with(&hex::encode(root)));
+        return json!(model.map_or_else(|| "0x".to_owned(), |(_, model)| model.answer()));
     }
     if to.starts_with("0x4200") {
         return json!(format!("0x{}", word(told.for_bytes)));
