@@ -8,18 +8,48 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 use support::{Devnet, Said, chat_body, node_script, python, run};
 
-/// What came of a client's script on a devnet, with one of Base's keys.
-fn told(devnet: &Devnet, mut client: Command, key: usize) -> Said {
-    let base = &devnet.ready["base"];
-    client.arg(devnet.text("gateway"));
-    client.arg(base["url"].as_str().unwrap()).arg(base["keys"][key]["secret"].as_str().unwrap());
-    run(&mut client)
+/// Who pays.
+#[derive(Clone, Copy)]
+enum Payer {
+    /// One of Base's keys, which has coins for gas.
+    Funded(usize),
+    /// Somebody with tokens, and no coin of Base's at all.
+    Coinless,
+}
+
+impl Payer {
+    fn secret(self, devnet: &Devnet) -> String {
+        let base = &devnet.ready["base"];
+        match self {
+            Self::Funded(key) => base["keys"][key]["secret"].as_str().unwrap().to_owned(),
+            Self::Coinless => {
+                let giver = base["keys"][2]["secret"].as_str().unwrap();
+                coinless(base["url"].as_str().unwrap(), giver, &[])
+            }
+        }
+    }
+}
+
+/// The secret of a new account with ten of each token, of Base's where none is named, and no coins; another gives them.
+fn coinless(rpc: &str, giver: &str, tokens: &[&str]) -> String {
+    let said = run(python_script("coinless.py").args([rpc, giver]).args(tokens));
+    assert_eq!(said.code, 0, "{said:?}");
+    said.stdout.trim().to_owned()
+}
+
+/// What came of a client's script on a devnet, with a payer's key.
+fn told(devnet: &Devnet, mut client: Command, payer: Payer) -> Said {
+    let base = devnet.ready["base"]["url"].as_str().unwrap();
+    run(client.arg(devnet.text("gateway")).arg(base).arg(payer.secret(devnet)))
 }
 
 /// A client's script on a devnet that takes payments; it says `ok` where all held.
-fn pays(client: Command, key: usize, ok: &str) {
-    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
-    let said = told(&devnet, client, key);
+fn pays(client: Command, payer: Payer, ok: &str) {
+    let mut options = vec!["--paid", "--validators", "1", "--workers", "1"];
+    if matches!(payer, Payer::Coinless) {
+        options.push("--any-payer");
+    }
+    let said = told(&Devnet::start(&options), client, payer);
     assert!(said.code == 0 && said.stdout.contains(ok), "{}\n{}", said.stdout, said.stderr);
 }
 
@@ -31,17 +61,17 @@ fn python_script(name: &str) -> Command {
 
 #[test]
 fn pypis_client_pays_by_every_scheme_and_is_charged_what_it_was_told() {
-    pays(python_script("x402_pays.py"), 0, "x402 pays: ok");
+    pays(python_script("x402_pays.py"), Payer::Coinless, "x402 pays: ok");
 }
 
 #[test]
 fn npms_client_pays_within_its_own_limits_and_takes_back_what_is_left() {
-    pays(node_script("OG_TEST_CONTRACTS", "x402_pays.mjs"), 1, "x402 pays: ok");
+    pays(node_script("OG_TEST_CONTRACTS", "x402_pays.mjs"), Payer::Coinless, "x402 pays: ok");
 }
 
 #[test]
 fn npms_axios_client_pays_and_spends_no_gas() {
-    pays(node_script("OG_TEST_PAYERS", "x402_axios.mjs"), 0, "x402 axios: ok");
+    pays(node_script("OG_TEST_PAYERS", "x402_axios.mjs"), Payer::Coinless, "x402 axios: ok");
 }
 
 #[test]
@@ -54,11 +84,11 @@ fn npms_clients_pay_without_gas_by_either_approval_and_check_what_is_signed() {
         written["payers"].as_array().map(Vec::len)
     };
     assert_eq!(payers(&devnet), devnet.ready["base"]["keys"].as_array().map(Vec::len));
-    let said = told(&devnet, node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), 1);
+    let said = told(&devnet, node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), Payer::Funded(1));
     assert!(said.code != 0 && said.stderr.contains("foreign_payer"), "{}\n{}", said.stdout, said.stderr);
     let devnet = devnet.crash_and_restart(&["--any-payer", "--workers", "1"]);
     assert_eq!(payers(&devnet), None);
-    let said = told(&devnet, node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), 1);
+    let said = told(&devnet, node_script("OG_TEST_PAYERS", "x402_extensions.mjs"), Payer::Funded(1));
     assert!(said.code == 0 && said.stdout.contains("x402 extensions: ok"), "{}\n{}", said.stdout, said.stderr);
 }
 
@@ -67,27 +97,31 @@ fn opengradients_fork_opens_a_session_and_draws_on_it() {
     let fork = std::env::var("OG_TEST_FORK");
     let mut command = python_script("og_x402_pays.py");
     command.env("PYTHONPATH", fork.expect("OG_TEST_FORK is not set: `cargo xtask test` makes and sets it"));
-    pays(command, 1, "og-x402 pays: ok");
+    pays(command, Payer::Coinless, "og-x402 pays: ok");
+}
+
+fn sdk_script() -> Command {
+    let interpreter = std::env::var("OG_TEST_SDK");
+    let mut command = Command::new(interpreter.expect("OG_TEST_SDK is not set: `cargo xtask test` makes and sets it"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/opengradient_sdk.py"));
+    command
 }
 
 #[test]
 fn opengradients_sdk_pays_and_knows_no_difference() {
-    let interpreter = std::env::var("OG_TEST_SDK");
-    let mut command = Command::new(interpreter.expect("OG_TEST_SDK is not set: `cargo xtask test` makes and sets it"));
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/opengradient_sdk.py"));
-    pays(command, 1, "opengradient pays: ok");
+    pays(sdk_script(), Payer::Funded(1), "opengradient pays: ok");
+}
+
+#[test]
+fn opengradients_sdk_pays_for_who_has_no_coins() {
+    pays(sdk_script(), Payer::Coinless, "opengradient pays: ok");
 }
 
 #[test]
 fn the_registrys_rust_client_pays_within_its_own_limits_and_by_a_session() {
     let payer = std::env::var("OG_TEST_RUST_PAYER");
     let payer = payer.expect("OG_TEST_RUST_PAYER is not set: `cargo xtask test` builds and sets it");
-    let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
-    // Permit2 is let to move tokens once.
-    assert_eq!(devnet.og(&["wallet", "approve"]).code, 0);
-    let secret = devnet.ready["base"]["keys"][0]["secret"].as_str().unwrap().to_owned();
-    let said = run(Command::new(payer).args([devnet.text("gateway"), &secret]));
-    assert!(said.code == 0 && said.stdout.contains("r402 pays: ok"), "{}\n{}", said.stdout, said.stderr);
+    pays(Command::new(payer), Payer::Coinless, "r402 pays: ok");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod stage;
 use payments::{
     payer::{Asked, Way},
     scheme::{Asset, Method, Offer, Recipient, Refused, Scheme, Signer, batch, exact, upto},
-    wire::{Accepted, PaymentPayload, PaymentRequired, Requirements, header},
+    wire::{PaymentPayload, PaymentRequired, Requirements, header},
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -127,21 +127,39 @@ fn another(leaf: &Value) -> Value {
     }
 }
 
+/// What was asked of clients of version 1, and what they sent for it.
+fn legacy() -> Value {
+    serde_json::from_str(include_str!("../vectors/legacy.json")).unwrap()
+}
+
 #[test]
-fn a_payment_of_version_one_is_read() {
-    let (offer, terms) = offer("exact-eip3009");
-    let vector = vectors().into_iter().find(|vector| vector["offer"] == "exact-eip3009").unwrap();
-    let sent = payment(&vector);
-    let legacy = serde_json::json!({
-        "x402Version": 1, "scheme": "exact", "network": "base", "payload": sent.payload,
-    });
-    let read = PaymentPayload::read(legacy.as_object().unwrap()).unwrap();
-    assert!(read.accepted.is_legacy() && read.to_json().is_none());
-    assert_eq!(Value::from(payer(&read, &offer).unwrap()), vector["payer"]);
-    let required = stage::required(std::slice::from_ref(&offer)).to_legacy_json();
-    assert_eq!(required["accepts"][0]["maxAmountRequired"], terms.amount.to_string());
-    assert_eq!(required["accepts"][0]["network"], "base");
-    assert!(matches!(sent.accepted, Accepted::Terms(_)));
+fn a_payment_of_version_one_is_read_as_its_official_clients_make_it() {
+    let (offer, legacy) = (offer("exact-eip3009").0, legacy());
+    let payments = legacy["payments"].as_array().unwrap();
+    assert_eq!(payments.len(), 2);
+    for vector in payments {
+        let client = &vector["client"];
+        assert_eq!(vector["name"].as_str().unwrap().to_lowercase(), header::LEGACY_SIGNATURE, "{client}");
+        let read = payment(vector);
+        assert!(read.accepted.is_legacy() && read.to_json().is_none(), "{client}");
+        let whole = Value::Object(header::read(vector["header"].as_str().unwrap().as_bytes()).unwrap());
+        assert_eq!(read.to_legacy_json(), Some(whole), "{client}");
+        assert!(Offer::taken(std::slice::from_ref(&offer), &read).is_ok(), "{client}");
+        let claim = exact::read(&read.payload, &offer, vector["made"].as_u64().unwrap()).unwrap();
+        assert_eq!(claim.signer, Signer::Payer, "{client}");
+        assert_eq!(Value::from(claim.payer.to_checksum(None)), vector["payer"], "{client}");
+    }
+    let asked = PaymentRequired::read(offers()["exact-eip3009"].as_object().unwrap()).unwrap();
+    assert_eq!(asked.to_legacy_json(), legacy["asked"]);
+}
+
+#[test]
+fn version_one_is_offered_only_what_it_knows() {
+    for (name, document) in offers().as_object().unwrap() {
+        let required = PaymentRequired::read(document.as_object().unwrap()).unwrap();
+        let ways = required.to_legacy_json()["accepts"].as_array().unwrap().len();
+        assert_eq!(ways, usize::from(name == "exact-eip3009"), "{name}");
+    }
 }
 
 proptest! {

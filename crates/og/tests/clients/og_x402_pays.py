@@ -1,4 +1,7 @@
-"""OpenGradient's fork of x402, unmodified, pays a devnet as its SDK does: python og_x402_pays.py <gateway> <base rpc> <secret>"""
+"""OpenGradient's fork of x402, unmodified, pays a devnet as its SDK does, without gas: python og_x402_pays.py <gateway> <base rpc> <secret>
+
+Nothing is approved before: its signer, which has an RPC, signs the approval with the session (EIP-2612).
+"""
 
 import asyncio
 import json
@@ -16,20 +19,11 @@ gateway, rpc, secret = sys.argv[1:4]
 account = Account.from_key(secret)
 chain = Web3(Web3.HTTPProvider(rpc))
 OPG = "0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB"
-PERMIT2 = chain.to_checksum_address("0x000000000022D473030F116dDEE9F6B43aC78BA3")
-ABI = [{"type": "function", "name": "approve", "inputs": [{"name": "s", "type": "address"}, {"name": "v", "type": "uint256"}],
-        "outputs": [{"type": "bool"}], "stateMutability": "nonpayable"}]
 NETWORK = "eip155:8453"
 
 
 def body(question, stream=False):
     return {"model": "demo-chat", "max_tokens": 16, "stream": stream, "messages": [{"role": "user", "content": question}]}
-
-
-approve = chain.eth.contract(address=OPG, abi=ABI).functions.approve(PERMIT2, 2**256 - 1)
-signed = account.sign_transaction(approve.build_transaction(
-    {"from": account.address, "nonce": chain.eth.get_transaction_count(account.address), "chainId": 8453}))
-chain.eth.wait_for_transaction_receipt(chain.eth.send_raw_transaction(signed.raw_transaction))
 
 
 def only_opg(version, offers):
@@ -85,4 +79,5 @@ class Counting:
 
 
 asyncio.run(main())
+assert chain.eth.get_transaction_count(account.address) == 0, "the payer sent no transaction"
 print("og-x402 pays: ok")

@@ -1,6 +1,7 @@
 """OpenGradient's SDK, unmodified, pays a devnet: python opengradient_sdk.py <gateway> <base rpc> <secret>
 
-Where Base is, it takes from BASE_MAINNET_RPC; where it asks, from `LLM.from_url`, which is its own way for self-hosted servers.
+Where Base is, it takes from BASE_MAINNET_RPC; where it asks, from `LLM.from_url`, which is its own way for self-hosted servers. Who has
+coins approves Permit2 first, as its documentation says; who has none pays all the same.
 """
 
 import asyncio
@@ -15,9 +16,6 @@ import opengradient as og  # noqa: E402
 from web3 import Web3  # noqa: E402
 
 MODEL = "local/demo-chat"
-OPG = "0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB"
-ABI = [{"type": "function", "name": "balanceOf", "inputs": [{"name": "a", "type": "address"}],
-        "outputs": [{"type": "uint256"}], "stateMutability": "view"}]
 chain = Web3(Web3.HTTPProvider(rpc))
 
 
@@ -27,9 +25,12 @@ def said(question):
 
 async def main():
     llm = og.LLM.from_url(private_key=secret, llm_server_url=gateway)
-    approved = llm.ensure_opg_approval(min_allowance=1.0)
-    assert approved.tx_hash and approved.allowance_after >= 10**18, approved
-    assert llm.ensure_opg_approval(min_allowance=1.0).tx_hash is None, "once is enough"
+    payer = llm._wallet_account.address
+    if chain.eth.get_balance(payer) > 0:
+        approved = llm.ensure_opg_approval(min_allowance=1.0)
+        assert approved.tx_hash and approved.allowance_after >= 10**18, approved
+        assert llm.ensure_opg_approval(min_allowance=1.0).tx_hash is None, "once is enough"
+    sent = chain.eth.get_transaction_count(payer)
 
     for mode in (og.x402SettlementMode.BATCH_HASHED, og.x402SettlementMode.PRIVATE):
         answer = await llm.chat(model=MODEL, messages=said("What is a receipt?"), max_tokens=16, x402_settlement_mode=mode)
@@ -57,6 +58,7 @@ async def main():
     else:
         raise AssertionError("an unknown model was answered")
     await llm.close()
+    assert chain.eth.get_transaction_count(payer) == sent, "no call needs a transaction of the payer's"
 
 
 asyncio.run(main())

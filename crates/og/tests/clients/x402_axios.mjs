@@ -3,8 +3,12 @@ import assert from "node:assert";
 import axios from "axios";
 import { createPublicClient, http, parseAbi } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
-import { wrapAxiosWithPaymentFromConfig, decodePaymentResponseHeader } from "@x402/axios";
+import { wrapAxiosWithPayment, wrapAxiosWithPaymentFromConfig, decodePaymentResponseHeader } from "@x402/axios";
+import { x402Client, x402HTTPClient } from "@x402/core/client";
+import { decodePaymentSignatureHeader } from "@x402/core/http";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
+import { UptoEvmScheme } from "@x402/evm/upto/client";
+import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
 
 const [gateway, rpc, secret] = process.argv.slice(2);
 const account = privateKeyToAccount(secret);
@@ -18,6 +22,7 @@ const api = wrapAxiosWithPaymentFromConfig(axios.create({ baseURL: gateway }), {
 });
 
 const coins = await chain.getBalance({ address: account.address });
+const sends = await chain.getTransactionCount({ address: account.address });
 for (const question of ["What is a receipt?", "What is an epoch?"]) {
   const before = await holds();
   const answer = await api.post("/v1/chat/completions", body(question));
@@ -44,6 +49,29 @@ for (const question of ["What is gas?", "Who pays for it?"]) {
   assert(decodePaymentResponseHeader(answer.headers["payment-response"]).success);
 }
 assert.equal(await allowed(), 0n, "an approval of just what was paid");
+
+// a channel: its wrapper tells schemes nothing of what came of a payment, so its caller does, by the client's own interface
+const client = new x402Client().register("eip155:8453", new BatchSettlementEvmScheme(account, { salt: `0x${"3c".repeat(32)}` }));
+const channel = wrapAxiosWithPayment(axios.create({ baseURL: gateway }), client);
+const sent = [];
+for (const turn of [0, 1, 2]) {
+  const answer = await channel.post("/v1/chat/completions", body(`What is a purse? ${turn}`));
+  assert.equal(answer.data.og.payment.scheme, "batch-settlement");
+  const payment = decodePaymentSignatureHeader(answer.config.headers.get("PAYMENT-SIGNATURE"));
+  await new x402HTTPClient(client).processPaymentResult(payment, name => answer.headers[name.toLowerCase()], answer.status);
+  sent.push(payment.payload.type);
+}
+assert.deepEqual(sent, ["deposit", "voucher", "voucher"]);
+
+// a session, whose cap is approved by a signature too, and which the next call draws on
+const upto = wrapAxiosWithPaymentFromConfig(axios.create({ baseURL: gateway }), {
+  schemes: [{ network: "eip155:8453", client: new UptoEvmScheme(account, { rpcUrl: rpc }) }],
+});
+const opened = await upto.post("/v1/chat/completions", body("What is a session?"));
+assert.deepEqual([opened.data.og.payment.scheme, opened.data.og.payment.asset], ["upto", opg]);
+const drawn = await axios.post(`${gateway}/v1/chat/completions`, body("And again?"), { headers: { "X-Upto-Session": opened.headers["x-upto-session"] } });
+assert(BigInt(drawn.data.og.payment.charged) > 0n);
+assert.equal(await chain.getTransactionCount({ address: account.address }), sends, "the payer sent no transaction");
 assert.equal(await chain.getBalance({ address: account.address }), coins, "the payer spent no gas");
 
 // an error of ours stays an error: nothing is paid for a model that is not there

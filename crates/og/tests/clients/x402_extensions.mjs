@@ -5,7 +5,7 @@ import { createPublicClient, createWalletClient, http, maxUint256, parseAbi } fr
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { base } from "viem/chains";
 import { decodePaymentRequiredHeader } from "@x402/core/http";
-import { wrapFetchWithPayment, x402Client } from "@x402/fetch";
+import { decodePaymentResponseHeader, wrapFetchWithPayment, x402Client } from "@x402/fetch";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
 import { UptoEvmScheme } from "@x402/evm/upto/client";
 import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
@@ -64,7 +64,25 @@ const channel = pays(new BatchSettlementEvmScheme(depositor, { rpcUrl: rpc, salt
 for (const turn of [0, 1]) await answered(await channel(url, asking(`What is a deposit? ${turn}`)));
 assert.equal(await chain.getBalance({ address: depositor.address }), 0n, "it needed no gas");
 
-// the payer's own approval, for which it is lent the gas: as of a token that takes none by signature
+// sessions and payments by Permit2, of somebody who approved nothing: our 402 as it is, and the client's own approval (EIP-2612)
+for (const scheme of [UptoEvmScheme, ExactEvmScheme]) {
+  const payer = await shy();
+  const answer = await pays(new scheme(payer, { rpcUrl: rpc }))(url, asking("What is a permit?"));
+  await answered(answer);
+  const { scheme: said, asset, charged } = (await answer.json()).og.payment;
+  assert.deepEqual([said, asset], [scheme === UptoEvmScheme ? "upto" : "exact", opg]);
+  assert(BigInt(charged) > 0n && decodePaymentResponseHeader(answer.headers.get("PAYMENT-RESPONSE")).success);
+  if (scheme === UptoEvmScheme) {
+    const again = asking("And of a session?");
+    again.headers["X-Upto-Session"] = answer.headers.get("X-Upto-Session");
+    await answered(await fetch(url, again));
+  }
+  assert.equal(await chain.getBalance({ address: payer.address }), 0n, "it was lent no gas");
+  assert.equal(await chain.getTransactionCount({ address: payer.address }), 0, "and needed none");
+}
+
+// the payer's own approval, for which it is lent the gas: of a token that takes none by signature. Ours all do, so that the client is
+// told of one that does not; nothing else of our 402 is changed
 const without = async (input, init) => {
   const answer = await fetch(input, init);
   const required = answer.headers.get("PAYMENT-REQUIRED");

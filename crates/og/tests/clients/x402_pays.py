@@ -1,4 +1,7 @@
-"""PyPI's x402, unmodified, pays a devnet: python x402_pays.py <gateway> <base rpc> <secret>"""
+"""PyPI's x402, unmodified, pays a devnet without gas: python x402_pays.py <gateway> <base rpc> <secret>
+
+By every scheme; of tokens that Permit2 moves, the approval is signed with the payment (EIP-2612) by the client's own signer with an RPC.
+"""
 
 import base64
 import json
@@ -11,7 +14,7 @@ from x402 import x402ClientSync
 from x402.http.clients.requests import x402_requests
 from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme
 from x402.mechanisms.evm.exact import ExactEvmScheme
-from x402.mechanisms.evm.signers import EthAccountSigner
+from x402.mechanisms.evm.signers import EthAccountSigner, EthAccountSignerWithRPC
 from x402.mechanisms.evm.upto import UptoEvmScheme
 
 gateway, rpc, secret = sys.argv[1:4]
@@ -23,8 +26,6 @@ OPG = "0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB"
 ERC20 = [
     {"type": "function", "name": "balanceOf", "inputs": [{"name": "a", "type": "address"}],
      "outputs": [{"type": "uint256"}], "stateMutability": "view"},
-    {"type": "function", "name": "approve", "inputs": [{"name": "s", "type": "address"}, {"name": "v", "type": "uint256"}],
-     "outputs": [{"type": "bool"}], "stateMutability": "nonpayable"},
 ]
 
 
@@ -51,7 +52,8 @@ def response_of(answer):
 
 unpaid = requests.post(URL, json=body("What is a receipt?"))
 assert unpaid.status_code == 402 and "PAYMENT-REQUIRED" in unpaid.headers, unpaid.text
-signer = EthAccountSigner(account)
+signer, reader = EthAccountSigner(account), EthAccountSignerWithRPC(account, rpc)
+coins = web3.eth.get_balance(account.address)
 
 # exact by EIP-3009
 before = holds(USDC)
@@ -63,21 +65,16 @@ settled = response_of(answer)
 assert settled["success"] and settled["transaction"].startswith("0x"), settled
 assert before - holds(USDC) == int(paid["charged"]), "what was charged has left, and nothing else"
 
-# exact by Permit2: the payer lets Permit2 take OPG first
-permit2 = web3.to_checksum_address("0x000000000022D473030F116dDEE9F6B43aC78BA3")
+# exact by Permit2, which may move nothing yet: a client that cannot ask the chain is refused, another signs that it may
 refused = session(ExactEvmScheme(signer), OPG).post(URL, json=body("Who are you?"))
 assert refused.status_code == 412, refused.status_code
-call = web3.eth.contract(address=OPG, abi=ERC20).functions.approve(permit2, 2**256 - 1)
-signed = account.sign_transaction(call.build_transaction(
-    {"from": account.address, "nonce": web3.eth.get_transaction_count(account.address), "chainId": 8453}))
-web3.eth.wait_for_transaction_receipt(web3.eth.send_raw_transaction(signed.raw_transaction))
 before = holds(OPG)
-answer = session(ExactEvmScheme(signer), OPG).post(URL, json=body("Who are you?"))
+answer = session(ExactEvmScheme(reader), OPG).post(URL, json=body("Who are you?"))
 assert answer.status_code == 200, answer.text
 assert before - holds(OPG) == int(answer.json()["og"]["payment"]["charged"]) > 0
 
 # upto: a session that the next call draws on
-answer = session(UptoEvmScheme(signer), OPG).post(URL, json=body("What is an epoch?"))
+answer = session(UptoEvmScheme(reader), OPG).post(URL, json=body("What is an epoch?"))
 assert answer.status_code == 200, answer.text
 paid = answer.json()["og"]["payment"]
 assert paid["scheme"] == "upto" and 0 < int(paid["charged"]) <= int(paid["max"])
@@ -103,4 +100,6 @@ assert answer.status_code == 200, answer.text
 charged += int(answer.json()["og"]["payment"]["charged"])
 state = response_of(answer)["extra"]["channelState"]
 assert int(state["chargedCumulativeAmount"]) >= charged > 0, (state, charged)
+assert web3.eth.get_transaction_count(account.address) == 0, "the payer sent no transaction"
+assert web3.eth.get_balance(account.address) == coins, "and was lent nothing"
 print("x402 pays: ok")

@@ -122,6 +122,11 @@ impl Requirements {
         }))
     }
 
+    /// Version 1 knows one scheme, and one method for it.
+    fn is_of_version_1(&self) -> bool {
+        self.scheme == "exact" && self.extra_text("assetTransferMethod").is_none_or(|method| method == "eip3009")
+    }
+
     pub fn extra_text(&self, name: &str) -> Option<&str> {
         self.extra.get(name)?.as_str()
     }
@@ -155,9 +160,10 @@ impl PaymentRequired {
         Value::Object(map)
     }
 
+    /// As version 1 writes it, with the ways to pay that it has: its clients read no document that names another.
     pub fn to_legacy_json(&self) -> Value {
-        let accepts: Vec<Value> =
-            self.accepts.iter().filter_map(|terms| terms.to_legacy_json(&self.resource)).collect();
+        let known = self.accepts.iter().filter(|terms| terms.is_of_version_1());
+        let accepts: Vec<Value> = known.filter_map(|terms| terms.to_legacy_json(&self.resource)).collect();
         let error = self.error.as_deref().unwrap_or("X-PAYMENT header is required");
         json!({ "x402Version": LEGACY_VERSION, "error": error, "accepts": accepts })
     }
