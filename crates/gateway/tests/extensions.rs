@@ -3,7 +3,7 @@
 
 mod stub;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use network::now_ms;
 use payments::{
@@ -12,17 +12,21 @@ use payments::{
     facilitator::Bucket,
     hex,
     payer::{Channel, Payer},
-    scheme::{SPONSORED, Scheme},
+    price::Unit,
+    scheme::{KnownToken, SPONSORED, Scheme},
     signing::{
+        channel::TRANSFER_COLLECTOR,
+        permit2::EXACT_PROXY,
         promise::{OFFER_RECEIPT, PromisedOffer, PromisedReceipt},
         recover,
         session::{SESSION_KEY, SESSION_SIGNATURE, SessionCall, binding},
     },
-    wire::{Network, PaymentRequired, header},
+    wire::{Network, PaymentRequired, Requirements, header},
 };
 use serde_json::{Map, Value, json};
 use stub::{
     Behaviour,
+    chain::{Chain, WHOLE},
     client::{chat_body, request},
     paid::{
         FORMS, Form, OPG, PATH, Paid, USDC, address_of, line, offer, other_payer, paid, paid_as, required, response,
@@ -203,6 +207,55 @@ async fn all_that_a_devnet_offers_is_asked_for_in_a_header_that_proxies_take() {
     assert_eq!(asked.extensions[OFFER_RECEIPT]["info"]["offers"].as_array().unwrap().len(), 5);
     let found = unpaid.headers[header::REQUIRED].len();
     assert!(found <= REQUIRED_BYTES, "{found} bytes");
+}
+
+/// What a gateway offers, as scheme, token and method, once it has asked its chain.
+async fn offered(stage: &Paid, count: usize) -> Vec<(String, Address, Option<String>)> {
+    for _ in 0..100 {
+        let asked = stage.offers("").await;
+        if asked.accepts.len() == count {
+            let method = |terms: &Requirements| terms.extra_text("assetTransferMethod").map(str::to_owned);
+            return asked.accepts.iter().map(|terms| (terms.scheme.clone(), terms.asset, method(terms))).collect();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never {count} ways to pay: {:?}", stage.offers("").await.accepts)
+}
+
+fn way(scheme: Scheme, asset: Address, method: Option<&str>) -> (String, Address, Option<String>) {
+    (scheme.word().to_owned(), asset, method.map(str::to_owned))
+}
+
+#[tokio::test]
+async fn what_needs_a_contract_that_its_chain_has_not_is_not_offered() {
+    let chain = Chain::start().await;
+    chain.tell(|told| told.lacking = vec![EXACT_PROXY, TRANSFER_COLLECTOR]);
+    let rpc = chain.server.url();
+    let stage = paid_as(Behaviour::Honest, stub::pace(), |payments| payments.rpc = rpc).await;
+    let permit2 = Some("permit2");
+    let left = [way(Scheme::Exact, USDC, None), way(Scheme::Upto, OPG, permit2), way(Scheme::Batch, OPG, permit2)];
+    assert_eq!(offered(&stage, 3).await, left);
+}
+
+#[tokio::test]
+async fn a_token_is_taken_by_what_needs_no_approval_and_sessions_are_in_dollars_where_there_is_nothing_else() {
+    let coin = KnownToken::counted_in(Unit::Opg, Network::LEDGER).unwrap().address;
+    for (usdc, opg) in [(Some(USDC), None), (None, Some(coin))] {
+        let stage =
+            paid_as(Behaviour::Honest, stub::pace(), |payments| (payments.usdc, payments.opg) = (usdc, opg)).await;
+        let asset = usdc.unwrap_or(coin);
+        let ways = [way(Scheme::Exact, asset, None), way(Scheme::Batch, asset, None)];
+        assert_eq!(offered(&stage, 3).await, [ways.as_slice(), &[way(Scheme::Upto, asset, Some("permit2"))]].concat());
+        let required = stage.offers(FIELDS).await;
+        let cap = offer(&required, Scheme::Upto, asset).amount;
+        assert_eq!(cap, if usdc.is_some() { 10_000 } else { WHOLE / 10 }, "a cent, or a tenth of an OPG");
+        for scheme in [Scheme::Exact, Scheme::Upto] {
+            let terms = offer(&required, scheme, asset);
+            let payment = other_payer(7).pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
+            let answer = stage.ask(&line(&payment), FIELDS).await;
+            assert_eq!(answer.status, 200, "{scheme:?}: {}", answer.body);
+        }
+    }
 }
 
 /// A gateway that callers reach by this address.

@@ -151,6 +151,18 @@ impl ChainClient {
         ask.facts(&answers, has_code, asked_at_ms).ok_or(ChainError::Told("eth_call"))
     }
 
+    /// Those of some addresses at which no contract lies.
+    pub async fn without_code(&self, addresses: &[Address]) -> Result<Vec<Address>, ChainError> {
+        let mut without = Vec::new();
+        for address in addresses {
+            let code = self.rpc.ask("eth_getCode", json!([address, "latest"])).await?;
+            if code.as_str().ok_or(ChainError::Told("eth_getCode"))? == "0x" {
+                without.push(*address);
+            }
+        }
+        Ok(without)
+    }
+
     /// One read-only call.
     pub async fn call(&self, ask: &Ask) -> Result<Bytes, ChainError> {
         let params = json!([{ "to": ask.to, "data": ask.data }, "latest"]);

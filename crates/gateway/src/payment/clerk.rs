@@ -19,7 +19,7 @@ use protocol::{Digest, Milliseconds};
 use crate::payment::{chain::ChainError, desk::Desk};
 
 const PAUSE: Duration = Duration::from_millis(500);
-/// Between two looks at what there is for gas.
+/// Between two looks at what there is for gas, and at contracts as long as nobody has told of them.
 const GAS_PAUSE: Duration = Duration::from_secs(5);
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// Payments are remembered for so long beyond their time.
@@ -50,6 +50,7 @@ async fn payments(desk: Arc<Desk>) {
         settle(&desk, &mut retries).await;
         if gas_seen_at.is_none_or(|at: Instant| at.elapsed() >= GAS_PAUSE) {
             gas_seen_at = Some(Instant::now());
+            desk.look_at_contracts().await;
             desk.look_at_gas().await;
         }
         shorten(&desk).await;

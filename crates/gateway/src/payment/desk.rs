@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -12,10 +12,10 @@ use std::{
 use network::{Bytes, Client, now_ms};
 use payments::{
     Address, Till, TillError,
-    chain::{LENT, declared_lending, registry},
+    chain::{CONTRACTS, LENT, declared_lending, needs, registry},
     facilitator::Buckets,
     price::{
-        Feed, Holder, Holders, Lives, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage,
+        Feed, Holder, Holders, Lives, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Unit, Usage,
         holder as account, per_mille,
     },
     scheme::{
@@ -87,6 +87,8 @@ pub struct Desk {
     pub feed: Mutex<Feed>,
     /// Transactions of our key leave one after the other: their nonces have an order.
     pub sending: tokio::sync::Mutex<()>,
+    /// Contracts of x402 that our chain has not, once it has told.
+    lacking: OnceLock<Vec<Address>>,
     /// Too little is left for gas, or it costs too much, to promise settlements that are a transaction each.
     pub is_short_of_gas: AtomicBool,
     /// How often payments of payers that are not known here are looked up, and those of each that is.
@@ -180,6 +182,7 @@ impl Desk {
             sessions: Mutex::new(Sessions::new(idle_ms)),
             feed: Mutex::new(Feed::new(lives(&config))),
             sending: tokio::sync::Mutex::default(),
+            lacking: OnceLock::new(),
             is_short_of_gas: AtomicBool::new(false),
             strangers: Mutex::new(Buckets::new(pace.strangers)),
             newcomers: Mutex::new(Buckets::new(pace.newcomers)),
@@ -274,7 +277,6 @@ impl Desk {
     }
 
     fn ways(&self, asset: &Asset, amount: u128, offers: &mut Vec<Offer>) {
-        let is_opg = asset.money.unit == payments::price::Unit::Opg;
         // The voucher that pays for a call covers more than any charge, so that it is never the one that asks for a refund.
         let above = amount.saturating_add(1);
         let has_gas = !self.is_short_of_gas.load(Ordering::Relaxed);
@@ -289,20 +291,43 @@ impl Desk {
             margin_s: self.margin_s(scheme),
             min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT).max(asset.hundredth()),
         };
-        if is_opg {
-            if has_gas {
-                let cap = self.config.session_cap.max(amount);
-                offers.push(offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
+        let method = if asset.takes_transfers() { Method::Transfer } else { Method::Permit2 };
+        let cap = self.session_cap(asset).filter(|_| has_gas).map(|cap| cap.max(amount));
+        let session = cap.map(|cap| offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
+        let exact = takes_exact.then(|| offer(Scheme::Exact, method, amount, EXACT_TIMEOUT_S));
+        let channel = Some(offer(Scheme::Batch, method, above, EXACT_TIMEOUT_S));
+        // Clients take what comes first: what needs no approval does, where there is such a way.
+        let ways = match method {
+            Method::Transfer => [exact, channel, session],
+            Method::Permit2 => [session, exact, channel],
+        };
+        let lacking = self.lacking.get().map(Vec::as_slice).unwrap_or_default();
+        let is_there = |offer: &Offer| !needs(offer.scheme, offer.method).iter().any(|of| lacking.contains(of));
+        offers.extend(ways.into_iter().flatten().filter(is_there));
+    }
+
+    /// What a session may spend of a token: sessions are in OPG, and in dollars where there is none, a cent of them.
+    fn session_cap(&self, asset: &Asset) -> Option<u128> {
+        match asset.money.unit {
+            Unit::Opg => Some(self.config.session_cap),
+            Unit::Usd if self.assets.iter().all(|other| other.money.unit == Unit::Usd) => Some(asset.hundredth()),
+            Unit::Usd => None,
+        }
+    }
+
+    /// Asks the chain, until it has answered once, which of x402's contracts it has: what needs another is not offered.
+    pub async fn look_at_contracts(&self) {
+        if self.lacking.get().is_some() {
+            return;
+        }
+        match self.chain.without_code(&CONTRACTS).await {
+            Ok(lacking) => {
+                if !lacking.is_empty() {
+                    tracing::warn!(network = %self.chain.network, ?lacking, "ways to pay that need these contracts are not offered");
+                }
+                let _told_before = self.lacking.set(lacking);
             }
-            if takes_exact {
-                offers.push(offer(Scheme::Exact, Method::Permit2, amount, EXACT_TIMEOUT_S));
-            }
-            offers.push(offer(Scheme::Batch, Method::Permit2, above, EXACT_TIMEOUT_S));
-        } else {
-            if takes_exact {
-                offers.push(offer(Scheme::Exact, Method::Transfer, amount, EXACT_TIMEOUT_S));
-            }
-            offers.push(offer(Scheme::Batch, Method::Transfer, above, EXACT_TIMEOUT_S));
+            Err(error) => tracing::debug!(%error, "failed to learn which contracts there are"),
         }
     }
 

@@ -14,8 +14,8 @@ use network::{
     axum::{Json, Router, extract::State, http::StatusCode, routing::post},
 };
 use payments::{
-    B256,
-    chain::{self, Foreign},
+    Address, B256,
+    chain::{self, CONTRACTS, Foreign},
     hex, keccak256,
 };
 use serde_json::{Value, json};
@@ -88,6 +88,8 @@ pub struct Told {
     pub head: u64,
     /// What that asks for a unit of gas: no transaction that offers less comes into a block.
     pub base_fee: u128,
+    /// Contracts of x402 that it has not.
+    pub lacking: Vec<Address>,
     /// Calls that were asked about.
     estimated: BTreeSet<String>,
     came_at: BTreeMap<B256, Instant>,
@@ -192,6 +194,7 @@ impl Default for Told {
             models: BTreeMap::new(),
             head: 1,
             base_fee: 0,
+            lacking: Vec::new(),
             estimated: BTreeSet::new(),
             came_at: BTreeMap::new(),
             came: BTreeMap::new(),
@@ -269,7 +272,10 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
     let mut told = shared.told.lock().unwrap();
     let params = &call["params"];
     Ok(match call["method"].as_str().unwrap() {
-        "eth_getCode" => json!("0x"),
+        "eth_getCode" => {
+            let of: Address = params[0].as_str().unwrap().parse().unwrap();
+            json!(if CONTRACTS.contains(&of) && !told.lacking.contains(&of) { "0x00" } else { "0x" })
+        }
         "eth_getBalance" => {
             let account = params[0].as_str().unwrap().to_lowercase();
             let is_poor = told.poor.as_ref().is_some_and(|poor| account.contains(poor));

@@ -12,8 +12,8 @@ mod used;
 pub use ask::{Ask, ChannelAsk, ReceiverAsk, WalletAsk};
 pub use lent::{LENT, LentApproval, declared as declared_lending};
 pub use settle::{
-    Call, ClaimLine, SettleError, begin_withdrawal, claim, claim_digest, claim_signed, deposit, end_withdrawal, pay,
-    payment, refund, refund_signed, send, sweep,
+    CONTRACTS, Call, ClaimLine, SettleError, begin_withdrawal, claim, claim_digest, claim_signed, deposit,
+    end_withdrawal, needs, pay, payment, refund, refund_signed, send, sweep,
 };
 pub use transaction::{Fees, Foreign, Signed, read, sign, sign_paying};
 pub use used::{Done, Log, Signature};

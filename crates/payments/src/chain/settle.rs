@@ -17,7 +17,7 @@ use crate::{
         channel::{
             self, BATCH_SETTLEMENT, ChannelConfig, ClaimEntry, PERMIT2_COLLECTOR, TRANSFER_COLLECTOR, channel_id,
         },
-        permit2::{EXACT_PROXY, UPTO_PROXY},
+        permit2::{EXACT_PROXY, PERMIT2, UPTO_PROXY},
     },
     wire::{
         PermitAuthorization, SIGNATURE_BYTES_MAX, TransferAuthorization, WireError,
@@ -30,6 +30,21 @@ use crate::{
 pub struct Call {
     pub to: Address,
     pub data: Bytes,
+}
+
+/// All contracts that payments need somewhere.
+pub const CONTRACTS: [Address; 6] =
+    [PERMIT2, EXACT_PROXY, UPTO_PROXY, BATCH_SETTLEMENT, TRANSFER_COLLECTOR, PERMIT2_COLLECTOR];
+
+/// Those that a payment needs on its chain, beside its token.
+pub const fn needs(scheme: Scheme, method: Method) -> &'static [Address] {
+    match (scheme, method) {
+        (Scheme::Exact, Method::Transfer) => &[],
+        (Scheme::Exact, Method::Permit2) => &[PERMIT2, EXACT_PROXY],
+        (Scheme::Upto, _) => &[PERMIT2, UPTO_PROXY],
+        (Scheme::Batch, Method::Transfer) => &[BATCH_SETTLEMENT, TRANSFER_COLLECTOR],
+        (Scheme::Batch, Method::Permit2) => &[BATCH_SETTLEMENT, PERMIT2, PERMIT2_COLLECTOR],
+    }
 }
 
 /// Why a purse's own record cannot be settled: it was not written by these books.

@@ -8,14 +8,12 @@ use contracts::addresses;
 
 use crate::{
     price::{Money, Unit},
-    scheme::Asset,
+    scheme::{Asset, offer::OPG_LEDGER},
     wire::Network,
 };
 
 /// USDC where payments are tried out.
 const USDC_SEPOLIA: Address = address!("036CbD53842c5426634e7929541eC2318f3dCF7e");
-/// OPG on its own ledger, where it is the coin: its module.
-const OPG_LEDGER: Address = address!("0000000000000000000000000000000000000a00");
 
 /// Digits as the tokens have them.
 const DOLLARS: Money = Money { unit: Unit::Usd, decimals: 6 };
@@ -111,6 +109,13 @@ mod tests {
         for (symbol, separator) in separators {
             let token = TOKENS.iter().find(|token| token.symbol == symbol).unwrap();
             assert_eq!(alloy_primitives::hex::encode(token.asset().domain().0), separator, "{symbol}");
+        }
+    }
+
+    #[test]
+    fn all_tokens_but_bases_opg_take_transfers_by_signature() {
+        for token in TOKENS {
+            assert_eq!(token.asset().takes_transfers(), token.symbol != "OPG", "{}", token.symbol);
         }
     }
 

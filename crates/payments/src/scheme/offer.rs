@@ -1,14 +1,17 @@
 //! What we offer: an asset, a way, an amount. Everything that a check needs is taken from here, nothing from a client's echo.
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, address};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    price::Money,
+    price::{Money, Unit},
     scheme::{Scheme, refused::Refused},
     signing::{self, Domain},
     wire::{Accepted, Network, PaymentPayload, Requirements},
 };
+
+/// OPG on its own ledger, where it is the coin: its module.
+pub(super) const OPG_LEDGER: Address = address!("0000000000000000000000000000000000000a00");
 
 protocol::words! {
     /// How the money leaves the payer.
@@ -57,6 +60,11 @@ impl Asset {
     /// A thousandth of it: about what settling it costs whoever does.
     pub fn thousandth(&self) -> u128 {
         self.hundredth() / 10
+    }
+
+    /// Whether it takes EIP-3009, so that nothing has to be approved before: dollars do, and OPG where it is the coin. Base's does not.
+    pub fn takes_transfers(&self) -> bool {
+        self.money.unit == Unit::Usd || self.address == OPG_LEDGER
     }
 
     pub fn domain(&self) -> &Domain {
