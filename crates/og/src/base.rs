@@ -163,8 +163,17 @@ fn config(home: &Home, network: &Network, keys: &[FundedKey]) -> Result<Config> 
     })
 }
 
+/// JSON-RPC of a chain that this folder has itself: its devnet's Base, or its ledger.
+pub fn own_url(home: &Home, chain_id: u64) -> Option<String> {
+    if chain_id == CHAIN_ID {
+        return kept_url(home).ok();
+    }
+    let ledger = home.network().ok().filter(|ledger| ledger.chain_id == chain_id)?;
+    ledger.ethereum_urls().into_iter().next()
+}
+
 /// Where the devnet of this folder has its Base.
-pub fn kept_url(home: &Home) -> Result<String> {
+fn kept_url(home: &Home) -> Result<String> {
     let path = home.folder().join("base.json");
     let kept: Kept = serde_json::from_slice(&read_file(&path, FILE_BYTES_MAX)?)
         .with_context(|| format!("failed to read {}", path.display()))?;

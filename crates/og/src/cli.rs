@@ -411,10 +411,10 @@ pub enum Facilitator {
 pub struct FacilitatorStart {
     #[arg(long, default_value = "127.0.0.1:8750")]
     pub listen: SocketAddr,
-    /// JSON-RPC of the chain; without it, the devnet's Base.
+    /// JSON-RPC of the chain; without it, the devnet's Base or its ledger.
     #[arg(long, value_name = "URL")]
     pub rpc: Option<String>,
-    /// Id of the chain.
+    /// Id of the chain: Base's, or a ledger's.
     #[arg(long, default_value_t = 8453)]
     pub chain: u64,
     /// The key of the folder that settles, and which of the addresses that come from it.

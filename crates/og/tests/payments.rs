@@ -149,6 +149,16 @@ fn calls_are_paid_on_the_ledger_itself_in_its_own_coin() {
 }
 
 #[test]
+fn npms_client_pays_on_the_ledger_itself_by_every_scheme_and_sends_nothing() {
+    let devnet = Devnet::start(&["--paid-on", "ledger", "--validators", "1", "--workers", "1"]);
+    let mut client = node_script("OG_TEST_PAYERS", "x402_ledger.mjs");
+    client.arg(devnet.text("gateway")).arg(devnet.ready["ledger"]["url"].as_str().unwrap());
+    client.arg(Payer::Funded(1).secret(&devnet));
+    let said = run(&mut client);
+    assert!(said.code == 0 && said.stdout.contains("x402 ledger: ok"), "{}\n{}", said.stdout, said.stderr);
+}
+
+#[test]
 fn what_callers_paid_reaches_whoever_earned_it_once_their_receipts_stand() {
     let devnet = Devnet::start(&["--paid", "--validators", "1", "--workers", "1"]);
     let balance = |who: &str| -> u128 {

@@ -76,10 +76,10 @@ pub async fn run(common: &Common, command: cli::Facilitator) -> Result<()> {
 
 async fn start(home: &Home, common: &Common, options: &cli::FacilitatorStart) -> Result<()> {
     let network = Network(options.chain);
-    let rpc = match &options.rpc {
-        Some(rpc) => rpc.clone(),
-        None => base::kept_url(home).context("no chain to settle on; hint: --rpc, or a --dir with a devnet")?,
-    };
+    let rpc = options.rpc.clone().or_else(|| base::own_url(home, options.chain));
+    let rpc = rpc.with_context(|| {
+        format!("no chain {} is in {}; hint: --rpc, or a --dir with a devnet", options.chain, home.folder().display())
+    })?;
     let key = keys::signer(home, &options.key)?;
     let config = FacilitatorConfig {
         listen: options.listen,

@@ -1,8 +1,9 @@
 // npm's @x402/express, unmodified, takes payments through our facilitator, and @x402/fetch pays it:
-// node x402_facilitator.mjs <facilitator> <base rpc> <payer's secret> <receiver's secret> <receiver's token>
+// node x402_facilitator.mjs <facilitator> <rpc> <payer's secret> <receiver's secret> <receiver's token>
+// The chain is Base, or a ledger, whose own coin is its one token.
 import assert from "node:assert";
 import express from "express";
-import { createPublicClient, createWalletClient, http, parseAbi } from "viem";
+import { createPublicClient, createWalletClient, defineChain, http, parseAbi } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { base } from "viem/chains";
 import { HTTPFacilitatorClient } from "@x402/core/server";
@@ -17,13 +18,15 @@ import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
 
 const [url, rpc, payerSecret, receiverSecret, token] = process.argv.slice(2);
 const [payer, receiver] = [privateKeyToAccount(payerSecret), privateKeyToAccount(receiverSecret)];
-const network = "eip155:8453";
-const usdc = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913";
-const opg = "0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB";
+const id = await createPublicClient({ transport: http(rpc) }).getChainId();
+const [network, isBase] = [`eip155:${id}`, id === base.id];
+const place = isBase ? base : defineChain({ id, name: "ledger", nativeCurrency: { name: "OpenGradient", symbol: "OPG", decimals: 18 }, rpcUrls: { default: { http: [rpc] } } });
+const coin = "0x0000000000000000000000000000000000000A00";
+const [usdc, opg] = isBase ? ["0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB"] : [coin, coin];
 const abi = parseAbi(["function balanceOf(address) view returns (uint256)", "function approve(address,uint256) returns (bool)"]);
-const chain = createPublicClient({ chain: base, transport: http(rpc) });
+const chain = createPublicClient({ chain: place, transport: http(rpc) });
 const holds = (asset, who) => chain.readContract({ address: asset, abi, functionName: "balanceOf", args: [who] });
-const wallet = createWalletClient({ account: payer, chain: base, transport: http(rpc) });
+const wallet = createWalletClient({ account: payer, chain: place, transport: http(rpc) });
 const approved = await wallet.writeContract({ address: opg, abi, functionName: "approve", args: ["0x000000000022D473030F116dDEE9F6B43aC78BA3", 2n ** 256n - 1n] });
 await chain.waitForTransactionReceipt({ hash: approved });
 
@@ -35,7 +38,7 @@ const server = async headers => {
   const resources = new x402ResourceServer(facilitator)
     .register(network, new ExactServer()).register(network, new UptoServer()).register(network, batch);
   const price = (asset, amount, extra) => ({ asset, amount, extra });
-  const dollars = { name: "USD Coin", version: "2" };
+  const dollars = isBase ? { name: "USD Coin", version: "2" } : { name: "OpenGradient", version: "1" };
   const permit2 = { name: "OpenGradient", version: "1", assetTransferMethod: "permit2" };
   const way = (scheme, priced) => ({ accepts: [{ scheme, price: priced, network, payTo: receiver.address, maxTimeoutSeconds: 300 }] });
   const app = express();
@@ -70,13 +73,13 @@ for (const [path, asset, charged] of [["/dollars", usdc, 1000n], ["/permit", opg
 
 // a channel: a deposit, vouchers, what is left back to its payer, the rest claimed and swept
 const scheme = new BatchSettlementEvmScheme(payer, { salt: `0x${"77".repeat(32)}` });
-const channel = wrapFetchWithPayment(fetch, new x402Client().register(network, scheme));
+const channel = wrapFetchWithPayment(fetch, new x402Client().setSpendControls(false).register(network, scheme));
 const before = await holds(usdc, receiver.address);
 for (let turn = 0; turn < 3; turn++) {
   const answer = await channel(shop.address + "/channel");
   assert.equal(answer.status, 200, `${await answer.clone().text()} ${answer.headers.get("PAYMENT-REQUIRED")}`);
 }
-const manager = shop.batch.createChannelManager(shop.facilitator, network);
+const manager = shop.batch.createChannelManager(shop.facilitator, network, usdc);
 const claimed = await manager.claim();
 assert.equal(claimed.length, 1, JSON.stringify(claimed));
 await manager.settle();

@@ -33,7 +33,10 @@ pub fn node_script(packages: &str, name: &str) -> Command {
         panic!("{packages} is not set: `cargo xtask test` makes and sets it")
     };
     let script = Path::new(&folder).join(name);
-    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name), &script).unwrap();
+    // Another test may be reading it.
+    let whole = script.with_extension(std::process::id().to_string());
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name), &whole).unwrap();
+    std::fs::rename(whole, &script).unwrap();
     let mut command = Command::new("node");
     command.arg(script);
     command

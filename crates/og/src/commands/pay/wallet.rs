@@ -68,13 +68,7 @@ impl Wallet {
 
     /// The chain of `network`, if it is known where it is asked: the one that is named, or the folder's own Base or ledger.
     pub fn chain(&self, network: Network) -> Option<Chain> {
-        let own = || match network {
-            Network::BASE => base::kept_url(&self.home).ok(),
-            _ => {
-                let ledger = self.home.network().ok().filter(|ledger| ledger.chain_id == network.chain_id())?;
-                ledger.ethereum_urls().into_iter().next()
-            }
-        };
+        let own = || base::own_url(&self.home, network.chain_id());
         Some(Chain::new(self.client.clone(), self.rpc.clone().or_else(own)?))
     }
 

@@ -1,0 +1,58 @@
+// npm's @x402/fetch, unmodified, pays on a ledger, whose coin is a token that takes EIP-3009: node x402_ledger.mjs <gateway> <ledger rpc> <secret>
+import assert from "node:assert";
+import { createPublicClient, http } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { decodePaymentRequiredHeader } from "@x402/core/http";
+import { wrapFetchWithPayment, x402Client, decodePaymentResponseHeader } from "@x402/fetch";
+import { ExactEvmScheme } from "@x402/evm/exact/client";
+import { UptoEvmScheme } from "@x402/evm/upto/client";
+import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
+
+const [gateway, rpc, secret] = process.argv.slice(2);
+const account = privateKeyToAccount(secret);
+const chain = createPublicClient({ transport: http(rpc) });
+const network = `eip155:${await chain.getChainId()}`;
+const coin = "0x0000000000000000000000000000000000000A00";
+const holds = () => chain.getBalance({ address: account.address });
+const sends = () => chain.getTransactionCount({ address: account.address });
+const url = `${gateway}/v1/chat/completions`;
+const ask = (pay, question) =>
+  pay(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "demo-chat", max_tokens: 16, messages: [{ role: "user", content: question }] }),
+  });
+const pays = scheme => wrapFetchWithPayment(fetch, new x402Client().setSpendControls(false).register(network, scheme));
+const answered = async (answer, scheme) => {
+  assert.equal(answer.status, 200, await answer.clone().text());
+  const paid = (await answer.json()).og.payment;
+  assert.deepEqual([paid.scheme, paid.network, paid.asset], [scheme, network, coin]);
+  assert(BigInt(paid.charged) > 0n);
+  return BigInt(paid.charged);
+};
+
+const asked = decodePaymentRequiredHeader((await ask(fetch, "What is a coin?")).headers.get("PAYMENT-REQUIRED"));
+const ways = asked.accepts.map(terms => [terms.network, terms.scheme, terms.extra.assetTransferMethod]);
+assert.deepEqual(ways, [[network, "exact", undefined], [network, "batch-settlement", undefined], [network, "upto", "permit2"]]);
+const sent = await sends();
+
+// exact by EIP-3009: nothing is approved, and its client asks nobody
+const before = await holds();
+const answer = await ask(pays(new ExactEvmScheme(account)), "What is a coin?");
+const settled = decodePaymentResponseHeader(answer.headers.get("PAYMENT-RESPONSE"));
+assert(settled.success && settled.transaction.startsWith("0x"));
+const charged = await answered(answer, "exact");
+assert.equal(before - (await holds()), charged, "what was charged has left, and nothing else");
+
+// a channel: a deposit by EIP-3009, a voucher, and what is left comes back
+const scheme = new BatchSettlementEvmScheme(account, { salt: `0x${"2d".repeat(32)}` });
+const channel = pays(scheme);
+for (const turn of [0, 1]) await answered(await ask(channel, `What is a deposit? ${turn}`), "batch-settlement");
+const refund = await scheme.refund(url);
+assert(refund.success && refund.transaction.startsWith("0x"), JSON.stringify(refund));
+
+// a session, whose approval its client signs by EIP-2612
+await answered(await ask(pays(new UptoEvmScheme(account, { rpcUrl: rpc })), "What is a session?"), "upto");
+assert.equal(await sends(), sent, "the payer sent no transaction");
+console.log("x402 ledger: ok");
+process.exit(0);
