@@ -5,6 +5,7 @@ mod support;
 
 use std::{path::Path, process::Command};
 
+use payments::{price::Unit, scheme::KnownToken, wire::Network};
 use serde_json::Value;
 use support::{Devnet, Said, chat_body, node_script, python, run};
 
@@ -151,11 +152,12 @@ fn calls_are_paid_on_the_ledger_itself_in_its_own_coin() {
 #[test]
 fn npms_client_pays_on_the_ledger_itself_by_every_scheme_and_sends_nothing() {
     let devnet = Devnet::start(&["--paid-on", "ledger", "--validators", "1", "--workers", "1"]);
-    let mut client = node_script("OG_TEST_PAYERS", "x402_ledger.mjs");
+    let mut client = node_script("OG_TEST_PAYERS", "x402_elsewhere.mjs");
     client.arg(devnet.text("gateway")).arg(devnet.ready["ledger"]["url"].as_str().unwrap());
-    client.arg(Payer::Funded(1).secret(&devnet));
+    let coin = KnownToken::counted_in(Unit::Opg, Network::DEVNET_LEDGER).unwrap();
+    client.arg(Payer::Funded(1).secret(&devnet)).arg(coin.address.to_string());
     let said = run(&mut client);
-    assert!(said.code == 0 && said.stdout.contains("x402 ledger: ok"), "{}\n{}", said.stdout, said.stderr);
+    assert!(said.code == 0 && said.stdout.contains("x402 elsewhere: ok"), "{}\n{}", said.stdout, said.stderr);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-// npm's @x402/fetch, unmodified, pays on a ledger, whose coin is a token that takes EIP-3009: node x402_ledger.mjs <gateway> <ledger rpc> <secret>
+// npm's @x402/fetch, unmodified, pays on another chain than Base, in its one token, which takes EIP-3009:
+// node x402_elsewhere.mjs <gateway> <rpc> <secret> <token>
 import assert from "node:assert";
-import { createPublicClient, http } from "viem";
+import { createPublicClient, getAddress, http, parseAbi } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { decodePaymentRequiredHeader } from "@x402/core/http";
 import { wrapFetchWithPayment, x402Client, decodePaymentResponseHeader } from "@x402/fetch";
@@ -8,12 +9,13 @@ import { ExactEvmScheme } from "@x402/evm/exact/client";
 import { UptoEvmScheme } from "@x402/evm/upto/client";
 import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
 
-const [gateway, rpc, secret] = process.argv.slice(2);
+const [gateway, rpc, secret, address] = process.argv.slice(2);
+const token = getAddress(address);
 const account = privateKeyToAccount(secret);
 const chain = createPublicClient({ transport: http(rpc) });
 const network = `eip155:${await chain.getChainId()}`;
-const coin = "0x0000000000000000000000000000000000000A00";
-const holds = () => chain.getBalance({ address: account.address });
+const abi = parseAbi(["function balanceOf(address) view returns (uint256)"]);
+const holds = () => chain.readContract({ address: token, abi, functionName: "balanceOf", args: [account.address] });
 const sends = () => chain.getTransactionCount({ address: account.address });
 const url = `${gateway}/v1/chat/completions`;
 const ask = (pay, question) =>
@@ -26,14 +28,15 @@ const pays = scheme => wrapFetchWithPayment(fetch, new x402Client().setSpendCont
 const answered = async (answer, scheme) => {
   assert.equal(answer.status, 200, await answer.clone().text());
   const paid = (await answer.json()).og.payment;
-  assert.deepEqual([paid.scheme, paid.network, paid.asset], [scheme, network, coin]);
+  assert.deepEqual([paid.scheme, paid.network, paid.asset], [scheme, network, token]);
   assert(BigInt(paid.charged) > 0n);
   return BigInt(paid.charged);
 };
 
 const asked = decodePaymentRequiredHeader((await ask(fetch, "What is a coin?")).headers.get("PAYMENT-REQUIRED"));
-const ways = asked.accepts.map(terms => [terms.network, terms.scheme, terms.extra.assetTransferMethod]);
-assert.deepEqual(ways, [[network, "exact", undefined], [network, "batch-settlement", undefined], [network, "upto", "permit2"]]);
+const ways = asked.accepts.map(terms => [terms.network, terms.asset, terms.scheme, terms.extra.assetTransferMethod]);
+const expected = [["exact", undefined], ["batch-settlement", undefined], ["upto", "permit2"]];
+assert.deepEqual(ways, expected.map(way => [network, token, ...way]));
 const sent = await sends();
 
 // exact by EIP-3009: nothing is approved, and its client asks nobody
@@ -54,5 +57,5 @@ assert(refund.success && refund.transaction.startsWith("0x"), JSON.stringify(ref
 // a session, whose approval its client signs by EIP-2612
 await answered(await ask(pays(new UptoEvmScheme(account, { rpcUrl: rpc })), "What is a session?"), "upto");
 assert.equal(await sends(), sent, "the payer sent no transaction");
-console.log("x402 ledger: ok");
+console.log("x402 elsewhere: ok");
 process.exit(0);
