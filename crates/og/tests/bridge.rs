@@ -42,6 +42,9 @@ fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
     assert_eq!(settled["base"]["next"], 0, "nobody carried it");
     let owed = said(&devnet, &["payout", "list", "--of", &payee]);
     assert_eq!((&owed["payouts"][0]["state"], &owed["payouts"][0]["kind"]), (&"settled".into(), &"mint".into()));
+    let key = devnet.ready["base"]["keys"][0]["address"].as_str().unwrap().to_lowercase();
+    let own = said(&devnet, &["payout", "list"]);
+    assert_eq!(own["account"].as_str().unwrap().to_lowercase(), key, "without a name, the key's that claims");
     let early = said(&devnet, &["payout", "claim", "--of", &payee, "--key", "base/2"]);
     assert_eq!(early["claimed"].as_array().unwrap().len(), 0, "Base does not know of it");
 

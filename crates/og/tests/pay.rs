@@ -136,6 +136,13 @@ fn brings_its_approval(net: &Paying) {
     let opened = net.paid("What is a deposit?", &other);
     answered(&opened);
     assert_eq!(units(&opened["paid"]["deposit"]), 1_000_000_000_000_000_000);
+    let dollars =
+        ["--key", "base/1", "--max", "1", "--token", "usdc", "--scheme", "batch-settlement", "--deposit", "1"];
+    answered(&net.paid("And of dollars?", &dollars));
+    for which in [[].as_slice(), &[CHAT]] {
+        let said = net.said(&[&["wallet", "withdraw", "--key", "base/1"], which].concat());
+        assert!(said.code == 1 && said.stderr.contains("more than one channel"), "{which:?}: {said:?}");
+    }
 }
 
 #[test]
@@ -197,6 +204,7 @@ fn sessions_permits_and_channels_are_paid_and_drawn_on() {
     assert_eq!(units(&all["refunded"]) + 500_000, units_of(&left), "{all}");
     let none = net.said(&["wallet", "refund", CHAT]);
     assert!(none.code == 1 && none.stderr.contains("no channel with this server"), "{none:?}");
+    assert!(none.stderr.contains("og pay --deposit opens one"), "{none:?}");
     let free = net.said(&["wallet", "refund", "/v1/models"]);
     assert!(free.code == 1 && free.stderr.contains("no channel with this server"), "{free:?}");
 

@@ -188,6 +188,7 @@ fn leaves(base: &Base, payer: &Payer, offer: &Offer, stand: &Stand) {
     assert!((clock() + DELAY_S - 60..=clock() + DELAY_S).contains(&ready_at_s), "{begun}");
     // Asked again, or after a crash: nothing is begun twice, and nothing is paid by it.
     assert_eq!(payer.withdraw(&voucher.channel.to_string()), begun);
+    assert_eq!(payer.done(&["wallet", "withdraw"]), begun, "the only one with something in it");
     let refused = payer.og(&["pay", &stand.url, "--max", "0.01"]);
     assert!(refused.code == 1 && refused.stderr.contains("being taken out"), "{refused:?}");
     let listed = payer.wallet.og(&["wallet", "channels"]).json();
@@ -221,6 +222,8 @@ fn what_is_in_a_channel_comes_out_of_its_contract_whatever_its_server_does() {
     }
     let other = payer.wallet.og(&["wallet", "withdraw", &stand.url, "--key", "agent", "--rpc", &base.url]);
     assert!(other.code == 1 && other.stderr.contains("no channel"), "another key's: {other:?}");
+    let other = payer.wallet.og(&["wallet", "withdraw", "--key", "agent", "--rpc", &base.url]);
+    assert!(other.code == 1 && other.stderr.contains("og pay --deposit opens one"), "{other:?}");
 }
 
 #[test]

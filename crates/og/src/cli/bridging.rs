@@ -38,9 +38,12 @@ pub enum Payout {
     /// Payouts of an account, and where each stands.
     #[command(after_help = "Example:\n  og payout list --of alice")]
     List {
-        /// An address, a public key or the name of a key.
+        /// An address, a public key or the name of a key; without it, the address of the key that claims.
         #[arg(long)]
-        of: String,
+        of: Option<String>,
+        /// That key: one of the folder, and which of the addresses that come from it; or a file with a secret.
+        #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0", conflicts_with = "of")]
+        key: String,
     },
     /// Have payouts paid on Base, whoever pays for the gas.
     #[command(after_help = "Example:\n  og payout claim --of 0x77…77 --key base/0")]

@@ -78,9 +78,9 @@ pub struct Refund {
     after_help = "Example:\n  og wallet withdraw https://api.example.com/weather --wait\n\nThe first step says that the payer leaves; after the channel's delay, in which the server claims what it earned, the second one takes out the rest. Asked again, it goes on where the chain says."
 )]
 pub struct Withdraw {
-    /// The channel's id, or where it was last paid for a call: og wallet channels.
+    /// The channel's id, or where it was last paid for a call: og wallet channels. Without it, the only one with something in it.
     #[arg(value_name = "CHANNEL|URL")]
-    pub channel: String,
+    pub channel: Option<String>,
     /// The key of the folder that pays by the channel, and for the gas.
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,

@@ -126,7 +126,7 @@ async fn status(remote: &Remote, common: &Common) -> Result<()> {
 
 pub async fn payout(remote: &Remote, common: &Common, command: cli::Payout) -> Result<()> {
     match command {
-        cli::Payout::List { of } => list(remote, common, &of).await,
+        cli::Payout::List { of, key } => list(remote, common, of.as_deref(), &key).await,
         cli::Payout::Claim { of, key } => claim(remote, common, of.as_deref(), &key).await,
     }
 }
@@ -175,8 +175,11 @@ async fn owed(remote: &Remote, link: &Link, account: &EvmAddress) -> Result<Vec<
     }
 }
 
-async fn list(remote: &Remote, common: &Common, of: &str) -> Result<()> {
-    let account = address(remote, of)?;
+async fn list(remote: &Remote, common: &Common, of: Option<&str>, key: &str) -> Result<()> {
+    let account = match of {
+        Some(who) => address(remote, who)?,
+        None => own(&keys::signer(&remote.home, key)?),
+    };
     let all = owed(remote, &link(remote)?, &account).await?;
     let said = json!({ "account": written(&account), "payouts": all.iter().map(Owed::json).collect::<Vec<_>>() });
     show(common, &said, |_| lines(&all));

@@ -40,7 +40,9 @@ pub enum PayError {
     SmallDeposit { found: String, least: String, token: String },
     #[error("what the server says of the channel cannot be so: {0}; hint: nothing more is signed for it")]
     Untrue(#[from] payments::payer::Untrue),
-    #[error("no channel with this server is known in which anything is left; hint: og wallet channels")]
+    #[error(
+        "no channel with this server is known in which anything is left; hint: og wallet channels; og pay --deposit opens one"
+    )]
     NoOpenChannel,
     #[error(
         "the server gave nothing back: {reason}; hint: og wallet withdraw takes it out on its chain after the delay"

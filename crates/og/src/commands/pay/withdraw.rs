@@ -65,7 +65,7 @@ impl Step {
 
 pub async fn run(remote: &Remote, common: &Common, options: &cli::Withdraw) -> Result<()> {
     let wallet = Wallet::open(&remote.home, &remote.client, &options.key, options.rpc.as_deref())?;
-    let kept = found(remote, &wallet, &options.channel)?;
+    let kept = found(remote, &wallet, options.channel.as_deref())?;
     let leaving = Leaving::of(remote, &wallet, kept).await?;
     let mut said = leaving.on().await?;
     while let Some(ready_at_s) = said["ready_at_s"].as_u64().filter(|_| options.wait) {
@@ -91,19 +91,26 @@ fn told(said: &Value) -> String {
     }
 }
 
-/// The payer's channel of this id, or the one that was last paid for a call at this address.
-fn found(remote: &Remote, wallet: &Wallet, which: &str) -> Result<KeptChannel> {
-    let url = if which.starts_with('/') { format!("{}{which}", remote.gateway) } else { which.to_owned() };
-    let id = which.parse::<B256>().ok();
-    let is_it = |kept: &&KeptChannel| {
-        kept.purse.payer == wallet.address() && (Some(kept.id) == id || (id.is_none() && kept.url == url))
+/// The payer's channel of this id, or the one that was last paid for a call at this address; where none is named, the only one in which
+/// anything is left.
+fn found(remote: &Remote, wallet: &Wallet, which: Option<&str>) -> Result<KeptChannel> {
+    let is_meant = |kept: &KeptChannel| match which.map(|which| (which, which.parse::<B256>())) {
+        None => kept.balance > kept.charged,
+        Some((_, Ok(id))) => kept.id == id,
+        Some((path, Err(_))) if path.starts_with('/') => kept.url == format!("{}{path}", remote.gateway),
+        Some((url, Err(_))) => kept.url == url,
     };
+    let is_it = |kept: &&KeptChannel| kept.purse.payer == wallet.address() && is_meant(kept);
     let book = Book::read(&remote.home)?;
     let mut fits = book.channels().iter().filter(is_it);
+    let named = which.map(|which| format!(" {which:?}")).unwrap_or_default();
     let kept = fits.next().with_context(|| {
-        format!("{} has no channel {which:?} that is known here; hint: og wallet channels", wallet.written())
+        let payer = wallet.written();
+        format!(
+            "{payer} has no channel{named} that is known here; hint: og wallet channels; og pay --deposit opens one"
+        )
     })?;
-    ensure!(fits.next().is_none(), "more than one channel is paid at {which:?}; hint: og wallet channels, name its id");
+    ensure!(fits.next().is_none(), "more than one channel{named} is meant; hint: og wallet channels, name its id");
     Ok(kept.clone())
 }
 
