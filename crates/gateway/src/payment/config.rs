@@ -45,7 +45,7 @@ pub struct Payments {
     /// What one OPG is worth, in billionths of a billionth of a dollar, where no ledger is named: there its parameter says it. `None` where
     /// nothing is quoted in the other unit.
     pub usd_per_opg: Option<u128>,
-    /// What a session may spend in all, in base units of OPG.
+    /// What a session may spend in all, in base units of OPG; where nothing but dollars is taken, it is a cent.
     pub session_cap: u128,
     /// A session that nobody uses is settled after this; a channel's claims wait until then as well.
     pub idle: Duration,
