@@ -307,7 +307,7 @@ impl Reservation {
         if let Some(ticket) = ticket {
             self.marks.push_back((self.marked, ticket));
         } else {
-            // Nothing to write: `exact`, or a price that tokens do not change.
+            // Nothing to write: a price that tokens do not change.
             self.durable = self.marked;
         }
         Ok(())

@@ -535,26 +535,38 @@ fn free_shares_are_paid_once_under_a_number_that_the_ledger_takes_once() {
 }
 
 #[test]
-fn an_exact_payment_is_charged_whole_or_not_at_all() {
-    let (offer, split) = (offer(Way::Transfer), split());
+fn an_exact_payment_is_charged_whole_and_after_a_crash_what_had_left() {
     let quote = |amount| Quote { amount, opg: amount };
-    let opened = || {
-        let mut books = Books::default();
-        let purse = opened(&mut books, &offer);
-        let call = called(&mut books, &purse, &offer, &split);
-        assert_eq!(books.deliver(call, quote(10)).unwrap(), None);
-        (books, purse, call)
-    };
-    let (mut books, purse, call) = opened();
-    books.apply(&books.abandon(call, NOW_MS).unwrap());
-    assert_eq!(books.purse(&purse).unwrap().spent, 0, "our fault");
-    let (mut books, purse, call) = opened();
-    books.apply(&books.leave(call, Vec::new(), quote(0), NOW_MS).unwrap());
-    assert_eq!(books.purse(&purse).unwrap().spent, 0, "left before anything came");
-    let (mut books, purse, call) = opened();
-    books.apply(&books.leave(call, Vec::new(), quote(10), NOW_MS).unwrap());
-    assert_eq!(books.purse(&purse).unwrap().spent, PRICE, "left in the middle");
-    assert!(matches!(books.reserve(&purse, &wanted(&offer, &split, 1)), Err(Refused::NonceUsed)));
+    for way in [Way::Transfer, Way::Permit2] {
+        let (offer, split) = (offer(way), split());
+        let opened = |marked| {
+            let mut books = Books::default();
+            let purse = opened(&mut books, &offer);
+            let call = called(&mut books, &purse, &offer, &split);
+            if let Some(entry) = books.deliver(call, quote(marked)).unwrap() {
+                books.apply(&entry);
+            }
+            (books, purse, call)
+        };
+        let (books, purse, _) = opened(0);
+        assert_eq!(kept(&books).purse(&purse).unwrap().spent, 0, "{way:?}: nothing had left");
+        let (books, purse, _) = opened(10);
+        let mut after = kept(&books);
+        let (network, asset, payer_of) = (offer.asset.network, offer.asset.address, payer(1).key().address());
+        assert_eq!(after.purse(&purse).unwrap().spent, 10, "{way:?}");
+        assert_eq!(after.promised(network, asset, payer_of, NOW_MS), PRICE, "{way:?}: it moves whole");
+        assert_eq!(all_due(&after).len(), 1, "{way:?}");
+        after.apply(&after.settling(&purse, 10, Digest([3; 32])).unwrap());
+        after.apply(&after.settled(&purse, Digest([3; 32]), NOW_MS).unwrap());
+        assert_eq!(after.owed(network, asset, payer_of), PRICE - 10, "{way:?}: and the rest goes back");
+        let (mut books, purse, call) = opened(0);
+        books.apply(&books.leave(call, Vec::new(), quote(0), NOW_MS).unwrap());
+        assert_eq!(books.purse(&purse).unwrap().spent, 0, "{way:?}: left before anything came");
+        let (mut books, purse, call) = opened(10);
+        books.apply(&books.leave(call, Vec::new(), quote(10), NOW_MS).unwrap());
+        assert_eq!(books.purse(&purse).unwrap().spent, PRICE, "{way:?}: left in the middle");
+        assert!(matches!(books.reserve(&purse, &wanted(&offer, &split, 1)), Err(Refused::NonceUsed)), "{way:?}");
+    }
 }
 
 #[test]
@@ -572,14 +584,11 @@ fn after_a_crash_an_answer_that_has_a_receipt_is_charged_by_it_and_the_others_by
         };
         crashed(&books, 0);
         // Two answers are under way, of which 100 and 60 have left; then one has its receipt.
-        if let Some(marked) = books.deliver(call, quote(160)).unwrap() {
-            books.apply(&marked);
-        }
-        let rest = if matches!(way, Way::Transfer | Way::Permit2) { 0 } else { 60 };
+        books.apply(&books.deliver(call, quote(160)).unwrap().unwrap());
         let ended = books.end_answer(call, answer(130, 910, 1).remove(0), quote(100)).unwrap();
         books.apply(&ended);
         books.apply(&ended);
-        let after = crashed(&books, 130 + rest);
+        let after = crashed(&books, 130 + 60);
         let (_, charge) = after.charge_of(&Digest([1; 32])).unwrap();
         assert_eq!((charge.amount, charge.opg), (130, 910), "{way:?}: as its receipt says");
         // What came to its end before the crash is charged once.

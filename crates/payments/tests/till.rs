@@ -115,7 +115,7 @@ async fn whoever_leaves_before_anything_came_is_charged_nothing_and_the_network_
 
 #[tokio::test]
 async fn after_a_crash_at_any_token_no_more_is_charged_than_was_delivered_and_few_tokens_go_unpaid() {
-    for way in [Way::Upto, Way::Batch] {
+    for way in WAYS {
         for tokens in [1, 31, 32, 33, 63, 64, 65, 95, 96, 97] {
             let folder = tempfile::tempdir().unwrap();
             let (offer, split) = (offer(way), split());
@@ -142,7 +142,7 @@ async fn after_a_crash_at_any_token_no_more_is_charged_than_was_delivered_and_fe
 
 #[tokio::test]
 async fn a_long_prompt_is_written_down_with_the_first_token() {
-    for way in [Way::Upto, Way::Batch] {
+    for way in WAYS {
         let folder = tempfile::tempdir().unwrap();
         let (offer, split) = (offer(way), split());
         let first = till(folder.path());

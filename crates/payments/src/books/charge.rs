@@ -26,16 +26,15 @@ pub enum ChargeError {
 }
 
 impl Books {
-    /// Notes that a part of an answer has left. `exact` has no parts: it is all or nothing.
+    /// Notes that a part of an answer has left: after a crash no less is charged, by `exact` too, which moves whole and owes the rest.
     pub fn deliver(&self, call: u64, quote: Quote) -> Result<Option<Entry>, ChargeError> {
         let record = self.calls.get(&call).ok_or(ChargeError::NoCall)?;
         let amount = quote.amount.min(record.max);
         if amount < record.delivered {
             return Err(ChargeError::Backwards { before: record.delivered, found: amount });
         }
-        let is_exact = self.purses.get(&record.purse).is_some_and(|purse| purse.scheme == Scheme::Exact);
         let opg = capped_opg(quote, amount);
-        Ok((!is_exact && amount > record.delivered).then_some(Entry::Delivered(Delivered { call, amount, opg })))
+        Ok((amount > record.delivered).then_some(Entry::Delivered(Delivered { call, amount, opg })))
     }
 
     /// Before an answer is acknowledged whose call is not over: from then on its receipt is charged, whatever happens.

@@ -1,7 +1,7 @@
-//! `exact`: one signed payment of one amount, settled once, all or nothing.
+//! `exact`: one signed payment of one amount, settled once and whole.
 //!
 //! The answer comes first and the settlement after it, so a payment is charged in full where the answer was delivered, and not settled
-//! at all where it was not.
+//! at all where nothing was. Where less is charged, because the call broke off or we crashed, the rest is sent back.
 
 mod permit2;
 mod transfer;
