@@ -1,9 +1,10 @@
 //! Assembly: opens the outbox, starts the tasks, listens.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::SigningKey;
 use network::{Client, LedgerClient, Limits, NetworkError, Sender, Server, process::Program};
+use storage::SyncData;
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
@@ -79,13 +80,18 @@ pub struct Gateway {
 impl Gateway {
     /// Starts with whatever the validators say now; it serves as soon as one of them has answered.
     pub async fn start(config: Config) -> Result<Self, GatewayError> {
+        Self::start_with(config, File::sync_data).await
+    }
+
+    /// The same where the journal of payments reaches the disk by `sync`.
+    pub async fn start_with(config: Config, sync: SyncData) -> Result<Self, GatewayError> {
         let pace = config.pace;
         let ledger = LedgerClient::new(Client::new(pace.validator_wait), &config.validators);
         let outbox = Outbox::open(&config.directory, pace)?;
         let directory = Arc::new(Directory::new(ledger.clone()));
         let open = |payments| {
-            Desk::open(payments, pace, &config.directory, Client::new(pace.validator_wait), Arc::clone(&directory))
-                .map(Arc::new)
+            let (client, directory) = (Client::new(pace.validator_wait), Arc::clone(&directory));
+            Desk::open(payments, pace, &config.directory, client, directory, sync).map(Arc::new)
         };
         let desk = config.payments.map(open).transpose()?;
         let beside = |desk: &Arc<Desk>| Booth::of_desk(desk, &config.directory).map(Arc::new);

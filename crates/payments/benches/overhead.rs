@@ -73,7 +73,7 @@ async fn main() {
     let (offer, folder) = (offer(), tempfile::tempdir().unwrap());
     let headers = headers(&offer);
     let path = folder.path().join("payments.log");
-    let till = Till::open(&path, || NOW_S * 1_000).unwrap();
+    let till = Till::open(&path, || NOW_S * 1_000, std::fs::File::sync_data).unwrap();
     let holder = |index| payments::price::holder(Address::with_last_byte(index));
     let split = Split::new(vec![
         (Part::Worker, holder(3), 750_000),

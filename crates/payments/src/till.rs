@@ -13,7 +13,7 @@ use std::{
 };
 
 use protocol::{Canonical as _, Digest, Milliseconds};
-use storage::{Log, LogError, Ticket};
+use storage::{Log, LogError, SyncData, Ticket};
 use thiserror::Error;
 
 use crate::{
@@ -45,9 +45,9 @@ pub struct Till {
 }
 
 impl Till {
-    /// Opens the journal and ends whatever was open when it was closed.
-    pub fn open(path: &Path, clock: fn() -> Milliseconds) -> Result<Arc<Self>, TillError> {
-        let (log, lines) = Log::open(path)?;
+    /// Opens the journal, which reaches the disk by `sync`, and ends whatever was open when it was closed.
+    pub fn open(path: &Path, clock: fn() -> Milliseconds, sync: SyncData) -> Result<Arc<Self>, TillError> {
+        let (log, lines) = Log::open_with(path, sync)?;
         let (books, ends) = Books::recover(&lines, clock())?;
         for entry in &ends {
             log.append(&entry.encode())?;

@@ -11,7 +11,7 @@ mod store;
 
 pub use failure::StoreError;
 pub use file::{FileError, Incoming, map_file, read_file, write_file};
-pub use log::{Log, LogError, Mark, RECORD_BYTES_MAX, Ticket};
+pub use log::{Log, LogError, Mark, RECORD_BYTES_MAX, SyncData, Ticket};
 pub use moment::{Entry, Moment};
 pub use sealed::{Passphrase, SealError, Sealer, random_bytes};
 pub use store::{Change, Durable, Store};

@@ -37,6 +37,9 @@ const SPARE_BYTES_MAX: usize = 1 << 20;
 /// For how long records gather that nobody waits for: a sync of theirs would only keep the next one from the disk.
 const GATHER: Duration = Duration::from_millis(1);
 
+/// Makes what was written to a file survive a crash. Comes in as an argument, so that a test has a disk that stalls or breaks.
+pub type SyncData = fn(&File) -> std::io::Result<()>;
+
 /// Why a log could not be opened or written.
 #[derive(Clone, Debug, Error)]
 pub enum LogError {
@@ -210,6 +213,11 @@ struct Batch {
 impl Log {
     /// Opens or makes the file and returns what it holds, in order.
     pub fn open(path: &Path) -> Result<(Self, Vec<Vec<u8>>), LogError> {
+        Self::open_with(path, File::sync_data)
+    }
+
+    /// The same where what is appended reaches the disk by `sync`.
+    pub fn open_with(path: &Path, sync: SyncData) -> Result<(Self, Vec<Vec<u8>>), LogError> {
         let failed = |error: std::io::Error| LogError::Open { path: path.to_owned(), cause: error.to_string() };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
@@ -224,7 +232,7 @@ impl Log {
         let queue = Arc::new(Queue::default());
         let end = read.length as u64;
         queue.durable().bytes = end;
-        let writer = Writer { path: path.to_owned(), file, sequence: read.next, end, room: end };
+        let writer = Writer { path: path.to_owned(), file, sync, sequence: read.next, end, room: end };
         let of_writer = Arc::clone(&queue);
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&of_writer)).map_err(failed)?;
         let open = Arc::new(Open(Arc::clone(&queue)));
@@ -419,6 +427,7 @@ fn split(mut body: &[u8]) -> Option<Vec<Vec<u8>>> {
 struct Writer {
     path: PathBuf,
     file: File,
+    sync: SyncData,
     sequence: u64,
     /// Where the next frame begins.
     end: u64,
@@ -472,7 +481,7 @@ impl Writer {
             self.file.write_all_at(&frame, self.end)?;
             self.sequence += 1;
             self.end += frame.len() as u64;
-            self.file.sync_data()?;
+            (self.sync)(&self.file)?;
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ use payments::{
     wire::{PaymentRequired, Resource},
 };
 use protocol::{Assurance, Digest, EvmAddress, Milliseconds, PublicKey, Receipt};
+use storage::SyncData;
 use thiserror::Error;
 
 use crate::{
@@ -150,12 +151,14 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
+    /// Opens the journal of payments in `folder`, which reaches the disk by `sync`.
     pub fn open(
         config: Payments,
         pace: Pace,
         folder: &Path,
         client: Client,
         directory: Arc<Directory>,
+        sync: SyncData,
     ) -> Result<Self, DeskError> {
         let key = SignerKey::from_secret(config.secret).ok_or(DeskError::Key)?;
         let facilitator = SignerKey::from_secret(config.facilitator_secret).ok_or(DeskError::FacilitatorKey)?;
@@ -169,7 +172,7 @@ impl Desk {
         };
         let idle_ms = Milliseconds::try_from(config.idle.as_millis()).unwrap_or(Milliseconds::MAX);
         let desk = Self {
-            till: Till::open(&folder.join("payments.log"), now_ms)?,
+            till: Till::open(&folder.join("payments.log"), now_ms, sync)?,
             chain: ChainClient::new(client.clone(), config.rpc.clone(), config.network, config.fee_max),
             ledger: config.ledger.as_ref().map(|source| LedgerRpc::new(&client, source, config.network)),
             published: PublishedModels::default(),

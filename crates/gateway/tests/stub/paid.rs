@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use payments::{
     signing::SignerKey,
     wire::{Network, PaymentPayload, PaymentRequired, Requirements, SettleResponse, header},
 };
+use storage::SyncData;
 
 use super::{
     Behaviour, Client, Validator, Worker,
@@ -64,7 +66,12 @@ pub async fn paid_and_claimed() -> Paid {
 }
 
 pub async fn paid_as(behaviour: Behaviour, pace: gateway::Pace, change: impl FnOnce(&mut Payments)) -> Paid {
-    started(behaviour, pace, change, |_, _| {}).await
+    started(behaviour, pace, change, |_, _| {}, File::sync_data).await
+}
+
+/// The same where the journal of payments reaches the disk by `sync`.
+pub async fn paid_synced(behaviour: Behaviour, sync: SyncData) -> Paid {
+    started(behaviour, pace(), |_| {}, |_, _| {}, sync).await
 }
 
 /// The same where a hub has the model of this root, so that the gateway counts its tokens.
@@ -77,7 +84,7 @@ pub async fn paid_with_words(behaviour: Behaviour, hub: String, root: protocol::
             ledger.nodes.iter_mut().for_each(|node| node.models = models.clone());
         });
     };
-    started(behaviour, pace(), |_| {}, arrange).await
+    started(behaviour, pace(), |_| {}, arrange, File::sync_data).await
 }
 
 /// A ledger that has just begun, at these validators.
@@ -117,6 +124,7 @@ async fn started(
     pace: gateway::Pace,
     change: impl FnOnce(&mut Payments),
     arrange: impl FnOnce(&Validator, &mut Config),
+    sync: SyncData,
 ) -> Paid {
     let (validator, chain) = (Validator::start().await, Chain::start().await);
     let worker = Worker::start(10, behaviour).await;
@@ -126,7 +134,7 @@ async fn started(
     change(&mut payments);
     let mut config = Config { payments: Some(payments), ..super::config(&validator, &folder, pace) };
     arrange(&validator, &mut config);
-    let gateway = Gateway::start(config.clone()).await.unwrap();
+    let gateway = Gateway::start_with(config.clone(), sync).await.unwrap();
     let client = Client::new(gateway.address());
     Paid { gateway, config, client, worker, chain, validator, _folder: folder }
 }

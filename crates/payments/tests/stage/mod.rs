@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses another part of the stage")]
 
 use std::{
+    fs::File,
     path::Path,
     sync::Arc,
     sync::atomic::{AtomicU64, Ordering},
@@ -162,13 +163,13 @@ pub fn clock() -> u64 {
 
 pub fn till(folder: &Path) -> Arc<Till> {
     for _ in 0..400 {
-        match Till::open(&folder.join("payments.log"), clock) {
+        match Till::open(&folder.join("payments.log"), clock, File::sync_data) {
             Ok(till) => return till,
             // Its writer closes the file just after the last handle is gone.
             Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
         }
     }
-    Till::open(&folder.join("payments.log"), clock).unwrap()
+    Till::open(&folder.join("payments.log"), clock, File::sync_data).unwrap()
 }
 
 /// Takes a payment by any way and lets one call draw on it.
