@@ -65,21 +65,51 @@ async fn an_exact_payment_is_settled_and_runs_the_handler_once() {
     assert_eq!(stage.worker.jobs(), 1);
 }
 
-#[tokio::test]
-async fn twenty_replays_at_once_run_the_handler_once() {
-    let stage = Arc::new(paid(Behaviour::Slow(20)).await);
-    let payment = stage.exact(1).await;
-    let asked: Vec<_> = (0..20)
-        .map(|_| {
-            let (stage, payment) = (Arc::clone(&stage), payment.clone());
-            tokio::spawn(async move { stage.ask(&payment, "").await.status })
-        })
-        .collect();
+/// Asks with all of these payments at once: how many were served.
+async fn served_at_once(stage: &Arc<Paid>, payments: impl Iterator<Item = PaymentPayload>) -> usize {
+    let ask = |payment: PaymentPayload| {
+        let stage = Arc::clone(stage);
+        tokio::spawn(async move { stage.ask(&line(&payment), "").await.status })
+    };
+    let asked: Vec<_> = payments.map(ask).collect();
     let mut served = 0;
     for asked in asked {
         served += usize::from(asked.await.unwrap() == 200);
     }
-    assert_eq!((served, stage.worker.jobs()), (1, 1));
+    served
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_replays_at_once_run_the_handler_once() {
+    for form in FORMS {
+        let stage = Arc::new(paid(Behaviour::Slow(20)).await);
+        let payment = form.payment(&payer(), &stage.offers("").await, 1);
+        let served = served_at_once(&stage, std::iter::repeat_n(payment, 20)).await;
+        assert_eq!((served, stage.worker.jobs()), (1, 1), "{form:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_payments_from_a_wallet_that_holds_one_run_the_handler_once() {
+    for form in FORMS {
+        let stage = Arc::new(paid(Behaviour::Slow(20)).await);
+        let required = stage.offers("").await;
+        let terms = form.terms(&required);
+        // Nothing is settled meanwhile, so that what the chain says is in the wallet stays true.
+        stage.chain.tell(|told| {
+            (told.in_wallets, told.in_channels, told.is_held_back) = (terms.amount, terms.amount, true);
+        });
+        // Of a channel, ten vouchers, each over one more call.
+        let payment = |index: u8| match form {
+            Form::Channel => {
+                let channel = Channel::of(&terms, &payer(), B256::ZERO).unwrap();
+                Channel::payment(&required, &terms, channel.voucher(&payer(), u128::from(index) * terms.amount))
+            }
+            Form::Transfer | Form::Permit | Form::Session => form.payment(&payer(), &required, index),
+        };
+        let served = served_at_once(&stage, (1..=10).map(payment)).await;
+        assert_eq!((served, stage.worker.jobs()), (1, 1), "{form:?}");
+    }
 }
 
 #[tokio::test]
