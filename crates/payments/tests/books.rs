@@ -443,20 +443,19 @@ fn a_refund_undoes_an_unsettled_charge_and_owes_a_settled_one() {
 
 #[test]
 fn credit_is_free_once_the_window_has_closed_and_can_be_refunded_no_more() {
-    let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
-    let purse = opened(&mut books, &offer);
-    let call = called(&mut books, &purse, &offer, &split);
-    let charge = answer(600, 601, 1);
-    books.apply(&books.charge(call, charge, NOW_MS).unwrap());
-    assert!(
-        books.mature(&[Digest([2; 32])], NOW_MS).is_none(),
-        "its own receipt must stand, however much time has passed"
-    );
-    assert_eq!(books.held_upto(NOW_MS).collect::<Vec<_>>(), [(Digest([1; 32]), NOW_MS)]);
-    books.apply(&books.mature(&[Digest([1; 32])], 0).unwrap());
-    assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err());
-    assert_eq!(books.held_of(split.portions()[0].holder), 0);
-    assert_eq!(books.free().count(), 0, "what has a receipt is the ledger's to say");
+    for way in WAYS {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = if way == Way::Batch { raised(&mut books) } else { opened(&mut books, &offer) };
+        let call = called(&mut books, &purse, &offer, &split);
+        books.apply(&books.charge(call, answer(600, 601, 1), NOW_MS).unwrap());
+        let others = books.mature(&[Digest([2; 32])], NOW_MS);
+        assert!(others.is_none(), "{way:?}: its own receipt must stand, however much time has passed");
+        assert_eq!(books.held_upto(NOW_MS).collect::<Vec<_>>(), [(Digest([1; 32]), NOW_MS)], "{way:?}");
+        books.apply(&books.mature(&[Digest([1; 32])], 0).unwrap());
+        assert!(books.refund(&Digest([1; 32]), NOW_MS).is_err(), "{way:?}");
+        assert_eq!(books.held_of(split.portions()[0].holder), 0, "{way:?}");
+        assert_eq!(books.free().count(), 0, "{way:?}: what has a receipt is the ledger's to say");
+    }
 }
 
 #[test]
@@ -601,9 +600,11 @@ fn after_a_crash_an_answer_that_has_a_receipt_is_charged_by_it_and_the_others_by
 #[test]
 fn whoever_leaves_is_charged_what_had_ended_by_its_receipts_and_the_rest_by_what_was_used() {
     let quote = |amount| Quote { amount, opg: 7 * amount };
-    for (way, sums) in [(Way::Transfer, [300, PRICE - 300]), (Way::Upto, [300, 40])] {
+    for way in WAYS {
+        // By `exact` the price is the call's.
+        let sums = if matches!(way, Way::Transfer | Way::Permit2) { [300, PRICE - 300] } else { [300, 40] };
         let (offer, split, mut books) = (offer(way), split(), Books::default());
-        let purse = opened(&mut books, &offer);
+        let purse = if way == Way::Batch { raised(&mut books) } else { opened(&mut books, &offer) };
         let call = called(&mut books, &purse, &offer, &split);
         let left = books.leave(call, answer(300, 7 * 300, 5), quote(40), NOW_MS).unwrap();
         let Entry::Charged(charged) = &left else { panic!("{left:?}") };
@@ -632,13 +633,15 @@ fn a_call_that_was_late_by_our_own_doing_is_charged_what_came_of_it() {
 
 #[test]
 fn a_purse_is_forgotten_only_when_nothing_can_come_of_it_any_more() {
-    let (offer, mut books) = (offer(Way::Transfer), Books::default());
-    let purse = opened(&mut books, &offer);
-    let past = NOW_S + offer.max_timeout_s + 3_601;
-    assert!(books.forgettable(past, 3_600).is_empty(), "still open");
-    books.apply(&Entry::Closed(purse));
-    assert!(books.forgettable(past - 1, 3_600).is_empty(), "its payment could be sent again");
-    assert_eq!(books.forgettable(past, 3_600), [purse]);
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let (offer, mut books) = (offer(way), Books::default());
+        let purse = opened(&mut books, &offer);
+        let past = NOW_S + offer.max_timeout_s + 3_601;
+        assert!(books.forgettable(past, 3_600).is_empty(), "{way:?}: still open");
+        books.apply(&Entry::Closed(purse));
+        assert!(books.forgettable(past - 1, 3_600).is_empty(), "{way:?}: its payment could be sent again");
+        assert_eq!(books.forgettable(past, 3_600), [purse], "{way:?}");
+    }
 }
 
 #[test]
@@ -958,38 +961,45 @@ fn a_voucher_that_was_shown_in_a_claim_is_remembered() {
 
 #[test]
 fn what_can_never_be_settled_is_written_off_promises_nothing_and_owes_nothing() {
-    let (offer, mut books, split) = (offer(Way::Transfer), Books::default(), split());
-    let purse = opened(&mut books, &offer);
-    assert!(books.write_off(&purse, NOW_MS).is_none(), "nothing was charged");
-    let call = called(&mut books, &purse, &offer, &split);
-    books.apply(&books.charge(call, answer(PRICE, PRICE, 1), NOW_MS).unwrap());
-    let payer_of = payer(1).key().address();
-    let promised = |books: &Books| books.promised(offer.asset.network, offer.asset.address, payer_of, NOW_MS);
-    assert_eq!(promised(&books), PRICE);
-    books.apply(&books.write_off(&purse, NOW_MS).unwrap());
-    assert_eq!((promised(&books), all_due(&books).len()), (0, 0));
-    let again = kept(&books);
-    let (_, _, lost, count) = again.lost().next().unwrap();
-    assert_eq!((lost, count), (PRICE, 1), "and counted");
-    books.apply(&books.refund(&Digest([1; 32]), NOW_MS).unwrap());
-    assert_eq!(books.owed(offer.asset.network, offer.asset.address, payer_of), 0, "its payer never paid");
-    let past = NOW_S + offer.max_timeout_s + 3_601;
-    assert_eq!(books.forgettable(past, 3_600), [purse]);
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let (offer, mut books, split) = (offer(way), Books::default(), split());
+        let purse = opened(&mut books, &offer);
+        assert!(books.write_off(&purse, NOW_MS).is_none(), "{way:?}: nothing was charged");
+        let call = called(&mut books, &purse, &offer, &split);
+        books.apply(&books.charge(call, answer(PRICE, PRICE, 1), NOW_MS).unwrap());
+        books.apply(&Entry::Closed(purse));
+        let payer_of = payer(1).key().address();
+        let promised = |books: &Books| books.promised(offer.asset.network, offer.asset.address, payer_of, NOW_MS);
+        assert_eq!(promised(&books), PRICE, "{way:?}");
+        books.apply(&books.write_off(&purse, NOW_MS).unwrap());
+        assert_eq!((promised(&books), all_due(&books).len()), (0, 0), "{way:?}");
+        let again = kept(&books);
+        let (_, _, lost, count) = again.lost().next().unwrap();
+        assert_eq!((lost, count), (PRICE, 1), "{way:?}: and counted");
+        books.apply(&books.refund(&Digest([1; 32]), NOW_MS).unwrap());
+        let owed = books.owed(offer.asset.network, offer.asset.address, payer_of);
+        assert_eq!(owed, 0, "{way:?}: its payer never paid");
+        let past = NOW_S + offer.max_timeout_s + 3_601;
+        assert_eq!(books.forgettable(past, 3_600), [purse], "{way:?}");
+    }
 }
 
 #[test]
 fn what_ends_first_is_settled_first() {
-    let (mut books, split) = (Books::default(), split());
-    for (index, life_s) in [(1, 300), (2, 60), (3, 120)] {
-        let offer = payments::scheme::Offer { max_timeout_s: life_s, ..offer(Way::Transfer) };
-        let authorised = authorise(&pay(&payer(1), &offer, index), &offer, &holding(9 * PRICE)).unwrap();
-        let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
-        books.apply(&entry);
-        let call = called(&mut books, &purse, &offer, &split);
-        books.apply(&books.charge(call, answer(PRICE, PRICE, 7), NOW_MS).unwrap());
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let (mut books, split) = (Books::default(), split());
+        for (index, life_s) in [(1, 300), (2, 60), (3, 120)] {
+            let offer = payments::scheme::Offer { max_timeout_s: life_s, ..offer(way) };
+            let authorised = authorise(&pay(&payer(1), &offer, index), &offer, &holding(9 * PRICE)).unwrap();
+            let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+            books.apply(&entry);
+            let call = called(&mut books, &purse, &offer, &split);
+            books.apply(&books.charge(call, answer(PRICE, PRICE, 7), NOW_MS).unwrap());
+            books.apply(&Entry::Closed(purse));
+        }
+        let order: Vec<u64> = books.waiting().iter().map(|waiting| waiting.expires_at_s - NOW_S).collect();
+        assert_eq!(order, [60, 120, 300], "{way:?}");
     }
-    let order: Vec<u64> = books.waiting().iter().map(|waiting| waiting.expires_at_s - NOW_S).collect();
-    assert_eq!(order, [60, 120, 300]);
 }
 
 /// What a journal of today says must be readable for ever.

@@ -77,18 +77,22 @@ fn what_a_gateway_would_take_a_facilitator_finds_good() {
 
 #[test]
 fn what_is_not_settled_here_is_refused_by_name() {
-    let mut other = asked(Way::Transfer);
-    other.terms.scheme = "deferred".to_owned();
-    refuses(&other, "unsupported_scheme");
-    let mut other = asked(Way::Transfer);
-    other.terms.network = payments::wire::Network(1);
-    refuses(&other, "invalid_network");
-    let mut other = asked(Way::Transfer);
-    other.terms.asset = Address::with_last_byte(7);
-    refuses(&other, "unsupported_asset");
-    let mut other = asked(Way::Transfer);
-    other.terms.extra.insert("assetTransferMethod".to_owned(), "permit2".into());
-    refuses(&other, "invalid_payment_requirements");
+    for way in WAYS {
+        let mut other = asked(way);
+        other.terms.scheme = "deferred".to_owned();
+        refuses(&other, "unsupported_scheme");
+        let mut other = asked(way);
+        other.terms.network = payments::wire::Network(1);
+        refuses(&other, "invalid_network");
+        let mut other = asked(way);
+        other.terms.asset = Address::with_last_byte(7);
+        refuses(&other, "unsupported_asset");
+    }
+    for (way, method) in [(Way::Transfer, "permit2"), (Way::Permit2, "eip3009"), (Way::Upto, "eip3009")] {
+        let mut other = asked(way);
+        other.terms.extra.insert("assetTransferMethod".to_owned(), method.into());
+        refuses(&other, "invalid_payment_requirements");
+    }
 }
 
 #[test]
@@ -432,17 +436,19 @@ fn old_errands_make_room_and_those_under_way_never_do() {
 
 #[test]
 fn a_resource_is_listed_without_what_one_payer_asked_it() {
-    let mut wants = asked(Way::Transfer);
-    assert_eq!(address_to_list(&wants), None, "its server does not want to be found");
-    wants.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "GET" } } }));
-    wants.payment.resource.as_mut().unwrap().url = "https://shop.example/weather?city=Rome#x".to_owned();
-    let mut own = stage::required(&[offer(Way::Transfer)]);
-    own.extensions = wants.payment.extensions.clone();
-    let listed = Listed::of(&wants, PRICE, &own, NOW_MS).unwrap();
-    assert_eq!(listing(&listed)["resource"], "https://shop.example/weather");
-    for url in ["file:///etc/passwd", "javascript:x", "https://a b", &format!("https://{}", "a".repeat(600))] {
-        wants.payment.resource.as_mut().unwrap().url = url.to_owned();
-        assert_eq!(address_to_list(&wants), None, "{url}");
+    for way in WAYS {
+        let mut wants = asked(way);
+        assert_eq!(address_to_list(&wants), None, "its server does not want to be found");
+        wants.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "GET" } } }));
+        wants.payment.resource.as_mut().unwrap().url = "https://shop.example/weather?city=Rome#x".to_owned();
+        let mut own = stage::required(&[offer(way)]);
+        own.extensions = wants.payment.extensions.clone();
+        let listed = Listed::of(&wants, PRICE, &own, NOW_MS).unwrap();
+        assert_eq!(listing(&listed)["resource"], "https://shop.example/weather");
+        for url in ["file:///etc/passwd", "javascript:x", "https://a b", &format!("https://{}", "a".repeat(600))] {
+            wants.payment.resource.as_mut().unwrap().url = url.to_owned();
+            assert_eq!(address_to_list(&wants), None, "{url}");
+        }
     }
 }
 
@@ -510,22 +516,24 @@ fn nobody_fills_the_list_and_what_is_old_is_not_shown() {
 
 #[test]
 fn only_what_asks_to_be_paid_as_it_was_is_its_payees_own() {
-    let asked = asked(Way::Transfer);
-    let own = stage::required(&[offer(Way::Upto), offer(Way::Transfer)]);
-    assert!(is_its_own(&asked, PRICE, &own) && !is_its_own(&asked, PRICE - 1, &own));
-    let changes: [fn(&mut payments::wire::Requirements); 3] = [
-        |terms| terms.pay_to = Address::with_last_byte(9),
-        |terms| terms.asset = Address::with_last_byte(9),
-        |terms| terms.network = Network::BASE_SEPOLIA,
-    ];
-    for change in changes {
-        let mut other = stage::required(&[offer(Way::Transfer)]);
-        other.accepts.iter_mut().for_each(change);
-        assert!(!is_its_own(&asked, PRICE, &other));
+    for way in WAYS {
+        let asked = asked(way);
+        let own = stage::required(&[offer(Way::Upto), offer(way)]);
+        assert!(is_its_own(&asked, PRICE, &own) && !is_its_own(&asked, PRICE - 1, &own), "{way:?}");
+        let changes: [fn(&mut payments::wire::Requirements); 4] = [
+            |terms| terms.pay_to = Address::with_last_byte(9),
+            |terms| terms.asset = Address::with_last_byte(9),
+            |terms| terms.network = Network::BASE_SEPOLIA,
+            |terms| terms.scheme = "deferred".to_owned(),
+        ];
+        for change in changes {
+            let mut other = stage::required(&[offer(way)]);
+            other.accepts.iter_mut().for_each(change);
+            assert!(!is_its_own(&asked, PRICE, &other), "{way:?}");
+        }
+        assert!(!is_its_own(&asked, PRICE, &stage::required(&[])), "{way:?}");
     }
-    assert!(!is_its_own(&asked, PRICE, &stage::required(&[offer(Way::Batch)])), "by another scheme");
-    assert!(!is_its_own(&asked, PRICE, &stage::required(&[])));
-    let mut posted = asked.clone();
+    let mut posted = asked(Way::Transfer);
     assert_eq!(method_of(&posted), "GET");
     posted.payment.extensions.insert("bazaar".to_owned(), json!({ "info": { "input": { "method": "post" } } }));
     assert_eq!(method_of(&posted), "POST");
