@@ -73,6 +73,27 @@ async fn a_price_that_changed_after_it_was_offered_is_never_charged_above_what_w
 }
 
 #[tokio::test]
+async fn where_the_token_refuses_its_receiver_nothing_is_served_that_could_not_be_settled() {
+    let stage = paid(Behaviour::Honest).await;
+    let required = stage.offers("").await;
+    let receiver = payments::hex::encode(Form::Transfer.terms(&required).pay_to);
+    stage.chain.tell(|told| told.refused = vec![receiver]);
+    let forms = [Form::Transfer, Form::Permit, Form::Session];
+    for (index, form) in (1..).zip(forms) {
+        let refused = stage.ask(&line(&form.payment(&payer(), &required, index)), "").await;
+        let expected = (402, "transaction_simulation_failed".to_owned());
+        assert_eq!((refused.status, reason(&refused)), expected, "{form:?}: {}", refused.body);
+    }
+    assert_eq!((stage.worker.jobs(), stage.charged_in_the_end(&payer()).await), (0, 0));
+    assert_eq!(stage.chain.sent_with(""), 0);
+    stage.chain.tell(|told| told.refused.clear());
+    for (index, form) in (1..).zip(forms) {
+        let served = stage.ask(&line(&form.payment(&payer(), &required, index)), "").await;
+        assert_eq!(served.status, 200, "{form:?}: the payment is as good as before: {}", served.body);
+    }
+}
+
+#[tokio::test]
 async fn a_payer_whom_its_token_refuses_is_not_served() {
     let stage = paid(Behaviour::Honest).await;
     let required = stage.offers("").await;

@@ -205,29 +205,30 @@ async fn a_session_that_pays_for_no_call_any_more_is_settled_however_often_it_is
 
 #[tokio::test]
 async fn what_is_for_elsewhere_doubled_damaged_or_too_large_is_refused_before_anything_runs() {
-    let stage = paid(Behaviour::Honest).await;
-    let required = stage.offers("").await;
-    let terms = offer(&required, Scheme::Exact, USDC);
-    let mut payment = payer().pay(&required, &terms, B256::repeat_byte(1), now_ms() / 1_000).unwrap();
-    payment.resource.as_mut().unwrap().url = "http://g/v1/embeddings".to_owned();
-    let foreign = stage.ask(&line(&payment), "").await;
-    assert_eq!(self::required(&foreign).error.as_deref(), Some("invalid_resource"));
-    let good = stage.exact(2).await;
-    // Twice, or once by either version: nobody knows which of them a proxy in front has seen.
-    for more in [good.clone(), good.replace("payment-signature", "x-payment"), "x-payment: e30=\r\n".to_owned()] {
-        let doubled = stage.ask(&format!("{good}{more}"), "").await;
-        assert_eq!(doubled.error().0, 400, "{}", doubled.body);
+    for form in FORMS {
+        let stage = paid(Behaviour::Honest).await;
+        let asked = stage.offers("").await;
+        let mut payment = form.payment(&payer(), &asked, 1);
+        payment.resource.as_mut().unwrap().url = "http://g/v1/embeddings".to_owned();
+        let foreign = stage.ask(&line(&payment), "").await;
+        assert_eq!(required(&foreign).error.as_deref(), Some("invalid_resource"), "{form:?}");
+        let good = line(&form.payment(&payer(), &asked, 2));
+        // Twice, or once by either version: nobody knows which of them a proxy in front has seen.
+        for more in [good.clone(), good.replace("payment-signature", "x-payment"), "x-payment: e30=\r\n".to_owned()] {
+            let doubled = stage.ask(&format!("{good}{more}"), "").await;
+            assert_eq!(doubled.error().0, 400, "{form:?}: {}", doubled.body);
+        }
+        let large = format!("payment-signature: {}\r\n", "A".repeat(header::HEADER_BYTES_MAX + 4));
+        assert_eq!(stage.ask(&large, "").await.status, 400);
+        for damaged in ["x", "e30=", "bnVsbA==", "eyJ4NDAyVmVyc2lvbiI6OX0="] {
+            assert_eq!(stage.ask(&format!("payment-signature: {damaged}\r\n"), "").await.status, 400, "{damaged}");
+        }
+        // A dearer request than the one that was priced, beyond a session's cap too.
+        let dearer = stage.ask(&good, r#","max_tokens":4096"#).await;
+        assert_eq!(required(&dearer).error.as_deref(), Some("invalid_payment_requirements"), "{form:?}");
+        assert_eq!(stage.worker.jobs(), 0, "{form:?}");
+        assert_eq!(stage.ask(&good, "").await.status, 200, "{form:?}: and the payment is still good");
     }
-    let large = format!("payment-signature: {}\r\n", "A".repeat(header::HEADER_BYTES_MAX + 4));
-    assert_eq!(stage.ask(&large, "").await.status, 400);
-    for damaged in ["x", "e30=", "bnVsbA==", "eyJ4NDAyVmVyc2lvbiI6OX0="] {
-        assert_eq!(stage.ask(&format!("payment-signature: {damaged}\r\n"), "").await.status, 400, "{damaged}");
-    }
-    // A dearer request than the one that was priced.
-    let dearer = stage.ask(&good, r#","max_tokens":4096"#).await;
-    assert_eq!(self::required(&dearer).error.as_deref(), Some("invalid_payment_requirements"));
-    assert_eq!(stage.worker.jobs(), 0);
-    assert_eq!(stage.ask(&good, "").await.status, 200, "and the payment is still good");
 }
 
 #[tokio::test]
@@ -314,25 +315,27 @@ async fn a_refuted_answer_is_paid_back_on_the_payers_chain() {
 
 #[tokio::test]
 async fn a_payer_that_cannot_be_paid_back_keeps_no_other_waiting() {
-    let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
-    let mut payers = [payer(), other_payer(6)];
-    payers.sort_by_key(|payer| payer.key().address());
-    for (nonce, payer) in (1..).zip(&payers) {
-        let required = stage.offers("").await;
-        let answer = stage.ask(&line(&Form::Transfer.payment(payer, &required, nonce)), "").await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+    for form in [Form::Transfer, Form::Permit] {
+        let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
+        let mut payers = [payer(), other_payer(6)];
+        payers.sort_by_key(|payer| payer.key().address());
+        for (nonce, payer) in (1..).zip(&payers) {
+            let required = stage.offers("").await;
+            let answer = stage.ask(&line(&form.payment(payer, &required, nonce)), "").await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+        until("anchored", || stage.validator.anchored() == 2).await;
+        let transfers = payers.map(|payer| format!("a9059cbb{:0>64}", address_of(&payer)));
+        // The one whose turn is first.
+        stage.chain.tell(|told| told.refused = vec![transfers[0].clone()]);
+        stage.validator.change(|ledger| {
+            ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
+        });
+        until("the other is paid back", || stage.chain.sent_with(&transfers[1]) == 1).await;
+        assert_eq!(stage.chain.sent_with(&transfers[0]), 0);
+        stage.chain.tell(|told| told.refused.clear());
+        until("and in the end the first", || stage.chain.sent_with(&transfers[0]) == 1).await;
     }
-    until("anchored", || stage.validator.anchored() == 2).await;
-    let transfers = payers.map(|payer| format!("a9059cbb{:0>64}", address_of(&payer)));
-    // The one whose turn is first.
-    stage.chain.tell(|told| told.refused = vec![transfers[0].clone()]);
-    stage.validator.change(|ledger| {
-        ledger.receipts.values_mut().for_each(|view| view.status.standing = protocol::Standing::Refuted);
-    });
-    until("the other is paid back", || stage.chain.sent_with(&transfers[1]) == 1).await;
-    assert_eq!(stage.chain.sent_with(&transfers[0]), 0);
-    stage.chain.tell(|told| told.refused.clear());
-    until("and in the end the first", || stage.chain.sent_with(&transfers[0]) == 1).await;
 }
 
 #[tokio::test]
@@ -913,21 +916,24 @@ async fn what_is_worth_less_than_its_gas_is_settled_so_often_and_no_more() {
         (price.per_input_token, price.per_output_token) = (WHOLE / 1_000_000_000, WHOLE / 1_000_000_000);
         payments.idle = Duration::from_secs(1);
     };
-    let stage = paid_as(Behaviour::Honest, pace, cheap).await;
-    let began_at = std::time::Instant::now();
-    let mut statuses = Vec::new();
-    for nonce in 1..=12 {
-        statuses.push(stage.ask(&stage.exact(nonce).await, "").await.status);
-    }
-    let most = 3 + usize::try_from(began_at.elapsed().as_secs()).unwrap();
-    let served = statuses.iter().filter(|status| **status == 200).count();
-    assert!((3..=most).contains(&served) && statuses.contains(&503), "{statuses:?}");
-    // Channels are served all the same, and claimed one after the other.
-    for seed in 10..14 {
-        stage.by_channel(&other_payer(seed), 0).await;
-    }
-    for seed in 10..14 {
-        until("claimed", || stage.chain.sent_with(&address_of(&other_payer(seed))) > 0).await;
+    for form in [Form::Transfer, Form::Permit] {
+        let stage = paid_as(Behaviour::Honest, pace, cheap).await;
+        let began_at = std::time::Instant::now();
+        let mut statuses = Vec::new();
+        for nonce in 1..=12 {
+            let payment = form.payment(&payer(), &stage.offers("").await, nonce);
+            statuses.push(stage.ask(&line(&payment), "").await.status);
+        }
+        let most = 3 + usize::try_from(began_at.elapsed().as_secs()).unwrap();
+        let served = statuses.iter().filter(|status| **status == 200).count();
+        assert!((3..=most).contains(&served) && statuses.contains(&503), "{statuses:?}");
+        // Channels are served all the same, and claimed one after the other.
+        for seed in 10..14 {
+            stage.by_channel(&other_payer(seed), 0).await;
+        }
+        for seed in 10..14 {
+            until("claimed", || stage.chain.sent_with(&address_of(&other_payer(seed))) > 0).await;
+        }
     }
 }
 
@@ -1212,7 +1218,7 @@ fn sent_for(stage: &Paid, part: &str) -> Vec<payments::chain::Foreign> {
     sent
 }
 
-/// What of a payment by `exact` is settled, as the journal has it.
+/// What of all payments is settled, as the journal has it.
 fn settled(stage: &Paid) -> u128 {
     let of = |entry: payments::books::Entry| match entry {
         payments::books::Entry::Purse(purse) => purse.settled,
@@ -1326,6 +1332,31 @@ async fn what_was_claimed_while_nobody_could_wait_for_it_is_sent_on_later() {
     stage.chain.tell(|told| (told.is_held_back, told.unswept) = (false, 5));
     stage.chain.is_away.store(false, Ordering::Relaxed);
     until("it is sent on", || stage.chain.sent_with(&sweep) > 0).await;
+}
+
+#[tokio::test]
+async fn a_session_and_a_claim_that_are_too_cheap_by_now_are_sent_again_at_a_higher_price() {
+    let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
+    for form in [Form::Session, Form::Channel] {
+        let stage = paid_as(Behaviour::Honest, pace, |payments| payments.idle = Duration::from_secs(1)).await;
+        let required = stage.offers("").await;
+        let base_fee = 1_000_000_000;
+        stage.chain.tell(|told| (told.base_fee, told.is_held_back) = (base_fee, true));
+        let answer = stage.ask(&line(&form.payment(&payer(), &required, 7)), "").await;
+        assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
+        // A session's settlement has its nonce in it, a claim its payer.
+        let mark = if form == Form::Session { payments::hex::encode([7; 32]) } else { address_of(&payer()) };
+        until("it is sent again", || sent_for(&stage, &mark).len() == 2).await;
+        let sent = sent_for(&stage, &mark);
+        assert_eq!((sent[0].nonce, &sent[0].call), (sent[1].nonce, &sent[1].call), "{form:?}: in its own place");
+        let offers = |index: usize| sent[index].fees.max_fee_per_gas;
+        assert!(offers(0) < base_fee && base_fee <= offers(1), "{form:?}");
+        assert_eq!(settled(&stage), 0, "{form:?}");
+        stage.chain.tell(|told| told.is_held_back = false);
+        until("it is settled", || settled(&stage) > 0).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(sent_for(&stage, &mark).len(), 2, "{form:?}: and is settled once");
+    }
 }
 
 #[tokio::test]
