@@ -11,7 +11,6 @@ use commonware_consensus::{
     simplex::{
         self,
         config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
-        elector::RoundRobin,
     },
     types::{Epoch, EpochInfo, Epocher, Height},
 };
@@ -26,6 +25,7 @@ use crate::{
     Mailbox, Scheme,
     block::key_bytes,
     counters::Counters,
+    elector::InTurn,
     environment::Environment,
     evidence::Watch,
     keeper::Begun,
@@ -246,7 +246,7 @@ where
         let floor = self.member.votes_from(place.term);
         let config = simplex::Config {
             scheme: place.scheme,
-            elector: <RoundRobin>::default(),
+            elector: InTurn::new(),
             blocker,
             automaton: automaton.clone(),
             relay: automaton.clone(),

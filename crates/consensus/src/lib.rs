@@ -16,6 +16,7 @@ mod collector;
 mod committee;
 mod conductor;
 mod counters;
+mod elector;
 mod engine;
 mod environment;
 mod evidence;
