@@ -37,7 +37,7 @@ use crate::{
     environment::{Environment, now_ms},
     log_pool::LogPool,
     member::Member,
-    reshare::{Decided, KeyState, Terms, Turned, second_round},
+    reshare::{Decided, Ended, KeyState, Terms, Turned, second_round},
     roster::Roster,
     seat::Seats,
     store::StoreError,
@@ -247,6 +247,9 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
             self.have_signed(number, &record)?;
         }
         self.logs.begin(number);
+        // Agreement goes on, while what this node deals in the term's rounds is made. A send fails only after shutdown.
+        let begun = Begun { term: number, seats: Arc::clone(&seats), next: next.clone(), begin: record.begin };
+        let _ = self.begun.send(begun);
         let fold = match self.member.rules.turns() {
             true => Some(Terms::resume(self.member.rules, record.state())?),
             false => None,
@@ -255,9 +258,6 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
             Some(fold) => Rounds::resume(fold, &self.member, &shares, &store.noted(number).await?),
             None => Rounds::default(),
         };
-        // A send fails only after shutdown.
-        let begun = Begun { term: number, seats: Arc::clone(&seats), next: next.clone(), begin: record.begin };
-        let _ = self.begun.send(begun);
         Ok((store, Term { record, seats, next, fold, shares, rounds }))
     }
 
@@ -385,17 +385,17 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
             }
         };
         let folded = fold.block(height, &logs, ask, &mut self.context)?;
-        for (log, taken) in logs.iter().zip(&folded.logs) {
+        for taken in &folded.logs {
             match taken {
-                Ok(dealt) => {
-                    term.rounds.record(log);
-                    self.logs.remove(dealt);
-                }
+                Ok(dealt) => self.logs.remove(dealt),
                 Err(refused) => tracing::debug!(height, %refused, "a dealer's log does not count"),
             }
         }
         match folded.turned {
-            Some(turned) => self.turn(store, term, turned, next, block.digest().0).await,
+            Some(turned) => {
+                let ended = fold.take_ended();
+                self.turn(store, term, (turned, ended), next, block.digest().0).await
+            }
             None => Ok(store),
         }
     }
@@ -405,12 +405,12 @@ impl<E: Environment, S: Sender<PublicKey = PublicKey>> Keeper<E, S> {
         &mut self,
         store: TermStore<E>,
         term: &mut Term,
-        turned: Turned,
+        (turned, ended): (Turned, Ended),
         next: Vec<Seat>,
         begin: [u8; 32],
     ) -> Result<TermStore<E>, StoreError> {
         tell(&turned);
-        let shares = new_shares(std::mem::take(&mut term.rounds), &term.shares, &turned);
+        let shares = new_shares(std::mem::take(&mut term.rounds), &term.shares, &turned, &ended);
         let nodes: BTreeMap<[u8; 32], [u8; 32]> =
             term.record.next.iter().chain(&term.record.seats).map(|seat| (seat.key, seat.node)).collect();
         let seat = |key: &[u8; 32]| Seat { key: *key, node: nodes.get(key).copied().unwrap_or(*key) };
@@ -457,14 +457,14 @@ async fn begin_late<E: Environment>(
 }
 
 /// This node's shares in the term that begins.
-fn new_shares(mut rounds: Rounds, before: &OwnShares, turned: &Turned) -> OwnShares {
+fn new_shares(mut rounds: Rounds, before: &OwnShares, turned: &Turned, logs: &Ended) -> OwnShares {
     let ended = turned.term.saturating_sub(1);
     let present = match &turned.round {
-        Ok(outcome) if turned.is_handed_on => rounds.handed_on(ended, &outcome.committee),
+        Ok(outcome) if turned.is_handed_on => rounds.handed_on(ended, &outcome.committee, logs),
         Ok(_) | Err(_) => before.present.clone(),
     };
     let fresh = match &turned.second {
-        Some(Ok(outcome)) if turned.is_handed_on => rounds.second(ended, &outcome.committee),
+        Some(Ok(outcome)) if turned.is_handed_on => rounds.second(ended, &outcome.committee, logs),
         Some(_) | None => before.fresh.clone(),
     };
     if turned.is_rotated { OwnShares { present: fresh, fresh: Vec::new() } } else { OwnShares { present, fresh } }

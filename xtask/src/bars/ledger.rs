@@ -157,7 +157,8 @@ fn steady_on_disk(bench: &mut Bench<'_>) -> Result<Outcome> {
 /// The most that a validator ever had: under wallets' transfers, under receipts, and with a long chain that it executes again. What was
 /// measured of these is kept, so that an interruption costs one of them.
 fn memory(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let loads: [(&str, fn(&mut Bench<'_>) -> Result<f64>); 3] = [
+    type Load = fn(&mut Bench<'_>) -> Result<f64>;
+    let loads: [(&str, Load); 3] = [
         ("transfers", |bench| Ok(loaded(bench, &in_memory()?)?.memory)),
         ("receipts", |bench| Ok(received(bench)?.memory)),
         ("a long chain and its replay", |bench| Ok(chain::replayed(bench)?.memory)),

@@ -15,8 +15,9 @@ use crate::{
     environment::Environment,
     member::Member,
     reshare::{
-        Ceremony, CeremonyError, Committee, Dealt, Effect, MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES,
-        NewShare, Round, RoundKeys, RoundPlan, Terms, hand_over, numbered, round_and_log, round_of, second_round,
+        Ceremony, CeremonyError, Committee, Dealt, Effect, Ended, MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES,
+        NewShare, Round, RoundKeys, RoundLogs, RoundPlan, Terms, hand_over, numbered, round_and_log, round_of,
+        second_round,
     },
     store::StoreError,
     term_store::{Noted, OwnShare, OwnShares, TermStore},
@@ -95,30 +96,21 @@ impl Rounds {
         self.parts.is_empty()
     }
 
-    /// A numbered log that a block brought and that counts.
-    pub fn record(&mut self, bytes: &[u8]) {
-        let Some((round, log)) = round_and_log(bytes) else { return };
-        for part in self.parts.iter_mut().filter(|part| part.round == round) {
-            if let Err(error) = part.ceremony.record(log) {
-                tracing::error!(%error, "a log that counts is refused by a part of the round");
-            }
-        }
-    }
-
     /// Our shares of what the hand-over of a term came to.
-    pub fn handed_on(&mut self, term: u64, committee: &Committee) -> Vec<OwnShare> {
-        self.finish(hand_over(term), committee)
+    pub fn handed_on(&mut self, term: u64, committee: &Committee, ended: &Ended) -> Vec<OwnShare> {
+        self.finish(hand_over(term), committee, ended.hand_over.as_ref())
     }
 
     /// The same of its second round.
-    pub fn second(&mut self, term: u64, committee: &Committee) -> Vec<OwnShare> {
-        self.finish(second_round(term), committee)
+    pub fn second(&mut self, term: u64, committee: &Committee, ended: &Ended) -> Vec<OwnShare> {
+        self.finish(second_round(term), committee, ended.second.as_ref())
     }
 
-    fn finish(&mut self, round: u64, committee: &Committee) -> Vec<OwnShare> {
+    fn finish(&mut self, round: u64, committee: &Committee, logs: Option<&RoundLogs>) -> Vec<OwnShare> {
         let mut shares = Vec::new();
+        let Some(logs) = logs else { return shares };
         for Part { seat, ceremony, .. } in self.parts.extract_if(.., |part| part.round == round) {
-            match ceremony.finish() {
+            match ceremony.finish(logs) {
                 Ok(finished) if finished.outcome.committee != *committee => {
                     tracing::error!("a part of the round came to another outcome");
                 }

@@ -20,7 +20,7 @@ use commonware_parallel::Sequential;
 use commonware_utils::N3f1;
 
 use super::{
-    logs::{LogError, Outcome, RoundFailure, RoundLogs},
+    logs::{Outcome, RoundFailure, RoundLogs},
     message::{self, Acknowledgement, Commitment, Entry, MAX_FALSE_MESSAGES, Message},
     round::Round,
 };
@@ -117,7 +117,7 @@ pub struct Ceremony {
     me: PublicKey,
     dealer: Option<Dealing>,
     player: Option<Playing>,
-    logs: RoundLogs,
+    round: Round,
     false_messages: BTreeMap<PublicKey, u32>,
     refused: Refused,
     entropy: Transcript,
@@ -175,9 +175,8 @@ impl Ceremony {
         let has_secret = round.previous.is_none() || share.is_some();
         let dealer = (deals && has_secret).then(|| Dealing::start(&round, &signer, share, &entropy));
         let player = plays.then(|| Playing::start(&round, &signer));
-        let logs = RoundLogs::new(round);
         let (false_messages, refused) = (BTreeMap::new(), Refused::default());
-        let mut ceremony = Self { me, dealer, player, logs, false_messages, refused, entropy };
+        let mut ceremony = Self { me, dealer, player, round, false_messages, refused, entropy };
         ceremony.deal_to_ourselves();
         Ok(ceremony)
     }
@@ -206,7 +205,7 @@ impl Ceremony {
 
     /// Our dealings for players that have not acknowledged, when it is time to send them (again).
     pub fn tick(&mut self, now_ms: u64) -> Vec<Effect> {
-        let number = self.logs.round.number;
+        let number = self.round.number;
         let Some(dealing) = self.dealer.as_mut().filter(|dealing| dealing.machine.is_some()) else {
             return Vec::new();
         };
@@ -259,25 +258,16 @@ impl Ceremony {
         self.dealer.as_ref().is_none_or(|dealing| dealing.waiting.is_empty())
     }
 
-    /// A log that a block brought.
-    pub fn record(&mut self, log: &[u8]) -> Result<[u8; 32], LogError> {
-        self.logs.record(log)
-    }
-
-    pub fn logs(&self) -> &RoundLogs {
-        &self.logs
-    }
-
     pub fn refused(&self) -> Refused {
         self.refused
     }
 
-    /// The outcome of the recorded logs, and our own share of it.
-    pub fn finish(self) -> Result<Finished, RoundFailure> {
-        let mut rng = self.entropy.noise(b"finish");
-        let outcome = self.logs.outcome(&mut rng)?;
+    /// The outcome of the logs that blocks brought, and our own share of it.
+    pub fn finish(self, logs: &RoundLogs) -> Result<Finished, RoundFailure> {
+        let (mut rng, mut logs) = (self.entropy.noise(b"finish"), logs.clone());
+        let outcome = logs.outcome(&mut rng)?;
         let Some(playing) = self.player else { return Ok(Finished { outcome, share: NewShare::NotAPlayer }) };
-        let finished = playing.machine.finalize::<N3f1>(&mut rng, self.logs.logs, &Sequential);
+        let finished = playing.machine.finalize::<N3f1>(&mut rng, logs.logs, &Sequential);
         let share = match finished {
             Ok((output, share)) if fits(output.public(), &share) => NewShare::Held(share.encode().to_vec()),
             Ok(_) | Err(_) => NewShare::Lost,
@@ -295,12 +285,12 @@ impl Ceremony {
     }
 
     fn answer(&self, to: &[u8; 32], acknowledgement: &Acknowledgement) -> Effect {
-        Effect::Send { to: *to, bytes: message::acknowledgement(self.logs.round.number, acknowledgement) }
+        Effect::Send { to: *to, bytes: message::acknowledgement(self.round.number, acknowledgement) }
     }
 
     fn accept(&mut self, from: &PublicKey, bytes: &[u8]) -> Result<Accepted, Refusal> {
         let (number, message) = message::open(bytes).ok_or(Refusal::Malformed)?;
-        if number != self.logs.round.number {
+        if number != self.round.number {
             return Err(Refusal::OtherRound);
         }
         match message {
@@ -310,7 +300,7 @@ impl Ceremony {
     }
 
     fn accept_dealing(&mut self, from: &PublicKey, body: &[u8]) -> Result<Accepted, Refusal> {
-        let round = &self.logs.round;
+        let round = &self.round;
         let is_dealer = round.dealers.position(from).is_some() && *from != self.me;
         let Some(playing) = self.player.as_mut().filter(|_| is_dealer) else { return Err(Refusal::Stranger) };
         let digest = Sha256::hash(&[body]);
@@ -351,7 +341,7 @@ impl Ceremony {
             Refusal::Late => (&mut self.refused.late, false),
         };
         *counter += 1;
-        let round = &self.logs.round;
+        let round = &self.round;
         let belongs = round.dealers.position(&from).is_some() || round.players.position(&from).is_some();
         if is_false && belongs {
             *self.false_messages.entry(from).or_default() += 1;

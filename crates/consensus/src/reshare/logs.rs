@@ -81,7 +81,7 @@ impl RoundLogs {
         Self { logs: Logs::new(round.info.clone()), recorded: BTreeSet::new(), round }
     }
 
-    /// Takes a log that a block brought, and says whose it is. What a log claims is checked by [`Self::outcome`].
+    /// Takes a log that a block brought, and says whose it is. What a log claims is checked by [`Self::verify`].
     pub fn record(&mut self, bytes: &[u8]) -> Result<[u8; 32], LogError> {
         let (dealer, log) = self.check(bytes)?;
         self.recorded.insert(dealer.clone());
@@ -122,9 +122,16 @@ impl RoundLogs {
         self.recorded.len()
     }
 
+    /// Checks what the recorded logs claim, as far as an outcome needs it: so much less is left to do when the round ends. `rng` as in
+    /// [`Self::outcome`].
+    pub fn verify(&mut self, rng: &mut impl CryptoRng) {
+        self.logs.pre_verify(rng, &Sequential);
+    }
+
     /// What the logs make. The randomness weighs signatures and shares that are checked together, and must be such that
     /// no dealer can foresee it; the outcome does not depend on it.
-    pub fn outcome(&self, rng: &mut impl CryptoRng) -> Result<Outcome, RoundFailure> {
+    pub fn outcome(&mut self, rng: &mut impl CryptoRng) -> Result<Outcome, RoundFailure> {
+        self.verify(rng);
         let output = feldman_desmedt::observe::<_, _, N3f1>(rng, self.logs.clone(), &Sequential).map_err(failure)?;
         let allowed = self.round.revealed_max();
         let revealed = output.revealed().len();

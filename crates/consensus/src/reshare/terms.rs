@@ -193,6 +193,14 @@ pub struct Terms {
     round: Result<RoundLogs, CommitteeError>,
     /// Of the key after the present one.
     second: Option<RoundLogs>,
+    ended: Ended,
+}
+
+/// The logs of the rounds that ended last, checked: what our own seats take their shares from.
+#[derive(Default)]
+pub struct Ended {
+    pub hand_over: Option<RoundLogs>,
+    pub second: Option<RoundLogs>,
 }
 
 impl Terms {
@@ -209,7 +217,7 @@ impl Terms {
         state.committee.members = key_list(&members);
         let logs = std::mem::take(&mut state.logs);
         let (round, second) = open_rounds(&rules, &state);
-        let mut terms = Self { rules, state, round, second };
+        let mut terms = Self { rules, state, round, second, ended: Ended::default() };
         for (index, log) in logs.iter().enumerate() {
             terms.record(log).map_err(|error| TermError::Log { index, error })?;
         }
@@ -249,7 +257,11 @@ impl Terms {
             return Err(TermError::Height { height, expected });
         }
         let counts = self.rules.takes_logs(height);
-        let logs = logs.iter().map(|log| if counts { self.record(log) } else { Err(LogRefused::Early) }).collect();
+        let logs: Vec<_> =
+            logs.iter().map(|log| if counts { self.record(log) } else { Err(LogRefused::Early) }).collect();
+        if logs.iter().any(Result::is_ok) {
+            self.round.iter_mut().chain(self.second.iter_mut()).for_each(|logs| logs.verify(rng));
+        }
         let term = self.rules.term(height);
         self.state.height = height;
         let next = term.saturating_add(1);
@@ -258,6 +270,11 @@ impl Terms {
             false => None,
         };
         Ok(Folded { logs, turned })
+    }
+
+    /// The logs of the rounds that the newest block ended; once.
+    pub fn take_ended(&mut self) -> Ended {
+        std::mem::take(&mut self.ended)
     }
 
     /// Takes the blocks up to `height` of which none can matter: those in the first half of the term. Others are not passed.
@@ -301,11 +318,11 @@ impl Terms {
     }
 
     fn turn(&mut self, term: u64, decided: Decided, rng: &mut impl CryptoRng) -> Result<Turned, TermError> {
-        let round = match &self.round {
+        let round = match &mut self.round {
             Ok(logs) => logs.outcome(rng).map_err(Stayed::Failed),
             Err(error) => Err(Stayed::Unfit(error.clone())),
         };
-        let second = self.second.as_ref().map(|logs| logs.outcome(rng).map_err(Stayed::Failed));
+        let second = self.second.as_mut().map(|logs| logs.outcome(rng).map_err(Stayed::Failed));
         // A fresh key goes where the committee goes, or neither does.
         let had_fresh = !self.state.key.fresh.is_empty();
         let is_handed_on = round.is_ok() && (!had_fresh || matches!(second, Some(Ok(_))));
@@ -322,7 +339,9 @@ impl Terms {
             decided.key_terms > 0 && key.fresh.is_empty() && begins >= key.since.saturating_add(decided.key_terms);
         self.state.next = decided.next;
         self.state.logs.clear();
-        (self.round, self.second) = open_rounds(&self.rules, &self.state);
+        let (next_round, next_second) = open_rounds(&self.rules, &self.state);
+        let hand_over = std::mem::replace(&mut self.round, next_round).ok();
+        self.ended = Ended { hand_over, second: std::mem::replace(&mut self.second, next_second) };
         let (committee, key) = (self.state.committee.clone(), self.state.key.clone());
         Ok(Turned { term, committee, key, round, second, is_handed_on, is_rotated })
     }

@@ -186,11 +186,7 @@ impl Network {
         let mut shares = BTreeMap::new();
         let players: BTreeSet<Key> = super::round::key_list(&self.round.players).into_iter().collect();
         for (of, node) in self.nodes {
-            let mut ceremony = node.ceremony.unwrap();
-            for log in logs {
-                ceremony.record(log).unwrap();
-            }
-            match (ceremony.finish(), &seen) {
+            match (node.ceremony.unwrap().finish(&observer), &seen) {
                 (Ok(finished), Ok(outcome)) => {
                     assert_eq!(&finished.outcome, outcome);
                     match finished.share {
@@ -538,12 +534,12 @@ fn a_player_whose_journal_is_lost_learns_the_outcome_and_that_its_share_is_lost(
     let node = network.nodes.get_mut(&key(2)).unwrap();
     node.journal.clear();
     node.start(&round);
-    let ceremony = node.running();
+    let mut recorded = RoundLogs::new(round);
     for log in &logs {
-        ceremony.record(log).unwrap();
+        recorded.record(log).unwrap();
     }
     let ceremony = network.nodes.remove(&key(2)).unwrap().ceremony.unwrap();
-    let finished = ceremony.finish().unwrap();
+    let finished = ceremony.finish(&recorded).unwrap();
     assert!(finished.share == NewShare::Lost);
     let (new, outcome) = network.finish(&logs).unwrap();
     assert_eq!(finished.outcome, outcome);

@@ -14,7 +14,7 @@ use commonware_cryptography::bls12381::primitives::variant::{MinSig, PartialSign
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_parallel::Sequential;
 use commonware_utils::{N3f1, ordered::Set};
-use consensus::reshare::{self, Ceremony, Effect, NewShare, Round, RoundKeys, RoundPlan};
+use consensus::reshare::{self, Ceremony, Effect, NewShare, Round, RoundKeys, RoundLogs, RoundPlan};
 use contracts::abi::ISettlement;
 use crypto::{
     Digest, hash,
@@ -115,14 +115,14 @@ impl Committee {
             }
         }
         talk(&mut parts);
-        let logs: Vec<_> = parts.values_mut().filter_map(|part| Some(part.close()?.log)).collect();
+        let mut logs = RoundLogs::new(round);
+        for closed in parts.values_mut().filter_map(Ceremony::close) {
+            logs.record(&closed.log).unwrap();
+        }
         let mut shares = Vec::new();
         let mut polynomial = Vec::new();
-        for mut part in parts.into_values() {
-            for log in &logs {
-                part.record(log).unwrap();
-            }
-            let finished = part.finish().unwrap();
+        for part in parts.into_values() {
+            let finished = part.finish(&logs).unwrap();
             polynomial = finished.outcome.committee.polynomial;
             if let NewShare::Held(share) = finished.share {
                 shares.push(Share::decode(Copying(&share)).unwrap());
