@@ -975,7 +975,11 @@ async fn who_has_small_sessions_waiting_opens_no_more_of_them_and_others_do() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let refused = stage.ask(&session(&payer(), 5), "").await;
     assert_eq!(refused.status, 402, "{}", refused.body);
-    assert!(refused.body.contains("4 of them still wait for it") && refused.body.contains("hint"), "{}", refused.body);
+    assert!(
+        refused.body.contains("4 of them have ended and still wait for it") && refused.body.contains("hint"),
+        "{}",
+        refused.body
+    );
     let others = required(&refused);
     assert_eq!(others.error.as_deref(), Some("sessions_unsettled"));
     let schemes: Vec<&str> = others.accepts.iter().map(|terms| &terms.scheme[..]).collect();
@@ -984,6 +988,58 @@ async fn who_has_small_sessions_waiting_opens_no_more_of_them_and_others_do() {
     assert_eq!(stage.ask(&session(&other_payer(6), 1), "").await.status, 200);
     stage.by_channel(&payer(), 0).await;
     assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 6));
+}
+
+#[tokio::test]
+async fn who_opens_many_sessions_side_by_side_and_uses_little_of_each_opens_no_more_of_them() {
+    let cheap = |payments: &mut gateway::Payments| {
+        let price = &mut payments.prices.default;
+        (price.per_input_token, price.per_output_token) = (WHOLE / 1_000_000_000, WHOLE / 1_000_000_000);
+    };
+    let stage = paid_as(Behaviour::Honest, pace(), cheap).await;
+    let required_first = stage.offers("").await;
+    let session = |payer: &Payer, nonce| line(&Form::Session.payment(payer, &required_first, nonce));
+    let mut statuses = Vec::new();
+    let asked = (1..=24).map(|nonce| {
+        let (client, session) = (stage.client, session(&payer(), nonce));
+        tokio::spawn(async move {
+            let headers = format!("content-type: application/json\r\n{session}");
+            client.post_with(PATH, &headers, &stub::client::chat_body("")).await
+        })
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        let answer = asked.await.unwrap();
+        let is_refused = answer.status == 402;
+        assert!(!is_refused || required(&answer).error.as_deref() == Some("sessions_unsettled"), "{}", answer.body);
+        statuses.push(answer.status);
+    }
+    let served = statuses.iter().filter(|status| **status == 200).count();
+    assert!((16..24).contains(&served), "{statuses:?}");
+    assert_eq!(stage.ask(&session(&other_payer(6), 1), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn payments_that_come_to_nothing_are_taken_of_each_payer_so_often_and_no_more() {
+    for form in [Form::Transfer, Form::Permit, Form::Session] {
+        let stage =
+            paid_as(Behaviour::Honest, gateway::Pace { fruitless: Bucket { a_second: 0, most: 2 }, ..pace() }, |_| {})
+                .await;
+        let required_first = stage.offers("").await;
+        let ask = async |payer: &Payer, nonce| {
+            let answer = stage.ask(&line(&form.payment(payer, &required_first, nonce)), "").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answer.status
+        };
+        for nonce in 1..=4 {
+            assert_eq!(ask(&payer(), nonce).await, 200, "{form:?}: what is paid for takes no turn");
+        }
+        stage.worker.behave(Behaviour::Refuses(Failure::BadRequest));
+        for nonce in 11..=12 {
+            assert!(![200, 402, 503].contains(&ask(&payer(), nonce).await), "{form:?}");
+        }
+        stage.worker.behave(Behaviour::Honest);
+        assert_eq!((ask(&payer(), 21).await, ask(&other_payer(6), 1).await), (503, 200), "{form:?}");
+    }
 }
 
 #[tokio::test]

@@ -18,10 +18,7 @@ use payments::{
         Feed, Holder, Holders, Lives, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Usage,
         holder as account, per_mille,
     },
-    scheme::{
-        Asset, Authorised, Claim, Method, Offer, Recipient, Refused, SPONSORED, Scheme, Signer, declared_sponsoring,
-        upto::Sessions,
-    },
+    scheme::{Asset, Method, Offer, Recipient, Refused, SPONSORED, Scheme, declared_sponsoring, upto::Sessions},
     signing::{
         SignerKey,
         promise::{self, OFFER_RECEIPT, PromisedOffer},
@@ -47,9 +44,6 @@ const SESSION_TIMEOUT_S: u64 = 3_600;
 const WITHDRAW_DELAY_S: u64 = 86_400;
 /// So many settlements must be paid for by what is left for gas where `exact` and `upto` are offered.
 const SETTLEMENTS_KEPT: u32 = 50;
-/// Sessions of one payer that may wait for a settlement that costs more than they are worth, before it opens another: as many as are cut off
-/// together when we start again, or close in one moment.
-const SMALL_SESSIONS_MAX: usize = 4;
 /// Calls of the present price that a new channel should hold.
 const CALLS_A_DEPOSIT: u128 = 5;
 const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
@@ -100,8 +94,10 @@ pub struct Desk {
     promises: Mutex<Buckets>,
     /// How often what is worth less than its gas is settled, and how often it is claimed: channels, which need no more than a small call now
     /// and then to have something to claim, take no turn of payments.
-    dust: Mutex<Buckets>,
+    pub(super) dust: Mutex<Buckets>,
     small_claims: Mutex<Buckets>,
+    /// How often payments of one payer come to nothing.
+    pub(super) fruitless: Mutex<Buckets>,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
     /// What was sent and is in no block, and for how long the one waits for its block that does so for longest.
@@ -187,6 +183,7 @@ impl Desk {
             promises: Mutex::new(Buckets::new(pace.promises)),
             dust: Mutex::new(Buckets::new(pace.dust)),
             small_claims: Mutex::new(Buckets::new(pace.dust)),
+            fruitless: Mutex::new(Buckets::new(pace.fruitless)),
             backlog_ms: AtomicU64::new(0),
             unmined: Mutex::default(),
             unmined_ms: AtomicU64::new(0),
@@ -356,30 +353,6 @@ impl Desk {
         lock(&self.errands).take(purse, earned, now_ms()).map_err(|_| Refused::Crowded)
     }
 
-    /// The turn of a payment by `exact` whose settlement costs more gas than it is worth: so many are served a second. Taken last, of what
-    /// is paid for: what nobody signed, or nobody can pay, takes none.
-    pub fn dust_turn(self: &Arc<Self>, authorised: &Authorised, asset: &Asset) -> Result<Option<DustTurn>, Refused> {
-        let claim = authorised.claim();
-        let is_dust = claim.scheme == Scheme::Exact && claim.cap < asset.thousandth();
-        // The till says why it is not taken.
-        if !is_dust || self.till.books().open(authorised, now_ms()).is_err() {
-            return Ok(None);
-        }
-        one_for_all(&self.dust)?;
-        Ok(Some(DustTurn { desk: Arc::clone(self), purse: authorised.id() }))
-    }
-
-    /// Refuses one more session to a payer of whose sessions some wait that were charged less than their settlement costs. Their turn may
-    /// never come: else who uses each for little would be served for nothing, for as long as it likes.
-    pub fn admit_session(&self, claim: &Claim, asset: &Asset) -> Result<(), Refused> {
-        if claim.scheme != Scheme::Upto || claim.signer != Signer::Payer {
-            return Ok(());
-        }
-        let (network, address, least) = (asset.network, asset.address, asset.thousandth());
-        let waiting = self.till.books().small_sessions(network, address, claim.payer, least);
-        if waiting < SMALL_SESSIONS_MAX { Ok(()) } else { Err(Refused::Unsettled(waiting)) }
-    }
-
     /// Puts back a turn of dust that was not settled: it has cost no gas.
     pub fn put_dust_turn_back(&self) {
         lock(&self.dust).put_back(EVERYBODY);
@@ -499,22 +472,6 @@ impl Desk {
     }
 }
 
-/// A turn to settle what is worth less than its gas, of a payment that is served. Put back where nothing was charged of it, for then there is
-/// nothing to settle: else whoever asks for what no worker answers would take all turns for nothing.
-pub struct DustTurn {
-    desk: Arc<Desk>,
-    purse: Digest,
-}
-
-impl Drop for DustTurn {
-    fn drop(&mut self) {
-        let spent = self.desk.till.books().purse(&self.purse).map_or(0, |purse| purse.spent);
-        if spent == 0 {
-            self.desk.put_dust_turn_back();
-        }
-    }
-}
-
 /// For how long rates are believed. One that is configured is told anew, with its time, for as long as its gateway runs.
 fn lives(config: &Payments) -> Lives {
     let age = config.ledger.as_ref().map(|source| source.rate_age.as_millis());
@@ -526,7 +483,7 @@ fn lives(config: &Payments) -> Lives {
 }
 
 /// Takes a turn out of a bucket that all share: who asks is whoever it says.
-fn one_for_all(buckets: &Mutex<Buckets>) -> Result<(), Refused> {
+pub(super) fn one_for_all(buckets: &Mutex<Buckets>) -> Result<(), Refused> {
     lock(buckets).take(EVERYBODY, now_ms()).map_err(|_| Refused::Crowded)
 }
 

@@ -25,6 +25,7 @@ mod settling;
 mod shown;
 mod standing;
 mod take;
+mod turns;
 mod unmined;
 mod unpaid;
 

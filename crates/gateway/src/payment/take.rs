@@ -147,7 +147,7 @@ impl Desk {
     /// The offers again, with what was wrong. Who may open no more sessions is offered all else.
     pub fn refuse(&self, bill: &Bill<'_>, refused: Refused) -> Unpaid {
         match self.required(bill, Some(refused.reason().to_owned())) {
-            Ok(required) if matches!(refused, Refused::Unsettled(_)) => {
+            Ok(required) if matches!(refused, Refused::Unsettled { .. }) => {
                 Unpaid::Refused(refused, Box::new(without_sessions(required)))
             }
             Ok(required) => Unpaid::Refused(refused, Box::new(required)),
@@ -210,7 +210,9 @@ impl Desk {
         self.admit_session(&claim, &offer.asset)?;
         self.lend_for(&claim, payment, offer, seats).await?;
         let authorised = self.authorise(claim, offer).await?;
-        let turn = self.dust_turn(&authorised, &offer.asset)?;
+        // Others may have been opened meanwhile.
+        self.admit_session(authorised.claim(), &offer.asset)?;
+        let turn = self.turn(&authorised, &offer.asset)?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
             Scheme::Upto => {

@@ -94,9 +94,9 @@ pub enum Refused {
     #[error("all places of this gateway are taken, or too many wait for a chain")]
     Full,
     #[error(
-        "sessions of the payer's have ended that are worth less than settling them costs, and {0} of them still wait for it"
+        "the payer's sessions are worth less than settling them costs: {waiting} of them have ended and still wait for it, and {open} take calls"
     )]
-    Unsettled(usize),
+    Unsettled { waiting: usize, open: usize },
     #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
     GasShort { held: u128, floor: u128 },
     #[error("a unit of gas costs {price} now, and no more than {most} is paid for it here")]
@@ -173,7 +173,7 @@ impl Refused {
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Dearer => "session_price_exceeded",
             Self::Crowded | Self::Full => "rate_limited",
-            Self::Unsettled(_) => "sessions_unsettled",
+            Self::Unsettled { .. } => "sessions_unsettled",
             Self::GasShort { .. } => "facilitator_gas_short",
             Self::GasDear { .. } => "gas_too_dear",
             Self::Chain(_) => "unexpected_verify_error",
@@ -227,7 +227,7 @@ impl Refused {
             | Self::UnknownSession
             | Self::Unbound(_)
             | Self::SessionExhausted { .. }
-            | Self::Unsettled(_)
+            | Self::Unsettled { .. }
             | Self::Dearer => Fault::Payment,
         }
     }
@@ -239,7 +239,7 @@ impl Refused {
         if matches!(self, Self::GasShort { .. }) {
             return "send the facilitator's address coins for gas, or show the receiver's token, see og facilitator token";
         }
-        if matches!(self, Self::Unsettled(_)) {
+        if matches!(self, Self::Unsettled { .. }) {
             return "pay by a channel or by exact meanwhile, and use one session for many calls";
         }
         if matches!(self, Self::TooManyRefunds(_)) {
