@@ -207,11 +207,11 @@ impl Desk {
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
         self.admit_payer(&claim, offer)?;
-        self.admit_session(&claim, &offer.asset)?;
+        self.admit_small(&claim, &offer.asset)?;
         self.lend_for(&claim, payment, offer, seats).await?;
         let authorised = self.authorise(claim, offer).await?;
         // Others may have been opened meanwhile.
-        self.admit_session(authorised.claim(), &offer.asset)?;
+        self.admit_small(authorised.claim(), &offer.asset)?;
         let turn = self.turn(&authorised, &offer.asset)?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {

@@ -12,10 +12,10 @@ use protocol::Digest;
 
 use crate::payment::desk::{Desk, lock, one_for_all};
 
-/// Sessions of one payer that may wait for a settlement that costs more than they are worth, before it opens another: as many as are cut off
-/// together when we start again, or close in one moment.
-const SMALL_SESSIONS_MAX: usize = 4;
-/// Those that take calls and were charged less than that so far: they may end together.
+/// Payments of one payer that may wait for a settlement that costs more than they are worth, before it makes another of their kind: sessions
+/// as many as are cut off together when we start again, or close in one moment.
+const SMALL_MAX: usize = 4;
+/// Sessions that take calls and were charged less than that so far: they may end together.
 const OPEN_SESSIONS_MAX: usize = 16;
 
 impl Desk {
@@ -35,16 +35,23 @@ impl Desk {
         Ok(Some(Turn { desk: Arc::clone(self), purse, payer, is_dust }))
     }
 
-    /// Refuses one more session to a payer of whose sessions some wait that were charged less than their settlement costs, or many are open
-    /// that may end so. Their turn may never come: else who uses each for little would be served for nothing, for as long as it likes.
-    pub fn admit_session(&self, claim: &Claim, asset: &Asset) -> Result<(), Refused> {
-        if claim.scheme != Scheme::Upto || claim.signer != Signer::Payer {
+    /// Refuses one more payment to a payer of whose payments some wait that were charged less than their settlement costs, or many sessions
+    /// are open that may end so. Their turn may never come: else who uses each for little, or has each break off, would be served for
+    /// nothing, for as long as it likes. What is signed for less than that has its turn when it is taken.
+    pub fn admit_small(&self, claim: &Claim, asset: &Asset) -> Result<(), Refused> {
+        let least = asset.thousandth();
+        if claim.signer != Signer::Payer || claim.cap < least {
             return Ok(());
         }
-        let (network, address, least) = (asset.network, asset.address, asset.thousandth());
-        let (waiting, open) = self.till.books().small_sessions(network, address, claim.payer, least);
-        let may = waiting < SMALL_SESSIONS_MAX && open < OPEN_SESSIONS_MAX;
-        if may { Ok(()) } else { Err(Refused::Unsettled { waiting, open }) }
+        let (waiting, open) = self.till.books().small_payments(claim.scheme, asset, claim.payer, least);
+        match claim.scheme {
+            Scheme::Upto if waiting >= SMALL_MAX || open >= OPEN_SESSIONS_MAX => {
+                Err(Refused::Unsettled { waiting, open })
+            }
+            // As a rule they have their turn soon.
+            Scheme::Exact | Scheme::Batch if waiting >= SMALL_MAX => Err(Refused::Crowded),
+            Scheme::Exact | Scheme::Upto | Scheme::Batch => Ok(()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         index::{Index, UNSETTLED, USED_MAX, USED_OF_ONE, Wallet},
     },
     price::{Holder, Lineage, holder},
-    scheme::{ChannelFacts, Scheme, batch::Standing},
+    scheme::{Asset, ChannelFacts, Scheme, batch::Standing},
     wire::Network,
 };
 
@@ -156,12 +156,14 @@ impl Books {
         self.index.of_wallets.range(range).filter_map(|(_, _, id)| self.purses.get(id))
     }
 
-    /// How many of a payer's sessions were charged less than `least` so far: those that have ended and wait for their settlement, and those
-    /// that take calls.
-    pub fn small_sessions(&self, network: Network, asset: Address, payer: Address, least: u128) -> (usize, usize) {
-        let wallet = (network.chain_id(), holder(asset), holder(payer));
-        let is_small =
-            |purse: &&PurseRecord| purse.scheme == Scheme::Upto && purse.settling.is_none() && purse.spent < least;
+    /// How many of a payer's payments of one scheme, each good for `least`, were charged less than that so far: those that have ended and wait
+    /// for their settlement, and those that do not.
+    pub fn small_payments(&self, scheme: Scheme, asset: &Asset, payer: Address, least: u128) -> (usize, usize) {
+        let wallet = (asset.network.chain_id(), holder(asset.address), holder(payer));
+        let is_small = |purse: &&PurseRecord| {
+            let is_of_it = purse.scheme == scheme && purse.settling.is_none();
+            is_of_it && purse.cap >= least && purse.spent < least
+        };
         let small = self.payments_of(wallet, UNSETTLED, UNSETTLED).filter(is_small);
         let (ended, open): (Vec<&PurseRecord>, Vec<&PurseRecord>) =
             small.partition(|purse| purse.is_closed && self.reserved(&purse.id) == 0);
