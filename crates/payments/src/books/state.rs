@@ -156,13 +156,13 @@ impl Books {
         self.index.of_wallets.range(range).filter_map(|(_, _, id)| self.purses.get(id))
     }
 
-    /// How many of a payer's payments of one scheme, each good for `least`, were charged less than that so far: those that have ended and wait
-    /// for their settlement, and those that do not.
+    /// How many of a payer's payments of one scheme were charged less than `least` so far: those that have ended and wait for their
+    /// settlement, and those that take calls. Without what is signed for less by `exact`.
     pub fn small_payments(&self, scheme: Scheme, asset: &Asset, payer: Address, least: u128) -> (usize, usize) {
         let wallet = (asset.network.chain_id(), holder(asset.address), holder(payer));
         let is_small = |purse: &&PurseRecord| {
-            let is_of_it = purse.scheme == scheme && purse.settling.is_none();
-            is_of_it && purse.cap >= least && purse.spent < least
+            let is_signed_for_less = purse.scheme == Scheme::Exact && purse.cap < least;
+            purse.scheme == scheme && !is_signed_for_less && purse.settling.is_none() && purse.spent < least
         };
         let small = self.payments_of(wallet, UNSETTLED, UNSETTLED).filter(is_small);
         let (ended, open): (Vec<&PurseRecord>, Vec<&PurseRecord>) =
