@@ -1340,6 +1340,29 @@ async fn a_claim_that_is_sent_again_at_a_higher_price_is_waited_for_and_sent_on_
 }
 
 #[tokio::test]
+async fn a_sweep_that_is_too_cheap_is_raised_after_a_crash_too_and_sells_no_sessions_meanwhile() {
+    let pace = gateway::Pace { settlement: Duration::from_secs(2), ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.idle = Duration::from_secs(1)).await;
+    let sweep = sweep_of(&stage).await;
+    stage.chain.tell(|told| (told.base_fee, told.is_held_back, told.unswept) = (1_000_000_000, true, 5));
+    until("it is sent", || stage.chain.sent_with(&sweep) > 0).await;
+    stage.chain.tell(|told| told.unswept = 0);
+    let stage = stage.restarted(|config| config.pace.unmined = Duration::from_secs(1)).await;
+    until("it is sent again", || sent_for(&stage, &sweep).len() == 2).await;
+    let sent = sent_for(&stage, &sweep);
+    assert_eq!((sent[0].nonce, &sent[0].call), (sent[1].nonce, &sent[1].call), "in its own place");
+    assert!(sent[1].fees.max_fee_per_gas >= 1_000_000_000);
+    let offers_sessions = async || stage.offers("").await.accepts.iter().any(|terms| terms.scheme == "upto");
+    until_exact_is_offered(&stage, false).await;
+    assert!(!offers_sessions().await, "they would end behind it");
+    stage.chain.tell(|told| told.is_held_back = false);
+    until_exact_is_offered(&stage, true).await;
+    assert!(offers_sessions().await);
+    until("its end is written down", || stage.books().0.under_way().is_empty()).await;
+    assert_eq!(sent_for(&stage, &sweep).len(), 2);
+}
+
+#[tokio::test]
 async fn what_was_claimed_while_nobody_could_wait_for_it_is_sent_on_later() {
     let stage = paid_and_claimed().await;
     let sweep = sweep_of(&stage).await;

@@ -991,6 +991,19 @@ fn a_transaction_that_is_sent_again_at_a_higher_price_is_known_by_all_its_hashes
 }
 
 #[test]
+fn what_only_others_wait_behind_is_known_after_a_crash_until_its_end() {
+    let (mut books, [first, again]) = (Books::default(), [3, 4].map(|byte| Digest([byte; 32])));
+    assert!(books.sent(&first).is_none());
+    books.apply(&Entry::Sending(first));
+    let mut books = kept(&books);
+    assert!(books.under_way().contains(&first));
+    books.apply(&books.reprice(&first, &again).unwrap());
+    assert_eq!(kept(&books).hashes_of(&first), [first, again]);
+    books.apply(&books.sent(&first).unwrap());
+    assert!(kept(&books).under_way().is_empty() && books.reprice(&first, &Digest([5; 32])).is_none());
+}
+
+#[test]
 fn a_voucher_that_was_shown_in_a_claim_is_remembered() {
     let (mut books, purse) = charged_channel(10 * PRICE);
     books.apply(&books.publish(&purse, PRICE).unwrap());
@@ -1060,6 +1073,8 @@ fn the_entries_of_the_journal_are_frozen() {
         }),
         Entry::Repriced(Repriced { transaction: Digest([2; 32]), again: Digest([3; 32]) }),
         Entry::Converted(Converted { network: 8_453, asset: holder, amount: 600, opg: 4_200, count: 2 }),
+        Entry::Sending(Digest([4; 32])),
+        Entry::Sent(Digest([4; 32])),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

@@ -264,7 +264,8 @@ impl ChainClient {
         Ok(None)
     }
 
-    fn note_lost(&self, hash: B256, is_lost: bool) -> bool {
+    /// Notes whether one of our transactions is lost now, and says whether it was for long.
+    pub fn note_lost(&self, hash: B256, is_lost: bool) -> bool {
         // Nothing panics while it holds the lock.
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.note(hash, is_lost, Instant::now())

@@ -287,7 +287,8 @@ impl Desk {
             min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT).max(asset.hundredth()),
         };
         if is_opg {
-            if has_gas {
+            // What is sent behind one that gets into no block may not be in time either.
+            if has_gas && !self.waits_for_too_long(&self.unmined_ms) {
                 let cap = self.config.session_cap.max(amount);
                 offers.push(offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
             }
@@ -383,8 +384,11 @@ impl Desk {
     /// True where a payment that came now might end before its settlement's turn, or before its block: then none is offered that needs one
     /// of its own.
     fn is_behind(&self) -> bool {
-        let waits_ms = self.backlog_ms.load(Ordering::Relaxed).max(self.unmined_ms.load(Ordering::Relaxed));
-        u128::from(waits_ms) > self.pace.settlement.as_millis()
+        self.waits_for_too_long(&self.backlog_ms) || self.waits_for_too_long(&self.unmined_ms)
+    }
+
+    fn waits_for_too_long(&self, waits_ms: &AtomicU64) -> bool {
+        u128::from(waits_ms.load(Ordering::Relaxed)) > self.pace.settlement.as_millis()
     }
 
     /// For how long a payment must still be good when it is taken: for the answer and its settlement, or a session's end. A voucher has

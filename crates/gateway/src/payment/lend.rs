@@ -67,14 +67,7 @@ impl Desk {
 
     async fn send_coins(&self, payer: Address, amount: u128) -> Result<(), Refused> {
         let call = Call { to: payer, data: payments::Bytes::new() };
-        let hash = {
-            let fees = self.chain.weigh(&call, self.key.address()).await.map_err(ChainError::into_refused)?;
-            let _sending = self.sending.lock().await;
-            let signed = self.chain.sign(&call, amount, fees, &self.key).await.map_err(ChainError::into_refused)?;
-            self.chain.send(&signed).await.map_err(ChainError::into_refused)?;
-            lock(&self.unmined).sent(Digest(signed.hash.0));
-            signed.hash
-        };
+        let hash = self.send_alone(&call, amount).await.map_err(ChainError::into_refused)?;
         tracing::debug!(%payer, amount, "gas is lent for an approval");
         self.must_arrive(hash, "what is lent for the approval").await
     }

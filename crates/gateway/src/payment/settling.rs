@@ -167,6 +167,29 @@ impl Desk {
         }
     }
 
+    /// Sends coins, or a call that nothing in the books depends on but the turn of what comes behind it. It is known after a crash all the
+    /// same: one that is too cheap would keep all others from their blocks.
+    pub async fn send_alone(&self, call: &Call, value: u128) -> Result<B256, ChainError> {
+        let fees = self.chain.weigh(call, self.key.address()).await?;
+        let _sending = self.sending.lock().await;
+        let signed = self.chain.sign(call, value, fees, &self.key).await?;
+        let transaction = Digest(signed.hash.0);
+        let noted = self.till.note(|_| Some(Entry::Sending(transaction)));
+        if let Some(ticket) = noted.map_err(|_| ChainError::Journal)? {
+            self.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
+        }
+        let sent = self.chain.send(&signed).await;
+        if sent.as_ref().is_err_and(ChainError::is_refusal) {
+            // Refused by the RPC itself, it was never sent.
+            self.note_sent(&transaction);
+        }
+        sent.map(|()| signed.hash)
+    }
+
+    pub fn note_sent(&self, transaction: &Digest) {
+        let _noted = self.till.note(|books| books.sent(transaction));
+    }
+
     /// Notes what came of a transaction where blocks are final; else whoever looks after it does when it lies deep enough.
     pub fn note_outcome(&self, due: &[Due], transaction: Digest, outcome: Option<bool>) {
         if self.config.confirmations > 0 {
