@@ -1289,6 +1289,28 @@ async fn a_settlement_that_is_too_cheap_by_now_is_sent_again_at_a_higher_price_a
 }
 
 #[tokio::test]
+async fn a_settlement_that_is_sent_again_while_it_is_looked_for_is_not_taken_for_lost() {
+    let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
+    for form in [Form::Transfer, Form::Permit, Form::Session] {
+        let stage = paid_as(Behaviour::Honest, pace, |payments| payments.idle = Duration::from_secs(1)).await;
+        let (required, mark) = (stage.offers("").await, payments::hex::encode([7; 32]));
+        stage.chain.tell(|told| {
+            (told.base_fee, told.is_held_back, told.forgets_replaced) = (1_000_000_000, true, true);
+            // So long that it is sent again while it is looked for.
+            told.receipt = Duration::from_millis(1_500);
+        });
+        let answer = stage.ask(&line(&form.payment(&payer(), &required, 7)), "").await;
+        assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
+        until("it is sent again", || sent_for(&stage, &mark).len() == 2).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(sent_for(&stage, &mark).len(), 2, "{form:?}: it waits for its block");
+        stage.chain.tell(|told| told.is_held_back = false);
+        until("it is settled", || settled(&stage) > 0).await;
+        assert_eq!(sent_for(&stage, &mark).len(), 2, "{form:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
     let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
     let stage = paid_as(Behaviour::Honest, pace, |payments| payments.fee_max = 2_000_000).await;

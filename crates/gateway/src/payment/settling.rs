@@ -59,7 +59,7 @@ impl Desk {
             let outcome = match self.chain.outcome_of_any(&hashes, self.config.confirmations).await {
                 // Neither in a block nor waiting for one: a reorganisation took it, or it never arrived. Tried again; its nonce on the
                 // chain keeps it from paying twice.
-                Ok(None) if self.are_lost(&hashes).await => Some(false),
+                Ok(None) if self.is_lost(&transaction).await => Some(false),
                 Ok(outcome) => outcome,
                 Err(_) => None,
             };
@@ -77,14 +77,19 @@ impl Desk {
         }
     }
 
-    async fn are_lost(&self, hashes: &[B256]) -> bool {
-        for hash in hashes {
-            // Whoever has written one down and not sent it yet holds the lock.
-            if self.sending.try_lock().is_err() || !matches!(self.chain.is_known(*hash).await, Ok(false)) {
+    async fn is_lost(&self, transaction: &Digest) -> bool {
+        // Whoever has written one down and not sent it yet holds the lock.
+        if self.sending.try_lock().is_err() {
+            return false;
+        }
+        let hashes = self.hashes_of(transaction);
+        for hash in &hashes {
+            if !matches!(self.chain.is_known(*hash).await, Ok(false)) {
                 return false;
             }
         }
-        true
+        // Else it was sent again meanwhile, and has its own place.
+        self.hashes_of(transaction) == hashes
     }
 
     /// All hashes of a transaction that was written down.

@@ -43,6 +43,10 @@ pub struct Told {
     /// The same of an account's next nonce, and of where a transaction is.
     pub nonce: Duration,
     pub lookup: Duration,
+    /// The same of what became of it.
+    pub receipt: Duration,
+    /// It knows no transaction any more whose place one has that offers more.
+    pub forgets_replaced: bool,
     /// No transaction comes into a block.
     pub is_held_back: bool,
     /// It has forgotten every transaction, as a reorganisation makes it.
@@ -102,6 +106,13 @@ impl Told {
         is_cheap || self.is_held_back || self.is_forgotten || came_at.is_some_and(|at| at.elapsed() < self.inclusion)
     }
 
+    /// Whether another has a transaction's place, and it is known no more.
+    fn is_replaced(&self, hash: Option<B256>) -> bool {
+        let Some(came) = hash.and_then(|hash| self.came.get(&hash)) else { return false };
+        let offers_more = |other: &Foreign| other.fees.max_fee_per_gas > came.fees.max_fee_per_gas;
+        self.forgets_replaced && self.came.values().any(|other| other.nonce == came.nonce && offers_more(other))
+    }
+
     /// A transaction: as it came, or one that nobody sent here.
     fn transaction(&self, hash: Option<B256>) -> Value {
         let Some(came) = hash.and_then(|hash| self.came.get(&hash)) else {
@@ -127,6 +138,8 @@ impl Default for Told {
             estimate: Duration::ZERO,
             nonce: Duration::ZERO,
             lookup: Duration::ZERO,
+            receipt: Duration::ZERO,
+            forgets_replaced: false,
             is_held_back: false,
             is_forgotten: false,
             refused: Vec::new(),
@@ -204,6 +217,7 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
         Some("eth_estimateGas") => shared.told.lock().unwrap().estimate,
         Some("eth_getTransactionCount") => shared.told.lock().unwrap().nonce,
         Some("eth_getTransactionByHash") => shared.told.lock().unwrap().lookup,
+        Some("eth_getTransactionReceipt") => shared.told.lock().unwrap().receipt,
         _ => Duration::ZERO,
     };
     tokio::time::sleep(pause).await;
@@ -251,7 +265,7 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
             if waits { Value::Null } else { json!({ "status": "0x1", "blockNumber": "0x1", "logs": told.logs }) }
         }
         "eth_blockNumber" => json!(format!("{:#x}", told.head)),
-        "eth_getTransactionByHash" if told.is_forgotten => Value::Null,
+        "eth_getTransactionByHash" if told.is_forgotten || told.is_replaced(hash_of(params)) => Value::Null,
         "eth_getTransactionByHash" => told.transaction(hash_of(params)),
         "eth_getBlockByNumber" => {
             json!({ "timestamp": format!("{:#x}", told.time_s), "baseFeePerGas": format!("{:#x}", told.base_fee) })
