@@ -39,9 +39,9 @@ impl Seats {
         Self { shared: Arc::clone(shared), count, model, taken: Mutex::new(Some((places, share))) }
     }
 
-    /// Gives them back to wait for a thing of this id at a chain: for so many at once, and no more.
-    pub fn leave(&self, id: Digest) -> Result<Wait<'_>, Refused> {
-        let wait = self.shared.chain_waits.begin(id)?;
+    /// Gives them back to wait for a thing of this id, and of a customer's or not, at a chain: for so many at once, and no more.
+    pub fn leave(&self, thing: (Digest, bool)) -> Result<Wait<'_>, Refused> {
+        let wait = self.shared.chain_waits.begin(thing)?;
         drop(self.lock().take());
         Ok(wait)
     }
@@ -49,10 +49,10 @@ impl Seats {
     /// Waits for such a thing without them, and then for them: on one place, so that no more wait for places than for chains.
     pub async fn without<T>(
         &self,
-        id: Digest,
+        thing: (Digest, bool),
         waiting: impl Future<Output = Result<T, Refused>>,
     ) -> Result<T, Refused> {
-        let _wait = self.leave(id)?;
+        let _wait = self.leave(thing)?;
         let come = waiting.await?;
         let soon = async {
             loop {

@@ -875,6 +875,39 @@ async fn who_asks_for_its_deposit_again_keeps_no_other_deposit_out() {
 }
 
 #[tokio::test]
+async fn who_never_paid_keeps_no_customers_deposit_out_and_waits_for_nothing_that_is_refused() {
+    let (fields, errands) = (r#","max_tokens":256"#, Bucket { a_second: 0, most: 2 });
+    let stage = paid_as(Behaviour::Honest, gateway::Pace { chain_waits_max: 1, errands, ..pace() }, |_| {}).await;
+    let stage = Arc::new(stage);
+    let [customer, newcomer, other] = [20, 21, 22].map(other_payer);
+    let payment = line(&Form::Transfer.payment(&customer, &stage.offers(fields).await, 1));
+    assert_eq!(stage.ask(&payment, fields).await.status, 200);
+    until("it is settled", || stage.distinct().len() == 1).await;
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let ask = |payer: &Payer| {
+        let channel = Channel::of(&terms, payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(payer, &terms, least, B256::ZERO, now_ms() / 1_000).unwrap();
+        let deposit = line(&Channel::payment(&required_first, &terms, payload));
+        let stage = Arc::clone(&stage);
+        tokio::spawn(async move { stage.ask(&deposit, "").await.status })
+    };
+    stage.chain.tell(|told| told.is_held_back = true);
+    let first = ask(&newcomer);
+    until("a newcomer waits", || stage.distinct().len() == 2).await;
+    assert_eq!(ask(&other).await.unwrap(), 503, "another has no place");
+    let second = ask(&customer);
+    until("a customer waits beside it", || stage.distinct().len() == 3).await;
+    stage.chain.tell(|told| told.is_held_back = false);
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (200, 200));
+    stage.chain.tell(|told| told.estimate = Duration::from_secs(5));
+    let began_at = std::time::Instant::now();
+    assert_eq!(ask(&other).await.unwrap(), 503, "no more gas is spent on newcomers now");
+    assert!(began_at.elapsed() < Duration::from_secs(3), "which is said before its chain is asked");
+}
+
+#[tokio::test]
 async fn what_is_worth_less_than_its_gas_is_settled_so_often_and_no_more() {
     let pace = gateway::Pace { dust: Bucket { a_second: 1, most: 3 }, ..pace() };
     let cheap = |payments: &mut gateway::Payments| {

@@ -105,6 +105,8 @@ pub struct Desk {
     pub unmined_ms: AtomicU64,
     /// Deposits and refunds that payers ask for.
     pub errands: Mutex<Errands>,
+    /// Coins that were lent last, by payer.
+    pub loans: tokio::sync::Mutex<BTreeMap<Address, Digest>>,
     /// When channels were refunded in the last hour.
     pub refunds: Mutex<BTreeMap<Digest, Vec<Milliseconds>>>,
     pub assets: Vec<Asset>,
@@ -188,6 +190,7 @@ impl Desk {
             unmined: Mutex::default(),
             unmined_ms: AtomicU64::new(0),
             errands: Mutex::new(Errands::new(pace.errands)),
+            loans: tokio::sync::Mutex::default(),
             refunds: Mutex::default(),
             assets: config.assets(),
             pace,
@@ -348,10 +351,27 @@ impl Desk {
 
     /// Refuses to spend gas at a payer's wish where too much of it is spent on channels that have not earned it.
     pub fn admit_errand(&self, purse: &Digest, asset: &Asset) -> Result<(), Refused> {
-        let charged = self.till.books().purse(purse).map_or(0, |purse| purse.spent);
-        // Two transactions for what the least deposit brings.
-        let earned = charged.saturating_mul(2).checked_div(asset.hundredth()).unwrap_or_default();
+        let earned = self.earned(purse, asset);
         lock(&self.errands).take(purse, earned, now_ms()).map_err(|_| Refused::Crowded)
+    }
+
+    /// Refuses to begin what would be refused so: it keeps no place until then.
+    pub fn may_run_errand(&self, purse: &Digest, asset: &Asset) -> Result<(), Refused> {
+        let earned = self.earned(purse, asset);
+        if lock(&self.errands).has_one(purse, earned, now_ms()) { Ok(()) } else { Err(Refused::Crowded) }
+    }
+
+    /// So many transactions a channel has paid for: two for what the least deposit brings.
+    fn earned(&self, purse: &Digest, asset: &Asset) -> u128 {
+        let charged = self.till.books().purse(purse).map_or(0, |purse| purse.spent);
+        charged.saturating_mul(2).checked_div(asset.hundredth()).unwrap_or_default()
+    }
+
+    /// Whether somebody was charged here before what settling it costs: by its channel, or out of its balance.
+    pub fn is_customer(&self, channel: &Digest, asset: &Asset, payer: Address) -> bool {
+        let (books, least) = (self.till.books(), asset.thousandth());
+        books.purse(channel).is_some_and(|purse| purse.spent >= least)
+            || books.knows_payer(asset.network, asset.address, payer, least)
     }
 
     /// Puts back a turn of dust that was not settled: it has cost no gas.

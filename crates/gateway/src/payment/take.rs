@@ -387,8 +387,14 @@ impl Desk {
         let needs_one = claim.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
         if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)?
         {
-            let id = Digest(approval.transaction.hash.0);
-            seats.without(id, self.lend(&approval, claim.question(offer), claim.cap)).await?;
+            if !self.needs_approval(claim.question(offer), claim.cap).await? {
+                return Ok(());
+            }
+            // One place for all that a payer is lent: approvals are made up as quickly as payments.
+            let id = crypto::hash("og/loan/v1", &[claim.payer.as_slice()]);
+            self.may_run_errand(&id, &offer.asset)?;
+            let is_customer = self.is_customer(&id, &offer.asset, claim.payer);
+            seats.without((id, is_customer), self.lend(&approval)).await?;
         }
         Ok(())
     }
