@@ -3,7 +3,7 @@
 
 mod stub;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use network::now_ms;
 use payments::{

@@ -370,6 +370,25 @@ async fn a_rate_that_was_set_long_ago_is_none_however_often_it_is_told() {
 }
 
 #[tokio::test]
+async fn nothing_is_sold_by_the_rate_before_a_leap_but_what_was_offered() {
+    let chain = Chain::start().await;
+    let source = ledger(vec![chain.server.url()]);
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.ledger = Some(source)).await;
+    let required = stage.offers("").await;
+    let signed = [Form::Transfer, Form::Permit].map(|form| line(&form.payment(&payer(), &required, 1)));
+    chain.tell(|told| told.rate *= 5);
+    let began_at = std::time::Instant::now();
+    while stage.ask("", "").await.status != 503 {
+        assert!(began_at.elapsed() < Duration::from_secs(10), "it leaps, and calls are sold by the one before");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for signed in signed {
+        let answer = stage.ask(&signed, "").await;
+        assert_eq!(answer.status, 200, "what was offered a moment ago: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn one_validators_word_makes_no_rate() {
     let mut validators = Vec::new();
     for lies in [true, false, false, false] {

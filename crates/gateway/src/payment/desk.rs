@@ -428,9 +428,13 @@ impl Desk {
         if honoured.is_empty() { vec![None] } else { honoured.into_iter().map(Some).collect() }
     }
 
+    /// The rate to quote by now, where there is one.
+    pub fn rate(&self) -> Option<Rate> {
+        lock(&self.feed).newest(now_ms()).ok()
+    }
+
     pub fn required(&self, bill: &Bill<'_>, error: Option<String>) -> Result<PaymentRequired, PriceError> {
-        let rate = self.rates().into_iter().next().flatten();
-        let offers = self.offers(bill, rate)?;
+        let offers = self.offers(bill, self.rate())?;
         let accepts = offers.iter().map(Offer::requirements).collect();
         let resource = Resource {
             url: bill.url.to_owned(),

@@ -283,7 +283,7 @@ impl Desk {
         if session.is_bound {
             self.check_signed(token, headers, bill).await?;
         }
-        let rate = self.rates().into_iter().next().flatten();
+        let rate = self.rate();
         let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
         let offer = offers.into_iter().find(|offer| offer.scheme == Scheme::Upto).ok_or(Refused::UnknownSession)?;
         let tariff = Self::tariff(bill, &offer.asset, rate);
