@@ -87,7 +87,7 @@ pub struct Desk {
     pub strangers: Mutex<Buckets>,
     /// How often the prompt of a call that may come to nothing is counted before those of unpaid calls: for each who has paid here, and for
     /// all others together.
-    newcomers: Mutex<Buckets>,
+    pub(super) newcomers: Mutex<Buckets>,
     /// How often publishers ask what they earned.
     pub revenue: Mutex<Buckets>,
     /// How often offers are signed.
@@ -337,16 +337,6 @@ impl Desk {
     /// The same of somebody who has paid here: each has as many as all strangers together.
     pub fn admit_known(&self, payer: Address) -> Result<(), Refused> {
         lock(&self.strangers).take(payer, now_ms()).map_err(|_| Refused::Crowded)
-    }
-
-    /// Whether a call that brings a payment, and may come to nothing all the same, goes before unpaid ones now, in somebody's turn.
-    pub fn admits_unpaid(&self, payer: Address) -> bool {
-        lock(&self.newcomers).take(payer, now_ms()).is_ok()
-    }
-
-    /// Puts the turn of a call back that was paid for.
-    pub fn put_unpaid_back(&self, payer: Address) {
-        lock(&self.newcomers).put_back(payer);
     }
 
     /// Refuses to spend gas at a payer's wish where too much of it is spent on channels that have not earned it.

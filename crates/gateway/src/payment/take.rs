@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use api::{ApiError, Code};
-use network::{
-    axum::http::{HeaderMap, HeaderValue},
-    now_ms,
-};
+use network::{axum::http::HeaderMap, now_ms};
 use payments::{
     Address, B256, Reservation,
     books::{Entry, Raise, Wanted},
@@ -31,7 +28,7 @@ use crate::{
         chain::ChainError,
         desk::{Bill, Desk, EVERYBODY, lock},
         paid::{Kind, Paid, Payer},
-        shown::Shown,
+        shown::{Brought, Shown, only, read_payment},
         unpaid::Unpaid,
     },
     seats::Seats,
@@ -50,10 +47,25 @@ impl Desk {
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<Paid, Unpaid> {
-        let refused = |desk: &Self, refused: Refused| desk.refuse(bill, refused);
-        let payment = match brought {
+        let turn = brought.turn.get().copied();
+        let paid = self.admit_shown(brought.shown, headers, bill, seats).await?;
+        // What is paid for costs nobody a turn.
+        if let Some(payer) = turn {
+            lock(&self.newcomers).put_back(payer);
+        }
+        Ok(paid)
+    }
+
+    async fn admit_shown(
+        self: &Arc<Self>,
+        shown: Result<Option<Shown>, WireError>,
+        headers: &HeaderMap,
+        bill: &Bill<'_>,
+        seats: &Seats,
+    ) -> Result<Paid, Unpaid> {
+        let payment = match shown {
             Ok(payment) => payment,
-            Err(error) => return Err(refused(self, error.into())),
+            Err(error) => return Err(self.refuse(bill, error.into())),
         };
         let key = payment.as_ref().and_then(|shown| repeat_key(headers, &shown.payment, bill));
         if let Some(answer) = key.and_then(|key| lock(&self.repeats).get(&key, now_ms())) {
@@ -64,7 +76,7 @@ impl Desk {
                 let url = shown.payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());
                 self.take(&shown, bill, seats).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
             }
-            (None, Some(token)) => self.draw(&token, headers, bill).await.map_err(|error| refused(self, error)),
+            (None, Some(token)) => self.draw(&token, headers, bill).await.map_err(|error| self.refuse(bill, error)),
             (None, None) => Err(match self.promised(bill) {
                 Ok(required) => Unpaid::Nothing(Box::new(required)),
                 Err(error) => Unpaid::Error(unpriced(&error)),
@@ -75,13 +87,18 @@ impl Desk {
     /// True where what came with a request may well pay for it. Whether it does is seen once there is a price; until then `least`, a call's
     /// least price, says to whom it goes.
     pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap, least: &Bill<'_>) -> bool {
-        let turn = match brought {
+        let turn = match &brought.shown {
             Ok(Some(shown)) => self.turn_of(shown, least),
             Ok(None) => session_of(headers).and_then(|token| self.turn_of_session(&token)),
             Err(_) => None,
         };
         // Whoever it is: what is signed may be as empty as a wallet, and is shown again and again for nothing.
-        turn.is_some_and(|payer| self.admits_unpaid(payer))
+        let Some(payer) = turn.filter(|payer| lock(&self.newcomers).take(*payer, now_ms()).is_ok()) else {
+            return false;
+        };
+        // Asked for once a call.
+        let _first = brought.turn.set(payer);
+        true
     }
 
     fn turn_of_session(&self, token: &SessionToken) -> Option<Address> {
@@ -130,7 +147,7 @@ impl Desk {
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<ApiError, Unpaid> {
-        match read_payment(headers) {
+        match read_payment(headers).shown {
             Ok(Some(shown)) if is_refund(&shown.payment) => match self.take(&shown, bill, seats).await {
                 Ok(_) => Ok(ApiError::new(Code::Internal, "A refund is no payment.")),
                 Err(unpaid) => Err(unpaid),
@@ -433,8 +450,6 @@ impl Desk {
         bill: &Bill<'_>,
         is_legacy: bool,
     ) -> Paid {
-        // What is paid for costs nobody a turn.
-        self.put_unpaid_back(payer);
         let payer = Payer {
             scheme: offer.scheme,
             network: offer.asset.network,
@@ -512,30 +527,6 @@ fn wanted<'a>(
 ) -> Wanted<'a> {
     let (request, model, lineage) = (bill.request, bill.model, desk.lineage(&bill.model));
     Wanted { max, request, name, model, split, lineage, now_ms: now_ms() }
-}
-
-/// The payment that came with a request, if one did and it can be read.
-pub type Brought = Result<Option<Shown>, WireError>;
-
-/// The payment among the headers, by either version. More than one is none: nobody knows which of them a proxy in front has seen.
-pub fn read_payment(headers: &HeaderMap) -> Brought {
-    match only(headers, &[wire::SIGNATURE, wire::LEGACY_SIGNATURE])? {
-        Some(value) => {
-            let payment = PaymentPayload::read(&wire::read(value.as_bytes())?)?;
-            Ok(Some(Shown::new(payment)))
-        }
-        None => Ok(None),
-    }
-}
-
-/// The one value that these headers have together.
-fn only<'a>(headers: &'a HeaderMap, names: &[&'static str]) -> Result<Option<&'a HeaderValue>, WireError> {
-    let mut values = names.iter().flat_map(|name| headers.get_all(*name).iter().map(move |value| (*name, value)));
-    let Some((_, value)) = values.next() else { return Ok(None) };
-    match values.next() {
-        None => Ok(Some(value)),
-        Some((name, _)) => Err(WireError::Repeated { name, found: values.count().saturating_add(2) }),
-    }
 }
 
 /// What the same request with the same payment has in common with it, and nothing else has: whoever sends it has the payer's signature.
