@@ -816,6 +816,40 @@ async fn who_waits_for_a_deposit_keeps_no_call_from_its_place() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_deposit_keeps_no_large_body_out_but_of_those_that_wait() {
+    let priced = |payments: &mut Payments| payments.prices.by_model.clear();
+    let stage = paid_as(Behaviour::Honest, gateway::Pace { large_bodies_max: 1, ..pace() }, priced).await;
+    let stage = Arc::new(stage);
+    let ask = |lines: String| {
+        let (stage, headers) = (Arc::clone(&stage), format!("content-type: application/json\r\n{lines}"));
+        // More than most endpoints take.
+        let body = format!(r#"{{"model":"risk","inputs":{{"x":[[1.0]]}}{}}}"#, " ".repeat(1_100_000));
+        tokio::spawn(async move { stage.client.post_with("/v1/infer", &headers, &body).await })
+    };
+    let unpaid = ask(String::new()).await.unwrap();
+    assert_eq!(unpaid.status, 402, "{}", unpaid.body);
+    let required_first = required(&unpaid);
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let deposit = |seed| {
+        let (payer, now_s) = (other_payer(seed), now_ms() / 1_000);
+        let channel = Channel::of(&terms, &payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(&payer, &terms, least, B256::ZERO, now_s).unwrap();
+        line(&Channel::payment(&required_first, &terms, payload))
+    };
+    stage.chain.tell(|told| told.is_held_back = true);
+    let waiting = ask(deposit(20));
+    until("a deposit is sent", || stage.distinct().len() == 1).await;
+    let other = ask(String::new()).await.unwrap();
+    assert_eq!(other.status, 402, "it waits without the place of its body: {}", other.body);
+    let second = ask(deposit(21)).await.unwrap();
+    assert_eq!(second.status, 503, "bodies that wait are counted: {}", second.body);
+    assert_eq!(stage.distinct().len(), 1);
+    stage.chain.tell(|told| told.is_held_back = false);
+    assert_ne!(waiting.await.unwrap().status, 503, "it has a place again");
+}
+
+#[tokio::test]
 async fn who_waited_for_its_deposit_waits_for_its_place_too_and_is_told_of_it_where_there_is_none() {
     for (places_wait, status) in [(Duration::from_secs(20), 200), (Duration::from_millis(100), 503)] {
         let pace = gateway::Pace { requests_max: 1, places_wait, ..pace() };
