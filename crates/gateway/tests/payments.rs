@@ -1231,6 +1231,18 @@ async fn a_payment_that_somebody_else_had_settled_is_settled_and_its_refuted_ans
 }
 
 #[tokio::test]
+async fn a_settlement_by_somebody_else_is_found_however_many_blocks_its_chain_makes() {
+    for form in [Form::Transfer, Form::Permit] {
+        // A hundred a second; it was about as long ago as that chain's time may be behind ours.
+        let many = |told: &mut Told| {
+            (told.head, told.blocks_a_second, told.time_s) = (60_000, 100, now_ms() / 1_000);
+            told.logs_at = Some(60_000 - 9_400);
+        };
+        assert!(is_paid_back_where_settled(form, many).await, "{form:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_moved_for_another_payment_settles_none_and_nothing_of_it_is_paid_back() {
     // The calldata has the payment's own signature; its nonce was cancelled, and another one used.
     let other_nonce = |told: &mut Told| told.logs[0]["topics"][2] = json!(B256::repeat_byte(2));

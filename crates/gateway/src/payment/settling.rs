@@ -222,8 +222,7 @@ impl Desk {
         let signed = Signature::of(purse, self.config.network).map_err(broken)?;
         let facts = self.chain.wallet(&WalletAsk::new(signed.question.clone())).await?;
         if facts.nonce_is_used {
-            let age_s = now_ms().saturating_sub(purse.opened_at_ms) / 1_000;
-            if let Some(hash) = self.chain.settlement_of(&signed, age_s).await? {
+            if let Some(hash) = self.chain.settlement_of(&signed, purse.opened_at_ms / 1_000).await? {
                 let transaction = Digest(hash.0);
                 tracing::warn!(purse = %purse.id, %hash, "somebody else had a payment settled");
                 let _noted = self.till.note(|books| books.settling(&purse.id, due.amount, transaction));

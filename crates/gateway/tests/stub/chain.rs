@@ -88,6 +88,10 @@ pub struct Told {
     pub rate_since_s: u64,
     /// The newest block. Transactions are in the first.
     pub head: u64,
+    /// How many it makes in a second; all are of one moment where it is none.
+    pub blocks_a_second: u64,
+    /// In which one those logs are, where they are not in every one; no more than 9,000 blocks are looked through at once.
+    pub logs_at: Option<u64>,
     /// What that asks for a unit of gas: no transaction that offers less comes into a block.
     pub base_fee: u128,
     /// Calls that were asked about.
@@ -164,6 +168,8 @@ impl Default for Told {
             rate: WHOLE / 5,
             rate_since_s: 0,
             head: 1,
+            blocks_a_second: 0,
+            logs_at: None,
             base_fee: 0,
             estimated: BTreeSet::new(),
             came_at: BTreeMap::new(),
@@ -235,6 +241,10 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
     }))
 }
 
+fn number_of(block: &Value) -> Option<u64> {
+    u64::from_str_radix(block.as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
 fn hash_of(params: &Value) -> Option<B256> {
     params[0].as_str().and_then(|hash| hash.parse().ok())
 }
@@ -268,9 +278,18 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
         "eth_getTransactionByHash" if told.is_forgotten || told.is_replaced(hash_of(params)) => Value::Null,
         "eth_getTransactionByHash" => told.transaction(hash_of(params)),
         "eth_getBlockByNumber" => {
-            json!({ "timestamp": format!("{:#x}", told.time_s), "baseFeePerGas": format!("{:#x}", told.base_fee) })
+            let behind = told.head.saturating_sub(number_of(&params[0]).unwrap_or(told.head));
+            let time_s = told.time_s.saturating_sub(behind.checked_div(told.blocks_a_second).unwrap_or_default());
+            json!({ "timestamp": format!("{time_s:#x}"), "baseFeePerGas": format!("{:#x}", told.base_fee) })
         }
-        "eth_getLogs" => json!(told.logs),
+        "eth_getLogs" => {
+            let [from, to] = ["fromBlock", "toBlock"].map(|name| number_of(&params[0][name]).unwrap());
+            let is_there = told.logs_at.is_none_or(|at| (from..=to).contains(&at));
+            if told.logs_at.is_some() && to - from >= 9_000 {
+                return Err("too many blocks");
+            }
+            if is_there { json!(told.logs) } else { json!([]) }
+        }
         "eth_sendRawTransaction" => json!(B256::ZERO),
         "eth_call" => said(call, &told),
         _ => json!("0x1"),

@@ -73,12 +73,8 @@ impl Books {
                 self.repaying.remove(&wallet_of(&repaying.owed));
             }
             Entry::Repaid(repaying) => self.put_repaid(&repaying.owed),
-            Entry::Sending(transaction) => {
-                self.sending.insert(*transaction);
-            }
-            Entry::Sent(transaction) => {
-                self.sending.remove(transaction);
-            }
+            Entry::Sending(transaction) => self.put_sending(transaction, true),
+            Entry::Sent(transaction) => self.put_sending(transaction, false),
             Entry::Announced(told) => {
                 if let Some(purse) = self.purses.get_mut(&told.purse) {
                     purse.announced = told.amount;

@@ -43,6 +43,14 @@ impl Books {
         std::iter::once(*transaction).chain(again).collect()
     }
 
+    pub(super) fn put_sending(&mut self, transaction: &Digest, is_under_way: bool) {
+        if is_under_way {
+            self.sending.insert(*transaction);
+        } else {
+            self.sending.remove(transaction);
+        }
+    }
+
     pub(super) fn put_repriced(&mut self, repriced: &Repriced) {
         let again = self.repriced.entry(repriced.transaction).or_default();
         if !again.contains(&repriced.again) && again.len() < REPRICED_MAX {
