@@ -389,6 +389,19 @@ async fn nothing_is_sold_by_the_rate_before_a_leap_but_what_was_offered() {
 }
 
 #[tokio::test]
+async fn models_that_take_long_to_be_read_keep_no_rate_from_being_heard() {
+    let chain = Chain::start().await;
+    chain.tell(|told| told.reading = Duration::from_secs(5));
+    let source = ledger(vec![chain.server.url()]);
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.ledger = Some(source)).await;
+    let amount = async || offer(&stage.offers("").await, Scheme::Exact, OPG).amount;
+    let before = amount().await;
+    chain.tell(|told| told.rate *= 2);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(amount().await, before.div_ceil(2));
+}
+
+#[tokio::test]
 async fn one_validators_word_makes_no_rate() {
     let mut validators = Vec::new();
     for lies in [true, false, false, false] {

@@ -203,11 +203,13 @@ impl ChainClient {
     pub async fn settlement_of(&self, signed: &Signature, since_s: u64) -> Result<Option<B256>, ChainError> {
         let mut last = self.newest().await?;
         let first = self.block_before(since_s.saturating_sub(BEHIND_S), last).await?;
-        let mut looked_at = 0;
+        let mut looked_at = 0_usize;
         loop {
             let from = last.saturating_sub(BLOCKS_AT_ONCE - 1).max(first);
-            for hash in self.marked(signed, from, last).await?.into_iter().take(TRANSACTIONS_MAX - looked_at) {
-                looked_at += 1;
+            for hash in
+                self.marked(signed, from, last).await?.into_iter().take(TRANSACTIONS_MAX.saturating_sub(looked_at))
+            {
+                looked_at = looked_at.saturating_add(1);
                 let done = self.done(hash).await?;
                 if done.is_some_and(|done| signed.is_settled_by(&done)) {
                     return Ok(Some(hash));

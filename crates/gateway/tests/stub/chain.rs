@@ -43,6 +43,8 @@ pub struct Told {
     /// The same of an account's next nonce, and of where a transaction is.
     pub nonce: Duration,
     pub lookup: Duration,
+    /// The same of what is read of a contract, other than the ledger's parameters.
+    pub reading: Duration,
     /// The same of what became of it.
     pub receipt: Duration,
     /// It knows no transaction any more whose place one has that offers more.
@@ -142,6 +144,7 @@ impl Default for Told {
             estimate: Duration::ZERO,
             nonce: Duration::ZERO,
             lookup: Duration::ZERO,
+            reading: Duration::ZERO,
             receipt: Duration::ZERO,
             forgets_replaced: false,
             is_held_back: false,
@@ -223,6 +226,9 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
         Some("eth_estimateGas") => shared.told.lock().unwrap().estimate,
         Some("eth_getTransactionCount") => shared.told.lock().unwrap().nonce,
         Some("eth_getTransactionByHash") => shared.told.lock().unwrap().lookup,
+        Some("eth_call") if !request["params"][0]["to"].as_str().unwrap().to_lowercase().ends_with("0a04") => {
+            shared.told.lock().unwrap().reading
+        }
         Some("eth_getTransactionReceipt") => shared.told.lock().unwrap().receipt,
         _ => Duration::ZERO,
     };
