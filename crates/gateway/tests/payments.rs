@@ -1290,6 +1290,8 @@ async fn a_payment_that_was_never_settled_is_written_off_once_its_chain_takes_it
         assert!(nonce < 250, "not within its time");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    let status = stage.client.get("/status").await.json();
+    assert_eq!(status["paid"][0]["lost"], price.to_string(), "{status}");
 }
 
 #[tokio::test]
