@@ -82,7 +82,7 @@ async fn with_patience<T, F: Future<Output = Result<T, PromptingError>>>(
 ) -> Result<T, PromptingError> {
     for _ in 1..READINGS {
         match start().await {
-            Err(error @ PromptingError::TooSlow(_)) => tracing::warn!(%error, "read again"),
+            Err(error @ (PromptingError::TooSlow(_) | PromptingError::Killed)) => tracing::warn!(%error, "read again"),
             started => return started,
         }
     }

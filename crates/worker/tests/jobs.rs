@@ -218,9 +218,15 @@ async fn a_template_that_never_ends_costs_a_process_and_its_place_is_free() {
 #[tokio::test]
 async fn a_worker_does_not_start_where_nothing_makes_its_prompts() {
     let validator = stage::Validator::start().await;
-    for (path, words) in [("/nowhere/at/all", "failed to start"), ("/bin/true", "ended its process otherwise")] {
+    let cases = [
+        ("/nowhere/at/all", "", "failed to start"),
+        ("/bin/true", "", "ended its process otherwise"),
+        ("/bin/sh", "kill -KILL $$", "the machine, which wants memory"),
+    ];
+    for (path, script, words) in cases {
         let folder = tempfile::tempdir().unwrap();
-        let prompter = worker::Program { path: path.into(), arguments: Vec::new() };
+        let arguments = if script.is_empty() { Vec::new() } else { vec!["-c".into(), script.into()] };
+        let prompter = worker::Program { path: path.into(), arguments };
         let models = vec![chat(0).model];
         let config = worker::Config { prompter, models, ..stage::config(&validator, &folder) };
         let refused = Worker::start(config).await.err().unwrap();

@@ -37,8 +37,7 @@ impl Desk {
 
     /// Refuses one more payment to a payer of whose payments some wait that were charged less than their settlement costs, or many sessions
     /// are open that may end so. Their turn may never come: else who uses each for little, or has each break off, would be served for
-    /// nothing, for as long as it likes. What is signed for less than that by `exact` has its
-    /// turn when it is taken.
+    /// nothing, for as long as it likes. What is signed for less than that by `exact` has its turn when it is taken.
     pub fn admit_small(&self, claim: &Claim, asset: &Asset) -> Result<(), Refused> {
         let least = asset.thousandth();
         let has_turn = claim.scheme == Scheme::Exact && claim.cap < least;

@@ -42,6 +42,8 @@ const WAIT: Duration = Duration::from_secs(10);
 const COMPUTING: Duration = Duration::from_secs(5);
 /// How long that may take where the machine has other work.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a prompt with a place may take in all, with the process that is started for it: a gateway waits for a minute.
+const ALTOGETHER: Duration = Duration::from_secs(40);
 /// Address space of a process: what the program and a template's stack take, and what template and tokenizer become when they are read.
 const MEMORY_BYTES: u64 = 2 << 30;
 const MEMORY_OF_WORDS: u64 = 12;
@@ -57,13 +59,17 @@ pub enum PromptingError {
         "failed to have the model's template and tokenizer read in the process that makes prompts: it had too little of this machine for {0} s"
     )]
     TooSlow(u64),
+    #[error(
+        "the machine, which wants memory, ended the process that makes prompts while it read the model's template and tokenizer"
+    )]
+    Killed,
 }
 
 impl PromptingError {
     /// Whether this model alone has nobody: others may well have their prompts made.
     pub(crate) const fn is_of_the_model(&self) -> bool {
         match self {
-            Self::Unread { .. } | Self::TooSlow(_) => true,
+            Self::Unread { .. } | Self::TooSlow(_) | Self::Killed => true,
             Self::Start(_) => false,
         }
     }
@@ -105,7 +111,10 @@ impl Prompting {
             let _place = place;
             bench.make(&message).await
         });
-        made.await.unwrap_or_else(|_| Err(interrupted()))
+        match timeout(ALTOGETHER, made).await {
+            Ok(made) => made.unwrap_or_else(|_| Err(interrupted())),
+            Err(_) => Err(failed(Failure::Busy, "making its prompt had too little of this machine")),
+        }
     }
 }
 
@@ -119,7 +128,7 @@ impl Bench {
         if let Some(process) = self.warm().await {
             match self.put(process, message).await {
                 // It may have ended while nobody asked it. A fresh one shows whose doing that was.
-                Err(End::Closed) => {}
+                Err(End::Killed | End::Closed) => {}
                 said => return said.unwrap_or_else(|end| Err(self.ended(&end))),
             }
         }
@@ -150,6 +159,7 @@ impl Bench {
         let begun = self.begun().ok_or_else(|| unread("it is no language model".to_owned()))?;
         let said = process.ask(&begun, PATIENCE).await.map_err(|end| match end {
             End::TooSlow => PromptingError::TooSlow(PATIENCE.as_secs()),
+            End::Killed => PromptingError::Killed,
             End::OutOfTime | End::Closed | End::Talk(_) => unread(self.told(&end)),
         })?;
         if said.is_empty() { Ok(process) } else { Err(unread(String::from_utf8_lossy(&said).into_owned())) }
@@ -196,7 +206,7 @@ impl Bench {
             End::OutOfTime | End::Closed => {
                 failed(Failure::BadRequest, &format!("making its prompt {why}: a shorter one may do"))
             }
-            End::TooSlow => failed(Failure::Busy, &format!("making its prompt {why}")),
+            End::TooSlow | End::Killed => failed(Failure::Busy, &format!("making its prompt {why}")),
             End::Talk(_) => failed(Failure::Internal, &format!("making its prompt {why}")),
         }
     }
@@ -207,6 +217,7 @@ impl Bench {
             End::Closed => {
                 format!("wanted more than {} bytes of memory, or ended its process otherwise", self.memory_bytes())
             }
+            End::Killed => "was ended by this machine, which wants memory".to_owned(),
             End::TooSlow => format!("had too little of this machine for {} s", PATIENCE.as_secs()),
             End::Talk(error) => format!("could not be asked for: {error}"),
         }
