@@ -260,6 +260,25 @@ async fn a_model_whose_words_cannot_be_read_keeps_no_other_from_being_served() {
 }
 
 #[tokio::test]
+async fn a_model_whose_tokenizer_does_not_parse_is_read_in_a_process_of_its_own_and_left_out() {
+    let (mut model, _) = graph::Model::from_artefact(&stage::chat_artefact().into()).unwrap();
+    let graph::Purpose::Language(language) = &mut model.purpose else { panic!("a language model") };
+    language.tokenizer = b"no tokenizer".to_vec();
+    let artefact = model.to_artefact();
+    let root = graph::Model::content_root(&artefact.clone().into()).unwrap();
+    let stage = Stage::with(|config| {
+        let shelf = hub::Shelf::open(&config.directory.join("models")).unwrap();
+        let mut incoming = shelf.incoming().unwrap();
+        incoming.write(&artefact).unwrap();
+        shelf.keep(incoming, Some(root)).unwrap();
+        config.models.insert(0, root);
+    })
+    .await;
+    stage.ask(chat(1)).await.done();
+    says(&stage.ask(Request { model: root, ..chat(1) }).await.failed(), Failure::UnknownModel, "does not serve");
+}
+
+#[tokio::test]
 async fn what_cannot_be_judged_within_the_networks_windows_is_refused_before_it_is_run() {
     let work = chat_model().work();
     let prompt = chat_model().as_language().unwrap().prompt(&[stage::tiny::user(stage::PROMPT)], 1_700_000_000_000);
