@@ -25,7 +25,8 @@ pub(super) const UNSETTLED: Milliseconds = Milliseconds::MAX;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Index {
-    /// Payments out of payers' own balances that were charged something or still may be, by when they were settled. Channels draw on their deposits, and what came to nothing promises nothing.
+    /// Payments out of payers' own balances that were charged something or still may be, by when they were settled. Channels draw on their
+    /// deposits, and what came to nothing promises nothing.
     pub of_wallets: BTreeSet<(Wallet, Milliseconds, Digest)>,
     /// Those that came to nothing: all that is known of them is that they were used. Once more by when they end.
     pub used: BTreeSet<(Wallet, Digest)>,
