@@ -830,7 +830,10 @@ async fn who_waits_for_a_deposit_keeps_no_call_from_its_place() {
 
 #[tokio::test]
 async fn who_waits_for_a_deposit_keeps_no_large_body_out_but_of_those_that_wait() {
-    let priced = |payments: &mut Payments| payments.prices.by_model.clear();
+    let priced = |payments: &mut Payments| {
+        payments.prices.by_model.clear();
+        payments.prices.default.per_call = WHOLE / 1_000;
+    };
     let stage = paid_as(Behaviour::Honest, gateway::Pace { large_bodies_max: 1, ..pace() }, priced).await;
     let stage = Arc::new(stage);
     let ask = |lines: String| {
