@@ -1141,6 +1141,8 @@ async fn payments_that_come_to_nothing_are_taken_of_each_payer_so_often_and_no_m
         }
         stage.worker.behave(Behaviour::Honest);
         assert_eq!((ask(&payer(), 21).await, ask(&other_payer(6), 1).await), (503, 200), "{form:?}");
+        let refused = stage.ask(&line(&form.payment(&payer(), &required_first, 22)), "").await;
+        assert!(refused.body.contains("came to nothing") && refused.body.contains("hint"), "{}", refused.body);
     }
 }
 

@@ -693,7 +693,7 @@ fn payments_that_came_to_nothing_cost_no_time_and_keep_out_only_who_brings_more_
     (1 << 32..).take(USED_MAX - others - 2).for_each(|index| books.apply(&used(index, nothing.payer)));
     assert_eq!(open(&books, 1), Ok(()), "there is room for one more");
     books.apply(&used(1 << 33, nothing.payer));
-    assert_eq!(open(&books, 1), Err(Refused::Crowded));
+    assert_eq!(open(&books, 1), Err(Refused::Fruitless));
     assert_eq!((open(&books, 2), open(&books, 3)), (Ok(()), Ok(())), "others did not fill it");
     let (network, asset, began_at) = (offer.asset.network, offer.asset.address, std::time::Instant::now());
     for _ in 0..10_000 {
@@ -701,7 +701,7 @@ fn payments_that_came_to_nothing_cost_no_time_and_keep_out_only_who_brings_more_
     }
     assert!(began_at.elapsed() < std::time::Duration::from_secs(20), "nobody walks through all of them");
     books.forget_used(nothing.expires_at_s);
-    assert_eq!(open(&books, 1), Err(Refused::Crowded), "they could be sent again");
+    assert_eq!(open(&books, 1), Err(Refused::Fruitless), "they could be sent again");
     books.forget_used(nothing.expires_at_s + 1);
     assert_eq!(open(&books, 1), Ok(()));
 }

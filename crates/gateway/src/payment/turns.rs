@@ -27,7 +27,7 @@ impl Desk {
         }
         let (claim, purse) = (authorised.claim(), authorised.id());
         let (payer, is_dust) = (claim.payer, claim.scheme == Scheme::Exact && claim.cap < asset.thousandth());
-        lock(&self.fruitless).take(payer, now_ms()).map_err(|_| Refused::Crowded)?;
+        lock(&self.fruitless).take(payer, now_ms()).map_err(|_| Refused::Fruitless)?;
         if is_dust && let Err(crowded) = one_for_all(&self.dust) {
             lock(&self.fruitless).put_back(payer);
             return Err(crowded);
@@ -50,7 +50,7 @@ impl Desk {
                 Err(Refused::Unsettled { waiting, open })
             }
             // As a rule they have their turn soon.
-            Scheme::Exact | Scheme::Batch if waiting >= SMALL_MAX => Err(Refused::Crowded),
+            Scheme::Exact | Scheme::Batch if waiting >= SMALL_MAX => Err(Refused::Fruitless),
             Scheme::Exact | Scheme::Upto | Scheme::Batch => Ok(()),
         }
     }

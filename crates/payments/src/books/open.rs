@@ -35,7 +35,7 @@ impl Books {
             return Err(Refused::NonceUsed);
         }
         if self.is_crowded_by((authorised.network().chain_id(), holder(authorised.asset()), holder(claim.payer))) {
-            return Err(Refused::Crowded);
+            return Err(Refused::Fruitless);
         }
         let promised = self.promised(authorised.network(), authorised.asset(), claim.payer, authorised.asked_at_ms());
         let left = authorised.funds().saturating_sub(promised);

@@ -91,6 +91,10 @@ pub enum Refused {
     Dearer,
     #[error("too much is asked for by payers that are not known here, or by one of them, at once")]
     Crowded,
+    #[error(
+        "too many of the payer's payments came to nothing, or wait for a settlement that costs more than was charged of them"
+    )]
+    Fruitless,
     #[error("all places of this gateway are taken, or too many wait for a chain")]
     Full,
     #[error(
@@ -172,7 +176,7 @@ impl Refused {
             Self::Unbound(_) => "session_signature_invalid",
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Dearer => "session_price_exceeded",
-            Self::Crowded | Self::Full => "rate_limited",
+            Self::Crowded | Self::Fruitless | Self::Full => "rate_limited",
             Self::Unsettled { .. } => "sessions_unsettled",
             Self::GasShort { .. } => "facilitator_gas_short",
             Self::GasDear { .. } => "gas_too_dear",
@@ -189,6 +193,7 @@ impl Refused {
             Self::Conflict | Self::InFlight | Self::TooManyRefunds(_) => Fault::Conflict,
             Self::Unauthorised => Fault::Unknown,
             Self::Crowded
+            | Self::Fruitless
             | Self::Full
             | Self::GasShort { .. }
             | Self::GasDear { .. }
@@ -241,6 +246,9 @@ impl Refused {
         }
         if matches!(self, Self::Unsettled { .. }) {
             return "pay by a channel or by exact meanwhile, and use one session for many calls";
+        }
+        if matches!(self, Self::Fruitless) {
+            return "try again in a moment, or pay by a channel";
         }
         if matches!(self, Self::TooManyRefunds(_)) {
             return "wait an hour, or withdraw from the channel on its chain";
