@@ -192,7 +192,7 @@ impl Bench {
         if let Some(process) = idle {
             match self.put(model, process, questions).await {
                 // It may have ended while nobody asked it. A fresh one shows whose doing that was.
-                Err(End::Closed) => {}
+                Err(End::Killed | End::Closed) => {}
                 said => return said.map_err(|end| self.ended(model, end, head)),
             }
         }
@@ -241,7 +241,7 @@ impl Bench {
     fn ended(&self, model: Digest, end: End, head: &Bytes) -> Uncounted {
         match end {
             End::OutOfTime => self.lost(model, Why::Late { computing_s: self.wait.as_secs().max(1) }),
-            End::Closed => self.lost(model, Why::Ended { memory_bytes: memory_bytes(head) }),
+            End::Killed | End::Closed => self.lost(model, Why::Ended { memory_bytes: memory_bytes(head) }),
             End::Talk(error) => cannot("speak with", &error),
             End::TooSlow => {
                 let cause = format!("the process that counts had too little of the machine for {:?}", self.patience());

@@ -123,7 +123,8 @@ impl Gateway {
             places: Arc::new(Semaphore::new(pace.requests_max)),
             fair: Arc::new(Fair::new(pace.requests_max)),
             chain_waits: Waits::new(pace.chain_waits_max),
-            large_bodies: Semaphore::new(pace.large_bodies_max),
+            large_bodies: Arc::new(Semaphore::new(pace.large_bodies_max)),
+            large_waits: Arc::new(Semaphore::new(pace.large_bodies_max)),
         });
         refresh(&shared.directory, &shared.ledger).await;
         if let Some(desk) = &desk {

@@ -40,7 +40,8 @@ pub struct Pace {
     pub counting_max: usize,
     /// Requests that are answered at the same time.
     pub requests_max: usize,
-    /// Deposits, refunds and loans that calls wait for at the same time, before they are answered.
+    /// Deposits, refunds and loans that calls wait for at the same time, before they are answered: of who paid here before, and as many of all
+    /// others.
     pub chain_waits_max: usize,
     /// Longest that a call whose chain has what it waited for waits for its places then.
     pub places_wait: Duration,
@@ -57,6 +58,9 @@ pub struct Pace {
     pub errands: Bucket,
     /// How often what was charged is settled though it is worth less than its gas, and as often claimed of channels.
     pub dust: Bucket,
+    /// How often payments of one payer that held what it signed may come to nothing: each is remembered until it ends. As many are answered at
+    /// once as there are places.
+    pub fruitless: Bucket,
     /// How often offers are signed for who has not paid; beyond that they go without.
     pub promises: Bucket,
     /// How often one publisher asks what its models earned.
@@ -95,6 +99,7 @@ impl Default for Pace {
             newcomers: Bucket { a_second: 10, most: 40 },
             errands: Bucket { a_second: 1, most: 100 },
             dust: Bucket { a_second: 1, most: 100 },
+            fruitless: Bucket { a_second: 1, most: 256 },
             promises: Bucket { a_second: 100, most: 400 },
             revenue: Bucket { a_second: 10, most: 60 },
         }

@@ -45,7 +45,9 @@ pub struct Shared {
     /// What calls wait for at a chain before they are answered.
     pub chain_waits: Waits,
     /// Places for bodies that are larger than most endpoints take.
-    pub large_bodies: Semaphore,
+    pub large_bodies: Arc<Semaphore>,
+    /// As many for those of calls that wait for a chain.
+    pub large_waits: Arc<Semaphore>,
 }
 
 impl Shared {

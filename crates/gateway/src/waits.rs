@@ -1,5 +1,6 @@
 //! What calls wait for at their chain, as a deposit or a refund: so many things at once, and so many calls for each of them. Who asks for the
-//! same again waits on the place that it has: asking again and again takes none from others.
+//! same again waits on the place that it has: asking again and again takes none from others. Who paid here before has as many places as all
+//! who did not: those cost nothing to make up.
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +13,19 @@ use protocol::Digest;
 /// Who wait for one thing: whoever asked for it, and four that ask again.
 const CALLS_MAX: usize = 5;
 
+/// What is waited for, and whether it is a customer's.
+type Thing = (Digest, bool);
+
 /// Calls that wait, by what they wait for.
 pub struct Waits {
     things_max: usize,
-    calls: Mutex<BTreeMap<Digest, usize>>,
+    calls: Mutex<BTreeMap<Thing, usize>>,
 }
 
 /// One who waits, until it is dropped.
 pub struct Wait<'a> {
     waits: &'a Waits,
-    id: Digest,
+    thing: Thing,
 }
 
 impl Waits {
@@ -29,21 +33,22 @@ impl Waits {
         Self { things_max, calls: Mutex::default() }
     }
 
-    /// Waits for a thing of this id, where there is room for it.
-    pub fn begin(&self, id: Digest) -> Result<Wait<'_>, Refused> {
+    /// Waits for a thing, where there is room for it.
+    pub fn begin(&self, thing: Thing) -> Result<Wait<'_>, Refused> {
         let mut calls = self.lock();
-        let count = calls.get(&id).copied().unwrap_or_default();
-        if count == 0 && calls.len() >= self.things_max {
+        let count = calls.get(&thing).copied().unwrap_or_default();
+        let of_its_kind = || calls.keys().filter(|(_, is_customers)| *is_customers == thing.1).count();
+        if count == 0 && of_its_kind() >= self.things_max {
             return Err(Refused::Full);
         }
         if count >= CALLS_MAX {
             return Err(Refused::InFlight);
         }
-        calls.insert(id, count.saturating_add(1));
-        Ok(Wait { waits: self, id })
+        calls.insert(thing, count.saturating_add(1));
+        Ok(Wait { waits: self, thing })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, usize>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Thing, usize>> {
         // Nothing panics while it holds the lock.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,10 +57,10 @@ impl Waits {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         let mut calls = self.waits.lock();
-        if let Some(count) = calls.get_mut(&self.id) {
+        if let Some(count) = calls.get_mut(&self.thing) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                calls.remove(&self.id);
+                calls.remove(&self.thing);
             }
         }
     }
@@ -67,13 +72,14 @@ mod tests {
 
     #[test]
     fn so_many_wait_for_one_thing_and_others_for_another() {
-        let (waits, [one, other, third]) = (Waits::new(2), [1, 2, 3].map(|id| Digest([id; 32])));
+        let (waits, [one, other, third]) = (Waits::new(2), [1, 2, 3].map(|id| (Digest([id; 32]), false)));
         let begin = |id| waits.begin(id).map(drop);
         let mut waiting: Vec<_> = (0..CALLS_MAX).filter_map(|_| waits.begin(one).ok()).collect();
         assert_eq!(waiting.len(), CALLS_MAX);
         assert_eq!((begin(one), begin(other)), (Err(Refused::InFlight), Ok(())), "they have one place together");
         waiting.extend(waits.begin(other).ok());
         assert_eq!((begin(third), begin(other)), (Err(Refused::Full), Ok(())));
+        assert_eq!(begin((third.0, true)), Ok(()), "customers have places of their own");
         drop(waiting.remove(0));
         assert_eq!((begin(one), begin(third)), (Ok(()), Err(Refused::Full)));
         waiting.pop();

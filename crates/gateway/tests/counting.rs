@@ -259,6 +259,38 @@ async fn unpaid_calls_that_take_long_keep_no_paying_one_from_its_place() {
 }
 
 #[tokio::test]
+async fn what_a_newcomer_pays_for_takes_no_turn_of_newcomers() {
+    let (counting_wait, newcomers) = (Duration::from_secs(5), Bucket { a_second: 0, most: 1 });
+    let limits = Pace { counting_wait, counting_max: 4, newcomers, ..pace() };
+    let stage = stage(Behaviour::Says(bytes_as_tokens), limits).await;
+    let body = stage.body("hi", r#","max_tokens":64"#);
+    let required = required(&stage.client.post(CHAT, &body).await);
+    let pay = |seed| {
+        let payment = Form::Transfer.payment(&other_payer(seed), &required, 1);
+        format!("content-type: application/json\r\n{}", line(&payment))
+    };
+    for seed in [7, 8] {
+        let paid = stage.client.post_with(CHAT, &pay(seed), &body).await;
+        assert_eq!(paid.status, 200, "{}", paid.body);
+    }
+    let before = stage.prompts().await;
+    let flood: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, body) = (stage.client, stage.body("slow", ""));
+            tokio::spawn(async move { client.post(CHAT, &body).await })
+        })
+        .collect();
+    while stage.prompts().await == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let headers = pay(9);
+    let paid = tokio::time::timeout(Duration::from_secs(3), stage.client.post_with(CHAT, &headers, &body)).await;
+    let paid = paid.expect("it goes before who pays nothing");
+    assert_eq!(paid.status, 200, "{}", paid.body);
+    all_refused(flood).await;
+}
+
+#[tokio::test]
 async fn what_only_looks_like_a_payment_keeps_no_paying_call_from_its_place() {
     let (counting_wait, newcomers) = (Duration::from_secs(5), Bucket { a_second: 1, most: 1 });
     let limits = Pace { counting_wait, counting_max: 8, newcomers, ..pace() };

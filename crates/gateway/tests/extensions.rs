@@ -97,6 +97,25 @@ async fn a_payer_without_gas_is_lent_what_its_own_approval_costs_and_served_afte
 }
 
 #[tokio::test]
+async fn who_asks_for_gas_many_times_at_once_is_lent_it_once() {
+    let payer = other_payer(7);
+    let stage = before_a_poor(&payer).await;
+    let asked = stage.offers("").await;
+    // So long that all have asked before the first is lent anything.
+    stage.chain.tell(|told| (told.inclusion, told.estimate) = (Duration::from_millis(500), Duration::from_millis(200)));
+    let ask = async |nonce: u8, fee| {
+        let mut payment = Form::Permit.payment(&payer, &asked, nonce);
+        payment.extensions.insert(LENT.to_owned(), approval(&payer, 0, fee));
+        stage.ask(&line(&payment), "").await.status
+    };
+    let (first, second, third, fourth) = tokio::join!(ask(1, 2), ask(2, 3), ask(3, 3), ask(4, 2));
+    assert!([first, second, third, fourth].contains(&200), "{first} {second} {third} {fourth}");
+    let loan = format!("94{}83", address_of(&payer));
+    assert_eq!(stage.distinct().iter().filter(|raw| raw.contains(&loan)).count(), 1);
+    assert!(stage.chain.sent_with("095ea7b3") > 0);
+}
+
+#[tokio::test]
 async fn gas_is_lent_to_nobody_whose_payment_would_be_refused_after_it() {
     let payer = other_payer(7);
     let stage = before_a_poor(&payer).await;

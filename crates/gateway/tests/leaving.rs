@@ -17,12 +17,13 @@ use network::{
     Server,
     axum::{Router, extract::Path, routing::get},
 };
-use payments::{payer::Payer, wire::PaymentRequired};
+use payments::{facilitator::Bucket, payer::Payer, wire::PaymentRequired};
 use protocol::{Prompt, Text};
 use stub::{
     Behaviour,
     client::request,
-    paid::{FORMS, Form, Paid, other_payer, paid, paid_with_words, required, until},
+    pace,
+    paid::{FORMS, Form, Paid, other_payer, paid, paid_as, paid_with_words, required, until},
 };
 use tokio::io::AsyncReadExt as _;
 
@@ -253,6 +254,38 @@ async fn a_call_that_breaks_off_is_charged_exactly_what_its_receipts_say_so_that
             let transfer = format!("a9059cbb{:0>64}{rest:064x}", stub::paid::address_of(&payer));
             until("the rest is sent back", || stage.distinct().iter().any(|raw| raw.contains(&transfer))).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn what_breaks_off_for_less_than_its_gas_is_settled_in_turn_and_of_each_payer_few_such_wait() {
+    let body = body("tiny", r#""prompt":["one","other"],"max_tokens":128"#, false);
+    for (form, turns) in [(Form::Transfer, 0), (Form::Transfer, 1), (Form::Permit, 0), (Form::Permit, 1)] {
+        let dust = Bucket { a_second: 0, most: turns };
+        let stage = paid_as(Behaviour::RefusesFor("other"), gateway::Pace { dust, ..pace() }, |_| {}).await;
+        let case = format!("{form:?}, {turns} turns");
+        let required = required(&stage.client.post_with(PROMPTS, HEADERS, &body).await);
+        let least = form.micro_dollar() * if form == Form::Transfer { 1_000 } else { 100 };
+        assert!(price(form, &required) >= least, "{case}: it is worth its settlement");
+        let ask = async |seed, nonce| {
+            let payment = stub::paid::line(&form.payment(&other_payer(seed), &required, nonce));
+            let answer = stage.client.post_with(PROMPTS, &format!("{HEADERS}{payment}"), &body).await;
+            let is_charged = answer.headers.contains_key("payment-response");
+            assert!(is_charged || answer.status == 503, "{case}: {} {}", answer.status, answer.body);
+            is_charged
+        };
+        assert!(ask(7, 1).await, "{case}: one answer is charged");
+        let has_settled = || stage.distinct().iter().any(|raw| raw.contains(&stub::paid::address_of(&other_payer(7))));
+        if turns == 1 {
+            until("it is settled", has_settled).await;
+            continue;
+        }
+        for nonce in 2..=4 {
+            assert!(ask(7, nonce).await, "{case}");
+        }
+        assert_eq!((ask(7, 5).await, ask(8, 1).await), (false, true), "{case}");
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(stage.distinct().is_empty(), "{case}: there is no turn");
     }
 }
 

@@ -404,6 +404,38 @@ async fn a_rate_that_was_set_long_ago_is_none_however_often_it_is_told() {
 }
 
 #[tokio::test]
+async fn nothing_is_sold_by_the_rate_before_a_leap_but_what_was_offered() {
+    let chain = Chain::start().await;
+    let source = ledger(vec![chain.server.url()]);
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.ledger = Some(source)).await;
+    let required = stage.offers("").await;
+    let signed = [Form::Transfer, Form::Permit].map(|form| line(&form.payment(&payer(), &required, 1)));
+    chain.tell(|told| told.rate *= 5);
+    let began_at = std::time::Instant::now();
+    while stage.ask("", "").await.status != 503 {
+        assert!(began_at.elapsed() < Duration::from_secs(10), "it leaps, and calls are sold by the one before");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for signed in signed {
+        let answer = stage.ask(&signed, "").await;
+        assert_eq!(answer.status, 200, "what was offered a moment ago: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn models_that_take_long_to_be_read_keep_no_rate_from_being_heard() {
+    let chain = Chain::start().await;
+    chain.tell(|told| told.reading = Duration::from_secs(5));
+    let source = ledger(vec![chain.server.url()]);
+    let stage = paid_as(Behaviour::Honest, pace(), |payments| payments.ledger = Some(source)).await;
+    let amount = async || offer(&stage.offers("").await, Scheme::Exact, OPG).amount;
+    let before = amount().await;
+    chain.tell(|told| told.rate *= 2);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(amount().await, before.div_ceil(2));
+}
+
+#[tokio::test]
 async fn one_validators_word_makes_no_rate() {
     let mut validators = Vec::new();
     for lies in [true, false, false, false] {
@@ -831,6 +863,43 @@ async fn who_waits_for_a_deposit_keeps_no_call_from_its_place() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_deposit_keeps_no_large_body_out_but_of_those_that_wait() {
+    let priced = |payments: &mut Payments| {
+        payments.prices.by_model.clear();
+        payments.prices.default.per_call = WHOLE / 1_000;
+    };
+    let stage = paid_as(Behaviour::Honest, gateway::Pace { large_bodies_max: 1, ..pace() }, priced).await;
+    let stage = Arc::new(stage);
+    let ask = |lines: String| {
+        let (stage, headers) = (Arc::clone(&stage), format!("content-type: application/json\r\n{lines}"));
+        // More than most endpoints take.
+        let body = format!(r#"{{"model":"risk","inputs":{{"x":[[1.0]]}}{}}}"#, " ".repeat(1_100_000));
+        tokio::spawn(async move { stage.client.post_with("/v1/infer", &headers, &body).await })
+    };
+    let unpaid = ask(String::new()).await.unwrap();
+    assert_eq!(unpaid.status, 402, "{}", unpaid.body);
+    let required_first = required(&unpaid);
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let deposit = |seed| {
+        let (payer, now_s) = (other_payer(seed), now_ms() / 1_000);
+        let channel = Channel::of(&terms, &payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(&payer, &terms, least, B256::ZERO, now_s).unwrap();
+        line(&Channel::payment(&required_first, &terms, payload))
+    };
+    stage.chain.tell(|told| told.is_held_back = true);
+    let waiting = ask(deposit(20));
+    until("a deposit is sent", || stage.distinct().len() == 1).await;
+    let other = ask(String::new()).await.unwrap();
+    assert_eq!(other.status, 402, "it waits without the place of its body: {}", other.body);
+    let second = ask(deposit(21)).await.unwrap();
+    assert_eq!(second.status, 503, "bodies that wait are counted: {}", second.body);
+    assert_eq!(stage.distinct().len(), 1);
+    stage.chain.tell(|told| told.is_held_back = false);
+    assert_ne!(waiting.await.unwrap().status, 503, "it has a place again");
+}
+
+#[tokio::test]
 async fn who_waited_for_its_deposit_waits_for_its_place_too_and_is_told_of_it_where_there_is_none() {
     for (places_wait, status) in [(Duration::from_secs(20), 200), (Duration::from_millis(100), 503)] {
         let pace = gateway::Pace { requests_max: 1, places_wait, ..pace() };
@@ -906,6 +975,39 @@ async fn who_asks_for_its_deposit_again_keeps_no_other_deposit_out() {
         served += usize::from(waiting.await.unwrap().status == 200);
     }
     assert_eq!((served, stage.worker.jobs(), stage.distinct().len()), (2, 2, 2));
+}
+
+#[tokio::test]
+async fn who_never_paid_keeps_no_customers_deposit_out_and_waits_for_nothing_that_is_refused() {
+    let (fields, errands) = (r#","max_tokens":256"#, Bucket { a_second: 0, most: 2 });
+    let stage = paid_as(Behaviour::Honest, gateway::Pace { chain_waits_max: 1, errands, ..pace() }, |_| {}).await;
+    let stage = Arc::new(stage);
+    let [customer, newcomer, other] = [20, 21, 22].map(other_payer);
+    let payment = line(&Form::Transfer.payment(&customer, &stage.offers(fields).await, 1));
+    assert_eq!(stage.ask(&payment, fields).await.status, 200);
+    until("it is settled", || stage.distinct().len() == 1).await;
+    let required_first = stage.offers("").await;
+    let terms = offer(&required_first, Scheme::Batch, USDC);
+    let least: u128 = terms.extra["minDeposit"].as_str().unwrap().parse().unwrap();
+    let ask = |payer: &Payer| {
+        let channel = Channel::of(&terms, payer, B256::ZERO).unwrap();
+        let payload = channel.deposit(payer, &terms, least, B256::ZERO, now_ms() / 1_000).unwrap();
+        let deposit = line(&Channel::payment(&required_first, &terms, payload));
+        let stage = Arc::clone(&stage);
+        tokio::spawn(async move { stage.ask(&deposit, "").await.status })
+    };
+    stage.chain.tell(|told| told.is_held_back = true);
+    let first = ask(&newcomer);
+    until("a newcomer waits", || stage.distinct().len() == 2).await;
+    assert_eq!(ask(&other).await.unwrap(), 503, "another has no place");
+    let second = ask(&customer);
+    until("a customer waits beside it", || stage.distinct().len() == 3).await;
+    stage.chain.tell(|told| told.is_held_back = false);
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (200, 200));
+    stage.chain.tell(|told| told.estimate = Duration::from_secs(5));
+    let began_at = std::time::Instant::now();
+    assert_eq!(ask(&other).await.unwrap(), 503, "no more gas is spent on newcomers now");
+    assert!(began_at.elapsed() < Duration::from_secs(3), "which is said before its chain is asked");
 }
 
 #[tokio::test]
@@ -1012,7 +1114,11 @@ async fn who_has_small_sessions_waiting_opens_no_more_of_them_and_others_do() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let refused = stage.ask(&session(&payer(), 5), "").await;
     assert_eq!(refused.status, 402, "{}", refused.body);
-    assert!(refused.body.contains("4 of them still wait for it") && refused.body.contains("hint"), "{}", refused.body);
+    assert!(
+        refused.body.contains("4 of them have ended and still wait for it") && refused.body.contains("hint"),
+        "{}",
+        refused.body
+    );
     let others = required(&refused);
     assert_eq!(others.error.as_deref(), Some("sessions_unsettled"));
     let schemes: Vec<&str> = others.accepts.iter().map(|terms| &terms.scheme[..]).collect();
@@ -1021,6 +1127,60 @@ async fn who_has_small_sessions_waiting_opens_no_more_of_them_and_others_do() {
     assert_eq!(stage.ask(&session(&other_payer(6), 1), "").await.status, 200);
     stage.by_channel(&payer(), 0).await;
     assert_eq!((stage.chain.sent_with(""), stage.worker.jobs()), (0, 6));
+}
+
+#[tokio::test]
+async fn who_opens_many_sessions_side_by_side_and_uses_little_of_each_opens_no_more_of_them() {
+    let cheap = |payments: &mut gateway::Payments| {
+        let price = &mut payments.prices.default;
+        (price.per_input_token, price.per_output_token) = (WHOLE / 1_000_000_000, WHOLE / 1_000_000_000);
+    };
+    let stage = paid_as(Behaviour::Honest, pace(), cheap).await;
+    let required_first = stage.offers("").await;
+    let session = |payer: &Payer, nonce| line(&Form::Session.payment(payer, &required_first, nonce));
+    let mut statuses = Vec::new();
+    let asked = (1..=24).map(|nonce| {
+        let (client, session) = (stage.client, session(&payer(), nonce));
+        tokio::spawn(async move {
+            let headers = format!("content-type: application/json\r\n{session}");
+            client.post_with(PATH, &headers, &stub::client::chat_body("")).await
+        })
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        let answer = asked.await.unwrap();
+        let is_refused = answer.status == 402;
+        assert!(!is_refused || required(&answer).error.as_deref() == Some("sessions_unsettled"), "{}", answer.body);
+        statuses.push(answer.status);
+    }
+    let served = statuses.iter().filter(|status| **status == 200).count();
+    assert!((16..24).contains(&served), "{statuses:?}");
+    assert_eq!(stage.ask(&session(&other_payer(6), 1), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn payments_that_come_to_nothing_are_taken_of_each_payer_so_often_and_no_more() {
+    for form in [Form::Transfer, Form::Permit, Form::Session] {
+        let stage =
+            paid_as(Behaviour::Honest, gateway::Pace { fruitless: Bucket { a_second: 0, most: 2 }, ..pace() }, |_| {})
+                .await;
+        let required_first = stage.offers("").await;
+        let ask = async |payer: &Payer, nonce| {
+            let answer = stage.ask(&line(&form.payment(payer, &required_first, nonce)), "").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answer.status
+        };
+        for nonce in 1..=4 {
+            assert_eq!(ask(&payer(), nonce).await, 200, "{form:?}: what is paid for takes no turn");
+        }
+        stage.worker.behave(Behaviour::Refuses(Failure::BadRequest));
+        for nonce in 11..=12 {
+            assert!(![200, 402, 503].contains(&ask(&payer(), nonce).await), "{form:?}");
+        }
+        stage.worker.behave(Behaviour::Honest);
+        assert_eq!((ask(&payer(), 21).await, ask(&other_payer(6), 1).await), (503, 200), "{form:?}");
+        let refused = stage.ask(&line(&form.payment(&payer(), &required_first, 22)), "").await;
+        assert!(refused.body.contains("came to nothing") && refused.body.contains("hint"), "{}", refused.body);
+    }
 }
 
 #[tokio::test]
@@ -1126,6 +1286,18 @@ async fn a_payment_that_somebody_else_had_settled_is_settled_and_its_refuted_ans
 }
 
 #[tokio::test]
+async fn a_settlement_by_somebody_else_is_found_however_many_blocks_its_chain_makes() {
+    for form in [Form::Transfer, Form::Permit] {
+        // A hundred a second; it was about as long ago as that chain's time may be behind ours.
+        let many = |told: &mut Told| {
+            (told.head, told.blocks_a_second, told.time_s) = (60_000, 100, now_ms() / 1_000);
+            told.logs_at = Some(60_000 - 9_400);
+        };
+        assert!(is_paid_back_where_settled(form, many).await, "{form:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_moved_for_another_payment_settles_none_and_nothing_of_it_is_paid_back() {
     // The calldata has the payment's own signature; its nonce was cancelled, and another one used.
     let other_nonce = |told: &mut Told| told.logs[0]["topics"][2] = json!(B256::repeat_byte(2));
@@ -1160,6 +1332,8 @@ async fn a_payment_that_was_never_settled_is_written_off_once_its_chain_takes_it
         assert!(nonce < 250, "not within its time");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    let status = stage.client.get("/status").await.json();
+    assert_eq!(status["paid"][0]["lost"], price.to_string(), "{status}");
 }
 
 #[tokio::test]
@@ -1270,6 +1444,28 @@ async fn a_settlement_that_is_too_cheap_by_now_is_sent_again_at_a_higher_price_a
 }
 
 #[tokio::test]
+async fn a_settlement_that_is_sent_again_while_it_is_looked_for_is_not_taken_for_lost() {
+    let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
+    for form in [Form::Transfer, Form::Permit, Form::Session] {
+        let stage = paid_as(Behaviour::Honest, pace, |payments| payments.idle = Duration::from_secs(1)).await;
+        let (required, mark) = (stage.offers("").await, payments::hex::encode([7; 32]));
+        stage.chain.tell(|told| {
+            (told.base_fee, told.is_held_back, told.forgets_replaced) = (1_000_000_000, true, true);
+            // So long that it is sent again while it is looked for.
+            told.receipt = Duration::from_millis(1_500);
+        });
+        let answer = stage.ask(&line(&form.payment(&payer(), &required, 7)), "").await;
+        assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
+        until("it is sent again", || sent_for(&stage, &mark).len() == 2).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(sent_for(&stage, &mark).len(), 2, "{form:?}: it waits for its block");
+        stage.chain.tell(|told| told.is_held_back = false);
+        until("it is settled", || settled(&stage) > 0).await;
+        assert_eq!(sent_for(&stage, &mark).len(), 2, "{form:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_cheap_is_raised_no_further_than_its_bound() {
     let pace = gateway::Pace { unmined: Duration::from_secs(1), ..pace() };
     let stage = paid_as(Behaviour::Honest, pace, |payments| payments.fee_max = 2_000_000).await;
@@ -1318,6 +1514,29 @@ async fn a_claim_that_is_sent_again_at_a_higher_price_is_waited_for_and_sent_on_
     // The chain takes the second, and never the first.
     stage.chain.tell(|told| told.is_held_back = false);
     until("it is sent on", || stage.chain.sent_with(&sweep) > 0).await;
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_too_cheap_is_raised_after_a_crash_too_and_sells_no_sessions_meanwhile() {
+    let pace = gateway::Pace { settlement: Duration::from_secs(2), ..pace() };
+    let stage = paid_as(Behaviour::Honest, pace, |payments| payments.idle = Duration::from_secs(1)).await;
+    let sweep = sweep_of(&stage).await;
+    stage.chain.tell(|told| (told.base_fee, told.is_held_back, told.unswept) = (1_000_000_000, true, 5));
+    until("it is sent", || stage.chain.sent_with(&sweep) > 0).await;
+    stage.chain.tell(|told| told.unswept = 0);
+    let stage = stage.restarted(|config| config.pace.unmined = Duration::from_secs(1)).await;
+    until("it is sent again", || sent_for(&stage, &sweep).len() == 2).await;
+    let sent = sent_for(&stage, &sweep);
+    assert_eq!((sent[0].nonce, &sent[0].call), (sent[1].nonce, &sent[1].call), "in its own place");
+    assert!(sent[1].fees.max_fee_per_gas >= 1_000_000_000);
+    let offers_sessions = async || stage.offers("").await.accepts.iter().any(|terms| terms.scheme == "upto");
+    until_exact_is_offered(&stage, false).await;
+    assert!(!offers_sessions().await, "they would end behind it");
+    stage.chain.tell(|told| told.is_held_back = false);
+    until_exact_is_offered(&stage, true).await;
+    assert!(offers_sessions().await);
+    until("its end is written down", || stage.books().0.under_way().is_empty()).await;
+    assert_eq!(sent_for(&stage, &sweep).len(), 2);
 }
 
 #[tokio::test]

@@ -246,6 +246,8 @@ pub struct Head {
     pub kind: String,
     /// Rows that a call of the graph may have: of a language model, the tokens of prompt and answer together.
     pub context: u32,
+    /// Numbers that its first input may be: of a language model, its tokens.
+    pub vocabulary: usize,
     /// `None` for models of tensors.
     pub language: Option<Language>,
 }
@@ -272,6 +274,8 @@ impl Head {
         let manifest = take_manifest(&mut reader)?;
         let draft = Draft::read(manifest)?;
         let is_float = matches!(draft.purpose, PurposeForm::Float(..));
+        let highest = draft.graph.inputs.first().map(|input| usize::try_from(input.interval.high).unwrap_or_default());
+        let vocabulary = highest.map_or(0, |highest| highest.saturating_add(1));
         let language = match draft.purpose {
             PurposeForm::Language(form) => Some(form.complete(&mut reader)?),
             PurposeForm::Tensors | PurposeForm::Program(..) | PurposeForm::Float(..) => None,
@@ -279,7 +283,7 @@ impl Head {
         reader.finish()?;
         let root = root(manifest, is_float);
         let context = u32::try_from(draft.rows_max).unwrap_or(u32::MAX);
-        Ok(Self { root, name: draft.name, kind: draft.kind, context, language })
+        Ok(Self { root, name: draft.name, kind: draft.kind, context, vocabulary, language })
     }
 }
 

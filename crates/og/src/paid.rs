@@ -44,6 +44,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The devnet's challenge window.
 const WINDOW: Duration = Duration::from_secs(15);
 const DAY: Duration = Duration::from_secs(86_400);
+/// Blocks that must lie on what happens on a chain which is not the devnet's own.
+const CONFIRMATIONS: u64 = 10;
 /// Free shares are paid this often.
 const PAYOUTS: Duration = Duration::from_secs(10);
 
@@ -117,16 +119,21 @@ pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::PaidCal
         cli::PaidOn::BaseSepolia => wire::Network::BASE_SEPOLIA,
         cli::PaidOn::Ledger => wire::Network(network.chain_id),
     });
-    let mut written = if path.exists() { read(home)? } else { demo(said.unwrap_or(wire::Network::BASE)) };
+    let is_new = !path.exists();
+    let mut written = if is_new { demo(said.unwrap_or(wire::Network::BASE)) } else { read(home)? };
     let on = written.on()?;
     // What its books hold was signed for that chain and is settled there.
     ensure!(said.is_none_or(|said| said == on), "this network is paid on {on} already; hint: another --dir");
-    let own = || match on {
+    let own = match on {
         wire::Network::BASE => Some(base.url.clone()),
         on if on.chain_id() == network.chain_id => network.ethereum_urls().into_iter().next(),
         _ => None,
     };
-    written.rpc = options.paid_rpc.clone().or_else(own).unwrap_or(written.rpc);
+    let rpc = options.paid_rpc.clone().or_else(|| own.clone());
+    if is_new {
+        written.confirmations = confirmations(rpc.as_deref(), own.as_deref());
+    }
+    written.rpc = rpc.unwrap_or(written.rpc);
     ensure!(!written.rpc.is_empty(), "no chain to be paid on is known for {on}; hint: --paid-rpc");
     // Its own Base has the real one's id: what a stranger signs for it, anybody can have settled there.
     let is_own = base.is_own() && written.rpc == base.url;
@@ -137,6 +144,11 @@ pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::PaidCal
     }
     write_file(&path, &serde_json::to_vec_pretty(&written)?)?;
     Ok(())
+}
+
+/// Blocks are final on a chain of the devnet's own, and on no other: what its newest have may be taken back.
+fn confirmations(rpc: Option<&str>, own: Option<&str>) -> u64 {
+    if rpc == own { 0 } else { CONFIRMATIONS }
 }
 
 /// A dollar a million tokens in, ten a million out, nothing for being called; in the tokens that are known on a network.
@@ -227,5 +239,17 @@ impl WrittenPrice {
             per_input_token: billionth(self.per_input_token),
             per_output_token: billionth(self.per_output_token),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_blocks_of_a_chain_of_the_devnets_own_are_final() {
+        let (own, other) = (Some("http://127.0.0.1:1"), Some("https://sepolia.base.org"));
+        let found = [(own, own), (other, own), (other, None)].map(|(rpc, own)| confirmations(rpc, own));
+        assert_eq!(found, [0, CONFIRMATIONS, CONFIRMATIONS]);
     }
 }

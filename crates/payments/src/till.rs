@@ -173,12 +173,13 @@ impl Till {
     }
 
     /// Begins the journal anew where it is longer than `bytes_max`, and twice as long as what was kept the last time: books that are
-    /// large are not written again and again. Forgets what can never matter again.
+    /// large are not written again and again. Forgets what can never matter again; payments that came to nothing also where it is short.
     pub fn compact(&self, bytes_max: u64, keep_s: u64) -> Result<bool, Refused> {
+        let now_ms = (self.clock)();
+        self.books().forget_used((now_ms / 1_000).saturating_sub(keep_s));
         if self.log.bytes() <= bytes_max.max(self.kept_bytes.load(Ordering::Relaxed).saturating_mul(2)) {
             return Ok(false);
         }
-        let now_ms = (self.clock)();
         // Only copied under the lock: it is written out while others go on.
         let (mark, kept) = {
             let mut books = self.books();

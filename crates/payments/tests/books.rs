@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use payments::{
     B256, U256,
-    books::{Books, Due, Entry, STRANGERS_MAX, Wanted},
+    books::{Books, Due, Entry, PurseRecord, STRANGERS_MAX, USED_MAX, USED_OF_ONE, Wanted},
     chain::{Done, Log, Signature},
     keccak256,
-    price::{Holder, Quote},
+    price::{Holder, Quote, address},
     scheme::{Offer, Refused, Scheme, batch},
     signing::{channel::ChannelConfig, permit2},
+    wire::Network,
 };
 use proptest::prelude::*;
 use protocol::{Canonical as _, Digest, share::Split};
@@ -242,11 +243,23 @@ impl World {
         self.check_what_is_looked_up();
     }
 
+    /// What a purse promises of its payer's balance, as it was a moment ago.
+    fn promised_by(&self, purse: &PurseRecord) -> u128 {
+        match (purse.scheme, purse.is_closed) {
+            (Scheme::Batch, _) => 0,
+            _ if purse.settled > 0 && purse.settled_at_ms < NOW_MS => 0,
+            (_, false) => purse.cap,
+            (Scheme::Exact, true) if purse.spent > 0 => purse.cap,
+            (Scheme::Exact | Scheme::Upto, true) => purse.spent + self.books.reserved(&purse.id),
+        }
+    }
+
     /// What is looked up is what walking through everything finds.
     fn check_what_is_looked_up(&self) {
         let mut shares: BTreeMap<Holder, u128> =
             split().portions().iter().map(|portion| (portion.holder, 0)).chain([(Holder([0; 20]), 0)]).collect();
         let (mut due, mut unsure, mut open, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut promised: BTreeMap<(u64, Holder, Holder), u128> = BTreeMap::new();
         for entry in self.books.entries() {
             match entry {
                 Entry::Charged(charged) => {
@@ -264,6 +277,7 @@ impl World {
                         Scheme::Upto => is_over && purse.settled == 0,
                         Scheme::Batch => true,
                     };
+                    *promised.entry((purse.network, purse.asset, purse.payer)).or_default() += self.promised_by(&purse);
                     unsure.extend(purse.settling.is_some().then_some(purse.id));
                     due.extend(
                         (is_ripe && purse.settling.is_none() && purse.spent > purse.settled).then_some(purse.id),
@@ -272,6 +286,9 @@ impl World {
                 }
                 _ => {}
             }
+        }
+        for ((network, asset, payer), sum) in promised {
+            assert_eq!(self.books.promised(Network(network), address(&asset), address(&payer), NOW_MS), sum);
         }
         for (holder, sum) in shares {
             assert_eq!(self.books.held_of(holder), sum);
@@ -667,6 +684,41 @@ fn of_a_payment_that_was_charged_nothing_only_that_it_was_used_is_kept() {
 }
 
 #[test]
+fn payments_that_came_to_nothing_cost_no_time_and_keep_out_only_who_brings_more_of_them() {
+    let (offer, split, mut books) = (offer(Way::Transfer), split(), Books::default());
+    let purse = opened(&mut books, &offer);
+    let call = called(&mut books, &purse, &offer, &split);
+    books.apply(&books.abandon(call, NOW_MS).unwrap());
+    let nothing = books.purse(&purse).unwrap().clone();
+    let used = |index: u64, payer: Holder| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&index.to_be_bytes());
+        Entry::Purse(PurseRecord { id: Digest(id), payer, ..nothing.clone() })
+    };
+    let open = |books: &Books, seed: u8| {
+        let payment = authorise(&pay(&payer(seed), &offer, 2), &offer, &holding(PRICE)).unwrap();
+        books.open(&payment, NOW_MS).map(|_| ())
+    };
+    let other = payments::price::holder(payer(2).key().address());
+    let others = USED_OF_ONE - 1;
+    (0..).take(others).for_each(|index| books.apply(&used(index, other)));
+    (1 << 32..).take(USED_MAX - others - 2).for_each(|index| books.apply(&used(index, nothing.payer)));
+    assert_eq!(open(&books, 1), Ok(()), "there is room for one more");
+    books.apply(&used(1 << 33, nothing.payer));
+    assert_eq!(open(&books, 1), Err(Refused::Fruitless));
+    assert_eq!((open(&books, 2), open(&books, 3)), (Ok(()), Ok(())), "others did not fill it");
+    let (network, asset, began_at) = (offer.asset.network, offer.asset.address, std::time::Instant::now());
+    for _ in 0..10_000 {
+        assert_eq!(books.promised(network, asset, payer(1).key().address(), NOW_MS), 0);
+    }
+    assert!(began_at.elapsed() < std::time::Duration::from_secs(20), "nobody walks through all of them");
+    books.forget_used(nothing.expires_at_s);
+    assert_eq!(open(&books, 1), Err(Refused::Fruitless), "they could be sent again");
+    books.forget_used(nothing.expires_at_s + 1);
+    assert_eq!(open(&books, 1), Ok(()));
+}
+
+#[test]
 fn whoever_paid_is_known_for_as_long_as_its_answer_may_be_refuted() {
     for (way, back) in [(Way::Transfer, PRICE), (Way::Permit2, PRICE), (Way::Upto, 600)] {
         let (offer, mut books, split) = (offer(way), Books::default(), split());
@@ -951,6 +1003,19 @@ fn a_transaction_that_is_sent_again_at_a_higher_price_is_known_by_all_its_hashes
 }
 
 #[test]
+fn what_only_others_wait_behind_is_known_after_a_crash_until_its_end() {
+    let (mut books, [first, again]) = (Books::default(), [3, 4].map(|byte| Digest([byte; 32])));
+    assert!(books.sent(&first).is_none());
+    books.apply(&Entry::Sending(first));
+    let mut books = kept(&books);
+    assert!(books.under_way().contains(&first));
+    books.apply(&books.reprice(&first, &again).unwrap());
+    assert_eq!(kept(&books).hashes_of(&first), [first, again]);
+    books.apply(&books.sent(&first).unwrap());
+    assert!(kept(&books).under_way().is_empty() && books.reprice(&first, &Digest([5; 32])).is_none());
+}
+
+#[test]
 fn a_voucher_that_was_shown_in_a_claim_is_remembered() {
     let (mut books, purse) = charged_channel(10 * PRICE);
     books.apply(&books.publish(&purse, PRICE).unwrap());
@@ -1027,6 +1092,8 @@ fn the_entries_of_the_journal_are_frozen() {
         }),
         Entry::Repriced(Repriced { transaction: Digest([2; 32]), again: Digest([3; 32]) }),
         Entry::Converted(Converted { network: 8_453, asset: holder, amount: 600, opg: 4_200, count: 2 }),
+        Entry::Sending(Digest([4; 32])),
+        Entry::Sent(Digest([4; 32])),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

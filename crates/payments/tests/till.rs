@@ -15,7 +15,7 @@ use payments::{
     scheme::Refused,
 };
 use protocol::Digest;
-use stage::{PRICE, WAYS, Way, answers, holding, offer, pay, payer, rich, split, take, tariff, till, wanted};
+use stage::{PRICE, WAYS, Way, answers, holding, offer, pay, payer, rich, split, take, tariff, till, till_at, wanted};
 
 fn output(tokens: u64) -> Usage {
     Usage { input: 5, output: tokens }
@@ -286,6 +286,24 @@ async fn a_journal_that_is_begun_anew_says_the_same() {
         }
     }
     assert_eq!(again.books().entries(), expected.entries());
+}
+
+#[tokio::test]
+async fn a_payment_that_came_to_nothing_is_forgotten_an_hour_after_its_end_however_short_the_journal_is() {
+    for way in [Way::Transfer, Way::Permit2, Way::Upto] {
+        let (folder, offer, split) = (tempfile::tempdir().unwrap(), offer(way), split());
+        let first = till(folder.path());
+        let taken = take(&first, &pay(&payer(1), &offer, 1), &offer, &rich(), &wanted(&offer, &split, 1)).unwrap();
+        let purse = taken.purse();
+        taken.release();
+        first.note(|_| Some(payments::books::Entry::Closed(purse))).unwrap();
+        let is_known = |till: &payments::Till| till.books().purse(&purse).is_some();
+        assert!(!first.compact(u64::MAX, 3_600).unwrap() && is_known(&first), "{way:?}");
+        drop(first);
+        let later = till_at(folder.path(), || stage::NOW_MS + 4_000_000);
+        assert!(is_known(&later), "{way:?}");
+        assert!(!later.compact(u64::MAX, 3_600).unwrap() && !is_known(&later), "{way:?}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,10 @@
 //!
 //! While a file is open it has zeroes behind its end: a sync that changes neither its length nor where its blocks lie takes two thirds of
 //! the time.
+//!
+//! What tells damage from a torn end is a whole frame behind it. A record may hold what a stranger wrote, and that may read like a frame:
+//! so each frame has a word in it that is drawn for its file and that nobody else knows. A new file has an empty frame before any record
+//! comes, so that the word is known where an end is torn.
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,10 +26,12 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 /// Opens every frame; also what a search for frames behind damage looks for.
-const MAGIC: [u8; 4] = *b"ogL1";
-const HEADER_BYTES: usize = 4 + 8 + 4 + CHECK_BYTES;
+const MAGIC: [u8; 4] = *b"ogL2";
+/// What opened them before they had their file's word.
+const OLD_MAGIC: [u8; 4] = *b"ogL1";
+const HEADER_BYTES: usize = 4 + 8 + 8 + 4 + CHECK_BYTES;
 const CHECK_BYTES: usize = 16;
-const CHECK_DOMAIN: &str = "og/log/frame/v1";
+const CHECK_DOMAIN: &str = "og/log/frame/v2";
 /// Largest record.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of one frame: what may wait for a disk before appending is refused.
@@ -49,6 +55,8 @@ pub enum LogError {
     InUse { path: PathBuf },
     #[error("{path} is damaged at byte {offset}: an acknowledged record behind it can still be read")]
     Damaged { path: PathBuf, offset: usize },
+    #[error("{path} is of a version before this one; hint: start on an empty folder")]
+    Old { path: PathBuf },
     #[error("failed to write the log: {0}")]
     Write(String),
     #[error("a record has {found} bytes, at most {RECORD_BYTES_MAX} expected")]
@@ -229,10 +237,14 @@ impl Log {
         if read.length < bytes.len() {
             file.set_len(read.length as u64).and_then(|()| file.sync_all()).map_err(failed)?;
         }
-        let queue = Arc::new(Queue::default());
         let end = read.length as u64;
-        queue.durable().bytes = end;
-        let writer = Writer { path: path.to_owned(), file, sync, sequence: read.next, end, room: end };
+        let word = read.word.map_or_else(fresh_word, Ok).map_err(failed)?;
+        let mut writer = Writer { path: path.to_owned(), file, sync, word, sequence: read.next, end, room: end };
+        if read.word.is_none() {
+            writer.write_frame(&[]).map_err(failed)?;
+        }
+        let queue = Arc::new(Queue::default());
+        queue.durable().bytes = writer.end;
         let of_writer = Arc::clone(&queue);
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&of_writer)).map_err(failed)?;
         let open = Arc::new(Open(Arc::clone(&queue)));
@@ -356,19 +368,27 @@ fn push(bytes: &mut Vec<u8>, record: &[u8]) {
     bytes.extend_from_slice(record);
 }
 
-fn check(sequence: u64, body: &[u8]) -> [u8; CHECK_BYTES] {
-    let digest = crypto::hash(CHECK_DOMAIN, &[&sequence.to_be_bytes(), body]);
+/// A word that no other file has.
+fn fresh_word() -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn check(word: u64, sequence: u64, body: &[u8]) -> [u8; CHECK_BYTES] {
+    let digest = crypto::hash(CHECK_DOMAIN, &[&word.to_be_bytes(), &sequence.to_be_bytes(), body]);
     let mut check = [0; CHECK_BYTES];
     check.copy_from_slice(&digest.0[..CHECK_BYTES]);
     check
 }
 
-fn frame(sequence: u64, body: &[u8]) -> Vec<u8> {
+fn frame(word: u64, sequence: u64, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
     bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&word.to_be_bytes());
     bytes.extend_from_slice(&sequence.to_be_bytes());
     bytes.extend_from_slice(&(body.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(&check(sequence, body));
+    bytes.extend_from_slice(&check(word, sequence, body));
     bytes.extend_from_slice(body);
     bytes
 }
@@ -379,21 +399,36 @@ struct Read {
     length: usize,
     /// Sequence of the next frame.
     next: u64,
+    /// The file's, where a whole frame says it.
+    word: Option<u64>,
+}
+
+impl Read {
+    /// Whether a frame may be this file's. Where none is whole before it, none is known.
+    fn has(&self, frame: &Frame<'_>) -> bool {
+        self.word.is_none_or(|word| word == frame.word)
+    }
 }
 
 fn read_frames(path: &Path, bytes: &[u8]) -> Result<Read, LogError> {
-    let mut read = Read { records: Vec::new(), length: 0, next: 0 };
-    while let Some((sequence, body)) = read_frame(&bytes[read.length..]).filter(|(sequence, _)| *sequence == read.next)
+    if bytes.starts_with(&OLD_MAGIC) {
+        return Err(LogError::Old { path: path.to_owned() });
+    }
+    let mut read = Read { records: Vec::new(), length: 0, next: 0, word: None };
+    while let Some(frame) =
+        read_frame(&bytes[read.length..]).filter(|frame| frame.sequence == read.next && read.has(frame))
     {
         let damaged = || LogError::Damaged { path: path.to_owned(), offset: read.length };
-        let records = split(body).ok_or_else(damaged)?;
+        let records = split(frame.body).ok_or_else(damaged)?;
         read.records.extend(records);
-        read.length += HEADER_BYTES + body.len();
-        read.next = sequence + 1;
+        read.length += HEADER_BYTES + frame.body.len();
+        read.next = frame.sequence + 1;
+        read.word = Some(frame.word);
     }
     let tail = &bytes[read.length..];
     let is_followed = tail.windows(MAGIC.len()).enumerate().skip(1).any(|(at, window)| {
-        window == MAGIC && read_frame(&tail[at..]).is_some_and(|(sequence, _)| sequence > read.next)
+        let is_behind = |frame: Frame<'_>| frame.sequence > read.next && read.has(&frame);
+        window == MAGIC && read_frame(&tail[at..]).is_some_and(is_behind)
     });
     if is_followed {
         return Err(LogError::Damaged { path: path.to_owned(), offset: read.length });
@@ -401,16 +436,24 @@ fn read_frames(path: &Path, bytes: &[u8]) -> Result<Read, LogError> {
     Ok(read)
 }
 
+/// A whole frame.
+struct Frame<'a> {
+    word: u64,
+    sequence: u64,
+    body: &'a [u8],
+}
+
 /// The whole frame at the beginning of `bytes`, if there is one.
-fn read_frame(bytes: &[u8]) -> Option<(u64, &[u8])> {
+fn read_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
     if header[..4] != MAGIC {
         return None;
     }
-    let sequence = u64::from_be_bytes(header[4..12].try_into().ok()?);
-    let length = u32::from_be_bytes(header[12..16].try_into().ok()?) as usize;
+    let word = u64::from_be_bytes(header[4..12].try_into().ok()?);
+    let sequence = u64::from_be_bytes(header[12..20].try_into().ok()?);
+    let length = u32::from_be_bytes(header[20..24].try_into().ok()?) as usize;
     let body = rest.get(..length)?;
-    (check(sequence, body) == header[16..]).then_some((sequence, body))
+    (check(word, sequence, body) == header[24..]).then_some(Frame { word, sequence, body })
 }
 
 fn split(mut body: &[u8]) -> Option<Vec<Vec<u8>>> {
@@ -428,6 +471,7 @@ struct Writer {
     path: PathBuf,
     file: File,
     sync: SyncData,
+    word: u64,
     sequence: u64,
     /// Where the next frame begins.
     end: u64,
@@ -475,15 +519,16 @@ impl Writer {
         if let Some(kept) = anew {
             self.begin_anew(kept)?;
         }
-        if !bytes.is_empty() {
-            let frame = frame(self.sequence, bytes);
-            self.make_room(frame.len())?;
-            self.file.write_all_at(&frame, self.end)?;
-            self.sequence += 1;
-            self.end += frame.len() as u64;
-            (self.sync)(&self.file)?;
-        }
-        Ok(())
+        if bytes.is_empty() { Ok(()) } else { self.write_frame(bytes) }
+    }
+
+    fn write_frame(&mut self, body: &[u8]) -> std::io::Result<()> {
+        let frame = frame(self.word, self.sequence, body);
+        self.make_room(frame.len())?;
+        self.file.write_all_at(&frame, self.end)?;
+        self.sequence += 1;
+        self.end += frame.len() as u64;
+        (self.sync)(&self.file)
     }
 
     /// Writes zeroes where the next frame and others after it will stand.
@@ -500,7 +545,7 @@ impl Writer {
     fn begin_anew(&mut self, kept: &[u8]) -> std::io::Result<()> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        let frame = frame(0, kept);
+        let frame = frame(self.word, 0, kept);
         beside.write_all(&frame)?;
         beside.as_file().sync_all()?;
         // Locked before it has the name, so that no other process can slip in between.
@@ -563,7 +608,7 @@ mod tests {
         let path = folder.path().join("log");
         written(&path, &["one", "two"]).await;
         let whole = closed(&path);
-        let first = HEADER_BYTES + 4 + 3;
+        let first = 2 * HEADER_BYTES + 4 + 3;
         for length in first..whole.len() {
             drop(reopen(&path));
             std::fs::write(&path, &whole[..length]).unwrap();
@@ -621,13 +666,39 @@ mod tests {
         let path = folder.path().join("log");
         written(&path, &["one", "two"]).await;
         let whole = closed(&path);
-        for at in 0..HEADER_BYTES + 7 {
+        for at in 0..2 * HEADER_BYTES + 7 {
             let mut changed = whole.clone();
             changed[at] ^= 0x55;
             drop(reopen(&path));
             std::fs::write(&path, &changed).unwrap();
+            let frame = if at < HEADER_BYTES { 0 } else { HEADER_BYTES };
             let opened = reopen(&path);
-            assert!(matches!(opened, Err(LogError::Damaged { offset: 0, .. })), "byte {at}");
+            assert!(matches!(opened, Err(LogError::Damaged { offset, .. }) if offset == frame), "byte {at}");
+        }
+        let old = [&OLD_MAGIC[..], &whole[4..]].concat();
+        std::fs::write(&path, old).unwrap();
+        assert!(matches!(reopen(&path), Err(LogError::Old { .. })), "and nothing of it is cut off");
+    }
+
+    #[tokio::test]
+    async fn a_torn_end_in_which_a_stranger_wrote_a_frame_is_cut_off_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        written(&path, &["one"]).await;
+        let (log, _) = reopen(&path).unwrap();
+        let record = [&[7_u8; 100][..], &frame(5, u64::MAX >> 1, b""), &frame(6, 3, b""), &[7; 100]].concat();
+        let ticket = log.append(&record).unwrap();
+        log.wait(ticket).await.unwrap();
+        drop(log);
+        let (whole, torn_at) = (closed(&path), 2 * HEADER_BYTES + 4 + 3);
+        assert_eq!(reopen(&path).unwrap().1, [&b"one"[..], &record]);
+        // Its beginning, its end, or both are not there.
+        for (from, to) in [(0, 1), (0, 60), (whole.len() - torn_at - 100, whole.len() - torn_at)] {
+            let mut torn = whole.clone();
+            torn[torn_at + from..torn_at + to].fill(0);
+            drop(reopen(&path));
+            std::fs::write(&path, &torn).unwrap();
+            assert_eq!(reopen(&path).unwrap().1, [b"one"], "{from} to {to}");
         }
     }
 

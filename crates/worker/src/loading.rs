@@ -6,12 +6,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crypto::Digest;
 use engine::{Model, serve::Server};
 use float::{Limits as FloatLimits, Runtime};
+use graph::Head;
 use hub::{Models, ModelsError};
 
 use crate::{
     compiling::Compiling,
     config::{Config, WorkerError},
-    prompting::{Prompting, PromptingError},
+    prompting::{self, Prompting, PromptingError},
     served::Served,
 };
 
@@ -41,7 +42,8 @@ pub(crate) async fn load_all(models: &Models, config: &Config) -> Result<BTreeMa
 
 /// A model, ready to be served.
 pub(crate) async fn load(models: &Models, root: Digest, config: &Config) -> Result<Served, WorkerError> {
-    let model = fetched(models, root).await?;
+    probe(models, root, config).await?;
+    let model = brought(|| models.get(root)).await?;
     tell_context(&model);
     serve(model, config).await
 }
@@ -82,17 +84,41 @@ async fn with_patience<T, F: Future<Output = Result<T, PromptingError>>>(
 ) -> Result<T, PromptingError> {
     for _ in 1..READINGS {
         match start().await {
-            Err(error @ PromptingError::TooSlow(_)) => tracing::warn!(%error, "read again"),
+            Err(error @ (PromptingError::TooSlow(_) | PromptingError::Killed)) => tracing::warn!(%error, "read again"),
             started => return started,
         }
     }
     start().await
 }
 
-/// The model; waits for a hub that is not up yet, because the nodes of a network start in any order.
-async fn fetched(models: &Models, root: Digest) -> Result<Arc<Model>, ModelsError> {
+/// Has a model's words read where they can do no harm: whoever loads the model reads them in this very process.
+async fn probe(models: &Models, root: Digest, config: &Config) -> Result<(), WorkerError> {
+    let mut head = read_head(models, root).await?;
+    if head.is_none() {
+        models.renew(root).await;
+        head = read_head(models, root).await?;
+    }
+    // What cannot be read anew either is not loaded.
+    if let Some(head) = head {
+        with_patience(|| prompting::probe(&config.prompter, &head)).await?;
+    }
+    Ok(())
+}
+
+/// What the beginning of an artefact says; nothing where that is not what its root commits to.
+async fn read_head(models: &Models, root: Digest) -> Result<Option<Head>, WorkerError> {
+    let path = brought(|| models.file(root)).await?;
+    let read = move || {
+        let head = Head::read(&Head::cut(&storage::map_file(&path).ok()?).ok()?).ok()?;
+        (head.root == root).then_some(head)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|_| WorkerError::Interrupted)
+}
+
+/// What is to be had of a model; waits for a hub that is not up yet, because the nodes of a network start in any order.
+async fn brought<T, F: Future<Output = Result<T, ModelsError>>>(bring: impl Fn() -> F) -> Result<T, ModelsError> {
     loop {
-        match models.get(root).await {
+        match bring().await {
             Err(ModelsError::Fetch { source, .. }) if source.is_transient() => {
                 tracing::info!(%source, "waiting for a hub");
                 tokio::time::sleep(Duration::from_millis(250)).await;

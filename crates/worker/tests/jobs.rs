@@ -218,9 +218,15 @@ async fn a_template_that_never_ends_costs_a_process_and_its_place_is_free() {
 #[tokio::test]
 async fn a_worker_does_not_start_where_nothing_makes_its_prompts() {
     let validator = stage::Validator::start().await;
-    for (path, words) in [("/nowhere/at/all", "failed to start"), ("/bin/true", "ended its process otherwise")] {
+    let cases = [
+        ("/nowhere/at/all", "", "failed to start"),
+        ("/bin/true", "", "ended its process otherwise"),
+        ("/bin/sh", "kill -KILL $$", "the machine, which wants memory"),
+    ];
+    for (path, script, words) in cases {
         let folder = tempfile::tempdir().unwrap();
-        let prompter = worker::Program { path: path.into(), arguments: Vec::new() };
+        let arguments = if script.is_empty() { Vec::new() } else { vec!["-c".into(), script.into()] };
+        let prompter = worker::Program { path: path.into(), arguments };
         let models = vec![chat(0).model];
         let config = worker::Config { prompter, models, ..stage::config(&validator, &folder) };
         let refused = Worker::start(config).await.err().unwrap();
@@ -251,6 +257,25 @@ async fn a_model_whose_words_cannot_be_read_keeps_no_other_from_being_served() {
     tokio::time::timeout(Duration::from_secs(20), has_come).await.unwrap();
     stage.ask(risk()).await.done();
     drop(wanted);
+}
+
+#[tokio::test]
+async fn a_model_whose_tokenizer_does_not_parse_is_read_in_a_process_of_its_own_and_left_out() {
+    let (mut model, _) = graph::Model::from_artefact(&stage::chat_artefact().into()).unwrap();
+    let graph::Purpose::Language(language) = &mut model.purpose else { panic!("a language model") };
+    language.tokenizer = b"no tokenizer".to_vec();
+    let artefact = model.to_artefact();
+    let root = graph::Model::content_root(&artefact.clone().into()).unwrap();
+    let stage = Stage::with(|config| {
+        let shelf = hub::Shelf::open(&config.directory.join("models")).unwrap();
+        let mut incoming = shelf.incoming().unwrap();
+        incoming.write(&artefact).unwrap();
+        shelf.keep(incoming, Some(root)).unwrap();
+        config.models.insert(0, root);
+    })
+    .await;
+    stage.ask(chat(1)).await.done();
+    says(&stage.ask(Request { model: root, ..chat(1) }).await.failed(), Failure::UnknownModel, "does not serve");
 }
 
 #[tokio::test]

@@ -218,7 +218,7 @@ impl Bench {
     fn said(&self, said: Result<Vec<u8>, End>, within: Duration) -> Result<Vec<u8>, NoOpinion> {
         said.map_err(|end| match end {
             End::TooSlow => NoOpinion::TooSlow(within),
-            End::OutOfTime | End::Closed => NoOpinion::Ended { memory_bytes: self.bounds.memory_bytes },
+            End::OutOfTime | End::Killed | End::Closed => NoOpinion::Ended { memory_bytes: self.bounds.memory_bytes },
             End::Talk(error) => NoOpinion::Process(error),
         })
     }

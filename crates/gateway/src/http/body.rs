@@ -1,7 +1,7 @@
 //! A JSON body, read within its limit and its time. Large ones have places of their own: else whoever opens many connections
 //! would hold that many of them in memory.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::{ApiError, Code, limits::BODY_BYTES_MAX};
 use futures::StreamExt as _;
@@ -12,22 +12,22 @@ use network::{
         http::{HeaderMap, header},
     },
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A body, and its place where it is a large one.
-pub struct Read<'a> {
+pub struct Read {
     pub bytes: Bytes,
-    _place: Option<SemaphorePermit<'a>>,
+    pub place: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads all of `body`, at most `limit`; a client that trickles it is not waited for.
-pub async fn read<'a>(
+pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     wait: Duration,
-    large: &'a Semaphore,
-) -> Result<Read<'a>, ApiError> {
+    large: &Arc<Semaphore>,
+) -> Result<Read, ApiError> {
     check_type(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
@@ -54,7 +54,7 @@ fn too_large(limit: usize) -> ApiError {
     ApiError::new(Code::RequestTooLarge, format!("The body is too large: at most {limit} bytes expected."))
 }
 
-async fn collect(body: Body, limit: usize, large: &Semaphore) -> Result<Read<'_>, ApiError> {
+async fn collect(body: Body, limit: usize, large: &Arc<Semaphore>) -> Result<Read, ApiError> {
     let (mut pieces, mut bytes) = (body.into_data_stream(), Vec::new());
     let mut place = None;
     while let Some(piece) = pieces.next().await {
@@ -63,11 +63,11 @@ async fn collect(body: Body, limit: usize, large: &Semaphore) -> Result<Read<'_>
             return Err(too_large(limit));
         }
         if place.is_none() && piece.len() > BODY_BYTES_MAX.saturating_sub(bytes.len()) {
-            place = Some(large.try_acquire().map_err(|_| crowded())?);
+            place = Some(Arc::clone(large).try_acquire_owned().map_err(|_| crowded())?);
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Read { bytes: bytes.into(), _place: place })
+    Ok(Read { bytes: bytes.into(), place })
 }
 
 fn crowded() -> ApiError {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use api::{ApiError, Call, Code, Endpoint, Gives, Head, Reading, Said, Teller};
 use futures::{StreamExt as _, TryStreamExt as _};
 use network::{
+    Bytes,
     axum::{body::Body, http::HeaderMap, response::Response},
     now_ms,
 };
@@ -39,7 +40,8 @@ async fn serve(
     body: Body,
     started_at: Instant,
 ) -> Result<Response, ApiError> {
-    let body = body::read(headers, body, endpoint.body_bytes, shared.pace.body_wait, &shared.large_bodies).await?;
+    let read_body = body::read(headers, body, endpoint.body_bytes, shared.pace.body_wait, &shared.large_bodies);
+    let Read { bytes: body, place: large } = read_body.await?;
     let mut places = shared.admit(1)?;
     let mut call = read(endpoint, &body).await?;
     call.terms = call.terms.with_assurance_header(answered::assurance_wish(headers))?;
@@ -48,7 +50,7 @@ async fn serve(
     }
     let model = shared.directory.resolve(&call.model)?;
     let share = shared.share(&model.root, call.jobs.len())?;
-    let seats = Seats::new(shared, places, Some((model.root, share)));
+    let seats = Seats::new(shared, places, Some((model.root, share))).with_large(large);
     let words = words(shared, &call, endpoint, &model.root).await?;
     if let Gives::Count { object } = endpoint.gives {
         return count(shared, call, &model.root, words, object).await;
@@ -64,6 +66,7 @@ async fn serve(
         Err(unpaid) => return Ok(unpaid.respond(endpoint.dialect)),
     };
     drop(body);
+    seats.drop_large();
     cover(&mut requests, paid.as_deref())?;
     let Some(nonce) = requests.first().map(|request| request.nonce.to_string()) else {
         return Err(ApiError::new(Code::Internal, "The call asks for nothing."));
@@ -130,8 +133,8 @@ async fn whole(
 }
 
 /// Reads a body, which may be megabytes of numbers.
-async fn read(endpoint: &'static Endpoint, body: &Read<'_>) -> Result<Call, ApiError> {
-    let bytes = body.bytes.clone();
+async fn read(endpoint: &'static Endpoint, body: &Bytes) -> Result<Call, ApiError> {
+    let bytes = body.clone();
     aside(bytes.len(), move || (endpoint.read)(&bytes)).await?
 }
 
@@ -166,7 +169,7 @@ async fn paid_for(
     shared: &Shared,
     headers: &HeaderMap,
     endpoint: &'static Endpoint,
-    body: &Read<'_>,
+    body: &Bytes,
     requests: &[Request],
     (model, words): (&ModelRecord, Option<&Arc<Words>>),
 ) -> Result<Option<Arc<Paid>>, Unpaid> {
@@ -175,7 +178,7 @@ async fn paid_for(
     if price.is_free() {
         return Ok(None);
     }
-    let bytes = body.bytes.clone();
+    let bytes = body.clone();
     let digested = aside(bytes.len(), move || (bill::digest(endpoint, &bytes), bytes)).await.map_err(Unpaid::Error)?;
     let brought = read_payment(headers);
     let purpose = || bill::purpose(desk, &brought, headers, &bill::least(desk, headers, endpoint, (model, price)));

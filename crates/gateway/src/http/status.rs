@@ -1,6 +1,6 @@
 //! `GET /status` for people and `GET /metrics` for Prometheus.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use network::axum::{
     extract::State,
@@ -65,19 +65,21 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Response {
 
 fn paid(desk: &Desk) -> Vec<Paid> {
     let books = desk.till.books();
-    let lost = |sums: &Converted| {
-        let mut lost = books.lost().filter(|(network, asset, ..)| (*network, *asset) == (sums.network, sums.asset));
-        lost.next().map_or(0, |(_, _, amount, _)| amount)
-    };
-    let row = |sums: Converted| Paid {
+    let converted = books.converted().map(|sums| ((sums.network, sums.asset), (sums, 0)));
+    let mut sums: BTreeMap<_, (Converted, u128)> = converted.collect();
+    for (network, asset, lost, _) in books.lost() {
+        let none = Converted { network, asset, amount: 0, opg: 0, count: 0 };
+        sums.entry((network, asset)).or_insert((none, 0)).1 = lost;
+    }
+    let row = |(sums, lost): (Converted, u128)| Paid {
         network: Network(sums.network).to_string(),
         asset: address(&sums.asset).to_checksum(None),
         charged: sums.amount.to_string(),
         opg: sums.opg.to_string(),
         answers: sums.count,
-        lost: lost(&sums).to_string(),
+        lost: lost.to_string(),
     };
-    books.converted().map(row).collect()
+    sums.into_values().map(row).collect()
 }
 
 pub async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

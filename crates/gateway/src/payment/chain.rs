@@ -22,9 +22,11 @@ const GAS_MAX: u64 = 16_000_000;
 /// What settling one payment takes, about: a transfer by EIP-3009 takes less, one by Permit2 and its proxy a little more.
 const GAS_A_SETTLEMENT: u64 = 150_000;
 const TIP: u128 = 1_000_000;
-/// How far back a payment's settlement is looked for, and how many transactions are looked at.
-const BLOCKS_BACK_MAX: u64 = 9_000;
+/// Blocks whose logs are asked for at once where a payment's settlement is looked for, and how many transactions are looked at.
+const BLOCKS_AT_ONCE: u64 = 9_000;
 const TRANSACTIONS_MAX: usize = 64;
+/// By how much a chain's time may be behind ours.
+const BEHIND_S: u64 = 100;
 
 /// A transaction whose place another one has is given up only where that was so for so long: of several nodes behind one RPC some lag, and
 /// what is given up is paid once more.
@@ -198,23 +200,59 @@ impl ChainClient {
 
     /// The chain's own time, in seconds: what its contracts compare with when a payment ends.
     pub async fn time_s(&self) -> Result<u64, ChainError> {
+        self.time_of("latest").await
+    }
+
+    async fn time_of(&self, block: &str) -> Result<u64, ChainError> {
         let method = "eth_getBlockByNumber";
-        let block = self.rpc.ask(method, json!(["latest", false])).await?;
+        let block = self.rpc.ask(method, json!([block, false])).await?;
         let time = quantity(&block["timestamp"]).and_then(|time| u64::try_from(time).ok());
         time.ok_or(ChainError::Told(method))
     }
 
-    /// The transaction that settled a payment, whoever sent it, which was signed at most `age_s` ago. `None` where its nonce was used for
-    /// something else, or by a way that does not tell.
-    pub async fn settlement_of(&self, signed: &Signature, age_s: u64) -> Result<Option<B256>, ChainError> {
-        let newest = self.newest().await?;
-        let back = age_s.saturating_mul(2).saturating_add(100).min(BLOCKS_BACK_MAX);
-        let from = newest.saturating_sub(back);
+    /// The transaction that settled a payment, whoever sent it, which nobody had settled before `since_s`. `None` where its nonce was used
+    /// for something else, or by a way that does not tell.
+    pub async fn settlement_of(&self, signed: &Signature, since_s: u64) -> Result<Option<B256>, ChainError> {
+        let mut last = self.newest().await?;
+        let first = self.block_before(since_s.saturating_sub(BEHIND_S), last).await?;
+        let mut looked_at = 0_usize;
+        loop {
+            let from = last.saturating_sub(BLOCKS_AT_ONCE - 1).max(first);
+            for hash in
+                self.marked(signed, from, last).await?.into_iter().take(TRANSACTIONS_MAX.saturating_sub(looked_at))
+            {
+                looked_at = looked_at.saturating_add(1);
+                let done = self.done(hash).await?;
+                if done.is_some_and(|done| signed.is_settled_by(&done)) {
+                    return Ok(Some(hash));
+                }
+            }
+            if from == first {
+                return Ok(None);
+            }
+            last = from.saturating_sub(1);
+        }
+    }
+
+    /// A block from before a moment, and not much further back than that is: how many a chain makes in a second is its own.
+    async fn block_before(&self, at_s: u64, newest: u64) -> Result<u64, ChainError> {
+        let mut back = BLOCKS_AT_ONCE;
+        loop {
+            let block = newest.saturating_sub(back);
+            if block == 0 || self.time_of(&format!("{block:#x}")).await? < at_s {
+                return Ok(block);
+            }
+            back = back.saturating_mul(2);
+        }
+    }
+
+    /// Transactions whose logs, from one block to another, may be those of a payment's settlement: the last one first.
+    async fn marked(&self, signed: &Signature, from: u64, to: u64) -> Result<Vec<B256>, ChainError> {
         let filter = json!([{
             "address": signed.question.asset,
             "topics": signed.topics(),
             "fromBlock": format!("{from:#x}"),
-            "toBlock": "latest",
+            "toBlock": format!("{to:#x}"),
         }]);
         let logs = self.rpc.ask("eth_getLogs", filter).await?;
         let logs = logs.as_array().ok_or(ChainError::Told("eth_getLogs"))?;
@@ -222,13 +260,7 @@ impl ChainClient {
         let mut hashes: Vec<B256> = marks.filter_map(|log| log["transactionHash"].as_str()?.parse().ok()).collect();
         // Several logs of one transaction follow each other.
         hashes.dedup();
-        for hash in hashes.into_iter().take(TRANSACTIONS_MAX) {
-            let done = self.done(hash).await?;
-            if done.is_some_and(|done| signed.is_settled_by(&done)) {
-                return Ok(Some(hash));
-            }
-        }
-        Ok(None)
+        Ok(hashes)
     }
 
     /// What a transaction was and did; `None` where it did not succeed, or cannot be read.
@@ -276,7 +308,8 @@ impl ChainClient {
         Ok(None)
     }
 
-    fn note_lost(&self, hash: B256, is_lost: bool) -> bool {
+    /// Notes whether one of our transactions is lost now, and says whether it was for long.
+    pub fn note_lost(&self, hash: B256, is_lost: bool) -> bool {
         // Nothing panics while it holds the lock.
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.note(hash, is_lost, Instant::now())

@@ -11,10 +11,7 @@ use payments::{
 };
 use protocol::Digest;
 
-use crate::payment::{
-    chain::ChainError,
-    desk::{Desk, lock},
-};
+use crate::payment::{chain::ChainError, desk::Desk};
 
 /// How long a claim is waited for before what was claimed is sent on.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -120,13 +117,7 @@ impl Desk {
     }
 
     async fn sweep_token(&self, token: Address) -> Result<(), ChainError> {
-        let call = chain::sweep(self.recipient.pay_to, token);
-        let fees = self.chain.weigh(&call, self.key.address()).await?;
-        let _sending = self.sending.lock().await;
-        let signed = self.chain.sign(&call, 0, fees, &self.key).await?;
-        self.chain.send(&signed).await?;
-        lock(&self.unmined).sent(Digest(signed.hash.0));
-        Ok(())
+        self.send_alone(&chain::sweep(self.recipient.pay_to, token), 0).await.map(|_| ())
     }
 
     /// Has the rest sent to us that was claimed before a crash, or anything else, came in between. False where a claim is under way, whose

@@ -75,20 +75,27 @@ async fn settle(desk: &Desk, retries: &mut Retries) {
     retries.keep(waiting.iter().map(|waiting| waiting.purse));
     let waiting = waiting.into_iter().filter(|waiting| retries.may_try(&waiting.purse, now));
     let (past, waiting): (Vec<Waiting>, Vec<Waiting>) = waiting.partition(|one| one.expires_at_s < now / 1_000);
-    // By `exact` it had its turn when it was taken. What else is dust takes no place of what is worth its gas, and nobody waits for it.
+    // What was signed for less by `exact` had its turn when it was taken. What else is dust takes no place of what is worth its gas, and
+    // nobody waits for it.
+    let had_turn = |one: &Waiting| one.scheme == Scheme::Exact && desk.is_dust(&one.asset, one.cap);
     let (dust, waiting): (Vec<Waiting>, Vec<Waiting>) =
-        waiting.into_iter().partition(|one| one.scheme == Scheme::Upto && desk.is_dust(&one.asset, one.fresh));
+        waiting.into_iter().partition(|one| desk.is_dust(&one.asset, one.fresh) && !had_turn(one));
     let (began_at, count) = (Instant::now(), waiting.len());
     let mut turns: Vec<(Waiting, bool)> = waiting.into_iter().take(A_ROUND).map(|one| (one, false)).collect();
     let dust = dust.into_iter().filter(|one| desk.may_settle(&one.asset, one.fresh));
     turns.extend(dust.take(A_ROUND).map(|one| (one, true)));
     for (one, is_dust) in turns {
         let due = desk.till.books().due_of(&one.purse);
-        let Some(due) = due else { continue };
-        let sent = desk.settle(&due).await.map(|_| ());
-        if is_dust && sent.is_err() {
+        let sent = match &due {
+            Some(due) => desk.settle(due).await,
+            None => Ok(None),
+        };
+        if is_dust && !matches!(sent, Ok(Some(_))) {
+            // It has cost nothing.
             desk.put_dust_turn_back();
         }
+        let Some(due) = due else { continue };
+        let sent = sent.map(|_| ());
         retries.note(&due.purse.id, &sent, now);
         if sent.is_err_and(|error| error.is_refusal()) {
             desk.learn_or_log(&due).await;

@@ -38,7 +38,12 @@ impl Desk {
     ) -> Result<(), Refused> {
         let (call, id) = call_of(voucher, deposit)?;
         let known = Deposited { id, expires_at_s: deposit.expires_at_s };
-        seats.without(id, self.bring_in(voucher, &call, known, &offer.asset)).await
+        let (purse, asset) = (voucher.purse(), &offer.asset);
+        if self.till.books().deposit_standing(&id) == DepositStanding::Unknown {
+            self.may_run_errand(&purse, asset)?;
+        }
+        let is_customer = self.is_customer(&purse, asset, voucher.config.payer);
+        seats.without((id, is_customer), self.bring_in(voucher, &call, known, asset)).await
     }
 
     /// Whether the deposit that comes with a voucher is in its channel by now.

@@ -18,10 +18,7 @@ use payments::{
         Feed, Holder, Holders, Lives, Part, Parts, Price, PriceError, Quote, Rate, Split, Tariff, Unit, Usage,
         holder as account, per_mille,
     },
-    scheme::{
-        Asset, Authorised, Claim, Method, Offer, Recipient, Refused, SPONSORED, Scheme, Signer, declared_sponsoring,
-        upto::Sessions,
-    },
+    scheme::{Asset, Method, Offer, Recipient, Refused, SPONSORED, Scheme, declared_sponsoring, upto::Sessions},
     signing::{
         SignerKey,
         promise::{self, OFFER_RECEIPT, PromisedOffer},
@@ -48,9 +45,6 @@ const SESSION_TIMEOUT_S: u64 = 3_600;
 const WITHDRAW_DELAY_S: u64 = 86_400;
 /// So many settlements must be paid for by what is left for gas where `exact` and `upto` are offered.
 const SETTLEMENTS_KEPT: u32 = 50;
-/// Sessions of one payer that may wait for a settlement that costs more than they are worth, before it opens another: as many as are cut off
-/// together when we start again, or close in one moment.
-const SMALL_SESSIONS_MAX: usize = 4;
 /// Calls of the present price that a new channel should hold.
 const CALLS_A_DEPOSIT: u128 = 5;
 const STALE_AFTER_MS: Milliseconds = 15 * 60 * 1_000;
@@ -96,15 +90,17 @@ pub struct Desk {
     pub strangers: Mutex<Buckets>,
     /// How often the prompt of a call that may come to nothing is counted before those of unpaid calls: for each who has paid here, and for
     /// all others together.
-    newcomers: Mutex<Buckets>,
+    pub(super) newcomers: Mutex<Buckets>,
     /// How often publishers ask what they earned.
     pub revenue: Mutex<Buckets>,
     /// How often offers are signed.
     promises: Mutex<Buckets>,
     /// How often what is worth less than its gas is settled, and how often it is claimed: channels, which need no more than a small call now
     /// and then to have something to claim, take no turn of payments.
-    dust: Mutex<Buckets>,
+    pub(super) dust: Mutex<Buckets>,
     small_claims: Mutex<Buckets>,
+    /// How often payments of one payer come to nothing.
+    pub(super) fruitless: Mutex<Buckets>,
     /// For how long settlements that wait now will wait, as far as the last ones tell.
     pub backlog_ms: AtomicU64,
     /// What was sent and is in no block, and for how long the one waits for its block that does so for longest.
@@ -112,6 +108,8 @@ pub struct Desk {
     pub unmined_ms: AtomicU64,
     /// Deposits and refunds that payers ask for.
     pub errands: Mutex<Errands>,
+    /// Coins that were lent last, by payer.
+    pub loans: tokio::sync::Mutex<BTreeMap<Address, Digest>>,
     /// When channels were refunded in the last hour.
     pub refunds: Mutex<BTreeMap<Digest, Vec<Milliseconds>>>,
     pub assets: Vec<Asset>,
@@ -193,10 +191,12 @@ impl Desk {
             promises: Mutex::new(Buckets::new(pace.promises)),
             dust: Mutex::new(Buckets::new(pace.dust)),
             small_claims: Mutex::new(Buckets::new(pace.dust)),
+            fruitless: Mutex::new(Buckets::new(pace.fruitless)),
             backlog_ms: AtomicU64::new(0),
             unmined: Mutex::default(),
             unmined_ms: AtomicU64::new(0),
             errands: Mutex::new(Errands::new(pace.errands)),
+            loans: tokio::sync::Mutex::default(),
             refunds: Mutex::default(),
             assets: config.assets(),
             pace,
@@ -295,7 +295,9 @@ impl Desk {
             min_deposit: amount.saturating_mul(CALLS_A_DEPOSIT).max(asset.hundredth()),
         };
         let method = if asset.takes_transfers() { Method::Transfer } else { Method::Permit2 };
-        let cap = self.session_cap(asset).filter(|_| has_gas).map(|cap| cap.max(amount));
+        // What is sent behind one that gets into no block may not be in time either.
+        let sells_sessions = has_gas && !self.waits_for_too_long(&self.unmined_ms);
+        let cap = self.session_cap(asset).filter(|_| sells_sessions).map(|cap| cap.max(amount));
         let session = cap.map(|cap| offer(Scheme::Upto, Method::Permit2, cap, SESSION_TIMEOUT_S));
         let exact = takes_exact.then(|| offer(Scheme::Exact, method, amount, EXACT_TIMEOUT_S));
         let channel = Some(offer(Scheme::Batch, method, above, EXACT_TIMEOUT_S));
@@ -366,46 +368,29 @@ impl Desk {
         lock(&self.strangers).take(payer, now_ms()).map_err(|_| Refused::Crowded)
     }
 
-    /// Whether a call that brings a payment, and may come to nothing all the same, goes before unpaid ones now, in somebody's turn.
-    pub fn admits_unpaid(&self, payer: Address) -> bool {
-        lock(&self.newcomers).take(payer, now_ms()).is_ok()
-    }
-
-    /// Puts the turn of a call back that was paid for.
-    pub fn put_unpaid_back(&self, payer: Address) {
-        lock(&self.newcomers).put_back(payer);
-    }
-
     /// Refuses to spend gas at a payer's wish where too much of it is spent on channels that have not earned it.
     pub fn admit_errand(&self, purse: &Digest, asset: &Asset) -> Result<(), Refused> {
-        let charged = self.till.books().purse(purse).map_or(0, |purse| purse.spent);
-        // Two transactions for what the least deposit brings.
-        let earned = charged.saturating_mul(2).checked_div(asset.hundredth()).unwrap_or_default();
+        let earned = self.earned(purse, asset);
         lock(&self.errands).take(purse, earned, now_ms()).map_err(|_| Refused::Crowded)
     }
 
-    /// The turn of a payment by `exact` whose settlement costs more gas than it is worth: so many are served a second. Taken last, of what
-    /// is paid for: what nobody signed, or nobody can pay, takes none.
-    pub fn dust_turn(self: &Arc<Self>, authorised: &Authorised, asset: &Asset) -> Result<Option<DustTurn>, Refused> {
-        let claim = authorised.claim();
-        let is_dust = claim.scheme == Scheme::Exact && claim.cap < asset.thousandth();
-        // The till says why it is not taken.
-        if !is_dust || self.till.books().open(authorised, now_ms()).is_err() {
-            return Ok(None);
-        }
-        one_for_all(&self.dust)?;
-        Ok(Some(DustTurn { desk: Arc::clone(self), purse: authorised.id() }))
+    /// Refuses to begin what would be refused so: it keeps no place until then.
+    pub fn may_run_errand(&self, purse: &Digest, asset: &Asset) -> Result<(), Refused> {
+        let earned = self.earned(purse, asset);
+        if lock(&self.errands).has_one(purse, earned, now_ms()) { Ok(()) } else { Err(Refused::Crowded) }
     }
 
-    /// Refuses one more session to a payer of whose sessions some wait that were charged less than their settlement costs. Their turn may
-    /// never come: else who uses each for little would be served for nothing, for as long as it likes.
-    pub fn admit_session(&self, claim: &Claim, asset: &Asset) -> Result<(), Refused> {
-        if claim.scheme != Scheme::Upto || claim.signer != Signer::Payer {
-            return Ok(());
-        }
-        let (network, address, least) = (asset.network, asset.address, asset.thousandth());
-        let waiting = self.till.books().small_sessions(network, address, claim.payer, least);
-        if waiting < SMALL_SESSIONS_MAX { Ok(()) } else { Err(Refused::Unsettled(waiting)) }
+    /// So many transactions a channel has paid for: two for what the least deposit brings.
+    fn earned(&self, purse: &Digest, asset: &Asset) -> u128 {
+        let charged = self.till.books().purse(purse).map_or(0, |purse| purse.spent);
+        charged.saturating_mul(2).checked_div(asset.hundredth()).unwrap_or_default()
+    }
+
+    /// Whether somebody was charged here before what settling it costs: by its channel, or out of its balance.
+    pub fn is_customer(&self, channel: &Digest, asset: &Asset, payer: Address) -> bool {
+        let (books, least) = (self.till.books(), asset.thousandth());
+        books.purse(channel).is_some_and(|purse| purse.spent >= least)
+            || books.knows_payer(asset.network, asset.address, payer, least)
     }
 
     /// Puts back a turn of dust that was not settled: it has cost no gas.
@@ -438,8 +423,11 @@ impl Desk {
     /// True where a payment that came now might end before its settlement's turn, or before its block: then none is offered that needs one
     /// of its own.
     fn is_behind(&self) -> bool {
-        let waits_ms = self.backlog_ms.load(Ordering::Relaxed).max(self.unmined_ms.load(Ordering::Relaxed));
-        u128::from(waits_ms) > self.pace.settlement.as_millis()
+        self.waits_for_too_long(&self.backlog_ms) || self.waits_for_too_long(&self.unmined_ms)
+    }
+
+    fn waits_for_too_long(&self, waits_ms: &AtomicU64) -> bool {
+        u128::from(waits_ms.load(Ordering::Relaxed)) > self.pace.settlement.as_millis()
     }
 
     /// For how long a payment must still be good when it is taken: for the answer and its settlement, or a session's end. A voucher has
@@ -459,9 +447,13 @@ impl Desk {
         if honoured.is_empty() { vec![None] } else { honoured.into_iter().map(Some).collect() }
     }
 
+    /// The rate to quote by now, where there is one.
+    pub fn rate(&self) -> Option<Rate> {
+        lock(&self.feed).newest(now_ms()).ok()
+    }
+
     pub fn required(&self, bill: &Bill<'_>, error: Option<String>) -> Result<PaymentRequired, PriceError> {
-        let rate = self.rates().into_iter().next().flatten();
-        let offers = self.offers(bill, rate)?;
+        let offers = self.offers(bill, self.rate())?;
         let accepts = offers.iter().map(Offer::requirements).collect();
         let resource = Resource {
             url: bill.url.to_owned(),
@@ -527,22 +519,6 @@ impl Desk {
     }
 }
 
-/// A turn to settle what is worth less than its gas, of a payment that is served. Put back where nothing was charged of it, for then there is
-/// nothing to settle: else whoever asks for what no worker answers would take all turns for nothing.
-pub struct DustTurn {
-    desk: Arc<Desk>,
-    purse: Digest,
-}
-
-impl Drop for DustTurn {
-    fn drop(&mut self) {
-        let spent = self.desk.till.books().purse(&self.purse).map_or(0, |purse| purse.spent);
-        if spent == 0 {
-            self.desk.put_dust_turn_back();
-        }
-    }
-}
-
 /// For how long rates are believed. One that is configured is told anew, with its time, for as long as its gateway runs.
 fn lives(config: &Payments) -> Lives {
     let age = config.ledger.as_ref().map(|source| source.rate_age.as_millis());
@@ -554,7 +530,7 @@ fn lives(config: &Payments) -> Lives {
 }
 
 /// Takes a turn out of a bucket that all share: who asks is whoever it says.
-fn one_for_all(buckets: &Mutex<Buckets>) -> Result<(), Refused> {
+pub(super) fn one_for_all(buckets: &Mutex<Buckets>) -> Result<(), Refused> {
     lock(buckets).take(EVERYBODY, now_ms()).map_err(|_| Refused::Crowded)
 }
 

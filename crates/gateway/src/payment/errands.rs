@@ -11,7 +11,7 @@ use payments::{
 use protocol::{Digest, Milliseconds};
 
 pub struct Errands {
-    /// How many were sent for a channel since the start; each of them has cost us gas, which bounds their number.
+    /// How many were taken since the start for a channel that has earned some: what that paid bounds their number.
     sent: BTreeMap<Digest, u128>,
     others: Buckets,
 }
@@ -23,12 +23,23 @@ impl Errands {
 
     /// Takes one for a channel that has earned us the gas of so many; else tells for how long it has to wait.
     pub fn take(&mut self, purse: &Digest, earned: u128, now_ms: Milliseconds) -> Result<(), Milliseconds> {
-        let sent = self.sent.get(purse).copied().unwrap_or_default();
+        let sent = self.sent_for(purse);
         if earned <= sent {
             self.others.take(Address::ZERO, now_ms)?;
         }
-        self.sent.insert(*purse, sent.saturating_add(1));
+        if earned > 0 {
+            self.sent.insert(*purse, sent.saturating_add(1));
+        }
         Ok(())
+    }
+
+    /// Whether there is one to take.
+    pub fn has_one(&self, purse: &Digest, earned: u128, now_ms: Milliseconds) -> bool {
+        earned > self.sent_for(purse) || self.others.has_one(Address::ZERO, now_ms)
+    }
+
+    fn sent_for(&self, purse: &Digest) -> u128 {
+        self.sent.get(purse).copied().unwrap_or_default()
     }
 }
 
@@ -44,8 +55,9 @@ mod tests {
         for index in 3..=255 {
             assert_eq!(errands.take(&id(index), 0, 0), Err(1_000));
         }
-        assert_eq!(errands.sent.len(), 2, "what was not sent is not remembered");
-        assert_eq!(errands.take(&id(1), 1, 0), Err(1_000), "the first one is what it has paid for");
+        assert!(errands.sent.is_empty(), "who has paid for none is not remembered");
+        assert!(!errands.has_one(&id(1), 0, 0) && errands.has_one(&id(1), 0, 1_000) && errands.has_one(&id(1), 1, 0));
+        assert_eq!((errands.take(&id(1), 1, 0), errands.take(&id(1), 1, 0)), (Ok(()), Err(1_000)));
         assert_eq!((errands.take(&id(1), 3, 0), errands.take(&id(1), 3, 0)), (Ok(()), Ok(())));
         assert_eq!(errands.take(&id(1), 3, 0), Err(1_000));
         assert_eq!(errands.take(&id(3), 0, 1_000), Ok(()));

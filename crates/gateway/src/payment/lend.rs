@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use network::now_ms;
 use payments::{
-    Address, B256,
+    Address,
     chain::{Call, LentApproval, WalletAsk},
     scheme::{Question, Refused},
 };
@@ -24,16 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TIMES: u128 = 3;
 
 impl Desk {
-    /// Has a payer's own approval carried out where Permit2 may not take `amount` yet. What is wrong with the payment itself is for whoever
-    /// checks it next to say.
-    pub async fn lend(&self, approval: &LentApproval, question: Question, amount: u128) -> Result<(), Refused> {
-        let payer = question.payer;
+    /// Whether Permit2 may not take `amount` yet of a payer that could pay it. What is wrong with the payment itself is for whoever checks it
+    /// next to say.
+    pub async fn needs_approval(&self, question: Question, amount: u128) -> Result<bool, Refused> {
         let facts = self.chain.wallet(&WalletAsk::new(question)).await.map_err(ChainError::into_refused)?;
         let is_payable = facts.balance >= amount && !facts.nonce_is_used && !facts.has_code;
-        if facts.allowance >= amount || !is_payable {
-            return Ok(());
-        }
+        Ok(facts.allowance < amount && is_payable)
+    }
+
+    /// Has a payer's own approval carried out.
+    pub async fn lend(&self, approval: &LentApproval) -> Result<(), Refused> {
         let transaction = &approval.transaction;
+        let payer = transaction.sender;
         if self.chain.count(payer).await.map_err(ChainError::into_refused)? != transaction.nonce {
             return Err(Refused::Approval("its nonce is not the payer's next one"));
         }
@@ -49,11 +51,11 @@ impl Desk {
             return Err(Refused::Approval("it takes more gas than it allows"));
         }
         let data_fee = self.chain.call(&approval.data_fee()).await.map_err(ChainError::into_refused)?;
-        // One errand for each payer's approval, and a payer is whoever it says.
-        lock(&self.errands).take(&Digest(transaction.hash.0), 0, now_ms()).map_err(|_| Refused::Crowded)?;
-        let missing = approval.cost(&data_fee).saturating_sub(gas.held);
-        if missing > 0 {
-            self.send_coins(payer, missing).await?;
+        let cost = approval.cost(&data_fee);
+        if gas.held < cost
+            && let Some(loan) = self.send_coins(payer, cost).await?
+        {
+            self.must_arrive(loan, "what is lent for the approval").await?;
         }
         let sent = self.chain.send_raw(&approval.raw).await;
         // Its payer may have sent it too, or asked twice: a chain that has it refuses it again.
@@ -62,28 +64,37 @@ impl Desk {
         {
             return Err(error.into_refused());
         }
-        self.must_arrive(transaction.hash, "the approval").await
+        self.must_arrive(Digest(transaction.hash.0), "the approval").await
     }
 
-    async fn send_coins(&self, payer: Address, amount: u128) -> Result<(), Refused> {
+    /// Sends a payer what it lacks of its approval's cost: once, and to nobody again while that is on its way, whatever approval it asks by.
+    async fn send_coins(&self, payer: Address, cost: u128) -> Result<Option<Digest>, Refused> {
+        // One after the other: what a payer holds is read when no loan of its is about to leave.
+        let mut loans = self.loans.lock().await;
+        let under_way = self.till.books().under_way();
+        loans.retain(|_, loan| under_way.contains(loan));
+        if let Some(loan) = loans.get(&payer) {
+            return Ok(Some(*loan));
+        }
+        let held = self.chain.gas(payer, 0).await.map_err(ChainError::into_refused)?.held;
+        let missing = cost.saturating_sub(held);
+        if missing == 0 {
+            return Ok(None);
+        }
+        // A payer is whoever it says.
+        lock(&self.errands).take(&Digest::ZERO, 0, now_ms()).map_err(|_| Refused::Crowded)?;
         let call = Call { to: payer, data: payments::Bytes::new() };
-        let hash = {
-            let fees = self.chain.weigh(&call, self.key.address()).await.map_err(ChainError::into_refused)?;
-            let _sending = self.sending.lock().await;
-            let signed = self.chain.sign(&call, amount, fees, &self.key).await.map_err(ChainError::into_refused)?;
-            self.chain.send(&signed).await.map_err(ChainError::into_refused)?;
-            lock(&self.unmined).sent(Digest(signed.hash.0));
-            signed.hash
-        };
-        tracing::debug!(%payer, amount, "gas is lent for an approval");
-        self.must_arrive(hash, "what is lent for the approval").await
+        let loan = Digest(self.send_alone(&call, missing).await.map_err(ChainError::into_refused)?.0);
+        tracing::debug!(%payer, missing, "gas is lent for an approval");
+        loans.insert(payer, loan);
+        Ok(Some(loan))
     }
 
-    async fn must_arrive(&self, hash: B256, what: &str) -> Result<(), Refused> {
-        match self.chain.wait(hash, PATIENCE).await.map_err(ChainError::into_refused)? {
-            Some(true) => Ok(()),
-            Some(false) => Err(Refused::Approval("it was reverted")),
-            None => Err(Refused::Chain(format!("{what} is in no block yet: transaction {hash}"))),
+    async fn must_arrive(&self, transaction: Digest, what: &str) -> Result<(), Refused> {
+        match self.wait_for(&transaction, 0, PATIENCE).await.map_err(ChainError::into_refused)? {
+            Some((_, true)) => Ok(()),
+            Some((_, false)) => Err(Refused::Approval("it was reverted")),
+            None => Err(Refused::Chain(format!("{what} is in no block yet: transaction {transaction}"))),
         }
     }
 }

@@ -25,6 +25,7 @@ mod settling;
 mod shown;
 mod standing;
 mod take;
+mod turns;
 mod unmined;
 mod unpaid;
 
@@ -35,6 +36,6 @@ pub use meter::{Charging, Meter};
 pub use paid::Paid;
 pub use payout::run as pay_out;
 pub use registry::keep as keep_registry;
+pub use shown::{Brought, read_payment};
 pub use standing::follow;
-pub use take::{Brought, read_payment};
 pub use unpaid::Unpaid;

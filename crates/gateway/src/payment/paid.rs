@@ -27,9 +27,10 @@ use serde_json::{Value, json};
 use storage::Ticket;
 
 use crate::payment::{
-    desk::{Bill, Desk, DustTurn, of_answer},
+    desk::{Bill, Desk, of_answer},
     progress::Progress,
     repeats,
+    turns::Turn,
 };
 
 /// How a call is paid.
@@ -71,8 +72,8 @@ pub struct Paid {
     receipt_for: Option<String>,
     /// What it came to where it broke off.
     broken_off: OnceLock<Ended>,
-    /// Given back with it, where nothing was charged.
-    _turn: Option<DustTurn>,
+    /// Given back with it, as is due by what was charged.
+    _turn: Option<Turn>,
 }
 
 impl Paid {
@@ -102,7 +103,7 @@ impl Paid {
         }
     }
 
-    pub fn in_turn(mut self, turn: Option<DustTurn>) -> Self {
+    pub fn in_turn(mut self, turn: Option<Turn>) -> Self {
         self._turn = turn;
         self
     }

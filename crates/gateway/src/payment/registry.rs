@@ -1,7 +1,8 @@
 //! What publishers wrote into the ledger's registry of models: prices and who earns. Read in the background, so that no call waits for it.
 //!
 //! A model whose publisher has said no price there keeps the one that was configured, and the publisher's part is the publisher's alone.
-//! Where the ledger does not answer, or its validators do not agree, what it said last counts.
+//! Where the ledger does not answer, or its validators do not agree, what it said last counts. The rate, and what of a charge goes to whom,
+//! are read beside the models, however many of those anybody publishes.
 
 use std::sync::Arc;
 
@@ -21,13 +22,23 @@ use crate::{
 /// Asks again and again, for ever.
 pub async fn keep(shared: Arc<Shared>, desk: Arc<Desk>) {
     let Some(ledger) = desk.ledger.clone() else { return };
+    tokio::join!(keep_rate(&shared, &desk), keep_models(&shared, &desk, &ledger));
+}
+
+async fn keep_rate(shared: &Shared, desk: &Desk) {
     loop {
         desk.ask_rate().await;
         desk.ask_parts().await;
+        tokio::time::sleep(shared.pace.poll).await;
+    }
+}
+
+async fn keep_models(shared: &Shared, desk: &Desk, ledger: &LedgerRpc) {
+    loop {
         let view = shared.directory.view();
         for model in &view.models {
             let root = model.root;
-            if let Err(error) = refresh(&ledger, &desk, &root, Address::from(model.publisher.0)).await {
+            if let Err(error) = refresh(ledger, desk, &root, Address::from(model.publisher.0)).await {
                 tracing::debug!(%root, %error, "failed to read a model of the registry");
             }
         }

@@ -23,9 +23,15 @@ impl Desk {
         for owed in owing.into_iter().filter(|owed| owed.network == self.config.network.chain_id()) {
             let (network, asset, payer) = (owed.network.to_be_bytes(), owed.asset.0, owed.payer.0);
             let wallet = crypto::hash("og/repay/v1", &[&network, &asset, &payer]);
-            if retries.may_try(&wallet, now) {
-                retries.note(&wallet, &self.send_back(&owed).await, now);
+            if !retries.may_try(&wallet, now) || !self.may_settle(&owed.asset, owed.amount) {
+                continue;
             }
+            let sent = self.send_back(&owed).await;
+            if self.is_dust(&owed.asset, owed.amount) && !matches!(sent, Ok(true)) {
+                // It has cost nothing.
+                self.put_dust_turn_back();
+            }
+            retries.note(&wallet, &sent.map(|_| ()), now);
         }
     }
 
@@ -39,7 +45,8 @@ impl Desk {
         }
     }
 
-    async fn send_back(&self, owed: &Owed) -> Result<(), ChainError> {
+    /// False where it is on its way already.
+    async fn send_back(&self, owed: &Owed) -> Result<bool, ChainError> {
         let call = chain::send(address(&owed.asset), address(&owed.payer), owed.amount);
         let fees = self.chain.weigh(&call, self.key.address()).await?;
         let _sending = self.sending.lock().await;
@@ -47,9 +54,9 @@ impl Desk {
         let raw = protocol::Bytes::new(signed.raw.to_vec()).map_err(|_| ChainError::Journal)?;
         let repaying = Repaying { owed: owed.clone(), transaction: Digest(signed.hash.0), raw };
         let noted = self.till.note(|books| books.repay(&repaying));
-        let Some(ticket) = noted.map_err(|_| ChainError::Journal)? else { return Ok(()) };
+        let Some(ticket) = noted.map_err(|_| ChainError::Journal)? else { return Ok(false) };
         self.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
-        self.chain.send(&signed).await
+        self.chain.send(&signed).await.map(|()| true)
     }
 
     fn note_repaid(&self, repaying: &Repaying, has_arrived: bool) {

@@ -66,6 +66,13 @@ impl Desk {
             break;
         }
         lock(&self.unmined).note(transaction, place, Instant::now());
+        if self.till.books().sent(transaction).is_some() {
+            // One node of several may have lost what the others have.
+            let is_lost = self.chain.note_lost(B256::from(transaction.0), place == Place::Nowhere);
+            if is_lost || place == Place::InBlock {
+                self.note_sent(transaction);
+            }
+        }
         Ok(written)
     }
 
@@ -82,8 +89,7 @@ impl Desk {
         if let Some(ticket) = noted.map_err(|_| ChainError::Journal)? {
             self.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
         }
-        let is_written_down = self.till.books().hashes_of(transaction).contains(&hash);
-        if !lock(&self.unmined).sent_again(transaction, hash) && !is_written_down {
+        if !self.till.books().hashes_of(transaction).contains(&hash) {
             // Its end came meanwhile, or it was raised often enough.
             return Ok(());
         }

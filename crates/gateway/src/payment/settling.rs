@@ -59,7 +59,7 @@ impl Desk {
             let outcome = match self.chain.outcome_of_any(&hashes, self.config.confirmations).await {
                 // Neither in a block nor waiting for one: a reorganisation took it, or it never arrived. Tried again; its nonce on the
                 // chain keeps it from paying twice.
-                Ok(None) if self.are_lost(&hashes).await => Some(false),
+                Ok(None) if self.is_lost(&transaction).await => Some(false),
                 Ok(outcome) => outcome,
                 Err(_) => None,
             };
@@ -77,14 +77,19 @@ impl Desk {
         }
     }
 
-    async fn are_lost(&self, hashes: &[B256]) -> bool {
-        for hash in hashes {
-            // Whoever has written one down and not sent it yet holds the lock.
-            if self.sending.try_lock().is_err() || !matches!(self.chain.is_known(*hash).await, Ok(false)) {
+    async fn is_lost(&self, transaction: &Digest) -> bool {
+        // Whoever has written one down and not sent it yet holds the lock.
+        if self.sending.try_lock().is_err() {
+            return false;
+        }
+        let hashes = self.hashes_of(transaction);
+        for hash in &hashes {
+            if !matches!(self.chain.is_known(*hash).await, Ok(false)) {
                 return false;
             }
         }
-        true
+        // Else it was sent again meanwhile, and has its own place.
+        self.hashes_of(transaction) == hashes
     }
 
     /// All hashes of a transaction that was written down.
@@ -167,6 +172,29 @@ impl Desk {
         }
     }
 
+    /// Sends coins, or a call that nothing in the books depends on but the turn of what comes behind it. It is known after a crash all the
+    /// same: one that is too cheap would keep all others from their blocks.
+    pub async fn send_alone(&self, call: &Call, value: u128) -> Result<B256, ChainError> {
+        let fees = self.chain.weigh(call, self.key.address()).await?;
+        let _sending = self.sending.lock().await;
+        let signed = self.chain.sign(call, value, fees, &self.key).await?;
+        let transaction = Digest(signed.hash.0);
+        let noted = self.till.note(|_| Some(Entry::Sending(transaction)));
+        if let Some(ticket) = noted.map_err(|_| ChainError::Journal)? {
+            self.till.durable(ticket).await.map_err(|_| ChainError::Journal)?;
+        }
+        let sent = self.chain.send(&signed).await;
+        if sent.as_ref().is_err_and(ChainError::is_refusal) {
+            // Refused by the RPC itself, it was never sent.
+            self.note_sent(&transaction);
+        }
+        sent.map(|()| signed.hash)
+    }
+
+    pub fn note_sent(&self, transaction: &Digest) {
+        let _noted = self.till.note(|books| books.sent(transaction));
+    }
+
     /// Notes what came of a transaction where blocks are final; else whoever looks after it does when it lies deep enough.
     pub fn note_outcome(&self, due: &[Due], transaction: Digest, outcome: Option<bool>) {
         if self.config.confirmations > 0 {
@@ -193,15 +221,14 @@ impl Desk {
         let (purse, broken) = (&due.purse, |_| ChainError::Journal);
         let signed = Signature::of(purse, self.config.network).map_err(broken)?;
         let facts = self.chain.wallet(&WalletAsk::new(signed.question.clone())).await?;
-        if facts.nonce_is_used {
-            let age_s = now_ms().saturating_sub(purse.opened_at_ms) / 1_000;
-            if let Some(hash) = self.chain.settlement_of(&signed, age_s).await? {
-                let transaction = Digest(hash.0);
-                tracing::warn!(purse = %purse.id, %hash, "somebody else had a payment settled");
-                let _noted = self.till.note(|books| books.settling(&purse.id, due.amount, transaction));
-                // Counts when it lies deep enough, as our own do.
-                return Ok(());
-            }
+        if facts.nonce_is_used
+            && let Some(hash) = self.chain.settlement_of(&signed, purse.opened_at_ms / 1_000).await?
+        {
+            let transaction = Digest(hash.0);
+            tracing::warn!(purse = %purse.id, %hash, "somebody else had a payment settled");
+            let _noted = self.till.note(|books| books.settling(&purse.id, due.amount, transaction));
+            // Counts when it lies deep enough, as our own do.
+            return Ok(());
         }
         if self.chain.time_s().await? > purse.expires_at_s.saturating_add(PAST_S) {
             let noted = self.till.note(|books| books.write_off(&purse.id, now_ms()));

@@ -5,14 +5,50 @@
 
 use std::sync::OnceLock;
 
+use network::axum::http::{HeaderMap, HeaderValue};
 use payments::{
+    Address,
     scheme::{
         Claim, Offer, Refused, Scheme,
         batch::{self, Voucher},
         exact, upto,
     },
-    wire::PaymentPayload,
+    wire::{PaymentPayload, WireError, header as wire},
 };
+
+/// What came with a request to pay for it.
+pub struct Brought {
+    /// The payment, if one came and it can be read.
+    pub shown: Result<Option<Shown>, WireError>,
+    /// In whose turn it goes before unpaid calls, where it does.
+    pub turn: OnceLock<Address>,
+}
+
+/// The payment among the headers.
+pub fn read_payment(headers: &HeaderMap) -> Brought {
+    Brought { shown: shown_in(headers), turn: OnceLock::new() }
+}
+
+/// By either version. More than one is none: nobody knows which of them a proxy in front has seen.
+fn shown_in(headers: &HeaderMap) -> Result<Option<Shown>, WireError> {
+    match only(headers, &[wire::SIGNATURE, wire::LEGACY_SIGNATURE])? {
+        Some(value) => {
+            let payment = PaymentPayload::read(&wire::read(value.as_bytes())?)?;
+            Ok(Some(Shown::new(payment)))
+        }
+        None => Ok(None),
+    }
+}
+
+/// The one value that these headers have together.
+pub fn only<'a>(headers: &'a HeaderMap, names: &[&'static str]) -> Result<Option<&'a HeaderValue>, WireError> {
+    let mut values = names.iter().flat_map(|name| headers.get_all(*name).iter().map(move |value| (*name, value)));
+    let Some((_, value)) = values.next() else { return Ok(None) };
+    match values.next() {
+        None => Ok(Some(value)),
+        Some((name, _)) => Err(WireError::Repeated { name, found: values.count().saturating_add(2) }),
+    }
+}
 
 pub struct Shown {
     pub payment: PaymentPayload,

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use api::{ApiError, Code};
-use network::{
-    axum::http::{HeaderMap, HeaderValue},
-    now_ms,
-};
+use network::{axum::http::HeaderMap, now_ms};
 use payments::{
     Address, B256, Reservation,
     books::{Entry, Raise, Wanted},
@@ -31,7 +28,7 @@ use crate::{
         chain::ChainError,
         desk::{Bill, Desk, EVERYBODY, lock},
         paid::{Kind, Paid, Payer},
-        shown::Shown,
+        shown::{Brought, Shown, only, read_payment},
         unpaid::Unpaid,
     },
     seats::Seats,
@@ -50,10 +47,25 @@ impl Desk {
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<Paid, Unpaid> {
-        let refused = |desk: &Self, refused: Refused| desk.refuse(bill, refused);
-        let payment = match brought {
+        let turn = brought.turn.get().copied();
+        let paid = self.admit_shown(brought.shown, headers, bill, seats).await?;
+        // What is paid for costs nobody a turn.
+        if let Some(payer) = turn {
+            lock(&self.newcomers).put_back(payer);
+        }
+        Ok(paid)
+    }
+
+    async fn admit_shown(
+        self: &Arc<Self>,
+        shown: Result<Option<Shown>, WireError>,
+        headers: &HeaderMap,
+        bill: &Bill<'_>,
+        seats: &Seats,
+    ) -> Result<Paid, Unpaid> {
+        let payment = match shown {
             Ok(payment) => payment,
-            Err(error) => return Err(refused(self, error.into())),
+            Err(error) => return Err(self.refuse(bill, error.into())),
         };
         let key = payment.as_ref().and_then(|shown| repeat_key(headers, &shown.payment, bill));
         if let Some(answer) = key.and_then(|key| lock(&self.repeats).get(&key, now_ms())) {
@@ -64,7 +76,7 @@ impl Desk {
                 let url = shown.payment.extensions.contains_key(OFFER_RECEIPT).then(|| bill.url.to_owned());
                 self.take(&shown, bill, seats).await.map(|paid| paid.repeated_by(key).with_receipt_for(url))
             }
-            (None, Some(token)) => self.draw(&token, headers, bill).await.map_err(|error| refused(self, error)),
+            (None, Some(token)) => self.draw(&token, headers, bill).await.map_err(|error| self.refuse(bill, error)),
             (None, None) => Err(match self.promised(bill) {
                 Ok(required) => Unpaid::Nothing(Box::new(required)),
                 Err(error) => Unpaid::Error(unpriced(&error)),
@@ -75,13 +87,18 @@ impl Desk {
     /// True where what came with a request may well pay for it. Whether it does is seen once there is a price; until then `least`, a call's
     /// least price, says to whom it goes.
     pub fn brings_payment(&self, brought: &Brought, headers: &HeaderMap, least: &Bill<'_>) -> bool {
-        let turn = match brought {
+        let turn = match &brought.shown {
             Ok(Some(shown)) => self.turn_of(shown, least),
             Ok(None) => session_of(headers).and_then(|token| self.turn_of_session(&token)),
             Err(_) => None,
         };
         // Whoever it is: what is signed may be as empty as a wallet, and is shown again and again for nothing.
-        turn.is_some_and(|payer| self.admits_unpaid(payer))
+        let Some(payer) = turn.filter(|payer| lock(&self.newcomers).take(*payer, now_ms()).is_ok()) else {
+            return false;
+        };
+        // Asked for once a call.
+        let _first = brought.turn.set(payer);
+        true
     }
 
     fn turn_of_session(&self, token: &SessionToken) -> Option<Address> {
@@ -130,7 +147,7 @@ impl Desk {
         bill: &Bill<'_>,
         seats: &Seats,
     ) -> Result<ApiError, Unpaid> {
-        match read_payment(headers) {
+        match read_payment(headers).shown {
             Ok(Some(shown)) if is_refund(&shown.payment) => match self.take(&shown, bill, seats).await {
                 Ok(_) => Ok(ApiError::new(Code::Internal, "A refund is no payment.")),
                 Err(unpaid) => Err(unpaid),
@@ -147,7 +164,7 @@ impl Desk {
     /// The offers again, with what was wrong. Who may open no more sessions is offered all else.
     pub fn refuse(&self, bill: &Bill<'_>, refused: Refused) -> Unpaid {
         match self.required(bill, Some(refused.reason().to_owned())) {
-            Ok(required) if matches!(refused, Refused::Unsettled(_)) => {
+            Ok(required) if matches!(refused, Refused::Unsettled { .. }) => {
                 Unpaid::Refused(refused, Box::new(without_sessions(required)))
             }
             Ok(required) => Unpaid::Refused(refused, Box::new(required)),
@@ -208,10 +225,12 @@ impl Desk {
         let wanted = wanted(self, bill, max, &split, identifier(payment)?);
         self.till.refuse_used(&claim.question(offer).id(), &wanted)?;
         self.admit_payer(&claim, offer)?;
-        self.admit_session(&claim, &offer.asset)?;
+        self.admit_small(&claim, &offer.asset)?;
         self.lend_for(&claim, payment, offer, seats).await?;
         let authorised = self.authorise(claim, offer).await?;
-        let turn = self.dust_turn(&authorised, &offer.asset)?;
+        // Others may have been opened meanwhile.
+        self.admit_small(authorised.claim(), &offer.asset)?;
+        let turn = self.turn(&authorised, &offer.asset)?;
         let reservation = self.till.take(&authorised, &wanted, tariff)?;
         let kind = match offer.scheme {
             Scheme::Upto => {
@@ -288,7 +307,7 @@ impl Desk {
         if session.is_bound {
             self.check_signed(token, headers, bill).await?;
         }
-        let rate = self.rates().into_iter().next().flatten();
+        let rate = self.rate();
         let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
         let offer = offers.into_iter().find(|offer| offer.scheme == Scheme::Upto).ok_or(Refused::UnknownSession)?;
         let tariff = Self::tariff(bill, &offer.asset, rate);
@@ -393,8 +412,14 @@ impl Desk {
         let needs_one = claim.method == Method::Permit2 && claim.approved == 0 && claim.signer == Signer::Payer;
         if needs_one && let Some(approval) = LentApproval::brought(&payment.extensions, claim.payer, claim.cap, offer)?
         {
-            let id = Digest(approval.transaction.hash.0);
-            seats.without(id, self.lend(&approval, claim.question(offer), claim.cap)).await?;
+            if !self.needs_approval(claim.question(offer), claim.cap).await? {
+                return Ok(());
+            }
+            // One place for all that a payer is lent: approvals are made up as quickly as payments.
+            let id = crypto::hash("og/loan/v1", &[claim.payer.as_slice()]);
+            self.may_run_errand(&id, &offer.asset)?;
+            let is_customer = self.is_customer(&id, &offer.asset, claim.payer);
+            seats.without((id, is_customer), self.lend(&approval)).await?;
         }
         Ok(())
     }
@@ -433,8 +458,6 @@ impl Desk {
         bill: &Bill<'_>,
         is_legacy: bool,
     ) -> Paid {
-        // What is paid for costs nobody a turn.
-        self.put_unpaid_back(payer);
         let payer = Payer {
             scheme: offer.scheme,
             network: offer.asset.network,
@@ -512,30 +535,6 @@ fn wanted<'a>(
 ) -> Wanted<'a> {
     let (request, model, lineage) = (bill.request, bill.model, desk.lineage(&bill.model));
     Wanted { max, request, name, model, split, lineage, now_ms: now_ms() }
-}
-
-/// The payment that came with a request, if one did and it can be read.
-pub type Brought = Result<Option<Shown>, WireError>;
-
-/// The payment among the headers, by either version. More than one is none: nobody knows which of them a proxy in front has seen.
-pub fn read_payment(headers: &HeaderMap) -> Brought {
-    match only(headers, &[wire::SIGNATURE, wire::LEGACY_SIGNATURE])? {
-        Some(value) => {
-            let payment = PaymentPayload::read(&wire::read(value.as_bytes())?)?;
-            Ok(Some(Shown::new(payment)))
-        }
-        None => Ok(None),
-    }
-}
-
-/// The one value that these headers have together.
-fn only<'a>(headers: &'a HeaderMap, names: &[&'static str]) -> Result<Option<&'a HeaderValue>, WireError> {
-    let mut values = names.iter().flat_map(|name| headers.get_all(*name).iter().map(move |value| (*name, value)));
-    let Some((_, value)) = values.next() else { return Ok(None) };
-    match values.next() {
-        None => Ok(Some(value)),
-        Some((name, _)) => Err(WireError::Repeated { name, found: values.count().saturating_add(2) }),
-    }
 }
 
 /// What the same request with the same payment has in common with it, and nothing else has: whoever sends it has the payer's signature.

@@ -30,30 +30,14 @@ struct Seen {
 #[derive(Default)]
 pub struct Unmined {
     seen: BTreeMap<Digest, Seen>,
-    /// Those that no journal names, because nothing depends on them but the turn of what comes behind them: sweeps and loans.
-    unnamed: BTreeSet<Digest>,
 }
 
 impl Unmined {
-    /// One was sent that no journal names.
-    pub fn sent(&mut self, transaction: Digest) {
-        self.unnamed.insert(transaction);
-    }
-
-    /// Such a one is sent again under another hash. False where it is none.
-    pub fn sent_again(&mut self, transaction: &Digest, again: Digest) -> bool {
-        let is_unnamed = self.unnamed.contains(transaction);
-        if is_unnamed {
-            self.unnamed.insert(again);
-        }
-        is_unnamed
-    }
-
     /// Notes what is under way now, and returns what was not looked at for `patience` since it was seen first. What is in a block, from which
     /// a reorganisation may take it, comes after all that is in none.
     pub fn late(&mut self, under_way: &BTreeSet<Digest>, now: Instant, patience: Duration) -> Vec<Digest> {
-        self.seen.retain(|transaction, _| under_way.contains(transaction) || self.unnamed.contains(transaction));
-        for transaction in under_way.iter().chain(&self.unnamed) {
+        self.seen.retain(|transaction, _| under_way.contains(transaction));
+        for transaction in under_way {
             self.seen.entry(*transaction).or_insert(Seen { first: now, last: now, place: Place::Nowhere });
         }
         let late = self.seen.iter().filter(|(_, seen)| now.saturating_duration_since(seen.last) >= patience);
@@ -65,9 +49,6 @@ impl Unmined {
 
     /// Notes where one is now.
     pub fn note(&mut self, transaction: &Digest, place: Place, now: Instant) {
-        if place != Place::Waiting {
-            self.unnamed.remove(transaction);
-        }
         if let Some(seen) = self.seen.get_mut(transaction) {
             (seen.last, seen.place) = (now, place);
         }
@@ -102,20 +83,5 @@ mod tests {
         assert_eq!(unmined.longest(after(40)), Duration::ZERO);
         assert_eq!(unmined.late(&both, after(60), patience), [one, two], "and last what is in a block");
         assert!(unmined.late(&BTreeSet::new(), after(99), patience).is_empty() && unmined.seen.is_empty());
-    }
-
-    #[test]
-    fn what_no_journal_names_is_remembered_until_a_block_has_it_or_nobody_knows_it() {
-        let (mut unmined, began, patience) = (Unmined::default(), Instant::now(), Duration::ZERO);
-        let (one, two, none) = (Digest([1; 32]), Digest([2; 32]), BTreeSet::new());
-        unmined.sent(one);
-        assert_eq!(unmined.late(&none, began, patience), [one]);
-        assert!(unmined.sent_again(&one, two) && !unmined.sent_again(&Digest([3; 32]), two));
-        unmined.note(&one, Place::Nowhere, began);
-        assert_eq!(unmined.late(&none, began, patience), [two]);
-        unmined.note(&two, Place::Waiting, began);
-        assert_eq!(unmined.late(&none, began, patience), [two]);
-        unmined.note(&two, Place::InBlock, began);
-        assert!(unmined.late(&none, began, patience).is_empty());
     }
 }

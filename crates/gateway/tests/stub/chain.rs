@@ -43,6 +43,12 @@ pub struct Told {
     /// The same of an account's next nonce, and of where a transaction is.
     pub nonce: Duration,
     pub lookup: Duration,
+    /// The same of what is read of a contract, other than the ledger's parameters.
+    pub reading: Duration,
+    /// The same of what became of it.
+    pub receipt: Duration,
+    /// It knows no transaction any more whose place one has that offers more.
+    pub forgets_replaced: bool,
     /// No transaction comes into a block.
     pub is_held_back: bool,
     /// It has forgotten every transaction, as a reorganisation makes it.
@@ -86,6 +92,10 @@ pub struct Told {
     pub models: BTreeMap<[u8; 32], Registered>,
     /// The newest block. Transactions are in the first.
     pub head: u64,
+    /// How many it makes in a second; all are of one moment where it is none.
+    pub blocks_a_second: u64,
+    /// In which one those logs are, where they are not in every one; no more than 9,000 blocks are looked through at once.
+    pub logs_at: Option<u64>,
     /// What that asks for a unit of gas: no transaction that offers less comes into a block.
     pub base_fee: u128,
     /// Contracts of x402 that it has not.
@@ -143,6 +153,13 @@ impl Told {
         is_cheap || self.is_held_back || self.is_forgotten || came_at.is_some_and(|at| at.elapsed() < self.inclusion)
     }
 
+    /// Whether another has a transaction's place, and it is known no more.
+    fn is_replaced(&self, hash: Option<B256>) -> bool {
+        let Some(came) = hash.and_then(|hash| self.came.get(&hash)) else { return false };
+        let offers_more = |other: &Foreign| other.fees.max_fee_per_gas > came.fees.max_fee_per_gas;
+        self.forgets_replaced && self.came.values().any(|other| other.nonce == came.nonce && offers_more(other))
+    }
+
     /// A transaction: as it came, or one that nobody sent here.
     fn transaction(&self, hash: Option<B256>) -> Value {
         let Some(came) = hash.and_then(|hash| self.came.get(&hash)) else {
@@ -168,6 +185,9 @@ impl Default for Told {
             estimate: Duration::ZERO,
             nonce: Duration::ZERO,
             lookup: Duration::ZERO,
+            reading: Duration::ZERO,
+            receipt: Duration::ZERO,
+            forgets_replaced: false,
             is_held_back: false,
             is_forgotten: false,
             refused: Vec::new(),
@@ -193,6 +213,8 @@ impl Default for Told {
             rate_since_s: 0,
             models: BTreeMap::new(),
             head: 1,
+            blocks_a_second: 0,
+            logs_at: None,
             base_fee: 0,
             lacking: Vec::new(),
             estimated: BTreeSet::new(),
@@ -247,6 +269,10 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
         Some("eth_estimateGas") => shared.told.lock().unwrap().estimate,
         Some("eth_getTransactionCount") => shared.told.lock().unwrap().nonce,
         Some("eth_getTransactionByHash") => shared.told.lock().unwrap().lookup,
+        Some("eth_call") if !request["params"][0]["to"].as_str().unwrap().to_lowercase().ends_with("0a04") => {
+            shared.told.lock().unwrap().reading
+        }
+        Some("eth_getTransactionReceipt") => shared.told.lock().unwrap().receipt,
         _ => Duration::ZERO,
     };
     tokio::time::sleep(pause).await;
@@ -262,6 +288,10 @@ async fn answer(State(shared): State<Shared>, Json(request): Json<Value>) -> Res
         Value::Array(calls) => calls.iter().map(one).collect(),
         call => one(call),
     }))
+}
+
+fn number_of(block: &Value) -> Option<u64> {
+    u64::from_str_radix(block.as_str()?.strip_prefix("0x")?, 16).ok()
 }
 
 fn hash_of(params: &Value) -> Option<B256> {
@@ -297,12 +327,21 @@ fn result(call: &Value, shared: &Shared) -> Result<Value, &'static str> {
             if waits { Value::Null } else { json!({ "status": "0x1", "blockNumber": "0x1", "logs": told.logs }) }
         }
         "eth_blockNumber" => json!(format!("{:#x}", told.head)),
-        "eth_getTransactionByHash" if told.is_forgotten => Value::Null,
+        "eth_getTransactionByHash" if told.is_forgotten || told.is_replaced(hash_of(params)) => Value::Null,
         "eth_getTransactionByHash" => told.transaction(hash_of(params)),
         "eth_getBlockByNumber" => {
-            json!({ "timestamp": format!("{:#x}", told.time_s), "baseFeePerGas": format!("{:#x}", told.base_fee) })
+            let behind = told.head.saturating_sub(number_of(&params[0]).unwrap_or(told.head));
+            let time_s = told.time_s.saturating_sub(behind.checked_div(told.blocks_a_second).unwrap_or_default());
+            json!({ "timestamp": format!("{time_s:#x}"), "baseFeePerGas": format!("{:#x}", told.base_fee) })
         }
-        "eth_getLogs" => json!(told.logs),
+        "eth_getLogs" => {
+            let [from, to] = ["fromBlock", "toBlock"].map(|name| number_of(&params[0][name]).unwrap());
+            let is_there = told.logs_at.is_none_or(|at| (from..=to).contains(&at));
+            if told.logs_at.is_some() && to - from >= 9_000 {
+                return Err("too many blocks");
+            }
+            if is_there { json!(told.logs) } else { json!([]) }
+        }
         "eth_sendRawTransaction" => json!(B256::ZERO),
         "eth_call" => said(call, &told),
         _ => json!("0x1"),

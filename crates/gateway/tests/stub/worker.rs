@@ -51,6 +51,8 @@ pub enum Behaviour {
     Refuses(Failure),
     /// Says `bad_request` after so many tokens.
     RefusesAfter(usize),
+    /// Says it a while after it got a prompt that is this text; honest else.
+    RefusesFor(&'static str),
     /// Where the prompt is this text, sends two tokens and cuts the stream when it is told to do anything else; honest else.
     BreaksFor(&'static str),
     /// Takes the job and says nothing.
@@ -178,6 +180,10 @@ async fn serve(stub: &Stub, behaviour: Behaviour, request: Request, frames: &Fra
         Behaviour::SilentFor(words) | Behaviour::SilentOrSlow(words, _) if is_text(&request.input, words) => {
             frames.closed().await;
             return Err(Cut);
+        }
+        Behaviour::RefusesFor(words) if is_text(&request.input, words) => {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            return send(frames, &failed(Failure::BadRequest)).await;
         }
         Behaviour::BreaksFor(words) if is_text(&request.input, words) => {
             for (token, text) in (1..).zip(&WORDS[..2]) {

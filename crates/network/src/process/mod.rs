@@ -49,6 +49,8 @@ pub enum End {
     TooSlow,
     /// It computed for longer than it was to (`bound_computing`).
     OutOfTime,
+    /// It was ended, as this machine's kernel does with processes where all together want more memory than there is.
+    Killed,
     /// It ended otherwise.
     Closed,
     Talk(io::Error),
@@ -93,7 +95,11 @@ impl Process {
             Ok(Ok(status)) => status.signal(),
             Ok(Err(_)) | Err(_) => None,
         };
-        if signal == Some(Signal::XCPU.as_raw()) { End::OutOfTime } else { End::Closed }
+        match signal {
+            Some(signal) if signal == Signal::XCPU.as_raw() => End::OutOfTime,
+            Some(signal) if signal == Signal::KILL.as_raw() => End::Killed,
+            Some(_) | None => End::Closed,
+        }
     }
 
     async fn talk(&mut self, message: &[u8]) -> io::Result<Vec<u8>> {
@@ -103,5 +109,22 @@ impl Process {
         let mut answer = vec![0; length];
         self.socket.read_exact(&mut answer).await?;
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn why_a_process_ended_is_told() {
+        let end = async |script: &str| {
+            let program = Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+            Process::start(&program, 8).unwrap().ask(b"go on", Duration::from_secs(20)).await.unwrap_err()
+        };
+        assert!(matches!(end("kill -KILL $$").await, End::Killed));
+        assert!(matches!(end("kill -XCPU $$").await, End::OutOfTime));
+        assert!(matches!(end("kill -ABRT $$").await, End::Closed));
+        assert!(matches!(end("exit 1").await, End::Closed));
     }
 }

@@ -8,7 +8,8 @@ use crate::{
             ANSWERS_MAX, Answer, AnswerEnded, Charged, Converted, Delivered, Entry, Lost, Matured, Owed, PurseRecord,
             Raised, Refunded, Settled, WrittenOff,
         },
-        state::{Books, Wallet, day},
+        index::Wallet,
+        state::{Books, day},
     },
     price::{Holder, Part},
     scheme::Scheme,
@@ -72,6 +73,8 @@ impl Books {
                 self.repaying.remove(&wallet_of(&repaying.owed));
             }
             Entry::Repaid(repaying) => self.put_repaid(&repaying.owed),
+            Entry::Sending(transaction) => self.put_sending(transaction, true),
+            Entry::Sent(transaction) => self.put_sending(transaction, false),
             Entry::Announced(told) => {
                 if let Some(purse) = self.purses.get_mut(&told.purse) {
                     purse.announced = told.amount;
@@ -83,6 +86,7 @@ impl Books {
 
     /// Changes a purse that is there.
     fn change(&mut self, id: &Digest, change: impl FnOnce(&mut PurseRecord)) {
+        self.unindex_purse(id);
         if let Some(purse) = self.purses.get_mut(id) {
             change(purse);
             self.index_purse(id);
@@ -115,25 +119,16 @@ impl Books {
     }
 
     fn put_purse(&mut self, record: PurseRecord) {
-        if record.scheme != Scheme::Batch {
-            let wallet = (record.network, record.asset, record.payer);
-            self.by_wallet.entry(wallet).or_default().insert(record.id);
-        }
         let id = record.id;
+        self.unindex_purse(&id);
         self.purses.insert(id, record);
         self.index_purse(&id);
     }
 
-    fn forget(&mut self, id: &Digest) {
-        let Some(record) = self.purses.remove(id) else { return };
+    pub(super) fn forget(&mut self, id: &Digest) {
+        self.unindex_purse(id);
+        self.purses.remove(id);
         self.index_purse(id);
-        let wallet = (record.network, record.asset, record.payer);
-        if let Some(purses) = self.by_wallet.get_mut(&wallet) {
-            purses.remove(id);
-            if purses.is_empty() {
-                self.by_wallet.remove(&wallet);
-            }
-        }
     }
 
     fn put_call(&mut self, record: crate::books::entry::CallRecord) {

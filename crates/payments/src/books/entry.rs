@@ -275,6 +275,10 @@ protocol::choice! {
         Repriced(Repriced) = 37, "repriced";
         /// What stands was charged in; only where a journal is begun anew.
         Converted(Converted) = 38, "converted";
+        /// A transaction is about to be sent on which nothing depends here but the turn of what comes behind it.
+        Sending(Digest) = 39, "sending";
+        /// Its chain has it, or took another in its place.
+        Sent(Digest) = 40, "sent";
     }
 }
 

@@ -11,8 +11,26 @@ use crate::price::Holder;
 /// that kind, and no more.
 pub const STRANGERS_MAX: usize = 4_096;
 
+/// Used payments that came to nothing and are remembered, of all payers together: about as many as all who never paid here may bring until
+/// the first of them end, and a third more. Each costs its payer nothing.
+pub const USED_MAX: usize = 1 << 19;
+/// Where there are so many, payers of whom so many are remembered bring no more.
+pub const USED_OF_ONE: usize = 16;
+
+/// A payer's money in one asset.
+pub(super) type Wallet = (u64, Holder, Holder);
+
+/// When those payments were settled that are not.
+pub(super) const UNSETTLED: Milliseconds = Milliseconds::MAX;
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Index {
+    /// Payments out of payers' own balances that were charged something or still may be, by when they were settled. Channels draw on their
+    /// deposits, and what came to nothing promises nothing.
+    pub of_wallets: BTreeSet<(Wallet, Milliseconds, Digest)>,
+    /// Those that came to nothing: all that is known of them is that they were used. Once more by when they end.
+    pub used: BTreeSet<(Wallet, Digest)>,
+    pub used_until: BTreeSet<(u64, Digest)>,
     /// Payments of which more was charged than is settled, and channels: those are many and claimed seldom.
     pub unsettled: BTreeSet<Digest>,
     pub unclaimed: BTreeSet<Digest>,

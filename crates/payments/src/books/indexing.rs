@@ -6,8 +6,8 @@ use protocol::{Digest, Milliseconds};
 
 use crate::{
     books::{
-        entry::{Answer, Charged},
-        index::STRANGERS_MAX,
+        entry::{Answer, Charged, PurseRecord},
+        index::{STRANGERS_MAX, UNSETTLED, Wallet},
         state::Books,
     },
     price::Lineage,
@@ -22,10 +22,42 @@ fn keep<T: Ord>(set: &mut BTreeSet<T>, item: T, is_in: bool) {
     }
 }
 
+/// Payments that came to nothing and are forgotten at once: few enough that nobody waits for it.
+const FORGOTTEN_AT_ONCE: usize = 4_096;
+
+/// Whose balance a purse draws on.
+const fn wallet_of(purse: &PurseRecord) -> Wallet {
+    (purse.network, purse.asset, purse.payer)
+}
+
+/// Where a payment stands among its payer's.
+fn place_of(purse: &PurseRecord) -> (Wallet, Milliseconds, Digest) {
+    let at_ms = if purse.settled > 0 { purse.settled_at_ms } else { UNSETTLED };
+    (wallet_of(purse), at_ms, purse.id)
+}
+
 impl Books {
+    /// To be called before a purse is forgotten, or changes in whose it is or when it was settled.
+    pub(super) fn unindex_purse(&mut self, id: &Digest) {
+        if let Some(purse) = self.purses.get(id).filter(|purse| purse.scheme != Scheme::Batch) {
+            self.index.of_wallets.remove(&place_of(purse));
+            self.index.used.remove(&(wallet_of(purse), *id));
+            self.index.used_until.remove(&(purse.expires_at_s, *id));
+        }
+    }
+
     /// To be called after a purse has changed.
     pub(super) fn index_purse(&mut self, id: &Digest) {
+        let reserved = self.reserved(id);
         let (purse, index) = (self.purses.get(id), &mut self.index);
+        if let Some(purse) = purse.filter(|purse| purse.scheme != Scheme::Batch) {
+            let came_to_nothing = purse.is_closed && purse.spent == 0 && reserved == 0;
+            // What was charged once, and is not any more, may have to be known longer.
+            let is_used = came_to_nothing && purse.proof.is_empty();
+            keep(&mut index.of_wallets, place_of(purse), !came_to_nothing);
+            keep(&mut index.used, (wallet_of(purse), *id), is_used);
+            keep(&mut index.used_until, (purse.expires_at_s, *id), is_used);
+        }
         let is_session = |scheme, is_closed: bool| scheme == Scheme::Upto && !is_closed;
         let is_channel = purse.is_some_and(|purse| purse.scheme == Scheme::Batch);
         let is_open = purse.is_some_and(|purse| purse.spent > purse.settled);
@@ -37,6 +69,13 @@ impl Books {
         if let Some(facts) = self.facts.get(id) {
             keep(&mut index.strangers, (facts.asked_at_ms, *id), is_stranger);
         }
+    }
+
+    /// Forgets payments that came to nothing and ended before a moment: their chain would take them no more.
+    pub fn forget_used(&mut self, before_s: u64) {
+        let past = self.index.used_until.range(..(before_s, Digest::ZERO)).take(FORGOTTEN_AT_ONCE);
+        let past: Vec<Digest> = past.map(|(_, id)| *id).collect();
+        past.iter().for_each(|id| self.forget(id));
     }
 
     /// To be called for each answer that may be refunded from now on, or no more. `charged` is its call's.

@@ -25,7 +25,7 @@ pub use entry::{
     HOLDERS_MAX, Lost, MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised,
     Refunded, Repaying, Repriced, Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
 };
-pub use index::STRANGERS_MAX;
+pub use index::{STRANGERS_MAX, USED_MAX, USED_OF_ONE};
 pub use open::Wanted;
 pub(crate) use open::voucher_proof;
 pub use recover::RecoverError;

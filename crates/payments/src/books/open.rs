@@ -34,6 +34,9 @@ impl Books {
         if self.purses.contains_key(&id) {
             return Err(Refused::NonceUsed);
         }
+        if self.is_crowded_by((authorised.network().chain_id(), holder(authorised.asset()), holder(claim.payer))) {
+            return Err(Refused::Fruitless);
+        }
         let promised = self.promised(authorised.network(), authorised.asset(), claim.payer, authorised.asked_at_ms());
         let left = authorised.funds().saturating_sub(promised);
         if left < claim.cap {

@@ -76,6 +76,7 @@ impl Books {
         );
         entries.extend(self.repaying.values().cloned().map(Entry::Repaying));
         entries.extend(self.returning.values().cloned().map(Entry::Returning));
+        entries.extend(self.sending.iter().copied().map(Entry::Sending));
         let repriced = self.repriced.iter().flat_map(|(first, again)| again.iter().map(move |again| (*first, *again)));
         entries.extend(repriced.map(|(transaction, again)| Entry::Repriced(Repriced { transaction, again })));
         entries.extend(self.lost.iter().map(|((network, asset), (amount, count))| {

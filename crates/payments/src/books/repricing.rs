@@ -21,7 +21,12 @@ impl Books {
         let repaying = self.repaying.values().map(|repaying| repaying.transaction);
         let depositing = self.depositing.values().map(|depositing| depositing.transaction);
         let returning = self.returning.values().map(|returning| returning.transaction);
-        settling.chain(repaying).chain(depositing).chain(returning).collect()
+        settling.chain(repaying).chain(depositing).chain(returning).chain(self.sending.iter().copied()).collect()
+    }
+
+    /// The end of a transaction on which nothing depends here. `None` where it is another, or known.
+    pub fn sent(&self, transaction: &Digest) -> Option<Entry> {
+        self.sending.contains(transaction).then_some(Entry::Sent(*transaction))
     }
 
     /// Before a transaction is sent again as another. `None` where it was before, or often enough, or its end is known.
@@ -36,6 +41,14 @@ impl Books {
     pub fn hashes_of(&self, transaction: &Digest) -> Vec<Digest> {
         let again = self.repriced.get(transaction).into_iter().flatten().copied();
         std::iter::once(*transaction).chain(again).collect()
+    }
+
+    pub(super) fn put_sending(&mut self, transaction: &Digest, is_under_way: bool) {
+        if is_under_way {
+            self.sending.insert(*transaction);
+        } else {
+            self.sending.remove(transaction);
+        }
     }
 
     pub(super) fn put_repriced(&mut self, repriced: &Repriced) {

@@ -28,6 +28,8 @@ pub struct Waiting {
     pub scheme: Scheme,
     pub asset: Holder,
     pub expires_at_s: u64,
+    /// The most that was signed for.
+    pub cap: u128,
     /// Not settled yet.
     pub fresh: u128,
 }
@@ -38,8 +40,8 @@ impl Books {
         let payments = self.index.unsettled.iter().filter_map(|id| self.purses.get(id));
         let waiting = payments.filter_map(|purse| {
             let fresh = self.fresh_of(purse, 1)?;
-            let PurseRecord { id, scheme, asset, expires_at_s, .. } = purse;
-            Some(Waiting { purse: *id, scheme: *scheme, asset: *asset, expires_at_s: *expires_at_s, fresh })
+            let PurseRecord { id, scheme, asset, expires_at_s, cap, .. } = purse;
+            Some(Waiting { purse: *id, scheme: *scheme, asset: *asset, expires_at_s: *expires_at_s, cap: *cap, fresh })
         });
         let mut waiting: Vec<Waiting> = waiting.collect();
         waiting.sort_by_key(|waiting| (waiting.expires_at_s, Reverse(waiting.fresh)));

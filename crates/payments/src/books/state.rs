@@ -11,25 +11,20 @@ use crate::{
             AnswerEnded, CallRecord, Charged, Converted, Depositing, NameRecord, PayingOut, PurseRecord, Repaying,
             Returning,
         },
-        index::Index,
+        index::{Index, UNSETTLED, USED_MAX, USED_OF_ONE, Wallet},
     },
     price::{Holder, Lineage, holder},
-    scheme::{ChannelFacts, Scheme, batch::Standing},
+    scheme::{Asset, ChannelFacts, Scheme, batch::Standing},
     wire::Network,
 };
 
 /// Payments of one payer that are looked at to know it.
 const PAYMENTS_LOOKED_AT: usize = 64;
 
-/// A payer's money in one asset.
-pub(super) type Wallet = (u64, Holder, Holder);
-
 /// The books of one gateway.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Books {
     pub(super) purses: BTreeMap<Digest, PurseRecord>,
-    /// Purses that draw on a payer's own balance (channels draw on their deposit).
-    pub(super) by_wallet: BTreeMap<Wallet, BTreeSet<Digest>>,
     /// Sum of what open calls have reserved, by purse.
     pub(super) reserved: BTreeMap<Digest, u128>,
     pub(super) calls: BTreeMap<u64, CallRecord>,
@@ -60,6 +55,8 @@ pub struct Books {
     pub(super) returning: BTreeMap<Digest, Returning>,
     /// Other hashes of transactions that were sent again at a higher price, by the one that they had first.
     pub(super) repriced: BTreeMap<Digest, Vec<Digest>>,
+    /// Transactions on which nothing depends but the turn of what comes behind them, and whose end is not known: sweeps and loans.
+    pub(super) sending: BTreeSet<Digest>,
     /// Sums of vouchers that stand in claims, by purse.
     pub(super) published: BTreeMap<Digest, BTreeSet<u128>>,
     /// What was charged and can never be settled, by network and asset, and how many payments.
@@ -143,38 +140,55 @@ impl Books {
 
     /// True where a payer was charged `least` before, out of its own balance, by what is not forgotten yet.
     pub fn knows_payer(&self, network: Network, asset: Address, payer: Address, least: u128) -> bool {
-        let purses = self.by_wallet.get(&(network.chain_id(), holder(asset), holder(payer))).into_iter().flatten();
-        let mut known = purses.take(PAYMENTS_LOOKED_AT).filter_map(|id| self.purses.get(id));
-        known.any(|purse| purse.spent >= least)
-    }
-
-    /// How many of a payer's sessions have ended, were charged less than `least`, and wait for their settlement.
-    pub fn small_sessions(&self, network: Network, asset: Address, payer: Address, least: u128) -> usize {
         let wallet = (network.chain_id(), holder(asset), holder(payer));
-        let purses = self.by_wallet.get(&wallet).into_iter().flatten().filter_map(|id| self.purses.get(id));
-        let is_small = |purse: &&PurseRecord| {
-            let waits = purse.scheme == Scheme::Upto && purse.is_closed && purse.settling.is_none();
-            waits && purse.settled == 0 && self.reserved(&purse.id) == 0 && (1..least).contains(&purse.spent)
-        };
-        purses.filter(is_small).count()
+        // The last ones that were settled first.
+        let settled = self.payments_of(wallet, 0, UNSETTLED - 1).rev().take(PAYMENTS_LOOKED_AT);
+        let others = self.payments_of(wallet, UNSETTLED, UNSETTLED).take(PAYMENTS_LOOKED_AT);
+        settled.chain(others).any(|purse| purse.spent >= least)
     }
 
-    /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`.
+    /// A payer's payments that were charged something or may be, settled between two moments; not settled ones at the end of time.
+    fn payments_of(
+        &self,
+        wallet: Wallet,
+        from_ms: Milliseconds,
+        upto_ms: Milliseconds,
+    ) -> impl DoubleEndedIterator<Item = &PurseRecord> {
+        let range = (wallet, from_ms, Digest::ZERO)..=(wallet, upto_ms, Digest([u8::MAX; 32]));
+        self.index.of_wallets.range(range).filter_map(|(_, _, id)| self.purses.get(id))
+    }
+
+    /// How many of a payer's payments of one scheme were charged less than `least` so far: those that have ended and wait for their
+    /// settlement, and those that take calls. Without what is signed for less by `exact`.
+    pub fn small_payments(&self, scheme: Scheme, asset: &Asset, payer: Address, least: u128) -> (usize, usize) {
+        let wallet = (asset.network.chain_id(), holder(asset.address), holder(payer));
+        let is_small = |purse: &&PurseRecord| {
+            let is_signed_for_less = purse.scheme == Scheme::Exact && purse.cap < least;
+            purse.scheme == scheme && !is_signed_for_less && purse.settling.is_none() && purse.spent < least
+        };
+        let small = self.payments_of(wallet, UNSETTLED, UNSETTLED).filter(is_small);
+        let (ended, open): (Vec<&PurseRecord>, Vec<&PurseRecord>) =
+            small.partition(|purse| purse.is_closed && self.reserved(&purse.id) == 0);
+        (ended.len(), open.len())
+    }
+
+    /// What a payer has promised out of its own balance and was not settled before `asked_at_ms`: what was, the balance that was told is
+    /// without already. Only what is open is looked at: calls that are being answered, open sessions, and what waits for its settlement.
     pub fn promised(&self, network: Network, asset: Address, payer: Address, asked_at_ms: Milliseconds) -> u128 {
         let wallet = (network.chain_id(), holder(asset), holder(payer));
-        let purses = self.by_wallet.get(&wallet).into_iter().flatten().filter_map(|id| self.purses.get(id));
-        let promised = purses.map(|purse| {
-            let is_seen = purse.settled > 0 && purse.settled_at_ms < asked_at_ms;
-            match (purse.is_closed, is_seen) {
-                // The balance that was told is without it already.
-                (_, true) => 0,
-                // It moves whole, or not at all.
-                (true, false) if purse.scheme == Scheme::Exact && purse.spent > 0 => purse.cap,
-                (true, false) => purse.spent.saturating_add(self.reserved(&purse.id)),
-                (false, false) => purse.cap,
-            }
+        let promised = self.payments_of(wallet, asked_at_ms, UNSETTLED).map(|purse| match purse.is_closed {
+            // It moves whole, or not at all.
+            true if purse.scheme == Scheme::Exact && purse.spent > 0 => purse.cap,
+            true => purse.spent.saturating_add(self.reserved(&purse.id)),
+            false => purse.cap,
         });
         promised.fold(0_u128, u128::saturating_add)
+    }
+
+    /// Whether a payer whose payments came to nothing may bring no more for now: of all payers together as many are remembered as may be.
+    pub(super) fn is_crowded_by(&self, wallet: Wallet) -> bool {
+        let of_it = (wallet, Digest::ZERO)..=(wallet, Digest([u8::MAX; 32]));
+        self.index.used.len() >= USED_MAX && self.index.used.range(of_it).take(USED_OF_ONE).count() == USED_OF_ONE
     }
 
     /// A holder's shares of charges that may still be refunded.

@@ -30,10 +30,7 @@ impl Buckets {
 
     /// Takes a token; else tells for how long there is none.
     pub fn take(&mut self, receiver: Address, now_ms: Milliseconds) -> Result<(), Milliseconds> {
-        let most = u64::from(self.bucket.most).saturating_mul(1_000);
-        let (held, at_ms) = self.by_receiver.get(&receiver).copied().unwrap_or((most, now_ms));
-        let grown = now_ms.saturating_sub(at_ms).saturating_mul(self.bucket.a_second.into());
-        let held = held.saturating_add(grown).min(most);
+        let (held, at_ms) = self.held(receiver, now_ms);
         let taken = held.checked_sub(1_000);
         self.by_receiver.insert(receiver, (taken.unwrap_or(held), at_ms.max(now_ms)));
         if self.by_receiver.len() > BUCKETS_MAX {
@@ -41,6 +38,19 @@ impl Buckets {
         }
         let missing = 1_000_u64.saturating_sub(held);
         taken.map(|_| ()).ok_or_else(|| missing.div_ceil(self.bucket.a_second.max(1).into()).max(1))
+    }
+
+    /// Whether there is one to take.
+    pub fn has_one(&self, receiver: Address, now_ms: Milliseconds) -> bool {
+        self.held(receiver, now_ms).0 >= 1_000
+    }
+
+    /// What a receiver has now, and when it was counted before.
+    fn held(&self, receiver: Address, now_ms: Milliseconds) -> (u64, Milliseconds) {
+        let most = u64::from(self.bucket.most).saturating_mul(1_000);
+        let (held, at_ms) = self.by_receiver.get(&receiver).copied().unwrap_or((most, now_ms));
+        let grown = now_ms.saturating_sub(at_ms).saturating_mul(self.bucket.a_second.into());
+        (held.saturating_add(grown).min(most), at_ms)
     }
 
     /// Puts a token back that was taken for nothing.
@@ -71,6 +81,7 @@ mod tests {
             assert_eq!(buckets.take(one, 1_000), Ok(()));
         }
         assert_eq!(buckets.take(one, 1_000), Err(100));
+        assert!(!buckets.has_one(one, 1_099) && buckets.has_one(one, 1_100) && buckets.has_one(other, 1_000));
         assert_eq!(buckets.take(other, 1_000), Ok(()), "another receiver has its own");
         assert_eq!(buckets.take(one, 1_050), Err(50));
         assert_eq!(buckets.take(one, 1_100), Ok(()));

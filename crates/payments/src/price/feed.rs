@@ -2,9 +2,9 @@
 //!
 //! A rate has a time of its own, since when it is so, and is told again and again for as long as it is. Both are bounded: who is silent has
 //! none any more, and neither has who says what was set long ago. A rate that leaps is none for a day, however often it is told: neither
-//! silence nor insisting makes it true sooner.
+//! silence nor insisting makes it true sooner. Nor is the last one a rate any more: whoever tells the leap says that it is not so.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use protocol::{Milliseconds, price::Rate};
 use thiserror::Error;
@@ -28,7 +28,7 @@ pub enum FeedError {
     Jump(u128),
 }
 
-/// How far a rate may lie apart from that at the beginning of a span, however many others come between them.
+/// How far a rate may lie apart from any that was told within so long before, however many others come between them.
 const JUMP_MAX: u128 = 4;
 const JUMP_SPAN_MS: Milliseconds = 86_400_000;
 /// A rate's time may be ahead of our clock by so much.
@@ -59,13 +59,15 @@ pub struct Feed {
     lives: Lives,
     /// Oldest first; each says another rate than the one before.
     rates: VecDeque<Told>,
-    /// The rate as the present span began, and when that was.
-    span: Option<(u128, Milliseconds)>,
+    /// What was believed of late, and when it was told for the last time.
+    lately: BTreeMap<u128, Milliseconds>,
+    /// Since when what is told leaps.
+    leapt_ms: Option<Milliseconds>,
 }
 
 impl Feed {
     pub fn new(lives: Lives) -> Self {
-        Self { lives, rates: VecDeque::new(), span: None }
+        Self { lives, rates: VecDeque::new(), lately: BTreeMap::new(), leapt_ms: None }
     }
 
     pub fn tell(&mut self, rate: Rate, now_ms: Milliseconds) -> Result<(), FeedError> {
@@ -76,12 +78,16 @@ impl Feed {
         if is_older || rate.at_ms > now_ms.saturating_add(SKEW_MS) {
             return Err(FeedError::Order);
         }
-        let span = self.span_of(rate.usd_per_opg, now_ms);
-        let (low, high) = (rate.usd_per_opg.min(span.0), rate.usd_per_opg.max(span.0));
+        self.lately.retain(|_, last_ms| now_ms.saturating_sub(*last_ms) < JUMP_SPAN_MS);
+        let bound = |known: Option<(&u128, &Milliseconds)>| known.map_or(rate.usd_per_opg, |(known, _)| *known);
+        let low = bound(self.lately.first_key_value()).min(rate.usd_per_opg);
+        let high = bound(self.lately.last_key_value()).max(rate.usd_per_opg);
         if high / JUMP_MAX > low {
+            self.leapt_ms.get_or_insert(now_ms);
             return Err(FeedError::Jump(JUMP_MAX));
         }
-        self.span = Some(span);
+        self.leapt_ms = None;
+        self.lately.insert(rate.usd_per_opg, now_ms);
         match self.rates.back_mut().filter(|last| last.rate.usd_per_opg == rate.usd_per_opg) {
             Some(last) => (last.rate, last.last_ms) = (rate, last.last_ms.max(now_ms)),
             None => self.rates.push_back(Told { rate, first_ms: now_ms, last_ms: now_ms }),
@@ -92,20 +98,14 @@ impl Feed {
         Ok(())
     }
 
-    /// The span that a rate is judged by. A day after the last one that was believed nobody knows what it should be near to.
-    fn span_of(&self, usd_per_opg: u128, now_ms: Milliseconds) -> (u128, Milliseconds) {
-        let is_of_this_day = |at_ms: Milliseconds| now_ms.saturating_sub(at_ms) < JUMP_SPAN_MS;
-        let last = self.rates.back().filter(|last| is_of_this_day(last.last_ms));
-        match (self.span.filter(|(_, began_ms)| is_of_this_day(*began_ms)), last) {
-            (Some(span), _) => span,
-            (None, Some(last)) => (last.rate.usd_per_opg, now_ms),
-            (None, None) => (usd_per_opg, now_ms),
-        }
-    }
-
     /// True where whatever came before `next` is honoured no more.
     fn is_past(&self, next: &Told, now_ms: Milliseconds) -> bool {
         now_ms.saturating_sub(next.first_ms) > self.lives.honoured_ms
+    }
+
+    /// Whether quotes that were given before a leap are honoured still.
+    fn has_just_leapt(&self, now_ms: Milliseconds) -> bool {
+        self.leapt_ms.is_some_and(|leapt_ms| now_ms.saturating_sub(leapt_ms) <= self.lives.honoured_ms)
     }
 
     /// The rate to quote by now.
@@ -118,12 +118,19 @@ impl Feed {
         if set_ago_ms > self.lives.set_ms {
             return Err(FeedError::Old { age_ms: set_ago_ms, limit_ms: self.lives.set_ms });
         }
-        Ok(*rate)
+        match self.leapt_ms {
+            Some(_) => Err(FeedError::Jump(JUMP_MAX)),
+            None => Ok(*rate),
+        }
     }
 
     /// Every rate that a payer may have been quoted by and that still binds us, newest first.
     pub fn honoured(&self, now_ms: Milliseconds) -> Vec<Rate> {
-        let Ok(newest) = self.newest(now_ms) else { return Vec::new() };
+        let newest = match (self.newest(now_ms), self.rates.back()) {
+            (Ok(newest), _) => newest,
+            (Err(FeedError::Jump(_)), Some(last)) if self.has_just_leapt(now_ms) => last.rate,
+            (Err(_), _) => return Vec::new(),
+        };
         let mut rates = vec![newest];
         for (told, next) in self.rates.iter().zip(self.rates.iter().skip(1)).rev() {
             let is_known = rates.iter().any(|known| known.usd_per_opg == told.rate.usd_per_opg);
@@ -250,5 +257,38 @@ mod tests {
             tell(&mut feed, next(next(first)), now_ms).unwrap();
             assert_eq!(tell(&mut feed, next(next(next(first))), now_ms + 1), Err(FeedError::Jump(4)));
         }
+    }
+
+    #[test]
+    fn a_rate_is_judged_by_all_of_the_day_before_it_and_not_by_where_a_day_began() {
+        for (value, factor) in [(10_u128, (4, 1)), (1_000, (1, 4))] {
+            let (mut feed, last_ms) = (feed(), DAY_MS - 1);
+            let far = |value: u128| value * factor.0 / factor.1;
+            for now_ms in (0..last_ms).step_by(60_000) {
+                feed.tell(rate(value, now_ms), now_ms).unwrap();
+            }
+            feed.tell(rate(value, last_ms), last_ms).unwrap();
+            feed.tell(rate(far(value), last_ms + 1), last_ms + 1).unwrap();
+            for now_ms in [DAY_MS + 1, 2 * DAY_MS - 2] {
+                assert_eq!(feed.tell(rate(far(far(value)), now_ms), now_ms), Err(FeedError::Jump(4)), "{now_ms}");
+                feed.tell(rate(far(value), now_ms), now_ms).unwrap();
+            }
+            feed.tell(rate(far(far(value)), 2 * DAY_MS - 1), 2 * DAY_MS - 1).unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_is_quoted_by_the_rate_before_a_leap_and_what_was_is_honoured_for_a_while() {
+        let mut feed = feed();
+        feed.tell(rate(12, 0), 0).unwrap();
+        feed.tell(rate(10, 10), 10).unwrap();
+        for now_ms in [20, 60] {
+            assert_eq!(feed.tell(rate(50, now_ms), now_ms), Err(FeedError::Jump(4)));
+            assert_eq!(feed.newest(now_ms), Err(FeedError::Jump(4)));
+            assert_eq!(feed.honoured(now_ms), [rate(10, 10), rate(12, 0)]);
+        }
+        assert_eq!((feed.honoured(120), feed.honoured(121)), (vec![rate(10, 10)], vec![]));
+        feed.tell(rate(10, 130), 130).unwrap();
+        assert_eq!(feed.newest(130), Ok(rate(10, 130)));
     }
 }

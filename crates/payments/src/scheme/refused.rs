@@ -94,12 +94,16 @@ pub enum Refused {
     Dearer,
     #[error("too much is asked for by payers that are not known here, or by one of them, at once")]
     Crowded,
+    #[error(
+        "too many of the payer's payments came to nothing, or wait for a settlement that costs more than was charged of them"
+    )]
+    Fruitless,
     #[error("all places of this gateway are taken, or too many wait for a chain")]
     Full,
     #[error(
-        "sessions of the payer's have ended that are worth less than settling them costs, and {0} of them still wait for it"
+        "the payer's sessions are worth less than settling them costs: {waiting} of them have ended and still wait for it, and {open} take calls"
     )]
-    Unsettled(usize),
+    Unsettled { waiting: usize, open: usize },
     #[error("the facilitator has {held} for gas, and keeps {floor} for receivers that show a token")]
     GasShort { held: u128, floor: u128 },
     #[error("a unit of gas costs {price} now, and no more than {most} is paid for it here")]
@@ -176,8 +180,8 @@ impl Refused {
             Self::Unbound(_) => "session_signature_invalid",
             Self::SessionExhausted { .. } => "session_exhausted",
             Self::Dearer => "session_price_exceeded",
-            Self::Crowded | Self::Full => "rate_limited",
-            Self::Unsettled(_) => "sessions_unsettled",
+            Self::Crowded | Self::Fruitless | Self::Full => "rate_limited",
+            Self::Unsettled { .. } => "sessions_unsettled",
             Self::GasShort { .. } => "facilitator_gas_short",
             Self::GasDear { .. } => "gas_too_dear",
             Self::Chain(_) => "unexpected_verify_error",
@@ -193,6 +197,7 @@ impl Refused {
             Self::Conflict | Self::InFlight | Self::TooManyRefunds(_) => Fault::Conflict,
             Self::Unauthorised => Fault::Unknown,
             Self::Crowded
+            | Self::Fruitless
             | Self::Full
             | Self::GasShort { .. }
             | Self::GasDear { .. }
@@ -232,7 +237,7 @@ impl Refused {
             | Self::UnknownSession
             | Self::Unbound(_)
             | Self::SessionExhausted { .. }
-            | Self::Unsettled(_)
+            | Self::Unsettled { .. }
             | Self::Dearer => Fault::Payment,
         }
     }
@@ -247,8 +252,11 @@ impl Refused {
         if matches!(self, Self::GasShort { .. }) {
             return "send the facilitator's address coins for gas, or show the receiver's token, see og facilitator token";
         }
-        if matches!(self, Self::Unsettled(_)) {
+        if matches!(self, Self::Unsettled { .. }) {
             return "pay by a channel or by exact meanwhile, and use one session for many calls";
+        }
+        if matches!(self, Self::Fruitless) {
+            return "try again in a moment, or pay by a channel";
         }
         if matches!(self, Self::TooManyRefunds(_)) {
             return "wait an hour, or withdraw from the channel on its chain";

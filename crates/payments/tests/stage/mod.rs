@@ -162,6 +162,11 @@ pub fn clock() -> u64 {
 }
 
 pub fn till(folder: &Path) -> Arc<Till> {
+    till_at(folder, clock)
+}
+
+/// The same by another clock.
+pub fn till_at(folder: &Path, clock: fn() -> u64) -> Arc<Till> {
     for _ in 0..400 {
         match Till::open(&folder.join("payments.log"), clock, File::sync_data) {
             Ok(till) => return till,

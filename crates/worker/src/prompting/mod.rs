@@ -15,6 +15,7 @@ use std::{
 };
 
 use engine::Model;
+use graph::{Head, Language};
 use network::process::{End, Process, Program};
 use protocol::{
     Canonical as _, Request,
@@ -42,6 +43,8 @@ const WAIT: Duration = Duration::from_secs(10);
 const COMPUTING: Duration = Duration::from_secs(5);
 /// How long that may take where the machine has other work.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a prompt with a place may take in all, with the process that is started for it: a gateway waits for a minute.
+const ALTOGETHER: Duration = Duration::from_secs(40);
 /// Address space of a process: what the program and a template's stack take, and what template and tokenizer become when they are read.
 const MEMORY_BYTES: u64 = 2 << 30;
 const MEMORY_OF_WORDS: u64 = 12;
@@ -57,13 +60,17 @@ pub enum PromptingError {
         "failed to have the model's template and tokenizer read in the process that makes prompts: it had too little of this machine for {0} s"
     )]
     TooSlow(u64),
+    #[error(
+        "the machine, which wants memory, ended the process that makes prompts while it read the model's template and tokenizer"
+    )]
+    Killed,
 }
 
 impl PromptingError {
     /// Whether this model alone has nobody: others may well have their prompts made.
     pub(crate) const fn is_of_the_model(&self) -> bool {
         match self {
-            Self::Unread { .. } | Self::TooSlow(_) => true,
+            Self::Unread { .. } | Self::TooSlow(_) | Self::Killed => true,
             Self::Start(_) => false,
         }
     }
@@ -105,7 +112,10 @@ impl Prompting {
             let _place = place;
             bench.make(&message).await
         });
-        made.await.unwrap_or_else(|_| Err(interrupted()))
+        match timeout(ALTOGETHER, made).await {
+            Ok(made) => made.unwrap_or_else(|_| Err(interrupted())),
+            Err(_) => Err(failed(Failure::Busy, "making its prompt had too little of this machine")),
+        }
     }
 }
 
@@ -119,7 +129,7 @@ impl Bench {
         if let Some(process) = self.warm().await {
             match self.put(process, message).await {
                 // It may have ended while nobody asked it. A fresh one shows whose doing that was.
-                Err(End::Closed) => {}
+                Err(End::Killed | End::Closed) => {}
                 said => return said.unwrap_or_else(|end| Err(self.ended(&end))),
             }
         }
@@ -145,29 +155,15 @@ impl Bench {
 
     /// Starts a process and has it read the model's words.
     async fn start(&self) -> Result<Process, PromptingError> {
-        let unread = |cause: String| PromptingError::Unread { cause };
-        let mut process = Process::start(&self.program, MESSAGE_BYTES_MAX)?;
-        let begun = self.begun().ok_or_else(|| unread("it is no language model".to_owned()))?;
-        let said = process.ask(&begun, PATIENCE).await.map_err(|end| match end {
-            End::TooSlow => PromptingError::TooSlow(PATIENCE.as_secs()),
-            End::OutOfTime | End::Closed | End::Talk(_) => unread(self.told(&end)),
-        })?;
-        if said.is_empty() { Ok(process) } else { Err(unread(String::from_utf8_lossy(&said).into_owned())) }
-    }
-
-    /// What a process is told first.
-    fn begun(&self) -> Option<Vec<u8>> {
-        let language = self.model.as_language()?;
-        let (words, room) = (language.language(), Room::of(language));
-        let (memory_bytes, vocabulary) = (self.memory_bytes(), language.vocabulary());
-        let bounds = Bounds { memory_bytes, computing: COMPUTING, vocabulary, room };
-        Some(begin(bounds, &words.template, &words.tokenizer))
+        let Some(language) = self.model.as_language() else {
+            return Err(PromptingError::Unread { cause: "it is no language model".to_owned() });
+        };
+        let bounds = bounds_of(language.language(), language.vocabulary(), Room::of(language));
+        started(&self.program, bounds, language.language()).await
     }
 
     fn memory_bytes(&self) -> u64 {
-        let words = self.model.as_language().map(|language| language.language());
-        let bytes = words.map_or(0, |words| words.template.len().saturating_add(words.tokenizer.len()));
-        u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(MEMORY_OF_WORDS).saturating_add(MEMORY_BYTES)
+        self.model.as_language().map_or(MEMORY_BYTES, |language| memory_bytes_of(language.language()))
     }
 
     /// Puts a request to a process, which waits for another where it has answered.
@@ -190,26 +186,55 @@ impl Bench {
 
     /// The request has cost a process.
     fn ended(&self, end: &End) -> FailedFrame {
-        let why = self.told(end);
+        let why = told(end, self.memory_bytes());
         tracing::warn!(model = %self.model.root(), %why, "a process that makes prompts was lost");
         match end {
             End::OutOfTime | End::Closed => {
                 failed(Failure::BadRequest, &format!("making its prompt {why}: a shorter one may do"))
             }
-            End::TooSlow => failed(Failure::Busy, &format!("making its prompt {why}")),
+            End::TooSlow | End::Killed => failed(Failure::Busy, &format!("making its prompt {why}")),
             End::Talk(_) => failed(Failure::Internal, &format!("making its prompt {why}")),
         }
     }
+}
 
-    fn told(&self, end: &End) -> String {
-        match end {
-            End::OutOfTime => format!("took more than {} s of computing", COMPUTING.as_secs()),
-            End::Closed => {
-                format!("wanted more than {} bytes of memory, or ended its process otherwise", self.memory_bytes())
-            }
-            End::TooSlow => format!("had too little of this machine for {} s", PATIENCE.as_secs()),
-            End::Talk(error) => format!("could not be asked for: {error}"),
-        }
+/// Has a model's words read in a process of their own, which then ends: for who is to load the model, and would read them without bounds.
+pub(crate) async fn probe(program: &Program, head: &Head) -> Result<(), PromptingError> {
+    let Some(words) = &head.language else { return Ok(()) };
+    // It is asked for no prompt.
+    let room = Room { judged: 0, own: 0 };
+    started(program, bounds_of(words, head.vocabulary, room), words).await.map(drop)
+}
+
+/// A process that has read a model's words.
+async fn started(program: &Program, bounds: Bounds, words: &Language) -> Result<Process, PromptingError> {
+    let unread = |cause: String| PromptingError::Unread { cause };
+    let mut process = Process::start(program, MESSAGE_BYTES_MAX)?;
+    let begun = begin(bounds, &words.template, &words.tokenizer);
+    let said = process.ask(&begun, PATIENCE).await.map_err(|end| match end {
+        End::TooSlow => PromptingError::TooSlow(PATIENCE.as_secs()),
+        End::Killed => PromptingError::Killed,
+        End::OutOfTime | End::Closed | End::Talk(_) => unread(told(&end, bounds.memory_bytes)),
+    })?;
+    if said.is_empty() { Ok(process) } else { Err(unread(String::from_utf8_lossy(&said).into_owned())) }
+}
+
+fn bounds_of(words: &Language, vocabulary: usize, room: Room) -> Bounds {
+    Bounds { memory_bytes: memory_bytes_of(words), computing: COMPUTING, vocabulary, room }
+}
+
+fn memory_bytes_of(words: &Language) -> u64 {
+    let bytes = words.template.len().saturating_add(words.tokenizer.len());
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(MEMORY_OF_WORDS).saturating_add(MEMORY_BYTES)
+}
+
+fn told(end: &End, memory_bytes: u64) -> String {
+    match end {
+        End::OutOfTime => format!("took more than {} s of computing", COMPUTING.as_secs()),
+        End::Closed => format!("wanted more than {memory_bytes} bytes of memory, or ended its process otherwise"),
+        End::Killed => "was ended by this machine, which wants memory".to_owned(),
+        End::TooSlow => format!("had too little of this machine for {} s", PATIENCE.as_secs()),
+        End::Talk(error) => format!("could not be asked for: {error}"),
     }
 }
 
