@@ -259,10 +259,12 @@ async fn a_call_that_breaks_off_is_charged_exactly_what_its_receipts_say_so_that
 
 #[tokio::test]
 async fn what_breaks_off_for_less_than_its_gas_is_settled_in_turn_and_of_each_payer_few_such_wait() {
-    let body = body("tiny", r#""prompt":["one","other"],"max_tokens":128"#, false);
+    // What is answered costs little, and what is refused much: by `exact` each answer has its own price.
+    let other: &'static str = "other ".repeat(200).leak();
+    let body = body("tiny", &format!(r#""prompt":["one","{other}"],"max_tokens":1"#), false);
     for (form, turns) in [(Form::Transfer, 0), (Form::Transfer, 1), (Form::Permit, 0), (Form::Permit, 1)] {
         let dust = Bucket { a_second: 0, most: turns };
-        let stage = paid_as(Behaviour::RefusesFor("other"), gateway::Pace { dust, ..pace() }, |_| {}).await;
+        let stage = paid_as(Behaviour::RefusesFor(other), gateway::Pace { dust, ..pace() }, |_| {}).await;
         let case = format!("{form:?}, {turns} turns");
         let required = required(&stage.client.post_with(PROMPTS, HEADERS, &body).await);
         let least = form.micro_dollar() * if form == Form::Transfer { 1_000 } else { 100 };
