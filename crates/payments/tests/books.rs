@@ -506,7 +506,7 @@ fn what_a_charge_is_worth_when_its_shares_are_due_less_what_is_due_is_gained_or_
     assert!(books.value(network, asset, quote(0, 7)).is_none(), "of nothing there is no worth");
     // Seven of OPG a unit where calls are taken; then, before each stands, what a unit has come to be worth.
     for (index, (value, gained)) in
-        [(None, 0), (Some(quote(1_000, 9_000)), 1_200), (Some(quote(1, 4)), -600)].into_iter().enumerate()
+        [(None, 0_i128), (Some(quote(1_000, 9_000)), 1_200), (Some(quote(1, 4)), -600)].into_iter().enumerate()
     {
         if let Some(value) = value {
             books.apply(&books.value(network, asset, value).unwrap());
