@@ -1,5 +1,6 @@
 // What paying by a channel costs: node channel.mjs <paid gateway> <free gateway, or -> <base rpc> <secret> <calls>
-// Prints one line of JSON: gas of the channel's settlements and of one `exact`, and how soon the first byte came, paid and unpaid.
+// Prints one line of JSON: gas of the channel's settlements and of one `exact`, and how soon the first byte came, paid and unpaid, and
+// the 402 before a payment.
 import { createPublicClient, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { wrapFetchWithPayment, x402Client, decodePaymentResponseHeader } from "@x402/fetch";
@@ -21,6 +22,7 @@ const timed = times => async (input, init) => {
   const isTimed = asked.headers.has("payment-signature") || !times.onlyPaid;
   const began = performance.now();
   const answer = await fetch(asked);
+  if (answer.status === 402) times.asked?.push(performance.now() - began);
   if (!isTimed || answer.status !== 200) return answer;
   const reader = answer.body.getReader();
   let piece = await reader.read();
@@ -28,7 +30,8 @@ const timed = times => async (input, init) => {
   while (!piece.done) piece = await reader.read();
   return new Response("", { status: 200, headers: answer.headers });
 };
-const median = times => times.sort((a, b) => a - b)[times.length >> 1];
+const part = (times, share) => times.length ? times.sort((a, b) => a - b)[Math.floor(times.length * share)] : null;
+const [median, p99] = [0.5, 0.99].map(share => times => part(times, share));
 
 const exact = wrapFetchWithPayment(fetch, new x402Client().register("eip155:8453", new ExactEvmScheme(account)));
 const answer = await exact(`${paid}/v1/chat/completions`, { ...request("What is a receipt?"), body: body("What is a receipt?").replace("true", "false") });
@@ -41,7 +44,7 @@ const salt = `0x${[...crypto.getRandomValues(new Uint8Array(32))].map(byte => by
 // A gateway's announced least deposit goes before the client's `depositPolicy`; its `depositStrategy` has the last word.
 const depositStrategy = ({ requestAmount }) => BigInt(requestAmount) * BigInt(Number(count) + 1);
 const scheme = new BatchSettlementEvmScheme(account, { salt, depositStrategy });
-const paidTimes = Object.assign([], { onlyPaid: true });
+const paidTimes = Object.assign([], { onlyPaid: true, asked: [] });
 const pay = wrapFetchWithPayment(timed(paidTimes), new x402Client().register("eip155:8453", scheme));
 const freeTimes = [];
 const ask = timed(freeTimes);
@@ -70,5 +73,5 @@ for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
   last = transactions;
 }
 if (transactions < 3) throw new Error(`deposit, claim and sweep were expected, ${transactions} transactions were found`);
-console.log(JSON.stringify({ exactGas, channelGas: gas, transactions, calls: Number(count), paidMs: median(paidTimes), freeMs: freeTimes.length ? median(freeTimes) : null }));
+console.log(JSON.stringify({ exactGas, channelGas: gas, transactions, calls: Number(count), paidMs: median(paidTimes), paidMsP99: p99(paidTimes), freeMs: median(freeTimes), freeMsP99: p99(freeTimes), askedMs: median(paidTimes.asked) }));
 process.exit(0);

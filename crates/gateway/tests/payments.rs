@@ -476,6 +476,54 @@ async fn the_same_payment_of(form: Form) {
     assert_eq!(stage.worker.jobs(), 1, "{form:?}");
 }
 
+/// What the gateway says that it was paid, once an answer can be refunded no more.
+async fn what_stands(stage: &Paid) -> serde_json::Value {
+    let mut paid = json!([]);
+    for _ in 0..200 {
+        paid = stage.client.get("/status").await.json()["paid"].clone();
+        if paid[0].is_object() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    paid
+}
+
+#[tokio::test]
+async fn what_the_rate_did_between_a_charge_and_when_its_shares_are_due_is_told_as_gained_or_lost() {
+    let beside = |payments: &mut Payments| {
+        payments.window = Duration::ZERO;
+        payments.ledger = Some(ledger(vec![payments.rpc.clone()]));
+    };
+    let stage = paid_as(Behaviour::Honest, pace(), beside).await;
+    let amount = |required: &PaymentRequired| offer(required, Scheme::Exact, OPG).amount;
+    let required_first = stage.offers("").await;
+    let answer = stage.ask(&stage.signed(&required_first, Scheme::Exact, 1, 600), "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let charged = |name: &str| -> i128 { answer.json()["og"]["payment"][name].as_str().unwrap().parse().unwrap() };
+    // A dollar was worth five OPG, and is worth ten when the answer stands.
+    stage.chain.tell(|told| told.rate = WHOLE / 10);
+    let mut now = required_first.clone();
+    for _ in 0..200 {
+        now = stage.offers("").await;
+        if amount(&now) > amount(&required_first) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(amount(&now) > amount(&required_first), "the ledger's new rate is the gateway's");
+    stage.validator.change(|ledger| ledger.later = 100);
+    let paid = what_stands(&stage).await;
+    let worth = charged("charged") * 10 * i128::try_from(WHOLE).unwrap() / 1_000_000;
+    let gained = worth - charged("charged_opg");
+    assert!(gained > 0);
+    assert_eq!(
+        (&paid[0]["asset"], &paid[0]["gained_opg"]),
+        (&json!(USDC.to_checksum(None)), &json!(gained.to_string())),
+        "{paid}"
+    );
+}
+
 #[tokio::test]
 async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
     let stage = paid_within(Behaviour::Honest, Duration::ZERO).await;
@@ -501,14 +549,7 @@ async fn free_shares_are_paid_on_the_ledger_once_and_add_up_to_the_charge() {
     assert_eq!(payment.shares.iter().map(|share| share.due).sum::<u128>(), charged, "to whom the ledger says");
     assert!(payment.shares.windows(2).all(|pair| pair[0].payee < pair[1].payee), "as the ledger reads them");
     assert!(payment.shares.iter().all(|share| share.unreceipted == 0));
-    let mut paid = json!([]);
-    for _ in 0..200 {
-        paid = stage.client.get("/status").await.json()["paid"].clone();
-        if paid[0].is_object() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let paid = what_stands(&stage).await;
     // In dollars, and as much as is due of it in OPG.
     let found = (&paid[0]["asset"], &paid[0]["opg"], &paid[0]["answers"], &paid[0]["lost"]);
     assert_eq!(found, (&json!(USDC.to_checksum(None)), &json!(charged.to_string()), &json!(1), &json!("0")), "{paid}");

@@ -15,13 +15,15 @@ use gateway::{LedgerSource, Payments, Prices, PublicUrl, fee_max};
 use payments::{
     Address,
     price::{Price, Unit},
-    scheme::KnownToken,
+    scheme::{KnownToken, TOKENS},
     wire,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use storage::{read_file, write_file};
 
 use crate::{
+    amount,
     base::{self, Base},
     cli,
     commands::facilitator,
@@ -37,6 +39,8 @@ const FACILITATOR_INDEX: u32 = 5;
 const WHOLE: u128 = 1_000_000_000_000_000_000;
 /// What a session may spend, as on the real network: a tenth of an OPG.
 const SESSION_CAP: u128 = WHOLE / 10;
+/// Decimals of OPG.
+const OPG_DECIMALS: u8 = 18;
 /// The devnet's OPG is worth ten cents.
 const USD_PER_OPG: u128 = WHOLE / 10;
 /// Idle sessions and channels are settled after this: a devnet's users do not want to wait.
@@ -242,9 +246,43 @@ impl WrittenPrice {
     }
 }
 
+/// What a gateway says that it gained by the rate between OPG and each asset that callers pay it in, or lost; in OPG. Of what is paid in OPG
+/// itself it is nothing.
+pub fn gains(status: &Value) -> Vec<String> {
+    let gain = |sums: &Value| {
+        let (network, asset) = (sums["network"].as_str()?, sums["asset"].as_str()?);
+        let is_it =
+            |token: &&KnownToken| token.network.to_string() == network && token.address.to_checksum(None) == asset;
+        let known = TOKENS.iter().find(is_it);
+        if known.is_some_and(|token| token.money.unit == Unit::Opg) {
+            return None;
+        }
+        let gained: i128 = sums["gained_opg"].as_str()?.parse().ok()?;
+        let (sign, amount) = (if gained < 0 { "-" } else { "" }, amount::write(gained.unsigned_abs(), OPG_DECIMALS));
+        Some(format!("gained {sign}{amount} OPG on {}", known.map_or(asset, |token| token.symbol)))
+    };
+    status["paid"].as_array().into_iter().flatten().filter_map(gain).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_was_gained_or_lost_by_the_rate_is_told_of_each_asset_but_opg() {
+        let sums = |token: &KnownToken, gained: &str| {
+            let (network, asset) = (token.network.to_string(), token.address.to_checksum(None));
+            json!({ "network": network, "asset": asset, "gained_opg": gained })
+        };
+        let known = |unit| KnownToken::counted_in(unit, wire::Network::BASE).unwrap();
+        let foreign = json!({ "network": "eip155:7", "asset": "0xdc", "gained_opg": "2000000000000000000" });
+        let paid = [sums(known(Unit::Usd), "-1500000000000000000"), sums(known(Unit::Opg), "0"), foreign];
+        let said = gains(&json!({ "role": "gateway", "paid": paid }));
+        assert_eq!(said, ["gained -1.5 OPG on USDC", "gained 2 OPG on 0xdc"]);
+        assert!(gains(&json!({ "role": "worker" })).is_empty());
+    }
 
     #[test]
     fn only_the_blocks_of_a_chain_of_the_devnets_own_are_final() {

@@ -499,6 +499,41 @@ fn what_stands_is_counted_in_what_it_was_paid_in_and_in_opg_and_what_falls_is_no
 }
 
 #[test]
+fn what_a_charge_is_worth_when_its_shares_are_due_less_what_is_due_is_gained_or_lost() {
+    let (mut books, split, dollars) = (Books::default(), split(), offer(Way::Transfer));
+    let (network, asset) = (dollars.asset.network, dollars.asset.address);
+    let quote = |amount, opg| Quote { amount, opg };
+    assert!(books.value(network, asset, quote(0, 7)).is_none(), "of nothing there is no worth");
+    // Seven of OPG a unit where calls are taken; then, before each stands, what a unit has come to be worth.
+    for (index, (value, gained)) in
+        [(None, 0_i128), (Some(quote(1_000, 9_000)), 1_200), (Some(quote(1, 4)), -600)].into_iter().enumerate()
+    {
+        if let Some(value) = value {
+            books.apply(&books.value(network, asset, value).unwrap());
+            assert!(books.value(network, asset, value).is_none(), "it is known");
+        }
+        let receipt = u8::try_from(index + 1).unwrap();
+        let authorised =
+            authorise(&pay(&payer(1), &dollars, u64::from(receipt)), &dollars, &holding(10 * PRICE)).unwrap();
+        let (purse, entry) = books.open(&authorised, NOW_MS).unwrap();
+        books.apply(&entry);
+        let call = called(&mut books, &purse, &dollars, &split);
+        books.apply(&books.charge(call, answer(600, 4_200, receipt), NOW_MS).unwrap());
+        let before: Vec<i128> = books.converted().map(|sums| books.gained(&sums)).collect();
+        books.apply(&books.mature(&[Digest([receipt; 32])], NOW_MS).unwrap());
+        for books in [&books, &kept(&books)] {
+            let found: Vec<i128> = books.converted().map(|sums| books.gained(&sums)).collect();
+            assert_eq!(found, [gained], "after {before:?}");
+        }
+    }
+    // A journal that was begun anew before anything was valued.
+    let sums = books.converted().next().unwrap();
+    let mut old = Books::default();
+    old.apply(&Entry::Converted(sums.clone()));
+    assert_eq!((old.gained(&sums), kept(&old)), (0, old));
+}
+
+#[test]
 fn what_had_no_receipt_is_free_once_its_time_has_passed() {
     let (offer, mut books, split) = (offer(Way::Upto), Books::default(), split());
     let purse = opened(&mut books, &offer);
@@ -1071,7 +1106,7 @@ fn what_ends_first_is_settled_first() {
 #[test]
 fn the_entries_of_the_journal_are_frozen() {
     use payments::{
-        books::{AnswerEnded, Converted, Lost, Raise, Repriced, Returning, WrittenOff},
+        books::{AnswerEnded, Converted, Lost, Raise, Repriced, Returning, Valued, Worth, WrittenOff},
         price::holder,
     };
     let (purse, holder) = (Digest([1; 32]), holder(alloy_primitives::Address::with_last_byte(7)));
@@ -1094,6 +1129,8 @@ fn the_entries_of_the_journal_are_frozen() {
         Entry::Converted(Converted { network: 8_453, asset: holder, amount: 600, opg: 4_200, count: 2 }),
         Entry::Sending(Digest([4; 32])),
         Entry::Sent(Digest([4; 32])),
+        Entry::Valued(Valued { network: 8_453, asset: holder, amount: 1_000_000, opg: 7_000_000 }),
+        Entry::Worth(Worth { network: 8_453, asset: holder, opg: 4_300 }),
     ];
     let found: Vec<String> = entries.iter().map(|entry| alloy_primitives::hex::encode(entry.encode())).collect();
     let frozen: Vec<String> = serde_json::from_str(include_str!("../vectors/journal.json")).unwrap();

@@ -31,14 +31,15 @@ struct Status {
     paid: Vec<Paid>,
 }
 
-/// What answers that stand for good were charged in one asset, the same in OPG by the rates of then, and what was charged in that asset and
-/// never came. Base units.
+/// What answers that stand for good were charged in one asset, the same in OPG by the rates of then, what the gateway, which owes the OPG,
+/// gained by the rate since (below zero: lost), in OPG too, and what was charged in that asset and never came. Base units.
 #[derive(Serialize)]
 struct Paid {
     network: String,
     asset: String,
     charged: String,
     opg: String,
+    gained_opg: String,
     answers: u64,
     lost: String,
 }
@@ -76,6 +77,7 @@ fn paid(desk: &Desk) -> Vec<Paid> {
         asset: address(&sums.asset).to_checksum(None),
         charged: sums.amount.to_string(),
         opg: sums.opg.to_string(),
+        gained_opg: books.gained(&sums).to_string(),
         answers: sums.count,
         lost: lost.to_string(),
     };

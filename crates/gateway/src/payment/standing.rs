@@ -11,7 +11,11 @@ use std::{
 };
 
 use network::{LedgerClient, NetworkError, now_ms};
-use protocol::{Digest, EpochRecord, Milliseconds, ReceiptStatus, Standing};
+use payments::{
+    price::{Price, Tariff, Unit, Usage},
+    scheme::Refused,
+};
+use protocol::{Digest, EpochRecord, Milliseconds, ReceiptStatus, Standing, price::WHOLE};
 
 use crate::{outbox::Outbox, payment::desk::Desk, window};
 
@@ -108,8 +112,22 @@ async fn round(ledger: &LedgerClient, outbox: &Outbox, desk: &Desk, seen: &mut S
         tracing::warn!(%receipt, "an answer was refuted or not anchored: its charge is taken back");
         let _noted = desk.till.note(|books| books.refund(&receipt, now).ok());
     }
-    let is_noted = desk.till.mature(&stand, upto_ms).is_ok();
-    Ok(has_more && is_noted)
+    let noted = value_assets(desk).and_then(|()| desk.till.mature(&stand, upto_ms));
+    Ok(has_more && noted.is_ok())
+}
+
+/// What a whole of each asset is worth in OPG by the rate of now, where there is one: by that the books say what was gained or lost of the
+/// charges whose shares come to be due.
+fn value_assets(desk: &Desk) -> Result<(), Refused> {
+    let Some(rate) = desk.rate() else { return Ok(()) };
+    for asset in desk.assets.iter().filter(|asset| asset.money.unit != Unit::Opg) {
+        let price = Price { unit: asset.money.unit, per_call: WHOLE, per_input_token: 0, per_output_token: 0 };
+        let tariff = Tariff { price, per_mille: 1_000, money: asset.money, rate: Some(rate) };
+        if let Ok(whole) = tariff.quote(Usage::default()) {
+            desk.till.note(|books| books.value(asset.network, asset.address, whole))?;
+        }
+    }
+    Ok(())
 }
 
 /// Challenges of our receipts that were open and are no more.

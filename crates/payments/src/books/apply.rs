@@ -5,8 +5,8 @@ use protocol::{Bytes, Digest, List};
 use crate::{
     books::{
         entry::{
-            ANSWERS_MAX, Answer, AnswerEnded, Charged, Converted, Delivered, Entry, Lost, Matured, Owed, PurseRecord,
-            Raised, Refunded, Settled, WrittenOff,
+            ANSWERS_MAX, Answer, AnswerEnded, Charged, Delivered, Entry, Lost, Matured, Owed, PurseRecord, Raised,
+            Refunded, Settled, WrittenOff,
         },
         index::Wallet,
         state::{Books, day},
@@ -75,6 +75,8 @@ impl Books {
             Entry::Repaid(repaying) => self.put_repaid(&repaying.owed),
             Entry::Sending(transaction) => self.put_sending(transaction, true),
             Entry::Sent(transaction) => self.put_sending(transaction, false),
+            Entry::Valued(valued) => self.put_valued(valued),
+            Entry::Worth(worth) => self.put_worth(worth),
             Entry::Announced(told) => {
                 if let Some(purse) = self.purses.get_mut(&told.purse) {
                     purse.announced = told.amount;
@@ -234,20 +236,6 @@ impl Books {
 
     fn put_lost(&mut self, lost: &Lost) {
         self.lost.insert((lost.network, lost.asset), (lost.amount, lost.count));
-    }
-
-    fn put_converted(&mut self, sums: &Converted) {
-        self.converted.insert((sums.network, sums.asset), (sums.amount, sums.opg, sums.count));
-    }
-
-    /// Counts an answer that can be refunded no more, in what it was paid in and in OPG.
-    fn convert(&mut self, charged: &Charged, answer: &Answer) {
-        // A purse is kept for as long as charges of it are held.
-        let Some(purse) = self.purses.get(&charged.purse) else { return };
-        let (amount, opg, count) = self.converted.entry((purse.network, purse.asset)).or_default();
-        *amount = amount.saturating_add(answer.amount);
-        *opg = opg.saturating_add(answer.opg);
-        *count = count.saturating_add(1);
     }
 
     /// Takes what can never be settled out of a purse, so that it promises nothing more.

@@ -190,7 +190,7 @@ fn capped_opg(quote: Quote, amount: u128) -> u128 {
 }
 
 /// The OPG of another amount by the rate of a quote, rounded down.
-fn opg_in_proportion(quote: Quote, amount: u128) -> u128 {
+pub(super) fn opg_in_proportion(quote: Quote, amount: u128) -> u128 {
     use alloy_primitives::U256;
     let opg = U256::from(quote.opg).saturating_mul(U256::from(amount)).checked_div(U256::from(quote.amount));
     opg.and_then(|opg| u128::try_from(opg).ok()).unwrap_or(quote.opg)

@@ -279,6 +279,10 @@ protocol::choice! {
         Sending(Digest) = 39, "sending";
         /// Its chain has it, or took another in its place.
         Sent(Digest) = 40, "sent";
+        /// From now on an asset is worth so much.
+        Valued(Valued) = 41, "valued";
+        /// What stands was worth when its shares came to be due; only where a journal is begun anew.
+        Worth(Worth) = 42, "worth";
     }
 }
 
@@ -331,6 +335,16 @@ protocol::record! {
 protocol::record! {
     /// What answers that stand were charged in one asset, the same in OPG by the rates of then, and how many answers.
     Converted { network: u64, asset: Holder, amount: u128, opg: u128, count: u64, }
+}
+
+protocol::record! {
+    /// So much of an asset is worth so much OPG.
+    Valued { network: u64, asset: Holder, amount: u128, opg: u128, }
+}
+
+protocol::record! {
+    /// What the charges of answers that stand were worth in OPG in one asset, each when it could be refunded no more.
+    Worth { network: u64, asset: Holder, opg: u128, }
 }
 
 protocol::record! {

@@ -6,6 +6,7 @@
 
 mod apply;
 mod charge;
+mod conversion;
 mod deposit;
 mod entry;
 mod index;
@@ -23,7 +24,7 @@ pub use deposit::DepositStanding;
 pub use entry::{
     ANSWERS_MAX, Answer, AnswerEnded, CallRecord, Charged, Converted, Delivered, Deposited, Depositing, Entry, Freed,
     HOLDERS_MAX, Lost, MATURED_MAX, Matured, NameRecord, Owed, PaidShare, PayingOut, PurseRecord, Raise, Raised,
-    Refunded, Repaying, Repriced, Returning, Revenue, Settled, Settling, Unsettled, WrittenOff,
+    Refunded, Repaying, Repriced, Returning, Revenue, Settled, Settling, Unsettled, Valued, Worth, WrittenOff,
 };
 pub use index::{STRANGERS_MAX, USED_MAX, USED_OF_ONE};
 pub use open::Wanted;

@@ -83,6 +83,8 @@ impl Books {
             Entry::Lost(Lost { network: *network, asset: *asset, amount: *amount, count: *count })
         }));
         entries.extend(self.converted().map(Entry::Converted));
+        entries.extend(self.worths().map(Entry::Worth));
+        entries.extend(self.valued().map(Entry::Valued));
         entries.extend(self.revenue.iter().map(|((model, day), (amount, calls))| {
             Entry::Revenue(Revenue { model: *model, day: *day, amount: *amount, calls: *calls })
         }));

@@ -8,12 +8,11 @@ use protocol::{Digest, Milliseconds};
 use crate::{
     books::{
         entry::{
-            AnswerEnded, CallRecord, Charged, Converted, Depositing, NameRecord, PayingOut, PurseRecord, Repaying,
-            Returning,
+            AnswerEnded, CallRecord, Charged, Depositing, NameRecord, PayingOut, PurseRecord, Repaying, Returning,
         },
         index::{Index, UNSETTLED, USED_MAX, USED_OF_ONE, Wallet},
     },
-    price::{Holder, Lineage, holder},
+    price::{Holder, Lineage, Quote, holder},
     scheme::{Asset, ChannelFacts, Scheme, batch::Standing},
     wire::Network,
 };
@@ -63,6 +62,10 @@ pub struct Books {
     pub(super) lost: BTreeMap<(u64, Holder), (u128, u64)>,
     /// What answers that can be refunded no more were charged, by network and asset: in that, in OPG, and how many they are.
     pub(super) converted: BTreeMap<(u64, Holder), (u128, u128, u64)>,
+    /// What those charges were worth in OPG, each when it could be refunded no more.
+    pub(super) worth: BTreeMap<(u64, Holder), u128>,
+    /// What assets are worth in OPG, as far as these books were told last; never OPG itself.
+    pub(super) values: BTreeMap<(u64, Holder), Quote>,
     /// Who earns with models, by the id of what they wrote down.
     pub(super) lineages: BTreeMap<Digest, Lineage>,
     /// OPG and calls by model and day.
@@ -203,18 +206,6 @@ impl Books {
     /// Everyone who may be paid out of what had no receipt, in order.
     pub fn free(&self) -> impl Iterator<Item = (Holder, u128)> {
         self.free.iter().map(|(holder, amount)| (*holder, *amount))
-    }
-
-    /// What answers that stand were charged, in each asset that they were paid in and in OPG. What the asset is worth in OPG when it is
-    /// changed into that, less the second, is what whoever owes the OPG gained by the rate, or lost.
-    pub fn converted(&self) -> impl Iterator<Item = Converted> {
-        self.converted.iter().map(|((network, asset), (amount, opg, count))| Converted {
-            network: *network,
-            asset: *asset,
-            amount: *amount,
-            opg: *opg,
-            count: *count,
-        })
     }
 
     pub fn owed(&self, network: Network, asset: Address, payer: Address) -> u128 {
