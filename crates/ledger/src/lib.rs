@@ -57,6 +57,7 @@ mod verdict;
 mod views;
 mod work;
 
+pub use actions::{COMMISSION_MAX, COMMISSION_STEP};
 pub use allocation::{AllocationRecord, GenesisAllocation};
 pub use archive::RECENT_EPOCHS;
 pub use arriving::{Arrival, ArrivingEpoch, group_rows};

@@ -8,6 +8,7 @@ use worker::Adversary;
 mod bridging;
 mod compiling;
 mod describing;
+mod joining;
 mod paying;
 mod proving;
 mod publishing;
@@ -15,6 +16,7 @@ mod publishing;
 pub use bridging::{Bridge, Payout, Relayer};
 pub use compiling::{CacheChoice, ModelCompile};
 pub use describing::NodeDescribe;
+pub use joining::{NodeInit, NodeRegister};
 pub use paying::{Approve, Limit, PaidCalls, PaidOn, Pay, Refund, Withdraw};
 pub use proving::{Proof, ProofVerb, Receipt};
 pub use publishing::{Model, PriceOf, PriceUnit, Publish, Reprice, Retire};
@@ -83,7 +85,7 @@ pub enum Verb {
     Proof(Proof),
     /// Re-execute a receipt here and compare bits.
     Audit(Audit),
-    /// Start one node, or list a network's nodes.
+    /// Make, register and start a node, or list a network's nodes.
     #[command(subcommand, after_help = "Examples:\n  og node list\n  og node serve my-model")]
     Node(Node),
     /// List, show, compile, publish or price models.
@@ -246,11 +248,9 @@ pub enum Node {
     /// Start one node of a network.
     #[command(after_help = "Example:\n  og node start --join net/network.json --name worker-1")]
     Start(NodeStart),
-    /// Make a validator that joins a network: its key, its ports and its entry in the network file.
-    #[command(after_help = "Example:\n  og node init --join net/network.json --name validator-5")]
+    /// Make a node that joins a network: its key, its ports and its entry, in a folder of one's own.
     Init(NodeInit),
-    /// Enter a validator into the ledger with stake of an account of the folder.
-    #[command(after_help = "Example:\n  og node register --name validator-5 --from alice --stake 20000")]
+    /// Enter a node of the folder into the ledger, with stake of its operator.
     Register(NodeRegister),
     /// Have a worker of the folder serve a published model, beside what it serves.
     #[command(
@@ -277,32 +277,6 @@ pub struct NodeServe {
     /// Serve it no longer.
     #[arg(long)]
     pub stop: bool,
-}
-
-#[derive(Args)]
-pub struct NodeInit {
-    /// The network file that `og devnet` writes.
-    #[arg(long, value_name = "FILE")]
-    pub join: PathBuf,
-    /// Name of the new node.
-    #[arg(long)]
-    pub name: String,
-    /// First of its three ports; 0 takes free ones.
-    #[arg(long, default_value_t = 0)]
-    pub port: u16,
-}
-
-#[derive(Args)]
-pub struct NodeRegister {
-    /// Name of the node in the folder's network.
-    #[arg(long)]
-    pub name: String,
-    /// Account that operates it and whose OPG it stakes.
-    #[arg(long)]
-    pub from: String,
-    /// OPG.
-    #[arg(long)]
-    pub stake: String,
 }
 
 #[derive(Args)]
@@ -530,6 +504,19 @@ mod tests {
         assert_eq!((term_blocks("0"), term_blocks("40"), term_blocks("300")), (Ok(0), Ok(40), Ok(300)));
         assert!(term_blocks("39").unwrap_err().contains("expected 40 or more, or 0"));
         assert!(term_blocks("-1").is_err() && term_blocks("many").is_err());
+    }
+
+    #[test]
+    fn a_node_that_joins_has_one_of_the_roles_and_is_a_validator_where_nothing_is_said() {
+        let init = ["og", "node", "init", "--join", "network.json", "--name", "mine"];
+        let read = |more: &[&'static str]| CommandLine::try_parse_from(init.iter().chain(more));
+        let role = |more: &[&'static str]| match read(more).unwrap().verb {
+            Verb::Node(Node::Init(init)) => init.role,
+            _ => panic!("another verb"),
+        };
+        assert_eq!((role(&[]), role(&["--role", "worker"])), ("validator".to_owned(), "worker".to_owned()));
+        let refused = read(&["--role", "miner"]).err().unwrap().to_string();
+        assert!(refused.contains("miner") && refused.contains("auditor"), "{refused}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Whoever deals knows the network's secret key while dealing: good for a devnet, and said so in SECURITY.md.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     ops::Range,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -143,7 +143,7 @@ fn accounts(home: &Home, passphrase: &Passphrase) -> Result<Vec<PublicKey>> {
 }
 
 fn seats(options: &cli::Devnet) -> Result<Vec<Seat>> {
-    let mut ports = Ports::new(options.port);
+    let mut ports = Ports::new(Ipv4Addr::LOCALHOST.into(), options.port);
     // The gateway has the first port, because it is the one that people type.
     let mut seats = vec![seat("gateway", "gateway", &mut ports)?, seat("hub", "hub", &mut ports)?];
     for index in 1..=options.validators {
@@ -172,6 +172,7 @@ fn seat(name: &str, role: &str, ports: &mut Ports) -> Result<Seat> {
         name: name.to_owned(),
         role: role.to_owned(),
         listen: ports.next()?,
+        url: None,
         agreement: None,
         ethereum: None,
         key: public,
@@ -182,12 +183,15 @@ fn seat(name: &str, role: &str, ports: &mut Ports) -> Result<Seat> {
     Ok(Seat { entry, key })
 }
 
-/// The entry of a validator that joins a network, and its key.
-pub fn joining(name: &str, first_port: u16) -> Result<(NodeEntry, SigningKey)> {
-    let mut ports = Ports::new(first_port);
-    let Seat { mut entry, key } = seat(name, "validator", &mut ports)?;
-    entry.agreement = Some(ports.next()?);
-    entry.ethereum = Some(ports.next()?);
+/// The entry of a node that joins a network, and its key.
+pub fn joining(options: &cli::NodeInit) -> Result<(NodeEntry, SigningKey)> {
+    let mut ports = Ports::new(options.host, options.port);
+    let Seat { mut entry, key } = seat(&options.name, &options.role, &mut ports)?;
+    entry.url = options.url.as_ref().map(ToString::to_string);
+    if options.role == "validator" {
+        entry.agreement = Some(ports.next()?);
+        entry.ethereum = Some(ports.next()?);
+    }
     Ok((entry, key))
 }
 
@@ -196,30 +200,34 @@ pub fn joining(name: &str, first_port: u16) -> Result<(NodeEntry, SigningKey)> {
 const FREE: Range<u16> = 10_240..32_768;
 const DRAWS: usize = 64;
 
-/// Hands out loopback ports: one after the other from the first, or free ones.
+/// Hands out ports of an address: one after the other from the first, or free ones.
 struct Ports {
+    host: IpAddr,
     next: u16,
     /// Kept open until all are handed out, so that none is given twice.
     held: Vec<TcpListener>,
 }
 
 impl Ports {
-    fn new(first: u16) -> Self {
-        Self { next: first, held: Vec::new() }
+    fn new(host: IpAddr, first: u16) -> Self {
+        Self { host, next: first, held: Vec::new() }
     }
 
     fn next(&mut self) -> Result<SocketAddr> {
         if self.next == 0 {
             let mut drawn = (0..DRAWS).map(|_| rand::random_range(FREE)).chain([0]);
-            let free = drawn.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
-            let listener = free.context("no free port")?;
+            let free = drawn.find_map(|port| TcpListener::bind((self.host, port)).ok());
+            let missing = || format!("no free port at {}; hint: an address of this machine", self.host);
+            let listener = free.with_context(missing)?;
             let address = listener.local_addr()?;
             self.held.push(listener);
             return Ok(address);
         }
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next));
+        let address = SocketAddr::from((self.host, self.next));
         if let Err(error) = TcpListener::bind(address) {
-            bail!("port {} is taken ({error}); hint: choose others with --port, or free ones with --port 0", self.next);
+            bail!(
+                "nobody can listen at {address} ({error}); hint: choose others with --port, or free ones with --port 0"
+            );
         }
         self.next = self.next.checked_add(1).context("ports run out; hint: choose a lower --port")?;
         Ok(address)

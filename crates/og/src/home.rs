@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use crypto::threshold::GroupKey;
 use ledger::Genesis;
 use protocol::{Canonical as _, Noun as _, Trust};
@@ -46,6 +46,9 @@ pub struct NodeEntry {
     pub role: String,
     /// Where its interface listens.
     pub listen: SocketAddr,
+    /// Where others reach it, if not there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<String>,
     /// Where a validator's agreement listens.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agreement: Option<SocketAddr>,
@@ -66,7 +69,7 @@ pub struct NodeEntry {
 
 impl NodeEntry {
     pub fn url(&self) -> String {
-        format!("http://{}", self.listen)
+        self.url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
     pub fn adversary(&self) -> Result<Option<Adversary>> {
@@ -75,6 +78,22 @@ impl NodeEntry {
 }
 
 impl Network {
+    pub fn read(file: &Path) -> Result<Self> {
+        let bytes = read_file(file, FILE_BYTES_MAX)?;
+        serde_json::from_slice(&bytes).with_context(|| format!("failed to read {}", file.display()))
+    }
+
+    /// A genesis, if it is this network's; `source` is who has it.
+    pub fn checked(&self, genesis: Genesis, source: &str) -> Result<Genesis> {
+        let found = genesis.digest().to_string();
+        ensure!(
+            found == self.genesis,
+            "the genesis of {source} has the digest {found}, the network file says {}; hint: take both from where the network was made",
+            self.genesis
+        );
+        Ok(genesis)
+    }
+
     pub fn urls(&self, role: &str) -> Vec<String> {
         self.nodes.iter().filter(|node| node.role == role).map(NodeEntry::url).collect()
     }
@@ -115,6 +134,10 @@ impl Home {
         self.0.join("trust.json")
     }
 
+    pub fn genesis_file(&self) -> PathBuf {
+        self.0.join("genesis.bin")
+    }
+
     pub fn node_folder(&self, name: &str) -> PathBuf {
         self.0.join("nodes").join(name)
     }
@@ -133,30 +156,38 @@ impl Home {
     }
 
     pub fn network(&self) -> Result<Network> {
-        let path = self.network_file();
-        let bytes = read_file(&path, FILE_BYTES_MAX)
-            .with_context(|| format!("no network in {}; hint: start one with: og devnet", self.0.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| format!("failed to read {}", path.display()))
+        ensure!(
+            self.has_network(),
+            "no network in {}; hint: start one with og devnet, or join one with og node init",
+            self.0.display()
+        );
+        Network::read(&self.network_file())
     }
 
     pub fn genesis(&self, network: &Network) -> Result<Genesis> {
-        let path = self.0.join("genesis.bin");
+        let path = self.genesis_file();
         let genesis = Genesis::decode(&read_file(&path, FILE_BYTES_MAX)?)
             .with_context(|| format!("failed to read {}", path.display()))?;
-        let found = genesis.digest().to_string();
-        if found != network.genesis {
-            bail!(
-                "{} has the digest {found}, the network file says {}; hint: take both from where the network was made",
-                path.display(),
-                network.genesis
-            );
+        network.checked(genesis, &path.display().to_string())
+    }
+
+    pub fn write_genesis(&self, genesis: &Genesis) -> Result<()> {
+        Ok(write_file(&self.genesis_file(), &genesis.encode())?)
+    }
+
+    /// Takes over what lies beside the network file of another folder, as far as it is there: what is pinned, and the genesis.
+    pub fn take_over(&self, other: &Self) -> Result<()> {
+        for (source, own) in [(other.trust_file(), self.trust_file()), (other.genesis_file(), self.genesis_file())] {
+            if source.exists() {
+                write_file(&own, &read_file(&source, FILE_BYTES_MAX)?)?;
+            }
         }
-        Ok(genesis)
+        Ok(())
     }
 
     /// Writes all of a new network; the network file comes last, so that it is there only if all is.
     pub fn write_network(&self, network: &Network, genesis: &Genesis, trust: &Trust) -> Result<()> {
-        write_file(&self.0.join("genesis.bin"), &genesis.encode())?;
+        self.write_genesis(genesis)?;
         write_file(&self.trust_file(), api::face::to_pretty_json(&trust.to_value()).as_bytes())?;
         self.write_nodes(network)
     }

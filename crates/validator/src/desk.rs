@@ -7,7 +7,7 @@ use consensus::Handle;
 use crypto::digest::read_hex;
 use ledger::BundleError;
 use network::{
-    Refusal as Answer,
+    Bytes, Refusal as Answer,
     axum::{extract::State, http::StatusCode},
 };
 use protocol::{Digest, EvmAddress, EvmWord, GroupKey, NetworkKeys, Trust};
@@ -21,6 +21,8 @@ pub(crate) struct Desk {
     pub node: Arc<Node>,
     pub agreement: Handle,
     pub trust: Trust,
+    /// The genesis, for those who join: its digest is in every network file.
+    pub genesis: Bytes,
     pub judges: Judges,
     /// Places for answers that are as large as an epoch.
     pub epochs: Arc<Semaphore>,

@@ -6,7 +6,7 @@ use api::face::Face;
 use crypto::{digest::hex, threshold::GroupSignature};
 use ledger::BundleError;
 use network::{
-    Encoded, Noun, Refusal as Answer,
+    Bytes, Encoded, Noun, Refusal as Answer,
     axum::{
         Json, Router,
         extract::{Path, Query, Request, State},
@@ -45,6 +45,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/transactions", post(submit))
         .route("/trust", get(trust))
+        .route("/genesis", get(genesis))
         .route("/epochs/latest", get(latest_epoch))
         .route("/epochs/{epoch}", get(epoch))
         .route("/epochs/{epoch}/receipts", get(epoch_receipts))
@@ -190,6 +191,11 @@ async fn trust(State(desk): Shared) -> Result<Json<Face>, Answer> {
     let newest = newest(&desk).await?;
     let signed = newest.and_then(|newest| keys.certifies(newest.certificate.as_ref()?, &newest.record).copied());
     Ok(Json(Face::of(&Trust { network_key: signed.unwrap_or(first), ..desk.trust.clone() })))
+}
+
+/// What the network began with. Who joins knows its digest from the network file, and believes nobody about it.
+async fn genesis(State(desk): Shared) -> Bytes {
+    desk.genesis.clone()
 }
 
 /// The newest certified epoch, if there is one.

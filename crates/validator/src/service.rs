@@ -125,7 +125,8 @@ impl Validator {
         node.connect(outbox, inbox);
         let epochs = Arc::new(Semaphore::new(EPOCHS_AT_ONCE));
         let asking = Semaphore::new(ASKING_AT_ONCE);
-        let desk = Desk { node: Arc::clone(&node), agreement, trust, judges: judges.clone(), epochs, asking };
+        let genesis = protocol::Canonical::encode(&config.genesis).into();
+        let desk = Desk { node: Arc::clone(&node), agreement, trust, genesis, judges: judges.clone(), epochs, asking };
         let desk = Arc::new(desk);
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
         let served = Arc::new(front::served(&desk));

@@ -36,8 +36,8 @@ pub use jail::JailAbsent;
 pub use now::{Staked, reward_pool, spoken_for, staked, term};
 pub use offence::Offence;
 pub use penalty::{Owed, Slash, Slashed};
-pub(super) use register::{agrees, number_of, register};
-pub use register::{possession_message, role_of, self_stake};
+pub(super) use register::{agrees, register};
+pub use register::{number_of, possession_message, role_of, self_stake};
 pub use rewards::{Fill, FoundPool, Reward};
 pub use term::{BeginTerm, FoundTerms};
 

@@ -13,6 +13,7 @@ mod transfer;
 
 pub(crate) use call::BLOCK_CALL_GAS;
 pub(crate) use registry::founding_of;
+pub use registry::{COMMISSION_MAX, COMMISSION_STEP};
 
 use protocol::{Action, Digest, PublicKey};
 

@@ -17,10 +17,10 @@ use protocol::{
 
 use crate::{event::Event, present::Present, purse::address_of, refusal::Refusal};
 
-/// Commission of a node that is registered without a word about it: none, and within which bounds and steps its operator may ask
-/// for some later, in millionths.
-const COMMISSION_MAX: u32 = 200_000;
-const COMMISSION_STEP: u32 = 10_000;
+/// Commission of a node that is registered without a word about it is none. The most that its operator may ask for later, in millionths.
+pub const COMMISSION_MAX: u32 = 200_000;
+/// By how much it may change it at once, in millionths.
+pub const COMMISSION_STEP: u32 = 10_000;
 
 /// A node as the staking module enters it.
 pub(crate) fn founding_of(role: Role, key: &PublicKey, operator: &PublicKey, coins: Amount) -> FoundNode {

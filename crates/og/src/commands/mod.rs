@@ -6,6 +6,7 @@ mod compile;
 mod describe;
 pub mod facilitator;
 mod infer;
+mod join;
 mod keys;
 mod limits;
 mod model;

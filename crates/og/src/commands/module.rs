@@ -40,7 +40,7 @@ impl Caller {
         Ok(Self::Account(keys::open(&remote.home, &keys::passphrase(&remote.home)?, which)?.key))
     }
 
-    fn address(&self) -> Address {
+    pub fn address(&self) -> Address {
         match self {
             Self::Account(key) => Address::from(address_of(&key.public_key()).0),
             Self::Wallet(key) => key.address(),

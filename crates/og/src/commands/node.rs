@@ -1,46 +1,38 @@
-//! `og node start | init | register | serve | list`, `og status`.
+//! `og node start | serve | list`, `og status`.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use crypto::{PublicKey, SigningKey};
-use network::{Client, Sender};
-use protocol::{
-    Action, Digest, List, NodeId, Role, Text,
-    registry::node_id,
-    transaction::{Announce, RegisterNode, prove_possession},
-};
+use crypto::PublicKey;
+use network::Client;
+use protocol::Digest;
 use serde_json::{Value, json};
 use tokio::{
     io::AsyncReadExt as _,
     signal::unix::{SignalKind, signal},
 };
 
-use super::{describe, model, show, wallet::opg};
+use super::{describe, join, model, show, wallet::opg};
 use crate::{
-    cli::{Common, Node, NodeInit, NodeRegister, NodeServe, NodeStart},
-    commands::wallet::base_units,
-    devnet, genesis,
+    cli::{Common, Node, NodeServe, NodeStart},
+    devnet,
     home::Home,
-    keys,
     node::{self, Overrides},
     remote::Remote,
     screen::{row, tell},
     serving,
 };
 
-/// How often and for how long it is asked whether a registration is executed.
-const REGISTERED_PAUSE: Duration = Duration::from_millis(200);
-const REGISTERED_TRIES: u32 = 150;
 /// A model of many gigabytes is fetched and loaded in this time, and how it goes is told this often.
 const SERVED_PATIENCE: Duration = Duration::from_secs(1_800);
 const SERVED_NEWS: Duration = Duration::from_secs(5);
+const SERVED_PAUSE: Duration = Duration::from_millis(200);
 
 pub async fn run(common: &Common, command: Node) -> Result<()> {
     match command {
         Node::Start(options) => start(options).await,
-        Node::Init(options) => init(common, &options),
-        Node::Register(options) => register(&Remote::new(common), common, &options).await,
+        Node::Init(options) => join::init(common, &options).await,
+        Node::Register(options) => join::register(&Remote::new(common), common, &options).await,
         Node::Serve(options) => serve(&Remote::new(common), common, &options).await,
         Node::Describe(options) => describe::describe(&Remote::new(common), common, &options).await,
         Node::Show { node } => describe::show_node(&Remote::new(common), common, &node).await,
@@ -87,71 +79,6 @@ async fn start(options: NodeStart) -> Result<()> {
     ended
 }
 
-/// Makes a validator that joins: what it needs to be started, before the ledger knows of it.
-fn init(common: &Common, options: &NodeInit) -> Result<()> {
-    let home = Home::of_network_file(&options.join);
-    let mut network = home.network()?;
-    if network.nodes.iter().any(|node| node.name == options.name) {
-        bail!("{} is a node of this network already; hint: choose another name", options.name);
-    }
-    let (entry, key) = genesis::joining(&options.name, options.port)?;
-    // Its seats' keys are made from this one; its shares are dealt once it sits.
-    keys::make(&home, &keys::passphrase(&home)?, &options.name, &key, Vec::new())?;
-    network.nodes.push(entry.clone());
-    home.write_nodes(&network)?;
-    let said = json!({ "name": entry.name, "node": node_id(&key.public_key()).to_string(), "url": entry.url() });
-    show(common, &said, |said| {
-        let text = |key: &str| said[key].as_str().unwrap_or("-").to_owned();
-        vec![format!("{} is node {} at {}", text("name"), text("node"), text("url"))]
-    });
-    Ok(())
-}
-
-/// Enters a validator into the ledger, with its key's consent.
-async fn register(remote: &Remote, common: &Common, options: &NodeRegister) -> Result<()> {
-    let network = remote.network()?;
-    let entry = network.node(&options.name)?;
-    if entry.role != "validator" {
-        bail!("{} has the role {}, a validator's expected; hint: og node init makes one", entry.name, entry.role);
-    }
-    let passphrase = keys::passphrase(&remote.home)?;
-    let node = keys::open(&remote.home, &passphrase, &options.name)?.key;
-    let operator = keys::open(&remote.home, &passphrase, &options.from)?.key;
-    let action = Action::RegisterNode(RegisterNode {
-        role: Role::Validator,
-        key: node.public_key(),
-        possession: prove_possession(&node, network.chain_id, &operator.public_key()),
-        endpoint: Text::new(entry.url())?,
-        stake: base_units(&options.stake)?,
-        models: List::default(),
-    });
-    let sender = Sender::new(remote.ledger()?, operator, network.chain_id);
-    let (id, registered) = (node_id(&node.public_key()), sender.send(action).await?);
-    let said = json!({ "node": id.to_string(), "transaction": registered.to_string() });
-    if let Some(agreement) = entry.agreement {
-        announce(remote, (id, node, network.chain_id), &agreement.to_string()).await?;
-    }
-    show(common, &said, |said| {
-        let text = |key: &str| said[key].as_str().unwrap_or("-").to_owned();
-        vec![format!("node {}: transaction {}", text("node"), text("transaction"))]
-    });
-    Ok(())
-}
-
-/// Says in the node's name where its agreement is reached: those that sit let nobody in of whom they do not know it.
-async fn announce(remote: &Remote, (id, key, chain_id): (NodeId, SigningKey, u64), agreement: &str) -> Result<()> {
-    let ledger = remote.ledger()?;
-    for _ in 0..REGISTERED_TRIES {
-        if ledger.node(&id).await.is_ok() {
-            let action = Announce { agreement: Text::new(agreement)?, seats: List::default() };
-            Sender::new(ledger, key, chain_id).send(Action::Announce(action)).await?;
-            return Ok(());
-        }
-        tokio::time::sleep(REGISTERED_PAUSE).await;
-    }
-    bail!("the ledger did not take the node in; hint: is there so much OPG to stake?")
-}
-
 /// Has a worker load a model, and waits until the ledger lists it there.
 async fn serve(remote: &Remote, common: &Common, options: &NodeServe) -> Result<()> {
     let network = remote.network()?;
@@ -185,7 +112,7 @@ async fn serve(remote: &Remote, common: &Common, options: &NodeServe) -> Result<
             tell(&format!("{} loads {}: {} s", worker.name, options.model, begun.elapsed().as_secs()));
             told = Instant::now();
         }
-        tokio::time::sleep(REGISTERED_PAUSE).await;
+        tokio::time::sleep(SERVED_PAUSE).await;
     }
     let said =
         json!({ "worker": worker.name, "model": options.model, "root": root.to_string(), "serves": !options.stop });

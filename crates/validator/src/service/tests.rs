@@ -113,6 +113,14 @@ async fn a_validator_whose_agreement_ended_says_why_and_answers_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_genesis_is_handed_to_whoever_joins() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, genesis) = started(folder.path()).await;
+    assert_eq!(get(&validator, "genesis").await.unwrap(), genesis.encode());
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_so_many_answers_as_large_as_an_epoch_are_under_way() {
     let folder = tempfile::tempdir().unwrap();
     let (validator, _) = started(folder.path()).await;

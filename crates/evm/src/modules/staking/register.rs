@@ -140,8 +140,8 @@ pub fn self_stake(role: Role) -> &'static Parameter {
     }
 }
 
-/// The numbers are those of the wire.
-pub(in crate::modules) fn number_of(role: Role) -> u8 {
+/// A role as interfaces have it: the numbers are those of the wire.
+pub fn number_of(role: Role) -> u8 {
     match role {
         Role::Validator => 1,
         Role::Worker => 2,

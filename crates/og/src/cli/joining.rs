@@ -1,0 +1,49 @@
+//! What is said to make a node of one's own, and to enter it into the ledger.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use clap::Args;
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  og node init --role worker --join network.json --dir mine --name my-worker\n  og node init --role auditor --join network.json --dir mine --name my-auditor --host 0.0.0.0 --port 8700 --url http://node.example.org:8700\n  og node init --join net/network.json --name validator-5\n\nThe folder is --dir; without it, that of the network file. OG_PASSPHRASE seals its keys. og node register and og node start are what comes next."
+)]
+pub struct NodeInit {
+    /// What it is to do.
+    #[arg(long, value_parser = ["validator", "worker", "gateway", "hub", "auditor"], default_value = "validator")]
+    pub role: String,
+    /// The network file, as `og devnet` writes it or somebody hands it over; trust.json is taken from beside it.
+    #[arg(long, value_name = "FILE")]
+    pub join: PathBuf,
+    /// Name of the new node.
+    #[arg(long)]
+    pub name: String,
+    /// First of its ports, of which a validator has three and any other one; 0 takes free ones.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The address of this machine that it listens at.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub host: IpAddr,
+    /// Where others reach it, if not there.
+    #[arg(long)]
+    pub url: Option<gateway::PublicUrl>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  og node register --dir mine --name my-worker --from carol\n  og node register --name validator-5 --from alice --stake 20000\n\nNobody has to agree. An auditor's word on the workers of its own operator does not count: let another key operate it."
+)]
+pub struct NodeRegister {
+    /// Name of the node in the folder's network.
+    #[arg(long)]
+    pub name: String,
+    /// Who operates it, and whose OPG it stakes: the account of a key of the folder, or NAME/INDEX or @FILE for a wallet.
+    #[arg(long, value_name = "NAME[/INDEX]|@FILE")]
+    pub from: String,
+    /// OPG; without it, the least that its role takes.
+    #[arg(long)]
+    pub stake: Option<String>,
+}

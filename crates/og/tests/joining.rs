@@ -1,0 +1,211 @@
+//! Whoever has a network's file joins with nodes of its own, from a folder of its own, and nobody has to agree.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod support;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use support::{Devnet, Said, og, run};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PASSPHRASE: &str = "of an operator";
+const MODEL: &str = "risk-floats";
+
+fn of_models(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/risk").join(name).to_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn until(what: &str, mut found: impl FnMut() -> Result<Value, Said>) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match found() {
+            Ok(found) => return found,
+            Err(said) => assert!(Instant::now() < deadline, "{what}: {said:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// One node in a process of its own; gone when dropped.
+struct Node(Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Somebody with a folder of its own, who was handed a network file and what it pins, and nothing else.
+struct Operator {
+    folder: TempDir,
+}
+
+impl Operator {
+    fn of(devnet: &Devnet) -> Self {
+        let operator = Self { folder: tempfile::tempdir().unwrap() };
+        for file in ["network.json", "trust.json"] {
+            std::fs::copy(devnet.dir().join(file), operator.folder.path().join(file)).unwrap();
+        }
+        operator
+    }
+
+    fn given(&self) -> PathBuf {
+        self.folder.path().join("network.json")
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.folder.path().join("mine")
+    }
+
+    fn og(&self, arguments: &[&str]) -> Said {
+        let mut command = og();
+        command.env("OG_PASSPHRASE", PASSPHRASE).arg("--json").arg("--dir").arg(self.dir());
+        run(command.args(arguments))
+    }
+
+    #[track_caller]
+    fn said(&self, arguments: &[&str]) -> Value {
+        let said = self.og(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        said.json()
+    }
+
+    fn try_said(&self, arguments: &[&str]) -> Result<Value, Said> {
+        let said = self.og(arguments);
+        if said.code == 0 { Ok(said.json()) } else { Err(said) }
+    }
+
+    #[track_caller]
+    fn refused(&self, arguments: &[&str], words: &[&str]) {
+        let said = self.og(arguments);
+        assert!(said.code == 1 && words.iter().all(|word| said.stderr.contains(word)), "{arguments:?}: {said:?}");
+    }
+
+    fn init(&self, role: &str, name: &str, more: &[&str]) -> Value {
+        let given = self.given();
+        let init = ["node", "init", "--role", role, "--join", given.to_str().unwrap(), "--name", name];
+        self.said(&[&init, more].concat())
+    }
+
+    /// Starts a node and waits until it answers.
+    fn start(&self, name: &str) -> Node {
+        let mut command = og();
+        command.env("OG_PASSPHRASE", PASSPHRASE).args(["node", "start", "--join"]).arg(self.dir().join("network.json"));
+        let node = Node(command.args(["--name", name]).stdout(Stdio::null()).spawn().unwrap());
+        until(name, || {
+            let said = self.og(&["status"]);
+            let status = said.json()[name].clone();
+            if status.is_null() { Err(said) } else { Ok(status) }
+        });
+        node
+    }
+
+    /// Makes a node, registers and starts it; its id, and its process.
+    fn join(&self, role: &str, name: &str, register: &[&str]) -> (String, Node) {
+        let made = self.init(role, name, &[]);
+        let registered = self.said(&[&["node", "register", "--name", name], register].concat());
+        assert_eq!(made["node"], registered["node"]);
+        (made["node"].as_str().unwrap().to_owned(), self.start(name))
+    }
+
+    /// A key whose account has so much OPG.
+    fn account(&self, devnet: &Devnet, name: &str, opg: &str) {
+        let made = self.said(&["keys", "new", name]);
+        let paid = devnet.og(&["faucet", made["public_key"].as_str().unwrap(), "--amount", opg]);
+        assert_eq!(paid.code, 0, "{paid:?}");
+        until(name, || {
+            let said = self.og(&["wallet", "show", name]);
+            let shown = said.json();
+            if shown["opg"] == opg { Ok(shown) } else { Err(said) }
+        });
+    }
+
+    fn infer(&self, more: &[&str]) -> Value {
+        let input = of_models("example.json");
+        until("an answer", || self.try_said(&[&["infer", "--model", MODEL, "--input", &input], more].concat()))
+    }
+}
+
+#[test]
+fn nodes_of_all_roles_join_from_another_folder_answer_and_audit() {
+    let devnet = Devnet::start(&["--validators", "1", "--workers", "1", "--audit-rate", "0"]);
+    let operator = Operator::of(&devnet);
+    let hub = operator.init("hub", "my-hub", &[]);
+    assert!(hub["node"].is_null() && operator.dir().join("trust.json").exists(), "{hub}");
+    operator.account(&devnet, "carol", "10000");
+    operator.account(&devnet, "dave", "10000");
+    let _hub = operator.start("my-hub");
+    what_is_no_node_of_the_network_is_refused(&operator);
+
+    // A model that nobody else serves.
+    operator.said(&["model", "publish", &of_models("risk-ordered.ogm"), "--name", MODEL, "--key", "carol"]);
+    assert_eq!(operator.said(&["status"])["my-hub"]["artefacts"], 3);
+    let (worker, _worker) = operator.join("worker", "my-worker", &["--from", "carol"]);
+    until("served", || operator.try_said(&["node", "serve", MODEL, "--name", "my-worker"]));
+    let (_, _auditor) = operator.join("auditor", "my-auditor", &["--from", "dave", "--stake", "1500"]);
+    let stake = |name| operator.said(&["node", "show", name])["stake"].clone();
+    assert_eq!((stake("my-worker"), stake("my-auditor")), ("1000".into(), "1500".into()));
+
+    let answer = operator.infer(&[]);
+    assert_eq!(answer["og"]["worker"], worker.as_str(), "{answer}");
+    let receipt = answer["og"]["receipt_id"].as_str().unwrap();
+    // The devnet's own auditor looks at nothing.
+    assert!(devnet.wait_for(receipt, &["audited"], PATIENCE).is_some(), "nobody audited {receipt}");
+    let audited = operator.said(&["status"])["my-auditor"].clone();
+    assert!(audited["equal"].as_u64().unwrap() > 0, "{audited}");
+
+    let (_, _gateway) = operator.join("gateway", "my-gateway", &["--from", "carol"]);
+    let nodes: Value = serde_json::from_slice(&std::fs::read(operator.dir().join("network.json")).unwrap()).unwrap();
+    let gateway = nodes["nodes"].as_array().unwrap().iter().find(|node| node["name"] == "my-gateway").unwrap();
+    let answer = operator.infer(&["--gateway", &format!("http://{}", gateway["listen"].as_str().unwrap())]);
+    assert_eq!(answer["og"]["worker"], worker.as_str(), "{answer}");
+    let again = ["node", "register", "--name", "my-gateway", "--from", "carol"];
+    operator.refused(&again, &["the registry module refuses: KeyRegistered"]);
+}
+
+fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {
+    let given = operator.given();
+    let init = |role, name, more: &[&'static str]| {
+        [&["node", "init", "--role", role, "--join", given.to_str().unwrap(), "--name", name], more].concat()
+    };
+    operator
+        .refused(&init("worker", "my-hub", &[]), &["is a node of this network already", "hint: choose another name"]);
+    operator.refused(&init("worker", "../w", &[]), &["is no name of a key"]);
+    operator.refused(&init("worker", "spare", &["--host", "0.0.0.0"]), &["nobody reaches 0.0.0.0", "hint: --url"]);
+    let everywhere = ["--host", "0.0.0.0", "--url", "http://node.example.org:8700"];
+    operator.refused(&init("validator", "spare", &everywhere), &["where it listens", "hint: --host"]);
+    operator.refused(&init("worker", "spare", &["--host", "192.0.2.1"]), &["no free port at 192.0.2.1"]);
+    operator.refused(&init("worker", "spare", &["--host", "192.0.2.1", "--port", "8700"]), &["nobody can listen at"]);
+    let spare = operator.init("worker", "spare", &everywhere);
+    assert_eq!(spare["url"], everywhere[3]);
+
+    let register = |name, more: &[&'static str]| [&["node", "register", "--name", name], more].concat();
+    operator.refused(&register("nobody", &["--from", "carol"]), &["no node \"nobody\""]);
+    operator.refused(&register("my-hub", &["--from", "carol"]), &["in no registry"]);
+    let too_little = register("spare", &["--from", "carol", "--stake", "1"]);
+    operator.refused(&too_little, &["the registry module refuses: SelfStakeTooSmall", "hint: og wallet show"]);
+    operator.said(&["keys", "new", "poor"]);
+    operator.refused(&register("spare", &["--from", "poor"]), &["spare is not registered", "hint: og wallet show"]);
+
+    // The same file, but for the genesis that it names.
+    let mut other: Value = serde_json::from_slice(&std::fs::read(&given).unwrap()).unwrap();
+    other["genesis"] = "0".repeat(64).into();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("network.json");
+    std::fs::write(&file, other.to_string()).unwrap();
+    let init = ["node", "init", "--role", "worker", "--join", file.to_str().unwrap(), "--name", "stray"];
+    operator.refused(&init, &["is the folder of another network", "hint: another --dir"]);
+    let mut command = og();
+    command.env("OG_PASSPHRASE", PASSPHRASE).arg("--dir").arg(elsewhere.path().join("mine"));
+    let said = run(command.args(init));
+    assert!(said.code == 1 && said.stderr.contains("the network file says 0000"), "{said:?}");
+    assert!(said.stderr.contains("no validator hands the genesis over"), "{said:?}");
+}
