@@ -1,4 +1,4 @@
-//! Public cases that others wrote: ONNX's backend test, vocabularies with their tokens, chat templates.
+//! Public cases that others wrote: ONNX's backend test, a model of types of files, vocabularies with their tokens, chat templates.
 //!
 //! Our own examples and tests run them and print what became of each.
 
@@ -15,6 +15,7 @@ use crate::check::cargo;
 use crate::conformance::{RUNTIMES, peers};
 use crate::stage;
 use crate::standards;
+use crate::tally::Tally;
 
 /// Templates that must come out byte for byte; the rest may be refused by name.
 const TEMPLATES_LEAST: usize = 60;
@@ -82,6 +83,19 @@ fn onnx(bench: &Bench<'_>) -> Result<&'static str> {
     run.args(["run", "--quiet", "--package", "graph", "--example", "conformance", "--"]);
     let told = told(run.arg(standards::onnx(bench.workspace)?))?;
     Ok(TOLD.get_or_init(|| told).as_str())
+}
+
+/// Whether a public model that tells types of files gives its own labels here, of more than a hundred files.
+pub fn labels(bench: &mut Bench<'_>) -> Result<Outcome> {
+    const TEST: &str = "files_have_the_types_that_magika_itself_gives_them";
+    let mut run = cargo(bench.workspace);
+    run.args(["test", "--package", "engine", "--test", "standards", "--", "--exact", TEST]);
+    let ran = stage::run_and_read("labels", run.env("OG_TEST_MAGIKA", standards::magika(bench.workspace)?))?;
+    let tally = Tally::of_libtest(&ran.output).with_status(ran.succeeded);
+    if tally.passed + tally.failed == 0 {
+        bail!("no test is called {TEST}");
+    }
+    Ok(Outcome::of(tally.failed as f64, "crates/engine/tests/standards.rs: every label is the package's own"))
 }
 
 /// Tokenizer cases and templates that give something else, and templates that fail to be enough.

@@ -40,7 +40,8 @@ fn beside_llama(bench: &mut Bench<'_>, prepare: Option<&str>, work: &str) -> Res
     Ok(Outcome::of(found.times_as_fast_by_clock()?, note))
 }
 
-/// How two threads bear that one of their cores has other work: one thread could have the free core to itself.
+/// How two threads bear that one of their cores has other work. One thread can have the free core to itself: beside the same loops it
+/// is what two are held against.
 pub fn under_load(bench: &mut Bench<'_>) -> Result<Outcome> {
     loaded(bench, ours_with)
 }
@@ -78,7 +79,7 @@ fn llama_with(yard: &Yard<'_>, threads: u32) -> Result<Worker> {
 fn seconds(found: &Match) -> Result<String> {
     let (two, one) = (middle_by_clock(&found.ours)?, middle_by_clock(&found.theirs)?);
     let (cpu_two, cpu_one) = (middle(&found.ours)?, middle(&found.theirs)?);
-    Ok(format!("{two:.2} s and {one:.2} s by the clock, CPU s {cpu_two:.2} and {cpu_one:.2}"))
+    Ok(format!("two {two:.2} s and one {one:.2} s by the clock, CPU s {cpu_two:.2} and {cpu_one:.2}"))
 }
 
 /// Loops without rest, on as many threads as there are cores, less one; they end when this is dropped.
