@@ -19,6 +19,8 @@ mod speed;
 mod standards;
 mod state;
 mod survival;
+mod tensors;
+mod threads;
 mod worker;
 mod writing;
 mod yard;

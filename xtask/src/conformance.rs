@@ -16,6 +16,7 @@ use crate::{stage, standards};
 
 /// What the page says of the other runtimes' versions is what their lock says.
 const PEERS: &str = "tests/onnx-peers";
+pub const RUNTIMES: [&str; 2] = ["tract", "rten"];
 const PAGE: &str = "docs/onnx-conformance.md";
 
 /// True if every case that is claimed passes; the page is not written otherwise.
@@ -31,7 +32,7 @@ pub fn run() -> Result<bool> {
     let list = [cases.as_os_str(), "--list".as_ref(), "all".as_ref()];
     let held = kept(example(&workspace, "graph", "conformance")?.args(list), &results.join("ours.txt"))?;
     kept(example(&workspace, "graph", "integer_forms")?.arg(&cases), &results.join("integers.txt"))?;
-    peers(&workspace, &cases, &results)?;
+    peers(&workspace, &cases, &[], &results)?;
     packages(&workspace, &interpreter, &results)?;
     let mut table = script(&workspace, &interpreter, "models/onnx/conformance.py");
     let written = stage::run("the page", table.arg(&cases).arg(&results).arg(workspace.root().join(PAGE)))?;
@@ -65,8 +66,9 @@ fn kept(command: &mut Command, path: &Path) -> Result<bool> {
     Ok(status.success())
 }
 
-/// tract and rten, built by their own lock.
-fn peers(workspace: &Workspace, cases: &Path, results: &Path) -> Result<()> {
+/// tract and rten, built by their own lock, on the cases of some kinds, or of all where none is named. What each printed lies in
+/// `<its name>.txt`.
+pub fn peers(workspace: &Workspace, cases: &Path, kinds: &[&str], results: &Path) -> Result<()> {
     let manifest = workspace.root().join(PEERS).join("Cargo.toml");
     let folder = workspace.target().join("standards/peers");
     let mut build = cargo(workspace);
@@ -74,9 +76,9 @@ fn peers(workspace: &Workspace, cases: &Path, results: &Path) -> Result<()> {
     if !stage::run("build tract and rten", &mut build)? {
         bail!("failed to build {PEERS}\nhint: it needs the registry once");
     }
-    for peer in ["tract", "rten"] {
+    for peer in RUNTIMES {
         let mut command = Command::new(folder.join("debug/onnx-peers"));
-        command.arg(peer).arg(cases).stderr(Stdio::null());
+        command.arg(peer).arg(cases).args(kinds).stderr(Stdio::null());
         if !kept(&mut command, &results.join(format!("{peer}.txt")))? {
             bail!("{peer} ended before its last case");
         }

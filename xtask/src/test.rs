@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::check::{self, cargo};
-use crate::emulated;
+use crate::emulated::{self, Missing};
 use crate::python;
 use crate::stage;
 use crate::standards;
@@ -51,7 +51,7 @@ pub fn run(area: Option<&str>) -> Result<bool> {
         tally = tally + rust_tests(&workspace, area, variables)?;
         tally = tally + doc_tests(&workspace, area)?;
         if area.is_none_or(|area| area == "engine") {
-            tally = tally + emulated::run(&workspace)?;
+            tally = tally + emulated::run(&workspace, Missing::here())?;
         }
     }
     for script in &scope.scripts {

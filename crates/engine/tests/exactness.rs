@@ -32,10 +32,9 @@ fn the_engine_has_the_logits_of_the_reference_evaluator() {
 fn every_level_has_one_digest_of_logits() {
     let text = tokens(CONTEXT, 11);
     let digest = |options: Options| {
-        KINDS.iter().fold(0xcbf2_9ce4_8422_2325_u64, |digest, &kind| {
+        KINDS.iter().fold(support::DIGEST, |digest, &kind| {
             let model = model_with(kind, options);
-            let logits = model.as_language().unwrap().logits(&text).unwrap();
-            logits.concat().iter().fold(digest, |digest, logit| (digest ^ *logit as u64).wrapping_mul(0x0100_0000_01b3))
+            support::digest(digest, &model.as_language().unwrap().logits(&text).unwrap())
         })
     };
     let expected = digest(Options::default());

@@ -2,6 +2,8 @@
 //! number of threads, in any cut, and in company.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod support;
+
 use std::path::Path;
 
 use bytes::Bytes;
@@ -94,5 +96,15 @@ fn every_family_has_an_integer_form_with_one_meaning() {
             let together = language.extend_together(&mut lanes, &[&text, &other]).unwrap();
             assert!(together == [&expected[..], &alone].concat(), "{}", said("in company"));
         }
+    }
+}
+
+/// Run on other CPUs too, where what is printed must be the same, the floats of compiling included.
+#[test]
+fn every_family_has_one_digest_as_integers() {
+    for family in families() {
+        let model = Model::load(family.artefact.clone()).unwrap();
+        let logits = model.as_language().unwrap().logits(&text(&family, 70)).unwrap();
+        println!("digest {}Integer {:016x}", family.name.replace('_', ""), support::digest(support::DIGEST, &logits));
     }
 }

@@ -1,8 +1,9 @@
 //! Runs the standard's cases in `tract` or `rten`, by the tolerance of the standard's own runner.
 //!
-//! `onnx-peers tract|rten CASES` prints `pass NAME` or `fail NAME: why`, for node cases and models alike. A peer is given the shapes of a case's inputs, since the cases state them, and a
-//! panic counts as a failure. rten holds all integers and truth values as int32 and all floats as float, so its element types are
-//! not compared.
+//! `onnx-peers tract|rten CASES [KIND…]` prints `pass NAME` or `fail NAME: why`, for node cases and models alike, or for
+//! the kinds alone that are named (`node`). A peer is given the shapes of a case's inputs, since the cases state them,
+//! and a panic counts as a failure. rten holds all integers and truth values as int32 and all floats as float, so its
+//! element types are not compared.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,13 +15,16 @@ use tract_onnx::prelude::*;
 
 type Found = Vec<Array>;
 
+const CASES: [&str; 5] = ["node", "simple", "pytorch-converted", "pytorch-operator", "real"];
+
 fn main() {
     std::panic::set_hook(Box::new(|_| {}));
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let run = if arguments[0] == "tract" { in_tract } else { in_rten };
     let typed = arguments[0] == "tract";
-    let kinds = ["node", "simple", "pytorch-converted", "pytorch-operator", "real"];
-    for folder in kinds.iter().flat_map(|kind| folders(&Path::new(&arguments[1]).join(kind))) {
+    let named = &arguments[2..];
+    let kinds = CASES.iter().filter(|kind| named.is_empty() || named.iter().any(|name| name.as_str() == **kind));
+    for folder in kinds.flat_map(|kind| folders(&Path::new(&arguments[1]).join(kind))) {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let result = catch_unwind(AssertUnwindSafe(|| case(&folder, run, typed)));
         match result.unwrap_or_else(|_| Err("a panic".to_owned())) {

@@ -1,12 +1,12 @@
 //! What the rooms' own tests and benchmarks tell of the engine, and what nothing measures yet.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::Bench;
 use super::figure::Outcome;
 use super::rooms::benchmark;
 use crate::check::cargo;
-use crate::emulated;
+use crate::emulated::{self, Missing};
 use crate::stage;
 
 /// Every family of decoders, from both kinds of file, against torch: the test holds every cosine above 0.99999.
@@ -20,13 +20,15 @@ pub fn families(bench: &mut Bench<'_>) -> Result<Outcome> {
     ))
 }
 
-/// Digests over all kernels and whole models, on emulated CPUs.
+/// Digests over all kernels and whole models, on emulated CPUs. One that cannot be emulated here has shown nothing, so it counts.
 pub fn same_bits(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let tally = emulated::run(bench.workspace)?;
-    if tally.passed + tally.failed == 0 {
-        bail!("no emulator is installed (Debian: qemu-user)");
-    }
-    Ok(Outcome::of(tally.failed as f64, format!("digests equal on {} emulated CPUs", tally.passed)))
+    let tally = emulated::run(bench.workspace, Missing::Fails)?;
+    let all = tally.passed + tally.failed;
+    let note = format!(
+        "digests equal on {} of {all} emulated CPUs; a missing emulator counts (Debian: qemu-user, gcc-aarch64-linux-gnu)",
+        tally.passed
+    );
+    Ok(Outcome::of(tally.failed as f64, note))
 }
 
 /// Both from the same open loop: requests leave by a timetable, latencies count from when they were due.

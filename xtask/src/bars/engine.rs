@@ -1,9 +1,10 @@
 //! The exact engine beside public ones: how fast it is, how near to the floats, and whether its bits are the same everywhere.
 //!
-//! Verdicts are of one core in CPU seconds, both engines in one run, turn by turn, medians. Goals differ where a CPU has only AVX2.
+//! Verdicts are of one core in CPU seconds, and by the clock where two threads run; both engines in one run, turn by turn, medians.
+//! Goals differ where a CPU has only AVX2.
 
 use super::figure::Goal;
-use super::{Area, Bar, elsewhere, fidelity, harness, speed, standards};
+use super::{Area, Bar, elsewhere, fidelity, harness, speed, standards, tensors, threads};
 use crate::workspace::Workspace;
 
 pub static AREA: Area = Area {
@@ -31,13 +32,27 @@ pub static AREA: Area = Area {
         Bar { name: "decode 1B Q4_0 ÷ candle", goal: Goal::Told("×"), measure: speed::candle_decode_q4_0 },
         Bar { name: "prefill 1B Q8_0 ÷ candle", goal: Goal::Told("×"), measure: speed::candle_prefill_q8_0 },
         Bar { name: "prefill 1B Q4_0 ÷ candle", goal: Goal::Told("×"), measure: speed::candle_prefill_q4_0 },
-        Bar { name: "ResNet-18 integer ÷ onnxruntime f32", goal: Goal::AtMost(0.63, "time"), measure: speed::resnet },
-        Bar { name: "MiniLM-L6 integer ÷ onnxruntime f32", goal: Goal::AtMost(0.45, "time"), measure: speed::minilm },
-        Bar { name: "MiniLM-L6 integer ÷ onnxruntime int8", goal: Goal::Told("time"), measure: speed::minilm_int8 },
+        Bar {
+            name: "ResNet-18 integer ÷ onnxruntime f32", goal: Goal::AtMost(0.63, "time"), measure: tensors::resnet
+        },
+        Bar {
+            name: "MiniLM-L6 integer ÷ onnxruntime f32", goal: Goal::AtMost(0.45, "time"), measure: tensors::minilm
+        },
+        Bar { name: "MiniLM-L6 integer ÷ onnxruntime int8", goal: Goal::Told("time"), measure: tensors::minilm_int8 },
         Bar { name: "audit ÷ generation, 1B ordered", goal: Goal::AtMost(0.2, "×"), measure: speed::audit_ordered },
         Bar { name: "audit ÷ generation, 1B integer", goal: Goal::AtMost(0.12, "×"), measure: speed::audit_integer },
+        Bar { name: "prefill 1B Q8_0, two threads ÷ one", goal: Goal::AtLeast(1.8, "×"), measure: threads::ours },
+        Bar { name: "decode 1B Q8_0, two threads ÷ llama.cpp", goal: Goal::Told("×"), measure: threads::decode },
+        Bar { name: "prefill 1B Q8_0, two threads ÷ llama.cpp", goal: Goal::Told("×"), measure: threads::prefill },
         Bar {
-            name: "prefill 1B Q8_0, two threads ÷ one", goal: Goal::AtLeast(1.8, "×"), measure: speed::two_threads
+            name: "decode on busy cores, two threads ÷ one",
+            goal: Goal::AtLeast(0.9, "×"),
+            measure: threads::under_load,
+        },
+        Bar {
+            name: "llama.cpp on busy cores, two threads ÷ one",
+            goal: Goal::Told("×"),
+            measure: threads::llama_under_load,
         },
         Bar { name: "peak memory less cache ÷ weights, 1B", goal: Goal::AtMost(1.1, "×"), measure: speed::memory },
         Bar { name: "first token of a cached 1B model", goal: Goal::AtMost(1.0, "s"), measure: speed::first_token },
@@ -49,6 +64,13 @@ pub static AREA: Area = Area {
         Bar { name: "Q8_0, Q4_K error ÷ llama.cpp's", goal: Goal::AtMost(1.0, "×"), measure: fidelity::quantised },
         Bar { name: "other bits on emulated CPUs", goal: Goal::AtMost(0.0, "CPUs"), measure: elsewhere::same_bits },
         Bar { name: "ONNX backend cases that pass", goal: Goal::AtLeast(80.0, "%"), measure: standards::conformance },
+        Bar { name: "claimed ONNX cases that fail", goal: Goal::AtMost(0.0, "failed"), measure: standards::claimed },
+        Bar {
+            name: "ONNX cases above tract and rten",
+            goal: Goal::AtLeast(1.0, "cases"),
+            measure: standards::beside_others,
+        },
+        Bar { name: "magika, labels not its own", goal: Goal::AtMost(0.0, "failed"), measure: standards::labels },
         Bar { name: "tokenizer and template cases", goal: Goal::AtMost(0.0, "failed"), measure: standards::words },
         Bar {
             name: "gateway overhead p50 at 2,000/s",

@@ -1,16 +1,16 @@
-//! How fast the engine is beside llama.cpp and onnxruntime, and what it needs of time and memory by itself.
+//! How fast the engine is beside llama.cpp and candle on one thread, and what it needs of time and memory by itself.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::Bench;
 use super::figure::{Outcome, median};
-use super::worker::{Match, Seconds, Worker, alternate, middle};
+use super::worker::{Match, Seconds, Worker, alternate, middle, middle_by_clock};
 use super::yard::Yard;
 
 /// Tokens of a prompt, and of an answer behind it.
-const PREFILL: &str = "prefill 120";
-const DECODE: &str = "decode 32";
+pub const PREFILL: &str = "prefill 120";
+pub const DECODE: &str = "decode 32";
 const PREFILL_TOKENS: f64 = 120.0;
 const DECODE_TOKENS: f64 = 32.0;
 /// Weights of the 1B shape that one token touches, and what a Q8_0 block of 32 of them weighs.
@@ -128,13 +128,15 @@ pub fn chats(bench: &mut Bench<'_>) -> Result<Outcome> {
 fn beside_llama(bench: &Bench<'_>, format: &str, kind: &str, theirs: &str, texts: u32) -> Result<(Worker, Worker)> {
     let yard = Yard::open(bench)?;
     let artefact = yard.artefact(&yard.gguf("1b", format)?, kind)?;
-    Ok((yard.ours(&artefact, 1)?, yard.llama(&yard.gguf("1b", theirs)?, texts)?))
+    Ok((yard.ours(&artefact, 1)?, yard.llama(&yard.gguf("1b", theirs)?, 1, texts)?))
 }
 
 fn compared(found: &Match, units: f64) -> Result<Outcome> {
     let ((ours, theirs), (least, most)) = (found.rates(units)?, found.range());
-    let note =
-        format!("{ours:.1} against {theirs:.1} tokens per CPU second, one thread; turns {least:.2} to {most:.2}");
+    let note = format!(
+        "{ours:.1} against {theirs:.1} tokens per CPU second, one thread; turns {least:.2} to {most:.2}; {:.2} × by the clock",
+        found.times_as_fast_by_clock()?
+    );
     Ok(Outcome::of(found.times_as_fast()?, note))
 }
 
@@ -162,36 +164,6 @@ fn read_test(yard: &Yard<'_>) -> Result<f64> {
     told.get("bytes_per_cpu_s").and_then(Value::as_f64).context("the read test told no rate")
 }
 
-pub fn resnet(bench: &mut Bench<'_>) -> Result<Outcome> {
-    tensors(bench, "resnet18", false)
-}
-
-pub fn minilm(bench: &mut Bench<'_>) -> Result<Outcome> {
-    tensors(bench, "minilm", false)
-}
-
-pub fn minilm_int8(bench: &mut Bench<'_>) -> Result<Outcome> {
-    tensors(bench, "minilm", true)
-}
-
-/// Our integer model's time as a share of theirs, in floats or as they quantise it.
-fn tensors(bench: &mut Bench<'_>, name: &str, quantised: bool) -> Result<Outcome> {
-    let yard = Yard::open(bench)?;
-    let (floats, integers) = yard.onnx(name)?;
-    let mut ours = yard.ours(&yard.artefact(&floats, "integer")?, 1)?;
-    let inputs = floats.with_extension("inputs");
-    let count =
-        inputs.read_dir()?.filter_map(Result::ok).filter(|file| file.file_name().to_string_lossy().starts_with("0-"));
-    let files: Vec<String> =
-        (0..count.count()).map(|index| inputs.join(format!("0-{index}.raw")).display().to_string()).collect();
-    ours.ask(&format!("inputs {}", files.join(" ")))?;
-    let mut theirs = yard.onnxruntime(name, if quantised { &integers } else { &floats })?;
-    let found = alternate(bench.count(9, 3), &mut ours, &mut theirs, None, "run 10")?;
-    let (mine, other) = (middle(&found.ours)? / 10.0, middle(&found.theirs)? / 10.0);
-    let note = format!("{:.2} against {:.2} CPU ms a run, one thread", mine * 1e3, other * 1e3);
-    Ok(Outcome::of(mine / other, note))
-}
-
 pub fn audit_ordered(bench: &mut Bench<'_>) -> Result<Outcome> {
     audit(bench, "ordered")
 }
@@ -211,24 +183,11 @@ fn audit(bench: &mut Bench<'_>, kind: &str) -> Result<Outcome> {
         audits.push(ours.seconds("audit")?);
     }
     let (generation, audit) = (middle(&generations)?, middle(&audits)?);
-    let note = format!("{audit:.2} of {generation:.2} CPU s; Q8_0, 32-token prompt, 256-token answer, one thread");
-    Ok(Outcome::of(audit / generation, note))
-}
-
-/// By the clock, so each at its best of several turns: a turn that the machine's other work disturbed says nothing of ours.
-pub fn two_threads(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let yard = Yard::open(bench)?;
-    let artefact = yard.artefact(&yard.gguf("1b", "q8_0")?, "ordered")?;
-    let (mut one, mut two) = (yard.ours(&artefact, 1)?, yard.ours(&artefact, 2)?);
-    let found = alternate(bench.count(15, 5), &mut one, &mut two, None, "prefill 256")?;
-    let best = |times: &[Seconds]| times.iter().map(|seconds| seconds.wall).fold(f64::INFINITY, f64::min);
-    let (alone, both) = (best(&found.ours), best(&found.theirs));
-    let (cpu_alone, cpu_both) = (middle(&found.ours)?, middle(&found.theirs)?);
     let note = format!(
-        "{alone:.2} s and {both:.2} s by the clock, best of {} turns; CPU s {cpu_alone:.2} and {cpu_both:.2}",
-        found.ours.len()
+        "{audit:.2} of {generation:.2} CPU s, {:.3} by the clock; Q8_0, 32-token prompt, 256-token answer, one thread",
+        middle_by_clock(&audits)? / middle_by_clock(&generations)?
     );
-    Ok(Outcome::of(alone / both, note))
+    Ok(Outcome::of(audit / generation, note))
 }
 
 /// The peak after a prompt and an answer, mapped weights that were touched included.
@@ -256,6 +215,6 @@ pub fn first_token(bench: &mut Bench<'_>) -> Result<Outcome> {
         times.push(started.elapsed().as_secs_f64());
     }
     let best = times.iter().copied().fold(f64::INFINITY, f64::min);
-    let middle = median(times).context("nothing was timed")?;
-    Ok(Outcome::of(best, format!("best start of process to first token, prompt of 16; median {middle:.2} s")))
+    let note = format!("start of process to first token, prompt of 16; median of {}, best {best:.2} s", times.len());
+    Ok(Outcome::of(median(times).context("nothing was timed")?, note))
 }

@@ -113,6 +113,11 @@ impl Match {
         Ok(middle(&self.theirs)? / middle(&self.ours)?)
     }
 
+    /// The same by the medians of the clock: what a caller waits, whatever else the machine did meanwhile.
+    pub fn times_as_fast_by_clock(&self) -> Result<f64> {
+        Ok(middle_by_clock(&self.theirs)? / middle_by_clock(&self.ours)?)
+    }
+
     /// Units of work a CPU second, ours and theirs.
     pub fn rates(&self, units: f64) -> Result<(f64, f64)> {
         Ok((units / middle(&self.ours)?, units / middle(&self.theirs)?))
@@ -130,21 +135,28 @@ pub fn middle(times: &[Seconds]) -> Result<f64> {
     median(times.iter().map(|seconds| seconds.cpu).collect()).context("nothing was timed")
 }
 
+/// The middle of the seconds of the clock.
+pub fn middle_by_clock(times: &[Seconds]) -> Result<f64> {
+    median(times.iter().map(|seconds| seconds.wall).collect()).context("nothing was timed")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Tells `ready`, then the same time for every line that it reads.
-    fn worker(cpu: f64) -> Worker {
-        let script = format!("echo '{{}}'; while read -r line; do echo '{{\"cpu_s\": {cpu}, \"wall_s\": 9}}'; done");
+    /// Tells `ready`, then the same times for every line that it reads.
+    fn worker(cpu: f64, wall: f64) -> Worker {
+        let script =
+            format!("echo '{{}}'; while read -r line; do echo '{{\"cpu_s\": {cpu}, \"wall_s\": {wall}}}'; done");
         Worker::start("test", Command::new("sh").args(["-c", &script])).unwrap()
     }
 
     #[test]
     fn the_faster_one_is_as_many_times_as_fast_as_its_seconds_say() {
-        let found = alternate(3, &mut worker(0.5), &mut worker(2.0), Some("prepare"), "work").unwrap();
+        let found = alternate(3, &mut worker(0.5, 9.0), &mut worker(2.0, 27.0), Some("prepare"), "work").unwrap();
         assert_eq!((found.ours.len(), found.theirs.len()), (3, 3));
         assert_eq!(found.times_as_fast().unwrap(), 4.0);
+        assert_eq!(found.times_as_fast_by_clock().unwrap(), 3.0);
         assert_eq!(found.rates(10.0).unwrap(), (20.0, 5.0));
         assert_eq!(found.range(), (4.0, 4.0));
     }

@@ -53,11 +53,13 @@ impl<'a> Yard<'a> {
         self.made("random_gguf.py", &[size, kind], &format!("{size}-{kind}"), "gguf", &[])
     }
 
-    /// The shipped model as GGUF in floats, with texts and what it says of them; and the same as llama.cpp quantises it.
-    pub fn small_gguf(&self) -> Result<(PathBuf, [(&'static str, PathBuf); 2])> {
+    /// A small model of a family as GGUF in floats, with texts and what it says of them; and the same as llama.cpp quantises it. Of
+    /// Llama it is the shipped one, else weights are random.
+    pub fn small_gguf(&self, family: &str) -> Result<(PathBuf, [(&'static str, PathBuf); 2])> {
         const KINDS: [(&str, &str); 2] = [("Q8_0", "q8_0.gguf"), ("Q4_K_M", "q4_k_m.gguf")];
         let demo = self.workspace.root().join("models/demo").display().to_string();
-        let floats = self.made("small_gguf.py", &[&demo], "small", "gguf", &KINDS.map(|(_, kind)| kind))?;
+        let (name, kinds) = (format!("small-{family}"), KINDS.map(|(_, kind)| kind));
+        let floats = self.made("small_gguf.py", &[family, &demo], &name, "gguf", &kinds)?;
         let files = KINDS.map(|(format, kind)| (format, floats.with_extension(kind)));
         Ok((floats, files))
     }
@@ -120,9 +122,10 @@ impl<'a> Yard<'a> {
         if is_avx2_alone(about) { Ok(worker) } else { bail!("llama.cpp was compiled for other CPUs: {about}") }
     }
 
-    /// llama.cpp on a GGUF file, one thread.
-    pub fn llama(&self, model: &Path, sequences: u32) -> Result<Worker> {
-        Worker::start("llama.cpp", self.script("llama_peer.py").arg(model).args(["1", &sequences.to_string()]))
+    /// llama.cpp on a GGUF file.
+    pub fn llama(&self, model: &Path, threads: u32, sequences: u32) -> Result<Worker> {
+        let numbers = [threads, sequences].map(|number| number.to_string());
+        Worker::start("llama.cpp", self.script("llama_peer.py").arg(model).args(numbers))
     }
 
     /// candle on a GGUF file, one thread. It is built for the CPU at hand when it is first asked for.

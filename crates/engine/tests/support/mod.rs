@@ -11,6 +11,14 @@ pub const CONTEXT: usize = 96;
 pub const DEFAULTS: Defaults = Defaults::greedy(64);
 pub const TEMPLATE: &str = "{%- for m in messages -%}{{- \"<|im_start|>\" ~ m.role ~ \"\\n\" ~ m.content ~ \"<|im_end|>\\n\" -}}{%- endfor -%}{%- if add_generation_prompt -%}{{- \"<|im_start|>assistant\\n\" -}}{%- endif -%}";
 
+/// What a digest of logits begins with.
+pub const DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// A digest (FNV-1a, a logit a step) carried on: those that tests print are compared between CPUs.
+pub fn digest(begun: u64, logits: &[Vec<i64>]) -> u64 {
+    logits.iter().flatten().fold(begun, |digest, &logit| (digest ^ logit as u64).wrapping_mul(0x0100_0000_01b3))
+}
+
 pub struct Checkpoint {
     pub weights: Vec<u8>,
     pub config: Vec<u8>,
