@@ -189,6 +189,7 @@ where
         // All listen before the first speaks.
         let open = |seat| self.switches.each_ref().map(|switch| switch.open(term, &seats, seat));
         let lines: Vec<_> = sitting.iter().map(|(seat, _)| open(*seat)).collect();
+        self.switches.iter().for_each(|switch| switch.begun(term));
         for ((seat, scheme), lines) in sitting.into_iter().zip(lines) {
             self.run_seat(&mut running, &seats, (seat, scheme), lines, begin);
         }

@@ -460,11 +460,11 @@ async fn begin_late<E: Environment>(
 fn new_shares(mut rounds: Rounds, before: &OwnShares, turned: &Turned, logs: &Ended) -> OwnShares {
     let ended = turned.term.saturating_sub(1);
     let present = match &turned.round {
-        Ok(outcome) if turned.is_handed_on => rounds.handed_on(ended, &outcome.committee, logs),
+        Ok(_) if turned.is_handed_on => rounds.handed_on(ended, logs),
         Ok(_) | Err(_) => before.present.clone(),
     };
     let fresh = match &turned.second {
-        Some(Ok(outcome)) if turned.is_handed_on => rounds.second(ended, &outcome.committee, logs),
+        Some(Ok(_)) if turned.is_handed_on => rounds.second(ended, logs),
         Some(_) | None => before.fresh.clone(),
     };
     if turned.is_rotated { OwnShares { present: fresh, fresh: Vec::new() } } else { OwnShares { present, fresh } }

@@ -107,7 +107,7 @@ impl Early {
 #[derive(Default)]
 struct Terms {
     open: BTreeMap<u64, Line>,
-    /// Of the term after the newest that is open, and of that one until the next begins: each of its seats here hears it.
+    /// Of the term after the newest that is open, until all seats that this node has in it have heard it.
     early: BTreeMap<u64, Early>,
 }
 
@@ -168,11 +168,16 @@ impl<S: Sender<PublicKey = PublicKey>> Switch<S> {
         (sender, SeatReceiver { receiver, capacity: self.capacity })
     }
 
+    /// All seats of this node listen in the term: what was said before it is not needed any more.
+    pub fn begun(&self, term: u64) {
+        let mut terms = self.lines.terms();
+        terms.early = terms.early.split_off(&term.saturating_add(1));
+    }
+
     /// Ends everything before this term.
     pub fn close_before(&self, term: u64) {
         let mut terms = self.lines.terms();
         terms.open = terms.open.split_off(&term);
-        terms.early = terms.early.split_off(&term);
     }
 }
 

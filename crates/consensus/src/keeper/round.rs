@@ -15,9 +15,8 @@ use crate::{
     environment::Environment,
     member::Member,
     reshare::{
-        Ceremony, CeremonyError, Committee, Dealt, Effect, Ended, MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES,
-        NewShare, Round, RoundKeys, RoundLogs, RoundPlan, Terms, hand_over, numbered, round_and_log, round_of,
-        second_round,
+        Ceremony, CeremonyError, Dealt, Effect, Ended, MAX_FALSE_MESSAGES, MAX_LOG_BYTES, MAX_MESSAGE_BYTES, NewShare,
+        Round, RoundKeys, RoundLogs, RoundPlan, Terms, hand_over, numbered, round_and_log, round_of, second_round,
     },
     store::StoreError,
     term_store::{Noted, OwnShare, OwnShares, TermStore},
@@ -97,23 +96,20 @@ impl Rounds {
     }
 
     /// Our shares of what the hand-over of a term came to.
-    pub fn handed_on(&mut self, term: u64, committee: &Committee, ended: &Ended) -> Vec<OwnShare> {
-        self.finish(hand_over(term), committee, ended.hand_over.as_ref())
+    pub fn handed_on(&mut self, term: u64, ended: &Ended) -> Vec<OwnShare> {
+        self.finish(hand_over(term), ended.hand_over.as_ref())
     }
 
     /// The same of its second round.
-    pub fn second(&mut self, term: u64, committee: &Committee, ended: &Ended) -> Vec<OwnShare> {
-        self.finish(second_round(term), committee, ended.second.as_ref())
+    pub fn second(&mut self, term: u64, ended: &Ended) -> Vec<OwnShare> {
+        self.finish(second_round(term), ended.second.as_ref())
     }
 
-    fn finish(&mut self, round: u64, committee: &Committee, logs: Option<&RoundLogs>) -> Vec<OwnShare> {
+    fn finish(&mut self, round: u64, logs: Option<&RoundLogs>) -> Vec<OwnShare> {
         let mut shares = Vec::new();
         let Some(logs) = logs else { return shares };
         for Part { seat, ceremony, .. } in self.parts.extract_if(.., |part| part.round == round) {
             match ceremony.finish(logs) {
-                Ok(finished) if finished.outcome.committee != *committee => {
-                    tracing::error!("a part of the round came to another outcome");
-                }
                 Ok(finished) => match finished.share {
                     NewShare::Held(share) => shares.push(OwnShare { seat, share }),
                     NewShare::Lost => tracing::warn!("a share is lost: this seat signs nothing with it"),
