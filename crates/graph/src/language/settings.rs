@@ -46,6 +46,9 @@ impl Settings {
 
     /// The metadata without the architecture's name before its keys.
     pub fn of_gguf(file: &Gguf) -> Result<Self, ImportRefusal> {
+        if let Some(part) = file.split()? {
+            return Err(part.refuse().into());
+        }
         let prefix = format!("{}.", file.text("general.architecture")?);
         let entry = |(key, value): (&String, &gguf::Value)| {
             let key = key.strip_prefix(&prefix).unwrap_or(key);
