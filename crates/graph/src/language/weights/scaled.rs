@@ -18,7 +18,8 @@ use crate::{
 
 /// Rows and columns that share a scale.
 pub(super) const SIDE: usize = 128;
-/// What stands behind a matrix's name in that of its scales. In spite of it, they are what is multiplied with.
+/// What stands behind a matrix's name in that of its scales. They are inverse to what made the bytes: numbers are multiplied
+/// with them.
 const SCALES: &str = "_scale_inv";
 
 /// What each byte stands for.
