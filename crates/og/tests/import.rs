@@ -53,6 +53,26 @@ fn a_gguf_file_is_compiled_served_asked_by_the_official_client_and_audited() {
 }
 
 #[test]
+fn a_file_in_parts_is_the_model_of_the_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, artefact] = written(folder.path(), true);
+    let one = compile(&[whole, artefact], &[]).json();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let names = [1, 2, 3].map(|part| path(&format!("mixed-0000{part}-of-00003.gguf")));
+    for (name, part) in names.iter().zip(demo_gguf::parts(true, 3)) {
+        std::fs::write(name, part).unwrap();
+    }
+    let of_parts = |name: &String| compile(&[name.clone(), path("parts.ogm")], &[]);
+    let all = of_parts(&names[0]).json();
+    assert_eq!((&all["root"], &all["name"], &all["bytes"]), (&one["root"], &one["name"], &one["bytes"]), "{all}");
+    let second = of_parts(&names[1]);
+    assert!(second.code != 0 && second.stderr.contains("hint: og model compile takes the first"), "{second:?}");
+    std::fs::remove_file(&names[2]).unwrap();
+    let missing = of_parts(&names[0]);
+    assert!(missing.code != 0 && missing.stderr.contains("hint: all parts lie beside the first"), "{missing:?}");
+}
+
+#[test]
 fn a_provable_model_is_measured_on_what_its_calibration_did_not_have() {
     let folder = tempfile::tempdir().unwrap();
     let files = written(folder.path(), false);

@@ -43,6 +43,20 @@ pub enum GgufError {
     Outside { name: String, end: u64, length: u64 },
     #[error("the tensors {first} and {second} overlap")]
     Overlap { first: String, second: String },
+    #[error(
+        "the file is part {part} of {count} of a model; hint: og model compile takes the first of them, with the others beside it"
+    )]
+    Part { part: u32, count: u32 },
+    #[error("the model has {count} parts, {found} are here; hint: all of them lie beside the first")]
+    Parts { found: u32, count: u32 },
+    #[error(
+        "the file in the place of part {part} of {count} does not say that it is that one, or says of the model what the first part does not; hint: take all parts from one place, and keep their names"
+    )]
+    OtherSplit { part: u32, count: u32 },
+    #[error("part {part} of the model says of {key} what its first part does not; hint: take all parts from one place")]
+    OtherMetadata { part: u32, key: String },
+    #[error("the parts have {found} tensors, split.tensors.count is {expected}; hint: take all parts from one place")]
+    PartTensors { found: usize, expected: u32 },
     #[error("the metadata {key} is missing")]
     Missing { key: String },
     #[error("the metadata {key} is {found}, expected {expected}")]

@@ -6,6 +6,7 @@
 mod error;
 mod kinds;
 mod read;
+mod split;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -14,6 +15,7 @@ mod write;
 pub use error::{GgufError, optional};
 pub use kinds::TensorKind;
 pub use read::{Gguf, TensorInfo};
+pub use split::Split;
 pub use value::{Array, Texts, Value, ValueKind};
 pub use write::Writer;
 

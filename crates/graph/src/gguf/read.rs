@@ -9,7 +9,7 @@ use super::{
     TENSORS_MAX, TensorKind, Texts, Value, ValueKind,
 };
 
-/// A file whose every length and name was checked.
+/// A file whose every length and name was checked; or a model of several, joined.
 #[derive(Clone, Debug)]
 pub struct Gguf {
     pub version: u32,

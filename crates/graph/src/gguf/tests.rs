@@ -3,7 +3,8 @@
 use ::bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{DEPTH_MAX, ENTRIES_MAX, Gguf, GgufError, TensorKind, Value, ValueKind, Writer, optional};
+use super::{DEPTH_MAX, ENTRIES_MAX, Gguf, GgufError, Split, TensorKind, Value, ValueKind, Writer, optional};
+use crate::language::{ImportRefusal, settings::Settings};
 
 fn read(file: Vec<u8>) -> Result<Gguf, GgufError> {
     Gguf::read(&Bytes::from(file))
@@ -178,6 +179,108 @@ fn every_cut_and_every_flipped_byte_ends_in_a_file_or_a_refusal() {
                 assert!(kept <= file.len());
                 let texts = read.metadata.values().filter_map(Value::as_array).flat_map(|array| array.texts());
                 assert!(texts.map(str::len).sum::<usize>() <= file.len());
+            }
+        }
+    }
+}
+
+/// What a part says of itself, in the types that llama.cpp writes.
+fn part_of(number: u16, count: u16, tensors: i32) -> Writer {
+    let mut writer = Writer::new();
+    writer
+        .raw("split.no", ValueKind::U16, &number.to_le_bytes())
+        .raw("split.count", ValueKind::U16, &count.to_le_bytes())
+        .raw("split.tensors.count", ValueKind::I32, &tensors.to_le_bytes());
+    writer
+}
+
+/// A model of three tensors in three parts, the first of which has none.
+fn parts() -> [Writer; 3] {
+    let [mut first, mut second, mut third] = [0, 1, 2].map(|number| part_of(number, 3, 3));
+    first.text("general.architecture", "llama").number("llama.block_count", 2);
+    second.tensor("a", TensorKind::F32, &[2], &[1; 8]).tensor("c", TensorKind::F32, &[1], &[3; 4]);
+    third.tensor("b", TensorKind::F16, &[2], &[2; 4]);
+    [first, second, third]
+}
+
+fn joined(parts: &[Writer]) -> Result<Gguf, GgufError> {
+    let [first, others @ ..] = parts else { panic!("no part") };
+    let others = others.iter().map(|part| read(part.finish()).unwrap()).collect();
+    read(first.finish()).unwrap().join(others)
+}
+
+#[test]
+fn a_model_in_parts_is_the_model_in_one_file() {
+    let mut one = Writer::new();
+    one.text("general.architecture", "llama").number("llama.block_count", 2);
+    one.tensor("a", TensorKind::F32, &[2], &[1; 8]).tensor("b", TensorKind::F16, &[2], &[2; 4]);
+    one.tensor("c", TensorKind::F32, &[1], &[3; 4]);
+    let (one, all) = (read(one.finish()).unwrap(), joined(&parts()).unwrap());
+    assert_eq!((&all.metadata, &all.tensors), (&one.metadata, &one.tensors));
+    assert_eq!((all.split(), one.split()), (Ok(None), Ok(None)));
+    let second = read(parts()[1].finish()).unwrap();
+    assert_eq!(second.split(), Ok(Some(Split { number: 1, count: 3, tensors: 3 })));
+    // What was put together again says that it has no parts, and what was never cut may say that it is one.
+    for count in [0, 1] {
+        assert_eq!(read(part_of(0, count, 3).finish()).unwrap().split(), Ok(None));
+    }
+}
+
+#[test]
+fn parts_that_are_not_those_of_one_model_are_refused() {
+    let with = |change: &dyn Fn(&mut [Writer; 3])| {
+        let mut parts = parts();
+        change(&mut parts);
+        joined(&parts).unwrap_err()
+    };
+    assert_eq!(with(&|parts| parts.swap(0, 1)), GgufError::Part { part: 2, count: 3 });
+    assert_eq!(joined(&parts()[..2]).unwrap_err(), GgufError::Parts { found: 2, count: 3 });
+    let other = |part| GgufError::OtherSplit { part, count: 3 };
+    assert_eq!(with(&|parts| parts.swap(1, 2)), other(2));
+    assert_eq!(with(&|parts| parts[2] = part_of(2, 4, 3)), other(3));
+    assert_eq!(with(&|parts| parts[1] = part_of(1, 3, 4)), other(2));
+    assert_eq!(with(&|parts| parts[2] = small()), other(3));
+    let key = || "llama.block_count".to_owned();
+    let says = |part: usize, number: u32| with(&|parts| _ = parts[part].number(&key(), number));
+    assert_eq!(says(2, 3), GgufError::OtherMetadata { part: 3, key: key() });
+    let mut same = parts();
+    same[2].number(&key(), 2);
+    assert!(joined(&same).is_ok());
+    let new = with(&|parts| _ = parts[1].flag("new", true));
+    assert_eq!(new, GgufError::OtherMetadata { part: 2, key: "new".to_owned() });
+    let twice = with(&|parts| _ = parts[2].tensor("a", TensorKind::F32, &[1], &[0; 4]));
+    assert_eq!(twice, GgufError::DoubleTensor { name: "a".to_owned() });
+    let more = with(&|parts| _ = parts[2].tensor("d", TensorKind::F32, &[1], &[0; 4]));
+    assert_eq!(more, GgufError::PartTensors { found: 4, expected: 3 });
+    let whole = read(small().finish()).unwrap().join(Vec::new()).unwrap_err();
+    assert_eq!(whole, GgufError::Missing { key: "split.count".to_owned() });
+    let mut nameless = Writer::new();
+    nameless.raw("split.count", ValueKind::U16, &[2, 0]);
+    let missing = read(nameless.finish()).unwrap().split().unwrap_err();
+    assert_eq!(missing, GgufError::Missing { key: "split.no".to_owned() });
+}
+
+#[test]
+fn a_part_alone_is_no_model() {
+    let first = read(parts()[0].finish()).unwrap();
+    let refused = Settings::of_gguf(&first).unwrap_err();
+    assert_eq!(refused, ImportRefusal::Gguf(GgufError::Part { part: 1, count: 3 }));
+    assert!(refused.to_string().contains("hint: og model compile takes the first"), "{refused}");
+}
+
+#[test]
+fn every_flipped_byte_of_a_part_ends_in_a_model_or_a_refusal() {
+    let files = parts().map(|part| part.finish());
+    for (part, file) in files.iter().enumerate() {
+        for at in 0..file.len() {
+            for mask in [1, 2, 0x80, 0xff] {
+                let mut changed = files.clone();
+                changed[part][at] ^= mask;
+                let read: Result<Vec<Gguf>, GgufError> = changed.into_iter().map(read).collect();
+                let Ok(mut others) = read else { continue };
+                if let Ok(model) = others.remove(0).join(others) {
+                    assert_eq!((model.tensors.len(), model.split()), (3, Ok(None)), "part {part}, byte {at}");
+                }
             }
         }
     }

@@ -113,7 +113,7 @@ impl Decoder<'static> {
 
     pub fn of_safetensors(files: &[Bytes], config: &[u8], context: Option<usize>) -> Result<Self, ImportRefusal> {
         let settings = Settings::of_json(config)?;
-        Self::open(&settings, Weights::of_safetensors(files, Precision::AsStored, None)?, context)
+        Self::open(&settings, Weights::of_safetensors(files, &settings, Precision::AsStored, None)?, context)
     }
 
     pub fn of_gguf(file: &Gguf, context: Option<usize>) -> Result<Self, ImportRefusal> {
@@ -448,7 +448,7 @@ mod tests {
     fn what_has_no_integer_form_is_refused_by_its_name() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/architectures/mixtral/config.json");
         let settings = Settings::of_json(&std::fs::read(path).unwrap()).unwrap();
-        let mut weights = Weights::of_safetensors(&[], Precision::AsStored, None).unwrap();
+        let mut weights = Weights::of_safetensors(&[], &settings, Precision::AsStored, None).unwrap();
         let mut config = architectures::read(&settings, &mut weights, None).unwrap().config;
         assert_eq!(refuse_unsupported(&config), Ok(()));
         config.norms = Norms::Around;

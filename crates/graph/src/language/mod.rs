@@ -114,7 +114,9 @@ pub fn compile_language(sources: &LanguageSources, keep: Keep) -> Result<Model, 
     let (settings, mut weights) = match sources.files {
         Files::Gguf(file) => (Settings::of_gguf(file)?, Weights::of_gguf(file, Some(keep))),
         Files::Safetensors { weights, config, precision } => {
-            (Settings::of_json(config)?, Weights::of_safetensors(weights, precision, Some(keep))?)
+            let settings = Settings::of_json(config)?;
+            let weights = Weights::of_safetensors(weights, &settings, precision, Some(keep))?;
+            (settings, weights)
         }
     };
     let (graph, config, parameters, fraction_bits) = match sources.kind {

@@ -17,7 +17,17 @@ pub enum Dialect {
 pub struct Settings {
     pub dialect: Dialect,
     values: Map<String, Value>,
+    /// What the model calls itself that holds this decoder beside other parts.
+    wrapper: Option<String>,
 }
+
+/// Models that see pictures too: what `config.json` calls them. What it says of their decoder, its family too, stands under
+/// a key of its own.
+pub static WRAPPERS: [&str; 4] =
+    ["Gemma3ForConditionalGeneration", "gemma3", "Mistral3ForConditionalGeneration", "mistral3"];
+const DECODER: &str = "text_config";
+/// What is said of the whole model and holds for its decoder.
+const OF_ALL: [&str; 2] = ["eos_token_id", "quantization_config"];
 
 /// Sizes and counts.
 const SIZE_MAX: u64 = 1 << 20;
@@ -25,9 +35,10 @@ const SIZE_MAX: u64 = 1 << 20;
 const LIST_MAX: usize = 4096;
 
 impl Settings {
+    /// A `config.json`; of a model with other parts, what it says of its decoder.
     pub fn of_json(json: &[u8]) -> Result<Self, ImportRefusal> {
         match serde_json::from_slice(json) {
-            Ok(Value::Object(values)) => Ok(Self { dialect: Dialect::HuggingFace, values }),
+            Ok(Value::Object(values)) => Self { dialect: Dialect::HuggingFace, values, wrapper: None }.of_decoder(),
             Ok(_) => Err(ImportRefusal::Json { cause: "it is something else".to_owned() }),
             Err(cause) => Err(ImportRefusal::Json { cause: cause.to_string() }),
         }
@@ -35,13 +46,31 @@ impl Settings {
 
     /// The metadata without the architecture's name before its keys.
     pub fn of_gguf(file: &Gguf) -> Result<Self, ImportRefusal> {
+        if let Some(part) = file.split()? {
+            return Err(part.refuse().into());
+        }
         let prefix = format!("{}.", file.text("general.architecture")?);
         let entry = |(key, value): (&String, &gguf::Value)| {
             let key = key.strip_prefix(&prefix).unwrap_or(key);
             Some((key.to_owned(), plain(value)?))
         };
         let values = file.metadata.iter().filter_map(entry).collect();
-        Ok(Self { dialect: Dialect::Gguf, values })
+        Ok(Self { dialect: Dialect::Gguf, values, wrapper: None })
+    }
+
+    fn of_decoder(self) -> Result<Self, ImportRefusal> {
+        let name = self.architecture().ok().filter(|name| WRAPPERS.contains(name)).map(str::to_owned);
+        let Some(name) = name else { return Ok(self) };
+        let mut inner = self.within(DECODER).ok_or_else(|| self.refuse(DECODER, "an object"))?;
+        inner.wrapper = Some(name);
+        let of_all = OF_ALL.iter().filter_map(|&key| Some((key.to_owned(), self.find(key)?.clone())));
+        inner.values.extend(of_all);
+        Ok(inner)
+    }
+
+    /// What the model calls itself, where it has more parts than this decoder.
+    pub fn wrapper(&self) -> Option<&str> {
+        self.wrapper.as_deref()
     }
 
     /// The name of the architecture.
@@ -137,7 +166,7 @@ impl Settings {
     /// The settings under a key, an object.
     pub fn within(&self, key: &str) -> Option<Self> {
         let values = self.find(key)?.as_object()?.clone();
-        Some(Self { dialect: self.dialect, values })
+        Some(Self { dialect: self.dialect, values, wrapper: None })
     }
 
     /// The same settings but for those under one key.
@@ -145,6 +174,17 @@ impl Settings {
         let mut changed = self.clone();
         changed.values.insert(key.to_owned(), Value::Object(inner.values.clone()));
         changed
+    }
+
+    /// The same settings, and those of an object that they do not speak of.
+    pub fn or(&self, usual: Value) -> Self {
+        let mut filled = self.clone();
+        if let Value::Object(usual) = usual {
+            for (key, value) in usual {
+                filled.values.entry(key).or_insert(value);
+            }
+        }
+        filled
     }
 
     /// One token, a list, or none, strictly rising.

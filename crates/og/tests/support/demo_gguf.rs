@@ -37,6 +37,11 @@ fn json(name: &str) -> Value {
 
 /// The model, with or without saying how it chats.
 pub fn file(has_template: bool) -> Vec<u8> {
+    parts(has_template, 1).remove(0)
+}
+
+/// The same in so many files, each with every so manieth tensor.
+pub fn parts(has_template: bool, count: usize) -> Vec<Vec<u8>> {
     let config = json("config.json");
     let number = |key: &str| u32::try_from(config[key].as_u64().unwrap()).unwrap();
     let float = |key: &str| config[key].as_f64().unwrap() as f32;
@@ -55,13 +60,17 @@ pub fn file(has_template: bool) -> Vec<u8> {
     if has_template {
         file.text("tokenizer.chat_template", &std::fs::read_to_string(path("chat_template.jinja")).unwrap());
     }
-    let weights = weights();
+    let mut files = vec![Writer::new(); count];
+    files[0] = file;
+    let (weights, mut written) = (weights(), 0);
     let mut put = |from: &str, to: &str, kind: TensorKind| {
         let (shape, values) = &weights[&format!("model.{from}.weight")];
         let sizes: Vec<u64> = shape.iter().rev().map(|&size| size as u64).collect();
         let is_turned = to.ends_with("attn_q") || to.ends_with("attn_k");
         let turned = is_turned.then(|| interleaved(values, shape[1], number("head_dim") as usize));
-        file.tensor(&format!("{to}.weight"), kind, &sizes, &encoded(kind, turned.as_ref().unwrap_or(values)));
+        let data = encoded(kind, turned.as_ref().unwrap_or(values));
+        files[written % count].tensor(&format!("{to}.weight"), kind, &sizes, &data);
+        written += 1;
     };
     put("embed_tokens", "token_embd", TensorKind::Q8_0);
     put("norm", "output_norm", TensorKind::F32);
@@ -70,7 +79,14 @@ pub fn file(has_template: bool) -> Vec<u8> {
             put(&format!("layers.{layer}.{from}"), &format!("blk.{layer}.{to}"), kind);
         }
     }
-    file.finish()
+    if count > 1 {
+        let number = |number: usize| u32::try_from(number).unwrap();
+        for (part, file) in files.iter_mut().enumerate() {
+            file.number("split.no", number(part)).number("split.count", number(count));
+            file.number("split.tensors.count", number(written));
+        }
+    }
+    files.iter().map(Writer::finish).collect()
 }
 
 /// The vocabulary: what cuts a text into words is the same under one of GGUF's names.

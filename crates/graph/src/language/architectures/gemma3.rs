@@ -1,6 +1,8 @@
 //! Gemma 3: Gemma 2 without caps on scores, with norms of single heads, and five layers of a window, turning faster, to each
 //! that sees everything.
 
+use serde_json::{Value, json};
+
 use super::{Architecture, shared};
 use crate::language::{
     ImportRefusal,
@@ -25,7 +27,17 @@ const PATTERN: usize = 6;
 const LOCAL_THETA: f64 = 10_000.0;
 const GLOBAL_THETA: f64 = 1_000_000.0;
 
+/// What `config.json` means where it says nothing: those of models that see pictures too say only what is otherwise.
+fn usual() -> Value {
+    json!({
+        "vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+        "max_position_embeddings": 131_072, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 256, "sliding_window": 4096,
+        "tie_word_embeddings": true,
+    })
+}
+
 fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) -> Result<Config, ImportRefusal> {
+    let settings = &settings.or(usual());
     let mut config = shared::plain(settings, weights, context)?;
     super::gemma2::around(settings, &mut config)?;
     let parameters = settings.within("rope_parameters");

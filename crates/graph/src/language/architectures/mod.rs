@@ -17,7 +17,7 @@ mod shared;
 use super::{
     ImportRefusal,
     config::Config,
-    settings::{Dialect, Settings},
+    settings::{Dialect, Settings, WRAPPERS},
     weights::Weights,
 };
 
@@ -64,7 +64,9 @@ pub fn read(settings: &Settings, weights: &mut Weights, context: Option<usize>) 
     let name = settings.architecture()?;
     let is = |architecture: &&&Architecture| names(architecture, settings.dialect).contains(&name);
     let Some(architecture) = ARCHITECTURES.iter().find(is) else {
-        let known = ARCHITECTURES.iter().flat_map(|architecture| names(architecture, settings.dialect)).copied();
+        let wrappers = if settings.dialect == Dialect::HuggingFace { &WRAPPERS[..] } else { &[] };
+        let known = ARCHITECTURES.iter().flat_map(|architecture| names(architecture, settings.dialect));
+        let known = known.chain(wrappers).copied();
         return Err(ImportRefusal::Architecture {
             found: name.to_owned(),
             known: known.collect::<Vec<_>>().join(", "),

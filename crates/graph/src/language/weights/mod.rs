@@ -4,13 +4,20 @@
 //! is packed is handed to the caller, who may keep it elsewhere.
 
 pub mod names;
+mod scaled;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bytes::Bytes;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{ImportRefusal, settings::Dialect};
+use super::{
+    ImportRefusal,
+    settings::{Dialect, Settings},
+};
 use crate::{
     float::from_half,
     formats::{BLOCK, Format, Packed, Packer, TILE_ROWS, Weights as Kind, q8_0},
@@ -23,8 +30,11 @@ use names::Part;
 #[derive(Clone, Debug)]
 struct Stored {
     shape: Vec<usize>,
+    /// What its rows are read as.
     format: Format,
     bytes: Bytes,
+    /// Of a matrix whose numbers are a byte each: what blocks of them are multiplied with.
+    scales: Option<Box<Stored>>,
 }
 
 /// Whether matrices of floats are kept or quantised.
@@ -78,37 +88,43 @@ impl<'a> Weights<'a> {
             shape: info.shape(),
             format: format_of(info.kind),
             bytes: info.data.clone(),
+            scales: None,
         };
         let tensors = file.tensors.iter().map(|(name, info)| (name.clone(), stored(info))).collect();
         Self { dialect: Dialect::Gguf, precision: Precision::AsStored, tensors, used: BTreeSet::new(), keep }
     }
 
-    /// Several files of one model hold different tensors.
+    /// Several files of one model hold different tensors; the settings say how they are quantised, and whether they are of a
+    /// model that has other parts.
     pub fn of_safetensors(
         files: &[Bytes],
+        settings: &Settings,
         precision: Precision,
         keep: Option<Keep<'a>>,
     ) -> Result<Self, ImportRefusal> {
-        let mut tensors = BTreeMap::new();
+        let is_scaled = scaled::is_meant(settings)?;
+        let (mut tensors, mut of_bytes) = (BTreeMap::new(), BTreeSet::new());
         for file in files {
             let views =
                 SafeTensors::deserialize(file).map_err(|cause| ImportRefusal::Weights { cause: cause.to_string() })?;
             for (name, view) in views.iter() {
-                let format = match view.dtype() {
-                    Dtype::F32 => Format::F32,
-                    Dtype::F16 => Format::F16,
-                    Dtype::BF16 => Format::Bf16,
-                    other => {
-                        let (expected, found) = ("F32, F16 or BF16", format!("{other:?}"));
-                        return Err(ImportRefusal::Element { name: name.to_owned(), expected, found });
-                    }
-                };
-                let stored = Stored { shape: view.shape().to_vec(), format, bytes: file.slice_ref(view.data()) };
-                if tensors.insert(name.to_owned(), stored).is_some() {
-                    return Err(ImportRefusal::Twice { name: name.to_owned() });
+                let own = if settings.wrapper().is_some() { names::of_decoder(name) } else { Some(name.to_owned()) };
+                let Some(name) = own else { continue };
+                let format = read_as(view.dtype(), is_scaled).ok_or_else(|| ImportRefusal::Element {
+                    name: name.clone(),
+                    expected: if is_scaled { "F32, F16, BF16 or F8_E4M3" } else { "F32, F16 or BF16" },
+                    found: format!("{:?}", view.dtype()),
+                })?;
+                if view.dtype() == Dtype::F8_E4M3 {
+                    of_bytes.insert(name.clone());
+                }
+                let (shape, bytes) = (view.shape().to_vec(), file.slice_ref(view.data()));
+                if tensors.insert(name.clone(), Stored { shape, format, bytes, scales: None }).is_some() {
+                    return Err(ImportRefusal::Twice { name });
                 }
             }
         }
+        scaled::attach(&mut tensors, &of_bytes)?;
         Ok(Self { dialect: Dialect::HuggingFace, precision, tensors, used: BTreeSet::new(), keep })
     }
 
@@ -326,9 +342,9 @@ impl Stack {
             };
             let bytes = stored.row(row).ok_or_else(refuse)?;
             if stored.format == self.format {
-                self.packer.push(bytes);
+                self.packer.push(&bytes);
             } else if self.format == Format::Q8_0 {
-                self.packer.push(&q8_0::quantise(&stored.widened(bytes, name)?));
+                self.packer.push(&q8_0::quantise(&stored.widened(&bytes, name)?));
             } else {
                 let (expected, found) = (self.format.name(), stored.format.name().to_owned());
                 return Err(ImportRefusal::Element { name: name.to_owned(), expected, found });
@@ -346,10 +362,17 @@ impl Stored {
         Err(ImportRefusal::Shape { name: name.to_owned(), expected: shape.to_vec(), found: self.shape.clone() })
     }
 
-    /// The bytes of a row; rows count through all matrices.
-    fn row(&self, row: usize) -> Option<&[u8]> {
-        let row_bytes = self.format.blocks(*self.shape.last()?)?.checked_mul(self.format.layout().source)?;
-        self.bytes.get(row.checked_mul(row_bytes)?..)?.get(..row_bytes)
+    /// The bytes of a row, as its format has them; rows count through all matrices.
+    fn row(&self, row: usize) -> Option<Cow<'_, [u8]>> {
+        let columns = *self.shape.last()?;
+        let row_bytes = match self.scales {
+            None => self.format.blocks(columns)?.checked_mul(self.format.layout().source)?,
+            Some(_) => columns,
+        };
+        let bytes = self.bytes.get(row.checked_mul(row_bytes)?..)?.get(..row_bytes)?;
+        let Some(scales) = &self.scales else { return Some(Cow::Borrowed(bytes)) };
+        let scales = scales.numbers(&scales.row(row / scaled::SIDE)?)?;
+        Some(Cow::Owned(scaled::multiplied(bytes, &scales)))
     }
 
     /// The rows that are taken of the matrix of that number.
@@ -366,14 +389,14 @@ impl Stored {
     fn widen_rows(&self, rows: &[usize], name: &str, values: &mut Vec<f32>) -> Result<(), ImportRefusal> {
         if self.format.weights() == Kind::Float {
             for &row in rows {
-                values.extend(self.widened(self.row(row).unwrap_or_default(), name)?);
+                values.extend(self.widened(&self.row(row).unwrap_or_default(), name)?);
             }
             return Ok(());
         }
         let packer = self.shape.last().and_then(|&columns| Packer::new(self.format, &[rows.len(), columns]));
         let packed = packer.and_then(|mut packer| {
             for &row in rows {
-                packer.push(self.row(row).unwrap_or_default());
+                packer.push(&self.row(row).unwrap_or_default());
             }
             packer.finish()
         });
@@ -384,26 +407,49 @@ impl Stored {
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>, ImportRefusal> {
-        self.widened(&self.bytes, name)
+        if self.scales.is_none() {
+            return self.widened(&self.bytes, name);
+        }
+        let rows: Vec<usize> = (0..self.shape.first().copied().unwrap_or(0)).collect();
+        let mut values = Vec::new();
+        self.widen_rows(&rows, name, &mut values)?;
+        Ok(values)
     }
 
     /// Floats of a file, widened; exact.
     fn widened(&self, bytes: &[u8], name: &str) -> Result<Vec<f32>, ImportRefusal> {
-        let pairs = || bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-        let four = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-        let values: Vec<f32> = match self.format {
-            Format::F32 => bytes.chunks_exact(4).map(four).collect(),
-            Format::F16 => pairs().map(from_half).collect(),
-            Format::Bf16 => pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
-            other => {
-                let (expected, found) = ("F32, F16 or BF16", other.name().to_owned());
-                return Err(ImportRefusal::Element { name: name.to_owned(), expected, found });
-            }
+        let refuse = || {
+            let (expected, found) = ("F32, F16 or BF16", self.format.name().to_owned());
+            ImportRefusal::Element { name: name.to_owned(), expected, found }
         };
+        let values = self.numbers(bytes).ok_or_else(refuse)?;
         match values.iter().position(|value| !value.is_finite()) {
             Some(index) => Err(ImportRefusal::NotFinite { name: name.to_owned(), index }),
             None => Ok(values),
         }
+    }
+
+    /// What bytes of its format stand for, finite or not; `None` for formats that are no floats.
+    fn numbers(&self, bytes: &[u8]) -> Option<Vec<f32>> {
+        let pairs = || bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let four = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+        match self.format {
+            Format::F32 => Some(bytes.chunks_exact(4).map(four).collect()),
+            Format::F16 => Some(pairs().map(from_half).collect()),
+            Format::Bf16 => Some(pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()),
+            _ => None,
+        }
+    }
+}
+
+/// What elements of safetensors are read as; `None` where they are not.
+fn read_as(element: Dtype, is_scaled: bool) -> Option<Format> {
+    match element {
+        Dtype::F32 => Some(Format::F32),
+        Dtype::F16 => Some(Format::F16),
+        Dtype::BF16 => Some(Format::Bf16),
+        Dtype::F8_E4M3 if is_scaled => Some(Format::F32),
+        _ => None,
     }
 }
 

@@ -70,6 +70,23 @@ pub static SHARED_SCORE: Part = part(&["ffn_gate_inp_shexp"], &["mlp.shared_expe
 /// Buffers that files carry and no graph needs.
 static IGNORED: [&str; 2] = ["rotary_emb.inv_freq", "self_attn.rotary_emb.inv_freq"];
 
+/// What the tensors of a decoder are called within a model that sees pictures too, as transformers wrote them first and as
+/// it does now, and what they are called in a decoder alone.
+static WITHIN: [(&str, &str); 3] =
+    [("language_model.model.", "model."), ("language_model.lm_head.", "lm_head."), ("model.language_model.", "model.")];
+/// What such a model sees with.
+static SIGHT: [&str; 4] =
+    ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
+
+/// The name that a tensor of such a model has in a decoder alone; `None` for what no decoder has.
+pub fn of_decoder(name: &str) -> Option<String> {
+    if SIGHT.iter().any(|start| name.starts_with(start)) {
+        return None;
+    }
+    let own = WITHIN.iter().find_map(|(within, alone)| Some(format!("{alone}{}", name.strip_prefix(within)?)));
+    Some(own.unwrap_or_else(|| name.to_owned()))
+}
+
 impl Part {
     /// The full names, in the order in which they are tried. `suffix` is `weight` or `bias`.
     pub fn names(&self, dialect: Dialect, layer: Option<usize>, suffix: &str) -> Vec<String> {

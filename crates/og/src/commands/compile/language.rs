@@ -13,14 +13,14 @@ use engine::{
 use graph::{
     Defaults, LanguageKind,
     gguf::Gguf,
-    language::{Decoder, weights::Precision},
+    language::{Decoder, settings::Settings, weights::Precision},
 };
 use serde_json::Value;
 use storage::Incoming;
 
 use super::{
     measured::{self, Parts},
-    read, read_text, sampling, template,
+    read, read_text, sampling, split, template,
 };
 use crate::cli::ModelCompile;
 
@@ -89,7 +89,7 @@ pub fn compile(options: &ModelCompile, name: &str, is_gguf: bool) -> Result<Comp
     let from = if is_gguf { "general.sampling of the file" } else { "generation_config.json" };
     let defaults = defaults(options, &sources.generation).context(from)?;
     let mut notes = sampling::passed_over(&sources.generation);
-    notes.extend(rotation_note(&sources.config));
+    notes.extend(notes_of(&sources.config));
     notes.extend(template::note(template));
     let chosen = CompileOptions { kind, precision, context: options.context, defaults, cache };
     write(&options.out, &files, name, &chosen)?;
@@ -108,13 +108,19 @@ fn parts(options: &ModelCompile, calibration: Option<&str>) -> Result<Parts<Stri
     }
 }
 
+/// What a `config.json` asks for and the model does not have, or has within bounds.
+fn notes_of(config: &[u8]) -> Vec<String> {
+    // Of a GGUF file there is none; one that cannot be read is refused where it is needed.
+    let Ok(settings) = Settings::of_json(config) else { return Vec::new() };
+    let sight = settings.wrapper().map(|name| format!("of {name} the texts' decoder: what sees pictures is left out"));
+    sight.into_iter().chain(rotation_note(&settings)).collect()
+}
+
 /// A rotation whose base grows with a text is the plain one within what the model was trained for, and no longer text is
 /// served.
-fn rotation_note(config: &[u8]) -> Option<String> {
-    let config: Value = serde_json::from_slice(config).ok()?;
-    let scaled =
-        ["rope_parameters", "rope_scaling"].iter().find_map(|key| config.get(key)).filter(|x| x.is_object())?;
-    let kind = scaled.get("rope_type").or_else(|| scaled.get("type"))?;
+fn rotation_note(settings: &Settings) -> Option<String> {
+    let scaled = settings.within("rope_parameters").or_else(|| settings.within("rope_scaling"))?;
+    let kind = scaled.find("rope_type").or_else(|| scaled.find("type"))?;
     (kind == "dynamic").then(|| "dynamic rotation: as it is up to the trained length, where texts end".to_owned())
 }
 
@@ -140,7 +146,7 @@ fn write(out: &Path, files: &CheckpointFiles, name: &str, options: &CompileOptio
 }
 
 fn of_gguf(options: &ModelCompile) -> Result<Sources> {
-    let file = Gguf::read(&storage::map_file(&options.source)?)?;
+    let file = split::open(&options.source)?;
     Ok(Sources {
         tokenizer: tokenizer_from_gguf(&file)?,
         template: template::of_gguf(&file, options.template.as_deref())?,
@@ -319,6 +325,40 @@ mod tests {
         assert_eq!(json("generation_config.json", None).unwrap(), Value::Null);
         let refused = json("tokenizer_config.json", Some(b"{")).unwrap_err().to_string();
         assert!(refused.starts_with("tokenizer_config.json is not JSON; hint:"), "{refused}");
+    }
+
+    #[test]
+    fn what_a_configuration_asks_for_and_the_model_does_not_have_is_told() {
+        let notes = |config: Value| notes_of(config.to_string().as_bytes());
+        let decoder = serde_json::json!({ "model_type": "gemma3_text", "rope_scaling": { "rope_type": "dynamic" } });
+        let dynamic = "dynamic rotation: as it is up to the trained length, where texts end";
+        assert_eq!(notes(decoder.clone()), [dynamic]);
+        let sees = serde_json::json!({ "architectures": ["Gemma3ForConditionalGeneration"], "text_config": decoder });
+        let sight = "of Gemma3ForConditionalGeneration the texts' decoder: what sees pictures is left out";
+        assert_eq!(notes(sees), [sight, dynamic]);
+        assert!(notes(serde_json::json!({ "model_type": "llama", "rope_scaling": null })).is_empty());
+        assert!(notes_of(b"").is_empty());
+    }
+
+    #[test]
+    fn weights_in_shards_are_those_that_the_index_names_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let refused = |index: &str| {
+            write("model.safetensors.index.json", index);
+            format!("{:#}", shards(folder.path()).unwrap_err())
+        };
+        write("one", "1");
+        write("two", "2");
+        assert!(refused("{").contains("model.safetensors.index.json is not JSON"));
+        assert!(refused("{}").contains("no weight_map"));
+        for name in ["../one", "/one", "a/one", ""] {
+            let index = serde_json::json!({ "weight_map": { "a": name } }).to_string();
+            assert!(refused(&index).contains("expected a file beside it; hint:"), "{name}");
+        }
+        assert!(refused(r#"{"weight_map": {"a": "three"}}"#).contains("three"));
+        write("model.safetensors.index.json", r#"{"weight_map": {"a": "two", "b": "one", "c": "two"}}"#);
+        assert_eq!(shards(folder.path()).unwrap(), ["1", "2"]);
     }
 
     #[test]

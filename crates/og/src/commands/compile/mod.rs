@@ -4,6 +4,7 @@ mod language;
 mod measured;
 mod onnx;
 mod sampling;
+mod split;
 mod template;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 4 << 30;
 pub fn run(common: &Common, options: &ModelCompile) -> Result<()> {
     let name = match &options.name {
         Some(name) => name.clone(),
-        None => stem(&options.source)?,
+        None => split::of_model(&stem(&options.source)?).to_owned(),
     };
     let is_gguf = options.source.extension().is_some_and(|extension| extension == "gguf");
     let (mut compiled, mut fidelity) = (language::Compiled::default(), None);
