@@ -150,9 +150,13 @@ impl Node {
 
     /// The node that goes on from `ledger`, keeps nothing on disk and measures nothing, as simulations need it.
     pub fn resume(ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
+        Self::resume_with(ledger, key, Waiting::default())
+    }
+
+    fn resume_with(ledger: Ledger, key: SigningKey, waiting: Waiting) -> Result<Self, NodeError> {
         let block = block_of(ledger.evm(), None)?.ok_or(NodeError::Genesis)?;
         let (snapshots, ledger) = Snapshots::open(None, &ledger)?;
-        Self::on(ledger, block, (None, None), key, snapshots, None, Waiting::default())
+        Self::on(ledger, block, (None, None), key, snapshots, None, waiting)
     }
 
     fn on(

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use crypto::SigningKey;
 use ledger::{Kind, Ledger, Refusal};
-use storage::Durable;
+use storage::{Durable, SimulatedStore};
 
 use super::{Node, SubmitError};
-use crate::{lock::locked, pool::PoolRefusal, waiting::Found};
+use crate::{
+    failure::NodeError,
+    lock::locked,
+    pool::PoolRefusal,
+    waiting::{Found, Waiting},
+};
 
 /// What there is to be done with a transaction that waited before a restart.
 enum Fate {
@@ -19,6 +25,14 @@ enum Fate {
 }
 
 impl Node {
+    /// The same as [`Self::resume`], and what it acknowledges waits on the disk of a simulated machine.
+    pub fn resume_on(disk: SimulatedStore, ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
+        let (waiting, found) = Waiting::simulated(disk);
+        let node = Self::resume_with(ledger, key, waiting)?;
+        node.take_up(found);
+        Ok(node)
+    }
+
     /// Has the disk keep a native transaction that waits here, whoever showed it; what it gives tells when a crash can no longer lose it.
     /// Nothing where there is no disk, where it is in a block already, or where it is receipts, which whoever posts them keeps.
     pub(crate) fn keep(&self, bytes: &[u8]) -> Result<Option<Durable>, SubmitError> {
@@ -33,11 +47,8 @@ impl Node {
     }
 
     /// Takes a wallet's transaction, shows it to the other validators and asks for a block. What it gives tells when a crash
-    /// can no longer lose it.
-    pub(crate) fn submit_wallet(
-        &self,
-        transaction: &Arc<evm::Transaction>,
-    ) -> Result<Option<Durable>, rpc::SubmitError> {
+    /// can no longer lose it; nothing where there is no disk.
+    pub fn submit_wallet(&self, transaction: &Arc<evm::Transaction>) -> Result<Option<Durable>, rpc::SubmitError> {
         let durable = self.ethereum.admit_durably(transaction)?;
         self.show(transaction.raw().to_vec());
         Ok(durable)
@@ -62,7 +73,8 @@ impl Node {
         *locked(&self.later) = found;
     }
 
-    /// Shows to the others what waited before this start, and looks again at what did not fit the state as it was then.
+    /// Shows to the others what waited before this start, and looks again at what did not fit the state as it was then. Shows to them
+    /// again some of what waits still.
     pub(super) fn look_again(&self) {
         let later = std::mem::take(&mut *locked(&self.later));
         let (mut still, mut gone) = (Found::new(), Vec::new());
@@ -76,6 +88,8 @@ impl Node {
         }
         self.waiting.forget(gone);
         *locked(&self.later) = still;
+        // What was entrusted to this validator while it was cut off, and it has no seat to propose it from.
+        self.waiting.to_show_again().into_iter().for_each(|bytes| self.show(bytes));
     }
 
     /// What a restart would find waiting.
