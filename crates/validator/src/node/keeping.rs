@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
-use crypto::SigningKey;
 use ledger::{Kind, Ledger, Refusal};
-use storage::{Durable, SimulatedStore};
+use storage::Durable;
 
 use super::{Node, SubmitError};
-use crate::{
-    failure::NodeError,
-    lock::locked,
-    pool::PoolRefusal,
-    waiting::{Found, Waiting},
-};
+use crate::{lock::locked, pool::PoolRefusal, waiting::Found};
 
 /// What there is to be done with a transaction that waited before a restart.
 enum Fate {
@@ -25,14 +19,6 @@ enum Fate {
 }
 
 impl Node {
-    /// The same as [`Self::resume`], and what it acknowledges waits on the disk of a simulated machine.
-    pub fn resume_on(disk: SimulatedStore, ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
-        let (waiting, found) = Waiting::simulated(disk);
-        let node = Self::resume_with(ledger, key, waiting)?;
-        node.take_up(found);
-        Ok(node)
-    }
-
     /// Has the disk keep a native transaction that waits here, whoever showed it; what it gives tells when a crash can no longer lose it.
     /// Nothing where there is no disk, where it is in a block already, or where it is receipts, which whoever posts them keeps.
     pub(crate) fn keep(&self, bytes: &[u8]) -> Result<Option<Durable>, SubmitError> {
