@@ -107,8 +107,9 @@ where
         start_blocks(&context, &member, actor, queue, peers, blocker.clone(), channels.blocks, channels.backfill);
 
     let logs = LogPool::new(member.rules);
-    let (told, given, pacing) = (application.clone(), delivered.clone(), member.pacing);
-    let proposer = Proposer { application: told, wake, delivered: given, pacing, logs: logs.clone() };
+    let (told, given) = (application.clone(), delivered.clone());
+    let (pacing, is_silent) = (member.pacing, member.is_silent);
+    let proposer = Proposer { application: told, wake, delivered: given, pacing, logs: logs.clone(), is_silent };
     let (begun, beginning) = mpsc::unbounded_channel();
     let conductor = |switches| Conductor {
         context: context.child("conductor"),

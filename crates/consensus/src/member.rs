@@ -115,6 +115,8 @@ pub(crate) struct Member {
     /// The network's keys, as far as they are known here: the first, and those that followed it.
     pub network_keys: Vec<[u8; 96]>,
     pub tamper: Option<Tamper>,
+    /// A simulated node that votes and never proposes.
+    pub is_silent: bool,
     genesis: Digested<Block>,
 }
 
@@ -189,6 +191,7 @@ impl Member {
             beginning: None,
             network_keys,
             tamper: None,
+            is_silent: false,
             genesis,
         })
     }

@@ -33,6 +33,8 @@ pub(crate) struct Proposer {
     pub delivered: Arc<AtomicU64>,
     pub pacing: Pacing,
     pub logs: LogPool,
+    /// Lets its turns pass, as only simulated nodes do.
+    pub is_silent: bool,
 }
 
 impl Proposer {
@@ -80,6 +82,10 @@ impl<E: Environment> commonware_consensus::Application<E> for Proposer {
         ancestry: impl Ancestry<Block>,
         (): (),
     ) -> Option<Digested<Block>> {
+        if self.is_silent {
+            // An answer that there is nothing would give the turn up at once.
+            return futures::future::pending().await;
+        }
         let parent = ancestry.peek()?.clone();
         let ancestors = self.unfinalized(ancestry).await;
         let unfinalized: Vec<&Block> = ancestors.iter().map(Digested::inner).collect();
@@ -132,6 +138,7 @@ mod tests {
             delivered: Arc::new(AtomicU64::new(0)),
             pacing: Pacing { idle_ms: 200 },
             logs: LogPool::new(TermRules { chain_id: 1, length: 2 }),
+            is_silent: false,
         };
         deterministic::Runner::new(config).start(|context| scenario(context, proposer, application))
     }

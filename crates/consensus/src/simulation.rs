@@ -97,9 +97,20 @@ enum Order {
     Join(usize, usize, u64, Vec<[u8; 96]>),
     Betray(usize),
     Misdeal(usize),
-    Connect(usize, usize, bool),
+    Silence(usize),
+    Wire(usize, usize, Wire),
     RestartAll,
     Finish,
+}
+
+/// What is between two validators, in both directions.
+#[derive(Clone, Copy)]
+enum Wire {
+    Nothing,
+    /// As the run's settings say.
+    Usual,
+    /// As usual, but with this latency in milliseconds.
+    Slow(u64),
 }
 
 impl World {
@@ -139,14 +150,24 @@ impl World {
         self.orders.push(Order::Misdeal(validator));
     }
 
-    /// Cuts both directions between two validators.
-    pub fn cut(&mut self, one: usize, other: usize) {
-        self.orders.push(Order::Connect(one, other, false));
+    /// From its next start on, a validator votes and never proposes.
+    pub fn silence(&mut self, validator: usize) {
+        self.orders.push(Order::Silence(validator));
     }
 
-    /// Mends what was cut.
+    /// Cuts both directions between two validators.
+    pub fn cut(&mut self, one: usize, other: usize) {
+        self.orders.push(Order::Wire(one, other, Wire::Nothing));
+    }
+
+    /// Lets messages between two validators, in both directions, take this many milliseconds.
+    pub fn slow(&mut self, one: usize, other: usize, latency_ms: u64) {
+        self.orders.push(Order::Wire(one, other, Wire::Slow(latency_ms)));
+    }
+
+    /// Mends what was cut or slow.
     pub fn mend(&mut self, one: usize, other: usize) {
-        self.orders.push(Order::Connect(one, other, true));
+        self.orders.push(Order::Wire(one, other, Wire::Usual));
     }
 
     /// Kills all validators at once and starts all again on their disks.
@@ -263,6 +284,9 @@ struct Stage<'a> {
     /// What each knows of the terms: traitors know what all know.
     rosters: Rosters,
     liars: BTreeSet<usize>,
+    silent: BTreeSet<usize>,
+    /// Who is wired to whom, the greater first.
+    wired: BTreeSet<(usize, usize)>,
     beginnings: Given,
     /// Who began late, and with what.
     late: BTreeMap<usize, Late>,
@@ -315,11 +339,12 @@ impl<'a> Stage<'a> {
         };
         let running = members.iter().map(|_| None).collect();
         let rosters = Arc::new(Mutex::new(members.iter().map(|_| None).collect()));
-        let (liars, beginnings, late) = (BTreeSet::new(), Given::default(), BTreeMap::new());
-        let stage = Self { oracle, link, members, running, rosters, liars, beginnings, late };
+        let (liars, silent, wired) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (beginnings, late) = (Given::default(), BTreeMap::new());
+        let mut stage = Self { oracle, link, members, running, rosters, liars, silent, wired, beginnings, late };
         for one in 0..members.len() {
             for other in 0..one {
-                stage.connect(one, other, true).await?;
+                stage.wire(one, other, Wire::Usual).await?;
             }
         }
         Ok(stage)
@@ -329,14 +354,28 @@ impl<'a> Stage<'a> {
         self.members.get(validator).ok_or(SimulationError::NoValidator(validator))
     }
 
-    async fn connect(&self, one: usize, other: usize, connected: bool) -> Result<(), SimulationError> {
+    /// Puts a wire in the place of what is between two. What is under way arrives.
+    async fn wire(&mut self, one: usize, other: usize, wire: Wire) -> Result<(), SimulationError> {
+        let pair = (one.max(other), one.min(other));
         let (one, other) = (&self.member(one)?.me, &self.member(other)?.me);
+        let link = match wire {
+            Wire::Nothing => None,
+            Wire::Usual => Some(self.link.clone()),
+            Wire::Slow(latency_ms) => {
+                Some(simulated::Link { latency: Duration::from_millis(latency_ms), ..self.link.clone() })
+            }
+        };
+        let was_wired = self.wired.remove(&pair);
         for (from, to) in [(one, other), (other, one)] {
-            if connected {
-                self.oracle.add_link(from.clone(), to.clone(), self.link.clone()).await?;
-            } else {
+            if was_wired {
                 self.oracle.remove_link(from.clone(), to.clone()).await?;
             }
+            if let Some(link) = &link {
+                self.oracle.add_link(from.clone(), to.clone(), link.clone()).await?;
+            }
+        }
+        if link.is_some() {
+            self.wired.insert(pair);
         }
         Ok(())
     }
@@ -357,6 +396,7 @@ impl<'a> Stage<'a> {
         }
         member.forget_terms()?;
         member.tamper = self.liars.contains(&validator).then_some(tamper);
+        member.is_silent = self.silent.contains(&validator);
         if let Some(place) = self.rosters.lock().unwrap_or_else(PoisonError::into_inner).get_mut(validator) {
             *place = Some(member.roster.clone());
         }
@@ -451,7 +491,11 @@ impl<'a> Stage<'a> {
                     self.member(validator)?;
                     self.liars.insert(validator);
                 }
-                Order::Connect(one, other, connected) => self.connect(one, other, connected).await?,
+                Order::Silence(validator) => {
+                    self.member(validator)?;
+                    self.silent.insert(validator);
+                }
+                Order::Wire(one, other, wire) => self.wire(one, other, wire).await?,
                 Order::RestartAll => return Ok(Some(End::RestartAll)),
                 Order::Finish => return Ok(Some(End::Finished)),
             }

@@ -208,6 +208,106 @@ fn a_traitor_that_votes_twice_is_shown_with_its_term_and_stops_none() {
     }
 }
 
+/// The term that begins while something is broken.
+const BROKEN: u64 = 3;
+
+/// Within so much a term begins whose first leader does nothing: it would lead the first four views, for a second each.
+const BEGINS_WITHIN_MS: u64 = 20_000;
+
+/// Who leads the first views of that term, and the others: by their places among four nodes with a seat each.
+fn leader_and_others() -> (usize, [usize; 3]) {
+    let mut sitting: [usize; 4] = [0, 1, 2, 3];
+    sitting.sort_by_key(|at| key(u8::try_from(at + 1).unwrap()));
+    sitting.rotate_left(usize::try_from(BROKEN).unwrap() % 4);
+    let [leader, others @ ..] = sitting;
+    (leader, others)
+}
+
+/// What is done to the first leader of a term before it begins; with or without it the term begins, and the next ones do.
+fn first_leader_falls(network: &mut Network, world: &mut World, falls_at: u64, fall: fn(&mut World, usize)) {
+    let (leader, others) = leader_and_others();
+    match network.step {
+        0 if network.height(0) >= 3 => network.name(0, &seats(&[1, 2, 3, 4])),
+        1 if network.all_at(&[0, 1, 2, 3], falls_at) => fall(world, leader),
+        2 if network.all_at(&others, BROKEN * TERM_BLOCKS - 1) => network.kill_at_ms = world.now_ms(),
+        3 if network.all_at(&others, BROKEN * TERM_BLOCKS + 1) => {
+            let took_ms = world.now_ms() - network.kill_at_ms;
+            assert!(took_ms < BEGINS_WITHIN_MS, "the term began after {took_ms} ms");
+        }
+        // All turns of the term, those of who does nothing among them.
+        4 if network.all_at(&others, (BROKEN + 1) * TERM_BLOCKS + 1) => world.start(leader),
+        5 if network.all_at(&[0, 1, 2, 3], (BROKEN + 3) * TERM_BLOCKS) => world.finish(),
+        _ => return,
+    }
+    network.step += 1;
+}
+
+fn first_leader_is_dead(network: &mut Network, world: &mut World) {
+    first_leader_falls(network, world, BROKEN * TERM_BLOCKS - 2, World::crash);
+}
+
+#[test]
+fn a_term_whose_first_leader_is_dead_begins_without_it() {
+    for seed in 90..92 {
+        let mut network = Network::new(4, first_leader_is_dead);
+        held(&settings(seed, 4, if seed == 91 { 3 } else { 0 }), &mut network);
+    }
+}
+
+/// It votes in time for the term, so that nobody takes it for dead.
+fn first_leader_is_silent(network: &mut Network, world: &mut World) {
+    first_leader_falls(network, world, BROKEN * TERM_BLOCKS - 12, |world, leader| {
+        world.silence(leader);
+        world.start(leader);
+    });
+}
+
+#[test]
+fn a_term_whose_first_leader_votes_and_never_proposes_begins_without_its_blocks() {
+    for seed in 92..94 {
+        let mut network = Network::new(4, first_leader_is_silent);
+        held(&settings(seed, 4, if seed == 93 { 3 } else { 0 }), &mut network);
+    }
+}
+
+/// Votes of one come after the leader's timeout as a term begins, and as another one begins there are two halves.
+fn late_and_halved(network: &mut Network, world: &mut World) {
+    let everybody = [0, 1, 2, 3];
+    let slow = usize::try_from(network.kill_at_ms % 4).unwrap();
+    let quick: Vec<usize> = everybody.into_iter().filter(|at| *at != slow).collect();
+    let pairs = |of: [usize; 2], with: [usize; 2]| of.into_iter().flat_map(move |one| with.map(|other| (one, other)));
+    match network.step {
+        0 if network.height(0) >= 3 => {
+            network.name(0, &seats(&[1, 2, 3, 4]));
+            network.kill_at_ms = world.random() % 4;
+        }
+        1 if network.height(0) >= BROKEN * TERM_BLOCKS - 3 => {
+            quick.iter().for_each(|at| world.slow(*at, slow, 1_500));
+        }
+        2 if network.all_at(&quick, BROKEN * TERM_BLOCKS + 4) => {
+            quick.iter().for_each(|at| world.mend(*at, slow));
+        }
+        3 if network.height(0) >= (BROKEN + 1) * TERM_BLOCKS - 1 => {
+            pairs([0, 1], [2, 3]).for_each(|(one, other)| world.cut(one, other));
+            network.kill_at_ms = world.now_ms() + 4_000;
+        }
+        4 if world.now_ms() >= network.kill_at_ms => {
+            pairs([0, 1], [2, 3]).for_each(|(one, other)| world.mend(one, other));
+        }
+        5 if network.all_at(&everybody, (BROKEN + 3) * TERM_BLOCKS) => world.finish(),
+        _ => return,
+    }
+    network.step += 1;
+}
+
+#[test]
+fn a_term_begins_while_votes_come_late_and_while_there_is_no_quorum_and_goes_on() {
+    for seed in 95..98 {
+        let mut network = Network::new(4, late_and_halved);
+        held(&settings(seed, 4, if seed == 97 { 3 } else { 0 }), &mut network);
+    }
+}
+
 /// Seats over five nodes, of which two have two each: without one of these exactly a quorum is left.
 fn seven_seats() -> Vec<Seat> {
     let second = |name: u8| Seat { key: key(20 + name), node: key(name) };

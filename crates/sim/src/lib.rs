@@ -7,6 +7,7 @@
 //! no hash order: equal scenarios give equal outcomes, bit for bit, and so a failure's seed is the failure.
 
 mod actors;
+mod cables;
 mod draw;
 mod network;
 mod outcome;
@@ -15,5 +16,5 @@ mod seats;
 mod status;
 
 pub use network::{SimulationError, run};
-pub use outcome::{Outcome, Promise, Pulse};
+pub use outcome::{Outcome, Promise, Pulse, Transfer};
 pub use scenario::{Auditing, Fault, Scenario, Status, Terms, VALIDATORS};

@@ -12,11 +12,14 @@ use consensus::{
 use engine::LoadError;
 use ledger::{GenesisError, Ledger, RestoreError, Snapshot};
 use protocol::Trust;
+use storage::SimulatedStore;
 use thiserror::Error;
 use validator::Node;
 
 use crate::{
-    actors::{Auditor, Backer, Gateway, Validators, Voter, Worker},
+    actors::{Auditor, Backer, Gateway, Validators, Voter, Wallets, Worker},
+    cables::Cables,
+    draw::below,
     outcome::{Outcome, Promise, Pulse},
     scenario::{Fault, Scenario},
     seats, status,
@@ -63,16 +66,18 @@ struct Network<'a> {
     /// The newest of each validator, and whether it starts from it.
     snapshots: Vec<Option<Snapshot>>,
     resumes: Vec<bool>,
+    /// What each acknowledged of wallets' transactions, as its file would have it. The real one has a thread of its own, which no seed rules.
+    disks: Vec<SimulatedStore>,
     workers: Vec<Worker>,
     gateway: Gateway,
+    wallets: Wallets,
     backer: Backer,
     auditors: Vec<Auditor>,
     /// Faults to come, in order of time.
     faults: Vec<(u64, Fault)>,
     /// Seats in which traitors are.
     traitors: BTreeSet<usize>,
-    /// Validators that no message reaches or leaves.
-    cut: BTreeSet<usize>,
+    cables: Cables,
     promises: Vec<Promise>,
     outbox_at_restart: Vec<usize>,
     pulses: Vec<Pulse>,
@@ -96,13 +101,15 @@ impl<'a> Network<'a> {
             voters: (0..scenario.validators).map(|index| Voter::new(scenario.false_voter == Some(index))).collect(),
             snapshots: vec![None; scenario.validators],
             resumes: vec![false; scenario.validators],
+            disks: (0..scenario.validators).map(|_| SimulatedStore::default()).collect(),
             workers: workers.map(|(index, adversary)| Worker::new(index, scenario.seed, *adversary)).collect(),
             gateway: Gateway::new(scenario.seed),
+            wallets: Wallets::new(scenario.seed, scenario.wallet_rounds, scenario.validators),
             backer: Backer::new(),
             auditors: auditors.map(|(index, auditing)| Auditor::new(index, *auditing)).collect(),
             faults,
             traitors: BTreeSet::new(),
-            cut: BTreeSet::new(),
+            cables: Cables::new(scenario.validators),
             promises: Vec::new(),
             outbox_at_restart: Vec::new(),
             pulses: Vec::new(),
@@ -116,21 +123,21 @@ impl<'a> Network<'a> {
         world.crash(validator);
         self.nodes.get_mut(validator).into_iter().for_each(|node| *node = None);
         self.voters.get_mut(validator).into_iter().for_each(Voter::crash);
+        self.lose_unwritten(validator);
     }
 
-    /// Cuts a validator off from whoever is not cut off already.
-    fn cut(&mut self, validator: usize, world: &mut World) {
-        if self.cut.insert(validator) {
-            let others = (0..self.nodes.len()).filter(|other| !self.cut.contains(other));
-            others.for_each(|other| world.cut(validator, other));
-        }
+    /// Ends the life of a validator's disk: of what was on its way to it some is written, in order, and nobody is told.
+    fn lose_unwritten(&self, validator: usize) {
+        let Some(disk) = self.disks.get(validator) else { return };
+        // Each tick is one pulse.
+        let drawn = below(self.scenario.seed, "written", self.pulses.len() as u64, disk.under_way() as u64 + 1);
+        disk.crash(usize::try_from(drawn).unwrap_or(0));
     }
 
-    fn mend(&mut self, validator: usize, world: &mut World) {
-        if self.cut.remove(&validator) {
-            let others = (0..self.nodes.len()).filter(|other| *other != validator && !self.cut.contains(other));
-            others.for_each(|other| world.mend(validator, other));
-        }
+    /// What was handed to the disks at the last tick is written, where nothing crashed since.
+    fn write_disks(&self) {
+        let up = self.disks.iter().zip(&self.nodes).filter(|(_, node)| node.is_some());
+        up.for_each(|(disk, _)| disk.write());
     }
 
     /// Breaks and mends what is due.
@@ -146,14 +153,17 @@ impl<'a> Network<'a> {
                 }
                 Fault::Betray(validator) => {
                     self.crash(validator, world);
+                    self.wallets.betrayed(validator);
                     self.traitors.insert(validator);
                     world.betray(validator);
                 }
-                Fault::Cut(validator) => self.cut(validator, world),
-                Fault::Mend(validator) => self.mend(validator, world),
+                Fault::Cut(validator) => self.cables.split(&[validator], world),
+                Fault::Split(one, other) => self.cables.split(&[one, other], world),
+                Fault::Slow(validator, latency_ms) => self.cables.slow(validator, latency_ms, world),
+                Fault::Mend(validator) => self.cables.mend(validator, world),
                 Fault::RestartAll => {
                     // A new life begins with all cables in.
-                    self.cut.clear();
+                    self.cables = Cables::new(self.nodes.len());
                     (0..self.nodes.len()).for_each(|validator| self.crash(validator, world));
                     // Ends this life of the network: what is ordered after it would be lost.
                     return world.restart_all();
@@ -189,6 +199,7 @@ impl<'a> Network<'a> {
             self.request_at_ms = now_ms.saturating_add(self.scenario.request_ms);
         }
         let validators = Validators::new(&self.nodes, now_ms);
+        self.wallets.work(&validators);
         self.gateway.post(&validators);
         self.backer.work(&validators);
         self.workers.iter_mut().for_each(|worker| worker.respond(&validators));
@@ -223,8 +234,8 @@ impl<'a> Network<'a> {
         (watched.print)(&status::gateway(now_ms, &self.gateway));
     }
 
-    /// True once nothing more is owed: every fault has passed, every receipt is anchored or was refused, every window
-    /// is closed and every validator has the certificates that say so.
+    /// True once nothing more is owed: every fault has passed, every receipt is anchored or was refused, every transfer is executed, every
+    /// window is closed and every validator has the certificates that say so.
     fn is_over(&self) -> bool {
         let served = self.gateway.issued() >= self.scenario.requests && self.gateway.waiting() == 0;
         let up: Vec<&Arc<Node>> = self.nodes.iter().flatten().collect();
@@ -234,6 +245,9 @@ impl<'a> Network<'a> {
         }
         let least = self.scenario.terms.map_or(0, |terms| terms.least.saturating_mul(terms.blocks.into()));
         if up.iter().any(|node| node.ledger().height() < least) {
+            return false;
+        }
+        if !up.iter().all(|node| self.wallets.are_done(&node.ledger())) {
             return false;
         }
         let end = up.iter().map(|node| self.last_challenge_epoch(&node.ledger())).max().unwrap_or(0);
@@ -264,6 +278,7 @@ impl<'a> Network<'a> {
             ledgers: up.iter().map(|node| node.ledger().clone()).collect(),
             misbehaviours: up.iter().map(|node| node.misbehaviours()).collect(),
             promises: self.promises,
+            transfers: self.wallets.transfers(),
             set_aside: self.gateway.set_aside().to_vec(),
             outbox_at_restart: self.outbox_at_restart,
             pulses: self.pulses,
@@ -284,7 +299,10 @@ impl simulation::Scenario for Network<'_> {
             }
             None => self.genesis.clone(),
         };
-        let node = match Node::resume(ledger, seats::validator(validator)) {
+        // One that is up is ended by its start.
+        self.lose_unwritten(validator);
+        let disk = self.disks.get(validator).cloned().unwrap_or_default();
+        let node = match Node::resume(ledger, seats::validator(validator), disk) {
             Ok(node) => Arc::new(node),
             // Only an index on disk could be unreadable, and none is kept here.
             Err(error) => std::panic::panic_any(error.to_string()),
@@ -296,6 +314,7 @@ impl simulation::Scenario for Network<'_> {
     fn tick(&mut self, world: &mut World) {
         let now_ms = world.now_ms();
         self.suffer(world);
+        self.write_disks();
         self.act(now_ms);
         self.keep_snapshots();
         self.watch(now_ms);

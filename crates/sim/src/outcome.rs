@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crypto::{Digest, hash};
 use ledger::Ledger;
-use protocol::{Bundle, Canonical as _, Certificate, Noun as _, Opening, ReceiptStatus, SignedReceipt, Trust};
+use protocol::{
+    Bundle, Canonical as _, Certificate, EvmAddress, Noun as _, Opening, ReceiptStatus, SignedReceipt, Trust,
+};
 
 /// A receipt that its caller was told of: the network owes it a place on the ledger.
 #[derive(Clone, Debug)]
@@ -15,6 +17,18 @@ pub struct Promise {
     pub receipt: SignedReceipt,
     pub opening: Opening,
     pub promised_at_ms: u64,
+}
+
+/// A wallet's transfer of one unit. Whoever acknowledged it owes it a place in a block.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    pub nonce: u64,
+    /// Whom nobody else pays: its balance tells how often the transfer was executed.
+    pub to: EvmAddress,
+    /// Since when its wallet sends it.
+    pub due_at_ms: u64,
+    /// The validator that told its wallet that no crash loses it, and when.
+    pub acknowledged: Option<(usize, u64)>,
 }
 
 /// How high the validators stood at one moment; nothing for one that was down.
@@ -41,6 +55,7 @@ pub struct Outcome {
     pub misbehaviours: Vec<u64>,
     pub certificates: Vec<BTreeMap<u64, Certificate>>,
     pub promises: Vec<Promise>,
+    pub transfers: Vec<Transfer>,
     /// Receipts that the gateway gave up on, because the ledger refused them.
     pub set_aside: Vec<Digest>,
     /// Receipts in the gateway's outbox at each of its restarts.

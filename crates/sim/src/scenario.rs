@@ -32,6 +32,8 @@ pub struct Scenario {
     pub requests: u64,
     /// Simulated time between two requests.
     pub request_ms: u64,
+    /// Rounds of three transfers that wallets send.
+    pub wallet_rounds: u64,
     pub auditors: Vec<Auditing>,
     /// A validator that votes against the truth.
     pub false_voter: Option<usize>,
@@ -68,7 +70,7 @@ pub enum Auditing {
 /// Something that breaks or is mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A validator dies: its pool and its ledger are gone, its disk stays.
+    /// A validator dies: its pool and its ledger are gone, its disk stays as far as it was written.
     Crash(usize),
     /// It starts again on its disk, its ledger from genesis.
     Start(usize),
@@ -76,6 +78,11 @@ pub enum Fault {
     Resume(usize),
     /// No message passes between one validator and the others.
     Cut(usize),
+    /// Two validators hear each other, and nobody else hears them.
+    Split(usize, usize),
+    /// Messages from and to a validator take this many milliseconds.
+    Slow(usize, u64),
+    /// It hears the others as usual, and they it.
     Mend(usize),
     /// A traitor takes the validator's seat for good: it signs votes that exclude each other. One of four at most.
     Betray(usize),
@@ -108,6 +115,7 @@ impl Scenario {
             workers: vec![None, None, Some(Adversary::WrongOutput)],
             requests: 12,
             request_ms: 150,
+            wallet_rounds: 3,
             auditors: vec![Auditing::Honest],
             false_voter: None,
             faults: Vec::new(),
@@ -116,20 +124,22 @@ impl Scenario {
         }
     }
 
-    /// The same with one in twenty messages lost, a validator that crashes and starts again, and a gateway that
-    /// restarts with a full outbox; who, when and for how long is the seed's to say.
+    /// The same with one in twenty messages lost, a validator that crashes and starts again, one or two that are cut off or slow, and a
+    /// gateway that restarts with a full outbox; who, when and for how long is the seed's to say.
     pub fn storm(seed: u64) -> Self {
         let between = |what, low: u64, high: u64| low + below(seed, what, 0, high - low);
         let victim = usize::try_from(between("victim", 0, VALIDATORS as u64)).unwrap_or(0);
         let crashed = between("crash", 500, 3_000);
         let again = if between("snapshot", 0, 2) == 0 { Fault::Start(victim) } else { Fault::Resume(victim) };
         let gateway_crashed = between("gateway", 300, 1_400);
-        let faults = vec![
+        let mut faults = vec![
             (crashed, Fault::Crash(victim)),
             (crashed + between("down", 300, 2_500), again),
             (gateway_crashed, Fault::CrashGateway(between("burst", 2, 5))),
             (gateway_crashed + between("gateway down", 100, 1_500), Fault::StartGateway),
         ];
+        let cut = another(victim, between("cut", 0, VALIDATORS as u64 - 1), VALIDATORS);
+        faults.extend(broken(seed, 0, PARTITIONS, between("cut at", 500, 3_500), (cut, VALIDATORS)));
         Self { loss_percent: 5, faults, ..Self::calm(seed) }
     }
 
@@ -139,18 +149,9 @@ impl Scenario {
         let drawn = |what, index, bound| below(seed, what, index, bound);
         let mut faults = Vec::new();
         for index in 0..4 {
-            let victim = usize::try_from(drawn("victim", index, VALIDATORS as u64)).unwrap_or(0);
-            let (broken, mended) = match drawn("fault", index, 5) {
-                0 => (Fault::Crash(victim), Some(Fault::Start(victim))),
-                1 => (Fault::Crash(victim), Some(Fault::Resume(victim))),
-                2 => (Fault::Cut(victim), Some(Fault::Mend(victim))),
-                3 => (Fault::CrashGateway(3), Some(Fault::StartGateway)),
-                _ => (Fault::RestartAll, None),
-            };
             let at_ms = 400 + 700 * index + drawn("at", index, 600);
-            faults.push((at_ms, broken));
-            // Often only after the next one broke too.
-            faults.extend(mended.map(|fault| (at_ms + 200 + drawn("for", index, 2_000), fault)));
+            let victim = usize::try_from(drawn("victim", index, VALIDATORS as u64)).unwrap_or(0);
+            faults.extend(broken(seed, index, ALL, at_ms, (victim, VALIDATORS)));
         }
         let lie = [Adversary::WrongOutput, Adversary::Withhold][usize::from(drawn("lie", 0, 2) == 0)];
         let auditing = [Auditing::ChallengesTheTruth, Auditing::AsksInVain][usize::from(drawn("auditing", 0, 2) == 0)];
@@ -166,16 +167,19 @@ impl Scenario {
         }
     }
 
-    /// A validator turns traitor while messages are lost, the gateway restarts with a full outbox and a worker lies.
+    /// A validator turns traitor while messages are lost, another fault befalls another one, the gateway restarts with a full outbox and a
+    /// worker lies.
     pub fn treason(seed: u64) -> Self {
         let drawn = |what, bound| below(seed, what, 0, bound);
         let traitor = usize::try_from(drawn("traitor", VALIDATORS as u64)).unwrap_or(0);
         let gateway_crashed = 300 + drawn("gateway", 1_100);
-        let faults = vec![
+        let mut faults = vec![
             (500 + drawn("betray", 2_500), Fault::Betray(traitor)),
             (gateway_crashed, Fault::CrashGateway(3)),
             (gateway_crashed + 100 + drawn("gateway down", 1_400), Fault::StartGateway),
         ];
+        let victim = another(traitor, drawn("victim", VALIDATORS as u64 - 1), VALIDATORS);
+        faults.extend(broken(seed, 0, WITH_TRAITOR, 500 + drawn("at", 3_000), (victim, VALIDATORS)));
         Self { loss_percent: u8::try_from(drawn("loss", 6)).unwrap_or(0), faults, ..Self::calm(seed) }
     }
 
@@ -188,21 +192,13 @@ impl Scenario {
         let traitor = Some(one_of("traitor", 0)).filter(|_| drawn("treason", 0, 2) == 0);
         let mut faults: Vec<(u64, Fault)> =
             traitor.map(|traitor| (2_000 + drawn("betray", 0, 6_000), Fault::Betray(traitor))).into_iter().collect();
+        let kinds = if traitor.is_some() { WITH_TRAITOR } else { ALL };
         for index in 0..6 {
             // A traitor is that for good.
             let victim = Some(one_of("victim", index)).filter(|victim| Some(*victim) != traitor);
             let victim = victim.unwrap_or_else(|| (one_of("victim", index) + 1) % SEASON_VALIDATORS);
-            let (broken, mended) = match drawn("fault", index, 5) {
-                0 => (Fault::Crash(victim), Some(Fault::Start(victim))),
-                1 => (Fault::Crash(victim), Some(Fault::Resume(victim))),
-                2 => (Fault::Cut(victim), Some(Fault::Mend(victim))),
-                3 => (Fault::CrashGateway(3), Some(Fault::StartGateway)),
-                _ if traitor.is_none() => (Fault::RestartAll, None),
-                _ => (Fault::Crash(victim), Some(Fault::Start(victim))),
-            };
             let at_ms = 600 + 1_600 * index + drawn("at", index, 1_400);
-            faults.push((at_ms, broken));
-            faults.extend(mended.map(|fault| (at_ms + 200 + drawn("for", index, 2_000), fault)));
+            faults.extend(broken(seed, index, kinds, at_ms, (victim, SEASON_VALIDATORS)));
         }
         faults.extend((0..2).map(|index| (1_000 + 4_000 * index, Fault::Back(one_of("backed", index)))));
         Self {
@@ -210,8 +206,66 @@ impl Scenario {
             terms: Some(Terms { blocks: 30, seats: 4, key_terms: 2, least: 9 }),
             loss_percent: u8::try_from(drawn("loss", 0, 6)).unwrap_or(0),
             faults,
+            wallet_rounds: 10,
             limit_ms: 240_000,
             ..Self::calm(seed)
         }
     }
+}
+
+/// The kinds of faults that befall a validator, and the gateway.
+#[derive(Clone, Copy)]
+enum Kind {
+    Start,
+    Resume,
+    Cut,
+    Split,
+    Slow,
+    Gateway,
+    RestartAll,
+}
+
+const PARTITIONS: &[Kind] = &[Kind::Cut, Kind::Split, Kind::Slow];
+/// A traitor takes its seat for one life of the network only.
+const WITH_TRAITOR: &[Kind] = &[Kind::Start, Kind::Resume, Kind::Cut, Kind::Split, Kind::Slow, Kind::Gateway];
+const ALL: &[Kind] = &[Kind::Start, Kind::Resume, Kind::Cut, Kind::Split, Kind::Slow, Kind::Gateway, Kind::RestartAll];
+
+/// More than what a leader has before the others move on: what is proposed and voted so late comes too late.
+const LATE_MS: u64 = 1_000;
+/// What is late is so for some views.
+const LATE_FOR_MS: u64 = 1_500;
+
+/// Fault number `index`, of one of these kinds, which befalls a validator of so many or it and a second one; and what mends it, often only
+/// after the next one broke too.
+fn broken(
+    seed: u64,
+    index: u64,
+    kinds: &[Kind],
+    at_ms: u64,
+    (victim, validators): (usize, usize),
+) -> Vec<(u64, Fault)> {
+    let drawn = |what, bound| below(seed, what, index, bound);
+    let kind = usize::try_from(drawn("fault", kinds.len() as u64)).ok().and_then(|place| kinds.get(place));
+    let second = another(victim, drawn("second", validators as u64 - 1), validators);
+    let for_ms = 200 + drawn("for", 2_000);
+    let (fault, mends, for_ms) = match kind.unwrap_or(&Kind::Cut) {
+        Kind::Start => (Fault::Crash(victim), vec![Fault::Start(victim)], for_ms),
+        Kind::Resume => (Fault::Crash(victim), vec![Fault::Resume(victim)], for_ms),
+        Kind::Cut => (Fault::Cut(victim), vec![Fault::Mend(victim)], for_ms),
+        Kind::Split => (Fault::Split(victim, second), vec![Fault::Mend(victim), Fault::Mend(second)], for_ms),
+        Kind::Slow => {
+            let late_ms = LATE_MS + drawn("late", 1_000);
+            (Fault::Slow(victim, late_ms), vec![Fault::Mend(victim)], for_ms + LATE_FOR_MS)
+        }
+        Kind::Gateway => (Fault::CrashGateway(3), vec![Fault::StartGateway], for_ms),
+        Kind::RestartAll => (Fault::RestartAll, Vec::new(), 0),
+    };
+    let mended = mends.into_iter().map(|mend| (at_ms + for_ms, mend));
+    [(at_ms, fault)].into_iter().chain(mended).collect()
+}
+
+/// A validator that is not this one; `drawn` is below the number of the others.
+fn another(one: usize, drawn: u64, validators: usize) -> usize {
+    let after = usize::try_from(drawn).unwrap_or(0) + 1;
+    (one + after).checked_rem(validators).unwrap_or(0)
 }

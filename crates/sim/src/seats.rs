@@ -5,8 +5,9 @@ use consensus::{
     simulation::{Link, Settings},
 };
 use crypto::{Digest, SigningKey, threshold::GroupKey};
-use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, OPG, Rules};
-use protocol::{Amount, List, NodeId, Noun as _, Role, Text, Trust, Version, registry::node_id};
+use ledger::{Genesis, GenesisAccount, GenesisModel, GenesisNode, GenesisParameter, GenesisWallet, OPG, Rules};
+use payments::signing::SignerKey;
+use protocol::{Amount, EvmAddress, List, NodeId, Noun as _, Role, Text, Trust, Version, registry::node_id};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::scenario::Scenario;
@@ -15,6 +16,8 @@ pub(crate) const CHAIN_ID: u64 = 31_337;
 /// What each node starts with: four verdicts make a lying worker fall below the minimum of its role.
 const STAKE: Amount = 12_000 * OPG;
 const TREASURY: Amount = 1_000_000 * OPG;
+/// What each wallet has.
+const WALLET: Amount = 1_000 * OPG;
 const TICK_MS: u64 = 50;
 
 /// Epochs are short and the window is small, so that a run is.
@@ -50,6 +53,12 @@ pub(crate) fn treasury() -> SigningKey {
     key(200, 0)
 }
 
+/// Of one who sends transfers one after the other, and of one whose transfers wait behind a gap.
+pub(crate) fn wallets() -> Vec<SignerKey> {
+    // Neither is one of the few numbers that are no key.
+    [230, 231].into_iter().filter_map(|first| SignerKey::from_secret([first; 32])).collect()
+}
+
 pub(crate) fn gateway() -> SigningKey {
     key(150, 0)
 }
@@ -80,13 +89,14 @@ pub(crate) fn genesis(scenario: &Scenario, model: Digest) -> Genesis {
         models: bounded(if role == Role::Worker { vec![model] } else { Vec::new() }),
     });
     let treasury = treasury().public_key();
+    let wallet = |key: SignerKey| GenesisWallet { address: EvmAddress(key.address().into_array()), balance: WALLET };
     Genesis {
         version: Version,
         chain_id: CHAIN_ID,
         time_ms: 0,
         accounts: bounded(vec![GenesisAccount { key: treasury, balance: TREASURY }]),
         nodes: bounded(nodes.collect()),
-        wallets: bounded(Vec::new()),
+        wallets: bounded(wallets().into_iter().map(wallet).collect()),
         allocations: bounded(Vec::new()),
         models: bounded(vec![GenesisModel {
             root: model,

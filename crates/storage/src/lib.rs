@@ -7,6 +7,7 @@ mod file;
 mod log;
 mod moment;
 mod sealed;
+mod simulated;
 mod store;
 
 pub use failure::StoreError;
@@ -14,4 +15,5 @@ pub use file::{FileError, Incoming, map_file, read_file, write_file};
 pub use log::{Log, LogError, Mark, RECORD_BYTES_MAX, SyncData, Ticket};
 pub use moment::{Entry, Moment};
 pub use sealed::{Passphrase, SealError, Sealer, random_bytes};
+pub use simulated::SimulatedStore;
 pub use store::{Change, Durable, Store};

@@ -64,7 +64,7 @@ fn units(changes: &[Change]) -> u32 {
 
 /// Changes on their way to the disk.
 #[must_use]
-pub struct Durable(oneshot::Receiver<Result<(), StoreError>>);
+pub struct Durable(pub(crate) oneshot::Receiver<Result<(), StoreError>>);
 
 impl Durable {
     /// Returns when the changes survive a crash.

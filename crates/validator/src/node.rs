@@ -25,6 +25,7 @@ use protocol::{
     service::CertifiedEpoch,
     transaction::{BURNS_MAX, ReportBurns, ShowDoubleVote, Vote},
 };
+use storage::SimulatedStore;
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -148,11 +149,14 @@ impl Node {
         Ok(node)
     }
 
-    /// The node that goes on from `ledger`, keeps nothing on disk and measures nothing, as simulations need it.
-    pub fn resume(ledger: Ledger, key: SigningKey) -> Result<Self, NodeError> {
+    /// The node that goes on from `ledger`, keeps what it acknowledges on a simulated disk and nothing else, and measures nothing.
+    pub fn resume(ledger: Ledger, key: SigningKey, disk: SimulatedStore) -> Result<Self, NodeError> {
         let block = block_of(ledger.evm(), None)?.ok_or(NodeError::Genesis)?;
         let (snapshots, ledger) = Snapshots::open(None, &ledger)?;
-        Self::on(ledger, block, (None, None), key, snapshots, None, Waiting::default())
+        let (waiting, found) = Waiting::simulated(disk);
+        let node = Self::on(ledger, block, (None, None), key, snapshots, None, waiting)?;
+        node.take_up(found);
+        Ok(node)
     }
 
     fn on(

@@ -1,6 +1,6 @@
 //! Transactions between validators: whoever takes one shows it to the others, in batches, so that whoever proposes next has it.
 //!
-//! Lossy by design: a transaction that got lost here waits for the turn of the validator that took it.
+//! Lossy by design: a transaction that got lost here waits for the turn of the validator that took it, or until that one shows it again.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,31 +1,58 @@
 //! What of both pools a restart finds: whoever sent it was told that no crash loses it.
 //!
 //! It lies in a file of its own, because nothing else can make it anew. What waits no more the disk is told without being waited for: what a
-//! crash keeps from it is found waiting, executed by then, and forgotten.
+//! crash keeps from it is found waiting, executed by then, and forgotten. Simulations have another disk under the same marks.
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
+    ops::Bound,
     path::Path,
     sync::{Mutex, MutexGuard},
 };
 
 use blocks::waiting::{self, Id};
-use storage::{Change, Durable, Store};
+use storage::{Change, Durable, Entry, SimulatedStore, Store};
 
 use crate::{failure::NodeError, lock::locked};
 
 /// The file in a node's folder.
 const FILE: &str = "waiting.redb";
 
+/// Most that is shown again at once: of what waits behind a gap there may be much, and it may wait for long.
+const SHOWN_AGAIN: usize = 64;
+
 /// What was found when the file was opened.
 pub(crate) type Found = Vec<(Id, Vec<u8>)>;
+
+/// Where it is kept.
+enum Disk {
+    File(Store),
+    Simulated(SimulatedStore),
+}
+
+impl Disk {
+    fn submit(&self, changes: Vec<Change>) -> Option<Durable> {
+        match self {
+            Self::File(store) => store.try_submit(changes),
+            Self::Simulated(store) => Some(store.submit(changes)),
+        }
+    }
+
+    /// One that the disk has by now, and can give.
+    fn get(&self, id: &Id) -> Option<Vec<u8>> {
+        match self {
+            Self::File(store) => store.get(waiting::TABLE, id).ok().flatten(),
+            Self::Simulated(store) => store.get(waiting::TABLE, id),
+        }
+    }
+}
 
 /// What waits, as the disk has it; nothing where there is no folder.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    store: Option<Store>,
+    disk: Option<Disk>,
     marks: Mutex<Marks>,
     /// As if the disk were behind.
     #[cfg(test)]
@@ -36,7 +63,9 @@ pub(crate) struct Waiting {
 #[derive(Default)]
 pub(crate) struct Marks {
     /// What a restart would find.
-    kept: HashSet<Id>,
+    kept: BTreeSet<Id>,
+    /// The last of these that was shown again.
+    shown: Id,
     /// What waits no more, until the disk has room to be told.
     gone: BTreeSet<Id>,
 }
@@ -45,20 +74,31 @@ impl Waiting {
     /// In this folder, with what was found there.
     pub fn open(directory: &Path) -> Result<(Self, Found), NodeError> {
         let store = Store::open(&directory.join(FILE), &[waiting::TABLE])?;
-        let entries = waiting::all(&store)?.into_iter();
+        let entries = waiting::all(&store)?;
+        Ok(Self::on(Disk::File(store), entries))
+    }
+
+    /// The same on the disk of a simulated machine.
+    pub fn simulated(store: SimulatedStore) -> (Self, Found) {
+        let entries = store.entries(waiting::TABLE);
+        Self::on(Disk::Simulated(store), entries)
+    }
+
+    fn on(disk: Disk, entries: Vec<Entry>) -> (Self, Found) {
+        let entries = entries.into_iter();
         let found: Found = entries.filter_map(|(id, bytes)| Some((Id::try_from(id).ok()?, bytes))).collect();
-        let marks = Marks { kept: found.iter().map(|(id, _)| *id).collect(), gone: BTreeSet::new() };
+        let marks = Marks { kept: found.iter().map(|(id, _)| *id).collect(), ..Marks::default() };
         let waiting = Self {
-            store: Some(store),
+            disk: Some(disk),
             marks: Mutex::new(marks),
             #[cfg(test)]
             is_full: AtomicBool::default(),
         };
-        Ok((waiting, found))
+        (waiting, found)
     }
 
     pub fn is_on_disk(&self) -> bool {
-        self.store.is_some()
+        self.disk.is_some()
     }
 
     /// Whoever holds them sees to it that nothing is kept that was executed meanwhile: it would stay on the disk for ever.
@@ -72,7 +112,7 @@ impl Waiting {
         if self.is_full.load(Ordering::Relaxed) {
             return None;
         }
-        self.store.as_ref()?.try_submit(changes)
+        self.disk.as_ref()?.submit(changes)
     }
 
     /// Tells the disk what waits no more, and what it had no room for the last time.
@@ -82,10 +122,17 @@ impl Waiting {
         }
     }
 
+    /// Some of what a restart would find, others each time.
+    pub fn to_show_again(&self) -> Vec<Vec<u8>> {
+        let Some(disk) = &self.disk else { return Vec::new() };
+        let ids = self.marks().to_show_again();
+        ids.iter().filter_map(|id| disk.get(id)).collect()
+    }
+
     /// What a restart would find.
     #[cfg(test)]
     pub fn on_disk(&self) -> Vec<Id> {
-        let store = self.store.as_ref().unwrap();
+        let Some(Disk::File(store)) = &self.disk else { return Vec::new() };
         store.commit_blocking(Vec::new()).unwrap();
         waiting::all(store).unwrap().into_iter().map(|(id, _)| Id::try_from(id).unwrap()).collect()
     }
@@ -110,6 +157,14 @@ impl Marks {
         // It may have waited before, and what was not told of that is true no more.
         self.gone.remove(&id);
         Some(written)
+    }
+
+    fn to_show_again(&mut self) -> Vec<Id> {
+        let after = (Bound::Excluded(self.shown), Bound::Unbounded);
+        let ids: Vec<Id> = self.kept.range(after).take(SHOWN_AGAIN).copied().collect();
+        // After the last of all it begins anew.
+        self.shown = ids.get(SHOWN_AGAIN - 1).copied().unwrap_or_default();
+        ids
     }
 
     fn forget<T>(&mut self, ids: impl IntoIterator<Item = Id>, write: impl FnOnce(Vec<Change>) -> Option<T>) {
@@ -165,9 +220,38 @@ mod tests {
     }
 
     #[test]
+    fn what_still_waits_is_shown_again_in_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let (waiting, _) = Waiting::open(folder.path()).unwrap();
+        let ids: Vec<Id> = (1..=100).map(|first| [first; 32]).collect();
+        ids.iter().for_each(|id| keep(&waiting, *id, &[]));
+        assert_eq!(waiting.on_disk().len(), 100);
+        let shown = || waiting.to_show_again().into_iter().map(|bytes| bytes[0]).collect::<Vec<u8>>();
+        assert_eq!(shown(), (1..=64).collect::<Vec<u8>>());
+        assert_eq!(shown(), (65..=100).collect::<Vec<u8>>());
+        waiting.forget([ONE]);
+        assert_eq!(shown(), (2..=65).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_simulated_disk_keeps_what_it_wrote() {
+        let store = SimulatedStore::default();
+        let (waiting, found) = Waiting::simulated(store.clone());
+        assert!(waiting.is_on_disk() && found.is_empty());
+        keep(&waiting, ONE, &[]);
+        assert!(waiting.to_show_again().is_empty(), "not written yet");
+        store.write();
+        keep(&waiting, TWO, &[]);
+        store.crash(0);
+        let (again, found) = Waiting::simulated(store);
+        assert_eq!(found, [(ONE, ONE.to_vec())]);
+        assert_eq!(again.to_show_again(), [ONE.to_vec()]);
+    }
+
+    #[test]
     fn without_a_folder_nothing_is_kept_and_nothing_fails() {
         let waiting = Waiting::default();
-        assert!(!waiting.is_on_disk() && waiting.write(Vec::new()).is_none());
+        assert!(!waiting.is_on_disk() && waiting.write(Vec::new()).is_none() && waiting.to_show_again().is_empty());
         waiting.forget([ONE]);
     }
 }

@@ -22,6 +22,11 @@ impl<'a> Validators<'a> {
         self.now_ms
     }
 
+    /// This one; `None` while it is down.
+    pub fn at(&self, validator: usize) -> Option<&'a Node> {
+        self.nodes.get(validator)?.as_deref()
+    }
+
     /// The validator that the actor with this number asks now; `None` while all are down.
     pub fn asked(&self, actor: u64) -> Option<&'a Node> {
         let turn = (self.now_ms / STAY_MS).wrapping_add(actor);

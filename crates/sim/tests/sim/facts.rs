@@ -39,6 +39,19 @@ pub fn all_stand(outcome: &Outcome, workers: &[usize], allowed: &[Standing]) {
     }
 }
 
+/// What a validator acknowledged of wallets' transfers is executed on every ledger, and nothing twice.
+pub fn acknowledged_are_executed(outcome: &Outcome) {
+    let Outcome { seed, transfers, ledgers, .. } = outcome;
+    assert!(transfers.iter().any(|transfer| transfer.acknowledged.is_some()), "seed {seed}: nothing acknowledged");
+    for transfer in transfers {
+        for ledger in ledgers {
+            let times = ledger.balance(&transfer.to);
+            let is_owed = transfer.acknowledged.is_some();
+            assert!(times == 1 || (times == 0 && !is_owed), "seed {seed}: {times} times {transfer:?}");
+        }
+    }
+}
+
 pub fn one_history(outcome: &Outcome) {
     history_of(outcome, sim::VALIDATORS);
 }

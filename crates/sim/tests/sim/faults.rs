@@ -1,4 +1,4 @@
-//! Partitions, two validators down, all validators down: the network waits if it must, and loses nothing.
+//! Partitions, validators that are late, two down, all down: the network waits if it must, and loses nothing.
 
 use protocol::Standing;
 use sim::{Fault, Outcome, Scenario};
@@ -10,6 +10,7 @@ const HONEST: [usize; 2] = [0, 1];
 fn all_is_well(outcome: &Outcome) {
     facts::anchored_once(outcome, &HONEST);
     facts::all_stand(outcome, &HONEST, &[Standing::Audited]);
+    facts::acknowledged_are_executed(outcome);
     facts::one_history(outcome);
     facts::money_is_constant(outcome);
     facts::certificates_hold(outcome);
@@ -30,6 +31,48 @@ fn a_validator_that_is_cut_off_stands_still_alone_and_catches_up() {
     assert_eq!(cut.first(), cut.last(), "a validator on its own went on");
     let others = heights(&outcome, 0, 1_500, 5_000);
     assert!(others.last().unwrap() > &(others.first().unwrap() + 5), "three of four stood still: {others:?}");
+    all_is_well(&outcome);
+}
+
+#[test]
+fn a_validator_whose_votes_come_after_the_leaders_timeout_stops_nobody_and_catches_up() {
+    let faults = vec![(1_000, Fault::Slow(2, 1_500)), (5_000, Fault::Mend(2))];
+    let outcome = run(Scenario { faults, requests: 15, ..Scenario::calm(25) });
+    let others = heights(&outcome, 0, 1_500, 5_000);
+    assert!(others.last().unwrap() > &(others.first().unwrap() + 3), "three of four stood still: {others:?}");
+    all_is_well(&outcome);
+}
+
+/// From one second on until five the parts that these leave stand still, and then all is well.
+fn parts_without_a_quorum(seed: u64, broken: &[Fault]) {
+    let cut = broken.iter().map(|fault| (1_000, *fault));
+    let faults = cut.chain((0..4).map(|validator| (5_000, Fault::Mend(validator)))).collect();
+    let outcome = run(Scenario { faults, requests: 15, ..Scenario::calm(seed) });
+    for validator in 0..4 {
+        let during = heights(&outcome, validator, 1_500, 5_000);
+        assert_eq!(during.first(), during.last(), "validator {validator} went on without a quorum");
+    }
+    assert!(outcome.promises.iter().any(|promise| (1_500..5_000).contains(&promise.promised_at_ms)));
+    all_is_well(&outcome);
+}
+
+#[test]
+fn two_halves_stand_still_and_afterwards_lose_nothing() {
+    parts_without_a_quorum(26, &[Fault::Split(0, 1)]);
+}
+
+#[test]
+fn half_of_a_network_and_two_that_are_alone_stand_still_and_afterwards_lose_nothing() {
+    parts_without_a_quorum(27, &[Fault::Split(1, 3), Fault::Cut(0)]);
+}
+
+#[test]
+fn what_waits_behind_a_gap_as_all_validators_die_is_executed_once_the_gap_is_closed() {
+    const DEATH_MS: u64 = 1_100;
+    let outcome = run(Scenario { faults: vec![(DEATH_MS, Fault::RestartAll)], ..Scenario::calm(28) });
+    let [_, behind, missing, ..] = &outcome.transfers[..] else { panic!("a round has three transfers") };
+    assert_eq!((behind.nonce, missing.nonce), (1, 0));
+    assert!(behind.acknowledged.is_some_and(|(_, at_ms)| at_ms < DEATH_MS) && missing.due_at_ms > DEATH_MS);
     all_is_well(&outcome);
 }
 

@@ -1,6 +1,6 @@
 //! Ten storms with fixed seeds and one that nobody has seen before: messages are lost, a validator crashes and starts
-//! again, the gateway restarts with a full outbox, and one worker of three lies. Tempests have every fault at once, treasons
-//! a validator that signs twice, seasons terms whose committees and keys change.
+//! again, one or two are cut off or slow, the gateway restarts with a full outbox, and one worker of three lies. Tempests
+//! have every fault at once, treasons a validator that signs twice, seasons terms whose committees and keys change.
 //!
 //! `OG_SIM_SEED=<seed>` runs that one seed in their place, `OG_SIM_FRESH=<count>` more that nobody has seen.
 
@@ -69,6 +69,11 @@ fn every_honest_receipt_is_anchored_once_and_audited() {
         facts::anchored_once(outcome, &HONEST);
         facts::all_stand(outcome, &HONEST, &[Standing::Audited]);
     }
+}
+
+#[test]
+fn every_transfer_that_a_validator_acknowledged_is_executed_once() {
+    storms().iter().for_each(facts::acknowledged_are_executed);
 }
 
 #[test]
@@ -152,6 +157,7 @@ fn whatever_breaks_and_whoever_lies_the_truth_is_anchored_once_and_stands() {
         assert_eq!(slashed, caught.filter(|standing| LIES.contains(standing)).count() > 0, "seed {}", outcome.seed);
         assert_eq!(outcome.ledgers[0].challenges().count(), 0, "seed {}", outcome.seed);
         truthful.iter().for_each(|place| assert_eq!(facts::node(outcome, Role::Worker, *place).slashed, 0));
+        facts::acknowledged_are_executed(outcome);
         facts::one_history(outcome);
         facts::money_is_constant(outcome);
         facts::certificates_hold(outcome);
@@ -171,6 +177,7 @@ fn whatever_a_traitor_signs_there_is_one_history_and_everyone_else_is_served() {
         assert!(matches!(&gone[..], [one] if one.role == Role::Validator && one.stake == 0), "{gone:?}");
         facts::anchored_once(outcome, &HONEST);
         facts::all_stand(outcome, &HONEST, &[Standing::Audited]);
+        facts::acknowledged_are_executed(outcome);
         facts::history_of(outcome, sim::VALIDATORS - 1);
         facts::money_is_constant(outcome);
         facts::certificates_hold(outcome);
@@ -185,6 +192,7 @@ fn whatever_breaks_committees_and_keys_change_and_whoever_pinned_the_first_key_f
         let (seed, scenario) = (outcome.seed, Scenario::season(outcome.seed));
         assert!(outcome.finished, "seed {seed}: not over after {} ms", outcome.now_ms);
         let is_treason = scenario.faults.iter().any(|(_, fault)| matches!(fault, Fault::Betray(_)));
+        facts::acknowledged_are_executed(outcome);
         facts::history_of(outcome, scenario.validators - usize::from(is_treason));
         facts::anchored_once(outcome, &HONEST);
         facts::all_stand(outcome, &HONEST, &[Standing::Audited]);

@@ -33,11 +33,8 @@ impl Node {
     }
 
     /// Takes a wallet's transaction, shows it to the other validators and asks for a block. What it gives tells when a crash
-    /// can no longer lose it.
-    pub(crate) fn submit_wallet(
-        &self,
-        transaction: &Arc<evm::Transaction>,
-    ) -> Result<Option<Durable>, rpc::SubmitError> {
+    /// can no longer lose it; nothing where there is no disk.
+    pub fn submit_wallet(&self, transaction: &Arc<evm::Transaction>) -> Result<Option<Durable>, rpc::SubmitError> {
         let durable = self.ethereum.admit_durably(transaction)?;
         self.show(transaction.raw().to_vec());
         Ok(durable)
@@ -62,7 +59,8 @@ impl Node {
         *locked(&self.later) = found;
     }
 
-    /// Shows to the others what waited before this start, and looks again at what did not fit the state as it was then.
+    /// Shows to the others what waited before this start, and looks again at what did not fit the state as it was then. Shows to them
+    /// again some of what waits still.
     pub(super) fn look_again(&self) {
         let later = std::mem::take(&mut *locked(&self.later));
         let (mut still, mut gone) = (Found::new(), Vec::new());
@@ -76,6 +74,8 @@ impl Node {
         }
         self.waiting.forget(gone);
         *locked(&self.later) = still;
+        // What was entrusted to this validator while it was cut off, and it has no seat to propose it from.
+        self.waiting.to_show_again().into_iter().for_each(|bytes| self.show(bytes));
     }
 
     /// What a restart would find waiting.

@@ -12,6 +12,10 @@ fn node(folder: &Path) -> Node {
     Node::new(&genesis(), key(Role::Validator, 0), Some(folder), None, None).unwrap()
 }
 
+fn resumed() -> Node {
+    Node::resume(Ledger::new(&genesis()).unwrap(), key(Role::Validator, 0), SimulatedStore::default()).unwrap()
+}
+
 #[test]
 fn a_committee_is_never_named_from_a_state_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,7 +36,7 @@ fn a_committee_is_never_named_from_a_state_that_cannot_be_read() {
 
 #[test]
 fn the_open_epochs_receipts_are_answered_as_the_ledger_has_them() {
-    let node = Node::resume(Ledger::new(&genesis()).unwrap(), key(Role::Validator, 0)).unwrap();
+    let node = resumed();
     let mut counts = Vec::new();
     for block in &blocks(3) {
         node.ledger().execute(block).unwrap();
@@ -47,7 +51,7 @@ fn the_open_epochs_receipts_are_answered_as_the_ledger_has_them() {
 
 #[test]
 fn who_votes_and_proposes_does_not_wait_for_the_ledger() {
-    let node = Arc::new(Node::resume(Ledger::new(&genesis()).unwrap(), key(Role::Validator, 0)).unwrap());
+    let node = Arc::new(resumed());
     let sent = blocks(1).remove(0).transactions.remove(0);
     node.take(sent.clone()).unwrap();
     let held = node.ledger();
