@@ -6,7 +6,7 @@ use crate::evaluate;
 use crate::tensor::{Data, Tensor};
 
 /// Numbers from -1 to 1 that look irregular.
-pub(super) fn noise(count: usize, seed: u32) -> Vec<f32> {
+fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
