@@ -1,6 +1,6 @@
 //! Fast `pool_max`: channels side by side, over the places of each window that are no padding.
 
-use graph::{Data, Fault};
+use graph::{Data, Element, Fault};
 
 use super::pools::Pools;
 use crate::{
@@ -11,7 +11,9 @@ use crate::{
 struct PoolMax(Pools);
 
 pub fn make(making: &Making) -> Option<Box<dyn Kernel>> {
-    Some(Box::new(PoolMax(Pools::read(making)?)))
+    let covered = matches!(making.inputs.first()?.element, Element::I8 | Element::U8 | Element::I16 | Element::I32);
+    let pools = Pools::read(making)?;
+    covered.then(|| Box::new(PoolMax(pools)) as Box<dyn Kernel>)
 }
 
 impl Kernel for PoolMax {

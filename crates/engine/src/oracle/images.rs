@@ -15,7 +15,9 @@ pub fn case(name: &str, mut case: Case, random: &mut Random) -> Option<Made> {
         "convolve" => convolve(case, random),
         "pool_max" | "pool_sum" => {
             let (sizes, attributes) = windows(random, 4);
-            let (element, magnitude) = [(Element::I8, 127), (Element::U8, 255), (Element::I16, 9000)][random.below(3)];
+            let wide = [(Element::I32, 9000), (Element::I64, 9000)];
+            let all = [(Element::I8, 127), (Element::U8, 255), (Element::I16, 9000), wide[0], wide[1]];
+            let (element, magnitude) = all[random.below(5)];
             case.integers(random, element, &[&sizes[..], &[width]].concat(), magnitude);
             case.node(name, attributes)
         }

@@ -17,7 +17,7 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
 
 const IMAGE: [usize; 4] = [2, 3, 4, 4];
 
-fn image(seed: u32) -> Vec<Tensor> {
+pub(super) fn image(seed: u32) -> Vec<Tensor> {
     vec![Tensor::new(&IMAGE, Data::F32(noise(96, seed))).unwrap()]
 }
 
@@ -27,12 +27,12 @@ fn compile(parts: &Parts, calibration: &[Vec<Tensor>]) -> Result<crate::Model, C
 }
 
 /// Between an image `x` and `y`, of which nothing is stated but the rank.
-fn between(nodes: Vec<Message>, initializers: Vec<Message>, rank: usize) -> Parts {
+pub(super) fn between(nodes: Vec<Message>, initializers: Vec<Message>, rank: usize) -> Parts {
     let outputs = vec![value("y", &vec![0; rank])];
     Parts { nodes, initializers, inputs: vec![value("x", &[0, 3, 4, 4])], outputs }
 }
 
-fn refused(parts: &Parts, said: &str) {
+pub(super) fn refused(parts: &Parts, said: &str) {
     let error = compile(parts, &[image(1)]).unwrap_err().to_string();
     assert!(error.contains(said), "{error} lacks {said:?}");
     assert!(error.contains("hint: compile to the ordered form"), "{error}");
@@ -42,7 +42,7 @@ fn kernel(sizes: &[i64]) -> Setting<'_> {
     Setting::Integers(sizes)
 }
 
-fn weights(name: &str, shape: &[i64], seed: u32) -> Message {
+pub(super) fn weights(name: &str, shape: &[i64], seed: u32) -> Message {
     let count: i64 = shape.iter().product();
     float_tensor(name, shape, &noise(count as usize, seed))
 }
@@ -124,11 +124,10 @@ fn an_output_of_small_integers_is_refused() {
 
 #[test]
 fn operators_without_any_integer_form_are_named_before_anything_runs() {
-    let nodes =
-        vec![node("ConvTranspose", &["x", "w"], "t", &[]), node("InstanceNormalization", &["t", "s", "s"], "y", &[])];
-    let constants = vec![weights("w", &[3, 3, 2, 2], 1), weights("s", &[3], 2)];
-    let error = compile(&between(nodes, constants, 4), &[]).unwrap_err();
-    let nodes = "\"the_t\" (ConvTranspose), \"the_y\" (InstanceNormalization)".to_owned();
+    let size = [("size", Setting::Integer(3))];
+    let nodes = vec![node("LRN", &["x"], "t", &size), node("LogSoftmax", &["t"], "y", &[])];
+    let error = compile(&between(nodes, vec![], 4), &[]).unwrap_err();
+    let nodes = "\"the_t\" (LRN), \"the_y\" (LogSoftmax)".to_owned();
     assert_eq!(error, CompileError::NoIntegerForm { nodes });
 }
 

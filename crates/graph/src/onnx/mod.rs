@@ -26,6 +26,8 @@ mod hostile_programs;
 #[cfg(test)]
 mod layered;
 #[cfg(test)]
+mod layered_images;
+#[cfg(test)]
 mod twins;
 #[cfg(test)]
 mod write;

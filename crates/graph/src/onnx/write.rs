@@ -10,6 +10,7 @@ pub(super) enum Setting<'a> {
     Integer(i64),
     Integers(&'a [i64]),
     Float(f32),
+    Text(&'a str),
 }
 
 impl Message {
@@ -77,6 +78,7 @@ pub(super) fn attribute(name: &str, setting: Setting) -> Message {
             values.iter().fold(message, |message, &value| message.integer(8, value)).integer(20, 7)
         }
         Setting::Float(value) => message.float(2, value).integer(20, 1),
+        Setting::Text(value) => message.text(4, value).integer(20, 3),
     }
 }
 

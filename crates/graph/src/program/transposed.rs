@@ -6,6 +6,7 @@ use super::problem::Problem;
 use super::window::sizes;
 
 /// One axis: its sizes and how inputs reach outputs.
+#[derive(Clone, Debug)]
 pub struct Axis {
     pub input: usize,
     pub kernel: usize,

@@ -30,6 +30,18 @@ pub struct Held {
     pub last: bool,
 }
 
+impl Held {
+    /// Where an axis of the file stands in what is held.
+    pub fn axis(&self, axis: usize) -> usize {
+        let rank = self.shape.rank();
+        match (self.last && rank > 2, axis) {
+            (true, 1) => rank - 1,
+            (true, 2..) => axis - 1,
+            _ => axis,
+        }
+    }
+}
+
 pub struct Emitter<'a> {
     pub net: &'a Net<'a>,
     wishes: &'a [Wish],

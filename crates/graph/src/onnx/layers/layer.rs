@@ -2,6 +2,8 @@
 //! them) and the clamp behind.
 
 use super::net::{Net, output};
+use super::padding::zeros_around;
+use super::transposed::{self, Stretch, Transposed};
 use crate::program::window::Windows;
 use crate::program::{Node, Source};
 
@@ -13,6 +15,8 @@ pub struct Layer {
     pub weights: Vec<Vec<f64>>,
     pub bias: Vec<f64>,
     pub window: Option<Window>,
+    /// Of a transposed convolution: its weights are those of its kernel, the window is that of each phase.
+    pub stretch: Option<Stretch>,
     pub clamp: Option<(f64, f64)>,
 }
 
@@ -165,8 +169,7 @@ fn vector(net: &Net, source: Source, slot: u32, inner: u32) -> Option<Vec<f64>> 
 fn is_image(net: &Net, slot: u32) -> bool {
     let Some(node) = net.maker(slot) else { return false };
     match node.operator.name {
-        "Conv" => true,
-        "BatchNormalization" => true,
+        "BatchNormalization" | "Conv" | "ConvTranspose" => true,
         "Add" | "Sub" | "Mul" | "Div" => net.reads(node).first().is_some_and(|&slot| is_image(net, slot)),
         _ => false,
     }
@@ -175,6 +178,7 @@ fn is_image(net: &Net, slot: u32) -> bool {
 fn base(net: &Net, node: &Node) -> Option<Layer> {
     match node.operator.name {
         "Conv" => convolution(net, node),
+        "ConvTranspose" => transposed::find(net, node).map(transposed_layer),
         "MatMul" => {
             let (shape, values) = net.floats(*node.inputs.get(1)?)?;
             matrix(net, node, &shape, &values, true)
@@ -195,7 +199,7 @@ fn matrix(net: &Net, node: &Node, shape: &[usize], values: &[f32], turned: bool)
     };
     let bias = vec![0.0; weights.len()];
     let known = net.rank(x) > 0 && !weights.is_empty();
-    known.then_some(Layer { x, result: 0, weights, bias, window: None, clamp: None })
+    known.then_some(Layer { x, result: 0, weights, bias, window: None, stretch: None, clamp: None })
 }
 
 fn gemm(net: &Net, node: &Node) -> Option<Layer> {
@@ -223,7 +227,10 @@ fn convolution(net: &Net, node: &Node) -> Option<Layer> {
     let (shape, values) = net.floats(*node.inputs.get(1)?)?;
     let [outputs, channels, kernel @ ..] = shape.as_slice() else { return None };
     let groups = usize::try_from(node.integer("group", 1).ok()?).ok()?;
-    let window = window(net, node, x, kernel, groups)?;
+    let mut window = window(net, node, x, kernel, groups)?;
+    // Zeros that stand around the image are padding like any other.
+    let (x, zeros) = zeros_around(net, x).unwrap_or((x, Vec::new()));
+    window.pads.iter_mut().zip(zeros).for_each(|(pad, zeros)| *pad += zeros);
     let places: usize = kernel.iter().product();
     let row = |output: usize| {
         let row = &values[output * channels * places..][..channels * places];
@@ -236,7 +243,15 @@ fn convolution(net: &Net, node: &Node) -> Option<Layer> {
         Some(source) => net.floats(*source)?.1.iter().map(|&value| value.into()).collect(),
     };
     let weights = (0..*outputs).map(row).collect();
-    Some(Layer { x, result: 0, weights, bias, window: Some(window), clamp: None })
+    Some(Layer { x, result: 0, weights, bias, window: Some(window), stretch: None, clamp: None })
+}
+
+fn transposed_layer(found: Transposed) -> Layer {
+    let Transposed { x, groups, weights, bias, stretch } = found;
+    let (kernel, pads) = (stretch.taps(), stretch.pads());
+    let ones = vec![1; kernel.len()];
+    let window = Window { groups, kernel, strides: ones.clone(), dilations: ones, pads };
+    Layer { x, result: 0, weights, bias, window: Some(window), stretch: Some(stretch), clamp: None }
 }
 
 /// The windows of a convolution or pooling over the image in a slot.

@@ -7,8 +7,10 @@ use super::super::integer::{
 };
 use super::emit::{Emitter, Held, name, range, refuse};
 use super::encoding::clamped;
+use super::interleave;
 use super::layer::{Layer, Sum};
 use super::norm::Norm;
+use crate::graph::Source;
 use crate::program::Node;
 use crate::shape::{Dimension, Shape};
 use crate::tensor::{Element, Tensor};
@@ -46,17 +48,24 @@ pub fn layer(emitter: &mut Emitter, node: &Node, layer: &Layer) -> Result<(), Co
     let name = name(node);
     let x = emitter.eight(node, layer.x, false)?;
     let x = if layer.window.is_some() { emitter.last(&name, x) } else { emitter.plain(&name, x) };
-    let columns = layer.weights.first().map_or(0, Vec::len);
+    let spread = layer.stretch.as_ref().map(|stretch| interleave::spread(layer, stretch));
+    let laid = spread.as_ref().unwrap_or(layer);
+    let columns = laid.weights.first().map_or(0, Vec::len);
     let groups = layer.window.as_ref().map_or(1, |window| window.groups);
     let places = layer.window.as_ref().map_or(1, |window| window.kernel.iter().product());
     if x.shape.width().is_none_or(|channels| channels * places != columns * groups) {
         return Err(refuse(node, format!("multiplies {} by rows of {columns} weights", x.shape)));
     }
     let target = clamped(emitter.target(node, layer.result)?, layer.clamp);
-    let source = weigh(emitter, node, &x, layer, target)?;
+    let source = weigh(emitter, node, &x, laid, target)?;
     let last = layer.window.is_some();
     let shape = if last { emitter.shape_last(layer.result) } else { emitter.net.shape(layer.result) };
-    emitter.keep(node, layer.result, Held { source, encoding: target, shape, last })
+    let held = Held { source, encoding: target, shape, last };
+    let held = match &layer.stretch {
+        Some(stretch) => interleave::interleaved(emitter, node, &held, layer, stretch)?,
+        None => held,
+    };
+    emitter.keep(node, layer.result, held)
 }
 
 fn weigh(
@@ -65,7 +74,7 @@ fn weigh(
     x: &Held,
     layer: &Layer,
     target: Encoding,
-) -> Result<crate::graph::Source, CompileError> {
+) -> Result<Source, CompileError> {
     let (name, fitted) = (name(node), fit(layer, x.encoding, target));
     let shape = [layer.bias.len(), layer.weights.first().map_or(0, Vec::len)];
     let packed = Packed::of_integers(&shape, &fitted.weights).ok_or_else(|| refuse(node, "has no weights"))?;
@@ -141,13 +150,26 @@ pub fn add(
 const GAIN_MAX: f64 = 16_777_216.0;
 
 pub fn norm(emitter: &mut Emitter, node: &Node, norm: &Norm) -> Result<(), CompileError> {
-    let name = name(node);
     let x = emitter.need(node, norm.x)?;
-    let x = emitter.plain(&name, x);
+    let x = emitter.plain(&name(node), x);
+    let target = emitter.target(node, norm.result)?;
+    let source = normalised(emitter, node, &x, norm, target)?;
+    let shape: Shape = emitter.net.shape(norm.result);
+    emitter.keep(node, norm.result, Held { source, encoding: target, shape, last: false })
+}
+
+/// What is held normalised along its innermost axis, by the gain and the bias of each place there.
+pub fn normalised(
+    emitter: &mut Emitter,
+    node: &Node,
+    x: &Held,
+    norm: &Norm,
+    target: Encoding,
+) -> Result<Source, CompileError> {
+    let name = name(node);
     let Some(Dimension::Fixed(width)) = x.shape.0.last().copied() else {
         return Err(refuse(node, "works along rows"));
     };
-    let target = emitter.target(node, norm.result)?;
     let most = norm.gain.iter().fold(1e-30_f64, |most, &gain| most.max(f64::from(gain).abs()));
     // Gain in units of 2^-bits, what is normalised in units of 2^-16: their product in units of 2^-(16 + bits).
     let mut bits = 0;
@@ -167,7 +189,5 @@ pub fn norm(emitter: &mut Emitter, node: &Node, norm: &Norm) -> Result<(), Compi
     let bias = emitter.constant(&format!("{name}/bias"), Element::I64, &[width], bias);
     let shift = bits + i64::from(ops::layer_norm::FRACTION);
     let attributes: Attributes = range(target).with("epsilon", epsilon).with("shift", shift);
-    let source = emitter.add(&name, &ops::layer_norm::OPERATOR, attributes, &[x.source, gain, bias]);
-    let shape: Shape = emitter.net.shape(norm.result);
-    emitter.keep(node, norm.result, Held { source, encoding: target, shape, last: false })
+    Ok(emitter.add(&name, &ops::layer_norm::OPERATOR, attributes, &[x.source, gain, bias]))
 }

@@ -12,16 +12,21 @@ mod curve;
 mod emit;
 mod encoding;
 mod forms;
+mod groups;
+mod interleave;
 mod layer;
 mod linear;
 mod moves;
 mod net;
 mod norm;
+mod padding;
+mod places;
 mod pool;
 mod products;
 mod recurrent;
 mod row;
 mod single;
+mod transposed;
 mod wish;
 mod write;
 
@@ -73,7 +78,7 @@ fn is_narrow(element: Element) -> bool {
 }
 
 /// Operators that others take in: products of attention, layers, and the tests of masks.
-const INNER: &[&str] = &["Conv", "Gemm", "IsNaN", "LayerNormalization", "MatMul", "Shape", "Size"];
+const INNER: &[&str] = &["Conv", "ConvTranspose", "Gemm", "IsNaN", "LayerNormalization", "MatMul", "Shape", "Size"];
 
 /// Names every node whose operator has no integer form anywhere, before anything runs.
 fn check_supported(program: &Program) -> Result<(), CompileError> {

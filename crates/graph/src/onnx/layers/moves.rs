@@ -54,11 +54,9 @@ pub fn transpose(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError>
     let name = name(node);
     let axes = order(node, emitter.net.rank(slot)).ok_or_else(|| refuse(node, "has no order of all axes"))?;
     // From the order of the file to what is held, in one turn.
-    let rank = axes.len();
-    let held_at = |axis: usize| match (held.last && rank > 2, axis) {
-        (true, 1) => rank - 1,
-        (true, 2..) => axis - 1,
-        _ => own.iter().position(|&own| own == axis).unwrap_or(axis),
+    let held_at = |axis: usize| match held.last {
+        true => held.axis(axis),
+        false => own.iter().position(|&own| own == axis).unwrap_or(axis),
     };
     // The rows stay outermost in what is held, wherever the file brings them.
     let axes = outward(&turned(&emitter.net.shape(slot), &axes))
@@ -79,18 +77,13 @@ pub fn concat(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
         parts.push(emitter.requantise(&format!("{name}/{index}"), &held, target));
     }
     let last = parts.iter().all(|part| part.last);
+    let axis = axis(node, node.integer("axis", 0).unwrap_or(0), emitter.net.rank(slot))?;
+    let axis = parts.first().filter(|_| last).map_or(axis, |part| part.axis(axis));
     let mut sources = Vec::new();
     for (index, part) in parts.into_iter().enumerate() {
         let part = if last { part } else { emitter.plain(&format!("{name}/{index}"), part) };
         sources.push(part.source);
     }
-    let rank = emitter.net.rank(slot);
-    let axis = axis(node, node.integer("axis", 0).unwrap_or(0), rank)?;
-    let axis = match (last && rank > 2, axis) {
-        (true, 1) => rank - 1,
-        (true, 2..) => axis - 1,
-        _ => axis,
-    };
     let attributes = Attributes::new().with("axis", axis as i64);
     let source = emitter.add(&name, &ops::concat::OPERATOR, attributes, &sources);
     let shape = if last { emitter.shape_last(slot) } else { emitter.net.shape(slot) };
@@ -158,7 +151,7 @@ fn pick(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
 }
 
 /// `[start, step, count]` of an axis.
-fn cut(emitter: &mut Emitter, name: &str, held: &Held, axis: usize, span: [i64; 3]) -> Held {
+pub fn cut(emitter: &mut Emitter, name: &str, held: &Held, axis: usize, span: [i64; 3]) -> Held {
     let [start, step, count] = span;
     let mut shape = held.shape.clone();
     if let Some(size) = shape.0.get_mut(axis) {

@@ -1,5 +1,7 @@
 //! Windows over images that have no weights: the greatest, the mean, and fixed normalisation channel by channel.
 
+use std::ops::Range;
+
 use super::super::error::CompileError;
 use super::super::integer::{encoding::Encoding, scale::Factor};
 use super::emit::{Emitter, Held, name, range, refuse};
@@ -7,7 +9,8 @@ use super::layer::{Layer, Window, normalisation, window};
 use super::linear;
 use super::net::output;
 use super::norm::axes;
-use crate::program::Node;
+use crate::operator::Operator;
+use crate::program::{Node, index};
 use crate::shape::{Dimension, Shape};
 use crate::tensor::Element;
 use crate::{Attributes, ops};
@@ -154,6 +157,77 @@ pub fn mean(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     Err(refuse(node, format!("means over axes {axes:?} of rank {rank}")))
 }
 
+pub fn global_greatest(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
+    let (_, held) = emitter.operand(node, 0)?;
+    let held = emitter.last(&name(node), held);
+    let places = 1..held.shape.rank().saturating_sub(1);
+    let made = under_one(emitter, node, &held, places, &ops::pool_max::OPERATOR)?;
+    emitter.keep(node, result(node)?, made)
+}
+
+pub fn reduced_greatest(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
+    let (held, places) = neighbours(emitter, node)?;
+    let made = under_one(emitter, node, &held, places, &ops::pool_max::OPERATOR)?;
+    emitter.keep(node, result(node)?, made)
+}
+
+pub fn reduced_sum(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
+    let (held, places) = neighbours(emitter, node)?;
+    let made = under_one(emitter, node, &held, places, &ops::pool_sum::OPERATOR)?;
+    let (slot, limit) = (result(node)?, i64::from(i32::MAX));
+    let encoding = Encoding { element: Element::I32, unit: held.encoding.unit, low: -limit, high: limit };
+    let target = emitter.target(node, slot)?;
+    let held = emitter.requantise(&format!("{}/sum", name(node)), &Held { encoding, ..made }, target);
+    emitter.keep(node, slot, held)
+}
+
+/// What a reduction reads, and which axes of what is held it is over.
+fn neighbours(emitter: &mut Emitter, node: &Node) -> Result<(Held, Range<usize>), CompileError> {
+    let (input, held) = emitter.operand(node, 0)?;
+    let rank = emitter.net.rank(input);
+    let stated = axes(emitter.net, node).ok_or_else(|| refuse(node, "has computed axes, or is over all"))?;
+    let over = index::axes(&stated, rank).map_err(|problem| refuse(node, problem.to_string()))?;
+    let (Some(&first), Some(&last)) = (over.first(), over.last()) else {
+        return Err(refuse(node, "has no axes: expected those that it is over"));
+    };
+    if last + 1 - first != over.len() {
+        return Err(refuse(node, format!("is over axes {over:?} of rank {rank}: expected neighbours")));
+    }
+    // The places of an image lie best with its channels innermost.
+    if (held.last || rank > 3) && first == 2 && last + 1 == rank {
+        return Ok((emitter.last(&name(node), held), 1..rank - 1));
+    }
+    Ok((emitter.plain(&name(node), held), first..last + 1))
+}
+
+/// One number for all places of neighbouring axes, which lie under one window; what lies behind them are its channels.
+fn under_one(
+    emitter: &mut Emitter,
+    node: &Node,
+    x: &Held,
+    axes: Range<usize>,
+    operator: &'static Operator,
+) -> Result<Held, CompileError> {
+    let (name, wanted) = (name(node), emitter.net.shape(result(node)?));
+    let sizes = |range: Range<usize>| Shape(x.shape.0.get(range)?.to_vec()).sizes();
+    let (kernel, behind) = (sizes(axes.clone()), sizes(axes.end..x.shape.rank()));
+    let kernel = kernel.filter(|kernel| !kernel.is_empty() && wanted.rank() > 0);
+    let (Some(kernel), Some(behind)) = (kernel, behind) else {
+        return Err(refuse(node, "is over the rows, or over all or no axes"));
+    };
+    let front = x.shape.0.iter().copied().take(axes.start);
+    let channels = [behind.iter().product::<usize>()].map(Dimension::Fixed);
+    let under = front.chain(kernel.iter().copied().map(Dimension::Fixed)).chain(channels).collect();
+    let under = emitter.reshape(&format!("{name}/under"), x, &Shape(under));
+    let ones = vec![1; kernel.len()];
+    let attributes = lists(&kernel, &ones, &ones, &vec![0; 2 * kernel.len()]);
+    let source = emitter.add(&name, operator, attributes, &[under.source]);
+    let mut made = Held { source, ..under };
+    made.shape.0.iter_mut().skip(axes.start).take(kernel.len()).for_each(|size| *size = Dimension::Fixed(1));
+    let made = emitter.reshape(&format!("{name}/alone"), &made, &wanted);
+    Ok(Held { last: false, ..made })
+}
+
 /// A normalisation that no layer stands before: a layer of its own, a channel a group.
 pub fn normalise(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError> {
     let (input, held) = emitter.operand(node, 0)?;
@@ -172,6 +246,7 @@ pub fn normalise(emitter: &mut Emitter, node: &Node) -> Result<(), CompileError>
         return Err(refuse(node, "normalises something that is no image"));
     }
     let weights = scale.into_iter().map(|scale| vec![scale]).collect();
-    let layer = Layer { x: input, result: result(node)?, weights, bias, window: Some(window), clamp: None };
+    let layer =
+        Layer { x: input, result: result(node)?, weights, bias, window: Some(window), stretch: None, clamp: None };
     linear::layer(emitter, node, &layer)
 }

@@ -92,12 +92,18 @@ fn constant(emitter: &mut Emitter, node: &Node, index: usize, beside: &Held) -> 
         let channels = sizes.remove(1);
         sizes.push(channels);
     }
+    let held = sixteen(emitter, &format!("{}/{index}", name(node)), &sizes, &values);
+    Ok(Held { last: beside.last, ..held })
+}
+
+/// Floats as a constant of 16 bits.
+pub fn sixteen(emitter: &mut Emitter, name: &str, sizes: &[usize], values: &[f32]) -> Held {
     let most = values.iter().fold(0.0_f64, |most, &value| most.max(f64::from(value).abs()));
     let unit = if most > 0.0 { most / 32_767.0 } else { 1.0 };
     let integers = values.iter().map(|&value| (f64::from(value) / unit).round_ties_even() as i64).collect();
-    let source = emitter.constant(&format!("{}/{index}", name(node)), Element::I16, &sizes, integers);
+    let source = emitter.constant(name, Element::I16, sizes, integers);
     let encoding = Encoding { element: Element::I16, unit, low: -32_767, high: 32_767 };
-    Ok(Held { source, encoding, shape: Shape::fixed(&sizes), last: beside.last })
+    Held { source, encoding, shape: Shape::fixed(sizes), last: false }
 }
 
 /// Entries and steps per unit of the exponential's table: it reaches e^-16.

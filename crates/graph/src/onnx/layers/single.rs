@@ -3,7 +3,7 @@
 
 use super::net::Net;
 use super::row::{Single, image, moving, wide};
-use super::{classical, moves, pool, products, recurrent};
+use super::{classical, groups, moves, places, pool, products, recurrent};
 use crate::program::Node;
 
 /// In the order of their names.
@@ -19,14 +19,21 @@ pub static SINGLES: &[Single] = &[
     wide("GRU", recurrent::gru),
     Single { name: "Gather", wish: None, first: false, emit: moves::gather },
     image("GlobalAveragePool", pool::global),
+    moving("GlobalMaxPool", pool::global_greatest),
+    wide("GroupNormalization", groups::normalise),
     moving("Identity", moves::same),
+    wide("InstanceNormalization", groups::normalise),
     wide("LSTM", recurrent::lstm),
     Single { name: "MaxPool", wish: None, first: false, emit: pool::greatest },
     wide("Mul", products::multiply),
+    moving("Pad", places::pad),
     wide("RNN", recurrent::rnn),
+    moving("ReduceMax", pool::reduced_greatest),
     wide("ReduceMean", pool::mean),
+    wide("ReduceSum", pool::reduced_sum),
     moving("Relu", products::clip),
     moving("Reshape", moves::reshape),
+    moving("Resize", places::resize),
     moving("Slice", moves::slice),
     wide("Softmax", products::softmax),
     moving("Split", moves::split),
@@ -34,6 +41,7 @@ pub static SINGLES: &[Single] = &[
     wide("Sub", products::shift),
     moving("Transpose", moves::transpose),
     moving("Unsqueeze", moves::reshape),
+    moving("Upsample", places::resize),
 ];
 
 pub fn find(net: &Net, node: &Node) -> Option<&'static Single> {

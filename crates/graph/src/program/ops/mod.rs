@@ -21,6 +21,8 @@ pub(in crate::program) use cast::converted;
 pub(in crate::program) use concat::join;
 pub use gru::Gru;
 pub use lstm::Lstm;
+pub use pad::Mode as Padding;
+pub use resize::nearest;
 pub use rnn::Rnn;
 pub(in crate::program) use softmax::softmax as softmax_line;
 pub(in crate::program) use split_to_sequence::cut;

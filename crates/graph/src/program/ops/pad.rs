@@ -40,7 +40,7 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
     let mut indices = vec![0_usize; usize::from(total > 0)];
     for ((&size, &own), (&(before, _), &stride)) in shape.iter().zip(x.shape()).zip(ends.iter().zip(&index::strides(x.shape()))) {
         let places: Result<Vec<usize>, Problem> =
-            (0..size).map(|place| mode.source(place as i64 - before, own, x).map(|place| place.map_or(FILL, |place| place * stride))).collect();
+            (0..size).map(|place| mode.source(place as i64 - before, own).map(|place| place.map_or(FILL, |place| place * stride))).collect();
         let places = places?;
         indices = indices.iter().flat_map(|&index| places.iter().map(move |&place| if index == FILL || place == FILL { FILL } else { index + place })).collect();
     }
@@ -50,8 +50,9 @@ fn run(node: &Node, inputs: &Inputs, context: &mut Context) -> Outcome {
 /// Where an index says that the place is filled.
 const FILL: usize = usize::MAX;
 
+/// What stands on the padding.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub enum Mode {
     Constant,
     Reflect,
     Edge,
@@ -59,7 +60,7 @@ enum Mode {
 }
 
 impl Mode {
-    fn named(name: &str) -> Result<Self, Problem> {
+    pub fn named(name: &str) -> Result<Self, Problem> {
         match name {
             "constant" => Ok(Self::Constant),
             "reflect" => Ok(Self::Reflect),
@@ -69,8 +70,8 @@ impl Mode {
         }
     }
 
-    /// The own place that stands at `place`, which may lie outside; `None` where a constant does.
-    fn source(self, place: i64, size: usize, x: &Array) -> Result<Option<usize>, Problem> {
+    /// The own place of `size` that stands at `place`, which may lie outside; `None` where a constant does.
+    pub fn source(self, place: i64, size: usize) -> Result<Option<usize>, Problem> {
         let size = size as i64;
         if (0..size).contains(&place) {
             return Ok(Some(place as usize));
@@ -79,7 +80,7 @@ impl Mode {
             return Ok(None);
         }
         if size == 0 {
-            return Err(Problem::shape(0, "sizes above 0 where something is repeated", x.shape()));
+            return Err(Problem::shape(0, "sizes above 0 where something is repeated", &[size as usize]));
         }
         let period = 2 * (size - 1).max(1);
         let inside = match self {

@@ -166,6 +166,23 @@ impl Coordinates {
     }
 }
 
+/// Which of `own` places along an axis each of `size` places takes; `None` of a node that takes others than the nearest ones of its input.
+/// An `Upsample` is read as it is meant: it has neither of the words that a `Resize` of its version might say otherwise.
+pub fn nearest(node: &Node, own: usize, scale: f64, size: usize) -> Option<Vec<usize>> {
+    let settings = Settings::of(node).ok()?;
+    let last = i64::try_from(own).ok()?.checked_sub(1).filter(|last| *last >= 0)?;
+    let mixes = !matches!(settings.kernel, Kernel::Nearest(_)) || settings.exclude_outside;
+    if mixes || settings.coordinates == Coordinates::CropAndResize {
+        return None;
+    }
+    let taken = |place: usize| {
+        let place = settings.coordinates.source(place as f64, own as f64, scale, size as f64, (0.0, 1.0));
+        let (place, _) = settings.kernel.taps(place, scale).first().copied()?;
+        usize::try_from(place.clamp(0, last)).ok()
+    };
+    (0..size).map(taken).collect()
+}
+
 /// What no input is needed for to refuse it.
 pub(super) fn check(node: &Node, _: &Context) -> Result<(), Problem> {
     Settings::of(node).map(|_| ())
