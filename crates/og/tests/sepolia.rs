@@ -3,12 +3,12 @@
 
 mod support;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use contracts::addresses;
 use devchain::{BaseStart, Config, DevChain, PoolLimits};
 use evm::Genesis;
-use payments::{Address, Bytes, U256, hex, price::Unit, scheme::KnownToken, wire};
+use payments::{Address, Bytes, U256, hex, price::Unit, scheme::KnownToken, signing::SignerKey, wire};
 use rpc::{Limits, Server};
 use serde_json::Value;
 use support::{Devnet, chat_body, node_script, run};
@@ -40,6 +40,19 @@ impl Sepolia {
             (Server::start(listen, node, "og/test".to_owned(), Limits::default()).await.unwrap(), chain)
         });
         Self { url: server.url(), _running: (server, chain, runtime, folder) }
+    }
+
+    /// Makes blocks, as a chain does, by payments of one account to itself: what is paid counts when some lie on it.
+    fn makes_blocks(&self, secret: &str) {
+        let key = SignerKey::from_secret(hex::decode_to_array(secret).unwrap()).unwrap();
+        let chain = relayer::Chain::new(network::Client::default(), self.url.clone());
+        self._running.2.spawn(async move {
+            let call = relayer::Call { to: key.address(), data: Bytes::new() };
+            loop {
+                let _refused = chain.send(&call, 1, &key, Duration::from_secs(5)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
     }
 }
 
@@ -80,6 +93,7 @@ fn paid() -> (Devnet, Sepolia) {
     let devnet = Devnet::start(&["--validators", "1", "--workers", "1"]);
     let keys = devnet.ready["base"]["keys"].as_array().unwrap();
     let sepolia = Sepolia::start(keys.iter().map(|key| key["address"].as_str().unwrap().parse().unwrap()).collect());
+    sepolia.makes_blocks(keys[6]["secret"].as_str().unwrap());
     let paid = ["--paid-on", "base-sepolia", "--paid-rpc", &sepolia.url, "--workers", "1"];
     (devnet.crash_and_restart(&paid), sepolia)
 }

@@ -20,11 +20,14 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct SimulatedStore(Arc<Mutex<Disk>>);
 
+/// Who waits for a commit.
+type Waits = oneshot::Sender<Result<(), StoreError>>;
+
 #[derive(Default)]
 struct Disk {
     tables: BTreeMap<&'static str, BTreeMap<Vec<u8>, Vec<u8>>>,
     /// Commits on their way, oldest first, and who waits for each.
-    under_way: Vec<(Vec<Change>, oneshot::Sender<Result<(), StoreError>>)>,
+    under_way: Vec<(Vec<Change>, Waits)>,
 }
 
 impl Disk {

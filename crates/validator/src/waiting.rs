@@ -123,9 +123,9 @@ impl Waiting {
     }
 
     /// Some of what a restart would find, others each time.
-    pub fn to_show_again(&self) -> Vec<Vec<u8>> {
+    pub fn next_to_show(&self) -> Vec<Vec<u8>> {
         let Some(disk) = &self.disk else { return Vec::new() };
-        let ids = self.marks().to_show_again();
+        let ids = self.marks().next_to_show();
         ids.iter().filter_map(|id| disk.get(id)).collect()
     }
 
@@ -159,7 +159,7 @@ impl Marks {
         Some(written)
     }
 
-    fn to_show_again(&mut self) -> Vec<Id> {
+    fn next_to_show(&mut self) -> Vec<Id> {
         let after = (Bound::Excluded(self.shown), Bound::Unbounded);
         let ids: Vec<Id> = self.kept.range(after).take(SHOWN_AGAIN).copied().collect();
         // After the last of all it begins anew.
@@ -226,7 +226,7 @@ mod tests {
         let ids: Vec<Id> = (1..=100).map(|first| [first; 32]).collect();
         ids.iter().for_each(|id| keep(&waiting, *id, &[]));
         assert_eq!(waiting.on_disk().len(), 100);
-        let shown = || waiting.to_show_again().into_iter().map(|bytes| bytes[0]).collect::<Vec<u8>>();
+        let shown = || waiting.next_to_show().into_iter().map(|bytes| bytes[0]).collect::<Vec<u8>>();
         assert_eq!(shown(), (1..=64).collect::<Vec<u8>>());
         assert_eq!(shown(), (65..=100).collect::<Vec<u8>>());
         waiting.forget([ONE]);
@@ -239,19 +239,19 @@ mod tests {
         let (waiting, found) = Waiting::simulated(store.clone());
         assert!(waiting.is_on_disk() && found.is_empty());
         keep(&waiting, ONE, &[]);
-        assert!(waiting.to_show_again().is_empty(), "not written yet");
+        assert!(waiting.next_to_show().is_empty(), "not written yet");
         store.write();
         keep(&waiting, TWO, &[]);
         store.crash(0);
         let (again, found) = Waiting::simulated(store);
         assert_eq!(found, [(ONE, ONE.to_vec())]);
-        assert_eq!(again.to_show_again(), [ONE.to_vec()]);
+        assert_eq!(again.next_to_show(), [ONE.to_vec()]);
     }
 
     #[test]
     fn without_a_folder_nothing_is_kept_and_nothing_fails() {
         let waiting = Waiting::default();
-        assert!(!waiting.is_on_disk() && waiting.write(Vec::new()).is_none() && waiting.to_show_again().is_empty());
+        assert!(!waiting.is_on_disk() && waiting.write(Vec::new()).is_none() && waiting.next_to_show().is_empty());
         waiting.forget([ONE]);
     }
 }

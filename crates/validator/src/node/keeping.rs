@@ -75,7 +75,7 @@ impl Node {
         self.waiting.forget(gone);
         *locked(&self.later) = still;
         // What was entrusted to this validator while it was cut off, and it has no seat to propose it from.
-        self.waiting.to_show_again().into_iter().for_each(|bytes| self.show(bytes));
+        self.waiting.next_to_show().into_iter().for_each(|bytes| self.show(bytes));
     }
 
     /// What a restart would find waiting.

@@ -126,7 +126,7 @@ impl Stretch {
         for axis in self.axes.iter().rev() {
             let at = (taps(axis) - 1 - tap % taps(axis)) * axis.stride + phase % axis.stride;
             (phase, tap) = (phase / axis.stride, tap / taps(axis));
-            if at % axis.dilation != 0 || at / axis.dilation >= axis.kernel {
+            if !at.is_multiple_of(axis.dilation) || at / axis.dilation >= axis.kernel {
                 return None;
             }
             flat += at / axis.dilation * step;
