@@ -35,6 +35,8 @@ pub struct Pace {
     pub session_margin: Duration,
     /// What was sent is in no block for so long before its price is looked at, and raised where its chain asks for more by now.
     pub unmined: Duration,
+    /// Between two looks at which contracts a chain has, as long as it has not all.
+    pub contracts: Duration,
     pub connections: usize,
     /// Prompts that are counted at the same time.
     pub counting_max: usize,
@@ -86,6 +88,7 @@ impl Default for Pace {
             settlement: Duration::from_secs(30),
             session_margin: Duration::from_secs(120),
             unmined: Duration::from_secs(20),
+            contracts: Duration::from_secs(120),
             connections: 512,
             // Half of the cores, and four where they are fewer, so that neither one model nor those that never end have all of them: they
             // are ranked below all else.

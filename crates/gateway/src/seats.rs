@@ -14,7 +14,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{fair::Share, shared::Shared, waits::Wait};
+use crate::{
+    fair::Share,
+    shared::Shared,
+    waits::{Thing, Wait},
+};
 
 /// Between two looks for places.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -65,8 +69,8 @@ impl Seats {
         drop(large);
     }
 
-    /// Gives them back to wait for a thing of this id, and of a customer's or not, at a chain: for so many at once, and no more.
-    pub fn leave(&self, thing: (Digest, bool)) -> Result<Left<'_>, Refused> {
+    /// Gives them back to wait for a thing at a chain: for so many at once, and no more.
+    pub fn leave(&self, thing: Thing) -> Result<Left<'_>, Refused> {
         let wait = self.shared.chain_waits.begin(thing)?;
         let mut taken = self.lock();
         let is_large = taken.as_ref().is_some_and(|taken| taken.large.is_some());
@@ -79,7 +83,7 @@ impl Seats {
     /// Waits for such a thing without them, and then for them: on one place, so that no more wait for places than for chains.
     pub async fn without<T>(
         &self,
-        thing: (Digest, bool),
+        thing: Thing,
         waiting: impl Future<Output = Result<T, Refused>>,
     ) -> Result<T, Refused> {
         let left = self.leave(thing)?;

@@ -1,20 +1,22 @@
 //! What calls wait for at their chain, as a deposit or a refund: so many things at once, and so many calls for each of them. Who asks for the
 //! same again waits on the place that it has: asking again and again takes none from others. Who paid here before has as many places as all
-//! who did not: those cost nothing to make up.
+//! who did not: those cost nothing to make up. Of them no one has more than a few, because to have paid once costs little.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use payments::scheme::Refused;
+use payments::{Address, scheme::Refused};
 use protocol::Digest;
 
 /// Who wait for one thing: whoever asked for it, and four that ask again.
 const CALLS_MAX: usize = 5;
+/// Things that one customer waits for.
+const OF_ONE_MAX: usize = 4;
 
-/// What is waited for, and whether it is a customer's.
-type Thing = (Digest, bool);
+/// What is waited for, and the customer whose it is; none where nobody paid here before.
+pub type Thing = (Digest, Option<Address>);
 
 /// Calls that wait, by what they wait for.
 pub struct Waits {
@@ -37,8 +39,9 @@ impl Waits {
     pub fn begin(&self, thing: Thing) -> Result<Wait<'_>, Refused> {
         let mut calls = self.lock();
         let count = calls.get(&thing).copied().unwrap_or_default();
-        let of_its_kind = || calls.keys().filter(|(_, is_customers)| *is_customers == thing.1).count();
-        if count == 0 && of_its_kind() >= self.things_max {
+        let of_its_kind = calls.keys().filter(|(_, customer)| customer.is_some() == thing.1.is_some());
+        let of_its_own = calls.keys().filter(|(_, customer)| customer.is_some() && *customer == thing.1);
+        if count == 0 && (of_its_kind.count() >= self.things_max || of_its_own.count() >= OF_ONE_MAX) {
             return Err(Refused::Full);
         }
         if count >= CALLS_MAX {
@@ -72,19 +75,31 @@ mod tests {
 
     #[test]
     fn so_many_wait_for_one_thing_and_others_for_another() {
-        let (waits, [one, other, third]) = (Waits::new(2), [1, 2, 3].map(|id| (Digest([id; 32]), false)));
+        let (waits, [one, other, third]) = (Waits::new(2), [1, 2, 3].map(|id| (Digest([id; 32]), None)));
         let begin = |id| waits.begin(id).map(drop);
         let mut waiting: Vec<_> = (0..CALLS_MAX).filter_map(|_| waits.begin(one).ok()).collect();
         assert_eq!(waiting.len(), CALLS_MAX);
         assert_eq!((begin(one), begin(other)), (Err(Refused::InFlight), Ok(())), "they have one place together");
         waiting.extend(waits.begin(other).ok());
         assert_eq!((begin(third), begin(other)), (Err(Refused::Full), Ok(())));
-        assert_eq!(begin((third.0, true)), Ok(()), "customers have places of their own");
+        assert_eq!(begin((third.0, Some(Address::ZERO))), Ok(()), "customers have places of their own");
         drop(waiting.remove(0));
         assert_eq!((begin(one), begin(third)), (Ok(()), Err(Refused::Full)));
         waiting.pop();
         assert_eq!(begin(third), Ok(()));
         drop(waiting);
         assert!(waits.lock().is_empty(), "nobody is remembered");
+    }
+
+    #[test]
+    fn one_customer_has_a_few_places_and_leaves_the_others() {
+        let (waits, thing) = (Waits::new(64), |id, of| (Digest([id; 32]), Some(Address::repeat_byte(of))));
+        let held: Vec<_> = (0..64).filter_map(|id| waits.begin(thing(id, 1)).ok()).collect();
+        assert_eq!(held.len(), OF_ONE_MAX);
+        let begin = |thing| waits.begin(thing).map(drop);
+        assert_eq!(begin(thing(64, 1)), Err(Refused::Full));
+        assert_eq!((begin(thing(0, 1)), begin(thing(64, 2))), (Ok(()), Ok(())), "the same again, and another's");
+        let others: Vec<_> = (0..70).filter_map(|id| waits.begin((Digest([id; 32]), None)).ok()).collect();
+        assert_eq!(others.len(), 64, "who never paid is as many as it likes");
     }
 }

@@ -204,6 +204,29 @@ async fn a_session_that_pays_for_no_call_any_more_is_settled_however_often_it_is
 }
 
 #[tokio::test]
+async fn an_open_session_pays_for_calls_while_no_new_one_is_offered() {
+    let pace = gateway::Pace { settlement: Duration::from_secs(2), ..pace() };
+    let (stage, few) = (paid_as(Behaviour::Honest, pace, |_| {}).await, r#","max_tokens":16"#);
+    let opened = stage.ask(&line(&Form::Session.payment(&payer(), &stage.offers(few).await, 1)), few).await;
+    assert_eq!(opened.status, 200, "{}", opened.body);
+    let shown = format!("x-upto-session: {}\r\n", opened.headers[header::SESSION]);
+    let draws = async || {
+        assert!(stage.offers(few).await.accepts.iter().all(|terms| terms.scheme != "upto"));
+        let answer = stage.ask(&shown, few).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    stage.chain.tell(|told| told.for_gas = 0);
+    until_exact_is_offered(&stage, false).await;
+    draws().await;
+    stage.chain.tell(|told| told.for_gas = WHOLE);
+    until_exact_is_offered(&stage, true).await;
+    stage.chain.tell(|told| told.is_held_back = true);
+    assert_eq!(stage.ask(&stage.exact(7).await, "").await.status, 200, "its settlement gets into no block");
+    until_exact_is_offered(&stage, false).await;
+    draws().await;
+}
+
+#[tokio::test]
 async fn what_is_for_elsewhere_doubled_damaged_or_too_large_is_refused_before_anything_runs() {
     for form in FORMS {
         let stage = paid(Behaviour::Honest).await;
@@ -1221,6 +1244,23 @@ async fn payments_that_come_to_nothing_are_taken_of_each_payer_so_often_and_no_m
         assert_eq!((ask(&payer(), 21).await, ask(&other_payer(6), 1).await), (503, 200), "{form:?}");
         let refused = stage.ask(&line(&form.payment(&payer(), &required_first, 22)), "").await;
         assert!(refused.body.contains("came to nothing") && refused.body.contains("hint"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_at_last_takes_no_turn_of_its_payer() {
+    let fruitless = Bucket { a_second: 0, most: 2 };
+    for form in [Form::Transfer, Form::Permit, Form::Session] {
+        let stage = paid_as(Behaviour::Honest, gateway::Pace { fruitless, ..pace() }, |_| {}).await;
+        let required_first = stage.offers("").await;
+        let mut statuses = Vec::new();
+        for nonce in 1..=4 {
+            let mut payment = form.payment(&payer(), &required_first, nonce);
+            payment.extensions.insert("payment-identifier".to_owned(), json!({ "info": { "id": "call-01234567890" } }));
+            statuses.push(stage.ask(&line(&payment), "").await.status);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(statuses, [200, 409, 409, 409], "{form:?}: one name for many payments");
     }
 }
 

@@ -61,7 +61,7 @@ struct Kept {
 impl Base {
     pub async fn start(home: &Home, network: &Network, options: &cli::Devnet) -> Result<Self> {
         if let Some(url) = &options.base_rpc {
-            return Ok(Self { url: url.clone(), keys: funded(home)?, own: None });
+            return Ok(Self::of_another(url.clone(), funded(home)?));
         }
         let keys = funded(home)?;
         let config = config(home, network, &keys)?;
@@ -74,6 +74,11 @@ impl Base {
             .with_context(|| format!("port {} is taken; hint: choose another with --base-port", listen.port()))?;
         write_file(&file, &serde_json::to_vec_pretty(&Kept { listen: server.address() })?)?;
         Ok(Self { url: server.url(), keys, own: Some(Own { server, chain, running }) })
+    }
+
+    /// A chain that somebody else has, by its JSON-RPC.
+    pub fn of_another(url: String, keys: Vec<FundedKey>) -> Self {
+        Self { url, keys, own: None }
     }
 
     /// Ends it once what it took is durable.

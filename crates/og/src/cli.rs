@@ -306,6 +306,9 @@ pub struct NodeStart {
     /// Address that paid calls reach a gateway by, where it stands behind others: offers name it, instead of what the folder says.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<gateway::PublicUrl>,
+    /// A gateway takes payments on the devnet's Base from keys that are not its own too.
+    #[arg(long)]
+    pub any_payer: bool,
     #[arg(long)]
     pub adversary: Option<Adversary>,
     /// End when standard input ends: for a node that another process keeps.

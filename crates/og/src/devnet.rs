@@ -92,7 +92,8 @@ impl Nodes {
             for entry in network.nodes.iter().filter(|entry| roles.contains(&entry.role.as_str())) {
                 let (home, network, name) = (home.clone(), network.clone(), entry.name.clone());
                 let adversary = adversary(&network, entry, options);
-                let overrides = Overrides { adversary, threads: Some(threads), ..Overrides::default() };
+                let any_payer = options.paid_calls.any_payer;
+                let overrides = Overrides { adversary, threads: Some(threads), any_payer, ..Overrides::default() };
                 starting.spawn(async move { node::start(&home, &network, &name, overrides).await });
             }
             while let Some(started) = starting.join_next().await {
@@ -114,6 +115,7 @@ impl Nodes {
                 name: entry.name.clone(),
                 adversary: adversary(network, entry, options).map(|adversary| adversary.to_string()),
                 threads,
+                any_payer: options.paid_calls.any_payer,
             };
             std::fs::create_dir_all(&child.folder)?;
             keepers.spawn(child.keep());
@@ -175,6 +177,7 @@ struct ChildNode {
     name: String,
     adversary: Option<String>,
     threads: usize,
+    any_payer: bool,
 }
 
 impl ChildNode {
@@ -199,6 +202,9 @@ impl ChildNode {
         command.args(["--threads", &self.threads.to_string()]);
         if let Some(adversary) = &self.adversary {
             command.args(["--adversary", adversary]);
+        }
+        if self.any_payer {
+            command.arg("--any-payer");
         }
         // The child ends when its standard input does, so none is left over however this process ends.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);

@@ -60,6 +60,8 @@ pub struct Overrides {
     pub threads: Option<usize>,
     /// Where callers reach a gateway that takes payments.
     pub public_url: Option<PublicUrl>,
+    /// Such a gateway takes them from anybody.
+    pub any_payer: bool,
 }
 
 /// Cores of this machine, as far as this process may use them.
@@ -97,7 +99,7 @@ pub async fn start(home: &Home, network: &Network, name: &str, overrides: Overri
             Running::Worker(Worker::start(config).await.with_context(context)?)
         }
         "gateway" => {
-            let config = gateway_config(home, network, &entry, &directory, &secrets, overrides.public_url)?;
+            let config = gateway_config(home, network, &entry, &directory, &secrets, overrides)?;
             Running::Gateway(Gateway::start(config).await.with_context(context)?)
         }
         "auditor" => {
@@ -207,10 +209,13 @@ fn gateway_config(
     entry: &NodeEntry,
     directory: &Path,
     secrets: &Secrets,
-    public_url: Option<PublicUrl>,
+    overrides: Overrides,
 ) -> Result<gateway::Config> {
     let mut payments = crate::paid::payments(home)?;
-    if let Some(public_url) = public_url {
+    if let Some(payments) = payments.as_mut().filter(|_| overrides.any_payer) {
+        payments.payers = None;
+    }
+    if let Some(public_url) = overrides.public_url {
         let missing =
             "a public address is named by what is offered, and this network takes no payments; hint: og devnet --paid";
         payments.as_mut().context(missing)?.public_url = Some(public_url);

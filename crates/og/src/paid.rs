@@ -82,9 +82,12 @@ struct Written {
     /// What the gateway's offers name as its address; without it, whatever name their caller asked by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_url: Option<String>,
-    /// Whose payments are taken; without it, anybody's.
+    /// Whose payments are taken on the devnet's own Base; without it, anybody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payers: Option<BTreeSet<Address>>,
+    /// The chain is none on which those alone pay: `payers` is kept, and not applied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    anybody: bool,
     /// A rate that was set longer ago is none.
     #[serde(default = "rate_days")]
     rate_days_max: u32,
@@ -123,26 +126,25 @@ pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::PaidCal
         cli::PaidOn::BaseSepolia => wire::Network::BASE_SEPOLIA,
         cli::PaidOn::Ledger => wire::Network(network.chain_id),
     });
-    let is_new = !path.exists();
-    let mut written = if is_new { demo(said.unwrap_or(wire::Network::BASE)) } else { read(home)? };
+    let mut written = if path.exists() { read(home)? } else { demo(said.unwrap_or(wire::Network::BASE)) };
     let on = written.on()?;
     // What its books hold was signed for that chain and is settled there.
     ensure!(said.is_none_or(|said| said == on), "this network is paid on {on} already; hint: another --dir");
-    let own = match on {
-        wire::Network::BASE => Some(base.url.clone()),
-        on if on.chain_id() == network.chain_id => network.ethereum_urls().into_iter().next(),
-        _ => None,
-    };
-    let rpc = options.paid_rpc.clone().or_else(|| own.clone());
-    if is_new {
-        written.confirmations = confirmations(rpc.as_deref(), own.as_deref());
-    }
-    written.rpc = rpc.unwrap_or(written.rpc);
+    let is_base = on == wire::Network::BASE;
+    let own = own_urls(on, network, base);
+    let named = options.paid_rpc.clone().or_else(|| is_base.then(|| base.url.clone()));
+    written.rpc = named.or_else(|| own.first().cloned()).unwrap_or(written.rpc);
     ensure!(!written.rpc.is_empty(), "no chain to be paid on is known for {on}; hint: --paid-rpc");
+    let is_own = own.contains(&written.rpc);
+    // Blocks are final on a chain of the devnet's own, and on no other: what its newest have may be taken back.
+    if !is_own && written.confirmations == 0 {
+        written.confirmations = CONFIRMATIONS;
+    }
     // Its own Base has the real one's id: what a stranger signs for it, anybody can have settled there.
-    let is_own = base.is_own() && written.rpc == base.url;
-    let own_keys = || base.keys.iter().map(|key| key.address).collect();
-    written.payers = (is_own && !options.any_payer).then(|| written.payers.take().unwrap_or_else(own_keys));
+    written.anybody = !(is_base && is_own);
+    if !written.anybody {
+        written.payers = written.payers.or_else(|| Some(base.keys.iter().map(|key| key.address).collect()));
+    }
     if let Some(public_url) = &options.public_url {
         written.public_url = Some(public_url.to_string());
     }
@@ -150,9 +152,12 @@ pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::PaidCal
     Ok(())
 }
 
-/// Blocks are final on a chain of the devnet's own, and on no other: what its newest have may be taken back.
-fn confirmations(rpc: Option<&str>, own: Option<&str>) -> u64 {
-    if rpc == own { 0 } else { CONFIRMATIONS }
+/// JSON-RPC of a chain, where it is the devnet's own.
+fn own_urls(on: wire::Network, network: &Network, base: &Base) -> Vec<String> {
+    if on == wire::Network::BASE {
+        return base.is_own().then(|| base.url.clone()).into_iter().collect();
+    }
+    if on.chain_id() == network.chain_id { network.ethereum_urls() } else { Vec::new() }
 }
 
 /// A dollar a million tokens in, ten a million out, nothing for being called; in the tokens that are known on a network.
@@ -165,6 +170,7 @@ fn demo(network: wire::Network) -> Written {
         fee_gwei_max: None,
         public_url: None,
         payers: None,
+        anybody: false,
         rate_days_max: DEVNET_RATE_DAYS,
         usdc: token(Unit::Usd),
         opg: token(Unit::Opg),
@@ -201,7 +207,7 @@ pub fn payments(home: &Home) -> Result<Option<Payments>> {
         secret: FundedKey::derive(&seed, KEY_INDEX).secret.0,
         facilitator_secret: FundedKey::derive(&seed, FACILITATOR_INDEX).secret.0,
         pay_to: None,
-        payers: written.payers.clone(),
+        payers: written.listed(),
         public_url: public_url.with_context(|| format!("failed to read {}", file(home).display()))?,
         prices: Prices { default: written.default_price.meant(), by_model: prices },
         usd_per_opg: Some(USD_PER_OPG),
@@ -231,6 +237,11 @@ impl Written {
     /// The chain that payers pay on.
     fn on(&self) -> Result<wire::Network> {
         self.network.parse().with_context(|| format!("{:?} is no network", self.network))
+    }
+
+    /// Whose payments are taken, where not anybody's are.
+    fn listed(&self) -> Option<BTreeSet<Address>> {
+        self.payers.clone().filter(|_| !self.anybody)
     }
 }
 
@@ -269,6 +280,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::home::NodeEntry;
 
     #[test]
     fn what_was_gained_or_lost_by_the_rate_is_told_of_each_asset_but_opg() {
@@ -284,10 +296,68 @@ mod tests {
         assert!(gains(&json!({ "role": "worker" })).is_empty());
     }
 
+    /// A network whose only node is a validator with JSON-RPC.
+    fn network() -> Network {
+        let (listen, nothing) = (std::net::SocketAddr::from(([127, 0, 0, 1], 1)), String::new);
+        let node = NodeEntry {
+            name: "validator-0".to_owned(),
+            role: "validator".to_owned(),
+            listen,
+            url: None,
+            agreement: None,
+            ethereum: Some(listen),
+            key: None,
+            audit_rate: None,
+            keep_blocks: None,
+            adversary: None,
+        };
+        Network {
+            network: nothing(),
+            chain_id: wire::Network::LEDGER.chain_id(),
+            genesis: nothing(),
+            network_key: nothing(),
+            polynomial: nothing(),
+            nodes: vec![node],
+        }
+    }
+
+    fn options() -> cli::PaidCalls {
+        cli::PaidCalls { paid: true, public_url: None, paid_on: None, paid_rpc: None, any_payer: false }
+    }
+
     #[test]
-    fn only_the_blocks_of_a_chain_of_the_devnets_own_are_final() {
-        let (own, other) = (Some("http://127.0.0.1:1"), Some("https://sepolia.base.org"));
-        let found = [(own, own), (other, own), (other, None)].map(|(rpc, own)| confirmations(rpc, own));
-        assert_eq!(found, [0, CONFIRMATIONS, CONFIRMATIONS]);
+    fn no_blocks_of_anothers_base_are_final_and_who_was_written_down_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(folder.path().to_owned()));
+        let base = Base::of_another("https://mainnet.base.org".to_owned(), vec![FundedKey::derive(&[7; 32], 0)]);
+        write(&home, &network(), &base, &options()).unwrap();
+        let new = read(&home).unwrap();
+        assert_eq!((new.rpc == base.url, new.confirmations, new.listed()), (true, CONFIRMATIONS, None));
+        // One that was made with the devnet's own Base, and to which somebody has added a payer.
+        let payers = BTreeSet::from([Address::repeat_byte(7)]);
+        let own = Written { payers: Some(payers.clone()), ..demo(wire::Network::BASE) };
+        assert_eq!((own.confirmations, own.listed()), (0, Some(payers.clone())));
+        write_file(&file(&home), &serde_json::to_vec(&own).unwrap()).unwrap();
+        write(&home, &network(), &base, &options()).unwrap();
+        let moved = read(&home).unwrap();
+        assert_eq!((moved.confirmations, moved.listed(), moved.payers), (CONFIRMATIONS, None, Some(payers)));
+        let said = Written { confirmations: 3, ..demo(wire::Network::BASE) };
+        write_file(&file(&home), &serde_json::to_vec(&said).unwrap()).unwrap();
+        write(&home, &network(), &base, &options()).unwrap();
+        assert_eq!(read(&home).unwrap().confirmations, 3, "what somebody wrote is kept");
+    }
+
+    #[test]
+    fn the_ledgers_blocks_are_final_as_long_as_it_is_asked_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(folder.path().to_owned()));
+        let (base, network) = (Base::of_another("https://mainnet.base.org".to_owned(), Vec::new()), network());
+        let on_ledger = cli::PaidCalls { paid_on: Some(cli::PaidOn::Ledger), ..options() };
+        write(&home, &network, &base, &on_ledger).unwrap();
+        let written = read(&home).unwrap();
+        assert_eq!((vec![written.rpc], written.confirmations), (network.ethereum_urls(), 0));
+        let elsewhere = cli::PaidCalls { paid_rpc: Some("https://rpc.example.com".to_owned()), ..on_ledger };
+        write(&home, &network, &base, &elsewhere).unwrap();
+        assert_eq!(read(&home).unwrap().confirmations, CONFIRMATIONS);
     }
 }

@@ -55,7 +55,9 @@ pub enum LogError {
     InUse { path: PathBuf },
     #[error("{path} is damaged at byte {offset}: an acknowledged record behind it can still be read")]
     Damaged { path: PathBuf, offset: usize },
-    #[error("{path} is of a version before this one; hint: start on an empty folder")]
+    #[error(
+        "{path} was written by a version before this one, and is not read; hint: let that version finish what is in it, as a gateway settles what it charged, then move the file away"
+    )]
     Old { path: PathBuf },
     #[error("failed to write the log: {0}")]
     Write(String),
@@ -677,7 +679,9 @@ mod tests {
         }
         let old = [&OLD_MAGIC[..], &whole[4..]].concat();
         std::fs::write(&path, old).unwrap();
-        assert!(matches!(reopen(&path), Err(LogError::Old { .. })), "and nothing of it is cut off");
+        let refused = reopen(&path).err().unwrap();
+        assert!(matches!(refused, LogError::Old { .. }), "and nothing of it is cut off");
+        assert!(refused.to_string().contains("hint: let that version finish what is in it"), "{refused}");
     }
 
     #[tokio::test]

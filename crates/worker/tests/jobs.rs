@@ -3,7 +3,7 @@
 
 mod stage;
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use protocol::{
     Assurance, Constraint, Digest, Finish, Input, List, Output, Parameters, Prompt, Request, Role, Text,
@@ -213,6 +213,27 @@ async fn a_template_that_never_ends_costs_a_process_and_its_place_is_free() {
     // What does without the template is made by another process.
     let input = Input::Prompt(Prompt::Text(Text::new("Once upon").unwrap()));
     stage.ask(Request { input, ..asked() }).await.done();
+}
+
+#[tokio::test]
+async fn a_prompt_whose_fresh_process_the_machine_ends_may_be_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [crowded, last] = ["crowded", "last"].map(|name| folder.path().join(name));
+    // Its number stays when another program takes its place.
+    let (is_crowded, told) = (crowded.display(), last.display());
+    let script = format!("[ ! -e {is_crowded} ] || kill -KILL $$; echo $$ > {told}; exec \"$0\" \"$@\"");
+    let program = stage::prompter();
+    let mut arguments: Vec<OsString> = vec!["-c".into(), script.into(), program.path.into()];
+    arguments.extend(program.arguments);
+    let prompter = worker::Program { path: "/bin/sh".into(), arguments };
+    let stage = Stage::with(|config| (config.prompter, config.models) = (prompter, vec![chat(0).model])).await;
+    stage.ask(chat(1)).await.done();
+    std::fs::write(&crowded, "").unwrap();
+    let kill = format!("kill -KILL {}", std::fs::read_to_string(&last).unwrap());
+    assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    says(&stage.ask(chat(1)).await.failed(), Failure::Busy, "the machine, which wants memory");
+    std::fs::remove_file(&crowded).unwrap();
+    stage.ask(chat(1)).await.done();
 }
 
 #[tokio::test]

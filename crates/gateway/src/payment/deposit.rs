@@ -42,8 +42,8 @@ impl Desk {
         if self.till.books().deposit_standing(&id) == DepositStanding::Unknown {
             self.may_run_errand(&purse, asset)?;
         }
-        let is_customer = self.is_customer(&purse, asset, voucher.config.payer);
-        seats.without((id, is_customer), self.bring_in(voucher, &call, known, asset)).await
+        let customer = self.customer(&purse, asset, voucher.config.payer);
+        seats.without((id, customer), self.bring_in(voucher, &call, known, asset)).await
     }
 
     /// Whether the deposit that comes with a voucher is in its channel by now.

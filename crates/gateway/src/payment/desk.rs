@@ -4,9 +4,10 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use network::{Bytes, Client, now_ms};
@@ -82,8 +83,8 @@ pub struct Desk {
     pub feed: Mutex<Feed>,
     /// Transactions of our key leave one after the other: their nonces have an order.
     pub sending: tokio::sync::Mutex<()>,
-    /// Contracts of x402 that our chain has not, once it has told.
-    lacking: OnceLock<Vec<Address>>,
+    /// Contracts of x402 that our chain has not, and when it told, once it has.
+    lacking: Mutex<Option<(Vec<Address>, Instant)>>,
     /// Too little is left for gas, or it costs too much, to promise settlements that are a transaction each.
     pub is_short_of_gas: AtomicBool,
     /// How often payments of payers that are not known here are looked up, and those of each that is.
@@ -183,7 +184,7 @@ impl Desk {
             sessions: Mutex::new(Sessions::new(idle_ms)),
             feed: Mutex::new(Feed::new(lives(&config))),
             sending: tokio::sync::Mutex::default(),
-            lacking: OnceLock::new(),
+            lacking: Mutex::default(),
             is_short_of_gas: AtomicBool::new(false),
             strangers: Mutex::new(Buckets::new(pace.strangers)),
             newcomers: Mutex::new(Buckets::new(pace.newcomers)),
@@ -306,7 +307,8 @@ impl Desk {
             Method::Transfer => [exact, channel, session],
             Method::Permit2 => [session, exact, channel],
         };
-        let lacking = self.lacking.get().map(Vec::as_slice).unwrap_or_default();
+        let told = lock(&self.lacking);
+        let lacking = told.as_ref().map(|(lacking, _)| lacking.as_slice()).unwrap_or_default();
         let is_there = |offer: &Offer| !needs(offer.scheme, offer.method).iter().any(|of| lacking.contains(of));
         offers.extend(ways.into_iter().flatten().filter(is_there));
     }
@@ -320,9 +322,11 @@ impl Desk {
         }
     }
 
-    /// Asks the chain, until it has answered once, which of x402's contracts it has: what needs another is not offered.
+    /// Asks the chain which of x402's contracts it has, until it has told that all are there: what needs another is not offered. One that
+    /// tells of too few is asked again after a while, because it may only lag.
     pub async fn look_at_contracts(&self) {
-        if self.lacking.get().is_some() {
+        let stands = |(lacking, at): &(Vec<Address>, Instant)| lacking.is_empty() || at.elapsed() < self.pace.contracts;
+        if lock(&self.lacking).as_ref().is_some_and(stands) {
             return;
         }
         match self.chain.without_code(&CONTRACTS).await {
@@ -330,7 +334,7 @@ impl Desk {
                 if !lacking.is_empty() {
                     tracing::warn!(network = %self.chain.network, ?lacking, "ways to pay that need these contracts are not offered");
                 }
-                let _told_before = self.lacking.set(lacking);
+                *lock(&self.lacking) = Some((lacking, Instant::now()));
             }
             Err(error) => tracing::debug!(%error, "failed to learn which contracts there are"),
         }
@@ -386,11 +390,12 @@ impl Desk {
         charged.saturating_mul(2).checked_div(asset.hundredth()).unwrap_or_default()
     }
 
-    /// Whether somebody was charged here before what settling it costs: by its channel, or out of its balance.
-    pub fn is_customer(&self, channel: &Digest, asset: &Asset, payer: Address) -> bool {
+    /// A payer, where it was charged here before what settling it costs: by its channel, or out of its balance.
+    pub fn customer(&self, channel: &Digest, asset: &Asset, payer: Address) -> Option<Address> {
         let (books, least) = (self.till.books(), asset.thousandth());
-        books.purse(channel).is_some_and(|purse| purse.spent >= least)
-            || books.knows_payer(asset.network, asset.address, payer, least)
+        let is_one = books.purse(channel).is_some_and(|purse| purse.spent >= least)
+            || books.knows_payer(asset.network, asset.address, payer, least);
+        is_one.then_some(payer)
     }
 
     /// Puts back a turn of dust that was not settled: it has cost no gas.
@@ -400,8 +405,12 @@ impl Desk {
 
     /// Whether what is due is worth less than its settlement's gas.
     pub fn is_dust(&self, asset: &Holder, fresh: u128) -> bool {
-        let asset = self.assets.iter().find(|known| account(known.address) == *asset);
-        asset.is_some_and(|asset| fresh < asset.thousandth())
+        self.asset(asset).is_some_and(|asset| fresh < asset.thousandth())
+    }
+
+    /// What payers pay in, by what the books name it by.
+    pub fn asset(&self, asset: &Holder) -> Option<&Asset> {
+        self.assets.iter().find(|known| account(known.address) == *asset)
     }
 
     /// Whether what is due may cost gas now. What may not waits.

@@ -10,7 +10,7 @@ use payments::{
     chain::{self, LentApproval, WalletAsk},
     price::{Rate, Tariff},
     scheme::{
-        Authorised, Claim, Method, Offer, Refused, Scheme, Signer,
+        Asset, Authorised, Claim, Method, Offer, Refused, Scheme, Signer,
         batch::{Voucher, VoucherKind},
         upto::{Session, SessionToken},
     },
@@ -29,6 +29,7 @@ use crate::{
         desk::{Bill, Desk, EVERYBODY, lock},
         paid::{Kind, Paid, Payer},
         shown::{Brought, Shown, only, read_payment},
+        turns::Turn,
         unpaid::Unpaid,
     },
     seats::Seats,
@@ -231,7 +232,13 @@ impl Desk {
         // Others may have been opened meanwhile.
         self.admit_small(authorised.claim(), &offer.asset)?;
         let turn = self.turn(&authorised, &offer.asset)?;
-        let reservation = self.till.take(&authorised, &wanted, tariff)?;
+        let reservation = match self.till.take(&authorised, &wanted, tariff) {
+            Ok(reservation) => reservation,
+            Err(refused) => {
+                turn.into_iter().for_each(Turn::put_back);
+                return Err(refused);
+            }
+        };
         let kind = match offer.scheme {
             Scheme::Upto => {
                 let is_bound = session::binds(&payment.extensions, payer);
@@ -239,7 +246,8 @@ impl Desk {
             }
             Scheme::Exact | Scheme::Batch => Kind::Exact,
         };
-        Ok(self.paid(kind, offer, payer, reservation, bill, payment.accepted.is_legacy()).in_turn(turn))
+        let (by, is_legacy) = ((offer.scheme, &offer.asset), payment.accepted.is_legacy());
+        Ok(self.paid(kind, by, payer, reservation, bill, is_legacy).in_turn(turn))
     }
 
     /// Refuses whoever is not among those whose payments are taken, before anything of theirs is looked up or sent anywhere.
@@ -308,14 +316,16 @@ impl Desk {
             self.check_signed(token, headers, bill).await?;
         }
         let rate = self.rate();
-        let offers = self.offers(bill, rate).map_err(|error| Refused::Chain(error.to_string()))?;
-        let offer = offers.into_iter().find(|offer| offer.scheme == Scheme::Upto).ok_or(Refused::UnknownSession)?;
-        let tariff = Self::tariff(bill, &offer.asset, rate);
+        // In the session's own asset: while no new one is offered an open one pays all the same, and takes no more settlements than its own.
+        let asset = self.till.books().purse(&session.purse).and_then(|purse| self.asset(&purse.asset));
+        let asset = asset.ok_or(Refused::UnknownSession)?;
+        let tariff = Self::tariff(bill, asset, rate);
         let max = self.most_of(&tariff, bill)?;
         let split = self.split(bill);
         let reservation = self.till.draw(&session.purse, &wanted(self, bill, max, &split, None), tariff)?;
         lock(&self.sessions).note_draw(token, priced, now_ms());
-        Ok(self.paid(Kind::Session(token.clone()), &offer, session.payer, reservation, bill, false))
+        let kind = Kind::Session(token.clone());
+        Ok(self.paid(kind, (Scheme::Upto, asset), session.payer, reservation, bill, false))
     }
 
     /// What is signed for a call of a bound session: the call, and once.
@@ -398,7 +408,8 @@ impl Desk {
             }
             other => other?,
         };
-        Ok(self.paid(Kind::Channel(voucher.channel), offer, voucher.config.payer, reservation, bill, false))
+        let (kind, by) = (Kind::Channel(voucher.channel), (offer.scheme, &offer.asset));
+        Ok(self.paid(kind, by, voucher.config.payer, reservation, bill, false))
     }
 
     /// A payment by Permit2 may bring its payer's own approval, where no other came with it.
@@ -418,8 +429,8 @@ impl Desk {
             // One place for all that a payer is lent: approvals are made up as quickly as payments.
             let id = crypto::hash("og/loan/v1", &[claim.payer.as_slice()]);
             self.may_run_errand(&id, &offer.asset)?;
-            let is_customer = self.is_customer(&id, &offer.asset, claim.payer);
-            seats.without((id, is_customer), self.lend(&approval)).await?;
+            let customer = self.customer(&id, &offer.asset, claim.payer);
+            seats.without((id, customer), self.lend(&approval)).await?;
         }
         Ok(())
     }
@@ -452,19 +463,13 @@ impl Desk {
     fn paid(
         self: &Arc<Self>,
         kind: Kind,
-        offer: &Offer,
+        (scheme, asset): (Scheme, &Asset),
         payer: Address,
         reservation: Reservation,
         bill: &Bill<'_>,
         is_legacy: bool,
     ) -> Paid {
-        let payer = Payer {
-            scheme: offer.scheme,
-            network: offer.asset.network,
-            asset: offer.asset.address,
-            address: payer,
-            is_legacy,
-        };
+        let payer = Payer { scheme, network: asset.network, asset: asset.address, address: payer, is_legacy };
         Paid::new(Arc::clone(self), kind, payer, reservation, bill)
     }
 

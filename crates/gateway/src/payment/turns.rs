@@ -32,7 +32,7 @@ impl Desk {
             lock(&self.fruitless).put_back(payer);
             return Err(crowded);
         }
-        Ok(Some(Turn { desk: Arc::clone(self), purse, payer, is_dust }))
+        Ok(Some(Turn { desk: Arc::clone(self), purse, payer, is_dust, is_taken: true }))
     }
 
     /// Refuses one more payment to a payer of whose payments some wait that were charged less than their settlement costs, or many sessions
@@ -64,14 +64,23 @@ pub struct Turn {
     purse: Digest,
     payer: Address,
     is_dust: bool,
+    is_taken: bool,
+}
+
+impl Turn {
+    /// The payment was not taken after all: nothing of it is remembered.
+    pub fn put_back(mut self) {
+        self.is_taken = false;
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         let spent = self.desk.till.books().purse(&self.purse).map_or(0, |purse| purse.spent);
-        if spent > 0 {
+        if spent > 0 || !self.is_taken {
             lock(&self.desk.fruitless).put_back(self.payer);
-        } else if self.is_dust {
+        }
+        if self.is_dust && (spent == 0 || !self.is_taken) {
             self.desk.put_dust_turn_back();
         }
     }

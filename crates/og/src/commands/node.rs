@@ -57,6 +57,7 @@ async fn start(options: NodeStart) -> Result<()> {
         adversary: options.adversary,
         threads: options.threads.map(usize::from),
         public_url: options.public_url,
+        any_payer: options.any_payer,
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let running = tokio::select! {

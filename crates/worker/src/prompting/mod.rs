@@ -74,6 +74,14 @@ impl PromptingError {
             Self::Start(_) => false,
         }
     }
+
+    /// What it is to whoever asked for a prompt. A machine that has other work is nobody's fault.
+    const fn failure(&self) -> Failure {
+        match self {
+            Self::TooSlow(_) | Self::Killed => Failure::Busy,
+            Self::Start(_) | Self::Unread { .. } => Failure::Internal,
+        }
+    }
 }
 
 /// Makes the prompts of one model; clones share it.
@@ -133,7 +141,7 @@ impl Bench {
                 said => return said.unwrap_or_else(|end| Err(self.ended(&end))),
             }
         }
-        let process = self.start().await.map_err(|error| failed(Failure::Internal, &error.to_string()))?;
+        let process = self.start().await.map_err(|error| failed(error.failure(), &error.to_string()))?;
         self.put(process, message).await.unwrap_or_else(|end| Err(self.ended(&end)))
     }
 
