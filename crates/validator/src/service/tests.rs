@@ -217,6 +217,20 @@ async fn what_another_validator_showed_is_on_the_disk_before_a_wallet_hears_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_an_old_certificate_hears_at_once_where_no_more_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = started(folder.path()).await;
+    let ask = |epoch: u64| validator.desk.agreement.ask_certificate(epoch, [1; 32], Vec::new());
+    for epoch in 1_000_000..1_000_008 {
+        assert!(ask(epoch).await && ask(epoch).await, "{epoch}");
+    }
+    assert!(!ask(2_000_000).await);
+    let trust: Value = serde_json::from_slice(&get(&validator, "trust").await.unwrap()).unwrap();
+    assert_eq!(trust["network_key"], validator.desk.trust.network_key.to_string());
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn accounts_and_slots_are_proven_and_what_names_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (validator, _) = started(folder.path()).await;
