@@ -151,11 +151,13 @@ pub(crate) enum Command {
         epoch: u64,
         answer: oneshot::Sender<Option<EpochCertificate>>,
     },
-    /// To ask the others for the certificate of an epoch that was closed before this node's time; any of these keys may have signed it.
+    /// To ask the others for the certificate of an epoch that was closed before this node's time; any of these keys may have signed it,
+    /// the last one most likely. Answered with whether they are asked now, or were before.
     Ask {
         epoch: u64,
         digest: [u8; 32],
         network_keys: Vec<[u8; 96]>,
+        answer: oneshot::Sender<bool>,
     },
     /// Answered when everything asked before is durable.
     Barrier(oneshot::Sender<()>),

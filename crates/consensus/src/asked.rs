@@ -36,6 +36,11 @@ impl Asked {
         self.open.len() < ASKED_MAX && !self.open.contains_key(&epoch)
     }
 
+    /// Whether an epoch was asked for when [`Self::has_room`] was asked last, or has been since.
+    pub fn is_asked(&self, epoch: u64) -> bool {
+        self.open.contains_key(&epoch)
+    }
+
     /// What to say to the others about an epoch with this root.
     pub fn ask(&mut self, epoch: u64, digest: [u8; 32], key: TermKey, now_ms: u64) -> EpochMessage {
         let until_ms = now_ms.saturating_add(ASKED_MS);
@@ -94,11 +99,11 @@ mod tests {
     fn so_many_are_asked_for_at_once_each_one_time_and_for_a_while() {
         let (key, mut asked) = (term_keys(4).remove(0), Asked::default());
         for epoch in 0..ASKED_MAX as u64 {
-            assert!(asked.has_room(epoch, 0));
+            assert!(asked.has_room(epoch, 0) && !asked.is_asked(epoch));
             asked.ask(epoch, ROOT, key.clone(), 0);
-            assert!(!asked.has_room(epoch, ASKED_MS - 1), "it is asked for");
+            assert!(!asked.has_room(epoch, ASKED_MS - 1) && asked.is_asked(epoch));
         }
-        assert!(!asked.has_room(99, ASKED_MS - 1));
-        assert!(asked.has_room(99, ASKED_MS) && asked.has_room(0, ASKED_MS));
+        assert!(!asked.has_room(99, ASKED_MS - 1) && !asked.is_asked(99));
+        assert!(asked.has_room(99, ASKED_MS) && asked.has_room(0, ASKED_MS) && !asked.is_asked(0));
     }
 }

@@ -128,8 +128,8 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
                 let found = store.certificate(epoch).await?.map(|(certificate, _)| certificate);
                 let _ = answer.send(found);
             }
-            Input::Command(Command::Ask { epoch, digest, network_keys }) => {
-                self.ask(epoch, digest, &network_keys, now_ms);
+            Input::Command(Command::Ask { epoch, digest, network_keys, answer }) => {
+                let _ = answer.send(self.ask(epoch, digest, &network_keys, now_ms));
             }
             Input::Command(Command::Barrier(answer)) => {
                 let _ = answer.send(());
@@ -163,14 +163,15 @@ impl<S: Sender<PublicKey = PublicKey>> Desk<S> {
         Ok(store)
     }
 
-    /// Asks the others for the certificate of an epoch that was closed before this node's time.
-    fn ask(&mut self, epoch: u64, digest: [u8; 32], network_keys: &[[u8; 96]], now_ms: u64) {
-        let Some(newest) = self.terms.values().next_back() else { return };
+    /// Asks the others for the certificate of an epoch that was closed before this node's time; whether they are asked now, or were before.
+    fn ask(&mut self, epoch: u64, digest: [u8; 32], network_keys: &[[u8; 96]], now_ms: u64) -> bool {
+        let Some(newest) = self.terms.values().next_back() else { return false };
         if self.asked.has_room(epoch, now_ms) {
             let key = newest.key().clone().with_earlier(network_keys);
             let question = self.asked.ask(epoch, digest, key, now_ms);
             self.send(Recipients::All, &question);
         }
+        self.asked.is_asked(epoch)
     }
 
     async fn hear<E: Environment>(

@@ -232,7 +232,7 @@ impl TermKey {
         self
     }
 
-    /// Takes certificates of these keys too: for who begins late, and asks for what was certified before its time.
+    /// Takes certificates of these keys too, the last one first: for who begins late, and asks for what was certified before its time.
     pub fn with_earlier(mut self, keys: &[[u8; 96]]) -> Self {
         let read = |key: &[u8; 96]| <MinSig as Variant>::Public::decode(Copying(key)).ok();
         self.earlier = keys.iter().filter_map(read).collect();
@@ -283,7 +283,7 @@ impl TermKey {
     /// The same, or a key before this one has signed.
     pub fn takes(&self, digest: &[u8; 32], signature: &Signature) -> bool {
         let is_earlier = |key| ops::verify_message::<MinSig>(key, &self.namespace, digest, signature).is_ok();
-        self.holds(digest, signature) || self.earlier.iter().any(is_earlier)
+        self.holds(digest, signature) || self.earlier.iter().rev().any(is_earlier)
     }
 
     /// The group's signature, if the partials make one that holds.

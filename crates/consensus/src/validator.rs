@@ -221,10 +221,13 @@ impl Handle {
         answered.await.ok().flatten()
     }
 
-    /// Asks the others for the certificate of an epoch that was closed before this node's time, which one of the network's keys signed:
-    /// [`Self::certificate`] finds it once it has come. A few are asked for at once; more are not.
-    pub fn ask_certificate(&self, epoch: u64, digest: [u8; 32], network_keys: Vec<[u8; 96]>) {
-        self.running.requests.command(Command::Ask { epoch, digest, network_keys });
+    /// Asks the others for the certificate of an epoch that was closed before this node's time, which one of these keys signed, the
+    /// last most likely: an answer is tried with each. [`Self::certificate`] finds it once it has come. A few are asked for at once; false
+    /// where this one is not, nor was lately.
+    pub async fn ask_certificate(&self, epoch: u64, digest: [u8; 32], network_keys: Vec<[u8; 96]>) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.running.requests.command(Command::Ask { epoch, digest, network_keys, answer });
+        answered.await.unwrap_or(false)
     }
 
     /// What went wrong without stopping anything.

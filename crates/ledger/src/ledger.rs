@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 use evm::{Chain, modules::governance};
-use protocol::{Canonical as _, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
+use protocol::{Action, Canonical as _, EpochRecord, Milliseconds, PublicKey, SignedTransaction, Transaction};
 use thiserror::Error;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     present::{OpenEpoch, Present},
     purse::Purse,
     refusal::Refusal,
-    rules::InForce,
+    rules::{InForce, NewRules},
     settle::take_sendings,
     work::{Begun, Ran, Work, surroundings},
 };
@@ -82,8 +82,8 @@ impl Ledger {
 
     /// The rules that governance has put in force up to `height`, all of which this program has to know. What cannot be read is found by
     /// whoever keeps the state.
-    fn rules_at(&self, height: u64) -> Result<InForce, BeginError> {
-        let upgrades = self.present.state.purse.read(governance::upgrades).unwrap_or_default();
+    fn rules_at(&self, height: u64, purse: &Purse) -> Result<InForce, BeginError> {
+        let upgrades = purse.read(governance::upgrades).unwrap_or_default();
         InForce::at(height, &upgrades).map_err(|(rules, since)| BeginError::UnknownRules { rules, since })
     }
 
@@ -97,7 +97,7 @@ impl Ledger {
         if block.height < expected {
             return Ok(None);
         }
-        self.present.rules = self.rules_at(expected)?;
+        self.present.rules = self.rules_at(expected, &self.present.state.purse)?;
         let closed = self.advance(&block);
         self.present.call_gas = actions::BLOCK_CALL_GAS;
         let is_first_of_epoch = self.present.open.first_height == self.height;
@@ -198,9 +198,19 @@ impl Ledger {
         Ok(())
     }
 
-    /// For this chain, by a known sender, not executed before; signed or not. An account that cannot be read is nobody's: anyone may ask.
+    /// For this chain, by a known sender, not executed before, and no transfer where the next block refuses all; signed or not. An account
+    /// that cannot be read is nobody's: anyone may ask.
     pub fn admissible(&self, transaction: &Transaction) -> Result<(), Refusal> {
-        self.check_sender(transaction, &self.present.state.purse.aside())
+        let purse = self.present.state.purse.aside();
+        self.check_sender(transaction, &purse)?;
+        let is_transfer = matches!(transaction.action, Action::Transfer(_));
+        // Let in, it would be acknowledged and then use its nonce up for nothing.
+        if is_transfer
+            && self.rules_at(self.height.saturating_add(1), &purse).is_ok_and(|rules| rules.has(NewRules::NoTransfers))
+        {
+            return Err(Refusal::TransfersEnded);
+        }
+        Ok(())
     }
 
     fn check_sender(&self, transaction: &Transaction, purse: &Purse) -> Result<(), Refusal> {

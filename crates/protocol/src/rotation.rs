@@ -59,8 +59,18 @@ impl NetworkKeys {
 
     /// Follows these rotations, which are in order. Those up to the pinned key are passed over, unread.
     pub fn follow(chain_id: u64, pinned: GroupKey, rotations: &[CertifiedRotation]) -> Result<Self, RotationRefused> {
-        let place = rotations.iter().rposition(|certified| certified.rotation.key == pinned);
         let mut keys = Self::pinned(pinned);
+        keys.follow_on(chain_id, rotations)?;
+        Ok(keys)
+    }
+
+    /// Follows on from the newest key: rotations up to it are passed over, unread.
+    ///
+    /// # Errors
+    /// The first that does not lead on; the keys before it have been followed.
+    pub fn follow_on(&mut self, chain_id: u64, rotations: &[CertifiedRotation]) -> Result<(), RotationRefused> {
+        let newest = *self.newest();
+        let place = rotations.iter().rposition(|certified| certified.rotation.key == newest);
         let mut before: Option<u64> = None;
         for (index, certified) in rotations.iter().enumerate() {
             let rotation = &certified.rotation;
@@ -76,12 +86,12 @@ impl NetworkKeys {
             if place.is_some_and(|place| index <= place) {
                 continue;
             }
-            if !certified.follows(keys.newest()) {
+            if !certified.follows(self.newest()) {
                 return Err(RotationRefused::NotCertified { serial });
             }
-            keys.later.push(rotation.key);
+            self.later.push(rotation.key);
         }
-        Ok(keys)
+        Ok(())
     }
 
     pub fn newest(&self) -> &GroupKey {

@@ -1,6 +1,6 @@
 //! What the interface answers from, and what its answers share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use auditor::Judges;
 use consensus::Handle;
@@ -14,7 +14,7 @@ use protocol::{Digest, EvmAddress, EvmWord, GroupKey, NetworkKeys, Trust};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::node::Node;
+use crate::{lock::locked, node::Node};
 
 /// What the interface answers from.
 pub(crate) struct Desk {
@@ -28,6 +28,8 @@ pub(crate) struct Desk {
     pub epochs: Arc<Semaphore>,
     /// Places for those who wait for what other validators are asked for.
     pub asking: Semaphore,
+    /// The keys that the network has had, as far as they were followed.
+    pub keys: Mutex<NetworkKeys>,
 }
 
 /// Answers as large as an epoch that are made, or on their way, at once.
@@ -36,14 +38,37 @@ pub(crate) const EPOCHS_AT_ONCE: usize = 8;
 /// Who wait at once for a certificate that another validator has.
 pub(crate) const ASKING_AT_ONCE: usize = 4;
 
+/// Keys that an old epoch's certificate is tried with, beside the present one: each costs a pairing, of a false answer all.
+const KEYS_TRIED: usize = 32;
+
 pub(crate) type Shared = State<Arc<Desk>>;
 
 impl Desk {
-    /// The keys that the network has had, as far as this validator's trust leads.
-    pub fn network_keys(&self) -> NetworkKeys {
-        let rotations: Vec<_> = self.node.ledger().rotations().cloned().collect();
-        let (chain_id, first) = (self.trust.chain_id, self.trust.network_key);
-        NetworkKeys::follow(chain_id, first, &rotations).unwrap_or_else(|_| NetworkKeys::pinned(first))
+    /// The keys that the network has had, as far as this validator's trust leads. A rotation costs a pairing, once: for threads that may
+    /// take their time.
+    pub fn network_keys(&self) -> MutexGuard<'_, NetworkKeys> {
+        let mut keys = locked(&self.keys);
+        let rotations: Vec<_> = {
+            let ledger = self.node.ledger();
+            let newest = ledger.rotations().last().map(|certified| certified.rotation.key);
+            // Usually there is none that was not followed.
+            let is_new = newest.is_some_and(|newest| newest != *keys.newest());
+            ledger.rotations().filter(|_| is_new).cloned().collect()
+        };
+        if let Err(error) = keys.follow_on(self.trust.chain_id, &rotations) {
+            tracing::warn!(%error, "the network's keys are followed up to there");
+        }
+        keys
+    }
+
+    /// The keys that may have signed for an epoch that ended with this height, the likeliest last.
+    pub fn keys_around(&self, height: u64) -> Vec<[u8; 96]> {
+        let (newest, rotations) = {
+            let ledger = self.node.ledger();
+            (ledger.height(), ledger.rotations().count())
+        };
+        let keys = self.network_keys().all().map(|key| key.0).collect();
+        around(keys, rotations, (height, newest))
     }
 
     /// A place for an answer as large as an epoch.
@@ -72,6 +97,16 @@ impl Desk {
         let has_ended = !self.agreement.is_running();
         has_ended.then(|| Answer::unavailable("agreement_stopped", words).with_hint(ASK_ANOTHER))
     }
+}
+
+/// Of so many rotations up to the newest height, the keys around another height, the likeliest last: keys sign for about as many blocks each.
+fn around(keys: Vec<[u8; 96]>, rotations: usize, (height, newest): (u64, u64)) -> Vec<[u8; 96]> {
+    let since = u128::from(newest.saturating_sub(height)) * rotations as u128;
+    let age = usize::try_from(since.checked_div(newest.into()).unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut near: Vec<_> = keys.into_iter().rev().enumerate().collect();
+    near.sort_by_key(|(behind, _)| behind.abs_diff(age));
+    near.truncate(KEYS_TRIED);
+    near.into_iter().rev().map(|(_, key)| key).collect()
 }
 
 pub(crate) const ASK_ANOTHER: &str = "ask another validator";
@@ -145,6 +180,26 @@ mod tests {
         for refused in ["", "ab", &"ab".repeat(97), &"zz".repeat(96)] {
             assert!(key(Some(refused.to_owned())).is_err(), "{refused}");
         }
+    }
+
+    #[test]
+    fn of_many_keys_those_are_tried_that_signed_about_then_and_the_likeliest_is_last() {
+        let tried = |rotations: u16, at: (u64, u64)| -> Vec<u16> {
+            let key = |serial: u16| {
+                let mut key = [0; 96];
+                key[..2].copy_from_slice(&serial.to_be_bytes());
+                key
+            };
+            let around = around((0..=rotations).map(key).collect(), usize::from(rotations), at);
+            around.iter().map(|key| u16::from_be_bytes([key[0], key[1]])).collect()
+        };
+        assert_eq!(tried(0, (0, 0)), [0]);
+        assert_eq!(tried(4, (100, 100)), [0, 1, 2, 3, 4]);
+        assert_eq!(tried(4, (0, 100)), [4, 3, 2, 1, 0]);
+        assert_eq!(tried(4, (50, 100)).last(), Some(&2));
+        let of_many = tried(1_000, (250, 1_000));
+        assert_eq!((of_many.len(), of_many.last()), (KEYS_TRIED, Some(&250)));
+        assert!(of_many.iter().all(|serial| (234..=266).contains(serial)), "{of_many:?}");
     }
 
     #[test]

@@ -114,12 +114,8 @@ impl Ethereum {
     }
 
     /// The same for one that was admitted before a restart, whatever the base fee is now.
-    pub fn admit_again(&self, bytes: &[u8]) -> Result<(), SubmitError> {
-        if self.view.live().knows(&evm::hash_of(bytes)) {
-            return Err(SubmitError::AlreadyKnown);
-        }
-        let transaction = Arc::new(Transaction::decode(bytes, self.view.chain())?);
-        let gone = self.view.live_mut().admit_at(&transaction, 0)?;
+    pub fn admit_again(&self, transaction: &Arc<Transaction>) -> Result<(), SubmitError> {
+        let gone = self.view.live_mut().admit_at(transaction, 0)?;
         self.waiting.forget(gone.iter().map(|gone| gone.hash().0));
         Ok(())
     }
@@ -144,12 +140,28 @@ impl Ethereum {
         let mut marks = self.waiting.marks();
         let mut live = self.view.live_mut();
         let gone = live.admit(transaction)?;
-        let kept = (transaction.hash().0, transaction.raw().to_vec());
+        let kept = (transaction.hash().0, &transaction.raw()[..]);
         let Some(durable) = marks.keep(kept, gone.iter().map(|gone| gone.hash().0), write) else {
             live.take_back(transaction, &gone);
-            return Err(SubmitError::Full("the disk is behind".to_owned()));
+            return Err(disk_behind());
         };
         Ok(durable)
+    }
+
+    /// Has the disk keep a transaction that waits here, whoever showed it; what it gives tells when a restart would find it. Nothing where
+    /// there is no disk, or where it is in a block already.
+    pub fn keep(&self, transaction: &Transaction) -> Result<Option<Durable>, SubmitError> {
+        if !self.waiting.is_on_disk() {
+            return Ok(None);
+        }
+        let hash = transaction.hash();
+        // As above: no block comes in between.
+        let mut marks = self.waiting.marks();
+        if self.view.live().pool.get(&hash).is_none() {
+            return Ok(None);
+        }
+        let kept = marks.keep((hash.0, &transaction.raw()[..]), [], |changes| self.waiting.write(changes));
+        kept.map(Some).ok_or_else(disk_behind)
     }
 
     /// What a proposal has room for, best paid first.
@@ -223,6 +235,10 @@ impl Ethereum {
     }
 }
 
+fn disk_behind() -> SubmitError {
+    SubmitError::Full("the disk is behind".to_owned())
+}
+
 /// Refused, and not only for now: no later block can hold them either.
 fn hopeless(executed: &Executed) -> impl Iterator<Item = Hash> + '_ {
     executed.outcomes.iter().filter_map(|outcome| {
@@ -250,4 +266,4 @@ fn on_all_cores<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -33,8 +33,17 @@ impl Source for Front {
             if let Some(reason) = self.closed() {
                 return Err(SubmitError::Closed(reason));
             }
-            let Some(durable) = self.0.node.submit_wallet(&transaction)? else { return Ok(()) };
-            durable.wait().await.map_err(|error| SubmitError::Closed(error.to_string()))
+            let node = &self.0.node;
+            let (durable, taken) = match node.submit_wallet(&transaction) {
+                Ok(durable) => (durable, Ok(())),
+                // Whoever sends again takes it for a yes, and what another validator showed is on no disk here.
+                Err(SubmitError::AlreadyKnown) => (node.ethereum.keep(&transaction)?, Err(SubmitError::AlreadyKnown)),
+                Err(refusal) => return Err(refusal),
+            };
+            if let Some(durable) = durable {
+                durable.wait().await.map_err(|error| SubmitError::Closed(error.to_string()))?;
+            }
+            taken
         }
         .boxed()
     }

@@ -29,6 +29,7 @@ use storage::SimulatedStore;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use self::keeping::Later;
 use crate::{
     ethereum::{Ethereum, block_of},
     failure::NodeError,
@@ -78,8 +79,8 @@ pub struct Node {
     pool: Mutex<Pool>,
     /// What a restart would find waiting.
     waiting: Arc<Waiting>,
-    /// What was found so at this start and is to be looked at again.
-    later: Mutex<Found>,
+    /// What was found so at this start and is looked at again.
+    later: Mutex<Later>,
     pub(crate) ethereum: Ethereum,
     certificates: Mutex<BTreeMap<u64, Certificate>>,
     requests: OnceLock<Requests>,
@@ -108,9 +109,6 @@ pub struct Node {
 
 /// Blocks between two looks at what conflicting votes the ledger does not know yet.
 const AGAIN: u64 = 64;
-
-/// Blocks between two looks at what waited before this start.
-const LOOK_AGAIN: u64 = 16;
 
 /// Blocks between two looks at whether the ledger knows the network's next key: a term may be short.
 const NAME_AGAIN: u64 = 16;
@@ -407,7 +405,8 @@ impl Node {
         };
         let (natives, wallets): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
             transactions.into_iter().partition(|bytes| Kind::of(bytes) == Kind::Native);
-        for bytes in natives {
+        // Nothing of what waits here is checked again, as with wallets'.
+        for bytes in natives.into_iter().filter(|bytes| locked(&self.pool).find(bytes).is_none()) {
             note(self.take(bytes).map(|_| ()).map_err(|error| error.to_string()));
         }
         let wallets: Vec<&[u8]> = wallets.iter().map(Vec::as_slice).collect();
@@ -475,9 +474,7 @@ impl Node {
         if executed.height.is_multiple_of(AGAIN) {
             self.show_conflicts();
         }
-        if executed.height.is_multiple_of(LOOK_AGAIN) {
-            self.look_again();
-        }
+        self.look_again(executed.height);
     }
 
     /// Ends agreement here where something of the state could not be read.

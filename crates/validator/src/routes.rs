@@ -187,10 +187,13 @@ async fn metrics(State(desk): Shared) -> String {
 
 /// The newest key that has certified an epoch: who pins it now need not follow from the first.
 async fn trust(State(desk): Shared) -> Result<Json<Face>, Answer> {
-    let (keys, first) = (desk.network_keys(), desk.trust.network_key);
-    let newest = newest(&desk).await?;
-    let signed = newest.and_then(|newest| keys.certifies(newest.certificate.as_ref()?, &newest.record).copied());
-    Ok(Json(Face::of(&Trust { network_key: signed.unwrap_or(first), ..desk.trust.clone() })))
+    let (newest, here) = (newest(&desk).await?, Arc::clone(&desk));
+    let signed = asked(&desk, move |_| {
+        let Some(CertifiedEpoch { record, certificate: Some(certificate) }) = newest else { return Ok(None) };
+        Ok(here.network_keys().certifies(&certificate, &record).copied())
+    });
+    let network_key = signed.await?.unwrap_or(desk.trust.network_key);
+    Ok(Json(Face::of(&Trust { network_key, ..desk.trust.clone() })))
 }
 
 /// What the network began with. Who joins knows its digest from the network file, and believes nobody about it.
@@ -213,27 +216,30 @@ async fn latest_epoch(State(desk): Shared) -> Result<Noun<CertifiedEpoch>, Answe
 async fn epoch(State(desk): Shared, Path(epoch): Path<u64>) -> Result<Noun<CertifiedEpoch>, Answer> {
     let found = asked(&desk, move |node| node.epoch(epoch)).await?;
     let found = found.ok_or_else(|| Answer::not_found("unknown_epoch", format!("epoch {epoch} is not closed")))?;
-    Ok(Noun(CertifiedEpoch { certificate: certificate(&desk, &found.record).await, ..found }))
+    Ok(Noun(CertifiedEpoch { certificate: certificate(&desk, &found.record).await?, ..found }))
 }
 
 /// The certificate that is here, or that another validator has, where the epoch was closed before this one's time.
-async fn certificate(desk: &Desk, record: &EpochRecord) -> Option<Certificate> {
-    let epoch = record.epoch;
+async fn certificate(desk: &Arc<Desk>, record: &EpochRecord) -> Result<Option<Certificate>, Answer> {
+    let (epoch, height) = (record.epoch, record.last_height);
     if let Some(certificate) = kept(desk, epoch).await {
-        return Some(certificate);
+        return Ok(Some(certificate));
     }
     // Those that are newer than the newest come by themselves.
-    let newest = desk.node.newest_certificate()?.epoch;
-    let _place = desk.asking.try_acquire().ok().filter(|_| epoch < newest)?;
-    let keys = desk.network_keys().all().map(|key| key.0).collect();
-    desk.agreement.ask_certificate(epoch, record.digest().0, keys);
+    let is_old = desk.node.newest_certificate().is_some_and(|newest| epoch < newest.epoch);
+    let Some(_place) = desk.asking.try_acquire().ok().filter(|_| is_old) else { return Ok(None) };
+    let here = Arc::clone(desk);
+    let keys = asked(desk, move |_| Ok(here.keys_around(height))).await?;
+    if !desk.agreement.ask_certificate(epoch, record.digest().0, keys).await {
+        return Ok(None);
+    }
     for _ in 0..LOOKS {
         tokio::time::sleep(PAUSE).await;
         if let Some(certificate) = kept(desk, epoch).await {
-            return Some(certificate);
+            return Ok(Some(certificate));
         }
     }
-    None
+    Ok(None)
 }
 
 /// The certificate at hand, or from agreement's own store.

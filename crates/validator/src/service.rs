@@ -1,6 +1,11 @@
 //! The validator as a node: agreement on its own threads, the interface and the votes on the caller's runtime.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use auditor::{Bounds, Judges, Program, Windows};
 use consensus::{Archive, Chain, Pacing, Seat};
@@ -8,7 +13,7 @@ use crypto::{SigningKey, threshold::GroupKey};
 use hub::{Models, Shelf, ShelfError};
 use ledger::{Genesis, Ledger};
 use network::{Client, Limits, NetworkError, Server, now_ms};
-use protocol::{Noun as _, Role, Text, Trust, Version};
+use protocol::{NetworkKeys, Noun as _, Role, Text, Trust, Version};
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
@@ -126,7 +131,9 @@ impl Validator {
         let epochs = Arc::new(Semaphore::new(EPOCHS_AT_ONCE));
         let asking = Semaphore::new(ASKING_AT_ONCE);
         let genesis = protocol::Canonical::encode(&config.genesis).into();
-        let desk = Desk { node: Arc::clone(&node), agreement, trust, genesis, judges: judges.clone(), epochs, asking };
+        let keys = Mutex::new(NetworkKeys::pinned(trust.network_key));
+        let (node_here, judges_here) = (Arc::clone(&node), judges.clone());
+        let desk = Desk { node: node_here, agreement, trust, genesis, judges: judges_here, epochs, asking, keys };
         let desk = Arc::new(desk);
         let server = Server::start(config.listen, router(Arc::clone(&desk)), Limits::default()).await?;
         let served = Arc::new(front::served(&desk));

@@ -57,6 +57,9 @@ pub(crate) struct Waiting {
     /// As if the disk were behind.
     #[cfg(test)]
     pub is_full: AtomicBool,
+    /// As if the disk failed.
+    #[cfg(test)]
+    pub is_broken: AtomicBool,
 }
 
 /// What the disk was told.
@@ -93,6 +96,8 @@ impl Waiting {
             marks: Mutex::new(marks),
             #[cfg(test)]
             is_full: AtomicBool::default(),
+            #[cfg(test)]
+            is_broken: AtomicBool::default(),
         };
         (waiting, found)
     }
@@ -112,7 +117,19 @@ impl Waiting {
         if self.is_full.load(Ordering::Relaxed) {
             return None;
         }
+        #[cfg(test)]
+        if self.is_broken.load(Ordering::Relaxed) {
+            // Longer than any row may be, and never touched: the commit fails.
+            let too_long = waiting::put(&[0; 32], vec![0_u8; (3 << 30) + 1]);
+            let Disk::File(store) = self.disk.as_ref()? else { return None };
+            return store.submit_sleeping(changes.into_iter().chain([too_long]).collect()).ok();
+        }
         self.disk.as_ref()?.submit(changes)
+    }
+
+    /// Whether a restart would find this one.
+    pub fn keeps(&self, id: &Id) -> bool {
+        self.marks().kept.contains(id)
     }
 
     /// Tells the disk what waits no more, and what it had no room for the last time.
@@ -140,15 +157,18 @@ impl Waiting {
 
 impl Marks {
     /// Has the disk keep one, and forget what had to go for it. `None`, and nothing has changed, where it does not take that.
+    ///
+    /// One that it was told of is not written again, however often it is shown: that is only waited for. A disk that failed it takes
+    /// nothing more, so neither does this succeed.
     pub fn keep<T>(
         &mut self,
-        (id, bytes): (Id, Vec<u8>),
+        (id, bytes): (Id, &[u8]),
         instead_of: impl IntoIterator<Item = Id>,
         write: impl FnOnce(Vec<Change>) -> Option<T>,
     ) -> Option<T> {
         let marked: Vec<Id> = instead_of.into_iter().filter(|id| self.kept.contains(id)).collect();
-        let mut changes = vec![waiting::put(&id, bytes)];
-        changes.extend(marked.iter().map(waiting::remove));
+        let new = (!self.kept.contains(&id)).then(|| waiting::put(&id, bytes));
+        let changes = new.into_iter().chain(marked.iter().map(waiting::remove)).collect();
         let written = write(changes)?;
         for id in &marked {
             self.kept.remove(id);
@@ -188,8 +208,7 @@ mod tests {
     const THREE: Id = [3; 32];
 
     fn keep(waiting: &Waiting, id: Id, instead_of: &[Id]) {
-        let kept =
-            waiting.marks().keep((id, id.to_vec()), instead_of.iter().copied(), |changes| waiting.write(changes));
+        let kept = waiting.marks().keep((id, &id), instead_of.iter().copied(), |changes| waiting.write(changes));
         assert!(kept.is_some());
     }
 
@@ -213,7 +232,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (waiting, _) = Waiting::open(folder.path()).unwrap();
         keep(&waiting, ONE, &[]);
-        assert_eq!(waiting.marks().keep((TWO, vec![2]), [ONE], |_| None::<()>), None);
+        assert_eq!(waiting.marks().keep((TWO, &[2]), [ONE], |_| None::<()>), None);
         assert_eq!(waiting.on_disk(), [ONE]);
         keep(&waiting, TWO, &[ONE, THREE]);
         assert_eq!(waiting.on_disk(), [TWO]);
@@ -246,6 +265,17 @@ mod tests {
         let (again, found) = Waiting::simulated(store);
         assert_eq!(found, [(ONE, ONE.to_vec())]);
         assert_eq!(again.next_to_show(), [ONE.to_vec()]);
+    }
+
+    #[test]
+    fn what_is_known_is_waited_for_and_not_written_again() {
+        let mut marks = Marks::default();
+        let mut written = |id: Id, instead_of: &[Id]| {
+            marks.keep((id, &[7; 9]), instead_of.iter().copied(), |changes| Some(changes.len())).unwrap()
+        };
+        assert_eq!((written(ONE, &[]), written(ONE, &[]), written(TWO, &[])), (1, 0, 1));
+        assert_eq!(written(TWO, &[ONE]), 1, "only that the other one goes");
+        assert_eq!(written(ONE, &[]), 1, "it waits anew");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod network;
 
 use network::{Scenario, digest};
-use protocol::{Assurance, Canonical as _, Standing};
+use protocol::{Assurance, Canonical as _, NetworkKeys, RotationRefused, Standing};
 use verify::{Outcome, Report, Verdict, verify, verify_bytes, verify_parsed, verify_unpinned};
 
 fn check(scenario: &Scenario) -> Report {
@@ -264,6 +264,25 @@ fn rotations_that_do_not_follow_from_the_pinned_key_are_refused_by_name() {
     assert!(headless.contains("rotation 2 is not signed") && headless.contains("older than"), "{headless}");
     let none = refused(&|rotations| rotations.clear());
     assert!(none.contains("is not signed by the pinned key"), "{none}");
+}
+
+#[test]
+fn keys_that_were_followed_are_followed_on_from_and_what_does_not_lead_on_changes_nothing_before_it() {
+    let scenario = Scenario::default();
+    let all: Vec<_> = (1..=4).map(|serial| scenario.rotation(serial)).collect();
+    let (chain_id, pinned) = (scenario.chain_id, scenario.trust().network_key);
+    let expected = NetworkKeys::follow(chain_id, pinned, &all).unwrap();
+    let mut keys = NetworkKeys::follow(chain_id, pinned, &all[..2]).unwrap();
+    // What was followed is not checked again.
+    let mut shown = all.clone();
+    shown[0].signature = all[1].signature;
+    shown[3].signature = all[1].signature;
+    assert_eq!(keys.follow_on(chain_id, &shown), Err(RotationRefused::NotCertified { serial: 4 }));
+    assert_eq!(keys, NetworkKeys::follow(chain_id, pinned, &all[..3]).unwrap());
+    keys.follow_on(chain_id, &all).unwrap();
+    assert_eq!(keys, expected);
+    keys.follow_on(chain_id, &all).unwrap();
+    assert_eq!(keys, expected);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn tamper_account(scenario: &Scenario) -> usize {
             assert!(fits && !refused.hint().is_empty(), "{}: {said}", place.name);
         }
         let is_leaf = matches!(value, Value::Number(_) | Value::Text(_) | Value::Flag(_));
-        assert!(changes > 0 || !is_leaf || place.name == "version", "{} was never changed", place.name);
+        assert!(changes > 0 || !is_leaf || place.name.ends_with("version"), "{} was never changed", place.name);
         tried += changes;
     }
     tried

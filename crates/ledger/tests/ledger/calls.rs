@@ -220,11 +220,16 @@ fn native_transfers_end_at_the_height_that_was_voted_and_no_block_before() {
     let gift = || Action::Transfer(Transfer { to: wallet(WALLET), amount: OPG });
     let held = |world: &World| world.ledger.balance(&wallet(WALLET));
     let before = held(&world);
+    assert_eq!(world.ledger.admit(&world.signed(ALICE, gift())), Ok(()));
     world.send(ALICE, gift()).unwrap();
     assert_eq!((world.ledger.height(), held(&world)), (since - 1, before + OPG), "the last block before");
+    let late = world.signed(ALICE, gift());
+    assert_eq!(world.ledger.admit(&late), Err(Refusal::TransfersEnded), "no block that comes executes it");
     assert_eq!(world.send(ALICE, gift()), Err(Refusal::TransfersEnded));
     assert_eq!((world.ledger.height(), held(&world)), (since, before + OPG));
     let call = IOPG::transferCall { to: Address::from(wallet(WALLET).0), value: U256::from(OPG) };
+    let called = world.signed(ALICE, module_call(OPG_ADDRESS, 0, &call));
+    assert_eq!(world.ledger.admit(&called), Ok(()));
     world.send(ALICE, module_call(OPG_ADDRESS, 0, &call)).unwrap();
     assert_eq!(held(&world), before + 2 * OPG, "what took their place");
     // Whoever executes the same blocks comes to the same, also from a snapshot of long before.

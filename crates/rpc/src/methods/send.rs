@@ -37,12 +37,14 @@ async fn sent(desk: Arc<Desk>, mut params: Params) -> Answer {
     answer(&hash)
 }
 
-/// What waits already is not recovered again: its hash costs a hundredth of that.
+/// What waits already is not recovered again: its hash costs a hundredth of that. That it is known is the chain's to say, which may have
+/// to write it down first.
 fn read(node: &dyn ChainNode, raw: &[u8]) -> Result<Transaction, SubmitError> {
-    if raw.len() <= TRANSACTION_BYTES_MAX && node.waiting(&evm::hash_of(raw)).is_some() {
-        return Err(SubmitError::AlreadyKnown);
+    let known = if raw.len() <= TRANSACTION_BYTES_MAX { node.waiting(&evm::hash_of(raw)) } else { None };
+    match known {
+        Some(known) => Ok(known.as_ref().clone()),
+        None => Ok(Transaction::decode(raw, node.chain())?),
     }
-    Ok(Transaction::decode(raw, node.chain())?)
 }
 
 fn send_unsigned(_: Arc<Desk>, _: Params) -> BoxFuture<'static, Answer> {

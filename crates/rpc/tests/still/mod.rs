@@ -122,8 +122,12 @@ impl ChainNode for Still {
         self.nonces_asked.fetch_add(1, Ordering::Relaxed);
         (!self.waiting.lock().unwrap().is_empty()).then_some(2)
     }
-    fn submit(&self, _: Transaction) -> BoxFuture<'_, Result<(), SubmitError>> {
-        futures::future::ready(Err(SubmitError::Closed("it stands still".to_owned()))).boxed()
+    fn submit(&self, transaction: Transaction) -> BoxFuture<'_, Result<(), SubmitError>> {
+        let refusal = match self.waiting(&transaction.hash()) {
+            Some(_) => SubmitError::AlreadyKnown,
+            None => SubmitError::Closed("it stands still".to_owned()),
+        };
+        futures::future::ready(Err(refusal)).boxed()
     }
     fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()

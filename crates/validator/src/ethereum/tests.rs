@@ -1,5 +1,7 @@
 //! What waits here and on the disk, and where the disk has no room.
 
+use std::sync::atomic::Ordering;
+
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
 use k256::ecdsa::SigningKey;
@@ -13,11 +15,15 @@ fn key() -> SigningKey {
     SigningKey::from_slice(&[7; 32]).unwrap()
 }
 
-/// At the beginning of a network in which one wallet has coins.
-fn begun(folder: &tempfile::TempDir) -> Ethereum {
+/// A network's beginning in which one wallet has coins.
+pub(crate) fn with_wallet(genesis: ledger::Genesis) -> ledger::Genesis {
     let address = EvmAddress(Address::from_public_key(key().verifying_key()).into_array());
     let wallets = List::new(vec![GenesisWallet { address, balance: 1_000 * OPG }]).unwrap();
-    let ledger = Ledger::new(&ledger::Genesis { wallets, ..story::genesis() }).unwrap();
+    ledger::Genesis { wallets, ..genesis }
+}
+
+fn begun(folder: &tempfile::TempDir) -> Ethereum {
+    let ledger = Ledger::new(&with_wallet(story::genesis())).unwrap();
     let block = block_of(ledger.evm(), None).unwrap().unwrap();
     let store = storage::Store::open(&folder.path().join("blocks.redb"), Index::TABLES).unwrap();
     let index = Index::new(store, ledger.chain());
@@ -26,7 +32,8 @@ fn begun(folder: &tempfile::TempDir) -> Ethereum {
     Ethereum::new(ledger.chain(), ledger.evm(), block, Some(index), None, Arc::new(waiting)).unwrap()
 }
 
-fn payment(ethereum: &Ethereum, nonce: u64, tip: u128) -> Arc<Transaction> {
+/// By that wallet.
+pub(crate) fn payment(ethereum: &Ethereum, nonce: u64, tip: u128) -> Arc<Transaction> {
     let chain = ethereum.view.chain();
     let unsigned = TxEip1559 {
         chain_id: chain.id,
@@ -92,10 +99,25 @@ fn what_waited_before_a_restart_is_admitted_once_and_what_was_executed_is_not() 
     let folder = tempfile::tempdir().unwrap();
     let ethereum = begun(&folder);
     let found = payment(&ethereum, 1, 1_000_000_000);
-    ethereum.admit_again(found.raw()).unwrap();
+    ethereum.admit_again(&found).unwrap();
     assert!(waits(&ethereum, &found));
-    assert_eq!(ethereum.admit_again(found.raw()), Err(SubmitError::AlreadyKnown));
-    assert!(matches!(ethereum.admit_again(b"nothing"), Err(SubmitError::Refused(_))));
+    assert_eq!(ethereum.admit_again(&found), Err(SubmitError::AlreadyKnown));
+}
+
+#[test]
+fn what_another_node_showed_is_kept_once_somebody_asks_and_what_waits_no_more_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let ethereum = begun(&folder);
+    let shown = payment(&ethereum, 0, 1_000_000_000);
+    assert!(ethereum.keep(&shown).unwrap().is_none(), "nobody showed it");
+    ethereum.admit(&shown).unwrap();
+    assert!(matches!(ethereum.admit_durably(&shown), Err(SubmitError::AlreadyKnown)));
+    assert!(on_disk(&ethereum).is_empty());
+    ethereum.waiting.is_full.store(true, Ordering::Relaxed);
+    assert!(matches!(ethereum.keep(&shown), Err(SubmitError::Full(_))));
+    ethereum.waiting.is_full.store(false, Ordering::Relaxed);
+    assert!(ethereum.keep(&shown).unwrap().is_some());
+    assert_eq!(on_disk(&ethereum), [shown.hash()]);
 }
 
 #[test]

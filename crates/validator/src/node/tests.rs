@@ -5,8 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use consensus::Application as _;
 use protocol::{EvmAddress, Role, transaction::Transfer};
 
-use super::*;
-use crate::story::{CHAIN, blocks, genesis, key};
+use super::{
+    keeping::{Room, Waited},
+    *,
+};
+use crate::{
+    ethereum::tests::{payment, with_wallet},
+    story::{CHAIN, blocks, genesis, key},
+};
 
 fn node(folder: &Path) -> Node {
     Node::new(&genesis(), key(Role::Validator, 0), Some(folder), None, None).unwrap()
@@ -101,8 +107,6 @@ fn what_was_taken_waits_after_a_restart_until_it_is_executed_and_receipts_are_le
 
     let node = again(folder.path());
     assert_eq!((node.pending(), node.next_nonce(&payer.public_key())), (2, 1));
-    node.look_again();
-    assert!(locked(&node.later).is_empty());
     let (time_ms, proposer) = (crate::story::START_MS, key(Role::Validator, 0).public_key());
     let block = ledger::Block { height: 1, time_ms, proposer, transactions: vec![first.clone()] };
     {
@@ -111,10 +115,75 @@ fn what_was_taken_waits_after_a_restart_until_it_is_executed_and_receipts_are_le
         node.forget_executed(&ledger);
     }
     assert_eq!((node.pending(), node.on_disk().len()), (1, 1));
-    // What is executed by now goes; whose sender may be known later stays.
-    *locked(&node.later) = vec![([7; 32], first), ([8; 32], transfer(&SigningKey::from_seed(&[8; 32]), 0))];
-    node.look_again();
-    assert_eq!(locked(&node.later).iter().map(|(id, _)| *id).collect::<Vec<_>>(), [[8; 32]]);
+    // What still waits is shown again with each look, until it is executed.
+    for _ in 0..2 {
+        node.look_within(AMPLE);
+        assert_eq!(later(&node), [transfer(&payer, 2)]);
+    }
+}
+
+const AMPLE: Room = Room { count: 99, bytes: 1 << 20 };
+
+/// What is looked at again, as its bytes.
+fn later(node: &Node) -> Vec<Vec<u8>> {
+    let bytes = |waited: &Waited| match waited {
+        Waited::Native(bytes) => bytes.clone(),
+        Waited::Wallet(transaction) => transaction.raw().to_vec(),
+    };
+    locked(&node.later).transactions.iter().map(|(_, waited)| bytes(waited)).collect()
+}
+
+/// A file as a node left it in which these waited.
+fn waited(folder: &Path, rows: &[(u8, &[u8])]) {
+    let store = storage::Store::open(&folder.join("waiting.redb"), &[blocks::waiting::TABLE]).unwrap();
+    store.commit_blocking(rows.iter().map(|(id, bytes)| blocks::waiting::put(&[*id; 32], *bytes)).collect()).unwrap();
+    store.close();
+}
+
+#[test]
+fn what_fits_no_state_yet_is_kept_within_bounds_and_what_never_can_goes() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let rich = Node::new(&with_wallet(genesis()), key(Role::Validator, 0), Some(elsewhere.path()), None, None).unwrap();
+    let (poor, stranger) = (payment(&rich.ethereum, 0, 1), SigningKey::from_seed(&[8; 32]));
+    let (one, two) = (transfer(&stranger, 0), transfer(&stranger, 1));
+    waited(folder.path(), &[(1, &one[..]), (2, &two[..]), (3, &poor.raw()[..]), (4, &[2, 7][..])]);
+    let node = again(folder.path());
+    // No program reads the last one, and nobody has coins here yet.
+    assert_eq!((node.pending(), node.on_disk().len()), (0, 3));
+    node.look_within(AMPLE);
+    assert_eq!(later(&node), [one.clone(), two.clone(), poor.raw().to_vec()]);
+    node.look_within(Room { count: 9, bytes: one.len() + two.len() });
+    assert_eq!(later(&node), [one.clone(), two]);
+    node.look_within(Room { count: 1, bytes: 1 << 20 });
+    assert_eq!((later(&node), node.on_disk()), (vec![one], vec![[1; 32]]));
+}
+
+#[test]
+fn a_look_comes_after_sixteen_blocks_and_then_each_after_twice_as_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = transfer(&SigningKey::from_seed(&[8; 32]), 0);
+    waited(folder.path(), &[(1, &bytes[..])]);
+    let node = again(folder.path());
+    let mut looks = Vec::new();
+    for height in 1..=20_000 {
+        if locked(&node.later).take_due(height) {
+            looks.push(height);
+        }
+    }
+    assert_eq!(looks, [16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 12_288, 16_384]);
+    node.look_within(Room { count: 0, bytes: 0 });
+    assert!(!locked(&node.later).take_due(40_000), "nothing is left to look at");
+}
+
+#[test]
+fn what_another_validator_shows_again_is_not_checked_again() {
+    let node =
+        Node::resume(Ledger::new(&genesis()).unwrap(), key(Role::Validator, 0), SimulatedStore::default()).unwrap();
+    let known = transfer(&key(Role::Worker, 0), 0);
+    let refused =
+        |bytes: &[u8]| relay::messages([bytes.to_vec()]).iter().map(|shown| node.take_shared(shown)).sum::<usize>();
+    assert_eq!((refused(&known), refused(&known)), (0, 0));
+    assert_eq!((node.pending(), refused(&known[..known.len() - 1])), (1, 1));
 }
 
 #[test]

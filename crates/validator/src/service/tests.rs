@@ -10,7 +10,10 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::story::{CHAIN, genesis_of, key};
+use crate::{
+    ethereum::tests::{self as wallets, payment},
+    story::{CHAIN, genesis_of, key},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,9 +47,16 @@ fn alone(folder: &Path) -> Config {
     }
 }
 
+fn with_wallet(config: Config) -> Config {
+    Config { genesis: wallets::with_wallet(config.genesis), ..config }
+}
+
 /// One that has executed some blocks.
 async fn started(folder: &Path) -> (Validator, Genesis) {
-    let config = alone(folder);
+    begun(alone(folder)).await
+}
+
+async fn begun(config: Config) -> (Validator, Genesis) {
     let genesis = config.genesis.clone();
     let validator = Validator::start(config).await.unwrap();
     let executed = async {
@@ -63,7 +73,11 @@ async fn get(validator: &Validator, path: &str) -> Result<network::Bytes, Networ
 }
 
 async fn head(validator: &Validator) -> Value {
-    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": [] }).to_string();
+    called(validator, "eth_blockNumber", &[]).await
+}
+
+async fn called(validator: &Validator, method: &str, params: &[String]) -> Value {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
     let bytes = Client::default().post_json(&validator.ethereum_url(), body, &[]).await.unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
@@ -165,6 +179,54 @@ async fn a_transaction_is_on_the_disk_before_it_is_answered() {
     assert_eq!(on_disk, [id]);
     let known = Client::default().post_bytes(&url, bytes).await.unwrap_err();
     assert_eq!(known.code(), Some("already_known"));
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hears_that_the_disk_failed_does_not_hear_that_it_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = begun(with_wallet(alone(folder.path()))).await;
+    let (payer, node) = (key(Role::Worker, 0), validator.node());
+    let action = Action::Transfer(Transfer { to: EvmAddress([9; 20]), amount: 1 });
+    let transaction = Transaction { version: Version, chain_id: CHAIN, sender: payer.public_key(), nonce: 1, action };
+    let url = format!("{}/transactions", validator.url());
+    node.break_disk();
+    let refused = Client::default().post_bytes(&url, transaction.sign(&payer).encode()).await.unwrap_err();
+    assert_eq!(refused.code(), Some("disk_failed"), "{refused}");
+    assert!(matches!(refused, NetworkError::Refused { status: 503, .. }), "{refused}");
+    let wallets = payment(&node.ethereum, 1, 1_000_000_000);
+    let said = called(&validator, "eth_sendRawTransaction", &[format!("{}", wallets.raw())]).await;
+    assert!(said["error"]["message"].as_str().unwrap().contains("failed to commit"), "{said}");
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_validator_showed_is_on_the_disk_before_a_wallet_hears_that_it_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = begun(with_wallet(alone(folder.path()))).await;
+    let node = Arc::clone(validator.node());
+    // Behind a gap, so that no block takes it.
+    let shown = payment(&node.ethereum, 1, 1_000_000_000);
+    let messages = relay::messages([shown.raw().to_vec()]);
+    assert!(messages.iter().all(|message| node.take_shared(message) == 0) && node.pending() == 1);
+    let said = called(&validator, "eth_sendRawTransaction", &[format!("{}", shown.raw())]).await;
+    assert_eq!(said["error"]["message"], "already known", "{said}");
+    let on_disk = tokio::task::spawn_blocking(move || node.on_disk()).await.unwrap();
+    assert_eq!(on_disk, [shown.hash().0]);
+    validator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_an_old_certificate_hears_at_once_where_no_more_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (validator, _) = started(folder.path()).await;
+    let ask = |epoch: u64| validator.desk.agreement.ask_certificate(epoch, [1; 32], Vec::new());
+    for epoch in 1_000_000..1_000_008 {
+        assert!(ask(epoch).await && ask(epoch).await, "{epoch}");
+    }
+    assert!(!ask(2_000_000).await);
+    let trust: Value = serde_json::from_slice(&get(&validator, "trust").await.unwrap()).unwrap();
+    assert_eq!(trust["network_key"], validator.desk.trust.network_key.to_string());
     validator.stop().await;
 }
 
