@@ -265,14 +265,18 @@ impl Ceremony {
     /// The outcome of the logs that blocks brought, and our own share of it.
     pub fn finish(self, logs: &RoundLogs) -> Result<Finished, RoundFailure> {
         let (mut rng, mut logs) = (self.entropy.noise(b"finish"), logs.clone());
-        let outcome = logs.outcome(&mut rng)?;
-        let Some(playing) = self.player else { return Ok(Finished { outcome, share: NewShare::NotAPlayer }) };
-        let finished = playing.machine.finalize::<N3f1>(&mut rng, logs.logs, &Sequential);
-        let share = match finished {
-            Ok((output, share)) if fits(output.public(), &share) => NewShare::Held(share.encode().to_vec()),
-            Ok(_) | Err(_) => NewShare::Lost,
+        let Some(playing) = self.player else {
+            return Ok(Finished { outcome: logs.outcome(&mut rng)?, share: NewShare::NotAPlayer });
         };
-        Ok(Finished { outcome, share })
+        // One reckoning gives both; where we can have no share, another one gives the outcome or says why there is none.
+        match playing.machine.finalize::<N3f1>(&mut rng, logs.logs.clone(), &Sequential) {
+            Ok((output, share)) => {
+                let is_ours = fits(output.public(), &share);
+                let share = if is_ours { NewShare::Held(share.encode().to_vec()) } else { NewShare::Lost };
+                Ok(Finished { outcome: logs.judged(&output)?, share })
+            }
+            Err(_) => Ok(Finished { outcome: logs.outcome(&mut rng)?, share: NewShare::Lost }),
+        }
     }
 
     fn deal_to_ourselves(&mut self) {

@@ -133,12 +133,17 @@ impl RoundLogs {
     pub fn outcome(&mut self, rng: &mut impl CryptoRng) -> Result<Outcome, RoundFailure> {
         self.verify(rng);
         let output = feldman_desmedt::observe::<_, _, N3f1>(rng, self.logs.clone(), &Sequential).map_err(failure)?;
+        self.judged(&output)
+    }
+
+    /// What the logs made, if it may count.
+    pub(super) fn judged(&self, output: &Output<MinSig, PublicKey>) -> Result<Outcome, RoundFailure> {
         let allowed = self.round.revealed_max();
         let revealed = output.revealed().len();
         if u32::try_from(revealed).map_or(true, |revealed| revealed > allowed) {
             return Err(RoundFailure::TooManyRevealed { revealed, allowed });
         }
-        Ok(outcome(&output))
+        Ok(outcome(output))
     }
 }
 
