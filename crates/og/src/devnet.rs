@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use network::{Client, LedgerClient};
+use payments::price::Unit;
 use serde_json::{Value, json};
 use tokio::{
     process::{Child, Command},
@@ -289,11 +290,33 @@ async fn announce(
     put(&format!("\nledger (chain {})  {ledger}", network.chain_id));
     base.lines().iter().for_each(|line| put(line));
     put(&format!("\ntrust file   {}\ngateway      {gateway}/v1\n\ntry it:", home.trust_file().display()));
-    put(&format!(
-        "  curl {gateway}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{{\"model\":\"demo-chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is a receipt?\"}}]}}'"
-    ));
-    put("  og receipt verify <receipt id>\n\nctrl-c stops it; the same command resumes it");
+    tries(home, &gateway).iter().for_each(|line| put(line));
+    put("\nctrl-c stops it; the same command resumes it");
     Ok(())
+}
+
+/// Lines to paste: a call, paid for where calls have prices, and the check of its receipt.
+fn tries(home: &Home, gateway: &str) -> Vec<String> {
+    let body = r#"'{"model":"demo-chat","messages":[{"role":"user","content":"What is a receipt?"}]}'"#;
+    let flag = home.flag();
+    let mut lines = match paid::token(home) {
+        None => {
+            vec![format!("  curl {gateway}/v1/chat/completions -H 'content-type: application/json' \\\n    -d {body}")]
+        }
+        Some(token) => {
+            let (per_call, per_day) = match token.money.unit {
+                Unit::Usd => ("0.05", "2"),
+                Unit::Opg => ("0.5", "20"),
+            };
+            let token = token.symbol;
+            vec![
+                format!("  og wallet limit --token {token} --per-call {per_call} --per-day {per_day}{flag}"),
+                format!("  og pay /v1/chat/completions --token {token}{flag} \\\n    -d {body}"),
+            ]
+        }
+    };
+    lines.push(format!("  og receipt verify <receipt id>{flag}"));
+    lines
 }
 
 fn pid(home: &Home, entry: &NodeEntry, nodes: &Nodes) -> Option<u32> {
