@@ -44,7 +44,8 @@ impl Paying {
         let said = self.chat("What is a price?", more);
         assert_eq!((said.code, said.json()["error"]["code"].as_str()), (1, Some(code)), "{more:?}: {said:?}");
         assert!(said.stderr.contains("error: "), "people read it too: {said:?}");
-        said.json()["error"]["message"].as_str().unwrap().to_owned()
+        let error = said.json()["error"].clone();
+        [&error["message"], &error["hint"]].map(|text| text.as_str().unwrap_or_default()).join("; hint: ")
     }
 
     fn spent(&self) -> Value {
