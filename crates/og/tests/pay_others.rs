@@ -313,6 +313,10 @@ fn what_is_no_request_is_not_sent() {
         (&["http://127.0.0.1:1/x", "-X", "GE T"], "no method"),
         (&["http://127.0.0.1:1/x", "--data", "@/no/such/file"], "/no/such/file"),
         (&["http://127.0.0.1:1/x"], "failed to reach"),
+        (&["http://127.0.0.1:1/v1/chat/completions"], "answers a POST with a body"),
+        (&["/v1/responses"], "hint: -d BODY"),
+        (&["http://127.0.0.1:1/v1/chat/completions", "--dry-run"], "failed to reach"),
+        (&["http://127.0.0.1:1/v1/chat/completions", "-X", "GET"], "failed to reach"),
     ] {
         let said = wallet.og(&[&["pay", "--key", "agent"], arguments].concat());
         assert!(said.code == 1 && said.stderr.contains(word), "{arguments:?}: {said:?}");
