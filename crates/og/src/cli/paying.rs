@@ -43,10 +43,10 @@ pub struct Limit {
     /// By its symbol, or its address.
     #[arg(long, default_value = "USDC")]
     pub token: String,
-    /// The most that one call may cost.
+    /// The most that one call may cost; without it, as it was, or as much as in a day.
     #[arg(long, value_name = "AMOUNT")]
     pub per_call: Option<String>,
-    /// The most that is signed in a day (UTC).
+    /// The most that is signed in a day (UTC); without it, as it was, or any amount.
     #[arg(long, value_name = "AMOUNT")]
     pub per_day: Option<String>,
     /// Remove the limit: the key pays with --max only.
