@@ -1,6 +1,7 @@
 //! A whole network on this machine: in this process, or each node in its own.
 
 use std::{
+    fs::{File, TryLockError},
     path::PathBuf,
     process::Stdio,
     task::Poll,
@@ -40,6 +41,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     if options.paid_calls.public_url.is_some() && !paid::is_paid(home, &options.paid_calls) {
         bail!("a public address is named by what is offered, and nothing is offered here; hint: --paid");
     }
+    let _alone = alone(home)?;
     let network = if home.has_network() {
         if !options.models.is_empty() {
             bail!("the network in {} has its models already; hint: another --dir", home.folder().display());
@@ -73,6 +75,21 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     nodes.stop().await;
     base.stop().await;
     Ok(())
+}
+
+/// Keeps another devnet from the folder until dropped.
+fn alone(home: &Home) -> Result<File> {
+    let (folder, path) = (home.folder().display(), home.folder().join("devnet.lock"));
+    std::fs::create_dir_all(home.folder()).with_context(|| format!("failed to make {folder}"))?;
+    let failed = || format!("failed to lock {}", path.display());
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).with_context(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            bail!("a devnet runs in {folder} already; hint: use it, stop it, or start another with --dir and --port")
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+    }
 }
 
 /// The running nodes.
