@@ -327,7 +327,7 @@ pub struct Revenue {
 #[derive(Subcommand)]
 pub enum Wallet {
     /// Balance and next nonce of an address, a public key or a key of the folder.
-    #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show 0x77…77")]
+    #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show base/0\n  og wallet show 0x77…77")]
     Show { who: String },
     /// Set what a key may spend on calls that og pay pays for.
     Limit(Limit),
@@ -465,7 +465,7 @@ pub struct StakeOf {
 #[derive(Args)]
 #[command(after_help = "Example:\n  og faucet 0x77…77 --amount 10")]
 pub struct Faucet {
-    /// An address, a public key or the name of a key.
+    /// An address, a public key, the name of a key, or an address of one as base/0.
     pub to: String,
     /// In OPG.
     #[arg(long, value_name = "OPG", default_value = "100")]
