@@ -352,7 +352,7 @@ pub enum Wallet {
         #[arg(long)]
         to: String,
         /// In OPG.
-        #[arg(long, value_name = "OPG")]
+        #[arg(long, value_name = "OPG", allow_negative_numbers = true)]
         amount: String,
     },
     /// Where a key's shares of what callers pay go: to an address on Base, or, without one, to its account on the ledger.
@@ -413,7 +413,7 @@ pub enum Stake {
         #[command(flatten)]
         of: StakeOf,
         /// In OPG.
-        #[arg(long, value_name = "OPG")]
+        #[arg(long, value_name = "OPG", allow_negative_numbers = true)]
         amount: String,
     },
     /// Begin to take stake out; it is paid by withdraw when its terms are over.
@@ -422,7 +422,7 @@ pub enum Stake {
         #[command(flatten)]
         of: StakeOf,
         /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all")]
+        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
         amount: String,
     },
     /// Move stake to another node at once.
@@ -434,7 +434,7 @@ pub enum Stake {
         #[arg(long, value_name = "NODE")]
         to: String,
         /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all")]
+        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
         amount: String,
     },
     /// Have everything paid out whose terms are over.
@@ -468,7 +468,7 @@ pub struct Faucet {
     /// An address, a public key, the name of a key, or an address of one as base/0.
     pub to: String,
     /// In OPG.
-    #[arg(long, value_name = "OPG", default_value = "100")]
+    #[arg(long, value_name = "OPG", default_value = "100", allow_negative_numbers = true)]
     pub amount: String,
 }
 

@@ -214,7 +214,7 @@ impl ChildNode {
     }
 
     fn start(&self) -> Result<Child> {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let mut command = Command::new(&self.program);
         command.args(["node", "start", "--join"]).arg(&self.network_file).args(["--name", &self.name, "--attached"]);
         command.args(["--threads", &self.threads.to_string()]);

@@ -44,7 +44,7 @@ pub struct Proof {
     #[arg(required = true)]
     pub who: Option<String>,
     /// A slot of its storage too: a number, in decimal or behind 0x.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub slot: Option<String>,
     /// Write the proof to this file; without it, it is checked against the folder's trust file and told.
     #[arg(long, value_name = "FILE")]
