@@ -327,7 +327,7 @@ pub struct Revenue {
 #[derive(Subcommand)]
 pub enum Wallet {
     /// Balance and next nonce of an address, a public key or a key of the folder.
-    #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show 0x77…77")]
+    #[command(after_help = "Examples:\n  og wallet show alice\n  og wallet show base/0\n  og wallet show 0x77…77")]
     Show { who: String },
     /// Set what a key may spend on calls that og pay pays for.
     Limit(Limit),
@@ -352,7 +352,7 @@ pub enum Wallet {
         #[arg(long)]
         to: String,
         /// In OPG.
-        #[arg(long, value_name = "OPG")]
+        #[arg(long, value_name = "OPG", allow_negative_numbers = true)]
         amount: String,
     },
     /// Where a key's shares of what callers pay go: to an address on Base, or, without one, to its account on the ledger.
@@ -413,7 +413,7 @@ pub enum Stake {
         #[command(flatten)]
         of: StakeOf,
         /// In OPG.
-        #[arg(long, value_name = "OPG")]
+        #[arg(long, value_name = "OPG", allow_negative_numbers = true)]
         amount: String,
     },
     /// Begin to take stake out; it is paid by withdraw when its terms are over.
@@ -422,7 +422,7 @@ pub enum Stake {
         #[command(flatten)]
         of: StakeOf,
         /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all")]
+        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
         amount: String,
     },
     /// Move stake to another node at once.
@@ -434,7 +434,7 @@ pub enum Stake {
         #[arg(long, value_name = "NODE")]
         to: String,
         /// In OPG, or all.
-        #[arg(long, value_name = "OPG", default_value = "all")]
+        #[arg(long, value_name = "OPG", default_value = "all", allow_negative_numbers = true)]
         amount: String,
     },
     /// Have everything paid out whose terms are over.
@@ -465,10 +465,10 @@ pub struct StakeOf {
 #[derive(Args)]
 #[command(after_help = "Example:\n  og faucet 0x77…77 --amount 10")]
 pub struct Faucet {
-    /// An address, a public key or the name of a key.
+    /// An address, a public key, the name of a key, or an address of one as base/0.
     pub to: String,
     /// In OPG.
-    #[arg(long, value_name = "OPG", default_value = "100")]
+    #[arg(long, value_name = "OPG", default_value = "100", allow_negative_numbers = true)]
     pub amount: String,
 }
 

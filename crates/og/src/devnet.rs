@@ -1,6 +1,7 @@
 //! A whole network on this machine: in this process, or each node in its own.
 
 use std::{
+    fs::{File, TryLockError},
     path::PathBuf,
     process::Stdio,
     task::Poll,
@@ -9,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use network::{Client, LedgerClient};
+use payments::price::Unit;
 use serde_json::{Value, json};
 use tokio::{
     process::{Child, Command},
@@ -39,6 +41,7 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     if options.paid_calls.public_url.is_some() && !paid::is_paid(home, &options.paid_calls) {
         bail!("a public address is named by what is offered, and nothing is offered here; hint: --paid");
     }
+    let _alone = alone(home)?;
     let network = if home.has_network() {
         if !options.models.is_empty() {
             bail!("the network in {} has its models already; hint: another --dir", home.folder().display());
@@ -72,6 +75,21 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     nodes.stop().await;
     base.stop().await;
     Ok(())
+}
+
+/// Keeps another devnet from the folder until dropped.
+fn alone(home: &Home) -> Result<File> {
+    let (folder, path) = (home.folder().display(), home.folder().join("devnet.lock"));
+    std::fs::create_dir_all(home.folder()).with_context(|| format!("failed to make {folder}"))?;
+    let failed = || format!("failed to lock {}", path.display());
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).with_context(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            bail!("a devnet runs in {folder} already; hint: use it, stop it, or start another with --dir and --port")
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+    }
 }
 
 /// The running nodes.
@@ -196,7 +214,7 @@ impl ChildNode {
     }
 
     fn start(&self) -> Result<Child> {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let mut command = Command::new(&self.program);
         command.args(["node", "start", "--join"]).arg(&self.network_file).args(["--name", &self.name, "--attached"]);
         command.args(["--threads", &self.threads.to_string()]);
@@ -289,11 +307,33 @@ async fn announce(
     put(&format!("\nledger (chain {})  {ledger}", network.chain_id));
     base.lines().iter().for_each(|line| put(line));
     put(&format!("\ntrust file   {}\ngateway      {gateway}/v1\n\ntry it:", home.trust_file().display()));
-    put(&format!(
-        "  curl {gateway}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{{\"model\":\"demo-chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is a receipt?\"}}]}}'"
-    ));
-    put("  og receipt verify <receipt id>\n\nctrl-c stops it; the same command resumes it");
+    tries(home, &gateway).iter().for_each(|line| put(line));
+    put("\nctrl-c stops it; the same command resumes it");
     Ok(())
+}
+
+/// Lines to paste: a call, paid for where calls have prices, and the check of its receipt.
+fn tries(home: &Home, gateway: &str) -> Vec<String> {
+    let body = r#"'{"model":"demo-chat","messages":[{"role":"user","content":"What is a receipt?"}]}'"#;
+    let flag = home.flag();
+    let mut lines = match paid::token(home) {
+        None => {
+            vec![format!("  curl {gateway}/v1/chat/completions -H 'content-type: application/json' \\\n    -d {body}")]
+        }
+        Some(token) => {
+            let (per_call, per_day) = match token.money.unit {
+                Unit::Usd => ("0.05", "2"),
+                Unit::Opg => ("0.5", "20"),
+            };
+            let token = token.symbol;
+            vec![
+                format!("  og wallet limit --token {token} --per-call {per_call} --per-day {per_day}{flag}"),
+                format!("  og pay /v1/chat/completions --token {token}{flag} \\\n    -d {body}"),
+            ]
+        }
+    };
+    lines.push(format!("  og receipt verify <receipt id>{flag}"));
+    lines
 }
 
 fn pid(home: &Home, entry: &NodeEntry, nodes: &Nodes) -> Option<u32> {

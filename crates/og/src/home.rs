@@ -126,6 +126,16 @@ impl Home {
         &self.0
     }
 
+    /// What lines that people paste say of it after everything else: nothing where it is the folder of whoever names none.
+    pub fn flag(&self) -> String {
+        let folder = self.0.to_string_lossy();
+        if folder == DEFAULT {
+            return String::new();
+        }
+        let is_plain = folder.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+        if is_plain { format!(" --dir {folder}") } else { format!(" --dir '{}'", folder.replace('\'', r"'\''")) }
+    }
+
     pub fn network_file(&self) -> PathBuf {
         self.0.join("network.json")
     }
@@ -212,4 +222,18 @@ pub fn unhex(text: &str) -> Result<Vec<u8>> {
 
 pub fn network_key(network: &Network) -> Result<GroupKey> {
     crypto::digest::read_hex(&network.network_key).map(GroupKey).context("network_key is not 96 bytes of hexadecimal")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_to_paste_name_a_folder_that_is_not_the_usual_one() {
+        let flag = |folder: &str| Home::new(Some(PathBuf::from(folder))).flag();
+        assert_eq!((Home::new(None).flag(), flag(".og")), (String::new(), String::new()));
+        assert_eq!(flag("/tmp/net-1"), " --dir /tmp/net-1");
+        assert_eq!(flag("my net"), " --dir 'my net'");
+        assert_eq!(flag("it's"), r" --dir 'it'\''s'");
+    }
 }

@@ -118,6 +118,12 @@ pub fn is_paid(home: &Home, options: &cli::PaidCalls) -> bool {
     options.paid || options.paid_on.is_some() || file(home).exists()
 }
 
+/// The token that calls of this network are best paid with by somebody new, where they are paid: dollars, if its chain has them.
+pub fn token(home: &Home) -> Option<&'static KnownToken> {
+    let on = read(home).ok()?.on().ok()?;
+    KnownToken::counted_in(Unit::Usd, on).or_else(|| KnownToken::on(on).next())
+}
+
 /// Writes how to be paid, where, by whom, and at which address; prices and payers that somebody wrote are kept.
 pub fn write(home: &Home, network: &Network, base: &Base, options: &cli::PaidCalls) -> Result<()> {
     let path = file(home);

@@ -1,9 +1,14 @@
 //! What people read: errors with their hints, lines of fixed width.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::Error;
 
-/// Writes an error and its causes to standard error; every "hint:" gets a line of its own.
-pub fn complain(error: &Error) {
+/// Whether data has left already.
+static HAS_PUT: AtomicBool = AtomicBool::new(false);
+
+/// Writes an error and its causes to standard error; every "hint:" gets a line of its own. Returns what it said, and the hints.
+pub fn complain(error: &Error) -> (String, Option<String>) {
     let mut hints = Vec::new();
     let mut parts = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -16,8 +21,15 @@ pub fn complain(error: &Error) {
             hints.push(hint.to_owned());
         }
     }
-    eprintln!("error: {}", parts.join(": "));
+    let message = parts.join(": ");
+    eprintln!("error: {message}");
     hints.iter().for_each(|hint| eprintln!("hint: {hint}"));
+    (message, Some(hints.join("; ")).filter(|hint| !hint.is_empty()))
+}
+
+/// True once data has left for standard output.
+pub fn has_put() -> bool {
+    HAS_PUT.load(Ordering::Relaxed)
 }
 
 /// A note to whoever watches.
@@ -28,12 +40,14 @@ pub fn tell(message: &str) {
 /// Data.
 #[allow(clippy::print_stdout, reason = "this is the one place where data leaves for standard output")]
 pub fn put(line: &str) {
+    HAS_PUT.store(true, Ordering::Relaxed);
     println!("{line}");
 }
 
 /// Data that is no line: an answer as it comes.
 pub fn put_bytes(bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write as _;
+    HAS_PUT.store(true, Ordering::Relaxed);
     let mut out = std::io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()

@@ -23,6 +23,8 @@ use storage::{read_file, write_file};
 use crate::home::Home;
 
 const FILE_BYTES_MAX: u64 = 4 << 20;
+/// The limit of a day that has none.
+pub const UNLIMITED: u128 = u128::MAX;
 /// Sessions that are kept; the oldest goes first.
 const SESSIONS_MAX: usize = 256;
 
@@ -180,7 +182,7 @@ pub enum Overspent {
         asked: u128,
         max: u128,
     },
-    /// More than this call may cost, into a channel, and nobody said what this purse may spend.
+    /// More than this call may cost, into a channel, and nobody said what this purse may spend in a day.
     Deposit {
         asked: u128,
         max: u128,
@@ -244,6 +246,10 @@ impl Spending {
         self.book.channel(id)
     }
 
+    pub fn limits(&self, purse: &Purse) -> Option<Limits> {
+        self.book.limits(purse)
+    }
+
     pub fn keep_channel(&mut self, channel: KeptChannel) -> Result<()> {
         self.book.channels.retain(|kept| kept.id != channel.id);
         self.book.channels.push(channel);
@@ -291,8 +297,8 @@ impl Book {
         if spent.day >= now_s / 86_400 { spent.amount } else { 0 }
     }
 
-    /// Whether something may be signed, and what was spent with it; changes nothing. Where no limit bounds a purse, `max` is all that is
-    /// signed at once, deposits too.
+    /// Whether something may be signed, and what was spent with it; changes nothing. Where no limit bounds a purse's day, `max`, or else
+    /// the limit of a call, is all that is signed at once, deposits too.
     pub fn allowed(&self, purse: &Purse, max: Option<u128>, signing: Signing, now_s: u64) -> Result<Spent, Overspent> {
         let Signing { call, fresh, deposit } = signing;
         if let Some(max) = max.filter(|max| call > *max) {
@@ -301,8 +307,14 @@ impl Book {
         let limits = match (self.limits(purse), max) {
             (None, None) => return Err(Overspent::Unlimited),
             (None, Some(max)) if deposit > max => return Err(Overspent::Deposit { asked: deposit, max }),
-            (None, Some(_)) => Limits { per_call: u128::MAX, per_day: u128::MAX },
-            (Some(limits), _) => limits,
+            (None, Some(_)) => Limits { per_call: UNLIMITED, per_day: UNLIMITED },
+            (Some(limits), max) => {
+                let max = max.unwrap_or(limits.per_call);
+                if limits.per_day == UNLIMITED && deposit > max {
+                    return Err(Overspent::Deposit { asked: deposit, max });
+                }
+                limits
+            }
         };
         let asked = fresh.saturating_add(deposit);
         limits.allow(self.spent(purse), call, asked, now_s).map_err(Overspent::Limit)
@@ -389,6 +401,21 @@ mod tests {
         assert_eq!(spending.spend(&purse(), None, into(7), NOW_S).unwrap(), Ok(()));
         assert!(spending.spend(&purse(), None, Signing { call: 1, fresh: 1, deposit: 0 }, NOW_S).unwrap().is_err());
         assert_eq!(spending.spend(&purse(), None, into(0), NOW_S).unwrap(), Ok(()), "what was deposited is spent");
+    }
+
+    #[test]
+    fn a_day_without_a_limit_bounds_deposits_by_what_a_call_may_cost() {
+        let (_folder, home) = home();
+        let mut spending = Spending::open(&home).unwrap();
+        spending.set_limits(purse(), Some(Limits { per_call: 5, per_day: UNLIMITED })).unwrap();
+        let into = |deposit| Signing { call: 1, fresh: 0, deposit };
+        let over = spending.spend(&purse(), None, into(6), NOW_S).unwrap();
+        assert_eq!(over, Err(Overspent::Deposit { asked: 6, max: 5 }));
+        assert_eq!(spending.spend(&purse(), None, into(5), NOW_S).unwrap(), Ok(()));
+        assert_eq!(spending.spend(&purse(), Some(6), into(6), NOW_S).unwrap(), Ok(()), "where that was said");
+        for _ in 0..9 {
+            assert_eq!(spending.spend(&purse(), None, Signing::of_call(5), NOW_S).unwrap(), Ok(()));
+        }
     }
 
     #[test]

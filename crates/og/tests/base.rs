@@ -23,6 +23,8 @@ fn a_client_works_against_base_and_a_crash_loses_nothing() {
     let devnet = Devnet::start(&["--validators", "1", "--workers", "1"]);
     let base = devnet.ready["base"].clone();
     assert_eq!(ask(&devnet, "eth_chainId", &json!([])), "0x2105");
+    let second = devnet.og(&["devnet", "--port", "0"]);
+    assert!(second.code == 1 && second.stderr.contains("a devnet runs in "), "{second:?}");
     let python = std::env::var("OG_TEST_PYTHON");
     let python = python.expect("OG_TEST_PYTHON is not set: `cargo xtask test` makes the environment and sets it");
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");

@@ -6,7 +6,7 @@ mod support;
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use support::{Devnet, python, run, verify_offline};
+use support::{Devnet, og, python, run, verify_offline};
 
 /// The challenge window of a devnet and ample time for an epoch to be certified.
 const WINDOW: Duration = Duration::from_secs(45);
@@ -45,6 +45,33 @@ fn answers_come_with_receipts_that_hold_offline_and_break_when_touched() {
     assert_eq!(verify_offline(&kept, &pinned).code, 0);
     every_touched_field_is_noticed(&kept, &pinned);
     another_networks_key_is_no_help(&kept, &pinned);
+}
+
+#[test]
+fn what_cannot_be_asked_or_read_is_no_verdict_and_is_told_to_programs_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| {
+        let mut command = og();
+        command.arg("--dir").arg(folder.path()).args(["--json", "--gateway", "http://127.0.0.1:1"]);
+        run(command.args(arguments))
+    };
+    let id = "0".repeat(64);
+    for (arguments, code) in [
+        (["receipt", "verify", "no-such-file.json"].as_slice(), "failed"),
+        (&["receipt", "verify", &id], "unreachable"),
+        (&["proof", "verify", "no-such-file.json"], "failed"),
+        (&["proof", "alice"], "failed"),
+    ] {
+        let said = said(arguments);
+        let error = said.json()["error"].clone();
+        assert!(said.code == 2 && error["code"] == code && error["message"].is_string(), "{arguments:?}: {said:?}");
+        assert!(said.stderr.contains(error["message"].as_str().unwrap()), "people read the same: {said:?}");
+    }
+    // Where no verdict is asked for, it has failed.
+    let failed = said(&["chat", "hello"]);
+    let error = failed.json()["error"].clone();
+    assert!(failed.code == 1 && error["code"] == "unreachable", "{failed:?}");
+    assert!(error["hint"].as_str().unwrap().contains("--gateway"), "{failed:?}");
 }
 
 fn each_model_of_a_worker_has_the_threads_that_were_asked_for(devnet: &Devnet) {

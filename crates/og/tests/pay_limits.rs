@@ -71,6 +71,34 @@ fn empty(heard: &Heard) -> String {
 }
 
 #[test]
+fn an_amount_below_nothing_is_refused_as_one() {
+    let wallet = Wallet::new();
+    for arguments in [
+        ["wallet", "limit", "--key", "agent", "--per-call", "-1"].as_slice(),
+        &["wallet", "limit", "--key", "agent", "--per-day", "-0.5"],
+        &["wallet", "pay", "--from", "agent", "--to", "agent", "--amount", "-1"],
+        &["faucet", "agent", "--amount", "-1"],
+    ] {
+        let said = wallet.og(arguments);
+        assert!(said.code == 1 && said.stderr.contains("is no amount of"), "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
+fn either_limit_is_set_alone() {
+    let wallet = Wallet::new();
+    let set = |arguments: &[&str]| {
+        let said = wallet.og(&[&["wallet", "limit", "--key", "agent"], arguments].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        let limit = said.json()["limits"][0].clone();
+        (limit["per_call"].clone(), limit["per_day"].clone())
+    };
+    assert_eq!(set(&["--per-call", "0.05"]), (json!("0.05"), Value::Null));
+    assert_eq!(set(&["--per-day", "2"]), (json!("0.05"), json!("2")));
+    assert_eq!(set(&["--per-call", "0.1"]), (json!("0.1"), json!("2")));
+}
+
+#[test]
 fn a_greedy_channel_is_neither_opened_nor_proposed() {
     let greedy = |_: &Heard| channel_asks(json!({ "minDeposit": "1000000000" }));
     let limited = Wallet::new();

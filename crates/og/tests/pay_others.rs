@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 
 use payments::{
-    scheme::{Scheme, Signer, exact},
+    scheme::{Scheme, Signer, batch, exact},
     wire::{Accepted, Network, PaymentPayload, Resource, header},
 };
 use serde_json::{Value, json};
@@ -265,6 +265,43 @@ fn a_channel_goes_on_from_what_was_charged() {
     assert_eq!(listed["limits"], json!([]));
 }
 
+/// Fails at calls, and says of a refund what it charged in all.
+fn fails_and_gives_back(heard: &Heard) -> String {
+    let Some(voucher) = voucher(heard) else { return channel_asks(json!({})) };
+    match (&voucher.kind, voucher.max_claimable) {
+        (batch::VoucherKind::Refund(_), 1_000) => {
+            let extra = state(&voucher, 1_000, None);
+            let said = json!({ "success": true, "transaction": "0xfeed", "network": "eip155:8453", "amount": "9000", "extra": extra });
+            reply("200 OK", &[("PAYMENT-RESPONSE", header::write(&said))], "{}")
+        }
+        (batch::VoucherKind::Refund(_), _) => channel_asks(state(&voucher, 1_000, None)),
+        _ => reply("500 Internal Server Error", &[], "{}"),
+    }
+}
+
+#[test]
+fn a_refund_after_a_failed_call_follows_what_the_server_says_was_charged_up_to_what_was_signed() {
+    let (wallet, stand) = (Wallet::new(), Stand::start(fails_and_gives_back));
+    let failed = wallet.pay(&stand.url, &["--max", "1", "--deposit", "0.01"]);
+    assert!(failed.code == 1 && failed.stderr.contains("answered 500"), "{failed:?}");
+    let back = wallet.og(&["wallet", "refund", &stand.url, "--key", "agent"]);
+    assert_eq!((back.code, &back.json()["refunded_tokens"]), (0, &json!("0.009")), "{back:?}");
+    let sums: Vec<u128> = stand.heard().iter().filter_map(voucher).map(|voucher| voucher.max_claimable).collect();
+    assert_eq!(sums, [2_000, 2_000, 1_000], "the call, the refund, and the refund of what was charged");
+    // What was never signed is not believed.
+    let beyond = Stand::start(|heard| {
+        let Some(voucher) = voucher(heard) else { return channel_asks(json!({})) };
+        match voucher.kind {
+            batch::VoucherKind::Refund(_) => channel_asks(state(&voucher, 2_001, None)),
+            _ => reply("500 Internal Server Error", &[], "{}"),
+        }
+    });
+    let wallet = Wallet::new();
+    assert_eq!(wallet.pay(&beyond.url, &["--max", "1", "--deposit", "0.01"]).code, 1);
+    let refused = wallet.og(&["wallet", "refund", &beyond.url, "--key", "agent"]);
+    assert_eq!((refused.code, &refused.json()["error"]["code"]), (1, &json!("untrue_channel_state")), "{refused:?}");
+}
+
 #[test]
 fn what_is_no_request_is_not_sent() {
     let wallet = Wallet::new();
@@ -276,6 +313,10 @@ fn what_is_no_request_is_not_sent() {
         (&["http://127.0.0.1:1/x", "-X", "GE T"], "no method"),
         (&["http://127.0.0.1:1/x", "--data", "@/no/such/file"], "/no/such/file"),
         (&["http://127.0.0.1:1/x"], "failed to reach"),
+        (&["http://127.0.0.1:1/v1/chat/completions"], "answers a POST with a body"),
+        (&["/v1/responses"], "hint: -d BODY"),
+        (&["http://127.0.0.1:1/v1/chat/completions", "--dry-run"], "failed to reach"),
+        (&["http://127.0.0.1:1/v1/chat/completions", "-X", "GET"], "failed to reach"),
     ] {
         let said = wallet.og(&[&["pay", "--key", "agent"], arguments].concat());
         assert!(said.code == 1 && said.stderr.contains(word), "{arguments:?}: {said:?}");

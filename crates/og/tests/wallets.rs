@@ -164,5 +164,12 @@ fn proofs_hold_offline(devnet: &Devnet, address: &str, balance: &Value) {
     std::fs::write(&forged, "{}").unwrap();
     assert_eq!(verified(&forged, &trust).code, 1);
     assert_eq!(verified(&wallet, &out("no trust.json")).code, 2);
-    assert_eq!(devnet.og(&["proof", opg, "--slot", "two"]).code, 1);
+    assert_eq!(devnet.og(&["proof", opg, "--slot", "two"]).code, 2);
+    // An address of a key that wallets sign with is named as everywhere.
+    let first = &devnet.ready["base"]["keys"][0]["address"];
+    let shown = devnet.og(&["wallet", "show", "base/0", "--json"]).json();
+    assert!(shown["address"].as_str().unwrap().eq_ignore_ascii_case(first.as_str().unwrap()), "{shown}");
+    assert_eq!(devnet.og(&["proof", "base/0"]).code, 0);
+    let none = devnet.og(&["wallet", "show", "base/first"]);
+    assert!(none.code == 1 && none.stderr.contains("no index of an address"), "{none:?}");
 }

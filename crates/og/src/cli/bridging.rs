@@ -8,6 +8,7 @@ pub enum Bridge {
     #[command(after_help = "Example:\n  og bridge to-base 12.5 --key base/0")]
     ToBase {
         /// In OPG.
+        #[arg(allow_negative_numbers = true)]
         amount: String,
         /// Whose it is on Base; without it, the key's own.
         #[arg(long, value_name = "ADDRESS")]
@@ -20,6 +21,7 @@ pub enum Bridge {
     #[command(after_help = "Example:\n  og bridge to-ledger 3 --key base/0 --to bob")]
     ToLedger {
         /// In OPG.
+        #[arg(allow_negative_numbers = true)]
         amount: String,
         /// An address, a public key or the name of a key; without it, the key's own address.
         #[arg(long)]

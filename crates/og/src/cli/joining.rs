@@ -44,6 +44,6 @@ pub struct NodeRegister {
     #[arg(long, value_name = "NAME[/INDEX]|@FILE")]
     pub from: String,
     /// OPG; without it, the least that its role takes.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub stake: Option<String>,
 }

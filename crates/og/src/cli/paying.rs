@@ -43,11 +43,11 @@ pub struct Limit {
     /// By its symbol, or its address.
     #[arg(long, default_value = "USDC")]
     pub token: String,
-    /// The most that one call may cost.
-    #[arg(long, value_name = "AMOUNT")]
+    /// The most that one call may cost; without it, as it was, or as much as in a day.
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub per_call: Option<String>,
-    /// The most that is signed in a day (UTC).
-    #[arg(long, value_name = "AMOUNT")]
+    /// The most that is signed in a day (UTC); without it, as it was, or any amount.
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub per_day: Option<String>,
     /// Remove the limit: the key pays with --max only.
     #[arg(long, conflicts_with_all = ["per_call", "per_day"])]
@@ -66,7 +66,7 @@ pub struct Refund {
     #[arg(long)]
     pub token: Option<String>,
     /// How much; without it, all that is left.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub amount: Option<String>,
     /// JSON-RPC of the payer's chain; without it, the devnet's Base, or what the folder knows.
     #[arg(long, value_name = "URL")]
@@ -102,7 +102,7 @@ pub struct Approve {
     #[arg(long, default_value = "OPG")]
     pub token: String,
     /// How much Permit2 may move, at most the key's limit for a day; without it, that limit, or any amount of a key that has none.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub amount: Option<String>,
     /// JSON-RPC of the chain; without it, the devnet's Base.
     #[arg(long, value_name = "URL")]
@@ -129,7 +129,7 @@ pub struct Pay {
     #[arg(long, value_name = "NAME[/INDEX]|@FILE", default_value = "base/0")]
     pub key: String,
     /// The most that this call may cost, in the token that is paid; of a key without a limit, a deposit too.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub max: Option<String>,
     /// Pay with this token only: its symbol, or its address.
     #[arg(long)]
@@ -138,7 +138,7 @@ pub struct Pay {
     #[arg(long, value_parser = ["exact", "upto", "batch-settlement"])]
     pub scheme: Option<String>,
     /// Put so much into a channel where one is needed, and pay this and later calls out of it. Counts as spent today.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub deposit: Option<String>,
     /// JSON-RPC of the payer's chain; without it, the devnet's Base, or no look at what the wallet holds.
     #[arg(long, value_name = "URL")]

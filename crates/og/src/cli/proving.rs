@@ -40,11 +40,11 @@ pub enum Receipt {
 pub struct Proof {
     #[command(subcommand)]
     pub verb: Option<ProofVerb>,
-    /// An address, a public key or the name of a key.
+    /// An address, a public key, the name of a key, or an address of one as base/0.
     #[arg(required = true)]
     pub who: Option<String>,
     /// A slot of its storage too: a number, in decimal or behind 0x.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub slot: Option<String>,
     /// Write the proof to this file; without it, it is checked against the folder's trust file and told.
     #[arg(long, value_name = "FILE")]

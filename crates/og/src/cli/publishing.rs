@@ -58,13 +58,13 @@ pub struct Publish {
 #[derive(Args)]
 pub struct PriceOf {
     /// What a call costs, whatever its length.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub price_call: Option<String>,
     /// What a million tokens cost that go in.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub price_input: Option<String>,
     /// What a million tokens cost that come out.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub price_output: Option<String>,
     /// What that is counted in: opg, or usd, whose worth in OPG is looked up for each call. Without it, what it was, and opg at first.
     #[arg(long)]

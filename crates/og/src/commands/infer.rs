@@ -24,7 +24,7 @@ pub async fn chat(remote: &Remote, common: &Common, question: Chat) -> Result<()
     keep_opening(remote, &answer)?;
     show(common, &answer, |answer| {
         let text = answer["choices"][0]["message"]["content"].as_str().unwrap_or_default();
-        [vec![text.to_owned(), String::new()], receipt_lines(answer)].concat()
+        [vec![text.to_owned(), String::new()], receipt_lines(remote, answer)].concat()
     });
     Ok(())
 }
@@ -46,14 +46,14 @@ pub async fn infer(remote: &Remote, common: &Common, input: Infer) -> Result<()>
     show(common, &answer, |answer| {
         let outputs = answer["outputs"].as_object().into_iter().flatten();
         let lines: Vec<String> = outputs.map(|(name, output)| format!("{name:<12}  {output}")).collect();
-        [lines, vec![String::new()], receipt_lines(answer)].concat()
+        [lines, vec![String::new()], receipt_lines(remote, answer)].concat()
     });
     Ok(())
 }
 
-fn receipt_lines(answer: &Value) -> Vec<String> {
+fn receipt_lines(remote: &Remote, answer: &Value) -> Vec<String> {
     let id = answer["og"]["receipt_id"].as_str().unwrap_or("none");
-    vec![format!("receipt  {id}"), format!("check    og receipt verify {id}")]
+    vec![format!("receipt  {id}"), format!("check    og receipt verify {id}{}", remote.home.flag())]
 }
 
 /// The opening is the caller's own: without it nobody can show later what was asked and answered.

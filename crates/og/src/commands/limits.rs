@@ -19,7 +19,7 @@ use crate::{
     cli::{self, Common},
     remote::Remote,
     screen::row,
-    spending::{Book, Purse, Spending},
+    spending::{Book, Purse, Spending, UNLIMITED},
 };
 
 /// How long a transaction may take into a block.
@@ -34,18 +34,29 @@ pub fn set(remote: &Remote, common: &Common, options: &cli::Limit) -> Result<()>
     let (wallet, token) =
         (Wallet::open(&remote.home, &remote.client, &options.key, None)?, token::named(&options.token)?);
     let purse = Purse::new(wallet.address(), token.network, token.address);
-    let read = |text: &str| token::read(text, &token);
-    let limits = match (&options.per_call, &options.per_day, options.off) {
-        (None, None, true) => None,
-        (Some(per_call), Some(per_day), false) => Some(Limits { per_call: read(per_call)?, per_day: read(per_day)? }),
-        _ => bail!("no limit is said; hint: --per-call AMOUNT --per-day AMOUNT, or --off"),
-    };
+    let read = |text: Option<&str>| text.map(|text| token::read(text, &token)).transpose();
+    let (per_call, per_day) = (read(options.per_call.as_deref())?, read(options.per_day.as_deref())?);
+    if per_call.is_none() && per_day.is_none() && !options.off {
+        bail!("no limit is said; hint: --per-call AMOUNT, --per-day AMOUNT, or --off");
+    }
+    let mut spending = Spending::open(&remote.home)?;
+    let limits = (!options.off).then(|| joined(per_call, per_day, spending.limits(&purse)));
     if let Some(limits) = limits.filter(|limits| limits.per_call > limits.per_day) {
         let (call, day) = (token::written(limits.per_call, &token), token::written(limits.per_day, &token));
-        bail!("{call} for one call is more than {day} for a day; hint: a call is part of its day");
+        bail!(
+            "{call} for one call is more than {day} for a day; hint: a call is part of its day, say --per-call and --per-day"
+        );
     }
-    Spending::open(&remote.home)?.set_limits(purse, limits)?;
+    spending.set_limits(purse, limits)?;
+    drop(spending);
     list(remote, common)
+}
+
+/// What is said, and for the rest what was before. A day without a limit has none; a call without one may cost as much as a day.
+fn joined(per_call: Option<u128>, per_day: Option<u128>, before: Option<Limits>) -> Limits {
+    let per_day = per_day.or(before.map(|limits| limits.per_day)).unwrap_or(UNLIMITED);
+    let per_call = per_call.or(before.map(|limits| limits.per_call)).unwrap_or(per_day);
+    Limits { per_call, per_day }
 }
 
 /// All limits, and what was spent of them today.
@@ -61,19 +72,23 @@ pub fn list(remote: &Remote, common: &Common) -> Result<()> {
             "network": format!("eip155:{}", purse.chain_id),
             "token": token.map_or_else(|| purse.asset.to_checksum(None), |token| token.symbol.clone()),
             "per_call": written(limits.per_call),
-            "per_day": written(limits.per_day),
+            "per_day": (limits.per_day < UNLIMITED).then(|| written(limits.per_day)),
             "spent_today": written(*spent),
         })
     };
     let said = json!({ "limits": all.iter().map(one).collect::<Vec<_>>() });
     show(common, &said, |said| {
         let cell = |limit: &Value, name: &str| limit[name].as_str().unwrap_or_default().to_owned();
+        let day = |limit: &Value| match limit["per_day"].as_str() {
+            Some(per_day) => format!("{} of {per_day} today", cell(limit, "spent_today")),
+            None => format!("{} today, of any amount", cell(limit, "spent_today")),
+        };
         let line = |limit: &Value| {
             row(&[
                 (&cell(limit, "payer"), 42),
                 (&cell(limit, "token"), 12),
                 (&format!("{} a call", cell(limit, "per_call")), 20),
-                (&format!("{} of {} today", cell(limit, "spent_today"), cell(limit, "per_day")), 0),
+                (&day(limit), 0),
             ])
         };
         let lines: Vec<String> = said["limits"].as_array().into_iter().flatten().map(line).collect();
@@ -85,7 +100,8 @@ pub fn list(remote: &Remote, common: &Common) -> Result<()> {
 /// How much Permit2 may move: of a key with a limit no more than a day's, so that no signature can take more than that.
 fn approved(remote: &Remote, wallet: &Wallet, token: &Token, asked: Option<&str>) -> Result<U256> {
     let purse = Purse::new(wallet.address(), token.network, token.address);
-    let per_day = Book::read(&remote.home)?.limits(&purse).map(|limits| limits.per_day);
+    let per_day =
+        Book::read(&remote.home)?.limits(&purse).map(|limits| limits.per_day).filter(|limit| *limit < UNLIMITED);
     let asked = asked.map(|text| token::read(text, token)).transpose()?;
     match (asked, per_day) {
         (Some(asked), Some(limit)) if asked > limit => {
@@ -115,4 +131,19 @@ pub async fn approve(remote: &Remote, common: &Common, options: &cli::Approve) -
         json!({ "payer": wallet.written(), "token": token.symbol, "amount": amount.to_string(), "transaction": sent });
     show(common, &said, |_| vec![format!("Permit2 may move {shown} of {}'s {}", wallet.written(), token.symbol)]);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_of_a_limit_stays_as_it_was() {
+        let before = Some(Limits { per_call: 5, per_day: 20 });
+        assert_eq!(joined(Some(3), None, before), Limits { per_call: 3, per_day: 20 });
+        assert_eq!(joined(None, Some(9), before), Limits { per_call: 5, per_day: 9 });
+        assert_eq!(joined(Some(3), None, None), Limits { per_call: 3, per_day: UNLIMITED });
+        assert_eq!(joined(None, Some(9), None), Limits { per_call: 9, per_day: 9 });
+        assert_eq!(joined(Some(3), Some(9), before), Limits { per_call: 3, per_day: 9 });
+    }
 }

@@ -20,18 +20,38 @@ mod stake;
 mod terms;
 mod wallet;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use anyhow::{Context as _, Result};
-use serde_json::Value;
+use anyhow::{Context as _, Error, Result};
+use network::NetworkError;
+use serde_json::{Value, json};
 
 use crate::{
-    cli::{CommandLine, Common, Verb},
+    cli::{CommandLine, Common, Receipt, Verb},
     devnet,
     home::Home,
     remote::Remote,
-    screen::put,
+    screen::{put, tell},
 };
+
+/// How a verb ends that could not do its work: without a verdict, where it is asked for one.
+pub fn failed(verb: &Verb) -> ExitCode {
+    match verb {
+        Verb::Receipt(Receipt::Verify { .. }) | Verb::Proof(_) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// A word for programs.
+pub fn word(error: &Error) -> &str {
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<NetworkError>());
+    let word = match cause {
+        Some(NetworkError::Unreachable { .. }) => Some("unreachable"),
+        Some(NetworkError::Timeout { .. }) => Some("timeout"),
+        other => other.and_then(NetworkError::code),
+    };
+    pay::word(error).or(word).unwrap_or("failed")
+}
 
 /// Runs the verb to its end.
 pub fn run(line: CommandLine) -> Result<ExitCode> {
@@ -80,7 +100,7 @@ async fn dispatch(common: Common, verb: Verb) -> Result<ExitCode> {
         Verb::Model(command) => model::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Keys(command) => keys::run(&Home::new(common.dir.clone()), &common, command).map(done),
         Verb::Wallet(command) => wallet::run(&Remote::new(&common), &common, command).await.map(done),
-        Verb::Pay(options) => pay::run(&Remote::new(&common), &common, options).await,
+        Verb::Pay(options) => pay::run(&Remote::new(&common), &common, &options).await,
         Verb::Facilitator(command) => facilitator::run(&common, command).await.map(done),
         Verb::Stake(command) => stake::run(&Remote::new(&common), &common, command).await.map(done),
         Verb::Revenue(options) => revenue::run(&Remote::new(&common), &common, &options).await.map(done),
@@ -106,5 +126,14 @@ fn show(common: &Common, value: &Value, lines: impl FnOnce(&Value) -> Vec<String
         put(&value.to_string());
     } else {
         lines(value).iter().for_each(|line| put(line));
+    }
+}
+
+/// Says that a file was written.
+fn wrote(common: &Common, out: &Path, as_of_epoch: u64) {
+    let file = out.display().to_string();
+    tell(&format!("wrote {file} as of epoch {as_of_epoch}"));
+    if common.json {
+        put(&json!({ "file": file, "as_of_epoch": as_of_epoch }).to_string());
     }
 }

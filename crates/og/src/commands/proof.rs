@@ -11,12 +11,13 @@ use verify::{VerifiedAccount, verify_account};
 use super::{
     show,
     wallet::{address, opg},
+    wrote,
 };
 use crate::{
     cli::{Common, Proof, ProofVerb},
     home::{Home, read_trust},
     remote::Remote,
-    screen::{row, tell},
+    screen::row,
 };
 
 const PROOF_BYTES_MAX: u64 = 1 << 20;
@@ -53,7 +54,7 @@ pub async fn run(remote: &Remote, common: &Common, command: Proof) -> Result<Exi
     );
     let Some(out) = &command.out else { return Ok(judge(common, Ok(proof), None)) };
     storage::write_file(out, api::face::to_pretty_json(&proof.to_value()).as_bytes())?;
-    tell(&format!("wrote {} as of epoch {}", out.display(), proof.as_of.epoch));
+    wrote(common, out, proof.as_of.epoch);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,12 +12,12 @@ use protocol::{Bundle, Canonical as _, Opening, Trust};
 use serde_json::{Value, json};
 use verify::Report;
 
-use super::show;
+use super::{show, wrote};
 use crate::{
     cli::{Common, Receipt},
     home::{Home, read_trust},
     remote::Remote,
-    screen::{put, tell},
+    screen::put,
 };
 
 const BUNDLE_BYTES_MAX: u64 = 16 << 20;
@@ -56,7 +56,7 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
         Receipt::Export { receipt, out, without_opening } => {
             let bundle = fetch(remote, &receipt, !without_opening, None).await?;
             storage::write_file(&out, api::face::to_pretty_json(&bundle.to_value()).as_bytes())?;
-            tell(&format!("wrote {} as of epoch {}", out.display(), bundle.as_of.epoch));
+            wrote(common, &out, bundle.as_of.epoch);
             Ok(ExitCode::SUCCESS)
         }
     }

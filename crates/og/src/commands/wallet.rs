@@ -93,7 +93,8 @@ async fn home(remote: &Remote, common: &Common, base: Option<&str>, key: &str) -
     Ok(())
 }
 
-/// An address behind 0x, a public key, or the name of a key in the folder.
+/// An address behind 0x, a public key, the name of a key in the folder, or an address that its key signs for as wallets do
+/// (`NAME/INDEX`, `@FILE`).
 pub(super) fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
     if let Some(digits) = who.strip_prefix("0x") {
         let bytes = crypto::digest::read_hex(digits);
@@ -104,8 +105,13 @@ pub(super) fn address(remote: &Remote, who: &str) -> Result<EvmAddress> {
     if let Some(key) = PublicKey::from_hex(who) {
         return Ok(address_of(&key));
     }
+    if who.contains('/') || who.starts_with('@') {
+        return Ok(EvmAddress(keys::signer(&remote.home, who)?.address().into_array()));
+    }
     let found = keys::list(&remote.home)?.into_iter().find(|file| file.name == who);
-    let file = found.with_context(|| format!("no key is called {who:?}; hint: og keys list, or name an address"))?;
+    let file = found.with_context(|| {
+        format!("no key is called {who:?}; hint: og keys list, base/0 for an address of a key, or name an address")
+    })?;
     let key = PublicKey::from_hex(&file.public_key).context("a key file holds no public key")?;
     Ok(address_of(&key))
 }

@@ -123,7 +123,9 @@ impl Devnet {
                 let _ = child.wait();
                 panic!("the devnet did not become ready; it is in {}", folder.keep().display());
             };
-            if let Ok(ready) = serde_json::from_str::<Value>(&line) {
+            if let Ok(ready) = serde_json::from_str::<Value>(&line)
+                && ready["event"] == "ready"
+            {
                 break ready;
             }
         };

@@ -5,6 +5,9 @@ use thiserror::Error;
 
 use crate::spending::Overspent;
 
+/// For so many of the call that is asked for, a limit for a day is proposed.
+const CALLS: u128 = 20;
+
 /// Nothing was signed, unless it says so.
 #[derive(Debug, Error)]
 pub enum PayError {
@@ -13,16 +16,16 @@ pub enum PayError {
     #[error("none of the server's offers can be paid: {0}; hint: og pay --dry-run shows each with its reason")]
     NoWay(String),
     #[error(
-        "nobody said what {payer} may spend of {token}, and the call may cost {asked}; hint: og wallet limit --key {key} --token {token} --per-call {asked} --per-day …, or --max {asked} for this call"
+        "nobody said what {payer} may spend of {token}, and the call may cost {asked}; hint: og wallet limit --key {key} --token {token} --per-call {asked} --per-day {day}; --max {asked} for this call alone"
     )]
-    NoLimit { payer: String, key: String, token: String, asked: String },
+    NoLimit { payer: String, key: String, token: String, asked: String, day: String },
     #[error("the call may cost {asked} {token}, and --max allows {max}; hint: nothing was signed")]
     OverMax { asked: String, max: String, token: String },
     #[error(
-        "a deposit of {asked} {token} can be taken at once, and --max allows {max} where the key has no limit; hint: og wallet limit --key {key} --token {token} --per-call … --per-day … bounds deposits by the day"
+        "a deposit of {asked} {token} can be taken at once, and {max} is allowed at once of a key without a limit for a day; hint: og wallet limit --key {key} --token {token} --per-day {max}; deposits are bounded by that day"
     )]
     DepositOverMax { asked: String, max: String, token: String, key: String },
-    #[error("the call may cost {asked} {token}, and at most {limit} is allowed for one call; hint: og wallet limit")]
+    #[error("the call may cost {asked} {token}, and at most {limit} is allowed for one call; hint: og wallet limits")]
     OverCall { asked: String, limit: String, token: String },
     #[error("this takes {asked} {token}, and {left} are left of today's {limit}; hint: og wallet limits")]
     OverDay { asked: String, left: String, limit: String, token: String },
@@ -85,7 +88,8 @@ impl PayError {
         let token = token.to_owned();
         match over {
             Overspent::Unlimited => {
-                Self::NoLimit { payer: payer.to_owned(), key: key.to_owned(), token, asked: written(asked) }
+                let (payer, key) = (payer.to_owned(), key.to_owned());
+                Self::NoLimit { payer, key, token, asked: written(asked), day: written(asked.saturating_mul(CALLS)) }
             }
             Overspent::Max { asked, max } => Self::OverMax { asked: written(*asked), max: written(*max), token },
             Overspent::Deposit { asked, max } => {

@@ -22,7 +22,6 @@ use payments::{
     signing::session::SESSION_SIGNATURE,
     wire::header as wire,
 };
-use serde_json::json;
 
 use self::{
     choice::{Wanted, choose, look},
@@ -33,22 +32,15 @@ use self::{
 use crate::{
     cli::{self, Common},
     remote::Remote,
-    screen::put,
     spending::{Book, Spending},
 };
 
-pub async fn run(remote: &Remote, common: &Common, options: cli::Pay) -> Result<ExitCode> {
-    let paid = pay(remote, common, &options).await;
-    if let Err(error) = &paid
-        && let Some(refusal) = error.downcast_ref::<PayError>().filter(|_| common.json)
-    {
-        // An agent branches on the word; people read the same on standard error.
-        put(&json!({ "error": { "code": refusal.code(), "message": refusal.to_string() } }).to_string());
-    }
-    paid
+/// The word for a payment that was not made, on which an agent branches.
+pub fn word(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| cause.downcast_ref::<PayError>()).map(PayError::code)
 }
 
-async fn pay(remote: &Remote, common: &Common, options: &cli::Pay) -> Result<ExitCode> {
+pub async fn run(remote: &Remote, common: &Common, options: &cli::Pay) -> Result<ExitCode> {
     let wallet = Wallet::open(&remote.home, &remote.client, &options.key, options.rpc.as_deref())?;
     let (call, resource) = (Call::read(options, &remote.gateway)?, |call: &Call| call.resource());
     let session = session::drawn(&Book::read(&remote.home)?, &wallet, &resource(&call), options)?;

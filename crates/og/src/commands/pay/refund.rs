@@ -1,7 +1,7 @@
 //! `og wallet refund | channels`: what is left in channels, and how it comes back.
 
 use anyhow::{Context as _, Result};
-use network::axum::http::StatusCode;
+use network::{Answer, axum::http::StatusCode};
 use payments::{
     B256,
     payer::{Asked, Channel, Token, Way},
@@ -91,12 +91,29 @@ struct Back<'a> {
 }
 
 impl Back<'_> {
-    /// A refund signs no more than what was charged, so no limit stands against it.
-    async fn asked_for(&self, mut channel: Channel) -> Result<SettleResponse> {
+    async fn sent(&self, channel: &Channel) -> Result<Answer> {
         let payload = channel.refund(&self.wallet.payer, self.amount);
         let payment = Channel::payment(&self.asked.required, &self.terms, payload);
         let (name, value) = self.asked.answer(&payment).context("version 1 has no channels")?;
-        let answer = self.call.send(&self.remote.client, &[(name, &value)]).await?;
+        self.call.send(&self.remote.client, &[(name, &value)]).await
+    }
+
+    /// A refund signs no more than what was charged, so no limit stands against it. A call that failed may count as charged here and not
+    /// there: what the server says is followed once, and never beyond what was signed.
+    async fn asked_for(&self, mut channel: Channel) -> Result<SettleResponse> {
+        let mut answer = self.sent(&channel).await?;
+        if answer.status == StatusCode::PAYMENT_REQUIRED {
+            let (asked, reason) = asked(answer, &self.call.url).await?;
+            let before = channel.charged;
+            if let Some(corrected) = sign::corrected(&asked, &self.terms) {
+                channel.told(&corrected.extra).map_err(PayError::from)?;
+            }
+            if channel.charged == before {
+                return Err(PayError::NoRefund { reason }.into());
+            }
+            sign::keep(self.remote, self.terms.network, &channel, &self.call.url)?;
+            answer = self.sent(&channel).await?;
+        }
         let values: Vec<&[u8]> = answer.headers.get_all(wire::RESPONSE).iter().map(|value| value.as_bytes()).collect();
         let settled = self.asked.outcome(&values).ok().flatten().filter(|settled| settled.success);
         let Some(settled) = settled.filter(|_| answer.status.is_success()) else {

@@ -46,6 +46,12 @@ impl Call {
             Some(word) => Method::from_bytes(word.as_bytes())
                 .with_context(|| format!("{word:?} is no method; hint: one word, as GET or POST"))?,
             None if body.is_some() => Method::POST,
+            // It would be offered a payment, and be refused once that is made.
+            None if !options.dry_run && api::ENDPOINTS.iter().any(|endpoint| endpoint.path == uri.path()) => {
+                bail!(
+                    "{url} answers a POST with a body, and no body is said; hint: -d BODY, -d @FILE, or -d - for standard input"
+                )
+            }
             None => Method::GET,
         };
         let mut headers = HeaderMap::from_iter([own_name()]);

@@ -185,11 +185,8 @@ impl Paying<'_> {
                 return Ok((answer, paid));
             }
             let (asked, reason) = asked(answer, &self.call.url).await?;
-            let same = |terms: &&Requirements| {
-                terms.difference(&self.terms).is_none() && terms.extra.contains_key("channelState")
-            };
             // The channel's state is all that is taken of it. By other terms than those that were chosen, the deposit would be another one.
-            let Some(corrected) = asked.required.accepts.iter().find(same) else {
+            let Some(corrected) = corrected(&asked, &self.terms) else {
                 return Err(PayError::Refused { reason }.into());
             };
             Self::follow(&mut channel, &corrected.extra).map_err(PayError::from)?;
@@ -219,6 +216,12 @@ impl Paying<'_> {
         channel.charged = channel.signed;
         Ok(())
     }
+}
+
+/// The same terms with what the server knows of the channel, if it says so.
+pub fn corrected<'a>(asked: &'a Asked, terms: &Requirements) -> Option<&'a Requirements> {
+    let is_it = |said: &&Requirements| said.difference(terms).is_none() && said.extra.contains_key("channelState");
+    asked.required.accepts.iter().find(is_it)
 }
 
 /// Keeps other processes from the channel until dropped.

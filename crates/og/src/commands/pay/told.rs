@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{choice::Offered, sign::Paid, token, wallet::Wallet};
 use crate::{
     cli::Common,
+    home::Home,
     screen::{put, put_bytes, row, tell},
 };
 
@@ -44,7 +45,11 @@ pub async fn answer(common: &Common, url: &str, mut answer: Answer, paid: Option
         said[name] = body;
         put(&said.to_string());
     } else {
-        lines(paid.as_ref(), receipt.as_deref()).iter().for_each(|line| tell(line));
+        let flag = Home::new(common.dir.clone()).flag();
+        let check = receipt
+            .map(|receipt| [format!("receipt  {receipt}"), format!("check    og receipt verify {receipt}{flag}")]);
+        let cost = paid.as_ref().map(|paid| cost_lines(paid, status.is_success())).unwrap_or_default();
+        cost.iter().chain(check.iter().flatten()).for_each(|line| tell(line));
     }
     if status.is_success() {
         return Ok(ExitCode::SUCCESS);
@@ -106,25 +111,18 @@ fn cost(paid: &Paid, own: Option<&Value>) -> Value {
     })
 }
 
-fn lines(paid: Option<&Value>, receipt: Option<&str>) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(paid) = paid {
-        let text = |name: &str| paid[name].as_str().unwrap_or_default().to_owned();
-        let most = format!("at most {} {}", text("max_tokens"), text("token"));
-        let cost = match paid["charged_tokens"].as_str() {
-            Some(charged) => format!("{charged} {} ({most})", text("token")),
-            None => most,
-        };
-        lines.push(format!("\npaid     {cost} by {} to {}", text("scheme"), text("pay_to")));
-        if let Some(transaction) = paid["transaction"].as_str() {
-            lines.push(format!("settled  {transaction}"));
-        }
-    }
-    if let Some(receipt) = receipt {
-        lines.push(format!("receipt  {receipt}"));
-        lines.push(format!("check    og receipt verify {receipt}"));
-    }
-    lines
+/// What a call cost, or may have: of one that failed, all that is known may be what was signed.
+fn cost_lines(paid: &Value, is_answered: bool) -> Vec<String> {
+    let text = |name: &str| paid[name].as_str().unwrap_or_default().to_owned();
+    let (most, token) = (format!("at most {} {}", text("max_tokens"), text("token")), text("token"));
+    let to = format!("by {} to {}", text("scheme"), text("pay_to"));
+    let cost = match paid["charged_tokens"].as_str() {
+        Some(charged) => format!("\npaid     {charged} {token} ({most}) {to}"),
+        None if is_answered => format!("\npaid     {most} {to}"),
+        None => format!("\nsigned   for {most} {to}; nothing is known to be charged"),
+    };
+    let settled = paid["transaction"].as_str().map(|transaction| format!("settled  {transaction}"));
+    std::iter::once(cost).chain(settled).collect()
 }
 
 /// Every offer with what it may cost, and why it cannot be paid where it cannot.
@@ -153,5 +151,25 @@ pub fn offers(common: &Common, url: &str, wallet: &Wallet, offered: &[Offered]) 
             (&format!("at most {cost}"), 34),
             (&verdict, 0),
         ]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_call_that_failed_only_what_was_signed_is_told() {
+        let mut paid =
+            json!({ "scheme": "batch-settlement", "pay_to": "0x77", "max_tokens": "0.002", "token": "USDC" });
+        assert_eq!(cost_lines(&paid, true), ["\npaid     at most 0.002 USDC by batch-settlement to 0x77"]);
+        let failed = cost_lines(&paid, false);
+        assert!(failed.len() == 1 && failed[0].starts_with("\nsigned   for at most 0.002 USDC"), "{failed:?}");
+        assert!(failed[0].ends_with("; nothing is known to be charged"), "{failed:?}");
+        paid["charged_tokens"] = "0.001".into();
+        paid["transaction"] = "0xfeed".into();
+        let lines = cost_lines(&paid, false);
+        assert_eq!(lines[0], "\npaid     0.001 USDC (at most 0.002 USDC) by batch-settlement to 0x77");
+        assert_eq!(lines[1], "settled  0xfeed");
     }
 }
