@@ -187,6 +187,10 @@ fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {
     let spare = operator.init("worker", "spare", &everywhere);
     assert_eq!(spare["url"], everywhere[3]);
 
+    let absent = given.with_file_name("absent.json");
+    let start = ["node", "start", "--join", absent.to_str().unwrap(), "--name", "spare"];
+    operator.refused(&start, &["failed to join by", "hint: name the network's file"]);
+
     let register = |name, more: &[&'static str]| [&["node", "register", "--name", name], more].concat();
     operator.refused(&register("nobody", &["--from", "carol"]), &["no node \"nobody\""]);
     operator.refused(&register("my-hub", &["--from", "carol"]), &["in no registry"]);
