@@ -1,5 +1,7 @@
 //! What people read: errors with their hints, lines of fixed width.
 
+use std::io::{self, Write as _};
+
 use anyhow::Error;
 
 /// Writes an error and its causes to standard error; every "hint:" gets a line of its own.
@@ -25,16 +27,19 @@ pub fn tell(message: &str) {
     eprintln!("{message}");
 }
 
-/// Data.
-#[allow(clippy::print_stdout, reason = "this is the one place where data leaves for standard output")]
+/// Data. Where the reader has left, nobody misses it.
 pub fn put(line: &str) {
-    println!("{line}");
+    if let Err(error) = writeln!(io::stdout(), "{line}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        tell(&format!("error: failed to write to standard output: {error}"));
+        std::process::exit(1);
+    }
 }
 
 /// Data that is no line: an answer as it comes.
-pub fn put_bytes(bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
+pub fn put_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
 }
