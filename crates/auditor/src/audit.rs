@@ -89,10 +89,12 @@ impl Setback {
         if let Self::Keeping(KeepError::NoRoom { units }) = self { Some(*units) } else { None }
     }
 
-    /// Says aloud, and counts, that nothing can be said of a receipt any more.
-    fn tell(self, desk: &Desk, id: Digest) {
-        let (setback, is_of_judging) = (&self, self.is_of_judging());
-        if is_of_judging {
+    /// Says aloud, and counts, that nothing can be said of a receipt any more: as an error where nobody judged it.
+    async fn tell(self, desk: &Desk, id: Digest) {
+        let is_unjudged = self.is_of_judging()
+            && !desk.ledger.receipt(&id).await.is_ok_and(|now| now.status.standing == Standing::Audited);
+        let setback = &self;
+        if is_unjudged {
             desk.counts.unjudged.fetch_add(1, Ordering::Relaxed);
             tracing::error!(receipt = %id, %setback, "could not be judged: if it is false, nobody hears of it from here");
         } else {
@@ -117,7 +119,7 @@ pub(crate) async fn audit(desk: Arc<Desk>, view: ReceiptView, last: u64) {
             Err(setback) => setback,
         };
         if setback.is_final() || !is_open() {
-            return setback.tell(&desk, id);
+            return setback.tell(&desk, id).await;
         }
         desk.counts.failed.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(receipt = %id, %setback, "cannot audit, trying again");

@@ -31,7 +31,7 @@ pub(crate) struct Counts {
     pub failed: AtomicU64,
     /// Receipts whose window closed before anything could be said about them.
     pub missed: AtomicU64,
-    /// Receipts that could not be judged, or not in time: their workers may have lied.
+    /// Receipts that could not be judged, or not in time, and that the ledger does not show as audited: their workers may have lied.
     pub unjudged: AtomicU64,
     /// Answers of float models, which nobody can audit.
     pub not_auditable: AtomicU64,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use network::NetworkError;
+use network::{NetworkError, now_ms};
 use protocol::EpochRecord;
 use tokio::task::JoinSet;
 
@@ -25,13 +25,36 @@ const PENDING_MAX: usize = 65_536;
 pub(crate) async fn follow(desk: Arc<Desk>) {
     let mut audits = JoinSet::new();
     let mut listed = BTreeSet::new();
+    let mut furthest_ms = desk.marks.furthest_ms().unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to read how far the ledger was: old epochs may be looked at again");
+        0
+    });
     loop {
         match desk.ledger.latest_epoch().await {
-            Ok(latest) => look(&desk, &latest.record, &mut listed, &mut audits).await,
+            // A validator that executes its blocks once more tells old epochs: they were looked at, and their marks may be forgotten.
+            Ok(latest) if latest.record.time_ms < furthest_ms => {
+                tracing::debug!(epoch = latest.record.epoch, "the validator is behind what was seen before");
+            }
+            Ok(latest) => {
+                look(&desk, &latest.record, &mut listed, &mut audits).await;
+                note(&desk, &mut furthest_ms, latest.record.time_ms).await;
+            }
             Err(error) => tracing::debug!(%error, "cannot see the newest epoch"),
         }
         tokio::time::sleep(POLL).await;
         while audits.try_join_next().is_some() {}
+    }
+}
+
+/// Notes how far the ledger is, by its epochs' time. Nobody takes it beyond our own clock, so that a lie is past within an epoch.
+async fn note(desk: &Desk, furthest_ms: &mut u64, time_ms: u64) {
+    let reached = time_ms.min(now_ms());
+    if reached <= *furthest_ms {
+        return;
+    }
+    *furthest_ms = reached;
+    if let Err(error) = desk.marks.reach(reached).await {
+        tracing::warn!(%error, "failed to note how far the ledger is");
     }
 }
 

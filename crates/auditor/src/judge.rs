@@ -1,5 +1,7 @@
 //! Is this receipt true? Re-executes the opening and compares bits. Pure: no clock, no I/O, no tolerance.
 
+use std::fmt;
+
 use engine::{Check, LanguageModel, Model, PromptError, RunError, Step, TensorModel};
 use protocol::{Element, Finish, Input, Opening, Output, Prompt, Receipt, Tensor};
 
@@ -26,6 +28,41 @@ pub enum Difference {
     Finish,
     /// This output tensor has other bits, another name or another shape.
     Tensor { position: usize },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SpecVersion { claimed, ours } => {
+                write!(formatter, "arithmetic of version {claimed} is claimed, the model has version {ours}")
+            }
+            Self::NoExactForm => formatter.write_str("exact arithmetic is claimed of a model that has none"),
+            Self::Impossible { reason } => write!(formatter, "the input has no answer: {reason}"),
+            Self::Prompt => formatter.write_str("the prompt has other tokens"),
+            Self::Answer { position, expected, claimed } => {
+                let (expected, claimed) = (step(expected), step(claimed));
+                write!(formatter, "at position {position} of the answer, {claimed} is claimed, {expected} is true")
+            }
+            Self::Score { position } => write!(formatter, "the score at position {position} of the answer is another"),
+            Self::PromptScore { position } => {
+                write!(formatter, "the score of the prompt's token {position}, counted from the second, is another")
+            }
+            Self::Form => {
+                formatter.write_str("scores that nobody asked for are there, or some that were asked for are not")
+            }
+            Self::Finish => formatter.write_str("no receipt may have an answer that ends like this"),
+            Self::Tensor { position } => {
+                write!(formatter, "output tensor {position} has other bits, another name or shape")
+            }
+        }
+    }
+}
+
+fn step(step: &Step) -> String {
+    match step {
+        Step::Token(token) => format!("token {token}"),
+        Step::End(finish) => format!("the end \"{finish}\""),
+    }
 }
 
 /// What re-execution found.

@@ -6,6 +6,9 @@ use crypto::Digest;
 use storage::{Change, Store, StoreError};
 
 const SETTLED: &str = "settled";
+/// How far the ledger was when it was last looked at.
+const FURTHEST: &str = "furthest";
+const TIME: &str = "time_ms";
 /// Marks removed in one step.
 const STEP: usize = 1_024;
 
@@ -15,7 +18,7 @@ pub(crate) struct Marks(Store);
 
 impl Marks {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Store::open(path, &[SETTLED]).map(Self)
+        Store::open(path, &[SETTLED, FURTHEST]).map(Self)
     }
 
     pub fn contains(&self, epoch: u64, receipt: &Digest) -> Result<bool, StoreError> {
@@ -24,6 +27,16 @@ impl Marks {
 
     pub async fn set(&self, epoch: u64, receipt: &Digest) -> Result<(), StoreError> {
         self.0.commit(vec![Change::put(SETTLED, key(epoch, receipt), [])]).await
+    }
+
+    /// The time of the newest epoch that was looked at, in milliseconds since 1970; 0 before the first.
+    pub fn furthest_ms(&self) -> Result<u64, StoreError> {
+        let kept = self.0.get(FURTHEST, TIME.as_bytes())?;
+        Ok(kept.and_then(|bytes| bytes.first_chunk().copied()).map_or(0, u64::from_be_bytes))
+    }
+
+    pub async fn reach(&self, time_ms: u64) -> Result<(), StoreError> {
+        self.0.commit(vec![Change::put(FURTHEST, TIME, time_ms.to_be_bytes())]).await
     }
 
     /// Forgets what lies before `epoch`: no receipt of then will be looked at again.
@@ -69,5 +82,8 @@ mod tests {
         marks.forget_before(7).await.unwrap();
         assert!(receipts.iter().all(|id| !marks.contains(6, id).unwrap()), "more than one step holds");
         assert!(marks.contains(7, &receipts[2]).unwrap());
+        assert_eq!(marks.furthest_ms().unwrap(), 0);
+        marks.reach(1_700_000_000_000).await.unwrap();
+        assert_eq!(marks.furthest_ms().unwrap(), 1_700_000_000_000);
     }
 }

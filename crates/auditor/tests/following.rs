@@ -237,6 +237,28 @@ async fn a_validator_that_lies_about_the_newest_epoch_blinds_nobody_for_good() {
 }
 
 #[tokio::test]
+async fn a_validator_that_tells_old_epochs_again_is_waited_for() {
+    let stage = Stage::new().await;
+    let first = stage.anchor(&Draft::risk());
+    stage.settled(1).await;
+    // The window closes, and the mark is forgotten.
+    stage.validator.change(|ledger| (ledger.epoch, ledger.time_ms) = (200, 2_000));
+    stage.until("epoch", 200).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    stage.validator.change(|ledger| (ledger.epoch, ledger.time_ms) = (101, 1_000));
+    let stage = stage.restarted().await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    stage.validator.change(|ledger| (ledger.epoch, ledger.time_ms) = (200, 2_000));
+    stage.until("epoch", 200).await;
+    let second = stage.anchor(&Draft::risk());
+    stage.settled(2).await;
+    assert_eq!(stage.validator.actions(), [report(first), report(second)]);
+    assert_eq!(stage.worker.asked(&first), 1);
+    let status = stage.status().await;
+    assert_eq!(["unjudged", "missed", "failed"].map(|name| status[name].as_u64()), [0, 0, 0].map(Some));
+}
+
+#[tokio::test]
 async fn receipts_that_are_not_drawn_are_left_alone() {
     let stage = Stage::with(|config| config.rate = 0).await;
     let id = stage.anchor(&Draft::risk());

@@ -249,3 +249,9 @@ fn a_true_and_a_false_answer_of_the_shipped_language_model_are_told_apart() {
     let found = difference(&model, &truth.saying(tokens));
     assert_eq!(found, Difference::Answer { position: 0, expected, claimed });
 }
+
+#[test]
+fn a_difference_is_told_in_words() {
+    let found = Difference::Answer { position: 3, expected: Step::Token(7), claimed: Step::End(Finish::Stop) };
+    assert_eq!(found.to_string(), "at position 3 of the answer, the end \"stop\" is claimed, token 7 is true");
+}

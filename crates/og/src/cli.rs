@@ -241,6 +241,9 @@ pub struct Audit {
     /// Generate the answer anew as well, and tell both times.
     #[arg(long)]
     pub timing: bool,
+    /// Ask the worker for the opening as this registered auditor, with its key in the folder; without it, as the first such one.
+    #[arg(long = "as", value_name = "NAME")]
+    pub auditor: Option<String>,
 }
 
 #[derive(Subcommand)]

@@ -92,6 +92,11 @@ pub fn random_key() -> Result<SigningKey> {
     Ok(SigningKey::from_seed(&random_bytes()?))
 }
 
+/// True where the folder holds a key under `name`.
+pub fn has(home: &Home, name: &str) -> bool {
+    home.keys_folder().join(format!("{name}.json")).exists()
+}
+
 /// Opens the key under `name`.
 pub fn open(home: &Home, passphrase: &Passphrase, name: &str) -> Result<Secrets> {
     let path = home.keys_folder().join(format!("{name}.json"));

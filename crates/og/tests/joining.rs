@@ -169,6 +169,8 @@ fn nodes_of_all_roles_join_from_another_folder_answer_and_audit() {
     assert_eq!(answer["og"]["worker"], worker.as_str(), "{answer}");
     let again = ["node", "register", "--name", "my-gateway", "--from", "carol"];
     operator.refused(&again, &["the registry module refuses: KeyRegistered"]);
+    // Nobody says that it is carol who operates it.
+    operator.said(&["node", "describe", "tee=tdx", "--name", "my-gateway"]);
 }
 
 fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {
@@ -186,6 +188,15 @@ fn what_is_no_node_of_the_network_is_refused(operator: &Operator) {
     operator.refused(&init("worker", "spare", &["--host", "192.0.2.1", "--port", "8700"]), &["nobody can listen at"]);
     let spare = operator.init("worker", "spare", &everywhere);
     assert_eq!(spare["url"], everywhere[3]);
+    let own: Value = serde_json::from_slice(&std::fs::read(operator.dir().join("network.json")).unwrap()).unwrap();
+    let listen = own["nodes"].as_array().unwrap().last().unwrap()["listen"].as_str().unwrap();
+    let mut second: Vec<&str> = init("worker", "second", &[]);
+    second.extend(["--port", listen.rsplit(':').next().unwrap()]);
+    operator.refused(&second, &["spare of this folder listens at", "hint: another --port"]);
+
+    let absent = given.with_file_name("absent.json");
+    let start = ["node", "start", "--join", absent.to_str().unwrap(), "--name", "spare"];
+    operator.refused(&start, &["failed to join by", "hint: name the network's file"]);
 
     let register = |name, more: &[&'static str]| [&["node", "register", "--name", name], more].concat();
     operator.refused(&register("nobody", &["--from", "carol"]), &["no node \"nobody\""]);

@@ -30,6 +30,7 @@ fn answers_come_with_receipts_that_hold_offline_and_break_when_touched() {
 
     assert_eq!(devnet.og(&["audit", &receipt]).code, 0);
     assert_eq!(devnet.og(&["audit", &scored]).code, 0);
+    assert_eq!(devnet.og(&["audit", &"0".repeat(64)]).code, 2, "nothing was compared");
     for id in [&receipt, &scored] {
         assert!(devnet.wait_for(id, &["final"], WINDOW).is_some(), "{id} never became final");
         devnet.wait_for_verdict(id, 0);

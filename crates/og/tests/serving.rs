@@ -68,6 +68,9 @@ fn a_model_that_is_published_later_is_served_by_the_worker_whose_operator_says_s
         let refused = devnet.og(arguments);
         assert!(refused.code == 1 && refused.stderr.contains(words), "{arguments:?}: {refused:?}");
     }
+    std::fs::remove_file(devnet.dir().join("keys/worker-1.json")).unwrap();
+    let refused = devnet.og(&["node", "serve", "risk-floats"]);
+    assert!(refused.code == 1 && refused.stderr.contains("another folder says what it serves"), "{refused:?}");
 }
 
 #[test]

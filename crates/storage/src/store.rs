@@ -227,6 +227,9 @@ fn opened(path: &Path, tables: &[&'static str]) -> Result<Database, StoreError> 
             DatabaseError::Storage(StorageError::Io(cause)) if cause.kind() == io::ErrorKind::InvalidData => {
                 damaged(cause.to_string())
             }
+            DatabaseError::DatabaseAlreadyOpen => {
+                failed("it is in use; hint: what it belongs to runs already, and is to be stopped first".to_owned())
+            }
             other => failed(other.to_string()),
         })?;
         let names: Vec<Change> = tables.iter().map(|table| Change { table, key: Vec::new(), value: None }).collect();
@@ -348,6 +351,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _store = open(&folder);
         let again = Store::open(&folder.path().join("store.redb"), &[TABLE]);
-        assert!(matches!(again, Err(StoreError::Open { .. })));
+        assert!(matches!(again, Err(StoreError::Open { cause, .. }) if cause.contains("runs already")));
     }
 }

@@ -1,12 +1,17 @@
 //! The worker as a node: takes jobs, opens evidence to auditors, answers challenges, forgets what has expired.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use crypto::SigningKey;
 use futures::StreamExt as _;
 use hub::{Models, Shelf};
 use network::{
-    Client, LedgerClient, Limits, Noun, Sender, Server as Listener,
+    Client, LedgerClient, Limits, NetworkError, Noun, Sender, Server as Listener,
     axum::{
         Json, Router,
         body::Body,
@@ -50,6 +55,7 @@ pub struct Worker {
 impl Worker {
     /// Loads its models, waits until the ledger knows the worker's key, then takes jobs.
     pub async fn start(config: Config) -> Result<Self, WorkerError> {
+        try_listen(config.listen)?;
         let client = Client::default();
         let ledger = LedgerClient::new(client.clone(), &config.validators);
         let evidence = Evidence::open(&config.directory.join("evidence.redb"), config.sealer.clone())?;
@@ -105,13 +111,26 @@ impl Worker {
     }
 }
 
-/// What the ledger holds about the key; waits for a registration that is under way.
+/// Whether it can listen there: what it needs before takes long, and nobody should wait to be told that it cannot.
+fn try_listen(address: SocketAddr) -> Result<(), NetworkError> {
+    let failed =
+        |error: std::io::Error| NetworkError::Listen { address: address.to_string(), cause: error.to_string() };
+    TcpListener::bind(address).map(drop).map_err(failed)
+}
+
+/// What the ledger holds about the key; waits for a registration that is under way, and says so once.
 async fn registered(ledger: &LedgerClient, key: &SigningKey) -> Result<KeyRecord, WorkerError> {
+    let mut is_told = false;
     let record = loop {
         match ledger.key(&key.public_key()).await {
             Ok(record) => break record,
             Err(error) if error.is_transient() || error.code() == Some("unknown_key") => {
-                tracing::info!(%error, "waiting to be registered");
+                if error.is_transient() || is_told {
+                    tracing::debug!(%error, "waiting to be registered");
+                } else {
+                    tracing::error!("waiting to be registered; hint: og node register enters it into the ledger");
+                    is_told = true;
+                }
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
             Err(error) => return Err(error.into()),

@@ -541,6 +541,12 @@ async fn a_worker_starts_with_a_workers_key_that_counts_and_with_no_other() {
     validator.change(|ledger| ledger.keys.get_mut(&worker_key().public_key()).unwrap().valid_until = 9);
     let found = start(|_| {}).await;
     assert!(matches!(found, WorkerError::Retired { until: 9 }), "{found}");
+    // A key that nobody registered is waited for, but not where there is nothing to wait for.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unknown = worker::Config { listen: taken.local_addr().unwrap(), key: auditor_key(), ..config.clone() };
+    validator.change(|ledger| ledger.keys.clear());
+    let found = Worker::start(unknown).await.map(|_| ()).unwrap_err();
+    assert!(matches!(found, WorkerError::Network(network::NetworkError::Listen { .. })), "{found}");
     drop(folder);
 }
 

@@ -32,6 +32,8 @@ pub struct Ledger {
     pub receipts: BTreeMap<Digest, ReceiptView>,
     pub epoch: u64,
     pub window: u32,
+    /// When the newest epoch ended.
+    pub time_ms: u64,
     pub actions: Vec<Action>,
     /// Open challenges, and who opened them.
     pub open: BTreeMap<Digest, PublicKey>,
@@ -173,7 +175,7 @@ async fn latest(State(ledger): State<Shared>) -> Noun<CertifiedEpoch> {
         epoch: ledger.epoch,
         first_height: 1,
         last_height: 2,
-        time_ms: 1,
+        time_ms: ledger.time_ms,
         history_root: Digest::ZERO,
         receipts_root: Digest::ZERO,
         receipts_count: 0,

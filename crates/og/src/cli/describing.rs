@@ -12,7 +12,7 @@ pub struct NodeDescribe {
     /// The node: its name in the folder's network, or its id.
     #[arg(long, default_value = "worker-1")]
     pub name: String,
-    /// The key of the folder that operates it; without it, the node's own.
+    /// Who operates it: a key of the folder, or NAME/INDEX or @FILE for a wallet; without it, the key of the folder that does.
     #[arg(long, value_name = "NAME")]
     pub from: Option<String>,
 }

@@ -11,14 +11,24 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::{receipt, show};
-use crate::{cli, cli::Common, keys, node, remote::Remote};
+use crate::{cli, cli::Common, keys, node, remote::Remote, screen::complain};
+
+/// Exit code of what came to nothing: "different" has another.
+const COULD_NOT_TELL: u8 = 2;
 
 pub async fn run(remote: &Remote, common: &Common, what: cli::Audit) -> Result<ExitCode> {
+    Ok(compare(remote, common, what).await.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::from(COULD_NOT_TELL)
+    }))
+}
+
+async fn compare(remote: &Remote, common: &Common, what: cli::Audit) -> Result<ExitCode> {
     let bundle = bundle(remote, &what.receipt).await?;
     let claimed = bundle.receipt.receipt.clone();
     let opening = match bundle.opening {
         Some(opening) => opening,
-        None => ask_worker(remote, &claimed).await?,
+        None => ask_worker(remote, &claimed, what.auditor.as_deref()).await?,
     };
     let timing = what.timing;
     // What is compared is the CPU's time, of which waiting threads take some.
@@ -28,13 +38,15 @@ pub async fn run(remote: &Remote, common: &Common, what: cli::Audit) -> Result<E
     let (word, code) = match &audited.judgement {
         Judgement::Equal => ("equal", ExitCode::SUCCESS),
         Judgement::False(_) => ("different", ExitCode::FAILURE),
-        Judgement::NotDecidable => ("not auditable: a float model gave the answer", ExitCode::from(2)),
-        Judgement::CouldNotTell(_) => ("could not tell: this machine failed to re-execute it", ExitCode::from(2)),
-        Judgement::OtherOpening(_) => ("the opening is another receipt's", ExitCode::from(2)),
+        Judgement::NotDecidable => ("not auditable: a float model gave the answer", ExitCode::from(COULD_NOT_TELL)),
+        Judgement::CouldNotTell(_) => {
+            ("could not tell: this machine failed to re-execute it", ExitCode::from(COULD_NOT_TELL))
+        }
+        Judgement::OtherOpening(_) => ("the opening is another receipt's", ExitCode::from(COULD_NOT_TELL)),
     };
     let detail = match &audited.judgement {
         Judgement::Equal | Judgement::NotDecidable => None,
-        Judgement::False(difference) => Some(format!("{difference:?}")),
+        Judgement::False(difference) => Some(difference.to_string()),
         Judgement::CouldNotTell(cause) => Some(cause.clone()),
         Judgement::OtherOpening(field) => Some((*field).to_owned()),
     };
@@ -94,13 +106,15 @@ async fn bundle(remote: &Remote, what: &str) -> Result<Bundle> {
     }
 }
 
-/// As a registered auditor, with its key in the folder.
-async fn ask_worker(remote: &Remote, claimed: &Receipt) -> Result<Opening> {
+/// As the auditor that was named, or the first one with its key in the folder.
+async fn ask_worker(remote: &Remote, claimed: &Receipt, named: Option<&str>) -> Result<Opening> {
     let missing =
         "the opening is not here; hint: audit from the folder in which the question was asked, or as an auditor";
     let network = remote.network().context(missing)?;
-    let auditor = network.nodes.iter().find(|node| node.role == "auditor").context(missing)?;
-    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, &auditor.name).context(missing)?;
+    let mut auditors = network.nodes.iter().filter(|node| node.role == "auditor").map(|node| node.name.as_str());
+    let own = || auditors.find(|name| keys::has(&remote.home, name));
+    let auditor = named.or_else(own).context(missing)?;
+    let secrets = keys::open(&remote.home, &keys::passphrase(&remote.home)?, auditor)?;
     let nodes = remote.ledger()?.nodes().await?;
     let worker = nodes.iter().find(|node| node.node == claimed.worker && node.role == Role::Worker);
     let endpoint = &worker.context("the receipt's worker is not registered")?.endpoint;

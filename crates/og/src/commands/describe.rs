@@ -2,11 +2,13 @@
 
 use alloy_primitives::{B256, hex as digits};
 use anyhow::{Context as _, Result};
+use crypto::PublicKey;
 use engine::Level;
 use evm::modules::{
     registry::{IRegistry, MODULE, is_capability},
     staking::role_of,
 };
+use ledger::address_of;
 use protocol::{Amount, Role};
 use serde_json::{Value, json};
 
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     cli::{Common, NodeDescribe},
-    node,
+    keys, node,
     remote::Remote,
     screen::row,
 };
@@ -27,9 +29,25 @@ pub async fn describe(remote: &Remote, common: &Common, options: &NodeDescribe) 
         node: module::node(remote, &options.name)?,
         capabilities: capabilities(&options.words)?,
     };
-    let from = options.from.as_ref().unwrap_or(&options.name);
-    module::send(remote, &MODULE, Caller::open(remote, from)?, 0, &call).await?.show(common);
+    let from = match &options.from {
+        Some(from) => from.clone(),
+        None => operator(remote, &options.name, call.node).await?,
+    };
+    module::send(remote, &MODULE, Caller::open(remote, &from)?, 0, &call).await?.show(common);
     Ok(())
+}
+
+/// The name of the folder's key that operates the node.
+async fn operator(remote: &Remote, name: &str, id: B256) -> Result<String> {
+    let operator = module::view(remote, &MODULE, &IRegistry::nodeCall { id }).await?.operator;
+    let is_it = |text: &str| PublicKey::from_hex(text).is_some_and(|key| address_of(&key).0 == operator.into_array());
+    let own = keys::list(&remote.home)?.into_iter().find(|file| is_it(&file.public_key));
+    let missing = || {
+        format!(
+            "{name} is operated by {operator}, and no account of the folder is that; hint: --from NAME/INDEX or @FILE of that wallet"
+        )
+    };
+    own.map(|file| file.name).with_context(missing)
 }
 
 /// What this machine is found to be, where nothing else is said of it, and what is said.

@@ -1,6 +1,6 @@
 //! `og node init | register`: a node of one's own, made in one's own folder and entered into the ledger. Nobody has to agree.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use evm::modules::{
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cli::{Common, NodeInit, NodeRegister},
     genesis,
-    home::{Home, Network},
+    home::{Home, Network, NodeEntry},
     keys,
     remote::Remote,
     screen::tell,
@@ -41,6 +41,7 @@ pub async fn init(common: &Common, options: &NodeInit) -> Result<()> {
         options.name
     );
     let (entry, key) = genesis::joining(options)?;
+    check_ports(&home, &network, &entry)?;
     // The keys of a validator's seats are made from this one; its shares are dealt once it sits.
     keys::make(&home, &keys::passphrase(&home)?, &options.name, &key, Vec::new())?;
     network.nodes.push(entry.clone());
@@ -66,6 +67,25 @@ fn check_host(options: &NodeInit) -> Result<()> {
     );
     ensure!(!host.is_unspecified() || options.url.is_some(), "nobody reaches {host}; hint: --url says where others do");
     Ok(())
+}
+
+/// Nodes of one folder run on one machine: no two of them listen at the same place, whether they run now or not.
+fn check_ports(home: &Home, network: &Network, entry: &NodeEntry) -> Result<()> {
+    let own = network.nodes.iter().filter(|node| keys::has(home, &node.name));
+    for (node, taken) in own.flat_map(|node| listens(node).map(move |at| (node, at))) {
+        let clash = listens(entry).find(|at| {
+            let is_same_host = at.ip() == taken.ip() || at.ip().is_unspecified() || taken.ip().is_unspecified();
+            at.port() == taken.port() && is_same_host
+        });
+        if let Some(at) = clash {
+            bail!("{} of this folder listens at {taken}, so nobody else can at {at}; hint: another --port", node.name);
+        }
+    }
+    Ok(())
+}
+
+fn listens(node: &NodeEntry) -> impl Iterator<Item = SocketAddr> {
+    [Some(node.listen), node.agreement, node.ethereum].into_iter().flatten()
 }
 
 /// The operator's own folder and the network as it is written there, at first by the file that was handed over.

@@ -16,7 +16,8 @@ use super::{describe, join, model, show, wallet::opg};
 use crate::{
     cli::{Common, Node, NodeServe, NodeStart},
     devnet,
-    home::Home,
+    home::{Home, Network},
+    keys,
     node::{self, Overrides},
     remote::Remote,
     screen::{row, tell},
@@ -42,7 +43,8 @@ pub async fn run(common: &Common, command: Node) -> Result<()> {
 
 async fn start(options: NodeStart) -> Result<()> {
     let home = Home::of_network_file(&options.join);
-    let network = home.network()?;
+    let unread = || format!("failed to join by {}; hint: name the network's file", options.join.display());
+    let network = Network::read(&options.join).with_context(unread)?;
     let entry = network.node(&options.name)?;
     if let Some(role) = options.role.filter(|role| *role != entry.role) {
         bail!("{} has the role {}, not {role}; hint: leave --role out, or name another node", entry.name, entry.role);
@@ -87,6 +89,13 @@ async fn serve(remote: &Remote, common: &Common, options: &NodeServe) -> Result<
     if worker.role != "worker" {
         bail!("{} has the role {}, a worker's expected; hint: --name of a worker", worker.name, worker.role);
     }
+    if !keys::has(&remote.home, &worker.name) {
+        bail!(
+            "the key of {} is not in {}: another folder says what it serves; hint: --dir of its operator's folder",
+            worker.name,
+            remote.home.folder().display()
+        );
+    }
     let root = match Digest::from_hex(&options.model) {
         Some(root) => root,
         None => model::root(remote, &options.model).await?,
@@ -110,7 +119,8 @@ async fn serve(remote: &Remote, common: &Common, options: &NodeServe) -> Result<
             bail!("the ledger does not say so after {} s; hint: the worker's log says why", SERVED_PATIENCE.as_secs());
         }
         if told.elapsed() > SERVED_NEWS {
-            tell(&format!("{} loads {}: {} s", worker.name, options.model, begun.elapsed().as_secs()));
+            let word = if options.stop { "stops" } else { "loads" };
+            tell(&format!("{} {word} {}: {} s", worker.name, options.model, begun.elapsed().as_secs()));
             told = Instant::now();
         }
         tokio::time::sleep(SERVED_PAUSE).await;
