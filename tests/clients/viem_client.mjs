@@ -21,7 +21,8 @@ assert.equal(deployed.status, "success");
 const meter = { address, abi };
 assert.equal(await client.readContract({ ...meter, functionName: "count" }), 5n);
 
-const filter = await client.createContractEventFilter({ ...meter, eventName: "Counted" });
+// From a block of its own: where blocks go on by themselves, the newest one is soon another.
+const filter = await client.createContractEventFilter({ ...meter, eventName: "Counted", fromBlock: deployed.blockNumber });
 const blocks = await client.createBlockFilter();
 const waiting = await client.createPendingTransactionFilter();
 const { request } = await client.simulateContract({ ...meter, account, functionName: "add", args: [7n, "seven"] });

@@ -78,8 +78,10 @@ fn opg_goes_to_base_and_comes_back_whatever_becomes_of_the_relayer() {
 
     // After a crash of everything, the devnet's own relayer tells Base of it.
     let devnet = devnet.crash_and_restart(&["--workers", "1"]);
-    let told = devnet.bridge_until("Base hears of the credit", PATIENCE, |now| now["base"]["burns_credited"] == 1);
-    assert_eq!(told["base"]["next"], 3);
+    // The two are read one after the other.
+    let told = devnet.bridge_until("Base hears of the credit", PATIENCE, |now| {
+        now["base"]["burns_credited"] == 1 && now["base"]["next"] == 3
+    });
     assert_eq!(amount(&told["base"]["supply"]), amount(&told["ledger"]["locked"]), "one supply at the end");
     assert_eq!(amount(&said(&devnet, &["wallet", "show", "bob"])["balance"]), before + 3 * OPG, "credited once");
 
