@@ -39,6 +39,10 @@ const expected = [["exact", undefined], ["batch-settlement", undefined], ["upto"
 assert.deepEqual(ways, expected.map(way => [network, token, ...way]));
 const sent = await sends();
 
+// a session, whose approval its client signs by EIP-2612; first, because its approval is for no more than itself, and what waits for its
+// blocks counts as promised
+await answered(await ask(pays(new UptoEvmScheme(account, { rpcUrl: rpc })), "What is a session?"), "upto");
+
 // exact by EIP-3009: nothing is approved, and its client asks nobody
 const before = await holds();
 const answer = await ask(pays(new ExactEvmScheme(account)), "What is a coin?");
@@ -54,8 +58,6 @@ for (const turn of [0, 1]) await answered(await ask(channel, `What is a deposit?
 const refund = await scheme.refund(url);
 assert(refund.success && refund.transaction.startsWith("0x"), JSON.stringify(refund));
 
-// a session, whose approval its client signs by EIP-2612
-await answered(await ask(pays(new UptoEvmScheme(account, { rpcUrl: rpc })), "What is a session?"), "upto");
 assert.equal(await sends(), sent, "the payer sent no transaction");
 console.log("x402 elsewhere: ok");
 process.exit(0);
