@@ -10,7 +10,7 @@ mod stub;
 
 use std::time::{Duration, Instant};
 
-use counted::{HUNGRY, SLOW, body_of, end_all, left, processes, signal_all, stage, stage_of};
+use counted::{HUNGRY, SLOW, Stage, body_of, end_all, left, processes, signal_all, stage, stage_of};
 use gateway::Pace;
 use payments::{
     B256,
@@ -34,6 +34,21 @@ const COUNT: &str = "/v1/messages/count_tokens";
 /// Little to compute and to wait.
 fn impatient() -> Pace {
     Pace { counting_wait: Duration::from_secs(2), counting_max: 4, ..pace() }
+}
+
+/// Eight slow questions that nobody pays for, of which one has begun.
+async fn flooded(stage: &Stage) -> Vec<tokio::task::JoinHandle<Answer>> {
+    let before = stage.prompts().await;
+    let flood = (0..8)
+        .map(|_| {
+            let (client, body) = (stage.client, stage.body("slow", ""));
+            tokio::spawn(async move { client.post(CHAT, &body).await })
+        })
+        .collect();
+    while stage.prompts().await == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    flood
 }
 
 /// A flood of slow questions ends in refusals: of who began one for its time, of the others for that or for the crowd.
@@ -239,16 +254,7 @@ async fn unpaid_calls_that_take_long_keep_no_paying_one_from_its_place() {
     let required = required(&stage.client.post(CHAT, &body).await);
     let terms = offer(&required, Scheme::Exact, USDC);
     let payment = payer().pay(&required, &terms, B256::repeat_byte(1), network::now_ms() / 1_000).unwrap();
-    let before = stage.prompts().await;
-    let flood: Vec<_> = (0..8)
-        .map(|_| {
-            let (client, body) = (stage.client, stage.body("slow", ""));
-            tokio::spawn(async move { client.post(CHAT, &body).await })
-        })
-        .collect();
-    while stage.prompts().await == before {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let flood = flooded(&stage).await;
     let unpaid = tokio::time::timeout(Duration::from_millis(300), stage.client.post(CHAT, &body)).await;
     assert!(unpaid.is_err(), "it waits behind the others");
     let headers = format!("content-type: application/json\r\n{}", line(&payment));
@@ -273,16 +279,7 @@ async fn what_a_newcomer_pays_for_takes_no_turn_of_newcomers() {
         let paid = stage.client.post_with(CHAT, &pay(seed), &body).await;
         assert_eq!(paid.status, 200, "{}", paid.body);
     }
-    let before = stage.prompts().await;
-    let flood: Vec<_> = (0..8)
-        .map(|_| {
-            let (client, body) = (stage.client, stage.body("slow", ""));
-            tokio::spawn(async move { client.post(CHAT, &body).await })
-        })
-        .collect();
-    while stage.prompts().await == before {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let flood = flooded(&stage).await;
     let headers = pay(9);
     let paid = tokio::time::timeout(Duration::from_secs(3), stage.client.post_with(CHAT, &headers, &body)).await;
     let paid = paid.expect("it goes before who pays nothing");
