@@ -41,11 +41,11 @@ pub async fn run(home: &Home, options: &cli::Devnet, json: bool) -> Result<()> {
     if options.paid_calls.public_url.is_some() && !paid::is_paid(home, &options.paid_calls) {
         bail!("a public address is named by what is offered, and nothing is offered here; hint: --paid");
     }
+    if home.has_network() && !options.models.is_empty() {
+        bail!("the network in {} has its models already; hint: another --dir", home.folder().display());
+    }
     let _alone = alone(home)?;
     let network = if home.has_network() {
-        if !options.models.is_empty() {
-            bail!("the network in {} has its models already; hint: another --dir", home.folder().display());
-        }
         tell(&format!("resuming the network in {}", home.folder().display()));
         home.network()?
     } else {

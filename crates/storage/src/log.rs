@@ -2,7 +2,7 @@
 //!
 //! Records are durable in the order in which they were appended, so a crash leaves a prefix of them. What is torn at the end was
 //! never acknowledged and is cut off; damage before the end is refused, because what follows it was acknowledged. After a failed
-//! write or sync nothing is acknowledged any more: nobody knows what the disk has.
+//! write or sync nothing is acknowledged any more, because nobody knows what the disk has; what failed is cut off where the disk lets it.
 //!
 //! While a file is open it has zeroes behind its end: a sync that changes neither its length nor where its blocks lie takes two thirds of
 //! the time.
@@ -527,10 +527,15 @@ impl Writer {
     fn write_frame(&mut self, body: &[u8]) -> std::io::Result<()> {
         let frame = frame(self.word, self.sequence, body);
         self.make_room(frame.len())?;
-        self.file.write_all_at(&frame, self.end)?;
+        let written = self.file.write_all_at(&frame, self.end).and_then(|()| (self.sync)(&self.file));
+        if let Err(error) = written {
+            // Nobody was told that it is there, and who heard of the failure acts as if it were not. A disk that cannot even cut keeps it.
+            let _cut = self.file.set_len(self.end);
+            return Err(error);
+        }
         self.sequence += 1;
         self.end += frame.len() as u64;
-        (self.sync)(&self.file)
+        Ok(())
     }
 
     /// Writes zeroes where the next frame and others after it will stand.
@@ -560,6 +565,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     fn reopen(path: &Path) -> Result<(Log, Vec<Vec<u8>>), LogError> {
@@ -748,6 +755,26 @@ mod tests {
         assert!(matches!(log.rewrite_since(old, &[]), Err(LogError::Marked)), "a newer mark has its place");
         drop(new);
         assert!(log.queue.lock().since.is_none(), "and nothing is kept for a mark that is gone");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_synced_is_not_there_afterwards() {
+        static SYNCS: AtomicU32 = AtomicU32::new(0);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        // The empty frame of a new file, then one record.
+        let breaks_at_third = |file: &File| match SYNCS.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => file.sync_data(),
+            _ => Err(std::io::Error::other("the disk is gone")),
+        };
+        let (log, _) = Log::open_with(&path, breaks_at_third).unwrap();
+        let kept = log.append(b"kept").unwrap();
+        log.wait(kept).await.unwrap();
+        let lost = log.append(b"lost").unwrap();
+        assert!(matches!(log.wait(lost).await, Err(LogError::Write(_))));
+        assert!(matches!(log.append(b"after"), Err(LogError::Write(_))), "nothing is taken any more");
+        drop(log);
+        assert_eq!(reopen(&path).unwrap().1, [b"kept"]);
     }
 
     #[tokio::test]
