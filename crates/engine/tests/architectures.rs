@@ -9,36 +9,21 @@ use std::path::Path;
 use bytes::Bytes;
 use engine::{CheckpointFiles, CompileOptions, Level, Model, Options, WeightFiles, compile_checkpoint};
 use graph::{Data, Defaults, LanguageKind, Tensor, evaluate, gguf::Gguf};
-use serde_json::Value;
+use support::families::{Family, WORDS};
 
 const DEFAULTS: Defaults = Defaults::greedy(9);
-const WORDS: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
-    "post_processor": null, "decoder": null, "truncation": null, "padding": null,
-    "model": {"type": "WordLevel", "vocab": {"word": 0}, "unk_token": "word"}}"#;
 
-struct Family {
-    name: String,
-    artefact: Bytes,
-    tokens: Vec<u32>,
-}
-
-/// Those that have a GGUF file, by name.
+/// Those that have a GGUF file.
 fn families() -> Vec<Family> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/architectures");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().filter(|path| path.join("model.gguf").exists()).map(|path| family(path)).collect()
+    support::families::families("model.gguf", compile)
 }
 
-fn family(path: &Path) -> Family {
+fn compile(path: &Path, _tokens: &[u32]) -> Bytes {
     let file = Gguf::read(&std::fs::read(path.join("model.gguf")).unwrap().into()).unwrap();
     let (weights, template) = (WeightFiles::Gguf(&file), "x");
     let files = CheckpointFiles { weights, tokenizer: WORDS.as_bytes(), template, calibration: "", stop_tokens: &[] };
     let options = CompileOptions::of(LanguageKind::Ordered, DEFAULTS);
-    let artefact = Bytes::from(compile_checkpoint(&files, "tiny", &options).unwrap());
-    let expected: Value = serde_json::from_slice(&std::fs::read(path.join("expected.json")).unwrap()).unwrap();
-    let tokens = expected["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as u32).collect();
-    Family { name: path.file_name().unwrap().to_string_lossy().into_owned(), artefact, tokens }
+    compile_checkpoint(&files, "tiny", &options).unwrap().into()
 }
 
 #[test]

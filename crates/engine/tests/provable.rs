@@ -13,29 +13,13 @@ use graph::{
     language::{Files, calculator::Plain, weights::Precision},
     sampling,
 };
-use serde_json::Value;
-
-const WORDS: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
-    "post_processor": null, "decoder": null, "truncation": null, "padding": null,
-    "model": {"type": "WordLevel", "vocab": {"word": 0}, "unk_token": "word"}}"#;
-
-struct Family {
-    name: String,
-    artefact: Bytes,
-    tokens: Vec<u32>,
-}
+use support::families::{Family, WORDS};
 
 fn families() -> Vec<Family> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/architectures");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().filter(|path| path.join("model.safetensors").exists()).map(|path| family(path)).collect()
+    support::families::families("model.safetensors", compile)
 }
 
-fn family(path: &Path) -> Family {
-    let expected: Value = serde_json::from_slice(&std::fs::read(path.join("expected.json")).unwrap()).unwrap();
-    let tokens: Vec<u32> =
-        expected["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as u32).collect();
+fn compile(path: &Path, tokens: &[u32]) -> Bytes {
     let weights = [Bytes::from(std::fs::read(path.join("model.safetensors")).unwrap())];
     let config = std::fs::read(path.join("config.json")).unwrap();
     let sources = LanguageSources {
@@ -47,13 +31,11 @@ fn family(path: &Path) -> Family {
         tokenizer: WORDS.as_bytes(),
         template: "x",
         defaults: Defaults::greedy(9),
-        calibration: std::slice::from_ref(&tokens),
+        calibration: &[tokens.to_vec()],
         calculator: &Plain,
         cache: CacheFormat::Halves,
     };
-    let model = compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap();
-    let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    Family { name, artefact: model.to_artefact().into(), tokens }
+    compile_language(&sources, &mut |bytes| Ok(bytes)).unwrap().to_artefact().into()
 }
 
 /// A text longer than any window of the families.

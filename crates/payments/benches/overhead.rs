@@ -17,6 +17,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
+use mimalloc::MiMalloc;
 use payments::{
     Reservation, Till,
     books::{Answer, Entry, Raise, Wanted},
@@ -29,6 +30,10 @@ use payments::{
 };
 use protocol::Digest;
 use serde_json::{Value, json};
+
+/// As `og` has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const NOW_S: u64 = 1_800_000_000;
 /// So many share the journal's syncs.

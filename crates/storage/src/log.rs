@@ -42,6 +42,9 @@ const ROOM_BYTES: usize = 256 << 10;
 const SPARE_BYTES_MAX: usize = 1 << 20;
 /// For how long records gather that nobody waits for: a sync of theirs would only keep the next one from the disk.
 const GATHER: Duration = Duration::from_millis(1);
+/// So many waits for one sync tell that many append at once: then as much time gathers more of them as that sync took, and no more than
+/// [`GATHER`], since half as many syncs cost half as much of the processor.
+const BUSY: u32 = 3;
 
 /// Makes what was written to a file survive a crash. Comes in as an argument, so that a test has a disk that stalls or breaks.
 pub type SyncData = fn(&File) -> std::io::Result<()>;
@@ -116,8 +119,8 @@ struct Waiting {
     written: Arc<Notify>,
     /// The last ticket that the writer has taken, and whom to tell of that.
     taken: (u64, Arc<Notify>),
-    /// Whether somebody waits for what is not taken yet.
-    is_wanted: bool,
+    /// How often somebody began to wait for what is not taken yet.
+    waits: u32,
     /// What the writer sleeps for, where it does.
     sleeps: Sleep,
     is_closed: bool,
@@ -133,6 +136,8 @@ enum Sleep {
     UntilSome,
     /// Until somebody waits for what came, or a while is over.
     UntilWanted,
+    /// Until a while is over.
+    Gathers,
 }
 
 #[derive(Debug, Default)]
@@ -179,8 +184,9 @@ impl Queue {
         }
     }
 
-    /// All that waits, once there is something; `None` when nobody can append any more. What comes next waits in `spare`, which is empty.
-    fn next(&self, spare: Vec<u8>) -> Option<Batch> {
+    /// All that waits, once there is something and `busy` has gone by since; `None` when nobody can append any more. What comes next waits
+    /// in `spare`, which is empty.
+    fn next(&self, spare: Vec<u8>, busy: Duration) -> Option<Batch> {
         let mut waiting = self.lock();
         while waiting.bytes.is_empty() && waiting.anew.is_none() {
             if waiting.is_closed {
@@ -190,16 +196,18 @@ impl Queue {
             waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         let came_at = Instant::now();
-        while !waiting.is_wanted && !waiting.is_closed && waiting.anew.is_none() {
-            let Some(left) = GATHER.checked_sub(came_at.elapsed()) else { break };
-            waiting.sleeps = Sleep::UntilWanted;
+        while !waiting.is_closed && waiting.anew.is_none() {
+            let (gather, sleep) =
+                if waiting.waits == 0 { (GATHER, Sleep::UntilWanted) } else { (busy, Sleep::Gathers) };
+            let Some(left) = gather.checked_sub(came_at.elapsed()).filter(|left| !left.is_zero()) else { break };
+            waiting.sleeps = sleep;
             (waiting, _) = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
         }
-        (waiting.sleeps, waiting.is_wanted) = (Sleep::Not, false);
+        waiting.sleeps = Sleep::Not;
         let (last, told) = (waiting.last, std::mem::take(&mut waiting.written));
         waiting.taken = (last, Arc::clone(&told));
         let bytes = std::mem::replace(&mut waiting.bytes, spare);
-        Some(Batch { anew: waiting.anew.take(), bytes, last, told })
+        Some(Batch { anew: waiting.anew.take(), bytes, last, told, waits: std::mem::take(&mut waiting.waits) })
     }
 
     /// What is known of a ticket: that it is on the disk, or that nothing will be any more.
@@ -218,6 +226,8 @@ struct Batch {
     bytes: Vec<u8>,
     last: u64,
     told: Arc<Notify>,
+    /// How often somebody waited for it by then.
+    waits: u32,
 }
 
 impl Log {
@@ -339,7 +349,7 @@ impl Log {
         if ticket.0 <= waiting.taken.0 {
             return Arc::clone(&waiting.taken.1);
         }
-        waiting.is_wanted = true;
+        waiting.waits = waiting.waits.saturating_add(1);
         let told = Arc::clone(&waiting.written);
         self.queue.wake(waiting, Sleep::UntilWanted);
         told
@@ -497,9 +507,11 @@ impl Writer {
     /// Takes everything that waits, writes and syncs it at once, tells whoever waits for it.
     fn run(mut self, queue: &Queue) {
         let _end = End(queue);
-        let mut spare = Vec::new();
-        while let Some(batch) = queue.next(std::mem::take(&mut spare)) {
+        let (mut spare, mut busy) = (Vec::new(), Duration::ZERO);
+        while let Some(batch) = queue.next(std::mem::take(&mut spare), busy) {
+            let began_at = Instant::now();
             let written = self.write(batch.anew.as_deref(), &batch.bytes);
+            busy = if batch.waits < BUSY { Duration::ZERO } else { began_at.elapsed().min(GATHER) };
             let mut durable = queue.durable();
             match written {
                 Ok(()) => (durable.upto, durable.bytes) = (batch.last, self.end),
@@ -667,6 +679,28 @@ mod tests {
             log.wait(last).await.unwrap();
             assert!(log.is_durable(first));
         }
+    }
+
+    #[test]
+    fn where_many_waited_for_the_last_sync_more_gather_for_the_next_one() {
+        let queue = Arc::new(Queue::default());
+        let append = |record: &[u8], is_last: bool| {
+            let mut waiting = queue.lock();
+            push(&mut waiting.bytes, record);
+            (waiting.last, waiting.waits, waiting.is_closed) = (waiting.last + 1, waiting.waits + 1, is_last);
+        };
+        append(b"one", false);
+        let of_writer = Arc::clone(&queue);
+        let taken = thread::spawn(move || of_writer.next(Vec::new(), Duration::from_secs(600)).unwrap());
+        while queue.lock().sleeps != Sleep::Gathers {
+            thread::sleep(Duration::from_millis(1));
+        }
+        append(b"two", true);
+        queue.arrived.notify_all();
+        let batch = taken.join().unwrap();
+        assert_eq!((batch.last, batch.waits), (2, 2));
+        append(b"three", false);
+        assert_eq!(queue.next(Vec::new(), Duration::ZERO).unwrap().last, 3, "and at once where few did");
     }
 
     #[tokio::test]

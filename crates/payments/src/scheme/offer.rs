@@ -107,6 +107,11 @@ pub struct Offer {
 
 impl Offer {
     pub fn requirements(&self) -> Requirements {
+        Requirements { extra: self.extra(), ..self.compared() }
+    }
+
+    /// The same without `extra`, which nothing is compared with.
+    fn compared(&self) -> Requirements {
         Requirements {
             scheme: self.scheme.word().to_owned(),
             network: self.asset.network,
@@ -114,7 +119,7 @@ impl Offer {
             asset: self.asset.address,
             pay_to: self.recipient.pay_to,
             max_timeout_s: self.max_timeout_s,
-            extra: self.extra(),
+            extra: Map::new(),
         }
     }
 
@@ -142,7 +147,7 @@ impl Offer {
     /// Whether a payment takes up this offer, and where it differs if it nearly does.
     pub fn is_taken_by(&self, payment: &PaymentPayload) -> Result<(), Refused> {
         match &payment.accepted {
-            Accepted::Terms(terms) => match terms.difference(&self.requirements()) {
+            Accepted::Terms(terms) => match terms.difference(&self.compared()) {
                 None => Ok(()),
                 Some(field) => Err(Refused::Terms(field)),
             },

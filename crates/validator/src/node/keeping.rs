@@ -137,10 +137,10 @@ impl Node {
         *locked(&self.later) = Later { transactions, due, apart: FIRST_LOOK };
     }
 
-    /// After a block: shows to the others what waited before this start and still does, and looks again at what did not fit the state yet.
+    /// After a block: shows to the others some of what waits, and looks again at what waited before this start and did not fit the state.
     pub(super) fn look_again(&self, height: u64) {
         if height.is_multiple_of(FIRST_LOOK) {
-            // What was entrusted to this validator while it was cut off, and it has no seat to propose it from.
+            // This validator may be without a seat to propose it from, and whom it was shown may have been nobody.
             self.waiting.next_to_show().into_iter().for_each(|bytes| self.show(bytes));
         }
         if locked(&self.later).take_due(height) {
@@ -155,11 +155,8 @@ impl Node {
         // What the disk was told to forget was executed, or went for another.
         for (id, waited) in later.into_iter().filter(|(id, _)| self.waiting.keeps(id)) {
             let stays = match self.fate(&waited) {
-                // This validator may be without a seat, and whom it was shown may have been nobody: until it is executed.
-                Fate::Waits => {
-                    self.show(waited.bytes().to_vec());
-                    true
-                }
+                // As all that the disk keeps, it is shown again in its turn.
+                Fate::Waits => true,
                 Fate::Passed => false,
                 Fate::NotYet => {
                     let fits = room.take(waited.bytes().len());

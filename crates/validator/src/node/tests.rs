@@ -115,7 +115,7 @@ fn what_was_taken_waits_after_a_restart_until_it_is_executed_and_receipts_are_le
         node.forget_executed(&ledger);
     }
     assert_eq!((node.pending(), node.on_disk().len()), (1, 1));
-    // What still waits is shown again with each look, until it is executed.
+    // What still waits is looked at again, until it is executed.
     for _ in 0..2 {
         node.look_within(AMPLE);
         assert_eq!(later(&node), [transfer(&payer, 2)]);
