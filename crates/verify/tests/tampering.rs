@@ -215,7 +215,7 @@ fn every_changed_field_of_a_short_bundle_is_refused_by_a_check_that_the_table_na
     let tokens = tamper_short(&Scenario::default());
     let rotated = tamper_short(&Scenario { rotations: 2, ..Scenario::default() });
     let one_epoch = tamper_short(&Scenario { as_of_epoch: 9, challenge_window: 0, ..Scenario::default() });
-    assert!(one_epoch > 250 && tokens > one_epoch && rotated > tokens, "{one_epoch}, {tokens}, {rotated} changes");
+    assert!(one_epoch > 200 && tokens > one_epoch && rotated > tokens, "{one_epoch}, {tokens}, {rotated} changes");
 }
 
 #[test]
