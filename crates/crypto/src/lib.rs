@@ -18,6 +18,7 @@
 pub mod claim;
 mod climb;
 pub mod digest;
+pub mod fork;
 pub mod history;
 pub mod merkle;
 pub mod signing;

@@ -201,12 +201,18 @@ impl Proof {
         (0..self.siblings.len()).all(|depth| bit(found, depth) == bit(key, depth))
     }
 
-    fn root(&self, key: &Digest) -> Digest {
-        let bottom = self.found.as_ref().map_or(Digest::ZERO, leaf_digest);
-        self.siblings.iter().enumerate().rev().fold(bottom, |node, (depth, sibling)| {
-            if bit(key, depth) { branch_digest(sibling, &node) } else { branch_digest(&node, sibling) }
-        })
+    /// The root that the proof leads to on the way to `key`.
+    pub fn root(&self, key: &Digest) -> Digest {
+        climb(self.found.as_ref().map_or(Digest::ZERO, leaf_digest), key, 0, &self.siblings)
     }
+}
+
+/// The node at this depth on the way to `key`, from what stands at its end and the siblings below that depth.
+pub(crate) fn climb(bottom: Digest, key: &Digest, depth: usize, siblings: &[Digest]) -> Digest {
+    siblings.iter().enumerate().rev().fold(bottom, |node, (below, sibling)| {
+        let is_right = bit(key, depth.saturating_add(below));
+        if is_right { branch_digest(sibling, &node) } else { branch_digest(&node, sibling) }
+    })
 }
 
 fn leaves(changes: &[(Digest, Option<Digest>)]) -> Vec<Leaf> {

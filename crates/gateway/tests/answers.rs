@@ -5,7 +5,7 @@ mod stub;
 
 use std::time::Duration;
 
-use protocol::{Assurance, Bundle, Canonical as _, Opening, Privacy, SignedReceipt};
+use protocol::{Assurance, Canonical as _, Opening, Privacy, ShortBundle, SignedReceipt};
 use stub::{Behaviour, CHAT, RISK, Stage, client};
 
 const TEXT: &str = "The answer is forty-two.";
@@ -181,7 +181,7 @@ async fn a_receipt_is_shown_with_its_state() {
     assert_eq!(stage.client.get(&format!("{path}/bundle")).await.error().0, 409);
     stage.validator.change(|ledger| ledger.certifies = true);
     let bundle = stage.client.get(&format!("{path}/bundle")).await;
-    let bundle: Bundle = api::face::read(bundle.body.as_bytes()).unwrap();
+    let bundle: ShortBundle = api::face::read(bundle.body.as_bytes()).unwrap();
     assert_eq!(bundle.receipt.receipt.id().to_string(), id);
     let unknown = format!("/v1/receipts/{}", "0".repeat(64));
     assert_eq!(stage.client.get(&unknown).await.error(), (404, "unknown_receipt".to_owned(), "id".to_owned()));

@@ -9,8 +9,8 @@ use evm::{StateError, StateRead as _, World};
 use pages::{PageError, Tree};
 use protocol::{
     AccountProof, BridgeRecord, Bundle, Certificate, CertifiedRotation, Digest, EvmAccount, EvmAddress, EvmRecord,
-    EvmWord, GroupKey, KeyRecord, List, ROTATIONS_MAX, ROTATIONS_USUAL, ReceiptStatus, SignedReceipt, SlotProof,
-    Version,
+    EvmWord, GroupKey, KeyRecord, List, ROTATIONS_MAX, ROTATIONS_USUAL, ReceiptStatus, ShortBundle, SignedReceipt,
+    SlotProof, Version,
     bundle::{ReceiptInclusion, StateProof, SumStep},
     settled::ProvenSettlement,
 };
@@ -34,6 +34,8 @@ pub enum BundleError {
     /// No path that the trees make is longer than the bundle's format allows; said rather than assumed.
     #[error("failed to bundle receipt: {0} is longer than its format allows")]
     TooLong(&'static str),
+    #[error("failed to bundle receipt: the records of its key and its status do not follow from it")]
+    OtherRecords,
     #[error(transparent)]
     Unreadable(#[from] PageError),
 }
@@ -121,6 +123,11 @@ impl Bundled {
     pub fn aside(self) -> Self {
         let (receipt, anchoring) = (self.receipt.aside(), self.anchoring.aside());
         Self { receipt, anchoring, certified: self.certified.aside(), ..self }
+    }
+
+    /// The bundle as it is handed out: without what follows from the rest.
+    pub fn short(self, pinned: Option<&GroupKey>) -> Result<ShortBundle, BundleError> {
+        self.bundle(pinned)?.short().ok_or(BundleError::OtherRecords)
     }
 
     /// The bundle, see `Ledger::bundle`.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use protocol::{
-    AccountProof, Action, Amount, BridgeRecord, Bundle, Canonical, CertifiedRotation, Digest, EvmAddress, EvmWord,
-    GroupKey, KeyRecord, List, ModelRecord, NodeRecord, PublicKey, Transaction, Version,
+    AccountProof, Action, Amount, BridgeRecord, Canonical, CertifiedRotation, Digest, EvmAddress, EvmWord, GroupKey,
+    KeyRecord, List, ModelRecord, NodeRecord, PublicKey, ShortBundle, Transaction, Version,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     settled::{ProvenPayout, ProvenSettlement},
     transaction::BATCH_MAX,
@@ -201,7 +201,7 @@ impl LedgerClient {
     }
 
     /// The bundle of a receipt, for whoever pinned this network key.
-    pub async fn bundle(&self, id: &Digest, pinned: Option<&GroupKey>) -> Result<Bundle, NetworkError> {
+    pub async fn bundle(&self, id: &Digest, pinned: Option<&GroupKey>) -> Result<ShortBundle, NetworkError> {
         let reader = &reader(pinned);
         self.each(|url| async move { self.client.get(&format!("{url}/receipts/{id}/bundle{reader}")).await }).await
     }

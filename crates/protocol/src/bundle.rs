@@ -1,4 +1,7 @@
 //! The bundle: a receipt with everything that a stranger needs to check it offline (`specs/bundle.md`).
+//!
+//! Here is the whole one, in which nothing is left out. It is what a verifier checks, and it is what version 1 writes; version 2 writes a
+//! short one (`short_bundle`).
 
 use crypto::{Digest, merkle::SumNode, sparse, threshold::GroupKey};
 
@@ -42,7 +45,7 @@ record! {
 }
 
 record! {
-    /// A receipt, and the proofs of where it stands as of one certified epoch.
+    /// A receipt, and the proofs of where it stands as of one certified epoch; nothing is left out.
     Bundle in "og/bundle/v1" {
         version: Version<1>,
         chain_id: u64,
@@ -95,8 +98,11 @@ impl StateProof {
 
     /// True only if, under `root`, `key` holds exactly the bytes `value`, or nothing.
     pub fn holds(&self, root: &Digest, key: &Digest, value: Option<&[u8]>) -> bool {
+        self.proof().holds(root, key, value.map(sparse::value_digest).as_ref())
+    }
+
+    pub(crate) fn proof(&self) -> sparse::Proof {
         let found = self.found.as_ref().map(|leaf| sparse::Leaf { key: leaf.key, value: leaf.value });
-        let proof = sparse::Proof { siblings: self.siblings.to_vec(), found };
-        proof.holds(root, key, value.map(sparse::value_digest).as_ref())
+        sparse::Proof { siblings: self.siblings.to_vec(), found }
     }
 }

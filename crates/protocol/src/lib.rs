@@ -36,6 +36,7 @@ pub mod service;
 pub mod settled;
 pub mod settlement;
 pub mod share;
+pub mod short_bundle;
 pub mod transaction;
 
 pub use account::{AccountProof, EvmAccount, EvmRecord, EvmWord, SlotProof};
@@ -56,6 +57,7 @@ pub use rotation::{NetworkKeys, ROTATIONS_MAX, ROTATIONS_USUAL, RotationRefused,
 pub use settlement::{
     Beneficiary, BridgeRecord, Burn, CertifiedRotation, EvmAddress, KeyRotation, Payout, PayoutKind, SettlementRecord,
 };
+pub use short_bundle::{ShortBundle, UnfitPath, WrittenBundle};
 pub use transaction::{Action, SignedTransaction, Transaction};
 pub use value::{Value, ValueError};
 

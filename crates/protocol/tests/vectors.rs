@@ -37,6 +37,7 @@ const FILES: &[&str] = &[
     "request.json",
     "settlement_record.json",
     "share_record.json",
+    "short_bundle.json",
     "signed_job.json",
     "signed_opening_request.json",
     "signed_receipt.json",

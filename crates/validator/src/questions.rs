@@ -8,7 +8,7 @@ use ledger::{BundleError, ChallengeSight};
 use network::Refusal as Answer;
 use pages::PageError;
 use protocol::{
-    AccountProof, Bundle, Digest, EvmAddress, EvmWord, GroupKey, NodeId, NodeRecord, ReceiptStatus,
+    AccountProof, Digest, EvmAddress, EvmWord, GroupKey, NodeId, NodeRecord, ReceiptStatus, ShortBundle,
     service::{CertifiedEpoch, ChallengeView, ReceiptView},
     settled::ProvenSettlement,
 };
@@ -107,11 +107,11 @@ impl Node {
         &self,
         id: &Digest,
         pinned: Option<&GroupKey>,
-    ) -> Result<Option<Result<Bundle, BundleError>>, Unreadable> {
+    ) -> Result<Option<Result<ShortBundle, BundleError>>, Unreadable> {
         let Some(certificate) = self.newest_certificate() else { return Ok(None) };
         let Some(status) = self.status_of(id)? else { return Ok(Some(Err(BundleError::UnknownReceipt))) };
         let bundled = self.ledger().bundled(status, certificate.epoch, certificate);
-        readable(bundled.and_then(|bundled| bundled.aside().bundle(pinned))).map(Some)
+        readable(bundled.and_then(|bundled| bundled.aside().short(pinned))).map(Some)
     }
 
     /// A settlement as of the newest certified epoch; `None` where none is certified.
@@ -180,10 +180,23 @@ impl Node {
     }
 }
 
-/// What was refused for other reasons stays an answer.
+/// What was refused for other reasons stays an answer. Records that contradict each other are no question's fault either.
 fn readable<T>(answer: Result<T, BundleError>) -> Result<Result<T, BundleError>, Unreadable> {
     match answer {
         Err(BundleError::Unreadable(error)) => Err(error.into()),
+        Err(error @ BundleError::OtherRecords) => Err(Unreadable(error.to_string())),
         other => Ok(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_contradict_each_other_are_this_validators_trouble_and_another_may_answer() {
+        let found = readable::<()>(Err(BundleError::OtherRecords));
+        assert!(matches!(found, Err(Unreadable(reason)) if reason.contains("do not follow from it")));
+        assert!(matches!(readable::<()>(Err(BundleError::UnknownReceipt)), Ok(Err(BundleError::UnknownReceipt))));
     }
 }

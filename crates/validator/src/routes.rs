@@ -18,7 +18,7 @@ use network::{
     holding, nouns,
 };
 use protocol::{
-    Bundle, Certificate, Digest, EpochRecord, KeyRecord, List, NodeRecord, Noun as _, PublicKey, Trust,
+    Certificate, Digest, EpochRecord, KeyRecord, List, NodeRecord, Noun as _, PublicKey, ShortBundle, Trust,
     registry::node_id,
     service::{CertifiedEpoch, ReceiptView},
     transaction::BATCH_MAX,
@@ -275,7 +275,7 @@ async fn bundle(
     State(desk): Shared,
     Path(id): Path<String>,
     Query(reader): Query<Reader>,
-) -> Result<Noun<Bundle>, Answer> {
+) -> Result<Noun<ShortBundle>, Answer> {
     let (id, pinned) = (digest(&id)?, reader.key()?);
     let bundled = asked(&desk, move |node| node.bundle(&id, pinned.as_ref())).await?;
     bundled.ok_or_else(not_certified)?.map(Noun).map_err(|error| not_bundled(&id, &error))

@@ -28,7 +28,7 @@ fn main() {
     let (mut bundle, trust) = (scenario.bundle(), scenario.trust_in(2));
     let needed = bundle.rotations.iter().filter(|certified| certified.rotation.serial > 2);
     bundle.rotations = List::new(needed.cloned().collect()).unwrap();
-    let (bytes, trust) = (bundle.encode(), trust.encode());
+    let (bytes, trust) = (bundle.short().unwrap().encode(), trust.encode());
     let mut times: Vec<f64> = (0..TURNS).map(|_| timed(&bytes, &trust)).collect();
     times.sort_by(f64::total_cmp);
     println!("bundle_bytes {}", bytes.len());

@@ -6,6 +6,8 @@ use protocol::{Bundle, Trust};
 
 /// What is being verified, and against what; without a trust, why there is none.
 pub(crate) struct Subject<'a> {
+    /// In which the bundle was written.
+    pub version: u16,
     pub bundle: &'a Bundle,
     pub trust: Result<&'a Trust, String>,
 }

@@ -27,41 +27,51 @@ mod verdict;
 
 use check::{Answer, Check, Fault, Subject};
 use checks::CHECKS;
-use protocol::{Bundle, Canonical as _, Trust};
+use protocol::{Bundle, Canonical as _, Trust, WrittenBundle};
 
 pub use account::{AccountRefused, VerifiedAccount, verify_account};
 pub use report::{CheckLine, Outcome, Report};
 pub use verdict::{State, Verdict, Verified};
 
+/// The version that writes a bundle whole.
+const WHOLE: u16 = 1;
+
 /// Checks `bundle` against the pinned `trust`.
 pub fn verify(bundle: &Bundle, trust: &Trust) -> Report {
-    verify_parsed(Ok(bundle), Ok(trust))
+    judge(WHOLE, bundle, Ok(trust))
 }
 
 /// Checks what can be checked without a pinned network; the verdict is never `Held`.
 pub fn verify_unpinned(bundle: &Bundle) -> Report {
-    verify_parsed(Ok(bundle), Err("no trust file was given".to_owned()))
+    judge(WHOLE, bundle, Err("no trust file was given".to_owned()))
 }
 
-/// Checks a bundle and a trust in their canonical bytes.
+/// Checks a bundle of any version and a trust in their canonical bytes.
 pub fn verify_bytes(bundle: &[u8], trust: &[u8]) -> Report {
-    let bundle = Bundle::decode(bundle).map_err(|error| error.to_string());
+    let bundle = WrittenBundle::decode(bundle).map_err(|error| error.to_string());
     let trust = Trust::decode(trust).map_err(|error| format!("the trust file could not be read: {error}"));
-    verify_parsed(bundle.as_ref().map_err(Clone::clone), trust.as_ref().map_err(Clone::clone))
+    verify_parsed(bundle, trust.as_ref().map_err(Clone::clone))
 }
 
 /// Checks what was read from elsewhere (a file, JSON), where reading may have failed: `Err` says why.
 ///
-/// An unreadable bundle is refused; an unreadable trust pins nothing, so nobody can tell.
-pub fn verify_parsed(bundle: Result<&Bundle, String>, trust: Result<&Trust, String>) -> Report {
-    match bundle {
-        Ok(bundle) => {
-            let subject = Subject { bundle, trust };
-            let answers = CHECKS.iter().fold(Vec::new(), |answers, check| ask(check, &subject, answers));
-            conclude::conclude(Some(bundle), &answers)
-        }
+/// A bundle that cannot be read, or leads to no whole one, is refused; an unreadable trust pins nothing, so nobody can tell.
+pub fn verify_parsed(bundle: Result<WrittenBundle, String>, trust: Result<&Trust, String>) -> Report {
+    let read = bundle.and_then(|written| {
+        let version = written.version();
+        Ok((version, written.whole().map_err(|unfit| unfit.to_string())?))
+    });
+    match read {
+        Ok((version, whole)) => judge(version, &whole, trust),
         Err(reason) => conclude::conclude(None, &unreadable(&reason)),
     }
+}
+
+/// The report on a bundle that was written in this version.
+fn judge(version: u16, bundle: &Bundle, trust: Result<&Trust, String>) -> Report {
+    let subject = Subject { version, bundle, trust };
+    let answers = CHECKS.iter().fold(Vec::new(), |answers, check| ask(check, &subject, answers));
+    conclude::conclude(Some(bundle), &answers)
 }
 
 /// Runs one check after the others, unless one that it needs did not pass.

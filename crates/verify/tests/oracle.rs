@@ -5,8 +5,8 @@ mod network;
 
 use network::Scenario;
 use proptest::prelude::*;
-use protocol::{Assurance, Role, Standing, registry::OPEN_END};
-use verify::verify;
+use protocol::{Assurance, Canonical as _, Role, Standing, registry::OPEN_END};
+use verify::{verify, verify_bytes};
 
 fn any_scenario() -> impl Strategy<Value = Scenario> {
     let when = (0_u64..20, 0_u64..25, 0_u32..20, 1_u64..12, any::<prop::sample::Index>());
@@ -39,16 +39,19 @@ fn any_scenario() -> impl Strategy<Value = Scenario> {
     })
 }
 
+fn key_is_named(scenario: &Scenario) -> bool {
+    scenario.claimed_valid_from.is_none_or(|claimed| claimed == scenario.key_valid_from)
+}
+
 /// The exit code that the scenario deserves.
 fn expected(scenario: &Scenario) -> u8 {
     let anchoring = scenario.anchoring_epoch;
     let foreign = scenario.network_seed != 1;
     let key_counts = scenario.key_valid_from <= anchoring && anchoring < scenario.key_valid_until;
-    let key_is_named = scenario.claimed_valid_from.is_none_or(|claimed| claimed == scenario.key_valid_from);
     let possible = scenario.answered_in_ms >= 0 && scenario.finished_before_ms >= -60_000;
     let is_open = scenario.as_of_epoch < anchoring + u64::from(scenario.challenge_window);
     let is_shown = matches!(scenario.assurance, Assurance::Signed | Assurance::Audited);
-    if foreign || !key_counts || !key_is_named || scenario.key_role != Role::Worker || !possible {
+    if foreign || !key_counts || !key_is_named(scenario) || scenario.key_role != Role::Worker || !possible {
         return 1;
     }
     match scenario.standing {
@@ -61,8 +64,17 @@ fn expected(scenario: &Scenario) -> u8 {
 proptest! {
     #[test]
     fn the_verdict_is_what_the_scenario_deserves(scenario in any_scenario()) {
-        let report = verify(&scenario.bundle(), &Scenario::default().trust());
+        let (bundle, trust) = (scenario.bundle(), Scenario::default().trust());
+        let report = verify(&bundle, &trust);
         prop_assert_eq!(report.exit_code(), expected(&scenario), "{:#?}", report.lines());
+        // A ledger anchors under no key of another role or another start: only of these there is no short one.
+        let short = bundle.short();
+        prop_assert_eq!(short.is_some(), scenario.key_role == Role::Worker && key_is_named(&scenario));
+        if let Some(short) = short {
+            let said = verify_bytes(&short.encode(), &trust.encode());
+            prop_assert_eq!(&said.verdict, &report.verdict);
+            prop_assert_eq!(&said.checks[1..], &report.checks[1..]);
+        }
         let stands_open = report.state.is_some_and(|state| state.is_final) && report.exit_code() != 0;
         prop_assert!(!stands_open, "final without being held: {:#?}", report.lines());
     }

@@ -8,13 +8,15 @@ mod network;
 use faces::{places, replaced};
 use network::{Scenario, account, word};
 use protocol::{
-    AccountProof, Assurance, Bundle, Canonical as _, Element, EvmAddress, Finish, Privacy, Role, Speaker, Standing,
-    Trust, Value, payment::Basis, price::Unit,
+    AccountProof, Assurance, Bundle, Canonical, Element, EvmAddress, Finish, Privacy, Role, ShortBundle, Speaker,
+    Standing, Trust, Value, WrittenBundle, payment::Basis, price::Unit,
 };
-use verify::{AccountRefused, Outcome, Verdict, verify, verify_account, verify_bytes};
+use verify::{AccountRefused, Outcome, Report, Verdict, verify, verify_account, verify_bytes, verify_parsed};
 
-/// Which check refuses a change, by the beginning of the field's name; the first row that fits counts.
-const TABLE: &[(&str, &[&str])] = &[
+/// Which step may refuse a change, by the beginning of the field's name; the first row that fits counts.
+type Table = &'static [(&'static str, &'static [&'static str])];
+
+const TABLE: Table = &[
     ("chain_id", &["chain"]),
     ("receipt.receipt.chain_id", &["chain"]),
     ("opening.request.chain_id", &["chain"]),
@@ -40,8 +42,50 @@ const TABLE: &[(&str, &[&str])] = &[
     ("rotations", &["certificate"]),
 ];
 
+/// The same for a short bundle. What a path leads to is not said beside it: a change of either is one of the certified record, or a path that
+/// fits nowhere. Inside the anchoring epoch the state's root is part of its record, and what disagrees with it is refused by name.
+const SHORT_TABLE: Table = &[
+    // Another receipt has another place in the state, which the paths may not reach.
+    ("receipt.receipt.chain_id", &["chain", "format"]),
+    ("opening.request.chain_id", &["chain"]),
+    ("receipt", &["signature", "format"]),
+    ("opening", &["opening"]),
+    ("inclusion", &["certificate", "format"]),
+    ("as_of", &["certificate", "format"]),
+    ("certificate", &["certificate"]),
+    ("key", &["certificate", "key", "format"]),
+    ("status", &["certificate", "key", "format"]),
+    ("rotations", &["certificate"]),
+];
+
+/// What a whole bundle says and a short one leaves out.
+const LEFT_OUT: &[&str] = &[
+    "chain_id",
+    "inclusion.epoch.chain_id",
+    "inclusion.epoch.receipts_root",
+    "inclusion.epoch.receipts_sum",
+    "as_of.chain_id",
+    "as_of.history_root",
+    "as_of.state_root",
+    "certificate.epoch",
+    "key.key",
+    "key.node",
+    "key.role",
+    "key.valid_from",
+    "key_proof.found",
+    "status.receipt",
+    "status.worker",
+    "status.epoch",
+    "status.index",
+    // Above the place where the two ways part, and at that place.
+    "status_proof.siblings.0",
+    "status_proof.found",
+    "rotations.0.rotation.chain_id",
+    "rotations.1.rotation.chain_id",
+];
+
 /// The same for an account's proof: how the refusal begins.
-const ACCOUNT_TABLE: &[(&str, &[&str])] = &[
+const ACCOUNT_TABLE: Table = &[
     ("as_of.chain_id", &["chain"]),
     ("as_of", &["certificate"]),
     ("certificate", &["certificate"]),
@@ -52,10 +96,12 @@ const ACCOUNT_TABLE: &[(&str, &[&str])] = &[
     ("slot", &["slot"]),
 ];
 
-fn expected(table: &'static [(&'static str, &'static [&'static str])], field: &str) -> &'static [&'static str] {
-    let fits =
-        |prefix: &str| field.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_']));
-    table.iter().find(|(prefix, _)| fits(prefix)).unwrap_or_else(|| panic!("{field} is in no row")).1
+fn fits(field: &str, prefix: &str) -> bool {
+    field.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_']))
+}
+
+fn expected(table: Table, field: &str) -> &'static [&'static str] {
+    table.iter().find(|(prefix, _)| fits(field, prefix)).unwrap_or_else(|| panic!("{field} is in no row")).1
 }
 
 /// Other values of the same kind.
@@ -109,28 +155,29 @@ fn others(value: &Value) -> Vec<Value> {
     }
 }
 
-/// Changes every field of the bundle in every way that is still a bundle; returns how many changes there were.
-fn tamper(scenario: &Scenario) -> usize {
-    let (bundle, trust) = scenario.build();
-    assert!(matches!(verify(&bundle, &trust).verdict, Verdict::Held(_)));
+/// Changes every field of a bundle that holds in every way that is still a bundle; returns how many changes there were.
+fn tamper<T: Canonical + PartialEq>(bundle: &T, table: Table, report: impl Fn(&T) -> Report) -> usize {
+    assert!(matches!(report(bundle).verdict, Verdict::Held(_)));
     let face = bundle.to_value();
     let mut tried = 0;
     for (place, value) in places(&face) {
-        let readable =
-            others(&value).into_iter().filter_map(|other| Bundle::from_value(&replaced(&face, &place, other)).ok());
         let mut changes = 0;
-        for changed in readable.filter(|changed| *changed != bundle) {
-            changes += 1;
-            // A bundle may leave its opening out: then it shows less, and all that it shows is true.
-            if place.name == "opening" && changed.opening.is_none() {
-                assert!(matches!(verify(&changed, &trust).verdict, Verdict::Held(_)));
+        for other in others(&value) {
+            let Ok(changed) = T::from_value(&replaced(&face, &place, other.clone())) else { continue };
+            if changed == *bundle {
                 continue;
             }
-            let report = verify(&changed, &trust);
+            changes += 1;
+            let report = report(&changed);
+            // A bundle may leave its opening out: then it shows less, and all that it shows is true.
+            if place.name == "opening" && other == Value::Null {
+                assert!(matches!(report.verdict, Verdict::Held(_)));
+                continue;
+            }
             let Verdict::Refused { check, reason } = &report.verdict else {
                 panic!("{}: {:#?}", place.name, report.lines())
             };
-            assert!(expected(TABLE, &place.name).contains(check), "{}: {check}: {reason}", place.name);
+            assert!(expected(table, &place.name).contains(check), "{}: {check}: {reason}", place.name);
             assert!(report.hint.is_some() && !reason.is_empty() && report.state.is_none());
             let last_passed = report.checks.iter().take_while(|line| line.name != *check);
             assert!(
@@ -144,12 +191,54 @@ fn tamper(scenario: &Scenario) -> usize {
     tried
 }
 
+fn tamper_whole(scenario: &Scenario) -> usize {
+    let (bundle, trust) = scenario.build();
+    tamper(&bundle, TABLE, |changed| verify(changed, &trust))
+}
+
+fn tamper_short(scenario: &Scenario) -> usize {
+    let (bundle, trust) = scenario.build();
+    let judge = |short: &ShortBundle| verify_parsed(Ok(WrittenBundle::Short(Box::new(short.clone()))), Ok(&trust));
+    tamper(&bundle.short().unwrap(), SHORT_TABLE, judge)
+}
+
 #[test]
 fn every_changed_field_is_refused_by_the_check_that_the_table_names() {
-    let tokens = tamper(&Scenario::default());
-    let tensors = tamper(&Scenario { tensors: true, with_opening: true, index: 0, ..Scenario::default() });
-    let rotated = tamper(&Scenario { rotations: 2, ..Scenario::default() });
+    let tokens = tamper_whole(&Scenario::default());
+    let tensors = tamper_whole(&Scenario { tensors: true, with_opening: true, index: 0, ..Scenario::default() });
+    let rotated = tamper_whole(&Scenario { rotations: 2, ..Scenario::default() });
     assert!(tokens > 400 && tensors > 400 && rotated > tokens, "{tokens}, {tensors} and {rotated} changes");
+}
+
+#[test]
+fn every_changed_field_of_a_short_bundle_is_refused_by_a_check_that_the_table_names() {
+    let tokens = tamper_short(&Scenario::default());
+    let rotated = tamper_short(&Scenario { rotations: 2, ..Scenario::default() });
+    let one_epoch = tamper_short(&Scenario { as_of_epoch: 9, challenge_window: 0, ..Scenario::default() });
+    assert!(one_epoch > 200 && tokens > one_epoch && rotated > tokens, "{one_epoch}, {tokens}, {rotated} changes");
+}
+
+#[test]
+fn a_short_bundle_leads_to_the_whole_one_and_what_it_leaves_out_cannot_be_said_otherwise() {
+    let bundle = Scenario { rotations: 2, ..Scenario::default() }.bundle();
+    let short = bundle.short().unwrap();
+    assert_eq!(short.whole().as_ref(), Ok(&bundle));
+    let face = bundle.to_value();
+    let mut lies = vec![0; LEFT_OUT.len()];
+    for (place, value) in places(&face) {
+        for other in others(&value) {
+            let Ok(changed) = Bundle::from_value(&replaced(&face, &place, other)) else { continue };
+            let left_out = LEFT_OUT.iter().position(|prefix| fits(&place.name, prefix));
+            match (left_out.filter(|_| changed != bundle), changed.short()) {
+                (Some(_), Some(_)) => panic!("{} was left out, and something else was said", place.name),
+                (Some(which), None) => lies[which] += 1,
+                // What it says is said in the short one, or it contradicts what is left out.
+                (None, Some(short)) => assert_eq!(short.whole(), Ok(changed), "{}", place.name),
+                (None, None) => {}
+            }
+        }
+    }
+    assert!(lies.iter().all(|count| *count > 0), "{lies:?}");
 }
 
 #[test]
@@ -162,6 +251,13 @@ fn every_other_version_is_no_bundle_that_this_verifier_reads() {
     for (place, _) in versions.iter().filter(|(place, _)| !place.name.ends_with("spec_version")) {
         let error = Bundle::from_value(&replaced(&face, place, Value::Number(2))).unwrap_err();
         assert_eq!(error.path, place.name);
+    }
+    // What says that it is of the other version is no bundle of that.
+    let short = Scenario::default().bundle().short().unwrap();
+    for (face, other) in [(face, 2), (short.to_value(), 1), (short.to_value(), 3)] {
+        let version = places(&face).into_iter().find(|(place, _)| place.name == "version").unwrap().0;
+        assert!(WrittenBundle::from_value(&face).is_ok());
+        assert!(WrittenBundle::from_value(&replaced(&face, &version, Value::Number(other))).is_err());
     }
 }
 
@@ -182,13 +278,22 @@ fn every_changed_field_of_the_trust_ends_every_hold() {
 #[test]
 fn every_flipped_byte_and_every_cut_of_a_bundle_is_refused() {
     let (bundle, trust) = Scenario::default().build();
-    let (bytes, trust) = (bundle.encode(), trust.encode());
+    let closed = Scenario { with_opening: false, ..Scenario::default() };
+    let rotated = Scenario { rotations: 1, ..closed.clone() }.bundle();
+    let one_epoch = Scenario { as_of_epoch: 9, challenge_window: 0, ..closed }.bundle();
+    for bytes in [bundle.encode(), rotated.short().unwrap().encode(), one_epoch.short().unwrap().encode()] {
+        all_changes_are_refused(&bytes, &trust.encode());
+    }
+}
+
+fn all_changes_are_refused(bytes: &[u8], trust: &[u8]) {
+    assert!(matches!(verify_bytes(bytes, trust).verdict, Verdict::Held(_)));
     for place in 0..bytes.len() {
-        let mut changed = bytes.clone();
+        let mut changed = bytes.to_vec();
         changed[place] ^= 1 << (place % 8);
-        let report = verify_bytes(&changed, &trust);
+        let report = verify_bytes(&changed, trust);
         assert!(matches!(report.verdict, Verdict::Refused { .. }), "byte {place}: {:#?}", report.lines());
-        let report = verify_bytes(&bytes[..place], &trust);
+        let report = verify_bytes(&bytes[..place], trust);
         assert!(matches!(report.verdict, Verdict::Refused { check: "format", .. }), "cut at {place}");
     }
 }

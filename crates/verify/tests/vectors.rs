@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf};
 
 use faces::{field, from_json, hex, to_json, unhex};
 use network::{Scenario, account, word};
-use protocol::{AccountProof, Bundle, Canonical as _, Standing, Trust, Value};
+use protocol::{AccountProof, Canonical as _, Standing, Trust, Value, WrittenBundle};
 use verify::{verify_account, verify_bytes};
 
 const ACCOUNT: &str = "account.json";
@@ -18,26 +18,50 @@ fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file)
 }
 
-/// Each file with its exit code and the scenario that it was made from; all against the trust of the first.
-fn cases() -> [(&'static str, u8, Scenario); 7] {
+/// A file with the exit code and the scenario that it was made from, and whether its bundle is a short one.
+struct Case {
+    file: &'static str,
+    exit_code: u8,
+    scenario: Scenario,
+    is_short: bool,
+}
+
+/// All against the trust of the first.
+fn cases() -> impl Iterator<Item = Case> {
     let refuted = Scenario { standing: Standing::Refuted, audits: 0, slashed: 250, ..Scenario::default() };
-    [
+    let whole = [
         ("held.json", 0, Scenario::default()),
         ("held_without_opening.json", 0, Scenario { with_opening: false, ..Scenario::default() }),
         ("held_after_two_rotations.json", 0, Scenario { rotations: 2, ..Scenario::default() }),
         ("window_open.json", 2, Scenario { as_of_epoch: 12, ..Scenario::default() }),
-        ("refuted.json", 1, refuted),
+        ("refuted.json", 1, refuted.clone()),
         ("forged_network.json", 1, Scenario { network_seed: 2, ..Scenario::default() }),
         ("other_chain.json", 1, Scenario { chain_id: 8, ..Scenario::default() }),
-    ]
+    ];
+    let short = [
+        ("short_held.json", 0, Scenario::default()),
+        ("short_held_without_opening.json", 0, Scenario { with_opening: false, ..Scenario::default() }),
+        ("short_held_after_two_rotations.json", 0, Scenario { rotations: 2, ..Scenario::default() }),
+        ("short_in_its_own_epoch.json", 2, Scenario { as_of_epoch: 9, ..Scenario::default() }),
+        ("short_refuted.json", 1, refuted),
+        ("short_forged_network.json", 1, Scenario { network_seed: 2, ..Scenario::default() }),
+        ("short_other_chain.json", 1, Scenario { chain_id: 8, ..Scenario::default() }),
+    ];
+    let whole = whole.into_iter().map(|case| (false, case));
+    let all = whole.chain(short.into_iter().map(|case| (true, case)));
+    all.map(|(is_short, (file, exit_code, scenario))| Case { file, exit_code, scenario, is_short })
 }
 
 fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-fn frozen(scenario: &Scenario) -> Value {
-    let (bundle, trust) = (scenario.bundle(), Scenario::default().trust());
+fn frozen(case: &Case) -> Value {
+    let (whole, trust) = (case.scenario.bundle(), Scenario::default().trust());
+    let bundle = match case.is_short {
+        true => WrittenBundle::Short(Box::new(whole.short().unwrap())),
+        false => WrittenBundle::Whole(Box::new(whole)),
+    };
     let report = verify_bytes(&bundle.encode(), &trust.encode());
     let fields = [
         ("trust", trust.to_value()),
@@ -70,8 +94,8 @@ fn frozen_account() -> Value {
 #[test]
 #[ignore = "writes into the source tree"]
 fn freeze_what_is_new() {
-    for (file, _, scenario) in cases().iter().filter(|(file, ..)| !path(file).exists()) {
-        fs::write(path(file), to_json(&frozen(scenario))).unwrap();
+    for case in cases().filter(|case| !path(case.file).exists()) {
+        fs::write(path(case.file), to_json(&frozen(&case))).unwrap();
     }
     if !path(ACCOUNT).exists() {
         fs::write(path(ACCOUNT), to_json(&frozen_account())).unwrap();
@@ -95,16 +119,20 @@ fn the_frozen_proof_of_an_account_holds() {
 
 #[test]
 fn every_frozen_bundle_gives_its_frozen_report() {
-    for (file, exit_code, scenario) in cases() {
-        let vector = from_json(&fs::read_to_string(path(file)).unwrap());
+    for case in cases() {
+        let file = case.file;
+        let frozen_text = fs::read_to_string(path(file)).unwrap();
+        let vector = from_json(&frozen_text);
         let bytes = |name| unhex(field(&vector, name).text("hexadecimal").unwrap());
         let report = verify_bytes(&bytes("bundle_bytes"), &bytes("trust_bytes"));
-        assert_eq!(report.exit_code(), exit_code, "{file}");
+        assert_eq!(report.exit_code(), case.exit_code, "{file}");
         let lines: Vec<_> = report.lines().iter().map(|line| text(line)).collect();
         assert_eq!(field(&vector, "lines"), &Value::List(lines), "{file}");
         assert_eq!(field(&vector, "report"), &from_json(&to_json(&report.to_value())), "{file}");
-        assert_eq!(Bundle::from_value(field(&vector, "bundle")).unwrap().encode(), bytes("bundle_bytes"), "{file}");
+        let bundle = WrittenBundle::from_value(field(&vector, "bundle")).unwrap();
+        assert_eq!(bundle.encode(), bytes("bundle_bytes"), "{file}");
+        assert_eq!(WrittenBundle::decode(&bytes("bundle_bytes")), Ok(bundle), "{file}");
         assert_eq!(Trust::from_value(field(&vector, "trust")).unwrap().encode(), bytes("trust_bytes"), "{file}");
-        assert_eq!(to_json(&frozen(&scenario)), fs::read_to_string(path(file)).unwrap(), "{file}: made as frozen");
+        assert_eq!(to_json(&frozen(&case)), frozen_text, "{file}: made as frozen");
     }
 }

@@ -19,11 +19,11 @@ use network::{
     nouns,
 };
 use protocol::{
-    Action, Bundle, Certificate, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, List, ModelRecord, NodeRecord,
-    PublicKey, ReceiptStatus, Role, ShareRecord, SignedReceipt, SignedTransaction, Standing, Version,
-    bundle::{ReceiptInclusion, StateProof},
+    Action, Digest, DuesRecord, EpochRecord, EvmAddress, KeyRecord, List, ModelRecord, NodeRecord, PublicKey,
+    ReceiptStatus, Role, ShareRecord, ShortBundle, SignedReceipt, SignedTransaction, Standing, Version,
     registry::OPEN_END,
     service::{CertifiedEpoch, ReceiptView},
+    short_bundle::{ShortInclusion, ShortStatus},
     transaction::{BATCH_MAX, PayShares},
 };
 use serde_json::{Value, json};
@@ -194,32 +194,46 @@ async fn anchored(State(ledger): State<Shared>, Noun(ids): Noun<List<Digest, BAT
     nouns(&known.chain([Digest([0xaa; 32])]).collect::<Vec<_>>())
 }
 
-async fn bundle(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<Bundle>, Refusal> {
+async fn bundle(State(ledger): State<Shared>, Path(id): Path<String>) -> Result<Noun<ShortBundle>, Refusal> {
     let ledger = ledger.lock().unwrap();
     match ledger.receipts.get(&Digest::from_hex(&id).unwrap()) {
-        Some(view) if ledger.certifies => Ok(Noun(bundle_of(view, ledger.keys.values().next().unwrap()))),
+        Some(view) if ledger.certifies => Ok(Noun(bundle_of(view))),
         Some(_) => Err(Refusal::new(StatusCode::CONFLICT, "not_certified_yet", "wait")),
         None => Err(Refusal::not_found("unknown_receipt", "unknown")),
     }
 }
 
 /// In the right shape; proves nothing.
-fn bundle_of(view: &ReceiptView, key: &KeyRecord) -> Bundle {
-    let record = epoch().record;
-    let proof = StateProof { siblings: List::default(), found: None };
-    Bundle {
+fn bundle_of(view: &ReceiptView) -> ShortBundle {
+    let (record, status) = (epoch().record, &view.status);
+    ShortBundle {
         version: Version,
-        chain_id: super::CHAIN,
         receipt: view.receipt.clone(),
         opening: None,
-        inclusion: ReceiptInclusion { epoch: record.clone(), index: 0, path: List::default() },
-        as_of: record,
-        certificate: Certificate { epoch: 6, signature: GroupSignature([7; 48]) },
-        history: List::default(),
-        key: key.clone(),
-        key_proof: proof.clone(),
-        status: view.status.clone(),
-        status_proof: proof,
+        inclusion: ShortInclusion {
+            epoch: record.epoch,
+            first_height: record.first_height,
+            last_height: record.last_height,
+            time_ms: record.time_ms,
+            history_root: record.history_root,
+            receipts_count: record.receipts_count,
+            verdicts_root: record.verdicts_root,
+            state_root: record.state_root,
+            challenge_window: record.challenge_window,
+            index: status.index,
+            path: List::default(),
+        },
+        as_of: None,
+        certificate: GroupSignature([7; 48]),
+        key_valid_until: OPEN_END,
+        key_path: List::default(),
+        status: ShortStatus {
+            gateway: status.gateway,
+            standing: status.standing,
+            audits: status.audits,
+            slashed: status.slashed,
+        },
+        status_path: List::default(),
         rotations: List::default(),
     }
 }

@@ -8,7 +8,7 @@ use crypto::{
 };
 use ledger::{BundleError, Ledger, RECENT_EPOCHS};
 use protocol::{
-    Action, Bundle, Canonical as _, Certificate, KeyRecord, Noun as _, Standing,
+    Action, Bundle, Canonical as _, Certificate, KeyRecord, Noun as _, ReceiptStatus, Standing,
     registry::state_key,
     transaction::{RotateKey, prove_possession},
 };
@@ -20,7 +20,7 @@ pub fn certificate(epoch: u64) -> Certificate {
     Certificate { epoch, signature: GroupSignature([0; 48]) }
 }
 
-/// Every proof of the bundle, from the receipt up to the record that a certificate would sign.
+/// Every proof of the bundle, from the receipt up to the record that a certificate would sign; and nothing is lost where it is written short.
 pub fn proofs_hold(ledger: &Ledger, bundle: &Bundle) -> bool {
     let (record, inclusion) = (&bundle.as_of, &bundle.inclusion);
     let receipt = &bundle.receipt.receipt;
@@ -41,6 +41,7 @@ pub fn proofs_hold(ledger: &Ledger, bundle: &Bundle) -> bool {
         && bundle.status_proof.holds(&record.state_root, &status_key, Some(&bundle.status.encode()))
         && bundle.key_proof.holds(&record.state_root, &signing_key, Some(&bundle.key.encode()))
         && (bundle.status.receipt, bundle.key.key) == (receipt.id(), receipt.worker_key)
+        && bundle.short().is_some_and(|short| short.whole().as_ref() == Ok(bundle))
 }
 
 fn bundled(world: &World, id: &Digest, as_of: u64) -> Bundle {
@@ -134,4 +135,18 @@ fn a_bundle_that_cannot_be_made_is_refused_with_the_reason() {
     assert_eq!(bundle(&world, 1, 1), Err(BundleError::TooOld { as_of: 1 }));
     assert_eq!(bundle(&world, 0, 0), Err(BundleError::TooOld { as_of: 0 }), "and not that it covers too little");
     bundled(&world, &answer.id(), 2);
+}
+
+#[test]
+fn what_is_handed_out_is_the_short_bundle_and_none_where_the_records_are_of_another_receipt() {
+    let mut world = World::new();
+    let answer = world.anchored(WORKER);
+    world.anchored(WORKER);
+    world.next_epoch();
+    let (status, as_of) = (world.ledger.status(&answer.id()).unwrap(), world.ledger.closed_epoch().unwrap().epoch);
+    let short = |status| world.ledger.bundled(status, as_of, certificate(as_of)).unwrap().short(None);
+    let right = short(status.clone()).unwrap();
+    assert_eq!(right.whole(), Ok(bundled(&world, &answer.id(), as_of)));
+    let other = ReceiptStatus { index: 1, ..status };
+    assert_eq!(short(other), Err(BundleError::OtherRecords));
 }

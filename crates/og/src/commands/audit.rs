@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use auditor::{Judgement, fetch_opening, judge};
 use engine::{Flow, Model};
 use hub::{Models, Shelf};
-use protocol::{Bundle, Opening, Receipt, Role};
+use protocol::{Bundle, Opening, Receipt, Role, WrittenBundle};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
@@ -98,12 +98,12 @@ fn cpu_seconds() -> f64 {
 
 /// The bundle of a file, or of the network.
 async fn bundle(remote: &Remote, what: &str) -> Result<Bundle> {
-    match receipt::read_bundle_file(what) {
-        Some(bytes) => {
-            api::face::read(&bytes?).context("the bundle file cannot be read; hint: og receipt export writes one")
-        }
-        None => receipt::fetch(remote, what, true, None).await,
-    }
+    let unreadable = "the bundle file cannot be read; hint: og receipt export writes one";
+    let written = match receipt::read_bundle_file(what) {
+        Some(bytes) => api::face::read(&bytes?).context(unreadable)?,
+        None => WrittenBundle::Short(Box::new(receipt::fetch(remote, what, true, None).await?)),
+    };
+    Ok(written.whole()?)
 }
 
 /// As the auditor that was named, or the first one with its key in the folder.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use network::NetworkError;
-use protocol::{Bundle, Canonical as _, Opening, Trust};
+use protocol::{Canonical as _, Opening, ShortBundle, Trust, WrittenBundle};
 use serde_json::{Value, json};
 use verify::Report;
 
@@ -31,8 +31,8 @@ pub fn offline(common: &Common, command: &Receipt) -> Result<Option<ExitCode>> {
     if crypto::Digest::from_hex(receipt).is_some() || !path.exists() {
         return Ok(None);
     }
-    let bundle = storage::read_file(path, BUNDLE_BYTES_MAX)?;
-    Ok(Some(judge(common, &bundle, trust.as_deref())))
+    let bundle = api::face::read(&storage::read_file(path, BUNDLE_BYTES_MAX)?).map_err(|error| error.to_string());
+    Ok(Some(judge(common, bundle, trust.as_deref())))
 }
 
 pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<ExitCode> {
@@ -51,12 +51,12 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
                 Err(error) if is_early(&error) => return Ok(too_early(common, &receipt, &error)),
                 fetched => fetched?,
             };
-            Ok(judge(common, api::face::to_json(&bundle.to_value()).as_bytes(), trust.as_deref()))
+            Ok(judge(common, Ok(WrittenBundle::Short(Box::new(bundle))), trust.as_deref()))
         }
         Receipt::Export { receipt, out, without_opening } => {
             let bundle = fetch(remote, &receipt, !without_opening, None).await?;
             storage::write_file(&out, api::face::to_pretty_json(&bundle.to_value()).as_bytes())?;
-            wrote(common, &out, bundle.as_of.epoch);
+            wrote(common, &out, bundle.as_of_epoch());
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -64,10 +64,10 @@ pub async fn run(remote: &Remote, common: &Common, command: Receipt) -> Result<E
 
 /// The bundle of a receipt as of now, for whoever pinned this trust file (or the folder's), with its opening if that is kept in the
 /// folder and wanted.
-pub async fn fetch(remote: &Remote, receipt: &str, with_opening: bool, trust: Option<&Path>) -> Result<Bundle> {
+pub async fn fetch(remote: &Remote, receipt: &str, with_opening: bool, trust: Option<&Path>) -> Result<ShortBundle> {
     let id = id(receipt)?;
     let bytes = wait_for_bundle(remote, id, trust).await?;
-    let mut bundle: Bundle = api::face::read(&bytes).context("the gateway's bundle cannot be read")?;
+    let mut bundle: ShortBundle = api::face::read(&bytes).context("the gateway's bundle cannot be read")?;
     if with_opening {
         bundle.opening = kept_opening(&remote.home, id)?;
     }
@@ -131,11 +131,10 @@ pub fn id(text: &str) -> Result<&str> {
         .with_context(|| format!("{text:?} is neither a file nor a receipt's id; hint: an id is 64 hexadecimal digits"))
 }
 
-fn judge(common: &Common, bundle: &[u8], trust: Option<&Path>) -> ExitCode {
+fn judge(common: &Common, bundle: Result<WrittenBundle, String>, trust: Option<&Path>) -> ExitCode {
     let trust_file: PathBuf = trust.map_or_else(|| Home::new(common.dir.clone()).trust_file(), Path::to_owned);
     let trust: Result<Trust, String> = read_trust(&trust_file).map_err(|error| format!("{error:#}"));
-    let bundle: Result<Bundle, String> = api::face::read(bundle).map_err(|error| error.to_string());
-    let report = verify::verify_parsed(bundle.as_ref().map_err(Clone::clone), trust.as_ref().map_err(Clone::clone));
+    let report = verify::verify_parsed(bundle, trust.as_ref().map_err(Clone::clone));
     print(common, &report);
     ExitCode::from(report.exit_code())
 }

@@ -7,8 +7,8 @@ use crypto::{
 use protocol::{
     Assurance, Bundle, Bytes, Certificate, Chat, Constraint, Digest, Element, EpochRecord, EvmAddress, Finish, Input,
     KeyRecord, List, Message, ModelRecord, NodeRecord, Opening, Output, Parameters, Payer, Payment, Privacy, Prompt,
-    Quote, Receipt, ReceiptStatus, Request, Role, SignedReceipt, Speaker, Standing, Tariff, Tensor, Terms, Text, Tool,
-    ToolCall, Trust, Version,
+    Quote, Receipt, ReceiptStatus, Request, Role, ShortBundle, SignedReceipt, Speaker, Standing, Tariff, Tensor, Terms,
+    Text, Tool, ToolCall, Trust, Version,
     bundle::{ReceiptInclusion, StateLeaf, StateProof, SumStep},
     payment::Basis,
     price::{Money, Price, Rate, Unit, WHOLE},
@@ -17,6 +17,7 @@ use protocol::{
         Alternative, Score, Scored, ScoredToken, StreamHead, TokenBias, output_commitment, prompt_commitment,
         request_commitment,
     },
+    short_bundle::{LaterEpoch, ShortInclusion, ShortRotation, ShortStatus},
 };
 
 use super::{Kind, noun, plain, settlement::certified_rotation};
@@ -50,6 +51,7 @@ pub fn kinds() -> Vec<Kind> {
         noun("epoch_record", vec![("plain", epoch(41))]),
         plain("certificate", vec![("plain", certificate())]),
         noun("bundle", vec![("open", bundle(true)), ("closed", bundle(false))]),
+        noun("short_bundle", vec![("open", short_bundle(true)), ("closed", short_bundle(false))]),
         plain("trust", vec![("plain", trust())]),
         plain("node_record", vec![("worker", node_record())]),
         plain("key_record", vec![("current", key_record(OPEN_END)), ("retired", key_record(99))]),
@@ -303,6 +305,57 @@ fn bundle(open: bool) -> Bundle {
         status: status(Standing::Anchored),
         status_proof: state_proof(None),
         rotations: list(if open { Vec::new() } else { vec![certified_rotation()] }),
+    }
+}
+
+/// In the right shape; leads to no whole one.
+fn short_bundle(open: bool) -> ShortBundle {
+    let (anchoring, later) = (epoch(38), epoch(41));
+    let rotation = certified_rotation();
+    let (serial, key) = (rotation.rotation.serial, rotation.rotation.key);
+    ShortBundle {
+        version: Version,
+        receipt: signed_receipt(),
+        opening: open.then(chat_opening),
+        inclusion: ShortInclusion {
+            epoch: anchoring.epoch,
+            first_height: anchoring.first_height,
+            last_height: anchoring.last_height,
+            time_ms: anchoring.time_ms,
+            history_root: anchoring.history_root,
+            receipts_count: anchoring.receipts_count,
+            verdicts_root: anchoring.verdicts_root,
+            state_root: anchoring.state_root,
+            challenge_window: anchoring.challenge_window,
+            index: 1,
+            path: list(vec![SumStep { digest: digest("x"), sum: u128::MAX }]),
+        },
+        as_of: open.then(|| LaterEpoch {
+            epoch: later.epoch,
+            first_height: later.first_height,
+            last_height: later.last_height,
+            time_ms: later.time_ms,
+            receipts_root: later.receipts_root,
+            receipts_count: later.receipts_count,
+            receipts_sum: later.receipts_sum,
+            verdicts_root: later.verdicts_root,
+            challenge_window: later.challenge_window,
+            history: list(vec![digest("h0"), digest("h1")]),
+        }),
+        certificate: certificate().signature,
+        key_valid_until: if open { OPEN_END } else { 99 },
+        key_path: list(vec![digest("a"), Digest::ZERO, digest("b")]),
+        status: ShortStatus {
+            gateway: node_id(&public(12)),
+            standing: Standing::Audited,
+            audits: 2,
+            slashed: 500_000_000_000_000_000_000,
+        },
+        status_path: list(vec![digest("c")]),
+        rotations: list(match open {
+            true => Vec::new(),
+            false => vec![ShortRotation { serial, key, signature: rotation.signature }],
+        }),
     }
 }
 

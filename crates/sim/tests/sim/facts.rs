@@ -1,6 +1,6 @@
 //! What may be claimed about an outcome; each claim names the seed that breaks it.
 
-use protocol::{Digest, NetworkKeys, NodeRecord, Role, Standing};
+use protocol::{Canonical as _, Digest, NetworkKeys, NodeRecord, Role, Standing};
 use sim::{Outcome, Promise};
 use verify::{Report, Verdict};
 
@@ -119,7 +119,8 @@ pub fn node(outcome: &Outcome, role: Role, place: usize) -> NodeRecord {
 
 /// What a stranger who pins the network says about a receipt as of an epoch.
 pub fn verified(outcome: &Outcome, receipt: &Digest, as_of: u64) -> Report {
-    verify::verify(&outcome.bundle(receipt, as_of).unwrap(), &outcome.trust)
+    let short = outcome.bundle(receipt, as_of).unwrap().short().unwrap();
+    verify::verify_bytes(&short.encode(), &outcome.trust.encode())
 }
 
 #[track_caller]

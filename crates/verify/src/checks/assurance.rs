@@ -1,7 +1,7 @@
 //! Does the bundle show what the receipt's assurance level claims?
 //!
 //! `audited` claims that auditors could sample the receipt, not that one did: how often it was re-executed is said
-//! here and in the state. Levels whose evidence this version cannot carry are not believed without it.
+//! here and in the state. Levels whose evidence no version of the bundle carries are not believed without it.
 
 use protocol::Assurance;
 
@@ -22,7 +22,7 @@ fn of_floats(level: Assurance) -> Finding {
             Ok("signed: a staked worker's word; a float model's answer, which nobody can re-execute".into())
         }
         Assurance::Attested => {
-            let reason = "attested is claimed, and a bundle of version 1 carries no evidence of that".to_owned();
+            let reason = "attested is claimed, and no version of the bundle carries evidence of that".to_owned();
             Err(Fault::Unknown { reason, try_again_epoch: None })
         }
         Assurance::Audited | Assurance::Quorum | Assurance::Proven => {
@@ -44,7 +44,7 @@ fn run(subject: &Subject<'_>) -> Finding {
         }
         Assurance::Audited => Ok(format!("audited: re-executed with the same bits (auditors: {audits})")),
         level @ (Assurance::Attested | Assurance::Quorum | Assurance::Proven) => {
-            let reason = format!("{level} is claimed, and a bundle of version 1 carries no evidence of that");
+            let reason = format!("{level} is claimed, and no version of the bundle carries evidence of that");
             Err(Fault::Unknown { reason, try_again_epoch: None })
         }
     }

@@ -1,4 +1,4 @@
-//! Is it a bundle of a version that this verifier knows? Decoding has answered that: here it is only said.
+//! Is it a bundle of a version that this verifier knows, and does it lead to a whole one? Reading has answered that: here it is only said.
 
 use crate::check::{Check, Finding, Subject};
 
@@ -11,6 +11,6 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(subject: &Subject<'_>) -> Finding {
-    let spec = subject.bundle.receipt.receipt.spec_version;
-    Ok(format!("bundle version 1, receipt version 1, exact arithmetic version {spec}"))
+    let (version, spec) = (subject.version, subject.bundle.receipt.receipt.spec_version);
+    Ok(format!("bundle version {version}, receipt version 1, exact arithmetic version {spec}"))
 }
