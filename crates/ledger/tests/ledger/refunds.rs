@@ -73,6 +73,8 @@ fn what_a_refuted_answer_charged_is_due_to_its_payer_and_to_nobody_else() {
         let (receipt, gateway, to) = (answer.id(), node(GATEWAY), payer());
         assert!(events.contains(&Event::RefundDue { receipt, gateway, to, amount: 100 }), "{privacy}: {events:?}");
         assert_eq!((dues(&world), owed(&world)), ((100, 0, 0), BTreeMap::from([(to, 100)])), "{privacy}");
+        let told: Vec<_> = world.ledger.owed_to(&to).iter().map(|row| (row.gateway, row.due())).collect();
+        assert_eq!((told, world.ledger.owed_to(&account(BOB))), (vec![(gateway, 100)], vec![]), "{privacy}");
         assert_eq!(
             world.send(BOB, claim(&answer)),
             Err(Refusal::NoRefund),
